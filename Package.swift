@@ -1,0 +1,47 @@
+// swift-tools-version: 6.0
+import PackageDescription
+
+// The CPU that the code is generated for: an x86-64 level (x86-64-v2, -v3, -v4) or "native".
+// The Makefile passes the level of the machine; a plain `swift build` gets one that most machines have.
+let cpu = Context.environment["COVERTREE_CPU"] ?? "x86-64-v3"
+
+// -fno-math-errno makes a square root one instruction; -v4 uses 512-bit vectors only when told to.
+let codeGeneration: [String] = [
+  "-Xcc", "-march=\(cpu)", "-Xcc", "-fno-math-errno", "-Xcc", "-mprefer-vector-width=512",
+]
+
+let package = Package(
+  name: "covertree",
+  products: [
+    .library(name: "covertree", type: .dynamic, targets: ["CABI"])
+  ],
+  targets: [
+    .systemLibrary(name: "CCovertree", path: "include"),
+    .systemLibrary(name: "CNumerics", path: "Sources/CNumerics"),
+    .target(
+      name: "Covertree",
+      dependencies: ["CNumerics"],
+      swiftSettings: [.unsafeFlags(codeGeneration)]
+    ),
+    .target(
+      name: "CABI",
+      dependencies: ["CCovertree", "CNumerics", "Covertree"],
+      swiftSettings: [
+        .unsafeFlags(codeGeneration),
+        .enableExperimentalFeature("CImplementation"),
+      ],
+      // One self-contained library: the Swift runtime inside, nothing but covertree_* outside.
+      linkerSettings: [
+        .unsafeFlags([
+          "-static-stdlib",
+          "-Xlinker", "--version-script=\(Context.packageDirectory)/Sources/CABI/exports.map",
+          "-Xlinker", "-soname=libcovertree.so.0",
+        ])
+      ]
+    ),
+    .testTarget(
+      name: "CovertreeTests", dependencies: ["Covertree"],
+      swiftSettings: [.unsafeFlags(codeGeneration)]
+    ),
+  ]
+)

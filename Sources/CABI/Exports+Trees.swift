@@ -1,0 +1,181 @@
+import CCovertree
+import Covertree
+
+// Building and changing trees, and what they are.
+
+@_cdecl("covertree_tree_options_init") @implementation
+public func covertree_tree_options_init(_ options: UnsafeMutablePointer<covertree_tree_options>?) {
+  options?.pointee = .defaults
+}
+
+@_cdecl("covertree_call_options_init") @implementation
+public func covertree_call_options_init(_ options: UnsafeMutablePointer<covertree_call_options>?) {
+  options?.pointee = .defaults
+}
+
+private func build(
+  _ points: AnyPoints, _ options: UnsafePointer<covertree_tree_options>?, _ tree: UnsafeMutablePointer<OpaquePointer?>?
+) throws(CoverTreeError) {
+  let output = try Arguments.output(tree, named: "tree")
+  let options = try covertree_tree_options.read(options)
+  let context = try Arguments.context(threads: options.n_threads, options.progress, options.progress_user_data)
+  let built = try AnyCoverTree.build(points, options: options.checked(), context: context)
+  output.pointee = HandleTable.shared.add(TreeHandle(built))
+}
+
+@_cdecl("covertree_tree_build_f32") @implementation
+public func covertree_tree_build_f32(
+  _ points: UnsafePointer<Float>?, _ n_points: Int64, _ dim: Int64, _ row_stride: Int64,
+  _ options: UnsafePointer<covertree_tree_options>?, _ tree: UnsafeMutablePointer<OpaquePointer?>?
+) -> covertree_status {
+  status { () throws(CoverTreeError) in
+    try build(Arguments.points(points, n_points, dim, row_stride, named: "points", minimum: 1), options, tree)
+  }
+}
+
+@_cdecl("covertree_tree_build_f64") @implementation
+public func covertree_tree_build_f64(
+  _ points: UnsafePointer<Double>?, _ n_points: Int64, _ dim: Int64, _ row_stride: Int64,
+  _ options: UnsafePointer<covertree_tree_options>?, _ tree: UnsafeMutablePointer<OpaquePointer?>?
+) -> covertree_status {
+  status { () throws(CoverTreeError) in
+    try build(Arguments.points(points, n_points, dim, row_stride, named: "points", minimum: 1), options, tree)
+  }
+}
+
+@_cdecl("covertree_tree_free") @implementation
+public func covertree_tree_free(_ tree: OpaquePointer?) { HandleTable.shared.remove(tree, TreeHandle.self) }
+
+/// The tree of a handle, and the context that the options ask for.
+private func open(
+  _ tree: OpaquePointer?, _ options: UnsafePointer<covertree_call_options>?
+) throws(CoverTreeError) -> (AnyCoverTree, CallContext) {
+  let handle = try HandleTable.shared.object(tree, TreeHandle.self, named: "tree")
+  let options = try covertree_call_options.read(options)
+  return (
+    handle.tree, try Arguments.context(threads: options.n_threads, options.progress, options.progress_user_data)
+  )
+}
+
+@_cdecl("covertree_tree_insert_f32") @implementation
+public func covertree_tree_insert_f32(
+  _ tree: OpaquePointer?, _ points: UnsafePointer<Float>?, _ n_points: Int64, _ dim: Int64, _ row_stride: Int64,
+  _ options: UnsafePointer<covertree_call_options>?, _ first_index: UnsafeMutablePointer<Int64>?
+) -> covertree_status {
+  status { () throws(CoverTreeError) in
+    let (tree, context) = try open(tree, options)
+    let points = try Arguments.points(points, n_points, dim, row_stride, named: "points", minimum: 0)
+    let first = try tree.insert(points, context: context)
+    first_index?.pointee = Int64(first)
+  }
+}
+
+@_cdecl("covertree_tree_insert_f64") @implementation
+public func covertree_tree_insert_f64(
+  _ tree: OpaquePointer?, _ points: UnsafePointer<Double>?, _ n_points: Int64, _ dim: Int64, _ row_stride: Int64,
+  _ options: UnsafePointer<covertree_call_options>?, _ first_index: UnsafeMutablePointer<Int64>?
+) -> covertree_status {
+  status { () throws(CoverTreeError) in
+    let (tree, context) = try open(tree, options)
+    let points = try Arguments.points(points, n_points, dim, row_stride, named: "points", minimum: 0)
+    let first = try tree.insert(points, context: context)
+    first_index?.pointee = Int64(first)
+  }
+}
+
+@_cdecl("covertree_tree_remove") @implementation
+public func covertree_tree_remove(
+  _ tree: OpaquePointer?, _ indices: UnsafePointer<Int64>?, _ n_indices: Int64,
+  _ options: UnsafePointer<covertree_call_options>?
+) -> covertree_status {
+  status { () throws(CoverTreeError) in
+    let (tree, context) = try open(tree, options)
+    try tree.remove(Arguments.indices(indices, n_indices, named: "indices"), context: context)
+  }
+}
+
+@_cdecl("covertree_tree_validate") @implementation
+public func covertree_tree_validate(
+  _ tree: OpaquePointer?, _ options: UnsafePointer<covertree_call_options>?
+) -> covertree_status {
+  status { () throws(CoverTreeError) in
+    let (tree, context) = try open(tree, options)
+    try tree.validate(context: context)
+  }
+}
+
+@_cdecl("covertree_tree_get_info") @implementation
+public func covertree_tree_get_info(
+  _ tree: OpaquePointer?, _ info: UnsafeMutablePointer<covertree_tree_info>?
+) -> covertree_status {
+  status { () throws(CoverTreeError) in
+    let tree = try HandleTable.shared.object(tree, TreeHandle.self, named: "tree").tree
+    let output = try Arguments.output(info, named: "info")
+    let info = tree.info
+    let change = info.lastChange
+    output.pointee = covertree_tree_info(
+      n_points: Int64(info.pointCount), n_nodes: Int64(info.nodeCount), next_index: Int64(info.nextIndex),
+      dim: Int64(info.dim), dtype: dtype(isFloat32: tree.isFloat32), order: info.options.order.rawValue,
+      leaf_size: Int32(info.options.leafSize), root_level: info.rootLevel, seed: info.options.seed,
+      memory_bytes: Int64(info.memoryBytes), distance_evaluations: Int64(change.insertion.distanceEvaluations),
+      conflict_edges: Int64(change.insertion.conflictEdges), conflict_rounds: Int64(change.insertion.rounds),
+      levels_entered: Int64(change.insertion.levels), order_seconds: change.orderSeconds,
+      insert_seconds: change.insertion.seconds, layout_seconds: change.layoutSeconds,
+      total_seconds: change.totalSeconds, queries: Int64(info.queries), points_compared: Int64(info.pointsCompared),
+      boxes_compared: Int64(info.boxesCompared))
+  }
+}
+
+private func dtype(isFloat32: Bool) -> Int32 {
+  Int32((isFloat32 ? COVERTREE_DTYPE_F32 : COVERTREE_DTYPE_F64).rawValue)
+}
+
+@_cdecl("covertree_tree_export") @implementation
+public func covertree_tree_export(
+  _ tree: OpaquePointer?, _ arrays: UnsafeMutablePointer<OpaquePointer?>?
+) -> covertree_status {
+  status { () throws(CoverTreeError) in
+    let tree = try HandleTable.shared.object(tree, TreeHandle.self, named: "tree").tree
+    let output = try Arguments.output(arrays, named: "arrays")
+    output.pointee = HandleTable.shared.add(ArraysHandle(tree.export(), isFloat32: tree.isFloat32))
+  }
+}
+
+@_cdecl("covertree_arrays_get") @implementation
+public func covertree_arrays_get(
+  _ arrays: OpaquePointer?, _ view: UnsafeMutablePointer<covertree_arrays_view>?
+) -> covertree_status {
+  status { () throws(CoverTreeError) in
+    let handle = try HandleTable.shared.object(arrays, ArraysHandle.self, named: "arrays")
+    let output = try Arguments.output(view, named: "view")
+    let arrays = handle.arrays
+    output.pointee = covertree_arrays_view(
+      n_nodes: Int64(arrays.nodeCount), dim: Int64(arrays.dim), dtype: dtype(isFloat32: handle.isFloat32), reserved: 0,
+      points: arrays.points, order: arrays.order, levels: arrays.levels, parents: arrays.parents,
+      children_offsets: arrays.childrenOffsets, children: arrays.children, radius: arrays.radius,
+      subtree_end: arrays.subtreeEnd, subtree_min: arrays.subtreeMin, subtree_max: arrays.subtreeMax,
+      removed: arrays.removed)
+  }
+}
+
+@_cdecl("covertree_arrays_free") @implementation
+public func covertree_arrays_free(_ arrays: OpaquePointer?) { HandleTable.shared.remove(arrays, ArraysHandle.self) }
+
+@_cdecl("covertree_neighbors_get") @implementation
+public func covertree_neighbors_get(
+  _ neighbors: OpaquePointer?, _ view: UnsafeMutablePointer<covertree_neighbors_view>?
+) -> covertree_status {
+  status { () throws(CoverTreeError) in
+    let lists = try HandleTable.shared.object(neighbors, NeighborsHandle.self, named: "neighbors").lists
+    let output = try Arguments.output(view, named: "view")
+    output.pointee = covertree_neighbors_view(
+      n_queries: Int64(lists.offsets.count - 1), n_neighbors: Int64(lists.indices.count),
+      dtype: dtype(isFloat32: lists.isFloat32), reserved: 0, offsets: lists.offsets.base, indices: lists.indices.base,
+      distances: lists.distances)
+  }
+}
+
+@_cdecl("covertree_neighbors_free") @implementation
+public func covertree_neighbors_free(_ neighbors: OpaquePointer?) {
+  HandleTable.shared.remove(neighbors, NeighborsHandle.self)
+}

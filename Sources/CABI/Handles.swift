@@ -1,0 +1,88 @@
+import Covertree
+
+/// What the handles that a host holds stand for.
+///
+/// A handle is no address but a number that is given once: a slot and the count of handles given before. So a handle that
+/// was freed, or never given, is told from a good one, whatever has been put in its place.
+final class HandleTable: @unchecked Sendable {
+  static let shared = HandleTable()
+
+  private struct Slot {
+    var handle: UInt
+    var object: AnyObject?
+  }
+
+  // Guarded by processLock.
+  private var slots: [Slot] = []
+  private var free: [Int] = []
+  private var given: UInt = 0
+
+  func add(_ object: AnyObject) -> OpaquePointer {
+    processLock.locked {
+      let slot = free.popLast() ?? slots.count
+      given += 1
+      let handle = given << 28 | UInt(slot + 1)
+      if slot == slots.count {
+        slots.append(Slot(handle: handle, object: object))
+      } else {
+        slots[slot] = Slot(handle: handle, object: object)
+      }
+      return OpaquePointer(bitPattern: handle)!
+    }
+  }
+
+  /// The object of a handle, kept alive by the caller's reference even when the handle is freed meanwhile.
+  func object<T: AnyObject>(_ handle: OpaquePointer?, _ type: T.Type, named name: String) throws(CoverTreeError) -> T {
+    guard let handle else { throw CoverTreeError(.invalidArgument, "\(name): is NULL") }
+    let object = processLock.locked { () -> AnyObject? in
+      guard let slot = slot(of: handle) else { return nil }
+      return slots[slot].object
+    }
+    guard let object else {
+      throw CoverTreeError(.invalidArgument, "\(name): is not a handle of this library, or was freed")
+    }
+    guard let typed = object as? T else { throw CoverTreeError(.invalidArgument, "\(name): is a handle of another type") }
+    return typed
+  }
+
+  /// Forgets a handle; one that is NULL, stale or of another type is left alone.
+  func remove<T: AnyObject>(_ handle: OpaquePointer?, _ type: T.Type) {
+    guard let handle else { return }
+    // The last reference goes outside of the lock: freeing a tree takes time.
+    let object = processLock.locked { () -> AnyObject? in
+      guard let slot = slot(of: handle), slots[slot].object is T else { return nil }
+      defer {
+        slots[slot] = Slot(handle: 0, object: nil)
+        free.append(slot)
+      }
+      return slots[slot].object
+    }
+    withExtendedLifetime(object) {}
+  }
+
+  private func slot(of handle: OpaquePointer) -> Int? {
+    let bits = UInt(bitPattern: handle)
+    let slot = Int(bits & 0xFFF_FFFF) - 1
+    guard slot >= 0, slot < slots.count, slots[slot].handle == bits else { return nil }
+    return slot
+  }
+}
+
+final class TreeHandle {
+  let tree: AnyCoverTree
+  init(_ tree: AnyCoverTree) { self.tree = tree }
+}
+
+final class NeighborsHandle {
+  let lists: AnyNeighborLists
+  init(_ lists: AnyNeighborLists) { self.lists = lists }
+}
+
+final class ArraysHandle {
+  let arrays: TreeArrays
+  let isFloat32: Bool
+  init(_ arrays: TreeArrays, isFloat32: Bool) {
+    self.arrays = arrays
+    self.isFloat32 = isFloat32
+  }
+}

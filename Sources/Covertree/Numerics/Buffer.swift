@@ -1,0 +1,102 @@
+import Glibc
+
+/// Storage of a fixed number of trivial elements, 64-byte aligned so that a vector load never crosses a cache line.
+///
+/// The memory is uninitialised. A failed allocation is thrown, not trapped: an array's would end the host process.
+public final class Buffer<Element: BitwiseCopyable> {
+  public let base: UnsafeMutablePointer<Element>
+  public let count: Int
+
+  public init(count: Int) throws(CoverTreeError) {
+    self.base = try allocateAligned(count)
+    self.count = count
+  }
+
+  public convenience init(count: Int, filledWith value: Element) throws(CoverTreeError) {
+    try self.init(count: count)
+    base.update(repeating: value, count: count)
+  }
+
+  deinit { free(base) }
+
+  @inline(__always)
+  public subscript(index: Int) -> Element {
+    get { base[index] }
+    set { base[index] = newValue }
+  }
+
+  @inline(__always)
+  subscript(index: Int32) -> Element {
+    get { base[Int(index)] }
+    set { base[Int(index)] = newValue }
+  }
+
+  public var elements: UnsafeBufferPointer<Element> { UnsafeBufferPointer(start: base, count: count) }
+  public var byteCount: Int { count * MemoryLayout<Element>.stride }
+}
+
+/// A growing sequence of trivial elements in aligned memory; scratch that keeps its capacity when emptied.
+final class Stack<Element: BitwiseCopyable> {
+  private(set) var base: UnsafeMutablePointer<Element>
+  private(set) var capacity: Int
+  private(set) var count = 0
+
+  init() throws(CoverTreeError) {
+    capacity = 64
+    base = try allocateAligned(capacity)
+  }
+
+  deinit { free(base) }
+
+  @inline(__always)
+  subscript(index: Int) -> Element {
+    get { base[index] }
+    set { base[index] = newValue }
+  }
+
+  var elements: UnsafeBufferPointer<Element> { UnsafeBufferPointer(start: base, count: count) }
+  var byteCount: Int { capacity * MemoryLayout<Element>.stride }
+
+  @inline(__always)
+  func append(_ element: Element) throws(CoverTreeError) {
+    if count == capacity { try grow(to: count + 1) }
+    base[count] = element
+    count += 1
+  }
+
+  func append(_ other: UnsafeBufferPointer<Element>) throws(CoverTreeError) {
+    guard let source = other.baseAddress, other.count > 0 else { return }
+    if count + other.count > capacity { try grow(to: count + other.count) }
+    (base + count).update(from: source, count: other.count)
+    count += other.count
+  }
+
+  @inline(__always)
+  func removeAll() { count = 0 }
+
+  /// Sets the count, keeping what is there; elements beyond the old count are uninitialised.
+  @inline(__always)
+  func resize(to newCount: Int) throws(CoverTreeError) {
+    if newCount > capacity { try grow(to: newCount) }
+    count = newCount
+  }
+
+  private func grow(to needed: Int) throws(CoverTreeError) {
+    let larger = max(needed, capacity * 2)
+    let moved: UnsafeMutablePointer<Element> = try allocateAligned(larger)
+    moved.update(from: base, count: count)
+    free(base)
+    base = moved
+    capacity = larger
+  }
+}
+
+/// The bytes of `count` elements, or an error that names the size.
+private func allocateAligned<Element>(_ count: Int) throws(CoverTreeError) -> UnsafeMutablePointer<Element> {
+  let (bytes, overflow) = count.multipliedReportingOverflow(by: MemoryLayout<Element>.stride)
+  var memory: UnsafeMutableRawPointer?
+  guard !overflow, count >= 0, posix_memalign(&memory, 64, max(bytes, 64)) == 0, let memory else {
+    throw CoverTreeError(.outOfMemory, "out of memory: could not allocate \(count) x \(MemoryLayout<Element>.stride) bytes")
+  }
+  return memory.bindMemory(to: Element.self, capacity: max(count, 1))
+}

@@ -1,0 +1,21 @@
+/// Why a call failed: a kind that a program can act on, and a message that a person can.
+///
+/// Messages name the argument, what was got and what was wanted: "points: expected (n, 3), got (100, 2)".
+public struct CoverTreeError: Error {
+  public enum Kind: Sendable {
+    case invalidArgument, shape, unsupported
+    case notFound
+    case outOfMemory
+    case corrupt
+    case busy, cancelled
+    case `internal`
+  }
+
+  public let kind: Kind
+  public let message: String
+
+  public init(_ kind: Kind, _ message: String) {
+    self.kind = kind
+    self.message = message
+  }
+}

@@ -1,0 +1,20 @@
+import Glibc
+
+/// Levels of the tree are powers of two, and distances come squared: level `i` stands for the radius `2^i`, `4^i` squared.
+/// Squares of powers of two are exact, so every comparison with a radius is one too.
+
+/// `4^level`; infinity or zero beyond the range of a float64.
+@inline(__always)
+func squaredRadius(ofLevel level: Int32) -> Double { scalbn(1.0, 2 * level) }
+
+/// The highest level whose radius is below the distance: the largest `i` with `4^i < squared`. `squared` is positive.
+@inline(__always)
+func levelBelow(squared: Double) -> Int32 {
+  let exponent = Int32(truncatingIfNeeded: squared.exponent)
+  let half = exponent >> 1
+  return exponent & 1 == 0 && squared.significand == 1 ? half - 1 : half
+}
+
+/// The lowest level whose radius reaches the distance: the smallest `i` with `squared <= 4^i`.
+@inline(__always)
+func levelCovering(squared: Double) -> Int32 { levelBelow(squared: squared) + 1 }

@@ -1,0 +1,58 @@
+/// The permutation that sorts 64-bit keys, equal keys in their old order: `result[rank] = index`.
+///
+/// Least significant digit first, 11 bits a pass, passes in which all keys agree left out; O(n) per pass, in parallel by
+/// blocks of fixed size.
+func sortedOrder(ofKeys keys: Buffer<UInt64>, context: CallContext) throws(CoverTreeError) -> Buffer<Int32> {
+  let count = keys.count
+  let digits = 11
+  let radix = 1 << digits
+  let block = 1 << 16
+  let blocks = (count + block - 1) / block
+
+  var all: UInt64 = .max
+  var any: UInt64 = 0
+  for key in keys.elements {
+    all &= key
+    any |= key
+  }
+  var from = (keys: try Buffer<UInt64>(count: count), order: try Buffer<Int32>(count: count))
+  var to = (keys: try Buffer<UInt64>(count: count), order: try Buffer<Int32>(count: count))
+  from.keys.base.update(from: keys.base, count: count)
+  for index in 0..<count { from.order[index] = Int32(index) }
+  let starts = try Buffer<Int32>(count: max(1, blocks) * radix)
+
+  for shift in stride(from: 0, to: 64, by: digits) {
+    guard ((all ^ any) >> UInt64(shift)) & UInt64(radix - 1) != 0 else { continue }
+    let (source, target) = (from, to)
+    @inline(__always) func digit(_ key: UInt64) -> Int { Int((key >> UInt64(shift)) & UInt64(radix - 1)) }
+    try context.forEach(blocks, grain: 1) { (range, _) throws(CoverTreeError) in
+      for b in range {
+        let counts = starts.base + b * radix
+        counts.update(repeating: 0, count: radix)
+        for index in b * block..<min(count, (b + 1) * block) { counts[digit(source.keys[index])] += 1 }
+      }
+    }
+    var total: Int32 = 0
+    for value in 0..<radix {
+      for b in 0..<blocks {
+        let here = starts[b * radix + value]
+        starts[b * radix + value] = total
+        total += here
+      }
+    }
+    try context.forEach(blocks, grain: 1) { (range, _) throws(CoverTreeError) in
+      for b in range {
+        let next = starts.base + b * radix
+        for index in b * block..<min(count, (b + 1) * block) {
+          let key = source.keys[index]
+          let place = Int(next[digit(key)])
+          next[digit(key)] += 1
+          target.keys[place] = key
+          target.order[place] = source.order[index]
+        }
+      }
+    }
+    swap(&from, &to)
+  }
+  return from.order
+}

@@ -1,0 +1,67 @@
+import CNumerics
+
+/// A coordinate type, with the 512-bit vector of it that the kernels work on.
+///
+/// On narrower machines the compiler cuts such a vector into halves or quarters; the source stays one.
+public protocol Scalar: BinaryFloatingPoint, SIMDScalar, Codable, Sendable, BitwiseCopyable {
+  associatedtype Lanes: SIMD, BitwiseCopyable where Lanes.Scalar == Self
+
+  static var name: String { get }
+  /// The largest coordinate whose squared differences stay finite in float64, with room for a sum over dimensions.
+  static var coordinateLimit: Double { get }
+
+  /// Bit `i` is set where `a[i] <= b[i]`.
+  static func maskLessOrEqual(_ a: Lanes, _ b: Lanes) -> UInt32
+  /// `a * b + c` per lane.
+  static func multiplyAdd(_ a: Lanes, _ b: Lanes, _ c: Lanes) -> Lanes
+  static func maximum(_ a: Lanes, _ b: Lanes) -> Lanes
+  /// Eight lanes as float64, from lane `8 * part`.
+  static func widened(_ lanes: Lanes, part: Int) -> SIMD8<Double>
+  /// The nearest value that is not below `value`.
+  static func roundedUp(_ value: Double) -> Self
+}
+
+extension Scalar {
+  /// Lanes of one vector.
+  @inline(__always) static var width: Int { Lanes.scalarCount }
+}
+
+extension Float: Scalar {
+  public typealias Lanes = SIMD16<Float>
+  public static var name: String { "float32" }
+  public static var coordinateLimit: Double { Double(Float.greatestFiniteMagnitude) }
+
+  @inline(__always)
+  public static func maskLessOrEqual(_ a: Lanes, _ b: Lanes) -> UInt32 { cn_f32x16_mask_le(a, b) }
+  @inline(__always)
+  public static func multiplyAdd(_ a: Lanes, _ b: Lanes, _ c: Lanes) -> Lanes { cn_f32x16_fma(a, b, c) }
+  @inline(__always)
+  public static func maximum(_ a: Lanes, _ b: Lanes) -> Lanes { cn_f32x16_max(a, b) }
+  @inline(__always)
+  public static func widened(_ lanes: Lanes, part: Int) -> SIMD8<Double> {
+    cn_f32x8_widen(part == 0 ? lanes.lowHalf : lanes.highHalf)
+  }
+  @inline(__always)
+  public static func roundedUp(_ value: Double) -> Float {
+    let nearest = Float(value)
+    return Double(nearest) < value ? nearest.nextUp : nearest
+  }
+}
+
+extension Double: Scalar {
+  public typealias Lanes = SIMD8<Double>
+  public static var name: String { "float64" }
+  /// Beyond 2^500 a squared difference may overflow.
+  public static var coordinateLimit: Double { 0x1p500 }
+
+  @inline(__always)
+  public static func maskLessOrEqual(_ a: Lanes, _ b: Lanes) -> UInt32 { cn_f64x8_mask_le(a, b) }
+  @inline(__always)
+  public static func multiplyAdd(_ a: Lanes, _ b: Lanes, _ c: Lanes) -> Lanes { cn_f64x8_fma(a, b, c) }
+  @inline(__always)
+  public static func maximum(_ a: Lanes, _ b: Lanes) -> Lanes { cn_f64x8_max(a, b) }
+  @inline(__always)
+  public static func widened(_ lanes: Lanes, part: Int) -> SIMD8<Double> { lanes }
+  @inline(__always)
+  public static func roundedUp(_ value: Double) -> Double { value }
+}

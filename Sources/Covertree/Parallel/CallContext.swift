@@ -1,0 +1,117 @@
+import Glibc
+import Synchronization
+
+/// Seconds on a clock that only goes forward.
+public func monotonicSeconds() -> Double {
+  var time = timespec()
+  clock_gettime(CLOCK_MONOTONIC, &time)
+  return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
+}
+
+private let defaultThreads = Atomic<Int>(0)
+
+/// Threads of a call that does not say: the number set by the host, or every processor of this process.
+public var defaultThreadCount: Int {
+  get {
+    let chosen = defaultThreads.load(ordering: .relaxed)
+    return chosen > 0 ? chosen : availableProcessors()
+  }
+  set { defaultThreads.store(newValue, ordering: .relaxed) }
+}
+
+/// What one call of the library carries down into its loops: how many threads, whom to tell, whether to stop.
+///
+/// `report` is called in the calling thread only, at least every 0.1 s while there is work, with the share that is done;
+/// when it returns false the call ends with `.cancelled`.
+public final class CallContext: @unchecked Sendable {
+  public static let maximumThreads = 1024
+  private static let reportInterval = 0.1
+
+  public let threads: Int
+  private let report: ((Double) -> Bool)?
+  private let stopped = Atomic<Bool>(false)
+  private var nextReport: Double
+  /// The stretch of the whole call that the loop now running stands for.
+  private var progress = (from: 0.0, to: 1.0)
+
+  /// - Parameter threads: 0 for the default.
+  public init(threads: Int = 0, report: ((Double) -> Bool)? = nil) {
+    self.threads = min(threads > 0 ? threads : defaultThreadCount, CallContext.maximumThreads)
+    self.report = report
+    self.nextReport = report == nil ? .infinity : monotonicSeconds() + CallContext.reportInterval
+  }
+
+  /// The loops that follow are this stretch of the call's progress.
+  func stage(from: Double, to: Double) { progress = (from, to) }
+
+  /// Tells the host how far the call is and asks whether to go on. For the calling thread.
+  func poll(share: Double = 0) throws(CoverTreeError) {
+    askHost(share: share)
+    if stopped.load(ordering: .relaxed) { throw CallContext.cancelled }
+  }
+
+  private static let cancelled = CoverTreeError(.cancelled, "cancelled by the progress callback")
+
+  private func askHost(share: Double) {
+    guard let report, nextReport.isFinite else { return }
+    let now = monotonicSeconds()
+    guard now >= nextReport else { return }
+    nextReport = now + CallContext.reportInterval
+    if !report(progress.from + (progress.to - progress.from) * share) {
+      stopped.store(true, ordering: .relaxed)
+      nextReport = .infinity
+    }
+  }
+
+  /// Calls `body(range, slot)` for ranges that together make `0..<count`, from several threads, each range once.
+  ///
+  /// Ranges of `grain` are handed out as threads become free. `slot` is below `threads`, and no two running calls share one:
+  /// it picks a thread's scratch. Where calls fail, the error of the first range that failed is thrown, and no new
+  /// range is begun.
+  func forEach(
+    _ count: Int, grain: Int, _ body: (Range<Int>, Int) throws(CoverTreeError) -> Void
+  ) throws(CoverTreeError) {
+    guard count > 0 else { return }
+    let chunks = (count + grain - 1) / grain
+    let slots = min(threads, chunks)
+    if slots == 1 {
+      for chunk in 0..<chunks {
+        try poll(share: Double(chunk) / Double(chunks))
+        try body(chunk * grain..<min(count, (chunk + 1) * grain), 0)
+      }
+      return
+    }
+    let loop = SharedLoop()
+    ThreadPool.shared.run(
+      slots: slots,
+      body: { slot in
+        while !loop.failed.load(ordering: .relaxed) && !self.stopped.load(ordering: .relaxed) {
+          let chunk = loop.next.wrappingAdd(1, ordering: .relaxed).oldValue
+          guard chunk < chunks else { return }
+          if slot == 0 { self.askHost(share: Double(chunk) / Double(chunks)) }
+          do throws(CoverTreeError) {
+            try body(chunk * grain..<min(count, (chunk + 1) * grain), slot)
+          } catch {
+            loop.record(error, chunk: chunk)
+          }
+        }
+      },
+      whileWaiting: { self.askHost(share: 1) })
+    if let error = loop.error { throw error }
+    if stopped.load(ordering: .relaxed) { throw CallContext.cancelled }
+  }
+}
+
+/// What the threads of one loop share.
+private final class SharedLoop: @unchecked Sendable {
+  let next = Atomic<Int>(0)
+  let failed = Atomic<Bool>(false)
+  private let first = Mutex<(chunk: Int, error: CoverTreeError)?>(nil)
+
+  var error: CoverTreeError? { first.withLock { $0?.error } }
+
+  func record(_ error: CoverTreeError, chunk: Int) {
+    first.withLock { if $0 == nil || chunk < $0!.chunk { $0 = (chunk, error) } }
+    failed.store(true, ordering: .relaxed)
+  }
+}

@@ -1,0 +1,26 @@
+import Glibc
+
+/// One lock for the process, held for moments only: while a pointer is looked up or swapped.
+///
+/// `fork` copies the lock in whatever state it is in, and the thread that holds it is gone in the child. So the lock is
+/// taken before every fork and released on both sides after it, and the child never finds it taken.
+public final class ProcessLock: @unchecked Sendable {
+  private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
+
+  fileprivate init() {
+    pthread_mutex_init(mutex, nil)
+    pthread_atfork(
+      { pthread_mutex_lock(processLock.mutex) },
+      { pthread_mutex_unlock(processLock.mutex) },
+      { pthread_mutex_unlock(processLock.mutex) })
+  }
+
+  @inline(__always)
+  public func locked<Result>(_ body: () throws -> Result) rethrows -> Result {
+    pthread_mutex_lock(mutex)
+    defer { pthread_mutex_unlock(mutex) }
+    return try body()
+  }
+}
+
+public let processLock = ProcessLock()

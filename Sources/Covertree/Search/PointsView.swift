@@ -1,0 +1,77 @@
+/// Points in memory that somebody else owns: `count` rows of `dim` coordinates, `stride` scalars from row to row.
+public struct PointsView<S: Scalar>: @unchecked Sendable {
+  public let base: UnsafePointer<S>
+  public let count: Int
+  public let dim: Int
+  public let stride: Int
+
+  public init(base: UnsafePointer<S>, count: Int, dim: Int, stride: Int? = nil) {
+    self.base = base
+    self.count = count
+    self.dim = dim
+    self.stride = stride ?? dim
+  }
+
+  @inline(__always)
+  func row(_ index: Int) -> UnsafePointer<S> { base + index &* stride }
+}
+
+/// Points whose coordinate type is known only at run time.
+public enum AnyPoints: Sendable {
+  case float32(PointsView<Float>)
+  case float64(PointsView<Double>)
+}
+
+/// The number of coordinates of a point: known to the compiler for the dimensions that most data has, so that loops over
+/// coordinates unroll, or known at run time.
+protocol Dimension: Sendable {
+  var count: Int { get }
+}
+
+struct FixedDimension<let length: Int>: Dimension {
+  @inline(__always) var count: Int { length }
+}
+
+struct RuntimeDimension: Dimension {
+  let count: Int
+}
+
+extension PointsView {
+  /// Throws where the points cannot be used: a coordinate that is NaN, infinite, or too large to square.
+  func checkCoordinates(named name: String, context: CallContext) throws(CoverTreeError) {
+    let limit = S(S.coordinateLimit)
+    try context.forEach(count, grain: 1 << 16) { (range, _) throws(CoverTreeError) in
+      for index in range {
+        let row = row(index)
+        // One sum instead of a branch a coordinate: it is finite and small exactly when all of them are.
+        var usable = true
+        for d in 0..<dim { usable = usable && row[d].magnitude <= limit }
+        if usable { continue }
+        for d in 0..<dim where !(row[d].magnitude <= limit) {
+          throw CoverTreeError(
+            .invalidArgument,
+            row[d].isFinite
+              ? "\(name)[\(index), \(d)]: \(row[d]) is beyond 2^500, its square would overflow; rescale the coordinates"
+              : "\(name)[\(index), \(d)]: expected finite coordinates, got \(row[d])")
+        }
+      }
+    }
+  }
+}
+
+/// Work that is compiled once for each dimension worth it.
+protocol DimensionTask {
+  associatedtype Result
+  func run<D: Dimension>(_ dimension: D) throws(CoverTreeError) -> Result
+}
+
+/// Runs a task with its loops over coordinates unrolled where the dimension is a common one.
+func specialized<Task: DimensionTask>(_ dim: Int, _ task: Task) throws(CoverTreeError) -> Task.Result {
+  switch dim {
+  case 2: try task.run(FixedDimension<2>())
+  case 3: try task.run(FixedDimension<3>())
+  case 4: try task.run(FixedDimension<4>())
+  case 8: try task.run(FixedDimension<8>())
+  default: try task.run(RuntimeDimension(count: dim))
+  }
+}

@@ -1,0 +1,155 @@
+/// A cover tree of either coordinate type: the door of the module.
+///
+/// Everything behind it is generic and specialised in this module; everything before it need not know the type. Results
+/// go through raw pointers whose type is that of the tree.
+public enum AnyCoverTree: Sendable {
+  case float32(CoverTree<Float>)
+  case float64(CoverTree<Double>)
+
+  public static func build(
+    _ points: AnyPoints, options: TreeOptions, context: CallContext
+  ) throws(CoverTreeError) -> AnyCoverTree {
+    switch points {
+    case .float32(let view): .float32(try CoverTree(points: view, options: options, context: context))
+    case .float64(let view): .float64(try CoverTree(points: view, options: options, context: context))
+    }
+  }
+
+  public func insert(_ points: AnyPoints, context: CallContext) throws(CoverTreeError) -> Int {
+    switch (self, points) {
+    case (.float32(let tree), .float32(let view)): try tree.insert(view, context: context)
+    case (.float64(let tree), .float64(let view)): try tree.insert(view, context: context)
+    default: throw wrongType("points")
+    }
+  }
+
+  public func remove(_ indices: UnsafeBufferPointer<Int64>, context: CallContext) throws(CoverTreeError) {
+    switch self {
+    case .float32(let tree): try tree.remove(indices, context: context)
+    case .float64(let tree): try tree.remove(indices, context: context)
+    }
+  }
+
+  public func validate(context: CallContext) throws(CoverTreeError) {
+    switch self {
+    case .float32(let tree): try tree.validate(context: context)
+    case .float64(let tree): try tree.validate(context: context)
+    }
+  }
+
+  /// Queries of a type that is known only at run time.
+  public enum Queries: Sendable {
+    case points(AnyPoints)
+    case stored(StoredIndices)
+    case allStored
+  }
+
+  /// `distances` points to scalars of the tree's type.
+  public func nearest(
+    _ queries: Queries, k: Int, options: SearchOptions, context: CallContext, rows: Int,
+    indices: UnsafeMutablePointer<Int64>, distances: UnsafeMutableRawPointer?
+  ) throws(CoverTreeError) {
+    switch self {
+    case .float32(let tree):
+      try tree.nearest(
+        typed(queries), k: k, options: options, context: context, rows: rows, indices: indices,
+        distances: distances?.assumingMemoryBound(to: Float.self))
+    case .float64(let tree):
+      try tree.nearest(
+        typed(queries), k: k, options: options, context: context, rows: rows, indices: indices,
+        distances: distances?.assumingMemoryBound(to: Double.self))
+    }
+  }
+
+  public func within(
+    _ radius: Double, of queries: Queries, options: SearchOptions, context: CallContext
+  ) throws(CoverTreeError) -> AnyNeighborLists {
+    switch self {
+    case .float32(let tree):
+      .float32(try tree.within(radius, of: typed(queries), options: options, context: context))
+    case .float64(let tree):
+      .float64(try tree.within(radius, of: typed(queries), options: options, context: context))
+    }
+  }
+
+  public func countWithin(
+    _ radius: Double, of queries: Queries, options: SearchOptions, context: CallContext, rows: Int,
+    counts: UnsafeMutablePointer<Int64>
+  ) throws(CoverTreeError) {
+    switch self {
+    case .float32(let tree):
+      try tree.countWithin(
+        radius, of: typed(queries), options: options, context: context, rows: rows, counts: counts)
+    case .float64(let tree):
+      try tree.countWithin(
+        radius, of: typed(queries), options: options, context: context, rows: rows, counts: counts)
+    }
+  }
+
+  public var isFloat32: Bool {
+    if case .float32 = self { true } else { false }
+  }
+
+  public var info: TreeInfo {
+    switch self {
+    case .float32(let tree): tree.info
+    case .float64(let tree): tree.info
+    }
+  }
+
+  public func export() -> TreeArrays {
+    switch self {
+    case .float32(let tree): tree.export()
+    case .float64(let tree): tree.export()
+    }
+  }
+
+  private func wrongType(_ argument: String) -> CoverTreeError {
+    CoverTreeError(.invalidArgument, "\(argument): the tree holds \(isFloat32 ? "float32" : "float64") points, got the other type")
+  }
+
+  private func typed(_ queries: Queries) throws(CoverTreeError) -> Covertree.Queries<Float> {
+    switch queries {
+    case .points(.float32(let view)): .points(view)
+    case .points: throw wrongType("queries")
+    case .stored(let list): .stored(list)
+    case .allStored: .allStored
+    }
+  }
+
+  private func typed(_ queries: Queries) throws(CoverTreeError) -> Covertree.Queries<Double> {
+    switch queries {
+    case .points(.float64(let view)): .points(view)
+    case .points: throw wrongType("queries")
+    case .stored(let list): .stored(list)
+    case .allStored: .allStored
+    }
+  }
+}
+
+public enum AnyNeighborLists: Sendable {
+  case float32(NeighborLists<Float>)
+  case float64(NeighborLists<Double>)
+
+  public var isFloat32: Bool {
+    if case .float32 = self { true } else { false }
+  }
+  public var offsets: Buffer<Int64> {
+    switch self {
+    case .float32(let lists): lists.offsets
+    case .float64(let lists): lists.offsets
+    }
+  }
+  public var indices: Buffer<Int64> {
+    switch self {
+    case .float32(let lists): lists.indices
+    case .float64(let lists): lists.indices
+    }
+  }
+  public var distances: UnsafeRawPointer {
+    switch self {
+    case .float32(let lists): UnsafeRawPointer(lists.distances.base)
+    case .float64(let lists): UnsafeRawPointer(lists.distances.base)
+    }
+  }
+}

@@ -1,0 +1,271 @@
+public struct SearchOptions: Sendable {
+  /// Only points with a dataset index below the query's own. For stored queries.
+  public var predecessorsOnly = false
+  /// Not the query itself, told by its dataset index. For stored queries.
+  public var excludesSelf = false
+  /// Nothing farther than this.
+  public var maximumDistance = Double.infinity
+
+  public init() {}
+
+  func check<S>(_ queries: Queries<S>) throws(CoverTreeError) {
+    guard maximumDistance >= 0 else {
+      throw CoverTreeError(.invalidArgument, "max_distance: expected a number from 0 up, got \(maximumDistance)")
+    }
+    guard case .points = queries else { return }
+    if predecessorsOnly {
+      throw CoverTreeError(
+        .invalidArgument,
+        "predecessor_mode: only points of the tree have predecessors; give dataset indices as queries, or none for all points")
+    }
+    if excludesSelf {
+      throw CoverTreeError(
+        .invalidArgument,
+        "exclude_self: new points are not in the tree; give dataset indices as queries, or none for all points")
+    }
+  }
+}
+
+/// Neighbours of each query: those of query `i` are at `offsets[i]..<offsets[i + 1]`, nearest first.
+public final class NeighborLists<S: Scalar>: @unchecked Sendable {
+  /// `queries + 1` of them.
+  public let offsets: Buffer<Int64>
+  public let indices: Buffer<Int64>
+  public let distances: Buffer<S>
+
+  init(offsets: Buffer<Int64>, indices: Buffer<Int64>, distances: Buffer<S>) {
+    self.offsets = offsets
+    self.indices = indices
+    self.distances = distances
+  }
+}
+
+extension CoverTree {
+  /// How many rows a search for `queries` has.
+  public func rowCount(_ queries: Queries<S>) -> Int {
+    switch queries {
+    case .points(let view): view.count
+    case .stored(let list): list.elements.count
+    case .allStored: count
+    }
+  }
+
+  /// The `k` nearest points of each query, sorted by (distance, index).
+  ///
+  /// - Parameters:
+  ///   - rows: of the results; throws `.busy` where the tree has changed since it was asked for that number.
+  ///   - indices: `rows x k`, dataset indices; -1 where there are fewer than `k`.
+  ///   - distances: `rows x k`; infinity there. nil where they are not wanted.
+  public func nearest(
+    _ queries: Queries<S>, k: Int, options: SearchOptions, context: CallContext, rows: Int,
+    indices: UnsafeMutablePointer<Int64>, distances: UnsafeMutablePointer<S>?
+  ) throws(CoverTreeError) {
+    try options.check(queries)
+    let snapshot = snapshot
+    let set = try QuerySet(queries, in: snapshot, context: context)
+    guard set.count == rows else {
+      throw CoverTreeError(.busy, "tree: it was changed while the search began; search again")
+    }
+    try specialized(
+      dim,
+      NearestTask(
+        set: set, snapshot: snapshot, k: k, options: options, context: context, counters: searches, indices: indices,
+        distances: distances))
+  }
+
+  /// All points within `radius` (inclusive) of each query, sorted by (distance, index).
+  public func within(
+    _ radius: Double, of queries: Queries<S>, options: SearchOptions, context: CallContext
+  ) throws(CoverTreeError) -> NeighborLists<S> {
+    let (snapshot, set, options) = try radiusSearch(radius, queries, options, context)
+    return try specialized(
+      dim, RadiusTask(set: set, snapshot: snapshot, options: options, context: context, counters: searches))
+  }
+
+  /// How many points lie within `radius` (inclusive) of each query. `counts` has room for `rows`.
+  public func countWithin(
+    _ radius: Double, of queries: Queries<S>, options: SearchOptions, context: CallContext, rows: Int,
+    counts: UnsafeMutablePointer<Int64>
+  ) throws(CoverTreeError) {
+    let (snapshot, set, options) = try radiusSearch(radius, queries, options, context)
+    guard set.count == rows else {
+      throw CoverTreeError(.busy, "tree: it was changed while the search began; search again")
+    }
+    try specialized(
+      dim,
+      CountTask(set: set, snapshot: snapshot, options: options, context: context, counters: searches, counts: counts))
+  }
+
+  private func radiusSearch(
+    _ radius: Double, _ queries: Queries<S>, _ options: SearchOptions, _ context: CallContext
+  ) throws(CoverTreeError) -> (TreeSnapshot<S>, QuerySet<S>, SearchOptions) {
+    guard radius >= 0 else {
+      throw CoverTreeError(.invalidArgument, "radius: expected a number from 0 up, got \(radius)")
+    }
+    var options = options
+    options.maximumDistance = radius
+    try options.check(queries)
+    let snapshot = snapshot
+    return (snapshot, try QuerySet(queries, in: snapshot, context: context), options)
+  }
+}
+
+/// Queries that a thread takes at a time: a few milliseconds of work at most, many neighbours along the curve at least.
+private let queriesPerChunk = 128
+
+extension SearchOptions {
+  fileprivate func eligible<S, D: Dimension>(
+    _ query: QuerySet<S>.Query, _: TreeSearch<S, D>.Type
+  ) -> TreeSearch<S, D>.Eligibility {
+    .init(before: predecessorsOnly ? query.index : Int32.max, excluded: excludesSelf ? query.index : -1)
+  }
+}
+
+private struct NearestTask<S: Scalar>: DimensionTask {
+  let set: QuerySet<S>
+  let snapshot: TreeSnapshot<S>
+  let k: Int
+  let options: SearchOptions
+  let context: CallContext
+  let counters: SearchCounters
+  let indices: UnsafeMutablePointer<Int64>
+  let distances: UnsafeMutablePointer<S>?
+
+  func run<D: Dimension>(_ dimension: D) throws(CoverTreeError) {
+    let room = min(k, snapshot.layout.count)
+    try context.forEach(set.count, grain: queriesPerChunk) { (range, _) throws(CoverTreeError) in
+      var search = try TreeSearch(snapshot, dimension: dimension)
+      let items = try Buffer<Candidate>(count: room)
+      var last: Finished?
+      for place in range {
+        let query = set[place]
+        let eligible = options.eligible(query, type(of: search))
+        let bound = min(options.maximumDistance * options.maximumDistance, bound(on: query, from: last, eligible.before))
+        var nearest = NearestCollector(items: items.base, k: room, bound: bound)
+        try search.run(query.coordinates, eligible, into: &nearest)
+        nearest.finish()
+        write(nearest, query)
+        last = nearest.count < room ? nil : Finished(query: query, worst: nearest.worst, before: eligible.before)
+      }
+      counters.add(queries: range.count, points: search.pointsCompared, boxes: search.boxesCompared)
+    }
+  }
+
+  /// A query that found `k` points, the farthest of them at `worst`, squared.
+  private struct Finished {
+    let query: QuerySet<S>.Query
+    let worst: Double
+    let before: Int32
+  }
+
+  /// The points that the last query found are not farther from this one than from there plus the way between; where this query
+  /// is one of them, the last one takes its place.
+  @inline(__always)
+  private func bound(on query: QuerySet<S>.Query, from last: Finished?, _ before: Int32) -> Double {
+    guard let last, last.before <= before else { return .infinity }
+    let apart = squaredEuclidean(query.coordinates, last.query.coordinates, dim: snapshot.layout.dim)
+    let sum = last.worst.squareRoot() + apart.squareRoot()
+    return sum * sum * (1 + 0x1p-40)
+  }
+
+  @inline(__always)
+  private func write(_ found: NearestCollector, _ query: QuerySet<S>.Query) {
+    let indices = indices + query.row &* k
+    for rank in 0..<found.count { indices[rank] = Int64(found[rank].index) }
+    for rank in found.count..<k { indices[rank] = -1 }
+    guard let distances else { return }
+    let row = distances + query.row &* k
+    for rank in 0..<found.count { row[rank] = snapshot.distance(found[rank], query.coordinates) }
+    for rank in found.count..<k { row[rank] = .infinity }
+  }
+}
+
+private struct RadiusTask<S: Scalar>: DimensionTask {
+  let set: QuerySet<S>
+  let snapshot: TreeSnapshot<S>
+  let options: SearchOptions
+  let context: CallContext
+  let counters: SearchCounters
+
+  func run<D: Dimension>(_ dimension: D) throws(CoverTreeError) -> NeighborLists<S> {
+    let offsets = try Buffer<Int64>(count: set.count + 1, filledWith: 0)
+    let chunks = (set.count + queriesPerChunk - 1) / queriesPerChunk
+    var lists: [Stack<Candidate>] = []
+    for _ in 0..<chunks { lists.append(try Stack()) }
+    let found = lists
+    try context.forEach(set.count, grain: queriesPerChunk) { (range, _) throws(CoverTreeError) in
+      var search = try TreeSearch(snapshot, dimension: dimension)
+      var collector = RadiusCollector(
+        found: found[range.lowerBound / queriesPerChunk], worst: options.maximumDistance * options.maximumDistance)
+      for place in range {
+        let query = set[place]
+        let first = collector.found.count
+        try search.run(query.coordinates, options.eligible(query, type(of: search)), into: &collector)
+        collector.sort(from: first)
+        offsets[query.row + 1] = Int64(collector.found.count - first)
+      }
+      counters.add(queries: range.count, points: search.pointsCompared, boxes: search.boxesCompared)
+    }
+    for row in 0..<set.count { offsets[row + 1] += offsets[row] }
+
+    let total = Int(offsets[set.count])
+    let lists_ = NeighborLists<S>(
+      offsets: offsets, indices: try Buffer(count: total), distances: try Buffer(count: total))
+    try context.forEach(set.count, grain: queriesPerChunk) { (range, _) throws(CoverTreeError) in
+      let list = found[range.lowerBound / queriesPerChunk]
+      var next = 0
+      for place in range {
+        let query = set[place]
+        for slot in Int(offsets[query.row])..<Int(offsets[query.row + 1]) {
+          lists_.indices[slot] = Int64(list[next].index)
+          lists_.distances[slot] = snapshot.distance(list[next], query.coordinates)
+          next += 1
+        }
+      }
+    }
+    return lists_
+  }
+}
+
+private struct CountTask<S: Scalar>: DimensionTask {
+  let set: QuerySet<S>
+  let snapshot: TreeSnapshot<S>
+  let options: SearchOptions
+  let context: CallContext
+  let counters: SearchCounters
+  let counts: UnsafeMutablePointer<Int64>
+
+  func run<D: Dimension>(_ dimension: D) throws(CoverTreeError) {
+    try context.forEach(set.count, grain: queriesPerChunk) { (range, _) throws(CoverTreeError) in
+      var search = try TreeSearch(snapshot, dimension: dimension)
+      for place in range {
+        let query = set[place]
+        var collector = CountCollector(worst: options.maximumDistance * options.maximumDistance)
+        try search.run(query.coordinates, options.eligible(query, type(of: search)), into: &collector)
+        counts[query.row] = collector.count
+      }
+      counters.add(queries: range.count, points: search.pointsCompared, boxes: search.boxesCompared)
+    }
+  }
+}
+
+extension TreeSnapshot {
+  /// The distance of a neighbour from the query. Where its square has underflowed it is computed again without one.
+  @inline(__always)
+  func distance(_ neighbor: Candidate, _ query: UnsafePointer<S>) -> S {
+    if neighbor.squared >= smallestSquaredDistance { return S(neighbor.squared.squareRoot()) }
+    return tinyDistance(query, layout.points.base + Int(positions[neighbor.index]) * layout.dim)
+  }
+
+  private func tinyDistance(_ x: UnsafePointer<S>, _ y: UnsafePointer<S>) -> S {
+    var largest = 0.0
+    for d in 0..<layout.dim { largest = max(largest, abs(Double(x[d]) - Double(y[d]))) }
+    guard largest > 0 else { return 0 }
+    var sum = 0.0
+    for d in 0..<layout.dim {
+      let share = (Double(x[d]) - Double(y[d])) / largest
+      sum += share * share
+    }
+    return S(largest * sum.squareRoot())
+  }
+}

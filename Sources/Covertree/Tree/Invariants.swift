@@ -1,0 +1,179 @@
+extension CoverTree {
+  /// Checks every rule that the tree is made by; throws `.corrupt` with the first pair of points that breaks one.
+  ///
+  /// Distances are computed anew. Separation over the whole tree is checked by a search around each node for
+  /// others of its level or above. O(n depth) distances, and a search a node.
+  public func validate(context: CallContext) throws(CoverTreeError) {
+    let snapshot = snapshot
+    try Invariants(layout: snapshot.layout, blocks: snapshot.blocks, indexCount: snapshot.indexCount, context: context)
+      .check()
+  }
+}
+
+struct Invariants<S: Scalar> {
+  let layout: TreeLayout<S>
+  let blocks: SearchBlocks<S>
+  let indexCount: Int
+  let context: CallContext
+
+  func check() throws(CoverTreeError) {
+    try checkOrder()
+    try checkShape()
+    context.stage(from: 0.1, to: 0.3)
+    try checkNodes()
+    context.stage(from: 0.3, to: 0.4)
+    try checkBlocks()
+    context.stage(from: 0.4, to: 1)
+    try specialized(layout.dim, SeparationTask(invariants: self))
+  }
+
+  private func broken(_ rule: String, _ a: Int, _ b: Int? = nil, _ detail: String = "") -> CoverTreeError {
+    let other = b.map { " and \(layout.order[$0]) (level \(layout.levels[$0]))" } ?? ""
+    return CoverTreeError(
+      .corrupt, "\(rule): broken by point \(layout.order[a]) (level \(layout.levels[a]))\(other)\(detail)")
+  }
+
+  private func squared(_ a: Int, _ b: Int) -> Double {
+    squaredEuclidean(layout.points.base + a * layout.dim, layout.points.base + b * layout.dim, dim: layout.dim)
+  }
+
+  /// Every dataset index stands for one node at most.
+  private func checkOrder() throws(CoverTreeError) {
+    let seen = try Buffer<UInt8>(count: indexCount, filledWith: 0)
+    for t in 0..<layout.count {
+      let index = Int(layout.order[t])
+      guard index >= 0, index < indexCount, seen[index] == 0 else { throw broken("order", t) }
+      seen[index] = 1
+    }
+  }
+
+  /// One root, subtrees nested as ranges, children as they follow from that.
+  private func checkShape() throws(CoverTreeError) {
+    guard layout.parents[0] == -1, Int(layout.subtreeEnd[0]) == layout.count else { throw broken("root", 0) }
+    let smallest = try Buffer<Int32>(count: layout.count)
+    let largest = try Buffer<Int32>(count: layout.count)
+    for t in stride(from: layout.count - 1, through: 0, by: -1) {
+      var next = t + 1
+      (smallest[t], largest[t]) = (layout.order[t], layout.order[t])
+      for slot in layout.childrenOffsets[t]..<layout.childrenOffsets[t + 1] {
+        let child = Int(layout.children[slot])
+        guard child == next, child < layout.subtreeEnd[t], layout.parents[child] == t else {
+          throw broken("children", t, child)
+        }
+        smallest[t] = min(smallest[t], smallest[child])
+        largest[t] = max(largest[t], largest[child])
+        next = Int(layout.subtreeEnd[child])
+      }
+      guard next == layout.subtreeEnd[t] else { throw broken("subtree_end", t) }
+      guard smallest[t] == layout.subtreeMin[t], largest[t] == layout.subtreeMax[t] else {
+        throw broken("subtree_min, subtree_max", t)
+      }
+    }
+  }
+
+  /// Levels, covering, duplicates and radii, node by node.
+  private func checkNodes() throws(CoverTreeError) {
+    try context.forEach(layout.count, grain: 1024) { (range, _) throws(CoverTreeError) in
+      for t in range {
+        let end = Int(layout.subtreeEnd[t])
+        var farthest = 0.0
+        for descendant in t + 1..<max(t + 1, end) { farthest = max(farthest, squared(t, descendant)) }
+        guard layout.radius[t] == S.roundedUp(farthest.squareRoot()) else { throw broken("radius", t) }
+        guard t > 0 else { continue }
+        let parent = Int(layout.parents[t])
+        let apart = squared(t, parent)
+        if layout.levels[t] == TreeNodes.duplicate {
+          guard apart == 0, layout.levels[parent] != TreeNodes.duplicate, end == t + 1 else {
+            throw broken("duplicate", t, parent, ", \(apart.squareRoot()) apart")
+          }
+        } else {
+          guard layout.levels[t] < layout.levels[parent], layout.levels[t] < layout.levels[0] else {
+            throw broken("level below the parent's", t, parent)
+          }
+          guard apart <= squaredRadius(ofLevel: layout.levels[t] + 1) else {
+            throw broken("covering", t, parent, ", \(apart.squareRoot()) apart")
+          }
+        }
+      }
+    }
+  }
+
+  /// Leaf blocks hold every point once; boxes hold the points below them.
+  private func checkBlocks() throws(CoverTreeError) {
+    var next = 0
+    try checkLanes(of: 0, next: &next)
+    guard next == layout.count else { throw broken("leaf blocks hold \(next) of \(layout.count) points", 0) }
+  }
+
+  private func checkLanes(of node: Int, next: inout Int) throws(CoverTreeError) {
+    let (width, dim) = (S.width, layout.dim)
+    for lane in 0..<width where blocks.lanesInUse[node] & (1 << UInt32(lane)) != 0 {
+      let first = next
+      let child = blocks.children[node * width + lane]
+      if child >= 0 {
+        try checkLanes(of: Int(child), next: &next)
+      } else {
+        let leaf = blocks.leaves[Int(~child)]
+        guard Int(leaf.begin) == next, leaf.count > 0 else { throw broken("leaf block", min(next, layout.count - 1)) }
+        for point in 0..<Int(leaf.count) {
+          let group = blocks.coordinates.base + (Int(leaf.group) + point / width) * dim
+          for d in 0..<dim where group[d][point % width] != layout.points[(next + point) * dim + d] {
+            throw broken("coordinates of a leaf block", next + point)
+          }
+        }
+        next += Int(leaf.count)
+      }
+      var smallest = Int32.max
+      for t in first..<next {
+        smallest = min(smallest, layout.order[t])
+        for d in 0..<dim {
+          let sides = blocks.boxes.base + (node * dim + d) * 2
+          let x = layout.points[t * dim + d]
+          guard sides[0][lane] <= x, x <= sides[1][lane] else { throw broken("box", t) }
+        }
+      }
+      guard smallest == blocks.smallestIndex[node * width + lane] else { throw broken("smallest index of a block", first) }
+    }
+  }
+
+  /// No two nodes of level `i` or above within `2^i`.
+  private struct SeparationTask: DimensionTask {
+    let invariants: Invariants
+
+    /// Keeps the first point within the radius that is no duplicate and of the node's level or above.
+    struct Crowding: Collector {
+      let levels: Buffer<Int32>
+      let positions: Buffer<Int32>
+      let node: Int32
+      let worst: Double
+      var found = Int32.max
+
+      @inline(__always)
+      mutating func offer(_ squared: Double, _ index: Int32) {
+        let other = positions[index]
+        guard other != node, levels[other] >= levels[node], levels[other] != TreeNodes.duplicate else { return }
+        found = min(found, other)
+      }
+    }
+
+    func run<D: Dimension>(_ dimension: D) throws(CoverTreeError) {
+      let layout = invariants.layout
+      // Removed points are nodes like the others here.
+      let whole = try TreeSnapshot(
+        layout: layout, blocks: invariants.blocks, removed: nil, indexCount: invariants.indexCount)
+      try invariants.context.forEach(layout.count, grain: 256) { (range, _) throws(CoverTreeError) in
+        var search = try TreeSearch(whole, dimension: dimension)
+        for t in range where layout.levels[t] != TreeNodes.duplicate {
+          var crowding = Crowding(
+            levels: layout.levels, positions: whole.positions, node: Int32(t),
+            worst: squaredRadius(ofLevel: layout.levels[t]))
+          try search.run(layout.points.base + t * layout.dim, .init(), into: &crowding)
+          guard crowding.found == Int32.max else {
+            let other = Int(crowding.found)
+            throw invariants.broken("separation", t, other, ", \(invariants.squared(t, other).squareRoot()) apart")
+          }
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,42 @@
+/// One state of a tree: immutable, shared by the searches that run on it and the views that were exported from it.
+///
+/// Insertion and removal make a new snapshot. What ran on the old one ends on the old one.
+final class TreeSnapshot<S: Scalar>: @unchecked Sendable {
+  let layout: TreeLayout<S>
+  let blocks: SearchBlocks<S>
+  /// By tree index: 1 for points that were removed; nil while there are none.
+  let removed: Buffer<UInt8>?
+  let removedCount: Int
+  /// Dataset indices ever given: they stay below this.
+  let indexCount: Int
+  /// Dataset indices of the points, ascending; nil while they are 0 ..< count.
+  let sparseIndices: Buffer<Int32>?
+  /// Dataset index to tree index; -1 for points that are gone.
+  let positions: Buffer<Int32>
+
+  /// Points that searches find.
+  var liveCount: Int { layout.count - removedCount }
+
+  init(
+    layout: TreeLayout<S>, blocks: SearchBlocks<S>, removed: Buffer<UInt8>?, indexCount: Int
+  ) throws(CoverTreeError) {
+    self.layout = layout
+    self.blocks = blocks
+    self.removed = removed
+    self.indexCount = indexCount
+    removedCount = removed.map { $0.elements.reduce(0) { $0 + Int($1) } } ?? 0
+    positions = try Buffer(count: indexCount, filledWith: -1)
+    for t in 0..<layout.count where removed?[t] != 1 { positions[layout.order[t]] = Int32(t) }
+    if layout.count - removedCount == indexCount {
+      sparseIndices = nil
+    } else {
+      let indices = try Buffer<Int32>(count: layout.count - removedCount)
+      var next = 0
+      for index in 0..<indexCount where positions[index] >= 0 {
+        indices[next] = Int32(index)
+        next += 1
+      }
+      sparseIndices = indices
+    }
+  }
+}

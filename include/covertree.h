@@ -1,0 +1,307 @@
+/*
+ * covertree: exact nearest neighbours with a compressed cover tree, built in parallel.
+ *
+ *     covertree_tree *tree = NULL;
+ *     if (covertree_tree_build_f32(points, n, 3, 0, NULL, &tree) != COVERTREE_OK)
+ *       fprintf(stderr, "%s\n", covertree_last_error());
+ *     covertree_tree_knn_f32(tree, queries, n_queries, 3, 0, 10, NULL, indices, distances);
+ *     covertree_tree_free(tree);
+ *
+ * OWNERSHIP. Arrays that go in are borrowed for the length of the call; the tree keeps a copy of its points. Results go into
+ * the caller's arrays, or into a handle of their own. A handle is given by a `build` or a function with a handle as its last
+ * parameter, and taken by the `free` of its type, which accepts NULL. Handles keep what they need alive: they may
+ * be freed in any order. A handle that was freed, or is of another type, is an error, not a crash.
+ *
+ * THREADS. Every function may be called from any thread. Queries on one handle run in parallel with each other and with a
+ * change, which they do not see; of two changes at once the second fails with COVERTREE_BUSY. Nothing here is called from
+ * a signal handler. After fork, parent and child go on independently.
+ *
+ * ERRORS. Functions that can fail return a covertree_status and leave their outputs alone unless it is COVERTREE_OK (arrays
+ * of results may have been written in part). covertree_last_error() says what was wrong. The library never ends the
+ * process, never prints, and never installs a signal handler.
+ *
+ * NUMBERS. Arrays are row-major. A row stride is in bytes; 0 means that rows follow each other. Indices are dataset indices: the row of a
+ * point in the array that the tree was built from, and onwards for batches inserted later. Distances are
+ * distances, not squared. They are decided in float64, whatever the type of the points; ties go to the lower index, and results do not depend on
+ * the number of threads.
+ *
+ * OPTIONS structs begin with struct_size: fill one with its `_options_init`, then set fields. NULL stands for the defaults. Fields
+ * are added at the end in later versions.
+ */
+#ifndef COVERTREE_H
+#define COVERTREE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- Version ------------------------------------------------------------------------------------------------------ */
+
+#define COVERTREE_VERSION_MAJOR 0
+#define COVERTREE_VERSION_MINOR 1
+#define COVERTREE_VERSION_PATCH 0
+#define COVERTREE_ABI_VERSION 1
+
+/* 10000 * major + 100 * minor + patch of the library that is loaded. */
+uint32_t covertree_version_number(void);
+
+/* Libraries with one ABI version can take each other's place. Compare with COVERTREE_ABI_VERSION. */
+uint32_t covertree_abi_version(void);
+
+/* What the library was built for, as "covertree 0.1.0 x86-64-v3". Static. */
+const char *covertree_build_info(void);
+
+/* ---- Status ------------------------------------------------------------------------------------------------------- */
+
+typedef enum covertree_status {
+  COVERTREE_OK = 0,
+  COVERTREE_INVALID_ARGUMENT = 10,
+  COVERTREE_SHAPE = 11, /* array shapes that do not fit each other */
+  COVERTREE_UNSUPPORTED = 12,
+  COVERTREE_NOT_FOUND = 20,
+  COVERTREE_EXISTS = 21,
+  COVERTREE_OUT_OF_MEMORY = 30,
+  COVERTREE_IO = 40,
+  COVERTREE_CORRUPT = 41, /* a structure or a file that breaks its own rules */
+  COVERTREE_FORMAT_VERSION = 42,
+  COVERTREE_BUSY = 50,
+  COVERTREE_CANCELLED = 51, /* the progress callback said so */
+  COVERTREE_INTERNAL = 90
+} covertree_status;
+
+/* Why the last call that failed on this thread did: where, what was got, what was wanted. Never NULL; valid until the next
+ * failing call on this thread. */
+const char *covertree_last_error(void);
+
+/* ---- Threads and progress ------------------------------------------------------------------------------------------ */
+
+/* Threads for calls whose options say 0. 0 restores the default: the processors of this process's CPU set and control group. At most 1024. */
+covertree_status covertree_set_num_threads(int32_t n_threads);
+int32_t covertree_get_num_threads(void);
+
+/* Called in the calling thread, at least every 0.2 s of a long call, with the share that is done, 0 to 1. A return value other than 0
+ * ends the call with COVERTREE_CANCELLED; what it would have changed is as before. It may call this library, and must not unwind. */
+typedef int32_t (*covertree_progress_fn)(void *user_data, double share);
+
+/* ---- Trees --------------------------------------------------------------------------------------------------------- */
+
+/* A compressed cover tree of points with float32 or float64 coordinates. */
+typedef struct covertree_tree covertree_tree;
+
+typedef enum covertree_dtype { COVERTREE_DTYPE_F32 = 1, COVERTREE_DTYPE_F64 = 2 } covertree_dtype;
+
+/* The sequence in which points are preferred as centres; neighbours are the same for all. */
+typedef enum covertree_order {
+  COVERTREE_ORDER_HILBERT = 0, /* along the Hilbert curve through the points */
+  COVERTREE_ORDER_NATURAL = 1, /* as they come */
+  COVERTREE_ORDER_RANDOM = 2   /* shuffled by the seed */
+} covertree_order;
+
+typedef struct covertree_tree_options {
+  uint32_t struct_size;
+  int32_t n_threads; /* 0: covertree_get_num_threads() */
+  int32_t order;     /* a covertree_order */
+  int32_t leaf_size; /* points that are scanned together, 1 to 65536; 0: 32 */
+  uint64_t seed;
+  covertree_progress_fn progress; /* may be NULL */
+  void *progress_user_data;
+} covertree_tree_options;
+
+void covertree_tree_options_init(covertree_tree_options *options);
+
+/* Builds a tree.
+ *   points   [in]  n_points x dim, finite; float64 coordinates at most 2^500 in size
+ *   n_points       1 to 2^31 - 2
+ *   dim            1 to 65536
+ *   options  [in]  may be NULL
+ *   tree     [out] free it with covertree_tree_free
+ * INVALID_ARGUMENT, SHAPE, OUT_OF_MEMORY, CANCELLED. O(c n log(spread)) distances, where c grows with the intrinsic dimension. */
+covertree_status covertree_tree_build_f32(const float *points, int64_t n_points, int64_t dim, int64_t row_stride,
+                                          const covertree_tree_options *options, covertree_tree **tree);
+covertree_status covertree_tree_build_f64(const double *points, int64_t n_points, int64_t dim, int64_t row_stride,
+                                          const covertree_tree_options *options, covertree_tree **tree);
+
+void covertree_tree_free(covertree_tree *tree);
+
+typedef struct covertree_call_options {
+  uint32_t struct_size;
+  int32_t n_threads; /* 0: covertree_get_num_threads() */
+  covertree_progress_fn progress; /* may be NULL */
+  void *progress_user_data;
+} covertree_call_options;
+
+void covertree_call_options_init(covertree_call_options *options);
+
+/* Adds a batch of points, in the tree's own coordinate type. They get the dataset indices from first_index on.
+ *   first_index [out] may be NULL
+ * INVALID_ARGUMENT, SHAPE, OUT_OF_MEMORY, BUSY, CANCELLED. O(n) beside the insertion of the batch itself. */
+covertree_status covertree_tree_insert_f32(covertree_tree *tree, const float *points, int64_t n_points, int64_t dim,
+                                           int64_t row_stride, const covertree_call_options *options,
+                                           int64_t *first_index);
+covertree_status covertree_tree_insert_f64(covertree_tree *tree, const double *points, int64_t n_points, int64_t dim,
+                                           int64_t row_stride, const covertree_call_options *options,
+                                           int64_t *first_index);
+
+/* Takes points out. Other points keep their dataset indices, and those that are gone are not given again.
+ *   indices [in] n_indices dataset indices, no two the same
+ * NOT_FOUND for an index that the tree does not have (nothing is removed then), INVALID_ARGUMENT, OUT_OF_MEMORY, BUSY, CANCELLED.
+ * O(n); the tree is rebuilt when a quarter of its points is gone. */
+covertree_status covertree_tree_remove(covertree_tree *tree, const int64_t *indices, int64_t n_indices,
+                                       const covertree_call_options *options);
+
+/* Checks every rule of the tree: one root, covering, separation over the whole tree, duplicates, radii, order, and what
+ * searches walk. CORRUPT where one is broken; the message names the first pair of points that breaks it. */
+covertree_status covertree_tree_validate(covertree_tree *tree, const covertree_call_options *options);
+
+/* ---- Search -------------------------------------------------------------------------------------------------------- */
+
+typedef enum covertree_search_flags {
+  COVERTREE_SEARCH_PREDECESSORS = 1, /* only points with a lower dataset index than the query's; for stored queries */
+  COVERTREE_SEARCH_EXCLUDE_SELF = 2, /* not the point with the query's own dataset index; for stored queries */
+  COVERTREE_SEARCH_MAX_DISTANCE = 4  /* nothing beyond max_distance */
+} covertree_search_flags;
+
+typedef struct covertree_search_options {
+  uint32_t struct_size;
+  int32_t n_threads;   /* 0: covertree_get_num_threads() */
+  uint32_t flags;      /* of covertree_search_flags */
+  uint32_t reserved;   /* 0 */
+  double max_distance; /* inclusive, at least 0; read only with COVERTREE_SEARCH_MAX_DISTANCE */
+  covertree_progress_fn progress; /* may be NULL */
+  void *progress_user_data;
+} covertree_search_options;
+
+void covertree_search_options_init(covertree_search_options *options);
+
+/* The k nearest points of each query, sorted by (distance, index), in the tree's own coordinate type.
+ *   queries   [in]  n_queries x dim, finite
+ *   k               at least 1, and k * n_queries below 2^60; it may exceed the number of points
+ *   indices   [out] n_queries x k; -1 where there are not k points
+ *   distances [out] n_queries x k; infinity there. NULL where they are not wanted
+ * INVALID_ARGUMENT, SHAPE, OUT_OF_MEMORY, CANCELLED. O(log n) nodes a query for a bounded expansion constant. */
+covertree_status covertree_tree_knn_f32(covertree_tree *tree, const float *queries, int64_t n_queries, int64_t dim,
+                                        int64_t row_stride, int64_t k, const covertree_search_options *options,
+                                        int64_t *indices, float *distances);
+covertree_status covertree_tree_knn_f64(covertree_tree *tree, const double *queries, int64_t n_queries, int64_t dim,
+                                        int64_t row_stride, int64_t k, const covertree_search_options *options,
+                                        int64_t *indices, double *distances);
+
+/* The same for points of the tree.
+ *   rows   [in] n_rows dataset indices; NULL for all points in the order of their indices
+ *   n_rows      with NULL it is the number of points the tree has, as the size of the results
+ * Also NOT_FOUND for an index that the tree does not have, and BUSY where it changed meanwhile. */
+covertree_status covertree_tree_knn_rows_f32(covertree_tree *tree, const int64_t *rows, int64_t n_rows, int64_t k,
+                                             const covertree_search_options *options, int64_t *indices,
+                                             float *distances);
+covertree_status covertree_tree_knn_rows_f64(covertree_tree *tree, const int64_t *rows, int64_t n_rows, int64_t k,
+                                             const covertree_search_options *options, int64_t *indices,
+                                             double *distances);
+
+/* Neighbours of each query in lists of their own lengths. */
+typedef struct covertree_neighbors covertree_neighbors;
+
+/* All points within radius (inclusive) of each query, sorted by (distance, index).
+ *   neighbors [out] free it with covertree_neighbors_free
+ * Statuses as for knn. */
+covertree_status covertree_tree_radius_f32(covertree_tree *tree, const float *queries, int64_t n_queries, int64_t dim,
+                                           int64_t row_stride, double radius, const covertree_search_options *options,
+                                           covertree_neighbors **neighbors);
+covertree_status covertree_tree_radius_f64(covertree_tree *tree, const double *queries, int64_t n_queries, int64_t dim,
+                                           int64_t row_stride, double radius, const covertree_search_options *options,
+                                           covertree_neighbors **neighbors);
+covertree_status covertree_tree_radius_rows(covertree_tree *tree, const int64_t *rows, int64_t n_rows, double radius,
+                                            const covertree_search_options *options, covertree_neighbors **neighbors);
+
+/* How many points lie within radius (inclusive) of each query.
+ *   counts [out] n_queries */
+covertree_status covertree_tree_radius_count_f32(covertree_tree *tree, const float *queries, int64_t n_queries,
+                                                 int64_t dim, int64_t row_stride, double radius,
+                                                 const covertree_search_options *options, int64_t *counts);
+covertree_status covertree_tree_radius_count_f64(covertree_tree *tree, const double *queries, int64_t n_queries,
+                                                 int64_t dim, int64_t row_stride, double radius,
+                                                 const covertree_search_options *options, int64_t *counts);
+covertree_status covertree_tree_radius_count_rows(covertree_tree *tree, const int64_t *rows, int64_t n_rows,
+                                                  double radius, const covertree_search_options *options,
+                                                  int64_t *counts);
+
+typedef struct covertree_neighbors_view {
+  int64_t n_queries;
+  int64_t n_neighbors;    /* in all */
+  int32_t dtype;          /* of distances, a covertree_dtype */
+  int32_t reserved;
+  const int64_t *offsets; /* n_queries + 1: neighbours of query i are at offsets[i] .. offsets[i + 1] - 1 */
+  const int64_t *indices; /* n_neighbors dataset indices */
+  const void *distances;  /* n_neighbors */
+} covertree_neighbors_view;
+
+/* The arrays of a result. They live as long as the handle. */
+covertree_status covertree_neighbors_get(covertree_neighbors *neighbors, covertree_neighbors_view *view);
+void covertree_neighbors_free(covertree_neighbors *neighbors);
+
+/* ---- What a tree is ------------------------------------------------------------------------------------------------ */
+
+typedef struct covertree_tree_info {
+  int64_t n_points;        /* that searches find */
+  int64_t n_nodes;         /* in the tree's arrays: n_points and those removed since it was last rebuilt */
+  int64_t next_index;      /* the dataset index that the next inserted point gets */
+  int64_t dim;
+  int32_t dtype;           /* a covertree_dtype */
+  int32_t order;           /* a covertree_order */
+  int32_t leaf_size;
+  int32_t root_level;
+  uint64_t seed;
+  int64_t memory_bytes;    /* that the tree holds */
+  /* The last build, insertion or removal: */
+  int64_t distance_evaluations;
+  int64_t conflict_edges;  /* pairs of points that could not enter a level together */
+  int64_t conflict_rounds; /* independent sets that were taken */
+  int64_t levels_entered;
+  double order_seconds;    /* sorting along the curve */
+  double insert_seconds;   /* coming down the levels */
+  double layout_seconds;   /* arrays, radii, search blocks */
+  double total_seconds;
+  /* Searches since the tree was built: */
+  int64_t queries;
+  int64_t points_compared;
+  int64_t boxes_compared;  /* vectors of boxes */
+} covertree_tree_info;
+
+covertree_status covertree_tree_get_info(covertree_tree *tree, covertree_tree_info *info);
+
+/* A tree's arrays as they are at the time of the call, which no later change touches. */
+typedef struct covertree_arrays covertree_arrays;
+
+/* Node t of n_nodes is the t-th in depth-first order: node 0 is the root, and the subtree of t is t .. subtree_end[t] - 1.
+ * Arrays are read-only, 64-byte aligned, without gaps, and live as long as the handle. */
+typedef struct covertree_arrays_view {
+  int64_t n_nodes;
+  int64_t dim;
+  int32_t dtype;                   /* of points and radius, a covertree_dtype */
+  int32_t reserved;
+  const void *points;              /* n_nodes x dim */
+  const int32_t *order;            /* n_nodes: dataset index of each node */
+  const int32_t *levels;           /* n_nodes: INT32_MIN for a duplicate of its parent */
+  const int32_t *parents;          /* n_nodes: -1 for the root */
+  const int32_t *children_offsets; /* n_nodes + 1: children of t are children[children_offsets[t] .. children_offsets[t + 1] - 1] */
+  const int32_t *children;         /* n_nodes - 1 */
+  const void *radius;              /* n_nodes: the largest distance to a descendant, rounded up */
+  const int32_t *subtree_end;      /* n_nodes */
+  const int32_t *subtree_min;      /* n_nodes: the smallest dataset index in the subtree */
+  const int32_t *subtree_max;      /* n_nodes: the largest */
+  const uint8_t *removed;          /* n_nodes: 1 for removed points; NULL where there are none */
+} covertree_arrays_view;
+
+/* Shows the tree's arrays, without a copy.
+ *   arrays [out] keeps them alive, the tree freed or not; free it with covertree_arrays_free */
+covertree_status covertree_tree_export(covertree_tree *tree, covertree_arrays **arrays);
+covertree_status covertree_arrays_get(covertree_arrays *arrays, covertree_arrays_view *view);
+void covertree_arrays_free(covertree_arrays *arrays);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* COVERTREE_H */
