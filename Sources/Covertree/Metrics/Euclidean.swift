@@ -5,14 +5,6 @@ import CNumerics
 /// Differences are taken directly (the form `|x|^2 + |y|^2 - 2xy` cancels) and summed over coordinates in order with one
 /// rounding each, so that every kernel gives the same bits for the same pair.
 struct Euclidean<S: Scalar, D: Dimension>: Metric, @unchecked Sendable {
-  /// Gathered points, eight to a group; in a group one vector a coordinate.
-  final class Block {
-    fileprivate let lanes: Stack<SIMD8<Double>>
-    fileprivate var groups = 0
-
-    init() throws(CoverTreeError) { lanes = try Stack() }
-  }
-
   private let points: UnsafePointer<S>
   private let dimension: D
   let pointCount: Int
@@ -25,38 +17,16 @@ struct Euclidean<S: Scalar, D: Dimension>: Metric, @unchecked Sendable {
   }
 
   @inline(__always)
-  private func row(_ point: Int32) -> UnsafePointer<S> { points + Int(point) &* dimension.count }
+  fileprivate func row(_ point: Int32) -> UnsafePointer<S> { points + Int(point) &* dimension.count }
 
-  func makeBlock() throws(CoverTreeError) -> Block { try Block() }
-
-  func fill(_ block: Block, with points: UnsafeBufferPointer<Int32>) throws(CoverTreeError) {
-    let dim = dimension.count
-    block.groups = vectorCount(points.count)
-    try block.lanes.resize(to: block.groups * dim)
-    let lanes = block.lanes.base
-    if block.groups > 0 {
-      for d in 0..<dim { lanes[(block.groups - 1) * dim + d] = SIMD8(repeating: .nan) }
-    }
-    let scalars = UnsafeMutableRawPointer(lanes).assumingMemoryBound(to: Double.self)
-    for index in 0..<points.count {
-      let row = row(points[index])
-      let first = scalars + ((index >> 3) &* dim &* 8 &+ (index & 7))
-      for d in 0..<dim { first[d &* 8] = Double(row[d]) }
-    }
+  func sources(_ list: Stack<Int32>, context: CallContext) throws(CoverTreeError) -> BoxTree<S> {
+    try BoxTree(
+      points: points, dim: dimension.count, count: list.count, sequence: UnsafePointer(list.base), labels: nil,
+      leafSize: S.width, context: context)
   }
 
-  func squaredDistances(from point: Int32, to block: Block, into output: UnsafeMutablePointer<SIMD8<Double>>) {
-    let row = row(point)
-    let lanes = block.lanes.base
-    let dim = dimension.count
-    for group in 0..<block.groups {
-      var sum = SIMD8<Double>(repeating: 0)
-      for d in 0..<dim {
-        let difference = lanes[group &* dim &+ d] - Double(row[d])
-        sum = cn_f64x8_fma(difference, difference, sum)
-      }
-      output[group] = sum
-    }
+  func finder(_ sources: BoxTree<S>) throws(CoverTreeError) -> EuclideanFinder<S, D> {
+    EuclideanFinder(metric: self, search: try BoxSearch(sources, dimension: dimension))
   }
 
   func squaredDistance(_ a: Int32, _ b: Int32) -> Double {
@@ -69,6 +39,54 @@ struct Euclidean<S: Scalar, D: Dimension>: Metric, @unchecked Sendable {
     for d in 0..<dimension.count where x[d] != y[d] { return false }
     return true
   }
+}
+
+struct EuclideanFinder<S: Scalar, D: Dimension>: SourceFinder {
+  fileprivate let metric: Euclidean<S, D>
+  fileprivate var search: BoxSearch<S, D>
+
+  var distanceEvaluations: Int { search.pointsCompared }
+
+  @inline(__always)
+  mutating func nearest(
+    to point: Int32, closerThan bound: Double
+  ) throws(CoverTreeError) -> (place: Int32, squared: Double)? {
+    var closest = ClosestCollector(worst: bound)
+    try search.run(metric.row(point), into: &closest)
+    return closest.place < 0 ? nil : (closest.place, closest.worst)
+  }
+
+  @inline(__always)
+  mutating func append(
+    within squaredRadius: Double, of point: Int32, except place: Int32, to list: Stack<Int32>
+  ) throws(CoverTreeError) {
+    var collector = ListCollector(worst: squaredRadius, list: list)
+    try search.run(metric.row(point), .init(excluded: place), into: &collector)
+  }
+}
+
+/// The nearest point closer than a bound, the lowest label of several.
+private struct ClosestCollector: Collector {
+  var worst: Double
+  var place: Int32 = -1
+
+  init(worst: Double) { self.worst = worst }
+
+  @inline(__always)
+  mutating func offer(_ squared: Double, _ label: Int32) {
+    guard squared < worst || (squared == worst && label < place) else { return }
+    worst = squared
+    place = label
+  }
+}
+
+/// The labels of all points within a radius.
+private struct ListCollector: Collector {
+  let worst: Double
+  let list: Stack<Int32>
+
+  @inline(__always)
+  mutating func offer(_ squared: Double, _ label: Int32) throws(CoverTreeError) { try list.append(label) }
 }
 
 /// Squared Euclidean distance in float64: the value that every decision about a pair is made by.

@@ -1,26 +1,30 @@
-/// What the tree asks of a metric over a fixed set of points, known by their numbers.
+/// What the building of a tree asks of a metric over a fixed set of points, known by their numbers.
 ///
-/// Distances come squared and in float64; that is how levels and ties are decided. One point is compared with a *block*: points that were
-/// gathered once into whatever form the metric compares fastest, because many points meet the same block.
+/// Distances come squared and in float64; that is how levels and ties are decided.
 protocol Metric: Sendable {
-  /// Gathered points; scratch of one thread, filled again and again.
-  associatedtype Block: AnyObject
+  /// Some of the points, made ready to be searched.
+  associatedtype Sources: Sendable
+  /// One thread's searches among them.
+  associatedtype Finder: SourceFinder
 
   var pointCount: Int { get }
-  func makeBlock() throws(CoverTreeError) -> Block
-  func fill(_ block: Block, with points: UnsafeBufferPointer<Int32>) throws(CoverTreeError)
+  func sources(_ points: Stack<Int32>, context: CallContext) throws(CoverTreeError) -> Sources
+  func finder(_ sources: Sources) throws(CoverTreeError) -> Finder
 
-  /// Squared distances from a point to every point of a block, eight to a vector, in the block's order. Lanes beyond the
-  /// last point are NaN, which no comparison lets through.
-  func squaredDistances(from point: Int32, to block: Block, into output: UnsafeMutablePointer<SIMD8<Double>>)
-
-  /// The same value, bit for bit, for one pair.
   func squaredDistance(_ a: Int32, _ b: Int32) -> Double
-
   /// Whether the two points are one: at a true distance of zero, not one that rounding made so.
   func identical(_ a: Int32, _ b: Int32) -> Bool
 }
 
-/// Vectors of eight that hold `count` values.
-@inline(__always)
-func vectorCount(_ count: Int) -> Int { (count &+ 7) >> 3 }
+/// Sources are known by their place in the list that they were made from.
+protocol SourceFinder {
+  /// The nearest source closer than `bound` (squared) and its squared distance; of several the first in the list.
+  mutating func nearest(to point: Int32, closerThan bound: Double) throws(CoverTreeError) -> (place: Int32, squared: Double)?
+
+  /// Appends the places of the sources within a squared radius (inclusive), but for one place, in any order.
+  mutating func append(
+    within squaredRadius: Double, of point: Int32, except place: Int32, to list: Stack<Int32>
+  ) throws(CoverTreeError)
+
+  var distanceEvaluations: Int { get }
+}

@@ -54,6 +54,9 @@ final class Stack<Element: BitwiseCopyable> {
     set { base[index] = newValue }
   }
 
+  @inline(__always)
+  subscript(index: Int32) -> Element { base[Int(index)] }
+
   var elements: UnsafeBufferPointer<Element> { UnsafeBufferPointer(start: base, count: count) }
   var byteCount: Int { capacity * MemoryLayout<Element>.stride }
 
@@ -73,6 +76,11 @@ final class Stack<Element: BitwiseCopyable> {
 
   @inline(__always)
   func removeAll() { count = 0 }
+
+  /// Makes room for `total` elements in all.
+  func reserve(_ total: Int) throws(CoverTreeError) {
+    if total > capacity { try grow(to: total) }
+  }
 
   /// Sets the count, keeping what is there; elements beyond the old count are uninitialised.
   @inline(__always)

@@ -115,3 +115,33 @@ private final class SharedLoop: @unchecked Sendable {
     failed.store(true, ordering: .relaxed)
   }
 }
+
+extension CallContext {
+  /// The values that `body` gives for `0..<count`, in that order, without those that are nil. Calls run in parallel.
+  func collect(
+    _ count: Int, _ body: (Int) throws(CoverTreeError) -> Int32?
+  ) throws(CoverTreeError) -> Stack<Int32> {
+    let grain = 1 << 14
+    var lists: [Stack<Int32>] = []
+    for _ in 0..<max(1, (count + grain - 1) / grain) { lists.append(try Stack()) }
+    let found = lists
+    try forEach(count, grain: grain) { (range, _) throws(CoverTreeError) in
+      let list = found[range.lowerBound / grain]
+      try list.reserve(range.count)
+      for index in range {
+        if let value = try body(index) { try list.append(value) }
+      }
+    }
+    try found[0].reserve(found.reduce(0) { $0 + $1.count })
+    for list in found.dropFirst() { try found[0].append(list.elements) }
+    return found[0]
+  }
+}
+
+/// A sum that several threads add to.
+final class Counter: Sendable {
+  private let sum = Atomic<Int>(0)
+
+  func add(_ amount: Int) { sum.wrappingAdd(amount, ordering: .relaxed) }
+  var value: Int { sum.load(ordering: .relaxed) }
+}

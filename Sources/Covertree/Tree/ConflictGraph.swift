@@ -1,83 +1,98 @@
 /// Points that may not enter the same level together, and the choice among them.
+///
+/// Vertices have random priorities: a seeded hash of their numbers. Only the edges to vertices of higher priority are kept, as those alone decide.
 final class ConflictGraph {
-  private struct Adjacency: BitwiseCopyable {
+  private struct Rivals: BitwiseCopyable {
     var begin: Int
-    var count: Int32
-    var slot: Int32
+    var count: Int
   }
 
-  private let adjacency: Buffer<Adjacency>
-  /// Neighbours of vertices, in the lists of the threads that found them.
-  var edges: [Stack<Int32>] = []
+  /// Vertices that a thread takes at a time; the edges of each such chunk are in one list.
+  private static let chunk = 512
 
-  var vertexCount: Int { adjacency.count }
-  /// Each edge counts from both sides.
+  private let count: Int
+  /// Of each vertex: where its neighbours of higher priority stand in the list of its chunk.
+  private let rivals: Buffer<Rivals>
+  private let edges: [Stack<Int32>]
+  let distanceEvaluations: Int
+
   var edgeCount: Int { edges.reduce(0) { $0 + $1.count } }
 
-  init(vertices: Int, slots: Int) throws(CoverTreeError) {
-    adjacency = try Buffer(count: vertices, filledWith: Adjacency(begin: 0, count: 0, slot: 0))
+  /// The graph of these points with an edge between any two within a radius.
+  init<M: Metric>(
+    _ vertices: Stack<Int32>, within squaredRadius: Double, metric: M, seed: UInt64, context: CallContext
+  ) throws(CoverTreeError) {
+    count = vertices.count
+    rivals = try Buffer(count: count)
+    var edges: [Stack<Int32>] = []
+    for _ in 0..<(count + Self.chunk - 1) / Self.chunk { edges.append(try Stack()) }
+    let sources = try metric.sources(vertices, context: context)
+    let evaluations = Counter()
+    let (lists, rivals) = (edges, rivals)
+    // `mixed` is a bijection: no two vertices share a priority.
+    func priority(_ vertex: Int) -> UInt64 { mixed(seed ^ UInt64(vertices[vertex])) }
+    try context.forEach(count, grain: Self.chunk) { (range, _) throws(CoverTreeError) in
+      let list = lists[range.lowerBound / Self.chunk]
+      var finder = try metric.finder(sources)
+      for vertex in range {
+        let begin = list.count
+        try finder.append(within: squaredRadius, of: vertices[vertex], except: Int32(vertex), to: list)
+        let mine = priority(vertex)
+        var kept = begin
+        for index in begin..<list.count where priority(Int(list[index])) > mine {
+          list[kept] = list[index]
+          kept += 1
+        }
+        try list.resize(to: kept)
+        rivals[vertex] = Rivals(begin: begin, count: kept - begin)
+      }
+      evaluations.add(finder.distanceEvaluations)
+    }
+    self.edges = edges
+    distanceEvaluations = evaluations.value
   }
 
-  func setEdges(of vertex: Int, begin: Int, count: Int, slot: Int) {
-    adjacency[vertex] = Adjacency(begin: begin, count: Int32(count), slot: Int32(slot))
+  private enum State: UInt8 {
+    case undecided, chosen, excluded
   }
 
-  private enum State {
-    static let undecided: UInt8 = 0
-    static let chosen: UInt8 = 1
-    static let excluded: UInt8 = 2
-  }
-
-  /// A maximal independent set: 1 for each vertex in it.
+  /// A maximal independent set, as a flag for each vertex: the set that one gets by going through the vertices from the highest
+  /// priority down and taking each that has no neighbour taken before it.
   ///
-  /// It is the set that one would get by going through the vertices in the order of a random priority, taking each that has no neighbour taken before it. Rounds find
-  /// it in parallel (Blelloch, Fineman and Shun, "Greedy sequential maximal independent set and matching are parallel on
-  /// average", SPAA 2012): a vertex is decided once all its neighbours of higher priority are. Expected O(log n) rounds, as the priorities are random; the set does
-  /// not depend on how the rounds are run.
-  func independentSet(
-    seed: UInt64, points: Stack<Int32>, context: CallContext
-  ) throws(CoverTreeError) -> Buffer<UInt8> {
-    let state = try Buffer<UInt8>(count: vertexCount, filledWith: State.undecided)
-    let decision = try Buffer<UInt8>(count: vertexCount)
-    let priority = try Buffer<UInt64>(count: vertexCount)
-    let undecided = try Buffer<Int32>(count: vertexCount)
-    for vertex in 0..<vertexCount {
-      priority[vertex] = mixed(seed ^ UInt64(points[vertex]))
-      undecided[vertex] = Int32(vertex)
-    }
-    var count = vertexCount
-    while count > 0 {
-      try context.forEach(count, grain: 4096) { (range, _) throws(CoverTreeError) in
-        for index in range {
-          let vertex = Int(undecided[index])
-          decision[vertex] = decide(vertex, state, priority)
-        }
+  /// Rounds find it in parallel: a vertex is decided once all its neighbours of higher priority are, in an expected O(log n)
+  /// rounds, as priorities are random (G. Blelloch, J. Fineman, J. Shun, "Greedy sequential maximal independent set and
+  /// matching are parallel on average", SPAA 2012). The set does not depend on how the rounds are run.
+  func independentSet(context: CallContext) throws(CoverTreeError) -> Buffer<Bool> {
+    let state = try Buffer<State>(count: count, filledWith: .undecided)
+    let decision = try Buffer<State>(count: count)
+    var undecided = try context.collect(count) { Int32($0) }
+    while undecided.count > 0 {
+      let open = undecided
+      try context.forEach(open.count, grain: 4096) { (range, _) throws(CoverTreeError) in
+        for index in range { decision[open[index]] = decide(open[index], state) }
       }
-      var left = 0
-      for index in 0..<count {
-        let vertex = undecided[index]
+      undecided = try context.collect(open.count) { index in
+        let vertex = open[index]
         state[vertex] = decision[vertex]
-        if decision[vertex] == State.undecided {
-          undecided[left] = vertex
-          left += 1
-        }
+        return decision[vertex] == .undecided ? vertex : nil
       }
-      count = left
     }
-    return state
+    let chosen = try Buffer<Bool>(count: count)
+    for vertex in 0..<count { chosen[vertex] = state[vertex] == .chosen }
+    return chosen
   }
 
-  private func decide(_ vertex: Int, _ state: Buffer<UInt8>, _ priority: Buffer<UInt64>) -> UInt8 {
-    let mine = adjacency[vertex]
-    let list = edges[Int(mine.slot)].base + mine.begin
-    var waits = false
-    for index in 0..<Int(mine.count) {
-      let other = Int(list[index])
-      // `mixed` is a bijection: two points never share a priority.
-      guard priority[other] < priority[vertex] else { continue }
-      if state[other] == State.chosen { return State.excluded }
-      if state[other] == State.undecided { waits = true }
+  private func decide(_ vertex: Int32, _ state: Buffer<State>) -> State {
+    let mine = rivals[vertex]
+    let list = edges[Int(vertex) / Self.chunk].base + mine.begin
+    var decision = State.chosen
+    for index in 0..<mine.count {
+      switch state[list[index]] {
+      case .chosen: return .excluded
+      case .undecided: decision = .undecided
+      case .excluded: continue
+      }
     }
-    return waits ? State.undecided : State.chosen
+    return decision
   }
 }

@@ -58,7 +58,7 @@ extension CoverTree {
 extension TreeSnapshot {
   /// Memory that the arrays of this snapshot take.
   var byteCount: Int {
-    layout.byteCount + blocks.byteCount + positions.byteCount + (removed?.byteCount ?? 0) + (sparseIndices?.byteCount ?? 0)
+    layout.byteCount + boxes.byteCount + positions.byteCount + (removed?.byteCount ?? 0) + (sparseIndices?.byteCount ?? 0)
   }
 }
 
@@ -66,12 +66,5 @@ extension TreeLayout {
   var byteCount: Int {
     let perNode = [order, levels, parents, childrenOffsets, children, subtreeEnd, subtreeMin, subtreeMax]
     return perNode.reduce(points.byteCount + radius.byteCount) { $0 + $1.byteCount }
-  }
-}
-
-extension SearchBlocks {
-  var byteCount: Int {
-    coordinates.byteCount + boxes.byteCount + children.byteCount + smallestIndex.byteCount + leaves.byteCount
-      + lanesInUse.byteCount
   }
 }

@@ -115,8 +115,8 @@ private let queriesPerChunk = 128
 
 extension SearchOptions {
   fileprivate func eligible<S, D: Dimension>(
-    _ query: QuerySet<S>.Query, _: TreeSearch<S, D>.Type
-  ) -> TreeSearch<S, D>.Eligibility {
+    _ query: QuerySet<S>.Query, _: BoxSearch<S, D>.Type
+  ) -> BoxSearch<S, D>.Eligibility {
     .init(before: predecessorsOnly ? query.index : Int32.max, excluded: excludesSelf ? query.index : -1)
   }
 }
@@ -134,7 +134,7 @@ private struct NearestTask<S: Scalar>: DimensionTask {
   func run<D: Dimension>(_ dimension: D) throws(CoverTreeError) {
     let room = min(k, snapshot.layout.count)
     try context.forEach(set.count, grain: queriesPerChunk) { (range, _) throws(CoverTreeError) in
-      var search = try TreeSearch(snapshot, dimension: dimension)
+      var search = try BoxSearch(snapshot.boxes, removed: snapshot.removed, dimension: dimension)
       let items = try Buffer<Candidate>(count: room)
       var last: Finished?
       for place in range {
@@ -194,7 +194,7 @@ private struct RadiusTask<S: Scalar>: DimensionTask {
     for _ in 0..<chunks { lists.append(try Stack()) }
     let found = lists
     try context.forEach(set.count, grain: queriesPerChunk) { (range, _) throws(CoverTreeError) in
-      var search = try TreeSearch(snapshot, dimension: dimension)
+      var search = try BoxSearch(snapshot.boxes, removed: snapshot.removed, dimension: dimension)
       var collector = RadiusCollector(
         found: found[range.lowerBound / queriesPerChunk], worst: options.maximumDistance * options.maximumDistance)
       for place in range {
@@ -237,7 +237,7 @@ private struct CountTask<S: Scalar>: DimensionTask {
 
   func run<D: Dimension>(_ dimension: D) throws(CoverTreeError) {
     try context.forEach(set.count, grain: queriesPerChunk) { (range, _) throws(CoverTreeError) in
-      var search = try TreeSearch(snapshot, dimension: dimension)
+      var search = try BoxSearch(snapshot.boxes, removed: snapshot.removed, dimension: dimension)
       for place in range {
         let query = set[place]
         var collector = CountCollector(worst: options.maximumDistance * options.maximumDistance)

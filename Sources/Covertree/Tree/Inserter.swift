@@ -1,72 +1,61 @@
 /// Insertion of a batch of points into a compressed cover tree, empty or not: the one way in.
 ///
 /// The batch comes down the levels together. On level `i` the *centres* `C_i` are the nodes of level `i` and above, more than
-/// `2^i` apart. Every point still on its way (a *member*) knows the nearest of them, and so belongs to a cluster. Per level:
+/// `2^i` apart, and every point still on its way (a *member*) knows the nearest of them. Per level:
 ///
 /// 1. nodes that the tree already has on this level join the centres, and members look whether one of them is nearer;
-/// 2. members farther than `2^i` from every centre are *uncovered*. Some of them are taken as vertices of a conflict graph, with an
-///    edge wherever two lie within `2^i`;
-/// 3. a maximal independent set of it, greedy by a seeded priority, enters the tree on this level, each point under the centre of its cluster;
-/// 4. members look whether one of the new centres is nearer; while some stay uncovered, 2 to 4 again with four times the vertices;
-/// 5. members regroup around their nearest centres, and a level is gone down.
+/// 2. members farther than `2^i` from every centre are *uncovered*. Some of those of each centre become vertices of a conflict
+///    graph, with an edge wherever two lie within `2^i`;
+/// 3. a maximal independent set of it, greedy by a seeded priority, enters the tree on this level, each point under its nearest centre of
+///    the level above;
+/// 4. members look whether one of the new centres is nearer; while some stay uncovered, 2 to 4 again with more vertices.
 ///
 /// A member at distance 0 from a centre becomes its duplicate. Which points are vertices, their priorities and the order
-/// of every list depend on data and seed alone, so the tree is the same for any number of threads.
+/// of every list depend on data, order and seed alone, so the tree is the same for any number of threads.
 ///
-/// A new point may not enter a level on which it would crowd an old node of a lower one. Before anything enters, a *survey* walks
-/// the batch down the old nodes and finds each point's ceiling: one below the lowest level on which old nodes cover it.
+/// A new point may not enter a level on which it would crowd an old node of a lower one. Before anything enters, a *survey*
+/// takes the batch down the old nodes and finds each point's ceiling: one below the lowest level on which old nodes cover it.
 ///
 /// Sources: X. Gu, Z. Napier, Y. Sun, W. Wang, "Parallel Cover Trees and their Applications", SPAA 2022 (batches, conflict
-/// graph, level cache); Y. Elkin, V. Kurlin, "A new near-linear time algorithm for k-nearest neighbor search using a
-/// compressed cover tree", ICML 2023 (the tree). Sampling the vertices cluster by cluster in growing shares is their prefix doubling,
-/// done per level: once a share of the members has been covered, few of the rest lie close together.
+/// graph, independent set); Y. Elkin, V. Kurlin, "A new near-linear time algorithm for k-nearest neighbor search using a
+/// compressed cover tree", ICML 2023 (the tree). Taking the vertices in growing shares is their prefix doubling, done level
+/// by level and centre by centre: once the balls around a share of the members are taken, few of the rest lie close together.
 ///
-/// Time O(c n log(spread)) distances for an expansion constant c of the data; memory about 32 bytes a point besides the
-/// points.
+/// Per level and member one bounded nearest-neighbour search among the new centres; memory about 32 bytes a point besides
+/// the points.
 final class Inserter<M: Metric> {
-  /// Vertices that one cluster may put forward in the first round of a level.
-  static var firstShare: Int { 64 }
-  /// The growth of that number from round to round.
-  static var shareGrowth: Int { 4 }
+  /// Vertices that one centre's members may put forward in the first round of a level, and how that grows from round to round.
+  private static var firstShare: Int { 64 }
+  private static var shareGrowth: Int { 4 }
 
   let metric: M
   let context: CallContext
-  let seed: UInt64
-  /// Of each point: its parent and level once it is in the tree.
+  private let seed: UInt64
+  /// Of each point: its parent and level once it is in the tree. A member's parent is the nearest centre of the level above.
   let nodes: TreeNodes
-  let root: Int32
-  /// The points that are to enter, in the order in which they are preferred.
-  private let batch: Buffer<Int32>
+  private let root: Int32
+  /// The nodes that the tree had, level by level.
+  private let old: OldNodes
 
-  // Of each member: the nearest centre so far, its squared distance, and the highest level it may enter.
-  let nearest: Buffer<Int32>
-  let nearestSquared: Buffer<Double>
-  let ceiling: Buffer<Int16>
+  /// The points on their way, in the order of preference.
+  let members: Buffer<Int32>
+  private(set) var memberCount: Int
+  // Of each member: the nearest centre so far, its squared distance, and the highest level that it may enter.
+  private let nearest: Buffer<Int32>
+  private let nearestSquared: Buffer<Double>
+  private let ceiling: Buffer<Int16>
+  // Scratch: of each centre, its uncovered members, and how many of them have been looked at.
+  private let total: Buffer<Int32>
+  private let seen: Buffer<Int32>
+  private(set) var statistics = InsertionStatistics()
 
-  var pyramid: ClusterPyramid<M>
-  /// The members, cluster by cluster of the pyramid's lowest level, and where each cluster's begin.
-  var members: Buffer<Int32>
-  var memberCount: Int
-  var memberOffsets: Buffer<Int32>
-  /// Of each cluster: the largest distance of a member from the centre.
-  var spread: Buffer<Double>
-  /// What the tree had before this batch; nil for an empty tree.
-  let old: OldNodes?
-
-  var sources: SourceLists
-  /// Centres that entered on this level, with the cluster that they came from.
-  let entered: Stack<Entry>
-  let scratch: [Scratch<M>]
-  var statistics = InsertionStatistics()
-
-  struct Entry: BitwiseCopyable {
-    let point: Int32
-    let home: Int32
-  }
+  /// Members that a thread takes at a time.
+  private static var grain: Int { 2048 }
 
   /// - Parameters:
   ///   - nodes: with the level `TreeNodes.absent` for the points of the batch.
-  ///   - root: the root of the tree; in an empty tree the first point of the batch, which becomes it.
+  ///   - root: the root of the tree; in an empty tree the point of the batch that becomes it.
+  ///   - batch: the points that are to enter, in the order of preference.
   init(
     metric: M, nodes: TreeNodes, root: Int32, batch: Buffer<Int32>, seed: UInt64, context: CallContext
   ) throws(CoverTreeError) {
@@ -75,241 +64,197 @@ final class Inserter<M: Metric> {
     self.seed = seed
     self.nodes = nodes
     self.root = root
-    self.batch = batch
+    if nodes.level[root] == TreeNodes.absent {
+      nodes.parent[root] = -1
+      nodes.level[root] = TreeNodes.lowestRootLevel
+    }
+    old = try OldNodes(nodes)
+    members = batch
+    memberCount = batch.count
     nearest = try Buffer(count: metric.pointCount)
     nearestSquared = try Buffer(count: metric.pointCount)
-    ceiling = try Buffer(count: metric.pointCount, filledWith: Int16.max)
-    pyramid = try ClusterPyramid(metric: metric, root: root, context: context)
-    members = try Buffer(count: batch.count)
-    memberCount = 0
-    memberOffsets = try Buffer(count: 2, filledWith: 0)
-    spread = try Buffer(count: 1, filledWith: 0)
-    old = nodes.level[root] == TreeNodes.absent ? nil : try OldNodes(nodes)
-    sources = try SourceLists()
-    entered = try Stack()
-    var scratch: [Scratch<M>] = []
-    for _ in 0..<context.threads { scratch.append(try Scratch(metric: metric)) }
-    self.scratch = scratch
+    ceiling = try Buffer(count: metric.pointCount)
+    total = try Buffer(count: metric.pointCount)
+    seen = try Buffer(count: metric.pointCount)
   }
 
   /// Puts the whole batch into the tree.
-  func run() throws(CoverTreeError) {
+  func run() throws(CoverTreeError) -> InsertionStatistics {
     let start = monotonicSeconds()
-    if let old {
-      try survey(old)
-    } else {
-      nodes.parent[root] = -1
-      nodes.level[root] = 0
-    }
+    let total = Double(max(1, memberCount))
     try gatherAtRoot()
-    while let level = try nextLevel() {
+    try survey()
+    if !old.levels.isEmpty { try gatherAtRoot() }
+    var upcoming = old.levels[...]
+    while memberCount > 0 {
+      let level = max(try highestEntry(), upcoming.first?.level ?? Int32.min)
+      statistics.levels += 1
+      try noteParents(level: level)
+      if let first = upcoming.first, first.level == level {
+        try attract(to: first.points)
+        upcoming = upcoming.dropFirst()
+      }
       try enter(level: level)
-      try context.poll(share: 1 - Double(memberCount) / Double(max(1, batch.count)))
+      try keepMembers()
+      try context.poll(share: 1 - Double(memberCount) / total)
     }
     statistics.seconds = monotonicSeconds() - start
-    statistics.distanceEvaluations += pyramid.distanceEvaluations + scratch.reduce(0) { $0 + $1.distanceEvaluations }
+    return statistics
   }
 
-  /// All members in one cluster around the root, which is raised above every level that they can enter.
-  func gatherAtRoot() throws(CoverTreeError) {
-    statistics.distanceEvaluations += pyramid.distanceEvaluations
-    pyramid = try ClusterPyramid(metric: metric, root: root, context: context)
-    memberCount = 0
-    for index in 0..<batch.count where nodes.level[batch[index]] == TreeNodes.absent {
-      members[memberCount] = batch[index]
-      memberCount += 1
-    }
-    let members = members
-    try context.forEach(memberCount, grain: 4096) { (range, slot) throws(CoverTreeError) in
-      for index in range {
-        nearest[members[index]] = root
-        nearestSquared[members[index]] = metric.squaredDistance(root, members[index])
-      }
-      scratch[slot].distanceEvaluations &+= range.count
-    }
-    var farthest = 0.0
-    var kept = 0
-    for index in 0..<memberCount {
-      let member = members[index]
-      farthest = max(farthest, nearestSquared[member])
-      if nearestSquared[member] < smallestSquaredDistance {
-        try settle(duplicate: member)
-      } else {
-        members[kept] = member
-        kept += 1
-      }
-    }
-    memberCount = kept
-    memberOffsets = try Buffer(count: 2, filledWith: 0)
-    memberOffsets[1] = Int32(kept)
-    spread = try Buffer(count: 1, filledWith: farthest.squareRoot())
-    if farthest > 0 { nodes.level[root] = max(nodes.level[root], levelCovering(squared: farthest)) }
-    old?.rewind()
-  }
-
-  /// The highest level on which anything is left to happen.
-  private func nextLevel() throws(CoverTreeError) -> Int32? {
-    var highest = old?.nextLevel(of: pyramid.clusters.centers) ?? Int32.min
-    if memberCount == 0 { return nil }
-    let chunk = 1 << 14
-    let chunks = (memberCount + chunk - 1) / chunk
-    let highestOfChunk = try Buffer<Int32>(count: chunks)
-    let members = members
-    try context.forEach(memberCount, grain: chunk) { (range, _) throws(CoverTreeError) in
-      var highest = Int32.min
+  /// Makes the root the nearest centre of every member, and raises it above every level that they can enter.
+  private func gatherAtRoot() throws(CoverTreeError) {
+    try context.forEach(memberCount, grain: Self.grain) { (range, _) throws(CoverTreeError) in
       for index in range {
         let member = members[index]
-        highest = max(highest, min(levelBelow(squared: nearestSquared[member]), Int32(ceiling[member])))
+        nearest[member] = root
+        nearestSquared[member] = metric.squaredDistance(root, member)
       }
-      highestOfChunk[range.lowerBound / chunk] = highest
     }
-    for chunk in 0..<chunks { highest = max(highest, highestOfChunk[chunk]) }
-    return highest
+    statistics.distanceEvaluations += memberCount
+    try keepMembers()
+    var farthest = 0.0
+    for index in 0..<memberCount { farthest = max(farthest, nearestSquared[members[index]]) }
+    if farthest > 0 { nodes.level[root] = max(nodes.level[root], levelCovering(squared: farthest)) }
   }
 
-  /// One level: everything that belongs on it enters, and the members regroup.
+  /// Finds each member's ceiling: one below the lowest level `i` on which an old node of level `i` or above lies within
+  /// `2^i`. On lower levels it crowds no old node, and one level above its entry it has a parent.
+  private func survey() throws(CoverTreeError) {
+    var level = Int32.max
+    for index in 0...old.levels.count {
+      // Until the next old nodes join, the centres of all levels down to theirs are the same.
+      let next = index < old.levels.count ? old.levels[index].level : nil
+      for index in 0..<memberCount {
+        let member = members[index]
+        let covering = max(levelCovering(squared: nearestSquared[member]), next.map { $0 + 1 } ?? Int32.min)
+        if covering <= level { ceiling[member] = Int16(covering - 1) }
+      }
+      guard let next else { return }
+      level = next
+      try attract(to: old.levels[index].points)
+      try keepMembers()
+    }
+  }
+
+  /// The highest level that a member has to enter.
+  private func highestEntry() throws(CoverTreeError) -> Int32 {
+    let chunks = (memberCount + Self.grain - 1) / Self.grain
+    let highest = try Buffer<Int32>(count: chunks, filledWith: Int32.min)
+    try context.forEach(memberCount, grain: Self.grain) { (range, _) throws(CoverTreeError) in
+      for index in range {
+        let member = members[index]
+        let entry = min(levelBelow(squared: nearestSquared[member]), Int32(ceiling[member]))
+        let chunk = range.lowerBound / Self.grain
+        highest[chunk] = max(highest[chunk], entry)
+      }
+    }
+    return highest.elements.max() ?? Int32.min
+  }
+
+  /// Members that may enter this level note the centre of the level above that would be their parent.
+  private func noteParents(level: Int32) throws(CoverTreeError) {
+    let radiusSquared = squaredRadius(ofLevel: level)
+    try context.forEach(memberCount, grain: Self.grain) { (range, _) throws(CoverTreeError) in
+      for index in range {
+        let member = members[index]
+        if nearestSquared[member] > radiusSquared { nodes.parent[member] = nearest[member] }
+      }
+    }
+  }
+
+  /// Members enter this level until every one that may is covered.
   private func enter(level: Int32) throws(CoverTreeError) {
-    statistics.levels += 1
-    entered.removeAll()
-    if let old { try admitOldNodes(old, ofLevel: level) }
-    var uncovered = try listUncovered(level: level)
     var share = Self.firstShare
+    var uncovered = try uncoveredMembers(level: level)
     while uncovered.count > 0 {
       statistics.rounds += 1
-      try chooseVertices(from: uncovered, share: share)
-      let graph = try conflictGraph(radius: level)
-      let independent = try graph.independentSet(seed: seed, points: sources.points, context: context)
-      try admit(independent, onLevel: level)
-      try attractMembers()
-      uncovered = try listUncovered(level: level)
-      share = min(share * Self.shareGrowth, Int(Int32.max))
-    }
-    try regroup(level: level)
-  }
-
-  /// Positions in `members` of those that no centre covers and that may enter, in order.
-  private func listUncovered(level: Int32) throws(CoverTreeError) -> Stack<Int32> {
-    let radiusSquared = squaredRadius(ofLevel: level)
-    let chunk = 1 << 14
-    let chunks = (memberCount + chunk - 1) / chunk
-    var lists: [Stack<Int32>] = []
-    for _ in 0..<chunks { lists.append(try Stack()) }
-    let (members, shared) = (members, lists)
-    try context.forEach(memberCount, grain: chunk) { (range, _) throws(CoverTreeError) in
-      let list = shared[range.lowerBound / chunk]
-      for index in range {
-        let member = members[index]
-        if nearestSquared[member] > radiusSquared && ceiling[member] >= level { try list.append(Int32(index)) }
-      }
-    }
-    guard chunks > 0 else { return try Stack() }
-    for chunk in 1..<max(1, chunks) { try lists[0].append(lists[chunk].elements) }
-    return lists[0]
-  }
-
-  /// Takes up to `share` uncovered members of each cluster as sources, evenly spaced along the order of preference.
-  private func chooseVertices(from uncovered: Stack<Int32>, share: Int) throws(CoverTreeError) {
-    try sources.begin(clusters: pyramid.clusters.count)
-    var next = 0
-    for cluster in 0..<pyramid.clusters.count {
-      let first = next
-      let end = memberOffsets[cluster + 1]
-      while next < uncovered.count && uncovered[next] < end { next += 1 }
-      let count = next - first
-      for pick in 0..<min(count, share) {
-        let index = count <= share ? pick : pick * count / share
-        try sources.append(members[uncovered[first + index]])
-      }
-      try sources.endCluster()
-    }
-  }
-
-  /// The vertices of the independent set become nodes, and the sources that members look at next.
-  private func admit(_ independent: Buffer<UInt8>, onLevel level: Int32) throws(CoverTreeError) {
-    let vertices = sources
-    sources = try SourceLists()
-    try sources.begin(clusters: pyramid.clusters.count)
-    for cluster in 0..<pyramid.clusters.count {
-      for index in vertices.range(cluster) where independent[index] == 1 {
-        let point = vertices.points[index]
-        nodes.parent[point] = pyramid.clusters.centers[cluster]
+      let vertices = try chooseVertices(from: uncovered, share: share)
+      let graph = try ConflictGraph(
+        vertices, within: squaredRadius(ofLevel: level), metric: metric, seed: seed, context: context)
+      statistics.conflictEdges += graph.edgeCount
+      statistics.distanceEvaluations += graph.distanceEvaluations
+      let chosen = try graph.independentSet(context: context)
+      let centers = try Stack<Int32>()
+      for index in 0..<vertices.count where chosen[index] {
+        let point = vertices[index]
         nodes.level[point] = level
         nearest[point] = point
         nearestSquared[point] = 0
-        try entered.append(Entry(point: point, home: Int32(cluster)))
-        try sources.append(point)
+        try centers.append(point)
       }
-      try sources.endCluster()
+      try attract(to: centers)
+      uncovered = try uncoveredMembers(level: level)
+      share = min(share * Self.shareGrowth, members.count)
     }
   }
-}
 
-/// Parent and level of every point, by the builder's numbers.
-struct TreeNodes {
-  /// The level of a point that is not in the tree yet.
-  static let absent = Int32.max
-  /// The level of a point at distance 0 from its parent.
-  static let duplicate = Int32.min
-
-  let parent: Buffer<Int32>
-  let level: Buffer<Int32>
-
-  var count: Int { level.count }
-}
-
-/// What it took to insert.
-public struct InsertionStatistics: Sendable {
-  public var distanceEvaluations = 0
-  public var conflictEdges = 0
-  public var rounds = 0
-  public var levels = 0
-  public var orderSeconds = 0.0
-  public var seconds = 0.0
-  public var layoutSeconds = 0.0
-
-  public init() {}
-}
-
-/// Points listed by the cluster that they come from.
-final class SourceLists {
-  let points: Stack<Int32>
-  private let offsets: Stack<Int32>
-
-  init() throws(CoverTreeError) {
-    points = try Stack()
-    offsets = try Stack()
+  /// The members that no centre covers and that may enter, in their order.
+  private func uncoveredMembers(level: Int32) throws(CoverTreeError) -> Stack<Int32> {
+    let radiusSquared = squaredRadius(ofLevel: level)
+    return try context.collect(memberCount) { index in
+      let member = members[index]
+      return nearestSquared[member] > radiusSquared && ceiling[member] >= level ? member : nil
+    }
   }
 
-  func begin(clusters: Int) throws(CoverTreeError) {
-    points.removeAll()
-    offsets.removeAll()
-    try offsets.append(0)
+  /// Up to `share` uncovered members of each centre, evenly spaced in the order of preference.
+  private func chooseVertices(from uncovered: Stack<Int32>, share: Int) throws(CoverTreeError) -> Stack<Int32> {
+    for member in uncovered.elements {
+      total[nearest[member]] = 0
+      seen[nearest[member]] = 0
+    }
+    for member in uncovered.elements { total[nearest[member]] += 1 }
+    let vertices = try Stack<Int32>()
+    for member in uncovered.elements {
+      let center = nearest[member]
+      let (rank, of) = (Int(seen[center]), Int(total[center]))
+      seen[center] += 1
+      // The ranks at which a share spread evenly over all of them goes up by one.
+      if of <= share || (rank + 1) * share / of > rank * share / of { try vertices.append(member) }
+    }
+    return vertices
   }
 
-  @inline(__always)
-  func append(_ point: Int32) throws(CoverTreeError) { try points.append(point) }
+  /// Members look whether one of these new centres is nearer than the nearest that they know.
+  private func attract(to centers: Stack<Int32>) throws(CoverTreeError) {
+    let sources = try metric.sources(centers, context: context)
+    let evaluations = Counter()
+    try context.forEach(memberCount, grain: 512) { (range, _) throws(CoverTreeError) in
+      var finder = try metric.finder(sources)
+      for index in range {
+        let member = members[index]
+        guard nodes.level[member] == TreeNodes.absent else { continue }
+        if let found = try finder.nearest(to: member, closerThan: nearestSquared[member]) {
+          nearest[member] = centers[Int(found.place)]
+          nearestSquared[member] = found.squared
+        }
+      }
+      evaluations.add(finder.distanceEvaluations)
+    }
+    statistics.distanceEvaluations += evaluations.value
+  }
 
-  @inline(__always)
-  func endCluster() throws(CoverTreeError) { try offsets.append(Int32(points.count)) }
+  /// Drops members that have entered; those at distance 0 from their nearest centre become its duplicates.
+  private func keepMembers() throws(CoverTreeError) {
+    let kept = try context.collect(memberCount) { (index) throws(CoverTreeError) in
+      let member = members[index]
+      guard nodes.level[member] == TreeNodes.absent else { return nil }
+      guard nearestSquared[member] < smallestSquaredDistance else { return member }
+      try settle(duplicate: member)
+      return nil
+    }
+    members.base.update(from: kept.base, count: kept.count)
+    memberCount = kept.count
+  }
 
-  @inline(__always)
-  func range(_ cluster: Int) -> Range<Int> { Int(offsets[cluster])..<Int(offsets[cluster &+ 1]) }
-}
-
-/// One thread's scratch for comparing the members of a cluster with the sources near it.
-final class Scratch<M: Metric> {
-  let positions: Stack<Int32>
-  let points: Stack<Int32>
-  let block: M.Block
-  let distances: Stack<SIMD8<Double>>
-  let edges: Stack<Int32>
-  var distanceEvaluations = 0
-
-  init(metric: M) throws(CoverTreeError) {
-    positions = try Stack()
-    points = try Stack()
-    block = try metric.makeBlock()
-    distances = try Stack()
-    edges = try Stack()
+  private func settle(duplicate member: Int32) throws(CoverTreeError) {
+    guard metric.identical(member, nearest[member]) else {
+      throw CoverTreeError(
+        .invalidArgument,
+        "points: two of them are less than 2^-480 apart, where a squared distance loses its digits; rescale the coordinates")
+    }
+    nodes.parent[member] = nearest[member]
+    nodes.level[member] = TreeNodes.duplicate
   }
 }

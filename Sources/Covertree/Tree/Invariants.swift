@@ -5,14 +5,14 @@ extension CoverTree {
   /// others of its level or above. O(n depth) distances, and a search a node.
   public func validate(context: CallContext) throws(CoverTreeError) {
     let snapshot = snapshot
-    try Invariants(layout: snapshot.layout, blocks: snapshot.blocks, indexCount: snapshot.indexCount, context: context)
+    try Invariants(layout: snapshot.layout, boxes: snapshot.boxes, indexCount: snapshot.indexCount, context: context)
       .check()
   }
 }
 
 struct Invariants<S: Scalar> {
   let layout: TreeLayout<S>
-  let blocks: SearchBlocks<S>
+  let boxes: BoxTree<S>
   let indexCount: Int
   let context: CallContext
 
@@ -22,7 +22,7 @@ struct Invariants<S: Scalar> {
     context.stage(from: 0.1, to: 0.3)
     try checkNodes()
     context.stage(from: 0.3, to: 0.4)
-    try checkBlocks()
+    try checkBoxes()
     context.stage(from: 0.4, to: 1)
     try specialized(layout.dim, SeparationTask(invariants: self))
   }
@@ -98,41 +98,44 @@ struct Invariants<S: Scalar> {
     }
   }
 
-  /// Leaf blocks hold every point once; boxes hold the points below them.
-  private func checkBlocks() throws(CoverTreeError) {
+  /// Leaves hold the points in tree order, boxes the points below them.
+  private func checkBoxes() throws(CoverTreeError) {
+    let boxes = boxes
+    try context.forEach(layout.count, grain: 4096) { (range, _) throws(CoverTreeError) in
+      for t in range {
+        let (leaf, place) = (t / boxes.leafSize, t % boxes.leafSize)
+        let group = boxes.coordinates.base + (leaf * boxes.groupsPerLeaf + place / S.width) * layout.dim
+        for d in 0..<layout.dim where group[d][place % S.width] != layout.points[t * layout.dim + d] {
+          throw broken("coordinates in a leaf", t)
+        }
+      }
+    }
     var next = 0
-    try checkLanes(of: 0, next: &next)
-    guard next == layout.count else { throw broken("leaf blocks hold \(next) of \(layout.count) points", 0) }
+    try checkBoxes(below: 0, next: &next)
+    guard next == layout.count else { throw broken("leaves hold \(next) of \(layout.count) points", 0) }
   }
 
-  private func checkLanes(of node: Int, next: inout Int) throws(CoverTreeError) {
-    let (width, dim) = (S.width, layout.dim)
-    for lane in 0..<width where blocks.lanesInUse[node] & (1 << UInt32(lane)) != 0 {
+  /// Checks the boxes of a node and all below it, whose points begin with `next`.
+  private func checkBoxes(below node: Int, next: inout Int) throws(CoverTreeError) {
+    for lane in 0..<Int(boxes.childCount[node]) {
       let first = next
-      let child = blocks.children[node * width + lane]
+      let child = boxes.firstChild[node]
       if child >= 0 {
-        try checkLanes(of: Int(child), next: &next)
+        try checkBoxes(below: Int(child) + lane, next: &next)
       } else {
-        let leaf = blocks.leaves[Int(~child)]
-        guard Int(leaf.begin) == next, leaf.count > 0 else { throw broken("leaf block", min(next, layout.count - 1)) }
-        for point in 0..<Int(leaf.count) {
-          let group = blocks.coordinates.base + (Int(leaf.group) + point / width) * dim
-          for d in 0..<dim where group[d][point % width] != layout.points[(next + point) * dim + d] {
-            throw broken("coordinates of a leaf block", next + point)
-          }
-        }
-        next += Int(leaf.count)
+        guard (Int(~child) + lane) * boxes.leafSize == next else { throw broken("leaf", min(next, layout.count - 1)) }
+        next += boxes.pointCount(ofLeaf: Int(~child) + lane)
       }
       var smallest = Int32.max
       for t in first..<next {
         smallest = min(smallest, layout.order[t])
-        for d in 0..<dim {
-          let sides = blocks.boxes.base + (node * dim + d) * 2
-          let x = layout.points[t * dim + d]
+        for d in 0..<layout.dim {
+          let sides = boxes.boxes.base + (node * layout.dim + d) * 2
+          let x = layout.points[t * layout.dim + d]
           guard sides[0][lane] <= x, x <= sides[1][lane] else { throw broken("box", t) }
         }
       }
-      guard smallest == blocks.smallestIndex[node * width + lane] else { throw broken("smallest index of a block", first) }
+      guard smallest == boxes.smallestLabel[node * S.width + lane] else { throw broken("smallest index in a box", first) }
     }
   }
 
@@ -160,14 +163,14 @@ struct Invariants<S: Scalar> {
       let layout = invariants.layout
       // Removed points are nodes like the others here.
       let whole = try TreeSnapshot(
-        layout: layout, blocks: invariants.blocks, removed: nil, indexCount: invariants.indexCount)
+        layout: layout, boxes: invariants.boxes, removed: nil, indexCount: invariants.indexCount)
       try invariants.context.forEach(layout.count, grain: 256) { (range, _) throws(CoverTreeError) in
-        var search = try TreeSearch(whole, dimension: dimension)
+        var search = try BoxSearch(whole.boxes, dimension: dimension)
         for t in range where layout.levels[t] != TreeNodes.duplicate {
           var crowding = Crowding(
             levels: layout.levels, positions: whole.positions, node: Int32(t),
             worst: squaredRadius(ofLevel: layout.levels[t]))
-          try search.run(layout.points.base + t * layout.dim, .init(), into: &crowding)
+          try search.run(layout.points.base + t * layout.dim, into: &crowding)
           guard crowding.found == Int32.max else {
             let other = Int(crowding.found)
             throw invariants.broken("separation", t, other, ", \(invariants.squared(t, other).squareRoot()) apart")

@@ -67,8 +67,7 @@ struct TreeChange<S: Scalar> {
       let metric = Euclidean(points: UnsafePointer(storage.base), count: nodes.count, dimension: dimension)
       let inserter = try Inserter(
         metric: metric, nodes: nodes, root: root, batch: batch, seed: change.options.seed, context: change.context)
-      try inserter.run()
-      return inserter.statistics
+      return try inserter.run()
     }
   }
 
@@ -134,8 +133,10 @@ struct TreeChange<S: Scalar> {
       }
       removed = marks
     }
-    let blocks = try SearchBlocks(layout, leafSize: options.leafSize, context: context)
-    return try TreeSnapshot(layout: layout, blocks: blocks, removed: removed, indexCount: indexCount)
+    let boxes = try BoxTree(
+      points: layout.points.base, dim: layout.dim, count: layout.count, sequence: nil, labels: layout.order,
+      leafSize: options.leafSize, context: context)
+    return try TreeSnapshot(layout: layout, boxes: boxes, removed: removed, indexCount: indexCount)
   }
 
   /// The tree without some of its points.
@@ -157,7 +158,7 @@ struct TreeChange<S: Scalar> {
       live -= 1
     }
     if live > 0 && (layout.count - live) * 4 > layout.count { return try rebuild(base, without: marks, live: live) }
-    let snapshot = try TreeSnapshot(layout: layout, blocks: base.blocks, removed: marks, indexCount: base.indexCount)
+    let snapshot = try TreeSnapshot(layout: layout, boxes: base.boxes, removed: marks, indexCount: base.indexCount)
     var statistics = ChangeStatistics()
     statistics.totalSeconds = monotonicSeconds() - start
     return (snapshot, statistics)

@@ -3,7 +3,7 @@
 /// Insertion and removal make a new snapshot. What ran on the old one ends on the old one.
 final class TreeSnapshot<S: Scalar>: @unchecked Sendable {
   let layout: TreeLayout<S>
-  let blocks: SearchBlocks<S>
+  let boxes: BoxTree<S>
   /// By tree index: 1 for points that were removed; nil while there are none.
   let removed: Buffer<UInt8>?
   let removedCount: Int
@@ -18,10 +18,10 @@ final class TreeSnapshot<S: Scalar>: @unchecked Sendable {
   var liveCount: Int { layout.count - removedCount }
 
   init(
-    layout: TreeLayout<S>, blocks: SearchBlocks<S>, removed: Buffer<UInt8>?, indexCount: Int
+    layout: TreeLayout<S>, boxes: BoxTree<S>, removed: Buffer<UInt8>?, indexCount: Int
   ) throws(CoverTreeError) {
     self.layout = layout
-    self.blocks = blocks
+    self.boxes = boxes
     self.removed = removed
     self.indexCount = indexCount
     removedCount = removed.map { $0.elements.reduce(0) { $0 + Int($1) } } ?? 0

@@ -1,25 +1,29 @@
-/// One thread's search of one tree for Euclidean neighbours.
+import CNumerics
+
+/// One thread's searches of one box tree: the core that every Euclidean search goes through.
 ///
-/// Depth first from the root, nearest box first; a box is entered while its distance is not above the collector's `worst`. Bounds are
-/// computed in the coordinates' own type, as a filter with its rounding error allowed for; points that pass are decided by
-/// their float64 distance. So the answer is that of a float64 brute force, whatever the type.
-struct TreeSearch<S: Scalar, D: Dimension> {
+/// Depth first from the root, the nearest box first; a box is entered while its distance is not above the collector's
+/// `worst`. Boxes and points are compared in the coordinates' own type, as a filter with its rounding error allowed for;
+/// points that pass are decided by their float64 distance. So the answer is that of a float64 brute force, whatever the type.
+struct BoxSearch<S: Scalar, D: Dimension> {
   /// Which points count for a query.
   struct Eligibility {
-    /// Dataset indices below this count.
+    /// Labels below this.
     var before = Int32.max
-    /// A dataset index that does not.
+    /// A label that does not count.
     var excluded: Int32 = -1
   }
 
   private struct Entry: BitwiseCopyable {
     var bound: S
+    /// A node, or a leaf complemented.
     var child: Int32
   }
 
-  private let blocks: SearchBlocks<S>
+  private let tree: BoxTree<S>
   private let dimension: D
-  private let order: UnsafePointer<Int32>
+  private let labels: UnsafePointer<Int32>?
+  /// By place in the sequence: 1 for points that do not count for any query.
   private let removed: UnsafePointer<UInt8>?
   /// The query's coordinates, each in all lanes of a vector.
   private let query: Buffer<S.Lanes>
@@ -28,52 +32,52 @@ struct TreeSearch<S: Scalar, D: Dimension> {
   private(set) var pointsCompared = 0
   private(set) var boxesCompared = 0
 
-  init(_ snapshot: TreeSnapshot<S>, dimension: D) throws(CoverTreeError) {
-    blocks = snapshot.blocks
+  init(_ tree: BoxTree<S>, removed: Buffer<UInt8>? = nil, dimension: D) throws(CoverTreeError) {
+    self.tree = tree
     self.dimension = dimension
-    order = UnsafePointer(snapshot.layout.order.base)
-    removed = snapshot.removed.map { UnsafePointer($0.base) }
+    labels = tree.labels.map { UnsafePointer($0.base) }
+    self.removed = removed.map { UnsafePointer($0.base) }
     query = try Buffer(count: dimension.count)
-    stack = try Buffer(count: (blocks.depth + 1) * S.width)
+    stack = try Buffer(count: (tree.depth + 1) * S.width)
     squared = try Buffer(count: 16)
   }
 
   /// Offers the collector every eligible point that it could want.
+  @inline(__always)
   mutating func run<C: Collector>(
-    _ row: UnsafePointer<S>, _ eligible: Eligibility, into collector: inout C
+    _ row: UnsafePointer<S>, _ eligible: Eligibility = Eligibility(), into collector: inout C
   ) throws(CoverTreeError) {
     for d in 0..<dimension.count { query.base[d] = S.Lanes(repeating: row[d]) }
-    var top = 0
     var threshold = self.threshold(collector.worst)
-    try visit(node: 0, eligible, threshold, &top)
+    var top = 0
+    visit(node: 0, eligible, threshold, &top)
     while top > 0 {
       top &-= 1
       let entry = stack.base[top]
       guard entry.bound <= threshold else { continue }
       if entry.child >= 0 {
-        try visit(node: Int(entry.child), eligible, threshold, &top)
+        visit(node: Int(entry.child), eligible, threshold, &top)
       } else {
-        try scan(leaf: blocks.leaves[Int(~entry.child)], eligible, &threshold, into: &collector)
+        try scan(leaf: Int(~entry.child), eligible, &threshold, into: &collector)
       }
     }
   }
 
-  /// The largest computed distance that a true one of at most `worst` can show, squared: `dim + 2` roundings, a half ulp each,
-  /// and what underflow may add.
+  /// The largest square that a true distance of at most `worst`, squared, can show in the filter: `dim + 2` roundings of half
+  /// an ulp each, and what underflow may add. With float64 coordinates the filter is the decision itself; there a box is never
+  /// farther than a point in it, as rounding is monotone.
   @inline(__always)
   private func threshold(_ worst: Double) -> S {
     if S.self == Double.self { return S(worst) }
-    let slack = 1 + Double(dimension.count + 4) * Double(S.ulpOfOne)
+    let slack = 1 + Double(dimension.count &+ 4) * Double(S.ulpOfOne)
     return S.roundedUp(worst * slack + Double(S.leastNormalMagnitude))
   }
 
-  /// Pushes the lanes of a node that can matter, the nearest last.
+  /// Pushes the children of a node that can matter, the nearest last.
   @inline(__always)
-  private mutating func visit(
-    node: Int, _ eligible: Eligibility, _ threshold: S, _ top: inout Int
-  ) throws(CoverTreeError) {
+  private mutating func visit(node: Int, _ eligible: Eligibility, _ threshold: S, _ top: inout Int) {
     let dim = dimension.count
-    let boxes = blocks.boxes.base + node &* dim &* 2
+    let boxes = tree.boxes.base + node &* dim &* 2
     let zero = S.Lanes(repeating: 0)
     var bound = zero
     for d in 0..<dim {
@@ -82,15 +86,18 @@ struct TreeSearch<S: Scalar, D: Dimension> {
       bound = S.multiplyAdd(outside, outside, bound)
     }
     boxesCompared &+= 1
-    var hits = S.maskLessOrEqual(bound, S.Lanes(repeating: threshold)) & blocks.lanesInUse[node]
+    let inUse = (UInt32(1) &<< UInt32(truncatingIfNeeded: tree.childCount[node])) &- 1
+    var hits = S.maskLessOrEqual(bound, S.Lanes(repeating: threshold)) & inUse
     let first = top
-    let children = blocks.children.base + node &* S.width
-    let smallest = blocks.smallestIndex.base + node &* S.width
+    let firstChild = tree.firstChild[node]
+    let smallest = tree.smallestLabel.base + node &* S.width
     while hits != 0 {
       let lane = hits.trailingZeroBitCount
       hits &= hits &- 1
       guard smallest[lane] < eligible.before else { continue }
-      let entry = Entry(bound: bound[lane], child: children[lane])
+      // Leaves are numbered downwards from -1.
+      let step = Int32(truncatingIfNeeded: lane)
+      let entry = Entry(bound: bound[lane], child: firstChild >= 0 ? firstChild &+ step : firstChild &- step)
       var place = top
       while place > first && stack.base[place &- 1].bound < entry.bound {
         stack.base[place] = stack.base[place &- 1]
@@ -103,13 +110,13 @@ struct TreeSearch<S: Scalar, D: Dimension> {
 
   @inline(__always)
   private mutating func scan<C: Collector>(
-    leaf: SearchBlocks<S>.Leaf, _ eligible: Eligibility, _ threshold: inout S, into collector: inout C
+    leaf: Int, _ eligible: Eligibility, _ threshold: inout S, into collector: inout C
   ) throws(CoverTreeError) {
     let dim = dimension.count
-    pointsCompared &+= Int(leaf.count)
-    var group = blocks.coordinates.base + Int(leaf.group) &* dim
-    var first = Int(leaf.begin)
-    let end = first &+ Int(leaf.count)
+    var group = tree.coordinates.base + leaf &* tree.groupsPerLeaf &* dim
+    var first = leaf &* tree.leafSize
+    let end = first &+ tree.pointCount(ofLeaf: leaf)
+    pointsCompared &+= end &- first
     while first < end {
       var sum = S.Lanes(repeating: 0)
       for d in 0..<dim {
@@ -149,11 +156,12 @@ struct TreeSearch<S: Scalar, D: Dimension> {
     while hits != 0 {
       let lane = hits.trailingZeroBitCount
       hits &= hits &- 1
-      let t = first &+ lane
-      let index = order[t]
-      guard squared.base[lane] <= collector.worst, index < eligible.before, index != eligible.excluded else { continue }
-      if let removed, removed[t] != 0 { continue }
-      try collector.offer(squared.base[lane], index)
+      let place = first &+ lane
+      guard squared.base[lane] <= collector.worst else { continue }
+      let label = labels.map { $0[place] } ?? Int32(truncatingIfNeeded: place)
+      guard label < eligible.before, label != eligible.excluded else { continue }
+      if let removed, removed[place] != 0 { continue }
+      try collector.offer(squared.base[lane], label)
     }
   }
 }
