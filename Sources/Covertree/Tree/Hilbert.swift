@@ -8,8 +8,8 @@ struct HilbertCurve<S: Scalar> {
   private let dim: Int
   private let bits: Int
   private let origin: [Double]
-  /// From a coordinate to its cell.
-  private let scale: [Double]
+  /// Cells in a unit of length; one for all coordinates, so that cells are cubes, as the balls of a tree are round.
+  private let scale: Double
 
   /// The curve through the bounding box of `points`.
   init(through points: PointsView<S>, context: CallContext) throws(CoverTreeError) {
@@ -18,71 +18,79 @@ struct HilbertCurve<S: Scalar> {
     let (low, high) = try boundingBox(of: points, context: context)
     origin = low
     let cells = Double(UInt64(1) << UInt64(bits))
-    // One scale for all coordinates keeps the curve's cells cubes, as the balls of a tree are round.
-    var widest = 0.0
-    for d in 0..<points.dim { widest = max(widest, high[d] - low[d]) }
-    let perUnit = widest > 0 ? cells / widest : 0
-    scale = Array(repeating: perUnit.isFinite ? perUnit : 0, count: points.dim)
+    let widest = zip(low, high).reduce(0) { max($0, $1.1 - $1.0) }
+    scale = widest > 0 && (cells / widest).isFinite ? cells / widest : 0
   }
 
-  /// The position of a point along the curve. `cells` is scratch for `dim` coordinates.
-  @inline(__always)
-  func key(_ row: UnsafePointer<S>, cells x: UnsafeMutablePointer<UInt32>) -> UInt64 {
-    let highest = Double((UInt64(1) << UInt64(bits)) - 1)
-    for d in 0..<dim {
-      let cell = (Double(row[d]) - origin[d]) * scale[d]
-      x[d] = UInt32(min(max(cell, 0), highest))
-    }
-    // Undo the excess work of the inverse: from the highest bit down, exchange or invert the lower bits.
-    var bit = UInt32(1) << UInt32(bits - 1)
-    while bit > 1 {
-      let lower = bit &- 1
-      for d in 0..<dim {
-        if x[d] & bit != 0 {
-          x[0] ^= lower
-        } else {
-          let swapped = (x[0] ^ x[d]) & lower
-          x[0] ^= swapped
-          x[d] ^= swapped
+  /// Sixteen points at a time, a lane each.
+  private typealias Lanes = SIMD16<UInt32>
+
+  /// Positions of all points along the curve.
+  func keys(of points: PointsView<S>, context: CallContext) throws(CoverTreeError) -> Buffer<UInt64> {
+    let width = Lanes.scalarCount
+    let keys = try Buffer<UInt64>(count: points.count)
+    try context.forEach(points.count, grain: 1 << 13) { (range, _) throws(CoverTreeError) in
+      let cells = try Buffer<Lanes>(count: dim)
+      for first in stride(from: range.lowerBound, to: range.upperBound, by: width) {
+        let inUse = min(width, range.upperBound - first)
+        for d in 0..<dim { cells.base[d] = Lanes(repeating: 0) }
+        for lane in 0..<inUse {
+          let row = points.row(first + lane)
+          for d in 0..<dim { cells.base[d][lane] = cell(row[d], d) }
+        }
+        transpose(cells.base)
+        for half in 0..<2 {
+          let key = interleaved(cells.base, half: half)
+          for lane in 0..<max(0, min(8, inUse - 8 * half)) { keys[first + 8 * half + lane] = key[lane] }
         }
       }
-      bit >>= 1
     }
-    // Gray encode.
-    for d in stride(from: 1, to: dim, by: 1) { x[d] ^= x[d - 1] }
-    var flip: UInt32 = 0
-    bit = UInt32(1) << UInt32(bits - 1)
-    while bit > 1 {
-      if x[dim - 1] & bit != 0 { flip ^= bit &- 1 }
-      bit >>= 1
-    }
-    for d in 0..<dim { x[d] ^= flip }
-    return interleaved(x)
+    return keys
   }
 
-  /// The first 64 bits of the transposed index, read across coordinates.
   @inline(__always)
-  private func interleaved(_ x: UnsafeMutablePointer<UInt32>) -> UInt64 {
-    var key: UInt64 = 0
-    var left = 64
-    for bit in stride(from: bits - 1, through: 0, by: -1) {
+  private func cell(_ coordinate: S, _ d: Int) -> UInt32 {
+    let highest = Double((UInt64(1) << UInt64(bits)) - 1)
+    return UInt32(min(max((Double(coordinate) - origin[d]) * scale, 0), highest))
+  }
+
+  /// From cells to the transposed index, in place.
+  private func transpose(_ x: UnsafeMutablePointer<Lanes>) {
+    let one = Lanes(repeating: 1)
+    // From the highest bit down: where it is set, the lower bits of the first coordinate are inverted; elsewhere they are exchanged.
+    for bit in stride(from: UInt32(bits) &- 1, to: 0, by: -1) {
+      let lower = Lanes(repeating: (1 &<< bit) &- 1)
       for d in 0..<dim {
-        key = key << 1 | UInt64((x[d] >> UInt32(bit)) & 1)
-        left -= 1
+        let set = Lanes(repeating: 0) &- ((x[d] &>> bit) & one)
+        let exchanged = (x[0] ^ x[d]) & lower & ~set
+        x[0] ^= exchanged | (lower & set)
+        x[d] ^= exchanged
+      }
+    }
+    // Gray encode.
+    for d in stride(from: 1, to: dim, by: 1) { x[d] ^= x[d &- 1] }
+    var flip = Lanes(repeating: 0)
+    for bit in stride(from: UInt32(bits) &- 1, to: 0, by: -1) {
+      let set = Lanes(repeating: 0) &- ((x[dim &- 1] &>> bit) & one)
+      flip ^= set & Lanes(repeating: (1 &<< bit) &- 1)
+    }
+    for d in 0..<dim { x[d] ^= flip }
+  }
+
+  /// The first 64 bits of the transposed index, read across coordinates, of eight of the points.
+  private func interleaved(_ x: UnsafeMutablePointer<Lanes>, half: Int) -> SIMD8<UInt64> {
+    var key = SIMD8<UInt64>(repeating: 0)
+    let one = SIMD8<UInt64>(repeating: 1)
+    var left = 64
+    for bit in stride(from: UInt64(bits), to: 0, by: -1) {
+      for d in 0..<dim {
+        let wide = SIMD8<UInt64>(truncatingIfNeeded: half == 0 ? x[d].lowHalf : x[d].highHalf)
+        key = (key &<< 1) | ((wide &>> (bit &- 1)) & one)
+        left &-= 1
         if left == 0 { return key }
       }
     }
     return key
-  }
-
-  /// Keys of all points.
-  func keys(of points: PointsView<S>, context: CallContext) throws(CoverTreeError) -> Buffer<UInt64> {
-    let keys = try Buffer<UInt64>(count: points.count)
-    try context.forEach(points.count, grain: 1 << 13) { (range, _) throws(CoverTreeError) in
-      let cells = try Buffer<UInt32>(count: dim)
-      for index in range { keys[index] = key(points.row(index), cells: cells.base) }
-    }
-    return keys
   }
 }
 

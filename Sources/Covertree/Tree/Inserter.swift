@@ -91,7 +91,7 @@ final class Inserter<M: Metric> {
       statistics.levels += 1
       try noteParents(level: level)
       if let first = upcoming.first, first.level == level {
-        try attract(to: first.points)
+        try attract(to: first.points, level: level)
         upcoming = upcoming.dropFirst()
       }
       try enter(level: level)
@@ -132,7 +132,7 @@ final class Inserter<M: Metric> {
       }
       guard let next else { return }
       level = next
-      try attract(to: old.levels[index].points)
+      try attract(to: old.levels[index].points, level: level)
       try keepMembers()
     }
   }
@@ -183,7 +183,7 @@ final class Inserter<M: Metric> {
         nearestSquared[point] = 0
         try centers.append(point)
       }
-      try attract(to: centers)
+      try attract(to: centers, level: level)
       uncovered = try uncoveredMembers(level: level)
       share = min(share * Self.shareGrowth, members.count)
     }
@@ -216,15 +216,17 @@ final class Inserter<M: Metric> {
     return vertices
   }
 
-  /// Members look whether one of these new centres is nearer than the nearest that they know.
-  private func attract(to centers: Stack<Int32>) throws(CoverTreeError) {
+  /// Members look whether one of the new centres of a level is nearer than the nearest that they know.
+  private func attract(to centers: Stack<Int32>, level: Int32) throws(CoverTreeError) {
+    // A new centre is more than 2^level from all others: it cannot be nearer to what is within half of that of one.
+    let outOfReach = squaredRadius(ofLevel: level - 1)
     let sources = try metric.sources(centers, context: context)
     let evaluations = Counter()
     try context.forEach(memberCount, grain: 512) { (range, _) throws(CoverTreeError) in
       var finder = try metric.finder(sources)
       for index in range {
         let member = members[index]
-        guard nodes.level[member] == TreeNodes.absent else { continue }
+        guard nodes.level[member] == TreeNodes.absent, nearestSquared[member] > outOfReach else { continue }
         if let found = try finder.nearest(to: member, closerThan: nearestSquared[member]) {
           nearest[member] = centers[Int(found.place)]
           nearestSquared[member] = found.squared

@@ -1,0 +1,93 @@
+# Targets: lib demo test bench lint wheel install clean. Each begins with what it needs and does nothing twice.
+
+PYTHON ?= python3
+PREFIX ?= /usr/local
+VERSION := 0.1.0
+
+# The widest x86-64 level that this machine has; set COVERTREE_CPU to build for another.
+CPUINFO := $(shell grep -m1 '^flags' /proc/cpuinfo 2>/dev/null)
+ifeq ($(filter-out $(CPUINFO),avx512f avx512bw avx512cd avx512dq avx512vl),)
+COVERTREE_CPU ?= x86-64-v4
+else ifeq ($(filter-out $(CPUINFO),avx2 fma bmi2),)
+COVERTREE_CPU ?= x86-64-v3
+else
+COVERTREE_CPU ?= x86-64-v2
+endif
+export COVERTREE_CPU
+
+LIBRARY := build/lib/libcovertree.so
+SOURCES := Package.swift include/covertree.h include/module.modulemap $(shell find Sources -type f)
+PACKAGE := $(shell find python -name '*.py' -not -path '*/tests/*') python/pyproject.toml
+VENV := .venv
+IN_VENV := $(VENV)/bin/python
+
+.PHONY: lib demo test test-swift test-c test-python test-examples bench lint format wheel install clean
+
+lib: $(LIBRARY)
+
+# The level is part of what was built: another one builds anew.
+build/cpu-$(COVERTREE_CPU):
+	@mkdir -p build && rm -f build/cpu-* && touch $@
+
+$(LIBRARY): $(SOURCES) build/cpu-$(COVERTREE_CPU)
+	swift build -c release --product covertree
+	@mkdir -p build/lib
+	cp .build/release/libcovertree.so $@.new && strip --strip-unneeded $@.new && mv $@.new $@
+
+# The Python environment: one stamp for each group of packages, and one for our own.
+$(IN_VENV):
+	scripts/make-venv "$(PYTHON)" $(VENV)
+
+build/venv-%: python/requirements-%.txt | $(IN_VENV)
+	$(IN_VENV) -m pip install --quiet --disable-pip-version-check -r $<
+	@mkdir -p build && touch $@
+
+build/installed: $(LIBRARY) $(PACKAGE) build/venv-build
+	$(IN_VENV) -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --force-reinstall ./python
+	@touch $@
+
+demo: build/installed build/venv-demo
+	@$(IN_VENV) examples/python/airports.py
+
+test: test-swift test-c test-python test-examples
+
+test-swift:
+	swift test -c release -Xswiftc -enable-testing --scratch-path .build/test
+
+test-c: $(LIBRARY)
+	scripts/test-c
+
+test-python: build/installed build/venv-test
+	$(IN_VENV) -m pytest python
+
+test-examples: build/installed build/venv-test
+	scripts/test-examples
+
+bench: build/installed build/venv-bench
+	$(IN_VENV) benchmarks/euclidean.py
+
+lint: build/venv-lint
+	swift format lint --strict --recursive Package.swift Sources Tests
+	$(VENV)/bin/ruff check python benchmarks examples
+	$(VENV)/bin/ruff format --check python benchmarks examples
+	cd python && ../$(VENV)/bin/mypy
+
+format: build/venv-lint
+	swift format --in-place --recursive Package.swift Sources Tests
+	$(VENV)/bin/ruff check --fix --quiet python benchmarks examples
+	$(VENV)/bin/ruff format python benchmarks examples
+
+wheel: $(LIBRARY) build/venv-build
+	$(IN_VENV) -m pip wheel --quiet --disable-pip-version-check --no-build-isolation --no-deps --wheel-dir dist ./python
+
+install: $(LIBRARY)
+	install -d $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/include
+	install -m 755 $(LIBRARY) $(DESTDIR)$(PREFIX)/lib/libcovertree.so.$(VERSION)
+	ln -sf libcovertree.so.$(VERSION) $(DESTDIR)$(PREFIX)/lib/libcovertree.so.0
+	ln -sf libcovertree.so.0 $(DESTDIR)$(PREFIX)/lib/libcovertree.so
+	install -m 644 include/covertree.h $(DESTDIR)$(PREFIX)/include/covertree.h
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' scripts/covertree.pc.in \
+	  > $(DESTDIR)$(PREFIX)/lib/pkgconfig/covertree.pc
+
+clean:
+	rm -rf .build build dist $(VENV)

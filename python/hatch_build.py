@@ -1,0 +1,27 @@
+"""Builds the Swift library and puts it into the wheel."""
+
+from __future__ import annotations
+
+import subprocess
+import sysconfig
+from pathlib import Path
+from typing import Any
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+LIBRARY = "libcovertree.so"
+
+
+class SwiftLibraryHook(BuildHookInterface):  # type: ignore[type-arg]
+    """Runs the project's own `make lib` before a wheel is made."""
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Build the library; the wheel is for this platform, and for every Python 3."""
+        project = Path(self.root).parent
+        if not (project / "Package.swift").exists():
+            raise RuntimeError(f"the Swift sources are not beside {self.root}; install from a clone: pip install ./python")
+        subprocess.run(["make", "--no-print-directory", "-C", str(project), "lib"], check=True)
+        platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
+        build_data["pure_python"] = False
+        build_data["tag"] = f"py3-none-{platform}"
+        build_data["force_include"][str(project / "build" / "lib" / LIBRARY)] = f"covertreex/{LIBRARY}"

@@ -1,0 +1,27 @@
+"""Exact nearest neighbours with a compressed cover tree, built in parallel.
+
+>>> import numpy as np
+>>> from covertreex import cover_tree
+>>> points = np.random.default_rng(0).standard_normal((1000, 3))
+>>> tree = cover_tree(points)
+>>> tree.knn(5).shape
+(1000, 5)
+"""
+
+from ._native import CoverTreeError, build_info, get_num_threads, set_num_threads
+from .tree import CoverTree, Neighbors, TreeArrays, TreeStats, cover_tree
+
+__all__ = [
+    "CoverTree",
+    "CoverTreeError",
+    "Neighbors",
+    "TreeArrays",
+    "TreeStats",
+    "__version__",
+    "build_info",
+    "cover_tree",
+    "get_num_threads",
+    "set_num_threads",
+]
+
+__version__ = "0.1.0"

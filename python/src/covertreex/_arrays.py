@@ -1,0 +1,94 @@
+"""The one place that checks arrays: what comes in is made ready for the library, what it shows is wrapped."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+def points(values: ArrayLike, name: str, *, dtype: np.dtype[Any] | None = None) -> NDArray[Any]:
+    """Rows of float32 or float64 coordinates that the library can read in place.
+
+    Parameters
+    ----------
+    values : array_like, shape (n, dim)
+        Anything numeric and real. Arrays of float32 or float64 whose rows are without gaps go through without a copy,
+        others are converted once: float16 to float32, the rest to float64.
+    name : str
+        The argument's name, for messages.
+    dtype : numpy.dtype, optional
+        The type that is needed; by default the array's own.
+
+    Returns
+    -------
+    numpy.ndarray, shape (n, dim)
+    """
+    array = np.asarray(values)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{name}: expected real numbers, got dtype {array.dtype}")
+    if array.ndim != 2:
+        raise ValueError(f"{name}: expected two dimensions (n, dim), got shape {array.shape}")
+    wanted = dtype or np.dtype(np.float32 if array.dtype in (np.float16, np.float32) else np.float64)
+    if array.dtype == wanted and array.dtype.isnative and array.flags.aligned and _rows_without_gaps(array):
+        return array
+    with np.errstate(over="ignore"):  # what overflows becomes infinite, and is refused as such
+        return np.ascontiguousarray(array, dtype=wanted.newbyteorder("="))
+
+
+def _rows_without_gaps(array: NDArray[Any]) -> bool:
+    row, item = array.strides
+    inner = item == array.itemsize or array.shape[1] <= 1
+    outer = (row >= array.shape[1] * array.itemsize and row % array.itemsize == 0) or array.shape[0] <= 1
+    return inner and outer
+
+
+def row_stride(array: NDArray[Any]) -> int:
+    """Bytes from row to row; 0 where there is one row or none."""
+    return array.strides[0] if array.shape[0] > 1 else 0
+
+
+def indices(values: ArrayLike, name: str) -> NDArray[np.int64]:
+    """A one-dimensional int64 array of dataset indices."""
+    array = np.asarray(values)
+    if array.dtype.kind not in "iu":
+        raise TypeError(f"{name}: expected integers, got dtype {array.dtype}")
+    if array.ndim != 1:
+        raise ValueError(f"{name}: expected one dimension, got shape {array.shape}")
+    if array.dtype.kind == "u" and array.size and array.max() > np.iinfo(np.int64).max:
+        raise ValueError(f"{name}: {array.max()} does not fit an int64")
+    return np.ascontiguousarray(array, dtype=np.int64)
+
+
+def integer(value: Any, name: str, *, minimum: int, maximum: int = 2**63 - 1) -> int:
+    """An integer within bounds; booleans and floats are none."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name}: expected an integer, got {value!r}") from None
+    if isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name}: expected an integer, got {value!r}")
+    if not minimum <= number <= maximum:
+        bounds = f"at least {minimum}" if maximum >= 2**63 - 1 else f"{minimum} to {maximum}"
+        raise ValueError(f"{name}: expected {bounds}, got {number}")
+    return number
+
+
+class _Memory:
+    """Memory of the library as NumPy sees it; the array that is made from this keeps it, and so the owner."""
+
+    def __init__(self, owner: object, address: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        self._owner = owner
+        self.__array_interface__ = {"version": 3, "data": (address, True), "shape": shape, "typestr": dtype.str}
+
+
+def view(owner: object, address: int | None, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
+    """A read-only array over memory of the library, which lives as long as the array does."""
+    dtype = np.dtype(dtype)
+    if address is None or 0 in shape:
+        empty = np.empty(shape, dtype)
+        empty.flags.writeable = False
+        return empty
+    return np.asarray(_Memory(owner, address, shape, dtype))

@@ -1,0 +1,222 @@
+"""The one place that knows ctypes: finds the library, declares its functions, turns statuses into exceptions."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Callable
+from ctypes import POINTER, Structure, c_char_p, c_double, c_int32, c_int64, c_uint32, c_uint64, c_void_p
+from pathlib import Path
+from typing import Any
+
+ABI_VERSION = 1
+LIBRARY = "libcovertree.so"
+PROGRESS = ctypes.CFUNCTYPE(c_int32, c_void_p, c_double)
+
+
+class CoverTreeError(RuntimeError):
+    """A failure of the library that is not the caller's argument: a broken rule, a busy tree, a cancelled call."""
+
+
+class TreeOptions(Structure):
+    """covertree_tree_options."""
+
+    _fields_ = [
+        ("struct_size", c_uint32),
+        ("n_threads", c_int32),
+        ("order", c_int32),
+        ("leaf_size", c_int32),
+        ("seed", c_uint64),
+        ("progress", PROGRESS),
+        ("progress_user_data", c_void_p),
+    ]
+
+
+class CallOptions(Structure):
+    """covertree_call_options."""
+
+    _fields_ = [
+        ("struct_size", c_uint32),
+        ("n_threads", c_int32),
+        ("progress", PROGRESS),
+        ("progress_user_data", c_void_p),
+    ]
+
+
+class SearchOptions(Structure):
+    """covertree_search_options."""
+
+    _fields_ = [
+        ("struct_size", c_uint32),
+        ("n_threads", c_int32),
+        ("flags", c_uint32),
+        ("reserved", c_uint32),
+        ("max_distance", c_double),
+        ("progress", PROGRESS),
+        ("progress_user_data", c_void_p),
+    ]
+
+
+class TreeInfo(Structure):
+    """covertree_tree_info."""
+
+    _fields_ = [
+        *((name, c_int64) for name in ("n_points", "n_nodes", "next_index", "dim")),
+        *((name, c_int32) for name in ("dtype", "order", "leaf_size", "root_level")),
+        ("seed", c_uint64),
+        *((name, c_int64) for name in ("memory_bytes", "distance_evaluations", "conflict_edges")),
+        *((name, c_int64) for name in ("conflict_rounds", "levels_entered")),
+        *((name, c_double) for name in ("order_seconds", "insert_seconds", "layout_seconds", "total_seconds")),
+        *((name, c_int64) for name in ("queries", "points_compared", "boxes_compared")),
+    ]
+
+
+class NeighborsView(Structure):
+    """covertree_neighbors_view."""
+
+    _fields_ = [
+        ("n_queries", c_int64),
+        ("n_neighbors", c_int64),
+        ("dtype", c_int32),
+        ("reserved", c_int32),
+        *((name, c_void_p) for name in ("offsets", "indices", "distances")),
+    ]
+
+
+class ArraysView(Structure):
+    """covertree_arrays_view."""
+
+    _fields_ = [
+        ("n_nodes", c_int64),
+        ("dim", c_int64),
+        ("dtype", c_int32),
+        ("reserved", c_int32),
+        *((name, c_void_p) for name in ("points", "order", "levels", "parents", "children_offsets", "children")),
+        *((name, c_void_p) for name in ("radius", "subtree_end", "subtree_min", "subtree_max", "removed")),
+    ]
+
+
+_rows = [c_void_p, c_int64, c_int64, c_int64]  # points, n, dim, row stride
+_handle_out = POINTER(c_void_p)
+
+# Every function of the header: what it gives, what it takes. `{t}` stands for f32 and f64.
+SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
+    "covertree_version_number": (c_uint32, []),
+    "covertree_abi_version": (c_uint32, []),
+    "covertree_build_info": (c_char_p, []),
+    "covertree_last_error": (c_char_p, []),
+    "covertree_set_num_threads": (c_int32, [c_int32]),
+    "covertree_get_num_threads": (c_int32, []),
+    "covertree_tree_options_init": (None, [POINTER(TreeOptions)]),
+    "covertree_call_options_init": (None, [POINTER(CallOptions)]),
+    "covertree_search_options_init": (None, [POINTER(SearchOptions)]),
+    "covertree_tree_build_{t}": (c_int32, [*_rows, POINTER(TreeOptions), _handle_out]),
+    "covertree_tree_free": (None, [c_void_p]),
+    "covertree_tree_insert_{t}": (c_int32, [c_void_p, *_rows, POINTER(CallOptions), POINTER(c_int64)]),
+    "covertree_tree_remove": (c_int32, [c_void_p, c_void_p, c_int64, POINTER(CallOptions)]),
+    "covertree_tree_validate": (c_int32, [c_void_p, POINTER(CallOptions)]),
+    "covertree_tree_knn_{t}": (c_int32, [c_void_p, *_rows, c_int64, POINTER(SearchOptions), c_void_p, c_void_p]),
+    "covertree_tree_knn_rows_{t}": (
+        c_int32,
+        [c_void_p, c_void_p, c_int64, c_int64, POINTER(SearchOptions), c_void_p, c_void_p],
+    ),
+    "covertree_tree_radius_{t}": (c_int32, [c_void_p, *_rows, c_double, POINTER(SearchOptions), _handle_out]),
+    "covertree_tree_radius_rows": (
+        c_int32,
+        [c_void_p, c_void_p, c_int64, c_double, POINTER(SearchOptions), _handle_out],
+    ),
+    "covertree_tree_radius_count_{t}": (c_int32, [c_void_p, *_rows, c_double, POINTER(SearchOptions), c_void_p]),
+    "covertree_tree_radius_count_rows": (
+        c_int32,
+        [c_void_p, c_void_p, c_int64, c_double, POINTER(SearchOptions), c_void_p],
+    ),
+    "covertree_neighbors_get": (c_int32, [c_void_p, POINTER(NeighborsView)]),
+    "covertree_neighbors_free": (None, [c_void_p]),
+    "covertree_tree_get_info": (c_int32, [c_void_p, POINTER(TreeInfo)]),
+    "covertree_tree_export": (c_int32, [c_void_p, _handle_out]),
+    "covertree_arrays_get": (c_int32, [c_void_p, POINTER(ArraysView)]),
+    "covertree_arrays_free": (None, [c_void_p]),
+}
+
+# Statuses that have an exception of Python's own; the others are CoverTreeError.
+_EXCEPTIONS: dict[int, type[Exception]] = {10: ValueError, 11: ValueError, 20: IndexError, 30: MemoryError, 40: OSError}
+
+
+def _load() -> ctypes.CDLL:
+    path = os.environ.get("COVERTREE_LIBRARY") or str(Path(__file__).with_name(LIBRARY))
+    try:
+        library = ctypes.CDLL(path)
+    except OSError as error:
+        raise ImportError(f"covertreex: the library could not be loaded from {path}: {error}") from error
+    for pattern, (result, arguments) in SIGNATURES.items():
+        for name in (pattern.format(t="f32"), pattern.format(t="f64")):
+            function = getattr(library, name)
+            function.restype, function.argtypes = result, arguments
+    found = library.covertree_abi_version()
+    if found != ABI_VERSION:
+        raise ImportError(f"covertreex: {path} has ABI version {found}, this package needs {ABI_VERSION}")
+    return library
+
+
+lib = _load()
+
+
+def check(status: int, **names: str) -> None:
+    """Raise what a status other than 0 stands for, with the library's message.
+
+    `names` says what the library's parameters are called in Python, where that differs.
+    """
+    if status:
+        message = lib.covertree_last_error().decode()
+        for theirs, ours in names.items():
+            if message.startswith(theirs):
+                message = ours + message[len(theirs) :]
+        raise _EXCEPTIONS.get(status, CoverTreeError)(message)
+
+
+class Progress:
+    """The library's callback into Python, in which a Ctrl-C is noticed and an exception waits until the call is over.
+
+    An exception that leaves a ctypes callback is lost, so it is kept, the call is told to end, and `check` raises it.
+    """
+
+    def __init__(self, report: Callable[[float], object] | None = None) -> None:
+        self._report = report
+        self._error: BaseException | None = None
+        self.callback = PROGRESS(self._call)
+
+    def _call(self, _: int, share: float) -> int:
+        try:
+            if self._report is not None:
+                self._report(share)
+        except BaseException as error:  # KeyboardInterrupt above all
+            self._error = error
+            return 1
+        return 0
+
+    def check(self, status: int, **names: str) -> None:
+        """Raise what the callback raised, or what the status stands for."""
+        if self._error is not None:
+            raise self._error
+        check(status, **names)
+
+
+def build_info() -> str:
+    """Name, version and instruction set of the loaded library."""
+    return str(lib.covertree_build_info().decode())
+
+
+def get_num_threads() -> int:
+    """Threads of calls that do not say how many they want."""
+    return int(lib.covertree_get_num_threads())
+
+
+def set_num_threads(n_threads: int) -> None:
+    """Set the threads of calls that do not say how many they want.
+
+    Parameters
+    ----------
+    n_threads : int
+        0 restores the default: the processors that this process may use.
+    """
+    check(lib.covertree_set_num_threads(n_threads))

@@ -1,0 +1,550 @@
+"""The cover tree for NumPy arrays."""
+
+from __future__ import annotations
+
+import ctypes
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from . import _arrays, _native
+from ._native import lib
+
+_ORDERS = ("hilbert", "natural", "random")
+
+# Names of the engines of covertreex 0.4.x, each an order here. All give the same, exact answers.
+_ENGINES = {"auto": None, "rust-hilbert": "hilbert", "rust-natural": "natural", "python-numba": "hilbert"}
+
+_DTYPES = {1: np.dtype(np.float32), 2: np.dtype(np.float64)}
+_SUFFIXES = {np.dtype(np.float32): "f32", np.dtype(np.float64): "f64"}
+
+_PREDECESSORS, _EXCLUDE_SELF, _MAX_DISTANCE = 1, 2, 4
+
+# Searches of fewer rows end too soon to be interrupted.
+_ROWS_WORTH_A_CALLBACK = 1000
+
+ProgressReport = Callable[[float], object]
+
+
+class Neighbors(NamedTuple):
+    """Neighbours within a radius, as lists of their own lengths (CSR).
+
+    Those of query ``i`` are at ``offsets[i]:offsets[i + 1]``, sorted by (distance, index).
+    """
+
+    offsets: NDArray[np.int64]
+    indices: NDArray[np.int64]
+    distances: NDArray[Any] | None
+
+
+class TreeArrays(NamedTuple):
+    """The arrays of a tree of ``n`` nodes: read-only, 64-byte aligned, not copied, and alive as long as any of them is.
+
+    Node ``t`` is the ``t``-th in depth-first order; node 0 is the root.
+    """
+
+    points: NDArray[Any]  #: (n, dim) in the tree's dtype
+    order: NDArray[np.int32]  #: (n,) dataset index of each node
+    levels: NDArray[np.int32]  #: (n,) cover radius 2**level; the lowest int32 for a duplicate of its parent
+    parents: NDArray[np.int32]  #: (n,) -1 for the root
+    children_offsets: NDArray[np.int32]  #: (n + 1,) into `children`
+    children: NDArray[np.int32]  #: (n - 1,)
+    radius: NDArray[Any]  #: (n,) the largest distance to a descendant, rounded up, in the tree's dtype
+    subtree_end: NDArray[np.int32]  #: (n,) the subtree of t is t:subtree_end[t]
+    subtree_min: NDArray[np.int32]  #: (n,) the smallest dataset index in the subtree
+    subtree_max: NDArray[np.int32]  #: (n,) the largest
+    removed: NDArray[np.uint8] | None  #: (n,) 1 for removed points; None where there are none
+
+
+@dataclass(frozen=True)
+class TreeStats:
+    """A tree in numbers."""
+
+    n_points: int  #: that searches find
+    n_nodes: int  #: with those removed since the tree was last rebuilt
+    n_duplicates: int  #: nodes at distance 0 from their parent
+    root_level: int
+    levels: dict[int, int]  #: nodes of each level, the highest first, without duplicates
+    memory_bytes: int  #: that the tree holds
+    distance_evaluations: int  #: of the last build, insertion or removal, as the next six
+    conflict_edges: int
+    conflict_rounds: int
+    levels_entered: int
+    order_seconds: float
+    insert_seconds: float
+    layout_seconds: float
+    total_seconds: float
+    queries: int  #: since the tree was built, as the next two
+    points_compared: int
+    boxes_compared: int
+
+
+def cover_tree(
+    coords: ArrayLike,
+    *,
+    metric: str = "euclidean",
+    engine: str = "auto",
+    order: str | None = None,
+    leaf_size: int = 32,
+    seed: int = 0,
+    n_threads: int | None = None,
+    progress: ProgressReport | None = None,
+) -> CoverTree:
+    """Build a compressed cover tree.
+
+    Parameters
+    ----------
+    coords : array_like, shape (n, dim)
+        Finite coordinates. float32 and float64 rows without gaps are read in place; other types and layouts are
+        converted once.
+    metric : {"euclidean"}
+        The metric.
+    engine : {"auto", "rust-hilbert", "rust-natural", "python-numba"}
+        "auto", or a name of covertreex 0.4.x, which stands for the order of the same name. Answers are the same.
+    order : {"hilbert", "natural", "random"}, optional
+        The sequence in which points are preferred as centres: along the Hilbert curve (default, fastest), as they
+        come, or shuffled by the seed.
+    leaf_size : int
+        Points that are scanned together, 1 to 65536.
+    seed : int
+        For what is random: priorities among points that cannot enter a level together, and the random order.
+    n_threads : int, optional
+        Threads; by default :func:`get_num_threads`. The tree is the same for any number.
+    progress : callable, optional
+        Called with the share that is done, 0 to 1, every 0.1 s. An exception in it ends the call.
+
+    Returns
+    -------
+    CoverTree
+
+    Raises
+    ------
+    ValueError
+        For NaN or infinity, a wrong shape, no points, or an option out of range. The message names the argument.
+    TypeError
+        For coordinates that are not real numbers.
+    MemoryError
+        Where there is not enough; the tree takes about two copies of the points and 50 bytes a point.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> tree = cover_tree(np.array([[0.0, 0.0], [3.0, 4.0], [0.0, 1.0]]))
+    >>> tree.knn(2, return_distances=True)
+    (array([[0, 2],
+           [1, 2],
+           [2, 0]]), array([[0.        , 1.        ],
+           [0.        , 4.24264069],
+           [0.        , 1.        ]]))
+    """
+    return CoverTree(
+        coords,
+        metric=metric,
+        engine=engine,
+        order=order,
+        leaf_size=leaf_size,
+        seed=seed,
+        n_threads=n_threads,
+        progress=progress,
+    )
+
+
+class CoverTree:
+    """A compressed cover tree of points, and exact searches on it.
+
+    Parameters are those of :func:`cover_tree`.
+
+    Points are known by their *dataset index*: their row in ``coords``, and onwards for batches inserted later. Every
+    answer is that of a brute force in float64, ties going to the lower index, for any number of threads.
+
+    Searches may run in several threads at once, and beside a change, which they do not see. The GIL is free meanwhile, and
+    Ctrl-C stops a long call. A tree is a context manager: leaving it, like :meth:`close`, frees the memory at once.
+    """
+
+    def __init__(
+        self,
+        coords: ArrayLike,
+        *,
+        metric: str = "euclidean",
+        engine: str = "auto",
+        order: str | None = None,
+        leaf_size: int = 32,
+        seed: int = 0,
+        n_threads: int | None = None,
+        progress: ProgressReport | None = None,
+    ) -> None:
+        self._finalizer: Any = None
+        if metric != "euclidean":
+            raise ValueError(f"metric: expected 'euclidean', got {metric!r}")
+        self.order = _resolve_order(engine, order)
+        self.metric = metric
+        points = _arrays.points(coords, "coords")
+        watch = _native.Progress(progress)
+        options = _native.TreeOptions()
+        lib.covertree_tree_options_init(ctypes.byref(options))
+        options.n_threads = _threads(n_threads)
+        options.order = _ORDERS.index(self.order)
+        options.leaf_size = _arrays.integer(leaf_size, "leaf_size", minimum=1, maximum=65536)
+        options.seed = _arrays.integer(seed, "seed", minimum=0, maximum=2**64 - 1)
+        options.progress = watch.callback
+        self.dtype = points.dtype
+        self._suffix = _SUFFIXES[self.dtype]
+        handle = ctypes.c_void_p()
+        build = getattr(lib, f"covertree_tree_build_{self._suffix}")
+        watch.check(build(*_rows(points), ctypes.byref(options), ctypes.byref(handle)), points="coords")
+        self._handle: ctypes.c_void_p | None = handle
+        self._finalizer = weakref.finalize(self, lib.covertree_tree_free, handle)
+
+    # What it is
+
+    @property
+    def n_points(self) -> int:
+        """Points that searches find."""
+        return int(self._info().n_points)
+
+    @property
+    def dim(self) -> int:
+        """Coordinates of a point."""
+        return int(self._info().dim)
+
+    @property
+    def build_time(self) -> float:
+        """Seconds that the last build, insertion or removal took."""
+        return float(self._info().total_seconds)
+
+    @property
+    def indices(self) -> NDArray[np.int64]:
+        """Dataset indices of the points, ascending; they are the rows of a search with ``queries=None``."""
+        arrays = self.export_arrays()
+        order = arrays.order if arrays.removed is None else arrays.order[arrays.removed == 0]
+        return np.sort(order.astype(np.int64))
+
+    def __len__(self) -> int:
+        return self.n_points
+
+    def __repr__(self) -> str:
+        if self._handle is None:
+            return "CoverTree(closed)"
+        info = self._info()
+        return (
+            f"CoverTree(n_points={info.n_points}, dim={info.dim}, dtype={self.dtype}, metric={self.metric!r}, "
+            f"order={self.order!r})"
+        )
+
+    def stats(self) -> TreeStats:
+        """Levels, memory, and what building and searching took."""
+        info = self._info()
+        levels, counts = np.unique(self.export_arrays().levels, return_counts=True)
+        histogram = {int(level): int(count) for level, count in zip(levels[::-1], counts[::-1])}
+        duplicates = histogram.pop(int(np.iinfo(np.int32).min), 0)
+        own = {name for name, *_ in _native.TreeInfo._fields_} & set(TreeStats.__dataclass_fields__)
+        return TreeStats(n_duplicates=duplicates, levels=histogram, **{name: getattr(info, name) for name in own})
+
+    def export_arrays(self) -> TreeArrays:
+        """Show the arrays of the tree as it stands, without a copy.
+
+        They are read-only, later changes of the tree do not touch them, and they stay valid when it is closed.
+        """
+        handle = ctypes.c_void_p()
+        _native.check(lib.covertree_tree_export(self._open(), ctypes.byref(handle)))
+        owner = _Owner(handle, lib.covertree_arrays_free)
+        shown = _native.ArraysView()
+        _native.check(lib.covertree_arrays_get(handle, ctypes.byref(shown)))
+        n, dtype = shown.n_nodes, _DTYPES[shown.dtype]
+        shapes: dict[str, tuple[tuple[int, ...], Any]] = {
+            "points": ((n, shown.dim), dtype),
+            "children_offsets": ((n + 1,), np.int32),
+            "children": ((n - 1,), np.int32),
+            "radius": ((n,), dtype),
+            "removed": ((n,), np.uint8),
+        }
+        arrays = {
+            name: _arrays.view(owner, getattr(shown, name), *shapes.get(name, ((n,), np.int32)))
+            for name in TreeArrays._fields
+        }
+        if shown.removed is None:
+            arrays["removed"] = None  # type: ignore[assignment]
+        return TreeArrays(**arrays)
+
+    def validate(self, *, n_threads: int | None = None, progress: ProgressReport | None = None) -> bool:
+        """Check every rule of the tree: one root, covering, separation over the whole tree, duplicates, radii, order.
+
+        Returns
+        -------
+        bool
+            True.
+
+        Raises
+        ------
+        CoverTreeError
+            Where a rule is broken; the message names the first pair of points that breaks it.
+        """
+        watch, options = self._call(n_threads, progress)
+        watch.check(lib.covertree_tree_validate(self._open(), ctypes.byref(options)))
+        return True
+
+    # Changes
+
+    def insert(
+        self, points: ArrayLike, *, n_threads: int | None = None, progress: ProgressReport | None = None
+    ) -> NDArray[np.int64]:
+        """Add a batch of points.
+
+        Parameters
+        ----------
+        points : array_like, shape (m, dim)
+            Converted to the tree's dtype.
+        n_threads, progress
+            As in :func:`cover_tree`.
+
+        Returns
+        -------
+        numpy.ndarray of int64, shape (m,)
+            Their dataset indices, which follow all that were given before.
+        """
+        array = _arrays.points(points, "points", dtype=self.dtype)
+        watch, options = self._call(n_threads, progress)
+        first = ctypes.c_int64()
+        insert = getattr(lib, f"covertree_tree_insert_{self._suffix}")
+        watch.check(insert(self._open(), *_rows(array), ctypes.byref(options), ctypes.byref(first)))
+        return np.arange(first.value, first.value + len(array))
+
+    def remove(
+        self, ids: ArrayLike, *, n_threads: int | None = None, progress: ProgressReport | None = None
+    ) -> None:
+        """Take points out. The others keep their dataset indices.
+
+        Parameters
+        ----------
+        ids : array_like of int, shape (m,)
+            Dataset indices, no two the same.
+        n_threads, progress
+            As in :func:`cover_tree`.
+
+        Raises
+        ------
+        IndexError
+            For an index that the tree does not have; nothing is removed then.
+        """
+        gone = _arrays.indices([ids] if np.ndim(ids) == 0 else ids, "ids")
+        watch, options = self._call(n_threads, progress)
+        watch.check(lib.covertree_tree_remove(self._open(), gone.ctypes.data, len(gone), ctypes.byref(options)), indices="ids")
+
+    # Searches
+
+    def knn(
+        self,
+        k: int,
+        *,
+        queries: ArrayLike | None = None,
+        return_distances: bool = False,
+        predecessor_mode: bool = False,
+        exclude_self: bool = False,
+        max_distance: float | None = None,
+        n_threads: int | None = None,
+        progress: ProgressReport | None = None,
+    ) -> Any:
+        """Find the ``k`` nearest points of each query.
+
+        Parameters
+        ----------
+        k : int
+            At least 1. It may exceed the number of points.
+        queries : array_like, optional
+            New points, floats of shape (q, dim), converted to the tree's dtype; or points of the tree, integers of
+            shape (q,): their dataset indices; or None for all points of the tree in the order of their indices.
+        return_distances : bool
+            Whether to return the distances too.
+        predecessor_mode : bool
+            Only points with a lower dataset index than the query's own. Not for new points.
+        exclude_self : bool
+            Not the query itself, told by its dataset index; a duplicate of it stays. Not for new points.
+        max_distance : float, optional
+            Nothing farther than this (inclusive).
+        n_threads, progress
+            As in :func:`cover_tree`.
+
+        Returns
+        -------
+        indices : numpy.ndarray of int64, shape (q, k)
+            Sorted by (distance, index); -1 where there are fewer than ``k``.
+        distances : numpy.ndarray, shape (q, k)
+            In the tree's dtype; infinity where there are fewer than ``k``. Only with ``return_distances``.
+        """
+        k = _arrays.integer(k, "k", minimum=1)
+        rows = self._queries(queries)
+        check, options = self._search(rows, predecessor_mode, exclude_self, max_distance, n_threads, progress)
+        indices = np.empty((rows.count, k), np.int64)
+        distances = np.empty((rows.count, k), self.dtype) if return_distances else None
+        target = None if distances is None else distances.ctypes.data
+        search = getattr(lib, f"covertree_tree_knn{rows.kind}_{self._suffix}")
+        check(search(self._open(), *rows.arguments, k, options, indices.ctypes.data, target))
+        return indices if distances is None else (indices, distances)
+
+    def radius(
+        self,
+        r: float,
+        *,
+        queries: ArrayLike | None = None,
+        return_distances: bool = False,
+        predecessor_mode: bool = False,
+        exclude_self: bool = False,
+        count_only: bool = False,
+        n_threads: int | None = None,
+        progress: ProgressReport | None = None,
+    ) -> Any:
+        """Find all points within a radius of each query.
+
+        Parameters
+        ----------
+        r : float
+            The radius (inclusive), at least 0.
+        queries, return_distances, predecessor_mode, exclude_self, n_threads, progress
+            As in :meth:`knn`.
+        count_only : bool
+            Only count them.
+
+        Returns
+        -------
+        Neighbors or numpy.ndarray of int64, shape (q,)
+            The counts with ``count_only``.
+        """
+        r = _number(r, "r")
+        rows = self._queries(queries)
+        check, options = self._search(rows, predecessor_mode, exclude_self, None, n_threads, progress)
+        suffix = rows.kind or f"_{self._suffix}"
+        if count_only:
+            counts = np.empty(rows.count, np.int64)
+            count = getattr(lib, f"covertree_tree_radius_count{suffix}")
+            check(count(self._open(), *rows.arguments, r, options, counts.ctypes.data), radius="r")
+            return counts
+        handle = ctypes.c_void_p()
+        search = getattr(lib, f"covertree_tree_radius{suffix}")
+        check(search(self._open(), *rows.arguments, r, options, ctypes.byref(handle)), radius="r")
+        owner = _Owner(handle, lib.covertree_neighbors_free)
+        found = _native.NeighborsView()
+        _native.check(lib.covertree_neighbors_get(handle, ctypes.byref(found)))
+        total = (found.n_neighbors,)
+        return Neighbors(
+            _arrays.view(owner, found.offsets, (found.n_queries + 1,), np.int64),
+            _arrays.view(owner, found.indices, total, np.int64),
+            _arrays.view(owner, found.distances, total, _DTYPES[found.dtype]) if return_distances else None,
+        )
+
+    # Lifetime
+
+    def close(self) -> None:
+        """Free the tree's memory. Arrays that were exported stay valid."""
+        if self._finalizer is not None:
+            self._finalizer()
+        self._handle = None
+
+    def __enter__(self) -> CoverTree:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # Between the two languages
+
+    def _open(self) -> ctypes.c_void_p:
+        if self._handle is None:
+            raise ValueError("tree: is closed")
+        return self._handle
+
+    def _info(self) -> Any:
+        info = _native.TreeInfo()
+        _native.check(lib.covertree_tree_get_info(self._open(), ctypes.byref(info)))
+        return info
+
+    def _call(self, n_threads: int | None, progress: ProgressReport | None) -> tuple[_native.Progress, Any]:
+        watch = _native.Progress(progress)
+        options = _native.CallOptions()
+        lib.covertree_call_options_init(ctypes.byref(options))
+        options.n_threads = _threads(n_threads)
+        options.progress = watch.callback
+        return watch, options
+
+    def _queries(self, queries: ArrayLike | None) -> _Rows:
+        if queries is None:
+            return _Rows("_rows", self.n_points, (None, self.n_points), None)
+        array = np.asarray(queries)
+        if array.ndim == 1 and array.dtype.kind in "iu":
+            array = _arrays.indices(array, "queries")
+            return _Rows("_rows", len(array), (array.ctypes.data, len(array)), array)
+        array = _arrays.points(array, "queries", dtype=self.dtype)
+        return _Rows("", len(array), _rows(array), array)
+
+    def _search(
+        self,
+        rows: _Rows,
+        predecessor_mode: bool,
+        exclude_self: bool,
+        max_distance: float | None,
+        n_threads: int | None,
+        progress: ProgressReport | None,
+    ) -> tuple[Callable[..., None], Any]:
+        flags = _PREDECESSORS * bool(predecessor_mode) | _EXCLUDE_SELF * bool(exclude_self)
+        flags |= _MAX_DISTANCE * (max_distance is not None)
+        long = rows.count >= _ROWS_WORTH_A_CALLBACK or progress is not None
+        if not (flags or long or n_threads is not None):
+            return _native.check, None
+        options = _native.SearchOptions()
+        lib.covertree_search_options_init(ctypes.byref(options))
+        options.n_threads = _threads(n_threads)
+        options.flags = flags
+        options.max_distance = 0.0 if max_distance is None else _number(max_distance, "max_distance")
+        if not long:
+            return _native.check, ctypes.byref(options)
+        watch = _native.Progress(progress)
+        options.progress = watch.callback
+        return watch.check, ctypes.byref(options)
+
+
+class _Rows(NamedTuple):
+    """Queries as the library takes them; `keep` keeps alive what `arguments` points to."""
+
+    kind: str
+    count: int
+    arguments: tuple[Any, ...]
+    keep: NDArray[Any] | None
+
+
+class _Owner:
+    """Frees a handle of the library when nothing refers to it any more."""
+
+    def __init__(self, handle: ctypes.c_void_p, free: Callable[[ctypes.c_void_p], object]) -> None:
+        weakref.finalize(self, free, handle)
+
+
+def _rows(array: NDArray[Any]) -> tuple[int, int, int, int]:
+    return array.ctypes.data, array.shape[0], array.shape[1], _arrays.row_stride(array)
+
+
+def _threads(n_threads: int | None) -> int:
+    return 0 if n_threads is None else _arrays.integer(n_threads, "n_threads", minimum=1, maximum=1024)
+
+
+def _number(value: Any, name: str) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name}: expected a number, got {value!r}") from None
+
+
+def _resolve_order(engine: str, order: str | None) -> str:
+    if engine not in _ENGINES:
+        raise ValueError(f"engine: expected one of {', '.join(_ENGINES)}, got {engine!r}")
+    if order is not None and order not in _ORDERS:
+        raise ValueError(f"order: expected one of {', '.join(_ORDERS)}, got {order!r}")
+    implied = _ENGINES[engine]
+    if implied is not None and order is not None and implied != order:
+        raise ValueError(f"engine: {engine!r} stands for the order {implied!r}, but order is {order!r}")
+    return order or implied or "hilbert"
