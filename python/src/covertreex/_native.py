@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import threading
 from collections.abc import Callable
 from ctypes import POINTER, Structure, c_char_p, c_double, c_int32, c_int64, c_uint32, c_uint64, c_void_p
 from pathlib import Path
@@ -174,31 +175,64 @@ def check(status: int, **names: str) -> None:
         raise _EXCEPTIONS.get(status, CoverTreeError)(message)
 
 
-class Progress:
-    """The library's callback into Python, in which a Ctrl-C is noticed and an exception waits until the call is over.
+class _Watch:
+    """The library's callback into Python. An exception that left it would be lost, so it is kept and ends the call."""
 
-    An exception that leaves a ctypes callback is lost, so it is kept, the call is told to end, and `check` raises it.
-    """
-
-    def __init__(self, report: Callable[[float], object] | None = None) -> None:
+    def __init__(self, report: Callable[[float], object] | None) -> None:
         self._report = report
-        self._error: BaseException | None = None
+        self.cancelled = False
+        self.error: BaseException | None = None
         self.callback = PROGRESS(self._call)
 
     def _call(self, _: int, share: float) -> int:
-        try:
-            if self._report is not None:
+        if self._report is not None and not self.cancelled:
+            try:
                 self._report(share)
-        except BaseException as error:  # KeyboardInterrupt above all
-            self._error = error
-            return 1
-        return 0
+            except BaseException as error:
+                self.error = error
+        return int(self.cancelled or self.error is not None)
 
-    def check(self, status: int, **names: str) -> None:
-        """Raise what the callback raised, or what the status stands for."""
-        if self._error is not None:
-            raise self._error
-        check(status, **names)
+
+def run(
+    function: Callable[..., int],
+    *arguments: Any,
+    options: Any,
+    report: Callable[[float], object] | None = None,
+    **names: str,
+) -> None:
+    """Call a function that may take long, so that Ctrl-C ends it, and raise what its status stands for.
+
+    Signals reach Python in the main thread only, between two of its instructions. So the main thread waits while
+    another one calls the library, and tells it to end when an interrupt comes.
+    """
+    watch = _Watch(report)
+    options.progress = watch.callback
+
+    def work() -> None:
+        try:
+            check(function(*arguments), **names)
+        except BaseException as error:
+            watch.error = watch.error or error
+
+    if threading.current_thread() is threading.main_thread():
+        _wait_for(threading.Thread(target=work, name="covertree"), watch)
+    else:
+        work()
+    if watch.error is not None:
+        raise watch.error
+
+
+def _wait_for(thread: threading.Thread, watch: _Watch) -> None:
+    interrupt: BaseException | None = None
+    thread.start()
+    while thread.is_alive():
+        try:
+            thread.join()
+        except BaseException as error:  # KeyboardInterrupt, or what another signal's handler raises
+            watch.cancelled = True
+            interrupt = error
+    if interrupt is not None:
+        raise interrupt
 
 
 def build_info() -> str:

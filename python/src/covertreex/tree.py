@@ -26,7 +26,7 @@ _SUFFIXES = {np.dtype(np.float32): "f32", np.dtype(np.float64): "f64"}
 _PREDECESSORS, _EXCLUDE_SELF, _MAX_DISTANCE = 1, 2, 4
 
 # Searches of fewer rows end too soon to be interrupted.
-_ROWS_WORTH_A_CALLBACK = 1000
+_ROWS_WORTH_A_THREAD = 1000
 
 ProgressReport = Callable[[float], object]
 
@@ -184,19 +184,18 @@ class CoverTree:
         self.order = _resolve_order(engine, order)
         self.metric = metric
         points = _arrays.points(coords, "coords")
-        watch = _native.Progress(progress)
         options = _native.TreeOptions()
         lib.covertree_tree_options_init(ctypes.byref(options))
         options.n_threads = _threads(n_threads)
         options.order = _ORDERS.index(self.order)
         options.leaf_size = _arrays.integer(leaf_size, "leaf_size", minimum=1, maximum=65536)
         options.seed = _arrays.integer(seed, "seed", minimum=0, maximum=2**64 - 1)
-        options.progress = watch.callback
         self.dtype = points.dtype
         self._suffix = _SUFFIXES[self.dtype]
         handle = ctypes.c_void_p()
         build = getattr(lib, f"covertree_tree_build_{self._suffix}")
-        watch.check(build(*_rows(points), ctypes.byref(options), ctypes.byref(handle)), points="coords")
+        arguments = (*_rows(points), ctypes.byref(options), ctypes.byref(handle))
+        _native.run(build, *arguments, options=options, report=progress, points="coords")
         self._handle: ctypes.c_void_p | None = handle
         self._finalizer = weakref.finalize(self, lib.covertree_tree_free, handle)
 
@@ -284,8 +283,10 @@ class CoverTree:
         CoverTreeError
             Where a rule is broken; the message names the first pair of points that breaks it.
         """
-        watch, options = self._call(n_threads, progress)
-        watch.check(lib.covertree_tree_validate(self._open(), ctypes.byref(options)))
+        options = _call_options(n_threads)
+        _native.run(
+            lib.covertree_tree_validate, self._open(), ctypes.byref(options), options=options, report=progress
+        )
         return True
 
     # Changes
@@ -308,10 +309,11 @@ class CoverTree:
             Their dataset indices, which follow all that were given before.
         """
         array = _arrays.points(points, "points", dtype=self.dtype)
-        watch, options = self._call(n_threads, progress)
+        options = _call_options(n_threads)
         first = ctypes.c_int64()
         insert = getattr(lib, f"covertree_tree_insert_{self._suffix}")
-        watch.check(insert(self._open(), *_rows(array), ctypes.byref(options), ctypes.byref(first)))
+        arguments = (self._open(), *_rows(array), ctypes.byref(options), ctypes.byref(first))
+        _native.run(insert, *arguments, options=options, report=progress)
         return np.arange(first.value, first.value + len(array))
 
     def remove(
@@ -332,8 +334,9 @@ class CoverTree:
             For an index that the tree does not have; nothing is removed then.
         """
         gone = _arrays.indices([ids] if np.ndim(ids) == 0 else ids, "ids")
-        watch, options = self._call(n_threads, progress)
-        watch.check(lib.covertree_tree_remove(self._open(), gone.ctypes.data, len(gone), ctypes.byref(options)), indices="ids")
+        options = _call_options(n_threads)
+        arguments = (self._open(), gone.ctypes.data, len(gone), ctypes.byref(options))
+        _native.run(lib.covertree_tree_remove, *arguments, options=options, report=progress, indices="ids")
 
     # Searches
 
@@ -378,12 +381,12 @@ class CoverTree:
         """
         k = _arrays.integer(k, "k", minimum=1)
         rows = self._queries(queries)
-        check, options = self._search(rows, predecessor_mode, exclude_self, max_distance, n_threads, progress)
         indices = np.empty((rows.count, k), np.int64)
         distances = np.empty((rows.count, k), self.dtype) if return_distances else None
-        target = None if distances is None else distances.ctypes.data
+        results = (indices.ctypes.data, None if distances is None else distances.ctypes.data)
+        options = _search_options(n_threads, predecessor_mode, exclude_self, max_distance)
         search = getattr(lib, f"covertree_tree_knn{rows.kind}_{self._suffix}")
-        check(search(self._open(), *rows.arguments, k, options, indices.ctypes.data, target))
+        self._search(search, rows, options, progress, k, *results)
         return indices if distances is None else (indices, distances)
 
     def radius(
@@ -416,16 +419,16 @@ class CoverTree:
         """
         r = _number(r, "r")
         rows = self._queries(queries)
-        check, options = self._search(rows, predecessor_mode, exclude_self, None, n_threads, progress)
+        options = _search_options(n_threads, predecessor_mode, exclude_self, None)
         suffix = rows.kind or f"_{self._suffix}"
         if count_only:
             counts = np.empty(rows.count, np.int64)
             count = getattr(lib, f"covertree_tree_radius_count{suffix}")
-            check(count(self._open(), *rows.arguments, r, options, counts.ctypes.data), radius="r")
+            self._search(count, rows, options, progress, r, counts.ctypes.data)
             return counts
         handle = ctypes.c_void_p()
         search = getattr(lib, f"covertree_tree_radius{suffix}")
-        check(search(self._open(), *rows.arguments, r, options, ctypes.byref(handle)), radius="r")
+        self._search(search, rows, options, progress, r, ctypes.byref(handle))
         owner = _Owner(handle, lib.covertree_neighbors_free)
         found = _native.NeighborsView()
         _native.check(lib.covertree_neighbors_get(handle, ctypes.byref(found)))
@@ -464,14 +467,6 @@ class CoverTree:
         _native.check(lib.covertree_tree_get_info(self._open(), ctypes.byref(info)))
         return info
 
-    def _call(self, n_threads: int | None, progress: ProgressReport | None) -> tuple[_native.Progress, Any]:
-        watch = _native.Progress(progress)
-        options = _native.CallOptions()
-        lib.covertree_call_options_init(ctypes.byref(options))
-        options.n_threads = _threads(n_threads)
-        options.progress = watch.callback
-        return watch, options
-
     def _queries(self, queries: ArrayLike | None) -> _Rows:
         if queries is None:
             return _Rows("_rows", self.n_points, (None, self.n_points), None)
@@ -484,28 +479,19 @@ class CoverTree:
 
     def _search(
         self,
+        function: Callable[..., int],
         rows: _Rows,
-        predecessor_mode: bool,
-        exclude_self: bool,
-        max_distance: float | None,
-        n_threads: int | None,
-        progress: ProgressReport | None,
-    ) -> tuple[Callable[..., None], Any]:
-        flags = _PREDECESSORS * bool(predecessor_mode) | _EXCLUDE_SELF * bool(exclude_self)
-        flags |= _MAX_DISTANCE * (max_distance is not None)
-        long = rows.count >= _ROWS_WORTH_A_CALLBACK or progress is not None
-        if not (flags or long or n_threads is not None):
-            return _native.check, None
-        options = _native.SearchOptions()
-        lib.covertree_search_options_init(ctypes.byref(options))
-        options.n_threads = _threads(n_threads)
-        options.flags = flags
-        options.max_distance = 0.0 if max_distance is None else _number(max_distance, "max_distance")
-        if not long:
-            return _native.check, ctypes.byref(options)
-        watch = _native.Progress(progress)
-        options.progress = watch.callback
-        return watch.check, ctypes.byref(options)
+        options: Any,
+        report: ProgressReport | None,
+        size: float,
+        *results: Any,
+    ) -> None:
+        """Call a search: `size` is k or the radius, `results` point to where its results go."""
+        arguments = (self._open(), *rows.arguments, size, ctypes.byref(options), *results)
+        if rows.count < _ROWS_WORTH_A_THREAD and report is None:
+            _native.check(function(*arguments), radius="r")
+        else:
+            _native.run(function, *arguments, options=options, report=report, radius="r")
 
 
 class _Rows(NamedTuple):
@@ -526,6 +512,26 @@ class _Owner:
 
 def _rows(array: NDArray[Any]) -> tuple[int, int, int, int]:
     return array.ctypes.data, array.shape[0], array.shape[1], _arrays.row_stride(array)
+
+
+def _call_options(n_threads: int | None) -> Any:
+    options = _native.CallOptions()
+    lib.covertree_call_options_init(ctypes.byref(options))
+    options.n_threads = _threads(n_threads)
+    return options
+
+
+def _search_options(
+    n_threads: int | None, predecessor_mode: bool, exclude_self: bool, max_distance: float | None
+) -> Any:
+    options = _native.SearchOptions()
+    lib.covertree_search_options_init(ctypes.byref(options))
+    options.n_threads = _threads(n_threads)
+    options.flags = _PREDECESSORS * bool(predecessor_mode) | _EXCLUDE_SELF * bool(exclude_self)
+    if max_distance is not None:
+        options.flags |= _MAX_DISTANCE
+        options.max_distance = _number(max_distance, "max_distance")
+    return options
 
 
 def _threads(n_threads: int | None) -> int:

@@ -1,0 +1,304 @@
+"""Threads, forks, interrupts and lifetimes."""
+
+import gc
+import multiprocessing
+import os
+import re
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import weakref
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from covertreex import CoverTreeError, _native, build_info, cover_tree
+
+HEADER = Path(__file__).parents[2] / "include" / "covertree.h"
+
+
+def bits(tree):
+    """Everything that a tree is, as bytes."""
+    return [None if a is None else a.tobytes() for a in tree.export_arrays()]
+
+
+@pytest.mark.parametrize("order", ["hilbert", "natural", "random"])
+@pytest.mark.parametrize(("n", "dim"), [(30_000, 3), (5_000, 8), (3_000, 1)])
+def test_the_same_bits_for_any_number_of_threads(rng, n, dim, order):
+    points = rng.standard_normal((n, dim)).astype(np.float32)
+    points[: n // 10] = points[n // 10 : 2 * (n // 10)]
+    more = rng.standard_normal((n // 2, dim)).astype(np.float32)
+    queries = rng.standard_normal((2000, dim)).astype(np.float32)
+    results = []
+    for threads in (1, 2, 4):
+        tree = cover_tree(points, order=order, seed=7, n_threads=threads)
+        result = bits(tree)
+        tree.insert(more, n_threads=threads)
+        result += bits(tree)
+        for got in tree.knn(12, queries=queries, return_distances=True, n_threads=threads):
+            result.append(got.tobytes())
+        for got in tree.radius(0.3, return_distances=True, n_threads=threads):
+            result.append(got.tobytes())
+        results.append(result)
+    assert results[0] == results[1] == results[2]
+
+
+def test_the_seed_decides(rng):
+    points = rng.standard_normal((5000, 3))
+    assert bits(cover_tree(points, seed=1)) == bits(cover_tree(points, seed=1))
+    assert bits(cover_tree(points, seed=1)) != bits(cover_tree(points, seed=2))
+
+
+def test_many_threads_search_one_tree(rng):
+    points = rng.standard_normal((20_000, 3))
+    queries = rng.standard_normal((3000, 3))
+    tree = cover_tree(points)
+    expected = tree.knn(10, queries=queries)
+    with ThreadPoolExecutor(8) as pool:
+        for got in pool.map(lambda _: tree.knn(10, queries=queries), range(40)):
+            assert (got == expected).all()
+
+
+def test_searches_beside_changes(rng):
+    """A search sees the tree before a change or after it, never a mixture."""
+    points = rng.standard_normal((4000, 2))
+    tree = cover_tree(points[:2000])
+    answers = {n: cover_tree(points[:n]).knn(3, queries=points[:200]).tobytes() for n in range(2000, 4001, 100)}
+    stop = threading.Event()
+    wrong = []
+
+    def search():
+        while not stop.is_set():
+            if tree.knn(3, queries=points[:200]).tobytes() not in answers.values():
+                wrong.append(1)
+
+    threads = [threading.Thread(target=search) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for begin in range(2000, 4000, 100):
+        tree.insert(points[begin : begin + 100])
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def test_two_changes_at_once(rng):
+    tree = cover_tree(rng.standard_normal((100, 2)))
+    inside = threading.Event()
+    go_on = threading.Event()
+
+    def hold(share):
+        inside.set()
+        go_on.wait(30)
+
+    thread = threading.Thread(target=lambda: tree.insert(rng.standard_normal((400_000, 2)), progress=hold))
+    thread.start()
+    assert inside.wait(30)
+    with pytest.raises(CoverTreeError, match="another thread"):
+        tree.insert([[0.0, 0.0]])
+    assert len(tree) == 100
+    go_on.set()
+    thread.join()
+    assert len(tree) == 400_100
+
+
+def test_progress_goes_up_to_one(rng):
+    shares = []
+    cover_tree(rng.standard_normal((400_000, 3)), progress=shares.append)
+    assert shares and all(0 <= share <= 1 for share in shares)
+
+
+def test_an_exception_in_the_callback_ends_the_call(rng):
+    class MyError(Exception):
+        pass
+
+    def fail(share):
+        raise MyError(share)
+
+    points = rng.standard_normal((300_000, 3))
+    with pytest.raises(MyError):
+        cover_tree(points, progress=fail)
+    tree = cover_tree(points)
+    with pytest.raises(MyError):
+        tree.knn(50, progress=fail)
+    with pytest.raises(MyError):
+        tree.radius(0.2, progress=fail)
+    with pytest.raises(MyError):
+        tree.validate(progress=fail)
+    assert tree.knn(1, queries=[0]).tolist() == [[0]]
+
+
+def test_ctrl_c_stops_a_long_call():
+    program = """
+        import os, signal, threading, time, numpy as np
+        from covertreex import cover_tree
+        points = np.random.default_rng(0).standard_normal((300_000, 6))
+        threading.Timer(0.5, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+        start = time.monotonic()
+        try:
+            cover_tree(points).knn(200)
+        except KeyboardInterrupt:
+            print("interrupted", time.monotonic() - start)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, timeout=120, check=True
+    )
+    word, seconds = done.stdout.split()
+    assert word == "interrupted"
+    assert float(seconds) < 5
+
+
+def _child(tree, queries, pipe):
+    pipe.send(tree.knn(5, queries=queries))
+    tree.insert(queries)
+    pipe.send((len(tree), cover_tree(queries).knn(2)))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_fork(rng):
+    points, queries = rng.standard_normal((20_000, 3)), rng.standard_normal((5_000, 3))
+    tree = cover_tree(points, n_threads=4)
+    expected = tree.knn(5, queries=queries, n_threads=4)
+    context = multiprocessing.get_context("fork")
+    for _ in range(10):
+        ours, theirs = context.Pipe()
+        child = context.Process(target=_child, args=(tree, queries, theirs))
+        child.start()
+        assert (tree.knn(5, queries=queries) == expected).all()
+        assert ours.poll(60), "the child hangs"
+        assert (ours.recv() == expected).all()
+        count, nearest = ours.recv()
+        assert count == 25_000
+        assert (nearest == cover_tree(queries).knn(2)).all()
+        child.join(60)
+        assert child.exitcode == 0
+    assert len(tree) == 20_000
+
+
+def test_views_outlive_their_tree(rng):
+    points = rng.standard_normal((5000, 3))
+    tree = cover_tree(points)
+    arrays = tree.export_arrays()
+    copies = [None if a is None else a.copy() for a in arrays]
+    tree.insert(points)
+    tree.remove(np.arange(4000))
+    gone = weakref.ref(tree)
+    del tree
+    gc.collect()
+    assert gone() is None
+    levels = arrays.levels
+    for view, copy in zip(arrays, copies):
+        if view is not None:
+            assert (view == copy).all()
+    expected = copies[2]
+    del arrays, view
+    gc.collect()
+    cover_tree(points + 1)  # would fill memory that was freed
+    assert (levels == expected).all()
+
+
+def test_lists_outlive_their_tree(rng):
+    tree = cover_tree(rng.standard_normal((2000, 3)))
+    lists = tree.radius(0.5, return_distances=True)
+    copies = [a.copy() for a in lists]
+    tree.close()
+    gc.collect()
+    for view, copy in zip(lists, copies):
+        assert (view == copy).all()
+        assert not view.flags.writeable
+
+
+def test_exported_arrays(rng):
+    arrays = cover_tree(rng.standard_normal((3000, 3)).astype(np.float32)).export_arrays()
+    for name, array in arrays._asdict().items():
+        if array is None:
+            continue
+        assert not array.flags.writeable, name
+        assert array.flags.c_contiguous, name
+        assert array.ctypes.data % 64 == 0, name
+        with pytest.raises(ValueError):
+            array[0] = 0
+    assert arrays.points.dtype == arrays.radius.dtype == np.float32
+
+
+def test_freed_handles_are_errors():
+    lib = _native.lib
+    for handle in (None, 1, 0xDEADBEEF, 2**63):
+        with pytest.raises(ValueError, match="tree"):
+            _native.check(lib.covertree_tree_validate(handle, None))
+        lib.covertree_tree_free(handle)
+    tree = cover_tree(np.zeros((2, 2)))
+    stale = tree._handle.value
+    tree.close()
+    with pytest.raises(ValueError, match="freed"):
+        _native.check(lib.covertree_tree_validate(stale, None))
+
+
+def test_memory_is_given_back(rng):
+    def resident():
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    points = rng.standard_normal((20_000, 3))
+    for round_ in range(60):
+        tree = cover_tree(points)
+        tree.knn(5)
+        tree.radius(0.1)
+        tree.export_arrays()
+        if round_ == 20:
+            before = resident()
+    assert resident() - before < 8e6
+
+
+def test_header_and_signatures_agree():
+    """Every function of the header is declared in Python, with as many parameters of the same kinds."""
+    text = re.sub(r"/\*.*?\*/", "", HEADER.read_text(), flags=re.S)
+    header = {
+        name: [p.strip() for p in parameters.split(",")] if parameters.strip() != "void" else []
+        for name, parameters in re.findall(r"\b(covertree_\w+)\s*\(([^()]*)\)\s*;", text)
+    }
+    declared = {p.format(t=t): a for p, (_, a) in _native.SIGNATURES.items() for t in ("f32", "f64")}
+    assert set(header) == set(declared)
+    scalars = {"int32_t": "c_int", "int64_t": "c_long", "double": "c_double"}
+    for name, parameters in header.items():
+        assert len(parameters) == len(declared[name]), name
+        for parameter, ctype in zip(parameters, declared[name]):
+            kind = parameter.rsplit(" ", 1)[0]
+            is_pointer = "*" in parameter
+            assert is_pointer == (ctype.__name__ == "c_void_p" or ctype.__name__.startswith("LP_")), (name, parameter)
+            if not is_pointer:
+                assert ctype.__name__ == scalars[kind], (name, parameter)
+
+
+@pytest.mark.skipif(not HEADER.exists(), reason="no header here")
+def test_structs_have_the_size_of_the_header(tmp_path):
+    names = {
+        "covertree_tree_options": _native.TreeOptions,
+        "covertree_call_options": _native.CallOptions,
+        "covertree_search_options": _native.SearchOptions,
+        "covertree_tree_info": _native.TreeInfo,
+        "covertree_neighbors_view": _native.NeighborsView,
+        "covertree_arrays_view": _native.ArraysView,
+    }
+    lines = []
+    for name, struct in names.items():
+        for field, *_ in struct._fields_:
+            lines.append(f'printf("%zu ", offsetof({name}, {field}));')
+        lines.append(f'printf("%zu\\n", sizeof({name}));')
+    source = tmp_path / "sizes.c"
+    source.write_text(f'#include <stdio.h>\n#include "{HEADER}"\nint main(void) {{ {" ".join(lines)} return 0; }}')
+    subprocess.run(["cc", str(source), "-o", str(tmp_path / "sizes")], check=True)
+    printed = subprocess.run([str(tmp_path / "sizes")], capture_output=True, text=True, check=True).stdout
+    for line, struct in zip(printed.splitlines(), names.values()):
+        *offsets, size = map(int, line.split())
+        assert offsets == [getattr(struct, field).offset for field, *_ in struct._fields_]
+        assert size == __import__("ctypes").sizeof(struct)
+
+
+def test_build_info():
+    assert build_info().startswith("covertree 0.1.0 x86-64-v")
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
