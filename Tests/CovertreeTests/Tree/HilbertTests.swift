@@ -1,0 +1,48 @@
+import Testing
+
+@testable import Covertree
+
+@Suite struct HilbertTests {
+  /// Along a Hilbert curve every step goes to a neighbouring cell: that is what makes it one.
+  @Test(arguments: [(2, 16), (2, 64), (3, 8), (3, 16), (4, 4), (5, 4), (6, 2), (10, 2)])
+  func neighboursAlongTheCurveAreNeighboursInSpace(dim: Int, side: Int) throws {
+    var count = 1
+    for _ in 0..<dim { count *= side }
+    var values = [Double](repeating: 0, count: count * dim)
+    for cell in 0..<count {
+      var rest = cell
+      for d in 0..<dim {
+        values[cell * dim + d] = Double(rest % side)
+        rest /= side
+      }
+    }
+    let grid = PointSet<Double>(count: count, dim: dim, values: values)
+    let context = CallContext(threads: 2)
+    try grid.withView { view in
+      let keys = try HilbertCurve(through: view, context: context).keys(of: view, context: context)
+      let order = try sortedOrder(ofKeys: keys, context: context)
+      for place in 1..<count {
+        #expect(grid.squared(Int(order[place - 1]), grid, Int(order[place])) == 1)
+      }
+    }
+  }
+
+  @Test(arguments: [1, 2, 3, 63, 64, 65, 384])
+  func anyDimensionHasACurve(dim: Int) throws {
+    let points = PointSet<Float>(count: 100, dim: dim, seed: 1)
+    let context = CallContext(threads: 1)
+    try points.withView { view in
+      let keys = try HilbertCurve(through: view, context: context).keys(of: view, context: context)
+      #expect(Set(keys.elements).count > 50)
+    }
+  }
+
+  @Test func equalPointsShareAKey() throws {
+    let points = PointSet<Float>(count: 5, dim: 2, values: Array(repeating: 3, count: 10))
+    let context = CallContext(threads: 1)
+    try points.withView { view in
+      let keys = try HilbertCurve(through: view, context: context).keys(of: view, context: context)
+      #expect(Set(keys.elements) == [keys[0]])
+    }
+  }
+}

@@ -1,0 +1,283 @@
+/* The library from C: results against a brute force, every kind of misuse, and nothing leaked. */
+#include <covertree.h>
+
+#include <float.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int failures = 0;
+
+#define EXPECT(condition)                                                             \
+  do {                                                                                \
+    if (!(condition)) {                                                               \
+      fprintf(stderr, "%s:%d: expected %s\n", __FILE__, __LINE__, #condition);        \
+      failures++;                                                                     \
+    }                                                                                 \
+  } while (0)
+
+/* A status, and a last error that says something of the sort. */
+#define EXPECT_ERROR(call, status, words)                                             \
+  do {                                                                                \
+    covertree_status got = (call);                                                    \
+    if (got != (status) || strstr(covertree_last_error(), words) == NULL) {           \
+      fprintf(stderr, "%s:%d: %s gave %d \"%s\"\n", __FILE__, __LINE__, #call, (int)got, covertree_last_error()); \
+      failures++;                                                                     \
+    }                                                                                 \
+  } while (0)
+
+enum { N = 500, DIM = 3, K = 7, Q = 40 };
+
+static double uniform(void) {
+  static uint64_t state = 42;
+  state = state * 6364136223846793005u + 1442695040888963407u;
+  return (double)(state >> 11) / (double)(1ull << 53);
+}
+
+static double distance(const double *x, const double *y, int dim) {
+  double sum = 0;
+  for (int d = 0; d < dim; d++) sum += (x[d] - y[d]) * (x[d] - y[d]);
+  return sqrt(sum);
+}
+
+/* The distance of the rank-th nearest point, by sorting them all. */
+static int compare(const void *a, const void *b) {
+  double x = *(const double *)a, y = *(const double *)b;
+  return (x > y) - (x < y);
+}
+
+static void check_row(const double *points, int64_t n, const double *query, const int64_t *indices,
+                      const double *distances, int64_t k) {
+  double *all = malloc((size_t)n * sizeof *all);
+  for (int64_t i = 0; i < n; i++) all[i] = distance(points + i * DIM, query, DIM);
+  for (int64_t rank = 0; rank < k && rank < n; rank++)
+    EXPECT(fabs(distances[rank] - all[indices[rank]]) <= 4 * DBL_EPSILON * all[indices[rank]]);
+  qsort(all, (size_t)n, sizeof *all, compare);
+  for (int64_t rank = 0; rank < k; rank++) {
+    if (rank < n) {
+      EXPECT(fabs(distances[rank] - all[rank]) <= 4 * DBL_EPSILON * all[rank]);
+    } else {
+      EXPECT(indices[rank] == -1 && isinf(distances[rank]));
+    }
+  }
+  free(all);
+}
+
+static void test_search(const double *points) {
+  covertree_tree *tree = NULL;
+  EXPECT(covertree_tree_build_f64(points, N, DIM, 0, NULL, &tree) == COVERTREE_OK);
+  EXPECT(covertree_tree_validate(tree, NULL) == COVERTREE_OK);
+
+  double queries[Q * DIM];
+  for (int i = 0; i < Q * DIM; i++) queries[i] = uniform();
+  int64_t indices[N * K];
+  double distances[N * K];
+  EXPECT(covertree_tree_knn_f64(tree, queries, Q, DIM, 0, K, NULL, indices, distances) == COVERTREE_OK);
+  for (int i = 0; i < Q; i++) check_row(points, N, queries + i * DIM, indices + i * K, distances + i * K, K);
+
+  /* Rows that are part of a wider array, every other one of them. */
+  int64_t strided[Q / 2 * K];
+  EXPECT(covertree_tree_knn_f64(tree, queries, Q / 2, DIM, 2 * DIM * sizeof(double), K, NULL, strided, NULL) ==
+         COVERTREE_OK);
+  for (int i = 0; i < Q / 2; i++) EXPECT(memcmp(strided + i * K, indices + 2 * i * K, K * sizeof(int64_t)) == 0);
+
+  EXPECT(covertree_tree_knn_rows_f64(tree, NULL, N, K, NULL, indices, distances) == COVERTREE_OK);
+  for (int i = 0; i < N; i++) {
+    EXPECT(indices[i * K] == i && distances[i * K] == 0);
+    check_row(points, N, points + i * DIM, indices + i * K, distances + i * K, K);
+  }
+
+  covertree_search_options options;
+  covertree_search_options_init(&options);
+  options.flags = COVERTREE_SEARCH_PREDECESSORS;
+  options.n_threads = 2;
+  int64_t rows[3] = {2, 0, N - 1};
+  EXPECT(covertree_tree_knn_rows_f64(tree, rows, 3, K, &options, indices, distances) == COVERTREE_OK);
+  EXPECT(indices[1] + indices[0] == 1 && indices[2] == -1);
+  EXPECT(indices[K] == -1 && isinf(distances[K]));
+  for (int rank = 0; rank < K; rank++) EXPECT(indices[2 * K + rank] < N - 1);
+
+  covertree_neighbors *neighbors = NULL;
+  covertree_neighbors_view view;
+  int64_t counts[Q];
+  EXPECT(covertree_tree_radius_f64(tree, queries, Q, DIM, 0, 0.2, NULL, &neighbors) == COVERTREE_OK);
+  EXPECT(covertree_tree_radius_count_f64(tree, queries, Q, DIM, 0, 0.2, NULL, counts) == COVERTREE_OK);
+  covertree_tree_free(tree);
+  EXPECT(covertree_neighbors_get(neighbors, &view) == COVERTREE_OK);
+  EXPECT(view.n_queries == Q && view.dtype == COVERTREE_DTYPE_F64 && view.n_neighbors == view.offsets[Q]);
+  for (int i = 0; i < Q; i++) {
+    int64_t count = 0;
+    for (int j = 0; j < N; j++) count += distance(points + j * DIM, queries + i * DIM, DIM) <= 0.2;
+    EXPECT(count == counts[i] && count == view.offsets[i + 1] - view.offsets[i]);
+    for (int64_t j = view.offsets[i]; j < view.offsets[i + 1]; j++)
+      EXPECT(((const double *)view.distances)[j] <= 0.2 && view.indices[j] < N);
+  }
+  covertree_neighbors_free(neighbors);
+}
+
+static void test_changes(const double *points) {
+  float *single = malloc(N * DIM * sizeof *single);
+  for (int i = 0; i < N * DIM; i++) single[i] = (float)points[i];
+  covertree_tree_options build;
+  covertree_tree_options_init(&build);
+  build.order = COVERTREE_ORDER_RANDOM;
+  build.seed = 9;
+  build.leaf_size = 5;
+  covertree_tree *tree = NULL;
+  EXPECT(covertree_tree_build_f32(single, N / 2, DIM, 0, &build, &tree) == COVERTREE_OK);
+  int64_t first = -1;
+  EXPECT(covertree_tree_insert_f32(tree, single + N / 2 * DIM, N - N / 2, DIM, 0, NULL, &first) == COVERTREE_OK);
+  EXPECT(first == N / 2);
+  int64_t gone[2] = {3, 300};
+  EXPECT(covertree_tree_remove(tree, gone, 2, NULL) == COVERTREE_OK);
+  EXPECT(covertree_tree_validate(tree, NULL) == COVERTREE_OK);
+  EXPECT_ERROR(covertree_tree_remove(tree, gone, 2, NULL), COVERTREE_NOT_FOUND, "indices[0]: the tree has no point 3");
+
+  covertree_tree_info info;
+  EXPECT(covertree_tree_get_info(tree, &info) == COVERTREE_OK);
+  EXPECT(info.n_points == N - 2 && info.n_nodes == N && info.next_index == N && info.dim == DIM);
+  EXPECT(info.dtype == COVERTREE_DTYPE_F32 && info.order == COVERTREE_ORDER_RANDOM && info.leaf_size == 5);
+
+  covertree_arrays *arrays = NULL;
+  covertree_arrays_view view;
+  EXPECT(covertree_tree_export(tree, &arrays) == COVERTREE_OK);
+  covertree_tree_free(tree);
+  covertree_tree_free(tree); /* stale: left alone */
+  EXPECT(covertree_arrays_get(arrays, &view) == COVERTREE_OK);
+  EXPECT(view.n_nodes == N && view.parents[0] == -1 && view.subtree_end[0] == N);
+  int removed = 0;
+  for (int t = 0; t < N; t++) {
+    removed += view.removed[t];
+    const float *row = (const float *)view.points + t * DIM;
+    EXPECT(memcmp(row, single + view.order[t] * DIM, DIM * sizeof(float)) == 0);
+  }
+  EXPECT(removed == 2);
+  covertree_arrays_free(arrays);
+  EXPECT_ERROR(covertree_arrays_get(arrays, &view), COVERTREE_INVALID_ARGUMENT, "arrays: is not a handle");
+  free(single);
+}
+
+static int32_t cancel(void *calls, double share) {
+  ++*(int *)calls;
+  return share >= 0;
+}
+
+static void test_misuse(const double *points) {
+  covertree_tree *tree = NULL;
+  double bad[4] = {0, 1, NAN, 3};
+  EXPECT_ERROR(covertree_tree_build_f64(NULL, N, DIM, 0, NULL, &tree), COVERTREE_INVALID_ARGUMENT, "points: is NULL");
+  EXPECT_ERROR(covertree_tree_build_f64(points, 0, DIM, 0, NULL, &tree), COVERTREE_SHAPE, "at least 1 row");
+  EXPECT_ERROR(covertree_tree_build_f64(points, -5, DIM, 0, NULL, &tree), COVERTREE_SHAPE, "-5");
+  EXPECT_ERROR(covertree_tree_build_f64(points, N, 0, 0, NULL, &tree), COVERTREE_SHAPE, "columns, got 0");
+  EXPECT_ERROR(covertree_tree_build_f64(points, INT64_MAX, INT64_MAX, 0, NULL, &tree), COVERTREE_SHAPE, "rows");
+  EXPECT_ERROR(covertree_tree_build_f64(points, 5, INT64_MAX, 0, NULL, &tree), COVERTREE_SHAPE, "columns");
+  EXPECT_ERROR(covertree_tree_build_f64(points, N, DIM, 9, NULL, &tree), COVERTREE_SHAPE, "stride of 9");
+  EXPECT_ERROR(covertree_tree_build_f64(points, N, DIM, INT64_MAX - 7, NULL, &tree), COVERTREE_SHAPE, "stride");
+  EXPECT_ERROR(covertree_tree_build_f64(bad, 2, 2, 0, NULL, &tree), COVERTREE_INVALID_ARGUMENT, "points[1, 0]");
+  EXPECT_ERROR(covertree_tree_build_f64(points, N, DIM, 0, NULL, NULL), COVERTREE_INVALID_ARGUMENT, "tree: is NULL");
+  EXPECT(tree == NULL);
+
+  covertree_tree_options options;
+  memset(&options, 0, sizeof options);
+  EXPECT_ERROR(covertree_tree_build_f64(points, N, DIM, 0, &options, &tree), COVERTREE_INVALID_ARGUMENT, "struct_size");
+  covertree_tree_options_init(&options);
+  options.order = 17;
+  EXPECT_ERROR(covertree_tree_build_f64(points, N, DIM, 0, &options, &tree), COVERTREE_INVALID_ARGUMENT, "order");
+  covertree_tree_options_init(&options);
+  options.leaf_size = -1;
+  EXPECT_ERROR(covertree_tree_build_f64(points, N, DIM, 0, &options, &tree), COVERTREE_INVALID_ARGUMENT, "leaf_size");
+  covertree_tree_options_init(&options);
+  options.n_threads = -1;
+  EXPECT_ERROR(covertree_tree_build_f64(points, N, DIM, 0, &options, &tree), COVERTREE_INVALID_ARGUMENT, "n_threads");
+
+  /* A struct of an older header is shorter, one of a newer header longer. */
+  covertree_tree_options_init(&options);
+  options.struct_size = 24;
+  options.progress = (covertree_progress_fn)(uintptr_t)8; /* beyond those 24 bytes: must not be read */
+  EXPECT(covertree_tree_build_f64(points, N, DIM, 0, &options, &tree) == COVERTREE_OK);
+  struct {
+    covertree_tree_options known;
+    int64_t unknown;
+  } newer = {.unknown = 0};
+  covertree_tree_options_init(&newer.known);
+  newer.known.struct_size = sizeof newer;
+  covertree_tree *other = NULL;
+  EXPECT(covertree_tree_build_f64(points, N, DIM, 0, &newer.known, &other) == COVERTREE_OK);
+  covertree_tree_free(other);
+  newer.unknown = 1;
+  EXPECT_ERROR(covertree_tree_build_f64(points, N, DIM, 0, &newer.known, &other), COVERTREE_UNSUPPORTED, "later version");
+
+  int64_t indices[N];
+  double distances[N];
+  float single[N * DIM] = {0};
+  EXPECT_ERROR(covertree_tree_knn_f64(tree, points, 1, DIM, 0, 0, NULL, indices, NULL), COVERTREE_INVALID_ARGUMENT, "k: ");
+  EXPECT_ERROR(covertree_tree_knn_f64(tree, points, 5, DIM, 0, INT64_MAX, NULL, indices, NULL),
+               COVERTREE_INVALID_ARGUMENT, "too large");
+  EXPECT_ERROR(covertree_tree_knn_f64(tree, points, 1, 2, 0, 1, NULL, indices, NULL), COVERTREE_SHAPE, "expected 3");
+  EXPECT_ERROR(covertree_tree_knn_f64(tree, points, 1, DIM, 0, 1, NULL, NULL, NULL), COVERTREE_INVALID_ARGUMENT, "indices");
+  EXPECT_ERROR(covertree_tree_knn_f64(tree, bad + 1, 1, DIM, 0, 1, NULL, indices, NULL), COVERTREE_INVALID_ARGUMENT,
+               "queries[0, 1]");
+  EXPECT_ERROR(covertree_tree_knn_f32(tree, single, 1, DIM, 0, 1, NULL, indices, NULL), COVERTREE_INVALID_ARGUMENT,
+               "float64");
+  EXPECT_ERROR(covertree_tree_knn_rows_f32(tree, NULL, N, 1, NULL, indices, single), COVERTREE_INVALID_ARGUMENT,
+               "float64");
+  EXPECT_ERROR(covertree_tree_knn_rows_f64(tree, NULL, N - 1, 1, NULL, indices, distances), COVERTREE_BUSY, "changed");
+  EXPECT_ERROR(covertree_tree_knn_f64(NULL, points, 1, DIM, 0, 1, NULL, indices, NULL), COVERTREE_INVALID_ARGUMENT,
+               "tree: is NULL");
+  EXPECT_ERROR(covertree_tree_knn_f64((covertree_tree *)points, points, 1, DIM, 0, 1, NULL, indices, NULL),
+               COVERTREE_INVALID_ARGUMENT, "not a handle");
+  covertree_neighbors *neighbors = NULL;
+  EXPECT_ERROR(covertree_tree_radius_f64(tree, points, 1, DIM, 0, -1, NULL, &neighbors), COVERTREE_INVALID_ARGUMENT,
+               "radius");
+  EXPECT_ERROR(covertree_neighbors_get((covertree_neighbors *)tree, &(covertree_neighbors_view){0}),
+               COVERTREE_INVALID_ARGUMENT, "another type");
+
+  covertree_search_options search;
+  covertree_search_options_init(&search);
+  search.flags = 64;
+  EXPECT_ERROR(covertree_tree_knn_f64(tree, points, 1, DIM, 0, 1, &search, indices, NULL), COVERTREE_UNSUPPORTED, "flags");
+  covertree_search_options_init(&search);
+  search.flags = COVERTREE_SEARCH_MAX_DISTANCE;
+  search.max_distance = NAN;
+  EXPECT_ERROR(covertree_tree_knn_f64(tree, points, 1, DIM, 0, 1, &search, indices, NULL), COVERTREE_INVALID_ARGUMENT,
+               "max_distance");
+  covertree_tree_free(tree);
+  covertree_tree_free(NULL);
+  EXPECT_ERROR(covertree_tree_validate(tree, NULL), COVERTREE_INVALID_ARGUMENT, "freed");
+}
+
+static void test_cancel(void) {
+  enum { MANY = 40000 };
+  double *points = malloc(MANY * 8 * sizeof *points);
+  for (int i = 0; i < MANY * 8; i++) points[i] = uniform();
+  int calls = 0;
+  covertree_tree_options options;
+  covertree_tree_options_init(&options);
+  options.progress = cancel;
+  options.progress_user_data = &calls;
+  covertree_tree *tree = NULL;
+  covertree_status status = covertree_tree_build_f64(points, MANY, 8, 0, &options, &tree);
+  EXPECT(status == COVERTREE_CANCELLED ? calls == 1 && tree == NULL : calls == 0);
+  covertree_tree_free(tree);
+  free(points);
+}
+
+int main(void) {
+  EXPECT(covertree_abi_version() == COVERTREE_ABI_VERSION);
+  EXPECT(covertree_version_number() == 10000 * COVERTREE_VERSION_MAJOR + 100 * COVERTREE_VERSION_MINOR + COVERTREE_VERSION_PATCH);
+  EXPECT(strncmp(covertree_build_info(), "covertree ", 10) == 0);
+  EXPECT(covertree_last_error() != NULL && covertree_last_error()[0] == 0);
+  EXPECT(covertree_set_num_threads(2) == COVERTREE_OK && covertree_get_num_threads() == 2);
+  EXPECT_ERROR(covertree_set_num_threads(5000), COVERTREE_INVALID_ARGUMENT, "5000");
+
+  double *points = malloc(N * DIM * sizeof *points);
+  for (int i = 0; i < N * DIM; i++) points[i] = uniform();
+  test_search(points);
+  test_changes(points);
+  test_misuse(points);
+  test_cancel();
+  free(points);
+  printf("C: %s\n", failures == 0 ? "passed" : "FAILED");
+  return failures != 0;
+}

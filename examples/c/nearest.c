@@ -1,0 +1,26 @@
+/* The three nearest of some places, from C.
+ *   cc nearest.c $(pkg-config --cflags --libs covertree) */
+#include <covertree.h>
+#include <stdio.h>
+
+int main(void) {
+  const double places[][2] = {{0, 0}, {3, 4}, {1, 1}, {6, 8}, {-1, 0}};
+  const double query[2] = {0.5, 0.25};
+  const int64_t n = sizeof places / sizeof *places;
+
+  covertree_tree *tree = NULL;
+  int64_t indices[3];
+  double distances[3];
+  if (covertree_tree_build_f64(&places[0][0], n, 2, 0, NULL, &tree) != COVERTREE_OK ||
+      covertree_tree_knn_f64(tree, query, 1, 2, 0, 3, NULL, indices, distances) != COVERTREE_OK) {
+    fprintf(stderr, "%s\n", covertree_last_error());
+    return 1;
+  }
+  printf("%s\n", covertree_build_info());
+  for (int rank = 0; rank < 3; rank++) {
+    const double *place = places[indices[rank]];
+    printf("(%g, %g) at distance %.4f\n", place[0], place[1], distances[rank]);
+  }
+  covertree_tree_free(tree);
+  return 0;
+}
