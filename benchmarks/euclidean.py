@@ -1,12 +1,12 @@
 """Euclidean neighbours: ours beside the peers, in one run, with recall against the float64 truth.
 
-    make bench                      everything; writes euclidean.json, euclidean.md, the plot, and the table in the README
+    make bench                      everything; writes euclidean.json, euclidean.md, the plot, and the README's table
     euclidean.py --quick            smaller, writes nothing
     euclidean.py --workload NAME    one of them
 
-Each contender runs in a process of its own, in turns, so that peak memory is its own and noise meets all alike. The figure is the
-median of several turns. Peers that are not installed are left out; covertreex 0.4.5 (`COVERTREEX_OLD`: a Python 3.12 that
-has it) is made a virtual environment for where Python 3.12 is found.
+Each contender runs in a process of its own, in turns, so that peak memory is its own and noise meets all alike. The
+figure is the median of several turns. covertreex 0.4.5 needs Python 3.12: where one is found it gets a virtual
+environment under build/ (or `COVERTREEX_OLD` names a Python that has it).
 """
 
 from __future__ import annotations
@@ -40,7 +40,10 @@ def old_python() -> str | None:
     given = os.environ.get("COVERTREEX_OLD")
     if given:
         return given
-    found = [Path("/usr/bin/python3.12"), *Path("/root/.pyenv/versions").glob("3.12*/bin/python")]
+    found = [
+        Path("/usr/bin/python3.12"),
+        *Path("/root/.pyenv/versions").glob("3.12*/bin/python"),
+    ]
     base = next((p for p in found if p.exists()), None)
     if base is None:
         return None
@@ -48,7 +51,19 @@ def old_python() -> str | None:
     python = folder / "bin" / "python"
     if not python.exists():
         subprocess.run([str(base), "-m", "venv", str(folder)], check=True)
-        subprocess.run([str(python), "-m", "pip", "install", "-q", "covertreex==0.4.5", "numba", "scipy"], check=True)
+        subprocess.run(
+            [
+                str(python),
+                "-m",
+                "pip",
+                "install",
+                "-q",
+                "covertreex==0.4.5",
+                "numba",
+                "scipy",
+            ],
+            check=True,
+        )
     return str(python)
 
 
@@ -57,13 +72,25 @@ def run(peer: str, workload: str, quick: bool) -> dict | None:
     python = old_python() if peer == "covertreex-0.4.5" else sys.executable
     if python is None:
         return None
-    command = [python, str(HERE / "contenders.py"), peer, workload, *(["--quick"] if quick else [])]
+    command = [
+        python,
+        str(HERE / "contenders.py"),
+        peer,
+        workload,
+        *(["--quick"] if quick else []),
+    ]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=900)
+        done = subprocess.run(
+            command, check=False, capture_output=True, text=True, timeout=400
+        )
     except subprocess.TimeoutExpired:
-        return {"error": "not done in 900 s"}
+        return {"error": "not done in 400 s"}
     if done.returncode:
-        return {"error": done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "failed"}
+        return {
+            "error": done.stderr.strip().splitlines()[-1]
+            if done.stderr.strip()
+            else "failed"
+        }
     return json.loads(done.stdout.splitlines()[-1])
 
 
@@ -83,7 +110,9 @@ def measure(workload: str, quick: bool) -> dict[str, dict]:
             turns.setdefault(peer, []).append(result)
     rows = {}
     for peer, results in turns.items():
-        rows[peer] = {key: statistics.median(r[key] for r in results) for key in results[0]}
+        rows[peer] = {
+            key: statistics.median(r[key] for r in results) for key in results[0]
+        }
         rows[peer]["recall"] = min(r["recall"] for r in results)
         print(
             f"  {peer:18} build {rows[peer]['build_s'] * 1e3:9.1f} ms  {rows[peer]['batch_qps']:11,.0f} q/s  "
@@ -120,7 +149,9 @@ def growth(quick: bool) -> list[dict]:
             if result is None or "error" in result:
                 continue
             rows.append({"peer": peer, "n": 2**exponent, **result})
-            print(f"  {peer:12} n {2**exponent:8}: {result['build_s'] * 1e3:8.1f} ms, {result['batch_qps']:10,.0f} q/s")
+            print(
+                f"  {peer:12} n {2**exponent:8}: {result['build_s'] * 1e3:8.1f} ms, {result['batch_qps']:10,.0f} q/s"
+            )
     return rows
 
 
@@ -134,10 +165,24 @@ def plot(rows: list[dict], path: Path) -> None:
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
     for peer in ("covertreex", "pykdtree"):
         mine = [r for r in rows if r["peer"] == peer]
-        left.loglog([r["n"] for r in mine], [r["build_s"] for r in mine], "o-", label=TITLES[peer].strip("*"))
-        right.loglog([r["n"] for r in mine], [r["batch_qps"] for r in mine], "o-", label=TITLES[peer].strip("*"))
-    left.set(xlabel="points", ylabel="seconds to build", title="Build, dimension 3, float32")
-    right.set(xlabel="points", ylabel="queries a second", title="10 nearest of fresh points")
+        left.loglog(
+            [r["n"] for r in mine],
+            [r["build_s"] for r in mine],
+            "o-",
+            label=TITLES[peer].strip("*"),
+        )
+        right.loglog(
+            [r["n"] for r in mine],
+            [r["batch_qps"] for r in mine],
+            "o-",
+            label=TITLES[peer].strip("*"),
+        )
+    left.set(
+        xlabel="points", ylabel="seconds to build", title="Build, dimension 3, float32"
+    )
+    right.set(
+        xlabel="points", ylabel="queries a second", title="10 nearest of fresh points"
+    )
     for axes in (left, right):
         axes.grid(True, which="both", alpha=0.3)
         axes.legend()
@@ -146,7 +191,11 @@ def plot(rows: list[dict], path: Path) -> None:
 
 def machine() -> str:
     """Name the processor and how many of it there are."""
-    model = next((x.split(":")[1].strip() for x in open("/proc/cpuinfo") if x.startswith("model name")), "unknown")
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    model = next(
+        (line.split(":")[1].strip() for line in lines if line.startswith("model name")),
+        "unknown",
+    )
     return f"{model}, {len(os.sched_getaffinity(0))} cores, Python {platform.python_version()}"
 
 
@@ -174,7 +223,10 @@ def main() -> None:
     rows = growth(False)
     text = f"{table(results)}\n\nMedians of {TURNS} turns on {machine()}; `make bench` writes this table."
     (HERE / "euclidean.json").write_text(
-        json.dumps({"machine": machine(), "workloads": results, "growth": rows}, indent=1) + "\n"
+        json.dumps(
+            {"machine": machine(), "workloads": results, "growth": rows}, indent=1
+        )
+        + "\n"
     )
     (HERE / "euclidean.md").write_text(text + "\n")
     plot(rows, HERE / "euclidean.png")

@@ -7,26 +7,26 @@
  *     covertree_tree_knn_f32(tree, queries, n_queries, 3, 0, 10, NULL, indices, distances);
  *     covertree_tree_free(tree);
  *
- * OWNERSHIP. Arrays that go in are borrowed for the length of the call; the tree keeps a copy of its points. Results go into
- * the caller's arrays, or into a handle of their own. A handle is given by a `build` or a function with a handle as its last
- * parameter, and taken by the `free` of its type, which accepts NULL. Handles keep what they need alive: they may
- * be freed in any order. A handle that was freed, or is of another type, is an error, not a crash.
+ * OWNERSHIP. Arrays that go in are borrowed for the length of the call; the tree keeps a copy of its points. Results
+ * go into the caller's arrays, or into a handle of their own. A handle is given by a `build` or a function with a
+ * handle as its last parameter, and taken by the `free` of its type, which accepts NULL. Handles keep what they need
+ * alive: they may be freed in any order. A handle that was freed, or is of another type, is an error, not a crash.
  *
- * THREADS. Every function may be called from any thread. Queries on one handle run in parallel with each other and with a
- * change, which they do not see; of two changes at once the second fails with COVERTREE_BUSY. Nothing here is called from
- * a signal handler. After fork, parent and child go on independently.
+ * THREADS. Every function may be called from any thread. Queries on one handle run in parallel with each other and
+ * with a change, which they do not see; of two changes at once the second fails with COVERTREE_BUSY. Nothing here is
+ * called from a signal handler. After fork, parent and child go on independently.
  *
- * ERRORS. Functions that can fail return a covertree_status and leave their outputs alone unless it is COVERTREE_OK (arrays
- * of results may have been written in part). covertree_last_error() says what was wrong. The library never ends the
- * process, never prints, and never installs a signal handler.
+ * ERRORS. Functions that can fail return a covertree_status and leave their outputs alone unless it is COVERTREE_OK
+ * (arrays of results may have been written in part). covertree_last_error() says what was wrong. The library never
+ * ends the process, never prints, and never installs a signal handler.
  *
- * NUMBERS. Arrays are row-major. A row stride is in bytes; 0 means that rows follow each other. Indices are dataset indices: the row of a
- * point in the array that the tree was built from, and onwards for batches inserted later. Distances are
- * distances, not squared. They are decided in float64, whatever the type of the points; ties go to the lower index, and results do not depend on
- * the number of threads.
+ * NUMBERS. Arrays are row-major. A row stride is in bytes; 0 means that rows follow each other. Indices are dataset
+ * indices: the row of a point in the array that the tree was built from, and onwards for batches inserted later.
+ * Distances are distances, not squared. They are decided in float64, whatever the type of the points; ties go to the
+ * lower index, and results do not depend on the number of threads.
  *
- * OPTIONS structs begin with struct_size: fill one with its `_options_init`, then set fields. NULL stands for the defaults. Fields
- * are added at the end in later versions.
+ * OPTIONS structs begin with struct_size: fill one with its `_options_init`, then set fields. NULL stands for the
+ * defaults. Fields are added at the end in later versions.
  */
 #ifndef COVERTREE_H
 #define COVERTREE_H
@@ -38,7 +38,7 @@
 extern "C" {
 #endif
 
-/* ---- Version ------------------------------------------------------------------------------------------------------ */
+/* ---- Version --------------------------------------------------------------------------------------------------- */
 
 #define COVERTREE_VERSION_MAJOR 0
 #define COVERTREE_VERSION_MINOR 1
@@ -54,7 +54,7 @@ uint32_t covertree_abi_version(void);
 /* What the library was built for, as "covertree 0.1.0 x86-64-v3". Static. */
 const char *covertree_build_info(void);
 
-/* ---- Status ------------------------------------------------------------------------------------------------------- */
+/* ---- Status ---------------------------------------------------------------------------------------------------- */
 
 typedef enum covertree_status {
   COVERTREE_OK = 0,
@@ -72,21 +72,23 @@ typedef enum covertree_status {
   COVERTREE_INTERNAL = 90
 } covertree_status;
 
-/* Why the last call that failed on this thread did: where, what was got, what was wanted. Never NULL; valid until the next
- * failing call on this thread. */
+/* Why the last call that failed on this thread did: where, what was got, what was wanted. Never NULL; valid until the
+ * next failing call on this thread. */
 const char *covertree_last_error(void);
 
-/* ---- Threads and progress ------------------------------------------------------------------------------------------ */
+/* ---- Threads and progress -------------------------------------------------------------------------------------- */
 
-/* Threads for calls whose options say 0. 0 restores the default: the processors of this process's CPU set and control group. At most 1024. */
+/* Threads for calls whose options say 0. 0 restores the default: the processors of this process's CPU set and control
+ * group. At most 1024. */
 covertree_status covertree_set_num_threads(int32_t n_threads);
 int32_t covertree_get_num_threads(void);
 
-/* Called in the calling thread, at least every 0.2 s of a long call, with the share that is done, 0 to 1. A return value other than 0
- * ends the call with COVERTREE_CANCELLED; what it would have changed is as before. It may call this library, and must not unwind. */
+/* Called in the calling thread, at least every 0.2 s of a long call, with the share that is done, 0 to 1. A return
+ * value other than 0 ends the call with COVERTREE_CANCELLED; what it would have changed is as before. It may call this
+ * library, and must not unwind. */
 typedef int32_t (*covertree_progress_fn)(void *user_data, double share);
 
-/* ---- Trees --------------------------------------------------------------------------------------------------------- */
+/* ---- Trees ----------------------------------------------------------------------------------------------------- */
 
 /* A compressed cover tree of points with float32 or float64 coordinates. */
 typedef struct covertree_tree covertree_tree;
@@ -118,7 +120,8 @@ void covertree_tree_options_init(covertree_tree_options *options);
  *   dim            1 to 65536
  *   options  [in]  may be NULL
  *   tree     [out] free it with covertree_tree_free
- * INVALID_ARGUMENT, SHAPE, OUT_OF_MEMORY, CANCELLED. O(c n log(spread)) distances, where c grows with the intrinsic dimension. */
+ * INVALID_ARGUMENT, SHAPE, OUT_OF_MEMORY, CANCELLED. O(c n log(spread)) distances, where c grows with the intrinsic
+ * dimension. */
 covertree_status covertree_tree_build_f32(const float *points, int64_t n_points, int64_t dim, int64_t row_stride,
                                           const covertree_tree_options *options, covertree_tree **tree);
 covertree_status covertree_tree_build_f64(const double *points, int64_t n_points, int64_t dim, int64_t row_stride,
@@ -147,8 +150,8 @@ covertree_status covertree_tree_insert_f64(covertree_tree *tree, const double *p
 
 /* Takes points out. Other points keep their dataset indices, and those that are gone are not given again.
  *   indices [in] n_indices dataset indices, no two the same
- * NOT_FOUND for an index that the tree does not have (nothing is removed then), INVALID_ARGUMENT, OUT_OF_MEMORY, BUSY, CANCELLED.
- * O(n); the tree is rebuilt when a quarter of its points is gone. */
+ * NOT_FOUND for an index that the tree does not have (nothing is removed then), INVALID_ARGUMENT, OUT_OF_MEMORY, BUSY,
+ * CANCELLED. O(n); the tree is rebuilt when a quarter of its points is gone. */
 covertree_status covertree_tree_remove(covertree_tree *tree, const int64_t *indices, int64_t n_indices,
                                        const covertree_call_options *options);
 
@@ -156,7 +159,7 @@ covertree_status covertree_tree_remove(covertree_tree *tree, const int64_t *indi
  * searches walk. CORRUPT where one is broken; the message names the first pair of points that breaks it. */
 covertree_status covertree_tree_validate(covertree_tree *tree, const covertree_call_options *options);
 
-/* ---- Search -------------------------------------------------------------------------------------------------------- */
+/* ---- Search ---------------------------------------------------------------------------------------------------- */
 
 typedef enum covertree_search_flags {
   COVERTREE_SEARCH_PREDECESSORS = 1, /* only points with a lower dataset index than the query's; for stored queries */
@@ -241,7 +244,7 @@ typedef struct covertree_neighbors_view {
 covertree_status covertree_neighbors_get(covertree_neighbors *neighbors, covertree_neighbors_view *view);
 void covertree_neighbors_free(covertree_neighbors *neighbors);
 
-/* ---- What a tree is ------------------------------------------------------------------------------------------------ */
+/* ---- What a tree is -------------------------------------------------------------------------------------------- */
 
 typedef struct covertree_tree_info {
   int64_t n_points;        /* that searches find */
@@ -274,7 +277,8 @@ covertree_status covertree_tree_get_info(covertree_tree *tree, covertree_tree_in
 /* A tree's arrays as they are at the time of the call, which no later change touches. */
 typedef struct covertree_arrays covertree_arrays;
 
-/* Node t of n_nodes is the t-th in depth-first order: node 0 is the root, and the subtree of t is t .. subtree_end[t] - 1.
+/* Node t of n_nodes is the t-th in depth-first order: node 0 is the root, and the subtree of t is
+ * t .. subtree_end[t] - 1; its children are children[children_offsets[t]] .. children[children_offsets[t + 1] - 1].
  * Arrays are read-only, 64-byte aligned, without gaps, and live as long as the handle. */
 typedef struct covertree_arrays_view {
   int64_t n_nodes;
@@ -285,7 +289,7 @@ typedef struct covertree_arrays_view {
   const int32_t *order;            /* n_nodes: dataset index of each node */
   const int32_t *levels;           /* n_nodes: INT32_MIN for a duplicate of its parent */
   const int32_t *parents;          /* n_nodes: -1 for the root */
-  const int32_t *children_offsets; /* n_nodes + 1: children of t are children[children_offsets[t] .. children_offsets[t + 1] - 1] */
+  const int32_t *children_offsets; /* n_nodes + 1, into children */
   const int32_t *children;         /* n_nodes - 1 */
   const void *radius;              /* n_nodes: the largest distance to a descendant, rounded up */
   const int32_t *subtree_end;      /* n_nodes */

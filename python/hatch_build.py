@@ -19,7 +19,9 @@ class SwiftLibraryHook(BuildHookInterface):  # type: ignore[type-arg]
         """Build the library; the wheel is for this platform, and for every Python 3."""
         project = Path(self.root).parent
         if not (project / "Package.swift").exists():
-            raise RuntimeError(f"the Swift sources are not beside {self.root}; install from a clone: pip install ./python")
+            raise RuntimeError(
+                f"the Swift sources are not beside {self.root}; install from a clone: pip install ./python"
+            )
         subprocess.run(["make", "--no-print-directory", "-C", str(project), "lib"], check=True)
         platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
         build_data["pure_python"] = False

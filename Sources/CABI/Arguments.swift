@@ -24,7 +24,9 @@ enum Arguments {
     guard rows >= minimum else {
       throw CoverTreeError(.shape, "\(name): expected at least \(minimum) rows, got \(rows)")
     }
-    guard rows < Int64(Int32.max) else { throw CoverTreeError(.shape, "\(name): expected at most 2^31 - 2 rows, got \(rows)") }
+    guard rows < Int64(Int32.max) else {
+      throw CoverTreeError(.shape, "\(name): expected at most 2^31 - 2 rows, got \(rows)")
+    }
     guard dim >= 1, dim <= maximumDimension else {
       throw CoverTreeError(.shape, "\(name): expected 1 to \(maximumDimension) columns, got \(dim)")
     }
@@ -125,7 +127,9 @@ extension Options {
       }
     }
     var options = defaults
-    withUnsafeMutableBytes(of: &options) { $0.copyMemory(from: UnsafeRawBufferPointer(start: raw, count: min(claimed, known))) }
+    withUnsafeMutableBytes(of: &options) {
+      $0.copyMemory(from: UnsafeRawBufferPointer(start: raw, count: min(claimed, known)))
+    }
     options.struct_size = UInt32(known)
     return options
   }

@@ -2,8 +2,8 @@ import Covertree
 
 /// What the handles that a host holds stand for.
 ///
-/// A handle is no address but a number that is given once: a slot and the count of handles given before. So a handle that
-/// was freed, or never given, is told from a good one, whatever has been put in its place.
+/// A handle is no address but a number that is given once: a slot and the count of handles given before. So a handle
+/// that was freed, or never given, is told from a good one, whatever has been put in its place.
 final class HandleTable: @unchecked Sendable {
   static let shared = HandleTable()
 
@@ -41,7 +41,9 @@ final class HandleTable: @unchecked Sendable {
     guard let object else {
       throw CoverTreeError(.invalidArgument, "\(name): is not a handle of this library, or was freed")
     }
-    guard let typed = object as? T else { throw CoverTreeError(.invalidArgument, "\(name): is a handle of another type") }
+    guard let typed = object as? T else {
+      throw CoverTreeError(.invalidArgument, "\(name): is a handle of another type")
+    }
     return typed
   }
 

@@ -34,14 +34,14 @@ int main() {
   check(covertree_neighbors_get(neighbors, &lists));
 
   // Union-find over the pairs.
-  std::vector<int64_t> leader(static_cast<size_t>(n));
+  std::vector<int64_t> leader(points.size() / 2);
   std::iota(leader.begin(), leader.end(), 0);
   const auto find = [&](int64_t i) {
-    while (leader[static_cast<size_t>(i)] != i) i = leader[static_cast<size_t>(i)] = leader[static_cast<size_t>(leader[static_cast<size_t>(i)])];
+    while (leader[i] != i) i = leader[i] = leader[leader[i]];
     return i;
   };
   for (int64_t i = 0; i < n; ++i)
-    for (int64_t j = lists.offsets[i]; j < lists.offsets[i + 1]; ++j) leader[static_cast<size_t>(find(i))] = find(lists.indices[j]);
+    for (int64_t j = lists.offsets[i]; j < lists.offsets[i + 1]; ++j) leader[find(i)] = find(lists.indices[j]);
   std::set<int64_t> clusters;
   for (int64_t i = 0; i < n; ++i) clusters.insert(find(i));
   std::printf("%lld points, %lld pairs within 0.3, %zu clusters\n", static_cast<long long>(n),

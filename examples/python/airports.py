@@ -16,7 +16,9 @@ N_CHECKED = 500
 def unit_sphere(latitude: np.ndarray, longitude: np.ndarray) -> np.ndarray:
     """Turn degrees into points on the unit sphere."""
     phi, theta = np.radians(latitude), np.radians(longitude)
-    return np.stack([np.cos(phi) * np.cos(theta), np.cos(phi) * np.sin(theta), np.sin(phi)], axis=1)
+    return np.stack(
+        [np.cos(phi) * np.cos(theta), np.cos(phi) * np.sin(theta), np.sin(phi)], axis=1
+    )
 
 
 def kilometres(chord: np.ndarray) -> np.ndarray:
@@ -37,7 +39,9 @@ def brute_force(points: np.ndarray, rows: np.ndarray, k: int) -> np.ndarray:
 def main() -> None:
     """Build, search, say what came out, and check it."""
     airports = list(airportsdata.load().values())
-    points = unit_sphere(np.array([a["lat"] for a in airports]), np.array([a["lon"] for a in airports]))
+    points = unit_sphere(
+        np.array([a["lat"] for a in airports]), np.array([a["lon"] for a in airports])
+    )
 
     start = time.perf_counter()
     tree = cover_tree(points)
@@ -46,11 +50,14 @@ def main() -> None:
     nearest, chord = tree.knn(N_NEIGHBORS, exclude_self=True, return_distances=True)
     searched = time.perf_counter() - start
 
-    print(f"{len(airports):,} airports as points on the unit sphere, the {N_NEIGHBORS} nearest of each.")
+    print(
+        f"{len(airports):,} airports as points on the unit sphere, the {N_NEIGHBORS} nearest of each."
+    )
     for code in ("KJFK", "EDDF", "YSSY"):
         row = next(i for i, a in enumerate(airports) if a["icao"] == code)
         names = ", ".join(
-            f"{airports[j]['name']} ({d:.1f} km)" for j, d in zip(nearest[row, :3], kilometres(chord[row, :3]))
+            f"{airports[j]['name']} ({d:.1f} km)"
+            for j, d in zip(nearest[row, :3], kilometres(chord[row, :3]))
         )
         print(f"Nearest to {airports[row]['name']}: {names}.")
     loneliest = int(chord[:, 0].argmax())
@@ -58,7 +65,9 @@ def main() -> None:
         f"The loneliest is {airports[loneliest]['name']} ({airports[loneliest]['country']}): "
         f"{kilometres(chord[loneliest, 0]):.0f} km to {airports[nearest[loneliest, 0]]['name']}."
     )
-    print(f"Built in {built * 1000:.1f} ms; {len(points) / searched:,.0f} queries a second.")
+    print(
+        f"Built in {built * 1000:.1f} ms; {len(points) / searched:,.0f} queries a second."
+    )
 
     rows = np.random.default_rng(0).choice(len(points), N_CHECKED, replace=False)
     truth = brute_force(points, rows, N_NEIGHBORS)
@@ -66,7 +75,9 @@ def main() -> None:
     if not np.allclose(true_chord, chord[rows], rtol=1e-12, atol=1e-15):
         raise SystemExit("The check against brute force FAILED.")
     same = (truth == nearest[rows]).mean()
-    print(f"Checked {N_CHECKED} rows against brute force: distances equal, {same:.2%} of the neighbours the same.")
+    print(
+        f"Checked {N_CHECKED} rows against brute force: distances equal, {same:.2%} of the neighbours the same."
+    )
 
 
 if __name__ == "__main__":

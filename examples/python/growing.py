@@ -14,6 +14,8 @@ for batch in range(5):
 tree.validate()
 
 nearest, distances = tree.knn(4, queries=np.zeros((1, 3)), return_distances=True)
-print("nearest to the origin:", nearest[0].tolist(), "at", distances[0].round(4).tolist())
+print(
+    "nearest to the origin:", nearest[0].tolist(), "at", distances[0].round(4).tolist()
+)
 within = tree.radius(0.25, queries=np.zeros((1, 3)))
 print("within 0.25 of it:", len(within.indices), "points")

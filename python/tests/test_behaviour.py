@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from covertreex import CoverTreeError, _native, build_info, cover_tree
 
 HEADER = Path(__file__).parents[2] / "include" / "covertree.h"

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
-from covertreex import cover_tree
 from hypothesis import given
 from hypothesis import strategies as st
 from oracle import assert_cover_tree, assert_nearest
 from strategies import orders, point_sets
+
+from covertreex import cover_tree
 
 
 @given(points=point_sets(), order=orders, data=st.data())
@@ -134,5 +135,3 @@ def test_an_empty_batch_is_nothing(rng):
     assert tree.insert(np.empty((0, 2))).tolist() == []
     tree.remove(np.empty(0, np.int64))
     assert len(tree) == 30
-
-

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
-from covertreex import cover_tree
 from hypothesis import given
 from hypothesis import strategies as st
 from oracle import assert_cover_tree, assert_nearest, distances, rounding
 from strategies import orders, point_sets
+
+from covertreex import cover_tree
 
 
 @given(points=point_sets(), order=orders, seed=st.integers(0, 2**64 - 1), leaf_size=st.integers(1, 70))
@@ -73,9 +74,7 @@ def test_maximum_distance_and_radius(points, quantile):
         mine = slice(lists.offsets[row], lists.offsets[row + 1])
         assert set(lists.indices[mine]) == set(np.flatnonzero(within[row]))
         assert (np.diff(lists.distances[mine]) >= 0).all()
-        np.testing.assert_allclose(
-            lists.distances[mine], true[row, lists.indices[mine]], **rounding(points)
-        )
+        np.testing.assert_allclose(lists.distances[mine], true[row, lists.indices[mine]], **rounding(points))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from covertreex import CoverTree, cover_tree, get_num_threads, set_num_threads
 from oracle import assert_nearest
+
+from covertreex import CoverTree, cover_tree, get_num_threads, set_num_threads
 
 
 @pytest.fixture
@@ -209,7 +210,7 @@ def test_coordinates_too_large_to_square():
 
 
 def test_distances_too_small_to_square():
-    with pytest.raises(ValueError, match="coords: .*rescale"):
+    with pytest.raises(ValueError, match=r"coords: .*rescale"):
         cover_tree([[0.0], [1e-200], [1.0]])
 
 

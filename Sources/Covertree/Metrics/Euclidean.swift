@@ -2,8 +2,8 @@ import CNumerics
 
 /// Euclidean distance between the rows of a dense array, evaluated in float64 whatever the rows are stored in.
 ///
-/// Differences are taken directly (the form `|x|^2 + |y|^2 - 2xy` cancels) and summed over coordinates in order with one
-/// rounding each, so that every kernel gives the same bits for the same pair.
+/// Differences are taken directly (the form `|x|^2 + |y|^2 - 2xy` cancels) and summed over coordinates in order with
+/// one rounding each, so that every kernel gives the same bits for the same pair.
 struct Euclidean<S: Scalar, D: Dimension>: Metric, @unchecked Sendable {
   private let points: UnsafePointer<S>
   private let dimension: D

@@ -19,7 +19,9 @@ protocol Metric: Sendable {
 /// Sources are known by their place in the list that they were made from.
 protocol SourceFinder {
   /// The nearest source closer than `bound` (squared) and its squared distance; of several the first in the list.
-  mutating func nearest(to point: Int32, closerThan bound: Double) throws(CoverTreeError) -> (place: Int32, squared: Double)?
+  mutating func nearest(to point: Int32, closerThan bound: Double) throws(CoverTreeError) -> (
+    place: Int32, squared: Double
+  )?
 
   /// Appends the places of the sources within a squared radius (inclusive), but for one place, in any order.
   mutating func append(

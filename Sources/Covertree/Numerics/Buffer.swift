@@ -104,7 +104,8 @@ private func allocateAligned<Element>(_ count: Int) throws(CoverTreeError) -> Un
   let (bytes, overflow) = count.multipliedReportingOverflow(by: MemoryLayout<Element>.stride)
   var memory: UnsafeMutableRawPointer?
   guard !overflow, count >= 0, posix_memalign(&memory, 64, max(bytes, 64)) == 0, let memory else {
-    throw CoverTreeError(.outOfMemory, "out of memory: could not allocate \(count) x \(MemoryLayout<Element>.stride) bytes")
+    throw CoverTreeError(
+      .outOfMemory, "out of memory: could not allocate \(count) x \(MemoryLayout<Element>.stride) bytes")
   }
   return memory.bindMemory(to: Element.self, capacity: max(count, 1))
 }

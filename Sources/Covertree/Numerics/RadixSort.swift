@@ -1,7 +1,7 @@
 /// The permutation that sorts 64-bit keys, equal keys in their old order: `result[rank] = index`.
 ///
-/// Least significant digit first, 11 bits a pass, passes in which all keys agree left out; O(n) per pass, in parallel by
-/// blocks of fixed size.
+/// Least significant digit first, 11 bits a pass, passes in which all keys agree left out; O(n) per pass, in parallel
+/// by blocks of fixed size.
 func sortedOrder(ofKeys keys: Buffer<UInt64>, context: CallContext) throws(CoverTreeError) -> Buffer<Int32> {
   let count = keys.count
   let digits = 11

@@ -21,8 +21,8 @@ public var defaultThreadCount: Int {
 
 /// What one call of the library carries down into its loops: how many threads, whom to tell, whether to stop.
 ///
-/// `report` is called in the calling thread only, at least every 0.1 s while there is work, with the share that is done;
-/// when it returns false the call ends with `.cancelled`.
+/// `report` is called in the calling thread only, at least every 0.1 s while there is work, with the share that is
+/// done; when it returns false the call ends with `.cancelled`.
 public final class CallContext: @unchecked Sendable {
   public static let maximumThreads = 1024
   private static let reportInterval = 0.1
@@ -65,9 +65,9 @@ public final class CallContext: @unchecked Sendable {
 
   /// Calls `body(range, slot)` for ranges that together make `0..<count`, from several threads, each range once.
   ///
-  /// Ranges of `grain` are handed out as threads become free. `slot` is below `threads`, and no two running calls share one:
-  /// it picks a thread's scratch. Where calls fail, the error of the first range that failed is thrown, and no new
-  /// range is begun.
+  /// Ranges of `grain` are handed out as threads become free. `slot` is below `threads`, and no two running calls
+  /// share one: it picks a thread's scratch. Where calls fail, the error of the first range that failed is thrown,
+  /// and no new range is begun.
   func forEach(
     _ count: Int, grain: Int, _ body: (Range<Int>, Int) throws(CoverTreeError) -> Void
   ) throws(CoverTreeError) {

@@ -2,9 +2,10 @@ import Glibc
 
 /// Our own threads. Dispatch goes serial after `fork` and Swift's tasks hang, so neither is used.
 ///
-/// A job is a closure that several threads run at once, each with a slot number of its own; the calling thread is slot 0.
-/// Workers start when first needed and sleep on a condition variable. Several host threads may run jobs at the same time:
-/// workers join whichever job still has a free slot. In a forked child there are no workers: the pool begins anew.
+/// A job is a closure that several threads run at once, each with a slot number of its own; the calling thread is
+/// slot 0. Workers start when first needed and sleep on a condition variable. Several host threads may run jobs at
+/// the same time: workers join whichever job still has a free slot. In a forked child there are no workers: the pool
+/// begins anew.
 final class ThreadPool: @unchecked Sendable {
   private final class Job {
     let body: (Int) -> Void

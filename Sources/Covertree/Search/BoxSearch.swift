@@ -3,8 +3,9 @@ import CNumerics
 /// One thread's searches of one box tree: the core that every Euclidean search goes through.
 ///
 /// Depth first from the root, the nearest box first; a box is entered while its distance is not above the collector's
-/// `worst`. Boxes and points are compared in the coordinates' own type, as a filter with its rounding error allowed for;
-/// points that pass are decided by their float64 distance. So the answer is that of a float64 brute force, whatever the type.
+/// `worst`. Boxes and points are compared in the coordinates' own type, as a filter with its rounding error allowed
+/// for; points that pass are decided by their float64 distance. So the answer is that of a float64 brute force,
+/// whatever the type.
 struct BoxSearch<S: Scalar, D: Dimension> {
   /// Which points count for a query.
   struct Eligibility {
@@ -63,9 +64,9 @@ struct BoxSearch<S: Scalar, D: Dimension> {
     }
   }
 
-  /// The largest square that a true distance of at most `worst`, squared, can show in the filter: `dim + 2` roundings of half
-  /// an ulp each, and what underflow may add. With float64 coordinates the filter is the decision itself; there a box is never
-  /// farther than a point in it, as rounding is monotone.
+  /// The largest square that a true distance of at most `worst`, squared, can show in the filter: `dim + 2` roundings
+  /// of half an ulp each, and what underflow may add. With float64 coordinates the filter is the decision itself;
+  /// there a box is never farther than a point in it, as rounding is monotone.
   @inline(__always)
   private func threshold(_ worst: Double) -> S {
     if S.self == Double.self { return S(worst) }

@@ -1,9 +1,10 @@
 /// Points as Euclidean searches walk them: leaves of consecutive points under wide nodes of boxes.
 ///
-/// The sequence of the points is all there is to the shape, so it should keep near points together, as tree order and the Hilbert curve
-/// do. A *leaf* is `leafSize` points that follow each other, in groups of one vector width; a group holds one
-/// vector a coordinate. A *node* is `width` children that follow each other, leaves or nodes; the boxes around them stand
-/// lane by lane, so that one sweep compares a query with all of them. Node 0 is the root, children come after their parent.
+/// The sequence of the points is all there is to the shape, so it should keep near points together, as tree order and
+/// the Hilbert curve do. A *leaf* is `leafSize` points that follow each other, in groups of one vector width; a group
+/// holds one vector a coordinate. A *node* is `width` children that follow each other, leaves or nodes; the boxes
+/// around them stand lane by lane, so that one sweep compares a query with all of them. Node 0 is the root, children
+/// come after their parent.
 ///
 /// Memory: the coordinates once, and about `(2 dim + 2) / leafSize` scalars a point.
 final class BoxTree<S: Scalar>: @unchecked Sendable {

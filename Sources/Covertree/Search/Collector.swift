@@ -21,8 +21,8 @@ struct Candidate: BitwiseCopyable {
 
 /// The `k` nearest of the points offered.
 ///
-/// Up to `sortedLimit` they are kept sorted by insertion; beyond that in a binary heap with the farthest on top, sorted at the
-/// end. O(min(k, sortedLimit)) or O(log k) a point that is kept, one comparison for one that is not.
+/// Up to `sortedLimit` they are kept sorted by insertion; beyond that in a binary heap with the farthest on top,
+/// sorted at the end. O(min(k, sortedLimit)) or O(log k) a point that is kept, one comparison for one that is not.
 struct NearestCollector: Collector {
   private static let sortedLimit = 128
 

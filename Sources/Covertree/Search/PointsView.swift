@@ -22,8 +22,8 @@ public enum AnyPoints: Sendable {
   case float64(PointsView<Double>)
 }
 
-/// The number of coordinates of a point: known to the compiler for the dimensions that most data has, so that loops over
-/// coordinates unroll, or known at run time.
+/// The number of coordinates of a point: known to the compiler for the dimensions that most data has, so that loops
+/// over coordinates unroll, or known at run time.
 protocol Dimension: Sendable {
   var count: Int { get }
 }

@@ -105,7 +105,8 @@ public enum AnyCoverTree: Sendable {
   }
 
   private func wrongType(_ argument: String) -> CoverTreeError {
-    CoverTreeError(.invalidArgument, "\(argument): the tree holds \(isFloat32 ? "float32" : "float64") points, got the other type")
+    CoverTreeError(
+      .invalidArgument, "\(argument): the tree holds \(isFloat32 ? "float32" : "float64") points, got the other type")
   }
 
   private func typed(_ queries: Queries) throws(CoverTreeError) -> Covertree.Queries<Float> {

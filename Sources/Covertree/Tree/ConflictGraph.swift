@@ -1,6 +1,7 @@
 /// Points that may not enter the same level together, and the choice among them.
 ///
-/// Vertices have random priorities: a seeded hash of their numbers. Only the edges to vertices of higher priority are kept, as those alone decide.
+/// Vertices have random priorities: a seeded hash of their numbers. Only the edges to vertices of higher priority are
+/// kept, as those alone decide.
 final class ConflictGraph {
   private struct Rivals: BitwiseCopyable {
     var begin: Int
@@ -56,12 +57,13 @@ final class ConflictGraph {
     case undecided, chosen, excluded
   }
 
-  /// A maximal independent set, as a flag for each vertex: the set that one gets by going through the vertices from the highest
-  /// priority down and taking each that has no neighbour taken before it.
+  /// A maximal independent set, as a flag for each vertex: the set that one gets by going through the vertices from
+  /// the highest priority down and taking each that has no neighbour taken before it.
   ///
-  /// Rounds find it in parallel: a vertex is decided once all its neighbours of higher priority are, in an expected O(log n)
-  /// rounds, as priorities are random (G. Blelloch, J. Fineman, J. Shun, "Greedy sequential maximal independent set and
-  /// matching are parallel on average", SPAA 2012). The set does not depend on how the rounds are run.
+  /// Rounds find it in parallel: a vertex is decided once all its neighbours of higher priority are, in an expected
+  /// O(log n) rounds, as priorities are random (G. Blelloch, J. Fineman, J. Shun, "Greedy sequential maximal
+  /// independent set and matching are parallel on average", SPAA 2012). The set does not depend on how the rounds are
+  /// run.
   func independentSet(context: CallContext) throws(CoverTreeError) -> Buffer<Bool> {
     let state = try Buffer<State>(count: count, filledWith: .undecided)
     let decision = try Buffer<State>(count: count)

@@ -58,7 +58,8 @@ extension CoverTree {
 extension TreeSnapshot {
   /// Memory that the arrays of this snapshot take.
   var byteCount: Int {
-    layout.byteCount + boxes.byteCount + positions.byteCount + (removed?.byteCount ?? 0) + (sparseIndices?.byteCount ?? 0)
+    layout.byteCount + boxes.byteCount + positions.byteCount + (removed?.byteCount ?? 0)
+      + (sparseIndices?.byteCount ?? 0)
   }
 }
 

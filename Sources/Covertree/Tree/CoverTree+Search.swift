@@ -16,7 +16,8 @@ public struct SearchOptions: Sendable {
     if predecessorsOnly {
       throw CoverTreeError(
         .invalidArgument,
-        "predecessor_mode: only points of the tree have predecessors; give dataset indices as queries, or none for all points")
+        "predecessor_mode: only points of the tree have predecessors; give dataset indices as queries, or none for all points"
+      )
     }
     if excludesSelf {
       throw CoverTreeError(
@@ -140,7 +141,8 @@ private struct NearestTask<S: Scalar>: DimensionTask {
       for place in range {
         let query = set[place]
         let eligible = options.eligible(query, type(of: search))
-        let bound = min(options.maximumDistance * options.maximumDistance, bound(on: query, from: last, eligible.before))
+        let bound = min(
+          options.maximumDistance * options.maximumDistance, bound(on: query, from: last, eligible.before))
         var nearest = NearestCollector(items: items.base, k: room, bound: bound)
         try search.run(query.coordinates, eligible, into: &nearest)
         nearest.finish()
@@ -158,8 +160,8 @@ private struct NearestTask<S: Scalar>: DimensionTask {
     let before: Int32
   }
 
-  /// The points that the last query found are not farther from this one than from there plus the way between; where this query
-  /// is one of them, the last one takes its place.
+  /// The points that the last query found are not farther from this one than from there plus the way between; where
+  /// this query is one of them, the last one takes its place.
   @inline(__always)
   private func bound(on query: QuerySet<S>.Query, from last: Finished?, _ before: Int32) -> Double {
     guard let last, last.before <= before else { return .infinity }

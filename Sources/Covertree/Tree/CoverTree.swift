@@ -24,20 +24,22 @@ public struct TreeOptions: Sendable {
 /// - the root's level is above all others;
 /// - *covering*: `d(q, parent(q)) <= 2^(level(q) + 1)` and `level(q) < level(parent(q))`;
 /// - *separation*: two nodes of level `i` or above are more than `2^i` apart, for every `i`;
-/// - points at distance 0 from a node hang under it as duplicates, on the lowest level (`Int32.min`), outside separation.
+/// - points at distance 0 from a node hang under it as duplicates, on the lowest level (`Int32.min`), outside
+///   separation.
 ///
-/// **Layout**: `TreeLayout` (flat arrays in tree order) and `SearchBlocks` (what searches walk). **Building** is insertion into
-/// the empty tree: `Inserter`. **Searching**: `TreeSearch`. **Checking**: `validate`.
+/// **Layout**: `TreeLayout` (flat arrays in tree order) and `SearchBlocks` (what searches walk). **Building** is
+/// insertion into the empty tree: `Inserter`. **Searching**: `TreeSearch`. **Checking**: `validate`.
 ///
-/// A tree is a current `TreeSnapshot`: searches take it and run, changes put a new one in its place. Searches never wait;
-/// of two changes at once the second fails with `.busy`.
+/// A tree is a current `TreeSnapshot`: searches take it and run, changes put a new one in its place. Searches never
+/// wait; of two changes at once the second fails with `.busy`.
 public final class CoverTree<S: Scalar>: @unchecked Sendable {
   public let dim: Int
   public let options: TreeOptions
   /// Guarded by `processLock`.
   private var current: TreeSnapshot<S>
   private var lastChange: ChangeStatistics
-  /// The process in which a change is under way, or 0. A forked child takes over from a parent's thread that it does not have.
+  /// The process in which a change is under way, or 0. A forked child takes over from a parent's thread that it does
+  /// not have.
   private let changing = Atomic<pid_t>(0)
   let searches = SearchCounters()
 
@@ -58,8 +60,8 @@ public final class CoverTree<S: Scalar>: @unchecked Sendable {
   public var count: Int { snapshot.liveCount }
   public var changeStatistics: ChangeStatistics { processLock.locked { lastChange } }
 
-  /// Adds points; they get the dataset indices from the returned one on. O(n) beside the insertion itself: the layout is
-  /// made anew.
+  /// Adds points; they get the dataset indices from the returned one on. O(n) beside the insertion itself: the layout
+  /// is made anew.
   public func insert(_ points: PointsView<S>, context: CallContext) throws(CoverTreeError) -> Int {
     guard points.dim == dim else {
       throw CoverTreeError(.shape, "points: expected \(dim) columns, got \(points.dim)")
@@ -70,14 +72,16 @@ public final class CoverTree<S: Scalar>: @unchecked Sendable {
       first = snapshot.indexCount
       let total = first + points.count
       guard total < Int(Int32.max) else {
-        throw CoverTreeError(.invalidArgument, "points: the tree would hold \(total) points, at most 2^31 - 2 are possible")
+        throw CoverTreeError(
+          .invalidArgument, "points: the tree would hold \(total) points, at most 2^31 - 2 are possible")
       }
       return try TreeChange<S>(options: options, context: context).insert(points, into: snapshot)
     }
     return first
   }
 
-  /// Takes points out, by dataset index. Other points keep their indices. They are marked, and the tree is rebuilt without them when a quarter is gone.
+  /// Takes points out, by dataset index. Other points keep their indices. They are marked, and the tree is rebuilt
+  /// without them when a quarter is gone.
   public func remove(_ indices: UnsafeBufferPointer<Int64>, context: CallContext) throws(CoverTreeError) {
     try change { (snapshot) throws(CoverTreeError) in
       try TreeChange<S>(options: options, context: context).remove(indices, from: snapshot)

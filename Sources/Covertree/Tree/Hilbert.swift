@@ -1,9 +1,9 @@
 /// Where points lie along the Hilbert curve through their bounding box, in any number of dimensions.
 ///
-/// J. Skilling, "Programming the Hilbert curve", AIP Conf. Proc. 707 (2004): coordinates are cut to `bits` bits each and
-/// turned in place into the *transposed* index, whose bits, read across coordinates from the highest, are the position.
-/// A key is the first 64 of them: 32 bits a coordinate in two dimensions, 21 in three, 8 in eight, and the first bit of each of
-/// the first 64 beyond that; the curve is the same, only resolved less finely.
+/// J. Skilling, "Programming the Hilbert curve", AIP Conf. Proc. 707 (2004): coordinates are cut to `bits` bits each
+/// and turned in place into the *transposed* index, whose bits, read across coordinates from the highest, are the
+/// position. A key is the first 64 of them: 32 bits a coordinate in two dimensions, 21 in three, 8 in eight, and the
+/// first bit of each of the first 64 beyond that; the curve is the same, only resolved less finely.
 struct HilbertCurve<S: Scalar> {
   private let dim: Int
   private let bits: Int
@@ -57,7 +57,8 @@ struct HilbertCurve<S: Scalar> {
   /// From cells to the transposed index, in place.
   private func transpose(_ x: UnsafeMutablePointer<Lanes>) {
     let one = Lanes(repeating: 1)
-    // From the highest bit down: where it is set, the lower bits of the first coordinate are inverted; elsewhere they are exchanged.
+    // From the highest bit down: where it is set, the lower bits of the first coordinate are inverted; elsewhere they
+    // are exchanged.
     for bit in stride(from: UInt32(bits) &- 1, to: 0, by: -1) {
       let lower = Lanes(repeating: (1 &<< bit) &- 1)
       for d in 0..<dim {

@@ -1,37 +1,42 @@
 /// Insertion of a batch of points into a compressed cover tree, empty or not: the one way in.
 ///
-/// The batch comes down the levels together. On level `i` the *centres* `C_i` are the nodes of level `i` and above, more than
-/// `2^i` apart, and every point still on its way (a *member*) knows the nearest of them. Per level:
+/// The batch comes down the levels together. On level `i` the *centres* `C_i` are the nodes of level `i` and above,
+/// more than `2^i` apart, and every point still on its way (a *member*) knows the nearest of them. Per level:
 ///
 /// 1. nodes that the tree already has on this level join the centres, and members look whether one of them is nearer;
-/// 2. members farther than `2^i` from every centre are *uncovered*. Some of those of each centre become vertices of a conflict
-///    graph, with an edge wherever two lie within `2^i`;
-/// 3. a maximal independent set of it, greedy by a seeded priority, enters the tree on this level, each point under its nearest centre of
-///    the level above;
-/// 4. members look whether one of the new centres is nearer; while some stay uncovered, 2 to 4 again with more vertices.
+/// 2. members farther than `2^i` from every centre are *uncovered*. Some of those of each centre become vertices of a
+///    conflict graph, with an edge wherever two lie within `2^i`;
+/// 3. a maximal independent set of it, greedy by a seeded priority, enters the tree on this level, each point under
+///    its nearest centre of the level above;
+/// 4. members look whether one of the new centres is nearer; while some stay uncovered, 2 to 4 again with more
+///    vertices.
 ///
-/// A member at distance 0 from a centre becomes its duplicate. Which points are vertices, their priorities and the order
-/// of every list depend on data, order and seed alone, so the tree is the same for any number of threads.
+/// A member at distance 0 from a centre becomes its duplicate. Which points are vertices, their priorities and the
+/// order of every list depend on data, order and seed alone, so the tree is the same for any number of threads.
 ///
-/// A new point may not enter a level on which it would crowd an old node of a lower one. Before anything enters, a *survey*
-/// takes the batch down the old nodes and finds each point's ceiling: one below the lowest level on which old nodes cover it.
+/// A new point may not enter a level on which it would crowd an old node of a lower one. Before anything enters, a
+/// *survey* takes the batch down the old nodes and finds each point's ceiling: one below the lowest level on which
+/// old nodes cover it.
 ///
-/// Sources: X. Gu, Z. Napier, Y. Sun, W. Wang, "Parallel Cover Trees and their Applications", SPAA 2022 (batches, conflict
-/// graph, independent set); Y. Elkin, V. Kurlin, "A new near-linear time algorithm for k-nearest neighbor search using a
-/// compressed cover tree", ICML 2023 (the tree). Taking the vertices in growing shares is their prefix doubling, done level
-/// by level and centre by centre: once the balls around a share of the members are taken, few of the rest lie close together.
+/// Sources: X. Gu, Z. Napier, Y. Sun, W. Wang, "Parallel Cover Trees and their Applications", SPAA 2022 (batches,
+/// conflict graph, independent set); Y. Elkin, V. Kurlin, "A new near-linear time algorithm for k-nearest neighbor
+/// search using a compressed cover tree", ICML 2023 (the tree). Taking the vertices in growing shares is their prefix
+/// doubling, done level by level and centre by centre: once the balls around a share of the members are taken, few of
+/// the rest lie close together.
 ///
-/// Per level and member one bounded nearest-neighbour search among the new centres; memory about 32 bytes a point besides
-/// the points.
+/// Per level and member one bounded nearest-neighbour search among the new centres; memory about 32 bytes a point
+/// besides the points.
 final class Inserter<M: Metric> {
-  /// Vertices that one centre's members may put forward in the first round of a level, and how that grows from round to round.
+  /// Vertices that one centre's members may put forward in the first round of a level, and how that grows from round
+  /// to round.
   private static var firstShare: Int { 64 }
   private static var shareGrowth: Int { 4 }
 
   let metric: M
   let context: CallContext
   private let seed: UInt64
-  /// Of each point: its parent and level once it is in the tree. A member's parent is the nearest centre of the level above.
+  /// Of each point: its parent and level once it is in the tree. A member's parent is the nearest centre of the level
+  /// above.
   let nodes: TreeNodes
   private let root: Int32
   /// The nodes that the tree had, level by level.
@@ -254,7 +259,8 @@ final class Inserter<M: Metric> {
     guard metric.identical(member, nearest[member]) else {
       throw CoverTreeError(
         .invalidArgument,
-        "points: two of them are less than 2^-480 apart, where a squared distance loses its digits; rescale the coordinates")
+        "points: two of them are less than 2^-480 apart, where a squared distance loses its digits; rescale the coordinates"
+      )
     }
     nodes.parent[member] = nearest[member]
     nodes.level[member] = TreeNodes.duplicate

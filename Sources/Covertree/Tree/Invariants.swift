@@ -135,7 +135,9 @@ struct Invariants<S: Scalar> {
           guard sides[0][lane] <= x, x <= sides[1][lane] else { throw broken("box", t) }
         }
       }
-      guard smallest == boxes.smallestLabel[node * S.width + lane] else { throw broken("smallest index in a box", first) }
+      guard smallest == boxes.smallestLabel[node * S.width + lane] else {
+        throw broken("smallest index in a box", first)
+      }
     }
   }
 

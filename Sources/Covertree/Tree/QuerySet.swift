@@ -87,6 +87,7 @@ struct QuerySet<S: Scalar> {
     if let points { return Query(row: row, coordinates: points.row(row), index: -1) }
     let index = indices?[row] ?? Int32(row)
     let t = Int(snapshot.positions[index])
-    return Query(row: row, coordinates: UnsafePointer(snapshot.layout.points.base) + t &* snapshot.layout.dim, index: index)
+    return Query(
+      row: row, coordinates: UnsafePointer(snapshot.layout.points.base) + t &* snapshot.layout.dim, index: index)
   }
 }

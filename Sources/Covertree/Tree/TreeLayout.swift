@@ -1,8 +1,8 @@
 /// A compressed cover tree at rest: flat arrays in *tree order*, immutable once made.
 ///
 /// Tree order is depth-first, siblings along the Hilbert curve: node 0 is the root, the subtree of node `t` is
-/// `t..<subtreeEnd[t]`, its first child `t + 1`, and the next sibling of a child `c` is `subtreeEnd[c]`. Points that are near
-/// each other lie near each other in memory.
+/// `t..<subtreeEnd[t]`, its first child `t + 1`, and the next sibling of a child `c` is `subtreeEnd[c]`. Points that
+/// are near each other lie near each other in memory.
 ///
 /// Memory a point: 2 copies of its coordinates (rows, and the vectors of a `BoxTree`) and 40 bytes.
 final class TreeLayout<S: Scalar>: @unchecked Sendable {

@@ -15,7 +15,9 @@ import Testing
   @Test func levelsOfWhatLiesBetween() {
     var generator = SeededGenerator(seed: 1)
     for _ in 0..<10_000 {
-      let squared = Double(sign: .plus, exponent: Int.random(in: -900...900, using: &generator), significand: Double.random(in: 1..<2, using: &generator))
+      let squared = Double(
+        sign: .plus, exponent: Int.random(in: -900...900, using: &generator),
+        significand: Double.random(in: 1..<2, using: &generator))
       for value in [squared, squared.nextUp, squared.nextDown] {
         let below = levelBelow(squared: value)
         #expect(squaredRadius(ofLevel: below) < value)

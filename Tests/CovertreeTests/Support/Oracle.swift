@@ -45,8 +45,23 @@ struct PointSet<S: Scalar> {
     return (0..<count).sorted { (distances[$0], $0) < (distances[$1], $1) }
   }
 
-  func tree(_ options: TreeOptions = TreeOptions(), threads: Int = 2) throws -> CoverTree<S> {
-    try withView { try CoverTree(points: $0, options: options, context: CallContext(threads: threads)) }
+  /// A tree by the module's own door, behind which everything is specialised.
+  func tree(_ options: TreeOptions = TreeOptions(), threads: Int = 2) throws -> AnyCoverTree {
+    try withView { try AnyCoverTree.build($0.erased, options: options, context: CallContext(threads: threads)) }
+  }
+}
+
+extension PointsView {
+  /// The same points, as the module's door takes them.
+  var erased: AnyPoints {
+    if let view = self as? PointsView<Float> { return .float32(view) }
+    return .float64(self as! PointsView<Double>)
+  }
+}
+
+extension AnyCoverTree {
+  var float32: CoverTree<Float>? {
+    if case .float32(let tree) = self { tree } else { nil }
   }
 }
 

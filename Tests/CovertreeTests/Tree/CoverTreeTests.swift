@@ -35,28 +35,28 @@ import Testing
   func insertionKeepsEveryRule(threads: Int) throws {
     let points = PointSet<Float>(count: 3000, dim: 3, seed: 4, duplicated: true)
     let context = CallContext(threads: threads)
-    let tree = try points.withView {
-      try CoverTree(points: PointsView(base: $0.base, count: 100, dim: 3), options: TreeOptions(), context: context)
-    }
+    let tree = try PointSet<Float>(count: 100, dim: 3, values: Array(points.values.prefix(300))).tree(threads: threads)
     var first = 100
     for size in [1, 10, 500, 2389] {
       let given = try points.withView {
-        try tree.insert(PointsView(base: $0.row(first), count: size, dim: 3), context: context)
+        try tree.insert(.float32(PointsView(base: $0.row(first), count: size, dim: 3)), context: context)
       }
       #expect(given == first)
       first += size
       try tree.validate(context: context)
     }
-    #expect(tree.count == 3000)
+    #expect(tree.info.pointCount == 3000)
   }
 
   @Test func theNumberOfThreadsIsNoPartOfTheTree() throws {
     let points = PointSet<Double>(count: 5000, dim: 3, seed: 12)
-    let trees = try [1, 2, 5].map { try points.tree(threads: $0) }
-    for tree in trees.dropFirst() {
-      #expect(tree.snapshot.layout.order.elements.elementsEqual(trees[0].snapshot.layout.order.elements))
-      #expect(tree.snapshot.layout.levels.elements.elementsEqual(trees[0].snapshot.layout.levels.elements))
-      #expect(tree.snapshot.layout.parents.elements.elementsEqual(trees[0].snapshot.layout.parents.elements))
+    let layouts = try [1, 2, 5].map { try points.tree(threads: $0).export() }
+    for arrays in layouts.dropFirst() {
+      for node in 0..<5000 {
+        #expect(arrays.order[node] == layouts[0].order[node])
+        #expect(arrays.levels[node] == layouts[0].levels[node])
+        #expect(arrays.parents[node] == layouts[0].parents[node])
+      }
     }
   }
 

@@ -11,7 +11,7 @@ import Testing
   ) throws -> String {
     let tree = try points.tree()
     try tree.validate(context: CallContext())
-    damage(tree.snapshot)
+    damage(try #require(tree.float32).snapshot)
     return failure { try tree.validate(context: CallContext(threads: 2)) }?.message ?? ""
   }
 
@@ -24,7 +24,9 @@ import Testing
     let text = try message { snapshot in
       let layout = snapshot.layout
       let node = inner(layout)
-      for t in node..<Int(layout.subtreeEnd[node]) where layout.levels[t] > TreeNodes.duplicate { layout.levels[t] -= 30 }
+      for t in node..<Int(layout.subtreeEnd[node]) where layout.levels[t] > TreeNodes.duplicate {
+        layout.levels[t] -= 30
+      }
     }
     #expect(text.hasPrefix("covering: broken by point"))
   }

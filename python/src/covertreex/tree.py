@@ -162,8 +162,9 @@ class CoverTree:
     Points are known by their *dataset index*: their row in ``coords``, and onwards for batches inserted later. Every
     answer is that of a brute force in float64, ties going to the lower index, for any number of threads.
 
-    Searches may run in several threads at once, and beside a change, which they do not see. The GIL is free meanwhile, and
-    Ctrl-C stops a long call. A tree is a context manager: leaving it, like :meth:`close`, frees the memory at once.
+    Searches may run in several threads at once, and beside a change, which they do not see. The GIL is free
+    meanwhile, and Ctrl-C stops a long call. A tree is a context manager: leaving it, like :meth:`close`, frees the
+    memory at once.
     """
 
     def __init__(
@@ -284,9 +285,7 @@ class CoverTree:
             Where a rule is broken; the message names the first pair of points that breaks it.
         """
         options = _call_options(n_threads)
-        _native.run(
-            lib.covertree_tree_validate, self._open(), ctypes.byref(options), options=options, report=progress
-        )
+        _native.run(lib.covertree_tree_validate, self._open(), ctypes.byref(options), options=options, report=progress)
         return True
 
     # Changes
@@ -316,9 +315,7 @@ class CoverTree:
         _native.run(insert, *arguments, options=options, report=progress)
         return np.arange(first.value, first.value + len(array))
 
-    def remove(
-        self, ids: ArrayLike, *, n_threads: int | None = None, progress: ProgressReport | None = None
-    ) -> None:
+    def remove(self, ids: ArrayLike, *, n_threads: int | None = None, progress: ProgressReport | None = None) -> None:
         """Take points out. The others keep their dataset indices.
 
         Parameters
@@ -333,7 +330,7 @@ class CoverTree:
         IndexError
             For an index that the tree does not have; nothing is removed then.
         """
-        gone = _arrays.indices([ids] if np.ndim(ids) == 0 else ids, "ids")
+        gone = _arrays.indices(np.atleast_1d(ids), "ids")
         options = _call_options(n_threads)
         arguments = (self._open(), gone.ctypes.data, len(gone), ctypes.byref(options))
         _native.run(lib.covertree_tree_remove, *arguments, options=options, report=progress, indices="ids")
@@ -381,8 +378,8 @@ class CoverTree:
         """
         k = _arrays.integer(k, "k", minimum=1)
         rows = self._queries(queries)
-        indices = np.empty((rows.count, k), np.int64)
-        distances = np.empty((rows.count, k), self.dtype) if return_distances else None
+        indices = np.empty((rows.n_rows, k), np.int64)
+        distances = np.empty((rows.n_rows, k), self.dtype) if return_distances else None
         results = (indices.ctypes.data, None if distances is None else distances.ctypes.data)
         options = _search_options(n_threads, predecessor_mode, exclude_self, max_distance)
         search = getattr(lib, f"covertree_tree_knn{rows.kind}_{self._suffix}")
@@ -422,7 +419,7 @@ class CoverTree:
         options = _search_options(n_threads, predecessor_mode, exclude_self, None)
         suffix = rows.kind or f"_{self._suffix}"
         if count_only:
-            counts = np.empty(rows.count, np.int64)
+            counts = np.empty(rows.n_rows, np.int64)
             count = getattr(lib, f"covertree_tree_radius_count{suffix}")
             self._search(count, rows, options, progress, r, counts.ctypes.data)
             return counts
@@ -488,7 +485,7 @@ class CoverTree:
     ) -> None:
         """Call a search: `size` is k or the radius, `results` point to where its results go."""
         arguments = (self._open(), *rows.arguments, size, ctypes.byref(options), *results)
-        if rows.count < _ROWS_WORTH_A_THREAD and report is None:
+        if rows.n_rows < _ROWS_WORTH_A_THREAD and report is None:
             _native.check(function(*arguments), radius="r")
         else:
             _native.run(function, *arguments, options=options, report=report, radius="r")
@@ -498,7 +495,7 @@ class _Rows(NamedTuple):
     """Queries as the library takes them; `keep` keeps alive what `arguments` points to."""
 
     kind: str
-    count: int
+    n_rows: int
     arguments: tuple[Any, ...]
     keep: NDArray[Any] | None
 
