@@ -26,6 +26,7 @@ let package = Package(
     .target(
       name: "CABI",
       dependencies: ["CCovertree", "CNumerics", "Covertree"],
+      exclude: ["exports.map"],
       swiftSettings: [
         .unsafeFlags(codeGeneration),
         .enableExperimentalFeature("CImplementation"),

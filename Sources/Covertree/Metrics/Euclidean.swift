@@ -29,6 +29,8 @@ struct Euclidean<S: Scalar, D: Dimension>: Metric, @unchecked Sendable {
     EuclideanFinder(metric: self, search: try BoxSearch(sources, dimension: dimension))
   }
 
+  func operations(comparing count: Int) -> Int { count * dimension.count / S.width }
+
   func squaredDistance(_ a: Int32, _ b: Int32) -> Double {
     squaredEuclidean(row(a), row(b), dim: dimension.count)
   }

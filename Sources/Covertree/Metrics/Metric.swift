@@ -11,6 +11,9 @@ protocol Metric: Sendable {
   func sources(_ points: Stack<Int32>, context: CallContext) throws(CoverTreeError) -> Sources
   func finder(_ sources: Sources) throws(CoverTreeError) -> Finder
 
+  /// Vector operations that comparing a point with `count` others may take.
+  func operations(comparing count: Int) -> Int
+
   func squaredDistance(_ a: Int32, _ b: Int32) -> Double
   /// Whether the two points are one: at a true distance of zero, not one that rounding made so.
   func identical(_ a: Int32, _ b: Int32) -> Bool

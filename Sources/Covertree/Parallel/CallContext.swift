@@ -10,11 +10,15 @@ public func monotonicSeconds() -> Double {
 
 private let defaultThreads = Atomic<Int>(0)
 
-/// Threads of a call that does not say: the number set by the host, or every processor of this process.
+/// Threads of a call that does not say: the number set by the host, or every processor of this process. Set 0 to count
+/// the processors anew.
 public var defaultThreadCount: Int {
   get {
-    let chosen = defaultThreads.load(ordering: .relaxed)
-    return chosen > 0 ? chosen : availableProcessors()
+    let known = defaultThreads.load(ordering: .relaxed)
+    if known > 0 { return known }
+    let counted = availableProcessors()
+    defaultThreads.store(counted, ordering: .relaxed)
+    return counted
   }
   set { defaultThreads.store(newValue, ordering: .relaxed) }
 }
@@ -61,6 +65,12 @@ public final class CallContext: @unchecked Sendable {
       stopped.store(true, ordering: .relaxed)
       nextReport = .infinity
     }
+  }
+
+  /// A grain for `forEach`: as many items as are done within some milliseconds where each may take that many vector
+  /// operations, so that the host is asked often enough; at most `most`.
+  static func grain(operationsPerItem: Int, most: Int) -> Int {
+    max(1, min(most, 20_000_000 / max(1, operationsPerItem)))
   }
 
   /// Calls `body(range, slot)` for ranges that together make `0..<count`, from several threads, each range once.

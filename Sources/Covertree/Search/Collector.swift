@@ -19,81 +19,145 @@ struct Candidate: BitwiseCopyable {
   }
 }
 
-/// The `k` nearest of the points offered.
+/// The `k` nearest of the points offered, by distance and then by index.
 ///
-/// Up to `sortedLimit` they are kept sorted by insertion; beyond that in a binary heap with the farthest on top,
-/// sorted at the end. O(min(k, sortedLimit)) or O(log k) a point that is kept, one comparison for one that is not.
+/// Up to `sortedLimit` they are kept sorted: a point is put in its place by one sweep from the far end, eight places at a
+/// time, without a branch on where that is. Beyond that they are a binary heap with the farthest on top, sorted at the
+/// end. O(k / 8) or O(log k) a point that is kept, one comparison for one that is not.
 struct NearestCollector: Collector {
   private static let sortedLimit = 128
+  private static let width = 8
 
-  private let items: UnsafeMutablePointer<Candidate>
+  /// Scratch for collectors of `k`, one after the other.
+  final class Room {
+    fileprivate let squared: Buffer<Double>
+    fileprivate let indices: Buffer<Int64>
+    fileprivate let k: Int
+
+    init(k: Int) throws(CoverTreeError) {
+      self.k = k
+      // One place before the first, and whole vectors after the last.
+      let places = 2 * width + (k + width - 1) / width * width
+      squared = try Buffer(count: places)
+      indices = try Buffer(count: places)
+    }
+  }
+
+  private let squared: UnsafeMutablePointer<Double>
+  private let indices: UnsafeMutablePointer<Int64>
   private let k: Int
+  private let vectors: Int
   private(set) var count = 0
   private(set) var worst: Double
 
-  /// - Parameters:
-  ///   - items: room for `k`.
-  ///   - bound: a squared distance beyond which nothing is wanted.
-  init(items: UnsafeMutablePointer<Candidate>, k: Int, bound: Double) {
-    self.items = items
-    self.k = k
+  /// - Parameter bound: a squared distance beyond which nothing is wanted.
+  init(_ room: Room, bound: Double) {
+    k = room.k
+    squared = room.squared.base + Self.width
+    indices = room.indices.base + Self.width
+    vectors = (k + Self.width - 1) / Self.width
     worst = bound
+    guard k <= Self.sortedLimit else { return }
+    // Nothing found is nothing but places that every point comes before.
+    squared[-1] = -.infinity
+    indices[-1] = -1
+    for place in 0..<vectors * Self.width {
+      squared[place] = .infinity
+      indices[place] = Int64.max
+    }
   }
 
-  subscript(rank: Int) -> Candidate { items[rank] }
+  /// The neighbour of a rank, from 0.
+  subscript(rank: Int) -> Candidate { Candidate(squared: squared[rank], index: Int32(indices[rank])) }
 
   @inline(__always)
   mutating func offer(_ squared: Double, _ index: Int32) {
-    let candidate = Candidate(squared: squared, index: index)
     guard squared <= worst else { return }
-    if k <= Self.sortedLimit { insertSorted(candidate) } else { insertIntoHeap(candidate) }
+    if k <= Self.sortedLimit { insertSorted(squared, Int64(index)) } else { insertIntoHeap(squared, Int64(index)) }
   }
 
   @inline(__always)
-  private mutating func insertSorted(_ candidate: Candidate) {
-    var place = count
+  private mutating func insertSorted(_ distance: Double, _ index: Int64) {
     if count == k {
-      guard candidate < items[k &- 1] else { return }
-      place = k &- 1
+      guard distance < squared[k &- 1] || index < indices[k &- 1] else { return }
     } else {
       count &+= 1
     }
-    while place > 0 && candidate < items[place &- 1] {
-      items[place] = items[place &- 1]
-      place &-= 1
+    // Every place takes what it has, the new one, or what the place before it has: whichever comes there in order.
+    let x = SIMD8<Double>(repeating: distance)
+    let xi = SIMD8<Int64>(repeating: index)
+    var vector = vectors &- 1
+    while vector >= 0 {
+      let here = squared + vector &* Self.width
+      let hereIndex = indices + vector &* Self.width
+      let own = load(here)
+      let ownIndex = load(hereIndex)
+      let before = load(here - 1)
+      let beforeIndex = load(hereIndex - 1)
+      let keeps = (own .< x) .| ((own .== x) .& (ownIndex .< xi))
+      let follows = (before .< x) .| ((before .== x) .& (beforeIndex .< xi))
+      store(before.replacing(with: x, where: follows).replacing(with: own, where: keeps), here)
+      store(beforeIndex.replacing(with: xi, where: follows).replacing(with: ownIndex, where: keeps), hereIndex)
+      // The new one is in this vector or beyond it once the place before comes before it.
+      if (here - 1).pointee < distance { break }
+      vector &-= 1
     }
-    items[place] = candidate
-    if count == k { worst = items[k &- 1].squared }
+    if count == k { worst = min(worst, squared[k &- 1]) }
   }
 
-  private mutating func insertIntoHeap(_ candidate: Candidate) {
+  @inline(__always)
+  private func load<Scalar>(_ pointer: UnsafeMutablePointer<Scalar>) -> SIMD8<Scalar> {
+    UnsafeRawPointer(pointer).loadUnaligned(as: SIMD8<Scalar>.self)
+  }
+
+  @inline(__always)
+  private func store<Scalar>(_ vector: SIMD8<Scalar>, _ pointer: UnsafeMutablePointer<Scalar>) {
+    UnsafeMutableRawPointer(pointer).storeBytes(of: vector, as: SIMD8<Scalar>.self)
+  }
+
+  private mutating func insertIntoHeap(_ distance: Double, _ index: Int64) {
     if count < k {
       var place = count
       count &+= 1
-      while place > 0 && items[(place &- 1) >> 1] < candidate {
-        items[place] = items[(place &- 1) >> 1]
+      while place > 0 && precedes((place &- 1) >> 1, distance, index) {
+        move((place &- 1) >> 1, to: place)
         place = (place &- 1) >> 1
       }
-      items[place] = candidate
+      set(place, distance, index)
     } else {
-      guard candidate < items[0] else { return }
-      siftDown(candidate, size: k)
+      guard !precedes(0, distance, index) else { return }
+      siftDown(distance, index, size: k)
     }
-    if count == k { worst = items[0].squared }
+    if count == k { worst = min(worst, squared[0]) }
   }
 
-  /// Puts `candidate` in place of the top of the heap.
-  private func siftDown(_ candidate: Candidate, size: Int) {
+  /// Whether the one at a place comes before another.
+  @inline(__always)
+  private func precedes(_ place: Int, _ distance: Double, _ index: Int64) -> Bool {
+    squared[place] < distance || (squared[place] == distance && indices[place] < index)
+  }
+
+  @inline(__always)
+  private func set(_ place: Int, _ distance: Double, _ index: Int64) {
+    squared[place] = distance
+    indices[place] = index
+  }
+
+  @inline(__always)
+  private func move(_ place: Int, to target: Int) { set(target, squared[place], indices[place]) }
+
+  /// Puts one in place of the top of the heap.
+  private func siftDown(_ distance: Double, _ index: Int64, size: Int) {
     var place = 0
     while true {
       var child = 2 &* place &+ 1
       guard child < size else { break }
-      if child &+ 1 < size && items[child] < items[child &+ 1] { child &+= 1 }
-      guard candidate < items[child] else { break }
-      items[place] = items[child]
+      if child &+ 1 < size && precedes(child, squared[child &+ 1], indices[child &+ 1]) { child &+= 1 }
+      guard !precedes(child, distance, index) else { break }
+      move(child, to: place)
       place = child
     }
-    items[place] = candidate
+    set(place, distance, index)
   }
 
   /// Sorts what was found. Nothing may be offered afterwards.
@@ -102,9 +166,9 @@ struct NearestCollector: Collector {
     var size = count
     while size > 1 {
       size &-= 1
-      let farthest = items[0]
-      siftDown(items[size], size: size)
-      items[size] = farthest
+      let (farthest, index) = (squared[0], indices[0])
+      siftDown(squared[size], indices[size], size: size)
+      set(size, farthest, index)
     }
   }
 }

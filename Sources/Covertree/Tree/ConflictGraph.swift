@@ -8,10 +8,9 @@ final class ConflictGraph {
     var count: Int
   }
 
-  /// Vertices that a thread takes at a time; the edges of each such chunk are in one list.
-  private static let chunk = 512
-
   private let count: Int
+  /// Vertices that a thread takes at a time; the edges of each such chunk are in one list.
+  private let chunk: Int
   /// Of each vertex: where its neighbours of higher priority stand in the list of its chunk.
   private let rivals: Buffer<Rivals>
   private let edges: [Stack<Int32>]
@@ -24,16 +23,17 @@ final class ConflictGraph {
     _ vertices: Stack<Int32>, within squaredRadius: Double, metric: M, seed: UInt64, context: CallContext
   ) throws(CoverTreeError) {
     count = vertices.count
+    chunk = CallContext.grain(operationsPerItem: metric.operations(comparing: count), most: 512)
     rivals = try Buffer(count: count)
     var edges: [Stack<Int32>] = []
-    for _ in 0..<(count + Self.chunk - 1) / Self.chunk { edges.append(try Stack()) }
+    for _ in 0..<(count + chunk - 1) / chunk { edges.append(try Stack()) }
     let sources = try metric.sources(vertices, context: context)
     let evaluations = Counter()
-    let (lists, rivals) = (edges, rivals)
+    let (lists, rivals, chunk) = (edges, rivals, chunk)
     // `mixed` is a bijection: no two vertices share a priority.
     func priority(_ vertex: Int) -> UInt64 { mixed(seed ^ UInt64(vertices[vertex])) }
-    try context.forEach(count, grain: Self.chunk) { (range, _) throws(CoverTreeError) in
-      let list = lists[range.lowerBound / Self.chunk]
+    try context.forEach(count, grain: chunk) { (range, _) throws(CoverTreeError) in
+      let list = lists[range.lowerBound / chunk]
       var finder = try metric.finder(sources)
       for vertex in range {
         let begin = list.count
@@ -86,7 +86,7 @@ final class ConflictGraph {
 
   private func decide(_ vertex: Int32, _ state: Buffer<State>) -> State {
     let mine = rivals[vertex]
-    let list = edges[Int(vertex) / Self.chunk].base + mine.begin
+    let list = edges[Int(vertex) / chunk].base + mine.begin
     var decision = State.chosen
     for index in 0..<mine.count {
       switch state[list[index]] {

@@ -111,8 +111,12 @@ extension CoverTree {
   }
 }
 
-/// Queries that a thread takes at a time: a few milliseconds of work at most, many neighbours along the curve at least.
-private let queriesPerChunk = 128
+extension TreeSnapshot {
+  /// Queries that a thread takes at a time: many neighbours along the curve, but fewer where one may scan for long.
+  fileprivate var queriesPerChunk: Int {
+    CallContext.grain(operationsPerItem: layout.count * layout.dim / S.width, most: 128)
+  }
+}
 
 extension SearchOptions {
   fileprivate func eligible<S, D: Dimension>(
@@ -134,16 +138,16 @@ private struct NearestTask<S: Scalar>: DimensionTask {
 
   func run<D: Dimension>(_ dimension: D) throws(CoverTreeError) {
     let room = min(k, snapshot.layout.count)
-    try context.forEach(set.count, grain: queriesPerChunk) { (range, _) throws(CoverTreeError) in
+    try context.forEach(set.count, grain: snapshot.queriesPerChunk) { (range, _) throws(CoverTreeError) in
       var search = try BoxSearch(snapshot.boxes, removed: snapshot.removed, dimension: dimension)
-      let items = try Buffer<Candidate>(count: room)
+      let found = try NearestCollector.Room(k: room)
       var last: Finished?
       for place in range {
         let query = set[place]
         let eligible = options.eligible(query, type(of: search))
         let bound = min(
           options.maximumDistance * options.maximumDistance, bound(on: query, from: last, eligible.before))
-        var nearest = NearestCollector(items: items.base, k: room, bound: bound)
+        var nearest = NearestCollector(found, bound: bound)
         try search.run(query.coordinates, eligible, into: &nearest)
         nearest.finish()
         write(nearest, query)
@@ -191,14 +195,15 @@ private struct RadiusTask<S: Scalar>: DimensionTask {
 
   func run<D: Dimension>(_ dimension: D) throws(CoverTreeError) -> NeighborLists<S> {
     let offsets = try Buffer<Int64>(count: set.count + 1, filledWith: 0)
-    let chunks = (set.count + queriesPerChunk - 1) / queriesPerChunk
+    let chunk = snapshot.queriesPerChunk
+    let chunks = (set.count + chunk - 1) / chunk
     var lists: [Stack<Candidate>] = []
     for _ in 0..<chunks { lists.append(try Stack()) }
     let found = lists
-    try context.forEach(set.count, grain: queriesPerChunk) { (range, _) throws(CoverTreeError) in
+    try context.forEach(set.count, grain: chunk) { (range, _) throws(CoverTreeError) in
       var search = try BoxSearch(snapshot.boxes, removed: snapshot.removed, dimension: dimension)
       var collector = RadiusCollector(
-        found: found[range.lowerBound / queriesPerChunk], worst: options.maximumDistance * options.maximumDistance)
+        found: found[range.lowerBound / chunk], worst: options.maximumDistance * options.maximumDistance)
       for place in range {
         let query = set[place]
         let first = collector.found.count
@@ -211,21 +216,21 @@ private struct RadiusTask<S: Scalar>: DimensionTask {
     for row in 0..<set.count { offsets[row + 1] += offsets[row] }
 
     let total = Int(offsets[set.count])
-    let lists_ = NeighborLists<S>(
+    let neighbors = NeighborLists<S>(
       offsets: offsets, indices: try Buffer(count: total), distances: try Buffer(count: total))
-    try context.forEach(set.count, grain: queriesPerChunk) { (range, _) throws(CoverTreeError) in
-      let list = found[range.lowerBound / queriesPerChunk]
+    try context.forEach(set.count, grain: chunk) { (range, _) throws(CoverTreeError) in
+      let list = found[range.lowerBound / chunk]
       var next = 0
       for place in range {
         let query = set[place]
         for slot in Int(offsets[query.row])..<Int(offsets[query.row + 1]) {
-          lists_.indices[slot] = Int64(list[next].index)
-          lists_.distances[slot] = snapshot.distance(list[next], query.coordinates)
+          neighbors.indices[slot] = Int64(list[next].index)
+          neighbors.distances[slot] = snapshot.distance(list[next], query.coordinates)
           next += 1
         }
       }
     }
-    return lists_
+    return neighbors
   }
 }
 
@@ -238,7 +243,7 @@ private struct CountTask<S: Scalar>: DimensionTask {
   let counts: UnsafeMutablePointer<Int64>
 
   func run<D: Dimension>(_ dimension: D) throws(CoverTreeError) {
-    try context.forEach(set.count, grain: queriesPerChunk) { (range, _) throws(CoverTreeError) in
+    try context.forEach(set.count, grain: snapshot.queriesPerChunk) { (range, _) throws(CoverTreeError) in
       var search = try BoxSearch(snapshot.boxes, removed: snapshot.removed, dimension: dimension)
       for place in range {
         let query = set[place]

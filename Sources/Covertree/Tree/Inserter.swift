@@ -227,7 +227,8 @@ final class Inserter<M: Metric> {
     let outOfReach = squaredRadius(ofLevel: level - 1)
     let sources = try metric.sources(centers, context: context)
     let evaluations = Counter()
-    try context.forEach(memberCount, grain: 512) { (range, _) throws(CoverTreeError) in
+    let grain = CallContext.grain(operationsPerItem: metric.operations(comparing: centers.count), most: 512)
+    try context.forEach(memberCount, grain: grain) { (range, _) throws(CoverTreeError) in
       var finder = try metric.finder(sources)
       for index in range {
         let member = members[index]

@@ -73,7 +73,7 @@ struct Invariants<S: Scalar> {
 
   /// Levels, covering, duplicates and radii, node by node.
   private func checkNodes() throws(CoverTreeError) {
-    try context.forEach(layout.count, grain: 1024) { (range, _) throws(CoverTreeError) in
+    try context.forEach(layout.count, grain: 128) { (range, _) throws(CoverTreeError) in
       for t in range {
         let end = Int(layout.subtreeEnd[t])
         var farthest = 0.0
@@ -166,7 +166,8 @@ struct Invariants<S: Scalar> {
       // Removed points are nodes like the others here.
       let whole = try TreeSnapshot(
         layout: layout, boxes: invariants.boxes, removed: nil, indexCount: invariants.indexCount)
-      try invariants.context.forEach(layout.count, grain: 256) { (range, _) throws(CoverTreeError) in
+      let grain = CallContext.grain(operationsPerItem: layout.count * layout.dim / S.width, most: 256)
+      try invariants.context.forEach(layout.count, grain: grain) { (range, _) throws(CoverTreeError) in
         var search = try BoxSearch(whole.boxes, dimension: dimension)
         for t in range where layout.levels[t] != TreeNodes.duplicate {
           var crowding = Crowding(

@@ -34,7 +34,9 @@ final class TreeLayout<S: Scalar>: @unchecked Sendable {
     self.count = count
     self.dim = dim
     let byLevel = try NodesByLevel(nodes)
+    try context.poll()
     let position = try depthFirstPositions(nodes, byLevel)
+    try context.poll()
     points = try Buffer(count: count * dim)
     order = try Buffer(count: count)
     levels = try Buffer(count: count)
@@ -58,6 +60,7 @@ final class TreeLayout<S: Scalar>: @unchecked Sendable {
     }
     fillChildren()
     fillIndexRanges()
+    try context.poll()
     try fillRadius(context)
   }
 
@@ -88,7 +91,7 @@ final class TreeLayout<S: Scalar>: @unchecked Sendable {
   /// Every point is compared with each of its ancestors once: O(n depth) distances.
   private func fillRadius(_ context: CallContext) throws(CoverTreeError) {
     let (points, radius, subtreeEnd, dim) = (points, radius, subtreeEnd, dim)
-    try context.forEach(count, grain: 1024) { (range, _) throws(CoverTreeError) in
+    try context.forEach(count, grain: 128) { (range, _) throws(CoverTreeError) in
       for t in range {
         var farthest = 0.0
         let center = points.base + t * dim

@@ -10,8 +10,7 @@ import Testing
     let offered = (0..<1500).shuffled(using: &generator).map {
       Candidate(squared: Double(Int.random(in: 0..<200, using: &generator)), index: Int32($0))
     }
-    let items = try Buffer<Candidate>(count: k)
-    var nearest = NearestCollector(items: items.base, k: k, bound: 150)
+    var nearest = NearestCollector(try NearestCollector.Room(k: k), bound: 150)
     for candidate in offered { nearest.offer(candidate.squared, candidate.index) }
     nearest.finish()
     let expected = offered.filter { $0.squared <= 150 }.sorted { $0 < $1 }.prefix(k)
@@ -35,10 +34,10 @@ import Testing
         context: context)
       var search = try BoxSearch(tree, dimension: RuntimeDimension(count: view.dim))
       let k = min(7, points.count)
-      let items = try Buffer<Candidate>(count: k)
+      let room = try NearestCollector.Room(k: k)
       for row in 0..<queries.count {
         let sorted = points.sorted(from: queries, row)
-        var nearest = NearestCollector(items: items.base, k: k, bound: .infinity)
+        var nearest = NearestCollector(room, bound: .infinity)
         try queries.withView { try search.run($0.row(row), into: &nearest) }
         #expect((0..<k).map { Int(nearest[$0].index) } == Array(sorted.prefix(k)))
 
