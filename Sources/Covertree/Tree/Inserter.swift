@@ -29,7 +29,7 @@
 final class Inserter<M: Metric> {
   /// Vertices that one centre's members may put forward in the first round of a level, and how that grows from round
   /// to round.
-  private static var firstShare: Int { 64 }
+  private static var firstShare: Int { 32 }
   private static var shareGrowth: Int { 4 }
 
   let metric: M
