@@ -37,6 +37,8 @@ final class BoxTree<S: Scalar>: @unchecked Sendable {
   ) throws(CoverTreeError) {
     self.count = count
     self.dim = dim
+    // One leaf need not be larger than all points together.
+    let leafSize = min(leafSize, max(1, count))
     self.leafSize = leafSize
     self.labels = labels
     let levels = Self.levelSizes(leaves: max(1, (count + leafSize - 1) / leafSize))
