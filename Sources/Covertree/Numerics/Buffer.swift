@@ -17,7 +17,7 @@ public final class Buffer<Element: BitwiseCopyable> {
     base.update(repeating: value, count: count)
   }
 
-  deinit { free(base) }
+  deinit { freeAligned(base, count) }
 
   @inline(__always)
   public subscript(index: Int) -> Element {
@@ -46,7 +46,7 @@ final class Stack<Element: BitwiseCopyable> {
     base = try allocateAligned(capacity)
   }
 
-  deinit { free(base) }
+  deinit { freeAligned(base, capacity) }
 
   @inline(__always)
   subscript(index: Int) -> Element {
@@ -93,19 +93,37 @@ final class Stack<Element: BitwiseCopyable> {
     let larger = max(needed, capacity * 2)
     let moved: UnsafeMutablePointer<Element> = try allocateAligned(larger)
     moved.update(from: base, count: count)
-    free(base)
+    freeAligned(base, capacity)
     base = moved
     capacity = larger
   }
 }
 
-/// The bytes of `count` elements, or an error that names the size.
+/// From this size on memory is mapped, so that it goes back to the system when it is freed: what building takes for a
+/// while must not add up to what the tree keeps.
+private let mappedBytes = 256 << 10
+
+/// Memory for `count` elements, or an error that names the size.
 private func allocateAligned<Element>(_ count: Int) throws(CoverTreeError) -> UnsafeMutablePointer<Element> {
   let (bytes, overflow) = count.multipliedReportingOverflow(by: MemoryLayout<Element>.stride)
   var memory: UnsafeMutableRawPointer?
-  guard !overflow, count >= 0, posix_memalign(&memory, 64, max(bytes, 64)) == 0, let memory else {
+  if !overflow, count >= 0 {
+    if bytes >= mappedBytes {
+      memory = mmap(nil, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+      if memory == MAP_FAILED { memory = nil }
+    } else if posix_memalign(&memory, 64, max(bytes, 64)) != 0 {
+      memory = nil
+    }
+  }
+  guard let memory else {
     throw CoverTreeError(
       .outOfMemory, "out of memory: could not allocate \(count) x \(MemoryLayout<Element>.stride) bytes")
   }
   return memory.bindMemory(to: Element.self, capacity: max(count, 1))
+}
+
+/// Gives back what `allocateAligned` gave for `count` elements.
+private func freeAligned<Element>(_ memory: UnsafeMutablePointer<Element>, _ count: Int) {
+  let bytes = count * MemoryLayout<Element>.stride
+  if bytes >= mappedBytes { munmap(memory, bytes) } else { free(memory) }
 }

@@ -132,19 +132,25 @@ extension CallContext {
     _ count: Int, _ body: (Int) throws(CoverTreeError) -> Int32?
   ) throws(CoverTreeError) -> Stack<Int32> {
     let grain = 1 << 14
-    var lists: [Stack<Int32>] = []
-    for _ in 0..<max(1, (count + grain - 1) / grain) { lists.append(try Stack()) }
-    let found = lists
+    let found = try Stack<Int32>()
+    try found.resize(to: count)
+    let counts = try Buffer<Int>(count: (count + grain - 1) / grain)
     try forEach(count, grain: grain) { (range, _) throws(CoverTreeError) in
-      let list = found[range.lowerBound / grain]
-      try list.reserve(range.count)
+      var next = range.lowerBound
       for index in range {
-        if let value = try body(index) { try list.append(value) }
+        guard let value = try body(index) else { continue }
+        found[next] = value
+        next += 1
       }
+      counts[range.lowerBound / grain] = next - range.lowerBound
     }
-    try found[0].reserve(found.reduce(0) { $0 + $1.count })
-    for list in found.dropFirst() { try found[0].append(list.elements) }
-    return found[0]
+    var total = 0
+    for chunk in 0..<counts.count {
+      (found.base + total).update(from: found.base + chunk * grain, count: counts[chunk])
+      total += counts[chunk]
+    }
+    try found.resize(to: total)
+    return found
   }
 }
 

@@ -4,8 +4,8 @@
 /// kept, as those alone decide.
 final class ConflictGraph {
   private struct Rivals: BitwiseCopyable {
-    var begin: Int
-    var count: Int
+    var begin: Int32
+    var count: Int32
   }
 
   private let count: Int
@@ -45,7 +45,7 @@ final class ConflictGraph {
           kept += 1
         }
         try list.resize(to: kept)
-        rivals[vertex] = Rivals(begin: begin, count: kept - begin)
+        rivals[vertex] = Rivals(begin: Int32(begin), count: Int32(kept - begin))
       }
       evaluations.add(finder.distanceEvaluations)
     }
@@ -86,9 +86,9 @@ final class ConflictGraph {
 
   private func decide(_ vertex: Int32, _ state: Buffer<State>) -> State {
     let mine = rivals[vertex]
-    let list = edges[Int(vertex) / chunk].base + mine.begin
+    let list = edges[Int(vertex) / chunk].base + Int(mine.begin)
     var decision = State.chosen
-    for index in 0..<mine.count {
+    for index in 0..<Int(mine.count) {
       switch state[list[index]] {
       case .chosen: return .excluded
       case .undecided: decision = .undecided

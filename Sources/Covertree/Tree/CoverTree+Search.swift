@@ -64,9 +64,7 @@ extension CoverTree {
     try options.check(queries)
     let snapshot = snapshot
     let set = try QuerySet(queries, in: snapshot, context: context)
-    guard set.count == rows else {
-      throw CoverTreeError(.busy, "tree: it was changed while the search began; search again")
-    }
+    try check(rows, of: set)
     try specialized(
       dim,
       NearestTask(
@@ -89,12 +87,17 @@ extension CoverTree {
     counts: UnsafeMutablePointer<Int64>
   ) throws(CoverTreeError) {
     let (snapshot, set, options) = try radiusSearch(radius, queries, options, context)
-    guard set.count == rows else {
-      throw CoverTreeError(.busy, "tree: it was changed while the search began; search again")
-    }
+    try check(rows, of: set)
     try specialized(
       dim,
       CountTask(set: set, snapshot: snapshot, options: options, context: context, counters: searches, counts: counts))
+  }
+
+  /// Whether the results have a row for each query: for all points of the tree their number may have changed.
+  private func check(_ rows: Int, of set: QuerySet<S>) throws(CoverTreeError) {
+    guard set.count == rows else {
+      throw CoverTreeError(.busy, "n_rows: the tree has \(set.count) points, results are for \(rows); was it changed?")
+    }
   }
 
   private func radiusSearch(

@@ -49,9 +49,8 @@ final class Inserter<M: Metric> {
   private let nearest: Buffer<Int32>
   private let nearestSquared: Buffer<Double>
   private let ceiling: Buffer<Int16>
-  // Scratch: of each centre, its uncovered members, and how many of them have been looked at.
-  private let total: Buffer<Int32>
-  private let seen: Buffer<Int32>
+  /// Scratch: of each centre, the number of its uncovered members.
+  private let tally: Buffer<Int32>
   private(set) var statistics = InsertionStatistics()
 
   /// Members that a thread takes at a time.
@@ -79,8 +78,7 @@ final class Inserter<M: Metric> {
     nearest = try Buffer(count: metric.pointCount)
     nearestSquared = try Buffer(count: metric.pointCount)
     ceiling = try Buffer(count: metric.pointCount)
-    total = try Buffer(count: metric.pointCount)
-    seen = try Buffer(count: metric.pointCount)
+    tally = try Buffer(count: metric.pointCount)
   }
 
   /// Puts the whole batch into the tree.
@@ -184,7 +182,6 @@ final class Inserter<M: Metric> {
       for index in 0..<vertices.count where chosen[index] {
         let point = vertices[index]
         nodes.level[point] = level
-        nearest[point] = point
         nearestSquared[point] = 0
         try centers.append(point)
       }
@@ -205,15 +202,17 @@ final class Inserter<M: Metric> {
 
   /// Up to `share` uncovered members of each centre, evenly spaced in the order of preference.
   private func chooseVertices(from uncovered: Stack<Int32>, share: Int) throws(CoverTreeError) -> Stack<Int32> {
+    // Centres are no members: their own `nearest` is free to count how many of theirs have been looked at.
+    let seen = nearest
     for member in uncovered.elements {
-      total[nearest[member]] = 0
+      tally[nearest[member]] = 0
       seen[nearest[member]] = 0
     }
-    for member in uncovered.elements { total[nearest[member]] += 1 }
+    for member in uncovered.elements { tally[nearest[member]] += 1 }
     let vertices = try Stack<Int32>()
     for member in uncovered.elements {
       let center = nearest[member]
-      let (rank, of) = (Int(seen[center]), Int(total[center]))
+      let (rank, of) = (Int(seen[center]), Int(tally[center]))
       seen[center] += 1
       // The ranks at which a share spread evenly over all of them goes up by one.
       if of <= share || (rank + 1) * share / of > rank * share / of { try vertices.append(member) }

@@ -31,29 +31,39 @@ struct TreeChange<S: Scalar> {
   ) throws(CoverTreeError) -> Outcome {
     var statistics = ChangeStatistics()
     let start = monotonicSeconds()
-    let old = base?.layout.count ?? 0
     context.stage(from: 0, to: 0.1)
+    let (storage, ids, nodes, batch, root) = try prepare(points, base: base, indexOf: indexOf)
+    statistics.orderSeconds = monotonicSeconds() - start
+
+    context.stage(from: 0.1, to: 0.8)
+    statistics.insertion = try specialized(
+      points.dim, Insertion(storage: storage, nodes: nodes, root: root, batch: batch, change: self))
+
+    context.stage(from: 0.8, to: 1)
+    let layoutStart = monotonicSeconds()
+    let layout = try TreeLayout(
+      nodes: consume nodes, storage: consume storage, ids: consume ids, dim: points.dim, context: context)
+    let snapshot = try finish(layout, removedFrom: base, indexCount: indexCount)
+    statistics.layoutSeconds = monotonicSeconds() - layoutStart
+    statistics.totalSeconds = monotonicSeconds() - start
+    return (snapshot, statistics)
+  }
+
+  /// Points, dataset indices and old nodes at their places along the Hilbert curve; the places of the batch in the
+  /// order of preference; the place of the root.
+  private func prepare(
+    _ points: PointsView<S>, base: TreeSnapshot<S>?, indexOf: (Int) -> Int32
+  ) throws(CoverTreeError) -> (Buffer<S>, Buffer<Int32>, TreeNodes, Buffer<Int32>, Int32) {
     let keys = try HilbertCurve(through: points, context: context).keys(of: points, context: context)
     let rows = try sortedOrder(ofKeys: keys, context: context)
     let storage = try gather(points, rows)
     let ids = try Buffer<Int32>(count: points.count)
     for place in 0..<points.count { ids[place] = indexOf(Int(rows[place])) }
     let nodes = try placeOldNodes(base, rows)
-    let batch = try preferredOrder(rows, from: old)
-    statistics.orderSeconds = monotonicSeconds() - start
-
-    context.stage(from: 0.1, to: 0.8)
-    let root = base == nil ? batch[0] : placeOfRoot(rows)
-    statistics.insertion = try specialized(
-      points.dim, Insertion(storage: storage, nodes: nodes, root: root, batch: batch, change: self))
-
-    context.stage(from: 0.8, to: 1)
-    let layoutStart = monotonicSeconds()
-    let layout = try TreeLayout(nodes: nodes, storage: storage, ids: ids, dim: points.dim, context: context)
-    let snapshot = try finish(layout, removedFrom: base, indexCount: indexCount)
-    statistics.layoutSeconds = monotonicSeconds() - layoutStart
-    statistics.totalSeconds = monotonicSeconds() - start
-    return (snapshot, statistics)
+    let batch = try preferredOrder(rows, from: base?.layout.count ?? 0)
+    // The root of a tree that exists is its node 0.
+    let root = base == nil ? batch[0] : Int32(rows.elements.firstIndex(of: 0) ?? 0)
+    return (storage, ids, nodes, batch, root)
   }
 
   private struct Insertion: DimensionTask {
@@ -96,10 +106,6 @@ struct TreeChange<S: Scalar> {
       nodes.parent[placeOf[t]] = layout.parents[t] < 0 ? -1 : placeOf[layout.parents[t]]
     }
     return nodes
-  }
-
-  private func placeOfRoot(_ rows: Buffer<Int32>) -> Int32 {
-    Int32(rows.elements.firstIndex(of: 0) ?? 0)
   }
 
   /// Places of the batch (rows from `old` on) in the order of preference.

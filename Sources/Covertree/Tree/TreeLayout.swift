@@ -26,42 +26,63 @@ final class TreeLayout<S: Scalar>: @unchecked Sendable {
   let subtreeMax: Buffer<Int32>
 
   /// Lays out the nodes of a finished insertion. `storage` and `ids` are theirs in the builder's order, which is the
-  /// order of siblings.
-  init(
-    nodes: TreeNodes, storage: Buffer<S>, ids: Buffer<Int32>, dim: Int, context: CallContext
+  /// order of siblings. They are given away: what the builder had is freed before the rest is made.
+  convenience init(
+    nodes: consuming TreeNodes, storage: consuming Buffer<S>, ids: consuming Buffer<Int32>, dim: Int,
+    context: CallContext
   ) throws(CoverTreeError) {
-    let count = nodes.count
-    self.count = count
-    self.dim = dim
-    let byLevel = try NodesByLevel(nodes)
-    try context.poll()
-    let position = try depthFirstPositions(nodes, byLevel)
-    try context.poll()
-    points = try Buffer(count: count * dim)
-    order = try Buffer(count: count)
-    levels = try Buffer(count: count)
-    parents = try Buffer(count: count)
-    subtreeEnd = try Buffer(count: count)
+    try self.init(Arranged(nodes, storage, ids, dim: dim, context: context), context: context)
+  }
+
+  private init(_ arranged: Arranged, context: CallContext) throws(CoverTreeError) {
+    count = arranged.order.count
+    dim = arranged.dim
+    (points, order, levels) = (arranged.points, arranged.order, arranged.levels)
+    (parents, subtreeEnd) = (arranged.parents, arranged.subtreeEnd)
     childrenOffsets = try Buffer(count: count + 1)
     children = try Buffer(count: count - 1)
     radius = try Buffer(count: count)
     subtreeMin = try Buffer(count: count)
     subtreeMax = try Buffer(count: count)
-    let (points, order, levels, parents, subtreeEnd) = (points, order, levels, parents, subtreeEnd)
-    try context.forEach(count, grain: 1 << 14) { (range, _) throws(CoverTreeError) in
-      for node in range {
-        let t = Int(position.of[node])
-        (points.base + t * dim).update(from: storage.base + node * dim, count: dim)
-        order[t] = ids[node]
-        levels[t] = nodes.level[node]
-        parents[t] = nodes.parent[node] < 0 ? -1 : position.of[nodes.parent[node]]
-        subtreeEnd[t] = position.of[node] + position.size[node]
-      }
-    }
     fillChildren()
     fillIndexRanges()
     try context.poll()
     try fillRadius(context)
+  }
+
+  /// What the builder made, in tree order.
+  private struct Arranged {
+    let dim: Int
+    let points: Buffer<S>
+    let order: Buffer<Int32>
+    let levels: Buffer<Int32>
+    let parents: Buffer<Int32>
+    let subtreeEnd: Buffer<Int32>
+
+    init(
+      _ nodes: TreeNodes, _ storage: Buffer<S>, _ ids: Buffer<Int32>, dim: Int, context: CallContext
+    ) throws(CoverTreeError) {
+      let count = nodes.count
+      let position = try depthFirstPositions(nodes, NodesByLevel(nodes))
+      try context.poll()
+      self.dim = dim
+      points = try Buffer(count: count * dim)
+      order = try Buffer(count: count)
+      levels = try Buffer(count: count)
+      parents = try Buffer(count: count)
+      subtreeEnd = try Buffer(count: count)
+      let (points, order, levels, parents, subtreeEnd) = (points, order, levels, parents, subtreeEnd)
+      try context.forEach(count, grain: 1 << 14) { (range, _) throws(CoverTreeError) in
+        for node in range {
+          let t = Int(position.of[node])
+          (points.base + t * dim).update(from: storage.base + node * dim, count: dim)
+          order[t] = ids[node]
+          levels[t] = nodes.level[node]
+          parents[t] = nodes.parent[node] < 0 ? -1 : position.of[nodes.parent[node]]
+          subtreeEnd[t] = position.of[node] + position.size[node]
+        }
+      }
+    }
   }
 
   private func fillChildren() {
