@@ -25,7 +25,7 @@ struct BoxSearch<S: Scalar, D: Dimension> {
   private let dimension: D
   private let labels: UnsafePointer<Int32>?
   /// By place in the sequence: 1 for points that do not count for any query.
-  private let removed: UnsafePointer<UInt8>?
+  private let removed: Buffer<UInt8>?
   /// The query's coordinates, each in all lanes of a vector.
   private let query: Buffer<S.Lanes>
   private let stack: Buffer<Entry>
@@ -37,7 +37,7 @@ struct BoxSearch<S: Scalar, D: Dimension> {
     self.tree = tree
     self.dimension = dimension
     labels = tree.labels.map { UnsafePointer($0.base) }
-    self.removed = removed.map { UnsafePointer($0.base) }
+    self.removed = removed
     query = try Buffer(count: dimension.count)
     stack = try Buffer(count: (tree.depth + 1) * S.width)
     squared = try Buffer(count: 16)

@@ -43,6 +43,8 @@ struct NearestCollector: Collector {
     }
   }
 
+  /// Keeps alive what the pointers point to.
+  private let room: Room
   private let squared: UnsafeMutablePointer<Double>
   private let indices: UnsafeMutablePointer<Int64>
   private let k: Int
@@ -52,6 +54,7 @@ struct NearestCollector: Collector {
 
   /// - Parameter bound: a squared distance beyond which nothing is wanted.
   init(_ room: Room, bound: Double) {
+    self.room = room
     k = room.k
     squared = room.squared.base + Self.width
     indices = room.indices.base + Self.width

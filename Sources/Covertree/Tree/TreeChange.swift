@@ -20,6 +20,7 @@ struct TreeChange<S: Scalar> {
       (joined.base + (old + row) * points.dim).update(from: points.row(row), count: points.dim)
     }
     let view = PointsView(base: UnsafePointer(joined.base), count: old + points.count, dim: points.dim)
+    defer { withExtendedLifetime(joined) {} }
     return try assemble(view, base: base, indexCount: base.indexCount + points.count) { row in
       row < old ? base.layout.order[row] : Int32(base.indexCount + row - old)
     }
@@ -185,6 +186,7 @@ struct TreeChange<S: Scalar> {
       next += 1
     }
     let view = PointsView(base: UnsafePointer(points.base), count: live, dim: dim)
+    defer { withExtendedLifetime(points) {} }
     return try build(view, ids: ids, indexCount: base.indexCount)
   }
 }
