@@ -61,8 +61,6 @@ CN_INLINE cn_f64x8 cn_f32x8_widen(cn_f32x8 a) { return __builtin_convertvector(a
 // Declared under another name: Swift's Glibc module hides the GNU extensions.
 extern int cn_sched_getaffinity(int32_t process, uint64_t bytes, void *set) __asm__("sched_getaffinity");
 
-CN_INLINE void cn_prefetch(const void *address) { __builtin_prefetch(address, 0, 3); }
-
 // What the code was generated for.
 CN_INLINE const char *cn_cpu_level(void) {
 #if defined(__AVX512F__) && defined(__AVX512VL__) && defined(__AVX512BW__) && defined(__AVX512DQ__)

@@ -77,11 +77,6 @@ final class Stack<Element: BitwiseCopyable> {
   @inline(__always)
   func removeAll() { count = 0 }
 
-  /// Makes room for `total` elements in all.
-  func reserve(_ total: Int) throws(CoverTreeError) {
-    if total > capacity { try grow(to: total) }
-  }
-
   /// Sets the count, keeping what is there; elements beyond the old count are uninitialised.
   @inline(__always)
   func resize(to newCount: Int) throws(CoverTreeError) {

@@ -6,7 +6,6 @@ import CNumerics
 public protocol Scalar: BinaryFloatingPoint, SIMDScalar, Codable, Sendable, BitwiseCopyable {
   associatedtype Lanes: SIMD, BitwiseCopyable where Lanes.Scalar == Self
 
-  static var name: String { get }
   /// The largest coordinate whose squared differences stay finite in float64, with room for a sum over dimensions.
   static var coordinateLimit: Double { get }
 
@@ -28,7 +27,6 @@ extension Scalar {
 
 extension Float: Scalar {
   public typealias Lanes = SIMD16<Float>
-  public static var name: String { "float32" }
   public static var coordinateLimit: Double { Double(Float.greatestFiniteMagnitude) }
 
   @inline(__always)
@@ -50,7 +48,6 @@ extension Float: Scalar {
 
 extension Double: Scalar {
   public typealias Lanes = SIMD8<Double>
-  public static var name: String { "float64" }
   /// Beyond 2^500 a squared difference may overflow.
   public static var coordinateLimit: Double { 0x1p500 }
 

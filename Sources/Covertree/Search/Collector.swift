@@ -1,5 +1,3 @@
-import Glibc
-
 /// What a search does with the points it finds: one traversal serves nearest neighbours, radius search and counting.
 protocol Collector {
   /// Points and subtrees farther than this (squared) are of no use any more.

@@ -27,8 +27,8 @@ public struct TreeOptions: Sendable {
 /// - points at distance 0 from a node hang under it as duplicates, on the lowest level (`Int32.min`), outside
 ///   separation.
 ///
-/// **Layout**: `TreeLayout` (flat arrays in tree order) and `SearchBlocks` (what searches walk). **Building** is
-/// insertion into the empty tree: `Inserter`. **Searching**: `TreeSearch`. **Checking**: `validate`.
+/// **Layout**: `TreeLayout` (flat arrays in tree order) and `BoxTree` (what searches walk). **Building** is insertion
+/// into the empty tree: `Inserter`. **Searching**: `BoxSearch`. **Checking**: `validate`.
 ///
 /// A tree is a current `TreeSnapshot`: searches take it and run, changes put a new one in its place. Searches never
 /// wait; of two changes at once the second fails with `.busy`.
