@@ -304,6 +304,146 @@ covertree_status covertree_tree_export(covertree_tree *tree, covertree_arrays **
 covertree_status covertree_arrays_get(covertree_arrays *arrays, covertree_arrays_view *view);
 void covertree_arrays_free(covertree_arrays *arrays);
 
+/* ---- Residual correlation -------------------------------------------------------------------------------------- */
+
+/* Points in the metric of a Gaussian process whose inducing points are taken out. With whitened inducing features
+ * V (rows v_i = L^-1 k(U, x_i), L L^T = k(U, U) + jitter variance I) and residual variances p_i = k(x_i, x_i) - |v_i|^2,
+ * the residual correlation is rho_ij = (k(x_i, x_j) - v_i . v_j) / sqrt(p_i p_j), and the distance
+ * d_ij = sqrt(1 - |rho_ij|), |rho| cut at 1. d_ii = 0; a pair with sqrt(p_i p_j) < 1e-9 variance is at distance 1. All of
+ * it is float64. Immutable but for covertree_residual_insert. */
+typedef struct covertree_residual covertree_residual;
+
+typedef enum covertree_kernel_shape {
+  COVERTREE_KERNEL_RBF = 0,
+  COVERTREE_KERNEL_MATERN12 = 1,
+  COVERTREE_KERNEL_MATERN32 = 2,
+  COVERTREE_KERNEL_MATERN52 = 3
+} covertree_kernel_shape;
+
+/* A covariance function of the host's: fills covariances, n_rows x n_columns, with k(rows[i], columns[j]); both are
+ * arrays of points of dim coordinates. Called in any thread, several at once; must not unwind. A return value other
+ * than 0 ends the call that needed it with COVERTREE_CANCELLED. */
+typedef int32_t (*covertree_kernel_fn)(void *user_data, const double *rows, int64_t n_rows, const double *columns,
+                                       int64_t n_columns, int64_t dim, double *covariances);
+
+typedef struct covertree_residual_options {
+  uint32_t struct_size;
+  int32_t n_threads;              /* 0: covertree_get_num_threads() */
+  int32_t kernel;                 /* a covertree_kernel_shape */
+  int32_t reserved;               /* 0 */
+  double variance;                /* above 0; 0: 1 */
+  const double *lengthscale;      /* n_lengthscales: one, or one for each dimension; NULL: 1 */
+  int64_t n_lengthscales;
+  const double *inducing_points;  /* n_inducing x dim, rows without gaps; NULL: none, the kernel's own correlation */
+  int64_t n_inducing;
+  double jitter;                  /* relative to the variance, at most 0.01; 0: 1e-6. Where k(U, U) is not positive
+                                     definite with it, ten times as much is tried, up to 0.01 */
+  covertree_kernel_fn kernel_fn;  /* the host's kernel instead of the fields above; NULL: none */
+  void *kernel_user_data;
+  covertree_progress_fn progress; /* may be NULL */
+  void *progress_user_data;
+} covertree_residual_options;
+
+void covertree_residual_options_init(covertree_residual_options *options);
+
+/* Builds V and p from the kernel and inducing points.
+ *   points   [in]  n_points x dim, finite
+ *   residual [out] free it with covertree_residual_free
+ * INVALID_ARGUMENT, SHAPE, OUT_OF_MEMORY, CANCELLED. O(n m^2) for m inducing points; 8 m + 16 dim + 40 bytes a point. */
+covertree_status covertree_residual_build(const double *points, int64_t n_points, int64_t dim, int64_t row_stride,
+                                          const covertree_residual_options *options, covertree_residual **residual);
+
+/* The same with the caller's own V and p; inducing points in the options are not read.
+ *   v_matrix          [in] n_points x n_features
+ *   residual_variance [in] n_points, above 0; within 1e-3 of kernel_diagonal[i] - |v_i|^2, relative, or an error
+ *   kernel_diagonal   [in] n_points: k(x_i, x_i); NULL: the kernel's variance
+ */
+covertree_status covertree_residual_build_given_f32(const double *points, int64_t n_points, int64_t dim,
+                                                    int64_t row_stride, const float *v_matrix, int64_t n_features,
+                                                    int64_t v_row_stride, const double *residual_variance,
+                                                    const double *kernel_diagonal,
+                                                    const covertree_residual_options *options,
+                                                    covertree_residual **residual);
+covertree_status covertree_residual_build_given_f64(const double *points, int64_t n_points, int64_t dim,
+                                                    int64_t row_stride, const double *v_matrix, int64_t n_features,
+                                                    int64_t v_row_stride, const double *residual_variance,
+                                                    const double *kernel_diagonal,
+                                                    const covertree_residual_options *options,
+                                                    covertree_residual **residual);
+
+void covertree_residual_free(covertree_residual *residual);
+
+/* The k nearest points of points of the dataset, sorted by (distance, index).
+ *   rows      [in]  n_rows dataset indices; NULL for all points, n_rows is then their number
+ *   before    [in]  n_rows: only points with a dataset index below this count; NULL: all count. Not together with
+ *                   COVERTREE_SEARCH_PREDECESSORS, which is the case before[i] = rows[i]
+ *   k               at least 1, and k * n_rows below 2^60
+ *   options   [in]  COVERTREE_SEARCH_MAX_DISTANCE is not supported here
+ *   indices   [out] n_rows x k; -1 where fewer than k points count
+ *   distances [out] n_rows x k; infinity there. NULL where they are not wanted
+ * INVALID_ARGUMENT, NOT_FOUND, UNSUPPORTED, OUT_OF_MEMORY, CANCELLED. */
+covertree_status covertree_residual_knn_rows(covertree_residual *residual, const int64_t *rows, int64_t n_rows,
+                                             const int64_t *before, int64_t k,
+                                             const covertree_search_options *options, int64_t *indices,
+                                             double *distances);
+
+/* The same for new points; their v and p are made from the inducing points. UNSUPPORTED where V was the caller's. */
+covertree_status covertree_residual_knn(covertree_residual *residual, const double *queries, int64_t n_queries,
+                                        int64_t dim, int64_t row_stride, const int64_t *before, int64_t k,
+                                        const covertree_search_options *options, int64_t *indices,
+                                        double *distances);
+
+/* The same process with more points, as a model of its own; they get the dataset indices that follow. What is known of
+ * the points that are there is kept: O(n m) beside O(m^2) for each new point.
+ *   extended [out] free it with covertree_residual_free
+ * SHAPE, UNSUPPORTED where V was the caller's, INVALID_ARGUMENT, OUT_OF_MEMORY, CANCELLED. */
+covertree_status covertree_residual_extend(covertree_residual *residual, const double *points, int64_t n_points,
+                                           int64_t dim, int64_t row_stride, const covertree_call_options *options,
+                                           covertree_residual **extended);
+
+/* Copies V and p, by dataset index.
+ *   v_matrix          [out] n_points x n_features, or NULL
+ *   residual_variance [out] n_points, or NULL */
+covertree_status covertree_residual_get_features(covertree_residual *residual, double *v_matrix,
+                                                 double *residual_variance);
+
+typedef struct covertree_residual_info {
+  int64_t n_points;
+  int64_t dim;
+  int64_t n_features;       /* columns of V */
+  int64_t n_blocks;         /* of points that are looked at together */
+  int64_t n_pivots;         /* of all skeletons; 0 where blocks are compared by their features alone */
+  int64_t memory_bytes;
+  double variance;          /* the largest k(x, x) */
+  double jitter;            /* that was added, relative to the variance */
+  double build_seconds;
+  /* Searches since then: */
+  int64_t queries;
+  int64_t blocks_estimated; /* pairs of a query and a block compared through skeletons */
+  int64_t blocks_compared;  /* and by features */
+  int64_t points_bounded;
+  int64_t points_exact;     /* residual correlations computed in float64 */
+} covertree_residual_info;
+
+covertree_status covertree_residual_get_info(covertree_residual *residual, covertree_residual_info *info);
+
+/* ---- Orders and samples of points ------------------------------------------------------------------------------ */
+
+/* Max-min distance ordering: the point nearest to the centroid, then always the one farthest from all before it.
+ *   points [in]  n_points x dim, finite
+ *   order  [out] n_points: order[rank] is a row of points; of several equally far the lower row
+ * O(n log n) for a bounded doubling dimension. */
+covertree_status covertree_maxmin_order(const double *points, int64_t n_points, int64_t dim, int64_t row_stride,
+                                        const covertree_call_options *options, int64_t *order);
+
+/* A sample spread like the data: each next point is drawn in proportion to its squared distance from those before it
+ * (k-means++).
+ *   sample [out] n_sample rows of points, 1 to n_points of them, no two the same
+ * O(n_points n_sample) distances. */
+covertree_status covertree_spread_sample(const double *points, int64_t n_points, int64_t dim, int64_t row_stride,
+                                         int64_t n_sample, uint64_t seed, const covertree_call_options *options,
+                                         int64_t *sample);
+
 #ifdef __cplusplus
 }
 #endif

@@ -18,7 +18,7 @@ enum Arguments {
     .float64(try view(base, rows, dim, stride, name, minimum))
   }
 
-  private static func view<S: Scalar>(
+  static func view<S: Scalar>(
     _ base: UnsafePointer<S>?, _ rows: Int64, _ dim: Int64, _ stride: Int64, _ name: String, _ minimum: Int64
   ) throws(CoverTreeError) -> PointsView<S> {
     guard rows >= minimum else {

@@ -51,10 +51,7 @@ private func open(
   _ tree: OpaquePointer?, _ options: UnsafePointer<covertree_call_options>?
 ) throws(CoverTreeError) -> (AnyCoverTree, CallContext) {
   let handle = try HandleTable.shared.object(tree, TreeHandle.self, named: "tree")
-  let options = try covertree_call_options.read(options)
-  return (
-    handle.tree, try Arguments.context(threads: options.n_threads, options.progress, options.progress_user_data)
-  )
+  return (handle.tree, try callContext(options))
 }
 
 @_cdecl("covertree_tree_insert_f32") @implementation

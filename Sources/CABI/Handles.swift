@@ -75,6 +75,11 @@ final class TreeHandle {
   init(_ tree: AnyCoverTree) { self.tree = tree }
 }
 
+final class ResidualHandle {
+  let search: ResidualSearch
+  init(_ search: ResidualSearch) { self.search = search }
+}
+
 final class NeighborsHandle {
   let lists: AnyNeighborLists
   init(_ lists: AnyNeighborLists) { self.lists = lists }

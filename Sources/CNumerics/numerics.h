@@ -57,6 +57,9 @@ CN_INLINE cn_f32x16 cn_f32x16_max(cn_f32x16 a, cn_f32x16 b) { return __builtin_e
 CN_INLINE cn_f64x8 cn_f64x8_max(cn_f64x8 a, cn_f64x8 b) { return __builtin_elementwise_max(a, b); }
 
 CN_INLINE cn_f64x8 cn_f32x8_widen(cn_f32x8 a) { return __builtin_convertvector(a, cn_f64x8); }
+CN_INLINE cn_f32x8 cn_f64x8_narrow(cn_f64x8 a) { return __builtin_convertvector(a, cn_f32x8); }
+
+CN_INLINE cn_f32x16 cn_f32x16_abs(cn_f32x16 a) { return __builtin_elementwise_abs(a); }
 
 // Declared under another name: Swift's Glibc module hides the GNU extensions.
 extern int cn_sched_getaffinity(int32_t process, uint64_t bytes, void *set) __asm__("sched_getaffinity");

@@ -16,6 +16,8 @@ public protocol Scalar: BinaryFloatingPoint, SIMDScalar, Codable, Sendable, Bitw
   static func maximum(_ a: Lanes, _ b: Lanes) -> Lanes
   /// Eight lanes as float64, from lane `8 * part`.
   static func widened(_ lanes: Lanes, part: Int) -> SIMD8<Double>
+  /// Writes eight numbers, rounded to this type.
+  static func store(_ numbers: SIMD8<Double>, _ target: UnsafeMutablePointer<Self>)
   /// The nearest value that is not below `value`.
   static func roundedUp(_ value: Double) -> Self
 }
@@ -40,6 +42,10 @@ extension Float: Scalar {
     cn_f32x8_widen(part == 0 ? lanes.lowHalf : lanes.highHalf)
   }
   @inline(__always)
+  public static func store(_ numbers: SIMD8<Double>, _ target: UnsafeMutablePointer<Float>) {
+    UnsafeMutableRawPointer(target).storeBytes(of: cn_f64x8_narrow(numbers), as: SIMD8<Float>.self)
+  }
+  @inline(__always)
   public static func roundedUp(_ value: Double) -> Float {
     let nearest = Float(value)
     return Double(nearest) < value ? nearest.nextUp : nearest
@@ -59,6 +65,10 @@ extension Double: Scalar {
   public static func maximum(_ a: Lanes, _ b: Lanes) -> Lanes { cn_f64x8_max(a, b) }
   @inline(__always)
   public static func widened(_ lanes: Lanes, part: Int) -> SIMD8<Double> { lanes }
+  @inline(__always)
+  public static func store(_ numbers: SIMD8<Double>, _ target: UnsafeMutablePointer<Double>) {
+    UnsafeMutableRawPointer(target).storeBytes(of: numbers, as: SIMD8<Double>.self)
+  }
   @inline(__always)
   public static func roundedUp(_ value: Double) -> Double { value }
 }

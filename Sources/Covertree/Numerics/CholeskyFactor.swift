@@ -1,0 +1,113 @@
+/// The Cholesky factor of a positive definite matrix, `A = L L^T`, kept as the triangular solve reads it: strips of 8
+/// rows, column by column inside a strip.
+///
+/// Rows are filled up to whole strips with those of a unit matrix, so that solving leaves zeros there.
+/// Left-looking by panels of 16 columns: each is solved against the factor so far, as any other panel is (Golub and
+/// Van Loan, "Matrix Computations", 4.2). O(n^3 / 3).
+final class CholeskyFactor: @unchecked Sendable {
+  let count: Int
+  /// `count` rounded up to whole strips.
+  let paddedCount: Int
+  private let strips: Buffer<Double>
+
+  private static let panel = PanelView<Double>.panelRows
+
+  /// - Parameters:
+  ///   - matrix: its lower triangle, row-major, `stride` from row to row.
+  ///   - added: to the diagonal.
+  /// - Returns: nil where the matrix is not positive definite.
+  init?(
+    _ matrix: UnsafePointer<Double>, count: Int, stride: Int, added: Double, context: CallContext
+  ) throws(CoverTreeError) {
+    self.count = count
+    paddedCount = (count + tileRows - 1) / tileRows * tileRows
+    strips = try Buffer(count: Self.offset(ofStrip: paddedCount / tileRows), filledWith: 0)
+    let width = Self.panel
+    let columns = try Panels<Double>(rows: width, columns: paddedCount + width)
+    let square = try Buffer<Double>(count: width * width)
+    for first in Swift.stride(from: 0, to: count, by: width) {
+      try context.poll()
+      let inUse = min(width, count - first)
+      let x = columns.view.base
+      x.update(repeating: 0, count: (first + width) * width)
+      for lane in 0..<inUse {
+        for k in 0..<first { x[k * width + lane] = matrix[(first + lane) * stride + k] }
+      }
+      solve(x, rows: first)
+      for half in 0..<width / tileRows {
+        multiplyTile(
+          UnsafePointer(x) + half * tileRows, columnStride: width,
+          UnsafeRawPointer(x).assumingMemoryBound(to: SIMD8<Double>.self), depth: first,
+          into: square.base + half * tileRows * width, stride: width)
+      }
+      for row in 0..<inUse {
+        for k in 0..<first { self[first + row, k] = x[k * width + row] }
+        for column in 0...row {
+          var sum = matrix[(first + row) * stride + first + column] - square[row * width + column]
+          if row == column { sum += added }
+          for k in 0..<column { sum -= self[first + row, first + k] * self[first + column, first + k] }
+          if column < row {
+            self[first + row, first + column] = sum / self[first + column, first + column]
+          } else {
+            guard sum > 0, sum.isFinite else { return nil }
+            self[first + row, first + row] = sum.squareRoot()
+          }
+        }
+      }
+    }
+    for row in count..<paddedCount { self[row, row] = 1 }
+  }
+
+  /// A factor that is known: `lower[row, column]` for `column <= row < count`.
+  init(count: Int, lower: (_ row: Int, _ column: Int) -> Double) throws(CoverTreeError) {
+    self.count = count
+    paddedCount = (count + tileRows - 1) / tileRows * tileRows
+    strips = try Buffer(count: Self.offset(ofStrip: paddedCount / tileRows), filledWith: 0)
+    for row in 0..<count {
+      for column in 0...row { self[row, column] = lower(row, column) }
+    }
+    for row in count..<paddedCount { self[row, row] = 1 }
+  }
+
+  private static func offset(ofStrip strip: Int) -> Int { tileRows * tileRows * (strip * (strip + 1) / 2) }
+
+  subscript(row: Int, column: Int) -> Double {
+    @inline(__always) get {
+      strips[Self.offset(ofStrip: row / tileRows) + column * tileRows + row % tileRows]
+    }
+    @inline(__always) set {
+      strips[Self.offset(ofStrip: row / tileRows) + column * tileRows + row % tileRows] = newValue
+    }
+  }
+
+  /// Solves `L Y = X` for one panel of 16 columns in place: `x` is `paddedCount x 16`.
+  func solve(_ x: UnsafeMutablePointer<Double>) { solve(x, rows: paddedCount) }
+
+  private func solve(_ x: UnsafeMutablePointer<Double>, rows: Int) {
+    let width = Self.panel
+    let vectors = UnsafeMutableRawPointer(x).assumingMemoryBound(to: SIMD8<Double>.self)
+    withUnsafeTemporaryAllocation(of: SIMD8<Double>.self, capacity: 2 * tileRows) { sums in
+      let product = UnsafeMutableRawPointer(sums.baseAddress!).assumingMemoryBound(to: Double.self)
+      for strip in 0..<rows / tileRows {
+        let first = strip &* tileRows
+        let factor = strips.base + Self.offset(ofStrip: strip)
+        multiplyTile(
+          UnsafePointer(factor), columnStride: tileRows, UnsafePointer(vectors), depth: first, into: product,
+          stride: width)
+        for r in 0..<tileRows {
+          let row = first &+ r
+          var low = vectors[2 &* row] - sums[2 &* r]
+          var high = vectors[2 &* row &+ 1] - sums[2 &* r &+ 1]
+          for t in 0..<r {
+            let c = SIMD8(repeating: -factor[(first &+ t) &* tileRows &+ r])
+            low = Double.multiplyAdd(c, vectors[2 &* (first &+ t)], low)
+            high = Double.multiplyAdd(c, vectors[2 &* (first &+ t) &+ 1], high)
+          }
+          let inverse = 1 / factor[row &* tileRows &+ r]
+          vectors[2 &* row] = low * inverse
+          vectors[2 &* row &+ 1] = high * inverse
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,151 @@
+/// Rows of a matrix as the multiplication tile reads them: in *panels* of two vectors' worth of rows, column by column
+/// inside a panel, so that one load gives one column of a vector of rows.
+///
+/// Element `(row, column)` is at `(row / panelRows * columns + column) * panelRows + row % panelRows`. One form serves
+/// both sides of a product: the right side is loaded by vectors, the left side by single elements.
+struct PanelView<S: Scalar>: @unchecked Sendable {
+  let base: UnsafeMutablePointer<S>
+  let columns: Int
+
+  /// Rows of one panel.
+  @inline(__always) static var panelRows: Int { 2 &* S.width }
+
+  /// The first column of a row; the next one is `panelRows` further.
+  @inline(__always)
+  func row(_ index: Int) -> UnsafeMutablePointer<S> {
+    let width = Self.panelRows
+    let panel = index / width
+    return base + panel &* columns &* width + index % width
+  }
+
+  /// The panels from a row on, which begins one.
+  @inline(__always)
+  func from(row: Int) -> PanelView { PanelView(base: base + row &* columns, columns: columns) }
+
+  /// Packs `count` rows, and zeros in the rest of their last panel.
+  ///
+  /// Eight rows at a time, column by column: whole vectors are written, and what is read stays in the first cache.
+  @inline(__always)
+  func pack(_ count: Int, _ source: (Int) -> UnsafePointer<Double>) {
+    let width = Self.panelRows
+    for first in Swift.stride(from: 0, to: count, by: tileRows) {
+      let inUse = min(tileRows, count &- first)
+      let target = row(first)
+      let rows = InlineArray<8, UnsafePointer<Double>> { source(first &+ min($0, inUse &- 1)) }
+      for column in 0..<columns {
+        var lanes = SIMD8<Double>(repeating: 0)
+        for lane in 0..<tileRows { lanes[lane] = lane < inUse ? rows[lane][column] : 0 }
+        S.store(lanes, target + column &* width)
+      }
+    }
+    for first in Swift.stride(from: (count &+ tileRows &- 1) / tileRows &* tileRows, to: roundedUp(count), by: tileRows) {
+      let target = row(first)
+      for column in 0..<columns { S.store(SIMD8(repeating: 0), target + column &* width) }
+    }
+  }
+
+  /// `rows` filled up to whole panels.
+  @inline(__always)
+  private func roundedUp(_ rows: Int) -> Int { (rows &+ Self.panelRows &- 1) / Self.panelRows &* Self.panelRows }
+}
+
+/// Panels with their memory.
+final class Panels<S: Scalar>: @unchecked Sendable {
+  let elements: Buffer<S>
+  let view: PanelView<S>
+
+  /// - Parameter rows: they are rounded up to whole panels.
+  init(rows: Int, columns: Int) throws(CoverTreeError) {
+    let width = PanelView<S>.panelRows
+    elements = try Buffer(count: (rows + width - 1) / width * width * columns)
+    view = PanelView(base: elements.base, columns: columns)
+  }
+}
+
+/// Rows of the left side that one tile takes.
+let tileRows = 8
+
+/// Columns that are summed before they are added to the result: what of a right panel stays in the first cache, and
+/// few enough that rounding errors of float32 stay small.
+private let depthOfTile = 128
+
+/// How many roundings a sum over `depth` columns may collect in `multiply`, for its error bound.
+func roundings(inProductOf depth: Int) -> Int { min(depth, depthOfTile) + (depth + depthOfTile - 1) / depthOfTile }
+
+/// `result[i, j] = left[i] . right[j]`: the product of one matrix with the transpose of another.
+///
+/// A tile of 8 rows by 2 vectors is kept in 16 registers; each column costs 2 loads, 8 broadcasts and 16 fused
+/// multiply-adds (Goto and van de Geijn, 2008).
+///
+/// - Parameters:
+///   - rows: of the left side, from 0; they are rounded up to whole tiles.
+///   - columns: how many rows of the right side a tile of the left side that begins at a row needs.
+///   - result: row-major; `stride` is a multiple of a panel's rows, and there is room for whole tiles.
+@inline(__always)
+func multiply<S: Scalar>(
+  _ left: PanelView<S>, rows: Range<Int>, _ right: PanelView<S>, into result: UnsafeMutablePointer<S>, stride: Int,
+  columns: (_ tile: Int) -> Int
+) {
+  let depth = left.columns
+  let width = PanelView<S>.panelRows
+  let first = rows.lowerBound / tileRows * tileRows
+  let wanted = rows.isEmpty ? 0 : mostColumns(first, rows.upperBound, columns)
+  var from = 0
+  repeat {
+    let length = min(depthOfTile, depth &- from)
+    for panel in 0..<(wanted &+ width &- 1) / width {
+      let column = panel &* width
+      let here: UnsafeMutablePointer<S> = right.row(column) + from &* width
+      let vectors = UnsafeRawPointer(here).assumingMemoryBound(to: S.Lanes.self)
+      var row = first
+      while row < rows.upperBound {
+        if column < columns(row) {
+          let factors: UnsafeMutablePointer<S> = left.row(row) + from &* width
+          let place: Int = row &* stride &+ column
+          multiplyTile(
+            factors, columnStride: width, vectors, depth: length, into: result + place, stride: stride,
+            adding: from > 0)
+        }
+        row &+= tileRows
+      }
+    }
+    from &+= depthOfTile
+  } while from < depth
+}
+
+@inline(__always)
+private func mostColumns(_ first: Int, _ end: Int, _ columns: (Int) -> Int) -> Int {
+  var most = 0
+  for row in Swift.stride(from: first, to: end, by: tileRows) { most = max(most, columns(row)) }
+  return most
+}
+
+/// One tile: `result[r, :] (+)= sum over k of left[r, k] * right[k, :]` for 8 rows `r` and two vectors of columns.
+///
+/// - Parameters:
+///   - rowStride, columnStride: from one row of the left side to the next, and from one column to the next.
+@inline(__always)
+func multiplyTile<S: Scalar>(
+  _ left: UnsafePointer<S>, rowStride: Int = 1, columnStride: Int, _ right: UnsafePointer<S.Lanes>, depth: Int,
+  into result: UnsafeMutablePointer<S>, stride: Int, adding: Bool = false
+) {
+  let zero = S.Lanes(repeating: 0)
+  var sums = InlineArray<16, S.Lanes>(repeating: zero)
+  var left = left
+  var right = right
+  for _ in 0..<depth {
+    let (low, high) = (right[0], right[1])
+    for r in 0..<tileRows {
+      let factor = S.Lanes(repeating: left[r &* rowStride])
+      sums[2 &* r] = S.multiplyAdd(factor, low, sums[2 &* r])
+      sums[2 &* r &+ 1] = S.multiplyAdd(factor, high, sums[2 &* r &+ 1])
+    }
+    left += columnStride
+    right += 2
+  }
+  for r in 0..<tileRows {
+    let row = UnsafeMutableRawPointer(result + r &* stride).assumingMemoryBound(to: S.Lanes.self)
+    row[0] = adding ? row[0] + sums[2 &* r] : sums[2 &* r]
+    row[1] = adding ? row[1] + sums[2 &* r &+ 1] : sums[2 &* r &+ 1]
+  }
+}

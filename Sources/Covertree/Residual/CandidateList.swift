@@ -1,0 +1,97 @@
+import CNumerics
+
+/// Points that may be among the `k` of largest residual correlation of one query, each with bounds on its size.
+///
+/// The k-th largest *lower* bound is a threshold: a point whose *upper* bound does not reach it is not among the `k`. A
+/// list only ever leaves out such points.
+final class CandidateList {
+  private let upper: Stack<Float>
+  private let lower: Stack<Float>
+  let places: Stack<Int32>
+  /// Covariances with the query, where the host's kernel gives them in blocks and they are not computed again.
+  let covariances: Stack<Double>?
+
+  /// Upper bounds below this are of no use.
+  private(set) var threshold: Float = 0
+  private var k = 0
+  private var pruneAt = 0
+
+  var count: Int { places.count }
+
+  init(keepsCovariances: Bool) throws(CoverTreeError) {
+    upper = try Stack()
+    lower = try Stack()
+    places = try Stack()
+    covariances = keepsCovariances ? try Stack() : nil
+  }
+
+  /// Empties the list for a query of `k`.
+  func begin(k: Int) throws(CoverTreeError) {
+    self.k = k
+    threshold = 0
+    pruneAt = Self.room(k)
+    try resize(to: 0)
+  }
+
+  private static func room(_ count: Int) -> Int { 2 * count + 128 }
+
+  @inline(__always)
+  func append(_ place: Int32, lower: Float, upper: Float) throws(CoverTreeError) {
+    try self.upper.append(upper)
+    try self.lower.append(lower)
+    try places.append(place)
+  }
+
+  /// Raises the threshold and drops what is below it, once enough has come to be worth that.
+  @inline(__always)
+  func pruneWhereWorthIt() throws(CoverTreeError) {
+    if count > pruneAt { try prune() }
+  }
+
+  func prune() throws(CoverTreeError) {
+    guard count > k else { return }
+    raiseThreshold()
+    var kept = 0
+    for slot in 0..<count where upper[slot] >= threshold {
+      upper[kept] = upper[slot]
+      lower[kept] = lower[slot]
+      places[kept] = places[slot]
+      if let covariances { covariances[kept] = covariances[slot] }
+      kept &+= 1
+    }
+    try resize(to: kept)
+    pruneAt = max(Self.room(k), 2 * kept)
+  }
+
+  private func resize(to count: Int) throws(CoverTreeError) {
+    try upper.resize(to: count)
+    try lower.resize(to: count)
+    try places.resize(to: count)
+    try covariances?.resize(to: count)
+  }
+
+  /// Halves the interval in which the k-th largest lower bound lies until it is narrow; its lower end is a threshold.
+  private func raiseThreshold() {
+    var (low, high): (Float, Float) = (threshold, 1)
+    guard atLeast(low) >= k else { return }
+    for _ in 0..<14 {
+      let middle = (low + high) / 2
+      if atLeast(middle) >= k { low = middle } else { high = middle }
+    }
+    threshold = low
+  }
+
+  /// The upper bound of a candidate.
+  @inline(__always)
+  func upperBound(_ slot: Int) -> Float { upper[slot] }
+
+  /// How many lower bounds reach a value.
+  private func atLeast(_ value: Float) -> Int {
+    let vectors = UnsafeRawPointer(lower.base).assumingMemoryBound(to: SIMD16<Float>.self)
+    let least = SIMD16<Float>(repeating: value)
+    var found = 0
+    for vector in 0..<count / 16 { found &+= cn_f32x16_mask_le(least, vectors[vector]).nonzeroBitCount }
+    for slot in count / 16 * 16..<count where lower[slot] >= value { found &+= 1 }
+    return found
+  }
+}

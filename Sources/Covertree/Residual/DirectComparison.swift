@@ -1,0 +1,157 @@
+import CNumerics
+
+/// Compares a group of queries with a block by the products of their features, in float32 where that is precise enough
+/// and in float64 else: what is asked of skeletons that are too coarse, or that cannot be.
+final class DirectComparison {
+  private let model: ResidualModel
+  private let single: FeatureProducts<Float>
+  private let double: FeatureProducts<Double>
+  private let covariances: Buffer<Double>
+  private let estimates: Buffer<Float>
+  private let noErrors: Buffer<Float>
+  private let eligible: Buffer<Int>
+  private let columns: Buffer<Int>
+  private var group: QueryGroup!
+
+  init(_ model: ResidualModel, groupSize: Int) throws(CoverTreeError) {
+    self.model = model
+    single = try FeatureProducts(model, groupSize: groupSize)
+    double = try FeatureProducts(model, groupSize: groupSize)
+    covariances = try Buffer(count: model.blockSize * (model.covariance.isHost ? groupSize : 1))
+    estimates = try Buffer(count: model.blockSize)
+    noErrors = try Buffer(count: model.blockSize, filledWith: 0)
+    eligible = try Buffer(count: groupSize)
+    columns = try Buffer(count: groupSize)
+  }
+
+  func begin(_ group: QueryGroup) {
+    self.group = group
+    single.begin(group)
+    double.begin(group)
+  }
+
+  func compare(
+    _ block: Int, _ wanted: Wanted, _ lists: [CandidateList], _ statistics: inout ResidualStatistics
+  ) throws(CoverTreeError) {
+    let places = model.places(ofBlock: block)
+    let labels = UnsafePointer(model.order.base) + places.lowerBound
+    var most = 0
+    for i in 0..<group.count {
+      eligible[i] = wanted.contains(i) ? prefix(of: labels, places.count, below: group.before[i]) : 0
+      most = max(most, eligible[i])
+    }
+    guard most > 0 else { return }
+    if case .host(let host) = model.covariance { try fillByHost(host, places, most) }
+    // Float32 will do where its error in a correlation is small for most points of the block.
+    let limit = 0.01 / (single.error * model.variance * model.typicalScale[block])
+    let precise = limit * limit
+    try compare(single, places, labels, lists, &statistics) { 1 < precise * group.residualVariance[$0] }
+    try compare(double, places, labels, lists, &statistics) { 1 >= precise * group.residualVariance[$0] }
+  }
+
+  /// Compares those queries that are chosen.
+  private func compare<S: Scalar>(
+    _ products: FeatureProducts<S>, _ places: Range<Int>, _ labels: UnsafePointer<Int32>, _ lists: [CandidateList],
+    _ statistics: inout ResidualStatistics, where chosen: (Int) -> Bool
+  ) throws(CoverTreeError) {
+    var any = false
+    for i in 0..<group.count {
+      columns[i] = chosen(i) ? eligible[i] : 0
+      any = any || columns[i] > 0
+    }
+    guard any else { return }
+    products.multiply(places, columns)
+    let panels = model.coordinatePanels.view.from(row: places.lowerBound)
+    for i in 0..<group.count where columns[i] > 0 {
+      let count = columns[i]
+      var row = covariances.base
+      switch model.covariance {
+      case .kernel(let kernel): kernel.fill(group.coordinates[i], panels, count: count, into: row)
+      case .host: row += i * model.blockSize
+      }
+      let scale = 1 / group.residualVariance[i].squareRoot()
+      products.estimate(i, row, places, count: count, scale: scale, into: estimates.base)
+      statistics.blocksCompared += 1
+      statistics.bounded += count
+      try lists[i].scan(
+        estimates.base, count: count, labels: labels, firstPlace: places.lowerBound, own: group.indices[i],
+        excludesOwn: group.excludesSelf,
+        within: EstimateErrors(fixed: 0x1p-22, factor: Float.roundedUp(products.error * model.variance * scale)),
+        errors: noErrors.base, scales: model.scaleAbove.base + places.lowerBound,
+        covariances: model.covariance.isHost ? UnsafePointer(row) : nil)
+    }
+  }
+
+  /// The host gives a block of covariances at once: those of all queries with the first points of the block.
+  private func fillByHost(_ host: HostKernel, _ places: Range<Int>, _ most: Int) throws(CoverTreeError) {
+    let dim = model.dim
+    let rows = try Buffer<Double>(count: group.count * dim)
+    for i in 0..<group.count { (rows.base + i * dim).update(from: group.coordinates[i], count: dim) }
+    let block = try Buffer<Double>(count: group.count * most)
+    try host.fill(rows.base, group.count, model.coordinates.base + places.lowerBound * dim, most, block.base)
+    for i in 0..<group.count {
+      (covariances.base + i * model.blockSize).update(from: block.base + i * most, count: most)
+    }
+  }
+}
+
+/// Products of the features of a group with those of a block.
+private final class FeatureProducts<S: Scalar> {
+  private let model: ResidualModel
+  private let left: Panels<S>
+  private let right: Panels<S>
+  private let products: Buffer<S>
+  private var group: QueryGroup!
+  private var isPacked = false
+  /// How far a product of two vectors may be off, relative to their lengths.
+  let error: Double
+
+  init(_ model: ResidualModel, groupSize: Int) throws(CoverTreeError) {
+    self.model = model
+    left = try Panels(rows: groupSize, columns: model.rank)
+    right = try Panels(rows: model.blockSize, columns: model.rank)
+    products = try Buffer(count: (groupSize + tileRows) * model.blockSize)
+    error = Double(roundings(inProductOf: model.rank) + 4) * Double(S.ulpOfOne) / 2
+  }
+
+  func begin(_ group: QueryGroup) {
+    self.group = group
+    isPacked = false
+  }
+
+  /// - Parameter eligible: how many points of the block each query is compared with.
+  func multiply(_ places: Range<Int>, _ eligible: Buffer<Int>) {
+    let (count, group) = (group.count, group!)
+    if !isPacked { left.view.pack(count) { group.features[$0] } }
+    isPacked = true
+    Covertree.multiply(left.view, rows: 0..<count, packed(places), into: products.base, stride: model.blockSize) { tile in
+      var most = 0
+      for i in tile..<min(tile &+ tileRows, count) { most = max(most, eligible[i]) }
+      return most
+    }
+  }
+
+  /// Features of a block; those in float32 are kept by the model.
+  private func packed(_ places: Range<Int>) -> PanelView<S> {
+    if let single = model.singleFeatures.view.from(row: places.lowerBound) as? PanelView<S> { return single }
+    let (features, rank) = (UnsafePointer(model.features.base) + places.lowerBound * model.rank, model.rank)
+    right.view.pack(places.count) { features + $0 * rank }
+    return right.view
+  }
+
+  /// rho of one query with the first points of the block that was multiplied last.
+  func estimate(
+    _ i: Int, _ covariances: UnsafePointer<Double>, _ places: Range<Int>, count: Int, scale: Double,
+    into estimates: UnsafeMutablePointer<Float>
+  ) {
+    let row = UnsafeRawPointer(products.base + i &* model.blockSize).assumingMemoryBound(to: S.Lanes.self)
+    let covariances = UnsafeRawPointer(covariances).assumingMemoryBound(to: SIMD8<Double>.self)
+    let scales = UnsafeRawPointer(model.scale.base + places.lowerBound).assumingMemoryBound(to: SIMD8<Double>.self)
+    let target = UnsafeMutableRawPointer(estimates).assumingMemoryBound(to: SIMD8<Float>.self)
+    let parts = S.width / 8
+    for vector in 0..<(count &+ 7) / 8 {
+      let product = S.widened(row[vector / parts], part: vector % parts)
+      target[vector] = cn_f64x8_narrow((covariances[vector] - product) * (scales[vector] * scale))
+    }
+  }
+}

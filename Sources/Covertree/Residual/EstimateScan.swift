@@ -1,0 +1,51 @@
+import CNumerics
+
+/// How far the estimates of one query may be off: `fixed + share * error_j + factor * scale_j` for point `j` of a block.
+struct EstimateErrors {
+  var fixed: Float
+  var share: Float = 0
+  var factor: Float
+}
+
+extension CandidateList {
+  /// Takes the points of a block whose |rho| can reach the threshold.
+  ///
+  /// - Parameters:
+  ///   - estimates: of rho; whole vectors of 16.
+  ///   - count: of points that count.
+  ///   - labels: their dataset indices.
+  ///   - firstPlace: the place of the first.
+  ///   - own: a label that stands for the query itself, which is at distance 0 whatever its variances say.
+  func scan(
+    _ estimates: UnsafePointer<Float>, count: Int, labels: UnsafePointer<Int32>, firstPlace: Int, own: Int32,
+    excludesOwn: Bool, within bounds: EstimateErrors, errors: UnsafePointer<Float>, scales: UnsafePointer<Float>,
+    covariances: UnsafePointer<Double>? = nil
+  ) throws(CoverTreeError) {
+    typealias Lanes = SIMD16<Float>
+    let estimates = UnsafeRawPointer(estimates).assumingMemoryBound(to: Lanes.self)
+    let errors = UnsafeRawPointer(errors).assumingMemoryBound(to: Lanes.self)
+    let scales = UnsafeRawPointer(scales).assumingMemoryBound(to: Lanes.self)
+    let least = Lanes(repeating: threshold)
+    let (fixed, share, factor) = (
+      Lanes(repeating: bounds.fixed), Lanes(repeating: bounds.share), Lanes(repeating: bounds.factor)
+    )
+    for vector in 0..<(count &+ 15) / 16 {
+      let error = Float.multiplyAdd(errors[vector], share, Float.multiplyAdd(scales[vector], factor, fixed))
+      let upper = cn_f32x16_abs(estimates[vector]) + error
+      let inUse = UInt32(0xFFFF) >> UInt32(truncatingIfNeeded: 16 &- min(16, count &- vector &* 16))
+      var hits = Float.maskLessOrEqual(least, upper) & inUse
+      while hits != 0 {
+        let lane = hits.trailingZeroBitCount
+        hits &= hits &- 1
+        let j = vector &* 16 &+ lane
+        let isOwn = labels[j] == own
+        if isOwn && excludesOwn { continue }
+        try append(
+          Int32(truncatingIfNeeded: firstPlace &+ j), lower: isOwn ? 1 : upper[lane] - 2 * error[lane],
+          upper: isOwn ? 1 : upper[lane])
+        if let covariances { try self.covariances!.append(covariances[j]) }
+      }
+    }
+    try pruneWhereWorthIt()
+  }
+}

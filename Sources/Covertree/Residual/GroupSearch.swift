@@ -1,0 +1,226 @@
+import CNumerics
+
+/// One thread's search for one group of queries after the other.
+///
+/// Blocks are compared with the group, those that promise most first; each |rho| is bounded from both sides and offered to
+/// the query's `CandidateList`. What is left there at the end is decided in float64.
+final class GroupSearch {
+  /// Blocks that are compared with a group before it is asked which of its queries are hard.
+  private static let blocksForThresholds = 4
+  /// A hard query has more than this many blocks left that its skeletons are too coarse for.
+  private static let mostCoarseBlocks = 8
+
+  private let model: ResidualModel
+  private let products: BasisProducts?
+  private let k: Int
+  private let lists: [CandidateList]
+  private let direct: DirectComparison
+  private let bySkeletons: SkeletonComparison?
+  private let collected: NearestCollector.Room
+  private let sequence: Stack<UInt64>
+  private var group: QueryGroup!
+  /// Of the group: those that are left to be compared directly.
+  private var hard = Wanted()
+  /// Rows of the results of all hard queries so far.
+  let hardRows: Stack<Int32>
+  private(set) var statistics = ResidualStatistics()
+
+  /// - Parameter skeletons: nil for comparing directly.
+  init(
+    _ model: ResidualModel, _ skeletons: [BlockSkeleton]?, _ products: BasisProducts?, k: Int, groupSize: Int
+  ) throws(CoverTreeError) {
+    self.model = model
+    self.products = products
+    self.k = k
+    var lists: [CandidateList] = []
+    for _ in 0..<groupSize { lists.append(try CandidateList(keepsCovariances: model.covariance.isHost)) }
+    self.lists = lists
+    collected = try NearestCollector.Room(k: k)
+    sequence = try Stack()
+    hardRows = try Stack()
+    direct = try DirectComparison(model, groupSize: groupSize)
+    bySkeletons = try skeletons.map { (skeletons) throws(CoverTreeError) in
+      try SkeletonComparison(model, skeletons, products, groupSize: groupSize)
+    }
+  }
+
+  func run(_ group: QueryGroup) throws(CoverTreeError) {
+    self.group = group
+    hard = Wanted()
+    for i in 0..<group.count { try lists[i].begin(k: k) }
+    if let bySkeletons { try run(bySkeletons) } else { try runDirectly() }
+  }
+
+  /// Blocks of the largest bounds first: they make the thresholds that keep others closed.
+  private func run(_ comparison: SkeletonComparison) throws(CoverTreeError) {
+    try comparison.begin(group)
+    for (rank, block) in try blocks(by: comparison.promise).enumerated() {
+      if rank == Self.blocksForThresholds {
+        hard = comparison.hardQueries(lists, mostCoarseBlocks: Self.mostCoarseBlocks)
+        for i in 0..<group.count where hard.contains(i) { try hardRows.append(group.rows[i]) }
+      }
+      let open = comparison.open(block, lists, except: hard)
+      if !open.isEmpty { try comparison.compare(block, open, lists, &statistics) }
+    }
+  }
+
+  /// By features; where bounds of the points are known, only blocks that can matter.
+  private func runDirectly() throws(CoverTreeError) {
+    direct.begin(group)
+    guard let products, group.places[0] >= 0 else {
+      for block in 0..<model.blockCount { try direct.compare(block, Wanted(all: group.count), lists, &statistics) }
+      return
+    }
+    let bounds = (0..<group.count).map { products.bounds(ofPlace: Int(group.places[$0])) }
+    for block in try blocks(by: { block in bounds.reduce(0) { $0 &+ UInt32($1[block]) } }) {
+      var open = Wanted()
+      for i in 0..<group.count where canReach(bounds[i][block], lists[i].threshold) { open.insert(i) }
+      if !open.isEmpty { try direct.compare(block, open, lists, &statistics) }
+    }
+  }
+
+  /// All blocks, those that promise most first.
+  private func blocks(by promise: (Int) -> UInt32) throws(CoverTreeError) -> [Int] {
+    try sequence.resize(to: model.blockCount)
+    for block in 0..<model.blockCount { sequence[block] = UInt64(~promise(block)) << 32 | UInt64(block) }
+    return sortedSlots(model.blockCount)
+  }
+
+  /// The low halves of the first numbers in the sequence, as all of the numbers sort.
+  private func sortedSlots(_ count: Int) -> [Int] {
+    var numbers = UnsafeMutableBufferPointer(start: sequence.base, count: count)
+    numbers.sort()
+    return numbers.map { Int(truncatingIfNeeded: $0 & 0xFFFF_FFFF) }
+  }
+
+  /// Decides the candidates of each query and writes its row.
+  func write(
+    k: Int, indices: UnsafeMutablePointer<Int64>, distances: UnsafeMutablePointer<Double>?
+  ) throws(CoverTreeError) {
+    for i in 0..<group.count where !hard.contains(i) {
+      statistics.queries += 1
+      try lists[i].prune()
+      var nearest = NearestCollector(collected, bound: .infinity)
+      try decide(i, into: &nearest)
+      nearest.finish()
+      let row = Int(group.rows[i]) * k
+      for rank in 0..<nearest.count { indices[row + rank] = Int64(nearest[rank].index) }
+      for rank in nearest.count..<k { indices[row + rank] = -1 }
+      guard let distances else { continue }
+      for rank in 0..<nearest.count { distances[row + rank] = nearest[rank].squared }
+      for rank in nearest.count..<k { distances[row + rank] = .infinity }
+    }
+  }
+
+  /// Offers the exact distance of each candidate, those of the largest upper bounds first, until the rest cannot come
+  /// among the `k`. The collector compares distances as they are.
+  private func decide(_ i: Int, into nearest: inout NearestCollector) throws(CoverTreeError) {
+    let list = lists[i]
+    try sequence.resize(to: list.count)
+    // Bounds are not negative, so they sort as their bits do.
+    for slot in 0..<list.count {
+      sequence[slot] = UInt64(~list.upperBound(slot).bitPattern) << 32 | UInt64(slot)
+    }
+    let slots = sortedSlots(list.count)
+    for first in stride(from: 0, to: slots.count, by: 8) {
+      // 1 - d^2 is |rho| of the k-th so far.
+      if nearest.count == k
+        && Double(list.upperBound(slots[first])) < 1 - nearest.worst * nearest.worst - 0x1p-40
+      {
+        return
+      }
+      let next = slots[first..<min(first + 8, slots.count)]
+      decide(i, list, next, into: &nearest)
+      statistics.exact += next.count
+    }
+  }
+
+  private func decide(
+    _ i: Int, _ list: CandidateList, _ slots: ArraySlice<Int>, into nearest: inout NearestCollector
+  ) {
+    let (dim, rank) = (model.dim, model.rank)
+    let (x, v, p) = (group.coordinates[i], group.features[i], group.residualVariance[i])
+    let least = ResidualModel.relativeFloor * model.variance
+    var covariance = SIMD8<Double>(repeating: 0)
+    switch model.covariance {
+    case .kernel(let kernel):
+      var squared = SIMD8<Double>(repeating: 0)
+      for (lane, slot) in slots.enumerated() {
+        let place = Int(list.places[slot])
+        squared[lane] = squaredEuclidean(model.coordinates.base + place &* dim, x, dim: dim)
+      }
+      covariance = kernel.value(atSquared: squared)
+    case .host:
+      for (lane, slot) in slots.enumerated() { covariance[lane] = list.covariances![slot] }
+    }
+    for (lane, slot) in slots.enumerated() {
+      let place = Int(list.places[slot])
+      let index = model.order[place]
+      let product = dot(v, model.features.base + place &* rank, count: rank)
+      let norm = (p * model.residualVariance[place]).squareRoot()
+      let rho = norm < least ? 0 : min(1, ((covariance[lane] - product) / norm).magnitude)
+      nearest.offer(index == group.indices[i] ? 0 : (1 - rho).squareRoot(), index)
+    }
+  }
+}
+
+/// What searching has taken.
+public struct ResidualStatistics: Sendable {
+  public var queries = 0
+  /// Blocks that were compared with a query through their skeletons, and by features.
+  public var blocksEstimated = 0
+  public var blocksCompared = 0
+  /// Points whose |rho| was bounded, and computed in float64.
+  public var bounded = 0
+  public var exact = 0
+
+  static func += (a: inout ResidualStatistics, b: ResidualStatistics) {
+    a.queries += b.queries
+    a.blocksEstimated += b.blocksEstimated
+    a.blocksCompared += b.blocksCompared
+    a.bounded += b.bounded
+    a.exact += b.exact
+  }
+}
+
+/// Which queries of a group a comparison is for: bits, 64 a word.
+struct Wanted {
+  private var words = InlineArray<4, UInt64>(repeating: 0)
+  private(set) var isEmpty = true
+
+  init() {}
+
+  init(all count: Int) {
+    for i in 0..<count { insert(i) }
+  }
+
+  @inline(__always)
+  mutating func insert(_ i: Int) {
+    words[i >> 6] |= 1 &<< UInt64(i & 63)
+    isEmpty = false
+  }
+
+  @inline(__always)
+  func contains(_ i: Int) -> Bool { words[i >> 6] & (1 &<< UInt64(i & 63)) != 0 }
+
+  /// Whether any of `count` queries from one on is wanted; `count` divides 64 and `first`.
+  @inline(__always)
+  func contains(anyOf first: Int, _ count: Int) -> Bool {
+    (words[first >> 6] >> UInt64(first & 63)) & (UInt64.max >> UInt64(64 &- count)) != 0
+  }
+}
+
+/// Whether a bound in units of 1/255 reaches a threshold; the margin is more than what rounding does to the product.
+@inline(__always)
+func canReach(_ bound: UInt8, _ threshold: Float) -> Bool { Float(bound) >= threshold * 255 - 0x1p-10 }
+
+/// How many of ascending labels are below a bound.
+@inline(__always)
+func prefix(of labels: UnsafePointer<Int32>, _ count: Int, below bound: Int32) -> Int {
+  var (low, high) = (0, count)
+  while low < high {
+    let middle = (low &+ high) >> 1
+    if labels[middle] < bound { low = middle &+ 1 } else { high = middle }
+  }
+  return low
+}

@@ -1,0 +1,410 @@
+import Glibc
+
+/// Where features and residual variances come from.
+public enum FeatureSource: @unchecked Sendable {
+  /// Inducing points, raw coordinates: the library builds them. No points: the plain correlation of the kernel.
+  case inducing(PointsView<Double>, jitter: Double)
+  /// The caller's own `V`, `p`, and, where the kernel's variance is not it, the kernel's diagonal.
+  case given(AnyPoints, residualVariance: UnsafePointer<Double>, kernelDiagonal: UnsafePointer<Double>?)
+}
+
+/// Points as the residual search sees them: coordinates, whitened features `V` and residual variances `p`.
+///
+/// Everything stands in the order of `BlockOrder`, by *place*. The residual covariance of two points is
+/// `k(x_i, x_j) - v_i . v_j`, their residual correlation that over `sqrt(p_i p_j)`; see `ResidualSearch`.
+///
+/// Memory: `8 (rank + 2 dim + 2) + 8` bytes a point.
+final class ResidualModel: @unchecked Sendable {
+  /// Residual variances are at least this much of the variance.
+  static let relativeFloor = 1e-9
+  /// How far given residual variances may be from `k_ii - |v_i|^2`.
+  private static let tolerance = 1e-3
+
+  let covariance: Covariance
+  let count: Int
+  let dim: Int
+  /// Columns of `V` as they were given or built, and filled up to a multiple of 8.
+  let featureCount: Int
+  let rank: Int
+  let variance: Double
+  let whitening: Whitening?
+  let blockSize: Int
+  /// Place to index, and back.
+  let order: Buffer<Int32>
+  let positions: Buffer<Int32>
+  /// Scaled, `count x dim`.
+  let coordinates: Buffer<Double>
+  var coordinatePanels: Panels<Double> { derived.coordinatePanels }
+  /// `count x rank`.
+  let features: Buffer<Double>
+  /// The same rounded to float32, in panels.
+  var singleFeatures: Panels<Float> { derived.singleFeatures }
+  let residualVariance: Buffer<Double>
+  /// `1 / sqrt(residualVariance)`; whole vectors.
+  var scale: Buffer<Double> { derived.scale }
+  /// The same rounded up, for bounds.
+  var scaleAbove: Buffer<Float> { derived.scaleAbove }
+  /// The median of each block.
+  var typicalScale: Buffer<Double> { derived.typicalScale }
+  private let derived: Derived
+
+  /// Whether `V` and `p` are the caller's.
+  let hasGivenFeatures: Bool
+
+  var blockCount: Int { (count + blockSize - 1) / blockSize }
+
+  func places(ofBlock block: Int) -> Range<Int> { block * blockSize..<min(count, (block + 1) * blockSize) }
+
+  convenience init(
+    _ points: PointsView<Double>, covariance: Covariance, source: FeatureSource, blockSize: Int, context: CallContext
+  ) throws(CoverTreeError) {
+    try points.checkCoordinates(named: "points", context: context)
+    try covariance.check(dim: points.dim)
+    let arranged = try ArrangedPoints(
+      scaledCoordinates(points, covariance, context), count: points.count, dim: points.dim, blockSize: blockSize,
+      context: context)
+    let diagonal = try kernelDiagonal(
+      covariance, arranged.coordinates.base, count: points.count, dim: points.dim, context: context)
+    let variance = diagonal.elements.max()!
+    guard variance > 0, variance.isFinite else {
+      throw CoverTreeError(.invalidArgument, "kernel: expected positive variances k(x, x), got \(variance)")
+    }
+    let shared = Shared(covariance: covariance, dim: points.dim, variance: variance, blockSize: blockSize)
+    switch source {
+    case .inducing(let inducing, let jitter):
+      let whitening = try Self.whitening(inducing, jitter, shared, context)
+      let (features, p) = try Self.features(
+        whitening, arranged.coordinates.base, diagonal, shared, context: context)
+      try self.init(
+        shared, arranged, features: features, residualVariance: p, featureCount: inducing.count, whitening: whitening,
+        hasGivenFeatures: false, context: context)
+    case .given(let v, let p, let givenDiagonal):
+      let (features, variances) = try Self.given(v, p, givenDiagonal, diagonal, arranged, shared, context)
+      try self.init(
+        shared, arranged, features: features, residualVariance: variances, featureCount: v.dim, whitening: nil,
+        hasGivenFeatures: true, context: context)
+    }
+  }
+
+  /// The same points and more, whose indices follow; features that are known are kept.
+  func extended(by points: PointsView<Double>, context: CallContext) throws(CoverTreeError) -> ResidualModel {
+    guard points.dim == dim else {
+      throw CoverTreeError(.shape, "points: expected \(dim) columns, got \(points.dim)")
+    }
+    guard !hasGivenFeatures else {
+      throw CoverTreeError(.unsupported, "points: the features of new ones are unknown where v_matrix is the caller's")
+    }
+    let total = count + points.count
+    guard total < Int(Int32.max) else {
+      throw CoverTreeError(.invalidArgument, "points: there would be \(total) of them, at most 2^31 - 2 are possible")
+    }
+    try points.checkCoordinates(named: "points", context: context)
+    let new = try scaledCoordinates(points, shared.covariance, context)
+    let diagonal = try kernelDiagonal(covariance, new.base, count: points.count, dim: dim, context: context)
+    let (newFeatures, newVariances) = try Self.features(whitening, new.base, diagonal, shared, context: context)
+    let scaled = try Buffer<Double>(count: total * dim)
+    for place in 0..<count {
+      (scaled.base + Int(order[place]) * dim).update(from: coordinates.base + place * dim, count: dim)
+    }
+    (scaled.base + count * dim).update(from: new.base, count: new.count)
+    let arranged = try ArrangedPoints(scaled, count: total, dim: dim, blockSize: blockSize, context: context)
+    let allFeatures = try Buffer<Double>(count: total * rank)
+    let allVariances = try Buffer<Double>(count: total)
+    for place in 0..<total {
+      let index = Int(arranged.order[place])
+      let known = index < count
+      let row = known ? Int(positions[index]) : index - count
+      (allFeatures.base + place * rank).update(
+        from: (known ? features : newFeatures).base + row * rank, count: rank)
+      allVariances[place] = known ? residualVariance[row] : newVariances[row]
+    }
+    return try ResidualModel(
+      shared, arranged, features: allFeatures, residualVariance: allVariances, featureCount: featureCount,
+      whitening: whitening, hasGivenFeatures: false, context: context)
+  }
+
+  /// The first points by index, in the order of their indices.
+  func first(_ count: Int, context: CallContext) throws(CoverTreeError) -> ResidualModel {
+    let order = try Buffer<Int32>(count: count)
+    let coordinates = try Buffer<Double>(count: count * dim)
+    let features = try Buffer<Double>(count: count * rank)
+    let residualVariance = try Buffer<Double>(count: count)
+    for index in 0..<count {
+      let place = Int(positions[index])
+      order[index] = Int32(index)
+      (coordinates.base + index * dim).update(from: self.coordinates.base + place * dim, count: dim)
+      (features.base + index * rank).update(from: self.features.base + place * rank, count: rank)
+      residualVariance[index] = self.residualVariance[place]
+    }
+    return try ResidualModel(
+      shared, ArrangedPoints(order: order, positions: order, coordinates: coordinates), features: features,
+      residualVariance: residualVariance, featureCount: featureCount, whitening: whitening,
+      hasGivenFeatures: hasGivenFeatures, context: context)
+  }
+
+  /// What all models of the same process have in common.
+  private struct Shared {
+    let covariance: Covariance
+    let dim: Int
+    let variance: Double
+    let blockSize: Int
+  }
+
+  private var shared: Shared {
+    Shared(covariance: covariance, dim: dim, variance: variance, blockSize: blockSize)
+  }
+
+  private init(
+    _ shared: Shared, _ arranged: ArrangedPoints, features: Buffer<Double>, residualVariance: Buffer<Double>,
+    featureCount: Int, whitening: Whitening?, hasGivenFeatures: Bool, context: CallContext
+  ) throws(CoverTreeError) {
+    (covariance, dim, variance, blockSize) = (shared.covariance, shared.dim, shared.variance, shared.blockSize)
+    count = arranged.order.count
+    (order, positions, coordinates) = (arranged.order, arranged.positions, arranged.coordinates)
+    self.features = features
+    self.residualVariance = residualVariance
+    self.featureCount = featureCount
+    rank = (featureCount + 7) / 8 * 8
+    self.whitening = whitening
+    self.hasGivenFeatures = hasGivenFeatures
+    derived = try Derived(
+      coordinates, dim: dim, features, rank: rank, residualVariance, blockSize: blockSize, context: context)
+  }
+
+  private static func whitening(
+    _ inducing: PointsView<Double>, _ jitter: Double, _ shared: Shared, _ context: CallContext
+  ) throws(CoverTreeError) -> Whitening? {
+    guard inducing.count > 0 else { return nil }
+    guard inducing.dim == shared.dim else {
+      throw CoverTreeError(.shape, "inducing_points: expected \(shared.dim) columns, got \(inducing.dim)")
+    }
+    try inducing.checkCoordinates(named: "inducing_points", context: context)
+    return try Whitening(
+      scaledCoordinates(inducing, shared.covariance, context), count: inducing.count, dim: shared.dim,
+      covariance: shared.covariance, variance: shared.variance, jitter: jitter, context: context)
+  }
+
+  /// Features and residual variances of points, `diagonal` their variances.
+  private static func features(
+    _ whitening: Whitening?, _ points: UnsafePointer<Double>, _ diagonal: Buffer<Double>, _ shared: Shared,
+    context: CallContext
+  ) throws(CoverTreeError) -> (features: Buffer<Double>, residualVariance: Buffer<Double>) {
+    let count = diagonal.count
+    let features = try Buffer<Double>(count: count * (whitening?.rank ?? 0))
+    let p = try Buffer<Double>(count: count, filledWith: 0)
+    try whitening?.fill(points, count: count, features: features.base, squaredNorms: p.base, context: context)
+    for i in 0..<count {
+      p[i] = max(diagonal[i] - p[i], relativeFloor * shared.variance)
+      guard p[i].isFinite else {
+        throw CoverTreeError(.invalidArgument, "kernel: expected finite covariances, got \(p[i]) for a residual variance")
+      }
+    }
+    return (features, p)
+  }
+
+  /// The caller's features and residual variances, by place.
+  private static func given(
+    _ v: AnyPoints, _ p: UnsafePointer<Double>, _ givenDiagonal: UnsafePointer<Double>?, _ diagonal: Buffer<Double>,
+    _ arranged: ArrangedPoints, _ shared: Shared, _ context: CallContext
+  ) throws(CoverTreeError) -> (features: Buffer<Double>, residualVariance: Buffer<Double>) {
+    let count = diagonal.count
+    guard v.count == count else {
+      throw CoverTreeError(.shape, "v_matrix: expected \(count) rows, one for each point, got \(v.count)")
+    }
+    let rank = (v.dim + 7) / 8 * 8
+    let features = try Buffer<Double>(count: count * rank, filledWith: 0)
+    let variances = try Buffer<Double>(count: count)
+    try v.copyRows(arranged.order, into: features.base, stride: rank, named: "v_matrix", context: context)
+    for place in 0..<count {
+      let (row, index) = (features.base + place * rank, Int(arranged.order[place]))
+      try check(
+        p[index], against: givenDiagonal?[index] ?? diagonal[place], minus: dot(row, row, count: rank),
+        floor: relativeFloor * shared.variance, precision: v.ulp, index: index)
+      variances[place] = p[index]
+    }
+    return (features, variances)
+  }
+
+  /// Throws where a caller's residual variance is not what its features leave of the kernel's.
+  private static func check(
+    _ p: Double, against diagonal: Double, minus norm: Double, floor: Double, precision: Double, index: Int
+  ) throws(CoverTreeError) {
+    guard p > 0, p.isFinite else {
+      throw CoverTreeError(.invalidArgument, "p_diag[\(index)]: expected a finite number above 0, got \(p)")
+    }
+    guard diagonal > 0, diagonal.isFinite else {
+      throw CoverTreeError(.invalidArgument, "kernel_diag[\(index)]: expected a finite number above 0, got \(diagonal)")
+    }
+    let left = max(diagonal - norm, floor)
+    // What rounding of the features to their type may have cost comes on top.
+    let allowed = tolerance * p + 8 * precision * diagonal
+    guard p <= floor || (left - p).magnitude <= allowed else {
+      throw CoverTreeError(
+        .invalidArgument,
+        "p_diag[\(index)]: \(p) contradicts v_matrix and the kernel, by which it is k_ii - |v_i|^2 = "
+          + "\(diagonal) - \(norm) = \(diagonal - norm)")
+    }
+  }
+
+  /// What follows from the points, in the forms that bounds are computed from.
+  private struct Derived {
+    let coordinatePanels: Panels<Double>
+    let singleFeatures: Panels<Float>
+    let scale: Buffer<Double>
+    let scaleAbove: Buffer<Float>
+    let typicalScale: Buffer<Double>
+
+    init(
+      _ coordinates: Buffer<Double>, dim: Int, _ features: Buffer<Double>, rank: Int,
+      _ residualVariance: Buffer<Double>, blockSize: Int, context: CallContext
+    ) throws(CoverTreeError) {
+      let count = residualVariance.count
+      coordinatePanels = try Panels(rows: count, columns: dim)
+      coordinatePanels.view.pack(count) { UnsafePointer(coordinates.base) + $0 * dim }
+      singleFeatures = try Panels(rows: count, columns: rank)
+      let (width, panels) = (PanelView<Float>.panelRows, singleFeatures.view)
+      try context.forEach((count + width - 1) / width, grain: 8) { (range, _) throws(CoverTreeError) in
+        for first in range.map({ $0 * width }) {
+          panels.from(row: first).pack(min(width, count - first)) {
+            UnsafePointer(features.base) + (first + $0) * rank
+          }
+        }
+      }
+      scale = try Buffer(count: (count + 15) / 16 * 16, filledWith: 0)
+      scaleAbove = try Buffer(count: (count + 15) / 16 * 16, filledWith: 0)
+      for place in 0..<count {
+        scale[place] = 1 / residualVariance[place].squareRoot()
+        scaleAbove[place] = Float.roundedUp(scale[place])
+      }
+      typicalScale = try Buffer(count: (count + blockSize - 1) / blockSize)
+      for block in 0..<typicalScale.count {
+        let places = block * blockSize..<min(count, (block + 1) * blockSize)
+        typicalScale[block] = scale.elements[places].sorted()[places.count / 2]
+      }
+    }
+  }
+
+  /// Memory that the arrays take.
+  var byteCount: Int {
+    [coordinates, features, residualVariance, scale, coordinatePanels.elements].reduce(0) { $0 + $1.byteCount }
+      + singleFeatures.elements.byteCount + order.byteCount + positions.byteCount
+  }
+}
+
+/// Points by place: in the order of `BlockOrder`.
+private struct ArrangedPoints {
+  let order: Buffer<Int32>
+  let positions: Buffer<Int32>
+  let coordinates: Buffer<Double>
+
+  init(order: Buffer<Int32>, positions: Buffer<Int32>, coordinates: Buffer<Double>) {
+    (self.order, self.positions, self.coordinates) = (order, positions, coordinates)
+  }
+
+  /// - Parameter scaled: `count x dim`, by index.
+  init(
+    _ scaled: Buffer<Double>, count: Int, dim: Int, blockSize: Int, context: CallContext
+  ) throws(CoverTreeError) {
+    let view = PointsView(base: UnsafePointer(scaled.base), count: count, dim: dim)
+    order = try BlockOrder(view, blockSize: blockSize, context: context).order
+    positions = try Buffer(count: count)
+    coordinates = try Buffer(count: count * dim)
+    for place in 0..<count {
+      positions[order[place]] = Int32(place)
+      (coordinates.base + place * dim).update(from: scaled.base + Int(order[place]) * dim, count: dim)
+    }
+  }
+}
+
+extension AnyPoints {
+  public var count: Int {
+    switch self {
+    case .float32(let view): view.count
+    case .float64(let view): view.count
+    }
+  }
+
+  public var dim: Int {
+    switch self {
+    case .float32(let view): view.dim
+    case .float64(let view): view.dim
+    }
+  }
+
+  /// Half the distance from 1 to the next number, twice.
+  fileprivate var ulp: Double {
+    switch self {
+    case .float32: Double(Float.ulpOfOne)
+    case .float64: Double.ulpOfOne
+    }
+  }
+
+  fileprivate func copyRows(
+    _ sequence: Buffer<Int32>, into target: UnsafeMutablePointer<Double>, stride: Int, named name: String,
+    context: CallContext
+  ) throws(CoverTreeError) {
+    switch self {
+    case .float32(let view): try view.copyRows(sequence, into: target, stride: stride, named: name, context)
+    case .float64(let view): try view.copyRows(sequence, into: target, stride: stride, named: name, context)
+    }
+  }
+}
+
+extension PointsView {
+  fileprivate func copyRows(
+    _ sequence: Buffer<Int32>, into target: UnsafeMutablePointer<Double>, stride: Int, named name: String,
+    _ context: CallContext
+  ) throws(CoverTreeError) {
+    try checkCoordinates(named: name, context: context)
+    try context.forEach(sequence.count, grain: 1024) { (range, _) throws(CoverTreeError) in
+      for place in range {
+        let from = row(Int(sequence[place]))
+        for column in 0..<dim { target[place * stride + column] = Double(from[column]) }
+      }
+    }
+  }
+}
+
+/// Coordinates divided by the kernel's lengthscale.
+func scaledCoordinates(
+  _ points: PointsView<Double>, _ covariance: Covariance, _ context: CallContext
+) throws(CoverTreeError) -> Buffer<Double> {
+  let dim = points.dim
+  let scaled = try Buffer<Double>(count: points.count * dim)
+  let lengthscale = (0..<dim).map { covariance.lengthscale(ofDimension: $0) }
+  try context.forEach(points.count, grain: 1 << 14) { (range, _) throws(CoverTreeError) in
+    for index in range {
+      let row = points.row(index)
+      for d in 0..<dim {
+        let x = row[d] / lengthscale[d]
+        guard x.magnitude <= Double.coordinateLimit else {
+          throw CoverTreeError(
+            .invalidArgument, "points[\(index), \(d)]: \(row[d]) over the lengthscale \(lengthscale[d]) is beyond 2^500")
+        }
+        scaled[index * dim + d] = x
+      }
+    }
+  }
+  return scaled
+}
+
+/// `k(x, x)` of each point.
+func kernelDiagonal(
+  _ covariance: Covariance, _ points: UnsafePointer<Double>, count: Int, dim: Int, context: CallContext
+) throws(CoverTreeError) -> Buffer<Double> {
+  switch covariance {
+  case .kernel(let kernel): return try Buffer(count: count, filledWith: kernel.variance)
+  case .host(let host):
+    // The host gives blocks of pairs; of small ones little but the diagonal is computed in vain.
+    let diagonal = try Buffer<Double>(count: count)
+    let side = 32
+    let block = try Buffer<Double>(count: side * side)
+    for first in Swift.stride(from: 0, to: count, by: side) {
+      try context.poll()
+      let inUse = min(side, count - first)
+      try host.fill(points + first * dim, inUse, points + first * dim, inUse, block.base)
+      for i in 0..<inUse { diagonal[first + i] = block[i * inUse + i] }
+    }
+    return diagonal
+  }
+}

@@ -1,0 +1,185 @@
+/// What a residual search is asked for.
+public enum ResidualQueries: @unchecked Sendable {
+  /// Points of the model, by dataset index.
+  case stored(StoredIndices)
+  /// All points of the model, in the order of their indices.
+  case allStored
+  /// New points, by their raw coordinates.
+  case points(PointsView<Double>)
+}
+
+public struct ResidualSearchOptions: @unchecked Sendable {
+  /// Only points with a dataset index below the query's own.
+  public var predecessorsOnly = false
+  /// Not the query itself, told by its dataset index.
+  public var excludesSelf = false
+  /// For each query: only points with a dataset index below this.
+  public var before: UnsafeBufferPointer<Int64>?
+
+  public init() {}
+
+  /// Dataset indices below this count for a query.
+  @inline(__always)
+  func upperIndex(ofRow row: Int, index: Int32) -> Int32 {
+    if let before { return Int32(max(0, min(before[row], Int64(Int32.max)))) }
+    return predecessorsOnly ? index : Int32.max
+  }
+
+  func check(_ queries: ResidualQueries) throws(CoverTreeError) {
+    if predecessorsOnly && before != nil {
+      throw CoverTreeError(.invalidArgument, "before: stands against predecessor_mode, which is an upper index of its own")
+    }
+    guard case .points = queries else { return }
+    if predecessorsOnly {
+      throw CoverTreeError(
+        .invalidArgument,
+        "predecessor_mode: new points have no dataset index to come after; give before, or dataset indices as queries")
+    }
+    if excludesSelf {
+      throw CoverTreeError(
+        .invalidArgument, "exclude_self: new points are not in the dataset; give dataset indices as queries")
+    }
+  }
+}
+
+/// Queries in the order in which they are run: in groups of near ones.
+final class ResidualQuerySet: @unchecked Sendable {
+  private let rows: Buffer<Int32>
+  private let before: Buffer<Int32>
+  private let places: Buffer<Int32>
+  private let indices: Buffer<Int32>
+  private let excludesSelf: Bool
+  private let coordinates: Buffer<UnsafePointer<Double>>
+  private let features: Buffer<UnsafePointer<Double>>
+  private let residualVariance: Buffer<Double>
+  private var groups: [(range: Range<Int>, block: Int?)] = []
+  /// What the pointers of new points point to.
+  private let owned: [Buffer<Double>]
+
+  var count: Int { rows.count }
+  var groupCount: Int { groups.count }
+
+  subscript(group: Int) -> QueryGroup {
+    let (range, block) = groups[group]
+    return QueryGroup(
+      count: range.count, rows: UnsafePointer(rows.base) + range.lowerBound,
+      before: UnsafePointer(before.base) + range.lowerBound, places: UnsafePointer(places.base) + range.lowerBound,
+      indices: UnsafePointer(indices.base) + range.lowerBound,
+      excludesSelf: excludesSelf,
+      coordinates: UnsafePointer(coordinates.base) + range.lowerBound,
+      features: UnsafePointer(features.base) + range.lowerBound,
+      residualVariance: UnsafePointer(residualVariance.base) + range.lowerBound, block: block)
+  }
+
+  private init(count: Int, excludesSelf: Bool, owned: [Buffer<Double>]) throws(CoverTreeError) {
+    rows = try Buffer(count: count)
+    before = try Buffer(count: count)
+    places = try Buffer(count: count)
+    indices = try Buffer(count: count)
+    coordinates = try Buffer(count: count)
+    features = try Buffer(count: count)
+    residualVariance = try Buffer(count: count)
+    self.excludesSelf = excludesSelf
+    self.owned = owned
+  }
+
+  /// Points of the model: those of one block are a group, or several.
+  ///
+  /// - Parameters:
+  ///   - indices: of all queries, one each row; nil for all points.
+  ///   - selected: the rows that are meant.
+  convenience init(
+    _ indices: UnsafeBufferPointer<Int64>?, rows selected: UnsafeBufferPointer<Int32>, in model: ResidualModel,
+    options: ResidualSearchOptions, groupSize: Int, context: CallContext
+  ) throws(CoverTreeError) {
+    let count = selected.count
+    try self.init(count: count, excludesSelf: options.excludesSelf, owned: [])
+    let keys = try Buffer<UInt64>(count: count)
+    for (slot, row) in selected.enumerated() {
+      keys[slot] = UInt64(model.positions[Int(indices?[Int(row)] ?? Int64(row))])
+    }
+    let sequence = try sortedOrder(ofKeys: keys, context: context)
+    for slot in 0..<count {
+      let row = selected[Int(sequence[slot])]
+      let place = Int(keys[Int(sequence[slot])])
+      rows[slot] = row
+      places[slot] = Int32(place)
+      self.indices[slot] = model.order[place]
+      before[slot] = options.upperIndex(ofRow: Int(row), index: model.order[place])
+      coordinates[slot] = UnsafePointer(model.coordinates.base) + place * model.dim
+      features[slot] = UnsafePointer(model.features.base) + place * model.rank
+      residualVariance[slot] = model.residualVariance[place]
+    }
+    var first = 0
+    while first < count {
+      let block = Int(places[first]) / model.blockSize
+      var end = first + 1
+      while end < count, end - first < groupSize, Int(places[end]) / model.blockSize == block { end += 1 }
+      groups.append((first..<end, block))
+      first = end
+    }
+  }
+
+  /// New points: their features are made, and near ones are a group.
+  convenience init(
+    _ points: PointsView<Double>, in model: ResidualModel, options: ResidualSearchOptions, groupSize: Int,
+    context: CallContext
+  ) throws(CoverTreeError) {
+    guard points.dim == model.dim else {
+      throw CoverTreeError(.shape, "queries: expected \(model.dim) columns, got \(points.dim)")
+    }
+    guard model.rank == 0 || model.whitening != nil else {
+      throw CoverTreeError(
+        .unsupported,
+        "queries: new coordinates need inducing points, and this model has the caller's v_matrix; give dataset indices")
+    }
+    try points.checkCoordinates(named: "queries", context: context)
+    let count = points.count
+    let scaled = try scaledCoordinates(points, model.covariance, context)
+    let made = try Buffer<Double>(count: count * model.rank)
+    let norms = try Buffer<Double>(count: count, filledWith: 0)
+    try self.init(count: count, excludesSelf: false, owned: [scaled, made])
+    try model.whitening?.fill(
+      scaled.base, count: count, features: made.base, squaredNorms: norms.base, context: context)
+    let diagonal = try kernelDiagonal(model.covariance, scaled.base, count: count, dim: points.dim, context: context)
+    let view = PointsView(base: UnsafePointer(scaled.base), count: count, dim: points.dim)
+    let sequence = try BlockOrder(view, blockSize: groupSize, context: context).order
+    for slot in 0..<count {
+      let row = Int(sequence[slot])
+      rows[slot] = Int32(row)
+      before[slot] = options.upperIndex(ofRow: row, index: Int32.max)
+      places[slot] = -1
+      self.indices[slot] = -1
+      coordinates[slot] = UnsafePointer(scaled.base) + row * points.dim
+      features[slot] = UnsafePointer(made.base) + row * model.rank
+      residualVariance[slot] = max(diagonal[row] - norms[row], ResidualModel.relativeFloor * model.variance)
+    }
+    fillGroups(groupSize)
+  }
+
+  private func fillGroups(_ groupSize: Int) {
+    for first in Swift.stride(from: 0, to: count, by: groupSize) {
+      groups.append((first..<min(count, first + groupSize), nil))
+    }
+  }
+
+  /// Some of the queries, by their rows, in full groups.
+  func subset(_ wanted: Stack<Int32>, groupSize: Int) throws(CoverTreeError) -> ResidualQuerySet {
+    let isWanted = try Buffer<Bool>(count: 1 + Int(rows.elements.max() ?? 0), filledWith: false)
+    for row in wanted.elements { isWanted[row] = true }
+    let set = try ResidualQuerySet(count: wanted.count, excludesSelf: excludesSelf, owned: owned)
+    var next = 0
+    for slot in 0..<count where isWanted[rows[slot]] {
+      set.rows[next] = rows[slot]
+      set.before[next] = before[slot]
+      set.places[next] = places[slot]
+      set.indices[next] = indices[slot]
+      set.coordinates[next] = coordinates[slot]
+      set.features[next] = features[slot]
+      set.residualVariance[next] = residualVariance[slot]
+      next += 1
+    }
+    set.fillGroups(groupSize)
+    return set
+  }
+}
