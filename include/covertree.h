@@ -307,10 +307,10 @@ void covertree_arrays_free(covertree_arrays *arrays);
 /* ---- Residual correlation -------------------------------------------------------------------------------------- */
 
 /* Points in the metric of a Gaussian process whose inducing points are taken out. With whitened inducing features
- * V (rows v_i = L^-1 k(U, x_i), L L^T = k(U, U) + jitter variance I) and residual variances p_i = k(x_i, x_i) - |v_i|^2,
- * the residual correlation is rho_ij = (k(x_i, x_j) - v_i . v_j) / sqrt(p_i p_j), and the distance
- * d_ij = sqrt(1 - |rho_ij|), |rho| cut at 1. d_ii = 0; a pair with sqrt(p_i p_j) < 1e-9 variance is at distance 1. All of
- * it is float64. Immutable but for covertree_residual_insert. */
+ * V (rows v_i = L^-1 k(U, x_i), L L^T = k(U, U) + jitter variance I) and residual variances
+ * p_i = k(x_i, x_i) - |v_i|^2, the residual correlation is rho_ij = (k(x_i, x_j) - v_i . v_j) / sqrt(p_i p_j), and the distance
+ * d_ij = sqrt(1 - |rho_ij|), |rho| cut at 1. d_ii = 0; a pair with sqrt(p_i p_j) < 1e-9 variance is at distance 1.
+ * All of it is float64. Immutable but for covertree_residual_insert. */
 typedef struct covertree_residual covertree_residual;
 
 typedef enum covertree_kernel_shape {
@@ -349,7 +349,8 @@ void covertree_residual_options_init(covertree_residual_options *options);
 /* Builds V and p from the kernel and inducing points.
  *   points   [in]  n_points x dim, finite
  *   residual [out] free it with covertree_residual_free
- * INVALID_ARGUMENT, SHAPE, OUT_OF_MEMORY, CANCELLED. O(n m^2) for m inducing points; 8 m + 16 dim + 40 bytes a point. */
+ * INVALID_ARGUMENT, SHAPE, OUT_OF_MEMORY, CANCELLED. O(n m^2) for m inducing points; 12 m + 16 dim + 40 bytes a
+ * point. */
 covertree_status covertree_residual_build(const double *points, int64_t n_points, int64_t dim, int64_t row_stride,
                                           const covertree_residual_options *options, covertree_residual **residual);
 
@@ -392,6 +393,15 @@ covertree_status covertree_residual_knn(covertree_residual *residual, const doub
                                         int64_t dim, int64_t row_stride, const int64_t *before, int64_t k,
                                         const covertree_search_options *options, int64_t *indices,
                                         double *distances);
+
+/* Distances of points of the dataset from others of it.
+ *   rows      [in]  n_rows dataset indices
+ *   others    [in]  n_rows x n_others dataset indices; -1 for none
+ *   distances [out] n_rows x n_others; infinity where there is none
+ * NOT_FOUND for an index that is not in the dataset, OUT_OF_MEMORY, CANCELLED. */
+covertree_status covertree_residual_distances(covertree_residual *residual, const int64_t *rows, int64_t n_rows,
+                                              const int64_t *others, int64_t n_others,
+                                              const covertree_call_options *options, double *distances);
 
 /* The same process with more points, as a model of its own; they get the dataset indices that follow. What is known of
  * the points that are there is kept: O(n m) beside O(m^2) for each new point.

@@ -163,6 +163,22 @@ public func covertree_residual_knn(
   }
 }
 
+@_cdecl("covertree_residual_distances") @implementation
+public func covertree_residual_distances(
+  _ residual: OpaquePointer?, _ rows: UnsafePointer<Int64>?, _ n_rows: Int64, _ others: UnsafePointer<Int64>?,
+  _ n_others: Int64, _ options: UnsafePointer<covertree_call_options>?, _ distances: UnsafeMutablePointer<Double>?
+) -> covertree_status {
+  status { () throws(CoverTreeError) in
+    let search = try HandleTable.shared.object(residual, ResidualHandle.self, named: "residual").search
+    let rows = try Arguments.indices(rows, n_rows, named: "rows")
+    let width = try Arguments.neighborCount(n_others, queries: n_rows)
+    guard let others else { throw CoverTreeError(.invalidArgument, "others: is NULL") }
+    try search.distances(
+      from: StoredIndices(rows), to: UnsafeBufferPointer(start: others, count: rows.count * width), width: width,
+      context: callContext(options), distances: Arguments.output(distances, named: "distances"))
+  }
+}
+
 @_cdecl("covertree_residual_extend") @implementation
 public func covertree_residual_extend(
   _ residual: OpaquePointer?, _ points: UnsafePointer<Double>?, _ n_points: Int64, _ dim: Int64,

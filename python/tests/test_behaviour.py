@@ -264,7 +264,7 @@ def test_header_and_signatures_agree():
     }
     declared = {p.format(t=t): a for p, (_, a) in _native.SIGNATURES.items() for t in ("f32", "f64")}
     assert set(header) == set(declared)
-    scalars = {"int32_t": "c_int", "int64_t": "c_long", "double": "c_double"}
+    scalars = {"int32_t": "c_int", "int64_t": "c_long", "uint64_t": "c_ulong", "double": "c_double"}
     for name, parameters in header.items():
         assert len(parameters) == len(declared[name]), name
         for parameter, ctype in zip(parameters, declared[name]):

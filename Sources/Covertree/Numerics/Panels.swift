@@ -38,7 +38,8 @@ struct PanelView<S: Scalar>: @unchecked Sendable {
         S.store(lanes, target + column &* width)
       }
     }
-    for first in Swift.stride(from: (count &+ tileRows &- 1) / tileRows &* tileRows, to: roundedUp(count), by: tileRows) {
+    for first in Swift.stride(from: (count &+ tileRows &- 1) / tileRows &* tileRows, to: roundedUp(count), by: tileRows)
+    {
       let target = row(first)
       for column in 0..<columns { S.store(SIMD8(repeating: 0), target + column &* width) }
     }

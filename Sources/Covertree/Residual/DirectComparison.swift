@@ -124,7 +124,8 @@ private final class FeatureProducts<S: Scalar> {
     let (count, group) = (group.count, group!)
     if !isPacked { left.view.pack(count) { group.features[$0] } }
     isPacked = true
-    Covertree.multiply(left.view, rows: 0..<count, packed(places), into: products.base, stride: model.blockSize) { tile in
+    Covertree.multiply(left.view, rows: 0..<count, packed(places), into: products.base, stride: model.blockSize) {
+      tile in
       var most = 0
       for i in tile..<min(tile &+ tileRows, count) { most = max(most, eligible[i]) }
       return most

@@ -2,8 +2,8 @@ import CNumerics
 
 /// One thread's search for one group of queries after the other.
 ///
-/// Blocks are compared with the group, those that promise most first; each |rho| is bounded from both sides and offered to
-/// the query's `CandidateList`. What is left there at the end is decided in float64.
+/// Blocks are compared with the group, those that promise most first; each |rho| is bounded from both sides and
+/// offered to the query's `CandidateList`. What is left there at the end is decided in float64.
 final class GroupSearch {
   /// Blocks that are compared with a group before it is asked which of its queries are hard.
   private static let blocksForThresholds = 4
@@ -135,32 +135,22 @@ final class GroupSearch {
     }
   }
 
+  /// Offers eight candidates, or what is left of them.
   private func decide(
     _ i: Int, _ list: CandidateList, _ slots: ArraySlice<Int>, into nearest: inout NearestCollector
   ) {
-    let (dim, rank) = (model.dim, model.rank)
-    let (x, v, p) = (group.coordinates[i], group.features[i], group.residualVariance[i])
-    let least = ResidualModel.relativeFloor * model.variance
-    var covariance = SIMD8<Double>(repeating: 0)
-    switch model.covariance {
-    case .kernel(let kernel):
-      var squared = SIMD8<Double>(repeating: 0)
-      for (lane, slot) in slots.enumerated() {
-        let place = Int(list.places[slot])
-        squared[lane] = squaredEuclidean(model.coordinates.base + place &* dim, x, dim: dim)
-      }
-      covariance = kernel.value(atSquared: squared)
-    case .host:
-      for (lane, slot) in slots.enumerated() { covariance[lane] = list.covariances![slot] }
-    }
+    var places = SIMD8<Int32>(repeating: 0)
+    var covariances = SIMD8<Double>(repeating: 0)
     for (lane, slot) in slots.enumerated() {
-      let place = Int(list.places[slot])
-      let index = model.order[place]
-      let product = dot(v, model.features.base + place &* rank, count: rank)
-      let norm = (p * model.residualVariance[place]).squareRoot()
-      let rho = norm < least ? 0 : min(1, ((covariance[lane] - product) / norm).magnitude)
-      nearest.offer(index == group.indices[i] ? 0 : (1 - rho).squareRoot(), index)
+      places[lane] = list.places[slot]
+      if let known = list.covariances { covariances[lane] = known[slot] }
     }
+    let distances = model.distances(
+      from: ExactQuery(
+        coordinates: group.coordinates[i], features: group.features[i],
+        residualVariance: group.residualVariance[i], index: group.indices[i]),
+      to: places, count: slots.count, covariances: covariances)
+    for lane in 0..<slots.count { nearest.offer(distances[lane], model.order[Int(places[lane])]) }
   }
 }
 

@@ -111,7 +111,8 @@ private enum Matern52Shape: CorrelationShape {
   static func at(squared: SIMD8<Double>) -> SIMD8<Double> {
     let t = (squared * 5).squareRoot()
     let third = SIMD8(repeating: 1.0 / 3)
-    return Double.multiplyAdd(t, Double.multiplyAdd(t, third, SIMD8(repeating: 1)), SIMD8(repeating: 1)) * exponential(-t)
+    return Double.multiplyAdd(t, Double.multiplyAdd(t, third, SIMD8(repeating: 1)), SIMD8(repeating: 1))
+      * exponential(-t)
   }
 }
 

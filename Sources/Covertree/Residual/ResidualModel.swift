@@ -196,7 +196,8 @@ final class ResidualModel: @unchecked Sendable {
     for i in 0..<count {
       p[i] = max(diagonal[i] - p[i], relativeFloor * shared.variance)
       guard p[i].isFinite else {
-        throw CoverTreeError(.invalidArgument, "kernel: expected finite covariances, got \(p[i]) for a residual variance")
+        throw CoverTreeError(
+          .invalidArgument, "kernel: expected finite covariances, got \(p[i]) for a residual variance")
       }
     }
     return (features, p)
@@ -379,7 +380,8 @@ func scaledCoordinates(
         let x = row[d] / lengthscale[d]
         guard x.magnitude <= Double.coordinateLimit else {
           throw CoverTreeError(
-            .invalidArgument, "points[\(index), \(d)]: \(row[d]) over the lengthscale \(lengthscale[d]) is beyond 2^500")
+            .invalidArgument, "points[\(index), \(d)]: \(row[d]) over the lengthscale \(lengthscale[d]) is beyond 2^500"
+          )
         }
         scaled[index * dim + d] = x
       }

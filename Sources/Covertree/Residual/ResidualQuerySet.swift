@@ -27,7 +27,8 @@ public struct ResidualSearchOptions: @unchecked Sendable {
 
   func check(_ queries: ResidualQueries) throws(CoverTreeError) {
     if predecessorsOnly && before != nil {
-      throw CoverTreeError(.invalidArgument, "before: stands against predecessor_mode, which is an upper index of its own")
+      throw CoverTreeError(
+        .invalidArgument, "before: stands against predecessor_mode, which is an upper index of its own")
     }
     guard case .points = queries else { return }
     if predecessorsOnly {

@@ -1,8 +1,8 @@
 /// The `k` points of largest residual correlation with each query, exactly.
 ///
-/// **Definition.** `rho_ij = (k(x_i, x_j) - v_i . v_j) / sqrt(p_i p_j)` and the distance is `d_ij = sqrt(1 - |rho_ij|)`, with
-/// |rho| cut at 1: duplicates pass it by rounding. A pair with `sqrt(p_i p_j)` below `1e-9 variance` is at distance 1, a
-/// point at 0 from itself. Neighbours are sorted by (distance, index).
+/// **Definition.** `rho_ij = (k(x_i, x_j) - v_i . v_j) / sqrt(p_i p_j)` and the distance is
+/// `d_ij = sqrt(1 - |rho_ij|)`, with |rho| cut at 1: duplicates pass it by rounding. A pair with `sqrt(p_i p_j)` below
+/// `1e-9 variance` is at distance 1, a point at 0 from itself. Neighbours are sorted by (distance, index).
 ///
 /// **Search.** Queries come in groups of near ones, points in blocks. For a group and a block |rho| is bounded from
 /// both sides; `CandidateList` keeps what can still be among the `k`. Those few are decided in float64, by
@@ -64,7 +64,8 @@ public final class ResidualSearch: @unchecked Sendable {
       try nearest(toStored: list.elements, rows: list.elements.count, search)
     case .allStored:
       guard rows == model.count else {
-        throw CoverTreeError(.busy, "n_rows: there are \(model.count) points, results are for \(rows); was one inserted?")
+        throw CoverTreeError(
+          .busy, "n_rows: there are \(model.count) points, results are for \(rows); was one inserted?")
       }
       try nearest(toStored: nil, rows: rows, search)
     case .points(let view):
@@ -156,7 +157,8 @@ public final class ResidualSearch: @unchecked Sendable {
   }
 
   /// Copies features, `count x featureCount`, and residual variances, by dataset index.
-  public func copyFeatures(_ features: UnsafeMutablePointer<Double>?, _ residualVariance: UnsafeMutablePointer<Double>?) {
+  public func copyFeatures(_ features: UnsafeMutablePointer<Double>?, _ residualVariance: UnsafeMutablePointer<Double>?)
+  {
     for place in 0..<model.count {
       let index = Int(model.order[place])
       if let features {

@@ -8,20 +8,29 @@
 (1000, 5)
 """
 
+from . import kernels, vecchia
 from ._native import CoverTreeError, build_info, get_num_threads, set_num_threads
-from .tree import CoverTree, Neighbors, TreeArrays, TreeStats, cover_tree
+from .factory import cover_tree
+from .residual import DuplicatePairs, ResidualCoverTree, ResidualStats, ResidualTree
+from .tree import CoverTree, Neighbors, TreeArrays, TreeStats
 
 __all__ = [
     "CoverTree",
     "CoverTreeError",
+    "DuplicatePairs",
     "Neighbors",
+    "ResidualCoverTree",
+    "ResidualStats",
+    "ResidualTree",
     "TreeArrays",
     "TreeStats",
     "__version__",
     "build_info",
     "cover_tree",
     "get_num_threads",
+    "kernels",
     "set_num_threads",
+    "vecchia",
 ]
 
 __version__ = "0.1.0"

@@ -62,6 +62,16 @@ def indices(values: ArrayLike, name: str) -> NDArray[np.int64]:
     return np.ascontiguousarray(array, dtype=np.int64)
 
 
+def numbers(values: ArrayLike | None, name: str, count: int) -> NDArray[np.float64]:
+    """A one-dimensional float64 array of `count` numbers."""
+    array = np.asarray(values)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{name}: expected real numbers, got dtype {array.dtype}")
+    if array.shape != (count,):
+        raise ValueError(f"{name}: expected shape ({count},), got {array.shape}")
+    return np.ascontiguousarray(array, dtype=np.float64)
+
+
 def integer(value: Any, name: str, *, minimum: int, maximum: int = 2**63 - 1) -> int:
     """An integer within bounds; booleans and floats are none."""
     try:

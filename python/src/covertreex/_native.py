@@ -13,6 +13,8 @@ from typing import Any
 ABI_VERSION = 1
 LIBRARY = "libcovertree.so"
 PROGRESS = ctypes.CFUNCTYPE(c_int32, c_void_p, c_double)
+_doubles = POINTER(c_double)
+KERNEL = ctypes.CFUNCTYPE(c_int32, c_void_p, _doubles, c_int64, _doubles, c_int64, c_int64, _doubles)
 
 
 class CoverTreeError(RuntimeError):
@@ -69,6 +71,36 @@ class TreeInfo(Structure):
         *((name, c_int64) for name in ("conflict_rounds", "levels_entered")),
         *((name, c_double) for name in ("order_seconds", "insert_seconds", "layout_seconds", "total_seconds")),
         *((name, c_int64) for name in ("queries", "points_compared", "boxes_compared")),
+    ]
+
+
+class ResidualOptions(Structure):
+    """covertree_residual_options."""
+
+    _fields_ = [
+        ("struct_size", c_uint32),
+        *((name, c_int32) for name in ("n_threads", "kernel", "reserved")),
+        ("variance", c_double),
+        ("lengthscale", c_void_p),
+        ("n_lengthscales", c_int64),
+        ("inducing_points", c_void_p),
+        ("n_inducing", c_int64),
+        ("jitter", c_double),
+        ("kernel_fn", KERNEL),
+        ("kernel_user_data", c_void_p),
+        ("progress", PROGRESS),
+        ("progress_user_data", c_void_p),
+    ]
+
+
+class ResidualInfo(Structure):
+    """covertree_residual_info."""
+
+    _fields_ = [
+        *((name, c_int64) for name in ("n_points", "dim", "n_features", "n_blocks", "n_pivots", "memory_bytes")),
+        *((name, c_double) for name in ("variance", "jitter", "build_seconds")),
+        *((name, c_int64) for name in ("queries", "blocks_estimated", "blocks_compared")),
+        *((name, c_int64) for name in ("points_bounded", "points_exact")),
     ]
 
 
@@ -137,6 +169,30 @@ SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "covertree_tree_export": (c_int32, [c_void_p, _handle_out]),
     "covertree_arrays_get": (c_int32, [c_void_p, POINTER(ArraysView)]),
     "covertree_arrays_free": (None, [c_void_p]),
+    "covertree_residual_options_init": (None, [POINTER(ResidualOptions)]),
+    "covertree_residual_build": (c_int32, [*_rows, POINTER(ResidualOptions), _handle_out]),
+    "covertree_residual_build_given_{t}": (
+        c_int32,
+        [*_rows, c_void_p, c_int64, c_int64, c_void_p, c_void_p, POINTER(ResidualOptions), _handle_out],
+    ),
+    "covertree_residual_free": (None, [c_void_p]),
+    "covertree_residual_knn_rows": (
+        c_int32,
+        [c_void_p, c_void_p, c_int64, c_void_p, c_int64, POINTER(SearchOptions), c_void_p, c_void_p],
+    ),
+    "covertree_residual_knn": (
+        c_int32,
+        [c_void_p, *_rows, c_void_p, c_int64, POINTER(SearchOptions), c_void_p, c_void_p],
+    ),
+    "covertree_residual_distances": (
+        c_int32,
+        [c_void_p, c_void_p, c_int64, c_void_p, c_int64, POINTER(CallOptions), c_void_p],
+    ),
+    "covertree_residual_extend": (c_int32, [c_void_p, *_rows, POINTER(CallOptions), _handle_out]),
+    "covertree_residual_get_features": (c_int32, [c_void_p, c_void_p, c_void_p]),
+    "covertree_residual_get_info": (c_int32, [c_void_p, POINTER(ResidualInfo)]),
+    "covertree_maxmin_order": (c_int32, [*_rows, POINTER(CallOptions), c_void_p]),
+    "covertree_spread_sample": (c_int32, [*_rows, c_int64, c_uint64, POINTER(CallOptions), c_void_p]),
 }
 
 # Statuses that have an exception of Python's own; the others are CoverTreeError.

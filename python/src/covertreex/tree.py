@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _arrays, _native
+from . import _arrays, _calls, _native
+from ._calls import ProgressReport
 from ._native import lib
 
 _ORDERS = ("hilbert", "natural", "random")
@@ -22,13 +23,6 @@ _ENGINES = {"auto": None, "rust-hilbert": "hilbert", "rust-natural": "natural", 
 
 _DTYPES = {1: np.dtype(np.float32), 2: np.dtype(np.float64)}
 _SUFFIXES = {np.dtype(np.float32): "f32", np.dtype(np.float64): "f64"}
-
-_PREDECESSORS, _EXCLUDE_SELF, _MAX_DISTANCE = 1, 2, 4
-
-# Searches of fewer rows end too soon to be interrupted.
-_ROWS_WORTH_A_THREAD = 1000
-
-ProgressReport = Callable[[float], object]
 
 
 class Neighbors(NamedTuple):
@@ -84,76 +78,6 @@ class TreeStats:
     boxes_compared: int
 
 
-def cover_tree(
-    coords: ArrayLike,
-    *,
-    metric: str = "euclidean",
-    engine: str = "auto",
-    order: str | None = None,
-    leaf_size: int = 32,
-    seed: int = 0,
-    n_threads: int | None = None,
-    progress: ProgressReport | None = None,
-) -> CoverTree:
-    """Build a compressed cover tree.
-
-    Parameters
-    ----------
-    coords : array_like, shape (n, dim)
-        Finite coordinates. float32 and float64 rows without gaps are read in place; other types and layouts are
-        converted once.
-    metric : {"euclidean"}
-        The metric.
-    engine : {"auto", "rust-hilbert", "rust-natural", "python-numba"}
-        "auto", or a name of covertreex 0.4.x, which stands for the order of the same name. Answers are the same.
-    order : {"hilbert", "natural", "random"}, optional
-        The sequence in which points are preferred as centres: along the Hilbert curve (default, fastest), as they
-        come, or shuffled by the seed.
-    leaf_size : int
-        Points that are scanned together, 1 to 65536.
-    seed : int
-        For what is random: priorities among points that cannot enter a level together, and the random order.
-    n_threads : int, optional
-        Threads; by default :func:`get_num_threads`. The tree is the same for any number.
-    progress : callable, optional
-        Called with the share that is done, 0 to 1, every 0.1 s. An exception in it ends the call.
-
-    Returns
-    -------
-    CoverTree
-
-    Raises
-    ------
-    ValueError
-        For NaN or infinity, a wrong shape, no points, or an option out of range. The message names the argument.
-    TypeError
-        For coordinates that are not real numbers.
-    MemoryError
-        Where there is not enough; the tree takes about two copies of the points and 50 bytes a point.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> tree = cover_tree(np.array([[0.0, 0.0], [3.0, 4.0], [0.0, 1.0]]))
-    >>> tree.knn(2, return_distances=True)
-    (array([[0, 2],
-           [1, 2],
-           [2, 0]]), array([[0.        , 1.        ],
-           [0.        , 4.24264069],
-           [0.        , 1.        ]]))
-    """
-    return CoverTree(
-        coords,
-        metric=metric,
-        engine=engine,
-        order=order,
-        leaf_size=leaf_size,
-        seed=seed,
-        n_threads=n_threads,
-        progress=progress,
-    )
-
-
 class CoverTree:
     """A compressed cover tree of points, and exact searches on it.
 
@@ -182,12 +106,12 @@ class CoverTree:
         self._finalizer: Any = None
         if metric != "euclidean":
             raise ValueError(f"metric: expected 'euclidean', got {metric!r}")
-        self.order = _resolve_order(engine, order)
+        self.order = resolve_order(engine, order)
         self.metric = metric
         points = _arrays.points(coords, "coords")
         options = _native.TreeOptions()
         lib.covertree_tree_options_init(ctypes.byref(options))
-        options.n_threads = _threads(n_threads)
+        options.n_threads = _calls.threads(n_threads)
         options.order = _ORDERS.index(self.order)
         options.leaf_size = _arrays.integer(leaf_size, "leaf_size", minimum=1, maximum=65536)
         options.seed = _arrays.integer(seed, "seed", minimum=0, maximum=2**64 - 1)
@@ -195,7 +119,7 @@ class CoverTree:
         self._suffix = _SUFFIXES[self.dtype]
         handle = ctypes.c_void_p()
         build = getattr(lib, f"covertree_tree_build_{self._suffix}")
-        arguments = (*_rows(points), ctypes.byref(options), ctypes.byref(handle))
+        arguments = (*_calls.point_rows(points), ctypes.byref(options), ctypes.byref(handle))
         _native.run(build, *arguments, options=options, report=progress, points="coords")
         self._handle: ctypes.c_void_p | None = handle
         self._finalizer = weakref.finalize(self, lib.covertree_tree_free, handle)
@@ -252,7 +176,7 @@ class CoverTree:
         """
         handle = ctypes.c_void_p()
         _native.check(lib.covertree_tree_export(self._open(), ctypes.byref(handle)))
-        owner = _Owner(handle, lib.covertree_arrays_free)
+        owner = _calls.Owner(handle, lib.covertree_arrays_free)
         shown = _native.ArraysView()
         _native.check(lib.covertree_arrays_get(handle, ctypes.byref(shown)))
         n, dtype = shown.n_nodes, _DTYPES[shown.dtype]
@@ -284,7 +208,7 @@ class CoverTree:
         CoverTreeError
             Where a rule is broken; the message names the first pair of points that breaks it.
         """
-        options = _call_options(n_threads)
+        options = _calls.call_options(n_threads)
         _native.run(lib.covertree_tree_validate, self._open(), ctypes.byref(options), options=options, report=progress)
         return True
 
@@ -308,10 +232,10 @@ class CoverTree:
             Their dataset indices, which follow all that were given before.
         """
         array = _arrays.points(points, "points", dtype=self.dtype)
-        options = _call_options(n_threads)
+        options = _calls.call_options(n_threads)
         first = ctypes.c_int64()
         insert = getattr(lib, f"covertree_tree_insert_{self._suffix}")
-        arguments = (self._open(), *_rows(array), ctypes.byref(options), ctypes.byref(first))
+        arguments = (self._open(), *_calls.point_rows(array), ctypes.byref(options), ctypes.byref(first))
         _native.run(insert, *arguments, options=options, report=progress)
         return np.arange(first.value, first.value + len(array))
 
@@ -331,7 +255,7 @@ class CoverTree:
             For an index that the tree does not have; nothing is removed then.
         """
         gone = _arrays.indices(np.atleast_1d(ids), "ids")
-        options = _call_options(n_threads)
+        options = _calls.call_options(n_threads)
         arguments = (self._open(), gone.ctypes.data, len(gone), ctypes.byref(options))
         _native.run(lib.covertree_tree_remove, *arguments, options=options, report=progress, indices="ids")
 
@@ -381,7 +305,7 @@ class CoverTree:
         indices = np.empty((rows.n_rows, k), np.int64)
         distances = np.empty((rows.n_rows, k), self.dtype) if return_distances else None
         results = (indices.ctypes.data, None if distances is None else distances.ctypes.data)
-        options = _search_options(n_threads, predecessor_mode, exclude_self, max_distance)
+        options = _calls.search_options(n_threads, predecessor_mode, exclude_self, max_distance)
         search = getattr(lib, f"covertree_tree_knn{rows.kind}_{self._suffix}")
         self._search(search, rows, options, progress, k, *results)
         return indices if distances is None else (indices, distances)
@@ -414,9 +338,9 @@ class CoverTree:
         Neighbors or numpy.ndarray of int64, shape (q,)
             The counts with ``count_only``.
         """
-        r = _number(r, "r")
+        r = _calls.number(r, "r")
         rows = self._queries(queries)
-        options = _search_options(n_threads, predecessor_mode, exclude_self, None)
+        options = _calls.search_options(n_threads, predecessor_mode, exclude_self, None)
         suffix = rows.kind or f"_{self._suffix}"
         if count_only:
             counts = np.empty(rows.n_rows, np.int64)
@@ -426,7 +350,7 @@ class CoverTree:
         handle = ctypes.c_void_p()
         search = getattr(lib, f"covertree_tree_radius{suffix}")
         self._search(search, rows, options, progress, r, ctypes.byref(handle))
-        owner = _Owner(handle, lib.covertree_neighbors_free)
+        owner = _calls.Owner(handle, lib.covertree_neighbors_free)
         found = _native.NeighborsView()
         _native.check(lib.covertree_neighbors_get(handle, ctypes.byref(found)))
         total = (found.n_neighbors,)
@@ -464,20 +388,20 @@ class CoverTree:
         _native.check(lib.covertree_tree_get_info(self._open(), ctypes.byref(info)))
         return info
 
-    def _queries(self, queries: ArrayLike | None) -> _Rows:
+    def _queries(self, queries: ArrayLike | None) -> _calls.Rows:
         if queries is None:
-            return _Rows("_rows", self.n_points, (None, self.n_points), None)
+            return _calls.Rows("_rows", self.n_points, (None, self.n_points), None)
         array = np.asarray(queries)
         if array.ndim == 1 and array.dtype.kind in "iu":
             array = _arrays.indices(array, "queries")
-            return _Rows("_rows", len(array), (array.ctypes.data, len(array)), array)
+            return _calls.Rows("_rows", len(array), (array.ctypes.data, len(array)), array)
         array = _arrays.points(array, "queries", dtype=self.dtype)
-        return _Rows("", len(array), _rows(array), array)
+        return _calls.Rows("", len(array), _calls.point_rows(array), array)
 
     def _search(
         self,
         function: Callable[..., int],
-        rows: _Rows,
+        rows: _calls.Rows,
         options: Any,
         report: ProgressReport | None,
         size: float,
@@ -485,64 +409,11 @@ class CoverTree:
     ) -> None:
         """Call a search: `size` is k or the radius, `results` point to where its results go."""
         arguments = (self._open(), *rows.arguments, size, ctypes.byref(options), *results)
-        if rows.n_rows < _ROWS_WORTH_A_THREAD and report is None:
-            _native.check(function(*arguments), radius="r")
-        else:
-            _native.run(function, *arguments, options=options, report=report, radius="r")
+        _calls.search(function, arguments, rows.n_rows, options, report, radius="r")
 
 
-class _Rows(NamedTuple):
-    """Queries as the library takes them; `keep` keeps alive what `arguments` points to."""
-
-    kind: str
-    n_rows: int
-    arguments: tuple[Any, ...]
-    keep: NDArray[Any] | None
-
-
-class _Owner:
-    """Frees a handle of the library when nothing refers to it any more."""
-
-    def __init__(self, handle: ctypes.c_void_p, free: Callable[[ctypes.c_void_p], object]) -> None:
-        weakref.finalize(self, free, handle)
-
-
-def _rows(array: NDArray[Any]) -> tuple[int, int, int, int]:
-    return array.ctypes.data, array.shape[0], array.shape[1], _arrays.row_stride(array)
-
-
-def _call_options(n_threads: int | None) -> Any:
-    options = _native.CallOptions()
-    lib.covertree_call_options_init(ctypes.byref(options))
-    options.n_threads = _threads(n_threads)
-    return options
-
-
-def _search_options(
-    n_threads: int | None, predecessor_mode: bool, exclude_self: bool, max_distance: float | None
-) -> Any:
-    options = _native.SearchOptions()
-    lib.covertree_search_options_init(ctypes.byref(options))
-    options.n_threads = _threads(n_threads)
-    options.flags = _PREDECESSORS * bool(predecessor_mode) | _EXCLUDE_SELF * bool(exclude_self)
-    if max_distance is not None:
-        options.flags |= _MAX_DISTANCE
-        options.max_distance = _number(max_distance, "max_distance")
-    return options
-
-
-def _threads(n_threads: int | None) -> int:
-    return 0 if n_threads is None else _arrays.integer(n_threads, "n_threads", minimum=1, maximum=1024)
-
-
-def _number(value: Any, name: str) -> float:
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        raise TypeError(f"{name}: expected a number, got {value!r}") from None
-
-
-def _resolve_order(engine: str, order: str | None) -> str:
+def resolve_order(engine: str, order: str | None) -> str:
+    """The order that an engine's name and an order stand for together."""
     if engine not in _ENGINES:
         raise ValueError(f"engine: expected one of {', '.join(_ENGINES)}, got {engine!r}")
     if order is not None and order not in _ORDERS:

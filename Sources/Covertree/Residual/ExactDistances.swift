@@ -1,0 +1,93 @@
+/// A point that exact distances are taken from: one of the model, or a new one.
+struct ExactQuery {
+  let coordinates: UnsafePointer<Double>
+  let features: UnsafePointer<Double>
+  let residualVariance: Double
+  /// Its dataset index; -1 for a new point.
+  let index: Int32
+}
+
+extension ResidualModel {
+  /// Residual-correlation distances, in float64: the one formula by which neighbours are decided.
+  ///
+  /// - Parameters:
+  ///   - places: of up to eight points.
+  ///   - covariances: with them, where the host's kernel has given them.
+  func distances(
+    from query: ExactQuery, to places: SIMD8<Int32>, count: Int, covariances: SIMD8<Double>
+  ) -> SIMD8<Double> {
+    var covariances = covariances
+    if case .kernel(let kernel) = covariance {
+      var squared = SIMD8<Double>(repeating: 0)
+      for lane in 0..<count {
+        squared[lane] = squaredEuclidean(
+          coordinates.base + Int(places[lane]) &* dim, query.coordinates, dim: dim)
+      }
+      covariances = kernel.value(atSquared: squared)
+    }
+    let least = Self.relativeFloor * variance
+    var distances = SIMD8<Double>(repeating: .infinity)
+    for lane in 0..<count {
+      let place = Int(places[lane])
+      let product = dot(query.features, features.base + place &* rank, count: rank)
+      let norm = (query.residualVariance * residualVariance[place]).squareRoot()
+      let rho = norm < least ? 0 : min(1, ((covariances[lane] - product) / norm).magnitude)
+      distances[lane] = order[place] == query.index ? 0 : (1 - rho).squareRoot()
+    }
+    return distances
+  }
+}
+
+extension ResidualSearch {
+  /// Distances of points of the dataset from `width` others each; -1 stands for none, at infinity.
+  public func distances(
+    from rows: StoredIndices, to others: UnsafeBufferPointer<Int64>, width: Int, context: CallContext,
+    distances: UnsafeMutablePointer<Double>
+  ) throws(CoverTreeError) {
+    let model = model
+    let known = Int64(0)..<Int64(model.count)
+    for (row, index) in rows.elements.enumerated() where !known.contains(index) {
+      throw CoverTreeError(.notFound, "rows[\(row)]: expected a dataset index below \(model.count), got \(index)")
+    }
+    for (slot, index) in others.enumerated() where index != -1 && !known.contains(index) {
+      throw CoverTreeError(
+        .notFound,
+        "others[\(slot / width), \(slot % width)]: expected a dataset index below \(model.count), got \(index)")
+    }
+    try context.forEach(rows.elements.count, grain: 64) { (range, _) throws(CoverTreeError) in
+      for row in range {
+        for first in stride(from: 0, to: width, by: 8) {
+          let count = min(8, width - first)
+          try fill(
+            UnsafeMutableBufferPointer(start: distances + row * width + first, count: count),
+            from: Int(model.positions[Int(rows.elements[row])]), to: others.baseAddress! + row * width + first)
+        }
+      }
+    }
+  }
+
+  private func fill(
+    _ distances: UnsafeMutableBufferPointer<Double>, from place: Int, to others: UnsafePointer<Int64>
+  ) throws(CoverTreeError) {
+    var places = SIMD8<Int32>(repeating: 0)
+    for lane in 0..<distances.count { places[lane] = model.positions[Int(max(0, others[lane]))] }
+    let row = model.coordinates.base + place * model.dim
+    var covariances = SIMD8<Double>(repeating: 0)
+    if case .host(let host) = model.covariance {
+      let points = try Buffer<Double>(count: distances.count * model.dim)
+      for lane in 0..<distances.count {
+        (points.base + lane * model.dim).update(
+          from: model.coordinates.base + Int(places[lane]) * model.dim, count: model.dim)
+      }
+      let block = try Buffer<Double>(count: distances.count)
+      try host.fill(row, 1, points.base, distances.count, block.base)
+      for lane in 0..<distances.count { covariances[lane] = block[lane] }
+    }
+    let found = model.distances(
+      from: ExactQuery(
+        coordinates: row, features: UnsafePointer(model.features.base) + place * model.rank,
+        residualVariance: model.residualVariance[place], index: model.order[place]),
+      to: places, count: distances.count, covariances: covariances)
+    for lane in 0..<distances.count { distances[lane] = others[lane] < 0 ? .infinity : found[lane] }
+  }
+}

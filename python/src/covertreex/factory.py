@@ -1,0 +1,169 @@
+"""The one way in: a cover tree for whichever metric."""
+
+from __future__ import annotations
+
+from typing import Any, overload
+
+from numpy.typing import ArrayLike
+
+from ._calls import ProgressReport
+from .residual import KernelLike, ResidualTree
+from .tree import CoverTree, resolve_order
+
+
+@overload
+def cover_tree(
+    coords: ArrayLike,
+    *,
+    metric: str = ...,
+    engine: str = ...,
+    order: str | None = ...,
+    leaf_size: int = ...,
+    seed: int | None = ...,
+    n_threads: int | None = ...,
+    progress: ProgressReport | None = ...,
+) -> CoverTree: ...
+
+
+@overload
+def cover_tree(
+    coords: ArrayLike,
+    *,
+    kernel: KernelLike | None = ...,
+    v_matrix: ArrayLike | None = ...,
+    p_diag: ArrayLike | None = ...,
+    kernel_diag: ArrayLike | None = ...,
+    inducing_count: int | None = ...,
+    inducing_points: ArrayLike | str = ...,
+    jitter: float = ...,
+    metric: str = ...,
+    engine: str = ...,
+    order: str | None = ...,
+    leaf_size: int = ...,
+    seed: int | None = ...,
+    n_threads: int | None = ...,
+    progress: ProgressReport | None = ...,
+) -> ResidualTree: ...
+
+
+def cover_tree(
+    coords: ArrayLike,
+    *,
+    kernel: KernelLike | None = None,
+    v_matrix: ArrayLike | None = None,
+    p_diag: ArrayLike | None = None,
+    kernel_diag: ArrayLike | None = None,
+    inducing_count: int | None = None,
+    inducing_points: ArrayLike | str = "random",
+    jitter: float = 1e-6,
+    metric: str = "auto",
+    engine: str = "auto",
+    order: str | None = None,
+    leaf_size: int = 32,
+    seed: int | None = None,
+    n_threads: int | None = None,
+    progress: ProgressReport | None = None,
+) -> Any:
+    """Build a cover tree of points: Euclidean, or in the residual-correlation metric where there is a kernel.
+
+    Parameters
+    ----------
+    coords : array_like, shape (n, dim)
+        Finite coordinates. float32 and float64 rows without gaps are read in place; other types and layouts are
+        converted once.
+    kernel : Kernel or callable, optional
+        A covariance function of :mod:`covertreex.kernels`, or any ``kernel(X1, X2) -> K``, which is called for
+        blocks of pairs, from several threads. It makes the metric that of residual correlation.
+    v_matrix : array_like, shape (n, m), optional
+        Your own whitened inducing features, in place of inducing points; float32 or float64.
+    p_diag : array_like, shape (n,), optional
+        Your own residual variances, with ``v_matrix``.
+    kernel_diag : array_like, shape (n,), optional
+        ``k(x_i, x_i)``, where that is not the kernel's variance.
+    inducing_count : int, optional
+        Inducing points to choose, 0 to n; by default 512, or n where there are fewer points. With 0 the metric is
+        the correlation of the kernel itself.
+    inducing_points : {"random", "kmeans++", "cover-tree"} or array_like, shape (m, dim)
+        How to choose them: a seeded sample (the same as in covertreex 0.4.x), one spread like the data, the nodes
+        of the highest levels of a cover tree; or which they are.
+    jitter : float
+        Added to the diagonal of k(U, U), relative to the variance, at most 0.01. Where the matrix is not positive
+        definite with it, ten times as much is tried, up to 0.01.
+    metric : {"auto", "euclidean", "residual_correlation"}
+        "auto" is residual correlation where there is a kernel or ``v_matrix``.
+    engine : {"auto", "rust-hilbert", "rust-natural", "python-numba"}
+        "auto", or a name of covertreex 0.4.x, which stands for the order of the same name. Answers are the same.
+    order : {"hilbert", "natural", "random"}, optional
+        Euclidean: the sequence in which points are preferred as centres: along the Hilbert curve (default, fastest), as
+        they come, or shuffled by the seed.
+    leaf_size : int
+        Euclidean: points that are scanned together, 1 to 65536.
+    seed : int, optional
+        For what is random: priorities in the Euclidean tree (default 0), the sample of inducing points (default 42).
+    n_threads : int, optional
+        Threads; by default :func:`get_num_threads`. The tree is the same for any number.
+    progress : callable, optional
+        Called with the share that is done, 0 to 1, every 0.1 s. An exception in it ends the call.
+
+    Returns
+    -------
+    CoverTree or ResidualTree
+        The latter in the residual-correlation metric.
+
+    Raises
+    ------
+    ValueError
+        For NaN or infinity, a wrong shape, no points, an option out of range, or inputs that contradict each other. The
+        message names the argument.
+    TypeError
+        For coordinates that are not real numbers.
+    MemoryError
+        Where there is not enough. A Euclidean tree takes about two copies of the points and 50 bytes a point, a
+        residual one 12 bytes for each point and inducing point.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> tree = cover_tree(np.array([[0.0, 0.0], [3.0, 4.0], [0.0, 1.0]]))
+    >>> tree.knn(2, return_distances=True)
+    (array([[0, 2],
+           [1, 2],
+           [2, 0]]), array([[0.        , 1.        ],
+           [0.        , 4.24264069],
+           [0.        , 1.        ]]))
+
+    >>> from covertreex.kernels import Matern52
+    >>> points = np.random.default_rng(0).random((300, 2))
+    >>> tree = cover_tree(points, kernel=Matern52(lengthscale=0.3), inducing_count=20)
+    >>> tree.knn(10, predecessor_mode=True).shape
+    (300, 10)
+    """
+    residual = kernel is not None or v_matrix is not None or p_diag is not None
+    if metric not in ("auto", "euclidean", "residual_correlation"):
+        raise ValueError(f"metric: expected 'auto', 'euclidean' or 'residual_correlation', got {metric!r}")
+    if residual != (metric == "residual_correlation") and metric != "auto":
+        raise ValueError(f"metric: {metric!r} stands {'against' if residual else 'for'} a kernel or v_matrix")
+    if not residual:
+        return CoverTree(
+            coords,
+            engine=engine,
+            order=order,
+            leaf_size=leaf_size,
+            seed=0 if seed is None else seed,
+            n_threads=n_threads,
+            progress=progress,
+        )
+    resolve_order(engine, order)
+    return ResidualTree(
+        coords,
+        kernel=kernel,
+        v_matrix=v_matrix,
+        p_diag=p_diag,
+        kernel_diag=kernel_diag,
+        inducing_count=inducing_count,
+        inducing_points=inducing_points,
+        jitter=jitter,
+        seed=42 if seed is None else seed,
+        n_threads=n_threads,
+        progress=progress,
+    )

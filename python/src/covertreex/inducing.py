@@ -1,0 +1,54 @@
+"""Choices of inducing points."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import _calls, _native
+from ._native import lib
+from .tree import CoverTree
+
+METHODS = ("random", "kmeans++", "cover-tree")
+
+
+def choose(points: NDArray[np.float64], count: int, *, method: str, seed: int, n_threads: int | None) -> NDArray[Any]:
+    """Rows of points that stand for all of them.
+
+    Parameters
+    ----------
+    points : numpy.ndarray of float64, shape (n, dim)
+        Scaled coordinates.
+    count : int
+        How many, 1 to n.
+    method : {"random", "kmeans++", "cover-tree"}
+        A sample of equal chances, in ascending order, the same as in covertreex 0.4.x; one that is spread like the
+        data (k-means++); or the nodes of the highest levels of a cover tree, which are far apart.
+    seed : int
+        For the sample.
+    n_threads : int, optional
+        Threads.
+
+    Returns
+    -------
+    numpy.ndarray of int64, shape (count,)
+        Ascending.
+    """
+    n = len(points)
+    if method == "random":
+        return np.sort(np.random.default_rng(seed).choice(n, count, replace=False)) if count < n else np.arange(n)
+    if method == "kmeans++":
+        rows = np.empty(count, np.int64)
+        options = _calls.call_options(n_threads)
+        arguments = (*_calls.point_rows(points), count, seed, ctypes.byref(options), rows.ctypes.data)
+        _native.run(lib.covertree_spread_sample, *arguments, options=options)
+        return np.sort(rows)
+    if method == "cover-tree":
+        with CoverTree(points, seed=seed, n_threads=n_threads) as tree:
+            arrays = tree.export_arrays()
+        highest = np.argsort(-arrays.levels.astype(np.int64), kind="stable")[:count]
+        return np.sort(arrays.order[highest].astype(np.int64))
+    raise ValueError(f"inducing_points: expected one of {', '.join(METHODS)}, or an array, got {method!r}")

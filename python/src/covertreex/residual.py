@@ -1,0 +1,649 @@
+"""Exact neighbours in the residual-correlation metric of a Gaussian process."""
+
+from __future__ import annotations
+
+import ctypes
+import warnings
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, NamedTuple, Union
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from . import _arrays, _calls, _native, inducing, kernels
+from ._calls import ProgressReport
+from ._host_kernel import HostKernel
+from ._native import lib
+from .kernels import RBF, Kernel, Matern12, Matern32, Matern52, Stationary
+from .tree import CoverTree, TreeArrays
+
+DEFAULT_INDUCING = 512
+_KERNEL_TYPES: dict[str, Callable[..., Kernel]] = {
+    "rbf": RBF,
+    "matern12": Matern12,
+    "matern32": Matern32,
+    "matern52": Matern52,
+}
+_FLOAT64 = np.dtype(np.float64)
+
+KernelLike = Union[Kernel, Callable[[NDArray[np.float64], NDArray[np.float64]], Any]]
+
+
+class DuplicatePairs(NamedTuple):
+    """Pairs of points that are near each other: ``earlier[i] < later[i]``, ``distances[i]`` apart."""
+
+    later: NDArray[np.int64]
+    earlier: NDArray[np.int64]
+    distances: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ResidualStats:
+    """A residual tree in numbers."""
+
+    n_points: int
+    dim: int
+    n_features: int  #: columns of V
+    n_blocks: int  #: of points that are looked at together
+    n_pivots: int  #: of all skeletons; 0 where blocks are compared by their features alone
+    memory_bytes: int
+    variance: float  #: the largest k(x, x)
+    jitter: float  #: that was added to k(U, U), relative to the variance
+    build_seconds: float
+    queries: int  #: since the tree was built, as what follows
+    blocks_estimated: int  #: pairs of a query and a block compared through skeletons
+    blocks_compared: int  #: and by features
+    points_bounded: int
+    points_exact: int  #: residual correlations computed in float64
+
+
+class ResidualTree:
+    """Points in the residual-correlation metric, and exact searches on them.
+
+    With inducing points ``U``, whitened features ``v_i = L^-1 k(U, x_i)`` and residual variances
+    ``p_i = k(x_i, x_i) - |v_i|**2``, the residual correlation of two points is
+    ``rho_ij = (k(x_i, x_j) - v_i . v_j) / sqrt(p_i p_j)`` and their distance ``sqrt(1 - |rho_ij|)``. Neighbours are
+    those of a brute force in float64, ties going to the lower dataset index, for any number of threads.
+
+    Made by :func:`covertreex.cover_tree`, whose parameters these are.
+    """
+
+    def __init__(
+        self,
+        coords: ArrayLike,
+        *,
+        kernel: KernelLike | None = None,
+        v_matrix: ArrayLike | None = None,
+        p_diag: ArrayLike | None = None,
+        kernel_diag: ArrayLike | None = None,
+        inducing_count: int | None = None,
+        inducing_points: ArrayLike | str = "random",
+        jitter: float = 1e-6,
+        seed: int = 42,
+        n_threads: int | None = None,
+        progress: ProgressReport | None = None,
+    ) -> None:
+        self._finalizer: Any = None
+        self._handle: ctypes.c_void_p | None = None
+        self._coords = _arrays.points(coords, "coords", dtype=_FLOAT64)
+        self.seed = _arrays.integer(seed, "seed", minimum=0, maximum=2**64 - 1)
+        self._tree: CoverTree | None = None
+        if (v_matrix is None) != (p_diag is None):
+            raise ValueError("v_matrix, p_diag: expected both or none")
+        if v_matrix is None and kernel_diag is not None:
+            raise ValueError("kernel_diag: expected only with v_matrix and p_diag")
+        if kernel is None:
+            warnings.warn(
+                "kernel: none was given with v_matrix; RBF(lengthscale=1, variance=1) is assumed", stacklevel=3
+            )
+            kernel = RBF()
+        if not callable(kernel):
+            raise TypeError(f"kernel: expected a kernel or a callable, got {kernel!r}")
+        self.kernel = kernel
+        self._host = None if isinstance(kernel, Stationary) else HostKernel(kernel)
+        if v_matrix is None:
+            self._inducing: NDArray[np.float64] | None = self._choose_inducing(
+                inducing_count, inducing_points, n_threads
+            )
+            self._build(jitter, n_threads, progress)
+        else:
+            if inducing_count is not None or not isinstance(inducing_points, str):
+                raise ValueError("v_matrix: stands against inducing_count and inducing_points; give one or the other")
+            self._inducing = None
+            self._build_given(v_matrix, p_diag, kernel_diag, n_threads, progress)
+
+    def _choose_inducing(
+        self, count: int | None, points: ArrayLike | str, n_threads: int | None
+    ) -> NDArray[np.float64]:
+        n = len(self._coords)
+        if not isinstance(points, str):
+            if count is not None:
+                raise ValueError("inducing_count: stands against inducing_points, which has a length of its own")
+            return np.ascontiguousarray(_arrays.points(points, "inducing_points", dtype=_FLOAT64))
+        if count is None:
+            count = min(DEFAULT_INDUCING, n)
+        count = _arrays.integer(count, "inducing_count", minimum=0, maximum=n)
+        if count == 0:
+            return np.empty((0, self._coords.shape[1]))
+        rows = inducing.choose(self._scaled(), count, method=points, seed=self.seed, n_threads=n_threads)
+        return np.ascontiguousarray(self._coords[rows])
+
+    def _options(self, n_threads: int | None) -> tuple[Any, Any]:
+        """Options of a build, and what they point to."""
+        options = _native.ResidualOptions()
+        lib.covertree_residual_options_init(ctypes.byref(options))
+        options.n_threads = _calls.threads(n_threads)
+        if self._host is not None:
+            options.kernel_fn = self._host.callback
+            return options, None
+        assert isinstance(self.kernel, Stationary)
+        lengthscale = np.atleast_1d(np.asarray(self.kernel.lengthscale, np.float64))
+        options.kernel = self.kernel.shape
+        options.variance = self.kernel.variance
+        options.lengthscale, options.n_lengthscales = lengthscale.ctypes.data, len(lengthscale)
+        return options, lengthscale
+
+    def _build(self, jitter: float, n_threads: int | None, progress: ProgressReport | None) -> None:
+        options, keep = self._options(n_threads)
+        options.jitter = _calls.number(jitter, "jitter")
+        assert self._inducing is not None
+        if len(self._inducing):
+            if self._inducing.shape[1] != self._coords.shape[1]:
+                raise ValueError(
+                    f"inducing_points: expected {self._coords.shape[1]} columns, got {self._inducing.shape[1]}"
+                )
+            options.inducing_points, options.n_inducing = self._inducing.ctypes.data, len(self._inducing)
+        self._make(lib.covertree_residual_build, _calls.point_rows(self._coords), options, progress)
+        del keep
+
+    def _build_given(
+        self,
+        v_matrix: ArrayLike,
+        p_diag: ArrayLike | None,
+        kernel_diag: ArrayLike | None,
+        n_threads: int | None,
+        progress: ProgressReport | None,
+    ) -> None:
+        options, keep = self._options(n_threads)
+        v = _arrays.points(v_matrix, "v_matrix")
+        n = len(self._coords)
+        if len(v) != n:
+            raise ValueError(f"v_matrix: expected {n} rows, one for each point, got {len(v)}")
+        p = _arrays.numbers(p_diag, "p_diag", n)
+        diagonal = None if kernel_diag is None else _arrays.numbers(kernel_diag, "kernel_diag", n)
+        build = (
+            lib.covertree_residual_build_given_f32 if v.dtype == np.float32 else lib.covertree_residual_build_given_f64
+        )
+        features = (v.ctypes.data, v.shape[1], _arrays.row_stride(v), p.ctypes.data)
+        arguments = (*features, None if diagonal is None else diagonal.ctypes.data)
+        self._make(build, (*_calls.point_rows(self._coords), *arguments), options, progress)
+        del keep
+
+    def _make(
+        self, build: Callable[..., int], arguments: tuple[Any, ...], options: Any, progress: ProgressReport | None
+    ) -> None:
+        handle = ctypes.c_void_p()
+        self._run(
+            build, *arguments, ctypes.byref(options), ctypes.byref(handle), options=options, report=progress,
+            points="coords",
+        )  # fmt: skip
+        self._take(handle)
+
+    def _take(self, handle: ctypes.c_void_p) -> None:
+        """Put a handle in the place of the one there is; searches that run on that one end on it."""
+        before = self._finalizer
+        self._handle = handle
+        self._finalizer = weakref.finalize(self, lib.covertree_residual_free, handle)
+        if before is not None:
+            before()
+
+    def _run(self, function: Callable[..., int], *arguments: Any, **options: Any) -> None:
+        try:
+            _native.run(function, *arguments, **options)
+        finally:
+            if self._host is not None:
+                self._host.reraise()
+
+    # What it is
+
+    @property
+    def n_points(self) -> int:
+        """Points of the dataset."""
+        return len(self._coords)
+
+    @property
+    def dim(self) -> int:
+        """Coordinates of a point."""
+        return int(self._coords.shape[1])
+
+    @property
+    def inducing_points(self) -> NDArray[np.float64] | None:
+        """Inducing points, shape (m, dim); None where V was given."""
+        return self._inducing
+
+    @property
+    def v_matrix(self) -> NDArray[np.float64]:
+        """Whitened features V, shape (n, m): a copy, by dataset index."""
+        v = np.empty((self.n_points, self._info().n_features))
+        _native.check(lib.covertree_residual_get_features(self._open(), v.ctypes.data, None))
+        return v
+
+    @property
+    def residual_variance(self) -> NDArray[np.float64]:
+        """Residual variances p, shape (n,): a copy, by dataset index."""
+        p = np.empty(self.n_points)
+        _native.check(lib.covertree_residual_get_features(self._open(), None, p.ctypes.data))
+        return p
+
+    @property
+    def p_diag(self) -> NDArray[np.float64]:
+        """Another name of :attr:`residual_variance`."""
+        return self.residual_variance
+
+    @property
+    def build_time(self) -> float:
+        """Seconds that building, or the last change, took in the library."""
+        return float(self._info().build_seconds)
+
+    def __len__(self) -> int:
+        return self.n_points
+
+    def __repr__(self) -> str:
+        if self._handle is None:
+            return f"{type(self).__name__}(closed)"
+        m = self._info().n_features
+        return f"{type(self).__name__}(n_points={self.n_points}, dim={self.dim}, n_features={m}, kernel={self.kernel})"
+
+    def stats(self) -> ResidualStats:
+        """Sizes, and what building and searching took."""
+        info = self._info()
+        return ResidualStats(**{name: getattr(info, name) for name in ResidualStats.__dataclass_fields__})
+
+    # The cover tree of the scaled coordinates
+
+    @property
+    def euclidean(self) -> CoverTree:
+        """The cover tree of the scaled coordinates. It is built when first asked for: searches here need none."""
+        self._open()
+        if self._tree is None:
+            self._tree = CoverTree(self._scaled(), seed=self.seed)
+        return self._tree
+
+    def export_arrays(self) -> TreeArrays:
+        """Show the arrays of the cover tree of the scaled coordinates, as :meth:`CoverTree.export_arrays`."""
+        return self.euclidean.export_arrays()
+
+    def validate(self) -> bool:
+        """Check every rule of the cover tree of the scaled coordinates, as :meth:`CoverTree.validate`."""
+        return self.euclidean.validate()
+
+    def find_duplicates(self, tol: float = 0.0) -> DuplicatePairs:
+        """Find pairs of points that lie within ``tol`` of each other.
+
+        Duplicates are legal: they are at distance 0. They make a kernel matrix singular elsewhere.
+
+        Parameters
+        ----------
+        tol : float
+            The largest distance of scaled coordinates, that is in units of the lengthscale.
+
+        Returns
+        -------
+        DuplicatePairs
+            Sorted by ``later``, then by distance.
+        """
+        found = self.euclidean.radius(tol, predecessor_mode=True, return_distances=True)
+        later = np.repeat(np.arange(self.n_points), np.diff(found.offsets))
+        return DuplicatePairs(later, np.array(found.indices), np.array(found.distances))
+
+    # Changes
+
+    def insert(
+        self, points: ArrayLike, *, n_threads: int | None = None, progress: ProgressReport | None = None
+    ) -> NDArray[np.int64]:
+        """Add points. Inducing points and kernel stay.
+
+        Parameters
+        ----------
+        points : array_like, shape (b, dim)
+            Their coordinates.
+        n_threads, progress
+            As in :func:`covertreex.cover_tree`.
+
+        Returns
+        -------
+        numpy.ndarray of int64, shape (b,)
+            Their dataset indices, which follow those there are.
+
+        Raises
+        ------
+        CoverTreeError
+            Where ``v_matrix`` was given: the features of new points are unknown.
+        """
+        new = _arrays.points(points, "points", dtype=_FLOAT64)
+        self._take(self._extend(new, n_threads, progress))
+        first = self.n_points
+        self._coords = np.concatenate([self._coords, new])
+        self._tree = None
+        return np.arange(first, self.n_points)
+
+    def _extend(
+        self, new: NDArray[np.float64], n_threads: int | None, progress: ProgressReport | None
+    ) -> ctypes.c_void_p:
+        options = _calls.call_options(n_threads)
+        handle = ctypes.c_void_p()
+        arguments = (self._open(), *_calls.point_rows(new), ctypes.byref(options), ctypes.byref(handle))
+        self._run(lib.covertree_residual_extend, *arguments, options=options, report=progress)
+        return handle
+
+    def with_kernel(
+        self,
+        kernel: KernelLike,
+        *,
+        inducing_count: int | None = None,
+        inducing_points: ArrayLike | str | None = None,
+        jitter: float = 1e-6,
+        n_threads: int | None = None,
+        progress: ProgressReport | None = None,
+    ) -> ResidualTree:
+        """Build a tree of the same points with other hyperparameters.
+
+        Parameters
+        ----------
+        kernel : Kernel or callable
+            The new kernel.
+        inducing_count, inducing_points : optional
+            New inducing points; by default those of this tree stay.
+        jitter, n_threads, progress
+            As in :func:`covertreex.cover_tree`.
+
+        Returns
+        -------
+        ResidualTree
+        """
+        if inducing_count is None and inducing_points is None:
+            if self._inducing is None:
+                raise ValueError("inducing_points: this tree has none to keep, its v_matrix was given")
+            inducing_points = self._inducing
+        return ResidualTree(
+            self._coords,
+            kernel=kernel,
+            inducing_count=inducing_count,
+            inducing_points="random" if inducing_points is None else inducing_points,
+            jitter=jitter,
+            seed=self.seed,
+            n_threads=n_threads,
+            progress=progress,
+        )
+
+    def refit(self, kernel: KernelLike, **options: Any) -> ResidualTree:
+        """Change the hyperparameters of this tree: :meth:`with_kernel` in place.
+
+        Returns
+        -------
+        ResidualTree
+            The tree itself.
+        """
+        new = self.with_kernel(kernel, **options)
+        handle = new._handle
+        new._finalizer.detach()
+        assert handle is not None
+        self._take(handle)
+        self.kernel, self._host, self._inducing, self._tree = new.kernel, new._host, new._inducing, None
+        return self
+
+    # Searches
+
+    def knn(
+        self,
+        k: int,
+        *,
+        queries: ArrayLike | None = None,
+        return_distances: bool = False,
+        predecessor_mode: bool = False,
+        before: ArrayLike | None = None,
+        exclude_self: bool = False,
+        candidates: int | None = None,
+        n_threads: int | None = None,
+        progress: ProgressReport | None = None,
+    ) -> Any:
+        """Find the ``k`` nearest points of each query, by residual correlation.
+
+        Parameters
+        ----------
+        k : int
+            At least 1. It may exceed the number of points.
+        queries : array_like, optional
+            Points of the dataset, integers of shape (q,): their dataset indices; new points, floats of shape (q, dim);
+            or None for all points of the dataset in their order.
+        return_distances : bool
+            Whether to return the distances too.
+        predecessor_mode : bool
+            Only points with a lower dataset index than the query's own. Not for new points.
+        before : array_like of int, shape (q,), optional
+            For each query: only points with a dataset index below this. ``predecessor_mode`` is the case
+            ``before = queries``.
+        exclude_self : bool
+            Not the query itself, told by its dataset index. Not for new points.
+        candidates : int, optional
+            **Approximate.** Only the so many nearest points in scaled coordinates are looked at, each exactly. For
+            kernels of this package and points of the dataset.
+        n_threads, progress
+            As in :func:`covertreex.cover_tree`.
+
+        Returns
+        -------
+        indices : numpy.ndarray of int64, shape (q, k)
+            Sorted by (distance, index); -1 where there are fewer than ``k``.
+        distances : numpy.ndarray of float64, shape (q, k)
+            ``sqrt(1 - |rho|)``; infinity where there are fewer than ``k``. Only with ``return_distances``.
+        """
+        k = _arrays.integer(k, "k", minimum=1)
+        if candidates is not None:
+            if before is not None:
+                raise ValueError("candidates: stands against before")
+            return self._knn_of_candidates(
+                k,
+                queries,
+                candidates,
+                return_distances=return_distances,
+                predecessor_mode=predecessor_mode,
+                exclude_self=exclude_self,
+                n_threads=n_threads,
+            )
+        rows = self._queries(queries)
+        upper = None
+        if before is not None:
+            upper = _arrays.indices(before, "before")
+            if len(upper) != rows.n_rows:
+                raise ValueError(f"before: expected {rows.n_rows} of them, one for each query, got {len(upper)}")
+        indices = np.empty((rows.n_rows, k), np.int64)
+        distances = np.empty((rows.n_rows, k)) if return_distances else None
+        options = _calls.search_options(n_threads, predecessor_mode, exclude_self, None)
+        results = (indices.ctypes.data, None if distances is None else distances.ctypes.data)
+        arguments = (
+            self._open(), *rows.arguments, None if upper is None else upper.ctypes.data, k, ctypes.byref(options),
+            *results,
+        )  # fmt: skip
+        search = getattr(lib, f"covertree_residual_knn{rows.kind}")
+        try:
+            _calls.search(search, arguments, rows.n_rows, options, progress)
+        finally:
+            if self._host is not None:
+                self._host.reraise()
+        return indices if distances is None else (indices, distances)
+
+    def _knn_of_candidates(
+        self,
+        k: int,
+        queries: ArrayLike | None,
+        candidates: int,
+        *,
+        return_distances: bool,
+        predecessor_mode: bool,
+        exclude_self: bool,
+        n_threads: int | None,
+    ) -> Any:
+        rows = np.arange(self.n_points) if queries is None else np.asarray(queries)
+        if rows.dtype.kind not in "iu":
+            raise ValueError("candidates: expected points of the dataset as queries, by their dataset indices")
+        rows = _arrays.indices(rows, "queries")
+        count = max(k, _arrays.integer(candidates, "candidates", minimum=1))
+        options: dict[str, Any] = {
+            "predecessor_mode": predecessor_mode,
+            "exclude_self": exclude_self,
+            "n_threads": n_threads,
+        }
+        near = self.euclidean.knn(count, queries=rows, **options)
+        distances = self._distances(rows, near, n_threads)
+        order = np.lexsort((near, distances))[:, :k]
+        indices = np.take_along_axis(near, order, axis=1)
+        return (indices, np.take_along_axis(distances, order, axis=1)) if return_distances else indices
+
+    def _distances(
+        self, rows: NDArray[np.int64], others: NDArray[np.int64], n_threads: int | None
+    ) -> NDArray[np.float64]:
+        """Distances of points from others, (q, c); infinity where an index is -1."""
+        distances = np.empty(others.shape)
+        options = _calls.call_options(n_threads)
+        arguments = (self._open(), rows.ctypes.data, len(rows), others.ctypes.data, others.shape[1])
+        self._run(
+            lib.covertree_residual_distances, *arguments, ctypes.byref(options), distances.ctypes.data, options=options
+        )
+        return distances
+
+    def conditioning_sets(
+        self,
+        new: ArrayLike,
+        k: int,
+        *,
+        cond: str = "train",
+        return_distances: bool = False,
+        n_threads: int | None = None,
+        progress: ProgressReport | None = None,
+    ) -> Any:
+        """Find what predictions at new points are conditioned on.
+
+        Parameters
+        ----------
+        new : array_like, shape (q, dim)
+            The new points, in the order in which they are predicted.
+        k : int
+            Neighbours of each.
+        cond : {"train", "all"}
+            Among the points of the dataset; or among these and the new points that come before, which have the
+            indices from ``n_points`` on.
+        return_distances, n_threads, progress
+            As in :meth:`knn`.
+
+        Returns
+        -------
+        indices, distances
+            As of :meth:`knn`.
+        """
+        points = _arrays.points(new, "new", dtype=_FLOAT64)
+        options: dict[str, Any] = {"return_distances": return_distances, "n_threads": n_threads, "progress": progress}
+        if cond == "train":
+            return self.knn(k, queries=points, **options)
+        if cond != "all":
+            raise ValueError(f"cond: expected 'train' or 'all', got {cond!r}")
+        with self._extended(points, n_threads) as both:
+            rows = np.arange(self.n_points, both.n_points)
+            return both.knn(k, queries=rows, predecessor_mode=True, **options)
+
+    def _extended(self, new: NDArray[np.float64], n_threads: int | None) -> ResidualTree:
+        """Another tree, with more points."""
+        other = object.__new__(type(self))
+        other._finalizer = None
+        other.kernel, other._host, other._inducing, other.seed = self.kernel, self._host, self._inducing, self.seed
+        other._tree = None
+        handle = self._extend(new, n_threads, None)
+        other._coords = np.concatenate([self._coords, new])
+        other._take(handle)
+        return other
+
+    # Lifetime
+
+    def close(self) -> None:
+        """Free the memory of the tree."""
+        if self._finalizer is not None:
+            self._finalizer()
+        self._handle = None
+        self._tree = None
+
+    def __enter__(self) -> ResidualTree:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # Between the two languages
+
+    def _open(self) -> ctypes.c_void_p:
+        if self._handle is None:
+            raise ValueError("tree: is closed")
+        return self._handle
+
+    def _info(self) -> Any:
+        info = _native.ResidualInfo()
+        _native.check(lib.covertree_residual_get_info(self._open(), ctypes.byref(info)))
+        return info
+
+    def _scaled(self) -> NDArray[np.float64]:
+        return kernels.scaled(self._coords, self.kernel)
+
+    def _queries(self, queries: ArrayLike | None) -> _calls.Rows:
+        if queries is None:
+            return _calls.Rows("_rows", self.n_points, (None, self.n_points), None)
+        array = np.asarray(queries)
+        if array.dtype.kind in "iu":
+            array = _arrays.indices(array, "queries")
+            return _calls.Rows("_rows", len(array), (array.ctypes.data, len(array)), array)
+        array = _arrays.points(array, "queries", dtype=_FLOAT64)
+        return _calls.Rows("", len(array), _calls.point_rows(array), array)
+
+
+class ResidualCoverTree(ResidualTree):
+    """A residual tree by the names of covertreex 0.4.x.
+
+    Parameters
+    ----------
+    coords : array_like, shape (n, dim)
+        Coordinates.
+    variance : float
+        Of the kernel.
+    lengthscale : float or sequence of float
+        Of the kernel: one, or one for each dimension.
+    inducing_count : int
+        Inducing points; all points where there are fewer.
+    seed : int
+        For the sample of inducing points.
+    engine : str
+        Accepted, and of no consequence: answers are exact.
+    kernel_type : {"rbf", "matern12", "matern32", "matern52"}
+        The kernel. The numbers 0 and 1 of covertreex 0.4.x stand for RBF and Matern 5/2.
+    """
+
+    def __init__(
+        self,
+        coords: ArrayLike,
+        *,
+        variance: float = 1.0,
+        lengthscale: Any = 1.0,
+        inducing_count: int = DEFAULT_INDUCING,
+        seed: int = 42,
+        engine: str = "rust-hilbert",
+        kernel_type: str | int = "rbf",
+    ) -> None:
+        name = {0: "rbf", 1: "matern52"}.get(kernel_type, "") if isinstance(kernel_type, int) else kernel_type.lower()
+        if name not in _KERNEL_TYPES:
+            raise ValueError(f"kernel_type: expected one of {', '.join(_KERNEL_TYPES)}, got {kernel_type!r}")
+        kernel = _KERNEL_TYPES[name](lengthscale=lengthscale, variance=variance)
+        points = _arrays.points(coords, "coords", dtype=_FLOAT64)
+        count = min(_arrays.integer(inducing_count, "inducing_count", minimum=1), len(points))
+        super().__init__(points, kernel=kernel, inducing_count=count, seed=seed)

@@ -1,0 +1,236 @@
+"""Conditioning sets for Vecchia approximations of Gaussian processes.
+
+>>> import numpy as np
+>>> from covertreex import vecchia
+>>> from covertreex.kernels import Matern52
+>>> coords = np.random.default_rng(0).random((500, 2))
+>>> sets = vecchia.neighbors(coords, kernel=Matern52(lengthscale=0.2), m=10, n_inducing=50)
+>>> sets.neighbors.shape
+(500, 10)
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from . import _arrays, _calls, _native
+from ._calls import ProgressReport
+from ._native import CoverTreeError, lib
+from .kernels import scaled
+from .residual import KernelLike, ResidualTree
+
+ORDERINGS = ("maxmin", "random", "natural")
+
+
+def ordering(
+    coords: ArrayLike,
+    method: str = "maxmin",
+    *,
+    seed: int = 0,
+    n_threads: int | None = None,
+    progress: ProgressReport | None = None,
+) -> NDArray[np.int64]:
+    """Order points for a Vecchia approximation.
+
+    Parameters
+    ----------
+    coords : array_like, shape (n, dim)
+        Coordinates; distances are Euclidean.
+    method : {"maxmin", "random", "natural"}
+        Max-min distance: the point nearest to the centroid, then always the one farthest from all before it
+        (Guinness, 2018); shuffled; or as they come.
+    seed : int
+        For "random".
+    n_threads, progress
+        As in :func:`covertreex.cover_tree`.
+
+    Returns
+    -------
+    numpy.ndarray of int64, shape (n,)
+        ``order[rank]`` is a row of ``coords``. Max-min takes O(n log n).
+    """
+    points = _arrays.points(coords, "coords", dtype=np.dtype(np.float64))
+    if method == "natural":
+        return np.arange(len(points))
+    if method == "random":
+        return np.random.default_rng(seed).permutation(len(points))
+    if method != "maxmin":
+        raise ValueError(f"ordering: expected one of {', '.join(ORDERINGS)}, got {method!r}")
+    order = np.empty(len(points), np.int64)
+    options = _calls.call_options(n_threads)
+    arguments = (*_calls.point_rows(points), ctypes.byref(options), order.ctypes.data)
+    _native.run(lib.covertree_maxmin_order, *arguments, options=options, report=progress, points="coords")
+    return order
+
+
+@dataclass(frozen=True)
+class ConditioningSets:
+    """The neighbours that each point of a Vecchia approximation is conditioned on.
+
+    Everything but ``order`` and ``inverse`` speaks of ranks: ``rank`` stands for row ``order[rank]`` of the
+    coordinates.
+    """
+
+    order: NDArray[np.int64]  #: (n,) row of each rank
+    inverse: NDArray[np.int64]  #: (n,) rank of each row
+    neighbors: NDArray[Any]  #: (n, m) ranks below the row's own, the nearest first; -1 where there are fewer
+    distances: NDArray[np.float64] | None  #: (n, m) residual-correlation distances; infinity there
+    input_hash: str  #: of coordinates, kernel, inducing points and options: tells whether a file is still current
+
+    def to_csr(self) -> tuple[NDArray[np.int64], NDArray[Any]]:
+        """Offsets, shape (n + 1,), and ranks one after the other, without the places that are not in use."""
+        used = self.neighbors >= 0
+        return np.concatenate([[0], np.cumsum(used.sum(axis=1))]).astype(np.int64), self.neighbors[used]
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write everything to an ``.npz`` file, in one step: a file that is there is replaced when all is written."""
+        path = Path(path)
+        partial = path.with_name(path.name + ".partial")
+        arrays = {"order": self.order, "neighbors": self.neighbors, "input_hash": np.array(self.input_hash)}
+        if self.distances is not None:
+            arrays["distances"] = self.distances
+        try:
+            with partial.open("wb") as file:
+                np.savez(file, **arrays)  # type: ignore[arg-type]
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], *, input_hash: str | None = None) -> ConditioningSets:
+        """Read what :meth:`save` wrote.
+
+        Parameters
+        ----------
+        path : path
+            The file.
+        input_hash : str, optional
+            What the file must have been computed from.
+
+        Raises
+        ------
+        CoverTreeError
+            For a file that is none of these, is damaged, or was computed from something else.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                arrays = {name: file[name] for name in file.files}
+            order, neighbors, found = arrays["order"], arrays["neighbors"], str(arrays["input_hash"])
+            n = len(order)
+            if not np.array_equal(np.sort(order), np.arange(n)) or neighbors.shape[0] != n:
+                raise ValueError("its arrays do not belong together")
+            if (neighbors >= np.arange(n)[:, None]).any() or (neighbors < -1).any():
+                raise ValueError("a neighbour does not come before its point")
+        except OSError:
+            raise
+        except Exception as error:
+            raise CoverTreeError(f"path: {os.fspath(path)} holds no conditioning sets: {error}") from error
+        if input_hash is not None and input_hash != found:
+            raise CoverTreeError(f"input_hash: {os.fspath(path)} was computed from other inputs")
+        return cls(order, _inverse(order), neighbors, arrays.get("distances"), found)
+
+
+def neighbors(
+    coords: ArrayLike,
+    *,
+    kernel: KernelLike,
+    m: int,
+    n_inducing: int | None = None,
+    inducing_points: ArrayLike | str = "random",
+    ordering: str | ArrayLike = "maxmin",
+    seed: int = 42,
+    jitter: float = 1e-6,
+    dtype: DTypeLike = np.int64,
+    return_distances: bool = False,
+    n_threads: int | None = None,
+    progress: ProgressReport | None = None,
+) -> ConditioningSets:
+    """Find the ``m`` nearest predecessors of every point, by residual correlation, exactly.
+
+    Parameters
+    ----------
+    coords : array_like, shape (n, dim)
+        Coordinates.
+    kernel : Kernel or callable
+        The covariance function.
+    m : int
+        Neighbours of each point.
+    n_inducing : int, optional
+        Inducing points; by default 512, or n where there are fewer points. 0 for the correlation of the kernel
+        itself.
+    inducing_points : {"random", "kmeans++", "cover-tree"} or array_like, shape (n_inducing, dim)
+        How they are chosen, or which they are.
+    ordering : {"maxmin", "random", "natural"} or array_like of int, shape (n,)
+        The order of the points, in coordinates over the lengthscale; or the order itself.
+    seed : int
+        For the random ordering and the sample of inducing points.
+    jitter : float
+        Added to k(U, U), relative to the variance.
+    dtype : {int64, int32}
+        Of the neighbours.
+    return_distances : bool
+        Whether to keep the distances.
+    n_threads, progress
+        As in :func:`covertreex.cover_tree`.
+
+    Returns
+    -------
+    ConditioningSets
+    """
+    points = _arrays.points(coords, "coords", dtype=np.dtype(np.float64))
+    integers = np.dtype(dtype)
+    if integers not in (np.dtype(np.int32), np.dtype(np.int64)):
+        raise ValueError(f"dtype: expected int32 or int64, got {integers}")
+    order = _order(points, kernel, ordering, seed, n_threads)
+    with ResidualTree(
+        points[order],
+        kernel=kernel,
+        inducing_count=n_inducing,
+        inducing_points=inducing_points,
+        jitter=jitter,
+        seed=seed,
+        n_threads=n_threads,
+    ) as tree:
+        found, distances = tree.knn(
+            m, predecessor_mode=True, return_distances=True, n_threads=n_threads, progress=progress
+        )
+        inducing = tree.inducing_points
+    digest = hashlib.sha256()
+    for part in (points, order, inducing, np.array([m, jitter], float)):
+        digest.update(np.ascontiguousarray(part).tobytes())
+    digest.update(repr(kernel).encode())
+    # int32 holds every rank: there are fewer than 2**31 points.
+    return ConditioningSets(
+        order,
+        _inverse(order),
+        found.astype(integers, copy=False),
+        distances if return_distances else None,
+        digest.hexdigest(),
+    )
+
+
+def _order(
+    points: NDArray[np.float64], kernel: KernelLike, order: str | ArrayLike, seed: int, n_threads: int | None
+) -> NDArray[np.int64]:
+    if isinstance(order, str):
+        return ordering(scaled(points, kernel), order, seed=seed, n_threads=n_threads)
+    given = _arrays.indices(order, "ordering")
+    if not np.array_equal(np.sort(given), np.arange(len(points))):
+        raise ValueError(f"ordering: expected every number from 0 to {len(points) - 1} once")
+    return given
+
+
+def _inverse(order: NDArray[np.int64]) -> NDArray[np.int64]:
+    inverse = np.empty_like(order)
+    inverse[order] = np.arange(len(order))
+    return inverse

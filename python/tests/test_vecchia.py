@@ -1,0 +1,90 @@
+"""Orderings and conditioning sets."""
+
+import numpy as np
+import pytest
+import residual_oracle as oracle
+
+from covertreex import CoverTreeError, vecchia
+from covertreex.kernels import Matern52
+
+
+def maxmin_by_brute_force(points):
+    d = np.linalg.norm(points[:, None] - points[None], axis=2)
+    order = [int(np.argmin(((points - points.mean(axis=0)) ** 2).sum(axis=1)))]
+    while len(order) < len(points):
+        nearest = d[:, order].min(axis=1)
+        nearest[order] = -1
+        order.append(int(nearest.argmax()))
+    return np.array(order)
+
+
+@pytest.mark.parametrize("dim", [1, 2, 3, 7])
+def test_maxmin(rng, dim):
+    points = rng.standard_normal((400, dim))
+    np.testing.assert_array_equal(vecchia.ordering(points), maxmin_by_brute_force(points))
+
+
+def test_maxmin_with_ties_and_duplicates(rng):
+    points = rng.integers(0, 5, (200, 2)).astype(float)
+    order = vecchia.ordering(points)
+    assert sorted(order) == list(range(200))
+    n = len(np.unique(points, axis=0))
+    assert len(np.unique(points[order[:n]], axis=0)) == n
+    assert (np.diff(order[n:]) > 0).all()
+
+
+@pytest.mark.parametrize("ordering", ["maxmin", "random", "natural"])
+@pytest.mark.parametrize("dtype", [np.int32, np.int64])
+def test_sets_are_those_of_brute_force(rng, ordering, dtype):
+    coords = rng.random((600, 2))
+    kernel = Matern52([0.2, 0.4])
+    sets = vecchia.neighbors(
+        coords, kernel=kernel, m=8, n_inducing=40, ordering=ordering, dtype=dtype, return_distances=True
+    )
+    assert sets.neighbors.dtype == dtype
+    np.testing.assert_array_equal(sets.order[sets.inverse], np.arange(600))
+    ordered = coords[sets.order]
+    rows = np.sort(np.random.default_rng(42).choice(600, 40, replace=False))
+    v, p = oracle.features(kernel, ordered, ordered[rows])
+    rho, norms = oracle.correlations(kernel, ordered, v, p, ordered, v, p)
+    oracle.assert_nearest(rho, norms, 8, sets.neighbors, sets.distances, oracle.predecessors(np.arange(600), 600))
+
+
+def test_csr(rng):
+    sets = vecchia.neighbors(rng.random((100, 2)), kernel=Matern52(0.2), m=6, n_inducing=10)
+    offsets, ranks = sets.to_csr()
+    assert offsets[:4].tolist() == [0, 0, 1, 3]
+    for row in (1, 5, 50, 99):
+        np.testing.assert_array_equal(ranks[offsets[row] : offsets[row + 1]], sets.neighbors[row][: min(row, 6)])
+
+
+def test_save_and_load(rng, tmp_path):
+    coords = rng.random((100, 2))
+    sets = vecchia.neighbors(coords, kernel=Matern52(0.2), m=6, n_inducing=10, return_distances=True)
+    path = tmp_path / "sets.npz"
+    sets.save(path)
+    again = vecchia.ConditioningSets.load(path, input_hash=sets.input_hash)
+    for name in ("order", "inverse", "neighbors", "distances"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(sets, name))
+    assert [p.name for p in tmp_path.iterdir()] == ["sets.npz"]
+    other = vecchia.neighbors(coords, kernel=Matern52(0.3), m=6, n_inducing=10)
+    assert other.input_hash != sets.input_hash
+    with pytest.raises(CoverTreeError, match=r"^input_hash"):
+        vecchia.ConditioningSets.load(path, input_hash=other.input_hash)
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(CoverTreeError, match=r"^path"):
+        vecchia.ConditioningSets.load(path)
+    with pytest.raises(FileNotFoundError):
+        vecchia.ConditioningSets.load(tmp_path / "none.npz")
+
+
+def test_refusals(rng):
+    coords = rng.random((50, 2))
+    with pytest.raises(ValueError, match=r"^ordering: expected one of"):
+        vecchia.neighbors(coords, kernel=Matern52(), m=3, ordering="best")
+    with pytest.raises(ValueError, match=r"^ordering: expected every number"):
+        vecchia.neighbors(coords, kernel=Matern52(), m=3, ordering=np.zeros(50, int))
+    with pytest.raises(ValueError, match=r"^dtype"):
+        vecchia.neighbors(coords, kernel=Matern52(), m=3, dtype=np.int16)
+    with pytest.raises(ValueError, match=r"^coords"):
+        vecchia.ordering([[np.nan, 0.0]])
