@@ -110,4 +110,23 @@ final class CholeskyFactor: @unchecked Sendable {
       }
     }
   }
+
+  /// `L^-1`, its rows in panels, `paddedCount` columns; zeros in what fills up the last panel.
+  func inverse() throws(CoverTreeError) -> Panels<Double> {
+    let width = Self.panel
+    let result = try Panels<Double>(rows: paddedCount, columns: paddedCount)
+    result.elements.base.update(repeating: 0, count: result.elements.count)
+    let x = try Buffer<Double>(count: paddedCount * width)
+    for first in Swift.stride(from: 0, to: paddedCount, by: width) {
+      x.base.update(repeating: 0, count: x.count)
+      let inUse = min(width, paddedCount - first)
+      for lane in 0..<inUse { x[(first + lane) * width + lane] = 1 }
+      solve(x.base)
+      for row in first..<paddedCount {
+        let target = result.view.row(row)
+        for lane in 0..<inUse { target[(first + lane) * width] = x[row * width + lane] }
+      }
+    }
+    return result
+  }
 }

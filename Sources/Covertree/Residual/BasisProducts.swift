@@ -116,7 +116,6 @@ final class BasisProductMaker {
   private let products: Buffer<Double>
   private let covariances: Buffer<Double>
   private let panels: Buffer<Double>
-  private let turned: Buffer<Double>
   private let projected: Buffer<Float>
   private let stride: Int
 
@@ -127,7 +126,6 @@ final class BasisProductMaker {
     products = try Buffer(count: stride * stride)
     covariances = try Buffer(count: stride)
     panels = try Buffer(count: stride * stride)
-    turned = try Buffer(count: stride * stride)
     projected = try Buffer(count: stride * PanelView<Float>.panelRows)
   }
 
@@ -136,33 +134,53 @@ final class BasisProductMaker {
     _ q: BlockSkeleton, _ t: BlockSkeleton, into result: UnsafeMutablePointer<Float>
   ) throws(CoverTreeError) {
     let width = PanelView<Double>.panelRows
-    let (rows, columns) = (q.paddedRank, t.paddedRank)
-    multiply(q.pivotFeatures.view, rows: 0..<q.rank, t.pivotFeatures.view, into: products.base, stride: stride) { _ in
-      t.rank
+    try fillCorrelations(q, t)
+    for first in Swift.stride(from: 0, to: t.paddedRank, by: width) {
+      q.factor.solve(panels.base + first * q.paddedRank)
     }
-    // C, by panels of its columns.
-    panels.base.update(repeating: 0, count: stride * stride)
-    for i in 0..<q.rank {
-      try model.covariance.fill(
-        rows: q.pivotRows.base + i * model.dim, rowCount: 1, columns: t.pivotRows.base, panels: t.pivotPanels.view,
-        columnCount: t.rank, into: covariances.base, stride: stride)
-      let product = products.base + i * stride
-      for j in 0..<t.rank {
-        panels[(j / width * rows + i) * width + j % width] =
-          (covariances[j] - product[j]) * (q.pivotScales[i] * t.pivotScales[j])
+    // Products with the rows of L_T^-1, panel by panel of columns, over what has become of C.
+    for column in Swift.stride(from: 0, to: t.paddedRank, by: width) {
+      let right = t.inverse.view.row(column)
+      for first in Swift.stride(from: 0, to: t.paddedRank, by: width) {
+        let vectors = UnsafeRawPointer(right + first * width).assumingMemoryBound(to: SIMD8<Double>.self)
+        for row in Swift.stride(from: 0, to: q.paddedRank, by: tileRows) {
+          multiplyTile(
+            panels.base + (first * q.paddedRank + row * width), rowStride: width, columnStride: 1, vectors,
+            depth: min(width, t.paddedRank - first), into: products.base + (row * stride + column), stride: stride,
+            adding: first > 0)
+        }
       }
     }
-    for first in Swift.stride(from: 0, to: columns, by: width) { q.factor.solve(panels.base + first * rows) }
-    // The same by panels of its rows.
-    turned.base.update(repeating: 0, count: stride * stride)
-    for j in 0..<columns {
-      let from = panels.base + (j / width * rows * width + j % width)
-      for i in 0..<rows { turned[(i / width * columns + j) * width + i % width] = from[i * width] }
+    for row in 0..<q.paddedRank {
+      let from = UnsafeRawPointer(products.base + row * stride).assumingMemoryBound(to: SIMD8<Double>.self)
+      for vector in 0..<t.paddedRank / 8 {
+        Float.store(from[vector], result + (row * t.paddedRank + vector * 8))
+      }
     }
-    for first in Swift.stride(from: 0, to: rows, by: width) { t.factor.solve(turned.base + first * columns) }
-    for i in 0..<rows {
-      let from = turned.base + (i / width * columns * width + i % width)
-      for j in 0..<columns { result[i * columns + j] = Float(from[j * width]) }
+  }
+
+  /// C, by panels of its columns; zeros beyond the pivots.
+  private func fillCorrelations(_ q: BlockSkeleton, _ t: BlockSkeleton) throws(CoverTreeError) {
+    let width = PanelView<Double>.panelRows
+    let columns = (t.rank + width - 1) / width * width
+    multiply(q.pivotFeatures.view, rows: 0..<q.rank, t.pivotFeatures.view, into: products.base, stride: stride) { _ in
+      columns
+    }
+    let scales = UnsafeRawPointer(t.pivotScales.base).assumingMemoryBound(to: SIMD8<Double>.self)
+    for i in 0..<q.paddedRank {
+      if i < q.rank {
+        try model.covariance.fill(
+          rows: q.pivotRows.base + i * model.dim, rowCount: 1, columns: t.pivotRows.base, panels: t.pivotPanels.view,
+          columnCount: columns, into: covariances.base, stride: stride)
+      }
+      let covariance = UnsafeRawPointer(covariances.base).assumingMemoryBound(to: SIMD8<Double>.self)
+      let product = UnsafeRawPointer(products.base + i * stride).assumingMemoryBound(to: SIMD8<Double>.self)
+      let scale = i < q.rank ? q.pivotScales[i] : 0
+      for half in 0..<columns / 8 {
+        let panel = half / 2 * q.paddedRank * width
+        let correlation = i < q.rank ? (covariance[half] - product[half]) * (scales[half] * scale) : .zero
+        Double.store(correlation, panels.base + (panel + i * width + half % 2 * 8))
+      }
     }
   }
 

@@ -17,6 +17,8 @@ final class BlockSkeleton: @unchecked Sendable {
   let paddedRank: Int
   /// `L` of the pivots' residual correlations: from values at the pivots to coordinates in the basis.
   let factor: CholeskyFactor
+  /// `L^-1`, its rows in panels.
+  let inverse: Panels<Double>
   /// `f_j` of each point of the block.
   let coordinates: Panels<Float>
   /// `e_j` of each point, rounded up; whole vectors.
@@ -43,6 +45,7 @@ final class BlockSkeleton: @unchecked Sendable {
     let (columns, stride) = (scratch.columns.base, model.blockSize)
     factor = try CholeskyFactor(count: rank) { row, column in columns[column * stride + Int(pivots[row])] }
 
+    inverse = try factor.inverse()
     coordinates = try Panels(rows: model.blockSize, columns: paddedRank)
     let rank = rank
     coordinates.elements.base.update(repeating: 0, count: coordinates.elements.count)

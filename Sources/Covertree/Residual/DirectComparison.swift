@@ -97,6 +97,8 @@ final class DirectComparison {
 
 /// Products of the features of a group with those of a block.
 private final class FeatureProducts<S: Scalar> {
+  private static var fewRows: Int { 4 }
+
   private let model: ResidualModel
   private let left: Panels<S>
   private let right: Panels<S>
@@ -122,6 +124,18 @@ private final class FeatureProducts<S: Scalar> {
   /// - Parameter eligible: how many points of the block each query is compared with.
   func multiply(_ places: Range<Int>, _ eligible: Buffer<Int>) {
     let (count, group) = (group.count, group!)
+    let rows = (0..<count).filter { eligible[$0] > 0 }
+    if S.self == Double.self && rows.count <= Self.fewRows {
+      // Packing the block would cost more than all their products.
+      for i in rows {
+        let row = products.base + i * model.blockSize
+        for j in 0..<eligible[i] {
+          let other = model.features.base + (places.lowerBound + j) * model.rank
+          row[j] = S(dot(group.features[i], other, count: model.rank))
+        }
+      }
+      return
+    }
     if !isPacked { left.view.pack(count) { group.features[$0] } }
     isPacked = true
     Covertree.multiply(left.view, rows: 0..<count, packed(places), into: products.base, stride: model.blockSize) {

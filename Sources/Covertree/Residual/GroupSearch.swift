@@ -68,7 +68,10 @@ final class GroupSearch {
   private func runDirectly() throws(CoverTreeError) {
     direct.begin(group)
     guard let products, group.places[0] >= 0 else {
-      for block in 0..<model.blockCount { try direct.compare(block, Wanted(all: group.count), lists, &statistics) }
+      let center = group.coordinates[group.count / 2]
+      for block in try blocks(by: { model.nearness(ofBlock: $0, to: center) }) {
+        try direct.compare(block, Wanted(all: group.count), lists, &statistics)
+      }
       return
     }
     let bounds = (0..<group.count).map { products.bounds(ofPlace: Int(group.places[$0])) }

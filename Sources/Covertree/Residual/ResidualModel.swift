@@ -285,6 +285,18 @@ final class ResidualModel: @unchecked Sendable {
     }
   }
 
+  /// How near the middle of a block is to a point: larger where it is nearer. Only a guess at what to look at first.
+  func nearness(ofBlock block: Int, to point: UnsafePointer<Double>) -> UInt32 {
+    let places = places(ofBlock: block)
+    let middle = coordinates.base + places.lowerBound * dim
+    var sum = 0.0
+    for d in 0..<dim {
+      let mean = (middle[d] + middle[(places.count - 1) * dim + d] + middle[places.count / 2 * dim + d]) / 3
+      sum += (mean - point[d]) * (mean - point[d])
+    }
+    return ~Float(sum).bitPattern
+  }
+
   /// Memory that the arrays take.
   var byteCount: Int {
     [coordinates, features, residualVariance, scale, coordinatePanels.elements].reduce(0) { $0 + $1.byteCount }
