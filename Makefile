@@ -47,7 +47,7 @@ build/installed: $(LIBRARY) $(PACKAGE) build/venv-build
 	@touch $@
 
 demo: build/installed build/venv-demo
-	@$(IN_VENV) examples/python/airports.py
+	@$(IN_VENV) examples/python/vecchia.py
 
 test: test-swift test-c test-python test-examples
 

@@ -263,6 +263,110 @@ static void test_cancel(void) {
   free(points);
 }
 
+/* k(x, y) = exp(-|x - y|), a Matern 1/2 kernel, as the host's own. */
+static int32_t exponential_kernel(void *calls, const double *rows, int64_t n_rows, const double *columns,
+                                  int64_t n_columns, int64_t dim, double *covariances) {
+  if (calls != NULL && ++*(int *)calls > 0) return 1;
+  for (int64_t i = 0; i < n_rows; i++)
+    for (int64_t j = 0; j < n_columns; j++)
+      covariances[i * n_columns + j] = exp(-distance(rows + i * dim, columns + j * dim, (int)dim));
+  return 0;
+}
+
+static void test_residual(const double *points) {
+  enum { M = 20, FEW = 400 };
+  covertree_residual_options options;
+  covertree_residual_options_init(&options);
+  options.kernel = COVERTREE_KERNEL_MATERN12;
+  covertree_residual *plain = NULL;
+  EXPECT(covertree_residual_build(points, FEW, DIM, 0, &options, &plain) == COVERTREE_OK);
+  static int64_t indices[FEW * K], again[FEW * K];
+  static double distances[FEW * K], others[FEW * K];
+  covertree_search_options search;
+  covertree_search_options_init(&search);
+  search.flags = COVERTREE_SEARCH_EXCLUDE_SELF;
+  EXPECT(covertree_residual_knn_rows(plain, NULL, FEW, NULL, K, &search, indices, distances) == COVERTREE_OK);
+  /* Without inducing points the nearest are those by Euclidean distance, at sqrt(1 - exp(-r)). */
+  for (int i = 0; i < FEW; i++) {
+    double nearest = INFINITY;
+    for (int j = 0; j < FEW; j++)
+      if (j != i) nearest = fmin(nearest, distance(points + i * DIM, points + j * DIM, DIM));
+    EXPECT(fabs(distance(points + i * DIM, points + indices[i * K] * DIM, DIM) - nearest) < 1e-12);
+    EXPECT(fabs(distances[i * K] - sqrt(1 - exp(-nearest))) < 1e-12);
+  }
+
+  /* The library's kernel and the host's, with inducing points, agree. */
+  options.inducing_points = points;
+  options.n_inducing = M;
+  covertree_residual *native = NULL, *hosted = NULL, *given = NULL, *extended = NULL;
+  EXPECT(covertree_residual_build(points, FEW, DIM, 0, &options, &native) == COVERTREE_OK);
+  options.kernel_fn = exponential_kernel;
+  EXPECT(covertree_residual_build(points, FEW, DIM, 0, &options, &hosted) == COVERTREE_OK);
+  search.flags = COVERTREE_SEARCH_PREDECESSORS;
+  EXPECT(covertree_residual_knn_rows(native, NULL, FEW, NULL, K, &search, indices, distances) == COVERTREE_OK);
+  EXPECT(covertree_residual_knn_rows(hosted, NULL, FEW, NULL, K, &search, again, others) == COVERTREE_OK);
+  EXPECT(memcmp(indices, again, sizeof indices) == 0);
+  EXPECT(indices[0] == -1 && isinf(distances[0]) && indices[K] == 0 && indices[K + 1] == -1);
+
+  /* What was built can be given, and distances of known pairs are those that were found. */
+  static double v[FEW * M], p[FEW];
+  EXPECT(covertree_residual_get_features(native, v, p) == COVERTREE_OK);
+  options.kernel_fn = NULL;
+  EXPECT(covertree_residual_build_given_f64(points, FEW, DIM, 0, v, M, 0, p, NULL, &options, &given) == COVERTREE_OK);
+  EXPECT(covertree_residual_knn_rows(given, NULL, FEW, NULL, K, &search, again, NULL) == COVERTREE_OK);
+  EXPECT(memcmp(indices, again, sizeof indices) == 0);
+  static int64_t rows[FEW];
+  for (int i = 0; i < FEW; i++) rows[i] = i;
+  EXPECT(covertree_residual_distances(native, rows, FEW, indices, K, NULL, others) == COVERTREE_OK);
+  EXPECT(memcmp(distances, others, sizeof distances) == 0);
+
+  covertree_residual_info info;
+  EXPECT(covertree_residual_extend(native, points + FEW * DIM, 5, DIM, 0, NULL, &extended) == COVERTREE_OK);
+  EXPECT(covertree_residual_get_info(extended, &info) == COVERTREE_OK && info.n_points == FEW + 5 && info.n_features == M);
+  covertree_residual_free(native);
+  EXPECT(covertree_residual_knn(extended, points, 1, DIM, 0, NULL, 1, NULL, indices, distances) == COVERTREE_OK);
+
+  /* Misuse. */
+  covertree_residual *none = NULL;
+  int calls = 0;
+  options.kernel_fn = exponential_kernel;
+  options.kernel_user_data = &calls;
+  EXPECT_ERROR(covertree_residual_build(points, FEW, DIM, 0, &options, &none), COVERTREE_CANCELLED, "kernel_fn");
+  options.kernel_fn = NULL;
+  options.variance = -1;
+  EXPECT_ERROR(covertree_residual_build(points, FEW, DIM, 0, &options, &none), COVERTREE_INVALID_ARGUMENT, "variance");
+  options.variance = 1;
+  options.kernel = 9;
+  EXPECT_ERROR(covertree_residual_build(points, FEW, DIM, 0, &options, &none), COVERTREE_INVALID_ARGUMENT, "got 9");
+  EXPECT(none == NULL);
+  EXPECT_ERROR(covertree_residual_knn_rows(native, rows, 1, NULL, K, NULL, again, NULL), COVERTREE_INVALID_ARGUMENT,
+               "freed");
+  EXPECT_ERROR(covertree_residual_knn_rows(plain, NULL, FEW - 1, NULL, K, NULL, again, NULL), COVERTREE_BUSY, "n_rows");
+  EXPECT_ERROR(covertree_residual_knn_rows(plain, rows, 1, NULL, 0, NULL, again, NULL), COVERTREE_INVALID_ARGUMENT, "k:");
+  EXPECT_ERROR(covertree_residual_knn(given, points, 1, DIM, 0, NULL, 1, NULL, again, NULL), COVERTREE_UNSUPPORTED,
+               "inducing points");
+  p[3] = 2;
+  EXPECT_ERROR(covertree_residual_build_given_f64(points, FEW, DIM, 0, v, M, 0, p, NULL, NULL, &none),
+               COVERTREE_INVALID_ARGUMENT, "p_diag");
+
+  covertree_residual_free(plain);
+  covertree_residual_free(hosted);
+  covertree_residual_free(given);
+  covertree_residual_free(extended);
+}
+
+static void test_orders(const double *points) {
+  enum { FEW = 300 };
+  int64_t order[FEW], sample[FEW];
+  EXPECT(covertree_maxmin_order(points, FEW, DIM, 0, NULL, order) == COVERTREE_OK);
+  EXPECT(covertree_spread_sample(points, FEW, DIM, 0, FEW, 7, NULL, sample) == COVERTREE_OK);
+  int seen[FEW] = {0};
+  for (int i = 0; i < FEW; i++) seen[order[i]] |= 1, seen[sample[i]] |= 2;
+  for (int i = 0; i < FEW; i++) EXPECT(seen[i] == 3);
+  EXPECT_ERROR(covertree_spread_sample(points, FEW, DIM, 0, FEW + 1, 7, NULL, sample), COVERTREE_INVALID_ARGUMENT,
+               "n_sample");
+}
+
 int main(void) {
   EXPECT(covertree_abi_version() == COVERTREE_ABI_VERSION);
   EXPECT(covertree_version_number() == 10000 * COVERTREE_VERSION_MAJOR + 100 * COVERTREE_VERSION_MINOR + COVERTREE_VERSION_PATCH);
@@ -277,6 +381,8 @@ int main(void) {
   test_changes(points);
   test_misuse(points);
   test_cancel();
+  test_residual(points);
+  test_orders(points);
   free(points);
   printf("C: %s\n", failures == 0 ? "passed" : "FAILED");
   return failures != 0;
