@@ -65,6 +65,7 @@ test-examples: build/installed build/venv-test
 
 bench: build/installed build/venv-bench
 	$(IN_VENV) benchmarks/euclidean.py
+	$(IN_VENV) benchmarks/residual.py
 
 lint: build/venv-lint
 	swift format lint --strict --recursive Package.swift Sources Tests

@@ -48,9 +48,6 @@ func squaredLengths(_ panel: UnsafePointer<Float>, rank: Int) -> (low: SIMD16<Fl
 ///
 /// Memory: `2 P^2` bytes for `P` pivots in all, and one for each point and block.
 final class BasisProducts: @unchecked Sendable {
-  /// No more than this is kept.
-  static let mostBytes = 3 << 29
-
   private let blocks: [BlockSkeleton]
   private let elements: Buffer<Float>
   /// Of the pair `Q < T` at `Q * blocks + T`.

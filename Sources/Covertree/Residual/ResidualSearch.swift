@@ -30,12 +30,18 @@ public final class ResidualSearch: @unchecked Sendable {
     try self.init(model, since: start, context: context)
   }
 
-  private init(_ model: ResidualModel, since start: Double, context: CallContext) throws(CoverTreeError) {
+  /// Products of bases are kept up to so many bytes.
+  static let mostProductBytes = 3 << 30
+
+  init(
+    _ model: ResidualModel, since start: Double, mostProductBytes: Int = ResidualSearch.mostProductBytes,
+    context: CallContext
+  ) throws(CoverTreeError) {
     self.model = model
     context.stage(from: 0.7, to: 1)
     // The bounds need true inner products: those of the library's own features are.
     let areInnerProducts = !model.covariance.isHost && !model.hasGivenFeatures
-    skeletons = areInnerProducts ? try Skeletons(model, context: context) : nil
+    skeletons = areInnerProducts ? try Skeletons(model, mostProductBytes: mostProductBytes, context: context) : nil
     buildSeconds = monotonicSeconds() - start
   }
 

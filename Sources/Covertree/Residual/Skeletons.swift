@@ -1,12 +1,14 @@
 /// The skeletons of all blocks of a model, and the products of their bases once they have been asked for.
 final class Skeletons: @unchecked Sendable {
-  /// Where pivots are a larger share of the points, estimates cost more than products of features.
+  /// Pivots end at this share of the points: what is left of the others then goes into their errors.
   private static let largestShare = 0.625
   /// Blocks that are tried first.
   private static let sample = 8
 
   let blocks: [BlockSkeleton]
   private let model: ResidualModel
+  /// Products of bases that take more are not kept: each group of queries makes its own.
+  private let mostProductBytes: Int
   /// Guarded by `processLock`.
   private var made: BasisProducts?
 
@@ -18,9 +20,16 @@ final class Skeletons: @unchecked Sendable {
   /// Pivots as a share of the points, up to which a tolerance is taken.
   private static let wantedShare = 0.25
 
+  /// - Parameters:
+  ///   - mostProductBytes: products that take more memory are not kept.
+  ///   - worth: what the first search may cost, as a multiple of comparing all blocks by their features; later
+  ///     searches cost less.
   /// - Returns: nil where the residual process has too many degrees of freedom for skeletons to be worth it.
-  init?(_ model: ResidualModel, context: CallContext) throws(CoverTreeError) {
+  init?(
+    _ model: ResidualModel, mostProductBytes: Int, worth: Double = 1.5, context: CallContext
+  ) throws(CoverTreeError) {
     self.model = model
+    self.mostProductBytes = mostProductBytes
     let count = model.blockCount
     let mostPivots = Int(Double(model.blockSize) * Self.largestShare)
     // Spread over the data: neighbouring blocks resemble each other.
@@ -34,8 +43,18 @@ final class Skeletons: @unchecked Sendable {
       share = Double(made.reduce(0) { $0 + $1.rank }) / Double(points)
       if share <= Self.wantedShare { break }
     }
-    guard share < 0.95 * Self.largestShare else { return nil }
+    guard Self.cost(ofRank: share * Double(model.blockSize), model) < worth else { return nil }
     blocks = try Self.make(Array(0..<count), model, tolerance, mostPivots, context)
+  }
+
+  /// What the product of two bases and the projections of two blocks' points cost, as a multiple of the products of their
+  /// features: operations, those in float64 twice.
+  private static func cost(ofRank rank: Double, _ model: ResidualModel) -> Double {
+    let (size, features) = (Double(model.blockSize), Double(model.rank))
+    // Covariances of pairs are on both sides.
+    let covariance = 32.0
+    let skeletons = rank * rank * (2 * (features + covariance) + 6 * rank + 2 * size)
+    return skeletons / (size * size * (features + covariance))
   }
 
   var byteCount: Int {
@@ -62,7 +81,7 @@ final class Skeletons: @unchecked Sendable {
 
   /// The products of all pairs of bases; nil where they would take too much memory. The first call makes them.
   func products(_ context: CallContext) throws(CoverTreeError) -> BasisProducts? {
-    guard BasisProducts.byteCount(blocks, points: model.count) <= BasisProducts.mostBytes else { return nil }
+    guard BasisProducts.byteCount(blocks, points: model.count) <= mostProductBytes else { return nil }
     if let known = processLock.locked({ made }) { return known }
     let new = try BasisProducts(blocks, model, context: context)
     return processLock.locked {

@@ -25,10 +25,10 @@ import Testing
     return (kernel.value(atSquared: SIMD8(repeating: squared))[0] - product) / norm
   }
 
-  @Test(arguments: [Kernel.Shape.rbf, .matern32, .matern52])
+  @Test(arguments: [Kernel.Shape.rbf, .matern12, .matern32, .matern52])
   func boundsHoldForEveryPair(_ shape: Kernel.Shape) throws {
     let model = try model(shape, count: 1000, inducing: 30)
-    let skeletons = try #require(try Skeletons(model, context: CallContext()))
+    let skeletons = try #require(try Skeletons(model, mostProductBytes: .max, worth: .infinity, context: CallContext()))
     let products = try #require(try skeletons.products(CallContext()))
     var useful = 0
     for i in 0..<model.count {
@@ -45,7 +45,7 @@ import Testing
   @Test(arguments: [Kernel.Shape.rbf, .matern52])
   func coordinatesAndErrorsGiveTheCorrelationsWithinABlock(_ shape: Kernel.Shape) throws {
     let model = try model(shape, count: 700, inducing: 30)
-    let skeletons = try #require(try Skeletons(model, context: CallContext()))
+    let skeletons = try #require(try Skeletons(model, mostProductBytes: .max, worth: .infinity, context: CallContext()))
     for (block, skeleton) in skeletons.blocks.enumerated() {
       let places = model.places(ofBlock: block)
       for i in 0..<places.count {
@@ -60,6 +60,24 @@ import Testing
         }
       }
     }
+  }
+
+  @Test func productsThatAreNotKeptGiveTheSameNeighbours() throws {
+    let model = try model(.rbf, count: 10_000, inducing: 30)
+    let k = 20
+    var options = ResidualSearchOptions()
+    options.predecessorsOnly = true
+    let answers = try [Int.max, 0].map { bytes in
+      let search = try ResidualSearch(model, since: 0, mostProductBytes: bytes, context: CallContext())
+      let indices = try Buffer<Int64>(count: model.count * k)
+      let distances = try Buffer<Double>(count: model.count * k)
+      try search.nearest(
+        .allStored, k: k, options: options, context: CallContext(), rows: model.count, indices: indices.base,
+        distances: distances.base)
+      #expect(search.info.statistics.blocksEstimated > 0)
+      return (Array(indices.elements), Array(distances.elements))
+    }
+    #expect(answers[0] == answers[1])
   }
 
   @Test func blocksHaveTheirPointsInOrderAndAllOfThem() throws {

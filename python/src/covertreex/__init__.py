@@ -11,7 +11,8 @@
 from . import kernels, vecchia
 from ._native import CoverTreeError, build_info, get_num_threads, set_num_threads
 from .factory import cover_tree
-from .residual import DuplicatePairs, ResidualCoverTree, ResidualStats, ResidualTree
+from .residual import DuplicatePairs, ResidualStats, ResidualTree
+from .residual_tree import ResidualCoverTree
 from .tree import CoverTree, Neighbors, TreeArrays, TreeStats
 
 __all__ = [

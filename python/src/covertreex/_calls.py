@@ -5,9 +5,11 @@ from __future__ import annotations
 import ctypes
 import weakref
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from types import TracebackType
+from typing import Any, NamedTuple, TypeVar
 
-from numpy.typing import NDArray
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from . import _arrays, _native
 from ._native import lib
@@ -18,6 +20,7 @@ _PREDECESSORS, _EXCLUDE_SELF, _MAX_DISTANCE = 1, 2, 4
 _ROWS_WORTH_A_THREAD = 1000
 
 ProgressReport = Callable[[float], object]
+Self = TypeVar("Self", bound="Closeable")
 
 
 class Rows(NamedTuple):
@@ -27,6 +30,53 @@ class Rows(NamedTuple):
     n_rows: int
     arguments: tuple[Any, ...]
     keep: NDArray[Any] | None
+
+
+class Closeable:
+    """Something that holds a handle of the library: a context manager that frees it when it is left."""
+
+    def __init__(self) -> None:
+        self._handle: ctypes.c_void_p | None = None
+        self._finalizer: Any = None
+
+    def _take(self, handle: ctypes.c_void_p, free: Callable[[ctypes.c_void_p], object]) -> None:
+        """Hold a handle, in the place of the one there is; calls that run on that one end on it."""
+        before = self._finalizer
+        self._handle = handle
+        self._finalizer = weakref.finalize(self, free, handle)
+        if before is not None:
+            before()
+
+    def _open(self) -> ctypes.c_void_p:
+        if self._handle is None:
+            raise ValueError("tree: is closed")
+        return self._handle
+
+    def close(self) -> None:
+        """Free the memory. Arrays that were exported stay valid."""
+        if self._finalizer is not None:
+            self._finalizer()
+        self._handle = None
+
+    def __enter__(self: Self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def query_rows(queries: ArrayLike | None, n_points: int, dtype: np.dtype[Any]) -> Rows:
+    """Queries by what they are: all points, dataset indices, or coordinates."""
+    if queries is None:
+        return Rows("_rows", n_points, (None, n_points), None)
+    array = np.asarray(queries)
+    if array.ndim == 1 and array.dtype.kind in "iu":
+        array = _arrays.indices(array, "queries")
+        return Rows("_rows", len(array), (array.ctypes.data, len(array)), array)
+    array = _arrays.points(array, "queries", dtype=dtype)
+    return Rows("", len(array), point_rows(array), array)
 
 
 class Owner:

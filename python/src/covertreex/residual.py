@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import warnings
-import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, NamedTuple, Union
 
 import numpy as np
@@ -17,16 +15,10 @@ from . import _arrays, _calls, _native, inducing, kernels
 from ._calls import ProgressReport
 from ._host_kernel import HostKernel
 from ._native import lib
-from .kernels import RBF, Kernel, Matern12, Matern32, Matern52, Stationary
+from .kernels import RBF, Kernel, Stationary
 from .tree import CoverTree, TreeArrays
 
 DEFAULT_INDUCING = 512
-_KERNEL_TYPES: dict[str, Callable[..., Kernel]] = {
-    "rbf": RBF,
-    "matern12": Matern12,
-    "matern32": Matern32,
-    "matern52": Matern52,
-}
 _FLOAT64 = np.dtype(np.float64)
 
 KernelLike = Union[Kernel, Callable[[NDArray[np.float64], NDArray[np.float64]], Any]]
@@ -60,7 +52,7 @@ class ResidualStats:
     points_exact: int  #: residual correlations computed in float64
 
 
-class ResidualTree:
+class ResidualTree(_calls.Closeable):
     """Points in the residual-correlation metric, and exact searches on them.
 
     With inducing points ``U``, whitened features ``v_i = L^-1 k(U, x_i)`` and residual variances
@@ -86,8 +78,7 @@ class ResidualTree:
         n_threads: int | None = None,
         progress: ProgressReport | None = None,
     ) -> None:
-        self._finalizer: Any = None
-        self._handle: ctypes.c_void_p | None = None
+        super().__init__()
         self._coords = _arrays.points(coords, "coords", dtype=_FLOAT64)
         self.seed = _arrays.integer(seed, "seed", minimum=0, maximum=2**64 - 1)
         self._tree: CoverTree | None = None
@@ -190,15 +181,7 @@ class ResidualTree:
             build, *arguments, ctypes.byref(options), ctypes.byref(handle), options=options, report=progress,
             points="coords",
         )  # fmt: skip
-        self._take(handle)
-
-    def _take(self, handle: ctypes.c_void_p) -> None:
-        """Put a handle in the place of the one there is; searches that run on that one end on it."""
-        before = self._finalizer
-        self._handle = handle
-        self._finalizer = weakref.finalize(self, lib.covertree_residual_free, handle)
-        if before is not None:
-            before()
+        self._take(handle, lib.covertree_residual_free)
 
     def _run(self, function: Callable[..., int], *arguments: Any, **options: Any) -> None:
         try:
@@ -324,7 +307,7 @@ class ResidualTree:
             Where ``v_matrix`` was given: the features of new points are unknown.
         """
         new = _arrays.points(points, "points", dtype=_FLOAT64)
-        self._take(self._extend(new, n_threads, progress))
+        self._take(self._extend(new, n_threads, progress), lib.covertree_residual_free)
         first = self.n_points
         self._coords = np.concatenate([self._coords, new])
         self._tree = None
@@ -391,7 +374,7 @@ class ResidualTree:
         handle = new._handle
         new._finalizer.detach()
         assert handle is not None
-        self._take(handle)
+        self._take(handle, lib.covertree_residual_free)
         self.kernel, self._host, self._inducing, self._tree = new.kernel, new._host, new._inducing, None
         return self
 
@@ -454,7 +437,7 @@ class ResidualTree:
                 exclude_self=exclude_self,
                 n_threads=n_threads,
             )
-        rows = self._queries(queries)
+        rows = _calls.query_rows(queries, self.n_points, _FLOAT64)
         upper = None
         if before is not None:
             upper = _arrays.indices(before, "before")
@@ -557,37 +540,20 @@ class ResidualTree:
     def _extended(self, new: NDArray[np.float64], n_threads: int | None) -> ResidualTree:
         """Another tree, with more points."""
         other = object.__new__(type(self))
-        other._finalizer = None
+        _calls.Closeable.__init__(other)
         other.kernel, other._host, other._inducing, other.seed = self.kernel, self._host, self._inducing, self.seed
         other._tree = None
         handle = self._extend(new, n_threads, None)
         other._coords = np.concatenate([self._coords, new])
-        other._take(handle)
+        other._take(handle, lib.covertree_residual_free)
         return other
-
-    # Lifetime
 
     def close(self) -> None:
         """Free the memory of the tree."""
-        if self._finalizer is not None:
-            self._finalizer()
-        self._handle = None
+        super().close()
         self._tree = None
 
-    def __enter__(self) -> ResidualTree:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
     # Between the two languages
-
-    def _open(self) -> ctypes.c_void_p:
-        if self._handle is None:
-            raise ValueError("tree: is closed")
-        return self._handle
 
     def _info(self) -> Any:
         info = _native.ResidualInfo()
@@ -596,54 +562,3 @@ class ResidualTree:
 
     def _scaled(self) -> NDArray[np.float64]:
         return kernels.scaled(self._coords, self.kernel)
-
-    def _queries(self, queries: ArrayLike | None) -> _calls.Rows:
-        if queries is None:
-            return _calls.Rows("_rows", self.n_points, (None, self.n_points), None)
-        array = np.asarray(queries)
-        if array.dtype.kind in "iu":
-            array = _arrays.indices(array, "queries")
-            return _calls.Rows("_rows", len(array), (array.ctypes.data, len(array)), array)
-        array = _arrays.points(array, "queries", dtype=_FLOAT64)
-        return _calls.Rows("", len(array), _calls.point_rows(array), array)
-
-
-class ResidualCoverTree(ResidualTree):
-    """A residual tree by the names of covertreex 0.4.x.
-
-    Parameters
-    ----------
-    coords : array_like, shape (n, dim)
-        Coordinates.
-    variance : float
-        Of the kernel.
-    lengthscale : float or sequence of float
-        Of the kernel: one, or one for each dimension.
-    inducing_count : int
-        Inducing points; all points where there are fewer.
-    seed : int
-        For the sample of inducing points.
-    engine : str
-        Accepted, and of no consequence: answers are exact.
-    kernel_type : {"rbf", "matern12", "matern32", "matern52"}
-        The kernel. The numbers 0 and 1 of covertreex 0.4.x stand for RBF and Matern 5/2.
-    """
-
-    def __init__(
-        self,
-        coords: ArrayLike,
-        *,
-        variance: float = 1.0,
-        lengthscale: Any = 1.0,
-        inducing_count: int = DEFAULT_INDUCING,
-        seed: int = 42,
-        engine: str = "rust-hilbert",
-        kernel_type: str | int = "rbf",
-    ) -> None:
-        name = {0: "rbf", 1: "matern52"}.get(kernel_type, "") if isinstance(kernel_type, int) else kernel_type.lower()
-        if name not in _KERNEL_TYPES:
-            raise ValueError(f"kernel_type: expected one of {', '.join(_KERNEL_TYPES)}, got {kernel_type!r}")
-        kernel = _KERNEL_TYPES[name](lengthscale=lengthscale, variance=variance)
-        points = _arrays.points(coords, "coords", dtype=_FLOAT64)
-        count = min(_arrays.integer(inducing_count, "inducing_count", minimum=1), len(points))
-        super().__init__(points, kernel=kernel, inducing_count=count, seed=seed)

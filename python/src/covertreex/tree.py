@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import ctypes
-import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -78,7 +76,7 @@ class TreeStats:
     boxes_compared: int
 
 
-class CoverTree:
+class CoverTree(_calls.Closeable):
     """A compressed cover tree of points, and exact searches on it.
 
     Parameters are those of :func:`cover_tree`.
@@ -103,7 +101,7 @@ class CoverTree:
         n_threads: int | None = None,
         progress: ProgressReport | None = None,
     ) -> None:
-        self._finalizer: Any = None
+        super().__init__()
         if metric != "euclidean":
             raise ValueError(f"metric: expected 'euclidean', got {metric!r}")
         self.order = resolve_order(engine, order)
@@ -121,8 +119,7 @@ class CoverTree:
         build = getattr(lib, f"covertree_tree_build_{self._suffix}")
         arguments = (*_calls.point_rows(points), ctypes.byref(options), ctypes.byref(handle))
         _native.run(build, *arguments, options=options, report=progress, points="coords")
-        self._handle: ctypes.c_void_p | None = handle
-        self._finalizer = weakref.finalize(self, lib.covertree_tree_free, handle)
+        self._take(handle, lib.covertree_tree_free)
 
     # What it is
 
@@ -301,7 +298,7 @@ class CoverTree:
             In the tree's dtype; infinity where there are fewer than ``k``. Only with ``return_distances``.
         """
         k = _arrays.integer(k, "k", minimum=1)
-        rows = self._queries(queries)
+        rows = _calls.query_rows(queries, self.n_points, self.dtype)
         indices = np.empty((rows.n_rows, k), np.int64)
         distances = np.empty((rows.n_rows, k), self.dtype) if return_distances else None
         results = (indices.ctypes.data, None if distances is None else distances.ctypes.data)
@@ -339,7 +336,7 @@ class CoverTree:
             The counts with ``count_only``.
         """
         r = _calls.number(r, "r")
-        rows = self._queries(queries)
+        rows = _calls.query_rows(queries, self.n_points, self.dtype)
         options = _calls.search_options(n_threads, predecessor_mode, exclude_self, None)
         suffix = rows.kind or f"_{self._suffix}"
         if count_only:
@@ -360,43 +357,12 @@ class CoverTree:
             _arrays.view(owner, found.distances, total, _DTYPES[found.dtype]) if return_distances else None,
         )
 
-    # Lifetime
-
-    def close(self) -> None:
-        """Free the tree's memory. Arrays that were exported stay valid."""
-        if self._finalizer is not None:
-            self._finalizer()
-        self._handle = None
-
-    def __enter__(self) -> CoverTree:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
     # Between the two languages
-
-    def _open(self) -> ctypes.c_void_p:
-        if self._handle is None:
-            raise ValueError("tree: is closed")
-        return self._handle
 
     def _info(self) -> Any:
         info = _native.TreeInfo()
         _native.check(lib.covertree_tree_get_info(self._open(), ctypes.byref(info)))
         return info
-
-    def _queries(self, queries: ArrayLike | None) -> _calls.Rows:
-        if queries is None:
-            return _calls.Rows("_rows", self.n_points, (None, self.n_points), None)
-        array = np.asarray(queries)
-        if array.ndim == 1 and array.dtype.kind in "iu":
-            array = _arrays.indices(array, "queries")
-            return _calls.Rows("_rows", len(array), (array.ctypes.data, len(array)), array)
-        array = _arrays.points(array, "queries", dtype=self.dtype)
-        return _calls.Rows("", len(array), _calls.point_rows(array), array)
 
     def _search(
         self,
