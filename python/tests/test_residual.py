@@ -120,6 +120,18 @@ def test_duplicates_are_nearest_and_come_by_index(rng):
     np.testing.assert_array_equal(found, np.sort(found, axis=1))
 
 
+def test_correlations_above_one_are_cut(rng):
+    """Given residual variances that are a little small put |rho| of duplicates above 1; none may become NaN and vanish."""
+    base = rng.standard_normal((100, 2))
+    points = np.tile(base, (3, 1))
+    kernel = RBF(0.5)
+    v, p = oracle.features(kernel, points, base[:20])
+    tree = cover_tree(points, kernel=kernel, v_matrix=v, p_diag=p * (1 - 5e-4))
+    found, distances = tree.knn(3, return_distances=True)
+    np.testing.assert_array_equal(found, np.arange(300)[:, None] % 100 + 100 * np.arange(3))
+    assert (distances == 0).all()
+
+
 def test_features_agree_with_numpy(rng):
     points = rng.standard_normal((700, 3))
     for kernel in (RBF(1.0, 2.0), Matern52([1.0, 2.0, 0.5])):
