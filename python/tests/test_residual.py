@@ -121,7 +121,7 @@ def test_duplicates_are_nearest_and_come_by_index(rng):
 
 
 def test_correlations_above_one_are_cut(rng):
-    """Given residual variances that are a little small put |rho| of duplicates above 1; none may become NaN and vanish."""
+    """Given variances that are a little small put |rho| of duplicates above 1: none may become NaN and vanish."""
     base = rng.standard_normal((100, 2))
     points = np.tile(base, (3, 1))
     kernel = RBF(0.5)
