@@ -132,6 +132,15 @@ def test_correlations_above_one_are_cut(rng):
     assert (distances == 0).all()
 
 
+@pytest.mark.parametrize("kind", [RBF, Matern12])
+def test_the_variance_is_of_no_consequence(rng, kind):
+    points = rng.standard_normal((9500, 2))
+    expected = cover_tree(points, kernel=kind(0.6), inducing_count=50).knn(10, predecessor_mode=True)
+    for variance in (2.0**-270, 2.0**270):
+        tree = cover_tree(points, kernel=kind(0.6, variance), inducing_count=50)
+        np.testing.assert_array_equal(tree.knn(10, predecessor_mode=True), expected)
+
+
 def test_features_agree_with_numpy(rng):
     points = rng.standard_normal((700, 3))
     for kernel in (RBF(1.0, 2.0), Matern52([1.0, 2.0, 0.5])):

@@ -22,11 +22,11 @@ struct PanelView<S: Scalar>: @unchecked Sendable {
   @inline(__always)
   func from(row: Int) -> PanelView { PanelView(base: base + row &* columns, columns: columns) }
 
-  /// Packs `count` rows, and zeros in the rest of their last panel.
+  /// Packs `count` rows, times a factor, and zeros in the rest of their last panel.
   ///
   /// Eight rows at a time, column by column: whole vectors are written, and what is read stays in the first cache.
   @inline(__always)
-  func pack(_ count: Int, _ source: (Int) -> UnsafePointer<Double>) {
+  func pack(_ count: Int, times factor: Double = 1, _ source: (Int) -> UnsafePointer<Double>) {
     let width = Self.panelRows
     for first in Swift.stride(from: 0, to: count, by: tileRows) {
       let inUse = min(tileRows, count &- first)
@@ -35,7 +35,7 @@ struct PanelView<S: Scalar>: @unchecked Sendable {
       for column in 0..<columns {
         var lanes = SIMD8<Double>(repeating: 0)
         for lane in 0..<tileRows { lanes[lane] = lane < inUse ? rows[lane][column] : 0 }
-        S.store(lanes, target + column &* width)
+        S.store(lanes * factor, target + column &* width)
       }
     }
     for first in Swift.stride(from: (count &+ tileRows &- 1) / tileRows &* tileRows, to: roundedUp(count), by: tileRows)

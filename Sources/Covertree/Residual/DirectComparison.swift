@@ -43,8 +43,8 @@ final class DirectComparison {
     guard most > 0 else { return }
     if case .host(let host) = model.covariance { try fillByHost(host, places, most) }
     // Float32 will do where its error in a correlation is small for most points of the block.
-    let limit = 0.01 / (single.error * model.variance * model.typicalScale[block])
-    let precise = limit * limit
+    let limit = 0.01 / (single.error * model.typicalScale[block])
+    let precise = limit * limit / (model.variance * model.variance)
     try compare(single, places, labels, lists, &statistics) { 1 < precise * group.residualVariance[$0] }
     try compare(double, places, labels, lists, &statistics) { 1 >= precise * group.residualVariance[$0] }
   }
@@ -76,7 +76,7 @@ final class DirectComparison {
       try lists[i].scan(
         estimates.base, count: count, labels: labels, firstPlace: places.lowerBound, own: group.indices[i],
         excludesOwn: group.excludesSelf,
-        within: EstimateErrors(fixed: 0x1p-22, factor: Float.roundedUp(products.error * model.variance * scale)),
+        within: EstimateErrors(fixed: 0x1p-22, factor: Float.roundedUp(products.error * model.variance.squareRoot() * scale)),
         errors: noErrors.base, scales: model.scaleAbove.base + places.lowerBound,
         covariances: model.covariance.isHost ? UnsafePointer(row) : nil)
     }
@@ -105,6 +105,8 @@ private final class FeatureProducts<S: Scalar> {
   private let products: Buffer<S>
   private var group: QueryGroup!
   private var isPacked = false
+  /// What features are divided by: in float32 none may overflow or vanish.
+  private let unit: Double
   /// How far a product of two vectors may be off, relative to their lengths.
   let error: Double
 
@@ -113,6 +115,7 @@ private final class FeatureProducts<S: Scalar> {
     left = try Panels(rows: groupSize, columns: model.rank)
     right = try Panels(rows: model.blockSize, columns: model.rank)
     products = try Buffer(count: (groupSize + tileRows) * model.blockSize)
+    unit = S.self == Float.self ? model.variance.squareRoot() : 1
     error = Double(roundings(inProductOf: model.rank) + 4) * Double(S.ulpOfOne) / 2
   }
 
@@ -136,7 +139,7 @@ private final class FeatureProducts<S: Scalar> {
       }
       return
     }
-    if !isPacked { left.view.pack(count) { group.features[$0] } }
+    if !isPacked { left.view.pack(count, times: 1 / unit) { group.features[$0] } }
     isPacked = true
     Covertree.multiply(left.view, rows: 0..<count, packed(places), into: products.base, stride: model.blockSize) {
       tile in
@@ -164,9 +167,10 @@ private final class FeatureProducts<S: Scalar> {
     let scales = UnsafeRawPointer(model.scale.base + places.lowerBound).assumingMemoryBound(to: SIMD8<Double>.self)
     let target = UnsafeMutableRawPointer(estimates).assumingMemoryBound(to: SIMD8<Float>.self)
     let parts = S.width / 8
+    let square = unit * unit
     for vector in 0..<(count &+ 7) / 8 {
       let product = S.widened(row[vector / parts], part: vector % parts)
-      target[vector] = cn_f64x8_narrow((covariances[vector] - product) * (scales[vector] * scale))
+      target[vector] = cn_f64x8_narrow((covariances[vector] - product * square) * (scales[vector] * scale))
     }
   }
 }

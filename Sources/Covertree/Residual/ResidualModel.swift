@@ -37,12 +37,12 @@ final class ResidualModel: @unchecked Sendable {
   var coordinatePanels: Panels<Double> { derived.coordinatePanels }
   /// `count x rank`.
   let features: Buffer<Double>
-  /// The same rounded to float32, in panels.
+  /// The same over the square root of the variance, rounded to float32, in panels.
   var singleFeatures: Panels<Float> { derived.singleFeatures }
   let residualVariance: Buffer<Double>
   /// `1 / sqrt(residualVariance)`; whole vectors.
   var scale: Buffer<Double> { derived.scale }
-  /// The same rounded up, for bounds.
+  /// The same times the square root of the variance, rounded up, for bounds.
   var scaleAbove: Buffer<Float> { derived.scaleAbove }
   /// The median of each block.
   var typicalScale: Buffer<Double> { derived.typicalScale }
@@ -168,7 +168,8 @@ final class ResidualModel: @unchecked Sendable {
     self.whitening = whitening
     self.hasGivenFeatures = hasGivenFeatures
     derived = try Derived(
-      coordinates, dim: dim, features, rank: rank, residualVariance, blockSize: blockSize, context: context)
+      coordinates, dim: dim, features, rank: rank, residualVariance, unit: variance.squareRoot(),
+      blockSize: blockSize, context: context)
   }
 
   private static func whitening(
@@ -257,7 +258,7 @@ final class ResidualModel: @unchecked Sendable {
 
     init(
       _ coordinates: Buffer<Double>, dim: Int, _ features: Buffer<Double>, rank: Int,
-      _ residualVariance: Buffer<Double>, blockSize: Int, context: CallContext
+      _ residualVariance: Buffer<Double>, unit: Double, blockSize: Int, context: CallContext
     ) throws(CoverTreeError) {
       let count = residualVariance.count
       coordinatePanels = try Panels(rows: count, columns: dim)
@@ -266,7 +267,7 @@ final class ResidualModel: @unchecked Sendable {
       let (width, panels) = (PanelView<Float>.panelRows, singleFeatures.view)
       try context.forEach((count + width - 1) / width, grain: 8) { (range, _) throws(CoverTreeError) in
         for first in range.map({ $0 * width }) {
-          panels.from(row: first).pack(min(width, count - first)) {
+          panels.from(row: first).pack(min(width, count - first), times: 1 / unit) {
             UnsafePointer(features.base) + (first + $0) * rank
           }
         }
@@ -275,7 +276,7 @@ final class ResidualModel: @unchecked Sendable {
       scaleAbove = try Buffer(count: (count + 15) / 16 * 16, filledWith: 0)
       for place in 0..<count {
         scale[place] = 1 / residualVariance[place].squareRoot()
-        scaleAbove[place] = Float.roundedUp(scale[place])
+        scaleAbove[place] = Float.roundedUp(scale[place] * unit)
       }
       typicalScale = try Buffer(count: (count + blockSize - 1) / blockSize)
       for block in 0..<typicalScale.count {

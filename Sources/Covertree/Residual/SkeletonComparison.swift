@@ -170,7 +170,7 @@ final class SkeletonComparison {
           fixed: isOwn ? skeleton.rounding : skeleton.rounding + errors[i] * Self.rounding,
           // In one basis what is left of the two is multiplied.
           share: isOwn ? errors[i] : Self.rounding,
-          factor: Float.roundedUp(0x1p-44 * model.variance * scale)),
+          factor: Float.roundedUp(0x1p-44 * model.variance.squareRoot() * scale)),
         errors: skeleton.errors.base, scales: model.scaleAbove.base + places.lowerBound)
     }
   }
