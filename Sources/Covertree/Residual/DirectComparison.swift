@@ -76,7 +76,8 @@ final class DirectComparison {
       try lists[i].scan(
         estimates.base, count: count, labels: labels, firstPlace: places.lowerBound, own: group.indices[i],
         excludesOwn: group.excludesSelf,
-        within: EstimateErrors(fixed: 0x1p-22, factor: Float.roundedUp(products.error * model.variance.squareRoot() * scale)),
+        within: EstimateErrors(
+          fixed: 0x1p-22, factor: Float.roundedUp(products.error * model.variance.squareRoot() * scale)),
         errors: noErrors.base, scales: model.scaleAbove.base + places.lowerBound,
         covariances: model.covariance.isHost ? UnsafePointer(row) : nil)
     }
