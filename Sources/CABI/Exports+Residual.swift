@@ -108,6 +108,10 @@ public func covertree_residual_build_given_f64(
   }
 }
 
+private func search(of residual: OpaquePointer?) throws(CoverTreeError) -> ResidualSearch {
+  try HandleTable.shared.object(residual, ResidualHandle.self, named: "residual").search
+}
+
 @_cdecl("covertree_residual_free") @implementation
 public func covertree_residual_free(_ residual: OpaquePointer?) {
   HandleTable.shared.remove(residual, ResidualHandle.self)
@@ -118,7 +122,7 @@ private func nearest(
   _ k: Int64, _ options: UnsafePointer<covertree_search_options>?, _ indices: UnsafeMutablePointer<Int64>?,
   _ distances: UnsafeMutablePointer<Double>?
 ) throws(CoverTreeError) {
-  let search = try HandleTable.shared.object(residual, ResidualHandle.self, named: "residual").search
+  let search = try search(of: residual)
   let given = try covertree_search_options.read(options)
   let checked = try given.checked()
   var searchOptions = ResidualSearchOptions()
@@ -169,7 +173,7 @@ public func covertree_residual_distances(
   _ n_others: Int64, _ options: UnsafePointer<covertree_call_options>?, _ distances: UnsafeMutablePointer<Double>?
 ) -> covertree_status {
   status { () throws(CoverTreeError) in
-    let search = try HandleTable.shared.object(residual, ResidualHandle.self, named: "residual").search
+    let search = try search(of: residual)
     let rows = try Arguments.indices(rows, n_rows, named: "rows")
     let width = try Arguments.neighborCount(n_others, queries: n_rows)
     guard let others else { throw CoverTreeError(.invalidArgument, "others: is NULL") }
@@ -186,7 +190,7 @@ public func covertree_residual_extend(
   _ extended: UnsafeMutablePointer<OpaquePointer?>?
 ) -> covertree_status {
   status { () throws(CoverTreeError) in
-    let search = try HandleTable.shared.object(residual, ResidualHandle.self, named: "residual").search
+    let search = try search(of: residual)
     let output = try Arguments.output(extended, named: "extended")
     let view = try Arguments.view(points, n_points, dim, row_stride, "points", 0)
     let new = try search.extended(by: view, context: callContext(options))
@@ -200,7 +204,7 @@ public func covertree_residual_get_features(
   _ residual_variance: UnsafeMutablePointer<Double>?
 ) -> covertree_status {
   status { () throws(CoverTreeError) in
-    try HandleTable.shared.object(residual, ResidualHandle.self, named: "residual").search
+    try search(of: residual)
       .copyFeatures(v_matrix, residual_variance)
   }
 }
@@ -210,7 +214,7 @@ public func covertree_residual_get_info(
   _ residual: OpaquePointer?, _ info: UnsafeMutablePointer<covertree_residual_info>?
 ) -> covertree_status {
   status { () throws(CoverTreeError) in
-    let known = try HandleTable.shared.object(residual, ResidualHandle.self, named: "residual").search.info
+    let known = try search(of: residual).info
     try Arguments.output(info, named: "info").pointee = covertree_residual_info(
       n_points: Int64(known.pointCount), dim: Int64(known.dim), n_features: Int64(known.featureCount),
       n_blocks: Int64(known.blockCount), n_pivots: Int64(known.pivotCount), memory_bytes: Int64(known.memoryBytes),

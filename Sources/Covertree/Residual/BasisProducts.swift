@@ -1,5 +1,3 @@
-import Glibc
-
 /// How the bases of two skeletons lie to each other: `B = L_Q^-1 C L_T^-T`, with `C` the residual correlations between
 /// their pivots. Row-major, padded ranks; seen from either side.
 struct BasisProduct {
@@ -31,16 +29,20 @@ struct BasisProduct {
   }
 }
 
-/// Squared lengths of the 32 vectors of a panel of `rank` coordinates.
+/// The lengths of the first `count` of the 32 vectors of a panel of `rank` coordinates, none below the true one.
 @inline(__always)
-func squaredLengths(_ panel: UnsafePointer<Float>, rank: Int) -> (low: SIMD16<Float>, high: SIMD16<Float>) {
+func lengths(
+  _ panel: UnsafePointer<Float>, rank: Int, count: Int, _ body: (_ lane: Int, _ length: Float) -> Void
+) {
   let vectors = UnsafeRawPointer(panel).assumingMemoryBound(to: SIMD16<Float>.self)
   var (low, high) = (SIMD16<Float>(repeating: 0), SIMD16<Float>(repeating: 0))
   for k in 0..<rank {
     low = Float.multiplyAdd(vectors[2 &* k], vectors[2 &* k], low)
     high = Float.multiplyAdd(vectors[2 &* k &+ 1], vectors[2 &* k &+ 1], high)
   }
-  return (low, high)
+  for lane in 0..<min(PanelView<Float>.panelRows, count) {
+    body(lane, (lane < 16 ? low[lane] : high[lane - 16]).squareRoot() * SkeletonComparison.rounding)
+  }
 }
 
 /// The products of all pairs of bases, and for every point the largest |rho| that it can have with any point of each
@@ -189,10 +191,8 @@ final class BasisProductMaker {
     let width = PanelView<Float>.panelRows
     for first in Swift.stride(from: 0, to: places.count, by: width) {
       product.project(own.coordinates.view.row(first), into: projected.base)
-      let (low, high) = squaredLengths(projected.base, rank: product.rank)
-      for lane in 0..<min(width, places.count - first) {
-        let squared = lane < 16 ? low[lane] : high[lane - 16]
-        let bound = squared.squareRoot() * (1 + 0x1p-12) + own.errors[first + lane] + other.largestError
+      lengths(projected.base, rank: product.rank, count: places.count - first) { lane, length in
+        let bound = length + own.errors[first + lane] + other.largestError
         bounds[(places.lowerBound + first + lane) * stride] = byteAbove(bound)
       }
     }

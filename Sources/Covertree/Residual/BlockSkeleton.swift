@@ -1,5 +1,3 @@
-import Glibc
-
 /// The few points of a block that span the others, nearly, in the residual process.
 ///
 /// With unit vectors `u_j` in feature space, `u_i . u_j = rho_ij`, a pivoted Cholesky factorisation of the block's residual
@@ -27,7 +25,7 @@ final class BlockSkeleton: @unchecked Sendable {
   let typicalError: Float
   /// What sums in float32 may lose of an estimate.
   let rounding: Float
-  /// Of the pivots: features, places in the model, coordinates as rows and in panels, `1 / sqrt(p)`.
+  /// Of the pivots: features, coordinates as rows and in panels, `1 / sqrt(p)`.
   let pivotFeatures: Panels<Double>
   let pivotRows: Buffer<Double>
   let pivotPanels: Panels<Double>
@@ -80,7 +78,8 @@ final class BlockSkeleton: @unchecked Sendable {
   }
 
   var byteCount: Int {
-    coordinates.elements.byteCount + errors.byteCount + pivotFeatures.elements.byteCount + pivotRows.byteCount
+    inverse.elements.byteCount + coordinates.elements.byteCount + errors.byteCount + pivotFeatures.elements.byteCount
+      + pivotRows.byteCount
       + pivotPanels.elements.byteCount + pivotScales.byteCount
   }
 

@@ -1,5 +1,3 @@
-import Glibc
-
 /// A stationary covariance function: `variance * shape(|x - y| / lengthscale)`.
 public struct Kernel: Sendable, Equatable {
   public enum Shape: Int32, Sendable {

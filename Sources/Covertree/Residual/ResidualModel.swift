@@ -1,5 +1,3 @@
-import Glibc
-
 /// Where features and residual variances come from.
 public enum FeatureSource: @unchecked Sendable {
   /// Inducing points, raw coordinates: the library builds them. No points: the plain correlation of the kernel.
@@ -13,7 +11,7 @@ public enum FeatureSource: @unchecked Sendable {
 /// Everything stands in the order of `BlockOrder`, by *place*. The residual covariance of two points is
 /// `k(x_i, x_j) - v_i . v_j`, their residual correlation that over `sqrt(p_i p_j)`; see `ResidualSearch`.
 ///
-/// Memory: `8 (rank + 2 dim + 2) + 8` bytes a point.
+/// Memory: `12 rank + 16 dim + 28` bytes a point.
 final class ResidualModel: @unchecked Sendable {
   /// Residual variances are at least this much of the variance.
   static let relativeFloor = 1e-9

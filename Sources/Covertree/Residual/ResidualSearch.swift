@@ -16,6 +16,8 @@ public final class ResidualSearch: @unchecked Sendable {
 
   let model: ResidualModel
   private let skeletons: Skeletons?
+  /// The early points, in the order of their indices.
+  private let early = Once<ResidualModel>()
   /// What all searches so far have taken. Guarded by `processLock`.
   private var statistics = ResidualStatistics()
   public let buildSeconds: Double
@@ -106,7 +108,9 @@ public final class ResidualSearch: @unchecked Sendable {
       try (isEarly ? early : late).append(Int32(row))
     }
     if early.count > 0 {
-      let first = try model.first(Int(limit), context: call.context)
+      let first = try self.early.get { () throws(CoverTreeError) in
+        try model.first(Int(limit), context: call.context)
+      }
       let set = try ResidualQuerySet(
         indices, rows: early.elements, in: first, options: call.options, groupSize: groupSize(call.k),
         context: call.context)
@@ -158,7 +162,8 @@ public final class ResidualSearch: @unchecked Sendable {
     ResidualInfo(
       pointCount: model.count, dim: model.dim, featureCount: model.featureCount, variance: model.variance,
       jitter: model.whitening?.jitter ?? 0, blockCount: model.blockCount, pivotCount: skeletons?.rank ?? 0,
-      memoryBytes: model.byteCount + (skeletons?.byteCount ?? 0), buildSeconds: buildSeconds,
+      memoryBytes: model.byteCount + (skeletons?.byteCount ?? 0) + (early.known?.byteCount ?? 0),
+      buildSeconds: buildSeconds,
       statistics: processLock.locked { statistics })
   }
 

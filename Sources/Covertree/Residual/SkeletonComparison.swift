@@ -8,7 +8,7 @@ import CNumerics
 final class SkeletonComparison {
   private static let width = PanelView<Float>.panelRows
   /// What a computed length may fall short of the true one.
-  private static let rounding: Float = 1 + 0x1p-10
+  static let rounding: Float = 1 + 0x1p-10
 
   private let model: ResidualModel
   private let skeletons: [BlockSkeleton]
@@ -98,9 +98,7 @@ final class SkeletonComparison {
     }
     let rank = skeletons[block].paddedRank
     for first in stride(from: 0, to: group.count, by: Self.width) {
-      let (low, high) = squaredLengths(target + first * rank, rank: rank)
-      for lane in 0..<min(Self.width, group.count - first) {
-        let length = (lane < 16 ? low[lane] : high[lane - 16]).squareRoot() * Self.rounding
+      lengths(target + first * rank, rank: rank, count: group.count - first) { lane, length in
         let bound = block == group.block ? 1 : length + errors[first + lane] + skeletons[block].largestError
         boundBytes[(first + lane) * model.blockCount + block] = byteAbove(bound)
       }

@@ -9,8 +9,7 @@ final class Skeletons: @unchecked Sendable {
   private let model: ResidualModel
   /// Products of bases that take more are not kept: each group of queries makes its own.
   private let mostProductBytes: Int
-  /// Guarded by `processLock`.
-  private var made: BasisProducts?
+  private let made = Once<BasisProducts>()
 
   var rank: Int { blocks.reduce(0) { $0 + $1.rank } }
 
@@ -58,8 +57,7 @@ final class Skeletons: @unchecked Sendable {
   }
 
   var byteCount: Int {
-    let known = processLock.locked { made }
-    return blocks.reduce(known?.byteCount ?? 0) { $0 + $1.byteCount }
+    blocks.reduce(made.known?.byteCount ?? 0) { $0 + $1.byteCount }
   }
 
   private static func make(
@@ -82,11 +80,6 @@ final class Skeletons: @unchecked Sendable {
   /// The products of all pairs of bases; nil where they would take too much memory. The first call makes them.
   func products(_ context: CallContext) throws(CoverTreeError) -> BasisProducts? {
     guard BasisProducts.byteCount(blocks, points: model.count) <= mostProductBytes else { return nil }
-    if let known = processLock.locked({ made }) { return known }
-    let new = try BasisProducts(blocks, model, context: context)
-    return processLock.locked {
-      made = made ?? new
-      return made
-    }
+    return try made.get { () throws(CoverTreeError) in try BasisProducts(blocks, model, context: context) }
   }
 }

@@ -1,5 +1,3 @@
-import Glibc
-
 /// From points to whitened inducing features: `v(x) = L^-1 k(U, x)`, where `L L^T = k(U, U) + jitter variance I`.
 ///
 /// Coordinates are scaled by the kernel's lengthscale.

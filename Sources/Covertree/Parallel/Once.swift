@@ -1,0 +1,21 @@
+/// A value that is made when it is first asked for, and kept.
+///
+/// Threads that ask at once may each make one; the first to end is kept. No lock is held meanwhile, so a forked child
+/// never finds one taken.
+final class Once<Value: AnyObject>: @unchecked Sendable {
+  /// Guarded by `processLock`.
+  private var value: Value?
+
+  /// What there is so far.
+  var known: Value? { processLock.locked { value } }
+
+  func get(_ make: () throws(CoverTreeError) -> Value) throws(CoverTreeError) -> Value {
+    if let known { return known }
+    let new = try make()
+    return processLock.locked {
+      let kept = value ?? new
+      value = kept
+      return kept
+    }
+  }
+}
