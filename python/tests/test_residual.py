@@ -201,6 +201,24 @@ def test_given_features(rng, dtype, predecessor_mode):
     check(tree, points, kernel, 20, rows, predecessor_mode=predecessor_mode, v=v.astype(np.float64), p=p)
 
 
+def test_variances_too_small_to_divide_by(rng):
+    """A pair with sqrt(p_i p_j) < 1e-9 variance is at distance 1, however large what is left of its covariance."""
+    points = rng.standard_normal((600, 2))
+    tree = cover_tree(points, kernel=RBF(0.5), v_matrix=np.zeros((600, 3)), p_diag=np.full(600, 1e-12))
+    found, distances = tree.knn(20, return_distances=True)
+    assert (distances[:, 0] == 0).all()
+    assert (distances[:, 1:] == 1).all()
+    for i in range(600):  # all others are as far: the lowest indices
+        assert found[i].tolist() == [i, *[j for j in range(21) if j != i][:19]]
+    # The rule is about both: 1e-12 and 1e-7 are too small together, 1e-7 and 1e-7 are not.
+    p = np.where(np.arange(600) % 2, 1e-12, 1e-7)
+    v = np.sqrt(1 - p)[:, None]
+    tree = cover_tree(points, kernel=RBF(0.5), v_matrix=v, p_diag=p)
+    found, distances = tree.knn(20, return_distances=True)
+    for i in range(1, 600, 2):
+        assert found[i].tolist() == [i, *[j for j in range(21) if j != i][:19]]
+
+
 def test_given_features_without_a_kernel_warn(rng):
     points = rng.standard_normal((300, 2))
     v, p = oracle.features(RBF(), points, points[:10])

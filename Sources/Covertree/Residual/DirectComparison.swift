@@ -77,7 +77,9 @@ final class DirectComparison {
         estimates.base, count: count, labels: labels, firstPlace: places.lowerBound, own: group.indices[i],
         excludesOwn: group.excludesSelf,
         within: EstimateErrors(
-          fixed: 0x1p-22, factor: Float.roundedUp(products.error * model.variance.squareRoot() * scale)),
+          fixed: 0x1p-22,
+          factor: Float.roundedUp(
+            products.error * ResidualModel.errorScale(group.residualVariance[i] / model.variance))),
         errors: noErrors.base, scales: model.scaleAbove.base + places.lowerBound,
         covariances: model.covariance.isHost ? UnsafePointer(row) : nil)
     }

@@ -246,6 +246,12 @@ final class ResidualModel: @unchecked Sendable {
     }
   }
 
+  /// What errors of estimates are multiplied by, `1 / sqrt(p)` of a residual variance relative to the variance. Below the
+  /// floor a correlation may count as 0, whatever its estimate: no error is large enough.
+  static func errorScale(_ p: Double) -> Double {
+    p < relativeFloor * (1 - 0x1p-40) ? .infinity : 1 / p.squareRoot()
+  }
+
   /// What follows from the points, in the forms that bounds are computed from.
   private struct Derived {
     let coordinatePanels: Panels<Double>
@@ -274,7 +280,7 @@ final class ResidualModel: @unchecked Sendable {
       scaleAbove = try Buffer(count: (count + 15) / 16 * 16, filledWith: 0)
       for place in 0..<count {
         scale[place] = 1 / residualVariance[place].squareRoot()
-        scaleAbove[place] = Float.roundedUp(scale[place] * unit)
+        scaleAbove[place] = Float.roundedUp(errorScale(residualVariance[place] / (unit * unit)))
       }
       typicalScale = try Buffer(count: (count + blockSize - 1) / blockSize)
       for block in 0..<typicalScale.count {
