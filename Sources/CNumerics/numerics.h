@@ -10,6 +10,8 @@
 typedef float cn_f32x16 __attribute__((ext_vector_type(16)));
 typedef float cn_f32x8 __attribute__((ext_vector_type(8)));
 typedef double cn_f64x8 __attribute__((ext_vector_type(8)));
+typedef int32_t cn_i32x16 __attribute__((ext_vector_type(16)));
+typedef uint8_t cn_u8x16 __attribute__((ext_vector_type(16)));
 typedef _Bool cn_mask16 __attribute__((ext_vector_type(16)));
 typedef _Bool cn_mask8 __attribute__((ext_vector_type(8)));
 
@@ -58,6 +60,13 @@ CN_INLINE cn_f64x8 cn_f64x8_max(cn_f64x8 a, cn_f64x8 b) { return __builtin_eleme
 
 CN_INLINE cn_f64x8 cn_f32x8_widen(cn_f32x8 a) { return __builtin_convertvector(a, cn_f64x8); }
 CN_INLINE cn_f32x8 cn_f64x8_narrow(cn_f64x8 a) { return __builtin_convertvector(a, cn_f32x8); }
+
+// Numbers from 0 on, rounded up; what is above 255, or is none, is 255.
+CN_INLINE cn_u8x16 cn_f32x16_bytes_above(cn_f32x16 a) {
+  cn_f32x16 most = 255.0f;
+  return __builtin_convertvector(
+      __builtin_convertvector(__builtin_elementwise_min(__builtin_elementwise_ceil(a), most), cn_i32x16), cn_u8x16);
+}
 
 CN_INLINE cn_f32x16 cn_f32x16_abs(cn_f32x16 a) { return __builtin_elementwise_abs(a); }
 

@@ -29,79 +29,88 @@ struct BasisProduct {
   }
 }
 
-/// The lengths of the first `count` of the 32 vectors of a panel of `rank` coordinates, none below the true one.
-@inline(__always)
-func lengths(
-  _ panel: UnsafePointer<Float>, rank: Int, count: Int, _ body: (_ lane: Int, _ length: Float) -> Void
-) {
-  let vectors = UnsafeRawPointer(panel).assumingMemoryBound(to: SIMD16<Float>.self)
-  var (low, high) = (SIMD16<Float>(repeating: 0), SIMD16<Float>(repeating: 0))
-  for k in 0..<rank {
-    low = Float.multiplyAdd(vectors[2 &* k], vectors[2 &* k], low)
-    high = Float.multiplyAdd(vectors[2 &* k &+ 1], vectors[2 &* k &+ 1], high)
-  }
-  for lane in 0..<min(PanelView<Float>.panelRows, count) {
-    body(lane, (lane < 16 ? low[lane] : high[lane - 16]).squareRoot() * SkeletonComparison.rounding)
-  }
-}
-
-/// The products of all pairs of bases, and for every point the largest |rho| that it can have with any point of each
-/// block, rounded up to one byte.
+/// For every point the largest |rho| that it can have with any point of each of some skeletons, rounded up to one byte;
+/// and, where they are kept, the products of all pairs of bases.
 ///
-/// Memory: `2 P^2` bytes for `P` pivots in all, and one for each point and block.
+/// Memory: one byte for each point and skeleton, and `2 P^2` for `P` pivots in all where products are kept.
 final class BasisProducts: @unchecked Sendable {
-  private let blocks: [BlockSkeleton]
+  /// Bases whose product has a norm up to this are not worth bounding point by point.
+  private static let smallNorm: Float = 0.05
+
+  private let skeletons: [Skeleton]
   private let elements: Buffer<Float>
-  /// Of the pair `Q < T` at `Q * blocks + T`.
+  /// Of the pair `Q < T` at `Q * skeletons + T`.
   private let offsets: Buffer<Int>
+  /// By skeleton, then by place.
   private let bounds: Buffer<UInt8>
+  private let pointCount: Int
 
-  static func byteCount(_ blocks: [BlockSkeleton], points: Int) -> Int {
-    let ranks = blocks.reduce(0) { $0 + $1.paddedRank }
-    return 2 * ranks * ranks + points * blocks.count
-  }
-
-  init(_ blocks: [BlockSkeleton], _ model: ResidualModel, context: CallContext) throws(CoverTreeError) {
-    self.blocks = blocks
-    let count = blocks.count
-    offsets = try Buffer(count: count * count, filledWith: 0)
+  init(_ skeletons: [Skeleton], of model: ResidualModel, keeps: Bool, context: CallContext) throws(CoverTreeError) {
+    self.skeletons = skeletons
+    let count = skeletons.count
+    offsets = try Buffer(count: keeps ? count * count : 0, filledWith: 0)
     var total = 0
-    for q in 0..<count {
+    for q in 0..<(keeps ? count : 0) {
       for t in q + 1..<max(q + 1, count) {
         offsets[q * count + t] = total
-        total += blocks[q].paddedRank * blocks[t].paddedRank
+        total += skeletons[q].paddedRank * skeletons[t].paddedRank
       }
     }
     elements = try Buffer(count: total)
+    pointCount = model.count
     bounds = try Buffer(count: model.count * count, filledWith: 255)
     try context.forEach(count, grain: 1) { (range, _) throws(CoverTreeError) in
-      let maker = try BasisProductMaker(blocks, model)
+      let maker = try BasisProductMaker(skeletons, model)
+      let most = skeletons.reduce(0) { max($0, $1.paddedRank) }
+      let scratch = try Buffer<Float>(count: keeps ? 0 : most * most)
       for q in range {
         for t in q + 1..<max(q + 1, count) {
-          try maker.make(blocks[q], blocks[t], into: elements.base + offsets[q * count + t])
-          maker.bound(model.places(ofBlock: q), by: self[q, t], blocks[q], blocks[t], bounds.base + t, stride: count)
-          maker.bound(model.places(ofBlock: t), by: self[t, q], blocks[t], blocks[q], bounds.base + q, stride: count)
+          let product = keeps ? elements.base + offsets[q * count + t] : scratch.base
+          try maker.make(skeletons[q], skeletons[t], into: product)
+          bound(q, t, UnsafePointer(product), maker)
         }
+      }
+    }
+  }
+
+  /// The bounds of the points of either skeleton with the other one.
+  private func bound(_ q: Int, _ t: Int, _ product: UnsafePointer<Float>, _ maker: BasisProductMaker) {
+    let (first, second) = (skeletons[q], skeletons[t])
+    let norm = norm(product, count: first.paddedRank * second.paddedRank)
+    for (own, other, column) in [(first, second, t), (second, first, q)] {
+      let bounds = bounds.base + (column * pointCount + own.places.lowerBound)
+      if norm <= Self.smallNorm {
+        boundBytes(own.errors.base, plus: norm + other.largestError, count: own.places.count, into: bounds)
+      } else {
+        maker.bound(own, by: BasisProduct(product, first, second, forward: column == t), other, into: bounds)
       }
     }
   }
 
   var byteCount: Int { elements.byteCount + offsets.byteCount + bounds.byteCount }
 
-  /// From the basis of one block to that of another.
+  /// From the basis of one skeleton to that of another.
   subscript(from: Int, to: Int) -> BasisProduct {
     let (q, t) = (min(from, to), max(from, to))
     return BasisProduct(
-      elements.base + offsets[q * blocks.count + t], blocks[q], blocks[t], forward: from < to)
+      elements.base + offsets[q * skeletons.count + t], skeletons[q], skeletons[t], forward: from < to)
   }
 
-  /// Bounds of one point, a byte for each block, in units of 1/255.
-  func bounds(ofPlace place: Int) -> UnsafePointer<UInt8> { UnsafePointer(bounds.base) + place * blocks.count }
+  /// Bounds of all points with those of one skeleton, by place, in units of 1/255.
+  func bounds(with skeleton: Int) -> UnsafePointer<UInt8> { UnsafePointer(bounds.base) + skeleton * pointCount }
+}
+
+/// The Frobenius norm of whole vectors of numbers, none below the true one: no vector is made longer by more.
+private func norm(_ elements: UnsafePointer<Float>, count: Int) -> Float {
+  let vectors = UnsafeRawPointer(elements).assumingMemoryBound(to: SIMD16<Float>.self)
+  var sum = SIMD16<Float>(repeating: 0)
+  for i in 0..<count / 16 { sum = Float.multiplyAdd(vectors[i], vectors[i], sum) }
+  return sum.sum().squareRoot() * SkeletonComparison.rounding
 }
 
 extension BasisProduct {
   /// - Parameter base: `B` of two skeletons, seen from the first one, or from the second.
-  init(_ base: UnsafePointer<Float>, _ first: BlockSkeleton, _ second: BlockSkeleton, forward: Bool) {
+  init(_ base: UnsafePointer<Float>, _ first: Skeleton, _ second: Skeleton, forward: Bool) {
     let stride = second.paddedRank
     self.init(
       base: base, rowStride: forward ? 1 : stride, columnStride: forward ? stride : 1,
@@ -118,7 +127,7 @@ final class BasisProductMaker {
   private let projected: Buffer<Float>
   private let stride: Int
 
-  init(_ blocks: [BlockSkeleton], _ model: ResidualModel) throws(CoverTreeError) {
+  init(_ blocks: [Skeleton], _ model: ResidualModel) throws(CoverTreeError) {
     self.model = model
     let most = blocks.reduce(0) { max($0, $1.paddedRank) }
     stride = (most + 15) / 16 * 16
@@ -130,16 +139,16 @@ final class BasisProductMaker {
 
   /// Writes `L_Q^-1 C L_T^-T`.
   func make(
-    _ q: BlockSkeleton, _ t: BlockSkeleton, into result: UnsafeMutablePointer<Float>
+    _ q: Skeleton, _ t: Skeleton, into result: UnsafeMutablePointer<Float>
   ) throws(CoverTreeError) {
     let width = PanelView<Double>.panelRows
     try fillCorrelations(q, t)
     for first in Swift.stride(from: 0, to: t.paddedRank, by: width) {
-      q.factor.solve(panels.base + first * q.paddedRank)
+      q.basis.factor.solve(panels.base + first * q.paddedRank)
     }
     // Products with the rows of L_T^-1, panel by panel of columns, over what has become of C.
     for column in Swift.stride(from: 0, to: t.paddedRank, by: width) {
-      let right = t.inverse.view.row(column)
+      let right = t.basis.inverse.view.row(column)
       for first in Swift.stride(from: 0, to: t.paddedRank, by: width) {
         let vectors = UnsafeRawPointer(right + first * width).assumingMemoryBound(to: SIMD8<Double>.self)
         for row in Swift.stride(from: 0, to: q.paddedRank, by: tileRows) {
@@ -159,22 +168,22 @@ final class BasisProductMaker {
   }
 
   /// C, by panels of its columns; zeros beyond the pivots.
-  private func fillCorrelations(_ q: BlockSkeleton, _ t: BlockSkeleton) throws(CoverTreeError) {
+  private func fillCorrelations(_ q: Skeleton, _ t: Skeleton) throws(CoverTreeError) {
     let width = PanelView<Double>.panelRows
     let columns = (t.rank + width - 1) / width * width
-    multiply(q.pivotFeatures.view, rows: 0..<q.rank, t.pivotFeatures.view, into: products.base, stride: stride) { _ in
+    multiply(q.basis.features.view, rows: 0..<q.rank, t.basis.features.view, into: products.base, stride: stride) { _ in
       columns
     }
-    let scales = UnsafeRawPointer(t.pivotScales.base).assumingMemoryBound(to: SIMD8<Double>.self)
+    let scales = UnsafeRawPointer(t.basis.scales.base).assumingMemoryBound(to: SIMD8<Double>.self)
     for i in 0..<q.paddedRank {
       if i < q.rank {
         try model.covariance.fill(
-          rows: q.pivotRows.base + i * model.dim, rowCount: 1, columns: t.pivotRows.base, panels: t.pivotPanels.view,
+          rows: q.basis.rows.base + i * model.dim, rowCount: 1, columns: t.basis.rows.base, panels: t.basis.panels.view,
           columnCount: columns, into: covariances.base, stride: stride)
       }
       let covariance = UnsafeRawPointer(covariances.base).assumingMemoryBound(to: SIMD8<Double>.self)
       let product = UnsafeRawPointer(products.base + i * stride).assumingMemoryBound(to: SIMD8<Double>.self)
-      let scale = i < q.rank ? q.pivotScales[i] : 0
+      let scale = i < q.rank ? q.basis.scales[i] : 0
       for half in 0..<columns / 8 {
         let panel = half / 2 * q.paddedRank * width
         let correlation = i < q.rank ? (covariance[half] - product[half]) * (scales[half] * scale) : .zero
@@ -183,22 +192,15 @@ final class BasisProductMaker {
     }
   }
 
-  /// Bounds |rho| of the points of one block with any point of another, each in a byte rounded up.
+  /// Bounds |rho| of the points of one skeleton with any point of another.
   func bound(
-    _ places: Range<Int>, by product: BasisProduct, _ own: BlockSkeleton, _ other: BlockSkeleton,
-    _ bounds: UnsafeMutablePointer<UInt8>, stride: Int
+    _ own: Skeleton, by product: BasisProduct, _ other: Skeleton, into bounds: UnsafeMutablePointer<UInt8>
   ) {
-    let width = PanelView<Float>.panelRows
-    for first in Swift.stride(from: 0, to: places.count, by: width) {
+    for first in Swift.stride(from: 0, to: own.places.count, by: PanelView<Float>.panelRows) {
       product.project(own.coordinates.view.row(first), into: projected.base)
-      lengths(projected.base, rank: product.rank, count: places.count - first) { lane, length in
-        let bound = length + own.errors[first + lane] + other.largestError
-        bounds[(places.lowerBound + first + lane) * stride] = byteAbove(bound)
-      }
+      boundBytes(
+        projected.base, rank: product.rank, errors: own.errors.base + first, plus: other.largestError,
+        count: own.places.count - first, into: bounds + first)
     }
   }
 }
-
-/// A bound of |rho| in units of 1/255, rounded up.
-@inline(__always)
-func byteAbove(_ bound: Float) -> UInt8 { bound < 1 ? UInt8((bound * 255).rounded(.up)) : 255 }

@@ -10,7 +10,6 @@ final class DirectComparison {
   private let estimates: Buffer<Float>
   private let noErrors: Buffer<Float>
   private let eligible: Buffer<Int>
-  private let columns: Buffer<Int>
   private var group: QueryGroup!
 
   init(_ model: ResidualModel, groupSize: Int) throws(CoverTreeError) {
@@ -21,7 +20,6 @@ final class DirectComparison {
     estimates = try Buffer(count: model.blockSize)
     noErrors = try Buffer(count: model.blockSize, filledWith: 0)
     eligible = try Buffer(count: groupSize)
-    columns = try Buffer(count: groupSize)
   }
 
   func begin(_ group: QueryGroup) {
@@ -45,25 +43,23 @@ final class DirectComparison {
     // Float32 will do where its error in a correlation is small for most points of the block.
     let limit = 0.01 / (single.error * model.typicalScale[block])
     let precise = limit * limit / (model.variance * model.variance)
-    try compare(single, places, labels, lists, &statistics) { 1 < precise * group.residualVariance[$0] }
-    try compare(double, places, labels, lists, &statistics) { 1 >= precise * group.residualVariance[$0] }
+    let rows = (0..<group.count).filter { eligible[$0] > 0 }
+    try compare(
+      single, rows.filter { 1 < precise * group.residualVariance[$0] }, places, labels, lists, &statistics)
+    try compare(
+      double, rows.filter { 1 >= precise * group.residualVariance[$0] }, places, labels, lists, &statistics)
   }
 
-  /// Compares those queries that are chosen.
+  /// Compares some queries, each with the first points of the block that count for it.
   private func compare<S: Scalar>(
-    _ products: FeatureProducts<S>, _ places: Range<Int>, _ labels: UnsafePointer<Int32>, _ lists: [CandidateList],
-    _ statistics: inout ResidualStatistics, where chosen: (Int) -> Bool
+    _ products: FeatureProducts<S>, _ rows: [Int], _ places: Range<Int>, _ labels: UnsafePointer<Int32>,
+    _ lists: [CandidateList], _ statistics: inout ResidualStatistics
   ) throws(CoverTreeError) {
-    var any = false
-    for i in 0..<group.count {
-      columns[i] = chosen(i) ? eligible[i] : 0
-      any = any || columns[i] > 0
-    }
-    guard any else { return }
-    products.multiply(places, columns)
+    guard !rows.isEmpty else { return }
+    products.multiply(rows, places, eligible)
     let panels = model.coordinatePanels.view.from(row: places.lowerBound)
-    for i in 0..<group.count where columns[i] > 0 {
-      let count = columns[i]
+    for i in rows {
+      let count = eligible[i]
       var row = covariances.base
       switch model.covariance {
       case .kernel(let kernel): kernel.fill(group.coordinates[i], panels, count: count, into: row)
@@ -107,7 +103,10 @@ private final class FeatureProducts<S: Scalar> {
   private let right: Panels<S>
   private let products: Buffer<S>
   private var group: QueryGroup!
-  private var isPacked = false
+  /// The queries on the left side, in their order, and where each of them is there.
+  private var packed: [Int] = []
+  private let slots: Buffer<Int>
+  private var areRowsPacked = false
   /// What features are divided by: in float32 none may overflow or vanish.
   private let unit: Double
   /// How far a product of two vectors may be off, relative to their lengths.
@@ -116,6 +115,7 @@ private final class FeatureProducts<S: Scalar> {
   init(_ model: ResidualModel, groupSize: Int) throws(CoverTreeError) {
     self.model = model
     left = try Panels(rows: groupSize, columns: model.rank)
+    slots = try Buffer(count: groupSize, filledWith: -1)
     right = try Panels(rows: model.blockSize, columns: model.rank)
     products = try Buffer(count: (groupSize + tileRows) * model.blockSize)
     unit = S.self == Float.self ? model.variance.squareRoot() : 1
@@ -124,32 +124,53 @@ private final class FeatureProducts<S: Scalar> {
 
   func begin(_ group: QueryGroup) {
     self.group = group
-    isPacked = false
+    forget()
   }
 
-  /// - Parameter eligible: how many points of the block each query is compared with.
-  func multiply(_ places: Range<Int>, _ eligible: Buffer<Int>) {
-    let (count, group) = (group.count, group!)
-    let rows = (0..<count).filter { eligible[$0] > 0 }
+  /// - Parameters:
+  ///   - rows: the queries.
+  ///   - eligible: how many points of the block each query is compared with.
+  func multiply(_ rows: [Int], _ places: Range<Int>, _ eligible: Buffer<Int>) {
     if S.self == Double.self && rows.count <= Self.fewRows {
       // Packing the block would cost more than all their products.
-      for i in rows {
-        let row = products.base + i * model.blockSize
+      forget()
+      for (slot, i) in rows.enumerated() {
+        slots[i] = slot
+        let row = products.base + slot * model.blockSize
         for j in 0..<eligible[i] {
           let other = model.features.base + (places.lowerBound + j) * model.rank
           row[j] = S(dot(group.features[i], other, count: model.rank))
         }
       }
+      packed = rows
+      areRowsPacked = false
       return
     }
-    if !isPacked { left.view.pack(count, times: 1 / unit) { group.features[$0] } }
-    isPacked = true
-    Covertree.multiply(left.view, rows: 0..<count, packed(places), into: products.base, stride: model.blockSize) {
-      tile in
+    pack(rows)
+    Covertree.multiply(
+      left.view, rows: 0..<packed.count, packed(places), into: products.base, stride: model.blockSize
+    ) { tile in
       var most = 0
-      for i in tile..<min(tile &+ tileRows, count) { most = max(most, eligible[i]) }
+      for slot in tile..<min(tile &+ tileRows, packed.count) { most = max(most, eligible[packed[slot]]) }
       return most
     }
+  }
+
+  /// Takes queries to the left side, if they are not there among few others.
+  private func pack(_ rows: [Int]) {
+    if areRowsPacked && packed.count <= 2 * rows.count && rows.allSatisfy({ slots[$0] >= 0 }) { return }
+    forget()
+    packed = rows
+    areRowsPacked = true
+    for (slot, i) in rows.enumerated() { slots[i] = slot }
+    let group = group!
+    left.view.pack(rows.count, times: 1 / unit) { group.features[rows[$0]] }
+  }
+
+  private func forget() {
+    for i in packed { slots[i] = -1 }
+    packed = []
+    areRowsPacked = false
   }
 
   /// Features of a block; those in float32 are kept by the model.
@@ -165,7 +186,7 @@ private final class FeatureProducts<S: Scalar> {
     _ i: Int, _ covariances: UnsafePointer<Double>, _ places: Range<Int>, count: Int, scale: Double,
     into estimates: UnsafeMutablePointer<Float>
   ) {
-    let row = UnsafeRawPointer(products.base + i &* model.blockSize).assumingMemoryBound(to: S.Lanes.self)
+    let row = UnsafeRawPointer(products.base + slots[i] &* model.blockSize).assumingMemoryBound(to: S.Lanes.self)
     let covariances = UnsafeRawPointer(covariances).assumingMemoryBound(to: SIMD8<Double>.self)
     let scales = UnsafeRawPointer(model.scale.base + places.lowerBound).assumingMemoryBound(to: SIMD8<Double>.self)
     let target = UnsafeMutableRawPointer(estimates).assumingMemoryBound(to: SIMD8<Float>.self)

@@ -5,13 +5,13 @@ import CNumerics
 /// Blocks are compared with the group, those that promise most first; each |rho| is bounded from both sides and
 /// offered to the query's `CandidateList`. What is left there at the end is decided in float64.
 final class GroupSearch {
-  /// Blocks that are compared with a group before it is asked which of its queries are hard.
-  private static let blocksForThresholds = 4
-  /// A hard query has more than this many blocks left that its skeletons are too coarse for.
+  /// A query that has met so many blocks that its skeletons are too coarse for is hard.
   private static let mostCoarseBlocks = 8
 
   private let model: ResidualModel
-  private let products: BasisProducts?
+  /// Bounds by regions of so many blocks, where there are any.
+  private let bounds: BasisProducts?
+  private let blocksPerRegion: Int
   private let k: Int
   private let lists: [CandidateList]
   private let direct: DirectComparison
@@ -21,27 +21,35 @@ final class GroupSearch {
   private var group: QueryGroup!
   /// Of the group: those that are left to be compared directly.
   private var hard = Wanted()
+  /// How many blocks each has met that its skeletons are too coarse for.
+  private let coarseBlocks: Buffer<Int>
   /// Rows of the results of all hard queries so far.
   let hardRows: Stack<Int32>
   private(set) var statistics = ResidualStatistics()
 
-  /// - Parameter skeletons: nil for comparing directly.
+  /// - Parameters:
+  ///   - skeletons: with their regions; nil where there are none.
+  ///   - directly: compares points by their features, in blocks that the skeletons' bounds leave.
   init(
-    _ model: ResidualModel, _ skeletons: [BlockSkeleton]?, _ products: BasisProducts?, k: Int, groupSize: Int
+    _ model: ResidualModel, _ skeletons: Skeletons?, directly: Bool, k: Int, groupSize: Int, context: CallContext
   ) throws(CoverTreeError) {
     self.model = model
-    self.products = products
     self.k = k
+    let regions = try skeletons?.regions(context)
+    bounds = regions?.products
+    blocksPerRegion = skeletons?.blocksPerRegion ?? 1
     var lists: [CandidateList] = []
     for _ in 0..<groupSize { lists.append(try CandidateList(keepsCovariances: model.covariance.isHost)) }
     self.lists = lists
     collected = try NearestCollector.Room(k: k)
     sequence = try Stack()
     hardRows = try Stack()
+    coarseBlocks = try Buffer(count: groupSize)
     direct = try DirectComparison(model, groupSize: groupSize)
-    bySkeletons = try skeletons.map { (skeletons) throws(CoverTreeError) in
-      try SkeletonComparison(model, skeletons, products, groupSize: groupSize)
-    }
+    bySkeletons =
+      if let skeletons, let regions, !directly {
+        try SkeletonComparison(model, skeletons, regions, groupSize: groupSize)
+      } else { nil }
   }
 
   func run(_ group: QueryGroup) throws(CoverTreeError) {
@@ -51,42 +59,76 @@ final class GroupSearch {
     if let bySkeletons { try run(bySkeletons) } else { try runDirectly() }
   }
 
-  /// Blocks of the largest bounds first: they make the thresholds that keep others closed.
+  /// Regions and blocks of the largest bounds first: they make the thresholds that keep others closed.
   private func run(_ comparison: SkeletonComparison) throws(CoverTreeError) {
     try comparison.begin(group)
-    for (rank, block) in try blocks(by: comparison.promise).enumerated() {
-      if rank == Self.blocksForThresholds {
-        hard = comparison.hardQueries(lists, mostCoarseBlocks: Self.mostCoarseBlocks)
-        for i in 0..<group.count where hard.contains(i) { try hardRows.append(group.rows[i]) }
+    direct.begin(group)
+    coarseBlocks.base.update(repeating: 0, count: group.count)
+    for region in try order(comparison.regionCount, by: comparison.promise) {
+      let open = comparison.open(region: region, lists, except: hard)
+      if open.isEmpty { continue }
+      if comparison.isWorthEntering(region, for: open.count) {
+        for block in try comparison.enter(region) { try compare(block, comparison) }
+      } else {
+        for block in blocks(ofRegion: region) { try direct.compare(block, open, lists, &statistics) }
       }
-      let open = comparison.open(block, lists, except: hard)
-      if !open.isEmpty { try comparison.compare(block, open, lists, &statistics) }
+    }
+  }
+
+  private func compare(_ block: Int, _ comparison: SkeletonComparison) throws(CoverTreeError) {
+    let open = comparison.open(block, lists, except: hard)
+    if open.isEmpty { return }
+    try comparison.compare(block, open, lists, &statistics)
+    try putHardAside(after: block, open, comparison)
+  }
+
+  private func blocks(ofRegion region: Int) -> Range<Int> {
+    region * blocksPerRegion..<min(model.blockCount, (region + 1) * blocksPerRegion)
+  }
+
+  /// Queries whose thresholds stay so low that most points of many blocks would pass for candidates.
+  private func putHardAside(after block: Int, _ open: Wanted, _ comparison: SkeletonComparison) throws(CoverTreeError) {
+    for i in 0..<group.count where open.contains(i) {
+      guard comparison.isCoarse(block, for: i, threshold: lists[i].threshold) else { continue }
+      coarseBlocks[i] += 1
+      if coarseBlocks[i] > Self.mostCoarseBlocks {
+        hard.insert(i)
+        try hardRows.append(group.rows[i])
+      }
     }
   }
 
   /// By features; where bounds of the points are known, only blocks that can matter.
   private func runDirectly() throws(CoverTreeError) {
     direct.begin(group)
-    guard let products, group.places[0] >= 0 else {
+    guard let bounds, group.places[0] >= 0 else {
       let center = group.coordinates[group.count / 2]
-      for block in try blocks(by: { model.nearness(ofBlock: $0, to: center) }) {
+      for block in try order(model.blockCount, by: { model.nearness(ofBlock: $0, to: center) }) {
         try direct.compare(block, Wanted(all: group.count), lists, &statistics)
       }
       return
     }
-    let bounds = (0..<group.count).map { products.bounds(ofPlace: Int(group.places[$0])) }
-    for block in try blocks(by: { block in bounds.reduce(0) { $0 &+ UInt32($1[block]) } }) {
-      var open = Wanted()
-      for i in 0..<group.count where canReach(bounds[i][block], lists[i].threshold) { open.insert(i) }
-      if !open.isEmpty { try direct.compare(block, open, lists, &statistics) }
+    let (count, places) = (group.count, group.places)
+    let regions = (model.blockCount + blocksPerRegion - 1) / blocksPerRegion
+    let promise = { (region: Int) -> UInt32 in
+      let known = bounds.bounds(with: region)
+      return (0..<count).reduce(0) { $0 &+ UInt32(known[Int(places[$1])]) }
+    }
+    for region in try order(regions, by: promise) {
+      let known = bounds.bounds(with: region)
+      for block in blocks(ofRegion: region) {
+        var open = Wanted()
+        for i in 0..<count where canReach(known[Int(places[i])], lists[i].threshold) { open.insert(i) }
+        if !open.isEmpty { try direct.compare(block, open, lists, &statistics) }
+      }
     }
   }
 
-  /// All blocks, those that promise most first.
-  private func blocks(by promise: (Int) -> UInt32) throws(CoverTreeError) -> [Int] {
-    try sequence.resize(to: model.blockCount)
-    for block in 0..<model.blockCount { sequence[block] = UInt64(~promise(block)) << 32 | UInt64(block) }
-    return sortedSlots(model.blockCount)
+  /// The numbers below `count`, those that promise most first.
+  private func order(_ count: Int, by promise: (Int) -> UInt32) throws(CoverTreeError) -> [Int] {
+    try sequence.resize(to: count)
+    for i in 0..<count { sequence[i] = UInt64(~promise(i)) << 32 | UInt64(i) }
+    return sortedSlots(count)
   }
 
   /// The low halves of the first numbers in the sequence, as all of the numbers sort.
@@ -196,16 +238,14 @@ struct Wanted {
   @inline(__always)
   func contains(_ i: Int) -> Bool { words[i >> 6] & (1 &<< UInt64(i & 63)) != 0 }
 
+  var count: Int { (0..<4).reduce(0) { $0 + words[$1].nonzeroBitCount } }
+
   /// Whether any of `count` queries from one on is wanted; `count` divides 64 and `first`.
   @inline(__always)
   func contains(anyOf first: Int, _ count: Int) -> Bool {
     (words[first >> 6] >> UInt64(first & 63)) & (UInt64.max >> UInt64(64 &- count)) != 0
   }
 }
-
-/// Whether a bound in units of 1/255 reaches a threshold; the margin is more than what rounding does to the product.
-@inline(__always)
-func canReach(_ bound: UInt8, _ threshold: Float) -> Bool { Float(bound) >= threshold * 255 - 0x1p-10 }
 
 /// How many of ascending labels are below a bound.
 @inline(__always)

@@ -121,23 +121,26 @@ final class ResidualModel: @unchecked Sendable {
       whitening: whitening, hasGivenFeatures: false, context: context)
   }
 
-  /// The first points by index, in the order of their indices.
-  func first(_ count: Int, context: CallContext) throws(CoverTreeError) -> ResidualModel {
-    let order = try Buffer<Int32>(count: count)
-    let coordinates = try Buffer<Double>(count: count * dim)
+  /// The first points by index, in blocks or in the order of their indices.
+  func first(_ count: Int, inBlocks: Bool, context: CallContext) throws(CoverTreeError) -> ResidualModel {
+    let scaled = try Buffer<Double>(count: count * dim)
+    for index in 0..<count {
+      (scaled.base + index * dim).update(from: coordinates.base + Int(positions[index]) * dim, count: dim)
+    }
+    let arranged =
+      inBlocks
+      ? try ArrangedPoints(scaled, count: count, dim: dim, blockSize: blockSize, context: context)
+      : try ArrangedPoints(asTheyAre: scaled, count: count)
     let features = try Buffer<Double>(count: count * rank)
     let residualVariance = try Buffer<Double>(count: count)
-    for index in 0..<count {
-      let place = Int(positions[index])
-      order[index] = Int32(index)
-      (coordinates.base + index * dim).update(from: self.coordinates.base + place * dim, count: dim)
-      (features.base + index * rank).update(from: self.features.base + place * rank, count: rank)
-      residualVariance[index] = self.residualVariance[place]
+    for place in 0..<count {
+      let row = Int(positions[Int(arranged.order[place])])
+      (features.base + place * rank).update(from: self.features.base + row * rank, count: rank)
+      residualVariance[place] = self.residualVariance[row]
     }
     return try ResidualModel(
-      shared, ArrangedPoints(order: order, positions: order, coordinates: coordinates), features: features,
-      residualVariance: residualVariance, featureCount: featureCount, whitening: whitening,
-      hasGivenFeatures: hasGivenFeatures, context: context)
+      shared, arranged, features: features, residualVariance: residualVariance, featureCount: featureCount,
+      whitening: whitening, hasGivenFeatures: hasGivenFeatures, context: context)
   }
 
   /// What all models of the same process have in common.
@@ -290,6 +293,12 @@ final class ResidualModel: @unchecked Sendable {
     }
   }
 
+  /// `|u_j|^2`, the true residual variance over `p`: below 1 where the floor on `p` acts.
+  func squaredLength(ofPlace place: Int) -> Double {
+    let row = features.base + place * rank
+    return (variance - dot(row, row, count: rank)) * (scale[place] * scale[place])
+  }
+
   /// How near the middle of a block is to a point: larger where it is nearer. Only a guess at what to look at first.
   func nearness(ofBlock block: Int, to point: UnsafePointer<Double>) -> UInt32 {
     let places = places(ofBlock: block)
@@ -315,8 +324,11 @@ private struct ArrangedPoints {
   let positions: Buffer<Int32>
   let coordinates: Buffer<Double>
 
-  init(order: Buffer<Int32>, positions: Buffer<Int32>, coordinates: Buffer<Double>) {
-    (self.order, self.positions, self.coordinates) = (order, positions, coordinates)
+  /// In the order of their indices.
+  init(asTheyAre scaled: Buffer<Double>, count: Int) throws(CoverTreeError) {
+    order = try Buffer(count: count)
+    for index in 0..<count { order[index] = Int32(index) }
+    (positions, coordinates) = (order, scaled)
   }
 
   /// - Parameter scaled: `count x dim`, by index.

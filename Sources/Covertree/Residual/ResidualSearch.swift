@@ -10,14 +10,27 @@
 public final class ResidualSearch: @unchecked Sendable {
   /// Points of each block.
   static let blockSize = 256
-  /// Points of the dataset that are compared with those before them without blocks: few count for each, and those lie
-  /// all over the place.
-  private static let earlyPoints = 8192
+  /// Of hard queries.
+  private static let leastGroupSize = 64
 
+  /// At how many points what is done changes.
+  struct Sizes {
+    /// Points that come early have few others before them, which lie all over the place: they are searched in a model of
+    /// their own. So many, or an eighth of the points.
+    var early = 8192
+    /// Up to so many early points are compared directly, in the order of their indices.
+    var direct = 1 << 14
+    /// With more blocks there are regions; see `Skeletons`.
+    var blocks = 512
+
+    func early(of count: Int) -> Int { min(count, max(early, count / 8)) }
+  }
+
+  private let sizes: Sizes
   let model: ResidualModel
   private let skeletons: Skeletons?
-  /// The early points, in the order of their indices.
-  private let early = Once<ResidualModel>()
+  private let earlyCount: Int
+  private let early = Once<ResidualSearch>()
   /// What all searches so far have taken. Guarded by `processLock`.
   private var statistics = ResidualStatistics()
   public let buildSeconds: Double
@@ -32,18 +45,28 @@ public final class ResidualSearch: @unchecked Sendable {
     try self.init(model, since: start, context: context)
   }
 
-  /// Products of bases are kept up to so many bytes.
-  static let mostProductBytes = 3 << 30
-
   init(
-    _ model: ResidualModel, since start: Double, mostProductBytes: Int = ResidualSearch.mostProductBytes,
-    context: CallContext
+    _ model: ResidualModel, since start: Double, sizes: Sizes = Sizes(), context: CallContext
   ) throws(CoverTreeError) {
     self.model = model
+    self.sizes = sizes
     context.stage(from: 0.7, to: 1)
+    earlyCount = sizes.early(of: model.count)
     // The bounds need true inner products: those of the library's own features are.
     let areInnerProducts = !model.covariance.isHost && !model.hasGivenFeatures
-    skeletons = areInnerProducts ? try Skeletons(model, mostProductBytes: mostProductBytes, context: context) : nil
+    skeletons = areInnerProducts ? try Skeletons(model, mostBlocks: sizes.blocks, context: context) : nil
+    buildSeconds = monotonicSeconds() - start
+  }
+
+  /// The early points of another search.
+  private init(earlyOf search: ResidualSearch, context: CallContext) throws(CoverTreeError) {
+    let start = monotonicSeconds()
+    let count = search.earlyCount
+    sizes = search.sizes
+    let isDirect = count <= sizes.direct || search.skeletons == nil
+    model = try search.model.first(count, inBlocks: !isDirect, context: context)
+    earlyCount = isDirect ? 0 : sizes.early(of: count)
+    skeletons = isDirect ? nil : try Skeletons(model, mostBlocks: sizes.blocks, context: context)
     buildSeconds = monotonicSeconds() - start
   }
 
@@ -69,17 +92,18 @@ public final class ResidualSearch: @unchecked Sendable {
         throw CoverTreeError(
           .notFound, "queries[\(row)]: expected a dataset index from 0 to \(model.count - 1), got \(index)")
       }
-      try nearest(toStored: list.elements, rows: list.elements.count, search)
+      let all = try Self.all(list.elements.count)
+      try nearest(toStored: list.elements, rows: all.elements, search)
     case .allStored:
       guard rows == model.count else {
         throw CoverTreeError(
           .busy, "n_rows: there are \(model.count) points, results are for \(rows); was one inserted?")
       }
-      try nearest(toStored: nil, rows: rows, search)
+      let all = try Self.all(rows)
+      try nearest(toStored: nil, rows: all.elements, search)
     case .points(let view):
       let set = try ResidualQuerySet(view, in: model, options: options, groupSize: groupSize(k), context: context)
-      let hard = try run(set, model, skeletons, products: nil, search)
-      try runHard(hard, of: set, products: nil, search)
+      try run(set, search)
     }
   }
 
@@ -95,55 +119,61 @@ public final class ResidualSearch: @unchecked Sendable {
   /// Queries of a group: their candidate lists stay within some megabytes.
   private func groupSize(_ k: Int) -> Int { max(tileRows, min(Self.blockSize, (1 << 18) / k)) }
 
-  /// Points that come early have few others before them, all over the place: they are compared with them directly.
+  private static func all(_ rows: Int) throws(CoverTreeError) -> Buffer<Int32> {
+    let list = try Buffer<Int32>(count: rows)
+    for row in 0..<rows { list[row] = Int32(row) }
+    return list
+  }
+
+  /// - Parameters:
+  ///   - indices: of all queries, one each row; nil for all points.
+  ///   - rows: those that are meant.
   private func nearest(
-    toStored indices: UnsafeBufferPointer<Int64>?, rows: Int, _ call: Call
+    toStored indices: UnsafeBufferPointer<Int64>?, rows: UnsafeBufferPointer<Int32>, _ call: Call
   ) throws(CoverTreeError) {
     let early = try Stack<Int32>()
     let late = try Stack<Int32>()
-    let limit = Int32(min(model.count, Self.earlyPoints))
-    for row in 0..<rows {
-      let index = Int32(indices?[row] ?? Int64(row))
-      let isEarly = index < limit && call.options.upperIndex(ofRow: row, index: index) <= limit
-      try (isEarly ? early : late).append(Int32(row))
+    for row in rows {
+      let index = Int32(indices?[Int(row)] ?? Int64(row))
+      let isEarly = index < earlyCount && call.options.upperIndex(ofRow: Int(row), index: index) <= earlyCount
+      try (isEarly ? early : late).append(row)
     }
     if early.count > 0 {
       let first = try self.early.get { () throws(CoverTreeError) in
-        try model.first(Int(limit), context: call.context)
+        try ResidualSearch(earlyOf: self, context: call.context)
       }
-      let set = try ResidualQuerySet(
-        indices, rows: early.elements, in: first, options: call.options, groupSize: groupSize(call.k),
-        context: call.context)
-      try run(set, first, nil, products: nil, call)
+      try first.nearest(toStored: indices, rows: early.elements, call)
     }
     if late.count > 0 {
-      let products = try skeletons?.products(call.context)
-      let set = try ResidualQuerySet(
-        indices, rows: late.elements, in: model, options: call.options, groupSize: groupSize(call.k),
-        context: call.context)
-      let hard = try run(set, model, skeletons, products: products, call)
-      try runHard(hard, of: set, products: products, call)
+      try run(
+        ResidualQuerySet(
+          indices, rows: late.elements, in: model, options: call.options, groupSize: groupSize(call.k),
+          context: call.context), call)
     }
   }
 
-  /// Queries for which skeletons are too coarse are compared directly, in groups of their own.
-  private func runHard(
-    _ rows: Stack<Int32>, of set: ResidualQuerySet, products: BasisProducts?, _ call: Call
-  ) throws(CoverTreeError) {
-    guard rows.count > 0 else { return }
-    try run(set.subset(rows, groupSize: groupSize(call.k)), model, nil, products: products, call)
+  /// Through skeletons where there are any; what they are too coarse for is compared directly, in groups of its own.
+  private func run(_ set: ResidualQuerySet, _ call: Call) throws(CoverTreeError) {
+    let hard = try run(set, directly: skeletons == nil, call)
+    guard hard.count > 0 else { return }
+    // There may be few: every thread is to have some.
+    let share = (hard.count + call.context.threads - 1) / call.context.threads
+    let size = min(groupSize(call.k), max(Self.leastGroupSize, share))
+    try run(set.subset(hard, groupSize: size), directly: true, call)
   }
 
   /// - Returns: the rows of queries that were left to be compared directly.
   @discardableResult
   private func run(
-    _ set: ResidualQuerySet, _ model: ResidualModel, _ skeletons: Skeletons?, products: BasisProducts?, _ call: Call
+    _ set: ResidualQuerySet, directly: Bool, _ call: Call
   ) throws(CoverTreeError) -> Stack<Int32> {
+    _ = try skeletons?.regions(call.context)
     let searches = PerThread<GroupSearch>(count: call.context.threads)
     try call.context.forEach(set.groupCount, grain: 1) { (range, slot) throws(CoverTreeError) in
       let search = try searches.value(slot) { () throws(CoverTreeError) in
         try GroupSearch(
-          model, skeletons?.blocks, products, k: min(call.k, model.count), groupSize: groupSize(call.k))
+          model, skeletons, directly: directly, k: min(call.k, model.count), groupSize: groupSize(call.k),
+          context: call.context)
       }
       for group in range {
         try search.run(set[group])
@@ -159,12 +189,15 @@ public final class ResidualSearch: @unchecked Sendable {
   }
 
   public var info: ResidualInfo {
-    ResidualInfo(
+    let early = early.known?.info
+    var statistics = processLock.locked { self.statistics }
+    if let early { statistics += early.statistics }
+    return ResidualInfo(
       pointCount: model.count, dim: model.dim, featureCount: model.featureCount, variance: model.variance,
       jitter: model.whitening?.jitter ?? 0, blockCount: model.blockCount, pivotCount: skeletons?.rank ?? 0,
-      memoryBytes: model.byteCount + (skeletons?.byteCount ?? 0) + (early.known?.byteCount ?? 0),
+      memoryBytes: model.byteCount + (skeletons?.byteCount ?? 0) + (early?.memoryBytes ?? 0),
       buildSeconds: buildSeconds,
-      statistics: processLock.locked { statistics })
+      statistics: statistics)
   }
 
   /// Copies features, `count x featureCount`, and residual variances, by dataset index.

@@ -5,50 +5,67 @@ import CNumerics
 /// Queries that are points of the model have coordinates in the basis of their own block, and an error `e_i`; projected
 /// onto the basis of another block they are `E_i = B^T f_i`. New points are projected exactly, without an error of their
 /// own. Either way `E_i . f_j` estimates rho, and `|E_i| + e_i + max e_j` bounds |rho| for a whole block.
+///
+/// Regions come first: those that can matter are *entered*, and then the bounds of their blocks are known.
 final class SkeletonComparison {
   private static let width = PanelView<Float>.panelRows
   /// What a computed length may fall short of the true one.
   static let rounding: Float = 1 + 0x1p-10
+  /// What an element of the product of two bases costs, as a multiple of the product of two points' features.
+  private static let costOfProduct = 3
 
   private let model: ResidualModel
-  private let skeletons: [BlockSkeleton]
-  private let products: BasisProducts?
+  private let skeletons: Skeletons
+  private let regions: Skeletons.Regions
   private let maker: BasisProductMaker
+  private let projector: Projector
   private var group: QueryGroup!
 
   /// Of points of the model: coordinates in the basis of their own block, and errors.
   private let own: Buffer<Float>
   private let errors: Buffer<Float>
-  private let bounds: Buffer<UnsafePointer<UInt8>>
-  /// Where bounds are not known beforehand: theirs, a byte for each query and block, and all projections.
-  private let boundBytes: Buffer<UInt8>
+  /// Bounds with blocks of regions that were entered, and with regions where they are not known beforehand: by block or
+  /// region, then by query.
+  private let blockBounds: Buffer<UInt8>
+  private let regionBounds: Buffer<UInt8>
+  private let groupSize: Int
+  /// The group in the bases of blocks: of all, where regions are blocks, and of those of one region else.
   private let projections: Buffer<Float>
   private let offsets: [Int]
   private let basisProduct: Buffer<Float>
-  private let projector: NewPointProjector
   private let eligible: Buffer<Int>
   private let estimates: Buffer<Float>
-  private var projectsAll: Bool { group.block == nil || products == nil }
+
+  private var isFlat: Bool { skeletons.blocksPerRegion == 1 }
 
   init(
-    _ model: ResidualModel, _ skeletons: [BlockSkeleton], _ products: BasisProducts?, groupSize: Int
+    _ model: ResidualModel, _ skeletons: Skeletons, _ regions: Skeletons.Regions, groupSize: Int
   ) throws(CoverTreeError) {
     self.model = model
     self.skeletons = skeletons
-    self.products = products
-    maker = try BasisProductMaker(skeletons, model)
-    let most = skeletons.reduce(0) { max($0, $1.paddedRank) }
-    let panels = (groupSize + Self.width - 1) / Self.width
-    own = try Buffer(count: panels * Self.width * most)
-    errors = try Buffer(count: groupSize)
-    bounds = try Buffer(count: groupSize)
-    boundBytes = try Buffer(count: groupSize * model.blockCount)
-    var offsets = [0]
-    for skeleton in skeletons { offsets.append(offsets.last! + skeleton.paddedRank * panels * Self.width) }
+    self.regions = regions
+    maker = try BasisProductMaker(skeletons.blocks, model)
+    projector = try Projector(model, most: groupSize)
+    let most = skeletons.blocks.reduce(0) { max($0, $1.paddedRank) }
+    let mostOfRegions = regions.skeletons.reduce(0) { max($0, $1.paddedRank) }
+    let points = (groupSize + Self.width - 1) / Self.width * Self.width
+    own = try Buffer(count: points * most)
+    errors = try Buffer(count: points, filledWith: 0)
+    regionBounds = try Buffer(count: groupSize * regions.skeletons.count)
+    blockBounds = try Buffer(count: groupSize * model.blockCount)
+    self.groupSize = groupSize
+    var offsets: [Int] = []
+    var next = 0
+    var end = mostOfRegions
+    for (block, skeleton) in skeletons.blocks.enumerated() {
+      if skeletons.blocksPerRegion > 1 && block % skeletons.blocksPerRegion == 0 { next = 0 }
+      offsets.append(next * points)
+      next += skeleton.paddedRank
+      end = max(end, next)
+    }
     self.offsets = offsets
-    projections = try Buffer(count: offsets.last!)
+    projections = try Buffer(count: end * points)
     basisProduct = try Buffer(count: most * most)
-    projector = try NewPointProjector(model, mostPivots: most, groupSize: groupSize)
     eligible = try Buffer(count: groupSize)
     estimates = try Buffer(count: (groupSize + tileRows) * model.blockSize)
   }
@@ -56,24 +73,22 @@ final class SkeletonComparison {
   func begin(_ group: QueryGroup) throws(CoverTreeError) {
     self.group = group
     if let block = group.block {
-      takeCoordinates(from: skeletons[block], places: model.places(ofBlock: block))
-    } else {
-      errors.base.update(repeating: 0, count: group.count)
-      projector.begin(group)
+      return takeCoordinates(from: skeletons.blocks[block])
     }
-    guard projectsAll else {
-      for i in 0..<group.count { bounds[i] = products!.bounds(ofPlace: Int(group.places[i])) }
-      return
+    errors.base.update(repeating: 0, count: group.count)
+    projector.take(group)
+    for (region, skeleton) in regions.skeletons.enumerated() {
+      let target = projections.base + (isFlat ? offsets[region] : 0)
+      try projector.project(onto: skeleton.basis, into: target)
+      bound(target, by: skeleton, into: regionBounds.base + region * groupSize)
     }
-    for i in 0..<group.count { bounds[i] = UnsafePointer(boundBytes.base) + i * model.blockCount }
-    for block in 0..<model.blockCount { try projectAll(onto: block) }
   }
 
   /// Coordinates of the group in its block's basis, gathered into panels of its own.
-  private func takeCoordinates(from skeleton: BlockSkeleton, places: Range<Int>) {
+  private func takeCoordinates(from skeleton: Skeleton) {
     let (rank, width) = (skeleton.paddedRank, Self.width)
     for i in 0..<group.count {
-      let j = Int(group.places[i]) - places.lowerBound
+      let j = Int(group.places[i]) - skeleton.places.lowerBound
       let source = skeleton.coordinates.view.row(j)
       let target = own.base + (i / width * rank * width + i % width)
       for k in 0..<rank { target[k &* width] = source[k &* width] }
@@ -81,27 +96,80 @@ final class SkeletonComparison {
     }
   }
 
-  /// Projects the group onto one block's basis, and bounds what it can have to do with the block.
-  private func projectAll(onto block: Int) throws(CoverTreeError) {
-    let target = projections.base + offsets[block]
-    if let own = group.block {
-      if own == block {
-        target.update(from: self.own.base, count: offsets[block + 1] - offsets[block])
-      } else {
-        let (first, second) = (skeletons[min(own, block)], skeletons[max(own, block)])
-        try maker.make(first, second, into: basisProduct.base)
-        let product = BasisProduct(UnsafePointer(basisProduct.base), first, second, forward: own < block)
-        project(by: product, skeletons[own].paddedRank, into: target) { _ in true }
-      }
-    } else {
-      try projector.project(onto: skeletons[block], into: target)
+  /// Bounds with a skeleton onto whose basis the group was projected.
+  private func bound(
+    _ projected: UnsafePointer<Float>, by skeleton: Skeleton, into bounds: UnsafeMutablePointer<UInt8>
+  ) {
+    let rank = skeleton.paddedRank
+    for first in Swift.stride(from: 0, to: group.count, by: Self.width) {
+      boundBytes(
+        projected + first * rank, rank: rank, errors: errors.base + first, plus: skeleton.largestError,
+        count: group.count - first, into: bounds + first)
     }
-    let rank = skeletons[block].paddedRank
-    for first in stride(from: 0, to: group.count, by: Self.width) {
-      lengths(target + first * rank, rank: rank, count: group.count - first) { lane, length in
-        let bound = block == group.block ? 1 : length + errors[first + lane] + skeletons[block].largestError
-        boundBytes[(first + lane) * model.blockCount + block] = byteAbove(bound)
+  }
+
+  /// The bound of a query with a region.
+  @inline(__always)
+  private func bound(_ i: Int, region: Int) -> UInt8 {
+    group.block == nil
+      ? regionBounds[region &* groupSize &+ i] : regions.products.bounds(with: region)[Int(group.places[i])]
+  }
+
+  /// The bound of a query with a block of a region that was entered.
+  @inline(__always)
+  private func bound(_ i: Int, block: Int) -> UInt8 {
+    isFlat ? bound(i, region: block) : blockBounds[block &* groupSize &+ i]
+  }
+
+  var regionCount: Int { regions.skeletons.count }
+
+  /// How much the group may have to do with a region: the sum of its bounds.
+  func promise(ofRegion region: Int) -> UInt32 {
+    if let own = group.block, own / skeletons.blocksPerRegion == region { return UInt32.max }
+    var sum: UInt32 = 0
+    for i in 0..<group.count { sum &+= UInt32(bound(i, region: region)) }
+    return sum
+  }
+
+  /// Makes the bounds of a region's blocks known.
+  ///
+  /// - Returns: the blocks, those that promise most first.
+  func enter(_ region: Int) throws(CoverTreeError) -> [Int] {
+    if isFlat { return [region] }
+    let blocks = skeletons.blocks(ofRegion: region)
+    for block in blocks {
+      let target = projections.base + offsets[block]
+      try project(onto: block, into: target)
+      let bounds = blockBounds.base + block * groupSize
+      if block == group.block {
+        bounds.update(repeating: 255, count: group.count)
+      } else {
+        bound(target, by: skeletons.blocks[block], into: bounds)
       }
+    }
+    return blocks.map { (promise: promise(ofBlock: $0), block: $0) }.sorted { $0.promise > $1.promise }.map(\.block)
+  }
+
+  private func promise(ofBlock block: Int) -> UInt32 {
+    if block == group.block { return UInt32.max }
+    var sum: UInt32 = 0
+    for i in 0..<group.count { sum &+= UInt32(bound(i, block: block)) }
+    return sum
+  }
+
+  /// Projects the group onto one block's basis.
+  private func project(onto block: Int, into target: UnsafeMutablePointer<Float>) throws(CoverTreeError) {
+    guard let own = group.block else {
+      return try projector.project(onto: skeletons.blocks[block].basis, into: target)
+    }
+    if own == block {
+      let points = (group.count + Self.width - 1) / Self.width * Self.width
+      target.update(from: self.own.base, count: points * skeletons.blocks[own].paddedRank)
+    } else {
+      let (first, second) = (skeletons.blocks[min(own, block)], skeletons.blocks[max(own, block)])
+      try maker.make(first, second, into: basisProduct.base)
+      let product = BasisProduct(UnsafePointer(basisProduct.base), first, second, forward: own < block)
+      project(by: product, skeletons.blocks[own].paddedRank, into: target) { _ in true }
     }
   }
 
@@ -114,43 +182,43 @@ final class SkeletonComparison {
     }
   }
 
-  /// How much the group may have to do with a block: the sum of its bounds.
-  func promise(_ block: Int) -> UInt32 {
-    if block == group.block { return UInt32.max }
-    var sum: UInt32 = 0
-    for i in 0..<group.count { sum &+= UInt32(bounds[i][block]) }
-    return sum
-  }
-
-  /// The queries that a block can matter to.
-  func open(_ block: Int, _ lists: [CandidateList], except left: Wanted) -> Wanted {
+  /// The queries that a region can matter to.
+  func open(region: Int, _ lists: [CandidateList], except left: Wanted) -> Wanted {
     var open = Wanted()
-    for i in 0..<group.count where canReach(bounds[i][block], lists[i].threshold) && !left.contains(i) {
+    for i in 0..<group.count where canReach(bound(i, region: region), lists[i].threshold) && !left.contains(i) {
       open.insert(i)
     }
     return open
   }
 
-  /// The queries whose thresholds are so low that most points of many blocks would pass for candidates.
-  func hardQueries(_ lists: [CandidateList], mostCoarseBlocks: Int) -> Wanted {
-    var hard = Wanted()
-    for i in 0..<group.count {
-      let threshold = lists[i].threshold
-      var coarse = 0
-      for block in 0..<skeletons.count
-      where canReach(bounds[i][block], threshold) && threshold <= errors[i] + skeletons[block].typicalError {
-        coarse &+= 1
-      }
-      if coarse > mostCoarseBlocks { hard.insert(i) }
+  /// Whether entering a region pays: the product of two bases serves the whole group, and may cost more than comparing
+  /// a few queries by their features.
+  func isWorthEntering(_ region: Int, for count: Int) -> Bool {
+    guard !isFlat, group.block != nil else { return true }
+    let blocks = skeletons.blocks(ofRegion: region)
+    let products = blocks.reduce(0) { $0 + skeletons.blocks[$1].paddedRank } * skeletons.blocks[group.block!].paddedRank
+    return count * blocks.count * model.blockSize > Self.costOfProduct * products
+  }
+
+  /// The queries that a block can matter to.
+  func open(_ block: Int, _ lists: [CandidateList], except left: Wanted) -> Wanted {
+    var open = Wanted()
+    for i in 0..<group.count where canReach(bound(i, block: block), lists[i].threshold) && !left.contains(i) {
+      open.insert(i)
     }
-    return hard
+    return open
+  }
+
+  /// Whether most points of a block would pass for candidates of a query: its threshold lies below the errors.
+  func isCoarse(_ block: Int, for i: Int, threshold: Float) -> Bool {
+    threshold <= errors[i] + skeletons.blocks[block].typicalError
   }
 
   func compare(
     _ block: Int, _ wanted: Wanted, _ lists: [CandidateList], _ statistics: inout ResidualStatistics
   ) throws(CoverTreeError) {
-    let skeleton = skeletons[block]
-    let places = model.places(ofBlock: block)
+    let skeleton = skeletons.blocks[block]
+    let places = skeleton.places
     let labels = UnsafePointer(model.order.base) + places.lowerBound
     for i in 0..<group.count {
       eligible[i] = wanted.contains(i) ? prefix(of: labels, places.count, below: group.before[i]) : 0
@@ -175,15 +243,15 @@ final class SkeletonComparison {
 
   /// Panels of the group in a block's basis; those of queries that are not wanted may be anything.
   private func projected(onto block: Int, _ wanted: Wanted) -> UnsafePointer<Float> {
-    if projectsAll { return UnsafePointer(projections.base) + offsets[block] }
-    if block == group.block { return UnsafePointer(own.base) }
-    project(by: products![group.block!, block], skeletons[group.block!].paddedRank, into: projections.base) { first in
+    guard isFlat, let own = group.block else { return UnsafePointer(projections.base) + offsets[block] }
+    if block == own { return UnsafePointer(self.own.base) }
+    project(by: regions.products[own, block], skeletons.blocks[own].paddedRank, into: projections.base) { first in
       wanted.contains(anyOf: first, Self.width)
     }
     return UnsafePointer(projections.base)
   }
 
-  private func estimate(_ projected: UnsafePointer<Float>, _ skeleton: BlockSkeleton) {
+  private func estimate(_ projected: UnsafePointer<Float>, _ skeleton: Skeleton) {
     let (rank, width) = (skeleton.paddedRank, Self.width)
     for row in stride(from: 0, to: group.count, by: tileRows) {
       var most = 0
@@ -194,70 +262,6 @@ final class SkeletonComparison {
         let place = row &* model.blockSize &+ column
         multiplyTile(
           left, columnStride: width, right, depth: rank, into: estimates.base + place, stride: model.blockSize)
-      }
-    }
-  }
-}
-
-/// Projects new points onto the bases of blocks: `E = L_T^-1 rho(P_T, q)`.
-private final class NewPointProjector {
-  private let model: ResidualModel
-  private let features: Panels<Double>
-  private let coordinates: Panels<Double>
-  private let rows: Buffer<Double>
-  private let scales: Buffer<Double>
-  private let products: Buffer<Double>
-  private let covariances: Buffer<Double>
-  private let panel: Buffer<Double>
-  private let stride: Int
-  private var group: QueryGroup!
-
-  init(_ model: ResidualModel, mostPivots: Int, groupSize: Int) throws(CoverTreeError) {
-    self.model = model
-    stride = (groupSize + 31) / 32 * 32
-    features = try Panels(rows: groupSize, columns: model.rank)
-    coordinates = try Panels(rows: groupSize, columns: model.dim)
-    rows = try Buffer(count: groupSize * model.dim)
-    scales = try Buffer(count: stride, filledWith: 0)
-    products = try Buffer(count: (mostPivots + tileRows) * stride)
-    covariances = try Buffer(count: mostPivots * stride)
-    panel = try Buffer(count: mostPivots * PanelView<Double>.panelRows)
-  }
-
-  func begin(_ group: QueryGroup) {
-    self.group = group
-    let dim = model.dim
-    features.view.pack(group.count) { group.features[$0] }
-    coordinates.view.pack(group.count) { group.coordinates[$0] }
-    scales.base.update(repeating: 0, count: stride)
-    for i in 0..<group.count {
-      (rows.base + i * dim).update(from: group.coordinates[i], count: dim)
-      scales[i] = 1 / group.residualVariance[i].squareRoot()
-    }
-  }
-
-  func project(onto skeleton: BlockSkeleton, into target: UnsafeMutablePointer<Float>) throws(CoverTreeError) {
-    let (count, rank) = (group.count, skeleton.paddedRank)
-    multiply(
-      skeleton.pivotFeatures.view, rows: 0..<skeleton.rank, features.view, into: products.base, stride: stride
-    ) { _ in count }
-    try model.covariance.fill(
-      rows: skeleton.pivotRows.base, rowCount: skeleton.rank, columns: rows.base, panels: coordinates.view,
-      columnCount: count, into: covariances.base, stride: stride)
-    let (narrow, wide) = (PanelView<Double>.panelRows, PanelView<Float>.panelRows)
-    for first in Swift.stride(from: 0, to: count, by: narrow) {
-      panel.base.update(repeating: 0, count: rank * narrow)
-      for t in 0..<skeleton.rank {
-        let row = t * stride + first
-        for lane in 0..<narrow {
-          panel[t * narrow + lane] =
-            (covariances[row + lane] - products[row + lane]) * (skeleton.pivotScales[t] * scales[first + lane])
-        }
-      }
-      skeleton.factor.solve(panel.base)
-      let to = target + (first / wide * rank * wide + first % wide)
-      for t in 0..<rank {
-        for lane in 0..<narrow { to[t * wide + lane] = Float(panel[t * narrow + lane]) }
       }
     }
   }

@@ -1,35 +1,55 @@
-/// The skeletons of all blocks of a model, and the products of their bases once they have been asked for.
+/// The skeletons of a model, on one level or on two, and what bounds between them tell once they have been asked for.
+///
+/// Few blocks are compared pair by pair, and the products of their bases are kept. Many are gathered into *regions* of
+/// consecutive blocks, which have skeletons of their own: pairs of regions are bounded, and the blocks of two
+/// regions are looked at by the searches to which they can matter.
 final class Skeletons: @unchecked Sendable {
   /// Pivots end at this share of the points: what is left of the others then goes into their errors.
   private static let largestShare = 0.625
   /// Blocks that are tried first.
   private static let sample = 8
-
-  let blocks: [BlockSkeleton]
-  private let model: ResidualModel
-  /// Products of bases that take more are not kept: each group of queries makes its own.
-  private let mostProductBytes: Int
-  private let made = Once<BasisProducts>()
-
-  var rank: Int { blocks.reduce(0) { $0 + $1.rank } }
-
   /// What may be left of a point's unit vector beside the pivots of its block, from fine to coarse. A finer skeleton
   /// leaves fewer points to compute exactly, but has more pivots, whose products cost the square of their number.
   private static let tolerances = [0.05, 0.1, 0.15]
   /// Pivots as a share of the points, up to which a tolerance is taken.
   private static let wantedShare = 0.25
+  /// What may be left of a block's pivot beside the pivots of its region.
+  private static let regionTolerance = 0.2
+  /// Regions all pairs of which are bounded.
+  private static let mostRegions = 1024
+
+  let blocks: [Skeleton]
+  /// How many blocks make a region: one where regions are the blocks themselves.
+  let blocksPerRegion: Int
+  private let model: ResidualModel
+  private let made = Once<Regions>()
+
+  var rank: Int { blocks.reduce(0) { $0 + $1.rank } }
+
+  /// Skeletons of regions, and the bounds between all of them.
+  final class Regions: Sendable {
+    let skeletons: [Skeleton]
+    let products: BasisProducts
+
+    init(_ skeletons: [Skeleton], _ products: BasisProducts) {
+      self.skeletons = skeletons
+      self.products = products
+    }
+  }
 
   /// - Parameters:
-  ///   - mostProductBytes: products that take more memory are not kept.
+  ///   - mostBlocks: with more blocks there are regions.
   ///   - worth: what the first search may cost, as a multiple of comparing all blocks by their features; later
   ///     searches cost less.
   /// - Returns: nil where the residual process has too many degrees of freedom for skeletons to be worth it.
   init?(
-    _ model: ResidualModel, mostProductBytes: Int, worth: Double = 1.5, context: CallContext
+    _ model: ResidualModel, mostBlocks: Int, worth: Double = 1.5, context: CallContext
   ) throws(CoverTreeError) {
     self.model = model
-    self.mostProductBytes = mostProductBytes
     let count = model.blockCount
+    var perRegion = count > mostBlocks ? 2 : 1
+    while (count + perRegion - 1) / perRegion > Self.mostRegions { perRegion *= 2 }
+    blocksPerRegion = perRegion
     let mostPivots = Int(Double(model.blockSize) * Self.largestShare)
     // Spread over the data: neighbouring blocks resemble each other.
     let sampled = (0..<min(Self.sample, count)).map { $0 * count / min(Self.sample, count) }
@@ -57,29 +77,56 @@ final class Skeletons: @unchecked Sendable {
   }
 
   var byteCount: Int {
-    blocks.reduce(made.known?.byteCount ?? 0) { $0 + $1.byteCount }
+    let known = made.known
+    let regions = blocksPerRegion == 1 ? [] : known?.skeletons ?? []
+    return (blocks + regions).reduce(known?.products.byteCount ?? 0) { $0 + $1.byteCount }
   }
 
   private static func make(
     _ blocks: [Int], _ model: ResidualModel, _ tolerance: Double, _ mostPivots: Int, _ context: CallContext
-  ) throws(CoverTreeError) -> [BlockSkeleton] {
-    let made = PerThread<BlockSkeleton>(count: blocks.count)
-    let scratch = PerThread<BlockSkeleton.Scratch>(count: context.threads)
+  ) throws(CoverTreeError) -> [Skeleton] {
+    let made = PerThread<Skeleton>(count: blocks.count)
+    let scratch = PerThread<PivotedCholesky>(count: context.threads)
     try context.forEach(blocks.count, grain: 1) { (range, slot) throws(CoverTreeError) in
-      let scratch = try scratch.value(slot) { () throws(CoverTreeError) in try BlockSkeleton.Scratch(model) }
+      let factorisation = try scratch.value(slot) { () throws(CoverTreeError) in try PivotedCholesky(model) }
       for i in range {
         _ = try made.value(i) { () throws(CoverTreeError) in
-          try BlockSkeleton(
-            of: blocks[i], in: model, tolerance: tolerance, mostPivots: mostPivots, scratch: scratch)
+          try Skeleton(
+            ofBlock: model.places(ofBlock: blocks[i]), in: model, tolerance: tolerance, mostPivots: mostPivots,
+            factorisation: factorisation)
         }
       }
     }
     return made.all
   }
 
-  /// The products of all pairs of bases; nil where they would take too much memory. The first call makes them.
-  func products(_ context: CallContext) throws(CoverTreeError) -> BasisProducts? {
-    guard BasisProducts.byteCount(blocks, points: model.count) <= mostProductBytes else { return nil }
-    return try made.get { () throws(CoverTreeError) in try BasisProducts(blocks, model, context: context) }
+  /// The regions and their bounds. The first call makes them.
+  func regions(_ context: CallContext) throws(CoverTreeError) -> Regions {
+    try made.get { () throws(CoverTreeError) in
+      let skeletons = blocksPerRegion == 1 ? blocks : try makeRegions(context)
+      let products = try BasisProducts(skeletons, of: model, keeps: blocksPerRegion == 1, context: context)
+      return Regions(skeletons, products)
+    }
+  }
+
+  private func makeRegions(_ context: CallContext) throws(CoverTreeError) -> [Skeleton] {
+    let count = (blocks.count + blocksPerRegion - 1) / blocksPerRegion
+    let made = PerThread<Skeleton>(count: count)
+    try context.forEach(count, grain: 1) { (range, _) throws(CoverTreeError) in
+      let factorisation = try PivotedCholesky(model)
+      let projector = try Projector(model, most: model.blockSize)
+      for region in range {
+        _ = try made.value(region) { () throws(CoverTreeError) in
+          try Skeleton(
+            ofRegion: blocks[blocks(ofRegion: region)], in: model, tolerance: Self.regionTolerance,
+            factorisation: factorisation, projector: projector)
+        }
+      }
+    }
+    return made.all
+  }
+
+  func blocks(ofRegion region: Int) -> Range<Int> {
+    region * blocksPerRegion..<min(blocks.count, (region + 1) * blocksPerRegion)
   }
 }

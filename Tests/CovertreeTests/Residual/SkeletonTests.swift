@@ -25,29 +25,34 @@ import Testing
     return (kernel.value(atSquared: SIMD8(repeating: squared))[0] - product) / norm
   }
 
-  @Test(arguments: [Kernel.Shape.rbf, .matern12, .matern32, .matern52])
-  func boundsHoldForEveryPair(_ shape: Kernel.Shape) throws {
-    let model = try model(shape, count: 1000, inducing: 30)
-    let skeletons = try #require(try Skeletons(model, mostProductBytes: .max, worth: .infinity, context: CallContext()))
-    let products = try #require(try skeletons.products(CallContext()))
+  private func skeletons(_ model: ResidualModel, mostBlocks: Int) throws -> Skeletons {
+    try #require(try Skeletons(model, mostBlocks: mostBlocks, worth: .infinity, context: CallContext()))
+  }
+
+  @Test(arguments: [Kernel.Shape.rbf, .matern12, .matern32, .matern52], [512, 2])
+  func boundsHoldForEveryPair(_ shape: Kernel.Shape, mostBlocks: Int) throws {
+    let model = try model(shape, count: 1500, inducing: 30)
+    let skeletons = try skeletons(model, mostBlocks: mostBlocks)
+    #expect(skeletons.blocksPerRegion == (mostBlocks == 2 ? 2 : 1))
+    let regions = try skeletons.regions(CallContext())
     var useful = 0
-    for i in 0..<model.count {
-      let bounds = products.bounds(ofPlace: i)
-      for block in 0..<model.blockCount {
-        let largest = model.places(ofBlock: block).map { rho(model, i, $0).magnitude }.max()!
-        #expect(Double(bounds[block]) / 255 >= min(1, largest) - 1e-9)
-        if bounds[block] < 255 { useful += 1 }
+    for (region, skeleton) in regions.skeletons.enumerated() {
+      let bounds = regions.products.bounds(with: region)
+      for i in 0..<model.count {
+        let largest = skeleton.places.map { rho(model, i, $0).magnitude }.max()!
+        #expect(Double(bounds[i]) / 255 >= min(1, largest) - 1e-9)
+        if bounds[i] < 255 { useful += 1 }
       }
     }
     #expect(useful > 0)
   }
 
   @Test(arguments: [Kernel.Shape.rbf, .matern52])
-  func coordinatesAndErrorsGiveTheCorrelationsWithinABlock(_ shape: Kernel.Shape) throws {
+  func coordinatesAndErrorsGiveTheCorrelationsWithinASkeleton(_ shape: Kernel.Shape) throws {
     let model = try model(shape, count: 700, inducing: 30)
-    let skeletons = try #require(try Skeletons(model, mostProductBytes: .max, worth: .infinity, context: CallContext()))
-    for (block, skeleton) in skeletons.blocks.enumerated() {
-      let places = model.places(ofBlock: block)
+    let skeletons = try skeletons(model, mostBlocks: 1)
+    for skeleton in try skeletons.blocks + skeletons.regions(CallContext()).skeletons {
+      let places = skeleton.places
       for i in 0..<places.count {
         for j in 0..<places.count {
           var estimate = 0.0
@@ -62,20 +67,44 @@ import Testing
     }
   }
 
-  @Test func productsThatAreNotKeptGiveTheSameNeighbours() throws {
+  /// On one level and on two, with the early points in a search of their own, and theirs again.
+  @Test func sizesChangeNoNeighbour() throws {
     let model = try model(.rbf, count: 10_000, inducing: 30)
     let k = 20
     var options = ResidualSearchOptions()
     options.predecessorsOnly = true
-    let answers = try [Int.max, 0].map { bytes in
-      let search = try ResidualSearch(model, since: 0, mostProductBytes: bytes, context: CallContext())
+    let sizes = [
+      ResidualSearch.Sizes(), ResidualSearch.Sizes(blocks: 8), ResidualSearch.Sizes(early: 100, direct: 500, blocks: 3),
+    ]
+    let answers = try sizes.map { sizes in
+      let search = try ResidualSearch(model, since: 0, sizes: sizes, context: CallContext())
       let indices = try Buffer<Int64>(count: model.count * k)
       let distances = try Buffer<Double>(count: model.count * k)
       try search.nearest(
         .allStored, k: k, options: options, context: CallContext(), rows: model.count, indices: indices.base,
         distances: distances.base)
       #expect(search.info.statistics.blocksEstimated > 0)
+      #expect(search.info.statistics.queries == model.count)
       return (Array(indices.elements), Array(distances.elements))
+    }
+    for answer in answers { #expect(answer == answers[0]) }
+  }
+
+  @Test func newPointsFindTheSameThroughRegions() throws {
+    let model = try model(.matern52, count: 4000, inducing: 30)
+    let queries = (0..<600).map { Double($0 % 37) * 0.09 - 1.7 }
+    let k = 10
+    let answers = try [512, 2].map { blocks in
+      let search = try ResidualSearch(
+        model, since: 0, sizes: ResidualSearch.Sizes(blocks: blocks), context: CallContext())
+      let indices = try Buffer<Int64>(count: 300 * k)
+      try queries.withUnsafeBufferPointer { base in
+        try search.nearest(
+          .points(PointsView(base: base.baseAddress!, count: 300, dim: 2)), k: k, options: ResidualSearchOptions(),
+          context: CallContext(), rows: 300, indices: indices.base, distances: nil)
+      }
+      #expect(search.info.statistics.blocksEstimated > 0)
+      return Array(indices.elements)
     }
     #expect(answers[0] == answers[1])
   }

@@ -1,0 +1,138 @@
+/// The few points of a block, or of a region of several blocks, that span the others, nearly, in the residual process.
+///
+/// With unit vectors `u_j` in feature space, `u_i . u_j = rho_ij`, a pivoted Cholesky factorisation of residual
+/// correlations picks pivots until every vector is within a tolerance of their span. In an orthonormal basis of that span a
+/// point has the coordinates `f_j` (a row of the factor), and what is left of it has the length `e_j`:
+/// `|f_j|^2 + e_j^2 = |u_j|^2`. So for points of two skeletons, where `B` has the inner products of the two bases,
+///
+///     | rho_ij - f_i^T B f_j |  <=  e_i |u_j| + |f_i| e_j  <=  (e_i + e_j) * 1.
+///
+/// Harbrecht, Peters and Schneider, "On the low-rank approximation by the pivoted Cholesky decomposition" (2012).
+final class Skeleton: @unchecked Sendable {
+  /// The points that it speaks of.
+  let places: Range<Int>
+  let basis: Basis
+  /// `f_j` of each point.
+  let coordinates: Panels<Float>
+  /// `e_j` of each point, rounded up; whole vectors.
+  let errors: Buffer<Float>
+  let largestError: Float
+  let typicalError: Float
+  /// What sums in float32 may lose of an estimate.
+  let rounding: Float
+
+  var rank: Int { basis.rank }
+  /// `rank` filled up to whole tiles.
+  var paddedRank: Int { basis.paddedRank }
+
+  /// Of one block: any of its points may be a pivot, and the factorisation gives the coordinates of all.
+  ///
+  /// - Parameter mostPivots: with so many the factorisation ends, whatever is left.
+  convenience init(
+    ofBlock places: Range<Int>, in model: ResidualModel, tolerance: Double, mostPivots: Int,
+    factorisation: PivotedCholesky
+  ) throws(CoverTreeError) {
+    try factorisation.run(places.map { Int32($0) }, tolerance: tolerance, mostPivots: mostPivots)
+    let basis = try Basis(factorisation, model)
+    let coordinates = try Panels<Float>(rows: places.count, columns: basis.paddedRank)
+    coordinates.elements.base.update(repeating: 0, count: coordinates.elements.count)
+    for j in 0..<places.count {
+      let target = coordinates.view.row(j)
+      for k in 0..<basis.rank { target[k * PanelView<Float>.panelRows] = Float(factorisation.column(k)[j]) }
+    }
+    try self.init(places, basis, coordinates) { j in
+      // The diagonal is a difference of numbers of the size of the variance, divided by p.
+      let scale = model.scale[places.lowerBound + j]
+      return factorisation.left[j] + 0x1p-46 * model.variance * scale * scale
+    }
+  }
+
+  /// Of the blocks of a region: its pivots are some of theirs, and every point is projected onto their span.
+  convenience init(
+    ofRegion blocks: ArraySlice<Skeleton>, in model: ResidualModel, tolerance: Double,
+    factorisation: PivotedCholesky, projector: Projector
+  ) throws(CoverTreeError) {
+    let places = blocks.first!.places.lowerBound..<blocks.last!.places.upperBound
+    let candidates = blocks.flatMap(\.basis.pivots)
+    try factorisation.run(candidates, tolerance: tolerance, mostPivots: candidates.count)
+    let basis = try Basis(factorisation, model)
+    let coordinates = try Panels<Float>(rows: places.count, columns: basis.paddedRank)
+    let lengths = try Buffer<Double>(count: places.count)
+    for block in blocks {
+      let first = block.places.lowerBound - places.lowerBound
+      projector.take(block.places)
+      try projector.project(
+        onto: basis, into: coordinates.view.row(first), squaredLengths: lengths.base + first)
+    }
+    let largestScale = basis.scales.elements.max() ?? 0
+    try self.init(places, basis, coordinates) { j in
+      let place = places.lowerBound + j
+      // Solving for coordinates makes rounding errors of the correlations with pivots larger.
+      let lost = 0x1p-40 * model.variance * model.scale[place] * max(model.scale[place], largestScale)
+      return model.squaredLength(ofPlace: place) - lengths[j] + lost
+    }
+  }
+
+  /// - Parameter left: the squared length of what is left of each point, at least.
+  private init(
+    _ places: Range<Int>, _ basis: Basis, _ coordinates: Panels<Float>, left: (Int) -> Double
+  ) throws(CoverTreeError) {
+    self.places = places
+    self.basis = basis
+    self.coordinates = coordinates
+    errors = try Buffer(count: (places.count + 15) / 16 * 16, filledWith: 0)
+    // Sums of `rank` products of float32 numbers, twice: vectors of length 1, so this bounds what they lose.
+    rounding = Float(2 * basis.paddedRank + 16) * 0x1p-24
+    for j in 0..<places.count { errors[j] = Float.roundedUp(max(0, left(j)).squareRoot()) + rounding }
+    largestError = errors.elements.max()!
+    typicalError = errors.elements.prefix(places.count).sorted()[places.count / 2]
+  }
+
+  var byteCount: Int { coordinates.elements.byteCount + errors.byteCount + basis.byteCount }
+}
+
+/// An orthonormal basis of the span of some points' unit vectors in feature space: those of the pivots.
+final class Basis: @unchecked Sendable {
+  /// Pivots.
+  let rank: Int
+  /// `rank` filled up to whole tiles; basis vectors that are there for that are zero.
+  let paddedRank: Int
+  /// Their places.
+  let pivots: [Int32]
+  /// `L` of their residual correlations: from values at the pivots to coordinates in the basis.
+  let factor: CholeskyFactor
+  /// `L^-1`, its rows in panels.
+  let inverse: Panels<Double>
+  /// Of the pivots: features, coordinates as rows and in panels, `1 / sqrt(p)`.
+  let features: Panels<Double>
+  let rows: Buffer<Double>
+  let panels: Panels<Double>
+  let scales: Buffer<Double>
+
+  init(_ factorisation: PivotedCholesky, _ model: ResidualModel) throws(CoverTreeError) {
+    let (rank, dim, pivots) = (factorisation.rank, model.dim, factorisation.pivots)
+    self.rank = rank
+    self.pivots = pivots
+    paddedRank = (rank + tileRows - 1) / tileRows * tileRows
+    factor = try CholeskyFactor(count: rank) { row, column in
+      factorisation.column(column)[factorisation.slots[row]]
+    }
+    inverse = try factor.inverse()
+    let (all, coordinates) = (UnsafePointer(model.features.base), UnsafePointer(model.coordinates.base))
+    features = try Panels(rows: rank, columns: model.rank)
+    features.view.pack(rank) { all + Int(pivots[$0]) * model.rank }
+    rows = try Buffer(count: rank * dim)
+    scales = try Buffer(count: (rank + 15) / 16 * 16, filledWith: 0)
+    for k in 0..<rank {
+      (rows.base + k * dim).update(from: coordinates + Int(pivots[k]) * dim, count: dim)
+      scales[k] = model.scale[Int(pivots[k])]
+    }
+    panels = try Panels(rows: rank, columns: dim)
+    panels.view.pack(rank) { coordinates + Int(pivots[$0]) * dim }
+  }
+
+  var byteCount: Int {
+    inverse.elements.byteCount + features.elements.byteCount + rows.byteCount + panels.elements.byteCount
+      + scales.byteCount
+  }
+}
