@@ -417,6 +417,20 @@ covertree_status covertree_residual_extend(covertree_residual *residual, const d
 covertree_status covertree_residual_get_features(covertree_residual *residual, double *v_matrix,
                                                  double *residual_variance);
 
+/* Builds the cover tree of the points in this metric. Searches need none: it is for those who walk its arrays.
+ *   options [in]  may be NULL; leaf_size is not read
+ *   arrays  [out] free it with covertree_arrays_free; points are the coordinates over the lengthscale, by which siblings
+ *                 are sorted along the Hilbert curve, radius is in this metric
+ * UNSUPPORTED for a kernel of the host's, OUT_OF_MEMORY, CANCELLED. All pairs within 1/2 of each other are held
+ * meanwhile, 12 bytes each. */
+covertree_status covertree_residual_build_tree(covertree_residual *residual, const covertree_tree_options *options,
+                                               covertree_arrays **arrays);
+
+/* Checks every rule of such a tree: one root, covering, separation over the whole tree, duplicates, radii, order. CORRUPT
+ * with the first pair of points that breaks one; INVALID_ARGUMENT for arrays of another tree. */
+covertree_status covertree_residual_validate_tree(covertree_residual *residual, covertree_arrays *arrays,
+                                                  const covertree_call_options *options);
+
 typedef struct covertree_residual_info {
   int64_t n_points;
   int64_t dim;

@@ -209,6 +209,35 @@ public func covertree_residual_get_features(
   }
 }
 
+@_cdecl("covertree_residual_build_tree") @implementation
+public func covertree_residual_build_tree(
+  _ residual: OpaquePointer?, _ options: UnsafePointer<covertree_tree_options>?,
+  _ arrays: UnsafeMutablePointer<OpaquePointer?>?
+) -> covertree_status {
+  status { () throws(CoverTreeError) in
+    let search = try search(of: residual)
+    let output = try Arguments.output(arrays, named: "arrays")
+    let options = try covertree_tree_options.read(options)
+    let context = try Arguments.context(threads: options.n_threads, options.progress, options.progress_user_data)
+    let tree = try search.tree(options: options.checked(), context: context)
+    output.pointee = HandleTable.shared.add(ArraysHandle(tree.export(), isFloat32: false))
+  }
+}
+
+@_cdecl("covertree_residual_validate_tree") @implementation
+public func covertree_residual_validate_tree(
+  _ residual: OpaquePointer?, _ arrays: OpaquePointer?, _ options: UnsafePointer<covertree_call_options>?
+) -> covertree_status {
+  status { () throws(CoverTreeError) in
+    let search = try search(of: residual)
+    let handle = try HandleTable.shared.object(arrays, ArraysHandle.self, named: "arrays")
+    guard let tree = handle.arrays.owner as? CorrelationTree else {
+      throw CoverTreeError(.invalidArgument, "arrays: are those of a Euclidean tree")
+    }
+    try search.validate(tree, context: callContext(options))
+  }
+}
+
 @_cdecl("covertree_residual_get_info") @implementation
 public func covertree_residual_get_info(
   _ residual: OpaquePointer?, _ info: UnsafeMutablePointer<covertree_residual_info>?

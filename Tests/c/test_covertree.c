@@ -320,6 +320,19 @@ static void test_residual(const double *points) {
   EXPECT(covertree_residual_distances(native, rows, FEW, indices, K, NULL, others) == COVERTREE_OK);
   EXPECT(memcmp(distances, others, sizeof distances) == 0);
 
+  /* The tree in the metric itself: the root reaches all, siblings are no nearer than their level says. */
+  covertree_arrays *arrays = NULL;
+  covertree_arrays_view tree;
+  EXPECT(covertree_residual_build_tree(native, NULL, &arrays) == COVERTREE_OK);
+  EXPECT(covertree_residual_validate_tree(native, arrays, NULL) == COVERTREE_OK);
+  EXPECT(covertree_arrays_get(arrays, &tree) == COVERTREE_OK && tree.n_nodes == FEW && tree.dim == DIM);
+  EXPECT(tree.levels[0] == 0 && ((const double *)tree.radius)[0] <= 1 && tree.subtree_end[0] == FEW);
+  EXPECT(covertree_residual_validate_tree(plain, arrays, NULL) == COVERTREE_CORRUPT);
+  covertree_arrays_free(arrays);
+  EXPECT(covertree_residual_validate_tree(native, arrays, NULL) == COVERTREE_INVALID_ARGUMENT);
+  EXPECT(covertree_residual_build_tree(hosted, NULL, &arrays) == COVERTREE_UNSUPPORTED);
+  EXPECT(covertree_residual_build_tree(native, NULL, NULL) == COVERTREE_INVALID_ARGUMENT);
+
   covertree_residual_info info;
   EXPECT(covertree_residual_extend(native, points + FEW * DIM, 5, DIM, 0, NULL, &extended) == COVERTREE_OK);
   EXPECT(covertree_residual_get_info(extended, &info) == COVERTREE_OK && info.n_points == FEW + 5 && info.n_features == M);

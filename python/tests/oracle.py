@@ -63,14 +63,17 @@ def exact_ties(query, points):
     return (points[1:] == points[:-1]).all(axis=1) if len(points) > 1 else np.zeros(0, bool)
 
 
-def assert_cover_tree(arrays, n):
-    """Every rule of a compressed cover tree, by the O(n^2) definition, in float64."""
+def assert_cover_tree(arrays, n, d=None, *, tolerance=TOLERANCE):
+    """Every rule of a compressed cover tree, by the O(n^2) definition, in float64.
+
+    `d` has the distances of all nodes; by default they are Euclidean.
+    """
     levels, parents, order = arrays.levels.astype(int), arrays.parents.astype(int), arrays.order
     points = arrays.points.astype(np.float64)
     assert arrays.points.shape[0] == n == len(levels)
     assert len(set(order.tolist())) == n
     assert parents[0] == -1 and (parents[1:] >= 0).all(), "one root, and it is node 0"
-    d = distances(points, points)
+    d = distances(points, points) if d is None else d
     duplicate = levels == DUPLICATE
     own = np.where(duplicate, -(10**6), levels)
 
@@ -80,17 +83,17 @@ def assert_cover_tree(arrays, n):
             assert d[t, parents[t]] == 0 and not duplicate[parents[t]]
         else:
             assert own[t] < own[parents[t]]
-            assert d[t, parents[t]] <= 2.0 ** (own[t] + 1) * (1 + TOLERANCE), "covering"
+            assert d[t, parents[t]] <= 2.0 ** (own[t] + 1) * (1 + tolerance), "covering"
 
     real = np.flatnonzero(~duplicate)
     apart = d[np.ix_(real, real)] + np.diag(np.full(len(real), np.inf))
     lower = np.minimum.outer(own[real], own[real])
-    assert (apart * (1 + TOLERANCE) > 2.0**lower).all(), "separation"
+    assert (apart * (1 + tolerance) > 2.0**lower).all(), "separation"
 
-    check_layout(arrays, d)
+    check_layout(arrays, d, tolerance)
 
 
-def check_layout(arrays, d):
+def check_layout(arrays, d, tolerance):
     """Depth-first order, children, radii and index ranges follow from the parents."""
     n = len(arrays.order)
     inside = np.zeros((n, n), bool)
@@ -104,5 +107,7 @@ def check_layout(arrays, d):
         assert below[0] == t and below[-1] == arrays.subtree_end[t] - 1 and len(below) == below[-1] - t + 1
         assert arrays.subtree_min[t] == arrays.order[below].min()
         assert arrays.subtree_max[t] == arrays.order[below].max()
-        np.testing.assert_allclose(arrays.radius[t], d[t, below].max(), **rounding(arrays.points))
+        allowed = rounding(arrays.points)
+        allowed["rtol"] = max(allowed["rtol"], tolerance)
+        np.testing.assert_allclose(arrays.radius[t], d[t, below].max(), **allowed)
     assert len(arrays.children) == n - 1

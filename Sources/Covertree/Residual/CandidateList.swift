@@ -1,5 +1,13 @@
 import CNumerics
 
+/// What is looked for around each query.
+enum SearchGoal {
+  /// So many points of the largest residual correlation.
+  case nearest(Int)
+  /// All points within a squared distance.
+  case within(squared: Double)
+}
+
 /// Points that may be among the `k` of largest residual correlation of one query, each with bounds on its size.
 ///
 /// The k-th largest *lower* bound is a threshold: a point whose *upper* bound does not reach it is not among the `k`. A
@@ -25,11 +33,12 @@ final class CandidateList {
     covariances = keepsCovariances ? try Stack() : nil
   }
 
-  /// Empties the list for a query of `k`.
-  func begin(k: Int) throws(CoverTreeError) {
-    self.k = k
-    threshold = 0
-    pruneAt = Self.room(k)
+  /// Empties the list for a query.
+  func begin(_ goal: SearchGoal) throws(CoverTreeError) {
+    switch goal {
+    case .nearest(let k): (self.k, threshold, pruneAt) = (k, 0, Self.room(k))
+    case .within(let squared): (k, threshold, pruneAt) = (.max, Float(1 - squared) - 0x1p-20, .max)
+    }
     try resize(to: 0)
   }
 

@@ -8,12 +8,12 @@ struct ExactQuery {
 }
 
 extension ResidualModel {
-  /// Residual-correlation distances, in float64: the one formula by which neighbours are decided.
+  /// Squared residual-correlation distances, in float64: the one formula by which neighbours are decided.
   ///
   /// - Parameters:
   ///   - places: of up to eight points.
   ///   - covariances: with them, where the host's kernel has given them.
-  func distances(
+  func squaredDistances(
     from query: ExactQuery, to places: SIMD8<Int32>, count: Int, covariances: SIMD8<Double>
   ) -> SIMD8<Double> {
     var covariances = covariances
@@ -26,15 +26,27 @@ extension ResidualModel {
       covariances = kernel.value(atSquared: squared)
     }
     let least = Self.relativeFloor * variance
-    var distances = SIMD8<Double>(repeating: .infinity)
+    var squares = SIMD8<Double>(repeating: .infinity)
     for lane in 0..<count {
       let place = Int(places[lane])
       let product = dot(query.features, features.base + place &* rank, count: rank)
       let norm = (query.residualVariance * residualVariance[place]).squareRoot()
       let rho = norm < least ? 0 : min(1, ((covariances[lane] - product) / norm).magnitude)
-      distances[lane] = order[place] == query.index ? 0 : (1 - rho).squareRoot()
+      squares[lane] = order[place] == query.index ? 0 : 1 - rho
     }
-    return distances
+    return squares
+  }
+}
+
+extension ResidualModel {
+  /// The squared distance of two points of the model, by places; for kernels of the library.
+  func squaredDistance(_ a: Int32, _ b: Int32) -> Double {
+    let (from, to) = (Int(min(a, b)), max(a, b))
+    return squaredDistances(
+      from: ExactQuery(
+        coordinates: UnsafePointer(coordinates.base) + from * dim, features: UnsafePointer(features.base) + from * rank,
+        residualVariance: residualVariance[from], index: order[from]),
+      to: SIMD8(repeating: to), count: 1, covariances: SIMD8(repeating: 0))[0]
   }
 }
 
@@ -83,11 +95,13 @@ extension ResidualSearch {
       try host.fill(row, 1, points.base, distances.count, block.base)
       for lane in 0..<distances.count { covariances[lane] = block[lane] }
     }
-    let found = model.distances(
+    let found = model.squaredDistances(
       from: ExactQuery(
         coordinates: row, features: UnsafePointer(model.features.base) + place * model.rank,
         residualVariance: model.residualVariance[place], index: model.order[place]),
       to: places, count: distances.count, covariances: covariances)
-    for lane in 0..<distances.count { distances[lane] = others[lane] < 0 ? .infinity : found[lane] }
+    for lane in 0..<distances.count {
+      distances[lane] = others[lane] < 0 ? .infinity : found[lane].squareRoot()
+    }
   }
 }

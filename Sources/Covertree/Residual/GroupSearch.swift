@@ -12,11 +12,11 @@ final class GroupSearch {
   /// Bounds by regions of so many blocks, where there are any.
   private let bounds: BasisProducts?
   private let blocksPerRegion: Int
-  private let k: Int
+  private let goal: SearchGoal
   private let lists: [CandidateList]
   private let direct: DirectComparison
   private let bySkeletons: SkeletonComparison?
-  private let collected: NearestCollector.Room
+  private let collected: NearestCollector.Room?
   private let sequence: Stack<UInt64>
   private var group: QueryGroup!
   /// Of the group: those that are left to be compared directly.
@@ -31,17 +31,18 @@ final class GroupSearch {
   ///   - skeletons: with their regions; nil where there are none.
   ///   - directly: compares points by their features, in blocks that the skeletons' bounds leave.
   init(
-    _ model: ResidualModel, _ skeletons: Skeletons?, directly: Bool, k: Int, groupSize: Int, context: CallContext
+    _ model: ResidualModel, _ skeletons: Skeletons?, directly: Bool, goal: SearchGoal, groupSize: Int,
+    context: CallContext
   ) throws(CoverTreeError) {
     self.model = model
-    self.k = k
+    self.goal = goal
     let regions = try skeletons?.regions(context)
     bounds = regions?.products
     blocksPerRegion = skeletons?.blocksPerRegion ?? 1
     var lists: [CandidateList] = []
     for _ in 0..<groupSize { lists.append(try CandidateList(keepsCovariances: model.covariance.isHost)) }
     self.lists = lists
-    collected = try NearestCollector.Room(k: k)
+    if case .nearest(let k) = goal { collected = try NearestCollector.Room(k: k) } else { collected = nil }
     sequence = try Stack()
     hardRows = try Stack()
     coarseBlocks = try Buffer(count: groupSize)
@@ -55,7 +56,7 @@ final class GroupSearch {
   func run(_ group: QueryGroup) throws(CoverTreeError) {
     self.group = group
     hard = Wanted()
-    for i in 0..<group.count { try lists[i].begin(k: k) }
+    for i in 0..<group.count { try lists[i].begin(goal) }
     if let bySkeletons { try run(bySkeletons) } else { try runDirectly() }
   }
 
@@ -145,8 +146,8 @@ final class GroupSearch {
     for i in 0..<group.count where !hard.contains(i) {
       statistics.queries += 1
       try lists[i].prune()
-      var nearest = NearestCollector(collected, bound: .infinity)
-      try decide(i, into: &nearest)
+      var nearest = NearestCollector(collected!, bound: .infinity)
+      try decide(i, min(k, model.count), into: &nearest)
       nearest.finish()
       let row = Int(group.rows[i]) * k
       for rank in 0..<nearest.count { indices[row + rank] = Int64(nearest[rank].index) }
@@ -159,7 +160,7 @@ final class GroupSearch {
 
   /// Offers the exact distance of each candidate, those of the largest upper bounds first, until the rest cannot come
   /// among the `k`. The collector compares distances as they are.
-  private func decide(_ i: Int, into nearest: inout NearestCollector) throws(CoverTreeError) {
+  private func decide(_ i: Int, _ k: Int, into nearest: inout NearestCollector) throws(CoverTreeError) {
     let list = lists[i]
     try sequence.resize(to: list.count)
     // Bounds are not negative, so they sort as their bits do.
@@ -175,27 +176,43 @@ final class GroupSearch {
         return
       }
       let next = slots[first..<min(first + 8, slots.count)]
-      decide(i, list, next, into: &nearest)
-      statistics.exact += next.count
+      let (places, squares) = decide(i, next)
+      for lane in 0..<next.count { nearest.offer(squares[lane].squareRoot(), model.order[Int(places[lane])]) }
     }
   }
 
-  /// Offers eight candidates, or what is left of them.
-  private func decide(
-    _ i: Int, _ list: CandidateList, _ slots: ArraySlice<Int>, into nearest: inout NearestCollector
-  ) {
+  /// Takes the candidates of each query that are within the squared distance.
+  func write(to part: NeighborGraph.Part) throws(CoverTreeError) {
+    guard case .within(let squared) = goal else { return }
+    for i in 0..<group.count where !hard.contains(i) {
+      statistics.queries += 1
+      try part.begin(place: group.places[i])
+      for first in stride(from: 0, to: lists[i].count, by: 8) {
+        let (places, squares) = decide(i, Array(first..<min(first + 8, lists[i].count))[...])
+        for lane in 0..<min(8, lists[i].count - first)
+        where squares[lane] <= squared && places[lane] != group.places[i] {
+          try part.append(places[lane], squares[lane])
+        }
+      }
+    }
+  }
+
+  /// The squared distances of eight candidates, or what is left of them, and their places.
+  private func decide(_ i: Int, _ slots: ArraySlice<Int>) -> (places: SIMD8<Int32>, squares: SIMD8<Double>) {
+    let list = lists[i]
+    statistics.exact += slots.count
     var places = SIMD8<Int32>(repeating: 0)
     var covariances = SIMD8<Double>(repeating: 0)
     for (lane, slot) in slots.enumerated() {
       places[lane] = list.places[slot]
       if let known = list.covariances { covariances[lane] = known[slot] }
     }
-    let distances = model.distances(
+    let squares = model.squaredDistances(
       from: ExactQuery(
         coordinates: group.coordinates[i], features: group.features[i],
         residualVariance: group.residualVariance[i], index: group.indices[i]),
       to: places, count: slots.count, covariances: covariances)
-    for lane in 0..<slots.count { nearest.offer(distances[lane], model.order[Int(places[lane])]) }
+    return (places, squares)
   }
 }
 

@@ -152,32 +152,45 @@ public final class ResidualSearch: @unchecked Sendable {
     }
   }
 
-  /// Through skeletons where there are any; what they are too coarse for is compared directly, in groups of its own.
   private func run(_ set: ResidualQuerySet, _ call: Call) throws(CoverTreeError) {
-    let hard = try run(set, directly: skeletons == nil, call)
+    try run(
+      set, .nearest(min(call.k, model.count)), groupSize: groupSize(call.k), call.context
+    ) { (search, _) throws(CoverTreeError) in
+      try search.write(k: call.k, indices: call.indices, distances: call.distances)
+    }
+  }
+
+  /// Through skeletons where there are any; what they are too coarse for is compared directly, in groups of its own.
+  ///
+  /// - Parameter write: takes what a thread has found for a group.
+  private func run(
+    _ set: ResidualQuerySet, _ goal: SearchGoal, groupSize: Int, _ context: CallContext,
+    write: (GroupSearch, _ slot: Int) throws(CoverTreeError) -> Void
+  ) throws(CoverTreeError) {
+    let hard = try run(set, goal, directly: skeletons == nil, groupSize: groupSize, context, write: write)
     guard hard.count > 0 else { return }
     // There may be few: every thread is to have some.
-    let share = (hard.count + call.context.threads - 1) / call.context.threads
-    let size = min(groupSize(call.k), max(Self.leastGroupSize, share))
-    try run(set.subset(hard, groupSize: size), directly: true, call)
+    let share = (hard.count + context.threads - 1) / context.threads
+    let size = min(groupSize, max(Self.leastGroupSize, share))
+    try run(set.subset(hard, groupSize: size), goal, directly: true, groupSize: groupSize, context, write: write)
   }
 
   /// - Returns: the rows of queries that were left to be compared directly.
   @discardableResult
   private func run(
-    _ set: ResidualQuerySet, directly: Bool, _ call: Call
+    _ set: ResidualQuerySet, _ goal: SearchGoal, directly: Bool, groupSize: Int, _ context: CallContext,
+    write: (GroupSearch, _ slot: Int) throws(CoverTreeError) -> Void
   ) throws(CoverTreeError) -> Stack<Int32> {
-    _ = try skeletons?.regions(call.context)
-    let searches = PerThread<GroupSearch>(count: call.context.threads)
-    try call.context.forEach(set.groupCount, grain: 1) { (range, slot) throws(CoverTreeError) in
+    _ = try skeletons?.regions(context)
+    let searches = PerThread<GroupSearch>(count: context.threads)
+    try context.forEach(set.groupCount, grain: 1) { (range, slot) throws(CoverTreeError) in
       let search = try searches.value(slot) { () throws(CoverTreeError) in
         try GroupSearch(
-          model, skeletons, directly: directly, k: min(call.k, model.count), groupSize: groupSize(call.k),
-          context: call.context)
+          model, skeletons, directly: directly, goal: goal, groupSize: groupSize, context: context)
       }
       for group in range {
         try search.run(set[group])
-        try search.write(k: call.k, indices: call.indices, distances: call.distances)
+        try write(search, slot)
       }
     }
     let hard = try Stack<Int32>()
@@ -186,6 +199,22 @@ public final class ResidualSearch: @unchecked Sendable {
       processLock.locked { statistics += search.statistics }
     }
     return hard
+  }
+
+  /// All pairs of points within a squared distance.
+  func graph(within squared: Double, context: CallContext) throws(CoverTreeError) -> NeighborGraph {
+    let rows = try Self.all(model.count)
+    let set = try ResidualQuerySet(
+      nil, rows: rows.elements, in: model, options: ResidualSearchOptions(), groupSize: Self.blockSize,
+      context: context)
+    var parts: [NeighborGraph.Part] = []
+    for _ in 0..<context.threads { parts.append(try NeighborGraph.Part()) }
+    let found = parts
+    try run(set, .within(squared: squared), groupSize: Self.blockSize, context) {
+      (search, slot) throws(CoverTreeError) in
+      try search.write(to: found[slot])
+    }
+    return try NeighborGraph(parts, count: model.count)
   }
 
   public var info: ResidualInfo {

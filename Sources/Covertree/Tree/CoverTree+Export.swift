@@ -29,6 +29,22 @@ public struct TreeArrays: @unchecked Sendable {
   public let subtreeMin: UnsafePointer<Int32>
   public let subtreeMax: UnsafePointer<Int32>
   public let removed: UnsafePointer<UInt8>?
+
+  init<S: Scalar>(_ layout: TreeLayout<S>, owner: AnyObject, removed: Buffer<UInt8>?) {
+    self.owner = owner
+    (nodeCount, dim) = (layout.count, layout.dim)
+    points = UnsafeRawPointer(layout.points.base)
+    order = UnsafePointer(layout.order.base)
+    levels = UnsafePointer(layout.levels.base)
+    parents = UnsafePointer(layout.parents.base)
+    childrenOffsets = UnsafePointer(layout.childrenOffsets.base)
+    children = UnsafePointer(layout.children.base)
+    radius = UnsafeRawPointer(layout.radius.base)
+    subtreeEnd = UnsafePointer(layout.subtreeEnd.base)
+    subtreeMin = UnsafePointer(layout.subtreeMin.base)
+    subtreeMax = UnsafePointer(layout.subtreeMax.base)
+    self.removed = removed.map { UnsafePointer($0.base) }
+  }
 }
 
 extension CoverTree {
@@ -44,14 +60,7 @@ extension CoverTree {
   /// Shows the arrays of the tree as it stands; nothing is copied, and no later change touches them.
   public func export() -> TreeArrays {
     let snapshot = snapshot
-    let layout = snapshot.layout
-    return TreeArrays(
-      owner: snapshot, nodeCount: layout.count, dim: dim, points: UnsafeRawPointer(layout.points.base),
-      order: UnsafePointer(layout.order.base), levels: UnsafePointer(layout.levels.base),
-      parents: UnsafePointer(layout.parents.base), childrenOffsets: UnsafePointer(layout.childrenOffsets.base),
-      children: UnsafePointer(layout.children.base), radius: UnsafeRawPointer(layout.radius.base),
-      subtreeEnd: UnsafePointer(layout.subtreeEnd.base), subtreeMin: UnsafePointer(layout.subtreeMin.base),
-      subtreeMax: UnsafePointer(layout.subtreeMax.base), removed: snapshot.removed.map { UnsafePointer($0.base) })
+    return TreeArrays(snapshot.layout, owner: snapshot, removed: snapshot.removed)
   }
 }
 

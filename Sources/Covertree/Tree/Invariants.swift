@@ -5,26 +5,50 @@ extension CoverTree {
   /// others of its level or above. O(n depth) distances, and a search a node.
   public func validate(context: CallContext) throws(CoverTreeError) {
     let snapshot = snapshot
-    try Invariants(layout: snapshot.layout, boxes: snapshot.boxes, indexCount: snapshot.indexCount, context: context)
-      .check()
+    try Invariants(
+      layout: snapshot.layout, space: .euclidean(snapshot.boxes), indexCount: snapshot.indexCount, context: context
+    ).check()
   }
 }
 
 struct Invariants<S: Scalar> {
   let layout: TreeLayout<S>
-  let boxes: BoxTree<S>
+  let space: Space
   let indexCount: Int
   let context: CallContext
+
+  /// What distances are. Nodes are known by their tree indices.
+  enum Space {
+    /// Euclidean; searches walk these boxes.
+    case euclidean(BoxTree<S>)
+    /// - squared: the squared distance of two nodes.
+    /// - crowding: the first node of a node's level or above that is within `2^level` of it, if there is one.
+    case other(squared: (Int, Int) -> Double, crowding: (Int) throws(CoverTreeError) -> Int?)
+  }
 
   func check() throws(CoverTreeError) {
     try checkOrder()
     try checkShape()
     context.stage(from: 0.1, to: 0.3)
     try checkNodes()
-    context.stage(from: 0.3, to: 0.4)
-    try checkBoxes()
-    context.stage(from: 0.4, to: 1)
-    try specialized(layout.dim, SeparationTask(invariants: self))
+    switch space {
+    case .euclidean(let boxes):
+      context.stage(from: 0.3, to: 0.4)
+      try checkBoxes(boxes)
+      context.stage(from: 0.4, to: 1)
+      try specialized(layout.dim, SeparationTask(invariants: self, boxes: boxes))
+    case .other(_, let crowding):
+      context.stage(from: 0.3, to: 1)
+      try context.forEach(layout.count, grain: 256) { (range, _) throws(CoverTreeError) in
+        for t in range where layout.levels[t] != TreeNodes.duplicate {
+          if let other = try crowding(t) { throw crowded(t, by: other) }
+        }
+      }
+    }
+  }
+
+  private func crowded(_ t: Int, by other: Int) -> CoverTreeError {
+    broken("separation", t, other, ", \(squared(t, other).squareRoot()) apart")
   }
 
   private func broken(_ rule: String, _ a: Int, _ b: Int? = nil, _ detail: String = "") -> CoverTreeError {
@@ -34,7 +58,8 @@ struct Invariants<S: Scalar> {
   }
 
   private func squared(_ a: Int, _ b: Int) -> Double {
-    squaredEuclidean(layout.points.base + a * layout.dim, layout.points.base + b * layout.dim, dim: layout.dim)
+    if case .other(let squared, _) = space { return squared(a, b) }
+    return squaredEuclidean(layout.points.base + a * layout.dim, layout.points.base + b * layout.dim, dim: layout.dim)
   }
 
   /// Every dataset index stands for one node at most.
@@ -99,8 +124,7 @@ struct Invariants<S: Scalar> {
   }
 
   /// Leaves hold the points in tree order, boxes the points below them.
-  private func checkBoxes() throws(CoverTreeError) {
-    let boxes = boxes
+  private func checkBoxes(_ boxes: BoxTree<S>) throws(CoverTreeError) {
     try context.forEach(layout.count, grain: 4096) { (range, _) throws(CoverTreeError) in
       for t in range {
         let (leaf, place) = (t / boxes.leafSize, t % boxes.leafSize)
@@ -111,17 +135,17 @@ struct Invariants<S: Scalar> {
       }
     }
     var next = 0
-    try checkBoxes(below: 0, next: &next)
+    try check(boxes, below: 0, next: &next)
     guard next == layout.count else { throw broken("leaves hold \(next) of \(layout.count) points", 0) }
   }
 
   /// Checks the boxes of a node and all below it, whose points begin with `next`.
-  private func checkBoxes(below node: Int, next: inout Int) throws(CoverTreeError) {
+  private func check(_ boxes: BoxTree<S>, below node: Int, next: inout Int) throws(CoverTreeError) {
     for lane in 0..<Int(boxes.childCount[node]) {
       let first = next
       let child = boxes.firstChild[node]
       if child >= 0 {
-        try checkBoxes(below: Int(child) + lane, next: &next)
+        try check(boxes, below: Int(child) + lane, next: &next)
       } else {
         guard (Int(~child) + lane) * boxes.leafSize == next else { throw broken("leaf", min(next, layout.count - 1)) }
         next += boxes.pointCount(ofLeaf: Int(~child) + lane)
@@ -144,6 +168,7 @@ struct Invariants<S: Scalar> {
   /// No two nodes of level `i` or above within `2^i`.
   private struct SeparationTask: DimensionTask {
     let invariants: Invariants
+    let boxes: BoxTree<S>
 
     /// Keeps the first point within the radius that is no duplicate and of the node's level or above.
     struct Crowding: Collector {
@@ -165,7 +190,7 @@ struct Invariants<S: Scalar> {
       let layout = invariants.layout
       // Removed points are nodes like the others here.
       let whole = try TreeSnapshot(
-        layout: layout, boxes: invariants.boxes, removed: nil, indexCount: invariants.indexCount)
+        layout: layout, boxes: boxes, removed: nil, indexCount: invariants.indexCount)
       let grain = CallContext.grain(operationsPerItem: layout.count * layout.dim / S.width, most: 256)
       try invariants.context.forEach(layout.count, grain: grain) { (range, _) throws(CoverTreeError) in
         var search = try BoxSearch(whole.boxes, dimension: dimension)
@@ -175,8 +200,7 @@ struct Invariants<S: Scalar> {
             worst: squaredRadius(ofLevel: layout.levels[t]))
           try search.run(layout.points.base + t * layout.dim, into: &crowding)
           guard crowding.found == Int32.max else {
-            let other = Int(crowding.found)
-            throw invariants.broken("separation", t, other, ", \(invariants.squared(t, other).squareRoot()) apart")
+            throw invariants.crowded(t, by: Int(crowding.found))
           }
         }
       }

@@ -27,14 +27,18 @@ final class TreeLayout<S: Scalar>: @unchecked Sendable {
 
   /// Lays out the nodes of a finished insertion. `storage` and `ids` are theirs in the builder's order, which is the
   /// order of siblings. They are given away: what the builder had is freed before the rest is made.
+  ///
+  /// - Parameter squaredDistance: between two points by their dataset indices; nil for the Euclidean one.
   convenience init(
     nodes: consuming TreeNodes, storage: consuming Buffer<S>, ids: consuming Buffer<Int32>, dim: Int,
-    context: CallContext
+    squaredDistance: ((Int32, Int32) -> Double)? = nil, context: CallContext
   ) throws(CoverTreeError) {
-    try self.init(Arranged(nodes, storage, ids, dim: dim, context: context), context: context)
+    try self.init(Arranged(nodes, storage, ids, dim: dim, context: context), squaredDistance, context: context)
   }
 
-  private init(_ arranged: Arranged, context: CallContext) throws(CoverTreeError) {
+  private init(
+    _ arranged: Arranged, _ squaredDistance: ((Int32, Int32) -> Double)?, context: CallContext
+  ) throws(CoverTreeError) {
     count = arranged.order.count
     dim = arranged.dim
     (points, order, levels) = (arranged.points, arranged.order, arranged.levels)
@@ -47,7 +51,15 @@ final class TreeLayout<S: Scalar>: @unchecked Sendable {
     fillChildren()
     fillIndexRanges()
     try context.poll()
-    try fillRadius(context)
+    if let squaredDistance {
+      let order = order
+      try fillRadius(context) { squaredDistance(order[$0], order[$1]) }
+    } else {
+      let (points, dim) = (points, dim)
+      try fillRadius(context) {
+        squaredEuclidean(points.base + $0 * dim, points.base + $1 * dim, dim: dim)
+      }
+    }
   }
 
   /// What the builder made, in tree order.
@@ -110,14 +122,16 @@ final class TreeLayout<S: Scalar>: @unchecked Sendable {
   }
 
   /// Every point is compared with each of its ancestors once: O(n depth) distances.
-  private func fillRadius(_ context: CallContext) throws(CoverTreeError) {
-    let (points, radius, subtreeEnd, dim) = (points, radius, subtreeEnd, dim)
+  @inline(__always)
+  private func fillRadius(
+    _ context: CallContext, squaredDistance: (Int, Int) -> Double
+  ) throws(CoverTreeError) {
+    let (radius, subtreeEnd) = (radius, subtreeEnd)
     try context.forEach(count, grain: 128) { (range, _) throws(CoverTreeError) in
       for t in range {
         var farthest = 0.0
-        let center = points.base + t * dim
         for descendant in t + 1..<max(t + 1, Int(subtreeEnd[t])) {
-          farthest = max(farthest, squaredEuclidean(center, points.base + descendant * dim, dim: dim))
+          farthest = max(farthest, squaredDistance(t, descendant))
         }
         radius[t] = S.roundedUp(farthest.squareRoot())
       }

@@ -190,6 +190,8 @@ SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     ),
     "covertree_residual_extend": (c_int32, [c_void_p, *_rows, POINTER(CallOptions), _handle_out]),
     "covertree_residual_get_features": (c_int32, [c_void_p, c_void_p, c_void_p]),
+    "covertree_residual_build_tree": (c_int32, [c_void_p, POINTER(TreeOptions), _handle_out]),
+    "covertree_residual_validate_tree": (c_int32, [c_void_p, c_void_p, POINTER(CallOptions)]),
     "covertree_residual_get_info": (c_int32, [c_void_p, POINTER(ResidualInfo)]),
     "covertree_maxmin_order": (c_int32, [*_rows, POINTER(CallOptions), c_void_p]),
     "covertree_spread_sample": (c_int32, [*_rows, c_int64, c_uint64, POINTER(CallOptions), c_void_p]),

@@ -36,6 +36,7 @@ def cover_tree(
     inducing_count: int | None = ...,
     inducing_points: ArrayLike | str = ...,
     jitter: float = ...,
+    tree: str = ...,
     metric: str = ...,
     engine: str = ...,
     order: str | None = ...,
@@ -56,6 +57,7 @@ def cover_tree(
     inducing_count: int | None = None,
     inducing_points: ArrayLike | str = "random",
     jitter: float = 1e-6,
+    tree: str = "hybrid",
     metric: str = "auto",
     engine: str = "auto",
     order: str | None = None,
@@ -89,13 +91,17 @@ def cover_tree(
     jitter : float
         Added to the diagonal of k(U, U), relative to the variance, at most 0.01. Where the matrix is not positive
         definite with it, ten times as much is tried, up to 0.01.
+    tree : {"hybrid", "pure"}
+        Residual correlation: which cover tree ``export_arrays`` shows and ``validate`` checks, that of the scaled
+        coordinates, or one in the residual-correlation metric itself. It is built when first asked for; neighbours are
+        the same.
     metric : {"auto", "euclidean", "residual_correlation"}
         "auto" is residual correlation where there is a kernel or ``v_matrix``.
     engine : {"auto", "rust-hilbert", "rust-natural", "python-numba"}
         "auto", or a name of covertreex 0.4.x, which stands for the order of the same name. Answers are the same.
     order : {"hilbert", "natural", "random"}, optional
-        Euclidean: the sequence in which points are preferred as centres: along the Hilbert curve (default, fastest), as
-        they come, or shuffled by the seed.
+        The sequence in which points are preferred as centres of the tree: along the Hilbert curve (default, fastest),
+        as they come, or shuffled by the seed.
     leaf_size : int
         Euclidean: points that are scanned together, 1 to 65536.
     seed : int, optional
@@ -153,7 +159,6 @@ def cover_tree(
             n_threads=n_threads,
             progress=progress,
         )
-    resolve_order(engine, order)
     return ResidualTree(
         coords,
         kernel=kernel,
@@ -163,6 +168,8 @@ def cover_tree(
         inducing_count=inducing_count,
         inducing_points=inducing_points,
         jitter=jitter,
+        tree=tree,
+        order=resolve_order(engine, order),
         seed=42 if seed is None else seed,
         n_threads=n_threads,
         progress=progress,

@@ -13,10 +13,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import _arrays, _calls, _native, inducing, kernels
 from ._calls import ProgressReport
+from ._correlation_tree import CorrelationTree
 from ._host_kernel import HostKernel
 from ._native import lib
 from .kernels import RBF, Kernel, Stationary
-from .tree import CoverTree, TreeArrays
+from .tree import CoverTree, TreeArrays, resolve_order
 
 DEFAULT_INDUCING = 512
 _FLOAT64 = np.dtype(np.float64)
@@ -74,14 +75,20 @@ class ResidualTree(_calls.Closeable):
         inducing_count: int | None = None,
         inducing_points: ArrayLike | str = "random",
         jitter: float = 1e-6,
+        tree: str = "hybrid",
+        order: str | None = None,
         seed: int = 42,
         n_threads: int | None = None,
         progress: ProgressReport | None = None,
     ) -> None:
         super().__init__()
         self._coords = _arrays.points(coords, "coords", dtype=_FLOAT64)
+        if tree not in ("hybrid", "pure"):
+            raise ValueError(f"tree: expected 'hybrid' or 'pure', got {tree!r}")
+        self.tree = tree
+        self.order = resolve_order("auto", order)
         self.seed = _arrays.integer(seed, "seed", minimum=0, maximum=2**64 - 1)
-        self._tree: CoverTree | None = None
+        self._forget_trees()
         if (v_matrix is None) != (p_diag is None):
             raise ValueError("v_matrix, p_diag: expected both or none")
         if v_matrix is None and kernel_diag is not None:
@@ -245,23 +252,39 @@ class ResidualTree(_calls.Closeable):
         info = self._info()
         return ResidualStats(**{name: getattr(info, name) for name in ResidualStats.__dataclass_fields__})
 
-    # The cover tree of the scaled coordinates
+    # Cover trees. They are built when first asked for: searches here need none.
+
+    def _forget_trees(self) -> None:
+        self._euclidean: CoverTree | None = None
+        self._correlation: CorrelationTree | None = None
 
     @property
     def euclidean(self) -> CoverTree:
-        """The cover tree of the scaled coordinates. It is built when first asked for: searches here need none."""
+        """The cover tree of the scaled coordinates, built when first asked for."""
         self._open()
-        if self._tree is None:
-            self._tree = CoverTree(self._scaled(), seed=self.seed)
-        return self._tree
+        if self._euclidean is None:
+            self._euclidean = CoverTree(self._scaled(), order=self.order, seed=self.seed)
+        return self._euclidean
+
+    def _pure(self) -> CorrelationTree:
+        self._open()
+        if self._correlation is None:
+            self._correlation = CorrelationTree(self._open(), self.order, self.seed)
+        return self._correlation
 
     def export_arrays(self) -> TreeArrays:
-        """Show the arrays of the cover tree of the scaled coordinates, as :meth:`CoverTree.export_arrays`."""
-        return self.euclidean.export_arrays()
+        """Show the arrays of the cover tree, as :meth:`CoverTree.export_arrays`.
 
-    def validate(self) -> bool:
-        """Check every rule of the cover tree of the scaled coordinates, as :meth:`CoverTree.validate`."""
-        return self.euclidean.validate()
+        With ``tree="hybrid"`` it is that of the scaled coordinates; with ``tree="pure"`` its levels, parents and radii
+        are in the residual-correlation metric. ``points`` are the scaled coordinates in both.
+        """
+        return self._pure().arrays if self.tree == "pure" else self.euclidean.export_arrays()
+
+    def validate(self, *, n_threads: int | None = None, progress: ProgressReport | None = None) -> bool:
+        """Check every rule of the cover tree in its metric, as :meth:`CoverTree.validate`."""
+        if self.tree == "pure":
+            return self._pure().validate(self._open(), n_threads, progress)
+        return self.euclidean.validate(n_threads=n_threads, progress=progress)
 
     def find_duplicates(self, tol: float = 0.0) -> DuplicatePairs:
         """Find pairs of points that lie within ``tol`` of each other.
@@ -310,7 +333,7 @@ class ResidualTree(_calls.Closeable):
         self._take(self._extend(new, n_threads, progress), lib.covertree_residual_free)
         first = self.n_points
         self._coords = np.concatenate([self._coords, new])
-        self._tree = None
+        self._forget_trees()
         return np.arange(first, self.n_points)
 
     def _extend(
@@ -357,6 +380,8 @@ class ResidualTree(_calls.Closeable):
             inducing_count=inducing_count,
             inducing_points="random" if inducing_points is None else inducing_points,
             jitter=jitter,
+            tree=self.tree,
+            order=self.order,
             seed=self.seed,
             n_threads=n_threads,
             progress=progress,
@@ -375,7 +400,8 @@ class ResidualTree(_calls.Closeable):
         new._finalizer.detach()
         assert handle is not None
         self._take(handle, lib.covertree_residual_free)
-        self.kernel, self._host, self._inducing, self._tree = new.kernel, new._host, new._inducing, None
+        self.kernel, self._host, self._inducing = new.kernel, new._host, new._inducing
+        self._forget_trees()
         return self
 
     # Searches
@@ -542,7 +568,8 @@ class ResidualTree(_calls.Closeable):
         other = object.__new__(type(self))
         _calls.Closeable.__init__(other)
         other.kernel, other._host, other._inducing, other.seed = self.kernel, self._host, self._inducing, self.seed
-        other._tree = None
+        other.tree, other.order = self.tree, self.order
+        other._forget_trees()
         handle = self._extend(new, n_threads, None)
         other._coords = np.concatenate([self._coords, new])
         other._take(handle, lib.covertree_residual_free)
@@ -551,7 +578,7 @@ class ResidualTree(_calls.Closeable):
     def close(self) -> None:
         """Free the memory of the tree."""
         super().close()
-        self._tree = None
+        self._forget_trees()
 
     # Between the two languages
 

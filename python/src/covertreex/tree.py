@@ -107,12 +107,8 @@ class CoverTree(_calls.Closeable):
         self.order = resolve_order(engine, order)
         self.metric = metric
         points = _arrays.points(coords, "coords")
-        options = _native.TreeOptions()
-        lib.covertree_tree_options_init(ctypes.byref(options))
-        options.n_threads = _calls.threads(n_threads)
-        options.order = _ORDERS.index(self.order)
+        options = tree_options(self.order, seed, n_threads)
         options.leaf_size = _arrays.integer(leaf_size, "leaf_size", minimum=1, maximum=65536)
-        options.seed = _arrays.integer(seed, "seed", minimum=0, maximum=2**64 - 1)
         self.dtype = points.dtype
         self._suffix = _SUFFIXES[self.dtype]
         handle = ctypes.c_void_p()
@@ -173,24 +169,7 @@ class CoverTree(_calls.Closeable):
         """
         handle = ctypes.c_void_p()
         _native.check(lib.covertree_tree_export(self._open(), ctypes.byref(handle)))
-        owner = _calls.Owner(handle, lib.covertree_arrays_free)
-        shown = _native.ArraysView()
-        _native.check(lib.covertree_arrays_get(handle, ctypes.byref(shown)))
-        n, dtype = shown.n_nodes, _DTYPES[shown.dtype]
-        shapes: dict[str, tuple[tuple[int, ...], Any]] = {
-            "points": ((n, shown.dim), dtype),
-            "children_offsets": ((n + 1,), np.int32),
-            "children": ((n - 1,), np.int32),
-            "radius": ((n,), dtype),
-            "removed": ((n,), np.uint8),
-        }
-        arrays = {
-            name: _arrays.view(owner, getattr(shown, name), *shapes.get(name, ((n,), np.int32)))
-            for name in TreeArrays._fields
-        }
-        if shown.removed is None:
-            arrays["removed"] = None  # type: ignore[assignment]
-        return TreeArrays(**arrays)
+        return show_arrays(handle)
 
     def validate(self, *, n_threads: int | None = None, progress: ProgressReport | None = None) -> bool:
         """Check every rule of the tree: one root, covering, separation over the whole tree, duplicates, radii, order.
@@ -376,6 +355,38 @@ class CoverTree(_calls.Closeable):
         """Call a search: `size` is k or the radius, `results` point to where its results go."""
         arguments = (self._open(), *rows.arguments, size, ctypes.byref(options), *results)
         _calls.search(function, arguments, rows.n_rows, options, report, radius="r")
+
+
+def tree_options(order: str, seed: int, n_threads: int | None) -> Any:
+    """Options of a build, but for the size of leaves."""
+    options = _native.TreeOptions()
+    lib.covertree_tree_options_init(ctypes.byref(options))
+    options.n_threads = _calls.threads(n_threads)
+    options.order = _ORDERS.index(order)
+    options.seed = _arrays.integer(seed, "seed", minimum=0, maximum=2**64 - 1)
+    return options
+
+
+def show_arrays(handle: ctypes.c_void_p) -> TreeArrays:
+    """Show arrays that the library exported; the handle is theirs from here on."""
+    owner = _calls.Owner(handle, lib.covertree_arrays_free)
+    shown = _native.ArraysView()
+    _native.check(lib.covertree_arrays_get(handle, ctypes.byref(shown)))
+    n, dtype = shown.n_nodes, _DTYPES[shown.dtype]
+    shapes: dict[str, tuple[tuple[int, ...], Any]] = {
+        "points": ((n, shown.dim), dtype),
+        "children_offsets": ((n + 1,), np.int32),
+        "children": ((n - 1,), np.int32),
+        "radius": ((n,), dtype),
+        "removed": ((n,), np.uint8),
+    }
+    arrays = {
+        name: _arrays.view(owner, getattr(shown, name), *shapes.get(name, ((n,), np.int32)))
+        for name in TreeArrays._fields
+    }
+    if shown.removed is None:
+        arrays["removed"] = None  # type: ignore[assignment]
+    return TreeArrays(**arrays)
 
 
 def resolve_order(engine: str, order: str | None) -> str:

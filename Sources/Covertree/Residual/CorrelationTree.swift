@@ -1,0 +1,153 @@
+/// The cover tree of a model's points in the residual-correlation metric itself: a *pure* tree.
+///
+/// Distances are at most 1, so that the root is the only node above level -1, and on lower levels nothing matters
+/// but pairs within 1/2 of each other: `|rho| >= 3/4`. Those are found first, by the search through skeletons; the insertion
+/// then looks them up. O(pairs) memory: 12 bytes each.
+extension ResidualSearch {
+  /// Levels from -1 down ask for pairs within this, squared.
+  private static let reach = squaredRadius(ofLevel: -1)
+
+  /// Builds the tree of all points; its coordinates are the scaled ones.
+  public func tree(options: TreeOptions, context: CallContext) throws(CoverTreeError) -> CorrelationTree {
+    guard !model.covariance.isHost else {
+      throw CoverTreeError(.unsupported, "kernel_fn: trees in the residual metric need a kernel of the library")
+    }
+    context.stage(from: 0, to: 0.7)
+    let metric = ResidualMetric(model: model, graph: try graph(within: Self.reach, context: context))
+    context.stage(from: 0.7, to: 0.9)
+    let nodes = TreeNodes(
+      parent: try Buffer(count: model.count, filledWith: -1),
+      level: try Buffer(count: model.count, filledWith: TreeNodes.absent))
+    let batch = try preferredOrder(options, context)
+    let inserter = try Inserter(
+      metric: metric, nodes: nodes, root: batch[0], batch: batch, seed: options.seed, context: context)
+    _ = try inserter.run()
+    context.stage(from: 0.9, to: 1)
+    let (storage, ids) = (try copy(model.coordinates), try copy(model.order))
+    let (model, positions) = (model, model.positions)
+    return CorrelationTree(
+      layout: try TreeLayout(
+        nodes: nodes, storage: storage, ids: ids, dim: model.dim,
+        squaredDistance: { model.squaredDistance(positions[$0], positions[$1]) }, context: context))
+  }
+
+  /// Checks every rule of a tree that was built of this model; throws `.corrupt` with the first pair that breaks one.
+  public func validate(_ tree: CorrelationTree, context: CallContext) throws(CoverTreeError) {
+    let layout = tree.layout
+    guard layout.count == model.count else {
+      throw CoverTreeError(
+        .invalidArgument, "tree: it has \(layout.count) points, there are \(model.count); was one inserted?")
+    }
+    context.stage(from: 0, to: 0.1)
+    let graph = try graph(within: Self.reach, context: context)
+    let (model, order) = (model, layout.order)
+    let nodeOfPlace = try Buffer<Int32>(count: model.count)
+    for t in 0..<layout.count { nodeOfPlace[model.positions[Int(order[t])]] = Int32(t) }
+    try Invariants(
+      layout: layout,
+      space: .other(
+        squared: { model.squaredDistance(model.positions[Int(order[$0])], model.positions[Int(order[$1])]) },
+        crowding: { (t) throws(CoverTreeError) in
+          let level = layout.levels[t]
+          var first: Int32?
+          try graph.forEach(of: model.positions[Int(order[t])]) { (place, squared) throws(CoverTreeError) in
+            let other = nodeOfPlace[place]
+            guard layout.levels[other] != TreeNodes.duplicate, layout.levels[other] >= level else { return }
+            if squared <= squaredRadius(ofLevel: level) { first = min(first ?? other, other) }
+          }
+          return first.map(Int.init)
+        }), indexCount: model.count, context: context
+    ).check()
+  }
+
+  /// Places in the order in which they are preferred as centres.
+  private func preferredOrder(
+    _ options: TreeOptions, _ context: CallContext
+  ) throws(CoverTreeError) -> Buffer<Int32> {
+    switch options.order {
+    case .natural: return try copy(model.positions)
+    case .hilbert:
+      let view = PointsView(base: UnsafePointer(model.coordinates.base), count: model.count, dim: model.dim)
+      return try sortedOrder(
+        ofKeys: HilbertCurve(through: view, context: context).keys(of: view, context: context), context: context)
+    case .random:
+      let shuffled = try copy(model.positions)
+      var generator = SeededGenerator(seed: options.seed)
+      var places = UnsafeMutableBufferPointer(start: shuffled.base, count: shuffled.count)
+      places.shuffle(using: &generator)
+      return shuffled
+    }
+  }
+
+  private func copy<E: BitwiseCopyable>(_ buffer: Buffer<E>) throws(CoverTreeError) -> Buffer<E> {
+    let copied = try Buffer<E>(count: buffer.count)
+    copied.base.update(from: buffer.base, count: buffer.count)
+    return copied
+  }
+}
+
+/// A cover tree in the residual-correlation metric, at rest.
+public final class CorrelationTree: Sendable {
+  let layout: TreeLayout<Double>
+
+  init(layout: TreeLayout<Double>) { self.layout = layout }
+
+  /// Its arrays; radii are residual-correlation distances, points the scaled coordinates.
+  public func export() -> TreeArrays { TreeArrays(layout, owner: self, removed: nil) }
+}
+
+/// Residual correlation, as building asks for it: near pairs are known, and far ones do not matter.
+private struct ResidualMetric: Metric {
+  let model: ResidualModel
+  let graph: NeighborGraph
+
+  var pointCount: Int { model.count }
+
+  /// Where each point stands among the sources; -1 for others.
+  struct Sources: @unchecked Sendable {
+    let places: Buffer<Int32>
+  }
+
+  func sources(_ points: Stack<Int32>, context: CallContext) throws(CoverTreeError) -> Sources {
+    let places = try Buffer<Int32>(count: model.count, filledWith: -1)
+    for (place, point) in points.elements.enumerated() { places[point] = Int32(place) }
+    return Sources(places: places)
+  }
+
+  func finder(_ sources: Sources) throws(CoverTreeError) -> ResidualFinder {
+    ResidualFinder(graph: graph, places: sources.places)
+  }
+
+  func operations(comparing count: Int) -> Int { 64 }
+  func squaredDistance(_ a: Int32, _ b: Int32) -> Double { model.squaredDistance(a, b) }
+  func identical(_ a: Int32, _ b: Int32) -> Bool { true }
+}
+
+private struct ResidualFinder: SourceFinder {
+  let graph: NeighborGraph
+  let places: Buffer<Int32>
+  var distanceEvaluations = 0
+
+  mutating func nearest(
+    to point: Int32, closerThan bound: Double
+  ) throws(CoverTreeError) -> (place: Int32, squared: Double)? {
+    var found: (place: Int32, squared: Double)?
+    let places = places
+    try graph.forEach(of: point) { (other, squared) throws(CoverTreeError) in
+      let place = places[other]
+      guard place >= 0, squared < bound else { return }
+      if let known = found, (known.squared, known.place) < (squared, place) { return }
+      found = (place, squared)
+    }
+    return found
+  }
+
+  mutating func append(
+    within squaredRadius: Double, of point: Int32, except place: Int32, to list: Stack<Int32>
+  ) throws(CoverTreeError) {
+    let places = places
+    try graph.forEach(of: point) { (other, squared) throws(CoverTreeError) in
+      if squared <= squaredRadius, places[other] >= 0, places[other] != place { try list.append(places[other]) }
+    }
+  }
+}
