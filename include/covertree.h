@@ -447,6 +447,12 @@ typedef struct covertree_residual_info {
   int64_t blocks_compared;  /* and by features */
   int64_t points_bounded;
   int64_t points_exact;     /* residual correlations computed in float64 */
+  /* Seconds by phase: */
+  double order_seconds;     /* putting points in order */
+  double feature_seconds;   /* V and p */
+  double skeleton_seconds;
+  double bound_seconds;     /* bounds between skeletons, at the first search of points of the dataset */
+  double search_seconds;    /* of all searches, without these */
 } covertree_residual_info;
 
 covertree_status covertree_residual_get_info(covertree_residual *residual, covertree_residual_info *info);

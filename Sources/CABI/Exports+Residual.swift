@@ -250,7 +250,9 @@ public func covertree_residual_get_info(
       variance: known.variance, jitter: known.jitter, build_seconds: known.buildSeconds,
       queries: Int64(known.statistics.queries), blocks_estimated: Int64(known.statistics.blocksEstimated),
       blocks_compared: Int64(known.statistics.blocksCompared), points_bounded: Int64(known.statistics.bounded),
-      points_exact: Int64(known.statistics.exact))
+      points_exact: Int64(known.statistics.exact), order_seconds: known.orderSeconds,
+      feature_seconds: known.featureSeconds, skeleton_seconds: known.skeletonSeconds,
+      bound_seconds: known.boundSeconds, search_seconds: known.statistics.searchSeconds)
   }
 }
 

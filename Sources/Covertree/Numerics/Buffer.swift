@@ -97,8 +97,6 @@ final class Stack<Element: BitwiseCopyable> {
 /// From this size on memory is mapped, so that it goes back to the system when it is freed: what building takes for a
 /// while must not add up to what the tree keeps.
 private let mappedBytes = 256 << 10
-/// From this size on pages are large, where the system allows: fewer of them are looked up when rows are read at random.
-private let hugeBytes = 4 << 20
 
 /// Memory for `count` elements, or an error that names the size.
 private func allocateAligned<Element>(_ count: Int) throws(CoverTreeError) -> UnsafeMutablePointer<Element> {
@@ -107,7 +105,7 @@ private func allocateAligned<Element>(_ count: Int) throws(CoverTreeError) -> Un
   if !overflow, count >= 0 {
     if bytes >= mappedBytes {
       memory = mmap(nil, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
-      if memory == MAP_FAILED { memory = nil } else if bytes >= hugeBytes { madvise(memory, bytes, MADV_HUGEPAGE) }
+      if memory == MAP_FAILED { memory = nil }
     } else if posix_memalign(&memory, 64, max(bytes, 64)) != 0 {
       memory = nil
     }

@@ -225,6 +225,7 @@ public struct ResidualStatistics: Sendable {
   /// Points whose |rho| was bounded, and computed in float64.
   public var bounded = 0
   public var exact = 0
+  public var searchSeconds = 0.0
 
   static func += (a: inout ResidualStatistics, b: ResidualStatistics) {
     a.queries += b.queries
@@ -232,6 +233,7 @@ public struct ResidualStatistics: Sendable {
     a.blocksCompared += b.blocksCompared
     a.bounded += b.bounded
     a.exact += b.exact
+    a.searchSeconds += b.searchSeconds
   }
 }
 

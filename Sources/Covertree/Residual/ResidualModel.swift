@@ -27,6 +27,9 @@ final class ResidualModel: @unchecked Sendable {
   let variance: Double
   let whitening: Whitening?
   let blockSize: Int
+  /// What arranging the points took, and their features.
+  let orderSeconds: Double
+  let featureSeconds: Double
   /// Place to index, and back.
   let order: Buffer<Int32>
   let positions: Buffer<Int32>
@@ -58,9 +61,11 @@ final class ResidualModel: @unchecked Sendable {
   ) throws(CoverTreeError) {
     try points.checkCoordinates(named: "points", context: context)
     try covariance.check(dim: points.dim)
+    let start = monotonicSeconds()
     let arranged = try ArrangedPoints(
       scaledCoordinates(points, covariance, context), count: points.count, dim: points.dim, blockSize: blockSize,
       context: context)
+    let orderSeconds = monotonicSeconds() - start
     let diagonal = try kernelDiagonal(
       covariance, arranged.coordinates.base, count: points.count, dim: points.dim, context: context)
     let variance = diagonal.elements.max()!
@@ -75,12 +80,12 @@ final class ResidualModel: @unchecked Sendable {
         whitening, arranged.coordinates.base, diagonal, shared, context: context)
       try self.init(
         shared, arranged, features: features, residualVariance: p, featureCount: inducing.count, whitening: whitening,
-        hasGivenFeatures: false, context: context)
+        hasGivenFeatures: false, orderSeconds: orderSeconds, since: start, context: context)
     case .given(let v, let p, let givenDiagonal):
       let (features, variances) = try Self.given(v, p, givenDiagonal, diagonal, arranged, shared, context)
       try self.init(
         shared, arranged, features: features, residualVariance: variances, featureCount: v.dim, whitening: nil,
-        hasGivenFeatures: true, context: context)
+        hasGivenFeatures: true, orderSeconds: orderSeconds, since: start, context: context)
     }
   }
 
@@ -97,6 +102,7 @@ final class ResidualModel: @unchecked Sendable {
       throw CoverTreeError(.invalidArgument, "points: there would be \(total) of them, at most 2^31 - 2 are possible")
     }
     try points.checkCoordinates(named: "points", context: context)
+    let start = monotonicSeconds()
     let new = try scaledCoordinates(points, shared.covariance, context)
     let diagonal = try kernelDiagonal(covariance, new.base, count: points.count, dim: dim, context: context)
     let (newFeatures, newVariances) = try Self.features(whitening, new.base, diagonal, shared, context: context)
@@ -105,7 +111,9 @@ final class ResidualModel: @unchecked Sendable {
       (scaled.base + Int(order[place]) * dim).update(from: coordinates.base + place * dim, count: dim)
     }
     (scaled.base + count * dim).update(from: new.base, count: new.count)
+    let orderStart = monotonicSeconds()
     let arranged = try ArrangedPoints(scaled, count: total, dim: dim, blockSize: blockSize, context: context)
+    let orderSeconds = monotonicSeconds() - orderStart
     let allFeatures = try Buffer<Double>(count: total * rank)
     let allVariances = try Buffer<Double>(count: total)
     for place in 0..<total {
@@ -118,11 +126,12 @@ final class ResidualModel: @unchecked Sendable {
     }
     return try ResidualModel(
       shared, arranged, features: allFeatures, residualVariance: allVariances, featureCount: featureCount,
-      whitening: whitening, hasGivenFeatures: false, context: context)
+      whitening: whitening, hasGivenFeatures: false, orderSeconds: orderSeconds, since: start, context: context)
   }
 
   /// The first points by index, in blocks or in the order of their indices.
   func first(_ count: Int, inBlocks: Bool, context: CallContext) throws(CoverTreeError) -> ResidualModel {
+    let start = monotonicSeconds()
     let scaled = try Buffer<Double>(count: count * dim)
     for index in 0..<count {
       (scaled.base + index * dim).update(from: coordinates.base + Int(positions[index]) * dim, count: dim)
@@ -131,6 +140,7 @@ final class ResidualModel: @unchecked Sendable {
       inBlocks
       ? try ArrangedPoints(scaled, count: count, dim: dim, blockSize: blockSize, context: context)
       : try ArrangedPoints(asTheyAre: scaled, count: count)
+    let orderSeconds = monotonicSeconds() - start
     let features = try Buffer<Double>(count: count * rank)
     let residualVariance = try Buffer<Double>(count: count)
     for place in 0..<count {
@@ -140,7 +150,8 @@ final class ResidualModel: @unchecked Sendable {
     }
     return try ResidualModel(
       shared, arranged, features: features, residualVariance: residualVariance, featureCount: featureCount,
-      whitening: whitening, hasGivenFeatures: hasGivenFeatures, context: context)
+      whitening: whitening, hasGivenFeatures: hasGivenFeatures, orderSeconds: orderSeconds, since: start,
+      context: context)
   }
 
   /// What all models of the same process have in common.
@@ -157,7 +168,8 @@ final class ResidualModel: @unchecked Sendable {
 
   private init(
     _ shared: Shared, _ arranged: ArrangedPoints, features: Buffer<Double>, residualVariance: Buffer<Double>,
-    featureCount: Int, whitening: Whitening?, hasGivenFeatures: Bool, context: CallContext
+    featureCount: Int, whitening: Whitening?, hasGivenFeatures: Bool, orderSeconds: Double, since start: Double,
+    context: CallContext
   ) throws(CoverTreeError) {
     (covariance, dim, variance, blockSize) = (shared.covariance, shared.dim, shared.variance, shared.blockSize)
     count = arranged.order.count
@@ -171,6 +183,8 @@ final class ResidualModel: @unchecked Sendable {
     derived = try Derived(
       coordinates, dim: dim, features, rank: rank, residualVariance, unit: variance.squareRoot(),
       blockSize: blockSize, context: context)
+    self.orderSeconds = orderSeconds
+    featureSeconds = monotonicSeconds() - start - orderSeconds
   }
 
   private static func whitening(

@@ -167,6 +167,9 @@ public final class ResidualSearch: @unchecked Sendable {
     _ set: ResidualQuerySet, _ goal: SearchGoal, groupSize: Int, _ context: CallContext,
     write: (GroupSearch, _ slot: Int) throws(CoverTreeError) -> Void
   ) throws(CoverTreeError) {
+    _ = try skeletons?.regions(context)
+    let start = monotonicSeconds()
+    defer { processLock.locked { statistics.searchSeconds += monotonicSeconds() - start } }
     let hard = try run(set, goal, directly: skeletons == nil, groupSize: groupSize, context, write: write)
     guard hard.count > 0 else { return }
     // There may be few: every thread is to have some.
@@ -181,7 +184,6 @@ public final class ResidualSearch: @unchecked Sendable {
     _ set: ResidualQuerySet, _ goal: SearchGoal, directly: Bool, groupSize: Int, _ context: CallContext,
     write: (GroupSearch, _ slot: Int) throws(CoverTreeError) -> Void
   ) throws(CoverTreeError) -> Stack<Int32> {
-    _ = try skeletons?.regions(context)
     let searches = PerThread<GroupSearch>(count: context.threads)
     try context.forEach(set.groupCount, grain: 1) { (range, slot) throws(CoverTreeError) in
       let search = try searches.value(slot) { () throws(CoverTreeError) in
@@ -226,6 +228,10 @@ public final class ResidualSearch: @unchecked Sendable {
       jitter: model.whitening?.jitter ?? 0, blockCount: model.blockCount, pivotCount: skeletons?.rank ?? 0,
       memoryBytes: model.byteCount + (skeletons?.byteCount ?? 0) + (early?.memoryBytes ?? 0),
       buildSeconds: buildSeconds,
+      orderSeconds: model.orderSeconds + (early?.orderSeconds ?? 0),
+      featureSeconds: model.featureSeconds + (early?.featureSeconds ?? 0),
+      skeletonSeconds: (skeletons?.seconds ?? 0) + (early?.skeletonSeconds ?? 0),
+      boundSeconds: (skeletons?.boundSeconds ?? 0) + (early?.boundSeconds ?? 0),
       statistics: statistics)
   }
 
@@ -254,5 +260,11 @@ public struct ResidualInfo: Sendable {
   public let pivotCount: Int
   public let memoryBytes: Int
   public let buildSeconds: Double
+  /// Phases, with those of the search of early points: points put in order, features, skeletons, bounds between them
+  /// at the first search.
+  public let orderSeconds: Double
+  public let featureSeconds: Double
+  public let skeletonSeconds: Double
+  public let boundSeconds: Double
   public let statistics: ResidualStatistics
 }

@@ -23,6 +23,9 @@ final class Skeletons: @unchecked Sendable {
   let blocksPerRegion: Int
   private let model: ResidualModel
   private let made = Once<Regions>()
+  /// What making them took, and the bounds between regions once they have been asked for.
+  let seconds: Double
+  var boundSeconds: Double { made.known?.seconds ?? 0 }
 
   var rank: Int { blocks.reduce(0) { $0 + $1.rank } }
 
@@ -30,10 +33,12 @@ final class Skeletons: @unchecked Sendable {
   final class Regions: Sendable {
     let skeletons: [Skeleton]
     let products: BasisProducts
+    let seconds: Double
 
-    init(_ skeletons: [Skeleton], _ products: BasisProducts) {
+    init(_ skeletons: [Skeleton], _ products: BasisProducts, since start: Double) {
       self.skeletons = skeletons
       self.products = products
+      seconds = monotonicSeconds() - start
     }
   }
 
@@ -45,6 +50,7 @@ final class Skeletons: @unchecked Sendable {
   init?(
     _ model: ResidualModel, mostBlocks: Int, worth: Double = 1.5, context: CallContext
   ) throws(CoverTreeError) {
+    let start = monotonicSeconds()
     self.model = model
     let count = model.blockCount
     var perRegion = count > mostBlocks ? 2 : 1
@@ -64,6 +70,7 @@ final class Skeletons: @unchecked Sendable {
     }
     guard Self.cost(ofRank: share * Double(model.blockSize), model) < worth else { return nil }
     blocks = try Self.make(Array(0..<count), model, tolerance, mostPivots, context)
+    seconds = monotonicSeconds() - start
   }
 
   /// What the product of two bases and the projections of two blocks' points cost, as a multiple of the products of their
@@ -103,9 +110,10 @@ final class Skeletons: @unchecked Sendable {
   /// The regions and their bounds. The first call makes them.
   func regions(_ context: CallContext) throws(CoverTreeError) -> Regions {
     try made.get { () throws(CoverTreeError) in
+      let start = monotonicSeconds()
       let skeletons = blocksPerRegion == 1 ? blocks : try makeRegions(context)
       let products = try BasisProducts(skeletons, of: model, keeps: blocksPerRegion == 1, context: context)
-      return Regions(skeletons, products)
+      return Regions(skeletons, products, since: start)
     }
   }
 

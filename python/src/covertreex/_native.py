@@ -101,6 +101,7 @@ class ResidualInfo(Structure):
         *((name, c_double) for name in ("variance", "jitter", "build_seconds")),
         *((name, c_int64) for name in ("queries", "blocks_estimated", "blocks_compared")),
         *((name, c_int64) for name in ("points_bounded", "points_exact")),
+        *((f"{phase}_seconds", c_double) for phase in ("order", "feature", "skeleton", "bound", "search")),
     ]
 
 

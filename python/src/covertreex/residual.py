@@ -51,6 +51,11 @@ class ResidualStats:
     blocks_compared: int  #: and by features
     points_bounded: int
     points_exact: int  #: residual correlations computed in float64
+    order_seconds: float  #: putting points in order, as the next four with what early points took
+    feature_seconds: float  #: V and p
+    skeleton_seconds: float
+    bound_seconds: float  #: bounds between skeletons, at the first search of points of the dataset
+    search_seconds: float  #: of all searches, without these
 
 
 class ResidualTree(_calls.Closeable):
