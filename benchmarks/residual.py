@@ -1,16 +1,18 @@
 """Residual-correlation neighbours: ours beside NumPy, covertreex 0.4.5 and GPBoost, with recall against float64.
 
     residual.py                 everything but GPBoost; writes residual.json, residual.md, the plot, the README's table
-    residual.py --gpboost       with GPBoost's likelihood, whose time is nearly all this search: many minutes
+    residual.py --gpboost       with GPBoost's likelihood, whose time is nearly all this search: half an hour
     residual.py --quick         smaller, writes nothing
 
 NumPy is measured with and without the machine's OPENBLAS_* variables, and the better figure stands. Peers run in processes
-of their own, one after the other. The first call of ours, which makes the products of bases, is told apart.
+of their own, one after the other. The first call of ours, which makes the products of bases, is told apart. "refit" is
+new hyperparameters and new inducing points on the same coordinates, and all neighbours again.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import os
 import statistics
@@ -52,13 +54,17 @@ WORKLOADS: dict[str, dict[str, Any]] = {
     "all predecessors, Matern 5/2": {"n": 32768, "dim": 3, "kernel": "Matern52", "m": 512, "k": 30, "all": True},
     "argo, ARD Matern 3/2": {
         "data": "argo", "n": 32436, "dim": 4, "kernel": "Matern32", "lengthscale": [0.5, 0.5, 0.3, 1.0], "m": 200,
-        "k": 30, "all": True,
+        "k": 30, "all": True, "gpboost": True,
     },
-    "13 000 x 18, RBF": {"n": 13000, "dim": 18, "kernel": "RBF", "lengthscale": 4.0, "m": 200, "k": 30, "all": True},
+    "13 000 x 18, RBF": {
+        "n": 13000, "dim": 18, "kernel": "RBF", "lengthscale": 4.0, "m": 200, "k": 30, "all": True, "gpboost": True,
+    },
     "100 000 x 10, Matern 3/2": {
         "n": 100_000, "dim": 10, "kernel": "Matern32", "lengthscale": 3.0, "m": 200, "k": 30, "all": True,
+        "gpboost": True,
     },
     "131 072 x 3, Matern 5/2": {"n": 131_072, "dim": 3, "kernel": "Matern52", "m": 512, "k": 30, "all": True},
+    "1 000 000 x 3, Matern 5/2": {"n": 1_000_000, "dim": 3, "kernel": "Matern52", "m": 512, "k": 30, "all": True},
 }  # fmt: skip
 
 
@@ -85,7 +91,10 @@ def brute_force(
 ) -> Any:
     """Features once, then |rho| of rows in float64: times, and the k-th largest |rho| with the matrix of some rows."""
     factor = np.linalg.cholesky(kernel(inducing) + 1e-6 * np.eye(len(inducing)))
-    v = np.linalg.solve(factor, kernel(inducing, x)).T.copy()
+    v = np.empty((len(x), len(inducing)))
+    for first in range(0, len(x), 1 << 16):
+        some = slice(first, first + (1 << 16))
+        v[some] = np.linalg.solve(factor, kernel(inducing, x[some])).T
     p = np.maximum(kernel.variance - (v**2).sum(axis=1), 1e-9)
     scaled = x / np.asarray(kernel.lengthscale)
     squares = (scaled**2).sum(axis=1)
@@ -107,12 +116,19 @@ def brute_force(
         )
 
     start = time.perf_counter()
-    for first in range(0, 256, 64):
+    count, step = (256, 64) if len(x) < 500_000 else (32, 16)
+    for first in range(0, count, step):
         np.argpartition(
-            -correlations(rows[first : first + 64], exact=False), k - 1, axis=1
+            -correlations(rows[first : first + step], exact=False), k - 1, axis=1
         )
-    seconds = (time.perf_counter() - start) / 256
-    return seconds, correlations(rows[:CHECKED], exact=True), p
+    seconds = (time.perf_counter() - start) / count
+    checked = [correlations(some, exact=True) for some in np.split(rows[: n_checked(len(x))], 5)]
+    return seconds, np.concatenate(checked), p
+
+
+def n_checked(n: int) -> int:
+    """Rows whose neighbours are checked: what their correlations take in memory counts."""
+    return CHECKED if n < 500_000 else CHECKED // 4
 
 
 def ours(work: dict[str, Any], turns: int) -> dict[str, Any]:
@@ -120,7 +136,7 @@ def ours(work: dict[str, Any], turns: int) -> dict[str, Any]:
     from covertreex import cover_tree
 
     x, kernel, inducing, rows = problem(work)
-    builds, firsts, laters = [], [], []
+    builds, firsts, laters, refits = [], [], [], []
     for _ in range(turns):
         start = time.perf_counter()
         tree = cover_tree(x, kernel=kernel, inducing_points=inducing)
@@ -131,11 +147,20 @@ def ours(work: dict[str, Any], turns: int) -> dict[str, Any]:
             found = tree.knn(work["k"], queries=queries, predecessor_mode=work["all"])
             times.append(time.perf_counter() - start)
         stats = tree.stats()
+        if work["all"] and len(x) <= 1 << 15:
+            other = x[np.sort(np.random.default_rng(7).choice(len(x), work["m"], replace=False))]
+            start = time.perf_counter()
+            tree.refit(dataclasses.replace(kernel, variance=1.3), inducing_points=other)
+            tree.knn(work["k"], predecessor_mode=True)
+            refits.append(time.perf_counter() - start)
         tree.close()
     count = len(x) if work["all"] else len(rows)
     seconds = {"build": builds, "first": firsts, "later": laters}
     result = {name: statistics.median(values) for name, values in seconds.items()}
-    found = found[rows[:CHECKED]] if work["all"] else found[:CHECKED]
+    if refits:
+        result["refit"] = statistics.median(refits)
+    checked = n_checked(len(x))
+    found = found[rows[:checked]] if work["all"] else found[:checked]
     per_query = {"pivots": stats.n_pivots, "exact": stats.points_exact / stats.queries}
     return {
         **result,
@@ -239,7 +264,7 @@ def measure(
     result = {
         "build_s": own["build"], "first_s": own["first"], "later_s": own["later"], "queries": own["count"],
         "queries_per_s": own["count"] / own["later"], "recall": recall(np.array(own["found"]), rho),
-        "pivots": own["pivots"], "exact_per_query": own["exact"], "memory_bytes": own["memory"],
+        "refit_s": own.get("refit"), "pivots": own["pivots"], "exact_per_query": own["exact"], "memory_bytes": own["memory"],
         "numpy_queries_per_s": 1 / min(numpy),
     }  # fmt: skip
     if old and name.startswith("gold"):
@@ -250,8 +275,8 @@ def measure(
             result["old"] = {
                 "build_s": answer[0], "queries_per_s": N_QUERIES / answer[1], "recall": recall(np.array(answer[2]), rho),
             }  # fmt: skip
-    if with_gpboost and work["all"]:
-        result["gpboost_s"] = in_process(f"import residual; residual.gpboost({name!r})")
+    if with_gpboost and work.get("gpboost"):
+        result["gpboost_s"] = in_process(f"import residual; residual.gpboost({name!r})", limit=1200)
     print("  ", result)
     return result
 
@@ -267,7 +292,7 @@ def growth(quick: bool) -> dict[str, list[tuple[int, float]]]:
         "all": True,
     }
     steps = {
-        "n": [4096, 8192, 16384, 32768, 65536],
+        "n": [4096, 8192, 16384, 32768, 65536, 131072, 262144],
         "m": [32, 64, 128, 256, 512, 1024],
         "k": [5, 10, 20, 50, 100, 200],
     }
@@ -306,8 +331,9 @@ def plot(series: dict[str, list[tuple[int, float]]], path: Path) -> None:
 def table(results: dict[str, dict[str, Any]]) -> str:
     """The results as Markdown."""
     lines = [
-        "| workload | build s | first call s | later calls s | queries/s | recall | NumPy float64 queries/s | others |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |",
+        "| workload | build s | first call s | later calls s | queries/s, later | refit s | memory GB | recall "
+        "| NumPy float64 queries/s | others |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |",
     ]
     for name, r in results.items():
         others = []
@@ -317,9 +343,11 @@ def table(results: dict[str, dict[str, Any]]) -> str:
                 f"covertreex 0.4.5: {old['queries_per_s']:,.0f} q/s, recall {old['recall']:.2f}"
             )
         if r.get("gpboost_s"):
-            others.append(f"GPBoost, one likelihood: {r['gpboost_s']:,.0f} s")
+            times = r["gpboost_s"] / (r["build_s"] + r["first_s"])
+            others.append(f"GPBoost, one likelihood: {r['gpboost_s']:,.0f} s, {times:,.0f} times ours in all")
         lines.append(
             f"| {name} | {r['build_s']:.2f} | {r['first_s']:.2f} | {r['later_s']:.2f} | {r['queries_per_s']:,.0f} | "
+            f"{'' if r['refit_s'] is None else format(r['refit_s'], '.2f')} | {r['memory_bytes'] / 1e9:.2f} | "
             f"{r['recall']:.4f} | {r['numpy_queries_per_s']:,.0f} | {'; '.join(others)} |"
         )
     return "\n".join(lines) + "\n"

@@ -296,6 +296,27 @@ def test_refit_is_a_new_build(rng):
     check(tree, points, kernel, 10, np.arange(0, 1000, 25))
 
 
+def test_refit_keeps_the_euclidean_tree_while_the_lengthscale_stays(rng):
+    tree = cover_tree(rng.standard_normal((300, 2)), kernel=RBF(0.5), inducing_count=10)
+    known = tree.euclidean
+    assert tree.with_kernel(Matern32(0.5, 3.0)).euclidean is known
+    assert tree.refit(RBF([0.5, 0.5], 2.0)).euclidean is known
+    assert tree.refit(RBF(0.6)).euclidean is not known
+    assert tree.validate()
+
+
+def test_time_is_told_by_phase(rng):
+    tree = cover_tree(rng.standard_normal((9000, 2)), kernel=RBF(0.7), inducing_count=40)
+    built = tree.stats()
+    assert built.search_seconds == 0
+    assert 0 < built.order_seconds + built.feature_seconds + built.skeleton_seconds <= built.build_seconds
+    tree.knn(5, predecessor_mode=True)
+    searched = tree.stats()
+    assert searched.search_seconds > 0
+    assert searched.bound_seconds > 0
+    assert searched.queries == 9000
+
+
 def test_python_kernel_gives_the_same(rng):
     points = rng.standard_normal((1200, 2))
     native = cover_tree(points, kernel=Matern52(0.5), inducing_count=40)

@@ -150,3 +150,26 @@ func multiplyTile<S: Scalar>(
     row[1] = adding ? row[1] + sums[2 &* r &+ 1] : sums[2 &* r &+ 1]
   }
 }
+
+/// The same for the first vector of columns alone, where the second one is of no use.
+@inline(__always)
+func multiplyNarrowTile<S: Scalar>(
+  _ left: UnsafePointer<S>, rowStride: Int, columnStride: Int, _ right: UnsafePointer<S.Lanes>, depth: Int,
+  into result: UnsafeMutablePointer<S>, stride: Int
+) {
+  let zero = S.Lanes(repeating: 0)
+  var sums = InlineArray<8, S.Lanes>(repeating: zero)
+  var left = left
+  var right = right
+  for _ in 0..<depth {
+    let vector = right[0]
+    for r in 0..<tileRows {
+      sums[r] = S.multiplyAdd(S.Lanes(repeating: left[r &* rowStride]), vector, sums[r])
+    }
+    left += columnStride
+    right += 2
+  }
+  for r in 0..<tileRows {
+    UnsafeMutableRawPointer(result + r &* stride).assumingMemoryBound(to: S.Lanes.self)[0] = sums[r]
+  }
+}

@@ -9,14 +9,20 @@ struct BasisProduct {
   let rank: Int
 
   /// Projects a panel of points given in one basis onto the other one: `result[t, :] = sum over s of B[s, t] points[s, :]`.
+  ///
+  /// - Parameter count: of the points that are there; of the others results may be anything.
   @inline(__always)
   func project(
-    _ points: UnsafePointer<Float>, into result: UnsafeMutablePointer<Float>
+    _ points: UnsafePointer<Float>, count: Int, into result: UnsafeMutablePointer<Float>
   ) {
     let vectors = UnsafeRawPointer(points).assumingMemoryBound(to: SIMD16<Float>.self)
     let width = PanelView<Float>.panelRows
     for row in stride(from: 0, to: rank, by: tileRows) {
-      if columnStride == 1 {
+      if count <= width / 2 {
+        multiplyNarrowTile(
+          base + row &* rowStride, rowStride: rowStride, columnStride: columnStride, vectors, depth: depth,
+          into: result + row &* width, stride: width)
+      } else if columnStride == 1 {
         multiplyTile(
           base + row &* rowStride, rowStride: rowStride, columnStride: 1, vectors, depth: depth,
           into: result + row &* width, stride: width)
@@ -197,7 +203,7 @@ final class BasisProductMaker {
     _ own: Skeleton, by product: BasisProduct, _ other: Skeleton, into bounds: UnsafeMutablePointer<UInt8>
   ) {
     for first in Swift.stride(from: 0, to: own.places.count, by: PanelView<Float>.panelRows) {
-      product.project(own.coordinates.view.row(first), into: projected.base)
+      product.project(own.coordinates.view.row(first), count: own.places.count - first, into: projected.base)
       boundBytes(
         projected.base, rank: product.rank, errors: own.errors.base + first, plus: other.largestError,
         count: own.places.count - first, into: bounds + first)

@@ -178,7 +178,8 @@ final class SkeletonComparison {
     by product: BasisProduct, _ ownRank: Int, into target: UnsafeMutablePointer<Float>, where wanted: (Int) -> Bool
   ) {
     for first in stride(from: 0, to: group.count, by: Self.width) where wanted(first) {
-      product.project(UnsafePointer(own.base) + first * ownRank, into: target + first * product.rank)
+      product.project(
+        UnsafePointer(own.base) + first * ownRank, count: group.count - first, into: target + first * product.rank)
     }
   }
 

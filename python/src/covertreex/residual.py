@@ -362,6 +362,9 @@ class ResidualTree(_calls.Closeable):
     ) -> ResidualTree:
         """Build a tree of the same points with other hyperparameters.
 
+        The cover tree of the scaled coordinates is kept where the lengthscale stays; features and skeletons depend on all
+        of the hyperparameters.
+
         Parameters
         ----------
         kernel : Kernel or callable
@@ -379,7 +382,7 @@ class ResidualTree(_calls.Closeable):
             if self._inducing is None:
                 raise ValueError("inducing_points: this tree has none to keep, its v_matrix was given")
             inducing_points = self._inducing
-        return ResidualTree(
+        new = ResidualTree(
             self._coords,
             kernel=kernel,
             inducing_count=inducing_count,
@@ -391,6 +394,9 @@ class ResidualTree(_calls.Closeable):
             n_threads=n_threads,
             progress=progress,
         )
+        if self._euclidean is not None and np.array_equal(new._scaled(), self._scaled()):
+            new._euclidean = self._euclidean
+        return new
 
     def refit(self, kernel: KernelLike, **options: Any) -> ResidualTree:
         """Change the hyperparameters of this tree: :meth:`with_kernel` in place.
@@ -407,6 +413,7 @@ class ResidualTree(_calls.Closeable):
         self._take(handle, lib.covertree_residual_free)
         self.kernel, self._host, self._inducing = new.kernel, new._host, new._inducing
         self._forget_trees()
+        self._euclidean = new._euclidean
         return self
 
     # Searches
