@@ -122,7 +122,10 @@ def brute_force(
             -correlations(rows[first : first + step], exact=False), k - 1, axis=1
         )
     seconds = (time.perf_counter() - start) / count
-    checked = [correlations(some, exact=True) for some in np.split(rows[: n_checked(len(x))], 5)]
+    checked = [
+        correlations(some, exact=True)
+        for some in np.split(rows[: n_checked(len(x))], 5)
+    ]
     return seconds, np.concatenate(checked), p
 
 
@@ -148,7 +151,11 @@ def ours(work: dict[str, Any], turns: int) -> dict[str, Any]:
             times.append(time.perf_counter() - start)
         stats = tree.stats()
         if work["all"] and len(x) <= 1 << 15:
-            other = x[np.sort(np.random.default_rng(7).choice(len(x), work["m"], replace=False))]
+            other = x[
+                np.sort(
+                    np.random.default_rng(7).choice(len(x), work["m"], replace=False)
+                )
+            ]
             start = time.perf_counter()
             tree.refit(dataclasses.replace(kernel, variance=1.3), inducing_points=other)
             tree.knn(work["k"], predecessor_mode=True)
@@ -276,7 +283,9 @@ def measure(
                 "build_s": answer[0], "queries_per_s": N_QUERIES / answer[1], "recall": recall(np.array(answer[2]), rho),
             }  # fmt: skip
     if with_gpboost and work.get("gpboost"):
-        result["gpboost_s"] = in_process(f"import residual; residual.gpboost({name!r})", limit=1200)
+        result["gpboost_s"] = in_process(
+            f"import residual; residual.gpboost({name!r})", limit=1200
+        )
     print("  ", result)
     return result
 
@@ -331,8 +340,7 @@ def plot(series: dict[str, list[tuple[int, float]]], path: Path) -> None:
 def table(results: dict[str, dict[str, Any]]) -> str:
     """The results as Markdown."""
     lines = [
-        "| workload | build s | first call s | later calls s | queries/s, later | refit s | memory GB | recall "
-        "| NumPy float64 queries/s | others |",
+        "| workload | build s | first call s | later calls s | queries/s | refit s | GB | recall | NumPy queries/s | others |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |",
     ]
     for name, r in results.items():
@@ -344,7 +352,9 @@ def table(results: dict[str, dict[str, Any]]) -> str:
             )
         if r.get("gpboost_s"):
             times = r["gpboost_s"] / (r["build_s"] + r["first_s"])
-            others.append(f"GPBoost, one likelihood: {r['gpboost_s']:,.0f} s, {times:,.0f} times ours in all")
+            others.append(
+                f"GPBoost, one likelihood: {r['gpboost_s']:,.0f} s, {times:,.0f} times ours in all"
+            )
         lines.append(
             f"| {name} | {r['build_s']:.2f} | {r['first_s']:.2f} | {r['later_s']:.2f} | {r['queries_per_s']:,.0f} | "
             f"{'' if r['refit_s'] is None else format(r['refit_s'], '.2f')} | {r['memory_bytes'] / 1e9:.2f} | "

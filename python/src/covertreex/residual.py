@@ -362,8 +362,8 @@ class ResidualTree(_calls.Closeable):
     ) -> ResidualTree:
         """Build a tree of the same points with other hyperparameters.
 
-        The cover tree of the scaled coordinates is kept where the lengthscale stays; features and skeletons depend on all
-        of the hyperparameters.
+        The cover tree of the scaled coordinates is kept where the lengthscale stays; features and skeletons depend on
+        all hyperparameters.
 
         Parameters
         ----------
