@@ -68,7 +68,7 @@ let tileRows = 8
 
 /// Columns that are summed before they are added to the result: what of a right panel stays in the first cache, and
 /// few enough that rounding errors of float32 stay small.
-private let depthOfTile = 128
+let depthOfTile = 128
 
 /// How many roundings a sum over `depth` columns may collect in `multiply`, for its error bound.
 func roundings(inProductOf depth: Int) -> Int { min(depth, depthOfTile) + (depth + depthOfTile - 1) / depthOfTile }
@@ -130,19 +130,34 @@ func multiplyTile<S: Scalar>(
   _ left: UnsafePointer<S>, rowStride: Int = 1, columnStride: Int, _ right: UnsafePointer<S.Lanes>, depth: Int,
   into result: UnsafeMutablePointer<S>, stride: Int, adding: Bool = false
 ) {
+  multiplyTile(
+    left, rowStride: rowStride, columnStride: columnStride, right, right + 1, vectorStride: 2, depth: depth,
+    into: result, stride: stride, adding: adding)
+}
+
+/// The same where the two vectors of a column do not stand side by side.
+///
+/// - Parameter vectorStride: from one column of the right side to the next.
+@inline(__always)
+func multiplyTile<S: Scalar>(
+  _ left: UnsafePointer<S>, rowStride: Int = 1, columnStride: Int, _ low: UnsafePointer<S.Lanes>,
+  _ high: UnsafePointer<S.Lanes>, vectorStride: Int, depth: Int, into result: UnsafeMutablePointer<S>, stride: Int,
+  adding: Bool = false
+) {
   let zero = S.Lanes(repeating: 0)
   var sums = InlineArray<16, S.Lanes>(repeating: zero)
   var left = left
-  var right = right
+  var (nextLow, nextHigh) = (low, high)
   for _ in 0..<depth {
-    let (low, high) = (right[0], right[1])
+    let (low, high) = (nextLow.pointee, nextHigh.pointee)
     for r in 0..<tileRows {
       let factor = S.Lanes(repeating: left[r &* rowStride])
       sums[2 &* r] = S.multiplyAdd(factor, low, sums[2 &* r])
       sums[2 &* r &+ 1] = S.multiplyAdd(factor, high, sums[2 &* r &+ 1])
     }
     left += columnStride
-    right += 2
+    nextLow += vectorStride
+    nextHigh += vectorStride
   }
   for r in 0..<tileRows {
     let row = UnsafeMutableRawPointer(result + r &* stride).assumingMemoryBound(to: S.Lanes.self)

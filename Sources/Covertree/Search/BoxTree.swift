@@ -157,6 +157,14 @@ final class BoxTree<S: Scalar>: @unchecked Sendable {
     }
   }
 
+  /// The squared diagonal of the box around all points.
+  var squaredDiagonal: Double {
+    (0..<dim).reduce(0) { sum, d in
+      let (low, high) = (least(boxes[2 * d], Int(childCount[0])), -least(-boxes[2 * d + 1], Int(childCount[0])))
+      return sum + (Double(high) - Double(low)) * (Double(high) - Double(low))
+    }
+  }
+
   /// The smallest of the first `count` lanes.
   @inline(__always)
   private func least(_ lanes: S.Lanes, _ count: Int) -> S {

@@ -139,13 +139,63 @@ private struct NearestTask<S: Scalar>: DimensionTask {
   let indices: UnsafeMutablePointer<Int64>
   let distances: UnsafeMutablePointer<S>?
 
+  /// Queries that tell how much boxes keep out.
+  private static var probes: Int { 16 }
+  /// Where a query is compared with more than this share of the points, comparing it with all of them by products of
+  /// matrices costs less.
+  private static var denseShare: Double { 0.25 }
+  /// From so many dimensions on, up to so many neighbours: candidates of a batch of queries are held at once.
+  private static var denseDimensions: Int { 16 }
+  private static var denseNeighbors: Int { 1024 }
+
   func run<D: Dimension>(_ dimension: D) throws(CoverTreeError) {
+    guard snapshot.layout.dim >= Self.denseDimensions, k <= Self.denseNeighbors, set.count >= 8 * Self.probes else {
+      try walk(0..<set.count, dimension)
+      return
+    }
+    let compared = try walk(0..<Self.probes, dimension)
+    let rest = Self.probes..<set.count
+    if Double(compared) > Self.denseShare * Double(Self.probes * snapshot.layout.count),
+      let norms = try snapshot.denseNorms(context)
+    {
+      try scan(rest, norms)
+    } else {
+      try walk(rest, dimension)
+    }
+  }
+
+  /// Compares queries with all points, in batches.
+  private func scan(_ places: Range<Int>, _ norms: DenseNorms<S>) throws(CoverTreeError) {
+    let size = DenseScan<S>.batchSize
+    try context.forEach((places.count + size - 1) / size, grain: 1) { (range, _) throws(CoverTreeError) in
+      let scan = try DenseScan(snapshot, norms, k: min(k, snapshot.layout.count))
+      for batch in range {
+        let first = places.lowerBound + batch * size
+        let queries = (first..<min(places.upperBound, first + size)).map { (place) -> DenseScan<S>.Query in
+          let query = set[place]
+          return DenseScan.Query(
+            query: query, before: options.predecessorsOnly ? query.index : Int32.max,
+            excluded: options.excludesSelf ? query.index : -1,
+            bound: options.maximumDistance * options.maximumDistance)
+        }
+        try scan.run(queries) { (i, nearest) in write(nearest, queries[i].query) }
+        counters.add(queries: queries.count, points: queries.count * snapshot.layout.count, boxes: 0)
+      }
+    }
+  }
+
+  /// Walks the boxes for each query.
+  ///
+  /// - Returns: with how many points they were compared.
+  @discardableResult
+  private func walk<D: Dimension>(_ places: Range<Int>, _ dimension: D) throws(CoverTreeError) -> Int {
     let room = min(k, snapshot.layout.count)
-    try context.forEach(set.count, grain: snapshot.queriesPerChunk) { (range, _) throws(CoverTreeError) in
+    let compared = Counter()
+    try context.forEach(places.count, grain: snapshot.queriesPerChunk) { (range, _) throws(CoverTreeError) in
       var search = try BoxSearch(snapshot.boxes, removed: snapshot.removed, dimension: dimension)
       let found = try NearestCollector.Room(k: room)
       var last: Finished?
-      for place in range {
+      for place in range.lowerBound + places.lowerBound..<range.upperBound + places.lowerBound {
         let query = set[place]
         let eligible = options.eligible(query, type(of: search))
         let bound = min(
@@ -157,7 +207,9 @@ private struct NearestTask<S: Scalar>: DimensionTask {
         last = nearest.count < room ? nil : Finished(query: query, worst: nearest.worst, before: eligible.before)
       }
       counters.add(queries: range.count, points: search.pointsCompared, boxes: search.boxesCompared)
+      compared.add(search.pointsCompared)
     }
+    return compared.value
   }
 
   /// A query that found `k` points, the farthest of them at `worst`, squared.

@@ -13,6 +13,19 @@ final class TreeSnapshot<S: Scalar>: @unchecked Sendable {
   let sparseIndices: Buffer<Int32>?
   /// Dataset index to tree index; -1 for points that are gone.
   let positions: Buffer<Int32>
+  private let norms = Once<MaybeNorms>()
+
+  /// What a dense scan needs, made when the first one comes; nil where there can be none.
+  func denseNorms(_ context: CallContext) throws(CoverTreeError) -> DenseNorms<S>? {
+    try norms.get { () throws(CoverTreeError) in
+      MaybeNorms(norms: try DenseNorms(boxes, context: context))
+    }.norms
+  }
+
+  private final class MaybeNorms {
+    let norms: DenseNorms<S>?
+    init(norms: DenseNorms<S>?) { self.norms = norms }
+  }
 
   /// Points that searches find.
   var liveCount: Int { layout.count - removedCount }

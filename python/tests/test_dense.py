@@ -1,0 +1,102 @@
+"""Many dimensions without structure: queries are compared with all points, as a matrix product, and exactly."""
+
+import numpy as np
+import oracle
+import pytest
+
+from covertreex import cover_tree
+
+
+def dense_share(tree, search):
+    """What a search returns, and the share of the points that its queries were compared with."""
+    before = tree.stats()
+    found = search()
+    after = tree.stats()
+    queries = after.queries - before.queries
+    return found, (after.points_compared - before.points_compared) / (queries * tree.n_points)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("n", "dim", "k"), [(700, 16, 1), (1001, 40, 10), (333, 200, 50), (300, 130, 400)])
+def test_equals_brute_force(rng, dtype, n, dim, k):
+    points = rng.standard_normal((n, dim)).astype(dtype)
+    queries = rng.standard_normal((150, dim)).astype(dtype)
+    tree = cover_tree(points)
+    (indices, distances), share = dense_share(tree, lambda: tree.knn(k, queries=queries, return_distances=True))
+    assert share > 0.99
+    oracle.assert_nearest(points, queries, k, indices, distances, dtype=dtype)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_predecessors_self_removed_and_a_limit(rng, dtype):
+    points = rng.standard_normal((600, 24)).astype(dtype)
+    points[300:] = points[rng.integers(0, 300, 300)]  # duplicates
+    tree = cover_tree(points, seed=3)
+    rows = np.arange(600)
+    earlier = rows[None, :] < rows[:, None]
+    indices, distances = tree.knn(7, predecessor_mode=True, return_distances=True)
+    oracle.assert_nearest(points, points, 7, indices, distances, allowed=earlier, dtype=dtype)
+    indices, distances = tree.knn(7, exclude_self=True, return_distances=True)
+    oracle.assert_nearest(points, points, 7, indices, distances, allowed=~np.eye(600, dtype=bool), dtype=dtype)
+    limit = float(np.median(distances))
+    indices, distances = tree.knn(9, max_distance=limit, return_distances=True)
+    oracle.assert_nearest(points, points, 9, indices, distances, max_distance=limit, dtype=dtype)
+    gone = rng.choice(600, 60, replace=False)
+    tree.remove(gone)
+    allowed = np.ones((600, 600), bool)
+    allowed[:, gone] = False
+    queries = points + dtype(0.01)
+    indices, distances = tree.knn(5, queries=queries, return_distances=True)
+    oracle.assert_nearest(points, queries, 5, indices, distances, allowed=allowed, dtype=dtype)
+
+
+def test_rounding_is_allowed_for(rng):
+    """Neighbours so close to each other that float32 products alone would confuse them."""
+    centers = rng.standard_normal((60, 48)) + 6
+    points = (centers[rng.integers(0, 60, 900)] + 1e-5 * rng.standard_normal((900, 48))).astype(np.float32)
+    queries = (centers[rng.integers(0, 60, 200)] + 1e-5 * rng.standard_normal((200, 48))).astype(np.float32)
+    points[:450] = rng.standard_normal((450, 48)) + 6
+    tree = cover_tree(points)
+    (indices, distances), share = dense_share(tree, lambda: tree.knn(5, queries=queries, return_distances=True))
+    oracle.assert_nearest(points, queries, 5, indices, distances, dtype=np.float32)
+    shuffled = (rng.standard_normal((300, 48)) + 6).astype(np.float32)
+    (indices, distances), share = dense_share(tree, lambda: tree.knn(40, queries=shuffled, return_distances=True))
+    assert share > 0.9
+    oracle.assert_nearest(points, shuffled, 40, indices, distances, dtype=np.float32)
+
+
+@pytest.mark.parametrize("offset", [0.0, 100.0, 1e6])
+@pytest.mark.parametrize("scale", [1.0, 1e-18, 1e15])
+def test_cancellation_and_extreme_sizes(rng, offset, scale):
+    """Far from the origin squared lengths cancel; the answer stays, if only by looking at more points."""
+    points = ((rng.standard_normal((400, 32)) + offset) * scale).astype(np.float32)
+    queries = ((rng.standard_normal((140, 32)) + offset) * scale).astype(np.float32)
+    tree = cover_tree(points)
+    indices, distances = tree.knn(5, queries=queries, return_distances=True)
+    oracle.assert_nearest(points, queries, 5, indices, distances, dtype=np.float32)
+
+
+def test_lengths_that_overflow(rng):
+    points = (rng.standard_normal((400, 20)) * 1e19).astype(np.float32)
+    tree = cover_tree(points)
+    indices, distances = tree.knn(5, queries=points[:200], return_distances=True)
+    oracle.assert_nearest(points, points[:200], 5, indices, distances, dtype=np.float32)
+
+
+def test_same_answers_for_any_number_of_threads_and_queries(rng):
+    points = rng.standard_normal((900, 64)).astype(np.float32)
+    tree = cover_tree(points)
+    every, share = dense_share(tree, lambda: tree.knn(8, n_threads=2))
+    assert share > 0.99
+    np.testing.assert_array_equal(tree.knn(8, n_threads=1), every)
+    few, share = dense_share(tree, lambda: tree.knn(8, queries=np.arange(0, 900, 60)))
+    np.testing.assert_array_equal(few, every[::60])
+
+
+def test_structure_is_used(rng):
+    """Points near a plane: boxes keep most of them out, and no query looks at all."""
+    points = np.zeros((4000, 24), np.float32)
+    points[:, :2] = rng.random((4000, 2))
+    tree = cover_tree(points)
+    _, share = dense_share(tree, lambda: tree.knn(5))
+    assert share < 0.2
