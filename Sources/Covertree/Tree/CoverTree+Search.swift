@@ -167,8 +167,11 @@ private struct NearestTask<S: Scalar>: DimensionTask {
   /// Compares queries with all points, in batches.
   private func scan(_ places: Range<Int>, _ norms: DenseNorms<S>) throws(CoverTreeError) {
     let size = DenseScan<S>.batchSize
-    try context.forEach((places.count + size - 1) / size, grain: 1) { (range, _) throws(CoverTreeError) in
-      let scan = try DenseScan(snapshot, norms, k: min(k, snapshot.layout.count))
+    let scans = PerThread<DenseScan<S>>(count: context.threads)
+    try context.forEach((places.count + size - 1) / size, grain: 1) { (range, slot) throws(CoverTreeError) in
+      let scan = try scans.value(slot) { () throws(CoverTreeError) in
+        try DenseScan(snapshot, norms, k: min(k, snapshot.layout.count))
+      }
       for batch in range {
         let first = places.lowerBound + batch * size
         let queries = (first..<min(places.upperBound, first + size)).map { (place) -> DenseScan<S>.Query in
