@@ -65,9 +65,10 @@ final class BasisProducts: @unchecked Sendable {
     elements = try Buffer(count: total)
     pointCount = model.count
     bounds = try Buffer(count: model.count * count, filledWith: 255)
-    try context.forEach(count, grain: 1) { (range, _) throws(CoverTreeError) in
-      let maker = try BasisProductMaker(skeletons, model)
-      let most = skeletons.reduce(0) { max($0, $1.paddedRank) }
+    let most = skeletons.reduce(0) { max($0, $1.paddedRank) }
+    let makers = PerThread<BasisProductMaker>(count: context.threads)
+    try context.forEach(count, grain: 1) { (range, slot) throws(CoverTreeError) in
+      let maker = try makers.value(slot) { () throws(CoverTreeError) in try BasisProductMaker(skeletons, model) }
       let scratch = try Buffer<Float>(count: keeps ? 0 : most * most)
       for q in range {
         for t in q + 1..<max(q + 1, count) {

@@ -9,9 +9,8 @@ final class GroupSearch {
   private static let mostCoarseBlocks = 8
 
   private let model: ResidualModel
-  /// Bounds by regions of so many blocks, where there are any.
-  private let bounds: BasisProducts?
-  private let blocksPerRegion: Int
+  private let skeletons: Skeletons?
+  private let regions: Skeletons.Regions?
   private let goal: SearchGoal
   private let lists: [CandidateList]
   private let direct: DirectComparison
@@ -36,9 +35,9 @@ final class GroupSearch {
   ) throws(CoverTreeError) {
     self.model = model
     self.goal = goal
+    self.skeletons = skeletons
     let regions = try skeletons?.regions(context)
-    bounds = regions?.products
-    blocksPerRegion = skeletons?.blocksPerRegion ?? 1
+    self.regions = regions
     var lists: [CandidateList] = []
     for _ in 0..<groupSize { lists.append(try CandidateList(keepsCovariances: model.covariance.isHost)) }
     self.lists = lists
@@ -71,7 +70,7 @@ final class GroupSearch {
       if comparison.isWorthEntering(region, for: open.count) {
         for block in try comparison.enter(region) { try compare(block, comparison) }
       } else {
-        for block in blocks(ofRegion: region) { try direct.compare(block, open, lists, &statistics) }
+        for block in comparison.blocks(ofRegion: region) { try direct.compare(block, open, lists, &statistics) }
       }
     }
   }
@@ -81,10 +80,6 @@ final class GroupSearch {
     if open.isEmpty { return }
     try comparison.compare(block, open, lists, &statistics)
     try putHardAside(after: block, open, comparison)
-  }
-
-  private func blocks(ofRegion region: Int) -> Range<Int> {
-    region * blocksPerRegion..<min(model.blockCount, (region + 1) * blocksPerRegion)
   }
 
   /// Queries whose thresholds stay so low that most points of many blocks would pass for candidates.
@@ -102,7 +97,7 @@ final class GroupSearch {
   /// By features; where bounds of the points are known, only blocks that can matter.
   private func runDirectly() throws(CoverTreeError) {
     direct.begin(group)
-    guard let bounds, group.places[0] >= 0 else {
+    guard let skeletons, let regions, group.places[0] >= 0 else {
       let center = group.coordinates[group.count / 2]
       for block in try order(model.blockCount, by: { model.nearness(ofBlock: $0, to: center) }) {
         try direct.compare(block, Wanted(all: group.count), lists, &statistics)
@@ -110,14 +105,14 @@ final class GroupSearch {
       return
     }
     let (count, places) = (group.count, group.places)
-    let regions = (model.blockCount + blocksPerRegion - 1) / blocksPerRegion
+    let bounds = regions.products
     let promise = { (region: Int) -> UInt32 in
       let known = bounds.bounds(with: region)
       return (0..<count).reduce(0) { $0 &+ UInt32(known[Int(places[$1])]) }
     }
-    for region in try order(regions, by: promise) {
+    for region in try order(regions.skeletons.count, by: promise) {
       let known = bounds.bounds(with: region)
-      for block in blocks(ofRegion: region) {
+      for block in skeletons.blocks(ofRegion: region) {
         var open = Wanted()
         for i in 0..<count where canReach(known[Int(places[i])], lists[i].threshold) { open.insert(i) }
         if !open.isEmpty { try direct.compare(block, open, lists, &statistics) }

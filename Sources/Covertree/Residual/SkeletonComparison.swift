@@ -122,13 +122,12 @@ final class SkeletonComparison {
   }
 
   var regionCount: Int { regions.skeletons.count }
+  func blocks(ofRegion region: Int) -> Range<Int> { skeletons.blocks(ofRegion: region) }
 
   /// How much the group may have to do with a region: the sum of its bounds.
   func promise(ofRegion region: Int) -> UInt32 {
     if let own = group.block, own / skeletons.blocksPerRegion == region { return UInt32.max }
-    var sum: UInt32 = 0
-    for i in 0..<group.count { sum &+= UInt32(bound(i, region: region)) }
-    return sum
+    return sum { bound($0, region: region) }
   }
 
   /// Makes the bounds of a region's blocks known.
@@ -151,9 +150,13 @@ final class SkeletonComparison {
   }
 
   private func promise(ofBlock block: Int) -> UInt32 {
-    if block == group.block { return UInt32.max }
+    block == group.block ? UInt32.max : sum { bound($0, block: block) }
+  }
+
+  @inline(__always)
+  private func sum(_ bound: (Int) -> UInt8) -> UInt32 {
     var sum: UInt32 = 0
-    for i in 0..<group.count { sum &+= UInt32(bound(i, block: block)) }
+    for i in 0..<group.count { sum &+= UInt32(bound(i)) }
     return sum
   }
 
@@ -185,11 +188,7 @@ final class SkeletonComparison {
 
   /// The queries that a region can matter to.
   func open(region: Int, _ lists: [CandidateList], except left: Wanted) -> Wanted {
-    var open = Wanted()
-    for i in 0..<group.count where canReach(bound(i, region: region), lists[i].threshold) && !left.contains(i) {
-      open.insert(i)
-    }
-    return open
+    self.open(lists, except: left) { bound($0, region: region) }
   }
 
   /// Whether entering a region pays: the product of two bases serves the whole group, and may cost more than comparing
@@ -203,10 +202,13 @@ final class SkeletonComparison {
 
   /// The queries that a block can matter to.
   func open(_ block: Int, _ lists: [CandidateList], except left: Wanted) -> Wanted {
+    self.open(lists, except: left) { bound($0, block: block) }
+  }
+
+  @inline(__always)
+  private func open(_ lists: [CandidateList], except left: Wanted, _ bound: (Int) -> UInt8) -> Wanted {
     var open = Wanted()
-    for i in 0..<group.count where canReach(bound(i, block: block), lists[i].threshold) && !left.contains(i) {
-      open.insert(i)
-    }
+    for i in 0..<group.count where canReach(bound(i), lists[i].threshold) && !left.contains(i) { open.insert(i) }
     return open
   }
 

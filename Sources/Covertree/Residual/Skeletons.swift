@@ -120,9 +120,13 @@ final class Skeletons: @unchecked Sendable {
   private func makeRegions(_ context: CallContext) throws(CoverTreeError) -> [Skeleton] {
     let count = (blocks.count + blocksPerRegion - 1) / blocksPerRegion
     let made = PerThread<Skeleton>(count: count)
-    try context.forEach(count, grain: 1) { (range, _) throws(CoverTreeError) in
-      let factorisation = try PivotedCholesky(model)
-      let projector = try Projector(model, most: model.blockSize)
+    let factorisations = PerThread<PivotedCholesky>(count: context.threads)
+    let projectors = PerThread<Projector>(count: context.threads)
+    try context.forEach(count, grain: 1) { (range, slot) throws(CoverTreeError) in
+      let factorisation = try factorisations.value(slot) { () throws(CoverTreeError) in try PivotedCholesky(model) }
+      let projector = try projectors.value(slot) { () throws(CoverTreeError) in
+        try Projector(model, most: model.blockSize)
+      }
       for region in range {
         _ = try made.value(region) { () throws(CoverTreeError) in
           try Skeleton(

@@ -7,14 +7,6 @@ import CNumerics
 /// for; points that pass are decided by their float64 distance. So the answer is that of a float64 brute force,
 /// whatever the type.
 struct BoxSearch<S: Scalar, D: Dimension> {
-  /// Which points count for a query.
-  struct Eligibility {
-    /// Labels below this.
-    var before = Int32.max
-    /// A label that does not count.
-    var excluded: Int32 = -1
-  }
-
   private struct Entry: BitwiseCopyable {
     var bound: S
     /// A node, or a leaf complemented.
@@ -160,9 +152,20 @@ struct BoxSearch<S: Scalar, D: Dimension> {
       let place = first &+ lane
       guard squared.base[lane] <= collector.worst else { continue }
       let label = labels.map { $0[place] } ?? Int32(truncatingIfNeeded: place)
-      guard label < eligible.before, label != eligible.excluded else { continue }
+      guard eligible.admits(label) else { continue }
       if let removed, removed[place] != 0 { continue }
       try collector.offer(squared.base[lane], label)
     }
   }
+}
+
+/// Which points count for a query.
+struct Eligibility {
+  /// Labels below this.
+  var before = Int32.max
+  /// A label that does not count.
+  var excluded: Int32 = -1
+
+  @inline(__always)
+  func admits(_ label: Int32) -> Bool { label < before && label != excluded }
 }

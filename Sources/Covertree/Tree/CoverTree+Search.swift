@@ -122,10 +122,8 @@ extension TreeSnapshot {
 }
 
 extension SearchOptions {
-  fileprivate func eligible<S, D: Dimension>(
-    _ query: QuerySet<S>.Query, _: BoxSearch<S, D>.Type
-  ) -> BoxSearch<S, D>.Eligibility {
-    .init(before: predecessorsOnly ? query.index : Int32.max, excluded: excludesSelf ? query.index : -1)
+  fileprivate func eligible<S>(_ query: QuerySet<S>.Query) -> Eligibility {
+    Eligibility(before: predecessorsOnly ? query.index : Int32.max, excluded: excludesSelf ? query.index : -1)
   }
 }
 
@@ -177,9 +175,7 @@ private struct NearestTask<S: Scalar>: DimensionTask {
         let queries = (first..<min(places.upperBound, first + size)).map { (place) -> DenseScan<S>.Query in
           let query = set[place]
           return DenseScan.Query(
-            query: query, before: options.predecessorsOnly ? query.index : Int32.max,
-            excluded: options.excludesSelf ? query.index : -1,
-            bound: options.maximumDistance * options.maximumDistance)
+            query: query, eligible: options.eligible(query), bound: options.maximumDistance * options.maximumDistance)
         }
         try scan.run(queries) { (i, nearest) in write(nearest, queries[i].query) }
         counters.add(queries: queries.count, points: queries.count * snapshot.layout.count, boxes: 0)
@@ -200,7 +196,7 @@ private struct NearestTask<S: Scalar>: DimensionTask {
       var last: Finished?
       for place in range.lowerBound + places.lowerBound..<range.upperBound + places.lowerBound {
         let query = set[place]
-        let eligible = options.eligible(query, type(of: search))
+        let eligible = options.eligible(query)
         let bound = min(
           options.maximumDistance * options.maximumDistance, bound(on: query, from: last, eligible.before))
         var nearest = NearestCollector(found, bound: bound)
@@ -265,7 +261,7 @@ private struct RadiusTask<S: Scalar>: DimensionTask {
       for place in range {
         let query = set[place]
         let first = collector.found.count
-        try search.run(query.coordinates, options.eligible(query, type(of: search)), into: &collector)
+        try search.run(query.coordinates, options.eligible(query), into: &collector)
         collector.sort(from: first)
         offsets[query.row + 1] = Int64(collector.found.count - first)
       }
@@ -306,7 +302,7 @@ private struct CountTask<S: Scalar>: DimensionTask {
       for place in range {
         let query = set[place]
         var collector = CountCollector(worst: options.maximumDistance * options.maximumDistance)
-        try search.run(query.coordinates, options.eligible(query, type(of: search)), into: &collector)
+        try search.run(query.coordinates, options.eligible(query), into: &collector)
         counts[query.row] = collector.count
       }
       counters.add(queries: range.count, points: search.pointsCompared, boxes: search.boxesCompared)

@@ -80,11 +80,10 @@ final class DenseScan<S: Scalar> {
     (self.candidates, self.rooms) = (candidates, rooms)
   }
 
-  /// What one query asks for: its point, labels below `before` but not `excluded`, nothing beyond `bound`, squared.
+  /// What one query asks for: nothing beyond `bound`, squared.
   struct Query {
     let query: QuerySet<S>.Query
-    let before: Int32
-    let excluded: Int32
+    let eligible: Eligibility
     let bound: Double
   }
 
@@ -160,7 +159,7 @@ final class DenseScan<S: Scalar> {
       hits &= hits &- 1
       let place = leaf &* tree.leafSize &+ part &* S.width &+ lane
       let label = snapshot.layout.order[place]
-      guard label < query.before, label != query.excluded else { continue }
+      guard query.eligible.admits(label) else { continue }
       if let removed = snapshot.removed, removed[place] != 0 { continue }
       let lower = Double(sums[lane]) + lengths[i] - norms.underflow
       // Twice what the squared lengths were made smaller by, and a little for that they were.

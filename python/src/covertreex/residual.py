@@ -272,9 +272,9 @@ class ResidualTree(_calls.Closeable):
         return self._euclidean
 
     def _pure(self) -> CorrelationTree:
-        self._open()
+        handle = self._open()
         if self._correlation is None:
-            self._correlation = CorrelationTree(self._open(), self.order, self.seed)
+            self._correlation = CorrelationTree(handle, self.order, self.seed)
         return self._correlation
 
     def export_arrays(self) -> TreeArrays:
