@@ -9,7 +9,13 @@
 
 typedef float cn_f32x16 __attribute__((ext_vector_type(16)));
 typedef float cn_f32x8 __attribute__((ext_vector_type(8)));
+typedef float cn_f32x4 __attribute__((ext_vector_type(4)));
+typedef float cn_f32x2 __attribute__((ext_vector_type(2)));
+typedef double cn_f64x4 __attribute__((ext_vector_type(4)));
+typedef double cn_f64x2 __attribute__((ext_vector_type(2)));
 typedef double cn_f64x8 __attribute__((ext_vector_type(8)));
+typedef int64_t cn_i64x8 __attribute__((ext_vector_type(8)));
+typedef int32_t cn_i32x8 __attribute__((ext_vector_type(8)));
 typedef int32_t cn_i32x16 __attribute__((ext_vector_type(16)));
 typedef uint8_t cn_u8x16 __attribute__((ext_vector_type(16)));
 typedef _Bool cn_mask16 __attribute__((ext_vector_type(16)));
@@ -55,11 +61,87 @@ CN_INLINE double cn_f64_fma(double a, double b, double c) {
 #endif
 }
 
-CN_INLINE cn_f32x16 cn_f32x16_max(cn_f32x16 a, cn_f32x16 b) { return __builtin_elementwise_max(a, b); }
-CN_INLINE cn_f64x8 cn_f64x8_max(cn_f64x8 a, cn_f64x8 b) { return __builtin_elementwise_max(a, b); }
+// One instruction each, as they say nothing about NaN.
+CN_INLINE cn_f32x16 cn_f32x16_max(cn_f32x16 a, cn_f32x16 b) { return a > b ? a : b; }
+CN_INLINE cn_f64x8 cn_f64x8_max(cn_f64x8 a, cn_f64x8 b) { return a > b ? a : b; }
+CN_INLINE cn_f32x16 cn_f32x16_min(cn_f32x16 a, cn_f32x16 b) { return a < b ? a : b; }
+CN_INLINE cn_f64x8 cn_f64x8_min(cn_f64x8 a, cn_f64x8 b) { return a < b ? a : b; }
+
+CN_INLINE float cn_f32x16_largest(cn_f32x16 a) {
+  cn_f32x8 b = a.lo > a.hi ? a.lo : a.hi;
+  cn_f32x4 c = b.lo > b.hi ? b.lo : b.hi;
+  cn_f32x2 d = c.lo > c.hi ? c.lo : c.hi;
+  return d.x > d.y ? d.x : d.y;
+}
+CN_INLINE double cn_f64x8_largest(cn_f64x8 a) {
+  cn_f64x4 b = a.lo > a.hi ? a.lo : a.hi;
+  cn_f64x2 c = b.lo > b.hi ? b.lo : b.hi;
+  return c.x > c.y ? c.x : c.y;
+}
 
 CN_INLINE cn_f64x8 cn_f32x8_widen(cn_f32x8 a) { return __builtin_convertvector(a, cn_f64x8); }
 CN_INLINE cn_f32x8 cn_f64x8_narrow(cn_f64x8 a) { return __builtin_convertvector(a, cn_f32x8); }
+
+// The lanes whose bit is set, packed into the first lanes; those after them are 0.
+CN_INLINE cn_f32x16 cn_f32x16_pack(cn_f32x16 a, uint32_t mask) {
+#ifdef __AVX512F__
+  return __builtin_ia32_compresssf512_mask(a, (cn_f32x16){}, (uint16_t)mask);
+#else
+  cn_f32x16 packed = {};
+  for (int to = 0; mask; mask &= mask - 1) packed[to++] = a[__builtin_ctz(mask)];
+  return packed;
+#endif
+}
+
+CN_INLINE cn_f64x8 cn_f64x8_pack(cn_f64x8 a, uint32_t mask) {
+#ifdef __AVX512F__
+  return __builtin_ia32_compressdf512_mask(a, (cn_f64x8){}, (uint8_t)mask);
+#else
+  cn_f64x8 packed = {};
+  for (int to = 0; mask; mask &= mask - 1) packed[to++] = a[__builtin_ctz(mask)];
+  return packed;
+#endif
+}
+
+CN_INLINE cn_i32x16 cn_i32x16_pack(cn_i32x16 a, uint32_t mask) {
+#ifdef __AVX512F__
+  return __builtin_ia32_compresssi512_mask(a, (cn_i32x16){}, (uint16_t)mask);
+#else
+  cn_i32x16 packed = {};
+  for (int to = 0; mask; mask &= mask - 1) packed[to++] = a[__builtin_ctz(mask)];
+  return packed;
+#endif
+}
+
+// Bit i of the result is set where a[i] < below and a[i] is not `except`.
+CN_INLINE uint32_t cn_i32x16_mask_admitted(cn_i32x16 a, int32_t below, int32_t except) {
+  cn_mask16 mask = __builtin_convertvector((a < below) & (a != except), cn_mask16);
+  uint16_t bits;
+  __builtin_memcpy(&bits, &mask, sizeof bits);
+  return bits;
+}
+
+CN_INLINE uint32_t cn_i32x8_mask_admitted(cn_i32x8 a, int32_t below, int32_t except) {
+  cn_mask8 mask = __builtin_convertvector((a < below) & (a != except), cn_mask8);
+  uint8_t bits;
+  __builtin_memcpy(&bits, &mask, sizeof bits);
+  return bits;
+}
+
+// Of each lane, how many of the numbers are less.
+CN_INLINE cn_i64x8 cn_f64x8_ranks(cn_f64x8 a, const double *numbers, int64_t count) {
+  cn_i64x8 ranks = {};
+  for (int64_t i = 0; i < count; i++) ranks -= (cn_f64x8)numbers[i] < a;
+  return ranks;
+}
+
+// The lanes moved up by one; the last lane of `below` comes first.
+CN_INLINE cn_f32x16 cn_f32x16_up(cn_f32x16 below, cn_f32x16 a) {
+  return __builtin_shufflevector(below, a, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30);
+}
+CN_INLINE cn_f64x8 cn_f64x8_up(cn_f64x8 below, cn_f64x8 a) {
+  return __builtin_shufflevector(below, a, 7, 8, 9, 10, 11, 12, 13, 14);
+}
 
 // Numbers from 0 on, rounded up; what is above 255, or is none, is 255.
 CN_INLINE cn_u8x16 cn_f32x16_bytes_above(cn_f32x16 a) {
@@ -69,6 +151,49 @@ CN_INLINE cn_u8x16 cn_f32x16_bytes_above(cn_f32x16 a) {
 }
 
 CN_INLINE cn_f32x16 cn_f32x16_abs(cn_f32x16 a) { return __builtin_elementwise_abs(a); }
+
+// Inner products of bytes, by instructions that x86-64-v4 does not promise: to be called where cn_has_byte_products says so.
+static inline int cn_has_byte_products(void) {
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  return __builtin_cpu_supports("avx512vnni") != 0;
+#else
+  return 0;
+#endif
+}
+
+// Eight rows with two groups of 16 columns. Four coordinates stand together: those of 16 columns are a vector of `columns`
+// (unsigned; the second group begins `steps` vectors later), those of the rows 8 numbers of `rows` (signed). `sums` takes 8 x 32.
+#if defined(__x86_64__)
+__attribute__((target("avx512f,avx512vnni")))
+#endif
+static inline void cn_byte_products(const uint8_t *columns, const int8_t *rows, int64_t steps, int32_t *sums) {
+#if defined(__x86_64__)
+  const cn_i32x16 *first = (const cn_i32x16 *)columns;
+  const int32_t *row = (const int32_t *)rows;
+  cn_i32x16 low[8] = {}, high[8] = {};
+  for (int64_t step = 0; step < steps; step++) {
+#pragma clang loop unroll(full)
+    for (int i = 0; i < 8; i++) {
+      cn_i32x16 four = (cn_i32x16)row[step * 8 + i];
+      low[i] = __builtin_ia32_vpdpbusd512(low[i], first[step], four);
+      high[i] = __builtin_ia32_vpdpbusd512(high[i], first[steps + step], four);
+    }
+  }
+  for (int i = 0; i < 8; i++) {
+    ((cn_i32x16 *)sums)[2 * i] = low[i];
+    ((cn_i32x16 *)sums)[2 * i + 1] = high[i];
+  }
+#endif
+}
+
+// Bit i of the result is set where 2 a[i] - b[i] >= c.
+CN_INLINE uint32_t cn_i32x16_mask_twice_minus(cn_i32x16 a, cn_i32x16 b, int32_t c) {
+  cn_mask16 mask = __builtin_convertvector(a + a - b >= c, cn_mask16);
+  uint16_t bits;
+  __builtin_memcpy(&bits, &mask, sizeof bits);
+  return bits;
+}
 
 // Declared under another name: Swift's Glibc module hides the GNU extensions.
 extern int cn_sched_getaffinity(int32_t process, uint64_t bytes, void *set) __asm__("sched_getaffinity");

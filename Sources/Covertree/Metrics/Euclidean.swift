@@ -6,7 +6,7 @@ import CNumerics
 /// one rounding each, so that every kernel gives the same bits for the same pair.
 struct Euclidean<S: Scalar, D: Dimension>: Metric, @unchecked Sendable {
   private let points: UnsafePointer<S>
-  private let dimension: D
+  fileprivate let dimension: D
   let pointCount: Int
 
   /// - Parameter points: row-major without gaps; they outlive the metric.
@@ -20,9 +20,12 @@ struct Euclidean<S: Scalar, D: Dimension>: Metric, @unchecked Sendable {
   fileprivate func row(_ point: Int32) -> UnsafePointer<S> { points + Int(point) &* dimension.count }
 
   func sources(_ list: Stack<Int32>, context: CallContext) throws(CoverTreeError) -> BoxTree<S> {
-    try BoxTree(
-      points: points, dim: dimension.count, count: list.count, sequence: UnsafePointer(list.base), labels: nil,
-      leafSize: S.width, context: context)
+    let dim = dimension.count
+    let rows = try Buffer<S>(count: list.count * dim)
+    for place in 0..<list.count { (rows.base + place * dim).update(from: row(list[place]), count: dim) }
+    defer { withExtendedLifetime(rows) {} }
+    return try BoxTree(
+      PointsView(base: UnsafePointer(rows.base), count: list.count, dim: dim), leafSize: 4 * S.width, context: context)
   }
 
   func finder(_ sources: BoxTree<S>) throws(CoverTreeError) -> EuclideanFinder<S, D> {
@@ -49,26 +52,43 @@ struct EuclideanFinder<S: Scalar, D: Dimension>: SourceFinder {
 
   var distanceEvaluations: Int { search.pointsCompared }
 
-  @inline(__always)
   mutating func nearest(
-    to point: Int32, closerThan bound: Double
-  ) throws(CoverTreeError) -> (place: Int32, squared: Double)? {
-    var closest = ClosestCollector(worst: bound)
-    try search.run(metric.row(point), into: &closest)
-    return closest.place < 0 ? nil : (closest.place, closest.worst)
+    to points: UnsafeBufferPointer<Int32>, closerThan bounds: Buffer<Double>,
+    found: (_ point: Int32, _ place: Int32, _ squared: Double) -> Void
+  ) throws(CoverTreeError) {
+    let tile = try QueryTile<S>(dim: metric.dimension.count)
+    var first = 0
+    while first < points.count {
+      var queries = tile.take(from: first..<points.count, metric.dimension) { metric.row(points[$0]) }
+      var shared = false
+      if queries.isEmpty {
+        queries = first..<first + 1
+      } else {
+        let reach = queries.reduce(0) { max($0, bounds[points[$1]]) }
+        shared = try tile.gather(reach: search.slack.shown(reach), &search)
+        guard shared else { continue }
+      }
+      for query in queries {
+        let point = points[query]
+        var closest = ClosestCollector<S>(worst: bounds[point])
+        try search.run(metric.row(point), fromFrontier: shared, into: &closest)
+        if closest.place >= 0 { found(point, closest.place, closest.worst) }
+      }
+      first = queries.upperBound
+    }
   }
 
   @inline(__always)
   mutating func append(
     within squaredRadius: Double, of point: Int32, except place: Int32, to list: Stack<Int32>
   ) throws(CoverTreeError) {
-    var collector = ListCollector(worst: squaredRadius, list: list)
+    var collector = ListCollector<S>(worst: squaredRadius, list: list)
     try search.run(metric.row(point), .init(excluded: place), into: &collector)
   }
 }
 
 /// The nearest point closer than a bound, the lowest label of several.
-private struct ClosestCollector: Collector {
+private struct ClosestCollector<S: Scalar>: DecidingCollector {
   var worst: Double
   var place: Int32 = -1
 
@@ -83,7 +103,7 @@ private struct ClosestCollector: Collector {
 }
 
 /// The labels of all points within a radius.
-private struct ListCollector: Collector {
+private struct ListCollector<S: Scalar>: DecidingCollector {
   let worst: Double
   let list: Stack<Int32>
 
@@ -100,4 +120,22 @@ func squaredEuclidean<S: Scalar>(_ x: UnsafePointer<S>, _ y: UnsafePointer<S>, d
     sum = cn_f64_fma(difference, difference, sum)
   }
   return sum
+}
+
+/// The same of four points at once: every lane is the sum that one point has.
+@inline(__always)
+func squaredEuclidean<S: Scalar>(
+  _ x: UnsafePointer<S>, _ a: UnsafePointer<S>, _ b: UnsafePointer<S>, _ c: UnsafePointer<S>, _ d: UnsafePointer<S>,
+  dim: Int
+) -> SIMD4<Double> {
+  var sums = (0.0, 0.0, 0.0, 0.0)
+  for i in 0..<dim {
+    let own = Double(x[i])
+    let differences = (own - Double(a[i]), own - Double(b[i]), own - Double(c[i]), own - Double(d[i]))
+    sums.0 = cn_f64_fma(differences.0, differences.0, sums.0)
+    sums.1 = cn_f64_fma(differences.1, differences.1, sums.1)
+    sums.2 = cn_f64_fma(differences.2, differences.2, sums.2)
+    sums.3 = cn_f64_fma(differences.3, differences.3, sums.3)
+  }
+  return SIMD4(sums.0, sums.1, sums.2, sums.3)
 }

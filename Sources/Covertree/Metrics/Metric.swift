@@ -21,10 +21,12 @@ protocol Metric: Sendable {
 
 /// Sources are known by their place in the list that they were made from.
 protocol SourceFinder {
-  /// The nearest source closer than `bound` (squared) and its squared distance; of several the first in the list.
-  mutating func nearest(to point: Int32, closerThan bound: Double) throws(CoverTreeError) -> (
-    place: Int32, squared: Double
-  )?
+  /// Finds the nearest source of each point, if it is closer than the point's bound (squared): its place, and its squared
+  /// distance. Of several it is the first in the list.
+  mutating func nearest(
+    to points: UnsafeBufferPointer<Int32>, closerThan bounds: Buffer<Double>,
+    found: (_ point: Int32, _ place: Int32, _ squared: Double) -> Void
+  ) throws(CoverTreeError)
 
   /// Appends the places of the sources within a squared radius (inclusive), but for one place, in any order.
   mutating func append(

@@ -35,6 +35,33 @@ public final class Buffer<Element: BitwiseCopyable> {
   public var byteCount: Int { count * MemoryLayout<Element>.stride }
 }
 
+/// Several arrays in one allocation, for scratch that is made for a single query.
+final class Arena {
+  private let memory: Buffer<UInt8>
+  private var used = 0
+
+  /// - Parameter sizes: of the arrays that will be taken, in bytes.
+  init(_ sizes: Int...) throws(CoverTreeError) {
+    memory = try Buffer(count: sizes.reduce(0) { $0 + Self.wholeLines($1) })
+  }
+
+  /// The bytes of an array.
+  @inline(__always)
+  static func size<Element>(_ count: Int, of type: Element.Type) -> Int { count * MemoryLayout<Element>.stride }
+
+  /// The next array, uninitialised and 64-byte aligned. It lives as long as the arena.
+  func take<Element: BitwiseCopyable>(_ count: Int, of type: Element.Type = Element.self) -> UnsafeMutablePointer<
+    Element
+  > {
+    let array = UnsafeMutableRawPointer(memory.base + used)
+    used += Self.wholeLines(Self.size(count, of: type))
+    precondition(used <= memory.count, "an arena is asked for more than it was made for")
+    return array.bindMemory(to: type, capacity: count)
+  }
+
+  private static func wholeLines(_ bytes: Int) -> Int { (bytes + 63) / 64 * 64 }
+}
+
 /// A growing sequence of trivial elements in aligned memory; scratch that keeps its capacity when emptied.
 final class Stack<Element: BitwiseCopyable> {
   private(set) var base: UnsafeMutablePointer<Element>
@@ -58,6 +85,8 @@ final class Stack<Element: BitwiseCopyable> {
   subscript(index: Int32) -> Element { base[Int(index)] }
 
   var elements: UnsafeBufferPointer<Element> { UnsafeBufferPointer(start: base, count: count) }
+  /// The elements, to be changed.
+  var all: UnsafeMutableBufferPointer<Element> { UnsafeMutableBufferPointer(start: base, count: count) }
   var byteCount: Int { capacity * MemoryLayout<Element>.stride }
 
   @inline(__always)

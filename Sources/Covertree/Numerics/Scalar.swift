@@ -14,6 +14,15 @@ public protocol Scalar: BinaryFloatingPoint, SIMDScalar, Codable, Sendable, Bitw
   /// `a * b + c` per lane.
   static func multiplyAdd(_ a: Lanes, _ b: Lanes, _ c: Lanes) -> Lanes
   static func maximum(_ a: Lanes, _ b: Lanes) -> Lanes
+  static func minimum(_ a: Lanes, _ b: Lanes) -> Lanes
+  /// The largest lane.
+  static func largest(_ lanes: Lanes) -> Self
+  /// The lanes whose bit is set, one after the other from lane 0 on.
+  static func pack(_ lanes: Lanes, _ mask: UInt32) -> Lanes
+  /// Bit `i` is set where `labels[i]` is below a number and not another; `labels` is aligned for as many as lanes.
+  static func maskAdmitted(_ labels: UnsafePointer<Int32>, below: Int32, except: Int32) -> UInt32
+  /// The lanes moved up by one; the last lane of `below` comes first.
+  static func up(_ below: Lanes, _ lanes: Lanes) -> Lanes
   /// Eight lanes as float64, from lane `8 * part`.
   static func widened(_ lanes: Lanes, part: Int) -> SIMD8<Double>
   /// Writes eight numbers, rounded to this type.
@@ -37,6 +46,18 @@ extension Float: Scalar {
   public static func multiplyAdd(_ a: Lanes, _ b: Lanes, _ c: Lanes) -> Lanes { cn_f32x16_fma(a, b, c) }
   @inline(__always)
   public static func maximum(_ a: Lanes, _ b: Lanes) -> Lanes { cn_f32x16_max(a, b) }
+  @inline(__always)
+  public static func minimum(_ a: Lanes, _ b: Lanes) -> Lanes { cn_f32x16_min(a, b) }
+  @inline(__always)
+  public static func largest(_ lanes: Lanes) -> Float { cn_f32x16_largest(lanes) }
+  @inline(__always)
+  public static func pack(_ lanes: Lanes, _ mask: UInt32) -> Lanes { cn_f32x16_pack(lanes, mask) }
+  @inline(__always)
+  public static func up(_ below: Lanes, _ lanes: Lanes) -> Lanes { cn_f32x16_up(below, lanes) }
+  @inline(__always)
+  public static func maskAdmitted(_ labels: UnsafePointer<Int32>, below: Int32, except: Int32) -> UInt32 {
+    cn_i32x16_mask_admitted(UnsafeRawPointer(labels).load(as: SIMD16<Int32>.self), below, except)
+  }
   @inline(__always)
   public static func widened(_ lanes: Lanes, part: Int) -> SIMD8<Double> {
     cn_f32x8_widen(part == 0 ? lanes.lowHalf : lanes.highHalf)
@@ -63,6 +84,18 @@ extension Double: Scalar {
   public static func multiplyAdd(_ a: Lanes, _ b: Lanes, _ c: Lanes) -> Lanes { cn_f64x8_fma(a, b, c) }
   @inline(__always)
   public static func maximum(_ a: Lanes, _ b: Lanes) -> Lanes { cn_f64x8_max(a, b) }
+  @inline(__always)
+  public static func minimum(_ a: Lanes, _ b: Lanes) -> Lanes { cn_f64x8_min(a, b) }
+  @inline(__always)
+  public static func largest(_ lanes: Lanes) -> Double { cn_f64x8_largest(lanes) }
+  @inline(__always)
+  public static func pack(_ lanes: Lanes, _ mask: UInt32) -> Lanes { cn_f64x8_pack(lanes, mask) }
+  @inline(__always)
+  public static func up(_ below: Lanes, _ lanes: Lanes) -> Lanes { cn_f64x8_up(below, lanes) }
+  @inline(__always)
+  public static func maskAdmitted(_ labels: UnsafePointer<Int32>, below: Int32, except: Int32) -> UInt32 {
+    cn_i32x8_mask_admitted(UnsafeRawPointer(labels).load(as: SIMD8<Int32>.self), below, except)
+  }
   @inline(__always)
   public static func widened(_ lanes: Lanes, part: Int) -> SIMD8<Double> { lanes }
   @inline(__always)

@@ -129,17 +129,20 @@ private struct ResidualFinder: SourceFinder {
   var distanceEvaluations = 0
 
   mutating func nearest(
-    to point: Int32, closerThan bound: Double
-  ) throws(CoverTreeError) -> (place: Int32, squared: Double)? {
-    var found: (place: Int32, squared: Double)?
+    to points: UnsafeBufferPointer<Int32>, closerThan bounds: Buffer<Double>,
+    found: (_ point: Int32, _ place: Int32, _ squared: Double) -> Void
+  ) throws(CoverTreeError) {
     let places = places
-    try graph.forEach(of: point) { (other, squared) throws(CoverTreeError) in
-      let place = places[other]
-      guard place >= 0, squared < bound else { return }
-      if let known = found, (known.squared, known.place) < (squared, place) { return }
-      found = (place, squared)
+    for point in points {
+      var nearest: (squared: Double, place: Int32)?
+      try graph.forEach(of: point) { (other, squared) throws(CoverTreeError) in
+        let place = places[other]
+        guard place >= 0, squared < bounds[point] else { return }
+        if let known = nearest, known < (squared, place) { return }
+        nearest = (squared, place)
+      }
+      if let nearest { found(point, nearest.place, nearest.squared) }
     }
-    return found
   }
 
   mutating func append(

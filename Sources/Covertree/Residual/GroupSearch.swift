@@ -143,13 +143,14 @@ final class GroupSearch {
       try lists[i].prune()
       var nearest = NearestCollector(collected!, bound: .infinity)
       try decide(i, min(k, model.count), into: &nearest)
-      nearest.finish()
+      // The collector was given distances as they are.
+      let found = nearest.finished()
       let row = Int(group.rows[i]) * k
-      for rank in 0..<nearest.count { indices[row + rank] = Int64(nearest[rank].index) }
-      for rank in nearest.count..<k { indices[row + rank] = -1 }
+      for rank in 0..<found.count { indices[row + rank] = found.labels[rank] }
+      for rank in found.count..<k { indices[row + rank] = -1 }
       guard let distances else { continue }
-      for rank in 0..<nearest.count { distances[row + rank] = nearest[rank].squared }
-      for rank in nearest.count..<k { distances[row + rank] = .infinity }
+      for rank in 0..<found.count { distances[row + rank] = found.squares[rank] }
+      for rank in found.count..<k { distances[row + rank] = .infinity }
     }
   }
 

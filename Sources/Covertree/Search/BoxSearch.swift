@@ -2,10 +2,11 @@ import CNumerics
 
 /// One thread's searches of one box tree: the core that every Euclidean search goes through.
 ///
-/// Depth first from the root, the nearest box first; a box is entered while its distance is not above the collector's
-/// `worst`. Boxes and points are compared in the coordinates' own type, as a filter with its rounding error allowed
-/// for; points that pass are decided by their float64 distance. So the answer is that of a float64 brute force,
-/// whatever the type.
+/// Depth first, the nearest box first; a box is entered while its distance is not above the collector's threshold. Boxes and
+/// points are compared in the coordinates' own type, as a filter with its rounding error allowed for (`FilterSlack`);
+/// collectors decide by float64 distances. So the answer is that of a float64 brute force, whatever the type.
+///
+/// A search begins at the root, or, for queries that lie together, at the *frontier* that they share.
 struct BoxSearch<S: Scalar, D: Dimension> {
   private struct Entry: BitwiseCopyable {
     var bound: S
@@ -13,149 +14,281 @@ struct BoxSearch<S: Scalar, D: Dimension> {
     var child: Int32
   }
 
-  private let tree: BoxTree<S>
-  private let dimension: D
-  private let labels: UnsafePointer<Int32>?
-  /// By place in the sequence: 1 for points that do not count for any query.
-  private let removed: Buffer<UInt8>?
+  let tree: BoxTree<S>
+  let dimension: D
+  let slack: FilterSlack<S>
+  /// By place; `noLabel` for points that do not count for any query.
+  private let labels: Buffer<Int32>
   /// The query's coordinates, each in all lanes of a vector.
-  private let query: Buffer<S.Lanes>
-  private let stack: Buffer<Entry>
-  private let squared: Buffer<Double>
+  private let query: UnsafeMutablePointer<S.Lanes>
+  private let stack: UnsafeMutablePointer<Entry>
+  private let arena: Arena
+  private let frontier: Frontier<S>
   private(set) var pointsCompared = 0
   private(set) var boxesCompared = 0
 
-  init(_ tree: BoxTree<S>, removed: Buffer<UInt8>? = nil, dimension: D) throws(CoverTreeError) {
+  /// - Parameter labels: in place of the tree's own.
+  init(_ tree: BoxTree<S>, labels: Buffer<Int32>? = nil, dimension: D) throws(CoverTreeError) {
     self.tree = tree
     self.dimension = dimension
-    labels = tree.labels.map { UnsafePointer($0.base) }
-    self.removed = removed
-    query = try Buffer(count: dimension.count)
-    stack = try Buffer(count: (tree.depth + 1) * S.width)
-    squared = try Buffer(count: 16)
+    self.labels = labels ?? tree.labels
+    slack = FilterSlack(dim: dimension.count)
+    let entries = tree.depth * S.width + Frontier<S>.capacity
+    arena = try Arena(Arena.size(dimension.count, of: S.Lanes.self), Arena.size(entries, of: Entry.self))
+    query = arena.take(dimension.count)
+    stack = arena.take(entries)
+    frontier = Frontier(dim: dimension.count)
   }
 
   /// Offers the collector every eligible point that it could want.
+  ///
+  /// - Parameter fromFrontier: whether to begin at what the last `gather` found.
   @inline(__always)
   mutating func run<C: Collector>(
-    _ row: UnsafePointer<S>, _ eligible: Eligibility = Eligibility(), into collector: inout C
-  ) throws(CoverTreeError) {
-    for d in 0..<dimension.count { query.base[d] = S.Lanes(repeating: row[d]) }
-    var threshold = self.threshold(collector.worst)
+    _ row: UnsafePointer<S>, _ eligible: Eligibility = Eligibility(), fromFrontier: Bool = false,
+    into collector: inout C
+  ) throws(CoverTreeError) where C.S == S {
+    for d in 0..<dimension.count { query[d] = S.Lanes(repeating: row[d]) }
+    var threshold = collector.threshold(slack)
     var top = 0
-    visit(node: 0, eligible, threshold, &top)
+    if fromFrontier {
+      for group in 0..<frontier.groupCount {
+        visit(
+          frontier.boxes + group &* dimension.count &* 2, frontier.children + group &* S.width,
+          frontier.smallestLabel + group &* S.width, eligible, threshold, &top)
+      }
+    } else {
+      visit(node: 0, eligible, threshold, &top)
+    }
     while top > 0 {
       top &-= 1
-      let entry = stack.base[top]
+      let entry = stack[top]
       guard entry.bound <= threshold else { continue }
       if entry.child >= 0 {
         visit(node: Int(entry.child), eligible, threshold, &top)
       } else {
-        try scan(leaf: Int(~entry.child), eligible, &threshold, into: &collector)
+        try scan(leaf: Int(~entry.child), row, eligible, &threshold, into: &collector)
       }
     }
   }
 
-  /// The largest square that a true distance of at most `worst`, squared, can show in the filter: `dim + 2` roundings
-  /// of half an ulp each, and what underflow may add. With float64 coordinates the filter is the decision itself;
-  /// there a box is never farther than a point in it, as rounding is monotone.
-  @inline(__always)
-  private func threshold(_ worst: Double) -> S {
-    if S.self == Double.self { return S(worst) }
-    let slack = 1 + Double(dimension.count &+ 4) * Double(S.ulpOfOne)
-    return S.roundedUp(worst * slack + Double(S.leastNormalMagnitude))
-  }
-
-  /// Pushes the children of a node that can matter, the nearest last.
   @inline(__always)
   private mutating func visit(node: Int, _ eligible: Eligibility, _ threshold: S, _ top: inout Int) {
-    let dim = dimension.count
-    let boxes = tree.boxes.base + node &* dim &* 2
+    visit(
+      tree.boxes.base + node &* dimension.count &* 2, tree.children.base + node &* S.width,
+      tree.smallestLabel.base + node &* S.width, eligible, threshold, &top)
+  }
+
+  /// Pushes those of `width` boxes that can matter, the nearest last.
+  @inline(__always)
+  private mutating func visit(
+    _ boxes: UnsafePointer<S.Lanes>, _ children: UnsafePointer<Int32>, _ smallestLabel: UnsafePointer<Int32>,
+    _ eligible: Eligibility, _ threshold: S, _ top: inout Int
+  ) {
     let zero = S.Lanes(repeating: 0)
     var bound = zero
-    for d in 0..<dim {
-      let q = query.base[d]
+    for d in 0..<dimension.count {
+      let q = query[d]
       let outside = S.maximum(S.maximum(boxes[2 &* d] - q, q - boxes[2 &* d &+ 1]), zero)
       bound = S.multiplyAdd(outside, outside, bound)
     }
     boxesCompared &+= 1
-    let inUse = (UInt32(1) &<< UInt32(truncatingIfNeeded: tree.childCount[node])) &- 1
-    var hits = S.maskLessOrEqual(bound, S.Lanes(repeating: threshold)) & inUse
+    var hits = S.maskLessOrEqual(bound, S.Lanes(repeating: threshold))
     let first = top
-    let firstChild = tree.firstChild[node]
-    let smallest = tree.smallestLabel.base + node &* S.width
     while hits != 0 {
       let lane = hits.trailingZeroBitCount
       hits &= hits &- 1
-      guard smallest[lane] < eligible.before else { continue }
-      // Leaves are numbered downwards from -1.
-      let step = Int32(truncatingIfNeeded: lane)
-      let entry = Entry(bound: bound[lane], child: firstChild >= 0 ? firstChild &+ step : firstChild &- step)
+      guard smallestLabel[lane] < eligible.before else { continue }
+      let entry = Entry(bound: bound[lane], child: children[lane])
       var place = top
-      while place > first && stack.base[place &- 1].bound < entry.bound {
-        stack.base[place] = stack.base[place &- 1]
+      while place > first && stack[place &- 1].bound < entry.bound {
+        stack[place] = stack[place &- 1]
         place &-= 1
       }
-      stack.base[place] = entry
+      stack[place] = entry
       top &+= 1
     }
   }
 
   @inline(__always)
   private mutating func scan<C: Collector>(
-    leaf: Int, _ eligible: Eligibility, _ threshold: inout S, into collector: inout C
-  ) throws(CoverTreeError) {
-    let dim = dimension.count
-    var group = tree.coordinates.base + leaf &* tree.groupsPerLeaf &* dim
-    var first = leaf &* tree.leafSize
-    let end = first &+ tree.pointCount(ofLeaf: leaf)
-    pointsCompared &+= end &- first
-    while first < end {
+    leaf: Int, _ row: UnsafePointer<S>, _ eligible: Eligibility, _ threshold: inout S, into collector: inout C
+  ) throws(CoverTreeError) where C.S == S {
+    let first = leaf &* tree.leafSize
+    var group = tree.coordinates.base + first / S.width &* dimension.count
+    pointsCompared &+= tree.leafSize
+    for place in stride(from: first, to: first &+ tree.leafSize, by: S.width) {
       var sum = S.Lanes(repeating: 0)
-      for d in 0..<dim {
-        let difference = group[d] - query.base[d]
+      for d in 0..<dimension.count {
+        let difference = group[d] - query[d]
         sum = S.multiplyAdd(difference, difference, sum)
       }
-      let hits = S.maskLessOrEqual(sum, S.Lanes(repeating: threshold))
-      if hits != 0 {
-        try decide(hits, sum, group, first, eligible, into: &collector)
-        threshold = self.threshold(collector.worst)
+      let near = S.maskLessOrEqual(sum, S.Lanes(repeating: threshold))
+      if near != 0 {
+        let hits = near & S.maskAdmitted(labels.base + place, below: eligible.before, except: eligible.excluded)
+        try collector.take(
+          Hits(
+            lanes: hits, filtered: sum, group: group, query: row, dimension: dimension, place: place,
+            labels: labels.base))
+        threshold = collector.threshold(slack)
       }
-      group += dim
-      first &+= S.width
+      group += dimension.count
     }
   }
+}
 
-  /// Offers the lanes that passed the filter, by their float64 distances.
-  @inline(__always)
-  private mutating func decide<C: Collector>(
-    _ hits: UInt32, _ filtered: S.Lanes, _ group: UnsafePointer<S.Lanes>, _ first: Int, _ eligible: Eligibility,
-    into collector: inout C
-  ) throws(CoverTreeError) {
-    let vectors = UnsafeMutableRawPointer(squared.base).assumingMemoryBound(to: SIMD8<Double>.self)
-    if S.self == Double.self {
-      vectors[0] = S.widened(filtered, part: 0)
-    } else {
-      for part in 0..<S.width / 8 {
-        var sum = SIMD8<Double>(repeating: 0)
-        for d in 0..<dimension.count {
-          let difference = S.widened(group[d], part: part) - S.widened(query.base[d], part: part)
-          sum = Double.multiplyAdd(difference, difference, sum)
+extension BoxSearch {
+  /// Where searches for queries in a box may begin when none of them wants what is farther than `reach`, squared, in the
+  /// filter's scale.
+  ///
+  /// - Returns: false where the frontier has no room for it.
+  mutating func gather(_ low: UnsafePointer<S>, _ high: UnsafePointer<S>, reach: S) throws(CoverTreeError) -> Bool {
+    try frontier.removeAll()
+    guard tree.depth > 1 else { return false }
+    stack[0] = Entry(bound: 0, child: 0)
+    var top = 1
+    let zero = S.Lanes(repeating: 0)
+    while top > 0 {
+      top &-= 1
+      let node = Int(stack[top].child)
+      let boxes = tree.boxes.base + node &* dimension.count &* 2
+      let children = tree.children.base + node &* S.width
+      var bound = zero
+      for d in 0..<dimension.count {
+        let outside = S.maximum(
+          S.maximum(boxes[2 &* d] - S.Lanes(repeating: high[d]), S.Lanes(repeating: low[d]) - boxes[2 &* d &+ 1]), zero)
+        bound = S.multiplyAdd(outside, outside, bound)
+      }
+      boxesCompared &+= 1
+      var hits = S.maskLessOrEqual(bound, S.Lanes(repeating: reach))
+      while hits != 0 {
+        let lane = hits.trailingZeroBitCount
+        hits &= hits &- 1
+        let child = Int(children[lane])
+        if tree.children[child &* S.width] >= 0 {
+          stack[top] = Entry(bound: 0, child: Int32(child))
+          top &+= 1
+        } else if !frontier.append(tree, node: node, lane: lane) {
+          return false
         }
-        vectors[part] = sum
       }
     }
-    var hits = hits
-    while hits != 0 {
-      let lane = hits.trailingZeroBitCount
-      hits &= hits &- 1
-      let place = first &+ lane
-      guard squared.base[lane] <= collector.worst else { continue }
-      let label = labels.map { $0[place] } ?? Int32(truncatingIfNeeded: place)
-      guard eligible.admits(label) else { continue }
-      if let removed, removed[place] != 0 { continue }
-      try collector.offer(squared.base[lane], label)
+    frontier.close()
+    return true
+  }
+}
+
+/// Nodes right above leaves, in groups that are searched as a node's children are.
+private final class Frontier<S: Scalar> {
+  /// Beyond so many nodes the way from the root is as short.
+  static var capacity: Int { 2 * S.width }
+
+  private(set) var boxes: UnsafeMutablePointer<S.Lanes>!
+  private(set) var children: UnsafeMutablePointer<Int32>!
+  private(set) var smallestLabel: UnsafeMutablePointer<Int32>!
+  private var arena: Arena?
+  private var count = 0
+  private let dim: Int
+
+  var groupCount: Int { (count &+ S.width &- 1) / S.width }
+
+  init(dim: Int) { self.dim = dim }
+
+  /// Empties it; the first time it makes the room, which a single query has no use for.
+  fileprivate func removeAll() throws(CoverTreeError) {
+    count = 0
+    guard arena == nil else { return }
+    let vectors = Self.capacity / S.width * dim * 2
+    let arena = try Arena(
+      Arena.size(vectors, of: S.Lanes.self), Arena.size(Self.capacity, of: Int32.self),
+      Arena.size(Self.capacity, of: Int32.self))
+    (boxes, children, smallestLabel) = (arena.take(vectors), arena.take(Self.capacity), arena.take(Self.capacity))
+    self.arena = arena
+  }
+
+  /// Takes over the child of a node; false where there is no room.
+  fileprivate func append(_ tree: BoxTree<S>, node: Int, lane: Int) -> Bool {
+    guard count < Self.capacity else { return false }
+    let source = UnsafeRawPointer(tree.boxes.base + node &* dim &* 2).assumingMemoryBound(to: S.self) + lane
+    for side in 0..<2 &* dim { sides[side &* S.width] = source[side &* S.width] }
+    children[count] = tree.children[node &* S.width &+ lane]
+    smallestLabel[count] = tree.smallestLabel[node &* S.width &+ lane]
+    count &+= 1
+    return true
+  }
+
+  /// Makes the lanes after the last node boxes that nothing is near to.
+  fileprivate func close() {
+    let end = groupCount &* S.width
+    let inUse = count
+    while count < end {
+      for side in 0..<2 &* dim { sides[side &* S.width] = side % 2 == 0 ? .infinity : -.infinity }
+      smallestLabel[count] = BoxTree<S>.noLabel
+      count &+= 1
     }
+    count = inUse
+  }
+
+  /// The sides of the next node's box, one every `width` scalars.
+  private var sides: UnsafeMutablePointer<S> {
+    UnsafeMutableRawPointer(boxes + count / S.width &* dim &* 2).assumingMemoryBound(to: S.self) + count % S.width
+  }
+}
+
+/// Points of one group that passed the filter.
+struct Hits<S: Scalar, D: Dimension> {
+  /// A bit for each.
+  let lanes: UInt32
+  /// Squared distances as the filter has them, of all lanes.
+  let filtered: S.Lanes
+  fileprivate let group: UnsafePointer<S.Lanes>
+  fileprivate let query: UnsafePointer<S>
+  fileprivate let dimension: D
+  /// Of the first lane.
+  let place: Int
+  fileprivate let labels: UnsafePointer<Int32>
+
+  /// The squared distance that all decisions are made by: that of `squaredEuclidean`, bit for bit.
+  @inline(__always)
+  func squared(_ lane: Int) -> Double {
+    if S.self == Double.self { return Double(filtered[lane]) }
+    let point = UnsafeRawPointer(group).assumingMemoryBound(to: S.self) + lane
+    var sum = 0.0
+    for d in 0..<dimension.count {
+      let difference = Double(point[d &* S.width]) - Double(query[d])
+      sum = cn_f64_fma(difference, difference, sum)
+    }
+    return sum
+  }
+
+  @inline(__always)
+  func label(_ lane: Int) -> Int32 { labels[place &+ lane] }
+}
+
+/// What rounding may add to a squared distance in the filter.
+struct FilterSlack<S: Scalar> {
+  private let factor: Double
+  private let scalarFactor: S
+
+  init(dim: Int) {
+    // `dim + 2` roundings of half an ulp each, and some to spare. With float64 coordinates the filter is the decision
+    // itself; there a box is never farther than a point in it, as rounding is monotone.
+    factor = S.self == Double.self ? 1 : 1 + Double(dim + 4) * Double(S.ulpOfOne)
+    scalarFactor = S.self == Double.self ? 1 : 1 + S(2 * dim + 10) * S.ulpOfOne
+  }
+
+  /// What a true squared distance of at most `worst` can show in the filter at most.
+  @inline(__always)
+  func shown(_ worst: Double) -> S {
+    if S.self == Double.self { return S(worst) }
+    return S.roundedUp(worst * factor + Double(S.leastNormalMagnitude))
+  }
+
+  /// What points can show in the filter that are not farther than one that shows `filtered`.
+  @inline(__always)
+  func shown(beside filtered: S) -> S {
+    if S.self == Double.self { return filtered }
+    return filtered * scalarFactor + 2 * S.leastNormalMagnitude
   }
 }
 

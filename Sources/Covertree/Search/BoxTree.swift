@@ -1,65 +1,72 @@
-/// Points as Euclidean searches walk them: leaves of consecutive points under wide nodes of boxes.
+/// Points as Euclidean searches walk them: leaves of near points under wide nodes of boxes.
 ///
-/// The sequence of the points is all there is to the shape, so it should keep near points together, as tree order and
-/// the Hilbert curve do. A *leaf* is `leafSize` points that follow each other, in groups of one vector width; a group
-/// holds one vector a coordinate. A *node* is `width` children that follow each other, leaves or nodes; the boxes
-/// around them stand lane by lane, so that one sweep compares a query with all of them. Node 0 is the root, children
-/// come after their parent.
+/// Points stand in the order of a k-d tree's leaves (`MedianOrder`), whose boxes overlap least; a point's *place* is its
+/// number in that order. A *leaf* is `leafSize` points that follow each other, in groups of one vector width; a group holds
+/// one vector a coordinate. A *node* is `width` children that follow each other, leaves or nodes; the boxes around them
+/// stand lane by lane, so that one sweep compares a query with all of them. Node 0 is the root, children come after their
+/// parent.
 ///
-/// Memory: the coordinates once, and about `(2 dim + 2) / leafSize` scalars a point.
+/// Memory: the coordinates once, a label a point, and about `(2 dim + 2) / leafSize` scalars a point.
 final class BoxTree<S: Scalar>: @unchecked Sendable {
   let count: Int
   let dim: Int
+  /// A multiple of the vector width.
   let leafSize: Int
-  /// Coordinates in groups; NaN in lanes beyond the last point of a leaf.
+  /// Coordinates in groups; NaN in lanes beyond the last point.
   let coordinates: Buffer<S.Lanes>
-  /// `boxes[(node * dim + d) * 2]` has the lower sides in coordinate `d`, `+ 1` the upper ones.
+  /// What searches report for each point, by place; `noLabel` in lanes beyond the last point.
+  let labels: Buffer<Int32>
+  /// `boxes[(node * dim + d) * 2]` has the lower sides in coordinate `d`, `+ 1` the upper ones; in lanes
+  /// without a child they are infinitely far from everything.
   let boxes: Buffer<S.Lanes>
-  /// The first child of a node: a node, or a leaf complemented (below 0).
-  let firstChild: Buffer<Int32>
-  let childCount: Buffer<Int32>
+  /// Of each lane: a node, or a leaf complemented (below 0).
+  let children: Buffer<Int32>
   /// Of each lane: the smallest label below it.
   let smallestLabel: Buffer<Int32>
-  /// What searches report for each point, by its place in the sequence.
-  let labels: Buffer<Int32>?
   /// Levels of nodes.
   let depth: Int
 
   static var width: Int { S.width }
+  /// Comes before no bound on labels, so it stands for no point.
+  static var noLabel: Int32 { Int32.max }
 
   /// - Parameters:
-  ///   - points: rows of `dim` coordinates.
-  ///   - sequence: which rows, in which sequence; nil for all `count` of them as they stand.
-  ///   - labels: by place in the sequence; nil for the place itself.
+  ///   - labels: by row of `points`; nil for the row itself.
+  ///   - leafSize: rounded up to whole vectors.
   init(
-    points: UnsafePointer<S>, dim: Int, count: Int, sequence: UnsafePointer<Int32>?, labels: Buffer<Int32>?,
-    leafSize: Int, context: CallContext
+    _ points: PointsView<S>, labels: UnsafePointer<Int32>? = nil, leafSize: Int, context: CallContext
   ) throws(CoverTreeError) {
-    self.count = count
-    self.dim = dim
-    // One leaf need not be larger than all points together.
-    let leafSize = min(leafSize, max(1, count))
-    self.leafSize = leafSize
-    self.labels = labels
-    let levels = Self.levelSizes(leaves: max(1, (count + leafSize - 1) / leafSize))
+    count = points.count
+    dim = points.dim
+    // A leaf need not be larger than all points together.
+    self.leafSize = Self.wholeVectors(min(leafSize, max(1, points.count)))
+    let levels = Self.levelSizes(leaves: max(1, (count + self.leafSize - 1) / self.leafSize))
     depth = levels.count - 1
     let nodes = levels.dropFirst().reduce(0, +)
-    coordinates = try Buffer(count: levels[0] * ((leafSize + S.width - 1) / S.width) * dim)
+    coordinates = try Buffer(count: levels[0] * (self.leafSize / S.width) * dim)
+    self.labels = try Buffer(count: levels[0] * self.leafSize)
     boxes = try Buffer(count: nodes * dim * 2)
-    firstChild = try Buffer(count: nodes)
-    childCount = try Buffer(count: nodes)
+    children = try Buffer(count: nodes * S.width)
     smallestLabel = try Buffer(count: nodes * S.width)
-    number(levels)
-    try fillLeaves(points, sequence, context)
-    try fillBoxes(levels, context)
+    let order = try MedianOrder(points, blockSize: self.leafSize, fanout: S.width, context: context)
+    try fillLeaves(points, order.rows, labels, context)
+    try fillNodes(levels, context)
   }
+
+  private static func wholeVectors(_ count: Int) -> Int { (count + S.width - 1) / S.width * S.width }
 
   /// Groups of one vector width in a leaf.
   @inline(__always)
-  var groupsPerLeaf: Int { (leafSize &+ S.width &- 1) / S.width }
+  var groupsPerLeaf: Int { leafSize / S.width }
 
   @inline(__always)
   func pointCount(ofLeaf leaf: Int) -> Int { min(leafSize, count &- leaf &* leafSize) }
+
+  /// The coordinates of the point at a place: every `width`-th scalar from here.
+  @inline(__always)
+  func coordinates(at place: Int) -> UnsafePointer<S> {
+    UnsafeRawPointer(coordinates.base + place / S.width &* dim).assumingMemoryBound(to: S.self) + place % S.width
+  }
 
   /// How many leaves, nodes above them, nodes above those, up to the root.
   private static func levelSizes(leaves: Int) -> [Int] {
@@ -68,112 +75,103 @@ final class BoxTree<S: Scalar>: @unchecked Sendable {
     return sizes
   }
 
-  /// The number of the first node of each level of nodes; levels count from the leaves, which are level 0.
-  private func firstNode(ofLevel level: Int, _ levels: [Int]) -> Int { levels[(level + 1)...].reduce(0, +) }
-
-  private func number(_ levels: [Int]) {
-    for level in 1..<levels.count {
-      let first = firstNode(ofLevel: level, levels)
-      for index in 0..<levels[level] {
-        let child = index * Self.width
-        childCount[first + index] = Int32(min(Self.width, levels[level - 1] - child))
-        firstChild[first + index] = level == 1 ? ~Int32(child) : Int32(firstNode(ofLevel: level - 1, levels) + child)
-      }
-    }
-  }
-
   private func fillLeaves(
-    _ points: UnsafePointer<S>, _ sequence: UnsafePointer<Int32>?, _ context: CallContext
+    _ points: PointsView<S>, _ rows: Buffer<Int32>, _ given: UnsafePointer<Int32>?, _ context: CallContext
   ) throws(CoverTreeError) {
-    let (coordinates, dim, width) = (coordinates, dim, Self.width)
-    let vectors = groupsPerLeaf * dim
-    try context.forEach(coordinates.count / vectors, grain: 256) { (range, _) throws(CoverTreeError) in
-      for leaf in range {
-        let lanes = coordinates.base + leaf * vectors
-        let inUse = pointCount(ofLeaf: leaf)
-        if inUse < groupsPerLeaf * width { lanes.update(repeating: S.Lanes(repeating: .nan), count: vectors) }
-        let scalars = UnsafeMutableRawPointer(lanes).assumingMemoryBound(to: S.self)
-        for place in 0..<max(0, inUse) {
-          let global = leaf * leafSize + place
-          let row = points + (sequence.map { Int($0[global]) } ?? global) * dim
-          let first = scalars + (place / width * dim * width + place % width)
-          for d in 0..<dim { first[d * width] = row[d] }
+    let (coordinates, labels, dim) = (coordinates, labels, dim)
+    try context.forEach(labels.count / S.width, grain: 512) { (range, _) throws(CoverTreeError) in
+      for group in range {
+        let scalars = UnsafeMutableRawPointer(coordinates.base + group * dim).assumingMemoryBound(to: S.self)
+        for lane in 0..<S.width {
+          let place = group * S.width + lane
+          if place < rows.count {
+            let row = points.row(Int(rows[place]))
+            for d in 0..<dim { scalars[d * S.width + lane] = row[d] }
+            labels[place] = given?[Int(rows[place])] ?? rows[place]
+          } else {
+            for d in 0..<dim { scalars[d * S.width + lane] = .nan }
+            labels[place] = Self.noLabel
+          }
         }
       }
     }
   }
 
-  private func fillBoxes(_ levels: [Int], _ context: CallContext) throws(CoverTreeError) {
+  /// Fills the levels of nodes, from the leaves to the root.
+  private func fillNodes(_ levels: [Int], _ context: CallContext) throws(CoverTreeError) {
+    var below = 0
     for level in 1..<levels.count {
-      let first = firstNode(ofLevel: level, levels)
+      // Nodes are numbered level by level from the root.
+      let first = levels[(level + 1)...].reduce(0, +)
       try context.forEach(levels[level], grain: 64) { (range, _) throws(CoverTreeError) in
-        for node in range.lowerBound + first..<range.upperBound + first { fillBoxes(ofNode: node) }
+        for index in range {
+          let inUse = min(S.width, levels[level - 1] - index * S.width)
+          for lane in 0..<S.width {
+            let child = Int32(index * S.width + lane)
+            children[(first + index) * S.width + lane] = level == 1 ? ~child : Int32(below) + child
+          }
+          fillBoxes(ofNode: first + index, inUse: inUse)
+        }
       }
+      below = first
     }
   }
 
-  private func fillBoxes(ofNode node: Int) {
-    let width = Self.width
+  private func fillBoxes(ofNode node: Int, inUse: Int) {
+    let width = S.width
     let sides = UnsafeMutableRawPointer(boxes.base + node * dim * 2).assumingMemoryBound(to: S.self)
-    for side in 0..<dim * 2 * width { sides[side] = .nan }
-    for lane in 0..<Int(childCount[node]) {
-      let child = Int(firstChild[node]) >= 0 ? Int(firstChild[node]) + lane : Int(~firstChild[node]) + lane
-      var smallest = Int32.max
-      if firstChild[node] >= 0 {
-        for inner in 0..<Int(childCount[child]) { smallest = min(smallest, smallestLabel[child * width + inner]) }
-        for d in 0..<dim {
-          let inner = boxes.base + (child * dim + d) * 2
-          sides[2 * d * width + lane] = least(inner[0], Int(childCount[child]))
-          sides[(2 * d + 1) * width + lane] = -least(-inner[1], Int(childCount[child]))
-        }
-      } else {
-        let first = child * leafSize
-        for place in 0..<max(0, pointCount(ofLeaf: child)) {
-          smallest = min(smallest, labels?[first + place] ?? Int32(first + place))
-        }
-        fillBox(sides, lane: lane, leaf: child)
+    for vector in 0..<dim * 2 {
+      (boxes.base + (node * dim * 2 + vector)).pointee = S.Lanes(repeating: vector % 2 == 0 ? .infinity : -.infinity)
+    }
+    for lane in 0..<width { smallestLabel[node * width + lane] = Self.noLabel }
+    for lane in 0..<inUse {
+      let child = Int(children[node * width + lane])
+      let inner = child >= 0 ? smallestLabel.base + child * width : labels.base + ~child * leafSize
+      let innerCount = child >= 0 ? width : leafSize
+      for index in 0..<innerCount {
+        smallestLabel[node * width + lane] = min(smallestLabel[node * width + lane], inner[index])
       }
-      smallestLabel[node * width + lane] = smallest
+      for d in 0..<dim {
+        let (low, high) = child >= 0 ? extent(ofNode: child, d) : extent(ofLeaf: ~child, d)
+        sides[2 * d * width + lane] = low
+        sides[(2 * d + 1) * width + lane] = high
+      }
     }
   }
 
-  /// The box around a leaf, group by group.
-  private func fillBox(_ sides: UnsafeMutablePointer<S>, lane: Int, leaf: Int) {
-    let groups = coordinates.base + leaf * groupsPerLeaf * dim
-    for d in 0..<dim {
-      var low = S.infinity
-      var high = -S.infinity
-      var left = pointCount(ofLeaf: leaf)
-      var group = 0
-      while left > 0 {
-        let vector = groups[group * dim + d]
-        low = min(low, least(vector, min(left, Self.width)))
-        high = max(high, -least(-vector, min(left, Self.width)))
-        left -= Self.width
-        group += 1
-      }
-      sides[2 * d * Self.width + lane] = low
-      sides[(2 * d + 1) * Self.width + lane] = high
+  /// The sides of the box around a node, in a coordinate.
+  func extent(ofNode node: Int, _ d: Int) -> (low: S, high: S) {
+    let sides = boxes.base + (node * dim + d) * 2
+    return (least(sides[0]), -least(-sides[1]))
+  }
+
+  private func extent(ofLeaf leaf: Int, _ d: Int) -> (low: S, high: S) {
+    let groups = coordinates.base + leaf * groupsPerLeaf * dim + d
+    var (low, high) = (S.infinity, S.infinity)
+    for group in 0..<groupsPerLeaf {
+      low = min(low, least(groups[group * dim]))
+      high = min(high, least(-groups[group * dim]))
     }
+    return (low, -high)
+  }
+
+  /// The smallest of the lanes that hold something.
+  @inline(__always)
+  private func least(_ lanes: S.Lanes) -> S {
+    var smallest = S.infinity
+    for lane in 0..<S.width where lanes[lane] < smallest { smallest = lanes[lane] }
+    return smallest
   }
 
   /// The squared diagonal of the box around all points.
   var squaredDiagonal: Double {
     (0..<dim).reduce(0) { sum, d in
-      let (low, high) = (least(boxes[2 * d], Int(childCount[0])), -least(-boxes[2 * d + 1], Int(childCount[0])))
+      let (low, high) = extent(ofNode: 0, d)
       return sum + (Double(high) - Double(low)) * (Double(high) - Double(low))
     }
   }
 
-  /// The smallest of the first `count` lanes.
-  @inline(__always)
-  private func least(_ lanes: S.Lanes, _ count: Int) -> S {
-    var smallest = lanes[0]
-    for lane in 1..<max(1, count) where lanes[lane] < smallest { smallest = lanes[lane] }
-    return smallest
-  }
-
   var byteCount: Int {
-    coordinates.byteCount + boxes.byteCount + firstChild.byteCount + childCount.byteCount + smallestLabel.byteCount
+    coordinates.byteCount + labels.byteCount + boxes.byteCount + children.byteCount + smallestLabel.byteCount
   }
 }

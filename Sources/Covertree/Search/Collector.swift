@@ -1,9 +1,34 @@
 /// What a search does with the points it finds: one traversal serves nearest neighbours, radius search and counting.
 protocol Collector {
-  /// Points and subtrees farther than this (squared) are of no use any more.
+  associatedtype S: Scalar
+  /// Points and boxes that show more than this in the filter are of no use any more.
+  func threshold(_ slack: FilterSlack<S>) -> S
+  /// Points of a group that showed at most the threshold. Some may turn out to be of no use.
+  mutating func take<D: Dimension>(_ hits: Hits<S, D>) throws(CoverTreeError)
+}
+
+/// A collector that decides about each point as it comes.
+protocol DecidingCollector: Collector {
+  /// What is farther than this (squared) is of no use any more.
   var worst: Double { get }
-  /// A point with its dataset index and squared distance. It may turn out to be of no use.
-  mutating func offer(_ squared: Double, _ index: Int32) throws(CoverTreeError)
+  /// A point that is at most `worst` away, with its label and squared distance.
+  mutating func offer(_ squared: Double, _ label: Int32) throws(CoverTreeError)
+}
+
+extension DecidingCollector {
+  @inline(__always)
+  func threshold(_ slack: FilterSlack<S>) -> S { slack.shown(worst) }
+
+  @inline(__always)
+  mutating func take<D: Dimension>(_ hits: Hits<S, D>) throws(CoverTreeError) {
+    var lanes = hits.lanes
+    while lanes != 0 {
+      let lane = lanes.trailingZeroBitCount
+      lanes &= lanes &- 1
+      let squared = hits.squared(lane)
+      if squared <= worst { try offer(squared, hits.label(lane)) }
+    }
+  }
 }
 
 /// A neighbour while it is being searched for. Neighbours are ordered by distance, then by index.
@@ -17,13 +42,24 @@ struct Candidate: BitwiseCopyable {
   }
 }
 
+/// Neighbours of a query, the nearest first. They stand in somebody's scratch, until its next query.
+struct SortedNeighbors {
+  let count: Int
+  let squares: UnsafePointer<Double>
+  let labels: UnsafePointer<Int64>
+
+  init(count: Int, squares: UnsafePointer<Double>, labels: UnsafePointer<Int64>) {
+    (self.count, self.squares, self.labels) = (count, squares, labels)
+  }
+}
+
 /// The `k` nearest of the points offered, by distance and then by index.
 ///
 /// Up to `sortedLimit` they are kept sorted: a point is put in its place by one sweep from the far end, eight places at a
 /// time, without a branch on where that is. Beyond that they are a binary heap with the farthest on top, sorted at the
 /// end. O(k / 8) or O(log k) a point that is kept, one comparison for one that is not.
-struct NearestCollector: Collector {
-  private static let sortedLimit = 128
+struct NearestCollector {
+  static let sortedLimit = 128
   private static let width = 8
 
   /// Scratch for collectors of `k`, one after the other.
@@ -67,9 +103,6 @@ struct NearestCollector: Collector {
       indices[place] = Int64.max
     }
   }
-
-  /// The neighbour of a rank, from 0.
-  subscript(rank: Int) -> Candidate { Candidate(squared: squared[rank], index: Int32(indices[rank])) }
 
   @inline(__always)
   mutating func offer(_ squared: Double, _ index: Int32) {
@@ -161,9 +194,13 @@ struct NearestCollector: Collector {
     set(place, distance, index)
   }
 
-  /// Sorts what was found. Nothing may be offered afterwards.
-  mutating func finish() {
-    guard k > Self.sortedLimit else { return }
+  /// What was found, in order. Nothing may be offered afterwards.
+  mutating func finished() -> SortedNeighbors {
+    if k > Self.sortedLimit { sortHeap() }
+    return SortedNeighbors(count: count, squares: squared, labels: indices)
+  }
+
+  private mutating func sortHeap() {
     var size = count
     while size > 1 {
       size &-= 1
@@ -174,30 +211,33 @@ struct NearestCollector: Collector {
   }
 }
 
+/// The `k` nearest, decided one by one: for a `k` too large to keep sorted.
+struct DecidingNearest<S: Scalar>: DecidingCollector {
+  var nearest: NearestCollector
+  var worst: Double { nearest.worst }
+
+  @inline(__always)
+  mutating func offer(_ squared: Double, _ label: Int32) { nearest.offer(squared, label) }
+}
+
 /// All points within a radius.
-struct RadiusCollector: Collector {
+struct RadiusCollector<S: Scalar>: DecidingCollector {
   let found: Stack<Candidate>
   let worst: Double
 
   @inline(__always)
-  mutating func offer(_ squared: Double, _ index: Int32) throws(CoverTreeError) {
-    try found.append(Candidate(squared: squared, index: index))
-  }
-
-  /// Sorts what was found from `first` on.
-  func sort(from first: Int) {
-    var tail = UnsafeMutableBufferPointer(start: found.base + first, count: found.count - first)
-    tail.sort { $0 < $1 }
+  mutating func offer(_ squared: Double, _ label: Int32) throws(CoverTreeError) {
+    try found.append(Candidate(squared: squared, index: label))
   }
 }
 
 /// How many points lie within a radius.
-struct CountCollector: Collector {
+struct CountCollector<S: Scalar>: DecidingCollector {
   private(set) var count: Int64 = 0
   let worst: Double
 
   init(worst: Double) { self.worst = worst }
 
   @inline(__always)
-  mutating func offer(_ squared: Double, _ index: Int32) { count &+= 1 }
+  mutating func offer(_ squared: Double, _ label: Int32) { count &+= 1 }
 }

@@ -21,11 +21,7 @@ private struct MaxMinTask: DimensionTask {
     let rows = try Buffer<Double>(count: count * dim)
     for index in 0..<count { (rows.base + index * dim).update(from: points.row(index), count: dim) }
     let view = PointsView(base: UnsafePointer(rows.base), count: count, dim: dim)
-    let sequence = try sortedOrder(
-      ofKeys: HilbertCurve(through: view, context: context).keys(of: view, context: context), context: context)
-    let boxes = try BoxTree(
-      points: rows.base, dim: dim, count: count, sequence: sequence.base, labels: sequence,
-      leafSize: TreeOptions.defaultLeafSize, context: context)
+    let boxes = try BoxTree(view, leafSize: TreeOptions.defaultLeafSize, context: context)
     var search = try BoxSearch(boxes, dimension: dimension)
     let queue = try FarthestQueue(count: count)
     var next = centralPoint(rows)
@@ -56,7 +52,8 @@ private struct MaxMinTask: DimensionTask {
 }
 
 /// Lowers the distances of points that a new one is nearer to.
-private struct NearerCollector: Collector {
+private struct NearerCollector: DecidingCollector {
+  typealias S = Double
   let worst: Double
   let queue: FarthestQueue
 

@@ -116,127 +116,14 @@ extension CoverTree {
 
 extension TreeSnapshot {
   /// Queries that a thread takes at a time: many neighbours along the curve, but fewer where one may scan for long.
-  fileprivate var queriesPerChunk: Int {
+  var queriesPerChunk: Int {
     CallContext.grain(operationsPerItem: layout.count * layout.dim / S.width, most: 128)
   }
 }
 
 extension SearchOptions {
-  fileprivate func eligible<S>(_ query: QuerySet<S>.Query) -> Eligibility {
+  func eligible<S>(_ query: QuerySet<S>.Query) -> Eligibility {
     Eligibility(before: predecessorsOnly ? query.index : Int32.max, excluded: excludesSelf ? query.index : -1)
-  }
-}
-
-private struct NearestTask<S: Scalar>: DimensionTask {
-  let set: QuerySet<S>
-  let snapshot: TreeSnapshot<S>
-  let k: Int
-  let options: SearchOptions
-  let context: CallContext
-  let counters: SearchCounters
-  let indices: UnsafeMutablePointer<Int64>
-  let distances: UnsafeMutablePointer<S>?
-
-  /// Queries that tell how much boxes keep out.
-  private static var probes: Int { 16 }
-  /// Where a query is compared with more than this share of the points, comparing it with all of them by products of
-  /// matrices costs less.
-  private static var denseShare: Double { 0.25 }
-  /// From so many dimensions on, up to so many neighbours: candidates of a batch of queries are held at once.
-  private static var denseDimensions: Int { 16 }
-  private static var denseNeighbors: Int { 1024 }
-
-  func run<D: Dimension>(_ dimension: D) throws(CoverTreeError) {
-    guard snapshot.layout.dim >= Self.denseDimensions, k <= Self.denseNeighbors, set.count >= 8 * Self.probes else {
-      try walk(0..<set.count, dimension)
-      return
-    }
-    let compared = try walk(0..<Self.probes, dimension)
-    let rest = Self.probes..<set.count
-    if Double(compared) > Self.denseShare * Double(Self.probes * snapshot.layout.count),
-      let norms = try snapshot.denseNorms(context)
-    {
-      try scan(rest, norms)
-    } else {
-      try walk(rest, dimension)
-    }
-  }
-
-  /// Compares queries with all points, in batches.
-  private func scan(_ places: Range<Int>, _ norms: DenseNorms<S>) throws(CoverTreeError) {
-    let size = DenseScan<S>.batchSize
-    let scans = PerThread<DenseScan<S>>(count: context.threads)
-    try context.forEach((places.count + size - 1) / size, grain: 1) { (range, slot) throws(CoverTreeError) in
-      let scan = try scans.value(slot) { () throws(CoverTreeError) in
-        try DenseScan(snapshot, norms, k: min(k, snapshot.layout.count))
-      }
-      for batch in range {
-        let first = places.lowerBound + batch * size
-        let queries = (first..<min(places.upperBound, first + size)).map { (place) -> DenseScan<S>.Query in
-          let query = set[place]
-          return DenseScan.Query(
-            query: query, eligible: options.eligible(query), bound: options.maximumDistance * options.maximumDistance)
-        }
-        try scan.run(queries) { (i, nearest) in write(nearest, queries[i].query) }
-        counters.add(queries: queries.count, points: queries.count * snapshot.layout.count, boxes: 0)
-      }
-    }
-  }
-
-  /// Walks the boxes for each query.
-  ///
-  /// - Returns: with how many points they were compared.
-  @discardableResult
-  private func walk<D: Dimension>(_ places: Range<Int>, _ dimension: D) throws(CoverTreeError) -> Int {
-    let room = min(k, snapshot.layout.count)
-    let compared = Counter()
-    try context.forEach(places.count, grain: snapshot.queriesPerChunk) { (range, _) throws(CoverTreeError) in
-      var search = try BoxSearch(snapshot.boxes, removed: snapshot.removed, dimension: dimension)
-      let found = try NearestCollector.Room(k: room)
-      var last: Finished?
-      for place in range.lowerBound + places.lowerBound..<range.upperBound + places.lowerBound {
-        let query = set[place]
-        let eligible = options.eligible(query)
-        let bound = min(
-          options.maximumDistance * options.maximumDistance, bound(on: query, from: last, eligible.before))
-        var nearest = NearestCollector(found, bound: bound)
-        try search.run(query.coordinates, eligible, into: &nearest)
-        nearest.finish()
-        write(nearest, query)
-        last = nearest.count < room ? nil : Finished(query: query, worst: nearest.worst, before: eligible.before)
-      }
-      counters.add(queries: range.count, points: search.pointsCompared, boxes: search.boxesCompared)
-      compared.add(search.pointsCompared)
-    }
-    return compared.value
-  }
-
-  /// A query that found `k` points, the farthest of them at `worst`, squared.
-  private struct Finished {
-    let query: QuerySet<S>.Query
-    let worst: Double
-    let before: Int32
-  }
-
-  /// The points that the last query found are not farther from this one than from there plus the way between; where
-  /// this query is one of them, the last one takes its place.
-  @inline(__always)
-  private func bound(on query: QuerySet<S>.Query, from last: Finished?, _ before: Int32) -> Double {
-    guard let last, last.before <= before else { return .infinity }
-    let apart = squaredEuclidean(query.coordinates, last.query.coordinates, dim: snapshot.layout.dim)
-    let sum = last.worst.squareRoot() + apart.squareRoot()
-    return sum * sum * (1 + 0x1p-40)
-  }
-
-  @inline(__always)
-  private func write(_ found: NearestCollector, _ query: QuerySet<S>.Query) {
-    let indices = indices + query.row &* k
-    for rank in 0..<found.count { indices[rank] = Int64(found[rank].index) }
-    for rank in found.count..<k { indices[rank] = -1 }
-    guard let distances else { return }
-    let row = distances + query.row &* k
-    for rank in 0..<found.count { row[rank] = snapshot.distance(found[rank], query.coordinates) }
-    for rank in found.count..<k { row[rank] = .infinity }
   }
 }
 
@@ -255,14 +142,15 @@ private struct RadiusTask<S: Scalar>: DimensionTask {
     for _ in 0..<chunks { lists.append(try Stack()) }
     let found = lists
     try context.forEach(set.count, grain: chunk) { (range, _) throws(CoverTreeError) in
-      var search = try BoxSearch(snapshot.boxes, removed: snapshot.removed, dimension: dimension)
-      var collector = RadiusCollector(
+      var search = try BoxSearch(snapshot.boxes, labels: snapshot.searchLabels, dimension: dimension)
+      let sort = try DistributionSort()
+      var collector = RadiusCollector<S>(
         found: found[range.lowerBound / chunk], worst: options.maximumDistance * options.maximumDistance)
       for place in range {
         let query = set[place]
         let first = collector.found.count
         try search.run(query.coordinates, options.eligible(query), into: &collector)
-        collector.sort(from: first)
+        try sort.sort(UnsafeMutableBufferPointer(rebasing: collector.found.all[first...]))
         offsets[query.row + 1] = Int64(collector.found.count - first)
       }
       counters.add(queries: range.count, points: search.pointsCompared, boxes: search.boxesCompared)
@@ -298,10 +186,10 @@ private struct CountTask<S: Scalar>: DimensionTask {
 
   func run<D: Dimension>(_ dimension: D) throws(CoverTreeError) {
     try context.forEach(set.count, grain: snapshot.queriesPerChunk) { (range, _) throws(CoverTreeError) in
-      var search = try BoxSearch(snapshot.boxes, removed: snapshot.removed, dimension: dimension)
+      var search = try BoxSearch(snapshot.boxes, labels: snapshot.searchLabels, dimension: dimension)
       for place in range {
         let query = set[place]
-        var collector = CountCollector(worst: options.maximumDistance * options.maximumDistance)
+        var collector = CountCollector<S>(worst: options.maximumDistance * options.maximumDistance)
         try search.run(query.coordinates, options.eligible(query), into: &collector)
         counts[query.row] = collector.count
       }
@@ -315,10 +203,11 @@ extension TreeSnapshot {
   @inline(__always)
   func distance(_ neighbor: Candidate, _ query: UnsafePointer<S>) -> S {
     if neighbor.squared >= smallestSquaredDistance { return S(neighbor.squared.squareRoot()) }
-    return tinyDistance(query, layout.points.base + Int(positions[neighbor.index]) * layout.dim)
+    return tinyDistance(query, Int(neighbor.index))
   }
 
-  private func tinyDistance(_ x: UnsafePointer<S>, _ y: UnsafePointer<S>) -> S {
+  func tinyDistance(_ x: UnsafePointer<S>, _ index: Int) -> S {
+    let y = layout.points.base + Int(positions[index]) * layout.dim
     var largest = 0.0
     for d in 0..<layout.dim { largest = max(largest, abs(Double(x[d]) - Double(y[d]))) }
     guard largest > 0 else { return 0 }

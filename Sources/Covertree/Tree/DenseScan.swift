@@ -42,85 +42,57 @@ final class DenseNorms<S: Scalar>: @unchecked Sendable {
 }
 
 /// One thread's comparison of batches of queries with every point: what is left where boxes keep little out, as in many
-/// dimensions without structure.
+/// dimensions without structure, on processors that have no products of bytes.
 ///
 /// The inner products of a batch with a pair of groups of points are a tile of a matrix product, several times as fast as a
-/// scan a query. They bound each distance from both sides: the k-th smallest upper bound is a limit for the lower ones.
-/// Points that stay below it to the end, few more than `k`, are decided by the distance that every other search
-/// decides by.
+/// scan a query. They bound each distance from below.
 final class DenseScan<S: Scalar> {
-  /// Queries that are compared together: they stay in the second cache.
-  static var batchSize: Int { 64 }
-
-  private let snapshot: TreeSnapshot<S>
+  private let tree: BoxTree<S>
   private let norms: DenseNorms<S>
+  private let batch: DenseBatch<S>
   /// Coordinates of the batch in strips of 8 queries, coordinate by coordinate in a strip.
   private let left: Buffer<S>
   private let products: Buffer<S>
   /// Of each query: its own squared length, made smaller; and what twice an inner product has to reach beside the point's.
   private let lengths: Buffer<Double>
   private let limits: Buffer<S>
-  private let candidates: [Stack<DenseCandidate>]
-  private let rooms: [NearestCollector.Room]
 
-  init(_ snapshot: TreeSnapshot<S>, _ norms: DenseNorms<S>, k: Int) throws(CoverTreeError) {
-    self.snapshot = snapshot
+  init(_ tree: BoxTree<S>, _ norms: DenseNorms<S>, _ batch: DenseBatch<S>) throws(CoverTreeError) {
+    self.tree = tree
     self.norms = norms
-    let dim = snapshot.layout.dim
-    left = try Buffer(count: Self.batchSize * dim, filledWith: 0)
-    products = try Buffer(count: Self.batchSize * 2 * S.width)
-    lengths = try Buffer(count: Self.batchSize)
-    limits = try Buffer(count: Self.batchSize)
-    var candidates: [Stack<DenseCandidate>] = []
-    var rooms: [NearestCollector.Room] = []
-    for _ in 0..<Self.batchSize {
-      candidates.append(try Stack())
-      rooms.append(try NearestCollector.Room(k: k))
-    }
-    (self.candidates, self.rooms) = (candidates, rooms)
+    self.batch = batch
+    left = try Buffer(count: DenseBatch<S>.size * tree.dim, filledWith: 0)
+    products = try Buffer(count: DenseBatch<S>.size * 2 * S.width)
+    lengths = try Buffer(count: DenseBatch<S>.size)
+    limits = try Buffer(count: DenseBatch<S>.size)
   }
 
-  /// What one query asks for: nothing beyond `bound`, squared.
-  struct Query {
-    let query: QuerySet<S>.Query
-    let eligible: Eligibility
-    let bound: Double
-  }
-
-  /// Compares up to `batchSize` queries with all points.
-  ///
-  /// - Parameter write: takes the nearest of each query, by its number in the batch.
-  func run(_ queries: [Query], write: (_ i: Int, NearestCollector) -> Void) throws(CoverTreeError) {
+  /// Offers the batch every point that can be among the nearest of one of its queries.
+  func run() throws(CoverTreeError) {
     let groups = norms.reduced.count
-    take(queries)
-    var uppers: [NearestCollector] = []
-    for (i, query) in queries.enumerated() {
-      candidates[i].removeAll()
-      uppers.append(NearestCollector(rooms[i], bound: query.bound))
-      limits[i] = limit(i, query.bound)
-    }
+    let count = batch.queries.count
+    take(batch.queries)
+    for i in 0..<count { limits[i] = limit(i, batch.limit(i)) }
     for group in stride(from: 0, to: groups, by: 2) {
-      multiply(group, min(group + 1, groups - 1), rows: queries.count)
-      for i in 0..<queries.count {
+      multiply(group, min(group + 1, groups - 1), rows: count)
+      for i in 0..<count {
         let row = UnsafeRawPointer(products.base + i &* 2 &* S.width).assumingMemoryBound(to: S.Lanes.self)
         for half in 0..<min(2, groups &- group) {
           let sums = S.multiplyAdd(row[half], S.Lanes(repeating: -2), norms.reduced[group &+ half])
           let hits = S.maskLessOrEqual(sums, S.Lanes(repeating: limits[i]))
           guard hits != 0 else { continue }
-          try keep(hits, sums, group &+ half, i, queries[i], &uppers[i])
-          limits[i] = limit(i, uppers[i].worst)
+          try keep(hits, sums, group &+ half, i)
+          limits[i] = limit(i, batch.limit(i))
         }
       }
     }
-    for (i, query) in queries.enumerated() { write(i, decided(i, query, uppers[i].worst)) }
   }
 
-  private func take(_ queries: [Query]) {
-    let dim = snapshot.layout.dim
+  private func take(_ queries: [DenseBatch<S>.Query]) {
     for (i, query) in queries.enumerated() {
-      let strip = left.base + (i / tileRows * tileRows * dim + i % tileRows)
+      let strip = left.base + (i / tileRows * tileRows * tree.dim + i % tileRows)
       var sum = 0.0
-      for d in 0..<dim {
+      for d in 0..<tree.dim {
         let x = query.query.coordinates[d]
         strip[d &* tileRows] = x
         sum += Double(x) * Double(x)
@@ -134,8 +106,8 @@ final class DenseScan<S: Scalar> {
   private func limit(_ i: Int, _ worst: Double) -> S { S.roundedUp(worst - lengths[i] + norms.underflow) }
 
   private func multiply(_ low: Int, _ high: Int, rows: Int) {
-    let dim = snapshot.layout.dim
-    let coordinates = UnsafePointer(snapshot.boxes.coordinates.base)
+    let dim = tree.dim
+    let coordinates = UnsafePointer(tree.coordinates.base)
     let width = PanelView<S>.panelRows
     for from in stride(from: 0, to: dim, by: depthOfTile) {
       let (first, second) = (coordinates + (low &* dim &+ from), coordinates + (high &* dim &+ from))
@@ -148,42 +120,13 @@ final class DenseScan<S: Scalar> {
   }
 
   /// Keeps the lanes of a group that passed, with bounds of their squared distances.
-  private func keep(
-    _ hits: UInt32, _ sums: S.Lanes, _ group: Int, _ i: Int, _ query: Query, _ uppers: inout NearestCollector
-  ) throws(CoverTreeError) {
-    let tree = snapshot.boxes
-    let (leaf, part) = (group / tree.groupsPerLeaf, group % tree.groupsPerLeaf)
+  private func keep(_ hits: UInt32, _ sums: S.Lanes, _ group: Int, _ i: Int) throws(CoverTreeError) {
     var hits = hits
     while hits != 0 {
       let lane = hits.trailingZeroBitCount
       hits &= hits &- 1
-      let place = leaf &* tree.leafSize &+ part &* S.width &+ lane
-      let label = snapshot.layout.order[place]
-      guard query.eligible.admits(label) else { continue }
-      if let removed = snapshot.removed, removed[place] != 0 { continue }
       let lower = Double(sums[lane]) + lengths[i] - norms.underflow
-      // Twice what the squared lengths were made smaller by, and a little for that they were.
-      let width = 2.1 * norms.slack * (Double(norms.reduced[group][lane]) + lengths[i]) + 2 * norms.underflow
-      try candidates[i].append(DenseCandidate(lower: lower, place: Int32(truncatingIfNeeded: place)))
-      uppers.offer(lower + width, label)
+      try batch.keep(i, place: group &* S.width &+ lane, lower: lower)
     }
   }
-
-  /// The nearest of the candidates that stayed within the limit.
-  private func decided(_ i: Int, _ query: Query, _ worst: Double) -> NearestCollector {
-    var nearest = NearestCollector(rooms[i], bound: query.bound)
-    let (order, points, dim) = (snapshot.layout.order, snapshot.layout.points, snapshot.layout.dim)
-    for candidate in candidates[i].elements where candidate.lower <= worst {
-      let row = UnsafePointer(points.base) + Int(candidate.place) &* dim
-      nearest.offer(squaredEuclidean(query.query.coordinates, row, dim: dim), order[candidate.place])
-    }
-    nearest.finish()
-    return nearest
-  }
-}
-
-/// A point that can be among the nearest: a bound below its squared distance, and its place.
-struct DenseCandidate: BitwiseCopyable {
-  var lower: Double
-  var place: Int32
 }

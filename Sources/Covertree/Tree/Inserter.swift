@@ -9,7 +9,7 @@
 /// 3. a maximal independent set of it, greedy by a seeded priority, enters the tree on this level, each point under
 ///    its nearest centre of the level above;
 /// 4. members look whether one of the new centres is nearer; while some stay uncovered, 2 to 4 again with more
-///    vertices.
+///    vertices, and the others look at the centres of these rounds together.
 ///
 /// A member at distance 0 from a centre becomes its duplicate. Which points are vertices, their priorities and the
 /// order of every list depend on data, order and seed alone, so the tree is the same for any number of threads.
@@ -94,7 +94,7 @@ final class Inserter<M: Metric> {
       statistics.levels += 1
       try noteParents(level: level)
       if let first = upcoming.first, first.level == level {
-        try attract(to: first.points, level: level)
+        try attract(current, to: first.points, level: level)
         upcoming = upcoming.dropFirst()
       }
       try enter(level: level)
@@ -135,7 +135,7 @@ final class Inserter<M: Metric> {
       }
       guard let next else { return }
       level = next
-      try attract(to: old.levels[index].points, level: level)
+      try attract(current, to: old.levels[index].points, level: level)
       try keepMembers()
     }
   }
@@ -169,7 +169,8 @@ final class Inserter<M: Metric> {
   /// Members enter this level until every one that may is covered.
   private func enter(level: Int32) throws(CoverTreeError) {
     var share = Self.firstShare
-    var uncovered = try uncoveredMembers(level: level)
+    let later = try Stack<Int32>()
+    var uncovered = try uncoveredMembers(current, level: level)
     while uncovered.count > 0 {
       statistics.rounds += 1
       let vertices = try chooseVertices(from: uncovered, share: share)
@@ -185,17 +186,29 @@ final class Inserter<M: Metric> {
         nearestSquared[point] = 0
         try centers.append(point)
       }
-      try attract(to: centers, level: level)
-      uncovered = try uncoveredMembers(level: level)
+      // Most members are uncovered in the first round, few in the next ones.
+      if share == Self.firstShare {
+        try attract(current, to: centers, level: level)
+      } else {
+        try attract(uncovered.elements, to: centers, level: level)
+        try later.append(centers.elements)
+      }
+      uncovered = try uncoveredMembers(uncovered.elements, level: level)
       share = min(share * Self.shareGrowth, members.count)
     }
+    try attract(current, to: later, level: level)
   }
 
-  /// The members that no centre covers and that may enter, in their order.
-  private func uncoveredMembers(level: Int32) throws(CoverTreeError) -> Stack<Int32> {
+  /// The members on their way now.
+  private var current: UnsafeBufferPointer<Int32> { UnsafeBufferPointer(start: members.base, count: memberCount) }
+
+  /// Those of the members that no centre covers and that may enter, in their order.
+  private func uncoveredMembers(
+    _ some: UnsafeBufferPointer<Int32>, level: Int32
+  ) throws(CoverTreeError) -> Stack<Int32> {
     let radiusSquared = squaredRadius(ofLevel: level)
-    return try context.collect(memberCount) { index in
-      let member = members[index]
+    return try context.collect(some.count) { index in
+      let member = some[index]
       return nearestSquared[member] > radiusSquared && ceiling[member] >= level ? member : nil
     }
   }
@@ -221,21 +234,24 @@ final class Inserter<M: Metric> {
   }
 
   /// Members look whether one of the new centres of a level is nearer than the nearest that they know.
-  private func attract(to centers: Stack<Int32>, level: Int32) throws(CoverTreeError) {
+  private func attract(
+    _ some: UnsafeBufferPointer<Int32>, to centers: Stack<Int32>, level: Int32
+  ) throws(CoverTreeError) {
+    guard centers.count > 0 else { return }
     // A new centre is more than 2^level from all others: it cannot be nearer to what is within half of that of one.
     let outOfReach = squaredRadius(ofLevel: level - 1)
     let sources = try metric.sources(centers, context: context)
     let evaluations = Counter()
-    let grain = CallContext.grain(operationsPerItem: metric.operations(comparing: centers.count), most: 512)
-    try context.forEach(memberCount, grain: grain) { (range, _) throws(CoverTreeError) in
+    let grain = CallContext.grain(operationsPerItem: metric.operations(comparing: centers.count), most: 2048)
+    try context.forEach(some.count, grain: grain) { (range, _) throws(CoverTreeError) in
       var finder = try metric.finder(sources)
-      for index in range {
-        let member = members[index]
-        guard nodes.level[member] == TreeNodes.absent, nearestSquared[member] > outOfReach else { continue }
-        if let found = try finder.nearest(to: member, closerThan: nearestSquared[member]) {
-          nearest[member] = centers[Int(found.place)]
-          nearestSquared[member] = found.squared
-        }
+      let seekers = try Stack<Int32>()
+      for member in some[range] where nodes.level[member] == TreeNodes.absent && nearestSquared[member] > outOfReach {
+        try seekers.append(member)
+      }
+      try finder.nearest(to: seekers.elements, closerThan: nearestSquared) { (member, found, squared) in
+        nearest[member] = centers[Int(found)]
+        nearestSquared[member] = squared
       }
       evaluations.add(finder.distanceEvaluations)
     }

@@ -123,13 +123,21 @@ struct Invariants<S: Scalar> {
     }
   }
 
-  /// Leaves hold the points in tree order, boxes the points below them.
+  /// Every point stands in the leaves once, boxes hold the points below them.
   private func checkBoxes(_ boxes: BoxTree<S>) throws(CoverTreeError) {
+    let placeOf = try Buffer<Int32>(count: indexCount, filledWith: -1)
+    for place in 0..<layout.count {
+      let label = boxes.labels[place]
+      guard label >= 0, label < indexCount, placeOf[label] < 0 else {
+        throw broken("leaf", min(place, layout.count - 1))
+      }
+      placeOf[label] = Int32(place)
+    }
     try context.forEach(layout.count, grain: 4096) { (range, _) throws(CoverTreeError) in
       for t in range {
-        let (leaf, place) = (t / boxes.leafSize, t % boxes.leafSize)
-        let group = boxes.coordinates.base + (leaf * boxes.groupsPerLeaf + place / S.width) * layout.dim
-        for d in 0..<layout.dim where group[d][place % S.width] != layout.points[t * layout.dim + d] {
+        guard placeOf[layout.order[t]] >= 0 else { throw broken("point in no leaf", t) }
+        let point = boxes.coordinates(at: Int(placeOf[layout.order[t]]))
+        for d in 0..<layout.dim where point[d * S.width] != layout.points[t * layout.dim + d] {
           throw broken("coordinates in a leaf", t)
         }
       }
@@ -139,24 +147,26 @@ struct Invariants<S: Scalar> {
     guard next == layout.count else { throw broken("leaves hold \(next) of \(layout.count) points", 0) }
   }
 
-  /// Checks the boxes of a node and all below it, whose points begin with `next`.
+  /// Checks the boxes of a node and all below it, whose points begin at the place `next`.
   private func check(_ boxes: BoxTree<S>, below node: Int, next: inout Int) throws(CoverTreeError) {
-    for lane in 0..<Int(boxes.childCount[node]) {
+    for lane in 0..<S.width {
       let first = next
-      let child = boxes.firstChild[node]
+      let child = boxes.children[node * S.width + lane]
+      // A lane without a child has no box, and points end before it.
+      guard first < layout.count else { return }
       if child >= 0 {
-        try check(boxes, below: Int(child) + lane, next: &next)
+        try check(boxes, below: Int(child), next: &next)
       } else {
-        guard (Int(~child) + lane) * boxes.leafSize == next else { throw broken("leaf", min(next, layout.count - 1)) }
-        next += boxes.pointCount(ofLeaf: Int(~child) + lane)
+        guard Int(~child) * boxes.leafSize == next else { throw broken("leaf", next) }
+        next += boxes.pointCount(ofLeaf: Int(~child))
       }
       var smallest = Int32.max
-      for t in first..<next {
-        smallest = min(smallest, layout.order[t])
+      for place in first..<next {
+        smallest = min(smallest, boxes.labels[place])
         for d in 0..<layout.dim {
           let sides = boxes.boxes.base + (node * layout.dim + d) * 2
-          let x = layout.points[t * layout.dim + d]
-          guard sides[0][lane] <= x, x <= sides[1][lane] else { throw broken("box", t) }
+          let x = boxes.coordinates(at: place)[d * S.width]
+          guard sides[0][lane] <= x, x <= sides[1][lane] else { throw broken("box", place) }
         }
       }
       guard smallest == boxes.smallestLabel[node * S.width + lane] else {
@@ -171,7 +181,7 @@ struct Invariants<S: Scalar> {
     let boxes: BoxTree<S>
 
     /// Keeps the first point within the radius that is no duplicate and of the node's level or above.
-    struct Crowding: Collector {
+    struct Crowding: DecidingCollector {
       let levels: Buffer<Int32>
       let positions: Buffer<Int32>
       let node: Int32

@@ -73,8 +73,9 @@ struct QuerySet<S: Scalar> {
       for row in 0..<count { rowOf[indices?[row] ?? Int32(row)] = Int32(row) }
       let sequence = try Buffer<Int32>(count: count)
       var next = 0
-      for t in 0..<snapshot.layout.count where snapshot.removed?[t] != 1 {
-        sequence[next] = rowOf[snapshot.layout.order[t]]
+      let labels = snapshot.searchLabels ?? snapshot.boxes.labels
+      for label in labels.elements where label != BoxTree<S>.noLabel {
+        sequence[next] = rowOf[label]
         next += 1
       }
       self.sequence = sequence

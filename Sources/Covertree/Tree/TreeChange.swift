@@ -140,9 +140,8 @@ struct TreeChange<S: Scalar> {
       }
       removed = marks
     }
-    let boxes = try BoxTree(
-      points: layout.points.base, dim: layout.dim, count: layout.count, sequence: nil, labels: layout.order,
-      leafSize: options.leafSize, context: context)
+    let view = PointsView(base: UnsafePointer(layout.points.base), count: layout.count, dim: layout.dim)
+    let boxes = try BoxTree(view, labels: layout.order.base, leafSize: options.leafSize, context: context)
     return try TreeSnapshot(layout: layout, boxes: boxes, removed: removed, indexCount: indexCount)
   }
 

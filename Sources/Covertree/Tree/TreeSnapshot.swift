@@ -13,18 +13,24 @@ final class TreeSnapshot<S: Scalar>: @unchecked Sendable {
   let sparseIndices: Buffer<Int32>?
   /// Dataset index to tree index; -1 for points that are gone.
   let positions: Buffer<Int32>
-  private let norms = Once<MaybeNorms>()
+  /// What searches report, by place in the boxes; nil for the boxes' own labels.
+  let searchLabels: Buffer<Int32>?
+  private let norms = Once<Maybe<DenseNorms<S>>>()
+  private let bytes = Once<Maybe<DenseBytes<S>>>()
 
-  /// What a dense scan needs, made when the first one comes; nil where there can be none.
+  /// What a scan of all points by products needs, made when the first one comes; nil where there can be none.
   func denseNorms(_ context: CallContext) throws(CoverTreeError) -> DenseNorms<S>? {
-    try norms.get { () throws(CoverTreeError) in
-      MaybeNorms(norms: try DenseNorms(boxes, context: context))
-    }.norms
+    try norms.get { () throws(CoverTreeError) in Maybe(try DenseNorms(boxes, context: context)) }.value
   }
 
-  private final class MaybeNorms {
-    let norms: DenseNorms<S>?
-    init(norms: DenseNorms<S>?) { self.norms = norms }
+  /// The same by products of bytes.
+  func denseBytes(_ context: CallContext) throws(CoverTreeError) -> DenseBytes<S>? {
+    try bytes.get { () throws(CoverTreeError) in Maybe(try DenseBytes(boxes, context: context)) }.value
+  }
+
+  private final class Maybe<Value> {
+    let value: Value?
+    init(_ value: Value?) { self.value = value }
   }
 
   /// Points that searches find.
@@ -40,6 +46,7 @@ final class TreeSnapshot<S: Scalar>: @unchecked Sendable {
     removedCount = removed.map { $0.elements.reduce(0) { $0 + Int($1) } } ?? 0
     positions = try Buffer(count: indexCount, filledWith: -1)
     for t in 0..<layout.count where removed?[t] != 1 { positions[layout.order[t]] = Int32(t) }
+    searchLabels = try removedCount == 0 ? nil : Self.labels(of: boxes, withoutThoseAt: positions)
     if layout.count - removedCount == indexCount {
       sparseIndices = nil
     } else {
@@ -51,5 +58,17 @@ final class TreeSnapshot<S: Scalar>: @unchecked Sendable {
       }
       sparseIndices = indices
     }
+  }
+
+  /// The labels of boxes, `noLabel` in place of those that have no position any more.
+  private static func labels(
+    of boxes: BoxTree<S>, withoutThoseAt positions: Buffer<Int32>
+  ) throws(CoverTreeError) -> Buffer<Int32> {
+    let labels = try Buffer<Int32>(count: boxes.labels.count)
+    for place in 0..<labels.count {
+      let label = boxes.labels[place]
+      labels[place] = label == BoxTree<S>.noLabel || positions[label] < 0 ? BoxTree<S>.noLabel : label
+    }
+    return labels
   }
 }

@@ -12,9 +12,9 @@ import Testing
     }
     var nearest = NearestCollector(try NearestCollector.Room(k: k), bound: 150)
     for candidate in offered { nearest.offer(candidate.squared, candidate.index) }
-    nearest.finish()
+    let found = nearest.finished()
     let expected = offered.filter { $0.squared <= 150 }.sorted { $0 < $1 }.prefix(k)
-    #expect((0..<nearest.count).map { nearest[$0].index } == expected.map(\.index))
+    #expect((0..<found.count).map { Int32(found.labels[$0]) } == expected.map(\.index))
   }
 }
 
@@ -27,28 +27,58 @@ import Testing
 
   private func check<S: Scalar>(_ points: PointSet<S>, _ leafSize: Int) throws {
     let queries = PointSet<S>(count: 20, dim: points.dim, seed: 9)
-    let context = CallContext(threads: 2)
     try points.withView { view in
-      let tree = try BoxTree(
-        points: view.base, dim: view.dim, count: view.count, sequence: nil, labels: nil, leafSize: leafSize,
-        context: context)
+      let tree = try BoxTree(view, leafSize: leafSize, context: CallContext(threads: 2))
       var search = try BoxSearch(tree, dimension: RuntimeDimension(count: view.dim))
-      let k = min(7, points.count)
-      let room = try NearestCollector.Room(k: k)
       for row in 0..<queries.count {
         let sorted = points.sorted(from: queries, row)
-        var nearest = NearestCollector(room, bound: .infinity)
-        try queries.withView { try search.run($0.row(row), into: &nearest) }
-        #expect((0..<k).map { Int(nearest[$0].index) } == Array(sorted.prefix(k)))
+        try queries.withView { try check($0.row(row), &search, sorted) }
+      }
+    }
+  }
 
-        // Labels below a bound, and not one of them.
-        let before = points.count / 2 + 1
-        let excluded = sorted.first { $0 < before } ?? 0
-        var count = CountCollector(worst: .infinity)
-        try queries.withView {
-          try search.run($0.row(row), .init(before: Int32(before), excluded: Int32(excluded)), into: &count)
-        }
-        #expect(count.count == Int64(before - 1))
+  /// - Parameter sorted: the points by their distance from the query.
+  private func check<S: Scalar>(
+    _ query: UnsafePointer<S>, _ search: inout BoxSearch<S, RuntimeDimension>, _ sorted: [Int]
+  ) throws {
+    let k = min(7, sorted.count)
+    let room = try NearestFilter<S>.Room(k: k)
+    var filter = NearestFilter(room, bound: .infinity, slack: search.slack)
+    try search.run(query, into: &filter)
+    let neighborhood = try Neighborhood<S>(dim: search.dimension.count, k: k)
+    let found = try filter.decided(search, query, bound: .infinity, into: neighborhood)
+    #expect((0..<found.count).map { Int(found.labels[$0]) } == Array(sorted.prefix(k)))
+
+    var deciding = DecidingNearest<S>(nearest: NearestCollector(try NearestCollector.Room(k: k), bound: .infinity))
+    try search.run(query, into: &deciding)
+    let decided = deciding.nearest.finished()
+    #expect((0..<decided.count).map { Int(decided.labels[$0]) } == Array(sorted.prefix(k)))
+
+    // Labels below a bound, and not one of them.
+    let before = sorted.count / 2 + 1
+    let excluded = sorted.first { $0 < before } ?? 0
+    var count = CountCollector<S>(worst: .infinity)
+    try search.run(query, .init(before: Int32(before), excluded: Int32(excluded)), into: &count)
+    #expect(count.count == Int64(before - 1))
+  }
+}
+
+@Suite struct MedianOrderTests {
+  /// Blocks are cut along one coordinate after the other, whatever the number of threads, and points stay whole.
+  @Test(arguments: [1, 31, 32, 33, 1000, 4097], [nil, 16])
+  func blocksAreBoxesApart(count: Int, fanout: Int?) throws {
+    let points = PointSet<Float>(count: count, dim: 1, seed: 5, duplicated: true)
+    try points.withView { view in
+      let order = try MedianOrder(view, blockSize: 32, fanout: fanout, context: CallContext(threads: 1)).rows
+      let again = try MedianOrder(view, blockSize: 32, fanout: fanout, context: CallContext(threads: 2)).rows
+      #expect(Array(order.elements) == Array(again.elements))
+      #expect(order.elements.sorted() == (0..<Int32(count)).map { $0 })
+      // In one dimension blocks follow each other.
+      var reached = -Float.infinity
+      for first in stride(from: 0, to: count, by: 32) {
+        let block = (first..<min(count, first + 32)).map { view.row(Int(order[$0]))[0] }
+        #expect(block.min()! >= reached)
+        reached = block.max()!
       }
     }
   }

@@ -1,0 +1,153 @@
+/// Points in the order of a k-d tree's leaves: cut at the median of the widest dimension until *blocks* of `blockSize`
+/// are left. All blocks but the last are full.
+///
+/// With a `fanout`, cuts fall on whole subtrees of the tree that has so many consecutive blocks, or nodes, under each node;
+/// without one, ranges of blocks are halved. Equal coordinates are cut by row: the order depends on the points alone.
+///
+/// J. L. Bentley, "Multidimensional binary search trees used for associative searching", CACM 18 (1975). O(n log(n /
+/// blockSize)) expected.
+struct MedianOrder<S: Scalar> {
+  /// Place to row.
+  let rows: Buffer<Int32>
+
+  init(_ points: PointsView<S>, blockSize: Int, fanout: Int? = nil, context: CallContext) throws(CoverTreeError) {
+    rows = try Buffer(count: points.count)
+    for row in 0..<points.count { rows[row] = Int32(row) }
+    try specialized(
+      points.dim,
+      MedianCuts(
+        points: points, blockSize: blockSize, fanout: fanout, rows: rows, keys: try Buffer(count: points.count),
+        context: context))
+  }
+}
+
+private struct MedianCuts<S: Scalar>: DimensionTask {
+  let points: PointsView<S>
+  let blockSize: Int
+  let fanout: Int?
+  let rows: Buffer<Int32>
+  /// Scratch: how far along the widest dimension a point is, then its row.
+  let keys: Buffer<UInt64>
+  let context: CallContext
+
+  func run<D: Dimension>(_ dimension: D) throws(CoverTreeError) {
+    // Ranges of blocks are cut in parallel until there are enough of them; then each to its end.
+    var ranges = [0..<(points.count + blockSize - 1) / blockSize]
+    while ranges.count < 8 * context.threads, ranges.contains(where: { $0.count > 1 }) {
+      let level = ranges
+      try context.forEach(level.count, grain: 1) { (chunk, _) throws(CoverTreeError) in
+        for range in chunk { cut(level[range], dimension) }
+      }
+      ranges = level.flatMap { range in
+        range.count > 1 ? [range.lowerBound..<middle(range), middle(range)..<range.upperBound] : [range]
+      }
+    }
+    let last = ranges
+    try context.forEach(last.count, grain: 1) { (chunk, _) throws(CoverTreeError) in
+      for range in chunk { cutToBlocks(last[range], dimension) }
+    }
+  }
+
+  private func cutToBlocks<D: Dimension>(_ blocks: Range<Int>, _ dimension: D) {
+    guard blocks.count > 1 else { return }
+    cut(blocks, dimension)
+    cutToBlocks(blocks.lowerBound..<middle(blocks), dimension)
+    cutToBlocks(middle(blocks)..<blocks.upperBound, dimension)
+  }
+
+  /// The block that a cut of these blocks puts first on the far side.
+  private func middle(_ blocks: Range<Int>) -> Int {
+    guard let fanout else { return blocks.lowerBound + (blocks.count + 1) / 2 }
+    var unit = 1
+    while unit * fanout < blocks.count { unit *= fanout }
+    let units = (blocks.count + unit - 1) / unit
+    return blocks.lowerBound + (units + 1) / 2 * unit
+  }
+
+  /// Puts the points that come first in the widest dimension of a range into its first blocks.
+  private func cut<D: Dimension>(_ blocks: Range<Int>, _ dimension: D) {
+    guard blocks.count > 1 else { return }
+    let (first, end) = (blocks.lowerBound * blockSize, min(rows.count, blocks.upperBound * blockSize))
+    let extent = widest(first..<end, dimension)
+    let width = extent.high - extent.low
+    let scale = width > Double.leastNormalMagnitude ? Double(UInt32.max) / width : 0
+    for place in first..<end {
+      let row = rows.base[place]
+      let along = (Double(points.row(Int(row))[extent.dimension]) - extent.low) * scale
+      keys.base[place] = UInt64(max(0, min(along, Double(UInt32.max)))) << 32 | UInt64(row)
+    }
+    select(keys.base + first, count: end - first, smallest: middle(blocks) * blockSize - first)
+    for place in first..<end { rows.base[place] = Int32(truncatingIfNeeded: keys.base[place]) }
+  }
+
+  private struct Extent {
+    var dimension: Int
+    var low: Double
+    var high: Double
+  }
+
+  /// The widest extent of some points along a coordinate.
+  @inline(__always)
+  private func widest<D: Dimension>(_ places: Range<Int>, _ dimension: D) -> Extent {
+    var widest = Extent(dimension: 0, low: 0, high: -1)
+    // Four coordinates at a time: their extremes stay in registers.
+    for first in stride(from: 0, to: dimension.count, by: 4) {
+      let last = dimension.count - 1 - first
+      let (b, c, d) = (min(1, last), min(2, last), min(3, last))
+      var low = (S.infinity, S.infinity, S.infinity, S.infinity)
+      var high = (-S.infinity, -S.infinity, -S.infinity, -S.infinity)
+      for place in places {
+        let x = points.row(Int(rows.base[place])) + first
+        low = (least(low.0, x[0]), least(low.1, x[b]), least(low.2, x[c]), least(low.3, x[d]))
+        high = (greatest(high.0, x[0]), greatest(high.1, x[b]), greatest(high.2, x[c]), greatest(high.3, x[d]))
+      }
+      let extents = [(low.0, high.0), (low.1, high.1), (low.2, high.2), (low.3, high.3)]
+      for (i, (low, high)) in extents.enumerated() where i <= last {
+        if Double(high) - Double(low) > widest.high - widest.low {
+          widest = Extent(dimension: first + i, low: Double(low), high: Double(high))
+        }
+      }
+    }
+    return widest
+  }
+
+  @inline(__always)
+  private func least(_ a: S, _ b: S) -> S { a < b ? a : b }
+  @inline(__always)
+  private func greatest(_ a: S, _ b: S) -> S { a > b ? a : b }
+}
+
+/// Puts the `smallest` least of distinct keys first. Hoare's selection with a partition that has no branch on the keys.
+private func select(_ keys: UnsafeMutablePointer<UInt64>, count: Int, smallest: Int) {
+  var (low, high) = (0, count)
+  while high - low > 1 {
+    let last = high - 1
+    let pivotPlace = middlePlace(keys, low, last)
+    let pivot = keys[pivotPlace]
+    keys[pivotPlace] = keys[last]
+    var next = low
+    for place in low..<last {
+      let key = keys[place]
+      keys[place] = keys[next]
+      keys[next] = key
+      next &+= key < pivot ? 1 : 0
+    }
+    keys[last] = keys[next]
+    keys[next] = pivot
+    if smallest == next || smallest == next + 1 { return }
+    if smallest < next { high = next } else { low = next + 1 }
+  }
+}
+
+/// Where the median of some of the keys stands: of three, or of three such medians where there are many.
+private func middlePlace(_ keys: UnsafeMutablePointer<UInt64>, _ low: Int, _ last: Int) -> Int {
+  func median(_ a: Int, _ b: Int, _ c: Int) -> Int {
+    let (x, y, z) = (keys[a], keys[b], keys[c])
+    return x < y ? (y < z ? b : (x < z ? c : a)) : (x < z ? a : (y < z ? c : b))
+  }
+  let step = (last - low) / 8
+  guard step > 4 else { return median(low, low + (last - low) / 2, last) }
+  return median(
+    median(low, low + step, low + 2 * step), median(low + 3 * step, low + 4 * step, low + 5 * step),
+    median(low + 6 * step, low + 7 * step, last))
+}

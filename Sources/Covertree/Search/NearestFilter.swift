@@ -1,0 +1,200 @@
+import CNumerics
+
+/// The `k` nearest points of a query, `k` up to `NearestCollector.sortedLimit`.
+///
+/// While a search runs, all that happens to a point is that it becomes a candidate, and that its distance, as the filter has
+/// it, takes its place among the `k` smallest: they stand sorted in vectors, and three instructions a vector move those
+/// behind it up. Candidates that are within the threshold at the end are decided by float64 distances and then by labels.
+struct NearestFilter<S: Scalar>: Collector {
+  /// Scratch for filters of `k`, one after the other.
+  final class Room {
+    /// What a whole vector may write behind the last candidate.
+    private static var margin: Int { 16 }
+
+    let k: Int
+    fileprivate let vectors: Int
+    /// Candidates that are waited for before they are looked at together.
+    fileprivate let patience: Int
+    /// The `k` smallest distances in the filter, and infinity behind them.
+    fileprivate let smallest: UnsafeMutablePointer<S.Lanes>
+    fileprivate private(set) var capacity: Int
+    /// Of each candidate: its distance in the filter, and its place.
+    fileprivate private(set) var filtered: UnsafeMutablePointer<S>
+    fileprivate private(set) var places: UnsafeMutablePointer<Int32>
+    private let arena: Arena
+    private var candidates: Arena?
+
+    init(k: Int) throws(CoverTreeError) {
+      self.k = k
+      let vectors = (k + S.width - 1) / S.width
+      self.vectors = vectors == 3 ? 4 : vectors
+      patience = max(4, k / 2)
+      capacity = 16 * S.width + 4 * k
+      let all = capacity + Self.margin
+      arena = try Arena(
+        Arena.size(self.vectors, of: S.Lanes.self), Arena.size(all, of: S.self), Arena.size(all, of: Int32.self))
+      smallest = arena.take(self.vectors)
+      filtered = arena.take(all)
+      places = arena.take(all)
+    }
+
+    /// Doubles the room for candidates and moves the first `count`.
+    fileprivate func grow(_ count: Int) throws(CoverTreeError) {
+      let all = 2 * capacity + Self.margin
+      let larger = try Arena(Arena.size(all, of: S.self), Arena.size(all, of: Int32.self))
+      let (moreFiltered, morePlaces) = (larger.take(all, of: S.self), larger.take(all, of: Int32.self))
+      moreFiltered.update(from: filtered, count: count)
+      morePlaces.update(from: places, count: count)
+      (filtered, places, capacity, candidates) = (moreFiltered, morePlaces, 2 * capacity, larger)
+    }
+  }
+
+  /// The caller keeps it alive: to count references, a query, would have its thread wait for the last one's row to be written.
+  private unowned(unsafe) let room: Room
+  private let smallest: UnsafeMutablePointer<S.Lanes>
+  private var filtered: UnsafeMutablePointer<S>
+  private var places: UnsafeMutablePointer<Int32>
+  private let vectors: Int
+  private let slack: FilterSlack<S>
+  private var count = 0
+  /// Candidates whose distances have been taken into the smallest, and how many there have to be for the next ones to be.
+  private var taken = 0
+  private var due: Int
+  private var threshold: S
+
+  /// - Parameter bound: nothing that shows more in the filter is wanted.
+  @inline(__always)
+  init(_ room: Room, bound: S, slack: FilterSlack<S>) {
+    self.room = room
+    self.slack = slack
+    smallest = room.smallest
+    vectors = room.vectors
+    filtered = room.filtered
+    places = room.places
+    threshold = bound
+    due = room.k &+ room.patience
+    smallest.update(repeating: S.Lanes(repeating: .infinity), count: vectors)
+  }
+
+  @inline(__always)
+  func threshold(_ slack: FilterSlack<S>) -> S { threshold }
+
+  @inline(__always)
+  mutating func take<D: Dimension>(_ hits: Hits<S, D>) throws(CoverTreeError) {
+    if count &+ S.width > room.capacity { try makeRoom() }
+    UnsafeMutableRawPointer(filtered + count).storeBytes(of: S.pack(hits.filtered, hits.lanes), as: S.Lanes.self)
+    let lanes = SIMD16<Int32>(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)
+    UnsafeMutableRawPointer(places + count).storeBytes(
+      of: cn_i32x16_pack(lanes &+ Int32(truncatingIfNeeded: hits.place), hits.lanes), as: SIMD16<Int32>.self)
+    count &+= hits.lanes.nonzeroBitCount
+    if count >= due { tighten() }
+  }
+
+  /// Takes the distances of the latest candidates into the smallest: the k-th is the threshold.
+  @inline(__always)
+  private mutating func tighten() {
+    switch vectors {
+    case 1: takeDistances(Vectors<1>())
+    case 2: takeDistances(Vectors<2>())
+    case 4: takeDistances(Vectors<4>())
+    default: for candidate in taken..<count { insert(filtered[candidate]) }
+    }
+    taken = count
+    due = count &+ room.patience
+    let kth = UnsafeRawPointer(smallest).assumingMemoryBound(to: S.self)[room.k &- 1]
+    threshold = min(threshold, slack.shown(beside: kth))
+  }
+
+  private struct Vectors<let count: Int> {}
+
+  /// With the smallest in registers meanwhile.
+  @inline(__always)
+  private func takeDistances<let length: Int>(_: Vectors<length>) {
+    var kept = InlineArray<length, S.Lanes> { smallest[$0] }
+    for candidate in taken..<count {
+      let x = S.Lanes(repeating: filtered[candidate])
+      var vector = length &- 1
+      while vector > 0 {
+        kept[vector] = S.minimum(kept[vector], S.maximum(x, S.up(kept[vector &- 1], kept[vector])))
+        vector &-= 1
+      }
+      kept[0] = S.minimum(kept[0], S.maximum(x, S.up(S.Lanes(repeating: -.infinity), kept[0])))
+    }
+    for vector in 0..<length { smallest[vector] = kept[vector] }
+  }
+
+  /// Every place takes the larger of the new one and the one before it, unless its own is smaller.
+  @inline(__always)
+  private func insert(_ distance: S) {
+    let x = S.Lanes(repeating: distance)
+    var vector = vectors &- 1
+    while vector > 0 {
+      let own = smallest[vector]
+      smallest[vector] = S.minimum(own, S.maximum(x, S.up(smallest[vector &- 1], own)))
+      vector &-= 1
+    }
+    smallest[0] = S.minimum(smallest[0], S.maximum(x, S.up(S.Lanes(repeating: -.infinity), smallest[0])))
+  }
+
+  /// Drops candidates that the threshold has left behind; where those that stay, as equal ones do, fill half the room,
+  /// it is doubled.
+  @inline(never)
+  private mutating func makeRoom() throws(CoverTreeError) {
+    tighten()
+    var kept = 0
+    for candidate in 0..<count where filtered[candidate] <= threshold {
+      filtered[kept] = filtered[candidate]
+      places[kept] = places[candidate]
+      kept &+= 1
+    }
+    (count, taken, due) = (kept, kept, kept &+ room.patience)
+    if 2 * count > room.capacity {
+      try room.grow(count)
+      filtered = room.filtered
+      places = room.places
+    }
+  }
+
+  /// Sorts the candidates that are within the threshold by float64 distance and then by label, and takes the first `k`
+  /// that are within the bound. The neighborhood takes down where they are.
+  @inline(__always)
+  mutating func decided<D: Dimension>(
+    _ search: borrowing BoxSearch<S, D>, _ row: UnsafePointer<S>, bound: Double, into neighborhood: Neighborhood<S>
+  ) throws(CoverTreeError) -> SortedNeighbors {
+    if count > room.k { tighten() }
+    neighborhood.removeAll()
+    for first in stride(from: 0, to: count, by: S.width) {
+      let lanes = UnsafeRawPointer(filtered + first).load(as: S.Lanes.self)
+      var near = S.maskLessOrEqual(lanes, S.Lanes(repeating: threshold))
+      if count &- first < S.width { near &= (1 &<< UInt32(truncatingIfNeeded: count &- first)) &- 1 }
+      while near != 0 {
+        let lane = near.trailingZeroBitCount
+        near &= near &- 1
+        let place = Int(places[first &+ lane])
+        guard neighborhood.append(search.tree.coordinates(at: place), stride: S.width, search.tree.labels[place]) else {
+          return try neighborhood.sorted(decidedOneByOne(search, row, bound: bound))
+        }
+      }
+    }
+    return neighborhood.sorted(from: row, search.dimension, within: bound)
+  }
+
+  /// For more candidates than a neighborhood holds, as many equally distant points are.
+  @inline(never)
+  private func decidedOneByOne<D: Dimension>(
+    _ search: borrowing BoxSearch<S, D>, _ row: UnsafePointer<S>, bound: Double
+  ) throws(CoverTreeError) -> NearestCollector {
+    var nearest = NearestCollector(try NearestCollector.Room(k: room.k), bound: bound)
+    for candidate in 0..<count where filtered[candidate] <= threshold {
+      let place = Int(places[candidate])
+      let point = search.tree.coordinates(at: place)
+      var squared = 0.0
+      for d in 0..<search.dimension.count {
+        let difference = Double(point[d &* S.width]) - Double(row[d])
+        squared = cn_f64_fma(difference, difference, squared)
+      }
+      nearest.offer(squared, search.tree.labels[place])
+    }
+    return nearest
+  }
+}

@@ -1,0 +1,170 @@
+import CNumerics
+
+/// Points near a query: they are put in order by their exact distances, and tell the queries that follow how far to look, as
+/// no query has its `k` nearest farther away than the farthest of `k` points.
+final class Neighborhood<S: Scalar> {
+  private let dim: Int
+  private let k: Int
+  private let capacity: Int
+  /// Coordinate by coordinate, `capacity` points each.
+  private let coordinates: UnsafeMutablePointer<S>
+  private let labels: UnsafeMutablePointer<Int32>
+  private let squares: UnsafeMutablePointer<Double>
+  private let sortedSquares: UnsafeMutablePointer<Double>
+  private let sortedLabels: UnsafeMutablePointer<Int64>
+  private let arena: Arena
+  private(set) var count = 0
+  /// The largest label.
+  private var latest: Int32 = -1
+
+  init(dim: Int, k: Int) throws(CoverTreeError) {
+    self.dim = dim
+    self.k = k
+    // A few more than k show a distance within the rounding of the k-th; one is the query before.
+    capacity = (k / S.width + 2) * S.width
+    arena = try Arena(
+      Arena.size(capacity * dim, of: S.self), Arena.size(capacity, of: Int32.self),
+      Arena.size(capacity, of: Double.self),
+      Arena.size(capacity, of: Double.self), Arena.size(capacity, of: Int64.self))
+    coordinates = arena.take(capacity * dim)
+    labels = arena.take(capacity)
+    squares = arena.take(capacity)
+    sortedSquares = arena.take(capacity)
+    sortedLabels = arena.take(capacity)
+  }
+
+  @inline(__always)
+  func removeAll() {
+    count = 0
+    latest = -1
+  }
+
+  /// Adds a point; false where there is no room.
+  @inline(__always)
+  func append(_ point: UnsafePointer<S>, stride: Int, _ label: Int32) -> Bool {
+    guard count < capacity else { return false }
+    for d in 0..<dim { coordinates[d &* capacity &+ count] = point[d &* stride] }
+    labels[count] = label
+    latest = max(latest, label)
+    count &+= 1
+    return true
+  }
+
+  /// Ends the adding, for the queries that follow. One that does not count for itself may be among the points:
+  /// `spare` takes its place.
+  @inline(__always)
+  func close(spare: (point: UnsafePointer<S>, label: Int32)?) {
+    if let spare, count < k || !append(spare.point, stride: 1, spare.label) { removeAll() }
+    // Lanes behind the last point repeat it.
+    for slot in count..<max(count, (count &+ S.width &- 1) / S.width &* S.width) {
+      for d in 0..<dim { coordinates[d &* capacity &+ slot] = coordinates[d &* capacity &+ count &- 1] }
+    }
+  }
+
+  /// Whether there are `k` points, all of labels below `before`.
+  @inline(__always)
+  func serves(before: Int32) -> Bool { count >= k && latest < before }
+
+  /// The first `k` by distance from a query, of those within a squared distance. Equal ones stand by label.
+  @inline(__always)
+  func sorted<D: Dimension>(from row: UnsafePointer<S>, _ dimension: D, within bound: Double) -> SortedNeighbors {
+    fillSquares(from: row, dimension)
+    var rankSum = 0
+    for first in stride(from: 0, to: count, by: 8) {
+      // Of each the number of nearer ones.
+      let own = eight(squares + first)
+      let ranks = cn_f64x8_ranks(own, squares, Int64(count))
+      for lane in 0..<min(8, count &- first) {
+        let rank = Int(ranks[lane])
+        rankSum &+= rank
+        sortedSquares[rank] = own[lane]
+        sortedLabels[rank] = Int64(labels[first &+ lane])
+      }
+    }
+    if 2 &* rankSum != count &* (count &- 1) { sortWithEqualOnes() }
+    var found = min(k, count)
+    while found > 0 && sortedSquares[found &- 1] > bound { found &-= 1 }
+    return SortedNeighbors(count: found, squares: sortedSquares, labels: sortedLabels)
+  }
+
+  /// What a collector has found.
+  func sorted(_ collector: consuming NearestCollector) -> SortedNeighbors {
+    let found = collector.finished()
+    sortedSquares.update(from: found.squares, count: found.count)
+    sortedLabels.update(from: found.labels, count: found.count)
+    return SortedNeighbors(count: found.count, squares: sortedSquares, labels: sortedLabels)
+  }
+
+  /// The squared distances that all decisions are made by: those of `squaredEuclidean`, bit for bit.
+  @inline(__always)
+  private func fillSquares<D: Dimension>(from row: UnsafePointer<S>, _ dimension: D) {
+    for first in stride(from: 0, to: count, by: S.width) {
+      for part in 0..<S.width / 8 {
+        var sum = SIMD8<Double>(repeating: 0)
+        for d in 0..<dimension.count {
+          let difference = S.widened(lanes(d, first), part: part) - SIMD8(repeating: Double(row[d]))
+          sum = Double.multiplyAdd(difference, difference, sum)
+        }
+        UnsafeMutableRawPointer(squares + (first &+ 8 &* part)).storeBytes(of: sum, as: SIMD8<Double>.self)
+      }
+    }
+  }
+
+  @inline(never)
+  private func sortWithEqualOnes() {
+    for slot in 0..<count {
+      let (square, label) = (squares[slot], Int64(labels[slot]))
+      var place = slot
+      while place > 0,
+        sortedSquares[place - 1] > square || (sortedSquares[place - 1] == square && sortedLabels[place - 1] > label)
+      {
+        sortedSquares[place] = sortedSquares[place - 1]
+        sortedLabels[place] = sortedLabels[place - 1]
+        place -= 1
+      }
+      sortedSquares[place] = square
+      sortedLabels[place] = label
+    }
+  }
+
+  /// The farthest from a query, as the filter shows it, squared.
+  @inline(__always)
+  func farthest<D: Dimension>(from row: UnsafePointer<S>, _ dimension: D) -> S {
+    var farthest = S.Lanes(repeating: 0)
+    for first in stride(from: 0, to: count, by: S.width) {
+      var sum = S.Lanes(repeating: 0)
+      for d in 0..<dimension.count {
+        let difference = lanes(d, first) - S.Lanes(repeating: row[d])
+        sum = S.multiplyAdd(difference, difference, sum)
+      }
+      farthest = S.maximum(farthest, sum)
+    }
+    return S.largest(farthest)
+  }
+
+  /// The farthest from any point of a box.
+  @inline(__always)
+  func farthest<D: Dimension>(from low: UnsafePointer<S>, _ high: UnsafePointer<S>, _ dimension: D) -> S {
+    var farthest = S.Lanes(repeating: 0)
+    for first in stride(from: 0, to: count, by: S.width) {
+      var sum = S.Lanes(repeating: 0)
+      for d in 0..<dimension.count {
+        let x = lanes(d, first)
+        let difference = S.maximum(x - S.Lanes(repeating: low[d]), S.Lanes(repeating: high[d]) - x)
+        sum = S.multiplyAdd(difference, difference, sum)
+      }
+      farthest = S.maximum(farthest, sum)
+    }
+    return S.largest(farthest)
+  }
+
+  @inline(__always)
+  private func lanes(_ d: Int, _ first: Int) -> S.Lanes {
+    UnsafeRawPointer(coordinates + (d &* capacity &+ first)).load(as: S.Lanes.self)
+  }
+
+  @inline(__always)
+  private func eight(_ numbers: UnsafePointer<Double>) -> SIMD8<Double> {
+    UnsafeRawPointer(numbers).load(as: SIMD8<Double>.self)
+  }
+}
