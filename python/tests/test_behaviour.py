@@ -120,7 +120,7 @@ def test_an_exception_in_the_callback_ends_the_call(rng):
     def fail(share):
         raise MyError(share)
 
-    points = rng.standard_normal((300_000, 3))
+    points = rng.standard_normal((1_000_000, 3))
     with pytest.raises(MyError):
         cover_tree(points, progress=fail)
     tree = cover_tree(points)

@@ -100,3 +100,26 @@ def test_structure_is_used(rng):
     tree = cover_tree(points)
     _, share = dense_share(tree, lambda: tree.knn(5))
     assert share < 0.2
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_queries_unlike_the_first_ones(rng, dtype):
+    """What the first queries of a call find is only a guess for the others."""
+    points = rng.standard_normal((900, 32)).astype(dtype)
+    scales = rng.permutation(np.repeat([0.0, 0.3, 1.0, 5.0, 1000.0], 60))
+    queries = (scales[:, None] * rng.standard_normal((300, 32))).astype(dtype)
+    tree = cover_tree(points)
+    for k in (1, 12, 300):
+        indices, distances = tree.knn(k, queries=queries, return_distances=True)
+        oracle.assert_nearest(points, queries, k, indices, distances, dtype=dtype)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_one_coordinate_far_larger_than_the_others(rng, dtype):
+    """Rounded to bytes, such points tell nothing."""
+    points = rng.standard_normal((800, 20)).astype(dtype)
+    points[:, 7] *= 0.01
+    points[0, 3] = 1e4
+    queries = rng.standard_normal((150, 20)).astype(dtype)
+    indices, distances = cover_tree(points).knn(10, queries=queries, return_distances=True)
+    oracle.assert_nearest(points, queries, 10, indices, distances, dtype=dtype)

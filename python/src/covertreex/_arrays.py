@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import operator
 from typing import Any
 
@@ -43,6 +44,16 @@ def _rows_without_gaps(array: NDArray[Any]) -> bool:
     inner = item == array.itemsize or array.shape[1] <= 1
     outer = (row >= array.shape[1] * array.itemsize and row % array.itemsize == 0) or array.shape[0] <= 1
     return inner and outer
+
+
+def address(array: NDArray[Any]) -> int:
+    """Where an array's data begins."""
+    memory: Any = array
+    try:
+        # A third of the time that `array.ctypes` takes; a call for a single query makes three of these.
+        return ctypes.addressof(ctypes.c_char.from_buffer(memory))
+    except (TypeError, ValueError):  # read-only, empty, or with gaps between rows
+        return array.ctypes.data
 
 
 def row_stride(array: NDArray[Any]) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from types import TracebackType
 from typing import Any, NamedTuple, TypeVar
 
@@ -18,6 +18,9 @@ _PREDECESSORS, _EXCLUDE_SELF, _MAX_DISTANCE = 1, 2, 4
 
 # Searches of fewer rows end too soon to be interrupted.
 _ROWS_WORTH_A_THREAD = 1000
+
+_SEARCH_DEFAULTS = _native.SearchOptions()
+lib.covertree_search_options_init(ctypes.byref(_SEARCH_DEFAULTS))
 
 ProgressReport = Callable[[float], object]
 Self = TypeVar("Self", bound="Closeable")
@@ -67,14 +70,15 @@ class Closeable:
         self.close()
 
 
-def query_rows(queries: ArrayLike | None, n_points: int, dtype: np.dtype[Any]) -> Rows:
-    """Queries by what they are: all points, dataset indices, or coordinates."""
+def query_rows(queries: ArrayLike | None, tree: Sized, dtype: np.dtype[Any]) -> Rows:
+    """Queries by what they are: all points of a tree, dataset indices, or coordinates."""
     if queries is None:
+        n_points = len(tree)
         return Rows("_rows", n_points, (None, n_points), None)
     array = np.asarray(queries)
     if array.ndim == 1 and array.dtype.kind in "iu":
         array = _arrays.indices(array, "queries")
-        return Rows("_rows", len(array), (array.ctypes.data, len(array)), array)
+        return Rows("_rows", len(array), (_arrays.address(array), len(array)), array)
     array = _arrays.points(array, "queries", dtype=dtype)
     return Rows("", len(array), point_rows(array), array)
 
@@ -87,7 +91,7 @@ class Owner:
 
 
 def point_rows(array: NDArray[Any]) -> tuple[int, int, int, int]:
-    return array.ctypes.data, array.shape[0], array.shape[1], _arrays.row_stride(array)
+    return _arrays.address(array), array.shape[0], array.shape[1], _arrays.row_stride(array)
 
 
 def call_options(n_threads: int | None) -> Any:
@@ -100,10 +104,13 @@ def call_options(n_threads: int | None) -> Any:
 def search_options(
     n_threads: int | None, predecessor_mode: bool, exclude_self: bool, max_distance: float | None
 ) -> Any:
-    options = _native.SearchOptions()
-    lib.covertree_search_options_init(ctypes.byref(options))
-    options.n_threads = threads(n_threads)
-    options.flags = _PREDECESSORS * bool(predecessor_mode) | _EXCLUDE_SELF * bool(exclude_self)
+    options = _native.SearchOptions.from_buffer_copy(_SEARCH_DEFAULTS)
+    if n_threads is not None:
+        options.n_threads = threads(n_threads)
+    if predecessor_mode:
+        options.flags |= _PREDECESSORS
+    if exclude_self:
+        options.flags |= _EXCLUDE_SELF
     if max_distance is not None:
         options.flags |= _MAX_DISTANCE
         options.max_distance = number(max_distance, "max_distance")

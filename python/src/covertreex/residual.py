@@ -475,7 +475,7 @@ class ResidualTree(_calls.Closeable):
                 exclude_self=exclude_self,
                 n_threads=n_threads,
             )
-        rows = _calls.query_rows(queries, self.n_points, _FLOAT64)
+        rows = _calls.query_rows(queries, self, _FLOAT64)
         upper = None
         if before is not None:
             upper = _arrays.indices(before, "before")

@@ -277,10 +277,10 @@ class CoverTree(_calls.Closeable):
             In the tree's dtype; infinity where there are fewer than ``k``. Only with ``return_distances``.
         """
         k = _arrays.integer(k, "k", minimum=1)
-        rows = _calls.query_rows(queries, self.n_points, self.dtype)
+        rows = _calls.query_rows(queries, self, self.dtype)
         indices = np.empty((rows.n_rows, k), np.int64)
         distances = np.empty((rows.n_rows, k), self.dtype) if return_distances else None
-        results = (indices.ctypes.data, None if distances is None else distances.ctypes.data)
+        results = (_arrays.address(indices), None if distances is None else _arrays.address(distances))
         options = _calls.search_options(n_threads, predecessor_mode, exclude_self, max_distance)
         search = getattr(lib, f"covertree_tree_knn{rows.kind}_{self._suffix}")
         self._search(search, rows, options, progress, k, *results)
@@ -315,13 +315,13 @@ class CoverTree(_calls.Closeable):
             The counts with ``count_only``.
         """
         r = _calls.number(r, "r")
-        rows = _calls.query_rows(queries, self.n_points, self.dtype)
+        rows = _calls.query_rows(queries, self, self.dtype)
         options = _calls.search_options(n_threads, predecessor_mode, exclude_self, None)
         suffix = rows.kind or f"_{self._suffix}"
         if count_only:
             counts = np.empty(rows.n_rows, np.int64)
             count = getattr(lib, f"covertree_tree_radius_count{suffix}")
-            self._search(count, rows, options, progress, r, counts.ctypes.data)
+            self._search(count, rows, options, progress, r, _arrays.address(counts))
             return counts
         handle = ctypes.c_void_p()
         search = getattr(lib, f"covertree_tree_radius{suffix}")
