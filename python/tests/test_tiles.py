@@ -89,3 +89,14 @@ def test_far_queries_beside_near_ones(rng):
     fresh = rng.permutation(fresh)
     tree = cover_tree(points.astype(np.float32))
     assert (tree.knn(12, queries=fresh.astype(np.float32)) == ranked(fresh, points)[0][:, :12]).all()
+
+
+@pytest.mark.parametrize("dim", [2, 3, 6])
+def test_float32_coordinates_whose_squares_overflow(rng, dim):
+    scale = np.float32(2.0**80)
+    points, fresh = rng.integers(-1000, 1001, (4000, dim)), rng.integers(-1000, 1001, (300, dim))
+    tree = cover_tree(points.astype(np.float32) * scale)
+    tree.validate()
+    assert (tree.knn(10, queries=fresh.astype(np.float32) * scale) == ranked(fresh, points)[0][:, :10]).all()
+    some = rng.choice(4000, 300, replace=False)
+    assert (tree.knn(10)[some] == ranked(points[some], points)[0][:, :10]).all()

@@ -141,10 +141,11 @@ extension BoxSearch {
   /// Where searches for queries in a box may begin when none of them wants what is farther than `reach`, squared, in the
   /// filter's scale.
   ///
-  /// - Returns: false where the frontier has no room for it.
+  /// - Returns: false where the frontier has no room for it, or there is nothing that it could leave out.
   mutating func gather(_ low: UnsafePointer<S>, _ high: UnsafePointer<S>, reach: S) throws(CoverTreeError) -> Bool {
     try frontier.removeAll()
-    guard tree.depth > 1 else { return false }
+    // Lanes without a child are infinitely far, which is not beyond an infinite reach, as of squares that overflow.
+    guard tree.depth > 1, reach < .infinity else { return false }
     stack[0] = Entry(bound: 0, child: 0)
     var top = 1
     let zero = S.Lanes(repeating: 0)
