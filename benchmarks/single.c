@@ -18,35 +18,27 @@ static double now(void) {
   return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
 }
 
+/* Runs `SEARCH` for each query `i` of `n`, some turns, and returns from the function; room for `k` results is there. */
+#define BEST_OF_TURNS(index_type, SEARCH)                      \
+  index_type *indices = malloc((size_t)k * sizeof *indices);   \
+  float *distances = malloc((size_t)k * sizeof *distances);    \
+  double best = 1e9;                                           \
+  for (int turn = 0; turn < TURNS; turn++) {                   \
+    double start = now();                                      \
+    for (int64_t i = 0; i < n; i++) SEARCH;                    \
+    double took = (now() - start) / (double)n;                 \
+    if (took < best) best = took;                              \
+  }                                                            \
+  free(indices);                                               \
+  free(distances);                                             \
+  return best
+
 double covertree_loop(covertree_knn knn, covertree_tree *tree, const float *queries, int64_t n, int64_t dim, int64_t k) {
-  int64_t *indices = malloc((size_t)k * sizeof *indices);
-  float *distances = malloc((size_t)k * sizeof *distances);
-  double best = 1e9;
-  for (int turn = 0; turn < TURNS; turn++) {
-    double start = now();
-    for (int64_t i = 0; i < n; i++)
-      if (knn(tree, queries + i * dim, 1, dim, 0, k, NULL, indices, distances)) abort();
-    double took = (now() - start) / (double)n;
-    if (took < best) best = took;
-  }
-  free(indices);
-  free(distances);
-  return best;
+  BEST_OF_TURNS(int64_t, if (knn(tree, queries + i * dim, 1, dim, 0, k, NULL, indices, distances)) abort());
 }
 
 double pykdtree_loop(pykdtree_search search, void *tree, float *points, float *queries, int64_t n, int64_t dim,
                      int64_t k) {
-  uint32_t *indices = malloc((size_t)k * sizeof *indices);
-  float *distances = malloc((size_t)k * sizeof *distances);
-  double best = 1e9;
-  for (int turn = 0; turn < TURNS; turn++) {
-    double start = now();
-    for (int64_t i = 0; i < n; i++)
-      search(tree, points, queries + i * dim, 1, (uint32_t)k, 1e30f, 0, NULL, indices, distances);
-    double took = (now() - start) / (double)n;
-    if (took < best) best = took;
-  }
-  free(indices);
-  free(distances);
-  return best;
+  BEST_OF_TURNS(uint32_t,
+                search(tree, points, queries + i * dim, 1, (uint32_t)k, 1e30f, 0, NULL, indices, distances));
 }

@@ -112,11 +112,15 @@ private struct ListCollector<S: Scalar>: DecidingCollector {
 }
 
 /// Squared Euclidean distance in float64: the value that every decision about a pair is made by.
+///
+/// - Parameter stride: scalars from one coordinate of `y` to the next.
 @inline(__always)
-func squaredEuclidean<S: Scalar>(_ x: UnsafePointer<S>, _ y: UnsafePointer<S>, dim: Int) -> Double {
+func squaredEuclidean<S: Scalar>(
+  _ x: UnsafePointer<S>, _ y: UnsafePointer<S>, stride: Int = 1, dim: Int
+) -> Double {
   var sum = 0.0
   for d in 0..<dim {
-    let difference = Double(x[d]) - Double(y[d])
+    let difference = Double(x[d]) - Double(y[d &* stride])
     sum = cn_f64_fma(difference, difference, sum)
   }
   return sum

@@ -1,5 +1,3 @@
-import CNumerics
-
 /// One thread's searches of one box tree: the core that every Euclidean search goes through.
 ///
 /// Depth first, the nearest box first; a box is entered while its distance is not above the collector's threshold. Boxes and
@@ -254,12 +252,7 @@ struct Hits<S: Scalar, D: Dimension> {
   func squared(_ lane: Int) -> Double {
     if S.self == Double.self { return Double(filtered[lane]) }
     let point = UnsafeRawPointer(group).assumingMemoryBound(to: S.self) + lane
-    var sum = 0.0
-    for d in 0..<dimension.count {
-      let difference = Double(point[d &* S.width]) - Double(query[d])
-      sum = cn_f64_fma(difference, difference, sum)
-    }
-    return sum
+    return squaredEuclidean(query, point, stride: S.width, dim: dimension.count)
   }
 
   @inline(__always)

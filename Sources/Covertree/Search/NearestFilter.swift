@@ -187,12 +187,8 @@ struct NearestFilter<S: Scalar>: Collector {
     var nearest = NearestCollector(try NearestCollector.Room(k: room.k), bound: bound)
     for candidate in 0..<count where filtered[candidate] <= threshold {
       let place = Int(places[candidate])
-      let point = search.tree.coordinates(at: place)
-      var squared = 0.0
-      for d in 0..<search.dimension.count {
-        let difference = Double(point[d &* S.width]) - Double(row[d])
-        squared = cn_f64_fma(difference, difference, squared)
-      }
+      let squared = squaredEuclidean(
+        row, search.tree.coordinates(at: place), stride: S.width, dim: search.dimension.count)
       nearest.offer(squared, search.tree.labels[place])
     }
     return nearest

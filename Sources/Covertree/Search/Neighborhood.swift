@@ -127,22 +127,7 @@ final class Neighborhood<S: Scalar> {
     }
   }
 
-  /// The farthest from a query, as the filter shows it, squared.
-  @inline(__always)
-  func farthest<D: Dimension>(from row: UnsafePointer<S>, _ dimension: D) -> S {
-    var farthest = S.Lanes(repeating: 0)
-    for first in stride(from: 0, to: count, by: S.width) {
-      var sum = S.Lanes(repeating: 0)
-      for d in 0..<dimension.count {
-        let difference = lanes(d, first) - S.Lanes(repeating: row[d])
-        sum = S.multiplyAdd(difference, difference, sum)
-      }
-      farthest = S.maximum(farthest, sum)
-    }
-    return S.largest(farthest)
-  }
-
-  /// The farthest from any point of a box.
+  /// The farthest from any point of a box, as the filter shows it, squared. A query is a box whose sides are the same.
   @inline(__always)
   func farthest<D: Dimension>(from low: UnsafePointer<S>, _ high: UnsafePointer<S>, _ dimension: D) -> S {
     var farthest = S.Lanes(repeating: 0)

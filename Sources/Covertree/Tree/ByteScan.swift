@@ -94,7 +94,7 @@ struct RoundedToBytes: BitwiseCopyable {
 
 /// One thread's comparison of batches of queries with every point by their bytes: four times the products an instruction
 /// that float32 has, and exact sums.
-final class ByteScan<S: Scalar> {
+final class ByteScan<S: Scalar>: BatchScan {
   private let points: DenseBytes<S>
   private let batch: DenseBatch<S>
   /// The batch in strips of 8 queries.
@@ -118,7 +118,6 @@ final class ByteScan<S: Scalar> {
     known = try Buffer(count: DenseBatch<S>.size)
   }
 
-  /// Offers the batch every point that can be among the nearest of one of its queries.
   func run() throws(CoverTreeError) {
     let (count, steps) = (batch.queries.count, points.steps)
     let stripBytes = steps * 4 * Self.stripRows

@@ -34,7 +34,7 @@ final class DenseBatch<S: Scalar> {
   init(_ snapshot: TreeSnapshot<S>, k: Int) throws(CoverTreeError) {
     self.snapshot = snapshot
     self.k = k
-    labels = snapshot.searchLabels ?? snapshot.boxes.labels
+    labels = snapshot.searchLabels
     patience = max(32, k)
     let dim = Double(snapshot.layout.dim)
     slack = (dim + 8) * Double(S.ulpOfOne)
@@ -140,6 +140,12 @@ final class DenseBatch<S: Scalar> {
     for d in whole..<dim { sum += (x[d] - y[d]) * (x[d] - y[d]) }
     return sum
   }
+}
+
+/// A way to compare a batch with every point.
+protocol BatchScan: AnyObject {
+  /// Offers the batch every point that can be among the nearest of one of its queries.
+  func run() throws(CoverTreeError)
 }
 
 /// A point that can be among the nearest: a bound below its squared distance, and its dataset index.

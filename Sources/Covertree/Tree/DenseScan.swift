@@ -46,7 +46,7 @@ final class DenseNorms<S: Scalar>: @unchecked Sendable {
 ///
 /// The inner products of a batch with a pair of groups of points are a tile of a matrix product, several times as fast as a
 /// scan a query. They bound each distance from below.
-final class DenseScan<S: Scalar> {
+final class DenseScan<S: Scalar>: BatchScan {
   private let tree: BoxTree<S>
   private let norms: DenseNorms<S>
   private let batch: DenseBatch<S>
@@ -67,7 +67,6 @@ final class DenseScan<S: Scalar> {
     limits = try Buffer(count: DenseBatch<S>.size)
   }
 
-  /// Offers the batch every point that can be among the nearest of one of its queries.
   func run() throws(CoverTreeError) {
     let groups = norms.reduced.count
     let count = batch.queries.count

@@ -35,13 +35,11 @@ struct NearestTask<S: Scalar>: DimensionTask {
     if let bytes = try snapshot.denseBytes(context), let excess = excessOfProbes(bytes) {
       let expected = { (query: QuerySet<S>.Query) in bytes.squaredLength(query.coordinates) + excess }
       try scan(rest, expected: options.predecessorsOnly ? nil : expected) { (batch) throws(CoverTreeError) in
-        let scan = try ByteScan(bytes, batch)
-        return { () throws(CoverTreeError) in try scan.run() }
+        try ByteScan(bytes, batch)
       }
     } else if let norms = try snapshot.denseNorms(context) {
       try scan(rest, expected: nil) { (batch) throws(CoverTreeError) in
-        let scan = try DenseScan(snapshot.boxes, norms, batch)
-        return { () throws(CoverTreeError) in try scan.run() }
+        try DenseScan(snapshot.boxes, norms, batch)
       }
     } else {
       try walk(rest, dimension)
@@ -72,7 +70,7 @@ struct NearestTask<S: Scalar>: DimensionTask {
   ///   within it are compared again without; where those are many, nothing is guessed any more.
   private func scan(
     _ places: Range<Int>, expected: ((QuerySet<S>.Query) -> Double)?,
-    _ make: (DenseBatch<S>) throws(CoverTreeError) -> (() throws(CoverTreeError) -> Void)
+    _ make: (DenseBatch<S>) throws(CoverTreeError) -> any BatchScan
   ) throws(CoverTreeError) {
     let size = DenseBatch<S>.size
     let room = min(k, snapshot.layout.count)
@@ -105,10 +103,10 @@ struct NearestTask<S: Scalar>: DimensionTask {
   /// A thread's batch, and the scan that fills it.
   private final class Scanner {
     private let batch: DenseBatch<S>
-    private let scan: () throws(CoverTreeError) -> Void
+    private let scan: any BatchScan
     var guesses: Bool
 
-    init(_ batch: DenseBatch<S>, _ scan: @escaping () throws(CoverTreeError) -> Void, guesses: Bool) {
+    init(_ batch: DenseBatch<S>, _ scan: any BatchScan, guesses: Bool) {
       (self.batch, self.scan, self.guesses) = (batch, scan, guesses)
     }
 
@@ -122,7 +120,7 @@ struct NearestTask<S: Scalar>: DimensionTask {
     ) throws(CoverTreeError) -> [QuerySet<S>.Query] {
       guard !queries.isEmpty else { return [] }
       batch.begin(queries.map { .init(query: $0, eligible: options.eligible($0), bound: bound($0)) })
-      try scan()
+      try scan.run()
       var missed: [QuerySet<S>.Query] = []
       for (i, query) in queries.enumerated() {
         let found = try batch.decided(i)
@@ -193,8 +191,8 @@ struct NearestTask<S: Scalar>: DimensionTask {
         let eligible = options.eligible(query)
         var bound = min(limit, reach)
         if neighborhood.serves(before: eligible.before) {
-          bound = min(
-            bound, search.slack.shown(beside: neighborhood.farthest(from: query.coordinates, search.dimension)))
+          let farthest = neighborhood.farthest(from: query.coordinates, query.coordinates, search.dimension)
+          bound = min(bound, search.slack.shown(beside: farthest))
         }
         var filter = NearestFilter(room, bound: bound, slack: search.slack)
         try search.run(query.coordinates, eligible, fromFrontier: reach < .infinity, into: &filter)

@@ -73,7 +73,7 @@ struct QuerySet<S: Scalar> {
       for row in 0..<count { rowOf[indices?[row] ?? Int32(row)] = Int32(row) }
       let sequence = try Buffer<Int32>(count: count)
       var next = 0
-      let labels = snapshot.searchLabels ?? snapshot.boxes.labels
+      let labels = snapshot.searchLabels
       for label in labels.elements where label != BoxTree<S>.noLabel {
         sequence[next] = rowOf[label]
         next += 1

@@ -13,8 +13,8 @@ final class TreeSnapshot<S: Scalar>: @unchecked Sendable {
   let sparseIndices: Buffer<Int32>?
   /// Dataset index to tree index; -1 for points that are gone.
   let positions: Buffer<Int32>
-  /// What searches report, by place in the boxes; nil for the boxes' own labels.
-  let searchLabels: Buffer<Int32>?
+  /// What searches report, by place in the boxes: their own labels, but for points that are gone.
+  let searchLabels: Buffer<Int32>
   private let norms = Once<Maybe<DenseNorms<S>>>()
   private let bytes = Once<Maybe<DenseBytes<S>>>()
 
@@ -46,7 +46,7 @@ final class TreeSnapshot<S: Scalar>: @unchecked Sendable {
     removedCount = removed.map { $0.elements.reduce(0) { $0 + Int($1) } } ?? 0
     positions = try Buffer(count: indexCount, filledWith: -1)
     for t in 0..<layout.count where removed?[t] != 1 { positions[layout.order[t]] = Int32(t) }
-    searchLabels = try removedCount == 0 ? nil : Self.labels(of: boxes, withoutThoseAt: positions)
+    searchLabels = try removedCount == 0 ? boxes.labels : Self.labels(of: boxes, withoutThoseAt: positions)
     if layout.count - removedCount == indexCount {
       sparseIndices = nil
     } else {
