@@ -35,33 +35,6 @@ public final class Buffer<Element: BitwiseCopyable> {
   public var byteCount: Int { count * MemoryLayout<Element>.stride }
 }
 
-/// Several arrays in one allocation, for scratch that is made for a single query.
-final class Arena {
-  private let memory: Buffer<UInt8>
-  private var used = 0
-
-  /// - Parameter sizes: of the arrays that will be taken, in bytes.
-  init(_ sizes: Int...) throws(CoverTreeError) {
-    memory = try Buffer(count: sizes.reduce(0) { $0 + Self.wholeLines($1) })
-  }
-
-  /// The bytes of an array.
-  @inline(__always)
-  static func size<Element>(_ count: Int, of type: Element.Type) -> Int { count * MemoryLayout<Element>.stride }
-
-  /// The next array, uninitialised and 64-byte aligned. It lives as long as the arena.
-  func take<Element: BitwiseCopyable>(_ count: Int, of type: Element.Type = Element.self) -> UnsafeMutablePointer<
-    Element
-  > {
-    let array = UnsafeMutableRawPointer(memory.base + used)
-    used += Self.wholeLines(Self.size(count, of: type))
-    precondition(used <= memory.count, "an arena is asked for more than it was made for")
-    return array.bindMemory(to: type, capacity: count)
-  }
-
-  private static func wholeLines(_ bytes: Int) -> Int { (bytes + 63) / 64 * 64 }
-}
-
 /// A growing sequence of trivial elements in aligned memory; scratch that keeps its capacity when emptied.
 final class Stack<Element: BitwiseCopyable> {
   private(set) var base: UnsafeMutablePointer<Element>
@@ -128,7 +101,7 @@ final class Stack<Element: BitwiseCopyable> {
 private let mappedBytes = 256 << 10
 
 /// Memory for `count` elements, or an error that names the size.
-private func allocateAligned<Element>(_ count: Int) throws(CoverTreeError) -> UnsafeMutablePointer<Element> {
+func allocateAligned<Element>(_ count: Int) throws(CoverTreeError) -> UnsafeMutablePointer<Element> {
   let (bytes, overflow) = count.multipliedReportingOverflow(by: MemoryLayout<Element>.stride)
   var memory: UnsafeMutableRawPointer?
   if !overflow, count >= 0 {
@@ -147,7 +120,7 @@ private func allocateAligned<Element>(_ count: Int) throws(CoverTreeError) -> Un
 }
 
 /// Gives back what `allocateAligned` gave for `count` elements.
-private func freeAligned<Element>(_ memory: UnsafeMutablePointer<Element>, _ count: Int) {
+func freeAligned<Element>(_ memory: UnsafeMutablePointer<Element>, _ count: Int) {
   let bytes = count * MemoryLayout<Element>.stride
   if bytes >= mappedBytes { munmap(memory, bytes) } else { free(memory) }
 }

@@ -1,0 +1,97 @@
+import Glibc
+
+/// Several arrays in one allocation, for scratch that is made for a single query.
+final class Arena {
+  private let memory: UnsafeMutableRawPointer
+  private let byteCount: Int
+  private var used = 0
+
+  /// - Parameter sizes: of the arrays that will be taken, in bytes.
+  init(_ sizes: Int...) throws(CoverTreeError) {
+    byteCount = sizes.reduce(0) { $0 + Self.wholeLines($1) }
+    memory = try SpareBlocks.take(byteCount)
+  }
+
+  deinit { SpareBlocks.giveBack(memory, byteCount) }
+
+  /// The bytes of an array.
+  @inline(__always)
+  static func size<Element>(_ count: Int, of type: Element.Type) -> Int { count * MemoryLayout<Element>.stride }
+
+  /// The next array, uninitialised and 64-byte aligned. It lives as long as the arena.
+  func take<Element: BitwiseCopyable>(_ count: Int, of type: Element.Type = Element.self) -> UnsafeMutablePointer<
+    Element
+  > {
+    let array = memory + used
+    used += Self.wholeLines(Self.size(count, of: type))
+    precondition(used <= byteCount, "an arena is asked for more than it was made for")
+    return array.bindMemory(to: type, capacity: count)
+  }
+
+  private static func wholeLines(_ bytes: Int) -> Int { (bytes + 63) / 64 * 64 }
+}
+
+/// Aligned blocks that a thread has freed and is about to ask for again: single queries would spend more time in the
+/// allocator than in their search. A thread keeps up to `most` of each size, a power of two up to 64 KiB, until it ends.
+private enum SpareBlocks {
+  private struct List {
+    var count = 0
+    /// The first block; each begins with the address of the next.
+    var first: UnsafeMutableRawPointer?
+  }
+
+  private static var smallest: Int { 10 }
+  private static var largest: Int { 16 }
+  private static var most: Int { 4 }
+
+  private static let key: pthread_key_t = {
+    var key = pthread_key_t()
+    pthread_key_create(&key) { lists in
+      guard let lists = lists?.assumingMemoryBound(to: List.self) else { return }
+      for size in smallest...largest {
+        while let block = pop(&lists[size - smallest]) { free(block) }
+      }
+      lists.deallocate()
+    }
+    return key
+  }()
+
+  /// The calling thread's lists, one for each size.
+  private static var lists: UnsafeMutablePointer<List> {
+    if let lists = pthread_getspecific(key) { return lists.assumingMemoryBound(to: List.self) }
+    let lists = UnsafeMutablePointer<List>.allocate(capacity: largest - smallest + 1)
+    lists.initialize(repeating: List(), count: largest - smallest + 1)
+    pthread_setspecific(key, lists)
+    return lists
+  }
+
+  private static func pop(_ list: inout List) -> UnsafeMutableRawPointer? {
+    guard let block = list.first else { return nil }
+    list.first = block.load(as: UnsafeMutableRawPointer?.self)
+    list.count -= 1
+    return block
+  }
+
+  /// The power of two that holds so many bytes.
+  private static func size(_ bytes: Int) -> Int { max(smallest, Int.bitWidth - max(0, bytes - 1).leadingZeroBitCount) }
+
+  static func take(_ bytes: Int) throws(CoverTreeError) -> UnsafeMutableRawPointer {
+    let size = size(bytes)
+    guard size <= largest else {
+      return UnsafeMutableRawPointer(try allocateAligned(bytes) as UnsafeMutablePointer<UInt8>)
+    }
+    if let block = pop(&lists[size - smallest]) { return block }
+    return UnsafeMutableRawPointer(try allocateAligned(1 << size) as UnsafeMutablePointer<UInt8>)
+  }
+
+  /// Takes back what `take` gave for as many bytes, on whichever thread.
+  static func giveBack(_ block: UnsafeMutableRawPointer, _ bytes: Int) {
+    let size = size(bytes)
+    guard size <= largest else { return freeAligned(block.assumingMemoryBound(to: UInt8.self), bytes) }
+    let list = lists + (size - smallest)
+    guard list.pointee.count < most else { return free(block) }
+    block.storeBytes(of: list.pointee.first, as: UnsafeMutableRawPointer?.self)
+    list.pointee.first = block
+    list.pointee.count += 1
+  }
+}
