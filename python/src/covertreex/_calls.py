@@ -6,7 +6,7 @@ import ctypes
 import weakref
 from collections.abc import Callable, Sized
 from types import TracebackType
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -26,13 +26,9 @@ ProgressReport = Callable[[float], object]
 Self = TypeVar("Self", bound="Closeable")
 
 
-class Rows(NamedTuple):
-    """Queries as the library takes them; `keep` keeps alive what `arguments` points to."""
-
-    kind: str
-    n_rows: int
-    arguments: tuple[Any, ...]
-    keep: NDArray[Any] | None
+# Queries as the library takes them: the ending of the function's name, how many they are, its arguments, and what is to
+# be kept alive meanwhile. A plain tuple, as a named one is a twentieth of what a call for a single query costs.
+Rows = tuple[str, int, tuple[Any, ...], Any]
 
 
 class Closeable:
@@ -74,13 +70,13 @@ def query_rows(queries: ArrayLike | None, tree: Sized, dtype: np.dtype[Any]) -> 
     """Queries by what they are: all points of a tree, dataset indices, or coordinates."""
     if queries is None:
         n_points = len(tree)
-        return Rows("_rows", n_points, (None, n_points), None)
+        return "_rows", n_points, (None, n_points), None
     array = np.asarray(queries)
     if array.ndim == 1 and array.dtype.kind in "iu":
         array = _arrays.indices(array, "queries")
-        return Rows("_rows", len(array), (_arrays.address(array), len(array)), array)
+        return "_rows", len(array), (_arrays.address(array), len(array)), array
     array = _arrays.points(array, "queries", dtype=dtype)
-    return Rows("", len(array), point_rows(array), array)
+    return "", len(array), point_rows(array), array
 
 
 class Owner:
@@ -90,8 +86,9 @@ class Owner:
         weakref.finalize(self, free, handle)
 
 
-def point_rows(array: NDArray[Any]) -> tuple[int, int, int, int]:
-    return _arrays.address(array), array.shape[0], array.shape[1], _arrays.row_stride(array)
+def point_rows(array: NDArray[Any]) -> tuple[Any, int, int, int]:
+    n, dim = array.shape
+    return _arrays.address(array), n, dim, array.strides[0] if n > 1 else 0
 
 
 def call_options(n_threads: int | None) -> Any:
@@ -138,6 +135,7 @@ def search(
 ) -> None:
     """Call a search, in a thread of its own where it may take long."""
     if n_rows < _ROWS_WORTH_A_THREAD and report is None:
-        _native.check(function(*arguments), **names)
+        if status := function(*arguments):
+            _native.check(status, **names)
     else:
         _native.run(function, *arguments, options=options, report=report, **names)

@@ -475,23 +475,23 @@ class ResidualTree(_calls.Closeable):
                 exclude_self=exclude_self,
                 n_threads=n_threads,
             )
-        rows = _calls.query_rows(queries, self, _FLOAT64)
+        kind, n_rows, rows, _keep = _calls.query_rows(queries, self, _FLOAT64)
         upper = None
         if before is not None:
             upper = _arrays.indices(before, "before")
-            if len(upper) != rows.n_rows:
-                raise ValueError(f"before: expected {rows.n_rows} of them, one for each query, got {len(upper)}")
-        indices = np.empty((rows.n_rows, k), np.int64)
-        distances = np.empty((rows.n_rows, k)) if return_distances else None
+            if len(upper) != n_rows:
+                raise ValueError(f"before: expected {n_rows} of them, one for each query, got {len(upper)}")
+        indices = np.empty((n_rows, k), np.int64)
+        distances = np.empty((n_rows, k)) if return_distances else None
         options = _calls.search_options(n_threads, predecessor_mode, exclude_self, None)
         results = (indices.ctypes.data, None if distances is None else distances.ctypes.data)
         arguments = (
-            self._open(), *rows.arguments, None if upper is None else upper.ctypes.data, k, ctypes.byref(options),
+            self._open(), *rows, None if upper is None else upper.ctypes.data, k, ctypes.byref(options),
             *results,
         )  # fmt: skip
-        search = getattr(lib, f"covertree_residual_knn{rows.kind}")
+        search = getattr(lib, f"covertree_residual_knn{kind}")
         try:
-            _calls.search(search, arguments, rows.n_rows, options, progress)
+            _calls.search(search, arguments, n_rows, options, progress)
         finally:
             if self._host is not None:
                 self._host.reraise()

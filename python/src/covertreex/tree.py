@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -277,13 +276,14 @@ class CoverTree(_calls.Closeable):
             In the tree's dtype; infinity where there are fewer than ``k``. Only with ``return_distances``.
         """
         k = _arrays.integer(k, "k", minimum=1)
-        rows = _calls.query_rows(queries, self, self.dtype)
-        indices = np.empty((rows.n_rows, k), np.int64)
-        distances = np.empty((rows.n_rows, k), self.dtype) if return_distances else None
+        kind, n_rows, rows, _keep = _calls.query_rows(queries, self, self.dtype)
+        indices = np.empty((n_rows, k), np.int64)
+        distances = np.empty((n_rows, k), self.dtype) if return_distances else None
         results = (_arrays.address(indices), None if distances is None else _arrays.address(distances))
         options = _calls.search_options(n_threads, predecessor_mode, exclude_self, max_distance)
-        search = getattr(lib, f"covertree_tree_knn{rows.kind}_{self._suffix}")
-        self._search(search, rows, options, progress, k, *results)
+        search = getattr(lib, f"covertree_tree_knn{kind}_{self._suffix}")
+        arguments = (self._open(), *rows, k, ctypes.byref(options), *results)
+        _calls.search(search, arguments, n_rows, options, progress)
         return indices if distances is None else (indices, distances)
 
     def radius(
@@ -315,17 +315,18 @@ class CoverTree(_calls.Closeable):
             The counts with ``count_only``.
         """
         r = _calls.number(r, "r")
-        rows = _calls.query_rows(queries, self, self.dtype)
+        kind, n_rows, rows, _keep = _calls.query_rows(queries, self, self.dtype)
         options = _calls.search_options(n_threads, predecessor_mode, exclude_self, None)
-        suffix = rows.kind or f"_{self._suffix}"
+        suffix = kind or f"_{self._suffix}"
+        arguments = (self._open(), *rows, r, ctypes.byref(options))
         if count_only:
-            counts = np.empty(rows.n_rows, np.int64)
+            counts = np.empty(n_rows, np.int64)
             count = getattr(lib, f"covertree_tree_radius_count{suffix}")
-            self._search(count, rows, options, progress, r, _arrays.address(counts))
+            _calls.search(count, (*arguments, _arrays.address(counts)), n_rows, options, progress, radius="r")
             return counts
         handle = ctypes.c_void_p()
         search = getattr(lib, f"covertree_tree_radius{suffix}")
-        self._search(search, rows, options, progress, r, ctypes.byref(handle))
+        _calls.search(search, (*arguments, ctypes.byref(handle)), n_rows, options, progress, radius="r")
         owner = _calls.Owner(handle, lib.covertree_neighbors_free)
         found = _native.NeighborsView()
         _native.check(lib.covertree_neighbors_get(handle, ctypes.byref(found)))
@@ -342,19 +343,6 @@ class CoverTree(_calls.Closeable):
         info = _native.TreeInfo()
         _native.check(lib.covertree_tree_get_info(self._open(), ctypes.byref(info)))
         return info
-
-    def _search(
-        self,
-        function: Callable[..., int],
-        rows: _calls.Rows,
-        options: Any,
-        report: ProgressReport | None,
-        size: float,
-        *results: Any,
-    ) -> None:
-        """Call a search: `size` is k or the radius, `results` point to where its results go."""
-        arguments = (self._open(), *rows.arguments, size, ctypes.byref(options), *results)
-        _calls.search(function, arguments, rows.n_rows, options, report, radius="r")
 
 
 def tree_options(order: str, seed: int, n_threads: int | None) -> Any:
