@@ -113,6 +113,16 @@ CN_INLINE cn_i32x16 cn_i32x16_pack(cn_i32x16 a, uint32_t mask) {
 #endif
 }
 
+CN_INLINE cn_i32x8 cn_i32x8_pack(cn_i32x8 a, uint32_t mask) {
+#ifdef __AVX512VL__
+  return __builtin_ia32_compresssi256_mask(a, (cn_i32x8){}, (uint8_t)mask);
+#else
+  cn_i32x8 packed = {};
+  for (int to = 0; mask; mask &= mask - 1) packed[to++] = a[__builtin_ctz(mask)];
+  return packed;
+#endif
+}
+
 // Bit i of the result is set where a[i] < below and a[i] is not `except`.
 CN_INLINE uint32_t cn_i32x16_mask_admitted(cn_i32x16 a, int32_t below, int32_t except) {
   cn_mask16 mask = __builtin_convertvector((a < below) & (a != except), cn_mask16);
@@ -128,11 +138,51 @@ CN_INLINE uint32_t cn_i32x8_mask_admitted(cn_i32x8 a, int32_t below, int32_t exc
   return bits;
 }
 
+// The distance of each lane where the label is below `below[i]` and not `except[i]`, infinity elsewhere.
+CN_INLINE cn_f32x16 cn_f32x16_admitted(cn_f32x16 distance, int32_t label, cn_i32x16 below, cn_i32x16 except) {
+  return (label < below) & (label != except) ? distance : (cn_f32x16)__builtin_inff();
+}
+CN_INLINE cn_f64x8 cn_f64x8_admitted(cn_f64x8 distance, int32_t label, cn_i32x8 below, cn_i32x8 except) {
+  cn_i64x8 counts = __builtin_convertvector((label < below) & (label != except), cn_i64x8);
+  return counts ? distance : (cn_f64x8)__builtin_inf();
+}
+
+// A distance in one lane, infinity in the others.
+CN_INLINE cn_f32x16 cn_f32x16_in_lane(float distance, int32_t lane) {
+  cn_i32x16 lanes = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  return lanes == lane ? (cn_f32x16)distance : (cn_f32x16)__builtin_inff();
+}
+CN_INLINE cn_f64x8 cn_f64x8_in_lane(double distance, int64_t lane) {
+  cn_i64x8 lanes = {0, 1, 2, 3, 4, 5, 6, 7};
+  return lanes == lane ? (cn_f64x8)distance : (cn_f64x8)__builtin_inf();
+}
+
+// The number where a < b, and what the others have elsewhere.
+CN_INLINE cn_i32x16 cn_f32x16_number_where_less(cn_f32x16 a, cn_f32x16 b, int32_t number, cn_i32x16 others) {
+  return a < b ? (cn_i32x16)number : others;
+}
+CN_INLINE cn_i32x8 cn_f64x8_number_where_less(cn_f64x8 a, cn_f64x8 b, int32_t number, cn_i32x8 others) {
+  return __builtin_convertvector(a < b, cn_i32x8) ? (cn_i32x8)number : others;
+}
+
 // Of each lane, how many of the numbers are less.
-CN_INLINE cn_i64x8 cn_f64x8_ranks(cn_f64x8 a, const double *numbers, int64_t count) {
+CN_INLINE cn_i32x16 cn_f32x16_ranks(cn_f32x16 a, const float *numbers, int64_t count) {
+  cn_i32x16 ranks = {};
+  for (int64_t i = 0; i < count; i++) ranks -= (cn_f32x16)numbers[i] < a;
+  return ranks;
+}
+CN_INLINE cn_i32x8 cn_f64x8_ranks(cn_f64x8 a, const double *numbers, int64_t count) {
   cn_i64x8 ranks = {};
   for (int64_t i = 0; i < count; i++) ranks -= (cn_f64x8)numbers[i] < a;
-  return ranks;
+  return __builtin_convertvector(ranks, cn_i32x8);
+}
+
+// Bit i is set where a[i] < b[i] does not hold.
+CN_INLINE uint32_t cn_f64x8_mask_not_less(cn_f64x8 a, cn_f64x8 b) {
+  cn_mask8 mask = __builtin_convertvector(~(a < b), cn_mask8);
+  uint8_t bits;
+  __builtin_memcpy(&bits, &mask, sizeof bits);
+  return bits;
 }
 
 // The lanes moved up by one; the last lane of `below` comes first.

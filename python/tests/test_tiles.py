@@ -48,8 +48,12 @@ def test_every_specialisation_and_mode(rng, dim, dtype, kind):
     for row in range(0, 300, 7):
         mine = found.indices[found.offsets[row] : found.offsets[row + 1]]
         assert (mine == by_rank[row, : inside[row]]).all()
-    limited = tree.knn(30, queries=fresh.astype(dtype), max_distance=limit)
-    assert (limited == np.where(np.arange(30) < inside[:, None], by_rank[:, :30], -1)).all()
+    for k in (1, 30):
+        limited = tree.knn(k, queries=fresh.astype(dtype), max_distance=limit)
+        assert (limited == np.where(np.arange(k) < inside[:, None], by_rank[:, :k], -1)).all()
+    nearest = np.sqrt(np.median(squared.min(axis=1)))
+    limited = tree.knn(1, queries=fresh.astype(dtype), max_distance=nearest)
+    assert (limited == np.where(squared.min(axis=1)[:, None] <= nearest**2, by_rank[:, :1], -1)).all()
 
 
 @pytest.mark.parametrize("kind", ["spread", "lattice", "duplicates"])
@@ -83,20 +87,41 @@ def test_any_number_of_threads(rng, threads):
     assert (tree.knn(20, n_threads=threads) == one.knn(20, n_threads=1)).all()
 
 
-def test_far_queries_beside_near_ones(rng):
+@pytest.mark.parametrize("k", [1, 12])
+def test_far_queries_beside_near_ones(rng, k):
     points = rng.integers(0, 100, (3000, 3))
     fresh = np.concatenate([rng.integers(0, 100, (100, 3)), rng.integers(-5000, 5000, (100, 3))])
     fresh = rng.permutation(fresh)
     tree = cover_tree(points.astype(np.float32))
-    assert (tree.knn(12, queries=fresh.astype(np.float32)) == ranked(fresh, points)[0][:, :12]).all()
+    assert (tree.knn(k, queries=fresh.astype(np.float32)) == ranked(fresh, points)[0][:, :k]).all()
 
 
+@pytest.mark.parametrize("dim", [2, 3, 8])
+def test_distances_that_float32_cannot_tell_apart(rng, dim):
+    # Points on spheres, queries near their centres: distances differ by less than the rounding of a float32 sum.
+    centers = rng.uniform(-20, 20, (30, dim))
+    directions = rng.standard_normal((30, 60, dim))
+    directions /= np.linalg.norm(directions, axis=2, keepdims=True)
+    points = (centers[:, None, :] + directions).reshape(-1, dim).astype(np.float32)
+    fresh = np.repeat(centers, 10, axis=0)
+    fresh = (fresh + rng.standard_normal(fresh.shape) * 1e-7).astype(np.float32)
+    squared = ((fresh[:, None, :].astype(float) - points[None, :, :]) ** 2).sum(axis=2)
+    by_rank = np.argsort(squared, axis=1, kind="stable")
+    as_float32 = ((fresh[:, None, :] - points[None, :, :]) ** 2).sum(axis=2, dtype=np.float32)
+    assert (as_float32.argmin(axis=1) != by_rank[:, 0]).any()
+    tree = cover_tree(points)
+    tree.validate()
+    for k in (1, 2, 12, 40):
+        assert (tree.knn(k, queries=fresh) == by_rank[:, :k]).all()
+
+
+@pytest.mark.parametrize("k", [1, 10])
 @pytest.mark.parametrize("dim", [2, 3, 6])
-def test_float32_coordinates_whose_squares_overflow(rng, dim):
+def test_float32_coordinates_whose_squares_overflow(rng, dim, k):
     scale = np.float32(2.0**80)
     points, fresh = rng.integers(-1000, 1001, (4000, dim)), rng.integers(-1000, 1001, (300, dim))
     tree = cover_tree(points.astype(np.float32) * scale)
     tree.validate()
-    assert (tree.knn(10, queries=fresh.astype(np.float32) * scale) == ranked(fresh, points)[0][:, :10]).all()
+    assert (tree.knn(k, queries=fresh.astype(np.float32) * scale) == ranked(fresh, points)[0][:, :k]).all()
     some = rng.choice(4000, 300, replace=False)
-    assert (tree.knn(10)[some] == ranked(points[some], points)[0][:, :10]).all()
+    assert (tree.knn(k)[some] == ranked(points[some], points)[0][:, :k]).all()

@@ -29,7 +29,9 @@ struct Euclidean<S: Scalar, D: Dimension>: Metric, @unchecked Sendable {
   }
 
   func finder(_ sources: BoxTree<S>) throws(CoverTreeError) -> EuclideanFinder<S, D> {
-    EuclideanFinder(metric: self, search: try BoxSearch(sources, dimension: dimension))
+    EuclideanFinder(
+      metric: self, search: try BoxSearch(sources, dimension: dimension),
+      lanes: try LaneSearch(sources, dimension: dimension))
   }
 
   func operations(comparing count: Int) -> Int { count * dimension.count / S.width }
@@ -49,41 +51,50 @@ struct Euclidean<S: Scalar, D: Dimension>: Metric, @unchecked Sendable {
 struct EuclideanFinder<S: Scalar, D: Dimension>: SourceFinder {
   fileprivate let metric: Euclidean<S, D>
   fileprivate var search: BoxSearch<S, D>
+  fileprivate var lanes: LaneSearch<S, D>
 
-  var distanceEvaluations: Int { search.pointsCompared }
+  var distanceEvaluations: Int { search.pointsCompared + lanes.pointsCompared }
 
   mutating func nearest(
     to points: UnsafeBufferPointer<Int32>, closerThan bounds: Buffer<Double>,
     found: (_ point: Int32, _ place: Int32, _ squared: Double) -> Void
   ) throws(CoverTreeError) {
-    let tile = try QueryTile<S>(dim: metric.dimension.count)
-    var first = 0
-    while first < points.count {
-      var queries = tile.take(from: first..<points.count, metric.dimension) { metric.row(points[$0]) }
-      var shared = false
-      if queries.isEmpty {
-        queries = first..<first + 1
-      } else {
-        let reach = queries.reduce(0) { max($0, bounds[points[$1]]) }
-        shared = try tile.gather(reach: search.slack.shown(reach), &search)
-        guard shared else { continue }
+    var closest = ClosestLanes<S>(lanes.slack)
+    for first in stride(from: 0, to: points.count, by: S.width) {
+      let together = points[first..<min(points.count, first + S.width)]
+      lanes.removeAll()
+      for point in together { lanes.add(metric.row(point), bound: bounds[point]) }
+      try lanes.run(into: &closest)
+      for (lane, point) in together.enumerated() {
+        switch closest.outcome(lane, of: lanes) {
+        case .nothing: continue
+        case .found(let place, let squared):
+          if squared < bounds[point] { found(point, lanes.tree.labels[place], squared) }
+        case .undecided:
+          var collector = ClosestCollector<S>(worst: bounds[point])
+          try search.run(metric.row(point), into: &collector)
+          if collector.place >= 0 { found(point, collector.place, collector.worst) }
+        }
       }
-      for query in queries {
-        let point = points[query]
-        var closest = ClosestCollector<S>(worst: bounds[point])
-        try search.run(metric.row(point), fromFrontier: shared, into: &closest)
-        if closest.place >= 0 { found(point, closest.place, closest.worst) }
-      }
-      first = queries.upperBound
     }
   }
 
   @inline(__always)
-  mutating func append(
-    within squaredRadius: Double, of point: Int32, except place: Int32, to list: Stack<Int32>
+  mutating func neighbors(
+    of places: Range<Int>, in list: Stack<Int32>, within squaredRadius: Double,
+    found: (_ place: Int32, _ neighbor: Int32) throws(CoverTreeError) -> Void
   ) throws(CoverTreeError) {
-    var collector = ListCollector<S>(worst: squaredRadius, list: list)
-    try search.run(metric.row(point), .init(excluded: place), into: &collector)
+    var within = try LanesWithin<S>()
+    for first in stride(from: places.lowerBound, to: places.upperBound, by: S.width) {
+      lanes.removeAll()
+      for place in first..<min(places.upperBound, first + S.width) {
+        lanes.add(metric.row(list[place]), bound: squaredRadius, .init(excluded: Int32(place)))
+      }
+      try lanes.run(into: &within)
+      for hit in within.hits.elements where lanes.squared(Int(hit.lane), Int(hit.place)) <= squaredRadius {
+        try found(Int32(first) + hit.lane, lanes.tree.labels[hit.place])
+      }
+    }
   }
 }
 
@@ -100,15 +111,6 @@ private struct ClosestCollector<S: Scalar>: DecidingCollector {
     worst = squared
     place = label
   }
-}
-
-/// The labels of all points within a radius.
-private struct ListCollector<S: Scalar>: DecidingCollector {
-  let worst: Double
-  let list: Stack<Int32>
-
-  @inline(__always)
-  mutating func offer(_ squared: Double, _ label: Int32) throws(CoverTreeError) { try list.append(label) }
 }
 
 /// Squared Euclidean distance in float64: the value that every decision about a pair is made by.

@@ -28,9 +28,12 @@ protocol SourceFinder {
     found: (_ point: Int32, _ place: Int32, _ squared: Double) -> Void
   ) throws(CoverTreeError)
 
-  /// Appends the places of the sources within a squared radius (inclusive), but for one place, in any order.
-  mutating func append(
-    within squaredRadius: Double, of point: Int32, except place: Int32, to list: Stack<Int32>
+  /// Finds the other sources within a squared radius (inclusive) of each of those at some places, in any order.
+  ///
+  /// - Parameter list: what the sources were made from.
+  mutating func neighbors(
+    of places: Range<Int>, in list: Stack<Int32>, within squaredRadius: Double,
+    found: (_ place: Int32, _ neighbor: Int32) throws(CoverTreeError) -> Void
   ) throws(CoverTreeError)
 
   var distanceEvaluations: Int { get }

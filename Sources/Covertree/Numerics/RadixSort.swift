@@ -1,10 +1,13 @@
+/// Bits of a key that one pass of `sortedOrder` sorts by.
+let bitsPerSortingPass = 11
+
 /// The permutation that sorts 64-bit keys, equal keys in their old order: `result[rank] = index`.
 ///
-/// Least significant digit first, 11 bits a pass, passes in which all keys agree left out; O(n) per pass, in parallel
+/// Least significant digit first, `bitsPerSortingPass` a pass, passes in which all keys agree left out; O(n) per pass, in parallel
 /// by blocks of fixed size.
 func sortedOrder(ofKeys keys: Buffer<UInt64>, context: CallContext) throws(CoverTreeError) -> Buffer<Int32> {
   let count = keys.count
-  let digits = 11
+  let digits = bitsPerSortingPass
   let radix = 1 << digits
   let block = 1 << 16
   let blocks = (count + block - 1) / block

@@ -5,6 +5,8 @@ import CNumerics
 /// On narrower machines the compiler cuts such a vector into halves or quarters; the source stays one.
 public protocol Scalar: BinaryFloatingPoint, SIMDScalar, Codable, Sendable, BitwiseCopyable {
   associatedtype Lanes: SIMD, BitwiseCopyable where Lanes.Scalar == Self
+  /// A number of a point for each lane.
+  associatedtype Places: SIMD, BitwiseCopyable where Places.Scalar == Int32
 
   /// The largest coordinate whose squared differences stay finite in float64, with room for a sum over dimensions.
   static var coordinateLimit: Double { get }
@@ -19,8 +21,17 @@ public protocol Scalar: BinaryFloatingPoint, SIMDScalar, Codable, Sendable, Bitw
   static func largest(_ lanes: Lanes) -> Self
   /// The lanes whose bit is set, one after the other from lane 0 on.
   static func pack(_ lanes: Lanes, _ mask: UInt32) -> Lanes
+  static func pack(_ places: Places, _ mask: UInt32) -> Places
   /// Bit `i` is set where `labels[i]` is below a number and not another; `labels` is aligned for as many as lanes.
   static func maskAdmitted(_ labels: UnsafePointer<Int32>, below: Int32, except: Int32) -> UInt32
+  /// Of each lane, how many of the numbers are less.
+  static func ranks(_ lanes: Lanes, among numbers: UnsafePointer<Self>, _ count: Int) -> Places
+  /// Each lane's distance where a label is below the lane's number and not the other one, infinity elsewhere.
+  static func admitted(_ distances: Lanes, _ label: Int32, below: Places, except: Places) -> Lanes
+  /// A distance in one lane, infinity in the others.
+  static func inLane(_ lane: Int, _ distance: Self) -> Lanes
+  /// A place in lanes where `a < b`, and what `others` have elsewhere.
+  static func place(_ place: Int32, whereLess a: Lanes, _ b: Lanes, _ others: Places) -> Places
   /// The lanes moved up by one; the last lane of `below` comes first.
   static func up(_ below: Lanes, _ lanes: Lanes) -> Lanes
   /// Eight lanes as float64, from lane `8 * part`.
@@ -38,6 +49,7 @@ extension Scalar {
 
 extension Float: Scalar {
   public typealias Lanes = SIMD16<Float>
+  public typealias Places = SIMD16<Int32>
   public static var coordinateLimit: Double { Double(Float.greatestFiniteMagnitude) }
 
   @inline(__always)
@@ -53,10 +65,28 @@ extension Float: Scalar {
   @inline(__always)
   public static func pack(_ lanes: Lanes, _ mask: UInt32) -> Lanes { cn_f32x16_pack(lanes, mask) }
   @inline(__always)
+  public static func pack(_ places: Places, _ mask: UInt32) -> Places { cn_i32x16_pack(places, mask) }
+  @inline(__always)
   public static func up(_ below: Lanes, _ lanes: Lanes) -> Lanes { cn_f32x16_up(below, lanes) }
   @inline(__always)
   public static func maskAdmitted(_ labels: UnsafePointer<Int32>, below: Int32, except: Int32) -> UInt32 {
     cn_i32x16_mask_admitted(UnsafeRawPointer(labels).load(as: SIMD16<Int32>.self), below, except)
+  }
+  @inline(__always)
+  public static func ranks(_ lanes: Lanes, among numbers: UnsafePointer<Self>, _ count: Int) -> Places {
+    cn_f32x16_ranks(lanes, numbers, Int64(count))
+  }
+  @inline(__always)
+  public static func admitted(_ distances: Lanes, _ label: Int32, below: Places, except: Places) -> Lanes {
+    cn_f32x16_admitted(distances, label, below, except)
+  }
+  @inline(__always)
+  public static func inLane(_ lane: Int, _ distance: Float) -> Lanes {
+    cn_f32x16_in_lane(distance, Int32(truncatingIfNeeded: lane))
+  }
+  @inline(__always)
+  public static func place(_ place: Int32, whereLess a: Lanes, _ b: Lanes, _ others: Places) -> Places {
+    cn_f32x16_number_where_less(a, b, place, others)
   }
   @inline(__always)
   public static func widened(_ lanes: Lanes, part: Int) -> SIMD8<Double> {
@@ -75,6 +105,7 @@ extension Float: Scalar {
 
 extension Double: Scalar {
   public typealias Lanes = SIMD8<Double>
+  public typealias Places = SIMD8<Int32>
   /// Beyond 2^500 a squared difference may overflow.
   public static var coordinateLimit: Double { 0x1p500 }
 
@@ -91,10 +122,28 @@ extension Double: Scalar {
   @inline(__always)
   public static func pack(_ lanes: Lanes, _ mask: UInt32) -> Lanes { cn_f64x8_pack(lanes, mask) }
   @inline(__always)
+  public static func pack(_ places: Places, _ mask: UInt32) -> Places { cn_i32x8_pack(places, mask) }
+  @inline(__always)
   public static func up(_ below: Lanes, _ lanes: Lanes) -> Lanes { cn_f64x8_up(below, lanes) }
   @inline(__always)
   public static func maskAdmitted(_ labels: UnsafePointer<Int32>, below: Int32, except: Int32) -> UInt32 {
     cn_i32x8_mask_admitted(UnsafeRawPointer(labels).load(as: SIMD8<Int32>.self), below, except)
+  }
+  @inline(__always)
+  public static func ranks(_ lanes: Lanes, among numbers: UnsafePointer<Self>, _ count: Int) -> Places {
+    cn_f64x8_ranks(lanes, numbers, Int64(count))
+  }
+  @inline(__always)
+  public static func admitted(_ distances: Lanes, _ label: Int32, below: Places, except: Places) -> Lanes {
+    cn_f64x8_admitted(distances, label, below, except)
+  }
+  @inline(__always)
+  public static func inLane(_ lane: Int, _ distance: Double) -> Lanes {
+    cn_f64x8_in_lane(distance, Int64(truncatingIfNeeded: lane))
+  }
+  @inline(__always)
+  public static func place(_ place: Int32, whereLess a: Lanes, _ b: Lanes, _ others: Places) -> Places {
+    cn_f64x8_number_where_less(a, b, place, others)
   }
   @inline(__always)
   public static func widened(_ lanes: Lanes, part: Int) -> SIMD8<Double> { lanes }

@@ -145,12 +145,15 @@ private struct ResidualFinder: SourceFinder {
     }
   }
 
-  mutating func append(
-    within squaredRadius: Double, of point: Int32, except place: Int32, to list: Stack<Int32>
+  mutating func neighbors(
+    of places: Range<Int>, in list: Stack<Int32>, within squaredRadius: Double,
+    found: (_ place: Int32, _ neighbor: Int32) throws(CoverTreeError) -> Void
   ) throws(CoverTreeError) {
-    let places = places
-    try graph.forEach(of: point) { (other, squared) throws(CoverTreeError) in
-      if squared <= squaredRadius, places[other] >= 0, places[other] != place { try list.append(places[other]) }
+    for place in places {
+      try graph.forEach(of: list[place]) { (other, squared) throws(CoverTreeError) in
+        let neighbor = self.places[other]
+        if squared <= squaredRadius, neighbor >= 0, neighbor != Int32(place) { try found(Int32(place), neighbor) }
+      }
     }
   }
 }

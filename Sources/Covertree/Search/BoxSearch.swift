@@ -6,12 +6,6 @@
 ///
 /// A search begins at the root, or, for queries that lie together, at the *frontier* that they share.
 struct BoxSearch<S: Scalar, D: Dimension> {
-  private struct Entry: BitwiseCopyable {
-    var bound: S
-    /// A node, or a leaf complemented.
-    var child: Int32
-  }
-
   let tree: BoxTree<S>
   let dimension: D
   let slack: FilterSlack<S>
@@ -19,7 +13,8 @@ struct BoxSearch<S: Scalar, D: Dimension> {
   private let labels: Buffer<Int32>
   /// The query's coordinates, each in all lanes of a vector.
   private let query: UnsafeMutablePointer<S.Lanes>
-  private let stack: UnsafeMutablePointer<Entry>
+  private let stackBounds: UnsafeMutablePointer<S>
+  private let stackChildren: UnsafeMutablePointer<Int32>
   private let arena: Arena
   private let frontier: Frontier<S>
   private(set) var pointsCompared = 0
@@ -31,11 +26,20 @@ struct BoxSearch<S: Scalar, D: Dimension> {
     self.dimension = dimension
     self.labels = labels ?? tree.labels
     slack = FilterSlack(dim: dimension.count)
-    let entries = tree.depth * S.width + Frontier<S>.capacity
-    arena = try Arena(Arena.size(dimension.count, of: S.Lanes.self), Arena.size(entries, of: Entry.self))
+    let entries = (tree.depth + 1) * S.width + Frontier<S>.capacity
+    arena = try Arena(
+      Arena.size(dimension.count, of: S.Lanes.self), Arena.size(entries, of: S.self),
+      Arena.size(entries, of: Int32.self))
     query = arena.take(dimension.count)
-    stack = arena.take(entries)
+    stackBounds = arena.take(entries)
+    stackChildren = arena.take(entries)
     frontier = Frontier(dim: dimension.count)
+  }
+
+  /// Counts another search's comparisons as its own.
+  mutating func count(_ other: LaneSearch<S, D>) {
+    pointsCompared += other.pointsCompared
+    boxesCompared += other.boxesCompared
   }
 
   /// Offers the collector every eligible point that it could want.
@@ -60,12 +64,12 @@ struct BoxSearch<S: Scalar, D: Dimension> {
     }
     while top > 0 {
       top &-= 1
-      let entry = stack[top]
-      guard entry.bound <= threshold else { continue }
-      if entry.child >= 0 {
-        visit(node: Int(entry.child), eligible, threshold, &top)
+      guard stackBounds[top] <= threshold else { continue }
+      let child = stackChildren[top]
+      if child >= 0 {
+        visit(node: Int(child), eligible, threshold, &top)
       } else {
-        try scan(leaf: Int(~entry.child), row, eligible, &threshold, into: &collector)
+        try scan(leaf: Int(~child), row, eligible, &threshold, into: &collector)
       }
     }
   }
@@ -91,21 +95,26 @@ struct BoxSearch<S: Scalar, D: Dimension> {
       bound = S.multiplyAdd(outside, outside, bound)
     }
     boxesCompared &+= 1
-    var hits = S.maskLessOrEqual(bound, S.Lanes(repeating: threshold))
-    let first = top
-    while hits != 0 {
-      let lane = hits.trailingZeroBitCount
-      hits &= hits &- 1
-      guard smallestLabel[lane] < eligible.before else { continue }
-      let entry = Entry(bound: bound[lane], child: children[lane])
-      var place = top
-      while place > first && stack[place &- 1].bound < entry.bound {
-        stack[place] = stack[place &- 1]
-        place &-= 1
+    let near = S.maskLessOrEqual(bound, S.Lanes(repeating: threshold))
+    let hits = near & S.maskAdmitted(smallestLabel, below: eligible.before, except: -1)
+    UnsafeMutableRawPointer(stackBounds + top).storeBytes(of: S.pack(bound, hits), as: S.Lanes.self)
+    UnsafeMutableRawPointer(stackChildren + top).storeBytes(
+      of: S.pack(UnsafeRawPointer(children).load(as: S.Places.self), hits), as: S.Places.self)
+    let count = hits.nonzeroBitCount
+    if count > 1 {
+      let least = -S.largest(-bound)
+      let lane = S.maskLessOrEqual(bound, S.Lanes(repeating: least)).trailingZeroBitCount
+      let at = top &+ (hits & ((1 &<< UInt32(truncatingIfNeeded: lane)) &- 1)).nonzeroBitCount
+      let last = top &+ count &- 1
+      if at <= last {
+        let child = stackChildren[at]
+        stackChildren[at] = stackChildren[last]
+        stackBounds[at] = stackBounds[last]
+        stackChildren[last] = child
+        stackBounds[last] = least
       }
-      stack[place] = entry
-      top &+= 1
     }
+    top &+= count
   }
 
   @inline(__always)
@@ -144,12 +153,12 @@ extension BoxSearch {
     try frontier.removeAll()
     // Lanes without a child are infinitely far, which is not beyond an infinite reach, as of squares that overflow.
     guard tree.depth > 1, reach < .infinity else { return false }
-    stack[0] = Entry(bound: 0, child: 0)
+    stackChildren[0] = 0
     var top = 1
     let zero = S.Lanes(repeating: 0)
     while top > 0 {
       top &-= 1
-      let node = Int(stack[top].child)
+      let node = Int(stackChildren[top])
       let boxes = tree.boxes.base + node &* dimension.count &* 2
       let children = tree.children.base + node &* S.width
       var bound = zero
@@ -165,7 +174,7 @@ extension BoxSearch {
         hits &= hits &- 1
         let child = Int(children[lane])
         if tree.children[child &* S.width] >= 0 {
-          stack[top] = Entry(bound: 0, child: Int32(child))
+          stackChildren[top] = Int32(child)
           top &+= 1
         } else if !frontier.append(tree, node: node, lane: lane) {
           return false
@@ -283,6 +292,13 @@ struct FilterSlack<S: Scalar> {
   func shown(beside filtered: S) -> S {
     if S.self == Double.self { return filtered }
     return filtered * scalarFactor + 2 * S.leastNormalMagnitude
+  }
+
+  /// The same of every lane.
+  @inline(__always)
+  func shown(beside filtered: S.Lanes) -> S.Lanes {
+    if S.self == Double.self { return filtered }
+    return S.multiplyAdd(filtered, S.Lanes(repeating: scalarFactor), S.Lanes(repeating: 2 * S.leastNormalMagnitude))
   }
 }
 

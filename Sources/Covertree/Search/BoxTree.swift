@@ -65,7 +65,10 @@ final class BoxTree<S: Scalar>: @unchecked Sendable {
   /// The coordinates of the point at a place: every `width`-th scalar from here.
   @inline(__always)
   func coordinates(at place: Int) -> UnsafePointer<S> {
-    UnsafeRawPointer(coordinates.base + place / S.width &* dim).assumingMemoryBound(to: S.self) + place % S.width
+    // Without a sign: the division is a shift.
+    let (group, lane) = UInt(bitPattern: place).quotientAndRemainder(dividingBy: UInt(S.width))
+    return UnsafeRawPointer(coordinates.base + Int(bitPattern: group) &* dim).assumingMemoryBound(to: S.self)
+      + Int(bitPattern: lane)
   }
 
   /// How many leaves, nodes above them, nodes above those, up to the root.

@@ -171,7 +171,11 @@ struct NearestFilter<S: Scalar>: Collector {
         let lane = near.trailingZeroBitCount
         near &= near &- 1
         let place = Int(places[first &+ lane])
-        guard neighborhood.append(search.tree.coordinates(at: place), stride: S.width, search.tree.labels[place]) else {
+        let point = search.tree.coordinates(at: place)
+        guard
+          neighborhood.append(
+            point, stride: S.width, search.tree.labels[place], shown: filtered[first &+ lane], search.dimension)
+        else {
           return try neighborhood.sorted(decidedOneByOne(search, row, bound: bound))
         }
       }

@@ -3,12 +3,13 @@ import CNumerics
 /// Points near a query: they are put in order by their exact distances, and tell the queries that follow how far to look, as
 /// no query has its `k` nearest farther away than the farthest of `k` points.
 final class Neighborhood<S: Scalar> {
-  private let dim: Int
   private let k: Int
   private let capacity: Int
   /// Coordinate by coordinate, `capacity` points each.
   private let coordinates: UnsafeMutablePointer<S>
   private let labels: UnsafeMutablePointer<Int32>
+  /// Squared distances as the filter had them, and exact ones.
+  private let shown: UnsafeMutablePointer<S>
   private let squares: UnsafeMutablePointer<Double>
   private let sortedSquares: UnsafeMutablePointer<Double>
   private let sortedLabels: UnsafeMutablePointer<Int64>
@@ -18,16 +19,16 @@ final class Neighborhood<S: Scalar> {
   private var latest: Int32 = -1
 
   init(dim: Int, k: Int) throws(CoverTreeError) {
-    self.dim = dim
     self.k = k
     // A few more than k show a distance within the rounding of the k-th; one is the query before.
     capacity = (k / S.width + 2) * S.width
     arena = try Arena(
       Arena.size(capacity * dim, of: S.self), Arena.size(capacity, of: Int32.self),
-      Arena.size(capacity, of: Double.self),
+      Arena.size(capacity, of: S.self), Arena.size(capacity, of: Double.self),
       Arena.size(capacity, of: Double.self), Arena.size(capacity, of: Int64.self))
     coordinates = arena.take(capacity * dim)
     labels = arena.take(capacity)
+    shown = arena.take(capacity)
     squares = arena.take(capacity)
     sortedSquares = arena.take(capacity)
     sortedLabels = arena.take(capacity)
@@ -41,10 +42,13 @@ final class Neighborhood<S: Scalar> {
 
   /// Adds a point; false where there is no room.
   @inline(__always)
-  func append(_ point: UnsafePointer<S>, stride: Int, _ label: Int32) -> Bool {
+  func append<D: Dimension>(
+    _ point: UnsafePointer<S>, stride: Int, _ label: Int32, shown distance: S, _ dimension: D
+  ) -> Bool {
     guard count < capacity else { return false }
-    for d in 0..<dim { coordinates[d &* capacity &+ count] = point[d &* stride] }
+    for d in 0..<dimension.count { coordinates[d &* capacity &+ count] = point[d &* stride] }
     labels[count] = label
+    shown[count] = distance
     latest = max(latest, label)
     count &+= 1
     return true
@@ -53,11 +57,11 @@ final class Neighborhood<S: Scalar> {
   /// Ends the adding, for the queries that follow. One that does not count for itself may be among the points:
   /// `spare` takes its place.
   @inline(__always)
-  func close(spare: (point: UnsafePointer<S>, label: Int32)?) {
-    if let spare, count < k || !append(spare.point, stride: 1, spare.label) { removeAll() }
+  func close<D: Dimension>(spare: (point: UnsafePointer<S>, label: Int32)?, _ dimension: D) {
+    if let spare, count < k || !append(spare.point, stride: 1, spare.label, shown: 0, dimension) { removeAll() }
     // Lanes behind the last point repeat it.
     for slot in count..<max(count, (count &+ S.width &- 1) / S.width &* S.width) {
-      for d in 0..<dim { coordinates[d &* capacity &+ slot] = coordinates[d &* capacity &+ count &- 1] }
+      for d in 0..<dimension.count { coordinates[d &* capacity &+ slot] = coordinates[d &* capacity &+ count &- 1] }
     }
   }
 
@@ -70,18 +74,17 @@ final class Neighborhood<S: Scalar> {
   func sorted<D: Dimension>(from row: UnsafePointer<S>, _ dimension: D, within bound: Double) -> SortedNeighbors {
     fillSquares(from: row, dimension)
     var rankSum = 0
-    for first in stride(from: 0, to: count, by: 8) {
-      // Of each the number of nearer ones.
-      let own = eight(squares + first)
-      let ranks = cn_f64x8_ranks(own, squares, Int64(count))
-      for lane in 0..<min(8, count &- first) {
+    for first in stride(from: 0, to: count, by: S.width) {
+      // Of each the number of those that showed less.
+      let ranks = S.ranks(UnsafeRawPointer(shown + first).load(as: S.Lanes.self), among: shown, count)
+      for lane in 0..<min(S.width, count &- first) {
         let rank = Int(ranks[lane])
         rankSum &+= rank
-        sortedSquares[rank] = own[lane]
+        sortedSquares[rank] = squares[first &+ lane]
         sortedLabels[rank] = Int64(labels[first &+ lane])
       }
     }
-    if 2 &* rankSum != count &* (count &- 1) { sortWithEqualOnes() }
+    if 2 &* rankSum != count &* (count &- 1) || !ascends() { sortOneByOne() }
     var found = min(k, count)
     while found > 0 && sortedSquares[found &- 1] > bound { found &-= 1 }
     return SortedNeighbors(count: found, squares: sortedSquares, labels: sortedLabels)
@@ -110,8 +113,22 @@ final class Neighborhood<S: Scalar> {
     }
   }
 
+  /// Whether the exact squares ascend as what the filter showed does.
+  @inline(__always)
+  private func ascends() -> Bool {
+    var falls = UInt32(0)
+    for first in stride(from: 1, to: count, by: 8) {
+      let before = UnsafeRawPointer(sortedSquares + (first &- 1)).loadUnaligned(as: SIMD8<Double>.self)
+      var mask = cn_f64x8_mask_not_less(
+        before, UnsafeRawPointer(sortedSquares + first).loadUnaligned(as: SIMD8<Double>.self))
+      if count &- first < 8 { mask &= (1 &<< UInt32(truncatingIfNeeded: count &- first)) &- 1 }
+      falls |= mask
+    }
+    return falls == 0
+  }
+
   @inline(never)
-  private func sortWithEqualOnes() {
+  private func sortOneByOne() {
     for slot in 0..<count {
       let (square, label) = (squares[slot], Int64(labels[slot]))
       var place = slot
@@ -146,10 +163,5 @@ final class Neighborhood<S: Scalar> {
   @inline(__always)
   private func lanes(_ d: Int, _ first: Int) -> S.Lanes {
     UnsafeRawPointer(coordinates + (d &* capacity &+ first)).load(as: S.Lanes.self)
-  }
-
-  @inline(__always)
-  private func eight(_ numbers: UnsafePointer<Double>) -> SIMD8<Double> {
-    UnsafeRawPointer(numbers).load(as: SIMD8<Double>.self)
   }
 }

@@ -8,6 +8,11 @@ final class ConflictGraph {
     var count: Int32
   }
 
+  private struct Pair: BitwiseCopyable {
+    var vertex: Int32
+    var rival: Int32
+  }
+
   private let count: Int
   /// Vertices that a thread takes at a time; the edges of each such chunk are in one list.
   private let chunk: Int
@@ -33,19 +38,27 @@ final class ConflictGraph {
     // `mixed` is a bijection: no two vertices share a priority.
     func priority(_ vertex: Int) -> UInt64 { mixed(seed ^ UInt64(vertices[vertex])) }
     try context.forEach(count, grain: chunk) { (range, _) throws(CoverTreeError) in
-      let list = lists[range.lowerBound / chunk]
       var finder = try metric.finder(sources)
+      let pairs = try Stack<Pair>()
+      for vertex in range { rivals[vertex] = Rivals(begin: 0, count: 0) }
+      try finder.neighbors(of: range, in: vertices, within: squaredRadius) { (vertex, other) throws(CoverTreeError) in
+        guard priority(Int(other)) > priority(Int(vertex)) else { return }
+        try pairs.append(Pair(vertex: vertex, rival: other))
+        rivals.base[Int(vertex)].count += 1
+      }
+      // In the order of vertices.
+      let list = lists[range.lowerBound / chunk]
+      try list.resize(to: pairs.count)
+      var begin: Int32 = 0
       for vertex in range {
-        let begin = list.count
-        try finder.append(within: squaredRadius, of: vertices[vertex], except: Int32(vertex), to: list)
-        let mine = priority(vertex)
-        var kept = begin
-        for index in begin..<list.count where priority(Int(list[index])) > mine {
-          list[kept] = list[index]
-          kept += 1
-        }
-        try list.resize(to: kept)
-        rivals[vertex] = Rivals(begin: Int32(begin), count: Int32(kept - begin))
+        rivals.base[vertex].begin = begin
+        begin += rivals[vertex].count
+        rivals.base[vertex].count = 0
+      }
+      for pair in pairs.elements {
+        let mine = rivals[pair.vertex]
+        list[Int(mine.begin + mine.count)] = pair.rival
+        rivals.base[Int(pair.vertex)].count += 1
       }
       evaluations.add(finder.distanceEvaluations)
     }

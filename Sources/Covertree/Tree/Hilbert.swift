@@ -2,19 +2,22 @@
 ///
 /// J. Skilling, "Programming the Hilbert curve", AIP Conf. Proc. 707 (2004): coordinates are cut to `bits` bits each
 /// and turned in place into the *transposed* index, whose bits, read across coordinates from the highest, are the
-/// position. A key is the first 64 of them: 32 bits a coordinate in two dimensions, 21 in three, 8 in eight, and the
-/// first bit of each of the first 64 beyond that; the curve is the same, only resolved less finely.
+/// position. A key is the first 64 of them, or fewer: 32 bits a coordinate in two dimensions, 21 in three, 8 in eight, and
+/// the first bit of each of the first 64 beyond that; the curve is the same, only resolved less finely.
 struct HilbertCurve<S: Scalar> {
   private let dim: Int
+  /// Of a coordinate, and of a key.
   private let bits: Int
+  private let keyBits: Int
   private let origin: [Double]
   /// Cells in a unit of length; one for all coordinates, so that cells are cubes, as the balls of a tree are round.
   private let scale: Double
 
   /// The curve through the bounding box of `points`.
-  init(through points: PointsView<S>, context: CallContext) throws(CoverTreeError) {
+  init(through points: PointsView<S>, keyBits: Int = 64, context: CallContext) throws(CoverTreeError) {
     dim = points.dim
-    bits = max(1, min(32, 64 / points.dim))
+    self.keyBits = keyBits
+    bits = max(1, min(32, keyBits / points.dim))
     let (low, high) = try boundingBox(of: points, context: context)
     origin = low
     let cells = Double(UInt64(1) << UInt64(bits))
@@ -27,25 +30,43 @@ struct HilbertCurve<S: Scalar> {
 
   /// Positions of all points along the curve.
   func keys(of points: PointsView<S>, context: CallContext) throws(CoverTreeError) -> Buffer<UInt64> {
-    let width = Lanes.scalarCount
     let keys = try Buffer<UInt64>(count: points.count)
-    try context.forEach(points.count, grain: 1 << 13) { (range, _) throws(CoverTreeError) in
-      let cells = try Buffer<Lanes>(count: dim)
-      for first in stride(from: range.lowerBound, to: range.upperBound, by: width) {
-        let inUse = min(width, range.upperBound - first)
-        for d in 0..<dim { cells.base[d] = Lanes(repeating: 0) }
-        for lane in 0..<inUse {
-          let row = points.row(first + lane)
-          for d in 0..<dim { cells.base[d][lane] = cell(row[d], d) }
-        }
-        transpose(cells.base)
-        for half in 0..<2 {
-          let key = interleaved(cells.base, half: half)
-          for lane in 0..<max(0, min(8, inUse - 8 * half)) { keys[first + 8 * half + lane] = key[lane] }
+    try specialized(dim, Filling(curve: self, points: points, keys: keys, context: context))
+    return keys
+  }
+
+  private struct Filling: DimensionTask {
+    let curve: HilbertCurve
+    let points: PointsView<S>
+    let keys: Buffer<UInt64>
+    let context: CallContext
+
+    func run<D: Dimension>(_ dimension: D) throws(CoverTreeError) {
+      try context.forEach(points.count, grain: 1 << 13) { (range, _) throws(CoverTreeError) in
+        let cells = try Buffer<Lanes>(count: dimension.count)
+        for first in stride(from: range.lowerBound, to: range.upperBound, by: Lanes.scalarCount) {
+          curve.fill(keys, points, first..<min(range.upperBound, first + Lanes.scalarCount), cells.base, dimension)
         }
       }
     }
-    return keys
+  }
+
+  /// Fills in the keys of up to 16 points.
+  @inline(__always)
+  private func fill<D: Dimension>(
+    _ keys: Buffer<UInt64>, _ points: PointsView<S>, _ some: Range<Int>, _ cells: UnsafeMutablePointer<Lanes>,
+    _ dimension: D
+  ) {
+    for d in 0..<dimension.count { cells[d] = Lanes(repeating: 0) }
+    for (lane, index) in some.enumerated() {
+      let row = points.row(index)
+      for d in 0..<dimension.count { cells[d][lane] = cell(row[d], d) }
+    }
+    transpose(cells, dimension)
+    for half in 0..<2 {
+      let key = interleaved(cells, half: half, dimension)
+      for lane in 0..<max(0, min(8, some.count - 8 * half)) { keys[some.lowerBound + 8 * half + lane] = key[lane] }
+    }
   }
 
   @inline(__always)
@@ -55,7 +76,9 @@ struct HilbertCurve<S: Scalar> {
   }
 
   /// From cells to the transposed index, in place.
-  private func transpose(_ x: UnsafeMutablePointer<Lanes>) {
+  @inline(__always)
+  private func transpose<D: Dimension>(_ x: UnsafeMutablePointer<Lanes>, _ dimension: D) {
+    let dim = dimension.count
     let one = Lanes(repeating: 1)
     // From the highest bit down: where it is set, the lower bits of the first coordinate are inverted; elsewhere they
     // are exchanged.
@@ -78,13 +101,16 @@ struct HilbertCurve<S: Scalar> {
     for d in 0..<dim { x[d] ^= flip }
   }
 
-  /// The first 64 bits of the transposed index, read across coordinates, of eight of the points.
-  private func interleaved(_ x: UnsafeMutablePointer<Lanes>, half: Int) -> SIMD8<UInt64> {
+  /// The first bits of the transposed index, read across coordinates, of eight of the points.
+  @inline(__always)
+  private func interleaved<D: Dimension>(
+    _ x: UnsafeMutablePointer<Lanes>, half: Int, _ dimension: D
+  ) -> SIMD8<UInt64> {
     var key = SIMD8<UInt64>(repeating: 0)
     let one = SIMD8<UInt64>(repeating: 1)
-    var left = 64
+    var left = keyBits
     for bit in stride(from: UInt64(bits), to: 0, by: -1) {
-      for d in 0..<dim {
+      for d in 0..<dimension.count {
         let wide = SIMD8<UInt64>(truncatingIfNeeded: half == 0 ? x[d].lowHalf : x[d].highHalf)
         key = (key &<< 1) | ((wide &>> (bit &- 1)) & one)
         left &-= 1

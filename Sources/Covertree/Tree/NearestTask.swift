@@ -140,7 +140,9 @@ struct NearestTask<S: Scalar>: DimensionTask {
     try context.forEach(places.count, grain: snapshot.queriesPerChunk) { (range, _) throws(CoverTreeError) in
       let part = range.lowerBound + places.lowerBound..<range.upperBound + places.lowerBound
       var search = try BoxSearch(snapshot.boxes, labels: snapshot.searchLabels, dimension: dimension)
-      if room <= NearestCollector.sortedLimit {
+      if room == 1 && part.count > 1 {
+        try walkLanes(part, &search)
+      } else if room <= NearestCollector.sortedLimit {
         try walkTiles(part, room, &search)
       } else {
         try walkSingly(part, room, &search)
@@ -149,6 +151,36 @@ struct NearestTask<S: Scalar>: DimensionTask {
       compared.add(search.pointsCompared)
     }
     return compared.value
+  }
+
+  /// The nearest point of queries that follow each other, `width` of them at a time.
+  private func walkLanes<D: Dimension>(_ places: Range<Int>, _ search: inout BoxSearch<S, D>) throws(CoverTreeError) {
+    var lanes = try LaneSearch(snapshot.boxes, labels: snapshot.searchLabels, dimension: search.dimension)
+    var closest = ClosestLanes<S>(lanes.slack)
+    let scratch = try NearestCollector.Room(k: 1)
+    for first in stride(from: places.lowerBound, to: places.upperBound, by: S.width) {
+      let together = first..<min(places.upperBound, first + S.width)
+      lanes.removeAll()
+      for place in together {
+        let query = set[place]
+        lanes.add(query.coordinates, bound: farthestWanted, options.eligible(query))
+      }
+      try lanes.run(into: &closest)
+      for place in together {
+        let query = set[place]
+        switch closest.outcome(place - first, of: lanes) {
+        case .nothing:
+          write(nil, query)
+        case .found(let place, let squared):
+          write(squared <= farthestWanted ? (snapshot.boxes.labels[place], squared) : nil, query)
+        case .undecided:
+          var collector = DecidingNearest<S>(nearest: NearestCollector(scratch, bound: farthestWanted))
+          try search.run(query.coordinates, options.eligible(query), into: &collector)
+          write(collector.nearest.finished(), query)
+        }
+      }
+    }
+    search.count(lanes)
   }
 
   private func walkSingly<D: Dimension>(
@@ -197,7 +229,7 @@ struct NearestTask<S: Scalar>: DimensionTask {
         var filter = NearestFilter(room, bound: bound, slack: search.slack)
         try search.run(query.coordinates, eligible, fromFrontier: reach < .infinity, into: &filter)
         let nearest = try filter.decided(search, query.coordinates, bound: farthestWanted, into: neighborhood)
-        neighborhood.close(spare: options.excludesSelf ? (query.coordinates, query.index) : nil)
+        neighborhood.close(spare: options.excludesSelf ? (query.coordinates, query.index) : nil, search.dimension)
         write(nearest, query)
       }
       place = queries.upperBound
@@ -209,6 +241,13 @@ struct NearestTask<S: Scalar>: DimensionTask {
   private func earliest(_ queries: Range<Int>) -> Int32 {
     guard options.predecessorsOnly else { return Int32.max }
     return queries.reduce(Int32.max) { min($0, set[$1].index) }
+  }
+
+  /// Writes what the nearest point is.
+  @inline(__always)
+  private func write(_ nearest: (label: Int32, squared: Double)?, _ query: QuerySet<S>.Query) {
+    var (label, squared) = (Int64(nearest?.label ?? -1), nearest?.squared ?? 0)
+    write(SortedNeighbors(count: nearest == nil ? 0 : 1, squares: &squared, labels: &label), query)
   }
 
   @inline(__always)

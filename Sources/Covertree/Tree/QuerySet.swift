@@ -46,11 +46,7 @@ struct QuerySet<S: Scalar> {
       points = view
       count = view.count
       indices = nil
-      sequence =
-        count <= Self.unsorted
-        ? nil
-        : try sortedOrder(
-          ofKeys: HilbertCurve(through: view, context: context).keys(of: view, context: context), context: context)
+      sequence = count <= Self.unsorted ? nil : try Self.orderAlongCurve(view, context: context)
     case .stored(let list):
       points = nil
       count = list.elements.count
@@ -80,6 +76,16 @@ struct QuerySet<S: Scalar> {
       }
       self.sequence = sequence
     }
+  }
+
+  /// Keys are as fine as the order of so many queries is worth, in whole passes of the sort.
+  private static func orderAlongCurve(
+    _ view: PointsView<S>, context: CallContext
+  ) throws(CoverTreeError) -> Buffer<Int32> {
+    let bits = 8 + 3 * (Int.bitWidth - view.count.leadingZeroBitCount) / 2
+    let passes = (max(bits, 4 * view.dim) + bitsPerSortingPass - 1) / bitsPerSortingPass
+    let curve = try HilbertCurve(through: view, keyBits: min(64, passes * bitsPerSortingPass), context: context)
+    return try sortedOrder(ofKeys: curve.keys(of: view, context: context), context: context)
   }
 
   @inline(__always)
