@@ -4,12 +4,12 @@ let bitsPerSortingPass = 11
 /// The permutation that sorts 64-bit keys, equal keys in their old order: `result[rank] = index`.
 ///
 /// Least significant digit first, `bitsPerSortingPass` a pass, passes in which all keys agree left out; O(n) per pass, in parallel
-/// by blocks of fixed size.
+/// by up to 64 blocks.
 func sortedOrder(ofKeys keys: Buffer<UInt64>, context: CallContext) throws(CoverTreeError) -> Buffer<Int32> {
   let count = keys.count
   let digits = bitsPerSortingPass
   let radix = 1 << digits
-  let block = 1 << 16
+  let block = max(1 << 13, (count + 63) / 64)
   let blocks = (count + block - 1) / block
 
   var all: UInt64 = .max
@@ -18,21 +18,22 @@ func sortedOrder(ofKeys keys: Buffer<UInt64>, context: CallContext) throws(Cover
     all &= key
     any |= key
   }
-  var from = (keys: try Buffer<UInt64>(count: count), order: try Buffer<Int32>(count: count))
-  var to = (keys: try Buffer<UInt64>(count: count), order: try Buffer<Int32>(count: count))
-  from.keys.base.update(from: keys.base, count: count)
-  for index in 0..<count { from.order[index] = Int32(index) }
+  // A pass reads the keys as they came, in the order of their indices, or what the pass before it wrote.
+  typealias Sorted = (keys: Buffer<UInt64>, order: Buffer<Int32>)
+  var (from, to): (Sorted?, Sorted?) = (nil, nil)
   let starts = try Buffer<Int32>(count: max(1, blocks) * radix)
 
   for shift in stride(from: 0, to: 64, by: digits) {
     guard ((all ^ any) >> UInt64(shift)) & UInt64(radix - 1) != 0 else { continue }
-    let (source, target) = (from, to)
+    let (source, order) = (from?.keys ?? keys, from?.order)
+    if to == nil { to = (try Buffer(count: count), try Buffer(count: count)) }
+    let target = to!
     @inline(__always) func digit(_ key: UInt64) -> Int { Int((key >> UInt64(shift)) & UInt64(radix - 1)) }
     try context.forEach(blocks, grain: 1) { (range, _) throws(CoverTreeError) in
       for b in range {
         let counts = starts.base + b * radix
         counts.update(repeating: 0, count: radix)
-        for index in b * block..<min(count, (b + 1) * block) { counts[digit(source.keys[index])] += 1 }
+        for index in b * block..<min(count, (b + 1) * block) { counts[digit(source[index])] += 1 }
       }
     }
     var total: Int32 = 0
@@ -47,15 +48,18 @@ func sortedOrder(ofKeys keys: Buffer<UInt64>, context: CallContext) throws(Cover
       for b in range {
         let next = starts.base + b * radix
         for index in b * block..<min(count, (b + 1) * block) {
-          let key = source.keys[index]
+          let key = source[index]
           let place = Int(next[digit(key)])
           next[digit(key)] += 1
           target.keys[place] = key
-          target.order[place] = source.order[index]
+          target.order[place] = order?[index] ?? Int32(index)
         }
       }
     }
-    swap(&from, &to)
+    (from, to) = (target, from)
   }
-  return from.order
+  if let from { return from.order }
+  let order = try Buffer<Int32>(count: count)
+  for index in 0..<count { order[index] = Int32(index) }
+  return order
 }

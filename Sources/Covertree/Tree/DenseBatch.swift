@@ -142,7 +142,8 @@ final class DenseBatch<S: Scalar> {
   }
 }
 
-/// A way to compare a batch with every point.
+/// A way to compare a batch with every point. To be known by its type where it is used: a scan that is called through the
+/// protocol is not specialised.
 protocol BatchScan: AnyObject {
   /// Offers the batch every point that can be among the nearest of one of its queries.
   func run() throws(CoverTreeError)

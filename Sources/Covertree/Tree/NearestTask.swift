@@ -68,17 +68,17 @@ struct NearestTask<S: Scalar>: DimensionTask {
   ///
   /// - Parameter expected: a guess how far a query's k-th neighbour is, squared. Queries that find fewer than `k` points
   ///   within it are compared again without; where those are many, nothing is guessed any more.
-  private func scan(
+  private func scan<B: BatchScan>(
     _ places: Range<Int>, expected: ((QuerySet<S>.Query) -> Double)?,
-    _ make: (DenseBatch<S>) throws(CoverTreeError) -> any BatchScan
+    _ make: (DenseBatch<S>) throws(CoverTreeError) -> B
   ) throws(CoverTreeError) {
     let size = DenseBatch<S>.size
     let room = min(k, snapshot.layout.count)
-    let scanners = PerThread<Scanner>(count: context.threads)
+    let scanners = PerThread<Scanner<B>>(count: context.threads)
     try context.forEach((places.count + size - 1) / size, grain: 1) { (range, slot) throws(CoverTreeError) in
       let scanner = try scanners.value(slot) { () throws(CoverTreeError) in
         let batch = try DenseBatch(snapshot, k: room)
-        return Scanner(batch, try make(batch), guesses: expected != nil)
+        return Scanner<B>(batch, try make(batch), guesses: expected != nil)
       }
       for part in range {
         let first = places.lowerBound + part * size
@@ -101,12 +101,12 @@ struct NearestTask<S: Scalar>: DimensionTask {
   }
 
   /// A thread's batch, and the scan that fills it.
-  private final class Scanner {
+  private final class Scanner<B: BatchScan> {
     private let batch: DenseBatch<S>
-    private let scan: any BatchScan
+    private let scan: B
     var guesses: Bool
 
-    init(_ batch: DenseBatch<S>, _ scan: any BatchScan, guesses: Bool) {
+    init(_ batch: DenseBatch<S>, _ scan: B, guesses: Bool) {
       (self.batch, self.scan, self.guesses) = (batch, scan, guesses)
     }
 
