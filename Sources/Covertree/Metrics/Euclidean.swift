@@ -92,7 +92,9 @@ struct EuclideanFinder<S: Scalar, D: Dimension>: SourceFinder {
       }
       try lanes.run(into: &within)
       for hit in within.hits.elements where lanes.squared(Int(hit.lane), Int(hit.place)) <= squaredRadius {
-        try found(Int32(first) + hit.lane, lanes.tree.labels[hit.place])
+        let (place, neighbor) = (Int32(first) + hit.lane, lanes.tree.labels[hit.place])
+        // Where squares overflow in the filter, a source shows to be as near to itself as to others.
+        if neighbor != place { try found(place, neighbor) }
       }
     }
   }
