@@ -103,10 +103,11 @@ struct BoxSearch<S: Scalar, D: Dimension> {
     let count = hits.nonzeroBitCount
     if count > 1 {
       let least = -S.largest(-bound)
-      let lane = S.maskLessOrEqual(bound, S.Lanes(repeating: least)).trailingZeroBitCount
-      let at = top &+ (hits & ((1 &<< UInt32(truncatingIfNeeded: lane)) &- 1)).nonzeroBitCount
-      let last = top &+ count &- 1
-      if at <= last {
+      let nearest = S.maskLessOrEqual(bound, S.Lanes(repeating: least)) & hits
+      // None where the nearest has no eligible label below it.
+      if nearest != 0 {
+        let at = top &+ (hits & (nearest & (0 &- nearest) &- 1)).nonzeroBitCount
+        let last = top &+ count &- 1
         let child = stackChildren[at]
         stackChildren[at] = stackChildren[last]
         stackBounds[at] = stackBounds[last]

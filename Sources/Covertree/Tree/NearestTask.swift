@@ -158,6 +158,9 @@ struct NearestTask<S: Scalar>: DimensionTask {
     var lanes = try LaneSearch(snapshot.boxes, labels: snapshot.searchLabels, dimension: search.dimension)
     var closest = ClosestLanes<S>(lanes.slack)
     let scratch = try NearestCollector.Room(k: 1)
+    let result = try Arena(Arena.size(1, of: Double.self), Arena.size(1, of: Int64.self))
+    defer { withExtendedLifetime(result) {} }
+    let (square, label) = (result.take(1, of: Double.self), result.take(1, of: Int64.self))
     for first in stride(from: places.lowerBound, to: places.upperBound, by: S.width) {
       let together = first..<min(places.upperBound, first + S.width)
       lanes.removeAll()
@@ -170,9 +173,11 @@ struct NearestTask<S: Scalar>: DimensionTask {
         let query = set[place]
         switch closest.outcome(place - first, of: lanes) {
         case .nothing:
-          write(nil, query)
+          write(SortedNeighbors(count: 0, squares: square, labels: label), query)
         case .found(let place, let squared):
-          write(squared <= farthestWanted ? (snapshot.boxes.labels[place], squared) : nil, query)
+          square.pointee = squared
+          label.pointee = Int64(snapshot.boxes.labels[place])
+          write(SortedNeighbors(count: squared <= farthestWanted ? 1 : 0, squares: square, labels: label), query)
         case .undecided:
           var collector = DecidingNearest<S>(nearest: NearestCollector(scratch, bound: farthestWanted))
           try search.run(query.coordinates, options.eligible(query), into: &collector)
@@ -241,13 +246,6 @@ struct NearestTask<S: Scalar>: DimensionTask {
   private func earliest(_ queries: Range<Int>) -> Int32 {
     guard options.predecessorsOnly else { return Int32.max }
     return queries.reduce(Int32.max) { min($0, set[$1].index) }
-  }
-
-  /// Writes what the nearest point is.
-  @inline(__always)
-  private func write(_ nearest: (label: Int32, squared: Double)?, _ query: QuerySet<S>.Query) {
-    var (label, squared) = (Int64(nearest?.label ?? -1), nearest?.squared ?? 0)
-    write(SortedNeighbors(count: nearest == nil ? 0 : 1, squares: &squared, labels: &label), query)
   }
 
   @inline(__always)

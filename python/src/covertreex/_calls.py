@@ -88,7 +88,7 @@ class Owner:
 
 def point_rows(array: NDArray[Any]) -> tuple[Any, int, int, int]:
     n, dim = array.shape
-    return _arrays.address(array), n, dim, array.strides[0] if n > 1 else 0
+    return _arrays.address(array), n, dim, _arrays.row_stride(array)
 
 
 def call_options(n_threads: int | None) -> Any:

@@ -172,12 +172,11 @@ def _bound(tree: Walkable, query: Any, k: int, before: int, excluded: int, squar
         if closest < 0:
             break
         node = closest
-    if node >= 0:
-        for below in range(node + 1, min(tree.subtree_end[node], node + _SMALL)):
-            label = tree.labels[below]
-            if label < before and label != excluded:
-                square = squared_distance(query, tree.points[below])
-                count = _offer(squares, indices, count, k, square, label)
+    for below in range(node + 1, min(tree.subtree_end[node], node + _SMALL)):
+        label = tree.labels[below]
+        if label < before and label != excluded:
+            square = squared_distance(query, tree.points[below])
+            count = _offer(squares, indices, count, k, square, label)
     return squares[0] if count == k else np.inf
 
 
@@ -410,6 +409,13 @@ def _run(
         pool.shutdown(cancel_futures=True)
 
 
+def _square_of_distance(value: Any, name: str) -> float:
+    distance = _calls.number(value, name)
+    if not distance >= 0:
+        raise ValueError(f"{name}: expected a number from 0 up, got {distance}")
+    return distance * distance
+
+
 def knn(
     tree: CoverTree | Walkable,
     k: int,
@@ -429,12 +435,10 @@ def knn(
     k = _arrays.integer(k, "k", minimum=1)
     shown = tree if isinstance(tree, Walkable) else walkable(tree)
     asked = _queries(shown, queries, predecessor_mode, exclude_self)
-    limit = np.inf if max_distance is None else _calls.number(max_distance, "max_distance")
-    if not limit >= 0:
-        raise ValueError(f"max_distance: expected a number from 0 up, got {limit}")
+    limit = np.inf if max_distance is None else _square_of_distance(max_distance, "max_distance")
     n = len(asked.rows)
     indices, distances = np.empty((n, k), np.int64), np.empty((n, k), shown.points.dtype)
-    _run(_knn_rows, shown, asked, (limit * limit, indices, distances), n_threads, progress)
+    _run(_knn_rows, shown, asked, (limit, indices, distances), n_threads, progress)
     return (indices, distances) if return_distances else indices
 
 
@@ -451,16 +455,14 @@ def radius(
     progress: _calls.ProgressReport | None = None,
 ) -> Any:
     """Find all points within a radius of each query: :meth:`covertreex.CoverTree.radius` by :func:`within`."""
-    limit = _calls.number(r, "r")
-    if not limit >= 0:
-        raise ValueError(f"r: expected a number from 0 up, got {limit}")
+    limit = _square_of_distance(r, "r")
     shown = tree if isinstance(tree, Walkable) else walkable(tree)
     asked = _queries(shown, queries, predecessor_mode, exclude_self)
     counts = np.empty(len(asked.rows), np.int64)
-    _run(_count_rows, shown, asked, (limit * limit, counts), n_threads, progress if count_only else None)
+    _run(_count_rows, shown, asked, (limit, counts), n_threads, progress if count_only else None)
     if count_only:
         return counts
     offsets = np.concatenate([[0], np.cumsum(counts)])
     indices, distances = np.empty(offsets[-1], np.int64), np.empty(offsets[-1], shown.points.dtype)
-    _run(_radius_rows, shown, asked, (limit * limit, offsets, indices, distances), n_threads, progress)
+    _run(_radius_rows, shown, asked, (limit, offsets, indices, distances), n_threads, progress)
     return Neighbors(offsets, indices, distances if return_distances else None)
