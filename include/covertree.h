@@ -93,7 +93,14 @@ typedef int32_t (*covertree_progress_fn)(void *user_data, double share);
 /* A compressed cover tree of points with float32 or float64 coordinates. */
 typedef struct covertree_tree covertree_tree;
 
-typedef enum covertree_dtype { COVERTREE_DTYPE_F32 = 1, COVERTREE_DTYPE_F64 = 2 } covertree_dtype;
+/* Points are F32 or F64; what files hold may be any of these. */
+typedef enum covertree_dtype {
+  COVERTREE_DTYPE_F32 = 1,
+  COVERTREE_DTYPE_F64 = 2,
+  COVERTREE_DTYPE_I32 = 3,
+  COVERTREE_DTYPE_I64 = 4,
+  COVERTREE_DTYPE_U8 = 5
+} covertree_dtype;
 
 /* The sequence in which points are preferred as centres; neighbours are the same for all. */
 typedef enum covertree_order {
@@ -304,6 +311,108 @@ covertree_status covertree_tree_export(covertree_tree *tree, covertree_arrays **
 covertree_status covertree_arrays_get(covertree_arrays *arrays, covertree_arrays_view *view);
 void covertree_arrays_free(covertree_arrays *arrays);
 
+/* ---- Files ----------------------------------------------------------------------------------------------------- */
+
+/* A file of this library: named arrays, the sections, each with a checksum; docs/file-format.md describes it byte by
+ * byte. A file is written in one step: to a temporary one beside it, which takes its place once all of it is on the disk;
+ * after a failure what was there before is there still. Reading is safe whatever the file holds: sizes are checked against
+ * it before anything is made of them, checksums before anything is made of a section, and numbers that say where
+ * something is before they are followed.
+ *
+ *     covertree_tree_save(tree, "points.covertree", NULL, 0, NULL);
+ *
+ *     covertree_file *file = NULL;
+ *     if (covertree_file_open("points.covertree", 0, NULL, &file) == COVERTREE_OK)
+ *       covertree_tree_load(file, &tree);
+ *     covertree_file_free(file);
+ */
+typedef struct covertree_file covertree_file;
+
+typedef enum covertree_file_kind {
+  COVERTREE_FILE_TREE = 1,
+  COVERTREE_FILE_RESIDUAL = 2,
+  COVERTREE_FILE_ARRAYS = 3 /* sections of the host's alone */
+} covertree_file_kind;
+
+/* One array of a file. */
+typedef struct covertree_section {
+  const char *name;  /* 1 to 24 visible ASCII characters, no two the same */
+  int32_t dtype;     /* a covertree_dtype */
+  int32_t reserved;  /* 0 */
+  int64_t rows;
+  int64_t columns;
+  const void *data;  /* rows x columns, row-major; 64-byte aligned where it comes out of a file */
+} covertree_section;
+
+/* Saves a tree as it stands. Later changes do not touch the file.
+ *   path      [in] with at most 4096 bytes; a file that is there is replaced
+ *   sections  [in] n_sections arrays of the host's that are to be kept with it; may be NULL for none
+ *   options   [in] may be NULL
+ * IO (with errno set), INVALID_ARGUMENT, OUT_OF_MEMORY, CANCELLED. At the speed of the disk. */
+covertree_status covertree_tree_save(covertree_tree *tree, const char *path, const covertree_section *sections,
+                                     int64_t n_sections, const covertree_call_options *options);
+
+/* The same into memory, as if it had been saved and opened.
+ *   file [out] free it with covertree_file_free; its bytes are in covertree_file_info */
+covertree_status covertree_tree_encode(covertree_tree *tree, const covertree_section *sections, int64_t n_sections,
+                                       const covertree_call_options *options, covertree_file **file);
+
+/* Saves arrays of the host's alone.
+ *   input_hash  what the host knows their inputs by */
+covertree_status covertree_sections_save(const char *path, uint64_t input_hash, const covertree_section *sections,
+                                         int64_t n_sections, const covertree_call_options *options);
+
+typedef enum covertree_open_flags {
+  COVERTREE_OPEN_COPY = 1,  /* read the file into memory; without it, it is mapped, and processes share its pages */
+  COVERTREE_OPEN_VERIFY = 2 /* compare every section with its checksum now; without it, when it is first used */
+} covertree_open_flags;
+
+/* Opens a file. Its header and table are checked; nothing else is read, so a large one opens as fast as a small one.
+ * A mapped file may be replaced or deleted while it is in use, but must not be made shorter or written to.
+ *   flags   of covertree_open_flags
+ *   options [in]  may be NULL
+ *   file    [out] free it with covertree_file_free
+ * IO (with errno set), CORRUPT for what is no such file, is cut off or damaged, or big-endian, FORMAT_VERSION for one of a
+ * later version, INVALID_ARGUMENT, OUT_OF_MEMORY, CANCELLED. */
+covertree_status covertree_file_open(const char *path, uint32_t flags, const covertree_call_options *options,
+                                     covertree_file **file);
+
+/* The same for a file that the host has in memory; it is copied. COVERTREE_OPEN_COPY is implied. */
+covertree_status covertree_file_copy(const void *bytes, int64_t n_bytes, uint32_t flags,
+                                     const covertree_call_options *options, covertree_file **file);
+
+/* The tree in a file, which it keeps open. Its sections are verified, and it is opened, in the first call that uses it,
+ * which then fails with CORRUPT where they are damaged.
+ *   tree [out] free it with covertree_tree_free
+ * INVALID_ARGUMENT for a file of another kind. */
+covertree_status covertree_tree_load(covertree_file *file, covertree_tree **tree);
+
+typedef struct covertree_file_info {
+  int64_t n_bytes;
+  const void *bytes;       /* the whole file, as long as the handle lives */
+  uint64_t input_hash;     /* covertree_hash_points of the points that were given, or what the host said */
+  int32_t kind;            /* a covertree_file_kind */
+  int32_t format_version;
+  int64_t n_sections;
+} covertree_file_info;
+
+covertree_status covertree_file_get_info(covertree_file *file, covertree_file_info *info);
+
+/* One section of a file; it is verified first.
+ *   index         0 to n_sections - 1
+ *   section [out] its name and data live as long as the file's handle
+ * NOT_FOUND, CORRUPT. */
+covertree_status covertree_file_get_section(covertree_file *file, int64_t index, covertree_section *section);
+void covertree_file_free(covertree_file *file);
+
+/* A number by which points are known again: files have it of the points that their trees were given, by dataset index,
+ * without those that were removed. float32 and float64 points of equal coordinates have the same.
+ *   hash [out] */
+covertree_status covertree_hash_points_f32(const float *points, int64_t n_points, int64_t dim, int64_t row_stride,
+                                           const covertree_call_options *options, uint64_t *hash);
+covertree_status covertree_hash_points_f64(const double *points, int64_t n_points, int64_t dim, int64_t row_stride,
+                                           const covertree_call_options *options, uint64_t *hash);
+
 /* ---- Residual correlation -------------------------------------------------------------------------------------- */
 
 /* Points in the metric of a Gaussian process whose inducing points are taken out. With whitened inducing features
@@ -349,7 +458,7 @@ void covertree_residual_options_init(covertree_residual_options *options);
 /* Builds V and p from the kernel and inducing points.
  *   points   [in]  n_points x dim, finite
  *   residual [out] free it with covertree_residual_free
- * INVALID_ARGUMENT, SHAPE, OUT_OF_MEMORY, CANCELLED. O(n m^2) for m inducing points; 12 m + 16 dim + 40 bytes a
+ * INVALID_ARGUMENT, SHAPE, OUT_OF_MEMORY, CANCELLED. O(n m^2) for m inducing points; 12 m + 24 dim + 40 bytes a
  * point. */
 covertree_status covertree_residual_build(const double *points, int64_t n_points, int64_t dim, int64_t row_stride,
                                           const covertree_residual_options *options, covertree_residual **residual);
@@ -410,6 +519,22 @@ covertree_status covertree_residual_distances(covertree_residual *residual, cons
 covertree_status covertree_residual_extend(covertree_residual *residual, const double *points, int64_t n_points,
                                            int64_t dim, int64_t row_stride, const covertree_call_options *options,
                                            covertree_residual **extended);
+
+/* Saves a model: what was given, V and p, skeletons, and what the first search of points of the dataset made of them; so
+ * work resumes where it was. Parameters and statuses as for covertree_tree_save and covertree_tree_encode. */
+covertree_status covertree_residual_save(covertree_residual *residual, const char *path,
+                                         const covertree_section *sections, int64_t n_sections,
+                                         const covertree_call_options *options);
+covertree_status covertree_residual_encode(covertree_residual *residual, const covertree_section *sections,
+                                           int64_t n_sections, const covertree_call_options *options,
+                                           covertree_file **file);
+
+/* The model in a file, as covertree_tree_load.
+ *   options  [in]  only kernel_fn and kernel_user_data are read, which a file that was saved with a kernel of the host's
+ *                  needs; NULL otherwise
+ *   residual [out] free it with covertree_residual_free */
+covertree_status covertree_residual_load(covertree_file *file, const covertree_residual_options *options,
+                                         covertree_residual **residual);
 
 /* Copies V and p, by dataset index.
  *   v_matrix          [out] n_points x n_features, or NULL

@@ -11,16 +11,19 @@ public func covertree_residual_options_init(_ options: UnsafeMutablePointer<cove
 extension covertree_residual_options: Options {}
 
 extension covertree_residual_options {
-  func covariance(dim: Int) throws(CoverTreeError) -> Covariance {
-    if let function = kernel_fn {
-      let userData = kernel_user_data
-      return .host(
-        HostKernel { (rows, rowCount, columns, columnCount, result) throws(CoverTreeError) in
-          guard function(userData, rows, Int64(rowCount), columns, Int64(columnCount), Int64(dim), result) == 0 else {
-            throw CoverTreeError(.cancelled, "kernel_fn: ended the call")
-          }
-        })
+  /// The host's kernel; nil where it has none.
+  func hostKernel(dim: Int) -> HostKernel? {
+    guard let function = kernel_fn else { return nil }
+    let userData = kernel_user_data
+    return HostKernel { (rows, rowCount, columns, columnCount, result) throws(CoverTreeError) in
+      guard function(userData, rows, Int64(rowCount), columns, Int64(columnCount), Int64(dim), result) == 0 else {
+        throw CoverTreeError(.cancelled, "kernel_fn: ended the call")
+      }
     }
+  }
+
+  func covariance(dim: Int) throws(CoverTreeError) -> Covariance {
+    if let host = hostKernel(dim: dim) { return .host(host) }
     guard let shape = Kernel.Shape(rawValue: kernel) else {
       throw CoverTreeError(.invalidArgument, "kernel: expected a covertree_kernel_shape, got \(kernel)")
     }
@@ -59,7 +62,7 @@ public func covertree_residual_build(
     let search = try ResidualSearch(
       points: view, covariance: options.covariance(dim: view.dim), source: options.inducing(dim: dim),
       context: options.context())
-    output.pointee = HandleTable.shared.add(ResidualHandle(search))
+    output.pointee = HandleTable.shared.add(ResidualHandle(Deferred(search)))
   }
 }
 
@@ -75,7 +78,7 @@ private func buildGiven(
     points: points, covariance: options.covariance(dim: points.dim),
     source: .given(features, residualVariance: residualVariance, kernelDiagonal: kernelDiagonal),
     context: options.context())
-  output.pointee = HandleTable.shared.add(ResidualHandle(search))
+  output.pointee = HandleTable.shared.add(ResidualHandle(Deferred(search)))
 }
 
 @_cdecl("covertree_residual_build_given_f32") @implementation
@@ -108,8 +111,11 @@ public func covertree_residual_build_given_f64(
   }
 }
 
-private func search(of residual: OpaquePointer?) throws(CoverTreeError) -> ResidualSearch {
-  try HandleTable.shared.object(residual, ResidualHandle.self, named: "residual").search
+/// What a handle stands for; one that was loaded is opened in the context of the call that needs it first.
+func search(
+  of residual: OpaquePointer?, _ context: CallContext = CallContext()
+) throws(CoverTreeError) -> ResidualSearch {
+  try HandleTable.shared.object(residual, ResidualHandle.self, named: "residual").search.value(context)
 }
 
 @_cdecl("covertree_residual_free") @implementation
@@ -194,7 +200,7 @@ public func covertree_residual_extend(
     let output = try Arguments.output(extended, named: "extended")
     let view = try Arguments.view(points, n_points, dim, row_stride, "points", 0)
     let new = try search.extended(by: view, context: callContext(options))
-    output.pointee = HandleTable.shared.add(ResidualHandle(new))
+    output.pointee = HandleTable.shared.add(ResidualHandle(Deferred(new)))
   }
 }
 

@@ -15,10 +15,11 @@ private struct Search {
   let context: CallContext
 
   init(_ tree: OpaquePointer?, _ options: UnsafePointer<covertree_search_options>?) throws(CoverTreeError) {
-    self.tree = try HandleTable.shared.object(tree, TreeHandle.self, named: "tree").tree
+    let handle = try HandleTable.shared.object(tree, TreeHandle.self, named: "tree")
     let options = try covertree_search_options.read(options)
     self.options = try options.checked()
     context = try Arguments.context(threads: options.n_threads, options.progress, options.progress_user_data)
+    self.tree = try handle.tree.value(context)
   }
 
   func nearest(

@@ -20,7 +20,7 @@ private func build(
   let options = try covertree_tree_options.read(options)
   let context = try Arguments.context(threads: options.n_threads, options.progress, options.progress_user_data)
   let built = try AnyCoverTree.build(points, options: options.checked(), context: context)
-  output.pointee = HandleTable.shared.add(TreeHandle(built))
+  output.pointee = HandleTable.shared.add(TreeHandle(Deferred(built)))
 }
 
 @_cdecl("covertree_tree_build_f32") @implementation
@@ -47,11 +47,12 @@ public func covertree_tree_build_f64(
 public func covertree_tree_free(_ tree: OpaquePointer?) { HandleTable.shared.remove(tree, TreeHandle.self) }
 
 /// The tree of a handle, and the context that the options ask for.
-private func open(
+func open(
   _ tree: OpaquePointer?, _ options: UnsafePointer<covertree_call_options>?
 ) throws(CoverTreeError) -> (AnyCoverTree, CallContext) {
   let handle = try HandleTable.shared.object(tree, TreeHandle.self, named: "tree")
-  return (handle.tree, try callContext(options))
+  let context = try callContext(options)
+  return (try handle.tree.value(context), context)
 }
 
 @_cdecl("covertree_tree_insert_f32") @implementation
@@ -106,7 +107,7 @@ public func covertree_tree_get_info(
   _ tree: OpaquePointer?, _ info: UnsafeMutablePointer<covertree_tree_info>?
 ) -> covertree_status {
   status { () throws(CoverTreeError) in
-    let tree = try HandleTable.shared.object(tree, TreeHandle.self, named: "tree").tree
+    let (tree, _) = try open(tree, nil)
     let output = try Arguments.output(info, named: "info")
     let info = tree.info
     let change = info.lastChange
@@ -132,7 +133,7 @@ public func covertree_tree_export(
   _ tree: OpaquePointer?, _ arrays: UnsafeMutablePointer<OpaquePointer?>?
 ) -> covertree_status {
   status { () throws(CoverTreeError) in
-    let tree = try HandleTable.shared.object(tree, TreeHandle.self, named: "tree").tree
+    let (tree, _) = try open(tree, nil)
     let output = try Arguments.output(arrays, named: "arrays")
     output.pointee = HandleTable.shared.add(ArraysHandle(tree.export(), isFloat32: tree.isFloat32))
   }

@@ -9,6 +9,8 @@ func status(_ body: () throws(CoverTreeError) -> Void) -> covertree_status {
     return COVERTREE_OK
   } catch {
     LastError.set(error.message)
+    // For hosts that make an exception of it; nothing above may have changed it, so it is set last.
+    if error.code != 0 { errno = error.code }
     return error.kind.status
   }
 }
@@ -21,7 +23,9 @@ extension CoverTreeError.Kind {
     case .unsupported: COVERTREE_UNSUPPORTED
     case .notFound: COVERTREE_NOT_FOUND
     case .outOfMemory: COVERTREE_OUT_OF_MEMORY
+    case .io: COVERTREE_IO
     case .corrupt: COVERTREE_CORRUPT
+    case .formatVersion: COVERTREE_FORMAT_VERSION
     case .busy: COVERTREE_BUSY
     case .cancelled: COVERTREE_CANCELLED
     case .internal: COVERTREE_INTERNAL

@@ -1,4 +1,5 @@
 import Covertree
+import Glibc
 
 /// What the handles that a host holds stand for.
 ///
@@ -70,14 +71,42 @@ final class HandleTable: @unchecked Sendable {
   }
 }
 
+/// Something of the library, or a file in which it lies and out of which it is taken when it is first used: opening a file
+/// then takes no longer for a large one.
+final class Deferred<Value: Sendable>: @unchecked Sendable {
+  private let known: Value?
+  private let taken = Once<Box>()
+  private let take: (CallContext) throws(CoverTreeError) -> Value
+
+  private final class Box {
+    let value: Value
+    init(_ value: Value) { self.value = value }
+  }
+
+  init(_ value: Value) {
+    known = value
+    take = { _ in value }
+  }
+
+  init(_ take: @escaping (CallContext) throws(CoverTreeError) -> Value) {
+    known = nil
+    self.take = take
+  }
+
+  func value(_ context: CallContext) throws(CoverTreeError) -> Value {
+    if let known { return known }
+    return try taken.get { () throws(CoverTreeError) in Box(try take(context)) }.value
+  }
+}
+
 final class TreeHandle {
-  let tree: AnyCoverTree
-  init(_ tree: AnyCoverTree) { self.tree = tree }
+  let tree: Deferred<AnyCoverTree>
+  init(_ tree: Deferred<AnyCoverTree>) { self.tree = tree }
 }
 
 final class ResidualHandle {
-  let search: ResidualSearch
-  init(_ search: ResidualSearch) { self.search = search }
+  let search: Deferred<ResidualSearch>
+  init(_ search: Deferred<ResidualSearch>) { self.search = search }
 }
 
 final class NeighborsHandle {
@@ -92,4 +121,17 @@ final class ArraysHandle {
     self.arrays = arrays
     self.isFloat32 = isFloat32
   }
+}
+
+final class FileHandle {
+  let file: StoredFile
+  /// Of the sections, as the host reads them.
+  let names: [UnsafeMutablePointer<CChar>?]
+
+  init(_ file: StoredFile) {
+    self.file = file
+    names = file.sections.map { strdup($0.name) }
+  }
+
+  deinit { for name in names { free(name) } }
 }

@@ -3,6 +3,7 @@
 #ifndef COVERTREE_NUMERICS_H
 #define COVERTREE_NUMERICS_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #define CN_INLINE static inline __attribute__((always_inline))
@@ -259,6 +260,26 @@ CN_INLINE const char *cn_cpu_level(void) {
 #else
   return "generic";
 #endif
+}
+
+// CRC-32C (Castagnoli) of bytes that follow others whose sum is known; 0 for none before.
+CN_INLINE uint32_t cn_crc32c(uint32_t sum, const void *bytes, size_t count) {
+  const uint8_t *next = (const uint8_t *)bytes;
+  sum = ~sum;
+#ifdef __SSE4_2__
+  for (; count >= 8; count -= 8, next += 8) {
+    uint64_t word;
+    __builtin_memcpy(&word, next, sizeof word);
+    sum = (uint32_t)__builtin_ia32_crc32di(sum, word);
+  }
+  for (; count > 0; count--) sum = __builtin_ia32_crc32qi(sum, *next++);
+#else
+  for (; count > 0; count--) {
+    sum ^= *next++;
+    for (int bit = 0; bit < 8; bit++) sum = sum >> 1 ^ (sum & 1 ? 0x82F63B78u : 0);
+  }
+#endif
+  return ~sum;
 }
 
 #endif

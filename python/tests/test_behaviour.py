@@ -264,13 +264,20 @@ def test_header_and_signatures_agree():
     }
     declared = {p.format(t=t): a for p, (_, a) in _native.SIGNATURES.items() for t in ("f32", "f64")}
     assert set(header) == set(declared)
-    scalars = {"int32_t": "c_int", "int64_t": "c_long", "uint64_t": "c_ulong", "double": "c_double"}
+    scalars = {
+        "int32_t": "c_int",
+        "uint32_t": "c_uint",
+        "int64_t": "c_long",
+        "uint64_t": "c_ulong",
+        "double": "c_double",
+    }
     for name, parameters in header.items():
         assert len(parameters) == len(declared[name]), name
         for parameter, ctype in zip(parameters, declared[name]):
             kind = parameter.rsplit(" ", 1)[0]
             is_pointer = "*" in parameter
-            assert is_pointer == (ctype.__name__ == "c_void_p" or ctype.__name__.startswith("LP_")), (name, parameter)
+            pointers = ctype.__name__ in {"c_void_p", "c_char_p"} or ctype.__name__.startswith("LP_")
+            assert is_pointer == pointers, (name, parameter)
             if not is_pointer:
                 assert ctype.__name__ == scalars[kind], (name, parameter)
 
@@ -284,6 +291,10 @@ def test_structs_have_the_size_of_the_header(tmp_path):
         "covertree_tree_info": _native.TreeInfo,
         "covertree_neighbors_view": _native.NeighborsView,
         "covertree_arrays_view": _native.ArraysView,
+        "covertree_residual_options": _native.ResidualOptions,
+        "covertree_residual_info": _native.ResidualInfo,
+        "covertree_section": _native.Section,
+        "covertree_file_info": _native.FileInfo,
     }
     lines = []
     for name, struct in names.items():

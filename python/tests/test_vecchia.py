@@ -61,12 +61,12 @@ def test_csr(rng):
 def test_save_and_load(rng, tmp_path):
     coords = rng.random((100, 2))
     sets = vecchia.neighbors(coords, kernel=Matern52(0.2), m=6, n_inducing=10, return_distances=True)
-    path = tmp_path / "sets.npz"
+    path = tmp_path / "sets.covertree"
     sets.save(path)
     again = vecchia.ConditioningSets.load(path, input_hash=sets.input_hash)
     for name in ("order", "inverse", "neighbors", "distances"):
         np.testing.assert_array_equal(getattr(again, name), getattr(sets, name))
-    assert [p.name for p in tmp_path.iterdir()] == ["sets.npz"]
+    assert [p.name for p in tmp_path.iterdir()] == ["sets.covertree"]
     other = vecchia.neighbors(coords, kernel=Matern52(0.3), m=6, n_inducing=10)
     assert other.input_hash != sets.input_hash
     with pytest.raises(CoverTreeError, match=r"^input_hash"):
@@ -75,7 +75,7 @@ def test_save_and_load(rng, tmp_path):
     with pytest.raises(CoverTreeError, match=r"^path"):
         vecchia.ConditioningSets.load(path)
     with pytest.raises(FileNotFoundError):
-        vecchia.ConditioningSets.load(tmp_path / "none.npz")
+        vecchia.ConditioningSets.load(tmp_path / "none")
 
 
 def test_refusals(rng):

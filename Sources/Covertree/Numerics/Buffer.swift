@@ -6,10 +6,23 @@ import Glibc
 public final class Buffer<Element: BitwiseCopyable> {
   public let base: UnsafeMutablePointer<Element>
   public let count: Int
+  /// Whose the memory is; nil for our own.
+  private let owner: AnyObject?
 
   public init(count: Int) throws(CoverTreeError) {
     self.base = try allocateAligned(count)
     self.count = count
+    owner = nil
+  }
+
+  /// Part of memory that something else has and keeps, only to be read where that was not meant to be written to.
+  init(viewing base: UnsafeMutablePointer<Element>, count: Int, owner: AnyObject) {
+    (self.base, self.count, self.owner) = (base, count, owner)
+  }
+
+  /// Some of the elements, in the same memory.
+  func slice(_ range: Range<Int>) -> Buffer {
+    Buffer(viewing: base + range.lowerBound, count: range.count, owner: self)
   }
 
   public convenience init(count: Int, filledWith value: Element) throws(CoverTreeError) {
@@ -17,7 +30,9 @@ public final class Buffer<Element: BitwiseCopyable> {
     base.update(repeating: value, count: count)
   }
 
-  deinit { freeAligned(base, count) }
+  deinit {
+    if owner == nil { freeAligned(base, count) }
+  }
 
   @inline(__always)
   public subscript(index: Int) -> Element {

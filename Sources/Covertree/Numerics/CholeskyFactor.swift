@@ -8,7 +8,7 @@ final class CholeskyFactor: @unchecked Sendable {
   let count: Int
   /// `count` rounded up to whole strips.
   let paddedCount: Int
-  private let strips: Buffer<Double>
+  let strips: Buffer<Double>
 
   private static let panel = PanelView<Double>.panelRows
 
@@ -68,6 +68,16 @@ final class CholeskyFactor: @unchecked Sendable {
     }
     for row in count..<paddedCount { self[row, row] = 1 }
   }
+
+  /// A factor whose strips are there already.
+  init(count: Int, strips: Buffer<Double>) {
+    self.count = count
+    paddedCount = (count + tileRows - 1) / tileRows * tileRows
+    self.strips = strips
+  }
+
+  /// Numbers that the strips of a factor take.
+  static func stripElements(_ count: Int) -> Int { offset(ofStrip: (count + tileRows - 1) / tileRows) }
 
   private static func offset(ofStrip strip: Int) -> Int { tileRows * tileRows * (strip * (strip + 1) / 2) }
 

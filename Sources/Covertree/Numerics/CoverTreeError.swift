@@ -6,16 +6,19 @@ public struct CoverTreeError: Error {
     case invalidArgument, shape, unsupported
     case notFound
     case outOfMemory
-    case corrupt
+    case io, corrupt, formatVersion
     case busy, cancelled
     case `internal`
   }
 
   public let kind: Kind
   public let message: String
+  /// The system's `errno` behind an `io` error; 0 elsewhere.
+  public let code: Int32
 
-  public init(_ kind: Kind, _ message: String) {
+  public init(_ kind: Kind, _ message: String, code: Int32 = 0) {
     self.kind = kind
     self.message = message
+    self.code = code
   }
 }

@@ -61,6 +61,12 @@ final class Panels<S: Scalar>: @unchecked Sendable {
     elements = try Buffer(count: (rows + width - 1) / width * width * columns)
     view = PanelView(base: elements.base, columns: columns)
   }
+
+  /// Panels that are there already.
+  init(_ elements: Buffer<S>, columns: Int) {
+    self.elements = elements
+    view = PanelView(base: elements.base, columns: columns)
+  }
 }
 
 /// Rows of the left side that one tile takes.

@@ -2,14 +2,16 @@
 ///
 /// Threads that ask at once may each make one; the first to end is kept. No lock is held meanwhile, so a forked child
 /// never finds one taken.
-final class Once<Value: AnyObject>: @unchecked Sendable {
+public final class Once<Value: AnyObject>: @unchecked Sendable {
   /// Guarded by `processLock`.
   private var value: Value?
 
-  /// What there is so far.
-  var known: Value? { processLock.locked { value } }
+  public init(_ value: Value? = nil) { self.value = value }
 
-  func get(_ make: () throws(CoverTreeError) -> Value) throws(CoverTreeError) -> Value {
+  /// What there is so far.
+  public var known: Value? { processLock.locked { value } }
+
+  public func get(_ make: () throws(CoverTreeError) -> Value) throws(CoverTreeError) -> Value {
     if let known { return known }
     let new = try make()
     return processLock.locked {

@@ -44,24 +44,18 @@ final class BasisProducts: @unchecked Sendable {
   private static let smallNorm: Float = 0.05
 
   private let skeletons: [Skeleton]
-  private let elements: Buffer<Float>
+  let elements: Buffer<Float>
   /// Of the pair `Q < T` at `Q * skeletons + T`.
-  private let offsets: Buffer<Int>
+  let offsets: Buffer<Int64>
   /// By skeleton, then by place.
-  private let bounds: Buffer<UInt8>
+  let bounds: Buffer<UInt8>
   private let pointCount: Int
 
   init(_ skeletons: [Skeleton], of model: ResidualModel, keeps: Bool, context: CallContext) throws(CoverTreeError) {
     self.skeletons = skeletons
     let count = skeletons.count
-    offsets = try Buffer(count: keeps ? count * count : 0, filledWith: 0)
-    var total = 0
-    for q in 0..<(keeps ? count : 0) {
-      for t in q + 1..<max(q + 1, count) {
-        offsets[q * count + t] = total
-        total += skeletons[q].paddedRank * skeletons[t].paddedRank
-      }
-    }
+    let total: Int
+    (offsets, total) = try Self.offsets(keeps ? skeletons : [])
     elements = try Buffer(count: total)
     pointCount = model.count
     bounds = try Buffer(count: model.count * count, filledWith: 255)
@@ -72,12 +66,41 @@ final class BasisProducts: @unchecked Sendable {
       let scratch = try Buffer<Float>(count: keeps ? 0 : most * most)
       for q in range {
         for t in q + 1..<max(q + 1, count) {
-          let product = keeps ? elements.base + offsets[q * count + t] : scratch.base
+          let product = keeps ? elements.base + Int(offsets[q * count + t]) : scratch.base
           try maker.make(skeletons[q], skeletons[t], into: product)
           bound(q, t, UnsafePointer(product), maker)
         }
       }
     }
+  }
+
+  /// Products and bounds that are known, from a file.
+  ///
+  /// - Returns: nil where there are not as many of them.
+  init?(
+    _ skeletons: [Skeleton], pointCount: Int, elements: Buffer<Float>?, bounds: Buffer<UInt8>
+  ) throws(CoverTreeError) {
+    self.skeletons = skeletons
+    self.pointCount = pointCount
+    self.bounds = bounds
+    let total: Int
+    (offsets, total) = try Self.offsets(elements == nil ? [] : skeletons)
+    if let elements { self.elements = elements } else { self.elements = try Buffer(count: 0) }
+    guard self.elements.count == total, bounds.count == skeletons.count * pointCount else { return nil }
+  }
+
+  /// Where the product of each pair begins, and how many elements all have.
+  private static func offsets(_ skeletons: [Skeleton]) throws(CoverTreeError) -> (Buffer<Int64>, total: Int) {
+    let count = skeletons.count
+    let offsets = try Buffer<Int64>(count: count * count, filledWith: 0)
+    var total = 0
+    for q in 0..<count {
+      for t in q + 1..<max(q + 1, count) {
+        offsets[q * count + t] = Int64(total)
+        total += skeletons[q].paddedRank * skeletons[t].paddedRank
+      }
+    }
+    return (offsets, total)
   }
 
   /// The bounds of the points of either skeleton with the other one.
@@ -100,7 +123,7 @@ final class BasisProducts: @unchecked Sendable {
   subscript(from: Int, to: Int) -> BasisProduct {
     let (q, t) = (min(from, to), max(from, to))
     return BasisProduct(
-      elements.base + offsets[q * skeletons.count + t], skeletons[q], skeletons[t], forward: from < to)
+      elements.base + Int(offsets[q * skeletons.count + t]), skeletons[q], skeletons[t], forward: from < to)
   }
 
   /// Bounds of all points with those of one skeleton, by place, in units of 1/255.

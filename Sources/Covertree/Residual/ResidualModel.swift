@@ -11,7 +11,7 @@ public enum FeatureSource: @unchecked Sendable {
 /// Everything stands in the order of `BlockOrder`, by *place*. The residual covariance of two points is
 /// `k(x_i, x_j) - v_i . v_j`, their residual correlation that over `sqrt(p_i p_j)`; see `ResidualSearch`.
 ///
-/// Memory: `12 rank + 16 dim + 28` bytes a point.
+/// Memory: `12 rank + 24 dim + 28` bytes a point.
 final class ResidualModel: @unchecked Sendable {
   /// Residual variances are at least this much of the variance.
   static let relativeFloor = 1e-9
@@ -30,6 +30,7 @@ final class ResidualModel: @unchecked Sendable {
   /// What arranging the points took, and their features.
   let orderSeconds: Double
   let featureSeconds: Double
+  let inputs: ModelInputs
   /// Place to index, and back.
   let order: Buffer<Int32>
   let positions: Buffer<Int32>
@@ -73,18 +74,20 @@ final class ResidualModel: @unchecked Sendable {
       throw CoverTreeError(.invalidArgument, "kernel: expected positive variances k(x, x), got \(variance)")
     }
     let shared = Shared(covariance: covariance, dim: points.dim, variance: variance, blockSize: blockSize)
+    let inputs = try ModelInputs(points, source, context: context)
     switch source {
     case .inducing(let inducing, let jitter):
       let whitening = try Self.whitening(inducing, jitter, shared, context)
       let (features, p) = try Self.features(
         whitening, arranged.coordinates.base, diagonal, shared, context: context)
       try self.init(
-        shared, arranged, features: features, residualVariance: p, featureCount: inducing.count, whitening: whitening,
+        shared, inputs, arranged, features: features, residualVariance: p, featureCount: inducing.count,
+        whitening: whitening,
         hasGivenFeatures: false, orderSeconds: orderSeconds, since: start, context: context)
     case .given(let v, let p, let givenDiagonal):
       let (features, variances) = try Self.given(v, p, givenDiagonal, diagonal, arranged, shared, context)
       try self.init(
-        shared, arranged, features: features, residualVariance: variances, featureCount: v.dim, whitening: nil,
+        shared, inputs, arranged, features: features, residualVariance: variances, featureCount: v.dim, whitening: nil,
         hasGivenFeatures: true, orderSeconds: orderSeconds, since: start, context: context)
     }
   }
@@ -125,7 +128,8 @@ final class ResidualModel: @unchecked Sendable {
       allVariances[place] = known ? residualVariance[row] : newVariances[row]
     }
     return try ResidualModel(
-      shared, arranged, features: allFeatures, residualVariance: allVariances, featureCount: featureCount,
+      shared, inputs.extended(by: points, context: context), arranged, features: allFeatures,
+      residualVariance: allVariances, featureCount: featureCount,
       whitening: whitening, hasGivenFeatures: false, orderSeconds: orderSeconds, since: start, context: context)
   }
 
@@ -149,13 +153,13 @@ final class ResidualModel: @unchecked Sendable {
       residualVariance[place] = self.residualVariance[row]
     }
     return try ResidualModel(
-      shared, arranged, features: features, residualVariance: residualVariance, featureCount: featureCount,
+      shared, inputs, arranged, features: features, residualVariance: residualVariance, featureCount: featureCount,
       whitening: whitening, hasGivenFeatures: hasGivenFeatures, orderSeconds: orderSeconds, since: start,
       context: context)
   }
 
   /// What all models of the same process have in common.
-  private struct Shared {
+  struct Shared {
     let covariance: Covariance
     let dim: Int
     let variance: Double
@@ -166,13 +170,15 @@ final class ResidualModel: @unchecked Sendable {
     Shared(covariance: covariance, dim: dim, variance: variance, blockSize: blockSize)
   }
 
-  private init(
-    _ shared: Shared, _ arranged: ArrangedPoints, features: Buffer<Double>, residualVariance: Buffer<Double>,
+  init(
+    _ shared: Shared, _ inputs: ModelInputs, _ arranged: ArrangedPoints, features: Buffer<Double>,
+    residualVariance: Buffer<Double>,
     featureCount: Int, whitening: Whitening?, hasGivenFeatures: Bool, orderSeconds: Double, since start: Double,
     context: CallContext
   ) throws(CoverTreeError) {
     (covariance, dim, variance, blockSize) = (shared.covariance, shared.dim, shared.variance, shared.blockSize)
     count = arranged.order.count
+    self.inputs = inputs
     (order, positions, coordinates) = (arranged.order, arranged.positions, arranged.coordinates)
     self.features = features
     self.residualVariance = residualVariance
@@ -328,128 +334,6 @@ final class ResidualModel: @unchecked Sendable {
   /// Memory that the arrays take.
   var byteCount: Int {
     [coordinates, features, residualVariance, scale, coordinatePanels.elements].reduce(0) { $0 + $1.byteCount }
-      + singleFeatures.elements.byteCount + order.byteCount + positions.byteCount
-  }
-}
-
-/// Points by place: in the order of `BlockOrder`.
-private struct ArrangedPoints {
-  let order: Buffer<Int32>
-  let positions: Buffer<Int32>
-  let coordinates: Buffer<Double>
-
-  /// In the order of their indices.
-  init(asTheyAre scaled: Buffer<Double>, count: Int) throws(CoverTreeError) {
-    order = try Buffer(count: count)
-    for index in 0..<count { order[index] = Int32(index) }
-    (positions, coordinates) = (order, scaled)
-  }
-
-  /// - Parameter scaled: `count x dim`, by index.
-  init(
-    _ scaled: Buffer<Double>, count: Int, dim: Int, blockSize: Int, context: CallContext
-  ) throws(CoverTreeError) {
-    let view = PointsView(base: UnsafePointer(scaled.base), count: count, dim: dim)
-    order = try BlockOrder(view, blockSize: blockSize, context: context).order
-    positions = try Buffer(count: count)
-    coordinates = try Buffer(count: count * dim)
-    for place in 0..<count {
-      positions[order[place]] = Int32(place)
-      (coordinates.base + place * dim).update(from: scaled.base + Int(order[place]) * dim, count: dim)
-    }
-  }
-}
-
-extension AnyPoints {
-  public var count: Int {
-    switch self {
-    case .float32(let view): view.count
-    case .float64(let view): view.count
-    }
-  }
-
-  public var dim: Int {
-    switch self {
-    case .float32(let view): view.dim
-    case .float64(let view): view.dim
-    }
-  }
-
-  /// Half the distance from 1 to the next number, twice.
-  fileprivate var ulp: Double {
-    switch self {
-    case .float32: Double(Float.ulpOfOne)
-    case .float64: Double.ulpOfOne
-    }
-  }
-
-  fileprivate func copyRows(
-    _ sequence: Buffer<Int32>, into target: UnsafeMutablePointer<Double>, stride: Int, named name: String,
-    context: CallContext
-  ) throws(CoverTreeError) {
-    switch self {
-    case .float32(let view): try view.copyRows(sequence, into: target, stride: stride, named: name, context)
-    case .float64(let view): try view.copyRows(sequence, into: target, stride: stride, named: name, context)
-    }
-  }
-}
-
-extension PointsView {
-  fileprivate func copyRows(
-    _ sequence: Buffer<Int32>, into target: UnsafeMutablePointer<Double>, stride: Int, named name: String,
-    _ context: CallContext
-  ) throws(CoverTreeError) {
-    try checkCoordinates(named: name, context: context)
-    try context.forEach(sequence.count, grain: 1024) { (range, _) throws(CoverTreeError) in
-      for place in range {
-        let from = row(Int(sequence[place]))
-        for column in 0..<dim { target[place * stride + column] = Double(from[column]) }
-      }
-    }
-  }
-}
-
-/// Coordinates divided by the kernel's lengthscale.
-func scaledCoordinates(
-  _ points: PointsView<Double>, _ covariance: Covariance, _ context: CallContext
-) throws(CoverTreeError) -> Buffer<Double> {
-  let dim = points.dim
-  let scaled = try Buffer<Double>(count: points.count * dim)
-  let lengthscale = (0..<dim).map { covariance.lengthscale(ofDimension: $0) }
-  try context.forEach(points.count, grain: 1 << 14) { (range, _) throws(CoverTreeError) in
-    for index in range {
-      let row = points.row(index)
-      for d in 0..<dim {
-        let x = row[d] / lengthscale[d]
-        guard x.magnitude <= Double.coordinateLimit else {
-          throw CoverTreeError(
-            .invalidArgument, "points[\(index), \(d)]: \(row[d]) over the lengthscale \(lengthscale[d]) is beyond 2^500"
-          )
-        }
-        scaled[index * dim + d] = x
-      }
-    }
-  }
-  return scaled
-}
-
-/// `k(x, x)` of each point.
-func kernelDiagonal(
-  _ covariance: Covariance, _ points: UnsafePointer<Double>, count: Int, dim: Int, context: CallContext
-) throws(CoverTreeError) -> Buffer<Double> {
-  switch covariance {
-  case .kernel(let kernel): return try Buffer(count: count, filledWith: kernel.variance)
-  case .host(let host):
-    // The host gives blocks of pairs; of small ones little but the diagonal is computed in vain.
-    let diagonal = try Buffer<Double>(count: count)
-    let side = 32
-    let block = try Buffer<Double>(count: side * side)
-    for first in Swift.stride(from: 0, to: count, by: side) {
-      try context.poll()
-      let inUse = min(side, count - first)
-      try host.fill(points + first * dim, inUse, points + first * dim, inUse, block.base)
-      for i in 0..<inUse { diagonal[first + i] = block[i * inUse + i] }
-    }
-    return diagonal
+      + inputs.points.byteCount + singleFeatures.elements.byteCount + order.byteCount + positions.byteCount
   }
 }

@@ -28,7 +28,7 @@ public final class ResidualSearch: @unchecked Sendable {
 
   private let sizes: Sizes
   let model: ResidualModel
-  private let skeletons: Skeletons?
+  let skeletons: Skeletons?
   private let earlyCount: Int
   private let early = Once<ResidualSearch>()
   /// What all searches so far have taken. Guarded by `processLock`.
@@ -55,6 +55,14 @@ public final class ResidualSearch: @unchecked Sendable {
     // The bounds need true inner products: those of the library's own features are.
     let areInnerProducts = !model.covariance.isHost && !model.hasGivenFeatures
     skeletons = areInnerProducts ? try Skeletons(model, mostBlocks: sizes.blocks, context: context) : nil
+    buildSeconds = monotonicSeconds() - start
+  }
+
+  /// A model and skeletons that are known, from a file.
+  init(_ model: ResidualModel, _ skeletons: Skeletons?, since start: Double) {
+    (self.model, self.skeletons) = (model, skeletons)
+    sizes = Sizes()
+    earlyCount = sizes.early(of: model.count)
     buildSeconds = monotonicSeconds() - start
   }
 

@@ -74,19 +74,28 @@ final class Skeleton: @unchecked Sendable {
   }
 
   /// - Parameter left: the squared length of what is left of each point, at least.
-  private init(
+  private convenience init(
     _ places: Range<Int>, _ basis: Basis, _ coordinates: Panels<Float>, left: (Int) -> Double
   ) throws(CoverTreeError) {
+    let errors = try Buffer<Float>(count: (places.count + 15) / 16 * 16, filledWith: 0)
+    let rounding = Self.rounding(basis)
+    for j in 0..<places.count { errors[j] = Float.roundedUp(max(0, left(j)).squareRoot()) + rounding }
+    self.init(places, basis, coordinates, errors)
+  }
+
+  /// Of arrays that are known.
+  init(_ places: Range<Int>, _ basis: Basis, _ coordinates: Panels<Float>, _ errors: Buffer<Float>) {
     self.places = places
     self.basis = basis
     self.coordinates = coordinates
-    errors = try Buffer(count: (places.count + 15) / 16 * 16, filledWith: 0)
-    // Sums of `rank` products of float32 numbers, twice: vectors of length 1, so this bounds what they lose.
-    rounding = Float(2 * basis.paddedRank + 16) * 0x1p-24
-    for j in 0..<places.count { errors[j] = Float.roundedUp(max(0, left(j)).squareRoot()) + rounding }
+    self.errors = errors
+    rounding = Self.rounding(basis)
     largestError = errors.elements.max()!
     typicalError = errors.elements.prefix(places.count).sorted()[places.count / 2]
   }
+
+  /// Sums of `rank` products of float32 numbers, twice: vectors of length 1, so this bounds what they lose.
+  private static func rounding(_ basis: Basis) -> Float { Float(2 * basis.paddedRank + 16) * 0x1p-24 }
 
   var byteCount: Int { coordinates.elements.byteCount + errors.byteCount + basis.byteCount }
 }
@@ -109,14 +118,20 @@ final class Basis: @unchecked Sendable {
   let panels: Panels<Double>
   let scales: Buffer<Double>
 
-  init(_ factorisation: PivotedCholesky, _ model: ResidualModel) throws(CoverTreeError) {
-    let (rank, dim, pivots) = (factorisation.rank, model.dim, factorisation.pivots)
-    self.rank = rank
-    self.pivots = pivots
-    paddedRank = (rank + tileRows - 1) / tileRows * tileRows
-    factor = try CholeskyFactor(count: rank) { row, column in
+  convenience init(_ factorisation: PivotedCholesky, _ model: ResidualModel) throws(CoverTreeError) {
+    let factor = try CholeskyFactor(count: factorisation.rank) { row, column in
       factorisation.column(column)[factorisation.slots[row]]
     }
+    try self.init(factorisation.pivots, factor, model)
+  }
+
+  /// - Parameter factor: of the residual correlations of the pivots.
+  init(_ pivots: [Int32], _ factor: CholeskyFactor, _ model: ResidualModel) throws(CoverTreeError) {
+    let (rank, dim) = (pivots.count, model.dim)
+    self.rank = rank
+    self.pivots = pivots
+    self.factor = factor
+    paddedRank = (rank + tileRows - 1) / tileRows * tileRows
     inverse = try factor.inverse()
     let (all, coordinates) = (UnsafePointer(model.features.base), UnsafePointer(model.coordinates.base))
     features = try Panels(rows: rank, columns: model.rank)

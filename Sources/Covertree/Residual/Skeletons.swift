@@ -19,26 +19,29 @@ final class Skeletons: @unchecked Sendable {
   private static let mostRegions = 1024
 
   let blocks: [Skeleton]
+  /// What they hold.
+  let arrays: SkeletonArrays
   /// How many blocks make a region: one where regions are the blocks themselves.
   let blocksPerRegion: Int
   private let model: ResidualModel
-  private let made = Once<Regions>()
+  private let made: Once<Regions>
   /// What making them took, and the bounds between regions once they have been asked for.
   let seconds: Double
   var boundSeconds: Double { made.known?.seconds ?? 0 }
+  /// Where they have been asked for.
+  var knownRegions: Regions? { made.known }
 
   var rank: Int { blocks.reduce(0) { $0 + $1.rank } }
 
   /// Skeletons of regions, and the bounds between all of them.
   final class Regions: Sendable {
     let skeletons: [Skeleton]
+    let arrays: SkeletonArrays
     let products: BasisProducts
     let seconds: Double
 
-    init(_ skeletons: [Skeleton], _ products: BasisProducts, since start: Double) {
-      self.skeletons = skeletons
-      self.products = products
-      seconds = monotonicSeconds() - start
+    init(_ skeletons: [Skeleton], _ arrays: SkeletonArrays, _ products: BasisProducts, seconds: Double) {
+      (self.skeletons, self.arrays, self.products, self.seconds) = (skeletons, arrays, products, seconds)
     }
   }
 
@@ -52,6 +55,7 @@ final class Skeletons: @unchecked Sendable {
   ) throws(CoverTreeError) {
     let start = monotonicSeconds()
     self.model = model
+    made = Once()
     let count = model.blockCount
     var perRegion = count > mostBlocks ? 2 : 1
     while (count + perRegion - 1) / perRegion > Self.mostRegions { perRegion *= 2 }
@@ -69,8 +73,25 @@ final class Skeletons: @unchecked Sendable {
       if share <= Self.wantedShare { break }
     }
     guard Self.cost(ofRank: share * Double(model.blockSize), model) < worth else { return nil }
-    blocks = try Self.make(Array(0..<count), model, tolerance, mostPivots, context)
+    (blocks, arrays) = try Self.gathered(
+      Self.make(Array(0..<count), model, tolerance, mostPivots, context), pointsEach: model.blockSize, model, context)
     seconds = monotonicSeconds() - start
+  }
+
+  /// Skeletons that are known, from a file, and what bounds between them tell where that is.
+  init(_ model: ResidualModel, _ blocks: [Skeleton], _ arrays: SkeletonArrays, blocksPerRegion: Int, regions: Regions?)
+  {
+    (self.model, self.blocks, self.arrays, self.blocksPerRegion) = (model, blocks, arrays, blocksPerRegion)
+    made = Once(regions)
+    seconds = 0
+  }
+
+  /// The same skeletons, what they hold in few arrays.
+  private static func gathered(
+    _ skeletons: [Skeleton], pointsEach: Int, _ model: ResidualModel, _ context: CallContext
+  ) throws(CoverTreeError) -> ([Skeleton], SkeletonArrays) {
+    let arrays = try SkeletonArrays(skeletons, pointsEach: pointsEach, pointCount: model.count, context: context)
+    return (skeletons.enumerated().map { arrays.skeleton($0.offset, $0.element.basis) }, arrays)
   }
 
   /// What the product of two bases and the projections of two blocks' points cost, as a multiple of the products of their
@@ -111,13 +132,13 @@ final class Skeletons: @unchecked Sendable {
   func regions(_ context: CallContext) throws(CoverTreeError) -> Regions {
     try made.get { () throws(CoverTreeError) in
       let start = monotonicSeconds()
-      let skeletons = blocksPerRegion == 1 ? blocks : try makeRegions(context)
+      let (skeletons, arrays) = blocksPerRegion == 1 ? (blocks, arrays) : try makeRegions(context)
       let products = try BasisProducts(skeletons, of: model, keeps: blocksPerRegion == 1, context: context)
-      return Regions(skeletons, products, since: start)
+      return Regions(skeletons, arrays, products, seconds: monotonicSeconds() - start)
     }
   }
 
-  private func makeRegions(_ context: CallContext) throws(CoverTreeError) -> [Skeleton] {
+  private func makeRegions(_ context: CallContext) throws(CoverTreeError) -> ([Skeleton], SkeletonArrays) {
     let count = (blocks.count + blocksPerRegion - 1) / blocksPerRegion
     let made = PerThread<Skeleton>(count: count)
     let factorisations = PerThread<PivotedCholesky>(count: context.threads)
@@ -135,7 +156,7 @@ final class Skeletons: @unchecked Sendable {
         }
       }
     }
-    return made.all
+    return try Self.gathered(made.all, pointsEach: model.blockSize * blocksPerRegion, model, context)
   }
 
   func blocks(ofRegion region: Int) -> Range<Int> {

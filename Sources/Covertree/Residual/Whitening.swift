@@ -57,6 +57,12 @@ final class Whitening: @unchecked Sendable {
     }
   }
 
+  /// One that is known, from a file.
+  init(inducing: Buffer<Double>, dim: Int, covariance: Covariance, jitter: Double, factor: CholeskyFactor) {
+    (self.inducing, self.dim, self.covariance) = (inducing, dim, covariance)
+    (self.jitter, self.factor, count) = (jitter, factor, factor.count)
+  }
+
   /// Writes the features of points.
   ///
   /// - Parameters:

@@ -50,7 +50,29 @@ final class BoxTree<S: Scalar>: @unchecked Sendable {
     smallestLabel = try Buffer(count: nodes * S.width)
     let order = try MedianOrder(points, blockSize: self.leafSize, fanout: S.width, context: context)
     try fillLeaves(points, order.rows, labels, context)
+    linkNodes(levels)
     try fillNodes(levels, context)
+  }
+
+  /// Boxes that are known, from a file. What is in them is not looked at.
+  ///
+  /// - Parameter leafSize: as it was given when they were made.
+  /// - Returns: nil where the arrays are not as long as those of so many points are.
+  init?(
+    count: Int, dim: Int, leafSize: Int, coordinates: Buffer<S.Lanes>, labels: Buffer<Int32>, boxes: Buffer<S.Lanes>,
+    smallestLabel: Buffer<Int32>
+  ) throws(CoverTreeError) {
+    (self.count, self.dim) = (count, dim)
+    self.leafSize = Self.wholeVectors(min(leafSize, max(1, count)))
+    let levels = Self.levelSizes(leaves: max(1, (count + self.leafSize - 1) / self.leafSize))
+    depth = levels.count - 1
+    let nodes = levels.dropFirst().reduce(0, +)
+    (self.coordinates, self.labels, self.boxes, self.smallestLabel) = (coordinates, labels, boxes, smallestLabel)
+    guard labels.count == levels[0] * self.leafSize, coordinates.count * S.width == labels.count * dim,
+      boxes.count == nodes * dim * 2, smallestLabel.count == nodes * S.width
+    else { return nil }
+    children = try Buffer(count: nodes * S.width)
+    linkNodes(levels)
   }
 
   private static func wholeVectors(_ count: Int) -> Int { (count + S.width - 1) / S.width * S.width }
@@ -100,23 +122,29 @@ final class BoxTree<S: Scalar>: @unchecked Sendable {
     }
   }
 
+  /// The first node of a level: they are numbered level by level from the root.
+  private static func firstNode(_ level: Int, _ levels: [Int]) -> Int { levels[(level + 1)...].reduce(0, +) }
+
+  /// Children follow from the numbers of nodes.
+  private func linkNodes(_ levels: [Int]) {
+    for level in 1..<levels.count {
+      let first = Self.firstNode(level, levels)
+      let below = level == 1 ? 0 : Self.firstNode(level - 1, levels)
+      for slot in 0..<levels[level] * S.width {
+        children[first * S.width + slot] = level == 1 ? ~Int32(slot) : Int32(below + slot)
+      }
+    }
+  }
+
   /// Fills the levels of nodes, from the leaves to the root.
   private func fillNodes(_ levels: [Int], _ context: CallContext) throws(CoverTreeError) {
-    var below = 0
     for level in 1..<levels.count {
-      // Nodes are numbered level by level from the root.
-      let first = levels[(level + 1)...].reduce(0, +)
+      let first = Self.firstNode(level, levels)
       try context.forEach(levels[level], grain: 64) { (range, _) throws(CoverTreeError) in
         for index in range {
-          let inUse = min(S.width, levels[level - 1] - index * S.width)
-          for lane in 0..<S.width {
-            let child = Int32(index * S.width + lane)
-            children[(first + index) * S.width + lane] = level == 1 ? ~child : Int32(below) + child
-          }
-          fillBoxes(ofNode: first + index, inUse: inUse)
+          fillBoxes(ofNode: first + index, inUse: min(S.width, levels[level - 1] - index * S.width))
         }
       }
-      below = first
     }
   }
 

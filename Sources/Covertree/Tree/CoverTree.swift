@@ -54,6 +54,13 @@ public final class CoverTree<S: Scalar>: @unchecked Sendable {
     (current, lastChange) = try change.build(points, ids: nil, indexCount: points.count)
   }
 
+  /// A tree that is known, from a file.
+  init(_ snapshot: TreeSnapshot<S>, options: TreeOptions) {
+    dim = snapshot.layout.dim
+    self.options = options
+    (current, lastChange) = (snapshot, ChangeStatistics())
+  }
+
   var snapshot: TreeSnapshot<S> { processLock.locked { current } }
 
   /// Points that searches find.

@@ -62,6 +62,17 @@ final class TreeLayout<S: Scalar>: @unchecked Sendable {
     }
   }
 
+  /// Arrays that are known, from a file.
+  init(
+    dim: Int, points: Buffer<S>, order: Buffer<Int32>, levels: Buffer<Int32>, parents: Buffer<Int32>,
+    childrenOffsets: Buffer<Int32>, children: Buffer<Int32>, radius: Buffer<S>, subtreeEnd: Buffer<Int32>,
+    subtreeMin: Buffer<Int32>, subtreeMax: Buffer<Int32>
+  ) {
+    (count, self.dim, self.points, self.order) = (order.count, dim, points, order)
+    (self.levels, self.parents, self.childrenOffsets, self.children) = (levels, parents, childrenOffsets, children)
+    (self.radius, self.subtreeEnd, self.subtreeMin, self.subtreeMax) = (radius, subtreeEnd, subtreeMin, subtreeMax)
+  }
+
   /// What the builder made, in tree order.
   private struct Arranged {
     let dim: Int

@@ -10,7 +10,7 @@
 
 from . import kernels, vecchia
 from ._native import CoverTreeError, build_info, get_num_threads, set_num_threads
-from .factory import cover_tree
+from .factory import cover_tree, load
 from .residual import DuplicatePairs, ResidualStats, ResidualTree
 from .residual_tree import ResidualCoverTree
 from .tree import CoverTree, Neighbors, TreeArrays, TreeStats
@@ -30,6 +30,7 @@ __all__ = [
     "cover_tree",
     "get_num_threads",
     "kernels",
+    "load",
     "set_num_threads",
     "vecchia",
 ]

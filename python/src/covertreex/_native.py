@@ -130,8 +130,35 @@ class ArraysView(Structure):
     ]
 
 
+class Section(Structure):
+    """covertree_section."""
+
+    _fields_ = [
+        ("name", c_char_p),
+        ("dtype", c_int32),
+        ("reserved", c_int32),
+        ("rows", c_int64),
+        ("columns", c_int64),
+        ("data", c_void_p),
+    ]
+
+
+class FileInfo(Structure):
+    """covertree_file_info."""
+
+    _fields_ = [
+        ("n_bytes", c_int64),
+        ("bytes", c_void_p),
+        ("input_hash", c_uint64),
+        ("kind", c_int32),
+        ("format_version", c_int32),
+        ("n_sections", c_int64),
+    ]
+
+
 _rows = [c_void_p, c_int64, c_int64, c_int64]  # points, n, dim, row stride
 _handle_out = POINTER(c_void_p)
+_sections = [POINTER(Section), c_int64]  # sections, n
 
 # Every function of the header: what it gives, what it takes. `{t}` stands for f32 and f64.
 SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
@@ -170,6 +197,19 @@ SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "covertree_tree_export": (c_int32, [c_void_p, _handle_out]),
     "covertree_arrays_get": (c_int32, [c_void_p, POINTER(ArraysView)]),
     "covertree_arrays_free": (None, [c_void_p]),
+    "covertree_tree_save": (c_int32, [c_void_p, c_char_p, *_sections, POINTER(CallOptions)]),
+    "covertree_tree_encode": (c_int32, [c_void_p, *_sections, POINTER(CallOptions), _handle_out]),
+    "covertree_tree_load": (c_int32, [c_void_p, _handle_out]),
+    "covertree_residual_save": (c_int32, [c_void_p, c_char_p, *_sections, POINTER(CallOptions)]),
+    "covertree_residual_encode": (c_int32, [c_void_p, *_sections, POINTER(CallOptions), _handle_out]),
+    "covertree_residual_load": (c_int32, [c_void_p, POINTER(ResidualOptions), _handle_out]),
+    "covertree_sections_save": (c_int32, [c_char_p, c_uint64, *_sections, POINTER(CallOptions)]),
+    "covertree_file_open": (c_int32, [c_char_p, c_uint32, POINTER(CallOptions), _handle_out]),
+    "covertree_file_copy": (c_int32, [c_void_p, c_int64, c_uint32, POINTER(CallOptions), _handle_out]),
+    "covertree_file_get_info": (c_int32, [c_void_p, POINTER(FileInfo)]),
+    "covertree_file_get_section": (c_int32, [c_void_p, c_int64, POINTER(Section)]),
+    "covertree_file_free": (None, [c_void_p]),
+    "covertree_hash_points_{t}": (c_int32, [*_rows, POINTER(CallOptions), POINTER(c_uint64)]),
     "covertree_residual_options_init": (None, [POINTER(ResidualOptions)]),
     "covertree_residual_build": (c_int32, [*_rows, POINTER(ResidualOptions), _handle_out]),
     "covertree_residual_build_given_{t}": (
@@ -199,13 +239,14 @@ SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
 }
 
 # Statuses that have an exception of Python's own; the others are CoverTreeError.
-_EXCEPTIONS: dict[int, type[Exception]] = {10: ValueError, 11: ValueError, 20: IndexError, 30: MemoryError, 40: OSError}
+_EXCEPTIONS: dict[int, type[Exception]] = {10: ValueError, 11: ValueError, 20: IndexError, 30: MemoryError}
+_IO = 40
 
 
 def _load() -> ctypes.CDLL:
     path = os.environ.get("COVERTREE_LIBRARY") or str(Path(__file__).with_name(LIBRARY))
     try:
-        library = ctypes.CDLL(path)
+        library = ctypes.CDLL(path, use_errno=True)
     except OSError as error:
         raise ImportError(f"covertreex: the library could not be loaded from {path}: {error}") from error
     for pattern, (result, arguments) in SIGNATURES.items():
@@ -231,6 +272,8 @@ def check(status: int, **names: str) -> None:
         for theirs, ours in names.items():
             if message.startswith(theirs):
                 message = ours + message[len(theirs) :]
+        if status == _IO:
+            raise OSError(ctypes.get_errno(), message)  # FileNotFoundError and the like, by its number
         raise _EXCEPTIONS.get(status, CoverTreeError)(message)
 
 

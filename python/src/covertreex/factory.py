@@ -1,4 +1,4 @@
-"""The one way in: a cover tree for whichever metric."""
+"""The ways in: a cover tree for whichever metric, out of points or out of a file."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from typing import Any, overload
 
 from numpy.typing import ArrayLike
 
+from . import _files
 from ._calls import ProgressReport
 from .residual import KernelLike, ResidualTree
 from .tree import CoverTree, resolve_order
+from .vecchia import ConditioningSets
 
 
 @overload
@@ -174,3 +176,53 @@ def cover_tree(
         n_threads=n_threads,
         progress=progress,
     )
+
+
+def load(
+    path: _files.PathLike,
+    *,
+    mmap: bool = True,
+    verify: bool = False,
+    coords: ArrayLike | None = None,
+    kernel: KernelLike | None = None,
+    progress: ProgressReport | None = None,
+) -> Any:
+    """Open what ``save`` wrote: a tree, or conditioning sets.
+
+    A tree opens in no time, however large: its file is mapped, and read as searches need it. Reading is safe whatever
+    the file holds. Sections are compared with their checksums before they are used.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    mmap : bool
+        Whether to map the file, so that processes share its pages, or to read it into memory. A mapped file may be
+        replaced or deleted, but must not be made shorter or written to while it is in use.
+    verify : bool
+        Whether to compare everything with its checksum now, and not in the first search.
+    coords : array_like, shape (n, dim), optional
+        The points that the tree must have been saved from.
+    kernel : callable, optional
+        The kernel of a residual tree that was saved with one that is not of :mod:`covertreex.kernels`.
+    progress : callable, optional
+        As in :func:`cover_tree`.
+
+    Returns
+    -------
+    CoverTree, ResidualTree or covertreex.vecchia.ConditioningSets
+
+    Raises
+    ------
+    OSError
+        Where the file cannot be read.
+    CoverTreeError
+        For a file that is none of these, is cut off, damaged or of a later version, or was saved from other points.
+    """
+    file = _files.File.open(path, mmap=mmap, verify=verify, progress=progress)
+    if file.kind == _files.ARRAYS:
+        return ConditioningSets._of_file(file, path)
+    _files.check_points(file, coords)
+    if file.kind == _files.RESIDUAL:
+        return ResidualTree._of_file(file, kernel)
+    return CoverTree._of_file(file)

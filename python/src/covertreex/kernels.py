@@ -138,6 +138,23 @@ class Matern52(Stationary):
         return (1 + a + a * a / 3) * np.exp(-a)
 
 
+def of_shape(shape: int, lengthscale: NDArray[np.float64], variance: float) -> Stationary:
+    """The kernel that the library knows by a number.
+
+    Parameters
+    ----------
+    shape : int
+        A covertree_kernel_shape.
+    lengthscale : numpy.ndarray, shape (1,) or (dim,)
+        One for all dimensions, or one for each.
+    variance : float
+        The variance.
+    """
+    kinds: dict[int, type[Stationary]] = {kind.shape: kind for kind in (RBF, Matern12, Matern32, Matern52)}
+    scale = lengthscale[0] if len(lengthscale) == 1 else lengthscale
+    return kinds[shape](lengthscale=scale, variance=variance)
+
+
 def scaled(points: NDArray[np.float64], kernel: object) -> NDArray[np.float64]:
     """Coordinates over the lengthscale of a kernel, or as they are where it has none.
 

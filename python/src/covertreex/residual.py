@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import Any, NamedTuple, Union
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _arrays, _calls, _native, inducing, kernels
+from . import _arrays, _calls, _files, _native, inducing, kernels
 from ._calls import ProgressReport
 from ._correlation_tree import CorrelationTree
 from ._host_kernel import HostKernel
@@ -23,6 +24,10 @@ DEFAULT_INDUCING = 512
 _FLOAT64 = np.dtype(np.float64)
 
 KernelLike = Union[Kernel, Callable[[NDArray[np.float64], NDArray[np.float64]], Any]]
+
+
+# The section of a file in which this package keeps what the library does not know.
+_SETTINGS = "covertreex.settings"
 
 
 class DuplicatePairs(NamedTuple):
@@ -587,6 +592,68 @@ class ResidualTree(_calls.Closeable):
         other._take(handle, lib.covertree_residual_free)
         return other
 
+    # Files
+
+    def save(self, path: _files.PathLike, *, progress: ProgressReport | None = None) -> None:
+        """Write the tree to a file, in one step, so that work resumes where it was.
+
+        It has points, kernel, inducing points, V, residual variances and what the first search made for later ones.
+        :func:`covertreex.load` opens it; a kernel that is not of this package is to be given again there. Trees can
+        also be pickled, with such a kernel, and copied.
+
+        Parameters
+        ----------
+        path : path
+            The file. What is there is replaced when all is on the disk.
+        progress : callable, optional
+            As in :func:`covertreex.cover_tree`.
+
+        Raises
+        ------
+        OSError
+            Where it cannot be written; what was there before is there still.
+        """
+        _files.save(lib.covertree_residual_save, (self._open(),), path, self._settings(), progress)
+
+    def _settings(self) -> dict[str, NDArray[Any]]:
+        """What the library does not know, as a section of a file."""
+        settings = json.dumps({"tree": self.tree, "order": self.order, "seed": self.seed})
+        return {_SETTINGS: np.frombuffer(settings.encode(), np.uint8)}
+
+    @classmethod
+    def _of_file(cls, file: _files.File, kernel: KernelLike | None = None) -> ResidualTree:
+        host = None if kernel is None else HostKernel(kernel)
+        options = _native.ResidualOptions()
+        lib.covertree_residual_options_init(ctypes.byref(options))
+        if host is not None:
+            options.kernel_fn = host.callback
+        handle = ctypes.c_void_p()
+        _native.check(
+            lib.covertree_residual_load(file.handle, ctypes.byref(options), ctypes.byref(handle)), kernel_fn="kernel"
+        )
+        tree = object.__new__(cls)
+        _calls.Closeable.__init__(tree)
+        tree._take(handle, lib.covertree_residual_free)
+        tree._host = host
+        # What the library has checked, and what it does not know.
+        found = file.sections("settings", "numbers", "lengthscale", "points", "inducing_points", _SETTINGS)
+        n, dim, _, shape, given = found["settings"].tolist()[:5]
+        tree.kernel = kernel or kernels.of_shape(shape, found["lengthscale"], float(found["numbers"][1]))
+        tree._coords = found["points"].reshape(n, dim)
+        tree._inducing = None if given else found["inducing_points"].reshape(-1, dim)
+        try:
+            settings = json.loads(found[_SETTINGS].tobytes()) if _SETTINGS in found else {}
+            tree.tree, tree.order = settings.get("tree", "hybrid"), resolve_order("auto", settings.get("order"))
+            tree.seed = int(settings.get("seed", 42))
+        except (ValueError, TypeError, AttributeError) as error:
+            raise _native.CoverTreeError(f"path: section {_SETTINGS!r} is damaged: {error}") from error
+        tree._forget_trees()
+        return tree
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        file = _files.File.encode(lib.covertree_residual_encode, self._open(), self._settings())
+        return _restored, (type(self), file.bytes, None if self._host is None else self.kernel)
+
     def close(self) -> None:
         """Free the memory of the tree."""
         super().close()
@@ -601,3 +668,7 @@ class ResidualTree(_calls.Closeable):
 
     def _scaled(self) -> NDArray[np.float64]:
         return kernels.scaled(self._coords, self.kernel)
+
+
+def _restored(kind: type[ResidualTree], data: NDArray[np.uint8], kernel: KernelLike | None) -> ResidualTree:
+    return kind._of_file(_files.File.copy(data), kernel)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _arrays, _calls, _native
+from . import _arrays, _calls, _files, _native
 from ._calls import ProgressReport
 from ._native import lib
 
@@ -18,7 +18,7 @@ _ORDERS = ("hilbert", "natural", "random")
 # Names of the engines of covertreex 0.4.x, each an order here. All give the same, exact answers.
 _ENGINES = {"auto": None, "rust-hilbert": "hilbert", "rust-natural": "natural", "python-numba": "hilbert"}
 
-_DTYPES = {1: np.dtype(np.float32), 2: np.dtype(np.float64)}
+_DTYPES: dict[int, np.dtype[Any]] = {1: np.dtype(np.float32), 2: np.dtype(np.float64)}
 _SUFFIXES = {np.dtype(np.float32): "f32", np.dtype(np.float64): "f64"}
 
 
@@ -337,12 +337,54 @@ class CoverTree(_calls.Closeable):
             _arrays.view(owner, found.distances, total, _DTYPES[found.dtype]) if return_distances else None,
         )
 
+    # Files
+
+    def save(self, path: _files.PathLike, *, progress: ProgressReport | None = None) -> None:
+        """Write the tree to a file, in one step: what is there is replaced when all is on the disk.
+
+        :func:`covertreex.load` opens it. Trees can also be pickled and copied.
+
+        Parameters
+        ----------
+        path : path
+            The file.
+        progress : callable, optional
+            As in :func:`cover_tree`.
+
+        Raises
+        ------
+        OSError
+            Where it cannot be written; what was there before is there still.
+        """
+        _files.save(lib.covertree_tree_save, (self._open(),), path, {}, progress)
+
+    @classmethod
+    def _of_file(cls, file: _files.File) -> CoverTree:
+        tree = object.__new__(cls)
+        _calls.Closeable.__init__(tree)
+        handle = ctypes.c_void_p()
+        _native.check(lib.covertree_tree_load(file.handle, ctypes.byref(handle)))
+        tree._take(handle, lib.covertree_tree_free)
+        settings = file.sections("settings")["settings"]  # which the library has checked
+        tree.order, tree.metric = _ORDERS[settings[2]], "euclidean"
+        tree.dtype = _DTYPES[int(settings[5])]
+        tree._suffix = _SUFFIXES[tree.dtype]
+        return tree
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        file = _files.File.encode(lib.covertree_tree_encode, self._open(), {})
+        return _restored, (type(self), file.bytes)
+
     # Between the two languages
 
     def _info(self) -> Any:
         info = _native.TreeInfo()
         _native.check(lib.covertree_tree_get_info(self._open(), ctypes.byref(info)))
         return info
+
+
+def _restored(kind: type[CoverTree], data: NDArray[np.uint8]) -> CoverTree:
+    return kind._of_file(_files.File.copy(data))
 
 
 def tree_options(order: str, seed: int, n_threads: int | None) -> Any:

@@ -15,19 +15,22 @@ import ctypes
 import hashlib
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from . import _arrays, _calls, _native
+from . import _arrays, _calls, _files, _native
 from ._calls import ProgressReport
+from ._files import File, PathLike
 from ._native import CoverTreeError, lib
 from .kernels import scaled
 from .residual import KernelLike, ResidualTree
 
 ORDERINGS = ("maxmin", "random", "natural")
+
+# The section of a file that tells conditioning sets from other arrays.
+_HASH = "vecchia.input_hash"
 
 
 def ordering(
@@ -90,25 +93,29 @@ class ConditioningSets:
         used = self.neighbors >= 0
         return np.concatenate([[0], np.cumsum(used.sum(axis=1))]).astype(np.int64), self.neighbors[used]
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write everything to an ``.npz`` file, in one step: a file that is there is replaced when all is written."""
-        path = Path(path)
-        partial = path.with_name(path.name + ".partial")
-        arrays = {"order": self.order, "neighbors": self.neighbors, "input_hash": np.array(self.input_hash)}
+    def save(self, path: PathLike, *, progress: ProgressReport | None = None) -> None:
+        """Write everything to a file, in one step: what is there is replaced when all is on the disk.
+
+        Parameters
+        ----------
+        path : path
+            The file.
+        progress : callable, optional
+            As in :func:`covertreex.cover_tree`.
+        """
+        sections: dict[str, NDArray[Any]] = {
+            _HASH: np.frombuffer(self.input_hash.encode(), np.uint8),
+            "order": self.order,
+            "neighbors": self.neighbors,
+        }
         if self.distances is not None:
-            arrays["distances"] = self.distances
-        try:
-            with partial.open("wb") as file:
-                np.savez(file, **arrays)  # type: ignore[arg-type]
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+            sections["distances"] = self.distances
+        number = int.from_bytes(hashlib.sha256(self.input_hash.encode()).digest()[:8], "little")
+        _files.save(lib.covertree_sections_save, (), path, sections, progress, input_hash=number)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], *, input_hash: str | None = None) -> ConditioningSets:
-        """Read what :meth:`save` wrote.
+    def load(cls, path: PathLike, *, input_hash: str | None = None, mmap: bool = True) -> ConditioningSets:
+        """Open what :meth:`save` wrote, and check it.
 
         Parameters
         ----------
@@ -116,28 +123,34 @@ class ConditioningSets:
             The file.
         input_hash : str, optional
             What the file must have been computed from.
+        mmap : bool
+            Whether to map the file, so that processes share its pages, or to read it.
 
         Raises
         ------
         CoverTreeError
             For a file that is none of these, is damaged, or was computed from something else.
         """
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
-            order, neighbors, found = arrays["order"], arrays["neighbors"], str(arrays["input_hash"])
-            n = len(order)
-            if not np.array_equal(np.sort(order), np.arange(n)) or neighbors.shape[0] != n:
-                raise ValueError("its arrays do not belong together")
-            if (neighbors >= np.arange(n)[:, None]).any() or (neighbors < -1).any():
-                raise ValueError("a neighbour does not come before its point")
-        except OSError:
-            raise
-        except Exception as error:
-            raise CoverTreeError(f"path: {os.fspath(path)} holds no conditioning sets: {error}") from error
-        if input_hash is not None and input_hash != found:
-            raise CoverTreeError(f"input_hash: {os.fspath(path)} was computed from other inputs")
-        return cls(order, _inverse(order), neighbors, arrays.get("distances"), found)
+        return cls._of_file(File.open(path, mmap=mmap, verify=True, progress=None), path, input_hash)
+
+    @classmethod
+    def _of_file(cls, file: File, path: PathLike, input_hash: str | None = None) -> ConditioningSets:
+        found = file.sections(_HASH, "order", "neighbors", "distances")
+        if file.kind != _files.ARRAYS or not found.keys() >= {_HASH, "order", "neighbors"}:
+            raise CoverTreeError(f"path: {os.fspath(path)!r} holds no conditioning sets")
+        order, n = found["order"], len(found["order"])
+        neighbors = found["neighbors"].reshape(n, -1)
+        if not np.array_equal(np.sort(order), np.arange(n)):
+            raise CoverTreeError(f"path: the order in {os.fspath(path)!r} is none")
+        if (neighbors >= np.arange(n)[:, None]).any() or (neighbors < -1).any():
+            raise CoverTreeError(f"path: a neighbour in {os.fspath(path)!r} does not come before its point")
+        distances = found.get("distances")
+        known = found[_HASH].tobytes().decode()
+        if input_hash is not None and input_hash != known:
+            raise CoverTreeError(f"input_hash: {os.fspath(path)!r} was computed from other inputs")
+        return cls(
+            order, _inverse(order), neighbors, None if distances is None else distances.reshape(neighbors.shape), known
+        )
 
 
 def neighbors(

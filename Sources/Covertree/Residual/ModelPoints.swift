@@ -1,0 +1,168 @@
+/// What the host gave, as it gave it: a file of the model is to have it.
+final class ModelInputs: @unchecked Sendable {
+  /// `count x dim`, by dataset index.
+  let points: Buffer<Double>
+  /// Rows of `dim`.
+  let inducing: Buffer<Double>
+  let pointHash: UInt64
+
+  init(points: Buffer<Double>, inducing: Buffer<Double>, pointHash: UInt64) {
+    (self.points, self.inducing, self.pointHash) = (points, inducing, pointHash)
+  }
+
+  convenience init(
+    _ points: PointsView<Double>, _ source: FeatureSource, context: CallContext
+  ) throws(CoverTreeError) {
+    let inducing: Buffer<Double>
+    if case .inducing(let view, _) = source { inducing = try view.copied() } else { inducing = try Buffer(count: 0) }
+    self.init(points: try points.copied(), inducing: inducing, pointHash: try points.hash(context: context))
+  }
+
+  /// With more points.
+  func extended(by points: PointsView<Double>, context: CallContext) throws(CoverTreeError) -> ModelInputs {
+    let (old, new) = (self.points, try points.copied())
+    let all = try Buffer<Double>(count: old.count + new.count)
+    all.base.update(from: old.base, count: old.count)
+    (all.base + old.count).update(from: new.base, count: new.count)
+    let first = old.count / points.dim
+    return ModelInputs(
+      points: all, inducing: inducing, pointHash: pointHash &+ (try points.hash(context: context) { first + $0 }))
+  }
+}
+
+extension PointsView<Double> {
+  fileprivate func copied() throws(CoverTreeError) -> Buffer<Double> {
+    let copy = try Buffer<Double>(count: count * dim)
+    for index in 0..<count { (copy.base + index * dim).update(from: row(index), count: dim) }
+    return copy
+  }
+}
+
+/// Points by place: in the order of `BlockOrder`.
+struct ArrangedPoints {
+  let order: Buffer<Int32>
+  let positions: Buffer<Int32>
+  let coordinates: Buffer<Double>
+
+  /// Whose places are known, from a file.
+  init(order: Buffer<Int32>, coordinates: Buffer<Double>) throws(CoverTreeError) {
+    (self.order, self.coordinates) = (order, coordinates)
+    positions = try Buffer(count: order.count, filledWith: -1)
+    for place in 0..<order.count { positions[order[place]] = Int32(place) }
+  }
+
+  /// In the order of their indices.
+  init(asTheyAre scaled: Buffer<Double>, count: Int) throws(CoverTreeError) {
+    order = try Buffer(count: count)
+    for index in 0..<count { order[index] = Int32(index) }
+    (positions, coordinates) = (order, scaled)
+  }
+
+  /// - Parameter scaled: `count x dim`, by index.
+  init(
+    _ scaled: Buffer<Double>, count: Int, dim: Int, blockSize: Int, context: CallContext
+  ) throws(CoverTreeError) {
+    let view = PointsView(base: UnsafePointer(scaled.base), count: count, dim: dim)
+    order = try BlockOrder(view, blockSize: blockSize, context: context).order
+    positions = try Buffer(count: count)
+    coordinates = try Buffer(count: count * dim)
+    for place in 0..<count {
+      positions[order[place]] = Int32(place)
+      (coordinates.base + place * dim).update(from: scaled.base + Int(order[place]) * dim, count: dim)
+    }
+  }
+}
+
+extension AnyPoints {
+  public var count: Int {
+    switch self {
+    case .float32(let view): view.count
+    case .float64(let view): view.count
+    }
+  }
+
+  public var dim: Int {
+    switch self {
+    case .float32(let view): view.dim
+    case .float64(let view): view.dim
+    }
+  }
+
+  /// Half the distance from 1 to the next number, twice.
+  var ulp: Double {
+    switch self {
+    case .float32: Double(Float.ulpOfOne)
+    case .float64: Double.ulpOfOne
+    }
+  }
+
+  func copyRows(
+    _ sequence: Buffer<Int32>, into target: UnsafeMutablePointer<Double>, stride: Int, named name: String,
+    context: CallContext
+  ) throws(CoverTreeError) {
+    switch self {
+    case .float32(let view): try view.copyRows(sequence, into: target, stride: stride, named: name, context)
+    case .float64(let view): try view.copyRows(sequence, into: target, stride: stride, named: name, context)
+    }
+  }
+}
+
+extension PointsView {
+  fileprivate func copyRows(
+    _ sequence: Buffer<Int32>, into target: UnsafeMutablePointer<Double>, stride: Int, named name: String,
+    _ context: CallContext
+  ) throws(CoverTreeError) {
+    try checkCoordinates(named: name, context: context)
+    try context.forEach(sequence.count, grain: 1024) { (range, _) throws(CoverTreeError) in
+      for place in range {
+        let from = row(Int(sequence[place]))
+        for column in 0..<dim { target[place * stride + column] = Double(from[column]) }
+      }
+    }
+  }
+}
+
+/// Coordinates divided by the kernel's lengthscale.
+func scaledCoordinates(
+  _ points: PointsView<Double>, _ covariance: Covariance, _ context: CallContext
+) throws(CoverTreeError) -> Buffer<Double> {
+  let dim = points.dim
+  let scaled = try Buffer<Double>(count: points.count * dim)
+  let lengthscale = (0..<dim).map { covariance.lengthscale(ofDimension: $0) }
+  try context.forEach(points.count, grain: 1 << 14) { (range, _) throws(CoverTreeError) in
+    for index in range {
+      let row = points.row(index)
+      for d in 0..<dim {
+        let x = row[d] / lengthscale[d]
+        guard x.magnitude <= Double.coordinateLimit else {
+          throw CoverTreeError(
+            .invalidArgument, "points[\(index), \(d)]: \(row[d]) over the lengthscale \(lengthscale[d]) is beyond 2^500"
+          )
+        }
+        scaled[index * dim + d] = x
+      }
+    }
+  }
+  return scaled
+}
+
+/// `k(x, x)` of each point.
+func kernelDiagonal(
+  _ covariance: Covariance, _ points: UnsafePointer<Double>, count: Int, dim: Int, context: CallContext
+) throws(CoverTreeError) -> Buffer<Double> {
+  switch covariance {
+  case .kernel(let kernel): return try Buffer(count: count, filledWith: kernel.variance)
+  case .host(let host):
+    // The host gives blocks of pairs; of small ones little but the diagonal is computed in vain.
+    let diagonal = try Buffer<Double>(count: count)
+    let side = 32
+    let block = try Buffer<Double>(count: side * side)
+    for first in Swift.stride(from: 0, to: count, by: side) {
+      try context.poll()
+      let inUse = min(side, count - first)
+      try host.fill(points + first * dim, inUse, points + first * dim, inUse, block.base)
+      for i in 0..<inUse { diagonal[first + i] = block[i * inUse + i] }
+    }
+    return diagonal
+  }
+}

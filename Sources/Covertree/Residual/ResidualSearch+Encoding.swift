@@ -1,0 +1,215 @@
+/// Models as files: what was given, `V` and `p`, the whitening, skeletons, and bounds between them if they have been asked
+/// for. Sections are those of `docs/file-format.md`. What follows from them by copying alone (features in float32, bases)
+/// is made anew when a file is opened.
+extension ResidualSearch {
+  /// The model as it stands; its arrays are not copied but for those of skeletons' factors.
+  public func image(context: CallContext) throws(CoverTreeError) -> FileImage {
+    var sections = try ModelSettings(model, skeletons).sections()
+    sections += [
+      Section("points", model.inputs.points, columns: model.dim),
+      Section("inducing_points", model.inputs.inducing, columns: model.dim),
+      Section("order", model.order),
+      Section("coordinates", model.coordinates, columns: model.dim),
+      Section("v_matrix", model.features, columns: model.rank),
+      Section("residual_variance", model.residualVariance),
+    ]
+    if let whitening = model.whitening { sections.append(Section("whitening.factor", whitening.factor.strips)) }
+    if let skeletons {
+      sections += try skeletons.arrays.sections("skeletons", skeletons.blocks)
+      if let regions = skeletons.knownRegions {
+        if skeletons.blocksPerRegion > 1 { sections += try regions.arrays.sections("regions", regions.skeletons) }
+        sections.append(Section("products.elements", regions.products.elements))
+        sections.append(Section("products.bounds", regions.products.bounds, columns: model.count))
+      }
+    }
+    return FileImage(kind: .residual, inputHash: model.inputs.pointHash, sections: sections)
+  }
+
+  /// Opens a model that lies in a file; see `CoverTree`.
+  ///
+  /// - Parameter host: the kernel, where it is the host's.
+  public convenience init(_ file: StoredFile, host: HostKernel?, context: CallContext) throws(CoverTreeError) {
+    let start = monotonicSeconds()
+    try file.expect(.residual)
+    try file.verify(context: context)
+    let settings = try ModelSettings(file, host)
+    let model = try ResidualModel(file, settings, since: start, context: context)
+    let skeletons =
+      settings.blocksPerRegion == 0
+      ? nil : try Skeletons(file, model, blocksPerRegion: settings.blocksPerRegion, context: context)
+    self.init(model, skeletons, since: start)
+  }
+
+  /// Coordinates of a point in a file, whose settings are checked. Throws where the file can only be opened with the host's kernel and there is none,
+  /// or the other way round.
+  public static func dimension(in file: StoredFile, hasHost: Bool) throws(CoverTreeError) -> Int {
+    try file.expect(.residual)
+    let settings = try ModelSettings(file, hasHost ? HostKernel { _, _, _, _, _ in } : nil)
+    let inducing = settings.hasGivenFeatures ? 0 : settings.featureCount
+    _ = try file.buffer("points", of: Double.self, rows: settings.count, columns: settings.dim)
+    _ = try file.buffer("inducing_points", of: Double.self, rows: inducing, columns: settings.dim)
+    return settings.dim
+  }
+}
+
+/// What a model is beside its arrays: the sections "settings", "numbers" and "lengthscale".
+private struct ModelSettings {
+  private static let hostKernel: Int64 = -1
+
+  let count: Int
+  let dim: Int
+  let featureCount: Int
+  let covariance: Covariance
+  let hasGivenFeatures: Bool
+  /// 0 where there are no skeletons.
+  let blocksPerRegion: Int
+  let variance: Double
+  let jitter: Double
+
+  var rank: Int { (featureCount + 7) / 8 * 8 }
+
+  init(_ model: ResidualModel, _ skeletons: Skeletons?) {
+    (count, dim, featureCount) = (model.count, model.dim, model.featureCount)
+    (covariance, hasGivenFeatures) = (model.covariance, model.hasGivenFeatures)
+    blocksPerRegion = skeletons?.blocksPerRegion ?? 0
+    (variance, jitter) = (model.variance, model.whitening?.jitter ?? 0)
+  }
+
+  func sections() throws(CoverTreeError) -> [Section] {
+    let settings = try Buffer<Int64>(count: 7)
+    let numbers = try Buffer<Double>(count: 3)
+    var lengthscale = [1.0]
+    (settings[0], settings[1], settings[2]) = (Int64(count), Int64(dim), Int64(featureCount))
+    (settings[3], numbers[1]) = (Self.hostKernel, 0)
+    if case .kernel(let kernel) = covariance {
+      (settings[3], numbers[1]) = (Int64(kernel.shape.rawValue), kernel.variance)
+      lengthscale = kernel.lengthscale
+    }
+    settings[4] = hasGivenFeatures ? 1 : 0
+    (settings[5], settings[6]) = (Int64(ResidualSearch.blockSize), Int64(blocksPerRegion))
+    (numbers[0], numbers[2]) = (variance, jitter)
+    let scales = try Buffer<Double>(count: lengthscale.count)
+    for (d, scale) in lengthscale.enumerated() { scales[d] = scale }
+    return [Section("settings", settings), Section("numbers", numbers), Section("lengthscale", scales)]
+  }
+
+  init(_ file: StoredFile, _ host: HostKernel?) throws(CoverTreeError) {
+    for name in ["settings", "numbers", "lengthscale"] { try file.verify(name) }
+    let settings: Buffer<Int64> = try file.buffer("settings", rows: 7)
+    let numbers: Buffer<Double> = try file.buffer("numbers", rows: 3)
+    let lengthscale: Buffer<Double> = try file.buffer("lengthscale")
+    guard (1..<Int64(Int32.max)).contains(settings[0]), (1...65536).contains(settings[1]),
+      (0..<Int64(Int32.max)).contains(settings[2]), numbers[0] > 0, numbers[0].isFinite, numbers[2] >= 0,
+      (0...1).contains(settings[4]), settings[5] == Int64(ResidualSearch.blockSize),
+      (0...Int64(Int32.max)).contains(settings[6])
+    else { throw file.corrupt("section \"settings\" or \"numbers\" is out of range") }
+    (count, dim, featureCount) = (Int(settings[0]), Int(settings[1]), Int(settings[2]))
+    (hasGivenFeatures, blocksPerRegion) = (settings[4] == 1, Int(settings[6]))
+    (variance, jitter) = (numbers[0], numbers[2])
+    if settings[3] == Self.hostKernel {
+      guard let host else {
+        throw CoverTreeError(.invalidArgument, "kernel_fn: the file was saved with a kernel of the host's; give it")
+      }
+      covariance = .host(host)
+    } else {
+      guard host == nil else {
+        throw CoverTreeError(.invalidArgument, "kernel_fn: the file has a kernel of the library; it takes no other")
+      }
+      guard let shape = Int32(exactly: settings[3]).flatMap(Kernel.Shape.init(rawValue:)) else {
+        throw file.corrupt("section \"settings\" names a kernel that this library does not know")
+      }
+      covariance = .kernel(
+        try Kernel(shape: shape, variance: numbers[1], lengthscale: Array(lengthscale.elements)))
+    }
+    try covariance.check(dim: dim)
+  }
+}
+
+extension ResidualModel {
+  fileprivate convenience init(
+    _ file: StoredFile, _ settings: ModelSettings, since start: Double, context: CallContext
+  ) throws(CoverTreeError) {
+    let (count, dim) = (settings.count, settings.dim)
+    let order: Buffer<Int32> = try file.buffer("order", rows: count)
+    let seen = try Buffer<Bool>(count: count, filledWith: false)
+    for place in 0..<count {
+      guard (0..<Int32(count)).contains(order[place]), !seen[order[place]] else {
+        throw file.corrupt("section \"order\": \(order[place]) at \(place) is out of range or there twice")
+      }
+      seen[order[place]] = true
+    }
+    let inducing: Buffer<Double> = try file.buffer("inducing_points", columns: dim)
+    let inputs = ModelInputs(
+      points: try file.buffer("points", rows: count, columns: dim), inducing: inducing, pointHash: file.inputHash)
+    var whitening: Whitening?
+    if inducing.count > 0 {
+      let strips: Buffer<Double> = try file.buffer("whitening.factor")
+      guard inducing.count / dim == settings.featureCount,
+        strips.count == CholeskyFactor.stripElements(settings.featureCount)
+      else { throw file.corrupt("section \"whitening.factor\" is not that of the inducing points") }
+      let view = PointsView(base: UnsafePointer(inducing.base), count: settings.featureCount, dim: dim)
+      whitening = Whitening(
+        inducing: try scaledCoordinates(view, settings.covariance, context), dim: dim,
+        covariance: settings.covariance, jitter: settings.jitter,
+        factor: CholeskyFactor(count: settings.featureCount, strips: strips))
+    }
+    try self.init(
+      Shared(
+        covariance: settings.covariance, dim: dim, variance: settings.variance, blockSize: ResidualSearch.blockSize),
+      inputs,
+      ArrangedPoints(order: order, coordinates: file.buffer("coordinates", rows: count, columns: dim)),
+      features: file.buffer("v_matrix", rows: settings.rank == 0 ? 0 : count, columns: settings.rank),
+      residualVariance: file.buffer("residual_variance", rows: count), featureCount: settings.featureCount,
+      whitening: whitening, hasGivenFeatures: settings.hasGivenFeatures, orderSeconds: 0, since: start,
+      context: context)
+  }
+}
+
+extension SkeletonArrays {
+  fileprivate func sections(_ prefix: String, _ skeletons: [Skeleton]) throws(CoverTreeError) -> [Section] {
+    [
+      Section("\(prefix).pivot_offsets", pivotOffsets), Section("\(prefix).pivots", pivots),
+      Section("\(prefix).coefficients", coefficients), Section("\(prefix).norms", remainingNorms),
+      Section("\(prefix).factors", try factors(of: skeletons)),
+    ]
+  }
+
+  fileprivate static func read(
+    _ file: StoredFile, _ prefix: String, _ model: ResidualModel, pointsEach: Int, context: CallContext
+  ) throws(CoverTreeError) -> ([Skeleton], SkeletonArrays) {
+    let count = (model.count + pointsEach - 1) / pointsEach
+    let arrays = try SkeletonArrays(
+      pointsEach: pointsEach, pointCount: model.count,
+      pivotOffsets: file.buffer("\(prefix).pivot_offsets", rows: count + 1), pivots: file.buffer("\(prefix).pivots"),
+      coefficients: file.buffer("\(prefix).coefficients"), remainingNorms: file.buffer("\(prefix).norms"))
+    guard arrays.isConsistent,
+      let skeletons = try arrays.skeletons(file.buffer("\(prefix).factors"), model, context: context)
+    else { throw file.corrupt("its \(prefix) are not those of \(model.count) points") }
+    return (skeletons, arrays)
+  }
+}
+
+extension Skeletons {
+  fileprivate convenience init(
+    _ file: StoredFile, _ model: ResidualModel, blocksPerRegion perRegion: Int, context: CallContext
+  ) throws(CoverTreeError) {
+    let (blocks, arrays) = try SkeletonArrays.read(
+      file, "skeletons", model, pointsEach: model.blockSize, context: context)
+    var regions: Regions?
+    if file.section(named: "products.bounds") != nil {
+      let (skeletons, arrays) =
+        perRegion == 1
+        ? (blocks, arrays)
+        : try SkeletonArrays.read(
+          file, "regions", model, pointsEach: model.blockSize * perRegion, context: context)
+      guard
+        let products = try BasisProducts(
+          skeletons, pointCount: model.count,
+          elements: perRegion == 1 ? try file.buffer("products.elements") : nil,
+          bounds: file.buffer("products.bounds", columns: model.count))
+      else { throw file.corrupt("section \"products.elements\" or \"products.bounds\" is not that of its skeletons") }
+      regions = Regions(skeletons, arrays, products, seconds: 0)
+    }
+    self.init(model, blocks, arrays, blocksPerRegion: perRegion, regions: regions)
+  }
+}

@@ -1,0 +1,203 @@
+/// Trees as files. The sections are those of `docs/file-format.md`: the arrays of `TreeLayout` and `BoxTree` as they stand
+/// in memory, so that a file that was opened is searched and exported where it lies.
+extension CoverTree where S: StorableElement {
+  /// The tree as it stands; its arrays are not copied.
+  func image(context: CallContext) throws(CoverTreeError) -> FileImage {
+    let snapshot = snapshot
+    let (layout, boxes) = (snapshot.layout, snapshot.boxes)
+    let settings = try Buffer<Int64>(count: TreeSettings.count)
+    TreeSettings(
+      type: S.elementType, dim: dim, indexCount: snapshot.indexCount, options: options
+    ).write(to: settings)
+    var sections = [
+      Section("settings", settings),
+      Section("points", layout.points, columns: dim),
+      Section("order", layout.order),
+      Section("levels", layout.levels),
+      Section("parents", layout.parents),
+      Section("children_offsets", layout.childrenOffsets),
+      Section("children", layout.children),
+      Section("radius", layout.radius),
+      Section("subtree_end", layout.subtreeEnd),
+      Section("subtree_min", layout.subtreeMin),
+      Section("subtree_max", layout.subtreeMax),
+      Section("boxes.coordinates", boxes.coordinates.scalars(S.self), columns: S.width),
+      Section("boxes.labels", boxes.labels),
+      Section("boxes.sides", boxes.boxes.scalars(S.self), columns: S.width),
+      Section("boxes.smallest_label", boxes.smallestLabel),
+    ]
+    if let removed = snapshot.removed { sections.append(Section("removed", removed)) }
+    return FileImage(kind: .tree, inputHash: try snapshot.inputHash(context: context), sections: sections)
+  }
+
+  /// Opens a tree that lies in a file. Checksums are compared, and every number that is used as a place in memory is looked
+  /// at: O(n), at the speed of reading.
+  fileprivate convenience init(
+    _ file: StoredFile, _ settings: TreeSettings, context: CallContext
+  ) throws(CoverTreeError) {
+    let (dim, order) = (settings.dim, try file.buffer("order", of: Int32.self))
+    let count = order.count
+    guard count > 0, count < Int(Int32.max), settings.indexCount >= count else {
+      throw file.corrupt("section \"order\": there are \(count) points and \(settings.indexCount) indices")
+    }
+    let layout = TreeLayout<S>(
+      dim: dim, points: try file.buffer("points", rows: count, columns: dim), order: order,
+      levels: try file.buffer("levels", rows: count), parents: try file.buffer("parents", rows: count),
+      childrenOffsets: try file.buffer("children_offsets", rows: count + 1),
+      children: try file.buffer("children", rows: count - 1), radius: try file.buffer("radius", rows: count),
+      subtreeEnd: try file.buffer("subtree_end", rows: count),
+      subtreeMin: try file.buffer("subtree_min", rows: count), subtreeMax: try file.buffer("subtree_max", rows: count))
+    guard
+      let boxes = try BoxTree<S>(
+        count: count, dim: dim, leafSize: settings.options.leafSize,
+        coordinates: try file.buffer("boxes.coordinates", of: S.self, columns: S.width).vectors(),
+        labels: try file.buffer("boxes.labels"),
+        boxes: try file.buffer("boxes.sides", of: S.self, columns: S.width).vectors(),
+        smallestLabel: try file.buffer("boxes.smallest_label"))
+    else { throw file.corrupt("its boxes are not those of \(count) points") }
+    let removed: Buffer<UInt8>? =
+      file.section(named: "removed") == nil ? nil : try file.buffer("removed", rows: count)
+    let places = PlacesInTree(layout: layout, boxes: boxes, removed: removed, indexCount: settings.indexCount)
+    try places.check(file, context: context)
+    self.init(
+      try TreeSnapshot(layout: layout, boxes: boxes, removed: removed, indexCount: settings.indexCount),
+      options: settings.options)
+  }
+}
+
+extension TreeSnapshot {
+  /// Of the points that searches find, by dataset index.
+  fileprivate func inputHash(context: CallContext) throws(CoverTreeError) -> UInt64 {
+    let (layout, dim) = (layout, layout.dim)
+    if removedCount == 0 {
+      let view = PointsView(base: UnsafePointer(layout.points.base), count: layout.count, dim: dim)
+      return try view.hash(context: context) { Int(layout.order[$0]) }
+    }
+    var sum: UInt64 = 0
+    for t in 0..<layout.count where removed?[t] != 1 {
+      let row = PointsView(base: UnsafePointer(layout.points.base) + t * dim, count: 1, dim: dim)
+      sum &+= try row.hash(context: context) { _ in Int(layout.order[t]) }
+    }
+    return sum
+  }
+}
+
+/// What a tree is beside its arrays: the section "settings".
+fileprivate struct TreeSettings {
+  static let count = 6
+
+  /// Of the points.
+  let type: ElementType
+  let dim: Int
+  let indexCount: Int
+  let options: TreeOptions
+
+  init(type: ElementType, dim: Int, indexCount: Int, options: TreeOptions) {
+    (self.type, self.dim, self.indexCount, self.options) = (type, dim, indexCount, options)
+  }
+
+  func write(to settings: Buffer<Int64>) {
+    settings[0] = Int64(dim)
+    settings[1] = Int64(indexCount)
+    settings[2] = Int64(options.order.rawValue)
+    settings[3] = Int64(options.leafSize)
+    settings[4] = Int64(bitPattern: options.seed)
+    settings[5] = Int64(type.rawValue)
+  }
+
+  init(_ file: StoredFile) throws(CoverTreeError) {
+    try file.verify("settings")
+    let settings: Buffer<Int64> = try file.buffer("settings", rows: Self.count)
+    guard (1...65536).contains(settings[0]), (1..<Int64(Int32.max)).contains(settings[1]),
+      let order = Int32(exactly: settings[2]).flatMap(PointOrder.init(rawValue:)), (1...65536).contains(settings[3]),
+      let type = UInt32(exactly: settings[5]).flatMap(ElementType.init(rawValue:)), [.float32, .float64].contains(type)
+    else { throw file.corrupt("section \"settings\" is out of range") }
+    (self.type, dim, indexCount) = (type, Int(settings[0]), Int(settings[1]))
+    var options = TreeOptions()
+    (options.order, options.leafSize) = (order, Int(settings[3]))
+    options.seed = UInt64(bitPattern: settings[4])
+    self.options = options
+  }
+}
+
+/// What in a tree says where something is: it must be in range, whoever wrote the file.
+private struct PlacesInTree<S: Scalar> {
+  let layout: TreeLayout<S>
+  let boxes: BoxTree<S>
+  let removed: Buffer<UInt8>?
+  let indexCount: Int
+
+  func check(_ file: StoredFile, context: CallContext) throws(CoverTreeError) {
+    let count = Int32(layout.count)
+    let (layout, indices) = (layout, Int32(0)..<Int32(indexCount))
+    func section(
+      _ name: String, _ buffer: Buffer<Int32>, _ isGood: (Int, Int32) -> Bool
+    ) throws(CoverTreeError) {
+      try context.forEach(buffer.count, grain: 1 << 16) { (range, _) throws(CoverTreeError) in
+        for place in range where !isGood(place, buffer[place]) {
+          throw file.corrupt("section \"\(name)\": \(buffer[place]) at \(place) is out of range")
+        }
+      }
+    }
+    try section("order", layout.order) { indices.contains($1) }
+    try section("parents", layout.parents) { t, parent in t == 0 ? parent == -1 : parent >= 0 && Int(parent) < t }
+    // Levels of float64 distances are those of its exponents.
+    try section("levels", layout.levels) { $1 == TreeNodes.duplicate || (-1100...1100).contains($1) }
+    try section("subtree_end", layout.subtreeEnd) { t, end in Int(end) > t && end <= count }
+    try section("children", layout.children) { 0 < $1 && $1 < count }
+    let offsets = layout.childrenOffsets
+    try section("children_offsets", offsets) { t, offset in
+      offset >= 0 && offset < count && (t == 0 || offsets[t - 1] <= offset)
+    }
+    let stored = layout.count
+    try section("boxes.labels", boxes.labels) { place, label in
+      place < stored ? indices.contains(label) : label == BoxTree<S>.noLabel
+    }
+    guard removed?.elements.allSatisfy({ $0 <= 1 }) ?? true else {
+      throw file.corrupt("section \"removed\" is no mask")
+    }
+  }
+}
+
+extension Buffer where Element: SIMD, Element.Scalar: BitwiseCopyable {
+  /// The same memory, scalar by scalar.
+  fileprivate func scalars<S: Scalar>(_: S.Type) -> Buffer<S> {
+    Buffer<S>(
+      viewing: UnsafeMutableRawPointer(base).assumingMemoryBound(to: S.self),
+      count: count * (MemoryLayout<Element>.size / MemoryLayout<S>.size), owner: self)
+  }
+}
+
+extension Buffer where Element: Scalar {
+  /// The same memory, vector by vector.
+  fileprivate func vectors() -> Buffer<Element.Lanes> {
+    Buffer<Element.Lanes>(
+      viewing: UnsafeMutableRawPointer(base).assumingMemoryBound(to: Element.Lanes.self),
+      count: count / Element.width, owner: self)
+  }
+}
+
+extension AnyCoverTree {
+  public func image(context: CallContext) throws(CoverTreeError) -> FileImage {
+    switch self {
+    case .float32(let tree): try tree.image(context: context)
+    case .float64(let tree): try tree.image(context: context)
+    }
+  }
+
+  public init(_ file: StoredFile, context: CallContext) throws(CoverTreeError) {
+    try file.expect(.tree)
+    let settings = try TreeSettings(file)
+    try file.verify(context: context)
+    self =
+      settings.type == .float32
+      ? .float32(try CoverTree(file, settings, context: context))
+      : .float64(try CoverTree(file, settings, context: context))
+  }
+
+  /// Throws where a file does not hold a tree, as far as can be told without reading it.
+  public static func check(_ file: StoredFile) throws(CoverTreeError) {
+    try file.expect(.tree)
+    _ = try TreeSettings(file)
+  }
+}

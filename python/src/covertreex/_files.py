@@ -1,0 +1,146 @@
+"""Files of the library: what is in them, and what is put beside it."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Callable, Mapping
+from typing import Any, Union
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from . import _arrays, _calls, _native
+from ._calls import ProgressReport
+from ._native import CoverTreeError, lib
+
+PathLike = Union[str, "os.PathLike[str]"]
+
+TREE, RESIDUAL, ARRAYS = 1, 2, 3
+
+_COPY, _VERIFY = 1, 2
+_DTYPES = {
+    1: np.dtype(np.float32),
+    2: np.dtype(np.float64),
+    3: np.dtype(np.int32),
+    4: np.dtype(np.int64),
+    5: np.dtype(np.uint8),
+}
+_NUMBERS = {dtype: number for number, dtype in _DTYPES.items()}
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+class File:
+    """A file that is open, or one in memory; arrays out of it keep it so."""
+
+    def __init__(self, handle: ctypes.c_void_p) -> None:
+        self._owner = _calls.Owner(handle, lib.covertree_file_free)
+        self.handle = handle
+        self._info = _native.FileInfo()
+        _native.check(lib.covertree_file_get_info(handle, ctypes.byref(self._info)))
+        self.kind = int(self._info.kind)
+        self.input_hash = int(self._info.input_hash)
+
+    @classmethod
+    def open(cls, path: PathLike, *, mmap: bool, verify: bool, progress: ProgressReport | None) -> File:
+        """Open a file; it is mapped, or read."""
+        flags = (0 if mmap else _COPY) | (_VERIFY if verify else 0)
+        return cls._opened(lib.covertree_file_open, encoded_path(path), flags, progress=progress)
+
+    @classmethod
+    def copy(cls, data: NDArray[np.uint8]) -> File:
+        """Open a copy of a file that is in memory."""
+        return cls._opened(lib.covertree_file_copy, data.ctypes.data, data.nbytes, 0)
+
+    @classmethod
+    def encode(cls, function: Callable[..., int], source: ctypes.c_void_p, sections: Arrays) -> File:
+        """Put a tree into memory as it would be in a file."""
+        array, keep = _section_array(sections)
+        file = cls._opened(function, source, array, len(keep))
+        del keep
+        return file
+
+    @classmethod
+    def _opened(cls, function: Callable[..., int], *arguments: Any, progress: ProgressReport | None = None) -> File:
+        options = _calls.call_options(None)
+        handle = ctypes.c_void_p()
+        _native.run(function, *arguments, ctypes.byref(options), ctypes.byref(handle), options=options, report=progress)
+        return cls(handle)
+
+    @property
+    def bytes(self) -> NDArray[np.uint8]:
+        """The whole file."""
+        return _arrays.view(self._owner, self._info.bytes, (self._info.n_bytes,), np.uint8)
+
+    def sections(self, *names: str) -> dict[str, NDArray[Any]]:
+        """Arrays by name, those there are of the names; each is compared with its checksum first."""
+        found = {}
+        for index, name in enumerate(self._names()):
+            if name in names:
+                section = self._section(index)
+                shape = (section.rows,) if section.columns == 1 else (section.rows, section.columns)
+                found[name] = _arrays.view(self._owner, section.data, shape, _DTYPES[section.dtype])
+        return found
+
+    def _section(self, index: int) -> Any:
+        section = _native.Section()
+        _native.check(lib.covertree_file_get_section(self.handle, index, ctypes.byref(section)))
+        return section
+
+    def _names(self) -> list[str]:
+        """Names of the sections, out of the table: nothing else is read."""
+        table = self.bytes[64 : 64 + 64 * self._info.n_sections].reshape(-1, 64)
+        return [bytes(entry[:24]).rstrip(b"\0").decode("ascii", "replace") for entry in table]
+
+
+def save(
+    function: Callable[..., int],
+    arguments: tuple[Any, ...],
+    path: PathLike,
+    sections: Arrays,
+    progress: ProgressReport | None,
+    *,
+    input_hash: int | None = None,
+) -> None:
+    """Write a file in one step, with sections of ours."""
+    array, keep = _section_array(sections)
+    options = _calls.call_options(None)
+    hashes = () if input_hash is None else (input_hash,)
+    _native.run(
+        function, *arguments, encoded_path(path), *hashes, array, len(keep), ctypes.byref(options), options=options,
+        report=progress,
+    )  # fmt: skip
+
+
+def _section_array(sections: Arrays) -> tuple[Any, list[NDArray[Any]]]:
+    """Arrays as the library takes them, and what they point to."""
+    keep = [np.ascontiguousarray(values) for values in sections.values()]
+    array = (_native.Section * max(1, len(keep)))()
+    for entry, name, values in zip(array, sections, keep):
+        entry.name, entry.dtype = name.encode("ascii"), _NUMBERS[values.dtype]
+        entry.rows, entry.columns = len(values), values.size // max(1, len(values))
+        entry.data = values.ctypes.data
+    return array, keep
+
+
+def encoded_path(path: PathLike) -> bytes:
+    """A path as the library takes it."""
+    name = os.fsencode(path)
+    if b"\0" in name:
+        raise ValueError(f"path: expected one without a null character, got {path!r}")
+    return name
+
+
+def check_points(file: File, points: ArrayLike | None) -> None:
+    """Raise where a file was saved from other points than these."""
+    if points is None:
+        return
+    array = _arrays.points(points, "coords")
+    options = _calls.call_options(None)
+    found = ctypes.c_uint64()
+    function = lib.covertree_hash_points_f32 if array.dtype == np.float32 else lib.covertree_hash_points_f64
+    arguments = (*_calls.point_rows(array), ctypes.byref(options), ctypes.byref(found))
+    _native.run(function, *arguments, options=options)
+    if found.value != file.input_hash:
+        raise CoverTreeError("coords: the file was saved from other points")

@@ -1,0 +1,488 @@
+"""Trees and conditioning sets that outlive the process: files, pickles and copies, and what a damaged file does."""
+
+import contextlib
+import copy
+import multiprocessing
+import multiprocessing.pool
+import os
+import pickle
+import resource
+import struct
+import subprocess
+import sys
+import textwrap
+
+import file_reader
+import numpy as np
+import pytest
+from hypothesis import given
+from strategies import orders, point_sets
+
+from covertreex import CoverTreeError, ResidualCoverTree, cover_tree, load, vecchia
+from covertreex.kernels import RBF, Matern12, Matern32, Matern52
+
+
+def same_arrays(one, other):
+    for a, b in zip(one.export_arrays(), other.export_arrays()):
+        assert (a is None) == (b is None)
+        if a is not None:
+            assert a.dtype == b.dtype
+            np.testing.assert_array_equal(a, b)
+
+
+def same_answers(one, other, queries, **options):
+    for a, b in zip(
+        one.knn(4, queries=queries, return_distances=True, **options),
+        other.knn(4, queries=queries, return_distances=True, **options),
+    ):
+        np.testing.assert_array_equal(a, b)
+
+
+def smooth_model(rng, n=1500):
+    """A residual tree that has skeletons."""
+    tree = cover_tree(rng.random((n, 2)), kernel=RBF(lengthscale=0.4), inducing_count=40)
+    assert tree.stats().n_pivots > 0
+    return tree
+
+
+# Round trips
+
+
+@given(point_sets(max_points=60, max_dim=6), orders)
+def test_a_tree_comes_back_as_it_was(tmp_path_factory, points, order):
+    path = tmp_path_factory.getbasetemp() / "tree.covertree"
+    tree = cover_tree(points, order=order, seed=3, leaf_size=8)
+    tree.save(path)
+    for mmap in (True, False):
+        again = load(path, mmap=mmap, verify=True, coords=points)
+        same_arrays(again, tree)
+        same_answers(again, tree, None)
+        assert again.validate()
+        assert (again.order, again.dtype, again.dim) == (order, tree.dtype, tree.dim)
+
+
+def test_removed_and_inserted_points_come_back(rng, tmp_path):
+    tree = cover_tree(rng.standard_normal((500, 3)))
+    tree.insert(rng.standard_normal((100, 3)))
+    tree.remove(np.arange(0, 90, 2))
+    tree.save(tmp_path / "tree")
+    again = load(tmp_path / "tree")
+    np.testing.assert_array_equal(again.indices, tree.indices)
+    same_arrays(again, tree)
+    same_answers(again, tree, rng.standard_normal((50, 3)))
+    with pytest.raises(IndexError):
+        again.knn(1, queries=[0])
+    # It goes on as the other one does.
+    batch = rng.standard_normal((70, 3))
+    np.testing.assert_array_equal(again.insert(batch), tree.insert(batch))
+    same_arrays(again, tree)
+    assert again.validate()
+    again.save(tmp_path / "tree")
+    same_arrays(load(tmp_path / "tree"), tree)
+
+
+KERNELS = [RBF(0.4), Matern12(0.3), Matern32([0.2, 0.7], variance=3.0), Matern52(0.5, variance=0.1)]
+
+
+@pytest.mark.parametrize("searched", [False, True])
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_a_residual_tree_resumes(rng, tmp_path, kernel, searched):
+    points = rng.random((900, 2))
+    tree = cover_tree(points, kernel=kernel, inducing_count=30, tree="pure", order="natural", seed=5)
+    if searched:
+        tree.knn(3)
+    tree.save(tmp_path / "tree")
+    again = load(tmp_path / "tree", coords=points)
+    assert (again.kernel, again.tree, again.order, again.seed) == (kernel, "pure", "natural", 5)
+    np.testing.assert_array_equal(again.v_matrix, tree.v_matrix)
+    np.testing.assert_array_equal(again.residual_variance, tree.residual_variance)
+    np.testing.assert_array_equal(again.inducing_points, tree.inducing_points)
+    assert again.stats().n_pivots == tree.stats().n_pivots
+    assert again.stats().jitter == tree.stats().jitter
+    for options in ({"queries": None, "predecessor_mode": True}, {"queries": rng.random((40, 2))}):
+        same_answers(again, tree, **options)
+    same_arrays(again, tree)
+    assert again.validate()
+    more = rng.random((30, 2))
+    np.testing.assert_array_equal(again.insert(more), tree.insert(more))
+    again.refit(RBF(0.2))
+    tree.refit(RBF(0.2))
+    same_answers(again, tree, None)
+
+
+def test_what_the_first_search_made_is_saved_too(rng, tmp_path):
+    tree = smooth_model(rng)
+    tree.knn(3)
+    tree.save(tmp_path / "tree")
+    sections = file_reader.read((tmp_path / "tree").read_bytes()).sections
+    assert {"skeletons.pivots", "skeletons.factors", "products.elements", "products.bounds"} <= sections.keys()
+    again = load(tmp_path / "tree")
+    same_answers(again, tree, None)
+    stats = again.stats()
+    assert stats.blocks_estimated > 0
+    assert stats.skeleton_seconds == stats.bound_seconds == 0
+
+
+def test_given_features_and_a_kernel_of_the_hosts(rng, tmp_path):
+    points = rng.random((300, 2))
+    model = cover_tree(points, kernel=RBF(0.3), inducing_count=10)
+    given_features = cover_tree(points, kernel=RBF(0.3), v_matrix=model.v_matrix, p_diag=model.p_diag)
+    given_features.save(tmp_path / "given")
+    again = load(tmp_path / "given")
+    same_answers(again, given_features, None)
+    assert again.inducing_points is None
+    with pytest.raises(CoverTreeError, match="v_matrix is the caller's"):
+        again.insert(points[:2])
+
+    hosts = cover_tree(points, kernel=host_kernel, inducing_count=10)
+    hosts.save(tmp_path / "host")
+    with pytest.raises(ValueError, match=r"^kernel: the file was saved with a kernel of the host's; give it"):
+        load(tmp_path / "host")
+    with pytest.raises(ValueError, match=r"^kernel: the file has a kernel of the library"):
+        load(tmp_path / "given", kernel=host_kernel)
+    same_answers(load(tmp_path / "host", kernel=host_kernel), hosts, points[:20] + 0.01)
+    same_answers(pickle.loads(pickle.dumps(hosts)), hosts, None)
+
+
+def host_kernel(a, b):
+    return np.exp(-2 * ((a[:, None] - b[None]) ** 2).sum(axis=2))
+
+
+def test_other_points_are_told(rng, tmp_path):
+    points = rng.random((50, 2))
+    cover_tree(points).save(tmp_path / "tree")
+    load(tmp_path / "tree", coords=points)
+    load(tmp_path / "tree", coords=np.asfortranarray(points))
+    for other in (points[::-1], points[:-1], points + 1e-9):
+        with pytest.raises(CoverTreeError, match=r"^coords: the file was saved from other points"):
+            load(tmp_path / "tree", coords=other)
+
+
+# The format
+
+
+def test_the_checksum_is_the_known_one():
+    assert file_reader.crc32c(b"123456789") == 0xE3069283
+
+
+def test_python_reads_the_files_by_their_description(rng, tmp_path):
+    points = rng.standard_normal((40_000, 3)).astype(np.float32)  # sections of several pieces are too slow in Python
+    points[:100] = -0.0
+    tree = cover_tree(points[:900])
+    tree.remove([3, 8])
+    tree.save(tmp_path / "tree")
+    file = file_reader.read((tmp_path / "tree").read_bytes())
+    arrays = tree.export_arrays()
+    assert file.kind == 1
+    for name in arrays._fields:
+        np.testing.assert_array_equal(np.squeeze(file.sections[name]), getattr(arrays, name))
+    assert file.sections["settings"].ravel().tolist() == [3, 900, 0, 32, 0, 1]
+    kept = np.delete(np.arange(900), [3, 8])
+    assert file.input_hash == file_reader.points_hash(points[kept], kept)
+    assert (tmp_path / "tree").read_bytes() == file_reader.write(file)
+
+
+def test_a_section_of_several_pieces(rng, tmp_path):
+    points = rng.standard_normal((100_000, 3))
+    cover_tree(points).save(tmp_path / "tree")
+    data = (tmp_path / "tree").read_bytes()
+    count = struct.unpack_from("<I", data, 20)[0]
+    entries = [file_reader.ENTRY.unpack_from(data, 64 + 64 * index) for index in range(count)]
+    name, _, crc, offset, rows, columns = entries[1]
+    assert name.rstrip(b"\0") == b"points"
+    assert crc == file_reader.section_sum(data[offset : offset + rows * columns * 8])
+
+
+def test_sections_are_aligned_and_a_mapped_tree_is_used_where_it_lies(rng, tmp_path):
+    path = tmp_path / "tree"
+    cover_tree(rng.standard_normal((5000, 3))).save(path)
+    arrays = load(path).export_arrays()
+    for array in arrays[:-1]:
+        assert array.ctypes.data % 64 == 0
+        assert not array.flags.writeable
+        assert array.flags.c_contiguous
+    with open("/proc/self/maps") as maps:
+        (mapped,) = [line.split()[0] for line in maps if line.rstrip().endswith(str(path))]
+    low, high = (int(bound, 16) for bound in mapped.split("-"))
+    assert all(low <= array.ctypes.data < high for array in arrays[:-1])
+    before = arrays.points.copy()
+    path.unlink()
+    np.testing.assert_array_equal(arrays.points, before)
+
+
+# Faults
+
+
+def saved_files(rng, folder):
+    """A small file of each kind, and how it is used."""
+    points = rng.random((9, 2))
+    cover_tree(points.astype(np.float32), leaf_size=4).save(folder / "tree")
+    cover_tree(points, kernel=RBF(0.5), inducing_count=3).save(folder / "residual")
+    vecchia.neighbors(points, kernel=RBF(0.5), m=2, n_inducing=3, return_distances=True).save(folder / "sets")
+    return ["tree", "residual", "sets"]
+
+
+def use(path, **options):
+    opened = load(path, **options)
+    if not isinstance(opened, vecchia.ConditioningSets):
+        opened.knn(3)
+        opened.export_arrays()
+    return opened
+
+
+@pytest.mark.parametrize("kind", range(3))
+@pytest.mark.parametrize("options", [{}, {"mmap": False, "verify": True}])
+def test_every_flipped_byte_is_an_error(rng, tmp_path, kind, options):
+    path = tmp_path / saved_files(rng, tmp_path)[kind]
+    data = bytearray(path.read_bytes())
+    use(path, **options)
+    for at in range(len(data)):
+        data[at] ^= 0x5A
+        path.write_bytes(data)
+        with pytest.raises(CoverTreeError):
+            use(path, **options)
+        data[at] ^= 0x5A
+
+
+@pytest.mark.parametrize("kind", range(3))
+def test_truncated_files_and_files_with_more(rng, tmp_path, kind):
+    path = tmp_path / saved_files(rng, tmp_path)[kind]
+    data = path.read_bytes()
+    for length in [*range(0, 200), *range(200, len(data), 61), len(data) - 1]:
+        path.write_bytes(data[:length])
+        with pytest.raises(CoverTreeError, match=r"^path"):
+            load(path)
+    path.write_bytes(data + bytes(64))
+    with pytest.raises(CoverTreeError, match=r"^path.*has \d+; was it cut off"):
+        load(path)
+
+
+def test_foreign_newer_and_big_endian_files(rng, tmp_path):
+    path = tmp_path / saved_files(rng, tmp_path)[0]
+    file = file_reader.read(path.read_bytes())
+    for data, message in [
+        (b"", "no file of covertree"),
+        (b"PK\x03\x04" + bytes(200), "no file of covertree"),
+        (path.read_bytes().replace(b"\r\n", b"\n", 1), "no file of covertree"),
+        (file_reader.write(file, version=2), "format version 2; this library reads version 1"),
+        (file_reader.write(file, order=0x0D0C0B0A), "big-endian"),
+        (file_reader.write(file_reader.File(9, 0, file.sections)), "does not know"),
+    ]:
+        path.write_bytes(data)
+        with pytest.raises(CoverTreeError, match=message):
+            load(path)
+
+
+@pytest.mark.parametrize("searched", [False, True])
+def test_numbers_that_lead_nowhere_are_not_followed(rng, tmp_path, searched):
+    """Files whose checksums are right, written by somebody who means ill."""
+    path = tmp_path / saved_files(rng, tmp_path)[0]
+    model = smooth_model(rng, n=600)
+    if searched:
+        model.knn(2)
+    model.save(tmp_path / "model")
+    for file_path in (path, tmp_path / "model"):
+        file = file_reader.read(file_path.read_bytes())
+        for name, array in file.sections.items():
+            changes = [array[:-1], np.concatenate([array, array])]
+            if array.dtype.kind == "i":
+                for value in (-1, -(2**31), 2**31 - 1, 10**6):
+                    for place in (0, array.size // 2, array.size - 1):
+                        changed = array.copy()
+                        changed.flat[place] = value
+                        changes.append(changed)
+            for changed in changes:
+                file_path.write_bytes(
+                    file_reader.write(file_reader.File(file.kind, 0, {**file.sections, name: changed}))
+                )
+                survives(file_path)
+            without = {other: values for other, values in file.sections.items() if other != name}
+            file_path.write_bytes(file_reader.write(file_reader.File(file.kind, 0, without)))
+            survives(file_path)
+
+
+def survives(path):
+    with contextlib.suppress(CoverTreeError, ValueError):  # the latter where -1 stands for a kernel of the host's
+        use(path)
+
+
+def test_a_file_of_another_kind(rng, tmp_path):
+    saved_files(rng, tmp_path)
+    with pytest.raises(CoverTreeError, match="holds no conditioning sets"):
+        vecchia.ConditioningSets.load(tmp_path / "tree")
+
+
+def test_paths(rng, tmp_path):
+    tree = cover_tree(rng.random((10, 2)))
+    with pytest.raises(FileNotFoundError):
+        load(tmp_path / "none")
+    with pytest.raises(FileNotFoundError):
+        tree.save(tmp_path / "none" / "tree")
+    with pytest.raises(IsADirectoryError):
+        load(tmp_path)
+    with pytest.raises(OSError, match="is not a file"):
+        load("/dev/null")
+    with pytest.raises(ValueError, match=r"^path"):
+        load("a\0b")
+    with pytest.raises(OSError, match=r"path: /proc/tree"):
+        tree.save("/proc/tree")
+    if os.geteuid() != 0:  # root may write to any folder
+        tmp_path.chmod(0o500)
+        with pytest.raises(PermissionError):
+            tree.save(tmp_path / "tree")
+        tmp_path.chmod(0o700)
+    assert list(tmp_path.iterdir()) == []
+    tree.save(tmp_path / "bäume 树")
+    same_arrays(load(tmp_path / "bäume 树"), tree)
+
+
+def test_a_full_disk_leaves_what_was_there(rng, tmp_path):
+    path = tmp_path / "tree"
+    cover_tree(rng.random((100, 2))).save(path)
+    before = path.read_bytes()
+    program = f"""
+        import errno, resource, signal
+        import numpy as np
+        import covertreex
+        tree = covertreex.cover_tree(np.random.default_rng(0).random((50_000, 3)))
+        sets = covertreex.vecchia.ConditioningSets(
+            np.arange(9999), np.arange(9999), np.full((9999, 30), -1), None, "x")
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+        for saved in (tree, sets):
+            try:
+                saved.save({str(path)!r})
+            except OSError as error:
+                assert error.errno == errno.EFBIG, error
+            else:
+                raise SystemExit("saved")
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(program)], check=True)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_save_that_is_ended_leaves_what_was_there(rng, tmp_path):
+    path = tmp_path / "tree"
+    cover_tree(rng.random((100, 2))).save(path)
+    before = path.read_bytes()
+    tree = cover_tree(rng.random((2_000_000, 3)))
+
+    def end(share):
+        raise RuntimeError("enough")
+
+    with pytest.raises(RuntimeError, match="enough"):
+        tree.save(path, progress=end)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_in_use_can_be_replaced(rng, tmp_path):
+    path = tmp_path / "tree"
+    first, second = cover_tree(rng.random((3000, 2))), cover_tree(rng.random((40, 2)))
+    first.save(path)
+    opened = load(path)
+    second.save(path)
+    same_answers(opened, first, None)
+    same_answers(load(path), second, None)
+
+
+def test_many_save_to_one_place_at_once(rng, tmp_path):
+    trees = [cover_tree(rng.random((2000, 2))) for _ in range(4)]
+    with multiprocessing.pool.ThreadPool(4) as pool:
+        pool.map(lambda tree: [tree.save(tmp_path / "tree") for _ in range(10)], trees)
+    assert load(tmp_path / "tree", verify=True).validate()
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+# Pickles and copies
+
+
+def kinds(rng):
+    points = rng.random((400, 2))
+    return [
+        cover_tree(points, order="random", seed=9),
+        cover_tree(points.astype(np.float32)),
+        cover_tree(points, kernel=Matern52(0.3), inducing_count=20),
+        ResidualCoverTree(points, lengthscale=0.3, inducing_count=20),
+    ]
+
+
+def test_pickles_and_copies_are_trees_of_their_own(rng):
+    for tree in kinds(rng):
+        for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1):
+            again = pickle.loads(pickle.dumps(tree, protocol))
+            assert type(again) is type(tree)
+            same_answers(again, tree, None)
+        for made in (copy.copy(tree), copy.deepcopy(tree)):
+            made.insert(rng.random((5, 2)))
+            assert len(made) == len(tree) + 5
+            same_arrays(pickle.loads(pickle.dumps(tree)), tree)
+
+
+def test_buffers_go_out_of_band(rng):
+    for tree in kinds(rng):
+        buffers = []
+        data = pickle.dumps(tree, protocol=5, buffer_callback=buffers.append)
+        assert len(data) < 1000
+        assert len(buffers) == 1
+        frozen = [bytes(buffer.raw()) for buffer in buffers]
+        same_answers(pickle.loads(data, buffers=frozen), tree, None)
+
+
+def test_a_damaged_pickle(rng):
+    buffers = []
+    data = pickle.dumps(cover_tree(rng.random((50, 2))), protocol=5, buffer_callback=buffers.append)
+    damaged = bytearray(buffers[0].raw())
+    damaged[-100] ^= 1
+    with pytest.raises(CoverTreeError, match=r"^bytes: section"):
+        pickle.loads(data, buffers=[damaged]).knn(1)
+
+
+def neighbours(tree):
+    return tree.knn(3)
+
+
+@pytest.mark.parametrize("method", ["spawn", "fork"])
+def test_other_processes(rng, method):
+    trees = kinds(rng)
+    with multiprocessing.get_context(method).Pool(2) as pool:
+        for found, tree in zip(pool.map(neighbours, trees), trees):
+            np.testing.assert_array_equal(found, tree.knn(3))
+
+
+def test_joblib(rng, tmp_path):
+    joblib = pytest.importorskip("joblib")
+    trees = kinds(rng)
+    found = joblib.Parallel(n_jobs=2, max_nbytes=100)(joblib.delayed(neighbours)(tree) for tree in trees)
+    for mine, tree in zip(found, trees):
+        np.testing.assert_array_equal(mine, tree.knn(3))
+    joblib.dump(trees[2], tmp_path / "tree.joblib")
+    same_answers(joblib.load(tmp_path / "tree.joblib"), trees[2], None)
+    same_answers(joblib.load(tmp_path / "tree.joblib", mmap_mode="r"), trees[2], None)
+
+
+def test_points_that_are_mapped_read_only(rng, tmp_path):
+    np.save(tmp_path / "points.npy", rng.random((500, 2)))
+    points = np.load(tmp_path / "points.npy", mmap_mode="r")
+    same_arrays(cover_tree(points), cover_tree(np.array(points)))
+    tree = cover_tree(points, kernel=RBF(0.3), inducing_count=10)
+    same_answers(pickle.loads(pickle.dumps(tree)), tree, None)
+
+
+def test_a_closed_tree_cannot_be_saved(rng, tmp_path):
+    tree = cover_tree(rng.random((10, 2)))
+    tree.close()
+    with pytest.raises(ValueError, match="closed"):
+        tree.save(tmp_path / "tree")
+    with pytest.raises(ValueError, match="closed"):
+        pickle.dumps(tree)
+
+
+def test_memory_is_given_back(rng, tmp_path):
+    cover_tree(rng.random((200_000, 3))).save(tmp_path / "tree")
+    load(tmp_path / "tree", mmap=False).knn(1, queries=[0])
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for _ in range(30):
+        load(tmp_path / "tree", mmap=False).knn(1, queries=[0])
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 60_000  # KiB; the file has 13 MB
