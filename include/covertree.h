@@ -309,6 +309,10 @@ typedef struct covertree_arrays_view {
  *   arrays [out] keeps them alive, the tree freed or not; free it with covertree_arrays_free */
 covertree_status covertree_tree_export(covertree_tree *tree, covertree_arrays **arrays);
 covertree_status covertree_arrays_get(covertree_arrays *arrays, covertree_arrays_view *view);
+
+/* Whether arrays are still those of their tree.
+ *   current [out] 1; 0 once the tree was changed or freed */
+covertree_status covertree_arrays_is_current(covertree_arrays *arrays, int32_t *current);
 void covertree_arrays_free(covertree_arrays *arrays);
 
 /* ---- Files ----------------------------------------------------------------------------------------------------- */
@@ -555,6 +559,71 @@ covertree_status covertree_residual_build_tree(covertree_residual *residual, con
  * with the first pair of points that breaks one; INVALID_ARGUMENT for arrays of another tree. */
 covertree_status covertree_residual_validate_tree(covertree_residual *residual, covertree_arrays *arrays,
                                                   const covertree_call_options *options);
+
+/* Features of points that are not in the dataset.
+ *   v_matrix          [out] n_points x n_features, or NULL
+ *   residual_variance [out] n_points, or NULL
+ * SHAPE, UNSUPPORTED where V was the caller's, INVALID_ARGUMENT, OUT_OF_MEMORY, CANCELLED. O(m^2) a point. */
+covertree_status covertree_residual_features(covertree_residual *residual, const double *points, int64_t n_points,
+                                             int64_t dim, int64_t row_stride, const covertree_call_options *options,
+                                             double *v_matrix, double *residual_variance);
+
+/* A model's arrays, which never change. */
+typedef struct covertree_residual_arrays covertree_residual_arrays;
+
+/* A place is a point's number in the order in which the model holds points: in blocks of block_size near ones, the last of
+ * which may be smaller; inside a block by dataset index, so that those before an index are the first ones of it. Arrays are
+ * read-only, 64-byte aligned, without gaps, and live as long as the handle.
+ *
+ * The pivots of a block span its points, nearly, in the residual process. In an orthonormal basis of that span point i has the
+ * coefficients f_i, and what is left of it the norm e_i: |rho_ij - f_i . f_j| <= e_i e_j within a block. With the
+ * product B of the bases of two blocks, |rho_ij - f_i^T B f_j| <= e_i + e_j. Norms are rounded up, and allow for float32. */
+typedef struct covertree_residual_view {
+  int64_t n_points;
+  int64_t dim;
+  int64_t n_features;                 /* columns of V */
+  int64_t feature_stride;             /* the same, rounded up to a multiple of 8 */
+  int64_t block_size;
+  int64_t n_blocks;                   /* of skeletons; 0 where blocks are compared by their features alone */
+  int64_t blocks_per_region;
+  int64_t n_regions;
+  int32_t kernel;                     /* a covertree_kernel_shape; -1 for one of the host's */
+  int32_t reserved;
+  double kernel_variance;             /* 0 for one of the host's */
+  double variance;                    /* the largest k(x, x) */
+  const int32_t *order;               /* n_points: dataset index of each place */
+  const int32_t *places;              /* n_points: place of each dataset index */
+  const double *coordinates;          /* n_points x dim, over the lengthscale, by place */
+  const double *v_matrix;             /* n_points x feature_stride: V by place, zeros in columns from n_features on */
+  const double *residual_variance;    /* n_points, by place */
+  const float *scales;                /* n_points: sqrt(variance / p), rounded up; infinity where a pair may count as 0 */
+  /* NULL where n_blocks is 0: */
+  const int64_t *pivot_offsets;       /* n_blocks + 1, into pivots */
+  const int32_t *pivots;              /* places */
+  const int64_t *coefficient_offsets; /* n_blocks + 1, into coefficients */
+  const float *coefficients;          /* of each block: (panels, rank, 32) for panels of 32 points; rank is its number of
+                                         pivots, rounded up to a multiple of 8 */
+  const float *remaining_norms;       /* n_points, by place */
+  const uint8_t *bounds;              /* n_regions x n_points: the largest |rho| of a place with any of a region, in units
+                                         of 1/255, rounded up; a region is blocks_per_region blocks */
+  /* NULL where blocks_per_region is not 1: */
+  const int64_t *product_offsets;     /* n_blocks x n_blocks, into products; for pairs q < t */
+  const float *products;              /* B of each pair, row-major: rank of q x rank of t */
+} covertree_residual_view;
+
+/* Shows a model's arrays, without a copy. What the first search of points of the dataset makes for later ones is made now,
+ * if there was none.
+ *   options [in]  may be NULL
+ *   arrays  [out] keeps them alive, the model freed or not; free it with covertree_residual_arrays_free
+ * OUT_OF_MEMORY, CANCELLED. */
+covertree_status covertree_residual_export(covertree_residual *residual, const covertree_call_options *options,
+                                           covertree_residual_arrays **arrays);
+covertree_status covertree_residual_arrays_get(covertree_residual_arrays *arrays, covertree_residual_view *view);
+
+/* Whether arrays are those of a model that is still there.
+ *   current [out] 1; 0 once it was freed */
+covertree_status covertree_residual_arrays_is_current(covertree_residual_arrays *arrays, int32_t *current);
+void covertree_residual_arrays_free(covertree_residual_arrays *arrays);
 
 typedef struct covertree_residual_info {
   int64_t n_points;

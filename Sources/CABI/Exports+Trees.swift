@@ -156,6 +156,16 @@ public func covertree_arrays_get(
   }
 }
 
+@_cdecl("covertree_arrays_is_current") @implementation
+public func covertree_arrays_is_current(
+  _ arrays: OpaquePointer?, _ current: UnsafeMutablePointer<Int32>?
+) -> covertree_status {
+  status { () throws(CoverTreeError) in
+    let handle = try HandleTable.shared.object(arrays, ArraysHandle.self, named: "arrays")
+    try Arguments.output(current, named: "current").pointee = handle.arrays.isCurrent() ? 1 : 0
+  }
+}
+
 @_cdecl("covertree_arrays_free") @implementation
 public func covertree_arrays_free(_ arrays: OpaquePointer?) { HandleTable.shared.remove(arrays, ArraysHandle.self) }
 

@@ -123,6 +123,11 @@ final class ArraysHandle {
   }
 }
 
+final class ResidualArraysHandle {
+  let arrays: ResidualArrays
+  init(_ arrays: ResidualArrays) { self.arrays = arrays }
+}
+
 final class FileHandle {
   let file: StoredFile
   /// Of the sections, as the host reads them.

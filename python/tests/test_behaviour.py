@@ -293,6 +293,7 @@ def test_structs_have_the_size_of_the_header(tmp_path):
         "covertree_arrays_view": _native.ArraysView,
         "covertree_residual_options": _native.ResidualOptions,
         "covertree_residual_info": _native.ResidualInfo,
+        "covertree_residual_view": _native.ResidualView,
         "covertree_section": _native.Section,
         "covertree_file_info": _native.FileInfo,
     }

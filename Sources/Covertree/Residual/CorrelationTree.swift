@@ -25,10 +25,10 @@ extension ResidualSearch {
     context.stage(from: 0.9, to: 1)
     let (storage, ids) = (try copy(model.coordinates), try copy(model.order))
     let (model, positions) = (model, model.positions)
-    return CorrelationTree(
-      layout: try TreeLayout(
-        nodes: nodes, storage: storage, ids: ids, dim: model.dim,
-        squaredDistance: { model.squaredDistance(positions[$0], positions[$1]) }, context: context))
+    let layout = try TreeLayout<Double>(
+      nodes: nodes, storage: storage, ids: ids, dim: model.dim,
+      squaredDistance: { model.squaredDistance(positions[$0], positions[$1]) }, context: context)
+    return CorrelationTree(layout: layout, search: self)
   }
 
   /// Checks every rule of a tree that was built of this model; throws `.corrupt` with the first pair that breaks one.
@@ -89,11 +89,15 @@ extension ResidualSearch {
 /// A cover tree in the residual-correlation metric, at rest.
 public final class CorrelationTree: Sendable {
   let layout: TreeLayout<Double>
+  private let isCurrent: @Sendable () -> Bool
 
-  init(layout: TreeLayout<Double>) { self.layout = layout }
+  init(layout: TreeLayout<Double>, search: ResidualSearch) {
+    self.layout = layout
+    isCurrent = { [weak search] in search != nil }
+  }
 
   /// Its arrays; radii are residual-correlation distances, points the scaled coordinates.
-  public func export() -> TreeArrays { TreeArrays(layout, owner: self, removed: nil) }
+  public func export() -> TreeArrays { TreeArrays(layout, owner: self, removed: nil, isCurrent: isCurrent) }
 }
 
 /// Residual correlation, as building asks for it: near pairs are known, and far ones do not matter.

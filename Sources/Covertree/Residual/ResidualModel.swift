@@ -133,6 +133,26 @@ final class ResidualModel: @unchecked Sendable {
       whitening: whitening, hasGivenFeatures: false, orderSeconds: orderSeconds, since: start, context: context)
   }
 
+  /// Points that are not of the model: scaled coordinates, features and residual variances, in their own order.
+  func newPoints(
+    _ points: PointsView<Double>, named name: String, context: CallContext
+  ) throws(CoverTreeError) -> (coordinates: Buffer<Double>, features: Buffer<Double>, residualVariance: Buffer<Double>)
+  {
+    guard points.dim == dim else {
+      throw CoverTreeError(.shape, "\(name): expected \(dim) columns, got \(points.dim)")
+    }
+    guard !hasGivenFeatures || rank == 0 else {
+      throw CoverTreeError(
+        .unsupported,
+        "\(name): new coordinates need inducing points, and this model has the caller's v_matrix; give dataset indices")
+    }
+    try points.checkCoordinates(named: name, context: context)
+    let scaled = try scaledCoordinates(points, covariance, context)
+    let diagonal = try kernelDiagonal(covariance, scaled.base, count: points.count, dim: dim, context: context)
+    let (features, residualVariance) = try Self.features(whitening, scaled.base, diagonal, shared, context: context)
+    return (scaled, features, residualVariance)
+  }
+
   /// The first points by index, in blocks or in the order of their indices.
   func first(_ count: Int, inBlocks: Bool, context: CallContext) throws(CoverTreeError) -> ResidualModel {
     let start = monotonicSeconds()

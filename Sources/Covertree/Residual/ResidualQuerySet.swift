@@ -126,23 +126,9 @@ final class ResidualQuerySet: @unchecked Sendable {
     _ points: PointsView<Double>, in model: ResidualModel, options: ResidualSearchOptions, groupSize: Int,
     context: CallContext
   ) throws(CoverTreeError) {
-    guard points.dim == model.dim else {
-      throw CoverTreeError(.shape, "queries: expected \(model.dim) columns, got \(points.dim)")
-    }
-    guard model.rank == 0 || model.whitening != nil else {
-      throw CoverTreeError(
-        .unsupported,
-        "queries: new coordinates need inducing points, and this model has the caller's v_matrix; give dataset indices")
-    }
-    try points.checkCoordinates(named: "queries", context: context)
-    let count = points.count
-    let scaled = try scaledCoordinates(points, model.covariance, context)
-    let made = try Buffer<Double>(count: count * model.rank)
-    let norms = try Buffer<Double>(count: count, filledWith: 0)
+    let new = try model.newPoints(points, named: "queries", context: context)
+    let (count, scaled, made) = (points.count, new.coordinates, new.features)
     try self.init(count: count, excludesSelf: false, owned: [scaled, made])
-    try model.whitening?.fill(
-      scaled.base, count: count, features: made.base, squaredNorms: norms.base, context: context)
-    let diagonal = try kernelDiagonal(model.covariance, scaled.base, count: count, dim: points.dim, context: context)
     let view = PointsView(base: UnsafePointer(scaled.base), count: count, dim: points.dim)
     let sequence = try BlockOrder(view, blockSize: groupSize, context: context).order
     for slot in 0..<count {
@@ -153,7 +139,7 @@ final class ResidualQuerySet: @unchecked Sendable {
       self.indices[slot] = -1
       coordinates[slot] = UnsafePointer(scaled.base) + row * points.dim
       features[slot] = UnsafePointer(made.base) + row * model.rank
-      residualVariance[slot] = max(diagonal[row] - norms[row], ResidualModel.relativeFloor * model.variance)
+      residualVariance[slot] = new.residualVariance[row]
     }
     fillGroups(groupSize)
   }

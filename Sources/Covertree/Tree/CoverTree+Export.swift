@@ -29,9 +29,14 @@ public struct TreeArrays: @unchecked Sendable {
   public let subtreeMin: UnsafePointer<Int32>
   public let subtreeMax: UnsafePointer<Int32>
   public let removed: UnsafePointer<UInt8>?
+  /// Whether the tree is still as these arrays show it.
+  public let isCurrent: @Sendable () -> Bool
 
-  init<S: Scalar>(_ layout: TreeLayout<S>, owner: AnyObject, removed: Buffer<UInt8>?) {
+  init<S: Scalar>(
+    _ layout: TreeLayout<S>, owner: AnyObject, removed: Buffer<UInt8>?, isCurrent: @escaping @Sendable () -> Bool
+  ) {
     self.owner = owner
+    self.isCurrent = isCurrent
     (nodeCount, dim) = (layout.count, layout.dim)
     points = UnsafeRawPointer(layout.points.base)
     order = UnsafePointer(layout.order.base)
@@ -60,7 +65,9 @@ extension CoverTree {
   /// Shows the arrays of the tree as it stands; nothing is copied, and no later change touches them.
   public func export() -> TreeArrays {
     let snapshot = snapshot
-    return TreeArrays(snapshot.layout, owner: snapshot, removed: snapshot.removed)
+    return TreeArrays(snapshot.layout, owner: snapshot, removed: snapshot.removed) { [weak self] in
+      self?.snapshot === snapshot
+    }
   }
 }
 

@@ -10,6 +10,7 @@
 
 from . import kernels, vecchia
 from ._native import CoverTreeError, build_info, get_num_threads, set_num_threads
+from ._residual_arrays import ResidualArrays
 from .factory import cover_tree, load
 from .residual import DuplicatePairs, ResidualStats, ResidualTree
 from .residual_tree import ResidualCoverTree
@@ -20,6 +21,7 @@ __all__ = [
     "CoverTreeError",
     "DuplicatePairs",
     "Neighbors",
+    "ResidualArrays",
     "ResidualCoverTree",
     "ResidualStats",
     "ResidualTree",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import importlib
 import weakref
 from collections.abc import Callable, Sized
 from types import TracebackType
@@ -66,6 +67,11 @@ class Closeable:
         self.close()
 
 
+def kernels() -> Any:
+    """The kernels for Numba, which takes a second to import."""
+    return importlib.import_module(f"{__package__}.numba")
+
+
 def query_rows(queries: ArrayLike | None, tree: Sized, dtype: np.dtype[Any]) -> Rows:
     """Queries by what they are: all points of a tree, dataset indices, or coordinates."""
     if queries is None:
@@ -83,7 +89,14 @@ class Owner:
     """Frees a handle of the library when nothing refers to it any more."""
 
     def __init__(self, handle: ctypes.c_void_p, free: Callable[[ctypes.c_void_p], object]) -> None:
+        self.handle = handle
         weakref.finalize(self, free, handle)
+
+    def is_current(self, ask: Callable[..., int]) -> bool:
+        """Ask the library whether exported arrays are those of what they were exported from."""
+        current = ctypes.c_int32()
+        _native.check(ask(self.handle, ctypes.byref(current)))
+        return bool(current.value)
 
 
 def point_rows(array: NDArray[Any]) -> tuple[Any, int, int, int]:

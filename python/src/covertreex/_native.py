@@ -130,6 +130,20 @@ class ArraysView(Structure):
     ]
 
 
+class ResidualView(Structure):
+    """covertree_residual_view."""
+
+    _fields_ = [
+        *((name, c_int64) for name in ("n_points", "dim", "n_features", "feature_stride", "block_size", "n_blocks")),
+        *((name, c_int64) for name in ("blocks_per_region", "n_regions")),
+        *((name, c_int32) for name in ("kernel", "reserved")),
+        *((name, c_double) for name in ("kernel_variance", "variance")),
+        *((name, c_void_p) for name in ("order", "places", "coordinates", "v_matrix", "residual_variance", "scales")),
+        *((name, c_void_p) for name in ("pivot_offsets", "pivots", "coefficient_offsets", "coefficients")),
+        *((name, c_void_p) for name in ("remaining_norms", "bounds", "product_offsets", "products")),
+    ]
+
+
 class Section(Structure):
     """covertree_section."""
 
@@ -196,6 +210,7 @@ SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "covertree_tree_get_info": (c_int32, [c_void_p, POINTER(TreeInfo)]),
     "covertree_tree_export": (c_int32, [c_void_p, _handle_out]),
     "covertree_arrays_get": (c_int32, [c_void_p, POINTER(ArraysView)]),
+    "covertree_arrays_is_current": (c_int32, [c_void_p, POINTER(c_int32)]),
     "covertree_arrays_free": (None, [c_void_p]),
     "covertree_tree_save": (c_int32, [c_void_p, c_char_p, *_sections, POINTER(CallOptions)]),
     "covertree_tree_encode": (c_int32, [c_void_p, *_sections, POINTER(CallOptions), _handle_out]),
@@ -234,6 +249,11 @@ SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "covertree_residual_build_tree": (c_int32, [c_void_p, POINTER(TreeOptions), _handle_out]),
     "covertree_residual_validate_tree": (c_int32, [c_void_p, c_void_p, POINTER(CallOptions)]),
     "covertree_residual_get_info": (c_int32, [c_void_p, POINTER(ResidualInfo)]),
+    "covertree_residual_features": (c_int32, [c_void_p, *_rows, POINTER(CallOptions), c_void_p, c_void_p]),
+    "covertree_residual_export": (c_int32, [c_void_p, POINTER(CallOptions), _handle_out]),
+    "covertree_residual_arrays_get": (c_int32, [c_void_p, POINTER(ResidualView)]),
+    "covertree_residual_arrays_is_current": (c_int32, [c_void_p, POINTER(c_int32)]),
+    "covertree_residual_arrays_free": (None, [c_void_p]),
     "covertree_maxmin_order": (c_int32, [*_rows, POINTER(CallOptions), c_void_p]),
     "covertree_spread_sample": (c_int32, [*_rows, c_int64, c_uint64, POINTER(CallOptions), c_void_p]),
 }

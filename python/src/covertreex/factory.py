@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from . import _files
 from ._calls import ProgressReport
 from .residual import KernelLike, ResidualTree
-from .tree import CoverTree, resolve_order
+from .tree import CoverTree
 from .vecchia import ConditioningSets
 
 
@@ -99,8 +99,10 @@ def cover_tree(
         the same.
     metric : {"auto", "euclidean", "residual_correlation"}
         "auto" is residual correlation where there is a kernel or ``v_matrix``.
-    engine : {"auto", "rust-hilbert", "rust-natural", "python-numba"}
-        "auto", or a name of covertreex 0.4.x, which stands for the order of the same name. Answers are the same.
+    engine : {"auto", "native", "hybrid", "rust-hilbert", "rust-natural", "python-numba"}
+        What searches: the library ("auto", "native"), or kernels for Numba that walk its arrays ("hybrid"; see
+        :mod:`covertreex.numba`). Names of covertreex 0.4.x stand for an order, too, and "python-numba" for "hybrid".
+        Answers are the same.
     order : {"hilbert", "natural", "random"}, optional
         The sequence in which points are preferred as centres of the tree: along the Hilbert curve (default, fastest),
         as they come, or shuffled by the seed.
@@ -171,7 +173,8 @@ def cover_tree(
         inducing_points=inducing_points,
         jitter=jitter,
         tree=tree,
-        order=resolve_order(engine, order),
+        engine=engine,
+        order=order,
         seed=42 if seed is None else seed,
         n_threads=n_threads,
         progress=progress,
@@ -185,6 +188,7 @@ def load(
     verify: bool = False,
     coords: ArrayLike | None = None,
     kernel: KernelLike | None = None,
+    engine: str = "auto",
     progress: ProgressReport | None = None,
 ) -> Any:
     """Open what ``save`` wrote: a tree, or conditioning sets.
@@ -205,6 +209,8 @@ def load(
         The points that the tree must have been saved from.
     kernel : callable, optional
         The kernel of a residual tree that was saved with one that is not of :mod:`covertreex.kernels`.
+    engine : str
+        As in :func:`cover_tree`.
     progress : callable, optional
         As in :func:`cover_tree`.
 
@@ -224,5 +230,5 @@ def load(
         return ConditioningSets._of_file(file, path)
     _files.check_points(file, coords)
     if file.kind == _files.RESIDUAL:
-        return ResidualTree._of_file(file, kernel)
-    return CoverTree._of_file(file)
+        return ResidualTree._of_file(file, kernel, engine)
+    return CoverTree._of_file(file, engine)

@@ -17,8 +17,9 @@ from ._calls import ProgressReport
 from ._correlation_tree import CorrelationTree
 from ._host_kernel import HostKernel
 from ._native import lib
+from ._residual_arrays import ModelView, ResidualArrays
 from .kernels import RBF, Kernel, Stationary
-from .tree import CoverTree, TreeArrays, resolve_order
+from .tree import CoverTree, resolve_engine
 
 DEFAULT_INDUCING = 512
 _FLOAT64 = np.dtype(np.float64)
@@ -86,6 +87,7 @@ class ResidualTree(_calls.Closeable):
         inducing_points: ArrayLike | str = "random",
         jitter: float = 1e-6,
         tree: str = "hybrid",
+        engine: str = "auto",
         order: str | None = None,
         seed: int = 42,
         n_threads: int | None = None,
@@ -96,7 +98,7 @@ class ResidualTree(_calls.Closeable):
         if tree not in ("hybrid", "pure"):
             raise ValueError(f"tree: expected 'hybrid' or 'pure', got {tree!r}")
         self.tree = tree
-        self.order = resolve_order("auto", order)
+        self.engine, self.order = resolve_engine(engine, order)
         self.seed = _arrays.integer(seed, "seed", minimum=0, maximum=2**64 - 1)
         self._forget_trees()
         if (v_matrix is None) != (p_diag is None):
@@ -112,6 +114,8 @@ class ResidualTree(_calls.Closeable):
             raise TypeError(f"kernel: expected a kernel or a callable, got {kernel!r}")
         self.kernel = kernel
         self._host = None if isinstance(kernel, Stationary) else HostKernel(kernel)
+        if self.engine == "hybrid" and self._host is not None:
+            raise ValueError("kernel: engine='hybrid' needs one of covertreex.kernels, as Numba cannot call back")
         if v_matrix is None:
             self._inducing: NDArray[np.float64] | None = self._choose_inducing(
                 inducing_count, inducing_points, n_threads
@@ -267,6 +271,7 @@ class ResidualTree(_calls.Closeable):
     def _forget_trees(self) -> None:
         self._euclidean: CoverTree | None = None
         self._correlation: CorrelationTree | None = None
+        self._shown: ModelView | None = None
 
     @property
     def euclidean(self) -> CoverTree:
@@ -282,13 +287,57 @@ class ResidualTree(_calls.Closeable):
             self._correlation = CorrelationTree(handle, self.order, self.seed)
         return self._correlation
 
-    def export_arrays(self) -> TreeArrays:
-        """Show the arrays of the cover tree, as :meth:`CoverTree.export_arrays`.
+    def _model(self) -> ModelView:
+        handle = self._open()
+        if self._shown is None:
+            self._shown = ModelView(handle)
+        return self._shown
 
-        With ``tree="hybrid"`` it is that of the scaled coordinates; with ``tree="pure"`` its levels, parents and radii
-        are in the residual-correlation metric. ``points`` are the scaled coordinates in both.
+    def export_arrays(self) -> ResidualArrays:
+        """Show the arrays of the cover tree and of the residual process, without a copy.
+
+        They are read-only, later changes of the tree do not touch them, and they stay valid when it is closed. The
+        first call makes what is not there yet: the cover tree, and what the first search makes for later ones.
+
+        Returns
+        -------
+        ResidualArrays
+            With ``tree="hybrid"`` the cover tree is that of the scaled coordinates; with ``tree="pure"`` its levels,
+            parents and radii are in the residual-correlation metric. ``points`` are the scaled coordinates in both.
         """
-        return self._pure().arrays if self.tree == "pure" else self.euclidean.export_arrays()
+        tree = self._pure().arrays if self.tree == "pure" else self.euclidean.export_arrays()
+        return self._model().beside(tree)
+
+    def features(self, points: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Whitened features and residual variances of new points.
+
+        Parameters
+        ----------
+        points : array_like, shape (q, dim)
+            Their coordinates.
+
+        Returns
+        -------
+        v : numpy.ndarray, shape (q, m)
+            ``L^-1 k(U, x)``.
+        p : numpy.ndarray, shape (q,)
+            ``k(x, x) - |v|**2``.
+
+        Raises
+        ------
+        CoverTreeError
+            Where ``v_matrix`` was given: the features of new points are unknown.
+        """
+        return self._features(_arrays.points(points, "points", dtype=_FLOAT64), "points")
+
+    def _features(self, new: NDArray[np.float64], name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        v, p = np.empty((len(new), self._info().n_features)), np.empty(len(new))
+        options = _calls.call_options(None)
+        self._run(
+            lib.covertree_residual_features, self._open(), *_calls.point_rows(new), ctypes.byref(options),
+            v.ctypes.data, p.ctypes.data, options=options, points=name,
+        )  # fmt: skip
+        return v, p
 
     def validate(self, *, n_threads: int | None = None, progress: ProgressReport | None = None) -> bool:
         """Check every rule of the cover tree in its metric, as :meth:`CoverTree.validate`."""
@@ -394,6 +443,7 @@ class ResidualTree(_calls.Closeable):
             inducing_points="random" if inducing_points is None else inducing_points,
             jitter=jitter,
             tree=self.tree,
+            engine=self.engine,
             order=self.order,
             seed=self.seed,
             n_threads=n_threads,
@@ -480,6 +530,11 @@ class ResidualTree(_calls.Closeable):
                 exclude_self=exclude_self,
                 n_threads=n_threads,
             )
+        if self.engine == "hybrid":
+            return _calls.kernels().knn(
+                self, k, queries=queries, return_distances=return_distances, predecessor_mode=predecessor_mode,
+                before=before, exclude_self=exclude_self, n_threads=n_threads, progress=progress,
+            )  # fmt: skip
         kind, n_rows, rows, _keep = _calls.query_rows(queries, self, _FLOAT64)
         upper = None
         if before is not None:
@@ -585,7 +640,7 @@ class ResidualTree(_calls.Closeable):
         other = object.__new__(type(self))
         _calls.Closeable.__init__(other)
         other.kernel, other._host, other._inducing, other.seed = self.kernel, self._host, self._inducing, self.seed
-        other.tree, other.order = self.tree, self.order
+        other.tree, other.engine, other.order = self.tree, self.engine, self.order
         other._forget_trees()
         handle = self._extend(new, n_threads, None)
         other._coords = np.concatenate([self._coords, new])
@@ -621,7 +676,7 @@ class ResidualTree(_calls.Closeable):
         return {_SETTINGS: np.frombuffer(settings.encode(), np.uint8)}
 
     @classmethod
-    def _of_file(cls, file: _files.File, kernel: KernelLike | None = None) -> ResidualTree:
+    def _of_file(cls, file: _files.File, kernel: KernelLike | None = None, engine: str = "auto") -> ResidualTree:
         host = None if kernel is None else HostKernel(kernel)
         options = _native.ResidualOptions()
         lib.covertree_residual_options_init(ctypes.byref(options))
@@ -643,7 +698,8 @@ class ResidualTree(_calls.Closeable):
         tree._inducing = None if given else found["inducing_points"].reshape(-1, dim)
         try:
             settings = json.loads(found[_SETTINGS].tobytes()) if _SETTINGS in found else {}
-            tree.tree, tree.order = settings.get("tree", "hybrid"), resolve_order("auto", settings.get("order"))
+            tree.tree = settings.get("tree", "hybrid")
+            tree.engine, tree.order = resolve_engine(engine, settings.get("order"))
             tree.seed = int(settings.get("seed", 42))
         except (ValueError, TypeError, AttributeError) as error:
             raise _native.CoverTreeError(f"path: section {_SETTINGS!r} is damaged: {error}") from error
@@ -652,7 +708,7 @@ class ResidualTree(_calls.Closeable):
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         file = _files.File.encode(lib.covertree_residual_encode, self._open(), self._settings())
-        return _restored, (type(self), file.bytes, None if self._host is None else self.kernel)
+        return _restored, (type(self), file.bytes, None if self._host is None else self.kernel, self.engine)
 
     def close(self) -> None:
         """Free the memory of the tree."""
@@ -667,8 +723,13 @@ class ResidualTree(_calls.Closeable):
         return info
 
     def _scaled(self) -> NDArray[np.float64]:
-        return kernels.scaled(self._coords, self.kernel)
+        return self._scale(self._coords)
+
+    def _scale(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        return kernels.scaled(points, self.kernel)
 
 
-def _restored(kind: type[ResidualTree], data: NDArray[np.uint8], kernel: KernelLike | None) -> ResidualTree:
-    return kind._of_file(_files.File.copy(data), kernel)
+def _restored(
+    kind: type[ResidualTree], data: NDArray[np.uint8], kernel: KernelLike | None, engine: str
+) -> ResidualTree:
+    return kind._of_file(_files.File.copy(data), kernel, engine)

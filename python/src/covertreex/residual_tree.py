@@ -36,7 +36,7 @@ class ResidualCoverTree(ResidualTree):
     seed : int
         For the sample of inducing points.
     engine : str
-        Accepted, and of no consequence: answers are exact.
+        As in :func:`covertreex.cover_tree`; other names of covertreex 0.4.x stand for "auto". Answers are the same.
     kernel_type : {"rbf", "matern12", "matern32", "matern52"}
         The kernel. The numbers 0 and 1 of covertreex 0.4.x stand for RBF and Matern 5/2.
     """
@@ -58,4 +58,5 @@ class ResidualCoverTree(ResidualTree):
         kernel = _KERNEL_TYPES[name](lengthscale=lengthscale, variance=variance)
         points = _arrays.points(coords, "coords", dtype=np.dtype(np.float64))
         count = min(_arrays.integer(inducing_count, "inducing_count", minimum=1), len(points))
-        super().__init__(points, kernel=kernel, inducing_count=count, seed=seed)
+        known = engine if engine in {"hybrid", "python-numba"} else "auto"
+        super().__init__(points, kernel=kernel, inducing_count=count, engine=known, seed=seed)

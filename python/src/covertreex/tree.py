@@ -15,8 +15,16 @@ from ._native import lib
 
 _ORDERS = ("hilbert", "natural", "random")
 
-# Names of the engines of covertreex 0.4.x, each an order here. All give the same, exact answers.
-_ENGINES = {"auto": None, "rust-hilbert": "hilbert", "rust-natural": "natural", "python-numba": "hilbert"}
+# What searches: the library, or kernels for Numba that walk its arrays. All give the same, exact answers. Names of
+# covertreex 0.4.x stand for an order, too.
+_ENGINES: dict[str, tuple[str, str | None]] = {
+    "auto": ("native", None),
+    "native": ("native", None),
+    "hybrid": ("hybrid", None),
+    "rust-hilbert": ("native", "hilbert"),
+    "rust-natural": ("native", "natural"),
+    "python-numba": ("hybrid", "hilbert"),
+}
 
 _DTYPES: dict[int, np.dtype[Any]] = {1: np.dtype(np.float32), 2: np.dtype(np.float64)}
 _SUFFIXES = {np.dtype(np.float32): "f32", np.dtype(np.float64): "f64"}
@@ -33,12 +41,7 @@ class Neighbors(NamedTuple):
     distances: NDArray[Any] | None
 
 
-class TreeArrays(NamedTuple):
-    """The arrays of a tree of ``n`` nodes: read-only, 64-byte aligned, not copied, and alive as long as any of them is.
-
-    Node ``t`` is the ``t``-th in depth-first order; node 0 is the root.
-    """
-
+class _TreeArrays(NamedTuple):
     points: NDArray[Any]  #: (n, dim) in the tree's dtype
     order: NDArray[np.int32]  #: (n,) dataset index of each node
     levels: NDArray[np.int32]  #: (n,) cover radius 2**level; the lowest int32 for a duplicate of its parent
@@ -50,6 +53,20 @@ class TreeArrays(NamedTuple):
     subtree_min: NDArray[np.int32]  #: (n,) the smallest dataset index in the subtree
     subtree_max: NDArray[np.int32]  #: (n,) the largest
     removed: NDArray[np.uint8] | None  #: (n,) 1 for removed points; None where there are none
+
+
+class TreeArrays(_TreeArrays):
+    """The arrays of a tree of ``n`` nodes: read-only, 64-byte aligned, not copied, and alive as long as any of them is.
+
+    Node ``t`` is the ``t``-th in depth-first order; node 0 is the root. Attributes are the arrays, as a named tuple.
+    """
+
+    _owner: _calls.Owner | None = None
+
+    @property
+    def stale(self) -> bool:
+        """Whether the tree has been changed, or closed, since: then these are its arrays as they were."""
+        return self._owner is not None and not self._owner.is_current(lib.covertree_arrays_is_current)
 
 
 @dataclass(frozen=True)
@@ -103,7 +120,7 @@ class CoverTree(_calls.Closeable):
         super().__init__()
         if metric != "euclidean":
             raise ValueError(f"metric: expected 'euclidean', got {metric!r}")
-        self.order = resolve_order(engine, order)
+        self.engine, self.order = resolve_engine(engine, order)
         self.metric = metric
         points = _arrays.points(coords, "coords")
         options = tree_options(self.order, seed, n_threads)
@@ -275,6 +292,11 @@ class CoverTree(_calls.Closeable):
         distances : numpy.ndarray, shape (q, k)
             In the tree's dtype; infinity where there are fewer than ``k``. Only with ``return_distances``.
         """
+        if self.engine == "hybrid":
+            return _calls.kernels().knn(
+                self, k, queries=queries, return_distances=return_distances, predecessor_mode=predecessor_mode,
+                exclude_self=exclude_self, max_distance=max_distance, n_threads=n_threads, progress=progress,
+            )  # fmt: skip
         k = _arrays.integer(k, "k", minimum=1)
         kind, n_rows, rows, _keep = _calls.query_rows(queries, self, self.dtype)
         indices = np.empty((n_rows, k), np.int64)
@@ -314,6 +336,11 @@ class CoverTree(_calls.Closeable):
         Neighbors or numpy.ndarray of int64, shape (q,)
             The counts with ``count_only``.
         """
+        if self.engine == "hybrid":
+            return _calls.kernels().radius(
+                self, r, queries=queries, return_distances=return_distances, predecessor_mode=predecessor_mode,
+                exclude_self=exclude_self, count_only=count_only, n_threads=n_threads, progress=progress,
+            )  # fmt: skip
         r = _calls.number(r, "r")
         kind, n_rows, rows, _keep = _calls.query_rows(queries, self, self.dtype)
         options = _calls.search_options(n_threads, predecessor_mode, exclude_self, None)
@@ -359,9 +386,10 @@ class CoverTree(_calls.Closeable):
         _files.save(lib.covertree_tree_save, (self._open(),), path, {}, progress)
 
     @classmethod
-    def _of_file(cls, file: _files.File) -> CoverTree:
+    def _of_file(cls, file: _files.File, engine: str = "auto") -> CoverTree:
         tree = object.__new__(cls)
         _calls.Closeable.__init__(tree)
+        tree.engine, _ = resolve_engine(engine, None)
         handle = ctypes.c_void_p()
         _native.check(lib.covertree_tree_load(file.handle, ctypes.byref(handle)))
         tree._take(handle, lib.covertree_tree_free)
@@ -373,7 +401,7 @@ class CoverTree(_calls.Closeable):
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         file = _files.File.encode(lib.covertree_tree_encode, self._open(), {})
-        return _restored, (type(self), file.bytes)
+        return _restored, (type(self), file.bytes, self.engine)
 
     # Between the two languages
 
@@ -383,8 +411,8 @@ class CoverTree(_calls.Closeable):
         return info
 
 
-def _restored(kind: type[CoverTree], data: NDArray[np.uint8]) -> CoverTree:
-    return kind._of_file(_files.File.copy(data))
+def _restored(kind: type[CoverTree], data: NDArray[np.uint8], engine: str) -> CoverTree:
+    return kind._of_file(_files.File.copy(data), engine)
 
 
 def tree_options(order: str, seed: int, n_threads: int | None) -> Any:
@@ -416,16 +444,20 @@ def show_arrays(handle: ctypes.c_void_p) -> TreeArrays:
     }
     if shown.removed is None:
         arrays["removed"] = None  # type: ignore[assignment]
-    return TreeArrays(**arrays)
+    exported = TreeArrays(**arrays)
+    exported._owner = owner
+    return exported
 
 
-def resolve_order(engine: str, order: str | None) -> str:
-    """The order that an engine's name and an order stand for together."""
+def resolve_engine(engine: str, order: str | None) -> tuple[str, str]:
+    """What searches, "native" or "hybrid", and the order that an engine's name and an order stand for together."""
     if engine not in _ENGINES:
         raise ValueError(f"engine: expected one of {', '.join(_ENGINES)}, got {engine!r}")
     if order is not None and order not in _ORDERS:
         raise ValueError(f"order: expected one of {', '.join(_ORDERS)}, got {order!r}")
-    implied = _ENGINES[engine]
+    searcher, implied = _ENGINES[engine]
     if implied is not None and order is not None and implied != order:
         raise ValueError(f"engine: {engine!r} stands for the order {implied!r}, but order is {order!r}")
-    return order or implied or "hilbert"
+    if searcher == "hybrid":
+        _calls.kernels()  # which says what is to be installed
+    return searcher, order or implied or "hilbert"

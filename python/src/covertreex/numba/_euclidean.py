@@ -1,8 +1,4 @@
-"""Kernels for Numba that walk a tree's exported arrays in place, callable from your own jitted code.
-
-:func:`walkable` shows a Euclidean tree as the kernels take it. :func:`nearest` and :func:`within` search for one query
-each, without an allocation; :func:`knn` and :func:`radius` run them for many, in threads. Answers are the library's:
-distances are evaluated as it does, in float64 with fused multiply-adds, and ties go to the lower dataset index.
+"""Kernels that walk a Euclidean tree.
 
 The walk needs neither a stack nor lists of children. Nodes stand in depth-first order, so the next one is the first
 child or, where a ball is too far away, the one behind the subtree. A descent to the nearest child, to its nearest
@@ -11,28 +7,15 @@ child, and so on, comes first: `k` points on its way bound what the walk has to 
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
+from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
-try:
-    from llvmlite import ir
-    from numba import njit, types
-    from numba.core import cgutils
-    from numba.extending import intrinsic
-except ImportError as error:
-    raise ImportError("covertreex.numba: needs numba; pip install 'covertreex[numba]'") from error
-
-from . import _arrays, _calls, _native
-from .tree import CoverTree, Neighbors, TreeArrays
-
-__all__ = ["EVERYBODY", "NOBODY", "Walkable", "knn", "nearest", "radius", "squared_distance", "walkable", "within"]
-
-#: No dataset index is excluded; none is too late.
-NOBODY = -1
-EVERYBODY = 2**31 - 1
+from .. import _arrays, _calls
+from ..tree import Neighbors, TreeArrays
+from ._common import EVERYBODY, NOBODY, offer, read_only, run, sort_heap, squared_distance
 
 # A subtree of so many points is looked at whole at the end of the descent.
 _SMALL = 32
@@ -51,91 +34,12 @@ class Walkable(NamedTuple):
     subtree_min: NDArray[np.int32]  #: (n,) the smallest dataset index in the subtree
 
 
-def walkable(tree: CoverTree | TreeArrays) -> Walkable:
-    """Show a tree, as it stands, to the kernels.
-
-    Parameters
-    ----------
-    tree : CoverTree or TreeArrays
-        A Euclidean tree, or what its ``export_arrays()`` gave.
-
-    Returns
-    -------
-    Walkable
-        It keeps the memory alive, whatever becomes of the tree.
-    """
-    arrays = tree if isinstance(tree, TreeArrays) else tree.export_arrays()
+def show_tree(arrays: TreeArrays) -> Walkable:
+    """Show exported arrays to the kernels."""
     labels = arrays.order
     if arrays.removed is not None:
         labels = np.where(arrays.removed == 0, labels, np.int32(EVERYBODY))
     return Walkable(arrays.points, labels, arrays.radius, arrays.subtree_end, arrays.subtree_min)
-
-
-@intrinsic
-def _fma(_typing: Any, a: Any, b: Any, c: Any) -> Any:
-    """``a * b + c`` with one rounding."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        double = ir.DoubleType()
-        function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(double, [double] * 3), "llvm.fma.f64")
-        return builder.call(function, arguments)
-
-    return types.float64(types.float64, types.float64, types.float64), generate
-
-
-@njit(cache=True, nogil=True)
-def squared_distance(x: Any, y: Any) -> float:
-    """Squared Euclidean distance of two rows in float64, bit for bit that of the library."""
-    total = 0.0
-    for d in range(x.shape[0]):
-        difference = np.float64(x[d]) - np.float64(y[d])
-        total = _fma(difference, difference, total)
-    return total
-
-
-@njit(cache=True, nogil=True)
-def _comes_before(square: float, index: int, other_square: float, other_index: int) -> bool:
-    return square < other_square or (square == other_square and index < other_index)
-
-
-@njit(cache=True, nogil=True)
-def _sift_down(squares: Any, indices: Any, size: int, square: float, index: int) -> None:
-    """Put a neighbour in place of the top of a heap, whose top is the farthest."""
-    place = 0
-    while True:
-        child = 2 * place + 1
-        if child >= size:
-            break
-        if child + 1 < size and _comes_before(squares[child], indices[child], squares[child + 1], indices[child + 1]):
-            child += 1
-        if not _comes_before(square, index, squares[child], indices[child]):
-            break
-        squares[place], indices[place] = squares[child], indices[child]
-        place = child
-    squares[place], indices[place] = square, index
-
-
-@njit(cache=True, nogil=True)
-def _offer(squares: Any, indices: Any, count: int, k: int, square: float, index: int) -> int:
-    """Add a neighbour to a heap of up to k; returns how many there are then."""
-    if count == k:
-        if _comes_before(square, index, squares[0], indices[0]):
-            _sift_down(squares, indices, k, square, index)
-        return count
-    place = count
-    while place > 0 and _comes_before(squares[(place - 1) // 2], indices[(place - 1) // 2], square, index):
-        squares[place], indices[place] = squares[(place - 1) // 2], indices[(place - 1) // 2]
-        place = (place - 1) // 2
-    squares[place], indices[place] = square, index
-    return count + 1
-
-
-@njit(cache=True, nogil=True)
-def _sort_heap(squares: Any, indices: Any, count: int) -> None:
-    for size in range(count - 1, 0, -1):
-        square, index = squares[0], indices[0]
-        _sift_down(squares, indices, size, squares[size], indices[size])
-        squares[size], indices[size] = square, index
 
 
 @njit(cache=True, nogil=True)
@@ -156,7 +60,7 @@ def _bound(tree: Walkable, query: Any, k: int, before: int, excluded: int, squar
     label = tree.labels[0]
     square = squared_distance(query, tree.points[0])
     if label < before and label != excluded:
-        count = _offer(squares, indices, count, k, square, label)
+        count = offer(squares, indices, count, k, square, label)
     while tree.subtree_end[node] - node > _SMALL:
         child, end = node + 1, tree.subtree_end[node]
         closest, closest_square = -1, np.inf
@@ -165,7 +69,7 @@ def _bound(tree: Walkable, query: Any, k: int, before: int, excluded: int, squar
                 square = squared_distance(query, tree.points[child])
                 label = tree.labels[child]
                 if label < before and label != excluded:
-                    count = _offer(squares, indices, count, k, square, label)
+                    count = offer(squares, indices, count, k, square, label)
                 if square < closest_square:
                     closest, closest_square = child, square
             child = tree.subtree_end[child]
@@ -176,7 +80,7 @@ def _bound(tree: Walkable, query: Any, k: int, before: int, excluded: int, squar
         label = tree.labels[below]
         if label < before and label != excluded:
             square = squared_distance(query, tree.points[below])
-            count = _offer(squares, indices, count, k, square, label)
+            count = offer(squares, indices, count, k, square, label)
     return squares[0] if count == k else np.inf
 
 
@@ -224,11 +128,11 @@ def nearest(
         square = squared_distance(query, tree.points[node])
         label = tree.labels[node]
         if square <= worst and label < before and label != excluded:
-            count = _offer(squares, indices, count, k, square, label)
+            count = offer(squares, indices, count, k, square, label)
             if count == k:
                 worst = min(worst, squares[0])
         node = tree.subtree_end[node] if _out_of_reach(tree, node, square, worst) else node + 1
-    _sort_heap(squares, indices, count)
+    sort_heap(squares, indices, count)
     return count
 
 
@@ -317,17 +221,10 @@ def _radius_rows(
         # Offered one after the other, they are a heap of all of them.
         count = 0
         for _ in range(end - begin):
-            count = _offer(squares, found, count, end - begin, squares[count], found[count])
-        _sort_heap(squares, found, count)
+            count = offer(squares, found, count, end - begin, squares[count], found[count])
+        sort_heap(squares, found, count)
         for rank in range(count):
             distances[begin + rank] = np.sqrt(squares[rank])
-
-
-def _read_only(points: NDArray[Any]) -> NDArray[Any]:
-    """Rows as the kernels are compiled for: a tree's own are read-only, and one compilation serves all."""
-    rows = np.ascontiguousarray(points).view()
-    rows.flags.writeable = False
-    return rows
 
 
 class _Queries(NamedTuple):
@@ -346,7 +243,7 @@ def _queries(tree: Walkable, queries: ArrayLike | None, predecessor_mode: bool, 
         points = tree.points if len(nodes) == len(tree.points) and array is None else tree.points[nodes]
         before = own if predecessor_mode else np.full(len(own), EVERYBODY, np.int64)
         excluded = own if exclude_self else np.full(len(own), NOBODY, np.int64)
-        return _Queries(_read_only(points), rows, before, excluded)
+        return _Queries(read_only(points), rows, before, excluded)
     for flag, name in ((predecessor_mode, "predecessor_mode"), (exclude_self, "exclude_self")):
         if flag:
             raise ValueError(f"{name}: only points of the tree have a dataset index; give dataset indices as queries")
@@ -358,7 +255,7 @@ def _queries(tree: Walkable, queries: ArrayLike | None, predecessor_mode: bool, 
         row, column = np.argwhere(unusable)[0]
         raise ValueError(f"queries[{row}, {column}]: expected finite coordinates, got {points[row, column]}")
     n = len(points)
-    return _Queries(_read_only(points), np.arange(n), np.full(n, EVERYBODY, np.int64), np.full(n, NOBODY, np.int64))
+    return _Queries(read_only(points), np.arange(n), np.full(n, EVERYBODY, np.int64), np.full(n, NOBODY, np.int64))
 
 
 def _nodes(tree: Walkable, indices: NDArray[Any] | None) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.int64]]:
@@ -381,34 +278,6 @@ def _nodes(tree: Walkable, indices: NDArray[Any] | None) -> tuple[NDArray[Any], 
     return nodes[rows], rows, wanted[rows]
 
 
-# Queries that a thread takes at a time.
-_CHUNK = 512
-
-
-def _run(
-    kernel: Any,
-    tree: Walkable,
-    queries: _Queries,
-    rest: tuple[Any, ...],
-    n_threads: int | None,
-    progress: _calls.ProgressReport | None,
-) -> None:
-    """Run a kernel over chunks of the queries, in threads; an interrupt waits for the chunks that have begun."""
-    n = len(queries.rows)
-    chunks = [slice(first, first + _CHUNK) for first in range(0, n, _CHUNK)]
-
-    def work(chunk: slice) -> None:
-        kernel(tree, *(array[chunk] for array in queries), *rest)
-
-    pool = ThreadPoolExecutor(_calls.threads(n_threads) or _native.get_num_threads())
-    try:
-        for done, _ in enumerate(pool.map(work, chunks)):
-            if progress is not None:
-                progress((done + 1) / len(chunks))
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
 def _square_of_distance(value: Any, name: str) -> float:
     distance = _calls.number(value, name)
     if not distance >= 0:
@@ -416,53 +285,47 @@ def _square_of_distance(value: Any, name: str) -> float:
     return distance * distance
 
 
-def knn(
-    tree: CoverTree | Walkable,
+def euclidean_knn(
+    tree: Walkable,
     k: int,
     *,
-    queries: ArrayLike | None = None,
-    return_distances: bool = False,
-    predecessor_mode: bool = False,
-    exclude_self: bool = False,
-    max_distance: float | None = None,
-    n_threads: int | None = None,
-    progress: _calls.ProgressReport | None = None,
+    queries: ArrayLike | None,
+    return_distances: bool,
+    predecessor_mode: bool,
+    exclude_self: bool,
+    max_distance: float | None,
+    n_threads: int | None,
+    progress: _calls.ProgressReport | None,
 ) -> Any:
-    """Find the ``k`` nearest points of each query: :meth:`covertreex.CoverTree.knn` by :func:`nearest`.
-
-    Parameters and results are the same; kernels are compiled at the first call and kept on disk.
-    """
-    k = _arrays.integer(k, "k", minimum=1)
-    shown = tree if isinstance(tree, Walkable) else walkable(tree)
-    asked = _queries(shown, queries, predecessor_mode, exclude_self)
+    """The nearest of many queries, by `nearest`."""
+    asked = _queries(tree, queries, predecessor_mode, exclude_self)
     limit = np.inf if max_distance is None else _square_of_distance(max_distance, "max_distance")
     n = len(asked.rows)
-    indices, distances = np.empty((n, k), np.int64), np.empty((n, k), shown.points.dtype)
-    _run(_knn_rows, shown, asked, (limit, indices, distances), n_threads, progress)
+    indices, distances = np.empty((n, k), np.int64), np.empty((n, k), tree.points.dtype)
+    run(_knn_rows, tree, asked, (limit, indices, distances), n_threads, progress)
     return (indices, distances) if return_distances else indices
 
 
-def radius(
-    tree: CoverTree | Walkable,
+def euclidean_radius(
+    tree: Walkable,
     r: float,
     *,
-    queries: ArrayLike | None = None,
-    return_distances: bool = False,
-    predecessor_mode: bool = False,
-    exclude_self: bool = False,
-    count_only: bool = False,
-    n_threads: int | None = None,
-    progress: _calls.ProgressReport | None = None,
+    queries: ArrayLike | None,
+    return_distances: bool,
+    predecessor_mode: bool,
+    exclude_self: bool,
+    count_only: bool,
+    n_threads: int | None,
+    progress: _calls.ProgressReport | None,
 ) -> Any:
-    """Find all points within a radius of each query: :meth:`covertreex.CoverTree.radius` by :func:`within`."""
+    """Those of many queries within a radius, by `within`."""
     limit = _square_of_distance(r, "r")
-    shown = tree if isinstance(tree, Walkable) else walkable(tree)
-    asked = _queries(shown, queries, predecessor_mode, exclude_self)
+    asked = _queries(tree, queries, predecessor_mode, exclude_self)
     counts = np.empty(len(asked.rows), np.int64)
-    _run(_count_rows, shown, asked, (limit, counts), n_threads, progress if count_only else None)
+    run(_count_rows, tree, asked, (limit, counts), n_threads, progress if count_only else None)
     if count_only:
         return counts
     offsets = np.concatenate([[0], np.cumsum(counts)])
-    indices, distances = np.empty(offsets[-1], np.int64), np.empty(offsets[-1], shown.points.dtype)
-    _run(_radius_rows, shown, asked, (limit, offsets, indices, distances), n_threads, progress)
+    indices, distances = np.empty(offsets[-1], np.int64), np.empty(offsets[-1], tree.points.dtype)
+    run(_radius_rows, tree, asked, (limit, offsets, indices, distances), n_threads, progress)
     return Neighbors(offsets, indices, distances if return_distances else None)

@@ -1,0 +1,70 @@
+import CCovertree
+import Covertree
+
+// What a model is: features of new points, and its arrays.
+
+@_cdecl("covertree_residual_features") @implementation
+public func covertree_residual_features(
+  _ residual: OpaquePointer?, _ points: UnsafePointer<Double>?, _ n_points: Int64, _ dim: Int64,
+  _ row_stride: Int64, _ options: UnsafePointer<covertree_call_options>?, _ v_matrix: UnsafeMutablePointer<Double>?,
+  _ residual_variance: UnsafeMutablePointer<Double>?
+) -> covertree_status {
+  status { () throws(CoverTreeError) in
+    let context = try callContext(options)
+    let view = try Arguments.view(points, n_points, dim, row_stride, "points", 0)
+    try search(of: residual, context).fillFeatures(of: view, v_matrix, residual_variance, context: context)
+  }
+}
+
+@_cdecl("covertree_residual_export") @implementation
+public func covertree_residual_export(
+  _ residual: OpaquePointer?, _ options: UnsafePointer<covertree_call_options>?,
+  _ arrays: UnsafeMutablePointer<OpaquePointer?>?
+) -> covertree_status {
+  status { () throws(CoverTreeError) in
+    let context = try callContext(options)
+    let output = try Arguments.output(arrays, named: "arrays")
+    let exported = try search(of: residual, context).export(context: context)
+    output.pointee = HandleTable.shared.add(ResidualArraysHandle(exported))
+  }
+}
+
+private func arrays(of handle: OpaquePointer?) throws(CoverTreeError) -> ResidualArrays {
+  try HandleTable.shared.object(handle, ResidualArraysHandle.self, named: "arrays").arrays
+}
+
+@_cdecl("covertree_residual_arrays_get") @implementation
+public func covertree_residual_arrays_get(
+  _ arrays: OpaquePointer?, _ view: UnsafeMutablePointer<covertree_residual_view>?
+) -> covertree_status {
+  status { () throws(CoverTreeError) in
+    let arrays = try CABI.arrays(of: arrays)
+    let kernel = arrays.kernel
+    try Arguments.output(view, named: "view").pointee = covertree_residual_view(
+      n_points: Int64(arrays.count), dim: Int64(arrays.dim), n_features: Int64(arrays.featureCount),
+      feature_stride: Int64(arrays.featureStride), block_size: Int64(arrays.blockSize),
+      n_blocks: Int64(arrays.skeletonCount), blocks_per_region: Int64(arrays.blocksPerRegion),
+      n_regions: Int64(arrays.regionCount), kernel: kernel?.shape.rawValue ?? -1, reserved: 0,
+      kernel_variance: kernel?.variance ?? 0, variance: arrays.variance, order: arrays.order, places: arrays.places,
+      coordinates: arrays.coordinates, v_matrix: arrays.features, residual_variance: arrays.residualVariance,
+      scales: arrays.scales, pivot_offsets: arrays.pivotOffsets, pivots: arrays.pivots,
+      coefficient_offsets: arrays.coefficientOffsets, coefficients: arrays.coefficients,
+      remaining_norms: arrays.remainingNorms, bounds: arrays.bounds, product_offsets: arrays.productOffsets,
+      products: arrays.products)
+  }
+}
+
+@_cdecl("covertree_residual_arrays_is_current") @implementation
+public func covertree_residual_arrays_is_current(
+  _ arrays: OpaquePointer?, _ current: UnsafeMutablePointer<Int32>?
+) -> covertree_status {
+  status { () throws(CoverTreeError) in
+    let arrays = try CABI.arrays(of: arrays)
+    try Arguments.output(current, named: "current").pointee = arrays.isCurrent ? 1 : 0
+  }
+}
+
+@_cdecl("covertree_residual_arrays_free") @implementation
+public func covertree_residual_arrays_free(_ arrays: OpaquePointer?) {
+  HandleTable.shared.remove(arrays, ResidualArraysHandle.self)
+}

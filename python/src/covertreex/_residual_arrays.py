@@ -1,0 +1,111 @@
+"""The arrays of a residual tree: its cover tree's, and those that searches in the residual process read."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import _arrays, _calls, _native
+from ._native import lib
+from .tree import TreeArrays
+
+
+class ResidualArrays(TreeArrays):
+    """The arrays of a residual tree of ``n`` points: read-only, 64-byte aligned, not copied, alive as long as any is.
+
+    As a tuple it has those of the cover tree, in its depth-first order, see :class:`covertreex.TreeArrays`. The other
+    attributes stand by *place*: in blocks of near points, inside a block by dataset index, so that the points before an
+    index are the first ones of each block. Node ``t`` of the tree is at place ``block_places[order[t]]``.
+
+    The pivots of a block span its points, nearly, in the residual process. In an orthonormal basis of that span point
+    ``i`` has coefficients ``f_i``, and what is left of it has the norm ``e_i``: within a block
+    ``|rho_ij - f_i . f_j| <= e_i e_j``, and with the product ``B`` of the bases of two blocks
+    ``|rho_ij - f_i^T B f_j| <= e_i + e_j``. Where there are no such skeletons, their arrays are empty.
+    """
+
+    block_order: NDArray[np.int32]  #: (n,) dataset index of each place
+    block_places: NDArray[np.int32]  #: (n,) place of each dataset index
+    coordinates: NDArray[np.float64]  #: (n, dim) over the lengthscale
+    v_matrix: NDArray[np.float64]  #: (n, m rounded up to a multiple of 8), V filled up with columns of zeros
+    residual_variance: NDArray[np.float64]  #: (n,) p
+    scales: NDArray[np.float32]  #: (n,) sqrt(variance / p), rounded up; infinity where a pair may count as 0
+    pivot_offsets: NDArray[np.int64]  #: (blocks + 1,) into `pivots`
+    pivots: NDArray[np.int32]  #: places of the few points of each block that span the others, nearly
+    coefficient_offsets: NDArray[np.int64]  #: (blocks + 1,) into `coefficients`
+    coefficients: NDArray[np.float32]  #: of each block (panels of 32 points, rank, 32), rank a multiple of 8
+    remaining_norms: NDArray[np.float32]  #: (n,) what is left of each point's unit vector, rounded up
+    bounds: NDArray[np.uint8]  #: (regions, n) the largest |rho| of a place with any of a region, in units of 1/255
+    product_offsets: NDArray[np.int64]  #: (blocks, blocks) into `products`, for q < t; (0, 0) if there are regions
+    products: NDArray[np.float32]  #: of each pair the product of the bases of the two, (rank, rank)
+    block_size: int  #: points of a block; the last one may have fewer
+    blocks_per_region: int
+    kernel: int  #: a covertree_kernel_shape, -1 for one that is not of this package
+    kernel_variance: float
+    variance: float  #: the largest k(x, x)
+
+    _model: ModelView
+
+    @property
+    def stale(self) -> bool:
+        """Whether the tree has been changed, or closed, since: then these are its arrays as they were."""
+        return super().stale or not self._model.is_current
+
+
+class ModelView:
+    """The arrays of a model, those of :class:`ResidualArrays` that are not the cover tree's, as long as this lives."""
+
+    def __init__(self, residual: ctypes.c_void_p) -> None:
+        options = _calls.call_options(None)
+        handle = ctypes.c_void_p()
+        _native.run(
+            lib.covertree_residual_export, residual, ctypes.byref(options), ctypes.byref(handle), options=options
+        )
+        self._owner = _calls.Owner(handle, lib.covertree_residual_arrays_free)
+        shown = _native.ResidualView()
+        _native.check(lib.covertree_residual_arrays_get(handle, ctypes.byref(shown)))
+        self.arrays = self._show(shown)
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the model is still there."""
+        return self._owner.is_current(lib.covertree_residual_arrays_is_current)
+
+    def beside(self, tree: TreeArrays) -> ResidualArrays:
+        """Show them with those of a cover tree."""
+        arrays = ResidualArrays(*tree)
+        arrays._owner, arrays._model = tree._owner, self
+        arrays.__dict__.update(self.arrays)
+        return arrays
+
+    def _show(self, shown: Any) -> dict[str, Any]:
+        def view(name: str, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
+            return _arrays.view(self._owner, getattr(shown, name), shape, dtype)
+
+        n, blocks = shown.n_points, shown.n_blocks
+        skeleton_points = n if blocks else 0
+        pairs = blocks if shown.product_offsets is not None else 0
+        pivot_offsets = view("pivot_offsets", (blocks + 1 if blocks else 0,), np.int64)
+        coefficient_offsets = view("coefficient_offsets", pivot_offsets.shape, np.int64)
+        ranks = (np.diff(pivot_offsets) + 7) // 8 * 8
+        products = (ranks.sum() ** 2 - (ranks**2).sum()) // 2 if pairs else 0
+        return {
+            "block_order": view("order", (n,), np.int32),
+            "block_places": view("places", (n,), np.int32),
+            "coordinates": view("coordinates", (n, shown.dim), np.float64),
+            "v_matrix": view("v_matrix", (n, shown.feature_stride), np.float64),
+            "residual_variance": view("residual_variance", (n,), np.float64),
+            "scales": view("scales", (n,), np.float32),
+            "pivot_offsets": pivot_offsets,
+            "pivots": view("pivots", (int(pivot_offsets[-1]) if blocks else 0,), np.int32),
+            "coefficient_offsets": coefficient_offsets,
+            "coefficients": view("coefficients", (int(coefficient_offsets[-1]) if blocks else 0,), np.float32),
+            "remaining_norms": view("remaining_norms", (skeleton_points,), np.float32),
+            "bounds": view("bounds", (shown.n_regions, skeleton_points), np.uint8),
+            "product_offsets": view("product_offsets", (pairs, pairs), np.int64),
+            "products": view("products", (int(products),), np.float32),
+            **{name: getattr(shown, name) for name in ("block_size", "blocks_per_region", "kernel")},
+            **{name: getattr(shown, name) for name in ("kernel_variance", "variance")},
+        }

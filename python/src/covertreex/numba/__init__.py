@@ -1,0 +1,143 @@
+"""Kernels for Numba that walk a tree's exported arrays in place, callable from your own jitted code.
+
+:func:`walkable` shows a tree as the kernels take it. :func:`nearest` and :func:`within` search a Euclidean tree for one
+query each, :func:`residual_nearest` a residual one, without an allocation by the caller's leave; :func:`knn` and
+:func:`radius` run them for many, in threads. Answers are the library's: distances are evaluated as it does, in float64
+with fused multiply-adds, and ties go to the lower dataset index.
+
+Trees that are made with ``engine="hybrid"`` search by these kernels themselves.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, overload
+
+from numpy.typing import ArrayLike
+
+from .. import _arrays, _calls
+from .._residual_arrays import ResidualArrays
+from ..residual import ResidualTree
+from ..tree import CoverTree, TreeArrays
+from ._common import EVERYBODY, NOBODY, squared_distance
+from ._euclidean import Walkable, euclidean_knn, euclidean_radius, nearest, show_tree, within
+from ._residual import (
+    ResidualWalkable,
+    Workspace,
+    residual_distance,
+    residual_knn,
+    residual_nearest,
+    show_model,
+    workspace,
+)
+
+__all__ = [
+    "EVERYBODY",
+    "NOBODY",
+    "ResidualWalkable",
+    "Walkable",
+    "Workspace",
+    "knn",
+    "nearest",
+    "radius",
+    "residual_distance",
+    "residual_nearest",
+    "squared_distance",
+    "walkable",
+    "within",
+    "workspace",
+]
+
+
+@overload
+def walkable(tree: ResidualTree | ResidualArrays) -> ResidualWalkable: ...  # type: ignore[overload-overlap]
+
+
+@overload
+def walkable(tree: CoverTree | TreeArrays) -> Walkable: ...
+
+
+def walkable(tree: Any) -> Any:
+    """Show a tree, as it stands, to the kernels.
+
+    Parameters
+    ----------
+    tree : CoverTree, TreeArrays, ResidualTree or ResidualArrays
+        A tree, or what its ``export_arrays()`` gave. Of arrays of a tree that has changed since, a warning says so.
+
+    Returns
+    -------
+    Walkable or ResidualWalkable
+        It keeps the memory alive, whatever becomes of the tree.
+    """
+    if isinstance(tree, ResidualTree):
+        return show_model(tree._model())
+    arrays = tree if isinstance(tree, TreeArrays) else tree.export_arrays()
+    if arrays.stale:
+        warnings.warn("tree: it has changed since these arrays were exported", stacklevel=2)
+    return show_model(arrays._model) if isinstance(arrays, ResidualArrays) else show_tree(arrays)
+
+
+def knn(
+    tree: CoverTree | Walkable | ResidualTree,
+    k: int,
+    *,
+    queries: ArrayLike | None = None,
+    return_distances: bool = False,
+    predecessor_mode: bool = False,
+    before: ArrayLike | None = None,
+    exclude_self: bool = False,
+    max_distance: float | None = None,
+    n_threads: int | None = None,
+    progress: _calls.ProgressReport | None = None,
+) -> Any:
+    """Find the ``k`` nearest points of each query, as ``knn`` of the tree does, by kernels.
+
+    Parameters and results are those of :meth:`covertreex.CoverTree.knn` and :meth:`covertreex.ResidualTree.knn`.
+    Kernels are compiled at the first call and kept on disk. Residual trees of more than 131 072 points, those without
+    skeletons, and new points are compared by their features, without skeletons: exact, and slow.
+    """
+    k = _arrays.integer(k, "k", minimum=1)
+    options: dict[str, Any] = {
+        "queries": queries,
+        "return_distances": return_distances,
+        "predecessor_mode": predecessor_mode,
+        "exclude_self": exclude_self,
+        "n_threads": n_threads,
+        "progress": progress,
+    }
+    if isinstance(tree, ResidualTree):
+        if max_distance is not None:
+            raise ValueError("max_distance: is not supported in the residual-correlation metric")
+        return residual_knn(tree, walkable(tree), k, before=before, **options)
+    if before is not None:
+        raise ValueError("before: is for residual trees")
+    shown = tree if isinstance(tree, Walkable) else walkable(tree)
+    return euclidean_knn(shown, k, max_distance=max_distance, **options)
+
+
+def radius(
+    tree: CoverTree | Walkable,
+    r: float,
+    *,
+    queries: ArrayLike | None = None,
+    return_distances: bool = False,
+    predecessor_mode: bool = False,
+    exclude_self: bool = False,
+    count_only: bool = False,
+    n_threads: int | None = None,
+    progress: _calls.ProgressReport | None = None,
+) -> Any:
+    """Find all points within a radius of each query: :meth:`covertreex.CoverTree.radius` by :func:`within`."""
+    shown = tree if isinstance(tree, Walkable) else walkable(tree)
+    return euclidean_radius(
+        shown,
+        r,
+        queries=queries,
+        return_distances=return_distances,
+        predecessor_mode=predecessor_mode,
+        exclude_self=exclude_self,
+        count_only=count_only,
+        n_threads=n_threads,
+        progress=progress,
+    )

@@ -1,0 +1,125 @@
+"""What kernels have in common: heaps of neighbours, distances, and running in threads."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+try:
+    from llvmlite import ir
+    from numba import njit, types
+    from numba.core import cgutils
+    from numba.extending import intrinsic
+except ImportError as error:
+    raise ImportError("covertreex.numba: needs numba; pip install 'covertreex[numba]'") from error
+
+from .. import _calls, _native
+
+#: No dataset index is excluded; none is too late.
+NOBODY = -1
+EVERYBODY = 2**31 - 1
+
+
+@intrinsic
+def fused_multiply_add(_typing: Any, a: Any, b: Any, c: Any) -> Any:
+    """``a * b + c`` with one rounding."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        double = ir.DoubleType()
+        function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(double, [double] * 3), "llvm.fma.f64")
+        return builder.call(function, arguments)
+
+    return types.float64(types.float64, types.float64, types.float64), generate
+
+
+@njit(cache=True, nogil=True)
+def squared_distance(x: Any, y: Any) -> float:
+    """Squared Euclidean distance of two rows in float64, bit for bit that of the library."""
+    total = 0.0
+    for d in range(x.shape[0]):
+        difference = np.float64(x[d]) - np.float64(y[d])
+        total = fused_multiply_add(difference, difference, total)
+    return total
+
+
+@njit(cache=True, nogil=True)
+def comes_before(square: float, index: int, other_square: float, other_index: int) -> bool:
+    return square < other_square or (square == other_square and index < other_index)
+
+
+@njit(cache=True, nogil=True)
+def sift_down(squares: Any, indices: Any, size: int, square: float, index: int) -> None:
+    """Put a neighbour in place of the top of a heap, whose top is the farthest."""
+    place = 0
+    while True:
+        child = 2 * place + 1
+        if child >= size:
+            break
+        if child + 1 < size and comes_before(squares[child], indices[child], squares[child + 1], indices[child + 1]):
+            child += 1
+        if not comes_before(square, index, squares[child], indices[child]):
+            break
+        squares[place], indices[place] = squares[child], indices[child]
+        place = child
+    squares[place], indices[place] = square, index
+
+
+@njit(cache=True, nogil=True)
+def offer(squares: Any, indices: Any, count: int, k: int, square: float, index: int) -> int:
+    """Add a neighbour to a heap of up to k; returns how many there are then."""
+    if count == k:
+        if comes_before(square, index, squares[0], indices[0]):
+            sift_down(squares, indices, k, square, index)
+        return count
+    place = count
+    while place > 0 and comes_before(squares[(place - 1) // 2], indices[(place - 1) // 2], square, index):
+        squares[place], indices[place] = squares[(place - 1) // 2], indices[(place - 1) // 2]
+        place = (place - 1) // 2
+    squares[place], indices[place] = square, index
+    return count + 1
+
+
+@njit(cache=True, nogil=True)
+def sort_heap(squares: Any, indices: Any, count: int) -> None:
+    for size in range(count - 1, 0, -1):
+        square, index = squares[0], indices[0]
+        sift_down(squares, indices, size, squares[size], indices[size])
+        squares[size], indices[size] = square, index
+
+
+def read_only(points: NDArray[Any]) -> NDArray[Any]:
+    """Rows as the kernels are compiled for: a tree's own are read-only, and one compilation serves all."""
+    rows = np.ascontiguousarray(points).view()
+    rows.flags.writeable = False
+    return rows
+
+
+# Queries that a thread takes at a time.
+_CHUNK = 512
+
+
+def run(
+    kernel: Any,
+    tree: Any,
+    queries: tuple[NDArray[Any], ...],
+    rest: tuple[Any, ...],
+    n_threads: int | None,
+    progress: _calls.ProgressReport | None,
+) -> None:
+    """Run a kernel over chunks of the queries, in threads; an interrupt waits for the chunks that have begun."""
+    n = len(queries[0])
+    chunks = [slice(first, first + _CHUNK) for first in range(0, n, _CHUNK)]
+
+    def work(chunk: slice) -> None:
+        kernel(tree, *(array[chunk] for array in queries), *rest)
+
+    pool = ThreadPoolExecutor(_calls.threads(n_threads) or _native.get_num_threads())
+    try:
+        for done, _ in enumerate(pool.map(work, chunks)):
+            if progress is not None:
+                progress((done + 1) / len(chunks))
+    finally:
+        pool.shutdown(cancel_futures=True)
