@@ -66,6 +66,8 @@ test-examples: build/installed build/venv-test
 bench: build/installed build/venv-bench
 	$(IN_VENV) benchmarks/euclidean.py
 	$(IN_VENV) benchmarks/residual.py
+	$(IN_VENV) benchmarks/hybrid.py
+	$(IN_VENV) benchmarks/files.py
 
 lint: build/venv-lint
 	swift format lint --strict --recursive Package.swift Sources Tests

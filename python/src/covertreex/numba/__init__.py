@@ -1,8 +1,8 @@
 """Kernels for Numba that walk a tree's exported arrays in place, callable from your own jitted code.
 
 :func:`walkable` shows a tree as the kernels take it. :func:`nearest` and :func:`within` search a Euclidean tree for one
-query each, :func:`residual_nearest` a residual one, without an allocation by the caller's leave; :func:`knn` and
-:func:`radius` run them for many, in threads. Answers are the library's: distances are evaluated as it does, in float64
+query each, without an allocation, and :func:`residual_nearest` a residual one; :func:`knn` and :func:`radius` run them for
+many, in threads. Answers are the library's: distances are evaluated as it does, in float64
 with fused multiply-adds, and ties go to the lower dataset index.
 
 Trees that are made with ``engine="hybrid"`` search by these kernels themselves.
@@ -21,15 +21,9 @@ from ..residual import ResidualTree
 from ..tree import CoverTree, TreeArrays
 from ._common import EVERYBODY, NOBODY, squared_distance
 from ._euclidean import Walkable, euclidean_knn, euclidean_radius, nearest, show_tree, within
-from ._residual import (
-    ResidualWalkable,
-    Workspace,
-    residual_distance,
-    residual_knn,
-    residual_nearest,
-    show_model,
-    workspace,
-)
+from ._residual import ResidualWalkable, residual_distance, show_model
+from ._residual_queries import residual_knn
+from ._skeletons import Workspace, residual_nearest, workspace
 
 __all__ = [
     "EVERYBODY",

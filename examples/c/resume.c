@@ -1,0 +1,51 @@
+/* A tree that outlives the process, from C: saved in one step, opened as a mapping, searched where it lies.
+ *   cc resume.c $(pkg-config --cflags --libs covertree) */
+#include <covertree.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { N = 100000, DIM = 3, K = 5 };
+
+static void check(covertree_status status) {
+  if (status == COVERTREE_OK) return;
+  fprintf(stderr, "%s\n", covertree_last_error());
+  exit(1);
+}
+
+int main(void) {
+  float *points = malloc(sizeof(float[N][DIM]));
+  uint64_t state = 1;
+  for (int i = 0; i < N * DIM; i++) {
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    points[i] = (float)(state >> 40) / (1 << 24);
+  }
+  const float query[DIM] = {0.5f, 0.5f, 0.5f};
+  int64_t before[K], after[K];
+  const char *path = "resume-example.covertree";
+
+  covertree_tree *tree = NULL;
+  check(covertree_tree_build_f32(points, N, DIM, 0, NULL, &tree));
+  check(covertree_tree_knn_f32(tree, query, 1, DIM, 0, K, NULL, before, NULL));
+  check(covertree_tree_save(tree, path, NULL, 0, NULL));
+  covertree_tree_free(tree);
+
+  /* Another process would begin here. The hash tells whether the file is of these points. */
+  covertree_file *file = NULL;
+  covertree_file_info info;
+  uint64_t hash;
+  check(covertree_file_open(path, 0, NULL, &file));
+  check(covertree_file_get_info(file, &info));
+  check(covertree_hash_points_f32(points, N, DIM, 0, NULL, &hash));
+  check(covertree_tree_load(file, &tree));
+  covertree_file_free(file);
+  check(covertree_tree_knn_f32(tree, query, 1, DIM, 0, K, NULL, after, NULL));
+  covertree_tree_free(tree);
+  remove(path);
+  free(points);
+
+  int same = memcmp(before, after, sizeof before) == 0 && hash == info.input_hash;
+  printf("a file of %lld bytes, the %d nearest are %s\n", (long long)info.n_bytes, K, same ? "the same" : "OTHERS");
+  return !same;
+}

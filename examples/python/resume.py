@@ -1,0 +1,51 @@
+"""A Vecchia set-up that outlives its process: saved, opened by others, and gone on with; no step is done twice."""
+
+import multiprocessing
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from covertreex import cover_tree, load
+from covertreex.kernels import Matern52
+
+
+def neighbors_of(job: tuple[str, np.ndarray]) -> np.ndarray:
+    """What a worker does: it maps the file, whose pages all workers share."""
+    path, rows = job
+    return load(path).knn(20, queries=rows, predecessor_mode=True)
+
+
+def main() -> None:
+    coords = np.random.default_rng(0).random((20_000, 2))
+    start = time.perf_counter()
+    tree = cover_tree(coords, kernel=Matern52(lengthscale=0.3), inducing_count=200)
+    neighbors = tree.knn(20, predecessor_mode=True)
+    made = time.perf_counter() - start
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.covertree"
+        tree.save(path)
+        tree.close()
+
+        start = time.perf_counter()
+        again = load(path, coords=coords)  # only if it was saved from these
+        opened = time.perf_counter() - start
+        start = time.perf_counter()
+        assert (again.knn(20, predecessor_mode=True) == neighbors).all()
+        searched = time.perf_counter() - start
+        print(
+            f"made in {made:.2f} s; opened in {opened * 1e3:.1f} ms and searched in {searched:.2f} s"
+        )
+
+        rows = np.array_split(np.arange(20_000), 4)
+        with multiprocessing.get_context("spawn").Pool(2) as pool:
+            found = np.concatenate(
+                pool.map(neighbors_of, [(str(path), some) for some in rows])
+            )
+        assert (found == neighbors).all()
+        print(f"2 workers, one file of {path.stat().st_size / 1e6:.0f} MB: the same")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,106 @@
+"""Many queries in the residual process: what a call asks for, as kernels take it."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .. import _arrays, _calls
+from ..residual import ResidualTree
+from ._common import EVERYBODY, NOBODY, read_only, run
+from ._features import feature_rows
+from ._residual import ResidualWalkable
+from ._skeletons import skeleton_rows
+
+
+class _Queries(NamedTuple):
+    """Queries in the order in which they are run: near ones follow each other."""
+
+    rows: NDArray[np.int64]  #: of the results
+    places: NDArray[np.int64]  #: -1 for new points
+    before: NDArray[np.int64]
+    excluded: NDArray[np.int64]
+
+
+def _stored(
+    model: ResidualWalkable,
+    queries: NDArray[Any] | None,
+    before: NDArray[np.int64] | None,
+    predecessor_mode: bool,
+    exclude_self: bool,
+) -> _Queries:
+    """Points of the model as queries, by place."""
+    n = len(model.block_order)
+    wanted = np.arange(n) if queries is None else _arrays.indices(queries, "queries")
+    for row in np.flatnonzero((wanted < 0) | (wanted >= n))[:1]:
+        raise IndexError(f"queries[{row}]: expected a dataset index from 0 to {n - 1}, got {wanted[row]}")
+    places = model.block_places[wanted].astype(np.int64)
+    rows = np.argsort(places, kind="stable")
+    own = wanted[rows]
+    upper = own if predecessor_mode else np.full(len(own), EVERYBODY) if before is None else before[rows]
+    return _Queries(rows, places[rows], upper, own if exclude_self else np.full(len(own), NOBODY))
+
+
+def _upper_indices(before: ArrayLike | None, n: int, predecessor_mode: bool) -> NDArray[np.int64] | None:
+    if before is None:
+        return None
+    upper = np.clip(_arrays.indices(before, "before"), 0, EVERYBODY)
+    if len(upper) != n:
+        raise ValueError(f"before: expected {n} of them, one for each query, got {len(upper)}")
+    if predecessor_mode:
+        raise ValueError("before: stands against predecessor_mode, which is an upper index of its own")
+    return upper
+
+
+def residual_knn(
+    tree: ResidualTree,
+    model: ResidualWalkable,
+    k: int,
+    *,
+    queries: ArrayLike | None,
+    return_distances: bool,
+    predecessor_mode: bool,
+    before: ArrayLike | None,
+    exclude_self: bool,
+    n_threads: int | None,
+    progress: _calls.ProgressReport | None,
+) -> Any:
+    """The nearest of many queries; the tree gives features of new points."""
+    array = None if queries is None else np.asarray(queries)
+    n = len(model.block_order) if array is None else len(array)
+    upper = _upper_indices(before, n, predecessor_mode)
+    indices, distances = np.empty((n, k), np.int64), np.empty((n, k))
+    others: tuple[NDArray[Any], ...]
+    if array is None or (array.ndim == 1 and array.dtype.kind in "iu"):
+        asked = _stored(model, array, upper, predecessor_mode, exclude_self)
+        others = (model.coordinates, model.v_matrix, model.residual_variance)
+        by_skeletons = model.product_offsets.size > 0
+        others = () if by_skeletons else tuple(values[asked.places] for values in others)
+    else:
+        for flag, name in ((predecessor_mode, "predecessor_mode"), (exclude_self, "exclude_self")):
+            if flag:
+                raise ValueError(f"{name}: new points have no dataset index; give dataset indices as queries")
+        points = _arrays.points(array, "queries", dtype=np.dtype(np.float64))
+        others = _new_points(tree, model, points)
+        asked = _Queries(
+            np.arange(n), np.full(n, -1), np.full(n, EVERYBODY) if upper is None else upper, np.full(n, NOBODY)
+        )
+        by_skeletons, model = False, model._replace(bounds=model.bounds[:0])
+    results = (indices, distances)
+    if by_skeletons:
+        run(skeleton_rows, model, asked, results, n_threads, progress)
+    else:
+        run(feature_rows, model, (*asked, *map(read_only, others)), results, n_threads, progress)
+    return results if return_distances else indices
+
+
+def _new_points(
+    tree: ResidualTree, model: ResidualWalkable, points: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Scaled coordinates, features filled up with zeros, and residual variances."""
+    v, p = tree._features(points, "queries")
+    features = np.zeros((len(points), model.v_matrix.shape[1]))
+    features[:, : v.shape[1]] = v
+    return tree._scale(points), features, p
