@@ -13,6 +13,7 @@ import sys
 import textwrap
 
 import file_reader
+import joblib
 import numpy as np
 import pytest
 from hypothesis import given
@@ -452,7 +453,6 @@ def test_other_processes(rng, method):
 
 
 def test_joblib(rng, tmp_path):
-    joblib = pytest.importorskip("joblib")
     trees = kinds(rng)
     found = joblib.Parallel(n_jobs=2, max_nbytes=100)(joblib.delayed(neighbours)(tree) for tree in trees)
     for mine, tree in zip(found, trees):

@@ -217,6 +217,20 @@ def test_a_stale_residual_export_says_so_and_stays_as_it_was(rng, kind):
             assert kernels.walkable(arrays).products.ctypes.data == shown.products.ctypes.data
 
 
+def test_arrays_can_be_pickled(rng):
+    tree = cover_tree(rng.random((600, 2)), kernel=RBF(0.4), inducing_count=20)
+    for arrays in (tree.euclidean.export_arrays(), tree.export_arrays()):
+        again = pickle.loads(pickle.dumps(arrays))
+        assert type(again) is type(arrays)
+        for one, other in zip(again, arrays):
+            np.testing.assert_array_equal(one, other)
+    expected = kernels.walkable(tree)
+    tree.close()
+    assert not again.stale
+    for one, other in zip(kernels.walkable(again), expected):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_a_kernel_runs_on_while_the_tree_is_deleted(rng):
     tree = cover_tree(rng.random((6000, 2)), kernel=RBF(0.3), inducing_count=40)
     expected = tree.knn(8)

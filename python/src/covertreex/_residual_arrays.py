@@ -46,12 +46,12 @@ class ResidualArrays(TreeArrays):
     kernel_variance: float
     variance: float  #: the largest k(x, x)
 
-    _model: ModelView
+    _model: ModelView | None = None
 
     @property
     def stale(self) -> bool:
         """Whether the tree has been changed, or closed, since: then these are its arrays as they were."""
-        return super().stale or not self._model.is_current
+        return super().stale or not (self._model is None or self._model.is_current)
 
 
 class ModelView:

@@ -68,6 +68,10 @@ class TreeArrays(_TreeArrays):
         """Whether the tree has been changed, or closed, since: then these are its arrays as they were."""
         return self._owner is not None and not self._owner.is_current(lib.covertree_arrays_is_current)
 
+    def __getstate__(self) -> dict[str, Any]:
+        # A pickle has arrays of its own: no tree can make them stale.
+        return {name: value for name, value in vars(self).items() if not name.startswith("_")}
+
 
 @dataclass(frozen=True)
 class TreeStats:

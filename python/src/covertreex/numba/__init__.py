@@ -1,9 +1,9 @@
 """Kernels for Numba that walk a tree's exported arrays in place, callable from your own jitted code.
 
 :func:`walkable` shows a tree as the kernels take it. :func:`nearest` and :func:`within` search a Euclidean tree for one
-query each, without an allocation, and :func:`residual_nearest` a residual one; :func:`knn` and :func:`radius` run them for
-many, in threads. Answers are the library's: distances are evaluated as it does, in float64
-with fused multiply-adds, and ties go to the lower dataset index.
+query each, without an allocation, and :func:`residual_nearest` a residual one; :func:`knn` and :func:`radius` run them
+for many, in threads. Answers are the library's: distances are evaluated as it does, in float64 with fused
+multiply-adds, and ties go to the lower dataset index.
 
 Trees that are made with ``engine="hybrid"`` search by these kernels themselves.
 """
@@ -65,11 +65,11 @@ def walkable(tree: Any) -> Any:
         It keeps the memory alive, whatever becomes of the tree.
     """
     if isinstance(tree, ResidualTree):
-        return show_model(tree._model())
+        return show_model(tree._model().arrays)
     arrays = tree if isinstance(tree, TreeArrays) else tree.export_arrays()
     if arrays.stale:
         warnings.warn("tree: it has changed since these arrays were exported", stacklevel=2)
-    return show_model(arrays._model) if isinstance(arrays, ResidualArrays) else show_tree(arrays)
+    return show_model(vars(arrays)) if isinstance(arrays, ResidualArrays) else show_tree(arrays)
 
 
 def knn(

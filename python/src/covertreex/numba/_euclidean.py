@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .. import _arrays, _calls
 from ..tree import Neighbors, TreeArrays
-from ._common import EVERYBODY, NOBODY, offer, read_only, run, sort_heap, squared_distance
+from ._common import EVERYBODY, NOBODY, fused_multiply_add, offer, read_only, run, sort_heap
 
 # A subtree of so many points is looked at whole at the end of the descent.
 _SMALL = 32
@@ -43,6 +43,16 @@ def show_tree(arrays: TreeArrays) -> Walkable:
 
 
 @njit(cache=True, nogil=True)
+def _square(tree: Walkable, node: int, query: Any) -> float:
+    """``squared_distance(query, tree.points[node])`` without a slice, which all threads would count in and out."""
+    total = 0.0
+    for d in range(query.shape[0]):
+        difference = np.float64(query[d]) - np.float64(tree.points[node, d])
+        total = fused_multiply_add(difference, difference, total)
+    return total
+
+
+@njit(cache=True, nogil=True)
 def _out_of_reach(tree: Walkable, node: int, square: float, limit: float) -> bool:
     """Whether no point below a node at a squared distance can be within a squared limit."""
     distance = np.sqrt(square)
@@ -58,7 +68,7 @@ def _bound(tree: Walkable, query: Any, k: int, before: int, excluded: int, squar
     count = 0
     node = 0
     label = tree.labels[0]
-    square = squared_distance(query, tree.points[0])
+    square = _square(tree, 0, query)
     if label < before and label != excluded:
         count = offer(squares, indices, count, k, square, label)
     while tree.subtree_end[node] - node > _SMALL:
@@ -66,7 +76,7 @@ def _bound(tree: Walkable, query: Any, k: int, before: int, excluded: int, squar
         closest, closest_square = -1, np.inf
         while child < end:
             if tree.subtree_min[child] < before:
-                square = squared_distance(query, tree.points[child])
+                square = _square(tree, child, query)
                 label = tree.labels[child]
                 if label < before and label != excluded:
                     count = offer(squares, indices, count, k, square, label)
@@ -79,7 +89,7 @@ def _bound(tree: Walkable, query: Any, k: int, before: int, excluded: int, squar
     for below in range(node + 1, min(tree.subtree_end[node], node + _SMALL)):
         label = tree.labels[below]
         if label < before and label != excluded:
-            square = squared_distance(query, tree.points[below])
+            square = _square(tree, below, query)
             count = offer(squares, indices, count, k, square, label)
     return squares[0] if count == k else np.inf
 
@@ -125,7 +135,7 @@ def nearest(
         if tree.subtree_min[node] >= before:
             node = tree.subtree_end[node]
             continue
-        square = squared_distance(query, tree.points[node])
+        square = _square(tree, node, query)
         label = tree.labels[node]
         if square <= worst and label < before and label != excluded:
             count = offer(squares, indices, count, k, square, label)
@@ -162,7 +172,7 @@ def within(tree: Walkable, query: Any, limit: float, before: int, excluded: int,
         if tree.subtree_min[node] >= before:
             node = tree.subtree_end[node]
             continue
-        square = squared_distance(query, tree.points[node])
+        square = _square(tree, node, query)
         label = tree.labels[node]
         if square <= limit and label < before and label != excluded:
             if count < room:

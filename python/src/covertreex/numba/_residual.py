@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +11,6 @@ from numba import njit, types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from .._residual_arrays import ModelView
 from ._common import fused_multiply_add
 from ._vectors import inner_product
 
@@ -41,9 +41,8 @@ class ResidualWalkable(NamedTuple):
     variance: float
 
 
-def show_model(model: ModelView) -> ResidualWalkable:
-    """Show a model to the kernels."""
-    arrays = model.arrays
+def show_model(arrays: Mapping[str, Any]) -> ResidualWalkable:
+    """Show a model's arrays to the kernels."""
     if arrays["kernel"] < 0:
         raise ValueError("kernel: expected one of covertreex.kernels; kernels for Numba cannot call back into Python")
     return ResidualWalkable(**{name: arrays[name] for name in ResidualWalkable._fields})
