@@ -183,6 +183,19 @@ def test_python_reads_the_files_by_their_description(rng, tmp_path):
     assert (tmp_path / "tree").read_bytes() == file_reader.write(file)
 
 
+def test_python_reads_and_writes_every_kind(rng, tmp_path):
+    model = smooth_model(rng, n=600)
+    model.knn(2)
+    model.save(tmp_path / "model")
+    for name in (*saved_files(rng, tmp_path), "model"):
+        data = (tmp_path / name).read_bytes()
+        file = file_reader.read(data)
+        assert file_reader.write(file) == data
+    assert file.kind == 2
+    assert file.input_hash == file_reader.points_hash(file.sections["points"])
+    np.testing.assert_array_equal(file.sections["v_matrix"][np.argsort(file.sections["order"][:, 0]), :40], model.v_matrix)
+
+
 def test_a_section_of_several_pieces(rng, tmp_path):
     points = rng.standard_normal((100_000, 3))
     cover_tree(points).save(tmp_path / "tree")
@@ -203,7 +216,8 @@ def test_sections_are_aligned_and_a_mapped_tree_is_used_where_it_lies(rng, tmp_p
         assert not array.flags.writeable
         assert array.flags.c_contiguous
     with open("/proc/self/maps") as maps:
-        (mapped,) = [line.split()[0] for line in maps if line.rstrip().endswith(str(path))]
+        ((mapped, permissions),) = [line.split()[:2] for line in maps if line.rstrip().endswith(str(path))]
+    assert permissions == "r--s", "shared with other processes, and not written to"
     low, high = (int(bound, 16) for bound in mapped.split("-"))
     assert all(low <= array.ctypes.data < high for array in arrays[:-1])
     before = arrays.points.copy()
