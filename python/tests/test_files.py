@@ -306,6 +306,7 @@ def test_numbers_that_lead_nowhere_are_not_followed(rng, tmp_path, searched):
                         changed = array.copy()
                         changed.flat[place] = value
                         changes.append(changed)
+                changes.append(np.full_like(array, array.flat[0]))
             for changed in changes:
                 file_path.write_bytes(
                     file_reader.write(file_reader.File(file.kind, 0, {**file.sections, name: changed}))

@@ -101,7 +101,7 @@ private struct ModelSettings {
     guard (1..<Int64(Int32.max)).contains(settings[0]), (1...65536).contains(settings[1]),
       (0..<Int64(Int32.max)).contains(settings[2]), numbers[0] > 0, numbers[0].isFinite, numbers[2] >= 0,
       (0...1).contains(settings[4]), settings[5] == Int64(ResidualSearch.blockSize),
-      (0...Int64(Int32.max)).contains(settings[6])
+      (0...max(1, (settings[0] + settings[5] - 1) / settings[5])).contains(settings[6])
     else { throw file.corrupt("section \"settings\" or \"numbers\" is out of range") }
     (count, dim, featureCount) = (Int(settings[0]), Int(settings[1]), Int(settings[2]))
     (hasGivenFeatures, blocksPerRegion) = (settings[4] == 1, Int(settings[6]))

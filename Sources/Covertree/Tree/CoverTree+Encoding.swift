@@ -59,9 +59,15 @@ extension CoverTree where S: StorableElement {
       file.section(named: "removed") == nil ? nil : try file.buffer("removed", rows: count)
     let places = PlacesInTree(layout: layout, boxes: boxes, removed: removed, indexCount: settings.indexCount)
     try places.check(file, context: context)
-    self.init(
-      try TreeSnapshot(layout: layout, boxes: boxes, removed: removed, indexCount: settings.indexCount),
-      options: settings.options)
+    let snapshot = try TreeSnapshot(
+      layout: layout, boxes: boxes, removed: removed, indexCount: settings.indexCount, context: context)
+    let positions = snapshot.positions
+    try context.forEach(count, grain: 1 << 16) { (range, _) throws(CoverTreeError) in
+      for t in range where removed?[t] != 1 && positions[order[t]] != Int32(t) {
+        throw file.corrupt("section \"order\": \(order[t]) is there twice")
+      }
+    }
+    self.init(snapshot, options: settings.options)
   }
 }
 

@@ -200,7 +200,7 @@ struct Invariants<S: Scalar> {
       let layout = invariants.layout
       // Removed points are nodes like the others here.
       let whole = try TreeSnapshot(
-        layout: layout, boxes: boxes, removed: nil, indexCount: invariants.indexCount)
+        layout: layout, boxes: boxes, removed: nil, indexCount: invariants.indexCount, context: invariants.context)
       let grain = CallContext.grain(operationsPerItem: layout.count * layout.dim / S.width, most: 256)
       try invariants.context.forEach(layout.count, grain: grain) { (range, _) throws(CoverTreeError) in
         var search = try BoxSearch(whole.boxes, dimension: dimension)

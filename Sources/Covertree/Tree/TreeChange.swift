@@ -142,7 +142,7 @@ struct TreeChange<S: Scalar> {
     }
     let view = PointsView(base: UnsafePointer(layout.points.base), count: layout.count, dim: layout.dim)
     let boxes = try BoxTree(view, labels: layout.order.base, leafSize: options.leafSize, context: context)
-    return try TreeSnapshot(layout: layout, boxes: boxes, removed: removed, indexCount: indexCount)
+    return try TreeSnapshot(layout: layout, boxes: boxes, removed: removed, indexCount: indexCount, context: context)
   }
 
   /// The tree without some of its points.
@@ -164,7 +164,8 @@ struct TreeChange<S: Scalar> {
       live -= 1
     }
     if live > 0 && (layout.count - live) * 4 > layout.count { return try rebuild(base, without: marks, live: live) }
-    let snapshot = try TreeSnapshot(layout: layout, boxes: base.boxes, removed: marks, indexCount: base.indexCount)
+    let snapshot = try TreeSnapshot(
+      layout: layout, boxes: base.boxes, removed: marks, indexCount: base.indexCount, context: context)
     var statistics = ChangeStatistics()
     statistics.totalSeconds = monotonicSeconds() - start
     return (snapshot, statistics)

@@ -37,15 +37,18 @@ final class TreeSnapshot<S: Scalar>: @unchecked Sendable {
   var liveCount: Int { layout.count - removedCount }
 
   init(
-    layout: TreeLayout<S>, boxes: BoxTree<S>, removed: Buffer<UInt8>?, indexCount: Int
+    layout: TreeLayout<S>, boxes: BoxTree<S>, removed: Buffer<UInt8>?, indexCount: Int, context: CallContext
   ) throws(CoverTreeError) {
     self.layout = layout
     self.boxes = boxes
     self.removed = removed
     self.indexCount = indexCount
     removedCount = removed.map { $0.elements.reduce(0) { $0 + Int($1) } } ?? 0
-    positions = try Buffer(count: indexCount, filledWith: -1)
-    for t in 0..<layout.count where removed?[t] != 1 { positions[layout.order[t]] = Int32(t) }
+    let positions = try Buffer<Int32>(count: indexCount, filledWith: -1)
+    try context.forEach(layout.count, grain: 1 << 16) { (range, _) throws(CoverTreeError) in
+      for t in range where removed?[t] != 1 { positions[layout.order[t]] = Int32(t) }
+    }
+    self.positions = positions
     searchLabels = try removedCount == 0 ? boxes.labels : Self.labels(of: boxes, withoutThoseAt: positions)
     if layout.count - removedCount == indexCount {
       sparseIndices = nil
