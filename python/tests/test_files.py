@@ -193,7 +193,8 @@ def test_python_reads_and_writes_every_kind(rng, tmp_path):
         assert file_reader.write(file) == data
     assert file.kind == 2
     assert file.input_hash == file_reader.points_hash(file.sections["points"])
-    np.testing.assert_array_equal(file.sections["v_matrix"][np.argsort(file.sections["order"][:, 0]), :40], model.v_matrix)
+    places = np.argsort(file.sections["order"][:, 0])
+    np.testing.assert_array_equal(file.sections["v_matrix"][places, :40], model.v_matrix)
 
 
 def test_a_section_of_several_pieces(rng, tmp_path):

@@ -2,7 +2,7 @@
 
 The walk needs neither a stack nor lists of children. Nodes stand in depth-first order, so the next one is the first
 child or, where a ball is too far away, the one behind the subtree. A descent to the nearest child, to its nearest
-child, and so on, comes first: `k` points on its way bound what the walk has to look at.
+child, and so on, comes first: the nodes around its end bound what the walk has to look at.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from .. import _arrays, _calls
 from ..tree import Neighbors, TreeArrays
-from ._common import EVERYBODY, NOBODY, fused_multiply_add, offer, read_only, run, sort_heap
+from ._common import EVERYBODY, NOBODY, fused_multiply_add, offer, read_only, run, sort_heap, squared_distance
 
-# A subtree of so many points is looked at whole at the end of the descent.
-_SMALL = 32
+# Before and behind a node near the query, so many times k nodes bound the distance of its k-th neighbour.
+_WINDOW = 2
 
 
 class Walkable(NamedTuple):
@@ -63,34 +63,40 @@ def _out_of_reach(tree: Walkable, node: int, square: float, limit: float) -> boo
 
 
 @njit(cache=True, nogil=True)
-def _bound(tree: Walkable, query: Any, k: int, before: int, excluded: int, squares: Any, indices: Any) -> float:
-    """A squared distance within which k points lie: those on the way down to a node near the query."""
-    count = 0
+def _near_node(tree: Walkable, query: Any, before: int) -> int:
+    """A node near the query: down to the nearest child, to its nearest child, and so on."""
     node = 0
-    label = tree.labels[0]
-    square = _square(tree, 0, query)
-    if label < before and label != excluded:
-        count = offer(squares, indices, count, k, square, label)
-    while tree.subtree_end[node] - node > _SMALL:
+    while True:
         child, end = node + 1, tree.subtree_end[node]
         closest, closest_square = -1, np.inf
         while child < end:
             if tree.subtree_min[child] < before:
                 square = _square(tree, child, query)
-                label = tree.labels[child]
-                if label < before and label != excluded:
-                    count = offer(squares, indices, count, k, square, label)
                 if square < closest_square:
                     closest, closest_square = child, square
             child = tree.subtree_end[child]
         if closest < 0:
-            break
+            return node
         node = closest
-    for below in range(node + 1, min(tree.subtree_end[node], node + _SMALL)):
-        label = tree.labels[below]
+
+
+@njit(cache=True, nogil=True)
+def _near_nodes(tree: Walkable, queries: Any) -> Any:
+    nodes = np.empty(queries.shape[0], np.int64)
+    for query in range(queries.shape[0]):
+        nodes[query] = _near_node(tree, queries[query], EVERYBODY)
+    return nodes
+
+
+@njit(cache=True, nogil=True)
+def _bound(tree: Walkable, query: Any, k: int, before: int, excluded: int, squares: Any, indices: Any) -> float:
+    """A squared distance within which k points lie: nodes that stand near each other are near each other."""
+    node = _near_node(tree, query, before)
+    count = 0
+    for other in range(max(0, node - _WINDOW * k), min(tree.labels.shape[0], node + _WINDOW * k)):
+        label = tree.labels[other]
         if label < before and label != excluded:
-            square = _square(tree, below, query)
-            count = offer(squares, indices, count, k, square, label)
+            count = offer(squares, indices, count, k, _square(tree, other, query), label)
     return squares[0] if count == k else np.inf
 
 
@@ -195,9 +201,15 @@ def _knn_rows(
 ) -> None:
     k = indices.shape[1]
     squares, found = np.empty(k), np.empty(k, np.int64)
+    count = 0
     for query in range(queries.shape[0]):
         row = rows[query]
-        count = nearest(tree, queries[query], k, before[query], excluded[query], limit, squares, found)
+        reach = np.inf
+        # No query has its k nearest farther away than the farthest of the last one's, if those count for it, too.
+        if count == k and excluded[query] == NOBODY and before[query] >= before[query - 1]:
+            distance = np.sqrt(squares[k - 1]) + np.sqrt(squared_distance(queries[query], queries[query - 1]))
+            reach = distance * distance * (1 + 1e-12)
+        count = nearest(tree, queries[query], k, before[query], excluded[query], min(limit, reach), squares, found)
         for rank in range(count):
             indices[row, rank] = found[rank]
             distances[row, rank] = np.sqrt(squares[rank])
@@ -265,7 +277,9 @@ def _queries(tree: Walkable, queries: ArrayLike | None, predecessor_mode: bool, 
         row, column = np.argwhere(unusable)[0]
         raise ValueError(f"queries[{row}, {column}]: expected finite coordinates, got {points[row, column]}")
     n = len(points)
-    return _Queries(read_only(points), np.arange(n), np.full(n, EVERYBODY, np.int64), np.full(n, NOBODY, np.int64))
+    rows = np.argsort(_near_nodes(tree, read_only(points)), kind="stable")
+    everybody, nobody = np.full(n, EVERYBODY, np.int64), np.full(n, NOBODY, np.int64)
+    return _Queries(read_only(points[rows]), rows, everybody, nobody)
 
 
 def _nodes(tree: Walkable, indices: NDArray[Any] | None) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.int64]]:
