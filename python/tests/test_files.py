@@ -10,7 +10,9 @@ import resource
 import struct
 import subprocess
 import sys
+import tempfile
 import textwrap
+from pathlib import Path
 
 import file_reader
 import joblib
@@ -343,14 +345,31 @@ def test_paths(rng, tmp_path):
         load("a\0b")
     with pytest.raises(OSError, match=r"path: /proc/tree"):
         tree.save("/proc/tree")
-    if os.geteuid() != 0:  # root may write to any folder
-        tmp_path.chmod(0o500)
-        with pytest.raises(PermissionError):
-            tree.save(tmp_path / "tree")
-        tmp_path.chmod(0o700)
     assert list(tmp_path.iterdir()) == []
     tree.save(tmp_path / "bäume 树")
     same_arrays(load(tmp_path / "bäume 树"), tree)
+
+
+def test_a_folder_that_is_read_only(rng):
+    tree = cover_tree(rng.random((10, 2)))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "tree"
+        tree.save(path)
+        os.chmod(folder, 0o555)
+        child = os.fork()
+        if child == 0:  # as somebody who may not write there: root may
+            if os.geteuid() == 0:
+                os.setuid(65534)
+            try:
+                cover_tree(np.zeros((3, 2))).save(path)
+            except PermissionError as error:
+                os._exit(0 if str(path) in str(error) else 2)
+            finally:
+                os._exit(1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        os.chmod(folder, 0o755)
+        assert os.listdir(folder) == ["tree"]
+        same_answers(load(path), tree, None)
 
 
 def test_a_full_disk_leaves_what_was_there(rng, tmp_path):

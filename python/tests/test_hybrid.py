@@ -295,7 +295,7 @@ def test_the_engine_changes_no_answer(rng, engine, tmp_path):
     assert old.engine == "hybrid"
 
 
-def test_bad_input_names_the_argument(rng):
+def test_bad_input_names_the_argument(rng, tmp_path):
     points = rng.random((50, 2))
     tree = cover_tree(points, kernel=RBF(), inducing_count=5, engine="hybrid")
     for error, message, k, options in (
@@ -311,6 +311,11 @@ def test_bad_input_names_the_argument(rng):
             tree.knn(k, **options)
     with pytest.raises(ValueError, match="kernel: engine='hybrid' needs one of covertreex"):
         cover_tree(points, kernel=lambda a, b: a @ b.T, engine="hybrid")
+    cover_tree(points, kernel=lambda a, b: a @ b.T + 1, inducing_count=3).save(tmp_path / "host")
+    with pytest.raises(ValueError, match="kernel: engine='hybrid' needs one of covertreex"):
+        load(tmp_path / "host", kernel=lambda a, b: a @ b.T + 1, engine="hybrid")
+    with pytest.raises(ValueError, match="engine: expected one of"):
+        load(tmp_path / "host", kernel=lambda a, b: a @ b.T + 1, engine="best")
     with pytest.raises(ValueError, match="max_distance: is not supported"):
         kernels.knn(tree, 1, max_distance=1.0)
     with pytest.raises(ValueError, match="before: is for residual trees"):

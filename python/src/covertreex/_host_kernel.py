@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from . import _native
 from ._native import KERNEL
 
 
@@ -47,3 +48,12 @@ class HostKernel:
         error, self._error = self._error, None
         if error is not None:
             raise error
+
+
+def run(host: HostKernel | None, function: Callable[..., int], *arguments: Any, **options: Any) -> None:
+    """Call a function of the library that may take long, and raise what the kernel raised meanwhile."""
+    try:
+        _native.run(function, *arguments, **options)
+    finally:
+        if host is not None:
+            host.reraise()

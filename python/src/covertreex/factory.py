@@ -8,7 +8,8 @@ from numpy.typing import ArrayLike
 
 from . import _files
 from ._calls import ProgressReport
-from .residual import KernelLike, ResidualTree
+from ._residual_inputs import KernelLike
+from .residual import ResidualTree
 from .tree import CoverTree
 from .vecchia import ConditioningSets
 

@@ -7,25 +7,20 @@ import json
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Union
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _arrays, _calls, _files, _native, inducing, kernels
+from . import _arrays, _calls, _files, _host_kernel, _native, kernels
 from ._calls import ProgressReport
 from ._correlation_tree import CorrelationTree
 from ._host_kernel import HostKernel
 from ._native import lib
 from ._residual_arrays import ModelView, ResidualArrays
-from .kernels import RBF, Kernel, Stationary
+from ._residual_inputs import FLOAT64, Inputs, KernelLike
+from .kernels import RBF, Stationary
 from .tree import CoverTree, resolve_engine
-
-DEFAULT_INDUCING = 512
-_FLOAT64 = np.dtype(np.float64)
-
-KernelLike = Union[Kernel, Callable[[NDArray[np.float64], NDArray[np.float64]], Any]]
-
 
 # The section of a file in which this package keeps what the library does not know.
 _SETTINGS = "covertreex.settings"
@@ -94,7 +89,7 @@ class ResidualTree(_calls.Closeable):
         progress: ProgressReport | None = None,
     ) -> None:
         super().__init__()
-        self._coords = _arrays.points(coords, "coords", dtype=_FLOAT64)
+        self._coords = _arrays.points(coords, "coords", dtype=FLOAT64)
         if tree not in ("hybrid", "pure"):
             raise ValueError(f"tree: expected 'hybrid' or 'pure', got {tree!r}")
         self.tree = tree
@@ -114,102 +109,24 @@ class ResidualTree(_calls.Closeable):
             raise TypeError(f"kernel: expected a kernel or a callable, got {kernel!r}")
         self.kernel = kernel
         self._host = None if isinstance(kernel, Stationary) else HostKernel(kernel)
-        if self.engine == "hybrid" and self._host is not None:
-            raise ValueError("kernel: engine='hybrid' needs one of covertreex.kernels, as Numba cannot call back")
+        self._check_engine()
+        inputs = Inputs(self._coords, kernel, self._host)
+        self._inducing: NDArray[np.float64] | None = None
         if v_matrix is None:
-            self._inducing: NDArray[np.float64] | None = self._choose_inducing(
-                inducing_count, inducing_points, n_threads
-            )
-            self._build(jitter, n_threads, progress)
+            self._inducing = inputs.choose_inducing(inducing_count, inducing_points, self.seed, n_threads)
+            handle = inputs.build(self._inducing, jitter, n_threads, progress)
         else:
             if inducing_count is not None or not isinstance(inducing_points, str):
                 raise ValueError("v_matrix: stands against inducing_count and inducing_points; give one or the other")
-            self._inducing = None
-            self._build_given(v_matrix, p_diag, kernel_diag, n_threads, progress)
-
-    def _choose_inducing(
-        self, count: int | None, points: ArrayLike | str, n_threads: int | None
-    ) -> NDArray[np.float64]:
-        n = len(self._coords)
-        if not isinstance(points, str):
-            if count is not None:
-                raise ValueError("inducing_count: stands against inducing_points, which has a length of its own")
-            return np.ascontiguousarray(_arrays.points(points, "inducing_points", dtype=_FLOAT64))
-        if count is None:
-            count = min(DEFAULT_INDUCING, n)
-        count = _arrays.integer(count, "inducing_count", minimum=0, maximum=n)
-        if count == 0:
-            return np.empty((0, self._coords.shape[1]))
-        rows = inducing.choose(self._scaled(), count, method=points, seed=self.seed, n_threads=n_threads)
-        return np.ascontiguousarray(self._coords[rows])
-
-    def _options(self, n_threads: int | None) -> tuple[Any, Any]:
-        """Options of a build, and what they point to."""
-        options = _native.ResidualOptions()
-        lib.covertree_residual_options_init(ctypes.byref(options))
-        options.n_threads = _calls.threads(n_threads)
-        if self._host is not None:
-            options.kernel_fn = self._host.callback
-            return options, None
-        assert isinstance(self.kernel, Stationary)
-        lengthscale = np.atleast_1d(np.asarray(self.kernel.lengthscale, np.float64))
-        options.kernel = self.kernel.shape
-        options.variance = self.kernel.variance
-        options.lengthscale, options.n_lengthscales = lengthscale.ctypes.data, len(lengthscale)
-        return options, lengthscale
-
-    def _build(self, jitter: float, n_threads: int | None, progress: ProgressReport | None) -> None:
-        options, keep = self._options(n_threads)
-        options.jitter = _calls.number(jitter, "jitter")
-        assert self._inducing is not None
-        if len(self._inducing):
-            if self._inducing.shape[1] != self._coords.shape[1]:
-                raise ValueError(
-                    f"inducing_points: expected {self._coords.shape[1]} columns, got {self._inducing.shape[1]}"
-                )
-            options.inducing_points, options.n_inducing = self._inducing.ctypes.data, len(self._inducing)
-        self._make(lib.covertree_residual_build, _calls.point_rows(self._coords), options, progress)
-        del keep
-
-    def _build_given(
-        self,
-        v_matrix: ArrayLike,
-        p_diag: ArrayLike | None,
-        kernel_diag: ArrayLike | None,
-        n_threads: int | None,
-        progress: ProgressReport | None,
-    ) -> None:
-        options, keep = self._options(n_threads)
-        v = _arrays.points(v_matrix, "v_matrix")
-        n = len(self._coords)
-        if len(v) != n:
-            raise ValueError(f"v_matrix: expected {n} rows, one for each point, got {len(v)}")
-        p = _arrays.numbers(p_diag, "p_diag", n)
-        diagonal = None if kernel_diag is None else _arrays.numbers(kernel_diag, "kernel_diag", n)
-        build = (
-            lib.covertree_residual_build_given_f32 if v.dtype == np.float32 else lib.covertree_residual_build_given_f64
-        )
-        features = (v.ctypes.data, v.shape[1], _arrays.row_stride(v), p.ctypes.data)
-        arguments = (*features, None if diagonal is None else diagonal.ctypes.data)
-        self._make(build, (*_calls.point_rows(self._coords), *arguments), options, progress)
-        del keep
-
-    def _make(
-        self, build: Callable[..., int], arguments: tuple[Any, ...], options: Any, progress: ProgressReport | None
-    ) -> None:
-        handle = ctypes.c_void_p()
-        self._run(
-            build, *arguments, ctypes.byref(options), ctypes.byref(handle), options=options, report=progress,
-            points="coords",
-        )  # fmt: skip
+            handle = inputs.build_given(v_matrix, p_diag, kernel_diag, n_threads, progress)
         self._take(handle, lib.covertree_residual_free)
 
     def _run(self, function: Callable[..., int], *arguments: Any, **options: Any) -> None:
-        try:
-            _native.run(function, *arguments, **options)
-        finally:
-            if self._host is not None:
-                self._host.reraise()
+        _host_kernel.run(self._host, function, *arguments, **options)
+
+    def _check_engine(self) -> None:
+        if self.engine == "hybrid" and self._host is not None:
+            raise ValueError("kernel: engine='hybrid' needs one of covertreex.kernels, as Numba cannot call back")
 
     # What it is
 
@@ -328,7 +245,7 @@ class ResidualTree(_calls.Closeable):
         CoverTreeError
             Where ``v_matrix`` was given: the features of new points are unknown.
         """
-        return self._features(_arrays.points(points, "points", dtype=_FLOAT64), "points")
+        return self._features(_arrays.points(points, "points", dtype=FLOAT64), "points")
 
     def _features(self, new: NDArray[np.float64], name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         v, p = np.empty((len(new), self._info().n_features)), np.empty(len(new))
@@ -388,7 +305,7 @@ class ResidualTree(_calls.Closeable):
         CoverTreeError
             Where ``v_matrix`` was given: the features of new points are unknown.
         """
-        new = _arrays.points(points, "points", dtype=_FLOAT64)
+        new = _arrays.points(points, "points", dtype=FLOAT64)
         self._take(self._extend(new, n_threads, progress), lib.covertree_residual_free)
         first = self.n_points
         self._coords = np.concatenate([self._coords, new])
@@ -535,7 +452,7 @@ class ResidualTree(_calls.Closeable):
                 self, k, queries=queries, return_distances=return_distances, predecessor_mode=predecessor_mode,
                 before=before, exclude_self=exclude_self, n_threads=n_threads, progress=progress,
             )  # fmt: skip
-        kind, n_rows, rows, _keep = _calls.query_rows(queries, self, _FLOAT64)
+        kind, n_rows, rows, _keep = _calls.query_rows(queries, self, FLOAT64)
         upper = None
         if before is not None:
             upper = _arrays.indices(before, "before")
@@ -625,7 +542,7 @@ class ResidualTree(_calls.Closeable):
         indices, distances
             As of :meth:`knn`.
         """
-        points = _arrays.points(new, "new", dtype=_FLOAT64)
+        points = _arrays.points(new, "new", dtype=FLOAT64)
         options: dict[str, Any] = {"return_distances": return_distances, "n_threads": n_threads, "progress": progress}
         if cond == "train":
             return self.knn(k, queries=points, **options)
@@ -696,14 +613,16 @@ class ResidualTree(_calls.Closeable):
         tree.kernel = kernel or kernels.of_shape(shape, found["lengthscale"], float(found["numbers"][1]))
         tree._coords = found["points"].reshape(n, dim)
         tree._inducing = None if given else found["inducing_points"].reshape(-1, dim)
+        tree.engine, _ = resolve_engine(engine, None)
         try:
             settings = json.loads(found[_SETTINGS].tobytes()) if _SETTINGS in found else {}
             tree.tree = settings.get("tree", "hybrid")
-            tree.engine, tree.order = resolve_engine(engine, settings.get("order"))
+            _, tree.order = resolve_engine("auto", settings.get("order"))
             tree.seed = int(settings.get("seed", 42))
         except (ValueError, TypeError, AttributeError) as error:
             raise _native.CoverTreeError(f"path: section {_SETTINGS!r} is damaged: {error}") from error
         tree._forget_trees()
+        tree._check_engine()
         return tree
 
     def __reduce_ex__(self, protocol: Any) -> Any:

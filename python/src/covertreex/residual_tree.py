@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from . import _arrays
+from ._residual_inputs import DEFAULT_INDUCING
 from .kernels import RBF, Kernel, Matern12, Matern32, Matern52
-from .residual import DEFAULT_INDUCING, ResidualTree
+from .residual import ResidualTree
 
 _KERNEL_TYPES: dict[str, Callable[..., Kernel]] = {
     "rbf": RBF,

@@ -24,8 +24,9 @@ from . import _arrays, _calls, _files, _native
 from ._calls import ProgressReport
 from ._files import File, PathLike
 from ._native import CoverTreeError, lib
+from ._residual_inputs import KernelLike
 from .kernels import scaled
-from .residual import KernelLike, ResidualTree
+from .residual import ResidualTree
 
 ORDERINGS = ("maxmin", "random", "natural")
 

@@ -1,0 +1,115 @@
+"""What a residual tree is built of: checked, chosen, and handed to the library."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Union
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from . import _arrays, _calls, _host_kernel, _native, inducing
+from ._calls import ProgressReport
+from ._host_kernel import HostKernel
+from ._native import lib
+from .kernels import Kernel, Stationary, scaled
+
+DEFAULT_INDUCING = 512
+FLOAT64 = np.dtype(np.float64)
+
+KernelLike = Union[Kernel, Callable[[NDArray[np.float64], NDArray[np.float64]], Any]]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Points and their kernel; ``host`` calls it where it is not one of this package."""
+
+    coords: NDArray[np.float64]
+    kernel: KernelLike
+    host: HostKernel | None
+
+    def choose_inducing(
+        self, count: int | None, points: ArrayLike | str, seed: int, n_threads: int | None
+    ) -> NDArray[np.float64]:
+        """Inducing points, shape (m, dim): those that were given, or some of the points."""
+        n, dim = self.coords.shape
+        if not isinstance(points, str):
+            if count is not None:
+                raise ValueError("inducing_count: stands against inducing_points, which has a length of its own")
+            given = np.ascontiguousarray(_arrays.points(points, "inducing_points", dtype=FLOAT64))
+            if len(given) and given.shape[1] != dim:
+                raise ValueError(f"inducing_points: expected {dim} columns, got {given.shape[1]}")
+            return given
+        if count is None:
+            count = min(DEFAULT_INDUCING, n)
+        count = _arrays.integer(count, "inducing_count", minimum=0, maximum=n)
+        if count == 0:
+            return np.empty((0, dim))
+        over = scaled(self.coords, self.kernel)
+        return np.ascontiguousarray(
+            self.coords[inducing.choose(over, count, method=points, seed=seed, n_threads=n_threads)]
+        )
+
+    def build(
+        self, inducing: NDArray[np.float64], jitter: float, n_threads: int | None, progress: ProgressReport | None
+    ) -> ctypes.c_void_p:
+        """Build V and p of inducing points."""
+        options, keep = self._options(n_threads)
+        options.jitter = _calls.number(jitter, "jitter")
+        if len(inducing):
+            options.inducing_points, options.n_inducing = inducing.ctypes.data, len(inducing)
+        handle = self._make(lib.covertree_residual_build, (), options, progress)
+        del keep
+        return handle
+
+    def build_given(
+        self,
+        v_matrix: ArrayLike,
+        p_diag: ArrayLike | None,
+        kernel_diag: ArrayLike | None,
+        n_threads: int | None,
+        progress: ProgressReport | None,
+    ) -> ctypes.c_void_p:
+        """Take the caller's own V and p."""
+        options, keep = self._options(n_threads)
+        v = _arrays.points(v_matrix, "v_matrix")
+        n = len(self.coords)
+        if len(v) != n:
+            raise ValueError(f"v_matrix: expected {n} rows, one for each point, got {len(v)}")
+        p = _arrays.numbers(p_diag, "p_diag", n)
+        diagonal = None if kernel_diag is None else _arrays.numbers(kernel_diag, "kernel_diag", n)
+        build = (
+            lib.covertree_residual_build_given_f32 if v.dtype == np.float32 else lib.covertree_residual_build_given_f64
+        )
+        features = (v.ctypes.data, v.shape[1], _arrays.row_stride(v), p.ctypes.data)
+        arguments = (*features, None if diagonal is None else diagonal.ctypes.data)
+        handle = self._make(build, arguments, options, progress)
+        del keep
+        return handle
+
+    def _options(self, n_threads: int | None) -> tuple[Any, Any]:
+        """Options of a build, and what they point to."""
+        options = _native.ResidualOptions()
+        lib.covertree_residual_options_init(ctypes.byref(options))
+        options.n_threads = _calls.threads(n_threads)
+        if self.host is not None:
+            options.kernel_fn = self.host.callback
+            return options, None
+        assert isinstance(self.kernel, Stationary)
+        lengthscale = np.atleast_1d(np.asarray(self.kernel.lengthscale, np.float64))
+        options.kernel = self.kernel.shape
+        options.variance = self.kernel.variance
+        options.lengthscale, options.n_lengthscales = lengthscale.ctypes.data, len(lengthscale)
+        return options, lengthscale
+
+    def _make(
+        self, build: Callable[..., int], arguments: tuple[Any, ...], options: Any, progress: ProgressReport | None
+    ) -> ctypes.c_void_p:
+        handle = ctypes.c_void_p()
+        _host_kernel.run(
+            self.host, build, *_calls.point_rows(self.coords), *arguments, ctypes.byref(options), ctypes.byref(handle),
+            options=options, report=progress, points="coords",
+        )  # fmt: skip
+        return handle
