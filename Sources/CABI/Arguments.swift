@@ -92,6 +92,12 @@ enum Arguments {
   }
 }
 
+/// The context that a call's options ask for.
+func callContext(_ options: UnsafePointer<covertree_call_options>?) throws(CoverTreeError) -> CallContext {
+  let options = try covertree_call_options.read(options)
+  return try Arguments.context(threads: options.n_threads, options.progress, options.progress_user_data)
+}
+
 /// An options struct of the header, as far as the host's version of it goes.
 protocol Options {
   init()

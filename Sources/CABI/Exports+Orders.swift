@@ -3,11 +3,6 @@ import Covertree
 
 // Orders and samples of points.
 
-func callContext(_ options: UnsafePointer<covertree_call_options>?) throws(CoverTreeError) -> CallContext {
-  let options = try covertree_call_options.read(options)
-  return try Arguments.context(threads: options.n_threads, options.progress, options.progress_user_data)
-}
-
 @_cdecl("covertree_maxmin_order") @implementation
 public func covertree_maxmin_order(
   _ points: UnsafePointer<Double>?, _ n_points: Int64, _ dim: Int64, _ row_stride: Int64,

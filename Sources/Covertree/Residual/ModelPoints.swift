@@ -20,10 +20,10 @@ final class ModelInputs: @unchecked Sendable {
 
   /// With more points.
   func extended(by points: PointsView<Double>, context: CallContext) throws(CoverTreeError) -> ModelInputs {
-    let (old, new) = (self.points, try points.copied())
-    let all = try Buffer<Double>(count: old.count + new.count)
+    let old = self.points
+    let all = try Buffer<Double>(count: old.count + points.count * points.dim)
     all.base.update(from: old.base, count: old.count)
-    (all.base + old.count).update(from: new.base, count: new.count)
+    points.copy(to: all.base + old.count)
     let first = old.count / points.dim
     return ModelInputs(
       points: all, inducing: inducing, pointHash: pointHash &+ (try points.hash(context: context) { first + $0 }))
@@ -33,8 +33,12 @@ final class ModelInputs: @unchecked Sendable {
 extension PointsView<Double> {
   fileprivate func copied() throws(CoverTreeError) -> Buffer<Double> {
     let copy = try Buffer<Double>(count: count * dim)
-    for index in 0..<count { (copy.base + index * dim).update(from: row(index), count: dim) }
+    self.copy(to: copy.base)
     return copy
+  }
+
+  fileprivate func copy(to target: UnsafeMutablePointer<Double>) {
+    for index in 0..<count { (target + index * dim).update(from: row(index), count: dim) }
   }
 }
 
@@ -45,10 +49,15 @@ struct ArrangedPoints {
   let coordinates: Buffer<Double>
 
   /// Whose places are known, from a file.
-  init(order: Buffer<Int32>, coordinates: Buffer<Double>) throws(CoverTreeError) {
+  ///
+  /// - Returns: nil where the order is none: an index is out of range, or there twice.
+  init?(order: Buffer<Int32>, coordinates: Buffer<Double>) throws(CoverTreeError) {
     (self.order, self.coordinates) = (order, coordinates)
     positions = try Buffer(count: order.count, filledWith: -1)
-    for place in 0..<order.count { positions[order[place]] = Int32(place) }
+    for place in 0..<order.count {
+      guard (0..<Int32(order.count)).contains(order[place]), positions[order[place]] < 0 else { return nil }
+      positions[order[place]] = Int32(place)
+    }
   }
 
   /// In the order of their indices.

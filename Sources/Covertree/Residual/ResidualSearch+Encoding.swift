@@ -40,8 +40,8 @@ extension ResidualSearch {
     self.init(model, skeletons, since: start)
   }
 
-  /// Coordinates of a point in a file, whose settings are checked. Throws where the file can only be opened with the host's kernel and there is none,
-  /// or the other way round.
+  /// Coordinates of a point in a file, whose settings are checked. Throws where the file can only be opened with the
+  /// host's kernel and there is none, or the other way round.
   public static func dimension(in file: StoredFile, hasHost: Bool) throws(CoverTreeError) -> Int {
     try file.expect(.residual)
     let settings = try ModelSettings(file, hasHost ? HostKernel { _, _, _, _, _ in } : nil)
@@ -131,13 +131,10 @@ extension ResidualModel {
   ) throws(CoverTreeError) {
     let (count, dim) = (settings.count, settings.dim)
     let order: Buffer<Int32> = try file.buffer("order", rows: count)
-    let seen = try Buffer<Bool>(count: count, filledWith: false)
-    for place in 0..<count {
-      guard (0..<Int32(count)).contains(order[place]), !seen[order[place]] else {
-        throw file.corrupt("section \"order\": \(order[place]) at \(place) is out of range or there twice")
-      }
-      seen[order[place]] = true
-    }
+    guard
+      let arranged = try ArrangedPoints(
+        order: order, coordinates: file.buffer("coordinates", rows: count, columns: dim))
+    else { throw file.corrupt("section \"order\": an index is out of range or there twice") }
     let inducing: Buffer<Double> = try file.buffer("inducing_points", columns: dim)
     let inputs = ModelInputs(
       points: try file.buffer("points", rows: count, columns: dim), inducing: inducing, pointHash: file.inputHash)
@@ -156,8 +153,7 @@ extension ResidualModel {
     try self.init(
       Shared(
         covariance: settings.covariance, dim: dim, variance: settings.variance, blockSize: ResidualSearch.blockSize),
-      inputs,
-      ArrangedPoints(order: order, coordinates: file.buffer("coordinates", rows: count, columns: dim)),
+      inputs, arranged,
       features: file.buffer("v_matrix", rows: settings.rank == 0 ? 0 : count, columns: settings.rank),
       residualVariance: file.buffer("residual_variance", rows: count), featureCount: settings.featureCount,
       whitening: whitening, hasGivenFeatures: settings.hasGivenFeatures, orderSeconds: 0, since: start,

@@ -29,14 +29,15 @@ extension PointsView {
   /// A number by which a set of points is known again: the sum over points of a hash of index and coordinates, taken as
   /// float64. So a batch adds its own part, and the order in which points are looked at does not matter.
   ///
-  /// - Parameter index: the dataset index of a row.
-  public func hash(context: CallContext, index: (Int) -> Int = { $0 }) throws(CoverTreeError) -> UInt64 {
+  /// - Parameter index: the dataset index of a row; nil for one that is left out.
+  public func hash(context: CallContext, index: (Int) -> Int? = { $0 }) throws(CoverTreeError) -> UInt64 {
     let grain = 1 << 14
     let parts = try Buffer<UInt64>(count: (count + grain - 1) / grain)
     try context.forEach(count, grain: grain) { (range, _) throws(CoverTreeError) in
       var sum: UInt64 = 0
       for row in range {
-        var hash = mixed(UInt64(index(row)))
+        guard let index = index(row) else { continue }
+        var hash = mixed(UInt64(index))
         let coordinates = self.row(row)
         // Adding zero makes one of the two zeros.
         for d in 0..<dim { hash = mixed(hash ^ (Double(coordinates[d]) + 0).bitPattern) }

@@ -22,21 +22,17 @@ enum FileFormat {
     static let sectionCount = 20
     static let byteCount = 24
     static let inputHash = 32
-    /// Zeros from here on.
-    static let reserved = 40
-    /// Of the header before it, and the table.
+    /// Of the header before it, and the table. Between the two are zeros.
     static let checksum = 60
   }
 
-  /// Where the fields of a table's entry are, after the name.
+  /// Where the fields of a table's entry are, after the name; behind them are zeros.
   enum Entry {
     static let type = 24
     static let checksum = 28
     static let offset = 32
     static let rows = 40
     static let columns = 48
-    /// Zeros from here on.
-    static let reserved = 56
   }
 }
 

@@ -37,7 +37,7 @@ public struct FileImage {
     return (offsets, next)
   }
 
-  public var byteCount: Int { layout.byteCount }
+  private var byteCount: Int { layout.byteCount }
 
   /// The header and the table.
   private func head(context: CallContext) throws(CoverTreeError) -> [UInt8] {
@@ -78,9 +78,10 @@ public struct FileImage {
     try body(UnsafeRawBufferPointer(copy.elements))
     let zeros = try Buffer<UInt8>(count: FileFormat.alignment, filledWith: 0)
     var done = head.count
+    let total = Double(byteCount)
     for section in sections {
       for first in stride(from: 0, to: section.byteCount, by: 8 << 20) {
-        try context.poll(share: Double(done) / Double(byteCount))
+        try context.poll(share: Double(done) / total)
         let piece = section.bytes[first..<min(section.byteCount, first + 8 << 20)]
         try body(UnsafeRawBufferPointer(rebasing: piece))
         done += piece.count

@@ -74,17 +74,9 @@ extension CoverTree where S: StorableElement {
 extension TreeSnapshot {
   /// Of the points that searches find, by dataset index.
   fileprivate func inputHash(context: CallContext) throws(CoverTreeError) -> UInt64 {
-    let (layout, dim) = (layout, layout.dim)
-    if removedCount == 0 {
-      let view = PointsView(base: UnsafePointer(layout.points.base), count: layout.count, dim: dim)
-      return try view.hash(context: context) { Int(layout.order[$0]) }
-    }
-    var sum: UInt64 = 0
-    for t in 0..<layout.count where removed?[t] != 1 {
-      let row = PointsView(base: UnsafePointer(layout.points.base) + t * dim, count: 1, dim: dim)
-      sum &+= try row.hash(context: context) { _ in Int(layout.order[t]) }
-    }
-    return sum
+    let (layout, removed) = (layout, removed)
+    let view = PointsView(base: UnsafePointer(layout.points.base), count: layout.count, dim: layout.dim)
+    return try view.hash(context: context) { removed?[$0] == 1 ? nil : Int(layout.order[$0]) }
   }
 }
 

@@ -39,6 +39,14 @@ class Closeable:
         self._handle: ctypes.c_void_p | None = None
         self._finalizer: Any = None
 
+    @classmethod
+    def _holding(cls: type[Self], handle: ctypes.c_void_p, free: Callable[[ctypes.c_void_p], object]) -> Self:
+        """One around a handle that is there; the rest of it is the caller's to set."""
+        made = cls.__new__(cls)
+        Closeable.__init__(made)
+        made._take(handle, free)
+        return made
+
     def _take(self, handle: ctypes.c_void_p, free: Callable[[ctypes.c_void_p], object]) -> None:
         """Hold a handle, in the place of the one there is; calls that run on that one end on it."""
         before = self._finalizer

@@ -16,17 +16,18 @@ from ._native import CoverTreeError, lib
 
 PathLike = Union[str, "os.PathLike[str]"]
 
-TREE, RESIDUAL, ARRAYS = 1, 2, 3
+RESIDUAL, ARRAYS = 2, 3
 
 _COPY, _VERIFY = 1, 2
-_DTYPES = {
+# By their numbers in the library, each a covertree_dtype.
+DTYPES: dict[int, np.dtype[Any]] = {
     1: np.dtype(np.float32),
     2: np.dtype(np.float64),
     3: np.dtype(np.int32),
     4: np.dtype(np.int64),
     5: np.dtype(np.uint8),
 }
-_NUMBERS = {dtype: number for number, dtype in _DTYPES.items()}
+_NUMBERS = {dtype: number for number, dtype in DTYPES.items()}
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -80,7 +81,7 @@ class File:
             if name in names:
                 section = self._section(index)
                 shape = (section.rows,) if section.columns == 1 else (section.rows, section.columns)
-                found[name] = _arrays.view(self._owner, section.data, shape, _DTYPES[section.dtype])
+                found[name] = _arrays.view(self._owner, section.data, shape, DTYPES[section.dtype])
         return found
 
     def _section(self, index: int) -> Any:

@@ -554,14 +554,11 @@ class ResidualTree(_calls.Closeable):
 
     def _extended(self, new: NDArray[np.float64], n_threads: int | None) -> ResidualTree:
         """Another tree, with more points."""
-        other = object.__new__(type(self))
-        _calls.Closeable.__init__(other)
+        other = self._holding(self._extend(new, n_threads, None), lib.covertree_residual_free)
         other.kernel, other._host, other._inducing, other.seed = self.kernel, self._host, self._inducing, self.seed
         other.tree, other.engine, other.order = self.tree, self.engine, self.order
         other._forget_trees()
-        handle = self._extend(new, n_threads, None)
         other._coords = np.concatenate([self._coords, new])
-        other._take(handle, lib.covertree_residual_free)
         return other
 
     # Files
@@ -603,9 +600,7 @@ class ResidualTree(_calls.Closeable):
         _native.check(
             lib.covertree_residual_load(file.handle, ctypes.byref(options), ctypes.byref(handle)), kernel_fn="kernel"
         )
-        tree = object.__new__(cls)
-        _calls.Closeable.__init__(tree)
-        tree._take(handle, lib.covertree_residual_free)
+        tree = cls._holding(handle, lib.covertree_residual_free)
         tree._host = host
         # What the library has checked, and what it does not know.
         found = file.sections("settings", "numbers", "lengthscale", "points", "inducing_points", _SETTINGS)

@@ -26,7 +26,6 @@ _ENGINES: dict[str, tuple[str, str | None]] = {
     "python-numba": ("hybrid", "hilbert"),
 }
 
-_DTYPES: dict[int, np.dtype[Any]] = {1: np.dtype(np.float32), 2: np.dtype(np.float64)}
 _SUFFIXES = {np.dtype(np.float32): "f32", np.dtype(np.float64): "f64"}
 
 
@@ -365,7 +364,7 @@ class CoverTree(_calls.Closeable):
         return Neighbors(
             _arrays.view(owner, found.offsets, (found.n_queries + 1,), np.int64),
             _arrays.view(owner, found.indices, total, np.int64),
-            _arrays.view(owner, found.distances, total, _DTYPES[found.dtype]) if return_distances else None,
+            _arrays.view(owner, found.distances, total, _files.DTYPES[found.dtype]) if return_distances else None,
         )
 
     # Files
@@ -391,15 +390,14 @@ class CoverTree(_calls.Closeable):
 
     @classmethod
     def _of_file(cls, file: _files.File, engine: str = "auto") -> CoverTree:
-        tree = object.__new__(cls)
-        _calls.Closeable.__init__(tree)
-        tree.engine, _ = resolve_engine(engine, None)
+        searcher, _ = resolve_engine(engine, None)
         handle = ctypes.c_void_p()
         _native.check(lib.covertree_tree_load(file.handle, ctypes.byref(handle)))
-        tree._take(handle, lib.covertree_tree_free)
+        tree = cls._holding(handle, lib.covertree_tree_free)
+        tree.engine = searcher
         settings = file.sections("settings")["settings"]  # which the library has checked
         tree.order, tree.metric = _ORDERS[settings[2]], "euclidean"
-        tree.dtype = _DTYPES[int(settings[5])]
+        tree.dtype = _files.DTYPES[int(settings[5])]
         tree._suffix = _SUFFIXES[tree.dtype]
         return tree
 
@@ -434,7 +432,7 @@ def show_arrays(handle: ctypes.c_void_p) -> TreeArrays:
     owner = _calls.Owner(handle, lib.covertree_arrays_free)
     shown = _native.ArraysView()
     _native.check(lib.covertree_arrays_get(handle, ctypes.byref(shown)))
-    n, dtype = shown.n_nodes, _DTYPES[shown.dtype]
+    n, dtype = shown.n_nodes, _files.DTYPES[shown.dtype]
     shapes: dict[str, tuple[tuple[int, ...], Any]] = {
         "points": ((n, shown.dim), dtype),
         "children_offsets": ((n + 1,), np.int32),

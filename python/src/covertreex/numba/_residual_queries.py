@@ -72,12 +72,16 @@ def residual_knn(
     n = len(model.block_order) if array is None else len(array)
     upper = _upper_indices(before, n, predecessor_mode)
     indices, distances = np.empty((n, k), np.int64), np.empty((n, k))
-    others: tuple[NDArray[Any], ...]
+    # What is compared by features takes the queries' own along.
+    others: tuple[NDArray[Any], ...] = ()
+    kernel = feature_rows
     if array is None or (array.ndim == 1 and array.dtype.kind in "iu"):
         asked = _stored(model, array, upper, predecessor_mode, exclude_self)
-        others = (model.coordinates, model.v_matrix, model.residual_variance)
-        by_skeletons = model.product_offsets.size > 0
-        others = () if by_skeletons else tuple(values[asked.places] for values in others)
+        if model.product_offsets.size:
+            kernel = skeleton_rows
+        else:
+            own = (model.coordinates, model.v_matrix, model.residual_variance)
+            others = tuple(values[asked.places] for values in own)
     else:
         for flag, name in ((predecessor_mode, "predecessor_mode"), (exclude_self, "exclude_self")):
             if flag:
@@ -87,12 +91,9 @@ def residual_knn(
         asked = _Queries(
             np.arange(n), np.full(n, -1), np.full(n, EVERYBODY) if upper is None else upper, np.full(n, NOBODY)
         )
-        by_skeletons, model = False, model._replace(bounds=model.bounds[:0])
+        model = model._replace(bounds=model.bounds[:0])
     results = (indices, distances)
-    if by_skeletons:
-        run(skeleton_rows, model, asked, results, n_threads, progress)
-    else:
-        run(feature_rows, model, (*asked, *map(read_only, others)), results, n_threads, progress)
+    run(kernel, model, (*asked, *map(read_only, others)), results, n_threads, progress)
     return results if return_distances else indices
 
 
