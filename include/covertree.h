@@ -668,6 +668,181 @@ covertree_status covertree_spread_sample(const double *points, int64_t n_points,
                                          int64_t n_sample, uint64_t seed, const covertree_call_options *options,
                                          int64_t *sample);
 
+/* ---- Vector indexes -------------------------------------------------------------------------------------------- */
+
+/* Vectors of float32 with ids of their own, and a structure that finds the nearest of them. Searches on one index run in
+ * parallel with each other; a change waits for them to end, and they wait for it. A change that fails leaves the index
+ * as it was. A progress callback may search the index that it is called for, and must not change it (BUSY). */
+typedef struct covertree_index covertree_index;
+
+typedef enum covertree_index_kind {
+  COVERTREE_INDEX_BRUTE_FORCE = 0, /* exact: every query is compared with every vector */
+  COVERTREE_INDEX_KD_TREE = 1,     /* exact: few dimensions */
+  COVERTREE_INDEX_LSH = 2,         /* random hyperplanes: candidates by codes or buckets, ranked exactly */
+  COVERTREE_INDEX_HNSW = 3         /* a graph of near vectors: most of the neighbours, in little time */
+} covertree_index_kind;
+
+/* Less is nearer. */
+typedef enum covertree_index_metric {
+  COVERTREE_METRIC_L2 = 0,
+  COVERTREE_METRIC_SQUARED_L2 = 1,
+  COVERTREE_METRIC_INNER_PRODUCT = 2, /* the negative inner product; not for k-d trees */
+  COVERTREE_METRIC_COSINE = 3         /* 1 - cosine; vectors are normalised when they come, and kept so */
+} covertree_index_metric;
+
+/* What is kept of a coordinate. */
+typedef enum covertree_index_storage {
+  COVERTREE_STORAGE_F32 = 0,
+  COVERTREE_STORAGE_F16 = 1, /* coordinates of at most 65504; not for k-d trees, nor the next */
+  COVERTREE_STORAGE_I8 = 2   /* a byte, and a scale for each vector */
+} covertree_index_storage;
+
+typedef enum covertree_index_flags {
+  COVERTREE_INDEX_RERANK = 1 /* float32 is kept beside a smaller storage: candidates are found in that, ranked by this */
+} covertree_index_flags;
+
+typedef enum covertree_kd_split {
+  COVERTREE_SPLIT_MEDIAN = 0,          /* at the median of the coordinate of greatest variance */
+  COVERTREE_SPLIT_SLIDING_MIDPOINT = 1,/* in the middle of the widest extent, moved to where whole nodes begin */
+  COVERTREE_SPLIT_MEDIAN_EXTENT = 2    /* at the median of the coordinate of widest extent */
+} covertree_kd_split;
+
+typedef enum covertree_lsh_mode {
+  COVERTREE_LSH_CODES = 0, /* one long code a vector; those that differ least from the query's are candidates */
+  COVERTREE_LSH_TABLES = 1 /* tables of buckets by short codes; the query's, and those next to it, are looked into */
+} covertree_lsh_mode;
+
+/* 0 stands for the default of each. */
+typedef struct covertree_index_options {
+  uint32_t struct_size;
+  int32_t kind;            /* a covertree_index_kind */
+  int32_t metric;          /* a covertree_index_metric */
+  int32_t storage;         /* a covertree_index_storage */
+  uint32_t flags;          /* of covertree_index_flags */
+  int32_t leaf_size;       /* KD_TREE: points that are scanned together, 1 to 65536; 32 */
+  int32_t split;           /* KD_TREE: a covertree_kd_split */
+  int32_t lsh_mode;        /* LSH: a covertree_lsh_mode */
+  int32_t n_bits;          /* LSH: of a code, 1 to 8192, 256; of a bucket's number, 1 to 24, 12 */
+  int32_t n_tables;        /* LSH_TABLES: 1 to 256; 8 */
+  int32_t n_probes;        /* LSH_TABLES: buckets looked into in each table, 1 to 65536; 16 */
+  int32_t n_candidates;    /* LSH_CODES: vectors that are compared with the query; 200 */
+  int32_t m;               /* HNSW: links of a vector on each level, twice as many on the lowest, 2 to 512; 16 */
+  int32_t ef_construction; /* HNSW: vectors that a search for links keeps, 1 to 65536; 200 */
+  int32_t ef_search;       /* HNSW: vectors that a search keeps, at least k; 64 */
+  int32_t reserved;        /* 0 */
+  uint64_t seed;
+} covertree_index_options;
+
+void covertree_index_options_init(covertree_index_options *options);
+
+/* Makes an empty index.
+ *   dim          1 to 65536
+ *   options [in] may be NULL
+ *   index  [out] free it with covertree_index_free
+ * INVALID_ARGUMENT, SHAPE, OUT_OF_MEMORY. */
+covertree_status covertree_index_create(int64_t dim, const covertree_index_options *options, covertree_index **index);
+void covertree_index_free(covertree_index *index);
+
+/* Adds vectors.
+ *   ids     [in]  n_vectors, none of which the index has, no two the same; NULL for the numbers that follow the largest id
+ *                 that the index has had
+ *   vectors [in]  n_vectors x dim, finite, at most 1e15 in size
+ *   first_id [out] may be NULL: the first of the ids, where ids is NULL
+ * INVALID_ARGUMENT, SHAPE, EXISTS for an id that is there, OUT_OF_MEMORY, CANCELLED. The graph of an HNSW is the same for
+ * any number of threads. */
+covertree_status covertree_index_add(covertree_index *index, const int64_t *ids, const float *vectors, int64_t n_vectors,
+                                     int64_t dim, int64_t row_stride, const covertree_call_options *options,
+                                     int64_t *first_id);
+
+/* Gives vectors that are there other coordinates; they count as added last. Also NOT_FOUND. */
+covertree_status covertree_index_update(covertree_index *index, const int64_t *ids, const float *vectors,
+                                        int64_t n_vectors, int64_t dim, int64_t row_stride,
+                                        const covertree_call_options *options);
+
+/* Takes vectors out; where one of the ids is not there (NOT_FOUND), or named twice, none is. */
+covertree_status covertree_index_remove(covertree_index *index, const int64_t *ids, int64_t n_ids,
+                                        const covertree_call_options *options);
+
+covertree_status covertree_index_clear(covertree_index *index);
+
+/* Makes the structure anew from the vectors that there are. */
+covertree_status covertree_index_rebuild(covertree_index *index, const covertree_call_options *options);
+
+/* Puts vectors that are near in the graph near in memory. HNSW; nothing changes in the others. O(n). */
+covertree_status covertree_index_optimize(covertree_index *index, const covertree_call_options *options);
+
+typedef enum covertree_filter_kind {
+  COVERTREE_FILTER_NONE = 0,
+  COVERTREE_FILTER_IDS = 1,   /* only these: an int64_t each, those that are not there left out */
+  COVERTREE_FILTER_BITMAP = 2 /* only ids whose bit is set: bit id % 8 of byte id / 8 */
+} covertree_filter_kind;
+
+typedef struct covertree_index_search_options {
+  uint32_t struct_size;
+  int32_t n_threads;      /* 0: covertree_get_num_threads() */
+  int32_t filter_kind;    /* a covertree_filter_kind */
+  int32_t ef_search;      /* of an HNSW; 0: as it was made with, and so the next two */
+  const void *filter;
+  int64_t n_filter;       /* ids, or bytes */
+  int32_t n_probes;       /* of an LSH with tables */
+  int32_t n_candidates;   /* of an LSH with codes */
+  covertree_progress_fn progress; /* may be NULL */
+  void *progress_user_data;
+} covertree_index_search_options;
+
+void covertree_index_search_options_init(covertree_index_search_options *options);
+
+/* The k nearest vectors of each query, by distance; of equally distant ones the one that was added first comes first.
+ *   queries   [in]  n_queries x dim, finite
+ *   k               at least 1; it may exceed the number of vectors
+ *   ids       [out] n_queries x k; -1 where there are not k
+ *   distances [out] n_queries x k; infinity there. NULL where they are not wanted
+ * INVALID_ARGUMENT, SHAPE, OUT_OF_MEMORY, CANCELLED. Exact for BRUTE_FORCE and KD_TREE: decided in float64 by what is kept of
+ * the vectors. */
+covertree_status covertree_index_search(covertree_index *index, const float *queries, int64_t n_queries, int64_t dim,
+                                        int64_t row_stride, int64_t k, const covertree_index_search_options *options,
+                                        int64_t *ids, float *distances);
+
+/* Vectors within a distance (inclusive) of each query, sorted like those of a search; in the result `indices` are ids. All
+ * of them for BRUTE_FORCE and KD_TREE; those that a search meets for the others.
+ *   neighbors [out] free it with covertree_neighbors_free */
+covertree_status covertree_index_radius(covertree_index *index, const float *queries, int64_t n_queries, int64_t dim,
+                                        int64_t row_stride, double radius,
+                                        const covertree_index_search_options *options,
+                                        covertree_neighbors **neighbors);
+
+/* Vectors as they are kept: normalised for COSINE, rounded in a smaller storage.
+ *   vectors [out] n_ids x dim, without gaps
+ * NOT_FOUND. */
+covertree_status covertree_index_get(covertree_index *index, const int64_t *ids, int64_t n_ids, float *vectors);
+
+/*   found [out] n_ids: 1 for an id that is there, else 0 */
+covertree_status covertree_index_contains(covertree_index *index, const int64_t *ids, int64_t n_ids, uint8_t *found);
+
+/* All ids, in the order in which their vectors were added.
+ *   ids [out] n_ids, the number of vectors that the index has; BUSY where it has changed */
+covertree_status covertree_index_ids(covertree_index *index, int64_t *ids, int64_t n_ids);
+
+typedef struct covertree_index_info {
+  int64_t n_vectors;
+  int64_t n_removed;    /* that still take place */
+  int64_t dim;
+  int64_t next_id;      /* that is given next */
+  int64_t memory_bytes;
+  int64_t comparisons;  /* of vectors, since the index was made */
+  covertree_index_options options; /* with defaults filled in */
+} covertree_index_info;
+
+covertree_status covertree_index_get_info(covertree_index *index, covertree_index_info *info);
+
+/* As covertree_tree_save and covertree_tree_load. A file that was mapped is searched where it lies; the first change copies
+ * what it needs. */
+covertree_status covertree_index_save(covertree_index *index, const char *path, const covertree_section *sections,
+                                      int64_t n_sections, const covertree_call_options *options);
+covertree_status covertree_index_encode(covertree_index *index, const covertree_section *sections, int64_t n_sections,
+                                        const covertree_call_options *options, covertree_file **file);
+covertree_status covertree_index_load(covertree_file *file, covertree_index **index);
+
 #ifdef __cplusplus
 }
 #endif

@@ -193,6 +193,48 @@ public func covertree_residual_load(
   }
 }
 
+@_cdecl("covertree_index_save") @implementation
+public func covertree_index_save(
+  _ index: OpaquePointer?, _ path: UnsafePointer<CChar>?, _ sections: UnsafePointer<covertree_section>?,
+  _ n_sections: Int64, _ options: UnsafePointer<covertree_call_options>?
+) -> covertree_status {
+  status { () throws(CoverTreeError) in
+    let (index, context) = try opened(index, options)
+    let path = try Arguments.path(path)
+    try index.withImage(context: context) { (whole) throws(CoverTreeError) in
+      try image(whole, with: sections, n_sections).write(to: path, context: context)
+    }
+  }
+}
+
+@_cdecl("covertree_index_encode") @implementation
+public func covertree_index_encode(
+  _ index: OpaquePointer?, _ sections: UnsafePointer<covertree_section>?, _ n_sections: Int64,
+  _ options: UnsafePointer<covertree_call_options>?, _ file: UnsafeMutablePointer<OpaquePointer?>?
+) -> covertree_status {
+  status { () throws(CoverTreeError) in
+    let (index, context) = try opened(index, options)
+    let output = try Arguments.output(file, named: "file")
+    output.pointee = try index.withImage(context: context) { (whole) throws(CoverTreeError) in
+      let image = try image(whole, with: sections, n_sections)
+      return HandleTable.shared.add(FileHandle(try StoredFile(image, context: context)))
+    }
+  }
+}
+
+@_cdecl("covertree_index_load") @implementation
+public func covertree_index_load(
+  _ file: OpaquePointer?, _ index: UnsafeMutablePointer<OpaquePointer?>?
+) -> covertree_status {
+  status { () throws(CoverTreeError) in
+    let stored = try CABI.file(of: file).file
+    let output = try Arguments.output(index, named: "index")
+    try VectorIndex.check(stored)
+    output.pointee = HandleTable.shared.add(
+      IndexHandle(Deferred { (context) throws(CoverTreeError) in try VectorIndex(stored, context: context) }))
+  }
+}
+
 @_cdecl("covertree_file_get_info") @implementation
 public func covertree_file_get_info(
   _ file: OpaquePointer?, _ info: UnsafeMutablePointer<covertree_file_info>?

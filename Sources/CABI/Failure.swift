@@ -22,6 +22,7 @@ extension CoverTreeError.Kind {
     case .shape: COVERTREE_SHAPE
     case .unsupported: COVERTREE_UNSUPPORTED
     case .notFound: COVERTREE_NOT_FOUND
+    case .exists: COVERTREE_EXISTS
     case .outOfMemory: COVERTREE_OUT_OF_MEMORY
     case .io: COVERTREE_IO
     case .corrupt: COVERTREE_CORRUPT

@@ -109,6 +109,11 @@ final class ResidualHandle {
   init(_ search: Deferred<ResidualSearch>) { self.search = search }
 }
 
+final class IndexHandle {
+  let index: Deferred<VectorIndex>
+  init(_ index: Deferred<VectorIndex>) { self.index = index }
+}
+
 final class NeighborsHandle {
   let lists: AnyNeighborLists
   init(_ lists: AnyNeighborLists) { self.lists = lists }

@@ -25,6 +25,13 @@ public final class Buffer<Element: BitwiseCopyable> {
     Buffer(viewing: base + range.lowerBound, count: range.count, owner: self)
   }
 
+  /// The same memory as elements of another type.
+  func reinterpreted<Other: BitwiseCopyable>(as: Other.Type = Other.self) -> Buffer<Other> {
+    Buffer<Other>(
+      viewing: UnsafeMutableRawPointer(base).assumingMemoryBound(to: Other.self),
+      count: byteCount / MemoryLayout<Other>.stride, owner: self)
+  }
+
   public convenience init(count: Int, filledWith value: Element) throws(CoverTreeError) {
     try self.init(count: count)
     base.update(repeating: value, count: count)
@@ -55,13 +62,23 @@ final class Stack<Element: BitwiseCopyable> {
   private(set) var base: UnsafeMutablePointer<Element>
   private(set) var capacity: Int
   private(set) var count = 0
+  /// Whose the memory is, only to be read; nil for our own.
+  private var owner: Buffer<Element>?
 
   init() throws(CoverTreeError) {
     capacity = 64
     base = try allocateAligned(capacity)
   }
 
-  deinit { freeAligned(base, capacity) }
+  /// What a buffer holds, where it is: until `own`, only to be read.
+  init(viewing elements: Buffer<Element>) {
+    (base, capacity, count, owner) = (elements.base, elements.count, elements.count, elements)
+  }
+
+  deinit { if owner == nil { freeAligned(base, capacity) } }
+
+  /// Makes the memory its own, to be written to.
+  func own() throws(CoverTreeError) { if owner != nil { try grow(to: max(64, count)) } }
 
   @inline(__always)
   subscript(index: Int) -> Element {
@@ -73,6 +90,8 @@ final class Stack<Element: BitwiseCopyable> {
   subscript(index: Int32) -> Element { base[Int(index)] }
 
   var elements: UnsafeBufferPointer<Element> { UnsafeBufferPointer(start: base, count: count) }
+  /// The memory as it stands, until the next change.
+  var buffer: Buffer<Element> { Buffer(viewing: base, count: count, owner: self) }
   /// The elements, to be changed.
   var all: UnsafeMutableBufferPointer<Element> { UnsafeMutableBufferPointer(start: base, count: count) }
   var byteCount: Int { capacity * MemoryLayout<Element>.stride }
@@ -101,13 +120,15 @@ final class Stack<Element: BitwiseCopyable> {
     count = newCount
   }
 
+  /// Makes room for so many more.
+  func reserve(_ more: Int) throws(CoverTreeError) { if count + more > capacity { try grow(to: count + more) } }
+
   private func grow(to needed: Int) throws(CoverTreeError) {
-    let larger = max(needed, capacity * 2)
+    let larger = owner == nil ? max(needed, capacity * 2) : needed
     let moved: UnsafeMutablePointer<Element> = try allocateAligned(larger)
     moved.update(from: base, count: count)
-    freeAligned(base, capacity)
-    base = moved
-    capacity = larger
+    if owner == nil { freeAligned(base, capacity) }
+    (base, capacity, owner) = (moved, larger, nil)
   }
 }
 

@@ -4,7 +4,7 @@
 public struct CoverTreeError: Error {
   public enum Kind: Sendable {
     case invalidArgument, shape, unsupported
-    case notFound
+    case notFound, exists
     case outOfMemory
     case io, corrupt, formatVersion
     case busy, cancelled

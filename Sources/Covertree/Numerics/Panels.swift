@@ -52,6 +52,7 @@ struct PanelView<S: Scalar>: @unchecked Sendable {
 
 /// Panels with their memory.
 final class Panels<S: Scalar>: @unchecked Sendable {
+  var byteCount: Int { elements.byteCount }
   let elements: Buffer<S>
   let view: PanelView<S>
 

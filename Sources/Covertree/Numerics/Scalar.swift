@@ -154,3 +154,13 @@ extension Double: Scalar {
   @inline(__always)
   public static func roundedUp(_ value: Double) -> Double { value }
 }
+
+extension Buffer where Element: SIMD, Element.Scalar: BitwiseCopyable {
+  /// The same memory, scalar by scalar.
+  func scalars<S: Scalar>(_: S.Type) -> Buffer<S> { reinterpreted() }
+}
+
+extension Buffer where Element: Scalar {
+  /// The same memory, vector by vector.
+  func vectors() -> Buffer<Element.Lanes> { reinterpreted() }
+}

@@ -34,7 +34,8 @@ final class BoxTree<S: Scalar>: @unchecked Sendable {
   ///   - labels: by row of `points`; nil for the row itself.
   ///   - leafSize: rounded up to whole vectors.
   init(
-    _ points: PointsView<S>, labels: UnsafePointer<Int32>? = nil, leafSize: Int, context: CallContext
+    _ points: PointsView<S>, labels: UnsafePointer<Int32>? = nil, leafSize: Int, rule: SplitRule = .medianOfExtent,
+    context: CallContext
   ) throws(CoverTreeError) {
     count = points.count
     dim = points.dim
@@ -48,7 +49,7 @@ final class BoxTree<S: Scalar>: @unchecked Sendable {
     boxes = try Buffer(count: nodes * dim * 2)
     children = try Buffer(count: nodes * S.width)
     smallestLabel = try Buffer(count: nodes * S.width)
-    let order = try MedianOrder(points, blockSize: self.leafSize, fanout: S.width, context: context)
+    let order = try MedianOrder(points, blockSize: self.leafSize, fanout: S.width, rule: rule, context: context)
     try fillLeaves(points, order.rows, labels, context)
     linkNodes(levels)
     try fillNodes(levels, context)

@@ -1,5 +1,15 @@
-/// Points in the order of a k-d tree's leaves: cut at the median of the widest dimension until *blocks* of `blockSize`
-/// are left. All blocks but the last are full.
+/// Where a range of points is cut.
+public enum SplitRule: Int32, Sendable {
+  /// At the median of the coordinate of greatest variance, as a sample of the range has it.
+  case medianOfVariance = 0
+  /// In the middle of the widest extent, moved to where whole blocks, or children, begin.
+  case slidingMidpoint = 1
+  /// At the median of the coordinate of widest extent.
+  case medianOfExtent = 2
+}
+
+/// Points in the order of a k-d tree's leaves: cut by a rule until *blocks* of `blockSize` are left. All blocks but the last are
+/// full.
 ///
 /// With a `fanout`, cuts fall on whole subtrees of the tree that has so many consecutive blocks, or nodes, under each node;
 /// without one, ranges of blocks are halved. Equal coordinates are cut by row: the order depends on the points alone.
@@ -10,14 +20,16 @@ struct MedianOrder<S: Scalar> {
   /// Place to row.
   let rows: Buffer<Int32>
 
-  init(_ points: PointsView<S>, blockSize: Int, fanout: Int? = nil, context: CallContext) throws(CoverTreeError) {
+  init(
+    _ points: PointsView<S>, blockSize: Int, fanout: Int? = nil, rule: SplitRule = .medianOfExtent, context: CallContext
+  ) throws(CoverTreeError) {
     rows = try Buffer(count: points.count)
     for row in 0..<points.count { rows[row] = Int32(row) }
     try specialized(
       points.dim,
       MedianCuts(
-        points: points, blockSize: blockSize, fanout: fanout, rows: rows, keys: try Buffer(count: points.count),
-        context: context))
+        points: points, blockSize: blockSize, fanout: fanout, rule: rule, rows: rows,
+        keys: try Buffer(count: points.count), context: context))
   }
 }
 
@@ -25,6 +37,7 @@ private struct MedianCuts<S: Scalar>: DimensionTask {
   let points: PointsView<S>
   let blockSize: Int
   let fanout: Int?
+  let rule: SplitRule
   let rows: Buffer<Int32>
   /// Scratch: how far along the widest dimension a point is, then its row.
   let keys: Buffer<UInt64>
@@ -35,11 +48,12 @@ private struct MedianCuts<S: Scalar>: DimensionTask {
     var ranges = [0..<(points.count + blockSize - 1) / blockSize]
     while ranges.count < 8 * context.threads, ranges.contains(where: { $0.count > 1 }) {
       let level = ranges
+      let middles = try Buffer<Int>(count: level.count)
       try context.forEach(level.count, grain: 1) { (chunk, _) throws(CoverTreeError) in
-        for range in chunk { cut(level[range], dimension) }
+        for range in chunk where level[range].count > 1 { middles[range] = cut(level[range], dimension) }
       }
-      ranges = level.flatMap { range in
-        range.count > 1 ? [range.lowerBound..<middle(range), middle(range)..<range.upperBound] : [range]
+      ranges = level.enumerated().flatMap { (place, range) in
+        range.count > 1 ? [range.lowerBound..<middles[place], middles[place]..<range.upperBound] : [range]
       }
     }
     let last = ranges
@@ -50,35 +64,44 @@ private struct MedianCuts<S: Scalar>: DimensionTask {
 
   private func cutToBlocks<D: Dimension>(_ blocks: Range<Int>, _ dimension: D) {
     guard blocks.count > 1 else { return }
-    cut(blocks, dimension)
-    cutToBlocks(blocks.lowerBound..<middle(blocks), dimension)
-    cutToBlocks(middle(blocks)..<blocks.upperBound, dimension)
+    let middle = cut(blocks, dimension)
+    cutToBlocks(blocks.lowerBound..<middle, dimension)
+    cutToBlocks(middle..<blocks.upperBound, dimension)
   }
 
-  /// The block that a cut of these blocks puts first on the far side.
-  private func middle(_ blocks: Range<Int>) -> Int {
-    guard let fanout else { return blocks.lowerBound + (blocks.count + 1) / 2 }
-    var unit = 1
-    while unit * fanout < blocks.count { unit *= fanout }
-    let units = (blocks.count + unit - 1) / unit
-    return blocks.lowerBound + (units + 1) / 2 * unit
-  }
-
-  /// Puts the points that come first in the widest dimension of a range into its first blocks.
-  private func cut<D: Dimension>(_ blocks: Range<Int>, _ dimension: D) {
-    guard blocks.count > 1 else { return }
+  /// Puts the points that come first along a dimension into the first blocks of a range of two or more.
+  ///
+  /// - Returns: the block that comes first on the far side.
+  private func cut<D: Dimension>(_ blocks: Range<Int>, _ dimension: D) -> Int {
     let (first, end) = (blocks.lowerBound * blockSize, min(rows.count, blocks.upperBound * blockSize))
-    let extent = widest(first..<end, dimension)
+    let extent = rule == .medianOfVariance ? mostVaried(first..<end, dimension) : widest(first..<end, dimension)
     let width = extent.high - extent.low
     let scale = width > Double.leastNormalMagnitude ? Double(UInt32.max) / width : 0
+    var inFirstHalf = 0
     for place in first..<end {
       let row = rows.base[place]
       let along = (Double(points.row(Int(row))[extent.dimension]) - extent.low) * scale
-      keys.base[place] = UInt64(max(0, min(along, Double(UInt32.max)))) << 32 | UInt64(row)
+      let key = UInt64(max(0, min(along, Double(UInt32.max))))
+      inFirstHalf &+= key >> 31 == 0 ? 1 : 0
+      keys.base[place] = key << 32 | UInt64(row)
     }
-    select(keys.base + first, count: end - first, smallest: middle(blocks) * blockSize - first)
+    let middle = middle(blocks, rule == .slidingMidpoint ? Double(inFirstHalf) / Double(end - first) : 0.5)
+    select(keys.base + first, count: end - first, smallest: middle * blockSize - first)
     for place in first..<end { rows.base[place] = Int32(truncatingIfNeeded: keys.base[place]) }
+    return middle
   }
+
+  /// The block that a cut of these blocks puts first on the far side, so that about a share of them comes before it.
+  private func middle(_ blocks: Range<Int>, _ share: Double) -> Int {
+    var unit = 1
+    while let fanout, unit * fanout < blocks.count { unit *= fanout }
+    let units = (blocks.count + unit - 1) / unit
+    let before = share == 0.5 ? (units + 1) / 2 : Int((Double(units) * share).rounded())
+    return blocks.lowerBound + max(1, min(units - 1, before)) * unit
+  }
+
+  /// Points that tell the variances of a range.
+  private static var sample: Int { 64 }
 
   private struct Extent {
     var dimension: Int
@@ -109,6 +132,28 @@ private struct MedianCuts<S: Scalar>: DimensionTask {
       }
     }
     return widest
+  }
+
+  /// The extent of a sample of some points along the coordinate of greatest variance.
+  private func mostVaried<D: Dimension>(_ places: Range<Int>, _ dimension: D) -> Extent {
+    let step = max(1, places.count / Self.sample)
+    var most = (variance: -1.0, extent: Extent(dimension: 0, low: 0, high: 0))
+    for d in 0..<dimension.count {
+      // Squares are of what a coordinate is off the first one: far from the origin they would cancel.
+      let origin = Double(points.row(Int(rows.base[places.lowerBound]))[d])
+      var (sum, squares, low, high, count) = (0.0, 0.0, 0.0, 0.0, 0.0)
+      for place in stride(from: places.lowerBound, to: places.upperBound, by: step) {
+        let x = Double(points.row(Int(rows.base[place]))[d]) - origin
+        sum += x
+        squares += x * x
+        (low, high, count) = (min(low, x), max(high, x), count + 1)
+      }
+      let variance = squares - sum * sum / count
+      if variance > most.variance {
+        most = (variance, Extent(dimension: d, low: origin + low, high: origin + high))
+      }
+    }
+    return most.extent
   }
 
   @inline(__always)

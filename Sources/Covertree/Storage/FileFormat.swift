@@ -42,6 +42,7 @@ public enum FileKind: UInt32, Sendable {
   case residual = 2
   /// Sections of the host's alone.
   case arrays = 3
+  case index = 4
 }
 
 /// Elements of a section.

@@ -157,24 +157,6 @@ private struct PlacesInTree<S: Scalar> {
   }
 }
 
-extension Buffer where Element: SIMD, Element.Scalar: BitwiseCopyable {
-  /// The same memory, scalar by scalar.
-  fileprivate func scalars<S: Scalar>(_: S.Type) -> Buffer<S> {
-    Buffer<S>(
-      viewing: UnsafeMutableRawPointer(base).assumingMemoryBound(to: S.self),
-      count: count * (MemoryLayout<Element>.size / MemoryLayout<S>.size), owner: self)
-  }
-}
-
-extension Buffer where Element: Scalar {
-  /// The same memory, vector by vector.
-  fileprivate func vectors() -> Buffer<Element.Lanes> {
-    Buffer<Element.Lanes>(
-      viewing: UnsafeMutableRawPointer(base).assumingMemoryBound(to: Element.Lanes.self),
-      count: count / Element.width, owner: self)
-  }
-}
-
 extension AnyCoverTree {
   public func image(context: CallContext) throws(CoverTreeError) -> FileImage {
     switch self {

@@ -1,46 +1,3 @@
-public struct SearchOptions: Sendable {
-  /// Only points with a dataset index below the query's own. For stored queries.
-  public var predecessorsOnly = false
-  /// Not the query itself, told by its dataset index. For stored queries.
-  public var excludesSelf = false
-  /// Nothing farther than this.
-  public var maximumDistance = Double.infinity
-
-  public init() {}
-
-  func check<S>(_ queries: Queries<S>) throws(CoverTreeError) {
-    guard maximumDistance >= 0 else {
-      throw CoverTreeError(.invalidArgument, "max_distance: expected a number from 0 up, got \(maximumDistance)")
-    }
-    guard case .points = queries else { return }
-    if predecessorsOnly {
-      throw CoverTreeError(
-        .invalidArgument,
-        "predecessor_mode: only points of the tree have predecessors; give dataset indices as queries, or none for all points"
-      )
-    }
-    if excludesSelf {
-      throw CoverTreeError(
-        .invalidArgument,
-        "exclude_self: new points are not in the tree; give dataset indices as queries, or none for all points")
-    }
-  }
-}
-
-/// Neighbours of each query: those of query `i` are at `offsets[i]..<offsets[i + 1]`, nearest first.
-public final class NeighborLists<S: Scalar>: @unchecked Sendable {
-  /// `queries + 1` of them.
-  public let offsets: Buffer<Int64>
-  public let indices: Buffer<Int64>
-  public let distances: Buffer<S>
-
-  init(offsets: Buffer<Int64>, indices: Buffer<Int64>, distances: Buffer<S>) {
-    self.offsets = offsets
-    self.indices = indices
-    self.distances = distances
-  }
-}
-
 extension CoverTree {
   /// How many rows a search for `queries` has.
   public func rowCount(_ queries: Queries<S>) -> Int {
@@ -68,8 +25,8 @@ extension CoverTree {
     try specialized(
       dim,
       NearestTask(
-        set: set, snapshot: snapshot, k: k, options: options, context: context, counters: searches, indices: indices,
-        distances: distances))
+        set: set, points: snapshot.points, k: k, options: options, context: context, counters: searches,
+        rows: TreeRows(points: snapshot.points, k: k, indices: indices, distances: distances)))
   }
 
   /// All points within `radius` (inclusive) of each query, sorted by (distance, index).
@@ -78,7 +35,7 @@ extension CoverTree {
   ) throws(CoverTreeError) -> NeighborLists<S> {
     let (snapshot, set, options) = try radiusSearch(radius, queries, options, context)
     return try specialized(
-      dim, RadiusTask(set: set, snapshot: snapshot, options: options, context: context, counters: searches))
+      dim, RadiusTask(set: set, points: snapshot.points, options: options, context: context, counters: searches))
   }
 
   /// How many points lie within `radius` (inclusive) of each query. `counts` has room for `rows`.
@@ -90,7 +47,8 @@ extension CoverTree {
     try check(rows, of: set)
     try specialized(
       dim,
-      CountTask(set: set, snapshot: snapshot, options: options, context: context, counters: searches, counts: counts))
+      CountTask(
+        set: set, points: snapshot.points, options: options, context: context, counters: searches, counts: counts))
   }
 
   /// Whether the results have a row for each query: for all points of the tree their number may have changed.
@@ -114,108 +72,27 @@ extension CoverTree {
   }
 }
 
-extension TreeSnapshot {
-  /// Queries that a thread takes at a time: many neighbours along the curve, but fewer where one may scan for long.
-  var queriesPerChunk: Int {
-    CallContext.grain(operationsPerItem: layout.count * layout.dim / S.width, most: 128)
-  }
-}
+/// Where dataset indices and distances are written.
+private struct TreeRows<S: Scalar>: NeighborRows {
+  let points: SearchPoints<S>
+  let k: Int
+  let indices: UnsafeMutablePointer<Int64>
+  let distances: UnsafeMutablePointer<S>?
 
-extension SearchOptions {
-  func eligible<S>(_ query: QuerySet<S>.Query) -> Eligibility {
-    Eligibility(before: predecessorsOnly ? query.index : Int32.max, excluded: excludesSelf ? query.index : -1)
-  }
-}
-
-private struct RadiusTask<S: Scalar>: DimensionTask {
-  let set: QuerySet<S>
-  let snapshot: TreeSnapshot<S>
-  let options: SearchOptions
-  let context: CallContext
-  let counters: SearchCounters
-
-  func run<D: Dimension>(_ dimension: D) throws(CoverTreeError) -> NeighborLists<S> {
-    let offsets = try Buffer<Int64>(count: set.count + 1, filledWith: 0)
-    let chunk = snapshot.queriesPerChunk
-    let chunks = (set.count + chunk - 1) / chunk
-    var lists: [Stack<Candidate>] = []
-    for _ in 0..<chunks { lists.append(try Stack()) }
-    let found = lists
-    try context.forEach(set.count, grain: chunk) { (range, _) throws(CoverTreeError) in
-      var search = try BoxSearch(snapshot.boxes, labels: snapshot.searchLabels, dimension: dimension)
-      let sort = try DistributionSort()
-      var collector = RadiusCollector<S>(
-        found: found[range.lowerBound / chunk], worst: options.maximumDistance * options.maximumDistance)
-      for place in range {
-        let query = set[place]
-        let first = collector.found.count
-        try search.run(query.coordinates, options.eligible(query), into: &collector)
-        try sort.sort(UnsafeMutableBufferPointer(rebasing: collector.found.all[first...]))
-        offsets[query.row + 1] = Int64(collector.found.count - first)
-      }
-      counters.add(queries: range.count, points: search.pointsCompared, boxes: search.boxesCompared)
-    }
-    for row in 0..<set.count { offsets[row + 1] += offsets[row] }
-
-    let total = Int(offsets[set.count])
-    let neighbors = NeighborLists<S>(
-      offsets: offsets, indices: try Buffer(count: total), distances: try Buffer(count: total))
-    try context.forEach(set.count, grain: chunk) { (range, _) throws(CoverTreeError) in
-      let list = found[range.lowerBound / chunk]
-      var next = 0
-      for place in range {
-        let query = set[place]
-        for slot in Int(offsets[query.row])..<Int(offsets[query.row + 1]) {
-          neighbors.indices[slot] = Int64(list[next].index)
-          neighbors.distances[slot] = snapshot.distance(list[next], query.coordinates)
-          next += 1
-        }
-      }
-    }
-    return neighbors
-  }
-}
-
-private struct CountTask<S: Scalar>: DimensionTask {
-  let set: QuerySet<S>
-  let snapshot: TreeSnapshot<S>
-  let options: SearchOptions
-  let context: CallContext
-  let counters: SearchCounters
-  let counts: UnsafeMutablePointer<Int64>
-
-  func run<D: Dimension>(_ dimension: D) throws(CoverTreeError) {
-    try context.forEach(set.count, grain: snapshot.queriesPerChunk) { (range, _) throws(CoverTreeError) in
-      var search = try BoxSearch(snapshot.boxes, labels: snapshot.searchLabels, dimension: dimension)
-      for place in range {
-        let query = set[place]
-        var collector = CountCollector<S>(worst: options.maximumDistance * options.maximumDistance)
-        try search.run(query.coordinates, options.eligible(query), into: &collector)
-        counts[query.row] = collector.count
-      }
-      counters.add(queries: range.count, points: search.pointsCompared, boxes: search.boxesCompared)
-    }
-  }
-}
-
-extension TreeSnapshot {
-  /// The distance of a neighbour from the query. Where its square has underflowed it is computed again without one.
   @inline(__always)
-  func distance(_ neighbor: Candidate, _ query: UnsafePointer<S>) -> S {
-    if neighbor.squared >= smallestSquaredDistance { return S(neighbor.squared.squareRoot()) }
-    return tinyDistance(query, Int(neighbor.index))
-  }
-
-  func tinyDistance(_ x: UnsafePointer<S>, _ index: Int) -> S {
-    let y = layout.points.base + Int(positions[index]) * layout.dim
-    var largest = 0.0
-    for d in 0..<layout.dim { largest = max(largest, abs(Double(x[d]) - Double(y[d]))) }
-    guard largest > 0 else { return 0 }
-    var sum = 0.0
-    for d in 0..<layout.dim {
-      let share = (Double(x[d]) - Double(y[d])) / largest
-      sum += share * share
+  func write(_ found: SortedNeighbors, _ query: QuerySet<S>.Query) {
+    let indices = indices + query.row &* k
+    for rank in 0..<found.count { indices[rank] = found.labels[rank] }
+    for rank in found.count..<k { indices[rank] = -1 }
+    guard let distances else { return }
+    let row = distances + query.row &* k
+    for rank in 0..<found.count { row[rank] = S(found.squares[rank].squareRoot()) }
+    // Squares that have underflowed come first; those of float32 coordinates cannot.
+    var rank = 0
+    while S.self == Double.self && rank < found.count && found.squares[rank] < smallestSquaredDistance {
+      row[rank] = points.tinyDistance(query.coordinates, Int32(found.labels[rank]))
+      rank &+= 1
     }
-    return S(largest * sum.squareRoot())
+    for rank in found.count..<k { row[rank] = .infinity }
   }
 }

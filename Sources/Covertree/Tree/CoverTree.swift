@@ -124,16 +124,3 @@ public struct ChangeStatistics: Sendable {
   public var layoutSeconds = 0.0
   public var totalSeconds = 0.0
 }
-
-/// How much searching a tree has done.
-final class SearchCounters: Sendable {
-  let queries = Atomic<Int>(0)
-  let points = Atomic<Int>(0)
-  let boxes = Atomic<Int>(0)
-
-  func add(queries: Int, points: Int, boxes: Int) {
-    self.queries.wrappingAdd(queries, ordering: .relaxed)
-    self.points.wrappingAdd(points, ordering: .relaxed)
-    self.boxes.wrappingAdd(boxes, ordering: .relaxed)
-  }
-}

@@ -39,6 +39,3 @@ public struct InsertionStatistics: Sendable {
 
   public init() {}
 }
-
-/// Squared distances below this have lost digits to underflow, or all of them. Only float64 coordinates come near it.
-let smallestSquaredDistance = 0x1p-960

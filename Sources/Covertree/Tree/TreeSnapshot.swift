@@ -13,25 +13,8 @@ final class TreeSnapshot<S: Scalar>: @unchecked Sendable {
   let sparseIndices: Buffer<Int32>?
   /// Dataset index to tree index; -1 for points that are gone.
   let positions: Buffer<Int32>
-  /// What searches report, by place in the boxes: their own labels, but for points that are gone.
-  let searchLabels: Buffer<Int32>
-  private let norms = Once<Maybe<DenseNorms<S>>>()
-  private let bytes = Once<Maybe<DenseBytes<S>>>()
-
-  /// What a scan of all points by products needs, made when the first one comes; nil where there can be none.
-  func denseNorms(_ context: CallContext) throws(CoverTreeError) -> DenseNorms<S>? {
-    try norms.get { () throws(CoverTreeError) in Maybe(try DenseNorms(boxes, context: context)) }.value
-  }
-
-  /// The same by products of bytes.
-  func denseBytes(_ context: CallContext) throws(CoverTreeError) -> DenseBytes<S>? {
-    try bytes.get { () throws(CoverTreeError) in Maybe(try DenseBytes(boxes, context: context)) }.value
-  }
-
-  private final class Maybe<Value> {
-    let value: Value?
-    init(_ value: Value?) { self.value = value }
-  }
+  /// What searches see: labels are dataset indices.
+  let points: SearchPoints<S>
 
   /// Points that searches find.
   var liveCount: Int { layout.count - removedCount }
@@ -49,7 +32,10 @@ final class TreeSnapshot<S: Scalar>: @unchecked Sendable {
       for t in range where removed?[t] != 1 { positions[layout.order[t]] = Int32(t) }
     }
     self.positions = positions
-    searchLabels = try removedCount == 0 ? boxes.labels : Self.labels(of: boxes, withoutThoseAt: positions)
+    points = SearchPoints(
+      boxes, labels: try removedCount == 0 ? boxes.labels : Self.labels(of: boxes, withoutThoseAt: positions),
+      rows: PointsView(base: UnsafePointer(layout.points.base), count: layout.count, dim: layout.dim),
+      positions: positions, owner: layout)
     if layout.count - removedCount == indexCount {
       sparseIndices = nil
     } else {

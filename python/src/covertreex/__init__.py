@@ -8,7 +8,7 @@
 (1000, 5)
 """
 
-from . import kernels, vecchia
+from . import indexes, kernels, vecchia
 from ._native import CoverTreeError, build_info, get_num_threads, set_num_threads
 from ._residual_arrays import ResidualArrays
 from .factory import cover_tree, load
@@ -31,6 +31,7 @@ __all__ = [
     "build_info",
     "cover_tree",
     "get_num_threads",
+    "indexes",
     "kernels",
     "load",
     "set_num_threads",

@@ -35,6 +35,8 @@ Rows = tuple[str, int, tuple[Any, ...], Any]
 class Closeable:
     """Something that holds a handle of the library: a context manager that frees it when it is left."""
 
+    _noun = "tree"  # what messages call it
+
     def __init__(self) -> None:
         self._handle: ctypes.c_void_p | None = None
         self._finalizer: Any = None
@@ -57,7 +59,7 @@ class Closeable:
 
     def _open(self) -> ctypes.c_void_p:
         if self._handle is None:
-            raise ValueError("tree: is closed")
+            raise ValueError(f"{self._noun}: is closed")
         return self._handle
 
     def close(self) -> None:
@@ -105,6 +107,23 @@ class Owner:
         current = ctypes.c_int32()
         _native.check(ask(self.handle, ctypes.byref(current)))
         return bool(current.value)
+
+
+# By their numbers in the library, each a covertree_dtype; of distances.
+_DISTANCE_DTYPES = {1: np.dtype(np.float32), 2: np.dtype(np.float64)}
+
+
+def neighbor_lists(handle: ctypes.c_void_p) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[Any]]:
+    """Offsets, indices and distances of lists that the library made; the handle is theirs from here on."""
+    owner = Owner(handle, lib.covertree_neighbors_free)
+    found = _native.NeighborsView()
+    _native.check(lib.covertree_neighbors_get(handle, ctypes.byref(found)))
+    total = (found.n_neighbors,)
+    return (
+        _arrays.view(owner, found.offsets, (found.n_queries + 1,), np.int64),
+        _arrays.view(owner, found.indices, total, np.int64),
+        _arrays.view(owner, found.distances, total, _DISTANCE_DTYPES[found.dtype]),
+    )
 
 
 def point_rows(array: NDArray[Any]) -> tuple[Any, int, int, int]:

@@ -16,7 +16,7 @@ from ._native import CoverTreeError, lib
 
 PathLike = Union[str, "os.PathLike[str]"]
 
-RESIDUAL, ARRAYS = 2, 3
+RESIDUAL, ARRAYS, INDEX = 2, 3, 4
 
 _COPY, _VERIFY = 1, 2
 # By their numbers in the library, each a covertree_dtype.

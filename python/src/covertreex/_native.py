@@ -170,6 +170,42 @@ class FileInfo(Structure):
     ]
 
 
+class IndexOptions(Structure):
+    """covertree_index_options."""
+
+    _fields_ = [
+        ("struct_size", c_uint32),
+        *((name, c_int32) for name in ("kind", "metric", "storage")),
+        ("flags", c_uint32),
+        *((name, c_int32) for name in ("leaf_size", "split", "lsh_mode", "n_bits", "n_tables", "n_probes")),
+        *((name, c_int32) for name in ("n_candidates", "m", "ef_construction", "ef_search", "reserved")),
+        ("seed", c_uint64),
+    ]
+
+
+class IndexSearchOptions(Structure):
+    """covertree_index_search_options."""
+
+    _fields_ = [
+        ("struct_size", c_uint32),
+        *((name, c_int32) for name in ("n_threads", "filter_kind", "ef_search")),
+        ("filter", c_void_p),
+        ("n_filter", c_int64),
+        *((name, c_int32) for name in ("n_probes", "n_candidates")),
+        ("progress", PROGRESS),
+        ("progress_user_data", c_void_p),
+    ]
+
+
+class IndexInfo(Structure):
+    """covertree_index_info."""
+
+    _fields_ = [
+        *((name, c_int64) for name in ("n_vectors", "n_removed", "dim", "next_id", "memory_bytes", "comparisons")),
+        ("options", IndexOptions),
+    ]
+
+
 _rows = [c_void_p, c_int64, c_int64, c_int64]  # points, n, dim, row stride
 _handle_out = POINTER(c_void_p)
 _sections = [POINTER(Section), c_int64]  # sections, n
@@ -254,12 +290,40 @@ SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "covertree_residual_arrays_get": (c_int32, [c_void_p, POINTER(ResidualView)]),
     "covertree_residual_arrays_is_current": (c_int32, [c_void_p, POINTER(c_int32)]),
     "covertree_residual_arrays_free": (None, [c_void_p]),
+    "covertree_index_options_init": (None, [POINTER(IndexOptions)]),
+    "covertree_index_search_options_init": (None, [POINTER(IndexSearchOptions)]),
+    "covertree_index_create": (c_int32, [c_int64, POINTER(IndexOptions), _handle_out]),
+    "covertree_index_free": (None, [c_void_p]),
+    "covertree_index_add": (c_int32, [c_void_p, c_void_p, *_rows, POINTER(CallOptions), POINTER(c_int64)]),
+    "covertree_index_update": (c_int32, [c_void_p, c_void_p, *_rows, POINTER(CallOptions)]),
+    "covertree_index_remove": (c_int32, [c_void_p, c_void_p, c_int64, POINTER(CallOptions)]),
+    "covertree_index_clear": (c_int32, [c_void_p]),
+    "covertree_index_rebuild": (c_int32, [c_void_p, POINTER(CallOptions)]),
+    "covertree_index_optimize": (c_int32, [c_void_p, POINTER(CallOptions)]),
+    "covertree_index_search": (
+        c_int32,
+        [c_void_p, *_rows, c_int64, POINTER(IndexSearchOptions), c_void_p, c_void_p],
+    ),
+    "covertree_index_radius": (c_int32, [c_void_p, *_rows, c_double, POINTER(IndexSearchOptions), _handle_out]),
+    "covertree_index_get": (c_int32, [c_void_p, c_void_p, c_int64, c_void_p]),
+    "covertree_index_contains": (c_int32, [c_void_p, c_void_p, c_int64, c_void_p]),
+    "covertree_index_ids": (c_int32, [c_void_p, c_void_p, c_int64]),
+    "covertree_index_get_info": (c_int32, [c_void_p, POINTER(IndexInfo)]),
+    "covertree_index_save": (c_int32, [c_void_p, c_char_p, *_sections, POINTER(CallOptions)]),
+    "covertree_index_encode": (c_int32, [c_void_p, *_sections, POINTER(CallOptions), _handle_out]),
+    "covertree_index_load": (c_int32, [c_void_p, _handle_out]),
     "covertree_maxmin_order": (c_int32, [*_rows, POINTER(CallOptions), c_void_p]),
     "covertree_spread_sample": (c_int32, [*_rows, c_int64, c_uint64, POINTER(CallOptions), c_void_p]),
 }
 
 # Statuses that have an exception of Python's own; the others are CoverTreeError.
-_EXCEPTIONS: dict[int, type[Exception]] = {10: ValueError, 11: ValueError, 20: IndexError, 30: MemoryError}
+_EXCEPTIONS: dict[int, type[Exception]] = {
+    10: ValueError,
+    11: ValueError,
+    20: IndexError,
+    21: ValueError,
+    30: MemoryError,
+}
 _IO = 40
 
 
@@ -329,24 +393,35 @@ def run(
     """
     watch = _Watch(report)
     options.progress = watch.callback
+    begun = threading.Event()
 
     def work() -> None:
+        begun.set()
+        if watch.cancelled:
+            return
         try:
             check(function(*arguments), **names)
         except BaseException as error:
             watch.error = watch.error or error
 
     if threading.current_thread() is threading.main_thread():
-        _wait_for(threading.Thread(target=work, name="covertree"), watch)
+        _wait_for(threading.Thread(target=work, name="covertree"), begun, watch)
     else:
         work()
     if watch.error is not None:
         raise watch.error
 
 
-def _wait_for(thread: threading.Thread, watch: _Watch) -> None:
+def _wait_for(thread: threading.Thread, begun: threading.Event, watch: _Watch) -> None:
     interrupt: BaseException | None = None
-    thread.start()
+    try:
+        thread.start()
+    except Exception:  # there are no more threads to be had
+        raise
+    except BaseException as error:  # an interrupt: the thread may be about to begin, and then ends at once
+        watch.cancelled = True
+        interrupt = error
+        begun.wait(1)
     while thread.is_alive():
         try:
             thread.join()

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 from . import _files
 from ._calls import ProgressReport
 from ._residual_inputs import KernelLike
+from .indexes import VectorIndex
 from .residual import ResidualTree
 from .tree import CoverTree
 from .vecchia import ConditioningSets
@@ -192,7 +193,7 @@ def load(
     engine: str = "auto",
     progress: ProgressReport | None = None,
 ) -> Any:
-    """Open what ``save`` wrote: a tree, or conditioning sets.
+    """Open what ``save`` wrote: a tree, conditioning sets, or a vector index.
 
     A tree opens in no time, however large: its file is mapped, and read as searches need it. Reading is safe whatever
     the file holds. Sections are compared with their checksums before they are used.
@@ -217,7 +218,7 @@ def load(
 
     Returns
     -------
-    CoverTree, ResidualTree or covertreex.vecchia.ConditioningSets
+    CoverTree, ResidualTree, covertreex.vecchia.ConditioningSets or covertreex.indexes.VectorIndex
 
     Raises
     ------
@@ -229,6 +230,8 @@ def load(
     file = _files.File.open(path, mmap=mmap, verify=verify, progress=progress)
     if file.kind == _files.ARRAYS:
         return ConditioningSets._of_file(file, path)
+    if file.kind == _files.INDEX:
+        return VectorIndex._of_file(file)
     _files.check_points(file, coords)
     if file.kind == _files.RESIDUAL:
         return ResidualTree._of_file(file, kernel, engine)

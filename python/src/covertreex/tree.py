@@ -357,15 +357,8 @@ class CoverTree(_calls.Closeable):
         handle = ctypes.c_void_p()
         search = getattr(lib, f"covertree_tree_radius{suffix}")
         _calls.search(search, (*arguments, ctypes.byref(handle)), n_rows, options, progress, radius="r")
-        owner = _calls.Owner(handle, lib.covertree_neighbors_free)
-        found = _native.NeighborsView()
-        _native.check(lib.covertree_neighbors_get(handle, ctypes.byref(found)))
-        total = (found.n_neighbors,)
-        return Neighbors(
-            _arrays.view(owner, found.offsets, (found.n_queries + 1,), np.int64),
-            _arrays.view(owner, found.indices, total, np.int64),
-            _arrays.view(owner, found.distances, total, _files.DTYPES[found.dtype]) if return_distances else None,
-        )
+        offsets, indices, distances = _calls.neighbor_lists(handle)
+        return Neighbors(offsets, indices, distances if return_distances else None)
 
     # Files
 

@@ -3,7 +3,9 @@
 /// Points that come below the limit wait until there are some; then their distances are computed in the coordinates' own
 /// type, and the k-th smallest, with what rounding may add, is the new limit. In the end the few points that are left are decided by
 /// the distance that every other search decides by.
-final class DenseBatch<S: Scalar> {
+final class DenseBatch<Points: DensePoints> {
+  typealias S = Points.S
+
   /// Queries that are compared together: they stay in the second cache.
   static var size: Int { 64 }
 
@@ -14,7 +16,7 @@ final class DenseBatch<S: Scalar> {
     let bound: Double
   }
 
-  private let snapshot: TreeSnapshot<S>
+  let points: Points
   private let labels: Buffer<Int32>
   private let k: Int
   private(set) var queries: [Query] = []
@@ -30,13 +32,15 @@ final class DenseBatch<S: Scalar> {
   /// ulp at most.
   private let slack: Double
   private let underflow: Double
+  /// Of each query: what a rounding may be a share of beside the score itself, where scores cancel.
+  private let scales: Buffer<Double>
 
-  init(_ snapshot: TreeSnapshot<S>, k: Int) throws(CoverTreeError) {
-    self.snapshot = snapshot
+  init(_ points: Points, k: Int) throws(CoverTreeError) {
+    self.points = points
     self.k = k
-    labels = snapshot.searchLabels
+    labels = points.labels
     patience = max(32, k)
-    let dim = Double(snapshot.layout.dim)
+    let dim = Double(points.dim)
     slack = (dim + 8) * Double(S.ulpOfOne)
     underflow = (dim + 8) * Double(S.leastNormalMagnitude)
     var candidates: [Stack<DenseCandidate>] = []
@@ -48,6 +52,7 @@ final class DenseBatch<S: Scalar> {
     (self.candidates, self.rooms) = (candidates, rooms)
     decision = try NearestCollector.Room(k: k)
     computed = try Buffer(count: Self.size)
+    scales = try Buffer(count: Self.size, filledWith: 0)
     uppers = .allocate(capacity: Self.size)
     for i in 0..<Self.size { (uppers + i).initialize(to: NearestCollector(rooms[i], bound: .infinity)) }
   }
@@ -63,14 +68,15 @@ final class DenseBatch<S: Scalar> {
       candidates[i].removeAll()
       computed[i] = 0
       uppers[i] = NearestCollector(rooms[i], bound: query.bound)
+      if points.products { scales[i] = points.longest * lengthOf(query.query.coordinates, points.dim) }
     }
   }
 
-  /// The squared distance beyond which nothing is wanted for a query any more.
+  /// The score beyond which nothing is wanted for a query any more.
   @inline(__always)
   func limit(_ i: Int) -> Double { uppers[i].worst }
 
-  /// Keeps the point at a place if it counts for the query, with a bound below its squared distance.
+  /// Keeps the point at a place if it counts for the query, with a bound below its score.
   @inline(__always)
   func keep(_ i: Int, place: Int, lower: Double) throws(CoverTreeError) {
     guard place < labels.count else { return }
@@ -87,11 +93,12 @@ final class DenseBatch<S: Scalar> {
     var kept = computed[i]
     for slot in kept..<list.count where list[slot].lower <= uppers[i].worst {
       let label = list[slot].label
-      let squared = Double(inLanes(query, row(label), snapshot.layout.dim))
+      let score = Double(points.quick(query, label))
       // What overflows is at least as large as the largest number.
-      let least = min(squared, Double(S.greatestFiniteMagnitude))
-      list[kept] = DenseCandidate(lower: least * (1 - slack) - underflow, label: label)
-      if squared.isFinite { uppers[i].offer(squared * (1 + slack) + underflow, label) }
+      let least = min(score, Double(S.greatestFiniteMagnitude))
+      let hidden = (points.products ? scales[i] : least) * slack + underflow
+      list[kept] = DenseCandidate(lower: least - hidden, label: label)
+      if score.isFinite { uppers[i].offer(score + hidden, label) }
       kept += 1
     }
     try list.resize(to: kept)
@@ -115,30 +122,71 @@ final class DenseBatch<S: Scalar> {
       let labels = SIMD4<Int32>(
         list[first].label, list[min(first + 1, left - 1)].label, list[min(first + 2, left - 1)].label,
         list[min(first + 3, left - 1)].label)
-      let squares = squaredEuclidean(
-        query, row(labels[0]), row(labels[1]), row(labels[2]), row(labels[3]), dim: snapshot.layout.dim)
-      for lane in 0..<min(4, left - first) { nearest.offer(squares[lane], labels[lane]) }
+      let scores = points.decided(query, labels)
+      for lane in 0..<min(4, left - first) { nearest.offer(scores[lane], labels[lane]) }
     }
     return nearest.finished()
   }
+}
 
-  private func row(_ label: Int32) -> UnsafePointer<S> {
-    UnsafePointer(snapshot.layout.points.base) + Int(snapshot.positions[label]) &* snapshot.layout.dim
-  }
+/// The length of a vector.
+func lengthOf<S: Scalar>(_ row: UnsafePointer<S>, _ dim: Int) -> Double {
+  var sum = 0.0
+  for d in 0..<dim { sum += Double(row[d]) * Double(row[d]) }
+  return sum.squareRoot()
+}
 
-  /// The squared distance, summed lane by lane.
-  private func inLanes(_ x: UnsafePointer<S>, _ y: UnsafePointer<S>, _ dim: Int) -> S {
-    var sums = S.Lanes(repeating: 0)
-    let whole = dim / S.width &* S.width
-    for d in stride(from: 0, to: whole, by: S.width) {
-      let a = UnsafeRawPointer(x + d).loadUnaligned(as: S.Lanes.self)
-      let difference = a - UnsafeRawPointer(y + d).loadUnaligned(as: S.Lanes.self)
-      sums = S.multiplyAdd(difference, difference, sums)
+/// Points that queries are compared with one after the other. They are known by their place, and, where one is decided about,
+/// by their label.
+///
+/// Scores are squared distances or, where `products`, negative inner products.
+protocol DensePoints<S>: AnyObject, Sendable {
+  associatedtype S: Scalar
+
+  var count: Int { get }
+  var dim: Int { get }
+  /// By place; `noLabel` for points that do not count.
+  var labels: Buffer<Int32> { get }
+  var products: Bool { get }
+  /// The length of the longest point, where products are compared.
+  var longest: Double { get }
+
+  func copy(_ place: Int, into target: UnsafeMutablePointer<S>)
+  /// One vector a coordinate of as many points as lanes: where they are, or put into the scratch. Lanes behind the last point
+  /// have any numbers.
+  func lanes(ofGroup group: Int, _ scratch: UnsafeMutablePointer<S.Lanes>) -> UnsafePointer<S.Lanes>
+  /// The score of a point in the coordinates' own type, or better.
+  func quick(_ query: UnsafePointer<S>, _ label: Int32) -> S
+  /// The scores that decide, of four points.
+  func decided(_ query: UnsafePointer<S>, _ labels: SIMD4<Int32>) -> SIMD4<Double>
+}
+
+extension DensePoints {
+  /// The least and the greatest coordinate of all points in each dimension.
+  func extents(_ context: CallContext) throws(CoverTreeError) -> (low: Buffer<S>, high: Buffer<S>) {
+    let dim = dim
+    let (low, high) = (
+      try Buffer<S>(count: context.threads * dim, filledWith: .infinity),
+      try Buffer<S>(count: context.threads * dim, filledWith: -.infinity)
+    )
+    let rows = try Buffer<S>(count: context.threads * dim)
+    try context.forEach(count, grain: 1024) { (range, slot) throws(CoverTreeError) in
+      let (row, low, high) = (rows.base + slot * dim, low.base + slot * dim, high.base + slot * dim)
+      for place in range {
+        copy(place, into: row)
+        for d in 0..<dim {
+          low[d] = row[d] < low[d] ? row[d] : low[d]
+          high[d] = row[d] > high[d] ? row[d] : high[d]
+        }
+      }
     }
-    var sum: S = 0
-    for lane in 0..<S.width { sum += sums[lane] }
-    for d in whole..<dim { sum += (x[d] - y[d]) * (x[d] - y[d]) }
-    return sum
+    for slot in 1..<max(1, context.threads) {
+      for d in 0..<dim {
+        low[d] = min(low[d], low[slot * dim + d])
+        high[d] = max(high[d], high[slot * dim + d])
+      }
+    }
+    return (low, high)
   }
 }
 
@@ -149,7 +197,7 @@ protocol BatchScan: AnyObject {
   func run() throws(CoverTreeError)
 }
 
-/// A point that can be among the nearest: a bound below its squared distance, and its dataset index.
+/// A point that can be among the nearest: a bound below its score, and its label.
 struct DenseCandidate: BitwiseCopyable {
   var lower: Double
   var label: Int32

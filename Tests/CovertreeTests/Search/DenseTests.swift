@@ -19,26 +19,26 @@ import Testing
     let queries = PointSet<S>(count: 50, dim: points.dim, values: near.values.map { far ? $0 * 40 : $0 })
     try points.withView { view in
       let tree = try CoverTree(points: view, options: TreeOptions(), context: context)
-      let snapshot = tree.snapshot
-      let batch = try DenseBatch(snapshot, k: min(Self.k, points.count))
-      let norms = try DenseNorms(snapshot.boxes, context: context)
-      let products = try DenseScan(snapshot.boxes, #require(norms), batch)
+      let all = tree.snapshot.points
+      let batch = try DenseBatch(all, k: min(Self.k, points.count))
+      let norms = try DenseNorms(all, context: context)
+      let products = try DenseScan(#require(norms), batch)
       try compare(batch, points, queries) { () throws(CoverTreeError) in try products.run() }
-      guard let bytes = try DenseBytes(snapshot.boxes, context: context) else { return }
+      guard let bytes = try DenseBytes(all, context: context) else { return }
       let byteScan = try ByteScan(bytes, batch)
       try compare(batch, points, queries) { () throws(CoverTreeError) in try byteScan.run() }
     }
   }
 
   private func compare<S: Scalar>(
-    _ batch: DenseBatch<S>, _ points: PointSet<S>, _ queries: PointSet<S>, _ run: () throws -> Void
+    _ batch: DenseBatch<SearchPoints<S>>, _ points: PointSet<S>, _ queries: PointSet<S>, _ run: () throws -> Void
   ) throws {
     try queries.withView { view in
       let asked = (0..<queries.count).map { row in
         // Some ask for labels below a bound, but for one.
         let eligible = row % 2 == 0 ? Eligibility() : Eligibility(before: Int32(points.count / 2 + 3), excluded: 2)
         let query = QuerySet<S>.Query(row: row, coordinates: view.row(row), index: -1)
-        return DenseBatch<S>.Query(query: query, eligible: eligible, bound: .infinity)
+        return DenseBatch<SearchPoints<S>>.Query(query: query, eligible: eligible, bound: .infinity)
       }
       batch.begin(asked)
       try run()

@@ -1,9 +1,10 @@
-/// What a dense scan needs of a tree's points: their squared lengths, made smaller by the rounding that the scan allows for.
+/// What a dense scan needs of points: their squared lengths, made smaller by the rounding that the scan allows for.
 ///
 /// `|x - q|^2 = |x|^2 + |q|^2 - 2 x . q` cancels. An inner product may be off by some roundings of `|x| |q|`, which is at most
-/// `(|x|^2 + |q|^2) / 2`: computed from squared lengths that are smaller by that share, the sum is never above the true one.
+/// `(|x|^2 + |q|^2) / 2`: computed from squared lengths that are smaller by that share, the sum is never above the true one. Where
+/// negative inner products are compared, twice that is bounded in the same way, by those shares alone.
 final class DenseNorms<S: Scalar>: @unchecked Sendable {
-  /// One vector for each group of the box tree.
+  /// One vector for each group of places.
   let reduced: Buffer<S.Lanes>
   /// The share by which squared lengths are made smaller.
   let slack: Double
@@ -14,30 +15,38 @@ final class DenseNorms<S: Scalar>: @unchecked Sendable {
   private static var precision: Double { 1e-3 }
 
   /// - Returns: nil where squared lengths overflow the type, or points lie so far from the origin that they cancel.
-  init?(_ tree: BoxTree<S>, context: CallContext) throws(CoverTreeError) {
-    let dim = tree.dim
+  init?<Points: DensePoints<S>>(_ points: Points, context: CallContext) throws(CoverTreeError) {
+    let (dim, count, products) = (points.dim, points.count, points.products)
     slack = Double(2 * (roundings(inProductOf: dim) + 8)) * Double(S.ulpOfOne) / 2
     underflow = Double(dim + 4) * Double(S.leastNormalMagnitude)
-    reduced = try Buffer(count: tree.coordinates.count / dim)
+    reduced = try Buffer(count: (count + S.width - 1) / S.width)
     let (reduced, slack) = (reduced, slack)
     let largest = try Buffer<Double>(count: context.threads, filledWith: 0)
+    let rows = try Buffer<S>(count: context.threads * dim)
     try context.forEach(reduced.count, grain: 256) { (range, slot) throws(CoverTreeError) in
+      let row = rows.base + slot * dim
       for group in range {
         for lane in 0..<S.width {
-          var sum = 0.0
-          for d in 0..<dim {
-            let x = Double(tree.coordinates[group * dim + d][lane])
-            sum += x * x
+          let place = group * S.width + lane
+          guard place < count else {
+            reduced[group][lane] = .nan
+            continue
           }
-          // Lanes that hold no point are NaN, and stay it.
-          if sum > largest[slot] { largest[slot] = sum }
-          reduced[group][lane] = -S.roundedUp(-sum * (1 - slack))
+          points.copy(place, into: row)
+          var sum = 0.0
+          for d in 0..<dim { sum += Double(row[d]) * Double(row[d]) }
+          largest[slot] = max(largest[slot], sum)
+          reduced[group][lane] = -S.roundedUp(products ? sum * slack : -sum * (1 - slack))
         }
       }
     }
     let most = largest.elements.max()!
     guard most < Double(S.greatestFiniteMagnitude) / 16 else { return nil }
-    guard 4 * slack * most <= Self.precision * tree.squaredDiagonal else { return nil }
+    guard !products else { return }
+    let (low, high) = try points.extents(context)
+    var squaredDiagonal = 0.0
+    for d in 0..<dim { squaredDiagonal += (Double(high[d]) - Double(low[d])) * (Double(high[d]) - Double(low[d])) }
+    guard 4 * slack * most <= Self.precision * squaredDiagonal else { return nil }
   }
 }
 
@@ -46,25 +55,34 @@ final class DenseNorms<S: Scalar>: @unchecked Sendable {
 ///
 /// The inner products of a batch with a pair of groups of points are a tile of a matrix product, several times as fast as a
 /// scan a query. They bound each distance from below.
-final class DenseScan<S: Scalar>: BatchScan {
-  private let tree: BoxTree<S>
+final class DenseScan<Points: DensePoints>: BatchScan {
+  typealias S = Points.S
+
+  private let points: Points
   private let norms: DenseNorms<S>
-  private let batch: DenseBatch<S>
+  private let batch: DenseBatch<Points>
   /// Coordinates of the batch in strips of 8 queries, coordinate by coordinate in a strip.
   private let left: Buffer<S>
   private let products: Buffer<S>
   /// Of each query: its own squared length, made smaller; and what twice an inner product has to reach beside the point's.
   private let lengths: Buffer<Double>
   private let limits: Buffer<S>
+  /// Two groups of points.
+  private let lanes: Buffer<S.Lanes>
+  /// How often a score is in what sums are compared as.
+  private let factor: Double
 
-  init(_ tree: BoxTree<S>, _ norms: DenseNorms<S>, _ batch: DenseBatch<S>) throws(CoverTreeError) {
-    self.tree = tree
+  init(_ norms: DenseNorms<S>, _ batch: DenseBatch<Points>) throws(CoverTreeError) {
+    points = batch.points
     self.norms = norms
     self.batch = batch
-    left = try Buffer(count: DenseBatch<S>.size * tree.dim, filledWith: 0)
-    products = try Buffer(count: DenseBatch<S>.size * 2 * S.width)
-    lengths = try Buffer(count: DenseBatch<S>.size)
-    limits = try Buffer(count: DenseBatch<S>.size)
+    factor = points.products ? 2 : 1
+    let size = DenseBatch<Points>.size
+    left = try Buffer(count: size * points.dim, filledWith: 0)
+    products = try Buffer(count: size * 2 * S.width)
+    lengths = try Buffer(count: size)
+    limits = try Buffer(count: size)
+    lanes = try Buffer(count: 2 * points.dim)
   }
 
   func run() throws(CoverTreeError) {
@@ -87,29 +105,30 @@ final class DenseScan<S: Scalar>: BatchScan {
     }
   }
 
-  private func take(_ queries: [DenseBatch<S>.Query]) {
+  private func take(_ queries: [DenseBatch<Points>.Query]) {
     for (i, query) in queries.enumerated() {
-      let strip = left.base + (i / tileRows * tileRows * tree.dim + i % tileRows)
+      let strip = left.base + (i / tileRows * tileRows * points.dim + i % tileRows)
       var sum = 0.0
-      for d in 0..<tree.dim {
+      for d in 0..<points.dim {
         let x = query.query.coordinates[d]
         strip[d &* tileRows] = x
         sum += Double(x) * Double(x)
       }
-      lengths[i] = sum * (1 - norms.slack)
+      lengths[i] = points.products ? -sum * norms.slack : sum * (1 - norms.slack)
     }
   }
 
-  /// What a point's reduced squared length less twice the inner product may be, for a distance of at most `worst`, squared.
+  /// What a point's reduced squared length less twice the inner product may be, for a score of at most `worst`.
   @inline(__always)
-  private func limit(_ i: Int, _ worst: Double) -> S { S.roundedUp(worst - lengths[i] + norms.underflow) }
+  private func limit(_ i: Int, _ worst: Double) -> S { S.roundedUp(factor * worst - lengths[i] + norms.underflow) }
 
   private func multiply(_ low: Int, _ high: Int, rows: Int) {
-    let dim = tree.dim
-    let coordinates = UnsafePointer(tree.coordinates.base)
+    let dim = points.dim
     let width = PanelView<S>.panelRows
+    let firstLanes = points.lanes(ofGroup: low, lanes.base)
+    let secondLanes = points.lanes(ofGroup: high, lanes.base + dim)
     for from in stride(from: 0, to: dim, by: depthOfTile) {
-      let (first, second) = (coordinates + (low &* dim &+ from), coordinates + (high &* dim &+ from))
+      let (first, second) = (firstLanes + from, secondLanes + from)
       for row in stride(from: 0, to: rows, by: tileRows) {
         multiplyTile(
           left.base + (row &* dim &+ from &* tileRows), columnStride: tileRows, first, second, vectorStride: 1,
@@ -118,13 +137,13 @@ final class DenseScan<S: Scalar>: BatchScan {
     }
   }
 
-  /// Keeps the lanes of a group that passed, with bounds of their squared distances.
+  /// Keeps the lanes of a group that passed, with bounds of their scores.
   private func keep(_ hits: UInt32, _ sums: S.Lanes, _ group: Int, _ i: Int) throws(CoverTreeError) {
     var hits = hits
     while hits != 0 {
       let lane = hits.trailingZeroBitCount
       hits &= hits &- 1
-      let lower = Double(sums[lane]) + lengths[i] - norms.underflow
+      let lower = (Double(sums[lane]) + lengths[i] - norms.underflow) / factor
       try batch.keep(i, place: group &* S.width &+ lane, lower: lower)
     }
   }

@@ -1,0 +1,271 @@
+// Distances of one query from rows of a table, whatever the rows are stored in: float32, float16, or a byte a coordinate.
+// Rows begin at multiples of 64 bytes and are padded to whole multiples of them, with what stands for 0.
+#ifndef COVERTREE_ROWS_H
+#define COVERTREE_ROWS_H
+
+#include "numerics.h"
+
+typedef uint16_t cn_u16x16 __attribute__((ext_vector_type(16)));
+typedef uint32_t cn_u32x16 __attribute__((ext_vector_type(16)));
+typedef uint64_t cn_u64x8 __attribute__((ext_vector_type(8)));
+
+enum { CN_ROWS_F32 = 0, CN_ROWS_F16 = 1, CN_ROWS_BYTES = 2 };
+
+typedef struct cn_rows {
+  const void *base;
+  int64_t stride;        // bytes from row to row
+  int64_t coordinates;   // of a row with its padding, a multiple of 16, of bytes of 64
+  const float *scales;   // bytes: x = center + scale * (byte - 128)
+  const float *lengths;  // bytes: |x - center|^2, or 0 where products are compared
+  const float *center;   // bytes: with padding
+  int32_t kind;
+  int32_t products;      // whether scores are negative inner products, not squared distances
+} cn_rows;
+
+// A query with its padding; for bytes also rounded to them, less the center: q = center + scale * code.
+typedef struct cn_query {
+  const float *values;
+  const int8_t *codes;
+  float factor;          // what a scaled product of codes counts in a score: -2 scale, or -scale for products
+  int32_t offset;        // 128 times the sum of the codes
+} cn_query;
+
+// Sixteen half-precision numbers as floats: the exponent is put right by one multiplication, which is exact.
+CN_INLINE cn_f32x16 cn_widen_halves(cn_u16x16 halves) {
+  cn_u32x16 bits = __builtin_convertvector(halves, cn_u32x16);
+  cn_u32x16 magnitude = (bits & 0x7FFF) << 13, sign = (bits & 0x8000) << 16;
+  cn_f32x16 value = (cn_f32x16)magnitude * 0x1p112f;
+  return (cn_f32x16)((cn_u32x16)value | sign);
+}
+
+// A finite number of at most 65504 in size, rounded to half precision, ties to even.
+CN_INLINE uint16_t cn_half(float value) {
+  uint32_t bits;
+  __builtin_memcpy(&bits, &value, sizeof bits);
+  uint32_t sign = bits >> 16 & 0x8000, magnitude = bits & 0x7FFFFFFF;
+  if (magnitude < 0x38800000) {  // below 2^-14: whole multiples of 2^-24
+    float size;
+    __builtin_memcpy(&size, &magnitude, sizeof size);
+    size += 0.5f;
+    __builtin_memcpy(&magnitude, &size, sizeof size);
+    return (uint16_t)(sign | (magnitude - 0x3F000000));
+  }
+  return (uint16_t)(sign | (magnitude - 0x38000000 + 0xFFF + (magnitude >> 13 & 1)) >> 13);
+}
+
+// Sixteen coordinates of a row from `d` on, as they count in every distance that is reported.
+CN_INLINE cn_f32x16 cn_row_lanes(const cn_rows *rows, int kind, int64_t row, int64_t d) {
+  const uint8_t *start = (const uint8_t *)rows->base + row * rows->stride;
+  if (kind == CN_ROWS_F32) return *(const cn_f32x16 *)(start + 4 * d);
+  if (kind == CN_ROWS_F16) return cn_widen_halves(*(const cn_u16x16 *)(start + 2 * d));
+  cn_f32x16 codes = __builtin_convertvector(*(const cn_u8x16 *)(start + d), cn_f32x16) - 128.0f;
+  return cn_f32x16_fma(codes, (cn_f32x16)rows->scales[row], *(const cn_f32x16 *)(rows->center + d));
+}
+
+CN_INLINE float cn_f32x16_sum(cn_f32x16 a) {
+  cn_f32x8 b = a.lo + a.hi;
+  cn_f32x4 c = b.lo + b.hi;
+  cn_f32x2 d = c.lo + c.hi;
+  return d.x + d.y;
+}
+
+CN_INLINE double cn_f64x8_sum(cn_f64x8 a) {
+  cn_f64x4 b = a.lo + a.hi;
+  cn_f64x2 c = b.lo + b.hi;
+  return c.x + c.y;
+}
+
+// The squared distance or the negative inner product in float64, in one order of summation.
+CN_INLINE double cn_decided_score_of(const cn_rows *rows, int kind, const float *query, int64_t row) {
+  cn_f64x8 low = {}, high = {};
+  for (int64_t d = 0; d < rows->coordinates; d += 16) {
+    cn_f32x16 x = cn_row_lanes(rows, kind, row, d), q = *(const cn_f32x16 *)(query + d);
+    cn_f64x8 xl = cn_f32x8_widen(x.lo), xh = cn_f32x8_widen(x.hi), ql = cn_f32x8_widen(q.lo), qh = cn_f32x8_widen(q.hi);
+    if (rows->products) {
+      low = cn_f64x8_fma(-xl, ql, low);
+      high = cn_f64x8_fma(-xh, qh, high);
+    } else {
+      cn_f64x8 dl = xl - ql, dh = xh - qh;
+      low = cn_f64x8_fma(dl, dl, low);
+      high = cn_f64x8_fma(dh, dh, high);
+    }
+  }
+  return cn_f64x8_sum(low + high);
+}
+
+static inline double cn_decided_score(const cn_rows *rows, const float *query, int64_t row) {
+  switch (rows->kind) {
+    case CN_ROWS_F32: return cn_decided_score_of(rows, CN_ROWS_F32, query, row);
+    case CN_ROWS_F16: return cn_decided_score_of(rows, CN_ROWS_F16, query, row);
+    default: return cn_decided_score_of(rows, CN_ROWS_BYTES, query, row);
+  }
+}
+
+// Writes the coordinates of a row with its padding.
+static inline void cn_decode_row(const cn_rows *rows, int64_t row, float *coordinates) {
+  for (int64_t d = 0; d < rows->coordinates; d += 16) {
+    *(cn_f32x16 *)(coordinates + d) = cn_row_lanes(rows, rows->kind, row, d);
+  }
+}
+
+// Sixteen rows from `first` on, coordinate by coordinate: a vector of them for each of `dim`. Rows behind the last are it again.
+static inline void cn_transpose_rows(const cn_rows *rows, int64_t first, int64_t count, int64_t dim, float *columns) {
+  for (int64_t d = 0; d < dim; d += 16) {
+    for (int lane = 0; lane < 16; lane++) {
+      cn_f32x16 x = cn_row_lanes(rows, rows->kind, first + lane < count ? first + lane : count - 1, d);
+      for (int i = 0; i < 16 && d + i < dim; i++) columns[(d + i) * 16 + lane] = x[i];
+    }
+  }
+}
+
+// Scores in float32: a few roundings from the decided ones. Four rows at a time.
+CN_INLINE void cn_float_scores(const cn_rows *rows, int kind, const float *query, const int32_t *places, int64_t count,
+                               float *scores) {
+  for (int64_t first = 0; first < count; first += 4) {
+    cn_f32x16 sums[4] = {};
+    int64_t at[4];
+    for (int i = 0; i < 4; i++) at[i] = places[first + i < count ? first + i : count - 1];
+    for (int64_t d = 0; d < rows->coordinates; d += 16) {
+      cn_f32x16 q = *(const cn_f32x16 *)(query + d);
+#pragma clang loop unroll(full)
+      for (int i = 0; i < 4; i++) {
+        cn_f32x16 x = cn_row_lanes(rows, kind, at[i], d);
+        if (rows->products) {
+          sums[i] = cn_f32x16_fma(-x, q, sums[i]);
+        } else {
+          cn_f32x16 difference = x - q;
+          sums[i] = cn_f32x16_fma(difference, difference, sums[i]);
+        }
+      }
+    }
+    for (int i = 0; i < 4 && first + i < count; i++) scores[first + i] = cn_f32x16_sum(sums[i]);
+  }
+}
+
+CN_INLINE float cn_byte_score(const cn_rows *rows, const cn_query *query, int64_t row, int32_t dot) {
+  return rows->lengths[row] + query->factor * rows->scales[row] * (float)(dot - query->offset);
+}
+
+#if defined(__x86_64__)
+__attribute__((target("avx512f,avx512vnni")))
+static inline void cn_byte_scores_vnni(const cn_rows *rows, const cn_query *query, const int32_t *places, int64_t count,
+                                       float *scores) {
+  const uint8_t *base = (const uint8_t *)rows->base;
+  int64_t vectors = rows->coordinates / 64;
+  const cn_i32x16 *q = (const cn_i32x16 *)query->codes;
+  for (int64_t first = 0; first < count; first += 4) {
+    const cn_i32x16 *x[4];
+    cn_i32x16 sums[4] = {};
+#pragma clang loop unroll(full)
+    for (int i = 0; i < 4; i++) {
+      x[i] = (const cn_i32x16 *)(base + places[first + i < count ? first + i : count - 1] * rows->stride);
+    }
+    for (int64_t d = 0; d < vectors; d++) {
+#pragma clang loop unroll(full)
+      for (int i = 0; i < 4; i++) sums[i] = __builtin_ia32_vpdpbusd512(sums[i], x[i][d], q[d]);
+    }
+#pragma clang loop unroll(full)
+    for (int i = 0; i < 4; i++) {
+      if (first + i < count) {
+        scores[first + i] = cn_byte_score(rows, query, places[first + i], __builtin_reduce_add(sums[i]));
+      }
+    }
+  }
+}
+#endif
+
+static inline void cn_byte_scores(const cn_rows *rows, const cn_query *query, const int32_t *places, int64_t count,
+                                  float *scores) {
+  for (int64_t i = 0; i < count; i++) {
+    const uint8_t *x = (const uint8_t *)rows->base + places[i] * rows->stride;
+    int32_t dot = 0;
+    for (int64_t d = 0; d < rows->coordinates; d++) dot += (int32_t)x[d] * (int32_t)query->codes[d];
+    scores[i] = cn_byte_score(rows, query, places[i], dot);
+  }
+}
+
+// Scores of some rows, near enough to find candidates by; of bytes less a number that is the same for all rows.
+static inline void cn_scores(const cn_rows *rows, const cn_query *query, const int32_t *places, int64_t count,
+                             int has_byte_products, float *scores) {
+  switch (rows->kind) {
+    case CN_ROWS_F32: return cn_float_scores(rows, CN_ROWS_F32, query->values, places, count, scores);
+    case CN_ROWS_F16: return cn_float_scores(rows, CN_ROWS_F16, query->values, places, count, scores);
+    default:
+#if defined(__x86_64__)
+      if (has_byte_products) return cn_byte_scores_vnni(rows, query, places, count, scores);
+#endif
+      return cn_byte_scores(rows, query, places, count, scores);
+  }
+}
+
+// The codes of a row as those of a query, and their sum.
+static inline int32_t cn_signed_codes(const cn_rows *rows, int64_t row, int8_t *codes) {
+  const uint8_t *start = (const uint8_t *)rows->base + row * rows->stride;
+  int32_t sum = 0;
+  for (int64_t d = 0; d < rows->coordinates; d++) {
+    codes[d] = (int8_t)(start[d] ^ 0x80);
+    sum += codes[d];
+  }
+  return sum;
+}
+
+CN_INLINE void cn_prefetch_row(const cn_rows *rows, int64_t row) {
+  const uint8_t *start = (const uint8_t *)rows->base + row * rows->stride;
+  for (int64_t byte = 0; byte < rows->stride; byte += 64) __builtin_prefetch(start + byte);
+}
+
+CN_INLINE void cn_prefetch(const void *address) { __builtin_prefetch(address); }
+
+// How many bits differ. Codes stand in groups of eight, word by word: the first words of eight codes, their second ones.
+#if defined(__x86_64__)
+__attribute__((target("avx512f,avx512vpopcntdq")))
+static inline void cn_hamming_popcnt(const uint64_t *codes, int64_t groups, int64_t words, const uint64_t *query,
+                                     uint16_t *counts) {
+  typedef uint16_t cn_u16x8 __attribute__((ext_vector_type(8)));
+  const cn_u64x8 *code = (const cn_u64x8 *)codes;
+  for (int64_t group = 0; group < groups; group++) {
+    cn_u64x8 sum = {};
+    for (int64_t word = 0; word < words; word++) {
+      sum += (cn_u64x8)__builtin_elementwise_popcount(code[group * words + word] ^ (cn_u64x8)query[word]);
+    }
+    *(cn_u16x8 *)(counts + 8 * group) = __builtin_convertvector(sum, cn_u16x8);
+  }
+}
+#endif
+
+static inline int cn_has_vector_popcount(void) {
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  return __builtin_cpu_supports("avx512vpopcntdq") != 0;
+#else
+  return 0;
+#endif
+}
+
+static inline void cn_hamming(const uint64_t *codes, int64_t groups, int64_t words, const uint64_t *query,
+                              int has_vector_popcount, uint16_t *counts) {
+#if defined(__x86_64__)
+  if (has_vector_popcount) return cn_hamming_popcnt(codes, groups, words, query, counts);
+#endif
+  for (int64_t group = 0; group < groups; group++) {
+    for (int lane = 0; lane < 8; lane++) {
+      int count = 0;
+      for (int64_t word = 0; word < words; word++) {
+        count += __builtin_popcountll(codes[(group * words + word) * 8 + lane] ^ query[word]);
+      }
+      counts[8 * group + lane] = (uint16_t)count;
+    }
+  }
+}
+
+// Bit i is set where counts[i] <= most, of 32.
+CN_INLINE uint32_t cn_u16x32_mask_at_most(const uint16_t *counts, uint16_t most) {
+  typedef uint16_t cn_u16x32 __attribute__((ext_vector_type(32)));
+  typedef _Bool cn_mask32 __attribute__((ext_vector_type(32)));
+  cn_mask32 mask = __builtin_convertvector(*(const cn_u16x32 *)counts <= most, cn_mask32);
+  uint32_t bits;
+  __builtin_memcpy(&bits, &mask, sizeof bits);
+  return bits;
+}
+
+#endif

@@ -1,0 +1,161 @@
+extension HNSW {
+  /// Vectors that were removed stay as places to walk through until they are this share of all.
+  private static var deadShare: Double { 0.125 }
+
+  var wantsCompaction: Bool { Double(table.deadCount) > Self.deadShare * Double(table.count) }
+
+  /// Takes the dead out of all lists: a vector that had links to some chooses anew among its other links and what
+  /// the dead ones led to (Singh et al., FreshDiskANN, 2021).
+  func forgetDead(context: CallContext) throws(CoverTreeError) {
+    let dead = table.dead
+    let linkers = PerThread<Linker>(count: context.threads)
+    try context.forEach(table.count, grain: 64) { (range, thread) throws(CoverTreeError) in
+      let linker = try linkers.value(thread) { () throws(CoverTreeError) in try Linker(self) }
+      for slot in range where dead[slot] == 0 {
+        for level in 0...Int(levels[slot]) { try replaceDead(Int32(slot), level, linker) }
+      }
+    }
+    for linker in linkers.all { compared.add(linker.walker.compared) }
+    findEntry()
+  }
+
+  /// The first of those on the highest level.
+  func findEntry() {
+    entry = -1
+    for slot in 0..<levels.count where table.dead[slot] == 0 {
+      if entry < 0 || levels[slot] > levels[entry] { entry = Int32(slot) }
+    }
+  }
+
+  private func replaceDead(_ slot: Int32, _ level: Int, _ linker: Linker) throws(CoverTreeError) {
+    let dead = table.dead
+    try replaceLinks(of: slot, level, linker) { dead[$0] != 0 }
+  }
+
+  /// Chooses the links of a vector anew, where it has some that are to go, among the others and what those lead to.
+  private func replaceLinks(
+    of slot: Int32, _ level: Int, _ linker: Linker, where goes: (Int32) -> Bool
+  ) throws(CoverTreeError) {
+    guard linked(slot, level).contains(where: goes) else { return }
+    linker.candidates.removeAll()
+    for link in linked(slot, level) {
+      if goes(link) {
+        // Lists of those that go are not changed.
+        for further in linked(link, level) where !goes(further) { try linker.candidates.append(further) }
+      } else {
+        try linker.candidates.append(link)
+      }
+    }
+    linker.relink(slot, level)
+  }
+
+  func truncate(to first: Int) {
+    // Where there is no memory for choosing anew, links are dropped alone.
+    let linker = try? Linker(self)
+    for slot in 0..<min(first, levels.count) {
+      for level in 0...Int(levels[slot]) {
+        if let linker { try? replaceLinks(of: Int32(slot), level, linker) { $0 >= first } }
+        pack(lists.list(Int32(slot), level), lists.capacity(level)) { $0 < first ? $0 : Self.noLink }
+      }
+    }
+    try? levels.resize(to: min(first, levels.count))
+    try? links.resize(to: min(first * degree, links.count))
+    try? upperFirst.resize(to: min(first, upperFirst.count))
+    findEntry()
+  }
+
+  /// Gives links other numbers; those that are none any more are left out.
+  private func pack(_ list: UnsafeMutablePointer<Int32>, _ capacity: Int, _ number: (Int32) -> Int32) {
+    var kept = 0
+    for place in 0..<capacity where list[place] >= 0 {
+      let link = number(list[place])
+      guard link >= 0 else { continue }
+      list[kept] = link
+      kept += 1
+    }
+    for place in kept..<capacity { list[place] = Self.noLink }
+  }
+
+  /// The links of a vector on a level.
+  private func linked(_ slot: Int32, _ level: Int) -> UnsafeBufferPointer<Int32>.SubSequence {
+    let all = UnsafeBufferPointer(start: lists.list(slot, level), count: lists.capacity(level))
+    return all.prefix { $0 >= 0 }
+  }
+
+  func renumber(_ map: Buffer<Int32>, context: CallContext) throws(CoverTreeError) {
+    let upper = try Stack<Int32>()
+    try upper.reserve(upperLinks.count)
+    var next = 0
+    // Slots only move up, so nothing is written over before it is read.
+    for slot in 0..<map.count where map[slot] >= 0 {
+      for level in 0...Int(levels[slot]) { pack(lists.list(Int32(slot), level), lists.capacity(level)) { map[$0] } }
+      let own = UnsafeBufferPointer(
+        start: upperLinks.base + max(0, Int(upperFirst[slot])), count: Int(levels[slot]) * m)
+      upperFirst[next] = own.isEmpty ? -1 : Int32(upper.count)
+      try upper.append(own)
+      if slot != next { (links.base + next * degree).update(from: links.base + slot * degree, count: degree) }
+      levels[next] = levels[slot]
+      next += 1
+    }
+    upperLinks = upper
+    try levels.resize(to: next)
+    try links.resize(to: next * degree)
+    try upperFirst.resize(to: next)
+    entry = entry < 0 ? -1 : map[entry]
+  }
+
+  func removeAll() throws(CoverTreeError) {
+    try levels.resize(to: 0)
+    try links.resize(to: 0)
+    try upperFirst.resize(to: 0)
+    try upperLinks.resize(to: 0)
+    entry = -1
+  }
+
+  func own() throws(CoverTreeError) {
+    try levels.own()
+    try links.own()
+    try upperFirst.own()
+    try upperLinks.own()
+  }
+
+  /// Puts vectors in the order in which a walk over all links from the entry meets them, the nearest levels of it together.
+  func optimize(context: CallContext) throws(CoverTreeError) -> Bool {
+    guard table.count > 1, table.deadCount == 0 else { return false }
+    let order = try Buffer<Int32>(count: table.count)
+    let rank = try Buffer<Int32>(count: table.count, filledWith: -1)
+    var (met, next) = (0, 0)
+    func meet(_ slot: Int32) {
+      guard rank[slot] < 0 else { return }
+      rank[slot] = Int32(met)
+      order[met] = slot
+      met += 1
+    }
+    meet(entry)
+    for start in 0..<Int32(table.count) {
+      while next < met {
+        for link in linked(order[next], 0) { meet(link) }
+        next += 1
+      }
+      meet(start)
+    }
+    let (oldLevels, oldLinks, oldFirst) = (levels, links, upperFirst)
+    let (newLevels, newLinks, newFirst) = (try Stack<UInt8>(), try Stack<Int32>(), try Stack<Int32>())
+    try newLevels.resize(to: table.count)
+    try newLinks.resize(to: table.count * degree)
+    try newFirst.resize(to: table.count)
+    try table.permute(order)
+    for (to, from) in order.elements.enumerated() {
+      newLevels[to] = oldLevels[from]
+      newFirst[to] = oldFirst[from]
+      for place in 0..<degree {
+        let link = oldLinks[Int(from) * degree + place]
+        newLinks[to * degree + place] = link < 0 ? link : rank[link]
+      }
+    }
+    (levels, links, upperFirst) = (newLevels, newLinks, newFirst)
+    for place in 0..<upperLinks.count where upperLinks[place] >= 0 { upperLinks[place] = rank[upperLinks[place]] }
+    entry = rank[entry]
+    return true
+  }
+}

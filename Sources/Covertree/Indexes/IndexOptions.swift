@@ -1,0 +1,96 @@
+/// What an index is made of.
+public enum IndexKind: Int32, Sendable {
+  case bruteForce = 0
+  case kdTree = 1
+  case lsh = 2
+  case hnsw = 3
+}
+
+/// How far vectors are from each other. Inside, all are compared by a *score*, where less is nearer: the squared Euclidean
+/// distance, or the negative inner product.
+public enum IndexMetric: Int32, Sendable {
+  case euclidean = 0
+  case squaredEuclidean = 1
+  /// The negative inner product.
+  case innerProduct = 2
+  /// One less the cosine. Vectors are normalised when they come, and half their squared distance is what is meant: without the
+  /// cancellation that one less a cosine has.
+  case cosine = 3
+
+  var comparesProducts: Bool { self == .innerProduct }
+  var normalizes: Bool { self == .cosine }
+
+  @inline(__always)
+  func distance(ofScore score: Double) -> Float {
+    switch self {
+    case .euclidean: Float(score.squareRoot())
+    case .squaredEuclidean, .innerProduct: Float(score)
+    case .cosine: Float(score / 2)
+    }
+  }
+
+  /// The largest score that is within a distance; nil where no score can be.
+  func score(withinDistance distance: Double) -> Double? {
+    switch self {
+    case .innerProduct: distance
+    case .euclidean: distance >= 0 ? distance * distance : nil
+    case .squaredEuclidean: distance >= 0 ? distance : nil
+    case .cosine: distance >= 0 ? 2 * distance : nil
+    }
+  }
+}
+
+/// What is kept of a vector's coordinates.
+public enum VectorStorage: Int32, Sendable {
+  case float32 = 0
+  case float16 = 1
+  /// A byte a coordinate, and a scale for each vector.
+  case int8 = 2
+}
+
+/// How an LSH finds candidates.
+public enum LSHMode: Int32, Sendable {
+  /// Codes of many bits, compared with all others.
+  case codes = 0
+  /// Tables of buckets, of which some are looked into.
+  case tables = 1
+}
+
+public struct IndexOptions: Sendable {
+  public var kind = IndexKind.bruteForce
+  public var metric = IndexMetric.euclidean
+  public var storage = VectorStorage.float32
+  /// Whether vectors are kept in float32 beside a smaller storage, so that answers are ranked by them.
+  public var reranks = false
+  public var seed: UInt64 = 0
+  public var leafSize = 32
+  public var split = SplitRule.medianOfVariance
+  public var lshMode = LSHMode.codes
+  public var tableCount = 8
+  public var bitCount = 256
+  public var probeCount = 16
+  public var candidateCount = 200
+  public var m = 16
+  public var efConstruction = 200
+  public var efSearch = 64
+
+  public init() {}
+}
+
+/// What a search is asked for beside its queries; 0 stands for what the index was made with.
+public struct IndexSearchOptions: Sendable {
+  public var filter = IndexFilter.all
+  public var efSearch = 0
+  public var probeCount = 0
+  public var candidateCount = 0
+
+  public init() {}
+}
+
+/// Which vectors may be found.
+public enum IndexFilter: @unchecked Sendable {
+  case all
+  case ids(UnsafeBufferPointer<Int64>)
+  /// Bit `id % 8` of byte `id / 8`; ids beyond the last byte are left out.
+  case bitmap(UnsafeBufferPointer<UInt8>)
+}

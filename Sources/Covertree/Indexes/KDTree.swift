@@ -1,0 +1,162 @@
+/// A k-d tree: exact, for few dimensions.
+///
+/// It is the library's `BoxTree`, cut by a rule of the index's own; vectors that came since it was built are compared one by one,
+/// until there are so many that it is built again. In many dimensions without structure queries are compared with
+/// all vectors in batches instead, as a search in a cover tree does.
+final class KDTree: IndexStructure, @unchecked Sendable {
+  private let table: VectorTable
+  /// The slots before this one are in the boxes.
+  private var covered = 0
+  private(set) var boxes: BoxTree<Float>?
+  /// For searches that may find all; others have labels of their own.
+  private var points: SearchPoints<Float>?
+  private let counters = SearchCounters()
+
+  /// So many vectors, or this share, wait before the tree is built again.
+  private static var fewestWaiting: Int { 512 }
+  private static var waitingShare: Int { 8 }
+
+  init(_ table: VectorTable, _ boxes: BoxTree<Float>? = nil) {
+    (self.table, self.boxes, covered) = (table, boxes, boxes?.count ?? 0)
+    view()
+  }
+
+  // MARK: Changes
+
+  func insert(from first: Int, context: CallContext) throws(CoverTreeError) {
+    let waiting = table.count - covered
+    if waiting > max(Self.fewestWaiting, covered / Self.waitingShare) { try build(context) } else { view() }
+  }
+
+  private func build(_ context: CallContext) throws(CoverTreeError) {
+    let built = try BoxTree(rows, leafSize: table.options.leafSize, rule: table.options.split, context: context)
+    (boxes, covered) = (built, table.count)
+    view()
+  }
+
+  private var rows: PointsView<Float> {
+    PointsView(base: table.exact!.floats(0), count: table.count, dim: table.dim)
+  }
+
+  /// Rows move when the table grows.
+  private func view() {
+    points = boxes.map { SearchPoints($0, labels: $0.labels, rows: rows, positions: nil, owner: table) }
+  }
+
+  func truncate(to first: Int) {
+    if first < covered { (boxes, covered) = (nil, 0) }
+    view()
+  }
+
+  var wantsCompaction: Bool { table.deadCount * 4 > table.count }
+  func forgetDead(context: CallContext) throws(CoverTreeError) {}
+
+  func renumber(_ map: Buffer<Int32>, context: CallContext) throws(CoverTreeError) {
+    try removeAll()
+    if table.count > 0 { try build(context) }
+  }
+
+  func removeAll() throws(CoverTreeError) { (boxes, points, covered) = (nil, nil, 0) }
+  func optimize(context: CallContext) throws(CoverTreeError) -> Bool { false }
+  func own() throws(CoverTreeError) { view() }
+
+  // MARK: Searching
+
+  func nearest(_ search: IndexSearch, k: Int, into rows: ResultRows) throws(CoverTreeError) {
+    let room = min(k, search.admittedCount)
+    guard let points = try points(search), room > 0 else {
+      let all = Tail(table: table, from: 0, search: search, k: max(room, 1), rows: rows)
+      return try search.context.forEach(search.queries.count, grain: 16) { (range, _) throws(CoverTreeError) in
+        for row in range { try all.write(nil, row, search.queries.row(row)) }
+      }
+    }
+    let set = try QuerySet(new: search.queries, for: points, context: search.context)
+    if covered == table.count {
+      try specialized(
+        table.dim,
+        NearestTask(
+          set: set, points: points, k: k, options: SearchOptions(), context: search.context, counters: counters,
+          rows: rows))
+    } else {
+      try specialized(
+        table.dim,
+        NearestTask(
+          set: set, points: points, k: k, options: SearchOptions(), context: search.context, counters: counters,
+          rows: Tail(table: table, from: covered, search: search, k: room, rows: rows)))
+    }
+  }
+
+  /// The points in boxes, with labels of those that may be found; nil where there are none.
+  private func points(_ search: IndexSearch) throws(CoverTreeError) -> SearchPoints<Float>? {
+    guard let boxes, let points, let admitted = search.admitted else { return points }
+    let labels = try Buffer<Int32>(count: boxes.labels.count)
+    for place in 0..<labels.count {
+      let label = boxes.labels[place]
+      labels[place] = label == BoxTree<Float>.noLabel || admitted[label] == 0 ? BoxTree<Float>.noLabel : label
+    }
+    return SearchPoints(boxes, labels: labels, rows: rows, positions: nil, owner: table)
+  }
+
+  func within(_ search: IndexSearch, score: Double) throws(CoverTreeError) -> ScoredLists {
+    let lists = try ScoredLists(queries: search.queries.count)
+    let ranking = try Ranking(table)
+    if let points = try points(search) {
+      try specialized(
+        table.dim, WithinTask(points: points, search: search, score: score, lists: lists, counters: counters))
+    }
+    for row in 0..<search.queries.count {
+      for slot in covered..<table.count where search.admits(Int32(slot)) {
+        let squared = squaredEuclidean(search.queries.row(row), table.exact!.floats(slot), dim: table.dim)
+        if squared <= score { try lists.found[row].append(Candidate(squared: squared, index: Int32(slot))) }
+      }
+      ranking.order(lists.found[row].all)
+    }
+    return lists
+  }
+
+  var byteCount: Int { boxes?.byteCount ?? 0 }
+  var comparisons: Int { counters.points.load(ordering: .relaxed) }
+}
+
+/// Neighbours in the boxes merged with those among the vectors behind them, and written.
+private struct Tail: NeighborRows {
+  let table: VectorTable
+  let from: Int
+  let search: IndexSearch
+  let k: Int
+  let rows: ResultRows
+
+  func write(_ found: SortedNeighbors, _ query: QuerySet<Float>.Query) throws(CoverTreeError) {
+    try write(found, query.row, query.coordinates)
+  }
+
+  func write(_ found: SortedNeighbors?, _ row: Int, _ query: UnsafePointer<Float>) throws(CoverTreeError) {
+    var nearest = NearestCollector(try NearestCollector.Room(k: k), bound: .infinity)
+    for rank in 0..<(found?.count ?? 0) { nearest.offer(found!.squares[rank], Int32(found!.labels[rank])) }
+    for slot in from..<table.count where search.admits(Int32(slot)) {
+      nearest.offer(squaredEuclidean(query, table.exact!.floats(slot), dim: table.dim), Int32(slot))
+    }
+    rows.write(nearest.finished(), row)
+  }
+}
+
+/// All points in boxes within a score of each query.
+private struct WithinTask: DimensionTask {
+  let points: SearchPoints<Float>
+  let search: IndexSearch
+  let score: Double
+  let lists: ScoredLists
+  let counters: SearchCounters
+
+  func run<D: Dimension>(_ dimension: D) throws(CoverTreeError) {
+    try search.context.forEach(search.queries.count, grain: points.queriesPerChunk) {
+      (range, _) throws(CoverTreeError) in
+      var boxes = try BoxSearch(points.boxes, labels: points.labels, dimension: dimension)
+      for row in range {
+        var collector = RadiusCollector<Float>(found: lists.found[row], worst: score)
+        try boxes.run(search.queries.row(row), into: &collector)
+      }
+      counters.add(queries: range.count, points: boxes.pointsCompared, boxes: boxes.boxesCompared)
+    }
+  }
+}

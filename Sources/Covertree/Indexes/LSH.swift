@@ -1,0 +1,215 @@
+/// Locality-sensitive hashing by random hyperplanes: vectors on the same side of most planes are likely to be near each other.
+///
+/// Candidates come from codes or from tables (`HammingCodes`, `HashTables`), and are ranked exactly.
+final class LSH: IndexStructure, @unchecked Sendable {
+  let table: VectorTable
+  let planes: Hyperplanes
+  let hashes: any Hashes
+  private let compared = Counter()
+
+  init(_ table: VectorTable) throws(CoverTreeError) {
+    let options = table.options
+    self.table = table
+    let planeCount = options.lshMode == .codes ? options.bitCount : options.bitCount * options.tableCount
+    planes = try Hyperplanes(
+      count: planeCount, dim: table.dim, products: options.metric.comparesProducts, seed: options.seed)
+    switch options.lshMode {
+    case .codes: hashes = try HammingCodes(bits: options.bitCount)
+    case .tables: hashes = try HashTables(tables: options.tableCount, bits: options.bitCount)
+    }
+  }
+
+  // MARK: Changes
+
+  func insert(from first: Int, context: CallContext) throws(CoverTreeError) {
+    let (rows, batch, dim) = (table.decisive, Hyperplanes.batch, table.dim)
+    let scratch = try Buffer<Float>(count: context.threads * (batch * dim + rows.coordinates))
+    let projectors = PerThread<Hyperplanes.Projections>(count: context.threads)
+    let make = { () throws(CoverTreeError) in try Hyperplanes.Projections(self.planes) }
+    @inline(__always) func row(_ slot: Int, _ index: Int, _ thread: Int) -> UnsafePointer<Float> {
+      if rows.storage == .float32 { return rows.floats(slot) }
+      let own = scratch.base + thread * (batch * dim + rows.coordinates)
+      rows.decode(
+        slot, into: own + index * dim,
+        scratch: scratch.slice(own + batch * dim - scratch.base..<own + batch * dim - scratch.base + rows.coordinates))
+      return UnsafePointer(own + index * dim)
+    }
+    planes.place(table.count, try projectors.value(0, make: make)) { row($0, 0, 0) }
+    try hashes.extend(to: table.count)
+    try context.forEach((table.count - first + batch - 1) / batch, grain: 1) { (range, thread) throws(CoverTreeError) in
+      let projector = try projectors.value(thread, make: make)
+      for part in range {
+        let from = first + part * batch
+        let count = min(batch, table.count - from)
+        projector.run(count, queries: false) { row(from + $0, $0, thread) }
+        for index in 0..<count { hashes.set(from + index, projector.values.base + index * planes.stride) }
+      }
+    }
+    hashes.link(from: first)
+  }
+
+  func truncate(to first: Int) { hashes.truncate(to: first) }
+
+  var wantsCompaction: Bool { table.deadCount * 4 > table.count }
+  func forgetDead(context: CallContext) throws(CoverTreeError) {}
+
+  func renumber(_ map: Buffer<Int32>, context: CallContext) throws(CoverTreeError) { hashes.renumber(map) }
+
+  func removeAll() throws(CoverTreeError) {
+    hashes.truncate(to: 0)
+    planes.unplace()
+  }
+
+  func optimize(context: CallContext) throws(CoverTreeError) -> Bool { false }
+  func own() throws(CoverTreeError) { try hashes.own() }
+
+  // MARK: Searching
+
+  func nearest(_ search: IndexSearch, k: Int, into rows: ResultRows) throws(CoverTreeError) {
+    let options = table.options
+    let wanted = max(k, search.options.candidateCount > 0 ? search.options.candidateCount : options.candidateCount)
+    try forEachQuery(search, k: k, candidates: wanted) { (row, shortlist) throws(CoverTreeError) in
+      try shortlist.rank(k)
+      shortlist.ranking.write(row, into: rows)
+    }
+  }
+
+  func within(_ search: IndexSearch, score: Double) throws(CoverTreeError) -> ScoredLists {
+    let lists = try ScoredLists(queries: search.queries.count)
+    let wanted = search.options.candidateCount > 0 ? search.options.candidateCount : table.options.candidateCount
+    try forEachQuery(search, k: Int.max, candidates: wanted) { (row, shortlist) throws(CoverTreeError) in
+      try shortlist.collect(within: score, into: lists.found[row])
+    }
+    return lists
+  }
+
+  /// Finds the candidates of each query, and hands them over.
+  private func forEachQuery(
+    _ search: IndexSearch, k: Int, candidates: Int, _ body: (Int, Shortlist) throws(CoverTreeError) -> Void
+  ) throws(CoverTreeError) {
+    let probeCount = search.options.probeCount > 0 ? search.options.probeCount : table.options.probeCount
+    let wanted = min(candidates, search.admittedCount)
+    let seekers = PerThread<Seeker>(count: search.context.threads)
+    let batch = min(Hyperplanes.batch, max(1, search.queries.count / (4 * search.context.threads)))
+    let batches = (search.queries.count + batch - 1) / batch
+    try search.context.forEach(batches, grain: 1) { (range, thread) throws(CoverTreeError) in
+      let seeker = try seekers.value(thread) { () throws(CoverTreeError) in
+        Seeker(
+          try Hyperplanes.Projections(planes), try Shortlist(table),
+          try hashes.seeker(table.count, wanted: wanted, probes: probeCount))
+      }
+      for part in range {
+        let first = part * batch
+        let count = min(batch, search.queries.count - first)
+        seeker.projections.run(count, queries: true) { search.queries.row(first + $0) }
+        for index in 0..<count {
+          seeker.shortlist.begin(search.queries.row(first + index))
+          try seeker.candidates.find(seeker.projections.values.base + index * planes.stride, search, seeker.shortlist)
+          compared.add(seeker.shortlist.count)
+          try body(first + index, seeker.shortlist)
+        }
+      }
+    }
+  }
+
+  /// One thread's searches.
+  private final class Seeker {
+    let projections: Hyperplanes.Projections
+    let shortlist: Shortlist
+    let candidates: any CandidateSeeker
+
+    init(_ projections: Hyperplanes.Projections, _ shortlist: Shortlist, _ candidates: any CandidateSeeker) {
+      (self.projections, self.shortlist, self.candidates) = (projections, shortlist, candidates)
+    }
+  }
+
+  var byteCount: Int { planes.byteCount + hashes.byteCount }
+  var comparisons: Int { compared.value }
+}
+
+/// What vectors are hashed to, by slot.
+protocol Hashes: AnyObject, Sendable {
+  func extend(to count: Int) throws(CoverTreeError)
+  /// Sets the hash of a slot from its signed distances from the planes; several threads may set at once.
+  func set(_ slot: Int, _ distances: UnsafePointer<Float>)
+  /// The slots from one on have been set.
+  func link(from first: Int)
+  func truncate(to count: Int)
+  func renumber(_ map: Buffer<Int32>)
+  func own() throws(CoverTreeError)
+  /// A thread's searches among `count` slots.
+  func seeker(_ count: Int, wanted: Int, probes: Int) throws(CoverTreeError) -> any CandidateSeeker
+  var sections: [Section] { get }
+  func read(_ file: StoredFile, count: Int) throws(CoverTreeError)
+  var byteCount: Int { get }
+}
+
+protocol CandidateSeeker: AnyObject {
+  /// Puts slots that may be found and are likely to be near on the list, none of them twice.
+  func find(_ distances: UnsafePointer<Float>, _ search: IndexSearch, _ list: Shortlist) throws(CoverTreeError)
+}
+
+/// One query's candidates, and the best of them.
+final class Shortlist {
+  let ranking: Ranking
+  private let query: RowQuery
+  private let slots: Stack<Int32>
+  private let scores: Stack<Float>
+  private let keys: Stack<UInt64>
+  private let isSmall: Bool
+
+  init(_ table: VectorTable) throws(CoverTreeError) {
+    ranking = try Ranking(table)
+    query = try RowQuery(table)
+    (slots, scores, keys) = (try Stack(), try Stack(), try Stack())
+    isSmall = table.small != nil && table.exact != nil
+  }
+
+  var count: Int { slots.count }
+
+  func begin(_ row: UnsafePointer<Float>) {
+    query.take(row)
+    slots.removeAll()
+  }
+
+  @inline(__always)
+  func add(_ slot: Int32) throws(CoverTreeError) {
+    query.scores.prefetch(slot)
+    try slots.append(slot)
+  }
+
+  /// Ranks those that can come among the first `k`: by scores of the smaller rows first, where there are such.
+  func rank(_ k: Int) throws(CoverTreeError) {
+    ranking.removeAll()
+    let enough = 2 * k + 12
+    guard isSmall, slots.count > enough else { return try addAll() }
+    try scores.resize(to: slots.count)
+    try keys.resize(to: enough)
+    query.scores.score(slots.base, slots.count, into: scores.base)
+    // The best, in order, by insertion: most come behind the last.
+    var (kept, last) = (0, Float.infinity)
+    for place in 0..<slots.count where scores[place] < last || kept < enough {
+      var at = kept < enough ? kept : enough - 1
+      if kept < enough { kept += 1 }
+      while at > 0 && scores[Int(keys[at - 1])] > scores[place] {
+        keys[at] = keys[at - 1]
+        at -= 1
+      }
+      keys[at] = UInt64(place)
+      last = kept < enough ? .infinity : scores[Int(keys[enough - 1])]
+    }
+    try ranking.add(kept, query.scores, k) { (slots[Int(keys[$0])], scores[Int(keys[$0])]) }
+  }
+
+  private func addAll() throws(CoverTreeError) {
+    for slot in slots.elements { try ranking.add(slot, query.scores.decided(slot)) }
+  }
+
+  func collect(within score: Double, into found: Stack<Candidate>) throws(CoverTreeError) {
+    for slot in slots.elements {
+      let decided = query.scores.decided(slot)
+      if decided <= score { try found.append(Candidate(squared: decided, index: slot)) }
+    }
+    ranking.order(found.all)
+  }
+}

@@ -1,0 +1,75 @@
+/// Candidates of a query put in order by the scores that decide, ties to the vector that was added first.
+final class Ranking {
+  private let found: Stack<Candidate>
+  private let serials: UnsafePointer<Int32>
+
+  /// So many are inserted one by one.
+  private static var few: Int { 64 }
+  /// So many tell how much scores differ.
+  private static var fewest: Int { 8 }
+
+  init(_ table: VectorTable) throws(CoverTreeError) {
+    serials = UnsafePointer(table.serials.base)
+    found = try Stack()
+  }
+
+  var count: Int { found.count }
+
+  @inline(__always)
+  func removeAll() { found.removeAll() }
+
+  @inline(__always)
+  func add(_ slot: Int32, _ score: Double) throws(CoverTreeError) {
+    try found.append(Candidate(squared: score, index: slot))
+  }
+
+  /// Adds candidates that come in the order of scores near enough to find them by, as far as they can matter: such scores
+  /// and decided ones differ by nearly the same for all, and what they have differed by so far tells what may still come
+  /// among the first `k`.
+  func add(
+    _ count: Int, _ scores: RowScores, _ k: Int, where admits: (Int32) -> Bool = { _ in true },
+    _ candidate: (Int) -> (slot: Int32, score: Float)
+  ) throws(CoverTreeError) {
+    var (least, most, farthest) = (Double.infinity, -Double.infinity, -Double.infinity)
+    for place in 0..<count {
+      if place + 2 < count { scores.prefetchDecisive(candidate(place + 2).slot) }
+      let (slot, score) = candidate(place)
+      guard admits(slot) else { continue }
+      let estimate = Double(score)
+      if found.count >= max(k, Self.fewest), estimate + least - (most - least) / 2 > farthest { break }
+      let decided = scores.decided(slot)
+      try add(slot, decided)
+      (least, most) = (min(least, decided - estimate), max(most, decided - estimate))
+      if found.count <= k { farthest = max(farthest, decided) }
+    }
+  }
+
+  /// Writes the first `k` as a row of results.
+  func write(_ row: Int, into rows: ResultRows) {
+    order(found.all)
+    let count = min(rows.k, found.count)
+    for rank in 0..<count { rows.write(row, rank, slot: Int(found[rank].index), score: found[rank].squared) }
+    rows.end(row, count)
+  }
+
+  func order(_ candidates: UnsafeMutableBufferPointer<Candidate>) {
+    guard candidates.count <= Self.few else {
+      var unsorted = candidates
+      return unsorted.sort(by: precedes)
+    }
+    for next in 1..<max(1, candidates.count) {
+      let candidate = candidates[next]
+      var place = next
+      while place > 0 && precedes(candidate, candidates[place &- 1]) {
+        candidates[place] = candidates[place &- 1]
+        place &-= 1
+      }
+      candidates[place] = candidate
+    }
+  }
+
+  @inline(__always)
+  private func precedes(_ a: Candidate, _ b: Candidate) -> Bool {
+    a.squared < b.squared || (a.squared == b.squared && serials[Int(a.index)] < serials[Int(b.index)])
+  }
+}

@@ -1,0 +1,234 @@
+/// Indexes as files: the sections of `docs/file-format.md`, arrays as they stand in memory.
+extension VectorIndex {
+  /// Shows the index as a file would have it; searches go on meanwhile, changes wait.
+  public func withImage<Result>(
+    context: CallContext, _ body: (FileImage) throws(CoverTreeError) -> Result
+  ) throws(CoverTreeError) -> Result {
+    try gate.reading(context) { () throws(CoverTreeError) in
+      let settings = try Buffer<Int64>(count: IndexSettings.count)
+      IndexSettings(table).write(to: settings)
+      let sections = [Section("settings", settings)] + table.sections + structure.sections
+      let hash = mixed(UInt64(table.liveCount)) ^ mixed(UInt64(bitPattern: table.nextID))
+      return try body(FileImage(kind: .index, inputHash: hash, sections: sections))
+    }
+  }
+
+  /// Opens an index that lies in a file. Checksums are compared, and every number that is used as a place in memory is
+  /// looked at: O(n), at the speed of reading.
+  public convenience init(_ file: StoredFile, context: CallContext) throws(CoverTreeError) {
+    let settings = try IndexSettings(file)
+    try file.verify(context: context)
+    let table = try VectorTable(file, settings, context: context)
+    let structure: any IndexStructure =
+      switch settings.options.kind {
+      case .bruteForce: BruteForce(table)
+      case .kdTree: try KDTree(table, file)
+      case .lsh: try LSH(table, file)
+      case .hnsw: try HNSW(table, file, context: context)
+      }
+    self.init(table: table, structure: structure)
+  }
+
+  /// Throws where a file does not hold an index, as far as can be told without reading it.
+  public static func check(_ file: StoredFile) throws(CoverTreeError) { _ = try IndexSettings(file) }
+}
+
+/// What an index is beside its arrays: the section "settings".
+struct IndexSettings {
+  static let count = 21
+
+  let dim: Int
+  let count: Int
+  let nextID: Int64
+  let options: IndexOptions
+  /// Whether bytes have been put beside float32; nil where that has not been decided.
+  let hasBytes: Bool?
+
+  init(_ table: VectorTable) {
+    (dim, count, nextID, options) = (table.dim, table.count, table.nextID, table.options)
+    hasBytes = table.isJudged ? table.small != nil : nil
+  }
+
+  private static var amounts: [WritableKeyPath<IndexOptions, Int>] {
+    [
+      \.leafSize, \.bitCount, \.tableCount, \.probeCount, \.candidateCount, \.m, \.efConstruction, \.efSearch,
+    ]
+  }
+
+  func write(to settings: Buffer<Int64>) {
+    let numbers: [Int64] =
+      [
+        Int64(dim), Int64(count), nextID, Int64(options.kind.rawValue), Int64(options.metric.rawValue),
+        Int64(options.storage.rawValue), options.reranks ? 1 : 0, Int64(options.split.rawValue),
+        Int64(options.lshMode.rawValue), Int64(bitPattern: options.seed), hasBytes.map { $0 ? 1 : 0 } ?? -1, 0, 0,
+      ] + Self.amounts.map { Int64(options[keyPath: $0]) }
+    for (place, number) in numbers.enumerated() { settings[place] = number }
+  }
+
+  init(_ file: StoredFile) throws(CoverTreeError) {
+    try file.expect(.index)
+    try file.verify("settings")
+    let settings: Buffer<Int64> = try file.buffer("settings", rows: Self.count)
+    var options = IndexOptions()
+    guard (1...65536).contains(settings[0]), (0..<Int64(Int32.max)).contains(settings[1]),
+      let kind = Int32(exactly: settings[3]).flatMap(IndexKind.init(rawValue:)),
+      let metric = Int32(exactly: settings[4]).flatMap(IndexMetric.init(rawValue:)),
+      let storage = Int32(exactly: settings[5]).flatMap(VectorStorage.init(rawValue:)), (0...1).contains(settings[6]),
+      let split = Int32(exactly: settings[7]).flatMap(SplitRule.init(rawValue:)),
+      let mode = Int32(exactly: settings[8]).flatMap(LSHMode.init(rawValue:)), (-1...1).contains(settings[10])
+    else { throw file.corrupt("section \"settings\" is out of range") }
+    (options.kind, options.metric, options.storage, options.split, options.lshMode) = (
+      kind, metric, storage, split, mode
+    )
+    (options.reranks, options.seed) = (settings[6] == 1, UInt64(bitPattern: settings[9]))
+    for (place, amount) in Self.amounts.enumerated() { options[keyPath: amount] = Int(settings[13 + place]) }
+    do throws(CoverTreeError) { try options.check() } catch {
+      throw file.corrupt("section \"settings\": \(error.message)")
+    }
+    (dim, count, nextID, self.options) = (Int(settings[0]), Int(settings[1]), settings[2], options)
+    hasBytes = settings[10] < 0 ? nil : settings[10] == 1
+  }
+}
+
+extension VectorTable {
+  var sections: [Section] {
+    [Section("ids", ids.buffer), Section("serials", serials.buffer), Section("dead", dead.buffer)]
+      + (exact?.sections("exact") ?? []) + (small?.sections("small") ?? [])
+  }
+
+  fileprivate convenience init(
+    _ file: StoredFile, _ settings: IndexSettings, context: CallContext
+  ) throws(CoverTreeError) {
+    let (options, count) = (settings.options, settings.count)
+    let products = options.metric.comparesProducts
+    let padded = options.kind != .kdTree
+    var (exact, small): (VectorRows?, VectorRows?)
+    if options.storage == .float32 || options.reranks {
+      exact = try VectorRows(
+        file, "exact", .float32, dim: settings.dim, products: products, padded: padded, count: count, context: context)
+    }
+    if options.storage != .float32 || settings.hasBytes == true {
+      small = try VectorRows(
+        file, "small", options.storage == .float32 ? .int8 : options.storage, dim: settings.dim, products: products,
+        padded: true, count: count, context: context)
+    }
+    let serials: Buffer<Int32> = try file.buffer("serials", rows: count)
+    let dead: Buffer<UInt8> = try file.buffer("dead", rows: count)
+    guard serials.elements.allSatisfy({ $0 >= 0 && $0 < Int32.max }), dead.elements.allSatisfy({ $0 <= 1 }) else {
+      throw file.corrupt("section \"serials\" or \"dead\" is out of range")
+    }
+    try self.init(
+      dim: settings.dim, options: options, exact: exact, small: small, ids: file.buffer("ids", rows: count),
+      serials: serials, dead: dead, nextID: settings.nextID)
+    isJudged = settings.hasBytes != nil
+  }
+}
+
+extension HNSW {
+  var sections: [Section] {
+    [
+      Section("graph.levels", levels.buffer), Section("graph.links", links.buffer, columns: degree),
+      Section("graph.upper_first", upperFirst.buffer), Section("graph.upper_links", upperLinks.buffer),
+    ]
+  }
+
+  convenience init(_ table: VectorTable, _ file: StoredFile, context: CallContext) throws(CoverTreeError) {
+    try self.init(table)
+    let count = table.count
+    let levels: Buffer<UInt8> = try file.buffer("graph.levels", rows: count)
+    let links: Buffer<Int32> = try file.buffer("graph.links", rows: count, columns: degree)
+    let upperFirst: Buffer<Int32> = try file.buffer("graph.upper_first", rows: count)
+    let upperLinks: Buffer<Int32> = try file.buffer("graph.upper_links")
+    let m = m
+    guard levels.elements.allSatisfy({ $0 <= Self.mostLevels }) else {
+      throw file.corrupt("section \"graph.levels\" is out of range")
+    }
+    try context.forEach(count, grain: 1 << 12) { (range, _) throws(CoverTreeError) in
+      for slot in range {
+        let (level, first) = (Int(levels[slot]), Int(upperFirst[slot]))
+        var good = (0..<degree).allSatisfy { links[slot * degree + $0] >= -1 && links[slot * degree + $0] < count }
+        good = good && (level == 0 || (first >= 0 && first + level * m <= upperLinks.count))
+        // What a list leads to is on its level.
+        for place in 0..<(good ? level * m : 0) {
+          let link = upperLinks[first + place]
+          good = good && link >= -1 && link < count && (link < 0 || Int(levels[link]) > place / m)
+        }
+        guard good else { throw file.corrupt("section \"graph.links\": those of \(slot) lead nowhere") }
+      }
+    }
+    (self.levels, self.links) = (Stack(viewing: levels), Stack(viewing: links))
+    (self.upperFirst, self.upperLinks) = (Stack(viewing: upperFirst), Stack(viewing: upperLinks))
+    findEntry()
+  }
+}
+
+extension KDTree {
+  var sections: [Section] {
+    guard let boxes else { return [] }
+    return [
+      Section("boxes.coordinates", boxes.coordinates.scalars(Float.self), columns: Float.width),
+      Section("boxes.labels", boxes.labels),
+      Section("boxes.sides", boxes.boxes.scalars(Float.self), columns: Float.width),
+      Section("boxes.smallest_label", boxes.smallestLabel),
+    ]
+  }
+
+  convenience init(_ table: VectorTable, _ file: StoredFile) throws(CoverTreeError) {
+    guard file.section(named: "boxes.labels") != nil else {
+      self.init(table, nil)
+      return
+    }
+    let labels: Buffer<Int32> = try file.buffer("boxes.labels")
+    let count = labels.elements.firstIndex(of: BoxTree<Float>.noLabel) ?? labels.count
+    guard count > 0, count <= table.count, labels.elements[..<count].allSatisfy({ $0 >= 0 && $0 < count }),
+      labels.elements[count...].allSatisfy({ $0 == BoxTree<Float>.noLabel })
+    else { throw file.corrupt("section \"boxes.labels\" is out of range") }
+    guard
+      let boxes = try BoxTree<Float>(
+        count: count, dim: table.dim, leafSize: table.options.leafSize,
+        coordinates: try file.buffer("boxes.coordinates", of: Float.self, columns: Float.width).vectors(),
+        labels: labels, boxes: try file.buffer("boxes.sides", of: Float.self, columns: Float.width).vectors(),
+        smallestLabel: try file.buffer("boxes.smallest_label"))
+    else { throw file.corrupt("its boxes are not those of \(count) points") }
+    self.init(table, boxes)
+  }
+}
+
+extension LSH {
+  var sections: [Section] {
+    guard planes.isPlaced else { return [] }
+    return [Section("planes.middles", planes.middles), Section("planes.longest", planes.longest)] + hashes.sections
+  }
+
+  convenience init(_ table: VectorTable, _ file: StoredFile) throws(CoverTreeError) {
+    try self.init(table)
+    guard file.section(named: "planes.middles") != nil else {
+      guard table.count == 0 else { throw file.corrupt("section \"planes.middles\" is missing") }
+      return
+    }
+    let middles: Buffer<Float> = try file.buffer("planes.middles", rows: planes.count)
+    let longest: Buffer<Double> = try file.buffer("planes.longest", rows: 1)
+    planes.place(middles: middles, longest: longest[0])
+    try hashes.read(file, count: table.count)
+  }
+}
+
+extension HammingCodes {
+  var sections: [Section] { [Section("codes", codes.buffer.reinterpreted(as: Int64.self))] }
+
+  func read(_ file: StoredFile, count: Int) throws(CoverTreeError) {
+    set(try file.buffer("codes", of: Int64.self, rows: places(count) * words).reinterpreted(), count: count)
+  }
+}
+
+extension HashTables {
+  var sections: [Section] { [Section("buckets", buckets.buffer, columns: tables)] }
+
+  func read(_ file: StoredFile, count: Int) throws(CoverTreeError) {
+    let buckets: Buffer<Int32> = try file.buffer("buckets", rows: count, columns: tables)
+    guard buckets.elements.allSatisfy({ $0 >= 0 && $0 < 1 << Int32(bits) }) else {
+      throw file.corrupt("section \"buckets\" is out of range")
+    }
+    try set(buckets, count: count)
+  }
+}

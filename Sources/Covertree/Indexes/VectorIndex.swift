@@ -1,0 +1,279 @@
+/// Vectors with ids, and a structure that finds the nearest of them: the door to the four kinds of index.
+///
+/// Searches run in parallel with each other, changes exclude everything else. A change that fails leaves the index as it was.
+public final class VectorIndex: @unchecked Sendable {
+  public let dim: Int
+  public let options: IndexOptions
+  let table: VectorTable
+  private(set) var structure: any IndexStructure
+  let gate = ReadWriteGate()
+
+  public init(dim: Int, options: IndexOptions) throws(CoverTreeError) {
+    try options.check()
+    self.dim = dim
+    self.options = options
+    table = try VectorTable(dim: dim, options: options, padded: options.kind != .kdTree)
+    structure = try Self.structure(table)
+  }
+
+  init(table: VectorTable, structure: any IndexStructure) {
+    (dim, options, self.table, self.structure) = (table.dim, table.options, table, structure)
+  }
+
+  private static func structure(_ table: VectorTable) throws(CoverTreeError) -> any IndexStructure {
+    switch table.options.kind {
+    case .bruteForce: BruteForce(table)
+    case .kdTree: KDTree(table)
+    case .lsh: try LSH(table)
+    case .hnsw: try HNSW(table)
+    }
+  }
+
+  // MARK: Changes
+
+  /// Adds vectors; nil gives them the numbers that follow the largest id so far. An id that is there is an error.
+  ///
+  /// - Returns: the first of the ids, where they are given here.
+  public func add(
+    _ vectors: PointsView<Float>, ids: UnsafeBufferPointer<Int64>?, context: CallContext
+  ) throws(CoverTreeError) -> Int64 {
+    try change(context) { () throws(CoverTreeError) in
+      let firstID = table.nextID
+      try append(vectors, ids, context)
+      return firstID
+    }
+  }
+
+  private func append(
+    _ vectors: PointsView<Float>, _ ids: UnsafeBufferPointer<Int64>?, _ context: CallContext
+  ) throws(CoverTreeError) {
+    let nextID = table.nextID
+    let first = try table.append(vectors, ids: ids, context: context)
+    do throws(CoverTreeError) {
+      if usesBytes { try table.addBytesWhereTheyTell(context: context) }
+      try structure.insert(from: first, context: context)
+    } catch {
+      structure.truncate(to: first)
+      table.truncate(to: first, nextID: nextID)
+      throw error
+    }
+  }
+
+  /// Takes vectors out. An id that is not there, or named twice, is an error, and nothing is taken out.
+  public func remove(_ ids: UnsafeBufferPointer<Int64>, context: CallContext) throws(CoverTreeError) {
+    try change(context) { () throws(CoverTreeError) in
+      try table.kill(table.slots(of: ids))
+      try tidy(context)
+    }
+  }
+
+  /// Gives ids that are there other vectors.
+  public func update(
+    _ vectors: PointsView<Float>, ids: UnsafeBufferPointer<Int64>, context: CallContext
+  ) throws(CoverTreeError) {
+    try change(context) { () throws(CoverTreeError) in
+      _ = try table.prepared(vectors, named: "vectors", context: context)
+      let slots = try table.slots(of: ids)
+      try table.kill(slots)
+      do throws(CoverTreeError) {
+        try append(vectors, ids, context)
+      } catch {
+        table.revive(slots)
+        throw error
+      }
+      try tidy(context)
+    }
+  }
+
+  /// Forgets the dead, when there are enough of them.
+  private func tidy(_ context: CallContext) throws(CoverTreeError) {
+    // What is marked is removed: from here on the host cannot stop it.
+    if structure.wantsCompaction { try compact(CallContext(threads: context.threads)) }
+  }
+
+  private func compact(_ context: CallContext) throws(CoverTreeError) {
+    guard table.deadCount > 0 else { return }
+    try structure.forgetDead(context: context)
+    try structure.renumber(table.compact(), context: context)
+  }
+
+  public func clear(context: CallContext) throws(CoverTreeError) {
+    try change(context) { () throws(CoverTreeError) in
+      try table.removeAll()
+      try structure.removeAll()
+    }
+  }
+
+  /// Makes the structure anew from the vectors that there are.
+  public func rebuild(context: CallContext) throws(CoverTreeError) {
+    try change(context) { () throws(CoverTreeError) in
+      try compact(context)
+      table.judgeAgain()
+      if usesBytes { try table.addBytesWhereTheyTell(context: context) }
+      let fresh = try Self.structure(table)
+      try fresh.insert(from: 0, context: context)
+      structure = fresh
+    }
+  }
+
+  /// Whether the kind of index finds candidates first.
+  private var usesBytes: Bool { options.kind == .hnsw || options.kind == .lsh }
+
+  /// Puts near vectors near in memory, where the kind of index has a use for it.
+  public func optimize(context: CallContext) throws(CoverTreeError) {
+    try change(context) { () throws(CoverTreeError) in
+      try compact(context)
+      _ = try structure.optimize(context: context)
+    }
+  }
+
+  private func change<Result>(
+    _ context: CallContext, _ body: () throws(CoverTreeError) -> Result
+  ) throws(CoverTreeError) -> Result {
+    try gate.writing(context) { () throws(CoverTreeError) in
+      try table.own()
+      try structure.own()
+      return try body()
+    }
+  }
+
+  // MARK: Searches
+
+  /// The `k` nearest vectors of each query, by distance and then by the order in which they were added.
+  ///
+  /// - Parameters:
+  ///   - ids: `queries x k`; -1 where there are fewer than `k`.
+  ///   - distances: `queries x k`; infinity there. nil where they are not wanted.
+  public func nearest(
+    _ queries: PointsView<Float>, k: Int, options: IndexSearchOptions, context: CallContext,
+    ids: UnsafeMutablePointer<Int64>, distances: UnsafeMutablePointer<Float>?
+  ) throws(CoverTreeError) {
+    try searching(queries, options, context) { (search) throws(CoverTreeError) in
+      let rows = ResultRows(
+        ids: ids, distances: distances, k: k, idOf: UnsafePointer(table.ids.base), metric: self.options.metric)
+      try structure.nearest(search, k: k, into: rows)
+    }
+  }
+
+  /// Vectors within a distance (inclusive) of each query; the exact kinds find all.
+  public func within(
+    _ distance: Double, of queries: PointsView<Float>, options: IndexSearchOptions, context: CallContext
+  ) throws(CoverTreeError) -> NeighborLists<Float> {
+    guard let score = self.options.metric.score(withinDistance: distance) else {
+      throw CoverTreeError(.invalidArgument, "radius: expected a number from 0 up, got \(distance)")
+    }
+    return try searching(queries, options, context) { (search) throws(CoverTreeError) in
+      try lists(structure.within(search, score: score))
+    }
+  }
+
+  private func lists(_ scored: ScoredLists) throws(CoverTreeError) -> NeighborLists<Float> {
+    let offsets = try Buffer<Int64>(count: scored.found.count + 1, filledWith: 0)
+    for (row, list) in scored.found.enumerated() { offsets[row + 1] = offsets[row] + Int64(list.count) }
+    let total = Int(offsets[scored.found.count])
+    let (ids, distances) = (try Buffer<Int64>(count: total), try Buffer<Float>(count: total))
+    var next = 0
+    for list in scored.found {
+      for candidate in list.elements {
+        ids[next] = table.ids[candidate.index]
+        distances[next] = options.metric.distance(ofScore: candidate.squared)
+        next += 1
+      }
+    }
+    return NeighborLists(offsets: offsets, indices: ids, distances: distances)
+  }
+
+  private func searching<Result>(
+    _ queries: PointsView<Float>, _ options: IndexSearchOptions, _ context: CallContext,
+    _ body: (IndexSearch) throws(CoverTreeError) -> Result
+  ) throws(CoverTreeError) -> Result {
+    try gate.reading(context) { () throws(CoverTreeError) in
+      let prepared = try table.prepared(queries, named: "queries", context: context)
+      defer { withExtendedLifetime(prepared) {} }
+      let admitted = try table.admitted(options.filter)
+      let count = admitted.map { $0.elements.reduce(0) { $0 + Int($1) } } ?? table.count
+      return try body(
+        IndexSearch(
+          queries: prepared.view, admitted: admitted, admittedCount: count, options: options, context: context))
+    }
+  }
+
+  // MARK: What is in it
+
+  /// Writes the vectors of some ids as they are kept, one row after the other.
+  public func get(
+    _ ids: UnsafeBufferPointer<Int64>, into vectors: UnsafeMutablePointer<Float>
+  ) throws(CoverTreeError) {
+    try gate.reading(CallContext()) { () throws(CoverTreeError) in
+      let slots = try table.slots(of: ids)
+      let rows = table.decisive
+      let scratch = try Buffer<Float>(count: rows.coordinates)
+      for (place, slot) in slots.elements.enumerated() {
+        rows.decode(Int(slot), into: vectors + place * dim, scratch: scratch)
+      }
+    }
+  }
+
+  /// 1 for each id that is there.
+  public func contains(
+    _ ids: UnsafeBufferPointer<Int64>, into flags: UnsafeMutablePointer<UInt8>
+  ) throws(CoverTreeError) {
+    try gate.reading(CallContext()) { () throws(CoverTreeError) in
+      for (place, id) in ids.enumerated() { flags[place] = table.slot(of: id) == nil ? 0 : 1 }
+    }
+  }
+
+  /// All ids, in the order in which their vectors were added. `.busy` where there are not `count` of them.
+  public func ids(count: Int, into ids: UnsafeMutablePointer<Int64>) throws(CoverTreeError) {
+    try gate.reading(CallContext()) { () throws(CoverTreeError) in
+      guard count == table.liveCount else {
+        throw CoverTreeError(.busy, "n_ids: the index has \(table.liveCount) vectors, there is room for \(count)")
+      }
+      let live = (0..<table.count).filter { table.dead[$0] == 0 }.sorted { table.serials[$0] < table.serials[$1] }
+      for (place, slot) in live.enumerated() { ids[place] = table.ids[slot] }
+    }
+  }
+
+  public struct Info: Sendable {
+    public var count = 0
+    public var removed = 0
+    public var nextID: Int64 = 0
+    public var memoryBytes = 0
+    public var comparisons = 0
+    public var hasSmallRows = false
+  }
+
+  public func info() throws(CoverTreeError) -> Info {
+    try gate.reading(CallContext()) { () throws(CoverTreeError) in
+      Info(
+        count: table.liveCount, removed: table.deadCount, nextID: table.nextID,
+        memoryBytes: table.byteCount + structure.byteCount, comparisons: structure.comparisons,
+        hasSmallRows: table.small != nil)
+    }
+  }
+}
+
+extension IndexOptions {
+  /// Throws where an option is not one of its kind's.
+  func check() throws(CoverTreeError) {
+    func require(_ holds: Bool, _ message: @autoclosure () -> String) throws(CoverTreeError) {
+      guard holds else { throw CoverTreeError(.invalidArgument, message()) }
+    }
+    try require((1...65536).contains(leafSize), "leaf_size: expected 1 to 65536, got \(leafSize)")
+    try require((2...512).contains(m), "m: expected 2 to 512, got \(m)")
+    try require((1...65536).contains(efConstruction), "ef_construction: expected 1 to 65536, got \(efConstruction)")
+    try require((1...1 << 24).contains(efSearch), "ef_search: expected 1 to 2^24, got \(efSearch)")
+    try require((1...256).contains(tableCount), "n_tables: expected 1 to 256, got \(tableCount)")
+    let mostBits = lshMode == .tables ? 24 : 8192
+    try require((1...mostBits).contains(bitCount), "n_bits: expected 1 to \(mostBits), got \(bitCount)")
+    try require(
+      lshMode == .codes || tableCount << bitCount <= 1 << 28,
+      "n_tables: \(tableCount) tables of 2^\(bitCount) buckets are more than 2^28")
+    try require((1...65536).contains(probeCount), "n_probes: expected 1 to 65536, got \(probeCount)")
+    try require((1...1 << 24).contains(candidateCount), "n_candidates: expected 1 to 2^24, got \(candidateCount)")
+    if kind == .kdTree {
+      try require(metric != .innerProduct, "metric: a k-d tree knows no inner products; use another kind of index")
+      try require(storage == .float32, "storage: a k-d tree keeps float32")
+    }
+  }
+}

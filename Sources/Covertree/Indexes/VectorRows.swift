@@ -1,0 +1,264 @@
+import CNumerics
+
+/// Vectors in rows of one kind of storage: a row for each slot of a table.
+///
+/// Bytes are `x = center + scale (byte - 128)`, with a scale for each row; the center is the mean of the first batch.
+final class VectorRows: @unchecked Sendable {
+  let storage: VectorStorage
+  let dim: Int
+  /// Scores are negative inner products, not squared distances.
+  private let products: Bool
+  /// Coordinates of a row with its padding.
+  let coordinates: Int
+  /// From row to row.
+  private let rowBytes: Int
+  private let bytes: Stack<UInt8>
+  private let scales: Stack<Float>
+  private let lengths: Stack<Float>
+  private let center: Buffer<Float>
+  private var isCentered = false
+
+  private static var centerSample: Int { 4096 }
+
+  /// - Parameter padded: whether rows are filled up to whole cache lines; those of float32 need not be.
+  init(_ storage: VectorStorage, dim: Int, products: Bool, padded: Bool) throws(CoverTreeError) {
+    (self.storage, self.dim, self.products) = (storage, dim, products)
+    (coordinates, rowBytes) = Self.extent(storage, dim, padded)
+    (bytes, scales, lengths) = (try Stack(), try Stack(), try Stack())
+    center = try Buffer(count: coordinates, filledWith: 0)
+  }
+
+  private static func extent(_ storage: VectorStorage, _ dim: Int, _ padded: Bool) -> (Int, Int) {
+    let size = [VectorStorage.float32: 4, .float16: 2, .int8: 1][storage]!
+    let unit = padded || storage != .float32 ? 64 / size : 1
+    let coordinates = (dim + unit - 1) / unit * unit
+    return (coordinates, coordinates * size)
+  }
+
+  var count: Int { bytes.count / rowBytes }
+  var byteCount: Int { bytes.byteCount + scales.byteCount + lengths.byteCount }
+
+  /// For the kernels, until the next change.
+  var view: cn_rows {
+    cn_rows(
+      base: bytes.base, stride: Int64(rowBytes), coordinates: Int64(coordinates), scales: scales.base,
+      lengths: lengths.base, center: center.base, kind: kind, products: products ? 1 : 0)
+  }
+
+  private var kind: Int32 {
+    switch storage {
+    case .float32: Int32(CN_ROWS_F32)
+    case .float16: Int32(CN_ROWS_F16)
+    case .int8: Int32(CN_ROWS_BYTES)
+    }
+  }
+
+  /// A row's coordinates, where they stand as they are.
+  @inline(__always)
+  func floats(_ slot: Int) -> UnsafePointer<Float> {
+    UnsafeRawPointer(bytes.base + slot &* rowBytes).assumingMemoryBound(to: Float.self)
+  }
+
+  @inline(__always)
+  func code(_ slot: Int) -> UnsafePointer<UInt8> { UnsafePointer(bytes.base + slot &* rowBytes) }
+
+  @inline(__always)
+  func scale(_ slot: Int) -> Float { scales.base[slot] }
+
+  /// Writes a row's `dim` coordinates as they are kept.
+  func decode(_ slot: Int, into target: UnsafeMutablePointer<Float>, scratch: Buffer<Float>) {
+    if storage == .float32 {
+      target.update(from: floats(slot), count: dim)
+    } else {
+      var view = view
+      cn_decode_row(&view, Int64(slot), scratch.base)
+      target.update(from: scratch.base, count: dim)
+    }
+  }
+
+  // MARK: In files
+
+  /// The arrays, by names that begin with a prefix.
+  func sections(_ prefix: String) -> [Section] {
+    let rows =
+      storage == .float32
+      ? Section("\(prefix).rows", bytes.buffer.reinterpreted(as: Float.self), columns: coordinates)
+      : Section("\(prefix).rows", bytes.buffer, columns: rowBytes)
+    guard storage == .int8 else { return [rows] }
+    return [
+      rows, Section("\(prefix).scales", scales.buffer), Section("\(prefix).lengths", lengths.buffer),
+      Section("\(prefix).center", center),
+    ]
+  }
+
+  /// Rows that lie in a file.
+  init(
+    _ file: StoredFile, _ prefix: String, _ storage: VectorStorage, dim: Int, products: Bool, padded: Bool, count: Int,
+    context: CallContext
+  ) throws(CoverTreeError) {
+    (self.storage, self.dim, self.products) = (storage, dim, products)
+    (coordinates, rowBytes) = Self.extent(storage, dim, padded)
+    bytes = Stack(
+      viewing: storage == .float32
+        ? try file.buffer("\(prefix).rows", of: Float.self, rows: count, columns: coordinates).reinterpreted()
+        : try file.buffer("\(prefix).rows", rows: count, columns: rowBytes))
+    isCentered = count > 0
+    guard storage == .int8 else {
+      (scales, lengths, center) = (try Stack(), try Stack(), try Buffer(count: coordinates, filledWith: 0))
+      try check(file, prefix, context)
+      return
+    }
+    scales = Stack(viewing: try file.buffer("\(prefix).scales", rows: count))
+    lengths = Stack(viewing: try file.buffer("\(prefix).lengths", rows: count))
+    // It is written to when the index is cleared.
+    center = try Buffer(count: coordinates)
+    center.base.update(from: try file.buffer("\(prefix).center", rows: coordinates).base, count: coordinates)
+    try check(file, prefix, context)
+  }
+
+  /// Whether all numbers are such as could have come in.
+  private func check(_ file: StoredFile, _ prefix: String, _ context: CallContext) throws(CoverTreeError) {
+    let limit = VectorTable.coordinateLimit
+    func isUsable(_ numbers: UnsafeBufferPointer<Float>, _ most: Float) -> Bool {
+      numbers.allSatisfy { $0.magnitude <= most }
+    }
+    guard
+      storage != .int8
+        || isUsable(scales.elements, limit) && isUsable(center.elements, limit)
+          && isUsable(lengths.elements, .greatestFiniteMagnitude)
+    else { throw file.corrupt("section \"\(prefix)\" has numbers that no vector has") }
+    guard storage != .int8 else { return }
+    try context.forEach(count, grain: 1024) { (range, _) throws(CoverTreeError) in
+      let (first, bytes) = (range.lowerBound * rowBytes, range.count * rowBytes)
+      let raw = UnsafeRawPointer(self.bytes.base + first)
+      let usable =
+        storage == .float32
+        ? isUsable(UnsafeBufferPointer(start: raw.assumingMemoryBound(to: Float.self), count: bytes / 4), limit)
+        : UnsafeBufferPointer(start: raw.assumingMemoryBound(to: UInt16.self), count: bytes / 2)
+          .allSatisfy { $0 & 0x7C00 != 0x7C00 }
+      guard usable else { throw file.corrupt("section \"\(prefix).rows\" has numbers that no vector has") }
+    }
+  }
+
+  // MARK: Changes
+
+  /// Makes what came from a file its own, before it is changed.
+  func own() throws(CoverTreeError) {
+    try bytes.own()
+    try scales.own()
+    try lengths.own()
+  }
+
+  /// Makes room for so many more rows, so that appending them cannot fail, and learns the center from the first ones.
+  func reserve(_ more: Int, sample row: (Int) -> UnsafePointer<Float>) throws(CoverTreeError) {
+    try bytes.reserve(more * rowBytes)
+    guard storage == .int8 else { return }
+    try scales.reserve(more)
+    try lengths.reserve(more)
+    guard !isCentered, more > 0 else { return }
+    isCentered = true
+    guard !products else { return }
+    let step = max(1, more / Self.centerSample)
+    let sums = try Buffer<Double>(count: dim, filledWith: 0)
+    var taken = 0.0
+    for index in stride(from: 0, to: more, by: step) {
+      let row = row(index)
+      for d in 0..<dim { sums[d] += Double(row[d]) }
+      taken += 1
+    }
+    for d in 0..<dim { center[d] = Float(sums[d] / taken) }
+  }
+
+  /// Rows that have been reserved and are about to be set.
+  func extend(by more: Int) {
+    // There is room: nothing can fail.
+    try? bytes.resize(to: bytes.count + more * rowBytes)
+    guard storage == .int8 else { return }
+    try? scales.resize(to: scales.count + more)
+    try? lengths.resize(to: lengths.count + more)
+  }
+
+  /// Sets a row. Rows may be set by several threads at once.
+  func set(_ slot: Int, _ row: UnsafePointer<Float>) {
+    let start = UnsafeMutableRawPointer(bytes.base + slot * rowBytes)
+    switch storage {
+    case .float32:
+      let target = start.assumingMemoryBound(to: Float.self)
+      target.update(from: row, count: dim)
+      (target + dim).update(repeating: 0, count: coordinates - dim)
+    case .float16:
+      let target = start.assumingMemoryBound(to: UInt16.self)
+      for d in 0..<dim { target[d] = cn_half(row[d]) }
+      (target + dim).update(repeating: 0, count: coordinates - dim)
+    case .int8:
+      let target = start.assumingMemoryBound(to: UInt8.self)
+      let code = round(row) { target[$0] = UInt8(truncatingIfNeeded: $1 + 128) }
+      scales[slot] = code.scale
+      lengths[slot] = products ? 0 : code.scale * code.scale * Float(code.length)
+    }
+  }
+
+  /// Rounds a vector less the center to whole numbers from -127 to 127, zeros in the padding.
+  func round(
+    _ row: UnsafePointer<Float>, write: (Int, Int32) -> Void
+  ) -> (scale: Float, sum: Int32, length: Int) {
+    var largest: Float = 0
+    for d in 0..<dim { largest = max(largest, abs(row[d] - center[d])) }
+    let scale = largest / 127
+    // Below that, its inverse would overflow: such a vector is the center to a float.
+    let inverse = scale > Float.leastNormalMagnitude ? 1 / scale : 0
+    var (sum, length) = (Int32(0), 0)
+    for d in 0..<dim {
+      let whole = Int32(max(-127, min(127, ((row[d] - center[d]) * inverse).rounded())))
+      write(d, whole)
+      sum += whole
+      length += Int(whole * whole)
+    }
+    for d in dim..<coordinates { write(d, 0) }
+    return (scale, sum, length)
+  }
+
+  /// Keeps the rows of some slots, in ascending order, moved together.
+  func keep(_ slots: UnsafeBufferPointer<Int32>) {
+    for (to, from) in slots.enumerated() { move(Int(from), to: to) }
+    truncate(to: slots.count)
+  }
+
+  func truncate(to count: Int) {
+    try? bytes.resize(to: count * rowBytes)
+    guard storage == .int8 else { return }
+    try? scales.resize(to: count)
+    try? lengths.resize(to: count)
+  }
+
+  func removeAll() {
+    truncate(to: 0)
+    isCentered = false
+    for d in 0..<coordinates { center[d] = 0 }
+  }
+
+  private func move(_ from: Int, to: Int) {
+    guard from != to else { return }
+    (bytes.base + to * rowBytes).update(from: bytes.base + from * rowBytes, count: rowBytes)
+    guard storage == .int8 else { return }
+    scales[to] = scales[from]
+    lengths[to] = lengths[from]
+  }
+
+  /// The same rows in another order: `order[slot]` is where each comes from.
+  func permuted(_ order: Buffer<Int32>) throws(CoverTreeError) -> VectorRows {
+    let other = try VectorRows(storage, dim: dim, products: products, padded: coordinates * 4 % 64 == 0)
+    try other.bytes.resize(to: bytes.count)
+    try other.scales.resize(to: scales.count)
+    try other.lengths.resize(to: lengths.count)
+    for (to, from) in order.elements.enumerated() {
+      (other.bytes.base + to * rowBytes).update(from: bytes.base + Int(from) * rowBytes, count: rowBytes)
+      guard storage == .int8 else { continue }
+      other.scales[to] = scales[Int(from)]
+      other.lengths[to] = lengths[Int(from)]
+    }
+    other.center.base.update(from: center.base, count: coordinates)
+    other.isCentered = isCentered
+    return other
+  }
+}

@@ -1,0 +1,331 @@
+/// The vectors of an index, their ids, and where each stands: a *slot*, in the order in which vectors came.
+///
+/// Slots of vectors that were removed are dead until the table is compacted; then those that follow move up. Vectors stand
+/// in float32, in a smaller storage, or in both: candidates are then found among the smaller ones (`scanned`), and ranked by the
+/// others (`decisive`).
+final class VectorTable: @unchecked Sendable {
+  let dim: Int
+  let options: IndexOptions
+  /// As they were given, in float32; nil where only a smaller storage is kept.
+  private(set) var exact: VectorRows?
+  private(set) var small: VectorRows?
+  private(set) var ids: Stack<Int64>
+  /// The order in which vectors were added, for ties: it differs from that of slots once they have been permuted.
+  private(set) var serials: Stack<Int32>
+  /// By slot: 1 for vectors that were removed.
+  private(set) var dead: Stack<UInt8>
+  private(set) var deadCount = 0
+  private let slotOf: IdTable
+  private(set) var nextID: Int64 = 0
+  /// Whether it has been decided if bytes are put beside float32.
+  var isJudged = false
+
+  /// Squares of such coordinates, and sums of them, are far from overflowing a float.
+  static var coordinateLimit: Float { 1e15 }
+  private static var largestHalf: Float { 65504 }
+
+  /// Slots in use, with dead ones.
+  var count: Int { ids.count }
+  /// Vectors that searches find.
+  var liveCount: Int { ids.count - deadCount }
+  /// What candidates are found by.
+  var scanned: VectorRows { small ?? exact! }
+  /// What answers are ranked by.
+  var decisive: VectorRows { exact ?? small! }
+
+  init(dim: Int, options: IndexOptions, padded: Bool) throws(CoverTreeError) {
+    self.dim = dim
+    self.options = options
+    (ids, serials, dead, slotOf) = (try Stack(), try Stack(), try Stack(), try IdTable())
+    let products = options.metric.comparesProducts
+    if options.storage == .float32 || options.reranks {
+      exact = try VectorRows(.float32, dim: dim, products: products, padded: padded)
+    }
+    if options.storage != .float32 {
+      small = try VectorRows(options.storage, dim: dim, products: products, padded: true)
+    }
+  }
+
+  /// A table from a file.
+  init(
+    dim: Int, options: IndexOptions, exact: VectorRows?, small: VectorRows?, ids: Buffer<Int64>,
+    serials: Buffer<Int32>, dead: Buffer<UInt8>, nextID: Int64
+  ) throws(CoverTreeError) {
+    (self.dim, self.options, self.exact, self.small, self.nextID) = (dim, options, exact, small, nextID)
+    (self.ids, self.serials, self.dead) = (Stack(viewing: ids), Stack(viewing: serials), Stack(viewing: dead))
+    deadCount = dead.elements.reduce(0) { $0 + Int($1) }
+    slotOf = try IdTable()
+    try slotOf.reserve(ids.count, in: ids.base)
+    for slot in 0..<ids.count where dead[slot] == 0 {
+      guard slotOf.slot(of: ids[slot], in: ids.base) == nil else {
+        throw CoverTreeError(.corrupt, "index: two vectors of the file have the id \(ids[slot])")
+      }
+      slotOf.insert(Int32(slot), in: ids.base)
+    }
+  }
+
+  // MARK: Looking up
+
+  func slot(of id: Int64) -> Int? { slotOf.slot(of: id, in: ids.base) }
+
+  func slots(of ids: UnsafeBufferPointer<Int64>) throws(CoverTreeError) -> Buffer<Int32> {
+    let slots = try Buffer<Int32>(count: ids.count)
+    for (place, id) in ids.enumerated() {
+      guard let slot = slot(of: id) else {
+        throw CoverTreeError(.notFound, "ids[\(place)]: the index has no vector \(id)")
+      }
+      slots[place] = Int32(slot)
+    }
+    return slots
+  }
+
+  /// By slot: 1 for vectors that may be found; nil where all may.
+  func admitted(_ filter: IndexFilter) throws(CoverTreeError) -> Buffer<UInt8>? {
+    if case .all = filter, deadCount == 0 { return nil }
+    let flags = try Buffer<UInt8>(count: count, filledWith: 0)
+    switch filter {
+    case .all: for slot in 0..<count { flags[slot] = 1 - dead[slot] }
+    case .ids(let list): for id in list { if let slot = slot(of: id) { flags[slot] = 1 } }
+    case .bitmap(let bytes):
+      for slot in 0..<count where dead[slot] == 0 {
+        let id = ids[slot]
+        guard id >= 0, id >> 3 < Int64(bytes.count) else { continue }
+        flags[slot] = bytes[Int(id >> 3)] >> UInt8(id & 7) & 1
+      }
+    }
+    return flags
+  }
+
+  var byteCount: Int {
+    ids.byteCount + serials.byteCount + dead.byteCount + slotOf.byteCount + (exact?.byteCount ?? 0)
+      + (small?.byteCount ?? 0)
+  }
+
+  // MARK: Changes
+
+  /// Makes what came from a file its own, before it is changed.
+  func own() throws(CoverTreeError) {
+    try ids.own()
+    try serials.own()
+    try dead.own()
+    try exact?.own()
+    try small?.own()
+  }
+
+  /// Adds vectors, or nothing.
+  ///
+  /// - Parameter given: an id for each; nil for the numbers that follow the largest so far.
+  /// - Returns: the first slot.
+  func append(
+    _ vectors: PointsView<Float>, ids given: UnsafeBufferPointer<Int64>?, context: CallContext
+  ) throws(CoverTreeError) -> Int {
+    let (first, more) = (count, vectors.count)
+    guard first + more < Int(Int32.max) else {
+      throw CoverTreeError(.invalidArgument, "vectors: an index holds at most 2^31 - 2 of them")
+    }
+    let (last, overflow) = nextID.addingReportingOverflow(Int64(more))
+    guard given != nil || !overflow else { throw CoverTreeError(.invalidArgument, "ids: no numbers are left to give") }
+    let prepared = try prepared(vectors, named: "vectors", context: context)
+    try ids.reserve(more)
+    try serials.reserve(more)
+    try dead.reserve(more)
+    try slotOf.reserve(more, in: ids.base)
+    for rows in [exact, small] { try rows?.reserve(more) { prepared.view.row($0) } }
+    let nextSerial = try nextSerial(first, more)
+    // From here on only an id can be wrong.
+    for place in 0..<more {
+      let id = given?[place] ?? nextID + Int64(place)
+      guard slot(of: id) == nil else {
+        for slot in first..<count { slotOf.remove(ids[slot], in: ids.base) }
+        try ids.resize(to: first)
+        throw CoverTreeError(.exists, "ids[\(place)]: the index already has a vector \(id)")
+      }
+      try ids.append(id)
+      slotOf.insert(Int32(first + place), in: ids.base)
+    }
+    try serials.resize(to: first + more)
+    try dead.resize(to: first + more)
+    for place in 0..<more { (serials[first + place], dead[first + place]) = (nextSerial + Int32(place), 0) }
+    if let largest = given?.max() {
+      nextID = max(nextID, largest == .max ? .max : largest + 1)
+    } else {
+      nextID = last
+    }
+    exact?.extend(by: more)
+    small?.extend(by: more)
+    let (exact, small) = (exact, small)
+    let unhurried = CallContext(threads: context.threads)  // to be stopped it is too late
+    try unhurried.forEach(more, grain: 256) { (range, _) throws(CoverTreeError) in
+      for place in range {
+        exact?.set(first + place, prepared.view.row(place))
+        small?.set(first + place, prepared.view.row(place))
+      }
+    }
+    return first
+  }
+
+  /// The serial number that follows all others; they are counted anew where they would go beyond 31 bits.
+  private func nextSerial(_ count: Int, _ more: Int) throws(CoverTreeError) -> Int32 {
+    guard let last = serials.elements[..<count].max() else { return 0 }
+    guard Int(last) + more >= Int(Int32.max) else { return last + 1 }
+    let keys = try Buffer<UInt64>(count: count)
+    for slot in 0..<count { keys[slot] = UInt64(serials[slot]) }
+    let order = try sortedOrder(ofKeys: keys, context: CallContext())
+    for (rank, slot) in order.elements.enumerated() { serials[Int(slot)] = Int32(rank) }
+    return Int32(count)
+  }
+
+  /// Takes back the vectors from a slot on, and the numbers that they have been given.
+  func truncate(to slot: Int, nextID: Int64) {
+    self.nextID = nextID
+    for gone in slot..<count where dead[gone] == 0 { slotOf.remove(ids[gone], in: ids.base) }
+    for gone in slot..<count { deadCount -= Int(dead[gone]) }
+    try? ids.resize(to: slot)
+    try? serials.resize(to: slot)
+    try? dead.resize(to: slot)
+    exact?.truncate(to: slot)
+    small?.truncate(to: slot)
+    if slot == 0 { judgeAgain() }
+  }
+
+  /// Whether bytes are put beside float32 is decided anew; they are taken away.
+  func judgeAgain() {
+    isJudged = false
+    if options.storage == .float32 { small = nil }
+  }
+
+  /// Marks vectors as removed. Slots that are named twice are an error, and nothing is marked then.
+  func kill(_ slots: Buffer<Int32>) throws(CoverTreeError) {
+    for (place, slot) in slots.elements.enumerated() {
+      guard dead[Int(slot)] == 0 else {
+        for before in slots.elements[..<place] { dead[Int(before)] = 0 }
+        throw CoverTreeError(.invalidArgument, "ids[\(place)]: \(ids[Int(slot)]) is named twice")
+      }
+      dead[Int(slot)] = 1
+    }
+    for slot in slots.elements { slotOf.remove(ids[Int(slot)], in: ids.base) }
+    deadCount += slots.count
+  }
+
+  /// Takes back what `kill` has just done.
+  func revive(_ slots: Buffer<Int32>) {
+    for slot in slots.elements {
+      dead[Int(slot)] = 0
+      slotOf.insert(slot, in: ids.base)
+    }
+    deadCount -= slots.count
+  }
+
+  /// Moves living vectors together.
+  ///
+  /// - Returns: where each slot has gone, -1 for dead ones.
+  func compact() throws(CoverTreeError) -> Buffer<Int32> {
+    let map = try Buffer<Int32>(count: count, filledWith: -1)
+    let kept = try Buffer<Int32>(count: liveCount)
+    let fresh = try Buffer<UInt8>(count: liveCount, filledWith: 0)
+    var next = 0
+    for slot in 0..<count where dead[slot] == 0 {
+      (map[slot], kept[next]) = (Int32(next), Int32(slot))
+      next += 1
+    }
+    for (to, from) in kept.elements.enumerated() {
+      ids[to] = ids[Int(from)]
+      serials[to] = serials[Int(from)]
+    }
+    dead.base.update(from: fresh.base, count: fresh.count)
+    try ids.resize(to: next)
+    try serials.resize(to: next)
+    try dead.resize(to: next)
+    exact?.keep(kept.elements)
+    small?.keep(kept.elements)
+    deadCount = 0
+    slotOf.refill(next, in: ids.base)
+    return map
+  }
+
+  /// Puts vectors into another order: `order[slot]` is the slot from which each comes. There are no dead ones.
+  func permute(_ order: Buffer<Int32>) throws(CoverTreeError) {
+    let (newIDs, newSerials) = (try Buffer<Int64>(count: count), try Buffer<Int32>(count: count))
+    let (newExact, newSmall) = (try exact?.permuted(order), try small?.permuted(order))
+    for (to, from) in order.elements.enumerated() { (newIDs[to], newSerials[to]) = (ids[from], serials[from]) }
+    ids.base.update(from: newIDs.base, count: count)
+    serials.base.update(from: newSerials.base, count: count)
+    (exact, small) = (newExact, newSmall)
+    slotOf.refill(count, in: ids.base)
+  }
+
+  func removeAll() throws(CoverTreeError) {
+    try slotOf.removeAll()
+    try ids.resize(to: 0)
+    try serials.resize(to: 0)
+    try dead.resize(to: 0)
+    exact?.removeAll()
+    small?.removeAll()
+    (deadCount, nextID) = (0, 0)
+    judgeAgain()
+  }
+
+  /// Puts smaller rows beside the exact ones, made anew from them.
+  func addSmall(_ storage: VectorStorage, context: CallContext) throws(CoverTreeError) {
+    guard let exact else { return }
+    let rows = try VectorRows(storage, dim: dim, products: options.metric.comparesProducts, padded: true)
+    try rows.reserve(count) { exact.floats($0) }
+    rows.extend(by: count)
+    try context.forEach(count, grain: 256) { (range, _) throws(CoverTreeError) in
+      for slot in range { rows.set(slot, exact.floats(slot)) }
+    }
+    small = rows
+  }
+
+  // MARK: What comes in
+
+  /// Rows as they are compared, and what they lie in.
+  struct Prepared: @unchecked Sendable {
+    let view: PointsView<Float>
+    let owner: Buffer<Float>?
+  }
+
+  /// Checks rows, and normalises them where the metric asks for it.
+  func prepared(
+    _ rows: PointsView<Float>, named name: String, context: CallContext
+  ) throws(CoverTreeError) -> Prepared {
+    guard rows.dim == dim else { throw CoverTreeError(.shape, "\(name): expected \(dim) columns, got \(rows.dim)") }
+    let halves = options.storage == .float16 && !options.metric.normalizes
+    try check(rows, name, limit: halves ? Self.largestHalf : Self.coordinateLimit, context)
+    guard options.metric.normalizes else { return Prepared(view: rows, owner: nil) }
+    let units = try Buffer<Float>(count: rows.count * dim)
+    try context.forEach(rows.count, grain: 1024) { (range, _) throws(CoverTreeError) in
+      for index in range {
+        let row = rows.row(index)
+        var sum = 0.0
+        for d in 0..<dim { sum += Double(row[d]) * Double(row[d]) }
+        guard sum > 0 else {
+          throw CoverTreeError(.invalidArgument, "\(name)[\(index)]: a zero vector has no cosine with others")
+        }
+        let inverse = 1 / sum.squareRoot()
+        for d in 0..<dim { units[index * dim + d] = Float(Double(row[d]) * inverse) }
+      }
+    }
+    return Prepared(view: PointsView(base: units.base, count: rows.count, dim: dim), owner: units)
+  }
+
+  private func check(
+    _ rows: PointsView<Float>, _ name: String, limit: Float, _ context: CallContext
+  ) throws(CoverTreeError) {
+    try context.forEach(rows.count, grain: 1 << 14) { (range, _) throws(CoverTreeError) in
+      for index in range {
+        let row = rows.row(index)
+        var usable = true
+        for d in 0..<dim { usable = usable && row[d].magnitude <= limit }
+        if usable { continue }
+        for d in 0..<dim where !(row[d].magnitude <= limit) {
+          throw CoverTreeError(
+            .invalidArgument,
+            row[d].isFinite
+              ? "\(name)[\(index), \(d)]: \(row[d]) is beyond \(limit); rescale the coordinates"
+              : "\(name)[\(index), \(d)]: expected finite coordinates, got \(row[d])")
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,82 @@
+import Glibc
+
+/// Lets many readers through at once, or one writer. Writers that wait go before readers that come.
+///
+/// Who waits looks again every few milliseconds, so that the host can end the call. In a forked child those who were inside stay
+/// behind with the parent: readers are forgotten; what a writer was about is half done, and nobody is let in any more.
+final class ReadWriteGate: @unchecked Sendable {
+  // All guarded by `processLock`.
+  private var process = getpid()
+  /// Threads that are inside: a call of theirs from a progress callback cannot wait for them.
+  private var readers: [pthread_t] = []
+  private var writer: pthread_t?
+  private var waitingWriters = 0
+  private var isBroken = false
+
+  private static var pause: UInt32 { 200 }
+
+  func reading<Result>(
+    _ context: CallContext, _ body: () throws(CoverTreeError) -> Result
+  ) throws(CoverTreeError) -> Result {
+    try enter(context, forWriting: false) {
+      let me = pthread_self()
+      guard writer == nil, waitingWriters == 0 || readers.contains(me) else { return false }
+      readers.append(me)
+      return true
+    }
+    defer { leave { readers.remove(at: readers.lastIndex(of: pthread_self())!) } }
+    return try body()
+  }
+
+  func writing<Result>(
+    _ context: CallContext, _ body: () throws(CoverTreeError) -> Result
+  ) throws(CoverTreeError) -> Result {
+    processLock.locked {
+      adopt()
+      waitingWriters += 1
+    }
+    defer { leave { waitingWriters -= 1 } }
+    try enter(context, forWriting: true) {
+      guard writer == nil, readers.isEmpty else { return false }
+      writer = pthread_self()
+      return true
+    }
+    defer { leave { writer = nil } }
+    return try body()
+  }
+
+  private enum Outcome { case entered, wait, inside, broken }
+
+  private func enter(
+    _ context: CallContext, forWriting: Bool, _ take: () -> Bool
+  ) throws(CoverTreeError) {
+    while true {
+      let outcome = processLock.locked { () -> Outcome in
+        adopt()
+        if isBroken { return .broken }
+        let me = pthread_self()
+        if writer == me || (forWriting && readers.contains(me)) { return .inside }
+        return take() ? .entered : .wait
+      }
+      switch outcome {
+      case .entered: return
+      case .wait: break
+      case .inside:
+        throw CoverTreeError(.busy, "index: a callback cannot wait for the call that it was called from")
+      case .broken:
+        throw CoverTreeError(.busy, "index: a thread that stayed behind when this process was forked was changing it")
+      }
+      try context.poll()
+      usleep(Self.pause)
+    }
+  }
+
+  private func leave(_ change: () -> Void) { processLock.locked { if process == getpid() { change() } } }
+
+  private func adopt() {
+    guard process != getpid() else { return }
+    process = getpid()
+    isBroken = isBroken || writer != nil
+    (readers, writer, waitingWriters) = ([], nil, 0)
+  }
+}

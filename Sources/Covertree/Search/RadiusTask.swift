@@ -1,0 +1,86 @@
+/// Neighbours of each query: those of query `i` are at `offsets[i]..<offsets[i + 1]`, nearest first.
+public final class NeighborLists<S: Scalar>: @unchecked Sendable {
+  /// `queries + 1` of them.
+  public let offsets: Buffer<Int64>
+  public let indices: Buffer<Int64>
+  public let distances: Buffer<S>
+
+  init(offsets: Buffer<Int64>, indices: Buffer<Int64>, distances: Buffer<S>) {
+    self.offsets = offsets
+    self.indices = indices
+    self.distances = distances
+  }
+}
+
+/// All points within a distance of each query, nearest first.
+struct RadiusTask<S: Scalar>: DimensionTask {
+  let set: QuerySet<S>
+  let points: SearchPoints<S>
+  let options: SearchOptions
+  let context: CallContext
+  let counters: SearchCounters
+
+  func run<D: Dimension>(_ dimension: D) throws(CoverTreeError) -> NeighborLists<S> {
+    let offsets = try Buffer<Int64>(count: set.count + 1, filledWith: 0)
+    let chunk = points.queriesPerChunk
+    let chunks = (set.count + chunk - 1) / chunk
+    var lists: [Stack<Candidate>] = []
+    for _ in 0..<chunks { lists.append(try Stack()) }
+    let found = lists
+    try context.forEach(set.count, grain: chunk) { (range, _) throws(CoverTreeError) in
+      var search = try BoxSearch(points.boxes, labels: points.labels, dimension: dimension)
+      let sort = try DistributionSort()
+      var collector = RadiusCollector<S>(
+        found: found[range.lowerBound / chunk], worst: options.maximumDistance * options.maximumDistance)
+      for place in range {
+        let query = set[place]
+        let first = collector.found.count
+        try search.run(query.coordinates, options.eligible(query), into: &collector)
+        try sort.sort(UnsafeMutableBufferPointer(rebasing: collector.found.all[first...]))
+        offsets[query.row + 1] = Int64(collector.found.count - first)
+      }
+      counters.add(queries: range.count, points: search.pointsCompared, boxes: search.boxesCompared)
+    }
+    for row in 0..<set.count { offsets[row + 1] += offsets[row] }
+
+    let total = Int(offsets[set.count])
+    let neighbors = NeighborLists<S>(
+      offsets: offsets, indices: try Buffer(count: total), distances: try Buffer(count: total))
+    try context.forEach(set.count, grain: chunk) { (range, _) throws(CoverTreeError) in
+      let list = found[range.lowerBound / chunk]
+      var next = 0
+      for place in range {
+        let query = set[place]
+        for slot in Int(offsets[query.row])..<Int(offsets[query.row + 1]) {
+          neighbors.indices[slot] = Int64(list[next].index)
+          neighbors.distances[slot] = points.distance(list[next], query.coordinates)
+          next += 1
+        }
+      }
+    }
+    return neighbors
+  }
+}
+
+/// How many points lie within a distance of each query.
+struct CountTask<S: Scalar>: DimensionTask {
+  let set: QuerySet<S>
+  let points: SearchPoints<S>
+  let options: SearchOptions
+  let context: CallContext
+  let counters: SearchCounters
+  let counts: UnsafeMutablePointer<Int64>
+
+  func run<D: Dimension>(_ dimension: D) throws(CoverTreeError) {
+    try context.forEach(set.count, grain: points.queriesPerChunk) { (range, _) throws(CoverTreeError) in
+      var search = try BoxSearch(points.boxes, labels: points.labels, dimension: dimension)
+      for place in range {
+        let query = set[place]
+        var collector = CountCollector<S>(worst: options.maximumDistance * options.maximumDistance)
+        try search.run(query.coordinates, options.eligible(query), into: &collector)
+        counts[query.row] = collector.count
+      }
+      counters.add(queries: range.count, points: search.pointsCompared, boxes: search.boxesCompared)
+    }
+  }
+}

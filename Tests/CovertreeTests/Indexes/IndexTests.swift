@@ -1,0 +1,176 @@
+import CNumerics
+import Testing
+
+@testable import Covertree
+
+@Suite struct IdTableTests {
+  @Test func aTableIsTheDictionaryThatItStandsFor() throws {
+    var generator = SeededGenerator(seed: 1)
+    let ids = try Stack<Int64>()
+    let table = try IdTable()
+    var model: [Int64: Int] = [:]
+    for _ in 0..<5000 {
+      let id = Int64.random(in: -300...300, using: &generator) << 40
+      if let slot = model[id] {
+        #expect(table.slot(of: id, in: ids.base) == slot)
+        table.remove(id, in: ids.base)
+        model[id] = nil
+      } else {
+        #expect(table.slot(of: id, in: ids.base) == nil)
+        try ids.append(id)
+        try table.reserve(1, in: ids.base)
+        table.insert(Int32(ids.count - 1), in: ids.base)
+        model[id] = ids.count - 1
+      }
+    }
+    for (id, slot) in model { #expect(table.slot(of: id, in: ids.base) == slot) }
+  }
+}
+
+@Suite struct RowTests {
+  @Test func halvesAreThoseOfTheMachine() {
+    for bits in stride(from: UInt32(0), to: 0x477F_E000, by: 4099) {
+      let value = Float(bitPattern: bits)
+      #expect(cn_half(value) == Float16(value).bitPattern)
+      #expect(cn_half(-value) == Float16(-value).bitPattern)
+    }
+    for first in stride(from: UInt16(0), to: 0x7C00, by: 16) {
+      let lanes = cn_widen_halves(SIMD16<UInt16>((0..<16).map { first + UInt16($0) }))
+      for lane in 0..<16 { #expect(lanes[lane] == Float(Float16(bitPattern: first + UInt16(lane)))) }
+    }
+  }
+
+  /// Scores by every kind of storage, with instructions for bytes and without, beside those of what is decoded.
+  @Test(arguments: [VectorStorage.float32, .float16, .int8], [false, true])
+  func scoresAreThoseOfWhatIsKept(storage: VectorStorage, products: Bool) throws {
+    for dim in [1, 15, 64, 100] {
+      let points = PointSet<Float>(count: 37, dim: dim, seed: 3)
+      let query = PointSet<Float>(count: 1, dim: dim, seed: 4)
+      var options = IndexOptions()
+      (options.storage, options.metric) = (storage, products ? .innerProduct : .squaredEuclidean)
+      let table = try VectorTable(dim: dim, options: options, padded: true)
+      _ = try points.withView { view throws(CoverTreeError) in
+        try table.append(view, ids: nil, context: CallContext(threads: 2))
+      }
+      let rows = table.decisive
+      let decoded = try (0..<37).map { slot in
+        var row = [Float](repeating: 0, count: dim)
+        rows.decode(slot, into: &row, scratch: try Buffer(count: rows.coordinates))
+        return row
+      }
+      let scorer = try RowQuery(table)
+      query.withView { scorer.take($0.row(0)) }
+      for hasByteProducts in Set([0, cn_has_byte_products()]) {
+        var scores = [Float](repeating: 0, count: 37)
+        cn_scores(
+          scorer.scores.rows, scorer.scores.query, (0..<37).map { Int32($0) }, 37, hasByteProducts, &scores)
+        let shift = storage == .int8 ? scores[0] - Float(decodedScore(decoded[0], query.values, products)) : 0
+        for slot in 0..<37 {
+          let expected = decodedScore(decoded[slot], query.values, products)
+          #expect(abs(scorer.scores.decided(Int32(slot)) - expected) < 1e-9 * Double(dim) * (1 + abs(expected)))
+          let allowed = (storage == .int8 ? 0.1 : 1e-5) * Float(dim).squareRoot() * 4
+          #expect(abs(Float(expected) + shift - scores[slot]) < allowed, "\(storage) \(dim) \(slot)")
+        }
+      }
+    }
+  }
+
+  private func decodedScore(_ row: [Float], _ query: [Float], _ products: Bool) -> Double {
+    zip(row, query).reduce(0.0) { sum, pair in
+      let (x, q) = (Double(pair.0), Double(pair.1))
+      return sum + (products ? -x * q : (x - q) * (x - q))
+    }
+  }
+
+  @Test func differingBitsAreCounted() {
+    var generator = SeededGenerator(seed: 5)
+    for words in [1, 3, 8] {
+      let codes = (0..<4 * words * 8).map { _ in generator.next() }
+      let query = (0..<words).map { _ in generator.next() }
+      for hasVectorPopcount in Set([0, cn_has_vector_popcount()]) {
+        var counts = [UInt16](repeating: 0, count: 32)
+        cn_hamming(codes, 4, Int64(words), query, hasVectorPopcount, &counts)
+        for place in 0..<32 {
+          let expected = (0..<words).reduce(0) {
+            $0 + (codes[(place / 8 * words + $1) * 8 + place % 8] ^ query[$1]).nonzeroBitCount
+          }
+          #expect(Int(counts[place]) == expected)
+        }
+      }
+    }
+  }
+}
+
+@Suite struct GraphTests {
+  /// Every link leads to a vector that is there and on the level; nothing leads to itself, or twice to one; all can be reached.
+  @Test(arguments: [1, 3])
+  func linksAreSound(threads: Int) throws {
+    let context = CallContext(threads: threads)
+    let points = PointSet<Float>(count: 1500, dim: 12, seed: 6, duplicated: true)
+    var options = IndexOptions()
+    (options.kind, options.m, options.efConstruction) = (.hnsw, 8, 60)
+    let index = try VectorIndex(dim: 12, options: options)
+    _ = try points.withView { view throws(CoverTreeError) in try index.add(view, ids: nil, context: context) }
+    try check(index)
+    let gone = (0..<700).map { Int64($0 * 2) }
+    for part in stride(from: 0, to: 700, by: 70) {
+      try gone[part..<part + 70].withUnsafeBufferPointer { ids throws(CoverTreeError) in
+        try index.remove(ids, context: context)
+      }
+      try check(index)
+    }
+    try index.optimize(context: context)
+    try check(index)
+  }
+
+  private func check(_ index: VectorIndex) throws {
+    let graph = try #require(index.structure as? HNSW)
+    let (lists, table) = (graph.lists, graph.table)
+    #expect(graph.levels.count == table.count)
+    #expect(
+      graph.top
+        == graph.levels.elements.enumerated().filter { table.dead[$0.offset] == 0 }.map { Int($0.element) }.max())
+    var reached = Set([graph.entry])
+    var waiting = [graph.entry]
+    while let slot = waiting.popLast() {
+      for level in 0...Int(graph.levels[slot]) {
+        let list = UnsafeBufferPointer(start: lists.list(slot, level), count: lists.capacity(level)).prefix { $0 >= 0 }
+        #expect(Set(list).count == list.count && !list.contains(slot))
+        for link in list {
+          #expect(Int(link) < table.count && Int(graph.levels[link]) >= level)
+          if reached.insert(link).inserted { waiting.append(link) }
+        }
+      }
+    }
+    let live = (0..<Int32(table.count)).filter { table.dead[$0] == 0 }
+    #expect(live.filter { reached.contains($0) }.count >= live.count * 99 / 100)
+  }
+}
+
+@Suite struct GateTests {
+  @Test func aWriterIsAloneAndReadersAreNot() throws {
+    let gate = ReadWriteGate()
+    let value = try Buffer<Int>(count: 2, filledWith: 0)
+    let most = Counter()
+    try CallContext(threads: 8).forEach(400, grain: 1) { (range, _) throws(CoverTreeError) in
+      for turn in range {
+        let context = CallContext(threads: 1)
+        if turn % 4 == 0 {
+          try gate.writing(context) { () throws(CoverTreeError) in
+            value[0] += 1
+            value[1] += 1
+          }
+        } else {
+          try gate.reading(context) { () throws(CoverTreeError) in if value[0] != value[1] { most.add(1) } }
+        }
+      }
+    }
+    #expect(value[0] == 100 && most.value == 0)
+    #expect(throws: CoverTreeError.self) {
+      try gate.reading(CallContext()) { () throws(CoverTreeError) in
+        try gate.writing(CallContext()) { () throws(CoverTreeError) in }
+      }
+    }
+    try gate.writing(CallContext()) { () throws(CoverTreeError) in }
+  }
+}
