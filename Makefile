@@ -1,4 +1,4 @@
-# Targets: lib demo test bench lint wheel install clean. Each begins with what it needs and does nothing twice.
+# Targets: lib demo test tsan bench lint wheel install clean. Each begins with what it needs and does nothing twice.
 
 PYTHON ?= python3
 PREFIX ?= /usr/local
@@ -21,7 +21,7 @@ PACKAGE := $(shell find python -name '*.py' -not -path '*/tests/*') python/pypro
 VENV := .venv
 IN_VENV := $(VENV)/bin/python
 
-.PHONY: lib demo test test-swift test-c test-python test-examples bench lint format wheel install clean
+.PHONY: lib demo test test-swift test-c test-python test-examples tsan bench lint format wheel install clean
 
 lib: $(LIBRARY)
 
@@ -54,6 +54,10 @@ test: test-swift test-c test-python test-examples
 test-swift:
 	swift test -c release -Xswiftc -enable-testing --scratch-path .build/test
 
+# Changes and searches at once, under the thread sanitizer.
+tsan:
+	swift test --sanitize=thread --filter 'Gate|IndexThread|GraphTests' --scratch-path .build/tsan
+
 test-c: $(LIBRARY)
 	scripts/test-c
 
@@ -68,6 +72,7 @@ bench: build/installed build/venv-bench
 	$(IN_VENV) benchmarks/residual.py
 	$(IN_VENV) benchmarks/hybrid.py
 	$(IN_VENV) benchmarks/files.py
+	$(IN_VENV) benchmarks/indexes.py
 
 lint: build/venv-lint
 	swift format lint --strict --recursive Package.swift Sources Tests

@@ -68,13 +68,20 @@ def truth(vectors: np.ndarray, queries: np.ndarray) -> np.ndarray:
         distances = squares - 2 * part @ x.T
         near = np.argpartition(distances, K + 20, axis=1)[:, : K + 20]
         exact = ((part[:, None] - x[near]) ** 2).sum(axis=2)
-        rows.append(np.take_along_axis(near, np.argsort(exact, axis=1, kind="stable")[:, :K], axis=1))
+        rows.append(
+            np.take_along_axis(
+                near, np.argsort(exact, axis=1, kind="stable")[:, :K], axis=1
+            )
+        )
     return np.concatenate(rows)
 
 
 def made(title: str, vectors: np.ndarray, n_queries: int) -> Data:
     """The last vectors are the queries."""
-    vectors, queries = (np.ascontiguousarray(part) for part in np.split(vectors, [len(vectors) - n_queries]))
+    vectors, queries = (
+        np.ascontiguousarray(part)
+        for part in np.split(vectors, [len(vectors) - n_queries])
+    )
     return Data(title, vectors, queries, truth(vectors, queries))
 
 
@@ -83,7 +90,9 @@ def real(quick: bool) -> Data | None:
     if not REAL.exists():
         return None
     vectors = np.load(REAL).astype(np.float32)
-    return made("sentence embeddings, 10 000 x 384", vectors[9000:] if quick else vectors, 1000)
+    return made(
+        "sentence embeddings, 10 000 x 384", vectors[9000:] if quick else vectors, 1000
+    )
 
 
 def clustered(quick: bool) -> Data:
@@ -91,8 +100,12 @@ def clustered(quick: bool) -> Data:
     n = 10_000 if quick else 100_000
     rng = np.random.default_rng(0)
     centers = rng.normal(size=(500, 96))
-    vectors = centers[rng.integers(0, 500, n + 1000)] + 0.5 * rng.normal(size=(n + 1000, 96))
-    return made(f"clusters, {n:,} x 96".replace(",", " "), vectors.astype(np.float32), 1000)
+    vectors = centers[rng.integers(0, 500, n + 1000)] + 0.5 * rng.normal(
+        size=(n + 1000, 96)
+    )
+    return made(
+        f"clusters, {n:,} x 96".replace(",", " "), vectors.astype(np.float32), 1000
+    )
 
 
 def coordinates(quick: bool) -> Data:
@@ -102,7 +115,9 @@ def coordinates(quick: bool) -> Data:
     return made(f"normal, {n:,} x 8".replace(",", " "), points, 20_000)
 
 
-def ours(title: str, family: str, make: Callable[[int], Any], settings: list[dict[str, int]]) -> Contender:
+def ours(
+    title: str, family: str, make: Callable[[int], Any], settings: list[dict[str, int]]
+) -> Contender:
     """An index of this library."""
 
     def build(vectors: np.ndarray) -> Any:
@@ -121,7 +136,9 @@ def ours(title: str, family: str, make: Callable[[int], Any], settings: list[dic
     return Contender(f"covertree {title}", family, build, searches)
 
 
-def faiss_index(title: str, family: str, make: Callable[[int], Any], settings: list[int]) -> Contender:
+def faiss_index(
+    title: str, family: str, make: Callable[[int], Any], settings: list[int]
+) -> Contender:
     """An index of faiss; settings are those of efSearch."""
     import faiss
 
@@ -138,7 +155,10 @@ def faiss_index(title: str, family: str, make: Callable[[int], Any], settings: l
                 index.hnsw.efSearch = ef
             return index.search(queries, K)[1]
 
-        return {f"ef {ef}" if ef else "": lambda queries, ef=ef: search(queries, ef) for ef in settings}
+        return {
+            f"ef {ef}" if ef else "": lambda queries, ef=ef: search(queries, ef)
+            for ef in settings
+        }
 
     return Contender(f"faiss {title}", family, build, searches)
 
@@ -167,7 +187,12 @@ def hnswlib_graph() -> Contender:
 def kd_tree(title: str, make: Callable[[np.ndarray], Any], **search: Any) -> Contender:
     """A k-d tree of a peer."""
     return Contender(
-        title, "KDTree", make, lambda tree: {"": lambda queries: tree.query(queries, K, **search)[1].astype(np.int64)}
+        title,
+        "KDTree",
+        make,
+        lambda tree: {
+            "": lambda queries: tree.query(queries, K, **search)[1].astype(np.int64)
+        },
     )
 
 
@@ -190,7 +215,11 @@ def embedding_contenders() -> Iterator[Contender]:
 
     yield faiss_index("HNSW", "HNSW", graph, EFS)
     yield hnswlib_graph()
-    for bits, counts in ((128, [12, 20, 40]), (256, [20, 40, 80, 120, 200]), (512, [60, 120, 200, 400])):
+    for bits, counts in (
+        (128, [12, 20, 40]),
+        (256, [20, 40, 80, 120, 200]),
+        (512, [60, 120, 200, 400]),
+    ):
         yield ours(
             f"LSH {bits} bits", "LSH", lambda dim, bits=bits: LSH(dim, n_bits=bits),
             [{"n_candidates": count} for count in counts],
@@ -200,7 +229,12 @@ def embedding_contenders() -> Iterator[Contender]:
         [{"n_probes": probes} for probes in (2, 4, 8, 16, 32)],
     )  # fmt: skip
     for bits in (256, 384, 768, 1536):
-        yield faiss_index(f"IndexLSH {bits} bits", "LSH", lambda dim, bits=bits: faiss.IndexLSH(dim, bits), [0])
+        yield faiss_index(
+            f"IndexLSH {bits} bits",
+            "LSH",
+            lambda dim, bits=bits: faiss.IndexLSH(dim, bits),
+            [0],
+        )
 
 
 def coordinate_contenders() -> Iterator[Contender]:
@@ -210,14 +244,22 @@ def coordinate_contenders() -> Iterator[Contender]:
     from scipy.spatial import cKDTree
 
     for split in ("median", "sliding_midpoint", "median_extent"):
-        yield ours(f"KDTree, {split}", "KDTree", lambda dim, split=split: KDTree(dim, split=split), [{}])
+        yield ours(
+            f"KDTree, {split}",
+            "KDTree",
+            lambda dim, split=split: KDTree(dim, split=split),
+            [{}],
+        )
     yield kd_tree("pykdtree", PyKDTree)
     yield kd_tree("scipy cKDTree", cKDTree, workers=THREADS)
 
 
 def recall(found: np.ndarray, expected: np.ndarray) -> float:
     """The share of the nearest that were found."""
-    return float(np.mean([len(np.intersect1d(a, b)) for a, b in zip(found, expected)]) / expected.shape[1])
+    return float(
+        np.mean([len(np.intersect1d(a, b)) for a, b in zip(found, expected)])
+        / expected.shape[1]
+    )
 
 
 def seconds(work: Callable[[], Any]) -> tuple[float, Any]:
@@ -228,14 +270,18 @@ def seconds(work: Callable[[], Any]) -> tuple[float, Any]:
     return time.perf_counter() - start, result
 
 
-def measure(data: Data, contenders: list[Contender], n_turns: int) -> list[dict[str, Any]]:
+def measure(
+    data: Data, contenders: list[Contender], n_turns: int
+) -> list[dict[str, Any]]:
     """Build and search in turns; a row for each setting."""
     builds: dict[str, list[float]] = {}
     times: dict[tuple[str, str], list[float]] = {}
     recalls: dict[tuple[str, str], float] = {}
     for _ in range(n_turns):
         for contender in contenders:
-            taken, index = seconds(lambda contender=contender: contender.build(data.vectors))
+            taken, index = seconds(
+                lambda contender=contender: contender.build(data.vectors)
+            )
             builds.setdefault(contender.title, []).append(taken)
             for setting, search in contender.searches(index).items():
                 key = (contender.title, setting)
@@ -257,11 +303,15 @@ def measure(data: Data, contenders: list[Contender], n_turns: int) -> list[dict[
     ]
 
 
-def best_at(rows: list[dict[str, Any]], least: float, wanted: Callable[[dict[str, Any]], bool]) -> float:
+def best_at(
+    rows: list[dict[str, Any]], least: float, wanted: Callable[[dict[str, Any]], bool]
+) -> float:
     """Queries a second at a recall: between settings, along the straight line of their logarithms."""
     best = 0.0
     for index in {row["index"] for row in rows if wanted(row)}:
-        line = sorted((r["recall"], np.log(r["qps"])) for r in rows if r["index"] == index)
+        line = sorted(
+            (r["recall"], np.log(r["qps"])) for r in rows if r["index"] == index
+        )
         xs, ys = [x for x, _ in line], [y for _, y in line]
         if least > xs[-1]:
             continue
@@ -271,11 +321,18 @@ def best_at(rows: list[dict[str, Any]], least: float, wanted: Callable[[dict[str
 
 def table(results: dict[str, list[dict[str, Any]]]) -> str:
     """Render what was measured as Markdown."""
-    lines = ["| vectors | index | setting | build s | recall | queries/s |", "| --- | --- | --- | ---: | ---: | ---: |"]
+    lines = [
+        "| vectors | index | setting | build s | recall | queries/s |",
+        "| --- | --- | --- | ---: | ---: | ---: |",
+    ]
     for title, rows in results.items():
         shown, of = "", title
         for row in rows:
-            name = f"**{row['index']}**" if row["index"].startswith("covertree") else row["index"]
+            name = (
+                f"**{row['index']}**"
+                if row["index"].startswith("covertree")
+                else row["index"]
+            )
             again = name == shown
             lines.append(
                 f"| {of} | {'' if again else name} | {row['setting']} | {'' if again else format(row['build_s'], '.3f')} "
@@ -295,16 +352,30 @@ def comparison(results: dict[str, list[dict[str, Any]]]) -> str:
         "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
     ]
     for title, rows in results.items():
-        for family in dict.fromkeys(row["family"] for row in rows if row["family"] != "LSH tables"):
-            mine = lambda row, family=family: row["family"] == family and row["index"].startswith("covertree")
-            theirs = lambda row, family=family: row["family"] == family and not row["index"].startswith("covertree")
-            build = min(r["build_s"] for r in rows if mine(r)) / min(r["build_s"] for r in rows if theirs(r))
+        for family in dict.fromkeys(
+            row["family"] for row in rows if row["family"] != "LSH tables"
+        ):
+            mine = lambda row, family=family: (
+                row["family"] == family and row["index"].startswith("covertree")
+            )
+            theirs = lambda row, family=family: (
+                row["family"] == family and not row["index"].startswith("covertree")
+            )
+            build = min(r["build_s"] for r in rows if mine(r)) / min(
+                r["build_s"] for r in rows if theirs(r)
+            )
             for level in LEVELS.get(family, (0.9999,)):
                 own, other = best_at(rows, level, mine), best_at(rows, level, theirs)
                 if not own:
                     continue
-                peer = f"{other:,.0f} | {own / other:.1f}" if other else "none reaches it | "
-                lines.append(f"| {title} | {family} | {level:.4g} | {own:,.0f} | {peer} | {build:.2f} |")
+                peer = (
+                    f"{other:,.0f} | {own / other:.1f}"
+                    if other
+                    else "none reaches it | "
+                )
+                lines.append(
+                    f"| {title} | {family} | {level:.4g} | {own:,.0f} | {peer} | {build:.2f} |"
+                )
                 title = ""
     return "\n".join(lines)
 
@@ -317,13 +388,22 @@ def plot(results: dict[str, list[dict[str, Any]]], path: Path) -> None:
     import matplotlib.pyplot as plt
 
     shown = {title: rows for title, rows in results.items() if len(rows) > 10}
-    figure, every = plt.subplots(1, len(shown), figsize=(7 * len(shown), 5), layout="constrained", squeeze=False)
+    figure, every = plt.subplots(
+        1, len(shown), figsize=(7 * len(shown), 5), layout="constrained", squeeze=False
+    )
     for axes, (title, rows) in zip(every[0], shown.items()):
         for index in dict.fromkeys(row["index"] for row in rows):
-            line = sorted((row["recall"], row["qps"]) for row in rows if row["index"] == index)
+            line = sorted(
+                (row["recall"], row["qps"]) for row in rows if row["index"] == index
+            )
             style = "o-" if index.startswith("covertree") else "x--"
             axes.plot(*zip(*line), style, label=index, markersize=4)
-        axes.set(title=title, xlabel="recall of the 10 nearest", ylabel="queries a second", yscale="log")
+        axes.set(
+            title=title,
+            xlabel="recall of the 10 nearest",
+            ylabel="queries a second",
+            yscale="log",
+        )
         axes.grid(True, which="both", alpha=0.3)
         axes.legend(fontsize=7)
     figure.savefig(path, dpi=110)
@@ -339,7 +419,9 @@ def write_between(path: Path, name: str, text: str) -> None:
 
 def main() -> None:
     """Measure, and write what came out."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--quick", action="store_true", help="small; write nothing")
     parser.add_argument("--data", choices=["real", "clustered", "coordinates"])
     parser.add_argument("--turns", type=int, default=5)
@@ -353,13 +435,17 @@ def main() -> None:
     for name, (make, contenders) in makers.items():
         data = make(options.quick) if options.data in (None, name) else None
         if data is not None:
-            results[data.title] = measure(data, list(contenders()), 1 if options.quick else options.turns)
+            results[data.title] = measure(
+                data, list(contenders()), 1 if options.quick else options.turns
+            )
     note = f"Medians of {options.turns} turns on {machine()}; `make bench` writes this table."
     text = f"{comparison(results)}\n\n{note}"
     print(table(results), text, sep="\n\n")
     if options.quick or options.data:
         return
-    (HERE / "indexes.json").write_text(json.dumps({"machine": machine(), "results": results}, indent=1) + "\n")
+    (HERE / "indexes.json").write_text(
+        json.dumps({"machine": machine(), "results": results}, indent=1) + "\n"
+    )
     (HERE / "indexes.md").write_text(f"{text}\n\n{table(results)}\n")
     plot(results, HERE / "indexes.png")
     write_between(DOCS, "indexes benchmark", text)

@@ -198,6 +198,49 @@ static inline void cn_scores(const cn_rows *rows, const cn_query *query, const i
   }
 }
 
+// What a vector less the center is in whole numbers from -127 to 127: x = center + scale * whole.
+typedef struct cn_rounded {
+  float scale;
+  int32_t sum, length;  // of the whole numbers, and of their squares
+} cn_rounded;
+
+// Rounds a vector of `dim` coordinates; the padding becomes 0. `flip` is what the bits of each number are changed by: 0 for
+// signed ones, 0x80 for those that 128 is added to.
+static inline cn_rounded cn_round_to_bytes(const float *row, int64_t dim, const float *center, int64_t coordinates,
+                                           uint8_t flip, uint8_t *codes) {
+  typedef float cn_f32x16_unaligned __attribute__((ext_vector_type(16), aligned(4)));
+  typedef int8_t cn_i8x16 __attribute__((ext_vector_type(16)));
+  cn_f32x16 most = {};
+  int64_t whole = dim / 16 * 16;
+  cn_f32x16 tail = {};
+  for (int64_t d = whole; d < dim; d++) tail[d - whole] = row[d] - center[d];
+  for (int64_t d = 0; d < whole; d += 16) {
+    cn_f32x16 x = *(const cn_f32x16_unaligned *)(row + d) - *(const cn_f32x16 *)(center + d);
+    most = cn_f32x16_max(most, cn_f32x16_abs(x));
+  }
+  most = cn_f32x16_max(most, cn_f32x16_abs(tail));
+  cn_rounded rounded = {cn_f32x16_largest(most) / 127, 0, 0};
+  // Below that, its inverse would overflow: such a vector is the center to a float.
+  float inverse = rounded.scale > 0x1p-126f ? 1 / rounded.scale : 0;
+  cn_i32x16 sums = {}, lengths = {};
+  for (int64_t d = 0; d < coordinates; d += 16) {
+    cn_f32x16 x = tail;
+    if (d < whole) x = *(const cn_f32x16_unaligned *)(row + d) - *(const cn_f32x16 *)(center + d);
+    if (d > whole || (d == whole && whole == dim)) x = (cn_f32x16){};
+    // Adding and taking away a large number leaves the nearest whole one.
+    x = x * inverse;
+    x = (x + 0x1.8p23f) - 0x1.8p23f;
+    cn_i32x16 numbers = __builtin_convertvector(cn_f32x16_max(cn_f32x16_min(x, (cn_f32x16)127.0f), (cn_f32x16)-127.0f), cn_i32x16);
+    sums += numbers;
+    lengths += numbers * numbers;
+    cn_u8x16 bytes = (cn_u8x16)__builtin_convertvector(numbers, cn_i8x16) ^ flip;
+    __builtin_memcpy(codes + d, &bytes, sizeof bytes);
+  }
+  rounded.sum = __builtin_reduce_add(sums);
+  rounded.length = __builtin_reduce_add(lengths);
+  return rounded;
+}
+
 // The codes of a row as those of a query, and their sum.
 static inline int32_t cn_signed_codes(const cn_rows *rows, int64_t row, int8_t *codes) {
   const uint8_t *start = (const uint8_t *)rows->base + row * rows->stride;
@@ -210,11 +253,9 @@ static inline int32_t cn_signed_codes(const cn_rows *rows, int64_t row, int8_t *
 }
 
 CN_INLINE void cn_prefetch_row(const cn_rows *rows, int64_t row) {
-  const uint8_t *start = (const uint8_t *)rows->base + row * rows->stride;
-  for (int64_t byte = 0; byte < rows->stride; byte += 64) __builtin_prefetch(start + byte);
+  cn_prefetch((const uint8_t *)rows->base + row * rows->stride, rows->stride);
 }
 
-CN_INLINE void cn_prefetch(const void *address) { __builtin_prefetch(address); }
 
 // How many bits differ. Codes stand in groups of eight, word by word: the first words of eight codes, their second ones.
 #if defined(__x86_64__)

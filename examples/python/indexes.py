@@ -9,18 +9,26 @@ from covertreex.indexes import HNSW, LSH, BruteForce, KDTree
 
 rng = np.random.default_rng(0)
 topics = rng.standard_normal((40, 48))
-vectors = (topics[rng.integers(0, 40, 5000)] + 0.5 * rng.standard_normal((5000, 48))).astype(np.float32)
+vectors = (
+    topics[rng.integers(0, 40, 5000)] + 0.5 * rng.standard_normal((5000, 48))
+).astype(np.float32)
 queries = vectors[:100] + 0.1 * rng.standard_normal((100, 48), dtype=np.float32)
 
 exact = BruteForce(48, metric="cosine")
 exact.add(None, vectors)
 expected, _ = exact.search(queries, 10)
 
-for index in (KDTree(48, metric="cosine"), LSH(48, metric="cosine"), HNSW(48, metric="cosine")):
+for index in (
+    KDTree(48, metric="cosine"),
+    LSH(48, metric="cosine"),
+    HNSW(48, metric="cosine"),
+):
     index.add(None, vectors)
     ids, distances = index.search(queries, 10)
     recall = np.mean([len(np.intersect1d(a, b)) for a, b in zip(ids, expected)]) / 10
-    print(f"{type(index).__name__:8} recall {recall:.3f}, {index.stats().memory_bytes / 1e6:.1f} MB")
+    print(
+        f"{type(index).__name__:8} recall {recall:.3f}, {index.stats().memory_bytes / 1e6:.1f} MB"
+    )
 
 # Ids can be anything hashable; vectors come and go; a filter says which may be found.
 notes = HNSW(48)

@@ -42,13 +42,10 @@ def oracle(vectors, queries, metric):
     return {"l2": np.sqrt(squared), "sqeuclidean": squared, "cosine": squared / 2}[metric]
 
 
-def check_exact(index, vectors, queries, k, metric, places=None):
-    """Compare a search with the oracle; `places` are those of `vectors` that may be found."""
+def check_exact(index, vectors, queries, k, metric):
+    """Compare a search with the oracle."""
     ids, distances = index.search(queries, k)
     expected = oracle(vectors, queries, metric)
-    if places is not None:
-        hidden = np.setdiff1d(np.arange(len(vectors)), places)
-        expected[:, hidden] = np.inf
     order = np.argsort(expected, axis=1, kind="stable")[:, :k]
     sorted_ = np.take_along_axis(expected, order, axis=1)
     found = np.isfinite(sorted_)
@@ -101,7 +98,8 @@ def test_smaller_storage_is_exact_for_what_is_kept(metric, storage):
     index = BruteForce(20, metric=metric, storage=storage)
     index.add(None, vectors)
     kept = index.get(range(600))
-    assert 0 < np.abs(kept - (vectors / np.linalg.norm(vectors, axis=1)[:, None] if metric == "cosine" else vectors)).max() < 0.05
+    given_ = vectors / np.linalg.norm(vectors, axis=1)[:, None] if metric == "cosine" else vectors
+    assert 0 < np.abs(kept - given_).max() < 0.05
     distances = index.search(queries, 10)[1]
     expected = np.sort(oracle_of_kept(kept, queries, metric), axis=1)[:, :10]
     np.testing.assert_allclose(distances, expected, rtol=1e-6, atol=1e-6)
@@ -211,7 +209,10 @@ def test_recall_after_removals_and_additions_is_that_of_a_fresh_build():
 def test_all_metrics_are_searched_for(metric):
     vectors, queries = clustered(3000, 24)[:2900], clustered(3000, 24)[2900:]
     expected = np.argsort(oracle(vectors, queries, metric), axis=1)[:, :10]
-    for index, floor in ((HNSW(24, metric=metric, ef_search=100), 0.95), (LSH(24, metric=metric, n_candidates=600), 0.9)):
+    for index, floor in (
+        (HNSW(24, metric=metric, ef_search=100), 0.95),
+        (LSH(24, metric=metric, n_candidates=600), 0.9),
+    ):
         index.add(None, vectors)
         ids, distances = index.search(queries, 10)
         assert recall(ids, expected) >= floor
@@ -323,12 +324,12 @@ def test_sequences_of_changes(tmp_path_factory, kind, hashable, steps):
                 index.add(keys, vectors)
                 model.update(zip(keys, vectors))
         elif step in ("remove", "update"):
-            change = (lambda: index.remove(keys)) if step == "remove" else (lambda: index.update(keys, vectors))
+            arguments = (keys,) if step == "remove" else (keys, vectors)
             if not all(key in model for key in keys):
                 with pytest.raises(KeyError, match="ids"):
-                    change()
+                    getattr(index, step)(*arguments)
             elif keys:
-                change()
+                getattr(index, step)(*arguments)
                 for key, vector in zip(keys, vectors):
                     del model[key]
                     if step == "update":

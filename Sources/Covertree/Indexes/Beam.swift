@@ -79,6 +79,10 @@ struct Beam {
     return slot(next &- 1)
   }
 
+  /// The one that the walk is likely to go on from after this; -1 where there is none.
+  @inline(__always)
+  var following: Int32 { next < count ? slot(next) : -1 }
+
   @inline(__always)
   func slot(_ place: Int) -> Int32 { Int32(truncatingIfNeeded: (keys[place] & 0xFFFF_FFFF) >> 1) }
 

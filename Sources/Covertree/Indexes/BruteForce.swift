@@ -243,6 +243,9 @@ private final class RowPoints: DensePoints, @unchecked Sendable {
     return UnsafePointer(scratch)
   }
 
+  @inline(__always)
+  func prefetch(_ label: Int32) { cn_prefetch_row(rows, Int64(label)) }
+
   func quick(_ query: UnsafePointer<Float>, _ label: Int32) -> Float {
     Float(cn_decided_score(rows, query, Int64(label)))
   }

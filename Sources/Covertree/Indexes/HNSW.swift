@@ -1,4 +1,4 @@
-import Glibc
+import CNumerics
 
 /// A hierarchical navigable small world graph (Malkov and Yashunin, 2018): every vector has links to near ones in different
 /// directions, few vectors have links on higher levels too, and a search goes from near to nearer.
@@ -75,6 +75,8 @@ final class HNSW: IndexStructure, @unchecked Sendable {
         let slot = beam.advance()
         guard slot >= 0 else { break }
         let list = lists.list(slot, level)
+        let following = beam.following
+        if following >= 0 { cn_prefetch(lists.list(following, level), Int64(capacity &* 4)) }
         var count = 0
         for place in 0..<capacity {
           let link = list[place]

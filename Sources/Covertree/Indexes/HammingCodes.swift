@@ -41,7 +41,7 @@ final class HammingCodes: Hashes, @unchecked Sendable {
     return word
   }
 
-  func link(from first: Int) {}
+  func link(from first: Int) throws(CoverTreeError) {}
 
   /// Codes from a file.
   func set(_ codes: Buffer<UInt64>, count: Int) { (self.codes, self.count) = (Stack(viewing: codes), count) }

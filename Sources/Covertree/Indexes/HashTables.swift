@@ -1,16 +1,25 @@
 /// Tables of buckets: in each, a vector is in the bucket whose number has a bit for each of the table's planes.
 ///
 /// A query looks into its own bucket of each table and into those across the planes that it is nearest to, in the order
-/// of the squared distances crossed (Lv et al., Multi-probe LSH, 2007). Buckets are lists through the slots.
+/// of the squared distances crossed (Lv et al., Multi-probe LSH, 2007). Members of a bucket stand side by side; vectors that
+/// came since they were put so are in lists, until they are an eighth.
 final class HashTables: Hashes, @unchecked Sendable {
   let tables: Int
   let bits: Int
   /// By slot and table: the number of the bucket.
   private(set) var buckets: Stack<Int32>
-  /// By slot and table: the next slot in the bucket, -1 behind the last.
+  /// Slots before this one stand side by side.
+  private var covered = 0
+  /// By table: where the members of each bucket begin, and where those of the last end; and all of them.
+  private var starts: Buffer<Int32>?
+  private var members: Buffer<Int32>?
+  /// By later slot and table: the next slot in the bucket, -1 behind the last.
   private let next: Stack<Int32>
-  /// By table and bucket: the first slot.
+  /// By table and bucket: the first of the later slots.
   private let first: Buffer<Int32>
+
+  private static var fewestWaiting: Int { 256 }
+  private static var waitingShare: Int { 8 }
 
   init(tables: Int, bits: Int) throws(CoverTreeError) {
     (self.tables, self.bits) = (tables, bits)
@@ -20,7 +29,7 @@ final class HashTables: Hashes, @unchecked Sendable {
 
   func extend(to count: Int) throws(CoverTreeError) {
     try buckets.resize(to: count * tables)
-    try next.resize(to: count * tables)
+    try next.resize(to: (count - covered) * tables)
   }
 
   func set(_ slot: Int, _ distances: UnsafePointer<Float>) {
@@ -34,38 +43,91 @@ final class HashTables: Hashes, @unchecked Sendable {
     return bucket
   }
 
-  func link(from slot: Int) {
-    for slot in slot..<buckets.count / tables {
+  func link(from slot: Int) throws(CoverTreeError) {
+    let count = buckets.count / tables
+    guard count - covered > max(Self.fewestWaiting, covered / Self.waitingShare) else { return list(from: slot) }
+    try gather(count)
+    first.base.update(repeating: -1, count: first.count)
+    try next.resize(to: 0)
+  }
+
+  /// Puts the members of each bucket side by side.
+  private func gather(_ count: Int) throws(CoverTreeError) {
+    let width = 1 << bits + 1
+    let starts = try Buffer<Int32>(count: tables * width, filledWith: 0)
+    let members = try Buffer<Int32>(count: tables * count)
+    for table in 0..<tables {
+      let own = starts.base + table * width
+      for slot in 0..<count { own[Int(buckets[slot * tables + table]) + 1] += 1 }
+      for bucket in 1..<width { own[bucket] += own[bucket - 1] }
+      // Each start moves to the end of its bucket, which is the start of the next.
+      for slot in 0..<count {
+        let bucket = Int(buckets[slot * tables + table])
+        members[table * count + Int(own[bucket])] = Int32(slot)
+        own[bucket] += 1
+      }
+      for bucket in stride(from: width - 1, to: 0, by: -1) { own[bucket] = own[bucket - 1] }
+      own[0] = 0
+    }
+    (self.starts, self.members, covered) = (starts, members, count)
+  }
+
+  /// Puts later slots into lists.
+  private func list(from slot: Int) {
+    for slot in max(slot, covered)..<max(slot, covered, buckets.count / tables) {
       for table in 0..<tables {
         let at = table << bits + Int(buckets[slot * tables + table])
-        next[slot * tables + table] = first[at]
+        next[(slot - covered) * tables + table] = first[at]
         first[at] = Int32(slot)
       }
     }
   }
 
+  /// Calls `body` with every slot of a bucket.
+  @inline(__always)
+  fileprivate func forEachMember(
+    of bucket: Int, in table: Int, _ body: (Int32) throws(CoverTreeError) -> Void
+  ) throws(CoverTreeError) {
+    if let starts, let members {
+      let own = starts.base + (table * (1 << bits + 1) + bucket)
+      for place in Int(own[0])..<Int(own[1]) { try body(members[table * covered + place]) }
+    }
+    var slot = first[table << bits + bucket]
+    while slot >= 0 {
+      try body(slot)
+      slot = next[(Int(slot) - covered) * tables + table]
+    }
+  }
+
   /// Buckets from a file.
   func set(_ buckets: Buffer<Int32>, count: Int) throws(CoverTreeError) {
-    try next.resize(to: count * tables)
     self.buckets = Stack(viewing: buckets)
-    link(from: 0)
+    try extend(to: count)
+    try link(from: 0)
   }
 
+  /// Takes back slots that have not been gathered, or all.
   func truncate(to count: Int) {
     guard count * tables <= buckets.count else { return }
+    if count < covered { (starts, members, covered) = (nil, nil, 0) }
+    // Both only become smaller.
     try? buckets.resize(to: count * tables)
-    try? next.resize(to: count * tables)
+    try? next.resize(to: (count - covered) * tables)
     first.base.update(repeating: -1, count: first.count)
-    link(from: 0)
+    list(from: covered)
   }
 
-  func renumber(_ map: Buffer<Int32>) {
+  func renumber(_ map: Buffer<Int32>) throws(CoverTreeError) {
     var kept = 0
     for slot in 0..<map.count where map[slot] >= 0 {
       for table in 0..<tables { buckets[kept * tables + table] = buckets[slot * tables + table] }
       kept += 1
     }
-    truncate(to: kept)
+    try buckets.resize(to: kept * tables)
+    (starts, members, covered) = (nil, nil, 0)
+    first.base.update(repeating: -1, count: first.count)
+    try extend(to: kept)
+    try link(from: 0)
   }
 
   func own() throws(CoverTreeError) {
@@ -86,21 +148,23 @@ final class HashTables: Hashes, @unchecked Sendable {
     /// By slot: the number of the last search that met it.
     private let met: Buffer<UInt8>
     private var search: UInt8 = 0
-    private var margins: [(squared: Float, bit: Int32)] = []
-    private var crossings: [Crossing] = []
+    /// Bits by the squared distances from their planes, and those distances.
+    private let order: Buffer<Int32>
+    private let margins: Buffer<Float>
+    /// Sets of planes that wait to be crossed: a heap, the nearest on top.
+    private let crossings: Stack<Crossing>
 
     /// Some of the planes crossed: `last` is the farthest of them, by rank.
-    private struct Crossing {
+    private struct Crossing: BitwiseCopyable {
       var squared: Float
       var mask: Int32
-      var last: Int
+      var last: Int32
     }
 
     init(_ hashes: HashTables, _ count: Int, _ probes: Int) throws(CoverTreeError) {
       (self.hashes, self.probes) = (hashes, probes)
       met = try Buffer(count: count, filledWith: 0)
-      margins.reserveCapacity(hashes.bits)
-      crossings.reserveCapacity(2 * probes + 2)
+      (order, margins, crossings) = (try Buffer(count: hashes.bits), try Buffer(count: hashes.bits), try Stack())
     }
 
     func find(_ distances: UnsafePointer<Float>, _ search: IndexSearch, _ list: Shortlist) throws(CoverTreeError) {
@@ -117,13 +181,10 @@ final class HashTables: Hashes, @unchecked Sendable {
     private func look(
       _ table: Int, _ bucket: Int32, _ search: IndexSearch, _ list: Shortlist
     ) throws(CoverTreeError) {
-      var slot = hashes.first[table << hashes.bits + Int(bucket)]
-      while slot >= 0 {
-        if met[slot] != self.search {
-          met[slot] = self.search
-          if search.admits(slot) { try list.add(slot) }
-        }
-        slot = hashes.next[Int(slot) * hashes.tables + table]
+      try hashes.forEachMember(of: Int(bucket), in: table) { (slot) throws(CoverTreeError) in
+        guard met[slot] != self.search else { return }
+        met[slot] = self.search
+        if search.admits(slot) { try list.add(slot) }
       }
     }
 
@@ -132,26 +193,58 @@ final class HashTables: Hashes, @unchecked Sendable {
       _ distances: UnsafePointer<Float>, _ body: (Int32) throws(CoverTreeError) -> Void
     ) throws(CoverTreeError) {
       guard probes > 1 else { return }
-      margins.removeAll(keepingCapacity: true)
-      for bit in 0..<hashes.bits { margins.append((distances[bit] * distances[bit], Int32(bit))) }
-      margins.sort { ($0.squared, $0.bit) < ($1.squared, $1.bit) }
-      crossings.removeAll(keepingCapacity: true)
-      crossings.append(Crossing(squared: margins[0].squared, mask: 1 << margins[0].bit, last: 0))
+      sortMargins(distances)
+      crossings.removeAll()
+      try push(Crossing(squared: margins[0], mask: 1 << order[0], last: 0))
       for _ in 1..<probes {
-        guard let nearest = crossings.indices.min(by: { crossings[$0].squared < crossings[$1].squared }) else { return }
-        let crossing = crossings.remove(at: nearest)
+        guard crossings.count > 0 else { return }
+        let crossing = try pop()
         try body(crossing.mask)
-        guard crossing.last + 1 < margins.count else { continue }
-        let (here, farther) = (margins[crossing.last], margins[crossing.last + 1])
-        crossings.append(
+        let next = Int(crossing.last) + 1
+        guard next < hashes.bits else { continue }
+        let (mask, squared) = (crossing.mask | 1 << order[next], crossing.squared + margins[next])
+        try push(Crossing(squared: squared, mask: mask, last: Int32(next)))
+        try push(
           Crossing(
-            squared: crossing.squared + farther.squared, mask: crossing.mask | 1 << farther.bit, last: crossing.last + 1
-          ))
-        crossings.append(
-          Crossing(
-            squared: crossing.squared - here.squared + farther.squared,
-            mask: crossing.mask ^ (1 << here.bit) | 1 << farther.bit, last: crossing.last + 1))
+            squared: squared - margins[next - 1], mask: mask ^ (1 << order[next - 1]), last: Int32(next)))
       }
+    }
+
+    private func sortMargins(_ distances: UnsafePointer<Float>) {
+      for bit in 0..<hashes.bits {
+        let squared = distances[bit] * distances[bit]
+        var place = bit
+        while place > 0 && margins[place - 1] > squared {
+          (margins[place], order[place]) = (margins[place - 1], order[place - 1])
+          place -= 1
+        }
+        (margins[place], order[place]) = (squared, Int32(bit))
+      }
+    }
+
+    private func push(_ crossing: Crossing) throws(CoverTreeError) {
+      try crossings.append(crossing)
+      var place = crossings.count - 1
+      while place > 0 && crossing.squared < crossings[(place - 1) / 2].squared {
+        crossings[place] = crossings[(place - 1) / 2]
+        place = (place - 1) / 2
+      }
+      crossings[place] = crossing
+    }
+
+    private func pop() throws(CoverTreeError) -> Crossing {
+      let (top, moved) = (crossings[0], crossings[crossings.count - 1])
+      try crossings.resize(to: crossings.count - 1)
+      var place = 0
+      while 2 * place + 1 < crossings.count {
+        var child = 2 * place + 1
+        if child + 1 < crossings.count && crossings[child + 1].squared < crossings[child].squared { child += 1 }
+        guard crossings[child].squared < moved.squared else { break }
+        crossings[place] = crossings[child]
+        place = child
+      }
+      if crossings.count > 0 { crossings[place] = moved }
+      return top
     }
   }
 }

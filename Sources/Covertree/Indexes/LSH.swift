@@ -45,7 +45,7 @@ final class LSH: IndexStructure, @unchecked Sendable {
         for index in 0..<count { hashes.set(from + index, projector.values.base + index * planes.stride) }
       }
     }
-    hashes.link(from: first)
+    try hashes.link(from: first)
   }
 
   func truncate(to first: Int) { hashes.truncate(to: first) }
@@ -53,7 +53,9 @@ final class LSH: IndexStructure, @unchecked Sendable {
   var wantsCompaction: Bool { table.deadCount * 4 > table.count }
   func forgetDead(context: CallContext) throws(CoverTreeError) {}
 
-  func renumber(_ map: Buffer<Int32>, context: CallContext) throws(CoverTreeError) { hashes.renumber(map) }
+  func renumber(_ map: Buffer<Int32>, context: CallContext) throws(CoverTreeError) {
+    try hashes.renumber(map)
+  }
 
   func removeAll() throws(CoverTreeError) {
     hashes.truncate(to: 0)
@@ -133,9 +135,9 @@ protocol Hashes: AnyObject, Sendable {
   /// Sets the hash of a slot from its signed distances from the planes; several threads may set at once.
   func set(_ slot: Int, _ distances: UnsafePointer<Float>)
   /// The slots from one on have been set.
-  func link(from first: Int)
+  func link(from first: Int) throws(CoverTreeError)
   func truncate(to count: Int)
-  func renumber(_ map: Buffer<Int32>)
+  func renumber(_ map: Buffer<Int32>) throws(CoverTreeError)
   func own() throws(CoverTreeError)
   /// A thread's searches among `count` slots.
   func seeker(_ count: Int, wanted: Int, probes: Int) throws(CoverTreeError) -> any CandidateSeeker
@@ -155,7 +157,8 @@ final class Shortlist {
   private let query: RowQuery
   private let slots: Stack<Int32>
   private let scores: Stack<Float>
-  private let keys: Stack<UInt64>
+  /// Places among the slots, the best first.
+  private let keys: Stack<Int32>
   private let isSmall: Bool
 
   init(_ table: VectorTable) throws(CoverTreeError) {
@@ -181,8 +184,8 @@ final class Shortlist {
   /// Ranks those that can come among the first `k`: by scores of the smaller rows first, where there are such.
   func rank(_ k: Int) throws(CoverTreeError) {
     ranking.removeAll()
-    let enough = 2 * k + 12
-    guard isSmall, slots.count > enough else { return try addAll() }
+    guard isSmall else { return try addAll() }
+    let enough = min(2 * k + 12, slots.count)
     try scores.resize(to: slots.count)
     try keys.resize(to: enough)
     query.scores.score(slots.base, slots.count, into: scores.base)
@@ -195,9 +198,10 @@ final class Shortlist {
         keys[at] = keys[at - 1]
         at -= 1
       }
-      keys[at] = UInt64(place)
+      keys[at] = Int32(place)
       last = kept < enough ? .infinity : scores[Int(keys[enough - 1])]
     }
+    for place in 0..<min(2, kept) { query.scores.prefetchDecisive(slots[Int(keys[place])]) }
     try ranking.add(kept, query.scores, k) { (slots[Int(keys[$0])], scores[Int(keys[$0])]) }
   }
 

@@ -34,8 +34,7 @@ final class RowQuery {
     values.base.update(from: row, count: scanned.dim)
     scores.query.pointee.values = UnsafePointer(values.base)
     guard scanned.storage == .int8 else { return }
-    let codes = codes.base
-    let code = scanned.round(row) { codes[$0] = Int8(truncatingIfNeeded: $1) }
+    let code = scanned.round(row, into: codes.base)
     scores.query.pointee.factor = factor * code.scale
     scores.query.pointee.offset = 128 &* code.sum
   }
@@ -58,9 +57,9 @@ final class RowQuery {
 
 /// The rows of a table and a query, as the kernels see them; it holds while the `RowQuery` lives and the table is not changed.
 struct RowScores {
-  fileprivate let rows: UnsafePointer<cn_rows>
+  let rows: UnsafePointer<cn_rows>
   fileprivate let decisive: UnsafePointer<cn_rows>
-  fileprivate let query: UnsafeMutablePointer<cn_query>
+  let query: UnsafeMutablePointer<cn_query>
   fileprivate let values: UnsafePointer<Float>
   fileprivate let hasByteProducts: Int32
 

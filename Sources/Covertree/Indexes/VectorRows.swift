@@ -192,30 +192,17 @@ final class VectorRows: @unchecked Sendable {
       (target + dim).update(repeating: 0, count: coordinates - dim)
     case .int8:
       let target = start.assumingMemoryBound(to: UInt8.self)
-      let code = round(row) { target[$0] = UInt8(truncatingIfNeeded: $1 + 128) }
+      let code = cn_round_to_bytes(row, Int64(dim), center.base, Int64(coordinates), 0x80, target)
       scales[slot] = code.scale
       lengths[slot] = products ? 0 : code.scale * code.scale * Float(code.length)
     }
   }
 
-  /// Rounds a vector less the center to whole numbers from -127 to 127, zeros in the padding.
-  func round(
-    _ row: UnsafePointer<Float>, write: (Int, Int32) -> Void
-  ) -> (scale: Float, sum: Int32, length: Int) {
-    var largest: Float = 0
-    for d in 0..<dim { largest = max(largest, abs(row[d] - center[d])) }
-    let scale = largest / 127
-    // Below that, its inverse would overflow: such a vector is the center to a float.
-    let inverse = scale > Float.leastNormalMagnitude ? 1 / scale : 0
-    var (sum, length) = (Int32(0), 0)
-    for d in 0..<dim {
-      let whole = Int32(max(-127, min(127, ((row[d] - center[d]) * inverse).rounded())))
-      write(d, whole)
-      sum += whole
-      length += Int(whole * whole)
-    }
-    for d in dim..<coordinates { write(d, 0) }
-    return (scale, sum, length)
+  /// Rounds a vector less the center to signed numbers.
+  @inline(__always)
+  func round(_ row: UnsafePointer<Float>, into codes: UnsafeMutablePointer<Int8>) -> cn_rounded {
+    let bytes = UnsafeMutableRawPointer(codes).assumingMemoryBound(to: UInt8.self)
+    return cn_round_to_bytes(row, Int64(dim), center.base, Int64(coordinates), 0, bytes)
   }
 
   /// Keeps the rows of some slots, in ascending order, moved together.

@@ -133,14 +133,16 @@ final class VectorTable: @unchecked Sendable {
     for rows in [exact, small] { try rows?.reserve(more) { prepared.view.row($0) } }
     let nextSerial = try nextSerial(first, more)
     // From here on only an id can be wrong.
+    try ids.resize(to: first + more)
     for place in 0..<more {
       let id = given?[place] ?? nextID + Int64(place)
-      guard slot(of: id) == nil else {
-        for slot in first..<count { slotOf.remove(ids[slot], in: ids.base) }
+      // Numbers that are given here are new.
+      guard given == nil || slot(of: id) == nil else {
+        for slot in first..<first + place { slotOf.remove(ids[slot], in: ids.base) }
         try ids.resize(to: first)
         throw CoverTreeError(.exists, "ids[\(place)]: the index already has a vector \(id)")
       }
-      try ids.append(id)
+      ids[first + place] = id
       slotOf.insert(Int32(first + place), in: ids.base)
     }
     try serials.resize(to: first + more)

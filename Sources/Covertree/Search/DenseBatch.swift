@@ -82,6 +82,7 @@ final class DenseBatch<Points: DensePoints> {
     guard place < labels.count else { return }
     let label = labels.base[place]
     guard queries[i].eligible.admits(label) else { return }
+    points.prefetch(label)
     let list = candidates[i]
     try list.append(DenseCandidate(lower: lower, label: label))
     if list.count &- computed.base[i] >= patience { try computeDistances(i, list) }
@@ -155,6 +156,8 @@ protocol DensePoints<S>: AnyObject, Sendable {
   /// One vector a coordinate of as many points as lanes: where they are, or put into the scratch. Lanes behind the last point
   /// have any numbers.
   func lanes(ofGroup group: Int, _ scratch: UnsafeMutablePointer<S.Lanes>) -> UnsafePointer<S.Lanes>
+  /// Begins to fetch the coordinates of a point that will be decided about.
+  func prefetch(_ label: Int32)
   /// The score of a point in the coordinates' own type, or better.
   func quick(_ query: UnsafePointer<S>, _ label: Int32) -> S
   /// The scores that decide, of four points.

@@ -1,3 +1,5 @@
+import CNumerics
+
 /// Where a range of points is cut.
 public enum SplitRule: Int32, Sendable {
   /// At the median of the coordinate of greatest variance, as a sample of the range has it.
@@ -29,11 +31,15 @@ struct MedianOrder<S: Scalar> {
       points.dim,
       MedianCuts(
         points: points, blockSize: blockSize, fanout: fanout, rule: rule, rows: rows,
-        keys: try Buffer(count: points.count), context: context))
+        keys: try Buffer(count: points.count),
+        scratch: try Buffer(count: points.count + (points.count / blockSize + 2) * MedianCuts<S>.slack),
+        context: context))
   }
 }
 
 private struct MedianCuts<S: Scalar>: DimensionTask {
+  static var slack: Int { 8 }
+
   let points: PointsView<S>
   let blockSize: Int
   let fanout: Int?
@@ -41,6 +47,8 @@ private struct MedianCuts<S: Scalar>: DimensionTask {
   let rows: Buffer<Int32>
   /// Scratch: how far along the widest dimension a point is, then its row.
   let keys: Buffer<UInt64>
+  /// For partitions: each block has a little more room than keys, so that ranges can be cut at the same time.
+  let scratch: Buffer<UInt64>
   let context: CallContext
 
   func run<D: Dimension>(_ dimension: D) throws(CoverTreeError) {
@@ -75,20 +83,53 @@ private struct MedianCuts<S: Scalar>: DimensionTask {
   private func cut<D: Dimension>(_ blocks: Range<Int>, _ dimension: D) -> Int {
     let (first, end) = (blocks.lowerBound * blockSize, min(rows.count, blocks.upperBound * blockSize))
     let extent = rule == .medianOfVariance ? mostVaried(first..<end, dimension) : widest(first..<end, dimension)
-    let width = extent.high - extent.low
-    let scale = width > Double.leastNormalMagnitude ? Double(UInt32.max) / width : 0
-    var inFirstHalf = 0
-    for place in first..<end {
-      let row = rows.base[place]
-      let along = (Double(points.row(Int(row))[extent.dimension]) - extent.low) * scale
-      let key = UInt64(max(0, min(along, Double(UInt32.max))))
-      inFirstHalf &+= key >> 31 == 0 ? 1 : 0
-      keys.base[place] = key << 32 | UInt64(row)
-    }
+    let inFirstHalf = fillKeys(first..<end, extent, dimension)
     let middle = middle(blocks, rule == .slidingMidpoint ? Double(inFirstHalf) / Double(end - first) : 0.5)
-    select(keys.base + first, count: end - first, smallest: middle * blockSize - first)
+    select(
+      keys.base + first, count: end - first, smallest: middle * blockSize - first,
+      scratch: scratch.base + (first + blocks.lowerBound * Self.slack))
     for place in first..<end { rows.base[place] = Int32(truncatingIfNeeded: keys.base[place]) }
     return middle
+  }
+
+  /// Keys of some places: how far along the extent their points are, then their rows.
+  ///
+  /// - Returns: how many points are in the first half of the extent.
+  @inline(__always)
+  private func fillKeys<D: Dimension>(_ places: Range<Int>, _ extent: Extent, _ dimension: D) -> Int {
+    let (rows, keys) = (rows.base, keys.base)
+    let column = points.base + extent.dimension
+    let stride = points.stride
+    let width = extent.high - extent.low
+    var inFirstHalf = 0
+    if S.self == Float.self {
+      // Its bits, put in order, are fine enough and all that is needed.
+      let half = ordered(Float(extent.low + width / 2))
+      for place in places {
+        let row = rows[place]
+        let key = ordered(Float(column[Int(row) &* stride]))
+        inFirstHalf &+= key < half ? 1 : 0
+        keys[place] = UInt64(key) &<< 32 | UInt64(UInt32(bitPattern: row))
+      }
+      return inFirstHalf
+    }
+    let scale = width > Double.leastNormalMagnitude ? Double(UInt32.max) / width : 0
+    for place in places {
+      let row = rows[place]
+      let along = (Double(column[Int(row) &* stride]) - extent.low) * scale
+      let key = UInt64(max(0, min(along, Double(UInt32.max))))
+      inFirstHalf &+= key &>> 31 == 0 ? 1 : 0
+      keys[place] = key &<< 32 | UInt64(UInt32(bitPattern: row))
+    }
+    return inFirstHalf
+  }
+
+  /// An integer for a number, of the same order.
+  @inline(__always)
+  private func ordered(_ x: Float) -> UInt32 {
+    // Adding zero makes one of the two zeros.
+    let bits = (x + 0).bitPattern
+    return bits ^ (UInt32(bitPattern: Int32(bitPattern: bits) &>> 31) | 0x8000_0000)
   }
 
   /// The block that a cut of these blocks puts first on the far side, so that about a share of them comes before it.
@@ -101,7 +142,7 @@ private struct MedianCuts<S: Scalar>: DimensionTask {
   }
 
   /// Points that tell the variances of a range.
-  private static var sample: Int { 64 }
+  private static var sample: Int { 32 }
 
   private struct Extent {
     var dimension: Int
@@ -162,25 +203,27 @@ private struct MedianCuts<S: Scalar>: DimensionTask {
   private func greatest(_ a: S, _ b: S) -> S { a > b ? a : b }
 }
 
-/// Puts the `smallest` least of distinct keys first. Hoare's selection with a partition that has no branch on the keys.
-private func select(_ keys: UnsafeMutablePointer<UInt64>, count: Int, smallest: Int) {
+/// Puts the `smallest` least of distinct keys first: Hoare's selection, with a partition that packs vectors.
+private func select(
+  _ keys: UnsafeMutablePointer<UInt64>, count: Int, smallest: Int, scratch: UnsafeMutablePointer<UInt64>
+) {
   var (low, high) = (0, count)
   while high - low > 1 {
-    let last = high - 1
-    let pivotPlace = middlePlace(keys, low, last)
-    let pivot = keys[pivotPlace]
-    keys[pivotPlace] = keys[last]
-    var next = low
-    for place in low..<last {
-      let key = keys[place]
-      keys[place] = keys[next]
-      keys[next] = key
-      next &+= key < pivot ? 1 : 0
+    let pivot = keys[middlePlace(keys, low, high - 1)]
+    let below = low + Int(cn_u64_partition(keys + low, Int64(high - low), pivot, scratch))
+    if smallest == below { return }
+    if smallest < below {
+      high = below
+    } else if below > low {
+      low = below
+    } else {
+      // The pivot is the least: it is put first, and done.
+      let place = (low..<high).first { keys[$0] == pivot }!
+      keys[place] = keys[low]
+      keys[low] = pivot
+      low += 1
+      if smallest == low { return }
     }
-    keys[last] = keys[next]
-    keys[next] = pivot
-    if smallest == next || smallest == next + 1 { return }
-    if smallest < next { high = next } else { low = next + 1 }
   }
 }
 

@@ -1,3 +1,5 @@
+import CNumerics
+
 /// Points as searches see them: in boxes, by label, and, where boxes keep nothing out, all of them one after the other.
 final class SearchPoints<S: Scalar>: DensePoints, @unchecked Sendable {
   let boxes: BoxTree<S>
@@ -35,6 +37,9 @@ final class SearchPoints<S: Scalar>: DensePoints, @unchecked Sendable {
   func lanes(ofGroup group: Int, _ scratch: UnsafeMutablePointer<S.Lanes>) -> UnsafePointer<S.Lanes> {
     UnsafePointer(boxes.coordinates.base + group &* dim)
   }
+
+  @inline(__always)
+  func prefetch(_ label: Int32) { cn_prefetch(row(label), Int64(dim * MemoryLayout<S>.size)) }
 
   func decided(_ query: UnsafePointer<S>, _ labels: SIMD4<Int32>) -> SIMD4<Double> {
     squaredEuclidean(query, row(labels[0]), row(labels[1]), row(labels[2]), row(labels[3]), dim: dim)

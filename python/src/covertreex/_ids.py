@@ -134,7 +134,9 @@ class Names:
 
     def encoded(self) -> dict[str, NDArray[Any]]:
         """The ids as a section of a file."""
-        return {"covertreex.ids": np.frombuffer(json.dumps([_written(name) for name in self._names]).encode(), np.uint8)}
+        return {
+            "covertreex.ids": np.frombuffer(json.dumps([_written(name) for name in self._names]).encode(), np.uint8)
+        }
 
     @classmethod
     def decoded(cls, section: NDArray[np.uint8]) -> Names:

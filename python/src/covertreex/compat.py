@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import indexes
+from . import _ids, indexes
 
 __all__ = ["BruteForceIndex", "HNSWIndex", "KDTreeIndex", "LSHIndex"]
 
@@ -27,8 +27,8 @@ class _StoreIndex:
     Parameters
     ----------
     store : object
-        Whatever gives the vector at a place: by ``get_vector(place)``, by ``get_slot(place)``, or as ``store[place]``, as an
-        array does. Vectors are copied when they are added.
+        Whatever gives the vector at a place: by ``get_vector(place)``, by ``get_slot(place)``, or as ``store[place]``,
+        as an array does. Vectors are copied when they are added.
     **options
         Those of the index in :mod:`covertreex.indexes`.
     """
@@ -51,16 +51,14 @@ class _StoreIndex:
         """Add the vector at a place of the store; an id that is there gets it in place of its own."""
         vector = self._vector(vector_index)
         if self._index is None:
-            self._index = self._kind(vector.size, **self._options)  # type: ignore[call-arg]
+            self._index = self._kind(vector.size, **self._options)
             # Ids may be numbers and others at once.
-            self._index._ids = indexes._ids.Names()
+            self._index._begin(_ids.Names())
         change = self._index.update if id in self._places else self._index.add
         change([id], vector[None])
         self._places[id] = vector_index
 
-    def search(
-        self, query: ArrayLike, k: int, distance_threshold: float | None = None
-    ) -> list[tuple[Hashable, float]]:
+    def search(self, query: ArrayLike, k: int, distance_threshold: float | None = None) -> list[tuple[Hashable, float]]:
         """Find the nearest vectors: ids and distances, the nearest first.
 
         Parameters

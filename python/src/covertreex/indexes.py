@@ -60,9 +60,9 @@ class IndexStats:
 class VectorIndex(_calls.Closeable):
     """What all indexes have in common.
 
-    Vectors are float32 of one dimension and have an *id* each: an int64, or, from the first that is none on, anything hashable
-    (``str``, ``uuid.UUID``, a tuple in a list). Searches run in several threads at once, and with the GIL free; a change waits for
-    them to end, and they for it. A change that fails leaves the index as it was.
+    Vectors are float32 of one dimension and have an *id* each: an int64, or, where the first ones are none, anything
+    hashable (``str``, ``uuid.UUID``, a tuple in a list). Searches run in several threads at once, and with the GIL
+    free; a change waits for them to end, and they for it. A change that fails leaves the index as it was.
 
     Distances ascend. ``"l2"`` is the Euclidean distance, ``"sqeuclidean"`` its square, ``"ip"`` the negative inner
     product, ``"cosine"`` one less the cosine; for that vectors are normalised when they come, and kept so.
@@ -88,9 +88,7 @@ class VectorIndex(_calls.Closeable):
             minimum = 0 if name in ("split", "lsh_mode") else 1
             setattr(options, name, _arrays.integer(value, name, minimum=minimum, maximum=2**31 - 1))
         handle = ctypes.c_void_p()
-        _native.check(
-            lib.covertree_index_create(_arrays.integer(dim, "dim", minimum=1), ctypes.byref(options), handle)
-        )
+        _native.check(lib.covertree_index_create(_arrays.integer(dim, "dim", minimum=1), ctypes.byref(options), handle))
         self._take(handle, lib.covertree_index_free)
         self._begin(_ids.Integers())
 
@@ -261,7 +259,7 @@ class VectorIndex(_calls.Closeable):
         filter: Any = None,
         n_threads: int | None = None,
         progress: ProgressReport | None = None,
-        **tuning: int,
+        **tuning: Any,
     ) -> tuple[NDArray[Any], NDArray[np.float32]]:
         """Find the ``k`` nearest vectors of each query.
 
@@ -282,8 +280,8 @@ class VectorIndex(_calls.Closeable):
         Returns
         -------
         ids : numpy.ndarray, shape (q, k)
-            By distance; of equally distant vectors the one that was added first comes first. -1, or None where ids are no
-            integers, where there are not ``k``.
+            By distance; of equally distant vectors the one that was added first comes first. -1 where there are not
+            ``k``, or None where ids are no integers.
         distances : numpy.ndarray of float32, shape (q, k)
             Infinity there.
         """
@@ -298,7 +296,7 @@ class VectorIndex(_calls.Closeable):
         return self._ids.names(keys), distances
 
     def search_one(
-        self, query: ArrayLike, k: int, *, filter: Any = None, n_threads: int | None = None, **tuning: int
+        self, query: ArrayLike, k: int, *, filter: Any = None, n_threads: int | None = None, **tuning: Any
     ) -> tuple[NDArray[Any], NDArray[np.float32]]:
         """Find the nearest vectors of one query, shape (dim,): as many as there are, at most ``k``."""
         row = np.asarray(query)
@@ -416,7 +414,9 @@ class VectorIndex(_calls.Closeable):
         options.n_threads = _calls.threads(n_threads)
         for name, value in tuning.items():
             if name not in self._tuning:
-                raise TypeError(f"{name}: {type(self).__name__} takes {', '.join(self._tuning) or 'nothing of this kind'}")
+                raise TypeError(
+                    f"{name}: {type(self).__name__} takes {', '.join(self._tuning) or 'nothing of this kind'}"
+                )
             setattr(options, name, _arrays.integer(value, name, minimum=1, maximum=2**24))
         if filter is None:
             return options, None
@@ -425,7 +425,7 @@ class VectorIndex(_calls.Closeable):
                 raise TypeError("filter: a boolean array says which integers may be found; give a list of ids")
             if filter.ndim != 1:
                 raise ValueError(f"filter: expected one dimension, got shape {filter.shape}")
-            keep = np.packbits(filter, bitorder="little")
+            keep: NDArray[Any] = np.packbits(filter, bitorder="little")
             options.filter_kind = _FILTER_BITMAP
         else:
             keep = self._ids.keys(filter if isinstance(filter, np.ndarray) else list(filter))
@@ -471,8 +471,8 @@ class KDTree(VectorIndex):
     leaf_size : int
         Vectors that are compared together.
     split : {"median", "sliding_midpoint", "median_extent"}
-        Where it is cut: at the median of the coordinate of greatest variance, in the middle of the widest extent, at the
-        median of that.
+        Where it is cut: at the median of the coordinate of greatest variance, in the middle of the widest extent, at
+        the median of that.
     """
 
     _kind = 1
@@ -551,8 +551,8 @@ class HNSW(VectorIndex):
     ef_search : int
         Vectors that a search keeps, at least ``k``; the larger, the more of the neighbours it finds.
     storage, rerank
-        As in :class:`BruteForce`. Where float32 is stored, bytes are put beside it for candidates to be found by, unless
-        rounding would hide too much.
+        As in :class:`BruteForce`. Where float32 is stored, bytes are put beside it for candidates to be found by,
+        unless rounding would hide too much.
     seed : int
         Of the levels.
     """
