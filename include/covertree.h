@@ -672,7 +672,8 @@ covertree_status covertree_spread_sample(const double *points, int64_t n_points,
 
 /* Vectors of float32 with ids of their own, and a structure that finds the nearest of them. Searches on one index run in
  * parallel with each other; a change waits for them to end, and they wait for it. A change that fails leaves the index
- * as it was. A progress callback may search the index that it is called for, and must not change it (BUSY). */
+ * as it was. The progress callback of a search may search the same index, that of a change may not, and neither may change
+ * it: BUSY. */
 typedef struct covertree_index covertree_index;
 
 typedef enum covertree_index_kind {
@@ -702,9 +703,9 @@ typedef enum covertree_index_flags {
 } covertree_index_flags;
 
 typedef enum covertree_kd_split {
-  COVERTREE_SPLIT_MEDIAN = 0,          /* at the median of the coordinate of greatest variance */
-  COVERTREE_SPLIT_SLIDING_MIDPOINT = 1,/* in the middle of the widest extent, moved to where whole nodes begin */
-  COVERTREE_SPLIT_MEDIAN_EXTENT = 2    /* at the median of the coordinate of widest extent */
+  COVERTREE_SPLIT_MEDIAN = 0,           /* at the median of the coordinate of greatest variance */
+  COVERTREE_SPLIT_SLIDING_MIDPOINT = 1, /* in the middle of the widest extent, moved to where whole nodes begin */
+  COVERTREE_SPLIT_MEDIAN_EXTENT = 2     /* at the median of the coordinate of widest extent */
 } covertree_kd_split;
 
 typedef enum covertree_lsh_mode {

@@ -88,7 +88,7 @@ final class KDTree: IndexStructure, @unchecked Sendable {
 
   /// The points in boxes, with labels of those that may be found; nil where there are none.
   private func points(_ search: IndexSearch) throws(CoverTreeError) -> SearchPoints<Float>? {
-    guard let boxes, let points, let admitted = search.admitted else { return points }
+    guard let boxes, let admitted = search.admitted else { return points }
     let labels = try Buffer<Int32>(count: boxes.labels.count)
     for place in 0..<labels.count {
       let label = boxes.labels[place]

@@ -177,37 +177,53 @@ import Testing
 
 /// For the thread sanitizer, too: `make tsan`.
 @Suite struct IndexThreadTests {
+  private static let points = PointSet<Float>(count: 600, dim: 20, seed: 8)
+
   @Test(arguments: [IndexKind.bruteForce, .kdTree, .lsh, .hnsw])
   func threadsChangeAndSearchAtOnce(kind: IndexKind) throws {
-    let points = PointSet<Float>(count: 600, dim: 20, seed: 8)
     var options = IndexOptions()
     (options.kind, options.efConstruction, options.efSearch) = (kind, 40, 40)
     let index = try VectorIndex(dim: 20, options: options)
-    try points.withView { view throws(CoverTreeError) in
-      let first = PointsView(base: view.base, count: 100, dim: 20)
-      _ = try index.add(first, ids: nil, context: CallContext(threads: 2))
-      try CallContext(threads: 4).forEach(60, grain: 1) { (range, _) throws(CoverTreeError) in
-        for turn in range {
-          let context = CallContext(threads: 2)
-          if turn % 3 == 0 {
-            let rows = PointsView(base: view.row(100 + turn / 3 * 25), count: 25, dim: 20)
-            let ids = (0..<25).map { Int64(100 + turn / 3 * 25 + $0) }
-            try ids.withUnsafeBufferPointer { ids throws(CoverTreeError) in
-              _ = try index.add(rows, ids: ids, context: context)
-              try index.remove(UnsafeBufferPointer(rebasing: ids[..<5]), context: context)
-            }
-          } else {
-            let (found, distances) = (try Buffer<Int64>(count: 50), try Buffer<Float>(count: 50))
-            try index.nearest(
-              PointsView(base: view.base, count: 10, dim: 20), k: 5, options: IndexSearchOptions(), context: context,
-              ids: found.base, distances: distances.base)
-            for row in 0..<10 where distances[row * 5] != 0 || found[row * 5] != Int64(row) {
-              throw CoverTreeError(.internal, "a vector does not find itself")
-            }
-          }
+    try add(0..<100, to: index)
+    try CallContext(threads: 4).forEach(60, grain: 1) { (range, _) throws(CoverTreeError) in
+      for turn in range {
+        if turn % 3 == 0 {
+          try change(index, from: 100 + turn / 3 * 25)
+        } else {
+          try search(index)
         }
       }
     }
     #expect(try index.info().count == 100 + 20 * 20)
+  }
+
+  private func add(_ rows: Range<Int>, to index: VectorIndex) throws(CoverTreeError) {
+    let ids = rows.map { Int64($0) }
+    let values = Array(Self.points.values[rows.lowerBound * 20..<rows.upperBound * 20])
+    let context = CallContext(threads: 2)
+    _ = try index.add(
+      PointsView(base: UnsafePointer(values), count: rows.count, dim: 20),
+      ids: UnsafeBufferPointer(start: UnsafePointer(ids), count: ids.count), context: context)
+    withExtendedLifetime((ids, values)) {}
+  }
+
+  private func change(_ index: VectorIndex, from first: Int) throws(CoverTreeError) {
+    try add(first..<first + 25, to: index)
+    let gone = (first..<first + 5).map { Int64($0) }
+    try index.remove(
+      UnsafeBufferPointer(start: UnsafePointer(gone), count: 5), context: CallContext(threads: 2))
+    withExtendedLifetime(gone) {}
+  }
+
+  private func search(_ index: VectorIndex) throws(CoverTreeError) {
+    let (found, distances) = (try Buffer<Int64>(count: 50), try Buffer<Float>(count: 50))
+    let values = Array(Self.points.values[..<200])
+    try index.nearest(
+      PointsView(base: UnsafePointer(values), count: 10, dim: 20), k: 5, options: IndexSearchOptions(),
+      context: CallContext(threads: 2), ids: found.base, distances: distances.base)
+    withExtendedLifetime(values) {}
+    for row in 0..<10 where distances[row * 5] != 0 || found[row * 5] != Int64(row) {
+      throw CoverTreeError(.internal, "a vector does not find itself")
+    }
   }
 }

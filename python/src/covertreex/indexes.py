@@ -292,7 +292,7 @@ class VectorIndex(_calls.Closeable):
         distances = np.empty((len(rows), k), np.float32)
         arguments = (self._open(), *_calls.point_rows(rows), k, ctypes.byref(options))
         outputs = (_arrays.address(keys), _arrays.address(distances))
-        _calls.search(lib.covertree_index_search, (*arguments, *outputs), len(rows), options, progress)
+        _calls.search(lib.covertree_index_search, (*arguments, *outputs), self._effort(rows), options, progress)
         return self._ids.names(keys), distances
 
     def search_one(
@@ -330,7 +330,7 @@ class VectorIndex(_calls.Closeable):
         options, _keep = self._search_options(filter, n_threads, tuning)
         handle = ctypes.c_void_p()
         arguments = (self._open(), *_calls.point_rows(rows), r, ctypes.byref(options), ctypes.byref(handle))
-        _calls.search(lib.covertree_index_radius, arguments, len(rows), options, progress, radius="r")
+        _calls.search(lib.covertree_index_radius, arguments, self._effort(rows), options, progress, radius="r")
         offsets, keys, distances = _calls.neighbor_lists(handle)
         return Neighbors(offsets, self._ids.names(keys), distances)
 
@@ -404,6 +404,10 @@ class VectorIndex(_calls.Closeable):
             raise ValueError(f"{name}: expected {self.dim} columns, got {rows.shape[1]}")
         return rows
 
+    def _effort(self, rows: NDArray[np.float32]) -> int:
+        """How many rows of a quick search these are worth."""
+        return len(rows)
+
     def _fit_ids(self, ids: Any) -> None:
         """Make room for ids that are no integers, while there are no others."""
         if self._ids.is_integral and ids is not None and _ids.as_integers(ids) is None and len(self) == 0:
@@ -455,6 +459,9 @@ class BruteForce(VectorIndex):
 
     def __init__(self, dim: int, *, metric: str = "l2", storage: str = "float32", rerank: bool = False) -> None:
         super().__init__(dim, metric, storage, rerank)
+
+    def _effort(self, rows: NDArray[np.float32]) -> int:
+        return len(rows) * max(1, len(self) // 10_000)
 
 
 class KDTree(VectorIndex):
