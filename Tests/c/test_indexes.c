@@ -12,12 +12,8 @@ enum { N = 400, DIM = 12, K = 5 };
 static float vectors[N][DIM];
 
 static void fill(void) {
-  uint64_t state = 7;
   for (int i = 0; i < N; i++) {
-    for (int d = 0; d < DIM; d++) {
-      state = state * 6364136223846793005u + 1442695040888963407u;
-      vectors[i][d] = (float)(state >> 40) / (1 << 23) - 1;
-    }
+    for (int d = 0; d < DIM; d++) vectors[i][d] = (float)(2 * uniform() - 1);
   }
 }
 

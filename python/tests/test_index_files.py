@@ -13,7 +13,7 @@ from covertreex import CoverTreeError, cover_tree
 from covertreex.indexes import HNSW, LSH, BruteForce, KDTree, load
 
 MADE = {
-    "brute force": lambda dim: BruteForce(dim),
+    "brute force": BruteForce,
     "brute force of bytes": lambda dim: BruteForce(dim, storage="int8"),
     "k-d tree": lambda dim: KDTree(dim, leaf_size=16),
     "codes": lambda dim: LSH(dim, n_bits=70),

@@ -1,45 +1,16 @@
 """Vector indexes against a float64 brute force, and against a dictionary that is changed in the same way."""
 
-import os
-import threading
-import uuid
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from index_oracle import ALL, EXACT, METRICS, clustered, oracle, recall, sample, truth
 
-import covertreex
 from covertreex.indexes import HNSW, LSH, BruteForce, KDTree, load
 
 MINILM = Path(__file__).resolve().parents[3] / "shared" / "data" / "minilm_11k_f16.npy"
-METRICS = ("l2", "sqeuclidean", "ip", "cosine")
-EXACT = (BruteForce, KDTree)
-ALL = (BruteForce, KDTree, LSH, HNSW)
-
-
-def sample(n, dim, seed=0):
-    return np.random.default_rng(seed).normal(size=(n, dim)).astype(np.float32)
-
-
-def clustered(n, dim, seed=0):
-    rng = np.random.default_rng(seed)
-    centers = rng.normal(size=(50, dim))
-    return (centers[rng.integers(0, 50, n)] + 0.4 * rng.normal(size=(n, dim))).astype(np.float32)
-
-
-def oracle(vectors, queries, metric):
-    """Distances in float64, of what is kept: unit vectors in float32 for the cosine."""
-    x, q = vectors.astype(float), queries.astype(float)
-    if metric == "cosine":
-        x, q = (
-            (a / np.linalg.norm(a, axis=1, keepdims=True)).astype(np.float32).astype(float) for a in (x, q)
-        )  # fmt: skip
-    if metric == "ip":
-        return -q @ x.T
-    squared = np.stack([((x - one) ** 2).sum(axis=1) for one in q])
-    return {"l2": np.sqrt(squared), "sqeuclidean": squared, "cosine": squared / 2}[metric]
 
 
 def check_exact(index, vectors, queries, k, metric):
@@ -55,14 +26,6 @@ def check_exact(index, vectors, queries, k, metric):
     gaps = np.abs(np.take_along_axis(expected, np.maximum(ids[:, : order.shape[1]], 0), axis=1) - sorted_)
     assert (gaps[found] <= 1e-12 * scale).all()
     assert (ids[:, : order.shape[1]][~found] == -1).all()
-
-
-def recall(ids, truth):
-    return np.mean([len(np.intersect1d(a, b)) for a, b in zip(ids, truth)]) / truth.shape[1]
-
-
-def truth(vectors, queries, k):
-    return np.argsort(oracle(vectors, queries, "sqeuclidean"), axis=1, kind="stable")[:, :k]
 
 
 # Exactness
@@ -205,6 +168,22 @@ def test_recall_after_removals_and_additions_is_that_of_a_fresh_build():
     assert recall(index.search(queries, 10)[0], expected) >= recall(fresh.search(queries, 10)[0], expected) - 0.01
 
 
+def test_looking_farther_finds_more():
+    vectors, queries = sample(4000, 24), sample(200, 24, 1)
+    expected = truth(vectors, queries, 10)
+    tables = LSH(24, mode="tables", n_tables=4, n_bits=10)
+    tables.add(None, vectors)
+    codes = LSH(24, n_bits=128)
+    codes.add(None, vectors)
+    graph = HNSW(24)
+    graph.add(None, vectors)
+    for index, name, amounts in (
+        (tables, "n_probes", (1, 10, 100)), (codes, "n_candidates", (20, 100, 500)), (graph, "ef_search", (10, 40, 160)),
+    ):  # fmt: skip
+        found = [recall(index.search(queries, 10, **{name: amount})[0], expected) for amount in amounts]
+        assert found[0] + 0.05 < found[1] < found[2] - 0.02, (name, found)
+
+
 @pytest.mark.parametrize("metric", METRICS)
 def test_all_metrics_are_searched_for(metric):
     vectors, queries = clustered(3000, 24)[:2900], clustered(3000, 24)[2900:]
@@ -287,6 +266,10 @@ def test_filters(kind, share):
         assert recall(ids, order) >= (1 if kind in EXACT else 0.85)
     lists = index.radius(queries, float(np.quantile(expected[np.isfinite(expected)], 0.05)), filter=mask)
     assert mask[lists.indices].all()
+    gone = np.flatnonzero(mask)[::2]
+    index.remove(gone)
+    for given_ in (mask, np.flatnonzero(mask)):
+        assert not np.isin(index.search(queries, 10, filter=given_)[0], gone).any()
     assert (index.search(queries, 3, filter=[])[0] == -1).all()
     assert (index.search(queries, 3, filter=[-5, 10**12])[0] == -1).all()
     assert (index.search(queries, 3, filter=np.zeros(5, bool))[0] == -1).all()
@@ -366,228 +349,3 @@ def check_model(index, model, dim, *, exact, kept):
         np.testing.assert_allclose(distances[row, : len(found)], [exact_ones[one] for one in found], rtol=1e-6)
         if exact:
             assert found == expected
-
-
-# Threads
-
-
-@pytest.mark.parametrize("kind", ALL)
-def test_threads_add_remove_and_search_at_once(kind):
-    vectors = clustered(4000, 16)
-    index = kind(16)
-    index.add(None, vectors[:500])
-    failures = []
-    done = threading.Event()
-
-    def guarded(work):
-        try:
-            work()
-        except BaseException as error:
-            failures.append(error)
-
-    def read():
-        while not done.is_set():
-            ids, distances = index.search(vectors[:40], 5)
-            assert ((ids >= 0) & (ids < 4000)).all() and (np.diff(distances) >= 0).all()
-            index.radius(vectors[:3], 0.5)
-            assert 0 in index
-
-    def write(start):
-        for first in range(start, 4000, 200):
-            index.add(np.arange(first, first + 100), vectors[first : first + 100])
-        index.remove(np.arange(start, start + 50))
-
-    readers = [threading.Thread(target=guarded, args=(read,)) for _ in range(3)]
-    writers = [threading.Thread(target=guarded, args=(lambda start=start: write(start),)) for start in (500, 600)]
-    for thread in readers + writers:
-        thread.start()
-    for thread in writers:
-        thread.join()
-    done.set()
-    for thread in readers:
-        thread.join()
-    assert not failures
-    assert len(index) == 3900
-    left = np.setdiff1d(np.arange(4000), np.r_[500:550, 600:650])
-    found = index.search(vectors[left], 1)[0][:, 0]
-    assert (found == left).mean() > (0.999 if kind in EXACT else 0.97)
-
-
-def test_a_callback_that_changes_its_own_index_is_told_so():
-    index = BruteForce(8)
-    index.add(None, sample(20_000, 8))
-    errors = []
-
-    def report(_):
-        try:
-            index.remove([1])
-        except covertreex.CoverTreeError as error:
-            errors.append(str(error))
-
-    index.search(sample(30_000, 8, 1), 10, n_threads=1, progress=report)
-    assert all("callback" in error for error in errors)
-
-
-def test_a_cancelled_addition_leaves_the_index_as_it_was():
-    vectors = clustered(20_000, 64)
-    for kind in (HNSW, LSH):
-        index = kind(64)
-        index.add(None, vectors[:1000])
-        before = index.search(vectors[:50], 10)[0]
-
-        def stop(share):
-            raise RuntimeError("enough")
-
-        try:
-            index.add(None, vectors[1000:], progress=stop)
-        except RuntimeError:
-            assert len(index) == 1000
-            assert recall(index.search(vectors[:50], 10)[0], before) > 0.97
-            index.add(None, vectors[1000:3000])
-        assert recall(index.search(vectors[:50], 10)[0], truth(vectors[: len(index)], vectors[:50], 10)) > 0.85
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_after_fork():
-    vectors = clustered(3000, 16)
-    index = HNSW(16)
-    index.add(None, vectors)
-    expected = index.search(vectors[:100], 5)[0]
-    child = os.fork()
-    if child == 0:
-        same = (index.search(vectors[:100], 5)[0] == expected).all()
-        index.add(None, vectors[:10] + 1)
-        os._exit(0 if same and len(index) == 3010 else 1)
-    assert os.waitpid(child, 0)[1] == 0
-    assert len(index) == 3000
-
-
-# Input
-
-
-@pytest.mark.parametrize("kind", ALL)
-def test_bad_input_is_named_and_changes_nothing(kind):
-    index = kind(4)
-    index.add([5, 6], sample(2, 4))
-    bad = sample(3, 4)
-    bad[1, 2] = np.nan
-    cases = [
-        (lambda: index.add(None, bad), ValueError, r"vectors\[1, 2\]"),
-        (lambda: index.add(None, np.full((1, 4), np.inf)), ValueError, r"vectors\[0, 0\]"),
-        (lambda: index.add(None, np.full((1, 4), 1e20)), ValueError, "rescale"),
-        (lambda: index.add(None, sample(2, 3)), ValueError, "4 columns, got 3"),
-        (lambda: index.add([7, 7], sample(2, 4)), ValueError, "7"),
-        (lambda: index.add([7, 6], sample(2, 4)), ValueError, r"ids\[1\].*6"),
-        (lambda: index.add([7], sample(2, 4)), ValueError, "expected 2"),
-        (lambda: index.add(["a"], sample(1, 4)), TypeError, "ids"),
-        (lambda: index.add([1.5], sample(1, 4)), TypeError, "ids"),
-        (lambda: index.remove([5, 9]), KeyError, "9"),
-        (lambda: index.remove([5, 5]), ValueError, "twice"),
-        (lambda: index.update([5, 9], sample(2, 4)), KeyError, "9"),
-        (lambda: index.update([5], bad[1:2]), ValueError, r"vectors\[0, 2\]"),
-        (lambda: index.get(9), KeyError, "9"),
-        (lambda: index.search(bad, 1), ValueError, r"queries\[1, 2\]"),
-        (lambda: index.search(sample(1, 5), 1), ValueError, "queries"),
-        (lambda: index.search(sample(1, 4), 0), ValueError, "k"),
-        (lambda: index.search(sample(1, 4), 2**62), (ValueError, MemoryError), None),
-        (lambda: index.search_one(sample(1, 4), 1), ValueError, "query"),
-        (lambda: index.search(sample(1, 4), 1, filter=["a"]), TypeError, "ids"),
-        (lambda: index.search(sample(1, 4), 1, nonsense=3), TypeError, "nonsense"),
-        (lambda: index.radius(sample(1, 4), -1.0), ValueError, "r: "),
-        (lambda: index.radius(sample(1, 4), float("nan")), ValueError, "r: "),
-    ]
-    for call, error, message in cases:
-        with pytest.raises(error, match=message):
-            call()
-        assert index.ids.tolist() == [5, 6]
-    assert index.add(None, sample(2, 4)).tolist() == [7, 8]
-    index.close()
-    with pytest.raises(ValueError, match="index: is closed"):
-        index.search(sample(1, 4), 1)
-
-
-def test_options_out_of_range_are_named():
-    for make, message in [
-        (lambda: HNSW(0), "dim"),
-        (lambda: HNSW(4, m=1), "m: "),
-        (lambda: HNSW(4, metric="hamming"), "metric"),
-        (lambda: HNSW(4, storage="bit"), "storage"),
-        (lambda: KDTree(4, metric="ip"), "metric"),
-        (lambda: KDTree(4, split="random"), "split"),
-        (lambda: LSH(4, mode="tables", n_bits=25), "n_bits"),
-        (lambda: LSH(4, mode="tables", n_bits=24, n_tables=200), "n_tables"),
-        (lambda: BruteForce(70_000), "70000"),
-    ]:
-        with pytest.raises(ValueError, match=message):
-            make()
-
-
-@pytest.mark.parametrize("kind", ALL)
-def test_zero_vectors_have_no_cosine(kind):
-    index = kind(3, metric="cosine")
-    with pytest.raises(ValueError, match=r"vectors\[1\].*zero"):
-        index.add(None, np.array([[1, 0, 0], [0, 0, 0]], np.float32))
-    assert len(index) == 0
-    index.add(None, np.eye(3, dtype=np.float32) * 4)
-    with pytest.raises(ValueError, match=r"queries\[0\].*zero"):
-        index.search(np.zeros((1, 3)), 1)
-    assert index.get(1).tolist() == [0, 1, 0]
-
-
-def test_halves_that_are_too_large_are_refused():
-    index = HNSW(2, storage="float16")
-    with pytest.raises(ValueError, match="65504"):
-        index.add(None, [[70_000.0, 0]])
-
-
-@pytest.mark.parametrize("kind", ALL)
-def test_empty_indexes(kind):
-    index = kind(5)
-    ids, distances = index.search(sample(3, 5), 2)
-    assert (ids == -1).all() and np.isinf(distances).all()
-    assert index.search_one(sample(1, 5)[0], 2)[0].tolist() == []
-    assert index.radius(sample(2, 5), 3.0).offsets.tolist() == [0, 0, 0]
-    assert index.ids.tolist() == [] and len(index) == 0 and 3 not in index
-    index.remove([])
-    index.rebuild()
-    index.clear()
-    assert index.search(np.empty((0, 5)), 2)[0].shape == (0, 2)
-    index.add(None, np.empty((0, 5)))
-    assert len(index) == 0
-
-
-def test_ids_of_all_kinds():
-    index = HNSW(3)
-    ids = [uuid.uuid4() for _ in range(5)]
-    assert index.add(ids, sample(5, 3)).tolist() == ids
-    assert index.add("text", sample(1, 3)[0]).tolist() == ["text"]
-    index.add([("a", 1)], sample(1, 3, 4))
-    assert index.search(index.get(ids[3])[None], 1)[0].tolist() == [[ids[3]]]
-    assert index.search(sample(1, 3), 9)[0][0, -1] is None
-    assert index.search(sample(1, 3), 2, filter={ids[0], "unknown"})[0].tolist() == [[ids[0], None]]
-    assert ("a", 1) in index and "b" not in index and None not in index
-    with pytest.raises(TypeError, match="hashable"):
-        index.add([[1, 2]], sample(1, 3))
-    with pytest.raises(ValueError, match="no numbers"):
-        index.add(None, sample(1, 3))
-    with pytest.raises(TypeError, match="written to a file"):
-        index.save("/dev/null")
-    index.remove([("a", 1)])
-    index.clear()
-    assert index.add(None, sample(2, 3)).tolist() == [0, 1]
-    big = BruteForce(3)
-    assert big.add([-(2**63), 2**63 - 3], sample(2, 3)).tolist() == [-(2**63), 2**63 - 3]
-    assert big.add(None, sample(1, 3)).tolist() == [2**63 - 2]
-    assert big.add([2**63 - 1], sample(1, 3, 1)).tolist() == [2**63 - 1]
-    with pytest.raises(ValueError, match="no numbers are left"):
-        big.add(None, sample(1, 3))
-
-
-def test_stats_and_repr():
-    index = LSH(6, n_bits=100)
-    index.add(None, sample(300, 6))
-    index.search(sample(5, 6), 2)
-    stats = index.stats()
-    assert (stats.kind, stats.n_vectors, stats.dim, stats.metric) == ("LSH", 300, 6, "l2")
-    assert stats.options["n_bits"] == 100 and stats.memory_bytes > 300 * 24 and stats.comparisons > 0
-    assert repr(index) == "LSH(n_vectors=300, dim=6, metric='l2')"

@@ -48,7 +48,10 @@ final class LSH: IndexStructure, @unchecked Sendable {
     try hashes.link(from: first)
   }
 
-  func truncate(to first: Int) { hashes.truncate(to: first) }
+  func truncate(to first: Int) {
+    hashes.truncate(to: first)
+    if first == 0 { planes.unplace() }
+  }
 
   var wantsCompaction: Bool { table.deadCount * 4 > table.count }
   func forgetDead(context: CallContext) throws(CoverTreeError) {}
@@ -57,10 +60,7 @@ final class LSH: IndexStructure, @unchecked Sendable {
     try hashes.renumber(map)
   }
 
-  func removeAll() throws(CoverTreeError) {
-    hashes.truncate(to: 0)
-    planes.unplace()
-  }
+  func removeAll() throws(CoverTreeError) { truncate(to: 0) }
 
   func optimize(context: CallContext) throws(CoverTreeError) -> Bool { false }
   func own() throws(CoverTreeError) { try hashes.own() }
@@ -70,7 +70,7 @@ final class LSH: IndexStructure, @unchecked Sendable {
   func nearest(_ search: IndexSearch, k: Int, into rows: ResultRows) throws(CoverTreeError) {
     let options = table.options
     let wanted = max(k, search.options.candidateCount > 0 ? search.options.candidateCount : options.candidateCount)
-    try forEachQuery(search, k: k, candidates: wanted) { (row, shortlist) throws(CoverTreeError) in
+    try forEachQuery(search, candidates: wanted) { (row, shortlist) throws(CoverTreeError) in
       try shortlist.rank(k)
       shortlist.ranking.write(row, into: rows)
     }
@@ -79,7 +79,7 @@ final class LSH: IndexStructure, @unchecked Sendable {
   func within(_ search: IndexSearch, score: Double) throws(CoverTreeError) -> ScoredLists {
     let lists = try ScoredLists(queries: search.queries.count)
     let wanted = search.options.candidateCount > 0 ? search.options.candidateCount : table.options.candidateCount
-    try forEachQuery(search, k: Int.max, candidates: wanted) { (row, shortlist) throws(CoverTreeError) in
+    try forEachQuery(search, candidates: wanted) { (row, shortlist) throws(CoverTreeError) in
       try shortlist.collect(within: score, into: lists.found[row])
     }
     return lists
@@ -87,7 +87,7 @@ final class LSH: IndexStructure, @unchecked Sendable {
 
   /// Finds the candidates of each query, and hands them over.
   private func forEachQuery(
-    _ search: IndexSearch, k: Int, candidates: Int, _ body: (Int, Shortlist) throws(CoverTreeError) -> Void
+    _ search: IndexSearch, candidates: Int, _ body: (Int, Shortlist) throws(CoverTreeError) -> Void
   ) throws(CoverTreeError) {
     let probeCount = search.options.probeCount > 0 ? search.options.probeCount : table.options.probeCount
     let wanted = min(candidates, search.admittedCount)

@@ -293,7 +293,8 @@ final class VectorTable: @unchecked Sendable {
   ) throws(CoverTreeError) -> Prepared {
     guard rows.dim == dim else { throw CoverTreeError(.shape, "\(name): expected \(dim) columns, got \(rows.dim)") }
     let halves = options.storage == .float16 && !options.metric.normalizes
-    try check(rows, name, limit: halves ? Self.largestHalf : Self.coordinateLimit, context)
+    try rows.checkCoordinates(
+      named: name, within: halves ? Self.largestHalf : Self.coordinateLimit, context: context)
     guard options.metric.normalizes else { return Prepared(view: rows, owner: nil) }
     let units = try Buffer<Float>(count: rows.count * dim)
     try context.forEach(rows.count, grain: 1024) { (range, _) throws(CoverTreeError) in
@@ -309,25 +310,5 @@ final class VectorTable: @unchecked Sendable {
       }
     }
     return Prepared(view: PointsView(base: units.base, count: rows.count, dim: dim), owner: units)
-  }
-
-  private func check(
-    _ rows: PointsView<Float>, _ name: String, limit: Float, _ context: CallContext
-  ) throws(CoverTreeError) {
-    try context.forEach(rows.count, grain: 1 << 14) { (range, _) throws(CoverTreeError) in
-      for index in range {
-        let row = rows.row(index)
-        var usable = true
-        for d in 0..<dim { usable = usable && row[d].magnitude <= limit }
-        if usable { continue }
-        for d in 0..<dim where !(row[d].magnitude <= limit) {
-          throw CoverTreeError(
-            .invalidArgument,
-            row[d].isFinite
-              ? "\(name)[\(index), \(d)]: \(row[d]) is beyond \(limit); rescale the coordinates"
-              : "\(name)[\(index), \(d)]: expected finite coordinates, got \(row[d])")
-        }
-      }
-    }
   }
 }

@@ -37,9 +37,11 @@ struct RuntimeDimension: Dimension {
 }
 
 extension PointsView {
-  /// Throws where the points cannot be used: a coordinate that is NaN, infinite, or too large to square.
-  func checkCoordinates(named name: String, context: CallContext) throws(CoverTreeError) {
-    let limit = S(S.coordinateLimit)
+  /// Throws where the points cannot be used: a coordinate that is NaN, infinite, or too large: beyond a limit, or to square.
+  func checkCoordinates(
+    named name: String, within given: S? = nil, context: CallContext
+  ) throws(CoverTreeError) {
+    let limit = given ?? S(S.coordinateLimit)
     try context.forEach(count, grain: 1 << 16) { (range, _) throws(CoverTreeError) in
       for index in range {
         let row = row(index)
@@ -51,7 +53,8 @@ extension PointsView {
           throw CoverTreeError(
             .invalidArgument,
             row[d].isFinite
-              ? "\(name)[\(index), \(d)]: \(row[d]) is beyond 2^500, its square would overflow; rescale the coordinates"
+              ? "\(name)[\(index), \(d)]: \(row[d]) is beyond \(given.map { "\($0)" } ?? "2^500, its square would overflow"); "
+                + "rescale the coordinates"
               : "\(name)[\(index), \(d)]: expected finite coordinates, got \(row[d])")
         }
       }

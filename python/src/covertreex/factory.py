@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from . import _files
 from ._calls import ProgressReport
 from ._residual_inputs import KernelLike
-from .indexes import VectorIndex
+from ._vector_index import VectorIndex
 from .residual import ResidualTree
 from .tree import CoverTree
 from .vecchia import ConditioningSets

@@ -1,0 +1,455 @@
+"""What all vector indexes have in common."""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeVar, Union
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from . import _arrays, _calls, _files, _ids, _native
+from ._calls import ProgressReport
+from ._native import lib
+from .tree import Neighbors
+
+_METRICS = ("l2", "sqeuclidean", "ip", "cosine")
+_STORAGES = ("float32", "float16", "int8")
+_FILTER_IDS, _FILTER_BITMAP = 1, 2
+_RERANK = 1
+
+_SEARCH_DEFAULTS = _native.IndexSearchOptions()
+lib.covertree_index_search_options_init(ctypes.byref(_SEARCH_DEFAULTS))
+
+Ids = Union["_ids.Integers", "_ids.Names"]
+Self = TypeVar("Self", bound="VectorIndex")
+
+
+@dataclass(frozen=True)
+class IndexStats:
+    """An index in numbers."""
+
+    kind: str  #: name of the class
+    n_vectors: int
+    n_removed: int  #: vectors that were removed and still take place
+    dim: int
+    metric: str
+    storage: str
+    memory_bytes: int
+    comparisons: int  #: of vectors, since the index was made or loaded
+    options: dict[str, Any]  #: what the kind of index was made with
+
+
+class VectorIndex(_calls.Closeable):
+    """What all indexes have in common.
+
+    Vectors are float32 of one dimension and have an *id* each: an int64, or, where the first ones are none, anything
+    hashable (``str``, ``uuid.UUID``, a tuple in a list). Searches run in several threads at once, and with the GIL
+    free; a change waits for them to end, and they for it. A change that fails leaves the index as it was.
+
+    Distances ascend. ``"l2"`` is the Euclidean distance, ``"sqeuclidean"`` its square, ``"ip"`` the negative inner
+    product, ``"cosine"`` one less the cosine; for that vectors are normalised when they come, and kept so.
+    """
+
+    _noun = "index"
+    _kind: ClassVar[int]
+    _kinds: ClassVar[dict[int, type[VectorIndex]]] = {}
+
+    def __init_subclass__(cls) -> None:
+        VectorIndex._kinds[cls._kind] = cls
+
+    #: Options of the library that are the kind's own.
+    _own: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(
+        self, dim: int, metric: str, storage: str = "float32", rerank: bool = False, seed: int = 0, **own: int
+    ) -> None:
+        super().__init__()
+        options = _native.IndexOptions()
+        lib.covertree_index_options_init(ctypes.byref(options))
+        options.kind = self._kind
+        options.metric = choice(metric, _METRICS, "metric")
+        options.storage = choice(storage, _STORAGES, "storage")
+        options.flags = _RERANK if rerank else 0
+        options.seed = _arrays.integer(seed, "seed", minimum=0, maximum=2**64 - 1)
+        for name, value in own.items():
+            minimum = 0 if name in ("split", "lsh_mode") else 1
+            setattr(options, name, _arrays.integer(value, name, minimum=minimum, maximum=2**31 - 1))
+        handle = ctypes.c_void_p()
+        _native.check(lib.covertree_index_create(_arrays.integer(dim, "dim", minimum=1), ctypes.byref(options), handle))
+        self._take(handle, lib.covertree_index_free)
+        self._begin(_ids.Integers())
+
+    def _begin(self, ids: Ids) -> None:
+        self._ids = ids
+        self._changing = threading.RLock()
+        info = self._info()
+        self._dim, self._metric = int(info.dim), _METRICS[info.options.metric]
+
+    # What is in it
+
+    @property
+    def dim(self) -> int:
+        """Coordinates of a vector."""
+        return self._dim
+
+    @property
+    def metric(self) -> str:
+        """How distances are measured."""
+        return self._metric
+
+    @property
+    def ids(self) -> NDArray[Any]:
+        """Ids of all vectors, in the order in which these were added."""
+        with self._changing:
+            keys = np.empty(len(self), np.int64)
+            _native.check(lib.covertree_index_ids(self._open(), keys.ctypes.data, len(keys)))
+            return self._ids.names(keys)
+
+    def __len__(self) -> int:
+        return int(self._info().n_vectors)
+
+    def __contains__(self, one: Any) -> bool:
+        return self.contains(one)
+
+    def contains(self, one: Any) -> bool:
+        """Whether there is a vector with an id."""
+        if one is None or (self._ids.is_integral and _ids.as_integers([one]) is None):
+            return False
+        key, found = self._ids.keys([one]), np.empty(1, np.uint8)
+        _native.check(lib.covertree_index_contains(self._open(), key.ctypes.data, 1, found.ctypes.data))
+        return bool(found[0])
+
+    def get(self, ids: Any) -> NDArray[np.float32]:
+        """The vector of an id, shape (dim,), or those of several, shape (m, dim): as they are kept.
+
+        Raises
+        ------
+        KeyError
+            For an id that is not there.
+        """
+        keys = self._ids.known(ids)
+        vectors = np.empty((len(keys), self.dim), np.float32)
+        self._check(lib.covertree_index_get(self._open(), keys.ctypes.data, len(keys), vectors.ctypes.data))
+        return vectors[0] if _ids.is_one(ids) else vectors
+
+    def stats(self) -> IndexStats:
+        """What it is, how much memory it takes, and what searches have cost."""
+        info = self._info()
+        return IndexStats(
+            kind=type(self).__name__,
+            n_vectors=int(info.n_vectors),
+            n_removed=int(info.n_removed),
+            dim=self.dim,
+            metric=self.metric,
+            storage=_STORAGES[info.options.storage],
+            memory_bytes=int(info.memory_bytes),
+            comparisons=int(info.comparisons),
+            options={name: getattr(info.options, name) for name in (*self._own, "seed")},
+        )
+
+    def __repr__(self) -> str:
+        if self._handle is None:
+            return f"{type(self).__name__}(closed)"
+        return f"{type(self).__name__}(n_vectors={len(self)}, dim={self.dim}, metric={self.metric!r})"
+
+    # Changes
+
+    def add(
+        self, ids: Any, vectors: ArrayLike, *, n_threads: int | None = None, progress: ProgressReport | None = None
+    ) -> NDArray[Any]:
+        """Add vectors, or nothing.
+
+        Parameters
+        ----------
+        ids : None, an id, or a sequence of m ids
+            None of which the index has. None stands for the numbers that follow the largest id so far.
+        vectors : array_like, shape (dim,) or (m, dim)
+            Converted to float32.
+        n_threads : int, optional
+            By default those of :func:`covertreex.set_num_threads`. The result does not depend on it.
+        progress : callable, optional
+            Called with the share done, 0 to 1, during long calls; an exception that it raises ends the call.
+
+        Returns
+        -------
+        numpy.ndarray, shape (m,)
+            The ids.
+        """
+        rows = self._rows(vectors, "vectors")
+        options = _calls.call_options(n_threads)
+        first = ctypes.c_int64()
+        with self._changing:
+            self._fit_ids(ids)
+            keys = None if ids is None and self._ids.is_integral else self._ids.add(_default(ids, self._ids, len(rows)))
+            try:
+                if keys is not None:
+                    _same_length(keys, rows)
+                arguments = (None if keys is None else keys.ctypes.data, *_calls.point_rows(rows))
+                self._run(
+                    lib.covertree_index_add, *arguments, ctypes.byref(options), ctypes.byref(first), options=options,
+                    report=progress,
+                )  # fmt: skip
+            except BaseException:
+                if keys is not None:
+                    self._ids.remove(keys)
+                raise
+        return np.arange(first.value, first.value + len(rows)) if keys is None else self._ids.names(keys)
+
+    def update(
+        self, ids: Any, vectors: ArrayLike, *, n_threads: int | None = None, progress: ProgressReport | None = None
+    ) -> None:
+        """Give vectors that are there other coordinates; they count as added last.
+
+        Parameters are those of :meth:`add`; an id that is not there raises KeyError.
+        """
+        rows = self._rows(vectors, "vectors")
+        options = _calls.call_options(n_threads)
+        with self._changing:
+            keys = self._ids.known(ids)
+            _same_length(keys, rows)
+            arguments = (keys.ctypes.data, *_calls.point_rows(rows), ctypes.byref(options))
+            self._run(lib.covertree_index_update, *arguments, options=options, report=progress)
+
+    def remove(self, ids: Any) -> None:
+        """Take out the vector of an id, or those of several.
+
+        Raises
+        ------
+        KeyError
+            For an id that is not there; nothing is taken out then.
+        """
+        options = _calls.call_options(None)
+        with self._changing:
+            keys = self._ids.known(ids)
+            arguments = (keys.ctypes.data, len(keys), ctypes.byref(options))
+            self._run(lib.covertree_index_remove, *arguments, options=options)
+            self._ids.remove(keys)
+
+    def clear(self) -> None:
+        """Take out everything."""
+        with self._changing:
+            _native.check(lib.covertree_index_clear(self._open()))
+            self._ids = _ids.Integers()
+
+    def rebuild(self, *, n_threads: int | None = None, progress: ProgressReport | None = None) -> None:
+        """Make the structure anew from the vectors that there are."""
+        options = _calls.call_options(n_threads)
+        self._run(lib.covertree_index_rebuild, ctypes.byref(options), options=options, report=progress)
+
+    # Searches
+
+    def search(
+        self,
+        queries: ArrayLike,
+        k: int,
+        *,
+        filter: Any = None,
+        n_threads: int | None = None,
+        progress: ProgressReport | None = None,
+        **tuning: Any,
+    ) -> tuple[NDArray[Any], NDArray[np.float32]]:
+        """Find the ``k`` nearest vectors of each query.
+
+        Parameters
+        ----------
+        queries : array_like, shape (q, dim)
+            Converted to float32.
+        k : int
+            At least 1; it may exceed the number of vectors.
+        filter : optional
+            Which vectors may be found: a sequence or set of ids, or, where ids are integers, a boolean array whose
+            element ``id`` says so (ids beyond its end are left out).
+        n_threads, progress
+            As in :meth:`add`.
+        **tuning : int
+            ``ef_search`` of an HNSW, ``n_probes`` or ``n_candidates`` of an LSH, for this search.
+
+        Returns
+        -------
+        ids : numpy.ndarray, shape (q, k)
+            By distance; of equally distant vectors the one that was added first comes first. -1 where there are not
+            ``k``, or None where ids are no integers.
+        distances : numpy.ndarray of float32, shape (q, k)
+            Infinity there.
+        """
+        rows = self._rows(queries, "queries", one=False)
+        k = _arrays.integer(k, "k", minimum=1)
+        options, _keep = self._search_options(filter, n_threads, tuning)
+        keys = np.empty((len(rows), k), np.int64)
+        distances = np.empty((len(rows), k), np.float32)
+        arguments = (self._open(), *_calls.point_rows(rows), k, ctypes.byref(options))
+        outputs = (_arrays.address(keys), _arrays.address(distances))
+        _calls.search(lib.covertree_index_search, (*arguments, *outputs), self._effort(rows), options, progress)
+        return self._ids.names(keys), distances
+
+    def search_one(
+        self, query: ArrayLike, k: int, *, filter: Any = None, n_threads: int | None = None, **tuning: Any
+    ) -> tuple[NDArray[Any], NDArray[np.float32]]:
+        """Find the nearest vectors of one query, shape (dim,): as many as there are, at most ``k``."""
+        row = np.asarray(query)
+        if row.ndim != 1:
+            raise ValueError(f"query: expected one dimension ({self.dim},), got shape {row.shape}")
+        ids, distances = self.search(row[None], k, filter=filter, n_threads=n_threads, **tuning)
+        found = int(np.isfinite(distances[0]).sum())
+        return ids[0, :found], distances[0, :found]
+
+    def radius(
+        self,
+        queries: ArrayLike,
+        r: float,
+        *,
+        filter: Any = None,
+        n_threads: int | None = None,
+        progress: ProgressReport | None = None,
+        **tuning: int,
+    ) -> Neighbors:
+        """Find vectors within a distance (inclusive) of each query.
+
+        All of them for :class:`BruteForce` and :class:`KDTree`; those that a search meets for the others.
+
+        Returns
+        -------
+        Neighbors
+            Lists of their own lengths; ``indices`` are ids.
+        """
+        rows = self._rows(queries, "queries", one=False)
+        r = _calls.number(r, "r")
+        options, _keep = self._search_options(filter, n_threads, tuning)
+        handle = ctypes.c_void_p()
+        arguments = (self._open(), *_calls.point_rows(rows), r, ctypes.byref(options), ctypes.byref(handle))
+        _calls.search(lib.covertree_index_radius, arguments, self._effort(rows), options, progress, radius="r")
+        offsets, keys, distances = _calls.neighbor_lists(handle)
+        return Neighbors(offsets, self._ids.names(keys), distances)
+
+    # Files
+
+    def save(self, path: _files.PathLike, *, progress: ProgressReport | None = None) -> None:
+        """Write the index to a file, in one step: what is there is replaced when all is on the disk.
+
+        Ids may be int, str, bytes or :class:`uuid.UUID`. Indexes can also be pickled and copied.
+        """
+        with self._changing:
+            _files.save(lib.covertree_index_save, (self._open(),), path, self._ids.encoded(), progress)
+
+    @classmethod
+    def load(
+        cls: type[Self],
+        path: _files.PathLike,
+        *,
+        mmap: bool = True,
+        verify: bool = False,
+        progress: ProgressReport | None = None,
+    ) -> Self:
+        """Open what :meth:`save` wrote; parameters are those of :func:`covertreex.load`."""
+        index = VectorIndex._of_file(_files.File.open(path, mmap=mmap, verify=verify, progress=progress))
+        if not isinstance(index, cls):
+            raise ValueError(f"path: {path}: expected a {cls.__name__}, got a {type(index).__name__}")
+        return index
+
+    @staticmethod
+    def _of_file(file: _files.File) -> VectorIndex:
+        handle = ctypes.c_void_p()
+        _native.check(lib.covertree_index_load(file.handle, ctypes.byref(handle)))
+        sections = file.sections("settings", "covertreex.ids")
+        index = VectorIndex._kinds[int(sections["settings"][3])]._holding(handle, lib.covertree_index_free)
+        named = "covertreex.ids" in sections
+        index._begin(_ids.Names.decoded(sections["covertreex.ids"]) if named else _ids.Integers())
+        return index
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        with self._changing:
+            file = _files.File.encode(lib.covertree_index_encode, self._open(), {})
+            return _restored, (file.bytes, self._ids)
+
+    # Between the two languages
+
+    def _info(self) -> Any:
+        info = _native.IndexInfo()
+        _native.check(lib.covertree_index_get_info(self._open(), ctypes.byref(info)))
+        return info
+
+    @staticmethod
+    def _check(status: int) -> None:
+        try:
+            _native.check(status)
+        except IndexError as error:
+            raise KeyError(str(error)) from None
+
+    def _run(self, function: Callable[..., int], *arguments: Any, **named: Any) -> None:
+        try:
+            _native.run(function, self._open(), *arguments, **named)
+        except IndexError as error:
+            raise KeyError(str(error)) from None
+
+    def _rows(self, values: ArrayLike, name: str, *, one: bool = True) -> NDArray[np.float32]:
+        """Rows of float32; a single vector is one where `one`."""
+        array = np.asarray(values)
+        if array.ndim == 1 and one:
+            array = array[None]
+        rows: NDArray[np.float32] = _arrays.points(array, name, dtype=np.dtype(np.float32))
+        if rows.shape[1] != self.dim:
+            raise ValueError(f"{name}: expected {self.dim} columns, got {rows.shape[1]}")
+        return rows
+
+    def _effort(self, rows: NDArray[np.float32]) -> int:
+        """How many rows of a quick search these are worth."""
+        return len(rows)
+
+    def _fit_ids(self, ids: Any) -> None:
+        """Make room for ids that are no integers, while there are no others."""
+        if self._ids.is_integral and ids is not None and _ids.as_integers(ids) is None and len(self) == 0:
+            self._ids = _ids.Names()
+
+    def _search_options(self, filter: Any, n_threads: int | None, tuning: dict[str, int]) -> tuple[Any, Any]:
+        options = _native.IndexSearchOptions.from_buffer_copy(_SEARCH_DEFAULTS)
+        options.n_threads = _calls.threads(n_threads)
+        for name, value in tuning.items():
+            if name not in self._tuning:
+                raise TypeError(
+                    f"{name}: {type(self).__name__} takes {', '.join(self._tuning) or 'nothing of this kind'}"
+                )
+            setattr(options, name, _arrays.integer(value, name, minimum=1, maximum=2**24))
+        if filter is None:
+            return options, None
+        if isinstance(filter, np.ndarray) and filter.dtype == bool:
+            if not self._ids.is_integral:
+                raise TypeError("filter: a boolean array says which integers may be found; give a list of ids")
+            if filter.ndim != 1:
+                raise ValueError(f"filter: expected one dimension, got shape {filter.shape}")
+            keep: NDArray[Any] = np.packbits(filter, bitorder="little")
+            options.filter_kind = _FILTER_BITMAP
+        else:
+            keep = self._ids.keys(filter if isinstance(filter, np.ndarray) else list(filter))
+            options.filter_kind = _FILTER_IDS
+        options.filter, options.n_filter = keep.ctypes.data, len(keep)
+        return options, keep
+
+    _tuning: ClassVar[tuple[str, ...]] = ()
+
+
+def _restored(data: NDArray[np.uint8], ids: Ids) -> VectorIndex:
+    index = VectorIndex._of_file(_files.File.copy(data))
+    index._ids = ids
+    return index
+
+
+def choice(value: str, choices: tuple[str, ...], name: str) -> int:
+    """Place of a value among those that may be chosen."""
+    if value not in choices:
+        raise ValueError(f"{name}: expected one of {', '.join(choices)}, got {value!r}")
+    return choices.index(value)
+
+
+def _default(ids: Iterable[Any] | None, known: Ids, count: int) -> Any:
+    if ids is None:
+        raise ValueError(f"ids: this index has ids that are no numbers; give {count} new ones")
+    return ids
+
+
+def _same_length(keys: NDArray[np.int64], rows: NDArray[np.float32]) -> None:
+    if len(keys) != len(rows):
+        raise ValueError(f"ids: expected {len(rows)}, one a vector, got {len(keys)}")
