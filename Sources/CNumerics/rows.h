@@ -142,6 +142,30 @@ CN_INLINE void cn_float_scores(const cn_rows *rows, int kind, const float *query
   }
 }
 
+// The score of one row in float32.
+CN_INLINE float cn_quick_score_of(const cn_rows *rows, int kind, const float *query, int64_t row) {
+  cn_f32x16 sums[4] = {};
+  for (int64_t d = 0; d < rows->coordinates; d += 64) {
+#pragma clang loop unroll(full)
+    for (int part = 0; part < 4; part++) {
+      if (d + 16 * part < rows->coordinates) {
+        cn_f32x16 x = cn_row_lanes(rows, kind, row, d + 16 * part), q = *(const cn_f32x16 *)(query + d + 16 * part);
+        cn_f32x16 difference = x - q;
+        sums[part] = rows->products ? cn_f32x16_fma(-x, q, sums[part]) : cn_f32x16_fma(difference, difference, sums[part]);
+      }
+    }
+  }
+  return cn_f32x16_sum((sums[0] + sums[1]) + (sums[2] + sums[3]));
+}
+
+static inline float cn_quick_score(const cn_rows *rows, const float *query, int64_t row) {
+  switch (rows->kind) {
+    case CN_ROWS_F32: return cn_quick_score_of(rows, CN_ROWS_F32, query, row);
+    case CN_ROWS_F16: return cn_quick_score_of(rows, CN_ROWS_F16, query, row);
+    default: return cn_quick_score_of(rows, CN_ROWS_BYTES, query, row);
+  }
+}
+
 CN_INLINE float cn_byte_score(const cn_rows *rows, const cn_query *query, int64_t row, int32_t dot) {
   return rows->lengths[row] + query->factor * rows->scales[row] * (float)(dot - query->offset);
 }
@@ -257,20 +281,29 @@ CN_INLINE void cn_prefetch_row(const cn_rows *rows, int64_t row) {
 }
 
 
-// How many bits differ. Codes stand in groups of eight, word by word: the first words of eight codes, their second ones.
+// Codes that differ from the query's in at most so many bits: their places, and in how many. Codes stand in groups of eight, word
+// by word: the first words of eight codes, their second ones. There is room for all.
 #if defined(__x86_64__)
 __attribute__((target("avx512f,avx512vpopcntdq")))
-static inline void cn_hamming_popcnt(const uint64_t *codes, int64_t groups, int64_t words, const uint64_t *query,
-                                     uint16_t *counts) {
-  typedef uint16_t cn_u16x8 __attribute__((ext_vector_type(8)));
+static inline int64_t cn_hamming_within_popcnt(const uint64_t *codes, int64_t groups, int64_t words,
+                                               const uint64_t *query, uint64_t most, int32_t *places, uint16_t *counts) {
   const cn_u64x8 *code = (const cn_u64x8 *)codes;
+  int64_t found = 0;
   for (int64_t group = 0; group < groups; group++) {
     cn_u64x8 sum = {};
     for (int64_t word = 0; word < words; word++) {
       sum += (cn_u64x8)__builtin_elementwise_popcount(code[group * words + word] ^ (cn_u64x8)query[word]);
     }
-    *(cn_u16x8 *)(counts + 8 * group) = __builtin_convertvector(sum, cn_u16x8);
+    cn_mask8 mask = __builtin_convertvector(sum <= most, cn_mask8);
+    uint8_t bits;
+    __builtin_memcpy(&bits, &mask, sizeof bits);
+    for (; bits; bits &= bits - 1) {
+      int lane = __builtin_ctz(bits);
+      places[found] = (int32_t)(8 * group + lane);
+      counts[found++] = (uint16_t)sum[lane];
+    }
   }
+  return found;
 }
 #endif
 
@@ -283,30 +316,24 @@ static inline int cn_has_vector_popcount(void) {
 #endif
 }
 
-static inline void cn_hamming(const uint64_t *codes, int64_t groups, int64_t words, const uint64_t *query,
-                              int has_vector_popcount, uint16_t *counts) {
+static inline int64_t cn_hamming_within(const uint64_t *codes, int64_t groups, int64_t words, const uint64_t *query,
+                                        uint64_t most, int has_vector_popcount, int32_t *places, uint16_t *counts) {
 #if defined(__x86_64__)
-  if (has_vector_popcount) return cn_hamming_popcnt(codes, groups, words, query, counts);
+  if (has_vector_popcount) return cn_hamming_within_popcnt(codes, groups, words, query, most, places, counts);
 #endif
+  int64_t found = 0;
   for (int64_t group = 0; group < groups; group++) {
     for (int lane = 0; lane < 8; lane++) {
-      int count = 0;
+      uint64_t count = 0;
       for (int64_t word = 0; word < words; word++) {
-        count += __builtin_popcountll(codes[(group * words + word) * 8 + lane] ^ query[word]);
+        count += (uint64_t)__builtin_popcountll(codes[(group * words + word) * 8 + lane] ^ query[word]);
       }
-      counts[8 * group + lane] = (uint16_t)count;
+      places[found] = (int32_t)(8 * group + lane);
+      counts[found] = (uint16_t)count;
+      found += count <= most;
     }
   }
-}
-
-// Bit i is set where counts[i] <= most, of 32.
-CN_INLINE uint32_t cn_u16x32_mask_at_most(const uint16_t *counts, uint16_t most) {
-  typedef uint16_t cn_u16x32 __attribute__((ext_vector_type(32)));
-  typedef _Bool cn_mask32 __attribute__((ext_vector_type(32)));
-  cn_mask32 mask = __builtin_convertvector(*(const cn_u16x32 *)counts <= most, cn_mask32);
-  uint32_t bits;
-  __builtin_memcpy(&bits, &mask, sizeof bits);
-  return bits;
+  return found;
 }
 
 #endif

@@ -178,8 +178,10 @@ def test_looking_farther_finds_more():
     graph = HNSW(24)
     graph.add(None, vectors)
     for index, name, amounts in (
-        (tables, "n_probes", (1, 10, 100)), (codes, "n_candidates", (20, 100, 500)), (graph, "ef_search", (10, 40, 160)),
-    ):  # fmt: skip
+        (tables, "n_probes", (1, 10, 100)),
+        (codes, "n_candidates", (20, 100, 500)),
+        (graph, "ef_search", (10, 40, 160)),
+    ):
         found = [recall(index.search(queries, 10, **{name: amount})[0], expected) for amount in amounts]
         assert found[0] + 0.05 < found[1] < found[2] - 0.02, (name, found)
 

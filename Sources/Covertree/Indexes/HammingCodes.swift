@@ -2,23 +2,23 @@ import CNumerics
 
 /// One long code a vector, a bit a plane; candidates are those whose codes differ least from the query's.
 ///
-/// Codes stand in groups of eight, word by word (`cn_hamming`), and are compared with all of them: 64 bits of eight codes an
-/// instruction.
+/// Codes stand in groups of eight, word by word (`cn_hamming_within`), and are compared with all of them: 64 bits of eight codes
+/// an instruction.
 final class HammingCodes: Hashes, @unchecked Sendable {
   private let bits: Int
   let words: Int
   private(set) var codes: Stack<UInt64>
   private(set) var count = 0
 
-  /// Codes that are looked at together when the nearest are picked.
-  fileprivate static var block: Int { 32 }
+  /// Codes that are compared together.
+  private static var group: Int { 8 }
 
   init(bits: Int) throws(CoverTreeError) {
     (self.bits, words) = (bits, (bits + 63) / 64)
     codes = try Stack()
   }
 
-  func places(_ count: Int) -> Int { (count + Self.block - 1) / Self.block * Self.block }
+  func places(_ count: Int) -> Int { (count + Self.group - 1) / Self.group * Self.group }
 
   func extend(to count: Int) throws(CoverTreeError) {
     let before = codes.count
@@ -72,22 +72,23 @@ final class HammingCodes: Hashes, @unchecked Sendable {
     private let codes: HammingCodes
     private let wanted: Int
     private let query: Buffer<UInt64>
-    /// By slot: in how many bits its code differs. In whole blocks; those behind the last slot differ most.
+    /// Codes that differ in few bits: their slots, and in how many.
+    private let slots: Buffer<Int32>
     private let counts: Buffer<UInt16>
-    private let near: Stack<Int32>
+    private var found = 0
     /// By number of bits: how many codes differ in so many.
     private let histogram: Buffer<Int32>
+    /// Within how many bits there are likely to be enough, from the query before; what is found does not depend on it.
+    private var most: Int
     private let hasVectorPopcount = cn_has_vector_popcount()
-
-    /// Every so many blocks are a sample.
-    private static var sampleStep: Int { 8 }
 
     init(_ codes: HammingCodes, _ wanted: Int) throws(CoverTreeError) {
       (self.codes, self.wanted) = (codes, wanted)
       query = try Buffer(count: codes.words)
-      counts = try Buffer(count: codes.places(codes.count))
-      histogram = try Buffer(count: codes.bits + 2)
-      near = try Stack()
+      slots = try Buffer(count: codes.places(codes.count) + 1)
+      counts = try Buffer(count: codes.places(codes.count) + 1)
+      histogram = try Buffer(count: codes.bits + 1)
+      most = codes.bits / 4
     }
 
     func find(_ distances: UnsafePointer<Float>, _ search: IndexSearch, _ list: Shortlist) throws(CoverTreeError) {
@@ -95,74 +96,49 @@ final class HammingCodes: Hashes, @unchecked Sendable {
       for word in 0..<codes.words {
         query[word] = HammingCodes.word(distances + 64 * word, min(64, codes.bits - 64 * word))
       }
-      cn_hamming(
-        codes.codes.base, Int64(counts.count / 8), Int64(codes.words), query.base, hasVectorPopcount, counts.base)
-      for place in codes.count..<counts.count { counts[place] = .max }
-      if let admitted = search.admitted {
-        for slot in 0..<codes.count where admitted[slot] == 0 { counts[slot] = .max }
+      gather(search)
+      while found < wanted && most < codes.bits {
+        most = min(codes.bits, most + 1 + codes.bits / 32)
+        gather(search)
       }
-      let most = try gather()
-      try pick(most, list)
+      let last = try pick(list)
+      most = min(codes.bits, last + 1 + codes.bits / 64)
     }
 
-    /// Gathers at least as many as are wanted, of codes that differ in few bits.
-    ///
-    /// - Returns: in how many at most.
-    private func gather() throws(CoverTreeError) -> Int {
-      var most = estimate()
-      while true {
-        near.removeAll()
-        for first in stride(from: 0, to: counts.count, by: HammingCodes.block) {
-          var hits = cn_u16x32_mask_at_most(counts.base + first, UInt16(most))
-          while hits != 0 {
-            try near.append(Int32(truncatingIfNeeded: first &+ hits.trailingZeroBitCount))
-            hits &= hits &- 1
-          }
-        }
-        if near.count >= wanted || most >= codes.bits { return most }
-        most = min(codes.bits, most + 1 + codes.bits / 64)
+    /// Gathers the codes within `most` bits of vectors that may be found.
+    private func gather(_ search: IndexSearch) {
+      let all = Int(
+        cn_hamming_within(
+          codes.codes.base, Int64(codes.places(codes.count) / 8), Int64(codes.words), query.base, UInt64(most),
+          hasVectorPopcount, slots.base, counts.base))
+      found = all
+      // Places behind the last slot are found, too.
+      guard search.admitted != nil || codes.count < codes.places(codes.count) else { return }
+      found = 0
+      for place in 0..<all where Int(slots[place]) < codes.count && search.admits(slots[place]) {
+        (slots[found], counts[found]) = (slots[place], counts[place])
+        found += 1
       }
-    }
-
-    /// A number of bits within which a sample says that there are enough.
-    private func estimate() -> Int {
-      histogram.base.update(repeating: 0, count: histogram.count)
-      let block = HammingCodes.block
-      let step = counts.count > 4 * Self.sampleStep * block ? Self.sampleStep : 1
-      for first in stride(from: 0, to: counts.count, by: step * block) {
-        for place in first..<first + block { histogram[min(Int(counts[place]), codes.bits + 1)] += 1 }
-      }
-      var found = 0
-      for bits in 0...codes.bits {
-        found += Int(histogram[bits]) * step
-        if found * 8 >= wanted * 9 { return bits }
-      }
-      return codes.bits
     }
 
     /// Takes those that differ least, and of the last number of bits the first.
-    private func pick(_ most: Int, _ list: Shortlist) throws(CoverTreeError) {
-      guard near.count > wanted else {
-        for slot in near.elements { try list.add(slot) }
-        return
-      }
-      histogram.base.update(repeating: 0, count: most + 1)
-      for slot in near.elements { histogram[Int(counts[slot])] += 1 }
+    ///
+    /// - Returns: that number of bits.
+    private func pick(_ list: Shortlist) throws(CoverTreeError) -> Int {
+      histogram.base.update(repeating: 0, count: histogram.count)
+      for place in 0..<found { histogram[Int(counts[place])] += 1 }
       var (last, before) = (0, 0)
-      while before + Int(histogram[last]) < wanted {
+      while last < codes.bits && before + Int(histogram[last]) < wanted {
         before += Int(histogram[last])
         last += 1
       }
       var rest = wanted - before
-      for slot in near.elements {
-        let count = Int(counts[slot])
-        if count < last {
-          try list.add(slot)
-        } else if count == last && rest > 0 {
-          try list.add(slot)
-          rest -= 1
-        }
+      for place in 0..<found where Int(counts[place]) <= last {
+        guard Int(counts[place]) < last || rest > 0 else { continue }
+        rest -= Int(counts[place]) == last ? 1 : 0
+        try list.add(slots[place])
       }
+      return last
     }
   }
 }

@@ -59,7 +59,7 @@ final class RowPoints: DensePoints, @unchecked Sendable {
   func prefetch(_ label: Int32) { cn_prefetch_row(rows, Int64(label)) }
 
   func quick(_ query: UnsafePointer<Float>, _ label: Int32) -> Float {
-    Float(cn_decided_score(rows, query, Int64(label)))
+    cn_quick_score(rows, query, Int64(label))
   }
 
   func decided(_ query: UnsafePointer<Float>, _ labels: SIMD4<Int32>) -> SIMD4<Double> {

@@ -88,13 +88,18 @@ import Testing
       let codes = (0..<4 * words * 8).map { _ in generator.next() }
       let query = (0..<words).map { _ in generator.next() }
       for hasVectorPopcount in Set([0, cn_has_vector_popcount()]) {
-        var counts = [UInt16](repeating: 0, count: 32)
-        cn_hamming(codes, 4, Int64(words), query, hasVectorPopcount, &counts)
-        for place in 0..<32 {
-          let expected = (0..<words).reduce(0) {
-            $0 + (codes[(place / 8 * words + $1) * 8 + place % 8] ^ query[$1]).nonzeroBitCount
+        for most in [0, 31, 64 * words] {
+          var (places, counts) = ([Int32](repeating: 0, count: 33), [UInt16](repeating: 0, count: 33))
+          let found = cn_hamming_within(
+            codes, 4, Int64(words), query, UInt64(most), hasVectorPopcount, &places, &counts)
+          let all = (0..<32).map { place in
+            (0..<words).reduce(0) {
+              $0 + (codes[(place / 8 * words + $1) * 8 + place % 8] ^ query[$1]).nonzeroBitCount
+            }
           }
-          #expect(Int(counts[place]) == expected)
+          let expected = all.indices.filter { all[$0] <= most }
+          #expect(places.prefix(Int(found)).map { Int($0) } == expected)
+          #expect(counts.prefix(Int(found)).map { Int($0) } == expected.map { all[$0] })
         }
       }
     }
