@@ -86,6 +86,11 @@ def made(title: str, vectors: np.ndarray, n_queries: int) -> Data:
     return Data(title, vectors, queries, truth(vectors, queries))
 
 
+def spaced(n: int) -> str:
+    """A number with its thousands apart."""
+    return f"{n:,}".replace(",", " ")
+
+
 def real(quick: bool) -> Data | None:
     """Sentence embeddings."""
     if not REAL.exists():
@@ -104,16 +109,14 @@ def clustered(quick: bool) -> Data:
     vectors = centers[rng.integers(0, 500, n + 1000)] + 0.5 * rng.normal(
         size=(n + 1000, 96)
     )
-    return made(
-        f"clusters, {n:,} x 96".replace(",", " "), vectors.astype(np.float32), 1000
-    )
+    return made(f"clusters, {spaced(n)} x 96", vectors.astype(np.float32), 1000)
 
 
 def coordinates(quick: bool) -> Data:
     """Normal points in eight dimensions."""
     n = 20_000 if quick else 200_000
     points = np.random.default_rng(0).normal(size=(n + 20_000, 8)).astype(np.float32)
-    return made(f"normal, {n:,} x 8".replace(",", " "), points, 20_000)
+    return made(f"normal, {spaced(n)} x 8", points, 20_000)
 
 
 def ours(
@@ -217,7 +220,7 @@ def embedding_contenders() -> Iterator[Contender]:
     yield faiss_index("HNSW", "HNSW", graph, EFS)
     yield hnswlib_graph()
     for bits, counts in (
-        (128, [12, 20, 40]),
+        (128, [12, 20, 24, 40]),
         (256, [20, 40, 80, 120, 200]),
         (512, [60, 120, 200, 400]),
     ):
@@ -396,15 +399,21 @@ def plot(results: dict[str, list[dict[str, Any]]], path: Path) -> None:
 
     shown = {title: rows for title, rows in results.items() if len(rows) > 10}
     figure, every = plt.subplots(
-        1, len(shown), figsize=(7 * len(shown), 5), layout="constrained", squeeze=False
+        1,
+        len(shown),
+        figsize=(6 * len(shown) + 2, 5),
+        layout="constrained",
+        squeeze=False,
     )
+    colors = plt.get_cmap("tab20").colors
     for axes, (title, rows) in zip(every[0], shown.items()):
-        for index in dict.fromkeys(row["index"] for row in rows):
+        indexes = dict.fromkeys(row["index"] for row in rows)
+        for color, index in zip(colors, indexes):
             line = sorted(
                 (row["recall"], row["qps"]) for row in rows if row["index"] == index
             )
             style = "o-" if index.startswith("covertree") else "x--"
-            axes.plot(*zip(*line), style, label=index, markersize=4)
+            axes.plot(*zip(*line), style, label=index, markersize=5, color=color)
         axes.set(
             title=title,
             xlabel="recall of the 10 nearest",
@@ -412,7 +421,9 @@ def plot(results: dict[str, list[dict[str, Any]]], path: Path) -> None:
             yscale="log",
         )
         axes.grid(True, which="both", alpha=0.3)
-        axes.legend(fontsize=7)
+    figure.legend(
+        *every[0][0].get_legend_handles_labels(), loc="outside right center", fontsize=8
+    )
     figure.savefig(path, dpi=110)
 
 
