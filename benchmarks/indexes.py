@@ -268,7 +268,6 @@ def recall(found: np.ndarray, expected: np.ndarray) -> float:
 
 def seconds(work: Callable[[], Any]) -> tuple[float, Any]:
     """How long it takes, and what it gives."""
-    time.sleep(PAUSE)
     start = time.perf_counter()
     result = work()
     return time.perf_counter() - start, result
@@ -287,6 +286,7 @@ def measure(
             if contender.title in slow:
                 index = slow[contender.title]
             else:
+                time.sleep(PAUSE)
                 taken, index = seconds(
                     lambda contender=contender: contender.build(data.vectors)
                 )
@@ -295,10 +295,12 @@ def measure(
                     slow[contender.title] = index
             for setting, search in contender.searches(index).items():
                 key = (contender.title, setting)
-                for _ in range(3):
-                    taken, found = seconds(lambda search=search: search(data.queries))
-                    times.setdefault(key, []).append(taken)
+                time.sleep(PAUSE)
+                found = search(data.queries)  # warms up
                 recalls[key] = recall(found, data.truth)
+                for _ in range(3):
+                    taken = seconds(lambda search=search: search(data.queries))[0]
+                    times.setdefault(key, []).append(taken)
     families = {contender.title: contender.family for contender in contenders}
     return [
         {
