@@ -120,6 +120,21 @@ def test_every_flipped_byte_is_an_error(index, tmp_path):
         data[:] = (tmp_path / "index").read_bytes()
 
 
+def test_opening_reads_no_vectors(tmp_path):
+    index = BruteForce(20)
+    index.add(None, queries())
+    index.save(tmp_path / "index")
+    data = bytearray((tmp_path / "index").read_bytes())
+    data[-100] ^= 1
+    (tmp_path / "index").write_bytes(data)
+    opened_only = load(tmp_path / "index")
+    assert (opened_only.dim, opened_only.metric) == (20, "l2")
+    with pytest.raises(CoverTreeError, match="checksum"):
+        opened_only.search(queries(), 1)
+    with pytest.raises(CoverTreeError, match="checksum"):
+        load(tmp_path / "index", verify=True)
+
+
 def test_truncated_and_foreign_files(index, tmp_path):
     index.save(tmp_path / "index")
     data = (tmp_path / "index").read_bytes()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import numpy as np
@@ -64,9 +64,6 @@ class Integers:
         return self.keys(ids)
 
     def remove(self, keys: NDArray[np.int64]) -> None:
-        pass
-
-    def clear(self) -> None:
         pass
 
     def encoded(self) -> dict[str, NDArray[Any]]:
@@ -129,9 +126,6 @@ class Names:
             del self._keys[self._names[key]]
             self._names[key] = None
 
-    def clear(self) -> None:
-        self.__init__()  # type: ignore[misc]
-
     def encoded(self) -> dict[str, NDArray[Any]]:
         """The ids as a section of a file."""
         return {
@@ -157,8 +151,3 @@ def _written(name: Any) -> list[str] | None:
 
 def _read(entry: Any) -> Any:
     return None if entry is None else _WRITTEN[entry[0]][2](entry[1])
-
-
-def listed(ids: Iterable[Any]) -> list[Any]:
-    """Ids of a filter."""
-    return ids.tolist() if isinstance(ids, np.ndarray) else list(ids)

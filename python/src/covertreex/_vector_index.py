@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar, Union
 
@@ -57,12 +57,12 @@ class VectorIndex(_calls.Closeable):
     _noun = "index"
     _kind: ClassVar[int]
     _kinds: ClassVar[dict[int, type[VectorIndex]]] = {}
+    #: Options of the library that are the kind's own, and those that a search may change.
+    _own: ClassVar[tuple[str, ...]] = ()
+    _tuning: ClassVar[tuple[str, ...]] = ()
 
     def __init_subclass__(cls) -> None:
         VectorIndex._kinds[cls._kind] = cls
-
-    #: Options of the library that are the kind's own.
-    _own: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
         self, dim: int, metric: str, storage: str = "float32", rerank: bool = False, seed: int = 0, **own: int
@@ -81,13 +81,11 @@ class VectorIndex(_calls.Closeable):
         handle = ctypes.c_void_p()
         _native.check(lib.covertree_index_create(_arrays.integer(dim, "dim", minimum=1), ctypes.byref(options), handle))
         self._take(handle, lib.covertree_index_free)
-        self._begin(_ids.Integers())
+        self._begin(_ids.Integers(), int(dim), metric)
 
-    def _begin(self, ids: Ids) -> None:
-        self._ids = ids
+    def _begin(self, ids: Ids, dim: int, metric: str) -> None:
+        self._ids, self._dim, self._metric = ids, dim, metric
         self._changing = threading.RLock()
-        info = self._info()
-        self._dim, self._metric = int(info.dim), _METRICS[info.options.metric]
 
     # What is in it
 
@@ -184,7 +182,7 @@ class VectorIndex(_calls.Closeable):
         first = ctypes.c_int64()
         with self._changing:
             self._fit_ids(ids)
-            keys = None if ids is None and self._ids.is_integral else self._ids.add(_default(ids, self._ids, len(rows)))
+            keys = None if ids is None and self._ids.is_integral else self._ids.add(_given(ids, len(rows)))
             try:
                 if keys is not None:
                     _same_length(keys, rows)
@@ -355,9 +353,12 @@ class VectorIndex(_calls.Closeable):
         handle = ctypes.c_void_p()
         _native.check(lib.covertree_index_load(file.handle, ctypes.byref(handle)))
         sections = file.sections("settings", "covertreex.ids")
-        index = VectorIndex._kinds[int(sections["settings"][3])]._holding(handle, lib.covertree_index_free)
+        kind = VectorIndex._kinds[int(sections["settings"][3])]
+        index = kind._holding(handle, lib.covertree_index_free)
         named = "covertreex.ids" in sections
-        index._begin(_ids.Names.decoded(sections["covertreex.ids"]) if named else _ids.Integers())
+        ids = _ids.Names.decoded(sections["covertreex.ids"]) if named else _ids.Integers()
+        # Out of the settings, which the library has checked: to ask it would be to read the whole file.
+        index._begin(ids, int(sections["settings"][0]), _METRICS[sections["settings"][4]])
         return index
 
     def __reduce_ex__(self, protocol: Any) -> Any:
@@ -428,8 +429,6 @@ class VectorIndex(_calls.Closeable):
         options.filter, options.n_filter = keep.ctypes.data, len(keep)
         return options, keep
 
-    _tuning: ClassVar[tuple[str, ...]] = ()
-
 
 def _restored(data: NDArray[np.uint8], ids: Ids) -> VectorIndex:
     index = VectorIndex._of_file(_files.File.copy(data))
@@ -444,7 +443,7 @@ def choice(value: str, choices: tuple[str, ...], name: str) -> int:
     return choices.index(value)
 
 
-def _default(ids: Iterable[Any] | None, known: Ids, count: int) -> Any:
+def _given(ids: Any, count: int) -> Any:
     if ids is None:
         raise ValueError(f"ids: this index has ids that are no numbers; give {count} new ones")
     return ids

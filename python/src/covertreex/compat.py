@@ -53,7 +53,7 @@ class _StoreIndex:
         if self._index is None:
             self._index = self._kind(vector.size, **self._options)
             # Ids may be numbers and others at once.
-            self._index._begin(_ids.Names())
+            self._index._ids = _ids.Names()
         change = self._index.update if id in self._places else self._index.add
         change([id], vector[None])
         self._places[id] = vector_index
