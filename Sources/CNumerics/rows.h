@@ -281,29 +281,43 @@ CN_INLINE void cn_prefetch_row(const cn_rows *rows, int64_t row) {
 }
 
 
-// Codes that differ from the query's in at most so many bits: their places, and in how many. Codes stand in groups of eight, word
-// by word: the first words of eight codes, their second ones. There is room for all.
+// Codes stand in groups of sixteen, word by word: the first words of sixteen codes, their second ones.
+//
+// Codes of some groups, of 4096 at most, that differ from the query's in at most so many bits: how many there are, and for each
+// that number of bits times 65536, and its place. There is room for all, and sixteen more.
 #if defined(__x86_64__)
-__attribute__((target("avx512f,avx512vpopcntdq")))
-static inline int64_t cn_hamming_within_popcnt(const uint64_t *codes, int64_t groups, int64_t words,
-                                               const uint64_t *query, uint64_t most, int32_t *places, uint16_t *counts) {
-  const cn_u64x8 *code = (const cn_u64x8 *)codes;
+// What is found is packed without a branch: where it is cannot be foretold. A number of words that is known is not counted.
+__attribute__((always_inline, target("avx512f,avx512vpopcntdq,popcnt")))
+static inline int64_t cn_hamming_within_words(const uint32_t *codes, int64_t groups, int64_t words, const uint32_t *query,
+                                              uint32_t most, uint32_t *keys) {
+  typedef int32_t cn_i32x16_unaligned __attribute__((ext_vector_type(16), aligned(4)));
+  const cn_u32x16 *code = (const cn_u32x16 *)codes;
+  cn_u32x16 places = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
   int64_t found = 0;
-  for (int64_t group = 0; group < groups; group++) {
-    cn_u64x8 sum = {};
-    for (int64_t word = 0; word < words; word++) {
-      sum += (cn_u64x8)__builtin_elementwise_popcount(code[group * words + word] ^ (cn_u64x8)query[word]);
-    }
-    cn_mask8 mask = __builtin_convertvector(sum <= most, cn_mask8);
-    uint8_t bits;
-    __builtin_memcpy(&bits, &mask, sizeof bits);
-    for (; bits; bits &= bits - 1) {
-      int lane = __builtin_ctz(bits);
-      places[found] = (int32_t)(8 * group + lane);
-      counts[found++] = (uint16_t)sum[lane];
-    }
+  for (int64_t group = 0; group < groups; group++, code += words, places += 16) {
+    cn_u32x16 sum = {};
+#pragma clang loop unroll(full)
+    for (int64_t word = 0; word < words; word++) sum += __builtin_elementwise_popcount(code[word] ^ (cn_u32x16)query[word]);
+    cn_mask16 within = __builtin_convertvector(sum <= most, cn_mask16);
+    uint16_t hits;
+    __builtin_memcpy(&hits, &within, sizeof hits);
+    *(cn_i32x16_unaligned *)(keys + found) =
+        __builtin_ia32_compresssi512_mask((cn_i32x16)(sum << 16 | places), (cn_i32x16){}, hits);
+    found += __builtin_popcount(hits);
   }
   return found;
+}
+
+__attribute__((target("avx512f,avx512vpopcntdq,popcnt")))
+static inline int64_t cn_hamming_within_popcnt(const uint32_t *codes, int64_t groups, int64_t words, const uint32_t *query,
+                                               uint32_t most, uint32_t *keys) {
+  switch (words) {
+    case 2: return cn_hamming_within_words(codes, groups, 2, query, most, keys);
+    case 4: return cn_hamming_within_words(codes, groups, 4, query, most, keys);
+    case 8: return cn_hamming_within_words(codes, groups, 8, query, most, keys);
+    case 16: return cn_hamming_within_words(codes, groups, 16, query, most, keys);
+    default: return cn_hamming_within_words(codes, groups, words, query, most, keys);
+  }
 }
 #endif
 
@@ -316,24 +330,38 @@ static inline int cn_has_vector_popcount(void) {
 #endif
 }
 
-static inline int64_t cn_hamming_within(const uint64_t *codes, int64_t groups, int64_t words, const uint64_t *query,
-                                        uint64_t most, int has_vector_popcount, int32_t *places, uint16_t *counts) {
+static inline int64_t cn_hamming_within(const uint32_t *codes, int64_t groups, int64_t words, const uint32_t *query,
+                                        uint32_t most, int has_vector_popcount, uint32_t *keys) {
 #if defined(__x86_64__)
-  if (has_vector_popcount) return cn_hamming_within_popcnt(codes, groups, words, query, most, places, counts);
+  if (has_vector_popcount) return cn_hamming_within_popcnt(codes, groups, words, query, most, keys);
 #endif
   int64_t found = 0;
   for (int64_t group = 0; group < groups; group++) {
-    for (int lane = 0; lane < 8; lane++) {
-      uint64_t count = 0;
+    for (int lane = 0; lane < 16; lane++) {
+      uint32_t count = 0;
       for (int64_t word = 0; word < words; word++) {
-        count += (uint64_t)__builtin_popcountll(codes[(group * words + word) * 8 + lane] ^ query[word]);
+        count += (uint32_t)__builtin_popcount(codes[(group * words + word) * 16 + lane] ^ query[word]);
       }
-      places[found] = (int32_t)(8 * group + lane);
-      counts[found] = (uint16_t)count;
+      keys[found] = count << 16 | (uint32_t)(16 * group + lane);
       found += count <= most;
     }
   }
   return found;
+}
+
+// The signs of some numbers as bits, 1 for those above 0: 32 a word, the first ones lowest. Numbers are padded to whole vectors of 16.
+static inline void cn_signs(const float *values, int64_t count, uint32_t *words) {
+  for (int64_t first = 0; first < count; first += 32) {
+    uint32_t word = 0;
+    for (int64_t part = 0; part < 2 && first + 16 * part < count; part++) {
+      cn_mask16 mask = __builtin_convertvector(*(const cn_f32x16 *)(values + first + 16 * part) > 0.0f, cn_mask16);
+      uint16_t bits;
+      __builtin_memcpy(&bits, &mask, sizeof bits);
+      word |= (uint32_t)bits << (16 * part);
+    }
+    int64_t left = count - first;
+    words[first / 32] = left < 32 ? word & ((1u << left) - 1) : word;
+  }
 }
 
 #endif

@@ -2,19 +2,19 @@ import CNumerics
 
 /// One long code a vector, a bit a plane; candidates are those whose codes differ least from the query's.
 ///
-/// Codes stand in groups of eight, word by word (`cn_hamming_within`), and are compared with all of them: 64 bits of eight codes
-/// an instruction.
+/// Codes stand in groups of sixteen, word by word (`cn_hamming_within`), and are compared with all of them: 32 bits of sixteen
+/// codes an instruction.
 final class HammingCodes: Hashes, @unchecked Sendable {
-  private let bits: Int
+  let bits: Int
   let words: Int
-  private(set) var codes: Stack<UInt64>
+  private(set) var codes: Stack<UInt32>
   private(set) var count = 0
 
   /// Codes that are compared together.
-  private static var group: Int { 8 }
+  static var group: Int { 16 }
 
   init(bits: Int) throws(CoverTreeError) {
-    (self.bits, words) = (bits, (bits + 63) / 64)
+    (self.bits, words) = (bits, (bits + 31) / 32)
     codes = try Stack()
   }
 
@@ -28,23 +28,21 @@ final class HammingCodes: Hashes, @unchecked Sendable {
   }
 
   func set(_ slot: Int, _ distances: UnsafePointer<Float>) {
-    for word in 0..<words { codes[place(slot, word)] = Self.word(distances + 64 * word, min(64, bits - 64 * word)) }
+    withUnsafeTemporaryAllocation(of: UInt32.self, capacity: words) { code in
+      cn_signs(distances, Int64(bits), code.baseAddress!)
+      for word in 0..<words { codes[place(slot, word)] = code[word] }
+    }
   }
 
   @inline(__always)
-  private func place(_ slot: Int, _ word: Int) -> Int { (slot / 8 * words + word) * 8 + slot % 8 }
-
-  @inline(__always)
-  fileprivate static func word(_ distances: UnsafePointer<Float>, _ bits: Int) -> UInt64 {
-    var word: UInt64 = 0
-    for bit in 0..<bits where distances[bit] > 0 { word |= 1 << UInt64(bit) }
-    return word
+  private func place(_ slot: Int, _ word: Int) -> Int {
+    (slot / Self.group * words + word) * Self.group + slot % Self.group
   }
 
   func link(from first: Int) throws(CoverTreeError) {}
 
   /// Codes from a file.
-  func set(_ codes: Buffer<UInt64>, count: Int) { (self.codes, self.count) = (Stack(viewing: codes), count) }
+  func set(_ codes: Buffer<UInt32>, count: Int) { (self.codes, self.count) = (Stack(viewing: codes), count) }
 
   func truncate(to count: Int) {
     self.count = min(count, self.count)
@@ -66,79 +64,178 @@ final class HammingCodes: Hashes, @unchecked Sendable {
   func seeker(_ count: Int, wanted: Int, probes: Int) throws(CoverTreeError) -> any CandidateSeeker {
     try CodeSeeker(self, wanted)
   }
+}
 
-  /// One thread's searches.
-  private final class CodeSeeker: CandidateSeeker {
-    private let codes: HammingCodes
-    private let wanted: Int
-    private let query: Buffer<UInt64>
-    /// Codes that differ in few bits: their slots, and in how many.
-    private let slots: Buffer<Int32>
-    private let counts: Buffer<UInt16>
-    private var found = 0
-    /// By number of bits: how many codes differ in so many.
-    private let histogram: Buffer<Int32>
-    /// Within how many bits there are likely to be enough, from the query before; what is found does not depend on it.
-    private var most: Int
-    private let hasVectorPopcount = cn_has_vector_popcount()
+/// One thread's searches among codes: of some queries at a time, for which a part of the codes stays in the first cache.
+private final class CodeSeeker: CandidateSeeker {
+  private let codes: HammingCodes
+  private let wanted: Int
+  private let searches: Buffer<CodeSearch>
+  private let memory: [AnyObject]
+  /// In how many bits codes may differ to begin with: what the queries before needed, and a little. What is found does not
+  /// depend on it.
+  private var guess: Int
 
-    init(_ codes: HammingCodes, _ wanted: Int) throws(CoverTreeError) {
-      (self.codes, self.wanted) = (codes, wanted)
-      query = try Buffer(count: codes.words)
-      slots = try Buffer(count: codes.places(codes.count) + 1)
-      counts = try Buffer(count: codes.places(codes.count) + 1)
-      histogram = try Buffer(count: codes.bits + 1)
-      most = codes.bits / 4
+  /// Queries that are searched for together.
+  private static var together: Int { 8 }
+  /// Groups of codes that are compared until it is seen whether fewer bits are enough.
+  private static var part: Int { 32 }
+
+  init(_ codes: HammingCodes, _ wanted: Int) throws(CoverTreeError) {
+    (self.codes, self.wanted) = (codes, wanted)
+    let inPart = Self.part * HammingCodes.group
+    let queries = try Buffer<UInt32>(count: Self.together * codes.words)
+    let room = 2 * (inPart + wanted)
+    let found = try Buffer<CodeSearch.Found>(count: Self.together * room)
+    let histograms = try Buffer<Int32>(count: Self.together * (codes.bits + 1))
+    let keys = try Buffer<UInt32>(count: inPart + HammingCodes.group)
+    searches = try Buffer(count: Self.together)
+    for index in 0..<Self.together {
+      searches[index] = CodeSearch(
+        bits: codes.bits, wanted: wanted, room: room, query: queries.base + index * codes.words,
+        found: found.base + index * room, histogram: histograms.base + index * (codes.bits + 1), keys: keys.base)
     }
+    memory = [queries, found, histograms, keys]
+    guess = codes.bits / 4
+  }
 
-    func find(_ distances: UnsafePointer<Float>, _ search: IndexSearch, _ list: Shortlist) throws(CoverTreeError) {
-      guard wanted > 0 else { return }
-      for word in 0..<codes.words {
-        query[word] = HammingCodes.word(distances + 64 * word, min(64, codes.bits - 64 * word))
+  func find(
+    _ index: Int, of queries: ProjectedQueries, _ search: IndexSearch, _ list: Shortlist
+  ) throws(CoverTreeError) {
+    guard wanted > 0 else { return }
+    if index % Self.together == 0 { gather(queries, index..<min(queries.count, index + Self.together), search) }
+    try searches.base[index % Self.together].pick(list)
+  }
+
+  private func gather(_ queries: ProjectedQueries, _ range: Range<Int>, _ search: IndexSearch) {
+    let searches = searches.base
+    for (index, query) in range.enumerated() { searches[index].begin(queries[query], within: guess) }
+    compare(0..<range.count, search)
+    var sum = 0
+    for index in 0..<range.count {
+      while searches[index].isShort {
+        searches[index].lookFarther()
+        compare(index..<index + 1, search)
       }
-      gather(search)
-      while found < wanted && most < codes.bits {
-        most = min(codes.bits, most + 1 + codes.bits / 32)
-        gather(search)
-      }
-      let last = try pick(list)
-      most = min(codes.bits, last + 1 + codes.bits / 64)
+      sum += searches[index].most
     }
+    guess = min(codes.bits, sum / range.count + 1 + codes.bits / 32)
+  }
 
-    /// Gathers the codes within `most` bits of vectors that may be found.
-    private func gather(_ search: IndexSearch) {
-      let all = Int(
-        cn_hamming_within(
-          codes.codes.base, Int64(codes.places(codes.count) / 8), Int64(codes.words), query.base, UInt64(most),
-          hasVectorPopcount, slots.base, counts.base))
-      found = all
+  private func compare(_ range: Range<Int>, _ search: IndexSearch) {
+    let group = HammingCodes.group
+    let groups = codes.places(codes.count) / group
+    for first in stride(from: 0, to: groups, by: Self.part) {
+      let part = CodeSearch.Part(
+        codes: codes.codes.base + first * group * codes.words, groups: min(groups - first, Self.part),
+        words: codes.words, first: Int32(first * group), end: Int32(codes.count))
+      for index in range { searches.base[index].compare(part, search) }
+    }
+  }
+}
+
+/// One query's search: codes that differ from its own in few bits, and in ever fewer as they are found.
+private struct CodeSearch: BitwiseCopyable {
+  struct Found: BitwiseCopyable {
+    var slot: Int32
+    var bits: Int32
+  }
+
+  /// Some of the codes, and the slots of the first of them and behind the last of all.
+  struct Part {
+    let codes: UnsafePointer<UInt32>
+    let groups: Int
+    let words: Int
+    let first: Int32
+    let end: Int32
+  }
+
+  let bits: Int
+  let wanted: Int
+  let room: Int
+  let query: UnsafeMutablePointer<UInt32>
+  /// By slot, from the first; with some that differ in more bits than is wanted by now.
+  let found: UnsafeMutablePointer<Found>
+  /// By number of bits: how many of the found codes differ in so many.
+  let histogram: UnsafeMutablePointer<Int32>
+  /// Scratch: what the comparison of a part has found.
+  let keys: UnsafeMutablePointer<UInt32>
+  private var count = 0
+  /// How many of the found codes differ in at most `most` bits.
+  private var near = 0
+  /// In how many bits codes may differ: in fewer there would not be enough of them.
+  private(set) var most = 0
+
+  private static let hasVectorPopcount = cn_has_vector_popcount()
+
+  init(
+    bits: Int, wanted: Int, room: Int, query: UnsafeMutablePointer<UInt32>, found: UnsafeMutablePointer<Found>,
+    histogram: UnsafeMutablePointer<Int32>, keys: UnsafeMutablePointer<UInt32>
+  ) {
+    (self.bits, self.wanted, self.room, self.query) = (bits, wanted, room, query)
+    (self.found, self.histogram, self.keys) = (found, histogram, keys)
+  }
+
+  mutating func begin(_ distances: UnsafePointer<Float>, within most: Int) {
+    cn_signs(distances, Int64(bits), query)
+    self.most = most
+    forget()
+  }
+
+  private mutating func forget() {
+    histogram.update(repeating: 0, count: bits + 1)
+    (count, near) = (0, 0)
+  }
+
+  var isShort: Bool { near < wanted && most < bits }
+
+  /// Begins again, within more bits.
+  mutating func lookFarther() {
+    most = min(bits, most + 1 + bits / 16)
+    forget()
+  }
+
+  /// Gathers codes within `most` bits of vectors that may be found, and takes bits off `most` as long as there are enough
+  /// within the rest.
+  mutating func compare(_ part: Part, _ search: IndexSearch) {
+    let hits = cn_hamming_within(
+      part.codes, Int64(part.groups), Int64(part.words), query, UInt32(most), Self.hasVectorPopcount, keys)
+    if count + Int(hits) > room { keepWanted() }
+    for hit in 0..<Int(hits) {
+      let slot = part.first + Int32(keys[hit] & 0xFFFF)
       // Places behind the last slot are found, too.
-      guard search.admitted != nil || codes.count < codes.places(codes.count) else { return }
-      found = 0
-      for place in 0..<all where Int(slots[place]) < codes.count && search.admits(slots[place]) {
-        (slots[found], counts[found]) = (slots[place], counts[place])
-        found += 1
-      }
+      guard slot < part.end && search.admits(slot) else { continue }
+      let bits = Int32(keys[hit] >> 16)
+      found[count] = Found(slot: slot, bits: bits)
+      histogram[Int(bits)] += 1
+      count += 1
+      near += 1
     }
+    while near - Int(histogram[most]) >= wanted {
+      near -= Int(histogram[most])
+      most -= 1
+    }
+  }
 
-    /// Takes those that differ least, and of the last number of bits the first.
-    ///
-    /// - Returns: that number of bits.
-    private func pick(_ list: Shortlist) throws(CoverTreeError) -> Int {
-      histogram.base.update(repeating: 0, count: histogram.count)
-      for place in 0..<found { histogram[Int(counts[place])] += 1 }
-      var (last, before) = (0, 0)
-      while last < codes.bits && before + Int(histogram[last]) < wanted {
-        before += Int(histogram[last])
-        last += 1
+  /// Keeps those that differ least, and of the last number of bits the first.
+  private mutating func keepWanted() {
+    var rest = wanted - (near - Int(histogram[most]))
+    var kept = 0
+    for place in 0..<count where Int(found[place].bits) <= most {
+      if Int(found[place].bits) == most {
+        guard rest > 0 else { continue }
+        rest -= 1
       }
-      var rest = wanted - before
-      for place in 0..<found where Int(counts[place]) <= last {
-        guard Int(counts[place]) < last || rest > 0 else { continue }
-        rest -= Int(counts[place]) == last ? 1 : 0
-        try list.add(slots[place])
-      }
-      return last
+      found[kept] = found[place]
+      kept += 1
     }
+    histogram[most] -= Int32(near - kept)
+    (count, near) = (kept, kept)
+  }
+
+  /// Puts the slots on a list.
+  mutating func pick(_ list: Shortlist) throws(CoverTreeError) {
+    keepWanted()
+    for place in 0..<count { try list.add(found[place].slot) }
   }
 }

@@ -167,11 +167,13 @@ final class HashTables: Hashes, @unchecked Sendable {
       (order, margins, crossings) = (try Buffer(count: hashes.bits), try Buffer(count: hashes.bits), try Stack())
     }
 
-    func find(_ distances: UnsafePointer<Float>, _ search: IndexSearch, _ list: Shortlist) throws(CoverTreeError) {
+    func find(
+      _ index: Int, of queries: ProjectedQueries, _ search: IndexSearch, _ list: Shortlist
+    ) throws(CoverTreeError) {
       if self.search == .max { met.base.update(repeating: 0, count: met.count) }
       self.search = self.search == .max ? 1 : self.search + 1
       for table in 0..<hashes.tables {
-        let own = distances + table * hashes.bits
+        let own = queries[index] + table * hashes.bits
         let bucket = hashes.bucket(own)
         try look(table, bucket, search, list)
         try forEachCrossing(own) { (mask) throws(CoverTreeError) in try look(table, bucket ^ mask, search, list) }

@@ -65,18 +65,18 @@ final class Hyperplanes: @unchecked Sendable {
   }
 
   /// Puts the planes through the mean of a sample of vectors; once, as codes of vectors stay as they are.
-  func place(_ vectors: Int, _ projector: Projections, row: (Int) -> UnsafePointer<Float>) {
+  func place(_ vectors: Int, _ projector: Projections, row: (Int) -> PointsView<Float>) {
     guard !isPlaced, vectors > 0 else { return }
     isPlaced = true
     guard !products else {
-      for index in 0..<vectors { longest[0] = max(longest[0], Self.squaredLength(row(index), dim)) }
+      for index in 0..<vectors { longest[0] = max(longest[0], Self.squaredLength(row(index).base, dim)) }
       return
     }
     let step = max(1, vectors / Self.sample)
     var sums = [Float](repeating: 0, count: count)
     var taken: Float = 0
     for index in Swift.stride(from: 0, to: vectors, by: step) {
-      projector.run(1, queries: false) { _ in row(index) }
+      projector.run(row(index), queries: false)
       for plane in 0..<count { sums[plane] += projector.values[plane] }
       taken += 1
     }
@@ -102,35 +102,52 @@ final class Hyperplanes: @unchecked Sendable {
   /// One thread's projections of vectors onto the normals.
   final class Projections {
     private let planes: Hyperplanes
-    private let rows: Buffer<Double>
-    private let left: Panels<Float>
+    /// The last vectors, filled up to a whole tile.
+    private let last: Buffer<Float>
     /// Signed distances from the planes: row by row, `stride` apart.
     let values: Buffer<Float>
 
     init(_ planes: Hyperplanes) throws(CoverTreeError) {
       self.planes = planes
-      rows = try Buffer(count: Hyperplanes.batch * planes.dim)
-      left = try Panels(rows: Hyperplanes.batch, columns: planes.dim)
+      last = try Buffer(count: tileRows * planes.dim, filledWith: 0)
       values = try Buffer(count: Hyperplanes.batch * planes.stride)
     }
 
-    /// - Parameter queries: whether the vectors are queries, not vectors of the index.
-    func run(_ count: Int, queries: Bool, row: (Int) -> UnsafePointer<Float>) {
-      let dim = planes.dim
-      for index in 0..<count {
-        let (source, target) = (row(index), rows.base + index * dim)
-        for d in 0..<dim { target[d] = Double(source[d]) }
-      }
-      left.view.pack(count) { UnsafePointer(rows.base + $0 * dim) }
+    /// - Parameters:
+    ///   - vectors: at most a batch of them.
+    ///   - queries: whether they are queries, not vectors of the index.
+    func run(_ vectors: PointsView<Float>, queries: Bool) {
+      multiply(vectors)
       let (stride, planeCount) = (planes.stride, planes.count)
-      multiply(left.view, rows: 0..<count, planes.normals.view, into: values.base, stride: stride) { _ in planeCount }
-      for index in 0..<count {
+      for index in 0..<vectors.count {
         let own = values.base + index * stride
         for plane in 0..<planeCount { own[plane] -= planes.middles[plane] }
         guard planes.products, !queries else { continue }
-        let length = Hyperplanes.squaredLength(row(index), dim)
+        let length = Hyperplanes.squaredLength(vectors.row(index), planes.dim)
         let rest = Float(max(0, planes.longest[0] - length).squareRoot())
         for plane in 0..<planeCount { own[plane] += rest * planes.added[plane] }
+      }
+    }
+
+    /// Inner products with the normals: a part of a panel of these stays in the first cache for all vectors.
+    private func multiply(_ vectors: PointsView<Float>) {
+      let (dim, stride, width) = (planes.dim, planes.stride, PanelView<Float>.panelRows)
+      let whole = vectors.count / tileRows * tileRows
+      for index in whole..<vectors.count {
+        (last.base + (index - whole) * dim).update(from: vectors.row(index), count: dim)
+      }
+      for from in Swift.stride(from: 0, to: dim, by: depthOfTile) {
+        for plane in Swift.stride(from: 0, to: stride, by: width) {
+          let normals = UnsafeRawPointer(planes.normals.view.row(plane) + from * width)
+            .assumingMemoryBound(to: Float.Lanes.self)
+          for first in Swift.stride(from: 0, to: vectors.count, by: tileRows) {
+            let isWhole = first < whole
+            multiplyTile(
+              (isWhole ? vectors.row(first) : UnsafePointer(last.base)) + from,
+              rowStride: isWhole ? vectors.stride : dim, columnStride: 1, normals, depth: min(depthOfTile, dim - from),
+              into: values.base + first * stride + plane, stride: stride, adding: from > 0)
+          }
+        }
       }
     }
   }

@@ -26,23 +26,19 @@ final class LSH: IndexStructure, @unchecked Sendable {
     let scratch = try Buffer<Float>(count: context.threads * (batch * dim + rows.coordinates))
     let projectors = PerThread<Hyperplanes.Projections>(count: context.threads)
     let make = { () throws(CoverTreeError) in try Hyperplanes.Projections(self.planes) }
-    @inline(__always) func row(_ slot: Int, _ index: Int, _ thread: Int) -> UnsafePointer<Float> {
-      if rows.storage == .float32 { return rows.floats(slot) }
+    @inline(__always) func vectors(_ slots: Range<Int>, _ thread: Int) -> PointsView<Float> {
       let own = scratch.base + thread * (batch * dim + rows.coordinates)
-      rows.decode(
-        slot, into: own + index * dim,
-        scratch: scratch.slice(own + batch * dim - scratch.base..<own + batch * dim - scratch.base + rows.coordinates))
-      return UnsafePointer(own + index * dim)
+      return rows.points(slots, into: own, scratch: own + batch * dim)
     }
-    planes.place(table.count, try projectors.value(0, make: make)) { row($0, 0, 0) }
+    planes.place(table.count, try projectors.value(0, make: make)) { vectors($0..<$0 + 1, 0) }
     try hashes.extend(to: table.count)
     try context.forEach((table.count - first + batch - 1) / batch, grain: 1) { (range, thread) throws(CoverTreeError) in
       let projector = try projectors.value(thread, make: make)
       for part in range {
         let from = first + part * batch
-        let count = min(batch, table.count - from)
-        projector.run(count, queries: false) { row(from + $0, $0, thread) }
-        for index in 0..<count { hashes.set(from + index, projector.values.base + index * planes.stride) }
+        let slots = from..<min(table.count, from + batch)
+        projector.run(vectors(slots, thread), queries: false)
+        for slot in slots { hashes.set(slot, projector.values.base + (slot - from) * planes.stride) }
       }
     }
     try hashes.link(from: first)
@@ -103,10 +99,11 @@ final class LSH: IndexStructure, @unchecked Sendable {
       for part in range {
         let first = part * batch
         let count = min(batch, search.queries.count - first)
-        seeker.projections.run(count, queries: true) { search.queries.row(first + $0) }
+        seeker.projections.run(search.queries.rows(first..<first + count), queries: true)
+        let projected = ProjectedQueries(base: seeker.projections.values.base, stride: planes.stride, count: count)
         for index in 0..<count {
           seeker.shortlist.begin(search.queries.row(first + index))
-          try seeker.candidates.find(seeker.projections.values.base + index * planes.stride, search, seeker.shortlist)
+          try seeker.candidates.find(index, of: projected, search, seeker.shortlist)
           compared.add(seeker.shortlist.count)
           try body(first + index, seeker.shortlist)
         }
@@ -147,15 +144,28 @@ protocol Hashes: AnyObject, Sendable {
 }
 
 protocol CandidateSeeker: AnyObject {
-  /// Puts slots that may be found and are likely to be near on the list, none of them twice.
-  func find(_ distances: UnsafePointer<Float>, _ search: IndexSearch, _ list: Shortlist) throws(CoverTreeError)
+  /// Puts slots that may be found and are likely to be near a query on the list, none of them twice. The queries of a batch are
+  /// asked for one after the other.
+  func find(
+    _ index: Int, of queries: ProjectedQueries, _ search: IndexSearch, _ list: Shortlist
+  ) throws(CoverTreeError)
+}
+
+/// A batch of queries as signed distances from the planes.
+struct ProjectedQueries {
+  let base: UnsafePointer<Float>
+  let stride: Int
+  let count: Int
+
+  @inline(__always)
+  subscript(index: Int) -> UnsafePointer<Float> { base + index &* stride }
 }
 
 /// One query's candidates, and the best of them.
 final class Shortlist {
   let ranking: Ranking
   private let query: RowQuery
-  private let slots: Stack<Int32>
+  let slots: Stack<Int32>
   private let scores: Stack<Float>
   /// Places among the slots, the best first.
   private let keys: Stack<Int32>
@@ -201,7 +211,7 @@ final class Shortlist {
       keys[at] = Int32(place)
       last = kept < enough ? .infinity : scores[Int(keys[enough - 1])]
     }
-    for place in 0..<min(2, kept) { query.scores.prefetchDecisive(slots[Int(keys[place])]) }
+    for place in 0..<min(Ranking.ahead, kept) { query.scores.prefetchDecisive(slots[Int(keys[place])]) }
     try ranking.add(kept, query.scores, k) { (slots[Int(keys[$0])], scores[Int(keys[$0])]) }
   }
 

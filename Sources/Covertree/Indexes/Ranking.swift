@@ -7,6 +7,8 @@ final class Ranking {
   private static var few: Int { 64 }
   /// So many tell how much scores differ.
   private static var fewest: Int { 8 }
+  /// So many rows are fetched before they are decided about.
+  static var ahead: Int { 3 }
 
   init(_ table: VectorTable) throws(CoverTreeError) {
     serials = UnsafePointer(table.serials.base)
@@ -32,7 +34,7 @@ final class Ranking {
   ) throws(CoverTreeError) {
     var (least, most, farthest) = (Double.infinity, -Double.infinity, -Double.infinity)
     for place in 0..<count {
-      if place + 2 < count { scores.prefetchDecisive(candidate(place + 2).slot) }
+      if place + Self.ahead < count { scores.prefetchDecisive(candidate(place + Self.ahead).slot) }
       let (slot, score) = candidate(place)
       guard admits(slot) else { continue }
       let estimate = Double(score)

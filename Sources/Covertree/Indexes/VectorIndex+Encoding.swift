@@ -214,10 +214,10 @@ extension LSH {
 }
 
 extension HammingCodes {
-  var sections: [Section] { [Section("codes", codes.buffer.reinterpreted(as: Int64.self))] }
+  var sections: [Section] { [Section("codes", codes.buffer.reinterpreted(as: Int32.self))] }
 
   func read(_ file: StoredFile, count: Int) throws(CoverTreeError) {
-    set(try file.buffer("codes", of: Int64.self, rows: places(count) * words).reinterpreted(), count: count)
+    set(try file.buffer("codes", of: Int32.self, rows: places(count) * words).reinterpreted(), count: count)
   }
 }
 

@@ -209,7 +209,7 @@ public final class VectorIndex: @unchecked Sendable {
       let rows = table.decisive
       let scratch = try Buffer<Float>(count: rows.coordinates)
       for (place, slot) in slots.elements.enumerated() {
-        rows.decode(Int(slot), into: vectors + place * dim, scratch: scratch)
+        rows.decode(Int(slot), into: vectors + place * dim, scratch: scratch.base)
       }
     }
   }

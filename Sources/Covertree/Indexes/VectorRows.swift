@@ -66,14 +66,28 @@ final class VectorRows: @unchecked Sendable {
   func scale(_ slot: Int) -> Float { scales.base[slot] }
 
   /// Writes a row's `dim` coordinates as they are kept.
-  func decode(_ slot: Int, into target: UnsafeMutablePointer<Float>, scratch: Buffer<Float>) {
+  ///
+  /// - Parameter scratch: of `coordinates`.
+  func decode(_ slot: Int, into target: UnsafeMutablePointer<Float>, scratch: UnsafeMutablePointer<Float>) {
     if storage == .float32 {
       target.update(from: floats(slot), count: dim)
     } else {
       var view = view
-      cn_decode_row(&view, Int64(slot), scratch.base)
-      target.update(from: scratch.base, count: dim)
+      cn_decode_row(&view, Int64(slot), scratch)
+      target.update(from: scratch, count: dim)
     }
+  }
+
+  /// Rows as they are kept: where they stand, or written to `target`.
+  func points(
+    _ slots: Range<Int>, into target: UnsafeMutablePointer<Float>, scratch: UnsafeMutablePointer<Float>
+  ) -> PointsView<Float> {
+    if storage == .float32 {
+      return PointsView(
+        base: floats(slots.lowerBound), count: slots.count, dim: dim, stride: rowBytes / MemoryLayout<Float>.stride)
+    }
+    for (index, slot) in slots.enumerated() { decode(slot, into: target + index * dim, scratch: scratch) }
+    return PointsView(base: target, count: slots.count, dim: dim)
   }
 
   // MARK: In files

@@ -57,7 +57,7 @@ final class VectorTable: @unchecked Sendable {
     slotOf = try IdTable()
     try slotOf.reserve(ids.count, in: ids.base)
     for slot in 0..<ids.count where dead[slot] == 0 {
-      guard slotOf.slot(of: ids[slot], in: ids.base) == nil else {
+      guard self.slot(of: ids[slot]) == nil else {
         throw CoverTreeError(.corrupt, "index: two vectors of the file have the id \(ids[slot])")
       }
       slotOf.insert(Int32(slot), in: ids.base)
@@ -66,7 +66,7 @@ final class VectorTable: @unchecked Sendable {
 
   // MARK: Looking up
 
-  func slot(of id: Int64) -> Int? { slotOf.slot(of: id, in: ids.base) }
+  func slot(of id: Int64) -> Int? { slotOf.slot(of: id, in: ids.base, dead: dead.base) }
 
   func slots(of ids: UnsafeBufferPointer<Int64>) throws(CoverTreeError) -> Buffer<Int32> {
     let slots = try Buffer<Int32>(count: ids.count)
@@ -129,25 +129,28 @@ final class VectorTable: @unchecked Sendable {
     try ids.reserve(more)
     try serials.reserve(more)
     try dead.reserve(more)
-    try slotOf.reserve(more, in: ids.base)
+    let areNumbers = given == nil && nextID == Int64(first) && slotOf.plain == first
+    if !areNumbers { try slotOf.reserve(more, in: ids.base) }
     for rows in [exact, small] { try rows?.reserve(more) { prepared.view.row($0) } }
     let nextSerial = try nextSerial(first, more)
     // From here on only an id can be wrong.
     try ids.resize(to: first + more)
+    try dead.resize(to: first + more)
+    (dead.base + first).update(repeating: 0, count: more)
     for place in 0..<more {
       let id = given?[place] ?? nextID + Int64(place)
       // Numbers that are given here are new.
       guard given == nil || slot(of: id) == nil else {
-        for slot in first..<first + place { slotOf.remove(ids[slot], in: ids.base) }
+        slotOf.truncate(to: first, in: ids.base, dead: dead.base, count: first + place)
         try ids.resize(to: first)
+        try dead.resize(to: first)
         throw CoverTreeError(.exists, "ids[\(place)]: the index already has a vector \(id)")
       }
       ids[first + place] = id
       slotOf.insert(Int32(first + place), in: ids.base)
     }
     try serials.resize(to: first + more)
-    try dead.resize(to: first + more)
-    for place in 0..<more { (serials[first + place], dead[first + place]) = (nextSerial + Int32(place), 0) }
+    for place in 0..<more { serials[first + place] = nextSerial + Int32(place) }
     if let largest = given?.max() {
       nextID = max(nextID, largest == .max ? .max : largest + 1)
     } else {
@@ -180,7 +183,7 @@ final class VectorTable: @unchecked Sendable {
   /// Takes back the vectors from a slot on, and the numbers that they have been given.
   func truncate(to slot: Int, nextID: Int64) {
     self.nextID = nextID
-    for gone in slot..<count where dead[gone] == 0 { slotOf.remove(ids[gone], in: ids.base) }
+    slotOf.truncate(to: slot, in: ids.base, dead: dead.base, count: count)
     for gone in slot..<count { deadCount -= Int(dead[gone]) }
     try? ids.resize(to: slot)
     try? serials.resize(to: slot)
@@ -205,7 +208,7 @@ final class VectorTable: @unchecked Sendable {
       }
       dead[Int(slot)] = 1
     }
-    for slot in slots.elements { slotOf.remove(ids[Int(slot)], in: ids.base) }
+    for slot in slots.elements { slotOf.remove(slot, in: ids.base) }
     deadCount += slots.count
   }
 
@@ -225,6 +228,7 @@ final class VectorTable: @unchecked Sendable {
     let map = try Buffer<Int32>(count: count, filledWith: -1)
     let kept = try Buffer<Int32>(count: liveCount)
     let fresh = try Buffer<UInt8>(count: liveCount, filledWith: 0)
+    try slotOf.makeRoom(forAll: liveCount, in: ids.base)
     var next = 0
     for slot in 0..<count where dead[slot] == 0 {
       (map[slot], kept[next]) = (Int32(next), Int32(slot))
@@ -249,6 +253,7 @@ final class VectorTable: @unchecked Sendable {
   func permute(_ order: Buffer<Int32>) throws(CoverTreeError) {
     let (newIDs, newSerials) = (try Buffer<Int64>(count: count), try Buffer<Int32>(count: count))
     let (newExact, newSmall) = (try exact?.permuted(order), try small?.permuted(order))
+    try slotOf.makeRoom(forAll: count, in: ids.base)
     for (to, from) in order.elements.enumerated() { (newIDs[to], newSerials[to]) = (ids[from], serials[from]) }
     ids.base.update(from: newIDs.base, count: count)
     serials.base.update(from: newSerials.base, count: count)

@@ -14,6 +14,12 @@ public struct PointsView<S: Scalar>: @unchecked Sendable {
 
   @inline(__always)
   func row(_ index: Int) -> UnsafePointer<S> { base + index &* stride }
+
+  /// Some of the points.
+  @inline(__always)
+  func rows(_ range: Range<Int>) -> PointsView {
+    PointsView(base: row(range.lowerBound), count: range.count, dim: dim, stride: stride)
+  }
 }
 
 /// Points whose coordinate type is known only at run time.

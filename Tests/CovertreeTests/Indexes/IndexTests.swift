@@ -4,26 +4,34 @@ import Testing
 @testable import Covertree
 
 @Suite struct IdTableTests {
-  @Test func aTableIsTheDictionaryThatItStandsFor() throws {
+  /// Ids that are the numbers of their slots at first, and then any.
+  @Test(arguments: [0, 100]) func aTableIsTheDictionaryThatItStandsFor(numbered: Int) throws {
     var generator = SeededGenerator(seed: 1)
-    let ids = try Stack<Int64>()
+    let (ids, dead) = (try Stack<Int64>(), try Stack<UInt8>())
     let table = try IdTable()
     var model: [Int64: Int] = [:]
-    for _ in 0..<5000 {
-      let id = Int64.random(in: -300...300, using: &generator) << 40
+    for round in 0..<5000 {
+      let id = round < numbered ? Int64(round) : Int64.random(in: -300...300, using: &generator) << (round % 2 * 40)
+      #expect(table.slot(of: id, in: ids.base, dead: dead.base) == model[id])
       if let slot = model[id] {
-        #expect(table.slot(of: id, in: ids.base) == slot)
-        table.remove(id, in: ids.base)
+        dead[slot] = 1
+        table.remove(Int32(slot), in: ids.base)
         model[id] = nil
       } else {
-        #expect(table.slot(of: id, in: ids.base) == nil)
         try ids.append(id)
+        try dead.append(0)
         try table.reserve(1, in: ids.base)
         table.insert(Int32(ids.count - 1), in: ids.base)
         model[id] = ids.count - 1
       }
     }
-    for (id, slot) in model { #expect(table.slot(of: id, in: ids.base) == slot) }
+    #expect(table.plain == numbered)
+    for (id, slot) in model { #expect(table.slot(of: id, in: ids.base, dead: dead.base) == slot) }
+    let half = ids.count / 2
+    table.truncate(to: half, in: ids.base, dead: dead.base, count: ids.count)
+    for (id, slot) in model {
+      #expect(table.slot(of: id, in: ids.base, dead: dead.base) == (slot < half ? slot : nil))
+    }
   }
 }
 
@@ -53,9 +61,13 @@ import Testing
         try table.append(view, ids: nil, context: CallContext(threads: 2))
       }
       let rows = table.decisive
-      let decoded = try (0..<37).map { slot in
+      let decoded = (0..<37).map { slot in
         var row = [Float](repeating: 0, count: dim)
-        rows.decode(slot, into: &row, scratch: try Buffer(count: rows.coordinates))
+        var scratch = [Float](repeating: 0, count: rows.coordinates + 16)
+        scratch.withUnsafeMutableBufferPointer {
+          let past = Int(bitPattern: $0.baseAddress!) % 64 / 4
+          rows.decode(slot, into: &row, scratch: $0.baseAddress! + (16 - past) % 16)
+        }
         return row
       }
       let scorer = try RowQuery(table)
@@ -84,23 +96,84 @@ import Testing
 
   @Test func differingBitsAreCounted() {
     var generator = SeededGenerator(seed: 5)
-    for words in [1, 3, 8] {
-      let codes = (0..<4 * words * 8).map { _ in generator.next() }
-      let query = (0..<words).map { _ in generator.next() }
+    for words in [1, 2, 3, 4, 8, 16] {
+      let codes = (0..<2 * words * 16).map { _ in UInt32(truncatingIfNeeded: generator.next()) }
+      let query = (0..<words).map { _ in UInt32(truncatingIfNeeded: generator.next()) }
       for hasVectorPopcount in Set([0, cn_has_vector_popcount()]) {
-        for most in [0, 31, 64 * words] {
-          var (places, counts) = ([Int32](repeating: 0, count: 33), [UInt16](repeating: 0, count: 33))
-          let found = cn_hamming_within(
-            codes, 4, Int64(words), query, UInt64(most), hasVectorPopcount, &places, &counts)
+        for most in [0, 15, 32 * words] {
+          var keys = [UInt32](repeating: 0, count: 48)
+          let found = cn_hamming_within(codes, 2, Int64(words), query, UInt32(most), hasVectorPopcount, &keys)
           let all = (0..<32).map { place in
             (0..<words).reduce(0) {
-              $0 + (codes[(place / 8 * words + $1) * 8 + place % 8] ^ query[$1]).nonzeroBitCount
+              $0 + (codes[(place / 16 * words + $1) * 16 + place % 16] ^ query[$1]).nonzeroBitCount
             }
           }
           let expected = all.indices.filter { all[$0] <= most }
-          #expect(places.prefix(Int(found)).map { Int($0) } == expected)
-          #expect(counts.prefix(Int(found)).map { Int($0) } == expected.map { all[$0] })
+          #expect(keys.prefix(Int(found)).map { Int($0 & 0xFFFF) } == expected)
+          #expect(keys.prefix(Int(found)).map { Int($0 >> 16) } == expected.map { all[$0] })
         }
+      }
+    }
+  }
+
+  /// Candidates are the codes that differ least, of equal ones the first, whatever was searched for before.
+  @Test(arguments: [20, 70], [1, 9, 400, 1300])
+  func candidatesAreTheCodesThatDifferLeast(bits: Int, wanted: Int) throws {
+    let (count, queryCount, stride) = (1300, 21, 96)
+    var generator = SeededGenerator(seed: UInt64(bits + wanted))
+    let values = try Buffer<Float>(count: (count + queryCount) * stride)
+    for place in 0..<values.count { values[place] = Float.random(in: -1...1, using: &generator) }
+    // The first queries are near some codes, so that those after them are farther than what is guessed from these.
+    for place in 0..<7 * stride { values[count * stride + place] = values[40 * stride + place] }
+    let codes = try HammingCodes(bits: bits)
+    try codes.extend(to: count)
+    for slot in 0..<count { codes.set(slot, values.base + slot * stride) }
+    let table = try codeTable(count)
+    let admitted = try Buffer<UInt8>(count: count)
+    for slot in 0..<count { admitted[slot] = slot % 3 == 0 ? 0 : 1 }
+    let queries = ProjectedQueries(base: values.base + count * stride, stride: stride, count: queryCount)
+    for filter in [nil, admitted] {
+      let admittedCount = filter == nil ? count : count - (count + 2) / 3
+      let search = IndexSearch(
+        queries: PointsView(base: values.base, count: queryCount, dim: 1), admitted: filter,
+        admittedCount: admittedCount, options: IndexSearchOptions(), context: CallContext())
+      let seeker = try codes.seeker(count, wanted: min(wanted, admittedCount), probes: 1)
+      for query in 0..<queryCount {
+        let list = try Shortlist(table)
+        try seeker.find(query, of: queries, search, list)
+        let differing = (0..<count).map { slot in
+          (0..<bits).count { (values[slot * stride + $0] > 0) != (queries[query][$0] > 0) }
+        }
+        let nearest = (0..<count).filter { filter == nil || filter![$0] == 1 }
+          .sorted { (differing[$0], $0) < (differing[$1], $1) }.prefix(wanted).sorted()
+        #expect(list.slots.elements.map { Int($0) } == nearest)
+      }
+    }
+    withExtendedLifetime(values) {}
+  }
+
+  private func codeTable(_ count: Int) throws -> VectorTable {
+    let table = try VectorTable(dim: 1, options: IndexOptions(), padded: true)
+    let points = PointSet<Float>(count: count, dim: 1, seed: 1)
+    _ = try points.withView { view throws(CoverTreeError) in
+      try table.append(view, ids: nil, context: CallContext())
+    }
+    return table
+  }
+
+  @Test func signsAreThoseOfTheNumbers() {
+    for count in [1, 16, 31, 32, 33, 100] {
+      let padded = (count + 15) / 16
+      let values = (0..<padded).map { part in
+        SIMD16<Float>((0..<16).map { Float(($0 + part) * 7 % 5) - 2 })
+      }
+      var words = [UInt32](repeating: 0, count: (count + 31) / 32)
+      values.withUnsafeBytes {
+        cn_signs($0.baseAddress!.assumingMemoryBound(to: Float.self), Int64(count), &words)
+      }
+      for bit in 0..<words.count * 32 {
+        let expected = bit < count && values[bit / 16][bit % 16] > 0
+        #expect((words[bit / 32] >> UInt32(bit % 32) & 1 == 1) == expected)
       }
     }
   }
