@@ -27,10 +27,11 @@ import Testing
     }
     #expect(table.plain == numbered)
     for (id, slot) in model { #expect(table.slot(of: id, in: ids.base, dead: dead.base) == slot) }
-    let half = ids.count / 2
-    table.truncate(to: half, in: ids.base, dead: dead.base, count: ids.count)
-    for (id, slot) in model {
-      #expect(table.slot(of: id, in: ids.base, dead: dead.base) == (slot < half ? slot : nil))
+    for (kept, count) in [(ids.count / 2, ids.count), (50, ids.count / 2)] {
+      table.truncate(to: kept, in: ids.base, dead: dead.base, count: count)
+      for (id, slot) in model {
+        #expect(table.slot(of: id, in: ids.base, dead: dead.base) == (slot < kept ? slot : nil))
+      }
     }
   }
 }
