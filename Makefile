@@ -29,7 +29,12 @@ lib: $(LIBRARY)
 build/cpu-$(COVERTREE_CPU):
 	@mkdir -p build && rm -f build/cpu-* && touch $@
 
-$(LIBRARY): $(SOURCES) build/cpu-$(COVERTREE_CPU)
+# The header of the system's SQLite, which stores of vectors are durable by.
+build/sqlite:
+	scripts/need-sqlite
+	@mkdir -p build && touch $@
+
+$(LIBRARY): $(SOURCES) build/cpu-$(COVERTREE_CPU) build/sqlite
 	swift build -c release --product covertree
 	@mkdir -p build/lib
 	cp .build/release/libcovertree.so $@.new && strip --strip-unneeded $@.new && mv $@.new $@
@@ -51,11 +56,11 @@ demo: build/installed build/venv-demo
 
 test: test-swift test-c test-python test-examples
 
-test-swift:
+test-swift: build/sqlite
 	swift test -c release -Xswiftc -enable-testing --scratch-path .build/test
 
 # Changes and searches at once, under the thread sanitizer.
-tsan:
+tsan: build/sqlite
 	swift test --sanitize=thread --filter 'Gate|IndexThread|GraphTests' --scratch-path .build/tsan
 
 test-c: $(LIBRARY)

@@ -18,9 +18,11 @@ let package = Package(
   targets: [
     .systemLibrary(name: "CCovertree", path: "include"),
     .systemLibrary(name: "CNumerics", path: "Sources/CNumerics"),
+    .systemLibrary(
+      name: "CSQLite", path: "Sources/CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
     .target(
       name: "Covertree",
-      dependencies: ["CNumerics"],
+      dependencies: ["CNumerics", "CSQLite"],
       swiftSettings: [.unsafeFlags(codeGeneration)]
     ),
     .target(

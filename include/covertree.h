@@ -844,6 +844,141 @@ covertree_status covertree_index_encode(covertree_index *index, const covertree_
                                         const covertree_call_options *options, covertree_file **file);
 covertree_status covertree_index_load(covertree_file *file, covertree_index **index);
 
+/* ---- Vector store ---------------------------------------------------------------------------------------------- */
+
+/* The place where vectors of float32 live once, however many ids have them. Vectors that are equal, bit for bit but for the
+ * sign of zeros, share a slot; a slot's row does not move while an id has it, and is used again once none has. Calls that read run
+ * in parallel with each other; a change waits for them, and they wait for it. A change is made wholly or not at all.
+ *
+ * A store is in memory, or durable in a folder: its catalogue is an SQLite database, its rows are a file that is mapped. One
+ * process at a time writes, others read what was committed last; a store in a forked child has to be opened again. */
+typedef struct covertree_store covertree_store;
+
+typedef enum covertree_id_kind {
+  COVERTREE_ID_NUMBER = 1, /* low: an int64; high: 0 */
+  COVERTREE_ID_UUID = 2,   /* 16 bytes: high has the first eight, the first of them highest */
+  COVERTREE_ID_NAME = 3    /* the same of a digest of 16 bytes that the host makes of a name */
+} covertree_id_kind;
+
+typedef struct covertree_id {
+  uint64_t high;
+  uint64_t low;
+  uint32_t kind;     /* a covertree_id_kind */
+  uint32_t reserved; /* 0 */
+} covertree_id;
+
+typedef enum covertree_store_sync {
+  COVERTREE_SYNC_FULL = 0,   /* what has returned withstands a power failure */
+  COVERTREE_SYNC_NORMAL = 1, /* after a power failure the last changes may be missing; the store is whole */
+  COVERTREE_SYNC_OFF = 2     /* nothing waits for the disk: withstands the end of the process, not that of the system */
+} covertree_store_sync;
+
+typedef enum covertree_store_flags {
+  COVERTREE_STORE_READ_ONLY = 1 /* what another process commits is seen by the next call */
+} covertree_store_flags;
+
+/* A store in memory.
+ *   dim   [in]  coordinates of a vector, 1 to 65536
+ *   store [out] free it with covertree_store_free
+ * INVALID_ARGUMENT, OUT_OF_MEMORY. */
+covertree_status covertree_store_create(int64_t dim, covertree_store **store);
+
+/* Opens a durable store; one that is not there is made, unless it is to be read only.
+ *   path  [in] a folder, UTF-8
+ *   dim   [in] 0 for that of a store that is there
+ *   sync  [in] a covertree_store_sync
+ *   flags [in] of covertree_store_flags
+ * INVALID_ARGUMENT, SHAPE, BUSY where somebody else has it open for writing, IO, CORRUPT, FORMAT_VERSION. Reads the catalogue,
+ * not the rows: O(n_ids). */
+covertree_status covertree_store_open(const char *path, int64_t dim, int32_t sync, uint32_t flags,
+                                      covertree_store **store);
+void covertree_store_free(covertree_store *store);
+
+/* Adds vectors under new ids, all or none.
+ *   ids       [in]  n_vectors
+ *   names     [in]  for ids that are digests of names: these in UTF-8, one after the other; NULL without
+ *   name_ends [in]  n_vectors: where each ends
+ *   vectors   [in]  n_vectors x dim, finite; row_stride bytes from row to row, 0 for none between
+ *   options   [in]  may be NULL
+ *   slots     [out] n_vectors: where each vector stands
+ * INVALID_ARGUMENT, SHAPE, EXISTS for an id that is there or named twice, IO, OUT_OF_MEMORY, CANCELLED. O(dim) a vector. */
+covertree_status covertree_store_add(covertree_store *store, const covertree_id *ids, const char *names,
+                                     const int64_t *name_ends, const float *vectors, int64_t n_vectors, int64_t dim,
+                                     int64_t row_stride, const covertree_call_options *options, int64_t *slots);
+
+/* The same for one vector of the store's dimension under an id without a name. */
+covertree_status covertree_store_add_one(covertree_store *store, uint64_t high, uint64_t low, uint32_t kind,
+                                         const float *vector, int64_t *slot);
+
+/* Takes ids out, all or none; NOT_FOUND for one that is not there, or named twice. */
+covertree_status covertree_store_remove(covertree_store *store, const covertree_id *ids, int64_t n_ids,
+                                        const covertree_call_options *options);
+
+/* The slot of each id; -1 for those that are not there. */
+covertree_status covertree_store_find(covertree_store *store, const covertree_id *ids, int64_t n_ids, int64_t *slots);
+covertree_status covertree_store_find_one(covertree_store *store, uint64_t high, uint64_t low, uint32_t kind,
+                                          int64_t *slot);
+
+/* How many ids have a slot; 0 for a free one. NOT_FOUND for a slot that has never been. */
+covertree_status covertree_store_slot_count(covertree_store *store, int64_t slot, int64_t *n_ids);
+
+/* Ids and their slots, some at a time.
+ *   place     [in, out] 0 to begin with; where to go on
+ *   room      [in]      for so many
+ *   n_written [out]     0 at the end */
+covertree_status covertree_store_list(covertree_store *store, int64_t *place, int64_t room, covertree_id *ids,
+                                      int64_t *slots, int64_t *n_written);
+
+/* The name that an id was added with.
+ *   name   [out] room bytes, without a zero behind it; NULL to ask for the length
+ *   length [out] in bytes
+ * NOT_FOUND. */
+covertree_status covertree_store_name(covertree_store *store, const covertree_id *id, char *name, int64_t room,
+                                      int64_t *length);
+
+/* The rows of a store: they stay where they are until this is freed, the store freed or not. */
+typedef struct covertree_store_rows covertree_store_rows;
+
+/* Shows the rows, without a copy. What is in a slot changes when no id has it any more and it is used again.
+ *   rows      [out] free it with covertree_store_rows_free
+ *   base      [out] row 0; 64-byte aligned, to be read only, as far as there are slots
+ *   row_bytes [out] from row to row, a multiple of 64 */
+covertree_status covertree_store_rows_get(covertree_store *store, covertree_store_rows **rows, const float **base,
+                                          int64_t *row_bytes);
+void covertree_store_rows_free(covertree_store_rows *rows);
+
+typedef struct covertree_store_info {
+  int64_t dim;
+  int64_t n_ids;
+  int64_t n_unique;      /* vectors */
+  int64_t n_slots;       /* with free ones */
+  int64_t n_free;
+  int64_t row_bytes;
+  int64_t n_reserved;    /* slots that rows have addresses for */
+  int64_t memory_bytes;  /* without rows that are mapped from a file */
+  int64_t file_bytes;    /* of rows */
+  int64_t generation;    /* changes that were committed to a file */
+  int32_t sync;          /* a covertree_store_sync */
+  uint32_t flags;        /* of covertree_store_flags */
+} covertree_store_info;
+
+covertree_status covertree_store_get_info(covertree_store *store, covertree_store_info *info);
+
+/* Writes a copy of a store as it stands to a folder that is not there; it is there wholly, or not at all. Readers go on, and so does
+ * the writer. EXISTS, IO, CANCELLED. */
+covertree_status covertree_store_snapshot(covertree_store *store, const char *path,
+                                          const covertree_call_options *options);
+
+/* Makes a durable store of a snapshot, at a path where none is. */
+covertree_status covertree_store_restore(const char *snapshot, const char *path, const covertree_call_options *options);
+
+/* Compares rows with their hashes, the catalogue with its checksums, with itself, and with the rows: CORRUPT, and what is wrong.
+ * Reads everything. */
+covertree_status covertree_store_check(covertree_store *store, const covertree_call_options *options);
+
+/* Gives memory, or disk, of free rows back to the system; slots stay where they are. BUSY while others have it open. */
+covertree_status covertree_store_compact(covertree_store *store, const covertree_call_options *options);
+
 #ifdef __cplusplus
 }
 #endif

@@ -5,15 +5,15 @@ import Glibc
 // Files: saving, opening, and what is in them.
 
 extension Arguments {
-  fileprivate static func path(_ text: UnsafePointer<CChar>?) throws(CoverTreeError) -> String {
-    guard let text else { throw CoverTreeError(.invalidArgument, "path: is NULL") }
+  static func path(_ text: UnsafePointer<CChar>?, named name: String = "path") throws(CoverTreeError) -> String {
+    guard let text else { throw CoverTreeError(.invalidArgument, "\(name): is NULL") }
     let length = strnlen(text, 4097)
     guard (1...4096).contains(length) else {
-      throw CoverTreeError(.invalidArgument, "path: expected 1 to 4096 bytes, got \(length == 0 ? "0" : "more")")
+      throw CoverTreeError(.invalidArgument, "\(name): expected 1 to 4096 bytes, got \(length == 0 ? "0" : "more")")
     }
     // A path is bytes: those that are not UTF-8 would become others.
     guard let path = String(validatingCString: text) else {
-      throw CoverTreeError(.invalidArgument, "path: expected UTF-8")
+      throw CoverTreeError(.invalidArgument, "\(name): expected UTF-8")
     }
     return path
   }

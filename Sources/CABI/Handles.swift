@@ -145,3 +145,13 @@ final class FileHandle {
 
   deinit { for name in names { free(name) } }
 }
+
+final class StoreHandle {
+  let store: VectorStore
+  init(_ store: VectorStore) { self.store = store }
+}
+
+final class StoreRowsHandle {
+  let rows: StoreRowSpace
+  init(_ rows: StoreRowSpace) { self.rows = rows }
+}

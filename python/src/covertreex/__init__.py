@@ -14,6 +14,7 @@ from ._residual_arrays import ResidualArrays
 from .factory import cover_tree, load
 from .residual import DuplicatePairs, ResidualStats, ResidualTree
 from .residual_tree import ResidualCoverTree
+from .store import StoreStats, VectorStore
 from .tree import CoverTree, Neighbors, TreeArrays, TreeStats
 
 __all__ = [
@@ -25,8 +26,10 @@ __all__ = [
     "ResidualCoverTree",
     "ResidualStats",
     "ResidualTree",
+    "StoreStats",
     "TreeArrays",
     "TreeStats",
+    "VectorStore",
     "__version__",
     "build_info",
     "cover_tree",

@@ -105,16 +105,31 @@ def integer(value: Any, name: str, *, minimum: int, maximum: int = 2**63 - 1) ->
 class _Memory:
     """Memory of the library as NumPy sees it; the array that is made from this keeps it, and so the owner."""
 
-    def __init__(self, owner: object, address: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    def __init__(
+        self,
+        owner: object,
+        address: int,
+        shape: tuple[int, ...],
+        dtype: np.dtype[Any],
+        strides: tuple[int, ...] | None,
+    ) -> None:
         self._owner = owner
-        self.__array_interface__ = {"version": 3, "data": (address, True), "shape": shape, "typestr": dtype.str}
+        self.__array_interface__ = {
+            "version": 3, "data": (address, True), "shape": shape, "typestr": dtype.str, "strides": strides
+        }  # fmt: skip
 
 
-def view(owner: object, address: int | None, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
-    """A read-only array over memory of the library, which lives as long as the array does."""
+def view(
+    owner: object, address: int | None, shape: tuple[int, ...], dtype: Any, *, row_bytes: int | None = None
+) -> NDArray[Any]:
+    """A read-only array over memory of the library, which lives as long as the array does.
+
+    `row_bytes` are those from row to row, where there are gaps between.
+    """
     dtype = np.dtype(dtype)
     if address is None or 0 in shape:
         empty = np.empty(shape, dtype)
         empty.flags.writeable = False
         return empty
-    return np.asarray(_Memory(owner, address, shape, dtype))
+    strides = None if row_bytes is None else (row_bytes, dtype.itemsize)
+    return np.asarray(_Memory(owner, address, shape, dtype, strides))

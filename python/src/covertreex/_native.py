@@ -197,6 +197,25 @@ class IndexSearchOptions(Structure):
     ]
 
 
+class StoreInfo(Structure):
+    """covertree_store_info."""
+
+    _fields_ = [
+        ("dim", c_int64),
+        ("n_ids", c_int64),
+        ("n_unique", c_int64),
+        ("n_slots", c_int64),
+        ("n_free", c_int64),
+        ("row_bytes", c_int64),
+        ("n_reserved", c_int64),
+        ("memory_bytes", c_int64),
+        ("file_bytes", c_int64),
+        ("generation", c_int64),
+        ("sync", c_int32),
+        ("flags", c_uint32),
+    ]
+
+
 class IndexInfo(Structure):
     """covertree_index_info."""
 
@@ -312,6 +331,27 @@ SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "covertree_index_save": (c_int32, [c_void_p, c_char_p, *_sections, POINTER(CallOptions)]),
     "covertree_index_encode": (c_int32, [c_void_p, *_sections, POINTER(CallOptions), _handle_out]),
     "covertree_index_load": (c_int32, [c_void_p, _handle_out]),
+    "covertree_store_create": (c_int32, [c_int64, _handle_out]),
+    "covertree_store_open": (c_int32, [c_char_p, c_int64, c_int32, c_uint32, _handle_out]),
+    "covertree_store_free": (None, [c_void_p]),
+    "covertree_store_add": (
+        c_int32,
+        [c_void_p, c_void_p, c_char_p, c_void_p, *_rows, POINTER(CallOptions), c_void_p],
+    ),
+    "covertree_store_add_one": (c_int32, [c_void_p, c_uint64, c_uint64, c_uint32, c_void_p, c_void_p]),
+    "covertree_store_remove": (c_int32, [c_void_p, c_void_p, c_int64, POINTER(CallOptions)]),
+    "covertree_store_find": (c_int32, [c_void_p, c_void_p, c_int64, c_void_p]),
+    "covertree_store_find_one": (c_int32, [c_void_p, c_uint64, c_uint64, c_uint32, c_void_p]),
+    "covertree_store_slot_count": (c_int32, [c_void_p, c_int64, POINTER(c_int64)]),
+    "covertree_store_list": (c_int32, [c_void_p, POINTER(c_int64), c_int64, c_void_p, c_void_p, POINTER(c_int64)]),
+    "covertree_store_name": (c_int32, [c_void_p, c_void_p, c_void_p, c_int64, POINTER(c_int64)]),
+    "covertree_store_rows_get": (c_int32, [c_void_p, _handle_out, POINTER(c_void_p), POINTER(c_int64)]),
+    "covertree_store_rows_free": (None, [c_void_p]),
+    "covertree_store_get_info": (c_int32, [c_void_p, POINTER(StoreInfo)]),
+    "covertree_store_snapshot": (c_int32, [c_void_p, c_char_p, POINTER(CallOptions)]),
+    "covertree_store_restore": (c_int32, [c_char_p, c_char_p, POINTER(CallOptions)]),
+    "covertree_store_check": (c_int32, [c_void_p, POINTER(CallOptions)]),
+    "covertree_store_compact": (c_int32, [c_void_p, POINTER(CallOptions)]),
     "covertree_maxmin_order": (c_int32, [*_rows, POINTER(CallOptions), c_void_p]),
     "covertree_spread_sample": (c_int32, [*_rows, c_int64, c_uint64, POINTER(CallOptions), c_void_p]),
 }

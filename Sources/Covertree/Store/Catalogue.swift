@@ -1,0 +1,309 @@
+/// Which ids there are, which slot each has, and what the slots hold: the hash of a vector, and how many ids have it.
+///
+/// A change is a row of steps, each of which can be taken back, until it is settled. Slots that it frees are used again only
+/// after that.
+final class Catalogue {
+  let slots: RecordPages<SlotRecord>
+  let entries: RecordPages<EntryRecord>
+  private let byID: HashIndex
+  private let byHash: HashIndex
+  private let freeSlots: Stack<Int32>
+  private let freeEntries: Stack<Int32>
+  /// By slot: indexes that read its row.
+  private let pins: Stack<UInt32>
+  /// Steps of the change that is going on.
+  private let steps: Stack<Step>
+  private(set) var count = 0
+  private(set) var uniqueCount = 0
+
+  private struct Step: BitwiseCopyable {
+    enum Kind { case created, recycled, retained, released, freed, entered, left }
+    var kind: Kind
+    var place: Int32
+    var record = EntryRecord()
+  }
+
+  init() throws(CoverTreeError) {
+    (slots, entries) = (try RecordPages(), try RecordPages())
+    (byID, byHash) = (try HashIndex(), try HashIndex())
+    (freeSlots, freeEntries, pins, steps) = (try Stack(), try Stack(), try Stack(), try Stack())
+  }
+
+  // MARK: Looking up
+
+  @inline(__always)
+  func entry(of id: StoreID) -> Int? {
+    byID.number(of: id.hash) { entries.records.base[$0].id == id }
+  }
+
+  @inline(__always)
+  func slot(of id: StoreID) -> Int? { entry(of: id).map { Int(entries[$0].slot) } }
+
+  /// A slot in use whose vector has a hash, where `holds` says that it is the one.
+  @inline(__always)
+  func slot(hash: UInt64, holds: (Int) -> Bool) -> Int? {
+    byHash.number(of: hash) { slots.records.base[$0].hash == hash && holds($0) }
+  }
+
+  var freeCount: Int { freeSlots.count }
+
+  // MARK: Steps of a change
+
+  /// Makes room for so many new ids, so that the steps that follow cannot fail.
+  func reserve(_ more: Int) throws(CoverTreeError) {
+    guard slots.count + more < Int(Int32.max), entries.count + more < Int(Int32.max) else {
+      throw CoverTreeError(.invalidArgument, "vectors: a store holds at most 2^31 - 2 of them")
+    }
+    try slots.reserve(more)
+    try entries.reserve(more)
+    try byID.reserve(more)
+    try byHash.reserve(more)
+    try pins.reserve(max(0, slots.count + more - pins.count))
+    try freeSlots.reserve(slots.count + more - freeSlots.count)
+    try freeEntries.reserve(entries.count + more - freeEntries.count)
+    try steps.reserve(2 * more)
+  }
+
+  /// A slot for a new vector, that one id has: a free one where these may be used again, or one more.
+  func create(hash: UInt64, recycling: Bool) throws(CoverTreeError) -> Int {
+    let slot: Int
+    if recycling, freeSlots.count > 0 {
+      slot = Int(freeSlots[freeSlots.count - 1])
+      try freeSlots.resize(to: freeSlots.count - 1)
+      try steps.append(Step(kind: .recycled, place: Int32(slot)))
+    } else {
+      slot = slots.count
+      try slots.resize(to: slot + 1, blank: SlotRecord())
+      try pins.append(0)
+      try steps.append(Step(kind: .created, place: Int32(slot)))
+    }
+    slots[slot] = SlotRecord(hash: hash, count: 1)
+    byHash.insert(hash, slot)
+    uniqueCount += 1
+    return slot
+  }
+
+  /// One more id has a slot.
+  func retain(_ slot: Int) throws(CoverTreeError) {
+    guard slots[slot].count < .max else { throw CoverTreeError(.internal, "slot \(slot): has 2^32 ids") }
+    slots[slot].count += 1
+    try steps.append(Step(kind: .retained, place: Int32(slot)))
+  }
+
+  func enter(_ id: StoreID, _ slot: Int) throws(CoverTreeError) -> Int {
+    var entry = entries.count
+    if freeEntries.count > 0 {
+      entry = Int(freeEntries[freeEntries.count - 1])
+      try freeEntries.resize(to: freeEntries.count - 1)
+    } else {
+      try entries.resize(to: entry + 1, blank: EntryRecord())
+    }
+    entries[entry] = EntryRecord(id, slot: slot)
+    byID.insert(id.hash, entry)
+    count += 1
+    try steps.append(Step(kind: .entered, place: Int32(entry)))
+    return entry
+  }
+
+  /// Takes out an id, and its slot's last one frees that.
+  func remove(entry: Int) throws(CoverTreeError) {
+    let record = entries[entry]
+    guard slots[Int(record.slot)].count > 0 else {
+      throw CoverTreeError(.corrupt, "catalogue: id \(record.id) is in slot \(record.slot), which is free")
+    }
+    try steps.reserve(2)
+    try freeEntries.reserve(entries.count - freeEntries.count)
+    try freeSlots.reserve(slots.count - freeSlots.count)
+    leave(entry, record)
+    try steps.append(Step(kind: .left, place: Int32(entry), record: record))
+    let slot = Int(record.slot)
+    slots[slot].count -= 1
+    let isFree = slots[slot].count == 0
+    if isFree { forget(slot) }
+    try steps.append(Step(kind: isFree ? .freed : .released, place: Int32(slot)))
+  }
+
+  private func leave(_ entry: Int, _ record: EntryRecord) {
+    byID.remove(record.id.hash, entry)
+    entries[entry] = EntryRecord()
+    count -= 1
+  }
+
+  private func forget(_ slot: Int) {
+    byHash.remove(slots[slot].hash, slot)
+    uniqueCount -= 1
+  }
+
+  /// The change is done: what it has freed may be used again.
+  func settle() {
+    for step in steps.elements {
+      switch step.kind {
+      // There is room: `remove` has made it.
+      case .left: try? freeEntries.append(step.place)
+      case .freed where pins[step.place] == 0: try? freeSlots.append(step.place)
+      default: break
+      }
+    }
+    steps.removeAll()
+    slots.settle()
+    entries.settle()
+  }
+
+  /// Entries that the change has taken out.
+  func forEachLeft(_ body: (Int, StoreID) throws(CoverTreeError) -> Void) throws(CoverTreeError) {
+    for step in steps.elements where step.kind == .left { try body(Int(step.place), step.record.id) }
+  }
+
+  /// Takes back all steps since the last change was settled.
+  func takeBack() throws(CoverTreeError) {
+    for step in steps.elements.reversed() {
+      let place = Int(step.place)
+      switch step.kind {
+      case .created, .recycled:
+        forget(place)
+        slots[place] = SlotRecord()
+        if step.kind == .recycled {
+          try freeSlots.append(step.place)
+        } else {
+          try slots.resize(to: place, blank: SlotRecord())
+          try pins.resize(to: place)
+        }
+      case .retained: slots[place].count -= 1
+      case .released: slots[place].count += 1
+      case .freed:
+        slots[place].count = 1
+        byHash.insert(slots[place].hash, place)
+        uniqueCount += 1
+      case .entered:
+        leave(place, entries[place])
+        if place == entries.count - 1 {
+          try entries.resize(to: place, blank: EntryRecord())
+        } else {
+          try freeEntries.append(step.place)
+        }
+      case .left:
+        entries[place] = step.record
+        byID.insert(step.record.id.hash, place)
+        count += 1
+      }
+    }
+    steps.removeAll()
+    slots.settle()
+    entries.settle()
+  }
+
+  // MARK: Pins
+
+  /// The row of a slot is read by an index: it is not used again until it is let go.
+  func pin(_ slot: Int) { pins[slot] += 1 }
+
+  func isUnpinned(_ slot: Int) -> Bool { pins[slot] == 0 }
+
+  func unpin(_ slot: Int) {
+    pins[slot] -= 1
+    if pins[slot] == 0, slots[slot].count == 0 { try? freeSlots.append(Int32(slot)) }
+  }
+
+  // MARK: From and to files
+
+  /// Takes records over as they stand in a file.
+  func take(slots newSlots: UnsafeBufferPointer<SlotRecord>, from firstSlot: Int) throws(CoverTreeError) {
+    for (index, record) in newSlots.enumerated() {
+      let slot = firstSlot + index
+      let before = slots[slot]
+      guard before != record else { continue }
+      if before.count > 0 { forget(slot) }
+      slots.records.base[slot] = record
+      if record.count > 0 {
+        try byHash.reserve(1)
+        byHash.insert(record.hash, slot)
+        uniqueCount += 1
+      }
+    }
+  }
+
+  func take(entries newEntries: UnsafeBufferPointer<EntryRecord>, from first: Int) throws(CoverTreeError) {
+    for (index, record) in newEntries.enumerated() {
+      let entry = first + index
+      let before = entries[entry]
+      guard before != record else { continue }
+      guard
+        record.isEmpty
+          || (StoreID.Kind(rawValue: record.kind) != nil && slots.records.elements.indices.contains(Int(record.slot)))
+      else {
+        throw CoverTreeError(
+          .corrupt, "catalogue: entry \(entry) has an id of kind \(record.kind) in slot \(record.slot)")
+      }
+      if !before.isEmpty {
+        byID.remove(before.id.hash, entry)
+        count -= 1
+      }
+      entries.records.base[entry] = record
+      if !record.isEmpty {
+        try byID.reserve(1)
+        byID.insert(record.id.hash, entry)
+        count += 1
+      }
+    }
+  }
+
+  /// Sets how many records there are, before those that are new are taken over.
+  func resize(slots slotCount: Int, entries entryCount: Int) throws(CoverTreeError) {
+    for slot in min(slotCount, slots.count)..<slots.count where slots[slot].count > 0 { forget(slot) }
+    for entry in min(entryCount, entries.count)..<entries.count where !entries[entry].isEmpty {
+      byID.remove(entries[entry].id.hash, entry)
+      count -= 1
+    }
+    let before = pins.count
+    try slots.resize(to: slotCount, blank: SlotRecord())
+    try entries.resize(to: entryCount, blank: EntryRecord())
+    try pins.resize(to: slotCount)
+    if slotCount > before { (pins.base + before).update(repeating: 0, count: slotCount - before) }
+    try byHash.reserve(max(0, slotCount - uniqueCount))
+    try byID.reserve(max(0, entryCount - count))
+  }
+
+  /// Lists what is free, when all records have been taken over.
+  func listFree() throws(CoverTreeError) {
+    freeSlots.removeAll()
+    freeEntries.removeAll()
+    for slot in (0..<slots.count).reversed() where slots[slot].count == 0 && pins[slot] == 0 {
+      try freeSlots.append(Int32(slot))
+    }
+    for entry in (0..<entries.count).reversed() where entries[entry].isEmpty { try freeEntries.append(Int32(entry)) }
+    steps.removeAll()
+    slots.settle()
+    entries.settle()
+  }
+
+  /// What is wrong with the records; nil where nothing is.
+  func fault() throws(CoverTreeError) -> String? {
+    let counted = try Buffer<UInt32>(count: slots.count, filledWith: 0)
+    for entry in 0..<entries.count where !entries[entry].isEmpty {
+      let record = entries[entry]
+      guard StoreID.Kind(rawValue: record.kind) != nil else { return "entry \(entry): its id has kind \(record.kind)" }
+      guard record.slot >= 0, record.slot < slots.count else {
+        return "id \(record.id): its slot \(record.slot) is not one of \(slots.count)"
+      }
+      counted[Int(record.slot)] += 1
+      if self.entry(of: record.id) != entry { return "id \(record.id): is there twice" }
+    }
+    for slot in 0..<slots.count where counted[slot] != slots[slot].count {
+      return "slot \(slot): \(counted[slot]) ids have it, its count is \(slots[slot].count)"
+    }
+    return nil
+  }
+
+  /// Drops free slots and entries at the end.
+  func trim() throws(CoverTreeError) {
+    var (slotCount, entryCount) = (slots.count, entries.count)
+    while slotCount > 0, slots[slotCount - 1].count == 0, pins[slotCount - 1] == 0 { slotCount -= 1 }
+    while entryCount > 0, entries[entryCount - 1].isEmpty { entryCount -= 1 }
+    try resize(slots: slotCount, entries: entryCount)
+  }
+
+  var byteCount: Int {
+    slots.byteCount + entries.byteCount + byID.byteCount + byHash.byteCount + freeSlots.byteCount
+      + freeEntries.byteCount + pins.byteCount
+  }
+}

@@ -1,0 +1,319 @@
+/// The catalogue of a store on disk: an SQLite database of pages of records, each with a checksum, written in transactions.
+///
+/// Records are written as they stand in memory, so that millions of them are read at once; SQLite sees to it that a transaction is
+/// there wholly or not at all, and that readers see the last one that is. Names of ids stand beside them. A store in memory alone
+/// has its names in a database in memory.
+final class CatalogueFile: @unchecked Sendable {
+  static var applicationID: Int64 { 0x4354_5653 }
+  static var version: Int64 { 1 }
+
+  let path: String
+  let isInMemory: Bool
+  private(set) var state: State
+  private let database: SQLite
+  private let writePage: SQLite.Statement
+  private let writeName: SQLite.Statement
+  private let removeName: SQLite.Statement
+  private let readName: SQLite.Statement
+  private let dataVersion: SQLite.Statement
+  private var seenVersion: Int64 = -1
+
+  /// What the whole store has in common.
+  struct State: Equatable {
+    var dim: Int
+    /// A number that its row file has, too.
+    var store: (UInt64, UInt64)
+    /// Transactions so far.
+    var generation: Int64 = 0
+    var slots = 0
+    var entries = 0
+
+    static func == (a: State, b: State) -> Bool {
+      a.dim == b.dim && a.store == b.store && a.generation == b.generation && a.slots == b.slots
+        && a.entries == b.entries
+    }
+
+    fileprivate var checksum: Int64 {
+      var numbers = [
+        UInt64(dim), store.0, store.1, UInt64(bitPattern: generation), UInt64(slots), UInt64(entries),
+      ]
+      return numbers.withUnsafeMutableBytes { Int64(Checksum.crc(UnsafeRawBufferPointer($0))) }
+    }
+  }
+
+  private enum PageKind: Int64, CaseIterable {
+    case slots = 0
+    case entries = 1
+
+    func key(_ page: Int) -> Int64 { rawValue << 40 | Int64(page) }
+  }
+
+  /// How much of a power failure a transaction withstands.
+  enum Sync: Int32, Sendable {
+    case full = 2
+    case normal = 1
+    case off = 0
+  }
+
+  private init(_ database: SQLite, _ path: String, inMemory: Bool, _ state: State) throws(CoverTreeError) {
+    (self.database, self.path, isInMemory, self.state) = (database, path, inMemory, state)
+    writePage = try SQLite.Statement(database, "INSERT OR REPLACE INTO pages VALUES (?1, ?2, ?3, ?4)")
+    writeName = try SQLite.Statement(database, "INSERT OR REPLACE INTO names VALUES (?1, ?2, ?3)")
+    removeName = try SQLite.Statement(database, "DELETE FROM names WHERE entry = ?1")
+    readName = try SQLite.Statement(database, "SELECT checksum, name FROM names WHERE entry = ?1")
+    dataVersion = try SQLite.Statement(database, "PRAGMA data_version")
+  }
+
+  /// A new catalogue; `path` nil for one in memory.
+  static func create(_ path: String?, _ state: State, _ sync: Sync) throws(CoverTreeError) -> CatalogueFile {
+    let database = try SQLite(path ?? ":memory:", .create)
+    if path != nil { try database.execute("PRAGMA page_size = 8192; PRAGMA journal_mode = WAL") }
+    try database.execute(
+      """
+      PRAGMA synchronous = \(sync.rawValue);
+      PRAGMA application_id = \(applicationID);
+      PRAGMA user_version = \(version);
+      CREATE TABLE state (one INTEGER PRIMARY KEY CHECK (one = 1), dim INTEGER, high INTEGER, low INTEGER,
+        generation INTEGER, slots INTEGER, entries INTEGER, checksum INTEGER) STRICT;
+      CREATE TABLE pages (key INTEGER PRIMARY KEY, generation INTEGER, checksum INTEGER, records BLOB) STRICT;
+      CREATE TABLE names (entry INTEGER PRIMARY KEY, checksum INTEGER, name TEXT) STRICT;
+      """)
+    let file = try CatalogueFile(database, path ?? "memory", inMemory: path == nil, state)
+    try database.transaction { () throws(CoverTreeError) in try file.write(state) }
+    return file
+  }
+
+  /// - Parameter immutable: whether nobody can change it, and nothing may be written beside it.
+  static func open(
+    _ path: String, writable: Bool, immutable: Bool, _ sync: Sync
+  ) throws(CoverTreeError) -> CatalogueFile {
+    let database =
+      try immutable ? SQLite(path.asImmutableURI, .immutable) : SQLite(path, writable ? .write : .read)
+    guard try database.number("PRAGMA application_id") == applicationID else {
+      throw CoverTreeError(.corrupt, "path: \(path): is not the catalogue of a store")
+    }
+    let version = try database.number("PRAGMA user_version")
+    guard version == Self.version else {
+      throw CoverTreeError(
+        .formatVersion, "path: \(path): has format version \(version), this library reads \(Self.version)")
+    }
+    try database.execute("PRAGMA synchronous = \(sync.rawValue)")
+    return try CatalogueFile(database, path, inMemory: false, readState(database, path))
+  }
+
+  // MARK: Reading
+
+  private static func readState(_ database: SQLite, _ path: String) throws(CoverTreeError) -> State {
+    let row = try SQLite.Statement(
+      database, "SELECT dim, high, low, generation, slots, entries, checksum FROM state WHERE one = 1")
+    guard try row.step() else { throw CoverTreeError(.corrupt, "path: \(path): has no state") }
+    let state = State(
+      dim: Int(row.number(0)), store: (UInt64(bitPattern: row.number(1)), UInt64(bitPattern: row.number(2))),
+      generation: row.number(3), slots: Int(row.number(4)), entries: Int(row.number(5)))
+    let limit = Int(Int32.max)
+    guard (1...limit).contains(state.dim), (0..<limit).contains(state.slots), (0..<limit).contains(state.entries),
+      row.number(6) == state.checksum
+    else { throw CoverTreeError(.corrupt, "path: \(path): its state is damaged") }
+    return state
+  }
+
+  /// Takes over what others have committed since it was last read.
+  ///
+  /// - Parameter keep: is told the state before anything is taken over, and may throw.
+  func read(
+    into catalogue: Catalogue, _ keep: (State) throws(CoverTreeError) -> Void
+  ) throws(CoverTreeError) {
+    try database.execute("BEGIN")
+    defer { try? database.execute("COMMIT") }
+    let fresh = try Self.readState(database, path)
+    try keep(fresh)
+    try catalogue.resize(slots: fresh.slots, entries: fresh.entries)
+    try readPages(into: catalogue, since: seenVersion < 0 ? -1 : state.generation)
+    try catalogue.listFree()
+    state = fresh
+    seenVersion = try version()
+  }
+
+  private func readPages(into catalogue: Catalogue, since generation: Int64) throws(CoverTreeError) {
+    let page = try SQLite.Statement(
+      database, "SELECT key, checksum, records FROM pages WHERE generation > ?1 ORDER BY key")
+    try page.bind(1, generation)
+    var seen = [0, 0]
+    while try page.step() {
+      let (key, bytes) = (page.number(0), page.bytes(2))
+      let number = Int(key & 0xFF_FFFF_FFFF)
+      guard let kind = PageKind(rawValue: key >> 40), page.number(1) == Self.checksum(key, bytes) else {
+        throw CoverTreeError(.corrupt, "path: \(path): page \(key) of the catalogue is damaged")
+      }
+      let expected =
+        kind == .slots ? catalogue.slots.bytes(ofPage: number).count : catalogue.entries.bytes(ofPage: number).count
+      guard bytes.count == expected else {
+        throw CoverTreeError(
+          .corrupt, "path: \(path): page \(key) of the catalogue has \(bytes.count) bytes, not \(expected)")
+      }
+      seen[Int(kind.rawValue)] += 1
+      // Blobs need not be aligned.
+      let copy = try Buffer<UInt8>(count: bytes.count)
+      UnsafeMutableRawPointer(copy.base).copyMemory(from: bytes.baseAddress!, byteCount: bytes.count)
+      let first = number * RecordPages<SlotRecord>.pageRecords
+      switch kind {
+      case .slots: try catalogue.take(slots: copy.reinterpreted(as: SlotRecord.self).elements, from: first)
+      case .entries: try catalogue.take(entries: copy.reinterpreted(as: EntryRecord.self).elements, from: first)
+      }
+    }
+    guard generation >= 0 || (seen[0] == catalogue.slots.pageCount && seen[1] == catalogue.entries.pageCount) else {
+      throw CoverTreeError(.corrupt, "path: \(path): pages of the catalogue are missing")
+    }
+  }
+
+  private func version() throws(CoverTreeError) -> Int64 {
+    defer { dataVersion.reset() }
+    return try dataVersion.step() ? dataVersion.number(0) : 0
+  }
+
+  /// Whether others have committed something since it was last read.
+  func isBehind() throws(CoverTreeError) -> Bool { try version() != seenVersion }
+
+  func name(ofEntry entry: Int) throws(CoverTreeError) -> String? {
+    defer { readName.reset() }
+    try readName.bind(1, Int64(entry))
+    guard try readName.step() else { return nil }
+    guard readName.number(0) == Self.checksum(Int64(entry), readName.bytes(1)) else {
+      throw CoverTreeError(.corrupt, "path: \(path): name \(entry) of the catalogue is damaged")
+    }
+    return readName.text(1)
+  }
+
+  // MARK: Writing
+
+  private static func checksum(_ key: Int64, _ bytes: UnsafeRawBufferPointer) -> Int64 {
+    let start = withUnsafeBytes(of: key.littleEndian) { Checksum.crc($0) }
+    return Int64(Checksum.crc(bytes, after: start))
+  }
+
+  /// Writes the pages that have changed, and names that have come and gone.
+  func commit(_ catalogue: Catalogue, names: StoreNames?, entries: UnsafeBufferPointer<Int32>) throws(CoverTreeError) {
+    var hasNames = names != nil
+    try catalogue.forEachLeft { (_, id) in if id.kind == StoreID.Kind.name.rawValue { hasNames = true } }
+    guard !isInMemory || hasNames else { return }
+    var next = state
+    next.generation += 1
+    (next.slots, next.entries) = (catalogue.slots.count, catalogue.entries.count)
+    try database.transaction { () throws(CoverTreeError) in
+      try catalogue.forEachLeft { (entry, id) throws(CoverTreeError) in
+        guard id.kind == StoreID.Kind.name.rawValue else { return }
+        try removeName.bind(1, Int64(entry))
+        try removeName.run()
+      }
+      if let names {
+        let kind = StoreID.Kind.name.rawValue
+        for (place, entry) in entries.enumerated() where catalogue.entries[Int(entry)].kind == kind {
+          try writeName.bind(1, Int64(entry))
+          try writeName.bind(2, Self.checksum(Int64(entry), UnsafeRawBufferPointer(names[place])))
+          try writeName.bind(text: 3, names[place])
+          try writeName.run()
+        }
+      }
+      if !isInMemory {
+        try write(catalogue.slots, .slots, next)
+        try write(catalogue.entries, .entries, next)
+      }
+      try write(next)
+    }
+    state = next
+  }
+
+  private func write<Record>(_ pages: RecordPages<Record>, _ kind: PageKind, _ next: State) throws(CoverTreeError) {
+    for page in pages.changed.elements {
+      let key = kind.key(Int(page))
+      let bytes = UnsafeRawBufferPointer(pages.bytes(ofPage: Int(page)))
+      try writePage.bind(1, key)
+      try writePage.bind(2, next.generation)
+      try writePage.bind(3, Self.checksum(key, bytes))
+      try writePage.bind(4, bytes)
+      try writePage.run()
+    }
+    let before = kind == .slots ? state.slots : state.entries
+    if pages.count < before {
+      try database.execute(
+        "DELETE FROM pages WHERE key >= \(kind.key(pages.pageCount)) AND key < \(kind.key(1 << 39))")
+    }
+  }
+
+  private func write(_ state: State) throws(CoverTreeError) {
+    try database.execute(
+      """
+      INSERT OR REPLACE INTO state VALUES (1, \(state.dim), \(Int64(bitPattern: state.store.0)),
+        \(Int64(bitPattern: state.store.1)), \(state.generation), \(state.slots), \(state.entries), \(state.checksum))
+      """)
+  }
+
+  // MARK: Looking after it
+
+  /// What SQLite finds wrong; nil where nothing is.
+  func fault() throws(CoverTreeError) -> String? {
+    let said = try database.text("PRAGMA integrity_check(1)")
+    return said == "ok" ? nil : said
+  }
+
+  /// Compares every page and every name in the file with its checksum.
+  func checkSums() throws(CoverTreeError) {
+    let page = try SQLite.Statement(database, "SELECT key, checksum, records FROM pages")
+    while try page.step() {
+      guard page.number(1) == Self.checksum(page.number(0), page.bytes(2)) else {
+        throw CoverTreeError(.corrupt, "path: \(path): page \(page.number(0)) of the catalogue is damaged")
+      }
+    }
+    let name = try SQLite.Statement(database, "SELECT entry, checksum, name FROM names")
+    while try name.step() {
+      guard name.number(1) == Self.checksum(name.number(0), name.bytes(2)) else {
+        throw CoverTreeError(.corrupt, "path: \(path): name \(name.number(0)) of the catalogue is damaged")
+      }
+    }
+  }
+
+  func vacuum() throws(CoverTreeError) { try database.execute("VACUUM") }
+
+  /// Puts all of a catalogue into a copy of a file that has its names alone.
+  static func fill(_ path: String, with catalogue: Catalogue) throws(CoverTreeError) {
+    let file = try open(path, writable: true, immutable: false, .full)
+    try file.database.execute("PRAGMA journal_mode = WAL")
+    catalogue.slots.markAll()
+    catalogue.entries.markAll()
+    try file.commit(catalogue, names: nil, entries: UnsafeBufferPointer(start: nil, count: 0))
+  }
+
+  /// Copies the names, or with a file all there is, to another catalogue, as they stand for this connection.
+  func backUp(to path: String) throws(CoverTreeError) {
+    try database.backUp(to: SQLite(path, .create))
+  }
+}
+
+/// Names of ids that come, in UTF-8, one for each.
+public struct StoreNames: @unchecked Sendable {
+  private let bytes: UnsafePointer<CChar>
+  /// Where each ends; the first begins at 0.
+  private let ends: UnsafePointer<Int64>
+
+  public init(bytes: UnsafePointer<CChar>, ends: UnsafePointer<Int64>) { (self.bytes, self.ends) = (bytes, ends) }
+
+  subscript(index: Int) -> UnsafeBufferPointer<CChar> {
+    let first = index == 0 ? 0 : Int(ends[index - 1])
+    return UnsafeBufferPointer(start: bytes + first, count: Int(ends[index]) - first)
+  }
+}
+
+extension String {
+  /// A path as SQLite opens a file that does not change.
+  fileprivate var asImmutableURI: String {
+    var uri = "file:"
+    for byte in utf8 {
+      switch byte {
+      case UInt8(ascii: "%"), UInt8(ascii: "?"), UInt8(ascii: "#"):
+        uri += "%" + (byte < 16 ? "0" : "") + String(byte, radix: 16)
+      default: uri.unicodeScalars.append(Unicode.Scalar(byte))
+      }
+    }
+    return uri + "?immutable=1"
+  }
+}

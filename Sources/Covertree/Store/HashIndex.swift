@@ -1,0 +1,73 @@
+/// Where things of 64-bit hashes stand: a table with linear probing of numbers below 2^31, at most half full. Things
+/// themselves stand elsewhere, and tell whether they are the one that is looked for.
+final class HashIndex {
+  private static var empty: UInt64 { 0 }
+
+  /// The upper half of the hash, and one more than the number.
+  private var entries: Buffer<UInt64>
+  private var count = 0
+
+  init() throws(CoverTreeError) { entries = try Buffer(count: 64, filledWith: Self.empty) }
+
+  private var mask: Int { entries.count - 1 }
+
+  @inline(__always)
+  private func home(_ entry: UInt64) -> Int { Int(entry >> 32) & mask }
+
+  @inline(__always)
+  private func entry(_ hash: UInt64, _ number: Int) -> UInt64 { hash & 0xFFFF_FFFF_0000_0000 | UInt64(number + 1) }
+
+  /// The number that was put in for a hash, where `matches` says that it is the one.
+  @inline(__always)
+  func number(of hash: UInt64, matches: (Int) -> Bool) -> Int? {
+    let (base, mask) = (entries.base, mask)
+    var place = Int(hash >> 32) & mask
+    while base[place] != Self.empty {
+      if base[place] >> 32 == hash >> 32 {
+        let number = Int(base[place] & 0xFFFF_FFFF) - 1
+        if matches(number) { return number }
+      }
+      place = (place + 1) & mask
+    }
+    return nil
+  }
+
+  /// Makes room for so many more, so that putting them in cannot fail.
+  func reserve(_ more: Int) throws(CoverTreeError) {
+    let wanted = 2 * (count + more)
+    guard wanted > entries.count else { return }
+    let before = entries
+    entries = try Buffer(count: 1 << (Int.bitWidth - (wanted - 1).leadingZeroBitCount), filledWith: Self.empty)
+    for entry in before.elements where entry != Self.empty { put(entry) }
+  }
+
+  func insert(_ hash: UInt64, _ number: Int) {
+    put(entry(hash, number))
+    count += 1
+  }
+
+  private func put(_ entry: UInt64) {
+    var place = home(entry)
+    while entries.base[place] != Self.empty { place = (place + 1) & mask }
+    entries.base[place] = entry
+  }
+
+  /// Takes out what is there; those after it move up, so that no search ends too early.
+  func remove(_ hash: UInt64, _ number: Int) {
+    let gone = entry(hash, number)
+    var gap = home(gone)
+    while entries[gap] != gone { gap = (gap + 1) & mask }
+    var next = (gap + 1) & mask
+    while entries[next] != Self.empty {
+      if (next - home(entries[next])) & mask >= (next - gap) & mask {
+        entries[gap] = entries[next]
+        gap = next
+      }
+      next = (next + 1) & mask
+    }
+    entries[gap] = Self.empty
+    count -= 1
+  }
+
+  var byteCount: Int { entries.byteCount }
+}

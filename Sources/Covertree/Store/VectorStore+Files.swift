@@ -1,0 +1,231 @@
+import CNumerics
+import Glibc
+
+/// Where the files of a durable store are.
+struct StoreFolder {
+  let path: String
+  var catalogue: String { path + "/catalogue.sqlite" }
+  var rows: String { path + "/rows.bin" }
+  var lock: String { path + "/lock" }
+
+  var exists: Bool { access(path, F_OK) == 0 }
+
+  /// Makes a folder wholly, or not at all: beside its place first, then moved there.
+  func make(_ fill: (StoreFolder) throws(CoverTreeError) -> Void) throws(CoverTreeError) {
+    let number = randomNumber().0
+    let draft = StoreFolder(path: "\(path).\(String(number, radix: 36)).part")
+    guard mkdir(draft.path, 0o777) == 0 else { throw .io("path: \(path)") }
+    do throws(CoverTreeError) {
+      try fill(draft)
+      try draft.syncFolder()
+      // A folder that is there is an error, unless it is empty.
+      guard rename(draft.path, path) == 0 else { throw CoverTreeError.io("path: \(path)") }
+    } catch {
+      draft.remove()
+      throw error
+    }
+    try syncParent()
+  }
+
+  private func remove() {
+    for name in [catalogue, catalogue + "-wal", catalogue + "-shm", rows, lock] { unlink(name) }
+    rmdir(path)
+  }
+
+  private func syncFolder() throws(CoverTreeError) { try Self.sync(path) }
+
+  private func syncParent() throws(CoverTreeError) {
+    let parent = path.split(separator: "/", omittingEmptySubsequences: true).dropLast().joined(separator: "/")
+    try Self.sync(path.hasPrefix("/") ? "/" + parent : parent.isEmpty ? "." : parent)
+  }
+
+  private static func sync(_ folder: String) throws(CoverTreeError) {
+    let descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw .io("path: \(folder)") }
+    defer { close(descriptor) }
+    guard fsync(descriptor) == 0 || errno == EINVAL || errno == ENOTSUP else { throw .io("path: \(folder)") }
+  }
+}
+
+extension VectorStore {
+  /// Opens a durable store; one that is not there is made.
+  ///
+  /// - Parameter dim: 0 for that of a store that is there.
+  public static func open(
+    _ path: String, dim: Int, sync: Sync, readOnly: Bool
+  ) throws(CoverTreeError) -> VectorStore {
+    let folder = StoreFolder(path: path)
+    if !folder.exists {
+      guard !readOnly else {
+        throw CoverTreeError(.io, "path: \(path): \(String(cString: strerror(ENOENT)))", code: ENOENT)
+      }
+      try create(folder, dim, sync)
+    }
+    guard access(folder.catalogue, F_OK) == 0 else {
+      let code = errno
+      if code == ENOENT { throw CoverTreeError(.corrupt, "path: \(path): is not a store: it has no catalogue") }
+      throw CoverTreeError.io("path: \(folder.catalogue)")
+    }
+    let store = try existing(folder, sync, readOnly: readOnly)
+    guard dim == 0 || dim == store.dim else {
+      throw CoverTreeError(.shape, "dim: \(path) has vectors of \(store.dim) coordinates, not of \(dim)")
+    }
+    return store
+  }
+
+  private static func create(_ folder: StoreFolder, _ dim: Int, _ sync: Sync) throws(CoverTreeError) {
+    guard dim != 0 else {
+      throw CoverTreeError(
+        .invalidArgument, "dim: \(folder.path) is new: expected the coordinates of its vectors, got 0")
+    }
+    try check(dim)
+    try folder.make { (folder) throws(CoverTreeError) in
+      let state = CatalogueFile.State(dim: dim, store: randomNumber())
+      let rows = try RowFile.create(folder.rows, RowFile.Header(dim: dim, store: state.store))
+      try rows.sync()
+      _ = try CatalogueFile.create(folder.catalogue, state, .full)
+      _ = try StoreLock(folder.lock, writable: true)
+    }
+  }
+
+  private static func existing(
+    _ folder: StoreFolder, _ sync: Sync, readOnly: Bool
+  ) throws(CoverTreeError) -> VectorStore {
+    // Where nothing can be written beside the catalogue, nobody writes to it.
+    let immutable = readOnly && access(folder.path, W_OK) != 0
+    let lock = try StoreLock(folder.lock, writable: !readOnly)
+    let file = try CatalogueFile.open(
+      folder.catalogue, writable: !readOnly, immutable: immutable, sync.ofCatalogue)
+    let catalogue = try Catalogue()
+    var opened: RowFile?
+    try file.read(into: catalogue) { (state) throws(CoverTreeError) in
+      opened = try RowFile.open(
+        folder.rows, RowFile.Header(dim: state.dim, store: state.store), rows: state.slots, writable: !readOnly)
+    }
+    let rows = try StoreRows(dim: file.state.dim, file: opened, needed: file.state.slots)
+    return try VectorStore(
+      path: folder.path, readOnly: readOnly, catalogue: catalogue, rows: rows, file: file, sync: sync, lock: lock)
+  }
+
+  // MARK: Copies
+
+  /// Writes a copy of the store, as it stands, to a folder that is not there; readers and a writer go on meanwhile.
+  public func snapshot(_ path: String, context: CallContext) throws(CoverTreeError) {
+    guard let own = self.path else { return try snapshotOfMemory(StoreFolder(path: path), context) }
+    try checkProcess()
+    // A reader of its own sees one transaction, and keeps its rows from being used again.
+    let reader = try Self.open(own, dim: 0, sync: .off, readOnly: true)
+    try reader.copy(to: StoreFolder(path: path), context)
+  }
+
+  /// Makes a store of a snapshot, at a place where none is.
+  public static func restore(_ snapshot: String, to path: String, context: CallContext) throws(CoverTreeError) {
+    try open(snapshot, dim: 0, sync: .off, readOnly: true).copy(to: StoreFolder(path: path), context)
+  }
+
+  private func copy(to folder: StoreFolder, _ context: CallContext) throws(CoverTreeError) {
+    guard !folder.exists else { throw Self.occupied(folder.path) }
+    try folder.make { (folder) throws(CoverTreeError) in
+      // What the catalogue says while it is copied is what the rows are copied for.
+      try file.backUp(to: folder.catalogue)
+      let copied = try CatalogueFile.open(folder.catalogue, writable: true, immutable: false, .full)
+      try copyRows(copied.state, to: folder, context)
+      _ = try StoreLock(folder.lock, writable: true)
+    }
+  }
+
+  private static func occupied(_ path: String) -> CoverTreeError {
+    CoverTreeError(.exists, "path: \(path): is there already")
+  }
+
+  private func snapshotOfMemory(_ folder: StoreFolder, _ context: CallContext) throws(CoverTreeError) {
+    guard !folder.exists else { throw Self.occupied(folder.path) }
+    try folder.make { (folder) throws(CoverTreeError) in
+      let copy = try Catalogue()
+      // What is there is written down quickly; its rows stay as they are while they are copied.
+      try gate.writing(context) { () throws(CoverTreeError) in
+        try copy.resize(slots: catalogue.slots.count, entries: catalogue.entries.count)
+        try copy.take(slots: catalogue.slots.records.elements, from: 0)
+        try copy.take(entries: catalogue.entries.records.elements, from: 0)
+        try file.backUp(to: folder.catalogue)
+        holds += 1
+      }
+      defer { try? gate.writing(CallContext(threads: 1)) { holds -= 1 } }
+      try CatalogueFile.fill(folder.catalogue, with: copy)
+      var state = file.state
+      state.slots = copy.slots.count
+      try copyRows(state, to: folder, context)
+      _ = try StoreLock(folder.lock, writable: true)
+    }
+  }
+
+  private func copyRows(
+    _ state: CatalogueFile.State, to folder: StoreFolder, _ context: CallContext
+  ) throws(CoverTreeError) {
+    let target = try RowFile.create(folder.rows, RowFile.Header(dim: dim, store: state.store))
+    let count = state.slots
+    let together = max(1, (64 << 20) / rows.rowBytes)
+    for first in stride(from: 0, to: count, by: together) {
+      let slots = first..<min(count, first + together)
+      try target.write(slots, rowBytes: rows.rowBytes) { (row, slot) in
+        UnsafeMutableRawPointer(row).copyMemory(from: rows.row(slot), byteCount: rows.rowBytes)
+      }
+      try context.poll(share: Double(slots.upperBound) / Double(count))
+    }
+    try target.sync()
+  }
+
+  // MARK: Looking after it
+
+  /// Compares all there is with its checksums, and the catalogue with itself and with the rows; throws what is wrong.
+  public func check(context: CallContext) throws(CoverTreeError) {
+    try reading { () throws(CoverTreeError) in
+      try checkProcess()
+      func corrupt(_ what: String) -> CoverTreeError {
+        CoverTreeError(.corrupt, "store: \(path ?? "in memory"): \(what)")
+      }
+      if let fault = try file.fault() { throw corrupt("catalogue: \(fault)") }
+      try file.checkSums()
+      if let fault = try catalogue.fault() { throw corrupt("catalogue: \(fault)") }
+      let needed = catalogue.slots.count * rows.rowBytes
+      if let size = try rows.file?.size(), catalogue.slots.count > 0, size < RowFile.headerBytes + needed {
+        throw corrupt("rows.bin is truncated: it has \(size) bytes, its rows need \(RowFile.headerBytes + needed)")
+      }
+      try context.forEach(catalogue.slots.count, grain: 256) { (range, _) throws(CoverTreeError) in
+        for slot in range where catalogue.slots[slot].count > 0 {
+          var hash: UInt64 = 0
+          guard cn_hash_floats(rows.row(slot), Int64(dim), &hash) != 0, hash == catalogue.slots[slot].hash else {
+            throw corrupt("the row of slot \(slot) does not match its hash")
+          }
+        }
+      }
+    }
+  }
+
+  /// Gives the memory or the disk of free rows back to the system. Slots stay where they are.
+  ///
+  /// Not while others read the store: they may look at what was in the free rows.
+  public func compact(context: CallContext) throws(CoverTreeError) {
+    try maintain(context) { () throws(CoverTreeError) in
+      let (slotCount, entryCount) = (catalogue.slots.count, catalogue.entries.count)
+      try catalogue.trim()
+      do throws(CoverTreeError) {
+        try file.commit(catalogue, names: nil, entries: UnsafeBufferPointer(start: nil, count: 0))
+      } catch {
+        try catalogue.resize(slots: slotCount, entries: entryCount)
+        try catalogue.listFree()
+        throw error
+      }
+      try catalogue.listFree()
+      var slot = 0
+      while slot < catalogue.slots.count {
+        let first = slot
+        while slot < catalogue.slots.count, catalogue.slots[slot].count == 0, catalogue.isUnpinned(slot) { slot += 1 }
+        if slot > first { try rows.discard(first..<slot) }
+        slot += 1
+      }
+      try rows.file?.truncate(to: catalogue.slots.count, rowBytes: rows.rowBytes)
+      try file.vacuum()
+    }
+  }
+}

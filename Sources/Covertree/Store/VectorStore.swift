@@ -1,0 +1,346 @@
+import CNumerics
+import Glibc
+
+/// The place where vectors live once, however many ids have them.
+///
+/// Equal vectors share a *slot*: a row that never moves while an id has it. A hash finds it, and a full comparison decides. A
+/// slot that no id has any more is used again, after the change that freed it is settled.
+///
+/// In memory, or durable in a folder of three files: `catalogue.sqlite` (`CatalogueFile`), `rows.bin` (`RowFile`), `lock`
+/// (`StoreLock`). Rows are on disk before the transaction that names them. Readers run in parallel with each other,
+/// changes exclude everything else; other processes read while one writes.
+public final class VectorStore: @unchecked Sendable {
+  public enum Sync: Int32, Sendable {
+    /// What has returned withstands a power failure.
+    case full = 0
+    /// After a power failure the last changes may be missing; the store is whole.
+    case normal = 1
+    /// Nothing waits for the disk: what has returned withstands the end of the process.
+    case off = 2
+
+    var ofCatalogue: CatalogueFile.Sync { self == .full ? .full : self == .normal ? .normal : .off }
+  }
+
+  public let dim: Int
+  public let path: String?
+  public let isReadOnly: Bool
+  let catalogue: Catalogue
+  let rows: StoreRows
+  let file: CatalogueFile
+  public let sync: Sync
+  let gate = ReadWriteGate()
+  private let lock: StoreLock?
+  /// What SQLite has open must not be used by a forked child.
+  private let process = getpid()
+  /// By slot, while a change is going on: the row among those that come; -1 for others.
+  private let pending: Stack<Int32>
+  /// Copies that are being made of a store in memory: freed slots are not used again meanwhile.
+  var holds = 0
+
+  static var mostDimensions: Int { 65536 }
+
+  init(
+    path: String?, readOnly: Bool, catalogue: Catalogue, rows: StoreRows, file: CatalogueFile, sync: Sync,
+    lock: StoreLock?
+  ) throws(CoverTreeError) {
+    (self.path, isReadOnly, self.catalogue, self.rows) = (path, readOnly, catalogue, rows)
+    (self.file, self.sync, self.lock, dim) = (file, sync, lock, rows.dim)
+    pending = try Stack()
+  }
+
+  /// A store in memory.
+  public convenience init(dim: Int) throws(CoverTreeError) {
+    try Self.check(dim)
+    let state = CatalogueFile.State(dim: dim, store: randomNumber())
+    try self.init(
+      path: nil, readOnly: false, catalogue: Catalogue(), rows: StoreRows(dim: dim, file: nil, needed: 0),
+      file: .create(nil, state, .off), sync: .off, lock: nil)
+  }
+
+  static func check(_ dim: Int) throws(CoverTreeError) {
+    guard (1...mostDimensions).contains(dim) else {
+      throw CoverTreeError(.invalidArgument, "dim: expected 1 to \(mostDimensions), got \(dim)")
+    }
+  }
+
+  // MARK: Changes
+
+  /// Adds vectors under new ids, all or none.
+  ///
+  /// - Parameters:
+  ///   - names: of ids that are digests of names; nil where there are none.
+  ///   - slots: one for each, where its vector stands.
+  public func add(
+    _ ids: UnsafeBufferPointer<StoreID>, _ vectors: PointsView<Float>, names: StoreNames?, context: CallContext,
+    slots: UnsafeMutablePointer<Int64>
+  ) throws(CoverTreeError) {
+    guard vectors.dim == dim else {
+      throw CoverTreeError(.shape, "vectors: expected \(dim) columns, got \(vectors.dim)")
+    }
+    let hashes = try hashes(of: vectors, context)
+    try change(context) { () throws(CoverTreeError) in
+      let entries = try Buffer<Int32>(count: ids.count)
+      try catalogue.reserve(ids.count)
+      try pending.reserve(max(0, catalogue.slots.count + ids.count - pending.count))
+      let mayRecycle = mayRecycle
+      let created = try Stack<Int32>()
+      defer { for slot in created.elements { pending[Int(slot)] = -1 } }
+      for place in 0..<ids.count {
+        let (id, hash, vector) = (ids[place], hashes[place], vectors.row(place))
+        guard catalogue.entry(of: id) == nil else {
+          throw CoverTreeError(.exists, "ids[\(place)]: the store already has a vector \(id)")
+        }
+        let equal = catalogue.slot(hash: hash) { slot in
+          let coming = slot < pending.count ? pending[slot] : -1
+          return coming < 0
+            ? rows.holds(slot, vector) : StoreRows.areEqual(vectors.row(Int(coming)), vector, dim)
+        }
+        let slot: Int
+        if let equal {
+          slot = equal
+          try catalogue.retain(slot)
+        } else {
+          slot = try catalogue.create(hash: hash, recycling: mayRecycle)
+          while pending.count <= slot { try pending.append(-1) }
+          pending[slot] = Int32(place)
+          try created.append(Int32(slot))
+        }
+        entries[place] = Int32(try catalogue.enter(id, slot))
+        slots[place] = Int64(slot)
+      }
+      try write(created.elements, vectors, context)
+      try file.commit(catalogue, names: names, entries: entries.elements)
+    }
+  }
+
+  /// Adds one vector.
+  public func add(
+    _ id: StoreID, _ vector: PointsView<Float>, slot: UnsafeMutablePointer<Int64>
+  ) throws(CoverTreeError) {
+    var id = id
+    var result: Result<Void, CoverTreeError> = .success(())
+    withUnsafePointer(to: &id) { id in
+      do throws(CoverTreeError) {
+        try add(
+          UnsafeBufferPointer(start: id, count: 1), vector, names: nil, context: CallContext(threads: 1), slots: slot)
+      } catch {
+        result = .failure(error)
+      }
+    }
+    try result.get()
+  }
+
+  /// Takes ids out, all or none. One that is not there, or named twice, is an error.
+  public func remove(_ ids: UnsafeBufferPointer<StoreID>, context: CallContext) throws(CoverTreeError) {
+    try change(context) { () throws(CoverTreeError) in
+      for (place, id) in ids.enumerated() {
+        guard let entry = catalogue.entry(of: id) else { throw Self.missing(id, place) }
+        try catalogue.remove(entry: entry)
+      }
+      try file.commit(catalogue, names: nil, entries: UnsafeBufferPointer(start: nil, count: 0))
+    }
+  }
+
+  /// Runs a change of the catalogue, and takes it back where it fails.
+  private func change(
+    _ context: CallContext, _ body: () throws(CoverTreeError) -> Void
+  ) throws(CoverTreeError) {
+    guard !isReadOnly else {
+      throw CoverTreeError(.unsupported, "store: \(path ?? "") was opened to be read only")
+    }
+    try gate.writing(context) { () throws(CoverTreeError) in
+      try checkProcess()
+      do throws(CoverTreeError) {
+        try body()
+      } catch {
+        try catalogue.takeBack()
+        throw error
+      }
+      catalogue.settle()
+    }
+  }
+
+  /// Looks after the store, while nobody else reads it.
+  func maintain(_ context: CallContext, _ body: () throws(CoverTreeError) -> Void) throws(CoverTreeError) {
+    try change(context) { () throws(CoverTreeError) in
+      guard holds == 0, !(lock?.hasReaders ?? false) else {
+        throw CoverTreeError(.busy, "store: others read it, or copy it")
+      }
+      try body()
+    }
+  }
+
+  /// Whether slots that were freed may be used again: nobody reads what was in them.
+  private var mayRecycle: Bool { catalogue.freeCount > 0 && holds == 0 && !(lock?.hasReaders ?? false) }
+
+  func checkProcess() throws(CoverTreeError) {
+    guard path == nil || process == getpid() else {
+      throw CoverTreeError(.busy, "store: was opened by the process that this one was forked from; open it again")
+    }
+  }
+
+  /// Writes the rows of new slots, by runs of slots that follow each other.
+  private func write(
+    _ created: UnsafeBufferPointer<Int32>, _ vectors: PointsView<Float>, _ context: CallContext
+  ) throws(CoverTreeError) {
+    guard created.count > 0 else { return }
+    try rows.reserve(catalogue.slots.count)
+    let source = { [pending] (slot: Int) in vectors.row(Int(pending[slot])) }
+    if rows.file == nil {
+      if created.count == 1 { return try rows.write(Int(created[0])..<Int(created[0]) + 1, source) }
+      return try context.forEach(created.count, grain: 64) { [rows] (range, _) throws(CoverTreeError) in
+        for place in range { try rows.write(Int(created[place])..<Int(created[place]) + 1, source) }
+      }
+    }
+    var first = 0
+    while first < created.count {
+      var end = first + 1
+      while end < created.count, created[end] == created[end - 1] + 1 { end += 1 }
+      try rows.write(Int(created[first])..<Int(created[end - 1]) + 1, source)
+      first = end
+    }
+    if sync != .off { try rows.file?.sync() }
+  }
+
+  /// A hash of each vector; NaN and infinity are errors.
+  private func hashes(of vectors: PointsView<Float>, _ context: CallContext) throws(CoverTreeError) -> Buffer<UInt64> {
+    let hashes = try Buffer<UInt64>(count: vectors.count)
+    func hash(_ place: Int) throws(CoverTreeError) {
+      guard cn_hash_floats(vectors.row(place), Int64(dim), hashes.base + place) != 0 else {
+        let row = vectors.row(place)
+        let column = (0..<dim).first { !row[$0].isFinite }!
+        throw CoverTreeError(
+          .invalidArgument, "vectors[\(place), \(column)]: expected a finite number, got \(row[column])")
+      }
+    }
+    if vectors.count < 64 {
+      for place in 0..<vectors.count { try hash(place) }
+    } else {
+      try context.forEach(vectors.count, grain: 256) { (range, _) throws(CoverTreeError) in
+        for place in range { try hash(place) }
+      }
+    }
+    return hashes
+  }
+
+  // MARK: Reading
+
+  static func missing(_ id: StoreID, _ place: Int) -> CoverTreeError {
+    CoverTreeError(.notFound, "ids[\(place)]: the store has no vector \(id)")
+  }
+
+  /// Reads what is settled; of a store that another process writes, the last that was committed.
+  func reading<Result>(_ body: () throws(CoverTreeError) -> Result) throws(CoverTreeError) -> Result {
+    if isReadOnly { try refresh() }
+    return try gate.reading(CallContext(threads: 1), body)
+  }
+
+  private func refresh() throws(CoverTreeError) {
+    try checkProcess()
+    guard try gate.reading(CallContext(threads: 1), { () throws(CoverTreeError) in try file.isBehind() }) else {
+      return
+    }
+    try gate.writing(CallContext(threads: 1)) { () throws(CoverTreeError) in
+      try file.read(into: catalogue) { (state) throws(CoverTreeError) in
+        guard state.slots <= rows.reserved else {
+          throw CoverTreeError(
+            .outOfMemory, "out of memory: no addresses for \(state.slots) vectors; open the store again")
+        }
+      }
+    }
+  }
+
+  /// The slot of each id; -1 for those that are not there.
+  public func find(
+    _ ids: UnsafeBufferPointer<StoreID>, slots: UnsafeMutablePointer<Int64>
+  ) throws(CoverTreeError) {
+    try reading { () throws(CoverTreeError) in
+      for (place, id) in ids.enumerated() { slots[place] = Int64(catalogue.slot(of: id) ?? -1) }
+    }
+  }
+
+  public func find(_ id: StoreID) throws(CoverTreeError) -> Int {
+    try reading { () throws(CoverTreeError) in catalogue.slot(of: id) ?? -1 }
+  }
+
+  /// How many ids have a slot; 0 for a free one.
+  public func count(ofSlot slot: Int) throws(CoverTreeError) -> Int {
+    try reading { () throws(CoverTreeError) in
+      guard slot >= 0, slot < catalogue.slots.count else {
+        throw CoverTreeError(.notFound, "slot: expected 0 to \(catalogue.slots.count - 1), got \(slot)")
+      }
+      return Int(catalogue.slots[slot].count)
+    }
+  }
+
+  /// Hands over ids and their slots, `room` of them at most, from a place on: 0, or where the call before ended.
+  ///
+  /// - Returns: how many there were, and the place to go on from.
+  public func list(
+    from place: Int, room: Int, _ body: (Int, StoreID, Int) -> Void
+  ) throws(CoverTreeError) -> (count: Int, next: Int) {
+    try reading { () throws(CoverTreeError) in
+      var (count, entry) = (0, max(0, place))
+      while count < room, entry < catalogue.entries.count {
+        let record = catalogue.entries[entry]
+        if !record.isEmpty {
+          body(count, record.id, Int(record.slot))
+          count += 1
+        }
+        entry += 1
+      }
+      return (count, entry)
+    }
+  }
+
+  /// The name of an id that is a digest of one.
+  public func name(of id: StoreID) throws(CoverTreeError) -> String {
+    try reading { () throws(CoverTreeError) in
+      try checkProcess()
+      guard let entry = catalogue.entry(of: id) else { throw Self.missing(id, 0) }
+      guard let name = try file.name(ofEntry: entry) else {
+        throw CoverTreeError(.notFound, "id: \(id) was added without a name")
+      }
+      return name
+    }
+  }
+
+  public struct Info: Sendable {
+    public var count = 0
+    public var uniqueCount = 0
+    public var slotCount = 0
+    public var freeCount = 0
+    public var rowBytes = 0
+    public var reservedCount = 0
+    public var memoryBytes = 0
+    public var fileBytes = 0
+    public var generation = 0
+  }
+
+  public func info() throws(CoverTreeError) -> Info {
+    try reading { () throws(CoverTreeError) in
+      let slotCount = catalogue.slots.count
+      return Info(
+        count: catalogue.count, uniqueCount: catalogue.uniqueCount, slotCount: slotCount,
+        freeCount: slotCount - catalogue.uniqueCount, rowBytes: rows.rowBytes, reservedCount: rows.reserved,
+        memoryBytes: catalogue.byteCount + pending.byteCount + (rows.file == nil ? slotCount * rows.rowBytes : 0),
+        fileBytes: try rows.file?.size() ?? 0, generation: Int(file.state.generation))
+    }
+  }
+
+  /// What keeps the rows where they are, for as long as somebody looks at them.
+  public var rowSpace: StoreRowSpace { StoreRowSpace(rows) }
+}
+
+/// The rows of a store, that stay where they are when the store is gone.
+public final class StoreRowSpace: Sendable {
+  private let rows: StoreRows
+
+  init(_ rows: StoreRows) { self.rows = rows }
+
+  public var base: UnsafePointer<Float> { UnsafePointer(rows.row(0)) }
+  public var rowBytes: Int { rows.rowBytes }
+}
+
+/// A number that no other store has.
+func randomNumber() -> (UInt64, UInt64) { (.random(in: .min ... .max), .random(in: .min ... .max)) }

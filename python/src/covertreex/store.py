@@ -1,0 +1,471 @@
+"""The place where vectors live once, however many ids have them.
+
+>>> import numpy as np
+>>> from covertreex import VectorStore
+>>> store = VectorStore(3)
+>>> store.add("a", [1, 2, 3]), store.add("b", [1, 2, 3]), store.add(7, [4, 5, 6])
+(0, 0, 1)
+>>> store.get("b")
+array([1., 2., 3.], dtype=float32)
+>>> len(store), store.n_unique
+(3, 2)
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import uuid
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Union
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from . import _arrays, _calls, _files, _native
+from ._calls import ProgressReport
+from ._native import lib
+
+__all__ = ["StoreStats", "VectorStore"]
+
+Id = Union[int, str, uuid.UUID]
+
+_SYNCS = ("full", "normal", "off")
+_READ_ONLY = 1
+_NUMBER, _UUID, _NAME = 1, 2, 3
+_ID = np.dtype([("high", np.uint64), ("low", np.uint64), ("kind", np.uint32), ("reserved", np.uint32)])
+_LOW = 2**64 - 1
+_LISTED = 4096
+
+
+@dataclass(frozen=True)
+class StoreStats:
+    """A store in numbers."""
+
+    n_ids: int
+    n_unique: int  #: vectors
+    n_slots: int  #: with free ones
+    n_free: int
+    dim: int
+    memory_bytes: int  #: without rows that are mapped from a file
+    file_bytes: int  #: of the rows on disk; 0 in memory
+    generation: int  #: changes that were committed to disk
+    sync: str
+    read_only: bool
+
+
+class VectorStore(_calls.Closeable):
+    """Vectors of float32, each kept once, by ids of int, ``str`` or ``uuid.UUID``.
+
+    Equal vectors (bit for bit, but for the sign of zeros) share a *slot*, a row that stays where it is while an id has
+    it; it is used again once none has. Reads run in several threads at once, a change waits for them, and they for it.
+    A change is made wholly or not at all.
+
+    Parameters
+    ----------
+    dim : int
+        Coordinates of a vector.
+
+    See Also
+    --------
+    VectorStore.open : a store on disk.
+    """
+
+    _noun = "store"
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        handle = ctypes.c_void_p()
+        _native.check(lib.covertree_store_create(_arrays.integer(dim, "dim", minimum=1), handle))
+        self._begin(handle)
+
+    @classmethod
+    def open(
+        cls, path: _files.PathLike, dim: int | None = None, *, sync: str = "full", read_only: bool = False
+    ) -> VectorStore:
+        """Open a store in a folder; one that is not there is made.
+
+        Parameters
+        ----------
+        path : path-like
+            A folder, that belongs to the store alone.
+        dim : int, optional
+            Coordinates of a vector: for a new store, or to make sure.
+        sync : {"full", "normal", "off"}
+            What a change that has returned withstands. ``"full"``: a power failure. ``"normal"``: the end of the
+            process; after a power failure the last changes may be missing, and the store is whole. ``"off"``: the end
+            of the process; nothing waits for the disk.
+        read_only : bool
+            Whether another process may write meanwhile. What it commits is seen by the next call. Slots that it frees
+            are not used again while there are readers.
+
+        Raises
+        ------
+        OSError
+            Where files cannot be read or written.
+        CoverTreeError
+            Where somebody else has the store open for writing; where files are damaged, of another version or of
+            something else.
+        """
+        size = 0 if dim is None else _arrays.integer(dim, "dim", minimum=1)
+        if sync not in _SYNCS:
+            raise ValueError(f"sync: expected one of {', '.join(_SYNCS)}, got {sync!r}")
+        store = cls.__new__(cls)
+        _calls.Closeable.__init__(store)
+        handle = ctypes.c_void_p()
+        flags = _READ_ONLY if read_only else 0
+        _native.check(lib.covertree_store_open(_files.encoded_path(path), size, _SYNCS.index(sync), flags, handle))
+        store._begin(handle)
+        return store
+
+    @classmethod
+    def restore(
+        cls,
+        snapshot: _files.PathLike,
+        path: _files.PathLike,
+        *,
+        sync: str = "full",
+        progress: ProgressReport | None = None,
+    ) -> VectorStore:
+        """Make a store of a snapshot, at a path where none is, and open it."""
+        options = _calls.call_options(None)
+        _native.run(
+            lib.covertree_store_restore, _files.encoded_path(snapshot), _files.encoded_path(path),
+            ctypes.byref(options), options=options, report=progress,
+        )  # fmt: skip
+        return cls.open(path, sync=sync)
+
+    def _begin(self, handle: ctypes.c_void_p) -> None:
+        self._take(handle, lib.covertree_store_free)
+        info = self._info()
+        self._shape = (int(info.dim),)
+        rows, base, row_bytes = ctypes.c_void_p(), ctypes.c_void_p(), ctypes.c_int64()
+        _native.check(lib.covertree_store_rows_get(handle, rows, ctypes.byref(base), ctypes.byref(row_bytes)))
+        #: All rows that there are addresses for; those of slots that there are can be read.
+        self._rows = _arrays.view(
+            _calls.Owner(rows, lib.covertree_store_rows_free), base.value, (int(info.n_reserved), int(info.dim)),
+            np.float32, row_bytes=row_bytes.value,
+        )  # fmt: skip
+
+    # Changes
+
+    def add(self, id: Id, vector: ArrayLike) -> int:
+        """Add a vector under a new id.
+
+        Parameters
+        ----------
+        id : int, str or uuid.UUID
+            Which the store does not have.
+        vector : array_like, shape (dim,)
+            Finite; converted to float32.
+
+        Returns
+        -------
+        int
+            The slot in which the vector stands.
+        """
+        if type(id) is int and -(2**63) <= id < 2**63:
+            high, low, kind = 0, id & _LOW, _NUMBER
+        elif type(id) is uuid.UUID:
+            high, low, kind = id.int >> 64, id.int & _LOW, _UUID
+        else:
+            return int(self.add_batch([id], self._one(vector)[None])[0])
+        row = self._one(vector)
+        slot = ctypes.c_int64()
+        status = lib.covertree_store_add_one(self._open(), high, low, kind, _arrays.address(row), ctypes.byref(slot))
+        if status:
+            self._check(status, id)
+        return slot.value
+
+    def _one(self, vector: ArrayLike) -> NDArray[np.float32]:
+        if type(vector) is np.ndarray and vector.dtype is _FLOAT and vector.flags.c_contiguous:
+            row: NDArray[np.float32] = vector
+        else:
+            given = np.asarray(vector)
+            if given.dtype.kind not in "biuf":
+                raise TypeError(f"vector: expected real numbers, got dtype {given.dtype}")
+            with np.errstate(over="ignore"):  # what overflows becomes infinite, and is refused as such
+                row = np.ascontiguousarray(given, np.float32)
+        if row.shape != self._shape:
+            raise ValueError(f"vector: expected shape {self._shape}, got {row.shape}")
+        return row
+
+    def add_batch(
+        self, ids: Iterable[Id], vectors: ArrayLike, *, progress: ProgressReport | None = None
+    ) -> NDArray[np.int64]:
+        """Add vectors under new ids, all or none.
+
+        Parameters
+        ----------
+        ids : sequence of m ids
+            None of which the store has, and none twice.
+        vectors : array_like, shape (m, dim)
+        progress : callable, optional
+            Called with the share done; an exception that it raises ends the call.
+
+        Returns
+        -------
+        numpy.ndarray of int64, shape (m,)
+            The slots.
+        """
+        listed = _listed(ids)
+        rows = _arrays.points(vectors, "vectors", dtype=_FLOAT)
+        if len(listed) != len(rows):
+            raise ValueError(f"ids: expected one for each of {len(rows)} vectors, got {len(listed)}")
+        keys = _keys(listed)
+        names, ends = _names(listed, keys)
+        slots = np.empty(len(rows), np.int64)
+        options = _calls.call_options(None)
+        arguments = (
+            self._open(), keys.ctypes.data, names, None if ends is None else ends.ctypes.data, _arrays.address(rows),
+            *rows.shape, _arrays.row_stride(rows), ctypes.byref(options), slots.ctypes.data,
+        )  # fmt: skip
+        self._run(lib.covertree_store_add, arguments, rows.size, options, progress)
+        return slots
+
+    def remove(self, id: Id) -> None:
+        """Take out an id; the vector goes with its last one. KeyError where it is not there."""
+        self.remove_batch([id])
+
+    def remove_batch(self, ids: Iterable[Id]) -> None:
+        """Take out ids, all or none."""
+        listed = _listed(ids)
+        keys = _keys(listed)
+        options = _calls.call_options(None)
+        status = lib.covertree_store_remove(self._open(), keys.ctypes.data, len(keys), ctypes.byref(options))
+        self._check(status)
+
+    # What is in it
+
+    def slot(self, id: Id) -> int:
+        """The slot of an id; KeyError where it is not there."""
+        slot = self._find(id)
+        if slot < 0:
+            raise KeyError(f"the store has no vector {id!r}")
+        return slot
+
+    def _find(self, id: Id) -> int:
+        if type(id) is int and -(2**63) <= id < 2**63:
+            high, low, kind = 0, id & _LOW, _NUMBER
+        elif type(id) is uuid.UUID:
+            high, low, kind = id.int >> 64, id.int & _LOW, _UUID
+        else:
+            key = _keys([id])[0]
+            high, low, kind = int(key["high"]), int(key["low"]), int(key["kind"])
+        slot = ctypes.c_int64()
+        status = lib.covertree_store_find_one(self._open(), high, low, kind, ctypes.byref(slot))
+        if status:
+            _native.check(status)
+        return slot.value
+
+    def slots(self, ids: Iterable[Id]) -> NDArray[np.int64]:
+        """The slot of each id; -1 for those that are not there."""
+        keys = _keys(_listed(ids))
+        slots = np.empty(len(keys), np.int64)
+        _native.check(lib.covertree_store_find(self._open(), keys.ctypes.data, len(keys), slots.ctypes.data))
+        return slots
+
+    def contains(self, id: Any) -> bool:
+        """Whether there is a vector with an id."""
+        try:
+            return self._find(id) >= 0
+        except TypeError:  # what cannot be an id is not there
+            return False
+
+    def __contains__(self, id: Any) -> bool:
+        return self.contains(id)
+
+    def get(self, id: Id) -> NDArray[np.float32]:
+        """The vector of an id, shape (dim,): a read-only view of its slot. KeyError where it is not there.
+
+        The view stays valid when the store is closed. What it shows changes once no id has the vector any more and
+        the slot is used again; copy what is to be kept longer.
+        """
+        row: NDArray[np.float32] = self._rows[self.slot(id)]
+        return row
+
+    def get_slot(self, slot: int) -> NDArray[np.float32]:
+        """The vector in a slot, shape (dim,): a read-only view. IndexError for a slot that is free."""
+        number = _arrays.integer(slot, "slot", minimum=0)
+        self._owners(number)
+        row: NDArray[np.float32] = self._rows[number]
+        return row
+
+    def _owners(self, slot: int) -> None:
+        if self.n_owners(slot) == 0:
+            raise IndexError(f"slot: {slot} is free")
+
+    def n_owners(self, slot: int) -> int:
+        """How many ids have a slot; 0 for a free one. IndexError for one that has never been."""
+        count = ctypes.c_int64()
+        _native.check(lib.covertree_store_slot_count(self._open(), slot, ctypes.byref(count)))
+        return count.value
+
+    def get_batch(self, slots: ArrayLike) -> NDArray[np.float32]:
+        """The vectors in some slots, shape (m, dim): a view where they follow each other, or else a copy."""
+        wanted = _arrays.indices(slots, "slots")
+        n_slots = int(self._info().n_slots)
+        if wanted.size and (wanted.min() < 0 or wanted.max() >= n_slots):
+            raise IndexError(f"slots: expected 0 to {n_slots - 1}, got {wanted.min()} to {wanted.max()}")
+        if wanted.size and (np.diff(wanted) == 1).all():
+            view: NDArray[np.float32] = self._rows[wanted[0] : wanted[-1] + 1]
+            return view
+        return np.ascontiguousarray(self._rows[wanted])
+
+    def __len__(self) -> int:
+        return int(self._info().n_ids)
+
+    def __iter__(self) -> Iterator[Id]:
+        """All ids."""
+        for id, _ in self.items():
+            yield id
+
+    def items(self) -> Iterator[tuple[Id, int]]:
+        """All ids with their slots. What is added or removed meanwhile may or may not be among them."""
+        place, written = ctypes.c_int64(), ctypes.c_int64()
+        ids, slots = np.empty(_LISTED, _ID), np.empty(_LISTED, np.int64)
+        while True:
+            arguments = ctypes.byref(place), _LISTED, ids.ctypes.data, slots.ctypes.data, ctypes.byref(written)
+            _native.check(lib.covertree_store_list(self._open(), *arguments))
+            if not written.value:
+                return
+            yield from [(self._id(ids[i]), int(slots[i])) for i in range(written.value)]
+
+    def _id(self, key: Any) -> Id:
+        kind, low = int(key["kind"]), int(key["low"])
+        if kind == _NUMBER:
+            return low - 2**64 if low >= 2**63 else low
+        if kind == _UUID:
+            return uuid.UUID(int=int(key["high"]) << 64 | low)
+        one, length = np.array([key], _ID), ctypes.c_int64()
+        _native.check(lib.covertree_store_name(self._open(), one.ctypes.data, None, 0, ctypes.byref(length)))
+        text = ctypes.create_string_buffer(max(1, length.value))
+        _native.check(lib.covertree_store_name(self._open(), one.ctypes.data, text, length.value, ctypes.byref(length)))
+        return text.raw[: length.value].decode()
+
+    @property
+    def dim(self) -> int:
+        """Coordinates of a vector."""
+        return self._shape[0]
+
+    @property
+    def n_unique(self) -> int:
+        """How many vectors there are."""
+        return int(self._info().n_unique)
+
+    def stats(self) -> StoreStats:
+        """What is in it, and what it takes."""
+        info = self._info()
+        numbers = ("n_ids", "n_unique", "n_slots", "n_free", "dim", "memory_bytes", "file_bytes", "generation")
+        return StoreStats(
+            **{name: int(getattr(info, name)) for name in numbers},
+            sync=_SYNCS[info.sync],
+            read_only=bool(info.flags & _READ_ONLY),
+        )
+
+    def __repr__(self) -> str:
+        if self._handle is None:
+            return "VectorStore(closed)"
+        return f"VectorStore(n_ids={len(self)}, n_unique={self.n_unique}, dim={self.dim})"
+
+    # Looking after it
+
+    def snapshot(self, path: _files.PathLike, *, progress: ProgressReport | None = None) -> None:
+        """Write a copy of the store as it stands to a folder that is not there: wholly, or not at all.
+
+        Readers go on meanwhile, and so does the writer.
+        """
+        self._maintain(lib.covertree_store_snapshot, progress, _files.encoded_path(path))
+
+    def check(self, *, progress: ProgressReport | None = None) -> None:
+        """Compare rows with their hashes and the catalogue with its checksums; CoverTreeError says what is wrong."""
+        self._maintain(lib.covertree_store_check, progress)
+
+    def compact(self, *, progress: ProgressReport | None = None) -> None:
+        """Give memory, or disk, of free rows back to the system. Slots stay where they are."""
+        self._maintain(lib.covertree_store_compact, progress)
+
+    def _maintain(self, function: Any, progress: ProgressReport | None, *arguments: Any) -> None:
+        options = _calls.call_options(None)
+        _native.run(function, self._open(), *arguments, ctypes.byref(options), options=options, report=progress)
+
+    def _info(self) -> Any:
+        info = _native.StoreInfo()
+        _native.check(lib.covertree_store_get_info(self._open(), ctypes.byref(info)))
+        return info
+
+    def _run(
+        self, function: Any, arguments: tuple[Any, ...], work: int, options: Any, progress: ProgressReport | None
+    ) -> None:
+        # What ends within milliseconds needs no thread that waits for interrupts.
+        if progress is None and work < _QUICK:
+            self._check(function(*arguments))
+            return
+        _native.run(function, *arguments, options=options, report=progress)
+
+    @staticmethod
+    def _check(status: int, id: Any = None) -> None:
+        try:
+            _native.check(status)
+        except IndexError as error:
+            raise KeyError(str(error)) from None
+
+
+_FLOAT = np.dtype(np.float32)
+_QUICK = 1 << 20  # coordinates
+
+
+def _listed(ids: Any) -> Any:
+    if isinstance(ids, (str, uuid.UUID, bytes)):
+        raise TypeError(f"ids: expected a sequence of them, got {ids!r}")
+    return ids if isinstance(ids, np.ndarray) else list(ids)
+
+
+def _keys(ids: Any) -> NDArray[Any]:
+    """Ids as the library has them."""
+    keys = np.zeros(len(ids), _ID)
+    if isinstance(ids, np.ndarray) and ids.dtype.kind in "iu":
+        keys["low"] = _arrays.indices(ids, "ids").view(np.uint64)
+        keys["kind"] = _NUMBER
+        return keys
+    ids = list(ids)
+    kinds = {type(one) for one in ids}
+    if kinds == {uuid.UUID}:
+        return _of_bytes(keys, _UUID, b"".join([one.bytes for one in ids]))
+    if kinds == {str}:
+        return _of_bytes(keys, _NAME, b"".join([_digest(one) for one in ids]))
+    for place, one in enumerate(ids):
+        keys[place] = _key(one)
+    return keys
+
+
+def _of_bytes(keys: NDArray[Any], kind: int, joined: bytes) -> NDArray[Any]:
+    halves = np.frombuffer(joined, ">u8").reshape(-1, 2)
+    keys["high"], keys["low"], keys["kind"] = halves[:, 0], halves[:, 1], kind
+    return keys
+
+
+def _digest(name: str) -> bytes:
+    return hashlib.blake2b(name.encode(), digest_size=16).digest()
+
+
+def _key(one: Any) -> tuple[int, int, int, int]:
+    if isinstance(one, (int, np.integer)) and not isinstance(one, bool):
+        if not -(2**63) <= one < 2**63:
+            raise ValueError(f"ids: {one} does not fit an int64")
+        return 0, int(one) & _LOW, _NUMBER, 0
+    if isinstance(one, uuid.UUID):
+        return one.int >> 64, one.int & _LOW, _UUID, 0
+    if isinstance(one, str):
+        digest = int.from_bytes(_digest(one), "big")
+        return digest >> 64, digest & _LOW, _NAME, 0
+    raise TypeError(f"ids: expected int, str or uuid.UUID, got {one!r}")
+
+
+def _names(ids: Any, keys: NDArray[Any]) -> tuple[bytes | None, NDArray[np.int64] | None]:
+    """Names of the ids that have one, one after the other, and where each ends."""
+    if not (keys["kind"] == _NAME).any():
+        return None, None
+    encoded = [one.encode() if isinstance(one, str) else b"" for one in ids]
+    return b"".join(encoded), np.cumsum([len(one) for one in encoded], dtype=np.int64)
