@@ -61,7 +61,7 @@ test-swift: build/sqlite
 
 # Changes and searches at once, under the thread sanitizer.
 tsan: build/sqlite
-	swift test --sanitize=thread --filter 'Gate|IndexThread|GraphTests' --scratch-path .build/tsan
+	swift test --sanitize=thread --filter 'Gate|IndexThread|StoreThread|GraphTests' --scratch-path .build/tsan
 
 test-c: $(LIBRARY)
 	scripts/test-c
@@ -78,6 +78,7 @@ bench: build/installed build/venv-bench
 	$(IN_VENV) benchmarks/hybrid.py
 	$(IN_VENV) benchmarks/files.py
 	$(IN_VENV) benchmarks/indexes.py
+	$(IN_VENV) benchmarks/store.py
 
 lint: build/venv-lint
 	swift format lint --strict --recursive Package.swift Sources Tests

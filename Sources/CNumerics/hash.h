@@ -34,4 +34,31 @@ static inline int cn_hash_floats(const float *values, int64_t count, uint64_t *h
   return __builtin_reduce_or(strange) == 0;
 }
 
+// Whether some floats are the same numbers: finite ones have the same bits then, but for zeros.
+static inline int cn_equal_floats(const float *a, const float *b, int64_t count) {
+  typedef float cn_f32x16_unaligned __attribute__((ext_vector_type(16), aligned(4)));
+  cn_i32x16 differing = {};
+  int64_t place = 0;
+  for (; place + 16 <= count; place += 16) {
+    differing |= *(const cn_f32x16_unaligned *)(a + place) != *(const cn_f32x16_unaligned *)(b + place);
+  }
+  int32_t rest = 0;
+  for (; place < count; place++) rest |= a[place] != b[place];
+  return (__builtin_reduce_or(differing) | rest) == 0;
+}
+
+// Copies floats, the two zeros as one, and fills up with zeros to whole vectors of 16, at which the target begins.
+static inline void cn_copy_floats(float *target, const float *source, int64_t count) {
+  typedef float cn_f32x16_unaligned __attribute__((ext_vector_type(16), aligned(4)));
+  int64_t place = 0;
+  for (; place + 16 <= count; place += 16) {
+    *(cn_f32x16 *)(target + place) = *(const cn_f32x16_unaligned *)(source + place) + 0.0f;
+  }
+  if (place < count) {
+    cn_f32x16 rest = {};
+    __builtin_memcpy(&rest, source + place, (size_t)(count - place) * sizeof *source);
+    *(cn_f32x16 *)(target + place) = rest + 0.0f;
+  }
+}
+
 #endif

@@ -6,7 +6,7 @@ public final class VectorIndex: @unchecked Sendable {
   public let options: IndexOptions
   let table: VectorTable
   private(set) var structure: any IndexStructure
-  let gate = ReadWriteGate()
+  let gate = ReadWriteGate(of: "index")
 
   public init(dim: Int, options: IndexOptions) throws(CoverTreeError) {
     try options.check()

@@ -1,4 +1,5 @@
 import Glibc
+import Synchronization
 
 /// One lock for the process, held for moments only: while a pointer is looked up or swapped.
 ///
@@ -7,12 +8,21 @@ import Glibc
 public final class ProcessLock: @unchecked Sendable {
   private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
 
+  private let forkCount = Atomic<Int>(0)
+
+  /// How often this process and those before it have forked: another number says that this one is a child. Without a call of
+  /// the system, as `getpid` is.
+  var forks: Int { forkCount.load(ordering: .relaxed) }
+
   fileprivate init() {
     pthread_mutex_init(mutex, nil)
     pthread_atfork(
       { pthread_mutex_lock(processLock.mutex) },
       { pthread_mutex_unlock(processLock.mutex) },
-      { pthread_mutex_unlock(processLock.mutex) })
+      {
+        processLock.forkCount.wrappingAdd(1, ordering: .relaxed)
+        pthread_mutex_unlock(processLock.mutex)
+      })
   }
 
   @inline(__always)

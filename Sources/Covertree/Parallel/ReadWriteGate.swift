@@ -6,14 +6,19 @@ import Glibc
 /// behind with the parent: readers are forgotten; what a writer was about is half done, and nobody is let in any more.
 final class ReadWriteGate: @unchecked Sendable {
   // All guarded by `processLock`.
-  private var process = getpid()
+  private var forks = processLock.forks
   /// Threads that are inside: a call of theirs from a progress callback cannot wait for them.
   private var readers: [pthread_t] = []
   private var writer: pthread_t?
   private var waitingWriters = 0
   private var isBroken = false
 
+  /// What messages call what is behind it.
+  private let noun: String
+
   private static var pause: UInt32 { 200 }
+
+  init(of noun: String) { self.noun = noun }
 
   func reading<Result>(
     _ context: CallContext, _ body: () throws(CoverTreeError) -> Result
@@ -31,11 +36,6 @@ final class ReadWriteGate: @unchecked Sendable {
   func writing<Result>(
     _ context: CallContext, _ body: () throws(CoverTreeError) -> Result
   ) throws(CoverTreeError) -> Result {
-    processLock.locked {
-      adopt()
-      waitingWriters += 1
-    }
-    defer { leave { waitingWriters -= 1 } }
     try enter(context, forWriting: true) {
       guard writer == nil, readers.isEmpty else { return false }
       writer = pthread_self()
@@ -50,32 +50,37 @@ final class ReadWriteGate: @unchecked Sendable {
   private func enter(
     _ context: CallContext, forWriting: Bool, _ take: () -> Bool
   ) throws(CoverTreeError) {
+    // A writer that has to wait says so once.
+    var waits = false
+    func attempt() -> Outcome {
+      adopt()
+      if isBroken { return .broken }
+      let me = pthread_self()
+      if writer == me || (forWriting && readers.contains(me)) { return .inside }
+      if take() { return .entered }
+      if forWriting, !waits { (waits, waitingWriters) = (true, waitingWriters + 1) }
+      return .wait
+    }
+    defer { if waits { leave { waitingWriters -= 1 } } }
     while true {
-      let outcome = processLock.locked { () -> Outcome in
-        adopt()
-        if isBroken { return .broken }
-        let me = pthread_self()
-        if writer == me || (forWriting && readers.contains(me)) { return .inside }
-        return take() ? .entered : .wait
-      }
-      switch outcome {
+      switch processLock.locked(attempt) {
       case .entered: return
       case .wait: break
       case .inside:
-        throw CoverTreeError(.busy, "index: a callback cannot wait for the call that it was called from")
+        throw CoverTreeError(.busy, "\(noun): a callback cannot wait for the call that it was called from")
       case .broken:
-        throw CoverTreeError(.busy, "index: a thread that stayed behind when this process was forked was changing it")
+        throw CoverTreeError(.busy, "\(noun): a thread that stayed behind when this process was forked was changing it")
       }
       try context.poll()
       usleep(Self.pause)
     }
   }
 
-  private func leave(_ change: () -> Void) { processLock.locked { if process == getpid() { change() } } }
+  private func leave(_ change: () -> Void) { processLock.locked { if forks == processLock.forks { change() } } }
 
   private func adopt() {
-    guard process != getpid() else { return }
-    process = getpid()
+    guard forks != processLock.forks else { return }
+    forks = processLock.forks
     isBroken = isBroken || writer != nil
     (readers, writer, waitingWriters) = ([], nil, 0)
   }

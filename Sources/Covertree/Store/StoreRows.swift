@@ -1,3 +1,4 @@
+import CNumerics
 import Glibc
 
 /// The rows of a store: float32, each at a multiple of 64 bytes. Rows never move, so an index and a view can read them in place.
@@ -84,23 +85,16 @@ final class StoreRows: @unchecked Sendable {
     try file.write(slots, rowBytes: rowBytes) { fill($0, source($1)) }
   }
 
-  /// A row as it is kept: one zero, and zeros behind the last coordinate.
+  /// Writes a row as it is kept: one zero, and zeros behind the last coordinate.
   @inline(__always)
   private func fill(_ target: UnsafeMutablePointer<Float>, _ source: UnsafePointer<Float>) {
-    for d in 0..<dim { target[d] = source[d] + 0 }
-    for d in dim..<rowBytes / MemoryLayout<Float>.stride { target[d] = 0 }
+    cn_copy_floats(target, source, Int64(dim))
   }
 
   /// Whether a vector is that of a slot, bit for bit but for the sign of zeros.
   @inline(__always)
-  func holds(_ slot: Int, _ vector: UnsafePointer<Float>) -> Bool { Self.areEqual(row(slot), vector, dim) }
-
-  @inline(__always)
-  static func areEqual(_ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, _ dim: Int) -> Bool {
-    // Finite numbers that are equal have the same bits, but for zeros.
-    var differing: UInt32 = 0
-    for d in 0..<dim { differing |= (a[d] + 0).bitPattern ^ (b[d] + 0).bitPattern }
-    return differing == 0
+  func holds(_ slot: Int, _ vector: UnsafePointer<Float>) -> Bool {
+    cn_equal_floats(row(slot), vector, Int64(dim)) != 0
   }
 
   /// Gives the memory, or the disk, of rows that nobody has back to the system.

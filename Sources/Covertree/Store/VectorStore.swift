@@ -28,16 +28,23 @@ public final class VectorStore: @unchecked Sendable {
   let rows: StoreRows
   let file: CatalogueFile
   public let sync: Sync
-  let gate = ReadWriteGate()
+  let gate = ReadWriteGate(of: "store")
   private let lock: StoreLock?
   /// What SQLite has open must not be used by a forked child.
-  private let process = getpid()
-  /// By slot, while a change is going on: the row among those that come; -1 for others.
+  private let forks = processLock.forks
+  /// Scratch of changes. By slot: the row among those that come; -1 for others.
   private let pending: Stack<Int32>
+  /// By row that comes: its hash, and the slot that had its vector before; -1 for none.
+  private let hashes: Stack<UInt64>
+  private let known: Stack<Int32>
+  private let entered: Stack<Int32>
+  private let created: Stack<Int32>
   /// Copies that are being made of a store in memory: freed slots are not used again meanwhile.
   var holds = 0
 
   static var mostDimensions: Int { 65536 }
+  /// Vectors that are worth another thread.
+  private static var fewestTogether: Int { 64 }
 
   init(
     path: String?, readOnly: Bool, catalogue: Catalogue, rows: StoreRows, file: CatalogueFile, sync: Sync,
@@ -45,7 +52,7 @@ public final class VectorStore: @unchecked Sendable {
   ) throws(CoverTreeError) {
     (self.path, isReadOnly, self.catalogue, self.rows) = (path, readOnly, catalogue, rows)
     (self.file, self.sync, self.lock, dim) = (file, sync, lock, rows.dim)
-    pending = try Stack()
+    (pending, hashes, known, entered, created) = (try Stack(), try Stack(), try Stack(), try Stack(), try Stack())
   }
 
   /// A store in memory.
@@ -77,40 +84,48 @@ public final class VectorStore: @unchecked Sendable {
     guard vectors.dim == dim else {
       throw CoverTreeError(.shape, "vectors: expected \(dim) columns, got \(vectors.dim)")
     }
-    let hashes = try hashes(of: vectors, context)
     try change(context) { () throws(CoverTreeError) in
-      let entries = try Buffer<Int32>(count: ids.count)
+      try lookUp(vectors, context)
       try catalogue.reserve(ids.count)
-      try pending.reserve(max(0, catalogue.slots.count + ids.count - pending.count))
-      let mayRecycle = mayRecycle
-      let created = try Stack<Int32>()
+      try entered.resize(to: ids.count)
+      created.removeAll()
       defer { for slot in created.elements { pending[Int(slot)] = -1 } }
+      let mayRecycle = mayRecycle
       for place in 0..<ids.count {
-        let (id, hash, vector) = (ids[place], hashes[place], vectors.row(place))
-        guard catalogue.entry(of: id) == nil else {
-          throw CoverTreeError(.exists, "ids[\(place)]: the store already has a vector \(id)")
-        }
-        let equal = catalogue.slot(hash: hash) { slot in
-          let coming = slot < pending.count ? pending[slot] : -1
-          return coming < 0
-            ? rows.holds(slot, vector) : StoreRows.areEqual(vectors.row(Int(coming)), vector, dim)
-        }
-        let slot: Int
-        if let equal {
-          slot = equal
-          try catalogue.retain(slot)
-        } else {
-          slot = try catalogue.create(hash: hash, recycling: mayRecycle)
-          while pending.count <= slot { try pending.append(-1) }
-          pending[slot] = Int32(place)
-          try created.append(Int32(slot))
-        }
-        entries[place] = Int32(try catalogue.enter(id, slot))
+        let slot = try enter(ids[place], place, vectors, recycling: mayRecycle)
         slots[place] = Int64(slot)
       }
-      try write(created.elements, vectors, context)
-      try file.commit(catalogue, names: names, entries: entries.elements)
+      try write(vectors, context)
+      try file.commit(catalogue, names: names, entries: entered.elements)
     }
+  }
+
+  /// - Returns: the slot of the vector.
+  @inline(__always)
+  private func enter(
+    _ id: StoreID, _ place: Int, _ vectors: PointsView<Float>, recycling: Bool
+  ) throws(CoverTreeError) -> Int {
+    guard catalogue.entry(of: id) == nil else {
+      throw CoverTreeError(.exists, "ids[\(place)]: the store already has a vector \(id)")
+    }
+    var slot = Int(known[place])
+    if slot < 0, created.count > 0 {
+      slot =
+        catalogue.slot(hash: hashes[place]) { slot in
+          slot < pending.count && pending[slot] >= 0
+            && cn_equal_floats(vectors.row(Int(pending[slot])), vectors.row(place), Int64(dim)) != 0
+        } ?? -1
+    }
+    if slot >= 0 {
+      try catalogue.retain(slot)
+    } else {
+      slot = try catalogue.create(hash: hashes[place], recycling: recycling)
+      while pending.count <= slot { try pending.append(-1) }
+      pending[slot] = Int32(place)
+      try created.append(Int32(slot))
+    }
+    entered[place] = Int32(try catalogue.enter(id, slot))
+    return slot
   }
 
   /// Adds one vector.
@@ -174,15 +189,16 @@ public final class VectorStore: @unchecked Sendable {
   private var mayRecycle: Bool { catalogue.freeCount > 0 && holds == 0 && !(lock?.hasReaders ?? false) }
 
   func checkProcess() throws(CoverTreeError) {
-    guard path == nil || process == getpid() else {
+    guard path == nil || forks == processLock.forks else {
       throw CoverTreeError(.busy, "store: was opened by the process that this one was forked from; open it again")
     }
   }
 
   /// Writes the rows of new slots, by runs of slots that follow each other.
   private func write(
-    _ created: UnsafeBufferPointer<Int32>, _ vectors: PointsView<Float>, _ context: CallContext
+    _ vectors: PointsView<Float>, _ context: CallContext
   ) throws(CoverTreeError) {
+    let created = created.elements
     guard created.count > 0 else { return }
     try rows.reserve(catalogue.slots.count)
     let source = { [pending] (slot: Int) in vectors.row(Int(pending[slot])) }
@@ -202,25 +218,26 @@ public final class VectorStore: @unchecked Sendable {
     if sync != .off { try rows.file?.sync() }
   }
 
-  /// A hash of each vector; NaN and infinity are errors.
-  private func hashes(of vectors: PointsView<Float>, _ context: CallContext) throws(CoverTreeError) -> Buffer<UInt64> {
-    let hashes = try Buffer<UInt64>(count: vectors.count)
-    func hash(_ place: Int) throws(CoverTreeError) {
-      guard cn_hash_floats(vectors.row(place), Int64(dim), hashes.base + place) != 0 else {
-        let row = vectors.row(place)
+  /// Finds the hash of each vector, and the slot that has it already; NaN and infinity are errors.
+  private func lookUp(_ vectors: PointsView<Float>, _ context: CallContext) throws(CoverTreeError) {
+    try hashes.resize(to: vectors.count)
+    try known.resize(to: vectors.count)
+    if vectors.count < Self.fewestTogether { return try lookUp(0..<vectors.count, vectors) }
+    try context.forEach(vectors.count, grain: Self.fewestTogether) { (range, _) throws(CoverTreeError) in
+      try lookUp(range, vectors)
+    }
+  }
+
+  private func lookUp(_ range: Range<Int>, _ vectors: PointsView<Float>) throws(CoverTreeError) {
+    for place in range {
+      let row = vectors.row(place)
+      guard cn_hash_floats(row, Int64(dim), hashes.base + place) != 0 else {
         let column = (0..<dim).first { !row[$0].isFinite }!
         throw CoverTreeError(
           .invalidArgument, "vectors[\(place), \(column)]: expected a finite number, got \(row[column])")
       }
+      known[place] = Int32(catalogue.slot(hash: hashes[place]) { rows.holds($0, row) } ?? -1)
     }
-    if vectors.count < 64 {
-      for place in 0..<vectors.count { try hash(place) }
-    } else {
-      try context.forEach(vectors.count, grain: 256) { (range, _) throws(CoverTreeError) in
-        for place in range { try hash(place) }
-      }
-    }
-    return hashes
   }
 
   // MARK: Reading

@@ -228,7 +228,7 @@ import Testing
 
 @Suite struct GateTests {
   @Test func aWriterIsAloneAndReadersAreNot() throws {
-    let gate = ReadWriteGate()
+    let gate = ReadWriteGate(of: "test")
     let value = try Buffer<Int>(count: 2, filledWith: 0)
     let most = Counter()
     try CallContext(threads: 8).forEach(400, grain: 1) { (range, _) throws(CoverTreeError) in

@@ -1,0 +1,143 @@
+/* The vector store through the C ABI: every function, every status that can be had on purpose. */
+#define _GNU_SOURCE
+#include <covertree.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "expect.h"
+
+enum { N = 300, DIM = 9 };
+
+static float vectors[N][DIM];
+static covertree_id ids[N];
+
+static void fill(void) {
+  for (int i = 0; i < N; i++) {
+    /* Every third vector is that of the one before. */
+    for (int d = 0; d < DIM; d++) vectors[i][d] = i % 3 == 2 ? vectors[i - 1][d] : (float)(2 * uniform() - 1);
+    memset(&ids[i], 0, sizeof ids[i]);
+    ids[i].kind = i % 2 ? COVERTREE_ID_UUID : COVERTREE_ID_NUMBER;
+    ids[i].high = i % 2 ? 77 : 0;
+    ids[i].low = (uint64_t)i;
+  }
+}
+
+/* What is in a store is what was put into it, but for the first `n_gone` ids. */
+static void compare(covertree_store *store, int n_gone) {
+  int64_t slots[N], listed_slots[N], place = 0, total = 0, written = 0, row_bytes = 0, owners = 0;
+  covertree_id listed[N];
+  covertree_store_rows *rows = NULL;
+  const float *base = NULL;
+  EXPECT(covertree_store_find(store, ids, N, slots) == COVERTREE_OK);
+  EXPECT(covertree_store_rows_get(store, &rows, &base, &row_bytes) == COVERTREE_OK);
+  EXPECT(row_bytes == 64 && (uintptr_t)base % 64 == 0);
+  for (int i = 0; i < N; i++) {
+    EXPECT((slots[i] >= 0) == (i >= n_gone));
+    if (slots[i] < 0) continue;
+    EXPECT(memcmp(base + slots[i] * row_bytes / 4, vectors[i], sizeof vectors[i]) == 0);
+    EXPECT(covertree_store_slot_count(store, slots[i], &owners) == COVERTREE_OK && owners >= 1);
+    if (i % 3 == 2 && i - 1 >= n_gone) EXPECT(slots[i] == slots[i - 1] && owners == 2);
+  }
+  do {
+    EXPECT(covertree_store_list(store, &place, 70, listed, listed_slots, &written) == COVERTREE_OK);
+    for (int i = 0; i < written; i++) EXPECT(listed_slots[i] == slots[listed[i].low]);
+    total += written;
+  } while (written);
+  EXPECT(total == N - n_gone);
+  covertree_store_rows_free(rows);
+}
+
+static void change(covertree_store *store) {
+  int64_t slots[N], slot = -1;
+  covertree_store_info info;
+  float strange[DIM] = {1, 2, 3};
+  strange[4] = 1.0f / 0.0f;
+  EXPECT(covertree_store_add(store, ids, NULL, NULL, vectors[0], N, DIM, 0, NULL, slots) == COVERTREE_OK);
+  compare(store, 0);
+  EXPECT(covertree_store_add(store, ids, NULL, NULL, vectors[0], 1, DIM, 0, NULL, slots) == COVERTREE_EXISTS);
+  EXPECT(covertree_store_add(store, ids, NULL, NULL, vectors[0], N, DIM - 1, 0, NULL, slots) == COVERTREE_SHAPE);
+  EXPECT(covertree_store_add_one(store, 0, 5000, COVERTREE_ID_NUMBER, strange, &slot) == COVERTREE_INVALID_ARGUMENT);
+  EXPECT(strstr(covertree_last_error(), "vectors[0, 4]") != NULL);
+  EXPECT(covertree_store_add_one(store, 0, 5000, 9, vectors[0], &slot) == COVERTREE_INVALID_ARGUMENT);
+  EXPECT(covertree_store_add_one(store, 0, 5000, COVERTREE_ID_NUMBER, vectors[0], &slot) == COVERTREE_OK);
+  EXPECT(slot == slots[0]);
+  EXPECT(covertree_store_remove(store, ids, 30, NULL) == COVERTREE_OK);
+  EXPECT(covertree_store_remove(store, ids + 25, 30, NULL) == COVERTREE_NOT_FOUND);
+  EXPECT(covertree_store_find_one(store, 0, 5000, COVERTREE_ID_NUMBER, &slot) == COVERTREE_OK && slot == slots[0]);
+  covertree_id one = {0, 5000, COVERTREE_ID_NUMBER, 0};
+  EXPECT(covertree_store_remove(store, &one, 1, NULL) == COVERTREE_OK);
+  EXPECT(covertree_store_find_one(store, 0, 5000, COVERTREE_ID_NUMBER, &slot) == COVERTREE_OK && slot == -1);
+  compare(store, 30);
+  EXPECT(covertree_store_get_info(store, &info) == COVERTREE_OK);
+  EXPECT(info.n_ids == N - 30 && info.n_unique == 180 && info.n_slots == 200 && info.n_free == 20 && info.dim == DIM);
+  EXPECT(covertree_store_slot_count(store, 200, &slot) == COVERTREE_NOT_FOUND);
+  EXPECT(covertree_store_check(store, NULL) == COVERTREE_OK);
+  EXPECT(covertree_store_compact(store, NULL) == COVERTREE_OK);
+  compare(store, 30);
+}
+
+static void names(covertree_store *store) {
+  covertree_id id = {1, 2, COVERTREE_ID_NAME, 0};
+  int64_t end = 5, slot = -1, length = 0;
+  char name[16] = {0};
+  EXPECT(covertree_store_add(store, &id, "alpha", &end, vectors[0], 1, DIM, 0, NULL, &slot) == COVERTREE_OK);
+  EXPECT(covertree_store_name(store, &id, NULL, 0, &length) == COVERTREE_OK && length == 5);
+  EXPECT(covertree_store_name(store, &id, name, 4, &length) == COVERTREE_INVALID_ARGUMENT);
+  EXPECT(covertree_store_name(store, &id, name, sizeof name, &length) == COVERTREE_OK && strcmp(name, "alpha") == 0);
+  EXPECT(covertree_store_name(store, &ids[0], NULL, 0, &length) == COVERTREE_NOT_FOUND);
+  EXPECT(covertree_store_remove(store, &id, 1, NULL) == COVERTREE_OK);
+  EXPECT(covertree_store_name(store, &id, NULL, 0, &length) == COVERTREE_NOT_FOUND);
+}
+
+static void durable(const char *folder) {
+  char path[512], copy[512], restored[512];
+  covertree_store *store = NULL, *other = NULL;
+  snprintf(path, sizeof path, "%s/store", folder);
+  snprintf(copy, sizeof copy, "%s/copy", folder);
+  snprintf(restored, sizeof restored, "%s/restored", folder);
+  EXPECT(covertree_store_open(path, 0, COVERTREE_SYNC_FULL, 0, &store) == COVERTREE_INVALID_ARGUMENT);
+  EXPECT(covertree_store_open(path, DIM, COVERTREE_SYNC_FULL, COVERTREE_STORE_READ_ONLY, &store) == COVERTREE_IO);
+  EXPECT(covertree_store_open(path, DIM, 7, 0, &store) == COVERTREE_INVALID_ARGUMENT);
+  EXPECT(covertree_store_open(path, DIM, COVERTREE_SYNC_FULL, 8, &store) == COVERTREE_UNSUPPORTED);
+  EXPECT(covertree_store_open(path, DIM, COVERTREE_SYNC_FULL, 0, &store) == COVERTREE_OK);
+  EXPECT(covertree_store_open(path, DIM, COVERTREE_SYNC_FULL, 0, &other) == COVERTREE_BUSY);
+  change(store);
+  names(store);
+  EXPECT(covertree_store_open(path, 0, COVERTREE_SYNC_OFF, COVERTREE_STORE_READ_ONLY, &other) == COVERTREE_OK);
+  compare(other, 30);
+  EXPECT(covertree_store_remove(other, ids + 40, 1, NULL) == COVERTREE_UNSUPPORTED);
+  EXPECT(covertree_store_compact(store, NULL) == COVERTREE_BUSY);
+  covertree_store_free(other);
+  EXPECT(covertree_store_snapshot(store, copy, NULL) == COVERTREE_OK);
+  EXPECT(covertree_store_snapshot(store, copy, NULL) == COVERTREE_EXISTS);
+  covertree_store_free(store);
+  EXPECT(covertree_store_open(path, DIM + 1, COVERTREE_SYNC_FULL, 0, &store) == COVERTREE_SHAPE);
+  EXPECT(covertree_store_restore(copy, restored, NULL) == COVERTREE_OK);
+  EXPECT(covertree_store_open(restored, DIM, COVERTREE_SYNC_NORMAL, 0, &store) == COVERTREE_OK);
+  compare(store, 30);
+  EXPECT(covertree_store_check(store, NULL) == COVERTREE_OK);
+  covertree_store_free(store);
+  EXPECT(covertree_store_check(store, NULL) == COVERTREE_INVALID_ARGUMENT);
+}
+
+int main(void) {
+  char folder[] = "/tmp/covertree-store-XXXXXX", command[64];
+  covertree_store *store = NULL;
+  EXPECT(mkdtemp(folder) != NULL);
+  fill();
+  EXPECT(covertree_store_create(0, &store) == COVERTREE_INVALID_ARGUMENT);
+  EXPECT(covertree_store_create(DIM, NULL) == COVERTREE_INVALID_ARGUMENT);
+  EXPECT(covertree_store_create(DIM, &store) == COVERTREE_OK);
+  change(store);
+  names(store);
+  covertree_store_free(store);
+  covertree_store_free(NULL);
+  durable(folder);
+  snprintf(command, sizeof command, "rm -rf %s", folder);
+  EXPECT(system(command) == 0);
+  if (failures == 0) puts("C, store: passed");
+  return failures != 0;
+}

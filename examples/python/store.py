@@ -1,0 +1,75 @@
+"""Text embeddings that live once: taken in, found again by a graph, copied, and opened again."""
+
+import importlib.util
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from covertreex import VectorStore
+from covertreex.indexes import HNSW
+
+TEXTS = [
+    f"{who} {does} {what}."
+    for who in ("The gardener", "My neighbour", "A student", "The captain", "Our cat")
+    for does in ("waters", "paints", "forgets", "repairs", "dreams of", "sells")
+    for what in (
+        "the roses", "an old boat", "the fence", "a violin", "the last train", "a map of the sea", "two bicycles"
+    )
+]  # fmt: skip
+
+
+def embeddings() -> tuple[list[str], np.ndarray]:
+    """Texts, and a vector for each: real ones where they can be had."""
+    real = Path(__file__).parents[3] / "shared" / "data" / "minilm_11k_f16.npy"
+    if real.exists():
+        vectors = np.load(real).astype(np.float32)
+        return [f"sentence {i}" for i in range(len(vectors))], vectors
+    if importlib.util.find_spec("sentence_transformers"):
+        from sentence_transformers import SentenceTransformer
+
+        model = SentenceTransformer("all-MiniLM-L6-v2")
+        return TEXTS, model.encode(TEXTS, normalize_embeddings=True)
+    # The words of a text, each at a random place of its own.
+    places: dict[str, np.ndarray] = {}
+    rng = np.random.default_rng(0)
+    rows = []
+    for text in TEXTS:
+        words = text.lower().strip(".").split()
+        rows.append(
+            sum(places.setdefault(word, rng.standard_normal(128)) for word in words)
+        )
+    return TEXTS, np.array(rows, np.float32)
+
+
+texts, vectors = embeddings()
+with tempfile.TemporaryDirectory() as folder:
+    path = Path(folder)
+    with VectorStore.open(
+        path / "texts.store", vectors.shape[1], sync="normal"
+    ) as store:
+        # Every third text comes from a second source, too.
+        slots = store.add_batch(texts, vectors)
+        store.add_batch([f"copy of {text}" for text in texts[::3]], vectors[::3])
+        print(f"{len(store)} ids, {store.n_unique} vectors")
+
+        graph = HNSW(store.dim, metric="cosine")
+        unique = np.unique(slots)
+        graph.add(unique, store.get_batch(unique))
+        text = texts[5]
+        found, distances = graph.search_one(store.get(text), 4)
+        owners = {slot: id for id, slot in store.items()}
+        print(f"near {text!r}:")
+        for slot, distance in zip(found, distances):
+            print(f"  {distance:.3f}  {owners[slot]}")
+
+        store.snapshot(path / "monday.store")
+        store.remove_batch(texts[:50])
+        store.compact()
+        print(f"later: {len(store)} ids, {store.n_unique} vectors")
+
+    with VectorStore.open(path / "monday.store", read_only=True) as monday:
+        monday.check()
+        same = np.array_equal(monday.get(text), vectors[5])
+        print(
+            f"on monday: {len(monday)} ids, {monday.n_unique} vectors; the same: {same}"
+        )
