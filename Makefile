@@ -1,4 +1,4 @@
-# Targets: lib demo test tsan bench lint wheel install clean. Each begins with what it needs and does nothing twice.
+# Targets: lib demo test tsan soak bench lint wheel install clean. Each begins with what it needs and does nothing twice.
 
 PYTHON ?= python3
 PREFIX ?= /usr/local
@@ -21,7 +21,7 @@ PACKAGE := $(shell find python -name '*.py' -not -path '*/tests/*') python/pypro
 VENV := .venv
 IN_VENV := $(VENV)/bin/python
 
-.PHONY: lib demo test test-swift test-c test-python test-examples tsan bench lint format wheel install clean
+.PHONY: lib demo test test-swift test-c test-python test-examples tsan soak bench lint format wheel install clean
 
 lib: $(LIBRARY)
 
@@ -71,6 +71,10 @@ test-python: build/installed build/venv-test
 
 test-examples: build/installed build/venv-test
 	scripts/test-examples
+
+# What takes long: a writer killed 200 times.
+soak: build/installed build/venv-test
+	COVERTREE_KILL_ROUNDS=200 $(IN_VENV) -m pytest python/tests/test_store_faults.py -k killed
 
 bench: build/installed build/venv-bench
 	$(IN_VENV) benchmarks/euclidean.py

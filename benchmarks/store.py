@@ -93,16 +93,17 @@ def in_memory(n: int, turns: int) -> dict[str, float]:
     rows = rng.standard_normal((n, DIM), dtype=np.float32)
     halves = np.concatenate([rows[: n // 2], rows[: n // 2]])
     ids = [uuid.UUID(int=int(number)) for number in rng.integers(0, 2**62, n)]
+    numbers = list(range(n))
     listed, listed_halves = list(rows), list(halves)
     times = alternating(
         {
             "copy": rows.copy,
-            "add_batch": lambda: added(ids, rows),
+            "add_batch": lambda: added(numbers, rows),
             "dict singly": lambda: dictionary(ids, listed),
             "add singly": lambda: singly(VectorStore(DIM), ids, listed),
-            "python dedup": lambda: singly(PythonStore(), ids, listed_halves),
-            "dedup": lambda: added(ids, halves),
-            "dedup singly": lambda: singly(VectorStore(DIM), ids, listed_halves),
+            "python dedup": lambda: singly(PythonStore(), numbers, listed_halves),
+            "dedup": lambda: added(numbers, halves),
+            "dedup singly": lambda: singly(VectorStore(DIM), numbers, listed_halves),
         },
         turns,
     )

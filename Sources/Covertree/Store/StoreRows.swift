@@ -22,6 +22,8 @@ final class StoreRows: @unchecked Sendable {
   /// As far as addresses are reserved, where the system gives as many.
   private static var mostBytes: Int { 1 << 40 }
   private static var leastBytes: Int { 1 << 24 }
+  /// Of a large page, of which memory for rows is made where there are such.
+  static var pageBytes: Int { 2 << 20 }
   /// Memory that is made usable at a time.
   private static var step: Int { 8 << 20 }
 

@@ -204,7 +204,9 @@ public final class VectorStore: @unchecked Sendable {
     let source = { [pending] (slot: Int) in vectors.row(Int(pending[slot])) }
     if rows.file == nil {
       if created.count == 1 { return try rows.write(Int(created[0])..<Int(created[0]) + 1, source) }
-      return try context.forEach(created.count, grain: 64) { [rows] (range, _) throws(CoverTreeError) in
+      // Threads that write to one large page for the first time would both clear it.
+      let grain = max(1, StoreRows.pageBytes / rows.rowBytes)
+      return try context.forEach(created.count, grain: grain) { [rows] (range, _) throws(CoverTreeError) in
         for place in range { try rows.write(Int(created[place])..<Int(created[place]) + 1, source) }
       }
     }

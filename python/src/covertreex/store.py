@@ -172,7 +172,16 @@ class VectorStore(_calls.Closeable):
             high, low, kind = id.int >> 64, id.int & _LOW, _UUID
         else:
             return int(self.add_batch([id], self._one(vector)[None])[0])
-        row = self._one(vector)
+        # As it nearly always is: what follows takes a microsecond, and checks would take another.
+        if (
+            type(vector) is _ARRAY
+            and vector.dtype is _FLOAT
+            and vector.shape == self._shape
+            and vector.strides == _DENSE
+        ):
+            row: NDArray[np.float32] = vector
+        else:
+            row = self._one(vector)
         slot = ctypes.c_int64()
         status = _add_one(self._open(), high, low, kind, _arrays.address(row), ctypes.byref(slot))
         if status:
@@ -180,17 +189,13 @@ class VectorStore(_calls.Closeable):
         return slot.value
 
     def _one(self, vector: ArrayLike) -> NDArray[np.float32]:
-        if type(vector) is np.ndarray and vector.dtype is _FLOAT and vector.flags.c_contiguous:
-            row: NDArray[np.float32] = vector
-        else:
-            given = np.asarray(vector)
-            if given.dtype.kind not in "biuf":
-                raise TypeError(f"vector: expected real numbers, got dtype {given.dtype}")
-            with np.errstate(over="ignore"):  # what overflows becomes infinite, and is refused as such
-                row = np.ascontiguousarray(given, np.float32)
-        if row.shape != self._shape:
-            raise ValueError(f"vector: expected shape {self._shape}, got {row.shape}")
-        return row
+        given = np.asarray(vector)
+        if given.dtype.kind not in "biuf":
+            raise TypeError(f"vector: expected real numbers, got dtype {given.dtype}")
+        if given.shape != self._shape:
+            raise ValueError(f"vector: expected shape {self._shape}, got {given.shape}")
+        with np.errstate(over="ignore"):  # what overflows becomes infinite, and is refused as such
+            return np.ascontiguousarray(given, np.float32)
 
     def add_batch(
         self, ids: Iterable[Id], vectors: ArrayLike, *, progress: ProgressReport | None = None
@@ -413,7 +418,7 @@ class VectorStore(_calls.Closeable):
             raise KeyError(str(error)) from None
 
 
-_FLOAT = np.dtype(np.float32)
+_ARRAY, _FLOAT, _DENSE = np.ndarray, np.dtype(np.float32), (4,)
 _QUICK = 1 << 23  # coordinates
 _int_of = operator.attrgetter("int")  # of a UUID: half the time of its `bytes`
 # Calls of a microsecond notice how their function is looked up.
@@ -423,24 +428,28 @@ _add_one, _find_one = lib.covertree_store_add_one, lib.covertree_store_find_one
 def _listed(ids: Any) -> Any:
     if isinstance(ids, (str, uuid.UUID, bytes)):
         raise TypeError(f"ids: expected a sequence of them, got {ids!r}")
-    return ids if isinstance(ids, np.ndarray) else list(ids)
+    return ids if isinstance(ids, (np.ndarray, list)) else list(ids)
 
 
 def _keys(ids: Any) -> NDArray[Any]:
     """Ids as the library has them."""
     keys = np.zeros(len(ids), _ID)
     if isinstance(ids, np.ndarray) and ids.dtype.kind in "iu":
-        keys["low"] = _arrays.indices(ids, "ids").view(np.uint64)
-        keys["kind"] = _NUMBER
-        return keys
-    ids = list(ids)
+        return _of_numbers(keys, _arrays.indices(ids, "ids"))
     kinds = set(map(type, ids))
+    if kinds == {int} and min(ids) >= -(2**63) and max(ids) < 2**63:
+        return _of_numbers(keys, np.array(ids, np.int64))
     if kinds == {uuid.UUID}:
         return _of_bytes(keys, _UUID, b"".join([number.to_bytes(16, "big") for number in map(_int_of, ids)]))
     if kinds == {str}:
         return _of_bytes(keys, _NAME, b"".join([_digest(one) for one in ids]))
     for place, one in enumerate(ids):
         keys[place] = _key(one)
+    return keys
+
+
+def _of_numbers(keys: NDArray[Any], numbers: NDArray[np.int64]) -> NDArray[Any]:
+    keys["low"], keys["kind"] = numbers.view(np.uint64), _NUMBER
     return keys
 
 
