@@ -309,3 +309,25 @@ def test_compacting_gives_the_disk_back(tmp_path):
     with VectorStore.open(tmp_path / "store", read_only=True) as store:
         store.check()
         assert len(store) == 1999
+
+
+def test_names_are_read_by_many_threads_at_once(store, tmp_path):
+    names = [f"name {i}" for i in range(300)]
+    store.add_batch(names, vectors(300))
+    stores = [store]
+    if (tmp_path / "store").exists():
+        stores.append(VectorStore.open(tmp_path / "store", read_only=True))
+    wrong = []
+
+    def read(one):
+        for _ in range(5):
+            if list(one) != names or any(one.slot(name) != i for i, name in enumerate(names)):
+                wrong.append(one)
+
+    for one in stores:
+        threads = [threading.Thread(target=read, args=(one,)) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert not wrong

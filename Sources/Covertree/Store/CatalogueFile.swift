@@ -167,21 +167,25 @@ final class CatalogueFile: @unchecked Sendable {
   }
 
   private func version() throws(CoverTreeError) -> Int64 {
-    defer { dataVersion.reset() }
-    return try dataVersion.step() ? dataVersion.number(0) : 0
+    try database.exclusively { () throws(CoverTreeError) in
+      defer { dataVersion.reset() }
+      return try dataVersion.step() ? dataVersion.number(0) : 0
+    }
   }
 
   /// Whether others have committed something since it was last read.
   func isBehind() throws(CoverTreeError) -> Bool { try version() != seenVersion }
 
   func name(ofEntry entry: Int) throws(CoverTreeError) -> String? {
-    defer { readName.reset() }
-    try readName.bind(1, Int64(entry))
-    guard try readName.step() else { return nil }
-    guard readName.number(0) == Self.checksum(Int64(entry), readName.bytes(1)) else {
-      throw CoverTreeError(.corrupt, "path: \(path): name \(entry) of the catalogue is damaged")
+    try database.exclusively { () throws(CoverTreeError) in
+      defer { readName.reset() }
+      try readName.bind(1, Int64(entry))
+      guard try readName.step() else { return nil }
+      guard readName.number(0) == Self.checksum(Int64(entry), readName.bytes(1)) else {
+        throw CoverTreeError(.corrupt, "path: \(path): name \(entry) of the catalogue is damaged")
+      }
+      return readName.text(1)
     }
-    return readName.text(1)
   }
 
   // MARK: Writing

@@ -71,6 +71,14 @@ final class SQLite: @unchecked Sendable {
     return statement.text(0)
   }
 
+  /// Runs calls of which others must not come in between: those of a statement that threads share.
+  func exclusively<Result>(_ body: () throws(CoverTreeError) -> Result) throws(CoverTreeError) -> Result {
+    let mutex = sqlite3_db_mutex(database)
+    sqlite3_mutex_enter(mutex)
+    defer { sqlite3_mutex_leave(mutex) }
+    return try body()
+  }
+
   /// Runs a change, or nothing of it.
   func transaction(_ body: () throws(CoverTreeError) -> Void) throws(CoverTreeError) {
     try execute("BEGIN IMMEDIATE")
