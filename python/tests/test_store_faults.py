@@ -205,6 +205,7 @@ def test_foreign_and_newer_files(folder, tmp_path):
         ("PRAGMA application_id = 7", "is not the catalogue of a store"),
         ("UPDATE state SET slots = 299", "state is damaged"),
         ("DELETE FROM pages WHERE key = 1", "pages of the catalogue are missing"),
+        ("UPDATE pages SET key = 99 WHERE key = 1", "page 99 of the catalogue is"),
         ("UPDATE pages SET records = zeroblob(length(records))", "page 0 of the catalogue is damaged"),
     ]:
         shutil.rmtree(copy)
@@ -268,7 +269,10 @@ def test_copies_go_where_nothing_is(folder, tmp_path):
         raise Stopped
 
     with VectorStore.open(tmp_path / "large", 2048, sync="off") as store:
-        store.add_batch(range(40_000), np.random.default_rng(0).standard_normal((40_000, 2048), dtype=np.float32))
+        # So much that copying it takes longer than until the first report.
+        rows = np.ones((100_000, 2048), np.float32)
+        rows[:, 0] = np.arange(100_000)
+        store.add_batch(range(100_000), rows)
         with pytest.raises(Stopped):
             store.snapshot(tmp_path / "stopped", progress=stop)
     assert not list(tmp_path.glob("stopped*"))

@@ -9,8 +9,6 @@ final class Catalogue {
   private let byHash: HashIndex
   private let freeSlots: Stack<Int32>
   private let freeEntries: Stack<Int32>
-  /// By slot: indexes that read its row.
-  private let pins: Stack<UInt32>
   /// Steps of the change that is going on.
   private let steps: Stack<Step>
   private(set) var count = 0
@@ -26,7 +24,7 @@ final class Catalogue {
   init() throws(CoverTreeError) {
     (slots, entries) = (try RecordPages(), try RecordPages())
     (byID, byHash) = (try HashIndex(), try HashIndex())
-    (freeSlots, freeEntries, pins, steps) = (try Stack(), try Stack(), try Stack(), try Stack())
+    (freeSlots, freeEntries, steps) = (try Stack(), try Stack(), try Stack())
   }
 
   // MARK: Looking up
@@ -58,7 +56,6 @@ final class Catalogue {
     try entries.reserve(more)
     try byID.reserve(more)
     try byHash.reserve(more)
-    try pins.reserve(max(0, slots.count + more - pins.count))
     try freeSlots.reserve(slots.count + more - freeSlots.count)
     try freeEntries.reserve(entries.count + more - freeEntries.count)
     try steps.reserve(2 * more)
@@ -74,7 +71,6 @@ final class Catalogue {
     } else {
       slot = slots.count
       try slots.resize(to: slot + 1, blank: SlotRecord())
-      try pins.append(0)
       try steps.append(Step(kind: .created, place: Int32(slot)))
     }
     slots[slot] = SlotRecord(hash: hash, count: 1)
@@ -140,7 +136,7 @@ final class Catalogue {
       switch step.kind {
       // There is room: `remove` has made it.
       case .left: try? freeEntries.append(step.place)
-      case .freed where pins[step.place] == 0: try? freeSlots.append(step.place)
+      case .freed: try? freeSlots.append(step.place)
       default: break
       }
     }
@@ -166,7 +162,6 @@ final class Catalogue {
           try freeSlots.append(step.place)
         } else {
           try slots.resize(to: place, blank: SlotRecord())
-          try pins.resize(to: place)
         }
       case .retained: slots[place].count -= 1
       case .released: slots[place].count += 1
@@ -190,18 +185,6 @@ final class Catalogue {
     steps.removeAll()
     slots.settle()
     entries.settle()
-  }
-
-  // MARK: Pins
-
-  /// The row of a slot is read by an index: it is not used again until it is let go.
-  func pin(_ slot: Int) { pins[slot] += 1 }
-
-  func isUnpinned(_ slot: Int) -> Bool { pins[slot] == 0 }
-
-  func unpin(_ slot: Int) {
-    pins[slot] -= 1
-    if pins[slot] == 0, slots[slot].count == 0 { try? freeSlots.append(Int32(slot)) }
   }
 
   // MARK: From and to files
@@ -254,11 +237,8 @@ final class Catalogue {
       byID.remove(entries[entry].id.hash, entry)
       count -= 1
     }
-    let before = pins.count
     try slots.resize(to: slotCount, blank: SlotRecord())
     try entries.resize(to: entryCount, blank: EntryRecord())
-    try pins.resize(to: slotCount)
-    if slotCount > before { (pins.base + before).update(repeating: 0, count: slotCount - before) }
     try byHash.reserve(max(0, slotCount - uniqueCount))
     try byID.reserve(max(0, entryCount - count))
   }
@@ -267,7 +247,7 @@ final class Catalogue {
   func listFree() throws(CoverTreeError) {
     freeSlots.removeAll()
     freeEntries.removeAll()
-    for slot in (0..<slots.count).reversed() where slots[slot].count == 0 && pins[slot] == 0 {
+    for slot in (0..<slots.count).reversed() where slots[slot].count == 0 {
       try freeSlots.append(Int32(slot))
     }
     for entry in (0..<entries.count).reversed() where entries[entry].isEmpty { try freeEntries.append(Int32(entry)) }
@@ -297,13 +277,13 @@ final class Catalogue {
   /// Drops free slots and entries at the end.
   func trim() throws(CoverTreeError) {
     var (slotCount, entryCount) = (slots.count, entries.count)
-    while slotCount > 0, slots[slotCount - 1].count == 0, pins[slotCount - 1] == 0 { slotCount -= 1 }
+    while slotCount > 0, slots[slotCount - 1].count == 0 { slotCount -= 1 }
     while entryCount > 0, entries[entryCount - 1].isEmpty { entryCount -= 1 }
     try resize(slots: slotCount, entries: entryCount)
   }
 
   var byteCount: Int {
     slots.byteCount + entries.byteCount + byID.byteCount + byHash.byteCount + freeSlots.byteCount
-      + freeEntries.byteCount + pins.byteCount
+      + freeEntries.byteCount
   }
 }

@@ -111,7 +111,8 @@ final class CatalogueFile: @unchecked Sendable {
       dim: Int(row.number(0)), store: (UInt64(bitPattern: row.number(1)), UInt64(bitPattern: row.number(2))),
       generation: row.number(3), slots: Int(row.number(4)), entries: Int(row.number(5)))
     let limit = Int(Int32.max)
-    guard (1...limit).contains(state.dim), (0..<limit).contains(state.slots), (0..<limit).contains(state.entries),
+    guard (1...VectorStore.mostDimensions).contains(state.dim), (0..<limit).contains(state.slots),
+      (0..<limit).contains(state.entries),
       row.number(6) == state.checksum
     else { throw CoverTreeError(.corrupt, "path: \(path): its state is damaged") }
     return state
@@ -127,8 +128,16 @@ final class CatalogueFile: @unchecked Sendable {
     defer { try? database.execute("COMMIT") }
     let fresh = try Self.readState(database, path)
     try keep(fresh)
+    // What is said to be there is there, before room is made for it.
+    for (kind, count) in [(PageKind.slots, fresh.slots), (.entries, fresh.entries)] {
+      let pages = try database.number(
+        "SELECT count(*) FROM pages WHERE key >= \(kind.key(0)) AND key < \(kind.key(0) + (1 << 40))")
+      guard Int(pages) == (count + RecordPages<SlotRecord>.pageRecords - 1) / RecordPages<SlotRecord>.pageRecords else {
+        throw CoverTreeError(.corrupt, "path: \(path): pages of the catalogue are missing, or too many")
+      }
+    }
     try catalogue.resize(slots: fresh.slots, entries: fresh.entries)
-    try readPages(into: catalogue, since: seenVersion < 0 ? -1 : state.generation)
+    try readPages(into: catalogue, since: seenVersion < 0 ? .min : state.generation)
     try catalogue.listFree()
     state = fresh
     seenVersion = try version()
@@ -138,12 +147,15 @@ final class CatalogueFile: @unchecked Sendable {
     let page = try SQLite.Statement(
       database, "SELECT key, checksum, records FROM pages WHERE generation > ?1 ORDER BY key")
     try page.bind(1, generation)
-    var seen = [0, 0]
     while try page.step() {
       let (key, bytes) = (page.number(0), page.bytes(2))
       let number = Int(key & 0xFF_FFFF_FFFF)
       guard let kind = PageKind(rawValue: key >> 40), page.number(1) == Self.checksum(key, bytes) else {
         throw CoverTreeError(.corrupt, "path: \(path): page \(key) of the catalogue is damaged")
+      }
+      let pages = kind == .slots ? catalogue.slots.pageCount : catalogue.entries.pageCount
+      guard number < pages else {
+        throw CoverTreeError(.corrupt, "path: \(path): page \(key) of the catalogue is not one of \(pages)")
       }
       let expected =
         kind == .slots ? catalogue.slots.bytes(ofPage: number).count : catalogue.entries.bytes(ofPage: number).count
@@ -151,7 +163,6 @@ final class CatalogueFile: @unchecked Sendable {
         throw CoverTreeError(
           .corrupt, "path: \(path): page \(key) of the catalogue has \(bytes.count) bytes, not \(expected)")
       }
-      seen[Int(kind.rawValue)] += 1
       // Blobs need not be aligned.
       let copy = try Buffer<UInt8>(count: bytes.count)
       UnsafeMutableRawPointer(copy.base).copyMemory(from: bytes.baseAddress!, byteCount: bytes.count)
@@ -160,9 +171,6 @@ final class CatalogueFile: @unchecked Sendable {
       case .slots: try catalogue.take(slots: copy.reinterpreted(as: SlotRecord.self).elements, from: first)
       case .entries: try catalogue.take(entries: copy.reinterpreted(as: EntryRecord.self).elements, from: first)
       }
-    }
-    guard generation >= 0 || (seen[0] == catalogue.slots.pageCount && seen[1] == catalogue.entries.pageCount) else {
-      throw CoverTreeError(.corrupt, "path: \(path): pages of the catalogue are missing")
     }
   }
 

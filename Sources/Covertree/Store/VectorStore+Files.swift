@@ -220,7 +220,7 @@ extension VectorStore {
       var slot = 0
       while slot < catalogue.slots.count {
         let first = slot
-        while slot < catalogue.slots.count, catalogue.slots[slot].count == 0, catalogue.isUnpinned(slot) { slot += 1 }
+        while slot < catalogue.slots.count, catalogue.slots[slot].count == 0 { slot += 1 }
         if slot > first { try rows.discard(first..<slot) }
         slot += 1
       }
