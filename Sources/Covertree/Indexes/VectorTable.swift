@@ -55,7 +55,7 @@ final class VectorTable: @unchecked Sendable {
     (self.ids, self.serials, self.dead) = (Stack(viewing: ids), Stack(viewing: serials), Stack(viewing: dead))
     deadCount = dead.elements.reduce(0) { $0 + Int($1) }
     slotOf = try IdTable()
-    try slotOf.reserve(ids.count, in: ids.base)
+    try slotOf.reserve(ids.count)
     for slot in 0..<ids.count where dead[slot] == 0 {
       guard self.slot(of: ids[slot]) == nil else {
         throw CoverTreeError(.corrupt, "index: two vectors of the file have the id \(ids[slot])")
@@ -130,7 +130,7 @@ final class VectorTable: @unchecked Sendable {
     try serials.reserve(more)
     try dead.reserve(more)
     let areNumbers = given == nil && nextID == Int64(first) && slotOf.plain == first
-    if !areNumbers { try slotOf.reserve(more, in: ids.base) }
+    if !areNumbers { try slotOf.reserve(more) }
     for rows in [exact, small] { try rows?.reserve(more) { prepared.view.row($0) } }
     let nextSerial = try nextSerial(first, more)
     // From here on only an id can be wrong.
@@ -228,7 +228,7 @@ final class VectorTable: @unchecked Sendable {
     let map = try Buffer<Int32>(count: count, filledWith: -1)
     let kept = try Buffer<Int32>(count: liveCount)
     let fresh = try Buffer<UInt8>(count: liveCount, filledWith: 0)
-    try slotOf.makeRoom(forAll: liveCount, in: ids.base)
+    try slotOf.makeRoom(forAll: liveCount)
     var next = 0
     for slot in 0..<count where dead[slot] == 0 {
       (map[slot], kept[next]) = (Int32(next), Int32(slot))
@@ -253,7 +253,7 @@ final class VectorTable: @unchecked Sendable {
   func permute(_ order: Buffer<Int32>) throws(CoverTreeError) {
     let (newIDs, newSerials) = (try Buffer<Int64>(count: count), try Buffer<Int32>(count: count))
     let (newExact, newSmall) = (try exact?.permuted(order), try small?.permuted(order))
-    try slotOf.makeRoom(forAll: count, in: ids.base)
+    try slotOf.makeRoom(forAll: count)
     for (to, from) in order.elements.enumerated() { (newIDs[to], newSerials[to]) = (ids[from], serials[from]) }
     ids.base.update(from: newIDs.base, count: count)
     serials.base.update(from: newSerials.base, count: count)

@@ -140,7 +140,7 @@ private func writeAll(_ bytes: UnsafeRawBufferPointer, to file: Int32, _ path: S
 }
 
 /// Makes a rename last: it is part of the folder's contents. Some file systems have nothing to do for it and say so.
-private func syncFolder(of path: String) throws(CoverTreeError) {
+func syncFolder(of path: String) throws(CoverTreeError) {
   let end = path.utf8.lastIndex(of: UInt8(ascii: "/"))
   let folder = end.map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
   let file = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)

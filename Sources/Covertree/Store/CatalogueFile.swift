@@ -19,7 +19,7 @@ final class CatalogueFile: @unchecked Sendable {
   private var seenVersion: Int64 = -1
 
   /// What the whole store has in common.
-  struct State: Equatable {
+  struct State {
     var dim: Int
     /// A number that its row file has, too.
     var store: (UInt64, UInt64)
@@ -27,11 +27,6 @@ final class CatalogueFile: @unchecked Sendable {
     var generation: Int64 = 0
     var slots = 0
     var entries = 0
-
-    static func == (a: State, b: State) -> Bool {
-      a.dim == b.dim && a.store == b.store && a.generation == b.generation && a.slots == b.slots
-        && a.entries == b.entries
-    }
 
     fileprivate var checksum: Int64 {
       var numbers = [
@@ -41,7 +36,7 @@ final class CatalogueFile: @unchecked Sendable {
     }
   }
 
-  private enum PageKind: Int64, CaseIterable {
+  private enum PageKind: Int64 {
     case slots = 0
     case entries = 1
 

@@ -6,7 +6,6 @@ import Glibc
 /// Locks belong to the opened file, not to the process, so that two stores in one process see each other.
 final class StoreLock: @unchecked Sendable {
   private let descriptor: Int32
-  private let path: String
 
   private static var get: Int32 { 36 }  // F_OFD_GETLK
   private static var set: Int32 { 37 }  // F_OFD_SETLK
@@ -17,7 +16,6 @@ final class StoreLock: @unchecked Sendable {
 
   /// - Parameter writable: whether for a writer, or for a reader.
   init(_ path: String, writable: Bool) throws(CoverTreeError) {
-    self.path = path
     descriptor = open(path, (writable ? O_RDWR | O_CREAT : O_RDONLY) | O_CLOEXEC, 0o666)
     guard descriptor >= 0 else { throw .io("path: \(path)") }
     var lock = Self.lock(writable ? F_WRLCK : F_RDLCK, writable ? .writer : .readers)

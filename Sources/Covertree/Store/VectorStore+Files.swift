@@ -17,33 +17,20 @@ struct StoreFolder {
     guard mkdir(draft.path, 0o777) == 0 else { throw .io("path: \(path)") }
     do throws(CoverTreeError) {
       try fill(draft)
-      try draft.syncFolder()
+      _ = try StoreLock(draft.lock, writable: true)
+      try syncFolder(of: draft.lock)
       // A folder that is there is an error, unless it is empty.
       guard rename(draft.path, path) == 0 else { throw CoverTreeError.io("path: \(path)") }
     } catch {
       draft.remove()
       throw error
     }
-    try syncParent()
+    try syncFolder(of: path)
   }
 
   private func remove() {
     for name in [catalogue, catalogue + "-wal", catalogue + "-shm", rows, lock] { unlink(name) }
     rmdir(path)
-  }
-
-  private func syncFolder() throws(CoverTreeError) { try Self.sync(path) }
-
-  private func syncParent() throws(CoverTreeError) {
-    let parent = path.split(separator: "/", omittingEmptySubsequences: true).dropLast().joined(separator: "/")
-    try Self.sync(path.hasPrefix("/") ? "/" + parent : parent.isEmpty ? "." : parent)
-  }
-
-  private static func sync(_ folder: String) throws(CoverTreeError) {
-    let descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-    guard descriptor >= 0 else { throw .io("path: \(folder)") }
-    defer { close(descriptor) }
-    guard fsync(descriptor) == 0 || errno == EINVAL || errno == ENOTSUP else { throw .io("path: \(folder)") }
   }
 }
 
@@ -84,7 +71,6 @@ extension VectorStore {
       let rows = try RowFile.create(folder.rows, RowFile.Header(dim: dim, store: state.store))
       try rows.sync()
       _ = try CatalogueFile.create(folder.catalogue, state, .full)
-      _ = try StoreLock(folder.lock, writable: true)
     }
   }
 
@@ -130,7 +116,6 @@ extension VectorStore {
       try file.backUp(to: folder.catalogue)
       let copied = try CatalogueFile.open(folder.catalogue, writable: true, immutable: false, .full)
       try copyRows(copied.state, to: folder, context)
-      _ = try StoreLock(folder.lock, writable: true)
     }
   }
 
@@ -155,7 +140,6 @@ extension VectorStore {
       var state = file.state
       state.slots = copy.slots.count
       try copyRows(state, to: folder, context)
-      _ = try StoreLock(folder.lock, writable: true)
     }
   }
 

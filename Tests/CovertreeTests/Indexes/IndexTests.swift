@@ -20,7 +20,7 @@ import Testing
       } else {
         try ids.append(id)
         try dead.append(0)
-        try table.reserve(1, in: ids.base)
+        try table.reserve(1)
         table.insert(Int32(ids.count - 1), in: ids.base)
         model[id] = ids.count - 1
       }

@@ -185,7 +185,7 @@ class VectorStore(_calls.Closeable):
         slot = ctypes.c_int64()
         status = _add_one(self._open(), high, low, kind, _arrays.address(row), ctypes.byref(slot))
         if status:
-            self._check(status, id)
+            self._check(status)
         return slot.value
 
     def _one(self, vector: ArrayLike) -> NDArray[np.float32]:
@@ -294,13 +294,10 @@ class VectorStore(_calls.Closeable):
     def get_slot(self, slot: int) -> NDArray[np.float32]:
         """The vector in a slot, shape (dim,): a read-only view. IndexError for a slot that is free."""
         number = _arrays.integer(slot, "slot", minimum=0)
-        self._owners(number)
+        if self.n_owners(number) == 0:
+            raise IndexError(f"slot: {number} is free")
         row: NDArray[np.float32] = self._rows[number]
         return row
-
-    def _owners(self, slot: int) -> None:
-        if self.n_owners(slot) == 0:
-            raise IndexError(f"slot: {slot} is free")
 
     def n_owners(self, slot: int) -> int:
         """How many ids have a slot; 0 for a free one. IndexError for one that has never been."""
@@ -411,7 +408,7 @@ class VectorStore(_calls.Closeable):
         _native.run(function, *arguments, options=options, report=progress)
 
     @staticmethod
-    def _check(status: int, id: Any = None) -> None:
+    def _check(status: int) -> None:
         try:
             _native.check(status)
         except IndexError as error:

@@ -69,5 +69,14 @@ final class HashIndex {
     count -= 1
   }
 
+  /// Takes everything out, and keeps the room.
+  func removeAll() {
+    entries.base.update(repeating: Self.empty, count: entries.count)
+    count = 0
+  }
+
+  /// Makes room for so many in all.
+  func reserve(all wanted: Int) throws(CoverTreeError) { try reserve(max(0, wanted - count)) }
+
   var byteCount: Int { entries.byteCount }
 }
