@@ -676,6 +676,9 @@ covertree_status covertree_spread_sample(const double *points, int64_t n_points,
  * it: BUSY. */
 typedef struct covertree_index covertree_index;
 
+/* A place for vectors that an index may be over: the next section. */
+typedef struct covertree_store covertree_store;
+
 typedef enum covertree_index_kind {
   COVERTREE_INDEX_BRUTE_FORCE = 0, /* exact: every query is compared with every vector */
   COVERTREE_INDEX_KD_TREE = 1,     /* exact: few dimensions */
@@ -744,6 +747,16 @@ void covertree_index_options_init(covertree_index_options *options);
 covertree_status covertree_index_create(int64_t dim, const covertree_index_options *options, covertree_index **index);
 void covertree_index_free(covertree_index *index);
 
+/* Makes an empty index over a store: it holds slots, and reads their rows in place. A slot that it holds keeps its vector, even when
+ * no id of the store has it any more; a store is open until the indexes over it are freed, too. Answers are those of an index with
+ * copies. Beside a smaller storage the rows of the store rank, as with COVERTREE_INDEX_RERANK. A KD_TREE over a store knows
+ * no COSINE.
+ *   options [in] may be NULL
+ *   index  [out] free it with covertree_index_free
+ * INVALID_ARGUMENT, OUT_OF_MEMORY. */
+covertree_status covertree_index_create_over(covertree_store *store, const covertree_index_options *options,
+                                             covertree_index **index);
+
 /* Adds vectors.
  *   ids     [in]  n_vectors, none of which the index has, no two the same; NULL for the numbers that follow the largest id
  *                 that the index has had
@@ -759,6 +772,14 @@ covertree_status covertree_index_add(covertree_index *index, const int64_t *ids,
 covertree_status covertree_index_update(covertree_index *index, const int64_t *ids, const float *vectors,
                                         int64_t n_vectors, int64_t dim, int64_t row_stride,
                                         const covertree_call_options *options);
+
+/* The same for an index over a store, by slots of it, of which several ids may have one.
+ *   ids   [in] as above: they are the index's own, and need not be those of the store
+ *   slots [in] n_slots, each of which some id of the store has; else NOT_FOUND */
+covertree_status covertree_index_add_slots(covertree_index *index, const int64_t *ids, const int64_t *slots,
+                                           int64_t n_slots, const covertree_call_options *options, int64_t *first_id);
+covertree_status covertree_index_update_slots(covertree_index *index, const int64_t *ids, const int64_t *slots,
+                                              int64_t n_slots, const covertree_call_options *options);
 
 /* Takes vectors out; where one of the ids is not there (NOT_FOUND), or named twice, none is. */
 covertree_status covertree_index_remove(covertree_index *index, const int64_t *ids, int64_t n_ids,
@@ -844,6 +865,11 @@ covertree_status covertree_index_encode(covertree_index *index, const covertree_
                                         const covertree_call_options *options, covertree_file **file);
 covertree_status covertree_index_load(covertree_file *file, covertree_index **index);
 
+/* Opens an index over a store, in whose file there are slots and hashes, over a store that has the same vectors there: the same one,
+ * or a snapshot of it. NOT_FOUND where a slot is free, or has another vector by now. O(n). */
+covertree_status covertree_index_load_over(covertree_file *file, covertree_store *store,
+                                           const covertree_call_options *options, covertree_index **index);
+
 /* ---- Vector store ---------------------------------------------------------------------------------------------- */
 
 /* The place where vectors of float32 live once, however many ids have them. Vectors that are equal, bit for bit but for the
@@ -852,8 +878,6 @@ covertree_status covertree_index_load(covertree_file *file, covertree_index **in
  *
  * A store is in memory, or durable in a folder: its catalogue is an SQLite database, its rows are a file that is mapped. One
  * process at a time writes, others read what was committed last; a store in a forked child has to be opened again. */
-typedef struct covertree_store covertree_store;
-
 typedef enum covertree_id_kind {
   COVERTREE_ID_NUMBER = 1, /* low: an int64; high: 0 */
   COVERTREE_ID_UUID = 2,   /* 16 bytes: high has the first eight, the first of them highest */

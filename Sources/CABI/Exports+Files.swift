@@ -235,6 +235,20 @@ public func covertree_index_load(
   }
 }
 
+@_cdecl("covertree_index_load_over") @implementation
+public func covertree_index_load_over(
+  _ file: OpaquePointer?, _ store: OpaquePointer?, _ options: UnsafePointer<covertree_call_options>?,
+  _ index: UnsafeMutablePointer<OpaquePointer?>?
+) -> covertree_status {
+  status { () throws(CoverTreeError) in
+    let (stored, store) = (try CABI.file(of: file).file, try opened(store: store))
+    let output = try Arguments.output(index, named: "index")
+    let context = try callContext(options)
+    output.pointee = HandleTable.shared.add(
+      IndexHandle(Deferred(try VectorIndex(stored, over: store, context: context))))
+  }
+}
+
 @_cdecl("covertree_file_get_info") @implementation
 public func covertree_file_get_info(
   _ file: OpaquePointer?, _ info: UnsafeMutablePointer<covertree_file_info>?

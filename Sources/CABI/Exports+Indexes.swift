@@ -122,6 +122,19 @@ public func covertree_index_create(
   }
 }
 
+@_cdecl("covertree_index_create_over") @implementation
+public func covertree_index_create_over(
+  _ store: OpaquePointer?, _ options: UnsafePointer<covertree_index_options>?,
+  _ index: UnsafeMutablePointer<OpaquePointer?>?
+) -> covertree_status {
+  status { () throws(CoverTreeError) in
+    let store = try opened(store: store)
+    let output = try Arguments.output(index, named: "index")
+    let options = try covertree_index_options.read(options).checked()
+    output.pointee = HandleTable.shared.add(IndexHandle(Deferred(try VectorIndex(over: store, options: options))))
+  }
+}
+
 @_cdecl("covertree_index_free") @implementation
 public func covertree_index_free(_ index: OpaquePointer?) { HandleTable.shared.remove(index, IndexHandle.self) }
 
@@ -135,7 +148,7 @@ public func covertree_index_add(
     let (index, context) = try opened(index, options)
     let vectors = try Arguments.vectors(vectors, n_vectors, dim, row_stride, "vectors")
     let given = try ids.map { (ids) throws(CoverTreeError) in try Arguments.indices(ids, n_vectors, named: "ids") }
-    let first = try index.add(vectors, ids: given, context: context)
+    let first = try index.add(.rows(vectors), ids: given, context: context)
     first_id?.pointee = first
   }
 }
@@ -148,7 +161,33 @@ public func covertree_index_update(
   status { () throws(CoverTreeError) in
     let (index, context) = try opened(index, options)
     let vectors = try Arguments.vectors(vectors, n_vectors, dim, row_stride, "vectors")
-    try index.update(vectors, ids: Arguments.indices(ids, n_vectors, named: "ids"), context: context)
+    try index.update(.rows(vectors), ids: Arguments.indices(ids, n_vectors, named: "ids"), context: context)
+  }
+}
+
+@_cdecl("covertree_index_add_slots") @implementation
+public func covertree_index_add_slots(
+  _ index: OpaquePointer?, _ ids: UnsafePointer<Int64>?, _ slots: UnsafePointer<Int64>?, _ n_slots: Int64,
+  _ options: UnsafePointer<covertree_call_options>?, _ first_id: UnsafeMutablePointer<Int64>?
+) -> covertree_status {
+  status { () throws(CoverTreeError) in
+    let (index, context) = try opened(index, options)
+    let slots = try Arguments.indices(slots, n_slots, named: "slots")
+    let given = try ids.map { (ids) throws(CoverTreeError) in try Arguments.indices(ids, n_slots, named: "ids") }
+    let first = try index.add(.slots(slots), ids: given, context: context)
+    first_id?.pointee = first
+  }
+}
+
+@_cdecl("covertree_index_update_slots") @implementation
+public func covertree_index_update_slots(
+  _ index: OpaquePointer?, _ ids: UnsafePointer<Int64>?, _ slots: UnsafePointer<Int64>?, _ n_slots: Int64,
+  _ options: UnsafePointer<covertree_call_options>?
+) -> covertree_status {
+  status { () throws(CoverTreeError) in
+    let (index, context) = try opened(index, options)
+    let slots = try Arguments.indices(slots, n_slots, named: "slots")
+    try index.update(.slots(slots), ids: Arguments.indices(ids, n_slots, named: "ids"), context: context)
   }
 }
 

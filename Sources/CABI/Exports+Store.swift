@@ -45,7 +45,8 @@ extension Arguments {
   }
 }
 
-private func opened(_ store: OpaquePointer?) throws(CoverTreeError) -> VectorStore {
+/// The store of a handle.
+func opened(store: OpaquePointer?) throws(CoverTreeError) -> VectorStore {
   try HandleTable.shared.object(store, StoreHandle.self, named: "store").store
 }
 
@@ -93,7 +94,7 @@ public func covertree_store_add(
   _ row_stride: Int64, _ options: UnsafePointer<covertree_call_options>?, _ slots: UnsafeMutablePointer<Int64>?
 ) -> covertree_status {
   status { () throws(CoverTreeError) in
-    let store = try opened(store)
+    let store = try opened(store: store)
     let vectors = try Arguments.view(vectors, n_vectors, dim, row_stride, "vectors", 0)
     let names = try Arguments.names(names, name_ends, n_vectors)
     let output = try Arguments.output(slots, named: "slots")
@@ -110,7 +111,7 @@ public func covertree_store_add_one(
   _ slot: UnsafeMutablePointer<Int64>?
 ) -> covertree_status {
   status { () throws(CoverTreeError) in
-    let store = try opened(store)
+    let store = try opened(store: store)
     let output = try Arguments.output(slot, named: "slot")
     let vectors = try Arguments.view(vector, 1, Int64(store.dim), 0, "vector", 0)
     let id = try Arguments.id(high, low, kind, "id")
@@ -124,7 +125,7 @@ public func covertree_store_remove(
   _ options: UnsafePointer<covertree_call_options>?
 ) -> covertree_status {
   status { () throws(CoverTreeError) in
-    let store = try opened(store)
+    let store = try opened(store: store)
     let context = try callContext(options)
     try Arguments.ids(ids, n_ids) { (ids) throws(CoverTreeError) in try store.remove(ids, context: context) }
   }
@@ -135,7 +136,7 @@ public func covertree_store_find(
   _ store: OpaquePointer?, _ ids: UnsafePointer<covertree_id>?, _ n_ids: Int64, _ slots: UnsafeMutablePointer<Int64>?
 ) -> covertree_status {
   status { () throws(CoverTreeError) in
-    let store = try opened(store)
+    let store = try opened(store: store)
     let output = try Arguments.output(slots, named: "slots")
     try Arguments.ids(ids, n_ids) { (ids) throws(CoverTreeError) in try store.find(ids, slots: output) }
   }
@@ -146,7 +147,7 @@ public func covertree_store_find_one(
   _ store: OpaquePointer?, _ high: UInt64, _ low: UInt64, _ kind: UInt32, _ slot: UnsafeMutablePointer<Int64>?
 ) -> covertree_status {
   status { () throws(CoverTreeError) in
-    let store = try opened(store)
+    let store = try opened(store: store)
     let output = try Arguments.output(slot, named: "slot")
     output.pointee = Int64(try store.find(Arguments.id(high, low, kind, "id")))
   }
@@ -157,7 +158,7 @@ public func covertree_store_slot_count(
   _ store: OpaquePointer?, _ slot: Int64, _ n_ids: UnsafeMutablePointer<Int64>?
 ) -> covertree_status {
   status { () throws(CoverTreeError) in
-    let store = try opened(store)
+    let store = try opened(store: store)
     let output = try Arguments.output(n_ids, named: "n_ids")
     output.pointee = Int64(try store.count(ofSlot: Int(slot)))
   }
@@ -170,7 +171,7 @@ public func covertree_store_list(
   _ slots: UnsafeMutablePointer<Int64>?, _ n_written: UnsafeMutablePointer<Int64>?
 ) -> covertree_status {
   status { () throws(CoverTreeError) in
-    let store = try opened(store)
+    let store = try opened(store: store)
     let place = try Arguments.output(place, named: "place")
     let (ids, slots) = (try Arguments.output(ids, named: "ids"), try Arguments.output(slots, named: "slots"))
     let output = try Arguments.output(n_written, named: "n_written")
@@ -189,7 +190,7 @@ public func covertree_store_name(
   _ length: UnsafeMutablePointer<Int64>?
 ) -> covertree_status {
   status { () throws(CoverTreeError) in
-    let store = try opened(store)
+    let store = try opened(store: store)
     let output = try Arguments.output(length, named: "length")
     guard let id else { throw CoverTreeError(.invalidArgument, "id: is NULL") }
     let found = try store.name(of: Arguments.id(id.pointee.high, id.pointee.low, id.pointee.kind, "id"))
@@ -209,7 +210,7 @@ public func covertree_store_rows_get(
   _ base: UnsafeMutablePointer<UnsafePointer<Float>?>?, _ row_bytes: UnsafeMutablePointer<Int64>?
 ) -> covertree_status {
   status { () throws(CoverTreeError) in
-    let store = try opened(store)
+    let store = try opened(store: store)
     let output = try Arguments.output(rows, named: "rows")
     let (base, rowBytes) = (
       try Arguments.output(base, named: "base"), try Arguments.output(row_bytes, named: "row_bytes")
@@ -230,7 +231,7 @@ public func covertree_store_get_info(
   _ store: OpaquePointer?, _ info: UnsafeMutablePointer<covertree_store_info>?
 ) -> covertree_status {
   status { () throws(CoverTreeError) in
-    let store = try opened(store)
+    let store = try opened(store: store)
     let output = try Arguments.output(info, named: "info")
     let info = try store.info()
     output.pointee = covertree_store_info(
@@ -247,7 +248,7 @@ public func covertree_store_snapshot(
   _ store: OpaquePointer?, _ path: UnsafePointer<CChar>?, _ options: UnsafePointer<covertree_call_options>?
 ) -> covertree_status {
   status { () throws(CoverTreeError) in
-    try opened(store).snapshot(Arguments.path(path), context: callContext(options))
+    try opened(store: store).snapshot(Arguments.path(path), context: callContext(options))
   }
 }
 
@@ -265,12 +266,12 @@ public func covertree_store_restore(
 public func covertree_store_check(
   _ store: OpaquePointer?, _ options: UnsafePointer<covertree_call_options>?
 ) -> covertree_status {
-  status { () throws(CoverTreeError) in try opened(store).check(context: callContext(options)) }
+  status { () throws(CoverTreeError) in try opened(store: store).check(context: callContext(options)) }
 }
 
 @_cdecl("covertree_store_compact") @implementation
 public func covertree_store_compact(
   _ store: OpaquePointer?, _ options: UnsafePointer<covertree_call_options>?
 ) -> covertree_status {
-  status { () throws(CoverTreeError) in try opened(store).compact(context: callContext(options)) }
+  status { () throws(CoverTreeError) in try opened(store: store).compact(context: callContext(options)) }
 }

@@ -9,15 +9,24 @@ typedef uint16_t cn_u16x16 __attribute__((ext_vector_type(16)));
 typedef uint32_t cn_u32x16 __attribute__((ext_vector_type(16)));
 typedef uint64_t cn_u64x8 __attribute__((ext_vector_type(8)));
 
-enum { CN_ROWS_F32 = 0, CN_ROWS_F16 = 1, CN_ROWS_BYTES = 2 };
+enum { CN_ROWS_F32 = 0, CN_ROWS_F16 = 1, CN_ROWS_BYTES = 2, CN_ROWS_LENT = 3 };
+
+// A row of float32 that stands elsewhere, and what its coordinates count for.
+typedef struct cn_lent_row {
+  int64_t place;
+  double scale;
+} cn_lent_row;
 
 typedef struct cn_rows {
-  const void *base;
+  const void *base;      // of lent rows: a cn_lent_row for each
   int64_t stride;        // bytes from row to row
   int64_t coordinates;   // of a row with its padding, a multiple of 16, of bytes of 64
   const float *scales;   // bytes: x = center + scale * (byte - 128)
   const float *lengths;  // bytes: |x - center|^2, or 0 where products are compared
   const float *center;   // bytes: with padding
+  const void *lent;      // lent rows: place 0
+  int64_t lent_stride;   // lent rows: bytes from place to place
+  int32_t scaled;        // lent rows: whether scales are other than 1
   int32_t kind;
   int32_t products;      // whether scores are negative inner products, not squared distances
 } cn_rows;
@@ -53,8 +62,21 @@ CN_INLINE uint16_t cn_half(float value) {
   return (uint16_t)(sign | (magnitude - 0x38000000 + 0xFFF + (magnitude >> 13 & 1)) >> 13);
 }
 
+CN_INLINE const uint8_t *cn_lent_start(const cn_rows *rows, int64_t row) {
+  return (const uint8_t *)rows->lent + ((const cn_lent_row *)rows->base)[row].place * rows->lent_stride;
+}
+
 // Sixteen coordinates of a row from `d` on, as they count in every distance that is reported.
 CN_INLINE cn_f32x16 cn_row_lanes(const cn_rows *rows, int kind, int64_t row, int64_t d) {
+  if (kind == CN_ROWS_LENT) {
+    cn_f32x16 x = *(const cn_f32x16 *)(cn_lent_start(rows, row) + 4 * d);
+    if (!rows->scaled) return x;
+    // To the bit as a copy of the row would have been scaled.
+    cn_f64x8 scale = (cn_f64x8)((const cn_lent_row *)rows->base)[row].scale;
+    x.lo = cn_f64x8_narrow(cn_f32x8_widen(x.lo) * scale);
+    x.hi = cn_f64x8_narrow(cn_f32x8_widen(x.hi) * scale);
+    return x;
+  }
   const uint8_t *start = (const uint8_t *)rows->base + row * rows->stride;
   if (kind == CN_ROWS_F32) return *(const cn_f32x16 *)(start + 4 * d);
   if (kind == CN_ROWS_F16) return cn_widen_halves(*(const cn_u16x16 *)(start + 2 * d));
@@ -97,6 +119,7 @@ static inline double cn_decided_score(const cn_rows *rows, const float *query, i
   switch (rows->kind) {
     case CN_ROWS_F32: return cn_decided_score_of(rows, CN_ROWS_F32, query, row);
     case CN_ROWS_F16: return cn_decided_score_of(rows, CN_ROWS_F16, query, row);
+    case CN_ROWS_LENT: return cn_decided_score_of(rows, CN_ROWS_LENT, query, row);
     default: return cn_decided_score_of(rows, CN_ROWS_BYTES, query, row);
   }
 }
@@ -162,6 +185,7 @@ static inline float cn_quick_score(const cn_rows *rows, const float *query, int6
   switch (rows->kind) {
     case CN_ROWS_F32: return cn_quick_score_of(rows, CN_ROWS_F32, query, row);
     case CN_ROWS_F16: return cn_quick_score_of(rows, CN_ROWS_F16, query, row);
+    case CN_ROWS_LENT: return cn_quick_score_of(rows, CN_ROWS_LENT, query, row);
     default: return cn_quick_score_of(rows, CN_ROWS_BYTES, query, row);
   }
 }
@@ -214,6 +238,7 @@ static inline void cn_scores(const cn_rows *rows, const cn_query *query, const i
   switch (rows->kind) {
     case CN_ROWS_F32: return cn_float_scores(rows, CN_ROWS_F32, query->values, places, count, scores);
     case CN_ROWS_F16: return cn_float_scores(rows, CN_ROWS_F16, query->values, places, count, scores);
+    case CN_ROWS_LENT: return cn_float_scores(rows, CN_ROWS_LENT, query->values, places, count, scores);
     default:
 #if defined(__x86_64__)
       if (has_byte_products) return cn_byte_scores_vnni(rows, query, places, count, scores);
@@ -277,9 +302,9 @@ static inline int32_t cn_signed_codes(const cn_rows *rows, int64_t row, int8_t *
 }
 
 CN_INLINE void cn_prefetch_row(const cn_rows *rows, int64_t row) {
+  if (rows->kind == CN_ROWS_LENT) return cn_prefetch(cn_lent_start(rows, row), rows->lent_stride);
   cn_prefetch((const uint8_t *)rows->base + row * rows->stride, rows->stride);
 }
-
 
 // Codes stand in groups of sixteen, word by word: the first words of sixteen codes, their second ones.
 //

@@ -11,13 +11,16 @@ final class KDTree: IndexStructure, @unchecked Sendable {
   /// For searches that may find all; others have labels of their own.
   private var points: SearchPoints<Float>?
   private let counters = SearchCounters()
+  /// Of rows that a store lends: where each stands.
+  private var places: Buffer<Int32>?
 
   /// So many vectors, or this share, wait before the tree is built again.
   private static var fewestWaiting: Int { 512 }
   private static var waitingShare: Int { 8 }
 
-  init(_ table: VectorTable, _ boxes: BoxTree<Float>? = nil) {
+  init(_ table: VectorTable, _ boxes: BoxTree<Float>? = nil) throws(CoverTreeError) {
     (self.table, self.boxes, covered) = (table, boxes, boxes?.count ?? 0)
+    places = try lentPlaces()
     view()
   }
 
@@ -29,18 +32,31 @@ final class KDTree: IndexStructure, @unchecked Sendable {
   }
 
   private func build(_ context: CallContext) throws(CoverTreeError) {
-    let built = try BoxTree(rows, leafSize: table.options.leafSize, rule: table.options.split, context: context)
-    (boxes, covered) = (built, table.count)
+    // Rows that are lent are put side by side for as long as it takes.
+    let scratch = try Buffer<Float>(count: table.exact!.lender == nil ? 0 : table.count * table.dim)
+    let together = table.exact!.points(0..<table.count, into: scratch.base, scratch: scratch.base)
+    let built = try BoxTree(together, leafSize: table.options.leafSize, rule: table.options.split, context: context)
+    withExtendedLifetime(scratch) {}
+    (places, boxes, covered) = (try lentPlaces(), built, table.count)
     view()
   }
 
+  private func lentPlaces() throws(CoverTreeError) -> Buffer<Int32>? {
+    guard let exact = table.exact, exact.lender != nil else { return nil }
+    return try exact.places(table.count)
+  }
+
+  /// Rows, by slot or by where they stand in a store.
   private var rows: PointsView<Float> {
-    PointsView(base: table.exact!.floats(0), count: table.count, dim: table.dim)
+    let exact = table.exact!
+    return PointsView(base: exact.firstFloats, count: table.count, dim: table.dim, stride: exact.floatStride)
   }
 
   /// Rows move when the table grows.
-  private func view() {
-    points = boxes.map { SearchPoints($0, labels: $0.labels, rows: rows, positions: nil, owner: table) }
+  private func view() { points = boxes.map { view($0, labels: $0.labels) } }
+
+  private func view(_ boxes: BoxTree<Float>, labels: Buffer<Int32>) -> SearchPoints<Float> {
+    SearchPoints(boxes, labels: labels, rows: rows, positions: places, owner: table)
   }
 
   func truncate(to first: Int) {
@@ -56,7 +72,7 @@ final class KDTree: IndexStructure, @unchecked Sendable {
     if table.count > 0 { try build(context) }
   }
 
-  func removeAll() throws(CoverTreeError) { (boxes, points, covered) = (nil, nil, 0) }
+  func removeAll() throws(CoverTreeError) { (boxes, points, places, covered) = (nil, nil, nil, 0) }
   func optimize(context: CallContext) throws(CoverTreeError) -> Bool { false }
   func own() throws(CoverTreeError) { view() }
 
@@ -94,7 +110,7 @@ final class KDTree: IndexStructure, @unchecked Sendable {
       let label = boxes.labels[place]
       labels[place] = label == BoxTree<Float>.noLabel || admitted[label] == 0 ? BoxTree<Float>.noLabel : label
     }
-    return SearchPoints(boxes, labels: labels, rows: rows, positions: nil, owner: table)
+    return view(boxes, labels: labels)
   }
 
   func within(_ search: IndexSearch, score: Double) throws(CoverTreeError) -> ScoredLists {
@@ -114,7 +130,7 @@ final class KDTree: IndexStructure, @unchecked Sendable {
     return lists
   }
 
-  var byteCount: Int { boxes?.byteCount ?? 0 }
+  var byteCount: Int { (boxes?.byteCount ?? 0) + (places?.byteCount ?? 0) }
   var comparisons: Int { counters.points.load(ordering: .relaxed) }
 }
 

@@ -44,10 +44,7 @@ final class RowQuery {
   func take(slot: Int) {
     let query = scores.query
     switch scanned.storage {
-    case .float32: query.pointee.values = scanned.floats(slot)
-    case .float16:
-      cn_decode_row(scores.rows, Int64(slot), values.base)
-      query.pointee.values = UnsafePointer(values.base)
+    case .float32, .float16: query.pointee.values = scanned.floats(slot, or: values.base)
     case .int8:
       query.pointee.offset = 128 &* cn_signed_codes(scores.rows, Int64(slot), codes.base)
       query.pointee.factor = factor * scores.rows.pointee.scales[slot]

@@ -4,21 +4,36 @@ extension VectorIndex {
   public func withImage<Result>(
     context: CallContext, _ body: (FileImage) throws(CoverTreeError) -> Result
   ) throws(CoverTreeError) -> Result {
-    try gate.reading(context) { () throws(CoverTreeError) in
-      let settings = try Buffer<Int64>(count: IndexSettings.count)
-      IndexSettings(table).write(to: settings)
-      let sections = [Section("settings", settings)] + table.sections + structure.sections
-      let hash = mixed(UInt64(table.liveCount)) ^ mixed(UInt64(bitPattern: table.nextID))
-      return try body(FileImage(kind: .index, inputHash: hash, sections: sections))
+    while true {
+      // Rows of a store that were removed here need not be there any more when the file is opened.
+      if store != nil { try forgetDead(context: context) }
+      let result = try gate.reading(context) { () throws(CoverTreeError) -> Result? in
+        guard store == nil || table.deadCount == 0 else { return nil }
+        return try body(image())
+      }
+      if let result { return result }
     }
+  }
+
+  private func image() throws(CoverTreeError) -> FileImage {
+    let settings = try Buffer<Int64>(count: IndexSettings.count)
+    IndexSettings(table).write(to: settings)
+    let sections = [Section("settings", settings)] + (try table.sections()) + structure.sections
+    let hash = mixed(UInt64(table.liveCount)) ^ mixed(UInt64(bitPattern: table.nextID))
+    return FileImage(kind: .index, inputHash: hash, sections: sections)
   }
 
   /// Opens an index that lies in a file. Checksums are compared, and every number that is used as a place in memory is
   /// looked at: O(n), at the speed of reading.
-  public convenience init(_ file: StoredFile, context: CallContext) throws(CoverTreeError) {
+  ///
+  /// - Parameter store: in which its vectors stand, the same ones in the same slots; nil for an index that has its own.
+  public convenience init(
+    _ file: StoredFile, over store: VectorStore? = nil, context: CallContext
+  ) throws(CoverTreeError) {
     let settings = try IndexSettings(file)
+    try settings.expect(over: store, file)
     try file.verify(context: context)
-    let table = try VectorTable(file, settings, context: context)
+    let table = try VectorTable(file, settings, over: store, context: context)
     let structure: any IndexStructure =
       switch settings.options.kind {
       case .bruteForce: BruteForce(table)
@@ -29,8 +44,10 @@ extension VectorIndex {
     self.init(table: table, structure: structure)
   }
 
-  /// Throws where a file does not hold an index, as far as can be told without reading it.
-  public static func check(_ file: StoredFile) throws(CoverTreeError) { _ = try IndexSettings(file) }
+  /// Throws where a file does not hold an index with vectors of its own, as far as can be told without reading it.
+  public static func check(_ file: StoredFile) throws(CoverTreeError) {
+    try IndexSettings(file).expect(over: nil, file)
+  }
 }
 
 /// What an index is beside its arrays: the section "settings".
@@ -43,10 +60,13 @@ struct IndexSettings {
   let options: IndexOptions
   /// Whether bytes have been put beside float32; nil where that has not been decided.
   let hasBytes: Bool?
+  /// Whether vectors stand in a store.
+  let isLent: Bool
 
   init(_ table: VectorTable) {
     (dim, count, nextID, options) = (table.dim, table.count, table.nextID, table.options)
     hasBytes = table.isJudged ? table.small != nil : nil
+    isLent = table.exact?.lender != nil
   }
 
   private static var amounts: [WritableKeyPath<IndexOptions, Int>] {
@@ -60,7 +80,8 @@ struct IndexSettings {
       [
         Int64(dim), Int64(count), nextID, Int64(options.kind.rawValue), Int64(options.metric.rawValue),
         Int64(options.storage.rawValue), options.reranks ? 1 : 0, Int64(options.split.rawValue),
-        Int64(options.lshMode.rawValue), Int64(bitPattern: options.seed), hasBytes.map { $0 ? 1 : 0 } ?? -1, 0, 0,
+        Int64(options.lshMode.rawValue), Int64(bitPattern: options.seed), hasBytes.map { $0 ? 1 : 0 } ?? -1, isLent ? 1 : 0,
+        0,
       ] + Self.amounts.map { Int64(options[keyPath: $0]) }
     for (place, number) in numbers.enumerated() { settings[place] = number }
   }
@@ -75,7 +96,8 @@ struct IndexSettings {
       let metric = Int32(exactly: settings[4]).flatMap(IndexMetric.init(rawValue:)),
       let storage = Int32(exactly: settings[5]).flatMap(VectorStorage.init(rawValue:)), (0...1).contains(settings[6]),
       let split = Int32(exactly: settings[7]).flatMap(SplitRule.init(rawValue:)),
-      let mode = Int32(exactly: settings[8]).flatMap(LSHMode.init(rawValue:)), (-1...1).contains(settings[10])
+      let mode = Int32(exactly: settings[8]).flatMap(LSHMode.init(rawValue:)), (-1...1).contains(settings[10]),
+      (0...1).contains(settings[11])
     else { throw file.corrupt("section \"settings\" is out of range") }
     (options.kind, options.metric, options.storage, options.split, options.lshMode) = (
       kind, metric, storage, split, mode
@@ -87,23 +109,43 @@ struct IndexSettings {
     }
     (dim, count, nextID, self.options) = (Int(settings[0]), Int(settings[1]), settings[2], options)
     hasBytes = settings[10] < 0 ? nil : settings[10] == 1
+    isLent = settings[11] == 1
+  }
+
+  /// Throws where vectors stand in a store and none is given, or the other way round, or it is not such a store.
+  func expect(over store: VectorStore?, _ file: StoredFile) throws(CoverTreeError) {
+    guard isLent == (store != nil) else {
+      throw CoverTreeError(
+        .invalidArgument,
+        isLent ? "store: the vectors of this index stand in a store; open it over that" : "store: this index has its own vectors")
+    }
+    guard let store else { return }
+    guard store.dim == dim else {
+      throw CoverTreeError(.shape, "store: has vectors of \(store.dim) coordinates, the index of \(dim)")
+    }
+    do throws(CoverTreeError) { try options.checkLent() } catch {
+      throw file.corrupt("section \"settings\": \(error.message)")
+    }
   }
 }
 
 extension VectorTable {
-  var sections: [Section] {
+  func sections() throws(CoverTreeError) -> [Section] {
     [Section("ids", ids.buffer), Section("serials", serials.buffer), Section("dead", dead.buffer)]
-      + (exact?.sections("exact") ?? []) + (small?.sections("small") ?? [])
+      + (try exact?.sections("exact") ?? []) + (try small?.sections("small") ?? [])
   }
 
   fileprivate convenience init(
-    _ file: StoredFile, _ settings: IndexSettings, context: CallContext
+    _ file: StoredFile, _ settings: IndexSettings, over store: VectorStore?, context: CallContext
   ) throws(CoverTreeError) {
     let (options, count) = (settings.options, settings.count)
     let products = options.metric.comparesProducts
     let padded = options.kind != .kdTree
     var (exact, small): (VectorRows?, VectorRows?)
-    if options.storage == .float32 || options.reranks {
+    if let store {
+      let lender = Lender(store, scales: options.metric.normalizes)
+      exact = try VectorRows(file, of: lender, products: products, count: count)
+    } else if options.storage == .float32 || options.reranks {
       exact = try VectorRows(
         file, "exact", .float32, dim: settings.dim, products: products, padded: padded, count: count, context: context)
     }
@@ -175,7 +217,7 @@ extension KDTree {
 
   convenience init(_ table: VectorTable, _ file: StoredFile) throws(CoverTreeError) {
     guard file.section(named: "boxes.labels") != nil else {
-      self.init(table, nil)
+      try self.init(table, nil)
       return
     }
     let labels: Buffer<Int32> = try file.buffer("boxes.labels")
@@ -190,7 +232,7 @@ extension KDTree {
         labels: labels, boxes: try file.buffer("boxes.sides", of: Float.self, columns: Float.width).vectors(),
         smallestLabel: try file.buffer("boxes.smallest_label"))
     else { throw file.corrupt("its boxes are not those of \(count) points") }
-    self.init(table, boxes)
+    try self.init(table, boxes)
   }
 }
 

@@ -8,11 +8,22 @@ public final class VectorIndex: @unchecked Sendable {
   private(set) var structure: any IndexStructure
   let gate = ReadWriteGate(of: "index")
 
-  public init(dim: Int, options: IndexOptions) throws(CoverTreeError) {
+  public convenience init(dim: Int, options: IndexOptions) throws(CoverTreeError) {
+    try self.init(dim, options, nil)
+  }
+
+  /// An index that reads its vectors in place: it holds their slots. Where something smaller is stored beside them, they rank.
+  public convenience init(over store: VectorStore, options: IndexOptions) throws(CoverTreeError) {
+    var options = options
+    options.reranks = options.storage != .float32
+    try self.init(store.dim, options, Lender(store, scales: options.metric.normalizes))
+  }
+
+  private init(_ dim: Int, _ options: IndexOptions, _ lender: Lender?) throws(CoverTreeError) {
     try options.check()
-    self.dim = dim
-    self.options = options
-    table = try VectorTable(dim: dim, options: options, padded: options.kind != .kdTree)
+    if lender != nil { try options.checkLent() }
+    (self.dim, self.options) = (dim, options)
+    table = try VectorTable(dim: dim, options: options, lender: lender)
     structure = try Self.structure(table)
   }
 
@@ -23,11 +34,14 @@ public final class VectorIndex: @unchecked Sendable {
   private static func structure(_ table: VectorTable) throws(CoverTreeError) -> any IndexStructure {
     switch table.options.kind {
     case .bruteForce: BruteForce(table)
-    case .kdTree: KDTree(table)
+    case .kdTree: try KDTree(table)
     case .lsh: try LSH(table)
     case .hnsw: try HNSW(table)
     }
   }
+
+  /// The store that its vectors stand in.
+  public var store: VectorStore? { table.exact?.lender?.store }
 
   // MARK: Changes
 
@@ -35,7 +49,7 @@ public final class VectorIndex: @unchecked Sendable {
   ///
   /// - Returns: the first of the ids, where they are given here.
   public func add(
-    _ vectors: PointsView<Float>, ids: UnsafeBufferPointer<Int64>?, context: CallContext
+    _ vectors: NewVectors, ids: UnsafeBufferPointer<Int64>?, context: CallContext
   ) throws(CoverTreeError) -> Int64 {
     try change(context) { () throws(CoverTreeError) in
       let firstID = table.nextID
@@ -45,7 +59,7 @@ public final class VectorIndex: @unchecked Sendable {
   }
 
   private func append(
-    _ vectors: PointsView<Float>, _ ids: UnsafeBufferPointer<Int64>?, _ context: CallContext
+    _ vectors: NewVectors, _ ids: UnsafeBufferPointer<Int64>?, _ context: CallContext
   ) throws(CoverTreeError) {
     let nextID = table.nextID
     let first = try table.append(vectors, ids: ids, context: context)
@@ -69,10 +83,10 @@ public final class VectorIndex: @unchecked Sendable {
 
   /// Gives ids that are there other vectors.
   public func update(
-    _ vectors: PointsView<Float>, ids: UnsafeBufferPointer<Int64>, context: CallContext
+    _ vectors: NewVectors, ids: UnsafeBufferPointer<Int64>, context: CallContext
   ) throws(CoverTreeError) {
     try change(context) { () throws(CoverTreeError) in
-      _ = try table.prepared(vectors, named: "vectors", context: context)
+      _ = try table.arriving(vectors, context: context)
       let slots = try table.slots(of: ids)
       try table.kill(slots)
       do throws(CoverTreeError) {
@@ -95,6 +109,11 @@ public final class VectorIndex: @unchecked Sendable {
     guard table.deadCount > 0 else { return }
     try structure.forgetDead(context: context)
     try structure.renumber(table.compact(), context: context)
+  }
+
+  /// Forgets the dead, however few.
+  func forgetDead(context: CallContext) throws(CoverTreeError) {
+    try change(context) { () throws(CoverTreeError) in try compact(context) }
   }
 
   public func clear(context: CallContext) throws(CoverTreeError) {
@@ -131,6 +150,7 @@ public final class VectorIndex: @unchecked Sendable {
     _ context: CallContext, _ body: () throws(CoverTreeError) -> Result
   ) throws(CoverTreeError) -> Result {
     try gate.writing(context) { () throws(CoverTreeError) in
+      try store?.checkProcess()
       try table.own()
       try structure.own()
       return try body()
@@ -188,6 +208,7 @@ public final class VectorIndex: @unchecked Sendable {
     _ body: (IndexSearch) throws(CoverTreeError) -> Result
   ) throws(CoverTreeError) -> Result {
     try gate.reading(context) { () throws(CoverTreeError) in
+      try store?.checkProcess()
       let prepared = try table.prepared(queries, named: "queries", context: context)
       defer { withExtendedLifetime(prepared) {} }
       let admitted = try table.admitted(options.filter)
@@ -205,6 +226,7 @@ public final class VectorIndex: @unchecked Sendable {
     _ ids: UnsafeBufferPointer<Int64>, into vectors: UnsafeMutablePointer<Float>
   ) throws(CoverTreeError) {
     try gate.reading(CallContext()) { () throws(CoverTreeError) in
+      try store?.checkProcess()
       let slots = try table.slots(of: ids)
       let rows = table.decisive
       let scratch = try Buffer<Float>(count: rows.coordinates)
@@ -274,6 +296,14 @@ extension IndexOptions {
     if kind == .kdTree {
       try require(metric != .innerProduct, "metric: a k-d tree knows no inner products; use another kind of index")
       try require(storage == .float32, "storage: a k-d tree keeps float32")
+    }
+  }
+
+  /// Throws where rows of a store would not serve.
+  func checkLent() throws(CoverTreeError) {
+    guard kind != .kdTree || !metric.normalizes else {
+      throw CoverTreeError(
+        .invalidArgument, "metric: a k-d tree over a store compares vectors as they stand there; use l2 or another kind")
     }
   }
 }

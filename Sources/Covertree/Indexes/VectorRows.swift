@@ -2,7 +2,8 @@ import CNumerics
 
 /// Vectors in rows of one kind of storage: a row for each slot of a table.
 ///
-/// Bytes are `x = center + scale (byte - 128)`, with a scale for each row; the center is the mean of the first batch.
+/// Bytes are `x = center + scale (byte - 128)`, with a scale for each row; the center is the mean of the first batch. Rows
+/// of float32 may be *lent* by a store (`VectorRows+Lent`): then what is kept here is where each stands.
 final class VectorRows: @unchecked Sendable {
   let storage: VectorStorage
   let dim: Int
@@ -12,11 +13,13 @@ final class VectorRows: @unchecked Sendable {
   let coordinates: Int
   /// From row to row.
   private let rowBytes: Int
-  private let bytes: Stack<UInt8>
+  let bytes: Stack<UInt8>
   private let scales: Stack<Float>
   private let lengths: Stack<Float>
   private let center: Buffer<Float>
   private var isCentered = false
+  /// Of lent rows.
+  let lender: Lender?
 
   private static var centerSample: Int { 4096 }
 
@@ -26,7 +29,20 @@ final class VectorRows: @unchecked Sendable {
     (coordinates, rowBytes) = Self.extent(storage, dim, padded)
     (bytes, scales, lengths) = (try Stack(), try Stack(), try Stack())
     center = try Buffer(count: coordinates, filledWith: 0)
+    lender = nil
   }
+
+  /// Rows that are lent.
+  ///
+  /// - Parameter bytes: a `cn_lent_row` for each of which the lender holds the place.
+  init(of lender: Lender, products: Bool, bytes: Stack<UInt8>) throws(CoverTreeError) {
+    (storage, dim, self.products, self.lender, self.bytes) = (.float32, lender.dim, products, lender, bytes)
+    (coordinates, _) = Self.extent(.float32, lender.dim, true)
+    rowBytes = MemoryLayout<cn_lent_row>.stride
+    (scales, lengths, center) = (try Stack(), try Stack(), try Buffer(count: 0))
+  }
+
+  deinit { giveBack(0..<count) }
 
   private static func extent(_ storage: VectorStorage, _ dim: Int, _ padded: Bool) -> (Int, Int) {
     let size = [VectorStorage.float32: 4, .float16: 2, .int8: 1][storage]!
@@ -42,21 +58,41 @@ final class VectorRows: @unchecked Sendable {
   var view: cn_rows {
     cn_rows(
       base: bytes.base, stride: Int64(rowBytes), coordinates: Int64(coordinates), scales: scales.base,
-      lengths: lengths.base, center: center.base, kind: kind, products: products ? 1 : 0)
+      lengths: lengths.base, center: center.base, lent: lender?.base, lent_stride: Int64(lender?.rowBytes ?? 0),
+      scaled: lender?.scales == true ? 1 : 0, kind: kind, products: products ? 1 : 0)
   }
 
   private var kind: Int32 {
     switch storage {
-    case .float32: Int32(CN_ROWS_F32)
+    case .float32: Int32(lender == nil ? CN_ROWS_F32 : CN_ROWS_LENT)
     case .float16: Int32(CN_ROWS_F16)
     case .int8: Int32(CN_ROWS_BYTES)
     }
   }
 
+  /// Whether coordinates stand somewhere as they are.
+  var areInPlace: Bool { storage == .float32 && lender?.scales != true }
+
+  /// Where row 0 begins, or what the lender has in place 0.
+  var firstFloats: UnsafePointer<Float> {
+    (lender?.base ?? UnsafeRawPointer(bytes.base)).assumingMemoryBound(to: Float.self)
+  }
+
+  /// From row to row, or from place to place.
+  var floatStride: Int { (lender?.rowBytes ?? rowBytes) / MemoryLayout<Float>.stride }
+
   /// A row's coordinates, where they stand as they are.
   @inline(__always)
   func floats(_ slot: Int) -> UnsafePointer<Float> {
-    UnsafeRawPointer(bytes.base + slot &* rowBytes).assumingMemoryBound(to: Float.self)
+    lender?.row(lent(slot).place) ?? firstFloats + slot &* floatStride
+  }
+
+  /// A row's coordinates: where they stand, or written to `scratch` with their padding.
+  func floats(_ slot: Int, or scratch: UnsafeMutablePointer<Float>) -> UnsafePointer<Float> {
+    if areInPlace { return floats(slot) }
+    var view = view
+    cn_decode_row(&view, Int64(slot), scratch)
+    return UnsafePointer(scratch)
   }
 
   @inline(__always)
@@ -69,22 +105,15 @@ final class VectorRows: @unchecked Sendable {
   ///
   /// - Parameter scratch: of `coordinates`.
   func decode(_ slot: Int, into target: UnsafeMutablePointer<Float>, scratch: UnsafeMutablePointer<Float>) {
-    if storage == .float32 {
-      target.update(from: floats(slot), count: dim)
-    } else {
-      var view = view
-      cn_decode_row(&view, Int64(slot), scratch)
-      target.update(from: scratch, count: dim)
-    }
+    target.update(from: floats(slot, or: scratch), count: dim)
   }
 
   /// Rows as they are kept: where they stand, or written to `target`.
   func points(
     _ slots: Range<Int>, into target: UnsafeMutablePointer<Float>, scratch: UnsafeMutablePointer<Float>
   ) -> PointsView<Float> {
-    if storage == .float32 {
-      return PointsView(
-        base: floats(slots.lowerBound), count: slots.count, dim: dim, stride: rowBytes / MemoryLayout<Float>.stride)
+    if storage == .float32, lender == nil {
+      return PointsView(base: floats(slots.lowerBound), count: slots.count, dim: dim, stride: floatStride)
     }
     for (index, slot) in slots.enumerated() { decode(slot, into: target + index * dim, scratch: scratch) }
     return PointsView(base: target, count: slots.count, dim: dim)
@@ -93,7 +122,8 @@ final class VectorRows: @unchecked Sendable {
   // MARK: In files
 
   /// The arrays, by names that begin with a prefix.
-  func sections(_ prefix: String) -> [Section] {
+  func sections(_ prefix: String) throws(CoverTreeError) -> [Section] {
+    if lender != nil { return try lentSections() }
     let rows =
       storage == .float32
       ? Section("\(prefix).rows", bytes.buffer.reinterpreted(as: Float.self), columns: coordinates)
@@ -110,7 +140,7 @@ final class VectorRows: @unchecked Sendable {
     _ file: StoredFile, _ prefix: String, _ storage: VectorStorage, dim: Int, products: Bool, padded: Bool, count: Int,
     context: CallContext
   ) throws(CoverTreeError) {
-    (self.storage, self.dim, self.products) = (storage, dim, products)
+    (self.storage, self.dim, self.products, lender) = (storage, dim, products, nil)
     (coordinates, rowBytes) = Self.extent(storage, dim, padded)
     bytes = Stack(
       viewing: storage == .float32
@@ -221,11 +251,22 @@ final class VectorRows: @unchecked Sendable {
 
   /// Keeps the rows of some slots, in ascending order, moved together.
   func keep(_ slots: UnsafeBufferPointer<Int32>) {
+    var next = 0
+    for slot in slots {
+      giveBack(next..<Int(slot))
+      next = Int(slot) + 1
+    }
+    giveBack(next..<count)
     for (to, from) in slots.enumerated() { move(Int(from), to: to) }
-    truncate(to: slots.count)
+    shorten(to: slots.count)
   }
 
   func truncate(to count: Int) {
+    giveBack(min(count, self.count)..<self.count)
+    shorten(to: count)
+  }
+
+  private func shorten(to count: Int) {
     try? bytes.resize(to: count * rowBytes)
     guard storage == .int8 else { return }
     try? scales.resize(to: count)
@@ -235,7 +276,7 @@ final class VectorRows: @unchecked Sendable {
   func removeAll() {
     truncate(to: 0)
     isCentered = false
-    for d in 0..<coordinates { center[d] = 0 }
+    for d in 0..<center.count { center[d] = 0 }
   }
 
   private func move(_ from: Int, to: Int) {
@@ -248,7 +289,9 @@ final class VectorRows: @unchecked Sendable {
 
   /// The same rows in another order: `order[slot]` is where each comes from.
   func permuted(_ order: Buffer<Int32>) throws(CoverTreeError) -> VectorRows {
-    let other = try VectorRows(storage, dim: dim, products: products, padded: coordinates * 4 % 64 == 0)
+    let other = try sibling()
+    try other.bytes.reserve(bytes.count)
+    try holdAgain()
     try other.bytes.resize(to: bytes.count)
     try other.scales.resize(to: scales.count)
     try other.lengths.resize(to: lengths.count)
@@ -258,8 +301,16 @@ final class VectorRows: @unchecked Sendable {
       other.scales[to] = scales[Int(from)]
       other.lengths[to] = lengths[Int(from)]
     }
-    other.center.base.update(from: center.base, count: coordinates)
+    other.center.base.update(from: center.base, count: center.count)
     other.isCentered = isCentered
     return other
+  }
+
+  /// Rows of the same kind, none so far.
+  private func sibling() throws(CoverTreeError) -> VectorRows {
+    guard let lender else {
+      return try VectorRows(storage, dim: dim, products: products, padded: coordinates * 4 % 64 == 0)
+    }
+    return try VectorRows(of: lender, products: products, bytes: Stack())
   }
 }

@@ -17,22 +17,26 @@ extension VectorTable {
   private func share(_ context: CallContext) throws(CoverTreeError) -> Double {
     guard let exact else { return .infinity }
     let taken = min(count, Self.sample)
-    let slots = (0..<taken).map { $0 * count / taken }
+    let (rows, scratch) = (try Buffer<Float>(count: taken * dim), try Buffer<Float>(count: exact.coordinates))
+    for place in 0..<taken {
+      exact.decode(place * count / taken, into: rows.base + place * dim, scratch: scratch.base)
+    }
+    let sample = PointsView(base: UnsafePointer(rows.base), count: taken, dim: dim)
     let mean = try Buffer<Double>(count: dim, filledWith: 0)
-    for slot in slots { for d in 0..<dim { mean[d] += Double(exact.floats(slot)[d]) / Double(taken) } }
+    for place in 0..<taken { for d in 0..<dim { mean[d] += Double(sample.row(place)[d]) / Double(taken) } }
     // A coordinate is off by up to half a unit either way, in both vectors of a pair.
     var unit = 0.0
-    for slot in slots {
-      let row = exact.floats(slot)
+    for place in 0..<taken {
+      let row = sample.row(place)
       unit += (0..<dim).reduce(0.0) { max($0, abs(Double(row[$1]) - mean[$1])) } / 127 / Double(taken)
     }
     let probes = min(taken, Self.probes)
     let nearest = try Buffer<Double>(count: probes, filledWith: .infinity)
     try context.forEach(probes, grain: 1) { (range, _) throws(CoverTreeError) in
       for probe in range {
-        let own = slots[probe * taken / probes]
-        for other in slots where other != own {
-          let squared = squaredEuclidean(exact.floats(own), exact.floats(other), dim: dim)
+        let own = probe * taken / probes
+        for other in 0..<taken where other != own {
+          let squared = squaredEuclidean(sample.row(own), sample.row(other), dim: dim)
           if squared > 0 { nearest[probe] = min(nearest[probe], squared) }
         }
       }

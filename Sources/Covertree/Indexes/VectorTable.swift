@@ -2,7 +2,7 @@
 ///
 /// Slots of vectors that were removed are dead until the table is compacted; then those that follow move up. Vectors stand
 /// in float32, in a smaller storage, or in both: candidates are then found among the smaller ones (`scanned`), and ranked by the
-/// others (`decisive`).
+/// others (`decisive`). Those of float32 may be lent by a store.
 final class VectorTable: @unchecked Sendable {
   let dim: Int
   let options: IndexOptions
@@ -22,7 +22,6 @@ final class VectorTable: @unchecked Sendable {
 
   /// Squares of such coordinates, and sums of them, are far from overflowing a float.
   static var coordinateLimit: Float { 1e15 }
-  private static var largestHalf: Float { 65504 }
 
   /// Slots in use, with dead ones.
   var count: Int { ids.count }
@@ -33,13 +32,16 @@ final class VectorTable: @unchecked Sendable {
   /// What answers are ranked by.
   var decisive: VectorRows { exact ?? small! }
 
-  init(dim: Int, options: IndexOptions, padded: Bool) throws(CoverTreeError) {
+  /// - Parameter lender: whose rows of float32 are read in place; nil for rows of its own.
+  init(dim: Int, options: IndexOptions, lender: Lender?) throws(CoverTreeError) {
     self.dim = dim
     self.options = options
     (ids, serials, dead, slotOf) = (try Stack(), try Stack(), try Stack(), try IdTable())
     let products = options.metric.comparesProducts
-    if options.storage == .float32 || options.reranks {
-      exact = try VectorRows(.float32, dim: dim, products: products, padded: padded)
+    if let lender {
+      exact = try VectorRows(of: lender, products: products, bytes: Stack())
+    } else if options.storage == .float32 || options.reranks {
+      exact = try VectorRows(.float32, dim: dim, products: products, padded: options.kind != .kdTree)
     }
     if options.storage != .float32 {
       small = try VectorRows(options.storage, dim: dim, products: products, padded: true)
@@ -117,21 +119,42 @@ final class VectorTable: @unchecked Sendable {
   /// - Parameter given: an id for each; nil for the numbers that follow the largest so far.
   /// - Returns: the first slot.
   func append(
-    _ vectors: PointsView<Float>, ids given: UnsafeBufferPointer<Int64>?, context: CallContext
+    _ vectors: NewVectors, ids given: UnsafeBufferPointer<Int64>?, context: CallContext
   ) throws(CoverTreeError) -> Int {
     let (first, more) = (count, vectors.count)
+    let arriving = try arriving(vectors, context: context)
+    let scratch = try Buffer<Float>(count: (context.threads + 1) * decisive.coordinates)
+    for rows in [exact, small] { try rows?.reserve(more) { arriving.row($0, or: scratch.base) } }
+    try appendIDs(given, more)
+    exact?.extend(by: more)
+    small?.extend(by: more)
+    let (exact, small) = (exact, small)
+    let unhurried = CallContext(threads: context.threads)  // to be stopped it is too late
+    try unhurried.forEach(more, grain: 256) { (range, thread) throws(CoverTreeError) in
+      let own = scratch.base + (thread + 1) * decisive.coordinates
+      for place in range {
+        let row = arriving.row(place, or: own)
+        if let loan = arriving.loan { exact?.set(first + place, loan.rows[place]) } else { exact?.set(first + place, row) }
+        small?.set(first + place, row)
+      }
+    }
+    arriving.loan?.keep()
+    return first
+  }
+
+  /// Adds ids, or nothing.
+  private func appendIDs(_ given: UnsafeBufferPointer<Int64>?, _ more: Int) throws(CoverTreeError) {
+    let first = count
     guard first + more < Int(Int32.max) else {
       throw CoverTreeError(.invalidArgument, "vectors: an index holds at most 2^31 - 2 of them")
     }
     let (last, overflow) = nextID.addingReportingOverflow(Int64(more))
     guard given != nil || !overflow else { throw CoverTreeError(.invalidArgument, "ids: no numbers are left to give") }
-    let prepared = try prepared(vectors, named: "vectors", context: context)
     try ids.reserve(more)
     try serials.reserve(more)
     try dead.reserve(more)
     let areNumbers = given == nil && nextID == Int64(first) && slotOf.plain == first
     if !areNumbers { try slotOf.reserve(more) }
-    for rows in [exact, small] { try rows?.reserve(more) { prepared.view.row($0) } }
     let nextSerial = try nextSerial(first, more)
     // From here on only an id can be wrong.
     try ids.resize(to: first + more)
@@ -156,17 +179,6 @@ final class VectorTable: @unchecked Sendable {
     } else {
       nextID = last
     }
-    exact?.extend(by: more)
-    small?.extend(by: more)
-    let (exact, small) = (exact, small)
-    let unhurried = CallContext(threads: context.threads)  // to be stopped it is too late
-    try unhurried.forEach(more, grain: 256) { (range, _) throws(CoverTreeError) in
-      for place in range {
-        exact?.set(first + place, prepared.view.row(place))
-        small?.set(first + place, prepared.view.row(place))
-      }
-    }
-    return first
   }
 
   /// The serial number that follows all others; they are counted anew where they would go beyond 31 bits.
@@ -276,44 +288,13 @@ final class VectorTable: @unchecked Sendable {
   func addSmall(_ storage: VectorStorage, context: CallContext) throws(CoverTreeError) {
     guard let exact else { return }
     let rows = try VectorRows(storage, dim: dim, products: options.metric.comparesProducts, padded: true)
-    try rows.reserve(count) { exact.floats($0) }
+    let scratch = try Buffer<Float>(count: context.threads * exact.coordinates)
+    try rows.reserve(count) { exact.floats($0, or: scratch.base) }
     rows.extend(by: count)
-    try context.forEach(count, grain: 256) { (range, _) throws(CoverTreeError) in
-      for slot in range { rows.set(slot, exact.floats(slot)) }
+    try context.forEach(count, grain: 256) { (range, thread) throws(CoverTreeError) in
+      let own = scratch.base + thread * exact.coordinates
+      for slot in range { rows.set(slot, exact.floats(slot, or: own)) }
     }
     small = rows
-  }
-
-  // MARK: What comes in
-
-  /// Rows as they are compared, and what they lie in.
-  struct Prepared: @unchecked Sendable {
-    let view: PointsView<Float>
-    let owner: Buffer<Float>?
-  }
-
-  /// Checks rows, and normalises them where the metric asks for it.
-  func prepared(
-    _ rows: PointsView<Float>, named name: String, context: CallContext
-  ) throws(CoverTreeError) -> Prepared {
-    guard rows.dim == dim else { throw CoverTreeError(.shape, "\(name): expected \(dim) columns, got \(rows.dim)") }
-    let halves = options.storage == .float16 && !options.metric.normalizes
-    try rows.checkCoordinates(
-      named: name, within: halves ? Self.largestHalf : Self.coordinateLimit, context: context)
-    guard options.metric.normalizes else { return Prepared(view: rows, owner: nil) }
-    let units = try Buffer<Float>(count: rows.count * dim)
-    try context.forEach(rows.count, grain: 1024) { (range, _) throws(CoverTreeError) in
-      for index in range {
-        let row = rows.row(index)
-        var sum = 0.0
-        for d in 0..<dim { sum += Double(row[d]) * Double(row[d]) }
-        guard sum > 0 else {
-          throw CoverTreeError(.invalidArgument, "\(name)[\(index)]: a zero vector has no cosine with others")
-        }
-        let inverse = 1 / sum.squareRoot()
-        for d in 0..<dim { units[index * dim + d] = Float(Double(row[d]) * inverse) }
-      }
-    }
-    return Prepared(view: PointsView(base: units.base, count: rows.count, dim: dim), owner: units)
   }
 }

@@ -8,6 +8,7 @@ final class Catalogue {
   private let byID: HashIndex
   private let byHash: HashIndex
   private let freeSlots: Stack<Int32>
+  let holds: SlotHolds
   private let freeEntries: Stack<Int32>
   /// Steps of the change that is going on.
   private let steps: Stack<Step>
@@ -25,6 +26,7 @@ final class Catalogue {
     (slots, entries) = (try RecordPages(), try RecordPages())
     (byID, byHash) = (try HashIndex(), try HashIndex())
     (freeSlots, freeEntries, steps) = (try Stack(), try Stack(), try Stack())
+    holds = try SlotHolds()
   }
 
   // MARK: Looking up
@@ -46,6 +48,9 @@ final class Catalogue {
   var freeCount: Int { freeSlots.count }
 
   // MARK: Steps of a change
+
+  /// Takes in the slots that others have let go of.
+  func begin() throws(CoverTreeError) { try holds.takeReleased(into: freeSlots) }
 
   /// Makes room for so many new ids, so that the steps that follow cannot fail.
   func reserve(_ more: Int) throws(CoverTreeError) {
@@ -136,7 +141,7 @@ final class Catalogue {
       switch step.kind {
       // There is room: `remove` has made it.
       case .left: try? freeEntries.append(step.place)
-      case .freed: try? freeSlots.append(step.place)
+      case .freed: if !holds.makesWait(Int(step.place)) { try? freeSlots.append(step.place) }
       default: break
       }
     }
@@ -247,7 +252,7 @@ final class Catalogue {
   func listFree() throws(CoverTreeError) {
     freeSlots.removeAll()
     freeEntries.removeAll()
-    for slot in (0..<slots.count).reversed() where slots[slot].count == 0 {
+    for slot in (0..<slots.count).reversed() where slots[slot].count == 0 && !holds.makesWait(slot) {
       try freeSlots.append(Int32(slot))
     }
     for entry in (0..<entries.count).reversed() where entries[entry].isEmpty { try freeEntries.append(Int32(entry)) }
@@ -274,16 +279,19 @@ final class Catalogue {
     return nil
   }
 
+  /// Whether nobody has a slot, or reads it.
+  func isUnused(_ slot: Int) -> Bool { slots[slot].count == 0 && !holds.keeps(slot) }
+
   /// Drops free slots and entries at the end.
   func trim() throws(CoverTreeError) {
     var (slotCount, entryCount) = (slots.count, entries.count)
-    while slotCount > 0, slots[slotCount - 1].count == 0 { slotCount -= 1 }
+    while slotCount > 0, isUnused(slotCount - 1) { slotCount -= 1 }
     while entryCount > 0, entries[entryCount - 1].isEmpty { entryCount -= 1 }
     try resize(slots: slotCount, entries: entryCount)
   }
 
   var byteCount: Int {
     slots.byteCount + entries.byteCount + byID.byteCount + byHash.byteCount + freeSlots.byteCount
-      + freeEntries.byteCount
+      + freeEntries.byteCount + holds.byteCount
   }
 }

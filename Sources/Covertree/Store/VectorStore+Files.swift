@@ -133,9 +133,9 @@ extension VectorStore {
         try copy.take(slots: catalogue.slots.records.elements, from: 0)
         try copy.take(entries: catalogue.entries.records.elements, from: 0)
         try file.backUp(to: folder.catalogue)
-        holds += 1
+        copies += 1
       }
-      defer { try? gate.writing(CallContext(threads: 1)) { holds -= 1 } }
+      defer { try? gate.writing(CallContext(threads: 1)) { copies -= 1 } }
       try CatalogueFile.fill(folder.catalogue, with: copy)
       var state = file.state
       state.slots = copy.slots.count
@@ -204,7 +204,7 @@ extension VectorStore {
       var slot = 0
       while slot < catalogue.slots.count {
         let first = slot
-        while slot < catalogue.slots.count, catalogue.slots[slot].count == 0 { slot += 1 }
+        while slot < catalogue.slots.count, catalogue.isUnused(slot) { slot += 1 }
         if slot > first { try rows.discard(first..<slot) }
         slot += 1
       }

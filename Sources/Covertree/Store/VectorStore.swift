@@ -40,7 +40,7 @@ public final class VectorStore: @unchecked Sendable {
   private let entered: Stack<Int32>
   private let created: Stack<Int32>
   /// Copies that are being made of a store in memory: freed slots are not used again meanwhile.
-  var holds = 0
+  var copies = 0
 
   static var mostDimensions: Int { 65536 }
   /// Vectors that are worth another thread.
@@ -165,6 +165,7 @@ public final class VectorStore: @unchecked Sendable {
     }
     try gate.writing(context) { () throws(CoverTreeError) in
       try checkProcess()
+      try catalogue.begin()
       do throws(CoverTreeError) {
         try body()
       } catch {
@@ -178,7 +179,7 @@ public final class VectorStore: @unchecked Sendable {
   /// Looks after the store, while nobody else reads it.
   func maintain(_ context: CallContext, _ body: () throws(CoverTreeError) -> Void) throws(CoverTreeError) {
     try change(context) { () throws(CoverTreeError) in
-      guard holds == 0, !(lock?.hasReaders ?? false) else {
+      guard copies == 0, !(lock?.hasReaders ?? false) else {
         throw CoverTreeError(.busy, "store: others read it, or copy it")
       }
       try body()
@@ -186,7 +187,7 @@ public final class VectorStore: @unchecked Sendable {
   }
 
   /// Whether slots that were freed may be used again: nobody reads what was in them.
-  private var mayRecycle: Bool { catalogue.freeCount > 0 && holds == 0 && !(lock?.hasReaders ?? false) }
+  private var mayRecycle: Bool { catalogue.freeCount > 0 && copies == 0 && !(lock?.hasReaders ?? false) }
 
   func checkProcess() throws(CoverTreeError) {
     guard path == nil || forks == processLock.forks else {

@@ -312,9 +312,14 @@ SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "covertree_index_options_init": (None, [POINTER(IndexOptions)]),
     "covertree_index_search_options_init": (None, [POINTER(IndexSearchOptions)]),
     "covertree_index_create": (c_int32, [c_int64, POINTER(IndexOptions), _handle_out]),
+    "covertree_index_create_over": (c_int32, [c_void_p, POINTER(IndexOptions), _handle_out]),
     "covertree_index_free": (None, [c_void_p]),
     "covertree_index_add": (c_int32, [c_void_p, c_void_p, *_rows, POINTER(CallOptions), POINTER(c_int64)]),
     "covertree_index_update": (c_int32, [c_void_p, c_void_p, *_rows, POINTER(CallOptions)]),
+    "covertree_index_add_slots": (
+        c_int32, [c_void_p, c_void_p, c_void_p, c_int64, POINTER(CallOptions), POINTER(c_int64)]
+    ),
+    "covertree_index_update_slots": (c_int32, [c_void_p, c_void_p, c_void_p, c_int64, POINTER(CallOptions)]),
     "covertree_index_remove": (c_int32, [c_void_p, c_void_p, c_int64, POINTER(CallOptions)]),
     "covertree_index_clear": (c_int32, [c_void_p]),
     "covertree_index_rebuild": (c_int32, [c_void_p, POINTER(CallOptions)]),
@@ -331,6 +336,7 @@ SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "covertree_index_save": (c_int32, [c_void_p, c_char_p, *_sections, POINTER(CallOptions)]),
     "covertree_index_encode": (c_int32, [c_void_p, *_sections, POINTER(CallOptions), _handle_out]),
     "covertree_index_load": (c_int32, [c_void_p, _handle_out]),
+    "covertree_index_load_over": (c_int32, [c_void_p, c_void_p, POINTER(CallOptions), _handle_out]),
     "covertree_store_create": (c_int32, [c_int64, _handle_out]),
     "covertree_store_open": (c_int32, [c_char_p, c_int64, c_int32, c_uint32, _handle_out]),
     "covertree_store_free": (None, [c_void_p]),

@@ -6,25 +6,18 @@ import ctypes
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeVar, Union
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _arrays, _calls, _files, _ids, _native
 from ._calls import ProgressReport
+from ._index_options import METRICS, STORAGES, Ids, index_options, search_options
 from ._native import lib
+from .store import VectorStore
 from .tree import Neighbors
 
-_METRICS = ("l2", "sqeuclidean", "ip", "cosine")
-_STORAGES = ("float32", "float16", "int8")
-_FILTER_IDS, _FILTER_BITMAP = 1, 2
-_RERANK = 1
-
-_SEARCH_DEFAULTS = _native.IndexSearchOptions()
-lib.covertree_index_search_options_init(ctypes.byref(_SEARCH_DEFAULTS))
-
-Ids = Union["_ids.Integers", "_ids.Names"]
 Self = TypeVar("Self", bound="VectorIndex")
 
 
@@ -65,26 +58,29 @@ class VectorIndex(_calls.Closeable):
         VectorIndex._kinds[cls._kind] = cls
 
     def __init__(
-        self, dim: int, metric: str, storage: str = "float32", rerank: bool = False, seed: int = 0, **own: int
+        self,
+        dim: int | VectorStore,
+        metric: str,
+        storage: str = "float32",
+        rerank: bool = False,
+        seed: int = 0,
+        **own: int,
     ) -> None:
         super().__init__()
-        options = _native.IndexOptions()
-        lib.covertree_index_options_init(ctypes.byref(options))
-        options.kind = self._kind
-        options.metric = choice(metric, _METRICS, "metric")
-        options.storage = choice(storage, _STORAGES, "storage")
-        options.flags = _RERANK if rerank else 0
-        options.seed = _arrays.integer(seed, "seed", minimum=0, maximum=2**64 - 1)
-        for name, value in own.items():
-            minimum = 0 if name in ("split", "lsh_mode") else 1
-            setattr(options, name, _arrays.integer(value, name, minimum=minimum, maximum=2**31 - 1))
+        options = index_options(self._kind, metric, storage, rerank, seed, own)
         handle = ctypes.c_void_p()
-        _native.check(lib.covertree_index_create(_arrays.integer(dim, "dim", minimum=1), ctypes.byref(options), handle))
+        store = dim if isinstance(dim, VectorStore) else None
+        if store is None:
+            size = _arrays.integer(dim, "dim", minimum=1)
+            _native.check(lib.covertree_index_create(size, ctypes.byref(options), handle))
+        else:
+            size = store.dim
+            _native.check(lib.covertree_index_create_over(store._open(), ctypes.byref(options), handle))
         self._take(handle, lib.covertree_index_free)
-        self._begin(_ids.Integers(), int(dim), metric)
+        self._begin(_ids.Integers(), size, metric, store)
 
-    def _begin(self, ids: Ids, dim: int, metric: str) -> None:
-        self._ids, self._dim, self._metric = ids, dim, metric
+    def _begin(self, ids: Ids, dim: int, metric: str, store: VectorStore | None) -> None:
+        self._ids, self._dim, self._metric, self._store = ids, dim, metric, store
         self._changing = threading.RLock()
 
     # What is in it
@@ -98,6 +94,11 @@ class VectorIndex(_calls.Closeable):
     def metric(self) -> str:
         """How distances are measured."""
         return self._metric
+
+    @property
+    def store(self) -> VectorStore | None:
+        """Where the vectors stand; None for an index that has its own."""
+        return self._store
 
     @property
     def ids(self) -> NDArray[Any]:
@@ -143,7 +144,7 @@ class VectorIndex(_calls.Closeable):
             n_removed=int(info.n_removed),
             dim=self.dim,
             metric=self.metric,
-            storage=_STORAGES[info.options.storage],
+            storage=STORAGES[info.options.storage],
             memory_bytes=int(info.memory_bytes),
             comparisons=int(info.comparisons),
             options={name: getattr(info.options, name) for name in (*self._own, "seed")},
@@ -157,16 +158,26 @@ class VectorIndex(_calls.Closeable):
     # Changes
 
     def add(
-        self, ids: Any, vectors: ArrayLike, *, n_threads: int | None = None, progress: ProgressReport | None = None
+        self,
+        ids: Any = None,
+        vectors: ArrayLike | None = None,
+        *,
+        slots: ArrayLike | None = None,
+        n_threads: int | None = None,
+        progress: ProgressReport | None = None,
     ) -> NDArray[Any]:
         """Add vectors, or nothing.
 
         Parameters
         ----------
         ids : None, an id, or a sequence of m ids
-            None of which the index has. None stands for the numbers that follow the largest id so far.
+            None of which the index has. None stands for the numbers that follow the largest id so far. Over a store, and
+            without `slots`, they are ids that the store has, whose vectors are added; None for all that it has and the
+            index has not.
         vectors : array_like, shape (dim,) or (m, dim)
-            Converted to float32.
+            Converted to float32. Not over a store.
+        slots : array_like of int, shape (m,), optional
+            Of the store that the index is over, where the vectors stand, under ids of the index's own.
         n_threads : int, optional
             By default those of :func:`covertreex.set_num_threads`. The result does not depend on it.
         progress : callable, optional
@@ -177,40 +188,67 @@ class VectorIndex(_calls.Closeable):
         numpy.ndarray, shape (m,)
             The ids.
         """
-        rows = self._rows(vectors, "vectors")
         options = _calls.call_options(n_threads)
         first = ctypes.c_int64()
         with self._changing:
+            ids, count, function, arguments, _keep = self._arriving("add", ids, vectors, slots)
             self._fit_ids(ids)
-            keys = None if ids is None and self._ids.is_integral else self._ids.add(_given(ids, len(rows)))
+            keys = None if ids is None and self._ids.is_integral else self._ids.add(_given(ids, count))
             try:
-                if keys is not None:
-                    _same_length(keys, rows)
-                arguments = (None if keys is None else keys.ctypes.data, *_calls.point_rows(rows))
+                _same_length(keys, count)
                 self._run(
-                    lib.covertree_index_add, *arguments, ctypes.byref(options), ctypes.byref(first), options=options,
-                    report=progress,
+                    function, None if keys is None else keys.ctypes.data, *arguments, ctypes.byref(options),
+                    ctypes.byref(first), options=options, report=progress,
                 )  # fmt: skip
             except BaseException:
                 if keys is not None:
                     self._ids.remove(keys)
                 raise
-        return np.arange(first.value, first.value + len(rows)) if keys is None else self._ids.names(keys)
+        return np.arange(first.value, first.value + count) if keys is None else self._ids.names(keys)
 
     def update(
-        self, ids: Any, vectors: ArrayLike, *, n_threads: int | None = None, progress: ProgressReport | None = None
+        self,
+        ids: Any,
+        vectors: ArrayLike | None = None,
+        *,
+        slots: ArrayLike | None = None,
+        n_threads: int | None = None,
+        progress: ProgressReport | None = None,
     ) -> None:
         """Give vectors that are there other coordinates; they count as added last.
 
-        Parameters are those of :meth:`add`; an id that is not there raises KeyError.
+        Parameters are those of :meth:`add`; an id that is not there raises KeyError. Over a store, and without `slots`,
+        vectors become those that the ids have in the store by now.
         """
-        rows = self._rows(vectors, "vectors")
         options = _calls.call_options(n_threads)
         with self._changing:
             keys = self._ids.known(ids)
-            _same_length(keys, rows)
-            arguments = (keys.ctypes.data, *_calls.point_rows(rows), ctypes.byref(options))
-            self._run(lib.covertree_index_update, *arguments, options=options, report=progress)
+            ids, count, function, arguments, _keep = self._arriving("update", ids, vectors, slots)
+            _same_length(keys, count)
+            arguments = (keys.ctypes.data, *arguments, ctypes.byref(options))
+            self._run(function, *arguments, options=options, report=progress)
+
+    def _arriving(
+        self, change: str, ids: Any, vectors: ArrayLike | None, slots: ArrayLike | None
+    ) -> tuple[Any, int, Any, tuple[Any, ...], Any]:
+        """Vectors of a change: their ids, how many, the function, its arguments, and what is to be kept meanwhile."""
+        if self._store is None:
+            if vectors is None or slots is not None:
+                raise TypeError("vectors: expected them, and no slots: this index is not over a store")
+            rows = self._rows(vectors, "vectors")
+            return ids, len(rows), getattr(lib, f"covertree_index_{change}"), _calls.point_rows(rows), rows
+        if vectors is not None:
+            raise TypeError("vectors: this index is over a store; add them there, then their ids or slots here")
+        if slots is None:
+            if ids is None:
+                known = set(self.ids.tolist())
+                ids = [one for one in self._store if one not in known]
+            elif _ids.is_one(ids):
+                ids = [ids]
+            slots = self._store._known_slots(ids)
+        places = _arrays.indices(np.atleast_1d(slots if np.size(slots) else _NONE), "slots")
+        function = getattr(lib, f"covertree_index_{change}_slots")
+        return ids, len(places), function, (places.ctypes.data, len(places)), places
 
     def remove(self, ids: Any) -> None:
         """Take out the vector of an id, or those of several.
@@ -276,7 +314,7 @@ class VectorIndex(_calls.Closeable):
         """
         rows = self._rows(queries, "queries", one=False)
         k = _arrays.integer(k, "k", minimum=1)
-        options, _keep = self._search_options(filter, n_threads, tuning)
+        options, _keep = search_options(filter, n_threads, tuning, self._tuning, self._ids, type(self).__name__)
         keys = np.empty((len(rows), k), np.int64)
         distances = np.empty((len(rows), k), np.float32)
         arguments = (self._open(), *_calls.point_rows(rows), k, ctypes.byref(options))
@@ -316,7 +354,7 @@ class VectorIndex(_calls.Closeable):
         """
         rows = self._rows(queries, "queries", one=False)
         r = _calls.number(r, "r")
-        options, _keep = self._search_options(filter, n_threads, tuning)
+        options, _keep = search_options(filter, n_threads, tuning, self._tuning, self._ids, type(self).__name__)
         handle = ctypes.c_void_p()
         arguments = (self._open(), *_calls.point_rows(rows), r, ctypes.byref(options), ctypes.byref(handle))
         _calls.search(lib.covertree_index_radius, arguments, self._effort(rows), options, progress, radius="r")
@@ -328,7 +366,8 @@ class VectorIndex(_calls.Closeable):
     def save(self, path: _files.PathLike, *, progress: ProgressReport | None = None) -> None:
         """Write the index to a file, in one step: what is there is replaced when all is on the disk.
 
-        Ids may be int, str, bytes or :class:`uuid.UUID`. Indexes can also be pickled and copied.
+        Ids may be int, str, bytes or :class:`uuid.UUID`. Indexes can also be pickled and copied, but for those over a store;
+        of these the file has slots, and hashes by which it is known that the store has the same vectors still.
         """
         with self._changing:
             _files.save(lib.covertree_index_save, (self._open(),), path, self._ids.encoded(), progress)
@@ -338,30 +377,41 @@ class VectorIndex(_calls.Closeable):
         cls: type[Self],
         path: _files.PathLike,
         *,
+        store: VectorStore | None = None,
         mmap: bool = True,
         verify: bool = False,
         progress: ProgressReport | None = None,
     ) -> Self:
-        """Open what :meth:`save` wrote; parameters are those of :func:`covertreex.load`."""
-        index = VectorIndex._of_file(_files.File.open(path, mmap=mmap, verify=verify, progress=progress))
+        """Open what :meth:`save` wrote; parameters are those of :func:`covertreex.indexes.load`."""
+        index = VectorIndex._of_file(_files.File.open(path, mmap=mmap, verify=verify, progress=progress), store)
         if not isinstance(index, cls):
             raise ValueError(f"path: {path}: expected a {cls.__name__}, got a {type(index).__name__}")
         return index
 
     @staticmethod
-    def _of_file(file: _files.File) -> VectorIndex:
+    def _of_file(file: _files.File, store: VectorStore | None = None) -> VectorIndex:
         handle = ctypes.c_void_p()
-        _native.check(lib.covertree_index_load(file.handle, ctypes.byref(handle)))
+        if store is None:
+            _native.check(lib.covertree_index_load(file.handle, handle))
+        else:
+            options = _calls.call_options(None)
+            arguments = (file.handle, store._open(), ctypes.byref(options), handle)
+            try:
+                _native.run(lib.covertree_index_load_over, *arguments, options=options)
+            except IndexError as error:
+                raise ValueError(f"store: {error}") from None
         sections = file.sections("settings", "covertreex.ids")
         kind = VectorIndex._kinds[int(sections["settings"][3])]
         index = kind._holding(handle, lib.covertree_index_free)
         named = "covertreex.ids" in sections
         ids = _ids.Names.decoded(sections["covertreex.ids"]) if named else _ids.Integers()
         # Out of the settings, which the library has checked: to ask it would be to read the whole file.
-        index._begin(ids, int(sections["settings"][0]), _METRICS[sections["settings"][4]])
+        index._begin(ids, int(sections["settings"][0]), METRICS[sections["settings"][4]], store)
         return index
 
     def __reduce_ex__(self, protocol: Any) -> Any:
+        if self._store is not None:
+            raise TypeError("index: is over a store, and cannot be pickled or copied; save it")
         with self._changing:
             file = _files.File.encode(lib.covertree_index_encode, self._open(), {})
             return _restored, (file.bytes, self._ids)
@@ -405,30 +455,6 @@ class VectorIndex(_calls.Closeable):
         if self._ids.is_integral and ids is not None and _ids.as_integers(ids) is None and len(self) == 0:
             self._ids = _ids.Names()
 
-    def _search_options(self, filter: Any, n_threads: int | None, tuning: dict[str, int]) -> tuple[Any, Any]:
-        options = _native.IndexSearchOptions.from_buffer_copy(_SEARCH_DEFAULTS)
-        options.n_threads = _calls.threads(n_threads)
-        for name, value in tuning.items():
-            if name not in self._tuning:
-                raise TypeError(
-                    f"{name}: {type(self).__name__} takes {', '.join(self._tuning) or 'nothing of this kind'}"
-                )
-            setattr(options, name, _arrays.integer(value, name, minimum=1, maximum=2**24))
-        if filter is None:
-            return options, None
-        if isinstance(filter, np.ndarray) and filter.dtype == bool:
-            if not self._ids.is_integral:
-                raise TypeError("filter: a boolean array says which integers may be found; give a list of ids")
-            if filter.ndim != 1:
-                raise ValueError(f"filter: expected one dimension, got shape {filter.shape}")
-            keep: NDArray[Any] = np.packbits(filter, bitorder="little")
-            options.filter_kind = _FILTER_BITMAP
-        else:
-            keep = self._ids.keys(filter if isinstance(filter, np.ndarray) else list(filter))
-            options.filter_kind = _FILTER_IDS
-        options.filter, options.n_filter = keep.ctypes.data, len(keep)
-        return options, keep
-
 
 def _restored(data: NDArray[np.uint8], ids: Ids) -> VectorIndex:
     index = VectorIndex._of_file(_files.File.copy(data))
@@ -436,11 +462,7 @@ def _restored(data: NDArray[np.uint8], ids: Ids) -> VectorIndex:
     return index
 
 
-def choice(value: str, choices: tuple[str, ...], name: str) -> int:
-    """Place of a value among those that may be chosen."""
-    if value not in choices:
-        raise ValueError(f"{name}: expected one of {', '.join(choices)}, got {value!r}")
-    return choices.index(value)
+_NONE = np.empty(0, np.int64)
 
 
 def _given(ids: Any, count: int) -> Any:
@@ -449,6 +471,6 @@ def _given(ids: Any, count: int) -> Any:
     return ids
 
 
-def _same_length(keys: NDArray[np.int64], rows: NDArray[np.float32]) -> None:
-    if len(keys) != len(rows):
-        raise ValueError(f"ids: expected {len(rows)}, one a vector, got {len(keys)}")
+def _same_length(keys: NDArray[np.int64] | None, count: int) -> None:
+    if keys is not None and len(keys) != count:
+        raise ValueError(f"ids: expected {count}, one a vector, got {len(keys)}")

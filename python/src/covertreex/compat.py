@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _ids, indexes
+from .store import VectorStore
 
 __all__ = ["BruteForceIndex", "HNSWIndex", "KDTreeIndex", "LSHIndex"]
 
@@ -27,8 +28,9 @@ class _StoreIndex:
     Parameters
     ----------
     store : object
-        Whatever gives the vector at a place: by ``get_vector(place)``, by ``get_slot(place)``, or as ``store[place]``,
-        as an array does. Vectors are copied when they are added.
+        A :class:`covertreex.VectorStore`, whose slots are places: vectors are read there. Or whatever gives the vector
+        at a place: by ``get_vector(place)``, by ``get_slot(place)``, or as ``store[place]``, as an array does: vectors
+        are copied when they are added.
     **options
         Those of the index in :mod:`covertreex.indexes`.
     """
@@ -49,13 +51,14 @@ class _StoreIndex:
 
     def add_vector(self, id: Hashable, vector_index: int) -> None:
         """Add the vector at a place of the store; an id that is there gets it in place of its own."""
-        vector = self._vector(vector_index)
+        lends = isinstance(self._store, VectorStore)
+        vector = None if lends else self._vector(vector_index)[None]
         if self._index is None:
-            self._index = self._kind(vector.size, **self._options)
+            self._index = self._kind(self._store if vector is None else vector.size, **self._options)
             # Ids may be numbers and others at once.
             self._index._ids = _ids.Names()
         change = self._index.update if id in self._places else self._index.add
-        change([id], vector[None])
+        change([id], vector, slots=[vector_index] if lends else None)
         self._places[id] = vector_index
 
     def search(self, query: ArrayLike, k: int, distance_threshold: float | None = None) -> list[tuple[Hashable, float]]:

@@ -19,8 +19,10 @@ from numpy.typing import NDArray
 
 from . import _calls, _files
 from ._calls import ProgressReport
+from ._index_options import choice
 from ._native import lib
-from ._vector_index import IndexStats, VectorIndex, choice
+from ._vector_index import IndexStats, VectorIndex
+from .store import VectorStore
 
 __all__ = ["HNSW", "LSH", "BruteForce", "IndexStats", "KDTree", "VectorIndex", "load"]
 
@@ -33,19 +35,19 @@ class BruteForce(VectorIndex):
 
     Parameters
     ----------
-    dim : int
-        Coordinates of a vector.
+    dim : int or VectorStore
+        Coordinates of a vector; or the store in which the vectors stand, to be read in place.
     metric : {"l2", "sqeuclidean", "ip", "cosine"}
         How distances are measured.
     storage : {"float32", "float16", "int8"}
         What is kept of a coordinate; int8 has a scale for each vector. Answers are exact for what is kept.
     rerank : bool
-        Whether float32 is kept beside a smaller storage, and decides.
+        Whether float32 is kept beside a smaller storage, and decides; so it always is over a store.
     """
 
     _kind = 0
 
-    def __init__(self, dim: int, *, metric: str = "l2", storage: str = "float32", rerank: bool = False) -> None:
+    def __init__(self, dim: int | VectorStore, *, metric: str = "l2", storage: str = "float32", rerank: bool = False) -> None:
         super().__init__(dim, metric, storage, rerank)
 
     def _effort(self, rows: NDArray[np.float32]) -> int:
@@ -59,10 +61,10 @@ class KDTree(VectorIndex):
 
     Parameters
     ----------
-    dim : int
-        Coordinates of a vector.
+    dim : int or VectorStore
+        Coordinates of a vector; or the store in which the vectors stand, to be read in place.
     metric : {"l2", "sqeuclidean", "cosine"}
-        How distances are measured.
+        How distances are measured; over a store not ``"cosine"``.
     leaf_size : int
         Vectors that are compared together.
     split : {"median", "sliding_midpoint", "median_extent"}
@@ -73,7 +75,7 @@ class KDTree(VectorIndex):
     _kind = 1
     _own = ("leaf_size", "split")
 
-    def __init__(self, dim: int, *, metric: str = "l2", leaf_size: int = 32, split: str = "median") -> None:
+    def __init__(self, dim: int | VectorStore, *, metric: str = "l2", leaf_size: int = 32, split: str = "median") -> None:
         super().__init__(dim, metric, leaf_size=leaf_size, split=choice(split, _SPLITS, "split"))
 
 
@@ -82,8 +84,8 @@ class LSH(VectorIndex):
 
     Parameters
     ----------
-    dim : int
-        Coordinates of a vector.
+    dim : int or VectorStore
+        Coordinates of a vector; or the store in which the vectors stand, to be read in place.
     metric : {"l2", "sqeuclidean", "ip", "cosine"}
         How distances are measured.
     mode : {"codes", "tables"}
@@ -108,7 +110,7 @@ class LSH(VectorIndex):
 
     def __init__(
         self,
-        dim: int,
+        dim: int | VectorStore,
         *,
         metric: str = "l2",
         mode: str = "codes",
@@ -135,8 +137,8 @@ class HNSW(VectorIndex):
 
     Parameters
     ----------
-    dim : int
-        Coordinates of a vector.
+    dim : int or VectorStore
+        Coordinates of a vector; or the store in which the vectors stand, to be read in place.
     metric : {"l2", "sqeuclidean", "ip", "cosine"}
         How distances are measured.
     m : int
@@ -158,7 +160,7 @@ class HNSW(VectorIndex):
 
     def __init__(
         self,
-        dim: int,
+        dim: int | VectorStore,
         *,
         metric: str = "l2",
         m: int = 16,
@@ -179,7 +181,23 @@ class HNSW(VectorIndex):
 
 
 def load(
-    path: _files.PathLike, *, mmap: bool = True, verify: bool = False, progress: ProgressReport | None = None
+    path: _files.PathLike,
+    *,
+    store: VectorStore | None = None,
+    mmap: bool = True,
+    verify: bool = False,
+    progress: ProgressReport | None = None,
 ) -> VectorIndex:
-    """Open an index that was saved; parameters are those of :func:`covertreex.load`."""
-    return VectorIndex._of_file(_files.File.open(path, mmap=mmap, verify=verify, progress=progress))
+    """Open an index that was saved.
+
+    Parameters
+    ----------
+    path : path-like
+        What ``save`` wrote.
+    store : VectorStore, optional
+        For an index over a store: one with the same vectors in the same slots, so that one or a snapshot of it. ValueError
+        where a slot is free, or has another vector by now.
+    mmap, verify, progress
+        As for :func:`covertreex.load`.
+    """
+    return VectorIndex._of_file(_files.File.open(path, mmap=mmap, verify=verify, progress=progress), store)

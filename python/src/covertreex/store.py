@@ -272,6 +272,14 @@ class VectorStore(_calls.Closeable):
         _native.check(lib.covertree_store_find(self._open(), keys.ctypes.data, len(keys), slots.ctypes.data))
         return slots
 
+    def _known_slots(self, ids: Iterable[Id]) -> NDArray[np.int64]:
+        """The slot of each id; KeyError for one that is not there."""
+        listed = _listed(ids)
+        slots = self.slots(listed)
+        if slots.size and slots.min() < 0:
+            raise KeyError(f"ids: the store has no vector {listed[int(slots.argmin())]!r}")
+        return slots
+
     def contains(self, id: Any) -> bool:
         """Whether there is a vector with an id."""
         try:

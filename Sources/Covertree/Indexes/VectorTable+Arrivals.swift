@@ -1,0 +1,80 @@
+import CNumerics
+
+/// Vectors that are added to an index.
+public enum NewVectors: @unchecked Sendable {
+  case rows(PointsView<Float>)
+  /// Of the store that the index is over.
+  case slots(UnsafeBufferPointer<Int64>)
+
+  var count: Int {
+    switch self {
+    case .rows(let rows): rows.count
+    case .slots(let slots): slots.count
+    }
+  }
+}
+
+/// What comes into a table: looked at, and made as it is compared.
+extension VectorTable {
+  private static var largestHalf: Float { 65504 }
+
+  /// Rows as they are compared, and what they lie in.
+  struct Prepared: @unchecked Sendable {
+    let view: PointsView<Float>
+    let owner: Buffer<Float>?
+  }
+
+  /// New vectors as they are compared.
+  enum Arrivals: @unchecked Sendable {
+    case rows(Prepared)
+    case lent(Loan)
+
+    var loan: Loan? { if case .lent(let loan) = self { loan } else { nil } }
+
+    /// A row where it stands, or written to `scratch` with padding.
+    @inline(__always)
+    func row(_ place: Int, or scratch: UnsafeMutablePointer<Float>) -> UnsafePointer<Float> {
+      switch self {
+      case .rows(let prepared): prepared.view.row(place)
+      case .lent(let loan): loan.row(place, or: scratch)
+      }
+    }
+  }
+
+  /// Looks at new vectors; those of a store are held from then on, until they are dropped or kept.
+  func arriving(_ vectors: NewVectors, context: CallContext) throws(CoverTreeError) -> Arrivals {
+    switch (vectors, exact?.lender) {
+    case (.rows(let rows), nil): .rows(try prepared(rows, named: "vectors", context: context))
+    case (.slots(let slots), let lender?): .lent(try lender.borrow(slots, within: limit, context: context))
+    case (.rows, _?):
+      throw CoverTreeError(.unsupported, "vectors: this index is over a store; add them there, then their slots here")
+    case (.slots, nil):
+      throw CoverTreeError(.unsupported, "slots: this index has vectors of its own; it is not over a store")
+    }
+  }
+
+  /// How large a coordinate may be.
+  private var limit: Float {
+    options.storage == .float16 && !options.metric.normalizes ? Self.largestHalf : Self.coordinateLimit
+  }
+
+  /// Checks rows, and normalises them where the metric asks for it.
+  func prepared(
+    _ rows: PointsView<Float>, named name: String, context: CallContext
+  ) throws(CoverTreeError) -> Prepared {
+    guard rows.dim == dim else { throw CoverTreeError(.shape, "\(name): expected \(dim) columns, got \(rows.dim)") }
+    try rows.checkCoordinates(named: name, within: limit, context: context)
+    guard options.metric.normalizes else { return Prepared(view: rows, owner: nil) }
+    let units = try Buffer<Float>(count: rows.count * dim)
+    try context.forEach(rows.count, grain: 1024) { (range, _) throws(CoverTreeError) in
+      for index in range {
+        let row = rows.row(index)
+        guard let inverse = inverseLength(row, dim) else {
+          throw CoverTreeError(.invalidArgument, "\(name)[\(index)]: a zero vector has no cosine with others")
+        }
+        for d in 0..<dim { units[index * dim + d] = Float(Double(row[d]) * inverse) }
+      }
+    }
+    return Prepared(view: PointsView(base: units.base, count: rows.count, dim: dim), owner: units)
+  }
+}

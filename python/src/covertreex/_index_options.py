@@ -1,0 +1,73 @@
+"""Options of vector indexes and of their searches, as the library takes them."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any, Union
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import _arrays, _calls, _ids, _native
+from ._native import lib
+
+METRICS = ("l2", "sqeuclidean", "ip", "cosine")
+STORAGES = ("float32", "float16", "int8")
+_FILTER_IDS, _FILTER_BITMAP = 1, 2
+_RERANK = 1
+
+_SEARCH_DEFAULTS = _native.IndexSearchOptions()
+lib.covertree_index_search_options_init(ctypes.byref(_SEARCH_DEFAULTS))
+
+Ids = Union[_ids.Integers, _ids.Names]
+
+
+def choice(value: str, choices: tuple[str, ...], name: str) -> int:
+    """Place of a value among those that may be chosen."""
+    if value not in choices:
+        raise ValueError(f"{name}: expected one of {', '.join(choices)}, got {value!r}")
+    return choices.index(value)
+
+
+def index_options(kind: int, metric: str, storage: str, rerank: bool, seed: int, own: dict[str, int]) -> Any:
+    """What an index is made with; `own` are options of its kind."""
+    options = _native.IndexOptions()
+    lib.covertree_index_options_init(ctypes.byref(options))
+    options.kind = kind
+    options.metric = choice(metric, METRICS, "metric")
+    options.storage = choice(storage, STORAGES, "storage")
+    options.flags = _RERANK if rerank else 0
+    options.seed = _arrays.integer(seed, "seed", minimum=0, maximum=2**64 - 1)
+    for name, value in own.items():
+        minimum = 0 if name in ("split", "lsh_mode") else 1
+        setattr(options, name, _arrays.integer(value, name, minimum=minimum, maximum=2**31 - 1))
+    return options
+
+
+def search_options(
+    filter: Any, n_threads: int | None, tuning: dict[str, int], known: tuple[str, ...], ids: Ids, kind: str
+) -> tuple[Any, NDArray[Any] | None]:
+    """What a search is asked for, and what is to be kept alive meanwhile.
+
+    `known` are the options of an index of this kind that a search may change.
+    """
+    options = _native.IndexSearchOptions.from_buffer_copy(_SEARCH_DEFAULTS)
+    options.n_threads = _calls.threads(n_threads)
+    for name, value in tuning.items():
+        if name not in known:
+            raise TypeError(f"{name}: {kind} takes {', '.join(known) or 'nothing of this kind'}")
+        setattr(options, name, _arrays.integer(value, name, minimum=1, maximum=2**24))
+    if filter is None:
+        return options, None
+    if isinstance(filter, np.ndarray) and filter.dtype == bool:
+        if not ids.is_integral:
+            raise TypeError("filter: a boolean array says which integers may be found; give a list of ids")
+        if filter.ndim != 1:
+            raise ValueError(f"filter: expected one dimension, got shape {filter.shape}")
+        keep: NDArray[Any] = np.packbits(filter, bitorder="little")
+        options.filter_kind = _FILTER_BITMAP
+    else:
+        keep = ids.keys(filter if isinstance(filter, np.ndarray) else list(filter))
+        options.filter_kind = _FILTER_IDS
+    options.filter, options.n_filter = keep.ctypes.data, len(keep)
+    return options, keep
