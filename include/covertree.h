@@ -885,8 +885,8 @@ typedef enum covertree_id_kind {
 } covertree_id_kind;
 
 typedef struct covertree_id {
-  uint64_t high;
   uint64_t low;
+  uint64_t high;
   uint32_t kind;     /* a covertree_id_kind */
   uint32_t reserved; /* 0 */
 } covertree_id;
@@ -931,8 +931,8 @@ covertree_status covertree_store_add(covertree_store *store, const covertree_id 
                                      int64_t row_stride, const covertree_call_options *options, int64_t *slots);
 
 /* The same for one vector of the store's dimension under an id without a name. */
-covertree_status covertree_store_add_one(covertree_store *store, uint64_t high, uint64_t low, uint32_t kind,
-                                         const float *vector, int64_t *slot);
+covertree_status covertree_store_add_one(covertree_store *store, const covertree_id *id, const float *vector,
+                                         int64_t *slot);
 
 /* Takes ids out, all or none; NOT_FOUND for one that is not there, or named twice. */
 covertree_status covertree_store_remove(covertree_store *store, const covertree_id *ids, int64_t n_ids,
@@ -940,8 +940,7 @@ covertree_status covertree_store_remove(covertree_store *store, const covertree_
 
 /* The slot of each id; -1 for those that are not there. */
 covertree_status covertree_store_find(covertree_store *store, const covertree_id *ids, int64_t n_ids, int64_t *slots);
-covertree_status covertree_store_find_one(covertree_store *store, uint64_t high, uint64_t low, uint32_t kind,
-                                          int64_t *slot);
+covertree_status covertree_store_find_one(covertree_store *store, const covertree_id *id, int64_t *slot);
 
 /* How many ids have a slot; 0 for a free one. NOT_FOUND for a slot that has never been. */
 covertree_status covertree_store_slot_count(covertree_store *store, int64_t slot, int64_t *n_ids);

@@ -13,20 +13,23 @@ extension Arguments {
       throw CoverTreeError(.invalidArgument, "ids: expected an array, got \(count) of NULL")
     }
     let converted = try Buffer<StoreID>(count: Int(count))
-    for place in 0..<Int(count) {
-      let id = ids![place]
-      converted[place] = try Arguments.id(id.high, id.low, id.kind, "ids[\(place)]")
-    }
+    for place in 0..<Int(count) { converted[place] = try Arguments.id(ids![place], "ids[\(place)]") }
     try body(converted.elements)
   }
 
+  fileprivate static func id(_ id: UnsafePointer<covertree_id>?) throws(CoverTreeError) -> StoreID {
+    guard let id else { throw CoverTreeError(.invalidArgument, "id: is NULL") }
+    return try Arguments.id(id.pointee, "id")
+  }
+
+  @inline(__always)
   fileprivate static func id(
-    _ high: UInt64, _ low: UInt64, _ kind: UInt32, _ name: @autoclosure () -> String
+    _ id: covertree_id, _ name: @autoclosure () -> String
   ) throws(CoverTreeError) -> StoreID {
-    guard StoreID.Kind(rawValue: kind) != nil, kind != StoreID.Kind.number.rawValue || high == 0 else {
-      throw CoverTreeError(.invalidArgument, "\(name()).kind: expected a covertree_id_kind, got \(kind)")
+    guard StoreID.Kind(rawValue: id.kind) != nil, id.kind != StoreID.Kind.number.rawValue || id.high == 0 else {
+      throw CoverTreeError(.invalidArgument, "\(name()).kind: expected a covertree_id_kind, got \(id.kind)")
     }
-    return StoreID(high: high, low: low, kind: kind)
+    return StoreID(high: id.high, low: id.low, kind: id.kind)
   }
 
   fileprivate static func names(
@@ -107,15 +110,14 @@ public func covertree_store_add(
 
 @_cdecl("covertree_store_add_one") @implementation
 public func covertree_store_add_one(
-  _ store: OpaquePointer?, _ high: UInt64, _ low: UInt64, _ kind: UInt32, _ vector: UnsafePointer<Float>?,
+  _ store: OpaquePointer?, _ id: UnsafePointer<covertree_id>?, _ vector: UnsafePointer<Float>?,
   _ slot: UnsafeMutablePointer<Int64>?
 ) -> covertree_status {
   status { () throws(CoverTreeError) in
     let store = try opened(store: store)
     let output = try Arguments.output(slot, named: "slot")
     let vectors = try Arguments.view(vector, 1, Int64(store.dim), 0, "vector", 0)
-    let id = try Arguments.id(high, low, kind, "id")
-    try store.add(id, vectors, slot: output)
+    try store.add(Arguments.id(id), vectors, slot: output)
   }
 }
 
@@ -144,12 +146,12 @@ public func covertree_store_find(
 
 @_cdecl("covertree_store_find_one") @implementation
 public func covertree_store_find_one(
-  _ store: OpaquePointer?, _ high: UInt64, _ low: UInt64, _ kind: UInt32, _ slot: UnsafeMutablePointer<Int64>?
+  _ store: OpaquePointer?, _ id: UnsafePointer<covertree_id>?, _ slot: UnsafeMutablePointer<Int64>?
 ) -> covertree_status {
   status { () throws(CoverTreeError) in
     let store = try opened(store: store)
     let output = try Arguments.output(slot, named: "slot")
-    output.pointee = Int64(try store.find(Arguments.id(high, low, kind, "id")))
+    output.pointee = Int64(try store.find(Arguments.id(id)))
   }
 }
 
@@ -177,7 +179,7 @@ public func covertree_store_list(
     let output = try Arguments.output(n_written, named: "n_written")
     guard room >= 0 else { throw CoverTreeError(.invalidArgument, "room: expected 0 or more, got \(room)") }
     let (count, next) = try store.list(from: Int(place.pointee), room: Int(room)) { index, id, slot in
-      ids[index] = covertree_id(high: id.high, low: id.low, kind: id.kind, reserved: 0)
+      ids[index] = covertree_id(low: id.low, high: id.high, kind: id.kind, reserved: 0)
       slots[index] = Int64(slot)
     }
     (place.pointee, output.pointee) = (Int64(next), Int64(count))
@@ -192,8 +194,7 @@ public func covertree_store_name(
   status { () throws(CoverTreeError) in
     let store = try opened(store: store)
     let output = try Arguments.output(length, named: "length")
-    guard let id else { throw CoverTreeError(.invalidArgument, "id: is NULL") }
-    let found = try store.name(of: Arguments.id(id.pointee.high, id.pointee.low, id.pointee.kind, "id"))
+    let found = try store.name(of: Arguments.id(id))
     if let name {
       guard room >= found.utf8.count else {
         throw CoverTreeError(.invalidArgument, "room: expected \(found.utf8.count) or more, got \(room)")

@@ -47,10 +47,17 @@ static inline int cn_equal_floats(const float *a, const float *b, int64_t count)
   return (__builtin_reduce_or(differing) | rest) == 0;
 }
 
-// Copies floats, the two zeros as one, and fills up with zeros to whole vectors of 16, at which the target begins.
-static inline void cn_copy_floats(float *target, const float *source, int64_t count) {
+// Copies floats, the two zeros as one, and fills up with zeros to whole vectors of 16, at which the target begins; `past` the
+// caches, where there is so much that it would not stay in them. Then a fence has to follow the last one.
+static inline void cn_copy_floats(float *target, const float *source, int64_t count, int past) {
   typedef float cn_f32x16_unaligned __attribute__((ext_vector_type(16), aligned(4)));
   int64_t place = 0;
+  if (past) {
+    for (; place + 16 <= count; place += 16) {
+      cn_f32x16 x = *(const cn_f32x16_unaligned *)(source + place) + 0.0f;
+      __builtin_nontemporal_store(x, (cn_f32x16 *)(target + place));
+    }
+  }
   for (; place + 16 <= count; place += 16) {
     *(cn_f32x16 *)(target + place) = *(const cn_f32x16_unaligned *)(source + place) + 0.0f;
   }
@@ -60,5 +67,7 @@ static inline void cn_copy_floats(float *target, const float *source, int64_t co
     *(cn_f32x16 *)(target + place) = rest + 0.0f;
   }
 }
+
+CN_INLINE void cn_fence(void) { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
 
 #endif

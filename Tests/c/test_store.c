@@ -54,22 +54,24 @@ static void change(covertree_store *store) {
   int64_t slots[N], slot = -1;
   covertree_store_info info;
   float strange[DIM] = {1, 2, 3};
+  covertree_id one = {5000, 0, COVERTREE_ID_NUMBER, 0}, odd = {5000, 0, 9, 0};
   strange[4] = 1.0f / 0.0f;
   EXPECT(covertree_store_add(store, ids, NULL, NULL, vectors[0], N, DIM, 0, NULL, slots) == COVERTREE_OK);
   compare(store, 0);
   EXPECT(covertree_store_add(store, ids, NULL, NULL, vectors[0], 1, DIM, 0, NULL, slots) == COVERTREE_EXISTS);
   EXPECT(covertree_store_add(store, ids, NULL, NULL, vectors[0], N, DIM - 1, 0, NULL, slots) == COVERTREE_SHAPE);
-  EXPECT(covertree_store_add_one(store, 0, 5000, COVERTREE_ID_NUMBER, strange, &slot) == COVERTREE_INVALID_ARGUMENT);
+  EXPECT(covertree_store_add_one(store, &one, strange, &slot) == COVERTREE_INVALID_ARGUMENT);
   EXPECT(strstr(covertree_last_error(), "vectors[0, 4]") != NULL);
-  EXPECT(covertree_store_add_one(store, 0, 5000, 9, vectors[0], &slot) == COVERTREE_INVALID_ARGUMENT);
-  EXPECT(covertree_store_add_one(store, 0, 5000, COVERTREE_ID_NUMBER, vectors[0], &slot) == COVERTREE_OK);
+  EXPECT(covertree_store_add_one(store, NULL, vectors[0], &slot) == COVERTREE_INVALID_ARGUMENT);
+  EXPECT(covertree_store_find_one(store, NULL, &slot) == COVERTREE_INVALID_ARGUMENT);
+  EXPECT(covertree_store_add_one(store, &odd, vectors[0], &slot) == COVERTREE_INVALID_ARGUMENT);
+  EXPECT(covertree_store_add_one(store, &one, vectors[0], &slot) == COVERTREE_OK);
   EXPECT(slot == slots[0]);
   EXPECT(covertree_store_remove(store, ids, 30, NULL) == COVERTREE_OK);
   EXPECT(covertree_store_remove(store, ids + 25, 30, NULL) == COVERTREE_NOT_FOUND);
-  EXPECT(covertree_store_find_one(store, 0, 5000, COVERTREE_ID_NUMBER, &slot) == COVERTREE_OK && slot == slots[0]);
-  covertree_id one = {0, 5000, COVERTREE_ID_NUMBER, 0};
+  EXPECT(covertree_store_find_one(store, &one, &slot) == COVERTREE_OK && slot == slots[0]);
   EXPECT(covertree_store_remove(store, &one, 1, NULL) == COVERTREE_OK);
-  EXPECT(covertree_store_find_one(store, 0, 5000, COVERTREE_ID_NUMBER, &slot) == COVERTREE_OK && slot == -1);
+  EXPECT(covertree_store_find_one(store, &one, &slot) == COVERTREE_OK && slot == -1);
   compare(store, 30);
   EXPECT(covertree_store_get_info(store, &info) == COVERTREE_OK);
   EXPECT(info.n_ids == N - 30 && info.n_unique == 180 && info.n_slots == 200 && info.n_free == 20 && info.dim == DIM);
@@ -92,6 +94,56 @@ static void names(covertree_store *store) {
   EXPECT(covertree_store_name(store, &id, NULL, 0, &length) == COVERTREE_NOT_FOUND);
 }
 
+/* An index over a store reads rows in place, and keeps them from being used again. */
+static void lend(covertree_store *store, const char *folder) {
+  covertree_index *index = NULL, *own = NULL, *loaded = NULL;
+  covertree_file *file = NULL;
+  covertree_index_options options;
+  int64_t slots[3], found[3], wrong[2] = {0, 5000}, first = -1, slot = -1;
+  covertree_id gone[2] = {ids[100], ids[101]};
+  float vector[DIM];
+  char path[512];
+  snprintf(path, sizeof path, "%s/index.ct", folder);
+  EXPECT(covertree_store_find(store, ids + 100, 3, slots) == COVERTREE_OK);
+  EXPECT(covertree_index_create_over(NULL, NULL, &index) == COVERTREE_INVALID_ARGUMENT);
+  EXPECT(covertree_index_create_over(store, NULL, NULL) == COVERTREE_INVALID_ARGUMENT);
+  covertree_index_options_init(&options);
+  options.kind = COVERTREE_INDEX_KD_TREE;
+  options.metric = COVERTREE_INDEX_COSINE;
+  EXPECT(covertree_index_create_over(store, &options, &index) == COVERTREE_INVALID_ARGUMENT);
+  EXPECT(covertree_index_create_over(store, NULL, &index) == COVERTREE_OK);
+  EXPECT(covertree_index_add_slots(index, NULL, slots, 3, NULL, &first) == COVERTREE_OK && first == 0);
+  EXPECT(covertree_index_add_slots(index, NULL, wrong, 2, NULL, NULL) == COVERTREE_NOT_FOUND);
+  EXPECT(covertree_index_add_slots(index, wrong, slots, 1, NULL, NULL) == COVERTREE_EXISTS);
+  EXPECT(covertree_index_add(index, NULL, vectors[0], 1, DIM, 0, NULL, NULL) == COVERTREE_UNSUPPORTED);
+  EXPECT(covertree_index_update_slots(index, wrong + 1, slots, 1, NULL) == COVERTREE_NOT_FOUND);
+  EXPECT(covertree_store_remove(store, gone, 2, NULL) == COVERTREE_OK);
+  EXPECT(covertree_store_add_one(store, &gone[0], vectors[0], &slot) == COVERTREE_OK && slot != slots[0]);
+  EXPECT(covertree_store_remove(store, &gone[0], 1, NULL) == COVERTREE_OK);
+  EXPECT(covertree_index_search(index, vectors[100], 1, DIM, 0, 3, NULL, found, NULL) == COVERTREE_OK && found[0] == 0);
+  EXPECT(covertree_index_get(index, found, 1, vector) == COVERTREE_OK);
+  EXPECT(memcmp(vector, vectors[100], sizeof vector) == 0);
+  EXPECT(covertree_index_create(DIM, NULL, &own) == COVERTREE_OK);
+  EXPECT(covertree_index_add_slots(own, NULL, slots, 3, NULL, NULL) == COVERTREE_UNSUPPORTED);
+  covertree_index_free(own);
+  EXPECT(covertree_store_add(store, gone, NULL, NULL, vectors[100], 2, DIM, 0, NULL, wrong) == COVERTREE_OK);
+  EXPECT(covertree_index_update_slots(index, found, wrong, 1, NULL) == COVERTREE_OK);
+  EXPECT(covertree_index_save(index, path, NULL, 0, NULL) == COVERTREE_OK);
+  EXPECT(covertree_file_open(path, 0, NULL, &file) == COVERTREE_OK);
+  EXPECT(covertree_index_load(file, &loaded) == COVERTREE_INVALID_ARGUMENT);
+  EXPECT(covertree_index_load_over(file, store, NULL, &loaded) == COVERTREE_NOT_FOUND);  /* slots[1] is free */
+  covertree_file_free(file);
+  found[0] = 1;
+  EXPECT(covertree_index_remove(index, found, 1, NULL) == COVERTREE_OK);
+  EXPECT(covertree_index_save(index, path, NULL, 0, NULL) == COVERTREE_OK);
+  EXPECT(covertree_file_open(path, 0, NULL, &file) == COVERTREE_OK);
+  EXPECT(covertree_index_load_over(file, store, NULL, &loaded) == COVERTREE_OK);
+  EXPECT(covertree_index_search(loaded, vectors[102], 1, DIM, 0, 1, NULL, found, NULL) == COVERTREE_OK && found[0] == 2);
+  covertree_file_free(file);
+  covertree_index_free(loaded);
+  covertree_index_free(index);
+}
+
 static void durable(const char *folder) {
   char path[512], copy[512], restored[512];
   covertree_store *store = NULL, *other = NULL;
@@ -106,6 +158,7 @@ static void durable(const char *folder) {
   EXPECT(covertree_store_open(path, DIM, COVERTREE_SYNC_FULL, 0, &other) == COVERTREE_BUSY);
   change(store);
   names(store);
+  lend(store, folder);
   EXPECT(covertree_store_open(path, 0, COVERTREE_SYNC_OFF, COVERTREE_STORE_READ_ONLY, &other) == COVERTREE_OK);
   compare(other, 30);
   EXPECT(covertree_store_remove(other, ids + 40, 1, NULL) == COVERTREE_UNSUPPORTED);
@@ -133,6 +186,7 @@ int main(void) {
   EXPECT(covertree_store_create(DIM, &store) == COVERTREE_OK);
   change(store);
   names(store);
+  lend(store, folder);
   covertree_store_free(store);
   covertree_store_free(NULL);
   durable(folder);

@@ -1,3 +1,5 @@
+import CNumerics
+
 /// Where things of 64-bit hashes stand: a table with linear probing of numbers below 2^31, at most half full. Things
 /// themselves stand elsewhere, and tell whether they are the one that is looked for.
 final class HashIndex {
@@ -31,6 +33,10 @@ final class HashIndex {
     }
     return nil
   }
+
+  /// Fetches where the search for a hash begins.
+  @inline(__always)
+  func prefetch(_ hash: UInt64) { cn_prefetch(entries.base + (Int(hash >> 32) & mask), 1) }
 
   /// Makes room for so many more, so that putting them in cannot fail.
   func reserve(_ more: Int) throws(CoverTreeError) {

@@ -23,12 +23,7 @@ final class ReadWriteGate: @unchecked Sendable {
   func reading<Result>(
     _ context: CallContext, _ body: () throws(CoverTreeError) -> Result
   ) throws(CoverTreeError) -> Result {
-    try enter(context, forWriting: false) {
-      let me = pthread_self()
-      guard writer == nil, waitingWriters == 0 || readers.contains(me) else { return false }
-      readers.append(me)
-      return true
-    }
+    try enter(context, forWriting: false)
     defer { leave { readers.remove(at: readers.lastIndex(of: pthread_self())!) } }
     return try body()
   }
@@ -36,28 +31,41 @@ final class ReadWriteGate: @unchecked Sendable {
   func writing<Result>(
     _ context: CallContext, _ body: () throws(CoverTreeError) -> Result
   ) throws(CoverTreeError) -> Result {
-    try enter(context, forWriting: true) {
-      guard writer == nil, readers.isEmpty else { return false }
-      writer = pthread_self()
-      return true
-    }
+    try enter(context, forWriting: true)
     defer { leave { writer = nil } }
     return try body()
   }
 
+  /// Goes in, where that is possible at once, as it nearly always is.
+  private func take(forWriting: Bool) -> Bool {
+    adopt()
+    let me = pthread_self()
+    guard writer == nil, !isBroken else { return false }
+    if forWriting {
+      guard readers.isEmpty else { return false }
+      writer = me
+    } else {
+      guard waitingWriters == 0 || readers.contains(me) else { return false }
+      readers.append(me)
+    }
+    return true
+  }
+
+  private func enter(_ context: CallContext, forWriting: Bool) throws(CoverTreeError) {
+    if processLock.locked({ take(forWriting: forWriting) }) { return }
+    try wait(context, forWriting: forWriting)
+  }
+
   private enum Outcome { case entered, wait, inside, broken }
 
-  private func enter(
-    _ context: CallContext, forWriting: Bool, _ take: () -> Bool
-  ) throws(CoverTreeError) {
+  private func wait(_ context: CallContext, forWriting: Bool) throws(CoverTreeError) {
     // A writer that has to wait says so once.
     var waits = false
     func attempt() -> Outcome {
-      adopt()
+      if take(forWriting: forWriting) { return .entered }
       if isBroken { return .broken }
       let me = pthread_self()
       if writer == me || (forWriting && readers.contains(me)) { return .inside }
-      if take() { return .entered }
       if forWriting, !waits { (waits, waitingWriters) = (true, waitingWriters + 1) }
       return .wait
     }

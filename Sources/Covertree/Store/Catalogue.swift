@@ -10,8 +10,9 @@ final class Catalogue {
   private let freeSlots: Stack<Int32>
   let holds: SlotHolds
   private let freeEntries: Stack<Int32>
-  /// Steps of the change that is going on.
+  /// Steps of the change that is going on, and the records that it has taken out.
   private let steps: Stack<Step>
+  private let left: Stack<EntryRecord>
   private(set) var count = 0
   private(set) var uniqueCount = 0
 
@@ -19,21 +20,23 @@ final class Catalogue {
     enum Kind { case created, recycled, retained, released, freed, entered, left }
     var kind: Kind
     var place: Int32
-    var record = EntryRecord()
   }
 
   init() throws(CoverTreeError) {
     (slots, entries) = (try RecordPages(), try RecordPages())
     (byID, byHash) = (try HashIndex(), try HashIndex())
-    (freeSlots, freeEntries, steps) = (try Stack(), try Stack(), try Stack())
+    (freeSlots, freeEntries, steps, left) = (try Stack(), try Stack(), try Stack(), try Stack())
     holds = try SlotHolds()
   }
 
   // MARK: Looking up
 
   @inline(__always)
-  func entry(of id: StoreID) -> Int? {
-    byID.number(of: id.hash) { entries.records.base[$0].id == id }
+  func entry(of id: StoreID) -> Int? { entry(of: id, hash: id.hash) }
+
+  @inline(__always)
+  func entry(of id: StoreID, hash: UInt64) -> Int? {
+    byID.number(of: hash) { entries.records.base[$0].id == id }
   }
 
   @inline(__always)
@@ -44,6 +47,12 @@ final class Catalogue {
   func slot(hash: UInt64, holds: (Int) -> Bool) -> Int? {
     byHash.number(of: hash) { slots.records.base[$0].hash == hash && holds($0) }
   }
+
+  /// Fetches where searches for a vector and an id begin.
+  @inline(__always)
+  func prefetch(hash: UInt64) { byHash.prefetch(hash) }
+  @inline(__always)
+  func prefetch(idHash: UInt64) { byID.prefetch(idHash) }
 
   var freeCount: Int { freeSlots.count }
 
@@ -69,16 +78,17 @@ final class Catalogue {
   /// A slot for a new vector, that one id has: a free one where these may be used again, or one more.
   func create(hash: UInt64, recycling: Bool) throws(CoverTreeError) -> Int {
     let slot: Int
+    let record = SlotRecord(hash: hash, count: 1)
     if recycling, freeSlots.count > 0 {
       slot = Int(freeSlots[freeSlots.count - 1])
       try freeSlots.resize(to: freeSlots.count - 1)
+      slots[slot] = record
       try steps.append(Step(kind: .recycled, place: Int32(slot)))
     } else {
       slot = slots.count
-      try slots.resize(to: slot + 1, blank: SlotRecord())
+      slots.append(record)
       try steps.append(Step(kind: .created, place: Int32(slot)))
     }
-    slots[slot] = SlotRecord(hash: hash, count: 1)
     byHash.insert(hash, slot)
     uniqueCount += 1
     return slot
@@ -91,16 +101,18 @@ final class Catalogue {
     try steps.append(Step(kind: .retained, place: Int32(slot)))
   }
 
-  func enter(_ id: StoreID, _ slot: Int) throws(CoverTreeError) -> Int {
+  /// Gives a slot an id.
+  func enter(_ id: StoreID, hash: UInt64, slot: Int) throws(CoverTreeError) -> Int {
     var entry = entries.count
+    let record = EntryRecord(id, slot: slot)
     if freeEntries.count > 0 {
       entry = Int(freeEntries[freeEntries.count - 1])
       try freeEntries.resize(to: freeEntries.count - 1)
+      entries[entry] = record
     } else {
-      try entries.resize(to: entry + 1, blank: EntryRecord())
+      entries.append(record)
     }
-    entries[entry] = EntryRecord(id, slot: slot)
-    byID.insert(id.hash, entry)
+    byID.insert(hash, entry)
     count += 1
     try steps.append(Step(kind: .entered, place: Int32(entry)))
     return entry
@@ -113,10 +125,12 @@ final class Catalogue {
       throw CoverTreeError(.corrupt, "catalogue: id \(record.id) is in slot \(record.slot), which is free")
     }
     try steps.reserve(2)
+    try left.reserve(1)
     try freeEntries.reserve(entries.count - freeEntries.count)
     try freeSlots.reserve(slots.count - freeSlots.count)
     leave(entry, record)
-    try steps.append(Step(kind: .left, place: Int32(entry), record: record))
+    try steps.append(Step(kind: .left, place: Int32(entry)))
+    try left.append(record)
     let slot = Int(record.slot)
     slots[slot].count -= 1
     let isFree = slots[slot].count == 0
@@ -145,14 +159,16 @@ final class Catalogue {
       default: break
       }
     }
-    steps.removeAll()
-    slots.settle()
-    entries.settle()
+    forgetSteps()
   }
 
   /// Entries that the change has taken out.
   func forEachLeft(_ body: (Int, StoreID) throws(CoverTreeError) -> Void) throws(CoverTreeError) {
-    for step in steps.elements where step.kind == .left { try body(Int(step.place), step.record.id) }
+    var next = 0
+    for step in steps.elements where step.kind == .left {
+      try body(Int(step.place), left[next].id)
+      next += 1
+    }
   }
 
   /// Takes back all steps since the last change was settled.
@@ -182,12 +198,19 @@ final class Catalogue {
           try freeEntries.append(step.place)
         }
       case .left:
-        entries[place] = step.record
-        byID.insert(step.record.id.hash, place)
+        let record = left[left.count - 1]
+        try left.resize(to: left.count - 1)
+        entries[place] = record
+        byID.insert(record.id.hash, place)
         count += 1
       }
     }
+    forgetSteps()
+  }
+
+  private func forgetSteps() {
     steps.removeAll()
+    left.removeAll()
     slots.settle()
     entries.settle()
   }
@@ -256,9 +279,7 @@ final class Catalogue {
       try freeSlots.append(Int32(slot))
     }
     for entry in (0..<entries.count).reversed() where entries[entry].isEmpty { try freeEntries.append(Int32(entry)) }
-    steps.removeAll()
-    slots.settle()
-    entries.settle()
+    forgetSteps()
   }
 
   /// What is wrong with the records; nil where nothing is.

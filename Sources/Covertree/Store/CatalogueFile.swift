@@ -2,7 +2,7 @@
 ///
 /// Records are written as they stand in memory, so that millions of them are read at once; SQLite sees to it that a transaction is
 /// there wholly or not at all, and that readers see the last one that is. Names of ids stand beside them. A store in memory alone
-/// has its names in a database in memory.
+/// has its names, once it has some, in a database in memory.
 final class CatalogueFile: @unchecked Sendable {
   static var applicationID: Int64 { 0x4354_5653 }
   static var version: Int64 { 1 }
@@ -10,12 +10,8 @@ final class CatalogueFile: @unchecked Sendable {
   let path: String
   let isInMemory: Bool
   private(set) var state: State
-  private let database: SQLite
-  private let writePage: SQLite.Statement
-  private let writeName: SQLite.Statement
-  private let removeName: SQLite.Statement
-  private let readName: SQLite.Statement
-  private let dataVersion: SQLite.Statement
+  /// nil in memory until the first name comes.
+  private var opened: Connection?
   private var seenVersion: Int64 = -1
 
   /// What the whole store has in common.
@@ -50,17 +46,48 @@ final class CatalogueFile: @unchecked Sendable {
     case off = 0
   }
 
-  private init(_ database: SQLite, _ path: String, inMemory: Bool, _ state: State) throws(CoverTreeError) {
-    (self.database, self.path, isInMemory, self.state) = (database, path, inMemory, state)
-    writePage = try SQLite.Statement(database, "INSERT OR REPLACE INTO pages VALUES (?1, ?2, ?3, ?4)")
-    writeName = try SQLite.Statement(database, "INSERT OR REPLACE INTO names VALUES (?1, ?2, ?3)")
-    removeName = try SQLite.Statement(database, "DELETE FROM names WHERE entry = ?1")
-    readName = try SQLite.Statement(database, "SELECT checksum, name FROM names WHERE entry = ?1")
-    dataVersion = try SQLite.Statement(database, "PRAGMA data_version")
+  /// A database, and the statements that are run often.
+  private struct Connection {
+    let database: SQLite
+    let writePage: SQLite.Statement
+    let writeName: SQLite.Statement
+    let removeName: SQLite.Statement
+    let readName: SQLite.Statement
+    let dataVersion: SQLite.Statement
+
+    init(_ database: SQLite) throws(CoverTreeError) {
+      self.database = database
+      writePage = try SQLite.Statement(database, "INSERT OR REPLACE INTO pages VALUES (?1, ?2, ?3, ?4)")
+      writeName = try SQLite.Statement(database, "INSERT OR REPLACE INTO names VALUES (?1, ?2, ?3)")
+      removeName = try SQLite.Statement(database, "DELETE FROM names WHERE entry = ?1")
+      readName = try SQLite.Statement(database, "SELECT checksum, name FROM names WHERE entry = ?1")
+      dataVersion = try SQLite.Statement(database, "PRAGMA data_version")
+    }
   }
 
-  /// A new catalogue; `path` nil for one in memory.
-  static func create(_ path: String?, _ state: State, _ sync: Sync) throws(CoverTreeError) -> CatalogueFile {
+  /// In memory.
+  init(_ state: State) { (path, isInMemory, self.state) = ("memory", true, state) }
+
+  private init(_ database: SQLite, _ path: String, _ state: State) throws(CoverTreeError) {
+    (self.path, isInMemory, self.state) = (path, false, state)
+    opened = try Connection(database)
+  }
+
+  private var connection: Connection {
+    get throws(CoverTreeError) {
+      if let opened { return opened }
+      let made = try Connection(Self.create(nil, state, .off))
+      opened = made
+      return made
+    }
+  }
+
+  private var database: SQLite { get throws(CoverTreeError) { try connection.database } }
+
+  /// A new catalogue in a file.
+  static func create(_ path: String, _ state: State) throws(CoverTreeError) { _ = try create(path, state, .full) }
+
+  private static func create(_ path: String?, _ state: State, _ sync: Sync) throws(CoverTreeError) -> SQLite {
     let database = try SQLite(path ?? ":memory:", .create)
     if path != nil { try database.execute("PRAGMA page_size = 8192; PRAGMA journal_mode = WAL") }
     try database.execute(
@@ -73,9 +100,8 @@ final class CatalogueFile: @unchecked Sendable {
       CREATE TABLE pages (key INTEGER PRIMARY KEY, generation INTEGER, checksum INTEGER, records BLOB) STRICT;
       CREATE TABLE names (entry INTEGER PRIMARY KEY, checksum INTEGER, name TEXT) STRICT;
       """)
-    let file = try CatalogueFile(database, path ?? "memory", inMemory: path == nil, state)
-    try database.transaction { () throws(CoverTreeError) in try file.write(state) }
-    return file
+    try database.transaction { () throws(CoverTreeError) in try write(state, database) }
+    return database
   }
 
   /// - Parameter immutable: whether nobody can change it, and nothing may be written beside it.
@@ -93,7 +119,7 @@ final class CatalogueFile: @unchecked Sendable {
         .formatVersion, "path: \(path): has format version \(version), this library reads \(Self.version)")
     }
     try database.execute("PRAGMA synchronous = \(sync.rawValue)")
-    return try CatalogueFile(database, path, inMemory: false, readState(database, path))
+    return try CatalogueFile(database, path, readState(database, path))
   }
 
   // MARK: Reading
@@ -119,6 +145,7 @@ final class CatalogueFile: @unchecked Sendable {
   func read(
     into catalogue: Catalogue, _ keep: (State) throws(CoverTreeError) -> Void
   ) throws(CoverTreeError) {
+    let database = try database
     try database.execute("BEGIN")
     defer { try? database.execute("COMMIT") }
     let fresh = try Self.readState(database, path)
@@ -170,7 +197,8 @@ final class CatalogueFile: @unchecked Sendable {
   }
 
   private func version() throws(CoverTreeError) -> Int64 {
-    try database.exclusively { () throws(CoverTreeError) in
+    let (database, dataVersion) = (try database, try connection.dataVersion)
+    return try database.exclusively { () throws(CoverTreeError) in
       defer { dataVersion.reset() }
       return try dataVersion.step() ? dataVersion.number(0) : 0
     }
@@ -180,7 +208,9 @@ final class CatalogueFile: @unchecked Sendable {
   func isBehind() throws(CoverTreeError) -> Bool { try version() != seenVersion }
 
   func name(ofEntry entry: Int) throws(CoverTreeError) -> String? {
-    try database.exclusively { () throws(CoverTreeError) in
+    guard let opened else { return nil }
+    let readName = opened.readName
+    return try opened.database.exclusively { () throws(CoverTreeError) in
       defer { readName.reset() }
       try readName.bind(1, Int64(entry))
       guard try readName.step() else { return nil }
@@ -203,34 +233,38 @@ final class CatalogueFile: @unchecked Sendable {
     var hasNames = names != nil
     try catalogue.forEachLeft { (_, id) in if id.kind == StoreID.Kind.name.rawValue { hasNames = true } }
     guard !isInMemory || hasNames else { return }
+    let connection = try connection
     var next = state
     next.generation += 1
     (next.slots, next.entries) = (catalogue.slots.count, catalogue.entries.count)
-    try database.transaction { () throws(CoverTreeError) in
+    try connection.database.transaction { () throws(CoverTreeError) in
       try catalogue.forEachLeft { (entry, id) throws(CoverTreeError) in
         guard id.kind == StoreID.Kind.name.rawValue else { return }
-        try removeName.bind(1, Int64(entry))
-        try removeName.run()
+        try connection.removeName.bind(1, Int64(entry))
+        try connection.removeName.run()
       }
       if let names {
         let kind = StoreID.Kind.name.rawValue
         for (place, entry) in entries.enumerated() where catalogue.entries[Int(entry)].kind == kind {
-          try writeName.bind(1, Int64(entry))
-          try writeName.bind(2, Self.checksum(Int64(entry), UnsafeRawBufferPointer(names[place])))
-          try writeName.bind(text: 3, names[place])
-          try writeName.run()
+          try connection.writeName.bind(1, Int64(entry))
+          try connection.writeName.bind(2, Self.checksum(Int64(entry), UnsafeRawBufferPointer(names[place])))
+          try connection.writeName.bind(text: 3, names[place])
+          try connection.writeName.run()
         }
       }
       if !isInMemory {
-        try write(catalogue.slots, .slots, next)
-        try write(catalogue.entries, .entries, next)
+        try write(catalogue.slots, .slots, next, connection)
+        try write(catalogue.entries, .entries, next, connection)
       }
-      try write(next)
+      try Self.write(next, connection.database)
     }
     state = next
   }
 
-  private func write<Record>(_ pages: RecordPages<Record>, _ kind: PageKind, _ next: State) throws(CoverTreeError) {
+  private func write<Record>(
+    _ pages: RecordPages<Record>, _ kind: PageKind, _ next: State, _ connection: Connection
+  ) throws(CoverTreeError) {
+    let writePage = connection.writePage
     for page in pages.changed.elements {
       let key = kind.key(Int(page))
       let bytes = UnsafeRawBufferPointer(pages.bytes(ofPage: Int(page)))
@@ -242,12 +276,12 @@ final class CatalogueFile: @unchecked Sendable {
     }
     let before = kind == .slots ? state.slots : state.entries
     if pages.count < before {
-      try database.execute(
+      try connection.database.execute(
         "DELETE FROM pages WHERE key >= \(kind.key(pages.pageCount)) AND key < \(kind.key(1 << 39))")
     }
   }
 
-  private func write(_ state: State) throws(CoverTreeError) {
+  private static func write(_ state: State, _ database: SQLite) throws(CoverTreeError) {
     try database.execute(
       """
       INSERT OR REPLACE INTO state VALUES (1, \(state.dim), \(Int64(bitPattern: state.store.0)),
@@ -259,12 +293,14 @@ final class CatalogueFile: @unchecked Sendable {
 
   /// What SQLite finds wrong; nil where nothing is.
   func fault() throws(CoverTreeError) -> String? {
-    let said = try database.text("PRAGMA integrity_check(1)")
+    guard let opened else { return nil }
+    let said = try opened.database.text("PRAGMA integrity_check(1)")
     return said == "ok" ? nil : said
   }
 
   /// Compares every page and every name in the file with its checksum.
   func checkSums() throws(CoverTreeError) {
+    guard let database = opened?.database else { return }
     let page = try SQLite.Statement(database, "SELECT key, checksum, records FROM pages")
     while try page.step() {
       guard page.number(1) == Self.checksum(page.number(0), page.bytes(2)) else {
@@ -279,7 +315,7 @@ final class CatalogueFile: @unchecked Sendable {
     }
   }
 
-  func vacuum() throws(CoverTreeError) { try database.execute("VACUUM") }
+  func vacuum() throws(CoverTreeError) { try opened?.database.execute("VACUUM") }
 
   /// Puts all of a catalogue into a copy of a file that has its names alone.
   static func fill(_ path: String, with catalogue: Catalogue) throws(CoverTreeError) {

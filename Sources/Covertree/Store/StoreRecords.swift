@@ -89,6 +89,14 @@ final class RecordPages<Record: BitwiseCopyable> {
     try changed.reserve(max(0, pages - changed.count))
   }
 
+  /// Adds a record, for which there is room.
+  @inline(__always)
+  func append(_ record: Record) {
+    if count % Self.pageRecords == 0 { try? flags.append(0) }
+    try? records.append(record)
+    mark((count - 1) / Self.pageRecords)
+  }
+
   /// Sets the count; records that come are `blank`.
   func resize(to newCount: Int, blank: Record) throws(CoverTreeError) {
     let before = count

@@ -14,10 +14,7 @@ final class StoreRows: @unchecked Sendable {
   let reserved: Int
   /// nil for rows in memory alone.
   let file: RowFile?
-  /// Bytes from row 0 on that are memory.
-  private var usable = 0
-  private let mapping: UnsafeMutableRawPointer
-  private let mappingBytes: Int
+  private var space: Space
 
   /// As far as addresses are reserved, where the system gives as many.
   private static var mostBytes: Int { 1 << 40 }
@@ -35,27 +32,68 @@ final class StoreRows: @unchecked Sendable {
     rowBytes = Self.rowBytes(dim: dim)
     let header = file == nil ? 0 : RowFile.headerBytes
     let (most, overflow) = (1 << 31).multipliedReportingOverflow(by: rowBytes)
-    var bytes = min(overflow ? Self.mostBytes : most, Self.mostBytes) + header
     let least = max(needed * rowBytes, Self.leastBytes) + header
-    bytes = max(bytes, least)
-    let (protection, flags) =
-      file == nil
-      ? (PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE) : (PROT_READ, MAP_SHARED | MAP_NORESERVE)
-    var mapped = mmap(nil, bytes, protection, flags, file?.descriptor ?? -1, 0)
-    while mapped == MAP_FAILED, bytes > least {
-      bytes = max(least, bytes / 2)
-      mapped = mmap(nil, bytes, protection, flags, file?.descriptor ?? -1, 0)
-    }
-    guard let mapped, mapped != MAP_FAILED else {
-      throw CoverTreeError(.outOfMemory, "out of memory: could not reserve \(bytes) bytes of addresses for rows")
-    }
-    (mapping, mappingBytes) = (mapped, bytes)
-    base = mapped + header
-    reserved = min((bytes - header) / rowBytes, Int(Int32.max))
-    if file == nil { madvise(mapped, bytes, 14) }  // MADV_HUGEPAGE
+    let wanted = max(min(overflow ? Self.mostBytes : most, Self.mostBytes) + header, least)
+    if file == nil, let spare = Spare.take(wanted) { space = spare } else { space = try Space(file, wanted, least) }
+    base = space.base + header
+    reserved = min((space.byteCount - header) / rowBytes, Int(Int32.max))
   }
 
-  deinit { munmap(mapping, mappingBytes) }
+  deinit { if file != nil || !Spare.leave(space) { munmap(space.base, space.byteCount) } }
+
+  /// A range of addresses.
+  private struct Space: @unchecked Sendable {
+    let base: UnsafeMutableRawPointer
+    let byteCount: Int
+    /// Bytes that may be written to, and that memory has been put behind.
+    var usable = 0
+    var populated = 0
+
+    /// - Parameters:
+    ///   - file: that is mapped; nil for memory.
+    ///   - least: what will do where the system does not give as many.
+    init(_ file: RowFile?, _ wanted: Int, _ least: Int) throws(CoverTreeError) {
+      let (protection, flags) =
+        file == nil
+        ? (PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE) : (PROT_READ, MAP_SHARED | MAP_NORESERVE)
+      var bytes = wanted
+      var mapped = mmap(nil, bytes, protection, flags, file?.descriptor ?? -1, 0)
+      while mapped == MAP_FAILED, bytes > least {
+        bytes = max(least, bytes / 2)
+        mapped = mmap(nil, bytes, protection, flags, file?.descriptor ?? -1, 0)
+      }
+      guard let mapped, mapped != MAP_FAILED else {
+        throw CoverTreeError(.outOfMemory, "out of memory: could not reserve \(bytes) bytes of addresses for rows")
+      }
+      (base, byteCount) = (mapped, bytes)
+      if file == nil { madvise(mapped, bytes, 14) }  // MADV_HUGEPAGE
+    }
+  }
+
+  /// The memory of a store that is gone, for the next one: to have other memory cleared by the system takes longer than to fill
+  /// it. `malloc` keeps as much.
+  private enum Spare {
+    private static var mostBytes: Int { 32 << 20 }
+    /// Guarded by `processLock`.
+    nonisolated(unsafe) private static var space: Space?
+
+    static func take(_ byteCount: Int) -> Space? {
+      processLock.locked {
+        guard let known = space, known.byteCount >= byteCount else { return nil }
+        space = nil
+        return known
+      }
+    }
+
+    /// - Returns: false where it is not kept.
+    static func leave(_ left: Space) -> Bool {
+      processLock.locked {
+        guard space == nil, left.usable <= mostBytes else { return false }
+        space = left
+        return true
+      }
+    }
+  }
 
   @inline(__always)
   func row(_ slot: Int) -> UnsafeMutablePointer<Float> {
@@ -68,29 +106,37 @@ final class StoreRows: @unchecked Sendable {
       throw CoverTreeError(
         .outOfMemory, "out of memory: the store has addresses for \(reserved) vectors, not for \(count)")
     }
+    let usable = space.usable
     guard file == nil, count * rowBytes > usable else { return }
-    let wanted = min(
-      (max(count * rowBytes, usable + min(usable / 2, 256 << 20)) + Self.step - 1) / Self.step * Self.step, mappingBytes
-    )
-    guard mprotect(mapping, wanted, PROT_READ | PROT_WRITE) == 0 else {
+    let needed = max(count * rowBytes, usable + min(usable / 2, 256 << 20))
+    let wanted = min((needed + Self.step - 1) / Self.step * Self.step, space.byteCount)
+    guard mprotect(space.base, wanted, PROT_READ | PROT_WRITE) == 0 else {
       throw CoverTreeError(.outOfMemory, "out of memory: could not allocate \(wanted - usable) bytes for rows")
     }
-    usable = wanted
+    space.usable = wanted
   }
 
-  /// Writes rows `source` gives to slots that follow each other.
-  func write(_ slots: Range<Int>, _ source: (Int) -> UnsafePointer<Float>) throws(CoverTreeError) {
-    guard let file else {
-      for slot in slots { fill(row(slot), source(slot)) }
-      return
+  /// Puts memory behind rows up to a count that will be written to: by threads, each a large page at a time, as two that come to
+  /// one page by writing would both clear it.
+  func populate(_ count: Int, _ context: CallContext) throws(CoverTreeError) {
+    let (start, end) = (Int(bitPattern: base), Int(bitPattern: base) + count * rowBytes)
+    guard file == nil, end - (start + space.populated) > Self.pageBytes else { return }
+    let first = (start + space.populated) / Self.pageBytes
+    try context.forEach((end - 1) / Self.pageBytes + 1 - first, grain: 1) { (range, _) in
+      for page in range {
+        let from = max(start, (first + page) * Self.pageBytes)
+        let until = min(start + space.usable, (first + page + 1) * Self.pageBytes)
+        // Where the system does not know this, pages come when they are written to.
+        madvise(UnsafeMutableRawPointer(bitPattern: from), until - from, 23)  // MADV_POPULATE_WRITE
+      }
     }
-    try file.write(slots, rowBytes: rowBytes) { fill($0, source($1)) }
+    space.populated = count * rowBytes
   }
 
   /// Writes a row as it is kept: one zero, and zeros behind the last coordinate.
   @inline(__always)
-  private func fill(_ target: UnsafeMutablePointer<Float>, _ source: UnsafePointer<Float>) {
-    cn_copy_floats(target, source, Int64(dim))
+  func fill(_ target: UnsafeMutablePointer<Float>, _ source: UnsafePointer<Float>, pastCaches: Bool = false) {
+    cn_copy_floats(target, source, Int64(dim), pastCaches ? 1 : 0)
   }
 
   /// Whether a vector is that of a slot, bit for bit but for the sign of zeros.

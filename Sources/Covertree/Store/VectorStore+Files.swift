@@ -70,7 +70,7 @@ extension VectorStore {
       let state = CatalogueFile.State(dim: dim, store: randomNumber())
       let rows = try RowFile.create(folder.rows, RowFile.Header(dim: dim, store: state.store))
       try rows.sync()
-      _ = try CatalogueFile.create(folder.catalogue, state, .full)
+      try CatalogueFile.create(folder.catalogue, state)
     }
   }
 

@@ -32,19 +32,11 @@ public final class VectorStore: @unchecked Sendable {
   private let lock: StoreLock?
   /// What SQLite has open must not be used by a forked child.
   private let forks = processLock.forks
-  /// Scratch of changes. By slot: the row among those that come; -1 for others.
-  private let pending: Stack<Int32>
-  /// By row that comes: its hash, and the slot that had its vector before; -1 for none.
-  private let hashes: Stack<UInt64>
-  private let known: Stack<Int32>
-  private let entered: Stack<Int32>
-  private let created: Stack<Int32>
+  private let addition: Addition
   /// Copies that are being made of a store in memory: freed slots are not used again meanwhile.
   var copies = 0
 
   static var mostDimensions: Int { 65536 }
-  /// Vectors that are worth another thread.
-  private static var fewestTogether: Int { 64 }
 
   init(
     path: String?, readOnly: Bool, catalogue: Catalogue, rows: StoreRows, file: CatalogueFile, sync: Sync,
@@ -52,7 +44,7 @@ public final class VectorStore: @unchecked Sendable {
   ) throws(CoverTreeError) {
     (self.path, isReadOnly, self.catalogue, self.rows) = (path, readOnly, catalogue, rows)
     (self.file, self.sync, self.lock, dim) = (file, sync, lock, rows.dim)
-    (pending, hashes, known, entered, created) = (try Stack(), try Stack(), try Stack(), try Stack(), try Stack())
+    addition = try Addition(catalogue, rows)
   }
 
   /// A store in memory.
@@ -61,7 +53,7 @@ public final class VectorStore: @unchecked Sendable {
     let state = CatalogueFile.State(dim: dim, store: randomNumber())
     try self.init(
       path: nil, readOnly: false, catalogue: Catalogue(), rows: StoreRows(dim: dim, file: nil, needed: 0),
-      file: .create(nil, state, .off), sync: .off, lock: nil)
+      file: CatalogueFile(state), sync: .off, lock: nil)
   }
 
   static func check(_ dim: Int) throws(CoverTreeError) {
@@ -85,64 +77,21 @@ public final class VectorStore: @unchecked Sendable {
       throw CoverTreeError(.shape, "vectors: expected \(dim) columns, got \(vectors.dim)")
     }
     try change(context) { () throws(CoverTreeError) in
-      try lookUp(vectors, context)
-      try catalogue.reserve(ids.count)
-      try entered.resize(to: ids.count)
-      created.removeAll()
-      defer { for slot in created.elements { pending[Int(slot)] = -1 } }
-      let mayRecycle = mayRecycle
-      for place in 0..<ids.count {
-        let slot = try enter(ids[place], place, vectors, recycling: mayRecycle)
-        slots[place] = Int64(slot)
-      }
-      try write(vectors, context)
-      try file.commit(catalogue, names: names, entries: entered.elements)
+      try addition.run(ids, vectors, recycling: mayRecycle, context: context)
+      if sync != .off, addition.newCount > 0 { try rows.file?.sync() }
+      try file.commit(catalogue, names: names, entries: addition.entries)
+      for place in 0..<ids.count { slots[place] = Int64(addition.slot(place)) }
     }
-  }
-
-  /// - Returns: the slot of the vector.
-  @inline(__always)
-  private func enter(
-    _ id: StoreID, _ place: Int, _ vectors: PointsView<Float>, recycling: Bool
-  ) throws(CoverTreeError) -> Int {
-    guard catalogue.entry(of: id) == nil else {
-      throw CoverTreeError(.exists, "ids[\(place)]: the store already has a vector \(id)")
-    }
-    var slot = Int(known[place])
-    if slot < 0, created.count > 0 {
-      slot =
-        catalogue.slot(hash: hashes[place]) { slot in
-          slot < pending.count && pending[slot] >= 0
-            && cn_equal_floats(vectors.row(Int(pending[slot])), vectors.row(place), Int64(dim)) != 0
-        } ?? -1
-    }
-    if slot >= 0 {
-      try catalogue.retain(slot)
-    } else {
-      slot = try catalogue.create(hash: hashes[place], recycling: recycling)
-      while pending.count <= slot { try pending.append(-1) }
-      pending[slot] = Int32(place)
-      try created.append(Int32(slot))
-    }
-    entered[place] = Int32(try catalogue.enter(id, slot))
-    return slot
   }
 
   /// Adds one vector.
   public func add(
     _ id: StoreID, _ vector: PointsView<Float>, slot: UnsafeMutablePointer<Int64>
   ) throws(CoverTreeError) {
-    var id = id
-    var result: Result<Void, CoverTreeError> = .success(())
-    withUnsafePointer(to: &id) { id in
-      do throws(CoverTreeError) {
-        try add(
-          UnsafeBufferPointer(start: id, count: 1), vector, names: nil, context: CallContext(threads: 1), slots: slot)
-      } catch {
-        result = .failure(error)
-      }
+    try withUnsafePointer(to: id) { (id) throws(CoverTreeError) in
+      try add(
+        UnsafeBufferPointer(start: id, count: 1), vector, names: nil, context: CallContext(threads: 1), slots: slot)
     }
-    try result.get()
   }
 
   /// Takes ids out, all or none. One that is not there, or named twice, is an error.
@@ -192,54 +141,6 @@ public final class VectorStore: @unchecked Sendable {
   func checkProcess() throws(CoverTreeError) {
     guard path == nil || forks == processLock.forks else {
       throw CoverTreeError(.busy, "store: was opened by the process that this one was forked from; open it again")
-    }
-  }
-
-  /// Writes the rows of new slots, by runs of slots that follow each other.
-  private func write(
-    _ vectors: PointsView<Float>, _ context: CallContext
-  ) throws(CoverTreeError) {
-    let created = created.elements
-    guard created.count > 0 else { return }
-    try rows.reserve(catalogue.slots.count)
-    let source = { [pending] (slot: Int) in vectors.row(Int(pending[slot])) }
-    if rows.file == nil {
-      if created.count == 1 { return try rows.write(Int(created[0])..<Int(created[0]) + 1, source) }
-      // Threads that write to one large page for the first time would both clear it.
-      let grain = max(1, StoreRows.pageBytes / rows.rowBytes)
-      return try context.forEach(created.count, grain: grain) { [rows] (range, _) throws(CoverTreeError) in
-        for place in range { try rows.write(Int(created[place])..<Int(created[place]) + 1, source) }
-      }
-    }
-    var first = 0
-    while first < created.count {
-      var end = first + 1
-      while end < created.count, created[end] == created[end - 1] + 1 { end += 1 }
-      try rows.write(Int(created[first])..<Int(created[end - 1]) + 1, source)
-      first = end
-    }
-    if sync != .off { try rows.file?.sync() }
-  }
-
-  /// Finds the hash of each vector, and the slot that has it already; NaN and infinity are errors.
-  private func lookUp(_ vectors: PointsView<Float>, _ context: CallContext) throws(CoverTreeError) {
-    try hashes.resize(to: vectors.count)
-    try known.resize(to: vectors.count)
-    if vectors.count < Self.fewestTogether { return try lookUp(0..<vectors.count, vectors) }
-    try context.forEach(vectors.count, grain: Self.fewestTogether) { (range, _) throws(CoverTreeError) in
-      try lookUp(range, vectors)
-    }
-  }
-
-  private func lookUp(_ range: Range<Int>, _ vectors: PointsView<Float>) throws(CoverTreeError) {
-    for place in range {
-      let row = vectors.row(place)
-      guard cn_hash_floats(row, Int64(dim), hashes.base + place) != 0 else {
-        let column = (0..<dim).first { !row[$0].isFinite }!
-        throw CoverTreeError(
-          .invalidArgument, "vectors[\(place), \(column)]: expected a finite number, got \(row[column])")
-      }
-      known[place] = Int32(catalogue.slot(hash: hashes[place]) { rows.holds($0, row) } ?? -1)
     }
   }
 
@@ -343,7 +244,7 @@ public final class VectorStore: @unchecked Sendable {
       return Info(
         count: catalogue.count, uniqueCount: catalogue.uniqueCount, slotCount: slotCount,
         freeCount: slotCount - catalogue.uniqueCount, rowBytes: rows.rowBytes, reservedCount: rows.reserved,
-        memoryBytes: catalogue.byteCount + pending.byteCount + (rows.file == nil ? slotCount * rows.rowBytes : 0),
+        memoryBytes: catalogue.byteCount + addition.byteCount + (rows.file == nil ? slotCount * rows.rowBytes : 0),
         fileBytes: try rows.file?.size() ?? 0, generation: Int(file.state.generation))
     }
   }

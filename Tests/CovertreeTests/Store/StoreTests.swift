@@ -72,6 +72,94 @@ extension [Float] {
   }
 }
 
+@Suite struct SameHashTests {
+  /// Two vectors of one hash: the words whose halves are the keys of their places count for nothing but their upper halves, which
+  /// are added up. Whoever knows the hash can make as many as they like.
+  private static var dim: Int { 32 }
+
+  private static func row(_ a: Float, _ b: Float) -> [Float] {
+    var row = [Float](repeating: 0.5, count: dim)
+    (row[0], row[16]) = (Float(bitPattern: 0x85EB_CA87), Float(bitPattern: 0x0536_469C))
+    (row[1], row[17]) = (a, b)
+    return row
+  }
+
+  private static func buffer(_ rows: [[Float]]) throws -> Buffer<Float> {
+    let buffer = try Buffer<Float>(count: rows.count * dim)
+    for (place, value) in rows.joined().enumerated() { buffer[place] = value }
+    return buffer
+  }
+
+  private func add(_ rows: [[Float]], to store: VectorStore, from first: Int) throws -> [Int] {
+    let (values, ids) = (try Self.buffer(rows), try Buffer<StoreID>(count: rows.count))
+    for place in 0..<rows.count { ids[place] = StoreID(high: 0, low: UInt64(first + place), kind: 1) }
+    let slots = try Buffer<Int64>(count: rows.count)
+    try store.add(
+      ids.elements, PointsView(base: values.base, count: rows.count, dim: Self.dim), names: nil,
+      context: CallContext(threads: 2), slots: slots.base)
+    withExtendedLifetime(values) {}
+    return slots.elements.map { Int($0) }
+  }
+
+  @Test func vectorsOfOneHashAreToldApart() throws {
+    let (one, other) = (Self.row(1, 2), Self.row(2, 1))
+    var hashes: [UInt64] = [0, 0]
+    for (place, row) in [one, other].enumerated() {
+      #expect(cn_hash_floats(row, Int64(Self.dim), &hashes[place]) != 0)
+    }
+    #expect(hashes[0] == hashes[1] && one != other)
+    let distinct = (0..<300).map { Self.row(Float($0 + 5), 3) }
+    let together = try VectorStore(dim: Self.dim)
+    // In one batch, among others and their duplicates; then again, when they are there.
+    let slots = try add([one, one] + distinct + [other, one, other] + distinct, to: together, from: 0)
+    #expect(slots[0] == slots[1] && slots[0] == slots[303] && slots[302] == slots[304])
+    #expect(Set(slots).count == 302 && slots[302] != slots[0])
+    #expect(Array(slots[2..<302]) == Array(slots[305...]))
+    #expect(try add([other, one], to: together, from: 1000) == [slots[302], slots[0]])
+    let space = together.rowSpace
+    #expect(cn_equal_floats(space.base + slots[302] * space.rowBytes / 4, other, Int64(Self.dim)) != 0)
+    #expect(cn_equal_floats(space.base + slots[0] * space.rowBytes / 4, one, Int64(Self.dim)) != 0)
+    try together.check(context: CallContext(threads: 1))
+    #expect(try together.info().uniqueCount == 302)
+    // One after the other.
+    let apart = try VectorStore(dim: Self.dim)
+    #expect(try add([one], to: apart, from: 0) == [0])
+    #expect(try add([other], to: apart, from: 1) == [1])
+    try apart.check(context: CallContext(threads: 1))
+  }
+
+  /// Freed slots that are held wait; they are given back once, and in any order of what happens.
+  @Test func slotsThatAreHeldWait() throws {
+    var generator = SeededGenerator(seed: 5)
+    let holds = try SlotHolds()
+    let (listed, count) = (try Stack<Int32>(), 20)
+    var (held, waiting, free) = ([Int](repeating: 0, count: count), Set<Int>(), Set<Int>())
+    for _ in 0..<3000 {
+      let slot = Int(generator.next() % UInt64(count))
+      switch generator.next() % 4 {
+      case 0 where !free.contains(slot) && !waiting.contains(slot):
+        try holds.hold(2) { _ in slot }
+        held[slot] += 2
+      case 1 where held[slot] > 0:
+        holds.letGo(1) { _ in slot }
+        held[slot] -= 1
+      case 2 where !free.contains(slot) && !waiting.contains(slot):
+        if holds.makesWait(slot) { waiting.insert(slot) } else { free.insert(slot) }
+      case 3:
+        try holds.takeReleased(into: listed)
+        let done = waiting.filter { held[$0] == 0 }
+        #expect(Set(listed.elements.map { Int($0) }) == done && listed.count == done.count)
+        listed.removeAll()
+        waiting.subtract(done)
+        // They are used again.
+        free.removeAll()
+      default: break
+      }
+      #expect(holds.keeps(slot) == (held[slot] > 0 || waiting.contains(slot)))
+    }
+  }
+}
+
 /// For the thread sanitizer, too: `make tsan`.
 @Suite struct StoreThreadTests {
   @Test func threadsAddRemoveAndReadAtOnce() throws {

@@ -35,7 +35,7 @@ Id = Union[int, str, uuid.UUID]
 _SYNCS = ("full", "normal", "off")
 _READ_ONLY = 1
 _NUMBER, _UUID, _NAME = 1, 2, 3
-_ID = np.dtype([("high", np.uint64), ("low", np.uint64), ("kind", np.uint32), ("reserved", np.uint32)])
+_ID = np.dtype([("low", np.uint64), ("high", np.uint64), ("kind", np.uint32), ("reserved", np.uint32)])
 _LOW = 2**64 - 1
 _LISTED = 4096
 
@@ -166,25 +166,17 @@ class VectorStore(_calls.Closeable):
         int
             The slot in which the vector stands.
         """
-        if type(id) is int and -(2**63) <= id < 2**63:
-            high, low, kind = 0, id & _LOW, _NUMBER
-        elif type(id) is uuid.UUID:
-            high, low, kind = id.int >> 64, id.int & _LOW, _UUID
-        else:
+        if isinstance(id, str):
             return int(self.add_batch([id], self._one(vector)[None])[0])
         # As it nearly always is: what follows takes a microsecond, and checks would take another.
-        if (
-            type(vector) is _ARRAY
-            and vector.dtype is _FLOAT
-            and vector.shape == self._shape
-            and vector.strides == _DENSE
-        ):
-            row: NDArray[np.float32] = vector
+        if type(vector) is _ARRAY and vector.dtype is _FLOAT and vector.shape == self._shape:
+            row = vector.tobytes()  # in a third of the time in which ctypes finds the address
         else:
-            row = self._one(vector)
-        slot = ctypes.c_int64()
-        status = _add_one(self._open(), high, low, kind, _arrays.address(row), ctypes.byref(slot))
+            row = self._one(vector).tobytes()
+        slot = _int64()
+        status = _add_one(self._handle, _packed(id), row, _byref(slot))
         if status:
+            self._open()
             self._check(status)
         return slot.value
 
@@ -252,17 +244,11 @@ class VectorStore(_calls.Closeable):
         return slot
 
     def _find(self, id: Id) -> int:
-        if type(id) is int and -(2**63) <= id < 2**63:
-            high, low, kind = 0, id & _LOW, _NUMBER
-        elif type(id) is uuid.UUID:
-            high, low, kind = id.int >> 64, id.int & _LOW, _UUID
-        else:
-            key = _keys([id])[0]
-            high, low, kind = int(key["high"]), int(key["low"]), int(key["kind"])
-        slot = ctypes.c_int64()
-        status = _find_one(self._open(), high, low, kind, ctypes.byref(slot))
+        slot = _int64()
+        status = _find_one(self._handle, _packed(id), _byref(slot))
         if status:
-            _native.check(status)
+            self._open()
+            self._check(status)
         return slot.value
 
     def slots(self, ids: Iterable[Id]) -> NDArray[np.int64]:
@@ -341,18 +327,23 @@ class VectorStore(_calls.Closeable):
             _native.check(lib.covertree_store_list(self._open(), *arguments))
             if not written.value:
                 return
-            yield from [(self._id(ids[i]), int(slots[i])) for i in range(written.value)]
+            found = ids[: written.value]
+            columns = (found[name].tolist() for name in ("low", "high", "kind"))
+            for row, (low, high, kind) in enumerate(zip(*columns)):
+                if kind == _NUMBER:
+                    one: Id = low - 2**64 if low >= 2**63 else low
+                elif kind == _UUID:
+                    one = uuid.UUID(int=high << 64 | low)
+                else:
+                    one = self._name(found[row : row + 1])
+                yield one, int(slots[row])
 
-    def _id(self, key: Any) -> Id:
-        kind, low = int(key["kind"]), int(key["low"])
-        if kind == _NUMBER:
-            return low - 2**64 if low >= 2**63 else low
-        if kind == _UUID:
-            return uuid.UUID(int=int(key["high"]) << 64 | low)
-        one, length = np.array([key], _ID), ctypes.c_int64()
-        _native.check(lib.covertree_store_name(self._open(), one.ctypes.data, None, 0, ctypes.byref(length)))
+    def _name(self, key: NDArray[Any]) -> str:
+        """The name that an id is a digest of."""
+        length = ctypes.c_int64()
+        _native.check(lib.covertree_store_name(self._open(), key.ctypes.data, None, 0, ctypes.byref(length)))
         text = ctypes.create_string_buffer(max(1, length.value))
-        _native.check(lib.covertree_store_name(self._open(), one.ctypes.data, text, length.value, ctypes.byref(length)))
+        _native.check(lib.covertree_store_name(self._open(), key.ctypes.data, text, length.value, ctypes.byref(length)))
         return text.raw[: length.value].decode()
 
     @property
@@ -423,11 +414,22 @@ class VectorStore(_calls.Closeable):
             raise KeyError(str(error)) from None
 
 
-_ARRAY, _FLOAT, _DENSE = np.ndarray, np.dtype(np.float32), (4,)
+_ARRAY, _FLOAT = np.ndarray, np.dtype(np.float32)
 _QUICK = 1 << 23  # coordinates
 _int_of = operator.attrgetter("int")  # of a UUID: half the time of its `bytes`
-# Calls of a microsecond notice how their function is looked up.
-_add_one, _find_one = lib.covertree_store_add_one, lib.covertree_store_find_one
+_int64, _byref = ctypes.c_int64, ctypes.byref
+# Calls of a microsecond notice how their arguments are converted: these take what needs no conversion.
+_add_one, _find_one = lib["covertree_store_add_one"], lib["covertree_store_find_one"]
+_NUMBERS, _UUIDS = _NUMBER << 128, _UUID << 128
+
+
+def _packed(id: Id) -> bytes:
+    """An id as the library has it: a covertree_id, as a number of 24 bytes."""
+    if type(id) is int and -(2**63) <= id < 2**63:
+        return (id & _LOW | _NUMBERS).to_bytes(24, "little")
+    if type(id) is uuid.UUID:
+        return (id.int | _UUIDS).to_bytes(24, "little")
+    return _keys([id]).tobytes()
 
 
 def _listed(ids: Any) -> Any:
@@ -472,12 +474,12 @@ def _key(one: Any) -> tuple[int, int, int, int]:
     if isinstance(one, (int, np.integer)) and not isinstance(one, bool):
         if not -(2**63) <= one < 2**63:
             raise ValueError(f"ids: {one} does not fit an int64")
-        return 0, int(one) & _LOW, _NUMBER, 0
+        return int(one) & _LOW, 0, _NUMBER, 0
     if isinstance(one, uuid.UUID):
-        return one.int >> 64, one.int & _LOW, _UUID, 0
+        return one.int & _LOW, one.int >> 64, _UUID, 0
     if isinstance(one, str):
         digest = int.from_bytes(_digest(one), "big")
-        return digest >> 64, digest & _LOW, _NAME, 0
+        return digest & _LOW, digest >> 64, _NAME, 0
     raise TypeError(f"ids: expected int, str or uuid.UUID, got {one!r}")
 
 
