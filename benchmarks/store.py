@@ -1,16 +1,17 @@
 """The vector store beside what one writes in Python: a dictionary of arrays, and one with a dictionary of their bytes.
 
-make bench        everything; writes store.json and store.md
+make bench        everything; writes store.md
 store.py --quick  smaller, writes nothing
 
-Figures are medians of turns, in which contenders alternate. What is added is compared with what is found, bit for bit.
+Figures are medians of turns, in which contenders alternate; differences and ratios are medians of those of each turn. What
+is added is compared with what is found, bit for bit; what searches find is compared with float64 distances.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import resource
+import mmap
+import os
 import shutil
 import statistics
 import subprocess
@@ -53,16 +54,34 @@ class PythonStore:
         return slot
 
 
-def alternating(works: dict[str, Work], turns: int) -> dict[str, float]:
-    """The median of each work's seconds."""
-    times: dict[str, list[float]] = {name: [] for name in works}
-    for _ in range(turns):
-        for name, work in works.items():
-            start = time.perf_counter()
-            kept = work()
-            times[name].append(time.perf_counter() - start)
-            del kept
-    return {name: statistics.median(taken) for name, taken in times.items()}
+class Turns:
+    """Seconds of works that alternate."""
+
+    def __init__(self, works: dict[str, Work], turns: int) -> None:
+        self._seconds: dict[str, list[float]] = {name: [] for name in works}
+        for _ in range(turns):
+            for name, work in works.items():
+                start = time.perf_counter()
+                kept = work()
+                taken = time.perf_counter() - start
+                self._seconds[name].append(
+                    kept if isinstance(kept, float) else taken
+                )
+                del kept
+
+    def __getitem__(self, name: str) -> float:
+        return statistics.median(self._seconds[name])
+
+    def _pairs(self, name: str, other: str) -> zip[tuple[float, float]]:
+        return zip(self._seconds[name], self._seconds[other])
+
+    def times(self, name: str, other: str) -> float:
+        """How many times as long one takes."""
+        return statistics.median(a / b for a, b in self._pairs(name, other))
+
+    def over(self, name: str, other: str) -> float:
+        """How much longer one takes."""
+        return statistics.median(a - b for a, b in self._pairs(name, other))
 
 
 def added(ids: list[Any], rows: np.ndarray) -> VectorStore:
@@ -87,46 +106,91 @@ def dictionary(ids: list[Any], rows: list[np.ndarray]) -> dict[Any, np.ndarray]:
     return kept
 
 
-def in_memory(n: int, turns: int) -> dict[str, float]:
-    """Seconds of what is done in memory."""
+def copied_to_new_memory(rows: np.ndarray) -> np.ndarray:
+    """A copy in memory that the process has not had before, by large pages as a store has them."""
+    memory = mmap.mmap(-1, rows.nbytes + (2 << 20))
+    memory.madvise(mmap.MADV_HUGEPAGE)
+    copy = np.frombuffer(memory, np.float32, rows.size).reshape(rows.shape)
+    np.copyto(copy, rows)
+    return copy
+
+
+def added_to_new_memory(ids: list[Any], rows: np.ndarray, kept: list[Any]) -> float:
+    """Seconds of adding to a store while others are there, so that its memory is new."""
+    store = VectorStore(DIM)
+    start = time.perf_counter()
+    store.add_batch(ids, rows)
+    taken = time.perf_counter() - start
+    kept.append(store)
+    if len(kept) > 3:
+        kept.pop(0)
+    return taken
+
+
+def in_memory(n: int, turns: int) -> list[str]:
+    """Rows of the table: what is done in memory."""
     rng = np.random.default_rng(0)
     rows = rng.standard_normal((n, DIM), dtype=np.float32)
     halves = np.concatenate([rows[: n // 2], rows[: n // 2]])
     ids = [uuid.UUID(int=int(number)) for number in rng.integers(0, 2**62, n)]
     numbers = list(range(n))
     listed, listed_halves = list(rows), list(halves)
-    times = alternating(
+    target, kept = np.empty_like(rows), []
+    batch = Turns(
         {
-            "copy": rows.copy,
-            "add_batch": lambda: added(numbers, rows),
-            "dict singly": lambda: dictionary(ids, listed),
-            "add singly": lambda: singly(VectorStore(DIM), ids, listed),
-            "python dedup": lambda: singly(PythonStore(), numbers, listed_halves),
+            "copy": lambda: np.copyto(target, rows),
+            "add": lambda: added(numbers, rows),
+            "copy new": lambda: copied_to_new_memory(rows),
+            "add new": lambda: added_to_new_memory(numbers, rows, kept),
             "dedup": lambda: added(numbers, halves),
-            "dedup singly": lambda: singly(VectorStore(DIM), numbers, listed_halves),
+            "python dedup": lambda: singly(PythonStore(), numbers, listed_halves),
+        },
+        turns,
+    )
+    one = Turns(
+        {
+            "dict": lambda: dictionary(ids, listed),
+            "add": lambda: singly(VectorStore(DIM), ids, listed),
         },
         turns,
     )
     store, plain = added(ids, rows), dictionary(ids, listed)
     order = [ids[i] for i in rng.permutation(n)]
-    times.update(
-        alternating(
-            {
-                "dict get": lambda: [plain[id] for id in order],
-                "get": lambda: [store.get(id) for id in order],
-            },
-            turns,
-        )
+    get = Turns(
+        {
+            "dict": lambda: [plain[id] for id in order],
+            "get": lambda: [store.get(id) for id in order],
+        },
+        turns,
     )
     assert all(np.array_equal(store.get(id), row) for id, row in zip(ids, rows))
     dedup = added(ids, halves)
     assert dedup.n_unique == n // 2
     assert all(np.array_equal(dedup.get(id), row) for id, row in zip(ids, halves))
-    return times
+    each = 1e6 / n
+    return [
+        (
+            f"| add {n:,} x {DIM} in one batch, to memory of a store before | {batch['add'] * 1e3:.1f} ms"
+            f" | copying to memory that is there: {batch['copy'] * 1e3:.1f} ms ({batch.times('add', 'copy'):.1f} times) |"
+        ),
+        (
+            f"| the same, to new memory | {batch['add new'] * 1e3:.1f} ms"
+            f" | copying to new memory: {batch['copy new'] * 1e3:.1f} ms ({batch.times('add new', 'copy new'):.1f} times) |"
+        ),
+        (
+            f"| add one by one | {one['add'] * each:.2f} us each"
+            f" | dict of copies: {one['dict'] * each:.2f} us ({one.over('add', 'dict') * each:.2f} us more) |"
+        ),
+        (
+            f"| add {n:,}, half of them twice | {batch['dedup'] * 1e3:.1f} ms"
+            f" | dict and bytes: {batch['python dedup'] * 1e3:.1f} ms ({batch.times('python dedup', 'dedup'):.1f} times) |"
+        ),
+        f"| get, at random, without a copy | {get['get'] * each:.2f} us | dict: {get['dict'] * each:.2f} us |",
+    ]
 
 
-def durable(n: int, turns: int, folder: Path) -> dict[str, float]:
-    """Seconds of adding to a store on disk."""
+def durable(n: int, turns: int, folder: Path) -> list[str]:
+    """Rows of the table: adding to a store on disk."""
     rows = np.random.default_rng(1).standard_normal((n, DIM), dtype=np.float32)
     ids = [uuid.UUID(int=number * 7919) for number in range(n)]
 
@@ -143,78 +207,122 @@ def durable(n: int, turns: int, folder: Path) -> dict[str, float]:
     for _ in range(turns):
         for sync in times:
             add(sync)
-    return {
-        f"durable {sync}": statistics.median(taken) for sync, taken in times.items()
-    }
+    return [
+        f"| durable batch, sync {sync} | {n / statistics.median(taken):,.0f} vectors/s | |"
+        for sync, taken in times.items()
+    ]
 
 
-COLD = """
-import resource, sys, time, numpy as np
+REOPEN = """
+import sys, time, numpy as np
 from covertreex import VectorStore
 start = time.perf_counter()
 store = VectorStore.open(sys.argv[1], read_only=True)
 opened = time.perf_counter() - start
 start = time.perf_counter()
 store.get(int(sys.argv[2]))
-print(opened, time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+print(opened, time.perf_counter() - start)
+"""
+
+# Brute force over a store in a process of its own: the seconds of making it, of a batch of queries and of one, and the memory.
+SEARCH = """
+import sys, time, numpy as np
+from covertreex import VectorStore
+from covertreex.indexes import BruteForce
+
+def anonymous():
+    lines = open("/proc/self/status").read().splitlines()
+    return int(next(line for line in lines if line.startswith("RssAnon")).split()[1]) / 1024
+
+store = VectorStore.open(sys.argv[1], read_only=True)
+queries = np.load(sys.argv[2])
+before = anonymous()
+start = time.perf_counter()
+index = BruteForce(store)
+index.add()
+made = time.perf_counter() - start
+start = time.perf_counter()
+one, _ = index.search(queries[:1], 10)
+single = time.perf_counter() - start
+start = time.perf_counter()
+ids, _ = index.search(queries, 10)
+batch = time.perf_counter() - start
+np.save(sys.argv[3], ids)
+print(made, single, batch, anonymous() - before)
 """
 
 
-def large(n: int, folder: Path) -> dict[str, float]:
-    """Seconds of opening a store of many vectors again, in a process of its own."""
-    path = folder / "large"
-    rng = np.random.default_rng(2)
+def run(source: str, *arguments: object, **options: Any) -> list[float]:
+    """The numbers that a script prints."""
+    done = subprocess.run(
+        [sys.executable, "-c", source, *map(str, arguments)], capture_output=True, text=True, check=True, **options
+    )  # fmt: skip
+    return [float(number) for number in done.stdout.split()]
+
+
+def large(n: int, folder: Path) -> list[str]:
+    """Rows of the table: a store of many vectors, opened again and searched in processes of their own."""
+    path, rng = folder / "large", np.random.default_rng(2)
+    queries = rng.standard_normal((64, DIM), dtype=np.float32)
+    nearest: list[Any] = [(np.empty(0), np.empty(0, np.int64))] * len(queries)
     with VectorStore.open(path, DIM, sync="off") as store:
         for first in range(0, n, 50_000):
-            count = min(50_000, n - first)
-            store.add_batch(
-                range(first, first + count),
-                rng.standard_normal((count, DIM), dtype=np.float32),
-            )
-    runs = []
-    for _ in range(5):
-        said = subprocess.run(
-            [sys.executable, "-c", COLD, str(path), str(n // 3)],
-            capture_output=True, text=True, check=True,
-        )  # fmt: skip
-        runs.append([float(number) for number in said.stdout.split()])
-    opened, got, kilobytes = (statistics.median(column) for column in zip(*runs))
-    shutil.rmtree(path)
-    return {"open large": opened, "first get": got, "large MB": kilobytes / 1024}
-
-
-def table(n: int, n_large: int, s: dict[str, float]) -> str:
-    """What came out, as Markdown."""
-    each = 1e6 / n
+            rows = rng.standard_normal((min(50_000, n - first), DIM), dtype=np.float32)
+            store.add_batch(range(first, first + len(rows)), rows)
+            wide = rows.astype(float)
+            squares = (wide**2).sum(axis=1) - 2 * queries.astype(float) @ wide.T
+            for i, found in enumerate(squares):
+                best = np.argpartition(found, 10)[:10]
+                together = np.r_[nearest[i][0], found[best]], np.r_[nearest[i][1], first + best]
+                order = np.argsort(together[0])[:10]
+                nearest[i] = together[0][order], together[1][order]
+    opened, got = np.median([run(REOPEN, path, n // 3) for _ in range(5)], axis=0)
+    np.save(folder / "queries.npy", queries)
+    row_bytes = n * DIM * 4
+    truth = np.array([found for _, found in nearest])
     lines = [
-        "| | covertree | beside it |",
-        "| --- | ---: | ---: |",
         (
-            f"| add {n} x {DIM} in one batch | {s['add_batch'] * 1e3:.1f} ms | copying the array: {s['copy'] * 1e3:.1f} ms"
-            f" ({s['add_batch'] / s['copy']:.1f} times) |"
-        ),
-        (
-            f"| add one by one | {s['add singly'] * each:.2f} us each | dict of copies: {s['dict singly'] * each:.2f} us"
-            f" ({(s['add singly'] - s['dict singly']) * each:.2f} us more) |"
-        ),
-        (
-            f"| add {n}, half of them twice | {s['dedup'] * 1e3:.1f} ms | dict and bytes: {s['python dedup'] * 1e3:.1f} ms"
-            f" ({s['python dedup'] / s['dedup']:.1f} times) |"
-        ),
-        f"| the same, one by one | {s['dedup singly'] * 1e3:.1f} ms | {s['python dedup'] * 1e3:.1f} ms |",
-        f"| get, at random, without a copy | {s['get'] * each:.2f} us | dict: {s['dict get'] * each:.2f} us |",
+            f"| open {n:,} x {DIM} again | {opened * 1e3:.0f} ms, first `get` {got * 1e3:.2f} ms"
+            f" | {row_bytes / 1e6:,.0f} MB of rows, mapped |"
+        )
     ]
-    lines += [
-        f"| durable batch, sync {sync} | {n / s[f'durable {sync}']:,.0f} vectors/s | |"
-        for sync in ("full", "normal", "off")
-    ]
-    lines += [
-        (
-            f"| open {n_large:,} x {DIM} again | {s['open large'] * 1e3:.0f} ms, first `get` {s['first get'] * 1e3:.2f} ms,"
-            f" {s['large MB']:.0f} MB resident | {n_large * DIM * 4 / 1e6:.0f} MB of rows |"
-        ),
-    ]
-    return "\n".join(lines)
+    group = memory_group(row_bytes * 6 // 10)
+    for name, where in (("", None), (f" in {row_bytes * 0.6 / 1e6:,.0f} MB of memory", group)):
+        if name and where is None:
+            continue
+        enter = None if where is None else (lambda: (where / "cgroup.procs").write_text(str(os.getpid())))
+        # Rows that were just written are in memory still.
+        evict(path / "rows.bin")
+        made, single, batch, grown = run(SEARCH, path, folder / "queries.npy", folder / "ids.npy", preexec_fn=enter)
+        ids = np.load(folder / "ids.npy")
+        recall = np.mean([len(np.intersect1d(a, b)) for a, b in zip(ids, truth)]) / 10
+        lines.append(
+            f"| brute force over it, cold{name} | one query {single:.1f} s, {len(queries)} more {batch:.1f} s, recall"
+            f" {recall:.4f} | {grown:,.0f} MB of its own, made in {made:.1f} s |"
+        )
+    if group:
+        group.rmdir()
+    shutil.rmtree(path)
+    return lines
+
+
+def evict(path: Path) -> None:
+    """Have the system forget what it has of a file in memory."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def memory_group(limit: int) -> Path | None:
+    """A control group of so many bytes; None where none can be made."""
+    own = [line.split(":")[2] for line in Path("/proc/self/cgroup").read_text().splitlines() if ":memory:" in line]
+    path = Path(f"/sys/fs/cgroup/memory{own[0] if own else ''}/covertree-{os.getpid()}")
+    try:
+        path.mkdir()
+        (path / "memory.limit_in_bytes").write_text(str(limit))
+    except OSError:
+        return None
+    return path
 
 
 def main() -> None:
@@ -224,19 +332,15 @@ def main() -> None:
     )
     parser.add_argument("--quick", action="store_true", help="small; write nothing")
     quick = parser.parse_args().quick
-    n, n_large, turns = (10_000, 50_000, 3) if quick else (10_000, 1_000_000, 9)
+    n, n_large, turns = (10_000, 50_000, 5) if quick else (10_000, 1_000_000, 25)
+    lines = ["| | covertree | beside it |", "| --- | ---: | ---: |", *in_memory(n, turns)]
     with tempfile.TemporaryDirectory(dir=HERE) as name:
-        seconds = in_memory(n, turns)
-        seconds |= durable(n, turns, Path(name))
-        seconds |= large(n_large, Path(name))
-    text = f"{table(n, n_large, seconds)}\n\nMedians of {turns} turns on {machine()}; `make bench` writes this table."
-    print(text)
-    print(f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
+        lines += durable(n, turns, Path(name))
+        lines += large(n_large, Path(name))
+    lines += ["", f"Medians of {turns} turns on {machine()}; `make bench` writes this table."]
+    print("\n".join(lines))
     if not quick:
-        (HERE / "store.json").write_text(
-            json.dumps({"machine": machine(), "seconds": seconds}, indent=1) + "\n"
-        )
-        (HERE / "store.md").write_text(text + "\n")
+        (HERE / "store.md").write_text("\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,3 +1,5 @@
+import Synchronization
+
 /// Slots whose rows are read in place by others than the store's own ids: by indexes over it.
 ///
 /// What is in a held slot stays as it is, whether an id still has it or not. A slot that is freed meanwhile *waits*: it is
@@ -8,6 +10,8 @@ final class SlotHolds: @unchecked Sendable {
   private let holds: Stack<UInt32>
   /// Slots that wait for nobody any more; they count as waiting until they are taken out.
   private let released: Stack<Int32>
+  /// Whether there are any: without the lock.
+  private let haveBeenReleased = Atomic<Bool>(false)
 
   private static var waiting: UInt32 { 1 << 31 }
   /// So many are counted before others have the lock.
@@ -33,7 +37,9 @@ final class SlotHolds: @unchecked Sendable {
     forEach(count) { place in
       let slot = slot(place)
       self.holds[slot] -= 1
-      if self.holds[slot] == Self.waiting { try? self.released.append(Int32(slot)) }
+      guard self.holds[slot] == Self.waiting else { return }
+      try? self.released.append(Int32(slot))
+      self.haveBeenReleased.store(true, ordering: .relaxed)
     }
   }
 
@@ -57,9 +63,10 @@ final class SlotHolds: @unchecked Sendable {
 
   /// Puts slots that have waited long enough behind others.
   func takeReleased(into freeSlots: Stack<Int32>) throws(CoverTreeError) {
+    guard haveBeenReleased.load(ordering: .relaxed) else { return }
     try processLock.locked { () throws(CoverTreeError) in
-      guard released.count > 0 else { return }
       try freeSlots.append(released.elements)
+      haveBeenReleased.store(false, ordering: .relaxed)
       for slot in released.elements { holds[Int(slot)] &= ~Self.waiting }
       released.removeAll()
     }
