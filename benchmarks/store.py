@@ -64,9 +64,7 @@ class Turns:
                 start = time.perf_counter()
                 kept = work()
                 taken = time.perf_counter() - start
-                self._seconds[name].append(
-                    kept if isinstance(kept, float) else taken
-                )
+                self._seconds[name].append(kept if isinstance(kept, float) else taken)
                 del kept
 
     def __getitem__(self, name: str) -> float:
@@ -108,22 +106,23 @@ def dictionary(ids: list[Any], rows: list[np.ndarray]) -> dict[Any, np.ndarray]:
 
 def copied_to_new_memory(rows: np.ndarray) -> np.ndarray:
     """A copy in memory that the process has not had before, by large pages as a store has them."""
-    memory = mmap.mmap(-1, rows.nbytes + (2 << 20))
+    memory = mmap.mmap(
+        -1, rows.nbytes + (2 << 20), mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+    )
     memory.madvise(mmap.MADV_HUGEPAGE)
     copy = np.frombuffer(memory, np.float32, rows.size).reshape(rows.shape)
     np.copyto(copy, rows)
     return copy
 
 
-def added_to_new_memory(ids: list[Any], rows: np.ndarray, kept: list[Any]) -> float:
-    """Seconds of adding to a store while others are there, so that its memory is new."""
-    store = VectorStore(DIM)
-    start = time.perf_counter()
-    store.add_batch(ids, rows)
-    taken = time.perf_counter() - start
-    kept.append(store)
-    if len(kept) > 3:
-        kept.pop(0)
+def added_to_new_memory(ids: list[Any], rows: np.ndarray) -> float:
+    """Seconds of adding to a store that does not get the memory of one before, as another has that."""
+    with VectorStore(DIM):
+        store = VectorStore(DIM)
+        start = time.perf_counter()
+        store.add_batch(ids, rows)
+        taken = time.perf_counter() - start
+    store.close()
     return taken
 
 
@@ -135,13 +134,13 @@ def in_memory(n: int, turns: int) -> list[str]:
     ids = [uuid.UUID(int=int(number)) for number in rng.integers(0, 2**62, n)]
     numbers = list(range(n))
     listed, listed_halves = list(rows), list(halves)
-    target, kept = np.empty_like(rows), []
+    target = np.empty_like(rows)
     batch = Turns(
         {
             "copy": lambda: np.copyto(target, rows),
             "add": lambda: added(numbers, rows),
             "copy new": lambda: copied_to_new_memory(rows),
-            "add new": lambda: added_to_new_memory(numbers, rows, kept),
+            "add new": lambda: added_to_new_memory(numbers, rows),
             "dedup": lambda: added(numbers, halves),
             "python dedup": lambda: singly(PythonStore(), numbers, listed_halves),
         },
@@ -252,10 +251,16 @@ print(made, single, batch, anonymous() - before)
 """
 
 
-def run(source: str, *arguments: object, **options: Any) -> list[float]:
-    """The numbers that a script prints."""
+def run(source: str, *arguments: object, group: Path | None = None) -> list[float]:
+    """The numbers that a script prints, in a control group."""
+
+    def enter() -> None:
+        if group is not None:
+            (group / "cgroup.procs").write_text(str(os.getpid()))
+
     done = subprocess.run(
-        [sys.executable, "-c", source, *map(str, arguments)], capture_output=True, text=True, check=True, **options
+        [sys.executable, "-c", source, *map(str, arguments)],
+        capture_output=True, text=True, check=True, preexec_fn=enter,
     )  # fmt: skip
     return [float(number) for number in done.stdout.split()]
 
@@ -273,7 +278,10 @@ def large(n: int, folder: Path) -> list[str]:
             squares = (wide**2).sum(axis=1) - 2 * queries.astype(float) @ wide.T
             for i, found in enumerate(squares):
                 best = np.argpartition(found, 10)[:10]
-                together = np.r_[nearest[i][0], found[best]], np.r_[nearest[i][1], first + best]
+                together = (
+                    np.r_[nearest[i][0], found[best]],
+                    np.r_[nearest[i][1], first + best],
+                )
                 order = np.argsort(together[0])[:10]
                 nearest[i] = together[0][order], together[1][order]
     opened, got = np.median([run(REOPEN, path, n // 3) for _ in range(5)], axis=0)
@@ -286,18 +294,18 @@ def large(n: int, folder: Path) -> list[str]:
             f" | {row_bytes / 1e6:,.0f} MB of rows, mapped |"
         )
     ]
-    group = memory_group(row_bytes * 6 // 10)
-    for name, where in (("", None), (f" in {row_bytes * 0.6 / 1e6:,.0f} MB of memory", group)):
-        if name and where is None:
-            continue
-        enter = None if where is None else (lambda: (where / "cgroup.procs").write_text(str(os.getpid())))
+    # Python alone takes some tens of megabytes.
+    group = memory_group(row_bytes * 6 // 10) if row_bytes > 5e8 else None
+    for where in [None, group] if group else [None]:
         # Rows that were just written are in memory still.
         evict(path / "rows.bin")
-        made, single, batch, grown = run(SEARCH, path, folder / "queries.npy", folder / "ids.npy", preexec_fn=enter)
+        arguments = path, folder / "queries.npy", folder / "ids.npy"
+        made, single, batch, grown = run(SEARCH, *arguments, group=where)
         ids = np.load(folder / "ids.npy")
         recall = np.mean([len(np.intersect1d(a, b)) for a, b in zip(ids, truth)]) / 10
+        limit = f" in {row_bytes * 0.6 / 1e6:,.0f} MB of memory" if where else ""
         lines.append(
-            f"| brute force over it, cold{name} | one query {single:.1f} s, {len(queries)} more {batch:.1f} s, recall"
+            f"| brute force over it, cold{limit} | one query {single:.1f} s, {len(queries)} more {batch:.1f} s, recall"
             f" {recall:.4f} | {grown:,.0f} MB of its own, made in {made:.1f} s |"
         )
     if group:
@@ -315,7 +323,11 @@ def evict(path: Path) -> None:
 
 def memory_group(limit: int) -> Path | None:
     """A control group of so many bytes; None where none can be made."""
-    own = [line.split(":")[2] for line in Path("/proc/self/cgroup").read_text().splitlines() if ":memory:" in line]
+    own = [
+        line.split(":")[2]
+        for line in Path("/proc/self/cgroup").read_text().splitlines()
+        if ":memory:" in line
+    ]
     path = Path(f"/sys/fs/cgroup/memory{own[0] if own else ''}/covertree-{os.getpid()}")
     try:
         path.mkdir()
@@ -333,11 +345,18 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="small; write nothing")
     quick = parser.parse_args().quick
     n, n_large, turns = (10_000, 50_000, 5) if quick else (10_000, 1_000_000, 25)
-    lines = ["| | covertree | beside it |", "| --- | ---: | ---: |", *in_memory(n, turns)]
+    lines = [
+        "| | covertree | beside it |",
+        "| --- | ---: | ---: |",
+        *in_memory(n, turns),
+    ]
     with tempfile.TemporaryDirectory(dir=HERE) as name:
         lines += durable(n, turns, Path(name))
         lines += large(n_large, Path(name))
-    lines += ["", f"Medians of {turns} turns on {machine()}; `make bench` writes this table."]
+    lines += [
+        "",
+        f"Medians of {turns} turns on {machine()}; `make bench` writes this table.",
+    ]
     print("\n".join(lines))
     if not quick:
         (HERE / "store.md").write_text("\n".join(lines) + "\n")

@@ -450,7 +450,10 @@ def test_a_forked_child_has_to_open_the_store_again(tmp_path):
             os.wait()
     """
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(body), str(tmp_path / "store")], capture_output=True, text=True, check=True
+        [sys.executable, "-c", textwrap.dedent(body), str(tmp_path / "store")],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     memory, disk = done.stdout.splitlines()
     assert "[[1]]" in memory and "5." in memory
@@ -523,7 +526,9 @@ def test_a_search_in_less_memory_than_the_vectors_take(tmp_path):
 
 def memory_group(limit):
     """A control group of so many bytes; None where none can be made."""
-    own = next((line.split(":")[2] for line in Path("/proc/self/cgroup").read_text().splitlines() if ":memory:" in line), "")
+    own = next(
+        (line.split(":")[2] for line in Path("/proc/self/cgroup").read_text().splitlines() if ":memory:" in line), ""
+    )
     path = Path(f"/sys/fs/cgroup/memory{own}/covertree-{os.getpid()}")
     try:
         path.mkdir()

@@ -12,6 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+import covertreex
 from covertreex import CoverTreeError, VectorStore
 
 DIM = 5
@@ -148,6 +149,48 @@ def test_equal_vectors_share_a_slot(store):
     with pytest.raises(IndexError, match="slot: 0 is free"):
         store.get_slot(0)
     assert store.add("new", vectors(1, seed=9)[0]) == 0
+    store.check()
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 7])
+def test_slots_do_not_depend_on_threads(store, n_threads):
+    rng = np.random.default_rng(0)
+    values = rng.integers(0, 3000, 9000)
+    rows = vectors(3000)[values]
+    before = covertreex.get_num_threads()
+    try:
+        covertreex.set_num_threads(n_threads)
+        slots = store.add_batch(range(9000), rows)
+        # Slots are given in the order in which vectors come first.
+        _, first, inverse = np.unique(values, return_index=True, return_inverse=True)
+        rank = np.empty(len(first), int)
+        rank[np.argsort(first)] = np.arange(len(first))
+        assert (slots == rank[inverse]).all()
+        assert store.get_batch(slots).tolist() == rows.tolist()
+        assert (store.add_batch(range(10_000, 19_000), rows[::-1]) == slots[::-1]).all()
+        store.check()
+    finally:
+        covertreex.set_num_threads(before)
+
+
+def test_a_batch_fails_as_a_whole(store):
+    rows = vectors(5000)
+    store.add_batch(range(100), rows[:100])
+    ids = list(range(100, 5000))
+    strange = rows[100:].copy()
+    strange[3210, 2], strange[4000, 1] = np.nan, np.inf
+    for given, added, message in [
+        (ids, strange, r"vectors\[3210, 2\].*nan"),
+        ([*ids[:4000], ids[7], *ids[4001:]], rows[100:], r"ids\[4000\].*107"),
+        ([*ids[:4000], 5, *ids[4001:]], rows[100:], r"ids\[4000\].*vector 5"),
+        ([*ids[:4000], 2**63, *ids[4001:]], rows[100:], "9223372036854775808 does not fit an int64"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            store.add_batch(given, added)
+        assert len(store) == store.n_unique == store.stats().n_slots == 100
+        assert list(store) == list(range(100))
+    assert store.add_batch(ids, rows[100:]).tolist() == ids
+    assert store.get_batch(range(5000)).tolist() == rows.tolist()
     store.check()
 
 

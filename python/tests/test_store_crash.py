@@ -1,4 +1,4 @@
-"""A process that ends right before each call that changes a file, one after the other: in a change, a copy, a compaction."""
+"""A process that ends right before each call that changes a file: in a change, a copy, a compaction."""
 
 import os
 import shutil
@@ -11,8 +11,8 @@ import pytest
 
 SHIM = Path(__file__).with_name("crash.c")
 
-# In a process into which `crash.c` was loaded: a child does something, and is ended before its n-th call that writes. The store is then
-# as it was before, or as it is afterwards; once the child is not ended any more, it is as afterwards.
+# In a process into which `crash.c` was loaded: a child does something, and is ended before its n-th call that writes.
+# The store is then as it was before, or as it is afterwards; once the child is not ended any more, it is as afterwards.
 BODY = """
     import ctypes, os, shutil, sys
     from pathlib import Path

@@ -80,7 +80,8 @@ struct IndexSettings {
       [
         Int64(dim), Int64(count), nextID, Int64(options.kind.rawValue), Int64(options.metric.rawValue),
         Int64(options.storage.rawValue), options.reranks ? 1 : 0, Int64(options.split.rawValue),
-        Int64(options.lshMode.rawValue), Int64(bitPattern: options.seed), hasBytes.map { $0 ? 1 : 0 } ?? -1, isLent ? 1 : 0,
+        Int64(options.lshMode.rawValue), Int64(bitPattern: options.seed), hasBytes.map { $0 ? 1 : 0 } ?? -1,
+        isLent ? 1 : 0,
         0,
       ] + Self.amounts.map { Int64(options[keyPath: $0]) }
     for (place, number) in numbers.enumerated() { settings[place] = number }
@@ -117,7 +118,9 @@ struct IndexSettings {
     guard isLent == (store != nil) else {
       throw CoverTreeError(
         .invalidArgument,
-        isLent ? "store: the vectors of this index stand in a store; open it over that" : "store: this index has its own vectors")
+        isLent
+          ? "store: the vectors of this index stand in a store; open it over that"
+          : "store: this index has its own vectors")
     }
     guard let store else { return }
     guard store.dim == dim else {
@@ -131,8 +134,8 @@ struct IndexSettings {
 
 extension VectorTable {
   func sections() throws(CoverTreeError) -> [Section] {
-    [Section("ids", ids.buffer), Section("serials", serials.buffer), Section("dead", dead.buffer)]
-      + (try exact?.sections("exact") ?? []) + (try small?.sections("small") ?? [])
+    try [Section("ids", ids.buffer), Section("serials", serials.buffer), Section("dead", dead.buffer)]
+      + (exact?.sections("exact") ?? []) + (small?.sections("small") ?? [])
   }
 
   fileprivate convenience init(

@@ -303,7 +303,8 @@ extension IndexOptions {
   func checkLent() throws(CoverTreeError) {
     guard kind != .kdTree || !metric.normalizes else {
       throw CoverTreeError(
-        .invalidArgument, "metric: a k-d tree over a store compares vectors as they stand there; use l2 or another kind")
+        .invalidArgument, "metric: a k-d tree over a store compares vectors as they stand there; use l2 or another kind"
+      )
     }
   }
 }

@@ -122,7 +122,8 @@ extension VectorRows {
   func lentSections() throws(CoverTreeError) -> [Section] {
     guard let lender else { return [] }
     let hashes = try lender.store.hashes(count) { place($0) }
-    let sections = [Section("store.slots", try places(count)), Section("store.hashes", hashes.reinterpreted(as: Int64.self))]
+    let slots = try places(count)
+    let sections = [Section("store.slots", slots), Section("store.hashes", hashes.reinterpreted(as: Int64.self))]
     guard lender.scales else { return sections }
     let scales = try Buffer<Double>(count: count)
     for slot in 0..<count { scales[slot] = lent(slot).scale }

@@ -128,17 +128,17 @@ final class VectorTable: @unchecked Sendable {
     try appendIDs(given, more)
     exact?.extend(by: more)
     small?.extend(by: more)
-    let (exact, small) = (exact, small)
+    let (exact, small, loan) = (exact, small, arriving.loan)
     let unhurried = CallContext(threads: context.threads)  // to be stopped it is too late
     try unhurried.forEach(more, grain: 256) { (range, thread) throws(CoverTreeError) in
       let own = scratch.base + (thread + 1) * decisive.coordinates
       for place in range {
         let row = arriving.row(place, or: own)
-        if let loan = arriving.loan { exact?.set(first + place, loan.rows[place]) } else { exact?.set(first + place, row) }
+        if let loan { exact?.set(first + place, loan.rows[place]) } else { exact?.set(first + place, row) }
         small?.set(first + place, row)
       }
     }
-    arriving.loan?.keep()
+    loan?.keep()
     return first
   }
 

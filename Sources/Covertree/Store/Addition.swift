@@ -3,9 +3,10 @@ import CNumerics
 /// Vectors on their way into a store: which of them it has, which are new, and where each goes. Scratch that is kept from one
 /// change to the next.
 ///
-/// Vectors are looked up by their hashes in threads; then ids and slots are given out in one, where a vector is taken for the
-/// *twin* of an earlier one of the same hash; then threads copy those that are new, and compare each with its twins while it
-/// is at hand. Where they differ, which nobody will see who does not provoke it, all is done again with comparisons.
+/// Threads take parts of them. What they do side by side: hashing vectors, and, while these are at hand, copying those that are new and
+/// comparing the others. What they do in turns, in the order of the parts: giving out ids and slots. There a vector is
+/// taken for one that has the same hash. Where the comparison finds another one, which nobody will see who does not provoke it,
+/// all is done again with comparisons in turns.
 final class Addition {
   private let catalogue: Catalogue
   private let rows: StoreRows
@@ -19,17 +20,14 @@ final class Addition {
   private struct Arrival: BitwiseCopyable {
     var hash: UInt64 = 0
     var idHash: UInt64 = 0
-    /// The slot that had the vector before; -1 for none.
-    var known: Int32 = -1
     var slot: Int32 = -1
-    /// Of a new vector, and each of its twins: the place of the next of these; -1 behind the last.
-    var nextTwin: Int32 = -1
+    /// The place of the vector that the slot was made for: its own, that of an earlier one which it was taken for, or -1 for a
+    /// slot that was there before.
+    var source: Int32 = -1
   }
 
-  /// Vectors that a thread takes at a time.
+  /// Vectors of a part: they stay in the second cache.
   private static var grain: Int { 64 }
-  /// So far ahead memory is fetched.
-  private static var ahead: Int { 8 }
   /// Rows of so many bytes would not stay in a cache.
   private static var manyBytes: Int { 4 << 20 }
 
@@ -47,6 +45,15 @@ final class Addition {
 
   var byteCount: Int { arrivals.byteCount + pending.byteCount + created.byteCount + entered.byteCount }
 
+  /// What is added, and how.
+  private struct Job {
+    let ids: UnsafeBufferPointer<StoreID>
+    let vectors: PointsView<Float>
+    let recycling: Bool
+    /// Whether vectors are compared before they are taken for each other.
+    var comparing = false
+  }
+
   /// Enters ids and vectors into the catalogue, and writes the rows of those that are new.
   ///
   /// - Parameter recycling: whether free slots may be used again.
@@ -54,124 +61,118 @@ final class Addition {
     _ ids: UnsafeBufferPointer<StoreID>, _ vectors: PointsView<Float>, recycling: Bool, context: CallContext
   ) throws(CoverTreeError) {
     try makeRoom(ids.count)
-    try together(ids.count, context) { (range) throws(CoverTreeError) in try lookUp(range, ids, vectors) }
-    try enter(ids, recycling) { (_, _) in true }
-    if try write(vectors, context) { return }
-    try catalogue.takeBack()
-    try enter(ids, recycling) { areEqual(vectors, $0, $1) }
-    guard try write(vectors, context) else { throw CoverTreeError(.internal, "vectors: were changed meanwhile") }
-  }
-
-  @inline(__always)
-  private func areEqual(_ vectors: PointsView<Float>, _ a: Int, _ b: Int) -> Bool {
-    cn_equal_floats(vectors.row(a), vectors.row(b), Int64(vectors.dim)) != 0
+    try rows.populate(from: catalogue.slots.count, adding: ids.count, context)
+    var job = Job(ids: ids, vectors: vectors, recycling: recycling)
+    if try !run(job, context) {
+      try catalogue.takeBack()
+      job.comparing = true
+      guard try run(job, context) else { throw CoverTreeError(.busy, "vectors: are written to by another thread") }
+    }
+    if let file = rows.file { try write(vectors, to: file) }
   }
 
   private func makeRoom(_ count: Int) throws(CoverTreeError) {
     try arrivals.resize(to: count)
     try entered.resize(to: count)
-    created.removeAll()
-    try created.reserve(count)
+    try created.reserve(max(0, count - created.count))
     try catalogue.reserve(count)
     let slots = catalogue.slots.count + count
     try pending.reserve(max(0, slots - pending.count))
     while pending.count < slots { try pending.append(-1) }
+    try rows.reserve(slots)
   }
 
-  private func together(
-    _ count: Int, _ context: CallContext, _ body: (Range<Int>) throws(CoverTreeError) -> Void
-  ) throws(CoverTreeError) {
-    if count <= Self.grain { return try body(0..<count) }
-    try context.forEach(count, grain: Self.grain) { (range, _) throws(CoverTreeError) in try body(range) }
+  /// - Returns: whether all vectors are the same as those that they were taken for.
+  private func run(_ job: Job, _ context: CallContext) throws(CoverTreeError) -> Bool {
+    created.removeAll()
+    defer { for place in created.elements { pending[slot(Int(place))] = -1 } }
+    let count = job.ids.count
+    if count <= Self.grain {
+      try hash(0..<count, job)
+      try enter(0..<count, job)
+      return settle(0..<count, job)
+    }
+    let (turnstile, differing) = (Turnstile(), Counter())
+    try context.forEach((count + Self.grain - 1) / Self.grain, grain: 1) { (parts, _) throws(CoverTreeError) in
+      let part = parts.lowerBound
+      let range = part * Self.grain..<min(count, (part + 1) * Self.grain)
+      let hashed = Result { () throws(CoverTreeError) in try hash(range, job) }
+      var memory: Range<Int>?
+      try turnstile.pass(part) { () throws(CoverTreeError) in
+        try hashed.get()
+        try enter(range, job)
+        memory = rows.claim(catalogue.slots.count)
+      }
+      if let memory { rows.populate(memory) }
+      if !settle(range, job) { differing.add(1) }
+    }
+    return differing.value == 0
   }
 
-  /// Finds hashes, and slots that have a vector already; NaN and infinity are errors.
+  /// NaN and infinity are errors.
   @inline(__always)
-  private func lookUp(
-    _ range: Range<Int>, _ ids: UnsafeBufferPointer<StoreID>, _ vectors: PointsView<Float>
-  ) throws(CoverTreeError) {
+  private func hash(_ range: Range<Int>, _ job: Job) throws(CoverTreeError) {
     for place in range {
-      let row = vectors.row(place)
+      let row = job.vectors.row(place)
       var arrival = Arrival()
       guard cn_hash_floats(row, Int64(rows.dim), &arrival.hash) != 0 else {
         let column = (0..<rows.dim).first { !row[$0].isFinite }!
         throw CoverTreeError(
           .invalidArgument, "vectors[\(place), \(column)]: expected a finite number, got \(row[column])")
       }
-      arrival.idHash = ids[place].hash
-      catalogue.prefetch(hash: arrival.hash)
+      arrival.idHash = job.ids[place].hash
+      catalogue.prefetch(hash: arrival.hash, idHash: arrival.idHash)
       arrivals[place] = arrival
-    }
-    guard catalogue.uniqueCount > 0 else { return }
-    for place in range {
-      let row = vectors.row(place)
-      arrivals[place].known = Int32(catalogue.slot(hash: arrivals[place].hash) { rows.holds($0, row) } ?? -1)
     }
   }
 
-  /// Gives out entries and slots, one after the other.
-  ///
-  /// - Parameter areEqual: whether new vectors of one hash, by their places, are the same.
+  /// Gives out entries and slots.
   @inline(__always)
-  private func enter(
-    _ ids: UnsafeBufferPointer<StoreID>, _ recycling: Bool, areEqual: (Int, Int) -> Bool
-  ) throws(CoverTreeError) {
-    created.removeAll()
-    defer { for place in created.elements { pending[Int(arrivals[place].slot)] = -1 } }
-    for place in 0..<ids.count {
+  private func enter(_ range: Range<Int>, _ job: Job) throws(CoverTreeError) {
+    for place in range {
       var arrival = arrivals[place]
-      if place + Self.ahead < ids.count {
-        catalogue.prefetch(idHash: arrivals[place + Self.ahead].idHash)
-        catalogue.prefetch(hash: arrivals[place + Self.ahead].hash)
+      let id = job.ids[place]
+      guard catalogue.entry(of: id, hash: arrival.idHash) == nil else {
+        throw CoverTreeError(.exists, "ids[\(place)]: the store already has a vector \(id)")
       }
-      guard catalogue.entry(of: ids[place], hash: arrival.idHash) == nil else {
-        throw CoverTreeError(.exists, "ids[\(place)]: the store already has a vector \(ids[place])")
+      let known = catalogue.slot(hash: arrival.hash) { slot in
+        !job.comparing || isSame(place, slot, Int(pending[slot]), job.vectors)
       }
-      (arrival.slot, arrival.nextTwin) = (arrival.known, -1)
-      if arrival.slot < 0, created.count > 0 {
-        let slot = catalogue.slot(hash: arrival.hash) { pending[$0] >= 0 && areEqual(Int(pending[$0]), place) }
-        if let slot {
-          arrival.slot = Int32(slot)
-          arrival.nextTwin = arrivals[pending[slot]].nextTwin
-          arrivals[Int(pending[slot])].nextTwin = Int32(place)
-        }
-      }
-      if arrival.slot >= 0 {
-        try catalogue.retain(Int(arrival.slot))
+      if let known {
+        try catalogue.retain(known)
+        (arrival.slot, arrival.source) = (Int32(known), pending[known])
       } else {
-        arrival.slot = Int32(try catalogue.create(hash: arrival.hash, recycling: recycling))
-        pending[Int(arrival.slot)] = Int32(place)
+        let slot = try catalogue.create(hash: arrival.hash, recycling: job.recycling)
+        (arrival.slot, arrival.source, pending[slot]) = (Int32(slot), Int32(place), Int32(place))
         try created.append(Int32(place))
       }
+      entered[place] = Int32(try catalogue.enter(id, hash: arrival.idHash, slot: Int(arrival.slot)))
       arrivals[place] = arrival
-      entered[place] = Int32(try catalogue.enter(ids[place], hash: arrival.idHash, slot: Int(arrival.slot)))
     }
   }
 
-  /// Writes the rows of new vectors, and compares these with their twins.
-  ///
-  /// - Returns: whether all are the same as those that they were taken for.
-  private func write(_ vectors: PointsView<Float>, _ context: CallContext) throws(CoverTreeError) -> Bool {
-    try rows.reserve(catalogue.slots.count)
-    let isInMemory = rows.file == nil
-    if isInMemory { try rows.populate(catalogue.slots.count, context) }
-    let areMany = created.count * rows.rowBytes > Self.manyBytes
-    let differing = Counter()
-    try together(created.count, context) { range in
-      for index in range {
-        let place = Int(created[index])
-        if isInMemory { rows.fill(rows.row(slot(place)), vectors.row(place), pastCaches: areMany) }
-        var twin = arrivals[place].nextTwin
-        while twin >= 0 {
-          if !areEqual(vectors, place, Int(twin)) { differing.add(1) }
-          twin = arrivals[twin].nextTwin
-        }
+  /// Writes the rows of new vectors in memory, and compares the others with those that they were taken for.
+  @inline(__always)
+  private func settle(_ range: Range<Int>, _ job: Job) -> Bool {
+    let areMany = job.ids.count * rows.rowBytes > Self.manyBytes
+    var areSame = true
+    for place in range {
+      let (slot, source) = (slot(place), Int(arrivals[place].source))
+      if source != place {
+        areSame = isSame(place, slot, source, job.vectors) && areSame
+      } else if rows.file == nil {
+        rows.fill(rows.row(slot), job.vectors.row(place), pastCaches: areMany)
       }
-      if areMany { cn_fence() }
     }
-    guard differing.value == 0 else { return false }
-    if let file = rows.file { try write(vectors, to: file) }
-    return true
+    if areMany { cn_fence() }
+    return areSame
+  }
+
+  /// Whether a vector is the one from which a slot was made, or, where that is -1, the one in the slot.
+  @inline(__always)
+  private func isSame(_ place: Int, _ slot: Int, _ source: Int, _ vectors: PointsView<Float>) -> Bool {
+    let other = source < 0 ? UnsafePointer(rows.row(slot)) : vectors.row(source)
+    return cn_equal_floats(vectors.row(place), other, Int64(vectors.dim)) != 0
   }
 
   /// By runs of slots that follow each other.

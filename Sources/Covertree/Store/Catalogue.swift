@@ -50,9 +50,10 @@ final class Catalogue {
 
   /// Fetches where searches for a vector and an id begin.
   @inline(__always)
-  func prefetch(hash: UInt64) { byHash.prefetch(hash) }
-  @inline(__always)
-  func prefetch(idHash: UInt64) { byID.prefetch(idHash) }
+  func prefetch(hash: UInt64, idHash: UInt64) {
+    byHash.prefetch(hash)
+    byID.prefetch(idHash)
+  }
 
   var freeCount: Int { freeSlots.count }
 

@@ -15,12 +15,15 @@ final class StoreRows: @unchecked Sendable {
   /// nil for rows in memory alone.
   let file: RowFile?
   private var space: Space
+  /// Bytes of rows that a batch may come to.
+  private var wanted = 0
 
   /// As far as addresses are reserved, where the system gives as many.
   private static var mostBytes: Int { 1 << 40 }
   private static var leastBytes: Int { 1 << 24 }
   /// Of a large page, of which memory for rows is made where there are such.
   static var pageBytes: Int { 2 << 20 }
+  private static var pagesAhead: Int { 3 }
   /// Memory that is made usable at a time.
   private static var step: Int { 8 << 20 }
 
@@ -116,21 +119,36 @@ final class StoreRows: @unchecked Sendable {
     space.usable = wanted
   }
 
-  /// Puts memory behind rows up to a count that will be written to: by threads, each a large page at a time, as two that come to
-  /// one page by writing would both clear it.
-  func populate(_ count: Int, _ context: CallContext) throws(CoverTreeError) {
-    let (start, end) = (Int(bitPattern: base), Int(bitPattern: base) + count * rowBytes)
-    guard file == nil, end - (start + space.populated) > Self.pageBytes else { return }
-    let first = (start + space.populated) / Self.pageBytes
-    try context.forEach((end - 1) / Self.pageBytes + 1 - first, grain: 1) { (range, _) in
-      for page in range {
-        let from = max(start, (first + page) * Self.pageBytes)
-        let until = min(start + space.usable, (first + page + 1) * Self.pageBytes)
-        // Where the system does not know this, pages come when they are written to.
-        madvise(UnsafeMutableRawPointer(bitPattern: from), until - from, 23)  // MADV_POPULATE_WRITE
-      }
+  // MARK: Memory behind rows that many are about to be written to
+  //
+  // Two threads that come to a large page by writing would both clear it. So it is asked for before, a few pages ahead of the rows, by
+  // one of the threads: rows are not known to be new, and memory for others would be taken for nothing.
+
+  /// Begins a batch of vectors, of which some will be new.
+  func populate(from count: Int, adding more: Int, _ context: CallContext) throws(CoverTreeError) {
+    wanted = 0
+    guard file == nil, more * rowBytes > Self.pageBytes else { return }
+    wanted = (count + more) * rowBytes
+    guard let bytes = claim(count) else { return }
+    let pages = (bytes.count + Self.pageBytes - 1) / Self.pageBytes
+    try context.forEach(pages, grain: 1) { (range, _) in
+      let first = bytes.lowerBound + range.lowerBound * Self.pageBytes
+      populate(first..<min(bytes.upperBound, first + Self.pageBytes))
     }
-    space.populated = count * rowBytes
+  }
+
+  /// Bytes of rows that the caller has to put memory behind, when there are so many rows.
+  func claim(_ count: Int) -> Range<Int>? {
+    let ahead = min(wanted, count * rowBytes + Self.pagesAhead * Self.pageBytes)
+    let end = min(space.usable, (ahead + Self.pageBytes - 1) / Self.pageBytes * Self.pageBytes)
+    guard end > space.populated else { return nil }
+    defer { space.populated = end }
+    return space.populated..<end
+  }
+
+  func populate(_ bytes: Range<Int>) {
+    // Where the system does not know this, pages come when they are written to.
+    madvise(base + bytes.lowerBound, bytes.count, 23)  // MADV_POPULATE_WRITE
   }
 
   /// Writes a row as it is kept: one zero, and zeros behind the last coordinate.

@@ -29,7 +29,7 @@ def choice(value: str, choices: tuple[str, ...], name: str) -> int:
     return choices.index(value)
 
 
-def index_options(kind: int, metric: str, storage: str, rerank: bool, seed: int, own: dict[str, int]) -> Any:
+def index_options(kind: int, metric: str, *, storage: str, rerank: bool, seed: int, own: dict[str, int]) -> Any:
     """What an index is made with; `own` are options of its kind."""
     options = _native.IndexOptions()
     lib.covertree_index_options_init(ctypes.byref(options))
@@ -45,17 +45,12 @@ def index_options(kind: int, metric: str, storage: str, rerank: bool, seed: int,
 
 
 def search_options(
-    filter: Any, n_threads: int | None, tuning: dict[str, int], known: tuple[str, ...], ids: Ids, kind: str
+    filter: Any, n_threads: int | None, tuning: dict[str, int], ids: Ids
 ) -> tuple[Any, NDArray[Any] | None]:
-    """What a search is asked for, and what is to be kept alive meanwhile.
-
-    `known` are the options of an index of this kind that a search may change.
-    """
+    """What a search is asked for, and what is to be kept alive meanwhile."""
     options = _native.IndexSearchOptions.from_buffer_copy(_SEARCH_DEFAULTS)
     options.n_threads = _calls.threads(n_threads)
     for name, value in tuning.items():
-        if name not in known:
-            raise TypeError(f"{name}: {kind} takes {', '.join(known) or 'nothing of this kind'}")
         setattr(options, name, _arrays.integer(value, name, minimum=1, maximum=2**24))
     if filter is None:
         return options, None

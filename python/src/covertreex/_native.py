@@ -317,7 +317,8 @@ SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "covertree_index_add": (c_int32, [c_void_p, c_void_p, *_rows, POINTER(CallOptions), POINTER(c_int64)]),
     "covertree_index_update": (c_int32, [c_void_p, c_void_p, *_rows, POINTER(CallOptions)]),
     "covertree_index_add_slots": (
-        c_int32, [c_void_p, c_void_p, c_void_p, c_int64, POINTER(CallOptions), POINTER(c_int64)]
+        c_int32,
+        [c_void_p, c_void_p, c_void_p, c_int64, POINTER(CallOptions), POINTER(c_int64)],
     ),
     "covertree_index_update_slots": (c_int32, [c_void_p, c_void_p, c_void_p, c_int64, POINTER(CallOptions)]),
     "covertree_index_remove": (c_int32, [c_void_p, c_void_p, c_int64, POINTER(CallOptions)]),

@@ -67,7 +67,7 @@ class VectorIndex(_calls.Closeable):
         **own: int,
     ) -> None:
         super().__init__()
-        options = index_options(self._kind, metric, storage, rerank, seed, own)
+        options = index_options(self._kind, metric, storage=storage, rerank=rerank, seed=seed, own=own)
         handle = ctypes.c_void_p()
         store = dim if isinstance(dim, VectorStore) else None
         if store is None:
@@ -171,9 +171,9 @@ class VectorIndex(_calls.Closeable):
         Parameters
         ----------
         ids : None, an id, or a sequence of m ids
-            None of which the index has. None stands for the numbers that follow the largest id so far. Over a store, and
-            without `slots`, they are ids that the store has, whose vectors are added; None for all that it has and the
-            index has not.
+            None of which the index has. None stands for the numbers that follow the largest id so far. Over a
+            store, and without `slots`, they are ids that the store has, whose vectors are added; None for all that it
+            has and the index has not.
         vectors : array_like, shape (dim,) or (m, dim)
             Converted to float32. Not over a store.
         slots : array_like of int, shape (m,), optional
@@ -314,7 +314,7 @@ class VectorIndex(_calls.Closeable):
         """
         rows = self._rows(queries, "queries", one=False)
         k = _arrays.integer(k, "k", minimum=1)
-        options, _keep = search_options(filter, n_threads, tuning, self._tuning, self._ids, type(self).__name__)
+        options, _keep = self._asked(filter, n_threads, tuning)
         keys = np.empty((len(rows), k), np.int64)
         distances = np.empty((len(rows), k), np.float32)
         arguments = (self._open(), *_calls.point_rows(rows), k, ctypes.byref(options))
@@ -354,7 +354,7 @@ class VectorIndex(_calls.Closeable):
         """
         rows = self._rows(queries, "queries", one=False)
         r = _calls.number(r, "r")
-        options, _keep = search_options(filter, n_threads, tuning, self._tuning, self._ids, type(self).__name__)
+        options, _keep = self._asked(filter, n_threads, tuning)
         handle = ctypes.c_void_p()
         arguments = (self._open(), *_calls.point_rows(rows), r, ctypes.byref(options), ctypes.byref(handle))
         _calls.search(lib.covertree_index_radius, arguments, self._effort(rows), options, progress, radius="r")
@@ -366,8 +366,8 @@ class VectorIndex(_calls.Closeable):
     def save(self, path: _files.PathLike, *, progress: ProgressReport | None = None) -> None:
         """Write the index to a file, in one step: what is there is replaced when all is on the disk.
 
-        Ids may be int, str, bytes or :class:`uuid.UUID`. Indexes can also be pickled and copied, but for those over a store;
-        of these the file has slots, and hashes by which it is known that the store has the same vectors still.
+        Ids may be int, str, bytes or :class:`uuid.UUID`. Indexes can also be pickled and copied, but for those over
+        a store; of these the file has slots, and hashes by which it is known that the store has the same vectors still.
         """
         with self._changing:
             _files.save(lib.covertree_index_save, (self._open(),), path, self._ids.encoded(), progress)
@@ -435,6 +435,15 @@ class VectorIndex(_calls.Closeable):
             _native.run(function, self._open(), *arguments, **named)
         except IndexError as error:
             raise KeyError(str(error)) from None
+
+    def _asked(self, filter: Any, n_threads: int | None, tuning: dict[str, Any]) -> tuple[Any, NDArray[Any] | None]:
+        """Options of a search, and what is to be kept meanwhile."""
+        for name in tuning:
+            if name not in self._tuning:
+                raise TypeError(
+                    f"{name}: {type(self).__name__} takes {', '.join(self._tuning) or 'nothing of this kind'}"
+                )
+        return search_options(filter, n_threads, tuning, self._ids)
 
     def _rows(self, values: ArrayLike, name: str, *, one: bool = True) -> NDArray[np.float32]:
         """Rows of float32; a single vector is one where `one`."""

@@ -47,7 +47,9 @@ class BruteForce(VectorIndex):
 
     _kind = 0
 
-    def __init__(self, dim: int | VectorStore, *, metric: str = "l2", storage: str = "float32", rerank: bool = False) -> None:
+    def __init__(
+        self, dim: int | VectorStore, *, metric: str = "l2", storage: str = "float32", rerank: bool = False
+    ) -> None:
         super().__init__(dim, metric, storage, rerank)
 
     def _effort(self, rows: NDArray[np.float32]) -> int:
@@ -75,7 +77,9 @@ class KDTree(VectorIndex):
     _kind = 1
     _own = ("leaf_size", "split")
 
-    def __init__(self, dim: int | VectorStore, *, metric: str = "l2", leaf_size: int = 32, split: str = "median") -> None:
+    def __init__(
+        self, dim: int | VectorStore, *, metric: str = "l2", leaf_size: int = 32, split: str = "median"
+    ) -> None:
         super().__init__(dim, metric, leaf_size=leaf_size, split=choice(split, _SPLITS, "split"))
 
 
@@ -195,8 +199,8 @@ def load(
     path : path-like
         What ``save`` wrote.
     store : VectorStore, optional
-        For an index over a store: one with the same vectors in the same slots, so that one or a snapshot of it. ValueError
-        where a slot is free, or has another vector by now.
+        For an index over a store: one with the same vectors in the same slots, so that one or a snapshot of it.
+        ValueError where a slot is free, or has another vector by now.
     mmap, verify, progress
         As for :func:`covertreex.load`.
     """

@@ -13,6 +13,7 @@ array([1., 2., 3.], dtype=float32)
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import hashlib
 import operator
@@ -177,12 +178,14 @@ class VectorStore(_calls.Closeable):
             row = vector.tobytes()  # in a third of the time in which ctypes finds the address
         else:
             row = self._one(vector).tobytes()
-        slot = _int64()
-        status = _add_one(self._handle, key, row, _byref(slot))
+        slot, reference = _outputs.pop() if _outputs else _output()
+        status = _add_one(self._handle, key, row, reference)
+        number: int = slot.value
+        _outputs.append((slot, reference))
         if status:
             self._open()
             self._check(status)
-        return slot.value
+        return number
 
     def _one(self, vector: ArrayLike) -> NDArray[np.float32]:
         given = np.asarray(vector)
@@ -248,12 +251,14 @@ class VectorStore(_calls.Closeable):
         return slot
 
     def _find(self, id: Id) -> int:
-        slot = _int64()
-        status = _find_one(self._handle, _packed(id), _byref(slot))
+        slot, reference = _outputs.pop() if _outputs else _output()
+        status = _find_one(self._handle, _packed(id), reference)
+        number: int = slot.value
+        _outputs.append((slot, reference))
         if status:
             self._open()
             self._check(status)
-        return slot.value
+        return number
 
     def slots(self, ids: Iterable[Id]) -> NDArray[np.int64]:
         """The slot of each id; -1 for those that are not there."""
@@ -421,10 +426,17 @@ class VectorStore(_calls.Closeable):
 _ARRAY, _FLOAT = np.ndarray, np.dtype(np.float32)
 _QUICK = 1 << 23  # coordinates
 _int_of = operator.attrgetter("int")  # of a UUID: half the time of its `bytes`
-_int64, _byref = ctypes.c_int64, ctypes.byref
-# Calls of a microsecond notice how their arguments are converted: these take what needs no conversion.
+# Calls of a microsecond notice how their arguments are converted: these take what needs no conversion. And what they
+# write to is used again, by one call at a time.
+_outputs: list[tuple[ctypes.c_int64, Any]] = []
 _add_one, _find_one = lib["covertree_store_add_one"], lib["covertree_store_find_one"]
 _NUMBERS, _UUIDS = _NUMBER << 128, _UUID << 128
+
+
+def _output() -> tuple[ctypes.c_int64, Any]:
+    """A number for a call to write to, and the argument that says so."""
+    number = ctypes.c_int64()
+    return number, ctypes.byref(number)
 
 
 def _packed(id: Id) -> bytes:
@@ -448,8 +460,9 @@ def _keys(ids: Any) -> NDArray[Any]:
     if isinstance(ids, np.ndarray) and ids.dtype.kind in "iu":
         return _of_numbers(keys, _arrays.indices(ids, "ids"))
     kinds = set(map(type, ids))
-    if kinds == {int} and min(ids) >= -(2**63) and max(ids) < 2**63:
-        return _of_numbers(keys, np.array(ids, np.int64))
+    if kinds == {int}:
+        with contextlib.suppress(OverflowError):  # which one it is, is said below
+            return _of_numbers(keys, np.array(ids, np.int64))
     if kinds == {uuid.UUID}:
         return _of_bytes(keys, _UUID, b"".join([number.to_bytes(16, "big") for number in map(_int_of, ids)]))
     if kinds == {str}:
