@@ -57,9 +57,9 @@ import Testing
       let query = PointSet<Float>(count: 1, dim: dim, seed: 4)
       var options = IndexOptions()
       (options.storage, options.metric) = (storage, products ? .innerProduct : .squaredEuclidean)
-      let table = try VectorTable(dim: dim, options: options, padded: true)
+      let table = try VectorTable(dim: dim, options: options, lender: nil)
       _ = try points.withView { view throws(CoverTreeError) in
-        try table.append(view, ids: nil, context: CallContext(threads: 2))
+        try table.append(.rows(view), ids: nil, context: CallContext(threads: 2))
       }
       let rows = table.decisive
       let decoded = (0..<37).map { slot in
@@ -154,10 +154,10 @@ import Testing
   }
 
   private func codeTable(_ count: Int) throws -> VectorTable {
-    let table = try VectorTable(dim: 1, options: IndexOptions(), padded: true)
+    let table = try VectorTable(dim: 1, options: IndexOptions(), lender: nil)
     let points = PointSet<Float>(count: count, dim: 1, seed: 1)
     _ = try points.withView { view throws(CoverTreeError) in
-      try table.append(view, ids: nil, context: CallContext())
+      try table.append(.rows(view), ids: nil, context: CallContext())
     }
     return table
   }
@@ -189,7 +189,7 @@ import Testing
     var options = IndexOptions()
     (options.kind, options.m, options.efConstruction) = (.hnsw, 8, 60)
     let index = try VectorIndex(dim: 12, options: options)
-    _ = try points.withView { view throws(CoverTreeError) in try index.add(view, ids: nil, context: context) }
+    _ = try points.withView { view throws(CoverTreeError) in try index.add(.rows(view), ids: nil, context: context) }
     try check(index)
     let gone = (0..<700).map { Int64($0 * 2) }
     for part in stride(from: 0, to: 700, by: 70) {
@@ -276,12 +276,64 @@ import Testing
     #expect(try index.info().count == 100 + 20 * 20)
   }
 
+  /// Rows of a store are read by searches while it changes.
+  @Test(arguments: [IndexKind.bruteForce, .kdTree, .hnsw])
+  func threadsSearchOverAStoreThatChanges(kind: IndexKind) throws {
+    var options = IndexOptions()
+    (options.kind, options.efConstruction, options.efSearch) = (kind, 40, 40)
+    let store = try VectorStore(dim: 20)
+    try put(0..<200, into: store)
+    let index = try VectorIndex(over: store, options: options)
+    try addSlots(0..<100, to: index)
+    try CallContext(threads: 4).forEach(60, grain: 1) { (range, _) throws(CoverTreeError) in
+      for turn in range {
+        switch turn % 3 {
+        case 0:
+          try put(200 + turn * 5..<205 + turn * 5, into: store)
+          try take(200 + turn * 5..<202 + turn * 5, outOf: store)
+          try take(turn..<turn + 1, outOf: store)
+        case 1: try addSlots(100 + turn..<101 + turn, to: index)
+        default: try search(index)
+        }
+      }
+    }
+    #expect(try index.info().count == 120)
+    try store.check(context: CallContext(threads: 1))
+  }
+
+  private static func ids(_ numbers: Range<Int>) throws(CoverTreeError) -> Buffer<StoreID> {
+    let ids = try Buffer<StoreID>(count: numbers.count)
+    for (place, number) in numbers.enumerated() { ids[place] = StoreID(high: 0, low: UInt64(number), kind: 1) }
+    return ids
+  }
+
+  private func put(_ numbers: Range<Int>, into store: VectorStore) throws(CoverTreeError) {
+    let (ids, slots) = (try Self.ids(numbers), try Buffer<Int64>(count: numbers.count))
+    let values = Array(Self.points.values[numbers.lowerBound * 20..<numbers.upperBound * 20])
+    try store.add(
+      ids.elements, PointsView(base: UnsafePointer(values), count: numbers.count, dim: 20), names: nil,
+      context: CallContext(threads: 2), slots: slots.base)
+    withExtendedLifetime(values) {}
+  }
+
+  private func take(_ numbers: Range<Int>, outOf store: VectorStore) throws(CoverTreeError) {
+    let ids = try Self.ids(numbers)
+    try store.remove(ids.elements, context: CallContext(threads: 1))
+  }
+
+  private func addSlots(_ numbers: Range<Int>, to index: VectorIndex) throws(CoverTreeError) {
+    let ids = numbers.map { Int64($0) }
+    let both = UnsafeBufferPointer(start: UnsafePointer(ids), count: ids.count)
+    _ = try index.add(.slots(both), ids: both, context: CallContext(threads: 2))
+    withExtendedLifetime(ids) {}
+  }
+
   private func add(_ rows: Range<Int>, to index: VectorIndex) throws(CoverTreeError) {
     let ids = rows.map { Int64($0) }
     let values = Array(Self.points.values[rows.lowerBound * 20..<rows.upperBound * 20])
     let context = CallContext(threads: 2)
     _ = try index.add(
-      PointsView(base: UnsafePointer(values), count: rows.count, dim: 20),
+      .rows(PointsView(base: UnsafePointer(values), count: rows.count, dim: 20)),
       ids: UnsafeBufferPointer(start: UnsafePointer(ids), count: ids.count), context: context)
     withExtendedLifetime((ids, values)) {}
   }

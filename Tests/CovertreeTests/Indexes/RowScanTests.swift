@@ -27,8 +27,8 @@ import Testing
   ) throws -> RowPoints {
     var options = IndexOptions()
     (options.metric, options.storage) = (metric, storage)
-    let table = try VectorTable(dim: points.dim, options: options, padded: true)
-    _ = try points.withView { try table.append($0, ids: nil, context: context) }
+    let table = try VectorTable(dim: points.dim, options: options, lender: nil)
+    _ = try points.withView { try table.append(.rows($0), ids: nil, context: context) }
     return try RowPoints(table, nil, longest: RowPoints.longest(table, context))
   }
 

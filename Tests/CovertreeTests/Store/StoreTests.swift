@@ -177,6 +177,21 @@ extension [Float] {
     withExtendedLifetime(values) {}
   }
 
+  /// Parts of a batch are taken by threads, in turns where it matters.
+  @Test func aBatchIsAddedByThreads() throws {
+    let (store, count) = (try VectorStore(dim: 16), 3000)
+    let values = try Buffer<Float>(count: count * 16)
+    for row in 0..<count { for d in 0..<16 { values[row * 16 + d] = Float(row % 1100 * 16 + d) } }
+    let (ids, slots) = (try Buffer<StoreID>(count: count), try Buffer<Int64>(count: count))
+    for number in 0..<count { ids[number] = StoreID(high: 0, low: UInt64(number), kind: 1) }
+    try store.add(
+      ids.elements, PointsView(base: UnsafePointer(values.base), count: count, dim: 16), names: nil,
+      context: CallContext(threads: 4), slots: slots.base)
+    #expect((0..<count).allSatisfy { slots[$0] == Int64($0 % 1100) })
+    try store.check(context: CallContext(threads: 4))
+    withExtendedLifetime(values) {}
+  }
+
   private func change(
     _ store: VectorStore, _ turn: Int, _ points: PointsView<Float>, _ wrong: Counter
   ) throws(CoverTreeError) {
