@@ -222,13 +222,38 @@ static inline void cn_byte_scores_vnni(const cn_rows *rows, const cn_query *quer
 }
 #endif
 
+// The product of bytes with signed ones, of a multiple of 64 of them: compilers leave such a loop as it is, a byte at a time.
+CN_INLINE int32_t cn_byte_product(const uint8_t *x, const int8_t *q, int64_t count) {
+  typedef int8_t cn_i8x16 __attribute__((ext_vector_type(16), aligned(1)));
+  typedef int16_t cn_i16x16 __attribute__((ext_vector_type(16)));
+#if defined(__AVX2__)
+  // Pairs of products are added in 32 bits.
+  typedef int16_t cn_words __attribute__((vector_size(32)));
+  cn_i32x8 sums[2] = {};
+  for (int64_t d = 0; d < count; d += 32) {
+#pragma clang loop unroll(full)
+    for (int i = 0; i < 2; i++) {
+      cn_i16x16 a = __builtin_convertvector(*(const cn_u8x16 *)(x + d + 16 * i), cn_i16x16);
+      cn_i16x16 b = __builtin_convertvector(*(const cn_i8x16 *)(q + d + 16 * i), cn_i16x16);
+      sums[i] += (cn_i32x8)__builtin_ia32_pmaddwd256((cn_words)a, (cn_words)b);
+    }
+  }
+  return __builtin_reduce_add(sums[0] + sums[1]);
+#else
+  cn_i32x16 sum = {};
+  for (int64_t d = 0; d < count; d += 16) {
+    sum += __builtin_convertvector(*(const cn_u8x16 *)(x + d), cn_i32x16) *
+           __builtin_convertvector(*(const cn_i8x16 *)(q + d), cn_i32x16);
+  }
+  return __builtin_reduce_add(sum);
+#endif
+}
+
 static inline void cn_byte_scores(const cn_rows *rows, const cn_query *query, const int32_t *places, int64_t count,
                                   float *scores) {
   for (int64_t i = 0; i < count; i++) {
     const uint8_t *x = (const uint8_t *)rows->base + places[i] * rows->stride;
-    int32_t dot = 0;
-    for (int64_t d = 0; d < rows->coordinates; d++) dot += (int32_t)x[d] * (int32_t)query->codes[d];
-    scores[i] = cn_byte_score(rows, query, places[i], dot);
+    scores[i] = cn_byte_score(rows, query, places[i], cn_byte_product(x, query->codes, rows->coordinates));
   }
 }
 

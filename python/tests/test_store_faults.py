@@ -373,4 +373,7 @@ def test_stores_are_where_they_are_said_to_be(tmp_path, monkeypatch):
     with VectorStore.open("here ü %41 ?#", 2) as store:
         store.add(1, [1, 2])
     assert Path("here ü %41 ?#", "rows.bin").exists()
+    for _ in range(2):  # with a slash behind it, when it is made and when it is there
+        VectorStore.open("slash//", 2).close()
+    assert Path("slash", "rows.bin").exists() and not list(tmp_path.glob("**/*.part"))
     assert opened("here ü %41 ?#") == {1: 0}

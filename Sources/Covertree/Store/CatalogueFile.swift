@@ -39,13 +39,6 @@ final class CatalogueFile: @unchecked Sendable {
     func key(_ page: Int) -> Int64 { rawValue << 40 | Int64(page) }
   }
 
-  /// How much of a power failure a transaction withstands.
-  enum Sync: Int32, Sendable {
-    case full = 2
-    case normal = 1
-    case off = 0
-  }
-
   /// A database, and the statements that are run often.
   private struct Connection {
     let database: SQLite
@@ -60,7 +53,7 @@ final class CatalogueFile: @unchecked Sendable {
       writePage = try SQLite.Statement(database, "INSERT OR REPLACE INTO pages VALUES (?1, ?2, ?3, ?4)")
       writeName = try SQLite.Statement(database, "INSERT OR REPLACE INTO names VALUES (?1, ?2, ?3)")
       removeName = try SQLite.Statement(database, "DELETE FROM names WHERE entry = ?1")
-      readName = try SQLite.Statement(database, "SELECT checksum, name FROM names WHERE entry = ?1")
+      readName = try SQLite.Statement(database, "SELECT entry, checksum, name FROM names WHERE entry = ?1")
       dataVersion = try SQLite.Statement(database, "PRAGMA data_version")
     }
   }
@@ -76,7 +69,7 @@ final class CatalogueFile: @unchecked Sendable {
   private var connection: Connection {
     get throws(CoverTreeError) {
       if let opened { return opened }
-      let made = try Connection(Self.create(nil, state, .off))
+      let made = try Connection(Self.create(in: nil, state, .off))
       opened = made
       return made
     }
@@ -85,14 +78,16 @@ final class CatalogueFile: @unchecked Sendable {
   private var database: SQLite { get throws(CoverTreeError) { try connection.database } }
 
   /// A new catalogue in a file.
-  static func create(_ path: String, _ state: State) throws(CoverTreeError) { _ = try create(path, state, .full) }
+  static func create(_ path: String, _ state: State) throws(CoverTreeError) { _ = try create(in: path, state, .full) }
 
-  private static func create(_ path: String?, _ state: State, _ sync: Sync) throws(CoverTreeError) -> SQLite {
+  private static func create(
+    in path: String?, _ state: State, _ sync: VectorStore.Sync
+  ) throws(CoverTreeError) -> SQLite {
     let database = try SQLite(path ?? ":memory:", .create)
     if path != nil { try database.execute("PRAGMA page_size = 8192; PRAGMA journal_mode = WAL") }
     try database.execute(
       """
-      PRAGMA synchronous = \(sync.rawValue);
+      PRAGMA synchronous = \(sync.asOfSQLite);
       PRAGMA application_id = \(applicationID);
       PRAGMA user_version = \(version);
       CREATE TABLE state (one INTEGER PRIMARY KEY CHECK (one = 1), dim INTEGER, high INTEGER, low INTEGER,
@@ -106,7 +101,7 @@ final class CatalogueFile: @unchecked Sendable {
 
   /// - Parameter immutable: whether nobody can change it, and nothing may be written beside it.
   static func open(
-    _ path: String, writable: Bool, immutable: Bool, _ sync: Sync
+    _ path: String, writable: Bool, immutable: Bool, _ sync: VectorStore.Sync
   ) throws(CoverTreeError) -> CatalogueFile {
     let database =
       try immutable ? SQLite(path.asImmutableURI, .immutable) : SQLite(path, writable ? .write : .read)
@@ -118,7 +113,7 @@ final class CatalogueFile: @unchecked Sendable {
       throw CoverTreeError(
         .formatVersion, "path: \(path): has format version \(version), this library reads \(Self.version)")
     }
-    try database.execute("PRAGMA synchronous = \(sync.rawValue)")
+    try database.execute("PRAGMA synchronous = \(sync.asOfSQLite)")
     return try CatalogueFile(database, path, readState(database, path))
   }
 
@@ -170,10 +165,10 @@ final class CatalogueFile: @unchecked Sendable {
       database, "SELECT key, checksum, records FROM pages WHERE generation > ?1 ORDER BY key")
     try page.bind(1, generation)
     while try page.step() {
-      let (key, bytes) = (page.number(0), page.bytes(2))
+      let (key, bytes) = try verified(page, "page")
       let number = Int(key & 0xFF_FFFF_FFFF)
-      guard let kind = PageKind(rawValue: key >> 40), page.number(1) == Self.checksum(key, bytes) else {
-        throw CoverTreeError(.corrupt, "path: \(path): page \(key) of the catalogue is damaged")
+      guard let kind = PageKind(rawValue: key >> 40) else {
+        throw CoverTreeError(.corrupt, "path: \(path): page \(key) of the catalogue is of no kind")
       }
       let pages = kind == .slots ? catalogue.slots.pageCount : catalogue.entries.pageCount
       guard number < pages else {
@@ -196,6 +191,17 @@ final class CatalogueFile: @unchecked Sendable {
     }
   }
 
+  /// A row of a key, a checksum and bytes, where these are what was written.
+  private func verified(
+    _ row: SQLite.Statement, _ noun: String
+  ) throws(CoverTreeError) -> (key: Int64, bytes: UnsafeRawBufferPointer) {
+    let (key, bytes) = (row.number(0), row.bytes(2))
+    guard row.number(1) == Self.checksum(key, bytes) else {
+      throw CoverTreeError(.corrupt, "path: \(path): \(noun) \(key) of the catalogue is damaged")
+    }
+    return (key, bytes)
+  }
+
   private func version() throws(CoverTreeError) -> Int64 {
     let (database, dataVersion) = (try database, try connection.dataVersion)
     return try database.exclusively { () throws(CoverTreeError) in
@@ -214,10 +220,8 @@ final class CatalogueFile: @unchecked Sendable {
       defer { readName.reset() }
       try readName.bind(1, Int64(entry))
       guard try readName.step() else { return nil }
-      guard readName.number(0) == Self.checksum(Int64(entry), readName.bytes(1)) else {
-        throw CoverTreeError(.corrupt, "path: \(path): name \(entry) of the catalogue is damaged")
-      }
-      return readName.text(1)
+      _ = try verified(readName, "name")
+      return readName.text(2)
     }
   }
 
@@ -302,17 +306,9 @@ final class CatalogueFile: @unchecked Sendable {
   func checkSums() throws(CoverTreeError) {
     guard let database = opened?.database else { return }
     let page = try SQLite.Statement(database, "SELECT key, checksum, records FROM pages")
-    while try page.step() {
-      guard page.number(1) == Self.checksum(page.number(0), page.bytes(2)) else {
-        throw CoverTreeError(.corrupt, "path: \(path): page \(page.number(0)) of the catalogue is damaged")
-      }
-    }
+    while try page.step() { _ = try verified(page, "page") }
     let name = try SQLite.Statement(database, "SELECT entry, checksum, name FROM names")
-    while try name.step() {
-      guard name.number(1) == Self.checksum(name.number(0), name.bytes(2)) else {
-        throw CoverTreeError(.corrupt, "path: \(path): name \(name.number(0)) of the catalogue is damaged")
-      }
-    }
+    while try name.step() { _ = try verified(name, "name") }
   }
 
   func vacuum() throws(CoverTreeError) { try opened?.database.execute("VACUUM") }

@@ -4,6 +4,13 @@ import Glibc
 /// Where the files of a durable store are.
 struct StoreFolder {
   let path: String
+
+  /// A slash at the end changes nothing.
+  init(path: String) {
+    let trimmed = String(path.reversed().drop { $0 == "/" }.reversed())
+    self.path = trimmed.isEmpty ? path : trimmed
+  }
+
   var catalogue: String { path + "/catalogue.sqlite" }
   var rows: String { path + "/rows.bin" }
   var lock: String { path + "/lock" }
@@ -81,7 +88,7 @@ extension VectorStore {
     let immutable = readOnly && access(folder.path, W_OK) != 0
     let lock = try StoreLock(folder.lock, writable: !readOnly)
     let file = try CatalogueFile.open(
-      folder.catalogue, writable: !readOnly, immutable: immutable, sync.ofCatalogue)
+      folder.catalogue, writable: !readOnly, immutable: immutable, sync)
     let catalogue = try Catalogue()
     var opened: RowFile?
     try file.read(into: catalogue) { (state) throws(CoverTreeError) in

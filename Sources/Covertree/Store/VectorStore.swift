@@ -18,7 +18,8 @@ public final class VectorStore: @unchecked Sendable {
     /// Nothing waits for the disk: what has returned withstands the end of the process.
     case off = 2
 
-    var ofCatalogue: CatalogueFile.Sync { self == .full ? .full : self == .normal ? .normal : .off }
+    /// What SQLite calls it.
+    var asOfSQLite: Int { self == .full ? 2 : self == .normal ? 1 : 0 }
   }
 
   public let dim: Int
