@@ -34,7 +34,12 @@ build/sqlite:
 	scripts/need-sqlite
 	@mkdir -p build && touch $@
 
-$(LIBRARY): $(SOURCES) build/cpu-$(COVERTREE_CPU) build/sqlite
+# SwiftPM does not see when headers change that Swift imports.
+build/headers: include/covertree.h $(wildcard Sources/CNumerics/*.h)
+	touch Sources/Covertree/Numerics/Scalar.swift Sources/CABI/Arguments.swift
+	@mkdir -p build && touch $@
+
+$(LIBRARY): $(SOURCES) build/cpu-$(COVERTREE_CPU) build/sqlite build/headers
 	swift build -c release --product covertree
 	@mkdir -p build/lib
 	cp .build/release/libcovertree.so $@.new && strip --strip-unneeded $@.new && mv $@.new $@
@@ -56,11 +61,11 @@ demo: build/installed build/venv-demo
 
 test: test-swift test-c test-python test-examples
 
-test-swift: build/sqlite
+test-swift: build/sqlite build/headers
 	swift test -c release -Xswiftc -enable-testing --scratch-path .build/test
 
 # Changes and searches at once, under the thread sanitizer.
-tsan: build/sqlite
+tsan: build/sqlite build/headers
 	swift test --sanitize=thread --filter 'Gate|IndexThread|StoreThread|GraphTests' --scratch-path .build/tsan
 
 test-c: $(LIBRARY)
