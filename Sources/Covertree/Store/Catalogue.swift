@@ -16,6 +16,9 @@ final class Catalogue {
   private(set) var count = 0
   private(set) var uniqueCount = 0
 
+  /// So many records ahead of the one that is taken over, its place in a table is fetched.
+  private static var ahead: Int { 16 }
+
   private struct Step: BitwiseCopyable {
     enum Kind { case created, recycled, retained, released, freed, entered, left }
     var kind: Kind
@@ -220,14 +223,15 @@ final class Catalogue {
 
   /// Takes records over as they stand in a file.
   func take(slots newSlots: UnsafeBufferPointer<SlotRecord>, from firstSlot: Int) throws(CoverTreeError) {
+    try byHash.reserve(newSlots.count)
     for (index, record) in newSlots.enumerated() {
+      if index + Self.ahead < newSlots.count { byHash.prefetch(newSlots[index + Self.ahead].hash) }
       let slot = firstSlot + index
       let before = slots[slot]
       guard before != record else { continue }
       if before.count > 0 { forget(slot) }
       slots.records.base[slot] = record
       if record.count > 0 {
-        try byHash.reserve(1)
         byHash.insert(record.hash, slot)
         uniqueCount += 1
       }
@@ -235,7 +239,9 @@ final class Catalogue {
   }
 
   func take(entries newEntries: UnsafeBufferPointer<EntryRecord>, from first: Int) throws(CoverTreeError) {
+    try byID.reserve(newEntries.count)
     for (index, record) in newEntries.enumerated() {
+      if index + Self.ahead < newEntries.count { byID.prefetch(newEntries[index + Self.ahead].id.hash) }
       let entry = first + index
       let before = entries[entry]
       guard before != record else { continue }
@@ -252,7 +258,6 @@ final class Catalogue {
       }
       entries.records.base[entry] = record
       if !record.isEmpty {
-        try byID.reserve(1)
         byID.insert(record.id.hash, entry)
         count += 1
       }
