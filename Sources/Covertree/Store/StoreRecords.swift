@@ -110,7 +110,7 @@ final class RecordPages<Record: BitwiseCopyable> {
       (records.base + before).update(repeating: blank, count: newCount - before)
       for page in before / Self.pageRecords..<pages { mark(page) }
     } else {
-      try forget { $0 >= pages }
+      if pages < pagesBefore { try forget { $0 >= pages } }
       if newCount < before, newCount % Self.pageRecords != 0 { mark(pages - 1) }
     }
   }
