@@ -109,7 +109,7 @@ static void lend(covertree_store *store, const char *folder) {
   EXPECT(covertree_index_create_over(store, NULL, NULL) == COVERTREE_INVALID_ARGUMENT);
   covertree_index_options_init(&options);
   options.kind = COVERTREE_INDEX_KD_TREE;
-  options.metric = COVERTREE_INDEX_COSINE;
+  options.metric = COVERTREE_METRIC_COSINE;
   EXPECT(covertree_index_create_over(store, &options, &index) == COVERTREE_INVALID_ARGUMENT);
   EXPECT(covertree_index_create_over(store, NULL, &index) == COVERTREE_OK);
   EXPECT(covertree_index_add_slots(index, NULL, slots, 3, NULL, &first) == COVERTREE_OK && first == 0);
