@@ -178,10 +178,11 @@ class VectorStore(_calls.Closeable):
             row = vector.tobytes()  # in a third of the time in which ctypes finds the address
         else:
             row = self._one(vector).tobytes()
-        slot, reference = _outputs.pop() if _outputs else _output()
+        output = _outputs.pop() if _outputs else _output()
+        slot, reference = output
         status = _add_one(self._handle, key, row, reference)
         number: int = slot.value
-        _outputs.append((slot, reference))
+        _outputs.append(output)
         if status:
             self._open()
             self._check(status)
@@ -251,10 +252,11 @@ class VectorStore(_calls.Closeable):
         return slot
 
     def _find(self, id: Id) -> int:
-        slot, reference = _outputs.pop() if _outputs else _output()
+        output = _outputs.pop() if _outputs else _output()
+        slot, reference = output
         status = _find_one(self._handle, _packed(id), reference)
         number: int = slot.value
-        _outputs.append((slot, reference))
+        _outputs.append(output)
         if status:
             self._open()
             self._check(status)
