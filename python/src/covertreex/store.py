@@ -140,6 +140,8 @@ class VectorStore(_calls.Closeable):
 
     def _begin(self, handle: ctypes.c_void_p) -> None:
         self._take(handle, lib.covertree_store_free)
+        #: The handle as an argument that needs no conversion. It is a number: nothing is at that address.
+        self._argument = ctypes.byref(ctypes.c_char.from_address(handle.value or 0))
         info = self._info()
         self._shape = (int(info.dim),)
         rows, base, row_bytes = ctypes.c_void_p(), ctypes.c_void_p(), ctypes.c_int64()
@@ -180,7 +182,7 @@ class VectorStore(_calls.Closeable):
             row = self._one(vector).tobytes()
         output = _outputs.pop() if _outputs else _output()
         slot, reference = output
-        status = _add_one(self._handle, key, row, reference)
+        status = _add_one(self._argument, key, row, reference)
         number: int = slot.value
         _outputs.append(output)
         if status:
@@ -254,7 +256,7 @@ class VectorStore(_calls.Closeable):
     def _find(self, id: Id) -> int:
         output = _outputs.pop() if _outputs else _output()
         slot, reference = output
-        status = _find_one(self._handle, _packed(id), reference)
+        status = _find_one(self._argument, _packed(id), reference)
         number: int = slot.value
         _outputs.append(output)
         if status:
