@@ -463,13 +463,15 @@ def _keys(ids: Any) -> NDArray[Any]:
     keys = np.zeros(len(ids), _ID)
     if isinstance(ids, np.ndarray) and ids.dtype.kind in "iu":
         return _of_numbers(keys, _arrays.indices(ids, "ids"))
-    kinds = set(map(type, ids))
-    if kinds == {int}:
+    kind = type(ids[0]) if len(ids) else int
+    if operator.countOf(map(type, ids), kind) != len(ids):
+        kind = object  # of several kinds
+    if kind is int:
         with contextlib.suppress(OverflowError):  # which one it is, is said below
             return _of_numbers(keys, np.array(ids, np.int64))
-    if kinds == {uuid.UUID}:
+    if kind is uuid.UUID:
         return _of_bytes(keys, _UUID, b"".join([number.to_bytes(16, "big") for number in map(_int_of, ids)]))
-    if kinds == {str}:
+    if kind is str:
         return _of_bytes(keys, _NAME, b"".join([_digest(one) for one in ids]))
     for place, one in enumerate(ids):
         keys[place] = _key(one)
