@@ -222,7 +222,8 @@ static inline void cn_byte_scores_vnni(const cn_rows *rows, const cn_query *quer
 }
 #endif
 
-// The product of bytes with signed ones, of a multiple of 64 of them: compilers leave such a loop as it is, a byte at a time.
+// The product of bytes with signed ones, of a multiple of 64 of them. As a plain loop, imported into Swift, it stays one of a byte
+// at a time.
 CN_INLINE int32_t cn_byte_product(const uint8_t *x, const int8_t *q, int64_t count) {
   typedef int8_t cn_i8x16 __attribute__((ext_vector_type(16), aligned(1)));
   typedef int16_t cn_i16x16 __attribute__((ext_vector_type(16)));
