@@ -76,6 +76,9 @@ typedef enum covertree_status {
  * next failing call on this thread. */
 const char *covertree_last_error(void);
 
+/* The errno of the system's call by which that call failed: after COVERTREE_IO, and sometimes after others; or 0. */
+int32_t covertree_last_errno(void);
+
 /* ---- Threads and progress -------------------------------------------------------------------------------------- */
 
 /* Threads for calls whose options say 0. 0 restores the default: the processors of this process's CPU set and control
@@ -352,7 +355,7 @@ typedef struct covertree_section {
  *   path      [in] with at most 4096 bytes; a file that is there is replaced
  *   sections  [in] n_sections arrays of the host's that are to be kept with it; may be NULL for none
  *   options   [in] may be NULL
- * IO (with errno set), INVALID_ARGUMENT, OUT_OF_MEMORY, CANCELLED. At the speed of the disk. */
+ * IO, INVALID_ARGUMENT, OUT_OF_MEMORY, CANCELLED. At the speed of the disk. */
 covertree_status covertree_tree_save(covertree_tree *tree, const char *path, const covertree_section *sections,
                                      int64_t n_sections, const covertree_call_options *options);
 
@@ -376,7 +379,7 @@ typedef enum covertree_open_flags {
  *   flags   of covertree_open_flags
  *   options [in]  may be NULL
  *   file    [out] free it with covertree_file_free
- * IO (with errno set), CORRUPT for what is no such file, is cut off or damaged, or big-endian, FORMAT_VERSION for one of a
+ * IO, CORRUPT for what is no such file, is cut off or damaged, or big-endian, FORMAT_VERSION for one of a
  * later version, INVALID_ARGUMENT, OUT_OF_MEMORY, CANCELLED. */
 covertree_status covertree_file_open(const char *path, uint32_t flags, const covertree_call_options *options,
                                      covertree_file **file);

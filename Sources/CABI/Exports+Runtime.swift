@@ -21,7 +21,10 @@ public func covertree_abi_version() -> UInt32 { UInt32(COVERTREE_ABI_VERSION) }
 public func covertree_build_info() -> UnsafePointer<CChar>? { UnsafePointer(buildInfo) }
 
 @_cdecl("covertree_last_error") @implementation
-public func covertree_last_error() -> UnsafePointer<CChar>? { LastError.current }
+public func covertree_last_error() -> UnsafePointer<CChar>? { LastError.message }
+
+@_cdecl("covertree_last_errno") @implementation
+public func covertree_last_errno() -> Int32 { LastError.code }
 
 @_cdecl("covertree_set_num_threads") @implementation
 public func covertree_set_num_threads(_ n_threads: Int32) -> covertree_status {

@@ -8,9 +8,7 @@ func status(_ body: () throws(CoverTreeError) -> Void) -> covertree_status {
     try body()
     return COVERTREE_OK
   } catch {
-    LastError.set(error.message)
-    // For hosts that make an exception of it; nothing above may have changed it, so it is set last.
-    if error.code != 0 { errno = error.code }
+    LastError.set(error)
     return error.kind.status
   }
 }
@@ -34,7 +32,7 @@ extension CoverTreeError.Kind {
   }
 }
 
-/// The message of the last failure, a C string for each thread.
+/// The last failure of each thread: its error number, and its message as a C string behind that.
 enum LastError {
   private static let key: pthread_key_t = {
     var key = pthread_key_t()
@@ -45,13 +43,22 @@ enum LastError {
   /// Before any failure, and where there is no memory for a message.
   nonisolated(unsafe) private static let empty = strdup("")
 
-  static func set(_ message: String) {
+  static func set(_ error: CoverTreeError) {
     free(pthread_getspecific(key))
-    pthread_setspecific(key, strdup(message))
+    var text = error.message
+    let memory = text.withUTF8 { (bytes) -> UnsafeMutableRawPointer? in
+      guard let memory = calloc(1, MemoryLayout<Int32>.size + bytes.count + 1) else { return nil }
+      if let start = bytes.baseAddress { memcpy(memory + MemoryLayout<Int32>.size, start, bytes.count) }
+      return memory
+    }
+    memory?.storeBytes(of: error.code, as: Int32.self)
+    pthread_setspecific(key, memory)
   }
 
-  static var current: UnsafePointer<CChar>? {
-    guard let text = pthread_getspecific(key) else { return UnsafePointer(empty) }
-    return UnsafePointer(text.assumingMemoryBound(to: CChar.self))
+  static var code: Int32 { pthread_getspecific(key)?.load(as: Int32.self) ?? 0 }
+
+  static var message: UnsafePointer<CChar>? {
+    guard let memory = pthread_getspecific(key) else { return UnsafePointer(empty) }
+    return UnsafePointer((memory + MemoryLayout<Int32>.size).assumingMemoryBound(to: CChar.self))
   }
 }

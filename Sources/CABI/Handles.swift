@@ -13,13 +13,14 @@ final class HandleTable: @unchecked Sendable {
     var object: AnyObject?
   }
 
-  // Guarded by processLock.
+  private let lock = processLock
+  // Guarded by it.
   private var slots: [Slot] = []
   private var free: [Int] = []
   private var given: UInt = 0
 
   func add(_ object: AnyObject) -> OpaquePointer {
-    processLock.locked {
+    lock.locked {
       let slot = free.popLast() ?? slots.count
       given += 1
       let handle = given << 28 | UInt(slot + 1)
@@ -35,10 +36,7 @@ final class HandleTable: @unchecked Sendable {
   /// The object of a handle, kept alive by the caller's reference even when the handle is freed meanwhile.
   func object<T: AnyObject>(_ handle: OpaquePointer?, _ type: T.Type, named name: String) throws(CoverTreeError) -> T {
     guard let handle else { throw CoverTreeError(.invalidArgument, "\(name): is NULL") }
-    let object = processLock.locked { () -> AnyObject? in
-      guard let slot = slot(of: handle) else { return nil }
-      return slots[slot].object
-    }
+    let object = lock.locked { slot(of: handle).flatMap { slots[$0].object } }
     guard let object else {
       throw CoverTreeError(.invalidArgument, "\(name): is not a handle of this library, or was freed")
     }
@@ -52,7 +50,7 @@ final class HandleTable: @unchecked Sendable {
   func remove<T: AnyObject>(_ handle: OpaquePointer?, _ type: T.Type) {
     guard let handle else { return }
     // The last reference goes outside of the lock: freeing a tree takes time.
-    let object = processLock.locked { () -> AnyObject? in
+    let object = lock.locked { () -> AnyObject? in
       guard let slot = slot(of: handle), slots[slot].object is T else { return nil }
       defer {
         slots[slot] = Slot(handle: 0, object: nil)

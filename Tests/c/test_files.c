@@ -155,11 +155,11 @@ static void test_misuse(const double *points) {
     EXPECT(covertree_tree_save(tree, "refused.covertree", &wrong[i], 1, NULL) != COVERTREE_OK);
   EXPECT(fopen("refused.covertree", "rb") == NULL);
 
-  errno = 0;
   EXPECT_ERROR(covertree_file_open("none.covertree", 0, NULL, &file), COVERTREE_IO, "none.covertree");
-  EXPECT(errno == ENOENT);
+  EXPECT(covertree_last_errno() == ENOENT);
   EXPECT_ERROR(covertree_tree_save(tree, "none/tree.covertree", NULL, 0, NULL), COVERTREE_IO, "none/tree.covertree");
   EXPECT_ERROR(covertree_file_open(PATH, 8, NULL, &file), COVERTREE_UNSUPPORTED, "flags");
+  EXPECT(covertree_last_errno() == 0);
   EXPECT_ERROR(covertree_file_open(PATH, 0, NULL, NULL), COVERTREE_INVALID_ARGUMENT, "file");
   EXPECT_ERROR(covertree_file_copy(NULL, 5, 0, NULL, &file), COVERTREE_INVALID_ARGUMENT, "n_bytes");
   EXPECT_ERROR(covertree_file_copy(&number, -5, 0, NULL, &file), COVERTREE_INVALID_ARGUMENT, "n_bytes");

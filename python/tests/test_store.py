@@ -194,6 +194,21 @@ def test_a_batch_fails_as_a_whole(store):
     store.check()
 
 
+def test_a_batch_that_fails_leaves_the_file_as_it_was(tmp_path):
+    """An id that took the place of a removed one is taken back, and the place stays: the file has it."""
+    path = tmp_path / "store"
+    vector = np.ones((1, 4), np.float32)
+    with VectorStore.open(path, 4) as store:
+        store.add_batch([0, 1], vector.repeat(2, 0))
+        store.remove(1)
+        with pytest.raises(ValueError, match="already"):
+            store.add_batch([1, 0], vector.repeat(2, 0))
+        store.add_batch([], vector[:0])
+    with VectorStore.open(path) as store:
+        store.check()
+        assert list(store) == [0]
+
+
 def test_slots_of_living_vectors_never_move(store):
     rows = vectors(3000)
     slots = store.add_batch(range(3000), rows)

@@ -1,3 +1,4 @@
+import CNumerics
 import Glibc
 
 /// Storage of a fixed number of trivial elements, 64-byte aligned so that a vector load never crosses a cache line.
@@ -39,6 +40,12 @@ public final class Buffer<Element: BitwiseCopyable> {
 
   deinit {
     if owner == nil { freeAligned(base, count) }
+  }
+
+  /// Has memory that nothing was written to yet come by large pages, where the system has them: what is read at random is found
+  /// faster then.
+  func preferLargePages() {
+    if owner == nil, byteCount >= 4 << 20 { madvise(base, byteCount, 14) }  // MADV_HUGEPAGE
   }
 
   @inline(__always)
@@ -125,6 +132,10 @@ final class Stack<Element: BitwiseCopyable> {
 
   private func grow(to needed: Int) throws(CoverTreeError) {
     let larger = owner == nil ? max(needed, capacity * 2) : needed
+    if owner == nil, let moved = remapped(base, capacity, to: larger) {
+      (base, capacity) = (moved, larger)
+      return
+    }
     let moved: UnsafeMutablePointer<Element> = try allocateAligned(larger)
     moved.update(from: base, count: count)
     if owner == nil { freeAligned(base, capacity) }
@@ -134,7 +145,7 @@ final class Stack<Element: BitwiseCopyable> {
 
 /// From this size on memory is mapped, so that it goes back to the system when it is freed: what building takes for a
 /// while must not add up to what the tree keeps.
-private let mappedBytes = 256 << 10
+private let mappedBytes = 1 << 20
 
 /// Memory for `count` elements, or an error that names the size.
 func allocateAligned<Element>(_ count: Int) throws(CoverTreeError) -> UnsafeMutablePointer<Element> {
@@ -159,4 +170,15 @@ func allocateAligned<Element>(_ count: Int) throws(CoverTreeError) -> UnsafeMuta
 func freeAligned<Element>(_ memory: UnsafeMutablePointer<Element>, _ count: Int) {
   let bytes = count * MemoryLayout<Element>.stride
   if bytes >= mappedBytes { munmap(memory, bytes) } else { free(memory) }
+}
+
+/// Memory that `allocateAligned` gave for `count` elements, for more of them: its pages, elsewhere, where it was mapped. nil
+/// where that is not possible, and nothing has changed.
+private func remapped<Element>(
+  _ memory: UnsafeMutablePointer<Element>, _ count: Int, to newCount: Int
+) -> UnsafeMutablePointer<Element>? {
+  let (bytes, overflow) = newCount.multipliedReportingOverflow(by: MemoryLayout<Element>.stride)
+  let before = count * MemoryLayout<Element>.stride
+  guard before >= mappedBytes, !overflow, let moved = cn_remap(memory, before, bytes) else { return nil }
+  return moved.bindMemory(to: Element.self, capacity: newCount)
 }

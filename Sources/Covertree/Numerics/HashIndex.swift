@@ -9,7 +9,14 @@ final class HashIndex {
   private var entries: Buffer<UInt64>
   private var count = 0
 
-  init() throws(CoverTreeError) { entries = try Buffer(count: 64, filledWith: Self.empty) }
+  init() throws(CoverTreeError) { entries = try Self.table(of: 64) }
+
+  private static func table(of count: Int) throws(CoverTreeError) -> Buffer<UInt64> {
+    let entries = try Buffer<UInt64>(count: count)
+    entries.preferLargePages()
+    entries.base.update(repeating: empty, count: count)
+    return entries
+  }
 
   private var mask: Int { entries.count - 1 }
 
@@ -43,7 +50,7 @@ final class HashIndex {
     let wanted = 2 * (count + more)
     guard wanted > entries.count else { return }
     let before = entries
-    entries = try Buffer(count: 1 << (Int.bitWidth - (wanted - 1).leadingZeroBitCount), filledWith: Self.empty)
+    entries = try Self.table(of: 1 << (Int.bitWidth - (wanted - 1).leadingZeroBitCount))
     for entry in before.elements where entry != Self.empty { put(entry) }
   }
 

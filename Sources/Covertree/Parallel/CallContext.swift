@@ -45,6 +45,9 @@ public final class CallContext: @unchecked Sendable {
     self.nextReport = report == nil ? .infinity : monotonicSeconds() + CallContext.reportInterval
   }
 
+  /// Of calls that end soon, in one thread: nobody is told of them.
+  static let brief = CallContext(threads: 1)
+
   /// The loops that follow are this stretch of the call's progress.
   func stage(from: Double, to: Double) { progress = (from, to) }
 

@@ -25,12 +25,17 @@ public final class ProcessLock: @unchecked Sendable {
       })
   }
 
-  @inline(__always)
+  @inlinable @inline(__always)
   public func locked<Result, Failure: Error>(_ body: () throws(Failure) -> Result) throws(Failure) -> Result {
-    pthread_mutex_lock(mutex)
-    defer { pthread_mutex_unlock(mutex) }
+    lock()
+    defer { unlock() }
     return try body()
   }
+
+  @usableFromInline
+  func lock() { pthread_mutex_lock(mutex) }
+  @usableFromInline
+  func unlock() { pthread_mutex_unlock(mutex) }
 }
 
 public let processLock = ProcessLock()

@@ -5,7 +5,8 @@ import Glibc
 /// Who waits looks again every few milliseconds, so that the host can end the call. In a forked child those who were inside stay
 /// behind with the parent: readers are forgotten; what a writer was about is half done, and nobody is let in any more.
 final class ReadWriteGate: @unchecked Sendable {
-  // All guarded by `processLock`.
+  private let lock = processLock
+  // All that follows is guarded by it.
   private var forks = processLock.forks
   /// Threads that are inside: a call of theirs from a progress callback cannot wait for them.
   private var readers: [pthread_t] = []
@@ -52,7 +53,7 @@ final class ReadWriteGate: @unchecked Sendable {
   }
 
   private func enter(_ context: CallContext, forWriting: Bool) throws(CoverTreeError) {
-    if processLock.locked({ take(forWriting: forWriting) }) { return }
+    if lock.locked({ take(forWriting: forWriting) }) { return }
     try wait(context, forWriting: forWriting)
   }
 
@@ -71,7 +72,7 @@ final class ReadWriteGate: @unchecked Sendable {
     }
     defer { if waits { leave { waitingWriters -= 1 } } }
     while true {
-      switch processLock.locked(attempt) {
+      switch lock.locked(attempt) {
       case .entered: return
       case .wait: break
       case .inside:
@@ -84,11 +85,11 @@ final class ReadWriteGate: @unchecked Sendable {
     }
   }
 
-  private func leave(_ change: () -> Void) { processLock.locked { if forks == processLock.forks { change() } } }
+  private func leave(_ change: () -> Void) { lock.locked { if forks == lock.forks { change() } } }
 
   private func adopt() {
-    guard forks != processLock.forks else { return }
-    forks = processLock.forks
+    guard forks != lock.forks else { return }
+    forks = lock.forks
     isBroken = isBroken || writer != nil
     (readers, writer, waitingWriters) = ([], nil, 0)
   }

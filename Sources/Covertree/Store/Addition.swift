@@ -16,6 +16,8 @@ final class Addition {
   /// Places of new vectors.
   private let created: Stack<Int32>
   private let entered: Stack<Int32>
+  /// As many records, and vectors of one change, as there is room for.
+  private var room = (slots: 0, entries: 0, batch: 0)
 
   private struct Arrival: BitwiseCopyable {
     var hash: UInt64 = 0
@@ -74,12 +76,16 @@ final class Addition {
   private func makeRoom(_ count: Int) throws(CoverTreeError) {
     try arrivals.resize(to: count)
     try entered.resize(to: count)
-    try created.reserve(max(0, count - created.count))
-    try catalogue.reserve(count)
-    let slots = catalogue.slots.count + count
-    try pending.reserve(max(0, slots - pending.count))
-    while pending.count < slots { try pending.append(-1) }
-    try rows.reserve(slots)
+    let (slots, entries) = (catalogue.slots.count, catalogue.entries.count)
+    guard slots + count > room.slots || entries + count > room.entries || count > room.batch else { return }
+    // For those that come one by one it is made once for many.
+    let more = max(count, min(Self.grain, rows.reserved - 1 - max(slots, entries)))
+    try created.reserve(max(0, more - created.count))
+    try catalogue.reserve(more)
+    try pending.reserve(max(0, slots + more - pending.count))
+    while pending.count < slots + more { try pending.append(-1) }
+    try rows.reserve(slots + more)
+    room = (slots + more, entries + more, more)
   }
 
   /// - Returns: whether all vectors are the same as those that they were taken for.

@@ -13,6 +13,9 @@ final class Catalogue {
   /// Steps of the change that is going on, and the records that it has taken out.
   private let steps: Stack<Step>
   private let left: Stack<EntryRecord>
+  /// Records that were taken over from a file and are not in the tables yet.
+  private let takenSlots: Stack<Int32>
+  private let takenEntries: Stack<Int32>
   private(set) var count = 0
   private(set) var uniqueCount = 0
 
@@ -20,7 +23,7 @@ final class Catalogue {
   private static var ahead: Int { 16 }
 
   private struct Step: BitwiseCopyable {
-    enum Kind { case created, recycled, retained, released, freed, entered, left }
+    enum Kind { case created, recycled, retained, released, freed, entered, reentered, left }
     var kind: Kind
     var place: Int32
   }
@@ -29,6 +32,7 @@ final class Catalogue {
     (slots, entries) = (try RecordPages(), try RecordPages())
     (byID, byHash) = (try HashIndex(), try HashIndex())
     (freeSlots, freeEntries, steps, left) = (try Stack(), try Stack(), try Stack(), try Stack())
+    (takenSlots, takenEntries) = (try Stack(), try Stack())
     holds = try SlotHolds()
   }
 
@@ -65,15 +69,15 @@ final class Catalogue {
   /// Takes in the slots that others have let go of.
   func begin() throws(CoverTreeError) { try holds.takeReleased(into: freeSlots) }
 
-  /// Makes room for so many new ids, so that the steps that follow cannot fail.
+  /// Makes room for so many new ids more than there have been, so that the steps that follow cannot fail.
   func reserve(_ more: Int) throws(CoverTreeError) {
     guard slots.count + more < Int(Int32.max), entries.count + more < Int(Int32.max) else {
       throw CoverTreeError(.invalidArgument, "vectors: a store holds at most 2^31 - 2 of them")
     }
     try slots.reserve(more)
     try entries.reserve(more)
-    try byID.reserve(more)
-    try byHash.reserve(more)
+    try byID.reserve(all: entries.count + more)
+    try byHash.reserve(all: slots.count + more)
     try freeSlots.reserve(slots.count + more - freeSlots.count)
     try freeEntries.reserve(entries.count + more - freeEntries.count)
     try steps.reserve(2 * more)
@@ -109,7 +113,8 @@ final class Catalogue {
   func enter(_ id: StoreID, hash: UInt64, slot: Int) throws(CoverTreeError) -> Int {
     var entry = entries.count
     let record = EntryRecord(id, slot: slot)
-    if freeEntries.count > 0 {
+    let isFree = freeEntries.count > 0
+    if isFree {
       entry = Int(freeEntries[freeEntries.count - 1])
       try freeEntries.resize(to: freeEntries.count - 1)
       entries[entry] = record
@@ -118,7 +123,7 @@ final class Catalogue {
     }
     byID.insert(hash, entry)
     count += 1
-    try steps.append(Step(kind: .entered, place: Int32(entry)))
+    try steps.append(Step(kind: isFree ? .reentered : .entered, place: Int32(entry)))
     return entry
   }
 
@@ -168,6 +173,7 @@ final class Catalogue {
 
   /// Entries that the change has taken out.
   func forEachLeft(_ body: (Int, StoreID) throws(CoverTreeError) -> Void) throws(CoverTreeError) {
+    guard left.count > 0 else { return }
     var next = 0
     for step in steps.elements where step.kind == .left {
       try body(Int(step.place), left[next].id)
@@ -194,13 +200,13 @@ final class Catalogue {
         slots[place].count = 1
         byHash.insert(slots[place].hash, place)
         uniqueCount += 1
+      // There are as many records again as the file has: that does not change without its pages.
       case .entered:
         leave(place, entries[place])
-        if place == entries.count - 1 {
-          try entries.resize(to: place, blank: EntryRecord())
-        } else {
-          try freeEntries.append(step.place)
-        }
+        try entries.resize(to: place, blank: EntryRecord())
+      case .reentered:
+        leave(place, entries[place])
+        try freeEntries.append(step.place)
       case .left:
         let record = left[left.count - 1]
         try left.resize(to: left.count - 1)
@@ -221,27 +227,22 @@ final class Catalogue {
 
   // MARK: From and to files
 
-  /// Takes records over as they stand in a file.
+  /// Takes records over as they stand in a file; they are found after `enterTaken`.
   func take(slots newSlots: UnsafeBufferPointer<SlotRecord>, from firstSlot: Int) throws(CoverTreeError) {
-    try byHash.reserve(newSlots.count)
+    try takenSlots.reserve(newSlots.count)
     for (index, record) in newSlots.enumerated() {
-      if index + Self.ahead < newSlots.count { byHash.prefetch(newSlots[index + Self.ahead].hash) }
       let slot = firstSlot + index
       let before = slots[slot]
       guard before != record else { continue }
       if before.count > 0 { forget(slot) }
       slots.records.base[slot] = record
-      if record.count > 0 {
-        byHash.insert(record.hash, slot)
-        uniqueCount += 1
-      }
+      if record.count > 0 { try takenSlots.append(Int32(slot)) }
     }
   }
 
   func take(entries newEntries: UnsafeBufferPointer<EntryRecord>, from first: Int) throws(CoverTreeError) {
-    try byID.reserve(newEntries.count)
+    try takenEntries.reserve(newEntries.count)
     for (index, record) in newEntries.enumerated() {
-      if index + Self.ahead < newEntries.count { byID.prefetch(newEntries[index + Self.ahead].id.hash) }
       let entry = first + index
       let before = entries[entry]
       guard before != record else { continue }
@@ -257,10 +258,31 @@ final class Catalogue {
         count -= 1
       }
       entries.records.base[entry] = record
-      if !record.isEmpty {
-        byID.insert(record.id.hash, entry)
-        count += 1
+      if !record.isEmpty { try takenEntries.append(Int32(entry)) }
+    }
+  }
+
+  /// Enters what was taken over into the two tables, by a thread each: they take longer than all else of opening a store.
+  /// `resize` has made room.
+  func enterTaken(_ context: CallContext) throws(CoverTreeError) {
+    defer { for taken in [takenSlots, takenEntries] { taken.removeAll() } }
+    let (slots, entries) = (slots.records.base, entries.records.base)
+    uniqueCount += takenSlots.count
+    count += takenEntries.count
+    try context.forEach(2, grain: 1) { (table, _) in
+      if table.lowerBound == 0 {
+        Self.enter(takenEntries, into: byID) { entries[$0].id.hash }
+      } else {
+        Self.enter(takenSlots, into: byHash) { slots[$0].hash }
       }
+    }
+  }
+
+  @inline(__always)
+  private static func enter(_ numbers: Stack<Int32>, into table: HashIndex, hash: (Int) -> UInt64) {
+    for place in 0..<numbers.count {
+      if place + ahead < numbers.count { table.prefetch(hash(Int(numbers[place + ahead]))) }
+      table.insert(hash(Int(numbers[place])), Int(numbers[place]))
     }
   }
 
@@ -273,8 +295,8 @@ final class Catalogue {
     }
     try slots.resize(to: slotCount, blank: SlotRecord())
     try entries.resize(to: entryCount, blank: EntryRecord())
-    try byHash.reserve(max(0, slotCount - uniqueCount))
-    try byID.reserve(max(0, entryCount - count))
+    try byHash.reserve(all: slotCount)
+    try byID.reserve(all: entryCount)
   }
 
   /// Lists what is free, when all records have been taken over.

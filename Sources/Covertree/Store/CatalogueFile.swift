@@ -164,8 +164,17 @@ final class CatalogueFile: @unchecked Sendable {
     let page = try SQLite.Statement(
       database, "SELECT key, checksum, records FROM pages WHERE generation > ?1 ORDER BY key")
     try page.bind(1, generation)
+    // Blobs need not be aligned.
+    let copy = try Buffer<UInt8>(count: RecordPages<EntryRecord>.pageRecords * MemoryLayout<EntryRecord>.stride)
+    var last = Int64.min
+    // Whatever comes, what was taken over is entered.
+    defer { try? catalogue.enterTaken(CallContext()) }
     while try page.step() {
       let (key, bytes) = try verified(page, "page")
+      guard key > last else {
+        throw CoverTreeError(.corrupt, "path: \(path): page \(key) of the catalogue is there twice")
+      }
+      last = key
       let number = Int(key & 0xFF_FFFF_FFFF)
       guard let kind = PageKind(rawValue: key >> 40) else {
         throw CoverTreeError(.corrupt, "path: \(path): page \(key) of the catalogue is of no kind")
@@ -180,13 +189,11 @@ final class CatalogueFile: @unchecked Sendable {
         throw CoverTreeError(
           .corrupt, "path: \(path): page \(key) of the catalogue has \(bytes.count) bytes, not \(expected)")
       }
-      // Blobs need not be aligned.
-      let copy = try Buffer<UInt8>(count: bytes.count)
       UnsafeMutableRawPointer(copy.base).copyMemory(from: bytes.baseAddress!, byteCount: bytes.count)
       let first = number * RecordPages<SlotRecord>.pageRecords
       switch kind {
-      case .slots: try catalogue.take(slots: copy.reinterpreted(as: SlotRecord.self).elements, from: first)
-      case .entries: try catalogue.take(entries: copy.reinterpreted(as: EntryRecord.self).elements, from: first)
+      case .slots: try catalogue.take(slots: copy.slice(0..<bytes.count).reinterpreted().elements, from: first)
+      case .entries: try catalogue.take(entries: copy.slice(0..<bytes.count).reinterpreted().elements, from: first)
       }
     }
   }

@@ -142,7 +142,7 @@ extension VectorStore {
         try file.backUp(to: folder.catalogue)
         copies += 1
       }
-      defer { try? gate.writing(CallContext(threads: 1)) { copies -= 1 } }
+      defer { try? gate.writing(.brief) { copies -= 1 } }
       try CatalogueFile.fill(folder.catalogue, with: copy)
       var state = file.state
       state.slots = copy.slots.count

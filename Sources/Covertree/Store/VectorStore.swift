@@ -91,7 +91,7 @@ public final class VectorStore: @unchecked Sendable {
   ) throws(CoverTreeError) {
     try withUnsafePointer(to: id) { (id) throws(CoverTreeError) in
       try add(
-        UnsafeBufferPointer(start: id, count: 1), vector, names: nil, context: CallContext(threads: 1), slots: slot)
+        UnsafeBufferPointer(start: id, count: 1), vector, names: nil, context: .brief, slots: slot)
     }
   }
 
@@ -154,15 +154,15 @@ public final class VectorStore: @unchecked Sendable {
   /// Reads what is settled; of a store that another process writes, the last that was committed.
   func reading<Result>(_ body: () throws(CoverTreeError) -> Result) throws(CoverTreeError) -> Result {
     if isReadOnly { try refresh() }
-    return try gate.reading(CallContext(threads: 1), body)
+    return try gate.reading(.brief, body)
   }
 
   private func refresh() throws(CoverTreeError) {
     try checkProcess()
-    guard try gate.reading(CallContext(threads: 1), { () throws(CoverTreeError) in try file.isBehind() }) else {
+    guard try gate.reading(.brief, { () throws(CoverTreeError) in try file.isBehind() }) else {
       return
     }
-    try gate.writing(CallContext(threads: 1)) { () throws(CoverTreeError) in
+    try gate.writing(.brief) { () throws(CoverTreeError) in
       try file.read(into: catalogue) { (state) throws(CoverTreeError) in
         guard state.slots <= rows.reserved else {
           throw CoverTreeError(

@@ -235,6 +235,7 @@ SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "covertree_abi_version": (c_uint32, []),
     "covertree_build_info": (c_char_p, []),
     "covertree_last_error": (c_char_p, []),
+    "covertree_last_errno": (c_int32, []),
     "covertree_set_num_threads": (c_int32, [c_int32]),
     "covertree_get_num_threads": (c_int32, []),
     "covertree_tree_options_init": (None, [POINTER(TreeOptions)]),
@@ -377,7 +378,7 @@ _IO = 40
 def _load() -> ctypes.CDLL:
     path = os.environ.get("COVERTREE_LIBRARY") or str(Path(__file__).with_name(LIBRARY))
     try:
-        library = ctypes.CDLL(path, use_errno=True)
+        library = ctypes.CDLL(path)
     except OSError as error:
         raise ImportError(f"covertreex: the library could not be loaded from {path}: {error}") from error
     for pattern, (result, arguments) in SIGNATURES.items():
@@ -404,7 +405,7 @@ def check(status: int, **names: str) -> None:
             if message.startswith(theirs):
                 message = ours + message[len(theirs) :]
         if status == _IO:
-            raise OSError(ctypes.get_errno(), message)  # FileNotFoundError and the like, by its number
+            raise OSError(lib.covertree_last_errno(), message)  # FileNotFoundError and the like, by its number
         raise _EXCEPTIONS.get(status, CoverTreeError)(message)
 
 
