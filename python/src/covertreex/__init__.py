@@ -8,16 +8,19 @@
 (1000, 5)
 """
 
-from . import indexes, kernels, vecchia
+from . import indexes, kernels, runtime, telemetry, vecchia
 from ._native import CoverTreeError, build_info, get_num_threads, set_num_threads
 from ._residual_arrays import ResidualArrays
 from .factory import cover_tree, load
+from .pcct import PCCT
 from .residual import DuplicatePairs, ResidualStats, ResidualTree
 from .residual_tree import ResidualCoverTree
+from .runtime import Runtime, RuntimeConfig
 from .store import StoreStats, VectorStore
 from .tree import CoverTree, Neighbors, TreeArrays, TreeStats
 
 __all__ = [
+    "PCCT",
     "CoverTree",
     "CoverTreeError",
     "DuplicatePairs",
@@ -26,6 +29,8 @@ __all__ = [
     "ResidualCoverTree",
     "ResidualStats",
     "ResidualTree",
+    "Runtime",
+    "RuntimeConfig",
     "StoreStats",
     "TreeArrays",
     "TreeStats",
@@ -37,7 +42,9 @@ __all__ = [
     "indexes",
     "kernels",
     "load",
+    "runtime",
     "set_num_threads",
+    "telemetry",
     "vecchia",
 ]
 

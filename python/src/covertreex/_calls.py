@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import _arrays, _native
 from ._native import lib
+from .runtime import active_config
 
 _PREDECESSORS, _EXCLUDE_SELF, _MAX_DISTANCE = 1, 2, 4
 
@@ -44,7 +45,7 @@ class Closeable:
     @classmethod
     def _holding(cls: type[Self], handle: ctypes.c_void_p, free: Callable[[ctypes.c_void_p], object]) -> Self:
         """One around a handle that is there; the rest of it is the caller's to set."""
-        made = cls.__new__(cls)
+        made = object.__new__(cls)
         Closeable.__init__(made)
         made._take(handle, free)
         return made
@@ -142,8 +143,9 @@ def search_options(
     n_threads: int | None, predecessor_mode: bool, exclude_self: bool, max_distance: float | None
 ) -> Any:
     options = _native.SearchOptions.from_buffer_copy(_SEARCH_DEFAULTS)
-    if n_threads is not None:
-        options.n_threads = threads(n_threads)
+    wanted = threads(n_threads)
+    if wanted:
+        options.n_threads = wanted
     if predecessor_mode:
         options.flags |= _PREDECESSORS
     if exclude_self:
@@ -155,7 +157,10 @@ def search_options(
 
 
 def threads(n_threads: int | None) -> int:
-    return 0 if n_threads is None else _arrays.integer(n_threads, "n_threads", minimum=1, maximum=1024)
+    """Threads of a call: as it says, or as the active settings do; 0 for the library's own default."""
+    if n_threads is None:
+        return active_config().threads or 0
+    return _arrays.integer(n_threads, "n_threads", minimum=1, maximum=1024)
 
 
 def number(value: Any, name: str) -> float:

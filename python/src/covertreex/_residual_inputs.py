@@ -15,6 +15,7 @@ from ._calls import ProgressReport
 from ._host_kernel import HostKernel
 from ._native import lib
 from .kernels import Kernel, Stationary, scaled
+from .runtime import active_config
 
 DEFAULT_INDUCING = 512
 FLOAT64 = np.dtype(np.float64)
@@ -31,10 +32,13 @@ class Inputs:
     host: HostKernel | None
 
     def choose_inducing(
-        self, count: int | None, points: ArrayLike | str, seed: int, n_threads: int | None
+        self, count: int | None, points: ArrayLike | str | None, seed: int, n_threads: int | None
     ) -> NDArray[np.float64]:
         """Inducing points, shape (m, dim): those that were given, or some of the points."""
         n, dim = self.coords.shape
+        settings = active_config().residual
+        if points is None:
+            points = settings.inducing_points
         if not isinstance(points, str):
             if count is not None:
                 raise ValueError("inducing_count: stands against inducing_points, which has a length of its own")
@@ -43,7 +47,7 @@ class Inputs:
                 raise ValueError(f"inducing_points: expected {dim} columns, got {given.shape[1]}")
             return given
         if count is None:
-            count = min(DEFAULT_INDUCING, n)
+            count = min(DEFAULT_INDUCING if settings.inducing_count is None else settings.inducing_count, n)
         count = _arrays.integer(count, "inducing_count", minimum=0, maximum=n)
         if count == 0:
             return np.empty((0, dim))

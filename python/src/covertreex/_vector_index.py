@@ -16,6 +16,7 @@ from ._calls import ProgressReport
 from ._index_options import METRICS, STORAGES, Ids, index_options, search_options
 from ._native import lib
 from .store import VectorStore
+from .telemetry import recorded
 from .tree import Neighbors
 
 Self = TypeVar("Self", bound="VectorIndex")
@@ -157,6 +158,7 @@ class VectorIndex(_calls.Closeable):
 
     # Changes
 
+    @recorded("insert")
     def add(
         self,
         ids: Any = None,
@@ -250,6 +252,7 @@ class VectorIndex(_calls.Closeable):
         function = getattr(lib, f"covertree_index_{change}_slots")
         return ids, len(places), function, (places.ctypes.data, len(places)), places
 
+    @recorded("remove")
     def remove(self, ids: Any) -> None:
         """Take out the vector of an id, or those of several.
 
@@ -278,6 +281,7 @@ class VectorIndex(_calls.Closeable):
 
     # Searches
 
+    @recorded("search")
     def search(
         self,
         queries: ArrayLike,
@@ -333,6 +337,7 @@ class VectorIndex(_calls.Closeable):
         found = int(np.isfinite(distances[0]).sum())
         return ids[0, :found], distances[0, :found]
 
+    @recorded("radius")
     def radius(
         self,
         queries: ArrayLike,

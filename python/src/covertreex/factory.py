@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, overload
 
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, DTypeLike
 
 from . import _files
 from ._calls import ProgressReport
@@ -20,10 +20,11 @@ def cover_tree(
     coords: ArrayLike,
     *,
     metric: str = ...,
-    engine: str = ...,
+    engine: str | None = ...,
     order: str | None = ...,
-    leaf_size: int = ...,
+    leaf_size: int | None = ...,
     seed: int | None = ...,
+    dtype: DTypeLike | None = ...,
     n_threads: int | None = ...,
     progress: ProgressReport | None = ...,
 ) -> CoverTree: ...
@@ -38,14 +39,15 @@ def cover_tree(
     p_diag: ArrayLike | None = ...,
     kernel_diag: ArrayLike | None = ...,
     inducing_count: int | None = ...,
-    inducing_points: ArrayLike | str = ...,
-    jitter: float = ...,
-    tree: str = ...,
+    inducing_points: ArrayLike | str | None = ...,
+    jitter: float | None = ...,
+    tree: str | None = ...,
     metric: str = ...,
-    engine: str = ...,
+    engine: str | None = ...,
     order: str | None = ...,
-    leaf_size: int = ...,
+    leaf_size: int | None = ...,
     seed: int | None = ...,
+    dtype: DTypeLike | None = ...,
     n_threads: int | None = ...,
     progress: ProgressReport | None = ...,
 ) -> ResidualTree: ...
@@ -59,18 +61,21 @@ def cover_tree(
     p_diag: ArrayLike | None = None,
     kernel_diag: ArrayLike | None = None,
     inducing_count: int | None = None,
-    inducing_points: ArrayLike | str = "random",
-    jitter: float = 1e-6,
-    tree: str = "hybrid",
+    inducing_points: ArrayLike | str | None = None,
+    jitter: float | None = None,
+    tree: str | None = None,
     metric: str = "auto",
-    engine: str = "auto",
+    engine: str | None = None,
     order: str | None = None,
-    leaf_size: int = 32,
+    leaf_size: int | None = None,
     seed: int | None = None,
+    dtype: DTypeLike | None = None,
     n_threads: int | None = None,
     progress: ProgressReport | None = None,
 ) -> Any:
     """Build a cover tree of points: Euclidean, or in the residual-correlation metric where there is a kernel.
+
+    Defaults below are those of a :class:`covertreex.Runtime` that says nothing; the active one's come before them.
 
     Parameters
     ----------
@@ -89,29 +94,31 @@ def cover_tree(
     inducing_count : int, optional
         Inducing points to choose, 0 to n; by default 512, or n where there are fewer points. With 0 the metric is
         the correlation of the kernel itself.
-    inducing_points : {"random", "kmeans++", "cover-tree"} or array_like, shape (m, dim)
-        How to choose them: a seeded sample (the same as in covertreex 0.4.x), one spread like the data, the nodes
-        of the highest levels of a cover tree; or which they are.
-    jitter : float
-        Added to the diagonal of k(U, U), relative to the variance, at most 0.01. Where the matrix is not positive
-        definite with it, ten times as much is tried, up to 0.01.
-    tree : {"hybrid", "pure"}
+    inducing_points : {"random", "kmeans++", "cover-tree"} or array_like, shape (m, dim), optional
+        How to choose them: a seeded sample (default; the same as in covertreex 0.4.x), one spread like the data, the
+        nodes of the highest levels of a cover tree; or which they are.
+    jitter : float, optional
+        Added to the diagonal of k(U, U), relative to the variance, at most 0.01; by default 1e-6. Where the matrix is
+        not positive definite with it, ten times as much is tried, up to 0.01.
+    tree : {"hybrid", "pure"}, optional
         Residual correlation: which cover tree ``export_arrays`` shows and ``validate`` checks, that of the scaled
         coordinates, or one in the residual-correlation metric itself. It is built when first asked for; neighbours are
         the same.
     metric : {"auto", "euclidean", "residual_correlation"}
         "auto" is residual correlation where there is a kernel or ``v_matrix``.
-    engine : {"auto", "native", "hybrid", "rust-hilbert", "rust-natural", "python-numba"}
+    engine : {"auto", "native", "hybrid", "rust-hilbert", "rust-natural", "python-numba"}, optional
         What searches: the library ("auto", "native"), or kernels for Numba that walk its arrays ("hybrid"; see
         :mod:`covertreex.numba`). Names of covertreex 0.4.x stand for an order, too, and "python-numba" for "hybrid".
         Answers are the same.
     order : {"hilbert", "natural", "random"}, optional
         The sequence in which points are preferred as centres of the tree: along the Hilbert curve (default, fastest),
         as they come, or shuffled by the seed.
-    leaf_size : int
-        Euclidean: points that are scanned together, 1 to 65536.
+    leaf_size : int, optional
+        Euclidean: points that are scanned together, 1 to 65536; by default 32.
     seed : int, optional
         For what is random: priorities in the Euclidean tree (default 0), the sample of inducing points (default 42).
+    dtype : {"auto", "float32", "float64"}, optional
+        Euclidean: the type in which points are kept; by default their own, or float64 where that is neither.
     n_threads : int, optional
         Threads; by default :func:`get_num_threads`. The tree is the same for any number.
     progress : callable, optional
@@ -161,7 +168,8 @@ def cover_tree(
             engine=engine,
             order=order,
             leaf_size=leaf_size,
-            seed=0 if seed is None else seed,
+            seed=seed,
+            dtype=dtype,
             n_threads=n_threads,
             progress=progress,
         )
@@ -177,7 +185,7 @@ def cover_tree(
         tree=tree,
         engine=engine,
         order=order,
-        seed=42 if seed is None else seed,
+        seed=seed,
         n_threads=n_threads,
         progress=progress,
     )
@@ -190,7 +198,7 @@ def load(
     verify: bool = False,
     coords: ArrayLike | None = None,
     kernel: KernelLike | None = None,
-    engine: str = "auto",
+    engine: str | None = None,
     progress: ProgressReport | None = None,
 ) -> Any:
     """Open what ``save`` wrote: a tree, conditioning sets, or a vector index.

@@ -20,6 +20,8 @@ from ._native import lib
 from ._residual_arrays import ModelView, ResidualArrays
 from ._residual_inputs import FLOAT64, Inputs, KernelLike
 from .kernels import RBF, Stationary
+from .runtime import active_config
+from .telemetry import recorded
 from .tree import CoverTree, resolve_engine
 
 # The section of a file in which this package keeps what the library does not know.
@@ -70,6 +72,7 @@ class ResidualTree(_calls.Closeable):
     Made by :func:`covertreex.cover_tree`, whose parameters these are.
     """
 
+    @recorded("build")
     def __init__(
         self,
         coords: ArrayLike,
@@ -79,17 +82,20 @@ class ResidualTree(_calls.Closeable):
         p_diag: ArrayLike | None = None,
         kernel_diag: ArrayLike | None = None,
         inducing_count: int | None = None,
-        inducing_points: ArrayLike | str = "random",
-        jitter: float = 1e-6,
-        tree: str = "hybrid",
-        engine: str = "auto",
+        inducing_points: ArrayLike | str | None = None,
+        jitter: float | None = None,
+        tree: str | None = None,
+        engine: str | None = None,
         order: str | None = None,
-        seed: int = 42,
+        seed: int | None = None,
         n_threads: int | None = None,
         progress: ProgressReport | None = None,
     ) -> None:
         super().__init__()
         self._coords = _arrays.points(coords, "coords", dtype=FLOAT64)
+        settings = active_config()
+        tree = settings.residual.tree if tree is None else tree
+        seed = (42 if settings.seed is None else settings.seed) if seed is None else seed
         if tree not in ("hybrid", "pure"):
             raise ValueError(f"tree: expected 'hybrid' or 'pure', got {tree!r}")
         self.tree = tree
@@ -114,9 +120,10 @@ class ResidualTree(_calls.Closeable):
         self._inducing: NDArray[np.float64] | None = None
         if v_matrix is None:
             self._inducing = inputs.choose_inducing(inducing_count, inducing_points, self.seed, n_threads)
+            jitter = settings.residual.jitter if jitter is None else jitter
             handle = inputs.build(self._inducing, jitter, n_threads, progress)
         else:
-            if inducing_count is not None or not isinstance(inducing_points, str):
+            if inducing_count is not None or inducing_points is not None:
                 raise ValueError("v_matrix: stands against inducing_count and inducing_points; give one or the other")
             handle = inputs.build_given(v_matrix, p_diag, kernel_diag, n_threads, progress)
         self._take(handle, lib.covertree_residual_free)
@@ -195,7 +202,9 @@ class ResidualTree(_calls.Closeable):
         """The cover tree of the scaled coordinates, built when first asked for."""
         self._open()
         if self._euclidean is None:
-            self._euclidean = CoverTree(self._scaled(), order=self.order, seed=self.seed)
+            self._euclidean = CoverTree(
+                self._scaled(), engine="native", order=self.order, seed=self.seed, dtype=FLOAT64
+            )
         return self._euclidean
 
     def _pure(self) -> CorrelationTree:
@@ -283,6 +292,7 @@ class ResidualTree(_calls.Closeable):
 
     # Changes
 
+    @recorded("insert")
     def insert(
         self, points: ArrayLike, *, n_threads: int | None = None, progress: ProgressReport | None = None
     ) -> NDArray[np.int64]:
@@ -327,7 +337,7 @@ class ResidualTree(_calls.Closeable):
         *,
         inducing_count: int | None = None,
         inducing_points: ArrayLike | str | None = None,
-        jitter: float = 1e-6,
+        jitter: float | None = None,
         n_threads: int | None = None,
         progress: ProgressReport | None = None,
     ) -> ResidualTree:
@@ -357,7 +367,7 @@ class ResidualTree(_calls.Closeable):
             self._coords,
             kernel=kernel,
             inducing_count=inducing_count,
-            inducing_points="random" if inducing_points is None else inducing_points,
+            inducing_points=inducing_points,
             jitter=jitter,
             tree=self.tree,
             engine=self.engine,
@@ -390,6 +400,7 @@ class ResidualTree(_calls.Closeable):
 
     # Searches
 
+    @recorded("knn")
     def knn(
         self,
         k: int,
@@ -590,7 +601,7 @@ class ResidualTree(_calls.Closeable):
         return {_SETTINGS: np.frombuffer(settings.encode(), np.uint8)}
 
     @classmethod
-    def _of_file(cls, file: _files.File, kernel: KernelLike | None = None, engine: str = "auto") -> ResidualTree:
+    def _of_file(cls, file: _files.File, kernel: KernelLike | None = None, engine: str | None = None) -> ResidualTree:
         host = None if kernel is None else HostKernel(kernel)
         options = _native.ResidualOptions()
         lib.covertree_residual_options_init(ctypes.byref(options))

@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 import ctypes
+import importlib
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from . import _arrays, _calls, _files, _native
+from . import _arrays, _calls, _engines, _files, _native
 from ._calls import ProgressReport
 from ._native import lib
-
-_ORDERS = ("hilbert", "natural", "random")
-
-# What searches: the library, or kernels for Numba that walk its arrays. All give the same, exact answers. Names of
-# covertreex 0.4.x stand for an order, too.
-_ENGINES: dict[str, tuple[str, str | None]] = {
-    "auto": ("native", None),
-    "native": ("native", None),
-    "hybrid": ("hybrid", None),
-    "rust-hilbert": ("native", "hilbert"),
-    "rust-natural": ("native", "natural"),
-    "python-numba": ("hybrid", "hilbert"),
-}
+from .runtime import Runtime, active_config
+from .telemetry import recorded
 
 _SUFFIXES = {np.dtype(np.float32): "f32", np.dtype(np.float64): "f64"}
 
@@ -98,7 +88,7 @@ class TreeStats:
 class CoverTree(_calls.Closeable):
     """A compressed cover tree of points, and exact searches on it.
 
-    Parameters are those of :func:`cover_tree`.
+    Parameters are those of :func:`cover_tree`. ``CoverTree(runtime)`` is a :class:`covertreex.PCCT`.
 
     Points are known by their *dataset index*: their row in ``coords``, and onwards for batches inserted later. Every
     answer is that of a brute force in float64, ties going to the lower index, for any number of threads.
@@ -108,15 +98,24 @@ class CoverTree(_calls.Closeable):
     memory at once.
     """
 
+    def __new__(cls, coords: Any = None, *arguments: Any, **options: Any) -> Any:
+        """Make a tree; of settings and no points yet a :class:`covertreex.PCCT`, as covertreex 0.4.x did."""
+        if coords is None or isinstance(coords, Runtime):
+            unfitted = importlib.import_module(f"{__package__}.pcct").PCCT
+            return unfitted(*([] if coords is None else [coords]), *arguments, **options)
+        return super().__new__(cls)
+
+    @recorded("build")
     def __init__(
         self,
         coords: ArrayLike,
         *,
         metric: str = "euclidean",
-        engine: str = "auto",
+        engine: str | None = None,
         order: str | None = None,
-        leaf_size: int = 32,
-        seed: int = 0,
+        leaf_size: int | None = None,
+        seed: int | None = None,
+        dtype: DTypeLike | None = None,
         n_threads: int | None = None,
         progress: ProgressReport | None = None,
     ) -> None:
@@ -125,9 +124,11 @@ class CoverTree(_calls.Closeable):
             raise ValueError(f"metric: expected 'euclidean', got {metric!r}")
         self.engine, self.order = resolve_engine(engine, order)
         self.metric = metric
-        points = _arrays.points(coords, "coords")
-        options = tree_options(self.order, seed, n_threads)
-        options.leaf_size = _arrays.integer(leaf_size, "leaf_size", minimum=1, maximum=65536)
+        settings = active_config()
+        points = _arrays.points(coords, "coords", dtype=_dtype(settings.dtype if dtype is None else dtype))
+        options = tree_options(self.order, (settings.seed or 0) if seed is None else seed, n_threads)
+        size = settings.leaf_size if leaf_size is None else leaf_size
+        options.leaf_size = _arrays.integer(size, "leaf_size", minimum=1, maximum=65536)
         self.dtype = points.dtype
         self._suffix = _SUFFIXES[self.dtype]
         handle = ctypes.c_void_p()
@@ -209,6 +210,7 @@ class CoverTree(_calls.Closeable):
 
     # Changes
 
+    @recorded("insert")
     def insert(
         self, points: ArrayLike, *, n_threads: int | None = None, progress: ProgressReport | None = None
     ) -> NDArray[np.int64]:
@@ -234,6 +236,7 @@ class CoverTree(_calls.Closeable):
         _native.run(insert, *arguments, options=options, report=progress)
         return np.arange(first.value, first.value + len(array))
 
+    @recorded("remove")
     def remove(self, ids: ArrayLike, *, n_threads: int | None = None, progress: ProgressReport | None = None) -> None:
         """Take points out. The others keep their dataset indices.
 
@@ -256,6 +259,7 @@ class CoverTree(_calls.Closeable):
 
     # Searches
 
+    @recorded("knn")
     def knn(
         self,
         k: int,
@@ -311,6 +315,7 @@ class CoverTree(_calls.Closeable):
         _calls.search(search, arguments, n_rows, options, progress)
         return indices if distances is None else (indices, distances)
 
+    @recorded("radius")
     def radius(
         self,
         r: float,
@@ -382,14 +387,14 @@ class CoverTree(_calls.Closeable):
         _files.save(lib.covertree_tree_save, (self._open(),), path, {}, progress)
 
     @classmethod
-    def _of_file(cls, file: _files.File, engine: str = "auto") -> CoverTree:
+    def _of_file(cls, file: _files.File, engine: str | None = None) -> CoverTree:
         searcher, _ = resolve_engine(engine, None)
         handle = ctypes.c_void_p()
         _native.check(lib.covertree_tree_load(file.handle, ctypes.byref(handle)))
         tree = cls._holding(handle, lib.covertree_tree_free)
         tree.engine = searcher
         settings = file.sections("settings")["settings"]  # which the library has checked
-        tree.order, tree.metric = _ORDERS[settings[2]], "euclidean"
+        tree.order, tree.metric = _engines.ORDERS[settings[2]], "euclidean"
         tree.dtype = _files.DTYPES[int(settings[5])]
         tree._suffix = _SUFFIXES[tree.dtype]
         return tree
@@ -410,12 +415,22 @@ def _restored(kind: type[CoverTree], data: NDArray[np.uint8], engine: str) -> Co
     return kind._of_file(_files.File.copy(data), engine)
 
 
+def _dtype(wanted: DTypeLike) -> np.dtype[Any] | None:
+    """The type in which a tree keeps points; None for their own."""
+    if isinstance(wanted, str) and wanted == "auto":
+        return None
+    kind = np.dtype(wanted)
+    if kind not in _SUFFIXES:
+        raise TypeError(f"dtype: expected float32 or float64, got {kind}")
+    return kind
+
+
 def tree_options(order: str, seed: int, n_threads: int | None) -> Any:
     """Options of a build, but for the size of leaves."""
     options = _native.TreeOptions()
     lib.covertree_tree_options_init(ctypes.byref(options))
     options.n_threads = _calls.threads(n_threads)
-    options.order = _ORDERS.index(order)
+    options.order = _engines.ORDERS.index(order)
     options.seed = _arrays.integer(seed, "seed", minimum=0, maximum=2**64 - 1)
     return options
 
@@ -444,15 +459,15 @@ def show_arrays(handle: ctypes.c_void_p) -> TreeArrays:
     return exported
 
 
-def resolve_engine(engine: str, order: str | None) -> tuple[str, str]:
-    """What searches, "native" or "hybrid", and the order that an engine's name and an order stand for together."""
-    if engine not in _ENGINES:
-        raise ValueError(f"engine: expected one of {', '.join(_ENGINES)}, got {engine!r}")
-    if order is not None and order not in _ORDERS:
-        raise ValueError(f"order: expected one of {', '.join(_ORDERS)}, got {order!r}")
-    searcher, implied = _ENGINES[engine]
-    if implied is not None and order is not None and implied != order:
-        raise ValueError(f"engine: {engine!r} stands for the order {implied!r}, but order is {order!r}")
+def resolve_engine(engine: str | None, order: str | None) -> tuple[str, str]:
+    """What searches, and the order: as a call says, or else as the active settings do."""
+    settings = active_config()
+    if engine is None:
+        searcher, usual = _engines.resolve(settings.engine, settings.order)
+        _, order = _engines.resolve("auto", order or usual)
+    else:
+        implied = engine in _engines.ENGINES and _engines.ENGINES[engine][1]
+        searcher, order = _engines.resolve(engine, order or (None if implied else settings.order))
     if searcher == "hybrid":
         _calls.kernels()  # which says what is to be installed
-    return searcher, order or implied or "hilbert"
+    return searcher, order

@@ -27,6 +27,7 @@ from ._native import CoverTreeError, lib
 from ._residual_inputs import KernelLike
 from .kernels import scaled
 from .residual import ResidualTree
+from .runtime import active_config
 
 ORDERINGS = ("maxmin", "random", "natural")
 
@@ -160,10 +161,10 @@ def neighbors(
     kernel: KernelLike,
     m: int,
     n_inducing: int | None = None,
-    inducing_points: ArrayLike | str = "random",
+    inducing_points: ArrayLike | str | None = None,
     ordering: str | ArrayLike = "maxmin",
-    seed: int = 42,
-    jitter: float = 1e-6,
+    seed: int | None = None,
+    jitter: float | None = None,
     dtype: DTypeLike = np.int64,
     return_distances: bool = False,
     n_threads: int | None = None,
@@ -182,14 +183,14 @@ def neighbors(
     n_inducing : int, optional
         Inducing points; by default 512, or n where there are fewer points. 0 for the correlation of the kernel
         itself.
-    inducing_points : {"random", "kmeans++", "cover-tree"} or array_like, shape (n_inducing, dim)
-        How they are chosen, or which they are.
+    inducing_points : {"random", "kmeans++", "cover-tree"} or array_like, shape (n_inducing, dim), optional
+        How they are chosen, by default at random, or which they are.
     ordering : {"maxmin", "random", "natural"} or array_like of int, shape (n,)
         The order of the points, in coordinates over the lengthscale; or the order itself.
-    seed : int
-        For the random ordering and the sample of inducing points.
-    jitter : float
-        Added to k(U, U), relative to the variance.
+    seed : int, optional
+        For the random ordering and the sample of inducing points; by default 42.
+    jitter : float, optional
+        Added to k(U, U), relative to the variance; by default 1e-6.
     dtype : {int64, int32}
         Of the neighbours.
     return_distances : bool
@@ -205,6 +206,9 @@ def neighbors(
     integers = np.dtype(dtype)
     if integers not in (np.dtype(np.int32), np.dtype(np.int64)):
         raise ValueError(f"dtype: expected int32 or int64, got {integers}")
+    settings = active_config()
+    seed = (42 if settings.seed is None else settings.seed) if seed is None else seed
+    jitter = settings.residual.jitter if jitter is None else jitter
     order = _order(points, kernel, ordering, seed, n_threads)
     with ResidualTree(
         points[order],

@@ -1,0 +1,27 @@
+"""What searches, by name: the library, or kernels for Numba that walk its arrays. All give the same, exact answers."""
+
+from __future__ import annotations
+
+ORDERS = ("hilbert", "natural", "random")
+
+# Names of covertreex 0.4.x stand for an order, too.
+ENGINES: dict[str, tuple[str, str | None]] = {
+    "auto": ("native", None),
+    "native": ("native", None),
+    "hybrid": ("hybrid", None),
+    "rust-hilbert": ("native", "hilbert"),
+    "rust-natural": ("native", "natural"),
+    "python-numba": ("hybrid", "hilbert"),
+}
+
+
+def resolve(engine: str, order: str | None) -> tuple[str, str]:
+    """What searches, "native" or "hybrid", and the order that an engine's name and an order stand for together."""
+    if engine not in ENGINES:
+        raise ValueError(f"engine: expected one of {', '.join(ENGINES)}, got {engine!r}")
+    if order is not None and order not in ORDERS:
+        raise ValueError(f"order: expected one of {', '.join(ORDERS)}, got {order!r}")
+    searcher, implied = ENGINES[engine]
+    if implied is not None and order is not None and implied != order:
+        raise ValueError(f"engine: {engine!r} stands for the order {implied!r}, but order is {order!r}")
+    return searcher, order or implied or "hilbert"

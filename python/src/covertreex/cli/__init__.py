@@ -1,0 +1,46 @@
+"""The command line, of typer and rich: ``covertreex --help``."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from .. import __version__
+from .._native import build_info
+from . import _bench, _files, _settings
+from ._output import fail
+
+app = typer.Typer(
+    name="covertreex",
+    help="Exact nearest neighbours: build trees of points, search them, find Vecchia's neighbours.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for module in (_files, _bench, _settings):
+    module.add_to(app)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"covertreex {__version__} ({build_info()})")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: bool = typer.Option(False, "--version", callback=_show_version, is_eager=True, help="Say it and exit."),
+) -> None:
+    """Exact nearest neighbours: build trees of points, search them, find Vecchia's neighbours."""
+
+
+def run() -> None:
+    """Run what the arguments say. Exit codes: 0, 1 for what failed, 2 for wrong usage, 130 for an interrupt."""
+    try:
+        app(standalone_mode=True)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except (ValueError, TypeError, LookupError, OSError, MemoryError, ImportError, RuntimeError) as error:
+        fail(error)

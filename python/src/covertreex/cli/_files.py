@@ -1,0 +1,196 @@
+"""Commands on files: build, query, neighbors, validate, info."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Optional
+
+import numpy as np
+import typer
+
+from .. import factory, vecchia
+from ..kernels import RBF, Matern12, Matern32, Matern52, Stationary
+from ..residual import ResidualTree
+from ..tree import CoverTree
+from ..vecchia import ConditioningSets
+from ._options import Json, Profile, Set, Threads, runtime_of
+from ._output import say, waiting
+from ._tables import READ, read_points, write_arrays
+
+KERNELS: dict[str, Callable[..., Stationary]] = {
+    "rbf": RBF,
+    "matern12": Matern12,
+    "matern32": Matern32,
+    "matern52": Matern52,
+}
+
+_POINTS = typer.Argument(..., help=f"Points: {READ}.", exists=True, dir_okay=False)
+_TREE = typer.Argument(..., help="A file that build, neighbors or save wrote.", exists=True, dir_okay=False)
+_ARRAY = typer.Option(None, "--array", help="Which array of an .npz.")
+_COLUMNS = typer.Option(None, "--columns", help="Which columns: names or numbers, with commas.")
+_KERNEL = typer.Option(None, "--kernel", help=f"Residual correlation by a kernel: {', '.join(KERNELS)}.")
+_LENGTHSCALE = typer.Option("1", "--lengthscale", help="One, or one for each column, with commas.")
+_VARIANCE = typer.Option(1.0, "--variance", help="Of the kernel.")
+_INDUCING = typer.Option(None, "--inducing", help="Inducing points.  [default: 512]", show_default=False)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    for command in (build, query, neighbors, validate, info):
+        app.command()(command)
+
+
+def build(
+    points: Path = _POINTS,
+    out: Path = typer.Argument(..., help="The file to write."),
+    array: Optional[str] = _ARRAY,
+    columns: Optional[str] = _COLUMNS,
+    kernel: Optional[str] = _KERNEL,
+    lengthscale: str = _LENGTHSCALE,
+    variance: float = _VARIANCE,
+    inducing: Optional[int] = _INDUCING,
+    profile: Profile = None,
+    overrides: Set = None,
+    threads: Threads = None,
+    as_json: Json = False,
+) -> None:
+    """Build a tree of points, and save it."""
+    with runtime_of(profile, overrides, threads):
+        rows = read_points(points, array=array, columns=columns)
+        options: dict[str, Any] = {}
+        if kernel is not None:
+            options = {"kernel": kernel_of(kernel, lengthscale, variance), "inducing_count": inducing}
+        elif inducing is not None:
+            raise ValueError("--inducing: stands for --kernel")
+        with waiting("building") as progress:
+            tree = factory.cover_tree(rows, progress=progress, **options)
+        with waiting("saving") as progress:
+            tree.save(out, progress=progress)
+        facts = {
+            "file": str(out), "kind": type(tree).__name__, "points": len(tree), "dim": tree.dim,
+            "build_seconds": tree.build_time, "file_bytes": out.stat().st_size,
+        }  # fmt: skip
+    say(facts, as_json=as_json)
+
+
+def query(
+    tree: Path = _TREE,
+    queries: Optional[Path] = typer.Argument(None, help=f"Points: {READ}; by default those of the tree.", exists=True),
+    out: Path = typer.Option(..., "--out", "-o", help="The .npz to write: indices, and distances."),
+    k: int = typer.Option(10, "--k", "-k", min=1, help="Neighbours of each."),
+    radius: Optional[float] = typer.Option(None, "--radius", help="All within this, in place of k: offsets, too."),
+    predecessors: bool = typer.Option(False, "--predecessors", help="Only points before each."),
+    exclude_self: bool = typer.Option(False, "--exclude-self", help="Not the point itself."),
+    array: Optional[str] = _ARRAY,
+    columns: Optional[str] = _COLUMNS,
+    profile: Profile = None,
+    overrides: Set = None,
+    threads: Threads = None,
+    as_json: Json = False,
+) -> None:
+    """Find the nearest points of a tree, and write them to an .npz."""
+    with runtime_of(profile, overrides, threads):
+        opened = _tree(tree)
+        rows = None if queries is None else np.asarray(read_points(queries, array=array, columns=columns), float)
+        choice: dict[str, Any] = {"queries": rows, "predecessor_mode": predecessors, "return_distances": True}
+        start = time.perf_counter()
+        offsets = None
+        with waiting("searching") as progress:
+            if radius is not None:
+                if isinstance(opened, ResidualTree):
+                    raise ValueError("--radius: a residual tree is searched by k")
+                offsets, indices, distances = opened.radius(
+                    radius, exclude_self=exclude_self, progress=progress, **choice
+                )
+            else:
+                if not isinstance(opened, ResidualTree):
+                    choice["exclude_self"] = exclude_self
+                elif exclude_self:
+                    raise ValueError("--exclude-self: a residual tree has it not; use --predecessors")
+                indices, distances = opened.knn(k, progress=progress, **choice)
+        seconds = time.perf_counter() - start
+        write_arrays(out, offsets=offsets, indices=indices, distances=distances)
+    n_queries = len(opened) if rows is None else len(rows)
+    facts = {
+        "file": str(out), "queries": n_queries, "found": int((indices >= 0).sum()), "seconds": seconds,
+        "queries_per_second": n_queries / seconds,
+    }  # fmt: skip
+    say(facts, as_json=as_json)
+
+
+def neighbors(
+    points: Path = _POINTS,
+    out: Path = typer.Argument(..., help="The .npz to write: order, neighbors, distances."),
+    kernel: str = typer.Option("matern52", "--kernel", help=f"{', '.join(KERNELS)}."),
+    lengthscale: str = _LENGTHSCALE,
+    variance: float = _VARIANCE,
+    m: int = typer.Option(30, "--m", "-m", min=1, help="Neighbours of each point."),
+    inducing: Optional[int] = _INDUCING,
+    ordering: str = typer.Option("maxmin", "--ordering", help="maxmin, random or natural."),
+    array: Optional[str] = _ARRAY,
+    columns: Optional[str] = _COLUMNS,
+    profile: Profile = None,
+    overrides: Set = None,
+    threads: Threads = None,
+    as_json: Json = False,
+) -> None:
+    """Find Vecchia's conditioning sets: the m nearest predecessors of each point by residual correlation."""
+    with runtime_of(profile, overrides, threads):
+        rows = read_points(points, array=array, columns=columns)
+        chosen = kernel_of(kernel, lengthscale, variance)
+        start = time.perf_counter()
+        with waiting("searching") as progress:
+            sets = vecchia.neighbors(
+                rows, kernel=chosen, m=m, n_inducing=inducing, ordering=ordering, return_distances=True,
+                progress=progress,
+            )  # fmt: skip
+        seconds = time.perf_counter() - start
+        write_arrays(out, order=sets.order, neighbors=sets.neighbors, distances=sets.distances)
+    facts = {"file": str(out), "points": len(rows), "m": m, "kernel": repr(chosen), "seconds": seconds}
+    say(facts, as_json=as_json)
+
+
+def validate(tree: Path = _TREE, threads: Threads = None, as_json: Json = False) -> None:
+    """Check every rule of a tree, and every checksum of its file. Exit code 1 where one is broken."""
+    with runtime_of(None, None, threads):
+        opened = _tree(tree, verify=True)
+        with waiting("checking") as progress:
+            opened.validate(progress=progress)
+    say({"file": str(tree), "valid": True}, as_json=as_json)
+
+
+def info(file: Path = _TREE, as_json: Json = False) -> None:
+    """Say what is in a file: a tree, a residual tree, conditioning sets, a vector index."""
+    opened = factory.load(file)
+    facts: dict[str, Any] = {"file": str(file), "kind": type(opened).__name__, "file_bytes": file.stat().st_size}
+    if isinstance(opened, ConditioningSets):
+        facts.update(points=len(opened.order), m=opened.neighbors.shape[1], input_hash=opened.input_hash)
+    else:
+        facts.update(dataclasses.asdict(opened.stats()))
+    if isinstance(opened, CoverTree):
+        facts.update(dim=opened.dim, dtype=str(opened.dtype), order=opened.order)
+    if isinstance(opened, ResidualTree):
+        facts.update(kernel=repr(opened.kernel))
+    # A tree that was just opened has done nothing yet.
+    say(facts if as_json else {name: value for name, value in facts.items() if value != 0}, as_json=as_json)
+
+
+def kernel_of(name: str, lengthscale: str, variance: float) -> Stationary:
+    """The kernel that options stand for."""
+    if name not in KERNELS:
+        raise ValueError(f"--kernel: expected one of {', '.join(KERNELS)}, got {name!r}")
+    try:
+        scales = [float(one) for one in lengthscale.split(",")]
+    except ValueError:
+        raise ValueError(f"--lengthscale: expected numbers with commas, got {lengthscale!r}") from None
+    return KERNELS[name](lengthscale=scales[0] if len(scales) == 1 else scales, variance=variance)
+
+
+def _tree(path: Path, *, verify: bool = False) -> Any:
+    opened = factory.load(path, verify=verify)
+    if not isinstance(opened, (CoverTree, ResidualTree)):
+        raise ValueError(f"{path}: expected a tree, got {type(opened).__name__}")
+    return opened

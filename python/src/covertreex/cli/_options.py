@@ -1,0 +1,23 @@
+"""Options that commands have in common."""
+
+from __future__ import annotations
+
+from typing import Annotated, List, Optional
+
+import typer
+
+from ..runtime import Activation, Runtime
+
+Profile = Annotated[Optional[str], typer.Option("--profile", help="Settings to begin with; see covertreex profile.")]
+Set = Annotated[Optional[List[str]], typer.Option("--set", help="A setting, as in residual.tree=pure.")]
+Threads = Annotated[Optional[int], typer.Option("--threads", min=1, max=1024, help="By default all.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def runtime_of(profile: str | None, overrides: list[str] | None, threads: int | None) -> Activation:
+    """Make active what options say, as a context manager."""
+    if profile is not None:
+        runtime = Runtime.from_profile(profile, overrides or ())
+    else:
+        runtime = Runtime.from_config(Runtime().to_config().with_overrides(overrides or ()))
+    return (runtime if threads is None else runtime.with_updates(threads=threads)).activate()

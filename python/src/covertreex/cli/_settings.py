@@ -1,0 +1,186 @@
+"""Commands on settings and records: doctor, profile, telemetry."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import platform
+import sys
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Optional
+
+import numpy as np
+import typer
+
+from .. import __version__, _native, telemetry
+from ..factory import cover_tree
+from ..kernels import Matern52
+from ..runtime import PROFILES, Runtime, environment_names
+from ._options import Json
+from ._output import console, say, say_rows, shown
+
+_EXTRAS = ("numba", "scipy", "scikit-learn", "matplotlib", "pyarrow", "typer", "rich")
+_FORMATS = ("table", "json", "markdown")
+
+profiles = typer.Typer(help="Settings that go together.", no_args_is_help=True)
+records = typer.Typer(help="Records of calls.", no_args_is_help=True)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(doctor)
+    app.add_typer(profiles, name="profile")
+    app.add_typer(records, name="telemetry")
+
+
+@profiles.command("list")
+def list_profiles(as_json: Json = False) -> None:
+    """List the profiles."""
+    say_rows([{"name": one.name, "purpose": one.purpose} for one in PROFILES.values()], as_json=as_json)
+
+
+@profiles.command("show")
+def show_profile(
+    name: str = typer.Argument(..., help="One of those that list shows."),
+    as_json: Json = False,
+) -> None:
+    """Show the settings of a profile, and the environment variable of each."""
+    config = Runtime.from_profile(name).to_config().as_dict()
+    if as_json:
+        say(config, as_json=True)
+        return
+    rows = [{"setting": path, "value": _at(config, path), "variable": variable}
+            for variable, path in environment_names().items()]  # fmt: skip
+    say_rows([{**row, "value": str(row["value"])} for row in rows], as_json=False, title=PROFILES[name].purpose)
+
+
+def _at(config: dict[str, Any], path: str) -> Any:
+    value: Any = config
+    for name in path.split("."):
+        value = value[name]
+    return value
+
+
+@records.command("render")
+def render(
+    log: Path = typer.Argument(..., help="What diagnostics.log_file named.", exists=True, dir_okay=False),
+    form: str = typer.Option("table", "--format", help=f"{', '.join(_FORMATS)}."),
+    calls: bool = typer.Option(False, "--calls", help="Every call, in place of sums."),
+) -> None:
+    """Sum up a log by kind and operation."""
+    if form not in _FORMATS:
+        raise ValueError(f"--format: expected one of {', '.join(_FORMATS)}, got {form!r}")
+    read = telemetry.read(log)
+    rows = [dataclasses.asdict(one) for one in (read if calls else telemetry.summarise(read))]
+    if form != "markdown":
+        say_rows(rows if form == "json" else map(_for_people, rows), as_json=form == "json")
+        return
+    for line in _markdown(list(map(_for_people, rows))):
+        print(line)
+
+
+def _for_people(row: dict[str, Any]) -> dict[str, Any]:
+    """A row that fits a line: parts of the time as shares of it."""
+    phases, counts, seconds = row["phases"], row["counts"], row["seconds"] or 1.0
+    shares = ", ".join(f"{name} {value / seconds:.0%}" for name, value in phases.items())
+    hidden = ("kind", "operation", "started", "phases", "counts")
+    shown = {name: value for name, value in row.items() if name not in hidden}
+    call = f"{row['kind']}.{row['operation']}"
+    return {"call": call, **shown, "phases": shares, "exact": counts.get("exact"), "pruned": counts.get("pruned")}
+
+
+def _markdown(rows: list[dict[str, Any]]) -> list[str]:
+    if not rows:
+        return []
+    names = list(rows[0])
+    lines = ["| " + " | ".join(name.replace("_", " ") for name in names) + " |", "| " + "--- | " * len(names)]
+    return lines + ["| " + " | ".join(shown(row[name]) for name in names) + " |" for row in rows]
+
+
+def doctor(as_json: Json = False) -> None:
+    """Say what this installation is, and whether it computes what it should. Exit code 1 where it does not."""
+    flags = _of_processor("flags").split()
+    facts: dict[str, Any] = {
+        "covertreex": __version__,
+        "library": _native.build_info(),
+        "library_path": _native.lib._name,
+        "processor": _of_processor("model name") or platform.processor(),
+        "processors": os.cpu_count(),
+        "threads": _native.get_num_threads(),
+        "avx2": "avx2" in flags,
+        "avx512": "avx512f" in flags,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        **{name: _version(name) for name in _EXTRAS},
+        "environment": {name: value for name, value in os.environ.items() if name.startswith("COVERTREE")},
+    }
+    checks = {name: _outcome(check) for name, check in _CHECKS.items()}
+    say({**facts, "checks": checks} if as_json else facts, as_json=as_json)
+    if not as_json:
+        for name, outcome in checks.items():
+            console.print(f"[{'green' if outcome == 'ok' else 'red'}]{outcome:>4}[/] {name}", highlight=False)
+    if any(outcome != "ok" for outcome in checks.values()):
+        sys.exit(1)
+
+
+def _outcome(check: Callable[[], bool]) -> str:
+    try:
+        return "ok" if check() else "wrong"
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+
+
+def _neighbors_are_exact() -> bool:
+    points = np.random.default_rng(0).random((2000, 3))
+    tree = cover_tree(points, engine="native")
+    squares = ((points[:, None, :] - points[None, :100, :]) ** 2).sum(axis=2)
+    return bool(np.array_equal(tree.knn(5, queries=np.arange(100)), np.argsort(squares, axis=0, kind="stable")[:5].T))
+
+
+def _residuals_are_exact() -> bool:
+    points = np.random.default_rng(1).random((600, 2))
+    kernel = Matern52(lengthscale=0.3)
+    tree = cover_tree(points, kernel=kernel, inducing_count=50, engine="native")
+    v, p = tree.v_matrix, tree.residual_variance
+    correlations = (kernel(points) - v @ v.T) / np.sqrt(np.outer(p, p))
+    found = tree.knn(1, queries=np.arange(300, 600), predecessor_mode=True)[:, 0]
+    best = [np.abs(correlations[i, :i]).max() for i in range(300, 600)]
+    return bool(np.allclose(np.abs(correlations[np.arange(300, 600), found]), best, rtol=0, atol=1e-9))
+
+
+def _rules_hold() -> bool:
+    return cover_tree(np.random.default_rng(2).random((2000, 2)), engine="native").validate()
+
+
+def _threads_agree() -> bool:
+    points = np.random.default_rng(3).random((20_000, 3))
+    one = cover_tree(points, n_threads=1).knn(8, n_threads=1)
+    return bool(np.array_equal(one, cover_tree(points).knn(8)))
+
+
+_CHECKS: dict[str, Callable[[], bool]] = {
+    "neighbours are those of a brute force": _neighbors_are_exact,
+    "neighbours by residual correlation, too": _residuals_are_exact,
+    "the rules of a cover tree hold": _rules_hold,
+    "one thread and many agree": _threads_agree,
+}
+
+
+def _of_processor(name: str) -> str:
+    """What Linux says of the first processor."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.partition(":")[0].strip() == name:
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return ""
+
+
+def _version(package: str) -> Optional[str]:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None

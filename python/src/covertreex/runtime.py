@@ -1,0 +1,413 @@
+"""Settings in one place: what calls use that do not say otherwise.
+
+A setting comes from the first of these that has it: an argument of the call, the active :class:`Runtime`, the
+environment (``COVERTREEX_LEAF_SIZE`` for ``leaf_size``, ``COVERTREEX_RESIDUAL_INDUCING_COUNT`` for
+``residual.inducing_count``, and so on; ``COVERTREEX_PROFILE`` names a profile to begin with), the defaults of
+:class:`RuntimeConfig`. The environment is read when the first call asks for it, and again by :func:`read_environment`.
+
+>>> from covertreex import Runtime, cover_tree
+>>> with Runtime(threads=1, order="natural").activate():
+...     tree = cover_tree([[0.0], [1.0], [3.0]])
+>>> tree.order
+'natural'
+"""
+
+from __future__ import annotations
+
+import contextvars
+import dataclasses
+import os
+import warnings
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType, TracebackType
+from typing import Any
+
+from . import _engines as engines
+
+__all__ = [
+    "PROFILES", "Diagnostics", "Profile", "Residual", "Runtime", "RuntimeConfig", "active_config", "environment_names",
+    "read_environment",
+]  # fmt: skip
+
+_PREFIX = "COVERTREEX_"
+_METRICS = ("auto", "euclidean", "residual_correlation")
+_DTYPES = ("auto", "float32", "float64")
+_TREES = ("hybrid", "pure")
+
+# Settings of covertreex 0.4.x that chose between ways to the same answer, most of them between approximate ones.
+_WITHOUT_EFFECT = frozenset(
+    [
+        "backend",
+        "batch_order_seed",
+        "conflict_graph",
+        "degree_cap",
+        "devices",
+        "enable_numba",
+        "enable_sparse_traversal",
+        "extra",
+        "log_level",
+        "prefix_density_high",
+        "prefix_density_low",
+        "prefix_growth_large",
+        "prefix_growth_mid",
+        "prefix_growth_small",
+        "prefix_schedule",
+        "residual_dense_scope_streamer",
+        "residual_dynamic_query_block",
+        "residual_force_whitened",
+        "residual_level_cache_batching",
+        "residual_masked_scope_append",
+        "residual_scope_bitset",
+        "residual_scope_member_limit",
+        "residual_stream_tile",
+        "scope_chunk_max_segments",
+        "scope_chunk_target",
+        "scope_segment_dedupe",
+    ]
+)
+_RENAMED = {"precision": "dtype", "batch_order": "order", "mis_seed": "seed"}
+
+
+@dataclass(frozen=True)
+class Residual:
+    """Settings of trees in the residual-correlation metric; see :func:`covertreex.cover_tree`."""
+
+    inducing_count: int | None = None  #: inducing points; None: 512, or all points where there are fewer
+    inducing_points: str = "random"  #: how they are chosen: "random", "kmeans++" or "cover-tree"
+    jitter: float = 1e-6  #: relative to the variance
+    tree: str = "hybrid"  #: which cover tree is shown and validated: "hybrid" or "pure"
+
+    def __post_init__(self) -> None:
+        _check_integer("residual.inducing_count", self.inducing_count, 0)
+        _check_choice("residual.inducing_points", self.inducing_points, ("random", "kmeans++", "cover-tree"))
+        if not 0 < self.jitter <= 0.01:
+            raise ValueError(f"residual.jitter: expected above 0, at most 0.01, got {self.jitter}")
+        _check_choice("residual.tree", self.tree, _TREES)
+
+
+@dataclass(frozen=True)
+class Diagnostics:
+    """What is looked at beside the work; see :mod:`covertreex.telemetry`."""
+
+    enabled: bool = False  #: whether calls are recorded
+    log_file: str | None = None  #: to which records are appended, as lines of JSON
+    validate: bool = False  #: whether every rule of a tree is checked when it is built or changed
+
+    @property
+    def records(self) -> bool:
+        """Whether calls are recorded: for a file is reason enough."""
+        return self.enabled or self.log_file is not None
+
+
+@dataclass(frozen=True)
+class RuntimeConfig:
+    """All settings, each with a value. Answers depend on the metric alone, and what ``residual`` says of it."""
+
+    metric: str = "auto"  #: "euclidean", "residual_correlation", or "auto": by whether there is a kernel
+    threads: int | None = None  #: of calls; None: :func:`covertreex.get_num_threads`
+    dtype: str = "auto"  #: in which a Euclidean tree keeps points: "float32", "float64", or "auto": as they come
+    engine: str = "auto"  #: as in :func:`covertreex.cover_tree`
+    order: str | None = None  #: "hilbert", "natural", "random"; None: as the engine's name says, or "hilbert"
+    seed: int | None = None  #: None: 0 for the tree, 42 for inducing points
+    leaf_size: int = 32  #: points that are scanned together
+    residual: Residual = field(default_factory=Residual)
+    diagnostics: Diagnostics = field(default_factory=Diagnostics)
+
+    def __post_init__(self) -> None:
+        _check_choice("metric", self.metric, _METRICS)
+        _check_choice("dtype", self.dtype, _DTYPES)
+        _check_integer("threads", self.threads, 1, 1024)
+        _check_integer("seed", self.seed, 0, 2**64 - 1)
+        _check_integer("leaf_size", self.leaf_size, 1, 65536)
+        if not isinstance(self.residual, Residual):
+            raise TypeError(f"residual: expected a Residual, got {self.residual!r}")
+        if not isinstance(self.diagnostics, Diagnostics):
+            raise TypeError(f"diagnostics: expected Diagnostics, got {self.diagnostics!r}")
+        engines.resolve(self.engine, self.order)
+
+    @classmethod
+    def from_environment(cls) -> RuntimeConfig:
+        """Take the defaults, but for what the environment says."""
+        name = os.environ.get(_PREFIX + "PROFILE")
+        config = cls() if not name else _profile(name, _PREFIX + "PROFILE").config
+        for variable, path in environment_names().items():
+            text = os.environ.get(variable)
+            if text:
+                config = _with_setting(config, path, text, variable)
+        return config
+
+    def with_overrides(self, overrides: Iterable[str]) -> RuntimeConfig:
+        """Change settings that are named by their path, as in ``"residual.inducing_count=256"``."""
+        config = self
+        for override in overrides:
+            path, separator, text = override.partition("=")
+            if not separator:
+                raise ValueError(f"overrides: expected 'name=value', got {override!r}")
+            config = _with_setting(config, path.strip(), text.strip(), "overrides")
+        return config
+
+    def as_dict(self) -> dict[str, Any]:
+        """All settings as nested dictionaries, ready for JSON."""
+        return dataclasses.asdict(self)
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Settings that go together."""
+
+    name: str
+    purpose: str
+    config: RuntimeConfig
+
+
+@dataclass(frozen=True, init=False)
+class Runtime:
+    """Settings that somebody has chosen, of those in :class:`RuntimeConfig`; None leaves one to the environment.
+
+    Parameters
+    ----------
+    metric, threads, dtype, engine, order, seed, leaf_size, residual, diagnostics
+        As in :class:`RuntimeConfig`. ``diagnostics`` may be True or False, for its ``enabled``.
+    **legacy
+        Settings by the names of covertreex 0.4.x: ``precision``, ``batch_order`` and ``mis_seed`` stand for ``dtype``,
+        ``order`` and ``seed``; those that chose between ways to the same answer have no effect, and a warning says so.
+    """
+
+    metric: str | None
+    threads: int | None
+    dtype: str | None
+    engine: str | None
+    order: str | None
+    seed: int | None
+    leaf_size: int | None
+    residual: Residual | None
+    diagnostics: Diagnostics | None
+
+    def __init__(
+        self,
+        *,
+        metric: str | None = None,
+        threads: int | None = None,
+        dtype: str | None = None,
+        engine: str | None = None,
+        order: str | None = None,
+        seed: int | None = None,
+        leaf_size: int | None = None,
+        residual: Residual | None = None,
+        diagnostics: Diagnostics | bool | None = None,
+        **legacy: Any,
+    ) -> None:
+        chosen = dict(
+            metric=metric, threads=threads, dtype=dtype, engine=engine, order=order, seed=seed, leaf_size=leaf_size,
+            residual=residual,
+            diagnostics=Diagnostics(diagnostics) if isinstance(diagnostics, bool) else diagnostics,
+        )  # fmt: skip
+        _translate(legacy, chosen)
+        for name, value in chosen.items():
+            object.__setattr__(self, name, value)
+        self.to_config(RuntimeConfig())  # which says what is wrong with them
+
+    @classmethod
+    def from_profile(cls, name: str, overrides: Iterable[str] = ()) -> Runtime:
+        """Take the settings of a profile.
+
+        Parameters
+        ----------
+        name : str
+            One of :data:`PROFILES`: "default", "residual-gold", "residual-fast", "residual-audit", "cpu-debug".
+        overrides : iterable of str
+            Changes by path, as in ``"residual.inducing_count=256"``.
+        """
+        return cls.from_config(_profile(name, "name").config.with_overrides(overrides))
+
+    @classmethod
+    def from_config(cls, config: RuntimeConfig) -> Runtime:
+        """Choose everything as it stands in a configuration."""
+        return cls(**vars(config))
+
+    @classmethod
+    def from_active(cls) -> Runtime:
+        """Choose everything as it is now."""
+        return cls.from_config(active_config())
+
+    def to_config(self, base: RuntimeConfig | None = None) -> RuntimeConfig:
+        """Fill in what was not chosen: from the environment, or from ``base``."""
+        chosen = {name: value for name, value in vars(self).items() if value is not None}
+        return replace(read_environment() if base is None else base, **chosen)
+
+    def with_updates(self, **settings: Any) -> Runtime:
+        """Choose some settings otherwise."""
+        return Runtime(**{**vars(self), **settings})
+
+    def describe(self) -> dict[str, Any]:
+        """Say what all settings are, as nested dictionaries."""
+        return self.to_config().as_dict()
+
+    def activate(self) -> Activation:
+        """Make these the settings of calls in this thread, or asynchronous task, that do not say otherwise.
+
+        Until another one is activated, or, as a context manager, until it is left.
+        """
+        return Activation(self.to_config())
+
+
+_active: contextvars.ContextVar[RuntimeConfig | None] = contextvars.ContextVar("covertreex_runtime", default=None)
+
+
+class Activation:
+    """Settings that are active; a context manager that puts those before it back."""
+
+    def __init__(self, config: RuntimeConfig) -> None:
+        self.config = config
+        _notice(config)
+        self._token = _active.set(config)
+
+    def __enter__(self) -> RuntimeConfig:
+        return self.config
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        _active.reset(self._token)
+
+
+def active_config() -> RuntimeConfig:
+    """Settings of calls that do not say otherwise: those of the active runtime, or of the environment."""
+    return _active.get() or _of_environment or read_environment()
+
+
+_of_environment: RuntimeConfig | None = None
+
+
+def read_environment() -> RuntimeConfig:
+    """Read the environment again, for calls that follow."""
+    global _of_environment  # noqa: PLW0603
+    _of_environment = RuntimeConfig.from_environment()
+    _notice(_of_environment)
+    return _of_environment
+
+
+#: Whether settings with diagnostics have ever been active: calls look at this first, as it takes no time.
+is_diagnosed = False
+
+
+def _notice(config: RuntimeConfig) -> None:
+    global is_diagnosed  # noqa: PLW0603
+    is_diagnosed = is_diagnosed or config.diagnostics != Diagnostics()
+
+
+def environment_names() -> dict[str, str]:
+    """Environment variables, and the path of the setting that each is for."""
+    return {_PREFIX + path.upper().replace(".", "_"): path for path in _paths(RuntimeConfig)}
+
+
+def _paths(kind: type[Any], before: str = "") -> Iterable[str]:
+    for one in dataclasses.fields(kind):
+        group = _GROUPS.get(one.name) if not before else None
+        if group is None:
+            yield before + one.name
+        else:
+            yield from _paths(group, one.name + ".")
+
+
+_GROUPS: Mapping[str, type[Any]] = MappingProxyType({"residual": Residual, "diagnostics": Diagnostics})
+
+
+def _with_setting(config: Any, path: str, text: str, source: str) -> Any:
+    """A configuration with one setting changed to what a text says."""
+    name, _, rest = path.partition(".")
+    kinds = {one.name: one.type for one in dataclasses.fields(config)}
+    if name not in kinds or bool(rest) != (name in _GROUPS):
+        raise ValueError(f"{source}: no setting {path!r}; there are {', '.join(_paths(RuntimeConfig))}")
+    if rest:
+        return replace(config, **{name: _with_setting(getattr(config, name), rest, text, source)})
+    try:
+        return replace(config, **{name: _parsed(text, str(kinds[name]))})
+    except ValueError as error:
+        raise ValueError(f"{source}: {path}={text}: {error}") from None
+
+
+_TRUTHS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+_KINDS: Mapping[str, Any] = MappingProxyType({"int": int, "float": float, "str": str})
+
+
+def _parsed(text: str, kind: str) -> Any:
+    """A value of a kind, which is written as in an annotation."""
+    if kind.endswith(" | None") and text.lower() in ("none", "null"):
+        return None
+    if kind == "bool":
+        if text.lower() not in _TRUTHS:
+            raise ValueError(f"expected true or false, got {text!r}")
+        return _TRUTHS[text.lower()]
+    return _KINDS[kind.split(" ", maxsplit=1)[0]](text)
+
+
+def _translate(legacy: dict[str, Any], chosen: dict[str, Any]) -> None:
+    """Settings by the names of covertreex 0.4.x."""
+    for name in legacy.keys() - _RENAMED.keys() - _WITHOUT_EFFECT:
+        raise TypeError(f"{name}: no such setting; there are {', '.join(chosen)}")
+    for old, new in _RENAMED.items():
+        if legacy.get(old) is None:
+            continue
+        if chosen[new] is not None:
+            raise TypeError(f"{old}: stands for {new}; give one or the other")
+        chosen[new] = legacy[old]
+    unused = sorted(name for name in _WITHOUT_EFFECT & legacy.keys() if legacy[name] is not None)
+    if unused:
+        warnings.warn(f"{', '.join(unused)}: of covertreex 0.4.x, without effect here", stacklevel=3)
+
+
+def _profile(name: str, source: str) -> Profile:
+    if name not in PROFILES:
+        raise ValueError(f"{source}: expected one of {', '.join(PROFILES)}, got {name!r}")
+    return PROFILES[name]
+
+
+def _check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ValueError(f"{name}: expected one of {', '.join(choices)}, got {value!r}")
+
+
+def _check_integer(name: str, value: Any, minimum: int, maximum: int = 2**31) -> None:
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name}: expected an integer, got {value!r}")
+    if not minimum <= value <= maximum:
+        raise ValueError(f"{name}: expected {minimum} to {maximum}, got {value}")
+
+
+_GOLD = RuntimeConfig(metric="residual_correlation", dtype="float64", residual=Residual(inducing_count=512))
+
+#: Settings that go together, by name.
+PROFILES: Mapping[str, Profile] = MappingProxyType(
+    {
+        one.name: one
+        for one in (
+            Profile("default", "what calls use that say nothing", RuntimeConfig()),
+            Profile("residual-gold", "residual correlation with 512 inducing points, the gold standard", _GOLD),
+            Profile(
+                "residual-fast",
+                "the same with 128 inducing points, so that features take a quarter of the time and memory",
+                replace(_GOLD, residual=Residual(inducing_count=128)),
+            ),
+            Profile(
+                "residual-audit",
+                "the gold standard with the cover tree in its own metric, every rule checked and every call recorded",
+                replace(
+                    _GOLD,
+                    residual=Residual(inducing_count=512, tree="pure"),
+                    diagnostics=Diagnostics(enabled=True, validate=True),
+                ),
+            ),
+            Profile(
+                "cpu-debug",
+                "one thread, points in their own order, every rule checked and every call recorded",
+                RuntimeConfig(
+                    threads=1, engine="native", order="natural", diagnostics=Diagnostics(enabled=True, validate=True)
+                ),
+            ),
+        )
+    }
+)

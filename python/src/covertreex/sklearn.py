@@ -1,0 +1,396 @@
+"""Estimators for scikit-learn over a cover tree: exact neighbours, quickly.
+
+>>> import numpy as np
+>>> from covertreex.sklearn import CoverTreeNeighbors
+>>> model = CoverTreeNeighbors(n_neighbors=1).fit([[0.0], [1.0], [3.0]])
+>>> model.kneighbors([[2.2]])
+(array([[0.8]]), array([[2]]))
+
+Needs scikit-learn 1.6 or later: ``pip install 'covertreex[sklearn]'``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any, Union
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+try:
+    from scipy.sparse import csr_matrix
+    from sklearn.base import (
+        BaseEstimator,
+        ClassifierMixin,
+        ClassNamePrefixFeaturesOutMixin,
+        RegressorMixin,
+        TransformerMixin,
+    )
+    from sklearn.utils.multiclass import check_classification_targets
+    from sklearn.utils.validation import check_is_fitted, validate_data
+except ImportError as error:
+    raise ImportError(
+        "covertreex.sklearn needs scikit-learn 1.6 or later: pip install 'covertreex[sklearn]'"
+    ) from error
+
+from .tree import CoverTree
+
+__all__ = ["CoverTreeClassifier", "CoverTreeNeighbors", "CoverTreeRegressor", "CoverTreeTransformer"]
+
+Weights = Union[str, Callable[[NDArray[Any]], NDArray[Any]]]
+
+
+class _Neighbors(BaseEstimator):
+    """What all estimators here have in common."""
+
+    def __init__(
+        self,
+        n_neighbors: int = 5,
+        radius: float = 1.0,
+        *,
+        order: str | None = None,
+        leaf_size: int | None = None,
+        n_jobs: int | None = None,
+    ) -> None:
+        self.n_neighbors = n_neighbors
+        self.radius = radius
+        self.order = order
+        self.leaf_size = leaf_size
+        self.n_jobs = n_jobs
+
+    def _grow(self, points: NDArray[Any]) -> None:
+        _positive("n_neighbors", self.n_neighbors)
+        self.tree_ = CoverTree(
+            points, engine="native", order=self.order, leaf_size=self.leaf_size, n_threads=self._threads()
+        )
+        self.n_samples_fit_ = len(points)
+        self.effective_metric_ = "euclidean"
+
+    def _threads(self) -> int | None:
+        if self.n_jobs is None or self.n_jobs > 0:
+            return self.n_jobs
+        if self.n_jobs == 0:
+            raise ValueError("n_jobs: expected anything but 0")
+        return max(1, (os.cpu_count() or 1) + 1 + self.n_jobs)
+
+    def _queries(self, X: ArrayLike | None) -> NDArray[Any] | None:
+        check_is_fitted(self)
+        if X is None:
+            return None
+        return validate_data(self, X, reset=False, dtype=[np.float64, np.float32], order="C")
+
+    def _nearest(self, X: ArrayLike | None, n_neighbors: int | None) -> tuple[NDArray[Any], NDArray[np.int64]]:
+        queries = self._queries(X)
+        k = _positive("n_neighbors", self.n_neighbors if n_neighbors is None else n_neighbors)
+        most = self.n_samples_fit_ - (queries is None)
+        if k > most:
+            raise ValueError(
+                f"Expected n_neighbors <= n_samples_fit, but n_neighbors = {k}, n_samples_fit = {most}"
+                + (", without the sample itself" if queries is None else "")
+            )
+        indices, distances = self.tree_.knn(
+            k, queries=queries, return_distances=True, exclude_self=queries is None, n_threads=self._threads()
+        )
+        return distances, indices
+
+    def kneighbors(
+        self, X: ArrayLike | None = None, n_neighbors: int | None = None, return_distance: bool = True
+    ) -> Any:
+        """Find the nearest samples of each point.
+
+        Parameters
+        ----------
+        X : array_like, shape (n_queries, n_features), optional
+            By default the samples, each of which is not its own neighbour.
+        n_neighbors : int, optional
+            By default that of the estimator.
+        return_distance : bool
+            Whether to return distances, too.
+
+        Returns
+        -------
+        distances : numpy.ndarray, shape (n_queries, n_neighbors)
+            Only with ``return_distance``.
+        indices : numpy.ndarray of int64, shape (n_queries, n_neighbors)
+            The nearest first; ties go to the lower index.
+        """
+        distances, indices = self._nearest(X, n_neighbors)
+        return (distances, indices) if return_distance else indices
+
+    def _within(self, X: ArrayLike | None, radius: float | None) -> Any:
+        queries = self._queries(X)
+        return self.tree_.radius(
+            self.radius if radius is None else radius,
+            queries=queries, return_distances=True, exclude_self=queries is None, n_threads=self._threads(),
+        )  # fmt: skip
+
+    def radius_neighbors(
+        self,
+        X: ArrayLike | None = None,
+        radius: float | None = None,
+        return_distance: bool = True,
+        sort_results: bool = False,
+    ) -> Any:
+        """Find all samples within a radius of each point.
+
+        Parameters
+        ----------
+        X : array_like, shape (n_queries, n_features), optional
+            By default the samples, each of which is not its own neighbour.
+        radius : float, optional
+            By default that of the estimator.
+        return_distance : bool
+            Whether to return distances, too.
+        sort_results : bool
+            They are always sorted, the nearest first.
+
+        Returns
+        -------
+        distances, indices : numpy.ndarray of objects, shape (n_queries,)
+            An array for each point. Distances only with ``return_distance``.
+        """
+        del sort_results
+        found = self._within(X, radius)
+        indices = _arrays_of(found.indices, found.offsets)
+        return (_arrays_of(found.distances, found.offsets), indices) if return_distance else indices
+
+    def kneighbors_graph(
+        self, X: ArrayLike | None = None, n_neighbors: int | None = None, mode: str = "connectivity"
+    ) -> csr_matrix:
+        """Find the nearest samples of each point, as a sparse matrix of shape (n_queries, n_samples_fit).
+
+        Parameters
+        ----------
+        X, n_neighbors
+            As in :meth:`kneighbors`.
+        mode : {"connectivity", "distance"}
+            Whether its elements are 1, or the distances.
+        """
+        _check_mode(mode)
+        distances, indices = self._nearest(X, n_neighbors)
+        values = distances.ravel() if mode == "distance" else np.ones(indices.size)
+        ends = np.arange(0, indices.size + 1, indices.shape[1])
+        return csr_matrix((values, indices.ravel(), ends), shape=(len(indices), self.n_samples_fit_))
+
+    def radius_neighbors_graph(
+        self,
+        X: ArrayLike | None = None,
+        radius: float | None = None,
+        mode: str = "connectivity",
+        sort_results: bool = False,
+    ) -> csr_matrix:
+        """Find all samples within a radius of each point, as a sparse matrix of shape (n_queries, n_samples_fit).
+
+        Parameters
+        ----------
+        X, radius, sort_results
+            As in :meth:`radius_neighbors`.
+        mode : {"connectivity", "distance"}
+            Whether its elements are 1, or the distances.
+        """
+        _check_mode(mode)
+        del sort_results
+        offsets, indices, distances = self._within(X, radius)
+        values = np.array(distances) if mode == "distance" else np.ones(len(indices))
+        return csr_matrix((values, np.array(indices), offsets), shape=(len(offsets) - 1, self.n_samples_fit_))
+
+
+class CoverTreeNeighbors(_Neighbors):
+    """Nearest neighbours by Euclidean distance: :class:`sklearn.neighbors.NearestNeighbors` over a cover tree.
+
+    Parameters
+    ----------
+    n_neighbors : int
+        Neighbours that are found where a call does not say.
+    radius : float
+        Likewise.
+    order : {"hilbert", "natural", "random"}, optional
+        As in :func:`covertreex.cover_tree`.
+    leaf_size : int, optional
+        As in :func:`covertreex.cover_tree`.
+    n_jobs : int, optional
+        Threads; by default :func:`covertreex.get_num_threads`; all for -1, all but one for -2, and so on. Results do
+        not depend on it.
+
+    Attributes
+    ----------
+    tree_ : covertreex.CoverTree
+    n_samples_fit_, n_features_in_ : int
+    effective_metric_ : str
+    """
+
+    def fit(self, X: ArrayLike, y: Any = None) -> CoverTreeNeighbors:
+        """Build the tree of some points, shape (n_samples, n_features). ``y`` is ignored."""
+        self._grow(validate_data(self, X, dtype=[np.float64, np.float32], order="C"))
+        return self
+
+
+class CoverTreeTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CoverTreeNeighbors):
+    """Points to the sparse graph of their neighbours.
+
+    It is :class:`sklearn.neighbors.KNeighborsTransformer` over a cover tree, for what takes a graph of them: Isomap,
+    TSNE, DBSCAN, SpectralClustering, neighbours classifiers, UMAP.
+
+    Parameters
+    ----------
+    mode : {"distance", "connectivity"}
+        Whether elements of the graph are distances or 1. With "distance" there is one neighbour more, as each sample is
+        the first neighbour of itself.
+    n_neighbors, order, leaf_size, n_jobs
+        As in :class:`CoverTreeNeighbors`.
+    """
+
+    def __init__(
+        self,
+        *,
+        mode: str = "distance",
+        n_neighbors: int = 5,
+        order: str | None = None,
+        leaf_size: int | None = None,
+        n_jobs: int | None = None,
+    ) -> None:
+        super().__init__(n_neighbors, order=order, leaf_size=leaf_size, n_jobs=n_jobs)
+        del self.radius
+        self.mode = mode
+
+    def fit(self, X: ArrayLike, y: Any = None) -> CoverTreeTransformer:
+        """Build the tree of some points, shape (n_samples, n_features). ``y`` is ignored."""
+        _check_mode(self.mode)
+        super().fit(X)
+        self._n_features_out = self.n_samples_fit_
+        return self
+
+    def transform(self, X: ArrayLike) -> csr_matrix:
+        """Find the graph of points to samples: a sparse matrix of shape (n_queries, n_samples_fit)."""
+        check_is_fitted(self)
+        return self.kneighbors_graph(X, self.n_neighbors + (self.mode == "distance"), mode=self.mode)
+
+    def fit_transform(self, X: ArrayLike, y: Any = None) -> csr_matrix:
+        """Build the tree, and find the graph of its points."""
+        return self.fit(X).transform(X)
+
+
+class _Supervised(_Neighbors):
+    """What is learned from neighbours."""
+
+    def __init__(
+        self,
+        n_neighbors: int = 5,
+        *,
+        weights: Weights = "uniform",
+        order: str | None = None,
+        leaf_size: int | None = None,
+        n_jobs: int | None = None,
+    ) -> None:
+        super().__init__(n_neighbors, order=order, leaf_size=leaf_size, n_jobs=n_jobs)
+        del self.radius
+        self.weights = weights
+
+    def _weighted(self, X: ArrayLike) -> tuple[NDArray[Any], NDArray[np.int64]]:
+        """Weights and indices of the neighbours of each point."""
+        distances, indices = self._nearest(X, None)
+        if callable(self.weights):
+            return np.asarray(self.weights(distances), float), indices
+        if self.weights == "uniform":
+            return np.ones(indices.shape), indices
+        if self.weights != "distance":
+            raise ValueError(f"weights: expected 'uniform', 'distance' or a callable, got {self.weights!r}")
+        # Where a sample is at the place of the point, such ones alone count.
+        at_place = distances == 0
+        with np.errstate(divide="ignore"):
+            inverse = 1 / distances.astype(float)
+        return np.where(at_place.any(axis=1, keepdims=True), at_place, inverse), indices
+
+
+class CoverTreeClassifier(ClassifierMixin, _Supervised):
+    """The most frequent class of the nearest neighbours.
+
+    Parameters
+    ----------
+    n_neighbors : int
+        How many.
+    weights : {"uniform", "distance"} or callable
+        All alike, by the inverse of the distance, or what the callable makes of distances, of the same shape:
+        (n_queries, n_neighbors).
+    order, leaf_size, n_jobs
+        As in :class:`CoverTreeNeighbors`.
+
+    Attributes
+    ----------
+    classes_ : numpy.ndarray
+        The classes, sorted.
+    """
+
+    def fit(self, X: ArrayLike, y: ArrayLike) -> CoverTreeClassifier:
+        """Learn from points of shape (n_samples, n_features) and their classes, shape (n_samples,)."""
+        points, classes = validate_data(self, X, y, dtype=[np.float64, np.float32], order="C")
+        check_classification_targets(classes)
+        self.classes_, self._classes = np.unique(classes, return_inverse=True)
+        self._grow(points)
+        return self
+
+    def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Find the share of each class among the neighbours, shape (n_queries, n_classes)."""
+        weights, indices = self._weighted(X)
+        shares = np.zeros((len(indices), len(self.classes_)))
+        np.add.at(shares, (np.arange(len(indices))[:, None], self._classes[indices]), weights)
+        sums = shares.sum(axis=1, keepdims=True)
+        return shares / np.where(sums == 0, 1, sums)
+
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
+        """Find the class of each point, shape (n_queries,); ties go to the first of the classes."""
+        places = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[places]
+
+
+class CoverTreeRegressor(RegressorMixin, _Supervised):
+    """The mean target of the nearest neighbours.
+
+    Parameters
+    ----------
+    n_neighbors, weights, order, leaf_size, n_jobs
+        As in :class:`CoverTreeClassifier`.
+    """
+
+    def fit(self, X: ArrayLike, y: ArrayLike) -> CoverTreeRegressor:
+        """Learn from points, shape (n_samples, n_features), and their targets.
+
+        These are of shape (n_samples,) or (n_samples, n_outputs).
+        """
+        types = [np.float64, np.float32]
+        points, targets = validate_data(self, X, y, dtype=types, order="C", multi_output=True, y_numeric=True)
+        self._targets = np.asarray(targets, float)
+        self._grow(points)
+        return self
+
+    def predict(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Find the weighted mean of the neighbours' targets, shape (n_queries,) or (n_queries, n_outputs)."""
+        weights, indices = self._weighted(X)
+        targets = self._targets[indices]
+        shares = weights / weights.sum(axis=1, keepdims=True)
+        return np.einsum("qk,qk...->q...", shares, targets)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
+
+def _positive(name: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"{name}: expected an integer, got {value!r}")
+    if value < 1:
+        raise ValueError(f"{name}: expected at least 1, got {value}")
+    return int(value)
+
+
+def _check_mode(mode: str) -> None:
+    if mode not in ("connectivity", "distance"):
+        raise ValueError(f"mode: expected 'connectivity' or 'distance', got {mode!r}")
+
+
+def _arrays_of(values: NDArray[Any], offsets: NDArray[np.int64]) -> NDArray[np.object_]:
+    arrays = np.empty(len(offsets) - 1, object)
+    arrays[:] = np.split(np.array(values), offsets[1:-1]) if len(arrays) > 1 else [np.array(values)]
+    return arrays

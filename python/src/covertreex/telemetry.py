@@ -1,0 +1,337 @@
+"""What calls did and how long it took: a record for each build, change and search.
+
+Nothing is recorded unless somebody asks: for a block of code, or by the settings ``diagnostics.enabled`` and
+``diagnostics.log_file`` of a :class:`covertreex.Runtime`.
+
+>>> import numpy as np
+>>> from covertreex import cover_tree, telemetry
+>>> with telemetry.record() as log:
+...     neighbors = cover_tree(np.random.default_rng(0).random((1000, 2))).knn(5)
+>>> [(one.operation, one.rows) for one in log.records]
+[('build', 1000), ('knn', 1000)]
+>>> log.records[1].counts["exact"] + log.records[1].counts["pruned"]
+1000000
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import inspect
+import json
+import math
+import os
+import statistics
+import threading
+import time
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import numpy as np
+
+from . import runtime
+from ._native import CoverTreeError, get_num_threads
+
+__all__ = ["Log", "Record", "Summary", "last_records", "read", "record", "summarise"]
+
+_SCHEMA = "covertreex.telemetry/1"
+_KEPT = 10_000
+_CHANGES = ("build", "insert", "remove")
+
+# What the library counts since an object was made: of trees, of residual trees, of indexes.
+_BOUNDS = ("boxes_compared", "blocks_estimated", "blocks_compared", "points_bounded")
+_EXACT = ("points_compared", "points_exact", "comparisons")
+
+
+@dataclass(frozen=True)
+class Record:
+    """A call."""
+
+    operation: str  #: "build", "insert", "remove", or a search by the name of its method
+    kind: str  #: of the object, by the name of its class
+    points: int  #: that the object holds afterwards
+    rows: int  #: that were built, inserted or removed, or queries
+    k: int | None  #: neighbours that were asked for
+    threads: int
+    started: float  #: seconds since 1970
+    seconds: float
+    phases: dict[str, float]  #: seconds of the parts that the library tells apart
+    #: Of searches: ``pairs`` of a query and a point it might have, ``bounds`` computed, pairs compared exactly
+    #: (``exact``), and not (``pruned``). Kernels for Numba count none; what searches of one object at the same time do
+    #: counts for each of them.
+    counts: dict[str, int]
+    error: str | None = None  #: how it failed
+
+    def to_json(self) -> str:
+        """Write it as one line."""
+        return json.dumps({"schema": _SCHEMA, **dataclasses.asdict(self)}, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, line: str) -> Record:
+        """Read what :meth:`to_json` wrote."""
+        given = json.loads(line)
+        if not isinstance(given, dict) or given.get("schema") != _SCHEMA:
+            raise ValueError(f"expected a record of {_SCHEMA}, got {line[:60]!r}")
+        names = [one.name for one in dataclasses.fields(cls)]
+        missing = [name for name in names if name not in given]
+        if missing:
+            raise ValueError(f"a record of {_SCHEMA} without {missing[0]!r}")
+        return cls(**{name: given[name] for name in names})
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Calls of one operation on objects of one kind."""
+
+    kind: str
+    operation: str
+    calls: int
+    failed: int
+    rows: int
+    seconds: float
+    median_seconds: float
+    p95_seconds: float
+    rows_per_second: float
+    phases: dict[str, float]
+    counts: dict[str, int]
+
+
+class Log:
+    """Records, the oldest first; all where ``most`` is None."""
+
+    def __init__(self, most: int | None = None) -> None:
+        self._records: deque[Record] = deque(maxlen=most)
+
+    @property
+    def records(self) -> list[Record]:
+        """What there is."""
+        return list(self._records)
+
+    def summary(self) -> list[Summary]:
+        """Sum up, by kind and operation."""
+        return summarise(self._records)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write all records as lines of JSON."""
+        Path(path).write_text("".join(one.to_json() + "\n" for one in self._records), encoding="utf-8")
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+
+_logs: list[Log] = []
+_last = Log(_KEPT)
+_lock = threading.Lock()
+_inside = threading.local()
+
+
+@contextlib.contextmanager
+def record() -> Iterator[Log]:
+    """Record the calls of all threads while the block runs."""
+    log = Log()
+    with _lock:
+        _logs.append(log)
+    try:
+        yield log
+    finally:
+        with _lock:
+            _logs.remove(log)
+
+
+def last_records() -> Log:
+    """The last 10 000 calls that were recorded by the setting ``diagnostics.enabled``."""
+    return _last
+
+
+def read(path: str | os.PathLike[str]) -> list[Record]:
+    """Read a file of records, one a line.
+
+    Raises
+    ------
+    ValueError
+        For a line that is no record; the message has its number.
+    """
+    records = []
+    with open(path, encoding="utf-8") as lines:
+        for number, line in enumerate(lines, 1):
+            if line.strip():
+                try:
+                    records.append(Record.from_json(line))
+                except (ValueError, TypeError) as error:
+                    raise ValueError(f"{os.fspath(path)}: line {number}: {error}") from None
+    return records
+
+
+def summarise(records: Iterable[Record]) -> list[Summary]:
+    """Sum up records, by kind and operation, in the order in which these came first."""
+    groups: dict[tuple[str, str], list[Record]] = {}
+    for one in records:
+        groups.setdefault((one.kind, one.operation), []).append(one)
+    return [_summary(kind, operation, group) for (kind, operation), group in groups.items()]
+
+
+def _summary(kind: str, operation: str, group: list[Record]) -> Summary:
+    seconds = sorted(one.seconds for one in group)
+    total, rows = math.fsum(seconds), sum(one.rows for one in group)
+    return Summary(
+        kind=kind,
+        operation=operation,
+        calls=len(group),
+        failed=sum(one.error is not None for one in group),
+        rows=rows,
+        seconds=total,
+        median_seconds=statistics.median(seconds),
+        p95_seconds=seconds[math.ceil(0.95 * len(seconds)) - 1],
+        rows_per_second=rows / total if total > 0 else 0.0,
+        phases=_sums(one.phases for one in group),
+        counts=_sums(one.counts for one in group),
+    )
+
+
+def _sums(parts: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    sums: dict[str, Any] = {}
+    for part in parts:
+        for name, value in part.items():
+            sums[name] = sums.get(name, 0) + value
+    return sums
+
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def recorded(operation: str) -> Callable[[Method], Method]:
+    """Make a method one whose calls are recorded, and its object validated, where somebody asks for that."""
+
+    def decorate(method: Method) -> Method:
+        names = list(inspect.signature(method).parameters)
+        place = names.index("k") - 1 if "k" in names else None
+
+        @functools.wraps(method)
+        def call(self: Any, *arguments: Any, **named: Any) -> Any:
+            if not _logs and not runtime.is_diagnosed:
+                return method(self, *arguments, **named)
+            diagnostics = runtime.active_config().diagnostics
+            if (not _logs and diagnostics == runtime.Diagnostics()) or getattr(_inside, "a_call", False):
+                return method(self, *arguments, **named)
+            _inside.a_call = True  # calls that this one makes are part of it
+            try:
+                k = named.get("k", None if place is None or place >= len(arguments) else arguments[place])
+                result, made = _observed(self, operation, k, lambda: method(self, *arguments, **named), named)
+            finally:
+                _inside.a_call = False
+            _keep(made, diagnostics)
+            if made.error is not None:
+                raise result
+            if diagnostics.validate and operation in _CHANGES and hasattr(self, "validate"):
+                self.validate()
+            return result
+
+        return cast(Method, call)
+
+    return decorate
+
+
+def _observed(self: Any, operation: str, k: Any, call: Callable[[], Any], named: dict[str, Any]) -> tuple[Any, Record]:
+    """What a call gives, or raises, and the record of it."""
+    before, started, start = _numbers(self), time.time(), time.perf_counter()
+    result, error = None, None
+    try:
+        result = call()
+    except BaseException as raised:
+        error = raised
+    seconds = time.perf_counter() - start
+    after = _numbers(self)
+    is_change = operation in _CHANGES
+    if operation == "build":
+        before = {}
+    made = Record(
+        operation=operation,
+        kind=type(self).__name__,
+        points=_points(after),
+        rows=abs(_points(after) - _points(before)) if is_change else _rows(result),
+        k=int(k) if isinstance(k, (int, np.integer)) else None,
+        threads=int(named.get("n_threads") or runtime.active_config().threads or get_num_threads()),
+        started=started,
+        seconds=seconds,
+        phases=_phases(operation, before, after),
+        counts={} if is_change or error else _counts(before, after, _rows(result), named),
+        error=None if error is None else f"{type(error).__name__}: {error}",
+    )
+    return (result if error is None else error), made
+
+
+def _keep(made: Record, diagnostics: runtime.Diagnostics) -> None:
+    with _lock:
+        for log in _logs:
+            log._records.append(made)
+        if diagnostics.enabled:
+            _last._records.append(made)
+        if diagnostics.log_file is not None:
+            # Opened each time, and written in one piece: several processes may add to one file. What was computed is
+            # not lost because it cannot be.
+            try:
+                with open(diagnostics.log_file, "ab", buffering=0) as file:
+                    file.write(made.to_json().encode() + b"\n")
+            except OSError as error:
+                warnings.warn(f"diagnostics.log_file: a record was lost: {error}", stacklevel=4)
+
+
+def _numbers(self: Any) -> dict[str, float]:
+    """What the library says of an object; nothing where it is not there yet, or closed."""
+    try:
+        info = self._info()
+    except (AttributeError, ValueError, CoverTreeError):
+        return {}
+    return {name: getattr(info, name) for name, *_ in info._fields_ if name != "struct_size"}
+
+
+def _points(numbers: dict[str, float]) -> int:
+    return int(numbers.get("n_points", numbers.get("n_vectors", 0)))
+
+
+def _rows(result: Any) -> int:
+    first = result[0] if isinstance(result, tuple) else result
+    if first is None:
+        return 0
+    # Lists by their offsets have one more of these.
+    return len(first) - 1 if hasattr(result, "offsets") else len(first)
+
+
+def _phases(operation: str, before: dict[str, float], after: dict[str, float]) -> dict[str, float]:
+    # A tree says what its last change took, a residual one what all calls so far have.
+    is_tree = "total_seconds" in after
+    if is_tree and operation not in _CHANGES:
+        return {}
+    phases = {}
+    for name, value in after.items():
+        phase, _, unit = name.rpartition("_")
+        if unit == "seconds" and phase not in ("", "total", "build"):
+            taken = value - (0.0 if is_tree else before.get(name, 0.0))
+            if taken > 0:
+                phases[phase] = taken
+    return phases
+
+
+def _counts(before: dict[str, float], after: dict[str, float], queries: int, named: dict[str, Any]) -> dict[str, int]:
+    def grown(names: tuple[str, ...]) -> int:
+        return int(sum(after.get(name, 0) - before.get(name, 0) for name in names))
+
+    if "queries" in after and grown(("queries",)) == 0:
+        return {}
+    pairs, exact = _pairs(_points(after), queries, named), grown(_EXACT)
+    return {"pairs": pairs, "bounds": grown(_BOUNDS), "exact": exact, "pruned": max(0, pairs - exact)}
+
+
+def _pairs(n_points: int, queries: int, named: dict[str, Any]) -> int:
+    """Pairs of a query and a point that it might have."""
+    before = named.get("before")
+    if before is None and named.get("predecessor_mode"):
+        before = named.get("queries")
+        if before is None:
+            return n_points * (n_points - 1) // 2
+    return n_points * queries if before is None else int(np.sum(np.asarray(before, np.int64)))

@@ -1,0 +1,259 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+pytest.importorskip("typer")
+from typer.testing import CliRunner
+
+from covertreex import CoverTree, ResidualTree, _workloads, cover_tree, load, vecchia
+from covertreex.cli import _output, _tables, app
+from covertreex.indexes import BruteForce
+from covertreex.kernels import RBF, Matern52
+
+rng = np.random.default_rng(0)
+points, queries = rng.random((400, 3)), rng.random((20, 3))
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    np.save("points.npy", points)
+    np.save("queries.npy", queries)
+    cover_tree(points).save("tree.ct")
+    return tmp_path
+
+
+def run(*arguments, code=0):
+    """Run the command in a process of its own: what it prints, and its last line of errors."""
+    done = subprocess.run(
+        [sys.executable, "-m", "covertreex", *map(str, arguments)],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == code, (done.stdout, done.stderr)
+    return done.stdout if code == 0 else done.stderr
+
+
+def ask(*arguments):
+    """Run the command in this process: what it prints as JSON."""
+    done = CliRunner().invoke(app, [*map(str, arguments), "--json"], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return json.loads(done.stdout)
+
+
+def test_a_tree_is_built_and_searched(folder):
+    assert "points" in run("build", "points.npy", "built.ct", "--set", "order=natural", "--threads", 1)
+    tree = load("built.ct")
+    assert (type(tree), tree.order) == (CoverTree, "natural")
+    said = ask("query", "built.ct", "queries.npy", "-o", "found.npz", "-k", 4)
+    assert (said["queries"], said["found"]) == (20, 80)
+    found = np.load("found.npz")
+    indices, distances = tree.knn(4, queries=queries, return_distances=True)
+    assert np.array_equal(found["indices"], indices)
+    assert np.array_equal(found["distances"], distances)
+    ask("query", "built.ct", "--out", "own.npz", "-k", 2, "--exclude-self", "--predecessors")
+    assert np.array_equal(np.load("own.npz")["indices"], tree.knn(2, exclude_self=True, predecessor_mode=True))
+    ask("query", "built.ct", "queries.npy", "--out", "near.npz", "--radius", 0.2)
+    near = tree.radius(0.2, queries=queries)
+    assert np.array_equal(np.load("near.npz")["offsets"], near.offsets)
+    assert np.array_equal(np.load("near.npz")["indices"], near.indices)
+
+
+def test_residual_trees(folder):
+    options = ("--kernel", "matern52", "--lengthscale", "0.3,0.2,0.4", "--variance", 2, "--inducing", 30)
+    said = ask("build", "points.npy", "built.ct", *options)
+    assert (said["kind"], said["points"], said["dim"]) == ("ResidualTree", 400, 3)
+    tree = load("built.ct")
+    assert isinstance(tree, ResidualTree)
+    assert tree.kernel == Matern52([0.3, 0.2, 0.4], 2.0)
+    ask("query", "built.ct", "-o", "found.npz", "-k", 3, "--predecessors")
+    assert np.array_equal(np.load("found.npz")["indices"], tree.knn(3, predecessor_mode=True))
+    profiled = ("--profile", "residual-audit", "--set", "residual.inducing_count=20")
+    ask("build", "points.npy", "audit.ct", "--kernel", "rbf", *profiled)
+    assert len(load("audit.ct").inducing_points) == 20
+
+
+def test_vecchia_neighbors(folder):
+    said = ask(
+        "neighbors", "points.npy", "sets.npz", "--kernel", "rbf", "--lengthscale", 0.3, "-m", 5, "--inducing", 40
+    )
+    assert (said["points"], said["m"]) == (400, 5)
+    expected = vecchia.neighbors(points, kernel=RBF(0.3), m=5, n_inducing=40, return_distances=True)
+    sets = np.load("sets.npz")
+    assert np.array_equal(sets["order"], expected.order)
+    assert np.array_equal(sets["neighbors"], expected.neighbors)
+    assert np.array_equal(sets["distances"], expected.distances)
+
+
+def test_files_are_described_and_checked(folder):
+    assert ask("validate", "tree.ct")["valid"]
+    assert ask("info", "tree.ct")["n_points"] == 400
+    vecchia.neighbors(points, kernel=RBF(), m=3, n_inducing=10).save("sets.ct")
+    assert ask("info", "sets.ct")["m"] == 3
+    index = BruteForce(3)
+    index.add(None, points)
+    index.save("index.ct")
+    assert ask("info", "index.ct")["n_vectors"] == 400
+    assert "expected a tree, got BruteForce" in run("validate", "index.ct", code=1)
+    data = bytearray((folder / "tree.ct").read_bytes())
+    data[-200] ^= 1
+    (folder / "tree.ct").write_bytes(data)
+    assert "checksum" in run("validate", "tree.ct", code=1)
+
+
+@pytest.mark.parametrize("form", ["npz", "csv", "names", "parquet"])
+def test_points_of_many_kinds(folder, form):
+    path = folder / f"points.{'csv' if form == 'names' else form}"
+    if form == "npz":
+        np.savez(path, coords=points)
+    elif form == "parquet":
+        pyarrow = pytest.importorskip("pyarrow")
+        parquet = pytest.importorskip("pyarrow.parquet")
+        parquet.write_table(pyarrow.table({name: points[:, i] for i, name in enumerate("xyz")}), path)
+    else:
+        np.savetxt(path, points, delimiter=",", header="x,y,z" if form == "names" else "", comments="", fmt="%.18g")
+    assert np.array_equal(_tables.read_points(path), points)
+    assert np.array_equal(_tables.read_points(path, columns="2,0"), points[:, [2, 0]])
+    if form in ("names", "parquet"):
+        assert np.array_equal(_tables.read_points(path, columns="z, x"), points[:, [2, 0]])
+    with pytest.raises(ValueError, match="has no column '7'"):
+        _tables.read_points(path, columns="7")
+    assert ask("build", path, "built.ct", "--columns", "1")["dim"] == 1
+
+
+def test_arrays_of_an_npz(tmp_path):
+    path = tmp_path / "two.npz"
+    np.savez(path, a=points, b=queries)
+    assert np.array_equal(_tables.read_points(path, array="b"), queries)
+    with pytest.raises(ValueError, match="has a, b; say which with --array"):
+        _tables.read_points(path)
+    with pytest.raises(ValueError, match="has no array 'c'; there are a, b"):
+        _tables.read_points(path, array="c")
+    np.save(tmp_path / "cube.npy", np.zeros((2, 2, 2)))
+    with pytest.raises(ValueError, match="expected points of shape"):
+        _tables.read_points(tmp_path / "cube.npy")
+
+
+def test_errors_take_one_line(folder):
+    np.save("nan.npy", np.full((3, 2), np.nan))
+    for arguments, words in [
+        (("build", "nan.npy", "x.ct"), "coords[0, 0]"),
+        (("build", "tree.ct", "x.ct"), "expected a file that ends in .npy"),
+        (("build", "points.npy", "no/such/folder.ct"), "no/such/folder.ct"),
+        (("build", "points.npy", "x.ct", "--kernel", "cubic"), "--kernel: expected one of rbf"),
+        (("build", "points.npy", "x.ct", "--inducing", 3), "--inducing: stands for --kernel"),
+        (("build", "points.npy", "x.ct", "--kernel", "rbf", "--lengthscale", "a"), "--lengthscale: expected numbers"),
+        (("build", "points.npy", "x.ct", "--set", "leaves=3"), "no setting 'leaves'"),
+        (("build", "points.npy", "x.ct", "--profile", "gold"), "expected one of default"),
+        (("query", "tree.ct", "queries.npy", "-o", "x.npy"), "expected a name that ends in .npz"),
+        (("bench", "everything"), "workload: expected one of euclidean-3d"),
+        (("bench", "gold-rbf", "--scale", 0.01, "--peers", "scipy"), "only covertreex and numpy"),
+    ]:
+        error = run(*arguments, code=1)
+        assert error.startswith("covertreex: ")
+        assert words in error
+        assert error.count("\n") == 1
+    assert not (folder / "x.ct").exists()
+    for arguments in [("build",), ("build", "none.npy", "x"), ("query", "tree.ct", "-o", "x.npz", "-k", 0), ("what",)]:
+        assert "Usage" in run(*arguments, code=2)
+
+
+def test_an_interrupt_ends_it(folder):
+    np.save("large.npy", rng.random((3_000_000, 8)))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "covertreex", "build", "large.npy", "large.ct"], stderr=subprocess.PIPE, text=True
+    )
+    time.sleep(4)
+    process.send_signal(signal.SIGINT)
+    start = time.monotonic()
+    _, error = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert time.monotonic() - start < 5
+    assert "Traceback" not in error
+    assert not (folder / "large.ct").exists()
+
+
+def test_bench(folder):
+    assert "gold-matern52" in run("bench")
+    (folder / "before.json").write_text(
+        json.dumps(ask("bench", "euclidean-3d", "--scale", 0.02, "--turns", 1, "--peers", "numpy,scipy"))
+    )
+    rows = ask("bench", "euclidean-3d", "--scale", 0.02, "--turns", 1, "--compare", "before.json")
+    assert [row["who"] for row in rows] == ["covertreex"]
+    assert rows[0]["recall"] == 1
+    assert rows[0]["times_before"] > 0
+    for name in ["gold-rbf", "gold-matern52", "vecchia-rbf", "vecchia-matern52", "euclidean-8d"]:
+        for row in ask("bench", name, "--scale", 0.01, "--turns", 0, "--peers", "numpy"):
+            assert row["recall"] == 1, row
+    (folder / "before.json").write_text("{}")
+    assert "expected what bench --json printed" in run("bench", "gold-rbf", "--compare", "tree.ct", code=1)
+
+
+def test_a_wrong_answer_is_seen(monkeypatch):
+    right = _workloads.CONTENDERS["covertreex"]
+    wrong = {"covertreex": lambda *data: lambda: (right(*data)() + 1) % 300}
+    monkeypatch.setattr(_workloads, "CONTENDERS", wrong)
+    for name in ("euclidean-3d", "gold-rbf"):
+        found = _workloads.run(name, scale=0.01, who=["covertreex"], turns=0, report=lambda share: None)
+        assert found[0].recall < 0.5
+
+
+def test_the_doctor(folder, monkeypatch):
+    said = ask("doctor")
+    assert set(said["checks"].values()) == {"ok"}
+    assert said["library"].startswith("covertree ")
+    assert "neighbours are those of a brute force" in run("doctor")
+    knn = CoverTree.knn
+    monkeypatch.setattr(CoverTree, "knn", lambda self, k, **options: knn(self, k, **options)[::-1])
+    done = CliRunner().invoke(app, ["doctor", "--json"])
+    assert done.exit_code == 1
+    assert "wrong" in json.loads(done.stdout)["checks"].values()
+
+
+def test_profiles(folder):
+    assert len(ask("profile", "list")) == 5
+    assert ask("profile", "show", "cpu-debug")["threads"] == 1
+    assert "COVERTREEX_LEAF_SIZE" in run("profile", "show", "cpu-debug")
+    assert "expected one of" in run("profile", "show", "best", code=1)
+
+
+def test_telemetry(folder):
+    ask("build", "points.npy", "built.ct", "--set", "diagnostics.log_file=log.jsonl")
+    ask("query", "built.ct", "queries.npy", "-o", "found.npz", "--set", "diagnostics.log_file=log.jsonl")
+    said = json.loads(run("telemetry", "render", "log.jsonl", "--format", "json"))
+    assert [(one["operation"], one["rows"]) for one in said] == [("build", 400), ("knn", 20)]
+    assert "CoverTree.knn" in run("telemetry", "render", "log.jsonl")
+    lines = run("telemetry", "render", "log.jsonl", "--format", "markdown", "--calls").splitlines()
+    assert len(lines) == 4
+    assert len({line.count("|") for line in lines}) == 1
+    (folder / "log.jsonl").write_text("nothing\n")
+    assert "line 1" in run("telemetry", "render", "log.jsonl", code=1)
+
+
+def test_version_and_completion(folder):
+    assert run("--version").startswith("covertreex 0.")
+    assert "complete" in run("--show-completion", "bash") or os.environ.get("CI")
+
+
+def test_what_people_read():
+    for value, text in [
+        (None, ""), (True, "yes"), (1234567, "1,234,567"), (0.123456, "0.1235"), (12345.6, "12,346"),
+        ({"a": 1, "b": 2.5}, "a 1, b 2.5"), ([1, "x"], "1, x"), ("text", "text"),
+    ]:  # fmt: skip
+        assert _output.shown(value) == text
+    assert _output.plain({1: np.float32(2), "a": (np.arange(2), None)}) == {"1": 2.0, "a": [[0, 1], None]}
+
+
+def test_without_typer_it_says_what_to_install():
+    code = "import sys; sys.modules['typer'] = None; from covertreex.__main__ import main; main()"
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "pip install 'covertreex[cli]'" in done.stderr

@@ -1,0 +1,145 @@
+import pickle
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn")
+from sklearn.base import clone
+from sklearn.cluster import DBSCAN
+from sklearn.datasets import make_blobs, make_s_curve
+from sklearn.manifold import TSNE, Isomap
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.neighbors import (
+    KNeighborsClassifier,
+    KNeighborsRegressor,
+    KNeighborsTransformer,
+    NearestNeighbors,
+)
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from covertreex.sklearn import CoverTreeClassifier, CoverTreeNeighbors, CoverTreeRegressor, CoverTreeTransformer
+
+rng = np.random.default_rng(0)
+points, queries = rng.random((300, 3)), rng.random((40, 3))
+ours, theirs = CoverTreeNeighbors(radius=0.2).fit(points), NearestNeighbors(radius=0.2).fit(points)
+
+
+@parametrize_with_checks(
+    [CoverTreeNeighbors(), CoverTreeTransformer(n_neighbors=2), CoverTreeClassifier(), CoverTreeRegressor()]
+)
+def test_what_scikit_learn_checks(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize("X", [None, queries])
+@pytest.mark.parametrize("n_neighbors", [None, 1, 17])
+def test_kneighbors(X, n_neighbors):
+    distances, indices = ours.kneighbors(X, n_neighbors)
+    expected, their_indices = theirs.kneighbors(X, n_neighbors)
+    np.testing.assert_allclose(distances, expected)
+    assert np.array_equal(indices, their_indices)
+    assert np.array_equal(ours.kneighbors(X, n_neighbors, return_distance=False), indices)
+
+
+@pytest.mark.parametrize("X", [None, queries, queries[:1]])
+@pytest.mark.parametrize("radius", [None, 0.05, 3])
+def test_radius_neighbors(X, radius):
+    distances, indices = ours.radius_neighbors(X, radius)
+    expected, their_indices = theirs.radius_neighbors(X, radius, sort_results=True)
+    assert distances.dtype == indices.dtype == object
+    assert indices.shape == their_indices.shape
+    for ours_one, theirs_one, far, their_far in zip(indices, their_indices, distances, expected):
+        assert np.array_equal(ours_one, theirs_one)
+        np.testing.assert_allclose(far, their_far)
+
+
+@pytest.mark.parametrize("X", [None, queries])
+@pytest.mark.parametrize("mode", ["connectivity", "distance"])
+def test_graphs(X, mode):
+    for one, other in [
+        (ours.kneighbors_graph(X, 4, mode), theirs.kneighbors_graph(X, 4, mode)),
+        (ours.radius_neighbors_graph(X, 0.3, mode), theirs.radius_neighbors_graph(X, 0.3, mode)),
+    ]:
+        assert one.shape == other.shape
+        np.testing.assert_allclose(one.toarray(), other.toarray())
+
+
+@pytest.mark.parametrize("mode", ["connectivity", "distance"])
+def test_the_transformer(mode):
+    ours = CoverTreeTransformer(mode=mode, n_neighbors=6)
+    theirs = KNeighborsTransformer(mode=mode, n_neighbors=6)
+    np.testing.assert_allclose(ours.fit_transform(points).toarray(), theirs.fit_transform(points).toarray())
+    np.testing.assert_allclose(ours.transform(queries).toarray(), theirs.transform(queries).toarray())
+    assert len(ours.get_feature_names_out()) == 300
+
+
+def test_pipelines():
+    X, _ = make_s_curve(300, random_state=0)
+    one = make_pipeline(CoverTreeTransformer(n_neighbors=10), Isomap(n_neighbors=10, metric="precomputed"))
+    other = Isomap(n_neighbors=10)
+    np.testing.assert_allclose(np.abs(one.fit_transform(X)), np.abs(other.fit_transform(X)), atol=1e-6)
+
+    X, _ = make_blobs(300, centers=4, cluster_std=0.3, random_state=0)
+    graph = CoverTreeNeighbors().fit(X).radius_neighbors_graph(X, 0.5, mode="distance")
+    assert np.array_equal(DBSCAN(eps=0.5, metric="precomputed").fit_predict(graph), DBSCAN(eps=0.5).fit_predict(X))
+    graph = CoverTreeTransformer(n_neighbors=120).fit_transform(X)
+    assert np.array_equal(DBSCAN(eps=0.5, metric="precomputed").fit_predict(graph), DBSCAN(eps=0.5).fit_predict(X))
+
+    settings = dict(init="random", perplexity=10, random_state=0, max_iter=250, method="barnes_hut")
+    pipeline = make_pipeline(CoverTreeTransformer(n_neighbors=40), TSNE(metric="precomputed", **settings))
+    assert np.isfinite(pipeline.fit_transform(X)).all()
+
+
+@pytest.mark.parametrize("weights", ["uniform", "distance", lambda distances: np.exp(-distances)])
+def test_classifier_and_regressor(weights):
+    X, y = make_blobs(400, centers=5, cluster_std=2.5, random_state=1)
+    names = np.array(list("edcba"))[y]
+    at_samples = np.r_[rng.standard_normal((50, 2)) * 4, X[:20]]
+    ours = CoverTreeClassifier(7, weights=weights).fit(X, names)
+    theirs = KNeighborsClassifier(7, weights=weights).fit(X, names)
+    np.testing.assert_allclose(ours.predict_proba(at_samples), theirs.predict_proba(at_samples))
+    assert np.array_equal(ours.predict(at_samples), theirs.predict(at_samples))
+    assert ours.classes_.tolist() == list("abcde")
+
+    for targets in [X[:, 0] * X[:, 1], X**2]:
+        ours = CoverTreeRegressor(7, weights=weights).fit(X, targets)
+        theirs = KNeighborsRegressor(7, weights=weights).fit(X, targets)
+        np.testing.assert_allclose(ours.predict(at_samples), theirs.predict(at_samples))
+
+
+def test_models_are_chosen_and_travel():
+    X, y = make_blobs(200, centers=3, random_state=1)
+    pipeline = make_pipeline(StandardScaler(), CoverTreeClassifier())
+    search = GridSearchCV(pipeline, {"covertreeclassifier__n_neighbors": [1, 5, 9]}, n_jobs=2).fit(X, y)
+    assert search.best_score_ > 0.9
+    assert cross_val_score(CoverTreeRegressor(), X, X[:, 0], n_jobs=2).min() > 0.5
+    again = pickle.loads(pickle.dumps(ours))
+    assert np.array_equal(again.kneighbors(queries, return_distance=False), ours.kneighbors(queries)[1])
+    assert clone(CoverTreeNeighbors(3, order="natural")).get_params()["order"] == "natural"
+
+
+def test_types_and_threads():
+    single = CoverTreeNeighbors(n_jobs=-1).fit(points.astype(np.float32))
+    assert single.tree_.dtype == np.float32
+    assert single.kneighbors(queries)[0].dtype == np.float32
+    for n_jobs in (None, 1, 2, -2, -100):
+        assert np.array_equal(clone(ours).set_params(n_jobs=n_jobs).fit(points).kneighbors()[1], ours.kneighbors()[1])
+
+
+def test_what_is_refused():
+    for model, call, error, words in [
+        (CoverTreeNeighbors(0), lambda m: m.fit(points), ValueError, "n_neighbors: expected at least 1, got 0"),
+        (CoverTreeNeighbors(2.0), lambda m: m.fit(points), TypeError, "n_neighbors: expected an integer"),
+        (CoverTreeNeighbors(n_jobs=0), lambda m: m.fit(points), ValueError, "n_jobs"),
+        (ours, lambda m: m.kneighbors(queries, 301), ValueError, "n_neighbors = 301"),
+        (ours, lambda m: m.kneighbors(None, 300), ValueError, "n_samples_fit = 299"),
+        (ours, lambda m: m.kneighbors_graph(mode="near"), ValueError, "mode: expected"),
+        (ours, lambda m: m.radius_neighbors(queries, -1), ValueError, "radius|r:"),
+        (CoverTreeTransformer(mode="near"), lambda m: m.fit(points), ValueError, "mode: expected"),
+        (CoverTreeClassifier(weights="far").fit(points, points[:, 0] > 0.5), lambda m: m.predict(queries),
+         ValueError, "weights: expected"),
+    ]:  # fmt: skip
+        with pytest.raises(error, match=words):
+            call(model)

@@ -1,0 +1,162 @@
+import json
+import threading
+
+import numpy as np
+import pytest
+
+from covertreex import CoverTree, CoverTreeError, Runtime, cover_tree, runtime, telemetry
+from covertreex.indexes import BruteForce
+from covertreex.kernels import Matern52
+
+points = np.random.default_rng(0).random((500, 2))
+
+
+def test_a_record_of_each_call():
+    with telemetry.record() as log:
+        tree = cover_tree(points, n_threads=1)
+        tree.knn(5)
+        tree.radius(0.1, queries=points[:7])
+        tree.insert(points[:10])
+        tree.remove([3, 4])
+    build, knn, radius, insert, remove = log.records
+    assert [one.operation for one in log.records] == ["build", "knn", "radius", "insert", "remove"]
+    assert {one.kind for one in log.records} == {"CoverTree"}
+    assert (build.rows, build.points, build.threads, build.k) == (500, 500, 1, None)
+    assert set(build.phases) == {"order", "insert", "layout"}
+    assert 0 < sum(build.phases.values()) <= build.seconds
+    assert (knn.rows, knn.k, radius.rows, radius.k) == (500, 5, 7, None)
+    assert (insert.rows, insert.points, remove.rows, remove.points) == (10, 510, 2, 508)
+    assert all(one.seconds > 0 and one.error is None for one in log.records)
+    tree.knn(5)
+    assert len(log) == 5
+
+
+def test_counts_are_those_of_the_search():
+    with telemetry.record() as log:
+        tree = cover_tree(points)
+        tree.knn(1, queries=points[:1])
+        before = tree.stats()
+        tree.knn(9, predecessor_mode=True)
+        after = tree.stats()
+        tree.knn(9, queries=[10, 20], predecessor_mode=True)
+    _, _, knn, few = log.records
+    assert knn.counts["exact"] == after.points_compared - before.points_compared > 0
+    assert knn.counts["bounds"] == after.boxes_compared - before.boxes_compared > 0
+    assert knn.counts["pairs"] == 500 * 499 // 2
+    assert knn.counts["pruned"] == max(0, knn.counts["pairs"] - knn.counts["exact"])
+    assert few.counts["pairs"] == 30
+
+
+def test_residual_trees_and_indexes():
+    with telemetry.record() as log:
+        tree = cover_tree(points, kernel=Matern52(0.2), inducing_count=20)
+        tree.knn(5, predecessor_mode=True)
+        tree.refit(Matern52(0.3))
+        tree.conditioning_sets(points[:3] + 0.01, 5, cond="train")
+        index = BruteForce(2)
+        index.add(None, points)
+        index.search(points[:4], 3)
+        index.remove([1])
+    seen = [(one.kind, one.operation, one.rows, one.points) for one in log.records]
+    assert seen == [
+        ("ResidualTree", "build", 500, 500),
+        ("ResidualTree", "knn", 500, 500),
+        ("ResidualTree", "build", 500, 500),
+        ("ResidualTree", "knn", 3, 500),
+        ("BruteForce", "insert", 500, 500),
+        ("BruteForce", "search", 4, 500),
+        ("BruteForce", "remove", 1, 499),
+    ]
+    assert {"feature", "order"} <= set(log.records[0].phases)
+    assert "search" in log.records[1].phases
+    assert log.records[1].counts["exact"] >= 499
+    assert log.records[5].k == 3
+
+
+def test_kernels_for_numba_count_nothing():
+    pytest.importorskip("numba")
+    with telemetry.record() as log:
+        cover_tree(points, engine="hybrid").knn(3)
+    assert log.records[1].counts == {}
+    assert log.records[1].rows == 500
+
+
+def test_calls_that_fail():
+    tree = cover_tree(points)
+    with telemetry.record() as log:
+        with pytest.raises(ValueError, match="k: expected at least 1"):
+            tree.knn(0)
+        with pytest.raises(ValueError, match="coords"):
+            cover_tree([[np.nan]])
+    assert [one.error.split(":")[0] for one in log.records] == ["ValueError", "ValueError"]
+    assert [one.rows for one in log.records] == [0, 0]
+    assert log.summary()[0].failed == 1
+
+
+def test_threads_are_recorded_together():
+    tree = cover_tree(points)
+    with telemetry.record() as log:
+        threads = [threading.Thread(target=tree.knn, args=(3,)) for _ in range(8)]
+        for one in threads:
+            one.start()
+        for one in threads:
+            one.join()
+    assert len(log) == 8
+
+
+def test_settings_record_too(tmp_path):
+    path = tmp_path / "log.jsonl"
+    before = len(telemetry.last_records())
+    with Runtime(diagnostics=runtime.Diagnostics(log_file=str(path))).activate():
+        cover_tree(points).knn(2)
+    assert len(telemetry.last_records()) == before
+    with Runtime(diagnostics=True).activate():
+        cover_tree(points).knn(2)
+    assert [one.operation for one in telemetry.last_records().records[before:]] == ["build", "knn"]
+    records = telemetry.read(path)
+    assert [one.operation for one in records] == ["build", "knn"]
+    assert json.loads(path.read_text().splitlines()[0])["schema"] == "covertreex.telemetry/1"
+
+
+def test_nothing_is_lost_where_records_cannot_be_written(tmp_path):
+    chosen = Runtime(diagnostics=runtime.Diagnostics(log_file=str(tmp_path)))
+    with chosen.activate(), pytest.warns(UserWarning, match=r"diagnostics\.log_file: a record was lost"):
+        assert len(cover_tree(points)) == 500
+
+
+def test_validation_is_a_setting(monkeypatch):
+    checked = []
+    monkeypatch.setattr(CoverTree, "validate", lambda self: checked.append(len(self)))
+    with Runtime(diagnostics=runtime.Diagnostics(validate=True)).activate():
+        tree = cover_tree(points)
+        tree.insert(points[:1])
+        tree.knn(2)
+    assert checked == [500, 501]
+
+    def broken(self):
+        raise CoverTreeError("broken")
+
+    monkeypatch.setattr(CoverTree, "validate", broken)
+    with Runtime(diagnostics=runtime.Diagnostics(validate=True)).activate(), pytest.raises(CoverTreeError):
+        cover_tree(points)
+
+
+def test_files_of_records(tmp_path):
+    with telemetry.record() as log:
+        tree = cover_tree(points)
+        for _ in range(20):
+            tree.knn(3)
+    path = tmp_path / "log.jsonl"
+    log.save(path)
+    assert telemetry.read(path) == log.records
+    knn = telemetry.summarise(telemetry.read(path))[1]
+    seconds = sorted(one.seconds for one in log.records[1:])
+    assert (knn.kind, knn.operation, knn.calls, knn.rows) == ("CoverTree", "knn", 20, 10_000)
+    assert knn.median_seconds == pytest.approx(np.median(seconds))
+    assert knn.p95_seconds == seconds[18]
+    assert knn.rows_per_second == pytest.approx(10_000 / sum(seconds))
+    assert knn.counts["exact"] == sum(one.counts["exact"] for one in log.records[1:])
+    for line in ["{}", "[]", "no record", '{"schema": "covertreex.telemetry/1"}', '{"schema": "other/1"}']:
+        path.write_text(log.records[0].to_json() + "\n" + line + "\n")
+        with pytest.raises(ValueError, match="line 2"):
+            telemetry.read(path)
