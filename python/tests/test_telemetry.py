@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -29,6 +31,17 @@ def test_a_record_of_each_call():
     assert all(one.seconds > 0 and one.error is None for one in log.records)
     tree.knn(5)
     assert len(log) == 5
+
+
+def test_nothing_is_around_methods_while_nobody_records():
+    code = (
+        "from covertreex import CoverTree, Runtime, telemetry\n"
+        "plain = CoverTree.knn\n"
+        "with telemetry.record():\n    with telemetry.record(): pass\n    assert CoverTree.knn is not plain\n"
+        "assert CoverTree.knn is plain and not hasattr(plain, '__wrapped__')\n"
+        "with Runtime(diagnostics=True).activate(): assert CoverTree.knn is not plain\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_counts_are_those_of_the_search():

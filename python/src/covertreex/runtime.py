@@ -18,7 +18,7 @@ import contextvars
 import dataclasses
 import os
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType, TracebackType
 from typing import Any
@@ -288,13 +288,17 @@ def read_environment() -> RuntimeConfig:
     return _of_environment
 
 
-#: Whether settings with diagnostics have ever been active: calls look at this first, as it takes no time.
+#: Whether settings with diagnostics have ever been active, and what is to be done when they first are.
 is_diagnosed = False
+when_diagnosed: list[Callable[[], None]] = []
 
 
 def _notice(config: RuntimeConfig) -> None:
     global is_diagnosed  # noqa: PLW0603
-    is_diagnosed = is_diagnosed or config.diagnostics != Diagnostics()
+    if not is_diagnosed and config.diagnostics != Diagnostics():
+        is_diagnosed = True
+        for do in when_diagnosed:
+            do()
 
 
 def environment_names() -> dict[str, str]:

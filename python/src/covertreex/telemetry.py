@@ -30,7 +30,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, ClassVar, TypeVar, cast
 
 import numpy as np
 
@@ -136,11 +136,13 @@ def record() -> Iterator[Log]:
     log = Log()
     with _lock:
         _logs.append(log)
+        _Recorded.watch(True)
     try:
         yield log
     finally:
         with _lock:
             _logs.remove(log)
+            _Recorded.watch(bool(_logs) or runtime.is_diagnosed)
 
 
 def last_records() -> Log:
@@ -205,35 +207,64 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 def recorded(operation: str) -> Callable[[Method], Method]:
-    """Make a method one whose calls are recorded, and its object validated, where somebody asks for that."""
+    """Make a method one whose calls are recorded, and its object validated, while somebody asks for that.
+
+    While nobody does, its class has the method as it is: a call of microseconds would notice another one around it.
+    """
 
     def decorate(method: Method) -> Method:
-        names = list(inspect.signature(method).parameters)
-        place = names.index("k") - 1 if "k" in names else None
-
-        @functools.wraps(method)
-        def call(self: Any, *arguments: Any, **named: Any) -> Any:
-            if not _logs and not runtime.is_diagnosed:
-                return method(self, *arguments, **named)
-            diagnostics = runtime.active_config().diagnostics
-            if (not _logs and diagnostics == runtime.Diagnostics()) or getattr(_inside, "a_call", False):
-                return method(self, *arguments, **named)
-            _inside.a_call = True  # calls that this one makes are part of it
-            try:
-                k = named.get("k", None if place is None or place >= len(arguments) else arguments[place])
-                result, made = _observed(self, operation, k, lambda: method(self, *arguments, **named), named)
-            finally:
-                _inside.a_call = False
-            _keep(made, diagnostics)
-            if made.error is not None:
-                raise result
-            if diagnostics.validate and operation in _CHANGES and hasattr(self, "validate"):
-                self.validate()
-            return result
-
-        return cast(Method, call)
+        return cast(Method, _Recorded(operation, method))
 
     return decorate
+
+
+class _Recorded:
+    """A method of which its class, when it is made, gets the plain one."""
+
+    _all: ClassVar[list[_Recorded]] = []
+
+    def __init__(self, operation: str, method: Callable[..., Any]) -> None:
+        self.operation, self.plain = operation, method
+        names = list(inspect.signature(method).parameters)
+        self._place_of_k = names.index("k") - 1 if "k" in names else None
+
+        @functools.wraps(method)
+        def watched(its: Any, *arguments: Any, **named: Any) -> Any:
+            return self._call(its, arguments, named)
+
+        self.watched = watched
+
+    def __set_name__(self, owner: type[Any], name: str) -> None:
+        self.owner, self.name = owner, name
+        setattr(owner, name, self.plain)
+        _Recorded._all.append(self)
+
+    @classmethod
+    def watch(cls, whether: bool) -> None:
+        """Have all classes use the methods that record, or the plain ones."""
+        for one in cls._all:
+            setattr(one.owner, one.name, one.watched if whether else one.plain)
+
+    def _call(self, its: Any, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        diagnostics = runtime.active_config().diagnostics
+        if (not _logs and diagnostics == runtime.Diagnostics()) or getattr(_inside, "a_call", False):
+            return self.plain(its, *arguments, **named)
+        place = self._place_of_k
+        k = named.get("k", None if place is None or place >= len(arguments) else arguments[place])
+        _inside.a_call = True  # calls that this one makes are part of it
+        try:
+            result, made = _observed(its, self.operation, k, lambda: self.plain(its, *arguments, **named), named)
+        finally:
+            _inside.a_call = False
+        _keep(made, diagnostics)
+        if made.error is not None:
+            raise result
+        if diagnostics.validate and self.operation in _CHANGES and hasattr(its, "validate"):
+            its.validate()
+        return result
+
+
+runtime.when_diagnosed.append(lambda: _Recorded.watch(True))
 
 
 def _observed(self: Any, operation: str, k: Any, call: Callable[[], Any], named: dict[str, Any]) -> tuple[Any, Record]:

@@ -1,0 +1,248 @@
+"""Pictures of trees, neighbours and measurements, by Matplotlib.
+
+Each function draws on the axes it is given, or on new ones, and returns them; ``ax.figure.savefig(path)`` saves them.
+Nothing opens a window. Needs Matplotlib: ``pip install 'covertreex[plot]'``.
+
+>>> import numpy as np
+>>> from covertreex import cover_tree, plot
+>>> ax = plot.levels(cover_tree(np.random.default_rng(0).random((500, 2))))
+>>> ax.get_xlabel()
+'level: nodes cover what is within 2**level'
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, is_dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from . import _arrays
+from .kernels import scaled
+from .residual import ResidualTree
+from .tree import CoverTree
+from .vecchia import ConditioningSets
+
+try:
+    from matplotlib.collections import LineCollection, PatchCollection
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Circle
+except ImportError as error:
+    raise ImportError(f"covertreex.plot needs Matplotlib: pip install 'covertreex[plot]' ({error})") from error
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["conditioning_set", "correlation_decay", "levels", "scaling", "tree"]
+
+_QUIET, _NEAR, _SELF = "#c7ccd1", "#1f6f8b", "#c8553d"
+_DUPLICATE = int(np.iinfo(np.int32).min)
+
+
+def levels(tree: CoverTree | ResidualTree, *, ax: Axes | None = None) -> Axes:
+    """Draw how many nodes each level of a cover tree has.
+
+    Parameters
+    ----------
+    tree : CoverTree or ResidualTree
+        Of the latter, the cover tree that it exports.
+    ax : matplotlib.axes.Axes, optional
+        Where to.
+    """
+    ax = _axes(ax)
+    of_nodes = tree.export_arrays().levels
+    found, counts = np.unique(of_nodes[of_nodes != _DUPLICATE], return_counts=True)
+    ax.bar(found, counts, color=_NEAR)
+    ax.set_yscale("log")
+    ax.set_ylim(0.8, None)
+    ax.invert_xaxis()  # the root first
+    ax.set_xlabel("level: nodes cover what is within 2**level")
+    ax.set_ylabel("nodes")
+    duplicates = int((of_nodes == _DUPLICATE).sum())
+    ax.set_title(f"{len(of_nodes):,} nodes" + (f", {duplicates:,} of them duplicates" if duplicates else ""))
+    return ax
+
+
+def tree(tree: CoverTree | ResidualTree, *, n_levels: int = 4, axes: Sequence[Axes] | None = None) -> list[Axes]:
+    """Draw a cover tree level by level: nodes, the balls that they cover, and the edges to their parents.
+
+    Points of more than two dimensions are projected onto the two in which they vary most; balls are drawn in two only.
+
+    Parameters
+    ----------
+    tree : CoverTree or ResidualTree
+        Of the latter, the cover tree that it exports.
+    n_levels : int
+        Levels to draw, from the highest that has more than one node.
+    axes : sequence of matplotlib.axes.Axes, optional
+        Where to, one for each level.
+    """
+    arrays = tree.export_arrays()
+    places = _in_the_plane(np.asarray(arrays.points, float))
+    of_nodes = arrays.levels
+    there = np.unique(of_nodes[of_nodes != _DUPLICATE])[::-1]
+    shown = there[1 : 1 + _arrays.integer(n_levels, "n_levels", minimum=1)] if len(there) > 1 else there
+    if axes is None:
+        made = Figure(figsize=(3.4 * len(shown), 3.6), layout="constrained")
+        axes = list(np.atleast_1d(made.subplots(1, len(shown))))
+    has_balls = arrays.points.shape[1] <= 2 and not isinstance(tree, ResidualTree)
+    for ax, level in zip(axes, shown):
+        nodes = np.flatnonzero(of_nodes >= level)
+        new = nodes[of_nodes[nodes] == level]
+        ax.scatter(*places.T, s=4, color=_QUIET, linewidths=0)
+        if has_balls:
+            balls = [Circle(place, 2.0**level) for place in places[nodes]]
+            ax.add_collection(PatchCollection(balls, facecolor=_NEAR, alpha=0.08, edgecolor=_NEAR, linewidth=0.5))
+        parents = arrays.parents[new]
+        edges = np.stack([places[new[parents >= 0]], places[parents[parents >= 0]]], axis=1)
+        ax.add_collection(LineCollection(list(edges), colors=_SELF, linewidths=0.6))
+        ax.scatter(*places[nodes].T, s=12, color=_NEAR, linewidths=0)
+        ax.set_aspect("equal", adjustable="datalim")
+        ax.set_xticks([])
+        ax.set_yticks([])
+        ax.set_title(f"level {level}: {len(new):,} of {len(nodes):,} nodes", fontsize=9)
+    return list(axes)
+
+
+def conditioning_set(coords: ArrayLike, sets: ConditioningSets, rank: int, *, ax: Axes | None = None) -> Axes:
+    """Draw a point, those before it, and those of them that it is conditioned on, on their map.
+
+    Parameters
+    ----------
+    coords : array_like, shape (n, dim)
+        The points that the sets were found for. Of more than two dimensions, the two in which they vary most are drawn.
+    sets : covertreex.vecchia.ConditioningSets
+        What :func:`covertreex.vecchia.neighbors` gave.
+    rank : int
+        Which point, by its place in the order.
+    """
+    ax = _axes(ax)
+    places = _in_the_plane(_arrays.points(coords, "coords", dtype=np.dtype(np.float64)))
+    n = len(sets.order)
+    if len(places) != n:
+        raise ValueError(f"coords: expected {n} points, as the sets have, got {len(places)}")
+    rank = _arrays.integer(rank, "rank", minimum=0, maximum=n - 1)
+    neighbors = sets.neighbors[rank]
+    neighbors = neighbors[neighbors >= 0]
+    ordered = places[sets.order]
+    ax.scatter(*ordered[rank + 1 :].T, s=3, color=_QUIET, alpha=0.5, linewidths=0, label="after it")
+    ax.scatter(*ordered[:rank].T, s=6, color="#7b8794", linewidths=0, label="before it")
+    ax.scatter(*ordered[neighbors].T, s=26, color=_NEAR, linewidths=0, label=f"its {len(neighbors)} neighbours")
+    ax.scatter(*ordered[rank : rank + 1].T, s=70, color=_SELF, marker="*", label=f"rank {rank:,}")
+    ax.set_aspect("equal", adjustable="datalim")
+    ax.legend(fontsize=8, loc="best")
+    return ax
+
+
+def correlation_decay(
+    tree: ResidualTree, *, n_points: int = 400, n_bins: int = 30, seed: int = 0, ax: Axes | None = None
+) -> Axes:
+    """Draw how residual correlation falls with distance, beside the correlation of the kernel itself.
+
+    Parameters
+    ----------
+    tree : ResidualTree
+        Of a kernel of :mod:`covertreex.kernels`.
+    n_points : int
+        Points of a sample, whose pairs are drawn.
+    n_bins : int
+        Bins of distance, for the medians.
+    seed : int
+        Of the sample.
+    """
+    ax = _axes(ax)
+    rows = np.random.default_rng(seed).permutation(tree.n_points)[: _arrays.integer(n_points, "n_points", minimum=2)]
+    points = tree._coords[rows]
+    # Features of the sample alone, where they can be had so: all may be gigabytes.
+    given = tree.inducing_points is None
+    v, p = (tree.v_matrix[rows], tree.residual_variance[rows]) if given else tree.features(points)
+    kernel: Any = tree.kernel
+    covariances = kernel(points, points)
+    one, other = np.triu_indices(len(rows), 1)
+    distances = np.linalg.norm(scaled(points, kernel)[one] - scaled(points, kernel)[other], axis=1)
+    deviations = np.sqrt(np.diag(covariances))
+    prior = np.abs(covariances[one, other]) / (deviations[one] * deviations[other])
+    residual = np.abs((covariances - v @ v.T)[one, other]) / np.sqrt(p[one] * p[other])
+    ax.scatter(distances, residual, s=1, color=_QUIET, linewidths=0, rasterized=True)
+    edges = np.linspace(0, np.quantile(distances, 0.98), _arrays.integer(n_bins, "n_bins", minimum=1) + 1)
+    middles = (edges[:-1] + edges[1:]) / 2
+    for values, color, label in [(prior, _SELF, "of the kernel, median"), (residual, _NEAR, "residual, median")]:
+        inside = [values[(distances >= low) & (distances < high)] for low, high in zip(edges[:-1], edges[1:])]
+        ax.plot(middles, [np.median(one) if len(one) else np.nan for one in inside], color=color, label=label)
+    ax.set_xlim(0, edges[-1])
+    ax.set_ylim(0, 1.02)
+    ax.set_xlabel("distance, in lengthscales")
+    ax.set_ylabel("correlation, absolute")
+    ax.legend(fontsize=8)
+    return ax
+
+
+def scaling(results: str | os.PathLike[str] | Iterable[Any], *, axes: Sequence[Axes] | None = None) -> list[Axes]:
+    """Draw seconds of building, and queries a second, against the number of points.
+
+    Parameters
+    ----------
+    results : path, or iterable of dict
+        What ``covertreex bench --json`` printed: a file, or several runs of different ``--scale`` together.
+    axes : sequence of two matplotlib.axes.Axes, optional
+        Where to.
+    """
+    rows = [_plain(one) for one in _results(results)]
+    if not rows:
+        raise ValueError("results: there are none")
+    if axes is None:
+        axes = list(Figure(figsize=(8, 3.4), layout="constrained").subplots(1, 2))
+    lines = sorted({(row["workload"], row["who"]) for row in rows})
+    single = len({workload for workload, _ in lines}) == 1
+    for ax, name, label in zip(axes, ("build_seconds", "queries_per_second"), ("build, s", "queries a second")):
+        for workload, who in lines:
+            own = [row for row in rows if (row["workload"], row["who"]) == (workload, who)]
+            own.sort(key=lambda row: row["n_points"])
+            xs, ys = ([row[of] for row in own] for of in ("n_points", name))
+            ax.plot(xs, ys, marker="o", markersize=3, label=who if single else f"{who}: {workload}")
+        ax.set_xscale("log")
+        ax.set_yscale("log")
+        ax.set_xlabel("points")
+        ax.set_ylabel(label)
+    axes[0].legend(fontsize=8)
+    return list(axes)
+
+
+def _results(given: Any) -> Iterable[Any]:
+    if not isinstance(given, (str, os.PathLike)):
+        return given
+    with open(given, encoding="utf-8") as file:
+        rows = json.load(file)
+    if not isinstance(rows, list):
+        raise ValueError(f"results: {os.fspath(given)} is not what covertreex bench --json prints")
+    return rows
+
+
+def _plain(row: Any) -> Mapping[str, Any]:
+    if is_dataclass(row) and not isinstance(row, type):
+        return asdict(row)
+    wanted = ("workload", "who", "n_points", "build_seconds", "queries_per_second")
+    missing = [name for name in wanted if name not in row]
+    if missing:
+        raise ValueError(f"results: a row has no {missing[0]}")
+    return row
+
+
+def _axes(ax: Axes | None) -> Any:
+    """Axes of a figure that no window shows, unless some are given."""
+    return Figure(figsize=(5, 4), layout="constrained").subplots() if ax is None else ax
+
+
+def _in_the_plane(points: NDArray[Any]) -> NDArray[np.float64]:
+    """Points in two dimensions: as they are, or projected onto those in which they vary most."""
+    if points.shape[1] == 2:
+        return points
+    if points.shape[1] == 1:
+        return np.column_stack([points[:, 0], np.zeros(len(points))])
+    centred = points - points.mean(axis=0)
+    _, axes = np.linalg.eigh(centred.T @ centred)
+    return centred @ axes[:, :-3:-1]
