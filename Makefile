@@ -1,4 +1,4 @@
-# Targets: lib demo test tsan soak bench lint wheel install clean. Each begins with what it needs and does nothing twice.
+# Targets: lib demo test docs tsan soak bench lint wheel install clean. Each begins with what it needs and does nothing twice.
 
 PYTHON ?= python3
 PREFIX ?= /usr/local
@@ -21,7 +21,7 @@ PACKAGE := $(shell find python -name '*.py' -not -path '*/tests/*') python/pypro
 VENV := .venv
 IN_VENV := $(VENV)/bin/python
 
-.PHONY: lib demo test test-swift test-c test-python test-examples tsan soak bench lint format wheel install clean
+.PHONY: lib demo test test-swift test-c test-python test-examples test-docs docs tsan soak bench lint format wheel install clean
 
 lib: $(LIBRARY)
 
@@ -59,7 +59,7 @@ build/installed: $(LIBRARY) $(PACKAGE) build/venv-build
 demo: build/installed build/venv-demo
 	@$(IN_VENV) examples/python/vecchia.py
 
-test: test-swift test-c test-python test-examples
+test: test-swift test-c test-python test-examples test-docs
 
 test-swift: build/sqlite build/headers
 	swift test -c release -Xswiftc -enable-testing --scratch-path .build/test
@@ -76,6 +76,14 @@ test-python: build/installed build/venv-test
 
 test-examples: build/installed build/venv-test
 	scripts/test-examples
+
+# Every code block of docs/, in a copy of it; and the pages, with the pictures that the blocks draw, in build/site.
+test-docs: build/installed build/venv-test
+	scripts/test-docs
+
+docs: test-docs build/venv-docs
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --quiet
+	@echo "build/site/index.html"
 
 # What takes long: a writer killed 200 times.
 soak: build/installed build/venv-test
