@@ -99,14 +99,14 @@ bench: build/installed build/venv-bench
 
 lint: build/venv-lint
 	swift format lint --strict --recursive Package.swift Sources Tests
-	$(VENV)/bin/ruff check python benchmarks examples
-	$(VENV)/bin/ruff format --check python benchmarks examples
+	$(VENV)/bin/ruff check python benchmarks docs/_tools.py examples scripts/run-docs
+	$(VENV)/bin/ruff format --check python benchmarks docs/_tools.py examples scripts/run-docs
 	cd python && ../$(VENV)/bin/mypy
 
 format: build/venv-lint
 	swift format --in-place --recursive Package.swift Sources Tests
-	$(VENV)/bin/ruff check --fix --quiet python benchmarks examples
-	$(VENV)/bin/ruff format python benchmarks examples
+	$(VENV)/bin/ruff check --fix --quiet python benchmarks docs/_tools.py examples scripts/run-docs
+	$(VENV)/bin/ruff format python benchmarks docs/_tools.py examples scripts/run-docs
 
 wheel: $(LIBRARY) build/venv-build
 	$(IN_VENV) -m pip wheel --quiet --disable-pip-version-check --no-build-isolation --no-deps --wheel-dir dist ./python

@@ -1,0 +1,45 @@
+"""What the pages need beside Markdown: formulas as MathML, which browsers draw without scripts, and docstrings as Markdown."""
+
+from __future__ import annotations
+
+import html
+import re
+from typing import Any
+
+import griffe
+from latex2mathml.converter import convert
+
+_FORMULA = re.compile(
+    r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1>', re.DOTALL
+)
+_ROLE = re.compile(r":\w+:`~?([^`]+)`")
+_DOCTEST = re.compile(r"(?:^ *>>>.*\n?)(?:^ *\S.*\n?)*", re.MULTILINE)
+
+
+def on_page_content(content: str, **_: Any) -> str:
+    """Put MathML where formulas are; MkDocs calls this for each page."""
+    return _FORMULA.sub(_as_mathml, content)
+
+
+def _as_mathml(match: re.Match[str]) -> str:
+    display = "block" if match[2] == "[" else "inline"
+    return convert(html.unescape(match[3]).strip(), display=display)
+
+
+class Docstrings(griffe.Extension):
+    """Roles of Sphinx become code, and sessions outside of a section of examples a block."""
+
+    def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
+        """Change the docstring of whatever has one."""
+        if obj.docstring is None:
+            return
+        text = _ROLE.sub(r"`\1`", obj.docstring.value)
+        if obj.is_module:
+            text = _DOCTEST.sub(
+                lambda session: f"```pycon\n{session[0].rstrip()}\n```\n", text
+            )
+        obj.docstring.value = text
+
+    def on_package(self, *, pkg: griffe.Module, **_: Any) -> None:
+        """Change that of the package, which is not among its objects."""
+        self.on_object(obj=pkg)
