@@ -458,6 +458,10 @@ typedef struct covertree_residual_options {
   void *kernel_user_data;
   covertree_progress_fn progress; /* may be NULL */
   void *progress_user_data;
+  /* How searches go about it; neighbours do not depend on it. */
+  int64_t block_size;             /* points that are bounded together: a multiple of 64, at most 1024; 0: 256 */
+  double tau;                     /* what the pivots of a block may leave of a point's unit vector, above 0 and below 1;
+                                     0: chosen by trying */
 } covertree_residual_options;
 
 void covertree_residual_options_init(covertree_residual_options *options);

@@ -45,6 +45,13 @@ extension covertree_residual_options {
     return .inducing(points, jitter: jitter == 0 ? 1e-6 : jitter)
   }
 
+  func tuning() -> ResidualSearch.Tuning {
+    var tuning = ResidualSearch.Tuning()
+    if block_size != 0 { tuning.blockSize = Int(clamping: block_size) }
+    if tau != 0 { tuning.tau = tau }
+    return tuning
+  }
+
   func context() throws(CoverTreeError) -> CallContext {
     try Arguments.context(threads: n_threads, progress, progress_user_data)
   }
@@ -61,7 +68,7 @@ public func covertree_residual_build(
     let options = try covertree_residual_options.read(options)
     let search = try ResidualSearch(
       points: view, covariance: options.covariance(dim: view.dim), source: options.inducing(dim: dim),
-      context: options.context())
+      tuning: options.tuning(), context: options.context())
     output.pointee = HandleTable.shared.add(ResidualHandle(Deferred(search)))
   }
 }
@@ -77,7 +84,7 @@ private func buildGiven(
   let search = try ResidualSearch(
     points: points, covariance: options.covariance(dim: points.dim),
     source: .given(features, residualVariance: residualVariance, kernelDiagonal: kernelDiagonal),
-    context: options.context())
+    tuning: options.tuning(), context: options.context())
   output.pointee = HandleTable.shared.add(ResidualHandle(Deferred(search)))
 }
 

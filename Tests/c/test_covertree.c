@@ -284,6 +284,22 @@ static void test_residual(const double *points) {
   EXPECT(memcmp(indices, again, sizeof indices) == 0);
   EXPECT(indices[0] == -1 && isinf(distances[0]) && indices[K] == 0 && indices[K + 1] == -1);
 
+  /* How searches go about it changes nothing. */
+  covertree_residual *tuned = NULL;
+  options.kernel_fn = NULL;
+  options.block_size = 64, options.tau = 0.3;
+  EXPECT(covertree_residual_build(points, FEW, DIM, 0, &options, &tuned) == COVERTREE_OK);
+  EXPECT(covertree_residual_knn_rows(tuned, NULL, FEW, NULL, K, &search, again, others) == COVERTREE_OK);
+  EXPECT(memcmp(indices, again, sizeof indices) == 0 && memcmp(distances, others, sizeof distances) == 0);
+  covertree_residual_free(tuned);
+  options.block_size = 100;
+  EXPECT_ERROR(covertree_residual_build(points, FEW, DIM, 0, &options, &tuned), COVERTREE_INVALID_ARGUMENT, "block_size");
+  options.block_size = -64;
+  EXPECT_ERROR(covertree_residual_build(points, FEW, DIM, 0, &options, &tuned), COVERTREE_INVALID_ARGUMENT, "block_size");
+  options.block_size = 0, options.tau = NAN;
+  EXPECT_ERROR(covertree_residual_build(points, FEW, DIM, 0, &options, &tuned), COVERTREE_INVALID_ARGUMENT, "tau");
+  options.tau = 0;
+
   /* What was built can be given, and distances of known pairs are those that were found. */
   static double v[FEW * M], p[FEW];
   EXPECT(covertree_residual_get_features(native, v, p) == COVERTREE_OK);

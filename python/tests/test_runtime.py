@@ -55,6 +55,32 @@ def test_residual_settings():
         assert len(cover_tree(points, kernel=RBF(0.3)).inducing_points) == len(points)
 
 
+@pytest.mark.parametrize("block_size", [64, 192, 256, 1024])
+@pytest.mark.parametrize("tau", [None, 0.02, 0.3, 0.9])
+def test_how_searches_go_about_it_changes_no_answer(block_size, tau, tmp_path):
+    many = np.random.default_rng(3).random((3000, 2))
+    usual = cover_tree(many, kernel=Matern32(0.4), inducing_count=40)
+    with Runtime(residual=runtime.Residual(inducing_count=40, block_size=block_size, tau=tau)).activate():
+        tree = cover_tree(many, kernel=Matern32(0.4))
+    assert tree.export_arrays().block_size == block_size
+    queries = np.random.default_rng(4).random((100, 2))
+    for search in (
+        lambda tree: tree.knn(12, predecessor_mode=True),
+        lambda tree: tree.knn(7, queries=queries),
+        lambda tree: tree.knn(200, queries=[2999, 5, 1234]),
+    ):
+        assert np.array_equal(search(tree), search(usual))
+    if tau is not None:
+        assert tree.stats().n_pivots != usual.stats().n_pivots or block_size == 256
+    tree.save(tmp_path / "tree.ct")
+    again = covertreex.load(tmp_path / "tree.ct")
+    assert again.export_arrays().block_size == block_size
+    assert np.array_equal(again.knn(7, queries=queries), usual.knn(7, queries=queries))
+    usual.insert(queries)
+    tree.insert(queries)
+    assert np.array_equal(tree.knn(12, predecessor_mode=True), usual.knn(12, predecessor_mode=True))
+
+
 def test_threads_are_the_library_s(monkeypatch):
     with Runtime(threads=3).activate():
         assert _calls.call_options(None).n_threads == 3
@@ -103,7 +129,7 @@ def test_the_environment_of_a_new_process():
 
 def test_every_setting_has_a_variable():
     names = runtime.environment_names()
-    assert len(names) == 7 + 4 + 3
+    assert len(names) == 7 + 6 + 3
     assert names["COVERTREEX_DIAGNOSTICS_LOG_FILE"] == "diagnostics.log_file"
 
 
@@ -145,9 +171,12 @@ def test_what_is_refused():
         (dict(engine="gpu"), "engine: expected one of auto"),
         (dict(engine="rust-hilbert", order="natural"), "stands for the order 'hilbert'"),
         (dict(metric="cosine"), "metric: expected one of"),
+        (dict(residual=dict(block_size=100)), "block_size: expected a multiple of 64, got 100"),
+        (dict(residual=dict(block_size=2048)), "block_size: expected 64 to 1024, got 2048"),
+        (dict(residual=dict(tau=1.0)), r"tau: expected above 0 and below 1, got 1\.0"),
     ]:
         with pytest.raises(ValueError, match=words):
-            Runtime(**settings)
+            Runtime(**{**settings, "residual": runtime.Residual(**settings.get("residual", {}))})
     with pytest.raises(TypeError, match="leafsize: no such setting"):
         Runtime(leafsize=3)
     with pytest.raises(TypeError, match=r"leaf_size: expected an integer, got 2\.5"):

@@ -63,13 +63,14 @@ private struct ModelSettings {
   let hasGivenFeatures: Bool
   /// 0 where there are no skeletons.
   let blocksPerRegion: Int
+  let blockSize: Int
   let variance: Double
   let jitter: Double
 
   var rank: Int { (featureCount + 7) / 8 * 8 }
 
   init(_ model: ResidualModel, _ skeletons: Skeletons?) {
-    (count, dim, featureCount) = (model.count, model.dim, model.featureCount)
+    (count, dim, featureCount, blockSize) = (model.count, model.dim, model.featureCount, model.blockSize)
     (covariance, hasGivenFeatures) = (model.covariance, model.hasGivenFeatures)
     blocksPerRegion = skeletons?.blocksPerRegion ?? 0
     (variance, jitter) = (model.variance, model.whitening?.jitter ?? 0)
@@ -86,7 +87,7 @@ private struct ModelSettings {
       lengthscale = kernel.lengthscale
     }
     settings[4] = hasGivenFeatures ? 1 : 0
-    (settings[5], settings[6]) = (Int64(ResidualSearch.blockSize), Int64(blocksPerRegion))
+    (settings[5], settings[6]) = (Int64(blockSize), Int64(blocksPerRegion))
     (numbers[0], numbers[2]) = (variance, jitter)
     let scales = try Buffer<Double>(count: lengthscale.count)
     for (d, scale) in lengthscale.enumerated() { scales[d] = scale }
@@ -100,11 +101,11 @@ private struct ModelSettings {
     let lengthscale: Buffer<Double> = try file.buffer("lengthscale")
     guard (1..<Int64(Int32.max)).contains(settings[0]), (1...65536).contains(settings[1]),
       (0..<Int64(Int32.max)).contains(settings[2]), numbers[0] > 0, numbers[0].isFinite, numbers[2] >= 0,
-      (0...1).contains(settings[4]), settings[5] == Int64(ResidualSearch.blockSize),
+      (0...1).contains(settings[4]), ResidualSearch.Tuning.allows(blockSize: Int(clamping: settings[5])),
       (0...max(1, (settings[0] + settings[5] - 1) / settings[5])).contains(settings[6])
     else { throw file.corrupt("section \"settings\" or \"numbers\" is out of range") }
     (count, dim, featureCount) = (Int(settings[0]), Int(settings[1]), Int(settings[2]))
-    (hasGivenFeatures, blocksPerRegion) = (settings[4] == 1, Int(settings[6]))
+    (hasGivenFeatures, blocksPerRegion, blockSize) = (settings[4] == 1, Int(settings[6]), Int(settings[5]))
     (variance, jitter) = (numbers[0], numbers[2])
     if settings[3] == Self.hostKernel {
       guard let host else {
@@ -152,7 +153,7 @@ extension ResidualModel {
     }
     try self.init(
       Shared(
-        covariance: settings.covariance, dim: dim, variance: settings.variance, blockSize: ResidualSearch.blockSize),
+        covariance: settings.covariance, dim: dim, variance: settings.variance, blockSize: settings.blockSize),
       inputs, arranged,
       features: file.buffer("v_matrix", rows: settings.rank == 0 ? 0 : count, columns: settings.rank),
       residualVariance: file.buffer("residual_variance", rows: count), featureCount: settings.featureCount,

@@ -8,8 +8,31 @@
 /// both sides; `CandidateList` keeps what can still be among the `k`. Those few are decided in float64, by
 /// one formula for all: ties do not depend on which bound let a point through.
 public final class ResidualSearch: @unchecked Sendable {
-  /// Points of each block.
-  static let blockSize = 256
+  /// What searches take together, and how closely skeletons are to span their blocks. Answers do not depend on it.
+  public struct Tuning: Sendable {
+    /// Points of each block: a multiple of 64, at most 1024.
+    public var blockSize = 256
+    /// What may be left of a point's unit vector beside the pivots of its block, above 0 and below 1; nil where that is chosen by
+    /// trying. See `Skeletons`.
+    public var tau: Double?
+
+    public init() {}
+
+    static func allows(blockSize: Int) -> Bool { (64...1024).contains(blockSize) && blockSize % 64 == 0 }
+
+    func check() throws(CoverTreeError) {
+      guard Self.allows(blockSize: blockSize) else {
+        throw CoverTreeError(
+          .invalidArgument, "block_size: expected a multiple of 64 from 64 to 1024, got \(blockSize)")
+      }
+      if let tau, !(tau > 0 && tau < 1) {
+        throw CoverTreeError(.invalidArgument, "tau: expected above 0 and below 1, got \(tau)")
+      }
+    }
+  }
+
+  /// Queries that are searched together.
+  private static let mostGroupSize = 256
   /// Of hard queries.
   private static let leastGroupSize = 64
 
@@ -27,6 +50,7 @@ public final class ResidualSearch: @unchecked Sendable {
   }
 
   private let sizes: Sizes
+  private let tau: Double?
   let model: ResidualModel
   let skeletons: Skeletons?
   private let earlyCount: Int
@@ -36,32 +60,34 @@ public final class ResidualSearch: @unchecked Sendable {
   public let buildSeconds: Double
 
   public convenience init(
-    points: PointsView<Double>, covariance: Covariance, source: FeatureSource, context: CallContext
+    points: PointsView<Double>, covariance: Covariance, source: FeatureSource, tuning: Tuning = Tuning(),
+    context: CallContext
   ) throws(CoverTreeError) {
     let start = monotonicSeconds()
+    try tuning.check()
     context.stage(from: 0, to: 0.7)
     let model = try ResidualModel(
-      points, covariance: covariance, source: source, blockSize: Self.blockSize, context: context)
-    try self.init(model, since: start, context: context)
+      points, covariance: covariance, source: source, blockSize: tuning.blockSize, context: context)
+    try self.init(model, since: start, tau: tuning.tau, context: context)
   }
 
   init(
-    _ model: ResidualModel, since start: Double, sizes: Sizes = Sizes(), context: CallContext
+    _ model: ResidualModel, since start: Double, sizes: Sizes = Sizes(), tau: Double? = nil, context: CallContext
   ) throws(CoverTreeError) {
     self.model = model
-    self.sizes = sizes
+    (self.sizes, self.tau) = (sizes, tau)
     context.stage(from: 0.7, to: 1)
     earlyCount = sizes.early(of: model.count)
     // The bounds need true inner products: those of the library's own features are.
     let areInnerProducts = !model.covariance.isHost && !model.hasGivenFeatures
-    skeletons = areInnerProducts ? try Skeletons(model, mostBlocks: sizes.blocks, context: context) : nil
+    skeletons = areInnerProducts ? try Skeletons(model, mostBlocks: sizes.blocks, tau: tau, context: context) : nil
     buildSeconds = monotonicSeconds() - start
   }
 
   /// A model and skeletons that are known, from a file.
   init(_ model: ResidualModel, _ skeletons: Skeletons?, since start: Double) {
     (self.model, self.skeletons) = (model, skeletons)
-    sizes = Sizes()
+    (sizes, tau) = (Sizes(), nil)
     earlyCount = sizes.early(of: model.count)
     buildSeconds = monotonicSeconds() - start
   }
@@ -70,11 +96,11 @@ public final class ResidualSearch: @unchecked Sendable {
   private init(earlyOf search: ResidualSearch, context: CallContext) throws(CoverTreeError) {
     let start = monotonicSeconds()
     let count = search.earlyCount
-    sizes = search.sizes
+    (sizes, tau) = (search.sizes, search.tau)
     let isDirect = count <= sizes.direct || search.skeletons == nil
     model = try search.model.first(count, inBlocks: !isDirect, context: context)
     earlyCount = isDirect ? 0 : sizes.early(of: count)
-    skeletons = isDirect ? nil : try Skeletons(model, mostBlocks: sizes.blocks, context: context)
+    skeletons = isDirect ? nil : try Skeletons(model, mostBlocks: sizes.blocks, tau: tau, context: context)
     buildSeconds = monotonicSeconds() - start
   }
 
@@ -82,7 +108,8 @@ public final class ResidualSearch: @unchecked Sendable {
   /// are kept.
   public func extended(by points: PointsView<Double>, context: CallContext) throws(CoverTreeError) -> ResidualSearch {
     let start = monotonicSeconds()
-    return try ResidualSearch(model.extended(by: points, context: context), since: start, context: context)
+    return try ResidualSearch(
+      model.extended(by: points, context: context), since: start, sizes: sizes, tau: tau, context: context)
   }
 
   /// - Parameters:
@@ -125,7 +152,7 @@ public final class ResidualSearch: @unchecked Sendable {
   }
 
   /// Queries of a group: their candidate lists stay within some megabytes.
-  private func groupSize(_ k: Int) -> Int { max(tileRows, min(Self.blockSize, (1 << 18) / k)) }
+  private func groupSize(_ k: Int) -> Int { max(tileRows, min(Self.mostGroupSize, (1 << 18) / k)) }
 
   private static func all(_ rows: Int) throws(CoverTreeError) -> Buffer<Int32> {
     let list = try Buffer<Int32>(count: rows)
@@ -215,12 +242,12 @@ public final class ResidualSearch: @unchecked Sendable {
   func graph(within squared: Double, context: CallContext) throws(CoverTreeError) -> NeighborGraph {
     let rows = try Self.all(model.count)
     let set = try ResidualQuerySet(
-      nil, rows: rows.elements, in: model, options: ResidualSearchOptions(), groupSize: Self.blockSize,
+      nil, rows: rows.elements, in: model, options: ResidualSearchOptions(), groupSize: Self.mostGroupSize,
       context: context)
     var parts: [NeighborGraph.Part] = []
     for _ in 0..<context.threads { parts.append(try NeighborGraph.Part()) }
     let found = parts
-    try run(set, .within(squared: squared), groupSize: Self.blockSize, context) {
+    try run(set, .within(squared: squared), groupSize: Self.mostGroupSize, context) {
       (search, slot) throws(CoverTreeError) in
       try search.write(to: found[slot])
     }

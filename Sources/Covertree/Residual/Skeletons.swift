@@ -49,9 +49,10 @@ final class Skeletons: @unchecked Sendable {
   ///   - mostBlocks: with more blocks there are regions.
   ///   - worth: what the first search may cost, as a multiple of comparing all blocks by their features; later
   ///     searches cost less.
+  ///   - tau: the tolerance; nil for the first of those known that does with few pivots.
   /// - Returns: nil where the residual process has too many degrees of freedom for skeletons to be worth it.
   init?(
-    _ model: ResidualModel, mostBlocks: Int, worth: Double = 1.5, context: CallContext
+    _ model: ResidualModel, mostBlocks: Int, worth: Double = 1.5, tau: Double? = nil, context: CallContext
   ) throws(CoverTreeError) {
     let start = monotonicSeconds()
     self.model = model
@@ -66,7 +67,7 @@ final class Skeletons: @unchecked Sendable {
     let points = sampled.reduce(0) { $0 + model.places(ofBlock: $1).count }
     var tolerance = 0.0
     var share = 0.0
-    for candidate in Self.tolerances {
+    for candidate in tau.map({ [$0] }) ?? Self.tolerances {
       tolerance = candidate
       let made = try Self.make(sampled, model, tolerance, mostPivots, context)
       share = Double(made.reduce(0) { $0 + $1.rank }) / Double(points)

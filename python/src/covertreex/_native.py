@@ -90,6 +90,8 @@ class ResidualOptions(Structure):
         ("kernel_user_data", c_void_p),
         ("progress", PROGRESS),
         ("progress_user_data", c_void_p),
+        ("block_size", c_int64),
+        ("tau", c_double),
     ]
 
 

@@ -98,6 +98,8 @@ class Inputs:
         options = _native.ResidualOptions()
         lib.covertree_residual_options_init(ctypes.byref(options))
         options.n_threads = _calls.threads(n_threads)
+        settings = active_config().residual
+        options.block_size, options.tau = settings.block_size or 0, settings.tau or 0.0
         if self.host is not None:
             options.kernel_fn = self.host.callback
             return options, None

@@ -77,6 +77,10 @@ class Residual:
     inducing_points: str = "random"  #: how they are chosen: "random", "kmeans++" or "cover-tree"
     jitter: float = 1e-6  #: relative to the variance
     tree: str = "hybrid"  #: which cover tree is shown and validated: "hybrid" or "pure"
+    #: Points that are bounded together, a multiple of 64 up to 1024; None: 256. Time and memory depend on it, answers do
+    #: not, as on the next.
+    block_size: int | None = None
+    tau: float | None = None  #: how much of a point its block's pivots may leave, 0 to 1; None: chosen by trying
 
     def __post_init__(self) -> None:
         _check_integer("residual.inducing_count", self.inducing_count, 0)
@@ -84,6 +88,11 @@ class Residual:
         if not 0 < self.jitter <= 0.01:
             raise ValueError(f"residual.jitter: expected above 0, at most 0.01, got {self.jitter}")
         _check_choice("residual.tree", self.tree, _TREES)
+        _check_integer("residual.block_size", self.block_size, 64, 1024)
+        if self.block_size is not None and self.block_size % 64:
+            raise ValueError(f"residual.block_size: expected a multiple of 64, got {self.block_size}")
+        if self.tau is not None and not 0 < self.tau < 1:
+            raise ValueError(f"residual.tau: expected above 0 and below 1, got {self.tau}")
 
 
 @dataclass(frozen=True)
