@@ -92,6 +92,17 @@ def test_pipelines():
     assert np.isfinite(pipeline.fit_transform(X)).all()
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_umap_takes_the_neighbours():
+    umap = pytest.importorskip("umap")
+    X, y = make_blobs(300, centers=3, n_features=5, cluster_std=0.5, random_state=0)
+    distances, indices = CoverTreeNeighbors(15).fit(X).kneighbors(X)
+    found = umap.UMAP(n_neighbors=15, precomputed_knn=(indices, distances, None), random_state=0).fit_transform(X)
+    middles = np.array([found[y == label].mean(axis=0) for label in range(3)])
+    nearest = np.linalg.norm(found[:, None] - middles, axis=2).argmin(axis=1)
+    assert (nearest == y).mean() > 0.99
+
+
 @pytest.mark.parametrize("weights", ["uniform", "distance", lambda distances: np.exp(-distances)])
 def test_classifier_and_regressor(weights):
     X, y = make_blobs(400, centers=5, cluster_std=2.5, random_state=1)

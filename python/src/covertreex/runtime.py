@@ -77,8 +77,8 @@ class Residual:
     inducing_points: str = "random"  #: how they are chosen: "random", "kmeans++" or "cover-tree"
     jitter: float = 1e-6  #: relative to the variance
     tree: str = "hybrid"  #: which cover tree is shown and validated: "hybrid" or "pure"
-    #: Points that are bounded together, a multiple of 64 up to 1024; None: 256. Time and memory depend on it, answers do
-    #: not, as on the next.
+    #: Points that are bounded together, a multiple of 64 up to 1024; None: 256. Time and memory depend on it, and on
+    #: the next; answers do not.
     block_size: int | None = None
     tau: float | None = None  #: how much of a point its block's pivots may leave, 0 to 1; None: chosen by trying
 
