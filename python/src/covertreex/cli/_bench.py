@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, List, Optional
 
 import typer
 
 from .. import _workloads
-from ._options import Json, Profile, Set, Threads, runtime_of
+from ._options import JSON, PROFILE, SET, THREADS, runtime_of
 from ._output import say_rows, waiting
 
 
@@ -25,10 +25,10 @@ def bench(
     scale: float = typer.Option(1.0, "--scale", min=0.001, max=100.0, help="Points and queries, times this."),
     turns: int = typer.Option(3, "--turns", min=0, help="Searches after the first; the median counts."),
     compare: Optional[Path] = typer.Option(None, "--compare", help="What --json printed before.", exists=True),
-    profile: Profile = None,
-    overrides: Set = None,
-    threads: Threads = None,
-    as_json: Json = False,
+    profile: Optional[str] = PROFILE,
+    overrides: Optional[List[str]] = SET,
+    threads: Optional[int] = THREADS,
+    as_json: bool = JSON,
 ) -> None:
     """Measure a named workload, beside others, with the recall against the float64 truth."""
     if workload is None:

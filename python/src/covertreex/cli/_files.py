@@ -6,7 +6,7 @@ import dataclasses
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, List, Optional
 
 import numpy as np
 import typer
@@ -16,7 +16,7 @@ from ..kernels import RBF, Matern12, Matern32, Matern52, Stationary
 from ..residual import ResidualTree
 from ..tree import CoverTree
 from ..vecchia import ConditioningSets
-from ._options import Json, Profile, Set, Threads, runtime_of
+from ._options import JSON, PROFILE, SET, THREADS, runtime_of
 from ._output import say, waiting
 from ._tables import READ, read_points, write_arrays
 
@@ -52,10 +52,10 @@ def build(
     lengthscale: str = _LENGTHSCALE,
     variance: float = _VARIANCE,
     inducing: Optional[int] = _INDUCING,
-    profile: Profile = None,
-    overrides: Set = None,
-    threads: Threads = None,
-    as_json: Json = False,
+    profile: Optional[str] = PROFILE,
+    overrides: Optional[List[str]] = SET,
+    threads: Optional[int] = THREADS,
+    as_json: bool = JSON,
 ) -> None:
     """Build a tree of points, and save it."""
     with runtime_of(profile, overrides, threads):
@@ -86,10 +86,10 @@ def query(
     exclude_self: bool = typer.Option(False, "--exclude-self", help="Not the point itself."),
     array: Optional[str] = _ARRAY,
     columns: Optional[str] = _COLUMNS,
-    profile: Profile = None,
-    overrides: Set = None,
-    threads: Threads = None,
-    as_json: Json = False,
+    profile: Optional[str] = PROFILE,
+    overrides: Optional[List[str]] = SET,
+    threads: Optional[int] = THREADS,
+    as_json: bool = JSON,
 ) -> None:
     """Find the nearest points of a tree, and write them to an .npz."""
     with runtime_of(profile, overrides, threads):
@@ -132,10 +132,10 @@ def neighbors(
     ordering: str = typer.Option("maxmin", "--ordering", help="maxmin, random or natural."),
     array: Optional[str] = _ARRAY,
     columns: Optional[str] = _COLUMNS,
-    profile: Profile = None,
-    overrides: Set = None,
-    threads: Threads = None,
-    as_json: Json = False,
+    profile: Optional[str] = PROFILE,
+    overrides: Optional[List[str]] = SET,
+    threads: Optional[int] = THREADS,
+    as_json: bool = JSON,
 ) -> None:
     """Find Vecchia's conditioning sets: the m nearest predecessors of each point by residual correlation."""
     with runtime_of(profile, overrides, threads):
@@ -153,7 +153,7 @@ def neighbors(
     say(facts, as_json=as_json)
 
 
-def validate(tree: Path = _TREE, threads: Threads = None, as_json: Json = False) -> None:
+def validate(tree: Path = _TREE, threads: Optional[int] = THREADS, as_json: bool = JSON) -> None:
     """Check every rule of a tree, and every checksum of its file. Exit code 1 where one is broken."""
     with runtime_of(None, None, threads):
         opened = _tree(tree, verify=True)
@@ -162,7 +162,7 @@ def validate(tree: Path = _TREE, threads: Threads = None, as_json: Json = False)
     say({"file": str(tree), "valid": True}, as_json=as_json)
 
 
-def info(file: Path = _TREE, as_json: Json = False) -> None:
+def info(file: Path = _TREE, as_json: bool = JSON) -> None:
     """Say what is in a file: a tree, a residual tree, conditioning sets, a vector index."""
     opened = factory.load(file)
     facts: dict[str, Any] = {"file": str(file), "kind": type(opened).__name__, "file_bytes": file.stat().st_size}

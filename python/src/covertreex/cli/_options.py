@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, List, Optional
-
 import typer
 
 from ..runtime import Activation, Runtime
 
-Profile = Annotated[Optional[str], typer.Option("--profile", help="Settings to begin with; see covertreex profile.")]
-Set = Annotated[Optional[List[str]], typer.Option("--set", help="A setting, as in residual.tree=pure.")]
-Threads = Annotated[Optional[int], typer.Option("--threads", min=1, max=1024, help="By default all.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+PROFILE = typer.Option(None, "--profile", help="Settings to begin with; see covertreex profile.")
+SET = typer.Option(None, "--set", help="A setting, as in residual.tree=pure.")
+THREADS = typer.Option(None, "--threads", min=1, max=1024, help="By default all.")
+JSON = typer.Option(False, "--json", help="Print JSON.")
 
 
 def runtime_of(profile: str | None, overrides: list[str] | None, threads: int | None) -> Activation:

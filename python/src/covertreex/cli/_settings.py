@@ -18,7 +18,7 @@ from .. import __version__, _native, telemetry
 from ..factory import cover_tree
 from ..kernels import Matern52
 from ..runtime import PROFILES, Runtime, environment_names
-from ._options import Json
+from ._options import JSON
 from ._output import console, say, say_rows, shown
 
 _EXTRAS = ("numba", "scipy", "scikit-learn", "matplotlib", "pyarrow", "typer", "rich")
@@ -36,7 +36,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 @profiles.command("list")
-def list_profiles(as_json: Json = False) -> None:
+def list_profiles(as_json: bool = JSON) -> None:
     """List the profiles."""
     say_rows([{"name": one.name, "purpose": one.purpose} for one in PROFILES.values()], as_json=as_json)
 
@@ -44,7 +44,7 @@ def list_profiles(as_json: Json = False) -> None:
 @profiles.command("show")
 def show_profile(
     name: str = typer.Argument(..., help="One of those that list shows."),
-    as_json: Json = False,
+    as_json: bool = JSON,
 ) -> None:
     """Show the settings of a profile, and the environment variable of each."""
     config = Runtime.from_profile(name).to_config().as_dict()
@@ -99,7 +99,7 @@ def _markdown(rows: list[dict[str, Any]]) -> list[str]:
     return lines + ["| " + " | ".join(shown(row[name]) for name in names) + " |" for row in rows]
 
 
-def doctor(as_json: Json = False) -> None:
+def doctor(as_json: bool = JSON) -> None:
     """Say what this installation is, and whether it computes what it should. Exit code 1 where it does not."""
     flags = _of_processor("flags").split()
     facts: dict[str, Any] = {
