@@ -111,6 +111,7 @@ def test_progress_goes_up_to_one(rng):
     shares = []
     cover_tree(rng.standard_normal((400_000, 3)), progress=shares.append)
     assert shares and all(0 <= share <= 1 for share in shares)
+    assert shares == sorted(shares)
 
 
 def test_an_exception_in_the_callback_ends_the_call(rng):

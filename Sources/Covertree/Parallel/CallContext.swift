@@ -37,6 +37,8 @@ public final class CallContext: @unchecked Sendable {
   private var nextReport: Double
   /// The stretch of the whole call that the loop now running stands for.
   private var progress = (from: 0.0, to: 1.0)
+  /// The share that the host was told last. Stages have loops in loops, each of which begins at 0; a bar is not to go back.
+  private var told = 0.0
 
   /// - Parameter threads: 0 for the default.
   public init(threads: Int = 0, report: ((Double) -> Bool)? = nil) {
@@ -64,7 +66,8 @@ public final class CallContext: @unchecked Sendable {
     let now = monotonicSeconds()
     guard now >= nextReport else { return }
     nextReport = now + CallContext.reportInterval
-    if !report(progress.from + (progress.to - progress.from) * share) {
+    told = max(told, progress.from + (progress.to - progress.from) * share)
+    if !report(told) {
       stopped.store(true, ordering: .relaxed)
       nextReport = .infinity
     }
