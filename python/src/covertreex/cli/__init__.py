@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import typer
 
 from .. import __version__
@@ -39,8 +37,6 @@ def options(
 def run() -> None:
     """Run what the arguments say. Exit codes: 0, 1 for what failed, 2 for wrong usage, 130 for an interrupt."""
     try:
-        app(standalone_mode=True)
-    except KeyboardInterrupt:
-        sys.exit(130)
+        app()
     except (ValueError, TypeError, LookupError, OSError, MemoryError, ImportError, RuntimeError) as error:
         fail(error)
