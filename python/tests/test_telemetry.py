@@ -94,14 +94,6 @@ def test_kernels_for_numba_count_nothing():
     assert log.records[1].rows == 500
 
 
-def test_calls_of_calls_are_part_of_them():
-    pytest.importorskip("numba")
-    with telemetry.record() as log:
-        # The first search builds a tree of the scaled coordinates.
-        cover_tree(points, kernel=Matern52(0.2), inducing_count=20, engine="hybrid").knn(3)
-    assert [(one.kind, one.operation) for one in log.records] == [("ResidualTree", "build"), ("ResidualTree", "knn")]
-
-
 def test_calls_that_fail():
     tree = cover_tree(points)
     with telemetry.record() as log:

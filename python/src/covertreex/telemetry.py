@@ -127,7 +127,6 @@ class Log:
 _logs: list[Log] = []
 _last = Log(_KEPT)
 _lock = threading.Lock()
-_inside = threading.local()
 
 
 @contextlib.contextmanager
@@ -247,15 +246,11 @@ class _Recorded:
 
     def _call(self, its: Any, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
         diagnostics = runtime.active_config().diagnostics
-        if (not _logs and diagnostics == runtime.Diagnostics()) or getattr(_inside, "a_call", False):
+        if not _logs and diagnostics == runtime.Diagnostics():
             return self.plain(its, *arguments, **named)
         place = self._place_of_k
         k = named.get("k", None if place is None or place >= len(arguments) else arguments[place])
-        _inside.a_call = True  # calls that this one makes are part of it
-        try:
-            result, made = _observed(its, self.operation, k, lambda: self.plain(its, *arguments, **named), named)
-        finally:
-            _inside.a_call = False
+        result, made = _observed(its, self.operation, k, lambda: self.plain(its, *arguments, **named), named)
         _keep(made, diagnostics)
         if made.error is not None:
             raise result
