@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -129,6 +130,22 @@ def test_settings_record_too(tmp_path):
     records = telemetry.read(path)
     assert [one.operation for one in records] == ["build", "knn"]
     assert json.loads(path.read_text().splitlines()[0])["schema"] == "covertreex.telemetry/1"
+
+
+def test_the_environment_records_from_the_first_call_on(tmp_path):
+    code = "from covertreex import cover_tree; cover_tree([[0.0], [1.0]]).knn(1)"
+    for name, value in [("LOG_FILE", str(tmp_path / "log.jsonl")), ("ENABLED", "1")]:
+        said = {**os.environ, "COVERTREEX_DIAGNOSTICS_" + name: value}
+        check = (
+            "; from covertreex import telemetry; print(*(one.operation for one in telemetry.last_records().records))"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code + check], check=True, capture_output=True, text=True, env=said
+        )
+        if name == "LOG_FILE":
+            assert [one.operation for one in telemetry.read(value)] == ["build", "knn"]
+        else:
+            assert done.stdout.split() == ["build", "knn"]
 
 
 def test_nothing_is_lost_where_records_cannot_be_written(tmp_path):

@@ -297,8 +297,9 @@ def read_environment() -> RuntimeConfig:
     return _of_environment
 
 
-#: Whether settings with diagnostics have ever been active, and what is to be done when they first are.
-is_diagnosed = False
+#: Whether settings with diagnostics have ever been active, or the environment, which is read later, may have some; and
+#: what is to be done when they first are.
+is_diagnosed = any(name.startswith((_PREFIX + "DIAGNOSTICS_", _PREFIX + "PROFILE")) for name in os.environ)
 when_diagnosed: list[Callable[[], None]] = []
 
 

@@ -235,7 +235,7 @@ class _Recorded:
 
     def __set_name__(self, owner: type[Any], name: str) -> None:
         self.owner, self.name = owner, name
-        setattr(owner, name, self.plain)
+        setattr(owner, name, self.watched if runtime.is_diagnosed else self.plain)
         _Recorded._all.append(self)
 
     @classmethod
