@@ -23,6 +23,12 @@ FLOAT64 = np.dtype(np.float64)
 KernelLike = Union[Kernel, Callable[[NDArray[np.float64], NDArray[np.float64]], Any]]
 
 
+def chosen_seed(seed: int | None) -> int:
+    """The seed of a sample of inducing points: as a call says, or the settings, or that of covertreex 0.4.x."""
+    wanted = active_config().seed if seed is None else seed
+    return 42 if wanted is None else wanted
+
+
 @dataclass(frozen=True)
 class Inputs:
     """Points and their kernel; ``host`` calls it where it is not one of this package."""

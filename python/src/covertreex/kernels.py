@@ -138,6 +138,15 @@ class Matern52(Stationary):
         return (1 + a + a * a / 3) * np.exp(-a)
 
 
+#: Kernels as they are named in options.
+BY_NAME: dict[str, type[Stationary]] = {
+    "rbf": RBF,
+    "matern12": Matern12,
+    "matern32": Matern32,
+    "matern52": Matern52,
+}
+
+
 def of_shape(shape: int, lengthscale: NDArray[np.float64], variance: float) -> Stationary:
     """The kernel that the library knows by a number.
 
@@ -150,7 +159,7 @@ def of_shape(shape: int, lengthscale: NDArray[np.float64], variance: float) -> S
     variance : float
         The variance.
     """
-    kinds: dict[int, type[Stationary]] = {kind.shape: kind for kind in (RBF, Matern12, Matern32, Matern52)}
+    kinds = {kind.shape: kind for kind in BY_NAME.values()}
     scale = lengthscale[0] if len(lengthscale) == 1 else lengthscale
     return kinds[shape](lengthscale=scale, variance=variance)
 

@@ -18,7 +18,7 @@ from ._correlation_tree import CorrelationTree
 from ._host_kernel import HostKernel
 from ._native import lib
 from ._residual_arrays import ModelView, ResidualArrays
-from ._residual_inputs import FLOAT64, Inputs, KernelLike
+from ._residual_inputs import FLOAT64, Inputs, KernelLike, chosen_seed
 from .kernels import RBF, Stationary
 from .runtime import active_config
 from .telemetry import recorded
@@ -95,12 +95,11 @@ class ResidualTree(_calls.Closeable):
         self._coords = _arrays.points(coords, "coords", dtype=FLOAT64)
         settings = active_config()
         tree = settings.residual.tree if tree is None else tree
-        seed = (42 if settings.seed is None else settings.seed) if seed is None else seed
         if tree not in ("hybrid", "pure"):
             raise ValueError(f"tree: expected 'hybrid' or 'pure', got {tree!r}")
         self.tree = tree
         self.engine, self.order = resolve_engine(engine, order)
-        self.seed = _arrays.integer(seed, "seed", minimum=0, maximum=2**64 - 1)
+        self.seed = _arrays.integer(chosen_seed(seed), "seed", minimum=0, maximum=2**64 - 1)
         self._forget_trees()
         if (v_matrix is None) != (p_diag is None):
             raise ValueError("v_matrix, p_diag: expected both or none")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,15 +9,8 @@ from numpy.typing import ArrayLike
 
 from . import _arrays
 from ._residual_inputs import DEFAULT_INDUCING
-from .kernels import RBF, Kernel, Matern12, Matern32, Matern52
+from .kernels import BY_NAME
 from .residual import ResidualTree
-
-_KERNEL_TYPES: dict[str, Callable[..., Kernel]] = {
-    "rbf": RBF,
-    "matern12": Matern12,
-    "matern32": Matern32,
-    "matern52": Matern52,
-}
 
 
 class ResidualCoverTree(ResidualTree):
@@ -54,9 +46,9 @@ class ResidualCoverTree(ResidualTree):
         kernel_type: str | int = "rbf",
     ) -> None:
         name = {0: "rbf", 1: "matern52"}.get(kernel_type, "") if isinstance(kernel_type, int) else kernel_type.lower()
-        if name not in _KERNEL_TYPES:
-            raise ValueError(f"kernel_type: expected one of {', '.join(_KERNEL_TYPES)}, got {kernel_type!r}")
-        kernel = _KERNEL_TYPES[name](lengthscale=lengthscale, variance=variance)
+        if name not in BY_NAME:
+            raise ValueError(f"kernel_type: expected one of {', '.join(BY_NAME)}, got {kernel_type!r}")
+        kernel = BY_NAME[name](lengthscale=lengthscale, variance=variance)
         points = _arrays.points(coords, "coords", dtype=np.dtype(np.float64))
         count = min(_arrays.integer(inducing_count, "inducing_count", minimum=1), len(points))
         known = engine if engine in {"hybrid", "python-numba"} else "auto"

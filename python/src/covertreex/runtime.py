@@ -243,7 +243,7 @@ class Runtime:
     def to_config(self, base: RuntimeConfig | None = None) -> RuntimeConfig:
         """Fill in what was not chosen: from the environment, or from ``base``."""
         chosen = {name: value for name, value in vars(self).items() if value is not None}
-        return replace(read_environment() if base is None else base, **chosen)
+        return replace(environment_config() if base is None else base, **chosen)
 
     def with_updates(self, **settings: Any) -> Runtime:
         """Choose some settings otherwise."""
@@ -283,10 +283,15 @@ class Activation:
 
 def active_config() -> RuntimeConfig:
     """Settings of calls that do not say otherwise: those of the active runtime, or of the environment."""
-    return _active.get() or _of_environment or read_environment()
+    return _active.get() or environment_config()
 
 
 _of_environment: RuntimeConfig | None = None
+
+
+def environment_config() -> RuntimeConfig:
+    """Settings of the environment, as it was when it was last read."""
+    return _of_environment or read_environment()
 
 
 def read_environment() -> RuntimeConfig:

@@ -273,8 +273,6 @@ def _observed(self: Any, operation: str, k: Any, call: Callable[[], Any], named:
     seconds = time.perf_counter() - start
     after = _numbers(self)
     is_change = operation in _CHANGES
-    if operation == "build":
-        before = {}
     made = Record(
         operation=operation,
         kind=type(self).__name__,

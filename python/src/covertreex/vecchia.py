@@ -24,7 +24,7 @@ from . import _arrays, _calls, _files, _native
 from ._calls import ProgressReport
 from ._files import File, PathLike
 from ._native import CoverTreeError, lib
-from ._residual_inputs import KernelLike
+from ._residual_inputs import KernelLike, chosen_seed
 from .kernels import scaled
 from .residual import ResidualTree
 from .runtime import active_config
@@ -206,9 +206,8 @@ def neighbors(
     integers = np.dtype(dtype)
     if integers not in (np.dtype(np.int32), np.dtype(np.int64)):
         raise ValueError(f"dtype: expected int32 or int64, got {integers}")
-    settings = active_config()
-    seed = (42 if settings.seed is None else settings.seed) if seed is None else seed
-    jitter = settings.residual.jitter if jitter is None else jitter
+    seed = chosen_seed(seed)
+    jitter = active_config().residual.jitter if jitter is None else jitter
     order = _order(points, kernel, ordering, seed, n_threads)
     with ResidualTree(
         points[order],

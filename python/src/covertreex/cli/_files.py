@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, List, Optional
 
@@ -12,7 +11,7 @@ import numpy as np
 import typer
 
 from .. import factory, vecchia
-from ..kernels import RBF, Matern12, Matern32, Matern52, Stationary
+from ..kernels import BY_NAME, Stationary
 from ..residual import ResidualTree
 from ..tree import CoverTree
 from ..vecchia import ConditioningSets
@@ -20,18 +19,11 @@ from ._options import JSON, PROFILE, SET, THREADS, runtime_of
 from ._output import say, waiting
 from ._tables import READ, read_points, write_arrays
 
-KERNELS: dict[str, Callable[..., Stationary]] = {
-    "rbf": RBF,
-    "matern12": Matern12,
-    "matern32": Matern32,
-    "matern52": Matern52,
-}
-
 _POINTS = typer.Argument(..., help=f"Points: {READ}.", exists=True, dir_okay=False)
 _TREE = typer.Argument(..., help="A file that build, neighbors or save wrote.", exists=True, dir_okay=False)
 _ARRAY = typer.Option(None, "--array", help="Which array of an .npz.")
 _COLUMNS = typer.Option(None, "--columns", help="Which columns: names or numbers, with commas.")
-_KERNEL = typer.Option(None, "--kernel", help=f"Residual correlation by a kernel: {', '.join(KERNELS)}.")
+_KERNEL = typer.Option(None, "--kernel", help=f"Residual correlation by a kernel: {', '.join(BY_NAME)}.")
 _LENGTHSCALE = typer.Option("1", "--lengthscale", help="One, or one for each column, with commas.")
 _VARIANCE = typer.Option(1.0, "--variance", help="Of the kernel.")
 _INDUCING = typer.Option(None, "--inducing", help="Inducing points.  [default: 512]", show_default=False)
@@ -124,7 +116,7 @@ def query(
 def neighbors(
     points: Path = _POINTS,
     out: Path = typer.Argument(..., help="The .npz to write: order, neighbors, distances."),
-    kernel: str = typer.Option("matern52", "--kernel", help=f"{', '.join(KERNELS)}."),
+    kernel: str = typer.Option("matern52", "--kernel", help=f"{', '.join(BY_NAME)}."),
     lengthscale: str = _LENGTHSCALE,
     variance: float = _VARIANCE,
     m: int = typer.Option(30, "--m", "-m", min=1, help="Neighbours of each point."),
@@ -180,13 +172,13 @@ def info(file: Path = _TREE, as_json: bool = JSON) -> None:
 
 def kernel_of(name: str, lengthscale: str, variance: float) -> Stationary:
     """The kernel that options stand for."""
-    if name not in KERNELS:
-        raise ValueError(f"--kernel: expected one of {', '.join(KERNELS)}, got {name!r}")
+    if name not in BY_NAME:
+        raise ValueError(f"--kernel: expected one of {', '.join(BY_NAME)}, got {name!r}")
     try:
         scales = [float(one) for one in lengthscale.split(",")]
     except ValueError:
         raise ValueError(f"--lengthscale: expected numbers with commas, got {lengthscale!r}") from None
-    return KERNELS[name](lengthscale=scales[0] if len(scales) == 1 else scales, variance=variance)
+    return BY_NAME[name](lengthscale=scales[0] if len(scales) == 1 else scales, variance=variance)
 
 
 def _tree(path: Path, *, verify: bool = False) -> Any:
