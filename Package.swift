@@ -5,9 +5,10 @@ import PackageDescription
 // The Makefile passes the level of the machine; a plain `swift build` gets one that most machines have.
 let cpu = Context.environment["COVERTREE_CPU"] ?? "x86-64-v3"
 
-// -fno-math-errno makes a square root one instruction; -v4 uses 512-bit vectors only when told to.
+// -fno-math-errno makes a square root one instruction; -v4 uses 512-bit vectors only when told to. Vectors pass between inlined
+// functions only, so how wide ones are passed (-Wpsabi) matters to nobody.
 let codeGeneration: [String] = [
-  "-Xcc", "-march=\(cpu)", "-Xcc", "-fno-math-errno", "-Xcc", "-mprefer-vector-width=512",
+  "-Xcc", "-march=\(cpu)", "-Xcc", "-fno-math-errno", "-Xcc", "-mprefer-vector-width=512", "-Xcc", "-Wno-psabi",
 ]
 
 // Debug builds, and so the thread sanitizer's, check that no two accesses to a variable overlap; that costs calls of

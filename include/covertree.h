@@ -17,8 +17,9 @@
  * called from a signal handler. After fork, parent and child go on independently.
  *
  * ERRORS. Functions that can fail return a covertree_status and leave their outputs alone unless it is COVERTREE_OK
- * (arrays of results may have been written in part). covertree_last_error() says what was wrong. The library never
- * ends the process, never prints, and never installs a signal handler.
+ * (arrays of results may have been written in part). The two that are called for one vector at a time return its slot, or
+ * less a status. covertree_last_error() says what was wrong. The library never ends the process, never prints, and never
+ * installs a signal handler.
  *
  * NUMBERS. Arrays are row-major. A row stride is in bytes; 0 means that rows follow each other. Indices are dataset
  * indices: the row of a point in the array that the tree was built from, and onwards for batches inserted later.
@@ -937,9 +938,9 @@ covertree_status covertree_store_add(covertree_store *store, const covertree_id 
                                      const int64_t *name_ends, const float *vectors, int64_t n_vectors, int64_t dim,
                                      int64_t row_stride, const covertree_call_options *options, int64_t *slots);
 
-/* The same for one vector of the store's dimension under an id without a name. */
-covertree_status covertree_store_add_one(covertree_store *store, const covertree_id *id, const float *vector,
-                                         int64_t *slot);
+/* The same for one vector of the store's dimension under an id without a name.
+ * Returns its slot, or less a covertree_status: where calls are made one by one, another output is felt. */
+int64_t covertree_store_add_one(covertree_store *store, const covertree_id *id, const float *vector);
 
 /* Takes ids out, all or none; NOT_FOUND for one that is not there, or named twice. */
 covertree_status covertree_store_remove(covertree_store *store, const covertree_id *ids, int64_t n_ids,
@@ -947,7 +948,9 @@ covertree_status covertree_store_remove(covertree_store *store, const covertree_
 
 /* The slot of each id; -1 for those that are not there. */
 covertree_status covertree_store_find(covertree_store *store, const covertree_id *ids, int64_t n_ids, int64_t *slots);
-covertree_status covertree_store_find_one(covertree_store *store, const covertree_id *id, int64_t *slot);
+
+/* The slot of an id, -1 where it is not there, or less a covertree_status. */
+int64_t covertree_store_find_one(covertree_store *store, const covertree_id *id);
 
 /* How many ids have a slot; 0 for a free one. NOT_FOUND for a slot that has never been. */
 covertree_status covertree_store_slot_count(covertree_store *store, int64_t slot, int64_t *n_ids);

@@ -53,6 +53,13 @@ func opened(store: OpaquePointer?) throws(CoverTreeError) -> VectorStore {
   try HandleTable.shared.object(store, StoreHandle.self, named: "store").store
 }
 
+/// Runs the body of an export that returns a slot: a failure becomes less its status.
+private func slot(_ body: () throws(CoverTreeError) -> Int) -> Int64 {
+  var found = 0
+  let status = status { () throws(CoverTreeError) in found = try body() }
+  return status == COVERTREE_OK ? Int64(found) : -Int64(status.rawValue)
+}
+
 private func sync(_ value: Int32) throws(CoverTreeError) -> VectorStore.Sync {
   guard let sync = VectorStore.Sync(rawValue: value) else {
     throw CoverTreeError(.invalidArgument, "sync: expected a covertree_store_sync, got \(value)")
@@ -110,14 +117,11 @@ public func covertree_store_add(
 
 @_cdecl("covertree_store_add_one") @implementation
 public func covertree_store_add_one(
-  _ store: OpaquePointer?, _ id: UnsafePointer<covertree_id>?, _ vector: UnsafePointer<Float>?,
-  _ slot: UnsafeMutablePointer<Int64>?
-) -> covertree_status {
-  status { () throws(CoverTreeError) in
+  _ store: OpaquePointer?, _ id: UnsafePointer<covertree_id>?, _ vector: UnsafePointer<Float>?
+) -> Int64 {
+  slot { () throws(CoverTreeError) in
     let store = try opened(store: store)
-    let output = try Arguments.output(slot, named: "slot")
-    let vectors = try Arguments.view(vector, 1, Int64(store.dim), 0, "vector", 0)
-    try store.add(Arguments.id(id), vectors, slot: output)
+    return try store.add(Arguments.id(id), Arguments.view(vector, 1, Int64(store.dim), 0, "vector", 0))
   }
 }
 
@@ -146,13 +150,9 @@ public func covertree_store_find(
 
 @_cdecl("covertree_store_find_one") @implementation
 public func covertree_store_find_one(
-  _ store: OpaquePointer?, _ id: UnsafePointer<covertree_id>?, _ slot: UnsafeMutablePointer<Int64>?
-) -> covertree_status {
-  status { () throws(CoverTreeError) in
-    let store = try opened(store: store)
-    let output = try Arguments.output(slot, named: "slot")
-    output.pointee = Int64(try store.find(Arguments.id(id)))
-  }
+  _ store: OpaquePointer?, _ id: UnsafePointer<covertree_id>?
+) -> Int64 {
+  slot { () throws(CoverTreeError) in try opened(store: store).find(Arguments.id(id)) }
 }
 
 @_cdecl("covertree_store_slot_count") @implementation

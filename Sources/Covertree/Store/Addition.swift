@@ -96,6 +96,7 @@ final class Addition {
     if count <= Self.grain {
       try hash(0..<count, job)
       try enter(0..<count, job)
+      defer { rows.prefetch(catalogue.slots.count) }
       return settle(0..<count, job)
     }
     let (turnstile, differing) = (Turnstile(), Counter())

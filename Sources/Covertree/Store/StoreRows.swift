@@ -157,6 +157,10 @@ final class StoreRows: @unchecked Sendable {
     cn_copy_floats(target, source, Int64(dim), pastCaches ? 1 : 0)
   }
 
+  /// Fetches a row that is about to be written.
+  @inline(__always)
+  func prefetch(_ slot: Int) { cn_prefetch(row(slot), Int64(rowBytes)) }
+
   /// Whether a vector is that of a slot, bit for bit but for the sign of zeros.
   @inline(__always)
   func holds(_ slot: Int, _ vector: UnsafePointer<Float>) -> Bool {

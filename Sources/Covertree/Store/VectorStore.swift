@@ -86,13 +86,14 @@ public final class VectorStore: @unchecked Sendable {
   }
 
   /// Adds one vector.
-  public func add(
-    _ id: StoreID, _ vector: PointsView<Float>, slot: UnsafeMutablePointer<Int64>
-  ) throws(CoverTreeError) {
+  ///
+  /// - Returns: its slot.
+  public func add(_ id: StoreID, _ vector: PointsView<Float>) throws(CoverTreeError) -> Int {
+    var slot: Int64 = -1
     try withUnsafePointer(to: id) { (id) throws(CoverTreeError) in
-      try add(
-        UnsafeBufferPointer(start: id, count: 1), vector, names: nil, context: .brief, slots: slot)
+      try add(UnsafeBufferPointer(start: id, count: 1), vector, names: nil, context: .brief, slots: &slot)
     }
+    return Int(slot)
   }
 
   /// Takes ids out, all or none. One that is not there, or named twice, is an error.

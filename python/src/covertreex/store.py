@@ -181,15 +181,11 @@ class VectorStore(_calls.Closeable):
         row = vector.tobytes() if type(vector) is _ARRAY and vector.dtype is _FLOAT and vector.ndim == 1 else b""
         if len(row) != self._row_bytes:
             row = self._one(vector).tobytes()
-        output = _outputs.pop() if _outputs else _output()
-        slot, reference = output
-        status = _add_one(self._argument, key, row, reference)
-        number: int = slot.value
-        _outputs.append(output)
-        if status:
+        slot: int = _add_one(self._argument, key, row)
+        if slot < 0:
             self._open()
-            self._check(status)
-        return number
+            self._check(-slot)
+        return slot
 
     def _one(self, vector: ArrayLike) -> NDArray[np.float32]:
         given = np.asarray(vector)
@@ -255,15 +251,11 @@ class VectorStore(_calls.Closeable):
         return slot
 
     def _find(self, id: Id) -> int:
-        output = _outputs.pop() if _outputs else _output()
-        slot, reference = output
-        status = _find_one(self._argument, _packed(id), reference)
-        number: int = slot.value
-        _outputs.append(output)
-        if status:
+        slot: int = _find_one(self._argument, _packed(id))
+        if slot < -1:
             self._open()
-            self._check(status)
-        return number
+            self._check(-slot)
+        return slot
 
     def slots(self, ids: Iterable[Id]) -> NDArray[np.int64]:
         """The slot of each id; -1 for those that are not there."""
@@ -431,17 +423,10 @@ class VectorStore(_calls.Closeable):
 _ARRAY, _FLOAT, _Uuid = np.ndarray, np.dtype(np.float32), uuid.UUID
 _QUICK = 1 << 23  # coordinates
 _int_of = operator.attrgetter("int")  # of a UUID: half the time of its `bytes`
-# Calls of a microsecond notice how their arguments are converted: these take what needs no conversion. And what they
-# write to is used again, by one call at a time.
-_outputs: list[tuple[ctypes.c_int64, Any]] = []
+# Calls of a microsecond notice how their arguments are converted: these take what needs no conversion.
 _add_one, _find_one = lib["covertree_store_add_one"], lib["covertree_store_find_one"]
+_add_one.restype = _find_one.restype = ctypes.c_int64
 _NUMBERS, _UUIDS = _NUMBER << 128, _UUID << 128
-
-
-def _output() -> tuple[ctypes.c_int64, Any]:
-    """A number for a call to write to, and the argument that says so."""
-    number = ctypes.c_int64()
-    return number, ctypes.byref(number)
 
 
 def _packed(id: Id) -> bytes:
