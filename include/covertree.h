@@ -175,7 +175,8 @@ covertree_status covertree_tree_validate(covertree_tree *tree, const covertree_c
 typedef enum covertree_search_flags {
   COVERTREE_SEARCH_PREDECESSORS = 1, /* only points with a lower dataset index than the query's; for stored queries */
   COVERTREE_SEARCH_EXCLUDE_SELF = 2, /* not the point with the query's own dataset index; for stored queries */
-  COVERTREE_SEARCH_MAX_DISTANCE = 4  /* nothing beyond max_distance */
+  COVERTREE_SEARCH_MAX_DISTANCE = 4, /* nothing beyond max_distance */
+  COVERTREE_SEARCH_SCORES = 8        /* lists of neighbours have scores, too */
 } covertree_search_flags;
 
 typedef struct covertree_search_options {
@@ -186,6 +187,12 @@ typedef struct covertree_search_options {
   double max_distance; /* inclusive, at least 0; read only with COVERTREE_SEARCH_MAX_DISTANCE */
   covertree_progress_fn progress; /* may be NULL */
   void *progress_user_data;
+  const int64_t *before; /* one for each query: only points with a dataset index below this; NULL: all. Not together with
+                            COVERTREE_SEARCH_PREDECESSORS, which is the case before[i] = index of query i */
+  /* For hosts that search in parts, and merge. A score is what neighbours are ordered by, and then by index, in float64: the
+   * squared distance; in the residual-correlation metric, the distance. */
+  const double *limits;  /* one for each query: nothing with a larger score; NULL: no limit */
+  double *scores;        /* [out] n_queries x k: of the neighbours, infinity where there are none; NULL where not wanted */
 } covertree_search_options;
 
 void covertree_search_options_init(covertree_search_options *options);
@@ -249,6 +256,7 @@ typedef struct covertree_neighbors_view {
   const int64_t *offsets; /* n_queries + 1: neighbours of query i are at offsets[i] .. offsets[i + 1] - 1 */
   const int64_t *indices; /* n_neighbors dataset indices */
   const void *distances;  /* n_neighbors */
+  const double *scores;   /* n_neighbors; NULL without COVERTREE_SEARCH_SCORES */
 } covertree_neighbors_view;
 
 /* The arrays of a result. They live as long as the handle. */
@@ -497,21 +505,18 @@ void covertree_residual_free(covertree_residual *residual);
 
 /* The k nearest points of points of the dataset, sorted by (distance, index).
  *   rows      [in]  n_rows dataset indices; NULL for all points, n_rows is then their number
- *   before    [in]  n_rows: only points with a dataset index below this count; NULL: all count. Not together with
- *                   COVERTREE_SEARCH_PREDECESSORS, which is the case before[i] = rows[i]
  *   k               at least 1, and k * n_rows below 2^60
  *   options   [in]  COVERTREE_SEARCH_MAX_DISTANCE is not supported here
  *   indices   [out] n_rows x k; -1 where fewer than k points count
  *   distances [out] n_rows x k; infinity there. NULL where they are not wanted
  * INVALID_ARGUMENT, NOT_FOUND, UNSUPPORTED, OUT_OF_MEMORY, CANCELLED. */
-covertree_status covertree_residual_knn_rows(covertree_residual *residual, const int64_t *rows, int64_t n_rows,
-                                             const int64_t *before, int64_t k,
+covertree_status covertree_residual_knn_rows(covertree_residual *residual, const int64_t *rows, int64_t n_rows, int64_t k,
                                              const covertree_search_options *options, int64_t *indices,
                                              double *distances);
 
 /* The same for new points; their v and p are made from the inducing points. UNSUPPORTED where V was the caller's. */
 covertree_status covertree_residual_knn(covertree_residual *residual, const double *queries, int64_t n_queries,
-                                        int64_t dim, int64_t row_stride, const int64_t *before, int64_t k,
+                                        int64_t dim, int64_t row_stride, int64_t k,
                                         const covertree_search_options *options, int64_t *indices,
                                         double *distances);
 
@@ -675,6 +680,61 @@ covertree_status covertree_maxmin_order(const double *points, int64_t n_points, 
 covertree_status covertree_spread_sample(const double *points, int64_t n_points, int64_t dim, int64_t row_stride,
                                          int64_t n_sample, uint64_t seed, const covertree_call_options *options,
                                          int64_t *sample);
+
+/* ---- Parts ----------------------------------------------------------------------------------------------------- */
+
+/* For hosts that keep points in several parts, on one machine or on many: each is searched with the limits and for the scores of
+ * covertree_search_options, and results are merged by (score, index). */
+
+/* Positions of points along the Hilbert curve through a box.
+ *   points    [in]  n_points x dim, finite; those outside of the box are where the nearest of it is
+ *   low, high [in]  dim: the sides of the box
+ *   keys      [out] n_points: the first 64 bits of each position */
+covertree_status covertree_hilbert_keys(const double *points, int64_t n_points, int64_t dim, int64_t row_stride,
+                                        const double *low, const double *high, const covertree_call_options *options,
+                                        uint64_t *keys);
+
+/* Other points of the same process: kernel, inducing points and their Cholesky factor are those of a model, so V and p are the
+ * same to the bit wherever they are made.
+ *   points [in]  n_points x dim, finite
+ *   over   [out] free it with covertree_residual_free
+ * SHAPE, UNSUPPORTED where V was the caller's, INVALID_ARGUMENT, OUT_OF_MEMORY, CANCELLED. O(n m^2). */
+covertree_status covertree_residual_over(covertree_residual *residual, const double *points, int64_t n_points,
+                                         int64_t dim, int64_t row_stride, const covertree_call_options *options,
+                                         covertree_residual **over);
+
+/* A few points of a model, its pivots, from which can be seen how near a query can be to any of its points: |rho| is at most
+ * the length of the query's projection onto their span (covertree_residual_projections) plus `error`. Points of large models
+ * are in several groups, with pivots and an error each.
+ *   group    [in]  from 0 to n_groups - 1
+ *   tau      [in]  what may be left of pivots of blocks beside the span, above 0 and below 1
+ *   n_groups [out] may be NULL; 0 where the residual process has too many degrees of freedom
+ *   pivots   [out] a model of them alone, to be freed with covertree_residual_free. NULL: only n_groups is wanted
+ *   error    [out] the largest length that is left of a point's unit vector
+ * INVALID_ARGUMENT, OUT_OF_MEMORY, CANCELLED. O(n r m) for r pivots. */
+covertree_status covertree_residual_outline(covertree_residual *residual, int64_t group, double tau,
+                                            const covertree_call_options *options, int64_t *n_groups,
+                                            covertree_residual **pivots, double *error);
+
+/* How long the projections of unit vectors of queries onto the span of all points of a model are, rounded up.
+ *   pivots            [in]  a model of few points: O(r^3), and O(r m) a query
+ *   v_matrix          [in]  n_queries x n_features, as covertree_residual_features gives it
+ *   residual_variance [in]  n_queries
+ *   lengths           [out] n_queries, at most 1
+ * SHAPE, INVALID_ARGUMENT, OUT_OF_MEMORY, CANCELLED. */
+covertree_status covertree_residual_projections(covertree_residual *pivots, const double *queries, int64_t n_queries,
+                                                int64_t dim, int64_t row_stride, const double *v_matrix,
+                                                int64_t n_features, int64_t v_row_stride,
+                                                const double *residual_variance,
+                                                const covertree_call_options *options, double *lengths);
+
+/* covertree_residual_knn for queries whose V and p have been made, as covertree_residual_features gives them. */
+covertree_status covertree_residual_knn_given(covertree_residual *residual, const double *queries, int64_t n_queries,
+                                              int64_t dim, int64_t row_stride, const double *v_matrix,
+                                              int64_t n_features, int64_t v_row_stride,
+                                              const double *residual_variance, int64_t k,
+                                              const covertree_search_options *options, int64_t *indices,
+                                              double *distances);
 
 /* ---- Vector indexes -------------------------------------------------------------------------------------------- */
 

@@ -158,10 +158,11 @@ extension covertree_tree_options {
 }
 
 extension covertree_search_options {
-  func checked() throws(CoverTreeError) -> SearchOptions {
+  /// - Parameter queries: how many there are.
+  func checked(queries: Int64) throws(CoverTreeError) -> SearchOptions {
     let known =
       COVERTREE_SEARCH_PREDECESSORS.rawValue | COVERTREE_SEARCH_EXCLUDE_SELF.rawValue
-      | COVERTREE_SEARCH_MAX_DISTANCE.rawValue
+      | COVERTREE_SEARCH_MAX_DISTANCE.rawValue | COVERTREE_SEARCH_SCORES.rawValue
     guard flags & ~known == 0, reserved == 0 else {
       throw CoverTreeError(.unsupported, "options: unknown search flags \(flags & ~known)")
     }
@@ -169,6 +170,10 @@ extension covertree_search_options {
     options.predecessorsOnly = flags & COVERTREE_SEARCH_PREDECESSORS.rawValue != 0
     options.excludesSelf = flags & COVERTREE_SEARCH_EXCLUDE_SELF.rawValue != 0
     if flags & COVERTREE_SEARCH_MAX_DISTANCE.rawValue != 0 { options.maximumDistance = max_distance }
+    options.before = before.map { UnsafeBufferPointer(start: $0, count: Int(queries)) }
+    options.limits = limits.map { UnsafeBufferPointer(start: $0, count: Int(queries)) }
+    options.scores = scores
+    options.listsScores = flags & COVERTREE_SEARCH_SCORES.rawValue != 0
     return options
   }
 }

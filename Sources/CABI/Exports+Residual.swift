@@ -130,31 +130,24 @@ public func covertree_residual_free(_ residual: OpaquePointer?) {
   HandleTable.shared.remove(residual, ResidualHandle.self)
 }
 
-private func nearest(
-  _ residual: OpaquePointer?, _ queries: ResidualQueries, _ count: Int64, _ before: UnsafePointer<Int64>?,
-  _ k: Int64, _ options: UnsafePointer<covertree_search_options>?, _ indices: UnsafeMutablePointer<Int64>?,
+/// A search of any kind of queries.
+func nearest(
+  _ residual: OpaquePointer?, _ queries: ResidualQueries, _ count: Int64, _ k: Int64,
+  _ options: UnsafePointer<covertree_search_options>?, _ indices: UnsafeMutablePointer<Int64>?,
   _ distances: UnsafeMutablePointer<Double>?
 ) throws(CoverTreeError) {
   let search = try search(of: residual)
   let given = try covertree_search_options.read(options)
-  let checked = try given.checked()
-  var searchOptions = ResidualSearchOptions()
-  searchOptions.predecessorsOnly = checked.predecessorsOnly
-  searchOptions.excludesSelf = checked.excludesSelf
-  guard given.flags & COVERTREE_SEARCH_MAX_DISTANCE.rawValue == 0 else {
-    throw CoverTreeError(.unsupported, "max_distance: is not supported in the residual-correlation metric")
-  }
-  if let before { searchOptions.before = UnsafeBufferPointer(start: before, count: Int(count)) }
   try search.nearest(
-    queries, k: Arguments.neighborCount(k, queries: count), options: searchOptions,
+    queries, k: Arguments.neighborCount(k, queries: count), options: given.checked(queries: count),
     context: Arguments.context(threads: given.n_threads, given.progress, given.progress_user_data), rows: Int(count),
     indices: Arguments.output(indices, named: "indices"), distances: distances)
 }
 
 @_cdecl("covertree_residual_knn_rows") @implementation
 public func covertree_residual_knn_rows(
-  _ residual: OpaquePointer?, _ rows: UnsafePointer<Int64>?, _ n_rows: Int64, _ before: UnsafePointer<Int64>?,
-  _ k: Int64, _ options: UnsafePointer<covertree_search_options>?, _ indices: UnsafeMutablePointer<Int64>?,
+  _ residual: OpaquePointer?, _ rows: UnsafePointer<Int64>?, _ n_rows: Int64, _ k: Int64,
+  _ options: UnsafePointer<covertree_search_options>?, _ indices: UnsafeMutablePointer<Int64>?,
   _ distances: UnsafeMutablePointer<Double>?
 ) -> covertree_status {
   status { () throws(CoverTreeError) in
@@ -163,20 +156,20 @@ public func covertree_residual_knn_rows(
       if rows == nil { .allStored } else {
         .stored(StoredIndices(try Arguments.indices(rows, n_rows, named: "rows")))
       }
-    try nearest(residual, queries, n_rows, before, k, options, indices, distances)
+    try nearest(residual, queries, n_rows, k, options, indices, distances)
   }
 }
 
 @_cdecl("covertree_residual_knn") @implementation
 public func covertree_residual_knn(
   _ residual: OpaquePointer?, _ queries: UnsafePointer<Double>?, _ n_queries: Int64, _ dim: Int64,
-  _ row_stride: Int64, _ before: UnsafePointer<Int64>?, _ k: Int64,
-  _ options: UnsafePointer<covertree_search_options>?, _ indices: UnsafeMutablePointer<Int64>?,
-  _ distances: UnsafeMutablePointer<Double>?
+  _ row_stride: Int64, _ k: Int64, _ options: UnsafePointer<covertree_search_options>?,
+  _ indices: UnsafeMutablePointer<Int64>?, _ distances: UnsafeMutablePointer<Double>?
 ) -> covertree_status {
   status { () throws(CoverTreeError) in
     let points = try Arguments.view(queries, n_queries, dim, row_stride, "queries", 0)
-    try nearest(residual, .points(points), n_queries, before, k, options, indices, distances)
+    try nearest(
+      residual, .points(points, features: nil, residualVariance: nil), n_queries, k, options, indices, distances)
   }
 }
 

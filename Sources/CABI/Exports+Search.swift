@@ -14,10 +14,12 @@ private struct Search {
   let options: SearchOptions
   let context: CallContext
 
-  init(_ tree: OpaquePointer?, _ options: UnsafePointer<covertree_search_options>?) throws(CoverTreeError) {
+  init(
+    _ tree: OpaquePointer?, _ options: UnsafePointer<covertree_search_options>?, queries: Int64
+  ) throws(CoverTreeError) {
     let handle = try HandleTable.shared.object(tree, TreeHandle.self, named: "tree")
     let options = try covertree_search_options.read(options)
-    self.options = try options.checked()
+    self.options = try options.checked(queries: queries)
     context = try Arguments.context(threads: options.n_threads, options.progress, options.progress_user_data)
     self.tree = try handle.tree.value(context)
   }
@@ -56,7 +58,7 @@ public func covertree_tree_knn_f32(
 ) -> covertree_status {
   status { () throws(CoverTreeError) in
     let points = try Arguments.points(queries, n_queries, dim, row_stride, named: "queries", minimum: 0)
-    try Search(tree, options).nearest(.points(points), n_queries, k, indices, distances)
+    try Search(tree, options, queries: n_queries).nearest(.points(points), n_queries, k, indices, distances)
   }
 }
 
@@ -68,7 +70,7 @@ public func covertree_tree_knn_f64(
 ) -> covertree_status {
   status { () throws(CoverTreeError) in
     let points = try Arguments.points(queries, n_queries, dim, row_stride, named: "queries", minimum: 0)
-    try Search(tree, options).nearest(.points(points), n_queries, k, indices, distances)
+    try Search(tree, options, queries: n_queries).nearest(.points(points), n_queries, k, indices, distances)
   }
 }
 
@@ -78,7 +80,7 @@ private func nearestRows(
   _ options: UnsafePointer<covertree_search_options>?, _ indices: UnsafeMutablePointer<Int64>?,
   _ distances: UnsafeMutableRawPointer?, isFloat32: Bool
 ) throws(CoverTreeError) {
-  let search = try Search(tree, options)
+  let search = try Search(tree, options, queries: count)
   guard search.tree.isFloat32 == isFloat32 else {
     let (has, got) = isFloat32 ? ("float64", "f32") : ("float32", "f64")
     throw CoverTreeError(.invalidArgument, "tree: holds \(has) points, got a call for _\(got)")
@@ -116,7 +118,7 @@ public func covertree_tree_radius_f32(
 ) -> covertree_status {
   status { () throws(CoverTreeError) in
     let points = try Arguments.points(queries, n_queries, dim, row_stride, named: "queries", minimum: 0)
-    try Search(tree, options).within(radius, .points(points), neighbors)
+    try Search(tree, options, queries: n_queries).within(radius, .points(points), neighbors)
   }
 }
 
@@ -128,7 +130,7 @@ public func covertree_tree_radius_f64(
 ) -> covertree_status {
   status { () throws(CoverTreeError) in
     let points = try Arguments.points(queries, n_queries, dim, row_stride, named: "queries", minimum: 0)
-    try Search(tree, options).within(radius, .points(points), neighbors)
+    try Search(tree, options, queries: n_queries).within(radius, .points(points), neighbors)
   }
 }
 
@@ -138,7 +140,7 @@ public func covertree_tree_radius_rows(
   _ options: UnsafePointer<covertree_search_options>?, _ neighbors: UnsafeMutablePointer<OpaquePointer?>?
 ) -> covertree_status {
   status { () throws(CoverTreeError) in
-    try Search(tree, options).within(radius, Arguments.rows(rows, n_rows), neighbors)
+    try Search(tree, options, queries: n_rows).within(radius, Arguments.rows(rows, n_rows), neighbors)
   }
 }
 
@@ -149,7 +151,7 @@ public func covertree_tree_radius_count_f32(
 ) -> covertree_status {
   status { () throws(CoverTreeError) in
     let points = try Arguments.points(queries, n_queries, dim, row_stride, named: "queries", minimum: 0)
-    try Search(tree, options).count(radius, .points(points), n_queries, counts)
+    try Search(tree, options, queries: n_queries).count(radius, .points(points), n_queries, counts)
   }
 }
 
@@ -160,7 +162,7 @@ public func covertree_tree_radius_count_f64(
 ) -> covertree_status {
   status { () throws(CoverTreeError) in
     let points = try Arguments.points(queries, n_queries, dim, row_stride, named: "queries", minimum: 0)
-    try Search(tree, options).count(radius, .points(points), n_queries, counts)
+    try Search(tree, options, queries: n_queries).count(radius, .points(points), n_queries, counts)
   }
 }
 
@@ -170,6 +172,6 @@ public func covertree_tree_radius_count_rows(
   _ options: UnsafePointer<covertree_search_options>?, _ counts: UnsafeMutablePointer<Int64>?
 ) -> covertree_status {
   status { () throws(CoverTreeError) in
-    try Search(tree, options).count(radius, Arguments.rows(rows, n_rows), n_rows, counts)
+    try Search(tree, options, queries: n_rows).count(radius, Arguments.rows(rows, n_rows), n_rows, counts)
   }
 }

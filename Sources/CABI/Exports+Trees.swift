@@ -179,7 +179,7 @@ public func covertree_neighbors_get(
     output.pointee = covertree_neighbors_view(
       n_queries: Int64(lists.offsets.count - 1), n_neighbors: Int64(lists.indices.count),
       dtype: dtype(isFloat32: lists.isFloat32), reserved: 0, offsets: lists.offsets.base, indices: lists.indices.base,
-      distances: lists.distances)
+      distances: lists.distances, scores: lists.scores.map { UnsafePointer($0.base) })
   }
 }
 

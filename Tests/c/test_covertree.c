@@ -261,7 +261,7 @@ static void test_residual(const double *points) {
   covertree_search_options search;
   covertree_search_options_init(&search);
   search.flags = COVERTREE_SEARCH_EXCLUDE_SELF;
-  EXPECT(covertree_residual_knn_rows(plain, NULL, FEW, NULL, K, &search, indices, distances) == COVERTREE_OK);
+  EXPECT(covertree_residual_knn_rows(plain, NULL, FEW, K, &search, indices, distances) == COVERTREE_OK);
   /* Without inducing points the nearest are those by Euclidean distance, at sqrt(1 - exp(-r)). */
   for (int i = 0; i < FEW; i++) {
     double nearest = INFINITY;
@@ -279,8 +279,8 @@ static void test_residual(const double *points) {
   options.kernel_fn = exponential_kernel;
   EXPECT(covertree_residual_build(points, FEW, DIM, 0, &options, &hosted) == COVERTREE_OK);
   search.flags = COVERTREE_SEARCH_PREDECESSORS;
-  EXPECT(covertree_residual_knn_rows(native, NULL, FEW, NULL, K, &search, indices, distances) == COVERTREE_OK);
-  EXPECT(covertree_residual_knn_rows(hosted, NULL, FEW, NULL, K, &search, again, others) == COVERTREE_OK);
+  EXPECT(covertree_residual_knn_rows(native, NULL, FEW, K, &search, indices, distances) == COVERTREE_OK);
+  EXPECT(covertree_residual_knn_rows(hosted, NULL, FEW, K, &search, again, others) == COVERTREE_OK);
   EXPECT(memcmp(indices, again, sizeof indices) == 0);
   EXPECT(indices[0] == -1 && isinf(distances[0]) && indices[K] == 0 && indices[K + 1] == -1);
 
@@ -289,7 +289,7 @@ static void test_residual(const double *points) {
   options.kernel_fn = NULL;
   options.block_size = 64, options.tau = 0.3;
   EXPECT(covertree_residual_build(points, FEW, DIM, 0, &options, &tuned) == COVERTREE_OK);
-  EXPECT(covertree_residual_knn_rows(tuned, NULL, FEW, NULL, K, &search, again, others) == COVERTREE_OK);
+  EXPECT(covertree_residual_knn_rows(tuned, NULL, FEW, K, &search, again, others) == COVERTREE_OK);
   EXPECT(memcmp(indices, again, sizeof indices) == 0 && memcmp(distances, others, sizeof distances) == 0);
   covertree_residual_free(tuned);
   options.block_size = 100;
@@ -305,7 +305,7 @@ static void test_residual(const double *points) {
   EXPECT(covertree_residual_get_features(native, v, p) == COVERTREE_OK);
   options.kernel_fn = NULL;
   EXPECT(covertree_residual_build_given_f64(points, FEW, DIM, 0, v, M, 0, p, NULL, &options, &given) == COVERTREE_OK);
-  EXPECT(covertree_residual_knn_rows(given, NULL, FEW, NULL, K, &search, again, NULL) == COVERTREE_OK);
+  EXPECT(covertree_residual_knn_rows(given, NULL, FEW, K, &search, again, NULL) == COVERTREE_OK);
   EXPECT(memcmp(indices, again, sizeof indices) == 0);
   static int64_t rows[FEW];
   for (int i = 0; i < FEW; i++) rows[i] = i;
@@ -329,7 +329,7 @@ static void test_residual(const double *points) {
   EXPECT(covertree_residual_extend(native, points + FEW * DIM, 5, DIM, 0, NULL, &extended) == COVERTREE_OK);
   EXPECT(covertree_residual_get_info(extended, &info) == COVERTREE_OK && info.n_points == FEW + 5 && info.n_features == M);
   covertree_residual_free(native);
-  EXPECT(covertree_residual_knn(extended, points, 1, DIM, 0, NULL, 1, NULL, indices, distances) == COVERTREE_OK);
+  EXPECT(covertree_residual_knn(extended, points, 1, DIM, 0, 1, NULL, indices, distances) == COVERTREE_OK);
 
   /* Misuse. */
   covertree_residual *none = NULL;
@@ -344,11 +344,11 @@ static void test_residual(const double *points) {
   options.kernel = 9;
   EXPECT_ERROR(covertree_residual_build(points, FEW, DIM, 0, &options, &none), COVERTREE_INVALID_ARGUMENT, "got 9");
   EXPECT(none == NULL);
-  EXPECT_ERROR(covertree_residual_knn_rows(native, rows, 1, NULL, K, NULL, again, NULL), COVERTREE_INVALID_ARGUMENT,
+  EXPECT_ERROR(covertree_residual_knn_rows(native, rows, 1, K, NULL, again, NULL), COVERTREE_INVALID_ARGUMENT,
                "freed");
-  EXPECT_ERROR(covertree_residual_knn_rows(plain, NULL, FEW - 1, NULL, K, NULL, again, NULL), COVERTREE_BUSY, "n_rows");
-  EXPECT_ERROR(covertree_residual_knn_rows(plain, rows, 1, NULL, 0, NULL, again, NULL), COVERTREE_INVALID_ARGUMENT, "k:");
-  EXPECT_ERROR(covertree_residual_knn(given, points, 1, DIM, 0, NULL, 1, NULL, again, NULL), COVERTREE_UNSUPPORTED,
+  EXPECT_ERROR(covertree_residual_knn_rows(plain, NULL, FEW - 1, K, NULL, again, NULL), COVERTREE_BUSY, "n_rows");
+  EXPECT_ERROR(covertree_residual_knn_rows(plain, rows, 1, 0, NULL, again, NULL), COVERTREE_INVALID_ARGUMENT, "k:");
+  EXPECT_ERROR(covertree_residual_knn(given, points, 1, DIM, 0, 1, NULL, again, NULL), COVERTREE_UNSUPPORTED,
                "inducing points");
   p[3] = 2;
   EXPECT_ERROR(covertree_residual_build_given_f64(points, FEW, DIM, 0, v, M, 0, p, NULL, NULL, &none),

@@ -109,7 +109,7 @@ static void test_residual(const double *points) {
     covertree_residual *model = NULL, *loaded = NULL;
     EXPECT(covertree_residual_build(points, N / 4, DIM, 0, &options, &model) == COVERTREE_OK);
     int64_t *a = malloc(sizeof(int64_t[N][K])), *b = malloc(sizeof(int64_t[N][K]));
-    EXPECT(covertree_residual_knn_rows(model, NULL, N / 4, NULL, K, NULL, a, NULL) == COVERTREE_OK);
+    EXPECT(covertree_residual_knn_rows(model, NULL, N / 4, K, NULL, a, NULL) == COVERTREE_OK);
     EXPECT(covertree_residual_save(model, PATH, NULL, 0, NULL) == COVERTREE_OK);
 
     covertree_file *file = NULL;
@@ -120,7 +120,7 @@ static void test_residual(const double *points) {
                  COVERTREE_INVALID_ARGUMENT, "kernel_fn");
     EXPECT(covertree_residual_load(file, is_host ? &options : NULL, &loaded) == COVERTREE_OK);
     covertree_file_free(file);
-    EXPECT(covertree_residual_knn_rows(loaded, NULL, N / 4, NULL, K, NULL, b, NULL) == COVERTREE_OK);
+    EXPECT(covertree_residual_knn_rows(loaded, NULL, N / 4, K, NULL, b, NULL) == COVERTREE_OK);
     EXPECT(memcmp(a, b, sizeof(int64_t[N / 4][K])) == 0);
     free(a);
     free(b);

@@ -38,7 +38,7 @@ int main(void) {
   covertree_search_options search;
   covertree_search_options_init(&search);
   search.flags = COVERTREE_SEARCH_PREDECESSORS;
-  if (failed(covertree_residual_knn_rows(residual, NULL, N, NULL, K, &search, &neighbors[0][0], &distances[0][0])))
+  if (failed(covertree_residual_knn_rows(residual, NULL, N, K, &search, &neighbors[0][0], &distances[0][0])))
     return 1;
   for (int rank = N - 3; rank < N; rank++) {
     printf("(%.2f, %.2f) is conditioned on", points[rank][0], points[rank][1]);

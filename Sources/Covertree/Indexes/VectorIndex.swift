@@ -190,17 +190,16 @@ public final class VectorIndex: @unchecked Sendable {
   private func lists(_ scored: ScoredLists) throws(CoverTreeError) -> NeighborLists<Float> {
     let offsets = try Buffer<Int64>(count: scored.found.count + 1, filledWith: 0)
     for (row, list) in scored.found.enumerated() { offsets[row + 1] = offsets[row] + Int64(list.count) }
-    let total = Int(offsets[scored.found.count])
-    let (ids, distances) = (try Buffer<Int64>(count: total), try Buffer<Float>(count: total))
+    let lists = try NeighborLists<Float>(offsets: offsets, keepsScores: false)
     var next = 0
     for list in scored.found {
       for candidate in list.elements {
-        ids[next] = table.ids[candidate.index]
-        distances[next] = options.metric.distance(ofScore: candidate.squared)
+        lists.indices[next] = table.ids[candidate.index]
+        lists.distances[next] = options.metric.distance(ofScore: candidate.squared)
         next += 1
       }
     }
-    return NeighborLists(offsets: offsets, indices: ids, distances: distances)
+    return lists
   }
 
   private func searching<Result>(

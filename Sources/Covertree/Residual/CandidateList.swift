@@ -34,13 +34,18 @@ final class CandidateList {
   }
 
   /// Empties the list for a query.
-  func begin(_ goal: SearchGoal) throws(CoverTreeError) {
+  ///
+  /// - Parameter limit: a distance beyond which no point counts.
+  func begin(_ goal: SearchGoal, limit: Double) throws(CoverTreeError) {
     switch goal {
-    case .nearest(let k): (self.k, threshold, pruneAt) = (k, 0, Self.room(k))
-    case .within(let squared): (k, threshold, pruneAt) = (.max, Float(1 - squared) - 0x1p-20, .max)
+    case .nearest(let k): (self.k, threshold, pruneAt) = (k, max(0, Self.least(squared: limit * limit)), Self.room(k))
+    case .within(let squared): (k, threshold, pruneAt) = (.max, Self.least(squared: squared), .max)
     }
     try resize(to: 0)
   }
+
+  /// What the upper bound of a point within a squared distance is at least.
+  private static func least(squared: Double) -> Float { Float(1 - min(squared, 2)) - 0x1p-20 }
 
   private static func room(_ count: Int) -> Int { 2 * count + 128 }
 

@@ -55,7 +55,7 @@ final class GroupSearch {
   func run(_ group: QueryGroup) throws(CoverTreeError) {
     self.group = group
     hard = Wanted()
-    for i in 0..<group.count { try lists[i].begin(goal) }
+    for i in 0..<group.count { try lists[i].begin(goal, limit: group.limits[i]) }
     if let bySkeletons { try run(bySkeletons) } else { try runDirectly() }
   }
 
@@ -136,21 +136,22 @@ final class GroupSearch {
 
   /// Decides the candidates of each query and writes its row.
   func write(
-    k: Int, indices: UnsafeMutablePointer<Int64>, distances: UnsafeMutablePointer<Double>?
+    k: Int, indices: UnsafeMutablePointer<Int64>, distances: [UnsafeMutablePointer<Double>]
   ) throws(CoverTreeError) {
     for i in 0..<group.count where !hard.contains(i) {
       statistics.queries += 1
       try lists[i].prune()
-      var nearest = NearestCollector(collected!, bound: .infinity)
+      var nearest = NearestCollector(collected!, bound: group.limits[i])
       try decide(i, min(k, model.count), into: &nearest)
       // The collector was given distances as they are.
       let found = nearest.finished()
       let row = Int(group.rows[i]) * k
       for rank in 0..<found.count { indices[row + rank] = found.labels[rank] }
       for rank in found.count..<k { indices[row + rank] = -1 }
-      guard let distances else { continue }
-      for rank in 0..<found.count { distances[row + rank] = found.squares[rank] }
-      for rank in found.count..<k { distances[row + rank] = .infinity }
+      for distances in distances {
+        for rank in 0..<found.count { distances[row + rank] = found.squares[rank] }
+        for rank in found.count..<k { distances[row + rank] = .infinity }
+      }
     }
   }
 

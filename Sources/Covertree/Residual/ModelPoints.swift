@@ -18,6 +18,22 @@ final class ModelInputs: @unchecked Sendable {
     self.init(points: try points.copied(), inducing: inducing, pointHash: try points.hash(context: context))
   }
 
+  /// Other points of the same process.
+  func over(_ points: PointsView<Double>, context: CallContext) throws(CoverTreeError) -> ModelInputs {
+    ModelInputs(points: try points.copied(), inducing: inducing, pointHash: try points.hash(context: context))
+  }
+
+  /// Some of the points, by dataset index.
+  func alone(_ indices: [Int32], dim: Int) throws(CoverTreeError) -> ModelInputs {
+    let some = try Buffer<Double>(count: indices.count * dim)
+    for (row, index) in indices.enumerated() {
+      (some.base + row * dim).update(from: points.base + Int(index) * dim, count: dim)
+    }
+    let view = PointsView(base: UnsafePointer(some.base), count: indices.count, dim: dim)
+    return ModelInputs(
+      points: some, inducing: try Buffer(count: 0), pointHash: try view.hash(context: CallContext()))
+  }
+
   /// With more points.
   func extended(by points: PointsView<Double>, context: CallContext) throws(CoverTreeError) -> ModelInputs {
     let old = self.points

@@ -10,7 +10,7 @@ final class Projector {
   private var covariances: Buffer<Double>
   private var solved: Buffer<Double>
   private var capacity = 0
-  private var count = 0
+  private(set) var count = 0
 
   init(_ model: ResidualModel, most: Int) throws(CoverTreeError) {
     self.model = model
@@ -36,6 +36,20 @@ final class Projector {
     take(
       group.count, features: { group.features[$0] }, coordinates: { group.coordinates[$0] },
       scale: { 1 / group.residualVariance[$0].squareRoot() })
+  }
+
+  func take(_ new: NewPoints, _ rows: Range<Int>) {
+    let (first, rank, dim) = (rows.lowerBound, model.rank, model.dim)
+    let (all, coordinates) = (UnsafePointer(new.features.base), UnsafePointer(new.coordinates.base))
+    take(
+      rows.count, features: { all + (first + $0) * rank }, coordinates: { coordinates + (first + $0) * dim },
+      scale: { 1 / new.residualVariance[first + $0].squareRoot() })
+  }
+
+  /// What rounding may do to the squared length of a projection: solving for coordinates makes errors of the correlations with
+  /// pivots larger.
+  func lost(_ i: Int, beside largestScale: Double) -> Double {
+    0x1p-40 * model.variance * scales[i] * max(scales[i], largestScale)
   }
 
   private func take(

@@ -7,6 +7,8 @@ struct QueryGroup {
   let rows: UnsafePointer<Int32>
   /// Dataset indices below this count; one each.
   let before: UnsafePointer<Int32>
+  /// Nothing farther counts; one each.
+  let limits: UnsafePointer<Double>
   /// Their places in the model, -1 for new points.
   let places: UnsafePointer<Int32>
   /// Their own dataset indices, -1 for new points.

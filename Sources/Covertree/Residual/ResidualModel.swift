@@ -133,24 +133,52 @@ final class ResidualModel: @unchecked Sendable {
       whitening: whitening, hasGivenFeatures: false, orderSeconds: orderSeconds, since: start, context: context)
   }
 
-  /// Points that are not of the model: scaled coordinates, features and residual variances, in their own order.
-  func newPoints(
-    _ points: PointsView<Double>, named name: String, context: CallContext
-  ) throws(CoverTreeError) -> (coordinates: Buffer<Double>, features: Buffer<Double>, residualVariance: Buffer<Double>)
-  {
+  /// Other points of the same process.
+  func over(_ points: PointsView<Double>, context: CallContext) throws(CoverTreeError) -> ResidualModel {
     guard points.dim == dim else {
-      throw CoverTreeError(.shape, "\(name): expected \(dim) columns, got \(points.dim)")
+      throw CoverTreeError(.shape, "points: expected \(dim) columns, got \(points.dim)")
     }
-    guard !hasGivenFeatures || rank == 0 else {
-      throw CoverTreeError(
-        .unsupported,
-        "\(name): new coordinates need inducing points, and this model has the caller's v_matrix; give dataset indices")
+    guard !hasGivenFeatures else {
+      throw CoverTreeError(.unsupported, "points: the features of new ones are unknown where v_matrix is the caller's")
     }
-    try points.checkCoordinates(named: name, context: context)
-    let scaled = try scaledCoordinates(points, covariance, context)
-    let diagonal = try kernelDiagonal(covariance, scaled.base, count: points.count, dim: dim, context: context)
-    let (features, residualVariance) = try Self.features(whitening, scaled.base, diagonal, shared, context: context)
-    return (scaled, features, residualVariance)
+    try points.checkCoordinates(named: "points", context: context)
+    let start = monotonicSeconds()
+    let arranged = try ArrangedPoints(
+      scaledCoordinates(points, covariance, context), count: points.count, dim: dim, blockSize: blockSize,
+      context: context)
+    let orderSeconds = monotonicSeconds() - start
+    let diagonal = try kernelDiagonal(
+      covariance, arranged.coordinates.base, count: points.count, dim: dim, context: context)
+    let (features, p) = try features(of: arranged.coordinates, diagonal, context: context)
+    return try ResidualModel(
+      shared, inputs.over(points, context: context), arranged, features: features, residualVariance: p,
+      featureCount: featureCount, whitening: whitening, hasGivenFeatures: false, orderSeconds: orderSeconds,
+      since: start, context: context)
+  }
+
+  /// Some points, with the features that they have.
+  func alone(_ places: [Int32], context: CallContext) throws(CoverTreeError) -> ResidualModel {
+    let (scaled, features) = (
+      try Buffer<Double>(count: places.count * dim), try Buffer<Double>(count: places.count * rank)
+    )
+    let variances = try Buffer<Double>(count: places.count)
+    for (row, place) in places.enumerated() {
+      (scaled.base + row * dim).update(from: coordinates.base + Int(place) * dim, count: dim)
+      (features.base + row * rank).update(from: self.features.base + Int(place) * rank, count: rank)
+      variances[row] = residualVariance[Int(place)]
+    }
+    return try ResidualModel(
+      shared, inputs.alone(places.map { order[Int($0)] }, dim: dim),
+      ArrangedPoints(asTheyAre: scaled, count: places.count),
+      features: features, residualVariance: variances, featureCount: featureCount, whitening: nil,
+      hasGivenFeatures: true, orderSeconds: 0, since: monotonicSeconds(), context: context)
+  }
+
+  /// Features and residual variances of scaled points, `diagonal` their variances.
+  func features(
+    of scaled: Buffer<Double>, _ diagonal: Buffer<Double>, context: CallContext
+  ) throws(CoverTreeError) -> (features: Buffer<Double>, residualVariance: Buffer<Double>) {
+    try Self.features(whitening, scaled.base, diagonal, shared, context: context)
   }
 
   /// The first points by index, in blocks or in the order of their indices.
@@ -268,7 +296,14 @@ final class ResidualModel: @unchecked Sendable {
     return (features, variances)
   }
 
-  /// Throws where a caller's residual variance is not what its features leave of the kernel's.
+  /// Throws where a residual variance is not what its features leave of the kernel's.
+  func check(
+    _ p: Double, against diagonal: Double, minus norm: Double, index: Int
+  ) throws(CoverTreeError) {
+    try Self.check(
+      p, against: diagonal, minus: norm, floor: Self.relativeFloor * variance, precision: Double.ulpOfOne, index: index)
+  }
+
   private static func check(
     _ p: Double, against diagonal: Double, minus norm: Double, floor: Double, precision: Double, index: Int
   ) throws(CoverTreeError) {

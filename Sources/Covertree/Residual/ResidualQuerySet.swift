@@ -4,31 +4,16 @@ public enum ResidualQueries: @unchecked Sendable {
   case stored(StoredIndices)
   /// All points of the model, in the order of their indices.
   case allStored
-  /// New points, by their raw coordinates.
-  case points(PointsView<Double>)
+  /// New points, by their raw coordinates; with their features and residual variances where these are known.
+  case points(PointsView<Double>, features: PointsView<Double>?, residualVariance: UnsafePointer<Double>?)
 }
 
-public struct ResidualSearchOptions: @unchecked Sendable {
-  /// Only points with a dataset index below the query's own.
-  public var predecessorsOnly = false
-  /// Not the query itself, told by its dataset index.
-  public var excludesSelf = false
-  /// For each query: only points with a dataset index below this.
-  public var before: UnsafeBufferPointer<Int64>?
-
-  public init() {}
-
-  /// Dataset indices below this count for a query.
-  @inline(__always)
-  func upperIndex(ofRow row: Int, index: Int32) -> Int32 {
-    if let before { return Int32(max(0, min(before[row], Int64(Int32.max)))) }
-    return predecessorsOnly ? index : Int32.max
-  }
-
+extension SearchOptions {
   func check(_ queries: ResidualQueries) throws(CoverTreeError) {
-    if predecessorsOnly && before != nil {
-      throw CoverTreeError(
-        .invalidArgument, "before: stands against predecessor_mode, which is an upper index of its own")
+    try checkLimits()
+    if predecessorsOnly && before != nil { throw Self.twoUpperIndices }
+    guard maximumDistance == .infinity else {
+      throw CoverTreeError(.unsupported, "max_distance: is not supported in the residual-correlation metric")
     }
     guard case .points = queries else { return }
     if predecessorsOnly {
@@ -47,6 +32,7 @@ public struct ResidualSearchOptions: @unchecked Sendable {
 final class ResidualQuerySet: @unchecked Sendable {
   private let rows: Buffer<Int32>
   private let before: Buffer<Int32>
+  private let limits: Buffer<Double>
   private let places: Buffer<Int32>
   private let indices: Buffer<Int32>
   private let excludesSelf: Bool
@@ -64,7 +50,8 @@ final class ResidualQuerySet: @unchecked Sendable {
     let (range, block) = groups[group]
     return QueryGroup(
       count: range.count, rows: UnsafePointer(rows.base) + range.lowerBound,
-      before: UnsafePointer(before.base) + range.lowerBound, places: UnsafePointer(places.base) + range.lowerBound,
+      before: UnsafePointer(before.base) + range.lowerBound,
+      limits: UnsafePointer(limits.base) + range.lowerBound, places: UnsafePointer(places.base) + range.lowerBound,
       indices: UnsafePointer(indices.base) + range.lowerBound,
       excludesSelf: excludesSelf,
       coordinates: UnsafePointer(coordinates.base) + range.lowerBound,
@@ -75,6 +62,7 @@ final class ResidualQuerySet: @unchecked Sendable {
   private init(count: Int, excludesSelf: Bool, owned: [Buffer<Double>]) throws(CoverTreeError) {
     rows = try Buffer(count: count)
     before = try Buffer(count: count)
+    limits = try Buffer(count: count)
     places = try Buffer(count: count)
     indices = try Buffer(count: count)
     coordinates = try Buffer(count: count)
@@ -91,7 +79,7 @@ final class ResidualQuerySet: @unchecked Sendable {
   ///   - selected: the rows that are meant.
   convenience init(
     _ indices: UnsafeBufferPointer<Int64>?, rows selected: UnsafeBufferPointer<Int32>, in model: ResidualModel,
-    options: ResidualSearchOptions, groupSize: Int, context: CallContext
+    options: SearchOptions, groupSize: Int, context: CallContext
   ) throws(CoverTreeError) {
     let count = selected.count
     try self.init(count: count, excludesSelf: options.excludesSelf, owned: [])
@@ -107,6 +95,7 @@ final class ResidualQuerySet: @unchecked Sendable {
       places[slot] = Int32(place)
       self.indices[slot] = model.order[place]
       before[slot] = options.upperIndex(ofRow: Int(row), index: model.order[place])
+      limits[slot] = options.farthestScore(Int(row))
       coordinates[slot] = UnsafePointer(model.coordinates.base) + place * model.dim
       features[slot] = UnsafePointer(model.features.base) + place * model.rank
       residualVariance[slot] = model.residualVariance[place]
@@ -121,23 +110,22 @@ final class ResidualQuerySet: @unchecked Sendable {
     }
   }
 
-  /// New points: their features are made, and near ones are a group.
+  /// New points: near ones are a group.
   convenience init(
-    _ points: PointsView<Double>, in model: ResidualModel, options: ResidualSearchOptions, groupSize: Int,
-    context: CallContext
+    _ new: NewPoints, in model: ResidualModel, options: SearchOptions, groupSize: Int, context: CallContext
   ) throws(CoverTreeError) {
-    let new = try model.newPoints(points, named: "queries", context: context)
-    let (count, scaled, made) = (points.count, new.coordinates, new.features)
+    let (count, scaled, made) = (new.count, new.coordinates, new.features)
     try self.init(count: count, excludesSelf: false, owned: [scaled, made])
-    let view = PointsView(base: UnsafePointer(scaled.base), count: count, dim: points.dim)
+    let view = PointsView(base: UnsafePointer(scaled.base), count: count, dim: model.dim)
     let sequence = try BlockOrder(view, blockSize: groupSize, context: context).order
     for slot in 0..<count {
       let row = Int(sequence[slot])
       rows[slot] = Int32(row)
       before[slot] = options.upperIndex(ofRow: row, index: Int32.max)
+      limits[slot] = options.farthestScore(row)
       places[slot] = -1
       self.indices[slot] = -1
-      coordinates[slot] = UnsafePointer(scaled.base) + row * points.dim
+      coordinates[slot] = UnsafePointer(scaled.base) + row * model.dim
       features[slot] = UnsafePointer(made.base) + row * model.rank
       residualVariance[slot] = new.residualVariance[row]
     }
@@ -159,6 +147,7 @@ final class ResidualQuerySet: @unchecked Sendable {
     for slot in 0..<count where isWanted[rows[slot]] {
       set.rows[next] = rows[slot]
       set.before[next] = before[slot]
+      set.limits[next] = limits[slot]
       set.places[next] = places[slot]
       set.indices[next] = indices[slot]
       set.coordinates[next] = coordinates[slot]

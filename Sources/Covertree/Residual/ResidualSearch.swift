@@ -55,6 +55,8 @@ public final class ResidualSearch: @unchecked Sendable {
   let skeletons: Skeletons?
   private let earlyCount: Int
   private let early = Once<ResidualSearch>()
+  /// Of the span of all points, where projections onto it have been asked for.
+  let spanned = Once<Basis>()
   /// What all searches so far have taken. Guarded by `processLock`.
   private var statistics = ResidualStatistics()
   public let buildSeconds: Double
@@ -112,15 +114,25 @@ public final class ResidualSearch: @unchecked Sendable {
       model.extended(by: points, context: context), since: start, sizes: sizes, tau: tau, context: context)
   }
 
+  /// Other points of the same process: kernel, inducing points and what follows from them stay.
+  public func over(_ points: PointsView<Double>, context: CallContext) throws(CoverTreeError) -> ResidualSearch {
+    let start = monotonicSeconds()
+    return try ResidualSearch(
+      model.over(points, context: context), since: start, sizes: sizes, tau: tau, context: context)
+  }
+
   /// - Parameters:
   ///   - indices: `queries x k`, dataset indices; -1 where fewer than `k` points count.
   ///   - distances: `queries x k`; infinity there. nil where they are not wanted.
   public func nearest(
-    _ queries: ResidualQueries, k: Int, options: ResidualSearchOptions, context: CallContext, rows: Int,
+    _ queries: ResidualQueries, k: Int, options: SearchOptions, context: CallContext, rows: Int,
     indices: UnsafeMutablePointer<Int64>, distances: UnsafeMutablePointer<Double>?
   ) throws(CoverTreeError) {
     try options.check(queries)
-    let search = Call(k: k, options: options, context: context, indices: indices, distances: distances)
+    let search = Call(
+      k: k, options: options, context: context, indices: indices,
+
+      distances: [distances, options.scores].compactMap(\.self))
     switch queries {
     case .stored(let list):
       for (row, index) in list.elements.enumerated() where index < 0 || index >= model.count {
@@ -136,8 +148,14 @@ public final class ResidualSearch: @unchecked Sendable {
       }
       let all = try Self.all(rows)
       try nearest(toStored: nil, rows: all.elements, search)
-    case .points(let view):
-      let set = try ResidualQuerySet(view, in: model, options: options, groupSize: groupSize(k), context: context)
+    case .points(let view, let features, let residualVariance):
+      let new =
+        if let features, let residualVariance {
+          try model.newPoints(view, features, residualVariance, context: context)
+        } else {
+          try model.newPoints(view, named: "queries", context: context)
+        }
+      let set = try ResidualQuerySet(new, in: model, options: options, groupSize: groupSize(k), context: context)
       try run(set, search)
     }
   }
@@ -145,10 +163,11 @@ public final class ResidualSearch: @unchecked Sendable {
   /// What a call asks for and where it wants it.
   private struct Call {
     let k: Int
-    let options: ResidualSearchOptions
+    let options: SearchOptions
     let context: CallContext
     let indices: UnsafeMutablePointer<Int64>
-    let distances: UnsafeMutablePointer<Double>?
+    /// And scores, which are the same.
+    let distances: [UnsafeMutablePointer<Double>]
   }
 
   /// Queries of a group: their candidate lists stay within some megabytes.
@@ -242,7 +261,7 @@ public final class ResidualSearch: @unchecked Sendable {
   func graph(within squared: Double, context: CallContext) throws(CoverTreeError) -> NeighborGraph {
     let rows = try Self.all(model.count)
     let set = try ResidualQuerySet(
-      nil, rows: rows.elements, in: model, options: ResidualSearchOptions(), groupSize: Self.mostGroupSize,
+      nil, rows: rows.elements, in: model, options: SearchOptions(), groupSize: Self.mostGroupSize,
       context: context)
     var parts: [NeighborGraph.Part] = []
     for _ in 0..<context.threads { parts.append(try NeighborGraph.Part()) }

@@ -19,7 +19,6 @@ struct DenseTask<Points: DensePoints, Rows: NeighborRows> where Rows.S == Points
     _ places: Range<Int>, batchSize: Int = DenseBatch<Points>.size, guess: DenseGuess<S>?,
     _ make: (DenseBatch<Points>) throws(CoverTreeError) -> B
   ) throws(CoverTreeError) {
-    let farthestWanted = options.farthestScore
     let scanners = PerThread<DenseScanner<Points, B>>(count: context.threads)
     try context.forEach((places.count + batchSize - 1) / batchSize, grain: 1) { (range, slot) throws(CoverTreeError) in
       let scanner = try scanners.value(slot) { () throws(CoverTreeError) in
@@ -30,13 +29,14 @@ struct DenseTask<Points: DensePoints, Rows: NeighborRows> where Rows.S == Points
         let first = places.lowerBound + part * batchSize
         let queries = (first..<min(places.upperBound, first + batchSize)).map { set[$0] }
         let missed = try scanner.search(queries, options, k) {
-          scanner.guesses ? min(farthestWanted, guess!.score($0.coordinates)) : farthestWanted
+          let farthest = options.farthestScore($0.row)
+          return scanner.guesses ? min(farthest, guess!.score($0.coordinates)) : farthest
         } write: { (found, query) throws(CoverTreeError) in
           try rows.write(found, query)
         }
         if missed.count * 4 > queries.count { scanner.guesses = false }
-        _ = try scanner.search(missed, options, 0) { _ in
-          farthestWanted
+        _ = try scanner.search(missed, options, 0) {
+          options.farthestScore($0.row)
         } write: { (found, query) throws(CoverTreeError) in
           try rows.write(found, query)
         }

@@ -15,10 +15,15 @@ struct HilbertCurve<S: Scalar> {
 
   /// The curve through the bounding box of `points`.
   init(through points: PointsView<S>, keyBits: Int = 64, context: CallContext) throws(CoverTreeError) {
-    dim = points.dim
-    self.keyBits = keyBits
-    bits = max(1, min(32, keyBits / points.dim))
     let (low, high) = try boundingBox(of: points, context: context)
+    self.init(from: low, to: high, keyBits: keyBits)
+  }
+
+  /// The curve through a box. What is outside of it is where the nearest of it is.
+  init(from low: [Double], to high: [Double], keyBits: Int = 64) {
+    dim = low.count
+    self.keyBits = keyBits
+    bits = max(1, min(32, keyBits / dim))
     origin = low
     let cells = Double(UInt64(1) << UInt64(bits))
     let widest = zip(low, high).reduce(0) { max($0, $1.1 - $1.0) }
@@ -119,6 +124,21 @@ struct HilbertCurve<S: Scalar> {
     }
     return key
   }
+}
+
+/// Positions of points along the Hilbert curve through a box.
+///
+/// - Parameter keys: `points.count` of them.
+public func fillHilbertKeys(
+  of points: PointsView<Double>, from low: [Double], to high: [Double], context: CallContext,
+  keys: UnsafeMutablePointer<UInt64>
+) throws(CoverTreeError) {
+  try points.checkCoordinates(named: "points", context: context)
+  for d in 0..<points.dim where !(low[d] <= high[d] && (high[d] - low[d]).isFinite) {
+    throw CoverTreeError(.invalidArgument, "low, high: expected a box, got \(low[d]) to \(high[d]) in coordinate \(d)")
+  }
+  let found = try HilbertCurve<Double>(from: low, to: high).keys(of: points, context: context)
+  keys.update(from: found.base, count: points.count)
 }
 
 private func boundingBox<S: Scalar>(

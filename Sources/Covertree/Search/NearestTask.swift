@@ -40,7 +40,7 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
       points: points, set: set, k: min(k, points.count), options: options, context: context, counters: counters,
       rows: rows)
     if let bytes = try points.denseBytes(context), let guess = probes.guess(points, bytes) {
-      try scan.run(rest, guess: options.predecessorsOnly ? nil : guess) { (batch) throws(CoverTreeError) in
+      try scan.run(rest, guess: options.areSomeTooLate ? nil : guess) { (batch) throws(CoverTreeError) in
         try ByteScan(bytes, batch)
       }
     } else if let norms = try points.denseNorms(context) {
@@ -86,7 +86,7 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
       lanes.removeAll()
       for place in together {
         let query = set[place]
-        lanes.add(query.coordinates, bound: options.farthestScore, options.eligible(query))
+        lanes.add(query.coordinates, bound: options.farthestScore(query.row), options.eligible(query))
       }
       try lanes.run(into: &closest)
       for place in together {
@@ -98,9 +98,11 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
           square.pointee = squared
           label.pointee = Int64(points.boxes.labels[place])
           try write(
-            SortedNeighbors(count: squared <= options.farthestScore ? 1 : 0, squares: square, labels: label), query)
+            SortedNeighbors(
+              count: squared <= options.farthestScore(query.row) ? 1 : 0, squares: square, labels: label), query)
         case .undecided:
-          var collector = DecidingNearest<S>(nearest: NearestCollector(scratch, bound: options.farthestScore))
+          var collector = DecidingNearest<S>(
+            nearest: NearestCollector(scratch, bound: options.farthestScore(query.row)))
           try search.run(query.coordinates, options.eligible(query), into: &collector)
           try write(collector.nearest.finished(), query)
         }
@@ -115,7 +117,7 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
     let found = try NearestCollector.Room(k: k)
     for place in places {
       let query = set[place]
-      var collector = DecidingNearest<S>(nearest: NearestCollector(found, bound: options.farthestScore))
+      var collector = DecidingNearest<S>(nearest: NearestCollector(found, bound: options.farthestScore(query.row)))
       try search.run(query.coordinates, options.eligible(query), into: &collector)
       try write(collector.nearest.finished(), query)
     }
@@ -130,7 +132,6 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
     defer { withExtendedLifetime(room) {} }
     let neighborhood = try Neighborhood<S>(dim: points.dim, k: k)
     let tile = try QueryTile<S>(dim: points.dim)
-    let limit = search.slack.shown(options.farthestScore)
     var place = places.lowerBound
     while place < places.upperBound {
       var queries = tile.take(from: place..<places.upperBound, search.dimension) { set[$0].coordinates }
@@ -144,15 +145,15 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
       }
       for next in queries {
         let query = set[next]
-        let eligible = options.eligible(query)
-        var bound = min(limit, reach)
+        let (eligible, farthest) = (options.eligible(query), options.farthestScore(query.row))
+        var bound = min(search.slack.shown(farthest), reach)
         if neighborhood.serves(before: eligible.before) {
-          let farthest = neighborhood.farthest(from: query.coordinates, query.coordinates, search.dimension)
-          bound = min(bound, search.slack.shown(beside: farthest))
+          let reached = neighborhood.farthest(from: query.coordinates, query.coordinates, search.dimension)
+          bound = min(bound, search.slack.shown(beside: reached))
         }
         var filter = NearestFilter(room, bound: bound, slack: search.slack)
         try search.run(query.coordinates, eligible, fromFrontier: reach < .infinity, into: &filter)
-        let nearest = try filter.decided(search, query.coordinates, bound: options.farthestScore, into: neighborhood)
+        let nearest = try filter.decided(search, query.coordinates, bound: farthest, into: neighborhood)
         neighborhood.close(spare: options.excludesSelf ? (query.coordinates, query.index) : nil, search.dimension)
         try write(nearest, query)
       }
@@ -163,8 +164,8 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
   /// The earliest bound on labels of some queries.
   @inline(__always)
   private func earliest(_ queries: Range<Int>) -> Int32 {
-    guard options.predecessorsOnly else { return Int32.max }
-    return queries.reduce(Int32.max) { min($0, set[$1].index) }
+    guard options.areSomeTooLate else { return Int32.max }
+    return queries.reduce(Int32.max) { min($0, options.eligible(set[$1]).before) }
   }
 
   @inline(__always)

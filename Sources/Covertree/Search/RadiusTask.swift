@@ -4,11 +4,15 @@ public final class NeighborLists<S: Scalar>: @unchecked Sendable {
   public let offsets: Buffer<Int64>
   public let indices: Buffer<Int64>
   public let distances: Buffer<S>
+  /// Squared distances in float64; nil where they were not asked for.
+  public let scores: Buffer<Double>?
 
-  init(offsets: Buffer<Int64>, indices: Buffer<Int64>, distances: Buffer<S>) {
+  init(offsets: Buffer<Int64>, keepsScores: Bool) throws(CoverTreeError) {
+    let total = Int(offsets[offsets.count - 1])
     self.offsets = offsets
-    self.indices = indices
-    self.distances = distances
+    indices = try Buffer(count: total)
+    distances = try Buffer(count: total)
+    scores = keepsScores ? try Buffer(count: total) : nil
   }
 }
 
@@ -30,10 +34,10 @@ struct RadiusTask<S: Scalar>: DimensionTask {
     try context.forEach(set.count, grain: chunk) { (range, _) throws(CoverTreeError) in
       var search = try BoxSearch(points.boxes, labels: points.labels, dimension: dimension)
       let sort = try DistributionSort()
-      var collector = RadiusCollector<S>(
-        found: found[range.lowerBound / chunk], worst: options.maximumDistance * options.maximumDistance)
       for place in range {
         let query = set[place]
+        var collector = RadiusCollector<S>(
+          found: found[range.lowerBound / chunk], worst: options.farthestScore(query.row))
         let first = collector.found.count
         try search.run(query.coordinates, options.eligible(query), into: &collector)
         try sort.sort(UnsafeMutableBufferPointer(rebasing: collector.found.all[first...]))
@@ -43,9 +47,7 @@ struct RadiusTask<S: Scalar>: DimensionTask {
     }
     for row in 0..<set.count { offsets[row + 1] += offsets[row] }
 
-    let total = Int(offsets[set.count])
-    let neighbors = NeighborLists<S>(
-      offsets: offsets, indices: try Buffer(count: total), distances: try Buffer(count: total))
+    let neighbors = try NeighborLists<S>(offsets: offsets, keepsScores: options.listsScores)
     try context.forEach(set.count, grain: chunk) { (range, _) throws(CoverTreeError) in
       let list = found[range.lowerBound / chunk]
       var next = 0
@@ -54,6 +56,7 @@ struct RadiusTask<S: Scalar>: DimensionTask {
         for slot in Int(offsets[query.row])..<Int(offsets[query.row + 1]) {
           neighbors.indices[slot] = Int64(list[next].index)
           neighbors.distances[slot] = points.distance(list[next], query.coordinates)
+          if let scores = neighbors.scores { scores[slot] = list[next].squared }
           next += 1
         }
       }
@@ -76,7 +79,7 @@ struct CountTask<S: Scalar>: DimensionTask {
       var search = try BoxSearch(points.boxes, labels: points.labels, dimension: dimension)
       for place in range {
         let query = set[place]
-        var collector = CountCollector<S>(worst: options.maximumDistance * options.maximumDistance)
+        var collector = CountCollector<S>(worst: options.farthestScore(query.row))
         try search.run(query.coordinates, options.eligible(query), into: &collector)
         counts[query.row] = collector.count
       }

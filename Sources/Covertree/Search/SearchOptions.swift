@@ -16,13 +16,21 @@ public struct StoredIndices: @unchecked Sendable {
   public init(_ elements: UnsafeBufferPointer<Int64>) { self.elements = elements }
 }
 
-public struct SearchOptions: Sendable {
+public struct SearchOptions: @unchecked Sendable {
   /// Only points with a dataset index below the query's own. For stored queries.
   public var predecessorsOnly = false
   /// Not the query itself, told by its dataset index. For stored queries.
   public var excludesSelf = false
   /// Nothing farther than this.
   public var maximumDistance = Double.infinity
+  /// For each row: only points with a dataset index below this.
+  public var before: UnsafeBufferPointer<Int64>?
+  /// For each row: nothing of a larger score, that is squared distance.
+  public var limits: UnsafeBufferPointer<Double>?
+  /// Where the scores of neighbours go, `rows x k`.
+  public var scores: UnsafeMutablePointer<Double>?
+  /// Whether lists of neighbours have scores, too.
+  public var listsScores = false
 
   public init() {}
 
@@ -30,6 +38,8 @@ public struct SearchOptions: Sendable {
     guard maximumDistance >= 0 else {
       throw CoverTreeError(.invalidArgument, "max_distance: expected a number from 0 up, got \(maximumDistance)")
     }
+    try checkLimits()
+    if predecessorsOnly && before != nil { throw Self.twoUpperIndices }
     guard case .points = queries else { return }
     if predecessorsOnly {
       throw CoverTreeError(
@@ -46,11 +56,44 @@ public struct SearchOptions: Sendable {
 }
 
 extension SearchOptions {
-  /// What is above this, of squared distances or of negative inner products, is not wanted.
-  var farthestScore: Double { maximumDistance * maximumDistance }
+  /// What is above this, of squared distances or of negative inner products, is not wanted for a row.
+  @inline(__always)
+  func farthestScore(_ row: Int) -> Double {
+    let farthest = maximumDistance * maximumDistance
+    return limits.map { min(farthest, $0[row]) } ?? farthest
+  }
 
+  @inline(__always)
   func eligible<S>(_ query: QuerySet<S>.Query) -> Eligibility {
-    Eligibility(before: predecessorsOnly ? query.index : Int32.max, excluded: excludesSelf ? query.index : -1)
+    Eligibility(
+      before: upperIndex(ofRow: query.row, index: query.index), excluded: excludesSelf ? query.index : -1)
+  }
+
+  /// Dataset indices below this count for a query.
+  @inline(__always)
+  func upperIndex(ofRow row: Int, index: Int32) -> Int32 {
+    if let before { return Int32(max(0, min(before[row], Int64(Int32.max)))) }
+    return predecessorsOnly ? index : Int32.max
+  }
+
+  /// Whether some points do not count for a query because of their indices.
+  var areSomeTooLate: Bool { predecessorsOnly || before != nil }
+
+  static var twoUpperIndices: CoverTreeError {
+    CoverTreeError(.invalidArgument, "before: stands against predecessor_mode, which is an upper index of its own")
+  }
+
+  /// Whether there is one for each query: for all points of a tree their number may have changed.
+  func check(rows: Int) throws(CoverTreeError) {
+    guard before?.count ?? rows == rows, limits?.count ?? rows == rows else {
+      throw CoverTreeError(
+        .busy, "before, limits: there are \(rows) queries, they are for \(before?.count ?? limits!.count)")
+    }
+  }
+
+  func checkLimits() throws(CoverTreeError) {
+    guard let limits, let row = limits.firstIndex(where: \.isNaN) else { return }
+    throw CoverTreeError(.invalidArgument, "limits[\(row)]: expected a number, got \(limits[row])")
   }
 }
 

@@ -147,6 +147,12 @@ public enum AnyNeighborLists: Sendable {
     case .float64(let lists): lists.indices
     }
   }
+  public var scores: Buffer<Double>? {
+    switch self {
+    case .float32(let lists): lists.scores
+    case .float64(let lists): lists.scores
+    }
+  }
   public var distances: UnsafeRawPointer {
     switch self {
     case .float32(let lists): UnsafeRawPointer(lists.distances.base)

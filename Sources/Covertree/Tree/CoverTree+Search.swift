@@ -22,11 +22,13 @@ extension CoverTree {
     let snapshot = snapshot
     let set = try QuerySet(queries, in: snapshot, context: context)
     try check(rows, of: set)
+    try options.check(rows: set.count)
     try specialized(
       dim,
       NearestTask(
         set: set, points: snapshot.points, k: k, options: options, context: context, counters: searches,
-        rows: TreeRows(points: snapshot.points, k: k, indices: indices, distances: distances)))
+        rows: TreeRows(
+          points: snapshot.points, k: k, indices: indices, distances: distances, scores: options.scores)))
   }
 
   /// All points within `radius` (inclusive) of each query, sorted by (distance, index).
@@ -68,7 +70,9 @@ extension CoverTree {
     options.maximumDistance = radius
     try options.check(queries)
     let snapshot = snapshot
-    return (snapshot, try QuerySet(queries, in: snapshot, context: context), options)
+    let set = try QuerySet(queries, in: snapshot, context: context)
+    try options.check(rows: set.count)
+    return (snapshot, set, options)
   }
 }
 
@@ -78,12 +82,17 @@ private struct TreeRows<S: Scalar>: NeighborRows {
   let k: Int
   let indices: UnsafeMutablePointer<Int64>
   let distances: UnsafeMutablePointer<S>?
+  let scores: UnsafeMutablePointer<Double>?
 
   @inline(__always)
   func write(_ found: SortedNeighbors, _ query: QuerySet<S>.Query) {
     let indices = indices + query.row &* k
     for rank in 0..<found.count { indices[rank] = found.labels[rank] }
     for rank in found.count..<k { indices[rank] = -1 }
+    if let scores = scores.map({ $0 + query.row &* k }) {
+      for rank in 0..<found.count { scores[rank] = found.squares[rank] }
+      for rank in found.count..<k { scores[rank] = .infinity }
+    }
     guard let distances else { return }
     let row = distances + query.row &* k
     for rank in 0..<found.count { row[rank] = S(found.squares[rank].squareRoot()) }

@@ -71,7 +71,7 @@ import Testing
   @Test func sizesChangeNoNeighbour() throws {
     let model = try model(.rbf, count: 10_000, inducing: 30)
     let k = 20
-    var options = ResidualSearchOptions()
+    var options = SearchOptions()
     options.predecessorsOnly = true
     let sizes = [
       ResidualSearch.Sizes(), ResidualSearch.Sizes(blocks: 8), ResidualSearch.Sizes(early: 100, direct: 500, blocks: 3),
@@ -100,7 +100,9 @@ import Testing
       let indices = try Buffer<Int64>(count: 300 * k)
       try queries.withUnsafeBufferPointer { base in
         try search.nearest(
-          .points(PointsView(base: base.baseAddress!, count: 300, dim: 2)), k: k, options: ResidualSearchOptions(),
+          .points(
+            PointsView(base: base.baseAddress!, count: 300, dim: 2), features: nil, residualVariance: nil), k: k,
+          options: SearchOptions(),
           context: CallContext(), rows: 300, indices: indices.base, distances: nil)
       }
       #expect(search.info.statistics.blocksEstimated > 0)

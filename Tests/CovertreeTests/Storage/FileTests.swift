@@ -90,7 +90,7 @@ import Testing
   private func neighbors(_ search: ResidualSearch) throws -> [Int64] {
     let indices = try Buffer<Int64>(count: search.model.count * 6)
     try search.nearest(
-      .allStored, k: 6, options: ResidualSearchOptions(), context: CallContext(), rows: search.model.count,
+      .allStored, k: 6, options: SearchOptions(), context: CallContext(), rows: search.model.count,
       indices: indices.base, distances: nil)
     return Array(indices.elements)
   }

@@ -12,6 +12,7 @@ from . import indexes, kernels, runtime, telemetry, vecchia
 from ._native import CoverTreeError, build_info, get_num_threads, set_num_threads
 from ._residual_arrays import ResidualArrays
 from .factory import cover_tree, load
+from .outofcore import MappedTree
 from .pcct import PCCT
 from .residual import DuplicatePairs, ResidualStats, ResidualTree
 from .residual_tree import ResidualCoverTree
@@ -24,6 +25,7 @@ __all__ = [
     "CoverTree",
     "CoverTreeError",
     "DuplicatePairs",
+    "MappedTree",
     "Neighbors",
     "ResidualArrays",
     "ResidualCoverTree",

@@ -48,6 +48,16 @@ def _rows_without_gaps(array: NDArray[Any]) -> bool:
     return inner and outer
 
 
+def rows(values: ArrayLike, name: str) -> NDArray[Any]:
+    """Rows of real coordinates that are read some at a time, as they are: memory-mapped ones stay so."""
+    array = np.asanyarray(values)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{name}: expected real numbers, got dtype {array.dtype}")
+    if array.ndim != 2 or 0 in array.shape:
+        raise ValueError(f"{name}: expected two dimensions (n, dim), none of them 0, got shape {array.shape}")
+    return array
+
+
 _Start = ctypes.c_char * 0
 
 

@@ -17,6 +17,7 @@ from ._native import lib
 from .runtime import active_config
 
 _PREDECESSORS, _EXCLUDE_SELF, _MAX_DISTANCE = 1, 2, 4
+SCORES = 8
 
 # Searches of fewer rows end too soon to be interrupted.
 _ROWS_WORTH_A_THREAD = 1000
@@ -114,8 +115,13 @@ class Owner:
 _DISTANCE_DTYPES = {1: np.dtype(np.float32), 2: np.dtype(np.float64)}
 
 
-def neighbor_lists(handle: ctypes.c_void_p) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[Any]]:
-    """Offsets, indices and distances of lists that the library made; the handle is theirs from here on."""
+def neighbor_lists(
+    handle: ctypes.c_void_p,
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[Any], NDArray[np.float64]]:
+    """Offsets, indices, distances and scores of lists that the library made; the handle is theirs from here on.
+
+    Scores are empty where they were not asked for.
+    """
     owner = Owner(handle, lib.covertree_neighbors_free)
     found = _native.NeighborsView()
     _native.check(lib.covertree_neighbors_get(handle, ctypes.byref(found)))
@@ -124,6 +130,7 @@ def neighbor_lists(handle: ctypes.c_void_p) -> tuple[NDArray[np.int64], NDArray[
         _arrays.view(owner, found.offsets, (found.n_queries + 1,), np.int64),
         _arrays.view(owner, found.indices, total, np.int64),
         _arrays.view(owner, found.distances, total, _DISTANCE_DTYPES[found.dtype]),
+        _arrays.view(owner, found.scores, total if found.scores else (0,), np.float64),
     )
 
 

@@ -57,6 +57,9 @@ class SearchOptions(Structure):
         ("max_distance", c_double),
         ("progress", PROGRESS),
         ("progress_user_data", c_void_p),
+        ("before", c_void_p),
+        ("limits", c_void_p),
+        ("scores", c_void_p),
     ]
 
 
@@ -115,7 +118,7 @@ class NeighborsView(Structure):
         ("n_neighbors", c_int64),
         ("dtype", c_int32),
         ("reserved", c_int32),
-        *((name, c_void_p) for name in ("offsets", "indices", "distances")),
+        *((name, c_void_p) for name in ("offsets", "indices", "distances", "scores")),
     ]
 
 
@@ -228,6 +231,7 @@ class IndexInfo(Structure):
 
 
 _rows = [c_void_p, c_int64, c_int64, c_int64]  # points, n, dim, row stride
+_features = [c_void_p, c_int64, c_int64, c_void_p]  # V, m, row stride, p
 _handle_out = POINTER(c_void_p)
 _sections = [POINTER(Section), c_int64]  # sections, n
 
@@ -292,12 +296,23 @@ SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "covertree_residual_free": (None, [c_void_p]),
     "covertree_residual_knn_rows": (
         c_int32,
-        [c_void_p, c_void_p, c_int64, c_void_p, c_int64, POINTER(SearchOptions), c_void_p, c_void_p],
+        [c_void_p, c_void_p, c_int64, c_int64, POINTER(SearchOptions), c_void_p, c_void_p],
     ),
-    "covertree_residual_knn": (
+    "covertree_residual_knn": (c_int32, [c_void_p, *_rows, c_int64, POINTER(SearchOptions), c_void_p, c_void_p]),
+    "covertree_residual_knn_given": (
         c_int32,
-        [c_void_p, *_rows, c_void_p, c_int64, POINTER(SearchOptions), c_void_p, c_void_p],
+        [c_void_p, *_rows, *_features, c_int64, POINTER(SearchOptions), c_void_p, c_void_p],
     ),
+    "covertree_residual_over": (c_int32, [c_void_p, *_rows, POINTER(CallOptions), _handle_out]),
+    "covertree_residual_outline": (
+        c_int32,
+        [c_void_p, c_int64, c_double, POINTER(CallOptions), POINTER(c_int64), _handle_out, POINTER(c_double)],
+    ),
+    "covertree_residual_projections": (
+        c_int32,
+        [c_void_p, *_rows, *_features, POINTER(CallOptions), c_void_p],
+    ),
+    "covertree_hilbert_keys": (c_int32, [*_rows, c_void_p, c_void_p, POINTER(CallOptions), c_void_p]),
     "covertree_residual_distances": (
         c_int32,
         [c_void_p, c_void_p, c_int64, c_void_p, c_int64, POINTER(CallOptions), c_void_p],

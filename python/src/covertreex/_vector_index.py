@@ -363,7 +363,7 @@ class VectorIndex(_calls.Closeable):
         handle = ctypes.c_void_p()
         arguments = (self._open(), *_calls.point_rows(rows), r, ctypes.byref(options), ctypes.byref(handle))
         _calls.search(lib.covertree_index_radius, arguments, self._effort(rows), options, progress, radius="r")
-        offsets, keys, distances = _calls.neighbor_lists(handle)
+        offsets, keys, distances, _ = _calls.neighbor_lists(handle)
         return Neighbors(offsets, self._ids.names(keys), distances)
 
     # Files

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, overload
 
 from numpy.typing import ArrayLike, DTypeLike
 
-from . import _files
+from . import _arrays, _files
 from ._calls import ProgressReport
 from ._residual_inputs import KernelLike
 from ._vector_index import VectorIndex
+from .outofcore import DEFAULT_PARTITION, MappedTree
 from .residual import ResidualTree
 from .tree import CoverTree
 from .vecchia import ConditioningSets
@@ -28,6 +30,22 @@ def cover_tree(
     n_threads: int | None = ...,
     progress: ProgressReport | None = ...,
 ) -> CoverTree: ...
+
+
+@overload
+def cover_tree(
+    coords: ArrayLike,
+    *,
+    folder: _files.PathLike,
+    partition_size: int | None = ...,
+    metric: str = ...,
+    order: str | None = ...,
+    leaf_size: int | None = ...,
+    seed: int | None = ...,
+    dtype: DTypeLike | None = ...,
+    n_threads: int | None = ...,
+    progress: ProgressReport | None = ...,
+) -> MappedTree: ...
 
 
 @overload
@@ -72,6 +90,8 @@ def cover_tree(
     dtype: DTypeLike | None = None,
     n_threads: int | None = None,
     progress: ProgressReport | None = None,
+    folder: _files.PathLike | None = None,
+    partition_size: int | None = None,
 ) -> Any:
     """Build a cover tree of points: Euclidean, or in the residual-correlation metric where there is a kernel.
 
@@ -123,11 +143,16 @@ def cover_tree(
         Threads; by default :func:`get_num_threads`. The tree is the same for any number.
     progress : callable, optional
         Called with the share that is done, 0 to 1, every 0.1 s. An exception in it ends the call.
+    folder : path, optional
+        Out of core, in the Euclidean metric: an empty folder, or one to be made, for partitions that are built, saved
+        and mapped one after another. ``coords`` may then be a memory-mapped array larger than memory.
+    partition_size : int, optional
+        Points of a partition, with ``folder``; by default 4 000 000. Some 100 bytes each are held while it is built.
 
     Returns
     -------
-    CoverTree or ResidualTree
-        The latter in the residual-correlation metric.
+    CoverTree, ResidualTree or MappedTree
+        The second in the residual-correlation metric, the third with a ``folder``.
 
     Raises
     ------
@@ -162,6 +187,16 @@ def cover_tree(
         raise ValueError(f"metric: expected 'auto', 'euclidean' or 'residual_correlation', got {metric!r}")
     if residual != (metric == "residual_correlation") and metric != "auto":
         raise ValueError(f"metric: {metric!r} stands {'against' if residual else 'for'} a kernel or v_matrix")
+    if folder is not None:
+        if residual:
+            raise ValueError("folder: partitions on disk are for the Euclidean metric only")
+        size = DEFAULT_PARTITION if partition_size is None else partition_size
+        return MappedTree.build(
+            _arrays.rows(coords, "coords"), folder, _arrays.integer(size, "partition_size", minimum=1), dtype=dtype,
+            progress=progress, order=order, leaf_size=leaf_size, seed=seed, n_threads=n_threads,
+        )  # fmt: skip
+    if partition_size is not None:
+        raise ValueError("partition_size: expected only with a folder")
     if not residual:
         return CoverTree(
             coords,
@@ -209,7 +244,7 @@ def load(
     Parameters
     ----------
     path : path
-        The file.
+        The file, or the folder of a tree out of core.
     mmap : bool
         Whether to map the file, so that processes share its pages, or to read it into memory. A mapped file may be
         replaced or deleted, but must not be made shorter or written to while it is in use.
@@ -226,7 +261,7 @@ def load(
 
     Returns
     -------
-    CoverTree, ResidualTree, covertreex.vecchia.ConditioningSets or covertreex.indexes.VectorIndex
+    CoverTree, ResidualTree, MappedTree, covertreex.vecchia.ConditioningSets or covertreex.indexes.VectorIndex
 
     Raises
     ------
@@ -235,6 +270,8 @@ def load(
     CoverTreeError
         For a file that is none of these, is cut off, damaged or of a later version, or was saved from other points.
     """
+    if Path(path).is_dir():
+        return MappedTree(path)
     file = _files.File.open(path, mmap=mmap, verify=verify, progress=progress)
     if file.kind == _files.ARRAYS:
         return ConditioningSets._of_file(file, path)

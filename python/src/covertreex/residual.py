@@ -471,10 +471,10 @@ class ResidualTree(_calls.Closeable):
         indices = np.empty((n_rows, k), np.int64)
         distances = np.empty((n_rows, k)) if return_distances else None
         options = _calls.search_options(n_threads, predecessor_mode, exclude_self, None)
+        options.before = None if upper is None else upper.ctypes.data
         results = (indices.ctypes.data, None if distances is None else distances.ctypes.data)
         arguments = (
-            self._open(), *rows, None if upper is None else upper.ctypes.data, k, ctypes.byref(options),
-            *results,
+            self._open(), *rows, k, ctypes.byref(options), *results
         )  # fmt: skip
         search = getattr(lib, f"covertree_residual_knn{kind}")
         try:
@@ -564,11 +564,44 @@ class ResidualTree(_calls.Closeable):
 
     def _extended(self, new: NDArray[np.float64], n_threads: int | None) -> ResidualTree:
         """Another tree, with more points."""
-        other = self._holding(self._extend(new, n_threads, None), lib.covertree_residual_free)
+        return self._of_same_process(self._extend(new, n_threads, None), np.concatenate([self._coords, new]))
+
+    def over(
+        self, coords: ArrayLike, *, n_threads: int | None = None, progress: ProgressReport | None = None
+    ) -> ResidualTree:
+        """Build a tree of other points in the same process: kernel, inducing points and their factor stay.
+
+        So features are the same to the bit wherever they are made.
+
+        Parameters
+        ----------
+        coords : array_like, shape (n, dim)
+            Their coordinates.
+        n_threads, progress
+            As in :func:`covertreex.cover_tree`.
+
+        Returns
+        -------
+        ResidualTree
+
+        Raises
+        ------
+        CoverTreeError
+            Where ``v_matrix`` was given: the features of other points are unknown.
+        """
+        others = _arrays.points(coords, "coords", dtype=FLOAT64)
+        options = _calls.call_options(n_threads)
+        handle = ctypes.c_void_p()
+        arguments = (self._open(), *_calls.point_rows(others), ctypes.byref(options), ctypes.byref(handle))
+        self._run(lib.covertree_residual_over, *arguments, options=options, report=progress, points="coords")
+        return self._of_same_process(handle, others)
+
+    def _of_same_process(self, handle: ctypes.c_void_p, coords: NDArray[np.float64]) -> ResidualTree:
+        other = self._holding(handle, lib.covertree_residual_free)
         other.kernel, other._host, other._inducing, other.seed = self.kernel, self._host, self._inducing, self.seed
         other.tree, other.engine, other.order = self.tree, self.engine, self.order
         other._forget_trees()
-        other._coords = np.concatenate([self._coords, new])
+        other._coords = coords
         return other
 
     # Files

@@ -125,7 +125,7 @@ class CoverTree(_calls.Closeable):
         self.engine, self.order = resolve_engine(engine, order)
         self.metric = metric
         settings = active_config()
-        points = _arrays.points(coords, "coords", dtype=_dtype(settings.dtype if dtype is None else dtype))
+        points = _arrays.points(coords, "coords", dtype=kept_dtype(settings.dtype if dtype is None else dtype))
         options = tree_options(self.order, (settings.seed or 0) if seed is None else seed, n_threads)
         size = settings.leaf_size if leaf_size is None else leaf_size
         options.leaf_size = _arrays.integer(size, "leaf_size", minimum=1, maximum=65536)
@@ -362,7 +362,7 @@ class CoverTree(_calls.Closeable):
         handle = ctypes.c_void_p()
         search = getattr(lib, f"covertree_tree_radius{suffix}")
         _calls.search(search, (*arguments, ctypes.byref(handle)), n_rows, options, progress, radius="r")
-        offsets, indices, distances = _calls.neighbor_lists(handle)
+        offsets, indices, distances, _ = _calls.neighbor_lists(handle)
         return Neighbors(offsets, indices, distances if return_distances else None)
 
     # Files
@@ -415,7 +415,7 @@ def _restored(kind: type[CoverTree], data: NDArray[np.uint8], engine: str) -> Co
     return kind._of_file(_files.File.copy(data), engine)
 
 
-def _dtype(wanted: DTypeLike) -> np.dtype[Any] | None:
+def kept_dtype(wanted: DTypeLike) -> np.dtype[Any] | None:
     """The type in which a tree keeps points; None for their own."""
     if isinstance(wanted, str) and wanted == "auto":
         return None

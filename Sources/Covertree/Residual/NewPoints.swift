@@ -1,0 +1,62 @@
+/// Points that are not of a model: scaled coordinates, features and residual variances, in their own order.
+struct NewPoints {
+  let count: Int
+  /// `count x dim`.
+  let coordinates: Buffer<Double>
+  /// `count x rank`.
+  let features: Buffer<Double>
+  let residualVariance: Buffer<Double>
+}
+
+extension ResidualModel {
+  /// New points, whose features are made from the inducing points.
+  func newPoints(_ points: PointsView<Double>, named name: String, context: CallContext) throws(CoverTreeError)
+    -> NewPoints
+  {
+    guard !hasGivenFeatures || rank == 0 else {
+      throw CoverTreeError(
+        .unsupported,
+        "\(name): new coordinates need inducing points, and this model has the caller's v_matrix; give dataset indices")
+    }
+    let (scaled, diagonal) = try scaled(points, named: name, context: context)
+    let (features, residualVariance) = try features(of: scaled, diagonal, context: context)
+    return NewPoints(
+      count: points.count, coordinates: scaled, features: features, residualVariance: residualVariance)
+  }
+
+  /// New points whose features and residual variances are known: those of a model of the same process.
+  func newPoints(
+    _ points: PointsView<Double>, _ features: PointsView<Double>, _ residualVariance: UnsafePointer<Double>,
+    context: CallContext
+  ) throws(CoverTreeError) -> NewPoints {
+    guard features.dim == featureCount || rank == 0 else {
+      throw CoverTreeError(.shape, "v_matrix: expected \(featureCount) columns, got \(features.dim)")
+    }
+    let (scaled, diagonal) = try scaled(points, named: "queries", context: context)
+    let order = try Buffer<Int32>(count: points.count)
+    for row in 0..<points.count { order[row] = Int32(row) }
+    let rows = try Buffer<Double>(count: points.count * rank, filledWith: 0)
+    if rank > 0 {
+      try AnyPoints.float64(features).copyRows(
+        order, into: rows.base, stride: rank, named: "v_matrix", context: context)
+    }
+    let variances = try Buffer<Double>(count: points.count)
+    for row in 0..<points.count {
+      let v = rows.base + row * rank
+      try check(residualVariance[row], against: diagonal[row], minus: dot(v, v, count: rank), index: row)
+      variances[row] = residualVariance[row]
+    }
+    return NewPoints(count: points.count, coordinates: scaled, features: rows, residualVariance: variances)
+  }
+
+  private func scaled(
+    _ points: PointsView<Double>, named name: String, context: CallContext
+  ) throws(CoverTreeError) -> (coordinates: Buffer<Double>, diagonal: Buffer<Double>) {
+    guard points.dim == dim else {
+      throw CoverTreeError(.shape, "\(name): expected \(dim) columns, got \(points.dim)")
+    }
+    try points.checkCoordinates(named: name, context: context)
+    let scaled = try scaledCoordinates(points, covariance, context)
+    return (scaled, try kernelDiagonal(covariance, scaled.base, count: points.count, dim: dim, context: context))
+  }
+}

@@ -1,0 +1,74 @@
+"""Cuts along the Hilbert curve, by a sample."""
+
+from __future__ import annotations
+
+import ctypes
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import _calls, _native
+from .._native import lib
+
+# Sampled points for each part: its size is then off by a thirtieth, and the largest of 64 by less than a tenth.
+SAMPLES_PER_PART = 1000
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The Hilbert curve through a box, cut into parts.
+
+    A part begins at a pair of a key and a dataset index, so points of one key, duplicates above all, are cut like
+    others.
+    """
+
+    low: NDArray[np.float64]  #: (dim,) sides of the box
+    high: NDArray[np.float64]
+    keys: NDArray[np.uint64]  #: (parts - 1,) where parts but the first begin
+    indices: NDArray[np.int64]  #: (parts - 1,)
+
+    @classmethod
+    def cut(
+        cls,
+        low: NDArray[np.float64],
+        high: NDArray[np.float64],
+        keys: NDArray[np.uint64],
+        indices: NDArray[np.int64],
+        n_parts: int,
+    ) -> Curve:
+        """Cut where a sample says that parts are equally large."""
+        order = np.lexsort((indices, keys))
+        starts = order[np.arange(1, n_parts) * len(order) // n_parts]
+        return cls(low, high, keys[starts], indices[starts])
+
+    @property
+    def n_parts(self) -> int:
+        """How many parts there are."""
+        return len(self.keys) + 1
+
+    def positions(self, points: NDArray[Any]) -> NDArray[np.uint64]:
+        """Keys of points, shape (n,)."""
+        return positions(points, self.low, self.high)
+
+    def parts(self, points: NDArray[Any], indices: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
+        """The part of each point; of new points, which have no index, the first that has their key."""
+        keys = self.positions(points)
+        if indices is None:
+            return np.searchsorted(self.keys, keys, side="left").astype(np.int64)
+        below, until = np.searchsorted(self.keys, keys, side="left"), np.searchsorted(self.keys, keys, side="right")
+        parts = until.astype(np.int64)
+        for row in np.flatnonzero(below < until):  # of points whose key is that of a cut
+            parts[row] = below[row] + np.searchsorted(self.indices[below[row] : until[row]], indices[row], side="right")
+        return parts
+
+
+def positions(points: NDArray[Any], low: NDArray[np.float64], high: NDArray[np.float64]) -> NDArray[np.uint64]:
+    """Where points lie along the Hilbert curve through a box."""
+    rows = np.ascontiguousarray(points, np.float64)
+    keys = np.empty(len(rows), np.uint64)
+    options = _calls.call_options(None)
+    arguments = (*_calls.point_rows(rows), low.ctypes.data, high.ctypes.data, ctypes.byref(options))
+    _native.run(lib.covertree_hilbert_keys, *arguments, keys.ctypes.data, options=options)
+    return keys

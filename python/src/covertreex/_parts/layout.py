@@ -1,0 +1,72 @@
+"""What is known of all parts wherever queries are: boxes, balls, outlines and first indices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .curve import Curve
+from .part import Extent, Outline
+from .queries import Features
+
+# What rounding may add to a bound, in units of it; coordinates of float64, some dozens of operations.
+_SLACK = 1e-12
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the parts of a dataset are."""
+
+    curve: Curve
+    low: NDArray[np.float64]  #: (parts, dim) sides of the boxes around them
+    high: NDArray[np.float64]
+    centers: NDArray[np.float64]  #: (parts, dim) of balls around them
+    radii: NDArray[np.float64]
+    n_points: NDArray[np.int64]  #: (parts,)
+    first: NDArray[np.int64]  #: (parts,) the smallest dataset index of each
+    outlines: list[list[Outline] | None]
+
+    @classmethod
+    def of(cls, curve: Curve, extents: list[Extent]) -> Layout:
+        """That of parts in the order of the curve."""
+
+        def each(name: str) -> NDArray[Any]:
+            return np.array([getattr(extent, name) for extent in extents])
+
+        return cls(
+            curve=curve, low=each("low"), high=each("high"), centers=each("center"), radii=each("radius"),
+            n_points=each("n_points"), first=each("first"), outlines=[extent.outlines for extent in extents],
+        )  # fmt: skip
+
+    def __len__(self) -> int:
+        return len(self.radii)
+
+    def least_scores(self, points: NDArray[Any], features: Features | None) -> NDArray[np.float64]:
+        """For each query and part a score that none of the part's points is below, shape (q, parts)."""
+        if features is None:
+            return self._least_squares(points)
+        least = np.zeros((len(points), len(self)))
+        rows = np.ascontiguousarray(points, np.float64)
+        for part, outlines in enumerate(self.outlines):
+            if outlines:
+                largest = np.max([outline.largest(rows, features) for outline in outlines], axis=0)
+                # d = sqrt(1 - |rho|)
+                least[:, part] = np.sqrt(np.maximum(1 - largest - _SLACK, 0)) * (1 - _SLACK)
+        return least
+
+    def _least_squares(self, points: NDArray[Any]) -> NDArray[np.float64]:
+        least = np.empty((len(points), len(self)))
+        for part in range(len(self)):
+            box, ball = np.zeros(len(points)), np.zeros(len(points))
+            for d in range(points.shape[1]):
+                x = points[:, d].astype(np.float64)
+                outside = np.maximum(np.maximum(self.low[part, d] - x, x - self.high[part, d]), 0)
+                box += outside * outside
+                ball += (x - self.centers[part, d]) ** 2
+            # The difference of two lengths loses what either is rounded by.
+            gap = np.maximum(np.sqrt(ball) * (1 - _SLACK) - self.radii[part] * (1 + _SLACK), 0)
+            least[:, part] = np.maximum(box, gap * gap) * (1 - _SLACK)
+        return least

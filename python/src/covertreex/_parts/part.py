@@ -1,0 +1,209 @@
+"""One part of the points, and its searches."""
+
+from __future__ import annotations
+
+import ctypes
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import _arrays, _calls, _files, _native
+from .._native import lib
+from ..residual import ResidualTree
+from ..tree import CoverTree
+from .queries import Features, Nearest, Queries, Within
+
+# What the span of an outline's pivots may leave of those of blocks. Finer ones keep more queries away, and cost each
+# more.
+OUTLINE_TAU = 0.2
+
+
+class Outline(_calls.Closeable):
+    """What tells how near queries can be to any of many points in the residual-correlation metric.
+
+    A few of the points, and how much of the others these leave.
+    """
+
+    _noun = "outline"
+
+    def __init__(self, handle: ctypes.c_void_p, error: float) -> None:
+        super().__init__()
+        self._take(handle, lib.covertree_residual_free)
+        self.error = error
+
+    @classmethod
+    def of(cls, tree: ResidualTree, tau: float = OUTLINE_TAU) -> list[Outline]:
+        """Those of all points of a tree; none where the residual process has too many degrees of freedom."""
+        count = ctypes.c_int64()
+        options = _calls.call_options(None)
+        handle = tree._open()
+        arguments = (tau, ctypes.byref(options), ctypes.byref(count))
+        _native.check(lib.covertree_residual_outline(handle, 0, *arguments, None, None))
+        found = []
+        for group in range(count.value):
+            pivots, error = ctypes.c_void_p(), ctypes.c_double()
+            _native.run(
+                lib.covertree_residual_outline, handle, group, *arguments, ctypes.byref(pivots), ctypes.byref(error),
+                options=options,
+            )  # fmt: skip
+            found.append(cls(pivots, error.value))
+        return found
+
+    def largest(self, points: NDArray[np.float64], features: Features) -> NDArray[np.float64]:
+        """For each query a number that no |rho| with any of the points exceeds, shape (q,)."""
+        lengths = np.empty(len(points))
+        options = _calls.call_options(None)
+        arguments = (*known_rows(points, features), ctypes.byref(options), lengths.ctypes.data)
+        _native.run(lib.covertree_residual_projections, self._open(), *arguments, options=options)
+        return np.minimum(lengths + self.error, 1.0)
+
+    def _encoded(self) -> NDArray[np.uint8]:
+        return _files.File.encode(lib.covertree_residual_encode, self._open(), {}).bytes
+
+    def __reduce__(self) -> Any:
+        return _outline, (self._encoded(), self.error)
+
+    def __sizeof__(self) -> int:
+        return self._encoded().nbytes
+
+
+def _outline(data: NDArray[np.uint8], error: float) -> Outline:
+    handle = ctypes.c_void_p()
+    options = _native.ResidualOptions()
+    lib.covertree_residual_options_init(ctypes.byref(options))
+    file = _files.File.copy(data)
+    _native.check(lib.covertree_residual_load(file.handle, ctypes.byref(options), ctypes.byref(handle)))
+    return Outline(handle, error)
+
+
+def known_rows(points: NDArray[np.float64], features: Features) -> tuple[Any, ...]:
+    """Queries and their features as the library takes them."""
+    v, p = features
+    return (*_calls.point_rows(points), v.ctypes.data, v.shape[1], _arrays.row_stride(v), p.ctypes.data)
+
+
+@dataclass(frozen=True)
+class Extent:
+    """Where the points of a part are: all that is known of it elsewhere."""
+
+    low: NDArray[np.float64]  #: (dim,)
+    high: NDArray[np.float64]
+    center: NDArray[np.float64]  #: (dim,) of a ball around them
+    radius: float
+    n_points: int
+    first: int  #: the smallest dataset index
+    outlines: list[Outline] | None  #: None in the Euclidean metric
+
+
+class Part:
+    """Points of a dataset, which know their indices in it, and the tree of them."""
+
+    def __init__(self, indices: NDArray[np.int64], tree: CoverTree | ResidualTree) -> None:
+        self.indices = indices  # ascending: so ties go to the lower one inside of the tree, too
+        self.tree = tree
+        self._nodes: NDArray[np.int32] | None = None  # of each point in a Euclidean tree's arrays
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __sizeof__(self) -> int:
+        return self.indices.nbytes + self.tree.stats().memory_bytes
+
+    def points(self, local: NDArray[np.intp] | slice = slice(None)) -> NDArray[Any]:
+        """Coordinates by ascending dataset index: of all points, or of some by their place in that order."""
+        if isinstance(self.tree, ResidualTree):
+            return self.tree._coords[local]
+        arrays = self.tree.export_arrays()
+        if self._nodes is None:
+            self._nodes = np.empty_like(arrays.order)
+            self._nodes[arrays.order] = np.arange(len(arrays.order), dtype=np.int32)
+        found: NDArray[Any] = arrays.points[self._nodes[local]]
+        return found
+
+    def __reduce__(self) -> Any:
+        return Part, (np.array(self.indices), self.tree)
+
+    def extent(self) -> Extent:
+        """Where the points are."""
+        points = self.points()
+        low, high = points.min(axis=0).astype(np.float64), points.max(axis=0).astype(np.float64)
+        center = low / 2 + high / 2
+        square = np.zeros(len(points))
+        for d in range(points.shape[1]):
+            square += (points[:, d].astype(np.float64) - center[d]) ** 2
+        outlines = Outline.of(self.tree) if isinstance(self.tree, ResidualTree) else None
+        return Extent(low, high, center, float(np.sqrt(square.max())), len(self), int(self.indices[0]), outlines)
+
+    def own(self, some: NDArray[np.int64] | None = None) -> Queries:
+        """The part's own points as queries: all, or those of some dataset indices."""
+        if some is None:
+            local = np.arange(len(self))
+        else:
+            local = np.minimum(np.searchsorted(self.indices, some), len(self) - 1)
+            local = local[self.indices[local] == some]
+        features = None
+        if isinstance(self.tree, ResidualTree):
+            shown = self.tree._model().arrays
+            places = shown["block_places"][local]
+            columns = self.tree.stats().n_features
+            features = (
+                np.ascontiguousarray(shown["v_matrix"][places, :columns]),
+                np.ascontiguousarray(shown["residual_variance"][places]),
+            )
+        own = self.indices[local]
+        return Queries(rows=own, points=self.points(local), own=own, features=features)
+
+    # Searches
+
+    def nearest(self, queries: Queries, k: int, *, exclude_self: bool = False, n_threads: int | None = None) -> Nearest:
+        """The ``k`` nearest of the part's points to each query, within its limit."""
+        kind, n_rows, rows, keep = self._rows(queries)
+        dtype = np.float64 if isinstance(self.tree, ResidualTree) else self.tree.dtype
+        found = Nearest(np.empty((n_rows, k), np.int64), np.empty((n_rows, k), dtype), np.empty((n_rows, k)))
+        options, keep_options = self._options(queries, exclude_self, n_threads)
+        options.scores = found.scores.ctypes.data
+        arguments = (self.tree._open(), *rows, k, ctypes.byref(options), *(a.ctypes.data for a in found[:2]))
+        _native.run(getattr(lib, self._function("knn", kind)), *arguments, options=options)
+        del keep, keep_options
+        found.indices[:] = np.where(found.indices < 0, -1, self.indices[found.indices])
+        return found
+
+    def within(
+        self, queries: Queries, radius: float, *, exclude_self: bool = False, n_threads: int | None = None
+    ) -> Within:
+        """All of the part's points within a radius of each query."""
+        kind, _, rows, keep = self._rows(queries)
+        options, keep_options = self._options(queries, exclude_self, n_threads)
+        options.flags |= _calls.SCORES
+        handle = ctypes.c_void_p()
+        arguments = (self.tree._open(), *rows, radius, ctypes.byref(options), ctypes.byref(handle))
+        _native.run(getattr(lib, self._function("radius", kind)), *arguments, options=options, radius="r")
+        del keep, keep_options
+        offsets, indices, distances, scores = _calls.neighbor_lists(handle)
+        return Within(np.array(offsets), self.indices[indices], np.array(distances), np.array(scores))
+
+    def _rows(self, queries: Queries) -> _calls.Rows:
+        if queries.own is not None:
+            local = np.searchsorted(self.indices, queries.own)
+            return _calls.query_rows(local, self.tree, local.dtype)
+        if isinstance(self.tree, CoverTree):
+            return _calls.query_rows(queries.points, self.tree, self.tree.dtype)
+        assert queries.features is not None
+        points = np.ascontiguousarray(queries.points, np.float64)
+        return "_given", len(points), known_rows(points, queries.features), points
+
+    def _options(self, queries: Queries, exclude_self: bool, n_threads: int | None) -> tuple[Any, Any]:
+        options = _calls.search_options(n_threads, False, exclude_self and queries.own is not None, None)
+        before = None if queries.before is None else np.searchsorted(self.indices, queries.before).astype(np.int64)
+        limits = None if queries.limits is None else np.ascontiguousarray(queries.limits)
+        options.before = None if before is None else before.ctypes.data
+        options.limits = None if limits is None else limits.ctypes.data
+        return options, (before, limits)
+
+    def _function(self, search: str, kind: str) -> str:
+        if isinstance(self.tree, ResidualTree):
+            return f"covertree_residual_{search}{kind}"
+        suffix = f"_{self.tree._suffix}"
+        return f"covertree_tree_{search}{kind or suffix if search == 'radius' else kind + suffix}"

@@ -1,0 +1,100 @@
+"""Queries on their way to a part, and what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Features = tuple[NDArray[np.float64], NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class Queries:
+    """Some queries, what they want, and where they come from."""
+
+    rows: NDArray[np.int64]  #: (q,) in the block of queries they come from
+    points: NDArray[Any]  #: (q, dim)
+    before: NDArray[np.int64] | None = None  #: (q,) only points of lower dataset indices count
+    own: NDArray[np.int64] | None = None  #: (q,) dataset indices, of points of the part that is asked
+    features: Features | None = None  #: V and p, where the metric is residual correlation
+    limits: NDArray[np.float64] | None = None  #: (q,) nothing with a larger score
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def some(self, rows: NDArray[np.intp], *, own: bool, limits: NDArray[np.float64] | None = None) -> Queries:
+        """Some of them, by position; ``own`` where they are points of the part that they go to."""
+        return replace(
+            self,
+            rows=self.rows[rows],
+            points=self.points[rows],
+            before=None if self.before is None else self.before[rows],
+            own=self.own[rows] if own and self.own is not None else None,
+            features=None if self.features is None else (self.features[0][rows], self.features[1][rows]),
+            limits=limits,
+        )
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that they are on their way."""
+        arrays = (self.rows, self.points, self.before, self.own, self.limits, *(self.features or ()))
+        return sum(array.nbytes for array in arrays if array is not None)
+
+
+class Nearest(NamedTuple):
+    """The nearest of some points to each query, sorted by (score, index)."""
+
+    indices: NDArray[np.int64]  #: (q, k); -1 where there are fewer
+    distances: NDArray[Any]  #: (q, k); infinity there
+    scores: NDArray[np.float64]  #: (q, k) what they are ordered by; infinity there
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that they are on their way."""
+        return sum(array.nbytes for array in self)
+
+    def each(self, change: Callable[[NDArray[Any]], NDArray[Any]]) -> Nearest:
+        """The same with each array changed."""
+        return Nearest(change(self.indices), change(self.distances), change(self.scores))
+
+
+def none_nearest(n_rows: int, k: int, dtype: Any) -> Nearest:
+    """No neighbours yet."""
+    return Nearest(np.full((n_rows, k), -1), np.full((n_rows, k), np.inf, dtype), np.full((n_rows, k), np.inf))
+
+
+class Within(NamedTuple):
+    """All of some points within a radius of each query, sorted by (score, index)."""
+
+    offsets: NDArray[np.int64]  #: (q + 1,)
+    indices: NDArray[np.int64]
+    distances: NDArray[Any]
+    scores: NDArray[np.float64]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that they are on their way."""
+        return sum(array.nbytes for array in self)
+
+
+def merged(one: Nearest, other: Nearest) -> Nearest:
+    """The nearest of two parts' nearest."""
+    k = one.indices.shape[1]
+    both = Nearest(*(np.concatenate(pair, axis=1) for pair in zip(one, other)))
+    # Places without a neighbour come last: their scores are infinite, and a distance is not.
+    order = np.lexsort((both.indices, both.scores), axis=1)[:, :k]
+    return both.each(lambda array: np.take_along_axis(array, order, axis=1))
+
+
+def gathered(lists: list[tuple[NDArray[np.int64], Within]], n_rows: int) -> Within:
+    """The lists of several parts, each with the rows that it is for, as one."""
+    rows = np.concatenate([np.repeat(rows, np.diff(found.offsets)) for rows, found in lists])
+    indices, distances, scores = (np.concatenate(arrays) for arrays in zip(*(found[1:] for _, found in lists)))
+    order = np.lexsort((indices, scores, rows))
+    offsets = np.zeros(n_rows + 1, np.int64)
+    np.cumsum(np.bincount(rows, minlength=n_rows), out=offsets[1:])
+    return Within(offsets, indices[order], distances[order], scores[order])

@@ -1,0 +1,164 @@
+"""Which parts a query sees, round by round: first its own, then those that can still matter, the nearest first."""
+
+from __future__ import annotations
+
+import copy
+import operator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .layout import Layout
+from .queries import Nearest, Queries, Within, gathered, merged, none_nearest
+
+
+@dataclass
+class Traffic:
+    """What a search has sent."""
+
+    rounds: int = 0
+    visits: int = 0  #: of queries to parts
+    messages: int = 0  #: batches of queries, each with an answer
+    bytes_sent: int = 0  #: queries that went to another part than their own
+    bytes_received: int = 0  #: and what it answered
+
+    def __add__(self, other: Traffic) -> Traffic:
+        """The traffic of two blocks that were searched side by side."""
+        return Traffic(
+            max(self.rounds, other.rounds),
+            *(
+                getattr(self, name) + getattr(other, name)
+                for name in ("visits", "messages", "bytes_sent", "bytes_received")
+            ),
+        )
+
+
+class NearestBlock:
+    """A block of queries on its search for the ``k`` nearest of all points.
+
+    In the first round each query sees the part that owns its place. In round ``r`` after that it sees the
+    ``2**(r - 1)`` nearest of the parts that may still have something for it: every part is seen, or known to have
+    nothing, after ``log2(parts) + 2`` rounds.
+    """
+
+    def __init__(self, queries: Queries, layout: Layout, k: int, home: int | None, dtype: Any) -> None:
+        n, parts = len(queries), len(layout)
+        self.queries, self.home = queries, home
+        self.found = none_nearest(n, k, dtype)
+        self._least = layout.least_scores(queries.points, queries.features)
+        if queries.before is not None:
+            self._least[layout.first[None, :] >= queries.before[:, None]] = np.nan  # nothing there counts
+        self._left = np.ones((n, parts), bool)
+        first = np.full(n, home) if home is not None else layout.curve.parts(queries.points)
+        self._next = np.zeros((n, parts), bool)
+        self._next[np.arange(n), first] = True
+        self.traffic = Traffic()
+
+    def copy(self) -> NearestBlock:
+        """One that may go on by itself."""
+        other = copy.copy(self)
+        other.found = self.found.each(np.copy)
+        other._left, other.traffic = self._left.copy(), replace(self.traffic)
+        return other
+
+    def plan(self) -> dict[int, Queries]:
+        """Queries of the next round, by the part that they go to; none when all is done."""
+        worst = self.found.scores[:, -1]
+        wanted = self._left & (self._least <= worst[:, None])
+        if self.traffic.rounds == 0:
+            wanted &= self._next
+        else:
+            _keep_least(wanted, self._least, 2 ** (self.traffic.rounds - 1))
+        self._left &= ~wanted
+        self._sent: dict[int, NDArray[np.intp]] = {}
+        plan = {}
+        for part in np.flatnonzero(wanted.any(axis=0)):
+            rows = np.flatnonzero(wanted[:, part])
+            self._sent[int(part)] = rows
+            plan[int(part)] = self.queries.some(rows, own=part == self.home, limits=worst[rows])
+        if not plan and self.traffic.rounds == 0 and self._left.any():
+            self.traffic.rounds = 1  # the owner's points are all too late to count
+            return self.plan()
+        return plan
+
+    def take(self, answers: dict[int, Nearest]) -> None:
+        """Take what parts have answered."""
+        self.traffic.rounds += 1
+        for part, answer in answers.items():
+            rows = self._sent[part]
+            better = merged(self.found.each(operator.itemgetter(rows)), answer)
+            for array, new in zip(self.found, better):
+                array[rows] = new
+            self.traffic.visits += len(rows)
+            if part != self.home:
+                self.traffic.messages += 1
+                self.traffic.bytes_sent += self.queries.some(rows, own=False, limits=np.empty(len(rows))).nbytes
+                self.traffic.bytes_received += answer.nbytes
+
+
+def _keep_least(wanted: NDArray[np.bool_], least: NDArray[np.float64], count: int) -> None:
+    """Leave only the ``count`` of each row that have the least scores."""
+    if count >= wanted.shape[1]:
+        return
+    order = np.argpartition(np.where(wanted, least, np.inf), count - 1, axis=1)[:, :count]
+    kept = np.zeros_like(wanted)
+    np.put_along_axis(kept, order, True, axis=1)
+    wanted &= kept
+
+
+class WithinBlock:
+    """A block of queries on its search for all points within a radius.
+
+    Each part that may have one is seen, in one round.
+    """
+
+    def __init__(self, queries: Queries, layout: Layout, radius: float, home: int | None, dtype: Any) -> None:
+        self.queries, self.home = queries, home
+        least = layout.least_scores(queries.points, queries.features)
+        if queries.before is not None:
+            least[layout.first[None, :] >= queries.before[:, None]] = np.nan
+        self._wanted = least <= radius * radius
+        self._dtype = dtype
+        self._answers: list[tuple[NDArray[np.intp], Within]] = []
+        self.traffic = Traffic()
+
+    def copy(self) -> WithinBlock:
+        """One that may go on by itself."""
+        other = copy.copy(self)
+        other._wanted, other._answers = self._wanted.copy(), list(self._answers)
+        other.traffic = replace(self.traffic)
+        return other
+
+    def plan(self) -> dict[int, Queries]:
+        """Queries of the next round, by the part that they go to; none when all is done."""
+        plan = {}
+        self._sent: dict[int, NDArray[np.intp]] = {}
+        for part in np.flatnonzero(self._wanted.any(axis=0)):
+            rows = np.flatnonzero(self._wanted[:, part])
+            self._sent[int(part)] = rows
+            plan[int(part)] = self.queries.some(rows, own=part == self.home)
+        self._wanted[:] = False
+        return plan
+
+    def take(self, answers: dict[int, Within]) -> None:
+        """Take what parts have answered."""
+        self.traffic.rounds += 1
+        for part, answer in answers.items():
+            rows = self._sent[part]
+            self._answers.append((rows, answer))
+            self.traffic.visits += len(rows)
+            if part != self.home:
+                self.traffic.messages += 1
+                self.traffic.bytes_sent += self.queries.some(rows, own=False).nbytes
+                self.traffic.bytes_received += answer.nbytes
+
+    @property
+    def found(self) -> Within:
+        """All points that parts have answered with."""
+        if not self._answers:
+            none = np.empty(0, np.int64)
+            offsets = np.zeros(len(self.queries) + 1, np.int64)
+            return Within(offsets, none, np.empty(0, self._dtype), np.empty(0))
+        return gathered(self._answers, len(self.queries))

@@ -1,0 +1,164 @@
+"""Building: points come in chunks, are cut along the Hilbert curve, and shuffled once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import dask.array as da
+import numpy as np
+from distributed import Client, Future, get_client
+from numpy.typing import ArrayLike, NDArray
+
+from .. import _arrays
+from .._parts.curve import SAMPLES_PER_PART
+from .._residual_inputs import DEFAULT_INDUCING, chosen_seed
+from ..kernels import Stationary
+from . import _cluster, _source, _tasks
+from ._tree import PartitionedTree
+
+# A partition of more would outgrow what one worker builds at a time.
+_MOST_POINTS = 50_000_000
+
+
+def cover_tree(
+    points: da.Array | ArrayLike | str | os.PathLike[str],
+    *,
+    client: Client | None = None,
+    kernel: Stationary | None = None,
+    inducing_count: int | None = None,
+    inducing_points: ArrayLike | None = None,
+    jitter: float | None = None,
+    n_partitions: int | None = None,
+    order: str | None = None,
+    leaf_size: int | None = None,
+    seed: int | None = None,
+) -> PartitionedTree:
+    """Build a cover tree of points that are on many machines: Euclidean, or in the residual-correlation metric.
+
+    Points are put into partitions along the Hilbert curve, cut by a sample, in one shuffle. Each worker builds the
+    trees of its partitions and keeps them.
+
+    Parameters
+    ----------
+    points : dask.array.Array, array_like or path, shape (n, dim)
+        Or a folder of ``.npy`` or Parquet files, whose rows follow each other in the order of the files' names; workers
+        read it. float32 points stay so, others become float64.
+    client : distributed.Client, optional
+        By default the current one.
+    kernel : covertreex.kernels.Kernel, optional
+        One of :mod:`covertreex.kernels`; it makes the metric that of residual correlation.
+    inducing_count, inducing_points, jitter
+        As in :func:`covertreex.cover_tree`, whose sample this is for the same seed; points can only be chosen at
+        random.
+    n_partitions : int, optional
+        By default one for each worker, and more for more than 50 000 000 points each.
+    order, leaf_size, seed
+        As in :func:`covertreex.cover_tree`.
+
+    Returns
+    -------
+    PartitionedTree
+
+    Raises
+    ------
+    ValueError
+        For NaN or infinity, no points, more partitions than there are points for, an option out of range.
+    TypeError
+        For points that are not real numbers, and for a kernel that is not of :mod:`covertreex.kernels`.
+    """
+    client = get_client() if client is None else client
+    if kernel is not None and not isinstance(kernel, Stationary):
+        raise TypeError(f"kernel: expected one of covertreex.kernels, got {kernel!r}")
+    array = _source.opened(points)
+    n = int(array.shape[0])
+    workers = _cluster.workers(client)
+    if n_partitions is None:
+        n_partitions = min(n, max(len(workers), -(-n // _MOST_POINTS)))
+    n_partitions = _arrays.integer(n_partitions, "n_partitions", minimum=1, maximum=n)
+    if kernel is not None:
+        array = array.astype(np.float64)
+    chunks = _Chunks(client, array)
+    common = None
+    if kernel is not None:
+        common = chunks.process(kernel, inducing_count, inducing_points, jitter, seed)
+    elif not (inducing_count is None and inducing_points is None and jitter is None):
+        raise ValueError("inducing_count, inducing_points, jitter: expected only with a kernel")
+    curve = chunks.cut(n_partitions)
+    options = {"order": order, "leaf_size": leaf_size, "seed": seed}
+    parts = chunks.shuffle(curve, n_partitions, common, options, workers)
+    return PartitionedTree(client, parts, curve, common, n_points=n, dim=int(array.shape[1]), dtype=array.dtype)
+
+
+class _Chunks:
+    """The points as they come, on the workers."""
+
+    def __init__(self, client: Client, array: da.Array) -> None:
+        self._client = client
+        self._sizes = array.chunks[0]
+        self._firsts = np.concatenate([[0], np.cumsum(self._sizes)])
+        self.n = int(self._firsts[-1])
+        self._chunks: list[Future] = client.compute(list(array.to_delayed().ravel()), retries=_cluster.RETRIES)
+        boxes = client.gather(
+            [client.submit(_tasks.box, chunk, int(first), **_cluster.anywhere()) for chunk, first in self._each()]
+        )
+        self._box = np.min([low for low, _ in boxes], axis=0), np.max([high for _, high in boxes], axis=0)
+
+    def _each(self) -> Any:
+        return zip(self._chunks, self._firsts)
+
+    def _rows(self, indices: NDArray[np.int64]) -> NDArray[Any]:
+        """Some of the points, by ascending dataset index."""
+        ends = np.searchsorted(indices, self._firsts)
+        wanted = [
+            self._client.submit(_tasks.pick, chunk, indices[start:end] - first, **_cluster.anywhere())
+            for (chunk, first), start, end in zip(self._each(), ends[:-1], ends[1:])
+            if end > start
+        ]
+        return np.concatenate(self._client.gather(wanted))
+
+    def process(
+        self, kernel: Stationary, count: int | None, inducing: ArrayLike | None, jitter: float | None, seed: int | None
+    ) -> Future:
+        """The residual process, with its inducing points and their factor, made once."""
+        if inducing is None:
+            count = min(DEFAULT_INDUCING, self.n) if count is None else count
+            count = _arrays.integer(count, "inducing_count", minimum=0, maximum=self.n)
+            rng = np.random.default_rng(chosen_seed(seed))
+            rows = np.sort(rng.choice(self.n, count, replace=False)) if count < self.n else np.arange(self.n)
+            chosen = self._rows(rows) if count else np.empty((0, len(self._box[0])))
+        elif isinstance(inducing, str):
+            raise ValueError(f"inducing_points: expected an array, or None for a random sample, got {inducing!r}")
+        elif count is not None:
+            raise ValueError("inducing_count: stands against inducing_points, which has a length of its own")
+        else:
+            chosen = np.ascontiguousarray(_arrays.points(inducing, "inducing_points", dtype=np.dtype(np.float64)))
+        options = {"jitter": jitter, "seed": seed}
+        return self._client.submit(_tasks.process, kernel, chosen, self._box[0][None], options, **_cluster.anywhere())
+
+    def cut(self, n_partitions: int) -> Future:
+        """The curve through all points, cut into partitions."""
+        share = min(1.0, SAMPLES_PER_PART * n_partitions / self.n)
+        samples = [
+            self._client.submit(_tasks.sample, chunk, int(first), self._box, share, **_cluster.anywhere())
+            for chunk, first in self._each()
+        ]
+        return self._client.submit(_tasks.cut, self._box, samples, n_partitions, **_cluster.anywhere())
+
+    def shuffle(
+        self, curve: Future, n_partitions: int, common: Future | None, options: dict[str, Any], workers: Sequence[str]
+    ) -> list[Future]:
+        """Bring the points of each partition to a worker, and build its tree there."""
+        submit = self._client.submit
+        split = [submit(_tasks.split, chunk, int(first), curve, **_cluster.anywhere()) for chunk, first in self._each()]
+        return [
+            submit(
+                _tasks.build,
+                [submit(_tasks.pick, pieces, part, **_cluster.anywhere()) for pieces in split],
+                common,
+                options,
+                **_cluster.at(workers[part % len(workers)]),
+            )
+            for part in range(n_partitions)
+        ]

@@ -1,0 +1,262 @@
+"""What runs on workers. Names of functions are what the dashboard shows."""
+
+from __future__ import annotations
+
+import operator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Union
+
+import numpy as np
+from distributed import get_worker
+from numpy.typing import NDArray
+
+from .. import factory
+from .._parts.curve import Curve, positions
+from .._parts.layout import Layout
+from .._parts.part import Extent, Part
+from .._parts.queries import Features, Nearest, Queries, Within, none_nearest
+from .._parts.rounds import NearestBlock, Traffic, WithinBlock
+from ..residual import ResidualTree
+from ..tree import CoverTree
+
+Block = Union[NearestBlock, WithinBlock]
+Step = tuple[Block, dict[int, Queries]]
+Box = tuple[NDArray[np.float64], NDArray[np.float64]]
+
+
+def threads() -> int:
+    """Threads that a task may have: those of its worker."""
+    return int(get_worker().state.nthreads)
+
+
+# Shuffling
+
+
+def box(chunk: NDArray[Any], first: int) -> Box:
+    """The sides of the box around the points of a chunk."""
+    good = np.isfinite(chunk)
+    if not good.all():
+        row, column = np.argwhere(~good)[0]
+        raise ValueError(f"points[{first + row}, {column}]: expected a finite number, got {chunk[row, column]}")
+    if not len(chunk):
+        return np.full(chunk.shape[1], np.inf), np.full(chunk.shape[1], -np.inf)
+    return chunk.min(axis=0).astype(np.float64), chunk.max(axis=0).astype(np.float64)
+
+
+def sample(chunk: NDArray[Any], first: int, around: Box, share: float) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Keys and dataset indices of some points of a chunk."""
+    count = min(len(chunk), int(np.ceil(share * len(chunk))))
+    rows = np.sort(np.random.default_rng(first).choice(len(chunk), count, replace=False))
+    return positions(chunk[rows], *around), first + rows
+
+
+def cut(around: Box, samples: list[tuple[NDArray[Any], NDArray[Any]]], n_parts: int) -> Curve:
+    """Cut the curve where the samples say."""
+    keys, indices = (np.concatenate(arrays) for arrays in zip(*samples))
+    return Curve.cut(*around, keys, indices, n_parts)
+
+
+def split(chunk: NDArray[Any], first: int, curve: Curve) -> dict[int, tuple[NDArray[Any], NDArray[Any]]]:
+    """The points of a chunk by the part that they belong to, with their dataset indices."""
+    indices = np.arange(first, first + len(chunk))
+    parts = curve.parts(chunk, indices)
+    order = np.argsort(parts, kind="stable")
+    ends = np.searchsorted(parts[order], np.arange(curve.n_parts + 1))
+    pieces = (order[start:end] for start, end in zip(ends[:-1], ends[1:]))
+    return {part: (indices[rows], chunk[rows]) for part, rows in enumerate(pieces)}
+
+
+def same(thing: Any) -> Any:
+    """What many tasks are to be given: it is sent to each worker once, and made again where it is lost."""
+    return thing
+
+
+def pick(pieces: Any, key: Any) -> Any:
+    """One of several things."""
+    return pieces[key]
+
+
+# Partitions
+
+
+def process(
+    kernel: Any, inducing: NDArray[np.float64], one: NDArray[np.float64], options: dict[str, Any]
+) -> ResidualTree:
+    """What all partitions have in common: kernel, inducing points and their factor."""
+    return factory.cover_tree(one, kernel=kernel, inducing_points=inducing, **options)
+
+
+def build(
+    pieces: list[tuple[NDArray[Any], NDArray[Any]]], common: ResidualTree | None, options: dict[str, Any]
+) -> Part:
+    """The tree of one partition."""
+    indices, points = (np.concatenate(arrays) for arrays in zip(*pieces))
+    order = np.argsort(indices)
+    return _part(indices[order], points[order], common, options)
+
+
+def _part(indices: NDArray[Any], points: NDArray[Any], common: ResidualTree | None, options: dict[str, Any]) -> Part:
+    if not len(points):
+        raise ValueError("n_partitions: there are more than points can be cut into")
+    if common is not None:
+        return Part(indices, common.over(points, n_threads=threads()))
+    tree: CoverTree = factory.cover_tree(points, dtype=points.dtype, n_threads=threads(), **options)
+    return Part(indices, tree)
+
+
+def with_kernel(common: ResidualTree, kernel: Any, inducing: Any, jitter: float | None) -> ResidualTree:
+    """The process with other hyperparameters."""
+    return common.with_kernel(kernel, inducing_points=inducing, jitter=jitter)
+
+
+def refit(part: Part, common: ResidualTree) -> Part:
+    """The same points in another process."""
+    return _part(part.indices, part.points(), common, {})
+
+
+def extent(part: Part) -> Extent:
+    """Where the points of a partition are."""
+    return part.extent()
+
+
+def layout(curve: Curve, extents: list[Extent]) -> Layout:
+    """Where all partitions are."""
+    return Layout.of(curve, extents)
+
+
+def summary(known: Layout) -> dict[str, Any]:
+    """What the client keeps."""
+    return {
+        "low": known.low, "high": known.high, "centers": known.centers, "radii": known.radii,
+        "n_points": known.n_points, "first": known.first,
+    }  # fmt: skip
+
+
+def save(part: Part, folder: str, number: int) -> None:
+    """Write a partition."""
+    part.tree.save(_path(folder, number, "covertree"))
+    np.save(_path(folder, number, "npy"), part.indices)
+
+
+def save_common(curve: Curve, common: ResidualTree | None, folder: str) -> None:
+    """Write what partitions have in common."""
+    np.savez(Path(folder) / "curve.npz", low=curve.low, high=curve.high, keys=curve.keys, indices=curve.indices)
+    if common is not None:
+        common.save(Path(folder) / "process.covertree")
+
+
+def read_curve(folder: str) -> Curve:
+    """The curve along which partitions that were written are cut."""
+    with np.load(Path(folder) / "curve.npz") as arrays:
+        return Curve(arrays["low"], arrays["high"], arrays["keys"], arrays["indices"])
+
+
+def read_process(folder: str) -> ResidualTree:
+    """The residual process of partitions that were written."""
+    process: ResidualTree = factory.load(Path(folder) / "process.covertree")
+    return process
+
+
+def read(folder: str, number: int) -> Part:
+    """Open a partition that was written."""
+    return Part(np.load(_path(folder, number, "npy")), factory.load(_path(folder, number, "covertree")))
+
+
+def _path(folder: str, number: int, ending: str) -> Path:
+    return Path(folder) / f"part-{number:05d}.{ending}"
+
+
+# Searching
+
+
+def features(points: NDArray[Any], common: ResidualTree) -> Features:
+    """V and residual variances of new points."""
+    return common.features(points)
+
+
+def queries(points: NDArray[Any], before: NDArray[np.int64] | None, made: Features | None, dtype: Any) -> Queries:
+    """New points as queries."""
+    return Queries(np.arange(len(points)), np.ascontiguousarray(points, dtype), before, features=made)
+
+
+def own_queries(
+    part: Part, some: NDArray[np.int64] | slice, predecessors: bool, before: NDArray[np.int64] | None
+) -> Queries:
+    """A partition's own points as queries: a slice of them, or those there are of some dataset indices."""
+    found = part.own(part.indices[some] if isinstance(some, slice) else some)
+    if predecessors:
+        return replace(found, before=found.own)
+    if before is None:
+        return found
+    if isinstance(some, slice):
+        return replace(found, before=before[found.rows])
+    # `some` are sorted, and `before` is theirs.
+    return replace(found, before=before[np.searchsorted(some, found.rows)])
+
+
+def begin(asked: Queries, known: Layout, what: dict[str, Any], home: int | None, dtype: Any) -> Step:
+    """A block of queries, and what to ask first."""
+    block: Block
+    if "k" in what:
+        block = NearestBlock(asked, known, what["k"], home, dtype)
+    else:
+        block = WithinBlock(asked, known, what["radius"], home, dtype)
+    return block, block.plan()
+
+
+def step(before: Step, answers: dict[int, Any]) -> Step:
+    """Take what partitions have answered, and say what to ask next.
+
+    What is given is not changed: it may be needed again.
+    """
+    block = before[0].copy()
+    block.take(answers)
+    return block, block.plan()
+
+
+def targets(stepped: Step) -> list[int]:
+    """The partitions that are to be asked next."""
+    return list(stepped[1])
+
+
+def question(stepped: Step, part: int) -> Queries:
+    """What one of them is to be asked."""
+    return stepped[1][part]
+
+
+def search(part: Part, asked: Queries, what: dict[str, Any], exclude_self: bool) -> Nearest | Within:
+    """Ask a partition."""
+    if "k" in what:
+        return part.nearest(asked, what["k"], exclude_self=exclude_self, n_threads=threads())
+    return part.within(asked, what["radius"], exclude_self=exclude_self, n_threads=threads())
+
+
+def found(stepped: Step) -> tuple[NDArray[np.int64], Nearest | Within, Traffic]:
+    """What a block has found at its end: the rows that it is for, the neighbours, what it took."""
+    block = stepped[0]
+    return block.queries.rows, block.found, block.traffic
+
+
+# Bringing results of points of the dataset into its order
+
+
+def spread(result: tuple[NDArray[np.int64], Nearest, Traffic], bounds: NDArray[np.int64]) -> dict[int, Any]:
+    """Rows of results by the range of dataset indices that they belong to."""
+    rows, nearest, _ = result
+    ends = np.searchsorted(rows, bounds)
+    pieces = {}
+    for chunk, (start, end) in enumerate(zip(ends[:-1], ends[1:])):
+        some = slice(start, end)
+        pieces[chunk] = rows[some] - bounds[chunk], nearest.each(operator.itemgetter(some))
+    return pieces
+
+
+def collect(pieces: list[tuple[NDArray[np.int64], Nearest]], count: int) -> Nearest:
+    """The results of one range."""
+    first = pieces[0][1]
+    whole = none_nearest(count, first.indices.shape[1], first.distances.dtype)
+    for rows, nearest in pieces:
+        for target, array in zip(whole, nearest):
+            target[rows] = array
+    return whole

@@ -1,0 +1,426 @@
+"""A tree in partitions on the workers of a Dask cluster."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dask
+import dask.array as da
+import numpy as np
+from distributed import Client, Future, get_client
+from numpy.typing import ArrayLike, NDArray
+
+from .. import _arrays, _calls
+from .._parts.rounds import Traffic
+from ..kernels import Stationary
+from ..tree import Neighbors
+from . import _cluster, _results, _source, _tasks
+
+SearchReport = Traffic
+
+# Queries that are searched together: what is known of them and all partitions is held at once.
+_BLOCK = 1 << 16
+MANIFEST = "partitions.json"
+
+
+@dataclass
+class _Asked:
+    """A search on its way: blocks of queries, and what they want."""
+
+    blocks: list[Future]
+    what: dict[str, Any]
+    exclude_self: bool
+
+
+class PartitionedTree:
+    """Points in partitions on the workers of a Dask cluster, and exact searches of them.
+
+    Made by :func:`covertreex.dask.cover_tree`. The client keeps boxes, balls and index ranges of the partitions. A
+    worker that is lost takes its partitions with it: Dask builds them again, from where the points came from.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        parts: list[Future],
+        curve: Future,
+        common: Future | None,
+        *,
+        n_points: int,
+        dim: int,
+        dtype: np.dtype[Any],
+    ) -> None:
+        self._client, self._curve = client, curve
+        self.n_points, self.dim, self.dtype = n_points, dim, dtype
+        #: What the last search took: rounds, visits of queries to partitions, bytes between partitions.
+        self.last_search: SearchReport | None = None
+        self._take(parts, common)
+
+    def _take(self, parts: list[Future], common: Future | None) -> None:
+        """Have these partitions, and know where they are."""
+        self._parts, self._common = parts, common
+        extents = [self._submit(_tasks.extent, part) for part in parts]
+        self._layout = self._submit(_tasks.layout, self._curve, extents)
+        known = self._submit(_tasks.summary, self._layout).result()
+        #: Sides of the boxes around the partitions, shape (partitions, dim).
+        self.low, self.high = known["low"], known["high"]
+        #: Centers and radii of balls around them.
+        self.centers, self.radii = known["centers"], known["radii"]
+        #: Points of each partition, and the smallest dataset index of each.
+        self.partition_sizes, self.first_indices = known["n_points"], known["first"]
+
+    def _submit(self, function: Callable[..., Any], *arguments: Any, worker: str | None = None) -> Future:
+        return self._client.submit(function, *arguments, **_cluster.at(worker))
+
+    @property
+    def n_partitions(self) -> int:
+        """How many partitions there are."""
+        return len(self._parts)
+
+    @property
+    def metric(self) -> str:
+        """The metric, "euclidean" or "residual_correlation"."""
+        return "euclidean" if self._common is None else "residual_correlation"
+
+    def __len__(self) -> int:
+        return self.n_points
+
+    def __repr__(self) -> str:
+        return (
+            f"PartitionedTree(n_points={self.n_points}, dim={self.dim}, dtype={self.dtype}, metric={self.metric!r}, "
+            f"n_partitions={self.n_partitions})"
+        )
+
+    # Searches
+
+    def knn(
+        self,
+        k: int,
+        *,
+        queries: da.Array | ArrayLike | None = None,
+        return_distances: bool = False,
+        predecessor_mode: bool = False,
+        before: ArrayLike | None = None,
+        exclude_self: bool = False,
+    ) -> Any:
+        """Find the ``k`` nearest points of each query.
+
+        Parameters
+        ----------
+        k : int
+            At least 1. It may exceed the number of points.
+        queries : dask.array.Array or array_like, optional
+            New points, floats of shape (q, dim); points of the dataset, integers of shape (q,): their dataset indices;
+            or None for all points in their order.
+        return_distances : bool
+            Whether to return the distances too.
+        predecessor_mode : bool
+            Only points with a lower dataset index than the query's own. Not for new points.
+        before : array_like of int, shape (q,), optional
+            For each query: only points with a dataset index below this.
+        exclude_self : bool
+            Not the query itself, told by its dataset index. Not for new points.
+
+        Returns
+        -------
+        indices : numpy.ndarray or dask.array.Array of int64, shape (q, k)
+            Sorted by (distance, index); -1 where there are fewer than ``k``. A Dask array, which is computed and stays
+            on the workers, for all points and for queries that are one.
+        distances : the same, shape (q, k)
+            Infinity where there are fewer than ``k``. Only with ``return_distances``.
+        """
+        what = {"k": _arrays.integer(k, "k", minimum=1)}
+        if queries is None:
+            found = self._own_results(what["k"], predecessor_mode, before, exclude_self)
+        elif isinstance(queries, da.Array):
+            found = self._results_for_array(what["k"], queries, predecessor_mode, before, exclude_self)
+        else:
+            found = self._for_rows(what, queries, predecessor_mode, before, exclude_self)
+        return tuple(found[:2]) if return_distances else found[0]
+
+    def radius(
+        self,
+        r: float,
+        *,
+        queries: ArrayLike,
+        return_distances: bool = False,
+        predecessor_mode: bool = False,
+        before: ArrayLike | None = None,
+        exclude_self: bool = False,
+        count_only: bool = False,
+    ) -> Any:
+        """Find all points within a radius of each query, in the Euclidean metric.
+
+        Parameters
+        ----------
+        r : float
+            The radius (inclusive), at least 0.
+        queries : array_like
+            New points, floats of shape (q, dim); or points of the dataset, integers of shape (q,).
+        return_distances, predecessor_mode, before, exclude_self
+            As in :meth:`knn`.
+        count_only : bool
+            Only count them.
+
+        Returns
+        -------
+        Neighbors or numpy.ndarray of int64, shape (q,)
+            The counts with ``count_only``.
+        """
+        if self._common is not None:
+            raise ValueError("r: a radius is searched in the Euclidean metric only")
+        what = {"radius": _calls.number(r, "r")}
+        if not what["radius"] >= 0:
+            raise ValueError(f"r: expected a number from 0 up, got {r}")
+        found = self._for_rows(what, queries, predecessor_mode, before, exclude_self)
+        if count_only:
+            return np.diff(found.offsets)
+        return Neighbors(found.offsets, found.indices, found.distances if return_distances else None)
+
+    def _for_rows(
+        self, what: dict[str, Any], given: ArrayLike, predecessors: bool, before: ArrayLike | None, exclude_self: bool
+    ) -> Any:
+        """Search for queries that the client has, and bring it what they find."""
+        rows = np.asarray(given)
+        upper = None if before is None else _arrays.indices(before, "before")
+        if upper is not None and len(upper) != len(rows):
+            raise ValueError(f"before: expected {len(rows)} of them, one for each query, got {len(upper)}")
+        if rows.ndim == 1 and rows.dtype.kind in "iu":
+            return self._for_indices(what, _arrays.indices(rows, "queries"), predecessors, upper, exclude_self)
+        points = _arrays.points(rows, "queries", dtype=self.dtype)
+        self._check_new(points.shape[1], predecessors, exclude_self)
+        if not np.isfinite(points).all():
+            row, column = np.argwhere(~np.isfinite(points))[0]
+            raise ValueError(f"queries[{row}, {column}]: expected a finite number, got {points[row, column]}")
+        blocks = []
+        for start in range(0, len(points), _BLOCK):
+            some = slice(start, start + _BLOCK)
+            blocks.append(self._block(what, points[some], None if upper is None else upper[some]))
+        results = self._client.gather(self._run(_Asked(blocks, what, exclude_self)))
+        return _results.joined([found for _, found, _ in results], what, self.dtype)
+
+    def _check_new(self, dim: int, predecessors: bool, exclude_self: bool) -> None:
+        if dim != self.dim:
+            raise ValueError(f"queries: expected {self.dim} columns, got {dim}")
+        if predecessors:
+            raise ValueError("predecessor_mode: only points of the dataset have predecessors; give before")
+        if exclude_self:
+            raise ValueError("exclude_self: new points are not in the dataset; give dataset indices as queries")
+
+    def _block(self, what: dict[str, Any], points: Any, before: Any) -> Future:
+        features = None if self._common is None else self._submit(_tasks.features, points, self._common)
+        asked = self._submit(_tasks.queries, points, before, features, self.dtype)
+        return self._submit(_tasks.begin, asked, self._layout, what, None, self.dtype)
+
+    def _for_indices(
+        self,
+        what: dict[str, Any],
+        wanted: NDArray[np.int64],
+        predecessors: bool,
+        before: NDArray[np.int64] | None,
+        exclude_self: bool,
+    ) -> Any:
+        """Search for points of the dataset: each is asked for by the partition that has it."""
+        if len(wanted) and not (wanted.min() >= 0 and wanted.max() < self.n_points):
+            row = int(np.argmax((wanted < 0) | (wanted >= self.n_points)))
+            raise IndexError(f"queries[{row}]: expected 0 to {self.n_points - 1}, got {wanted[row]}")
+        if predecessors and before is not None:
+            raise ValueError("before: stands against predecessor_mode, which is an upper index of its own")
+        order = np.argsort(wanted, kind="stable")
+        once, places = np.unique(wanted[order], return_inverse=True)
+        if before is not None and len(once) < len(wanted):
+            raise ValueError("queries: expected each dataset index once, where before is given")
+        upper = None if before is None else before[order]
+        shared, late = self._submit(_tasks.same, once), self._submit(_tasks.same, upper)
+        blocks = [self._own_block(number, what, shared, predecessors, late) for number in range(self.n_partitions)]
+        results = self._client.gather(self._run(_Asked(blocks, what, exclude_self)))
+        found = _results.in_order_of(results, once, what, self.dtype)
+        back = np.empty(len(wanted), np.intp)
+        back[order] = places
+        return _results.rows_of(found, back)
+
+    def _own_block(
+        self, number: int, what: dict[str, Any], some: slice | Future, predecessors: bool, before: Future
+    ) -> Future:
+        asked = self._submit(_tasks.own_queries, self._parts[number], some, predecessors, before)
+        return self._submit(_tasks.begin, asked, self._layout, what, number, self.dtype)
+
+    def _own_results(
+        self, k: int, predecessors: bool, before: ArrayLike | None, exclude_self: bool
+    ) -> Sequence[da.Array]:
+        """Search for all points of the dataset; results stay on the workers, in the order of the dataset."""
+        upper = None if before is None else _arrays.indices(before, "before")
+        if upper is not None and len(upper) != self.n_points:
+            raise ValueError(f"before: expected {self.n_points} of them, one for each query, got {len(upper)}")
+        if predecessors and before is not None:
+            raise ValueError("before: stands against predecessor_mode, which is an upper index of its own")
+        what = {"k": k}
+        late = self._submit(_tasks.same, upper)
+        blocks = [
+            self._own_block(number, what, slice(start, start + _BLOCK), predecessors, late)
+            for number, size in enumerate(self.partition_sizes)
+            for start in range(0, int(size), _BLOCK)
+        ]
+        results = self._run(_Asked(blocks, what, exclude_self))
+        bounds = np.linspace(0, self.n_points, len(blocks) + 1).astype(np.int64)
+        pieces = [self._submit(_tasks.spread, result, bounds) for result in results]
+        collected = []
+        for chunk, count in enumerate(np.diff(bounds)):
+            picked = [self._submit(_tasks.pick, piece, chunk) for piece in pieces]
+            collected.append(self._submit(_tasks.collect, picked, int(count)))
+        return self._as_arrays(collected, np.diff(bounds), k)
+
+    def _results_for_array(
+        self, k: int, queries: da.Array, predecessors: bool, before: ArrayLike | None, exclude_self: bool
+    ) -> Sequence[da.Array]:
+        """Search for new points that are on the workers, where results stay."""
+        array = _source.opened(queries)
+        self._check_new(int(array.shape[1]), predecessors, exclude_self)
+        array = array.astype(self.dtype).rechunk({0: _BLOCK, 1: -1})
+        upper = None if before is None else _arrays.indices(before, "before")
+        what = {"k": k}
+        chunks = self._client.compute(list(array.to_delayed().ravel()), retries=_cluster.RETRIES)
+        ends = np.cumsum(array.chunks[0])
+        blocks = []
+        for chunk, start, end in zip(chunks, ends - array.chunks[0], ends):
+            blocks.append(self._block(what, chunk, None if upper is None else upper[start:end]))
+        results = self._run(_Asked(blocks, what, exclude_self))
+        return self._as_arrays([self._submit(_tasks.pick, result, 1) for result in results], array.chunks[0], k)
+
+    def _as_arrays(self, results: list[Future], counts: Any, k: int) -> Sequence[da.Array]:
+        """Futures of the neighbours of some rows each, as Dask arrays."""
+        dtypes = (np.dtype(np.int64), self.dtype)
+        return [
+            da.concatenate(
+                [
+                    da.from_delayed(dask.delayed(self._submit(_tasks.pick, result, field)), (int(count), k), dtype)
+                    for result, count in zip(results, counts)
+                ]
+            )
+            for field, dtype in enumerate(dtypes)
+        ]
+
+    def _run(self, asked: _Asked) -> list[Future]:
+        """Round after round, until no block has anything to ask any more.
+
+        Returns
+        -------
+        list of futures
+            What each block has found.
+        """
+        steps = list(asked.blocks)
+        while True:
+            wanted = self._client.gather([self._submit(_tasks.targets, step) for step in steps])
+            if not any(wanted):
+                break
+            homes = self._homes()
+            for number, parts in enumerate(wanted):
+                if not parts:
+                    continue
+                answers = {
+                    part: self._submit(
+                        _tasks.search, self._parts[part], self._submit(_tasks.question, steps[number], part),
+                        asked.what, asked.exclude_self, worker=homes[part],
+                    )
+                    for part in parts
+                }  # fmt: skip
+                steps[number] = self._submit(_tasks.step, steps[number], answers)
+        results = [self._submit(_tasks.found, step) for step in steps]
+        traffic = self._client.gather([self._submit(_tasks.pick, result, 2) for result in results])
+        self.last_search = sum(traffic[1:], traffic[0]) if traffic else Traffic()
+        return results
+
+    def _homes(self) -> list[str | None]:
+        """The worker of each partition; None for one that is on its way."""
+        known = self._client.who_has(self._parts)
+        return [next(iter(known.get(part.key, ())), None) for part in self._parts]
+
+    # Other hyperparameters
+
+    def refit(
+        self, kernel: Stationary, *, inducing_points: ArrayLike | None = None, jitter: float | None = None
+    ) -> PartitionedTree:
+        """Change the hyperparameters, without a shuffle: points stay where they are.
+
+        Parameters
+        ----------
+        kernel : covertreex.kernels.Kernel
+            The new kernel.
+        inducing_points : array_like, shape (m, dim), optional
+            New ones; by default those there are stay.
+        jitter : float, optional
+            As in :func:`covertreex.cover_tree`.
+
+        Returns
+        -------
+        PartitionedTree
+            The tree itself.
+        """
+        if self._common is None:
+            raise ValueError("kernel: this tree is Euclidean")
+        if not isinstance(kernel, Stationary):
+            raise TypeError(f"kernel: expected one of covertreex.kernels, got {kernel!r}")
+        common = self._submit(_tasks.with_kernel, self._common, kernel, inducing_points, jitter)
+        homes = self._homes()
+        parts = [self._submit(_tasks.refit, part, common, worker=home) for part, home in zip(self._parts, homes)]
+        self._take(parts, common)
+        return self
+
+    # Files
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the partitions to a folder that all workers see; :func:`load` opens it.
+
+        Parameters
+        ----------
+        path : path
+            The folder; it is made where it is not there. A tree that is in it is replaced.
+        """
+        folder = Path(path)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / MANIFEST).unlink(missing_ok=True)
+        homes = self._homes()
+        written = [
+            self._submit(_tasks.save, part, str(folder), number, worker=home)
+            for number, (part, home) in enumerate(zip(self._parts, homes))
+        ]
+        written.append(self._submit(_tasks.save_common, self._curve, self._common, str(folder)))
+        self._client.gather(written)
+        known = {
+            "n_partitions": self.n_partitions, "residual": self._common is not None, "n_points": self.n_points,
+            "dim": self.dim, "dtype": str(self.dtype),
+        }  # fmt: skip
+        (folder / MANIFEST).write_text(json.dumps(known))
+
+
+def load(path: str | os.PathLike[str], *, client: Client | None = None) -> PartitionedTree:
+    """Open a tree that :meth:`PartitionedTree.save` wrote: each worker opens its partitions.
+
+    Parameters
+    ----------
+    path : path
+        The folder, where all workers see it.
+    client : distributed.Client, optional
+        By default the current one.
+
+    Returns
+    -------
+    PartitionedTree
+    """
+    client = get_client() if client is None else client
+    known = json.loads((Path(path) / MANIFEST).read_text())
+    workers = _cluster.workers(client)
+    parts = [
+        client.submit(_tasks.read, str(path), number, **_cluster.at(workers[number % len(workers)]))
+        for number in range(known["n_partitions"])
+    ]
+    curve = client.submit(_tasks.read_curve, str(path), **_cluster.anywhere())
+    common = client.submit(_tasks.read_process, str(path), **_cluster.anywhere()) if known["residual"] else None
+    return PartitionedTree(
+        client, parts, curve, common, n_points=known["n_points"], dim=known["dim"], dtype=np.dtype(known["dtype"])
+    )

@@ -1,0 +1,291 @@
+"""Trees on a Dask cluster: answers are those of one machine, whatever happens to workers."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+pytest.importorskip("distributed")
+
+import dask
+import dask.array as da
+from distributed import Client, LocalCluster, WorkerPlugin
+
+import covertreex.dask
+from covertreex import cover_tree
+from covertreex.kernels import RBF, Matern52
+
+SHAPES = {
+    "normal": lambda rng, n: rng.standard_normal((n, 3)),
+    "grid": lambda rng, n: rng.integers(0, 9, (n, 3)) * 0.1,
+    "nine tenths duplicates": lambda rng, n: rng.standard_normal((n // 10, 3))[rng.integers(0, n // 10, n)],
+    "one place": lambda rng, n: np.full((n, 3), 0.5),
+}
+
+
+@pytest.fixture(scope="module")
+def client():
+    """A cluster of three processes."""
+    with dask.config.set({"distributed.worker.memory.terminate": False}):
+        cluster = LocalCluster(n_workers=3, threads_per_worker=1, processes=True, dashboard_address=None)
+        with cluster, Client(cluster) as client:
+            yield client
+
+
+def chunked(points, size):
+    return da.from_array(points, chunks=(size, points.shape[1]))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_neighbours_are_those_of_one_machine(client, rng, shape, dtype):
+    points = SHAPES[shape](rng, 6000).astype(dtype)
+    tree, whole = covertreex.dask.cover_tree(chunked(points, 700), client=client, n_partitions=7), cover_tree(points)
+    assert tree.dtype == dtype
+    assert tree.partition_sizes.sum() == len(tree) == 6000
+    assert tree.partition_sizes.max() < 1.2 * tree.partition_sizes.mean()
+    for options in ({}, {"predecessor_mode": True}, {"exclude_self": True}):
+        found = tree.knn(6, return_distances=True, **options)
+        wanted = whole.knn(6, return_distances=True, **options)
+        for one, other in zip(found, wanted):
+            assert isinstance(one, da.Array)
+            assert one.dtype == other.dtype
+            assert (one.compute() == other).all()
+    assert tree.last_search.rounds <= 5
+
+
+def test_queries_of_every_kind(client, rng):
+    points, new = rng.standard_normal((5000, 3)), rng.standard_normal((900, 3))
+    tree, whole = covertreex.dask.cover_tree(points, client=client, n_partitions=4), cover_tree(points)
+    assert (tree.knn(5, queries=new) == whole.knn(5, queries=new)).all()
+    assert (tree.knn(5, queries=chunked(new, 123)).compute() == whole.knn(5, queries=new)).all()
+    rows = rng.integers(0, 5000, 300)  # some of them twice
+    for options in ({}, {"predecessor_mode": True}, {"exclude_self": True}):
+        assert (tree.knn(5, queries=rows, **options) == whole.knn(5, queries=rows, **options)).all()
+    once = rng.permutation(5000)[:200]
+    before = once // 2
+    found = tree.knn(4, queries=once, before=before)
+    for row, (index, upper) in enumerate(zip(once, before)):
+        squares = ((points[:upper] - points[index]) ** 2).sum(axis=1)
+        wanted = np.lexsort((np.arange(upper), squares))[:4]
+        assert (found[row, : len(wanted)] == wanted).all()
+    assert (tree.knn(5, before=np.arange(5000)).compute() == whole.knn(5, predecessor_mode=True)).all()
+    assert tree.knn(3, queries=np.empty((0, 3))).shape == (0, 3)
+    assert (tree.knn(6000, queries=new[:2]) == whole.knn(6000, queries=new[:2])).all()
+
+
+def test_within_a_radius(client, rng):
+    points, new = (rng.integers(0, 9, (4000, 3)) * 0.1).astype(np.float32), rng.random((500, 3))
+    tree, whole = covertreex.dask.cover_tree(points, client=client, n_partitions=5), cover_tree(points)
+    for queries in (new, rng.integers(0, 4000, 200)):
+        found, wanted = (t.radius(0.17, queries=queries, return_distances=True) for t in (tree, whole))
+        for name in ("offsets", "indices", "distances"):
+            assert (getattr(found, name) == getattr(wanted, name)).all(), name
+        counts = tree.radius(0.17, queries=queries, count_only=True)
+        assert (counts == whole.radius(0.17, queries=queries, count_only=True)).all()
+
+
+@pytest.mark.parametrize("kernel", [RBF(), Matern52(lengthscale=[0.5, 1.0, 2.0])], ids=str)
+def test_residual_correlation(client, rng, kernel, tmp_path):
+    points, new = rng.standard_normal((3000, 3)), rng.standard_normal((150, 3))
+    tree = covertreex.dask.cover_tree(
+        chunked(points, 800), client=client, kernel=kernel, inducing_count=50, n_partitions=4
+    )
+    whole = cover_tree(points, kernel=kernel, inducing_count=50)
+    assert tree.metric == "residual_correlation"
+
+    def same():
+        for options in ({"predecessor_mode": True}, {"exclude_self": True}):
+            found = tree.knn(7, return_distances=True, **options)
+            for one, other in zip(found, whole.knn(7, return_distances=True, **options)):
+                assert (one.compute() == other).all()
+        assert (tree.knn(7, queries=new) == whole.knn(7, queries=new)).all()
+        before = rng.integers(0, 3000, 150)
+        assert (tree.knn(7, queries=new, before=before) == whole.knn(7, queries=new, before=before)).all()
+
+    same()
+    sizes = tree.partition_sizes
+    kernel = Matern52(lengthscale=0.7, variance=2.0)
+    assert tree.refit(kernel) is tree
+    whole = whole.with_kernel(kernel)
+    assert (tree.partition_sizes == sizes).all()
+    same()
+    tree.save(tmp_path / "saved")
+    tree = covertreex.dask.load(tmp_path / "saved", client=client)
+    same()
+
+
+@pytest.mark.parametrize("ending", ["npy", "parquet"])
+def test_points_in_files(client, rng, tmp_path, ending):
+    points = rng.standard_normal((3000, 3)).astype(np.float32)
+    for number, start in enumerate(range(0, 3000, 1100)):
+        part = points[start : start + 1100]
+        if ending == "npy":
+            np.save(tmp_path / f"{number:03d}.npy", part)
+        else:
+            parquet, table = pytest.importorskip("pyarrow.parquet"), pytest.importorskip("pyarrow").table
+            parquet.write_table(
+                table({name: part[:, i] for i, name in enumerate("xyz")}), tmp_path / f"{number}.parquet"
+            )
+    tree = covertreex.dask.cover_tree(tmp_path, client=client)
+    assert tree.n_partitions == 3
+    assert (tree.knn(4).compute() == cover_tree(points).knn(4)).all()
+
+
+def test_saved_and_loaded(client, rng, tmp_path):
+    points = rng.standard_normal((2000, 2))
+    tree = covertreex.dask.cover_tree(points, client=client, n_partitions=5)
+    tree.save(tmp_path / "tree")
+    again = covertreex.dask.load(tmp_path / "tree", client=client)
+    assert (again.knn(3).compute() == cover_tree(points).knn(3)).all()
+    assert repr(again) == repr(tree)
+    assert (again.low == tree.low).all()
+
+
+class Killed(WorkerPlugin):
+    """Kills the worker that begins a task of some kind, once."""
+
+    name = "killed"
+
+    def __init__(self, task, mark):
+        self.task, self.mark = task, mark
+
+    def setup(self, worker):
+        self.worker = worker
+
+    def transition(self, key, start, finish, **options):
+        if finish == "executing" and str(key).startswith(self.task) and not os.path.exists(self.mark):
+            with open(self.mark, "w") as file:
+                file.write(str(os.getpid()))
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.parametrize("task", ["split-", "build-", "layout-", "search-", "step-", "collect-"])
+@pytest.mark.parametrize("kernel", [None, RBF()], ids=str)
+def test_a_worker_that_is_killed_costs_time_alone(client, rng, tmp_path, task, kernel):
+    points = rng.standard_normal((2500, 3))
+    mark = tmp_path / "killed"
+    client.register_plugin(Killed(task, str(mark)))
+    try:
+        options = {} if kernel is None else {"kernel": kernel, "inducing_count": 30}
+        tree = covertreex.dask.cover_tree(chunked(points, 500), client=client, n_partitions=6, **options)
+        found = tree.knn(5, exclude_self=True).compute()
+    finally:
+        client.unregister_worker_plugin("killed")
+    assert mark.exists()
+    assert (found == cover_tree(points, **options).knn(5, exclude_self=True)).all()
+    client.wait_for_workers(3)
+
+
+def test_bad_input_is_refused(client, rng):
+    points = rng.random((100, 3))
+    bad = points.copy()
+    bad[42, 1] = np.inf
+    build = covertreex.dask.cover_tree
+    with pytest.raises(ValueError, match=r"points\[42, 1\]"):
+        build(chunked(bad, 30), client=client)
+    with pytest.raises(ValueError, match="points"):
+        build(points[:0], client=client)
+    with pytest.raises(ValueError, match="dimensions"):
+        build(points[:, 0], client=client)
+    with pytest.raises(TypeError, match="points"):
+        build(points.astype(complex), client=client)
+    with pytest.raises(TypeError, match="points"):
+        build([1, 2, 3], client=client)
+    with pytest.raises(FileNotFoundError, match="folder"):
+        build("no such folder", client=client)
+    with pytest.raises(ValueError, match="n_partitions"):
+        build(points, client=client, n_partitions=101)
+    with pytest.raises(TypeError, match="kernel"):
+        build(points, client=client, kernel=lambda a, b: a @ b.T)
+    with pytest.raises(ValueError, match="kernel"):
+        build(points, client=client, jitter=1e-4)
+    tree = build(points, client=client)
+    with pytest.raises(ValueError, match="k:"):
+        tree.knn(0)
+    with pytest.raises(ValueError, match="columns"):
+        tree.knn(1, queries=points[:, :2])
+    with pytest.raises(ValueError, match=r"queries\[42, 1\]"):
+        tree.knn(1, queries=bad)
+    with pytest.raises(IndexError, match=r"queries\[1\]"):
+        tree.knn(1, queries=[0, 100])
+    with pytest.raises(ValueError, match="before"):
+        tree.knn(1, queries=points, before=[1])
+    with pytest.raises(ValueError, match="predecessor_mode"):
+        tree.knn(1, queries=points, predecessor_mode=True)
+    with pytest.raises(ValueError, match="exclude_self"):
+        tree.knn(1, queries=points, exclude_self=True)
+    with pytest.raises(ValueError, match="r:"):
+        tree.radius(-1.0, queries=points)
+    with pytest.raises(ValueError, match="kernel"):
+        tree.refit(RBF())
+
+
+def _namespaces_are_possible():
+    if os.geteuid() != 0 or not shutil.which("ip"):
+        return False
+    tried = subprocess.run(["ip", "netns", "add", "covertree-try"], capture_output=True, check=False)
+    subprocess.run(["ip", "netns", "del", "covertree-try"], capture_output=True, check=False)
+    return tried.returncode == 0
+
+
+@pytest.fixture
+def machines():
+    """Two network namespaces with addresses of their own, and the address of this one beside them."""
+
+    def ip(*arguments):
+        subprocess.run(["ip", *arguments], check=True, capture_output=True)
+
+    names = ["covertree-1", "covertree-2"]
+    try:
+        ip("link", "add", "covertree-br", "type", "bridge")
+        ip("addr", "add", "10.213.7.1/24", "dev", "covertree-br")
+        ip("link", "set", "covertree-br", "up")
+        for number, name in enumerate(names, 2):
+            ip("netns", "add", name)
+            ip("link", "add", f"ct-{number}", "type", "veth", "peer", "name", "eth0", "netns", name)
+            ip("link", "set", f"ct-{number}", "master", "covertree-br", "up")
+            ip("-n", name, "addr", "add", f"10.213.7.{number}/24", "dev", "eth0")
+            ip("-n", name, "link", "set", "eth0", "up")
+            ip("-n", name, "link", "set", "lo", "up")
+        yield "10.213.7.1", {name: f"10.213.7.{number}" for number, name in enumerate(names, 2)}
+    finally:
+        for name in names:
+            subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False)
+        subprocess.run(["ip", "link", "del", "covertree-br"], capture_output=True, check=False)
+
+
+@pytest.mark.skipif(not _namespaces_are_possible(), reason="needs root and network namespaces")
+def test_machines_with_addresses_of_their_own(rng, machines):
+    here, there = machines
+    points = rng.standard_normal((3000, 3))
+    cluster = LocalCluster(n_workers=0, host=here, dashboard_address=None)
+    command = [sys.executable, "-m", "distributed.cli.dask_worker", cluster.scheduler_address, "--nthreads", "1"]
+    workers = [
+        subprocess.Popen(
+            ["ip", "netns", "exec", name, *command, "--host", address, "--no-dashboard"], stderr=subprocess.DEVNULL
+        )
+        for name, address in there.items()
+    ]
+    try:
+        with cluster, Client(cluster) as client:
+            client.wait_for_workers(2, timeout=60)
+            tree = covertreex.dask.cover_tree(chunked(points, 500), client=client, n_partitions=4)
+            hosts = {address.split("//")[1].split(":")[0] for address in client.scheduler_info(n_workers=-1)["workers"]}
+            assert hosts == set(there.values())
+            assert (tree.knn(5).compute() == cover_tree(points).knn(5)).all()
+            assert tree.last_search.bytes_sent > 0
+    finally:
+        for worker in workers:
+            worker.terminate()
+        deadline = time.monotonic() + 10
+        for worker in workers:
+            try:
+                worker.wait(max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                worker.kill()
