@@ -157,7 +157,7 @@ class MappedTree:
         done = 0
         for asked, home in blocks:
             block = NearestBlock(asked, self._layout, k, home, self.dtype)
-            self._run(block, lambda part, some: part.nearest(some, k, exclude_self=exclude_self, n_threads=n_threads))
+            self._run(block, lambda part, some: part.answer(some, k, exclude_self=exclude_self, n_threads=n_threads))
             results.write(asked.rows, block.found)
             done += len(asked)
             report(done / max(1, n_rows))

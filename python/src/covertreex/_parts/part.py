@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import operator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,7 @@ from .. import _arrays, _calls, _files, _native
 from .._native import lib
 from ..residual import ResidualTree
 from ..tree import CoverTree
-from .queries import Features, Nearest, Queries, Within
+from .queries import Answer, Features, Nearest, Queries, Within
 
 # What the span of an outline's pivots may leave of those of blocks. Finer ones keep more queries away, and cost each
 # more.
@@ -169,6 +170,12 @@ class Part:
         del keep, keep_options
         found.indices[:] = np.where(found.indices < 0, -1, self.indices[found.indices])
         return found
+
+    def answer(self, queries: Queries, k: int, *, exclude_self: bool = False, n_threads: int | None = None) -> Answer:
+        """The same, of those queries alone for which the part has something."""
+        found = self.nearest(queries, k, exclude_self=exclude_self, n_threads=n_threads)
+        asked = np.flatnonzero(found.indices[:, 0] >= 0)
+        return Answer(asked, found if len(asked) == len(queries) else found.each(operator.itemgetter(asked)))
 
     def within(
         self, queries: Queries, radius: float, *, exclude_self: bool = False, n_threads: int | None = None

@@ -62,6 +62,18 @@ class Nearest(NamedTuple):
         return Nearest(change(self.indices), change(self.distances), change(self.scores))
 
 
+class Answer(NamedTuple):
+    """What a part has for some of the queries that it was asked: within their limits, most find nothing any more."""
+
+    asked: NDArray[np.intp]  #: which of the queries
+    found: Nearest
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that they are on their way."""
+        return self.asked.nbytes + self.found.nbytes
+
+
 def none_nearest(n_rows: int, k: int, dtype: Any) -> Nearest:
     """No neighbours yet."""
     return Nearest(np.full((n_rows, k), -1), np.full((n_rows, k), np.inf, dtype), np.full((n_rows, k), np.inf))

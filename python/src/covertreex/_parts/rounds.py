@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .layout import Layout
-from .queries import Nearest, Queries, Within, gathered, merged, none_nearest
+from .queries import Answer, Nearest, Queries, Within, gathered, merged, none_nearest
 
 
 @dataclass
@@ -83,19 +83,23 @@ class NearestBlock:
             return self.plan()
         return plan
 
-    def take(self, answers: dict[int, Nearest]) -> None:
+    def take(self, answers: dict[int, Answer]) -> None:
         """Take what parts have answered."""
         self.traffic.rounds += 1
         for part, answer in answers.items():
             rows = self._sent[part]
-            better = merged(self.found.each(operator.itemgetter(rows)), answer)
-            for array, new in zip(self.found, better):
-                array[rows] = new
+            self._improve(rows[answer.asked], answer.found)
             self.traffic.visits += len(rows)
             if part != self.home:
                 self.traffic.messages += 1
                 self.traffic.bytes_sent += self.queries.some(rows, own=False, limits=np.empty(len(rows))).nbytes
                 self.traffic.bytes_received += answer.nbytes
+
+    def _improve(self, rows: NDArray[np.intp], found: Nearest) -> None:
+        if self.traffic.rounds > 1:
+            found = merged(self.found.each(operator.itemgetter(rows)), found)
+        for array, new in zip(self.found, found):
+            array[rows] = new
 
 
 def _keep_least(wanted: NDArray[np.bool_], least: NDArray[np.float64], count: int) -> None:

@@ -15,7 +15,7 @@ from .. import factory
 from .._parts.curve import Curve, positions
 from .._parts.layout import Layout
 from .._parts.part import Extent, Part
-from .._parts.queries import Features, Nearest, Queries, Within, none_nearest
+from .._parts.queries import Answer, Features, Nearest, Queries, Within, none_nearest
 from .._parts.rounds import NearestBlock, Traffic, WithinBlock
 from ..residual import ResidualTree
 from ..tree import CoverTree
@@ -225,10 +225,10 @@ def question(stepped: Step, part: int) -> Queries:
     return stepped[1][part]
 
 
-def search(part: Part, asked: Queries, what: dict[str, Any], exclude_self: bool) -> Nearest | Within:
+def search(part: Part, asked: Queries, what: dict[str, Any], exclude_self: bool) -> Answer | Within:
     """Ask a partition."""
     if "k" in what:
-        return part.nearest(asked, what["k"], exclude_self=exclude_self, n_threads=threads())
+        return part.answer(asked, what["k"], exclude_self=exclude_self, n_threads=threads())
     return part.within(asked, what["radius"], exclude_self=exclude_self, n_threads=threads())
 
 
