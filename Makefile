@@ -21,7 +21,7 @@ PACKAGE := $(shell find python -name '*.py' -not -path '*/tests/*') python/pypro
 VENV := .venv
 IN_VENV := $(VENV)/bin/python
 
-.PHONY: lib demo test test-swift test-c test-python test-examples test-docs docs tsan soak bench lint format wheel install clean
+.PHONY: lib demo test built swift-tests test-swift test-c test-python test-examples test-docs docs tsan soak bench lint format wheel install clean
 
 lib: $(LIBRARY)
 
@@ -59,10 +59,19 @@ build/installed: $(LIBRARY) $(PACKAGE) build/venv-build
 demo: build/installed build/venv-demo
 	@$(IN_VENV) examples/python/vecchia.py
 
-test: test-swift test-c test-python test-examples test-docs
+test: built test-swift test-c test-python test-examples test-docs
+
+# The library and the Swift tests, side by side: each takes minutes of a single thread.
+built:
+	@$(MAKE) --no-print-directory -j2 lib swift-tests
+
+SWIFT_TESTS := -c release -Xswiftc -enable-testing --scratch-path .build/test
+
+swift-tests: build/sqlite build/headers
+	swift build --build-tests $(SWIFT_TESTS)
 
 test-swift: build/sqlite build/headers
-	swift test -c release -Xswiftc -enable-testing --scratch-path .build/test
+	swift test $(SWIFT_TESTS)
 
 # Changes and searches at once, under the thread sanitizer.
 tsan: build/sqlite build/headers
@@ -96,6 +105,7 @@ bench: build/installed build/venv-bench
 	$(IN_VENV) benchmarks/files.py
 	$(IN_VENV) benchmarks/indexes.py
 	$(IN_VENV) benchmarks/store.py
+	$(IN_VENV) benchmarks/machines.py
 
 lint: build/venv-lint
 	swift format lint --strict --recursive Package.swift Sources Tests

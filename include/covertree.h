@@ -728,6 +728,16 @@ covertree_status covertree_residual_projections(covertree_residual *pivots, cons
                                                 const double *residual_variance,
                                                 const covertree_call_options *options, double *lengths);
 
+/* How large |rho| of points of a model can be with any of the points that an outline is of. As covertree_residual_projections
+ * with the error added, less tight by what the skeletons of the points leave, and faster.
+ *   rows          [in]  n_rows dataset indices
+ *   pivots, error [in]  from covertree_residual_outline, of a model of the same process
+ *   bounds        [out] n_rows, at most 1
+ * NOT_FOUND for an index that is not in the dataset, INVALID_ARGUMENT, OUT_OF_MEMORY, CANCELLED. */
+covertree_status covertree_residual_bounds(covertree_residual *residual, const int64_t *rows, int64_t n_rows,
+                                           covertree_residual *pivots, double error,
+                                           const covertree_call_options *options, double *bounds);
+
 /* covertree_residual_knn for queries whose V and p have been made, as covertree_residual_features gives them. */
 covertree_status covertree_residual_knn_given(covertree_residual *residual, const double *queries, int64_t n_queries,
                                               int64_t dim, int64_t row_stride, const double *v_matrix,

@@ -90,6 +90,22 @@ public func covertree_residual_projections(
   }
 }
 
+@_cdecl("covertree_residual_bounds") @implementation
+public func covertree_residual_bounds(
+  _ residual: OpaquePointer?, _ rows: UnsafePointer<Int64>?, _ n_rows: Int64, _ pivots: OpaquePointer?,
+  _ error: Double, _ options: UnsafePointer<covertree_call_options>?, _ bounds: UnsafeMutablePointer<Double>?
+) -> covertree_status {
+  status { () throws(CoverTreeError) in
+    let context = try callContext(options)
+    guard error >= 0, error.isFinite else {
+      throw CoverTreeError(.invalidArgument, "error: expected a finite number from 0 up, got \(error)")
+    }
+    try search(of: residual, context).bounds(
+      of: StoredIndices(Arguments.indices(rows, n_rows, named: "rows")), beside: search(of: pivots, context),
+      error: error, context: context, bounds: Arguments.output(bounds, named: "bounds"))
+  }
+}
+
 @_cdecl("covertree_residual_knn_given") @implementation
 public func covertree_residual_knn_given(
   _ residual: OpaquePointer?, _ queries: UnsafePointer<Double>?, _ n_queries: Int64, _ dim: Int64,

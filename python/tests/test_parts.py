@@ -10,7 +10,8 @@ import residual_oracle
 from covertreex import cover_tree
 from covertreex._parts.curve import Curve, positions
 from covertreex._parts.layout import Layout
-from covertreex._parts.part import Outline, Part
+from covertreex._parts.outline import Outline
+from covertreex._parts.part import Part
 from covertreex._parts.queries import Queries
 from covertreex._parts.rounds import NearestBlock, WithinBlock
 from covertreex.kernels import RBF, Matern12, Matern52
@@ -58,7 +59,7 @@ def own_nearest(parts, layout, k, dtype, *, exclude_self=False, predecessors=Fal
     for home, part in enumerate(parts):
         own = part.own()
         asked = Queries(own.rows, own.points, own.own if predecessors else None, own.own, own.features)
-        block = NearestBlock(asked, layout, k, home, dtype)
+        block = NearestBlock(asked, layout, k, dtype, (home, part))
         found = drive(block, parts, lambda part, some: part.answer(some, k, exclude_self=exclude_self))
         indices[own.own], distances[own.own] = found.indices, found.distances
         traffic.append(block.traffic)
@@ -180,6 +181,9 @@ def test_nothing_exceeds_what_an_outline_says(rng, n, tau):
     bound = np.max([outline.largest(new, tree.features(new)) for outline in outlines], axis=0)
     assert (bound >= rho.max(axis=1) - 1e-9).all()
     assert bound.min() < 0.9  # it says something
+    other = tree.over(new)
+    faster = np.max([outline.largest_of(other, np.arange(150)) for outline in outlines], axis=0)
+    assert (faster >= rho.max(axis=1) - 1e-9).all()
     restored = pickle.loads(pickle.dumps(outlines))
     again = np.max([outline.largest(new, tree.features(new)) for outline in restored], axis=0)
     assert (again == bound).all()
@@ -267,15 +271,23 @@ def test_far_parts_are_left_alone(rng):
         assert traffic.visits < 1.1 * len(points)
 
 
+def test_equal_points_are_looked_for_where_their_indices_are_lowest():
+    points = np.full((1600, 3), 0.5)
+    parts, layout = in_parts(points, 16, cover_tree)
+    indices, _, traffic = own_nearest(parts, layout, 5, np.float64)
+    assert (indices == np.arange(5)).all()
+    assert traffic.visits <= 2 * 1600
+
+
 def test_a_block_that_was_copied_goes_on_by_itself(rng):
     points = rng.random((500, 2))
     parts, layout = in_parts(points, 5, cover_tree)
-    block = NearestBlock(Queries(np.arange(500), points), layout, 4, None, np.float64)
+    block = NearestBlock(Queries(np.arange(500), points), layout, 4, np.float64)
     other = block.copy()
     found = drive(block, parts, lambda part, some: part.answer(some, 4))
     assert (other.found.indices == -1).all()
     assert (drive(other, parts, lambda part, some: part.answer(some, 4)).indices == found.indices).all()
-    within = WithinBlock(Queries(np.arange(500), points), layout, 0.1, None, np.float64)
+    within = WithinBlock(Queries(np.arange(500), points), layout, 0.1, np.float64)
     twin = within.copy()
     lists = drive(within, parts, lambda part, some: part.within(some, 0.1))
     assert (drive(twin, parts, lambda part, some: part.within(some, 0.1)).indices == lists.indices).all()

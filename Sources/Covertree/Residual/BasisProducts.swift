@@ -62,12 +62,12 @@ final class BasisProducts: @unchecked Sendable {
     let most = skeletons.reduce(0) { max($0, $1.paddedRank) }
     let makers = PerThread<BasisProductMaker>(count: context.threads)
     try context.forEach(count, grain: 1) { (range, slot) throws(CoverTreeError) in
-      let maker = try makers.value(slot) { () throws(CoverTreeError) in try BasisProductMaker(skeletons, model) }
+      let maker = try makers.value(slot) { () throws(CoverTreeError) in try BasisProductMaker(model, most: most) }
       let scratch = try Buffer<Float>(count: keeps ? 0 : most * most)
       for q in range {
         for t in q + 1..<max(q + 1, count) {
           let product = keeps ? elements.base + Int(offsets[q * count + t]) : scratch.base
-          try maker.make(skeletons[q], skeletons[t], into: product)
+          try maker.make(skeletons[q].basis, skeletons[t].basis, into: product)
           bound(q, t, UnsafePointer(product), maker)
         }
       }
@@ -112,7 +112,9 @@ final class BasisProducts: @unchecked Sendable {
       if norm <= Self.smallNorm {
         boundBytes(own.errors.base, plus: norm + other.largestError, count: own.places.count, into: bounds)
       } else {
-        maker.bound(own, by: BasisProduct(product, first, second, forward: column == t), other, into: bounds)
+        maker.bound(
+          own, by: BasisProduct(product, first.basis, second.basis, forward: column == t), plus: other.largestError,
+          into: bounds)
       }
     }
   }
@@ -123,7 +125,8 @@ final class BasisProducts: @unchecked Sendable {
   subscript(from: Int, to: Int) -> BasisProduct {
     let (q, t) = (min(from, to), max(from, to))
     return BasisProduct(
-      elements.base + Int(offsets[q * skeletons.count + t]), skeletons[q], skeletons[t], forward: from < to)
+      elements.base + Int(offsets[q * skeletons.count + t]), skeletons[q].basis, skeletons[t].basis,
+      forward: from < to)
   }
 
   /// Bounds of all points with those of one skeleton, by place, in units of 1/255.
@@ -139,8 +142,8 @@ private func norm(_ elements: UnsafePointer<Float>, count: Int) -> Float {
 }
 
 extension BasisProduct {
-  /// - Parameter base: `B` of two skeletons, seen from the first one, or from the second.
-  init(_ base: UnsafePointer<Float>, _ first: Skeleton, _ second: Skeleton, forward: Bool) {
+  /// - Parameter base: `B` of two bases, seen from the first one, or from the second.
+  init(_ base: UnsafePointer<Float>, _ first: Basis, _ second: Basis, forward: Bool) {
     let stride = second.paddedRank
     self.init(
       base: base, rowStride: forward ? 1 : stride, columnStride: forward ? stride : 1,
@@ -157,9 +160,9 @@ final class BasisProductMaker {
   private let projected: Buffer<Float>
   private let stride: Int
 
-  init(_ blocks: [Skeleton], _ model: ResidualModel) throws(CoverTreeError) {
+  /// - Parameter most: the largest padded rank of a basis.
+  init(_ model: ResidualModel, most: Int) throws(CoverTreeError) {
     self.model = model
-    let most = blocks.reduce(0) { max($0, $1.paddedRank) }
     stride = (most + 15) / 16 * 16
     products = try Buffer(count: stride * stride)
     covariances = try Buffer(count: stride)
@@ -169,16 +172,16 @@ final class BasisProductMaker {
 
   /// Writes `L_Q^-1 C L_T^-T`.
   func make(
-    _ q: Skeleton, _ t: Skeleton, into result: UnsafeMutablePointer<Float>
+    _ q: Basis, _ t: Basis, into result: UnsafeMutablePointer<Float>
   ) throws(CoverTreeError) {
     let width = PanelView<Double>.panelRows
     try fillCorrelations(q, t)
     for first in Swift.stride(from: 0, to: t.paddedRank, by: width) {
-      q.basis.factor.solve(panels.base + first * q.paddedRank)
+      q.factor.solve(panels.base + first * q.paddedRank)
     }
     // Products with the rows of L_T^-1, panel by panel of columns, over what has become of C.
     for column in Swift.stride(from: 0, to: t.paddedRank, by: width) {
-      let right = t.basis.inverse.view.row(column)
+      let right = t.inverse.view.row(column)
       for first in Swift.stride(from: 0, to: t.paddedRank, by: width) {
         let vectors = UnsafeRawPointer(right + first * width).assumingMemoryBound(to: SIMD8<Double>.self)
         for row in Swift.stride(from: 0, to: q.paddedRank, by: tileRows) {
@@ -198,22 +201,22 @@ final class BasisProductMaker {
   }
 
   /// C, by panels of its columns; zeros beyond the pivots.
-  private func fillCorrelations(_ q: Skeleton, _ t: Skeleton) throws(CoverTreeError) {
+  private func fillCorrelations(_ q: Basis, _ t: Basis) throws(CoverTreeError) {
     let width = PanelView<Double>.panelRows
     let columns = (t.rank + width - 1) / width * width
-    multiply(q.basis.features.view, rows: 0..<q.rank, t.basis.features.view, into: products.base, stride: stride) { _ in
+    multiply(q.features.view, rows: 0..<q.rank, t.features.view, into: products.base, stride: stride) { _ in
       columns
     }
-    let scales = UnsafeRawPointer(t.basis.scales.base).assumingMemoryBound(to: SIMD8<Double>.self)
+    let scales = UnsafeRawPointer(t.scales.base).assumingMemoryBound(to: SIMD8<Double>.self)
     for i in 0..<q.paddedRank {
       if i < q.rank {
         try model.covariance.fill(
-          rows: q.basis.rows.base + i * model.dim, rowCount: 1, columns: t.basis.rows.base, panels: t.basis.panels.view,
+          rows: q.rows.base + i * model.dim, rowCount: 1, columns: t.rows.base, panels: t.panels.view,
           columnCount: columns, into: covariances.base, stride: stride)
       }
       let covariance = UnsafeRawPointer(covariances.base).assumingMemoryBound(to: SIMD8<Double>.self)
       let product = UnsafeRawPointer(products.base + i * stride).assumingMemoryBound(to: SIMD8<Double>.self)
-      let scale = i < q.rank ? q.basis.scales[i] : 0
+      let scale = i < q.rank ? q.scales[i] : 0
       for half in 0..<columns / 8 {
         let panel = half / 2 * q.paddedRank * width
         let correlation = i < q.rank ? (covariance[half] - product[half]) * (scales[half] * scale) : .zero
@@ -222,14 +225,14 @@ final class BasisProductMaker {
     }
   }
 
-  /// Bounds |rho| of the points of one skeleton with any point of another.
+  /// Bounds |rho| of the points of one skeleton with any point of which the other basis leaves no more than `error`.
   func bound(
-    _ own: Skeleton, by product: BasisProduct, _ other: Skeleton, into bounds: UnsafeMutablePointer<UInt8>
+    _ own: Skeleton, by product: BasisProduct, plus error: Float, into bounds: UnsafeMutablePointer<UInt8>
   ) {
     for first in Swift.stride(from: 0, to: own.places.count, by: PanelView<Float>.panelRows) {
       product.project(own.coordinates.view.row(first), count: own.places.count - first, into: projected.base)
       boundBytes(
-        projected.base, rank: product.rank, errors: own.errors.base + first, plus: other.largestError,
+        projected.base, rank: product.rank, errors: own.errors.base + first, plus: error,
         count: own.places.count - first, into: bounds + first)
     }
   }

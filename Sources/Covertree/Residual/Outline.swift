@@ -108,6 +108,51 @@ extension ResidualSearch {
   }
 }
 
+extension ResidualSearch {
+  /// Bounds of |rho| of points of the model with any of the points of an outline, one for each row. Points of a block have
+  /// coordinates in its basis already; projecting that onto the outline's serves all of them.
+  ///
+  /// - Parameter rows: dataset indices.
+  public func bounds(
+    of rows: StoredIndices, beside pivots: ResidualSearch, error: Double, context: CallContext,
+    bounds: UnsafeMutablePointer<Double>
+  ) throws(CoverTreeError) {
+    try check(rows)
+    let basis = try pivots.spanned.get { () throws(CoverTreeError) in try Self.basis(ofAll: pivots.model) }
+    guard let skeletons, basis.rank == pivots.model.count, pivots.model.rank == model.rank else {
+      bounds.update(repeating: 1, count: rows.elements.count)
+      return
+    }
+    let bytes = try Buffer<UInt8>(count: model.count, filledWith: 255)
+    let wanted = try Buffer<Bool>(count: model.blockCount, filledWith: false)
+    for index in rows.elements { wanted[Int(model.positions[Int(index)]) / model.blockSize] = true }
+    let most = skeletons.blocks.reduce(basis.paddedRank) { max($0, $1.paddedRank) }
+    let makers = PerThread<BasisProductMaker>(count: context.threads)
+    let products = PerThread<Buffer<Float>>(count: context.threads)
+    try context.forEach(model.blockCount, grain: 1) { (range, slot) throws(CoverTreeError) in
+      let maker = try makers.value(slot) { () throws(CoverTreeError) in try BasisProductMaker(model, most: most) }
+      let product = try products.value(slot) { () throws(CoverTreeError) in try Buffer(count: most * most) }
+      for block in range where wanted[block] {
+        let own = skeletons.blocks[block]
+        try maker.make(own.basis, basis, into: product.base)
+        maker.bound(
+          own, by: BasisProduct(UnsafePointer(product.base), own.basis, basis, forward: true),
+          plus: Float.roundedUp(error), into: bytes.base + own.places.lowerBound)
+      }
+    }
+    for (row, index) in rows.elements.enumerated() {
+      bounds[row] = Double(bytes[Int(model.positions[Int(index)])]) / 255
+    }
+  }
+
+  func check(_ rows: StoredIndices) throws(CoverTreeError) {
+    for (row, index) in rows.elements.enumerated() where index < 0 || index >= model.count {
+      throw CoverTreeError(
+        .notFound, "rows[\(row)]: expected a dataset index from 0 to \(model.count - 1), got \(index)")
+    }
+  }
+}
+
 extension Projector {
   /// The squared length of each projection, and what rounding may have taken from it or added to it.
   fileprivate func forEachProjection(

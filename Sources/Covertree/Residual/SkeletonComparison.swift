@@ -44,9 +44,9 @@ final class SkeletonComparison {
     self.model = model
     self.skeletons = skeletons
     self.regions = regions
-    maker = try BasisProductMaker(skeletons.blocks, model)
     projector = try Projector(model, most: groupSize)
     let most = skeletons.blocks.reduce(0) { max($0, $1.paddedRank) }
+    maker = try BasisProductMaker(model, most: most)
     let mostOfRegions = regions.skeletons.reduce(0) { max($0, $1.paddedRank) }
     let points = (groupSize + Self.width - 1) / Self.width * Self.width
     own = try Buffer(count: points * most)
@@ -170,8 +170,8 @@ final class SkeletonComparison {
       target.update(from: self.own.base, count: points * skeletons.blocks[own].paddedRank)
     } else {
       let (first, second) = (skeletons.blocks[min(own, block)], skeletons.blocks[max(own, block)])
-      try maker.make(first, second, into: basisProduct.base)
-      let product = BasisProduct(UnsafePointer(basisProduct.base), first, second, forward: own < block)
+      try maker.make(first.basis, second.basis, into: basisProduct.base)
+      let product = BasisProduct(UnsafePointer(basisProduct.base), first.basis, second.basis, forward: own < block)
       project(by: product, skeletons.blocks[own].paddedRank, into: target) { _ in true }
     }
   }

@@ -312,6 +312,10 @@ SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
         c_int32,
         [c_void_p, *_rows, *_features, POINTER(CallOptions), c_void_p],
     ),
+    "covertree_residual_bounds": (
+        c_int32,
+        [c_void_p, c_void_p, c_int64, c_void_p, c_double, POINTER(CallOptions), c_void_p],
+    ),
     "covertree_hilbert_keys": (c_int32, [*_rows, c_void_p, c_void_p, POINTER(CallOptions), c_void_p]),
     "covertree_residual_distances": (
         c_int32,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,10 @@ from . import _arrays, _calls, _files
 from ._calls import ProgressReport
 from ._native import CoverTreeError
 from ._parts.curve import SAMPLES_PER_PART, Curve, positions
-from ._parts.layout import Layout
-from ._parts.part import Extent, Part
+from ._parts.layout import Extent, Layout
+from ._parts.part import Part
 from ._parts.queries import Nearest, Queries, gathered
-from ._parts.rounds import NearestBlock, WithinBlock
+from ._parts.rounds import Home, NearestBlock, WithinBlock
 from .runtime import active_config
 from .tree import CoverTree, Neighbors, kept_dtype
 
@@ -156,7 +157,7 @@ class MappedTree:
         report = progress or (lambda share: None)
         done = 0
         for asked, home in blocks:
-            block = NearestBlock(asked, self._layout, k, home, self.dtype)
+            block = NearestBlock(asked, self._layout, k, self.dtype, home)
             self._run(block, lambda part, some: part.answer(some, k, exclude_self=exclude_self, n_threads=n_threads))
             results.write(asked.rows, block.found)
             done += len(asked)
@@ -178,7 +179,7 @@ class MappedTree:
         n_rows, blocks = self._blocks(queries, False, False)
         lists = []
         for asked, home in blocks:
-            block = WithinBlock(asked, self._layout, r, home, self.dtype)
+            block = WithinBlock(asked, self._layout, r, self.dtype, home)
             self._run(block, lambda part, some: part.within(some, r, n_threads=n_threads))
             lists.append((asked.rows, block.found))
         found = gathered(lists, n_rows)
@@ -186,7 +187,7 @@ class MappedTree:
 
     def _blocks(
         self, queries: ArrayLike | None, predecessors: bool, exclude_self: bool
-    ) -> tuple[int, Iterator[tuple[Queries, int | None]]]:
+    ) -> tuple[int, Iterator[tuple[Queries, Home | None]]]:
         """Queries by blocks, each with the partition that its queries are of."""
         if queries is None:
             return self.n_points, self._own_blocks(predecessors)
@@ -206,13 +207,12 @@ class MappedTree:
         rows = (order[start : start + _BLOCK] for start in starts)
         return len(points), ((Queries(some, np.ascontiguousarray(points[some])), None) for some in rows)
 
-    def _own_blocks(self, predecessors: bool) -> Iterator[tuple[Queries, int | None]]:
-        for number in range(self.n_partitions):
-            indices = self._part(number).indices
-            for start in range(0, len(indices), _BLOCK):
-                own = np.array(indices[start : start + _BLOCK])
-                asked = self._part(number).own(own)
-                yield (Queries(own, asked.points, own if predecessors else None, own), number)
+    def _own_blocks(self, predecessors: bool) -> Iterator[tuple[Queries, Home | None]]:
+        for number, size in enumerate(self.partition_sizes):
+            for start in range(0, int(size), _BLOCK):
+                part = self._part(number)
+                asked = part.own(slice(start, start + _BLOCK))
+                yield replace(asked, before=asked.own if predecessors else None), (number, part)
 
     def _run(self, block: Any, ask: Callable[[Part, Queries], Any]) -> None:
         while plan := block.plan():
@@ -230,39 +230,64 @@ class MappedTree:
 
 
 class _Results:
-    """Neighbours of all queries, in memory or in files."""
+    """Neighbours of all queries, in memory or in files.
+
+    Queries come along the curve, and rows of files in any order would be written page by page. So what is found goes to
+    the ends of files for ranges of rows first, and each of these is put in order once.
+    """
 
     def __init__(
         self, n_rows: int, k: int, dtype: np.dtype[Any], with_distances: bool, folder: _files.PathLike | None
     ) -> None:
-        self._names = ["indices", "distances"][: 1 + with_distances]
-        dtypes = dict(zip(self._names, (np.dtype(np.int64), dtype)))
-        self._folder = None if folder is None else Path(folder)
+        self._shape, self._folder = (n_rows, k), None if folder is None else Path(folder)
+        self._dtypes = {"indices": np.dtype(np.int64), **({"distances": dtype} if with_distances else {})}
         self._held: dict[str, NDArray[Any]] = {}
-        for name, kind in dtypes.items():
-            if self._folder is None:
-                self._held[name] = np.empty((n_rows, k), kind)
-            else:
-                self._folder.mkdir(parents=True, exist_ok=True)
-                np.lib.format.open_memmap(self._path(name), "w+", kind, (n_rows, k)).flush()
-
-    def _path(self, name: str) -> Path:
-        assert self._folder is not None
-        return self._folder / f"{name}.npy"
+        if self._folder is None:
+            self._held = {name: np.empty(self._shape, kind) for name, kind in self._dtypes.items()}
+        else:
+            self._folder.mkdir(parents=True, exist_ok=True)
 
     def write(self, rows: NDArray[np.int64], found: Nearest) -> None:
         """Take the neighbours of some rows."""
-        for name in self._names:
-            # Mapped for the moment: pages that were written to stay in memory as long as they are mapped.
-            target = self._held[name] if self._folder is None else np.load(self._path(name), mmap_mode="r+")
-            target[rows] = getattr(found, name)
+        if self._folder is None:
+            for name, target in self._held.items():
+                target[rows] = getattr(found, name)
+            return
+        order = np.argsort(rows)
+        ends = np.searchsorted(rows[order], np.arange(0, self._shape[0] + _CHUNK, _CHUNK))
+        for number, (start, end) in enumerate(zip(ends[:-1], ends[1:])):
+            some = order[start:end]
+            for name, array in (("rows", rows), *((name, getattr(found, name)) for name in self._dtypes)):
+                with self._part(name, number).open("ab") as file:
+                    array[some].tofile(file)
+
+    def _part(self, name: str, number: int) -> Path:
+        assert self._folder is not None
+        return self._folder / f"{name}-{number:05d}.part"
 
     def arrays(self) -> Any:
         """What a search returns."""
         if self._folder is not None:
-            self._held = {name: np.load(self._path(name), mmap_mode="r") for name in self._names}
-        found = tuple(self._held[name] for name in self._names)
+            for name, kind in self._dtypes.items():
+                self._gather(name, kind)
+            for number in range(-(-self._shape[0] // _CHUNK)):
+                self._part("rows", number).unlink()
+            self._held = {name: np.load(self._folder / f"{name}.npy", mmap_mode="r") for name in self._dtypes}
+        found = tuple(self._held[name] for name in self._dtypes)
         return found if len(found) > 1 else found[0]
+
+    def _gather(self, name: str, kind: np.dtype[Any]) -> None:
+        """Make one file of the parts."""
+        assert self._folder is not None
+        header = {"descr": kind.str, "fortran_order": False, "shape": self._shape}
+        with (self._folder / f"{name}.npy").open("wb") as file:
+            np.lib.format.write_array_header_2_0(file, header)
+            for number in range(-(-self._shape[0] // _CHUNK)):
+                rows = np.fromfile(self._part("rows", number), np.int64) - number * _CHUNK
+                found = np.empty((len(rows), self._shape[1]), kind)
+                found[rows] = np.fromfile(self._part(name, number), kind).reshape(found.shape)
+                found.tofile(file)
+                self._part(name, number).unlink()
 
 
 def _chunks(coords: NDArray[Any], dtype: np.dtype[Any], report: ProgressReport) -> Iterator[tuple[int, NDArray[Any]]]:

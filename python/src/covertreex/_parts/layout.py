@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,11 +10,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .curve import Curve
-from .part import Extent, Outline
+from .outline import Outline
 from .queries import Features
 
 # What rounding may add to a bound, in units of it; coordinates of float64, some dozens of operations.
 _SLACK = 1e-12
+
+
+@dataclass(frozen=True)
+class Extent:
+    """Where the points of a part are: all that is known of it elsewhere."""
+
+    low: NDArray[np.float64]  #: (dim,)
+    high: NDArray[np.float64]
+    center: NDArray[np.float64]  #: (dim,) of a ball around them
+    radius: float
+    n_points: int
+    first: int  #: the smallest dataset index
+    outlines: list[Outline] | None  #: None in the Euclidean metric
 
 
 @dataclass(frozen=True)
@@ -47,17 +61,22 @@ class Layout:
     def least_scores(self, points: NDArray[Any], features: Features | None) -> NDArray[np.float64]:
         """For each query and part a score that none of the part's points is below, shape (q, parts)."""
         if features is None:
-            return self._least_squares(points)
-        least = np.zeros((len(points), len(self)))
+            return self.least_squares(points)
         rows = np.ascontiguousarray(points, np.float64)
+        return self.least_distances(len(rows), lambda outline: outline.largest(rows, features))
+
+    def least_distances(self, n_rows: int, largest: Callable[[Outline], NDArray[np.float64]]) -> NDArray[np.float64]:
+        """The same from what outlines say of queries."""
+        least = np.zeros((n_rows, len(self)))
         for part, outlines in enumerate(self.outlines):
             if outlines:
-                largest = np.max([outline.largest(rows, features) for outline in outlines], axis=0)
+                rho = np.max([largest(outline) for outline in outlines], axis=0)
                 # d = sqrt(1 - |rho|)
-                least[:, part] = np.sqrt(np.maximum(1 - largest - _SLACK, 0)) * (1 - _SLACK)
+                least[:, part] = np.sqrt(np.maximum(1 - rho - _SLACK, 0)) * (1 - _SLACK)
         return least
 
-    def _least_squares(self, points: NDArray[Any]) -> NDArray[np.float64]:
+    def least_squares(self, points: NDArray[Any]) -> NDArray[np.float64]:
+        """The same in the Euclidean metric."""
         least = np.empty((len(points), len(self)))
         for part in range(len(self)):
             box, ball = np.zeros(len(points)), np.zeros(len(points))

@@ -4,98 +4,18 @@ from __future__ import annotations
 
 import ctypes
 import operator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import _arrays, _calls, _files, _native
+from .. import _calls, _native
 from .._native import lib
 from ..residual import ResidualTree
 from ..tree import CoverTree
-from .queries import Answer, Features, Nearest, Queries, Within
-
-# What the span of an outline's pivots may leave of those of blocks. Finer ones keep more queries away, and cost each
-# more.
-OUTLINE_TAU = 0.2
-
-
-class Outline(_calls.Closeable):
-    """What tells how near queries can be to any of many points in the residual-correlation metric.
-
-    A few of the points, and how much of the others these leave.
-    """
-
-    _noun = "outline"
-
-    def __init__(self, handle: ctypes.c_void_p, error: float) -> None:
-        super().__init__()
-        self._take(handle, lib.covertree_residual_free)
-        self.error = error
-
-    @classmethod
-    def of(cls, tree: ResidualTree, tau: float = OUTLINE_TAU) -> list[Outline]:
-        """Those of all points of a tree; none where the residual process has too many degrees of freedom."""
-        count = ctypes.c_int64()
-        options = _calls.call_options(None)
-        handle = tree._open()
-        arguments = (tau, ctypes.byref(options), ctypes.byref(count))
-        _native.check(lib.covertree_residual_outline(handle, 0, *arguments, None, None))
-        found = []
-        for group in range(count.value):
-            pivots, error = ctypes.c_void_p(), ctypes.c_double()
-            _native.run(
-                lib.covertree_residual_outline, handle, group, *arguments, ctypes.byref(pivots), ctypes.byref(error),
-                options=options,
-            )  # fmt: skip
-            found.append(cls(pivots, error.value))
-        return found
-
-    def largest(self, points: NDArray[np.float64], features: Features) -> NDArray[np.float64]:
-        """For each query a number that no |rho| with any of the points exceeds, shape (q,)."""
-        lengths = np.empty(len(points))
-        options = _calls.call_options(None)
-        arguments = (*known_rows(points, features), ctypes.byref(options), lengths.ctypes.data)
-        _native.run(lib.covertree_residual_projections, self._open(), *arguments, options=options)
-        return np.minimum(lengths + self.error, 1.0)
-
-    def _encoded(self) -> NDArray[np.uint8]:
-        return _files.File.encode(lib.covertree_residual_encode, self._open(), {}).bytes
-
-    def __reduce__(self) -> Any:
-        return _outline, (self._encoded(), self.error)
-
-    def __sizeof__(self) -> int:
-        return self._encoded().nbytes
-
-
-def _outline(data: NDArray[np.uint8], error: float) -> Outline:
-    handle = ctypes.c_void_p()
-    options = _native.ResidualOptions()
-    lib.covertree_residual_options_init(ctypes.byref(options))
-    file = _files.File.copy(data)
-    _native.check(lib.covertree_residual_load(file.handle, ctypes.byref(options), ctypes.byref(handle)))
-    return Outline(handle, error)
-
-
-def known_rows(points: NDArray[np.float64], features: Features) -> tuple[Any, ...]:
-    """Queries and their features as the library takes them."""
-    v, p = features
-    return (*_calls.point_rows(points), v.ctypes.data, v.shape[1], _arrays.row_stride(v), p.ctypes.data)
-
-
-@dataclass(frozen=True)
-class Extent:
-    """Where the points of a part are: all that is known of it elsewhere."""
-
-    low: NDArray[np.float64]  #: (dim,)
-    high: NDArray[np.float64]
-    center: NDArray[np.float64]  #: (dim,) of a ball around them
-    radius: float
-    n_points: int
-    first: int  #: the smallest dataset index
-    outlines: list[Outline] | None  #: None in the Euclidean metric
+from .layout import Extent, Layout
+from .outline import Outline, known_rows
+from .queries import Answer, Nearest, Queries, Within
 
 
 class Part:
@@ -112,7 +32,7 @@ class Part:
     def __sizeof__(self) -> int:
         return self.indices.nbytes + self.tree.stats().memory_bytes
 
-    def points(self, local: NDArray[np.intp] | slice = slice(None)) -> NDArray[Any]:
+    def points(self, local: NDArray[Any] | slice = slice(None)) -> NDArray[Any]:
         """Coordinates by ascending dataset index: of all points, or of some by their place in that order."""
         if isinstance(self.tree, ResidualTree):
             return self.tree._coords[local]
@@ -137,10 +57,10 @@ class Part:
         outlines = Outline.of(self.tree) if isinstance(self.tree, ResidualTree) else None
         return Extent(low, high, center, float(np.sqrt(square.max())), len(self), int(self.indices[0]), outlines)
 
-    def own(self, some: NDArray[np.int64] | None = None) -> Queries:
-        """The part's own points as queries: all, or those of some dataset indices."""
-        if some is None:
-            local = np.arange(len(self))
+    def own(self, some: NDArray[np.int64] | slice = slice(None)) -> Queries:
+        """The part's own points as queries, by ascending index: of some dataset indices, or a slice of near ones."""
+        if isinstance(some, slice):
+            local = np.sort(self._order()[some])
         else:
             local = np.minimum(np.searchsorted(self.indices, some), len(self) - 1)
             local = local[self.indices[local] == some]
@@ -155,6 +75,21 @@ class Part:
             )
         own = self.indices[local]
         return Queries(rows=own, points=self.points(local), own=own, features=features)
+
+    def _order(self) -> NDArray[np.int32]:
+        """Points so that those that follow each other are near each other."""
+        if isinstance(self.tree, ResidualTree):
+            order: NDArray[np.int32] = self.tree._model().arrays["block_order"]
+            return order
+        return self.tree.export_arrays().order
+
+    def least_scores(self, queries: Queries, layout: Layout) -> NDArray[np.float64]:
+        """For each of the part's own points and each part a score that none of that part's is below, (q, parts)."""
+        if isinstance(self.tree, ResidualTree):
+            assert queries.own is not None
+            tree, local = self.tree, np.searchsorted(self.indices, queries.own)
+            return layout.least_distances(len(local), lambda outline: outline.largest_of(tree, local))
+        return layout.least_squares(queries.points)
 
     # Searches
 

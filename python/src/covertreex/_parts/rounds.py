@@ -11,7 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .layout import Layout
+from .part import Part
 from .queries import Answer, Nearest, Queries, Within, gathered, merged, none_nearest
+
+# The part that queries are points of: its number, and itself.
+Home = tuple[int, Part]
 
 
 @dataclass
@@ -35,6 +39,12 @@ class Traffic:
         )
 
 
+def _least_scores(queries: Queries, layout: Layout, home: Home | None) -> NDArray[np.float64]:
+    if home is None:
+        return layout.least_scores(queries.points, queries.features)
+    return home[1].least_scores(queries, layout)
+
+
 class NearestBlock:
     """A block of queries on its search for the ``k`` nearest of all points.
 
@@ -43,15 +53,16 @@ class NearestBlock:
     nothing, after ``log2(parts) + 2`` rounds.
     """
 
-    def __init__(self, queries: Queries, layout: Layout, k: int, home: int | None, dtype: Any) -> None:
+    def __init__(self, queries: Queries, layout: Layout, k: int, dtype: Any, home: Home | None = None) -> None:
         n, parts = len(queries), len(layout)
-        self.queries, self.home = queries, home
+        self.queries, self.home = queries, None if home is None else home[0]
         self.found = none_nearest(n, k, dtype)
-        self._least = layout.least_scores(queries.points, queries.features)
+        self._least = _least_scores(queries, layout, home)
         if queries.before is not None:
             self._least[layout.first[None, :] >= queries.before[:, None]] = np.nan  # nothing there counts
         self._left = np.ones((n, parts), bool)
-        first = np.full(n, home) if home is not None else layout.curve.parts(queries.points)
+        self._first = layout.first
+        first = layout.curve.parts(queries.points) if home is None else np.full(n, home[0])
         self._next = np.zeros((n, parts), bool)
         self._next[np.arange(n), first] = True
         self.traffic = Traffic()
@@ -65,12 +76,15 @@ class NearestBlock:
 
     def plan(self) -> dict[int, Queries]:
         """Queries of the next round, by the part that they go to; none when all is done."""
-        worst = self.found.scores[:, -1]
-        wanted = self._left & (self._least <= worst[:, None])
+        worst, last = self.found.scores[:, -1], self.found.indices[:, -1]
+        # Of a point that is as far as the last neighbour the index has to be lower.
+        nearer = self._least < worst[:, None]
+        nearer |= (self._least == worst[:, None]) & ((self._first[None, :] < last[:, None]) | (last < 0)[:, None])
+        wanted = self._left & nearer
         if self.traffic.rounds == 0:
             wanted &= self._next
         else:
-            _keep_least(wanted, self._least, 2 ** (self.traffic.rounds - 1))
+            _keep_least(wanted, self._least, self._first, 2 ** (self.traffic.rounds - 1))
         self._left &= ~wanted
         self._sent: dict[int, NDArray[np.intp]] = {}
         plan = {}
@@ -102,14 +116,15 @@ class NearestBlock:
             array[rows] = new
 
 
-def _keep_least(wanted: NDArray[np.bool_], least: NDArray[np.float64], count: int) -> None:
-    """Leave only the ``count`` of each row that have the least scores."""
-    if count >= wanted.shape[1]:
-        return
-    order = np.argpartition(np.where(wanted, least, np.inf), count - 1, axis=1)[:, :count]
-    kept = np.zeros_like(wanted)
+def _keep_least(wanted: NDArray[np.bool_], least: NDArray[np.float64], first: NDArray[np.int64], count: int) -> None:
+    """Leave only the ``count`` parts of each row that have the least scores, among equals the least first indices."""
+    rows = np.flatnonzero(wanted.sum(axis=1) > count)
+    by_first = np.argsort(first)
+    scores = np.where(wanted[rows], least[rows], np.inf)[:, by_first]
+    order = by_first[np.argsort(scores, axis=1, kind="stable")[:, :count]]
+    kept = np.zeros((len(rows), wanted.shape[1]), bool)
     np.put_along_axis(kept, order, True, axis=1)
-    wanted &= kept
+    wanted[rows] &= kept
 
 
 class WithinBlock:
@@ -118,9 +133,9 @@ class WithinBlock:
     Each part that may have one is seen, in one round.
     """
 
-    def __init__(self, queries: Queries, layout: Layout, radius: float, home: int | None, dtype: Any) -> None:
-        self.queries, self.home = queries, home
-        least = layout.least_scores(queries.points, queries.features)
+    def __init__(self, queries: Queries, layout: Layout, radius: float, dtype: Any, home: Home | None = None) -> None:
+        self.queries, self.home = queries, None if home is None else home[0]
+        least = _least_scores(queries, layout, home)
         if queries.before is not None:
             least[layout.first[None, :] >= queries.before[:, None]] = np.nan
         self._wanted = least <= radius * radius

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from .._parts.queries import Nearest, Within, gathered, none_nearest
 
 
-def joined(found: list[Any], what: dict[str, Any], dtype: Any) -> Any:
+def joined(found: list[Any], what: dict[str, Any]) -> Any:
     """The results of blocks that follow each other."""
     if "k" in what:
         if not found:
-            return none_nearest(0, what["k"], dtype)
+            return none_nearest(0, what["k"], what["dtype"])
         return Nearest(*(np.concatenate(arrays) for arrays in zip(*found)))
     sizes = [len(part.offsets) - 1 for part in found]
     starts = np.cumsum([0, *sizes])
@@ -24,12 +24,12 @@ def joined(found: list[Any], what: dict[str, Any], dtype: Any) -> Any:
     )
 
 
-def in_order_of(results: list[Any], rows: NDArray[np.int64], what: dict[str, Any], dtype: Any) -> Any:
+def in_order_of(results: list[Any], rows: NDArray[np.int64], what: dict[str, Any]) -> Any:
     """The results of blocks, each for rows of its own, in the order of all rows, which ascend."""
     places = [np.searchsorted(rows, own) for own, _, _ in results]
     if "radius" in what:
         return gathered([(place, found) for place, (_, found, _) in zip(places, results)], len(rows))
-    whole = none_nearest(len(rows), what["k"], dtype)
+    whole = none_nearest(len(rows), what["k"], what["dtype"])
     for place, (_, found, _) in zip(places, results):
         for target, array in zip(whole, found):
             target[place] = array

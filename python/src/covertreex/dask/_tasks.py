@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from .. import factory
 from .._parts.curve import Curve, positions
-from .._parts.layout import Layout
-from .._parts.part import Extent, Part
+from .._parts.layout import Extent, Layout
+from .._parts.part import Part
 from .._parts.queries import Answer, Features, Nearest, Queries, Within, none_nearest
-from .._parts.rounds import NearestBlock, Traffic, WithinBlock
+from .._parts.rounds import Home, NearestBlock, Traffic, WithinBlock
 from ..residual import ResidualTree
 from ..tree import CoverTree
 
@@ -180,29 +180,34 @@ def queries(points: NDArray[Any], before: NDArray[np.int64] | None, made: Featur
     return Queries(np.arange(len(points)), np.ascontiguousarray(points, dtype), before, features=made)
 
 
-def own_queries(
-    part: Part, some: NDArray[np.int64] | slice, predecessors: bool, before: NDArray[np.int64] | None
-) -> Queries:
-    """A partition's own points as queries: a slice of them, or those there are of some dataset indices."""
-    found = part.own(part.indices[some] if isinstance(some, slice) else some)
-    if predecessors:
-        return replace(found, before=found.own)
-    if before is None:
-        return found
-    if isinstance(some, slice):
-        return replace(found, before=before[found.rows])
-    # `some` are sorted, and `before` is theirs.
-    return replace(found, before=before[np.searchsorted(some, found.rows)])
-
-
-def begin(asked: Queries, known: Layout, what: dict[str, Any], home: int | None, dtype: Any) -> Step:
+def begin(asked: Queries, known: Layout, what: dict[str, Any], home: Home | None = None) -> Step:
     """A block of queries, and what to ask first."""
     block: Block
     if "k" in what:
-        block = NearestBlock(asked, known, what["k"], home, dtype)
+        block = NearestBlock(asked, known, what["k"], what["dtype"], home)
     else:
-        block = WithinBlock(asked, known, what["radius"], home, dtype)
+        block = WithinBlock(asked, known, what["radius"], what["dtype"], home)
     return block, block.plan()
+
+
+def begin_own(
+    home: Home,
+    some: NDArray[np.int64] | slice,
+    upper: tuple[bool, NDArray[np.int64] | None],
+    known: Layout,
+    what: dict[str, Any],
+) -> Step:
+    """A block of a partition's own points: a slice of them, or those there are of some dataset indices, which ascend.
+
+    `upper` says whether they have predecessors only, or before which index: of all points, or of these.
+    """
+    asked = home[1].own(some)
+    predecessors, before = upper
+    if predecessors:
+        before = asked.own
+    elif before is not None:
+        before = before[asked.rows if isinstance(some, slice) else np.searchsorted(some, asked.rows)]
+    return begin(replace(asked, before=before), known, what, home)
 
 
 def step(before: Step, answers: dict[int, Any]) -> Step:
@@ -241,14 +246,16 @@ def found(stepped: Step) -> tuple[NDArray[np.int64], Nearest | Within, Traffic]:
 # Bringing results of points of the dataset into its order
 
 
-def spread(result: tuple[NDArray[np.int64], Nearest, Traffic], bounds: NDArray[np.int64]) -> dict[int, Any]:
-    """Rows of results by the range of dataset indices that they belong to."""
-    rows, nearest, _ = result
-    ends = np.searchsorted(rows, bounds)
+def spread(results: list[tuple[NDArray[np.int64], Nearest, Traffic]], bounds: NDArray[np.int64]) -> dict[int, Any]:
+    """What one partition's points have found, by the range of dataset indices that they belong to."""
+    rows = np.concatenate([own for own, _, _ in results])
+    order = np.argsort(rows)
+    nearest = Nearest(*(np.concatenate(arrays)[order] for arrays in zip(*(found for _, found, _ in results))))
+    ends = np.searchsorted(rows[order], bounds)
     pieces = {}
     for chunk, (start, end) in enumerate(zip(ends[:-1], ends[1:])):
         some = slice(start, end)
-        pieces[chunk] = rows[some] - bounds[chunk], nearest.each(operator.itemgetter(some))
+        pieces[chunk] = rows[order[some]] - bounds[chunk], nearest.each(operator.itemgetter(some))
     return pieces
 
 

@@ -134,11 +134,11 @@ class PartitionedTree:
         distances : the same, shape (q, k)
             Infinity where there are fewer than ``k``. Only with ``return_distances``.
         """
-        what = {"k": _arrays.integer(k, "k", minimum=1)}
+        what: dict[str, Any] = {"k": _arrays.integer(k, "k", minimum=1), "dtype": self.dtype}
         if queries is None:
-            found = self._own_results(what["k"], predecessor_mode, before, exclude_self)
+            found = self._own_results(what, predecessor_mode, before, exclude_self)
         elif isinstance(queries, da.Array):
-            found = self._results_for_array(what["k"], queries, predecessor_mode, before, exclude_self)
+            found = self._results_for_array(what, queries, predecessor_mode, before, exclude_self)
         else:
             found = self._for_rows(what, queries, predecessor_mode, before, exclude_self)
         return tuple(found[:2]) if return_distances else found[0]
@@ -174,7 +174,7 @@ class PartitionedTree:
         """
         if self._common is not None:
             raise ValueError("r: a radius is searched in the Euclidean metric only")
-        what = {"radius": _calls.number(r, "r")}
+        what: dict[str, Any] = {"radius": _calls.number(r, "r"), "dtype": self.dtype}
         if not what["radius"] >= 0:
             raise ValueError(f"r: expected a number from 0 up, got {r}")
         found = self._for_rows(what, queries, predecessor_mode, before, exclude_self)
@@ -202,7 +202,7 @@ class PartitionedTree:
             some = slice(start, start + _BLOCK)
             blocks.append(self._block(what, points[some], None if upper is None else upper[some]))
         results = self._client.gather(self._run(_Asked(blocks, what, exclude_self)))
-        return _results.joined([found for _, found, _ in results], what, self.dtype)
+        return _results.joined([found for _, found, _ in results], what)
 
     def _check_new(self, dim: int, predecessors: bool, exclude_self: bool) -> None:
         if dim != self.dim:
@@ -215,7 +215,7 @@ class PartitionedTree:
     def _block(self, what: dict[str, Any], points: Any, before: Any) -> Future:
         features = None if self._common is None else self._submit(_tasks.features, points, self._common)
         asked = self._submit(_tasks.queries, points, before, features, self.dtype)
-        return self._submit(_tasks.begin, asked, self._layout, what, None, self.dtype)
+        return self._submit(_tasks.begin, asked, self._layout, what)
 
     def _for_indices(
         self,
@@ -239,7 +239,7 @@ class PartitionedTree:
         shared, late = self._submit(_tasks.same, once), self._submit(_tasks.same, upper)
         blocks = [self._own_block(number, what, shared, predecessors, late) for number in range(self.n_partitions)]
         results = self._client.gather(self._run(_Asked(blocks, what, exclude_self)))
-        found = _results.in_order_of(results, once, what, self.dtype)
+        found = _results.in_order_of(results, once, what)
         back = np.empty(len(wanted), np.intp)
         back[order] = places
         return _results.rows_of(found, back)
@@ -247,11 +247,11 @@ class PartitionedTree:
     def _own_block(
         self, number: int, what: dict[str, Any], some: slice | Future, predecessors: bool, before: Future
     ) -> Future:
-        asked = self._submit(_tasks.own_queries, self._parts[number], some, predecessors, before)
-        return self._submit(_tasks.begin, asked, self._layout, what, number, self.dtype)
+        home, upper = (number, self._parts[number]), (predecessors, before)
+        return self._submit(_tasks.begin_own, home, some, upper, self._layout, what)
 
     def _own_results(
-        self, k: int, predecessors: bool, before: ArrayLike | None, exclude_self: bool
+        self, what: dict[str, Any], predecessors: bool, before: ArrayLike | None, exclude_self: bool
     ) -> Sequence[da.Array]:
         """Search for all points of the dataset; results stay on the workers, in the order of the dataset."""
         upper = None if before is None else _arrays.indices(before, "before")
@@ -259,46 +259,55 @@ class PartitionedTree:
             raise ValueError(f"before: expected {self.n_points} of them, one for each query, got {len(upper)}")
         if predecessors and before is not None:
             raise ValueError("before: stands against predecessor_mode, which is an upper index of its own")
-        what = {"k": k}
         late = self._submit(_tasks.same, upper)
-        blocks = [
-            self._own_block(number, what, slice(start, start + _BLOCK), predecessors, late)
+        slices = [
+            (number, slice(start, start + _BLOCK))
             for number, size in enumerate(self.partition_sizes)
             for start in range(0, int(size), _BLOCK)
         ]
+        blocks = [self._own_block(number, what, some, predecessors, late) for number, some in slices]
         results = self._run(_Asked(blocks, what, exclude_self))
-        bounds = np.linspace(0, self.n_points, len(blocks) + 1).astype(np.int64)
-        pieces = [self._submit(_tasks.spread, result, bounds) for result in results]
+        of_part: list[list[Future]] = [[] for _ in self._parts]
+        for (number, _), result in zip(slices, results):
+            of_part[number].append(result)
+        bounds = np.linspace(0, self.n_points, self.n_partitions + 1).astype(np.int64)
+        pieces = [self._submit(_tasks.spread, of_one, bounds) for of_one in of_part]
         collected = []
         for chunk, count in enumerate(np.diff(bounds)):
             picked = [self._submit(_tasks.pick, piece, chunk) for piece in pieces]
             collected.append(self._submit(_tasks.collect, picked, int(count)))
-        return self._as_arrays(collected, np.diff(bounds), k)
+        return self._as_arrays(collected, np.diff(bounds), what)
 
     def _results_for_array(
-        self, k: int, queries: da.Array, predecessors: bool, before: ArrayLike | None, exclude_self: bool
+        self,
+        what: dict[str, Any],
+        queries: da.Array,
+        predecessors: bool,
+        before: ArrayLike | None,
+        exclude_self: bool,
     ) -> Sequence[da.Array]:
         """Search for new points that are on the workers, where results stay."""
         array = _source.opened(queries)
         self._check_new(int(array.shape[1]), predecessors, exclude_self)
         array = array.astype(self.dtype).rechunk({0: _BLOCK, 1: -1})
         upper = None if before is None else _arrays.indices(before, "before")
-        what = {"k": k}
         chunks = self._client.compute(list(array.to_delayed().ravel()), retries=_cluster.RETRIES)
         ends = np.cumsum(array.chunks[0])
         blocks = []
         for chunk, start, end in zip(chunks, ends - array.chunks[0], ends):
             blocks.append(self._block(what, chunk, None if upper is None else upper[start:end]))
         results = self._run(_Asked(blocks, what, exclude_self))
-        return self._as_arrays([self._submit(_tasks.pick, result, 1) for result in results], array.chunks[0], k)
+        return self._as_arrays([self._submit(_tasks.pick, result, 1) for result in results], array.chunks[0], what)
 
-    def _as_arrays(self, results: list[Future], counts: Any, k: int) -> Sequence[da.Array]:
+    def _as_arrays(self, results: list[Future], counts: Any, what: dict[str, Any]) -> Sequence[da.Array]:
         """Futures of the neighbours of some rows each, as Dask arrays."""
         dtypes = (np.dtype(np.int64), self.dtype)
         return [
             da.concatenate(
                 [
-                    da.from_delayed(dask.delayed(self._submit(_tasks.pick, result, field)), (int(count), k), dtype)
+                    da.from_delayed(
+                        dask.delayed(self._submit(_tasks.pick, result, field)), (int(count), what["k"]), dtype
+                    )
                     for result, count in zip(results, counts)
                 ]
             )
