@@ -11,6 +11,7 @@ some of them with float64 distances.
 from __future__ import annotations
 
 import argparse
+import functools
 import resource
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from typing import Any
 import covertreex.dask
 import dask.array as da
 import numpy as np
-from covertreex import cover_tree
+from covertreex import ResidualTree, cover_tree
 from covertreex.kernels import RBF, Matern52
 from dask.distributed import Client, LocalCluster
 from euclidean import machine
@@ -40,18 +41,36 @@ def timed(work: Callable[[], Any]) -> tuple[Any, float]:
     return result, time.perf_counter() - start
 
 
-def recall(points: np.ndarray, found: np.ndarray, rows: np.ndarray) -> float:
+def squares(points: np.ndarray, row: int) -> np.ndarray:
+    """Squared distances of a point from all, in float64."""
+    total = np.zeros(len(points))
+    for d in range(points.shape[1]):
+        total += (points[:, d].astype(np.float64) - np.float64(points[row, d])) ** 2
+    return total
+
+
+def predecessors(points: np.ndarray, tree: ResidualTree) -> Callable[[int], np.ndarray]:
+    """Squared residual-correlation distances of a point from those before it, in float64, by the textbook."""
+    v, p = tree.v_matrix, tree.residual_variance
+
+    def distances(row: int) -> np.ndarray:
+        covariances = tree.kernel(points[row : row + 1], points[:row])[0]
+        rho = (covariances - v[:row] @ v[row]) / np.sqrt(p[:row] * p[row])
+        return 1 - np.minimum(np.abs(rho), 1)
+
+    return distances
+
+
+def recall(
+    true: Callable[[int], np.ndarray], found: np.ndarray, rows: np.ndarray
+) -> float:
     """The share of float64 neighbours among those found of some points; equally distant ones count."""
-    hits = 0
+    hits, k = 0, found.shape[1]
     for row in rows:
-        squares = np.zeros(len(points))
-        for d in range(points.shape[1]):
-            squares += (
-                points[:, d].astype(np.float64) - np.float64(points[row, d])
-            ) ** 2
-        farthest = np.partition(squares, K - 1)[K - 1]
-        hits += int((squares[found[row]] <= farthest * (1 + 1e-12)).sum())
-    return hits / (K * len(rows))
+        distances = true(row)
+        farthest = np.partition(distances, k - 1)[k - 1]
+        hits += int((distances[found[row]] <= farthest * (1 + 1e-9) + 1e-12).sum())
+    return hits / (k * len(rows))
 
 
 def line(name: str, n: int, tree: Any, build: float, search: float, same: str) -> str:
@@ -70,61 +89,33 @@ HEAD = [
 ]
 
 
-def euclidean(
-    client: Client, n: int, shapes: dict[str, np.ndarray], counts: dict[str, list[int]]
+def compared(
+    client: Client, name: str, points: np.ndarray, counts: list[int], **options: Any
 ) -> list[str]:
-    """All points of several shapes, in more and more partitions."""
-    lines = []
-    for name, points in shapes.items():
-        whole, build = timed(lambda points=points: cover_tree(points))
-        wanted, search = timed(lambda whole=whole: whole.knn(K))
-        rows = np.random.default_rng(1).choice(n, CHECKED, replace=False)
-        lines.append(
-            f"| {name}, in one piece, two threads | {build:.1f} | {search:.1f} | | | | | recall "
-            f"{recall(points, wanted, rows):.4f} |"
-        )
-        array = da.from_array(points, chunks=(-(-n // 16), 3))
-        for count in counts[name]:
-            tree, build = timed(
-                lambda array=array, count=count: covertreex.dask.cover_tree(
-                    array, client=client, n_partitions=count
-                )
-            )
-            found, search = timed(lambda tree=tree: tree.knn(K).compute())
-            same = "the same" if (found == wanted).all() else "DIFFERENT"
-            lines.append(
-                line(f"{name}, {count} partitions", n, tree, build, search, same)
-            )
-            del tree
-    return lines
-
-
-def residual(client: Client, n: int, m: int, counts: list[int]) -> list[str]:
-    """30 predecessors of all points by residual correlation."""
-    points = np.random.default_rng(0).standard_normal((n, 3))
+    """All points' neighbours in one piece, and in more and more partitions."""
+    n, residual = len(points), "kernel" in options
+    search = {"k": 30, "predecessor_mode": True} if residual else {"k": K}
+    whole, build = timed(lambda: cover_tree(points, **options))
+    wanted, took = timed(lambda: whole.knn(**search))
+    true = (
+        predecessors(points, whole) if residual else functools.partial(squares, points)
+    )
+    rows = np.random.default_rng(1).choice(np.arange(n // 2, n), CHECKED, replace=False)
+    right = recall(true, wanted, rows)
+    lines = [
+        f"| {name}, in one piece, two threads | {build:.1f} | {took:.1f} | | | | | recall {right:.4f} |"
+    ]
     array = da.from_array(points, chunks=(-(-n // 16), 3))
-    lines = []
-    for name, kernel in (("RBF", RBF()), ("Matern 5/2", Matern52())):
-        options = {"kernel": kernel, "inducing_count": m}
-        whole, build = timed(lambda options=options: cover_tree(points, **options))
-        wanted, search = timed(lambda whole=whole: whole.knn(30, predecessor_mode=True))
-        lines.append(
-            f"| {name}, in one piece, two threads | {build:.1f} | {search:.1f} | | | | | exact |"
+    for count in counts:
+        tree, build = timed(
+            lambda count=count: covertreex.dask.cover_tree(
+                array, client=client, n_partitions=count, **options
+            )
         )
-        for count in counts:
-            tree, build = timed(
-                lambda count=count, options=options: covertreex.dask.cover_tree(
-                    array, client=client, n_partitions=count, **options
-                )
-            )
-            found, search = timed(
-                lambda tree=tree: tree.knn(30, predecessor_mode=True).compute()
-            )
-            same = "the same" if (found == wanted).all() else "DIFFERENT"
-            lines.append(
-                line(f"{name}, {count} partitions", n, tree, build, search, same)
-            )
-            del tree
+        found, took = timed(lambda tree=tree: tree.knn(**search).compute())
+        same = "the same" if (found == wanted).all() else "DIFFERENT"
+        lines.append(line(f"{name}, {count} partitions", n, tree, build, took, same))
+        del tree
     return lines
 
 
@@ -152,7 +143,7 @@ def out_of_core(n: int) -> list[str]:
         return [
             "| | build, s | all points' 10 neighbours, s | resident memory at most, GiB | recall |",
             "| --- | ---: | ---: | ---: | ---: |",
-            f"| {n:,} x 3 float32 | {build:.0f} | {search:.0f} | {memory:.2f} | {recall(points, found, rows):.4f} |",
+            f"| {n:,} x 3 float32 | {build:.0f} | {search:.0f} | {memory:.2f} | {recall(functools.partial(squares, points), found, rows):.4f} |",
         ]
 
 
@@ -192,24 +183,24 @@ def main() -> None:
         "nine tenths duplicates": rng.standard_normal((n // 10, 3), dtype=np.float32)[
             rng.integers(0, n // 10, n)
         ],
-        "all in one place": np.full((n, 3), 0.5, np.float32),
+        "all in one place, a 25th as many": np.full((n // 25, 3), 0.5, np.float32),
     }
-    counts = {name: [16] for name in shapes} | {"normal": [1, 4, 16, 64]}
     cluster = LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0")
     with cluster, Client(cluster) as client:
-        lines = [
-            f"{n:,} x 3 float32, the {K} nearest of all points:",
-            "",
-            *HEAD,
-            *euclidean(client, n, shapes, counts),
-        ]
+        lines = [f"{n:,} x 3 float32, the {K} nearest of all points:", "", *HEAD]
+        for name, points in shapes.items():
+            counts = [1, 4, 16, 64] if name == "normal" else [16]
+            lines += compared(client, name, points, counts)
         lines += [
             "",
             f"{n_residual:,} x 3, {m} inducing points, 30 predecessors of all points:",
-            "",
-            *HEAD,
         ]
-        lines += residual(client, n_residual, m, [1, 4, 16])
+        lines += ["", *HEAD]
+        points = rng.standard_normal((n_residual, 3))
+        for name, kernel in (("RBF", RBF()), ("Matern 5/2", Matern52())):
+            lines += compared(
+                client, name, points, [1, 4, 16], kernel=kernel, inducing_count=m
+            )
     lines += [
         "",
         "Out of core, partitions of 4 000 000 points:",

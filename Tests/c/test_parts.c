@@ -123,6 +123,18 @@ static void test_residual(const double *points) {
   for (int i = 0; i < N; i++)
     if (second.indices[i][0] >= 0)
       EXPECT(1 - second.distances[i][0] * second.distances[i][0] <= lengths[i] + error + 1e-12);
+  int64_t *rows = malloc(sizeof(int64_t[HALF]));
+  for (int i = 0; i < HALF; i++) rows[i] = HALF - 1 - i;
+  EXPECT(covertree_residual_bounds(parts[0], rows, HALF, pivots, error, NULL, lengths) == COVERTREE_OK);
+  for (int i = 0; i < HALF; i++)
+    if (second.indices[rows[i]][0] >= 0)
+      EXPECT(1 - second.distances[rows[i]][0] * second.distances[rows[i]][0] <= lengths[i] + 1e-12);
+  rows[7] = HALF;
+  EXPECT_ERROR(covertree_residual_bounds(parts[0], rows, HALF, pivots, error, NULL, lengths), COVERTREE_NOT_FOUND,
+               "rows[7]");
+  EXPECT_ERROR(covertree_residual_bounds(parts[0], rows, 1, pivots, NAN, NULL, lengths), COVERTREE_INVALID_ARGUMENT,
+               "error");
+  free(rows);
   EXPECT_ERROR(covertree_residual_outline(parts[1], 1, 0.2, NULL, NULL, &pivots, &error), COVERTREE_INVALID_ARGUMENT,
                "group");
   EXPECT_ERROR(covertree_residual_outline(parts[1], 0, 1, NULL, NULL, &pivots, &error), COVERTREE_INVALID_ARGUMENT,

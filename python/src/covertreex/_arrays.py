@@ -58,6 +58,14 @@ def rows(values: ArrayLike, name: str) -> NDArray[Any]:
     return array
 
 
+def check_finite(points: NDArray[Any], name: str, first: int = 0) -> None:
+    """Raise for a coordinate that is none; ``first`` is the index of the first row."""
+    good = np.isfinite(points)
+    if not good.all():
+        row, column = np.argwhere(~good)[0]
+        raise ValueError(f"{name}[{first + row}, {column}]: expected a finite number, got {points[row, column]}")
+
+
 _Start = ctypes.c_char * 0
 
 

@@ -198,9 +198,7 @@ class MappedTree:
         points = _arrays.points(queries, "queries", dtype=self.dtype)
         if points.shape[1] != self.dim:
             raise ValueError(f"queries: expected {self.dim} columns, got {points.shape[1]}")
-        if not np.isfinite(points).all():
-            row, column = np.argwhere(~np.isfinite(points))[0]
-            raise ValueError(f"queries[{row}, {column}]: expected a finite number, got {points[row, column]}")
+        _arrays.check_finite(points, "queries")
         # Along the curve, so that queries of a block see the same few partitions.
         order = np.argsort(self._layout.curve.positions(points), kind="stable")
         starts = range(0, max(1, len(points)), _BLOCK)
@@ -294,10 +292,7 @@ def _chunks(coords: NDArray[Any], dtype: np.dtype[Any], report: ProgressReport) 
     """Rows of an array, some at a time, each with the index of the first."""
     for first in range(0, len(coords), _CHUNK):
         chunk = np.ascontiguousarray(coords[first : first + _CHUNK], dtype)
-        good = np.isfinite(chunk)
-        if not good.all():
-            row, column = np.argwhere(~good)[0]
-            raise ValueError(f"coords[{first + row}, {column}]: expected a finite number, got {chunk[row, column]}")
+        _arrays.check_finite(chunk, "coords", first)
         yield first, chunk
         report((first + len(chunk)) / len(coords))
 

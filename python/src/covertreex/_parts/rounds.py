@@ -48,9 +48,9 @@ def _least_scores(queries: Queries, layout: Layout, home: Home | None) -> NDArra
 class NearestBlock:
     """A block of queries on its search for the ``k`` nearest of all points.
 
-    In the first round each query sees the part that owns its place. In round ``r`` after that it sees the
-    ``2**(r - 1)`` nearest of the parts that may still have something for it: every part is seen, or known to have
-    nothing, after ``log2(parts) + 2`` rounds.
+    In the first round each query sees the part that owns its place, in the next one the two nearest of the others that
+    may have something for it, then eight, and so on: every part is seen, or known to have nothing, after
+    ``log4(parts) + 2`` rounds. More parts at a time would be seen in vain; fewer would make more rounds.
     """
 
     def __init__(self, queries: Queries, layout: Layout, k: int, dtype: Any, home: Home | None = None) -> None:
@@ -84,7 +84,7 @@ class NearestBlock:
         if self.traffic.rounds == 0:
             wanted &= self._next
         else:
-            _keep_least(wanted, self._least, self._first, 2 ** (self.traffic.rounds - 1))
+            _keep_least(wanted, self._least, self._first, 2 * 4 ** (self.traffic.rounds - 1))
         self._left &= ~wanted
         self._sent: dict[int, NDArray[np.intp]] = {}
         plan = {}

@@ -11,7 +11,7 @@ import numpy as np
 from distributed import get_worker
 from numpy.typing import NDArray
 
-from .. import factory
+from .. import _arrays, factory
 from .._parts.curve import Curve, positions
 from .._parts.layout import Extent, Layout
 from .._parts.part import Part
@@ -35,10 +35,7 @@ def threads() -> int:
 
 def box(chunk: NDArray[Any], first: int) -> Box:
     """The sides of the box around the points of a chunk."""
-    good = np.isfinite(chunk)
-    if not good.all():
-        row, column = np.argwhere(~good)[0]
-        raise ValueError(f"points[{first + row}, {column}]: expected a finite number, got {chunk[row, column]}")
+    _arrays.check_finite(chunk, "points", first)
     if not len(chunk):
         return np.full(chunk.shape[1], np.inf), np.full(chunk.shape[1], -np.inf)
     return chunk.min(axis=0).astype(np.float64), chunk.max(axis=0).astype(np.float64)

@@ -194,9 +194,7 @@ class PartitionedTree:
             return self._for_indices(what, _arrays.indices(rows, "queries"), predecessors, upper, exclude_self)
         points = _arrays.points(rows, "queries", dtype=self.dtype)
         self._check_new(points.shape[1], predecessors, exclude_self)
-        if not np.isfinite(points).all():
-            row, column = np.argwhere(~np.isfinite(points))[0]
-            raise ValueError(f"queries[{row}, {column}]: expected a finite number, got {points[row, column]}")
+        _arrays.check_finite(points, "queries")
         blocks = []
         for start in range(0, len(points), _BLOCK):
             some = slice(start, start + _BLOCK)
