@@ -70,8 +70,8 @@ SWIFT_TESTS := -c release -Xswiftc -enable-testing --scratch-path .build/test
 swift-tests: build/sqlite build/headers
 	swift build --build-tests $(SWIFT_TESTS)
 
-test-swift: build/sqlite build/headers
-	swift test $(SWIFT_TESTS)
+test-swift: swift-tests
+	swift test --skip-build $(SWIFT_TESTS)
 
 # Changes and searches at once, under the thread sanitizer.
 tsan: build/sqlite build/headers
