@@ -55,6 +55,8 @@ class MappedTree:
                     radii=arrays["radii"], n_points=arrays["sizes"], first=arrays["first"],
                     outlines=[None] * len(arrays["radii"]),
                 )  # fmt: skip
+        except FileNotFoundError:
+            raise IsADirectoryError(f"path: {self.folder} is a folder without a tree in partitions") from None
         except (KeyError, TypeError, ValueError) as error:
             raise CoverTreeError(
                 f"folder: {self.folder} has no tree in partitions, or a damaged one: {error}"
