@@ -61,7 +61,7 @@ def _shape(path: Path) -> tuple[tuple[int, ...], np.dtype[Any]]:
             raise ValueError(f"points: {path} has shape {array.shape}, expected (n, dim)")
         return array.shape, array.dtype
     file = _parquet().ParquetFile(path)
-    types = [field.type.to_pandas_dtype() for field in file.schema_arrow]
+    types = [column.to_numpy().dtype for column in file.schema_arrow.empty_table().columns]
     return (file.metadata.num_rows, len(types)), np.result_type(*types)
 
 
