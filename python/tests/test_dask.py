@@ -212,6 +212,8 @@ def test_bad_input_is_refused(client, rng):
         tree.knn(1, queries=[0, 100])
     with pytest.raises(ValueError, match="before"):
         tree.knn(1, queries=points, before=[1])
+    with pytest.raises(ValueError, match="before"):
+        tree.knn(1, queries=chunked(points, 30), before=[1])
     with pytest.raises(ValueError, match="predecessor_mode"):
         tree.knn(1, queries=points, predecessor_mode=True)
     with pytest.raises(ValueError, match="exclude_self"):

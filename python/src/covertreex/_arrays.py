@@ -34,11 +34,16 @@ def points(values: ArrayLike, name: str, *, dtype: np.dtype[Any] | None = None) 
         raise TypeError(f"{name}: expected real numbers, got dtype {array.dtype}")
     if array.ndim != 2:
         raise ValueError(f"{name}: expected two dimensions (n, dim), got shape {array.shape}")
-    wanted = dtype or np.dtype(np.float32 if array.dtype in (np.float16, np.float32) else np.float64)
+    wanted = dtype or float_dtype(array.dtype)
     if array.dtype == wanted and array.dtype.isnative and array.flags.aligned and _rows_without_gaps(array):
         return array
     with np.errstate(over="ignore"):  # what overflows becomes infinite, and is refused as such
         return np.ascontiguousarray(array, dtype=wanted.newbyteorder("="))
+
+
+def float_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The type in which coordinates of a type are kept where nobody says."""
+    return np.dtype(np.float32 if dtype in (np.float16, np.float32) else np.float64)
 
 
 def _rows_without_gaps(array: NDArray[Any]) -> bool:

@@ -15,6 +15,11 @@ from .tree import CoverTree
 METHODS = ("random", "kmeans++", "cover-tree")
 
 
+def sample(n: int, count: int, seed: int) -> NDArray[np.int64]:
+    """A sample of equal chances of the first ``n`` numbers, ascending: the same as in covertreex 0.4.x."""
+    return np.sort(np.random.default_rng(seed).choice(n, count, replace=False)) if count < n else np.arange(n)
+
+
 def choose(points: NDArray[np.float64], count: int, *, method: str, seed: int, n_threads: int | None) -> NDArray[Any]:
     """Rows of points that stand for all of them.
 
@@ -39,7 +44,7 @@ def choose(points: NDArray[np.float64], count: int, *, method: str, seed: int, n
     """
     n = len(points)
     if method == "random":
-        return np.sort(np.random.default_rng(seed).choice(n, count, replace=False)) if count < n else np.arange(n)
+        return sample(n, count, seed)
     if method == "kmeans++":
         rows = np.empty(count, np.int64)
         options = _calls.call_options(n_threads)

@@ -14,7 +14,8 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from . import _arrays, _calls, _files
 from ._calls import ProgressReport
 from ._native import CoverTreeError
-from ._parts.curve import SAMPLES_PER_PART, Curve, positions
+from ._parts.curve import Curve, positions, sample_share, sampled
+from ._parts.files import MANIFEST, open_part, part_path, save_part
 from ._parts.layout import Extent, Layout
 from ._parts.part import Part
 from ._parts.queries import Nearest, Queries, gathered
@@ -31,7 +32,6 @@ _BLOCK = 1 << 16
 DEFAULT_PARTITION = 4_000_000
 # Partitions that are mapped at the same time.
 _OPEN = 8
-_MANIFEST = "partitions.json"
 
 
 class MappedTree:
@@ -45,7 +45,7 @@ class MappedTree:
     def __init__(self, folder: _files.PathLike) -> None:
         self.folder = Path(folder)
         try:
-            known = json.loads((self.folder / _MANIFEST).read_text())
+            known = json.loads((self.folder / MANIFEST).read_text())
             self.n_points, self.dim = int(known["n_points"]), int(known["dim"])
             self.dtype = np.dtype(known["dtype"])
             with np.load(self.folder / "layout.npz") as arrays:
@@ -102,7 +102,7 @@ class MappedTree:
             raise FileExistsError(f"folder: {target} is not empty")
         n, dim = coords.shape
         wanted = kept_dtype(active_config().dtype if dtype is None else dtype)
-        kept = wanted or np.dtype(np.float32 if coords.dtype in (np.float16, np.float32) else np.float64)
+        kept = wanted or _arrays.float_dtype(coords.dtype)
         report = progress or (lambda share: None)
         n_parts = -(-n // partition_size)
         curve = _cut(coords, n_parts, kept, lambda share: report(0.2 * share))
@@ -118,7 +118,7 @@ class MappedTree:
             first=layout.first,
         )  # fmt: skip
         # Written last: without it there is no tree.
-        (target / _MANIFEST).write_text(json.dumps({"n_points": n, "dim": dim, "dtype": str(kept)}))
+        (target / MANIFEST).write_text(json.dumps({"n_points": n, "dim": dim, "dtype": str(kept)}))
         return cls(target)
 
     # Searches
@@ -224,7 +224,7 @@ class MappedTree:
         if part is None:
             if len(self._mapped) >= _OPEN:
                 self._mapped.pop(next(iter(self._mapped))).tree.close()
-            part = _open(self.folder, number)
+            part = open_part(self.folder, number, mapped=True)
         self._mapped[number] = part
         return part
 
@@ -258,8 +258,7 @@ class _Results:
         for number, (start, end) in enumerate(zip(ends[:-1], ends[1:])):
             some = order[start:end]
             for name, array in (("rows", rows), *((name, getattr(found, name)) for name in self._dtypes)):
-                with self._part(name, number).open("ab") as file:
-                    array[some].tofile(file)
+                _append(self._part(name, number), array[some])
 
     def _part(self, name: str, number: int) -> Path:
         assert self._folder is not None
@@ -302,11 +301,11 @@ def _chunks(coords: NDArray[Any], dtype: np.dtype[Any], report: ProgressReport) 
 def _cut(coords: NDArray[Any], n_parts: int, dtype: np.dtype[Any], report: ProgressReport) -> Curve:
     """Cut the curve through the points into parts of one size, by a sample."""
     low, high = np.full(coords.shape[1], np.inf), np.full(coords.shape[1], -np.inf)
-    rng, share = np.random.default_rng(0), min(1.0, SAMPLES_PER_PART * n_parts / len(coords))
+    rng, share = np.random.default_rng(0), sample_share(len(coords), n_parts)
     points, indices = [], []
     for first, chunk in _chunks(coords, dtype, report):
         low, high = np.minimum(low, chunk.min(axis=0)), np.maximum(high, chunk.max(axis=0))
-        rows = np.sort(rng.choice(len(chunk), int(np.ceil(share * len(chunk))), replace=False))
+        rows = sampled(rng, len(chunk), share)
         points.append(chunk[rows])
         indices.append(first + rows)
     return Curve.cut(low, high, positions(np.concatenate(points), low, high), np.concatenate(indices), n_parts)
@@ -316,31 +315,24 @@ def _split(coords: NDArray[Any], curve: Curve, folder: Path, dtype: np.dtype[Any
     """Write the points of each part, with their indices, to files of its own."""
     for first, chunk in _chunks(coords, dtype, report):
         indices = np.arange(first, first + len(chunk))
-        parts = curve.parts(chunk, indices)
-        order = np.argsort(parts, kind="stable")
-        ends = np.searchsorted(parts[order], np.arange(curve.n_parts + 1))
-        for number, (start, end) in enumerate(zip(ends[:-1], ends[1:])):
+        for number, rows in enumerate(curve.rows_of_parts(chunk, indices)):
             for ending, array in (("indices", indices), ("points", chunk)):
-                with (folder / f"part-{number:05d}.{ending}").open("ab") as file:
-                    array[order[start:end]].tofile(file)
+                _append(part_path(folder, number, ending), array[rows])
+
+
+def _append(path: Path, array: NDArray[Any]) -> None:
+    """Write to the end of a file, which is made where it is not there."""
+    with path.open("ab") as file:
+        array.tofile(file)
 
 
 def _build(folder: Path, number: int, dim: int, dtype: np.dtype[Any], options: dict[str, Any]) -> Extent:
     """Build a part's tree of what was split off, and save it in its place."""
-    path = folder / f"part-{number:05d}"
-    points = np.fromfile(path.with_suffix(".points"), dtype).reshape(-1, dim)
-    indices = np.fromfile(path.with_suffix(".indices"), np.int64)
-    tree = CoverTree(points, dtype=dtype, **options)
-    tree.save(path.with_suffix(".covertree"))
-    np.save(path.with_suffix(".npy"), indices)
-    for ending in (".points", ".indices"):
-        path.with_suffix(ending).unlink()
-    extent = Part(indices, tree).extent()
-    tree.close()
-    return extent
-
-
-def _open(folder: Path, number: int) -> Part:
-    path = folder / f"part-{number:05d}"
-    file = _files.File.open(path.with_suffix(".covertree"), mmap=True, verify=False, progress=None)
-    return Part(np.load(path.with_suffix(".npy"), mmap_mode="r"), CoverTree._of_file(file))
+    raw = [part_path(folder, number, ending) for ending in ("points", "indices")]
+    points, indices = np.fromfile(raw[0], dtype).reshape(-1, dim), np.fromfile(raw[1], np.int64)
+    with CoverTree(points, dtype=dtype, **options) as tree:
+        part = Part(indices, tree)
+        save_part(part, folder, number)
+        for path in raw:
+            path.unlink()
+        return part.extent()

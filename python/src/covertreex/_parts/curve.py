@@ -57,11 +57,29 @@ class Curve:
         keys = self.positions(points)
         if indices is None:
             return np.searchsorted(self.keys, keys, side="left").astype(np.int64)
-        below, until = np.searchsorted(self.keys, keys, side="left"), np.searchsorted(self.keys, keys, side="right")
-        parts = until.astype(np.int64)
-        for row in np.flatnonzero(below < until):  # of points whose key is that of a cut
-            parts[row] = below[row] + np.searchsorted(self.indices[below[row] : until[row]], indices[row], side="right")
+        parts = np.searchsorted(self.keys, keys, side="right").astype(np.int64)
+        # Points whose key is that of a cut, or of several, go by their indices.
+        cuts, below, counts = np.unique(self.keys, return_index=True, return_counts=True)
+        for key, first, count in zip(cuts, below, counts):
+            rows = np.flatnonzero(keys == key)
+            parts[rows] = first + np.searchsorted(self.indices[first : first + count], indices[rows], side="right")
         return parts
+
+    def rows_of_parts(self, points: NDArray[Any], indices: NDArray[np.int64]) -> list[NDArray[np.intp]]:
+        """The rows of the points that each part has."""
+        parts = self.parts(points, indices)
+        order = np.argsort(parts, kind="stable")
+        return np.split(order, np.searchsorted(parts[order], np.arange(1, self.n_parts)))
+
+
+def sample_share(n_points: int, n_parts: int) -> float:
+    """The share of all points that a cut into parts looks at."""
+    return min(1.0, SAMPLES_PER_PART * n_parts / n_points)
+
+
+def sampled(rng: np.random.Generator, n_rows: int, share: float) -> NDArray[np.int64]:
+    """A share of some rows, ascending."""
+    return np.sort(rng.choice(n_rows, int(np.ceil(share * n_rows)), replace=False))
 
 
 def positions(points: NDArray[Any], low: NDArray[np.float64], high: NDArray[np.float64]) -> NDArray[np.uint64]:

@@ -65,14 +65,8 @@ class Outline(_calls.Closeable):
         _native.run(lib.covertree_residual_bounds, tree._open(), *arguments, options=options)
         return bounds
 
-    def _encoded(self) -> NDArray[np.uint8]:
-        return _files.File.encode(lib.covertree_residual_encode, self._open(), {}).bytes
-
     def __reduce__(self) -> Any:
-        return _outline, (self._encoded(), self.error)
-
-    def __sizeof__(self) -> int:
-        return self._encoded().nbytes
+        return _outline, (_files.File.encode(lib.covertree_residual_encode, self._open(), {}).bytes, self.error)
 
 
 def _outline(data: NDArray[np.uint8], error: float) -> Outline:

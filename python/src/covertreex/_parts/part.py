@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import _calls, _native
+from .. import _calls
 from .._native import lib
 from ..residual import ResidualTree
 from ..tree import CoverTree
@@ -101,7 +101,7 @@ class Part:
         options, keep_options = self._options(queries, exclude_self, n_threads)
         options.scores = found.scores.ctypes.data
         arguments = (self.tree._open(), *rows, k, ctypes.byref(options), *(a.ctypes.data for a in found[:2]))
-        _native.run(getattr(lib, self._function("knn", kind)), *arguments, options=options)
+        _calls.search(getattr(lib, self._function("knn", kind)), arguments, n_rows, options, None)
         del keep, keep_options
         found.indices[:] = np.where(found.indices < 0, -1, self.indices[found.indices])
         return found
@@ -116,12 +116,12 @@ class Part:
         self, queries: Queries, radius: float, *, exclude_self: bool = False, n_threads: int | None = None
     ) -> Within:
         """All of the part's points within a radius of each query."""
-        kind, _, rows, keep = self._rows(queries)
+        kind, n_rows, rows, keep = self._rows(queries)
         options, keep_options = self._options(queries, exclude_self, n_threads)
         options.flags |= _calls.SCORES
         handle = ctypes.c_void_p()
         arguments = (self.tree._open(), *rows, radius, ctypes.byref(options), ctypes.byref(handle))
-        _native.run(getattr(lib, self._function("radius", kind)), *arguments, options=options, radius="r")
+        _calls.search(getattr(lib, self._function("radius", kind)), arguments, n_rows, options, None, radius="r")
         del keep, keep_options
         offsets, indices, distances, scores = _calls.neighbor_lists(handle)
         return Within(np.array(offsets), self.indices[indices], np.array(distances), np.array(scores))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import operator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -39,13 +40,45 @@ class Traffic:
         )
 
 
-def _least_scores(queries: Queries, layout: Layout, home: Home | None) -> NDArray[np.float64]:
-    if home is None:
-        return layout.least_scores(queries.points, queries.features)
-    return home[1].least_scores(queries, layout)
+class _Block:
+    """A block of queries: what parts can have for them, and what has been sent."""
+
+    def __init__(self, queries: Queries, layout: Layout, home: Home | None) -> None:
+        self.queries, self.home = queries, None if home is None else home[0]
+        if home is None:
+            self._least = layout.least_scores(queries.points, queries.features)
+        else:
+            self._least = home[1].least_scores(queries, layout)
+        if queries.before is not None:
+            self._least[layout.first[None, :] >= queries.before[:, None]] = np.nan  # nothing there counts
+        # Of the last round, by part: rows that went there, and how many bytes that were.
+        self._sent: dict[int, tuple[NDArray[np.intp], int]] = {}
+        self.traffic = Traffic()
+
+    def _questions(self, wanted: NDArray[np.bool_], limits: NDArray[np.float64] | None = None) -> dict[int, Queries]:
+        """What to ask parts, where (queries, parts) says which."""
+        plan = {}
+        self._sent = {}
+        for part in map(int, np.flatnonzero(wanted.any(axis=0))):
+            rows = np.flatnonzero(wanted[:, part])
+            plan[part] = self.queries.some(rows, own=part == self.home, limits=None if limits is None else limits[rows])
+            self._sent[part] = rows, plan[part].nbytes
+        return plan
+
+    def _received(self, answers: dict[int, Any]) -> Iterator[tuple[NDArray[np.intp], Any]]:
+        """What parts have answered, each with the rows that went there."""
+        self.traffic.rounds += 1
+        for part, answer in answers.items():
+            rows, nbytes = self._sent[part]
+            self.traffic.visits += len(rows)
+            if part != self.home:
+                self.traffic.messages += 1
+                self.traffic.bytes_sent += nbytes
+                self.traffic.bytes_received += answer.nbytes
+            yield rows, answer
 
 
-class NearestBlock:
+class NearestBlock(_Block):
     """A block of queries on its search for the ``k`` nearest of all points.
 
     In the first round each query sees the part that owns its place, in the next one the two nearest of the others that
@@ -54,18 +87,12 @@ class NearestBlock:
     """
 
     def __init__(self, queries: Queries, layout: Layout, k: int, dtype: Any, home: Home | None = None) -> None:
-        n, parts = len(queries), len(layout)
-        self.queries, self.home = queries, None if home is None else home[0]
+        super().__init__(queries, layout, home)
+        n = len(queries)
         self.found = none_nearest(n, k, dtype)
-        self._least = _least_scores(queries, layout, home)
-        if queries.before is not None:
-            self._least[layout.first[None, :] >= queries.before[:, None]] = np.nan  # nothing there counts
-        self._left = np.ones((n, parts), bool)
+        self._left = np.ones((n, len(layout)), bool)
         self._first = layout.first
-        first = layout.curve.parts(queries.points) if home is None else np.full(n, home[0])
-        self._next = np.zeros((n, parts), bool)
-        self._next[np.arange(n), first] = True
-        self.traffic = Traffic()
+        self._owner = layout.curve.parts(queries.points) if home is None else np.full(n, home[0])
 
     def copy(self) -> NearestBlock:
         """One that may go on by itself."""
@@ -82,16 +109,11 @@ class NearestBlock:
         nearer |= (self._least == worst[:, None]) & ((self._first[None, :] < last[:, None]) | (last < 0)[:, None])
         wanted = self._left & nearer
         if self.traffic.rounds == 0:
-            wanted &= self._next
+            wanted &= self._owner[:, None] == np.arange(wanted.shape[1])
         else:
             _keep_least(wanted, self._least, self._first, 2 * 4 ** (self.traffic.rounds - 1))
         self._left &= ~wanted
-        self._sent: dict[int, NDArray[np.intp]] = {}
-        plan = {}
-        for part in np.flatnonzero(wanted.any(axis=0)):
-            rows = np.flatnonzero(wanted[:, part])
-            self._sent[int(part)] = rows
-            plan[int(part)] = self.queries.some(rows, own=part == self.home, limits=worst[rows])
+        plan = self._questions(wanted, worst)
         if not plan and self.traffic.rounds == 0 and self._left.any():
             self.traffic.rounds = 1  # the owner's points are all too late to count
             return self.plan()
@@ -99,15 +121,8 @@ class NearestBlock:
 
     def take(self, answers: dict[int, Answer]) -> None:
         """Take what parts have answered."""
-        self.traffic.rounds += 1
-        for part, answer in answers.items():
-            rows = self._sent[part]
+        for rows, answer in self._received(answers):
             self._improve(rows[answer.asked], answer.found)
-            self.traffic.visits += len(rows)
-            if part != self.home:
-                self.traffic.messages += 1
-                self.traffic.bytes_sent += self.queries.some(rows, own=False, limits=np.empty(len(rows))).nbytes
-                self.traffic.bytes_received += answer.nbytes
 
     def _improve(self, rows: NDArray[np.intp], found: Nearest) -> None:
         if self.traffic.rounds > 1:
@@ -127,21 +142,17 @@ def _keep_least(wanted: NDArray[np.bool_], least: NDArray[np.float64], first: ND
     wanted[rows] &= kept
 
 
-class WithinBlock:
+class WithinBlock(_Block):
     """A block of queries on its search for all points within a radius.
 
     Each part that may have one is seen, in one round.
     """
 
     def __init__(self, queries: Queries, layout: Layout, radius: float, dtype: Any, home: Home | None = None) -> None:
-        self.queries, self.home = queries, None if home is None else home[0]
-        least = _least_scores(queries, layout, home)
-        if queries.before is not None:
-            least[layout.first[None, :] >= queries.before[:, None]] = np.nan
-        self._wanted = least <= radius * radius
+        super().__init__(queries, layout, home)
+        self._wanted = self._least <= radius * radius
         self._dtype = dtype
         self._answers: list[tuple[NDArray[np.intp], Within]] = []
-        self.traffic = Traffic()
 
     def copy(self) -> WithinBlock:
         """One that may go on by itself."""
@@ -152,26 +163,13 @@ class WithinBlock:
 
     def plan(self) -> dict[int, Queries]:
         """Queries of the next round, by the part that they go to; none when all is done."""
-        plan = {}
-        self._sent: dict[int, NDArray[np.intp]] = {}
-        for part in np.flatnonzero(self._wanted.any(axis=0)):
-            rows = np.flatnonzero(self._wanted[:, part])
-            self._sent[int(part)] = rows
-            plan[int(part)] = self.queries.some(rows, own=part == self.home)
+        plan = self._questions(self._wanted)
         self._wanted[:] = False
         return plan
 
     def take(self, answers: dict[int, Within]) -> None:
         """Take what parts have answered."""
-        self.traffic.rounds += 1
-        for part, answer in answers.items():
-            rows = self._sent[part]
-            self._answers.append((rows, answer))
-            self.traffic.visits += len(rows)
-            if part != self.home:
-                self.traffic.messages += 1
-                self.traffic.bytes_sent += self.queries.some(rows, own=False).nbytes
-                self.traffic.bytes_received += answer.nbytes
+        self._answers.extend(self._received(answers))
 
     @property
     def found(self) -> Within:

@@ -12,8 +12,9 @@ from distributed import Client, Future, get_client
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _arrays
-from .._parts.curve import SAMPLES_PER_PART
+from .._parts.curve import sample_share
 from .._residual_inputs import DEFAULT_INDUCING, chosen_seed
+from ..inducing import sample
 from ..kernels import Stationary
 from . import _cluster, _source, _tasks
 from ._tree import PartitionedTree
@@ -125,8 +126,7 @@ class _Chunks:
         if inducing is None:
             count = min(DEFAULT_INDUCING, self.n) if count is None else count
             count = _arrays.integer(count, "inducing_count", minimum=0, maximum=self.n)
-            rng = np.random.default_rng(chosen_seed(seed))
-            rows = np.sort(rng.choice(self.n, count, replace=False)) if count < self.n else np.arange(self.n)
+            rows = sample(self.n, count, chosen_seed(seed))
             chosen = self._rows(rows) if count else np.empty((0, len(self._box[0])))
         elif isinstance(inducing, str):
             raise ValueError(f"inducing_points: expected an array, or None for a random sample, got {inducing!r}")
@@ -139,7 +139,7 @@ class _Chunks:
 
     def cut(self, n_partitions: int) -> Future:
         """The curve through all points, cut into partitions."""
-        share = min(1.0, SAMPLES_PER_PART * n_partitions / self.n)
+        share = sample_share(self.n, n_partitions)
         samples = [
             self._client.submit(_tasks.sample, chunk, int(first), self._box, share, **_cluster.anywhere())
             for chunk, first in self._each()

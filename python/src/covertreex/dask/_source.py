@@ -12,6 +12,8 @@ import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import _arrays
+
 
 def opened(points: Any) -> da.Array:
     """Points as a Dask array of float32 or float64, shape (n, dim), whose chunks are of whole rows and known sizes."""
@@ -32,8 +34,7 @@ def opened(points: Any) -> da.Array:
     if array.shape[0] == 0:
         raise ValueError("points: expected at least one, got none")
     array = array.rechunk({1: -1})
-    wanted = np.float32 if array.dtype in (np.float16, np.float32) else np.float64
-    return array.astype(wanted)
+    return array.astype(_arrays.float_dtype(array.dtype))
 
 
 def _of_folder(folder: Path) -> da.Array:

@@ -12,7 +12,8 @@ from distributed import get_worker
 from numpy.typing import NDArray
 
 from .. import _arrays, factory
-from .._parts.curve import Curve, positions
+from .._parts.curve import Curve, positions, sampled
+from .._parts.files import open_part, save_part
 from .._parts.layout import Extent, Layout
 from .._parts.part import Part
 from .._parts.queries import Answer, Features, Nearest, Queries, Within, none_nearest
@@ -43,8 +44,7 @@ def box(chunk: NDArray[Any], first: int) -> Box:
 
 def sample(chunk: NDArray[Any], first: int, around: Box, share: float) -> tuple[NDArray[Any], NDArray[Any]]:
     """Keys and dataset indices of some points of a chunk."""
-    count = min(len(chunk), int(np.ceil(share * len(chunk))))
-    rows = np.sort(np.random.default_rng(first).choice(len(chunk), count, replace=False))
+    rows = sampled(np.random.default_rng(first), len(chunk), share)
     return positions(chunk[rows], *around), first + rows
 
 
@@ -57,11 +57,7 @@ def cut(around: Box, samples: list[tuple[NDArray[Any], NDArray[Any]]], n_parts: 
 def split(chunk: NDArray[Any], first: int, curve: Curve) -> dict[int, tuple[NDArray[Any], NDArray[Any]]]:
     """The points of a chunk by the part that they belong to, with their dataset indices."""
     indices = np.arange(first, first + len(chunk))
-    parts = curve.parts(chunk, indices)
-    order = np.argsort(parts, kind="stable")
-    ends = np.searchsorted(parts[order], np.arange(curve.n_parts + 1))
-    pieces = (order[start:end] for start, end in zip(ends[:-1], ends[1:]))
-    return {part: (indices[rows], chunk[rows]) for part, rows in enumerate(pieces)}
+    return {part: (indices[rows], chunk[rows]) for part, rows in enumerate(curve.rows_of_parts(chunk, indices))}
 
 
 def same(thing: Any) -> Any:
@@ -132,8 +128,7 @@ def summary(known: Layout) -> dict[str, Any]:
 
 def save(part: Part, folder: str, number: int) -> None:
     """Write a partition."""
-    part.tree.save(_path(folder, number, "covertree"))
-    np.save(_path(folder, number, "npy"), part.indices)
+    save_part(part, folder, number)
 
 
 def save_common(curve: Curve, common: ResidualTree | None, folder: str) -> None:
@@ -156,12 +151,8 @@ def read_process(folder: str) -> ResidualTree:
 
 
 def read(folder: str, number: int) -> Part:
-    """Open a partition that was written."""
-    return Part(np.load(_path(folder, number, "npy")), factory.load(_path(folder, number, "covertree")))
-
-
-def _path(folder: str, number: int, ending: str) -> Path:
-    return Path(folder) / f"part-{number:05d}.{ending}"
+    """Open a partition that was written. Its indices are read: the folder may be written to again."""
+    return open_part(folder, number, mapped=False)
 
 
 # Searching

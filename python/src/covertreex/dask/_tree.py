@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from distributed import Client, Future, get_client
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _arrays, _calls
+from .._parts.files import MANIFEST
 from .._parts.rounds import Traffic
 from ..kernels import Stationary
 from ..tree import Neighbors
@@ -25,16 +25,6 @@ SearchReport = Traffic
 
 # Queries that are searched together: what is known of them and all partitions is held at once.
 _BLOCK = 1 << 16
-MANIFEST = "partitions.json"
-
-
-@dataclass
-class _Asked:
-    """A search on its way: blocks of queries, and what they want."""
-
-    blocks: list[Future]
-    what: dict[str, Any]
-    exclude_self: bool
 
 
 class PartitionedTree:
@@ -187,9 +177,7 @@ class PartitionedTree:
     ) -> Any:
         """Search for queries that the client has, and bring it what they find."""
         rows = np.asarray(given)
-        upper = None if before is None else _arrays.indices(before, "before")
-        if upper is not None and len(upper) != len(rows):
-            raise ValueError(f"before: expected {len(rows)} of them, one for each query, got {len(upper)}")
+        upper = _upper(before, len(rows), predecessors)
         if rows.ndim == 1 and rows.dtype.kind in "iu":
             return self._for_indices(what, _arrays.indices(rows, "queries"), predecessors, upper, exclude_self)
         points = _arrays.points(rows, "queries", dtype=self.dtype)
@@ -199,7 +187,7 @@ class PartitionedTree:
         for start in range(0, len(points), _BLOCK):
             some = slice(start, start + _BLOCK)
             blocks.append(self._block(what, points[some], None if upper is None else upper[some]))
-        results = self._client.gather(self._run(_Asked(blocks, what, exclude_self)))
+        results = self._client.gather(self._run(blocks, what, exclude_self))
         return _results.joined([found for _, found, _ in results], what)
 
     def _check_new(self, dim: int, predecessors: bool, exclude_self: bool) -> None:
@@ -227,20 +215,14 @@ class PartitionedTree:
         if len(wanted) and not (wanted.min() >= 0 and wanted.max() < self.n_points):
             row = int(np.argmax((wanted < 0) | (wanted >= self.n_points)))
             raise IndexError(f"queries[{row}]: expected 0 to {self.n_points - 1}, got {wanted[row]}")
-        if predecessors and before is not None:
-            raise ValueError("before: stands against predecessor_mode, which is an upper index of its own")
-        order = np.argsort(wanted, kind="stable")
-        once, places = np.unique(wanted[order], return_inverse=True)
+        once, places = np.unique(wanted, return_inverse=True)
         if before is not None and len(once) < len(wanted):
             raise ValueError("queries: expected each dataset index once, where before is given")
-        upper = None if before is None else before[order]
+        upper = None if before is None else before[np.argsort(wanted)]
         shared, late = self._submit(_tasks.same, once), self._submit(_tasks.same, upper)
         blocks = [self._own_block(number, what, shared, predecessors, late) for number in range(self.n_partitions)]
-        results = self._client.gather(self._run(_Asked(blocks, what, exclude_self)))
-        found = _results.in_order_of(results, once, what)
-        back = np.empty(len(wanted), np.intp)
-        back[order] = places
-        return _results.rows_of(found, back)
+        results = self._client.gather(self._run(blocks, what, exclude_self))
+        return _results.rows_of(_results.in_order_of(results, once, what), places)
 
     def _own_block(
         self, number: int, what: dict[str, Any], some: slice | Future, predecessors: bool, before: Future
@@ -252,19 +234,14 @@ class PartitionedTree:
         self, what: dict[str, Any], predecessors: bool, before: ArrayLike | None, exclude_self: bool
     ) -> Sequence[da.Array]:
         """Search for all points of the dataset; results stay on the workers, in the order of the dataset."""
-        upper = None if before is None else _arrays.indices(before, "before")
-        if upper is not None and len(upper) != self.n_points:
-            raise ValueError(f"before: expected {self.n_points} of them, one for each query, got {len(upper)}")
-        if predecessors and before is not None:
-            raise ValueError("before: stands against predecessor_mode, which is an upper index of its own")
-        late = self._submit(_tasks.same, upper)
+        late = self._submit(_tasks.same, _upper(before, self.n_points, predecessors))
         slices = [
             (number, slice(start, start + _BLOCK))
             for number, size in enumerate(self.partition_sizes)
             for start in range(0, int(size), _BLOCK)
         ]
         blocks = [self._own_block(number, what, some, predecessors, late) for number, some in slices]
-        results = self._run(_Asked(blocks, what, exclude_self))
+        results = self._run(blocks, what, exclude_self)
         of_part: list[list[Future]] = [[] for _ in self._parts]
         for (number, _), result in zip(slices, results):
             of_part[number].append(result)
@@ -288,13 +265,13 @@ class PartitionedTree:
         array = _source.opened(queries)
         self._check_new(int(array.shape[1]), predecessors, exclude_self)
         array = array.astype(self.dtype).rechunk({0: _BLOCK, 1: -1})
-        upper = None if before is None else _arrays.indices(before, "before")
+        upper = _upper(before, int(array.shape[0]), predecessors)
         chunks = self._client.compute(list(array.to_delayed().ravel()), retries=_cluster.RETRIES)
         ends = np.cumsum(array.chunks[0])
         blocks = []
         for chunk, start, end in zip(chunks, ends - array.chunks[0], ends):
             blocks.append(self._block(what, chunk, None if upper is None else upper[start:end]))
-        results = self._run(_Asked(blocks, what, exclude_self))
+        results = self._run(blocks, what, exclude_self)
         return self._as_arrays([self._submit(_tasks.pick, result, 1) for result in results], array.chunks[0], what)
 
     def _as_arrays(self, results: list[Future], counts: Any, what: dict[str, Any]) -> Sequence[da.Array]:
@@ -312,7 +289,7 @@ class PartitionedTree:
             for field, dtype in enumerate(dtypes)
         ]
 
-    def _run(self, asked: _Asked) -> list[Future]:
+    def _run(self, blocks: list[Future], what: dict[str, Any], exclude_self: bool) -> list[Future]:
         """Round after round, until no block has anything to ask any more.
 
         Returns
@@ -320,7 +297,7 @@ class PartitionedTree:
         list of futures
             What each block has found.
         """
-        steps = list(asked.blocks)
+        steps = list(blocks)
         while True:
             wanted = self._client.gather([self._submit(_tasks.targets, step) for step in steps])
             if not any(wanted):
@@ -332,7 +309,7 @@ class PartitionedTree:
                 answers = {
                     part: self._submit(
                         _tasks.search, self._parts[part], self._submit(_tasks.question, steps[number], part),
-                        asked.what, asked.exclude_self, worker=homes[part],
+                        what, exclude_self, worker=homes[part],
                     )
                     for part in parts
                 }  # fmt: skip
@@ -403,6 +380,18 @@ class PartitionedTree:
             "dim": self.dim, "dtype": str(self.dtype),
         }  # fmt: skip
         (folder / MANIFEST).write_text(json.dumps(known))
+
+
+def _upper(before: ArrayLike | None, n_rows: int, predecessors: bool) -> NDArray[np.int64] | None:
+    """Indices before which points count, one for each query."""
+    if before is None:
+        return None
+    if predecessors:
+        raise ValueError("before: stands against predecessor_mode, which is an upper index of its own")
+    upper = _arrays.indices(before, "before")
+    if len(upper) != n_rows:
+        raise ValueError(f"before: expected {n_rows} of them, one for each query, got {len(upper)}")
+    return upper
 
 
 def load(path: str | os.PathLike[str], *, client: Client | None = None) -> PartitionedTree:
