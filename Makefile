@@ -1,4 +1,5 @@
-# Targets: lib demo test docs tsan soak bench lint wheel install clean. Each begins with what it needs and does nothing twice.
+# Targets: lib demo test docs asan tsan fuzz soak bench lint wheel deb abi install clean. Each begins with what it needs and does nothing
+# twice.
 
 PYTHON ?= python3
 PREFIX ?= /usr/local
@@ -21,13 +22,9 @@ PACKAGE := $(shell find python -name '*.py' -not -path '*/tests/*') python/pypro
 VENV := .venv
 IN_VENV := $(VENV)/bin/python
 
-.PHONY: lib demo test built swift-tests test-swift test-c test-python test-examples test-docs docs tsan soak bench lint format wheel install clean
+.PHONY: lib levels demo test built swift-tests test-swift test-c test-python test-examples test-docs docs tsan soak bench lint format wheel install clean
 
 lib: $(LIBRARY)
-
-# The level is part of what was built: another one builds anew.
-build/cpu-$(COVERTREE_CPU):
-	@mkdir -p build && rm -f build/cpu-* && touch $@
 
 # The header of the system's SQLite, which stores of vectors are durable by.
 build/sqlite:
@@ -39,10 +36,26 @@ build/headers: include/covertree.h $(wildcard Sources/CNumerics/*.h)
 	touch Sources/Covertree/Numerics/Scalar.swift Sources/CABI/Arguments.swift
 	@mkdir -p build && touch $@
 
-$(LIBRARY): $(SOURCES) build/cpu-$(COVERTREE_CPU) build/sqlite build/headers
-	swift build -c release --product covertree
-	@mkdir -p build/lib
-	cp .build/release/libcovertree.so $@.new && strip --strip-unneeded $@.new && mv $@.new $@
+# The library for one level. Those for others stand beside it: what was built stays built.
+build/levels/%/libcovertree.so: $(SOURCES) build/sqlite build/headers
+	COVERTREE_CPU=$* swift build -c release --product covertree --scratch-path .build/$*
+	@mkdir -p $(@D)
+	cp .build/$*/release/libcovertree.so $@.new && strip --strip-unneeded $@.new && mv $@.new $@
+
+.PRECIOUS: build/levels/%/libcovertree.so
+
+# Another level than last time is another library.
+build/cpu-$(COVERTREE_CPU):
+	@mkdir -p build && rm -f build/cpu-* && touch $@
+
+$(LIBRARY): build/levels/$(COVERTREE_CPU)/libcovertree.so build/cpu-$(COVERTREE_CPU)
+	@mkdir -p $(@D)
+	cp $< $@
+
+# The levels of a package for any machine: the first is what all have. ld.so takes the highest that the machine has.
+LEVELS := x86-64-v2 x86-64-v3 x86-64-v4
+
+levels: $(LEVELS:%=build/levels/%/libcovertree.so)
 
 # The Python environment: one stamp for each group of packages, and one for our own.
 $(IN_VENV):
@@ -118,8 +131,12 @@ format: build/venv-lint
 	$(VENV)/bin/ruff check --fix --quiet python benchmarks docs/_tools.py examples scripts/run-docs
 	$(VENV)/bin/ruff format python benchmarks docs/_tools.py examples scripts/run-docs
 
-wheel: $(LIBRARY) build/venv-build
-	$(IN_VENV) -m pip wheel --quiet --disable-pip-version-check --no-build-isolation --no-deps --wheel-dir dist ./python
+# With the library for each level, and SQLite's; for any Linux with a C library as new as this one's.
+wheel: levels build/venv-build build/venv-wheel
+	rm -rf build/wheel
+	COVERTREE_LEVELS="$(LEVELS)" $(IN_VENV) -m pip wheel --quiet --disable-pip-version-check --no-build-isolation --no-deps \
+	  --wheel-dir build/wheel ./python
+	$(IN_VENV) -m auditwheel repair --wheel-dir dist build/wheel/*.whl
 
 install: $(LIBRARY)
 	install -d $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/include

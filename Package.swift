@@ -15,6 +15,11 @@ let codeGeneration: [String] = [
 // microseconds a tenth of their time.
 let unchecked = SwiftSetting.unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release))
 
+// Calls that CReserve stands behind.
+let wrapped = [
+  "malloc", "calloc", "realloc", "posix_memalign", "malloc_usable_size", "free", "_Znwm", "_ZdlPvm",
+]
+
 let package = Package(
   name: "covertree",
   products: [
@@ -30,9 +35,10 @@ let package = Package(
       dependencies: ["CNumerics", "CSQLite"],
       swiftSettings: [.unsafeFlags(codeGeneration), unchecked]
     ),
+    .target(name: "CReserve"),
     .target(
       name: "CABI",
-      dependencies: ["CCovertree", "CNumerics", "Covertree"],
+      dependencies: ["CCovertree", "CNumerics", "CReserve", "Covertree"],
       exclude: ["exports.map"],
       swiftSettings: [
         .unsafeFlags(codeGeneration), unchecked,
@@ -40,11 +46,12 @@ let package = Package(
       ],
       // One self-contained library: the Swift runtime inside, nothing but covertree_* outside.
       linkerSettings: [
-        .unsafeFlags([
-          "-static-stdlib",
-          "-Xlinker", "--version-script=\(Context.packageDirectory)/Sources/CABI/exports.map",
-          "-Xlinker", "-soname=libcovertree.so.0",
-        ])
+        .unsafeFlags(
+          [
+            "-static-stdlib",
+            "-Xlinker", "--version-script=\(Context.packageDirectory)/Sources/CABI/exports.map",
+            "-Xlinker", "-soname=libcovertree.so.0",
+          ] + wrapped.flatMap { ["-Xlinker", "--wrap=\($0)"] })
       ]
     ),
     .testTarget(

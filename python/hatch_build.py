@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sysconfig
 from pathlib import Path
@@ -9,11 +10,9 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-LIBRARY = "libcovertree.so"
-
 
 class SwiftLibraryHook(BuildHookInterface):  # type: ignore[type-arg]
-    """Runs the project's own `make lib` before a wheel is made."""
+    """Puts the library into a wheel: this machine's, or one for each of the x86-64 levels in COVERTREE_LEVELS."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Build the library; the wheel is for this platform, and for every Python 3."""
@@ -22,8 +21,9 @@ class SwiftLibraryHook(BuildHookInterface):  # type: ignore[type-arg]
             raise RuntimeError(
                 f"the Swift sources are not beside {self.root}; install from a clone: pip install ./python"
             )
-        subprocess.run(["make", "--no-print-directory", "-C", str(project), "lib"], check=True)
+        staged = project / "build" / "staged"
+        subprocess.run([str(project / "scripts" / "stage"), str(staged), os.environ.get("COVERTREE_LEVELS", "")], check=True)
         platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
         build_data["pure_python"] = False
         build_data["tag"] = f"py3-none-{platform}"
-        build_data["force_include"][str(project / "build" / "lib" / LIBRARY)] = f"covertreex/{LIBRARY}"
+        build_data["force_include"][str(staged)] = "covertreex/lib"

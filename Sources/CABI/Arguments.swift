@@ -123,7 +123,8 @@ extension Options {
     let raw = UnsafeRawPointer(given)
     let claimed = Int(raw.load(as: UInt32.self))
     let known = MemoryLayout<Self>.size
-    guard claimed >= 8, claimed <= 4096 else {
+    // No version of a struct ends within a field.
+    guard claimed >= 8, claimed <= 4096, claimed % MemoryLayout<Self>.alignment == 0 else {
       throw CoverTreeError(
         .invalidArgument, "options: struct_size is \(claimed); fill the struct with its _options_init first")
     }
@@ -170,8 +171,10 @@ extension covertree_search_options {
     options.predecessorsOnly = flags & COVERTREE_SEARCH_PREDECESSORS.rawValue != 0
     options.excludesSelf = flags & COVERTREE_SEARCH_EXCLUDE_SELF.rawValue != 0
     if flags & COVERTREE_SEARCH_MAX_DISTANCE.rawValue != 0 { options.maximumDistance = max_distance }
-    options.before = before.map { UnsafeBufferPointer(start: $0, count: Int(queries)) }
-    options.limits = limits.map { UnsafeBufferPointer(start: $0, count: Int(queries)) }
+    // A negative count is refused with the queries.
+    let count = Int(max(0, queries))
+    options.before = before.map { UnsafeBufferPointer(start: $0, count: count) }
+    options.limits = limits.map { UnsafeBufferPointer(start: $0, count: count) }
     options.scores = scores
     options.listsScores = flags & COVERTREE_SEARCH_SCORES.rawValue != 0
     return options

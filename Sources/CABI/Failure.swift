@@ -1,10 +1,12 @@
 import CCovertree
+import CReserve
 import Covertree
 import Glibc
 
 /// Runs the body of an export: a failure becomes a status and the thread's last error.
 func status(_ body: () throws(CoverTreeError) -> Void) -> covertree_status {
   do throws(CoverTreeError) {
+    guard !cn_reserve_is_low() else { throw CoverTreeError(.outOfMemory, "out of memory: the system has none left") }
     try body()
     return COVERTREE_OK
   } catch {

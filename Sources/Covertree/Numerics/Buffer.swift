@@ -155,8 +155,9 @@ func allocateAligned<Element>(_ count: Int) throws(CoverTreeError) -> UnsafeMuta
     if bytes >= mappedBytes {
       memory = mmap(nil, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
       if memory == MAP_FAILED { memory = nil }
-    } else if posix_memalign(&memory, 64, max(bytes, 64)) != 0 {
-      memory = nil
+    } else {
+      // Not posix_memalign, which the runtime uses: its requests must not fail, these may (CReserve).
+      memory = aligned_alloc(64, max((bytes + 63) & ~63, 64))
     }
   }
   guard let memory else {

@@ -58,9 +58,7 @@ extension ResidualSearch {
   ) throws(CoverTreeError) {
     let model = model
     let known = Int64(0)..<Int64(model.count)
-    for (row, index) in rows.elements.enumerated() where !known.contains(index) {
-      throw CoverTreeError(.notFound, "rows[\(row)]: expected a dataset index below \(model.count), got \(index)")
-    }
+    try rows.check(below: model.count, named: "rows")
     for (slot, index) in others.enumerated() where index != -1 && !known.contains(index) {
       throw CoverTreeError(
         .notFound,

@@ -117,7 +117,7 @@ extension ResidualSearch {
     of rows: StoredIndices, beside pivots: ResidualSearch, error: Double, context: CallContext,
     bounds: UnsafeMutablePointer<Double>
   ) throws(CoverTreeError) {
-    try check(rows)
+    try rows.check(below: model.count, named: "rows")
     let basis = try pivots.spanned.get { () throws(CoverTreeError) in try Self.basis(ofAll: pivots.model) }
     guard let skeletons, basis.rank == pivots.model.count, pivots.model.rank == model.rank else {
       bounds.update(repeating: 1, count: rows.elements.count)
@@ -142,13 +142,6 @@ extension ResidualSearch {
     }
     for (row, index) in rows.elements.enumerated() {
       bounds[row] = Double(bytes[Int(model.positions[Int(index)])]) / 255
-    }
-  }
-
-  func check(_ rows: StoredIndices) throws(CoverTreeError) {
-    for (row, index) in rows.elements.enumerated() where index < 0 || index >= model.count {
-      throw CoverTreeError(
-        .notFound, "rows[\(row)]: expected a dataset index from 0 to \(model.count - 1), got \(index)")
     }
   }
 }

@@ -10,8 +10,7 @@ public enum ResidualQueries: @unchecked Sendable {
 
 extension SearchOptions {
   func check(_ queries: ResidualQueries) throws(CoverTreeError) {
-    try checkLimits()
-    if predecessorsOnly && before != nil { throw Self.twoUpperIndices }
+    try checkBounds()
     guard maximumDistance == .infinity else {
       throw CoverTreeError(.unsupported, "max_distance: is not supported in the residual-correlation metric")
     }

@@ -131,14 +131,10 @@ public final class ResidualSearch: @unchecked Sendable {
     try options.check(queries)
     let search = Call(
       k: k, options: options, context: context, indices: indices,
-
       distances: [distances, options.scores].compactMap(\.self))
     switch queries {
     case .stored(let list):
-      for (row, index) in list.elements.enumerated() where index < 0 || index >= model.count {
-        throw CoverTreeError(
-          .notFound, "queries[\(row)]: expected a dataset index from 0 to \(model.count - 1), got \(index)")
-      }
+      try list.check(below: model.count, named: "queries")
       let all = try Self.all(list.elements.count)
       try nearest(toStored: list.elements, rows: all.elements, search)
     case .allStored:

@@ -55,10 +55,10 @@ final class BoxTree<S: Scalar>: @unchecked Sendable {
     try fillNodes(levels, context)
   }
 
-  /// Boxes that are known, from a file. What is in them is not looked at.
+  /// Boxes that are known, from a file. What is in them is not looked at: searches that are led astray find other points.
   ///
   /// - Parameter leafSize: as it was given when they were made.
-  /// - Returns: nil where the arrays are not as long as those of so many points are.
+  /// - Returns: nil where the arrays are not as long as those of so many points are, or lead to children that are not there.
   init?(
     count: Int, dim: Int, leafSize: Int, coordinates: Buffer<S.Lanes>, labels: Buffer<Int32>, boxes: Buffer<S.Lanes>,
     smallestLabel: Buffer<Int32>
@@ -74,6 +74,21 @@ final class BoxTree<S: Scalar>: @unchecked Sendable {
     else { return nil }
     children = try Buffer(count: nodes * S.width)
     linkNodes(levels)
+    guard leavesNothingBehind(levels) else { return nil }
+  }
+
+  /// Whether lanes without a child, which only the last node of a level has, are infinitely far, and have no label.
+  private func leavesNothingBehind(_ levels: [Int]) -> Bool {
+    (1..<levels.count).allSatisfy { level in
+      let node = Self.firstNode(level, levels) + levels[level] - 1
+      return (levels[level - 1] - (levels[level] - 1) * S.width..<S.width).allSatisfy { lane in
+        smallestLabel[node * S.width + lane] == Self.noLabel
+          && (0..<dim).allSatisfy { d in
+            let sides = boxes.base + (node * dim + d) * 2
+            return sides[0][lane] == .infinity && sides[1][lane] == -.infinity
+          }
+      }
+    }
   }
 
   private static func wholeVectors(_ count: Int) -> Int { (count + S.width - 1) / S.width * S.width }

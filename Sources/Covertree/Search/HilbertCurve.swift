@@ -77,7 +77,9 @@ struct HilbertCurve<S: Scalar> {
   @inline(__always)
   private func cell(_ coordinate: S, _ d: Int) -> UInt32 {
     let highest = Double((UInt64(1) << UInt64(bits)) - 1)
-    return UInt32(min(max((Double(coordinate) - origin[d]) * scale, 0), highest))
+    let place = (Double(coordinate) - origin[d]) * scale
+    guard place > 0 else { return 0 }  // and what is no number: coordinates may be those of a file by whomever
+    return UInt32(min(place, highest))
   }
 
   /// From cells to the transposed index, in place.

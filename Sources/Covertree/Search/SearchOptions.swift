@@ -14,6 +14,13 @@ public struct StoredIndices: @unchecked Sendable {
   let elements: UnsafeBufferPointer<Int64>
 
   public init(_ elements: UnsafeBufferPointer<Int64>) { self.elements = elements }
+
+  /// Refuses what is no dataset index of so many points.
+  func check(below count: Int, named name: String) throws(CoverTreeError) {
+    for (row, index) in elements.enumerated() where index < 0 || index >= count {
+      throw CoverTreeError(.notFound, "\(name)[\(row)]: expected a dataset index from 0 to \(count - 1), got \(index)")
+    }
+  }
 }
 
 public struct SearchOptions: @unchecked Sendable {
@@ -38,8 +45,7 @@ public struct SearchOptions: @unchecked Sendable {
     guard maximumDistance >= 0 else {
       throw CoverTreeError(.invalidArgument, "max_distance: expected a number from 0 up, got \(maximumDistance)")
     }
-    try checkLimits()
-    if predecessorsOnly && before != nil { throw Self.twoUpperIndices }
+    try checkBounds()
     guard case .points = queries else { return }
     if predecessorsOnly {
       throw CoverTreeError(
@@ -79,10 +85,6 @@ extension SearchOptions {
   /// Whether some points do not count for a query because of their indices.
   var areSomeTooLate: Bool { predecessorsOnly || before != nil }
 
-  static var twoUpperIndices: CoverTreeError {
-    CoverTreeError(.invalidArgument, "before: stands against predecessor_mode, which is an upper index of its own")
-  }
-
   /// Whether there is one for each query: for all points of a tree their number may have changed.
   func check(rows: Int) throws(CoverTreeError) {
     guard before?.count ?? rows == rows, limits?.count ?? rows == rows else {
@@ -91,7 +93,11 @@ extension SearchOptions {
     }
   }
 
-  func checkLimits() throws(CoverTreeError) {
+  func checkBounds() throws(CoverTreeError) {
+    if predecessorsOnly && before != nil {
+      throw CoverTreeError(
+        .invalidArgument, "before: stands against predecessor_mode, which is an upper index of its own")
+    }
     guard let limits, let row = limits.firstIndex(where: \.isNaN) else { return }
     throw CoverTreeError(.invalidArgument, "limits[\(row)]: expected a number, got \(limits[row])")
   }

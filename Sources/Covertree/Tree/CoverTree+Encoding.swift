@@ -61,12 +61,6 @@ extension CoverTree where S: StorableElement {
     try places.check(file, context: context)
     let snapshot = try TreeSnapshot(
       layout: layout, boxes: boxes, removed: removed, indexCount: settings.indexCount, context: context)
-    let positions = snapshot.positions
-    try context.forEach(count, grain: 1 << 16) { (range, _) throws(CoverTreeError) in
-      for t in range where removed?[t] != 1 && positions[order[t]] != Int32(t) {
-        throw file.corrupt("section \"order\": \(order[t]) is there twice")
-      }
-    }
     self.init(snapshot, options: settings.options)
   }
 }
@@ -118,7 +112,7 @@ fileprivate struct TreeSettings {
   }
 }
 
-/// What in a tree says where something is: it must be in range, whoever wrote the file.
+/// What in a tree says where something is: it must be so that it can be followed, whoever wrote the file.
 private struct PlacesInTree<S: Scalar> {
   let layout: TreeLayout<S>
   let boxes: BoxTree<S>
@@ -126,33 +120,55 @@ private struct PlacesInTree<S: Scalar> {
   let indexCount: Int
 
   func check(_ file: StoredFile, context: CallContext) throws(CoverTreeError) {
-    let count = Int32(layout.count)
-    let (layout, indices) = (layout, Int32(0)..<Int32(indexCount))
-    func section(
-      _ name: String, _ buffer: Buffer<Int32>, _ isGood: (Int, Int32) -> Bool
-    ) throws(CoverTreeError) {
-      try context.forEach(buffer.count, grain: 1 << 16) { (range, _) throws(CoverTreeError) in
-        for place in range where !isGood(place, buffer[place]) {
-          throw file.corrupt("section \"\(name)\": \(buffer[place]) at \(place) is out of range")
-        }
-      }
-    }
-    try section("order", layout.order) { indices.contains($1) }
-    try section("parents", layout.parents) { t, parent in t == 0 ? parent == -1 : parent >= 0 && Int(parent) < t }
-    // Levels of float64 distances are those of its exponents.
-    try section("levels", layout.levels) { $1 == TreeNodes.duplicate || (-1100...1100).contains($1) }
-    try section("subtree_end", layout.subtreeEnd) { t, end in Int(end) > t && end <= count }
-    try section("children", layout.children) { 0 < $1 && $1 < count }
-    let offsets = layout.childrenOffsets
-    try section("children_offsets", offsets) { t, offset in
-      offset >= 0 && offset < count && (t == 0 || offsets[t - 1] <= offset)
-    }
-    let stored = layout.count
-    try section("boxes.labels", boxes.labels) { place, label in
-      place < stored ? indices.contains(label) : label == BoxTree<S>.noLabel
-    }
     guard removed?.elements.allSatisfy({ $0 <= 1 }) ?? true else {
       throw file.corrupt("section \"removed\" is no mask")
+    }
+    try checkLabels(file)
+    try context.forEach(layout.count, grain: 1 << 14) { (range, _) throws(CoverTreeError) in
+      for t in range where !isEnd(t) { throw file.corrupt("section \"subtree_end\": \(layout.subtreeEnd[t]) at \(t)") }
+    }
+    guard layout.subtreeEnd[0] == layout.count, layout.parents[0] == -1, layout.childrenOffsets[0] == 0,
+      Self.isLevel(layout.levels[0])
+    else { throw file.corrupt("its root is none") }
+    try context.forEach(layout.count, grain: 1 << 14) { (range, _) throws(CoverTreeError) in
+      for t in range where !hasItsChildren(t) { throw file.corrupt("node \(t) and its children contradict each other") }
+    }
+  }
+
+  /// Levels of float64 distances are those of its exponents.
+  private static func isLevel(_ level: Int32) -> Bool { (-1100...1100).contains(level) }
+
+  private func isEnd(_ t: Int) -> Bool { (t + 1...layout.count).contains(Int(layout.subtreeEnd[t])) }
+
+  /// Whether the nodes that follow one, subtree by subtree, are those that are listed as its children and know it as their
+  /// parent. Where that holds for all, each node but the root is found once.
+  private func hasItsChildren(_ t: Int) -> Bool {
+    let end = layout.subtreeEnd[t]
+    var (child, next) = (Int32(t + 1), layout.childrenOffsets[t])
+    while child < end {
+      let level = layout.levels[child]
+      guard next >= 0, next < layout.children.count, layout.children[next] == child, layout.parents[child] == t,
+        level == TreeNodes.duplicate || Self.isLevel(level) && level < layout.levels[t],
+        layout.levels[t] != TreeNodes.duplicate
+      else { return false }
+      (child, next) = (layout.subtreeEnd[child], next + 1)
+    }
+    return child == end && layout.childrenOffsets[t + 1] == next
+  }
+
+  /// Dataset indices are those of one node each, and of one place in the boxes.
+  private func checkLabels(_ file: StoredFile) throws(CoverTreeError) {
+    let seen = try Buffer<UInt8>(count: indexCount, filledWith: 0)
+    func take(_ name: String, _ index: Int32, after before: UInt8) throws(CoverTreeError) {
+      guard index >= 0, index < indexCount, seen[index] == before else {
+        throw file.corrupt("section \"\(name)\": \(index) is out of range or there twice")
+      }
+      seen[index] += 1
+    }
+    for index in layout.order.elements { try take("order", index, after: 0) }
+    for label in boxes.labels.elements.prefix(layout.count) { try take("boxes.labels", label, after: 1) }
+    for label in boxes.labels.elements.dropFirst(layout.count) where label != BoxTree<S>.noLabel {
+      throw file.corrupt("section \"boxes.labels\": \(label) is beyond the last point")
     }
   }
 }

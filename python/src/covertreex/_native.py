@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 ABI_VERSION = 1
-LIBRARY = "libcovertree.so"
+LIBRARY = "lib/libcovertree-load.so"  # needs the one for this machine (scripts/stage)
 PROGRESS = ctypes.CFUNCTYPE(c_int32, c_void_p, c_double)
 _doubles = POINTER(c_double)
 KERNEL = ctypes.CFUNCTYPE(c_int32, c_void_p, _doubles, c_int64, _doubles, c_int64, c_int64, _doubles)
@@ -397,7 +397,7 @@ _IO = 40
 
 
 def _load() -> ctypes.CDLL:
-    path = os.environ.get("COVERTREE_LIBRARY") or str(Path(__file__).with_name(LIBRARY))
+    path = os.environ.get("COVERTREE_LIBRARY") or str(Path(__file__).parent / LIBRARY)
     try:
         library = ctypes.CDLL(path)
     except OSError as error:
