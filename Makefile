@@ -5,9 +5,16 @@ PYTHON ?= python3
 PREFIX ?= /usr/local
 VERSION := 0.1.0
 
+define NEWLINE
+
+
+endef
+
 # The widest x86-64 level that this machine has; set COVERTREE_CPU to build for another.
 CPUINFO := $(shell grep -m1 '^flags' /proc/cpuinfo 2>/dev/null)
-ifeq ($(filter-out $(CPUINFO),avx512f avx512bw avx512cd avx512dq avx512vl),)
+ifneq ($(shell uname -m),x86_64)
+COVERTREE_CPU ?= generic
+else ifeq ($(filter-out $(CPUINFO),avx512f avx512bw avx512cd avx512dq avx512vl),)
 COVERTREE_CPU ?= x86-64-v4
 else ifeq ($(filter-out $(CPUINFO),avx2 fma bmi2),)
 COVERTREE_CPU ?= x86-64-v3
@@ -22,7 +29,7 @@ PACKAGE := $(shell find python -name '*.py' -not -path '*/tests/*') python/pypro
 VENV := .venv
 IN_VENV := $(VENV)/bin/python
 
-.PHONY: lib levels demo test built swift-tests test-swift test-c test-python test-examples test-docs docs tsan soak bench lint format wheel install clean
+.PHONY: lib levels demo test built swift-tests test-swift test-c test-python test-examples test-docs docs tsan soak bench lint format wheel deb abi asan fuzz install install-levels clean
 
 lib: $(LIBRARY)
 
@@ -38,7 +45,7 @@ build/headers: include/covertree.h $(wildcard Sources/CNumerics/*.h)
 
 # The library for one level. Those for others stand beside it: what was built stays built.
 build/levels/%/libcovertree.so: $(SOURCES) build/sqlite build/headers
-	COVERTREE_CPU=$* swift build -c release --product covertree --scratch-path .build/$*
+	COVERTREE_CPU=$* swift build -c release --product covertree --disable-local-rpath --scratch-path .build/$*
 	@mkdir -p $(@D)
 	cp .build/$*/release/libcovertree.so $@.new && strip --strip-unneeded $@.new && mv $@.new $@
 
@@ -72,7 +79,7 @@ build/installed: $(LIBRARY) $(PACKAGE) build/venv-build
 demo: build/installed build/venv-demo
 	@$(IN_VENV) examples/python/vecchia.py
 
-test: built test-swift test-c test-python test-examples test-docs
+test: built test-swift test-c abi test-python test-examples test-docs
 
 # The library and the Swift tests, side by side: each takes minutes of a single thread.
 built:
@@ -86,9 +93,27 @@ swift-tests: build/sqlite build/headers
 test-swift: swift-tests
 	swift test --skip-build $(SWIFT_TESTS)
 
-# Changes and searches at once, under the thread sanitizer.
-tsan: build/sqlite build/headers
-	swift test --sanitize=thread --filter 'Gate|IndexThread|StoreThread|GraphTests' --scratch-path .build/tsan
+# Swift tests and C programs under the sanitizers.
+build/address/libcovertree.so.0 build/thread/libcovertree.so.0: $(SOURCES) build/sqlite build/headers
+	scripts/sanitized $(notdir $(@D))
+
+asan: build/address/libcovertree.so.0
+	swift test --sanitize=address --scratch-path .build/asan
+	scripts/test-sanitized address
+
+tsan: build/thread/libcovertree.so.0
+	swift test --sanitize=thread --scratch-path .build/tsan
+	scripts/test-sanitized thread
+
+# Every fuzzer for so many seconds.
+FUZZ_SECONDS ?= 600
+
+fuzz: build/address/libcovertree.so.0 build/installed
+	scripts/fuzz $(FUZZ_SECONDS)
+
+# The ABI beside the last release's.
+abi: $(LIBRARY)
+	scripts/abi
 
 test-c: $(LIBRARY)
 	scripts/test-c
@@ -138,14 +163,35 @@ wheel: levels build/venv-build build/venv-wheel
 	  --wheel-dir build/wheel ./python
 	$(IN_VENV) -m auditwheel repair --wheel-dir dist build/wheel/*.whl
 
+LIBDIR ?= $(PREFIX)/lib
+
+# $(call install-library,FILE,FOLDER below LIBDIR)
+define install-library
+install -D -m 644 $(1) $(DESTDIR)$(LIBDIR)$(2)/libcovertree.so.$(VERSION)
+ln -sf libcovertree.so.$(VERSION) $(DESTDIR)$(LIBDIR)$(2)/libcovertree.so.0
+endef
+
+define install-header
+ln -sf libcovertree.so.0 $(DESTDIR)$(LIBDIR)/libcovertree.so
+install -D -m 644 include/covertree.h $(DESTDIR)$(PREFIX)/include/covertree.h
+install -d $(DESTDIR)$(LIBDIR)/pkgconfig
+sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@VERSION@|$(VERSION)|' scripts/covertree.pc.in \
+  > $(DESTDIR)$(LIBDIR)/pkgconfig/covertree.pc
+endef
+
 install: $(LIBRARY)
-	install -d $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/include
-	install -m 755 $(LIBRARY) $(DESTDIR)$(PREFIX)/lib/libcovertree.so.$(VERSION)
-	ln -sf libcovertree.so.$(VERSION) $(DESTDIR)$(PREFIX)/lib/libcovertree.so.0
-	ln -sf libcovertree.so.0 $(DESTDIR)$(PREFIX)/lib/libcovertree.so
-	install -m 644 include/covertree.h $(DESTDIR)$(PREFIX)/include/covertree.h
-	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' scripts/covertree.pc.in \
-	  > $(DESTDIR)$(PREFIX)/lib/pkgconfig/covertree.pc
+	$(call install-library,$(LIBRARY))
+	$(install-header)
+
+# For any machine: ld.so finds the better ones in glibc-hwcaps.
+install-levels: levels
+	$(call install-library,build/levels/$(firstword $(LEVELS))/libcovertree.so)
+	$(foreach level,$(wordlist 2,9,$(LEVELS)),$(call install-library,build/levels/$(level)/libcovertree.so,/glibc-hwcaps/$(level))$(NEWLINE)	)
+	$(install-header)
+
+# Debian packages, in dist/.
+deb: levels
+	scripts/deb
 
 clean:
 	rm -rf .build build dist $(VENV)

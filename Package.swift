@@ -1,15 +1,21 @@
 // swift-tools-version: 6.0
 import PackageDescription
 
-// The CPU that the code is generated for: an x86-64 level (x86-64-v2, -v3, -v4) or "native".
-// The Makefile passes the level of the machine; a plain `swift build` gets one that most machines have.
-let cpu = Context.environment["COVERTREE_CPU"] ?? "x86-64-v3"
+// The CPU that the code is generated for: an x86-64 level (x86-64-v2, -v3, -v4) or "native"; "generic" is what any processor runs,
+// without a word that is for one kind alone. The Makefile passes the level of the machine; a plain `swift build` gets one that most
+// machines have.
+#if arch(x86_64)
+  let cpu = Context.environment["COVERTREE_CPU"] ?? "x86-64-v3"
+  let architecture =
+    cpu == "generic" ? ["-Xcc", "-march=x86-64", "-Xcc", "-DCOVERTREE_GENERIC"] : ["-Xcc", "-march=\(cpu)"]
+#else
+  let architecture = ["-Xcc", "-DCOVERTREE_GENERIC"]
+#endif
 
 // -fno-math-errno makes a square root one instruction; -v4 uses 512-bit vectors only when told to. Vectors pass between inlined
 // functions only, so how wide ones are passed (-Wpsabi) matters to nobody.
-let codeGeneration: [String] = [
-  "-Xcc", "-march=\(cpu)", "-Xcc", "-fno-math-errno", "-Xcc", "-mprefer-vector-width=512", "-Xcc", "-Wno-psabi",
-]
+let codeGeneration: [String] =
+  architecture + ["-Xcc", "-fno-math-errno", "-Xcc", "-mprefer-vector-width=512", "-Xcc", "-Wno-psabi"]
 
 // Debug builds, and so the thread sanitizer's, check that no two accesses to a variable overlap; that costs calls of
 // microseconds a tenth of their time.

@@ -20,8 +20,12 @@ def main(folder: Path) -> None:
         things[f"tree-{dtype.__name__}"] = CoverTree(points.astype(dtype))
         things[f"removed-{dtype.__name__}"] = removed = CoverTree(points.astype(dtype))
         removed.remove([3])
-    things["residual"] = ResidualTree(points, kernel=kernels.RBF(1.0), inducing_points=points[:4])
-    things["rough"] = ResidualTree(points, kernel=kernels.Matern12(0.5), inducing_points=points[:2])
+    things["residual"] = ResidualTree(
+        points, kernel=kernels.RBF(1.0), inducing_points=points[:4]
+    )
+    things["rough"] = ResidualTree(
+        points, kernel=kernels.Matern12(0.5), inducing_points=points[:2]
+    )
     for kind in (indexes.BruteForce, indexes.KDTree, indexes.LSH, indexes.HNSW):
         things[kind.__name__] = index = kind(2)
         index.add(vectors=points.astype(np.float32))

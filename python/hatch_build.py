@@ -22,7 +22,9 @@ class SwiftLibraryHook(BuildHookInterface):  # type: ignore[type-arg]
                 f"the Swift sources are not beside {self.root}; install from a clone: pip install ./python"
             )
         staged = project / "build" / "staged"
-        subprocess.run([str(project / "scripts" / "stage"), str(staged), os.environ.get("COVERTREE_LEVELS", "")], check=True)
+        subprocess.run(
+            [str(project / "scripts" / "stage"), str(staged), os.environ.get("COVERTREE_LEVELS", "")], check=True
+        )
         platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
         build_data["pure_python"] = False
         build_data["tag"] = f"py3-none-{platform}"

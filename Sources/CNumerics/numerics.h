@@ -6,6 +6,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+// COVERTREE_GENERIC leaves out what is for one processor: so what others run can be tested here, too.
+#if defined(__x86_64__) && !defined(COVERTREE_GENERIC)
+#define CN_X86
+#endif
+#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
+#define CN_FMA
+#endif
+
 #define CN_INLINE static inline __attribute__((always_inline))
 
 typedef float cn_f32x16 __attribute__((ext_vector_type(16)));
@@ -39,7 +47,7 @@ CN_INLINE uint32_t cn_f64x8_mask_le(cn_f64x8 a, cn_f64x8 b) {
 
 // a * b + c, fused where the machine can: without FMA hardware a fused operation would be a libm call per lane.
 CN_INLINE cn_f32x16 cn_f32x16_fma(cn_f32x16 a, cn_f32x16 b, cn_f32x16 c) {
-#ifdef __FMA__
+#ifdef CN_FMA
   return __builtin_elementwise_fma(a, b, c);
 #else
   return a * b + c;
@@ -47,7 +55,7 @@ CN_INLINE cn_f32x16 cn_f32x16_fma(cn_f32x16 a, cn_f32x16 b, cn_f32x16 c) {
 }
 
 CN_INLINE cn_f64x8 cn_f64x8_fma(cn_f64x8 a, cn_f64x8 b, cn_f64x8 c) {
-#ifdef __FMA__
+#ifdef CN_FMA
   return __builtin_elementwise_fma(a, b, c);
 #else
   return a * b + c;
@@ -55,7 +63,7 @@ CN_INLINE cn_f64x8 cn_f64x8_fma(cn_f64x8 a, cn_f64x8 b, cn_f64x8 c) {
 }
 
 CN_INLINE double cn_f64_fma(double a, double b, double c) {
-#ifdef __FMA__
+#ifdef CN_FMA
   return __builtin_fma(a, b, c);
 #else
   return a * b + c;
@@ -243,7 +251,7 @@ CN_INLINE cn_f32x16 cn_f32x16_abs(cn_f32x16 a) { return __builtin_elementwise_ab
 
 // Inner products of bytes, by instructions that x86-64-v4 does not promise: to be called where cn_has_byte_products says so.
 static inline int cn_has_byte_products(void) {
-#if defined(__x86_64__)
+#ifdef CN_X86
   __builtin_cpu_init();
   return __builtin_cpu_supports("avx512vnni") != 0;
 #else
@@ -253,11 +261,11 @@ static inline int cn_has_byte_products(void) {
 
 // Eight rows with two groups of 16 columns. Four coordinates stand together: those of 16 columns are a vector of `columns`
 // (unsigned; the second group begins `steps` vectors later), those of the rows 8 numbers of `rows` (signed). `sums` takes 8 x 32.
-#if defined(__x86_64__)
+#ifdef CN_X86
 __attribute__((target("avx512f,avx512vnni")))
 #endif
 static inline void cn_byte_products(const uint8_t *columns, const int8_t *rows, int64_t steps, int32_t *sums) {
-#if defined(__x86_64__)
+#ifdef CN_X86
   const cn_i32x16 *first = (const cn_i32x16 *)columns;
   const int32_t *row = (const int32_t *)rows;
   cn_i32x16 low[8] = {}, high[8] = {};

@@ -194,7 +194,7 @@ CN_INLINE float cn_byte_score(const cn_rows *rows, const cn_query *query, int64_
   return rows->lengths[row] + query->factor * rows->scales[row] * (float)(dot - query->offset);
 }
 
-#if defined(__x86_64__)
+#ifdef CN_X86
 __attribute__((target("avx512f,avx512vnni")))
 static inline void cn_byte_scores_vnni(const cn_rows *rows, const cn_query *query, const int32_t *places, int64_t count,
                                        float *scores) {
@@ -266,7 +266,7 @@ static inline void cn_scores(const cn_rows *rows, const cn_query *query, const i
     case CN_ROWS_F16: return cn_float_scores(rows, CN_ROWS_F16, query->values, places, count, scores);
     case CN_ROWS_LENT: return cn_float_scores(rows, CN_ROWS_LENT, query->values, places, count, scores);
     default:
-#if defined(__x86_64__)
+#ifdef CN_X86
       if (has_byte_products) return cn_byte_scores_vnni(rows, query, places, count, scores);
 #endif
       return cn_byte_scores(rows, query, places, count, scores);
@@ -336,7 +336,7 @@ CN_INLINE void cn_prefetch_row(const cn_rows *rows, int64_t row) {
 //
 // Codes of some groups, of 4096 at most, that differ from the query's in at most so many bits: how many there are, and for each
 // that number of bits times 65536, and its place. There is room for all, and sixteen more.
-#if defined(__x86_64__)
+#ifdef CN_X86
 // What is found is packed without a branch: where it is cannot be foretold. A number of words that is known is not counted.
 __attribute__((always_inline, target("avx512f,avx512vpopcntdq,popcnt")))
 static inline int64_t cn_hamming_within_words(const uint32_t *codes, int64_t groups, int64_t words, const uint32_t *query,
@@ -373,7 +373,7 @@ static inline int64_t cn_hamming_within_popcnt(const uint32_t *codes, int64_t gr
 #endif
 
 static inline int cn_has_vector_popcount(void) {
-#if defined(__x86_64__)
+#ifdef CN_X86
   __builtin_cpu_init();
   return __builtin_cpu_supports("avx512vpopcntdq") != 0;
 #else
@@ -383,7 +383,7 @@ static inline int cn_has_vector_popcount(void) {
 
 static inline int64_t cn_hamming_within(const uint32_t *codes, int64_t groups, int64_t words, const uint32_t *query,
                                         uint32_t most, int has_vector_popcount, uint32_t *keys) {
-#if defined(__x86_64__)
+#ifdef CN_X86
   if (has_vector_popcount) return cn_hamming_within_popcnt(codes, groups, words, query, most, keys);
 #endif
   int64_t found = 0;

@@ -320,6 +320,61 @@ def test_numbers_that_lead_nowhere_are_not_followed(rng, tmp_path, searched):
             survives(file_path)
 
 
+def contradictions(file):
+    """Trees that are no trees: each number is in range, and they do not go together."""
+    sections = file.sections
+    inner = int(np.argmax(sections["subtree_end"][1:] > np.arange(2, len(sections["levels"]) + 1)[:, None])) + 1
+    places = sections["boxes.labels"].size
+    for name, changes in {
+        "levels": [(inner, sections["levels"].flat[0]), (0, -(2**31))],
+        "subtree_end": [(inner, inner + 1), (0, inner + 1)],
+        "parents": [(len(sections["parents"]) - 1, 0), (1, 1)],
+        "children": [(0, sections["children"].flat[1])],
+        "children_offsets": [(1, 0)],
+        "order": [(0, sections["order"].flat[1])],
+        "boxes.labels": [(0, sections["boxes.labels"].flat[1]), (places - 1, 0)],
+        "boxes.sides": [(sections["boxes.sides"].shape[1] - 1, 0.0)],  # of a child that is not there
+    }.items():
+        for place, value in changes:
+            changed = sections[name].copy()
+            if changed.flat[place] != value:
+                changed.flat[place] = value
+                yield f"{name}[{place}] = {value}", name, changed
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_tree_that_contradicts_itself_is_refused(rng, tmp_path, dtype):
+    """Found by fuzzing: what changed such a tree wrote where nothing was."""
+    path = tmp_path / "tree"
+    cover_tree(rng.random((70, 2)).astype(dtype)).save(path)
+    file = file_reader.read(path.read_bytes())
+    tried = 0
+    for what, name, changed in contradictions(file):
+        path.write_bytes(file_reader.write(file_reader.File(file.kind, 0, {**file.sections, name: changed})))
+        with pytest.raises(CoverTreeError):
+            load(path).insert(rng.random((5, 2)).astype(dtype))
+            pytest.fail(what)
+        tried += 1
+    assert tried >= 10
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_coordinates_that_are_no_numbers_in_a_file(rng, tmp_path, value):
+    """Found by fuzzing: they had no place on the Hilbert curve."""
+    path = tmp_path / "file"
+    for thing in (cover_tree(rng.random((70, 2))), cover_tree(rng.random((70, 2)), kernel=RBF(0.5), inducing_count=3)):
+        thing.save(path)
+        file = file_reader.read(path.read_bytes())
+        for name, array in file.sections.items():
+            if array.dtype.kind == "f":
+                changed = array.copy()
+                changed[::2] = value
+                path.write_bytes(file_reader.write(file_reader.File(file.kind, 0, {**file.sections, name: changed})))
+                survives(path)
+                with contextlib.suppress(CoverTreeError, ValueError, TypeError):
+                    load(path).insert(rng.random((5, 2)))
+
+
 def survives(path):
     with contextlib.suppress(CoverTreeError, ValueError):  # the latter where -1 stands for a kernel of the host's
         use(path)

@@ -134,11 +134,16 @@ extension ResidualModel {
     let order: Buffer<Int32> = try file.buffer("order", rows: count)
     guard
       let arranged = try ArrangedPoints(
-        order: order, coordinates: file.buffer("coordinates", rows: count, columns: dim))
+        order: order, coordinates: file.numbers("coordinates", rows: count, columns: dim, context: context))
     else { throw file.corrupt("section \"order\": an index is out of range or there twice") }
-    let inducing: Buffer<Double> = try file.buffer("inducing_points", columns: dim)
+    let inducing: Buffer<Double> = try file.numbers("inducing_points", columns: dim, context: context)
     let inputs = ModelInputs(
-      points: try file.buffer("points", rows: count, columns: dim), inducing: inducing, pointHash: file.inputHash)
+      points: try file.numbers("points", rows: count, columns: dim, context: context), inducing: inducing,
+      pointHash: file.inputHash)
+    let variances: Buffer<Double> = try file.numbers("residual_variance", rows: count, context: context)
+    guard variances.elements.allSatisfy({ $0 > 0 }) else {
+      throw file.corrupt("section \"residual_variance\" has variances that are none")
+    }
     var whitening: Whitening?
     if inducing.count > 0 {
       let strips: Buffer<Double> = try file.buffer("whitening.factor")
@@ -155,8 +160,9 @@ extension ResidualModel {
       Shared(
         covariance: settings.covariance, dim: dim, variance: settings.variance, blockSize: settings.blockSize),
       inputs, arranged,
-      features: file.buffer("v_matrix", rows: settings.rank == 0 ? 0 : count, columns: settings.rank),
-      residualVariance: file.buffer("residual_variance", rows: count), featureCount: settings.featureCount,
+      features: file.numbers(
+        "v_matrix", rows: settings.rank == 0 ? 0 : count, columns: settings.rank, context: context),
+      residualVariance: variances, featureCount: settings.featureCount,
       whitening: whitening, hasGivenFeatures: settings.hasGivenFeatures, orderSeconds: 0, since: start,
       context: context)
   }

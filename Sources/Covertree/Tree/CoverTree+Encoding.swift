@@ -41,7 +41,10 @@ extension CoverTree where S: StorableElement {
       throw file.corrupt("section \"order\": there are \(count) points and \(settings.indexCount) indices")
     }
     let layout = TreeLayout<S>(
-      dim: dim, points: try file.buffer("points", rows: count, columns: dim), order: order,
+      dim: dim,
+      points: try file.numbers(
+        "points", rows: count, columns: dim, within: S(S.coordinateLimit), context: context),
+      order: order,
       levels: try file.buffer("levels", rows: count), parents: try file.buffer("parents", rows: count),
       childrenOffsets: try file.buffer("children_offsets", rows: count + 1),
       children: try file.buffer("children", rows: count - 1), radius: try file.buffer("radius", rows: count),
