@@ -1,5 +1,5 @@
-# Targets: lib demo test docs asan tsan fuzz soak bench lint wheel deb abi install clean. Each begins with what it needs and does nothing
-# twice.
+# Targets: lib demo test docs asan tsan fuzz soak bench lint wheel deb sbom abi test-release install
+# clean. Each begins with what it needs and does nothing twice.
 
 PYTHON ?= python3
 PREFIX ?= /usr/local
@@ -29,7 +29,7 @@ PACKAGE := $(shell find python -name '*.py' -not -path '*/tests/*') python/pypro
 VENV := .venv
 IN_VENV := $(VENV)/bin/python
 
-.PHONY: lib levels demo test built swift-tests test-swift test-c test-python test-examples test-docs docs tsan soak bench lint format wheel deb abi asan fuzz install install-levels clean
+.PHONY: lib levels demo test built swift-tests test-swift test-c test-python test-examples test-docs docs tsan soak bench lint format wheel deb abi asan fuzz sbom test-release install install-levels clean
 
 lib: $(LIBRARY)
 
@@ -79,7 +79,9 @@ build/installed: $(LIBRARY) $(PACKAGE) build/venv-build
 demo: build/installed build/venv-demo
 	@$(IN_VENV) examples/python/vecchia.py
 
-test: built test-swift test-c abi test-python test-examples test-docs
+# Two at a time: most of them wait for one thread, or for the disk.
+test: built
+	@$(MAKE) --no-print-directory -j2 --output-sync=target test-python test-swift test-c abi test-examples test-docs
 
 # The library and the Swift tests, side by side: each takes minutes of a single thread.
 built:
@@ -132,8 +134,12 @@ docs: test-docs build/venv-docs
 	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --quiet
 	@echo "build/site/index.html"
 
-# What takes long: a writer killed 200 times.
+# What takes long: 64 threads for ten minutes, ten thousand rounds of building and freeing, a writer killed 200 times.
+SOAK_THREADS ?= 64
+SOAK_SECONDS ?= 600
+
 soak: build/installed build/venv-test
+	scripts/test-soak $(SOAK_THREADS) $(SOAK_SECONDS)
 	COVERTREE_KILL_ROUNDS=200 $(IN_VENV) -m pytest python/tests/test_store_faults.py -k killed
 
 bench: build/installed build/venv-bench
@@ -188,6 +194,18 @@ install-levels: levels
 	$(call install-library,build/levels/$(firstword $(LEVELS))/libcovertree.so)
 	$(foreach level,$(wordlist 2,9,$(LEVELS)),$(call install-library,build/levels/$(level)/libcovertree.so,/glibc-hwcaps/$(level))$(NEWLINE)	)
 	$(install-header)
+
+# What a release is held to beside `make test`: builds for other processors, the same bytes twice, wheels in bare environments.
+test-release: wheel
+	scripts/test-levels
+	scripts/test-arm
+	scripts/test-reproducible
+	scripts/test-wheel dist/covertreex-$(VERSION)-*.whl
+
+# What the library consists of, in CycloneDX.
+sbom: $(LIBRARY)
+	@mkdir -p dist
+	scripts/sbom $(LIBRARY) $(VERSION) > dist/covertree-$(VERSION).cdx.json
 
 # Debian packages, in dist/.
 deb: levels

@@ -1,7 +1,6 @@
 /* Many threads on the same handles: `load THREADS SECONDS`. Each inserts, removes and searches on one tree, two indexes and a store that all
  * share, among points of its own far from those of the others; so it knows what every answer must be, whatever the others do. Ends with
  * the latencies of each kind of call; a call that takes a minute is a deadlock. */
-#define _GNU_SOURCE
 #include <covertree.h>
 
 #include <math.h>
