@@ -302,7 +302,8 @@ class VectorStore(_calls.Closeable):
     def n_owners(self, slot: int) -> int:
         """How many ids have a slot; 0 for a free one. IndexError for one that has never been."""
         count = ctypes.c_int64()
-        _native.check(lib.covertree_store_slot_count(self._open(), slot, ctypes.byref(count)))
+        number = _arrays.integer(slot, "slot", minimum=0)
+        _native.check(lib.covertree_store_slot_count(self._open(), number, ctypes.byref(count)))
         return count.value
 
     def get_batch(self, slots: ArrayLike) -> NDArray[np.float32]:
