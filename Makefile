@@ -167,7 +167,7 @@ wheel: levels build/venv-build build/venv-wheel
 	rm -rf build/wheel
 	COVERTREE_LEVELS="$(LEVELS)" $(IN_VENV) -m pip wheel --quiet --disable-pip-version-check --no-build-isolation --no-deps \
 	  --wheel-dir build/wheel ./python
-	$(IN_VENV) -m auditwheel repair --wheel-dir dist build/wheel/*.whl
+	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" auditwheel repair --wheel-dir dist build/wheel/*.whl
 
 LIBDIR ?= $(PREFIX)/lib
 
