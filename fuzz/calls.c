@@ -471,11 +471,12 @@ static void residualNew(Stream *s) {
   Rows r = rows(s, 8, world.dim, 8);
   int64_t k = neighbors(s), m = info.n_features, *lists = memory(cells(r.rows, k), 8);
   double *distances = memory(cells(r.rows, k), 8), *v = memory(cells(r.rows, m), 8), *p = memory(r.rows < 1000 ? r.rows : 0, 8);
+  double *lengths = memory(r.rows < 1000 ? r.rows : 0, 8);
   Search o = searchOptions(s, r.rows, k);
   covertree_call_options *c = callOptions(s);
   covertree_status status;
   if (ok(covertree_residual_features(model, r.base, r.rows, r.dim, r.stride, c, oneIn(s, 9) ? NULL : v, oneIn(s, 9) ? NULL : p))) {
-    ok(covertree_residual_projections(model, r.base, r.rows, r.dim, r.stride, v, m, 0, p, c, distances));
+    ok(covertree_residual_projections(model, r.base, r.rows, r.dim, r.stride, v, m, 0, p, c, lengths));
     status = covertree_residual_knn_given(model, r.base, r.rows, r.dim, r.stride, v, m, 0, p, k, o.options, lists, distances);
     CHECK_LISTS(status, lists, distances, r.rows, k)
   }
@@ -485,7 +486,7 @@ static void residualNew(Stream *s) {
   status = oneIn(s, 2) ? covertree_residual_over(model, r.base, r.rows, r.dim, r.stride, c, &other)
                        : covertree_residual_extend(model, r.base, r.rows, r.dim, r.stride, c, &other);
   if (ok(status)) keep(s, RESIDUAL, other);
-  free(c), freeSearch(o), free(p), free(v), free(distances), free(lists), free(r.base);
+  free(lengths), free(c), freeSearch(o), free(p), free(v), free(distances), free(lists), free(r.base);
 }
 
 static void lookAtResidual(Stream *s) {
