@@ -43,14 +43,11 @@ build/headers: include/covertree.h $(wildcard Sources/CNumerics/*.h)
 	touch Sources/Covertree/Numerics/Scalar.swift Sources/CABI/Arguments.swift
 	@mkdir -p build && touch $@
 
-# Beside symbols what depends on where it was built: hashes of modules, and of the whole with its debug information.
-STRIPPED := --strip-unneeded --remove-section=.swift_modhash --remove-section=.note.gnu.build-id
-
 # The library for one level. Those for others stand beside it: what was built stays built.
 build/levels/%/libcovertree.so: $(SOURCES) build/sqlite build/headers
 	COVERTREE_CPU=$* swift build -c release --product covertree --disable-local-rpath --scratch-path .build/$*
 	@mkdir -p $(@D)
-	cp .build/$*/release/libcovertree.so $@.new && strip $(STRIPPED) $@.new && mv $@.new $@
+	cp .build/$*/release/libcovertree.so $@.new && scripts/strip $@.new && mv $@.new $@
 
 .PRECIOUS: build/levels/%/libcovertree.so
 

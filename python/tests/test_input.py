@@ -134,6 +134,7 @@ def test_options_out_of_range(option, value):
 
 
 def test_engines_of_the_old_package(rng):
+    pytest.importorskip("numba", reason="one of them needs numba")
     points = rng.standard_normal((300, 3))
     expected = cover_tree(points).knn(6)
     for engine, order in (("rust-hilbert", "hilbert"), ("rust-natural", "natural"), ("python-numba", "hilbert")):

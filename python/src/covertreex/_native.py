@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import operator
 import os
 import threading
 from collections.abc import Callable
@@ -519,4 +520,8 @@ def set_num_threads(n_threads: int) -> None:
     n_threads : int
         0 restores the default: the processors that this process may use.
     """
-    check(lib.covertree_set_num_threads(n_threads))
+    try:
+        number = operator.index(n_threads)
+    except TypeError:
+        raise TypeError(f"n_threads: expected a whole number, got {n_threads!r}") from None
+    check(lib.covertree_set_num_threads(max(-1, min(number, 2**31 - 1))))  # as far as C's numbers go
