@@ -57,7 +57,7 @@ build/cpu-$(COVERTREE_CPU):
 
 $(LIBRARY): build/levels/$(COVERTREE_CPU)/libcovertree.so build/cpu-$(COVERTREE_CPU)
 	@mkdir -p $(@D)
-	cp $< $@
+	cp $< $@.new && mv $@.new $@
 
 # The levels of a package for any machine: the first is what all have. ld.so takes the highest that the machine has.
 LEVELS := x86-64-v2 x86-64-v3 x86-64-v4
