@@ -305,10 +305,9 @@ static Sections sections(Stream *s) {
   static const char *const names[] = {"mine", "other", "points", "", "a name that is longer than it may be", "\n", "settings", NULL};
   Sections r = {.count = oneIn(s, 30) ? -1 : below(s, 4), .data = memory(256, 1)};
   for (int i = 0; i < 3; i++) {
-    int64_t dtype = below(s, 7), size = dtype == 2 || dtype == 4 ? 8 : 4, rows_ = below(s, 5), columns = below(s, 5);
+    int64_t dtype = below(s, 7), rows_ = below(s, 5), columns = below(s, 5);
     if (oneIn(s, 40)) rows_ = -1;
     r.list[i] = (covertree_section){names[below(s, 8)], (int32_t)dtype, oneIn(s, 50), rows_, columns, oneIn(s, 40) ? NULL : r.data};
-    (void)size;
   }
   r.base = r.count == 0 && oneIn(s, 2) ? NULL : r.list;
   return r;
@@ -590,8 +589,7 @@ static void searchIndex(Stream *s) {
   covertree_neighbors *found = NULL;
   if (oneIn(s, 4)) {
     if (ok(covertree_index_radius(index, r.base, r.rows, r.dim, r.stride, number(s), options, &found))) keep(s, NEIGHBORS, found);
-  } else if (ok(covertree_index_search(index, r.base, r.rows, r.dim, r.stride, k, options, lists, oneIn(s, 8) ? NULL : distances)))
-    REQUIRE(cells(r.rows, k) == 0 || lists[0] >= -1 || lists[0] < -1); /* ids are the host's: any of them */
+  } else ok(covertree_index_search(index, r.base, r.rows, r.dim, r.stride, k, options, lists, oneIn(s, 8) ? NULL : distances));
   free(options), free(filter), free(distances), free(lists), free(r.base);
 }
 
@@ -604,8 +602,10 @@ static void lookAtIndex(Stream *s) {
   uint8_t *found = memory(n, 1);
   ok(covertree_index_get(index, ids, n, vectors));
   ok(covertree_index_contains(index, ids, n, found));
-  if (ok(covertree_index_ids(index, all, info.n_vectors)) && info.n_vectors > 0)
-    REQUIRE(covertree_index_contains(index, all, 1, memcpy(found, found, 0)) == COVERTREE_OK || n == 0);
+  if (ok(covertree_index_ids(index, all, info.n_vectors)) && info.n_vectors > 0) {
+    uint8_t there;
+    REQUIRE(covertree_index_contains(index, all, 1, &there) == COVERTREE_OK && there == 1);
+  }
   ok(covertree_index_ids(index, all, -1));
   free(found), free(vectors), free(all), free(ids);
 }
@@ -632,7 +632,6 @@ static void changeStore(Stream *s) {
   for (int64_t i = 0; i < count; i++) {
     memset(names + 4 * i, 'a' + (int)(i % 26), 4);
     ends[i] = oneIn(s, 80) ? -1 : 4 * (i + 1);
-    for (int64_t j = i; j > 0 && ends[j] > 0 && ends[j] > 4 * count; j--) ends[j] = 4 * count;
   }
   covertree_call_options *o = callOptions(s);
   covertree_store_info info;

@@ -113,7 +113,7 @@ static void nearest(const float *query, float points[][DIM], int count, double *
   }
 }
 
-static void checkNearest(Worker *w, const float *query, float points[][DIM], int64_t *own, int count, const int64_t *found,
+static void checkNearest(const float *query, float points[][DIM], int64_t *own, int count, const int64_t *found,
                          const float *distances) {
   double expected[K];
   nearest(query, points, count, expected);
@@ -124,7 +124,6 @@ static void checkNearest(Worker *w, const float *query, float points[][DIM], int
       there |= own[i] == found[j] && fabs(sqrt(squared(query, points[i])) - expected[j]) <= 1e-4 * (1 + expected[j]);
     CHECK(there);
   }
-  (void)w;
 }
 
 static void useTree(Worker *w) {
@@ -173,7 +172,7 @@ static void useTree(Worker *w) {
     }
     default:
       TIMED(KNN, covertree_tree_knn_f32(tree, query, 1, DIM, 0, K, NULL, found, distances));
-      checkNearest(w, query, w->points, w->indices, w->count, found, distances);
+      checkNearest(query, w->points, w->indices, w->count, found, distances);
   }
 }
 
@@ -196,7 +195,7 @@ static void useIndexes(Worker *w) {
     memcpy(w->vectors[at], w->vectors[w->indexed], sizeof w->vectors[at]);
   } else {
     TIMED(INDEX_SEARCH, covertree_index_search(indexes[choice % 2], query, 1, DIM, 0, K, NULL, found, distances));
-    checkNearest(w, query, w->vectors, w->ids, w->indexed, found, distances);
+    checkNearest(query, w->vectors, w->ids, w->indexed, found, distances);
   }
 }
 
