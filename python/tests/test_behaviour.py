@@ -134,20 +134,32 @@ def test_an_exception_in_the_callback_ends_the_call(rng):
     assert tree.knn(1, queries=[0]).tolist() == [[0]]
 
 
-def test_ctrl_c_stops_a_long_call():
-    program = """
+@pytest.mark.parametrize("call", ["cover_tree(points)", "tree.knn(200)", "tree.save('tree')"])
+def test_ctrl_c_stops_a_long_call(call, tmp_path):
+    program = f"""
         import os, signal, threading, time, numpy as np
-        from covertreex import cover_tree
+        from covertreex import cover_tree, load
         points = np.random.default_rng(0).standard_normal((300_000, 6))
+        tree = cover_tree(points)
+        tree.save("tree")
         threading.Timer(0.5, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
         start = time.monotonic()
         try:
-            cover_tree(points).knn(200)
+            while True:
+                {call}
         except KeyboardInterrupt:
             print("interrupted", time.monotonic() - start)
+        assert os.listdir() == ["tree"]
+        queries = np.arange(0, 300_000, 1000)
+        assert (load("tree").knn(3, queries=queries) == tree.knn(3, queries=queries)).all()
     """
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, timeout=120, check=True
+        [sys.executable, "-c", textwrap.dedent(program)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+        cwd=tmp_path,
     )
     word, seconds = done.stdout.split()
     assert word == "interrupted"

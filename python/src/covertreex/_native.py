@@ -463,41 +463,49 @@ def run(
     """
     watch = _Watch(report)
     options.progress = watch.callback
-    begun = threading.Event()
 
     def work() -> None:
-        begun.set()
-        if watch.cancelled:
-            return
         try:
             check(function(*arguments), **names)
         except BaseException as error:
             watch.error = watch.error or error
 
     if threading.current_thread() is threading.main_thread():
-        _wait_for(threading.Thread(target=work, name="covertree"), begun, watch)
+        _run_beside(work, watch)
     else:
         work()
     if watch.error is not None:
         raise watch.error
 
 
-def _wait_for(thread: threading.Thread, begun: threading.Event, watch: _Watch) -> None:
+def _run_beside(work: Callable[[], None], watch: _Watch) -> None:
+    """Do work in a thread of its own, and come back when it has ended, however often this one is interrupted.
+
+    Events tell, not the thread: ``Thread.join`` takes a thread whose wait was interrupted for one that has ended
+    (bpo-45274, up to Python 3.12), and arrays would be freed that the library works with.
+    """
+    begun, ended = threading.Event(), threading.Event()
+
+    def beside() -> None:
+        begun.set()
+        if not watch.cancelled:
+            work()
+        ended.set()
+
     interrupt: BaseException | None = None
     try:
-        thread.start()
+        threading.Thread(target=beside, name="covertree").start()
     except Exception:  # there are no more threads to be had
         raise
-    except BaseException as error:  # an interrupt: the thread may be about to begin, and then ends at once
-        watch.cancelled = True
-        interrupt = error
-        begun.wait(1)
-    while thread.is_alive():
+    except BaseException as error:
+        watch.cancelled, interrupt = True, error
+    while not ended.is_set():
         try:
-            thread.join()
+            if interrupt is not None and not begun.wait(1):
+                break  # it was never started; and if it is yet, it ends at once
+            ended.wait()
         except BaseException as error:  # KeyboardInterrupt, or what another signal's handler raises
-            watch.cancelled = True
-            interrupt = error
+            watch.cancelled, interrupt = True, error
     if interrupt is not None:
         raise interrupt
 
