@@ -196,12 +196,13 @@ install-levels: levels
 	$(foreach level,$(wordlist 2,9,$(LEVELS)),$(call install-library,build/levels/$(level)/libcovertree.so,/glibc-hwcaps/$(level))$(NEWLINE)	)
 	$(install-header)
 
-# What a release is held to beside `make test`: builds for other processors, the same bytes twice, wheels in bare environments.
-test-release: wheel
+# What a release is held to beside `make test`: builds for other processors, the same bytes twice, packages in bare environments.
+test-release: wheel deb
 	scripts/test-levels
 	scripts/test-arm
 	scripts/test-reproducible
 	scripts/test-wheel dist/covertreex-$(VERSION)-*.whl
+	scripts/test-debian dist/covertreex-$(VERSION)-*.whl dist/libcovertree*_$(VERSION)-*.deb
 
 # What the library consists of, in CycloneDX.
 sbom: $(LIBRARY)
