@@ -12,6 +12,7 @@ pytest.importorskip("typer")
 from typer.testing import CliRunner
 
 from covertreex import CoverTree, ResidualTree, _workloads, cover_tree, load, vecchia
+from covertreex.__main__ import main
 from covertreex.cli import _output, _tables, app
 from covertreex.indexes import BruteForce
 from covertreex.kernels import RBF, Matern52
@@ -30,7 +31,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def run(*arguments, code=0):
-    """Run the command in a process of its own: what it prints, and its last line of errors."""
+    """Run the command in a process of its own: what it prints, or what it says in errors."""
     done = subprocess.run(
         [sys.executable, "-m", "covertreex", *map(str, arguments)],
         check=False,
@@ -40,6 +41,15 @@ def run(*arguments, code=0):
     )
     assert done.returncode == code, (done.stdout, done.stderr)
     return done.stdout if code == 0 else done.stderr
+
+
+def refused(capsys, code, *arguments):
+    """Run the command in this process, as its entry does: what it says in errors."""
+    with pytest.raises(SystemExit) as ended, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["covertreex", *map(str, arguments)])
+        main()
+    assert ended.value.code == code
+    return capsys.readouterr().err
 
 
 def ask(*arguments):
@@ -142,7 +152,7 @@ def test_arrays_of_an_npz(tmp_path):
         _tables.read_points(tmp_path / "cube.npy")
 
 
-def test_errors_take_one_line(folder):
+def test_errors_take_one_line(folder, capsys):
     np.save("nan.npy", np.full((3, 2), np.nan))
     for arguments, words in [
         (("build", "nan.npy", "x.ct"), "coords[0, 0]"),
@@ -157,13 +167,14 @@ def test_errors_take_one_line(folder):
         (("bench", "everything"), "workload: expected one of euclidean-3d"),
         (("bench", "gold-rbf", "--scale", 0.01, "--peers", "scipy"), "only covertreex and numpy"),
     ]:
-        error = run(*arguments, code=1)
+        error = refused(capsys, 1, *arguments)
         assert error.startswith("covertreex: ")
         assert words in error
         assert error.count("\n") == 1
     assert not (folder / "x.ct").exists()
     for arguments in [("build",), ("build", "none.npy", "x"), ("query", "tree.ct", "-o", "x.npz", "-k", 0), ("what",)]:
-        assert "Usage" in run(*arguments, code=2)
+        assert "Usage" in refused(capsys, 2, *arguments)
+    assert run("build", "nan.npy", "x.ct", code=1).count("\n") == 1
 
 
 def test_an_interrupt_ends_it(folder):
