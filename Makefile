@@ -29,7 +29,7 @@ PACKAGE := $(shell find python -name '*.py' -not -path '*/tests/*') python/pypro
 VENV := .venv
 IN_VENV := $(VENV)/bin/python
 
-.PHONY: lib levels demo test built swift-tests test-swift test-c test-python test-examples test-docs docs tsan soak bench lint format wheel deb abi asan fuzz sbom test-release install install-levels clean
+.PHONY: lib levels demo test built swift-tests test-swift test-c test-python test-answers test-processes test-examples test-docs docs tsan soak bench lint format wheel deb abi asan fuzz sbom test-release install install-levels clean
 
 lib: $(LIBRARY)
 
@@ -81,7 +81,7 @@ demo: build/installed build/venv-demo
 
 # Two at a time: most of them wait for one thread, or for the disk.
 test: built
-	@$(MAKE) --no-print-directory -j2 --output-sync=target test-python test-swift test-c abi test-examples test-docs
+	@$(MAKE) --no-print-directory -j2 --output-sync=target test-answers test-processes test-swift test-c abi test-examples test-docs
 
 # The library and the Swift tests, side by side: each takes minutes of a single thread.
 built:
@@ -121,8 +121,16 @@ abi: $(LIBRARY)
 test-c: $(LIBRARY)
 	scripts/test-c
 
-test-python: build/installed build/venv-test
-	$(IN_VENV) -m pytest python
+# Those of files, stores and clusters begin processes, end them, and wait for the disk: beside the others they cost little.
+PROCESSES := $(wildcard python/tests/test_dask.py python/tests/test_files.py python/tests/test_store*.py)
+
+test-python: test-answers test-processes
+
+test-answers: build/installed build/venv-test
+	$(IN_VENV) -m pytest python $(PROCESSES:%=--ignore=%)
+
+test-processes: build/installed build/venv-test
+	$(IN_VENV) -m pytest $(PROCESSES)
 
 test-examples: build/installed build/venv-test
 	scripts/test-examples
