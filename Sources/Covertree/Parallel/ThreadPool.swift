@@ -53,7 +53,7 @@ final class ThreadPool: @unchecked Sendable {
   /// calling thread every 50 ms while it has nothing else to do.
   func run(slots: Int, body: (Int) -> Void, whileWaiting: () -> Void) {
     // What checks that it did not escape is given the length of this file's path, wherever that is: it shall be the same.
-    #sourceLocation(file:"ThreadPool.swift",line:57)
+    #sourceLocation(file:"ThreadPool",line:57)
     withoutActuallyEscaping(body) { escapable in
       let job = Job(slots: slots, body: escapable)
       pthread_mutex_lock(mutex)
