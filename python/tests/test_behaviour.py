@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -164,6 +165,31 @@ def test_ctrl_c_stops_a_long_call(call, tmp_path):
     word, seconds = done.stdout.split()
     assert word == "interrupted"
     assert float(seconds) < 5
+
+
+def test_what_a_signal_raises_while_the_thread_starts_ends_the_call(rng, monkeypatch):
+    start = threading.Thread.start
+
+    def interrupted(thread):
+        start(thread)
+        raise TimeoutError("of a handler of SIGALRM")
+
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    shares = []
+    with pytest.raises(TimeoutError):
+        cover_tree(rng.standard_normal((300_000, 6)), progress=shares.append)
+    before = len(shares)
+    time.sleep(0.5)
+    assert len(shares) == before
+
+
+def test_no_more_threads_is_an_error(rng, monkeypatch):
+    def refused(thread):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    with pytest.raises(RuntimeError, match="new thread"):
+        cover_tree(rng.standard_normal((2000, 3)))
 
 
 def _child(tree, queries, pipe):

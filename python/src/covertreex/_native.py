@@ -495,9 +495,7 @@ def _run_beside(work: Callable[[], None], watch: _Watch) -> None:
     interrupt: BaseException | None = None
     try:
         threading.Thread(target=beside, name="covertree").start()
-    except Exception:  # there are no more threads to be had
-        raise
-    except BaseException as error:
+    except BaseException as error:  # what a signal's handler raises, or there are no more threads to be had
         watch.cancelled, interrupt = True, error
     while not ended.is_set():
         try:
