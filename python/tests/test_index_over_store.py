@@ -468,8 +468,6 @@ def test_by_the_names_of_older_systems(store):
         for place in range(30):
             index.add_vector(f"v{place}", place)
         assert [one for one, _ in index.search(x[7], 1)] == ["v7"]
-        index.add_vector("v7", 35)
-        assert [one for one, _ in index.search(x[35], 1)] == ["v7"]
         assert index.remove_vector("v7") and index.size == 29
         index.rebuild()
         assert [one for one, _ in index.search(x[8], 1)] == ["v8"]

@@ -1,0 +1,1 @@
+"""The stores and vector indexes of arrwDB; :mod:`covertreex.compat` is where they are imported from."""
