@@ -155,7 +155,7 @@ class VectorIndex:
         Raises
         ------
         ValueError
-            If such a store no longer has one of the vectors; the index stays as it was.
+            If a vector is no longer in such a store; the index stays as it was.
         """
         with self._changing:
             if self._own_store is not None:
@@ -219,7 +219,7 @@ class VectorIndex:
         ids = [contents.ids.get(key, _NO_ID) for key in keys[near].tolist()]
         return [pair for pair in zip(ids, distances[near].tolist()) if pair[0] is not _NO_ID]
 
-    # What it is
+    # Description
 
     @property
     def size(self) -> _Size:
@@ -275,7 +275,7 @@ def _threshold(value: float | None) -> np.float32:
     number = math.inf if value is None else _calls.number(value, "distance_threshold")
     if math.isnan(number):
         raise ValueError("distance_threshold: expected a number, got nan")
-    with np.errstate(over="ignore"):  # what is beyond float32 is no limit
+    with np.errstate(over="ignore"):  # a number beyond float32 becomes infinite and excludes nothing
         limit: np.float32 = np.float32(number)
     return limit
 

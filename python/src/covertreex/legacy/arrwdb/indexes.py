@@ -1,6 +1,6 @@
 """The kinds of vector index that arrwDB has.
 
-Each kind exists twice: under the name of arrwDB's Python class and under that of its Rust wrapper. The two differ in
+Each kind exists twice, under the names of arrwDB's Python class and of its Rust wrapper. The two differ in
 `index_type`, statistics, ``repr`` and the type of ids.
 """
 

@@ -126,7 +126,7 @@ class VectorArena:
         """
         count = self._store.stats().n_slots
         if not 0 <= _arrays.integer(index, "index", minimum=-(2**63)) < count:
-            raise IndexError(f"index: expected 0 to {count - 1}, got {index}")
+            raise IndexError(f"index: expected at least 0 and below {count}, got {index}")
         if self._store.n_owners(index) == 0:
             raise IndexError(f"index: expected one with a vector, got {index}, which has been freed")
         vector: NDArray[np.float32] = self._store.get_slot(index).copy()
@@ -138,7 +138,7 @@ class VectorArena:
         Raises
         ------
         IndexError
-            If one of the indices was never used, or is free.
+            If an index was never used, or is free.
         """
         vectors = [self.get_vector_by_index(index) for index in indices]
         return np.stack(vectors) if vectors else np.empty((0, self.dimension), np.float32)
@@ -207,7 +207,7 @@ class VectorArena:
 class RustVectorStoreWrapper(VectorArena):
     """The store of arrwDB that was written in Rust. Chunks are known by the text of their ids.
 
-    Parameters and methods are those of :class:`VectorArena`.
+    It has the parameters and methods of :class:`VectorArena`.
     """
 
     _name = "RustVectorStore"
