@@ -1,5 +1,6 @@
 """What the vector indexes of arrwDB say of themselves: parameters, statistics, repr."""
 
+import numpy as np
 import pytest
 from compat_stores import DIM, KINDS, RUST, index_of, sample
 
@@ -85,6 +86,21 @@ def test_statistics_of_hash_tables():
     for one in ids[1:]:
         many.remove_vector(one)
     assert many.get_statistics()["total_buckets"] == 3 and many.get_statistics()["avg_bucket_size"] == 1.0
+
+
+@pytest.mark.parametrize("store", ["arena", "foreign"])
+def test_statistics_leave_out_removed_vectors(store):
+    rows = np.repeat(sample(1), 110, axis=0)
+    rows[100:] *= -1  # opposite vectors share no bucket
+    made = LSHIndex(rows if store == "foreign" else VectorArena(dimension=DIM), num_tables=3)
+    for place, row in enumerate(rows):
+        made.add_vector(place, place if store == "foreign" else made._vector_store.add_vector(place, row))
+    statistics = made.get_statistics()
+    assert statistics["total_buckets"] == 6 and statistics["avg_bucket_size"] == 55.0
+    for place in range(100, 110):
+        made.remove_vector(place)
+    statistics = made.get_statistics()
+    assert statistics["total_buckets"] == 3 and statistics["avg_bucket_size"] == 100.0
 
 
 @pytest.mark.parametrize("store", ["arena", "foreign"])
