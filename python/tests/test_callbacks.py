@@ -353,6 +353,6 @@ def test_an_interrupt_ends_a_short_search():
     armed.set()
     with pytest.raises(KeyboardInterrupt):
         tree.knn(3, queries=POINTS[:2])
-        signal.pthread_sigmask(signal.SIG_BLOCK, ())  # one more look at signals that came
+        signal.pthread_sigmask(signal.SIG_BLOCK, ())  # signals that came are handled here at the latest
     np.testing.assert_array_equal(tree.knn(3, queries=POINTS[:2]), expected)
     assert not any(inside)
