@@ -129,7 +129,7 @@ def test_covariances_of_whole_numbers(dtype):
         (lambda values: values.astype(object), TypeError, "kernel: expected real numbers, got dtype object"),
         (lambda values: values * np.nan, ValueError, "kernel: expected finite numbers, got nan"),
         (lambda values: -values / 0.0, ValueError, "kernel: expected finite numbers, got -inf"),
-        (lambda values: np.ma.masked_less(values, 0.5), ValueError, "kernel: expected finite numbers, got masked"),
+        (lambda values: np.ma.masked_less(values, 0.5), ValueError, "kernel: expected numbers, got masked"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:divide by zero")
@@ -187,6 +187,37 @@ def test_plots_read_what_a_kernel_returns():
     as_list, as_array = drawn(Hosted(np.ndarray.tolist)), drawn(Hosted())
     for one, other in zip(as_list.lines, as_array.lines):
         np.testing.assert_array_equal(one.get_ydata(), other.get_ydata())
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.filterwarnings("ignore:the matrix subclass")
+def test_weights_of_estimators_are_read_as_kernels_are(layout):
+    estimators = pytest.importorskip("covertreex.sklearn")
+    targets = POINTS.sum(axis=1)
+
+    def predicted(change):
+        model = estimators.CoverTreeRegressor(4, weights=lambda distances: change(np.exp(-distances)))
+        return model.fit(POINTS, targets).predict(POINTS[:4] + 0.1)
+
+    np.testing.assert_array_equal(predicted(LAYOUTS[layout]), predicted(np.ascontiguousarray))
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "words"),
+    [
+        (lambda values: values[:, :1], ValueError, r"weights: expected shape \(5, 4\), got \(5, 1\)"),
+        (np.transpose, ValueError, r"weights: expected shape \(5, 4\), got \(4, 5\)"),
+        (lambda values: values + 1j, TypeError, "weights: expected real numbers, got dtype complex128"),
+        (lambda values: None, TypeError, "weights: expected real numbers, got NoneType"),
+        (lambda values: np.ma.masked_greater(values, 0), ValueError, "weights: expected numbers, got masked"),
+    ],
+)
+def test_what_is_no_weight_is_refused(change, error, words):
+    estimators = pytest.importorskip("covertreex.sklearn")
+    for kind in (estimators.CoverTreeRegressor, estimators.CoverTreeClassifier):
+        model = kind(4, weights=change).fit(POINTS, POINTS[:, 0] > 0)
+        with pytest.raises(error, match=words):
+            model.predict(POINTS[:5])
 
 
 UNDER_A_DEBUG_ALLOCATOR = """

@@ -111,7 +111,7 @@ def numbers(values: ArrayLike | None, name: str, count: int) -> NDArray[np.float
     return np.ascontiguousarray(array, dtype=np.float64)
 
 
-def returned(values: Any, name: str, shape: tuple[int, ...]) -> NDArray[np.float64]:
+def returned(values: Any, name: str, shape: tuple[int, ...], *, finite: bool = True) -> NDArray[np.float64]:
     """Convert what a caller's function returned to float64 rows without gaps.
 
     The result may be a new array. Whoever passes its address on has to hold it for as long as the address is read.
@@ -119,11 +119,13 @@ def returned(values: Any, name: str, shape: tuple[int, ...]) -> NDArray[np.float
     Parameters
     ----------
     values : array_like
-        Anything numeric, real and finite, in any layout.
+        Anything numeric and real, in any layout.
     name : str
         What the function is, for messages.
     shape : tuple of int
         The shape that the values must have.
+    finite : bool
+        Whether to refuse NaN and infinity.
 
     Returns
     -------
@@ -134,7 +136,7 @@ def returned(values: Any, name: str, shape: tuple[int, ...]) -> NDArray[np.float
     TypeError
         For values that are not real numbers.
     ValueError
-        For another shape, for NaN and infinity, and for masked elements.
+        For another shape, for masked elements, and for NaN and infinity unless they are allowed.
     """
     try:
         array = np.asarray(values)
@@ -146,11 +148,10 @@ def returned(values: Any, name: str, shape: tuple[int, ...]) -> NDArray[np.float
     if array.shape != shape:
         raise ValueError(f"{name}: expected shape {shape}, got {array.shape}")
     if np.ma.is_masked(values):
-        raise ValueError(f"{name}: expected finite numbers, got masked elements")
+        raise ValueError(f"{name}: expected numbers, got masked elements")
     with np.errstate(over="ignore"):  # what overflows becomes infinite, and is refused as such
         converted = np.ascontiguousarray(array, np.float64)
-    good = np.isfinite(converted)
-    if not good.all():
+    if finite and not (good := np.isfinite(converted)).all():
         raise ValueError(f"{name}: expected finite numbers, got {converted[~good][0]}")
     return converted
 
