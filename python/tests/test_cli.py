@@ -130,10 +130,10 @@ def test_points_of_many_kinds(folder, form):
         parquet.write_table(pyarrow.table({name: points[:, i] for i, name in enumerate("xyz")}), path)
     else:
         np.savetxt(path, points, delimiter=",", header="x,y,z" if form == "names" else "", comments="", fmt="%.18g")
-    assert np.array_equal(_tables.read_points(path), points)
-    assert np.array_equal(_tables.read_points(path, columns="2,0"), points[:, [2, 0]])
+    assert np.array_equal(_tables.read_points(path).points, points)
+    assert np.array_equal(_tables.read_points(path, columns="2,0").points, points[:, [2, 0]])
     if form in ("names", "parquet"):
-        assert np.array_equal(_tables.read_points(path, columns="z, x"), points[:, [2, 0]])
+        assert np.array_equal(_tables.read_points(path, columns="z, x").points, points[:, [2, 0]])
     with pytest.raises(ValueError, match="has no column '7'"):
         _tables.read_points(path, columns="7")
     assert ask("build", path, "built.ct", "--columns", "1")["dim"] == 1
@@ -142,7 +142,7 @@ def test_points_of_many_kinds(folder, form):
 def test_arrays_of_an_npz(tmp_path):
     path = tmp_path / "two.npz"
     np.savez(path, a=points, b=queries)
-    assert np.array_equal(_tables.read_points(path, array="b"), queries)
+    assert np.array_equal(_tables.read_points(path, array="b").points, queries)
     with pytest.raises(ValueError, match="has a, b; say which with --array"):
         _tables.read_points(path)
     with pytest.raises(ValueError, match="has no array 'c'; there are a, b"):
@@ -154,8 +154,12 @@ def test_arrays_of_an_npz(tmp_path):
 
 def test_errors_take_one_line(folder, capsys):
     np.save("nan.npy", np.full((3, 2), np.nan))
+    (folder / "ragged.csv").write_text("x,y\n1\n")
+    (folder / "either.csv").write_text("0,1\n2,3\n")
     for arguments, words in [
-        (("build", "nan.npy", "x.ct"), "coords[0, 0]"),
+        (("build", "nan.npy", "x.ct"), "nan.npy: row 0, column 0"),
+        (("build", "ragged.csv", "x.ct"), "ragged.csv: line 2: expected 2 fields, got 1"),
+        (("build", "either.csv", "x.ct"), "either.csv: line 1 (0, 1) may have names"),
         (("build", "tree.ct", "x.ct"), "expected a file that ends in .npy"),
         (("build", "points.npy", "no/such/folder.ct"), "no/such/folder.ct"),
         (("build", "points.npy", "x.ct", "--kernel", "cubic"), "--kernel: expected one of rbf"),

@@ -17,6 +17,7 @@ from distributed import Client, LocalCluster, WorkerPlugin
 
 import covertreex.dask
 from covertreex import cover_tree
+from covertreex.dask import _source
 from covertreex.kernels import RBF, Matern52
 
 SHAPES = {
@@ -131,6 +132,108 @@ def test_points_in_files(client, rng, tmp_path, ending):
     tree = covertreex.dask.cover_tree(tmp_path, client=client)
     assert tree.n_partitions == 3
     assert (tree.knn(4).compute() == cover_tree(points).knn(4)).all()
+
+
+@pytest.fixture
+def parts(tmp_path):
+    """Write the parts of an array to files of a folder, under names that sort otherwise than their numbers."""
+    parquet, table = pytest.importorskip("pyarrow.parquet"), pytest.importorskip("pyarrow").table
+
+    def written(points, names, **columns):
+        folder = tmp_path / "points"
+        folder.mkdir()
+        for name, part in zip(names, np.array_split(points, len(names))):
+            if name.endswith(".npy"):
+                np.save(folder / name, part)
+            else:
+                parquet.write_table(table({"x": part[:, 0], "y": part[:, 1], **columns}), folder / name)
+        return folder
+
+    return written
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [f"{number}.npy" for number in range(1, 13)],
+        [f"part.{number}.parquet" for number in range(12)],
+        [f"part-{number:02d}-a{7 - number % 3}.parquet" for number in range(12)],
+        ["a9-2.npy", "a9-10.npy", "a10-1.npy", "b1.npy"],
+    ],
+)
+def test_parts_are_read_in_the_order_of_their_numbers(client, parts, names):
+    points = np.random.default_rng(0).standard_normal((40, 2))
+    folder = parts(points, names)
+    (folder / "_SUCCESS").write_text("")
+    (folder / ".hidden.npy").write_text("")
+    assert (_source.opened(folder).compute() == points).all()
+
+
+def test_parts_that_dask_writes(client, tmp_path):
+    points = np.random.default_rng(0).standard_normal((24, 2))
+    da.to_npy_stack(str(tmp_path / "stack"), chunked(points, 2))
+    assert (_source.opened(tmp_path / "stack").compute() == points).all()
+
+
+def test_metadata_decides_the_order_of_parts(parts):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    points = np.random.default_rng(0).standard_normal((12, 2))
+    names = ["c.parquet", "a.parquet", "b.parquet"]
+    folder = parts(points, names)
+    known = [parquet.read_metadata(folder / name) for name in names]
+    for name, one in zip(names, known):
+        one.set_file_path(name)
+    for one in known[1:]:
+        known[0].append_row_groups(one)
+    known[0].write_metadata_file(str(folder / "_metadata"))
+    assert (_source.opened(folder).compute() == points).all()
+    (folder / "d.parquet").write_bytes((folder / "a.parquet").read_bytes())
+    with pytest.raises(ValueError, match=r"_metadata does not list d\.parquet"):
+        _source.opened(folder)
+
+
+def test_an_index_and_lists_in_parts(parts, caplog):
+    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    points = np.random.default_rng(0).standard_normal((12, 2)).astype(np.float32)
+    folder = parts(points, ["1.parquet", "2.parquet"], __index_level_0__=np.arange(6))
+    with caplog.at_level("INFO", "covertreex"):
+        assert (_source.opened(folder).compute() == points).all()
+    assert "in this order: 1.parquet, 2.parquet; columns x, y; left out __index_level_0__; 12 rows" in caplog.text
+    for number, part in enumerate((points[:5], points[:0], points[5:])):
+        lists = pyarrow.array(part.tolist(), pyarrow.list_(pyarrow.float32()))
+        parquet.write_table(pyarrow.table({"embedding": lists}), folder / f"{number}.parquet")
+    opened = _source.opened(folder)
+    assert opened.dtype == np.float32
+    assert (opened.compute() == points).all()
+
+
+def test_parts_that_do_not_fit_are_named(parts):
+    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    points = np.random.default_rng(0).standard_normal((12, 2))
+    folder = parts(points, ["1.parquet", "2.parquet"])
+
+    def second(**columns):
+        parquet.write_table(pyarrow.table(columns), folder / "2.parquet")
+
+    second(y=points[6:, 1], x=points[6:, 0])  # the same columns in another order
+    assert (_source.opened(folder).compute() == points).all()
+    for columns in ({"x": [1.0]}, {"x": [1.0], "z": [2.0]}, {"x": [1.0], "y": [2.0], "z": [3.0]}):
+        second(**columns)
+        with pytest.raises(ValueError, match=r"2.parquet has columns x.*, expected x, y, as in 1.parquet"):
+            _source.opened(folder)
+    second(x=[1.0], y=["a"])
+    with pytest.raises(ValueError, match=r"2.parquet: cannot tell which columns are coordinates; give files"):
+        _source.opened(folder)
+    second(x=[1.0, 2.0], y=[2.0, np.nan])
+    with pytest.raises(ValueError, match=r"2.parquet: row 1, column 'y': expected a finite number, got nan"):
+        _source.opened(folder).compute()
+    (folder / "2.parquet").unlink()
+    np.save(folder / "2.npy", [[1.0, np.inf]])
+    with pytest.raises(ValueError, match=r"2.npy: row 0, column 1: expected a finite number, got inf"):
+        _source.opened(folder).compute()
+    (folder / "2.npy").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"2.npy: "):
+        _source.opened(folder)
 
 
 def test_saved_and_loaded(client, rng, tmp_path):

@@ -111,6 +111,51 @@ def numbers(values: ArrayLike | None, name: str, count: int) -> NDArray[np.float
     return np.ascontiguousarray(array, dtype=np.float64)
 
 
+def returned(values: Any, name: str, shape: tuple[int, ...], *, finite: bool = True) -> NDArray[np.float64]:
+    """Convert what a caller's function returned to float64 rows without gaps.
+
+    The result may be a new array. Whoever passes its address on has to hold it for as long as the address is read.
+
+    Parameters
+    ----------
+    values : array_like
+        Anything numeric and real, in any layout.
+    name : str
+        What the function is, for messages.
+    shape : tuple of int
+        The shape that the values must have.
+    finite : bool
+        Whether to refuse NaN and infinity.
+
+    Returns
+    -------
+    numpy.ndarray of float64, in C order
+
+    Raises
+    ------
+    TypeError
+        For values that are not real numbers.
+    ValueError
+        For another shape, for masked elements, and for NaN and infinity unless they are allowed.
+    """
+    try:
+        array = np.asarray(values)
+    except ValueError as error:  # lists of different lengths
+        raise ValueError(f"{name}: expected an array of shape {shape}: {error}") from error
+    if array.dtype.kind not in "biuf":
+        got = type(values).__name__ if array.ndim == 0 else f"dtype {array.dtype}"
+        raise TypeError(f"{name}: expected real numbers, got {got}")
+    if array.shape != shape:
+        raise ValueError(f"{name}: expected shape {shape}, got {array.shape}")
+    if np.ma.is_masked(values):
+        raise ValueError(f"{name}: expected numbers, got masked elements")
+    with np.errstate(over="ignore"):  # what overflows becomes infinite, and is refused as such
+        converted = np.ascontiguousarray(array, np.float64)
+    if finite and not (good := np.isfinite(converted)).all():
+        raise ValueError(f"{name}: expected finite numbers, got {converted[~good][0]}")
+    return converted
+
+
 def integer(value: Any, name: str, *, minimum: int, maximum: int = 2**63 - 1) -> int:
     """An integer within bounds; booleans and floats are none."""
     if type(value) is int:

@@ -14,8 +14,7 @@ from typing import Any
 ABI_VERSION = 1
 LIBRARY = "lib/libcovertree-load.so"  # needs the one for this machine (scripts/stage)
 PROGRESS = ctypes.CFUNCTYPE(c_int32, c_void_p, c_double)
-_doubles = POINTER(c_double)
-KERNEL = ctypes.CFUNCTYPE(c_int32, c_void_p, _doubles, c_int64, _doubles, c_int64, c_int64, _doubles)
+KERNEL = ctypes.CFUNCTYPE(c_int32, c_void_p, c_void_p, c_int64, c_void_p, c_int64, c_int64, c_void_p)
 
 
 class CoverTreeError(RuntimeError):
@@ -431,22 +430,32 @@ def check(status: int, **names: str) -> None:
         raise _EXCEPTIONS.get(status, CoverTreeError)(message)
 
 
+def answer(errors: list[BaseException], function: Callable[..., object], *arguments: Any) -> int:
+    """Call a caller's function out of a callback of the library: 0, or 1 if it raised, which ends the library's call.
+
+    ctypes loses an exception that leaves a callback. So the exception goes to the end of ``errors``.
+    """
+    try:
+        function(*arguments)
+    except BaseException as error:
+        errors.append(error)
+        return 1
+    return 0
+
+
 class _Watch:
-    """The library's callback into Python. An exception that left it would be lost, so it is kept and ends the call."""
+    """The library's callback into a caller's report of progress. What the report returns means nothing."""
 
     def __init__(self, report: Callable[[float], object] | None) -> None:
         self._report = report
         self.cancelled = False
-        self.error: BaseException | None = None
+        self.errors: list[BaseException] = []
         self.callback = PROGRESS(self._call)
 
     def _call(self, _: int, share: float) -> int:
-        if self._report is not None and not self.cancelled:
-            try:
-                self._report(share)
-            except BaseException as error:
-                self.error = error
-        return int(self.cancelled or self.error is not None)
+        if self.cancelled or self.errors:
+            return 1
+        return 0 if self._report is None else answer(self.errors, self._report, share)
 
 
 def run(
@@ -465,17 +474,14 @@ def run(
     options.progress = watch.callback
 
     def work() -> None:
-        try:
-            check(function(*arguments), **names)
-        except BaseException as error:
-            watch.error = watch.error or error
+        answer(watch.errors, lambda: check(function(*arguments), **names))
 
     if threading.current_thread() is threading.main_thread():
         _run_beside(work, watch)
     else:
         work()
-    if watch.error is not None:
-        raise watch.error
+    if watch.errors:
+        raise watch.errors[0]
 
 
 def _run_beside(work: Callable[[], None], watch: _Watch) -> None:

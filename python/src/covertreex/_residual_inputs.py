@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import _arrays, _calls, _host_kernel, _native, inducing
 from ._calls import ProgressReport
-from ._host_kernel import HostKernel
+from ._host_kernel import HostKernel, PythonKernel
 from ._native import lib
 from .kernels import Kernel, Stationary, scaled
 from .runtime import active_config
@@ -20,7 +20,7 @@ from .runtime import active_config
 DEFAULT_INDUCING = 512
 FLOAT64 = np.dtype(np.float64)
 
-KernelLike = Union[Kernel, Callable[[NDArray[np.float64], NDArray[np.float64]], Any]]
+KernelLike = Union[Kernel, PythonKernel]
 
 
 def chosen_seed(seed: int | None) -> int:

@@ -1,7 +1,7 @@
 """Covariance functions of Gaussian processes.
 
 The four here are computed by the library; any other callable ``kernel(X1, X2) -> K`` is called back for blocks of
-pairs.
+pairs. ``K`` may be anything that NumPy makes an array of: real, finite numbers, shape (n1, n2), in any layout.
 
 >>> import numpy as np
 >>> from covertreex.kernels import Matern52

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _arrays
+from . import _arrays, _host_kernel
 from .kernels import scaled
 from .residual import ResidualTree
 from .tree import CoverTree
@@ -161,7 +161,7 @@ def correlation_decay(
     given = tree.inducing_points is None
     v, p = (tree.v_matrix[rows], tree.residual_variance[rows]) if given else tree.features(points)
     kernel: Any = tree.kernel
-    covariances = kernel(points, points)
+    covariances = _host_kernel.covariances(kernel, points, points)
     one, other = np.triu_indices(len(rows), 1)
     distances = np.linalg.norm(scaled(points, kernel)[one] - scaled(points, kernel)[other], axis=1)
     deviations = np.sqrt(np.diag(covariances))

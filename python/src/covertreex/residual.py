@@ -477,11 +477,10 @@ class ResidualTree(_calls.Closeable):
             self._open(), *rows, k, ctypes.byref(options), *results
         )  # fmt: skip
         search = getattr(lib, f"covertree_residual_knn{kind}")
-        try:
+        if self._host is None:
             _calls.search(search, arguments, n_rows, options, progress)
-        finally:
-            if self._host is not None:
-                self._host.reraise()
+        else:
+            self._run(search, *arguments, options=options, report=progress)
         return indices if distances is None else (indices, distances)
 
     def _knn_of_candidates(

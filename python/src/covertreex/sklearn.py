@@ -34,6 +34,7 @@ except ImportError as error:
         "covertreex.sklearn needs scikit-learn 1.6 or later: pip install 'covertreex[sklearn]'"
     ) from error
 
+from . import _arrays
 from .tree import CoverTree
 
 __all__ = ["CoverTreeClassifier", "CoverTreeNeighbors", "CoverTreeRegressor", "CoverTreeTransformer"]
@@ -291,7 +292,9 @@ class _Supervised(_Neighbors):
         """Weights and indices of the neighbours of each point."""
         distances, indices = self._nearest(X, None)
         if callable(self.weights):
-            return np.asarray(self.weights(distances), float), indices
+            weights = self.weights(distances)
+            # Infinity, as of 1 / distances, outweighs all else.
+            return _arrays.returned(weights, "weights", distances.shape, finite=False), indices
         if self.weights == "uniform":
             return np.ones(indices.shape), indices
         if self.weights != "distance":

@@ -11,22 +11,26 @@ import numpy as np
 import typer
 
 from .. import factory, vecchia
+from .._tables import Table
 from ..kernels import BY_NAME, Stationary
 from ..residual import ResidualTree
 from ..tree import CoverTree
 from ..vecchia import ConditioningSets
 from ._options import JSON, PROFILE, SET, THREADS, runtime_of
-from ._output import say, waiting
+from ._output import say, tell, waiting
 from ._tables import READ, read_points, write_arrays
 
 _POINTS = typer.Argument(..., help=f"Points: {READ}.", exists=True, dir_okay=False)
 _TREE = typer.Argument(..., help="A file that build, neighbors or save wrote.", exists=True, dir_okay=False)
 _ARRAY = typer.Option(None, "--array", help="Which array of an .npz.")
-_COLUMNS = typer.Option(None, "--columns", help="Which columns: names or numbers, with commas.")
+_COLUMNS = typer.Option(None, "--columns", help="Which columns: names or numbers from 0, with commas.")
+_HEADER = typer.Option(
+    None, "--header/--no-header", help="Whether the first line of text has names; by default the text decides."
+)
 _KERNEL = typer.Option(None, "--kernel", help=f"Residual correlation by a kernel: {', '.join(BY_NAME)}.")
 _LENGTHSCALE = typer.Option("1", "--lengthscale", help="One, or one for each column, with commas.")
 _VARIANCE = typer.Option(1.0, "--variance", help="Of the kernel.")
-_INDUCING = typer.Option(None, "--inducing", help="Inducing points.  [default: 512]", show_default=False)
+_INDUCING = typer.Option(None, "--inducing", help="Inducing points; by default 512.")
 
 
 def add_to(app: typer.Typer) -> None:
@@ -40,6 +44,7 @@ def build(
     out: Path = typer.Argument(..., help="The file to write."),
     array: Optional[str] = _ARRAY,
     columns: Optional[str] = _COLUMNS,
+    header: Optional[bool] = _HEADER,
     kernel: Optional[str] = _KERNEL,
     lengthscale: str = _LENGTHSCALE,
     variance: float = _VARIANCE,
@@ -51,21 +56,22 @@ def build(
 ) -> None:
     """Build a tree of points, and save it."""
     with runtime_of(profile, overrides, threads):
-        rows = read_points(points, array=array, columns=columns)
+        read = read_points(points, array=array, columns=columns, header=header)
+        tell(f"{points}: {read}", as_json=as_json)
         options: dict[str, Any] = {}
         if kernel is not None:
             options = {"kernel": kernel_of(kernel, lengthscale, variance), "inducing_count": inducing}
         elif inducing is not None:
             raise ValueError("--inducing: stands for --kernel")
         with waiting("building") as progress:
-            tree = factory.cover_tree(rows, progress=progress, **options)
+            tree = factory.cover_tree(read.points, progress=progress, **options)
         with waiting("saving") as progress:
             tree.save(out, progress=progress)
         facts = {
             "file": str(out), "kind": type(tree).__name__, "points": len(tree), "dim": tree.dim,
             "build_seconds": tree.build_time, "file_bytes": out.stat().st_size,
         }  # fmt: skip
-    say(facts, as_json=as_json)
+    _say(facts, points, read, as_json=as_json)
 
 
 def query(
@@ -78,6 +84,7 @@ def query(
     exclude_self: bool = typer.Option(False, "--exclude-self", help="Not the point itself."),
     array: Optional[str] = _ARRAY,
     columns: Optional[str] = _COLUMNS,
+    header: Optional[bool] = _HEADER,
     profile: Optional[str] = PROFILE,
     overrides: Optional[List[str]] = SET,
     threads: Optional[int] = THREADS,
@@ -86,7 +93,11 @@ def query(
     """Find the nearest points of a tree, and write them to an .npz."""
     with runtime_of(profile, overrides, threads):
         opened = _tree(tree)
-        rows = None if queries is None else np.asarray(read_points(queries, array=array, columns=columns), float)
+        read = rows = None
+        if queries is not None:
+            read = read_points(queries, array=array, columns=columns, header=header)
+            tell(f"{queries}: {read}", as_json=as_json)
+            rows = np.asarray(read.points, float)  # integers would be indices
         choice: dict[str, Any] = {"queries": rows, "predecessor_mode": predecessors, "return_distances": True}
         start = time.perf_counter()
         offsets = None
@@ -110,7 +121,7 @@ def query(
         "file": str(out), "queries": n_queries, "found": int((indices >= 0).sum()), "seconds": seconds,
         "queries_per_second": n_queries / seconds,
     }  # fmt: skip
-    say(facts, as_json=as_json)
+    _say(facts, queries, read, as_json=as_json)
 
 
 def neighbors(
@@ -124,6 +135,7 @@ def neighbors(
     ordering: str = typer.Option("maxmin", "--ordering", help="maxmin, random or natural."),
     array: Optional[str] = _ARRAY,
     columns: Optional[str] = _COLUMNS,
+    header: Optional[bool] = _HEADER,
     profile: Optional[str] = PROFILE,
     overrides: Optional[List[str]] = SET,
     threads: Optional[int] = THREADS,
@@ -131,18 +143,19 @@ def neighbors(
 ) -> None:
     """Find Vecchia's conditioning sets: the m nearest predecessors of each point by residual correlation."""
     with runtime_of(profile, overrides, threads):
-        rows = read_points(points, array=array, columns=columns)
+        read = read_points(points, array=array, columns=columns, header=header)
+        tell(f"{points}: {read}", as_json=as_json)
         chosen = kernel_of(kernel, lengthscale, variance)
         start = time.perf_counter()
         with waiting("searching") as progress:
             sets = vecchia.neighbors(
-                rows, kernel=chosen, m=m, n_inducing=inducing, ordering=ordering, return_distances=True,
+                read.points, kernel=chosen, m=m, n_inducing=inducing, ordering=ordering, return_distances=True,
                 progress=progress,
             )  # fmt: skip
         seconds = time.perf_counter() - start
         write_arrays(out, order=sets.order, neighbors=sets.neighbors, distances=sets.distances)
-    facts = {"file": str(out), "points": len(rows), "m": m, "kernel": repr(chosen), "seconds": seconds}
-    say(facts, as_json=as_json)
+    facts = {"file": str(out), "points": len(read.points), "m": m, "kernel": repr(chosen), "seconds": seconds}
+    _say(facts, points, read, as_json=as_json)
 
 
 def validate(tree: Path = _TREE, threads: Optional[int] = THREADS, as_json: bool = JSON) -> None:
@@ -168,6 +181,13 @@ def info(file: Path = _TREE, as_json: bool = JSON) -> None:
         facts.update(kernel=repr(opened.kernel))
     # A tree that was just opened has done nothing yet.
     say(facts if as_json else {name: value for name, value in facts.items() if value != 0}, as_json=as_json)
+
+
+def _say(facts: dict[str, Any], path: Optional[Path], read: Optional[Table], *, as_json: bool) -> None:
+    """Print what was done. People have seen how the points were read; programs find it here."""
+    if as_json and read is not None:
+        facts["read"] = {"file": str(path), **read.facts()}
+    say(facts, as_json=as_json)
 
 
 def kernel_of(name: str, lengthscale: str, variance: float) -> Stationary:

@@ -50,6 +50,12 @@ def say(facts: Mapping[str, Any], *, as_json: bool, title: str | None = None) ->
     console.print(table)
 
 
+def tell(line: str, *, as_json: bool) -> None:
+    """Print a line at once, before what takes long; programs that read JSON find the same there."""
+    if not as_json:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
 def say_rows(rows: Iterable[Mapping[str, Any]], *, as_json: bool, title: str | None = None) -> None:
     """Print rows of names and values."""
     listed = list(rows)

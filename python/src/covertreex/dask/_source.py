@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
+import logging
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,11 @@ import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import _arrays
+from .. import _arrays, _tables
+
+_log = logging.getLogger(__name__)
+
+_ADVICE = "give files of coordinates alone, or a Dask array"
 
 
 def opened(points: Any) -> da.Array:
@@ -38,41 +43,86 @@ def opened(points: Any) -> da.Array:
 
 
 def _of_folder(folder: Path) -> da.Array:
-    """The rows of the .npy or Parquet files of a folder, in the order of their names."""
+    """The rows of the .npy or Parquet files of a folder, one file after the other."""
     if not folder.is_dir():
         raise FileNotFoundError(f"points: {folder} is not a folder")
-    files = sorted(path for path in folder.iterdir() if path.suffix in (".npy", ".parquet"))
-    if not files:
-        raise ValueError(f"points: {folder} has no .npy or .parquet files")
-    arrays = []
+    arrays, columns, left_out = [], None, []
+    files = _files(folder)
     for path in files:
-        shape, dtype = _shape(path)
-        arrays.append(da.from_delayed(dask.delayed(_read, pure=True)(str(path)), shape, dtype))
+        if path.suffix == ".npy":
+            shape, dtype = _shape(path)
+        else:
+            file = _tables.ParquetFile(path, None, _ADVICE)
+            if columns is None:
+                columns, left_out = file.columns, file.left_out
+            if sorted(columns) != sorted(file.columns):
+                there, wanted = _tables.listed(file.columns), _tables.listed(columns)
+                raise ValueError(f"points: {path} has columns {there}, expected {wanted}, as in {files[0].name}")
+            shape, dtype = file.shape_and_dtype()
+        if shape[0]:  # without rows the length of lists is unknown
+            arrays.append(da.from_delayed(dask.delayed(_read, pure=True)(str(path), columns, shape), shape, dtype))
+    if not arrays:
+        raise ValueError(f"points: files of {folder} have no rows")
     widths = {array.shape[1] for array in arrays}
     if len(widths) > 1:
         raise ValueError(f"points: files of {folder} have {', '.join(map(str, sorted(widths)))} columns")
-    return da.concatenate(arrays)
+    points = da.concatenate(arrays)
+    _log.info(
+        "points: %d files of %s, in this order: %s; columns %s; left out %s; %d rows",
+        len(files), folder, _tables.listed([path.name for path in files]),
+        _tables.listed(columns or [str(place) for place in range(points.shape[1])]),
+        _tables.listed(left_out) or "none", len(points),
+    )  # fmt: skip
+    return points
+
+
+def _files(folder: Path) -> list[Path]:
+    """The files of a folder in order: that of its ``_metadata``, if it has such a file, or else by names and numbers.
+
+    Files whose names begin with ``.`` or ``_`` are not data, as for Spark and Hive.
+    """
+    there = [path for path in folder.iterdir() if path.suffix in (".npy", ".parquet") and path.name[0] not in "._"]
+    files = sorted(there, key=_by_number)
+    if (folder / "_metadata").exists():
+        files = _in_metadata(folder)
+        if set(there) - set(files):
+            name = min(set(there) - set(files)).name
+            raise ValueError(f"points: {folder / '_metadata'} does not list {name}; expected all files of the folder")
+    if not files:
+        raise ValueError(f"points: {folder} has no .npy or .parquet files")
+    return files
+
+
+def _in_metadata(folder: Path) -> list[Path]:
+    """The files of a Parquet dataset, in the order of their row groups in its metadata."""
+    path = folder / "_metadata"
+    with _tables.naming(path):
+        known = _tables.arrow("parquet").read_metadata(path)
+    names = (known.row_group(group).column(0).file_path for group in range(known.num_row_groups))
+    return [folder / name for name in dict.fromkeys(names) if name]
+
+
+def _by_number(path: Path) -> tuple[list[Any], str]:
+    """A key by which part 2 comes before part 10: numbers in names count as numbers."""
+    pieces = re.split(r"([0-9]+)", path.name)
+    return [int(piece) if place % 2 else piece for place, piece in enumerate(pieces)], path.name
 
 
 def _shape(path: Path) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """What is in a file, without reading it."""
-    if path.suffix == ".npy":
+    """What is in an .npy file, without reading it."""
+    with _tables.naming(path):
         array = np.load(path, mmap_mode="r")
-        if array.ndim != 2:
-            raise ValueError(f"points: {path} has shape {array.shape}, expected (n, dim)")
-        return array.shape, array.dtype
-    file = _parquet().ParquetFile(path)
-    types = [column.to_numpy().dtype for column in file.schema_arrow.empty_table().columns]
-    return (file.metadata.num_rows, len(types)), np.result_type(*types)
+    if array.ndim != 2:
+        raise ValueError(f"points: {path} has shape {array.shape}, expected (n, dim)")
+    return array.shape, array.dtype
 
 
-def _read(path: str) -> NDArray[Any]:
+def _read(path: str, columns: list[str] | None, shape: tuple[int, int]) -> NDArray[Any]:
     if path.endswith(".npy"):
         rows: NDArray[Any] = np.load(path)
-        return rows
-    return np.column_stack([column.to_numpy() for column in _parquet().read_table(path).columns])
-
-
-def _parquet() -> Any:
-    """What reads Parquet files, where there are such."""
-    return importlib.import_module("pyarrow.parquet")
+        _tables.check_finite(Path(path), rows)
+    else:
+        rows = _tables.ParquetFile(Path(path), None, _ADVICE).read(columns)
+    if rows.shape != shape:
+        raise ValueError(f"points: {path} has shape {rows.shape}, expected {shape}")
+    return rows
