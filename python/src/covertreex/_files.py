@@ -10,7 +10,7 @@ from typing import Any, Union
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _arrays, _calls, _native
+from . import _arguments, _arrays, _calls, _native
 from ._calls import ProgressReport
 from ._native import CoverTreeError, lib
 
@@ -125,12 +125,9 @@ def _section_array(sections: Arrays) -> tuple[Any, list[NDArray[Any]]]:
     return array, keep
 
 
-def encoded_path(path: PathLike) -> bytes:
+def encoded_path(path: PathLike, name: str = "path") -> bytes:
     """A path as the library takes it."""
-    name = os.fsencode(path)
-    if b"\0" in name:
-        raise ValueError(f"path: expected one without a null character, got {path!r}")
-    return name
+    return os.fsencode(_arguments.path(path, name))
 
 
 def check_points(file: File, points: ArrayLike | None) -> None:

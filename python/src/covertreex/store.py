@@ -25,7 +25,7 @@ from typing import Any, Union
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _arrays, _calls, _files, _native
+from . import _arguments, _arrays, _calls, _files, _native
 from ._calls import ProgressReport
 from ._native import lib
 
@@ -111,8 +111,7 @@ class VectorStore(_calls.Closeable):
             something else.
         """
         size = 0 if dim is None else _arrays.integer(dim, "dim", minimum=1)
-        if sync not in _SYNCS:
-            raise ValueError(f"sync: expected one of {', '.join(_SYNCS)}, got {sync!r}")
+        _arguments.choice(sync, "sync", _SYNCS)
         store = cls.__new__(cls)
         _calls.Closeable.__init__(store)
         handle = ctypes.c_void_p()
@@ -133,7 +132,7 @@ class VectorStore(_calls.Closeable):
         """Make a store of a snapshot, at a path where none is, and open it."""
         options = _calls.call_options(None)
         _native.run(
-            lib.covertree_store_restore, _files.encoded_path(snapshot), _files.encoded_path(path),
+            lib.covertree_store_restore, _files.encoded_path(snapshot, "snapshot"), _files.encoded_path(path),
             ctypes.byref(options), options=options, report=progress,
         )  # fmt: skip
         return cls.open(path, sync=sync)
@@ -188,9 +187,8 @@ class VectorStore(_calls.Closeable):
         return slot
 
     def _one(self, vector: ArrayLike) -> NDArray[np.float32]:
-        given = np.asarray(vector)
-        if given.dtype.kind not in "biuf":
-            raise TypeError(f"vector: expected real numbers, got dtype {given.dtype}")
+        given = _arrays.array_of(vector, "vector")
+        _arrays.check_real(given, vector, "vector")
         if given.shape != self._shape:
             raise ValueError(f"vector: expected shape {self._shape}, got {given.shape}")
         with np.errstate(over="ignore"):  # what overflows becomes infinite, and is refused as such

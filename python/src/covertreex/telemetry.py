@@ -34,7 +34,7 @@ from typing import Any, ClassVar, TypeVar, cast
 
 import numpy as np
 
-from . import runtime
+from . import _arguments, runtime
 from ._native import CoverTreeError, get_num_threads
 
 __all__ = ["Log", "Record", "Summary", "last_records", "read", "record", "summarise"]
@@ -118,7 +118,7 @@ class Log:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write all records as lines of JSON."""
-        Path(path).write_text("".join(one.to_json() + "\n" for one in self._records), encoding="utf-8")
+        Path(_arguments.path(path)).write_text("".join(one.to_json() + "\n" for one in self._records), encoding="utf-8")
 
     def __len__(self) -> int:
         return len(self._records)
@@ -157,6 +157,7 @@ def read(path: str | os.PathLike[str]) -> list[Record]:
     ValueError
         For a line that is no record; the message has its number.
     """
+    path = _arguments.path(path)
     records = []
     with open(path, encoding="utf-8") as lines:
         for number, line in enumerate(lines, 1):
@@ -164,7 +165,7 @@ def read(path: str | os.PathLike[str]) -> list[Record]:
                 try:
                     records.append(Record.from_json(line))
                 except (ValueError, TypeError) as error:
-                    raise ValueError(f"{os.fspath(path)}: line {number}: {error}") from None
+                    raise ValueError(f"{path}: line {number}: {error}") from None
     return records
 
 
