@@ -10,7 +10,17 @@ import numpy as np
 import pytest
 
 import covertreex
-from covertreex import CoverTree, MappedTree, ResidualTree, VectorStore, cover_tree, indexes, kernels, telemetry, vecchia
+from covertreex import (
+    CoverTree,
+    MappedTree,
+    ResidualTree,
+    VectorStore,
+    cover_tree,
+    indexes,
+    kernels,
+    telemetry,
+    vecchia,
+)
 from covertreex.indexes import HNSW, LSH, BruteForce, KDTree
 from covertreex.kernels import RBF, Matern52
 
@@ -103,6 +113,7 @@ CHOICE = {
     "bytes": (b"l2", TypeError),
     "a list": (["l2"], TypeError),
 }
+NAME = {"another name": ("foo", ValueError), "nothing": ("", ValueError)}
 PATH = {
     "a descriptor": (3, TypeError),
     "a boolean": (True, TypeError),
@@ -216,7 +227,6 @@ def chosen(**options):
 
 RESIDUAL_POINTS = {**POINTS, **OTHER_WIDTH}
 QUERIES = {**POINTS, **OTHER_WIDTH, **OUTSIDE, "a string": ("abc", TypeError)}
-NO_DESCRIPTOR = without(PATH, "a list")  # where several things may be given
 
 # By function and argument: what is wrong for it, and the call.
 TABLE = {
@@ -227,7 +237,7 @@ TABLE = {
     "cover_tree(kernel_diag)": ({**ROWS, **ONE_ROW}, lambda v: given(kernel_diag=v)),
     "cover_tree(inducing_count)": ({**INTEGER, "above n": (61, ValueError)}, lambda v: of_kernel(inducing_count=v)),
     "cover_tree(inducing_points)": (
-        {**without(POINTS, "no columns"), **OTHER_WIDTH, **CHOICE},
+        {**without(POINTS, "no columns"), **OTHER_WIDTH, **NAME},
         lambda v: of_kernel(inducing_count=None, inducing_points=v),
     ),
     "cover_tree(jitter)": ({**NUMBER, "too much": (0.5, ValueError)}, lambda v: of_kernel(jitter=v)),
@@ -244,7 +254,7 @@ TABLE = {
     "cover_tree(partition_size)": (COUNT, lambda v: cover_tree(X, folder=new(), partition_size=v)),
     "load(path)": ({**PATH, **NONE}, covertreex.load),
     "load(coords)": (
-        without({**ROWS, **ONE_ROW}),
+        {**ROWS, **ONE_ROW},
         lambda v: covertreex.load(saved("tree"), coords=v),
     ),
     "load(kernel)": (KERNEL, lambda v: covertreex.load(saved("residual"), kernel=v)),
@@ -294,7 +304,7 @@ TABLE = {
         lambda v: residual().with_kernel(RBF(), inducing_count=v),
     ),
     "ResidualTree.with_kernel(inducing_points)": (
-        {**without(POINTS, "no columns"), **OTHER_WIDTH, **CHOICE},
+        {**without(POINTS, "no columns"), **OTHER_WIDTH, **NAME},
         lambda v: residual().with_kernel(RBF(), inducing_points=v),
     ),
     "ResidualTree.with_kernel(jitter)": (NUMBER, lambda v: residual().with_kernel(RBF(), jitter=v)),
@@ -385,9 +395,9 @@ TABLE = {
         lambda v: RBF(lengthscale=v),
     ),
     "RBF(variance)": ({**NUMBER, **NONE, "0": (0, ValueError)}, lambda v: RBF(variance=v)),
-    "RBF.__call__(X1)": ({**ROWS, **ONE_ROW, **NONE}, lambda v: RBF()(v)),
+    "RBF.__call__(X1)": ({**ROWS, **ONE_ROW, **NONE}, RBF()),
     "RBF.__call__(X2)": ({**ROWS, **ONE_ROW, **OTHER_WIDTH}, lambda v: RBF()(X, v)),
-    "vecchia.ordering(coords)": ({**without(POINTS), **NONE}, vecchia.ordering),
+    "vecchia.ordering(coords)": ({**POINTS, **NONE}, vecchia.ordering),
     "vecchia.ordering(coords), random": (
         {**without(POINTS, "beyond what can be squared"), **NONE},
         lambda v: vecchia.ordering(v, "random"),
@@ -411,7 +421,7 @@ TABLE = {
         lambda v: chosen(n_inducing=v),
     ),
     "vecchia.neighbors(inducing_points)": (
-        {**without(POINTS, "no columns"), **OTHER_WIDTH, **CHOICE},
+        {**without(POINTS, "no columns"), **OTHER_WIDTH, **NAME},
         lambda v: chosen(inducing_points=v),
     ),
     "vecchia.neighbors(ordering)": (
@@ -525,7 +535,12 @@ TABLE = {
         lambda v: store().add("new", v),
     ),
     "VectorStore.add_batch(vectors)": (
-        {**without(POINTS), **NONE, **OTHER_WIDTH, "too few": (X[:2], ValueError)},
+        {
+            **POINTS,
+            **NONE,
+            "no columns": (np.zeros((1, 0)), ValueError),
+            "other columns": (np.zeros((1, 5)), ValueError),
+        },
         lambda v: store().add_batch([100], v),
     ),
     "VectorStore.add_batch(progress)": (FUNCTION, lambda v: store().add_batch([100], X[:1], progress=v)),
@@ -538,7 +553,12 @@ TABLE = {
     "VectorStore.compact(progress)": (FUNCTION, lambda v: store().compact(progress=v)),
     "telemetry.read(path)": ({**PATH, **NONE}, telemetry.read),
     "telemetry.summarise(records)": (
-        {"None": (None, TypeError), "a number": (3, TypeError), "a string": ("abc", TypeError), "others": ([1], TypeError)},
+        {
+            "None": (None, TypeError),
+            "a number": (3, TypeError),
+            "a string": ("abc", TypeError),
+            "others": ([1], TypeError),
+        },
         telemetry.summarise,
     ),
     "Log(most)": (INTEGER, telemetry.Log),
@@ -703,12 +723,11 @@ def public():
         f"{prefix}{name}": one
         for prefix, module in modules.items()
         for name, one in vars(module).items()
-        if inspect.isfunction(one) and one.__module__.startswith("covertreex") and not name.startswith("_")
-        if one.__module__ in (module.__name__, "covertreex.factory", "covertreex._native")
+        if inspect.isfunction(one) and name in getattr(module, "__all__", ("ordering", "neighbors"))
     }
     classes = [
-        CoverTree, ResidualTree, covertreex.ResidualCoverTree, MappedTree, vecchia.ConditioningSets, RBF, BruteForce, KDTree,
-        LSH, HNSW, indexes.VectorIndex, VectorStore, telemetry.Log, telemetry.Record,
+        CoverTree, ResidualTree, covertreex.ResidualCoverTree, MappedTree, vecchia.ConditioningSets, RBF, BruteForce,
+        KDTree, LSH, HNSW, indexes.VectorIndex, VectorStore, telemetry.Log, telemetry.Record,
     ]  # fmt: skip
     for kind in classes:
         has_own = "__init__" in vars(kind) and kind.__name__ not in ("VectorIndex", "Record", "ConditioningSets")
@@ -785,3 +804,37 @@ def test_a_number_is_not_the_descriptor_of_a_file(tmp_path):
             with pytest.raises(TypeError, match="path: expected a path"):
                 call(file.fileno())
         file.write("still open")
+
+
+def test_what_is_wrong_is_named_by_dask():
+    dask = pytest.importorskip("covertreex.dask")
+    rows = without(POINTS, "rows of different lengths", "masked", "one dimension")
+    table = {
+        "dask.cover_tree(points)": (
+            {
+                **NONE,
+                **{name: rows[name] for name in ("bytes", "a class", "an object", "a dict", "a set")},
+                "a list": ([[0.0, 1.0]], TypeError),
+                "a descriptor": (3, TypeError),
+                "no path": ("", ValueError),
+                "no folder": (str(folder() / "none"), FileNotFoundError),
+                "strings": (np.array([["a"]]), TypeError),
+                "one dimension": (np.zeros(3), ValueError),
+                "no rows": (np.zeros((0, 2)), ValueError),
+            },
+            dask.cover_tree,
+        ),
+        "dask.cover_tree(kernel)": (KERNEL, lambda v: dask.cover_tree(X, kernel=v)),
+        "dask.cover_tree(client)": (OBJECT, lambda v: dask.cover_tree(X, client=v)),
+        "dask.cover_tree(n_partitions)": (
+            {**COUNT, "too many": (61, ValueError)},
+            lambda v: dask.cover_tree(X, n_partitions=v),
+        ),
+        "dask.cover_tree(order)": (CHOICE, lambda v: dask.cover_tree(X, order=v)),
+        "dask.cover_tree(leaf_size)": (COUNT, lambda v: dask.cover_tree(X, leaf_size=v)),
+        "dask.cover_tree(seed)": (SEED, lambda v: dask.cover_tree(X, seed=v)),
+        "dask.cover_tree(jitter)": (without(NUMBER, "NaN", "below 0"), lambda v: dask.cover_tree(X, jitter=v)),
+        "dask.load(path)": ({**PATH, **NONE}, dask.load),
+    }
+    for where, row in table.items():
+        assert_each_is_named(where, *row)

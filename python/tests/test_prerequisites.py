@@ -15,7 +15,10 @@ if not (PROJECT / "Makefile").exists():
 
 WANTED = re.search(r"swift-tools-version: *([\d.]+)", (PROJECT / "Package.swift").read_text())[1]
 # What scripts take for granted on any Linux.
-COMMANDS = ("bash cat cp cut dirname env find grep head id ln make mkdir mv readlink rm sed sh sort touch tr true uname").split()
+COMMANDS = [
+    "bash", "cat", "cp", "cut", "dirname", "env", "find", "grep", "head", "id", "ln", "make", "mkdir", "mv", "readlink",
+    "rm", "sed", "sh", "sort", "touch", "tr", "true", "uname",
+]  # fmt: skip
 
 
 @pytest.fixture
@@ -175,7 +178,7 @@ def test_the_header_of_sqlite(machine):
 def test_systems_and_processors(machine, option, is_, expected):
     machine.has_swift()
     machine.lacks("uname")
-    machine.has("uname", f'case $1 in {option}) echo {is_} ;; -s) echo Linux ;; *) echo x86_64 ;; esac')
+    machine.has("uname", f"case $1 in {option}) echo {is_} ;; -s) echo Linux ;; *) echo x86_64 ;; esac")
     assert_says(machine.run(PROJECT / "scripts" / "need-swift"), expected)
 
 
@@ -208,7 +211,7 @@ def test_python(machine, tmp_path, python):
 
 
 def test_a_python_that_serves(machine, tmp_path):
-    machine.has("python3", f'case $2 in *version_info*) echo 3.10 ;; venv) mkdir "$3" ;; esac')
+    machine.has("python3", 'case $2 in *version_info*) echo 3.10 ;; venv) mkdir "$3" ;; esac')
     assert machine.run(PROJECT / "scripts" / "make-venv", "python3", tmp_path / "venv") == (0, "")
     assert (tmp_path / "venv").is_dir()
     assert os.listdir(tmp_path / "venv") == []

@@ -36,7 +36,7 @@ def number(value: Any, name: str, *, minimum: float | None = None) -> float:
 
 def _as_float(value: Any, name: str) -> float:
     refused = (str, bytes, bool, np.bool_, complex, np.complexfloating)
-    if isinstance(value, refused) or isinstance(value, type) or np.ndim(value):
+    if isinstance(value, (*refused, type)) or np.ndim(value):
         raise TypeError(f"{name}: expected a number, got {described(value)}")
     try:
         return float(value)
@@ -84,7 +84,13 @@ def function(value: Any, name: str) -> Any:
 
 @contextlib.contextmanager
 def renamed(**names: str) -> Iterator[None]:
-    """Have errors of a block name arguments as the caller wrote them: inner name by outer name."""
+    """Have errors of a block name arguments as the caller wrote them.
+
+    Parameters
+    ----------
+    **names
+        Outer names by inner ones. ``queries="query[]"`` is for a single row: ``queries[0, 4]`` becomes ``query[4]``.
+    """
     try:
         yield
     except Exception as error:
@@ -96,6 +102,7 @@ def renamed(**names: str) -> Iterator[None]:
 def rename(message: str, names: dict[str, str]) -> str:
     """A message that begins with an argument's name, with another name in its place."""
     found = re.match(r"[A-Za-z_]+(?=[\[:])", message)
-    if found and found[0] in names:
-        return names[found[0]] + message[found.end() :]
-    return message
+    if not found or found[0] not in names:
+        return message
+    name, rest = names[found[0]], message[found.end() :]
+    return name[:-2] + rest.replace("[0, ", "[", 1) if name.endswith("[]") else name + rest

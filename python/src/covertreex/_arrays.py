@@ -19,7 +19,7 @@ def array_of(values: Any, name: str, *, subclasses: bool = False) -> NDArray[Any
     except (ValueError, OverflowError) as error:  # rows of different lengths, above all
         raise ValueError(f"{name}: expected an array, got {described(values)}: {error}") from error
     if array is not values and np.ma.is_masked(values):
-        raise ValueError(f"{name}: expected no masked elements, got {np.ma.count_masked(values)} of them")
+        raise ValueError(f"{name}: expected an array without masked elements, got {described(values)}")
     return array
 
 
@@ -68,13 +68,13 @@ def float_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 def element_type(wanted: Any, name: str, kinds: tuple[np.dtype[Any], ...]) -> np.dtype[Any]:
     """One of some types of elements, by whatever name NumPy knows."""
+    expected = f"{name}: expected {' or '.join(map(str, kinds))}"
     try:
-        found = np.dtype(wanted)
+        found: np.dtype[Any] = np.dtype(wanted)
     except (TypeError, ValueError):
-        found = None
-    if wanted is None or found not in kinds:
-        got = described(wanted) if found is None or wanted is None else found
-        raise TypeError(f"{name}: expected {' or '.join(map(str, kinds))}, got {got}")
+        raise TypeError(f"{expected}, got {described(wanted)}") from None
+    if wanted is None or found not in kinds:  # NumPy takes None for float64
+        raise TypeError(f"{expected}, got {None if wanted is None else found}")
     return found
 
 

@@ -334,7 +334,7 @@ class VectorIndex(_calls.Closeable):
         _arrays.check_real(row, query, "query")
         if row.ndim != 1:
             raise ValueError(f"query: expected one dimension ({self.dim},), got shape {row.shape}")
-        with _arguments.renamed(queries="query"):
+        with _arguments.renamed(queries="query[]"):
             ids, distances = self.search(row[None], k, filter=filter, n_threads=n_threads, **tuning)
         found = int(np.isfinite(distances[0]).sum())
         return ids[0, :found], distances[0, :found]
@@ -460,7 +460,9 @@ class VectorIndex(_calls.Closeable):
         array = _arrays.array_of(values, name)
         if array.ndim == 1 and one:
             array = array[None]
-        rows: NDArray[np.float32] = _arrays.points(array if array.ndim == 2 else values, name, dtype=np.dtype(np.float32))
+        rows: NDArray[np.float32] = _arrays.points(
+            array if array.ndim == 2 else values, name, dtype=np.dtype(np.float32)
+        )
         if rows.shape[1] != self.dim:
             raise ValueError(f"{name}: expected {self.dim} columns, got {rows.shape[1]}")
         return rows

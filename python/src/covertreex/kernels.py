@@ -73,7 +73,9 @@ class Stationary(Kernel):
         if scales.ndim > 1 or scales.size == 0:
             raise ValueError(f"lengthscale: expected a number or one for each dimension, got shape {scales.shape}")
         if not (np.isfinite(scales) & (scales > 0)).all():
-            raise ValueError(f"lengthscale: expected finite numbers above 0, got {_arguments.described(self.lengthscale)}")
+            raise ValueError(
+                f"lengthscale: expected finite numbers above 0, got {_arguments.described(self.lengthscale)}"
+            )
         variance = _arguments.number(self.variance, "variance")
         if not (np.isfinite(variance) and variance > 0):
             raise ValueError(f"variance: expected a finite number above 0, got {_arguments.described(self.variance)}")

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from . import _arguments, _arrays, _calls, _files
+from . import _arguments, _arrays, _files
 from ._calls import ProgressReport
 from ._native import CoverTreeError
 from ._parts.curve import Curve, positions, sample_share, sampled
@@ -43,7 +43,8 @@ class MappedTree:
     """
 
     def __init__(self, folder: _files.PathLike) -> None:
-        self.folder = Path(_arguments.path(folder, "folder"))
+        _arguments.path(folder, "folder")
+        self.folder = Path(folder)
         try:
             known = json.loads((self.folder / MANIFEST).read_text())
             self.n_points, self.dim = int(known["n_points"]), int(known["dim"])
@@ -98,7 +99,8 @@ class MappedTree:
         """Build one in a folder, which is made; see :func:`covertreex.cover_tree`."""
         if progress is not None:
             _arguments.function(progress, "progress")
-        target = Path(_arguments.path(folder, "folder"))
+        _arguments.path(folder, "folder")
+        target = Path(folder)
         target.mkdir(parents=True, exist_ok=True)
         if any(target.iterdir()):
             raise FileExistsError(f"folder: {target} is not empty")
@@ -158,6 +160,8 @@ class MappedTree:
         k = _arrays.integer(k, "k", minimum=1)
         if progress is not None:
             _arguments.function(progress, "progress")
+        if out is not None:
+            _arguments.path(out, "out")
         n_rows, blocks = self._blocks(queries, predecessor_mode, exclude_self)
         results = _Results(n_rows, k, self.dtype, return_distances, out)
         report = progress or (lambda share: None)
@@ -165,7 +169,9 @@ class MappedTree:
         for asked, home in blocks:
             with _arguments.renamed(points="queries"):
                 block = NearestBlock(asked, self._layout, k, self.dtype, home)
-                self._run(block, lambda part, some: part.answer(some, k, exclude_self=exclude_self, n_threads=n_threads))
+                self._run(
+                    block, lambda part, some: part.answer(some, k, exclude_self=exclude_self, n_threads=n_threads)
+                )
             results.write(asked.rows, block.found)
             done += len(asked)
             report(done / max(1, n_rows))
@@ -206,7 +212,8 @@ class MappedTree:
             raise ValueError(f"queries: expected {self.dim} columns, got {points.shape[1]}")
         _arrays.check_finite(points, "queries")
         # Along the curve, so that queries of a block see the same few partitions.
-        order = np.argsort(self._layout.curve.positions(points), kind="stable")
+        with _arguments.renamed(points="queries"):
+            order = np.argsort(self._layout.curve.positions(points), kind="stable")
         starts = range(0, max(1, len(points)), _BLOCK)
         rows = (order[start : start + _BLOCK] for start in starts)
         return len(points), ((Queries(some, np.ascontiguousarray(points[some])), None) for some in rows)
@@ -243,7 +250,7 @@ class _Results:
     def __init__(
         self, n_rows: int, k: int, dtype: np.dtype[Any], with_distances: bool, folder: _files.PathLike | None
     ) -> None:
-        self._shape, self._folder = (n_rows, k), None if folder is None else Path(_arguments.path(folder, "out"))
+        self._shape, self._folder = (n_rows, k), None if folder is None else Path(folder)
         self._dtypes = {"indices": np.dtype(np.int64), **({"distances": dtype} if with_distances else {})}
         self._held: dict[str, NDArray[Any]] = {}
         if self._folder is None:

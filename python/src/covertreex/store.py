@@ -130,6 +130,7 @@ class VectorStore(_calls.Closeable):
         progress: ProgressReport | None = None,
     ) -> VectorStore:
         """Make a store of a snapshot, at a path where none is, and open it."""
+        _arguments.choice(sync, "sync", _SYNCS)
         options = _calls.call_options(None)
         _native.run(
             lib.covertree_store_restore, _files.encoded_path(snapshot, "snapshot"), _files.encoded_path(path),
@@ -175,7 +176,8 @@ class VectorStore(_calls.Closeable):
         elif type(id) is int and -(2**63) <= id < 2**63:
             key = (id & _LOW | _NUMBERS).to_bytes(24, "little")
         else:
-            return int(self.add_batch([id], self._one(vector)[None])[0])
+            with _arguments.renamed(vectors="vector[]"):
+                return int(self.add_batch([id], self._one(vector)[None])[0])
         # Bytes are made in a third of the time in which ctypes finds an address, and tell the length at half the price.
         row = vector.tobytes() if type(vector) is _ARRAY and vector.dtype is _FLOAT and vector.ndim == 1 else b""
         if len(row) != self._row_bytes:
@@ -183,7 +185,7 @@ class VectorStore(_calls.Closeable):
         slot: int = _add_one(self._argument, key, row)
         if slot < 0:
             self._open()
-            self._check(-slot)
+            self._check(-slot, vectors="vector[]")
         return slot
 
     def _one(self, vector: ArrayLike) -> NDArray[np.float32]:
@@ -412,9 +414,9 @@ class VectorStore(_calls.Closeable):
         _native.run(function, *arguments, options=options, report=progress)
 
     @staticmethod
-    def _check(status: int) -> None:
+    def _check(status: int, **names: str) -> None:
         try:
-            _native.check(status)
+            _native.check(status, **names)
         except IndexError as error:
             raise KeyError(str(error)) from None
 

@@ -16,7 +16,7 @@ from ._native import lib
 from .runtime import Runtime, active_config
 from .telemetry import recorded
 
-_SUFFIXES = {np.dtype(np.float32): "f32", np.dtype(np.float64): "f64"}
+_SUFFIXES: dict[np.dtype[Any], str] = {np.dtype(np.float32): "f32", np.dtype(np.float64): "f64"}
 
 
 class Neighbors(NamedTuple):
@@ -464,11 +464,11 @@ def resolve_engine(engine: str | None, order: str | None) -> tuple[str, str]:
     settings = active_config()
     if engine is None:
         searcher, usual = _engines.resolve(settings.engine, settings.order)
-        _, order = _engines.resolve("auto", order or usual)
+        _, order = _engines.resolve("auto", usual if order is None else order)
     else:
         _arguments.choice(engine, "engine", tuple(_engines.ENGINES))
         implied = _engines.ENGINES[engine][1]
-        searcher, order = _engines.resolve(engine, order or (None if implied else settings.order))
+        searcher, order = _engines.resolve(engine, (None if implied else settings.order) if order is None else order)
     if searcher == "hybrid":
         _calls.kernels()  # which says what is to be installed
     return searcher, order

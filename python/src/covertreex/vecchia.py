@@ -65,6 +65,8 @@ def ordering(
     points = _arrays.points(coords, "coords", dtype=np.dtype(np.float64))
     seed = _arrays.integer(seed, "seed", minimum=0, maximum=2**64 - 1)
     _arguments.choice(method, "method", ORDERINGS)
+    if not points.shape[1]:
+        raise ValueError("coords: expected at least 1 column, got 0")
     _arrays.check_finite(points, "coords")
     if method == "natural" or not len(points):
         return np.arange(len(points))
@@ -239,34 +241,26 @@ def neighbors(
         _inverse(order),
         found.astype(integers, copy=False),
         distances if return_distances else None,
-        _input_hash(kernel, (m, jitter), points, order, inducing, (found, distances)),
+        _input_hash(kernel, (np.array([m, jitter]), points, order, inducing), (found, distances)),
     )
 
 
-def _input_hash(
-    kernel: KernelLike,
-    numbers: tuple[float, ...],
-    points: NDArray[np.float64],
-    order: NDArray[np.int64],
-    inducing: NDArray[np.float64] | None,
-    results: tuple[NDArray[Any], ...],
-) -> str:
-    """A digest of what conditioning sets were computed from; see :class:`ConditioningSets`.
+def _input_hash(kernel: KernelLike, inputs: tuple[NDArray[Any] | None, ...], results: tuple[NDArray[Any], ...]) -> str:
+    """A digest of the inputs that conditioning sets were computed from; see :class:`ConditioningSets`.
 
     A kernel of this package is its class and its numbers. Nothing can be read off any other callable: two may have one
     ``repr``, and the ``repr`` of a function is another one in each process. Such a kernel is known by its values, and
     so by the results: neighbours and distances follow from the values and the rest, and from nothing else.
     """
     digest = hashlib.sha256()
-    parts: tuple[Any, ...] = (np.array(numbers), points, order, inducing)
     if isinstance(kernel, Stationary):
-        name, parts = f"kernel {kernel.shape}", (*parts, np.array(kernel.lengthscale), np.array(kernel.variance))
+        name, of_kernel = f"kernel {kernel.shape}", (np.array(kernel.lengthscale), np.array(kernel.variance))
     else:
-        name, parts = "callable", (*parts, *results)
+        name, of_kernel = "callable", results
     digest.update(name.encode())
-    for part in map(np.ascontiguousarray, parts):
+    for part in map(np.asarray, (*inputs, *of_kernel)):
         digest.update(f"{part.dtype.str} {part.shape}".encode())  # so that no two lists of arrays have the same bytes
-        digest.update(part)
+        digest.update(part.tobytes())
     return digest.hexdigest()
 
 

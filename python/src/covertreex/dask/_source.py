@@ -12,19 +12,20 @@ import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import _arrays
+from .. import _arguments, _arrays
 
 
 def opened(points: Any) -> da.Array:
     """Points as a Dask array of float32 or float64, shape (n, dim), whose chunks are of whole rows and known sizes."""
     if isinstance(points, (str, os.PathLike)):
+        _arguments.path(points, "points")
         array = _of_folder(Path(points))
     elif isinstance(points, da.Array):
         array = points
     elif isinstance(points, np.ndarray):
         array = da.from_array(points)
     else:
-        raise TypeError(f"points: expected a Dask array, a NumPy array or a folder, got {type(points).__name__}")
+        raise TypeError(f"points: expected a Dask array, a NumPy array or a folder, got {_arguments.described(points)}")
     if array.ndim != 2:
         raise ValueError(f"points: expected two dimensions (n, dim), got shape {array.shape}")
     if array.dtype.kind not in "biuf":
@@ -46,8 +47,9 @@ def _of_folder(folder: Path) -> da.Array:
         raise ValueError(f"points: {folder} has no .npy or .parquet files")
     arrays = []
     for path in files:
+        # Not pure: a file may have changed since one of the same name was read, whose rows Dask may still have.
         shape, dtype = _shape(path)
-        arrays.append(da.from_delayed(dask.delayed(_read, pure=True)(str(path)), shape, dtype))
+        arrays.append(da.from_delayed(dask.delayed(_read, pure=False)(str(path)), shape, dtype))
     widths = {array.shape[1] for array in arrays}
     if len(widths) > 1:
         raise ValueError(f"points: files of {folder} have {', '.join(map(str, sorted(widths)))} columns")
