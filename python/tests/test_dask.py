@@ -75,6 +75,17 @@ def test_queries_of_every_kind(client, rng):
     assert (tree.knn(6000, queries=new[:2]) == whole.knn(6000, queries=new[:2])).all()
 
 
+def test_a_file_of_the_same_name_is_another_one(client, rng, tmp_path):
+    points = rng.random((400, 3))
+    np.save(tmp_path / "points.npy", points)
+    before = client.persist(covertreex.dask._source.opened(str(tmp_path)))
+    assert (before.compute() == points).all()
+    np.save(tmp_path / "points.npy", points + 1)
+    after = covertreex.dask._source.opened(str(tmp_path))
+    assert (client.compute(after).result() == points + 1).all()
+    assert (before.compute() == points).all()
+
+
 def test_within_a_radius(client, rng):
     points, new = (rng.integers(0, 9, (4000, 3)) * 0.1).astype(np.float32), rng.random((500, 3))
     tree, whole = covertreex.dask.cover_tree(points, client=client, n_partitions=5), cover_tree(points)

@@ -131,14 +131,16 @@ def encoded_path(path: PathLike, name: str = "path") -> bytes:
 
 
 def check_points(file: File, points: ArrayLike | None) -> None:
-    """Raise where a file was saved from other points than these."""
+    """Raise where a file was saved from other points than these, in the type in which its tree keeps them."""
     if points is None:
         return
-    array = _arrays.points(points, "coords")
+    is_float64 = file.kind == RESIDUAL
+    dtype = np.dtype(np.float64) if is_float64 else DTYPES[int(file.sections("settings")["settings"][5])]
+    array = _arrays.points(points, "coords", dtype=dtype)
     options = _calls.call_options(None)
     found = ctypes.c_uint64()
     function = lib.covertree_hash_points_f32 if array.dtype == np.float32 else lib.covertree_hash_points_f64
     arguments = (*_calls.point_rows(array), ctypes.byref(options), ctypes.byref(found))
-    _native.run(function, *arguments, options=options)
+    _native.run(function, *arguments, options=options, points="coords")
     if found.value != file.input_hash:
         raise CoverTreeError("coords: the file was saved from other points")

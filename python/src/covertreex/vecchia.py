@@ -253,6 +253,7 @@ def _input_hash(kernel: KernelLike, inputs: tuple[NDArray[Any] | None, ...], res
     so by the results: neighbours and distances follow from the values and the rest, and from nothing else.
     """
     digest = hashlib.sha256()
+    of_kernel: tuple[NDArray[Any], ...]
     if isinstance(kernel, Stationary):
         name, of_kernel = f"kernel {kernel.shape}", (np.array(kernel.lengthscale), np.array(kernel.variance))
     else:
