@@ -15,7 +15,7 @@ from ..kernels import BY_NAME, Stationary
 from ..residual import ResidualTree
 from ..tree import CoverTree
 from ..vecchia import ConditioningSets
-from ._options import JSON, PROFILE, SET, THREADS, runtime_of
+from ._options import JSON, PROFILE, SET, THREADS, named, runtime_of
 from ._output import say, waiting
 from ._tables import READ, read_points, write_arrays
 
@@ -50,7 +50,7 @@ def build(
     as_json: bool = JSON,
 ) -> None:
     """Build a tree of points, and save it."""
-    with runtime_of(profile, overrides, threads):
+    with named(coords=points), runtime_of(profile, overrides, threads):
         rows = read_points(points, array=array, columns=columns)
         options: dict[str, Any] = {}
         if kernel is not None:
@@ -84,7 +84,7 @@ def query(
     as_json: bool = JSON,
 ) -> None:
     """Find the nearest points of a tree, and write them to an .npz."""
-    with runtime_of(profile, overrides, threads):
+    with named(queries=queries), runtime_of(profile, overrides, threads):
         opened = _tree(tree)
         rows = None if queries is None else np.asarray(read_points(queries, array=array, columns=columns), float)
         choice: dict[str, Any] = {"queries": rows, "predecessor_mode": predecessors, "return_distances": True}
@@ -130,7 +130,7 @@ def neighbors(
     as_json: bool = JSON,
 ) -> None:
     """Find Vecchia's conditioning sets: the m nearest predecessors of each point by residual correlation."""
-    with runtime_of(profile, overrides, threads):
+    with named(coords=points), runtime_of(profile, overrides, threads):
         rows = read_points(points, array=array, columns=columns)
         chosen = kernel_of(kernel, lengthscale, variance)
         start = time.perf_counter()
