@@ -73,7 +73,7 @@ build/venv-%: python/requirements-%.txt | $(IN_VENV)
 	$(IN_VENV) -m pip install --quiet --disable-pip-version-check -r $<
 	@mkdir -p build && touch $@
 
-# What is missing is found before the build, which takes minutes.
+# A missing part is found before the build, which takes minutes.
 build/installed: build/sqlite build/venv-build $(LIBRARY) $(PACKAGE)
 	$(IN_VENV) -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --force-reinstall ./python
 	@touch $@

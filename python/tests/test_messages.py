@@ -115,8 +115,7 @@ CHOICE = {
 }
 NAME = {"another name": ("foo", ValueError), "nothing": ("", ValueError)}
 PATH = {
-    "a descriptor": (3, TypeError),
-    "a boolean": (True, TypeError),
+    "a descriptor": (10**6, TypeError),  # of no open file: an error would close it
     "bytes": (b"path", TypeError),
     "a class": (Path, TypeError),
     "a list": (["path"], TypeError),
@@ -228,7 +227,7 @@ def chosen(**options):
 RESIDUAL_POINTS = {**POINTS, **OTHER_WIDTH}
 QUERIES = {**POINTS, **OTHER_WIDTH, **OUTSIDE, "a string": ("abc", TypeError)}
 
-# By function and argument: what is wrong for it, and the call.
+# By function and argument: the wrong values, and the call.
 TABLE = {
     "cover_tree(coords)": ({**POINTS, **NONE, **NO_ROWS}, cover_tree),
     "cover_tree(kernel)": (KERNEL, lambda v: cover_tree(X, kernel=v)),
@@ -695,11 +694,11 @@ def test_calls_that_failed_changed_nothing():
     assert np.array_equal(brute_force().search(X, 1)[0][:, 0], np.arange(60))
 
 
-# Arguments for which anything goes: what is true or false, and what has tests of its own.
+# Arguments that are true or false, for which anything goes.
 FLAGS = {
     "return_distances", "predecessor_mode", "exclude_self", "count_only", "mmap", "verify", "rerank", "read_only",
 }  # fmt: skip
-# Ids, and what they are looked up by.
+# Ids, and filters made of them. Other tests are for these.
 OF_IDS = {"id", "ids", "filter", "one"}
 # Settings that other rows of the table are for: the same code checks them.
 SHARED = {
@@ -815,7 +814,7 @@ def test_what_is_wrong_is_named_by_dask():
                 **NONE,
                 **{name: rows[name] for name in ("bytes", "a class", "an object", "a dict", "a set")},
                 "a list": ([[0.0, 1.0]], TypeError),
-                "a descriptor": (3, TypeError),
+                "a descriptor": (10**6, TypeError),
                 "no path": ("", ValueError),
                 "no folder": (str(folder() / "none"), FileNotFoundError),
                 "strings": (np.array([["a"]]), TypeError),

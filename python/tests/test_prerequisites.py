@@ -114,7 +114,7 @@ def test_the_commands_of_the_makefile(machine, checkout):
     for target in ("demo", "lib", "test"):
         done = machine.run("make", "-C", checkout, target)
         assert_says(done, f"covertree: Swift {WANTED} or later is needed, and there is no 'swift'", lines=8)
-    # The check is made again when something is to be built, not once for all time.
+    # A build checks again, however long ago the first check was.
     (checkout / "build").mkdir(exist_ok=True)
     for stamp in ("sqlite", "headers"):
         (checkout / "build" / stamp).touch()
@@ -136,7 +136,7 @@ def test_pip_install(machine, checkout, swift):
     assert status != 0
     assert f"Swift {WANTED} or later is needed" in said
     assert "Traceback" not in said
-    # What is between pip's own lines: ours, three or so.
+    # Between pip's own lines there are three or so of ours.
     ours = said[said.index("lines of output]") : said.index("[end of output]")]
     assert len(ours.splitlines()) <= 6, said
 

@@ -190,7 +190,7 @@ def test_parameters_are_checked_as_in_scikit_learn(kind):
 def test_all_weights_of_a_point_are_zero(method):
     y = points[:, 0] > 0.5
 
-    def far(distances):  # zero for one of the points alone
+    def far(distances):  # zero near the samples
         return np.where(distances < 10, 0.0, 1.0)
 
     near, away = queries[:3], queries[3:4] + 20
@@ -216,7 +216,7 @@ def test_weights():
     ]:
         with pytest.raises(error, match=words):
             fitted_classifier(weights=weights).predict(queries)
-    # At the place of a sample, and so near that the inverse of the distance is no number.
+    # At the place of a sample, and so near that the inverse of the distance overflows.
     for place in (0.0, 1e-310):
         X = np.array([[0.0], [1.0], [2.0]])
         ours = CoverTreeClassifier(2, weights="distance").fit(X, [0, 1, 1])

@@ -12,6 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 from ._arguments import described
 
 
+_INT64 = np.dtype(np.int64)
+
+
 def array_of(values: Any, name: str, *, subclasses: bool = False) -> NDArray[Any]:
     """Anything array-like as an array. Lists that make no array, and masked elements, are errors."""
     try:
@@ -122,6 +125,8 @@ def row_stride(array: NDArray[Any]) -> int:
 
 def indices(values: ArrayLike, name: str, *, one: bool = False) -> NDArray[np.int64]:
     """A one-dimensional int64 array of dataset indices; with ``one`` a single number makes one, too."""
+    if type(values) is np.ndarray and values.dtype is _INT64 and values.ndim == 1 and values.flags.carray:
+        return values
     array = array_of(values, name)
     if one and array.ndim == 0 and array.dtype.kind in "iu":
         array = array.reshape(1)

@@ -98,10 +98,14 @@ def query_rows(queries: ArrayLike | None, tree: Sized, dtype: np.dtype[Any]) -> 
 
 def query_array(queries: ArrayLike) -> NDArray[Any]:
     """Queries as dataset indices, int64 of shape (q,), or as real coordinates, shape (q, dim)."""
-    array = _arrays.array_of(queries, "queries")
-    if array.ndim == 1 and (array.dtype.kind in "iu" or (array.size == 0 and not isinstance(queries, np.ndarray))):
-        return _arrays.indices(queries, "queries")
-    return array if array.ndim == 2 and array.dtype.kind == "f" else _arrays.points(queries, "queries")
+    array = queries if type(queries) is np.ndarray else _arrays.array_of(queries, "queries")
+    if array.ndim == 2 and array.dtype.kind == "f":
+        return array
+    if array.ndim == 1 and array.dtype.kind in "iu":
+        return _arrays.indices(array, "queries")
+    if array.ndim == 1 and array.size == 0 and array is not queries:
+        return np.empty(0, np.int64)  # an empty list
+    return _arrays.points(queries, "queries")
 
 
 class Owner:

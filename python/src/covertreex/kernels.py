@@ -187,7 +187,7 @@ def checked(kernel: Any) -> Any:
     Raises
     ------
     TypeError
-        For a class in place of one of its objects, and for what cannot be called.
+        For a class in place of an object of it, and for an object that cannot be called.
     """
     wanted = "kernel: expected a kernel of covertreex.kernels or a function of two arrays"
     if isinstance(kernel, type):

@@ -47,7 +47,7 @@ def _of_folder(folder: Path) -> da.Array:
         raise ValueError(f"points: {folder} has no .npy or .parquet files")
     arrays = []
     for path in files:
-        # Not pure: a file may have changed since one of the same name was read, whose rows Dask may still have.
+        # Not pure: Dask may still have the rows that an earlier file of the same name had.
         shape, dtype = _shape(path)
         arrays.append(da.from_delayed(dask.delayed(_read, pure=False)(str(path)), shape, dtype))
     widths = {array.shape[1] for array in arrays}
