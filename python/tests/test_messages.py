@@ -100,6 +100,8 @@ NUMBER = {
     "complex of NumPy": (np.complex128(1), TypeError),
     "a boolean": (True, TypeError),
     "a list": ([1.0], TypeError),
+    "lists of different lengths": ([[1.0], [1.0, 2.0]], TypeError),
+    "an array": (np.ones(1), TypeError),
     "NaN": (np.nan, ValueError),
     "below 0": (-1, ValueError),
     "an integer beyond floats": (10**400, ValueError),
@@ -355,7 +357,7 @@ TABLE = {
         lambda v: covertreex.ResidualCoverTree(X, variance=v),
     ),
     "ResidualCoverTree(lengthscale)": (
-        {**without(NUMBER, "a list"), **NONE, "0": (0, ValueError)},
+        {**without(NUMBER, "a list", "an array", "lists of different lengths"), **NONE, "0": (0, ValueError)},
         lambda v: covertreex.ResidualCoverTree(X, lengthscale=v),
     ),
     "ResidualCoverTree(inducing_count)": (
@@ -383,13 +385,14 @@ TABLE = {
     "MappedTree.radius(n_threads)": (THREADS, lambda v: mapped().radius(0.1, queries=X, n_threads=v)),
     "RBF(lengthscale)": (
         {
-            **without(NUMBER, "a list"),
+            **without(NUMBER, "a list", "an array", "lists of different lengths"),
             **NONE,
             "0": (0, ValueError),
             "none": ([], ValueError),
             "strings": (["a"], TypeError),
             "two dimensions": ([[1.0]], ValueError),
             "one below 0": ([1.0, -1.0], ValueError),
+            "lists of different lengths": ([[1.0], [1.0, 2.0]], ValueError),
         },
         lambda v: RBF(lengthscale=v),
     ),

@@ -11,7 +11,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from ._arguments import described
 
-
 _INT64 = np.dtype(np.int64)
 
 
