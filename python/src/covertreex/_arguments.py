@@ -36,7 +36,7 @@ def number(value: Any, name: str, *, minimum: float | None = None) -> float:
 
 def _as_float(value: Any, name: str) -> float:
     refused = (str, bytes, bool, np.bool_, complex, np.complexfloating)
-    if isinstance(value, (*refused, type)) or getattr(value, "ndim", 0):
+    if isinstance(value, (*refused, type)) or getattr(value, "ndim", 0) != 0:
         raise TypeError(f"{name}: expected a number, got {described(value)}")
     try:
         return float(value)
