@@ -33,9 +33,9 @@ IN_VENV := $(VENV)/bin/python
 
 lib: $(LIBRARY)
 
-# The header of the system's SQLite, which stores of vectors are durable by.
+# Swift, and the header of the system's SQLite, which stores of vectors are durable by.
 build/sqlite:
-	scripts/need-sqlite
+	@scripts/need-sqlite
 	@mkdir -p build && touch $@
 
 # SwiftPM does not see when headers change that Swift imports.
@@ -45,6 +45,7 @@ build/headers: include/covertree.h $(wildcard Sources/CNumerics/*.h)
 
 # The library for one level. Those for others stand beside it: what was built stays built.
 build/levels/%/libcovertree.so: $(SOURCES) build/sqlite build/headers
+	@scripts/need-swift && scripts/need-commands strip readelf
 	COVERTREE_CPU=$* swift build -c release --product covertree --disable-local-rpath --scratch-path .build/$*
 	@mkdir -p $(@D)
 	cp .build/$*/release/libcovertree.so $@.new && scripts/strip $@.new && mv $@.new $@
@@ -66,13 +67,14 @@ levels: $(LEVELS:%=build/levels/%/libcovertree.so)
 
 # The Python environment: one stamp for each group of packages, and one for our own.
 $(IN_VENV):
-	scripts/make-venv "$(PYTHON)" $(VENV)
+	@scripts/make-venv "$(PYTHON)" $(VENV)
 
 build/venv-%: python/requirements-%.txt | $(IN_VENV)
 	$(IN_VENV) -m pip install --quiet --disable-pip-version-check -r $<
 	@mkdir -p build && touch $@
 
-build/installed: $(LIBRARY) $(PACKAGE) build/venv-build
+# A missing part is found before the build, which takes minutes.
+build/installed: build/sqlite build/venv-build $(LIBRARY) $(PACKAGE)
 	$(IN_VENV) -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --force-reinstall ./python
 	@touch $@
 
@@ -90,6 +92,7 @@ built:
 SWIFT_TESTS := -c release -Xswiftc -enable-testing
 
 swift-tests: build/sqlite build/headers
+	@scripts/need-swift
 	swift build --build-tests $(SWIFT_TESTS) --scratch-path .build/test
 
 test-swift: swift-tests
@@ -161,12 +164,14 @@ bench: build/installed build/venv-bench
 	$(IN_VENV) benchmarks/machines.py
 
 lint: build/venv-lint
+	@scripts/need-swift
 	swift format lint --strict --recursive Package.swift Sources Tests
 	$(VENV)/bin/ruff check python benchmarks docs/_tools.py examples fuzz scripts/run-docs scripts/sbom
 	$(VENV)/bin/ruff format --check python benchmarks docs/_tools.py examples fuzz scripts/run-docs scripts/sbom
 	cd python && ../$(VENV)/bin/mypy
 
 format: build/venv-lint
+	@scripts/need-swift
 	swift format --in-place --recursive Package.swift Sources Tests
 	$(VENV)/bin/ruff check --fix --quiet python benchmarks docs/_tools.py examples fuzz scripts/run-docs scripts/sbom
 	$(VENV)/bin/ruff format python benchmarks docs/_tools.py examples fuzz scripts/run-docs scripts/sbom

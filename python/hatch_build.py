@@ -18,13 +18,18 @@ class SwiftLibraryHook(BuildHookInterface):  # type: ignore[type-arg]
         """Build the library; the wheel is for this platform, and for every Python 3."""
         project = Path(self.root).parent
         if not (project / "Package.swift").exists():
-            raise RuntimeError(
-                f"the Swift sources are not beside {self.root}; install from a clone: pip install ./python"
+            self.app.abort(
+                f"covertree: the Swift sources are not beside {self.root}; install from a clone: pip install ./python"
             )
         staged = project / "build" / "staged"
-        subprocess.run(
-            [str(project / "scripts" / "stage"), str(staged), os.environ.get("COVERTREE_LEVELS", "")], check=True
-        )
+        command = [str(project / "scripts" / "stage"), str(staged), os.environ.get("COVERTREE_LEVELS", "")]
+        # What goes wrong is said by the script, in a few lines: a traceback would hide it.
+        try:
+            status = subprocess.run(command, check=False).returncode
+        except OSError as error:
+            self.app.abort(f"covertree: the library builds on Linux, with bash and make: {error}")
+        if status:
+            self.app.abort("covertree: the library was not built, see above")
         platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
         build_data["pure_python"] = False
         build_data["tag"] = f"py3-none-{platform}"

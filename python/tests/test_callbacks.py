@@ -208,8 +208,8 @@ def test_weights_of_estimators_are_read_as_kernels_are(layout):
         (lambda values: values[:, :1], ValueError, r"weights: expected shape \(5, 4\), got \(5, 1\)"),
         (np.transpose, ValueError, r"weights: expected shape \(5, 4\), got \(4, 5\)"),
         (lambda values: values + 1j, TypeError, "weights: expected real numbers, got dtype complex128"),
-        (lambda values: None, TypeError, "weights: expected real numbers, got NoneType"),
-        (lambda values: np.ma.masked_greater(values, 0), ValueError, "weights: expected numbers, got masked"),
+        (lambda values: None, TypeError, "weights: expected real numbers, got None"),
+        (lambda values: np.ma.masked_greater(values, 0), ValueError, "weights: expected an array without masked elements"),
     ],
 )
 def test_what_is_no_weight_is_refused(change, error, words):

@@ -181,6 +181,31 @@ def test_errors_take_one_line(folder, capsys):
     assert run("build", "nan.npy", "x.ct", code=1).count("\n") == 1
 
 
+def test_errors_name_what_was_typed(folder, capsys):
+    np.save(folder / "bad.npy", np.array([[0.0, np.nan]]))
+    np.save(folder / "none.npy", np.empty((0, 2)))
+    build, residual = ("build", "points.npy", "x.ct"), ("--kernel", "rbf", "--inducing", "5")
+    for arguments, words in [
+        ((*build, "--kernel", "rbf", "--inducing", "100000"), "covertreex: --inducing: expected 0 to"),
+        ((*build, "--kernel", "rbf", "--inducing", "-1"), "covertreex: --inducing: expected 0 to"),
+        ((*build, *residual, "--lengthscale", "1,2,3,4"), "covertreex: --lengthscale: expected one number or"),
+        ((*build, *residual, "--lengthscale=-1"), "covertreex: --lengthscale: expected finite numbers"),
+        ((*build, *residual, "--variance", "0"), "covertreex: --variance: expected a finite number"),
+        ((*build, "--profile", "gold"), "covertreex: --profile: expected one of"),
+        ((*build, "--set", "gold=1"), "covertreex: --set: no setting 'gold'"),
+        (("build", "bad.npy", "x.ct"), "covertreex: bad.npy[0, 1]: expected finite coordinates"),
+        (("build", "none.npy", "x.ct"), "covertreex: none.npy: expected at least 1 row"),
+        (("query", "tree.ct", "bad.npy", "-o", "x.npz"), "covertreex: bad.npy"),
+        (("query", "tree.ct", "-o", "x.npz", "--radius=-1"), "covertreex: --radius: expected a number"),
+        (("query", "tree.ct", "-o", "x.npz", "--radius", "nan"), "covertreex: --radius: expected a number"),
+        (("neighbors", "points.npy", "x.npz", "--inducing", "100000"), "covertreex: --inducing: expected 0 to"),
+        (("neighbors", "points.npy", "x.npz", "--ordering", "best"), "covertreex: --ordering: expected one of"),
+        (("neighbors", "bad.npy", "x.npz"), "covertreex: bad.npy[0, 1]: expected a finite number"),
+    ]:
+        error = refused(capsys, 1, *arguments)
+        assert error.startswith(words), error
+
+
 def test_an_interrupt_ends_it(folder):
     np.save("large.npy", rng.random((3_000_000, 8)))
     process = subprocess.Popen(

@@ -76,6 +76,46 @@ def test_queries_of_every_kind(client, rng):
     assert (tree.knn(6000, queries=new[:2]) == whole.knn(6000, queries=new[:2])).all()
 
 
+def test_a_file_of_the_same_name_is_another_one(client, rng, tmp_path):
+    points = rng.random((400, 3))
+
+    def chunks():  # as building has them on the workers
+        return client.compute(list(covertreex.dask._source.opened(str(tmp_path)).to_delayed().ravel()))
+
+    np.save(tmp_path / "points.npy", points)
+    before = chunks()
+    assert (before[0].result() == points).all()
+    np.save(tmp_path / "points.npy", points + 1)
+    after = chunks()
+    assert (after[0].result() == points + 1).all()
+    assert (before[0].result() == points).all()
+
+
+def test_arguments_that_are_wrong_are_named(client, rng, tmp_path):
+    points = rng.random((300, 2))
+    tree = covertreex.dask.cover_tree(points, client=client, n_partitions=2)
+    process = covertreex.dask.cover_tree(points, client=client, n_partitions=2, kernel=RBF(), inducing_count=5)
+    for call, error, words in [
+        (lambda: tree.knn("3"), TypeError, "k: expected an integer"),
+        (lambda: tree.knn(0), ValueError, "k: expected at least 1"),
+        (lambda: tree.knn(3, queries="abc"), TypeError, "queries: expected real numbers"),
+        (lambda: tree.knn(3, queries=[[0.0], [0.0, 1.0]]), ValueError, "queries: expected an array"),
+        (lambda: tree.knn(3, queries=[[np.nan, 0.0]]), ValueError, r"queries\[0, 0\]: expected"),
+        (lambda: tree.knn(3, queries=[[0.0, 0.0, 0.0]]), ValueError, "queries: expected 2 columns"),
+        (lambda: tree.knn(3, queries=[300]), IndexError, r"queries\[0\]: expected 0 to 299"),
+        (lambda: tree.knn(3, queries=[5], before=["a"]), TypeError, "before: expected integers"),
+        (lambda: tree.radius("0.1", queries=points), TypeError, "r: expected a number"),
+        (lambda: tree.radius(np.nan, queries=points), ValueError, "r: expected a number from 0 up"),
+        (lambda: tree.save(b"folder"), TypeError, "path: expected a path"),
+        (lambda: tree.refit(RBF()), ValueError, "kernel: this tree is Euclidean"),
+        (lambda: process.refit(RBF), TypeError, "kernel: expected one of covertreex.kernels, got the class RBF"),
+        (lambda: process.refit(RBF(), jitter="a"), TypeError, "jitter: expected a number"),
+    ]:
+        with pytest.raises(error, match="^" + words):
+            call()
+    assert tree.knn(3, queries=[]).shape == (0, 3)
+
+
 def test_within_a_radius(client, rng):
     points, new = (rng.integers(0, 9, (4000, 3)) * 0.1).astype(np.float32), rng.random((500, 3))
     tree, whole = covertreex.dask.cover_tree(points, client=client, n_partitions=5), cover_tree(points)

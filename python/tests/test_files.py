@@ -161,6 +161,24 @@ def test_other_points_are_told(rng, tmp_path):
             load(tmp_path / "tree", coords=other)
 
 
+@pytest.mark.parametrize("kept", ["float32", "float64"])
+@pytest.mark.parametrize("options", [{}, {"kernel": RBF(), "inducing_count": 5}])
+def test_points_are_the_same_in_the_type_in_which_a_tree_keeps_them(rng, tmp_path, kept, options):
+    points = rng.random((50, 2))
+    cover_tree(points, dtype=kept, **options).save(tmp_path / "tree")
+    load(tmp_path / "tree", coords=points)
+    load(tmp_path / "tree", coords=points.tolist())
+    same = kept == "float32" and not options
+    for other in [points[::-1]] + ([] if same else [points.astype(np.float32)]):
+        with pytest.raises(CoverTreeError, match=r"^coords: the file was saved from other points"):
+            load(tmp_path / "tree", coords=other)
+    if same:
+        load(tmp_path / "tree", coords=points.astype(np.float32))
+    for shape in ((0, 2), (50, 0)):
+        with pytest.raises(ValueError, match=r"^coords: expected"):
+            load(tmp_path / "tree", coords=np.empty(shape))
+
+
 # The format
 
 

@@ -118,7 +118,7 @@ def test_scaling(tmp_path):
         assert list(build.lines[1].get_xdata()) == [10, 100, 1000]
         assert list(build.lines[1].get_ydata()) == [2.5, 25, 250]
         assert list(query.lines[0].get_ydata()) == [2, 2, 2]
-    for given, words in [([], "there are none"), ([{"who": "a"}], "a row has no workload")]:
+    for given, words in [([], "expected at least one, got none"), ([{"who": "a"}], "got one without workload")]:
         with pytest.raises(ValueError, match=words):
             plot.scaling(given)
     path.write_text("{}")

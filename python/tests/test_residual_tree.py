@@ -85,7 +85,7 @@ def test_features_of_the_caller_make_a_pure_tree():
 
 
 def test_bad_input():
-    with pytest.raises(ValueError, match="tree: expected 'hybrid' or 'pure', got 'mixed'"):
+    with pytest.raises(ValueError, match="tree: expected one of hybrid, pure, got 'mixed'"):
         cover_tree(POINTS, kernel=RBF(), tree="mixed")
     with pytest.raises(ValueError, match="order: expected one of"):
         cover_tree(POINTS, kernel=RBF(), tree="pure", order="alphabetical")

@@ -17,7 +17,7 @@ from sklearn.neighbors import (
 )
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.utils.estimator_checks import check_param_validation, parametrize_with_checks
 
 from covertreex.sklearn import CoverTreeClassifier, CoverTreeNeighbors, CoverTreeRegressor, CoverTreeTransformer
 
@@ -141,16 +141,86 @@ def test_types_and_threads():
 
 def test_what_is_refused():
     for model, call, error, words in [
-        (CoverTreeNeighbors(0), lambda m: m.fit(points), ValueError, "n_neighbors: expected at least 1, got 0"),
-        (CoverTreeNeighbors(2.0), lambda m: m.fit(points), TypeError, "n_neighbors: expected an integer"),
-        (CoverTreeNeighbors(n_jobs=0), lambda m: m.fit(points), ValueError, "n_jobs"),
+        (ours, lambda m: m.kneighbors(queries, 0), ValueError, "n_neighbors: expected at least 1, got 0"),
+        (ours, lambda m: m.kneighbors(queries, 2.0), TypeError, "n_neighbors: expected an integer"),
+        (ours, lambda m: m.kneighbors(queries, True), TypeError, "n_neighbors: expected an integer"),
         (ours, lambda m: m.kneighbors(queries, 301), ValueError, "n_neighbors = 301"),
         (ours, lambda m: m.kneighbors(None, 300), ValueError, "n_samples_fit = 299"),
         (ours, lambda m: m.kneighbors_graph(mode="near"), ValueError, "mode: expected"),
-        (ours, lambda m: m.radius_neighbors(queries, -1), ValueError, "radius|r:"),
-        (CoverTreeTransformer(mode="near"), lambda m: m.fit(points), ValueError, "mode: expected"),
-        (CoverTreeClassifier(weights="far").fit(points, points[:, 0] > 0.5), lambda m: m.predict(queries),
-         ValueError, "weights: expected"),
+        (ours, lambda m: m.radius_neighbors(queries, -1), ValueError, "^radius: expected"),
+        (ours, lambda m: m.radius_neighbors(queries, "far"), TypeError, "^radius: expected"),
+        (fitted_classifier().set_params(weights="far"), lambda m: m.predict(queries), ValueError, "weights: expected"),
     ]:  # fmt: skip
         with pytest.raises(error, match=words):
             call(model)
+
+
+def fitted_classifier(**parameters):
+    return CoverTreeClassifier(**parameters).fit(points, points[:, 0] > 0.5)
+
+
+PARAMETERS = {
+    "n_neighbors": [0, -1, 2.0, "5", None, True, np.nan],
+    "radius": [-1, "1", np.nan, [1]],
+    "order": ["sorted", 3, True],
+    "leaf_size": [0, 65537, 2.5, "32"],
+    "n_jobs": [0, 1025, 1.5, "all"],
+    "weights": ["foo", "", 3, [1, 2]],
+    "mode": ["near", None, 3],
+}
+ESTIMATORS = [CoverTreeNeighbors, CoverTreeTransformer, CoverTreeClassifier, CoverTreeRegressor]
+
+
+@pytest.mark.parametrize("kind", ESTIMATORS)
+def test_fit_checks_every_parameter(kind):
+    assert set(kind().get_params()) == set(kind._parameter_constraints)
+    for name in kind().get_params():
+        assert PARAMETERS[name]
+        for value in PARAMETERS[name]:
+            with pytest.raises((ValueError, TypeError), match=name):
+                kind(**{name: value}).fit(points, points[:, 0] > 0.5)
+
+
+@pytest.mark.parametrize("kind", ESTIMATORS)
+def test_parameters_are_checked_as_in_scikit_learn(kind):
+    check_param_validation(kind.__name__, kind())
+
+
+@pytest.mark.parametrize("method", ["predict", "predict_proba"])
+def test_all_weights_of_a_point_are_zero(method):
+    y = points[:, 0] > 0.5
+
+    def far(distances):  # zero near the samples
+        return np.where(distances < 10, 0.0, 1.0)
+
+    near, away = queries[:3], queries[3:4] + 20
+    for weights, row in ((far, 1), (np.zeros_like, 0)):
+        ours = CoverTreeClassifier(weights=weights).fit(points, y)
+        theirs = KNeighborsClassifier(weights=weights).fit(points, y)
+        for model, words in ((ours, f"weights: .* for point {row}"), (theirs, "zero weights")):
+            with pytest.raises(ValueError, match=words):
+                getattr(model, method)(np.concatenate([away, near]))
+    ours, theirs = (kind(weights=far).fit(points, y) for kind in (CoverTreeClassifier, KNeighborsClassifier))
+    assert np.array_equal(getattr(ours, method)(away), getattr(theirs, method)(away))
+    with pytest.raises(ValueError, match=r"weights: .* for point 0"):
+        CoverTreeRegressor(weights=far).fit(points, points[:, 0]).predict(near)
+
+
+def test_weights():
+    assert np.array_equal(fitted_classifier(weights=None).predict(queries), fitted_classifier().predict(queries))
+    for weights, error, words in [
+        (lambda d: d[:, 0], ValueError, r"weights: expected shape \(40, 5\)"),
+        (lambda d: np.full(d.shape, "a"), TypeError, "weights: expected real numbers"),
+        (lambda d: np.full(d.shape, np.nan), ValueError, "weights: .* nan"),
+        (lambda d: [[1], [1, 2]], ValueError, "weights: expected an array"),
+    ]:
+        with pytest.raises(error, match=words):
+            fitted_classifier(weights=weights).predict(queries)
+    # At the place of a sample, and so near that the inverse of the distance overflows.
+    for place in (0.0, 1e-310):
+        X = np.array([[0.0], [1.0], [2.0]])
+        ours = CoverTreeClassifier(2, weights="distance").fit(X, [0, 1, 1])
+        assert ours.predict_proba([[place]]).tolist() == [[1.0, 0.0]]
+        with np.errstate(divide="ignore", over="ignore"):
+            mine = CoverTreeRegressor(2, weights=lambda d: 1 / d).fit(X, [5.0, 1.0, 1.0])
+            assert mine.predict([[place]]).tolist() == [5.0]

@@ -251,7 +251,7 @@ def test_what_is_refused(store):
     store.add(1, row)
     cases = [
         (lambda: store.add(1, row), ValueError, r"already has a vector 1"),
-        (lambda: store.add(2, np.r_[row[1:], np.nan]), ValueError, rf"vectors\[0, {DIM - 1}\].*nan"),
+        (lambda: store.add(2, np.r_[row[1:], np.nan]), ValueError, rf"vector\[{DIM - 1}\].*nan"),
         (lambda: store.add(2, np.full(DIM, 1e300)), ValueError, "inf"),
         (lambda: store.add(2, row[1:]), ValueError, r"expected shape \(5,\), got \(4,\)"),
         (lambda: store.add(2, ["a"] * DIM), TypeError, "real numbers"),

@@ -1,11 +1,14 @@
 """Orderings and conditioning sets."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import residual_oracle as oracle
 
 from covertreex import CoverTreeError, vecchia
-from covertreex.kernels import Matern52
+from covertreex.kernels import Matern12, Matern52
 
 
 def maxmin_by_brute_force(points):
@@ -78,13 +81,67 @@ def test_save_and_load(rng, tmp_path):
         vecchia.ConditioningSets.load(tmp_path / "none")
 
 
+class Exponential:
+    """A callable kernel, each of which looks like the others."""
+
+    def __init__(self, scale):
+        self.scale = scale
+
+    def __call__(self, a, b):
+        return np.exp(-np.sqrt(((a[:, None] - b[None]) ** 2).sum(axis=2)) / self.scale)
+
+    def __repr__(self):
+        return "Exponential()"
+
+
+HASH = """
+import numpy as np
+from covertreex import vecchia
+from covertreex.kernels import Matern52
+coords = np.random.default_rng(5).random((120, 2))
+kernel = lambda a, b: np.exp(-np.sqrt(((a[:, None] - b[None]) ** 2).sum(axis=2)) / 0.2)
+for one, n_threads in ((kernel, 1), (kernel, 2), (Matern52(0.2), 1)):
+    print(vecchia.neighbors(coords, kernel=one, m=6, n_inducing=10, n_threads=n_threads).input_hash)
+"""
+
+
+def test_input_hash_tells_inputs_apart():
+    coords = np.random.default_rng(5).random((120, 2))
+
+    def digest(kernel, points=coords, **options):
+        return vecchia.neighbors(points, **{"kernel": kernel, "m": 6, "n_inducing": 10, **options}).input_hash
+
+    kinds = [
+        Exponential(0.2), Exponential(0.3), Exponential(0.2 + 1e-9), Matern12(0.2), Matern12(0.2, 2.0), Matern52(0.2),
+        Matern52((0.2, 0.2)), Matern52(0.2 + 1e-15),
+    ]  # fmt: skip
+    hashes = [digest(kernel) for kernel in kinds]
+    changes = [
+        {"points": coords[::-1]}, {"points": coords + 1e-12}, {"m": 5}, {"n_inducing": 11}, {"seed": 1},
+        {"jitter": 1e-5}, {"ordering": "natural"}, {"inducing_points": coords[:10], "n_inducing": None},
+    ]  # fmt: skip
+    for kernel in (Matern52(0.2), Exponential(0.2)):
+        hashes += [digest(kernel, **change) for change in changes]
+    assert len(set(hashes)) == len(hashes)
+
+
+def test_input_hash_is_the_same_for_the_same_inputs():
+    coords = np.random.default_rng(5).random((120, 2))
+    told = subprocess.run([sys.executable, "-c", HASH], check=True, capture_output=True, text=True).stdout.split()
+    kernels = (Exponential(0.2), Exponential(0.2).__call__, Matern52(0.2))
+    own = [vecchia.neighbors(coords, kernel=one, m=6, n_inducing=10).input_hash for one in kernels]
+    assert own == told
+    with_int32 = vecchia.neighbors(coords, kernel=Matern52(0.2), m=6, n_inducing=10, dtype=np.int32)
+    assert with_int32.input_hash == own[2]
+
+
 def test_refusals(rng):
     coords = rng.random((50, 2))
     with pytest.raises(ValueError, match=r"^ordering: expected one of"):
         vecchia.neighbors(coords, kernel=Matern52(), m=3, ordering="best")
     with pytest.raises(ValueError, match=r"^ordering: expected every number"):
         vecchia.neighbors(coords, kernel=Matern52(), m=3, ordering=np.zeros(50, int))
-    with pytest.raises(ValueError, match=r"^dtype"):
+    with pytest.raises(TypeError, match=r"^dtype"):
         vecchia.neighbors(coords, kernel=Matern52(), m=3, dtype=np.int16)
     with pytest.raises(ValueError, match=r"^coords"):
         vecchia.ordering([[np.nan, 0.0]])

@@ -9,6 +9,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ._arguments import described
+
+_INT64 = np.dtype(np.int64)
+
+
+def array_of(values: Any, name: str, *, subclasses: bool = False) -> NDArray[Any]:
+    """Anything array-like as an array. Lists that make no array, and masked elements, are errors."""
+    try:
+        array = np.asanyarray(values) if subclasses else np.asarray(values)
+    except (ValueError, OverflowError) as error:  # rows of different lengths, above all
+        raise ValueError(f"{name}: expected an array, got {described(values)}: {error}") from error
+    if array is not values and np.ma.is_masked(values):
+        raise ValueError(f"{name}: expected an array without masked elements, got {described(values)}")
+    return array
+
+
+def check_real(array: NDArray[Any], values: Any, name: str, kinds: str = "biuf", noun: str = "real numbers") -> None:
+    """Raise for an array, made of some values, that has other elements than numbers."""
+    if array.dtype.kind not in kinds:
+        got = described(values) if array.ndim == 0 else f"dtype {array.dtype}"
+        raise TypeError(f"{name}: expected {noun}, got {got}")
+
 
 def points(values: ArrayLike, name: str, *, dtype: np.dtype[Any] | None = None) -> NDArray[Any]:
     """Rows of float32 or float64 coordinates that the library can read in place.
@@ -27,13 +49,13 @@ def points(values: ArrayLike, name: str, *, dtype: np.dtype[Any] | None = None) 
     -------
     numpy.ndarray, shape (n, dim)
     """
-    array = np.asarray(values)
-    if array.ndim == 2 and array.dtype is dtype and array.flags.carray:
-        return array  # as it nearly always is
-    if array.dtype.kind not in "biuf":
-        raise TypeError(f"{name}: expected real numbers, got dtype {array.dtype}")
+    if type(values) is np.ndarray and values.ndim == 2 and values.dtype is dtype and values.flags.carray:
+        return values  # as it nearly always is
+    array = array_of(values, name)
+    check_real(array, values, name)
     if array.ndim != 2:
-        raise ValueError(f"{name}: expected two dimensions (n, dim), got shape {array.shape}")
+        got = f"shape {array.shape}" if array.ndim else described(values)
+        raise ValueError(f"{name}: expected two dimensions (n, dim), got {got}")
     wanted = dtype or float_dtype(array.dtype)
     if array.dtype == wanted and array.dtype.isnative and array.flags.aligned and _rows_without_gaps(array):
         return array
@@ -46,6 +68,18 @@ def float_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
     return np.dtype(np.float32 if dtype in (np.float16, np.float32) else np.float64)
 
 
+def element_type(wanted: Any, name: str, kinds: tuple[np.dtype[Any], ...]) -> np.dtype[Any]:
+    """One of some types of elements, by whatever name NumPy knows."""
+    expected = f"{name}: expected {' or '.join(map(str, kinds))}"
+    try:
+        found: np.dtype[Any] = np.dtype(wanted)
+    except (TypeError, ValueError):
+        raise TypeError(f"{expected}, got {described(wanted)}") from None
+    if wanted is None or found not in kinds:  # NumPy takes None for float64
+        raise TypeError(f"{expected}, got {None if wanted is None else found}")
+    return found
+
+
 def _rows_without_gaps(array: NDArray[Any]) -> bool:
     row, item = array.strides
     inner = item == array.itemsize or array.shape[1] <= 1
@@ -55,9 +89,8 @@ def _rows_without_gaps(array: NDArray[Any]) -> bool:
 
 def rows(values: ArrayLike, name: str) -> NDArray[Any]:
     """Rows of real coordinates that are read some at a time, as they are: memory-mapped ones stay so."""
-    array = np.asanyarray(values)
-    if array.dtype.kind not in "biuf":
-        raise TypeError(f"{name}: expected real numbers, got dtype {array.dtype}")
+    array = array_of(values, name, subclasses=True)
+    check_real(array, values, name)
     if array.ndim != 2 or 0 in array.shape:
         raise ValueError(f"{name}: expected two dimensions (n, dim), none of them 0, got shape {array.shape}")
     return array
@@ -89,23 +122,28 @@ def row_stride(array: NDArray[Any]) -> int:
     return array.strides[0] if array.shape[0] > 1 else 0
 
 
-def indices(values: ArrayLike, name: str) -> NDArray[np.int64]:
-    """A one-dimensional int64 array of dataset indices."""
-    array = np.asarray(values)
-    if array.dtype.kind not in "iu":
-        raise TypeError(f"{name}: expected integers, got dtype {array.dtype}")
+def indices(values: ArrayLike, name: str, *, one: bool = False) -> NDArray[np.int64]:
+    """A one-dimensional int64 array of dataset indices; with ``one`` a single number makes one, too."""
+    if type(values) is np.ndarray and values.dtype is _INT64 and values.ndim == 1 and values.flags.carray:
+        return values
+    array = array_of(values, name)
+    if one and array.ndim == 0 and array.dtype.kind in "iu":
+        array = array.reshape(1)
+    if array.ndim == 1 and array.size == 0 and not isinstance(values, np.ndarray):
+        array = array.astype(np.int64)  # an empty list, whose type NumPy does not know
+    check_real(array, values, name, "iu", "integers")
     if array.ndim != 1:
-        raise ValueError(f"{name}: expected one dimension, got shape {array.shape}")
+        got = f"shape {array.shape}" if array.ndim else described(values)
+        raise ValueError(f"{name}: expected one dimension, got {got}")
     if array.dtype.kind == "u" and array.size and array.max() > np.iinfo(np.int64).max:
-        raise ValueError(f"{name}: {array.max()} does not fit an int64")
+        raise ValueError(f"{name}: expected integers of 64 bits, got {array.max()}")
     return np.ascontiguousarray(array, dtype=np.int64)
 
 
 def numbers(values: ArrayLike | None, name: str, count: int) -> NDArray[np.float64]:
     """A one-dimensional float64 array of `count` numbers."""
-    array = np.asarray(values)
-    if array.dtype.kind not in "biuf":
-        raise TypeError(f"{name}: expected real numbers, got dtype {array.dtype}")
+    array = array_of(values, name)
+    check_real(array, values, name)
     if array.shape != (count,):
         raise ValueError(f"{name}: expected shape ({count},), got {array.shape}")
     return np.ascontiguousarray(array, dtype=np.float64)
@@ -125,7 +163,7 @@ def returned(values: Any, name: str, shape: tuple[int, ...], *, finite: bool = T
     shape : tuple of int
         The shape that the values must have.
     finite : bool
-        Whether to refuse NaN and infinity.
+        Whether to refuse infinity. NaN is always refused.
 
     Returns
     -------
@@ -136,23 +174,17 @@ def returned(values: Any, name: str, shape: tuple[int, ...], *, finite: bool = T
     TypeError
         For values that are not real numbers.
     ValueError
-        For another shape, for masked elements, and for NaN and infinity unless they are allowed.
+        For another shape, for masked elements, for NaN, and for infinity unless it is allowed.
     """
-    try:
-        array = np.asarray(values)
-    except ValueError as error:  # lists of different lengths
-        raise ValueError(f"{name}: expected an array of shape {shape}: {error}") from error
-    if array.dtype.kind not in "biuf":
-        got = type(values).__name__ if array.ndim == 0 else f"dtype {array.dtype}"
-        raise TypeError(f"{name}: expected real numbers, got {got}")
+    array = array_of(values, name)
+    check_real(array, values, name)
     if array.shape != shape:
         raise ValueError(f"{name}: expected shape {shape}, got {array.shape}")
-    if np.ma.is_masked(values):
-        raise ValueError(f"{name}: expected numbers, got masked elements")
     with np.errstate(over="ignore"):  # what overflows becomes infinite, and is refused as such
         converted = np.ascontiguousarray(array, np.float64)
-    if finite and not (good := np.isfinite(converted)).all():
-        raise ValueError(f"{name}: expected finite numbers, got {converted[~good][0]}")
+    good = np.isfinite(converted) if finite else ~np.isnan(converted)
+    if not good.all():
+        raise ValueError(f"{name}: expected {'finite ' if finite else ''}numbers, got {converted[~good][0]}")
     return converted
 
 
@@ -160,14 +192,25 @@ def integer(value: Any, name: str, *, minimum: int, maximum: int = 2**63 - 1) ->
     """An integer within bounds; booleans and floats are none."""
     if type(value) is int:
         number = value
-    elif isinstance(value, (bool, np.bool_)) or not hasattr(value, "__index__"):
-        raise TypeError(f"{name}: expected an integer, got {value!r}")
+    elif isinstance(value, (bool, np.bool_, type)) or not hasattr(value, "__index__"):
+        raise TypeError(f"{name}: expected an integer, got {described(value)}")
     else:
-        number = operator.index(value)
+        try:
+            number = operator.index(value)
+        except TypeError:  # of an array, which has the method
+            raise TypeError(f"{name}: expected an integer, got {described(value)}") from None
     if not minimum <= number <= maximum:
-        bounds = f"at least {minimum}" if maximum >= 2**63 - 1 else f"{minimum} to {maximum}"
+        bounds = f"at least {minimum}" if number < minimum and maximum >= 2**63 - 1 else f"{minimum} to {maximum}"
         raise ValueError(f"{name}: expected {bounds}, got {number}")
     return number
+
+
+def results(n_rows: int, k: int, dtype: Any) -> NDArray[Any]:
+    """An array for ``k`` results a row."""
+    try:
+        return np.empty((n_rows, k), dtype)
+    except (MemoryError, ValueError):  # NumPy raises ValueError where the size does not fit its numbers
+        raise MemoryError(f"k: expected results that fit in memory, got {n_rows} rows of {k}") from None
 
 
 class _Memory:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _arrays, _native
+from . import _arguments, _arrays, _native
 from ._native import lib
 from .runtime import active_config
 
@@ -89,12 +89,23 @@ def query_rows(queries: ArrayLike | None, tree: Sized, dtype: np.dtype[Any]) -> 
     if queries is None:
         n_points = len(tree)
         return "_rows", n_points, (None, n_points), None
-    array = np.asarray(queries)
-    if array.ndim == 1 and array.dtype.kind in "iu":
-        array = _arrays.indices(array, "queries")
+    array = query_array(queries)
+    if array.ndim == 1:
         return "_rows", len(array), (_arrays.address(array), len(array)), array
     array = _arrays.points(array, "queries", dtype=dtype)
     return "", len(array), point_rows(array), array
+
+
+def query_array(queries: ArrayLike) -> NDArray[Any]:
+    """Queries as dataset indices, int64 of shape (q,), or as real coordinates, shape (q, dim)."""
+    array = queries if type(queries) is np.ndarray else _arrays.array_of(queries, "queries")
+    if array.ndim == 2 and array.dtype.kind == "f":
+        return array
+    if array.ndim == 1 and array.dtype.kind in "iu":
+        return _arrays.indices(array, "queries")
+    if array.ndim == 1 and array.size == 0 and array is not queries:
+        return np.empty(0, np.int64)  # an empty list
+    return _arrays.points(queries, "queries")
 
 
 class Owner:
@@ -159,7 +170,7 @@ def search_options(
         options.flags |= _EXCLUDE_SELF
     if max_distance is not None:
         options.flags |= _MAX_DISTANCE
-        options.max_distance = number(max_distance, "max_distance")
+        options.max_distance = _arguments.number(max_distance, "max_distance")
     return options
 
 
@@ -168,13 +179,6 @@ def threads(n_threads: int | None) -> int:
     if n_threads is None:
         return active_config().threads or 0
     return _arrays.integer(n_threads, "n_threads", minimum=1, maximum=1024)
-
-
-def number(value: Any, name: str) -> float:
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        raise TypeError(f"{name}: expected a number, got {value!r}") from None
 
 
 def search(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from . import _arguments
+
 ORDERS = ("hilbert", "natural", "random")
 
 # Names of covertreex 0.4.x stand for an order, too.
@@ -17,10 +19,9 @@ ENGINES: dict[str, tuple[str, str | None]] = {
 
 def resolve(engine: str, order: str | None) -> tuple[str, str]:
     """What searches, "native" or "hybrid", and the order that an engine's name and an order stand for together."""
-    if engine not in ENGINES:
-        raise ValueError(f"engine: expected one of {', '.join(ENGINES)}, got {engine!r}")
-    if order is not None and order not in ORDERS:
-        raise ValueError(f"order: expected one of {', '.join(ORDERS)}, got {order!r}")
+    _arguments.choice(engine, "engine", tuple(ENGINES))
+    if order is not None:
+        _arguments.choice(order, "order", ORDERS)
     searcher, implied = ENGINES[engine]
     if implied is not None and order is not None and implied != order:
         raise ValueError(f"engine: {engine!r} stands for the order {implied!r}, but order is {order!r}")

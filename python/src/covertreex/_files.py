@@ -10,7 +10,7 @@ from typing import Any, Union
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _arrays, _calls, _native
+from . import _arguments, _arrays, _calls, _native
 from ._calls import ProgressReport
 from ._native import CoverTreeError, lib
 
@@ -125,23 +125,22 @@ def _section_array(sections: Arrays) -> tuple[Any, list[NDArray[Any]]]:
     return array, keep
 
 
-def encoded_path(path: PathLike) -> bytes:
+def encoded_path(path: PathLike, name: str = "path") -> bytes:
     """A path as the library takes it."""
-    name = os.fsencode(path)
-    if b"\0" in name:
-        raise ValueError(f"path: expected one without a null character, got {path!r}")
-    return name
+    return os.fsencode(_arguments.path(path, name))
 
 
 def check_points(file: File, points: ArrayLike | None) -> None:
-    """Raise where a file was saved from other points than these."""
+    """Raise where a file was saved from other points than these, in the type in which its tree keeps them."""
     if points is None:
         return
-    array = _arrays.points(points, "coords")
+    is_float64 = file.kind == RESIDUAL
+    dtype = np.dtype(np.float64) if is_float64 else DTYPES[int(file.sections("settings")["settings"][5])]
+    array = _arrays.points(points, "coords", dtype=dtype)
     options = _calls.call_options(None)
     found = ctypes.c_uint64()
     function = lib.covertree_hash_points_f32 if array.dtype == np.float32 else lib.covertree_hash_points_f64
     arguments = (*_calls.point_rows(array), ctypes.byref(options), ctypes.byref(found))
-    _native.run(function, *arguments, options=options)
+    _native.run(function, *arguments, options=options, points="coords")
     if found.value != file.input_hash:
         raise CoverTreeError("coords: the file was saved from other points")

@@ -8,7 +8,7 @@ from typing import Any, Union
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _arrays, _calls, _ids, _native
+from . import _arguments, _arrays, _calls, _ids, _native
 from ._native import lib
 
 METRICS = ("l2", "sqeuclidean", "ip", "cosine")
@@ -24,9 +24,7 @@ Ids = Union[_ids.Integers, _ids.Names]
 
 def choice(value: str, choices: tuple[str, ...], name: str) -> int:
     """Place of a value among those that may be chosen."""
-    if value not in choices:
-        raise ValueError(f"{name}: expected one of {', '.join(choices)}, got {value!r}")
-    return choices.index(value)
+    return choices.index(_arguments.choice(value, name, choices))
 
 
 def index_options(kind: int, metric: str, *, storage: str, rerank: bool, seed: int, own: dict[str, int]) -> Any:

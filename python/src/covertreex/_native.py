@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ctypes
-import operator
 import os
 import threading
 from collections.abc import Callable
 from ctypes import POINTER, Structure, c_char_p, c_double, c_int32, c_int64, c_uint32, c_uint64, c_void_p
 from pathlib import Path
 from typing import Any
+
+from . import _arguments, _arrays
 
 ABI_VERSION = 1
 LIBRARY = "lib/libcovertree-load.so"  # needs the one for this machine (scripts/stage)
@@ -421,10 +422,7 @@ def check(status: int, **names: str) -> None:
     `names` says what the library's parameters are called in Python, where that differs.
     """
     if status:
-        message = lib.covertree_last_error().decode()
-        for theirs, ours in names.items():
-            if message.startswith(theirs):
-                message = ours + message[len(theirs) :]
+        message = _arguments.rename(lib.covertree_last_error().decode(), names)
         if status == _IO:
             raise OSError(lib.covertree_last_errno(), message)  # FileNotFoundError and the like, by its number
         raise _EXCEPTIONS.get(status, CoverTreeError)(message)
@@ -470,6 +468,8 @@ def run(
     Signals reach Python in the main thread only, between two of its instructions. So the main thread waits while
     another one calls the library, and tells it to end when an interrupt comes.
     """
+    if report is not None:
+        _arguments.function(report, "progress")
     watch = _Watch(report)
     options.progress = watch.callback
 
@@ -532,8 +532,4 @@ def set_num_threads(n_threads: int) -> None:
     n_threads : int
         0 restores the default: the processors that this process may use.
     """
-    try:
-        number = operator.index(n_threads)
-    except TypeError:
-        raise TypeError(f"n_threads: expected a whole number, got {n_threads!r}") from None
-    check(lib.covertree_set_num_threads(max(-1, min(number, 2**31 - 1))))  # as far as C's numbers go
+    check(lib.covertree_set_num_threads(_arrays.integer(n_threads, "n_threads", minimum=0, maximum=1024)))

@@ -10,7 +10,7 @@ from typing import Any, Union
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _arrays, _calls, _host_kernel, _native, inducing
+from . import _arguments, _arrays, _calls, _host_kernel, _native, inducing
 from ._calls import ProgressReport
 from ._host_kernel import HostKernel, PythonKernel
 from ._native import lib
@@ -67,7 +67,7 @@ class Inputs:
     ) -> ctypes.c_void_p:
         """Build V and p of inducing points."""
         options, keep = self._options(n_threads)
-        options.jitter = _calls.number(jitter, "jitter")
+        options.jitter = _arguments.number(jitter, "jitter")
         if len(inducing):
             options.inducing_points, options.n_inducing = inducing.ctypes.data, len(inducing)
         handle = self._make(lib.covertree_residual_build, (), options, progress)

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _arrays, _calls, _files, _ids, _native
+from . import _arguments, _arrays, _calls, _files, _ids, _native
 from ._calls import ProgressReport
 from ._index_options import METRICS, STORAGES, Ids, index_options, search_options
 from ._native import lib
@@ -319,8 +319,8 @@ class VectorIndex(_calls.Closeable):
         rows = self._rows(queries, "queries", one=False)
         k = _arrays.integer(k, "k", minimum=1)
         options, _keep = self._asked(filter, n_threads, tuning)
-        keys = np.empty((len(rows), k), np.int64)
-        distances = np.empty((len(rows), k), np.float32)
+        keys = _arrays.results(len(rows), k, np.int64)
+        distances = _arrays.results(len(rows), k, np.float32)
         arguments = (self._open(), *_calls.point_rows(rows), k, ctypes.byref(options))
         outputs = (_arrays.address(keys), _arrays.address(distances))
         _calls.search(lib.covertree_index_search, (*arguments, *outputs), self._effort(rows), options, progress)
@@ -330,10 +330,12 @@ class VectorIndex(_calls.Closeable):
         self, query: ArrayLike, k: int, *, filter: Any = None, n_threads: int | None = None, **tuning: Any
     ) -> tuple[NDArray[Any], NDArray[np.float32]]:
         """Find the nearest vectors of one query, shape (dim,): as many as there are, at most ``k``."""
-        row = np.asarray(query)
+        row = _arrays.array_of(query, "query")
+        _arrays.check_real(row, query, "query")
         if row.ndim != 1:
             raise ValueError(f"query: expected one dimension ({self.dim},), got shape {row.shape}")
-        ids, distances = self.search(row[None], k, filter=filter, n_threads=n_threads, **tuning)
+        with _arguments.renamed(queries="query[]"):
+            ids, distances = self.search(row[None], k, filter=filter, n_threads=n_threads, **tuning)
         found = int(np.isfinite(distances[0]).sum())
         return ids[0, :found], distances[0, :found]
 
@@ -358,7 +360,7 @@ class VectorIndex(_calls.Closeable):
             Lists of their own lengths; ``indices`` are ids.
         """
         rows = self._rows(queries, "queries", one=False)
-        r = _calls.number(r, "r")
+        r = _arguments.number(r, "r")
         options, _keep = self._asked(filter, n_threads, tuning)
         handle = ctypes.c_void_p()
         arguments = (self._open(), *_calls.point_rows(rows), r, ctypes.byref(options), ctypes.byref(handle))
@@ -388,6 +390,7 @@ class VectorIndex(_calls.Closeable):
         progress: ProgressReport | None = None,
     ) -> Self:
         """Open what :meth:`save` wrote; parameters are those of :func:`covertreex.indexes.load`."""
+        path = _arguments.path(path)
         index = VectorIndex._of_file(_files.File.open(path, mmap=mmap, verify=verify, progress=progress), store)
         if not isinstance(index, cls):
             raise ValueError(f"path: {path}: expected a {cls.__name__}, got a {type(index).__name__}")
@@ -396,6 +399,8 @@ class VectorIndex(_calls.Closeable):
     @staticmethod
     def _of_file(file: _files.File, store: VectorStore | None = None) -> VectorIndex:
         handle = ctypes.c_void_p()
+        if store is not None:
+            _arguments.instance(store, "store", (VectorStore,))
         if store is None:
             _native.check(lib.covertree_index_load(file.handle, handle))
         else:
@@ -452,10 +457,12 @@ class VectorIndex(_calls.Closeable):
 
     def _rows(self, values: ArrayLike, name: str, *, one: bool = True) -> NDArray[np.float32]:
         """Rows of float32; a single vector is one where `one`."""
-        array = np.asarray(values)
+        array = _arrays.array_of(values, name)
         if array.ndim == 1 and one:
             array = array[None]
-        rows: NDArray[np.float32] = _arrays.points(array, name, dtype=np.dtype(np.float32))
+        rows: NDArray[np.float32] = _arrays.points(
+            array if array.ndim == 2 else values, name, dtype=np.dtype(np.float32)
+        )
         if rows.shape[1] != self.dim:
             raise ValueError(f"{name}: expected {self.dim} columns, got {rows.shape[1]}")
         return rows

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 from typing import Any, overload
 
 from numpy.typing import ArrayLike, DTypeLike
 
-from . import _arrays, _files
+from . import _arguments, _arrays, _files
 from ._calls import ProgressReport
 from ._residual_inputs import KernelLike
 from ._vector_index import VectorIndex
 from .outofcore import DEFAULT_PARTITION, MappedTree
 from .residual import ResidualTree
-from .tree import CoverTree
+from .runtime import Runtime
+from .tree import CoverTree, checked_leaf_size, kept_dtype
 from .vecchia import ConditioningSets
 
 
@@ -183,8 +184,9 @@ def cover_tree(
     (300, 10)
     """
     residual = kernel is not None or v_matrix is not None or p_diag is not None
-    if metric not in ("auto", "euclidean", "residual_correlation"):
-        raise ValueError(f"metric: expected 'auto', 'euclidean' or 'residual_correlation', got {metric!r}")
+    _arguments.choice(metric, "metric", ("auto", "euclidean", "residual_correlation"))
+    if coords is None or isinstance(coords, Runtime):
+        raise TypeError(f"coords: expected rows of coordinates, got {_arguments.described(coords)}")
     if residual != (metric == "residual_correlation") and metric != "auto":
         raise ValueError(f"metric: {metric!r} stands {'against' if residual else 'for'} a kernel or v_matrix")
     if folder is not None:
@@ -198,6 +200,13 @@ def cover_tree(
     if partition_size is not None:
         raise ValueError("partition_size: expected only with a folder")
     if not residual:
+        of_kernels = {
+            "kernel_diag": kernel_diag, "inducing_count": inducing_count, "inducing_points": inducing_points,
+            "jitter": jitter, "tree": tree,
+        }  # fmt: skip
+        for name, value in of_kernels.items():
+            if value is not None:
+                raise ValueError(f"{name}: expected only with a kernel or v_matrix, got {_arguments.described(value)}")
         return CoverTree(
             coords,
             engine=engine,
@@ -208,6 +217,11 @@ def cover_tree(
             n_threads=n_threads,
             progress=progress,
         )
+    # Both are of Euclidean trees, and without effect on others: but a wrong one is an error all the same.
+    if dtype is not None:
+        kept_dtype(dtype)
+    if leaf_size is not None:
+        checked_leaf_size(leaf_size)
     return ResidualTree(
         coords,
         kernel=kernel,
@@ -270,7 +284,7 @@ def load(
     CoverTreeError
         For a file that is none of these, is cut off, damaged or of a later version, or was saved from other points.
     """
-    if Path(path).is_dir():
+    if os.path.isdir(_arguments.path(path)):
         return MappedTree(path)
     file = _files.File.open(path, mmap=mmap, verify=verify, progress=progress)
     if file.kind == _files.ARRAYS:

@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Union
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _arrays
+from . import _arguments, _arrays
 
 __all__ = ["RBF", "Kernel", "Matern12", "Matern32", "Matern52"]
 
@@ -64,14 +64,21 @@ class Stationary(Kernel):
     shape: ClassVar[int]  #: the library's number of the kernel, a covertree_kernel_shape
 
     def __post_init__(self) -> None:
-        scales = np.asarray(self.lengthscale, np.float64)
+        given = _arrays.array_of(self.lengthscale, "lengthscale")
+        if given.ndim == 0:
+            scales = np.float64(_arguments.number(self.lengthscale, "lengthscale"))
+        else:
+            _arrays.check_real(given, self.lengthscale, "lengthscale", "iuf")
+            scales = given.astype(np.float64)
         if scales.ndim > 1 or scales.size == 0:
             raise ValueError(f"lengthscale: expected a number or one for each dimension, got shape {scales.shape}")
         if not (np.isfinite(scales) & (scales > 0)).all():
-            raise ValueError(f"lengthscale: expected finite numbers above 0, got {self.lengthscale}")
-        variance = float(self.variance)
+            raise ValueError(
+                f"lengthscale: expected finite numbers above 0, got {_arguments.described(self.lengthscale)}"
+            )
+        variance = _arguments.number(self.variance, "variance")
         if not (np.isfinite(variance) and variance > 0):
-            raise ValueError(f"variance: expected a finite number above 0, got {self.variance}")
+            raise ValueError(f"variance: expected a finite number above 0, got {_arguments.described(self.variance)}")
         # A tuple, so that kernels can be compared and hashed.
         object.__setattr__(self, "lengthscale", float(scales) if scales.ndim == 0 else tuple(scales.tolist()))
         object.__setattr__(self, "variance", variance)
@@ -162,6 +169,32 @@ def of_shape(shape: int, lengthscale: NDArray[np.float64], variance: float) -> S
     kinds = {kind.shape: kind for kind in BY_NAME.values()}
     scale = lengthscale[0] if len(lengthscale) == 1 else lengthscale
     return kinds[shape](lengthscale=scale, variance=variance)
+
+
+def checked(kernel: Any) -> Any:
+    """Raise for what is not a kernel: neither one of this module nor another function.
+
+    Parameters
+    ----------
+    kernel : object
+        What a caller gave as a kernel.
+
+    Returns
+    -------
+    Kernel or callable
+        The kernel.
+
+    Raises
+    ------
+    TypeError
+        For a class in place of an object of it, and for an object that cannot be called.
+    """
+    wanted = "kernel: expected a kernel of covertreex.kernels or a function of two arrays"
+    if isinstance(kernel, type):
+        raise TypeError(f"{wanted}, got the class {kernel.__name__}; give an object of it: {kernel.__name__}(...)")
+    if not callable(kernel):
+        raise TypeError(f"{wanted}, got {_arguments.described(kernel)}")
+    return kernel
 
 
 def scaled(points: NDArray[np.float64], kernel: object) -> NDArray[np.float64]:

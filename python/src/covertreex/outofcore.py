@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from . import _arrays, _calls, _files
+from . import _arguments, _arrays, _files
 from ._calls import ProgressReport
 from ._native import CoverTreeError
 from ._parts.curve import Curve, positions, sample_share, sampled
@@ -43,6 +43,7 @@ class MappedTree:
     """
 
     def __init__(self, folder: _files.PathLike) -> None:
+        _arguments.path(folder, "folder")
         self.folder = Path(folder)
         try:
             known = json.loads((self.folder / MANIFEST).read_text())
@@ -96,6 +97,9 @@ class MappedTree:
         **options: Any,
     ) -> MappedTree:
         """Build one in a folder, which is made; see :func:`covertreex.cover_tree`."""
+        if progress is not None:
+            _arguments.function(progress, "progress")
+        _arguments.path(folder, "folder")
         target = Path(folder)
         target.mkdir(parents=True, exist_ok=True)
         if any(target.iterdir()):
@@ -154,13 +158,20 @@ class MappedTree:
             As of :meth:`CoverTree.knn`; mapped files with ``out``.
         """
         k = _arrays.integer(k, "k", minimum=1)
+        if progress is not None:
+            _arguments.function(progress, "progress")
+        if out is not None:
+            _arguments.path(out, "out")
         n_rows, blocks = self._blocks(queries, predecessor_mode, exclude_self)
         results = _Results(n_rows, k, self.dtype, return_distances, out)
         report = progress or (lambda share: None)
         done = 0
         for asked, home in blocks:
-            block = NearestBlock(asked, self._layout, k, self.dtype, home)
-            self._run(block, lambda part, some: part.answer(some, k, exclude_self=exclude_self, n_threads=n_threads))
+            with _arguments.renamed(points="queries"):
+                block = NearestBlock(asked, self._layout, k, self.dtype, home)
+                self._run(
+                    block, lambda part, some: part.answer(some, k, exclude_self=exclude_self, n_threads=n_threads)
+                )
             results.write(asked.rows, block.found)
             done += len(asked)
             report(done / max(1, n_rows))
@@ -175,14 +186,13 @@ class MappedTree:
         n_threads: int | None = None,
     ) -> Neighbors:
         """Find all points within a radius of new points, as :meth:`CoverTree.radius`."""
-        r = _calls.number(r, "r")
-        if not r >= 0:
-            raise ValueError(f"r: expected a number from 0 up, got {r}")
+        r = _arguments.number(r, "r", minimum=0)
         n_rows, blocks = self._blocks(queries, False, False)
         lists = []
         for asked, home in blocks:
-            block = WithinBlock(asked, self._layout, r, self.dtype, home)
-            self._run(block, lambda part, some: part.within(some, r, n_threads=n_threads))
+            with _arguments.renamed(points="queries"):
+                block = WithinBlock(asked, self._layout, r, self.dtype, home)
+                self._run(block, lambda part, some: part.within(some, r, n_threads=n_threads))
             lists.append((asked.rows, block.found))
         found = gathered(lists, n_rows)
         return Neighbors(found.offsets, found.indices, found.distances if return_distances else None)
@@ -202,7 +212,8 @@ class MappedTree:
             raise ValueError(f"queries: expected {self.dim} columns, got {points.shape[1]}")
         _arrays.check_finite(points, "queries")
         # Along the curve, so that queries of a block see the same few partitions.
-        order = np.argsort(self._layout.curve.positions(points), kind="stable")
+        with _arguments.renamed(points="queries"):
+            order = np.argsort(self._layout.curve.positions(points), kind="stable")
         starts = range(0, max(1, len(points)), _BLOCK)
         rows = (order[start : start + _BLOCK] for start in starts)
         return len(points), ((Queries(some, np.ascontiguousarray(points[some])), None) for some in rows)
@@ -243,7 +254,7 @@ class _Results:
         self._dtypes = {"indices": np.dtype(np.int64), **({"distances": dtype} if with_distances else {})}
         self._held: dict[str, NDArray[Any]] = {}
         if self._folder is None:
-            self._held = {name: np.empty(self._shape, kind) for name, kind in self._dtypes.items()}
+            self._held = {name: _arrays.results(*self._shape, kind) for name, kind in self._dtypes.items()}
         else:
             self._folder.mkdir(parents=True, exist_ok=True)
 

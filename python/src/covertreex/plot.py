@@ -16,26 +16,24 @@ import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _arrays, _host_kernel
+from . import _arguments, _arrays, _host_kernel
 from .kernels import scaled
 from .residual import ResidualTree
 from .tree import CoverTree
 from .vecchia import ConditioningSets
 
 try:
+    from matplotlib.axes import Axes
     from matplotlib.collections import LineCollection, PatchCollection
     from matplotlib.figure import Figure
     from matplotlib.patches import Circle
 except ImportError as error:
     raise ImportError(f"covertreex.plot needs Matplotlib: pip install 'covertreex[plot]' ({error})") from error
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 __all__ = ["conditioning_set", "correlation_decay", "levels", "scaling", "tree"]
 
@@ -53,6 +51,7 @@ def levels(tree: CoverTree | ResidualTree, *, ax: Axes | None = None) -> Axes:
     ax : matplotlib.axes.Axes, optional
         Where to.
     """
+    _arguments.instance(tree, "tree", (CoverTree, ResidualTree))
     ax = _axes(ax)
     of_nodes = tree.export_arrays().levels
     found, counts = np.unique(of_nodes[of_nodes != _DUPLICATE], return_counts=True)
@@ -81,14 +80,16 @@ def tree(tree: CoverTree | ResidualTree, *, n_levels: int = 4, axes: Sequence[Ax
     axes : sequence of matplotlib.axes.Axes, optional
         Where to, one for each level.
     """
-    arrays = tree.export_arrays()
+    n_levels = _arrays.integer(n_levels, "n_levels", minimum=1)
+    arrays = _arguments.instance(tree, "tree", (CoverTree, ResidualTree)).export_arrays()
     places = _in_the_plane(np.asarray(arrays.points, float))
     of_nodes = arrays.levels
     there = np.unique(of_nodes[of_nodes != _DUPLICATE])[::-1]
-    shown = there[1 : 1 + _arrays.integer(n_levels, "n_levels", minimum=1)] if len(there) > 1 else there
+    shown = there[1 : 1 + n_levels] if len(there) > 1 else there
     if axes is None:
         made = Figure(figsize=(3.4 * len(shown), 3.6), layout="constrained")
         axes = list(np.atleast_1d(made.subplots(1, len(shown))))
+    axes = _several_axes(axes, len(shown))
     has_balls = arrays.points.shape[1] <= 2 and not isinstance(tree, ResidualTree)
     for ax, level in zip(axes, shown):
         nodes = np.flatnonzero(of_nodes >= level)
@@ -120,6 +121,7 @@ def conditioning_set(coords: ArrayLike, sets: ConditioningSets, rank: int, *, ax
     rank : int
         Which point, by its place in the order.
     """
+    _arguments.instance(sets, "sets", (ConditioningSets,))
     ax = _axes(ax)
     places = _in_the_plane(_arrays.points(coords, "coords", dtype=np.dtype(np.float64)))
     n = len(sets.order)
@@ -154,8 +156,12 @@ def correlation_decay(
     seed : int
         Of the sample.
     """
+    _arguments.instance(tree, "tree", (ResidualTree,))
+    n_points = _arrays.integer(n_points, "n_points", minimum=2)
+    n_bins = _arrays.integer(n_bins, "n_bins", minimum=1, maximum=100_000)
+    seed = _arrays.integer(seed, "seed", minimum=0, maximum=2**64 - 1)
     ax = _axes(ax)
-    rows = np.random.default_rng(seed).permutation(tree.n_points)[: _arrays.integer(n_points, "n_points", minimum=2)]
+    rows = np.random.default_rng(seed).permutation(tree.n_points)[:n_points]
     points = tree._coords[rows]
     # Features of the sample alone, where they can be had so: all may be gigabytes.
     given = tree.inducing_points is None
@@ -168,7 +174,7 @@ def correlation_decay(
     prior = np.abs(covariances[one, other]) / (deviations[one] * deviations[other])
     residual = np.abs((covariances - v @ v.T)[one, other]) / np.sqrt(p[one] * p[other])
     ax.scatter(distances, residual, s=1, color=_QUIET, linewidths=0, rasterized=True)
-    edges = np.linspace(0, np.quantile(distances, 0.98), _arrays.integer(n_bins, "n_bins", minimum=1) + 1)
+    edges = np.linspace(0, np.quantile(distances, 0.98), n_bins + 1)
     middles = (edges[:-1] + edges[1:]) / 2
     for values, color, label in [(prior, _SELF, "of the kernel, median"), (residual, _NEAR, "residual, median")]:
         inside = [values[(distances >= low) & (distances < high)] for low, high in zip(edges[:-1], edges[1:])]
@@ -193,9 +199,10 @@ def scaling(results: str | os.PathLike[str] | Iterable[Any], *, axes: Sequence[A
     """
     rows = [_plain(one) for one in _results(results)]
     if not rows:
-        raise ValueError("results: there are none")
+        raise ValueError("results: expected at least one, got none")
     if axes is None:
         axes = list(Figure(figsize=(8, 3.4), layout="constrained").subplots(1, 2))
+    axes = _several_axes(axes, 2)
     lines = sorted({(row["workload"], row["who"]) for row in rows})
     single = len({workload for workload, _ in lines}) == 1
     for ax, name, label in zip(axes, ("build_seconds", "queries_per_second"), ("build, s", "queries a second")):
@@ -214,8 +221,10 @@ def scaling(results: str | os.PathLike[str] | Iterable[Any], *, axes: Sequence[A
 
 def _results(given: Any) -> Iterable[Any]:
     if not isinstance(given, (str, os.PathLike)):
+        if isinstance(given, (bytes, Mapping)) or not isinstance(given, Iterable):
+            raise TypeError(f"results: expected a path or an iterable of results, got {_arguments.described(given)}")
         return given
-    with open(given, encoding="utf-8") as file:
+    with open(_arguments.path(given, "results"), encoding="utf-8") as file:
         rows = json.load(file)
     if not isinstance(rows, list):
         raise ValueError(f"results: {os.fspath(given)} is not what covertreex bench --json prints")
@@ -225,16 +234,30 @@ def _results(given: Any) -> Iterable[Any]:
 def _plain(row: Any) -> Mapping[str, Any]:
     if is_dataclass(row) and not isinstance(row, type):
         return asdict(row)
+    if not isinstance(row, Mapping):
+        raise TypeError(f"results: expected rows of bench --json, got {_arguments.described(row)}")
     wanted = ("workload", "who", "n_points", "build_seconds", "queries_per_second")
     missing = [name for name in wanted if name not in row]
     if missing:
-        raise ValueError(f"results: a row has no {missing[0]}")
+        raise ValueError(f"results: expected rows with {', '.join(wanted)}, got one without {missing[0]}")
     return row
 
 
 def _axes(ax: Axes | None) -> Any:
     """Axes of a figure that no window shows, unless some are given."""
-    return Figure(figsize=(5, 4), layout="constrained").subplots() if ax is None else ax
+    if ax is None:
+        return Figure(figsize=(5, 4), layout="constrained").subplots()
+    return _arguments.instance(ax, "ax", (Axes,))
+
+
+def _several_axes(axes: Any, count: int) -> list[Axes]:
+    """Axes that somebody gave, at least so many."""
+    listed = list(axes) if isinstance(axes, Iterable) and not isinstance(axes, str) else [axes]
+    for one in listed:
+        _arguments.instance(one, "axes", (Axes,))
+    if len(listed) < count:
+        raise ValueError(f"axes: expected {count} of them, got {len(listed)}")
+    return listed
 
 
 def _in_the_plane(points: NDArray[Any]) -> NDArray[np.float64]:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _arrays, _calls, _files, _host_kernel, _native, kernels
+from . import _arguments, _arrays, _calls, _files, _host_kernel, _native, kernels
 from ._calls import ProgressReport
 from ._correlation_tree import CorrelationTree
 from ._host_kernel import HostKernel
@@ -94,10 +94,7 @@ class ResidualTree(_calls.Closeable):
         super().__init__()
         self._coords = _arrays.points(coords, "coords", dtype=FLOAT64)
         settings = active_config()
-        tree = settings.residual.tree if tree is None else tree
-        if tree not in ("hybrid", "pure"):
-            raise ValueError(f"tree: expected 'hybrid' or 'pure', got {tree!r}")
-        self.tree = tree
+        self.tree = _arguments.choice(settings.residual.tree if tree is None else tree, "tree", ("hybrid", "pure"))
         self.engine, self.order = resolve_engine(engine, order)
         self.seed = _arrays.integer(chosen_seed(seed), "seed", minimum=0, maximum=2**64 - 1)
         self._forget_trees()
@@ -105,17 +102,15 @@ class ResidualTree(_calls.Closeable):
             raise ValueError("v_matrix, p_diag: expected both or none")
         if v_matrix is None and kernel_diag is not None:
             raise ValueError("kernel_diag: expected only with v_matrix and p_diag")
-        if kernel is None:
+        if kernel is None and v_matrix is not None:
             warnings.warn(
                 "kernel: none was given with v_matrix; RBF(lengthscale=1, variance=1) is assumed", stacklevel=3
             )
             kernel = RBF()
-        if not callable(kernel):
-            raise TypeError(f"kernel: expected a kernel or a callable, got {kernel!r}")
-        self.kernel = kernel
-        self._host = None if isinstance(kernel, Stationary) else HostKernel(kernel)
+        self.kernel = kernels.checked(kernel)
+        self._host = None if isinstance(self.kernel, Stationary) else HostKernel(self.kernel)
         self._check_engine()
-        inputs = Inputs(self._coords, kernel, self._host)
+        inputs = Inputs(self._coords, self.kernel, self._host)
         self._inducing: NDArray[np.float64] | None = None
         if v_matrix is None:
             self._inducing = inputs.choose_inducing(inducing_count, inducing_points, self.seed, n_threads)
@@ -285,7 +280,8 @@ class ResidualTree(_calls.Closeable):
         DuplicatePairs
             Sorted by ``later``, then by distance.
         """
-        found = self.euclidean.radius(tol, predecessor_mode=True, return_distances=True)
+        with _arguments.renamed(r="tol"):
+            found = self.euclidean.radius(tol, predecessor_mode=True, return_distances=True)
         later = np.repeat(np.arange(self.n_points), np.diff(found.offsets))
         return DuplicatePairs(later, np.array(found.indices), np.array(found.distances))
 
@@ -468,8 +464,8 @@ class ResidualTree(_calls.Closeable):
             upper = _arrays.indices(before, "before")
             if len(upper) != n_rows:
                 raise ValueError(f"before: expected {n_rows} of them, one for each query, got {len(upper)}")
-        indices = np.empty((n_rows, k), np.int64)
-        distances = np.empty((n_rows, k)) if return_distances else None
+        indices = _arrays.results(n_rows, k, np.int64)
+        distances = _arrays.results(n_rows, k, FLOAT64) if return_distances else None
         options = _calls.search_options(n_threads, predecessor_mode, exclude_self, None)
         options.before = None if upper is None else upper.ctypes.data
         results = (indices.ctypes.data, None if distances is None else distances.ctypes.data)
@@ -494,10 +490,9 @@ class ResidualTree(_calls.Closeable):
         exclude_self: bool,
         n_threads: int | None,
     ) -> Any:
-        rows = np.arange(self.n_points) if queries is None else np.asarray(queries)
-        if rows.dtype.kind not in "iu":
+        if queries is not None and _arrays.array_of(queries, "queries").dtype.kind == "f" and np.size(queries):
             raise ValueError("candidates: expected points of the dataset as queries, by their dataset indices")
-        rows = _arrays.indices(rows, "queries")
+        rows = np.arange(self.n_points) if queries is None else _arrays.indices(queries, "queries")
         count = max(k, _arrays.integer(candidates, "candidates", minimum=1))
         options: dict[str, Any] = {
             "predecessor_mode": predecessor_mode,
@@ -552,14 +547,14 @@ class ResidualTree(_calls.Closeable):
             As of :meth:`knn`.
         """
         points = _arrays.points(new, "new", dtype=FLOAT64)
+        k = _arrays.integer(k, "k", minimum=1)
         options: dict[str, Any] = {"return_distances": return_distances, "n_threads": n_threads, "progress": progress}
-        if cond == "train":
-            return self.knn(k, queries=points, **options)
-        if cond != "all":
-            raise ValueError(f"cond: expected 'train' or 'all', got {cond!r}")
-        with self._extended(points, n_threads) as both:
-            rows = np.arange(self.n_points, both.n_points)
-            return both.knn(k, queries=rows, predecessor_mode=True, **options)
+        with _arguments.renamed(queries="new", points="new"):
+            if _arguments.choice(cond, "cond", ("train", "all")) == "train":
+                return self.knn(k, queries=points, **options)
+            with self._extended(points, n_threads) as both:
+                rows = np.arange(self.n_points, both.n_points)
+                return both.knn(k, queries=rows, predecessor_mode=True, **options)
 
     def _extended(self, new: NDArray[np.float64], n_threads: int | None) -> ResidualTree:
         """Another tree, with more points."""
@@ -633,7 +628,7 @@ class ResidualTree(_calls.Closeable):
 
     @classmethod
     def _of_file(cls, file: _files.File, kernel: KernelLike | None = None, engine: str | None = None) -> ResidualTree:
-        host = None if kernel is None else HostKernel(kernel)
+        host = None if kernel is None else HostKernel(kernels.checked(kernel))
         options = _native.ResidualOptions()
         lib.covertree_residual_options_init(ctypes.byref(options))
         if host is not None:
@@ -647,7 +642,9 @@ class ResidualTree(_calls.Closeable):
         # What the library has checked, and what it does not know.
         found = file.sections("settings", "numbers", "lengthscale", "points", "inducing_points", _SETTINGS)
         n, dim, _, shape, given = found["settings"].tolist()[:5]
-        tree.kernel = kernel or kernels.of_shape(shape, found["lengthscale"], float(found["numbers"][1]))
+        tree.kernel = (
+            kernels.of_shape(shape, found["lengthscale"], float(found["numbers"][1])) if kernel is None else kernel
+        )
         tree._coords = found["points"].reshape(n, dim)
         tree._inducing = None if given else found["inducing_points"].reshape(-1, dim)
         tree.engine, _ = resolve_engine(engine, None)

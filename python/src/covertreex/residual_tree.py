@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from . import _arrays
+from . import _arguments, _arrays
 from ._residual_inputs import DEFAULT_INDUCING
 from .kernels import BY_NAME
 from .residual import ResidualTree
@@ -45,9 +45,9 @@ class ResidualCoverTree(ResidualTree):
         engine: str = "rust-hilbert",
         kernel_type: str | int = "rbf",
     ) -> None:
-        name = {0: "rbf", 1: "matern52"}.get(kernel_type, "") if isinstance(kernel_type, int) else kernel_type.lower()
-        if name not in BY_NAME:
-            raise ValueError(f"kernel_type: expected one of {', '.join(BY_NAME)}, got {kernel_type!r}")
+        named = {0: "rbf", 1: "matern52"}.get(kernel_type) if type(kernel_type) is int else None
+        text = kernel_type.lower() if isinstance(kernel_type, str) else named or kernel_type
+        name = _arguments.choice(text, "kernel_type", tuple(BY_NAME))
         kernel = BY_NAME[name](lengthscale=lengthscale, variance=variance)
         points = _arrays.points(coords, "coords", dtype=np.dtype(np.float64))
         count = min(_arrays.integer(inducing_count, "inducing_count", minimum=1), len(points))

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any, Union
+from numbers import Integral, Real
+from typing import Any, ClassVar, Union
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -26,7 +27,9 @@ try:
         ClassNamePrefixFeaturesOutMixin,
         RegressorMixin,
         TransformerMixin,
+        _fit_context,
     )
+    from sklearn.utils._param_validation import Interval, StrOptions
     from sklearn.utils.multiclass import check_classification_targets
     from sklearn.utils.validation import check_is_fitted, validate_data
 except ImportError as error:
@@ -34,16 +37,29 @@ except ImportError as error:
         "covertreex.sklearn needs scikit-learn 1.6 or later: pip install 'covertreex[sklearn]'"
     ) from error
 
-from . import _arrays
+from . import _arguments, _arrays, _engines
 from .tree import CoverTree
 
 __all__ = ["CoverTreeClassifier", "CoverTreeNeighbors", "CoverTreeRegressor", "CoverTreeTransformer"]
 
-Weights = Union[str, Callable[[NDArray[Any]], NDArray[Any]]]
+Weights = Union[str, Callable[[NDArray[Any]], NDArray[Any]], None]
+
+_MODES = ("connectivity", "distance")
+_MOST_JOBS = 1024
 
 
 class _Neighbors(BaseEstimator):
     """What all estimators here have in common."""
+
+    #: What parameters may be: `fit` checks them, as scikit-learn's own estimators do.
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "n_neighbors": [Interval(Integral, 1, None, closed="left")],
+        "order": [StrOptions(set(_engines.ORDERS)), None],
+        "leaf_size": [Interval(Integral, 1, 65536, closed="both"), None],
+        "n_jobs": [
+            Interval(Integral, 1, _MOST_JOBS, closed="both"), Interval(Integral, None, -1, closed="right"), None
+        ],
+    }  # fmt: skip
 
     def __init__(
         self,
@@ -61,7 +77,7 @@ class _Neighbors(BaseEstimator):
         self.n_jobs = n_jobs
 
     def _grow(self, points: NDArray[Any]) -> None:
-        _positive("n_neighbors", self.n_neighbors)
+        _arrays.integer(self.n_neighbors, "n_neighbors", minimum=1)
         self.tree_ = CoverTree(
             points, engine="native", order=self.order, leaf_size=self.leaf_size, n_threads=self._threads()
         )
@@ -69,11 +85,12 @@ class _Neighbors(BaseEstimator):
         self.effective_metric_ = "euclidean"
 
     def _threads(self) -> int | None:
-        if self.n_jobs is None or self.n_jobs > 0:
-            return self.n_jobs
-        if self.n_jobs == 0:
-            raise ValueError("n_jobs: expected anything but 0")
-        return max(1, (os.cpu_count() or 1) + 1 + self.n_jobs)
+        if self.n_jobs is None:
+            return None
+        n_jobs = _arrays.integer(self.n_jobs, "n_jobs", minimum=-(2**31), maximum=_MOST_JOBS)
+        if n_jobs == 0:
+            raise ValueError("n_jobs: expected a number other than 0, got 0")
+        return n_jobs if n_jobs > 0 else min(_MOST_JOBS, max(1, (os.cpu_count() or 1) + 1 + n_jobs))
 
     def _queries(self, X: ArrayLike | None) -> NDArray[Any] | None:
         check_is_fitted(self)
@@ -83,7 +100,7 @@ class _Neighbors(BaseEstimator):
 
     def _nearest(self, X: ArrayLike | None, n_neighbors: int | None) -> tuple[NDArray[Any], NDArray[np.int64]]:
         queries = self._queries(X)
-        k = _positive("n_neighbors", self.n_neighbors if n_neighbors is None else n_neighbors)
+        k = _arrays.integer(self.n_neighbors if n_neighbors is None else n_neighbors, "n_neighbors", minimum=1)
         most = self.n_samples_fit_ - (queries is None)
         if k > most:
             raise ValueError(
@@ -121,10 +138,10 @@ class _Neighbors(BaseEstimator):
 
     def _within(self, X: ArrayLike | None, radius: float | None) -> Any:
         queries = self._queries(X)
+        reach = _arguments.number(self.radius if radius is None else radius, "radius", minimum=0)
         return self.tree_.radius(
-            self.radius if radius is None else radius,
-            queries=queries, return_distances=True, exclude_self=queries is None, n_threads=self._threads(),
-        )  # fmt: skip
+            reach, queries=queries, return_distances=True, exclude_self=queries is None, n_threads=self._threads()
+        )
 
     def radius_neighbors(
         self,
@@ -168,7 +185,7 @@ class _Neighbors(BaseEstimator):
         mode : {"connectivity", "distance"}
             Whether its elements are 1, or the distances.
         """
-        _check_mode(mode)
+        _arguments.choice(mode, "mode", _MODES)
         distances, indices = self._nearest(X, n_neighbors)
         values = distances.ravel() if mode == "distance" else np.ones(indices.size)
         ends = np.arange(0, indices.size + 1, indices.shape[1])
@@ -190,7 +207,7 @@ class _Neighbors(BaseEstimator):
         mode : {"connectivity", "distance"}
             Whether its elements are 1, or the distances.
         """
-        _check_mode(mode)
+        _arguments.choice(mode, "mode", _MODES)
         del sort_results
         offsets, indices, distances = self._within(X, radius)
         values = np.array(distances) if mode == "distance" else np.ones(len(indices))
@@ -221,6 +238,12 @@ class CoverTreeNeighbors(_Neighbors):
     effective_metric_ : str
     """
 
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **_Neighbors._parameter_constraints,
+        "radius": [Interval(Real, 0, None, closed="both"), None],
+    }
+
+    @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: ArrayLike, y: Any = None) -> CoverTreeNeighbors:
         """Build the tree of some points, shape (n_samples, n_features). ``y`` is ignored."""
         self._grow(validate_data(self, X, dtype=[np.float64, np.float32], order="C"))
@@ -242,6 +265,11 @@ class CoverTreeTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Co
         As in :class:`CoverTreeNeighbors`.
     """
 
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **_Neighbors._parameter_constraints,
+        "mode": [StrOptions(set(_MODES))],
+    }
+
     def __init__(
         self,
         *,
@@ -257,7 +285,6 @@ class CoverTreeTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Co
 
     def fit(self, X: ArrayLike, y: Any = None) -> CoverTreeTransformer:
         """Build the tree of some points, shape (n_samples, n_features). ``y`` is ignored."""
-        _check_mode(self.mode)
         super().fit(X)
         self._n_features_out = self.n_samples_fit_
         return self
@@ -265,7 +292,8 @@ class CoverTreeTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Co
     def transform(self, X: ArrayLike) -> csr_matrix:
         """Find the graph of points to samples: a sparse matrix of shape (n_queries, n_samples_fit)."""
         check_is_fitted(self)
-        return self.kneighbors_graph(X, self.n_neighbors + (self.mode == "distance"), mode=self.mode)
+        n_neighbors = _arrays.integer(self.n_neighbors, "n_neighbors", minimum=1)
+        return self.kneighbors_graph(X, n_neighbors + (self.mode == "distance"), mode=self.mode)
 
     def fit_transform(self, X: ArrayLike, y: Any = None) -> csr_matrix:
         """Build the tree, and find the graph of its points."""
@@ -274,6 +302,11 @@ class CoverTreeTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Co
 
 class _Supervised(_Neighbors):
     """What is learned from neighbours."""
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **_Neighbors._parameter_constraints,
+        "weights": [StrOptions({"uniform", "distance"}), callable, None],
+    }
 
     def __init__(
         self,
@@ -289,21 +322,23 @@ class _Supervised(_Neighbors):
         self.weights = weights
 
     def _weighted(self, X: ArrayLike) -> tuple[NDArray[Any], NDArray[np.int64]]:
-        """Weights and indices of the neighbours of each point."""
+        """Weights and indices of the neighbours of each point, of which at least one is not 0."""
+        if self.weights is not None and not callable(self.weights):
+            _arguments.choice(self.weights, "weights", ("uniform", "distance"))
         distances, indices = self._nearest(X, None)
-        if callable(self.weights):
-            weights = self.weights(distances)
-            # Infinity, as of 1 / distances, outweighs all else.
-            return _arrays.returned(weights, "weights", distances.shape, finite=False), indices
-        if self.weights == "uniform":
+        if self.weights is None or self.weights == "uniform":
             return np.ones(indices.shape), indices
-        if self.weights != "distance":
-            raise ValueError(f"weights: expected 'uniform', 'distance' or a callable, got {self.weights!r}")
-        # Where a sample is at the place of the point, such ones alone count.
-        at_place = distances == 0
-        with np.errstate(divide="ignore"):
-            inverse = 1 / distances.astype(float)
-        return np.where(at_place.any(axis=1, keepdims=True), at_place, inverse), indices
+        if callable(self.weights):
+            weights = _arrays.returned(self.weights(distances), "weights", distances.shape, finite=False)
+        else:
+            with np.errstate(divide="ignore", over="ignore"):
+                weights = 1 / distances.astype(float)
+        # If neighbours of a point have infinite weights, as those at its place have, they alone count.
+        infinite = np.isinf(weights)
+        weights = np.where(infinite.any(axis=1, keepdims=True), infinite, weights)
+        for row in np.flatnonzero((weights == 0).all(axis=1))[:1]:
+            raise ValueError(f"weights: expected one that is not 0 for each point, got zeros alone for point {row}")
+        return weights, indices
 
 
 class CoverTreeClassifier(ClassifierMixin, _Supervised):
@@ -313,9 +348,9 @@ class CoverTreeClassifier(ClassifierMixin, _Supervised):
     ----------
     n_neighbors : int
         How many.
-    weights : {"uniform", "distance"} or callable
-        All alike, by the inverse of the distance, or what the callable makes of distances, of the same shape:
-        (n_queries, n_neighbors).
+    weights : {"uniform", "distance"}, callable or None
+        All alike (also None), by the inverse of the distance, or what the callable makes of distances, of the same
+        shape: (n_queries, n_neighbors). Where all weights of a point are 0, predictions raise ValueError.
     order, leaf_size, n_jobs
         As in :class:`CoverTreeNeighbors`.
 
@@ -325,6 +360,7 @@ class CoverTreeClassifier(ClassifierMixin, _Supervised):
         The classes, sorted.
     """
 
+    @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: ArrayLike, y: ArrayLike) -> CoverTreeClassifier:
         """Learn from points of shape (n_samples, n_features) and their classes, shape (n_samples,)."""
         points, classes = validate_data(self, X, y, dtype=[np.float64, np.float32], order="C")
@@ -356,6 +392,7 @@ class CoverTreeRegressor(RegressorMixin, _Supervised):
         As in :class:`CoverTreeClassifier`.
     """
 
+    @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: ArrayLike, y: ArrayLike) -> CoverTreeRegressor:
         """Learn from points, shape (n_samples, n_features), and their targets.
 
@@ -371,26 +408,16 @@ class CoverTreeRegressor(RegressorMixin, _Supervised):
         """Find the weighted mean of the neighbours' targets, shape (n_queries,) or (n_queries, n_outputs)."""
         weights, indices = self._weighted(X)
         targets = self._targets[indices]
-        shares = weights / weights.sum(axis=1, keepdims=True)
+        sums = weights.sum(axis=1, keepdims=True)
+        if (sums == 0).any():
+            raise ValueError("weights: expected a sum that is not 0 for each point, got 0")
+        shares = weights / sums
         return np.einsum("qk,qk...->q...", shares, targets)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags
-
-
-def _positive(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise TypeError(f"{name}: expected an integer, got {value!r}")
-    if value < 1:
-        raise ValueError(f"{name}: expected at least 1, got {value}")
-    return int(value)
-
-
-def _check_mode(mode: str) -> None:
-    if mode not in ("connectivity", "distance"):
-        raise ValueError(f"mode: expected 'connectivity' or 'distance', got {mode!r}")
 
 
 def _arrays_of(values: NDArray[Any], offsets: NDArray[np.int64]) -> NDArray[np.object_]:

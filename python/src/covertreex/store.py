@@ -25,7 +25,7 @@ from typing import Any, Union
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _arrays, _calls, _files, _native
+from . import _arguments, _arrays, _calls, _files, _native
 from ._calls import ProgressReport
 from ._native import lib
 
@@ -111,8 +111,7 @@ class VectorStore(_calls.Closeable):
             something else.
         """
         size = 0 if dim is None else _arrays.integer(dim, "dim", minimum=1)
-        if sync not in _SYNCS:
-            raise ValueError(f"sync: expected one of {', '.join(_SYNCS)}, got {sync!r}")
+        _arguments.choice(sync, "sync", _SYNCS)
         store = cls.__new__(cls)
         _calls.Closeable.__init__(store)
         handle = ctypes.c_void_p()
@@ -131,9 +130,10 @@ class VectorStore(_calls.Closeable):
         progress: ProgressReport | None = None,
     ) -> VectorStore:
         """Make a store of a snapshot, at a path where none is, and open it."""
+        _arguments.choice(sync, "sync", _SYNCS)
         options = _calls.call_options(None)
         _native.run(
-            lib.covertree_store_restore, _files.encoded_path(snapshot), _files.encoded_path(path),
+            lib.covertree_store_restore, _files.encoded_path(snapshot, "snapshot"), _files.encoded_path(path),
             ctypes.byref(options), options=options, report=progress,
         )  # fmt: skip
         return cls.open(path, sync=sync)
@@ -176,7 +176,8 @@ class VectorStore(_calls.Closeable):
         elif type(id) is int and -(2**63) <= id < 2**63:
             key = (id & _LOW | _NUMBERS).to_bytes(24, "little")
         else:
-            return int(self.add_batch([id], self._one(vector)[None])[0])
+            with _arguments.renamed(vectors="vector[]"):
+                return int(self.add_batch([id], self._one(vector)[None])[0])
         # Bytes are made in a third of the time in which ctypes finds an address, and tell the length at half the price.
         row = vector.tobytes() if type(vector) is _ARRAY and vector.dtype is _FLOAT and vector.ndim == 1 else b""
         if len(row) != self._row_bytes:
@@ -184,13 +185,12 @@ class VectorStore(_calls.Closeable):
         slot: int = _add_one(self._argument, key, row)
         if slot < 0:
             self._open()
-            self._check(-slot)
+            self._check(-slot, vectors="vector[]")
         return slot
 
     def _one(self, vector: ArrayLike) -> NDArray[np.float32]:
-        given = np.asarray(vector)
-        if given.dtype.kind not in "biuf":
-            raise TypeError(f"vector: expected real numbers, got dtype {given.dtype}")
+        given = _arrays.array_of(vector, "vector")
+        _arrays.check_real(given, vector, "vector")
         if given.shape != self._shape:
             raise ValueError(f"vector: expected shape {self._shape}, got {given.shape}")
         with np.errstate(over="ignore"):  # what overflows becomes infinite, and is refused as such
@@ -414,9 +414,9 @@ class VectorStore(_calls.Closeable):
         _native.run(function, *arguments, options=options, report=progress)
 
     @staticmethod
-    def _check(status: int) -> None:
+    def _check(status: int, **names: str) -> None:
         try:
-            _native.check(status)
+            _native.check(status, **names)
         except IndexError as error:
             raise KeyError(str(error)) from None
 

@@ -34,7 +34,7 @@ from typing import Any, ClassVar, TypeVar, cast
 
 import numpy as np
 
-from . import runtime
+from . import _arguments, _arrays, runtime
 from ._native import CoverTreeError, get_num_threads
 
 __all__ = ["Log", "Record", "Summary", "last_records", "read", "record", "summarise"]
@@ -74,13 +74,17 @@ class Record:
     @classmethod
     def from_json(cls, line: str) -> Record:
         """Read what :meth:`to_json` wrote."""
-        given = json.loads(line)
+        _arguments.instance(line, "line", (str, bytes))
+        try:
+            given = json.loads(line)
+        except ValueError:
+            given = None
         if not isinstance(given, dict) or given.get("schema") != _SCHEMA:
-            raise ValueError(f"expected a record of {_SCHEMA}, got {line[:60]!r}")
+            raise ValueError(f"line: expected a record of {_SCHEMA}, got {line[:60]!r}")
         names = [one.name for one in dataclasses.fields(cls)]
         missing = [name for name in names if name not in given]
         if missing:
-            raise ValueError(f"a record of {_SCHEMA} without {missing[0]!r}")
+            raise ValueError(f"line: expected a record of {_SCHEMA}, got one without {missing[0]!r}")
         return cls(**{name: given[name] for name in names})
 
 
@@ -105,7 +109,8 @@ class Log:
     """Records, the oldest first; all where ``most`` is None."""
 
     def __init__(self, most: int | None = None) -> None:
-        self._records: deque[Record] = deque(maxlen=most)
+        kept = None if most is None else _arrays.integer(most, "most", minimum=0)
+        self._records: deque[Record] = deque(maxlen=kept)
 
     @property
     def records(self) -> list[Record]:
@@ -118,7 +123,7 @@ class Log:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write all records as lines of JSON."""
-        Path(path).write_text("".join(one.to_json() + "\n" for one in self._records), encoding="utf-8")
+        Path(_arguments.path(path)).write_text("".join(one.to_json() + "\n" for one in self._records), encoding="utf-8")
 
     def __len__(self) -> int:
         return len(self._records)
@@ -157,21 +162,23 @@ def read(path: str | os.PathLike[str]) -> list[Record]:
     ValueError
         For a line that is no record; the message has its number.
     """
+    path = _arguments.path(path)
     records = []
     with open(path, encoding="utf-8") as lines:
         for number, line in enumerate(lines, 1):
             if line.strip():
-                try:
+                with _arguments.renamed(line=f"{path}: line {number}"):
                     records.append(Record.from_json(line))
-                except (ValueError, TypeError) as error:
-                    raise ValueError(f"{os.fspath(path)}: line {number}: {error}") from None
     return records
 
 
 def summarise(records: Iterable[Record]) -> list[Summary]:
     """Sum up records, by kind and operation, in the order in which these came first."""
     groups: dict[tuple[str, str], list[Record]] = {}
+    if not isinstance(records, Iterable):
+        raise TypeError(f"records: expected records of calls, got {_arguments.described(records)}")
     for one in records:
+        _arguments.instance(one, "records", (Record,))
         groups.setdefault((one.kind, one.operation), []).append(one)
     return [_summary(kind, operation, group) for (kind, operation), group in groups.items()]
 

@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from . import _arrays, _calls, _engines, _files, _native
+from . import _arguments, _arrays, _calls, _engines, _files, _native
 from ._calls import ProgressReport
 from ._native import lib
 from .runtime import Runtime, active_config
 from .telemetry import recorded
 
-_SUFFIXES = {np.dtype(np.float32): "f32", np.dtype(np.float64): "f64"}
+_SUFFIXES: dict[np.dtype[Any], str] = {np.dtype(np.float32): "f32", np.dtype(np.float64): "f64"}
 
 
 class Neighbors(NamedTuple):
@@ -98,11 +98,10 @@ class CoverTree(_calls.Closeable):
     memory at once.
     """
 
-    def __new__(cls, coords: Any = None, *arguments: Any, **options: Any) -> Any:
+    def __new__(cls, *arguments: Any, **options: Any) -> Any:
         """Make a tree; of settings and no points yet a :class:`covertreex.PCCT`, as covertreex 0.4.x did."""
-        if coords is None or isinstance(coords, Runtime):
-            unfitted = importlib.import_module(f"{__package__}.pcct").PCCT
-            return unfitted(*([] if coords is None else [coords]), *arguments, **options)
+        if "coords" not in options and (not arguments or isinstance(arguments[0], Runtime)):
+            return importlib.import_module(f"{__package__}.pcct").PCCT(*arguments, **options)
         return super().__new__(cls)
 
     @recorded("build")
@@ -120,15 +119,14 @@ class CoverTree(_calls.Closeable):
         progress: ProgressReport | None = None,
     ) -> None:
         super().__init__()
-        if metric != "euclidean":
-            raise ValueError(f"metric: expected 'euclidean', got {metric!r}")
+        _arguments.choice(metric, "metric", ("euclidean",))
         self.engine, self.order = resolve_engine(engine, order)
         self.metric = metric
         settings = active_config()
         points = _arrays.points(coords, "coords", dtype=kept_dtype(settings.dtype if dtype is None else dtype))
         options = tree_options(self.order, (settings.seed or 0) if seed is None else seed, n_threads)
         size = settings.leaf_size if leaf_size is None else leaf_size
-        options.leaf_size = _arrays.integer(size, "leaf_size", minimum=1, maximum=65536)
+        options.leaf_size = checked_leaf_size(size)
         self.dtype = points.dtype
         self._suffix = _SUFFIXES[self.dtype]
         handle = ctypes.c_void_p()
@@ -242,8 +240,8 @@ class CoverTree(_calls.Closeable):
 
         Parameters
         ----------
-        ids : array_like of int, shape (m,)
-            Dataset indices, no two the same.
+        ids : int or array_like of int, shape (m,)
+            Dataset indices, no two the same. Of none nothing is removed.
         n_threads, progress
             As in :func:`cover_tree`.
 
@@ -252,7 +250,7 @@ class CoverTree(_calls.Closeable):
         IndexError
             For an index that the tree does not have; nothing is removed then.
         """
-        gone = _arrays.indices(np.atleast_1d(ids), "ids")
+        gone = _arrays.indices(ids, "ids", one=True)
         options = _calls.call_options(n_threads)
         arguments = (self._open(), gone.ctypes.data, len(gone), ctypes.byref(options))
         _native.run(lib.covertree_tree_remove, *arguments, options=options, report=progress, indices="ids")
@@ -306,8 +304,8 @@ class CoverTree(_calls.Closeable):
             )  # fmt: skip
         k = _arrays.integer(k, "k", minimum=1)
         kind, n_rows, rows, _keep = _calls.query_rows(queries, self, self.dtype)
-        indices = np.empty((n_rows, k), np.int64)
-        distances = np.empty((n_rows, k), self.dtype) if return_distances else None
+        indices = _arrays.results(n_rows, k, np.int64)
+        distances = _arrays.results(n_rows, k, self.dtype) if return_distances else None
         results = (_arrays.address(indices), None if distances is None else _arrays.address(distances))
         options = _calls.search_options(n_threads, predecessor_mode, exclude_self, max_distance)
         search = getattr(lib, f"covertree_tree_knn{kind}_{self._suffix}")
@@ -349,7 +347,7 @@ class CoverTree(_calls.Closeable):
                 self, r, queries=queries, return_distances=return_distances, predecessor_mode=predecessor_mode,
                 exclude_self=exclude_self, count_only=count_only, n_threads=n_threads, progress=progress,
             )  # fmt: skip
-        r = _calls.number(r, "r")
+        r = _arguments.number(r, "r")
         kind, n_rows, rows, _keep = _calls.query_rows(queries, self, self.dtype)
         options = _calls.search_options(n_threads, predecessor_mode, exclude_self, None)
         suffix = kind or f"_{self._suffix}"
@@ -419,10 +417,12 @@ def kept_dtype(wanted: DTypeLike) -> np.dtype[Any] | None:
     """The type in which a tree keeps points; None for their own."""
     if isinstance(wanted, str) and wanted == "auto":
         return None
-    kind = np.dtype(wanted)
-    if kind not in _SUFFIXES:
-        raise TypeError(f"dtype: expected float32 or float64, got {kind}")
-    return kind
+    return _arrays.element_type(wanted, "dtype", tuple(_SUFFIXES))
+
+
+def checked_leaf_size(size: int) -> int:
+    """Points of a leaf, where they are within bounds."""
+    return _arrays.integer(size, "leaf_size", minimum=1, maximum=65536)
 
 
 def tree_options(order: str, seed: int, n_threads: int | None) -> Any:
@@ -464,10 +464,11 @@ def resolve_engine(engine: str | None, order: str | None) -> tuple[str, str]:
     settings = active_config()
     if engine is None:
         searcher, usual = _engines.resolve(settings.engine, settings.order)
-        _, order = _engines.resolve("auto", order or usual)
+        _, order = _engines.resolve("auto", usual if order is None else order)
     else:
-        implied = engine in _engines.ENGINES and _engines.ENGINES[engine][1]
-        searcher, order = _engines.resolve(engine, order or (None if implied else settings.order))
+        _arguments.choice(engine, "engine", tuple(_engines.ENGINES))
+        implied = _engines.ENGINES[engine][1]
+        searcher, order = _engines.resolve(engine, (None if implied else settings.order) if order is None else order)
     if searcher == "hybrid":
         _calls.kernels()  # which says what is to be installed
     return searcher, order

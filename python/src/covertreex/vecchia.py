@@ -20,12 +20,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from . import _arrays, _calls, _files, _native
+from . import _arguments, _arrays, _calls, _files, _native
 from ._calls import ProgressReport
 from ._files import File, PathLike
 from ._native import CoverTreeError, lib
 from ._residual_inputs import KernelLike, chosen_seed
-from .kernels import scaled
+from .kernels import Stationary, checked, scaled
 from .residual import ResidualTree
 from .runtime import active_config
 
@@ -63,12 +63,15 @@ def ordering(
         ``order[rank]`` is a row of ``coords``. Max-min takes O(n log n).
     """
     points = _arrays.points(coords, "coords", dtype=np.dtype(np.float64))
-    if method == "natural":
+    seed = _arrays.integer(seed, "seed", minimum=0, maximum=2**64 - 1)
+    _arguments.choice(method, "method", ORDERINGS)
+    if not points.shape[1]:
+        raise ValueError("coords: expected at least 1 column, got 0")
+    _arrays.check_finite(points, "coords")
+    if method == "natural" or not len(points):
         return np.arange(len(points))
     if method == "random":
         return np.random.default_rng(seed).permutation(len(points))
-    if method != "maxmin":
-        raise ValueError(f"ordering: expected one of {', '.join(ORDERINGS)}, got {method!r}")
     order = np.empty(len(points), np.int64)
     options = _calls.call_options(n_threads)
     arguments = (*_calls.point_rows(points), ctypes.byref(options), order.ctypes.data)
@@ -88,7 +91,10 @@ class ConditioningSets:
     inverse: NDArray[np.int64]  #: (n,) rank of each row
     neighbors: NDArray[Any]  #: (n, m) ranks below the row's own, the nearest first; -1 where there are fewer
     distances: NDArray[np.float64] | None  #: (n, m) residual-correlation distances; infinity there
-    input_hash: str  #: of coordinates, kernel, inducing points and options: tells whether a file is still current
+    #: Of coordinates, order, kernel, inducing points and options: whether a file is still current. A kernel that is not
+    #: of :mod:`covertreex.kernels` is known by what it gives: of two callables with the same values the hash is the
+    #: same, in other processes too, on processors of one kind; with other values it differs, whatever their ``repr``.
+    input_hash: str
 
     def to_csr(self) -> tuple[NDArray[np.int64], NDArray[Any]]:
         """Offsets, shape (n + 1,), and ranks one after the other, without the places that are not in use."""
@@ -112,6 +118,7 @@ class ConditioningSets:
         }
         if self.distances is not None:
             sections["distances"] = self.distances
+        path = _arguments.path(path)
         number = int.from_bytes(hashlib.sha256(self.input_hash.encode()).digest()[:8], "little")
         _files.save(lib.covertree_sections_save, (), path, sections, progress, input_hash=number)
 
@@ -133,6 +140,9 @@ class ConditioningSets:
         CoverTreeError
             For a file that is none of these, is damaged, or was computed from something else.
         """
+        path = _arguments.path(path)
+        if input_hash is not None:
+            _arguments.instance(input_hash, "input_hash", (str,))
         return cls._of_file(File.open(path, mmap=mmap, verify=True, progress=None), path, input_hash)
 
     @classmethod
@@ -203,37 +213,56 @@ def neighbors(
     ConditioningSets
     """
     points = _arrays.points(coords, "coords", dtype=np.dtype(np.float64))
-    integers = np.dtype(dtype)
-    if integers not in (np.dtype(np.int32), np.dtype(np.int64)):
-        raise ValueError(f"dtype: expected int32 or int64, got {integers}")
-    seed = chosen_seed(seed)
+    kernel = checked(kernel)
+    m = _arrays.integer(m, "m", minimum=1)
+    integers = _arrays.element_type(dtype, "dtype", (np.dtype(np.int32), np.dtype(np.int64)))
+    seed = _arrays.integer(chosen_seed(seed), "seed", minimum=0, maximum=2**64 - 1)
     jitter = active_config().residual.jitter if jitter is None else jitter
-    order = _order(points, kernel, ordering, seed, n_threads)
-    with ResidualTree(
-        points[order],
-        kernel=kernel,
-        inducing_count=n_inducing,
-        inducing_points=inducing_points,
-        jitter=jitter,
-        seed=seed,
-        n_threads=n_threads,
-    ) as tree:
-        found, distances = tree.knn(
-            m, predecessor_mode=True, return_distances=True, n_threads=n_threads, progress=progress
-        )
-        inducing = tree.inducing_points
-    digest = hashlib.sha256()
-    for part in (points, order, inducing, np.array([m, jitter], float)):
-        digest.update(np.ascontiguousarray(part).tobytes())
-    digest.update(repr(kernel).encode())
+    with _arguments.renamed(k="m", inducing_count="n_inducing", method="ordering"):
+        if n_inducing is not None:
+            _arrays.integer(n_inducing, "n_inducing", minimum=0, maximum=len(points))
+        order = _order(points, kernel, ordering, seed, n_threads)
+        with ResidualTree(
+            points[order],
+            kernel=kernel,
+            inducing_count=n_inducing,
+            inducing_points=inducing_points,
+            jitter=jitter,
+            seed=seed,
+            n_threads=n_threads,
+        ) as tree:
+            found, distances = tree.knn(
+                m, predecessor_mode=True, return_distances=True, n_threads=n_threads, progress=progress
+            )
+            inducing = tree.inducing_points
     # int32 holds every rank: there are fewer than 2**31 points.
     return ConditioningSets(
         order,
         _inverse(order),
         found.astype(integers, copy=False),
         distances if return_distances else None,
-        digest.hexdigest(),
+        _input_hash(kernel, (np.array([m, jitter]), points, order, inducing), (found, distances)),
     )
+
+
+def _input_hash(kernel: KernelLike, inputs: tuple[NDArray[Any] | None, ...], results: tuple[NDArray[Any], ...]) -> str:
+    """A digest of the inputs that conditioning sets were computed from; see :class:`ConditioningSets`.
+
+    A kernel of this package is its class and its numbers. Nothing can be read off any other callable: two may have one
+    ``repr``, and the ``repr`` of a function is another one in each process. Such a kernel is known by its values, and
+    so by the results: neighbours and distances follow from the values and the rest, and from nothing else.
+    """
+    digest = hashlib.sha256()
+    of_kernel: tuple[NDArray[Any], ...]
+    if isinstance(kernel, Stationary):
+        name, of_kernel = f"kernel {kernel.shape}", (np.array(kernel.lengthscale), np.array(kernel.variance))
+    else:
+        name, of_kernel = "callable", results
+    digest.update(name.encode())
+    for part in map(np.asarray, (*inputs, *of_kernel)):
+        digest.update(f"{part.dtype.str} {part.shape}".encode())  # so that no two lists of arrays have the same bytes
+        digest.update(part.tobytes())
+    return digest.hexdigest()
 
 
 def _order(
@@ -242,8 +271,10 @@ def _order(
     if isinstance(order, str):
         return ordering(scaled(points, kernel), order, seed=seed, n_threads=n_threads)
     given = _arrays.indices(order, "ordering")
+    if len(given) != len(points):
+        raise ValueError(f"ordering: expected {len(points)} numbers, one for each point, got {len(given)}")
     if not np.array_equal(np.sort(given), np.arange(len(points))):
-        raise ValueError(f"ordering: expected every number from 0 to {len(points) - 1} once")
+        raise ValueError(f"ordering: expected every number from 0 to {len(points) - 1} once, got others")
     return given
 
 

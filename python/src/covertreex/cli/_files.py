@@ -16,7 +16,7 @@ from ..kernels import BY_NAME, Stationary
 from ..residual import ResidualTree
 from ..tree import CoverTree
 from ..vecchia import ConditioningSets
-from ._options import JSON, PROFILE, SET, THREADS, runtime_of
+from ._options import JSON, PROFILE, SET, THREADS, named, runtime_of
 from ._output import say, tell, waiting
 from ._tables import READ, read_points, write_arrays
 
@@ -55,7 +55,7 @@ def build(
     as_json: bool = JSON,
 ) -> None:
     """Build a tree of points, and save it."""
-    with runtime_of(profile, overrides, threads):
+    with named(coords=points), runtime_of(profile, overrides, threads):
         read = read_points(points, array=array, columns=columns, header=header)
         tell(f"{points}: {read}", as_json=as_json)
         options: dict[str, Any] = {}
@@ -91,7 +91,7 @@ def query(
     as_json: bool = JSON,
 ) -> None:
     """Find the nearest points of a tree, and write them to an .npz."""
-    with runtime_of(profile, overrides, threads):
+    with named(queries=queries), runtime_of(profile, overrides, threads):
         opened = _tree(tree)
         read = rows = None
         if queries is not None:
@@ -142,7 +142,7 @@ def neighbors(
     as_json: bool = JSON,
 ) -> None:
     """Find Vecchia's conditioning sets: the m nearest predecessors of each point by residual correlation."""
-    with runtime_of(profile, overrides, threads):
+    with named(coords=points), runtime_of(profile, overrides, threads):
         read = read_points(points, array=array, columns=columns, header=header)
         tell(f"{points}: {read}", as_json=as_json)
         chosen = kernel_of(kernel, lengthscale, variance)

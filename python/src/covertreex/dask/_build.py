@@ -11,11 +11,12 @@ import numpy as np
 from distributed import Client, Future, get_client
 from numpy.typing import ArrayLike, NDArray
 
-from .. import _arrays
+from .. import _arguments, _arrays, _engines
 from .._parts.curve import sample_share
 from .._residual_inputs import DEFAULT_INDUCING, chosen_seed
 from ..inducing import sample
 from ..kernels import Stationary
+from ..tree import checked_leaf_size
 from . import _cluster, _source, _tasks
 from ._tree import PartitionedTree
 
@@ -71,15 +72,19 @@ def cover_tree(
     TypeError
         For points that are not real numbers, and for a kernel that is not of :mod:`covertreex.kernels`.
     """
-    client = get_client() if client is None else client
     if kernel is not None and not isinstance(kernel, Stationary):
-        raise TypeError(f"kernel: expected one of covertreex.kernels, got {kernel!r}")
+        raise TypeError(f"kernel: expected one of covertreex.kernels, got {_arguments.described(kernel)}")
+    _check_options(order, leaf_size, seed, jitter)
     array = _source.opened(points)
     n = int(array.shape[0])
+    if n_partitions is not None:
+        _arrays.integer(n_partitions, "n_partitions", minimum=1, maximum=n)
+    if client is not None:
+        _arguments.instance(client, "client", (Client,))
+    client = get_client() if client is None else client
     workers = _cluster.workers(client)
     if n_partitions is None:
         n_partitions = min(n, max(len(workers), -(-n // _MOST_POINTS)))
-    n_partitions = _arrays.integer(n_partitions, "n_partitions", minimum=1, maximum=n)
     if kernel is not None:
         array = array.astype(np.float64)
     chunks = _Chunks(client, array)
@@ -92,6 +97,18 @@ def cover_tree(
     options = {"order": order, "leaf_size": leaf_size, "seed": seed}
     parts = chunks.shuffle(curve, n_partitions, common, options, workers)
     return PartitionedTree(client, parts, curve, common, n_points=n, dim=int(array.shape[1]), dtype=array.dtype)
+
+
+def _check_options(order: str | None, leaf_size: int | None, seed: int | None, jitter: float | None) -> None:
+    """Raise for options that workers would refuse, before anything is sent to them."""
+    if order is not None:
+        _arguments.choice(order, "order", _engines.ORDERS)
+    if leaf_size is not None:
+        checked_leaf_size(leaf_size)
+    if seed is not None:
+        _arrays.integer(seed, "seed", minimum=0, maximum=2**64 - 1)
+    if jitter is not None:
+        _arguments.number(jitter, "jitter")
 
 
 class _Chunks:

@@ -13,7 +13,7 @@ import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import _arrays, _tables
+from .. import _arguments, _arrays, _tables
 
 _log = logging.getLogger(__name__)
 
@@ -23,13 +23,14 @@ _ADVICE = "give files of coordinates alone, or a Dask array"
 def opened(points: Any) -> da.Array:
     """Points as a Dask array of float32 or float64, shape (n, dim), whose chunks are of whole rows and known sizes."""
     if isinstance(points, (str, os.PathLike)):
+        _arguments.path(points, "points")
         array = _of_folder(Path(points))
     elif isinstance(points, da.Array):
         array = points
     elif isinstance(points, np.ndarray):
         array = da.from_array(points)
     else:
-        raise TypeError(f"points: expected a Dask array, a NumPy array or a folder, got {type(points).__name__}")
+        raise TypeError(f"points: expected a Dask array, a NumPy array or a folder, got {_arguments.described(points)}")
     if array.ndim != 2:
         raise ValueError(f"points: expected two dimensions (n, dim), got shape {array.shape}")
     if array.dtype.kind not in "biuf":
@@ -60,7 +61,8 @@ def _of_folder(folder: Path) -> da.Array:
                 raise ValueError(f"points: {path} has columns {there}, expected {wanted}, as in {files[0].name}")
             shape, dtype = file.shape_and_dtype()
         if shape[0]:  # without rows the length of lists is unknown
-            arrays.append(da.from_delayed(dask.delayed(_read, pure=True)(str(path), columns, shape), shape, dtype))
+            # Not pure: Dask may still have the rows that an earlier file of the same name had.
+            arrays.append(da.from_delayed(dask.delayed(_read, pure=False)(str(path), columns, shape), shape, dtype))
     if not arrays:
         raise ValueError(f"points: files of {folder} have no rows")
     widths = {array.shape[1] for array in arrays}

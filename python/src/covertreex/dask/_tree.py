@@ -14,7 +14,7 @@ import numpy as np
 from distributed import Client, Future, get_client
 from numpy.typing import ArrayLike, NDArray
 
-from .. import _arrays, _calls
+from .. import _arguments, _arrays, _calls
 from .._parts.files import MANIFEST
 from .._parts.rounds import Traffic
 from ..kernels import Stationary
@@ -164,9 +164,7 @@ class PartitionedTree:
         """
         if self._common is not None:
             raise ValueError("r: a radius is searched in the Euclidean metric only")
-        what: dict[str, Any] = {"radius": _calls.number(r, "r"), "dtype": self.dtype}
-        if not what["radius"] >= 0:
-            raise ValueError(f"r: expected a number from 0 up, got {r}")
+        what: dict[str, Any] = {"radius": _arguments.number(r, "r", minimum=0), "dtype": self.dtype}
         found = self._for_rows(what, queries, predecessor_mode, before, exclude_self)
         if count_only:
             return np.diff(found.offsets)
@@ -176,10 +174,10 @@ class PartitionedTree:
         self, what: dict[str, Any], given: ArrayLike, predecessors: bool, before: ArrayLike | None, exclude_self: bool
     ) -> Any:
         """Search for queries that the client has, and bring it what they find."""
-        rows = np.asarray(given)
+        rows = _calls.query_array(given)
         upper = _upper(before, len(rows), predecessors)
         if rows.ndim == 1 and rows.dtype.kind in "iu":
-            return self._for_indices(what, _arrays.indices(rows, "queries"), predecessors, upper, exclude_self)
+            return self._for_indices(what, rows, predecessors, upper, exclude_self)
         points = _arrays.points(rows, "queries", dtype=self.dtype)
         self._check_new(points.shape[1], predecessors, exclude_self)
         _arrays.check_finite(points, "queries")
@@ -348,7 +346,9 @@ class PartitionedTree:
         if self._common is None:
             raise ValueError("kernel: this tree is Euclidean")
         if not isinstance(kernel, Stationary):
-            raise TypeError(f"kernel: expected one of covertreex.kernels, got {kernel!r}")
+            raise TypeError(f"kernel: expected one of covertreex.kernels, got {_arguments.described(kernel)}")
+        if jitter is not None:
+            _arguments.number(jitter, "jitter")
         common = self._submit(_tasks.with_kernel, self._common, kernel, inducing_points, jitter)
         homes = self._homes()
         parts = [self._submit(_tasks.refit, part, common, worker=home) for part, home in zip(self._parts, homes)]
@@ -365,6 +365,7 @@ class PartitionedTree:
         path : path
             The folder; it is made where it is not there. A tree that is in it is replaced.
         """
+        _arguments.path(path)
         folder = Path(path)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / MANIFEST).unlink(missing_ok=True)
@@ -408,6 +409,7 @@ def load(path: str | os.PathLike[str], *, client: Client | None = None) -> Parti
     -------
     PartitionedTree
     """
+    _arguments.path(path)
     client = get_client() if client is None else client
     known = json.loads((Path(path) / MANIFEST).read_text())
     workers = _cluster.workers(client)

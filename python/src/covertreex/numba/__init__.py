@@ -15,7 +15,7 @@ from typing import Any, overload
 
 from numpy.typing import ArrayLike
 
-from .. import _arrays, _calls
+from .. import _arguments, _arrays, _calls
 from .._residual_arrays import ResidualArrays
 from ..residual import ResidualTree
 from ..tree import CoverTree, TreeArrays
@@ -66,6 +66,7 @@ def walkable(tree: Any) -> Any:
     """
     if isinstance(tree, ResidualTree):
         return show_model(tree._model().arrays)
+    _arguments.instance(tree, "tree", (CoverTree, TreeArrays, ResidualTree))
     arrays = tree if isinstance(tree, TreeArrays) else tree.export_arrays()
     if arrays.stale:
         warnings.warn("tree: it has changed since these arrays were exported", stacklevel=2)
@@ -106,8 +107,15 @@ def knn(
         return residual_knn(tree, walkable(tree), k, before=before, **options)
     if before is not None:
         raise ValueError("before: is for residual trees")
-    shown = tree if isinstance(tree, Walkable) else walkable(tree)
+    shown = _euclidean(tree)
     return euclidean_knn(shown, k, max_distance=max_distance, **options)
+
+
+def _euclidean(tree: Any) -> Walkable:
+    """A Euclidean tree as kernels take it."""
+    if isinstance(tree, Walkable):
+        return tree
+    return walkable(_arguments.instance(tree, "tree", (CoverTree,)))
 
 
 def radius(
@@ -123,7 +131,7 @@ def radius(
     progress: _calls.ProgressReport | None = None,
 ) -> Any:
     """Find all points within a radius of each query: :meth:`covertreex.CoverTree.radius` by :func:`within`."""
-    shown = tree if isinstance(tree, Walkable) else walkable(tree)
+    shown = _euclidean(tree)
     return euclidean_radius(
         shown,
         r,

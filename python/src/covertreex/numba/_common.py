@@ -16,7 +16,7 @@ try:
 except ImportError as error:
     raise ImportError("covertreex.numba: needs numba; pip install 'covertreex[numba]'") from error
 
-from .. import _calls, _native
+from .. import _arguments, _calls, _native
 
 #: No dataset index is excluded; none is too late.
 NOBODY = -1
@@ -110,6 +110,8 @@ def run(
     progress: _calls.ProgressReport | None,
 ) -> None:
     """Run a kernel over chunks of the queries, in threads; an interrupt waits for the chunks that have begun."""
+    if progress is not None:
+        _arguments.function(progress, "progress")
     n = len(queries[0])
     chunks = [slice(first, first + _CHUNK) for first in range(0, n, _CHUNK)]
 

@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
-from .. import _arrays, _calls
+from .. import _arguments, _arrays, _calls
 from ..tree import Neighbors, TreeArrays
 from ._common import EVERYBODY, NOBODY, fused_multiply_add, offer, read_only, run, sort_heap, squared_distance
 
@@ -259,8 +259,8 @@ class _Queries(NamedTuple):
 
 
 def _queries(tree: Walkable, queries: ArrayLike | None, predecessor_mode: bool, exclude_self: bool) -> _Queries:
-    array = None if queries is None else np.asarray(queries)
-    if array is None or (array.ndim == 1 and array.dtype.kind in "iu"):
+    array = None if queries is None else _calls.query_array(queries)
+    if array is None or array.dtype.kind in "iu":
         nodes, rows, own = _nodes(tree, array)
         points = tree.points if len(nodes) == len(tree.points) and array is None else tree.points[nodes]
         before = own if predecessor_mode else np.full(len(own), EVERYBODY, np.int64)
@@ -303,9 +303,7 @@ def _nodes(tree: Walkable, indices: NDArray[Any] | None) -> tuple[NDArray[Any], 
 
 
 def _square_of_distance(value: Any, name: str) -> float:
-    distance = _calls.number(value, name)
-    if not distance >= 0:
-        raise ValueError(f"{name}: expected a number from 0 up, got {distance}")
+    distance = _arguments.number(value, name, minimum=0)
     return distance * distance
 
 
@@ -325,7 +323,7 @@ def euclidean_knn(
     asked = _queries(tree, queries, predecessor_mode, exclude_self)
     limit = np.inf if max_distance is None else _square_of_distance(max_distance, "max_distance")
     n = len(asked.rows)
-    indices, distances = np.empty((n, k), np.int64), np.empty((n, k), tree.points.dtype)
+    indices, distances = _arrays.results(n, k, np.int64), _arrays.results(n, k, tree.points.dtype)
     run(_knn_rows, tree, asked, (limit, indices, distances), n_threads, progress)
     return (indices, distances) if return_distances else indices
 

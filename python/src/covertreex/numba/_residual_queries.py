@@ -68,14 +68,14 @@ def residual_knn(
     progress: _calls.ProgressReport | None,
 ) -> Any:
     """The nearest of many queries; the tree gives features of new points."""
-    array = None if queries is None else np.asarray(queries)
+    array = None if queries is None else _calls.query_array(queries)
     n = len(model.block_order) if array is None else len(array)
     upper = _upper_indices(before, n, predecessor_mode)
-    indices, distances = np.empty((n, k), np.int64), np.empty((n, k))
+    indices, distances = _arrays.results(n, k, np.int64), _arrays.results(n, k, np.float64)
     # What is compared by features takes the queries' own along.
     others: tuple[NDArray[Any], ...] = ()
     kernel = feature_rows
-    if array is None or (array.ndim == 1 and array.dtype.kind in "iu"):
+    if array is None or array.dtype.kind in "iu":
         asked = _stored(model, array, upper, predecessor_mode, exclude_self)
         if model.product_offsets.size:
             kernel = skeleton_rows
