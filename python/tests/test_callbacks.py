@@ -121,15 +121,15 @@ def test_covariances_of_whole_numbers(dtype):
         (lambda values: values[0], ValueError, r"kernel: expected shape \(\d+, 32\), got \(32,\)"),
         (lambda values: values[..., None], ValueError, r"kernel: expected shape \((\d+), 32\), got \(\1, 32, 1\)"),
         (lambda values: 1.0, ValueError, r"kernel: expected shape \(\d+, 32\), got \(\)"),
-        (lambda values: [[1.0], [1.0, 2.0]], ValueError, r"kernel: expected an array of shape \(\d+, 32\): "),
-        (lambda values: None, TypeError, "kernel: expected real numbers, got NoneType"),
-        (lambda values: "covariances", TypeError, "kernel: expected real numbers, got str"),
+        (lambda values: [[1.0], [1.0, 2.0]], ValueError, "kernel: expected an array, got "),
+        (lambda values: None, TypeError, "kernel: expected real numbers, got None"),
+        (lambda values: "covariances", TypeError, "kernel: expected real numbers, got 'covariances'"),
         (lambda values: values + 0j, TypeError, "kernel: expected real numbers, got dtype complex128"),
         (lambda values: values.astype(str), TypeError, "kernel: expected real numbers, got dtype <U"),
         (lambda values: values.astype(object), TypeError, "kernel: expected real numbers, got dtype object"),
         (lambda values: values * np.nan, ValueError, "kernel: expected finite numbers, got nan"),
         (lambda values: -values / 0.0, ValueError, "kernel: expected finite numbers, got -inf"),
-        (lambda values: np.ma.masked_less(values, 0.5), ValueError, "kernel: expected numbers, got masked"),
+        (lambda values: np.ma.masked_less(values, 0.5), ValueError, "kernel: expected an array without masked"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:divide by zero")
@@ -209,7 +209,7 @@ def test_weights_of_estimators_are_read_as_kernels_are(layout):
         (np.transpose, ValueError, r"weights: expected shape \(5, 4\), got \(4, 5\)"),
         (lambda values: values + 1j, TypeError, "weights: expected real numbers, got dtype complex128"),
         (lambda values: None, TypeError, "weights: expected real numbers, got None"),
-        (lambda values: np.ma.masked_greater(values, 0), ValueError, "weights: expected an array without masked elements"),
+        (lambda values: np.ma.masked_greater(values, 0), ValueError, "weights: expected an array without masked"),
     ],
 )
 def test_what_is_no_weight_is_refused(change, error, words):

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ... import _arrays, _calls, indexes
+from ... import _arguments, _arrays, indexes
 from .stores import underlying
 
 _NO_ID = object()
@@ -272,7 +272,7 @@ class VectorIndex:
 
 def _threshold(value: float | None) -> np.float32:
     """Return a greatest distance in the type of distances."""
-    number = math.inf if value is None else _calls.number(value, "distance_threshold")
+    number = math.inf if value is None else _arguments.number(value, "distance_threshold")
     if math.isnan(number):
         raise ValueError("distance_threshold: expected a number, got nan")
     with np.errstate(over="ignore"):  # a number beyond float32 becomes infinite and excludes nothing
