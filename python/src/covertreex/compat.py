@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _ids, indexes
+from . import indexes
 from .store import VectorStore
 
 __all__ = ["BruteForceIndex", "HNSWIndex", "KDTreeIndex", "LSHIndex"]
@@ -53,12 +53,13 @@ class _StoreIndex:
         """Add the vector at a place of the store; an id that is there gets it in place of its own."""
         lends = isinstance(self._store, VectorStore)
         vector = None if lends else self._vector(vector_index)[None]
-        if self._index is None:
-            self._index = self._kind(self._store if vector is None else vector.size, **self._options)
-            # Ids may be numbers and others at once.
-            self._index._ids = _ids.Names()
-        change = self._index.update if id in self._places else self._index.add
+        index = self._index
+        if index is None:
+            index = self._kind(self._store if vector is None else vector.size, **self._options)
+        change = index.update if id in self._places else index.add
         change([id], vector, slots=[vector_index] if lends else None)
+        # An index that could not take its first vector would have a dimension by a vector that is not there.
+        self._index = index
         self._places[id] = vector_index
 
     def search(self, query: ArrayLike, k: int, distance_threshold: float | None = None) -> list[tuple[Hashable, float]]:
@@ -89,10 +90,14 @@ class _StoreIndex:
 
     def rebuild(self) -> None:
         """Read all vectors from the store again, and make the index anew of them."""
-        places, self._places = self._places, {}
-        self._index = None
-        for id, place in places.items():
-            self.add_vector(id, place)
+        before = self._places, self._index
+        self._places, self._index = {}, None
+        try:
+            for id, place in before[0].items():
+                self.add_vector(id, place)
+        except BaseException:
+            self._places, self._index = before
+            raise
         if self._index is not None:
             self._index.rebuild()
 
