@@ -90,14 +90,14 @@ def row_stride(array: NDArray[Any]) -> int:
 
 
 def indices(values: ArrayLike, name: str) -> NDArray[np.int64]:
-    """A one-dimensional int64 array of indices: of points, or of slots. IndexError for one that no int64 holds."""
+    """A one-dimensional int64 array of dataset indices."""
     array = np.asarray(values)
     if array.dtype.kind not in "iu":
         raise TypeError(f"{name}: expected integers, got dtype {array.dtype}")
     if array.ndim != 1:
         raise ValueError(f"{name}: expected one dimension, got shape {array.shape}")
     if array.dtype.kind == "u" and array.size and array.max() > np.iinfo(np.int64).max:
-        raise IndexError(f"{name}: {array.max()} does not fit an int64")
+        raise ValueError(f"{name}: {array.max()} does not fit an int64")
     return np.ascontiguousarray(array, dtype=np.int64)
 
 

@@ -108,8 +108,10 @@ def hashable(one: Any, name: str) -> Any:
     if type(one) is int:
         return one
     try:
-        is_id = not (one is None or isinstance(one, (bool, np.bool_, numbers.Number))) and bool(one == one)
         hash(one)
+        is_number = isinstance(one, (bool, np.bool_, numbers.Number))
+        # What does not equal itself, as NaT, would never be found.
+        is_id = one is not None and not is_number and bool(operator.eq(one, one))
     except (TypeError, ValueError):
         is_id = False
     if not is_id:
@@ -164,7 +166,7 @@ class Integers:
 
 
 class Names:
-    """Ids of any hashable kind, each with a number that the library knows it by. Nothing is kept of ids that are gone."""
+    """Ids of any hashable kind, each with a number that the library knows it by; ids that are gone are forgotten."""
 
     is_integral = False
 

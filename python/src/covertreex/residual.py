@@ -625,7 +625,11 @@ class ResidualTree(_calls.Closeable):
         OSError
             Where it cannot be written; what was there before is there still.
         """
-        _files.save(lib.covertree_residual_save, (self._open(),), path, self._settings(), progress)
+        self._save(path, {}, progress)
+
+    def _save(self, path: _files.PathLike, sections: _files.Arrays, progress: ProgressReport | None = None) -> None:
+        kept = {**self._settings(), **sections}
+        _files.save(lib.covertree_residual_save, (self._open(),), path, kept, progress)
 
     def _settings(self) -> dict[str, NDArray[Any]]:
         """What the library does not know, as a section of a file."""

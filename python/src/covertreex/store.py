@@ -60,8 +60,8 @@ class VectorStore(_calls.Closeable):
     """Vectors of float32, each kept once, by ids of int, ``str`` or ``uuid.UUID``.
 
     An int fits 64 bits; a ``str`` is any text that UTF-8 can hold. NumPy's integers and strings become Python's.
-    Booleans, floats, bytes, tuples and None are no ids: TypeError. Where a method takes several ids, they may come in any
-    iterable: an array, a pandas Series or Index, a view of a dictionary, a generator; a set is refused where order
+    Booleans, floats, bytes, tuples and None are no ids: TypeError. Where a method takes several ids, they may come in
+    any iterable: an array, a pandas Series or Index, a view of a dictionary, a generator; a set is refused where order
     matters. An id that is not there is a KeyError, a slot that is free or has never been an IndexError.
 
     Equal vectors (bit for bit, but for the sign of zeros) share a *slot*, a row that stays where it is while an id has
@@ -323,6 +323,8 @@ class VectorStore(_calls.Closeable):
     def _in_use(self, slots: ArrayLike) -> NDArray[np.int64]:
         """Slots as an array; IndexError where an id has no vector in one."""
         array = np.asarray(slots)
+        if array.dtype.kind == "u" and array.size and array.max() >= 2**63:
+            raise IndexError(f"slots: expected those of the store, got {array.max()}")
         wanted = _arrays.indices(array if array.size else _NONE, "slots")
         _native.check(lib.covertree_store_check_slots(self._open(), wanted.ctypes.data, len(wanted)))
         return wanted

@@ -384,7 +384,10 @@ class CoverTree(_calls.Closeable):
         OSError
             Where it cannot be written; what was there before is there still.
         """
-        _files.save(lib.covertree_tree_save, (self._open(),), path, {}, progress)
+        self._save(path, {}, progress)
+
+    def _save(self, path: _files.PathLike, sections: _files.Arrays, progress: ProgressReport | None = None) -> None:
+        _files.save(lib.covertree_tree_save, (self._open(),), path, sections, progress)
 
     @classmethod
     def _of_file(cls, file: _files.File, engine: str | None = None) -> CoverTree:

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import _writing
+
 READ = ".npy, .npz, .csv, .parquet"
 
 
@@ -100,4 +102,5 @@ def write_arrays(path: Path, **arrays: Any) -> None:
     """Write arrays to an ``.npz``, those that are not None."""
     if path.suffix.lower() != ".npz":
         raise ValueError(f"{path}: expected a name that ends in .npz")
-    np.savez(path, **{name: values for name, values in arrays.items() if values is not None})
+    with _writing.replacing(path) as file:
+        np.savez(file, **{name: values for name, values in arrays.items() if values is not None})

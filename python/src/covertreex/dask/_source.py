@@ -12,13 +12,13 @@ import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import _arrays
+from .. import _arrays, _writing
 
 
 def opened(points: Any) -> da.Array:
     """Points as a Dask array of float32 or float64, shape (n, dim), whose chunks are of whole rows and known sizes."""
     if isinstance(points, (str, os.PathLike)):
-        array = _of_folder(Path(points))
+        array = _of_folder(_writing.absolute(points))  # workers have working directories of their own
     elif isinstance(points, da.Array):
         array = points
     elif isinstance(points, np.ndarray):
