@@ -33,16 +33,16 @@ struct FileReplacement {
 
   /// The path without links of a file that is there.
   private static func resolved(_ given: String, _ status: stat) throws(CoverTreeError) -> String {
-    guard let found = realpath(given, nil) else { throw .io("path: \(given)") }
+    // Paths below /proc lead to open files, also to those that have lost their names.
+    let nameless = CoverTreeError(
+      .io, "path: \(given): leads to a file without a name, which cannot be replaced", code: EINVAL)
+    guard let found = realpath(given, nil) else { throw errno == ENOENT ? nameless : .io("path: \(given)") }
     defer { free(found) }
     guard let path = String(validatingCString: found) else {
       throw CoverTreeError(.invalidArgument, "path: \(given): expected links to names in UTF-8")
     }
-    // Paths below /proc lead to open files, also to those that have lost their names.
     var named = stat()
-    guard lstat(path, &named) == 0, named.st_dev == status.st_dev, named.st_ino == status.st_ino else {
-      throw CoverTreeError(.io, "path: \(given): leads to a file without a name, which cannot be replaced", code: EINVAL)
-    }
+    guard lstat(path, &named) == 0, named.st_dev == status.st_dev, named.st_ino == status.st_ino else { throw nameless }
     return path
   }
 

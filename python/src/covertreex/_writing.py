@@ -20,7 +20,7 @@ def replacing(path: PathLike) -> Iterator[BinaryIO]:
 
     The file that is yielded takes its place when the block ends. If the block raises, what was there is there still.
     """
-    place, replaced = _destination(path)
+    place, replaced = destination(path)
     draft = os.path.join(os.path.dirname(place), f".covertree-{secrets.token_hex(8)}.partial")
     mode = 0o666 if replaced is None else 0o600
     descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
@@ -38,8 +38,8 @@ def replacing(path: PathLike) -> Iterator[BinaryIO]:
     _sync_folder(os.path.dirname(place))
 
 
-def _destination(path: PathLike) -> tuple[str, os.stat_result | None]:
-    """Where a path leads, and the regular file that is there, or None."""
+def destination(path: PathLike) -> tuple[str, os.stat_result | None]:
+    """Where a path leads, and the regular file that is there, or None. OSError where nothing can be written."""
     place = os.path.realpath(os.fspath(path))
     try:
         found = os.stat(path)

@@ -223,7 +223,7 @@ class MappedTree:
             if len(self._mapped) >= _OPEN:
                 self._mapped.pop(next(iter(self._mapped))).tree.close()
             part = open_part(self.folder, number)
-            if len(part) != self.partition_sizes[number] or part.tree.dim != self.dim:
+            if len(part) != self.partition_sizes[number] or part.tree.dim != self.dim or part.tree.dtype != self.dtype:
                 raise CoverTreeError(f"folder: partition {number} in {self.folder} is of another tree")
         self._mapped[number] = part
         return part

@@ -616,7 +616,7 @@ class ResidualTree(_calls.Closeable):
         Parameters
         ----------
         path : path
-            The file. What is there is replaced when all is on the disk.
+            The file; what is there is replaced as :meth:`covertreex.CoverTree.save` does it.
         progress : callable, optional
             As in :func:`covertreex.cover_tree`.
 

@@ -375,7 +375,9 @@ class CoverTree(_calls.Closeable):
         Parameters
         ----------
         path : path
-            The file.
+            The file. Symbolic links are followed. A file that is there has to be a regular one that this process may
+            write to; the new one has its mode, owner and group. Other hard links to it keep the old contents. Where
+            nothing is, the umask decides on the mode.
         progress : callable, optional
             As in :func:`cover_tree`.
 

@@ -10,14 +10,14 @@ from typing import Any, List, Optional
 import numpy as np
 import typer
 
-from .. import factory, vecchia
+from .. import _writing, factory, vecchia
 from ..kernels import BY_NAME, Stationary
 from ..residual import ResidualTree
 from ..tree import CoverTree
 from ..vecchia import ConditioningSets
 from ._options import JSON, PROFILE, SET, THREADS, runtime_of
 from ._output import say, waiting
-from ._tables import READ, read_points, write_arrays
+from ._tables import READ, check_output, read_points, write_arrays
 
 _POINTS = typer.Argument(..., help=f"Points: {READ}.", exists=True, dir_okay=False)
 _TREE = typer.Argument(..., help="A file that build, neighbors or save wrote.", exists=True, dir_okay=False)
@@ -50,6 +50,7 @@ def build(
     as_json: bool = JSON,
 ) -> None:
     """Build a tree of points, and save it."""
+    _writing.destination(out)
     with runtime_of(profile, overrides, threads):
         rows = read_points(points, array=array, columns=columns)
         options: dict[str, Any] = {}
@@ -84,6 +85,7 @@ def query(
     as_json: bool = JSON,
 ) -> None:
     """Find the nearest points of a tree, and write them to an .npz."""
+    check_output(out)
     with runtime_of(profile, overrides, threads):
         opened = _tree(tree)
         rows = None if queries is None else np.asarray(read_points(queries, array=array, columns=columns), float)
@@ -130,6 +132,7 @@ def neighbors(
     as_json: bool = JSON,
 ) -> None:
     """Find Vecchia's conditioning sets: the m nearest predecessors of each point by residual correlation."""
+    check_output(out)
     with runtime_of(profile, overrides, threads):
         rows = read_points(points, array=array, columns=columns)
         chosen = kernel_of(kernel, lengthscale, variance)

@@ -98,9 +98,15 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def write_arrays(path: Path, **arrays: Any) -> None:
-    """Write arrays to an ``.npz``, those that are not None."""
+def check_output(path: Path) -> None:
+    """Raise where :func:`write_arrays` would, before anything is computed for it."""
     if path.suffix.lower() != ".npz":
         raise ValueError(f"{path}: expected a name that ends in .npz")
+    _writing.destination(path)
+
+
+def write_arrays(path: Path, **arrays: Any) -> None:
+    """Write arrays to an ``.npz``, those that are not None."""
+    check_output(path)
     with _writing.replacing(path) as file:
         np.savez(file, **{name: values for name, values in arrays.items() if values is not None})
