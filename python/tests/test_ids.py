@@ -37,7 +37,7 @@ PLAIN = [
     (Number.FIVE, 5), (np.array(5), 5), ("a", "a"), ("", ""), ("a\0b", "a\0b"), ("\0", "\0"), (np.str_("a"), "a"),
     (Colour.RED, "red"), (np.array("a"), "a"), (UUID, UUID),
 ]  # fmt: skip
-# What else an index takes: anything hashable that is no number.
+# Further ids of an index: hashable objects except numbers.
 OF_INDEXES = [
     (b"a\0", b"a\0"), (np.bytes_(b"a"), b"a"), (2**70, 2**70), (np.uint64(2**63), 2**63), (DATE, DATE),
     (datetime.date(2020, 1, 2), datetime.date(2020, 1, 2)), (("a", 1), ("a", 1)), (frozenset([1]), frozenset([1])),
@@ -367,7 +367,7 @@ def test_a_bad_slot_is_an_index_error(store):
     assert store.get_batch([]).shape == (0, 2)
 
 
-# What is left of ids that are gone
+# Removed ids
 
 
 def test_names_that_are_gone_take_no_room(tmp_path):
@@ -512,7 +512,7 @@ def test_an_addition_that_fails_decides_nothing_about_storage(tmp_path):
     with pytest.raises(Interrupted):
         index.add(None, sample(60_000, 32, 1), progress=end)
     index.save(tmp_path / "index")
-    # Whether bytes are put beside the vectors: those that are there are too few to tell.
+    # -1: not decided yet whether bytes are stored, too. Ten vectors are too few for that.
     assert file_reader.read((tmp_path / "index").read_bytes()).sections["settings"][10] == -1
     assert len(index) == 10
 

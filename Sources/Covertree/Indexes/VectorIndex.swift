@@ -69,7 +69,7 @@ public final class VectorIndex: @unchecked Sendable {
     } catch {
       structure.truncate(to: first)
       table.truncate(to: first, nextID: nextID)
-      if !wasJudged { table.judgeAgain() }  // by vectors that are not there
+      if !wasJudged { table.judgeAgain() }  // the new vectors had a part in it
       throw error
     }
   }

@@ -103,7 +103,7 @@ public struct FileImage {
     return memory
   }
 
-  /// Writes the file in one step, as a `FileReplacement` does. A failure leaves what was there.
+  /// Writes the file in one step (`FileReplacement`). If that fails, an old file is unchanged.
   public func write(to path: String, context: CallContext) throws(CoverTreeError) {
     try FileReplacement(path).write { (file) throws(CoverTreeError) in
       try forEachPiece(context: context) { (piece) throws(CoverTreeError) in try writeAll(piece, to: file, path) }

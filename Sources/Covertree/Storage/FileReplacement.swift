@@ -1,16 +1,16 @@
 import Glibc
 
-/// A file that takes its place in one step: it is written beside it, and moved there when all of it is on the disk.
+/// Writes a file in one step: to a draft in the same folder, which is renamed when all of it is on the disk.
 ///
-/// The place is where the path leads: symbolic links are followed, also one to a file that is not there yet. What is there has
-/// to be a regular file that the process may write to. Its mode, owner and group go over to the new file; a new one has the mode that
-/// the umask leaves. A failure leaves what was there. Other hard links to the file keep the old contents.
+/// Symbolic links are followed, even if they lead to a file that does not exist yet. An existing file must be a regular file that the
+/// process may write to; the new file gets its mode, owner and group. Without an existing file the umask decides about the mode.
+/// If writing fails, the old file is unchanged. Other hard links to the old file keep the old contents.
 struct FileReplacement {
-  /// Where the path leads; no link itself.
+  /// The path after all symbolic links.
   let path: String
-  /// The file that is there; nil where none is.
+  /// The existing file, if there is one.
   private let replaced: stat?
-  /// What messages call it.
+  /// For messages.
   private let name: String
 
   init(_ given: String) throws(CoverTreeError) {
@@ -31,9 +31,9 @@ struct FileReplacement {
     guard faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) == 0 else { throw .io(name) }
   }
 
-  /// The path without links of a file that is there.
+  /// The path of an existing file after all links.
   private static func resolved(_ given: String, _ status: stat) throws(CoverTreeError) -> String {
-    // Paths below /proc lead to open files, also to those that have lost their names.
+    // A path below /proc can lead to an open file whose name was deleted.
     let nameless = CoverTreeError(
       .io, "path: \(given): leads to a file without a name, which cannot be replaced", code: EINVAL)
     guard let found = realpath(given, nil) else { throw errno == ENOENT ? nameless : .io("path: \(given)") }
@@ -56,7 +56,7 @@ struct FileReplacement {
     }
   }
 
-  /// Has the file written, and puts it in its place.
+  /// Calls `fill` with a draft, and renames the draft.
   func write(_ fill: (Int32) throws(CoverTreeError) -> Void) throws(CoverTreeError) {
     let (draft, file) = try openDraft()
     do throws(CoverTreeError) {
@@ -76,10 +76,10 @@ struct FileReplacement {
     try syncFolder(of: path)
   }
 
-  /// A new file beside the place. Until it has the mode of the file that it replaces, nobody else reads it.
+  /// Creates the draft. A draft that replaces a file is private until it has the mode of that file.
   private func openDraft() throws(CoverTreeError) -> (path: String, file: Int32) {
     while true {
-      // A name that a process has left which ended while it wrote is not met again.
+      // Random names do not collide with drafts of killed processes, whose process numbers may come again.
       let draft = "\(folder(of: path))/.covertree-\(String(UInt64.random(in: .min ... .max), radix: 36)).partial"
       let file = open(draft, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, replaced == nil ? 0o666 : 0o600)
       if file >= 0 { return (draft, file) }
@@ -101,7 +101,7 @@ struct FileReplacement {
   }
 }
 
-/// Where a path leads at which there is nothing: to itself, or to what a symbolic link names.
+/// The path at which a new file is created: the path itself, or the target of dangling symbolic links.
 func followed(_ given: String) throws(CoverTreeError) -> String {
   var path = given
   for _ in 0..<40 {  // as many as Linux follows
@@ -118,7 +118,7 @@ func followed(_ given: String) throws(CoverTreeError) -> String {
   throw CoverTreeError(.io, "path: \(given): \(String(cString: strerror(ELOOP)))", code: ELOOP)
 }
 
-/// The folder that a file's name is in.
+/// The folder of a path.
 func folder(of path: String) -> String {
   guard let end = path.utf8.lastIndex(of: UInt8(ascii: "/")) else { return "." }
   return end == path.startIndex ? "/" : String(path[..<end])

@@ -17,7 +17,7 @@ struct StoreFolder {
 
   var exists: Bool { access(path, F_OK) == 0 }
 
-  /// The folder without links, from the root on: it stays the same when the process changes its working directory.
+  /// The absolute path after all symbolic links, which does not depend on the working directory.
   func resolved() throws(CoverTreeError) -> StoreFolder {
     guard let found = realpath(path, nil) else { throw .io("path: \(path)") }
     defer { free(found) }
@@ -27,9 +27,9 @@ struct StoreFolder {
     return StoreFolder(path: resolved)
   }
 
-  /// Makes a folder wholly, or not at all: beside its place first, then moved there. A symbolic link to nothing is followed.
+  /// Creates the folder under another name, and renames it when it is complete. Dangling symbolic links are followed.
   ///
-  /// - Parameter original: the store that the new one is a copy of; nobody may read the copy who may not read that.
+  /// - Parameter original: the store to be copied. The copy gets its modes, so that it is as private.
   func make(
     like original: StoreFolder?, _ fill: (StoreFolder) throws(CoverTreeError) -> Void
   ) throws(CoverTreeError) {
@@ -39,7 +39,7 @@ struct StoreFolder {
     let mode = (folder: Self.mode(of: original?.path) ?? 0o777, file: Self.mode(of: original?.catalogue) ?? 0o666)
     guard mkdir(draft.path, mode.folder | 0o700) == 0 else { throw .io("path: \(path)") }
     do throws(CoverTreeError) {
-      // SQLite would not let the umask decide alone.
+      // SQLite creates files with 0644, however permissive the umask is.
       for name in [draft.catalogue, draft.rows, draft.lock] { try Self.touch(name, mode.file | 0o600) }
       try fill(draft)
       _ = try StoreLock(draft.lock, writable: true)
@@ -53,14 +53,14 @@ struct StoreFolder {
     try syncFolder(of: path)
   }
 
-  /// What all may do with a file or a folder; nil where it cannot be asked.
+  /// The permission bits of a file or folder, if they can be read.
   private static func mode(of path: String?) -> mode_t? {
     var status = stat()
     guard let path, stat(path, &status) == 0 else { return nil }
     return status.st_mode & 0o777
   }
 
-  /// Makes an empty file with a mode, less what the umask takes.
+  /// Creates an empty file; the umask applies to the mode.
   private static func touch(_ path: String, _ mode: mode_t) throws(CoverTreeError) {
     let file = Glibc.open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode)
     guard file >= 0 else { throw .io("path: \(path)") }

@@ -196,7 +196,7 @@ public final class VectorStore: @unchecked Sendable {
     }
   }
 
-  /// Throws where an id has no vector in one of some slots: it is free, or has never been.
+  /// Throws if one of the slots is free or does not exist.
   public func check(slots: UnsafeBufferPointer<Int64>) throws(CoverTreeError) {
     try reading { () throws(CoverTreeError) in try checkInUse(slots) }
   }

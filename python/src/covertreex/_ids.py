@@ -84,7 +84,7 @@ def _listed(ids: Any, name: str, in_order: bool) -> NDArray[np.int64] | list[Any
         raise ValueError(f"{name}: expected one dimension, got shape {array.shape}")
     if array.dtype.kind == "i" or (array.dtype.kind == "u" and (not array.size or array.max() < 2**63)):
         return np.ascontiguousarray(array, np.int64)
-    # A list of dates would be one of integers.
+    # `tolist` makes integers of dates.
     return list(array) if array.dtype.kind in "mM" else list(array.tolist())
 
 
@@ -174,7 +174,7 @@ class Names:
         self._names: dict[int, Any] = dict(zip(keys, names))
         self._keys = {name: key for key, name in self._names.items()}
         largest = max(self._names, default=-1)
-        # A number is not given twice, until there are no others left.
+        # Numbers ascend, so that a search that runs during a removal does not find another id.
         self._next = largest + 1 if 0 <= largest < 2**62 else 0
 
     def found(self, ids: Given) -> NDArray[np.int64]:

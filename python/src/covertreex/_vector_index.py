@@ -341,9 +341,8 @@ class VectorIndex(_calls.Closeable):
         k : int
             At least 1; it may exceed the number of vectors.
         filter : optional
-            Which vectors may be found: an id, or several in any iterable, of which those that the index does not have
-            count for nothing; or, where ids are int64, a boolean array whose element ``id`` says so (ids beyond its
-            end are left out).
+            Which vectors may be found: an id, or several in any iterable (unknown ids are ignored); or, if ids are
+            int64, a boolean array whose element ``id`` says so (ids beyond its end are left out).
         n_threads, progress
             As in :meth:`add`.
         **tuning : int

@@ -18,7 +18,7 @@ PathLike = Union[str, "os.PathLike[str]"]
 def replacing(path: PathLike) -> Iterator[BinaryIO]:
     """Write a file in one step, as the library does (``docs/file-format.md``, "Writing").
 
-    The file that is yielded takes its place when the block ends. If the block raises, what was there is there still.
+    The yielded file is renamed when the block ends. If the block raises, the old file is unchanged.
     """
     place, replaced = destination(path)
     draft = os.path.join(os.path.dirname(place), f".covertree-{secrets.token_hex(8)}.partial")

@@ -96,7 +96,7 @@ class MappedTree:
         partition_size = _arrays.integer(partition_size, "partition_size", minimum=1)
         wanted = kept_dtype(active_config().dtype if dtype is None else dtype)
         kept = wanted or _arrays.float_dtype(coords.dtype)
-        # Options are looked at before the points are, which may take hours.
+        # Wrong options are refused before the points are read, which may take hours.
         CoverTree(np.zeros((1, dim), kept), dtype=kept, **options).close()
         report = progress or (lambda share: None)
         n_parts = -(-n // partition_size)
@@ -113,7 +113,7 @@ class MappedTree:
                 layout.n_points, layout.first,
             )  # fmt: skip
             save_arrays(target, "layout", dict(zip(_LAYOUT, arrays)))
-            # Written last: without it there is no tree.
+            # The manifest makes it a tree, so it is written last.
             save_manifest(target, {"n_points": n, "dim": dim, "dtype": str(kept)})
         return cls(target)
 

@@ -395,7 +395,7 @@ class VectorStore(_calls.Closeable):
     def snapshot(self, path: _files.PathLike, *, progress: ProgressReport | None = None) -> None:
         """Write a copy of the store as it stands to a folder that is not there: wholly, or not at all.
 
-        Readers go on meanwhile, and so does the writer. Nobody may read the copy who may not read the store.
+        Readers and the writer go on during the copy. The copy is as private as the store.
         """
         self._maintain(lib.covertree_store_snapshot, progress, _files.encoded_path(path))
 
@@ -455,7 +455,7 @@ def _packed(id: Id) -> bytes:
 def _slot(slot: Any) -> int:
     try:
         return _arrays.integer(slot, "slot", minimum=0)
-    except ValueError as error:  # one that has never been
+    except ValueError as error:
         raise IndexError(str(error)) from None
 
 

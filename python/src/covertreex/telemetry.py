@@ -297,7 +297,7 @@ def _keep(made: Record, diagnostics: runtime.Diagnostics) -> None:
             _last._records.append(made)
         if diagnostics.log_file is not None:
             # Opened each time, and written in one piece: several processes may add to one file. A pipe without a reader
-            # is not waited for. What was computed is not lost because its record is.
+            # is not waited for. The result of the call is returned in any case.
             try:
                 with open(diagnostics.log_file, "ab", buffering=0, opener=_without_waiting) as file:
                     file.write(made.to_json().encode() + b"\n")

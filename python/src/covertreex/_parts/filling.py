@@ -1,4 +1,4 @@
-"""A folder that gets a tree in parts, or stays as it was."""
+"""Building a tree in parts in a folder: the whole tree, or no files at all."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .files import MANIFEST
 
 # In the folder while it is filled, and locked by the process that fills it.
 _MARKER = "unfinished.lock"
-# What is in a folder that is not filled yet.
+# Files of a build that has not ended.
 _UNFINISHED = re.compile(rf"part-\d+\.(covertree|points|indices)|layout\.covertree|\.covertree-\w+\.partial|{_MARKER}")
 
 
@@ -23,7 +23,7 @@ _UNFINISHED = re.compile(rf"part-\d+\.(covertree|points|indices)|layout\.covertr
 def filling(folder: _files.PathLike) -> Iterator[Path]:
     """Make a folder, or take one that is empty, and have it filled.
 
-    If the block raises, nothing is left of it. What a process has left that ended meanwhile is removed by the next.
+    If the block raises, its files are removed. If its process is killed, the next build in the folder removes them.
 
     Yields
     ------
@@ -68,7 +68,7 @@ def _claim(folder: Path) -> int:
     descriptor = os.open(marker, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # It is another one, or none, where somebody was ready between our two looks.
+        # Another build may have ended, and removed this file, before the lock.
         is_ours = marker.exists() and os.path.samestat(os.stat(marker), os.fstat(descriptor))
     except BlockingIOError:
         is_ours = False
@@ -82,7 +82,7 @@ def _claim(folder: Path) -> int:
 
 
 def _clear(folder: Path) -> None:
-    """Remove what belongs to a folder that is not filled, but for the marker."""
+    """Remove the files of a build that has not ended, except the marker."""
     for name in os.listdir(folder):
         if name != _MARKER and _UNFINISHED.fullmatch(name):
             (folder / name).unlink()
