@@ -42,3 +42,19 @@ def test_over_a_store(kind, wrap):
     assert statistics["size"] == statistics["n_vectors"] == 49
     index.clear()
     assert index.size == 0 and index.search(rows[0], 2) == [] and index.get_statistics()["size"] == 0
+
+
+@pytest.mark.parametrize("kind", [BruteForceIndex, KDTreeIndex, LSHIndex, HNSWIndex])
+def test_a_call_that_fails_changes_nothing(kind):
+    vectors = {0: [np.nan, 1, 2], 1: [1.0, 2.0], 2: [3.0, 4.0]}
+    index = kind(Store(vectors))
+    with pytest.raises(ValueError, match="vectors"):
+        index.add_vector("a", 0)  # its dimension would be that of the index
+    assert index.size == 0
+    index.add_vector("a", 1)
+    index.add_vector(2, 2)
+    vectors[2] = [np.nan, 0.0]
+    with pytest.raises(ValueError, match="vectors"):
+        index.rebuild()
+    assert index.size == 2
+    assert [id for id, _ in index.search([3.0, 4.0], 2)] == [2, "a"]

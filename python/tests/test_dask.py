@@ -310,6 +310,6 @@ def test_damaged_files_are_errors(client, rng, tmp_path):
         for place in range(len(data) - 64, len(data)):
             data[place] ^= 1
         path.write_bytes(data)
-        with pytest.raises(Exception, match="checksum|fills up"):
+        with pytest.raises(Exception, match=r"checksum|fills up"):
             covertreex.dask.load(tmp_path / "tree", client=client).knn(3, queries=rng.random((5, 3))).compute()
         tree.save(tmp_path / "tree")
