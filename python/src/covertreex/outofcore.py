@@ -223,7 +223,9 @@ class MappedTree:
             if len(self._mapped) >= _OPEN:
                 self._mapped.pop(next(iter(self._mapped))).tree.close()
             part = open_part(self.folder, number)
-            if len(part) != self.partition_sizes[number] or part.tree.dim != self.dim or part.tree.dtype != self.dtype:
+            tree = part.tree
+            fits = isinstance(tree, CoverTree) and tree.dim == self.dim and tree.dtype == self.dtype
+            if not fits or len(part) != self.partition_sizes[number]:
                 raise CoverTreeError(f"folder: partition {number} in {self.folder} is of another tree")
         self._mapped[number] = part
         return part
