@@ -136,6 +136,7 @@ static void lookAtStore(Stream *s) {
   int64_t slot = covertree_store_find_one(store, ids);
   REQUIRE(slot >= -1 || known((covertree_status)-slot));
   ok(covertree_store_slot_count(store, oneIn(s, 10) ? (int64_t)word(s) : byte(s) % 30, &count));
+  ok(covertree_store_check_slots(store, slots, oneIn(s, 10) ? -1 : n));
   ok(covertree_store_list(store, &place, oneIn(s, 30) ? -1 : n, ids, slots, &written));
   ok(covertree_store_name(store, ids, oneIn(s, 3) ? NULL : name, oneIn(s, 20) ? -1 : below(s, 9), &length));
   covertree_store_rows *view = NULL;

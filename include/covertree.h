@@ -361,7 +361,9 @@ typedef struct covertree_section {
 } covertree_section;
 
 /* Saves a tree as it stands. Later changes do not touch the file.
- *   path      [in] with at most 4096 bytes; a file that is there is replaced
+ *   path      [in] with at most 4096 bytes, UTF-8. Symbolic links are followed. A regular file is replaced, and the new file
+ *                  gets its mode, owner and group. IO if the file is read-only, if owner and group cannot be kept, and for
+ *                  directories, pipes, devices and sockets
  *   sections  [in] n_sections arrays of the host's that are to be kept with it; may be NULL for none
  *   options   [in] may be NULL
  * IO, INVALID_ARGUMENT, OUT_OF_MEMORY, CANCELLED. At the speed of the disk. */
@@ -1025,6 +1027,9 @@ int64_t covertree_store_find_one(covertree_store *store, const covertree_id *id)
 /* How many ids have a slot; 0 for a free one. NOT_FOUND for a slot that has never been. */
 covertree_status covertree_store_slot_count(covertree_store *store, int64_t slot, int64_t *n_ids);
 
+/* Checks that slots are in use. NOT_FOUND for the first one that is free or does not exist. */
+covertree_status covertree_store_check_slots(covertree_store *store, const int64_t *slots, int64_t n_slots);
+
 /* Ids and their slots, some at a time.
  *   place     [in, out] 0 to begin with; where to go on
  *   room      [in]      for so many
@@ -1033,7 +1038,7 @@ covertree_status covertree_store_list(covertree_store *store, int64_t *place, in
                                       int64_t *slots, int64_t *n_written);
 
 /* The name that an id was added with.
- *   name   [out] room bytes, without a zero behind it; NULL to ask for the length
+ *   name   [out] room bytes, without a zero behind it (there may be some in it); NULL to ask for the length
  *   length [out] in bytes
  * NOT_FOUND. */
 covertree_status covertree_store_name(covertree_store *store, const covertree_id *id, char *name, int64_t room,

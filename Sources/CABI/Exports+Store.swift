@@ -166,6 +166,16 @@ public func covertree_store_slot_count(
   }
 }
 
+@_cdecl("covertree_store_check_slots") @implementation
+public func covertree_store_check_slots(
+  _ store: OpaquePointer?, _ slots: UnsafePointer<Int64>?, _ n_slots: Int64
+) -> covertree_status {
+  status { () throws(CoverTreeError) in
+    let store = try opened(store: store)
+    try store.check(slots: Arguments.indices(slots, n_slots, named: "slots"))
+  }
+}
+
 @_cdecl("covertree_store_list") @implementation
 public func covertree_store_list(
   _ store: OpaquePointer?, _ place: UnsafeMutablePointer<Int64>?, _ room: Int64,
@@ -196,12 +206,12 @@ public func covertree_store_name(
     let output = try Arguments.output(length, named: "length")
     let found = try store.name(of: Arguments.id(id))
     if let name {
-      guard room >= found.utf8.count else {
-        throw CoverTreeError(.invalidArgument, "room: expected \(found.utf8.count) or more, got \(room)")
+      guard room >= found.count else {
+        throw CoverTreeError(.invalidArgument, "room: expected \(found.count) or more, got \(room)")
       }
-      for (index, byte) in found.utf8.enumerated() { name[index] = CChar(bitPattern: byte) }
+      for (index, byte) in found.enumerated() { name[index] = CChar(bitPattern: byte) }
     }
-    output.pointee = Int64(found.utf8.count)
+    output.pointee = Int64(found.count)
   }
 }
 

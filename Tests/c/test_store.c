@@ -76,6 +76,14 @@ static void change(covertree_store *store) {
   EXPECT(covertree_store_get_info(store, &info) == COVERTREE_OK);
   EXPECT(info.n_ids == N - 30 && info.n_unique == 180 && info.n_slots == 200 && info.n_free == 20 && info.dim == DIM);
   EXPECT(covertree_store_slot_count(store, 200, &slot) == COVERTREE_NOT_FOUND);
+  const int64_t used[2] = {slots[100], slots[30]}, with_free[2] = {slots[100], slots[0]}, wrong[2] = {slots[100], 200};
+  EXPECT(covertree_store_check_slots(store, used, 2) == COVERTREE_OK);
+  EXPECT(covertree_store_check_slots(store, NULL, 0) == COVERTREE_OK);
+  EXPECT(covertree_store_check_slots(store, NULL, 1) == COVERTREE_INVALID_ARGUMENT);
+  EXPECT(covertree_store_check_slots(NULL, used, 2) == COVERTREE_INVALID_ARGUMENT);
+  EXPECT(covertree_store_check_slots(store, with_free, 2) == COVERTREE_NOT_FOUND);
+  EXPECT(strstr(covertree_last_error(), "slots[1]") != NULL);
+  EXPECT(covertree_store_check_slots(store, wrong, 2) == COVERTREE_NOT_FOUND);
   EXPECT(covertree_store_check(store, NULL) == COVERTREE_OK);
   EXPECT(covertree_store_compact(store, NULL) == COVERTREE_OK);
   compare(store, 30);
@@ -92,6 +100,10 @@ static void names(covertree_store *store) {
   EXPECT(covertree_store_name(store, &ids[0], NULL, 0, &length) == COVERTREE_NOT_FOUND);
   EXPECT(covertree_store_remove(store, &id, 1, NULL) == COVERTREE_OK);
   EXPECT(covertree_store_name(store, &id, NULL, 0, &length) == COVERTREE_NOT_FOUND);
+  EXPECT(covertree_store_add(store, &id, "a\0\0b", (end = 4, &end), vectors[0], 1, DIM, 0, NULL, &slot) == COVERTREE_OK);
+  EXPECT(covertree_store_name(store, &id, name, sizeof name, &length) == COVERTREE_OK && length == 4);
+  EXPECT(memcmp(name, "a\0\0b", 4) == 0);
+  EXPECT(covertree_store_remove(store, &id, 1, NULL) == COVERTREE_OK);
 }
 
 /* An index over a store reads rows in place, and keeps them from being used again. */

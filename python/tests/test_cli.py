@@ -200,7 +200,7 @@ def test_errors_name_what_was_typed(folder, capsys):
         (("query", "tree.ct", "-o", "x.npz", "--radius", "nan"), "covertreex: --radius: expected a number"),
         (("neighbors", "points.npy", "x.npz", "--inducing", "100000"), "covertreex: --inducing: expected 0 to"),
         (("neighbors", "points.npy", "x.npz", "--ordering", "best"), "covertreex: --ordering: expected one of"),
-        (("neighbors", "bad.npy", "x.npz"), "covertreex: bad.npy[0, 1]: expected a finite number"),
+        (("neighbors", "bad.npy", "x.npz"), "covertreex: bad.npy: row 0, column 1: expected a finite number"),
     ]:
         error = refused(capsys, 1, *arguments)
         assert error.startswith(words), error

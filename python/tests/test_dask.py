@@ -430,3 +430,29 @@ def test_machines_with_addresses_of_their_own(rng, machines):
                 worker.wait(max(0.1, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
                 worker.kill()
+
+
+def test_relative_paths_are_those_of_the_client(client, rng, tmp_path, monkeypatch):
+    points = rng.standard_normal((900, 3))
+    (tmp_path / "points").mkdir()
+    np.save(tmp_path / "points" / "0.npy", points)
+    monkeypatch.chdir(tmp_path)  # workers stay where they were started
+    tree = covertreex.dask.cover_tree("points", client=client, n_partitions=3)
+    tree.save("tree")
+    assert "partitions.json" in os.listdir(tmp_path / "tree")
+    again = covertreex.dask.load("tree", client=client)
+    assert (again.knn(3).compute() == cover_tree(points).knn(3)).all()
+
+
+def test_damaged_files_are_errors(client, rng, tmp_path):
+    tree = covertreex.dask.cover_tree(rng.standard_normal((900, 3)), client=client, n_partitions=3)
+    tree.save(tmp_path / "tree")
+    for name in ("curve.covertree", "part-00001.covertree"):
+        path = tmp_path / "tree" / name
+        data = bytearray(path.read_bytes())
+        for place in range(len(data) - 64, len(data)):
+            data[place] ^= 1
+        path.write_bytes(data)
+        with pytest.raises(Exception, match=r"checksum|fills up"):
+            covertreex.dask.load(tmp_path / "tree", client=client).knn(3, queries=rng.random((5, 3))).compute()
+        tree.save(tmp_path / "tree")

@@ -1,5 +1,12 @@
 """Trees in partitions on disk."""
 
+import json
+import os
+import shutil
+import subprocess
+import sys
+import textwrap
+
 import numpy as np
 import pytest
 
@@ -60,7 +67,8 @@ def test_it_is_opened_again(mapped, tmp_path):
 
 def test_only_partitions_are_left_on_disk(mapped, tmp_path):
     cover_tree(mapped, folder=tmp_path / "tree", partition_size=2000)
-    assert {path.suffix for path in (tmp_path / "tree").iterdir()} == {".covertree", ".npy", ".npz", ".json"}
+    names = ["layout.covertree", *(f"part-0000{number}.covertree" for number in range(3)), "partitions.json"]
+    assert sorted(os.listdir(tmp_path / "tree")) == names
 
 
 def test_bad_input_is_refused(mapped, tmp_path, rng):
@@ -96,3 +104,205 @@ def test_folders_without_a_tree_are_told(mapped, tmp_path):
     (tmp_path / "tree" / "partitions.json").write_text("{}")
     with pytest.raises(CoverTreeError, match="folder"):
         load(tmp_path / "tree")
+
+
+# Builds that do not end
+
+
+class Ended(Exception):
+    pass
+
+
+def ending_at(count):
+    """A callback that ends the call it is told of for the so many-th time."""
+    left = [count]
+
+    def report(share):
+        left[0] -= 1
+        if left[0] == 0:
+            raise Ended
+
+    return report
+
+
+@pytest.mark.parametrize("there", [False, True], ids=["new", "empty"])
+@pytest.mark.parametrize("count", [1, 2, 3, 5, 10])
+def test_a_build_that_is_ended_leaves_nothing(mapped, tmp_path, count, there):
+    path = tmp_path / "above" / "tree"
+    if there:
+        path.mkdir(parents=True)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(Ended):
+        cover_tree(mapped, folder=path, partition_size=700, progress=ending_at(count))
+    assert sorted(tmp_path.rglob("*")) == before
+    assert (cover_tree(mapped, folder=path, partition_size=700).knn(3) == cover_tree(np.array(mapped)).knn(3)).all()
+
+
+class Unread(np.ndarray):
+    """Points that are not to be looked at."""
+
+    def __getitem__(self, _):
+        raise AssertionError("the points were read")
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [({"order": "x"}, ValueError), ({"leaf_size": 0}, ValueError), ({"leaf_size": 70_000}, ValueError),
+     ({"seed": -1}, ValueError), ({"seed": "x"}, TypeError), ({"n_threads": 0}, ValueError),
+     ({"dtype": "int8"}, TypeError), ({"partition_size": 0}, ValueError), ({"partition_size": 1.5}, TypeError)],
+    ids=str,
+)  # fmt: skip
+def test_options_are_looked_at_before_points(mapped, tmp_path, options, error):
+    points = np.asarray(mapped).view(Unread)
+    with pytest.raises(error, match=next(iter(options))):
+        cover_tree(points, folder=tmp_path / "tree", **options)
+    with pytest.raises(TypeError, match="nonsense"):
+        MappedTree.build(points, tmp_path / "tree", nonsense=1)
+    assert os.listdir(tmp_path) == ["points.npy"]
+
+
+KILLED = """
+    import os, sys
+    import numpy as np
+    from covertreex import cover_tree
+    calls = []
+    def report(share):
+        calls.append(share)
+        if len(calls) == int(sys.argv[2]):
+            os._exit(9)
+    cover_tree(np.load("points.npy"), folder=sys.argv[1], partition_size=700, progress=report)
+"""
+
+
+@pytest.mark.parametrize("count", [2, 3, 6])
+def test_what_a_killed_process_left_is_removed_by_the_next(mapped, tmp_path, count):
+    arguments = [sys.executable, "-c", textwrap.dedent(KILLED), "tree", str(count)]
+    assert subprocess.run(arguments, check=False, cwd=tmp_path, timeout=120).returncode == 9
+    assert os.listdir(tmp_path / "tree") != []
+    with pytest.raises(OSError, match="without a tree"):
+        load(tmp_path / "tree")
+    tree = cover_tree(mapped, folder=tmp_path / "tree", partition_size=2000)
+    assert (tree.knn(3) == cover_tree(np.array(mapped)).knn(3)).all()
+    assert len(os.listdir(tmp_path / "tree")) == 5
+
+
+@pytest.mark.parametrize("marked", [False, True], ids=["", "beside what a killed process left"])
+@pytest.mark.parametrize("name", ["notes.txt", "partitions.json", "part-1.npy"])
+def test_what_is_not_ours_stays(mapped, tmp_path, name, marked):
+    folder = tmp_path / "tree"
+    folder.mkdir()
+    names = [name, *(["unfinished.lock", "part-00000.points"] if marked else [])]
+    for one in names:
+        (folder / one).write_text("mine")
+    with pytest.raises(FileExistsError, match="folder"):
+        cover_tree(mapped, folder=folder)
+    assert {path.name: path.read_text() for path in folder.iterdir()} == dict.fromkeys(names, "mine")
+    with pytest.raises(FileExistsError):
+        cover_tree(mapped, folder=folder / name)
+
+
+def test_two_builds_do_not_share_a_folder(mapped, tmp_path):
+    refused = []
+
+    def report(share):
+        if not refused:
+            with pytest.raises(FileExistsError, match="another process") as error:
+                cover_tree(mapped, folder=tmp_path / "tree", partition_size=700)
+            refused.append(error)
+
+    tree = cover_tree(mapped, folder=tmp_path / "tree", partition_size=2000, progress=report)
+    assert len(refused) == 1
+    assert (tree.knn(3) == cover_tree(np.array(mapped)).knn(3)).all()
+
+
+def test_a_search_that_is_ended_does_not_spoil_the_next(mapped, tmp_path):
+    tree = cover_tree(mapped, folder=tmp_path / "tree", partition_size=700)
+    wanted = cover_tree(np.array(mapped)).knn(4)
+    tree.knn(4, out=tmp_path / "out")
+    with pytest.raises(Ended):
+        tree.knn(3, out=tmp_path / "out", progress=ending_at(4))
+    assert sorted(os.listdir(tmp_path / "out")) == ["indices.npy"]
+    assert (np.load(tmp_path / "out" / "indices.npy") == wanted).all()
+    assert (tree.knn(4, out=tmp_path / "out") == wanted).all()
+
+
+# Paths
+
+
+def test_a_tree_stays_where_it_was_opened(mapped, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    wanted = cover_tree(np.array(mapped)).knn(3)
+
+    def moving(share):
+        monkeypatch.chdir("/")
+
+    built = cover_tree(mapped, folder="tree", partition_size=700, progress=moving)
+    monkeypatch.chdir(tmp_path)
+    opened = load("tree")
+    found = opened.knn(3, out="out", progress=moving)
+    for tree in (built, opened):
+        assert (tree.knn(3) == wanted).all()
+    assert (found == wanted).all()
+    assert (np.load(tmp_path / "out" / "indices.npy") == wanted).all()
+
+
+def test_a_link_to_a_folder_is_followed(mapped, tmp_path):
+    (tmp_path / "far").mkdir()
+    for name in ("there", "new"):
+        (tmp_path / name).symlink_to(f"far/{name}")
+    (tmp_path / "far" / "there").mkdir()
+    for name in ("there", "new"):
+        tree = cover_tree(mapped, folder=tmp_path / name, partition_size=2000)
+        # Where the link leads later does not matter.
+        (tmp_path / name).unlink()
+        (tmp_path / name).symlink_to("nowhere")
+        assert (tree.knn(2) == cover_tree(np.array(mapped)).knn(2)).all()
+
+
+# Damage
+
+
+@pytest.fixture
+def saved(mapped, tmp_path):
+    cover_tree(mapped, folder=tmp_path / "tree", partition_size=2000)
+    return tmp_path / "tree"
+
+
+def test_flipped_bits_are_errors(saved):
+    for name in ("part-00000.covertree", "part-00002.covertree", "layout.covertree"):
+        path = saved / name
+        data = path.read_bytes()
+        for place in np.linspace(70, len(data) - 1, 40).astype(int):
+            damaged = bytearray(data)
+            damaged[place] ^= 4
+            path.write_bytes(damaged)
+            with pytest.raises((CoverTreeError, ValueError)):
+                load(saved).knn(3)
+        path.write_bytes(data)
+    assert load(saved).knn(3).shape == (5000, 3)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"n_points": 5050}, {"n_points": 4999}, {"n_points": -1}, {"n_points": 2**62}, {"dim": 2}, {"dim": 0},
+     {"dtype": "float64"}, {"dtype": "x"}],
+    ids=str,
+)  # fmt: skip
+def test_numbers_that_do_not_fit_are_errors(saved, change):
+    known = json.loads((saved / "partitions.json").read_text())
+    (saved / "partitions.json").write_text(json.dumps({**known, **change}))
+    with pytest.raises(CoverTreeError, match="folder"):
+        load(saved).knn(3)
+
+
+def test_partitions_of_another_tree_are_errors(mapped, saved, tmp_path):
+    cover_tree(mapped[:4000], folder=tmp_path / "other", partition_size=1500)
+    for name in ("part-00001.covertree", "layout.covertree"):
+        shutil.copytree(saved, tmp_path / "mixed")
+        shutil.copy(tmp_path / "other" / name, tmp_path / "mixed" / name)
+        with pytest.raises(CoverTreeError, match="folder"):
+            load(tmp_path / "mixed").knn(3)
+        shutil.rmtree(tmp_path / "mixed")
+    cover_tree(np.array(mapped)).save(saved / "part-00001.covertree")
+    with pytest.raises(CoverTreeError, match="is not a part"):
+        load(saved).knn(3)

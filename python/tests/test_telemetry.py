@@ -190,3 +190,30 @@ def test_files_of_records(tmp_path):
         path.write_text(log.records[0].to_json() + "\n" + line + "\n")
         with pytest.raises(ValueError, match="line 2"):
             telemetry.read(path)
+
+
+def test_a_log_stays_where_it_was_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    settings = Runtime(diagnostics=runtime.Diagnostics(log_file="log"))
+    monkeypatch.setenv("COVERTREEX_DIAGNOSTICS_LOG_FILE", "of the environment")
+    runtime.read_environment()
+    try:
+        monkeypatch.chdir("/")
+        cover_tree(np.zeros((3, 2)))
+        with settings.activate():
+            cover_tree(np.zeros((3, 2)))
+    finally:
+        monkeypatch.delenv("COVERTREEX_DIAGNOSTICS_LOG_FILE")
+        runtime.read_environment()
+    assert [len(telemetry.read(tmp_path / name)) for name in ("log", "of the environment")] == [1, 1]
+
+
+def test_a_pipe_that_nobody_reads_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with Runtime(diagnostics=runtime.Diagnostics(log_file=str(tmp_path / "pipe"))).activate():
+        with pytest.warns(UserWarning, match="a record was lost"):
+            assert len(cover_tree(np.zeros((3, 2)))) == 3
+        reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+        cover_tree(np.zeros((3, 2)))
+    assert telemetry.Record.from_json(os.read(reader, 65536).decode()).operation == "build"
+    os.close(reader)

@@ -61,7 +61,7 @@ public final class VectorIndex: @unchecked Sendable {
   private func append(
     _ vectors: NewVectors, _ ids: UnsafeBufferPointer<Int64>?, _ context: CallContext
   ) throws(CoverTreeError) {
-    let nextID = table.nextID
+    let (nextID, wasJudged) = (table.nextID, table.isJudged)
     let first = try table.append(vectors, ids: ids, context: context)
     do throws(CoverTreeError) {
       if usesBytes { try table.addBytesWhereTheyTell(context: context) }
@@ -69,6 +69,7 @@ public final class VectorIndex: @unchecked Sendable {
     } catch {
       structure.truncate(to: first)
       table.truncate(to: first, nextID: nextID)
+      if !wasJudged { table.judgeAgain() }  // the new vectors had a part in it
       throw error
     }
   }

@@ -1,5 +1,4 @@
 import Glibc
-import Synchronization
 
 /// A file as it will be: sections in memory, written in one step or copied into one piece of memory.
 public struct FileImage {
@@ -104,30 +103,13 @@ public struct FileImage {
     return memory
   }
 
-  /// Writes the file in one step: to a temporary one beside it, which takes its place when all of it is on the disk. A
-  /// failure leaves what was there.
+  /// Writes the file in one step (`FileReplacement`). If that fails, an old file is unchanged.
   public func write(to path: String, context: CallContext) throws(CoverTreeError) {
-    let partial = "\(path).\(getpid())-\(partialCount.wrappingAdd(1, ordering: .relaxed).newValue).partial"
-    let file = open(partial, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
-    guard file >= 0 else { throw .io("path: \(path)") }
-    do throws(CoverTreeError) {
-      defer { close(file) }
+    try FileReplacement(path).write { (file) throws(CoverTreeError) in
       try forEachPiece(context: context) { (piece) throws(CoverTreeError) in try writeAll(piece, to: file, path) }
-      guard fsync(file) == 0 else { throw .io("path: \(path)") }
-    } catch {
-      unlink(partial)
-      throw error
     }
-    guard rename(partial, path) == 0 else {
-      let error = CoverTreeError.io("path: \(path)")
-      unlink(partial)
-      throw error
-    }
-    try syncFolder(of: path)
   }
 }
-
-private let partialCount = Atomic<Int>(0)
 
 private func writeAll(_ bytes: UnsafeRawBufferPointer, to file: Int32, _ path: String) throws(CoverTreeError) {
   var done = 0
@@ -137,16 +119,6 @@ private func writeAll(_ bytes: UnsafeRawBufferPointer, to file: Int32, _ path: S
     guard written > 0 else { throw .io("path: \(path)") }
     done += written
   }
-}
-
-/// Makes a rename last: it is part of the folder's contents. Some file systems have nothing to do for it and say so.
-func syncFolder(of path: String) throws(CoverTreeError) {
-  let end = path.utf8.lastIndex(of: UInt8(ascii: "/"))
-  let folder = end.map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
-  let file = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-  guard file >= 0 else { return }  // A folder may be written to and not read.
-  defer { close(file) }
-  guard fsync(file) == 0 || errno == EINVAL || errno == ENOTSUP else { throw .io("path: \(folder)") }
 }
 
 /// The CRC-32C of a header up to its own field, and of the table behind it.

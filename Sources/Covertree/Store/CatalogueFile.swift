@@ -220,15 +220,15 @@ final class CatalogueFile: @unchecked Sendable {
   /// Whether others have committed something since it was last read.
   func isBehind() throws(CoverTreeError) -> Bool { try version() != seenVersion }
 
-  func name(ofEntry entry: Int) throws(CoverTreeError) -> String? {
+  /// In UTF-8; any of its bytes may be zero.
+  func name(ofEntry entry: Int) throws(CoverTreeError) -> [UInt8]? {
     guard let opened else { return nil }
     let readName = opened.readName
     return try opened.database.exclusively { () throws(CoverTreeError) in
       defer { readName.reset() }
       try readName.bind(1, Int64(entry))
       guard try readName.step() else { return nil }
-      _ = try verified(readName, "name")
-      return readName.text(2)
+      return try Array(verified(readName, "name").bytes)
     }
   }
 

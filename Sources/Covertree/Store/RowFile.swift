@@ -36,7 +36,7 @@ final class RowFile: @unchecked Sendable {
   deinit { close(descriptor) }
 
   static func create(_ path: String, _ header: Header) throws(CoverTreeError) -> RowFile {
-    let descriptor = Glibc.open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
+    let descriptor = Glibc.open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0o666)
     guard descriptor >= 0 else { throw .io("path: \(path)") }
     let file = RowFile(descriptor: descriptor, path: path)
     let page = try Buffer<UInt8>(count: headerBytes, filledWith: 0)

@@ -33,7 +33,8 @@ final class SQLite: @unchecked Sendable {
     sqlite3_busy_timeout(database, 5000)
     // A database may be by whomever: its schema calls nothing that has effects, and its pages are looked at before they are believed
     // (https://www.sqlite.org/security.html).
-    try execute("PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON")
+    // Deleted rows are overwritten, so that names of removed ids stay neither in the file nor in copies of it.
+    try execute("PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; PRAGMA secure_delete = ON")
   }
 
   deinit { sqlite3_close_v2(database) }

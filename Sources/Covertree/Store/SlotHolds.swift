@@ -83,14 +83,9 @@ extension VectorStore {
     _ slots: UnsafeBufferPointer<Int64>, hashes: UnsafePointer<UInt64>? = nil
   ) throws(CoverTreeError) {
     try reading { () throws(CoverTreeError) in
+      try checkInUse(slots)
       for (place, slot) in slots.enumerated() {
-        guard (0..<Int64(catalogue.slots.count)).contains(slot) else {
-          throw CoverTreeError(
-            .notFound, "slots[\(place)]: expected 0 to \(catalogue.slots.count - 1), got \(slot)")
-        }
-        let record = catalogue.slots[Int(slot)]
-        guard record.count > 0 else { throw CoverTreeError(.notFound, "slots[\(place)]: slot \(slot) is free") }
-        guard hashes.map({ $0[place] == record.hash }) ?? true else {
+        guard hashes.map({ $0[place] == catalogue.slots[Int(slot)].hash }) ?? true else {
           throw CoverTreeError(.notFound, "slots[\(place)]: slot \(slot) has another vector now")
         }
       }

@@ -16,7 +16,7 @@ final class StoreLock: @unchecked Sendable {
 
   /// - Parameter writable: whether for a writer, or for a reader.
   init(_ path: String, writable: Bool) throws(CoverTreeError) {
-    descriptor = open(path, (writable ? O_RDWR | O_CREAT : O_RDONLY) | O_CLOEXEC, 0o666)
+    descriptor = open(path, (writable ? O_RDWR | O_CREAT : O_RDONLY) | O_CLOEXEC | O_NONBLOCK, 0o666)
     guard descriptor >= 0 else { throw .io("path: \(path)") }
     var lock = Self.lock(writable ? F_WRLCK : F_RDLCK, writable ? .writer : .readers)
     guard fcntl(descriptor, Self.set, &lock) == 0 else {

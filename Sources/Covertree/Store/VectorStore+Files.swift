@@ -17,12 +17,30 @@ struct StoreFolder {
 
   var exists: Bool { access(path, F_OK) == 0 }
 
-  /// Makes a folder wholly, or not at all: beside its place first, then moved there.
-  func make(_ fill: (StoreFolder) throws(CoverTreeError) -> Void) throws(CoverTreeError) {
+  /// The absolute path after all symbolic links, which does not depend on the working directory.
+  func resolved() throws(CoverTreeError) -> StoreFolder {
+    guard let found = realpath(path, nil) else { throw .io("path: \(path)") }
+    defer { free(found) }
+    guard let resolved = String(validatingCString: found) else {
+      throw CoverTreeError(.invalidArgument, "path: \(path): expected folders with names in UTF-8")
+    }
+    return StoreFolder(path: resolved)
+  }
+
+  /// Creates the folder under another name, and renames it when it is complete. Dangling symbolic links are followed.
+  ///
+  /// - Parameter original: the store to be copied. The copy gets its modes, so that it is as private.
+  func make(
+    like original: StoreFolder?, _ fill: (StoreFolder) throws(CoverTreeError) -> Void
+  ) throws(CoverTreeError) {
+    let path = try followed(path)
     let number = randomNumber().0
     let draft = StoreFolder(path: "\(path).\(String(number, radix: 36)).part")
-    guard mkdir(draft.path, 0o777) == 0 else { throw .io("path: \(path)") }
+    let mode = (folder: Self.mode(of: original?.path) ?? 0o777, file: Self.mode(of: original?.catalogue) ?? 0o666)
+    guard mkdir(draft.path, mode.folder | 0o700) == 0 else { throw .io("path: \(path)") }
     do throws(CoverTreeError) {
+      // SQLite creates files with 0644, however permissive the umask is.
+      for name in [draft.catalogue, draft.rows, draft.lock] { try Self.touch(name, mode.file | 0o600) }
       try fill(draft)
       _ = try StoreLock(draft.lock, writable: true)
       try syncFolder(of: draft.lock)
@@ -33,6 +51,20 @@ struct StoreFolder {
       throw error
     }
     try syncFolder(of: path)
+  }
+
+  /// The permission bits of a file or folder, if they can be read.
+  private static func mode(of path: String?) -> mode_t? {
+    var status = stat()
+    guard let path, stat(path, &status) == 0 else { return nil }
+    return status.st_mode & 0o777
+  }
+
+  /// Creates an empty file; the umask applies to the mode.
+  private static func touch(_ path: String, _ mode: mode_t) throws(CoverTreeError) {
+    let file = Glibc.open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode)
+    guard file >= 0 else { throw .io("path: \(path)") }
+    close(file)
   }
 
   private func remove() {
@@ -60,7 +92,7 @@ extension VectorStore {
       if code == ENOENT { throw CoverTreeError(.corrupt, "path: \(path): is not a store: it has no catalogue") }
       throw CoverTreeError.io("path: \(folder.catalogue)")
     }
-    let store = try existing(folder, sync, readOnly: readOnly)
+    let store = try existing(folder.resolved(), sync, readOnly: readOnly)
     guard dim == 0 || dim == store.dim else {
       throw CoverTreeError(.shape, "dim: \(path) has vectors of \(store.dim) coordinates, not of \(dim)")
     }
@@ -73,7 +105,7 @@ extension VectorStore {
         .invalidArgument, "dim: \(folder.path) is new: expected the coordinates of its vectors, got 0")
     }
     try check(dim)
-    try folder.make { (folder) throws(CoverTreeError) in
+    try folder.make(like: nil) { (folder) throws(CoverTreeError) in
       let state = CatalogueFile.State(dim: dim, store: randomNumber())
       let rows = try RowFile.create(folder.rows, RowFile.Header(dim: dim, store: state.store))
       try rows.sync()
@@ -108,6 +140,9 @@ extension VectorStore {
     try checkProcess()
     // A reader of its own sees one transaction, and keeps its rows from being used again.
     let reader = try Self.open(own, dim: 0, sync: .off, readOnly: true)
+    guard reader.file.state.store == file.state.store else {
+      throw CoverTreeError(.corrupt, "path: \(own): another store is there now")
+    }
     try reader.copy(to: StoreFolder(path: path), context)
   }
 
@@ -118,7 +153,7 @@ extension VectorStore {
 
   private func copy(to folder: StoreFolder, _ context: CallContext) throws(CoverTreeError) {
     guard !folder.exists else { throw Self.occupied(folder.path) }
-    try folder.make { (folder) throws(CoverTreeError) in
+    try folder.make(like: path.map(StoreFolder.init)) { (folder) throws(CoverTreeError) in
       // What the catalogue says while it is copied is what the rows are copied for.
       try file.backUp(to: folder.catalogue)
       let copied = try CatalogueFile.open(folder.catalogue, writable: true, immutable: false, .full)
@@ -132,7 +167,7 @@ extension VectorStore {
 
   private func snapshotOfMemory(_ folder: StoreFolder, _ context: CallContext) throws(CoverTreeError) {
     guard !folder.exists else { throw Self.occupied(folder.path) }
-    try folder.make { (folder) throws(CoverTreeError) in
+    try folder.make(like: nil) { (folder) throws(CoverTreeError) in
       let copy = try Catalogue()
       // What is there is written down quickly; its rows stay as they are while they are copied.
       try gate.writing(context) { () throws(CoverTreeError) in

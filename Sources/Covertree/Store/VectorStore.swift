@@ -196,6 +196,23 @@ public final class VectorStore: @unchecked Sendable {
     }
   }
 
+  /// Throws if one of the slots is free or does not exist.
+  public func check(slots: UnsafeBufferPointer<Int64>) throws(CoverTreeError) {
+    try reading { () throws(CoverTreeError) in try checkInUse(slots) }
+  }
+
+  /// The same for a reader.
+  func checkInUse(_ slots: UnsafeBufferPointer<Int64>) throws(CoverTreeError) {
+    for (place, slot) in slots.enumerated() {
+      guard (0..<Int64(catalogue.slots.count)).contains(slot) else {
+        throw CoverTreeError(.notFound, "slots[\(place)]: expected 0 to \(catalogue.slots.count - 1), got \(slot)")
+      }
+      guard catalogue.slots[Int(slot)].count > 0 else {
+        throw CoverTreeError(.notFound, "slots[\(place)]: slot \(slot) is free")
+      }
+    }
+  }
+
   /// Hands over ids and their slots, `room` of them at most, from a place on: 0, or where the call before ended.
   ///
   /// - Returns: how many there were, and the place to go on from.
@@ -216,8 +233,8 @@ public final class VectorStore: @unchecked Sendable {
     }
   }
 
-  /// The name of an id that is a digest of one.
-  public func name(of id: StoreID) throws(CoverTreeError) -> String {
+  /// The name of an id that is a digest of one, in UTF-8.
+  public func name(of id: StoreID) throws(CoverTreeError) -> [UInt8] {
     try reading { () throws(CoverTreeError) in
       try checkProcess()
       guard let entry = catalogue.entry(of: id) else { throw Self.missing(id, 0) }

@@ -5,16 +5,16 @@ from __future__ import annotations
 import ctypes
 import os
 from collections.abc import Callable, Mapping
-from typing import Any, Union
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _arguments, _arrays, _calls, _native
+from . import _arguments, _arrays, _calls, _native, _writing
 from ._calls import ProgressReport
 from ._native import CoverTreeError, lib
 
-PathLike = Union[str, "os.PathLike[str]"]
+PathLike = _writing.PathLike
 
 RESIDUAL, ARRAYS, INDEX = 2, 3, 4
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import numbers
+import operator
 import uuid
-from collections.abc import Hashable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, Union
 
 import numpy as np
 from numpy.typing import NDArray
-
-from . import _arrays
 
 # What ids are written to files as: a type's name, to text and from it.
 _WRITTEN: dict[str, tuple[type, Any, Any]] = {
@@ -19,23 +20,112 @@ _WRITTEN: dict[str, tuple[type, Any, Any]] = {
     "int": (int, str, int),
     "bytes": (bytes, bytes.hex, bytes.fromhex),
 }
+# Sections of a file: ids as JSON, and the numbers that stand for them.
+SECTIONS = ("covertreex.ids", "covertreex.keys")
+
+# Ids as calls get them: an array where all are int64, a list otherwise.
+Given = Union[NDArray[np.int64], "list[Any]"]
 
 
 def is_one(ids: Any) -> bool:
-    """Whether this is one id, not several."""
-    return not isinstance(ids, (list, tuple, set, frozenset, dict, range, np.ndarray)) or np.ndim(ids) == 0  # type: ignore[arg-type]
+    """Whether this is one id, not several: text, bytes, and what cannot be iterated over."""
+    if isinstance(ids, (str, bytes, bytearray, np.generic)):
+        return True
+    if hasattr(ids, "__array__"):
+        return np.ndim(ids) == 0
+    return not isinstance(ids, Iterable)
 
 
-def as_integers(ids: Any) -> NDArray[np.int64] | None:
-    """Ids as int64, or None where some are no integers."""
-    if isinstance(ids, np.ndarray):
-        return _arrays.indices(np.atleast_1d(ids), "ids") if ids.dtype.kind in "iu" else None
-    listed = [ids] if is_one(ids) else list(ids)
-    if not all(isinstance(one, (int, np.integer)) and not isinstance(one, bool) for one in listed):
-        return None
-    if not all(-(2**63) <= one < 2**63 for one in listed):
-        return None
-    return np.array(listed, np.int64)
+def gathered(
+    ids: Any, plain: Callable[[Any, str], Any] | None = None, *, name: str = "ids", in_order: bool = True
+) -> Given:
+    """One id or several, as an array of int64 where all are such integers, or else as a list of plain objects.
+
+    Parameters
+    ----------
+    ids : an id, or an iterable of ids
+        An array, a pandas Series or Index, a list, tuple, range, dictionary or view of one, a generator ...
+    plain : callable, optional
+        Makes a plain object of an id, or raises; by default :func:`hashable`.
+    name : str
+        The argument's name, for messages.
+    in_order : bool
+        Whether ids go with vectors in the same order. A set has no order, and is refused then.
+
+    Raises
+    ------
+    TypeError
+        For what cannot be an id.
+    ValueError
+        For an array of more than one dimension.
+    """
+    listed = _listed(ids, name, in_order)
+    if isinstance(listed, np.ndarray):
+        return listed
+    if operator.countOf(map(type, listed), int) != len(listed):
+        listed = [(plain or hashable)(one, name) for one in listed]
+        if not all(type(one) is int for one in listed):
+            return listed
+    try:
+        return np.array(listed, np.int64)
+    except OverflowError:
+        return listed
+
+
+def _listed(ids: Any, name: str, in_order: bool) -> NDArray[np.int64] | list[Any]:
+    if is_one(ids):
+        return [ids[()] if isinstance(ids, np.ndarray) else ids]
+    if in_order and isinstance(ids, (set, frozenset)):
+        raise TypeError(f"{name}: expected a sequence, got a set, which has no order")
+    if not hasattr(ids, "__array__"):
+        return list(ids)
+    array = np.asarray(ids)
+    if array.ndim != 1:
+        raise ValueError(f"{name}: expected one dimension, got shape {array.shape}")
+    if array.dtype.kind == "i" or (array.dtype.kind == "u" and (not array.size or array.max() < 2**63)):
+        return np.ascontiguousarray(array, np.int64)
+    # `tolist` makes integers of dates.
+    return list(array) if array.dtype.kind in "mM" else list(array.tolist())
+
+
+def builtin(one: Any) -> Any:
+    """An id as a plain int, str or bytes where it is one of a subclass, or NumPy's; anything else as it is."""
+    if isinstance(one, np.ndarray) and one.ndim == 0:
+        one = one[()]
+    if isinstance(one, (int, np.integer)) and not isinstance(one, bool):
+        return int(one)
+    if isinstance(one, str):
+        return str.__str__(one)
+    return bytes(one) if isinstance(one, bytes) else one
+
+
+def hashable(one: Any, name: str) -> Any:
+    """An id of an index: an integer, text, or anything hashable that is no number.
+
+    Equal ids are the same id. So ``True`` and ``1.0`` are refused, which equal 1, and what does not equal itself.
+    """
+    one = builtin(one)
+    if type(one) is int:
+        return one
+    try:
+        hash(one)
+        is_number = isinstance(one, (bool, np.bool_, numbers.Number))
+        # What does not equal itself, as NaT, would never be found.
+        is_id = one is not None and not is_number and bool(operator.eq(one, one))
+    except (TypeError, ValueError):
+        is_id = False
+    if not is_id:
+        raise TypeError(f"{name}: expected integers, text, or others that are hashable and no numbers, got {one!r}")
+    return one
+
+
+def _distinct(keys: NDArray[np.int64], ids: Given) -> NDArray[np.int64]:
+    """Keys, of which no two are the same."""
+    order = np.argsort(keys, kind="stable")
+    again = np.flatnonzero(np.diff(keys[order]) == 0)
+    if len(again):
+        raise ValueError(f"ids: {ids[order[again[0] + 1]]!r} is there twice")
+    return keys
 
 
 class Integers:
@@ -43,25 +133,30 @@ class Integers:
 
     is_integral = True
 
-    def keys(self, ids: Any) -> NDArray[np.int64]:
-        """Numbers of ids that the library may or may not have."""
-        found = as_integers(ids)
-        if found is None:
-            raise TypeError("ids: this index has integers of 64 bits as ids, got others")
-        return found
+    def found(self, ids: Given) -> NDArray[np.int64]:
+        """Numbers of those of the ids that the library may have."""
+        return ids if isinstance(ids, np.ndarray) else np.array([one for one in ids if _fits(one)], np.int64)
 
-    def known(self, ids: Any) -> NDArray[np.int64]:
-        """Numbers of ids that the library is to have."""
-        found = as_integers(ids)
-        if found is None:
-            raise KeyError(f"ids: the index has integers of 64 bits as ids, got {ids!r}")
-        return found
+    def known(self, ids: Given, *, distinct: bool = False) -> NDArray[np.int64]:
+        """Numbers of ids that the library is to have; it says itself which it has not, or are there twice."""
+        if isinstance(ids, np.ndarray):
+            return ids
+        one = next(one for one in ids if not _fits(one))
+        raise KeyError(f"ids: the index has no vector {one!r}")
 
     def names(self, keys: NDArray[np.int64]) -> NDArray[Any]:
         return keys
 
-    def add(self, ids: Any) -> NDArray[np.int64]:
-        return self.keys(ids)
+    def accepting(self, ids: Given, taken: Callable[[], NDArray[np.int64]]) -> Integers | Names:
+        """These, or others that can take new ids, too; `taken` gives the ids that there are."""
+        if isinstance(ids, np.ndarray):
+            return self
+        keys = taken().tolist()
+        return Names(keys, keys)
+
+    def add(self, ids: Given) -> NDArray[np.int64]:
+        assert isinstance(ids, np.ndarray)
+        return ids
 
     def remove(self, keys: NDArray[np.int64]) -> None:
         pass
@@ -71,78 +166,93 @@ class Integers:
 
 
 class Names:
-    """Ids of any hashable kind, each with a number that the library knows it by."""
+    """Ids of any hashable kind, each with a number that the library knows it by; ids that are gone are forgotten."""
 
     is_integral = False
 
-    def __init__(self, names: Sequence[Any] = ()) -> None:
-        self._names: list[Any] = list(names)  # by number; None for those that are gone
-        self._keys = {name: key for key, name in enumerate(self._names) if name is not None}
+    def __init__(self, keys: Iterable[int] = (), names: Iterable[Any] = ()) -> None:
+        self._names: dict[int, Any] = dict(zip(keys, names))
+        self._keys = {name: key for key, name in self._names.items()}
+        largest = max(self._names, default=-1)
+        # Numbers ascend, so that a search that runs during a removal does not find another id.
+        self._next = largest + 1 if 0 <= largest < 2**62 else 0
 
-    @staticmethod
-    def _listed(ids: Any) -> list[Any]:
-        listed = [ids] if is_one(ids) else list(ids)
-        for one in listed:
-            if one is None or not isinstance(one, Hashable):
-                raise TypeError(f"ids: expected something hashable, got {one!r}")
-        return listed
+    def found(self, ids: Given) -> NDArray[np.int64]:
+        """Numbers of those of the ids that are there."""
+        keys = (self._keys.get(one) for one in _plain_list(ids))
+        return np.array([key for key in keys if key is not None], np.int64)
 
-    def keys(self, ids: Any) -> NDArray[np.int64]:
-        """Numbers of ids; -1 for those that are not there."""
-        return np.array([self._keys.get(one, -1) for one in self._listed(ids)], np.int64)
-
-    def known(self, ids: Any) -> NDArray[np.int64]:
-        """Numbers of ids, all of which are there."""
-        listed = self._listed(ids)
+    def known(self, ids: Given, *, distinct: bool = False) -> NDArray[np.int64]:
+        """Numbers of ids, all of which are there; with `distinct`, none of them twice."""
+        listed = _plain_list(ids)
         for one in listed:
             if one not in self._keys:
                 raise KeyError(f"ids: the index has no vector {one!r}")
-        return self.keys(listed)
+        keys = np.array([self._keys[one] for one in listed], np.int64)
+        return _distinct(keys, listed) if distinct else keys
 
     def names(self, keys: NDArray[np.int64]) -> NDArray[Any]:
-        """Ids that numbers stand for; None for -1."""
-        names = self._names
+        """Ids that numbers stand for; None for others, as -1 is."""
         found = np.empty(keys.size, object)
-        found[:] = [names[key] if key >= 0 else None for key in keys.ravel().tolist()]
+        found[:] = list(map(self._names.get, keys.ravel().tolist()))
         return found.reshape(keys.shape)
 
-    def add(self, ids: Any) -> NDArray[np.int64]:
-        """Give new ids numbers."""
-        listed = self._listed(ids)
-        seen = set(listed)
+    def accepting(self, ids: Given, taken: Callable[[], NDArray[np.int64]]) -> Names:
+        return self
+
+    def add(self, ids: Given) -> NDArray[np.int64]:
+        """Give new ids numbers, or raise and give none."""
+        listed = _plain_list(ids)
+        seen = set()
         for one in listed:
             if one in self._keys:
                 raise ValueError(f"ids: the index already has a vector {one!r}")
-            if one not in seen:
+            if one in seen:
                 raise ValueError(f"ids: {one!r} is there twice")
-            seen.discard(one)
-        first = len(self._names)
-        self._names.extend(listed)
-        self._keys.update((name, first + place) for place, name in enumerate(listed))
-        return np.arange(first, first + len(listed))
+            seen.add(one)
+        free = (key for key in itertools.count(self._next) if key not in self._names)
+        keys = list(itertools.islice(free, len(listed)))
+        self._names.update(zip(keys, listed))
+        self._keys.update(zip(listed, keys))
+        self._next = keys[-1] + 1 if keys else self._next
+        return np.array(keys, np.int64)
 
     def remove(self, keys: NDArray[np.int64]) -> None:
         for key in keys.tolist():
-            del self._keys[self._names[key]]
-            self._names[key] = None
+            del self._keys[self._names.pop(key)]
 
     def encoded(self) -> dict[str, NDArray[Any]]:
-        """The ids as a section of a file."""
-        return {
-            "covertreex.ids": np.frombuffer(json.dumps([_written(name) for name in self._names]).encode(), np.uint8)
-        }
+        """The ids as sections of a file."""
+        text = json.dumps([_written(name) for name in self._names.values()]).encode()
+        arrays = np.frombuffer(text, np.uint8), np.array(list(self._names), np.int64)
+        return dict(zip(SECTIONS, arrays)) if self._names else {}
 
     @classmethod
-    def decoded(cls, section: NDArray[np.uint8]) -> Names:
+    def decoded(cls, sections: dict[str, NDArray[Any]]) -> Names:
+        """Read what :meth:`encoded` wrote."""
         try:
-            return cls([_read(entry) for entry in json.loads(section.tobytes())])
-        except (ValueError, TypeError, KeyError) as error:
-            raise ValueError(f"covertreex.ids: this section of the file is damaged: {error}") from None
+            names = [_read(entry) for entry in json.loads(sections[SECTIONS[0]].tobytes())]
+            keys = sections[SECTIONS[1]].ravel().tolist()
+            made = cls(keys, names)
+            if not len(names) == len(keys) == len(made._names) == len(made._keys):
+                raise ValueError("ids or numbers are there twice, or some are missing")
+            return made
+        except (ValueError, TypeError, KeyError, IndexError) as error:
+            raise ValueError(f"{SECTIONS[0]}: this section of the file is damaged: {error}") from None
 
 
-def _written(name: Any) -> list[str] | None:
-    if name is None:
-        return None
+Ids = Union[Integers, Names]
+
+
+def _fits(one: Any) -> bool:
+    return type(one) is int and -(2**63) <= one < 2**63
+
+
+def _plain_list(ids: Given) -> list[Any]:
+    return list(ids.tolist()) if isinstance(ids, np.ndarray) else ids
+
+
+def _written(name: Any) -> list[str]:
     for kind, (of, write, _) in _WRITTEN.items():
         if type(name) is of:
             return [kind, write(name)]
@@ -150,4 +260,4 @@ def _written(name: Any) -> list[str] | None:
 
 
 def _read(entry: Any) -> Any:
-    return None if entry is None else _WRITTEN[entry[0]][2](entry[1])
+    return _WRITTEN[entry[0]][2](entry[1])

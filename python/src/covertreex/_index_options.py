@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from typing import Any, Union
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +18,6 @@ _RERANK = 1
 
 _SEARCH_DEFAULTS = _native.IndexSearchOptions()
 lib.covertree_index_search_options_init(ctypes.byref(_SEARCH_DEFAULTS))
-
-Ids = Union[_ids.Integers, _ids.Names]
 
 
 def choice(value: str, choices: tuple[str, ...], name: str) -> int:
@@ -43,7 +41,7 @@ def index_options(kind: int, metric: str, *, storage: str, rerank: bool, seed: i
 
 
 def search_options(
-    filter: Any, n_threads: int | None, tuning: dict[str, int], ids: Ids
+    filter: Any, n_threads: int | None, tuning: dict[str, int], ids: _ids.Ids
 ) -> tuple[Any, NDArray[Any] | None]:
     """What a search is asked for, and what is to be kept alive meanwhile."""
     options = _native.IndexSearchOptions.from_buffer_copy(_SEARCH_DEFAULTS)
@@ -52,15 +50,16 @@ def search_options(
         setattr(options, name, _arrays.integer(value, name, minimum=1, maximum=2**24))
     if filter is None:
         return options, None
-    if isinstance(filter, np.ndarray) and filter.dtype == bool:
+    mask = np.asarray(filter) if hasattr(filter, "__array__") else None
+    if mask is not None and mask.dtype == bool:
         if not ids.is_integral:
             raise TypeError("filter: a boolean array says which integers may be found; give a list of ids")
-        if filter.ndim != 1:
-            raise ValueError(f"filter: expected one dimension, got shape {filter.shape}")
-        keep: NDArray[Any] = np.packbits(filter, bitorder="little")
+        if mask.ndim != 1:
+            raise ValueError(f"filter: expected one dimension, got shape {mask.shape}")
+        keep: NDArray[Any] = np.packbits(mask, bitorder="little")
         options.filter_kind = _FILTER_BITMAP
     else:
-        keep = ids.keys(filter if isinstance(filter, np.ndarray) else list(filter))
+        keep = ids.found(_ids.gathered(filter, name="filter", in_order=False))
         options.filter_kind = _FILTER_IDS
     options.filter, options.n_filter = keep.ctypes.data, len(keep)
     return options, keep

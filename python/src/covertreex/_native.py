@@ -373,6 +373,7 @@ SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "covertree_store_find": (c_int32, [c_void_p, c_void_p, c_int64, c_void_p]),
     "covertree_store_find_one": (c_int64, [c_void_p, c_void_p]),
     "covertree_store_slot_count": (c_int32, [c_void_p, c_int64, POINTER(c_int64)]),
+    "covertree_store_check_slots": (c_int32, [c_void_p, c_void_p, c_int64]),
     "covertree_store_list": (c_int32, [c_void_p, POINTER(c_int64), c_int64, c_void_p, c_void_p, POINTER(c_int64)]),
     "covertree_store_name": (c_int32, [c_void_p, c_void_p, c_void_p, c_int64, POINTER(c_int64)]),
     "covertree_store_rows_get": (c_int32, [c_void_p, _handle_out, POINTER(c_void_p), POINTER(c_int64)]),

@@ -13,7 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import _arguments, _arrays, _calls, _files, _ids, _native
 from ._calls import ProgressReport
-from ._index_options import METRICS, STORAGES, Ids, index_options, search_options
+from ._ids import Ids
+from ._index_options import METRICS, STORAGES, index_options, search_options
 from ._native import lib
 from .store import VectorStore
 from .telemetry import recorded
@@ -40,9 +41,14 @@ class IndexStats:
 class VectorIndex(_calls.Closeable):
     """What all indexes have in common.
 
-    Vectors are float32 of one dimension and have an *id* each: an int64, or, where the first ones are none, anything
-    hashable (``str``, ``uuid.UUID``, a tuple in a list). Searches run in several threads at once, and with the GIL
-    free; a change waits for them to end, and they for it. A change that fails leaves the index as it was.
+    Vectors are float32 of one dimension and have an *id* each: an integer, text, or anything else that is hashable and
+    no number (``uuid.UUID``, ``bytes``, a tuple in a list). NumPy's integers and strings become Python's. Booleans,
+    floats and None are no ids. While all ids are int64, results are arrays of int64; otherwise they are arrays of
+    objects. Where a call takes several ids, they may come in any iterable: an array, a pandas Series or Index, a view
+    of a dictionary, a generator. Text is always one id. A set is refused where order matters.
+
+    Searches run in several threads at once, and with the GIL free; a change waits for them to end, and they for it. A
+    change that fails leaves the index as it was.
 
     Distances ascend. ``"l2"`` is the Euclidean distance, ``"sqeuclidean"`` its square, ``"ip"`` the negative inner
     product, ``"cosine"`` one less the cosine; for that vectors are normalised when they come, and kept so.
@@ -105,9 +111,7 @@ class VectorIndex(_calls.Closeable):
     def ids(self) -> NDArray[Any]:
         """Ids of all vectors, in the order in which these were added."""
         with self._changing:
-            keys = np.empty(len(self), np.int64)
-            _native.check(lib.covertree_index_ids(self._open(), keys.ctypes.data, len(keys)))
-            return self._ids.names(keys)
+            return self._ids.names(self._keys())
 
     def __len__(self) -> int:
         return int(self._info().n_vectors)
@@ -116,12 +120,12 @@ class VectorIndex(_calls.Closeable):
         return self.contains(one)
 
     def contains(self, one: Any) -> bool:
-        """Whether there is a vector with an id."""
-        if one is None or (self._ids.is_integral and _ids.as_integers([one]) is None):
-            return False
-        key, found = self._ids.keys([one]), np.empty(1, np.uint8)
-        _native.check(lib.covertree_index_contains(self._open(), key.ctypes.data, 1, found.ctypes.data))
-        return bool(found[0])
+        """Whether there is a vector with an id; false for what cannot be one."""
+        try:
+            given = _ids.gathered([one])
+        except TypeError:
+            given = []
+        return self._has(self._ids.found(given))
 
     def get(self, ids: Any) -> NDArray[np.float32]:
         """The vector of an id, shape (dim,), or those of several, shape (m, dim): as they are kept.
@@ -130,11 +134,14 @@ class VectorIndex(_calls.Closeable):
         ------
         KeyError
             For an id that is not there.
+        TypeError
+            For what cannot be an id.
         """
-        keys = self._ids.known(ids)
+        is_one = _ids.is_one(ids)
+        keys = self._ids.known(_ids.gathered(ids))
         vectors = np.empty((len(keys), self.dim), np.float32)
         self._check(lib.covertree_index_get(self._open(), keys.ctypes.data, len(keys), vectors.ctypes.data))
-        return vectors[0] if _ids.is_one(ids) else vectors
+        return vectors[0] if is_one else vectors
 
     def stats(self) -> IndexStats:
         """What it is, how much memory it takes, and what searches have cost."""
@@ -172,10 +179,10 @@ class VectorIndex(_calls.Closeable):
 
         Parameters
         ----------
-        ids : None, an id, or a sequence of m ids
-            None of which the index has. None stands for the numbers that follow the largest id so far. Over a
-            store, and without `slots`, they are ids that the store has, whose vectors are added; None for all that it
-            has and the index has not.
+        ids : None, an id, or m ids in order
+            None of which the index has. None stands for the numbers that follow the largest id so far, where all are
+            int64. Over a store, and without `slots`, they are ids that the store has, whose vectors are added; None for
+            all that it has and the index has not.
         vectors : array_like, shape (dim,) or (m, dim)
             Converted to float32. Not over a store.
         slots : array_like of int, shape (m,), optional
@@ -189,24 +196,47 @@ class VectorIndex(_calls.Closeable):
         -------
         numpy.ndarray, shape (m,)
             The ids.
+
+        Raises
+        ------
+        ValueError
+            For an id that the index has, or that is there twice; for another number of vectors; for NaN or infinity.
+        TypeError
+            For what cannot be an id.
+        KeyError, IndexError
+            Over a store: for an id that it does not have; for a slot that is free, or has never been.
         """
         options = _calls.call_options(n_threads)
         first = ctypes.c_int64()
         with self._changing:
-            ids, count, function, arguments, _keep = self._arriving("add", ids, vectors, slots)
-            self._fit_ids(ids)
-            keys = None if ids is None and self._ids.is_integral else self._ids.add(_given(ids, count))
+            given, count, function, arguments, _keep = self._arriving("add", ids, vectors, slots)
+            before = self._ids
+            after, keys = self._naming(given, count)
+            # Searches that see the new vectors find their ids.
+            self._ids = after
             try:
-                _same_length(keys, count)
-                self._run(
-                    function, None if keys is None else keys.ctypes.data, *arguments, ctypes.byref(options),
-                    ctypes.byref(first), options=options, report=progress,
+                _native.run(
+                    function, self._open(), None if keys is None else keys.ctypes.data, *arguments,
+                    ctypes.byref(options), ctypes.byref(first), options=options, report=progress,
                 )  # fmt: skip
             except BaseException:
-                if keys is not None:
-                    self._ids.remove(keys)
+                # An interrupt may come when all is done.
+                if keys is not None and not self._has(keys[:1]):
+                    after.remove(keys)
+                    self._ids = before
                 raise
-        return np.arange(first.value, first.value + count) if keys is None else self._ids.names(keys)
+        return np.arange(first.value, first.value + count) if keys is None else after.names(keys)
+
+    def _naming(self, given: _ids.Given | None, count: int) -> tuple[Ids, NDArray[np.int64] | None]:
+        """The ids that the index has with new ones, and the numbers of these; None where the library gives them."""
+        known = self._ids if len(self) else _ids.Integers()  # an empty index has no kind of ids
+        if given is None:
+            if not known.is_integral:
+                raise ValueError(f"ids: this index has ids that are no numbers; give {count} new ones")
+            return known, None
+        _same_length(given, count)
+        after = known.accepting(given, self._keys)
+        return after, after.add(given)
 
     def update(
         self,
@@ -219,38 +249,38 @@ class VectorIndex(_calls.Closeable):
     ) -> None:
         """Give vectors that are there other coordinates; they count as added last.
 
-        Parameters are those of :meth:`add`; an id that is not there raises KeyError. Over a store, and without `slots`,
-        vectors become those that the ids have in the store by now.
+        Parameters and errors are those of :meth:`add`; an id that is not there raises KeyError. Over a store, and
+        without `slots`, vectors become those that the ids have in the store by now.
         """
         options = _calls.call_options(n_threads)
         with self._changing:
-            keys = self._ids.known(ids)
-            ids, count, function, arguments, _keep = self._arriving("update", ids, vectors, slots)
+            given = _ids.gathered(ids)
+            keys = self._ids.known(given, distinct=True)
+            _, count, function, arguments, _keep = self._arriving("update", given, vectors, slots)
             _same_length(keys, count)
             arguments = (keys.ctypes.data, *arguments, ctypes.byref(options))
             self._run(function, *arguments, options=options, report=progress)
 
     def _arriving(
         self, change: str, ids: Any, vectors: ArrayLike | None, slots: ArrayLike | None
-    ) -> tuple[Any, int, Any, tuple[Any, ...], Any]:
+    ) -> tuple[_ids.Given | None, int, Any, tuple[Any, ...], Any]:
         """Vectors of a change: their ids, how many, the function, its arguments, and what is to be kept meanwhile."""
+        given = None if ids is None else _ids.gathered(ids)
         if self._store is None:
             if vectors is None or slots is not None:
                 raise TypeError("vectors: expected them, and no slots: this index is not over a store")
             rows = self._rows(vectors, "vectors")
-            return ids, len(rows), getattr(lib, f"covertree_index_{change}"), _calls.point_rows(rows), rows
+            return given, len(rows), getattr(lib, f"covertree_index_{change}"), _calls.point_rows(rows), rows
         if vectors is not None:
             raise TypeError("vectors: this index is over a store; add them there, then their ids or slots here")
         if slots is None:
-            if ids is None:
+            if given is None:
                 known = set(self.ids.tolist())
-                ids = [one for one in self._store if one not in known]
-            elif _ids.is_one(ids):
-                ids = [ids]
-            slots = self._store._known_slots(ids)
-        places = _arrays.indices(np.atleast_1d(slots if np.size(slots) else _NONE), "slots")
+                given = _ids.gathered([one for one in self._store if one not in known])
+            slots = self._store._known_slots(given)
+        places = self._store._in_use(np.atleast_1d(np.asarray(slots)))
         function = getattr(lib, f"covertree_index_{change}_slots")
-        return ids, len(places), function, (places.ctypes.data, len(places)), places
+        return given, len(places), function, (places.ctypes.data, len(places)), places
 
     @recorded("remove")
     def remove(self, ids: Any) -> None:
@@ -260,12 +290,22 @@ class VectorIndex(_calls.Closeable):
         ------
         KeyError
             For an id that is not there; nothing is taken out then.
+        ValueError
+            For an id that is there twice.
+        TypeError
+            For what cannot be an id.
         """
         options = _calls.call_options(None)
         with self._changing:
-            keys = self._ids.known(ids)
+            keys = self._ids.known(_ids.gathered(ids, in_order=False), distinct=True)
             arguments = (keys.ctypes.data, len(keys), ctypes.byref(options))
-            self._run(lib.covertree_index_remove, *arguments, options=options)
+            try:
+                self._run(lib.covertree_index_remove, *arguments, options=options)
+            except BaseException:
+                # An interrupt may come when all is done.
+                if len(keys) and not self._has(keys[:1]):
+                    self._ids.remove(keys)
+                raise
             self._ids.remove(keys)
 
     def clear(self) -> None:
@@ -301,8 +341,8 @@ class VectorIndex(_calls.Closeable):
         k : int
             At least 1; it may exceed the number of vectors.
         filter : optional
-            Which vectors may be found: a sequence or set of ids, or, where ids are integers, a boolean array whose
-            element ``id`` says so (ids beyond its end are left out).
+            Which vectors may be found: an id, or several in any iterable (unknown ids are ignored); or, if ids are
+            int64, a boolean array whose element ``id`` says so (ids beyond its end are left out).
         n_threads, progress
             As in :meth:`add`.
         **tuning : int
@@ -312,9 +352,9 @@ class VectorIndex(_calls.Closeable):
         -------
         ids : numpy.ndarray, shape (q, k)
             By distance; of equally distant vectors the one that was added first comes first. -1 where there are not
-            ``k``, or None where ids are no integers.
+            ``k``, or None where ids are not all int64.
         distances : numpy.ndarray of float32, shape (q, k)
-            Infinity there.
+            Infinity there, which tells it from a vector whose id is -1.
         """
         rows = self._rows(queries, "queries", one=False)
         k = _arrays.integer(k, "k", minimum=1)
@@ -371,7 +411,7 @@ class VectorIndex(_calls.Closeable):
     # Files
 
     def save(self, path: _files.PathLike, *, progress: ProgressReport | None = None) -> None:
-        """Write the index to a file, in one step: what is there is replaced when all is on the disk.
+        """Write the index to a file, in one step, as :meth:`covertreex.CoverTree.save` does.
 
         Ids may be int, str, bytes or :class:`uuid.UUID`. Indexes can also be pickled and copied, but for those over
         a store; of these the file has slots, and hashes by which it is known that the store has the same vectors still.
@@ -410,11 +450,10 @@ class VectorIndex(_calls.Closeable):
                 _native.run(lib.covertree_index_load_over, *arguments, options=options)
             except IndexError as error:
                 raise ValueError(f"store: {error}") from None
-        sections = file.sections("settings", "covertreex.ids")
+        sections = file.sections("settings", *_ids.SECTIONS)
         kind = VectorIndex._kinds[int(sections["settings"][3])]
         index = kind._holding(handle, lib.covertree_index_free)
-        named = "covertreex.ids" in sections
-        ids = _ids.Names.decoded(sections["covertreex.ids"]) if named else _ids.Integers()
+        ids: Ids = _ids.Names.decoded(sections) if _ids.SECTIONS[0] in sections else _ids.Integers()
         # Out of the settings, which the library has checked: to ask it would be to read the whole file.
         index._begin(ids, int(sections["settings"][0]), METRICS[sections["settings"][4]], store)
         return index
@@ -432,6 +471,19 @@ class VectorIndex(_calls.Closeable):
         info = _native.IndexInfo()
         _native.check(lib.covertree_index_get_info(self._open(), ctypes.byref(info)))
         return info
+
+    def _keys(self) -> NDArray[np.int64]:
+        """Numbers of all ids, in the order in which their vectors were added."""
+        keys = np.empty(len(self), np.int64)
+        _native.check(lib.covertree_index_ids(self._open(), keys.ctypes.data, len(keys)))
+        return keys
+
+    def _has(self, keys: NDArray[np.int64]) -> bool:
+        """Whether there are numbers, and the library has the first."""
+        found = np.zeros(1, np.uint8)
+        if len(keys):
+            _native.check(lib.covertree_index_contains(self._open(), keys.ctypes.data, 1, found.ctypes.data))
+        return bool(found[0])
 
     @staticmethod
     def _check(status: int) -> None:
@@ -471,11 +523,6 @@ class VectorIndex(_calls.Closeable):
         """How many rows of a quick search these are worth."""
         return len(rows)
 
-    def _fit_ids(self, ids: Any) -> None:
-        """Make room for ids that are no integers, while there are no others."""
-        if self._ids.is_integral and ids is not None and _ids.as_integers(ids) is None and len(self) == 0:
-            self._ids = _ids.Names()
-
 
 def _restored(data: NDArray[np.uint8], ids: Ids) -> VectorIndex:
     index = VectorIndex._of_file(_files.File.copy(data))
@@ -483,15 +530,6 @@ def _restored(data: NDArray[np.uint8], ids: Ids) -> VectorIndex:
     return index
 
 
-_NONE = np.empty(0, np.int64)
-
-
-def _given(ids: Any, count: int) -> Any:
-    if ids is None:
-        raise ValueError(f"ids: this index has ids that are no numbers; give {count} new ones")
-    return ids
-
-
-def _same_length(keys: NDArray[np.int64] | None, count: int) -> None:
-    if keys is not None and len(keys) != count:
-        raise ValueError(f"ids: expected {count}, one a vector, got {len(keys)}")
+def _same_length(ids: _ids.Given, count: int) -> None:
+    if len(ids) != count:
+        raise ValueError(f"ids: expected {count}, one a vector, got {len(ids)}")

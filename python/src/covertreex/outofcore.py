@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from . import _arguments, _arrays, _files
+from . import _arguments, _arrays, _calls, _files, _writing
 from ._calls import ProgressReport
 from ._native import CoverTreeError
 from ._parts.curve import Curve, positions, sample_share, sampled
-from ._parts.files import MANIFEST, open_part, part_path, save_part
+from ._parts.files import open_arrays, open_manifest, open_part, part_path, save_arrays, save_manifest, save_part
+from ._parts.filling import filling
 from ._parts.layout import Extent, Layout
 from ._parts.part import Part
 from ._parts.queries import Nearest, Queries, gathered
@@ -43,19 +44,13 @@ class MappedTree:
     """
 
     def __init__(self, folder: _files.PathLike) -> None:
-        _arguments.path(folder, "folder")
-        self.folder = Path(folder)
+        # Partitions are opened later, wherever the process works then.
+        self.folder = _writing.absolute(_arguments.path(folder, "folder"))
         try:
-            known = json.loads((self.folder / MANIFEST).read_text())
+            known = open_manifest(self.folder)
             self.n_points, self.dim = int(known["n_points"]), int(known["dim"])
             self.dtype = np.dtype(known["dtype"])
-            with np.load(self.folder / "layout.npz") as arrays:
-                curve = Curve(*(arrays[name] for name in ("curve_low", "curve_high", "keys", "indices")))
-                self._layout = Layout(
-                    curve=curve, low=arrays["low"], high=arrays["high"], centers=arrays["centers"],
-                    radii=arrays["radii"], n_points=arrays["sizes"], first=arrays["first"],
-                    outlines=[None] * len(arrays["radii"]),
-                )  # fmt: skip
+            self._layout = _opened(open_arrays(self.folder, "layout", *_LAYOUT), self.n_points, self.dim)
         except FileNotFoundError:
             raise IsADirectoryError(f"path: {self.folder} is a folder without a tree in partitions") from None
         except (KeyError, TypeError, ValueError) as error:
@@ -100,29 +95,29 @@ class MappedTree:
         if progress is not None:
             _arguments.function(progress, "progress")
         _arguments.path(folder, "folder")
-        target = Path(folder)
-        target.mkdir(parents=True, exist_ok=True)
-        if any(target.iterdir()):
-            raise FileExistsError(f"folder: {target} is not empty")
         n, dim = coords.shape
+        partition_size = _arrays.integer(partition_size, "partition_size", minimum=1)
         wanted = kept_dtype(active_config().dtype if dtype is None else dtype)
         kept = wanted or _arrays.float_dtype(coords.dtype)
+        # Wrong options are refused before the points are read, which may take hours.
+        CoverTree(np.zeros((1, dim), kept), dtype=kept, **options).close()
         report = progress or (lambda share: None)
         n_parts = -(-n // partition_size)
-        curve = _cut(coords, n_parts, kept, lambda share: report(0.2 * share))
-        _split(coords, curve, target, kept, lambda share: report(0.2 + 0.2 * share))
-        extents = []
-        for number in range(n_parts):
-            extents.append(_build(target, number, dim, kept, options))
-            report(0.4 + 0.6 * (number + 1) / n_parts)
-        layout = Layout.of(curve, extents)
-        np.savez(
-            target / "layout.npz", curve_low=curve.low, curve_high=curve.high, keys=curve.keys, indices=curve.indices,
-            low=layout.low, high=layout.high, centers=layout.centers, radii=layout.radii, sizes=layout.n_points,
-            first=layout.first,
-        )  # fmt: skip
-        # Written last: without it there is no tree.
-        (target / MANIFEST).write_text(json.dumps({"n_points": n, "dim": dim, "dtype": str(kept)}))
+        with filling(folder) as target:
+            curve = _cut(coords, n_parts, kept, lambda share: report(0.2 * share))
+            _split(coords, curve, target, kept, lambda share: report(0.2 + 0.2 * share))
+            extents = []
+            for number in range(n_parts):
+                extents.append(_build(target, number, dim, kept, options))
+                report(0.4 + 0.6 * (number + 1) / n_parts)
+            layout = Layout.of(curve, extents)
+            arrays = (
+                curve.low, curve.high, curve.keys, curve.indices, layout.low, layout.high, layout.centers, layout.radii,
+                layout.n_points, layout.first,
+            )  # fmt: skip
+            save_arrays(target, "layout", dict(zip(_LAYOUT, arrays)))
+            # The manifest makes it a tree, so it is written last.
+            save_manifest(target, {"n_points": n, "dim": dim, "dtype": str(kept)})
         return cls(target)
 
     # Searches
@@ -163,19 +158,19 @@ class MappedTree:
         if out is not None:
             _arguments.path(out, "out")
         n_rows, blocks = self._blocks(queries, predecessor_mode, exclude_self)
-        results = _Results(n_rows, k, self.dtype, return_distances, out)
         report = progress or (lambda share: None)
         done = 0
-        for asked, home in blocks:
-            with _arguments.renamed(points="queries"):
-                block = NearestBlock(asked, self._layout, k, self.dtype, home)
-                self._run(
-                    block, lambda part, some: part.answer(some, k, exclude_self=exclude_self, n_threads=n_threads)
-                )
-            results.write(asked.rows, block.found)
-            done += len(asked)
-            report(done / max(1, n_rows))
-        return results.arrays()
+        with _Results(n_rows, k, self.dtype, return_distances, out) as results:
+            for asked, home in blocks:
+                with _arguments.renamed(points="queries"):
+                    block = NearestBlock(asked, self._layout, k, self.dtype, home)
+                    self._run(
+                        block, lambda part, some: part.answer(some, k, exclude_self=exclude_self, n_threads=n_threads)
+                    )
+                results.write(asked.rows, block.found)
+                done += len(asked)
+                report(done / max(1, n_rows))
+            return results.arrays()
 
     def radius(
         self,
@@ -235,7 +230,11 @@ class MappedTree:
         if part is None:
             if len(self._mapped) >= _OPEN:
                 self._mapped.pop(next(iter(self._mapped))).tree.close()
-            part = open_part(self.folder, number, mapped=True)
+            part = open_part(self.folder, number)
+            tree = part.tree
+            fits = isinstance(tree, CoverTree) and tree.dim == self.dim and tree.dtype == self.dtype
+            if not fits or len(part) != self.partition_sizes[number]:
+                raise CoverTreeError(f"folder: partition {number} in {self.folder} is of another tree")
         self._mapped[number] = part
         return part
 
@@ -250,13 +249,24 @@ class _Results:
     def __init__(
         self, n_rows: int, k: int, dtype: np.dtype[Any], with_distances: bool, folder: _files.PathLike | None
     ) -> None:
-        self._shape, self._folder = (n_rows, k), None if folder is None else Path(folder)
+        self._shape, self._folder = (n_rows, k), None if folder is None else _writing.absolute(folder)
         self._dtypes = {"indices": np.dtype(np.int64), **({"distances": dtype} if with_distances else {})}
         self._held: dict[str, NDArray[Any]] = {}
+        self._drafts: tempfile.TemporaryDirectory[str] | None = None
         if self._folder is None:
             self._held = {name: _arrays.results(*self._shape, kind) for name, kind in self._dtypes.items()}
+            for name, kind in self._dtypes.items():
+                self._held[name].fill(_nothing(kind))
         else:
             self._folder.mkdir(parents=True, exist_ok=True)
+            self._drafts = tempfile.TemporaryDirectory(prefix=".covertree-", dir=self._folder)
+
+    def __enter__(self) -> _Results:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._drafts is not None:
+            self._drafts.cleanup()
 
     def write(self, rows: NDArray[np.int64], found: Nearest) -> None:
         """Take the neighbours of some rows."""
@@ -272,16 +282,14 @@ class _Results:
                 _append(self._part(name, number), array[some])
 
     def _part(self, name: str, number: int) -> Path:
-        assert self._folder is not None
-        return self._folder / f"{name}-{number:05d}.part"
+        assert self._drafts is not None
+        return Path(self._drafts.name) / f"{name}-{number:05d}.part"
 
     def arrays(self) -> Any:
         """What a search returns."""
         if self._folder is not None:
             for name, kind in self._dtypes.items():
                 self._gather(name, kind)
-            for number in range(-(-self._shape[0] // _CHUNK)):
-                self._part("rows", number).unlink()
             self._held = {name: np.load(self._folder / f"{name}.npy", mmap_mode="r") for name in self._dtypes}
         found = tuple(self._held[name] for name in self._dtypes)
         return found if len(found) > 1 else found[0]
@@ -290,14 +298,52 @@ class _Results:
         """Make one file of the parts."""
         assert self._folder is not None
         header = {"descr": kind.str, "fortran_order": False, "shape": self._shape}
-        with (self._folder / f"{name}.npy").open("wb") as file:
+        with _writing.replacing(self._folder / f"{name}.npy") as file:
             np.lib.format.write_array_header_2_0(file, header)
             for number in range(-(-self._shape[0] // _CHUNK)):
                 rows = np.fromfile(self._part("rows", number), np.int64) - number * _CHUNK
-                found = np.empty((len(rows), self._shape[1]), kind)
-                found[rows] = np.fromfile(self._part(name, number), kind).reshape(found.shape)
-                found.tofile(file)
+                count = min(_CHUNK, self._shape[0] - number * _CHUNK)
+                found = np.full((count, self._shape[1]), _nothing(kind), kind)
+                found[rows] = np.fromfile(self._part(name, number), kind).reshape(len(rows), -1)
+                file.write(found.data)
                 self._part(name, number).unlink()
+
+
+def _nothing(kind: np.dtype[Any]) -> float:
+    """What stands where no neighbour is."""
+    return -1 if kind.kind == "i" else np.inf
+
+
+# The arrays of a layout, in the order of the fields of its curve and its own.
+_LAYOUT = ("curve_low", "curve_high", "keys", "indices", "low", "high", "centers", "radii", "sizes", "first")
+
+
+def _opened(arrays: dict[str, NDArray[Any]], n_points: int, dim: int) -> Layout:
+    """A layout out of a file, where it fits itself and the tree."""
+    parts = len(arrays["radii"])
+    boxes = {name: np.reshape(arrays[name], (parts, dim)) for name in ("low", "high", "centers")}
+    shapes = {
+        "curve_low": dim,
+        "curve_high": dim,
+        "keys": parts - 1,
+        "indices": parts - 1,
+        "sizes": parts,
+        "first": parts,
+    }
+    for name, length in shapes.items():
+        if arrays[name].size != length:
+            raise ValueError(f"{name} of the layout: expected {length}, got {arrays[name].size}")
+        if arrays[name].dtype != (np.float64 if name.startswith("curve") else np.int64):
+            raise ValueError(f"{name} of the layout: expected numbers of 64 bits, got {arrays[name].dtype}")
+    sizes = arrays["sizes"]
+    if sizes.min() < 1 or sizes.max() > n_points or sizes.sum() != n_points:
+        raise ValueError(f"sizes of the layout: expected {n_points} points in all, got {sizes.tolist()[:8]}")
+    curve = Curve(
+        arrays["curve_low"], arrays["curve_high"], arrays["keys"].ravel().view(np.uint64), arrays["indices"].ravel()
+    )
+    return Layout(
+        curve=curve, **boxes, radii=arrays["radii"], n_points=sizes, first=arrays["first"], outlines=[None] * parts
+    )
 
 
 def _chunks(coords: NDArray[Any], dtype: np.dtype[Any], report: ProgressReport) -> Iterator[tuple[int, NDArray[Any]]]:

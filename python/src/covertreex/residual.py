@@ -610,7 +610,7 @@ class ResidualTree(_calls.Closeable):
         Parameters
         ----------
         path : path
-            The file. What is there is replaced when all is on the disk.
+            The file; what is there is replaced as :meth:`covertreex.CoverTree.save` does it.
         progress : callable, optional
             As in :func:`covertreex.cover_tree`.
 
@@ -619,7 +619,11 @@ class ResidualTree(_calls.Closeable):
         OSError
             Where it cannot be written; what was there before is there still.
         """
-        _files.save(lib.covertree_residual_save, (self._open(),), path, self._settings(), progress)
+        self._save(path, {}, progress)
+
+    def _save(self, path: _files.PathLike, sections: _files.Arrays, progress: ProgressReport | None = None) -> None:
+        kept = {**self._settings(), **sections}
+        _files.save(lib.covertree_residual_save, (self._open(),), path, kept, progress)
 
     def _settings(self) -> dict[str, NDArray[Any]]:
         """What the library does not know, as a section of a file."""

@@ -103,6 +103,11 @@ class Diagnostics:
     log_file: str | None = None  #: to which records are appended, as lines of JSON
     validate: bool = False  #: whether every rule of a tree is checked when it is built or changed
 
+    def __post_init__(self) -> None:
+        if self.log_file is not None:
+            # It is opened at each call, and the working directory may have changed by then.
+            object.__setattr__(self, "log_file", os.path.abspath(self.log_file))
+
     @property
     def records(self) -> bool:
         """Whether calls are recorded: for a file is reason enough."""

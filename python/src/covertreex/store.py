@@ -13,7 +13,6 @@ array([1., 2., 3.], dtype=float32)
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import hashlib
 import operator
@@ -25,7 +24,7 @@ from typing import Any, Union
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _arguments, _arrays, _calls, _files, _native
+from . import _arguments, _arrays, _calls, _files, _ids, _native
 from ._calls import ProgressReport
 from ._native import lib
 
@@ -59,6 +58,11 @@ class StoreStats:
 
 class VectorStore(_calls.Closeable):
     """Vectors of float32, each kept once, by ids of int, ``str`` or ``uuid.UUID``.
+
+    An int fits 64 bits; a ``str`` is any text that UTF-8 can hold. NumPy's integers and strings become Python's.
+    Booleans, floats, bytes, tuples and None are no ids: TypeError. Where a method takes several ids, they may come in
+    any iterable: an array, a pandas Series or Index, a view of a dictionary, a generator; a set is refused where order
+    matters. An id that is not there is a KeyError, a slot that is free or has never been an IndexError.
 
     Equal vectors (bit for bit, but for the sign of zeros) share a *slot*, a row that stays where it is while an id has
     it; it is used again once none has. Reads run in several threads at once, a change waits for them, and they for it.
@@ -203,7 +207,7 @@ class VectorStore(_calls.Closeable):
 
         Parameters
         ----------
-        ids : sequence of m ids
+        ids : m ids in order
             None of which the store has, and none twice.
         vectors : array_like, shape (m, dim)
         progress : callable, optional
@@ -234,9 +238,8 @@ class VectorStore(_calls.Closeable):
         self.remove_batch([id])
 
     def remove_batch(self, ids: Iterable[Id]) -> None:
-        """Take out ids, all or none."""
-        listed = _listed(ids)
-        keys = _keys(listed)
+        """Take out ids, all or none. KeyError for one that is not there, or is there twice."""
+        keys = _keys(_listed(ids, in_order=False))
         options = _calls.call_options(None)
         status = lib.covertree_store_remove(self._open(), keys.ctypes.data, len(keys), ctypes.byref(options))
         self._check(status)
@@ -269,14 +272,15 @@ class VectorStore(_calls.Closeable):
         listed = _listed(ids)
         slots = self.slots(listed)
         if slots.size and slots.min() < 0:
-            raise KeyError(f"ids: the store has no vector {listed[int(slots.argmin())]!r}")
+            place = int(slots.argmin())
+            raise KeyError(f"ids: the store has no vector {_ids.builtin(listed[place])!r}")
         return slots
 
     def contains(self, id: Any) -> bool:
         """Whether there is a vector with an id."""
         try:
             return self._find(id) >= 0
-        except TypeError:  # what cannot be an id is not there
+        except (TypeError, ValueError):  # what cannot be an id is not there
             return False
 
     def __contains__(self, id: Any) -> bool:
@@ -293,7 +297,7 @@ class VectorStore(_calls.Closeable):
 
     def get_slot(self, slot: int) -> NDArray[np.float32]:
         """The vector in a slot, shape (dim,): a read-only view. IndexError for a slot that is free."""
-        number = _arrays.integer(slot, "slot", minimum=0)
+        number = _slot(slot)
         if self.n_owners(number) == 0:
             raise IndexError(f"slot: {number} is free")
         row: NDArray[np.float32] = self._rows[number]
@@ -302,20 +306,28 @@ class VectorStore(_calls.Closeable):
     def n_owners(self, slot: int) -> int:
         """How many ids have a slot; 0 for a free one. IndexError for one that has never been."""
         count = ctypes.c_int64()
-        number = _arrays.integer(slot, "slot", minimum=0)
-        _native.check(lib.covertree_store_slot_count(self._open(), number, ctypes.byref(count)))
+        _native.check(lib.covertree_store_slot_count(self._open(), _slot(slot), ctypes.byref(count)))
         return count.value
 
     def get_batch(self, slots: ArrayLike) -> NDArray[np.float32]:
-        """The vectors in some slots, shape (m, dim): a view where they follow each other, or else a copy."""
-        wanted = _arrays.indices(slots, "slots")
-        n_slots = int(self._info().n_slots)
-        if wanted.size and (wanted.min() < 0 or wanted.max() >= n_slots):
-            raise IndexError(f"slots: expected 0 to {n_slots - 1}, got {wanted.min()} to {wanted.max()}")
+        """The vectors in some slots, shape (m, dim): a view where they follow each other, or else a copy.
+
+        IndexError for a slot that is free, or has never been.
+        """
+        wanted = self._in_use(slots)
         if wanted.size and (np.diff(wanted) == 1).all():
             view: NDArray[np.float32] = self._rows[wanted[0] : wanted[-1] + 1]
             return view
         return np.ascontiguousarray(self._rows[wanted])
+
+    def _in_use(self, slots: ArrayLike) -> NDArray[np.int64]:
+        """Slots as an array; IndexError where an id has no vector in one."""
+        array = np.asarray(slots)
+        if array.dtype.kind == "u" and array.size and array.max() >= 2**63:
+            raise IndexError(f"slots: expected those of the store, got {array.max()}")
+        wanted = _arrays.indices(array if array.size else _NONE, "slots")
+        _native.check(lib.covertree_store_check_slots(self._open(), wanted.ctypes.data, len(wanted)))
+        return wanted
 
     def __len__(self) -> int:
         return int(self._info().n_ids)
@@ -383,7 +395,7 @@ class VectorStore(_calls.Closeable):
     def snapshot(self, path: _files.PathLike, *, progress: ProgressReport | None = None) -> None:
         """Write a copy of the store as it stands to a folder that is not there: wholly, or not at all.
 
-        Readers go on meanwhile, and so does the writer.
+        Readers and the writer go on during the copy. The copy is as private as the store.
         """
         self._maintain(lib.covertree_store_snapshot, progress, _files.encoded_path(path))
 
@@ -423,6 +435,7 @@ class VectorStore(_calls.Closeable):
 
 _ARRAY, _FLOAT, _Uuid = np.ndarray, np.dtype(np.float32), uuid.UUID
 _QUICK = 1 << 23  # coordinates
+_NONE = np.empty(0, np.int64)
 _int_of = operator.attrgetter("int")  # of a UUID: half the time of its `bytes`
 # Calls of a microsecond notice how their arguments are converted: these take what needs no conversion.
 _add_one, _find_one = lib["covertree_store_add_one"], lib["covertree_store_find_one"]
@@ -436,37 +449,45 @@ def _packed(id: Id) -> bytes:
         return (id & _LOW | _NUMBERS).to_bytes(24, "little")
     if type(id) is uuid.UUID:
         return (id.int | _UUIDS).to_bytes(24, "little")
-    return _keys([id]).tobytes()
+    return _keys(_ids.gathered([id], _plain)).tobytes()
 
 
-def _listed(ids: Any) -> Any:
-    if isinstance(ids, (str, uuid.UUID, bytes)):
+def _slot(slot: Any) -> int:
+    try:
+        return _arrays.integer(slot, "slot", minimum=0)
+    except ValueError as error:
+        raise IndexError(str(error)) from None
+
+
+def _listed(ids: Any, *, in_order: bool = True) -> _ids.Given:
+    if _ids.is_one(ids):
         raise TypeError(f"ids: expected a sequence of them, got {ids!r}")
-    return ids if isinstance(ids, (np.ndarray, list)) else list(ids)
+    return _ids.gathered(ids, _plain, in_order=in_order)
 
 
-def _keys(ids: Any) -> NDArray[Any]:
+def _plain(one: Any, name: str) -> Id:
+    """An id of a store as a plain int, str or UUID."""
+    found = _ids.builtin(one)
+    if type(found) in (int, str) or isinstance(found, uuid.UUID):
+        return found  # type: ignore[no-any-return]
+    raise TypeError(f"{name}: expected int, str or uuid.UUID, got {one!r}")
+
+
+def _keys(ids: _ids.Given) -> NDArray[Any]:
     """Ids as the library has them."""
     keys = np.zeros(len(ids), _ID)
-    if isinstance(ids, np.ndarray) and ids.dtype.kind in "iu":
-        return _of_numbers(keys, _arrays.indices(ids, "ids"))
-    kind = type(ids[0]) if len(ids) else int
+    if isinstance(ids, np.ndarray):
+        keys["low"], keys["kind"] = ids.view(np.uint64), _NUMBER
+        return keys
+    kind = type(ids[0])
     if operator.countOf(map(type, ids), kind) != len(ids):
         kind = object  # of several kinds
-    if kind is int:
-        with contextlib.suppress(OverflowError):  # which one it is, is said below
-            return _of_numbers(keys, np.array(ids, np.int64))
     if kind is uuid.UUID:
         return _of_bytes(keys, _UUID, b"".join([number.to_bytes(16, "big") for number in map(_int_of, ids)]))
     if kind is str:
         return _of_bytes(keys, _NAME, b"".join([_digest(one) for one in ids]))
     for place, one in enumerate(ids):
         keys[place] = _key(one)
-    return keys
-
-
-def _of_numbers(keys: NDArray[Any], numbers: NDArray[np.int64]) -> NDArray[Any]:
-    keys["low"], keys["kind"] = numbers.view(np.uint64), _NUMBER
     return keys
 
 
@@ -477,23 +498,24 @@ def _of_bytes(keys: NDArray[Any], kind: int, joined: bytes) -> NDArray[Any]:
 
 
 def _digest(name: str) -> bytes:
-    return hashlib.blake2b(name.encode(), digest_size=16).digest()
+    try:
+        return hashlib.blake2b(name.encode(), digest_size=16).digest()
+    except UnicodeEncodeError:
+        raise ValueError(f"ids: expected text that UTF-8 can hold, got {name!r}") from None
 
 
-def _key(one: Any) -> tuple[int, int, int, int]:
-    if isinstance(one, (int, np.integer)) and not isinstance(one, bool):
+def _key(one: Id) -> tuple[int, int, int, int]:
+    if isinstance(one, int):
         if not -(2**63) <= one < 2**63:
             raise ValueError(f"ids: {one} does not fit an int64")
-        return int(one) & _LOW, 0, _NUMBER, 0
+        return one & _LOW, 0, _NUMBER, 0
     if isinstance(one, uuid.UUID):
         return one.int & _LOW, one.int >> 64, _UUID, 0
-    if isinstance(one, str):
-        digest = int.from_bytes(_digest(one), "big")
-        return digest & _LOW, digest >> 64, _NAME, 0
-    raise TypeError(f"ids: expected int, str or uuid.UUID, got {one!r}")
+    digest = int.from_bytes(_digest(one), "big")
+    return digest & _LOW, digest >> 64, _NAME, 0
 
 
-def _names(ids: Any, keys: NDArray[Any]) -> tuple[bytes | None, NDArray[np.int64] | None]:
+def _names(ids: _ids.Given, keys: NDArray[Any]) -> tuple[bytes | None, NDArray[np.int64] | None]:
     """Names of the ids that have one, one after the other, and where each ends."""
     if not (keys["kind"] == _NAME).any():
         return None, None

@@ -29,12 +29,11 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar, TypeVar, cast
 
 import numpy as np
 
-from . import _arguments, _arrays, runtime
+from . import _arguments, _arrays, _writing, runtime
 from ._native import CoverTreeError, get_num_threads
 
 __all__ = ["Log", "Record", "Summary", "last_records", "read", "record", "summarise"]
@@ -122,8 +121,9 @@ class Log:
         return summarise(self._records)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write all records as lines of JSON."""
-        Path(_arguments.path(path)).write_text("".join(one.to_json() + "\n" for one in self._records), encoding="utf-8")
+        """Write all records as lines of JSON, in one step, as :meth:`covertreex.CoverTree.save` does."""
+        with _writing.replacing(_arguments.path(path)) as file:
+            file.writelines(one.to_json().encode() + b"\n" for one in self._records)
 
     def __len__(self) -> int:
         return len(self._records)
@@ -303,13 +303,17 @@ def _keep(made: Record, diagnostics: runtime.Diagnostics) -> None:
         if diagnostics.enabled:
             _last._records.append(made)
         if diagnostics.log_file is not None:
-            # Opened each time, and written in one piece: several processes may add to one file. What was computed is
-            # not lost because it cannot be.
+            # Opened each time, and written in one piece: several processes may add to one file. A pipe without a reader
+            # is not waited for. The result of the call is returned in any case.
             try:
-                with open(diagnostics.log_file, "ab", buffering=0) as file:
+                with open(diagnostics.log_file, "ab", buffering=0, opener=_without_waiting) as file:
                     file.write(made.to_json().encode() + b"\n")
             except OSError as error:
                 warnings.warn(f"diagnostics.log_file: a record was lost: {error}", stacklevel=4)
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK, 0o666)
 
 
 def _numbers(self: Any) -> dict[str, float]:

@@ -373,7 +373,9 @@ class CoverTree(_calls.Closeable):
         Parameters
         ----------
         path : path
-            The file.
+            The file. Symbolic links are followed. A file that is there has to be a regular one that this process may
+            write to; the new one has its mode, owner and group. Other hard links to it keep the old contents. Where
+            nothing is, the umask decides on the mode.
         progress : callable, optional
             As in :func:`cover_tree`.
 
@@ -382,7 +384,10 @@ class CoverTree(_calls.Closeable):
         OSError
             Where it cannot be written; what was there before is there still.
         """
-        _files.save(lib.covertree_tree_save, (self._open(),), path, {}, progress)
+        self._save(path, {}, progress)
+
+    def _save(self, path: _files.PathLike, sections: _files.Arrays, progress: ProgressReport | None = None) -> None:
+        _files.save(lib.covertree_tree_save, (self._open(),), path, sections, progress)
 
     @classmethod
     def _of_file(cls, file: _files.File, engine: str | None = None) -> CoverTree:

@@ -102,7 +102,7 @@ class ConditioningSets:
         return np.concatenate([[0], np.cumsum(used.sum(axis=1))]).astype(np.int64), self.neighbors[used]
 
     def save(self, path: PathLike, *, progress: ProgressReport | None = None) -> None:
-        """Write everything to a file, in one step: what is there is replaced when all is on the disk.
+        """Write everything to a file, in one step, as :meth:`covertreex.CoverTree.save` does.
 
         Parameters
         ----------

@@ -10,7 +10,7 @@ from typing import Any, List, Optional
 import numpy as np
 import typer
 
-from .. import factory, vecchia
+from .. import _writing, factory, vecchia
 from .._tables import Table
 from ..kernels import BY_NAME, Stationary
 from ..residual import ResidualTree
@@ -18,7 +18,7 @@ from ..tree import CoverTree
 from ..vecchia import ConditioningSets
 from ._options import JSON, PROFILE, SET, THREADS, named, runtime_of
 from ._output import say, tell, waiting
-from ._tables import READ, read_points, write_arrays
+from ._tables import READ, check_output, read_points, write_arrays
 
 _POINTS = typer.Argument(..., help=f"Points: {READ}.", exists=True, dir_okay=False)
 _TREE = typer.Argument(..., help="A file that build, neighbors or save wrote.", exists=True, dir_okay=False)
@@ -55,6 +55,7 @@ def build(
     as_json: bool = JSON,
 ) -> None:
     """Build a tree of points, and save it."""
+    _writing.destination(out)
     with named(coords=points), runtime_of(profile, overrides, threads):
         read = read_points(points, array=array, columns=columns, header=header)
         tell(f"{points}: {read}", as_json=as_json)
@@ -91,6 +92,7 @@ def query(
     as_json: bool = JSON,
 ) -> None:
     """Find the nearest points of a tree, and write them to an .npz."""
+    check_output(out)
     with named(queries=queries), runtime_of(profile, overrides, threads):
         opened = _tree(tree)
         read = rows = None
@@ -142,6 +144,7 @@ def neighbors(
     as_json: bool = JSON,
 ) -> None:
     """Find Vecchia's conditioning sets: the m nearest predecessors of each point by residual correlation."""
+    check_output(out)
     with named(coords=points), runtime_of(profile, overrides, threads):
         read = read_points(points, array=array, columns=columns, header=header)
         tell(f"{points}: {read}", as_json=as_json)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import _tables
+from .. import _tables, _writing
 from .._delimited import Text
 from .._tables import Table
 
@@ -80,8 +80,15 @@ def _of_array(path: Path, points: NDArray[Any], name: str | None, wanted: list[s
     return Table(points, [str(place) for place in chosen], array=name)
 
 
-def write_arrays(path: Path, **arrays: Any) -> None:
-    """Write arrays to an ``.npz``, those that are not None."""
+def check_output(path: Path) -> None:
+    """Raise where :func:`write_arrays` would, before anything is computed for it."""
     if path.suffix.lower() != ".npz":
         raise ValueError(f"{path}: expected a name that ends in .npz")
-    np.savez(path, **{name: values for name, values in arrays.items() if values is not None})
+    _writing.destination(path)
+
+
+def write_arrays(path: Path, **arrays: Any) -> None:
+    """Write arrays to an ``.npz``, those that are not None."""
+    check_output(path)
+    with _writing.replacing(path) as file:
+        np.savez(file, **{name: values for name, values in arrays.items() if values is not None})

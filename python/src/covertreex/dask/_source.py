@@ -13,7 +13,7 @@ import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import _arguments, _arrays, _tables
+from .. import _arguments, _arrays, _tables, _writing
 
 _log = logging.getLogger(__name__)
 
@@ -23,8 +23,8 @@ _ADVICE = "give files of coordinates alone, or a Dask array"
 def opened(points: Any) -> da.Array:
     """Points as a Dask array of float32 or float64, shape (n, dim), whose chunks are of whole rows and known sizes."""
     if isinstance(points, (str, os.PathLike)):
-        _arguments.path(points, "points")
-        array = _of_folder(Path(points))
+        # Workers have working directories of their own.
+        array = _of_folder(_writing.absolute(_arguments.path(points, "points")))
     elif isinstance(points, da.Array):
         array = points
     elif isinstance(points, np.ndarray):

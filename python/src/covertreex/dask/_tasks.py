@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from .. import _arrays, factory
 from .._parts.curve import Curve, positions, sampled
-from .._parts.files import open_part, save_part
+from .._parts.files import open_arrays, open_part, save_arrays, save_part
 from .._parts.layout import Extent, Layout
 from .._parts.part import Part
 from .._parts.queries import Answer, Features, Nearest, Queries, Within, none_nearest
@@ -131,17 +131,21 @@ def save(part: Part, folder: str, number: int) -> None:
     save_part(part, folder, number)
 
 
+# The arrays of a curve, in a file of theirs.
+_CURVE = ("low", "high", "keys", "indices")
+
+
 def save_common(curve: Curve, common: ResidualTree | None, folder: str) -> None:
     """Write what partitions have in common."""
-    np.savez(Path(folder) / "curve.npz", low=curve.low, high=curve.high, keys=curve.keys, indices=curve.indices)
+    save_arrays(folder, "curve", {name: getattr(curve, name) for name in _CURVE})
     if common is not None:
         common.save(Path(folder) / "process.covertree")
 
 
 def read_curve(folder: str) -> Curve:
     """The curve along which partitions that were written are cut."""
-    with np.load(Path(folder) / "curve.npz") as arrays:
-        return Curve(arrays["low"], arrays["high"], arrays["keys"], arrays["indices"])
+    arrays = {name: array.ravel() for name, array in open_arrays(folder, "curve", *_CURVE).items()}
+    return Curve(arrays["low"], arrays["high"], arrays["keys"].view(np.uint64), arrays["indices"])
 
 
 def read_process(folder: str) -> ResidualTree:
@@ -151,8 +155,8 @@ def read_process(folder: str) -> ResidualTree:
 
 
 def read(folder: str, number: int) -> Part:
-    """Open a partition that was written. Its indices are read: the folder may be written to again."""
-    return open_part(folder, number, mapped=False)
+    """Open a partition that was written. It is mapped, and stays as it is when another one takes its place."""
+    return open_part(folder, number)
 
 
 # Searching

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import dask
@@ -14,8 +12,8 @@ import numpy as np
 from distributed import Client, Future, get_client
 from numpy.typing import ArrayLike, NDArray
 
-from .. import _arguments, _arrays, _calls
-from .._parts.files import MANIFEST
+from .. import _arguments, _arrays, _calls, _writing
+from .._parts.files import MANIFEST, open_manifest, save_manifest
 from .._parts.rounds import Traffic
 from ..kernels import Stationary
 from ..tree import Neighbors
@@ -365,8 +363,7 @@ class PartitionedTree:
         path : path
             The folder; it is made where it is not there. A tree that is in it is replaced.
         """
-        _arguments.path(path)
-        folder = Path(path)
+        folder = _writing.absolute(_arguments.path(path))  # workers have working directories of their own
         folder.mkdir(parents=True, exist_ok=True)
         (folder / MANIFEST).unlink(missing_ok=True)
         homes = self._homes()
@@ -380,7 +377,7 @@ class PartitionedTree:
             "n_partitions": self.n_partitions, "residual": self._common is not None, "n_points": self.n_points,
             "dim": self.dim, "dtype": str(self.dtype),
         }  # fmt: skip
-        (folder / MANIFEST).write_text(json.dumps(known))
+        save_manifest(folder, known)
 
 
 def _upper(before: ArrayLike | None, n_rows: int, predecessors: bool) -> NDArray[np.int64] | None:
@@ -409,16 +406,16 @@ def load(path: str | os.PathLike[str], *, client: Client | None = None) -> Parti
     -------
     PartitionedTree
     """
-    _arguments.path(path)
     client = get_client() if client is None else client
-    known = json.loads((Path(path) / MANIFEST).read_text())
+    folder = str(_writing.absolute(_arguments.path(path)))
+    known = open_manifest(folder)
     workers = _cluster.workers(client)
     parts = [
-        client.submit(_tasks.read, str(path), number, **_cluster.at(workers[number % len(workers)]))
+        client.submit(_tasks.read, folder, number, **_cluster.at(workers[number % len(workers)]))
         for number in range(known["n_partitions"])
     ]
-    curve = client.submit(_tasks.read_curve, str(path), **_cluster.anywhere())
-    common = client.submit(_tasks.read_process, str(path), **_cluster.anywhere()) if known["residual"] else None
+    curve = client.submit(_tasks.read_curve, folder, **_cluster.anywhere())
+    common = client.submit(_tasks.read_process, folder, **_cluster.anywhere()) if known["residual"] else None
     return PartitionedTree(
         client, parts, curve, common, n_points=known["n_points"], dim=known["dim"], dtype=np.dtype(known["dtype"])
     )

@@ -1,0 +1,134 @@
+import Glibc
+
+/// Writes a file in one step: to a draft in the same folder, which is renamed when all of it is on the disk.
+///
+/// Symbolic links are followed, even if they lead to a file that does not exist yet. An existing file must be a regular file that the
+/// process may write to; the new file gets its mode, owner and group. Without an existing file the umask decides about the mode.
+/// If writing fails, the old file is unchanged. Other hard links to the old file keep the old contents.
+struct FileReplacement {
+  /// The path after all symbolic links.
+  let path: String
+  /// The existing file, if there is one.
+  private let replaced: stat?
+  /// For messages.
+  private let name: String
+
+  init(_ given: String) throws(CoverTreeError) {
+    name = "path: \(given)"
+    var status = stat()
+    guard stat(given, &status) == 0 else {
+      guard errno == ENOENT else { throw .io(name) }
+      (path, replaced) = (try followed(given), nil)
+      return
+    }
+    let kind = status.st_mode & S_IFMT
+    guard kind == S_IFREG else {
+      throw CoverTreeError(
+        .io, "\(name): expected a regular file or nothing there, got \(Self.noun(kind))",
+        code: kind == S_IFDIR ? EISDIR : EINVAL)
+    }
+    (path, replaced) = (try Self.resolved(given, status), status)
+    guard faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) == 0 else { throw .io(name) }
+  }
+
+  /// The path of an existing file after all links.
+  private static func resolved(_ given: String, _ status: stat) throws(CoverTreeError) -> String {
+    // A path below /proc can lead to an open file whose name was deleted.
+    let nameless = CoverTreeError(
+      .io, "path: \(given): leads to a file without a name, which cannot be replaced", code: EINVAL)
+    guard let found = realpath(given, nil) else { throw errno == ENOENT ? nameless : .io("path: \(given)") }
+    defer { free(found) }
+    guard let path = String(validatingCString: found) else {
+      throw CoverTreeError(.invalidArgument, "path: \(given): expected links to names in UTF-8")
+    }
+    var named = stat()
+    guard lstat(path, &named) == 0, named.st_dev == status.st_dev, named.st_ino == status.st_ino else { throw nameless }
+    return path
+  }
+
+  private static func noun(_ kind: mode_t) -> String {
+    switch kind {
+    case S_IFDIR: "a directory"
+    case S_IFIFO: "a pipe"
+    case S_IFCHR, S_IFBLK: "a device"
+    case S_IFSOCK: "a socket"
+    default: "something else"
+    }
+  }
+
+  /// Calls `fill` with a draft, and renames the draft.
+  func write(_ fill: (Int32) throws(CoverTreeError) -> Void) throws(CoverTreeError) {
+    let (draft, file) = try openDraft()
+    do throws(CoverTreeError) {
+      defer { close(file) }
+      try takeOver(file)
+      try fill(file)
+      guard fsync(file) == 0 else { throw .io(name) }
+    } catch {
+      unlink(draft)
+      throw error
+    }
+    guard rename(draft, path) == 0 else {
+      let error = CoverTreeError.io(name)
+      unlink(draft)
+      throw error
+    }
+    try syncFolder(of: path)
+  }
+
+  /// Creates the draft. A draft that replaces a file is private until it has the mode of that file.
+  private func openDraft() throws(CoverTreeError) -> (path: String, file: Int32) {
+    while true {
+      // Random names do not collide with drafts of killed processes, whose process numbers may come again.
+      let draft = "\(folder(of: path))/.covertree-\(String(UInt64.random(in: .min ... .max), radix: 36)).partial"
+      let file = open(draft, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, replaced == nil ? 0o666 : 0o600)
+      if file >= 0 { return (draft, file) }
+      guard errno == EEXIST else { throw .io(name) }
+    }
+  }
+
+  /// Gives a draft the owner, group and mode of the file that it replaces.
+  private func takeOver(_ file: Int32) throws(CoverTreeError) {
+    guard let replaced else { return }
+    var own = stat()
+    guard fstat(file, &own) == 0 else { throw .io(name) }
+    if own.st_uid != replaced.st_uid || own.st_gid != replaced.st_gid {
+      guard fchown(file, replaced.st_uid, replaced.st_gid) == 0 else {
+        throw .io("\(name): owner \(replaced.st_uid) and group \(replaced.st_gid) of the file cannot be kept")
+      }
+    }
+    guard fchmod(file, replaced.st_mode & 0o7777) == 0 else { throw .io(name) }
+  }
+}
+
+/// The path at which a new file is created: the path itself, or the target of dangling symbolic links.
+func followed(_ given: String) throws(CoverTreeError) -> String {
+  var path = given
+  for _ in 0..<40 {  // as many as Linux follows
+    let room = 4096
+    let target = withUnsafeTemporaryAllocation(of: CChar.self, capacity: room + 1) { (target) -> String? in
+      let length = readlink(path, target.baseAddress!, room)
+      guard length > 0 else { return nil }
+      target[length] = 0
+      return String(validatingCString: target.baseAddress!)
+    }
+    guard let target else { return path }
+    path = target.utf8.first == UInt8(ascii: "/") ? target : "\(folder(of: path))/\(target)"
+  }
+  throw CoverTreeError(.io, "path: \(given): \(String(cString: strerror(ELOOP)))", code: ELOOP)
+}
+
+/// The folder of a path.
+func folder(of path: String) -> String {
+  guard let end = path.utf8.lastIndex(of: UInt8(ascii: "/")) else { return "." }
+  return end == path.startIndex ? "/" : String(path[..<end])
+}
+
+/// Makes a rename last: it is part of the folder's contents. Some file systems have nothing to do for it and say so.
+func syncFolder(of path: String) throws(CoverTreeError) {
+  let folder = folder(of: path)
+  let file = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+  guard file >= 0 else { return }  // A folder may be written to and not read.
+  defer { close(file) }
+  guard fsync(file) == 0 || errno == EINVAL || errno == ENOTSUP else { throw .io("path: \(folder)") }
+}
