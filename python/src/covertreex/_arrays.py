@@ -101,6 +101,33 @@ def indices(values: ArrayLike, name: str) -> NDArray[np.int64]:
     return np.ascontiguousarray(array, dtype=np.int64)
 
 
+def own_queries(queries: ArrayLike, dim: int) -> NDArray[Any]:
+    """Queries as an array: of one dimension where they are dataset indices.
+
+    Indices may also stand in a column, integers of shape (q, 1). In one dimension that is the shape of points, and they
+    are coordinates.
+    """
+    array = np.asarray(queries)
+    if array.ndim == 2 and array.shape[1] == 1 and dim != 1 and array.dtype.kind in "iu":
+        return array.reshape(-1)
+    return array
+
+
+def are_indices(array: NDArray[Any]) -> bool:
+    """Whether an array of queries, as :func:`own_queries` gives it, has dataset indices and not coordinates."""
+    return array.ndim == 1 and array.dtype.kind in "iu"
+
+
+def upper_indices(before: ArrayLike | None, n_rows: int) -> NDArray[np.int64] | None:
+    """For each query the dataset index below which points count; None for all points."""
+    if before is None:
+        return None
+    upper = indices(before, "before")
+    if len(upper) != n_rows:
+        raise ValueError(f"before: expected {n_rows} of them, one for each query, got {len(upper)}")
+    return upper
+
+
 def numbers(values: ArrayLike | None, name: str, count: int) -> NDArray[np.float64]:
     """A one-dimensional float64 array of `count` numbers."""
     array = np.asarray(values)

@@ -20,7 +20,7 @@ from ._parts.layout import Extent, Layout
 from ._parts.part import Part
 from ._parts.queries import Nearest, Queries, gathered
 from ._parts.rounds import Home, NearestBlock, WithinBlock
-from .runtime import active_config
+from ._settings import active_config
 from .tree import CoverTree, Neighbors, kept_dtype
 
 __all__ = ["MappedTree"]

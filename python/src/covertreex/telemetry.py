@@ -34,7 +34,7 @@ from typing import Any, ClassVar, TypeVar, cast
 
 import numpy as np
 
-from . import runtime
+from . import _settings as runtime
 from ._native import CoverTreeError, get_num_threads
 
 __all__ = ["Log", "Record", "Summary", "last_records", "read", "record", "summarise"]

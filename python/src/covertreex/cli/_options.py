@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from ..runtime import Activation, Runtime
+from .._settings import Activation, Runtime
 
 PROFILE = typer.Option(None, "--profile", help="Settings to begin with; see covertreex profile.")
 SET = typer.Option(None, "--set", help="A setting, as in residual.tree=pure.")

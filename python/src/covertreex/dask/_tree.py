@@ -176,9 +176,9 @@ class PartitionedTree:
         self, what: dict[str, Any], given: ArrayLike, predecessors: bool, before: ArrayLike | None, exclude_self: bool
     ) -> Any:
         """Search for queries that the client has, and bring it what they find."""
-        rows = np.asarray(given)
+        rows = _arrays.own_queries(given, self.dim)
         upper = _upper(before, len(rows), predecessors)
-        if rows.ndim == 1 and rows.dtype.kind in "iu":
+        if _arrays.are_indices(rows):
             return self._for_indices(what, _arrays.indices(rows, "queries"), predecessors, upper, exclude_self)
         points = _arrays.points(rows, "queries", dtype=self.dtype)
         self._check_new(points.shape[1], predecessors, exclude_self)

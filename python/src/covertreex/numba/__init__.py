@@ -104,10 +104,8 @@ def knn(
         if max_distance is not None:
             raise ValueError("max_distance: is not supported in the residual-correlation metric")
         return residual_knn(tree, walkable(tree), k, before=before, **options)
-    if before is not None:
-        raise ValueError("before: is for residual trees")
     shown = tree if isinstance(tree, Walkable) else walkable(tree)
-    return euclidean_knn(shown, k, max_distance=max_distance, **options)
+    return euclidean_knn(shown, k, before=before, max_distance=max_distance, **options)
 
 
 def radius(

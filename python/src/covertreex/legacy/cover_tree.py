@@ -1,0 +1,65 @@
+"""The names at the top of the package that mean something old and something new at once."""
+
+from __future__ import annotations
+
+import abc
+import functools
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+from .. import _settings, factory
+from .. import tree as trees
+from ..outofcore import MappedTree
+from ..residual import ResidualTree
+from ._notices import without_effect
+from .pcct import PCCT
+
+__all__ = ["BuiltCoverTree", "CoverTree", "cover_tree"]
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def _with_old_options(build: Function) -> Function:
+    """The same function, which accepts options of covertreex 0.4.x that have no meaning."""
+
+    @functools.wraps(build)
+    def accepting(*arguments: Any, chunk_size: int | None = None, **options: Any) -> Any:
+        without_effect([] if chunk_size is None else ["chunk_size"])
+        return build(*arguments, **options)
+
+    return cast(Function, accepting)
+
+
+cover_tree = _with_old_options(factory.cover_tree)
+
+
+class _Either(type):
+    """The type of a class that stands for a tree of points, and for the settings of one to be."""
+
+    def __call__(cls, first: Any = None, *arguments: Any, **options: Any) -> Any:
+        """Make a tree of points; of settings, or of nothing, what is fitted to points later."""
+        if cls is not CoverTree:
+            return super().__call__(first, *arguments, **options)
+        if first is None and "coords" not in options:
+            return PCCT(*arguments, **options)
+        if isinstance(first, _settings.Runtime):
+            return PCCT(first, *arguments, **options)
+        return trees.CoverTree(*([] if first is None else [first]), *arguments, **options)
+
+    def __instancecheck__(cls, thing: Any) -> bool:
+        return isinstance(thing, (trees.CoverTree, PCCT)) if cls is CoverTree else super().__instancecheck__(thing)
+
+    def __subclasscheck__(cls, kind: type) -> bool:
+        return issubclass(kind, (trees.CoverTree, PCCT)) if cls is CoverTree else super().__subclasscheck__(kind)
+
+
+class CoverTree(trees.CoverTree, metaclass=_Either):
+    __doc__ = trees.CoverTree.__doc__
+
+
+class BuiltCoverTree(abc.ABC):
+    """What ``cover_tree`` gives: any tree that can be searched."""
+
+
+for _kind in (trees.CoverTree, ResidualTree, MappedTree):
+    BuiltCoverTree.register(_kind)
