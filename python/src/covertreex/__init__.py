@@ -10,7 +10,20 @@
 
 from typing import TYPE_CHECKING
 
-from . import indexes, kernels, runtime, telemetry, vecchia
+from . import (
+    algo,
+    api,
+    config,
+    diagnostics,
+    exceptions,
+    indexes,
+    kernels,
+    logging,
+    queries,
+    runtime,
+    telemetry,
+    vecchia,
+)
 from ._native import CoverTreeError, build_info, get_num_threads, set_num_threads
 from ._residual_arrays import ResidualArrays
 from .baseline import (
@@ -45,6 +58,8 @@ from .residual_tree import ResidualCoverTree
 from .runtime import Residual, Runtime, RuntimeConfig
 from .store import StoreStats, VectorStore
 from .tree import Neighbors, TreeArrays, TreeStats
+
+_OLDER = (algo, api, config, diagnostics, exceptions, logging, queries)  # modules; see covertreex.legacy
 
 if TYPE_CHECKING:
     from .factory import cover_tree

@@ -12,11 +12,19 @@ from . import context as contexts
 from ._notices import without_effect
 from .backend import TreeBackend
 from .pcct import PCCT
-from .plans import BatchDeletePlan, BatchInsertPlan
+from .plans import BatchDeletePlan, BatchInsertPlan, PrefixBatchGroup, PrefixBatchResult
 from .runtime import Runtime
 from .trees import PCCTree
 
-__all__ = ["batch_delete", "batch_insert", "knn", "nearest_neighbor", "plan_batch_delete", "plan_batch_insert"]
+__all__ = [
+    "batch_delete",
+    "batch_insert",
+    "batch_insert_prefix_doubling",
+    "knn",
+    "nearest_neighbor",
+    "plan_batch_delete",
+    "plan_batch_insert",
+]
 
 
 def _runtime(context: contexts.RuntimeContext | None) -> Any:
@@ -67,6 +75,37 @@ def batch_insert(
 def plan_batch_insert(tree: PCCTree, batch_points: ArrayLike, **options: Any) -> BatchInsertPlan:
     """Say what :func:`batch_insert` would do."""
     return batch_insert(tree, batch_points, **options)[1]
+
+
+def batch_insert_prefix_doubling(
+    tree: PCCTree,
+    batch_points: ArrayLike,
+    *,
+    backend: TreeBackend | None = None,
+    mis_seed: int | None = None,
+    shuffle_seed: int | None = None,
+    context: contexts.RuntimeContext | None = None,
+) -> tuple[PCCTree, PrefixBatchResult]:
+    """Make a tree with some points more: :func:`batch_insert`, in one group, as the library needs no prefixes.
+
+    Parameters
+    ----------
+    tree, batch_points, backend, mis_seed, context
+        As of :func:`batch_insert`.
+    shuffle_seed : int, optional
+        Without effect.
+
+    Returns
+    -------
+    tree : PCCTree
+    result : PrefixBatchResult
+        With one group.
+    """
+    without_effect([] if shuffle_seed is None else ["shuffle_seed"])
+    made, plan = batch_insert(tree, batch_points, backend=backend, mis_seed=mis_seed, context=context)
+    own = np.arange(made.num_points - tree.num_points)
+    group = PrefixBatchGroup(permutation_indices=own, plan=plan)
+    return made, PrefixBatchResult(own, (group,), plan.batch_order_strategy, plan.batch_order_metrics)
 
 
 def batch_delete(

@@ -80,12 +80,12 @@ def indices_in(tree: PCCTree, given: ArrayLike) -> Indices:
 
 def reduced(tree: PCCTree, removed: Indices) -> PCCTree:
     """The tree of the other points, numbered anew from 0 in the order in which they were."""
+    if not len(removed):
+        return tree
     kept = np.delete(np.arange(tree.num_points), removed)
     stats = tree.stats.after(deleted=len(removed))
     if not len(kept):
         return PCCTree.empty(dimension=tree.dimension, backend=tree.backend).replace(stats=stats)
-    if not len(removed):
-        return PCCTree.of(tree.native, stats, tree.backend, tree.recipe)
     native = tree.native
     if isinstance(native, ResidualTree):
         return PCCTree.of(_residual_of(native, kept), stats, tree.backend, tree.recipe)

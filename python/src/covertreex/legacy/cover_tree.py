@@ -53,11 +53,11 @@ class _Either(type):
         return issubclass(kind, (trees.CoverTree, PCCT)) if cls is CoverTree else super().__subclasscheck__(kind)
 
 
-class CoverTree(trees.CoverTree, metaclass=_Either):
+class CoverTree(trees.CoverTree, metaclass=_Either):  # noqa: D101
     __doc__ = trees.CoverTree.__doc__
 
 
-class BuiltCoverTree(abc.ABC):
+class BuiltCoverTree(abc.ABC):  # noqa: B024
     """What ``cover_tree`` gives: any tree that can be searched."""
 
 

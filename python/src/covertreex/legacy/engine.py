@@ -210,7 +210,6 @@ class _Engine:
             return known
         params: dict[str, Any] = {"variance": 1.0, "lengthscale": 1.0, "inducing_count": 512, "kernel_type": 0}
         params.update(residual_params or {})
-        without_effect(["chunk_size"] if params.pop("chunk_size", 512) != 512 else [])
         seeds = runtime.seeds
         drawn = seed if self._takes_seed else seeds.resolved("residual_grid", fallback=seeds.resolved("mis"))
         return host_data.build_residual_backend(points, seed=drawn, **params)
@@ -343,7 +342,9 @@ def build_fast_residual_tree(
         Coordinates.
     seed, variance, lengthscale, inducing_count
         As of :func:`covertreex.metrics.build_residual_backend`.
-    chunk_size, use_hilbert_order
+    chunk_size : int
+        As of :func:`covertreex.metrics.build_residual_backend`.
+    use_hilbert_order : bool
         Without effect.
 
     Returns

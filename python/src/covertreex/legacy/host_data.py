@@ -12,7 +12,6 @@ from numpy.typing import ArrayLike, NDArray
 from .. import _arrays, inducing
 from ..kernels import BY_NAME, Stationary
 from ..residual import ResidualTree
-from . import _notices
 
 __all__ = ["ResidualCorrHostData", "build_residual_backend", "get_residual_backend", "set_residual_backend"]
 
@@ -61,7 +60,9 @@ class ResidualCorrHostData:
     point_decoder : callable
         Dataset indices of what stands for points in calls; by default integers stand for themselves.
     chunk_size : int
-        Without effect.
+        Columns for which the provider is asked at once by :func:`compute_residual_distances` and the like.
+    v_matrix_f64, p_diag_f64, kernel_diag_f64 : optional
+        The same in float64, where that is more than what the others hold.
     """
 
     v_matrix: NDArray[Any]
@@ -80,6 +81,7 @@ class ResidualCorrHostData:
     scope_cap_recorder: Any = None
     scope_cap_output_path: str | None = None
     origin: _Origin | None = field(default=None, repr=False, compare=False)
+    _exact: dict[str, NDArray[np.float64]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         v = np.asarray(self.v_matrix)
@@ -91,14 +93,11 @@ class ResidualCorrHostData:
                 raise ValueError(f"{name}: expected shape ({len(v)},), got {shape}")
         for name in ("v_matrix", "p_diag", "kernel_diag"):
             array, exact = np.asarray(getattr(self, name)), getattr(self, f"{name}_f64")
-            if exact is None:
-                exact = array
-            elif np.shape(exact) != array.shape:
+            if exact is not None and np.shape(exact) != array.shape:
                 raise ValueError(f"{name}_f64: expected shape {array.shape}, got {np.shape(exact)}")
+            self._exact[name] = np.asarray(array if exact is None else exact, np.float64)
             object.__setattr__(self, name, array.astype(np.float32))
-            object.__setattr__(self, f"{name}_f64", np.asarray(exact, np.float64))
-        assert self.v_matrix_f64 is not None
-        object.__setattr__(self, "v_norm_sq", (self.v_matrix_f64**2).sum(axis=1).astype(np.float32))
+        object.__setattr__(self, "v_norm_sq", (self._exact["v_matrix"] ** 2).sum(axis=1).astype(np.float32))
 
     @property
     def num_points(self) -> int:
@@ -123,10 +122,12 @@ class ResidualCorrHostData:
         return self._view("kernel_diag", dtype)
 
     def _view(self, name: str, dtype: Any) -> NDArray[Any]:
-        names = {np.dtype(np.float32): name, _FLOAT64: f"{name}_f64"}
-        if np.dtype(dtype) not in names:
+        if np.dtype(dtype) == _FLOAT64:
+            object.__setattr__(self, f"{name}_f64", self._exact[name])
+            return self._exact[name]
+        if np.dtype(dtype) != np.float32:
             raise ValueError(f"dtype: expected float32 or float64, got {np.dtype(dtype)}")
-        found: NDArray[Any] = getattr(self, names[np.dtype(dtype)])
+        found: NDArray[np.float32] = getattr(self, name)
         return found
 
     def tree(self, **options: Any) -> ResidualTree:
@@ -142,7 +143,7 @@ class ResidualCorrHostData:
             return ResidualTree(
                 origin.coords, kernel=origin.kernel, inducing_points=origin.inducing_points, jitter=_JITTER, **options
             )
-        given = {"v_matrix": self.v_matrix_f64, "p_diag": self.p_diag_f64, "kernel_diag": self.kernel_diag_f64}
+        given = self._exact
         if origin is not None:
             return ResidualTree(origin.coords, kernel=origin.kernel, **given, **options)
         # Nothing is known of where the points are: their indices stand for coordinates.
@@ -220,7 +221,7 @@ def kernel_of(kernel_type: int | str, variance: float, lengthscale: Any) -> Stat
     return BY_NAME[name](lengthscale=lengthscale, variance=variance)
 
 
-def host_data_of(
+def host_data_of(  # noqa: PLR0917
     v_matrix: ArrayLike,
     p_diag: ArrayLike,
     coords: ArrayLike,
@@ -265,7 +266,7 @@ def build_residual_backend(
     variance, lengthscale, kernel_type
         The kernel: 0 for RBF, 1 for Matern 5/2, or a name.
     chunk_size : int
-        Without effect.
+        As of :class:`ResidualCorrHostData`.
     rng : numpy.random.Generator, optional
         In place of the seed.
 
@@ -276,7 +277,6 @@ def build_residual_backend(
     coords = np.ascontiguousarray(_arrays.points(points, "points", dtype=_FLOAT64))
     if not len(coords):
         raise ValueError("points: expected at least one")
-    _notices.without_effect(["chunk_size"] if chunk_size != 512 else [])
     kernel = kernel_of(kernel_type, variance, lengthscale)
     count = min(inducing_count if inducing_count > 0 else _FEW, len(coords))
     chosen = coords[inducing.sample(len(coords), count, seed if rng is None else rng)]

@@ -178,6 +178,7 @@ class RuntimeModel(_Section):
                 "residual.stream_tile": 64,
             }  # fmt: skip
             values = {**usual, **values}
+        values["devices"] = ("cpu:0",) if values.get("backend") == "jax" else ()  # there was never another one
         return with_paths(cls(), values)
 
     @classmethod

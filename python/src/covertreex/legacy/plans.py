@@ -19,6 +19,8 @@ __all__ = [
     "DeleteLevelSummary",
     "LevelSummary",
     "MISResult",
+    "PrefixBatchGroup",
+    "PrefixBatchResult",
     "TraversalResult",
 ]
 
@@ -86,6 +88,26 @@ class BatchInsertPlan:
     batch_permutation: Any = None
     batch_order_strategy: str = "hilbert"
     batch_order_metrics: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class PrefixBatchGroup:
+    """A part of a batch that entered together."""
+
+    permutation_indices: Indices  #: places in the batch
+    plan: BatchInsertPlan
+    prefix_factor: float | None = None
+    domination_ratio: float | None = None
+
+
+@dataclass(frozen=True)
+class PrefixBatchResult:
+    """How a batch entered a tree in groups."""
+
+    permutation: Indices
+    groups: tuple[PrefixBatchGroup, ...]
+    order_strategy: str
+    order_metrics: dict[str, float]
 
 
 @dataclass(frozen=True)

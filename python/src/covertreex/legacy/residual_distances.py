@@ -97,7 +97,7 @@ def decode_indices(host_backend: ResidualCorrHostData, payload: Any) -> Indices:
 def compute_residual_distances(
     backend: ResidualCorrHostData, lhs_indices: ArrayLike, rhs_indices: ArrayLike, *, chunk_size: int | None = None
 ) -> Floats:
-    """Distances ``sqrt(1 - |rho|)`` between two lists of points, shape (l, r); ``chunk_size`` has no effect."""
+    """Distances ``sqrt(1 - |rho|)`` between two lists of points, shape (l, r); ``chunk_size`` columns at once."""
     return compute_residual_distances_with_kernel(backend, lhs_indices, rhs_indices, chunk_size=chunk_size)[0]
 
 
@@ -106,10 +106,11 @@ def compute_residual_distances_with_kernel(
 ) -> tuple[Floats, Floats]:
     """The same, and the kernel's values."""
     left, right = _checked(backend, lhs_indices), _checked(backend, rhs_indices)
-    if left.size and right.size:
-        kernel = np.asarray(backend.kernel_provider(left, right), np.float64)
-    else:
-        kernel = np.empty((len(left), len(right)))
+    kernel = np.empty((len(left), len(right)))
+    width = max(1, int(chunk_size or backend.chunk_size))
+    for first in range(0, len(right) if len(left) else 0, width):
+        some = slice(first, first + width)
+        kernel[:, some] = backend.kernel_provider(left, right[some])
     return _distances(backend, left, right, kernel), kernel
 
 
@@ -143,11 +144,16 @@ def compute_residual_pairwise_matrix(
     telemetry: ResidualDistanceTelemetry | None = None,
 ) -> NDArray[np.float32]:
     """Distances between all points of a list, in float32."""
-    start = time.perf_counter()
-    found = compute_residual_distances(host_backend, batch_indices, batch_indices)
-    if telemetry is not None:
-        telemetry.record_kernel(*found.shape, time.perf_counter() - start)
-    return found.astype(np.float32)
+    indices = _checked(host_backend, batch_indices)
+    found = np.empty((len(indices), len(indices)), np.float32)
+    width = max(1, int(host_backend.chunk_size))
+    for first in range(0, len(indices), width):
+        rows, start = indices[first : first + width], time.perf_counter()
+        kernel = np.asarray(host_backend.kernel_provider(rows, indices), np.float64)
+        if telemetry is not None:
+            telemetry.record_kernel(len(rows), len(indices), time.perf_counter() - start)
+        found[first : first + width] = _distances(host_backend, rows, indices, kernel)
+    return found
 
 
 def compute_residual_distances_with_radius(
