@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType, TracebackType
-from typing import Any, Union
+from typing import Any, TypeVar, Union
 
 from . import _engines as engines
 
@@ -19,6 +19,8 @@ __all__ = [
 
 #: Changes of settings by their paths: ``"leaf_size=64"`` and the like, or a mapping of paths to values.
 Overrides = Union[Iterable[str], Mapping[str, Any]]
+
+Chosen = TypeVar("Chosen", bound="Runtime")
 
 _PREFIX = "COVERTREEX_"
 METRICS = ("auto", "euclidean", "residual_correlation")
@@ -175,7 +177,7 @@ class Runtime:
         self.to_config(RuntimeConfig())  # which says what is wrong with them
 
     @classmethod
-    def from_profile(cls, name: str, overrides: Overrides | None = None) -> Runtime:
+    def from_profile(cls: type[Chosen], name: str, overrides: Overrides | None = None) -> Chosen:
         """Take the settings of a profile.
 
         Parameters
@@ -188,12 +190,12 @@ class Runtime:
         return cls.from_config(_profile(name, "name").config.with_overrides(overrides or ()))
 
     @classmethod
-    def from_config(cls, config: RuntimeConfig) -> Runtime:
+    def from_config(cls: type[Chosen], config: RuntimeConfig) -> Chosen:
         """Choose everything as it stands in a configuration."""
         return cls(**_fields(config))
 
     @classmethod
-    def from_active(cls) -> Runtime:
+    def from_active(cls: type[Chosen]) -> Chosen:
         """Choose everything as it is now."""
         return cls.from_config(active_config())
 
@@ -202,7 +204,7 @@ class Runtime:
         chosen = {name: value for name, value in _fields(self).items() if value is not None}
         return replace(environment_config() if base is None else base, **chosen)
 
-    def with_updates(self, **settings: Any) -> Runtime:
+    def with_updates(self: Chosen, **settings: Any) -> Chosen:
         """Choose some settings otherwise."""
         return type(self)(**{**_fields(self), **settings})
 

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .. import _settings
+from .. import _engines, _settings
 from . import _notices
 
 _PREFIX = "COVERTREEX_"
@@ -137,7 +137,7 @@ def read(config: _settings.RuntimeConfig) -> _settings.RuntimeConfig:
 
 def _is_implied(name: str, order: str) -> bool:
     """Whether the engine of the environment has an order of its own, and this is another one."""
-    implied = _settings.engines.ENGINES.get(os.environ.get(_PREFIX + "ENGINE", ""), (None, None))[1]
+    implied = _engines.ENGINES.get(os.environ.get(_PREFIX + "ENGINE", ""), (None, None))[1]
     return name == "BATCH_ORDER" and implied not in (None, _word(order))
 
 

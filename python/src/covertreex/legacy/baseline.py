@@ -149,7 +149,10 @@ class _Adapter(_Baseline):
 
     def __init__(self, points: NDArray[np.float64], search: Callable[[NDArray[np.float64], int], Found]) -> None:
         self.points = points
-        self._find = search  # type: ignore[method-assign]
+        self._search = search
+
+    def _find(self, queries: NDArray[np.float64], k: int) -> Found:
+        return self._search(queries, k)
 
     @classmethod
     def _import(cls) -> Any:

@@ -127,10 +127,18 @@ class TreeEngine(Protocol):
 
     name: str
 
-    def build(self, points: ArrayLike, *, runtime: RuntimeConfig, **options: Any) -> CoverTree:
+    def build(self, points: ArrayLike, *, runtime: RuntimeConfig) -> CoverTree:
         """Build a tree."""
 
-    def knn(self, tree: CoverTree, query_points: ArrayLike, *, k: int, return_distances: bool, **options: Any) -> Any:
+    def knn(
+        self,
+        tree: CoverTree,
+        query_points: ArrayLike,
+        *,
+        k: int,
+        return_distances: bool,
+        predecessor_mode: bool = False,
+    ) -> Any:
         """Find neighbours."""
 
 
@@ -187,7 +195,9 @@ class _Engine:
         }  # fmt: skip
         without_effect(name for name, is_given in unused.items() if is_given)
         del context, compute_predecessor_bounds
-        is_residual = runtime.metric == "residual_correlation" or not (residual_backend is residual_params is None)
+        is_residual = runtime.metric == "residual_correlation" or not (
+            residual_backend is None and residual_params is None
+        )
         native: Searcher
         if is_residual:
             data = residual_backend or self._data(points, runtime, seed, residual_params)

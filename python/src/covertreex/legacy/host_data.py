@@ -143,7 +143,7 @@ class ResidualCorrHostData:
             return ResidualTree(
                 origin.coords, kernel=origin.kernel, inducing_points=origin.inducing_points, jitter=_JITTER, **options
             )
-        given = self._exact
+        given: dict[str, Any] = {**self._exact}
         if origin is not None:
             return ResidualTree(origin.coords, kernel=origin.kernel, **given, **options)
         # Nothing is known of where the points are: their indices stand for coordinates.

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .. import _settings
+from .. import _engines, _settings
 from . import _environment
 
 __all__ = ["DiagnosticsConfig", "ResidualConfig", "RuntimeConfig", "RuntimeModel", "SeedPack"]
@@ -293,7 +293,7 @@ class RuntimeConfig:
         engine stand for "auto" here: answers are the same.
         """
         engine = "auto" if self.engine == DEFAULT_ENGINE else self.engine
-        implied = _settings.engines.ENGINES.get(engine, (None, None))[1]
+        implied = _engines.ENGINES.get(engine, (None, None))[1]
         return {
             "metric": "residual_correlation" if self.metric == "residual_correlation" else "auto",
             "dtype": self.precision,

@@ -276,6 +276,8 @@ class PCCT:
             if "kernel" in options:
                 raise ValueError("residual_params: stands against kernel; give one or the other")
             options.update(options_of(residual_params))
+            if isinstance(self.runtime, runtimes.Runtime) and self.runtime.residual_grid_seed is not None:
+                options.setdefault("seed", self.runtime.residual_grid_seed)
         if isinstance(self.runtime, runtimes.Runtime) and self.runtime.is_lite:
             return Recipe({"dtype": np.float64, **options}, is_lite=True)
         if "kernel" in options or "v_matrix" in options:

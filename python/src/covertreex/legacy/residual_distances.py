@@ -228,6 +228,6 @@ def _distances(backend: ResidualCorrHostData, left: Indices, right: Indices, ker
     v, p = backend.v_matrix_view(np.float64), backend.p_diag_view(np.float64)
     norms = np.sqrt(np.maximum(np.outer(p[left], p[right]), _LEAST**2))
     rho = np.minimum(np.abs(kernel - v[left] @ v[right].T) / norms, 1)
-    distances = np.sqrt(1 - rho)
+    distances: Floats = np.sqrt(1 - rho)
     distances[left[:, None] == right[None, :]] = 0.0
     return distances

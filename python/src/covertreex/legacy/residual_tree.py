@@ -62,6 +62,6 @@ class ResidualCoverTree(ResidualTree):
     @property
     def coords(self) -> NDArray[np.float64]:
         """Coordinates, shape (n, dim); read-only."""
-        view = self._coords.view()
+        view: NDArray[np.float64] = self._coords.view()
         view.flags.writeable = False
         return view

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from numpy.typing import ArrayLike
 
@@ -16,6 +16,8 @@ from .host_data import ResidualCorrHostData, host_data_of
 from .model import PATHS, ResidualConfig, RuntimeModel, with_paths
 
 __all__ = ["Residual", "Runtime"]
+
+Self = TypeVar("Self", bound="Runtime")
 
 #: Old names of settings that there are here, too.
 RENAMED = {"precision": "dtype", "batch_order": "order", "global_seed": "seed", "mis_seed": "seed"}
@@ -124,10 +126,11 @@ class Runtime(_settings.Runtime):
     metric, threads, dtype, engine, order, seed, leaf_size, residual, diagnostics
         As in :class:`covertreex.runtime.RuntimeConfig`. ``diagnostics`` may be True or False, for its ``enabled``.
     **legacy
-        Settings by the names of covertreex 0.4.x. ``precision`` stands for ``dtype``, ``batch_order`` for ``order``,
-        ``mis_seed``, or ``global_seed`` where that is not given, for ``seed``, and ``log_level`` is that of this
-        package's logger. The others chose between ways to the same answer: they have no effect, and a
-        :class:`covertreex.legacy.LegacyWarning` says so.
+        Settings by the names of covertreex 0.4.x: ``precision`` stands for ``dtype``, ``batch_order`` for ``order``,
+        ``mis_seed``, or ``global_seed`` where that is not given, for ``seed``; ``residual_grid_seed`` is for inducing
+        points of :class:`covertreex.PCCT` and of engines, and ``log_level`` that of this package's logger. The others
+        chose between ways to the same answer: they have no effect, and a :class:`covertreex.legacy.LegacyWarning` says
+        so.
     """
 
     _old: dict[str, Any]
@@ -162,14 +165,14 @@ class Runtime(_settings.Runtime):
         if name not in _ARGUMENTS:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         new = RENAMED.get(name)
-        return self._old.get(name, None if new in (None, "seed") else getattr(self, new))
+        return self._old.get(name, None if new is None or new == "seed" else getattr(self, new))
 
     @property
     def is_lite(self) -> bool:
         """Whether the metric is covertreex 0.4.x's correlation of coordinates."""
         return self._old.get("metric") == LITE
 
-    def with_updates(self, **settings: Any) -> Runtime:
+    def with_updates(self: Self, **settings: Any) -> Self:
         """Choose some settings otherwise, by their new or old names; None leaves one to the environment."""
         chosen, old = _sorted(settings)
         _resolve(chosen, old)
@@ -190,7 +193,7 @@ class Runtime(_settings.Runtime):
         return made
 
     @classmethod
-    def from_profile(cls, name: str, overrides: Overrides | None = None) -> Runtime:
+    def from_profile(cls: type[Self], name: str, overrides: Overrides | None = None) -> Self:
         """Take the settings of a profile.
 
         Parameters
@@ -211,16 +214,13 @@ class Runtime(_settings.Runtime):
             else:
                 new[path] = METRICS.get(value, value) if path == "metric" else value
         made = super().from_profile(_profile_name(name), new)
-        assert isinstance(made, cls)
         return made.with_updates(**old) if old else made
 
     @classmethod
-    def from_config(cls, config: Any) -> Runtime:
+    def from_config(cls: type[Self], config: Any) -> Self:
         """Choose everything as it stands in a configuration: a new one, or one of covertreex 0.4.x."""
         if isinstance(config, RuntimeConfig):
-            made = super().from_config(config)
-            assert isinstance(made, cls)
-            return made
+            return super().from_config(config)
         return cls(**config.settings())
 
     def to_model(self, base: RuntimeModel | None = None) -> RuntimeModel:
@@ -270,13 +270,25 @@ def _sorted(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         if name in new_names:
             chosen[name] = value
         elif name == "extra":
-            for path, one in dict(value or {}).items():
-                old[_BY_PATH.get(path, path)] = one
+            for path, one in (value or {}).items():
+                _take(str(path), one, chosen, old)
         elif value is not None:
             old[name] = value
     for name in sorted(old.keys() - _ARGUMENTS.keys() - _GONE):
         raise TypeError(f"{name}: no such setting; there are {', '.join(sorted(new_names))}")
     return chosen, old
+
+
+def _take(path: str, value: Any, chosen: dict[str, Any], old: dict[str, Any]) -> None:
+    """Take a setting of ``extra``: by its path, or by its flat name."""
+    if path in ("enable_diagnostics", "diagnostics.enabled"):
+        chosen["diagnostics"] = bool(value)
+    elif path in ("metric", "engine"):
+        chosen[path] = value
+    elif path == "batch_order_strategy":
+        old["batch_order"] = value
+    else:
+        old[_BY_PATH.get(path, path)] = value
 
 
 def _resolve(chosen: dict[str, Any], old: dict[str, Any]) -> None:
@@ -298,7 +310,7 @@ def _resolve(chosen: dict[str, Any], old: dict[str, Any]) -> None:
         chosen["diagnostics"] = Diagnostics(chosen["diagnostics"])
     if "backend" in old:
         _settings.check_choice("backend", old["backend"], _environment.BACKENDS)
-    meant = {*RENAMED, "log_level", "metric"}
+    meant = {*RENAMED, "log_level", "metric", "residual_grid_seed"}
     if old.get("backend") == "numpy":
         meant.add("backend")  # as it is
     without_effect(old.keys() - meant)
