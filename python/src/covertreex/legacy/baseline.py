@@ -136,6 +136,13 @@ class BaselineCoverTree(_Baseline):
                 made.nodes[node.parent].children.append(node.point_index)
         return made
 
+    def insert_point(self, point_index: int) -> None:
+        """Check that a point is there; :meth:`from_points` inserts all of them."""
+        if not 0 <= point_index < len(self.nodes):
+            raise ValueError(
+                f"point_index: expected a point of the tree, 0 to {len(self.nodes) - 1}, got {point_index}"
+            )
+
     def _find(self, queries: NDArray[np.float64], k: int) -> Found:
         self.distance_count += len(queries) * len(self.points)
         return _brute_force(self.points, queries, k)

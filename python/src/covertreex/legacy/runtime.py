@@ -14,6 +14,7 @@ from . import _engine_names, _environment
 from ._notices import without_effect
 from .host_data import ResidualCorrHostData, host_data_of
 from .model import PATHS, ResidualConfig, RuntimeModel, with_paths
+from .model import RuntimeConfig as OldConfig
 
 __all__ = ["Residual", "Runtime"]
 
@@ -108,6 +109,14 @@ class Residual(_settings.Residual):
         elif len(missing) < len(arrays) or kernel_diag is not None:
             raise ValueError(f"residual: expected v_matrix, p_diag and coords together, {', '.join(missing)} missing")
         object.__setattr__(self, "data", data)
+
+    @classmethod
+    def from_config(cls, config: OldConfig) -> Residual:
+        """Take the limits of a configuration of covertreex 0.4.x."""
+        return cls(
+            radius_floor=config.residual_radius_floor, scope_cap_path=config.residual_scope_cap_path,
+            scope_cap_default=config.residual_scope_cap_default,
+        )  # fmt: skip
 
     def as_overrides(self) -> dict[str, Any]:
         """The limits of covertreex 0.4.x, by the names of its configuration."""
