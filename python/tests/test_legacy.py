@@ -189,6 +189,12 @@ def test_given_features():
             assert np.array_equal(tree.knn(some, k=6), found[0])
         found = tree.knn(points[40:60], k=6, return_distances=True, predecessor_mode=True)
         assert_residual(kernel, inducing, np.arange(40, 60), found, 6, predecessors=True)
+    # In float32, as 0.4.5 kept them, where little of the variance is left.
+    data = build_residual_backend(points, seed=0, inducing_count=60, variance=1.0, lengthscale=2.0)
+    assert data.p_diag.min() < 1e-3
+    single = Residual(v_matrix=data.v_matrix, p_diag=data.p_diag, coords=points, lengthscale=2.0)
+    tree = CoverTree(Runtime(metric="residual", residual=single)).fit(points)
+    assert np.mean(tree.knn(points, k=5) == data.tree().knn(5)) > 0.9
     with pytest.raises(ValueError, match="expected v_matrix, p_diag and coords together, coords missing"):
         Residual(v_matrix=v, p_diag=p)
 

@@ -81,7 +81,7 @@ class ResidualCorrHostData:
     scope_cap_recorder: Any = None
     scope_cap_output_path: str | None = None
     origin: _Origin | None = field(default=None, repr=False, compare=False)
-    _exact: dict[str, NDArray[np.float64]] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _given: dict[str, NDArray[Any]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         v = np.asarray(self.v_matrix)
@@ -95,9 +95,9 @@ class ResidualCorrHostData:
             array, exact = np.asarray(getattr(self, name)), getattr(self, f"{name}_f64")
             if exact is not None and np.shape(exact) != array.shape:
                 raise ValueError(f"{name}_f64: expected shape {array.shape}, got {np.shape(exact)}")
-            self._exact[name] = np.asarray(array if exact is None else exact, np.float64)
+            self._given[name] = array if exact is None else np.asarray(exact, np.float64)
             object.__setattr__(self, name, array.astype(np.float32))
-        object.__setattr__(self, "v_norm_sq", (self._exact["v_matrix"] ** 2).sum(axis=1).astype(np.float32))
+        object.__setattr__(self, "v_norm_sq", (np.float64(self._given["v_matrix"]) ** 2).sum(axis=1).astype(np.float32))
 
     @property
     def num_points(self) -> int:
@@ -123,8 +123,11 @@ class ResidualCorrHostData:
 
     def _view(self, name: str, dtype: Any) -> NDArray[Any]:
         if np.dtype(dtype) == _FLOAT64:
-            object.__setattr__(self, f"{name}_f64", self._exact[name])
-            return self._exact[name]
+            exact = getattr(self, f"{name}_f64")
+            if exact is None:
+                exact = np.asarray(self._given[name], np.float64)
+                object.__setattr__(self, f"{name}_f64", exact)
+            return exact  # type: ignore[no-any-return]
         if np.dtype(dtype) != np.float32:
             raise ValueError(f"dtype: expected float32 or float64, got {np.dtype(dtype)}")
         found: NDArray[np.float32] = getattr(self, name)
@@ -143,7 +146,8 @@ class ResidualCorrHostData:
             return ResidualTree(
                 origin.coords, kernel=origin.kernel, inducing_points=origin.inducing_points, jitter=_JITTER, **options
             )
-        given: dict[str, Any] = {**self._exact}
+        # In the types in which they came: what rounding to float32 did is allowed for.
+        given: dict[str, Any] = {**self._given}
         if origin is not None:
             return ResidualTree(origin.coords, kernel=origin.kernel, **given, **options)
         # Nothing is known of where the points are: their indices stand for coordinates.
