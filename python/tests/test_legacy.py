@@ -130,7 +130,7 @@ def test_one_name_for_trees_of_points_and_for_settings():
     assert isinstance(tree, covertreex.api.factory.BuiltCoverTree)
 
 
-# What its pages showed
+# Examples of its documentation
 
 
 def test_quick_start():
@@ -178,7 +178,7 @@ def test_given_features():
         tree = cover_tree(points, v_matrix=v, p_diag=p, kernel_diag=np.ones(300))
     assert_residual(kernel, inducing, np.arange(300), tree.knn(k=6, return_distances=True), 6)
 
-    # As settings of a runtime; points are told by their coordinates, and by their indices.
+    # As settings of a runtime; queries are coordinates, or indices.
     for kernel, kernel_type in [(RBF(lengthscale=0.7, variance=2.0), 0), (Matern52(lengthscale=0.7, variance=2.0), 1)]:
         v, p = residual_oracle.features(kernel, points, inducing)
         residual = Residual(v_matrix=v, p_diag=p, coords=points, kernel_type=kernel_type, variance=2.0, lengthscale=0.7)
@@ -256,7 +256,7 @@ def test_engines_by_themselves(engine):
     rows = np.arange(50, 90)
     found = tree.knn(rows[:, None], k=4, return_distances=True, context=context)
     assert found[1].dtype == (np.float64 if engine == "python-numba" else np.float32)
-    # The sample of inducing points is that of 0.4.5: by the argument, or by the settings.
+    # Inducing points are sampled as in 0.4.5: with the argument, or with the seeds of the settings.
     drawn = 9 if engine in ("rust-natural", "rust-fast") else 0
     if engine not in ("rust-natural", "rust-fast"):
         drawn = context.config.seeds.resolved("residual_grid", fallback=context.config.seeds.resolved("mis"))
@@ -289,7 +289,7 @@ def test_residual_data_that_is_configured():
     tree = CoverTree(runtime).fit(points, mis_seed=7)
     found = tree.knn(np.arange(300)[:, None], k=10, predecessor_mode=True, return_distances=True)
     assert_residual(RBF(lengthscale=0.9), inducing, np.arange(300), found, 10, predecessors=True)
-    # Dataset indices stand for points, too; others are not those of the data.
+    # Points may be dataset indices, too. Other points are refused.
     assert np.array_equal(CoverTree(runtime).fit(np.arange(300)[:, None]).knn([[8], [9]], k=3), tree.knn([8, 9], k=3))
     for other, words in [
         (points[:50], "expected 300, as many as the residual data has, got 50"),
@@ -304,7 +304,7 @@ def test_residual_data_that_is_configured():
 
 
 def test_residual_data_of_a_caller():
-    """V, p and a kernel of indices, and nothing of where points are."""
+    """V, p and a kernel of indices, without coordinates."""
     kernel, inducing = Matern52(lengthscale=0.8), points[::15]
     v, p = residual_oracle.features(kernel, points, inducing)
     full = residual_oracle.covariances(kernel, points, points)
@@ -385,7 +385,7 @@ def test_removal_numbers_the_others_anew():
     assert np.array_equal(smaller.tree.points, kept)
     assert plan.removed_indices.tolist() == [3, 7, 299]
     assert (plan.retained_count, plan.reattach_indices.size, plan.reattached_order.size) == (297, 0, 0)
-    # What follows from a plan of 0.4.5: those that kept their parents in order, then the others.
+    # The order that a plan of 0.4.5 implies: points that keep their parents, then reattached points.
     stayed = np.setdiff1d(np.arange(300), [*plan.removed_indices, *plan.reattach_indices])
     assert np.array_equal(points[[*stayed, *plan.reattached_order.astype(int)]], smaller.tree.points)
     # So do numbers after it.

@@ -61,7 +61,7 @@ def test_the_metric_of_the_settings_holds_for_cover_tree(environment):
     for metric, words in [("residual_correlation", "^metric: .*needs a kernel"), ("cosine", "expected one of 'auto'")]:
         with pytest.raises(ValueError, match=words):
             cover_tree(points, metric=metric)
-    # What is built inside of something else has a metric of its own.
+    # Trees that are built internally ignore the setting.
     tree = cover_tree(points, kernel=RBF(0.3), inducing_points="cover-tree", inducing_count=9)
     assert tree.validate()
 
@@ -225,7 +225,7 @@ def test_more_variables_with_a_meaning(environment):
     assert logging.getLogger("covertreex").level == logging.DEBUG
     assert environment(ENGINE="rust-natural").engine == "rust-natural"
     with pytest.warns(LegacyWarning, match="COVERTREEX_BATCH_ORDER"):
-        environment(BATCH_ORDER="hilbert")  # beside an engine with an order of its own
+        environment(BATCH_ORDER="hilbert")  # the engine implies another order
     assert cover_tree(points).order == "natural"
     model = RuntimeModel.from_env({"COVERTREEX_METRIC": "residual_correlation", "COVERTREEX_DEGREE_CAP": "48"})
     assert (model.prefix_schedule, model.residual.stream_tile, model.conflict_degree_cap) == ("doubling", 64, 48)

@@ -104,8 +104,7 @@ def indices(values: ArrayLike, name: str) -> NDArray[np.int64]:
 def own_queries(queries: ArrayLike, dim: int) -> NDArray[Any]:
     """Queries as an array: of one dimension where they are dataset indices.
 
-    Indices may also stand in a column, integers of shape (q, 1). In one dimension that is the shape of points, and they
-    are coordinates.
+    Indices may also be a column, integers of shape (q, 1). If ``dim`` is 1, such a column holds coordinates.
     """
     array = np.asarray(queries)
     if array.ndim == 2 and array.shape[1] == 1 and dim != 1 and array.dtype.kind in "iu":

@@ -1,4 +1,4 @@
-"""Settings in one place; shown by :mod:`covertreex.runtime`, which says what they are."""
+"""Settings in one place; :mod:`covertreex.runtime` documents and exports them."""
 
 from __future__ import annotations
 
@@ -255,8 +255,8 @@ def deactivate() -> None:
     _active.set(None)
 
 
-#: What else reads the environment: each takes the settings so far and returns them with what its variables say.
-#: Variables of :func:`environment_names` go before them.
+#: More readers of the environment: each takes settings and returns them with the values of its variables. Variables of
+#: :func:`environment_names` override them.
 environment_readers: list[Callable[[RuntimeConfig], RuntimeConfig]] = []
 
 _of_environment: RuntimeConfig | None = None
@@ -337,7 +337,7 @@ def _fields(settings: Any) -> dict[str, Any]:
 
 
 def with_setting(config: Any, path: str, value: Any, source: str) -> Any:
-    """A configuration with one setting changed to a value, or to what a text says."""
+    """A configuration with one setting changed to a value, or to the value of a text."""
     name, _, rest = path.partition(".")
     kinds = {one.name: one.type for one in dataclasses.fields(config)}
     if name not in kinds or bool(rest) != (name in _GROUPS):

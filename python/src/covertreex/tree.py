@@ -87,7 +87,7 @@ class TreeStats:
 class CoverTree(_calls.Closeable):
     """A compressed cover tree of points, and exact searches on it.
 
-    Parameters are those of :func:`covertreex.cover_tree`.
+    For the parameters see :func:`covertreex.cover_tree`.
 
     Points are known by their *dataset index*: their row in ``coords``, and onwards for batches inserted later. Every
     answer is that of a brute force in float64, ties going to the lower index, for any number of threads.

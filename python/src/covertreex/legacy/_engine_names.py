@@ -1,4 +1,4 @@
-"""Names of engines in covertreex 0.4.x: what they stand for here."""
+"""Names of engines in covertreex 0.4.x, and their engine and order here."""
 
 from __future__ import annotations
 

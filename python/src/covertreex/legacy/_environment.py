@@ -1,4 +1,4 @@
-"""Environment variables of covertreex 0.4.x: which of them say something here, and what."""
+"""Environment variables of covertreex 0.4.x, and their settings here."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ VARIABLES: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "RESIDUAL_USE_STATIC_EUCLIDEAN_TREE": ("residual.use_static_euclidean_tree", _truth),
 }
 
-# Those that say something here, and the path of the setting. The global seed comes first, so that the other one wins.
+# Variables with an effect here, and the path of the setting. The global seed comes first, so that MIS_SEED wins.
 _MEANT = {
     "PRECISION": "dtype",
     "BATCH_ORDER": "order",
@@ -103,7 +103,7 @@ _MEANT = {
 
 
 def values(environment: Mapping[str, str]) -> dict[str, Any]:
-    """What an environment says, by the paths of the old settings."""
+    """Values of an environment, by the paths of the old settings."""
     said = {}
     for name, (path, parse) in VARIABLES.items():
         text = environment.get(_PREFIX + name)
@@ -120,7 +120,7 @@ def _parsed(name: str, text: str, parse: Callable[[str], Any]) -> Any:
 
 
 def read(config: _settings.RuntimeConfig) -> _settings.RuntimeConfig:
-    """Settings with what the old variables say; one without a meaning is warned of."""
+    """Apply the old variables to settings; warn of variables without an effect."""
     known = {*_settings.environment_names(), _PREFIX + "PROFILE"}
     old = {name[len(_PREFIX) :]: text for name, text in os.environ.items() if name.startswith(_PREFIX)}
     old = {name: text for name, text in old.items() if text.strip() and _PREFIX + name not in known}

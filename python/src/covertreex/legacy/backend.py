@@ -1,4 +1,4 @@
-"""What made arrays in covertreex 0.4.x. Here all arrays are NumPy's."""
+"""Array backends of covertreex 0.4.x. All arrays here are NumPy arrays."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def batch_insert(
     apply_batch_order: bool | None = None,
     context: contexts.RuntimeContext | None = None,
 ) -> tuple[PCCTree, BatchInsertPlan]:
-    """Make a tree with some points more, and say what was done.
+    """Make a tree with more points, and a plan.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def batch_insert(
 
 
 def plan_batch_insert(tree: PCCTree, batch_points: ArrayLike, **options: Any) -> BatchInsertPlan:
-    """Say what :func:`batch_insert` would do."""
+    """Make the plan of :func:`batch_insert`."""
     return batch_insert(tree, batch_points, **options)[1]
 
 
@@ -115,14 +115,14 @@ def batch_delete(
     backend: TreeBackend | None = None,
     context: contexts.RuntimeContext | None = None,
 ) -> tuple[PCCTree, BatchDeletePlan]:
-    """Make a tree without some points, numbered anew, and say what was done: :meth:`covertreex.PCCT.delete`."""
+    """Make a tree without some points, and a plan: :meth:`covertreex.PCCT.delete`."""
     del backend
     made, plan = PCCT(_runtime(context), tree).delete(remove_indices, return_plan=True)
     return made.tree, plan
 
 
 def plan_batch_delete(tree: PCCTree, remove_indices: ArrayLike, **options: Any) -> BatchDeletePlan:
-    """Say what :func:`batch_delete` would do."""
+    """Make the plan of :func:`batch_delete`."""
     without_effect(options.keys() - {"backend", "context"})
     return plans.of_removal(tree, changes.indices_in(tree, remove_indices))
 

@@ -79,7 +79,7 @@ def indices_in(tree: PCCTree, given: ArrayLike) -> Indices:
 
 
 def reduced(tree: PCCTree, removed: Indices) -> PCCTree:
-    """The tree of the other points, numbered anew from 0 in the order in which they were."""
+    """The tree of the remaining points, renumbered from 0; they keep their order."""
     if not len(removed):
         return tree
     kept = np.delete(np.arange(tree.num_points), removed)

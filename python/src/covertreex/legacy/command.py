@@ -1,7 +1,7 @@
 """The command ``pcct`` of covertreex 0.4.x, on this library.
 
-It makes standard normal points, builds a tree of them, searches it, and prints one line. Options without a meaning are
-accepted; what is to be known of them is printed as a warning.
+It makes standard normal points, builds a tree of them, searches it, and prints one line. Options without an effect are
+accepted, with a warning.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _BASELINES: dict[str, Any] = {
     "scipy": baseline.ScipyBaseline,
 }
 
-# Options that say something: name, type, default, what it is.
+# Options with an effect: name, type, default, help.
 _SHAPE: tuple[tuple[str, Any, Any, str], ...] = (
     ("dimension", int, 8, "coordinates of a point"),
     ("tree-points", int, 16_384, "points of the tree"),
@@ -63,7 +63,7 @@ _SEARCH: tuple[tuple[str, Any, Any, str], ...] = (
     ("baseline", str, "none", f"with commas: {', '.join(_BASELINES)}"),
 )
 
-# Options without a meaning: those with a value, and those that are on or off.
+# Options without an effect: options with a value, then switches.
 _IGNORED = (
     "backend", "batch-size", "batch-order-seed", "build-mode", "conflict-graph", "degree-cap", "prefix-density-high",
     "prefix-density-low", "prefix-growth-large", "prefix-growth-mid", "prefix-growth-small", "prefix-schedule",
@@ -80,7 +80,7 @@ _IGNORED_SWITCHES = (
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run what the arguments say. Exit codes: 0, 1 for what failed, 2 for wrong usage."""
+    """Run a command. Exit codes: 0, 1 for what failed, 2 for wrong usage."""
     options = _parser().parse_args(arguments)
     with warnings.catch_warnings():
         warnings.simplefilter("always", LegacyWarning)
@@ -194,7 +194,7 @@ def _runtime(options: argparse.Namespace) -> Runtime:
 
 @dataclass(frozen=True)
 class _Run:
-    """What was built, searched, and how long it took."""
+    """A tree, its queries, and how long they took."""
 
     points: Any
     queries: Any

@@ -80,14 +80,14 @@ class RuntimeContext:
 
     @classmethod
     def of_active(cls) -> RuntimeContext:
-        """One with what is active, by whichever name it was made so."""
+        """The context of the active settings."""
         made = cls(_Runtime.from_active().to_model().to_runtime_config())
         made._settings = _settings.active_config()
         return made
 
 
 class Runtime(_Runtime):
-    """:class:`covertreex.Runtime` as ``covertreex.api`` had it: what it gives has the old names.
+    """:class:`covertreex.Runtime` as ``covertreex.api`` had it: its results have the old names.
 
     ``activate()`` gives a :class:`RuntimeContext`, ``to_config()`` and ``describe()`` the settings of covertreex 0.4.x.
     """
@@ -106,7 +106,7 @@ class Runtime(_Runtime):
         return context.install()
 
     def describe(self) -> dict[str, Any]:
-        """Say what the settings are that answers or speed once depended on."""
+        """The main settings, by their old names."""
         config = self.to_config()
         names = {
             "conflict_graph": "conflict_graph_impl", "conflict_degree_cap": "conflict_degree_cap",
@@ -167,7 +167,7 @@ def reset_runtime_config_cache() -> None:
 
 
 def describe_runtime() -> dict[str, Any]:
-    """Say what all active settings are, by the names of covertreex 0.4.x."""
+    """All active settings, by the names of covertreex 0.4.x."""
     config = runtime_config()
     described = {name: value for name, value in vars(config).items() if name != "seeds"}
     more = ("primary_platform", "mis_seed", "batch_order_seed", "jax_enable_x64")

@@ -1,4 +1,4 @@
-"""The names at the top of the package that mean something old and something new at once."""
+"""Names at the top of the package that have an old and a new meaning."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ cover_tree = _with_old_options(factory.cover_tree)
 
 
 class _Either(type):
-    """The type of a class that stands for a tree of points, and for the settings of one to be."""
+    """The type of a class that makes trees of points, and unfitted trees of settings."""
 
     def __call__(cls, first: Any = None, *arguments: Any, **options: Any) -> Any:
-        """Make a tree of points; of settings, or of nothing, what is fitted to points later."""
+        """Make a tree of points; or, of settings or without arguments, a :class:`PCCT` to be fitted."""
         if cls is not CoverTree:
             return super().__call__(first, *arguments, **options)
         if first is None and "coords" not in options:
@@ -58,7 +58,7 @@ class CoverTree(trees.CoverTree, metaclass=_Either):  # noqa: D101
 
 
 class BuiltCoverTree(abc.ABC):  # noqa: B024
-    """What ``cover_tree`` gives: any tree that can be searched."""
+    """Any result of ``cover_tree``."""
 
 
 for _kind in (trees.CoverTree, ResidualTree, MappedTree):

@@ -38,7 +38,7 @@ SUPPORTED_ENGINES = ("python-numba", "rust-natural", "rust-hybrid", "rust-hilber
 
 @dataclass(frozen=True)
 class Handle:
-    """What an engine built."""
+    """The result of a build."""
 
     tree: Searcher
 
@@ -123,7 +123,7 @@ class CoverTree:
 
 
 class TreeEngine(Protocol):
-    """What builds trees and searches them."""
+    """An object that builds trees and searches them."""
 
     name: str
 
@@ -175,8 +175,8 @@ class _Engine:
         context : RuntimeContext, optional
             The same settings; ``runtime`` is what counts.
         seed : int
-            For the tree. The sample of inducing points is that of covertreex 0.4.x: by this seed with
-            "rust-natural", else by those of ``runtime``.
+            For the tree. Inducing points are sampled as in covertreex 0.4.x: with this seed for "rust-natural", and
+            with the seeds of ``runtime`` for other engines.
         residual_backend : ResidualCorrHostData, optional
             V and p of the points; the metric is residual correlation.
         residual_params : mapping, optional

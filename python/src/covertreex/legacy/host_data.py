@@ -36,7 +36,7 @@ def decode_integers(values: Any) -> NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class _Origin:
-    """What data was computed from."""
+    """The source of the data."""
 
     coords: NDArray[np.float64]
     kernel: Stationary
@@ -58,11 +58,11 @@ class ResidualCorrHostData:
     kernel_provider : callable
         ``kernel_provider(rows, columns) -> K`` for two arrays of dataset indices.
     point_decoder : callable
-        Dataset indices of what stands for points in calls; by default integers stand for themselves.
+        ``point_decoder(points) -> indices``: the dataset indices of points; by default points are integers.
     chunk_size : int
         Columns for which the provider is asked at once by :func:`compute_residual_distances` and the like.
     v_matrix_f64, p_diag_f64, kernel_diag_f64 : optional
-        The same in float64, where that is more than what the others hold.
+        The same arrays in float64.
     """
 
     v_matrix: NDArray[Any]
@@ -146,11 +146,11 @@ class ResidualCorrHostData:
             return ResidualTree(
                 origin.coords, kernel=origin.kernel, inducing_points=origin.inducing_points, jitter=_JITTER, **options
             )
-        # In the types in which they came: what rounding to float32 did is allowed for.
+        # In the types of the caller: the library tolerates the rounding of float32 features.
         given: dict[str, Any] = {**self._given}
         if origin is not None:
             return ResidualTree(origin.coords, kernel=origin.kernel, **given, **options)
-        # Nothing is known of where the points are: their indices stand for coordinates.
+        # Coordinates are unknown: dataset indices take their place.
         coords = np.arange(self.num_points, dtype=np.float64)[:, None]
         options["engine"] = "native"  # Numba cannot call the provider back
         return ResidualTree(coords, kernel=_OfIndices(self.kernel_provider), **given, **options)

@@ -27,7 +27,7 @@ def get_logger(
     Parameters
     ----------
     name : str, optional
-        What stands after "covertreex.".
+        The part after "covertreex.".
     runtime, context : optional
         Whose level; by default that of the active context. Without one the level stays.
     """

@@ -161,12 +161,12 @@ def available_metrics() -> tuple[str, ...]:
 
 
 def configure_residual_metric(*, pairwise: Kernel, pointwise: Kernel | None = None) -> None:
-    """Set what computes distances of the metric "residual_correlation"."""
+    """Set the functions of the metric "residual_correlation"."""
     _handlers[:] = [(pairwise, pointwise)]
 
 
 def reset_residual_metric() -> None:
-    """Forget what was configured, and the residual data that was set."""
+    """Remove the functions that were set, and the residual data."""
     _handlers.clear()
     host_data.set_residual_backend(None)
 
@@ -184,7 +184,7 @@ def configure_residual_correlation(
     backend : ResidualCorrHostData
         Of :func:`build_residual_backend`, or a caller's own.
     runtime, context : optional
-        Where the path of a table of limits stands, which is read and kept with the data.
+        Settings; a table of limits that they name is read and kept with the data.
     """
     config = runtime if context is None else context.config
     if config is not None and config.residual_scope_cap_path:

@@ -1,4 +1,4 @@
-"""The settings of covertreex 0.4.x: their names, defaults, and what they are called here."""
+"""The settings of covertreex 0.4.x: their names, their defaults, and their names here."""
 
 from __future__ import annotations
 
@@ -200,7 +200,7 @@ class RuntimeModel(_Section):
 
 _SECTIONS: Mapping[str, Any] = {"residual": ResidualConfig, "diagnostics": DiagnosticsConfig, "seeds": SeedPack}
 
-# What a group's settings are called beside those of other groups.
+# The flat name of each setting in a group, and its name inside the group.
 _FLAT: Mapping[str, Mapping[str, str]] = {
     "residual": {f"residual_{one.name}": one.name for one in dataclasses.fields(ResidualConfig)},
     "diagnostics": {"enable_diagnostics": "enabled", "log_level": "log_level"},

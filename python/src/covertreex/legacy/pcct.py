@@ -46,7 +46,7 @@ class PCCT:
     runtime : Runtime
         Settings.
     tree : PCCTree, PCCT, CoverTree or ResidualTree, optional
-        What :meth:`fit` gave, or another tree.
+        The result of :meth:`fit`, or another tree.
     """
 
     runtime: _settings.Runtime = field(default_factory=runtimes.Runtime)
@@ -64,7 +64,7 @@ class PCCT:
             raise TypeError(f"tree: expected what fit() gave, got {tree!r}")
         object.__setattr__(self, "tree", tree)
 
-    # What changes
+    # Changes
 
     def fit(
         self,
@@ -78,21 +78,21 @@ class PCCT:
     ) -> Any:
         """Build a tree.
 
-        With ``metric="residual_correlation"`` the kernel comes from the first of these that there is: ``kernel``,
-        ``residual_params``, the runtime's :class:`covertreex.Residual` with a ``v_matrix``, and what
-        :func:`covertreex.configure_residual_correlation` set.
+        With ``metric="residual_correlation"`` the kernel comes from the first of these that is given: ``kernel``,
+        ``residual_params``, the runtime's :class:`covertreex.Residual` with a ``v_matrix``, and the data
+        of :func:`covertreex.configure_residual_correlation`.
 
         Parameters
         ----------
         points : array_like, shape (n, dim)
-            A single point may be of shape (dim,). They are kept in float64 unless the precision is another one. Where
-            residual data is given, as many points as it has, in its order: coordinates, or dataset indices.
+            A single point may be of shape (dim,). They are kept in float64 unless the precision is another one. If the
+            kernel comes from residual data, all points of it, in its order: coordinates, or dataset indices.
         apply_batch_order : bool
             False takes the points as they come, in whichever order the settings say.
         mis_seed : int, optional
             Another name of ``seed``.
         return_plan : bool
-            Whether to return what was done, too.
+            Whether to return the plan, too.
         residual_params : dict, optional
             ``variance``, ``lengthscale``, ``inducing_count`` and ``kernel_type`` of a kernel.
         **options
@@ -136,7 +136,7 @@ class PCCT:
         mis_seed, apply_batch_order : optional
             Without effect: seed and order of a tree stay.
         return_plan : bool
-            Whether to return what was done, too.
+            Whether to return the plan, too.
 
         Returns
         -------
@@ -151,16 +151,16 @@ class PCCT:
             return self._with(changes.extended(tree, array), tree.num_points, return_plan)
 
     def delete(self, indices: ArrayLike, *, return_plan: bool = False) -> Any:
-        """Make a tree without some points. The others are numbered anew, from 0; this one stays as it is.
+        """Make a tree without some points. The other points are renumbered from 0; this tree does not change.
 
-        Their order stays. :meth:`covertreex.tree.CoverTree.remove` changes a tree in place, and keeps the indices.
+        They keep their order. :meth:`covertreex.tree.CoverTree.remove` changes a tree in place, and keeps the indices.
 
         Parameters
         ----------
         indices : array_like of int
             Dataset indices, no two the same.
         return_plan : bool
-            Whether to return what was done, too.
+            Whether to return the plan, too.
 
         Returns
         -------
@@ -228,7 +228,7 @@ class PCCT:
         """Find the nearest point of each query: :meth:`knn` with ``k=1``."""
         return self.knn(query_points, k=1, return_distances=return_distances)
 
-    # What it is
+    # Properties
 
     @property
     def num_points(self) -> int:
@@ -333,7 +333,7 @@ def _check_data(data: host_data.ResidualCorrHostData, points: NDArray[Any]) -> N
 
 
 def _queries(given: ArrayLike, tree: PCCTree) -> NDArray[Any]:
-    """Queries by what they are: for a Euclidean tree whole numbers are coordinates, too."""
+    """Queries as coordinates or dataset indices. For a Euclidean tree, integers are coordinates, too."""
     array = np.asarray(given)
     if not isinstance(tree.native, ResidualTree):
         rows = np.asarray(changes.rows(array), np.float64 if array.dtype.kind in "iub" else None)

@@ -1,4 +1,4 @@
-"""What changes of a tree did, by the names of covertreex 0.4.x."""
+"""Plans: reports of insertions and deletions, by the names of covertreex 0.4.x."""
 
 from __future__ import annotations
 
@@ -127,9 +127,9 @@ class DeleteLevelSummary:
 class BatchDeletePlan:
     """How points left a tree.
 
-    The points that stay are numbered anew, from 0, in the order in which they were. In covertreex 0.4.x descendants of
-    points that went, ``reattach_indices``, came after the others, in ``reattached_order``; both are empty here. So
-    where a point is now follows from the plan in the same way.
+    The remaining points are renumbered from 0 and keep their order. In covertreex 0.4.x, descendants of deleted points
+    (``reattach_indices``) came last, in ``reattached_order``. Both are empty here, so the new numbers follow from the
+    plan in the same way.
     """
 
     removed_indices: Indices

@@ -183,7 +183,7 @@ def compute_residual_distances_with_radius(
     workspace : optional
         Without effect.
     telemetry : optional
-        Counts what is asked for.
+        Counts kernel evaluations.
     """
     left, right = _checked(backend, [query_index]), _checked(backend, chunk_indices)
     if kernel_row is None:

@@ -55,7 +55,7 @@ class ResidualCoverTree(ResidualTree):
         kernel = host_data.kernel_of(kernel_type, variance, lengthscale)
         points = _arrays.points(coords, "coords", dtype=np.dtype(np.float64))
         count = min(_arrays.integer(inducing_count, "inducing_count", minimum=1), len(points))
-        # Of an engine's name only what searches is meant; an order says nothing of residual correlation.
+        # The order in an engine's name has no meaning for residual correlation.
         known = _engine_names.NAMES.get(engine, (engine, ""))[0]
         super().__init__(points, kernel=kernel, inducing_count=count, engine=known, seed=seed)
 

@@ -50,7 +50,7 @@ _BY_PATH |= {"seeds.global": "global_seed", "conflict_graph": "conflict_graph", 
 
 
 class Residual(_settings.Residual):
-    """Settings of trees in the residual-correlation metric, and what covertreex 0.4.x kept beside them.
+    """Settings of trees in the residual-correlation metric, and residual data as in covertreex 0.4.x.
 
     Parameters
     ----------
@@ -168,7 +168,7 @@ class Runtime(_settings.Runtime):
         super().__init__(**chosen)
 
     def __getattr__(self, name: str) -> Any:
-        # Old names: what was given, or what the new setting says.
+        # Old names: the value that was given, or the value of the new setting.
         if name == "extra":
             return {}
         if name not in _ARGUMENTS:
@@ -185,7 +185,7 @@ class Runtime(_settings.Runtime):
         """Choose some settings otherwise, by their new or old names; None leaves one to the environment."""
         chosen, old = _sorted(settings)
         _resolve(chosen, old)
-        # An old name that is given stands in the place of what the new one said, and the other way round.
+        # An old name replaces the value of the new name, and a new name replaces the value of the old one.
         cleared = {name for name, value in settings.items() if value is None}
         kept_old = {
             name: value for name, value in self._old.items()
@@ -210,7 +210,7 @@ class Runtime(_settings.Runtime):
         name : str
             One of :data:`covertreex.runtime.PROFILES`.
         overrides : iterable of str, or mapping, optional
-            Changes by path, as ``"residual.inducing_count=256"`` or ``"seeds.global_seed=42"``: new ones, or those of
+            Changes by path, as ``"residual.inducing_count=256"`` or ``"seeds.global_seed=42"``: new paths, or paths of
             covertreex 0.4.x.
         """
         new: dict[str, Any] = {}
@@ -238,7 +238,7 @@ class Runtime(_settings.Runtime):
         Parameters
         ----------
         base : RuntimeModel, optional
-            What was not chosen; by default that of the environment.
+            Values of settings that were not chosen; by default from the environment.
         """
         values: dict[str, Any] = {_ARGUMENTS[name]: value for name, value in self._old.items() if name in _ARGUMENTS}
         if self.dtype not in (None, "auto"):

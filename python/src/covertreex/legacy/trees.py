@@ -57,7 +57,7 @@ class Recipe:
 
     options: dict[str, Any] = field(default_factory=dict)
     is_lite: bool = False  #: points are rows of correlation: centred, and of length 1
-    decoder: Any = None  #: dataset indices of what stands for points, where data has one of its own
+    decoder: Any = None  #: a decoder of points, if the residual data has one
 
 
 class PCCTree:
@@ -75,7 +75,7 @@ class PCCTree:
     parents : array_like, shape (n,)
         -1 for the root.
     children, next_cache : array_like, shape (n,)
-        The first child of each node, and its next sibling; -1 where there is none.
+        The first child of each node, and its next sibling; -1 for a missing node.
     level_offsets : array_like, shape (levels + 1,)
         How many nodes the highest levels have together.
     si_cache : array_like, shape (n,)
@@ -83,7 +83,7 @@ class PCCTree:
     stats : TreeLogStats
         How it came about.
     backend : TreeBackend, optional
-        Types of arrays; by default those of the active settings.
+        Types of arrays; by default from the active settings.
     """
 
     def __init__(  # noqa: PLR0917
@@ -206,7 +206,7 @@ class PCCTree:
 
     @functools.cached_property
     def decoder(self) -> Callable[[Any], NDArray[np.int64]]:
-        """Dataset indices of what stands for points of a residual tree; KeyError for a point that is not in it."""
+        """Find the dataset indices of points of a residual tree; KeyError for an unknown point."""
         if self.recipe.decoder is not None:
             decoder: Callable[[Any], NDArray[np.int64]] = self.recipe.decoder
             return decoder
