@@ -11,11 +11,12 @@ import pytest
 pytest.importorskip("typer")
 from typer.testing import CliRunner
 
-from covertreex import CoverTree, ResidualTree, _workloads, cover_tree, load, vecchia
+from covertreex import ResidualTree, _workloads, cover_tree, load, vecchia
 from covertreex.__main__ import main
 from covertreex.cli import _output, _tables, app
 from covertreex.indexes import BruteForce
 from covertreex.kernels import RBF, Matern52
+from covertreex.tree import CoverTree
 
 rng = np.random.default_rng(0)
 points, queries = rng.random((400, 3)), rng.random((20, 3))

@@ -318,7 +318,7 @@ def test_bad_input_names_the_argument(rng, tmp_path):
         load(tmp_path / "host", kernel=lambda a, b: a @ b.T + 1, engine="best")
     with pytest.raises(ValueError, match="max_distance: is not supported"):
         kernels.knn(tree, 1, max_distance=1.0)
-    with pytest.raises(ValueError, match="before: is for residual trees"):
+    with pytest.raises(ValueError, match="before: expected 50 of them"):
         kernels.knn(cover_tree(points), 1, before=[1])
 
 

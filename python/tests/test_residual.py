@@ -420,7 +420,7 @@ def test_bad_kernels(name, make):
         (r"^inducing_points\[1, 0\]: expected finite", {"inducing_points": np.array([[0, 0, 0], [np.nan, 0, 0]])}),
         ("^inducing_points: expected one of random", {"inducing_points": "best"}),
         ("^jitter: expected 0 to 0.01, got 2.0", {"jitter": 2.0}),
-        ("^metric: 'euclidean' stands against", {"metric": "euclidean"}),
+        ("^metric: 'euclidean' takes no kernel", {"metric": "euclidean"}),
         ("^v_matrix, p_diag: expected both", {"v_matrix": np.zeros((50, 2))}),
         ("^v_matrix: expected 50 rows", {"v_matrix": np.zeros((49, 2)), "p_diag": np.ones(50)}),
         (r"^v_matrix\[3, 1\]: expected finite", {"v_matrix": "nan", "p_diag": np.ones(50)}),

@@ -245,7 +245,7 @@ def test_residual_trees_by_their_old_names():
     rows = np.array([[5], [77]])
     assert np.array_equal(old.knn(rows, k=6, predecessor_mode=True), new.knn(6, queries=[5, 77], predecessor_mode=True))
     assert len(PCCT(settings).fit(points, kernel=Matern32(0.3)).insert(points[:3])) == 403
-    with pytest.raises(ValueError, match="metric: 'residual_correlation' stands for a kernel"):
+    with pytest.raises(ValueError, match="metric: 'residual_correlation' needs a kernel"):
         PCCT(settings).fit(points)
     with pytest.raises(ValueError, match="residual_params: unknown rank"):
         PCCT(settings).fit(points, residual_params={"rank": 3})

@@ -7,9 +7,10 @@ import threading
 import numpy as np
 import pytest
 
-from covertreex import CoverTree, CoverTreeError, Runtime, cover_tree, runtime, telemetry
+from covertreex import CoverTreeError, Runtime, cover_tree, runtime, telemetry
 from covertreex.indexes import BruteForce
 from covertreex.kernels import Matern52
+from covertreex.tree import CoverTree
 
 points = np.random.default_rng(0).random((500, 2))
 

@@ -8,26 +8,86 @@
 (1000, 5)
 """
 
-from . import indexes, kernels, runtime, telemetry, vecchia
+from typing import TYPE_CHECKING
+
+from . import (
+    algo,
+    api,
+    config,
+    diagnostics,
+    exceptions,
+    indexes,
+    kernels,
+    logging,
+    queries,
+    runtime,
+    telemetry,
+    vecchia,
+)
 from ._native import CoverTreeError, build_info, get_num_threads, set_num_threads
 from ._residual_arrays import ResidualArrays
-from .factory import cover_tree, load
+from .baseline import (
+    BaselineCoverTree,
+    BaselineNode,
+    ExternalCoverTreeBaseline,
+    GPBoostCoverTreeBaseline,
+    MlpackCoverTreeBaseline,
+    has_external_cover_tree,
+    has_gpboost_cover_tree,
+    has_mlpack_cover_tree,
+)
+from .core import (
+    PCCTree,
+    TreeBackend,
+    TreeLogStats,
+    available_metrics,
+    configure_residual_metric,
+    get_metric,
+    reset_residual_metric,
+)
+from .engine import CoverTree as EngineCoverTree
+from .engine import build_tree, get_engine
+from .factory import load
+from .kernels import RBF, Kernel, Matern52
+from .legacy import LegacyWarning
+from .legacy.pcct import PCCT
+from .metrics import ResidualCorrHostData, configure_residual_correlation
 from .outofcore import MappedTree
-from .pcct import PCCT
 from .residual import DuplicatePairs, ResidualStats, ResidualTree
 from .residual_tree import ResidualCoverTree
-from .runtime import Runtime, RuntimeConfig
+from .runtime import Residual, Runtime, RuntimeConfig
 from .store import StoreStats, VectorStore
-from .tree import CoverTree, Neighbors, TreeArrays, TreeStats
+from .tree import Neighbors, TreeArrays, TreeStats
+
+_OLDER = (algo, api, config, diagnostics, exceptions, logging, queries)  # modules; see covertreex.legacy
+
+if TYPE_CHECKING:
+    from .factory import cover_tree
+    from .tree import CoverTree
+else:  # the same, and what they were in covertreex 0.4.x
+    from .legacy.cover_tree import CoverTree, cover_tree
 
 __all__ = [
     "PCCT",
+    "RBF",
+    "BaselineCoverTree",
+    "BaselineNode",
     "CoverTree",
     "CoverTreeError",
     "DuplicatePairs",
+    "EngineCoverTree",
+    "ExternalCoverTreeBaseline",
+    "GPBoostCoverTreeBaseline",
+    "Kernel",
+    "LegacyWarning",
     "MappedTree",
+    "Matern52",
+    "MlpackCoverTreeBaseline",
     "Neighbors",
+    "PCCTree",
+    "Residual",
     "ResidualArrays",
+    "ResidualCorrHostData",
     "ResidualCoverTree",
     "ResidualStats",
     "ResidualTree",
@@ -35,15 +95,27 @@ __all__ = [
     "RuntimeConfig",
     "StoreStats",
     "TreeArrays",
+    "TreeBackend",
+    "TreeLogStats",
     "TreeStats",
     "VectorStore",
     "__version__",
+    "available_metrics",
     "build_info",
+    "build_tree",
+    "configure_residual_correlation",
+    "configure_residual_metric",
     "cover_tree",
+    "get_engine",
+    "get_metric",
     "get_num_threads",
+    "has_external_cover_tree",
+    "has_gpboost_cover_tree",
+    "has_mlpack_cover_tree",
     "indexes",
     "kernels",
     "load",
+    "reset_residual_metric",
     "runtime",
     "set_num_threads",
     "telemetry",

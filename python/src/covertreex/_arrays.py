@@ -140,6 +140,38 @@ def indices(values: ArrayLike, name: str, *, one: bool = False) -> NDArray[np.in
     return np.ascontiguousarray(array, dtype=np.int64)
 
 
+def own_queries(queries: ArrayLike, dim: int) -> NDArray[Any]:
+    """Queries as dataset indices, int64 of shape (q,), or as real coordinates, shape (q, dim).
+
+    Indices may also be a column, integers of shape (q, 1). If ``dim`` is 1, such a column holds coordinates.
+    """
+    array = queries if type(queries) is np.ndarray else array_of(queries, "queries")
+    if array.ndim == 2 and array.dtype.kind == "f":
+        return array
+    if array.ndim == 2 and array.shape[1] == 1 and dim != 1 and array.dtype.kind in "iu":
+        array = array.reshape(-1)
+    if array.ndim == 1 and array.dtype.kind in "iu":
+        return indices(array, "queries")
+    if array.ndim == 1 and array.size == 0 and array is not queries:
+        return np.empty(0, np.int64)  # an empty list
+    return points(queries, "queries")
+
+
+def are_indices(array: NDArray[Any]) -> bool:
+    """Whether an array of queries, as :func:`own_queries` gives it, has dataset indices and not coordinates."""
+    return array.ndim == 1
+
+
+def upper_indices(before: ArrayLike | None, n_rows: int) -> NDArray[np.int64] | None:
+    """For each query the dataset index below which points count; None for all points."""
+    if before is None:
+        return None
+    upper = indices(before, "before")
+    if len(upper) != n_rows:
+        raise ValueError(f"before: expected {n_rows} of them, one for each query, got {len(upper)}")
+    return upper
+
+
 def numbers(values: ArrayLike | None, name: str, count: int) -> NDArray[np.float64]:
     """A one-dimensional float64 array of `count` numbers."""
     array = array_of(values, name)

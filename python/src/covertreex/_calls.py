@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import importlib
 import weakref
-from collections.abc import Callable, Sized
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import _arguments, _arrays, _native
 from ._native import lib
-from .runtime import active_config
+from ._settings import active_config
 
 _PREDECESSORS, _EXCLUDE_SELF, _MAX_DISTANCE = 1, 2, 4
 SCORES = 8
@@ -84,28 +84,16 @@ def kernels() -> Any:
     return importlib.import_module(f"{__package__}.numba")
 
 
-def query_rows(queries: ArrayLike | None, tree: Sized, dtype: np.dtype[Any]) -> Rows:
+def query_rows(queries: ArrayLike | None, tree: Any, dtype: np.dtype[Any]) -> Rows:
     """Queries by what they are: all points of a tree, dataset indices, or coordinates."""
     if queries is None:
         n_points = len(tree)
         return "_rows", n_points, (None, n_points), None
-    array = query_array(queries)
-    if array.ndim == 1:
+    array = _arrays.own_queries(queries, tree.dim)
+    if _arrays.are_indices(array):
         return "_rows", len(array), (_arrays.address(array), len(array)), array
     array = _arrays.points(array, "queries", dtype=dtype)
     return "", len(array), point_rows(array), array
-
-
-def query_array(queries: ArrayLike) -> NDArray[Any]:
-    """Queries as dataset indices, int64 of shape (q,), or as real coordinates, shape (q, dim)."""
-    array = queries if type(queries) is np.ndarray else _arrays.array_of(queries, "queries")
-    if array.ndim == 2 and array.dtype.kind == "f":
-        return array
-    if array.ndim == 1 and array.dtype.kind in "iu":
-        return _arrays.indices(array, "queries")
-    if array.ndim == 1 and array.size == 0 and array is not queries:
-        return np.empty(0, np.int64)  # an empty list
-    return _arrays.points(queries, "queries")
 
 
 class Owner:

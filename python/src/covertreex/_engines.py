@@ -6,14 +6,12 @@ from . import _arguments
 
 ORDERS = ("hilbert", "natural", "random")
 
-# Names of covertreex 0.4.x stand for an order, too.
+#: What a name stands for: "native" or "hybrid", and an order where the name implies one. :mod:`covertreex.legacy` adds
+#: the names of covertreex 0.4.x.
 ENGINES: dict[str, tuple[str, str | None]] = {
     "auto": ("native", None),
     "native": ("native", None),
     "hybrid": ("hybrid", None),
-    "rust-hilbert": ("native", "hilbert"),
-    "rust-natural": ("native", "natural"),
-    "python-numba": ("hybrid", "hilbert"),
 }
 
 

@@ -14,8 +14,8 @@ from . import _arguments, _arrays, _calls, _host_kernel, _native, inducing
 from ._calls import ProgressReport
 from ._host_kernel import HostKernel, PythonKernel
 from ._native import lib
+from ._settings import active_config
 from .kernels import Kernel, Stationary, scaled
-from .runtime import active_config
 
 DEFAULT_INDUCING = 512
 FLOAT64 = np.dtype(np.float64)

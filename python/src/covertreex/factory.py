@@ -10,10 +10,10 @@ from numpy.typing import ArrayLike, DTypeLike
 from . import _arguments, _arrays, _files
 from ._calls import ProgressReport
 from ._residual_inputs import KernelLike
+from ._settings import METRICS, active_config
 from ._vector_index import VectorIndex
 from .outofcore import DEFAULT_PARTITION, MappedTree
 from .residual import ResidualTree
-from .runtime import Runtime
 from .tree import CoverTree, checked_leaf_size, kept_dtype
 from .vecchia import ConditioningSets
 
@@ -22,7 +22,7 @@ from .vecchia import ConditioningSets
 def cover_tree(
     coords: ArrayLike,
     *,
-    metric: str = ...,
+    metric: str | None = ...,
     engine: str | None = ...,
     order: str | None = ...,
     leaf_size: int | None = ...,
@@ -39,7 +39,7 @@ def cover_tree(
     *,
     folder: _files.PathLike,
     partition_size: int | None = ...,
-    metric: str = ...,
+    metric: str | None = ...,
     order: str | None = ...,
     leaf_size: int | None = ...,
     seed: int | None = ...,
@@ -61,7 +61,7 @@ def cover_tree(
     inducing_points: ArrayLike | str | None = ...,
     jitter: float | None = ...,
     tree: str | None = ...,
-    metric: str = ...,
+    metric: str | None = ...,
     engine: str | None = ...,
     order: str | None = ...,
     leaf_size: int | None = ...,
@@ -83,7 +83,7 @@ def cover_tree(
     inducing_points: ArrayLike | str | None = None,
     jitter: float | None = None,
     tree: str | None = None,
-    metric: str = "auto",
+    metric: str | None = None,
     engine: str | None = None,
     order: str | None = None,
     leaf_size: int | None = None,
@@ -125,12 +125,13 @@ def cover_tree(
         Residual correlation: which cover tree ``export_arrays`` shows and ``validate`` checks, that of the scaled
         coordinates, or one in the residual-correlation metric itself. It is built when first asked for; neighbours are
         the same.
-    metric : {"auto", "euclidean", "residual_correlation"}
-        "auto" is residual correlation where there is a kernel or ``v_matrix``.
-    engine : {"auto", "native", "hybrid", "rust-hilbert", "rust-natural", "python-numba"}, optional
+    metric : {"auto", "euclidean", "residual_correlation"}, optional
+        "auto" (default) is residual correlation where there is a kernel or ``v_matrix``. The others fail where the
+        inputs are those of the other metric.
+    engine : {"auto", "native", "hybrid"}, optional
         What searches: the library ("auto", "native"), or kernels for Numba that walk its arrays ("hybrid"; see
-        :mod:`covertreex.numba`). Names of covertreex 0.4.x stand for an order, too, and "python-numba" for "hybrid".
-        Answers are the same.
+        :mod:`covertreex.numba`). Answers are the same. Names of covertreex 0.4.x, as "rust-hilbert", stand for one of
+        these and an order.
     order : {"hilbert", "natural", "random"}, optional
         The sequence in which points are preferred as centres of the tree: along the Hilbert curve (default, fastest),
         as they come, or shuffled by the seed.
@@ -184,11 +185,9 @@ def cover_tree(
     (300, 10)
     """
     residual = kernel is not None or v_matrix is not None or p_diag is not None
-    _arguments.choice(metric, "metric", ("auto", "euclidean", "residual_correlation"))
-    if coords is None or isinstance(coords, Runtime):
-        raise TypeError(f"coords: expected rows of coordinates, got {_arguments.described(coords)}")
-    if residual != (metric == "residual_correlation") and metric != "auto":
-        raise ValueError(f"metric: {metric!r} stands {'against' if residual else 'for'} a kernel or v_matrix")
+    if coords is None:
+        raise TypeError("coords: expected rows of coordinates, got None")
+    _check_metric(metric, residual)
     if folder is not None:
         if residual:
             raise ValueError("folder: partitions on disk are for the Euclidean metric only")
@@ -238,6 +237,17 @@ def cover_tree(
         n_threads=n_threads,
         progress=progress,
     )
+
+
+def _check_metric(metric: str | None, residual: bool) -> None:
+    """Raise where a metric, the call's or that of the active settings, is not that of the inputs."""
+    source = "metric" if metric is not None else "metric of the active settings"
+    metric = active_config().metric if metric is None else metric
+    _arguments.choice(metric, "metric", METRICS)
+    if metric == "residual_correlation" and not residual:
+        raise ValueError(f"{source}: 'residual_correlation' needs a kernel, or v_matrix and p_diag; none was given")
+    if metric == "euclidean" and residual:
+        raise ValueError(f"{source}: 'euclidean' takes no kernel, v_matrix or p_diag, but there is one")
 
 
 def load(

@@ -15,7 +15,7 @@ from .tree import CoverTree
 METHODS = ("random", "kmeans++", "cover-tree")
 
 
-def sample(n: int, count: int, seed: int) -> NDArray[np.int64]:
+def sample(n: int, count: int, seed: int | np.random.Generator) -> NDArray[np.int64]:
     """A sample of equal chances of the first ``n`` numbers, ascending: the same as in covertreex 0.4.x."""
     return np.sort(np.random.default_rng(seed).choice(n, count, replace=False)) if count < n else np.arange(n)
 

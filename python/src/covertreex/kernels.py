@@ -104,6 +104,7 @@ class RBF(Stationary):
     """Squared exponential: ``variance * exp(-r**2 / 2)``, with ``r`` the distance over the lengthscale."""
 
     shape: ClassVar[int] = 0
+    kernel_type: ClassVar[int] = 0  #: its number in covertreex 0.4.x
 
     @staticmethod
     def _correlation(squared: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -138,6 +139,7 @@ class Matern52(Stationary):
     """Matern 5/2: ``variance * (1 + a + a**2 / 3) * exp(-a)`` with ``a = sqrt(5) r``."""
 
     shape: ClassVar[int] = 3
+    kernel_type: ClassVar[int] = 1  #: its number in covertreex 0.4.x
 
     @staticmethod
     def _correlation(squared: NDArray[np.float64]) -> NDArray[np.float64]:

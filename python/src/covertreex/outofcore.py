@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from . import _arguments, _arrays, _calls, _files, _writing
+from . import _arguments, _arrays, _files, _writing
 from ._calls import ProgressReport
 from ._native import CoverTreeError
 from ._parts.curve import Curve, positions, sample_share, sampled
@@ -21,7 +21,7 @@ from ._parts.layout import Extent, Layout
 from ._parts.part import Part
 from ._parts.queries import Nearest, Queries, gathered
 from ._parts.rounds import Home, NearestBlock, WithinBlock
-from .runtime import active_config
+from ._settings import active_config
 from .tree import CoverTree, Neighbors, kept_dtype
 
 __all__ = ["MappedTree"]

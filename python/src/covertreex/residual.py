@@ -19,8 +19,8 @@ from ._host_kernel import HostKernel
 from ._native import lib
 from ._residual_arrays import ModelView, ResidualArrays
 from ._residual_inputs import FLOAT64, Inputs, KernelLike, chosen_seed
+from ._settings import active_config
 from .kernels import RBF, Stationary
-from .runtime import active_config
 from .telemetry import recorded
 from .tree import CoverTree, resolve_engine
 
@@ -416,8 +416,8 @@ class ResidualTree(_calls.Closeable):
         k : int
             At least 1. It may exceed the number of points.
         queries : array_like, optional
-            Points of the dataset, integers of shape (q,): their dataset indices; new points, floats of shape (q, dim);
-            or None for all points of the dataset in their order.
+            Points of the dataset, integers of shape (q,) or, unless ``dim`` is 1, (q, 1): their dataset indices; new
+            points, floats of shape (q, dim); or None for all points of the dataset in their order.
         return_distances : bool
             Whether to return the distances too.
         predecessor_mode : bool
@@ -459,11 +459,7 @@ class ResidualTree(_calls.Closeable):
                 before=before, exclude_self=exclude_self, n_threads=n_threads, progress=progress,
             )  # fmt: skip
         kind, n_rows, rows, _keep = _calls.query_rows(queries, self, FLOAT64)
-        upper = None
-        if before is not None:
-            upper = _arrays.indices(before, "before")
-            if len(upper) != n_rows:
-                raise ValueError(f"before: expected {n_rows} of them, one for each query, got {len(upper)}")
+        upper = _arrays.upper_indices(before, n_rows)
         indices = _arrays.results(n_rows, k, np.int64)
         distances = _arrays.results(n_rows, k, FLOAT64) if return_distances else None
         options = _calls.search_options(n_threads, predecessor_mode, exclude_self, None)
@@ -490,9 +486,9 @@ class ResidualTree(_calls.Closeable):
         exclude_self: bool,
         n_threads: int | None,
     ) -> Any:
-        if queries is not None and _arrays.array_of(queries, "queries").dtype.kind == "f" and np.size(queries):
+        rows = np.arange(self.n_points) if queries is None else _arrays.own_queries(queries, self.dim)
+        if not _arrays.are_indices(rows):
             raise ValueError("candidates: expected points of the dataset as queries, by their dataset indices")
-        rows = np.arange(self.n_points) if queries is None else _arrays.indices(queries, "queries")
         count = max(k, _arrays.integer(candidates, "candidates", minimum=1))
         options: dict[str, Any] = {
             "predecessor_mode": predecessor_mode,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import importlib
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -13,7 +12,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from . import _arguments, _arrays, _calls, _engines, _files, _native
 from ._calls import ProgressReport
 from ._native import lib
-from .runtime import Runtime, active_config
+from ._settings import active_config
 from .telemetry import recorded
 
 _SUFFIXES: dict[np.dtype[Any], str] = {np.dtype(np.float32): "f32", np.dtype(np.float64): "f64"}
@@ -88,7 +87,7 @@ class TreeStats:
 class CoverTree(_calls.Closeable):
     """A compressed cover tree of points, and exact searches on it.
 
-    Parameters are those of :func:`cover_tree`. ``CoverTree(runtime)`` is a :class:`covertreex.PCCT`.
+    For the parameters see :func:`covertreex.cover_tree`.
 
     Points are known by their *dataset index*: their row in ``coords``, and onwards for batches inserted later. Every
     answer is that of a brute force in float64, ties going to the lower index, for any number of threads.
@@ -97,12 +96,6 @@ class CoverTree(_calls.Closeable):
     meanwhile, and Ctrl-C stops a long call. A tree is a context manager: leaving it, like :meth:`close`, frees the
     memory at once.
     """
-
-    def __new__(cls, *arguments: Any, **options: Any) -> Any:
-        """Make a tree; of settings and no points yet a :class:`covertreex.PCCT`, as covertreex 0.4.x did."""
-        if "coords" not in options and (not arguments or isinstance(arguments[0], Runtime)):
-            return importlib.import_module(f"{__package__}.pcct").PCCT(*arguments, **options)
-        return super().__new__(cls)
 
     @recorded("build")
     def __init__(
@@ -265,6 +258,7 @@ class CoverTree(_calls.Closeable):
         queries: ArrayLike | None = None,
         return_distances: bool = False,
         predecessor_mode: bool = False,
+        before: ArrayLike | None = None,
         exclude_self: bool = False,
         max_distance: float | None = None,
         n_threads: int | None = None,
@@ -278,11 +272,15 @@ class CoverTree(_calls.Closeable):
             At least 1. It may exceed the number of points.
         queries : array_like, optional
             New points, floats of shape (q, dim), converted to the tree's dtype; or points of the tree, integers of
-            shape (q,): their dataset indices; or None for all points of the tree in the order of their indices.
+            shape (q,) or, unless ``dim`` is 1, (q, 1): their dataset indices; or None for all points of the tree in the
+            order of their indices.
         return_distances : bool
             Whether to return the distances too.
         predecessor_mode : bool
             Only points with a lower dataset index than the query's own. Not for new points.
+        before : array_like of int, shape (q,), optional
+            For each query: only points with a dataset index below this. ``predecessor_mode`` is the case
+            ``before = queries``.
         exclude_self : bool
             Not the query itself, told by its dataset index; a duplicate of it stays. Not for new points.
         max_distance : float, optional
@@ -300,7 +298,8 @@ class CoverTree(_calls.Closeable):
         if self.engine == "hybrid":
             return _calls.kernels().knn(
                 self, k, queries=queries, return_distances=return_distances, predecessor_mode=predecessor_mode,
-                exclude_self=exclude_self, max_distance=max_distance, n_threads=n_threads, progress=progress,
+                before=before, exclude_self=exclude_self, max_distance=max_distance, n_threads=n_threads,
+                progress=progress,
             )  # fmt: skip
         k = _arrays.integer(k, "k", minimum=1)
         kind, n_rows, rows, _keep = _calls.query_rows(queries, self, self.dtype)
@@ -308,6 +307,9 @@ class CoverTree(_calls.Closeable):
         distances = _arrays.results(n_rows, k, self.dtype) if return_distances else None
         results = (_arrays.address(indices), None if distances is None else _arrays.address(distances))
         options = _calls.search_options(n_threads, predecessor_mode, exclude_self, max_distance)
+        upper = _arrays.upper_indices(before, n_rows)
+        if upper is not None:
+            options.before = upper.ctypes.data
         search = getattr(lib, f"covertree_tree_knn{kind}_{self._suffix}")
         arguments = (self._open(), *rows, k, ctypes.byref(options), *results)
         _calls.search(search, arguments, n_rows, options, progress)

@@ -25,9 +25,9 @@ from ._calls import ProgressReport
 from ._files import File, PathLike
 from ._native import CoverTreeError, lib
 from ._residual_inputs import KernelLike, chosen_seed
+from ._settings import active_config
 from .kernels import Stationary, checked, scaled
 from .residual import ResidualTree
-from .runtime import active_config
 
 ORDERINGS = ("maxmin", "random", "natural")
 

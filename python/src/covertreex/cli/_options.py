@@ -8,7 +8,7 @@ from pathlib import Path
 import typer
 
 from .. import _arguments
-from ..runtime import Activation, Runtime
+from .._settings import Activation, Runtime
 
 PROFILE = typer.Option(None, "--profile", help="Settings to begin with; see covertreex profile.")
 SET = typer.Option(None, "--set", help="A setting, as in residual.tree=pure.")

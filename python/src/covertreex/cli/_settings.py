@@ -15,9 +15,9 @@ import numpy as np
 import typer
 
 from .. import __version__, _native, telemetry
+from .._settings import PROFILES, Runtime, environment_names
 from ..factory import cover_tree
 from ..kernels import Matern52
-from ..runtime import PROFILES, Runtime, environment_names
 from ._options import JSON
 from ._output import console, say, say_rows, shown
 
@@ -134,7 +134,7 @@ def _outcome(check: Callable[[], bool]) -> str:
 
 def _neighbors_are_exact() -> bool:
     points = np.random.default_rng(0).random((2000, 3))
-    tree = cover_tree(points, engine="native")
+    tree = cover_tree(points, metric="euclidean", engine="native")
     squares = ((points[:, None, :] - points[None, :100, :]) ** 2).sum(axis=2)
     return bool(np.array_equal(tree.knn(5, queries=np.arange(100)), np.argsort(squares, axis=0, kind="stable")[:5].T))
 
@@ -142,7 +142,7 @@ def _neighbors_are_exact() -> bool:
 def _residuals_are_exact() -> bool:
     points = np.random.default_rng(1).random((600, 2))
     kernel = Matern52(lengthscale=0.3)
-    tree = cover_tree(points, kernel=kernel, inducing_count=50, engine="native")
+    tree = cover_tree(points, metric="auto", kernel=kernel, inducing_count=50, engine="native")
     v, p = tree.v_matrix, tree.residual_variance
     correlations = (kernel(points) - v @ v.T) / np.sqrt(np.outer(p, p))
     found = tree.knn(1, queries=np.arange(300, 600), predecessor_mode=True)[:, 0]
@@ -151,13 +151,13 @@ def _residuals_are_exact() -> bool:
 
 
 def _rules_hold() -> bool:
-    return cover_tree(np.random.default_rng(2).random((2000, 2)), engine="native").validate()
+    return cover_tree(np.random.default_rng(2).random((2000, 2)), metric="euclidean", engine="native").validate()
 
 
 def _threads_agree() -> bool:
     points = np.random.default_rng(3).random((20_000, 3))
-    one = cover_tree(points, n_threads=1).knn(8, n_threads=1)
-    return bool(np.array_equal(one, cover_tree(points).knn(8)))
+    one = cover_tree(points, metric="euclidean", n_threads=1).knn(8, n_threads=1)
+    return bool(np.array_equal(one, cover_tree(points, metric="euclidean").knn(8)))
 
 
 _CHECKS: dict[str, Callable[[], bool]] = {

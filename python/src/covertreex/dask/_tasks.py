@@ -77,7 +77,7 @@ def process(
     kernel: Any, inducing: NDArray[np.float64], one: NDArray[np.float64], options: dict[str, Any]
 ) -> ResidualTree:
     """What all partitions have in common: kernel, inducing points and their factor."""
-    return factory.cover_tree(one, kernel=kernel, inducing_points=inducing, **options)
+    return factory.cover_tree(one, metric="auto", kernel=kernel, inducing_points=inducing, **options)
 
 
 def build(
@@ -94,7 +94,7 @@ def _part(indices: NDArray[Any], points: NDArray[Any], common: ResidualTree | No
         raise ValueError("n_partitions: there are more than points can be cut into")
     if common is not None:
         return Part(indices, common.over(points, n_threads=threads()))
-    tree: CoverTree = factory.cover_tree(points, dtype=points.dtype, n_threads=threads(), **options)
+    tree: CoverTree = factory.cover_tree(points, metric="euclidean", dtype=points.dtype, n_threads=threads(), **options)
     return Part(indices, tree)
 
 

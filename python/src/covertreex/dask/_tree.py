@@ -12,7 +12,7 @@ import numpy as np
 from distributed import Client, Future, get_client
 from numpy.typing import ArrayLike, NDArray
 
-from .. import _arguments, _arrays, _calls, _writing
+from .. import _arguments, _arrays, _writing
 from .._parts.files import MANIFEST, open_manifest, save_manifest
 from .._parts.rounds import Traffic
 from ..kernels import Stationary
@@ -172,9 +172,9 @@ class PartitionedTree:
         self, what: dict[str, Any], given: ArrayLike, predecessors: bool, before: ArrayLike | None, exclude_self: bool
     ) -> Any:
         """Search for queries that the client has, and bring it what they find."""
-        rows = _calls.query_array(given)
+        rows = _arrays.own_queries(given, self.dim)
         upper = _upper(before, len(rows), predecessors)
-        if rows.ndim == 1 and rows.dtype.kind in "iu":
+        if _arrays.are_indices(rows):
             return self._for_indices(what, rows, predecessors, upper, exclude_self)
         points = _arrays.points(rows, "queries", dtype=self.dtype)
         self._check_new(points.shape[1], predecessors, exclude_self)

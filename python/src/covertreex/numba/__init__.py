@@ -105,10 +105,7 @@ def knn(
         if max_distance is not None:
             raise ValueError("max_distance: is not supported in the residual-correlation metric")
         return residual_knn(tree, walkable(tree), k, before=before, **options)
-    if before is not None:
-        raise ValueError("before: is for residual trees")
-    shown = _euclidean(tree)
-    return euclidean_knn(shown, k, max_distance=max_distance, **options)
+    return euclidean_knn(_euclidean(tree), k, before=before, max_distance=max_distance, **options)
 
 
 def _euclidean(tree: Any) -> Walkable:

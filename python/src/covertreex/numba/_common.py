@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 try:
     from llvmlite import ir
@@ -16,11 +16,19 @@ try:
 except ImportError as error:
     raise ImportError("covertreex.numba: needs numba; pip install 'covertreex[numba]'") from error
 
-from .. import _arguments, _calls, _native
+from .. import _arguments, _arrays, _calls, _native
 
 #: No dataset index is excluded; none is too late.
 NOBODY = -1
 EVERYBODY = 2**31 - 1
+
+
+def upper_indices(before: ArrayLike | None, n: int, predecessor_mode: bool) -> NDArray[np.int64] | None:
+    """For each query the dataset index below which points count; None for all points."""
+    upper = _arrays.upper_indices(before, n)
+    if upper is not None and predecessor_mode:
+        raise ValueError("before: stands against predecessor_mode, which is an upper index of its own")
+    return None if upper is None else np.clip(upper, 0, EVERYBODY)
 
 
 @intrinsic

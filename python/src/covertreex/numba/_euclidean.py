@@ -15,7 +15,17 @@ from numpy.typing import ArrayLike, NDArray
 
 from .. import _arguments, _arrays, _calls
 from ..tree import Neighbors, TreeArrays
-from ._common import EVERYBODY, NOBODY, fused_multiply_add, offer, read_only, run, sort_heap, squared_distance
+from ._common import (
+    EVERYBODY,
+    NOBODY,
+    fused_multiply_add,
+    offer,
+    read_only,
+    run,
+    sort_heap,
+    squared_distance,
+    upper_indices,
+)
 
 # Before and behind a node near the query, so many times k nodes bound the distance of its k-th neighbour.
 _WINDOW = 2
@@ -258,9 +268,21 @@ class _Queries(NamedTuple):
     excluded: NDArray[np.int64]
 
 
-def _queries(tree: Walkable, queries: ArrayLike | None, predecessor_mode: bool, exclude_self: bool) -> _Queries:
-    array = None if queries is None else _calls.query_array(queries)
-    if array is None or array.dtype.kind in "iu":
+def _queries(
+    tree: Walkable,
+    queries: ArrayLike | None,
+    predecessor_mode: bool,
+    exclude_self: bool,
+    before: ArrayLike | None = None,
+) -> _Queries:
+    asked = _asked(tree, queries, predecessor_mode, exclude_self)
+    upper = upper_indices(before, len(asked.rows), predecessor_mode)
+    return asked if upper is None else asked._replace(before=upper[asked.rows])
+
+
+def _asked(tree: Walkable, queries: ArrayLike | None, predecessor_mode: bool, exclude_self: bool) -> _Queries:
+    array = None if queries is None else _arrays.own_queries(queries, tree.points.shape[1])
+    if array is None or _arrays.are_indices(array):
         nodes, rows, own = _nodes(tree, array)
         points = tree.points if len(nodes) == len(tree.points) and array is None else tree.points[nodes]
         before = own if predecessor_mode else np.full(len(own), EVERYBODY, np.int64)
@@ -314,13 +336,14 @@ def euclidean_knn(
     queries: ArrayLike | None,
     return_distances: bool,
     predecessor_mode: bool,
+    before: ArrayLike | None,
     exclude_self: bool,
     max_distance: float | None,
     n_threads: int | None,
     progress: _calls.ProgressReport | None,
 ) -> Any:
     """The nearest of many queries, by `nearest`."""
-    asked = _queries(tree, queries, predecessor_mode, exclude_self)
+    asked = _queries(tree, queries, predecessor_mode, exclude_self, before)
     limit = np.inf if max_distance is None else _square_of_distance(max_distance, "max_distance")
     n = len(asked.rows)
     indices, distances = _arrays.results(n, k, np.int64), _arrays.results(n, k, tree.points.dtype)

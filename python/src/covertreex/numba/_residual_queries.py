@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .. import _arrays, _calls
 from ..residual import ResidualTree
-from ._common import EVERYBODY, NOBODY, read_only, run
+from ._common import EVERYBODY, NOBODY, read_only, run, upper_indices
 from ._features import feature_rows
 from ._residual import ResidualWalkable
 from ._skeletons import skeleton_rows
@@ -43,17 +43,6 @@ def _stored(
     return _Queries(rows, places[rows], upper, own if exclude_self else np.full(len(own), NOBODY))
 
 
-def _upper_indices(before: ArrayLike | None, n: int, predecessor_mode: bool) -> NDArray[np.int64] | None:
-    if before is None:
-        return None
-    upper = np.clip(_arrays.indices(before, "before"), 0, EVERYBODY)
-    if len(upper) != n:
-        raise ValueError(f"before: expected {n} of them, one for each query, got {len(upper)}")
-    if predecessor_mode:
-        raise ValueError("before: stands against predecessor_mode, which is an upper index of its own")
-    return upper
-
-
 def residual_knn(
     tree: ResidualTree,
     model: ResidualWalkable,
@@ -68,14 +57,14 @@ def residual_knn(
     progress: _calls.ProgressReport | None,
 ) -> Any:
     """The nearest of many queries; the tree gives features of new points."""
-    array = None if queries is None else _calls.query_array(queries)
+    array = None if queries is None else _arrays.own_queries(queries, tree.dim)
     n = len(model.block_order) if array is None else len(array)
-    upper = _upper_indices(before, n, predecessor_mode)
+    upper = upper_indices(before, n, predecessor_mode)
     indices, distances = _arrays.results(n, k, np.int64), _arrays.results(n, k, np.float64)
     # What is compared by features takes the queries' own along.
     others: tuple[NDArray[Any], ...] = ()
     kernel = feature_rows
-    if array is None or array.dtype.kind in "iu":
+    if array is None or _arrays.are_indices(array):
         asked = _stored(model, array, upper, predecessor_mode, exclude_self)
         if model.product_offsets.size:
             kernel = skeleton_rows

@@ -1,27 +1,14 @@
-"""Settings in one place: what calls use that do not say otherwise.
-
-A setting comes from the first of these that has it: an argument of the call, the active :class:`Runtime`, the
-environment (``COVERTREEX_LEAF_SIZE`` for ``leaf_size``, ``COVERTREEX_RESIDUAL_INDUCING_COUNT`` for
-``residual.inducing_count``, and so on; ``COVERTREEX_PROFILE`` names a profile to begin with), the defaults of
-:class:`RuntimeConfig`. The environment is read when the first call asks for it, and again by :func:`read_environment`.
-
->>> from covertreex import Runtime, cover_tree
->>> with Runtime(threads=1, order="natural").activate():
-...     tree = cover_tree([[0.0], [1.0], [3.0]])
->>> tree.order
-'natural'
-"""
+"""Settings in one place; :mod:`covertreex.runtime` documents and exports them."""
 
 from __future__ import annotations
 
 import contextvars
 import dataclasses
 import os
-import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType, TracebackType
-from typing import Any
+from typing import Any, TypeVar, Union
 
 from . import _engines as engines
 
@@ -30,43 +17,15 @@ __all__ = [
     "read_environment",
 ]  # fmt: skip
 
+#: Changes of settings by their paths: ``"leaf_size=64"`` and the like, or a mapping of paths to values.
+Overrides = Union[Iterable[str], Mapping[str, Any]]
+
+Chosen = TypeVar("Chosen", bound="Runtime")
+
 _PREFIX = "COVERTREEX_"
-_METRICS = ("auto", "euclidean", "residual_correlation")
+METRICS = ("auto", "euclidean", "residual_correlation")
 _DTYPES = ("auto", "float32", "float64")
 _TREES = ("hybrid", "pure")
-
-# Settings of covertreex 0.4.x that chose between ways to the same answer, most of them between approximate ones.
-_WITHOUT_EFFECT = frozenset(
-    [
-        "backend",
-        "batch_order_seed",
-        "conflict_graph",
-        "degree_cap",
-        "devices",
-        "enable_numba",
-        "enable_sparse_traversal",
-        "extra",
-        "log_level",
-        "prefix_density_high",
-        "prefix_density_low",
-        "prefix_growth_large",
-        "prefix_growth_mid",
-        "prefix_growth_small",
-        "prefix_schedule",
-        "residual_dense_scope_streamer",
-        "residual_dynamic_query_block",
-        "residual_force_whitened",
-        "residual_level_cache_batching",
-        "residual_masked_scope_append",
-        "residual_scope_bitset",
-        "residual_scope_member_limit",
-        "residual_stream_tile",
-        "scope_chunk_max_segments",
-        "scope_chunk_target",
-        "scope_segment_dedupe",
-    ]
-)
-_RENAMED = {"precision": "dtype", "batch_order": "order", "mis_seed": "seed"}
 
 
 @dataclass(frozen=True)
@@ -84,10 +43,10 @@ class Residual:
 
     def __post_init__(self) -> None:
         _check_integer("residual.inducing_count", self.inducing_count, 0)
-        _check_choice("residual.inducing_points", self.inducing_points, ("random", "kmeans++", "cover-tree"))
+        check_choice("residual.inducing_points", self.inducing_points, ("random", "kmeans++", "cover-tree"))
         if not 0 < self.jitter <= 0.01:
             raise ValueError(f"residual.jitter: expected above 0, at most 0.01, got {self.jitter}")
-        _check_choice("residual.tree", self.tree, _TREES)
+        check_choice("residual.tree", self.tree, _TREES)
         _check_integer("residual.block_size", self.block_size, 64, 1024)
         if self.block_size is not None and self.block_size % 64:
             raise ValueError(f"residual.block_size: expected a multiple of 64, got {self.block_size}")
@@ -129,8 +88,8 @@ class RuntimeConfig:
     diagnostics: Diagnostics = field(default_factory=Diagnostics)
 
     def __post_init__(self) -> None:
-        _check_choice("metric", self.metric, _METRICS)
-        _check_choice("dtype", self.dtype, _DTYPES)
+        check_choice("metric", self.metric, METRICS)
+        check_choice("dtype", self.dtype, _DTYPES)
         _check_integer("threads", self.threads, 1, 1024)
         _check_integer("seed", self.seed, 0, 2**64 - 1)
         _check_integer("leaf_size", self.leaf_size, 1, 65536)
@@ -145,20 +104,25 @@ class RuntimeConfig:
         """Take the defaults, but for what the environment says."""
         name = os.environ.get(_PREFIX + "PROFILE")
         config = cls() if not name else _profile(name, _PREFIX + "PROFILE").config
+        for read in environment_readers:
+            config = read(config)
         for variable, path in environment_names().items():
             text = os.environ.get(variable)
             if text:
-                config = _with_setting(config, path, text, variable)
+                config = with_setting(config, path, text, variable)
         return config
 
-    def with_overrides(self, overrides: Iterable[str]) -> RuntimeConfig:
-        """Change settings that are named by their path, as in ``"residual.inducing_count=256"``."""
+    def with_overrides(self, overrides: Overrides) -> RuntimeConfig:
+        """Change settings that are named by their path.
+
+        Parameters
+        ----------
+        overrides : iterable of str, or mapping
+            ``"residual.inducing_count=256"``, or ``{"residual.inducing_count": 256}``.
+        """
         config = self
-        for override in overrides:
-            path, separator, text = override.partition("=")
-            if not separator:
-                raise ValueError(f"overrides: expected 'name=value', got {override!r}")
-            config = _with_setting(config, path.strip(), text.strip(), "overrides")
+        for path, value in override_pairs(overrides):
+            config = with_setting(config, path, value, "overrides")
         return config
 
     def as_dict(self) -> dict[str, Any]:
@@ -183,9 +147,6 @@ class Runtime:
     ----------
     metric, threads, dtype, engine, order, seed, leaf_size, residual, diagnostics
         As in :class:`RuntimeConfig`. ``diagnostics`` may be True or False, for its ``enabled``.
-    **legacy
-        Settings by the names of covertreex 0.4.x: ``precision``, ``batch_order`` and ``mis_seed`` stand for ``dtype``,
-        ``order`` and ``seed``; those that chose between ways to the same answer have no effect, and a warning says so.
     """
 
     metric: str | None
@@ -210,49 +171,47 @@ class Runtime:
         leaf_size: int | None = None,
         residual: Residual | None = None,
         diagnostics: Diagnostics | bool | None = None,
-        **legacy: Any,
     ) -> None:
         chosen = dict(
             metric=metric, threads=threads, dtype=dtype, engine=engine, order=order, seed=seed, leaf_size=leaf_size,
             residual=residual,
             diagnostics=Diagnostics(diagnostics) if isinstance(diagnostics, bool) else diagnostics,
         )  # fmt: skip
-        _translate(legacy, chosen)
         for name, value in chosen.items():
             object.__setattr__(self, name, value)
         self.to_config(RuntimeConfig())  # which says what is wrong with them
 
     @classmethod
-    def from_profile(cls, name: str, overrides: Iterable[str] = ()) -> Runtime:
+    def from_profile(cls: type[Chosen], name: str, overrides: Overrides | None = None) -> Chosen:
         """Take the settings of a profile.
 
         Parameters
         ----------
         name : str
             One of :data:`PROFILES`: "default", "residual-gold", "residual-fast", "residual-audit", "cpu-debug".
-        overrides : iterable of str
-            Changes by path, as in ``"residual.inducing_count=256"``.
+        overrides : iterable of str, or mapping, optional
+            Changes by path, as in :meth:`RuntimeConfig.with_overrides`.
         """
-        return cls.from_config(_profile(name, "name").config.with_overrides(overrides))
+        return cls.from_config(_profile(name, "name").config.with_overrides(overrides or ()))
 
     @classmethod
-    def from_config(cls, config: RuntimeConfig) -> Runtime:
+    def from_config(cls: type[Chosen], config: RuntimeConfig) -> Chosen:
         """Choose everything as it stands in a configuration."""
-        return cls(**vars(config))
+        return cls(**_fields(config))
 
     @classmethod
-    def from_active(cls) -> Runtime:
+    def from_active(cls: type[Chosen]) -> Chosen:
         """Choose everything as it is now."""
         return cls.from_config(active_config())
 
     def to_config(self, base: RuntimeConfig | None = None) -> RuntimeConfig:
         """Fill in what was not chosen: from the environment, or from ``base``."""
-        chosen = {name: value for name, value in vars(self).items() if value is not None}
+        chosen = {name: value for name, value in _fields(self).items() if value is not None}
         return replace(environment_config() if base is None else base, **chosen)
 
-    def with_updates(self, **settings: Any) -> Runtime:
+    def with_updates(self: Chosen, **settings: Any) -> Chosen:
         """Choose some settings otherwise."""
-        return Runtime(**{**vars(self), **settings})
+        return type(self)(**{**_fields(self), **settings})
 
     def describe(self) -> dict[str, Any]:
         """Say what all settings are, as nested dictionaries."""
@@ -291,12 +250,32 @@ def active_config() -> RuntimeConfig:
     return _active.get() or environment_config()
 
 
+def is_active() -> bool:
+    """Whether a runtime is active, in this thread or asynchronous task."""
+    return _active.get() is not None
+
+
+def deactivate() -> None:
+    """Forget the active runtime of this thread, or asynchronous task: calls use the environment again."""
+    _active.set(None)
+
+
+#: More readers of the environment: each takes settings and returns them with the values of its variables. Variables of
+#: :func:`environment_names` override them.
+environment_readers: list[Callable[[RuntimeConfig], RuntimeConfig]] = []
+
 _of_environment: RuntimeConfig | None = None
 
 
 def environment_config() -> RuntimeConfig:
     """Settings of the environment, as it was when it was last read."""
     return _of_environment or read_environment()
+
+
+def forget_environment() -> None:
+    """Have the next call that needs it read the environment again."""
+    global _of_environment  # noqa: PLW0603
+    _of_environment = None
 
 
 def read_environment() -> RuntimeConfig:
@@ -314,8 +293,14 @@ when_diagnosed: list[Callable[[], None]] = []
 
 
 def _notice(config: RuntimeConfig) -> None:
+    if config.diagnostics != Diagnostics():
+        expect_diagnostics()
+
+
+def expect_diagnostics() -> None:
+    """Have calls look whether they are to be recorded, from now on."""
     global is_diagnosed  # noqa: PLW0603
-    if not is_diagnosed and config.diagnostics != Diagnostics():
+    if not is_diagnosed:
         is_diagnosed = True
         for do in when_diagnosed:
             do()
@@ -338,18 +323,36 @@ def _paths(kind: type[Any], before: str = "") -> Iterable[str]:
 _GROUPS: Mapping[str, type[Any]] = MappingProxyType({"residual": Residual, "diagnostics": Diagnostics})
 
 
-def _with_setting(config: Any, path: str, text: str, source: str) -> Any:
-    """A configuration with one setting changed to what a text says."""
+def override_pairs(overrides: Overrides) -> Iterable[tuple[str, Any]]:
+    """Paths of settings and their new values; text where the overrides are text."""
+    if isinstance(overrides, str):
+        raise TypeError(f"overrides: expected a list of 'name=value', or a mapping, got the string {overrides!r}")
+    if isinstance(overrides, Mapping):
+        yield from overrides.items()
+        return
+    for override in overrides:
+        path, separator, text = override.partition("=")
+        if not separator:
+            raise ValueError(f"overrides: expected 'name=value', got {override!r}")
+        yield path.strip(), text.strip()
+
+
+def _fields(settings: Any) -> dict[str, Any]:
+    return {one.name: getattr(settings, one.name) for one in dataclasses.fields(settings)}
+
+
+def with_setting(config: Any, path: str, value: Any, source: str) -> Any:
+    """A configuration with one setting changed to a value, or to the value of a text."""
     name, _, rest = path.partition(".")
     kinds = {one.name: one.type for one in dataclasses.fields(config)}
     if name not in kinds or bool(rest) != (name in _GROUPS):
         raise ValueError(f"{source}: no setting {path!r}; there are {', '.join(_paths(RuntimeConfig))}")
     if rest:
-        return replace(config, **{name: _with_setting(getattr(config, name), rest, text, source)})
+        return replace(config, **{name: with_setting(getattr(config, name), rest, value, source)})
     try:
-        return replace(config, **{name: _parsed(text, str(kinds[name]))})
-    except ValueError as error:
-        raise ValueError(f"{source}: {path}={text}: {error}") from None
+        return replace(config, **{name: _parsed(value, str(kinds[name])) if isinstance(value, str) else value})
+    except (ValueError, TypeError) as error:
+        raise type(error)(f"{source}: {path}={value}: {error}") from None
 
 
 _TRUTHS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
@@ -367,28 +370,13 @@ def _parsed(text: str, kind: str) -> Any:
     return _KINDS[kind.split(" ", maxsplit=1)[0]](text)
 
 
-def _translate(legacy: dict[str, Any], chosen: dict[str, Any]) -> None:
-    """Settings by the names of covertreex 0.4.x."""
-    for name in legacy.keys() - _RENAMED.keys() - _WITHOUT_EFFECT:
-        raise TypeError(f"{name}: no such setting; there are {', '.join(chosen)}")
-    for old, new in _RENAMED.items():
-        if legacy.get(old) is None:
-            continue
-        if chosen[new] is not None:
-            raise TypeError(f"{old}: stands for {new}; give one or the other")
-        chosen[new] = legacy[old]
-    unused = sorted(name for name in _WITHOUT_EFFECT & legacy.keys() if legacy[name] is not None)
-    if unused:
-        warnings.warn(f"{', '.join(unused)}: of covertreex 0.4.x, without effect here", stacklevel=3)
-
-
 def _profile(name: str, source: str) -> Profile:
     if name not in PROFILES:
         raise ValueError(f"{source}: expected one of {', '.join(PROFILES)}, got {name!r}")
     return PROFILES[name]
 
 
-def _check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
+def check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
     if value not in choices:
         raise ValueError(f"{name}: expected one of {', '.join(choices)}, got {value!r}")
 

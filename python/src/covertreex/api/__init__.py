@@ -1,0 +1,8 @@
+"""Older names: ``covertreex.api`` of covertreex 0.4.x; see :mod:`covertreex.legacy`."""
+
+from ..legacy.context import Runtime
+from ..legacy.pcct import PCCT
+from ..legacy.pcct import PCCT as CoverTree
+from ..legacy.runtime import Residual
+
+__all__ = ["PCCT", "CoverTree", "Residual", "Runtime"]

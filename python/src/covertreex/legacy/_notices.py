@@ -1,0 +1,30 @@
+"""Warnings about old settings."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+
+_PACKAGE = str(Path(__file__).parents[1]) + os.sep
+
+
+class LegacyWarning(UserWarning):
+    """A setting, option or name of covertreex 0.4.x has no effect here, or another one."""
+
+
+def warn(message: str) -> None:
+    """Warn at the line outside of this package from which the call came."""
+    level, frame = 2, sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, LegacyWarning, stacklevel=level)
+
+
+def without_effect(names: Iterable[str]) -> None:
+    """Warn of settings that have no meaning here; of none where there are none."""
+    listed = ", ".join(sorted(names))
+    if listed:
+        warn(f"{listed}: of covertreex 0.4.x, without effect here")

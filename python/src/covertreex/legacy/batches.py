@@ -1,0 +1,161 @@
+"""Changes and searches of :class:`PCCTree`, as functions by the names of covertreex 0.4.x."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from . import changes, engine, plans
+from . import context as contexts
+from ._notices import without_effect
+from .backend import TreeBackend
+from .pcct import PCCT
+from .plans import BatchDeletePlan, BatchInsertPlan, PrefixBatchGroup, PrefixBatchResult
+from .runtime import Runtime
+from .trees import PCCTree
+
+__all__ = [
+    "batch_delete",
+    "batch_insert",
+    "batch_insert_prefix_doubling",
+    "knn",
+    "nearest_neighbor",
+    "plan_batch_delete",
+    "plan_batch_insert",
+]
+
+
+def _runtime(context: contexts.RuntimeContext | None) -> Any:
+    return Runtime() if context is None else Runtime.from_config(context.config)
+
+
+def batch_insert(
+    tree: PCCTree,
+    batch_points: ArrayLike,
+    *,
+    backend: TreeBackend | None = None,
+    mis_seed: int | None = None,
+    apply_batch_order: bool | None = None,
+    context: contexts.RuntimeContext | None = None,
+) -> tuple[PCCTree, BatchInsertPlan]:
+    """Make a tree with more points, and a plan.
+
+    Parameters
+    ----------
+    tree : PCCTree
+        It stays as it is. An empty one is built by the settings of ``context``.
+    batch_points : array_like, shape (m, dim)
+        The points.
+    backend : optional
+        Without effect.
+    mis_seed, apply_batch_order : optional
+        As of :meth:`covertreex.PCCT.fit`, for an empty tree.
+    context : RuntimeContext, optional
+        Settings; by default the active ones.
+
+    Returns
+    -------
+    tree : PCCTree
+    plan : BatchInsertPlan
+    """
+    del backend
+    facade = PCCT(_runtime(context), tree)
+    if tree.is_empty():
+        in_order = True if apply_batch_order is None else apply_batch_order
+        made, plan = facade.fit(batch_points, mis_seed=mis_seed, apply_batch_order=in_order, return_plan=True)
+    else:
+        made, plan = facade.insert(
+            batch_points, mis_seed=mis_seed, apply_batch_order=apply_batch_order, return_plan=True
+        )
+    return made.tree, plan
+
+
+def plan_batch_insert(tree: PCCTree, batch_points: ArrayLike, **options: Any) -> BatchInsertPlan:
+    """Make the plan of :func:`batch_insert`."""
+    return batch_insert(tree, batch_points, **options)[1]
+
+
+def batch_insert_prefix_doubling(
+    tree: PCCTree,
+    batch_points: ArrayLike,
+    *,
+    backend: TreeBackend | None = None,
+    mis_seed: int | None = None,
+    shuffle_seed: int | None = None,
+    context: contexts.RuntimeContext | None = None,
+) -> tuple[PCCTree, PrefixBatchResult]:
+    """Make a tree with some points more: :func:`batch_insert`, in one group, as the library needs no prefixes.
+
+    Parameters
+    ----------
+    tree, batch_points, backend, mis_seed, context
+        As of :func:`batch_insert`.
+    shuffle_seed : int, optional
+        Without effect.
+
+    Returns
+    -------
+    tree : PCCTree
+    result : PrefixBatchResult
+        With one group.
+    """
+    without_effect([] if shuffle_seed is None else ["shuffle_seed"])
+    made, plan = batch_insert(tree, batch_points, backend=backend, mis_seed=mis_seed, context=context)
+    own = np.arange(made.num_points - tree.num_points)
+    group = PrefixBatchGroup(permutation_indices=own, plan=plan)
+    return made, PrefixBatchResult(own, (group,), plan.batch_order_strategy, plan.batch_order_metrics)
+
+
+def batch_delete(
+    tree: PCCTree,
+    remove_indices: ArrayLike,
+    *,
+    backend: TreeBackend | None = None,
+    context: contexts.RuntimeContext | None = None,
+) -> tuple[PCCTree, BatchDeletePlan]:
+    """Make a tree without some points, and a plan: :meth:`covertreex.PCCT.delete`."""
+    del backend
+    made, plan = PCCT(_runtime(context), tree).delete(remove_indices, return_plan=True)
+    return made.tree, plan
+
+
+def plan_batch_delete(tree: PCCTree, remove_indices: ArrayLike, **options: Any) -> BatchDeletePlan:
+    """Make the plan of :func:`batch_delete`."""
+    without_effect(options.keys() - {"backend", "context"})
+    return plans.of_removal(tree, changes.indices_in(tree, remove_indices))
+
+
+def knn(
+    tree: PCCTree | engine.CoverTree,
+    query_points: ArrayLike,
+    *,
+    k: int,
+    return_distances: bool = False,
+    predecessor_mode: bool = False,
+    backend: TreeBackend | None = None,
+    context: contexts.RuntimeContext | None = None,
+) -> Any:
+    """Find the ``k`` nearest points of each query: :meth:`covertreex.PCCT.knn`.
+
+    Raises
+    ------
+    ValueError
+        For a tree without points, and for a ``k`` below 1 or above the number of points.
+    """
+    del backend
+    if isinstance(tree, engine.CoverTree):
+        return tree.knn(
+            query_points, k=k, return_distances=return_distances, predecessor_mode=predecessor_mode, context=context
+        )
+    if not 1 <= k <= tree.num_points:
+        raise ValueError(f"k: expected 1 to {tree.num_points}, the number of points, got {k}")
+    return PCCT(_runtime(context), tree).knn(
+        np.asarray(query_points), k=k, return_distances=return_distances, predecessor_mode=predecessor_mode
+    )
+
+
+def nearest_neighbor(tree: PCCTree | engine.CoverTree, query_points: ArrayLike, **options: Any) -> Any:
+    """Find the nearest point of each query: :func:`knn` with ``k=1``."""
+    return knn(tree, query_points, k=1, **options)

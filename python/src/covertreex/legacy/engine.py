@@ -1,0 +1,373 @@
+"""Engines by the names of covertreex 0.4.x. One library does the work of all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .. import factory
+from ..residual import ResidualTree
+from . import context as contexts
+from . import host_data, pcct
+from ._notices import without_effect
+from .backend import TreeBackend
+from .host_data import ResidualCorrHostData
+from .model import DEFAULT_ENGINE, RuntimeConfig
+from .trees import PCCTree, Searcher
+
+__all__ = [
+    "DEFAULT_ENGINE",
+    "SUPPORTED_ENGINES",
+    "CoverTree",
+    "PythonNumbaEngine",
+    "RustHilbertEngine",
+    "RustHybridResidualEngine",
+    "RustNaturalEngine",
+    "TreeEngine",
+    "build_fast_residual_tree",
+    "build_tree",
+    "get_engine",
+]
+
+SUPPORTED_ENGINES = ("python-numba", "rust-natural", "rust-hybrid", "rust-hilbert")
+
+
+@dataclass(frozen=True)
+class Handle:
+    """The result of a build."""
+
+    tree: Searcher
+
+    @property
+    def node_to_dataset(self) -> list[int]:
+        """The dataset index of each node."""
+        found: list[int] = self.tree.export_arrays().order.tolist()
+        return found
+
+    @property
+    def subtree_min_bounds(self) -> NDArray[np.int32]:
+        """The lowest dataset index below each node."""
+        found: NDArray[np.int32] = self.tree.export_arrays().subtree_min
+        return found
+
+    @property
+    def v_matrix(self) -> NDArray[np.float64]:
+        """Whitened features V of a residual tree."""
+        return self._residual().v_matrix
+
+    @property
+    def p_diag(self) -> NDArray[np.float64]:
+        """Residual variances of a residual tree."""
+        return self._residual().residual_variance
+
+    @property
+    def coords(self) -> NDArray[Any]:
+        """Coordinates."""
+        return self.tree._coords if isinstance(self.tree, ResidualTree) else PCCTree.of(self.tree).points
+
+    def _residual(self) -> ResidualTree:
+        if not isinstance(self.tree, ResidualTree):
+            raise AttributeError("handle: a Euclidean tree has no features")
+        return self.tree
+
+
+@dataclass(frozen=True)
+class CoverTree:
+    """A tree and the engine that built it."""
+
+    engine: TreeEngine
+    handle: Any
+    metric: str
+    backend: TreeBackend | None = None
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+    def knn(
+        self,
+        query_points: ArrayLike,
+        *,
+        k: int,
+        return_distances: bool = False,
+        predecessor_mode: bool = False,
+        context: contexts.RuntimeContext | None = None,
+    ) -> Any:
+        """Find the ``k`` nearest points of each query.
+
+        Parameters
+        ----------
+        query_points : array_like
+            As of :meth:`covertreex.PCCT.knn`.
+        k : int
+            Neighbours.
+        return_distances, predecessor_mode : bool
+            As of :meth:`covertreex.PCCT.knn`.
+        context : RuntimeContext, optional
+            Without effect: a tree knows its settings.
+
+        Returns
+        -------
+        indices, and distances
+            As of :meth:`covertreex.PCCT.knn`. Distances of the engines "rust-..." are float32, as they were.
+        """
+        return self.engine.knn(
+            self, query_points, k=k, return_distances=return_distances, predecessor_mode=predecessor_mode
+        )
+
+    @property
+    def build_seconds(self) -> float | None:
+        """Seconds that building took."""
+        return self.meta.get("build_seconds")
+
+
+class TreeEngine(Protocol):
+    """An object that builds trees and searches them."""
+
+    name: str
+
+    def build(self, points: ArrayLike, *, runtime: RuntimeConfig) -> CoverTree:
+        """Build a tree."""
+
+    def knn(
+        self,
+        tree: CoverTree,
+        query_points: ArrayLike,
+        *,
+        k: int,
+        return_distances: bool,
+        predecessor_mode: bool = False,
+    ) -> Any:
+        """Find neighbours."""
+
+
+class _Engine:
+    """An engine by its old name."""
+
+    name = ""
+    _takes_seed = False  #: whether inducing points are drawn by the argument, and not by the settings
+
+    def build(
+        self,
+        points: ArrayLike,
+        *,
+        runtime: RuntimeConfig,
+        context: contexts.RuntimeContext | None = None,
+        batch_size: int = 512,
+        seed: int = 0,
+        build_mode: str = "batch",
+        log_writer: Any = None,
+        scope_cap_recorder: Any = None,
+        plan_callback: Callable[..., Any] | None = None,
+        residual_backend: ResidualCorrHostData | None = None,
+        residual_params: Mapping[str, Any] | None = None,
+        compute_predecessor_bounds: bool = True,
+    ) -> CoverTree:
+        """Build a tree.
+
+        Parameters
+        ----------
+        points : array_like, shape (n, dim)
+            Coordinates.
+        runtime : RuntimeConfig
+            Settings; the metric above all.
+        context : RuntimeContext, optional
+            The same settings; ``runtime`` is what counts.
+        seed : int
+            For the tree. Inducing points are sampled as in covertreex 0.4.x: with this seed for "rust-natural", and
+            with the seeds of ``runtime`` for other engines.
+        residual_backend : ResidualCorrHostData, optional
+            V and p of the points; the metric is residual correlation.
+        residual_params : mapping, optional
+            ``variance``, ``lengthscale``, ``inducing_count`` and ``kernel_type`` of a kernel, from which they are
+            computed where there is no backend.
+        batch_size, build_mode, log_writer, scope_cap_recorder, plan_callback, compute_predecessor_bounds
+            Without effect.
+
+        Returns
+        -------
+        CoverTree
+        """
+        unused = {
+            "batch_size": batch_size != 512, "build_mode": build_mode != "batch", "log_writer": log_writer is not None,
+            "scope_cap_recorder": scope_cap_recorder is not None, "plan_callback": plan_callback is not None,
+        }  # fmt: skip
+        without_effect(name for name, is_given in unused.items() if is_given)
+        del context, compute_predecessor_bounds
+        is_residual = runtime.metric == "residual_correlation" or not (
+            residual_backend is None and residual_params is None
+        )
+        native: Searcher
+        if is_residual:
+            data = residual_backend or self._data(points, runtime, seed, residual_params)
+            native = data.tree(engine=self.name, seed=seed)
+        else:
+            settings = {**runtime.settings(), "engine": self.name, "order": None, "metric": "euclidean", "seed": seed}
+            native = factory.cover_tree(np.asarray(points), **settings)
+        meta = {
+            "build_seconds": native.build_time, "dataset_size": len(native), "predecessor_bounds_computed": True,
+        }  # fmt: skip
+        backend = TreeBackend.numpy(precision=runtime.precision)
+        metric = "residual_correlation" if is_residual else "euclidean"
+        return CoverTree(self, self._handle(native, backend), metric, backend, meta)
+
+    def _data(
+        self, points: ArrayLike, runtime: RuntimeConfig, seed: int, residual_params: Mapping[str, Any] | None
+    ) -> ResidualCorrHostData:
+        known = host_data.known_backend()
+        if residual_params is None and known is not None:
+            return known
+        params: dict[str, Any] = {"variance": 1.0, "lengthscale": 1.0, "inducing_count": 512, "kernel_type": 0}
+        params.update(residual_params or {})
+        seeds = runtime.seeds
+        drawn = seed if self._takes_seed else seeds.resolved("residual_grid", fallback=seeds.resolved("mis"))
+        return host_data.build_residual_backend(points, seed=drawn, **params)
+
+    def _handle(self, native: Searcher, backend: TreeBackend) -> Any:
+        del backend
+        return Handle(native)
+
+    def _native(self, tree: CoverTree) -> Searcher:
+        found: Searcher = tree.handle.tree
+        return found
+
+    def knn(
+        self,
+        tree: CoverTree,
+        query_points: ArrayLike,
+        *,
+        k: int,
+        return_distances: bool,
+        predecessor_mode: bool = False,
+        context: contexts.RuntimeContext | None = None,
+        runtime: RuntimeConfig | None = None,
+    ) -> Any:
+        """Find the ``k`` nearest points of each query: :meth:`CoverTree.knn`."""
+        del context, runtime
+        found = pcct.PCCT(tree=self._native(tree)).knn(  # type: ignore[arg-type]
+            query_points, k=k, return_distances=return_distances, predecessor_mode=predecessor_mode
+        )
+        if not return_distances or not self.name.startswith("rust"):
+            return found
+        return found[0], found[1].astype(np.float32)
+
+
+class PythonNumbaEngine(_Engine):
+    """The engine "python-numba": kernels for Numba walk the library's trees."""
+
+    name = "python-numba"
+
+    def _handle(self, native: Searcher, backend: TreeBackend) -> Any:
+        return PCCTree.of(native, backend=backend)
+
+    def _native(self, tree: CoverTree) -> Searcher:
+        found: Searcher = tree.handle.native
+        return found
+
+
+class RustNaturalEngine(_Engine):
+    """The engine "rust-natural", or "rust-fast": points as they come."""
+
+    name = "rust-natural"
+    _takes_seed = True
+
+
+class RustHybridResidualEngine(_Engine):
+    """The engine "rust-hybrid"."""
+
+    name = "rust-hybrid"
+
+
+class RustHilbertEngine(_Engine):
+    """The engine "rust-hilbert": points along the Hilbert curve."""
+
+    name = "rust-hilbert"
+
+
+_ENGINES = {
+    one.name: one for one in (PythonNumbaEngine(), RustNaturalEngine(), RustHybridResidualEngine(), RustHilbertEngine())
+}
+_ALIASES = {
+    "rust-fast": "rust-natural", "natural": "rust-natural", "hilbert": "rust-hilbert", "rust-pcct": "rust-hilbert",
+    "rust-pcct2": "rust-hilbert",
+}  # fmt: skip
+
+
+def get_engine(name: str) -> Any:
+    """The engine of a name."""
+    engine = _ENGINES.get(_ALIASES.get(name, name))
+    if engine is None:
+        raise ValueError(f"engine: expected one of {', '.join(SUPPORTED_ENGINES)}, got {name!r}")
+    return engine
+
+
+def build_tree(
+    points: ArrayLike,
+    *,
+    runtime: RuntimeConfig | None = None,
+    engine: str | None = None,
+    context: contexts.RuntimeContext | None = None,
+    **options: Any,
+) -> CoverTree:
+    """Build a tree by an engine.
+
+    Parameters
+    ----------
+    points : array_like, shape (n, dim)
+        Coordinates.
+    runtime, context : optional
+        Settings; by default those of the environment.
+    engine : str, optional
+        Its name; by default that of the settings, or "rust-hilbert" where they say none.
+    **options
+        As of :meth:`RustHilbertEngine.build`.
+
+    Returns
+    -------
+    CoverTree
+    """
+    if runtime is None:
+        runtime = RuntimeConfig.from_env() if context is None else context.config
+    name = engine or ("rust-hilbert" if runtime.engine == DEFAULT_ENGINE else runtime.engine)
+    built: CoverTree = get_engine(name).build(points, runtime=runtime, context=context, **options)
+    return built
+
+
+def build_fast_residual_tree(
+    points: ArrayLike,
+    *,
+    seed: int = 0,
+    variance: float = 1.0,
+    lengthscale: Any = 1.0,
+    inducing_count: int = 512,
+    chunk_size: int = 512,
+    use_hilbert_order: bool = True,
+) -> tuple[ResidualTree, list[int], ResidualCorrHostData]:
+    """Build a residual tree with an RBF kernel.
+
+    Parameters
+    ----------
+    points : array_like, shape (n, dim)
+        Coordinates.
+    seed, variance, lengthscale, inducing_count
+        As of :func:`covertreex.metrics.build_residual_backend`.
+    chunk_size : int
+        As of :func:`covertreex.metrics.build_residual_backend`.
+    use_hilbert_order : bool
+        Without effect.
+
+    Returns
+    -------
+    tree : ResidualTree
+    node_to_dataset : list of int
+        0 to n - 1.
+    data : ResidualCorrHostData
+    """
+    without_effect([] if use_hilbert_order else ["use_hilbert_order"])
+    data = host_data.build_residual_backend(
+        points, seed=seed, inducing_count=inducing_count, variance=variance, lengthscale=lengthscale,
+        chunk_size=chunk_size,
+    )  # fmt: skip
+    tree = data.tree()
+    return tree, list(range(len(tree))), data

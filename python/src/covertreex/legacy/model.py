@@ -1,0 +1,315 @@
+"""The settings of covertreex 0.4.x: their names, their defaults, and their names here."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from .. import _engines, _settings
+from . import _environment
+
+__all__ = ["DiagnosticsConfig", "ResidualConfig", "RuntimeConfig", "RuntimeModel", "SeedPack"]
+
+ENGINES = ("python-numba", "rust-natural", "rust-fast", "rust-hybrid", "rust-hilbert", "rust-pcct", "rust-pcct2")
+DEFAULT_ENGINE = "python-numba"
+
+#: Arguments of ``Runtime``, and the path of each in :class:`RuntimeModel`.
+PATHS: Mapping[str, str] = {
+    "backend": "backend",
+    "precision": "precision",
+    "devices": "devices",
+    "enable_numba": "enable_numba",
+    "enable_rust": "enable_rust",
+    "enable_sparse_traversal": "enable_sparse_traversal",
+    "log_level": "diagnostics.log_level",
+    "global_seed": "seeds.global_seed",
+    "mis_seed": "seeds.mis",
+    "batch_order_seed": "seeds.batch_order",
+    "residual_grid_seed": "seeds.residual_grid",
+    "conflict_graph": "conflict_graph_impl",
+    "scope_segment_dedupe": "scope_segment_dedupe",
+    "scope_chunk_target": "scope_chunk_target",
+    "scope_chunk_max_segments": "scope_chunk_max_segments",
+    "degree_cap": "conflict_degree_cap",
+    "batch_order": "batch_order_strategy",
+    "prefix_schedule": "prefix_schedule",
+    "prefix_density_low": "prefix_density_low",
+    "prefix_density_high": "prefix_density_high",
+    "prefix_growth_small": "prefix_growth_small",
+    "prefix_growth_mid": "prefix_growth_mid",
+    "prefix_growth_large": "prefix_growth_large",
+    "residual_scope_member_limit": "residual.scope_member_limit",
+    "residual_stream_tile": "residual.stream_tile",
+    "residual_scope_bitset": "residual.scope_bitset",
+    "residual_masked_scope_append": "residual.masked_scope_append",
+    "residual_dynamic_query_block": "residual.dynamic_query_block",
+    "residual_dense_scope_streamer": "residual.dense_scope_streamer",
+    "residual_level_cache_batching": "residual.level_cache_batching",
+    "residual_use_static_euclidean_tree": "residual.use_static_euclidean_tree",
+}
+
+
+class _Section:
+    """A group of settings as a plain dictionary, under the name that it had."""
+
+    def model_dump(self) -> dict[str, Any]:
+        """All of it as nested dictionaries."""
+        return dataclasses.asdict(self)  # type: ignore[call-overload, no-any-return]
+
+
+@dataclass(frozen=True)
+class SeedPack(_Section):
+    """Seeds, one for each purpose; those that are not given follow from the global one."""
+
+    global_seed: int | None = None
+    mis: int | None = None
+    batch_order: int | None = None
+    residual_grid: int | None = None
+
+    def resolved(self, channel: str, *, fallback: int = 0) -> int:
+        """The seed of a purpose: its own, or one derived from the global one, or ``fallback``."""
+        own = getattr(self, channel, None)
+        if own is not None:
+            return int(own)
+        if self.global_seed is None:
+            return int(fallback)
+        digest = hashlib.sha256(f"{int(self.global_seed)}:{channel}".encode()).digest()
+        return int.from_bytes(digest[:8], "big") & 0x7FFFFFFF
+
+
+@dataclass(frozen=True)
+class DiagnosticsConfig(_Section):
+    """What is looked at beside the work."""
+
+    enabled: bool = True
+    log_level: str = "INFO"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "log_level", self.log_level.upper())
+
+
+@dataclass(frozen=True)
+class ResidualConfig(_Section):
+    """Settings of the approximate search for residual correlation. None has a meaning here."""
+
+    radius_floor: float = 1e-3
+    scope_member_limit: int | None = None
+    stream_tile: int | None = None
+    scope_bitset: bool = False
+    masked_scope_append: bool = True
+    dynamic_query_block: bool = True
+    dense_scope_streamer: bool = True
+    level_cache_batching: bool = True
+    scope_cap_path: str | None = None
+    scope_cap_default: float = 0.0
+    scope_cap_output: str | None = None
+    scope_cap_percentile: float = 0.5
+    scope_cap_margin: float = 0.05
+    prefilter_enabled: bool = False
+    prefilter_lookup_path: str | None = None
+    prefilter_margin: float = 0.02
+    prefilter_radius_cap: float = 10.0
+    prefilter_audit: bool = False
+    grid_whiten_scale: float = 1.0
+    use_static_euclidean_tree: bool = False
+
+
+@dataclass(frozen=True)
+class RuntimeModel(_Section):
+    """All settings of covertreex 0.4.x, in groups."""
+
+    backend: str = "numpy"
+    precision: str = "float64"
+    engine: str = DEFAULT_ENGINE
+    devices: tuple[str, ...] = ()
+    enable_numba: bool = False
+    enable_rust: bool = False
+    enable_sparse_traversal: bool = False
+    conflict_graph_impl: str = "dense"
+    scope_segment_dedupe: bool = True
+    scope_chunk_target: int = 0
+    scope_chunk_max_segments: int = 512
+    scope_chunk_pair_merge: bool = True
+    scope_conflict_buffer_reuse: bool = True
+    conflict_degree_cap: int = 0
+    scope_budget_schedule: tuple[int, ...] = ()
+    scope_budget_up_thresh: float = 0.015
+    scope_budget_down_thresh: float = 0.002
+    metric: str = "euclidean"
+    batch_order_strategy: str = "hilbert"
+    prefix_schedule: str = "adaptive"
+    prefix_density_low: float = 0.15
+    prefix_density_high: float = 0.55
+    prefix_growth_small: float = 1.25
+    prefix_growth_mid: float = 1.75
+    prefix_growth_large: float = 2.25
+    residual: ResidualConfig = field(default_factory=ResidualConfig)
+    diagnostics: DiagnosticsConfig = field(default_factory=DiagnosticsConfig)
+    seeds: SeedPack = field(default_factory=SeedPack)
+
+    def __post_init__(self) -> None:
+        for name, kind in _SECTIONS.items():
+            given = getattr(self, name)
+            if isinstance(given, Mapping):
+                object.__setattr__(self, name, kind(**given))
+        for name in ("devices", "scope_budget_schedule"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        _settings.check_choice("backend", self.backend, _environment.BACKENDS)
+        _settings.check_choice("precision", self.precision, ("float32", "float64"))
+
+    def __getattr__(self, name: str) -> Any:
+        # Flat names: residual_stream_tile, log_level, mis_seed, ...
+        for section, flat in _FLAT.items():
+            if name in flat:
+                return getattr(getattr(self, section), flat[name])
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] | None = None) -> RuntimeModel:
+        """The defaults, but for what environment variables by their old names say."""
+        values = _environment.values(os.environ if env is None else env)
+        if values.get("metric") == "residual_correlation":
+            usual = {
+                "scope_budget_schedule": (32, 64, 96), "prefix_schedule": "doubling", "residual.scope_bitset": True,
+                "residual.stream_tile": 64,
+            }  # fmt: skip
+            values = {**usual, **values}
+        values["devices"] = ("cpu:0",) if values.get("backend") == "jax" else ()  # there was never another one
+        return with_paths(cls(), values)
+
+    @classmethod
+    def from_legacy_config(cls, legacy: RuntimeConfig) -> RuntimeModel:
+        """The same settings in groups."""
+        flat = vars(legacy)
+        sections: dict[str, Any] = {
+            section: {name: flat[old] for old, name in _FLAT[section].items() if old in flat} for section in _SECTIONS
+        }
+        sections["seeds"] = legacy.seeds
+        own = {one.name for one in dataclasses.fields(cls)} - sections.keys()
+        return cls(**{name: flat[name] for name in own}, **sections)
+
+    def to_runtime_config(self) -> RuntimeConfig:
+        """The same settings one beside the other."""
+        names = [one.name for one in dataclasses.fields(RuntimeConfig)]
+        return RuntimeConfig(**{name: getattr(self, name) for name in names})
+
+
+_SECTIONS: Mapping[str, Any] = {"residual": ResidualConfig, "diagnostics": DiagnosticsConfig, "seeds": SeedPack}
+
+# The flat name of each setting in a group, and its name inside the group.
+_FLAT: Mapping[str, Mapping[str, str]] = {
+    "residual": {f"residual_{one.name}": one.name for one in dataclasses.fields(ResidualConfig)},
+    "diagnostics": {"enable_diagnostics": "enabled", "log_level": "log_level"},
+    "seeds": {"mis_seed": "mis", "batch_order_seed": "batch_order"},
+}
+
+
+@dataclass(frozen=True)
+class RuntimeConfig:
+    """All settings of covertreex 0.4.x, one beside the other."""
+
+    backend: str = "numpy"
+    precision: str = "float64"
+    engine: str = DEFAULT_ENGINE
+    devices: tuple[str, ...] = ()
+    enable_numba: bool = False
+    enable_rust: bool = False
+    enable_sparse_traversal: bool = False
+    enable_diagnostics: bool = True
+    log_level: str = "INFO"
+    seeds: SeedPack = field(default_factory=SeedPack)
+    conflict_graph_impl: str = "dense"
+    scope_segment_dedupe: bool = True
+    scope_chunk_target: int = 0
+    scope_chunk_max_segments: int = 512
+    scope_chunk_pair_merge: bool = True
+    scope_conflict_buffer_reuse: bool = True
+    conflict_degree_cap: int = 0
+    scope_budget_schedule: tuple[int, ...] = ()
+    scope_budget_up_thresh: float = 0.015
+    scope_budget_down_thresh: float = 0.002
+    metric: str = "euclidean"
+    batch_order_strategy: str = "hilbert"
+    prefix_schedule: str = "adaptive"
+    prefix_density_low: float = 0.15
+    prefix_density_high: float = 0.55
+    prefix_growth_small: float = 1.25
+    prefix_growth_mid: float = 1.75
+    prefix_growth_large: float = 2.25
+    residual_radius_floor: float = 1e-3
+    residual_scope_member_limit: int | None = None
+    residual_stream_tile: int | None = None
+    residual_scope_bitset: bool = False
+    residual_masked_scope_append: bool = True
+    residual_dynamic_query_block: bool = True
+    residual_dense_scope_streamer: bool = True
+    residual_level_cache_batching: bool = True
+    residual_scope_cap_path: str | None = None
+    residual_scope_cap_default: float = 0.0
+    residual_scope_cap_output: str | None = None
+    residual_scope_cap_percentile: float = 0.5
+    residual_scope_cap_margin: float = 0.05
+    residual_prefilter_enabled: bool = False
+    residual_prefilter_lookup_path: str | None = None
+    residual_prefilter_margin: float = 0.02
+    residual_prefilter_radius_cap: float = 10.0
+    residual_prefilter_audit: bool = False
+    residual_grid_whiten_scale: float = 1.0
+    residual_use_static_euclidean_tree: bool = False
+
+    @property
+    def mis_seed(self) -> int | None:
+        """The seed of the tree."""
+        return self.seeds.mis
+
+    @property
+    def batch_order_seed(self) -> int | None:
+        """The seed of a random order."""
+        return self.seeds.batch_order
+
+    @property
+    def jax_enable_x64(self) -> bool:
+        """Whether the precision is float64."""
+        return self.precision == "float64"
+
+    @property
+    def primary_platform(self) -> str | None:
+        """The first device without its number."""
+        return self.devices[0].partition(":")[0] if self.devices else None
+
+    @classmethod
+    def from_env(cls) -> RuntimeConfig:
+        """The defaults, but for what environment variables by their old names say."""
+        return RuntimeModel.from_env().to_runtime_config()
+
+    def settings(self) -> dict[str, Any]:
+        """What it says in terms of this package: arguments of :class:`covertreex.runtime.RuntimeConfig`.
+
+        A configuration has a value for everything and cannot tell a choice from a default. So the default metric and
+        engine stand for "auto" here: answers are the same.
+        """
+        engine = "auto" if self.engine == DEFAULT_ENGINE else self.engine
+        implied = _engines.ENGINES.get(engine, (None, None))[1]
+        return {
+            "metric": "residual_correlation" if self.metric == "residual_correlation" else "auto",
+            "dtype": self.precision,
+            "engine": engine if implied in (None, self.batch_order_strategy) else "auto",
+            "order": self.batch_order_strategy,
+            "seed": self.seeds.global_seed if self.seeds.mis is None else self.seeds.mis,
+        }
+
+
+def with_paths(model: RuntimeModel, values: Mapping[str, Any]) -> RuntimeModel:
+    """A model with some settings changed, named by their path; one that it does not have is an error."""
+    dump = model.model_dump()
+    for path, value in values.items():
+        *section, name = path.split(".")
+        inside = dump.get(section[0]) if section else dump
+        if not isinstance(inside, dict) or name not in inside or len(section) > 1:
+            raise ValueError(f"overrides: no setting {path!r} in covertreex 0.4.x")
+        inside[name] = value
+    return RuntimeModel(**dump)

@@ -1,0 +1,67 @@
+"""The residual tree by the names of covertreex 0.4.x."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .. import _arrays
+from .._residual_inputs import DEFAULT_INDUCING
+from ..residual import ResidualTree
+from . import _engine_names, host_data
+from ._notices import without_effect
+
+__all__ = ["ResidualCoverTree"]
+
+
+class ResidualCoverTree(ResidualTree):
+    """A residual tree by the names of covertreex 0.4.x.
+
+    Parameters
+    ----------
+    coords : array_like, shape (n, dim)
+        Coordinates.
+    variance : float
+        Of the kernel.
+    lengthscale : float or sequence of float
+        Of the kernel: one, or one for each dimension.
+    inducing_count : int
+        Inducing points; all points where there are fewer.
+    seed : int
+        For the sample of inducing points.
+    engine : str
+        As in :func:`covertreex.cover_tree`; answers are the same.
+    kernel_type : {"rbf", "matern12", "matern32", "matern52"}
+        The kernel. The numbers 0 and 1 of covertreex 0.4.x stand for RBF and Matern 5/2.
+    chunk_size : int, optional
+        Without effect.
+    """
+
+    def __init__(
+        self,
+        coords: ArrayLike,
+        *,
+        variance: float = 1.0,
+        lengthscale: Any = 1.0,
+        inducing_count: int = DEFAULT_INDUCING,
+        seed: int = 42,
+        engine: str = "rust-hilbert",
+        kernel_type: str | int = "rbf",
+        chunk_size: int | None = None,
+    ) -> None:
+        without_effect([] if chunk_size is None else ["chunk_size"])
+        kernel = host_data.kernel_of(kernel_type, variance, lengthscale)
+        points = _arrays.points(coords, "coords", dtype=np.dtype(np.float64))
+        count = min(_arrays.integer(inducing_count, "inducing_count", minimum=1), len(points))
+        # The order in an engine's name has no meaning for residual correlation.
+        known = _engine_names.NAMES.get(engine, (engine, ""))[0]
+        super().__init__(points, kernel=kernel, inducing_count=count, engine=known, seed=seed)
+
+    @property
+    def coords(self) -> NDArray[np.float64]:
+        """Coordinates, shape (n, dim); read-only."""
+        view: NDArray[np.float64] = self._coords.view()
+        view.flags.writeable = False
+        return view

@@ -1,0 +1,250 @@
+"""A tree as covertreex 0.4.x showed it: arrays by dataset index, first child and next sibling."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Union
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..residual import ResidualTree
+from ..tree import CoverTree
+from . import context as contexts
+from .backend import TreeBackend
+from .host_data import PointDecoder
+
+__all__ = ["PCCTree", "TreeLogStats", "get_runtime_backend"]
+
+Searcher = Union[CoverTree, ResidualTree]
+
+_ARRAYS = ("points", "top_levels", "parents", "children", "level_offsets", "si_cache", "next_cache")
+_DUPLICATE = np.iinfo(np.int32).min
+
+
+def get_runtime_backend() -> TreeBackend:
+    """The backend of the active settings."""
+    return contexts.runtime_context().get_backend()
+
+
+@dataclass(frozen=True)
+class TreeLogStats:
+    """How a tree came about."""
+
+    num_batches: int = 0
+    num_insertions: int = 0
+    num_deletions: int = 0
+    num_conflicts_resolved: int = 0
+
+    def as_dict(self) -> dict[str, int]:
+        """The same as a dictionary."""
+        return dataclasses.asdict(self)
+
+    def after(self, *, inserted: int = 0, deleted: int = 0) -> TreeLogStats:
+        """The same after one more batch."""
+        return TreeLogStats(
+            self.num_batches + 1, self.num_insertions + inserted, self.num_deletions + deleted,
+            self.num_conflicts_resolved,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How the tree of some points is made again, of fewer or more: the options of ``fit``."""
+
+    options: dict[str, Any] = field(default_factory=dict)
+    is_lite: bool = False  #: points are rows of correlation: centred, and of length 1
+    decoder: Any = None  #: a decoder of points, if the residual data has one
+
+
+class PCCTree:
+    """A tree that does not change, by the names of covertreex 0.4.x.
+
+    Node ``i`` is the point with dataset index ``i``. Arrays are made when they are first looked at; for residual
+    correlation they are those of the cover tree of the scaled coordinates.
+
+    Parameters
+    ----------
+    points : array_like, shape (n, dim)
+        Coordinates.
+    top_levels : array_like, shape (n,)
+        The level of each node; its cover radius is ``2**level``. A duplicate has the lowest level of int32.
+    parents : array_like, shape (n,)
+        -1 for the root.
+    children, next_cache : array_like, shape (n,)
+        The first child of each node, and its next sibling; -1 for a missing node.
+    level_offsets : array_like, shape (levels + 1,)
+        How many nodes the highest levels have together.
+    si_cache : array_like, shape (n,)
+        Radii of the subtrees.
+    stats : TreeLogStats
+        How it came about.
+    backend : TreeBackend, optional
+        Types of arrays; by default from the active settings.
+    """
+
+    def __init__(
+        self,
+        points: Any,
+        top_levels: Any,
+        parents: Any,
+        children: Any,
+        level_offsets: Any,
+        si_cache: Any,
+        next_cache: Any,
+        min_scale: int | None = None,
+        max_scale: int | None = None,
+        stats: TreeLogStats | None = None,
+        backend: TreeBackend | None = None,
+    ) -> None:
+        given = (points, top_levels, parents, children, level_offsets, si_cache, next_cache)
+        arrays = {name: np.asarray(array) for name, array in zip(_ARRAYS, given)}
+        n = len(arrays["points"])
+        for name in _ARRAYS:
+            if name != "level_offsets" and len(arrays[name]) != n:
+                raise ValueError(f"{name}: expected {n} of them, one for each node, got {len(arrays[name])}")
+        self._arrays: dict[str, NDArray[Any]] | None = arrays
+        self._native: Searcher | None = None
+        self.min_scale, self.max_scale = min_scale, max_scale
+        self._set(TreeLogStats() if stats is None else stats, backend, Recipe())
+
+    def _set(self, stats: TreeLogStats, backend: TreeBackend | None, recipe: Recipe) -> None:
+        self.stats = stats
+        self.backend = get_runtime_backend() if backend is None else backend
+        self.recipe = recipe
+
+    @classmethod
+    def of(
+        cls,
+        native: Searcher,
+        stats: TreeLogStats | None = None,
+        backend: TreeBackend | None = None,
+        recipe: Recipe | None = None,
+    ) -> PCCTree:
+        """One that shows a tree of this package."""
+        made = cls.__new__(cls)
+        made._arrays, made._native = None, native
+        made.min_scale = made.max_scale = None
+        stats = TreeLogStats().after(inserted=len(native)) if stats is None else stats
+        made._set(stats, backend, Recipe() if recipe is None else recipe)
+        return made
+
+    @classmethod
+    def empty(cls, *, dimension: int, backend: TreeBackend | None = None) -> PCCTree:
+        """One without points."""
+        nothing = np.empty(0, np.int32)
+        points = np.empty((0, dimension))
+        return cls(points, nothing, nothing, nothing, np.zeros(1, np.int64), np.empty(0), nothing, backend=backend)
+
+    @property
+    def native(self) -> Searcher:
+        """The tree of this package that searches; ValueError where there are no points."""
+        if self._native is None:
+            if self.is_empty():
+                raise ValueError("tree: has no points")
+            self._native = CoverTree(self.points)
+        return self._native
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in _ARRAYS or "_arrays" not in vars(self):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        if self._arrays is None:
+            self._arrays = by_dataset_index(self.native)
+        return self._arrays[name]
+
+    @property
+    def num_points(self) -> int:
+        """How many points there are."""
+        return len(self._native) if self._native is not None else len(self.points)
+
+    @property
+    def num_levels(self) -> int:
+        """How many levels there are, and one more."""
+        return len(self.level_offsets)
+
+    @property
+    def dimension(self) -> int:
+        """Coordinates of a point."""
+        return self._native.dim if self._native is not None else int(self.points.shape[1])
+
+    def is_empty(self) -> bool:
+        """Whether there are no points."""
+        return self.num_points == 0
+
+    def __len__(self) -> int:
+        return self.num_points
+
+    def materialise(self) -> dict[str, Any]:
+        """All arrays, and what else there is."""
+        shown = {name: np.asarray(getattr(self, name)) for name in _ARRAYS}
+        more = {"min_scale": self.min_scale, "max_scale": self.max_scale}
+        return {**shown, **more, "stats": self.stats.as_dict(), "backend": self.backend.name}
+
+    def replace(self, **changes: Any) -> PCCTree:
+        """The same but for some arrays, or for ``stats`` and ``backend``."""
+        if self._native is not None and changes.keys() <= {"stats", "backend"}:
+            new = {"stats": self.stats, "backend": self.backend, **changes}
+            return PCCTree.of(self._native, recipe=self.recipe, **new)
+        names = (*_ARRAYS, "min_scale", "max_scale", "stats", "backend")
+        return PCCTree(**{**{name: getattr(self, name) for name in names}, **changes})
+
+    def to_backend(self, backend: TreeBackend) -> PCCTree:
+        """The same with arrays of a backend's types."""
+        kinds = {"points": backend.default_float, "si_cache": backend.default_float}
+        arrays = {
+            name: backend.asarray(getattr(self, name), dtype=kinds.get(name, backend.default_int)) for name in _ARRAYS
+        }
+        return self.replace(**arrays, backend=backend)
+
+    def validate(self) -> None:
+        """Check every rule of the tree that searches; CoverTreeError where one is broken."""
+        if not self.is_empty():
+            self.native.validate()
+
+    @functools.cached_property
+    def decoder(self) -> Callable[[Any], NDArray[np.int64]]:
+        """Find the dataset indices of points of a residual tree; KeyError for an unknown point."""
+        if self.recipe.decoder is not None:
+            decoder: Callable[[Any], NDArray[np.int64]] = self.recipe.decoder
+            return decoder
+        native = self.native
+        return PointDecoder(native._coords if isinstance(native, ResidualTree) else self.points)
+
+    def __repr__(self) -> str:
+        return f"PCCTree(num_points={self.num_points}, dimension={self.dimension})"
+
+
+def by_dataset_index(native: Searcher) -> dict[str, NDArray[Any]]:
+    """Arrays of a tree, node by node in the order of the points that searches find."""
+    tree: Any = native.export_arrays()
+    order, n = np.asarray(tree.order, np.int64), len(tree.order)
+    if getattr(tree, "removed", None) is not None:
+        raise ValueError("tree: points were removed from it in place; their indices are not numbered anew")
+    place = np.empty(n, np.int64)
+    place[np.argsort(order, kind="stable")] = np.arange(n)
+    parents = np.full(n, -1, np.int32)
+    nodes = np.arange(1, n)
+    parents[place[nodes]] = place[tree.parents[nodes]]
+    first, sibling = np.full(n, -1, np.int32), np.full(n, -1, np.int32)
+    offsets, children = tree.children_offsets, place[tree.children]
+    inner = np.flatnonzero(np.diff(offsets))
+    first[place[inner]] = children[offsets[inner]]
+    is_last = np.zeros(len(children), bool)
+    is_last[offsets[inner + 1] - 1] = True
+    sibling[children[:-1][~is_last[:-1]]] = children[1:][~is_last[:-1]]
+    by_index = np.empty(n, np.int64)
+    by_index[place] = np.arange(n)
+    levels = np.asarray(tree.levels)[by_index]
+    counts = np.unique(levels[levels != _DUPLICATE], return_counts=True)[1][::-1]
+    return {
+        "points": np.asarray(tree.points)[by_index],
+        "top_levels": levels,
+        "parents": parents,
+        "children": first,
+        "level_offsets": np.concatenate([[0], np.cumsum(counts)]),
+        "si_cache": np.asarray(tree.radius)[by_index],
+        "next_cache": sibling,
+    }

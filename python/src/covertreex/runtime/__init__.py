@@ -1,0 +1,55 @@
+"""Settings in one place: what calls use that do not say otherwise.
+
+A setting comes from the first of these that has it: an argument of the call, the active :class:`Runtime`, the
+environment (``COVERTREEX_LEAF_SIZE`` for ``leaf_size``, ``COVERTREEX_RESIDUAL_INDUCING_COUNT`` for
+``residual.inducing_count``, and so on; ``COVERTREEX_PROFILE`` names a profile to begin with), the defaults of
+:class:`RuntimeConfig`. The environment is read when the first call asks for it, and again by :func:`read_environment`.
+
+>>> from covertreex import Runtime, cover_tree
+>>> with Runtime(threads=1, order="natural").activate():
+...     tree = cover_tree([[0.0], [1.0], [3.0]])
+>>> tree.order
+'natural'
+"""
+
+from .._settings import (
+    PROFILES,
+    Diagnostics,
+    Profile,
+    RuntimeConfig,
+    active_config,
+    environment_names,
+    read_environment,
+)
+from ..legacy.context import (
+    RuntimeContext,
+    configure_runtime,
+    current_runtime_context,
+    describe_runtime,
+    reset_runtime_config_cache,
+    reset_runtime_context,
+    runtime_config,
+    runtime_context,
+    set_runtime_context,
+)
+from ..legacy.logging import OperationMetrics, get_logger
+from ..legacy.model import DiagnosticsConfig, ResidualConfig, RuntimeModel, SeedPack
+from ..legacy.runtime import Residual, Runtime
+
+# Older names are not among these; see covertreex.legacy.
+__all__ = [
+    "PROFILES",
+    "Diagnostics",
+    "Profile",
+    "Residual",
+    "Runtime",
+    "RuntimeConfig",
+    "active_config",
+    "environment_names",
+    "read_environment",
+]
+_OLDER = (
+    DiagnosticsConfig, OperationMetrics, ResidualConfig, RuntimeContext, RuntimeModel, SeedPack, configure_runtime,
+    current_runtime_context, describe_runtime, get_logger, reset_runtime_config_cache, reset_runtime_context,
+    runtime_config, runtime_context, set_runtime_context,
+)  # fmt: skip
