@@ -1,5 +1,6 @@
 """Names and documented calls of covertreex 0.4.5 run here, and answers are those of the oracles."""
 
+import copy
 import importlib
 import pickle
 import warnings
@@ -371,6 +372,17 @@ def test_correlation_of_coordinates(name):
     assert np.array_equal(smaller.knn(asked, k=3), np.argsort(np.delete(truth, [0, 7], axis=1), axis=1)[:, :3])
     with pytest.raises(ValueError, match=r"points\[1\]: expected coordinates that differ"):
         PCCT(Runtime(metric=name)).fit([[1.0, 2.0], [3.0, 3.0]])
+
+
+def test_copies():
+    runtime = Runtime(mis_seed=3, precision="float32", batch_order="natural")
+    for tree in (PCCT(runtime).fit(points), PCCT(Runtime(metric="residual")).fit(points, kernel=RBF())):
+        again = pickle.loads(pickle.dumps(tree))
+        assert np.array_equal(again.knn(points[:9], k=4), tree.knn(points[:9], k=4))
+        assert again.runtime == tree.runtime and again.runtime.mis_seed == tree.runtime.mis_seed
+    for thing in (runtime, covertreex.api.Runtime(global_seed=2), runtime.to_model()):
+        assert pickle.loads(pickle.dumps(thing)) == thing
+        assert copy.deepcopy(thing) == thing
 
 
 # Changes

@@ -52,6 +52,9 @@ class TreeBackend:
         made: TreeBackend = getattr(cls, name)(precision=precision)
         return made
 
+    def __reduce__(self) -> Any:
+        return _of_precision, (np.dtype(self.default_float).name,)
+
     def array(self, value: Any, *, dtype: Any = None) -> Any:
         """An array of numbers."""
         return np.asarray(value, dtype or self.default_float)
@@ -71,3 +74,7 @@ class TreeBackend:
     def to_numpy(self, value: Any) -> Any:
         """The same as a NumPy array."""
         return np.asarray(value)
+
+
+def _of_precision(precision: str) -> TreeBackend:
+    return TreeBackend.numpy(precision=precision)
