@@ -50,10 +50,16 @@ struct Beam {
     return true
   }
 
+  /// Whether a vector is near enough.
+  @inline(__always)
+  func accepts(_ key: UInt64) -> Bool { count < limit || key < keys[count &- 1] }
+
   /// Puts a vector in its place, if it is near enough.
   @inline(__always)
-  mutating func offer(_ slot: Int32, _ score: Float) {
-    let key = Self.key(slot, score)
+  mutating func offer(_ slot: Int32, _ score: Float) { offer(Self.key(slot, score)) }
+
+  @inline(__always)
+  mutating func offer(_ key: UInt64) {
     var place = count
     if count == limit {
       guard key < keys[count &- 1] else { return }
@@ -84,7 +90,10 @@ struct Beam {
   var following: Int32 { next < count ? slot(next) : -1 }
 
   @inline(__always)
-  func slot(_ place: Int) -> Int32 { Int32(truncatingIfNeeded: (keys[place] & 0xFFFF_FFFF) >> 1) }
+  func slot(_ place: Int) -> Int32 { Self.slot(keys[place]) }
+
+  @inline(__always)
+  static func slot(_ key: UInt64) -> Int32 { Int32(truncatingIfNeeded: (key & 0xFFFF_FFFF) >> 1) }
 
   @inline(__always)
   func score(_ place: Int) -> Float {
@@ -93,7 +102,7 @@ struct Beam {
   }
 
   @inline(__always)
-  private static func key(_ slot: Int32, _ score: Float) -> UInt64 {
+  static func key(_ slot: Int32, _ score: Float) -> UInt64 {
     // Adding zero makes one of the two zeros.
     let bits = (score + 0).bitPattern
     let ordered = bits ^ (UInt32(bitPattern: Int32(bitPattern: bits) >> 31) | 0x8000_0000)

@@ -1,60 +1,107 @@
 import Glibc
 
 extension HNSW {
-  /// A batch is at most this share of the graph that it is compared with: its vectors do not see each other.
-  private static var batchShare: Int { 32 }
+  /// A batch is at most this share of the graph, and has at most so many vectors: each is compared with all others of it.
+  private static var batchShare: Int { 64 }
+  private static var mostInBatch: Int { 512 }
 
   func insert(from first: Int, context: CallContext) throws(CoverTreeError) {
-    let more = table.count - first
-    try extend(from: first)
-    var next = first
-    if entry < 0 && next < table.count {
-      entry = Int32(next)
-      next += 1
+    try extend(from: first, context)
+    let order = try linkingOrder(from: first, context)
+    let before = nodeCount - order.count
+    var (next, inGraph) = (0, before)
+    if entry < 0, order.count > 0 {
+      entry = order[0]
+      (next, inGraph) = (1, 1)
     }
     let linkers = PerThread<Linker>(count: context.threads)
-    while next < table.count {
-      let end = min(table.count, next + max(1, next / Self.batchShare))
-      context.stage(from: Double(next - first) / Double(more), to: Double(end - first) / Double(more))
-      try insert(next..<end, linkers, context)
-      next = end
+    while next < order.count {
+      let end = min(order.count, next + max(1, min(inGraph / Self.batchShare, Self.mostInBatch)))
+      context.stage(from: Double(next) / Double(order.count), to: Double(end) / Double(order.count))
+      try insert(Batch(order, next..<end, levels), linkers, context)
+      (next, inGraph) = (end, inGraph + end - next)
     }
+    if Self.isDue(from: before, to: inGraph) { try connect() }
     for linker in linkers.all { compared.add(linker.walker.compared) }
   }
 
   /// Gives slots their levels and empty lists.
-  private func extend(from first: Int) throws(CoverTreeError) {
+  private func extend(from first: Int, _ context: CallContext) throws(CoverTreeError) {
     let count = table.count
+    try twins.extend(from: first, context: context)
     try levels.resize(to: count)
     try links.resize(to: count * degree)
     try upperFirst.resize(to: count)
     (links.base + first * degree).update(repeating: Self.noLink, count: (count - first) * degree)
     let scale = 1 / log(Double(m))
     for slot in first..<count {
-      let random = mixed(options.seed ^ mixed(UInt64(UInt32(bitPattern: table.serials[slot]))))
-      let uniform = (Double(random >> 11) + 1) * 0x1p-53
-      levels[slot] = UInt8(min(Double(Self.mostLevels), -log(uniform) * scale))
+      let uniform = (Double(drawn(slot) >> 11) + 1) * 0x1p-53
+      levels[slot] = twins.isNode(slot) ? UInt8(min(Double(Self.mostLevels), -log(uniform) * scale)) : 0
       upperFirst[slot] = levels[slot] == 0 ? -1 : Int32(upperLinks.count)
       for _ in 0..<Int(levels[slot]) * m { try upperLinks.append(Self.noLink) }
     }
   }
 
+  /// A number drawn for a vector.
+  private func drawn(_ slot: Int) -> UInt64 {
+    mixed(options.seed ^ mixed(UInt64(UInt32(bitPattern: table.serials[slot]))))
+  }
+
+  /// New nodes in the order in which they are linked, drawn by lot: in the order of their arrival near vectors, which often come
+  /// together, would find little but each other.
+  private func linkingOrder(from first: Int, _ context: CallContext) throws(CoverTreeError) -> Buffer<Int32> {
+    let nodes = try Stack<Int32>()
+    for slot in first..<table.count where twins.isNode(slot) { try nodes.append(Int32(slot)) }
+    let lots = try Buffer<UInt64>(count: nodes.count)
+    for place in 0..<nodes.count { lots[place] = mixed(drawn(Int(nodes[place]))) }
+    let order = try sortedOrder(ofKeys: lots, context: context)
+    for place in 0..<order.count { order[place] = nodes[order[place]] }
+    return order
+  }
+
+  /// Nodes that are linked together, those on the highest levels first.
+  struct Batch: @unchecked Sendable {
+    let slots: Buffer<Int32>
+    /// How many of them are on a level or above, by level.
+    private let counts: Buffer<Int>
+
+    init(_ order: Buffer<Int32>, _ range: Range<Int>, _ levels: Stack<UInt8>) throws(CoverTreeError) {
+      (slots, counts) = (try Buffer(count: range.count), try Buffer(count: HNSW.mostLevels + 2, filledWith: 0))
+      for place in range { for level in 0...Int(levels[order[place]]) { counts[level] += 1 } }
+      let next = try Buffer<Int>(count: HNSW.mostLevels + 1)
+      for level in 0...HNSW.mostLevels { next[level] = counts[level + 1] }
+      for place in range {
+        let level = Int(levels[order[place]])
+        slots[next[level]] = order[place]
+        next[level] += 1
+      }
+    }
+
+    var count: Int { slots.count }
+
+    /// Those on a level or above.
+    func slots(_ level: Int) -> UnsafeBufferPointer<Int32> {
+      UnsafeBufferPointer(start: slots.base, count: counts[level])
+    }
+  }
+
   private func insert(
-    _ batch: Range<Int>, _ linkers: PerThread<Linker>, _ context: CallContext
+    _ batch: Batch, _ linkers: PerThread<Linker>, _ context: CallContext
   ) throws(CoverTreeError) {
     let make = { () throws(CoverTreeError) in try Linker(self) }
     try context.forEach(batch.count, grain: 2) { (range, thread) throws(CoverTreeError) in
       let linker = try linkers.value(thread, make: make)
-      for place in range { try linker.link(Int32(batch.lowerBound + place), batchFrom: batch.lowerBound) }
+      for place in range { try linker.link(place, of: batch) }
     }
-    try linkBack(linkers, batch.lowerBound, context)
-    // The first of those on the highest level.
-    for slot in batch where Int(levels[slot]) > top { entry = Int32(slot) }
+    try linkBack(linkers, batch, context)
+    for slot in batch.slots.elements where Int(levels[slot]) > top || (Int(levels[slot]) == top && slot < entry) {
+      entry = slot
+    }
   }
 
   /// Gives the neighbours of a batch their links back, each all of them in one go.
   private func linkBack(
-    _ linkers: PerThread<Linker>, _ batchFirst: Int, _ context: CallContext
+    _ linkers: PerThread<Linker>, _ batch: Batch, _ context: CallContext
   ) throws(CoverTreeError) {
     let total = linkers.all.reduce(0) { $0 + $1.back.count }
     let edges = try Buffer<UInt64>(count: total)
@@ -76,7 +123,7 @@ extension HNSW {
     try starts.append(total)
     try context.forEach(starts.count - 1, grain: 16) { (range, thread) throws(CoverTreeError) in
       let linker = try linkers.value(thread) { () throws(CoverTreeError) in try Linker(self) }
-      for group in range { try linker.add(sorted.elements[starts[group]..<starts[group + 1]], batchFrom: batchFirst) }
+      for group in range { try linker.add(sorted.elements[starts[group]..<starts[group + 1]], of: batch) }
     }
   }
 }
@@ -86,7 +133,7 @@ private enum BackLink {
   static var sourceBits: UInt64 { 27 }
   static var levelBits: UInt64 { 5 }
 
-  /// - Parameter source: counted from the first of its batch, which is a small share of all.
+  /// - Parameter source: a place in the batch.
   @inline(__always)
   static func number(_ target: Int32, _ level: Int, _ source: Int) -> UInt64 {
     (UInt64(target) << levelBits | UInt64(level)) << sourceBits | UInt64(source)
@@ -122,58 +169,54 @@ final class Linker {
     scores = try Buffer(count: graph.degree)
   }
 
-  /// Finds the neighbours of a vector that nothing leads to yet, on all of its levels.
-  fileprivate func link(_ slot: Int32, batchFrom first: Int) throws(CoverTreeError) {
+  /// Finds the neighbours of a vector that nothing leads to yet, on all of its levels: in the graph, and among those of its batch.
+  fileprivate func link(_ place: Int, of batch: HNSW.Batch) throws(CoverTreeError) {
+    let slot = batch.slots[place]
     walker.query.take(slot: Int(slot))
-    let level = min(Int(graph.levels[slot]), graph.top)
-    var start = walker.descend(from: graph.entry, top: graph.top, to: level)
-    for level in stride(from: level, through: 0, by: -1) {
-      let beam = walker.walk(from: start, level: level, limit: efConstruction)
+    let (own, top) = (Int(graph.levels[slot]), graph.top)
+    var start = walker.descend(from: graph.entry, top: top, to: min(own, top))
+    for level in stride(from: own, through: 0, by: -1) {
+      var beam =
+        level > top
+        ? walker.nothing(limit: efConstruction) : walker.walk(from: start, level: level, limit: efConstruction)
+      if level <= top { start = beam.slot(0) }
+      walker.offer(batch.slots(level), except: slot, to: &beam)
       let count = choose(graph.m, of: beam, for: slot)
       let list = walker.lists.list(slot, level)
-      for place in 0..<count {
-        list[place] = chosen[place]
-        try back.append(BackLink.number(chosen[place], level, Int(slot) - first))
+      for chosen in 0..<count {
+        list[chosen] = self.chosen[chosen]
+        try back.append(BackLink.number(self.chosen[chosen], level, place))
       }
-      start = beam.slot(0)
     }
   }
 
   /// Adds links to the list of one vector; where there is no room, all are chosen among.
   fileprivate func add(
-    _ numbers: UnsafeBufferPointer<UInt64>.SubSequence, batchFrom first: Int
+    _ numbers: UnsafeBufferPointer<UInt64>.SubSequence, of batch: HNSW.Batch
   ) throws(CoverTreeError) {
     let (slot, level) = (BackLink.target(numbers.first!), BackLink.level(numbers.first!))
     let (list, capacity) = (walker.lists.list(slot, level), walker.lists.capacity(level))
-    var count = 0
-    while count < capacity && list[count] >= 0 { count += 1 }
-    if count + numbers.count <= capacity {
-      for number in numbers {
-        list[count] = Int32(first + BackLink.source(number))
-        count += 1
-      }
-      return
-    }
     candidates.removeAll()
-    for place in 0..<count { try candidates.append(list[place]) }
-    for number in numbers { try candidates.append(Int32(first + BackLink.source(number))) }
-    relink(slot, level)
+    var count = 0
+    while count < capacity && list[count] >= 0 {
+      try candidates.append(list[count])
+      count += 1
+    }
+    for number in numbers {
+      let source = batch.slots[BackLink.source(number)]
+      // Two of a batch may have chosen each other.
+      if !candidates.elements[..<count].contains(source) { try candidates.append(source) }
+    }
+    guard candidates.count <= capacity else { return relink(slot, level) }
+    for place in count..<candidates.count { list[place] = candidates[place] }
   }
 
   /// Gives a vector new links on a level, chosen among `candidates`.
   func relink(_ slot: Int32, _ level: Int) {
     walker.query.take(slot: Int(slot))
     let (list, capacity) = (walker.lists.list(slot, level), walker.lists.capacity(level))
-    var beam = Beam(walker.room, limit: walker.room.capacity)
-    let scores = walker.room.scores
-    for first in stride(from: 0, to: candidates.count, by: scores.count) {
-      let count = min(scores.count, candidates.count - first)
-      walker.query.scores.score(candidates.base + first, count, into: scores.base)
-      for place in 0..<count where candidates[first + place] != slot && beam.meets(candidates[first + place]) {
-        beam.offer(candidates[first + place], scores[place])
-      }
-    }
-    walker.compared += candidates.count
+    var beam = walker.nothing(limit: walker.room.capacity)
+    walker.offer(candidates.elements, except: slot, to: &beam)
     let count = choose(capacity, of: beam, for: slot)
     for place in 0..<capacity { list[place] = place < count ? chosen[place] : HNSW.noLink }
   }

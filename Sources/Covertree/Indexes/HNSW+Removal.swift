@@ -8,6 +8,7 @@ extension HNSW {
   /// the dead ones led to (Singh et al., FreshDiskANN, 2021).
   func forgetDead(context: CallContext) throws(CoverTreeError) {
     let dead = table.dead
+    if let heirs = try twins.dropDead() { try handOver(to: heirs, context) }
     let linkers = PerThread<Linker>(count: context.threads)
     try context.forEach(table.count, grain: 64) { (range, thread) throws(CoverTreeError) in
       let linker = try linkers.value(thread) { () throws(CoverTreeError) in try Linker(self) }
@@ -16,13 +17,32 @@ extension HNSW {
       }
     }
     for linker in linkers.all { compared.add(linker.walker.compared) }
-    findEntry()
+    findEntry { dead[$0] == 0 }
+    try connect()
   }
 
-  /// The first of those on the highest level.
-  func findEntry() {
+  /// Puts twins in the places of nodes that are dead: `heirs[node]` is a twin, or -1.
+  private func handOver(to heirs: Buffer<Int32>, _ context: CallContext) throws(CoverTreeError) {
+    for node in 0..<heirs.count where heirs[node] >= 0 {
+      let heir = Int(heirs[node])
+      (links.base + heir * degree).update(from: links.base + node * degree, count: degree)
+      (levels[heir], upperFirst[heir]) = (levels[node], upperFirst[node])
+      (levels[node], upperFirst[node]) = (0, -1)
+      (links.base + node * degree).update(repeating: Self.noLink, count: degree)
+    }
+    try context.forEach(table.count, grain: 1 << 10) { (range, _) throws(CoverTreeError) in
+      for slot in range {
+        for level in 0...Int(levels[slot]) {
+          pack(lists.list(Int32(slot), level), lists.capacity(level)) { heirs[$0] < 0 ? $0 : heirs[$0] }
+        }
+      }
+    }
+  }
+
+  /// Searches begin at the first of the nodes on the highest level.
+  func findEntry(where isLeft: (Int) -> Bool = { _ in true }) {
     entry = -1
-    for slot in 0..<levels.count where table.dead[slot] == 0 {
+    for slot in 0..<levels.count where twins.isNode(slot) && isLeft(slot) {
       if entry < 0 || levels[slot] > levels[entry] { entry = Int32(slot) }
     }
   }
@@ -50,6 +70,7 @@ extension HNSW {
   }
 
   func truncate(to first: Int) {
+    twins.truncate(to: first)
     // Where there is no memory for choosing anew, links are dropped alone.
     let linker = try? Linker(self)
     for slot in 0..<min(first, levels.count) {
@@ -77,7 +98,7 @@ extension HNSW {
   }
 
   /// The links of a vector on a level.
-  private func linked(_ slot: Int32, _ level: Int) -> UnsafeBufferPointer<Int32>.SubSequence {
+  func linked(_ slot: Int32, _ level: Int) -> UnsafeBufferPointer<Int32>.SubSequence {
     let all = UnsafeBufferPointer(start: lists.list(slot, level), count: lists.capacity(level))
     return all.prefix { $0 >= 0 }
   }
@@ -98,6 +119,7 @@ extension HNSW {
       next += 1
     }
     upperLinks = upper
+    try twins.renumber(map, count: next)
     try levels.resize(to: next)
     try links.resize(to: next * degree)
     try upperFirst.resize(to: next)
@@ -109,6 +131,7 @@ extension HNSW {
     try links.resize(to: 0)
     try upperFirst.resize(to: 0)
     try upperLinks.resize(to: 0)
+    try twins.removeAll()
     entry = -1
   }
 
@@ -117,6 +140,7 @@ extension HNSW {
     try links.own()
     try upperFirst.own()
     try upperLinks.own()
+    try twins.own()
   }
 
   /// Puts vectors in the order in which a walk over all links from the entry meets them, the nearest levels of it together.
@@ -135,6 +159,7 @@ extension HNSW {
     for start in 0..<Int32(table.count) {
       while next < met {
         for link in linked(order[next], 0) { meet(link) }
+        if twins.next[order[next]] >= 0 { meet(twins.next[order[next]]) }
         next += 1
       }
       meet(start)
@@ -156,6 +181,7 @@ extension HNSW {
     (levels, links, upperFirst) = (newLevels, newLinks, newFirst)
     for place in 0..<upperLinks.count where upperLinks[place] >= 0 { upperLinks[place] = rank[upperLinks[place]] }
     entry = rank[entry]
+    try twins.renumber(rank, count: table.count)
     return true
   }
 }

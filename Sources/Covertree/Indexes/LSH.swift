@@ -67,6 +67,8 @@ final class LSH: IndexStructure, @unchecked Sendable {
     let options = table.options
     let wanted = max(k, search.options.candidateCount > 0 ? search.options.candidateCount : options.candidateCount)
     try forEachQuery(search, candidates: wanted) { (row, shortlist) throws(CoverTreeError) in
+      // Where too few vectors share a bucket with the query, those of all buckets are candidates.
+      if shortlist.count < min(k, search.admittedCount) { try shortlist.takeAll(search, table.count) }
       try shortlist.rank(k)
       shortlist.ranking.write(row, into: rows)
     }
@@ -104,8 +106,8 @@ final class LSH: IndexStructure, @unchecked Sendable {
         for index in 0..<count {
           seeker.shortlist.begin(search.queries.row(first + index))
           try seeker.candidates.find(index, of: projected, search, seeker.shortlist)
-          compared.add(seeker.shortlist.count)
           try body(first + index, seeker.shortlist)
+          compared.add(seeker.shortlist.count)
         }
       }
     }
@@ -191,10 +193,19 @@ final class Shortlist {
     try slots.append(slot)
   }
 
+  /// Makes all vectors that may be found candidates.
+  func takeAll(_ search: IndexSearch, _ count: Int) throws(CoverTreeError) {
+    slots.removeAll()
+    for slot in 0..<Int32(count) where search.admits(slot) { try slots.append(slot) }
+  }
+
   /// Ranks those that can come among the first `k`: by scores of the smaller rows first, where there are such.
   func rank(_ k: Int) throws(CoverTreeError) {
     ranking.removeAll()
-    guard isSmall else { return try addAll() }
+    guard isSmall else {
+      for slot in slots.elements { try ranking.add(slot, query.scores.decided(slot), first: k) }
+      return
+    }
     let enough = min(2 * k + 12, slots.count)
     try scores.resize(to: slots.count)
     try keys.resize(to: enough)
@@ -212,11 +223,9 @@ final class Shortlist {
       last = kept < enough ? .infinity : scores[Int(keys[enough - 1])]
     }
     for place in 0..<min(Ranking.ahead, kept) { query.scores.prefetchDecisive(slots[Int(keys[place])]) }
-    try ranking.add(kept, query.scores, k) { (slots[Int(keys[$0])], scores[Int(keys[$0])]) }
-  }
-
-  private func addAll() throws(CoverTreeError) {
-    for slot in slots.elements { try ranking.add(slot, query.scores.decided(slot)) }
+    try ranking.add(kept, query.scores, k, { (slots[Int(keys[$0])], scores[Int(keys[$0])]) }) {
+      (slot, decided) throws(CoverTreeError) in try ranking.add(slot, decided)
+    }
   }
 
   func collect(within score: Double, into found: Stack<Candidate>) throws(CoverTreeError) {

@@ -2,6 +2,8 @@
 final class Ranking {
   private let found: Stack<Candidate>
   private let serials: UnsafePointer<Int32>
+  /// What is farther cannot come among those that are wanted.
+  private var limit = Double.infinity
 
   /// So many are inserted one by one.
   private static var few: Int { 64 }
@@ -18,31 +20,47 @@ final class Ranking {
   var count: Int { found.count }
 
   @inline(__always)
-  func removeAll() { found.removeAll() }
+  func removeAll() {
+    found.removeAll()
+    limit = .infinity
+  }
 
   @inline(__always)
   func add(_ slot: Int32, _ score: Double) throws(CoverTreeError) {
     try found.append(Candidate(squared: score, index: slot))
   }
 
+  /// Adds a candidate if it can come among the first `k`. Now and then the others are dropped: O(log k) for each that is added.
+  @inline(__always)
+  func add(_ slot: Int32, _ score: Double, first k: Int) throws(CoverTreeError) {
+    guard score <= limit else { return }
+    try add(slot, score)
+    guard found.count >= 2 * k + Self.few else { return }
+    order(found.all)
+    try found.resize(to: k)
+    limit = found[k - 1].squared
+  }
+
   /// Adds candidates that come in the order of scores near enough to find them by, as far as they can matter: such scores
   /// and decided ones differ by nearly the same for all, and what they have differed by so far tells what may still come
   /// among the first `k`.
+  ///
+  /// - Parameter put: adds a candidate with its decided score, or whatever it stands for.
+  @inline(__always)
   func add(
-    _ count: Int, _ scores: RowScores, _ k: Int, where admits: (Int32) -> Bool = { _ in true },
-    _ candidate: (Int) -> (slot: Int32, score: Float)
+    _ count: Int, _ scores: RowScores, _ k: Int, _ candidate: (Int) -> (slot: Int32, score: Float),
+    put: (Int32, Double) throws(CoverTreeError) -> Void
   ) throws(CoverTreeError) {
     var (least, most, farthest) = (Double.infinity, -Double.infinity, -Double.infinity)
     for place in 0..<count {
       if place + Self.ahead < count { scores.prefetchDecisive(candidate(place + Self.ahead).slot) }
       let (slot, score) = candidate(place)
-      guard admits(slot) else { continue }
       let estimate = Double(score)
-      if found.count >= max(k, Self.fewest), estimate + least - (most - least) / 2 > farthest { break }
+      if place >= Self.fewest, found.count >= k, estimate + least - (most - least) > farthest { break }
       let decided = scores.decided(slot)
-      try add(slot, decided)
+      if found.count < k { farthest = max(farthest, decided) }
+      try put(slot, decided)
       (least, most) = (min(least, decided - estimate), max(most, decided - estimate))
-      if found.count <= k { farthest = max(farthest, decided) }
     }
   }
 

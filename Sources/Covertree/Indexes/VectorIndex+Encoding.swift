@@ -174,35 +174,39 @@ extension HNSW {
     [
       Section("graph.levels", levels.buffer), Section("graph.links", links.buffer, columns: degree),
       Section("graph.upper_first", upperFirst.buffer), Section("graph.upper_links", upperLinks.buffer),
-    ]
+    ] + twins.sections
   }
 
   convenience init(_ table: VectorTable, _ file: StoredFile, context: CallContext) throws(CoverTreeError) {
-    try self.init(table)
-    let count = table.count
+    let (count, m, degree) = (table.count, table.options.m, 2 * table.options.m)
+    let twins = try Twins(table, file)
     let levels: Buffer<UInt8> = try file.buffer("graph.levels", rows: count)
     let links: Buffer<Int32> = try file.buffer("graph.links", rows: count, columns: degree)
     let upperFirst: Buffer<Int32> = try file.buffer("graph.upper_first", rows: count)
     let upperLinks: Buffer<Int32> = try file.buffer("graph.upper_links")
-    let m = m
     guard levels.elements.allSatisfy({ $0 <= Self.mostLevels }) else {
       throw file.corrupt("section \"graph.levels\" is out of range")
     }
     try context.forEach(count, grain: 1 << 12) { (range, _) throws(CoverTreeError) in
       for slot in range {
         let (level, first) = (Int(levels[slot]), Int(upperFirst[slot]))
-        var good = (0..<degree).allSatisfy { links[slot * degree + $0] >= -1 && links[slot * degree + $0] < count }
+        var good = (0..<degree).allSatisfy {
+          let link = links[slot * degree + $0]
+          return link >= -1 && link < count && (link < 0 || twins.isNode(Int(link)))
+        }
         good = good && (level == 0 || (first >= 0 && first + level * m <= upperLinks.count))
         // What a list leads to is on its level.
         for place in 0..<(good ? level * m : 0) {
           let link = upperLinks[first + place]
-          good = good && link >= -1 && link < count && (link < 0 || Int(levels[link]) > place / m)
+          good =
+            good && link >= -1 && link < count && (link < 0 || Int(levels[link]) > place / m && twins.isNode(Int(link)))
         }
         guard good else { throw file.corrupt("section \"graph.links\": those of \(slot) lead nowhere") }
       }
     }
-    (self.levels, self.links) = (Stack(viewing: levels), Stack(viewing: links))
-    (self.upperFirst, self.upperLinks) = (Stack(viewing: upperFirst), Stack(viewing: upperLinks))
+    self.init(
+      table, twins, levels: Stack(viewing: levels), links: Stack(viewing: links),
+      upperFirst: Stack(viewing: upperFirst), upperLinks: Stack(viewing: upperLinks))
     findEntry()
   }
 }

@@ -120,6 +120,9 @@ final class Stack<Element: BitwiseCopyable> {
   @inline(__always)
   func removeAll() { count = 0 }
 
+  @inline(__always)
+  func removeLast() { count &-= 1 }
+
   /// Sets the count, keeping what is there; elements beyond the old count are uninitialised.
   @inline(__always)
   func resize(to newCount: Int) throws(CoverTreeError) {

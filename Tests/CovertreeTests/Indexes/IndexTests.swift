@@ -181,7 +181,8 @@ import Testing
 }
 
 @Suite struct GraphTests {
-  /// Every link leads to a vector that is there and on the level; nothing leads to itself, or twice to one; all can be reached.
+  /// Every link leads to a node that is there and on the level; nothing leads to itself, or twice to one; all can be reached.
+  /// Every vector hangs on one node, after equal ones that came before it.
   @Test(arguments: [1, 3])
   func linksAreSound(threads: Int) throws {
     let context = CallContext(threads: threads)
@@ -216,13 +217,35 @@ import Testing
         let list = UnsafeBufferPointer(start: lists.list(slot, level), count: lists.capacity(level)).prefix { $0 >= 0 }
         #expect(Set(list).count == list.count && !list.contains(slot))
         for link in list {
-          #expect(Int(link) < table.count && Int(graph.levels[link]) >= level)
+          #expect(Int(link) < table.count && graph.twins.isNode(Int(link)) && Int(graph.levels[link]) >= level)
           if reached.insert(link).inserted { waiting.append(link) }
         }
       }
     }
     let live = (0..<Int32(table.count)).filter { table.dead[$0] == 0 }
-    #expect(live.filter { reached.contains($0) }.count >= live.count * 99 / 100)
+    #expect(live.allSatisfy { reached.contains(graph.twins.nodes[$0]) })
+    let onLowest = try HNSW.Reach(graph)
+    try onLowest.spread(from: graph.entry)
+    #expect(live.allSatisfy { onLowest.has(graph.twins.nodes[$0]) })
+    checkTwins(graph)
+  }
+
+  private func checkTwins(_ graph: HNSW) {
+    let (twins, table) = (graph.twins, graph.table)
+    let rows = table.decisive
+    var (visited, isOrdered) = (0, true)
+    for node in 0..<table.count where twins.isNode(node) {
+      visited += 1
+      var slot = Int32(node)
+      while twins.next[slot] >= 0 {
+        let next = twins.next[slot]
+        isOrdered = isOrdered && table.serials[Int(next)] > table.serials[Int(slot)] && twins.nodes[next] == Int32(node)
+        isOrdered = isOrdered && cn_equal_floats(rows.floats(node), rows.floats(Int(next)), Int64(table.dim)) != 0
+        (slot, visited) = (next, visited + 1)
+      }
+    }
+    #expect(visited == table.count && isOrdered)
+    #expect(twins.count == table.count - (0..<table.count).filter { twins.isNode($0) }.count)
   }
 }
 

@@ -1,0 +1,78 @@
+extension HNSW {
+  /// So many rounds at most: a link that is given may take the place of the only one to another node.
+  private static var mostRounds: Int { 4 }
+
+  /// Whether a graph that has grown is to be checked: about each time that it has grown by an eighth, whatever the calls were.
+  static func isDue(from before: Int, to after: Int) -> Bool {
+    let shift = max(0, Int.bitWidth - before.leadingZeroBitCount - 4)
+    return before >> shift != after >> shift
+  }
+
+  /// Sees to it that every node is reached from the entry on the lowest level. Choosing links in different directions can leave a
+  /// node without a link to it, and so can the removal of what led there. O(n m), and a search for each node that is not reached.
+  func connect() throws(CoverTreeError) {
+    guard entry >= 0 else { return }
+    let linker = try Linker(self)
+    for _ in 0..<Self.mostRounds {
+      let reach = try Reach(self)
+      try reach.spread(from: entry)
+      var isWhole = true
+      for slot in 0..<Int32(table.count) where !reach.has(slot) && twins.isNode(Int(slot)) && table.dead[slot] == 0 {
+        isWhole = try linker.lead(to: slot, from: reach) && isWhole
+        try reach.spread(from: slot)
+      }
+      if isWhole { return }
+    }
+  }
+
+  /// The nodes that links on the lowest level lead to.
+  final class Reach {
+    private let graph: HNSW
+    private let flags: Buffer<UInt8>
+    private let waiting: Stack<Int32>
+
+    init(_ graph: HNSW) throws(CoverTreeError) {
+      self.graph = graph
+      (flags, waiting) = (try Buffer(count: graph.table.count, filledWith: 0), try Stack())
+    }
+
+    func has(_ slot: Int32) -> Bool { flags[slot] != 0 }
+
+    func spread(from start: Int32) throws(CoverTreeError) {
+      try reach(start)
+      while waiting.count > 0 {
+        let slot = waiting[waiting.count - 1]
+        waiting.removeLast()
+        for link in graph.linked(slot, 0) where !has(link) { try reach(link) }
+      }
+    }
+
+    private func reach(_ slot: Int32) throws(CoverTreeError) {
+      flags[slot] = 1
+      try waiting.append(slot)
+    }
+  }
+}
+
+extension Linker {
+  /// Gives a node a link from the nearest one that is reached and has room for it, or in place of a link of the nearest one.
+  ///
+  /// - Returns: whether there was room.
+  fileprivate func lead(to slot: Int32, from reach: HNSW.Reach) throws(CoverTreeError) -> Bool {
+    walker.query.take(slot: Int(slot))
+    let beam = walker.walk(from: walker.entry, level: 0, limit: walker.room.capacity)
+    let capacity = walker.lists.capacity(0)
+    var nearest = walker.entry
+    for place in (0..<beam.count).reversed() where reach.has(beam.slot(place)) { nearest = beam.slot(place) }
+    for place in 0..<beam.count where reach.has(beam.slot(place)) {
+      let list = walker.lists.list(beam.slot(place), 0)
+      guard list[capacity - 1] < 0 else { continue }
+      var end = capacity - 1
+      while end > 0 && list[end - 1] < 0 { end -= 1 }
+      list[end] = slot
+      return true
+    }
+    walker.lists.list(nearest, 0)[capacity - 1] = slot
+    return false
+  }
+}

@@ -1,0 +1,168 @@
+extension HNSW {
+  /// A walk gives up after this share of the comparisons that all vectors that may be found would take; those are compared then.
+  /// It meets vectors all over memory: a comparison takes about eight times as long.
+  private static var budgetShare: Double { 0.125 }
+
+  /// How the queries of a call are searched for.
+  private struct Plan {
+    /// The number of nodes that a walk keeps.
+    let limit: Int
+    /// By slot: 1 for nodes that may be found, or that have a twin that may; nil for all.
+    let admitted: Buffer<UInt8>?
+    /// How many vectors a walk among some may be compared with; 0 where all that may be found are compared.
+    let budget: Int
+    /// How many comparisons a query is likely to take.
+    let comparisons: Int
+
+    init(_ graph: HNSW, _ search: IndexSearch, k: Int) throws(CoverTreeError) {
+      let ef = search.options.efSearch > 0 ? search.options.efSearch : graph.options.efSearch
+      limit = max(k, ef)
+      // About half of a vector's links have been met before, and of those that are met only a share may be found.
+      let share = Double(search.admittedCount) / Double(graph.table.count)
+      let walk = Double(limit) * Double(graph.m) / share
+      let most = search.admitted == nil ? Double(search.admittedCount) : Self.most(search)
+      let isExhaustive = limit >= search.admittedCount || (search.admitted != nil && walk >= most)
+      budget = isExhaustive ? 0 : max(1, Int(most))
+      comparisons = isExhaustive ? search.admittedCount : Int(min(walk, most))
+      admitted =
+        isExhaustive
+        ? nil : try search.admitted.map { (flags) throws(CoverTreeError) in try graph.twins.nodes(among: flags) }
+    }
+
+    private static func most(_ search: IndexSearch) -> Double { Double(search.admittedCount) * HNSW.budgetShare }
+  }
+
+  func nearest(_ search: IndexSearch, k: Int, into rows: ResultRows) throws(CoverTreeError) {
+    guard search.admittedCount > 0 else {
+      for row in 0..<search.queries.count { rows.end(row, 0) }
+      return
+    }
+    let plan = try Plan(self, search, k: k)
+    let seekers = PerThread<Seeker>(count: search.context.threads)
+    let grain = CallContext.grain(operationsPerItem: plan.comparisons * table.dim / 16, most: 16)
+    try search.context.forEach(search.queries.count, grain: grain) { (range, thread) throws(CoverTreeError) in
+      let seeker = try seekers.value(thread) { () throws(CoverTreeError) in
+        try Seeker(self, capacity: plan.budget == 0 ? 1 : plan.limit)
+      }
+      for row in range {
+        seeker.walker.query.take(search.queries.row(row))
+        try seeker.find(search, k, plan)
+        seeker.ranking.write(row, into: rows)
+      }
+    }
+    for seeker in seekers.all { compared.add(seeker.walker.compared) }
+  }
+
+  /// Vectors within a score, as a walk finds them: one that goes on for as long as what it finds is within.
+  func within(_ search: IndexSearch, score: Double) throws(CoverTreeError) -> ScoredLists {
+    let lists = try ScoredLists(queries: search.queries.count)
+    guard search.admittedCount > 0 else { return lists }
+    let seekers = PerThread<Seeker>(count: search.context.threads)
+    let ef = search.options.efSearch > 0 ? search.options.efSearch : options.efSearch
+    try search.context.forEach(search.queries.count, grain: 1) { (range, thread) throws(CoverTreeError) in
+      var seeker = try seekers.value(thread) { () throws(CoverTreeError) in
+        try Seeker(self, capacity: min(ef, table.count))
+      }
+      for row in range {
+        seeker.walker.query.take(search.queries.row(row))
+        var limit = seeker.walker.room.capacity
+        while true {
+          let beam = seeker.walker.walk(from: seeker.walker.start(), level: 0, limit: limit)
+          // The beam has gone beyond the radius, or has met everything that there is.
+          let farthest = seeker.walker.query.scores.decided(beam.slot(beam.count - 1))
+          guard beam.count < limit || limit >= table.count || farthest > score else {
+            limit = min(table.count, limit * 2)
+            if limit > seeker.walker.room.capacity {
+              seeker = try Seeker(self, capacity: limit)
+              seeker.walker.query.take(search.queries.row(row))
+            }
+            continue
+          }
+          try seeker.collect(beam, search, within: score, into: lists.found[row])
+          break
+        }
+      }
+      compared.add(seeker.walker.compared)
+    }
+    return lists
+  }
+
+  /// One thread's searches.
+  private final class Seeker {
+    let graph: HNSW
+    let walker: Walker
+    let ranking: Ranking
+    let queue: WalkQueue
+
+    init(_ graph: HNSW, capacity: Int) throws(CoverTreeError) {
+      self.graph = graph
+      walker = try Walker(graph, capacity: capacity)
+      ranking = try Ranking(graph.table)
+      queue = try WalkQueue()
+    }
+
+    /// Ranks the vectors nearest to the query that may be found: at least `k`, if there are so many.
+    func find(_ search: IndexSearch, _ k: Int, _ plan: Plan) throws(CoverTreeError) {
+      if plan.budget > 0, let beam = try walk(plan) {
+        try rank(beam, search, k)
+        // A walk may end early where a part of the graph is cut off.
+        if ranking.count >= min(k, search.admittedCount) { return }
+      }
+      try rankAll(search, k)
+    }
+
+    private func walk(_ plan: Plan) throws(CoverTreeError) -> Beam? {
+      guard let admitted = plan.admitted else { return walker.walk(from: walker.start(), level: 0, limit: plan.limit) }
+      return try walker.walk(
+        from: walker.start(), limit: plan.limit, among: admitted, budget: plan.budget, queue)
+    }
+
+    /// Ranks what a walk has found.
+    private func rank(_ beam: Beam, _ search: IndexSearch, _ k: Int) throws(CoverTreeError) {
+      ranking.removeAll()
+      let hasTwins = graph.twins.count > 0
+      try ranking.add(beam.count, walker.query.scores, k, { (beam.slot($0), beam.score($0)) }) {
+        (node, decided) throws(CoverTreeError) in
+        guard hasTwins else { return try ranking.add(node, decided) }
+        try forEachTwin(of: node, search, most: k) { (slot) throws(CoverTreeError) in try ranking.add(slot, decided) }
+      }
+    }
+
+    /// The equal vectors of a node that may be found, in order of arrival.
+    private func forEachTwin(
+      of node: Int32, _ search: IndexSearch, most: Int, _ body: (Int32) throws(CoverTreeError) -> Void
+    ) throws(CoverTreeError) {
+      var (slot, count) = (node, 0)
+      while slot >= 0 && count < most {
+        if search.admits(slot) {
+          try body(slot)
+          count += 1
+        }
+        slot = graph.twins.next[slot]
+      }
+    }
+
+    /// Ranks the first `k` of all that may be found.
+    private func rankAll(_ search: IndexSearch, _ k: Int) throws(CoverTreeError) {
+      ranking.removeAll()
+      for slot in 0..<Int32(graph.table.count) where search.admits(slot) {
+        try ranking.add(slot, walker.query.scores.decided(slot), first: k)
+      }
+      walker.compared += search.admittedCount
+    }
+
+    /// Collects what a walk has found within a score, in order.
+    func collect(
+      _ beam: Beam, _ search: IndexSearch, within score: Double, into found: Stack<Candidate>
+    ) throws(CoverTreeError) {
+      for place in 0..<beam.count {
+        let decided = walker.query.scores.decided(beam.slot(place))
+        guard decided <= score else { continue }
+        try forEachTwin(of: beam.slot(place), search, most: .max) { (slot) throws(CoverTreeError) in
+          try found.append(Candidate(squared: decided, index: slot))
+        }
+      }
+      ranking.order(found.all)
+    }
+  }
+}

@@ -1,0 +1,157 @@
+import CNumerics
+
+/// Vectors that are equal, number for number. The first of them is a *node* of the graph. The others are its *twins*: they hang on
+/// the node in the order in which they came, and have no links. Links between equal vectors would fill their lists and lead nowhere else.
+final class Twins {
+  private let table: VectorTable
+  /// By slot: the node that a vector hangs on; a node hangs on itself.
+  private(set) var nodes: Stack<Int32>
+  /// By slot: the next of the equal vectors, in order of arrival; -1 ends.
+  private(set) var next: Stack<Int32>
+  /// How many vectors are twins.
+  private(set) var count = 0
+  /// The last of the equal vectors, by their hash; nil until the next vector comes.
+  private var lasts: HashIndex?
+
+  init(_ table: VectorTable) throws(CoverTreeError) {
+    (self.table, nodes, next) = (table, try Stack(), try Stack())
+  }
+
+  @inline(__always)
+  func isNode(_ slot: Int) -> Bool { nodes[slot] == Int32(slot) }
+
+  /// By slot: 1 for nodes that may be found, or that have a twin that may.
+  func nodes(among admitted: Buffer<UInt8>) throws(CoverTreeError) -> Buffer<UInt8> {
+    guard count > 0 else { return admitted }
+    let flags = try Buffer<UInt8>(count: admitted.count, filledWith: 0)
+    for slot in 0..<admitted.count where admitted[slot] != 0 { flags[nodes[slot]] = 1 }
+    return flags
+  }
+
+  // MARK: Changes
+
+  /// Takes in the vectors of the table from a slot on. O(dim) for each.
+  func extend(from first: Int, context: CallContext) throws(CoverTreeError) {
+    let more = table.count - first
+    let lasts = if let known = lasts { known } else { try indexed(first, context) }
+    try lasts.reserve(more)
+    try nodes.resize(to: table.count)
+    try next.resize(to: table.count)
+    let hashes = try hashes(of: first..<table.count, context)
+    let rows = table.decisive
+    let (mine, other) = (try Buffer<Float>(count: rows.coordinates), try Buffer<Float>(count: rows.coordinates))
+    for slot in first..<table.count {
+      let vector = rows.floats(slot, or: mine.base)
+      let last = lasts.number(of: hashes[slot - first]) {
+        cn_equal_floats(vector, rows.floats($0, or: other.base), Int64(table.dim)) != 0
+      }
+      (nodes[slot], next[slot]) = (Int32(slot), -1)
+      if let last {
+        (nodes[slot], next[last]) = (nodes[last], Int32(slot))
+        lasts.remove(hashes[slot - first], last)
+        count += 1
+      }
+      lasts.insert(hashes[slot - first], slot)
+    }
+    self.lasts = lasts
+  }
+
+  /// The index by hash of the vectors before a slot.
+  private func indexed(_ end: Int, _ context: CallContext) throws(CoverTreeError) -> HashIndex {
+    let lasts = try HashIndex()
+    try lasts.reserve(end)
+    let hashes = try hashes(of: 0..<end, context)
+    for slot in 0..<end where next[slot] < 0 { lasts.insert(hashes[slot], slot) }
+    return lasts
+  }
+
+  private func hashes(of slots: Range<Int>, _ context: CallContext) throws(CoverTreeError) -> Buffer<UInt64> {
+    let rows = table.decisive
+    let hashes = try Buffer<UInt64>(count: slots.count)
+    let scratch = try Buffer<Float>(count: context.threads * rows.coordinates)
+    try context.forEach(slots.count, grain: 256) { (range, thread) throws(CoverTreeError) in
+      let own = scratch.base + thread * rows.coordinates
+      for place in range {
+        // Vectors with numbers that are not finite are not let in.
+        _ = cn_hash_floats(rows.floats(slots.lowerBound + place, or: own), Int64(table.dim), hashes.base + place)
+      }
+    }
+    return hashes
+  }
+
+  /// Forgets the vectors from a slot on.
+  func truncate(to end: Int) {
+    lasts = nil
+    try? nodes.resize(to: min(end, nodes.count))
+    try? next.resize(to: min(end, next.count))
+    for slot in 0..<next.count where next[slot] >= end { next[slot] = -1 }
+    recount()
+  }
+
+  private func recount() { count = (0..<nodes.count).reduce(0) { $0 + (isNode($1) ? 0 : 1) } }
+
+  /// Takes the dead off their nodes.
+  ///
+  /// - Returns: by slot, for a dead node the twin that becomes the node in its place, -1 for others; nil if there are no twins.
+  func dropDead() throws(CoverTreeError) -> Buffer<Int32>? {
+    guard count > 0 else { return nil }
+    let heirs = try Buffer<Int32>(count: nodes.count, filledWith: -1)
+    lasts = nil
+    for node in 0..<nodes.count where isNode(node) && next[node] >= 0 {
+      var (slot, head, last) = (Int32(node), Int32(-1), Int32(-1))
+      while slot >= 0 {
+        let following = next[slot]
+        next[Int(slot)] = -1
+        if table.dead[slot] != 0 {
+          nodes[Int(slot)] = slot
+        } else {
+          if head < 0 { head = slot } else { next[Int(last)] = slot }
+          (nodes[Int(slot)], last) = (head, slot)
+        }
+        slot = following
+      }
+      if head >= 0 && head != Int32(node) { heirs[node] = head }
+    }
+    recount()
+    return heirs
+  }
+
+  /// Follows the table to other slots: `map[slot]` is the new one, -1 for the dead, which hang on nothing.
+  func renumber(_ map: Buffer<Int32>, count newCount: Int) throws(CoverTreeError) {
+    let (newNodes, newNext) = (try Stack<Int32>(), try Stack<Int32>())
+    try newNodes.resize(to: newCount)
+    try newNext.resize(to: newCount)
+    for slot in 0..<map.count where map[slot] >= 0 {
+      newNodes[Int(map[slot])] = map[nodes[slot]]
+      newNext[Int(map[slot])] = next[slot] < 0 ? -1 : map[next[slot]]
+    }
+    (nodes, next, lasts) = (newNodes, newNext, nil)
+  }
+
+  func removeAll() throws(CoverTreeError) { truncate(to: 0) }
+
+  func own() throws(CoverTreeError) {
+    try nodes.own()
+    try next.own()
+  }
+
+  var byteCount: Int { nodes.byteCount + next.byteCount + (lasts?.byteCount ?? 0) }
+
+  // MARK: In files
+
+  var sections: [Section] { [Section("graph.nodes", nodes.buffer), Section("graph.next_twin", next.buffer)] }
+
+  init(_ table: VectorTable, _ file: StoredFile) throws(CoverTreeError) {
+    let nodes: Buffer<Int32> = try file.buffer("graph.nodes", rows: table.count)
+    let next: Buffer<Int32> = try file.buffer("graph.next_twin", rows: table.count)
+    for slot in 0..<table.count {
+      let (node, following) = (nodes[slot], next[slot])
+      guard node >= 0, node < table.count, nodes[node] == node, following >= -1, following < table.count,
+        // Equal vectors follow each other in order of arrival, so that no list of them is without an end.
+        following < 0 || nodes[following] == node && table.serials[following] > table.serials[slot]
+      else { throw file.corrupt("section \"graph.nodes\" or \"graph.next_twin\" is wrong at \(slot)") }
+    }
+    (self.table, self.nodes, self.next) = (table, Stack(viewing: nodes), Stack(viewing: next))
+    recount()
+  }
+}
