@@ -194,7 +194,7 @@ def test_errors_name_what_was_typed(folder, capsys):
         ((*build, *residual, "--variance", "0"), "covertreex: --variance: expected a finite number"),
         ((*build, "--profile", "gold"), "covertreex: --profile: expected one of"),
         ((*build, "--set", "gold=1"), "covertreex: --set: no setting 'gold'"),
-        (("build", "bad.npy", "x.ct"), "covertreex: bad.npy[0, 1]: expected finite coordinates"),
+        (("build", "bad.npy", "x.ct"), "covertreex: bad.npy: row 0, column 1: expected a finite number"),
         (("build", "none.npy", "x.ct"), "covertreex: none.npy: expected at least 1 row"),
         (("query", "tree.ct", "bad.npy", "-o", "x.npz"), "covertreex: bad.npy"),
         (("query", "tree.ct", "-o", "x.npz", "--radius=-1"), "covertreex: --radius: expected a number"),

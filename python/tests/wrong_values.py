@@ -60,6 +60,7 @@ INDICES = {
     "two dimensions": ([[0, 1]], ValueError),
     "beyond 64 bits": (np.array([2**64 - 1], np.uint64), ValueError),
 }
+NO_SLOTS = {"beyond 64 bits": (np.array([2**64 - 1], np.uint64), IndexError), "below 0": ([-1], IndexError)}
 OUTSIDE = {"too large": ([99], IndexError), "below 0": ([-1], IndexError)}
 INTEGER = {
     **NO_NUMBER,
@@ -72,6 +73,7 @@ INTEGER = {
     "below 0": (-1, ValueError),
     "beyond 64 bits": (2**70, ValueError),
 }
+SLOT = {**INTEGER, "below 0": (-1, IndexError), "beyond 64 bits": (2**70, IndexError)}
 COUNT = {**INTEGER, "0": (0, ValueError)}
 RESULTS = {"huge": (2**45, MemoryError), "beyond addresses": (2**62, MemoryError)}
 SEED = {**INTEGER, "64 bits and one": (2**64, ValueError)}

@@ -406,8 +406,8 @@ def load(path: str | os.PathLike[str], *, client: Client | None = None) -> Parti
     -------
     PartitionedTree
     """
-    client = get_client() if client is None else client
     folder = str(_writing.absolute(_arguments.path(path)))
+    client = get_client() if client is None else client
     known = open_manifest(folder)
     workers = _cluster.workers(client)
     parts = [

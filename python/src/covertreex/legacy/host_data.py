@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .. import _arrays, inducing
+from .. import _arguments, _arrays, inducing
 from ..kernels import BY_NAME, Stationary
 from ..residual import ResidualTree
 
@@ -219,9 +219,9 @@ class PointDecoder:
 
 def kernel_of(kernel_type: int | str, variance: float, lengthscale: Any) -> Stationary:
     """The kernel of a name, or of a number of covertreex 0.4.x: 0 for RBF, 1 for Matern 5/2."""
-    name = {0: "rbf", 1: "matern52"}.get(kernel_type, "") if isinstance(kernel_type, int) else str(kernel_type).lower()
-    if name not in BY_NAME:
-        raise ValueError(f"kernel_type: expected 0, 1 or one of {', '.join(BY_NAME)}, got {kernel_type!r}")
+    named = {0: "rbf", 1: "matern52"}.get(kernel_type, kernel_type) if type(kernel_type) is int else kernel_type
+    text = named.lower() if isinstance(named, str) else named
+    name = _arguments.choice(text, "kernel_type", tuple(BY_NAME))
     return BY_NAME[name](lengthscale=lengthscale, variance=variance)
 
 

@@ -1,0 +1,154 @@
+"""Graphs of vectors that come in some order: ours beside hnswlib with the same parameters, in one run, with recall.
+
+    orders.py            writes orders.md
+    orders.py --quick    smaller, writes nothing
+
+Recall counts vectors that are at most as far as the tenth nearest by a float64 brute force, for m = 16, ef_construction = 200 and
+ef_search = 64. Time is that of both processors in the process while the graph is built, the median of the turns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import hnswlib
+import numpy as np
+from covertreex.indexes import HNSW
+from euclidean import machine
+
+HERE = Path(__file__).parent
+K, EF = 10, 64
+
+
+def clusters(n: int, rng: np.random.Generator) -> np.ndarray:
+    """200 clusters, one after the other."""
+    return np.repeat(rng.normal(size=(200, 64)), n // 200, axis=0) + 0.2 * rng.normal(
+        size=(n // 200 * 200, 64)
+    )
+
+
+def walk(n: int, rng: np.random.Generator) -> np.ndarray:
+    """A random walk."""
+    return np.cumsum(rng.normal(size=(n, 8)), axis=0)
+
+
+def raster(n: int, rng: np.random.Generator) -> np.ndarray:
+    """The pixels of a picture, row by row."""
+    side = int(n**0.5)
+    return (
+        np.stack(
+            np.meshgrid(np.arange(side), np.arange(side), indexing="ij"), axis=-1
+        ).reshape(-1, 2)
+        * 1.0
+    )
+
+
+def values(n: int, rng: np.random.Generator) -> np.ndarray:
+    """Sorted numbers."""
+    return np.sort(rng.normal(size=(n, 1)), axis=0)
+
+
+def series(n: int, rng: np.random.Generator) -> np.ndarray:
+    """Windows of a time series."""
+    signal = np.sin(np.arange(n + 31) / 50) + 0.1 * rng.normal(size=n + 31)
+    return np.lib.stride_tricks.sliding_window_view(signal, 32)
+
+
+class Made(NamedTuple):
+    """A graph: how long it took to build, and the nearest that it finds."""
+
+    seconds: float
+    found: np.ndarray
+
+
+def ours(batch: int) -> Callable[[np.ndarray, np.ndarray], Made]:
+    """A graph of the library, of vectors that come in batches."""
+
+    def make(vectors: np.ndarray, queries: np.ndarray) -> Made:
+        index, start = HNSW(vectors.shape[1], ef_search=EF), time.process_time()
+        for first in range(0, len(vectors), batch):
+            index.add(None, vectors[first : first + batch])
+        return Made(time.process_time() - start, index.search(queries, K)[0])
+
+    return make
+
+
+def theirs(vectors: np.ndarray, queries: np.ndarray) -> Made:
+    """A graph of hnswlib."""
+    index: Any = hnswlib.Index("l2", vectors.shape[1])
+    index.init_index(len(vectors), M=16, ef_construction=200)
+    start = time.process_time()
+    index.add_items(vectors)
+    seconds = time.process_time() - start
+    index.set_ef(EF)
+    return Made(seconds, index.knn_query(queries, k=K)[0].astype(np.int64))
+
+
+def recall(found: np.ndarray, vectors: np.ndarray, queries: np.ndarray) -> float:
+    """The share of what was found that is at most as far as the K-th nearest vector."""
+    x, good = vectors.astype(float), 0
+    for query, ids in zip(queries.astype(float), found):
+        squares = ((x - query) ** 2).sum(axis=1)
+        good += (squares[ids] <= np.partition(squares, K - 1)[K - 1] * (1 + 1e-6)).sum()
+    return good / found.size
+
+
+def main() -> None:
+    """Measure, print, and write the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true")
+    quick = parser.parse_args().quick
+    n, turns = (4_000, 1) if quick else (20_000, 3)
+    contenders = {
+        "one call": ours(n * 2),
+        "100 a call": ours(100),
+        "1 a call": ours(1),
+        "hnswlib": theirs,
+    }
+    lines = [
+        "| vectors | order | contender | recall | build, s | times hnswlib's |",
+        "| --- | --- | --- | ---: | ---: | ---: |",
+    ]
+    for make in (clusters, walk, raster, values, series):
+        rng = np.random.default_rng(1)
+        given = np.ascontiguousarray(make(n, rng), np.float32)
+        for order, vectors in (
+            ("as they come", given),
+            ("shuffled", given[rng.permutation(len(given))]),
+        ):
+            chosen = vectors[rng.choice(len(vectors), 1000)]
+            queries = chosen + np.float32(0.05) * rng.normal(size=chosen.shape).astype(
+                np.float32
+            )
+            made: dict[str, list[Made]] = {name: [] for name in contenders}
+            for _ in range(turns):
+                for name, contender in contenders.items():
+                    made[name].append(contender(vectors, queries))
+            seconds = {
+                name: statistics.median(one.seconds for one in ones)
+                for name, ones in made.items()
+            }
+            for name, ones in made.items():
+                share = statistics.median(
+                    recall(one.found, vectors, queries) for one in ones
+                )
+                what = " ".join((make.__doc__ or "").rstrip(".").lower().split())
+                lines.append(
+                    f"| {what}, {len(vectors)} x {vectors.shape[1]} | {order} | {name} | {share:.4f} | "
+                    f"{seconds[name]:.2f} | {seconds[name] / seconds['hnswlib']:.2f} |"
+                )
+                print(lines[-1], flush=True)
+    if not quick:
+        notes = f"Medians of {turns} turns on {machine()}; `benchmarks/orders.py` writes this table."
+        (HERE / "orders.md").write_text("\n".join([*lines, "", notes]) + "\n")
+
+
+if __name__ == "__main__":
+    main()
