@@ -618,7 +618,7 @@ SHARED = {
         "kernel_diag", "inducing_count", "inducing_points", "jitter", "tree", "engine", "order", "seed", "n_threads",
         "progress",
     },
-    "ResidualCoverTree": {"engine"},
+    "ResidualCoverTree": {"engine", "chunk_size"},
     "MappedTree.build": {"coords", "partition_size", "dtype"},
     "ConditioningSets.load": set(),
     "VectorIndex.update": {"slots"},
