@@ -133,6 +133,7 @@ extension CoverTreeError {
   /// What the system said about the last call that failed.
   static func io(_ what: String) -> CoverTreeError {
     let code = errno
-    return CoverTreeError(.io, "\(what): \(String(cString: strerror(code)))", code: code)
+    // The C library asks for memory of its own, as `realpath` does.
+    return CoverTreeError(code == ENOMEM ? .outOfMemory : .io, "\(what): \(String(cString: strerror(code)))", code: code)
   }
 }
