@@ -85,7 +85,10 @@ def kernels() -> Any:
 
 
 def query_rows(queries: ArrayLike | None, tree: Sized, dtype: np.dtype[Any]) -> Rows:
-    """Queries by what they are: all points of a tree, dataset indices, or coordinates."""
+    """Queries by what they are: all points of a tree, dataset indices, or coordinates.
+
+    The last of the four values is the array that the arguments point to. Its dtype is the type of the library's call.
+    """
     if queries is None:
         n_points = len(tree)
         return "_rows", n_points, (None, n_points), None
@@ -93,7 +96,7 @@ def query_rows(queries: ArrayLike | None, tree: Sized, dtype: np.dtype[Any]) -> 
     if array.ndim == 1 and array.dtype.kind in "iu":
         array = _arrays.indices(array, "queries")
         return "_rows", len(array), (_arrays.address(array), len(array)), array
-    array = _arrays.points(array, "queries", dtype=dtype)
+    array = _arrays.queries(array, "queries", dtype)
     return "", len(array), point_rows(array), array
 
 
