@@ -184,20 +184,24 @@ typedef struct covertree_search_options {
   int32_t n_threads;   /* 0: covertree_get_num_threads() */
   uint32_t flags;      /* of covertree_search_flags */
   uint32_t reserved;   /* 0 */
-  double max_distance; /* inclusive, at least 0; read only with COVERTREE_SEARCH_MAX_DISTANCE */
+  double max_distance; /* at least 0; read only with COVERTREE_SEARCH_MAX_DISTANCE. Inclusive, as every radius is: a point counts
+                          if its distance is at most this, before or after it is rounded to the type of the result */
   covertree_progress_fn progress; /* may be NULL */
   void *progress_user_data;
   const int64_t *before; /* one for each query: only points with a dataset index below this; NULL: all. Not together with
                             COVERTREE_SEARCH_PREDECESSORS, which is the case before[i] = index of query i */
-  /* For hosts that search in parts, and merge. A score is what neighbours are ordered by, and then by index, in float64: the
-   * squared distance; in the residual-correlation metric, the distance. */
+  /* For hosts that search in parts, and merge. A score is what neighbours are ordered by, then by distance, and then by index, in
+   * float64: the squared distance; if that is below 2^-960, where squares lose digits, another number below 2^-960, 0 for a
+   * distance of zero. In the residual-correlation metric it is the distance, or, with a kernel of this library and without
+   * features, the score of the coordinates over the lengthscale. */
   const double *limits;  /* one for each query: nothing with a larger score; NULL: no limit */
   double *scores;        /* [out] n_queries x k: of the neighbours, infinity where there are none; NULL where not wanted */
 } covertree_search_options;
 
 void covertree_search_options_init(covertree_search_options *options);
 
-/* The k nearest points of each query, sorted by (distance, index), in the tree's own coordinate type.
+/* The k nearest points of each query, sorted by (distance, index). A tree of float32 points takes queries of either type, and does not round
+ * float64 queries. A tree of float64 points takes float64 queries.
  *   queries   [in]  n_queries x dim, finite
  *   k               at least 1, and k * n_queries below 2^60; it may exceed the number of points
  *   indices   [out] n_queries x k; -1 where there are not k points
@@ -437,6 +441,8 @@ covertree_status covertree_hash_points_f64(const double *points, int64_t n_point
  * V (rows v_i = L^-1 k(U, x_i), L L^T = k(U, U) + jitter variance I) and residual variances
  * p_i = k(x_i, x_i) - |v_i|^2, the residual correlation is rho_ij = (k(x_i, x_j) - v_i . v_j) / sqrt(p_i p_j), and the distance
  * d_ij = sqrt(1 - |rho_ij|), |rho| cut at 1. d_ii = 0; a pair with sqrt(p_i p_j) < 1e-9 variance is at distance 1.
+ * Neighbours are sorted by (distance, index). With a kernel of this library and without features they are sorted by (distance over
+ * the lengthscale, index), because d rounds to 1 for all points that are far away.
  * All of it is float64. Immutable but for covertree_residual_insert. */
 typedef struct covertree_residual covertree_residual;
 
@@ -458,7 +464,7 @@ typedef struct covertree_residual_options {
   int32_t n_threads;              /* 0: covertree_get_num_threads() */
   int32_t kernel;                 /* a covertree_kernel_shape */
   int32_t reserved;               /* 0 */
-  double variance;                /* above 0; 0: 1 */
+  double variance;                /* 2^-980 to 2^1000; 0: 1 */
   const double *lengthscale;      /* n_lengthscales: one, or one for each dimension; NULL: 1 */
   int64_t n_lengthscales;
   const double *inducing_points;  /* n_inducing x dim, rows without gaps; NULL: none, the kernel's own correlation */
@@ -626,7 +632,8 @@ typedef struct covertree_residual_view {
   const float *products;              /* B of each pair, row-major: rank of q x rank of t */
 } covertree_residual_view;
 
-/* Shows a model's arrays, without a copy. What the first search of points of the dataset makes for later ones is made now,
+/* Shows a model's arrays, without a copy. If variance is below 2^-400 or above 2^400, v_matrix and residual_variance are copies.
+ * What the first search of points of the dataset makes for later ones is made now,
  * if there was none.
  *   options [in]  may be NULL
  *   arrays  [out] keeps them alive, the model freed or not; free it with covertree_residual_arrays_free

@@ -92,6 +92,28 @@ static void test_search(const double *points) {
   covertree_neighbors_free(neighbors);
 }
 
+/* float64 queries of float32 points are not rounded; a distance that was returned is a limit that includes its point. */
+static void test_precise_queries(void) {
+  float points[4] = {1.6e9f, 0, 1.6e9f + 128, 50};
+  double query[2] = {1.6e9 + 60, 50}, distances[2];
+  int64_t indices[2], count = 0;
+  covertree_tree *tree = NULL;
+  EXPECT(covertree_tree_build_f32(points, 2, 2, 0, NULL, &tree) == COVERTREE_OK);
+  EXPECT(covertree_tree_knn_f64(tree, query, 1, 2, 0, 2, NULL, indices, distances) == COVERTREE_OK);
+  EXPECT(indices[0] == 1 && indices[1] == 0 && distances[0] == 68 && distances[1] == sqrt(60 * 60 + 50 * 50));
+  for (int rank = 0; rank < 2; rank++) {
+    EXPECT(covertree_tree_radius_count_f64(tree, query, 1, 2, 0, distances[rank], NULL, &count) == COVERTREE_OK);
+    EXPECT(count == rank + 1);
+  }
+  covertree_neighbors *neighbors = NULL;
+  covertree_neighbors_view view;
+  EXPECT(covertree_tree_radius_f64(tree, query, 1, 2, 0, 70, NULL, &neighbors) == COVERTREE_OK);
+  EXPECT(covertree_neighbors_get(neighbors, &view) == COVERTREE_OK);
+  EXPECT(view.dtype == COVERTREE_DTYPE_F64 && view.n_neighbors == 1 && *(const double *)view.distances == 68);
+  covertree_neighbors_free(neighbors);
+  covertree_tree_free(tree);
+}
+
 static void test_changes(const double *points) {
   float *single = malloc(N * DIM * sizeof *single);
   for (int i = 0; i < N * DIM; i++) single[i] = (float)points[i];
@@ -383,6 +405,7 @@ int main(void) {
   double *points = malloc(N * DIM * sizeof *points);
   for (int i = 0; i < N * DIM; i++) points[i] = uniform();
   test_search(points);
+  test_precise_queries();
   test_changes(points);
   test_misuse(points);
   test_cancel();

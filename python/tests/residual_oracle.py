@@ -48,8 +48,12 @@ def assert_nearest(  # noqa: PLR0917
     *,
     variance=1.0,
     slack=0.0,
+    in_space=False,
 ):
-    """Each row of `indices` has the k largest |rho| of those allowed, up to what float64 rounding may exchange."""
+    """Each row of `indices` has the k largest |rho| of those allowed, up to what float64 rounding may exchange.
+
+    Equal distances stand by index; `in_space`, by a distance in space, which is not looked at here.
+    """
     allowed = np.ones(rho.shape, bool) if allowed is None else allowed
     assert indices.shape == (len(rho), k)
     for row in range(len(rho)):
@@ -69,7 +73,7 @@ def assert_nearest(  # noqa: PLR0917
             # d = sqrt(1 - |rho|): errors near 0 are compared squared.
             assert (np.abs(distances[row, : len(got)] ** 2 - (1 - mine)) <= off).all(), row
             assert np.isinf(distances[row, len(got) :]).all()
-            order = np.lexsort((got, distances[row, : len(got)]))
+            order = np.lexsort((np.arange(len(got)) if in_space else got, distances[row, : len(got)]))
             assert (order == np.arange(len(got))).all()
 
 

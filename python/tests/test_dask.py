@@ -456,3 +456,32 @@ def test_damaged_files_are_errors(client, rng, tmp_path):
         with pytest.raises(Exception, match=r"checksum|fills up"):
             covertreex.dask.load(tmp_path / "tree", client=client).knn(3, queries=rng.random((5, 3))).compute()
         tree.save(tmp_path / "tree")
+
+
+def test_limits_and_queries_that_float32_does_not_hold(client, rng):
+    points = (rng.random((3000, 2)) * 40 + [4e6, 5e5]).astype(np.float32)
+    new = points[rng.integers(0, 3000, 200)] + 0.2 * rng.standard_normal((200, 2))
+    tree, whole = covertreex.dask.cover_tree(points, client=client, n_partitions=4), cover_tree(points)
+    indices, distances = whole.knn(5, queries=new, return_distances=True)
+    assert (indices != whole.knn(5, queries=new.astype(np.float32))).any()
+    for queries in (new, chunked(new, 70)):
+        found = tree.knn(5, queries=queries, return_distances=True)
+        assert found[1].dtype == np.float32
+        for one, other in zip(found, (indices, distances)):
+            assert (np.asarray(one) == other).all()
+    for row in range(0, 200, 40):
+        lists = tree.radius(distances[row, -1], queries=new[row : row + 1], return_distances=True)
+        assert lists.indices.tolist() == indices[row].tolist()
+        assert (lists.distances == distances[row]).all()
+
+
+def test_the_order_in_space_without_inducing_points(client, rng):
+    points = rng.random((2500, 2)) * 10.0 ** rng.integers(-1, 4, (2500, 1))
+    for kernel in (RBF(0.5), Matern52([0.2, 0.7])):
+        tree = covertreex.dask.cover_tree(points, kernel=kernel, inducing_count=0, client=client, n_partitions=4)
+        whole = cover_tree(points, kernel=kernel, inducing_count=0)
+        for options in ({"predecessor_mode": True}, {"exclude_self": True}, {"queries": rng.random((50, 2)) * 100}):
+            for one, other in zip(
+                tree.knn(5, return_distances=True, **options), whole.knn(5, return_distances=True, **options)
+            ):
+                assert (np.asarray(one) == other).all()

@@ -210,11 +210,6 @@ def test_coordinates_too_large_to_square():
         cover_tree([[0.0], [1e200]])
 
 
-def test_distances_too_small_to_square():
-    with pytest.raises(ValueError, match=r"coords: .*rescale"):
-        cover_tree([[0.0], [1e-200], [1.0]])
-
-
 def test_a_closed_tree(tree):
     with tree as same:
         assert same is tree

@@ -25,7 +25,9 @@ def check(tree, points, kernel, k, rows=None, *, predecessor_mode=False, exclude
     allowed = oracle.predecessors(queries, len(points)) if predecessor_mode else np.ones(rho.shape, bool)
     if exclude_self:
         allowed[np.arange(len(queries)), queries] = False
-    oracle.assert_nearest(rho, norms, k, found, distances, allowed, variance=kernel.variance, slack=slack)
+    oracle.assert_nearest(
+        rho, norms, k, found, distances, allowed, variance=kernel.variance, slack=slack, in_space=v.shape[1] == 0
+    )
     return found, distances
 
 

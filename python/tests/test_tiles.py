@@ -42,7 +42,7 @@ def test_every_specialisation_and_mode(rng, dim, dtype, kind):
     for k in KS:
         assert (tree.knn(k, queries=fresh.astype(dtype)) == by_rank[:, :k]).all()
     limit = np.sqrt(np.median(np.sort(squared, axis=1)[:, 20]))
-    inside = (squared <= limit**2).sum(axis=1)
+    inside = (np.sqrt(squared) <= limit).sum(axis=1)
     assert (tree.radius(limit, queries=fresh.astype(dtype), count_only=True) == inside).all()
     found = tree.radius(limit, queries=fresh.astype(dtype))
     for row in range(0, 300, 7):
@@ -53,7 +53,7 @@ def test_every_specialisation_and_mode(rng, dim, dtype, kind):
         assert (limited == np.where(np.arange(k) < inside[:, None], by_rank[:, :k], -1)).all()
     nearest = np.sqrt(np.median(squared.min(axis=1)))
     limited = tree.knn(1, queries=fresh.astype(dtype), max_distance=nearest)
-    assert (limited == np.where(squared.min(axis=1)[:, None] <= nearest**2, by_rank[:, :1], -1)).all()
+    assert (limited == np.where(np.sqrt(squared.min(axis=1))[:, None] <= nearest, by_rank[:, :1], -1)).all()
 
 
 @pytest.mark.parametrize("kind", ["spread", "lattice", "duplicates"])

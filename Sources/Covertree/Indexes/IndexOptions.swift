@@ -29,13 +29,13 @@ public enum IndexMetric: Int32, Sendable {
     }
   }
 
-  /// The largest score that is within a distance; nil where no score can be.
+  /// The largest score whose distance is at most this, before or after `distance(ofScore:)` rounds it; nil if no score can be.
   func score(withinDistance distance: Double) -> Double? {
     switch self {
-    case .innerProduct: distance
-    case .euclidean: distance >= 0 ? distance * distance : nil
-    case .squaredEuclidean: distance >= 0 ? distance : nil
-    case .cosine: distance >= 0 ? 2 * distance : nil
+    case .innerProduct: Float.largestReported(within: distance)
+    case .euclidean: distance >= 0 ? Float.largestScore(withinDistance: distance) : nil
+    case .squaredEuclidean: distance >= 0 ? Float.largestReported(within: distance) : nil
+    case .cosine: distance >= 0 ? 2 * Float.largestReported(within: distance) : nil
     }
   }
 }

@@ -37,14 +37,7 @@ struct Euclidean<S: Scalar, D: Dimension>: Metric, @unchecked Sendable {
   func operations(comparing count: Int) -> Int { count * dimension.count / S.width }
 
   func squaredDistance(_ a: Int32, _ b: Int32) -> Double {
-    squaredEuclidean(row(a), row(b), dim: dimension.count)
-  }
-
-  func identical(_ a: Int32, _ b: Int32) -> Bool {
-    let x = row(a)
-    let y = row(b)
-    for d in 0..<dimension.count where x[d] != y[d] { return false }
-    return true
+    euclideanScore(row(a), row(b), dim: dimension.count)
   }
 }
 
@@ -115,12 +108,36 @@ private struct ClosestCollector<S: Scalar>: DecidingCollector {
   }
 }
 
-/// Squared Euclidean distance in float64: the value that every decision about a pair is made by.
+/// The score of a pair of points, by which every decision about it is made: their squared Euclidean distance in float64, and below
+/// 2^-480 what keeps its digits there; see `Score`.
 ///
 /// - Parameter stride: scalars from one coordinate of `y` to the next.
 @inline(__always)
-func squaredEuclidean<S: Scalar>(
-  _ x: UnsafePointer<S>, _ y: UnsafePointer<S>, stride: Int = 1, dim: Int
+func euclideanScore<A: Scalar, B: Scalar>(
+  _ x: UnsafePointer<A>, _ y: UnsafePointer<B>, stride: Int = 1, dim: Int
+) -> Double {
+  let square = squaredEuclidean(x, y, stride: stride, dim: dim)
+  if A.self == Float.self && B.self == Float.self { return square }
+  return square < Score.leastSquare ? scoreOfNear(x, y, stride: stride, dim: dim) : square
+}
+
+/// The same of two points whose squared distance is below `Score.leastSquare`.
+@inline(never)
+func scoreOfNear<A: Scalar, B: Scalar>(
+  _ x: UnsafePointer<A>, _ y: UnsafePointer<B>, stride: Int = 1, dim: Int
+) -> Double {
+  var sum = 0.0
+  for d in 0..<dim {
+    let difference = (Double(x[d]) - Double(y[d &* stride])) * Score.magnification
+    sum = cn_f64_fma(difference, difference, sum)
+  }
+  return Score.ofMagnified(square: sum)
+}
+
+/// Squared Euclidean distance in float64, which may underflow.
+@inline(__always)
+func squaredEuclidean<A: Scalar, B: Scalar>(
+  _ x: UnsafePointer<A>, _ y: UnsafePointer<B>, stride: Int = 1, dim: Int
 ) -> Double {
   var sum = 0.0
   for d in 0..<dim {

@@ -1,6 +1,6 @@
 /// What the building of a tree asks of a metric over a fixed set of points, known by their numbers.
 ///
-/// Distances come squared and in float64; that is how levels and ties are decided.
+/// Distances come squared and in float64, or as scores where squares underflow (`Score`); that is how levels and ties are decided.
 protocol Metric: Sendable {
   /// Some of the points, made ready to be searched.
   associatedtype Sources: Sendable
@@ -15,8 +15,6 @@ protocol Metric: Sendable {
   func operations(comparing count: Int) -> Int
 
   func squaredDistance(_ a: Int32, _ b: Int32) -> Double
-  /// Whether the two points are one: at a true distance of zero, not one that rounding made so.
-  func identical(_ a: Int32, _ b: Int32) -> Bool
 }
 
 /// Sources are known by their place in the list that they were made from.

@@ -124,7 +124,6 @@ private struct ResidualMetric: Metric {
 
   func operations(comparing count: Int) -> Int { 64 }
   func squaredDistance(_ a: Int32, _ b: Int32) -> Double { model.squaredDistance(a, b) }
-  func identical(_ a: Int32, _ b: Int32) -> Bool { true }
 }
 
 private struct ResidualFinder: SourceFinder {

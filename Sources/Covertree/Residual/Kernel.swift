@@ -25,6 +25,11 @@ public struct Kernel: Sendable, Equatable {
     self.lengthscale = lengthscale
   }
 
+  /// Of values that have been checked.
+  init(known shape: Shape, variance: Double, lengthscale: [Double]) {
+    (self.shape, self.variance, self.lengthscale) = (shape, variance, lengthscale)
+  }
+
   func check(dim: Int) throws(CoverTreeError) {
     guard lengthscale.count == 1 || lengthscale.count == dim else {
       throw CoverTreeError(

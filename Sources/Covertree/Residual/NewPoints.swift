@@ -40,11 +40,14 @@ extension ResidualModel {
       try AnyPoints.float64(features).copyRows(
         order, into: rows.base, stride: rank, named: "v_matrix", context: context)
     }
+    if !unit.isOne {
+      for element in 0..<rows.count { rows[element] /= unit.root }
+    }
     let variances = try Buffer<Double>(count: points.count)
     for row in 0..<points.count {
       let v = rows.base + row * rank
-      try check(residualVariance[row], against: diagonal[row], minus: dot(v, v, count: rank), index: row)
-      variances[row] = residualVariance[row]
+      variances[row] = unit.scaled(residualVariance[row])
+      try check(variances[row], against: diagonal[row], minus: dot(v, v, count: rank), index: row)
     }
     return NewPoints(count: points.count, coordinates: scaled, features: rows, residualVariance: variances)
   }

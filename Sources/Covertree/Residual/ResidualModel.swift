@@ -18,6 +18,8 @@ final class ResidualModel: @unchecked Sendable {
   /// How far given residual variances may be from `k_ii - |v_i|^2`.
   private static let tolerance = 1e-3
 
+  /// The unit of variances and features in this model.
+  let unit: VarianceUnit
   let covariance: Covariance
   let count: Int
   let dim: Int
@@ -52,6 +54,8 @@ final class ResidualModel: @unchecked Sendable {
 
   /// Whether `V` and `p` are the caller's.
   let hasGivenFeatures: Bool
+  /// Whether the residual correlation is the kernel's own and falls with distance in space.
+  var isSpatial: Bool { featureCount == 0 && !hasGivenFeatures && !covariance.isHost }
 
   var blockCount: Int { (count + blockSize - 1) / blockSize }
 
@@ -73,7 +77,13 @@ final class ResidualModel: @unchecked Sendable {
     guard variance > 0, variance.isFinite else {
       throw CoverTreeError(.invalidArgument, "kernel: expected positive variances k(x, x), got \(variance)")
     }
-    let shared = Shared(covariance: covariance, dim: points.dim, variance: variance, blockSize: blockSize)
+    let unit = try VarianceUnit(forVariance: variance)
+    if !unit.isOne {
+      for index in 0..<diagonal.count { diagonal[index] = unit.scaled(diagonal[index]) }
+    }
+    let shared = Shared(
+      unit: unit, covariance: covariance.scaled(unit), dim: points.dim, variance: unit.scaled(variance),
+      blockSize: blockSize)
     let inputs = try ModelInputs(points, source, context: context)
     switch source {
     case .inducing(let inducing, let jitter):
@@ -208,6 +218,7 @@ final class ResidualModel: @unchecked Sendable {
 
   /// What all models of the same process have in common.
   struct Shared {
+    let unit: VarianceUnit
     let covariance: Covariance
     let dim: Int
     let variance: Double
@@ -215,7 +226,7 @@ final class ResidualModel: @unchecked Sendable {
   }
 
   private var shared: Shared {
-    Shared(covariance: covariance, dim: dim, variance: variance, blockSize: blockSize)
+    Shared(unit: unit, covariance: covariance, dim: dim, variance: variance, blockSize: blockSize)
   }
 
   init(
@@ -224,7 +235,8 @@ final class ResidualModel: @unchecked Sendable {
     featureCount: Int, whitening: Whitening?, hasGivenFeatures: Bool, orderSeconds: Double, since start: Double,
     context: CallContext
   ) throws(CoverTreeError) {
-    (covariance, dim, variance, blockSize) = (shared.covariance, shared.dim, shared.variance, shared.blockSize)
+    (unit, covariance) = (shared.unit, shared.covariance)
+    (dim, variance, blockSize) = (shared.dim, shared.variance, shared.blockSize)
     count = arranged.order.count
     self.inputs = inputs
     (order, positions, coordinates) = (arranged.order, arranged.positions, arranged.coordinates)
@@ -286,12 +298,16 @@ final class ResidualModel: @unchecked Sendable {
     let features = try Buffer<Double>(count: count * rank, filledWith: 0)
     let variances = try Buffer<Double>(count: count)
     try v.copyRows(arranged.order, into: features.base, stride: rank, named: "v_matrix", context: context)
+    let unit = shared.unit
+    if !unit.isOne {
+      for element in 0..<features.count { features[element] /= unit.root }
+    }
     for place in 0..<count {
       let (row, index) = (features.base + place * rank, Int(arranged.order[place]))
+      variances[place] = unit.scaled(p[index])
       try check(
-        p[index], against: givenDiagonal?[index] ?? diagonal[place], minus: dot(row, row, count: rank),
-        floor: relativeFloor * shared.variance, precision: v.ulp, index: index)
-      variances[place] = p[index]
+        variances[place], against: givenDiagonal.map { unit.scaled($0[index]) } ?? diagonal[place],
+        minus: dot(row, row, count: rank), precision: v.ulp, index: index, shared)
     }
     return (features, variances)
   }
@@ -300,13 +316,13 @@ final class ResidualModel: @unchecked Sendable {
   func check(
     _ p: Double, against diagonal: Double, minus norm: Double, index: Int
   ) throws(CoverTreeError) {
-    try Self.check(
-      p, against: diagonal, minus: norm, floor: Self.relativeFloor * variance, precision: Double.ulpOfOne, index: index)
+    try Self.check(p, against: diagonal, minus: norm, precision: Double.ulpOfOne, index: index, shared)
   }
 
   private static func check(
-    _ p: Double, against diagonal: Double, minus norm: Double, floor: Double, precision: Double, index: Int
+    _ p: Double, against diagonal: Double, minus norm: Double, precision: Double, index: Int, _ shared: Shared
   ) throws(CoverTreeError) {
+    let floor = relativeFloor * shared.variance
     guard p > 0, p.isFinite else {
       throw CoverTreeError(.invalidArgument, "p_diag[\(index)]: expected a finite number above 0, got \(p)")
     }
@@ -317,10 +333,11 @@ final class ResidualModel: @unchecked Sendable {
     // What rounding of the features to their type may have cost comes on top.
     let allowed = tolerance * p + 8 * precision * diagonal
     guard p <= floor || (left - p).magnitude <= allowed else {
+      let (given, own, lost) = (shared.unit.unscaled(p), shared.unit.unscaled(diagonal), shared.unit.unscaled(norm))
       throw CoverTreeError(
         .invalidArgument,
-        "p_diag[\(index)]: \(p) contradicts v_matrix and the kernel, by which it is k_ii - |v_i|^2 = "
-          + "\(diagonal) - \(norm) = \(diagonal - norm)")
+        "p_diag[\(index)]: \(given) contradicts v_matrix and the kernel, by which it is k_ii - |v_i|^2 = "
+          + "\(own) - \(lost) = \(own - lost)")
     }
   }
 

@@ -94,7 +94,7 @@ final class ResidualQuerySet: @unchecked Sendable {
       places[slot] = Int32(place)
       self.indices[slot] = model.order[place]
       before[slot] = options.upperIndex(ofRow: Int(row), index: model.order[place])
-      limits[slot] = options.farthestScore(Int(row))
+      limits[slot] = options.limits?[Int(row)] ?? .infinity
       coordinates[slot] = UnsafePointer(model.coordinates.base) + place * model.dim
       features[slot] = UnsafePointer(model.features.base) + place * model.rank
       residualVariance[slot] = model.residualVariance[place]
@@ -121,7 +121,7 @@ final class ResidualQuerySet: @unchecked Sendable {
       let row = Int(sequence[slot])
       rows[slot] = Int32(row)
       before[slot] = options.upperIndex(ofRow: row, index: Int32.max)
-      limits[slot] = options.farthestScore(row)
+      limits[slot] = options.limits?[row] ?? .infinity
       places[slot] = -1
       self.indices[slot] = -1
       coordinates[slot] = UnsafePointer(scaled.base) + row * model.dim

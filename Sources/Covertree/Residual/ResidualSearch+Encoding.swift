@@ -1,6 +1,6 @@
 /// Models as files: what was given, `V` and `p`, the whitening, skeletons, and bounds between them if they have been asked
 /// for. Sections are those of `docs/file-format.md`. What follows from them by copying alone (features in float32, bases)
-/// is made anew when a file is opened.
+/// is made anew when a file is opened. The kernel's variance is written as the host gave it, `V` and `p` in the model's unit (`VarianceUnit`).
 extension ResidualSearch {
   /// The model as it stands; its arrays are not copied but for those of skeletons' factors.
   public func image(context: CallContext) throws(CoverTreeError) -> FileImage {
@@ -59,6 +59,8 @@ private struct ModelSettings {
   let count: Int
   let dim: Int
   let featureCount: Int
+  let unit: VarianceUnit
+  /// In the unit, as the variance.
   let covariance: Covariance
   let hasGivenFeatures: Bool
   /// 0 where there are no skeletons.
@@ -71,7 +73,7 @@ private struct ModelSettings {
 
   init(_ model: ResidualModel, _ skeletons: Skeletons?) {
     (count, dim, featureCount, blockSize) = (model.count, model.dim, model.featureCount, model.blockSize)
-    (covariance, hasGivenFeatures) = (model.covariance, model.hasGivenFeatures)
+    (covariance, hasGivenFeatures, unit) = (model.covariance, model.hasGivenFeatures, model.unit)
     blocksPerRegion = skeletons?.blocksPerRegion ?? 0
     (variance, jitter) = (model.variance, model.whitening?.jitter ?? 0)
   }
@@ -82,13 +84,13 @@ private struct ModelSettings {
     var lengthscale = [1.0]
     (settings[0], settings[1], settings[2]) = (Int64(count), Int64(dim), Int64(featureCount))
     (settings[3], numbers[1]) = (Self.hostKernel, 0)
-    if case .kernel(let kernel) = covariance {
+    if let kernel = covariance.unscaledKernel(unit) {
       (settings[3], numbers[1]) = (Int64(kernel.shape.rawValue), kernel.variance)
       lengthscale = kernel.lengthscale
     }
     settings[4] = hasGivenFeatures ? 1 : 0
     (settings[5], settings[6]) = (Int64(blockSize), Int64(blocksPerRegion))
-    (numbers[0], numbers[2]) = (variance, jitter)
+    (numbers[0], numbers[2]) = (unit.unscaled(variance), jitter)
     let scales = try Buffer<Double>(count: lengthscale.count)
     for (d, scale) in lengthscale.enumerated() { scales[d] = scale }
     return [Section("settings", settings), Section("numbers", numbers), Section("lengthscale", scales)]
@@ -106,12 +108,18 @@ private struct ModelSettings {
     else { throw file.corrupt("section \"settings\" or \"numbers\" is out of range") }
     (count, dim, featureCount) = (Int(settings[0]), Int(settings[1]), Int(settings[2]))
     (hasGivenFeatures, blocksPerRegion, blockSize) = (settings[4] == 1, Int(settings[6]), Int(settings[5]))
-    (variance, jitter) = (numbers[0], numbers[2])
+    do throws(CoverTreeError) {
+      unit = try VarianceUnit(forVariance: numbers[0])
+    } catch {
+      throw file.corrupt("section \"numbers\" is out of range")
+    }
+    (variance, jitter) = (unit.scaled(numbers[0]), numbers[2])
+    let given: Covariance
     if settings[3] == Self.hostKernel {
       guard let host else {
         throw CoverTreeError(.invalidArgument, "kernel_fn: the file was saved with a kernel of the host's; give it")
       }
-      covariance = .host(host)
+      given = .host(host)
     } else {
       guard host == nil else {
         throw CoverTreeError(.invalidArgument, "kernel_fn: the file has a kernel of the library; it takes no other")
@@ -119,10 +127,11 @@ private struct ModelSettings {
       guard let shape = Int32(exactly: settings[3]).flatMap(Kernel.Shape.init(rawValue:)) else {
         throw file.corrupt("section \"settings\" names a kernel that this library does not know")
       }
-      covariance = .kernel(
+      given = .kernel(
         try Kernel(shape: shape, variance: numbers[1], lengthscale: Array(lengthscale.elements)))
     }
-    try covariance.check(dim: dim)
+    try given.check(dim: dim)
+    covariance = given.scaled(unit)
   }
 }
 
@@ -158,7 +167,8 @@ extension ResidualModel {
     }
     try self.init(
       Shared(
-        covariance: settings.covariance, dim: dim, variance: settings.variance, blockSize: settings.blockSize),
+        unit: settings.unit, covariance: settings.covariance, dim: dim, variance: settings.variance,
+        blockSize: settings.blockSize),
       inputs, arranged,
       features: file.numbers(
         "v_matrix", rows: settings.rank == 0 ? 0 : count, columns: settings.rank, context: context),

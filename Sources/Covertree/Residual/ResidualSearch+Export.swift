@@ -4,11 +4,24 @@ public final class ResidualArrays: @unchecked Sendable {
   private weak var search: ResidualSearch?
   private let skeletons: Skeletons?
   private let regions: Skeletons.Regions?
+  private let shownFeatures: Buffer<Double>
+  private let shownVariance: Buffer<Double>
 
   /// Skeletons and the bounds between regions are made now, if no search has asked for them.
   fileprivate init(_ search: ResidualSearch, context: CallContext) throws(CoverTreeError) {
     (model, skeletons, self.search) = (search.model, search.skeletons, search)
     regions = try skeletons?.regions(context)
+    (shownFeatures, shownVariance) = try Self.unscaled(model)
+  }
+
+  /// Features and residual variances in the host's unit: the model's arrays, or copies if the model has another unit.
+  private static func unscaled(_ model: ResidualModel) throws(CoverTreeError) -> (Buffer<Double>, Buffer<Double>) {
+    guard !model.unit.isOne else { return (model.features, model.residualVariance) }
+    let features = try Buffer<Double>(count: model.features.count)
+    for element in 0..<features.count { features[element] = model.features[element] * model.unit.root }
+    let variances = try Buffer<Double>(count: model.count)
+    for place in 0..<model.count { variances[place] = model.unit.unscaled(model.residualVariance[place]) }
+    return (features, variances)
   }
 
   /// Whether there is still a search on this model.
@@ -23,16 +36,14 @@ public final class ResidualArrays: @unchecked Sendable {
   public var blocksPerRegion: Int { skeletons?.blocksPerRegion ?? 1 }
   public var regionCount: Int { regions?.skeletons.count ?? 0 }
   /// nil for one of the host's.
-  public var kernel: Kernel? {
-    if case .kernel(let kernel) = model.covariance { kernel } else { nil }
-  }
-  public var variance: Double { model.variance }
+  public var kernel: Kernel? { model.covariance.unscaledKernel(model.unit) }
+  public var variance: Double { model.unit.unscaled(model.variance) }
 
   public var order: UnsafePointer<Int32> { UnsafePointer(model.order.base) }
   public var places: UnsafePointer<Int32> { UnsafePointer(model.positions.base) }
   public var coordinates: UnsafePointer<Double> { UnsafePointer(model.coordinates.base) }
-  public var features: UnsafePointer<Double> { UnsafePointer(model.features.base) }
-  public var residualVariance: UnsafePointer<Double> { UnsafePointer(model.residualVariance.base) }
+  public var features: UnsafePointer<Double> { UnsafePointer(shownFeatures.base) }
+  public var residualVariance: UnsafePointer<Double> { UnsafePointer(shownVariance.base) }
   public var scales: UnsafePointer<Float> { UnsafePointer(model.scaleAbove.base) }
   public var pivotOffsets: UnsafePointer<Int64>? { skeletons.map { UnsafePointer($0.arrays.pivotOffsets.base) } }
   public var pivots: UnsafePointer<Int32>? { skeletons.map { UnsafePointer($0.arrays.pivots.base) } }
@@ -62,12 +73,6 @@ extension ResidualSearch {
     _ residualVariance: UnsafeMutablePointer<Double>?, context: CallContext
   ) throws(CoverTreeError) {
     let made = try model.newPoints(points, named: "points", context: context)
-    for row in 0..<points.count {
-      if let features {
-        (features + row * model.featureCount).update(
-          from: made.features.base + row * model.rank, count: model.featureCount)
-      }
-      residualVariance?[row] = made.residualVariance[row]
-    }
+    model.copy(made.features, made.residualVariance, to: features, residualVariance) { $0 }
   }
 }

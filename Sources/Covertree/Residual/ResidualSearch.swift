@@ -2,7 +2,8 @@
 ///
 /// **Definition.** `rho_ij = (k(x_i, x_j) - v_i . v_j) / sqrt(p_i p_j)` and the distance is
 /// `d_ij = sqrt(1 - |rho_ij|)`, with |rho| cut at 1: duplicates pass it by rounding. A pair with `sqrt(p_i p_j)` below
-/// `1e-9 variance` is at distance 1, a point at 0 from itself. Neighbours are sorted by (distance, index).
+/// `1e-9 variance` is at distance 1, a point at 0 from itself. Neighbours are sorted by (distance, index); without features, and
+/// with a kernel of the library, by (distance in space, index), see `SpatialSearch`.
 ///
 /// **Search.** Queries come in groups of near ones, points in blocks. For a group and a block |rho| is bounded from
 /// both sides; `CandidateList` keeps what can still be among the `k`. Those few are decided in float64, by
@@ -55,6 +56,8 @@ public final class ResidualSearch: @unchecked Sendable {
   let skeletons: Skeletons?
   private let earlyCount: Int
   private let early = Once<ResidualSearch>()
+  /// Made at the first search, if neighbours are ordered by distance in space.
+  private let spatial = Once<SpatialSearch>()
   /// Of the span of all points, where projections onto it have been asked for.
   let spanned = Once<Basis>()
   /// What all searches so far have taken. Guarded by `processLock`.
@@ -129,6 +132,7 @@ public final class ResidualSearch: @unchecked Sendable {
     indices: UnsafeMutablePointer<Int64>, distances: UnsafeMutablePointer<Double>?
   ) throws(CoverTreeError) {
     try options.check(queries)
+    if model.isSpatial { return try nearestInSpace(queries, k, options, context, rows, indices, distances) }
     let search = Call(
       k: k, options: options, context: context, indices: indices,
       distances: [distances, options.scores].compactMap(\.self))
@@ -138,22 +142,57 @@ public final class ResidualSearch: @unchecked Sendable {
       let all = try Self.all(list.elements.count)
       try nearest(toStored: list.elements, rows: all.elements, search)
     case .allStored:
-      guard rows == model.count else {
-        throw CoverTreeError(
-          .busy, "n_rows: there are \(model.count) points, results are for \(rows); was one inserted?")
-      }
+      try check(rows)
       let all = try Self.all(rows)
       try nearest(toStored: nil, rows: all.elements, search)
     case .points(let view, let features, let residualVariance):
-      let new =
-        if let features, let residualVariance {
-          try model.newPoints(view, features, residualVariance, context: context)
-        } else {
-          try model.newPoints(view, named: "queries", context: context)
-        }
+      let new = try newPoints(view, features, residualVariance, context)
       let set = try ResidualQuerySet(new, in: model, options: options, groupSize: groupSize(k), context: context)
       try run(set, search)
     }
+  }
+
+  /// By distance over the lengthscales.
+  private func nearestInSpace(
+    _ queries: ResidualQueries, _ k: Int, _ options: SearchOptions, _ context: CallContext, _ rows: Int,
+    _ indices: UnsafeMutablePointer<Int64>, _ distances: UnsafeMutablePointer<Double>?
+  ) throws(CoverTreeError) {
+    let search = try spatial.get { () throws(CoverTreeError) in try SpatialSearch(model, context: context) }
+    let start = monotonicSeconds()
+    let target = CorrelationRows(model, k: k, indices: indices, distances: distances, scores: options.scores)
+    switch queries {
+    case .stored(let list):
+      try list.check(below: model.count, named: "queries")
+      try search.nearest(toStored: list.elements, k: k, options: options, context: context, into: target)
+    case .allStored:
+      try check(rows)
+      try search.nearest(toStored: nil, k: k, options: options, context: context, into: target)
+    case .points(let view, let features, let residualVariance):
+      try search.nearest(
+        to: newPoints(view, features, residualVariance, context), k: k, options: options, context: context,
+        into: target)
+    }
+    processLock.locked {
+      statistics.queries += rows
+      statistics.searchSeconds += monotonicSeconds() - start
+    }
+  }
+
+  /// Whether results for all points have as many rows.
+  private func check(_ rows: Int) throws(CoverTreeError) {
+    guard rows == model.count else {
+      throw CoverTreeError(.busy, "n_rows: there are \(model.count) points, results are for \(rows); was one inserted?")
+    }
+  }
+
+  private func newPoints(
+    _ view: PointsView<Double>, _ features: PointsView<Double>?, _ residualVariance: UnsafePointer<Double>?,
+    _ context: CallContext
+  ) throws(CoverTreeError) -> NewPoints {
+    guard let features, let residualVariance else {
+      return try model.newPoints(view, named: "queries", context: context)
+    }
+    return try model.newPoints(view, features, residualVariance, context: context)
   }
 
   /// What a call asks for and where it wants it.
@@ -274,9 +313,11 @@ public final class ResidualSearch: @unchecked Sendable {
     var statistics = processLock.locked { self.statistics }
     if let early { statistics += early.statistics }
     return ResidualInfo(
-      pointCount: model.count, dim: model.dim, featureCount: model.featureCount, variance: model.variance,
+      pointCount: model.count, dim: model.dim, featureCount: model.featureCount,
+      variance: model.unit.unscaled(model.variance),
       jitter: model.whitening?.jitter ?? 0, blockCount: model.blockCount, pivotCount: skeletons?.rank ?? 0,
-      memoryBytes: model.byteCount + (skeletons?.byteCount ?? 0) + (early?.memoryBytes ?? 0),
+      memoryBytes: model.byteCount + (skeletons?.byteCount ?? 0) + (early?.memoryBytes ?? 0)
+        + (spatial.known?.byteCount ?? 0),
       buildSeconds: buildSeconds,
       orderSeconds: model.orderSeconds + (early?.orderSeconds ?? 0),
       featureSeconds: model.featureSeconds + (early?.featureSeconds ?? 0),
@@ -288,13 +329,24 @@ public final class ResidualSearch: @unchecked Sendable {
   /// Copies features, `count x featureCount`, and residual variances, by dataset index.
   public func copyFeatures(_ features: UnsafeMutablePointer<Double>?, _ residualVariance: UnsafeMutablePointer<Double>?)
   {
-    for place in 0..<model.count {
-      let index = Int(model.order[place])
-      if let features {
-        (features + index * model.featureCount).update(
-          from: model.features.base + place * model.rank, count: model.featureCount)
+    model.copy(model.features, model.residualVariance, to: features, residualVariance) { Int(model.order[$0]) }
+  }
+}
+
+extension ResidualModel {
+  /// Copies features without their padding, and residual variances of points, in the host's unit.
+  ///
+  /// - Parameter row: the row of the result for each place.
+  func copy(
+    _ features: Buffer<Double>, _ residualVariance: Buffer<Double>, to target: UnsafeMutablePointer<Double>?,
+    _ variances: UnsafeMutablePointer<Double>?, row: (Int) -> Int
+  ) {
+    for place in 0..<residualVariance.count {
+      let row = row(place)
+      if let target = target.map({ $0 + row * featureCount }) {
+        for d in 0..<featureCount { target[d] = features[place * rank + d] * unit.root }
       }
-      residualVariance?[index] = model.residualVariance[place]
+      variances?[row] = unit.unscaled(residualVariance[place])
     }
   }
 }

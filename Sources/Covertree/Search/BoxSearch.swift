@@ -257,12 +257,29 @@ struct Hits<S: Scalar, D: Dimension> {
   let place: Int
   fileprivate let labels: UnsafePointer<Int32>
 
-  /// The squared distance that all decisions are made by: that of `squaredEuclidean`, bit for bit.
+  /// The score that all decisions are made by: `euclideanScore`, bit for bit, unless the lane is one of `near`.
   @inline(__always)
   func squared(_ lane: Int) -> Double {
     if S.self == Double.self { return Double(filtered[lane]) }
-    let point = UnsafeRawPointer(group).assumingMemoryBound(to: S.self) + lane
-    return squaredEuclidean(query, point, stride: S.width, dim: dimension.count)
+    return euclideanScore(query, point(lane), stride: S.width, dim: dimension.count)
+  }
+
+  @inline(__always)
+  private func point(_ lane: Int) -> UnsafePointer<S> {
+    UnsafeRawPointer(group).assumingMemoryBound(to: S.self) + lane
+  }
+
+  /// Those of the points whose squares have lost digits.
+  @inline(__always)
+  var near: UInt32 {
+    guard S.self == Double.self else { return 0 }
+    return lanes & S.maskLessOrEqual(filtered, S.Lanes(repeating: S(Score.leastSquare.nextDown)))
+  }
+
+  /// The score of one of them.
+  @inline(never)
+  func scoreOfNear(_ lane: Int) -> Double {
+    Covertree.scoreOfNear(query, point(lane), stride: S.width, dim: dimension.count)
   }
 
   @inline(__always)
@@ -281,24 +298,25 @@ struct FilterSlack<S: Scalar> {
     scalarFactor = S.self == Double.self ? 1 : 1 + S(2 * dim + 10) * S.ulpOfOne
   }
 
-  /// What a true squared distance of at most `worst` can show in the filter at most.
+  /// The most that a point with a score of at most `worst` can show in the filter. The filter lets all points through whose squares
+  /// underflow.
   @inline(__always)
   func shown(_ worst: Double) -> S {
-    if S.self == Double.self { return S(worst) }
+    if S.self == Double.self { return S(max(worst, Score.leastSquare)) }
     return S.roundedUp(worst * factor + Double(S.leastNormalMagnitude))
   }
 
   /// What points can show in the filter that are not farther than one that shows `filtered`.
   @inline(__always)
   func shown(beside filtered: S) -> S {
-    if S.self == Double.self { return filtered }
+    if S.self == Double.self { return max(filtered, S(Score.leastSquare)) }
     return filtered * scalarFactor + 2 * S.leastNormalMagnitude
   }
 
   /// The same of every lane.
   @inline(__always)
   func shown(beside filtered: S.Lanes) -> S.Lanes {
-    if S.self == Double.self { return filtered }
+    if S.self == Double.self { return S.maximum(filtered, S.Lanes(repeating: S(Score.leastSquare))) }
     return S.multiplyAdd(filtered, S.Lanes(repeating: scalarFactor), S.Lanes(repeating: 2 * S.leastNormalMagnitude))
   }
 }

@@ -9,24 +9,42 @@ protocol Collector {
 
 /// A collector that decides about each point as it comes.
 protocol DecidingCollector: Collector {
-  /// What is farther than this (squared) is of no use any more.
+  /// Points of a larger score are of no use any more.
   var worst: Double { get }
-  /// A point that is at most `worst` away, with its label and squared distance.
+  /// Whether the collector needs scores, not only to know which points are within `worst`.
+  static var ranks: Bool { get }
+  /// A point with a score of at most `worst`, and its label.
   mutating func offer(_ squared: Double, _ label: Int32) throws(CoverTreeError)
 }
 
 extension DecidingCollector {
+  static var ranks: Bool { true }
+
   @inline(__always)
   func threshold(_ slack: FilterSlack<S>) -> S { slack.shown(worst) }
 
   @inline(__always)
   mutating func take<D: Dimension>(_ hits: Hits<S, D>) throws(CoverTreeError) {
-    var lanes = hits.lanes
+    let near = Self.ranks || worst < Score.leastSquare ? hits.near : 0
+    if near != 0 { try take(near, of: hits) }
+    var lanes = hits.lanes & ~near
     while lanes != 0 {
       let lane = lanes.trailingZeroBitCount
       lanes &= lanes &- 1
       let squared = hits.squared(lane)
       if squared <= worst { try offer(squared, hits.label(lane)) }
+    }
+  }
+
+  /// Points whose squares have lost digits.
+  @inline(never)
+  private mutating func take<D: Dimension>(_ near: UInt32, of hits: Hits<S, D>) throws(CoverTreeError) {
+    var lanes = near
+    while lanes != 0 {
+      let lane = lanes.trailingZeroBitCount
+      lanes &= lanes &- 1
+      let score = hits.scoreOfNear(lane)
+      if score <= worst { try offer(score, hits.label(lane)) }
     }
   }
 }
@@ -224,6 +242,12 @@ struct DecidingNearest<S: Scalar>: DecidingCollector {
 struct RadiusCollector<S: Scalar>: DecidingCollector {
   let found: Stack<Candidate>
   let worst: Double
+  private let reach: Reach<S>
+
+  init(found: Stack<Candidate>, worst: Double) { (self.found, self.worst, reach) = (found, worst, Reach(worst)) }
+
+  @inline(__always)
+  func threshold(_ slack: FilterSlack<S>) -> S { reach.threshold(slack) }
 
   @inline(__always)
   mutating func offer(_ squared: Double, _ label: Int32) throws(CoverTreeError) {
@@ -233,11 +257,27 @@ struct RadiusCollector<S: Scalar>: DecidingCollector {
 
 /// How many points lie within a radius.
 struct CountCollector<S: Scalar>: DecidingCollector {
+  static var ranks: Bool { false }
+
   private(set) var count: Int64 = 0
   let worst: Double
+  private let reach: Reach<S>
 
-  init(worst: Double) { self.worst = worst }
+  init(worst: Double) { (self.worst, reach) = (worst, Reach(worst)) }
+
+  @inline(__always)
+  func threshold(_ slack: FilterSlack<S>) -> S { reach.threshold(slack) }
 
   @inline(__always)
   mutating func offer(_ squared: Double, _ label: Int32) { count &+= 1 }
+}
+
+/// A limit that stays as it is, as the filter needs it.
+private struct Reach<S: Scalar> {
+  private let score: Double
+
+  init(_ score: Double) { self.score = S.self == Double.self ? max(score, Score.leastSquare) : score }
+
+  @inline(__always)
+  func threshold(_ slack: FilterSlack<S>) -> S { S.self == Double.self ? S(score) : slack.shown(score) }
 }

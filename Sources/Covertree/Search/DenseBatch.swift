@@ -9,7 +9,7 @@ final class DenseBatch<Points: DensePoints> {
   /// Queries that are compared together: they stay in the second cache.
   static var size: Int { 64 }
 
-  /// What one query asks for: nothing beyond `bound`, squared.
+  /// What one query asks for: nothing with a score beyond `bound`.
   struct Query {
     let query: QuerySet<S>.Query
     let eligible: Eligibility
@@ -32,6 +32,8 @@ final class DenseBatch<Points: DensePoints> {
   /// ulp at most.
   private let slack: Double
   private let underflow: Double
+  /// All points with a smaller square are candidates: squares below this have lost digits.
+  private let resolution: Double
   /// Of each query: what a rounding may be a share of beside the score itself, where scores cancel.
   private let scales: Buffer<Double>
 
@@ -43,6 +45,7 @@ final class DenseBatch<Points: DensePoints> {
     let dim = Double(points.dim)
     slack = (dim + 8) * Double(S.ulpOfOne)
     underflow = (dim + 8) * Double(S.leastNormalMagnitude)
+    resolution = S.self == Double.self && !points.products ? Score.leastSquare : -.infinity
     var candidates: [Stack<DenseCandidate>] = []
     var rooms: [NearestCollector.Room] = []
     for _ in 0..<Self.size {
@@ -74,7 +77,7 @@ final class DenseBatch<Points: DensePoints> {
 
   /// The score beyond which nothing is wanted for a query any more.
   @inline(__always)
-  func limit(_ i: Int) -> Double { uppers[i].worst }
+  func limit(_ i: Int) -> Double { max(uppers[i].worst, resolution) }
 
   /// Keeps the point at a place if it counts for the query, with a bound below its score.
   @inline(__always)
@@ -92,7 +95,7 @@ final class DenseBatch<Points: DensePoints> {
   private func computeDistances(_ i: Int, _ list: Stack<DenseCandidate>) throws(CoverTreeError) {
     let query = queries[i].query.coordinates
     var kept = computed[i]
-    for slot in kept..<list.count where list[slot].lower <= uppers[i].worst {
+    for slot in kept..<list.count where list[slot].lower <= limit(i) {
       let label = list[slot].label
       let score = Double(points.quick(query, label))
       // What overflows is at least as large as the largest number.
@@ -110,7 +113,7 @@ final class DenseBatch<Points: DensePoints> {
   func decided(_ i: Int) throws(CoverTreeError) -> SortedNeighbors {
     let list = candidates[i]
     try computeDistances(i, list)
-    let worst = uppers[i].worst
+    let worst = limit(i)
     var left = 0
     for slot in 0..<list.count where list[slot].lower <= worst {
       list[left] = list[slot]

@@ -29,14 +29,14 @@ struct DenseTask<Points: DensePoints, Rows: NeighborRows> where Rows.S == Points
         let first = places.lowerBound + part * batchSize
         let queries = (first..<min(places.upperBound, first + batchSize)).map { set[$0] }
         let missed = try scanner.search(queries, options, k) {
-          let farthest = options.farthestScore($0.row)
+          let farthest = options.farthestScore($0.row, S.self)
           return scanner.guesses ? min(farthest, guess!.score($0.coordinates)) : farthest
         } write: { (found, query) throws(CoverTreeError) in
           try rows.write(found, query)
         }
         if missed.count * 4 > queries.count { scanner.guesses = false }
         _ = try scanner.search(missed, options, 0) {
-          options.farthestScore($0.row)
+          options.farthestScore($0.row, S.self)
         } write: { (found, query) throws(CoverTreeError) in
           try rows.write(found, query)
         }

@@ -1,4 +1,4 @@
-/// Sorts candidates by distance and then by label: they are dealt out evenly by their squared distances, which radius searches
+/// Sorts candidates by score and then by label: they are dealt out evenly by their squared distances, which radius searches
 /// find nearly uniform, and what is out of order then is not far from its place. O(n) expected; where the distances
 /// cluster, the O(n log n) of a comparison sort.
 final class DistributionSort {
@@ -30,9 +30,14 @@ final class DistributionSort {
   /// - Returns: false where one of the heaps would be large.
   private func deal(_ candidates: UnsafeMutableBufferPointer<Candidate>) throws(CoverTreeError) -> Bool {
     let count = candidates.count
-    let farthest = candidates.reduce(0) { $0 > $1.squared ? $0 : $1.squared }
+    var (nearest, farthest) = (0.0, 0.0)
+    for candidate in candidates {
+      nearest = nearest < candidate.squared ? nearest : candidate.squared
+      farthest = farthest > candidate.squared ? farthest : candidate.squared
+    }
     let scale = Double(count - 1) / farthest
-    guard scale.isFinite else { return false }
+    // A negative score is not a square.
+    guard scale.isFinite, nearest >= 0 else { return false }
     try dealt.resize(to: count)
     try ends.resize(to: count)
     ends.base.update(repeating: 0, count: count)

@@ -263,10 +263,10 @@ extension LaneSearch {
     return admitted(sum, place)
   }
 
-  /// The squared distance that decisions are made by, from a lane to the point at a place.
+  /// The score that decisions are made by, from a lane to the point at a place.
   @inline(__always)
   func squared(_ lane: Int, _ place: Int) -> Double {
-    squaredEuclidean(rows[lane], tree.coordinates(at: place), stride: S.width, dim: dimension.count)
+    euclideanScore(rows[lane], tree.coordinates(at: place), stride: S.width, dim: dimension.count)
   }
 }
 
@@ -287,7 +287,7 @@ protocol LaneCollector {
 struct ClosestLanes<S: Scalar>: LaneCollector {
   enum Outcome {
     case nothing
-    /// A place, and the squared distance that decisions are made by.
+    /// A place, and the score that decisions are made by.
     case found(Int, squared: Double)
     case undecided
   }

@@ -31,7 +31,7 @@ private struct MaxMinTask: DimensionTask {
       let reach = queue.distance[next]
       queue.take(next)
       var collector = NearerCollector(worst: reach, queue: queue)
-      if reach > 0 { try search.run(view.row(next), into: &collector) }
+      if !Score.isZero(reach) { try search.run(view.row(next), into: &collector) }
       if rank + 1 < count { next = queue.farthest() }
     }
   }
@@ -44,7 +44,7 @@ private struct MaxMinTask: DimensionTask {
     }
     var (nearest, least) = (0, Double.infinity)
     for index in 0..<points.count {
-      let squared = squaredEuclidean(center, UnsafePointer(rows.base) + index * dim, dim: dim)
+      let squared = euclideanScore(center, UnsafePointer(rows.base) + index * dim, dim: dim)
       if squared < least { (nearest, least) = (index, squared) }
     }
     return nearest
@@ -66,7 +66,7 @@ private struct NearerCollector: DecidingCollector {
 /// Points by their distance from those taken, the farthest on top: a binary heap whose keys may be too large, as distances
 /// only fall; what comes to the top is put in its place before it is believed.
 private final class FarthestQueue {
-  /// Squared; -1 for points that were taken.
+  /// Scores; the lowest number for points that were taken.
   let distance: Buffer<Double>
   private let key: Buffer<Double>
   private let heap: Buffer<Int32>
@@ -80,14 +80,14 @@ private final class FarthestQueue {
     for index in 0..<count { heap[index] = Int32(index) }
   }
 
-  func take(_ index: Int) { distance[index] = -1 }
+  func take(_ index: Int) { distance[index] = -.infinity }
 
   /// The farthest point that has not been taken.
   func farthest() -> Int {
     while true {
       let top = heap[0]
       let known = distance[top]
-      if known < 0 {
+      if known == -.infinity {
         count -= 1
         heap[0] = heap[count]
       } else if known == key[top] {

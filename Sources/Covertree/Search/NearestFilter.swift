@@ -191,7 +191,7 @@ struct NearestFilter<S: Scalar>: Collector {
     var nearest = NearestCollector(try NearestCollector.Room(k: room.k), bound: bound)
     for candidate in 0..<count where filtered[candidate] <= threshold {
       let place = Int(places[candidate])
-      let squared = squaredEuclidean(
+      let squared = euclideanScore(
         row, search.tree.coordinates(at: place), stride: S.width, dim: search.dimension.count)
       nearest.offer(squared, search.tree.labels[place])
     }

@@ -86,7 +86,7 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
       lanes.removeAll()
       for place in together {
         let query = set[place]
-        lanes.add(query.coordinates, bound: options.farthestScore(query.row), options.eligible(query))
+        lanes.add(query.coordinates, bound: options.farthestScore(query.row, S.self), options.eligible(query))
       }
       try lanes.run(into: &closest)
       for place in together {
@@ -99,10 +99,11 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
           label.pointee = Int64(points.boxes.labels[place])
           try write(
             SortedNeighbors(
-              count: squared <= options.farthestScore(query.row) ? 1 : 0, squares: square, labels: label), query)
+              count: squared <= options.farthestScore(query.row, S.self) ? 1 : 0, squares: square, labels: label), query
+          )
         case .undecided:
           var collector = DecidingNearest<S>(
-            nearest: NearestCollector(scratch, bound: options.farthestScore(query.row)))
+            nearest: NearestCollector(scratch, bound: options.farthestScore(query.row, S.self)))
           try search.run(query.coordinates, options.eligible(query), into: &collector)
           try write(collector.nearest.finished(), query)
         }
@@ -117,7 +118,8 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
     let found = try NearestCollector.Room(k: k)
     for place in places {
       let query = set[place]
-      var collector = DecidingNearest<S>(nearest: NearestCollector(found, bound: options.farthestScore(query.row)))
+      var collector = DecidingNearest<S>(
+        nearest: NearestCollector(found, bound: options.farthestScore(query.row, S.self)))
       try search.run(query.coordinates, options.eligible(query), into: &collector)
       try write(collector.nearest.finished(), query)
     }
@@ -145,7 +147,7 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
       }
       for next in queries {
         let query = set[next]
-        let (eligible, farthest) = (options.eligible(query), options.farthestScore(query.row))
+        let (eligible, farthest) = (options.eligible(query), options.farthestScore(query.row, S.self))
         var bound = min(search.slack.shown(farthest), reach)
         if neighborhood.serves(before: eligible.before) {
           let reached = neighborhood.farthest(from: query.coordinates, query.coordinates, search.dimension)

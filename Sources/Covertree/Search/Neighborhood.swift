@@ -69,7 +69,7 @@ final class Neighborhood<S: Scalar> {
   @inline(__always)
   func serves(before: Int32) -> Bool { count >= k && latest < before }
 
-  /// The first `k` by distance from a query, of those within a squared distance. Equal ones stand by label.
+  /// The first `k` by distance from a query, of those within a score. Equal ones stand by label.
   @inline(__always)
   func sorted<D: Dimension>(from row: UnsafePointer<S>, _ dimension: D, within bound: Double) -> SortedNeighbors {
     fillSquares(from: row, dimension)
@@ -85,6 +85,13 @@ final class Neighborhood<S: Scalar> {
       }
     }
     if 2 &* rankSum != count &* (count &- 1) || !ascends() { sortOneByOne() }
+    // Squares that have lost digits are in a wrong order. One alone, as a query itself has, is the first in any case.
+    if S.self == Double.self && count > 0 && sortedSquares[0] < Score.leastSquare
+      && (bound < Score.leastSquare || (count > 1 && sortedSquares[1] < Score.leastSquare))
+    {
+      fillScoresOfNear(from: row, dimension)
+      sortOneByOne()
+    }
     var found = min(k, count)
     while found > 0 && sortedSquares[found &- 1] > bound { found &-= 1 }
     return SortedNeighbors(count: found, squares: sortedSquares, labels: sortedLabels)
@@ -98,7 +105,15 @@ final class Neighborhood<S: Scalar> {
     return SortedNeighbors(count: found.count, squares: sortedSquares, labels: sortedLabels)
   }
 
-  /// The squared distances that all decisions are made by: those of `squaredEuclidean`, bit for bit.
+  /// Scores in place of squares that have lost their digits.
+  @inline(never)
+  private func fillScoresOfNear<D: Dimension>(from row: UnsafePointer<S>, _ dimension: D) {
+    for slot in 0..<count where squares[slot] < Score.leastSquare {
+      squares[slot] = scoreOfNear(row, coordinates + slot, stride: capacity, dim: dimension.count)
+    }
+  }
+
+  /// Squared distances: those of `squaredEuclidean`, bit for bit.
   @inline(__always)
   private func fillSquares<D: Dimension>(from row: UnsafePointer<S>, _ dimension: D) {
     for first in stride(from: 0, to: count, by: S.width) {

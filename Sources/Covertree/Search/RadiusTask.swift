@@ -4,7 +4,7 @@ public final class NeighborLists<S: Scalar>: @unchecked Sendable {
   public let offsets: Buffer<Int64>
   public let indices: Buffer<Int64>
   public let distances: Buffer<S>
-  /// Squared distances in float64; nil where they were not asked for.
+  /// In float64; nil where they were not asked for.
   public let scores: Buffer<Double>?
 
   init(offsets: Buffer<Int64>, keepsScores: Bool) throws(CoverTreeError) {
@@ -16,15 +16,17 @@ public final class NeighborLists<S: Scalar>: @unchecked Sendable {
   }
 }
 
-/// All points within a distance of each query, nearest first.
-struct RadiusTask<S: Scalar>: DimensionTask {
+/// All points within a distance of each query, nearest first. Distances are reported in a type of their own.
+struct RadiusTask<S: Scalar, Reported: Scalar>: DimensionTask {
   let set: QuerySet<S>
   let points: SearchPoints<S>
   let options: SearchOptions
   let context: CallContext
   let counters: SearchCounters
+  /// The queries before they were rounded; nil if they were not rounded.
+  var rounded: RoundedQueries?
 
-  func run<D: Dimension>(_ dimension: D) throws(CoverTreeError) -> NeighborLists<S> {
+  func run<D: Dimension>(_ dimension: D) throws(CoverTreeError) -> NeighborLists<Reported> {
     let offsets = try Buffer<Int64>(count: set.count + 1, filledWith: 0)
     let chunk = points.queriesPerChunk
     let chunks = (set.count + chunk - 1) / chunk
@@ -34,20 +36,24 @@ struct RadiusTask<S: Scalar>: DimensionTask {
     try context.forEach(set.count, grain: chunk) { (range, _) throws(CoverTreeError) in
       var search = try BoxSearch(points.boxes, labels: points.labels, dimension: dimension)
       let sort = try DistributionSort()
+      let list = found[range.lowerBound / chunk]
       for place in range {
         let query = set[place]
-        var collector = RadiusCollector<S>(
-          found: found[range.lowerBound / chunk], worst: options.farthestScore(query.row))
-        let first = collector.found.count
-        try search.run(query.coordinates, options.eligible(query), into: &collector)
-        try sort.sort(UnsafeMutableBufferPointer(rebasing: collector.found.all[first...]))
-        offsets[query.row + 1] = Int64(collector.found.count - first)
+        let first = list.count
+        if S.self == Float.self, let rounded {
+          try search.findPrecisely(query, points, rounded, options, into: list)
+        } else {
+          var collector = RadiusCollector<S>(found: list, worst: options.farthestScore(query.row, S.self))
+          try search.run(query.coordinates, options.eligible(query), into: &collector)
+        }
+        try sort.sort(UnsafeMutableBufferPointer(rebasing: list.all[first...]))
+        offsets[query.row + 1] = Int64(list.count - first)
       }
       counters.add(queries: range.count, points: search.pointsCompared, boxes: search.boxesCompared)
     }
     for row in 0..<set.count { offsets[row + 1] += offsets[row] }
 
-    let neighbors = try NeighborLists<S>(offsets: offsets, keepsScores: options.listsScores)
+    let neighbors = try NeighborLists<Reported>(offsets: offsets, keepsScores: options.listsScores)
     try context.forEach(set.count, grain: chunk) { (range, _) throws(CoverTreeError) in
       let list = found[range.lowerBound / chunk]
       var next = 0
@@ -55,8 +61,8 @@ struct RadiusTask<S: Scalar>: DimensionTask {
         let query = set[place]
         for slot in Int(offsets[query.row])..<Int(offsets[query.row + 1]) {
           neighbors.indices[slot] = Int64(list[next].index)
-          neighbors.distances[slot] = points.distance(list[next], query.coordinates)
-          if let scores = neighbors.scores { scores[slot] = list[next].squared }
+          neighbors.distances[slot] = Reported(Score.distance(list[next].squared))
+          if let scores = neighbors.scores { scores[slot] = Score.reported(list[next].squared) }
           next += 1
         }
       }
@@ -79,7 +85,7 @@ struct CountTask<S: Scalar>: DimensionTask {
       var search = try BoxSearch(points.boxes, labels: points.labels, dimension: dimension)
       for place in range {
         let query = set[place]
-        var collector = CountCollector<S>(worst: options.farthestScore(query.row))
+        var collector = CountCollector<S>(worst: options.farthestScore(query.row, S.self))
         try search.run(query.coordinates, options.eligible(query), into: &collector)
         counts[query.row] = collector.count
       }

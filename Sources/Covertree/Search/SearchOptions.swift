@@ -32,7 +32,9 @@ public struct SearchOptions: @unchecked Sendable {
   public var maximumDistance = Double.infinity
   /// For each row: only points with a dataset index below this.
   public var before: UnsafeBufferPointer<Int64>?
-  /// For each row: nothing of a larger score, that is squared distance.
+  /// The largest score within that: it depends on the type of distances in the result.
+  var farthest = Double.infinity
+  /// For each row: nothing of a larger score.
   public var limits: UnsafeBufferPointer<Double>?
   /// Where the scores of neighbours go, `rows x k`.
   public var scores: UnsafeMutablePointer<Double>?
@@ -62,11 +64,20 @@ public struct SearchOptions: @unchecked Sendable {
 }
 
 extension SearchOptions {
-  /// What is above this, of squared distances or of negative inner products, is not wanted for a row.
+  /// The options of a search whose distances are reported in a type.
+  func reporting<S: Scalar>(in type: S.Type) -> SearchOptions {
+    var options = self
+    options.farthest = S.largestScore(withinDistance: maximumDistance)
+    return options
+  }
+
+  /// The largest score, or negative inner product, that is wanted for a row of queries that are compared in a type.
   @inline(__always)
-  func farthestScore(_ row: Int) -> Double {
-    let farthest = maximumDistance * maximumDistance
-    return limits.map { min(farthest, $0[row]) } ?? farthest
+  func farthestScore<S: Scalar>(_ row: Int, _: S.Type) -> Double {
+    guard let limits else { return farthest }
+    let limit = Score.largest(reportedWithin: limits[row])
+    // Between float32 points the score of a distance of zero is 0.
+    return min(farthest, S.self == Float.self && limit >= Score.ofZero ? max(limit, 0) : limit)
   }
 
   @inline(__always)

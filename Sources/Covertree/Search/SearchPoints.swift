@@ -42,7 +42,21 @@ final class SearchPoints<S: Scalar>: DensePoints, @unchecked Sendable {
   func prefetch(_ label: Int32) { cn_prefetch(row(label), Int64(dim * MemoryLayout<S>.size)) }
 
   func decided(_ query: UnsafePointer<S>, _ labels: SIMD4<Int32>) -> SIMD4<Double> {
-    squaredEuclidean(query, row(labels[0]), row(labels[1]), row(labels[2]), row(labels[3]), dim: dim)
+    var scores = squaredEuclidean(
+      query, row(labels[0]), row(labels[1]), row(labels[2]), row(labels[3]), dim: dim)
+    if S.self == Double.self {
+      for lane in 0..<4 where scores[lane] < Score.leastSquare {
+        scores[lane] = scoreOfNear(query, row(labels[lane]), dim: dim)
+      }
+    }
+    return scores
+  }
+
+  /// The score of a neighbour, if a search has left a square that has lost its digits.
+  @inline(__always)
+  func settled(_ score: Double, _ query: UnsafePointer<S>, _ label: Int32) -> Double {
+    guard S.self == Double.self, score >= 0, score < Score.leastSquare else { return score }
+    return scoreOfNear(query, row(label), dim: dim)
   }
 
   /// The squared distance, summed lane by lane.
@@ -74,26 +88,6 @@ final class SearchPoints<S: Scalar>: DensePoints, @unchecked Sendable {
 
   /// Queries that a thread takes at a time: many neighbours along the curve, but fewer where one may scan for long.
   var queriesPerChunk: Int { CallContext.grain(operationsPerItem: count * dim / S.width, most: 128) }
-
-  /// The distance of a neighbour from the query. Where its square has underflowed it is computed again without one.
-  @inline(__always)
-  func distance(_ neighbor: Candidate, _ query: UnsafePointer<S>) -> S {
-    if neighbor.squared >= smallestSquaredDistance { return S(neighbor.squared.squareRoot()) }
-    return tinyDistance(query, neighbor.index)
-  }
-
-  func tinyDistance(_ x: UnsafePointer<S>, _ label: Int32) -> S {
-    let y = row(label)
-    var largest = 0.0
-    for d in 0..<dim { largest = max(largest, abs(Double(x[d]) - Double(y[d]))) }
-    guard largest > 0 else { return 0 }
-    var sum = 0.0
-    for d in 0..<dim {
-      let share = (Double(x[d]) - Double(y[d])) / largest
-      sum += share * share
-    }
-    return S(largest * sum.squareRoot())
-  }
 }
 
 /// A value that may not be had, as an object.
@@ -101,6 +95,3 @@ final class Maybe<Value> {
   let value: Value?
   init(_ value: Value?) { self.value = value }
 }
-
-/// Squared distances below this have lost digits to underflow, or all of them. Only float64 coordinates come near it.
-let smallestSquaredDistance = 0x1p-960

@@ -44,13 +44,18 @@ public enum AnyCoverTree: Sendable {
     case allStored
   }
 
-  /// `distances` points to scalars of the tree's type.
+  /// `distances` points to scalars of the tree's type, or to float64 where the queries are that.
   public func nearest(
     _ queries: Queries, k: Int, options: SearchOptions, context: CallContext, rows: Int,
     indices: UnsafeMutablePointer<Int64>, distances: UnsafeMutableRawPointer?
   ) throws(CoverTreeError) {
     switch self {
     case .float32(let tree):
+      if case .points(.float64(let view)) = queries {
+        return try tree.nearest(
+          view, k: k, options: options, context: context, indices: indices,
+          distances: distances?.assumingMemoryBound(to: Double.self))
+      }
       try tree.nearest(
         typed(queries), k: k, options: options, context: context, rows: rows, indices: indices,
         distances: distances?.assumingMemoryBound(to: Float.self))
@@ -66,9 +71,12 @@ public enum AnyCoverTree: Sendable {
   ) throws(CoverTreeError) -> AnyNeighborLists {
     switch self {
     case .float32(let tree):
-      .float32(try tree.within(radius, of: typed(queries), options: options, context: context))
+      if case .points(.float64(let view)) = queries {
+        return .float64(try tree.within(radius, of: view, options: options, context: context))
+      }
+      return .float32(try tree.within(radius, of: typed(queries), options: options, context: context))
     case .float64(let tree):
-      .float64(try tree.within(radius, of: typed(queries), options: options, context: context))
+      return .float64(try tree.within(radius, of: typed(queries), options: options, context: context))
     }
   }
 
@@ -78,6 +86,9 @@ public enum AnyCoverTree: Sendable {
   ) throws(CoverTreeError) {
     switch self {
     case .float32(let tree):
+      if case .points(.float64(let view)) = queries {
+        return try tree.countWithin(radius, of: view, options: options, context: context, counts: counts)
+      }
       try tree.countWithin(
         radius, of: typed(queries), options: options, context: context, rows: rows, counts: counts)
     case .float64(let tree):

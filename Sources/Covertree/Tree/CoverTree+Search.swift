@@ -19,6 +19,7 @@ extension CoverTree {
     indices: UnsafeMutablePointer<Int64>, distances: UnsafeMutablePointer<S>?
   ) throws(CoverTreeError) {
     try options.check(queries)
+    let options = options.reporting(in: S.self)
     let snapshot = snapshot
     let set = try QuerySet(queries, in: snapshot, context: context)
     try check(rows, of: set)
@@ -37,7 +38,7 @@ extension CoverTree {
   ) throws(CoverTreeError) -> NeighborLists<S> {
     let (snapshot, set, options) = try radiusSearch(radius, queries, options, context)
     return try specialized(
-      dim, RadiusTask(set: set, points: snapshot.points, options: options, context: context, counters: searches))
+      dim, RadiusTask<S, S>(set: set, points: snapshot.points, options: options, context: context, counters: searches))
   }
 
   /// How many points lie within `radius` (inclusive) of each query. `counts` has room for `rows`.
@@ -63,16 +64,74 @@ extension CoverTree {
   private func radiusSearch(
     _ radius: Double, _ queries: Queries<S>, _ options: SearchOptions, _ context: CallContext
   ) throws(CoverTreeError) -> (TreeSnapshot<S>, QuerySet<S>, SearchOptions) {
-    guard radius >= 0 else {
-      throw CoverTreeError(.invalidArgument, "radius: expected a number from 0 up, got \(radius)")
-    }
-    var options = options
-    options.maximumDistance = radius
-    try options.check(queries)
+    let options = try options.within(radius, queries).reporting(in: S.self)
     let snapshot = snapshot
     let set = try QuerySet(queries, in: snapshot, context: context)
     try options.check(rows: set.count)
     return (snapshot, set, options)
+  }
+}
+
+extension SearchOptions {
+  /// The options of a search within a radius.
+  fileprivate func within<S>(_ radius: Double, _ queries: Queries<S>) throws(CoverTreeError) -> SearchOptions {
+    guard radius >= 0 else {
+      throw CoverTreeError(.invalidArgument, "radius: expected a number from 0 up, got \(radius)")
+    }
+    var options = self
+    options.maximumDistance = radius
+    try options.check(queries)
+    return options
+  }
+}
+
+/// The same searches for queries in float64 among points in float32. Distances are reported in float64.
+extension CoverTree<Float> {
+  public func nearest(
+    _ queries: PointsView<Double>, k: Int, options: SearchOptions, context: CallContext,
+    indices: UnsafeMutablePointer<Int64>, distances: UnsafeMutablePointer<Double>?
+  ) throws(CoverTreeError) {
+    try options.check(Queries.points(queries))
+    let (points, set, rounded) = try round(queries, options, context)
+    try specialized(
+      dim,
+      PreciseNearestTask(
+        set: set, points: points, k: k, options: options.reporting(in: Double.self), context: context,
+        counters: searches, rounded: rounded, indices: indices, distances: distances))
+  }
+
+  public func within(
+    _ radius: Double, of queries: PointsView<Double>, options: SearchOptions, context: CallContext
+  ) throws(CoverTreeError) -> NeighborLists<Double> {
+    let options = try options.within(radius, .points(queries)).reporting(in: Double.self)
+    let (points, set, rounded) = try round(queries, options, context)
+    return try specialized(
+      dim,
+      RadiusTask<Float, Double>(
+        set: set, points: points, options: options, context: context, counters: searches, rounded: rounded))
+  }
+
+  public func countWithin(
+    _ radius: Double, of queries: PointsView<Double>, options: SearchOptions, context: CallContext,
+    counts: UnsafeMutablePointer<Int64>
+  ) throws(CoverTreeError) {
+    let options = try options.within(radius, .points(queries)).reporting(in: Double.self)
+    let (points, set, rounded) = try round(queries, options, context)
+    try specialized(
+      dim,
+      PreciseCountTask(
+        set: set, points: points, options: options, context: context, counters: searches, rounded: rounded,
+        counts: counts))
+  }
+
+  private func round(
+    _ queries: PointsView<Double>, _ options: SearchOptions, _ context: CallContext
+  ) throws(CoverTreeError) -> (SearchPoints<Float>, QuerySet<Float>, RoundedQueries) {
+    let points = snapshot.points
+    try options.check(rows: queries.count)
+    try queries.checkCoordinates(named: "queries", context: context)
+    let rounded = try RoundedQueries(queries, context: context)
+    return (points, try QuerySet(new: rounded.view, for: points, context: context), rounded)
   }
 }
 
@@ -89,19 +148,22 @@ private struct TreeRows<S: Scalar>: NeighborRows {
     let indices = indices + query.row &* k
     for rank in 0..<found.count { indices[rank] = found.labels[rank] }
     for rank in found.count..<k { indices[rank] = -1 }
+    // Those whose squares would underflow come first.
+    var near = 0
+    while near < found.count && found.squares[near] < Score.leastSquare { near &+= 1 }
     if let scores = scores.map({ $0 + query.row &* k }) {
-      for rank in 0..<found.count { scores[rank] = found.squares[rank] }
+      for rank in 0..<near { scores[rank] = Score.reported(score(found, rank, query)) }
+      for rank in near..<found.count { scores[rank] = found.squares[rank] }
       for rank in found.count..<k { scores[rank] = .infinity }
     }
     guard let distances else { return }
     let row = distances + query.row &* k
-    for rank in 0..<found.count { row[rank] = S(found.squares[rank].squareRoot()) }
-    // Squares that have underflowed come first; those of float32 coordinates cannot.
-    var rank = 0
-    while S.self == Double.self && rank < found.count && found.squares[rank] < smallestSquaredDistance {
-      row[rank] = points.tinyDistance(query.coordinates, Int32(found.labels[rank]))
-      rank &+= 1
-    }
+    for rank in 0..<near { row[rank] = S(Score.distance(score(found, rank, query))) }
+    for rank in near..<found.count { row[rank] = S(found.squares[rank].squareRoot()) }
     for rank in found.count..<k { row[rank] = .infinity }
+  }
+
+  private func score(_ found: SortedNeighbors, _ rank: Int, _ query: QuerySet<S>.Query) -> Double {
+    points.settled(found.squares[rank], query.coordinates, Int32(found.labels[rank]))
   }
 }

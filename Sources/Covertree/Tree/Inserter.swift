@@ -45,7 +45,7 @@ final class Inserter<M: Metric> {
   /// The points on their way, in the order of preference.
   let members: Buffer<Int32>
   private(set) var memberCount: Int
-  // Of each member: the nearest centre so far, its squared distance, and the highest level that it may enter.
+  // Of each member: the nearest centre so far, the score of its distance, and the highest level that it may enter.
   private let nearest: Buffer<Int32>
   private let nearestSquared: Buffer<Double>
   private let ceiling: Buffer<Int16>
@@ -116,9 +116,10 @@ final class Inserter<M: Metric> {
     }
     statistics.distanceEvaluations += memberCount
     try keepMembers()
-    var farthest = 0.0
+    guard memberCount > 0 else { return }
+    var farthest = -Double.infinity
     for index in 0..<memberCount { farthest = max(farthest, nearestSquared[members[index]]) }
-    if farthest > 0 { nodes.level[root] = max(nodes.level[root], levelCovering(squared: farthest)) }
+    nodes.level[root] = max(nodes.level[root], levelCovering(score: farthest))
   }
 
   /// Finds each member's ceiling: one below the lowest level `i` on which an old node of level `i` or above lies within
@@ -130,7 +131,7 @@ final class Inserter<M: Metric> {
       let next = index < old.levels.count ? old.levels[index].level : nil
       for index in 0..<memberCount {
         let member = members[index]
-        let covering = max(levelCovering(squared: nearestSquared[member]), next.map { $0 + 1 } ?? Int32.min)
+        let covering = max(levelCovering(score: nearestSquared[member]), next.map { $0 + 1 } ?? Int32.min)
         if covering <= level { ceiling[member] = Int16(covering - 1) }
       }
       guard let next else { return }
@@ -147,7 +148,7 @@ final class Inserter<M: Metric> {
     try context.forEach(memberCount, grain: Self.grain) { (range, _) throws(CoverTreeError) in
       for index in range {
         let member = members[index]
-        let entry = min(levelBelow(squared: nearestSquared[member]), Int32(ceiling[member]))
+        let entry = min(levelBelow(score: nearestSquared[member]), Int32(ceiling[member]))
         let chunk = range.lowerBound / Self.grain
         highest[chunk] = max(highest[chunk], entry)
       }
@@ -157,7 +158,7 @@ final class Inserter<M: Metric> {
 
   /// Members that may enter this level note the centre of the level above that would be their parent.
   private func noteParents(level: Int32) throws(CoverTreeError) {
-    let radiusSquared = squaredRadius(ofLevel: level)
+    let radiusSquared = radiusScore(ofLevel: level)
     try context.forEach(memberCount, grain: Self.grain) { (range, _) throws(CoverTreeError) in
       for index in range {
         let member = members[index]
@@ -175,7 +176,7 @@ final class Inserter<M: Metric> {
       statistics.rounds += 1
       let vertices = try chooseVertices(from: uncovered, share: share)
       let graph = try ConflictGraph(
-        vertices, within: squaredRadius(ofLevel: level), metric: metric, seed: seed, context: context)
+        vertices, within: radiusScore(ofLevel: level), metric: metric, seed: seed, context: context)
       statistics.conflictEdges += graph.edgeCount
       statistics.distanceEvaluations += graph.distanceEvaluations
       let chosen = try graph.independentSet(context: context)
@@ -183,7 +184,7 @@ final class Inserter<M: Metric> {
       for index in 0..<vertices.count where chosen[index] {
         let point = vertices[index]
         nodes.level[point] = level
-        nearestSquared[point] = 0
+        nearestSquared[point] = Score.ofZero
         try centers.append(point)
       }
       // Most members are uncovered in the first round, few in the next ones.
@@ -206,7 +207,7 @@ final class Inserter<M: Metric> {
   private func uncoveredMembers(
     _ some: UnsafeBufferPointer<Int32>, level: Int32
   ) throws(CoverTreeError) -> Stack<Int32> {
-    let radiusSquared = squaredRadius(ofLevel: level)
+    let radiusSquared = radiusScore(ofLevel: level)
     return try context.collect(some.count) { index in
       let member = some[index]
       return nearestSquared[member] > radiusSquared && ceiling[member] >= level ? member : nil
@@ -239,7 +240,7 @@ final class Inserter<M: Metric> {
   ) throws(CoverTreeError) {
     guard centers.count > 0 else { return }
     // A new centre is more than 2^level from all others: it cannot be nearer to what is within half of that of one.
-    let outOfReach = squaredRadius(ofLevel: level - 1)
+    let outOfReach = radiusScore(ofLevel: level - 1)
     let sources = try metric.sources(centers, context: context)
     let evaluations = Counter()
     let grain = CallContext.grain(operationsPerItem: metric.operations(comparing: centers.count), most: 2048)
@@ -263,22 +264,12 @@ final class Inserter<M: Metric> {
     let kept = try context.collect(memberCount) { (index) throws(CoverTreeError) in
       let member = members[index]
       guard nodes.level[member] == TreeNodes.absent else { return nil }
-      guard nearestSquared[member] < smallestSquaredDistance else { return member }
-      try settle(duplicate: member)
+      guard Score.isZero(nearestSquared[member]) else { return member }
+      nodes.parent[member] = nearest[member]
+      nodes.level[member] = TreeNodes.duplicate
       return nil
     }
     members.base.update(from: kept.base, count: kept.count)
     memberCount = kept.count
-  }
-
-  private func settle(duplicate member: Int32) throws(CoverTreeError) {
-    guard metric.identical(member, nearest[member]) else {
-      throw CoverTreeError(
-        .invalidArgument,
-        "points: two of them are less than 2^-480 apart, where a squared distance loses its digits; rescale the coordinates"
-      )
-    }
-    nodes.parent[member] = nearest[member]
-    nodes.level[member] = TreeNodes.duplicate
   }
 }

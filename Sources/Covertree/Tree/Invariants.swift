@@ -48,7 +48,7 @@ struct Invariants<S: Scalar> {
   }
 
   private func crowded(_ t: Int, by other: Int) -> CoverTreeError {
-    broken("separation", t, other, ", \(squared(t, other).squareRoot()) apart")
+    broken("separation", t, other, ", \(Score.distance(squared(t, other))) apart")
   }
 
   private func broken(_ rule: String, _ a: Int, _ b: Int? = nil, _ detail: String = "") -> CoverTreeError {
@@ -59,7 +59,7 @@ struct Invariants<S: Scalar> {
 
   private func squared(_ a: Int, _ b: Int) -> Double {
     if case .other(let squared, _) = space { return squared(a, b) }
-    return squaredEuclidean(layout.points.base + a * layout.dim, layout.points.base + b * layout.dim, dim: layout.dim)
+    return euclideanScore(layout.points.base + a * layout.dim, layout.points.base + b * layout.dim, dim: layout.dim)
   }
 
   /// Every dataset index stands for one node at most.
@@ -101,22 +101,22 @@ struct Invariants<S: Scalar> {
     try context.forEach(layout.count, grain: 128) { (range, _) throws(CoverTreeError) in
       for t in range {
         let end = Int(layout.subtreeEnd[t])
-        var farthest = 0.0
+        var farthest = Score.ofZero
         for descendant in t + 1..<max(t + 1, end) { farthest = max(farthest, squared(t, descendant)) }
-        guard layout.radius[t] == S.roundedUp(farthest.squareRoot()) else { throw broken("radius", t) }
+        guard layout.radius[t] == S.roundedUp(Score.distance(farthest)) else { throw broken("radius", t) }
         guard t > 0 else { continue }
         let parent = Int(layout.parents[t])
         let apart = squared(t, parent)
         if layout.levels[t] == TreeNodes.duplicate {
-          guard apart == 0, layout.levels[parent] != TreeNodes.duplicate, end == t + 1 else {
-            throw broken("duplicate", t, parent, ", \(apart.squareRoot()) apart")
+          guard Score.isZero(apart), layout.levels[parent] != TreeNodes.duplicate, end == t + 1 else {
+            throw broken("duplicate", t, parent, ", \(Score.distance(apart)) apart")
           }
         } else {
           guard layout.levels[t] < layout.levels[parent], layout.levels[t] < layout.levels[0] else {
             throw broken("level below the parent's", t, parent)
           }
-          guard apart <= squaredRadius(ofLevel: layout.levels[t] + 1) else {
-            throw broken("covering", t, parent, ", \(apart.squareRoot()) apart")
+          guard apart <= radiusScore(ofLevel: layout.levels[t] + 1) else {
+            throw broken("covering", t, parent, ", \(Score.distance(apart)) apart")
           }
         }
       }
@@ -207,7 +207,7 @@ struct Invariants<S: Scalar> {
         for t in range where layout.levels[t] != TreeNodes.duplicate {
           var crowding = Crowding(
             levels: layout.levels, positions: whole.positions, node: Int32(t),
-            worst: squaredRadius(ofLevel: layout.levels[t]))
+            worst: radiusScore(ofLevel: layout.levels[t]))
           try search.run(layout.points.base + t * layout.dim, into: &crowding)
           guard crowding.found == Int32.max else {
             throw invariants.crowded(t, by: Int(crowding.found))

@@ -57,7 +57,7 @@ final class TreeLayout<S: Scalar>: @unchecked Sendable {
     } else {
       let (points, dim) = (points, dim)
       try fillRadius(context) {
-        squaredEuclidean(points.base + $0 * dim, points.base + $1 * dim, dim: dim)
+        euclideanScore(points.base + $0 * dim, points.base + $1 * dim, dim: dim)
       }
     }
   }
@@ -140,11 +140,11 @@ final class TreeLayout<S: Scalar>: @unchecked Sendable {
     let (radius, subtreeEnd) = (radius, subtreeEnd)
     try context.forEach(count, grain: 128) { (range, _) throws(CoverTreeError) in
       for t in range {
-        var farthest = 0.0
+        var farthest = Score.ofZero
         for descendant in t + 1..<max(t + 1, Int(subtreeEnd[t])) {
           farthest = max(farthest, squaredDistance(t, descendant))
         }
-        radius[t] = S.roundedUp(farthest.squareRoot())
+        radius[t] = S.roundedUp(Score.distance(farthest))
       }
     }
   }

@@ -27,6 +27,77 @@ import Testing
   }
 }
 
+@Suite struct ScoreTests {
+  private func numbers(_ count: Int, exponents: ClosedRange<Int>) -> [Double] {
+    var generator = SeededGenerator(seed: 3)
+    return (0..<count).map { _ in
+      Double(
+        sign: .plus, exponent: Int.random(in: exponents, using: &generator),
+        significand: Double.random(in: 1..<2, using: &generator))
+    }
+  }
+
+  private func score(_ distance: Double) -> Double {
+    euclideanScore([distance], [0.0], dim: 1)
+  }
+
+  @Test func scoresStandInTheOrderOfDistances() {
+    var distances = numbers(4000, exponents: -1074...500) + [0, 0x1p-480, Double.leastNonzeroMagnitude]
+    distances += distances.flatMap { [$0.nextUp, max(0, $0.nextDown)] }
+    distances.sort()
+    for (near, far) in zip(distances, distances.dropFirst()) {
+      #expect(near == far ? score(near) == score(far) : score(near) < score(far))
+      #expect(Score.reported(score(near)) <= Score.reported(score(far)))
+    }
+    for distance in distances {
+      #expect(Score.distance(score(distance)) == distance)
+      #expect(Score.isZero(score(distance)) == (distance == 0))
+      #expect(score(distance) <= Score.largest(reportedWithin: Score.reported(score(distance))))
+    }
+    #expect(Score.reported(score(0)) == 0 && Score.reported(0) == 0)
+    for limit in numbers(1000, exponents: -1074...(-950)) {
+      let largest = Score.largest(reportedWithin: limit)
+      #expect(Score.reported(largest) <= limit)
+      #expect(largest >= Score.ofZero)
+    }
+    #expect(Score.largest(reportedWithin: -1) < Score.ofZero)
+    #expect(Score.distance(Score.largest(reportedWithin: -1)) == 0)
+  }
+
+  @Test func theLargestScoreWithinADistanceIsTheLast() {
+    for distance in numbers(4000, exponents: -1074...500) + [0, 0x1p-480, (0x1p-480).nextDown, (0x1p-480).nextUp] {
+      let largest = Score.largest(withinDistance: distance)
+      #expect(Score.distance(largest) <= distance)
+      #expect(Score.distance(largest.nextUp) > distance || largest.nextUp >= 0 && largest.nextUp < Score.leastSquare)
+      #expect(score(distance) <= largest)
+    }
+    #expect(Score.largest(withinDistance: .infinity) == .infinity)
+  }
+
+  @Test func whatIsReportedInFloat32CountsAsItIsReported() {
+    for limit in numbers(4000, exponents: -160...130) + [0, 1, Double(Float.greatestFiniteMagnitude)] {
+      for sign in [1.0, -1.0] {
+        let largest = Float.largestReported(within: sign * limit)
+        #expect(largest >= sign * limit)
+        #expect(largest == sign * limit || Double(Float(largest)) <= sign * limit)
+        #expect(Double(Float(largest.nextUp)) > sign * limit)
+        #expect(Double.largestReported(within: sign * limit) == sign * limit)
+      }
+    }
+    #expect(Float(Float.largestReported(within: -.infinity)) == -.infinity)
+    #expect(Float.largestReported(within: .infinity) == .infinity)
+  }
+
+  @Test func levelsOfDistancesWhoseSquaresUnderflow() {
+    for distance in numbers(4000, exponents: -1074...(-400)) {
+      let below = levelBelow(score: score(distance))
+      #expect(radiusScore(ofLevel: below) < score(distance))
+      #expect(score(distance) <= radiusScore(ofLevel: below + 1))
+      #expect(levelCovering(score: score(distance)) == below + 1)
+    }
+  }
+}
+
 @Suite struct BufferTests {
   @Test func memoryIsAlignedToACacheLine() throws {
     for count in [0, 1, 3, 1000] {

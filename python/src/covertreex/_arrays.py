@@ -63,6 +63,17 @@ def points(values: ArrayLike, name: str, *, dtype: np.dtype[Any] | None = None) 
         return np.ascontiguousarray(array, dtype=wanted.newbyteorder("="))
 
 
+def queries(values: ArrayLike, name: str, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Rows of queries among points of a type: in that type, but float64 queries among float32 points stay float64.
+
+    If they were rounded, they could have other neighbours.
+    """
+    array = np.asarray(values)
+    if array.ndim == 2 and array.dtype is dtype and array.flags.carray:
+        return array  # as it nearly always is
+    return points(array, name, dtype=None if dtype == np.float32 else dtype)
+
+
 def float_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
     """The type in which coordinates of a type are kept where nobody says."""
     return np.dtype(np.float32 if dtype in (np.float16, np.float32) else np.float64)

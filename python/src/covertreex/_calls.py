@@ -85,14 +85,17 @@ def kernels() -> Any:
 
 
 def query_rows(queries: ArrayLike | None, tree: Any, dtype: np.dtype[Any]) -> Rows:
-    """Queries by what they are: all points of a tree, dataset indices, or coordinates."""
+    """Queries by what they are: all points of a tree, dataset indices, or coordinates.
+
+    The last of the four values is the array that the arguments point to. Its dtype is the type of the library's call.
+    """
     if queries is None:
         n_points = len(tree)
         return "_rows", n_points, (None, n_points), None
     array = _arrays.own_queries(queries, tree.dim)
     if _arrays.are_indices(array):
         return "_rows", len(array), (_arrays.address(array), len(array)), array
-    array = _arrays.points(array, "queries", dtype=dtype)
+    array = _arrays.queries(array, "queries", dtype)
     return "", len(array), point_rows(array), array
 
 

@@ -202,7 +202,7 @@ class MappedTree:
             raise ValueError(
                 "predecessor_mode, exclude_self: new points are not in the dataset; give none for all points"
             )
-        points = _arrays.points(queries, "queries", dtype=self.dtype)
+        points = _arrays.queries(queries, "queries", self.dtype)
         if points.shape[1] != self.dim:
             raise ValueError(f"queries: expected {self.dim} columns, got {points.shape[1]}")
         _arrays.check_finite(points, "queries")

@@ -436,7 +436,9 @@ class ResidualTree(_calls.Closeable):
         Returns
         -------
         indices : numpy.ndarray of int64, shape (q, k)
-            Sorted by (distance, index); -1 where there are fewer than ``k``.
+            Sorted by (distance, index); -1 where there are fewer than ``k``. Without features, and with a
+            kernel of this package, sorted by (distance over the lengthscales, index), because all distances round to 1
+            if correlations are small.
         distances : numpy.ndarray of float64, shape (q, k)
             ``sqrt(1 - |rho|)``; infinity where there are fewer than ``k``. Only with ``return_distances``.
         """
@@ -497,6 +499,8 @@ class ResidualTree(_calls.Closeable):
         }
         near = self.euclidean.knn(count, queries=rows, **options)
         distances = self._distances(rows, near, n_threads)
+        if self._is_spatial:
+            return (near[:, :k], distances[:, :k]) if return_distances else near[:, :k]
         order = np.lexsort((near, distances))[:, :k]
         indices = np.take_along_axis(near, order, axis=1)
         return (indices, np.take_along_axis(distances, order, axis=1)) if return_distances else indices
@@ -674,6 +678,11 @@ class ResidualTree(_calls.Closeable):
         info = _native.ResidualInfo()
         _native.check(lib.covertree_residual_get_info(self._open(), ctypes.byref(info)))
         return info
+
+    @property
+    def _is_spatial(self) -> bool:
+        """Whether neighbours are ordered by distance in space, over the lengthscales."""
+        return isinstance(self.kernel, Stationary) and self._info().n_features == 0
 
     def _scaled(self) -> NDArray[np.float64]:
         return self._scale(self._coords)

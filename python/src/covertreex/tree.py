@@ -12,10 +12,11 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from . import _arguments, _arrays, _calls, _engines, _files, _native
 from ._calls import ProgressReport
 from ._native import lib
+from ._scores import largest_reported
 from ._settings import active_config
 from .telemetry import recorded
 
-_SUFFIXES: dict[np.dtype[Any], str] = {np.dtype(np.float32): "f32", np.dtype(np.float64): "f64"}
+SUFFIXES: dict[np.dtype[Any], str] = {np.dtype(np.float32): "f32", np.dtype(np.float64): "f64"}
 
 
 class Neighbors(NamedTuple):
@@ -121,7 +122,7 @@ class CoverTree(_calls.Closeable):
         size = settings.leaf_size if leaf_size is None else leaf_size
         options.leaf_size = checked_leaf_size(size)
         self.dtype = points.dtype
-        self._suffix = _SUFFIXES[self.dtype]
+        self._suffix = SUFFIXES[self.dtype]
         handle = ctypes.c_void_p()
         build = getattr(lib, f"covertree_tree_build_{self._suffix}")
         arguments = (*_calls.point_rows(points), ctypes.byref(options), ctypes.byref(handle))
@@ -271,7 +272,7 @@ class CoverTree(_calls.Closeable):
         k : int
             At least 1. It may exceed the number of points.
         queries : array_like, optional
-            New points, floats of shape (q, dim), converted to the tree's dtype; or points of the tree, integers of
+            New points, floats of shape (q, dim), which are not rounded; or points of the tree, integers of
             shape (q,) or, unless ``dim`` is 1, (q, 1): their dataset indices; or None for all points of the tree in the
             order of their indices.
         return_distances : bool
@@ -284,7 +285,8 @@ class CoverTree(_calls.Closeable):
         exclude_self : bool
             Not the query itself, told by its dataset index; a duplicate of it stays. Not for new points.
         max_distance : float, optional
-            Nothing farther than this (inclusive).
+            Nothing farther than this (inclusive): a neighbour counts if its distance is at most this, before or after
+            it is rounded to the tree's dtype.
         n_threads, progress
             As in :func:`cover_tree`.
 
@@ -302,18 +304,22 @@ class CoverTree(_calls.Closeable):
                 progress=progress,
             )  # fmt: skip
         k = _arrays.integer(k, "k", minimum=1)
-        kind, n_rows, rows, _keep = _calls.query_rows(queries, self, self.dtype)
+        kind, n_rows, rows, keep = _calls.query_rows(queries, self, self.dtype)
+        compared = self.dtype if kind or keep.dtype == self.dtype else keep.dtype
+        if max_distance is not None and compared is not self.dtype:
+            max_distance = largest_reported(_arguments.number(max_distance, "max_distance"), self.dtype)
         indices = _arrays.results(n_rows, k, np.int64)
-        distances = _arrays.results(n_rows, k, self.dtype) if return_distances else None
+        distances = _arrays.results(n_rows, k, compared) if return_distances else None
         results = (_arrays.address(indices), None if distances is None else _arrays.address(distances))
         options = _calls.search_options(n_threads, predecessor_mode, exclude_self, max_distance)
         upper = _arrays.upper_indices(before, n_rows)
         if upper is not None:
             options.before = upper.ctypes.data
-        search = getattr(lib, f"covertree_tree_knn{kind}_{self._suffix}")
+        suffix = self._suffix if compared is self.dtype else SUFFIXES[compared]
+        search = getattr(lib, f"covertree_tree_knn{kind}_{suffix}")
         arguments = (self._open(), *rows, k, ctypes.byref(options), *results)
         _calls.search(search, arguments, n_rows, options, progress)
-        return indices if distances is None else (indices, distances)
+        return indices if distances is None else (indices, distances.astype(self.dtype, copy=False))
 
     @recorded("radius")
     def radius(
@@ -333,7 +339,7 @@ class CoverTree(_calls.Closeable):
         Parameters
         ----------
         r : float
-            The radius (inclusive), at least 0.
+            The radius, at least 0; inclusive, as ``max_distance`` of :meth:`knn` is.
         queries, return_distances, predecessor_mode, exclude_self, n_threads, progress
             As in :meth:`knn`.
         count_only : bool
@@ -350,9 +356,11 @@ class CoverTree(_calls.Closeable):
                 exclude_self=exclude_self, count_only=count_only, n_threads=n_threads, progress=progress,
             )  # fmt: skip
         r = _arguments.number(r, "r")
-        kind, n_rows, rows, _keep = _calls.query_rows(queries, self, self.dtype)
+        kind, n_rows, rows, keep = _calls.query_rows(queries, self, self.dtype)
+        if not kind and keep.dtype != self.dtype:
+            r = largest_reported(r, self.dtype)
         options = _calls.search_options(n_threads, predecessor_mode, exclude_self, None)
-        suffix = kind or f"_{self._suffix}"
+        suffix = kind or f"_{SUFFIXES[keep.dtype]}"
         arguments = (self._open(), *rows, r, ctypes.byref(options))
         if count_only:
             counts = np.empty(n_rows, np.int64)
@@ -363,7 +371,7 @@ class CoverTree(_calls.Closeable):
         search = getattr(lib, f"covertree_tree_radius{suffix}")
         _calls.search(search, (*arguments, ctypes.byref(handle)), n_rows, options, progress, radius="r")
         offsets, indices, distances, _ = _calls.neighbor_lists(handle)
-        return Neighbors(offsets, indices, distances if return_distances else None)
+        return Neighbors(offsets, indices, distances.astype(self.dtype, copy=False) if return_distances else None)
 
     # Files
 
@@ -401,7 +409,7 @@ class CoverTree(_calls.Closeable):
         settings = file.sections("settings")["settings"]  # which the library has checked
         tree.order, tree.metric = _engines.ORDERS[settings[2]], "euclidean"
         tree.dtype = _files.DTYPES[int(settings[5])]
-        tree._suffix = _SUFFIXES[tree.dtype]
+        tree._suffix = SUFFIXES[tree.dtype]
         return tree
 
     def __reduce_ex__(self, protocol: Any) -> Any:
@@ -424,7 +432,7 @@ def kept_dtype(wanted: DTypeLike) -> np.dtype[Any] | None:
     """The type in which a tree keeps points; None for their own."""
     if isinstance(wanted, str) and wanted == "auto":
         return None
-    return _arrays.element_type(wanted, "dtype", tuple(_SUFFIXES))
+    return _arrays.element_type(wanted, "dtype", tuple(SUFFIXES))
 
 
 def checked_leaf_size(size: int) -> int:

@@ -9,12 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._scores import LEAST_SQUARE
 from .curve import Curve
 from .outline import Outline
 from .queries import Features
 
 # What rounding may add to a bound, in units of it; coordinates of float64, some dozens of operations.
 _SLACK = 1e-12
+# What underflow may take from a distance.
+_LEAST_DISTANCE = float(np.sqrt(LEAST_SQUARE))
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,7 @@ class Extent:
     n_points: int
     first: int  #: the smallest dataset index
     outlines: list[Outline] | None  #: None in the Euclidean metric
+    lengthscale: NDArray[np.float64] | None = None  #: (dim,) where residual correlations are ordered as distances
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,7 @@ class Layout:
     n_points: NDArray[np.int64]  #: (parts,)
     first: NDArray[np.int64]  #: (parts,) the smallest dataset index of each
     outlines: list[list[Outline] | None]
+    lengthscale: NDArray[np.float64] | None = None  #: (dim,) where residual correlations are ordered as distances
 
     @classmethod
     def of(cls, curve: Curve, extents: list[Extent]) -> Layout:
@@ -53,6 +58,7 @@ class Layout:
         return cls(
             curve=curve, low=each("low"), high=each("high"), centers=each("center"), radii=each("radius"),
             n_points=each("n_points"), first=each("first"), outlines=[extent.outlines for extent in extents],
+            lengthscale=extents[0].lengthscale,
         )  # fmt: skip
 
     def __len__(self) -> int:
@@ -60,7 +66,7 @@ class Layout:
 
     def least_scores(self, points: NDArray[Any], features: Features | None) -> NDArray[np.float64]:
         """For each query and part a score that none of the part's points is below, shape (q, parts)."""
-        if features is None:
+        if features is None or self.lengthscale is not None:
             return self.least_squares(points)
         rows = np.ascontiguousarray(points, np.float64)
         return self.least_distances(len(rows), lambda outline: outline.largest(rows, features))
@@ -76,16 +82,23 @@ class Layout:
         return least
 
     def least_squares(self, points: NDArray[Any]) -> NDArray[np.float64]:
-        """The same in the Euclidean metric."""
+        """The same in the Euclidean metric, or over the lengthscale, in which parts are boxes alone."""
         least = np.empty((len(points), len(self)))
+        scale = np.ones(points.shape[1]) if self.lengthscale is None else self.lengthscale
         for part in range(len(self)):
             box, ball = np.zeros(len(points)), np.zeros(len(points))
             for d in range(points.shape[1]):
                 x = points[:, d].astype(np.float64)
-                outside = np.maximum(np.maximum(self.low[part, d] - x, x - self.high[part, d]), 0)
+                low, high = self.low[part, d] / scale[d], self.high[part, d] / scale[d]
+                outside = np.maximum(np.maximum(low - x / scale[d], x / scale[d] - high), 0)
                 box += outside * outside
                 ball += (x - self.centers[part, d]) ** 2
+            if self.lengthscale is not None:
+                least[:, part] = box * (1 - _SLACK)
+                continue
             # The difference of two lengths loses what either is rounded by.
-            gap = np.maximum(np.sqrt(ball) * (1 - _SLACK) - self.radii[part] * (1 + _SLACK), 0)
+            gap = np.maximum(np.sqrt(ball) * (1 - _SLACK) - self.radii[part] * (1 + _SLACK) - _LEAST_DISTANCE, 0)
             least[:, part] = np.maximum(box, gap * gap) * (1 - _SLACK)
+        # Squares that underflow have lost their digits.
+        least[least < LEAST_SQUARE] = 0
         return least

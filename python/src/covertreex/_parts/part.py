@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 
 from .. import _calls
 from .._native import lib
+from .._scores import largest_reported
+from ..kernels import Stationary
 from ..residual import ResidualTree
-from ..tree import CoverTree
+from ..tree import SUFFIXES, CoverTree
 from .layout import Extent, Layout
 from .outline import Outline, known_rows
 from .queries import Answer, Nearest, Queries, Within
@@ -54,8 +56,15 @@ class Part:
         square = np.zeros(len(points))
         for d in range(points.shape[1]):
             square += (points[:, d].astype(np.float64) - center[d]) ** 2
-        outlines = Outline.of(self.tree) if isinstance(self.tree, ResidualTree) else None
-        return Extent(low, high, center, float(np.sqrt(square.max())), len(self), int(self.indices[0]), outlines)
+        outlines, lengthscale = None, None
+        if isinstance(self.tree, ResidualTree):
+            kernel = self.tree.kernel
+            if self.tree._is_spatial and isinstance(kernel, Stationary):
+                lengthscale = np.broadcast_to(np.asarray(kernel.lengthscale, np.float64), low.shape)
+            else:
+                outlines = Outline.of(self.tree)
+        radius = float(np.sqrt(square.max()))
+        return Extent(low, high, center, radius, len(self), int(self.indices[0]), outlines, lengthscale)
 
     def own(self, some: NDArray[np.int64] | slice = slice(None)) -> Queries:
         """The part's own points as queries, by ascending index: of some dataset indices, or a slice of near ones."""
@@ -85,7 +94,7 @@ class Part:
 
     def least_scores(self, queries: Queries, layout: Layout) -> NDArray[np.float64]:
         """For each of the part's own points and each part a score that none of that part's is below, (q, parts)."""
-        if isinstance(self.tree, ResidualTree):
+        if isinstance(self.tree, ResidualTree) and layout.lengthscale is None:
             assert queries.own is not None
             tree, local = self.tree, np.searchsorted(self.indices, queries.own)
             return layout.least_distances(len(local), lambda outline: outline.largest_of(tree, local))
@@ -96,15 +105,15 @@ class Part:
     def nearest(self, queries: Queries, k: int, *, exclude_self: bool = False, n_threads: int | None = None) -> Nearest:
         """The ``k`` nearest of the part's points to each query, within its limit."""
         kind, n_rows, rows, keep = self._rows(queries)
-        dtype = np.float64 if isinstance(self.tree, ResidualTree) else self.tree.dtype
+        dtype = self._compared(queries)
         found = Nearest(np.empty((n_rows, k), np.int64), np.empty((n_rows, k), dtype), np.empty((n_rows, k)))
         options, keep_options = self._options(queries, exclude_self, n_threads)
         options.scores = found.scores.ctypes.data
         arguments = (self.tree._open(), *rows, k, ctypes.byref(options), *(a.ctypes.data for a in found[:2]))
-        _calls.search(getattr(lib, self._function("knn", kind)), arguments, n_rows, options, None)
+        _calls.search(getattr(lib, self._function("knn", kind, dtype)), arguments, n_rows, options, None)
         del keep, keep_options
         found.indices[:] = np.where(found.indices < 0, -1, self.indices[found.indices])
-        return found
+        return found._replace(distances=found.distances.astype(self._reported, copy=False))
 
     def answer(self, queries: Queries, k: int, *, exclude_self: bool = False, n_threads: int | None = None) -> Answer:
         """The same, of those queries alone for which the part has something."""
@@ -117,14 +126,26 @@ class Part:
     ) -> Within:
         """All of the part's points within a radius of each query."""
         kind, n_rows, rows, keep = self._rows(queries)
+        dtype = self._compared(queries)
+        if dtype != self._reported:
+            radius = largest_reported(radius, self._reported)
         options, keep_options = self._options(queries, exclude_self, n_threads)
         options.flags |= _calls.SCORES
         handle = ctypes.c_void_p()
         arguments = (self.tree._open(), *rows, radius, ctypes.byref(options), ctypes.byref(handle))
-        _calls.search(getattr(lib, self._function("radius", kind)), arguments, n_rows, options, None, radius="r")
+        _calls.search(getattr(lib, self._function("radius", kind, dtype)), arguments, n_rows, options, None, radius="r")
         del keep, keep_options
         offsets, indices, distances, scores = _calls.neighbor_lists(handle)
-        return Within(np.array(offsets), self.indices[indices], np.array(distances), np.array(scores))
+        return Within(np.array(offsets), self.indices[indices], distances.astype(self._reported), np.array(scores))
+
+    @property
+    def _reported(self) -> np.dtype[Any]:
+        """The type of distances."""
+        return np.dtype(np.float64) if isinstance(self.tree, ResidualTree) else self.tree.dtype
+
+    def _compared(self, queries: Queries) -> np.dtype[Any]:
+        """The type in which queries are compared with the points."""
+        return self._reported if queries.own is not None else np.promote_types(self._reported, queries.points.dtype)
 
     def _rows(self, queries: Queries) -> _calls.Rows:
         if queries.own is not None:
@@ -144,8 +165,8 @@ class Part:
         options.limits = None if limits is None else limits.ctypes.data
         return options, (before, limits)
 
-    def _function(self, search: str, kind: str) -> str:
+    def _function(self, search: str, kind: str, dtype: np.dtype[Any]) -> str:
         if isinstance(self.tree, ResidualTree):
             return f"covertree_residual_{search}{kind}"
-        suffix = f"_{self.tree._suffix}"
+        suffix = f"_{SUFFIXES[dtype]}"
         return f"covertree_tree_{search}{kind or suffix if search == 'radius' else kind + suffix}"

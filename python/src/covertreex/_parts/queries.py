@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from .._scores import LEAST_SQUARE
+
 Features = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
@@ -46,11 +48,11 @@ class Queries:
 
 
 class Nearest(NamedTuple):
-    """The nearest of some points to each query, sorted by (score, index)."""
+    """The nearest of some points to each query, sorted by (score, distance, index)."""
 
     indices: NDArray[np.int64]  #: (q, k); -1 where there are fewer
     distances: NDArray[Any]  #: (q, k); infinity there
-    scores: NDArray[np.float64]  #: (q, k) what they are ordered by; infinity there
+    scores: NDArray[np.float64]  #: (q, k) what they are ordered by first; infinity there
 
     @property
     def nbytes(self) -> int:
@@ -80,7 +82,7 @@ def none_nearest(n_rows: int, k: int, dtype: Any) -> Nearest:
 
 
 class Within(NamedTuple):
-    """All of some points within a radius of each query, sorted by (score, index)."""
+    """All of some points within a radius of each query, sorted by (score, distance, index)."""
 
     offsets: NDArray[np.int64]  #: (q + 1,)
     indices: NDArray[np.int64]
@@ -98,15 +100,22 @@ def merged(one: Nearest, other: Nearest) -> Nearest:
     k = one.indices.shape[1]
     both = Nearest(*(np.concatenate(pair, axis=1) for pair in zip(one, other)))
     # Places without a neighbour come last: their scores are infinite, and a distance is not.
-    order = np.lexsort((both.indices, both.scores), axis=1)[:, :k]
-    return both.each(lambda array: np.take_along_axis(array, order, axis=1))
+    order = np.lexsort((both.indices, _left_out(both), both.scores), axis=1)[:, :k]
+    found = both.each(lambda array: np.take_along_axis(array, order, axis=1))
+    # Where kernels are rounded, a part makes distances ascend; so does the whole.
+    return found._replace(distances=np.maximum.accumulate(found.distances, axis=1))
+
+
+def _left_out(found: Nearest | Within) -> NDArray[Any]:
+    """The distances whose scores have not all of their digits, and zeros for the others."""
+    return np.where(found.scores < LEAST_SQUARE, found.distances, 0)
 
 
 def gathered(lists: list[tuple[NDArray[np.int64], Within]], n_rows: int) -> Within:
     """The lists of several parts, each with the rows that it is for, as one."""
     rows = np.concatenate([np.repeat(rows, np.diff(found.offsets)) for rows, found in lists])
-    indices, distances, scores = (np.concatenate(arrays) for arrays in zip(*(found[1:] for _, found in lists)))
-    order = np.lexsort((indices, scores, rows))
+    joined = Within(*(np.concatenate(arrays) for arrays in zip(*(found for _, found in lists))))
+    order = np.lexsort((joined.indices, _left_out(joined), joined.scores, rows))
     offsets = np.zeros(n_rows + 1, np.int64)
     np.cumsum(np.bincount(rows, minlength=n_rows), out=offsets[1:])
-    return Within(offsets, indices[order], distances[order], scores[order])
+    return Within(offsets, joined.indices[order], joined.distances[order], joined.scores[order])

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._scores import LEAST_SQUARE, largest_score
 from .layout import Layout
 from .part import Part
 from .queries import Answer, Nearest, Queries, Within, gathered, merged, none_nearest
@@ -150,7 +151,7 @@ class WithinBlock(_Block):
 
     def __init__(self, queries: Queries, layout: Layout, radius: float, dtype: Any, home: Home | None = None) -> None:
         super().__init__(queries, layout, home)
-        self._wanted = self._least <= radius * radius
+        self._wanted = self._least <= max(largest_score(radius, dtype), LEAST_SQUARE)
         self._dtype = dtype
         self._answers: list[tuple[NDArray[np.intp], Within]] = []
 

@@ -168,8 +168,9 @@ def features(points: NDArray[Any], common: ResidualTree) -> Features:
 
 
 def queries(points: NDArray[Any], before: NDArray[np.int64] | None, made: Features | None, dtype: Any) -> Queries:
-    """New points as queries."""
-    return Queries(np.arange(len(points)), np.ascontiguousarray(points, dtype), before, features=made)
+    """New points as queries among points of a type."""
+    rows = np.ascontiguousarray(_arrays.queries(points, "queries", dtype))
+    return Queries(np.arange(len(points)), rows, before, features=made)
 
 
 def begin(asked: Queries, known: Layout, what: dict[str, Any], home: Home | None = None) -> Step:

@@ -176,7 +176,7 @@ class PartitionedTree:
         upper = _upper(before, len(rows), predecessors)
         if _arrays.are_indices(rows):
             return self._for_indices(what, rows, predecessors, upper, exclude_self)
-        points = _arrays.points(rows, "queries", dtype=self.dtype)
+        points = _arrays.queries(rows, "queries", self.dtype)
         self._check_new(points.shape[1], predecessors, exclude_self)
         _arrays.check_finite(points, "queries")
         blocks = []
@@ -260,7 +260,7 @@ class PartitionedTree:
         """Search for new points that are on the workers, where results stay."""
         array = _source.opened(queries)
         self._check_new(int(array.shape[1]), predecessors, exclude_self)
-        array = array.astype(self.dtype).rechunk({0: _BLOCK, 1: -1})
+        array = array.rechunk({0: _BLOCK, 1: -1})
         upper = _upper(before, int(array.shape[0]), predecessors)
         chunks = self._client.compute(list(array.to_delayed().ravel()), retries=_cluster.RETRIES)
         ends = np.cumsum(array.chunks[0])

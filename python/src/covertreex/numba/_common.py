@@ -16,7 +16,7 @@ try:
 except ImportError as error:
     raise ImportError("covertreex.numba: needs numba; pip install 'covertreex[numba]'") from error
 
-from .. import _arguments, _arrays, _calls, _native
+from .. import _arguments, _arrays, _calls, _native, _scores
 
 #: No dataset index is excluded; none is too late.
 NOBODY = -1
@@ -51,6 +51,58 @@ def squared_distance(x: Any, y: Any) -> float:
         difference = np.float64(x[d]) - np.float64(y[d])
         total = fused_multiply_add(difference, difference, total)
     return total
+
+
+# Scores: squared distances, or, below `LEAST_SQUARE`, the numbers that `_scores.py` describes.
+
+LEAST_SQUARE, OF_ZERO = _scores.LEAST_SQUARE, _scores.OF_ZERO
+_MAGNIFICATION = _scores.MAGNIFICATION
+_MOST_MAGNIFIED = float(np.nextafter(LEAST_SQUARE * _MAGNIFICATION * _MAGNIFICATION, 0))
+
+
+@intrinsic
+def _reversed(_typing: Any, number: Any) -> Any:
+    """The number whose bits are those of ``-OF_ZERO`` less those of a number."""
+
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        integer, double = ir.IntType(64), ir.DoubleType()
+        bits = builder.bitcast(arguments[0], integer)
+        top = builder.bitcast(ir.Constant(double, -OF_ZERO), integer)
+        return builder.bitcast(builder.sub(top, bits), double)
+
+    return types.float64(types.float64), generate
+
+
+@njit(cache=True, nogil=True)
+def score_of_square(square: float) -> float:
+    """The score of a squared distance that has not lost digits, or of a limit."""
+    if square >= LEAST_SQUARE or square < 0:
+        return square
+    return -_reversed(square * _MAGNIFICATION * _MAGNIFICATION)
+
+
+@njit(cache=True, nogil=True)
+def score_of_near(magnified: float) -> float:
+    """The score of the square of a small distance that was magnified first."""
+    return -_reversed(min(magnified, _MOST_MAGNIFIED))
+
+
+@njit(cache=True, nogil=True)
+def square_of_score(score: float) -> float:
+    """The squared distance, which may underflow."""
+    return score if score >= 0 else _reversed(-score) / _MAGNIFICATION / _MAGNIFICATION
+
+
+@njit(cache=True, nogil=True)
+def distance_of_score(score: float) -> float:
+    """The distance."""
+    return np.sqrt(score) if score >= 0 else np.sqrt(_reversed(-score)) / _MAGNIFICATION
+
+
+@njit(cache=True, nogil=True)
+def magnified_difference(x: float, y: float) -> float:
+    """The difference of two coordinates, times what small ones are magnified by."""
+    return (x - y) * _MAGNIFICATION
 
 
 @njit(cache=True, nogil=True)

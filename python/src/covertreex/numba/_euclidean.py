@@ -14,15 +14,22 @@ from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _arguments, _arrays, _calls
+from .._scores import largest_score
 from ..tree import Neighbors, TreeArrays
 from ._common import (
     EVERYBODY,
+    LEAST_SQUARE,
     NOBODY,
+    distance_of_score,
     fused_multiply_add,
+    magnified_difference,
     offer,
     read_only,
     run,
+    score_of_near,
+    score_of_square,
     sort_heap,
+    square_of_score,
     squared_distance,
     upper_indices,
 )
@@ -63,8 +70,21 @@ def _square(tree: Walkable, node: int, query: Any) -> float:
 
 
 @njit(cache=True, nogil=True)
+def _score(tree: Walkable, node: int, query: Any, square: float) -> float:
+    """What decides about a point at a squared distance."""
+    if square >= LEAST_SQUARE:
+        return square
+    total = 0.0
+    for d in range(query.shape[0]):
+        difference = magnified_difference(np.float64(query[d]), np.float64(tree.points[node, d]))
+        total = fused_multiply_add(difference, difference, total)
+    return score_of_near(total)
+
+
+@njit(cache=True, nogil=True)
 def _out_of_reach(tree: Walkable, node: int, square: float, limit: float) -> bool:
-    """Whether no point below a node at a squared distance can be within a squared limit."""
+    """Whether no point below a node at a squared distance can be within a score."""
+    limit = max(limit, LEAST_SQUARE)
     distance = np.sqrt(square)
     radius = np.float64(tree.radius[node])
     # Less what rounding may have added.
@@ -100,13 +120,14 @@ def _near_nodes(tree: Walkable, queries: Any) -> Any:
 
 @njit(cache=True, nogil=True)
 def _bound(tree: Walkable, query: Any, k: int, before: int, excluded: int, squares: Any, indices: Any) -> float:
-    """A squared distance within which k points lie: nodes that stand near each other are near each other."""
+    """A score within which k points lie: nodes that stand near each other are near each other."""
     node = _near_node(tree, query, before)
     count = 0
     for other in range(max(0, node - _WINDOW * k), min(tree.labels.shape[0], node + _WINDOW * k)):
         label = tree.labels[other]
         if label < before and label != excluded:
-            count = offer(squares, indices, count, k, _square(tree, other, query), label)
+            score = _score(tree, other, query, _square(tree, other, query))
+            count = offer(squares, indices, count, k, score, label)
     return squares[0] if count == k else np.inf
 
 
@@ -120,7 +141,7 @@ def nearest(
     ----------
     tree : Walkable
     query : array, shape (dim,)
-        Finite, in the tree's dtype.
+        Finite, in the tree's dtype or float64.
     k : int
         At least 1.
     before : int
@@ -143,6 +164,17 @@ def nearest(
     -----
     O(k) memory, the caller's. Time is that of a depth-first walk in which balls beyond the k-th neighbour are left out.
     """
+    count = _nearest(tree, query, k, before, excluded, score_of_square(limit), squares, indices)
+    for rank in range(count):
+        squares[rank] = square_of_score(squares[rank])
+    return count
+
+
+@njit(cache=True, nogil=True)
+def _nearest(
+    tree: Walkable, query: Any, k: int, before: int, excluded: int, limit: float, squares: Any, indices: Any
+) -> int:
+    """The same by scores."""
     worst = min(limit, _bound(tree, query, k, before, excluded, squares, indices))
     count = 0
     node = 0
@@ -153,10 +185,12 @@ def nearest(
             continue
         square = _square(tree, node, query)
         label = tree.labels[node]
-        if square <= worst and label < before and label != excluded:
-            count = offer(squares, indices, count, k, square, label)
-            if count == k:
-                worst = min(worst, squares[0])
+        if square <= max(worst, LEAST_SQUARE) and label < before and label != excluded:
+            score = _score(tree, node, query, square)
+            if score <= worst:
+                count = offer(squares, indices, count, k, score, label)
+                if count == k:
+                    worst = min(worst, squares[0])
         node = tree.subtree_end[node] if _out_of_reach(tree, node, square, worst) else node + 1
     sort_heap(squares, indices, count)
     return count
@@ -180,6 +214,15 @@ def within(tree: Walkable, query: Any, limit: float, before: int, excluded: int,
     int
         How many there are, whatever the room.
     """
+    count = _within(tree, query, score_of_square(limit), before, excluded, squares, indices)
+    for place in range(min(count, squares.shape[0])):
+        squares[place] = square_of_score(squares[place])
+    return count
+
+
+@njit(cache=True, nogil=True)
+def _within(tree: Walkable, query: Any, limit: float, before: int, excluded: int, squares: Any, indices: Any) -> int:
+    """The same by scores."""
     count = 0
     node = 0
     n = tree.labels.shape[0]
@@ -190,10 +233,12 @@ def within(tree: Walkable, query: Any, limit: float, before: int, excluded: int,
             continue
         square = _square(tree, node, query)
         label = tree.labels[node]
-        if square <= limit and label < before and label != excluded:
-            if count < room:
-                squares[count], indices[count] = square, label
-            count += 1
+        if square <= max(limit, LEAST_SQUARE) and label < before and label != excluded:
+            score = _score(tree, node, query, square)
+            if score <= limit:
+                if count < room:
+                    squares[count], indices[count] = score, label
+                count += 1
         node = tree.subtree_end[node] if _out_of_reach(tree, node, square, limit) else node + 1
     return count
 
@@ -217,12 +262,12 @@ def _knn_rows(
         reach = np.inf
         # No query has its k nearest farther away than the farthest of the last one's, if those count for it, too.
         if count == k and excluded[query] == NOBODY and before[query] >= before[query - 1]:
-            distance = np.sqrt(squares[k - 1]) + np.sqrt(squared_distance(queries[query], queries[query - 1]))
-            reach = distance * distance * (1 + 1e-12)
-        count = nearest(tree, queries[query], k, before[query], excluded[query], min(limit, reach), squares, found)
+            distance = distance_of_score(squares[k - 1]) + np.sqrt(squared_distance(queries[query], queries[query - 1]))
+            reach = max(distance * distance * (1 + 1e-12), LEAST_SQUARE)
+        count = _nearest(tree, queries[query], k, before[query], excluded[query], min(limit, reach), squares, found)
         for rank in range(count):
             indices[row, rank] = found[rank]
-            distances[row, rank] = np.sqrt(squares[rank])
+            distances[row, rank] = distance_of_score(squares[rank])
         indices[row, count:] = -1
         distances[row, count:] = np.inf
 
@@ -231,7 +276,7 @@ def _knn_rows(
 def _count_rows(tree: Walkable, queries: Any, rows: Any, before: Any, excluded: Any, limit: float, counts: Any) -> None:
     nowhere, nothing = np.empty(0), np.empty(0, np.int64)
     for query in range(queries.shape[0]):
-        counts[rows[query]] = within(tree, queries[query], limit, before[query], excluded[query], nowhere, nothing)
+        counts[rows[query]] = _within(tree, queries[query], limit, before[query], excluded[query], nowhere, nothing)
 
 
 @njit(cache=True, nogil=True)
@@ -249,14 +294,14 @@ def _radius_rows(
     for query in range(queries.shape[0]):
         begin, end = offsets[rows[query]], offsets[rows[query] + 1]
         squares, found = np.empty(end - begin), indices[begin:end]
-        within(tree, queries[query], limit, before[query], excluded[query], squares, found)
+        _within(tree, queries[query], limit, before[query], excluded[query], squares, found)
         # Offered one after the other, they are a heap of all of them.
         count = 0
         for _ in range(end - begin):
             count = offer(squares, found, count, end - begin, squares[count], found[count])
         sort_heap(squares, found, count)
         for rank in range(count):
-            distances[begin + rank] = np.sqrt(squares[rank])
+            distances[begin + rank] = distance_of_score(squares[rank])
 
 
 class _Queries(NamedTuple):
@@ -291,13 +336,18 @@ def _asked(tree: Walkable, queries: ArrayLike | None, predecessor_mode: bool, ex
     for flag, name in ((predecessor_mode, "predecessor_mode"), (exclude_self, "exclude_self")):
         if flag:
             raise ValueError(f"{name}: only points of the tree have a dataset index; give dataset indices as queries")
-    points = _arrays.points(array, "queries", dtype=tree.points.dtype)
+    points = _arrays.queries(array, "queries", tree.points.dtype)
     if points.shape[1] != tree.points.shape[1]:
         raise ValueError(f"queries: expected {tree.points.shape[1]} columns, got {points.shape[1]}")
     unusable = ~np.isfinite(points)
     if unusable.any():
         row, column = np.argwhere(unusable)[0]
         raise ValueError(f"queries[{row}, {column}]: expected finite coordinates, got {points[row, column]}")
+    if points.dtype != tree.points.dtype:
+        # One compilation serves all queries that the tree's type can hold.
+        with np.errstate(over="ignore"):
+            rounded = points.astype(tree.points.dtype)
+        points = rounded if (rounded == points).all() else points
     n = len(points)
     rows = np.argsort(_near_nodes(tree, read_only(points)), kind="stable")
     everybody, nobody = np.full(n, EVERYBODY, np.int64), np.full(n, NOBODY, np.int64)
@@ -324,9 +374,9 @@ def _nodes(tree: Walkable, indices: NDArray[Any] | None) -> tuple[NDArray[Any], 
     return nodes[rows], rows, wanted[rows]
 
 
-def _square_of_distance(value: Any, name: str) -> float:
-    distance = _arguments.number(value, name, minimum=0)
-    return distance * distance
+def _score_of_distance(value: Any, name: str, tree: Walkable) -> float:
+    """The largest score of a point within a distance."""
+    return largest_score(_arguments.number(value, name, minimum=0), tree.points.dtype)
 
 
 def euclidean_knn(
@@ -344,7 +394,7 @@ def euclidean_knn(
 ) -> Any:
     """The nearest of many queries, by `nearest`."""
     asked = _queries(tree, queries, predecessor_mode, exclude_self, before)
-    limit = np.inf if max_distance is None else _square_of_distance(max_distance, "max_distance")
+    limit = np.inf if max_distance is None else _score_of_distance(max_distance, "max_distance", tree)
     n = len(asked.rows)
     indices, distances = _arrays.results(n, k, np.int64), _arrays.results(n, k, tree.points.dtype)
     run(_knn_rows, tree, asked, (limit, indices, distances), n_threads, progress)
@@ -364,7 +414,7 @@ def euclidean_radius(
     progress: _calls.ProgressReport | None,
 ) -> Any:
     """Those of many queries within a radius, by `within`."""
-    limit = _square_of_distance(r, "r")
+    limit = _score_of_distance(r, "r", tree)
     asked = _queries(tree, queries, predecessor_mode, exclude_self)
     counts = np.empty(len(asked.rows), np.int64)
     run(_count_rows, tree, asked, (limit, counts), n_threads, progress if count_only else None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -11,7 +12,7 @@ from numba import njit, types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from ._common import fused_multiply_add
+from ._common import fused_multiply_add, read_only
 from ._vectors import inner_product
 
 # Residual variances below this much of the variance make a pair count as 0, as in the library.
@@ -42,10 +43,29 @@ class ResidualWalkable(NamedTuple):
 
 
 def show_model(arrays: Mapping[str, Any]) -> ResidualWalkable:
-    """Show a model's arrays to the kernels."""
+    """Show a model's arrays to the kernels.
+
+    Where products of two variances would not be numbers, features and variances are copies in other units.
+    """
     if arrays["kernel"] < 0:
         raise ValueError("kernel: expected one of covertreex.kernels; kernels for Numba cannot call back into Python")
-    return ResidualWalkable(**{name: arrays[name] for name in ResidualWalkable._fields})
+    shown = ResidualWalkable(**{name: arrays[name] for name in ResidualWalkable._fields})
+    root = variance_root(shown.variance)
+    if root == 1:
+        return shown
+    return shown._replace(
+        v_matrix=read_only(shown.v_matrix / root),
+        residual_variance=read_only(shown.residual_variance / root / root),
+        kernel_variance=shown.kernel_variance / root / root,
+        variance=shown.variance / root / root,
+    )
+
+
+def variance_root(variance: float) -> float:
+    """What features are divided by, a power of two, and variances twice: 1 for kernels of a usual variance."""
+    if 2.0**-400 <= variance <= 2.0**400:
+        return 1.0
+    return 2.0 ** int((math.frexp(variance)[1] - 1) / 2)
 
 
 # The distance
@@ -107,7 +127,8 @@ def residual_distance(
         Of the point of the model.
     coordinates, features : arrays of float64, shapes (q, dim) and (q, m rounded up to a multiple of 8)
         Of other points: over the lengthscale, and filled up with zeros, as ``model.coordinates`` and
-        ``model.v_matrix`` are.
+        ``model.v_matrix`` are. With kernels whose variance is not between 2**-400 and 2**400 these, and ``p``, are in
+        other units than the tree's.
     row : int
         Which of them.
     p : float

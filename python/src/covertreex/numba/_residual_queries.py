@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
+from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _arrays, _calls
 from ..residual import ResidualTree
 from ._common import EVERYBODY, NOBODY, read_only, run, upper_indices
+from ._euclidean import euclidean_knn, show_tree
 from ._features import feature_rows
-from ._residual import ResidualWalkable
+from ._residual import ResidualWalkable, residual_distance, variance_root
 from ._skeletons import skeleton_rows
 
 
@@ -60,6 +62,11 @@ def residual_knn(
     array = None if queries is None else _arrays.own_queries(queries, tree.dim)
     n = len(model.block_order) if array is None else len(array)
     upper = upper_indices(before, n, predecessor_mode)
+    if tree._is_spatial:
+        return _spatial_knn(
+            tree, model, k, array, upper, return_distances=return_distances, predecessor_mode=predecessor_mode,
+            exclude_self=exclude_self, n_threads=n_threads, progress=progress,
+        )  # fmt: skip
     indices, distances = _arrays.results(n, k, np.int64), _arrays.results(n, k, np.float64)
     # What is compared by features takes the queries' own along.
     others: tuple[NDArray[Any], ...] = ()
@@ -89,8 +96,59 @@ def residual_knn(
 def _new_points(
     tree: ResidualTree, model: ResidualWalkable, points: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Scaled coordinates, features filled up with zeros, and residual variances."""
+    """Scaled coordinates, features filled up with zeros, and residual variances, as the model has them."""
     v, p = tree._features(points, "queries")
+    root = variance_root(tree._info().variance)
     features = np.zeros((len(points), model.v_matrix.shape[1]))
-    features[:, : v.shape[1]] = v
-    return tree._scale(points), features, p
+    features[:, : v.shape[1]] = v / root
+    return tree._scale(points), features, p / root / root
+
+
+def _spatial_knn(
+    tree: ResidualTree,
+    model: ResidualWalkable,
+    k: int,
+    queries: NDArray[Any] | None,
+    before: NDArray[np.int64] | None,
+    *,
+    return_distances: bool,
+    predecessor_mode: bool,
+    exclude_self: bool,
+    n_threads: int | None,
+    progress: _calls.ProgressReport | None,
+) -> Any:
+    """The nearest in space, over the lengthscales."""
+    own, coordinates = np.arange(len(model.block_order)), None
+    if queries is not None and _arrays.are_indices(queries):
+        own = queries
+    elif queries is not None:
+        queries = coordinates = tree._scale(_arrays.points(queries, "queries", dtype=np.dtype(np.float64)))
+        own = np.full(len(coordinates), NOBODY)
+    indices = euclidean_knn(
+        show_tree(tree.euclidean.export_arrays()), k, queries=queries, before=before, return_distances=False,
+        predecessor_mode=predecessor_mode, exclude_self=exclude_self, max_distance=None, n_threads=n_threads,
+        progress=progress,
+    )  # fmt: skip
+    if not return_distances:
+        return indices
+    if coordinates is None:
+        coordinates = model.coordinates[model.block_places[own]]
+    distances = np.empty(indices.shape)
+    run(_spatial_distances, model, (own, read_only(coordinates), indices, distances), (), n_threads, None)
+    return indices, distances
+
+
+@njit(cache=True, nogil=True)
+def _spatial_distances(model: ResidualWalkable, own: Any, coordinates: Any, indices: Any, distances: Any) -> None:
+    """Distances of queries without features from points, which ascend."""
+    features = np.empty((own.shape[0], 0))
+    for query in range(own.shape[0]):
+        least = 0.0
+        for rank in range(indices.shape[1]):
+            if indices[query, rank] < 0:
+                distances[query, rank] = np.inf
+                continue
+            place = model.block_places[indices[query, rank]]
+            distance = residual_distance(model, place, coordinates, features, query, model.variance, own[query])
+            least = max(least, distance)
+            distances[query, rank] = least
