@@ -1,7 +1,7 @@
 import Glibc
 
 extension HNSW {
-  /// A batch is at most this share of the graph, and has at most so many vectors: each is compared with all others of it.
+  /// A batch is at most this share of the graph. Its size is bounded because each of its vectors is compared with all others of it.
   private static var batchShare: Int { 64 }
   private static var mostInBatch: Int { 512 }
 
@@ -47,8 +47,8 @@ extension HNSW {
     mixed(options.seed ^ mixed(UInt64(UInt32(bitPattern: table.serials[slot]))))
   }
 
-  /// New nodes in the order in which they are linked, drawn by lot: in the order of their arrival near vectors, which often come
-  /// together, would find little but each other.
+  /// New nodes in the order in which they are linked. It is random: near vectors often come together, and in their own order they would
+  /// find little but each other.
   private func linkingOrder(from first: Int, _ context: CallContext) throws(CoverTreeError) -> Buffer<Int32> {
     let nodes = try Stack<Int32>()
     for slot in first..<table.count where twins.isNode(slot) { try nodes.append(Int32(slot)) }
@@ -169,7 +169,7 @@ final class Linker {
     scores = try Buffer(count: graph.degree)
   }
 
-  /// Finds the neighbours of a vector that nothing leads to yet, on all of its levels: in the graph, and among those of its batch.
+  /// Finds the neighbours of a new vector on all of its levels: in the graph and in its batch.
   fileprivate func link(_ place: Int, of batch: HNSW.Batch) throws(CoverTreeError) {
     let slot = batch.slots[place]
     walker.query.take(slot: Int(slot))

@@ -1,15 +1,16 @@
 extension HNSW {
-  /// So many rounds at most: a link that is given may take the place of the only one to another node.
+  /// The most rounds. A new link may replace the only link to another node, which then needs one in the next round.
   private static var mostRounds: Int { 4 }
 
-  /// Whether a graph that has grown is to be checked: about each time that it has grown by an eighth, whatever the calls were.
+  /// Whether a graph that grew from one number of nodes to another is due for a check. It depends on the numbers alone, so it does not
+  /// matter how vectors are divided into calls. A check comes about each time that the graph has grown by an eighth.
   static func isDue(from before: Int, to after: Int) -> Bool {
     let shift = max(0, Int.bitWidth - before.leadingZeroBitCount - 4)
     return before >> shift != after >> shift
   }
 
-  /// Sees to it that every node is reached from the entry on the lowest level. Choosing links in different directions can leave a
-  /// node without a link to it, and so can the removal of what led there. O(n m), and a search for each node that is not reached.
+  /// Makes every node reachable from the entry on the lowest level. A node can lose its last incoming link when its neighbours choose
+  /// others, and when they are removed. O(n m), and a search for each node that is not reached.
   func connect() throws(CoverTreeError) {
     guard entry >= 0 else { return }
     let linker = try Linker(self)
@@ -55,7 +56,7 @@ extension HNSW {
 }
 
 extension Linker {
-  /// Gives a node a link from the nearest one that is reached and has room for it, or in place of a link of the nearest one.
+  /// Links a node from the nearest reached node with room in its list. If none has room, the link replaces the last one of the nearest.
   ///
   /// - Returns: whether there was room.
   fileprivate func lead(to slot: Int32, from reach: HNSW.Reach) throws(CoverTreeError) -> Bool {

@@ -1,6 +1,6 @@
 extension HNSW {
-  /// A walk gives up after this share of the comparisons that all vectors that may be found would take; those are compared then.
-  /// It meets vectors all over memory: a comparison takes about eight times as long.
+  /// A walk gives up after comparing this share of the number of admitted vectors. Then all admitted vectors are compared.
+  /// A walk jumps through memory, so one of its comparisons takes about eight times as long.
   private static var budgetShare: Double { 0.125 }
 
   /// How the queries of a call are searched for.
@@ -17,7 +17,7 @@ extension HNSW {
     init(_ graph: HNSW, _ search: IndexSearch, k: Int) throws(CoverTreeError) {
       let ef = search.options.efSearch > 0 ? search.options.efSearch : graph.options.efSearch
       limit = max(k, ef)
-      // About half of a vector's links have been met before, and of those that are met only a share may be found.
+      // The walk has met about half of a vector's links before. The filter admits a share of the others.
       let share = Double(search.admittedCount) / Double(graph.table.count)
       let walk = Double(limit) * Double(graph.m) / share
       let most = search.admitted == nil ? Double(search.admittedCount) : Self.most(search)
@@ -53,7 +53,7 @@ extension HNSW {
     for seeker in seekers.all { compared.add(seeker.walker.compared) }
   }
 
-  /// Vectors within a score, as a walk finds them: one that goes on for as long as what it finds is within.
+  /// Vectors within a score. The walk goes on until its beam reaches beyond the score.
   func within(_ search: IndexSearch, score: Double) throws(CoverTreeError) -> ScoredLists {
     let lists = try ScoredLists(queries: search.queries.count)
     guard search.admittedCount > 0 else { return lists }
@@ -101,7 +101,7 @@ extension HNSW {
       queue = try WalkQueue()
     }
 
-    /// Ranks the vectors nearest to the query that may be found: at least `k`, if there are so many.
+    /// Ranks the admitted vectors nearest to the query: at least `k`, or all if fewer are admitted.
     func find(_ search: IndexSearch, _ k: Int, _ plan: Plan) throws(CoverTreeError) {
       if plan.budget > 0, let beam = try walk(plan) {
         try rank(beam, search, k)

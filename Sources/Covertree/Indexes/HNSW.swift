@@ -115,7 +115,7 @@ final class HNSW: IndexStructure, @unchecked Sendable {
       return count
     }
 
-    /// The nearest vectors on the lowest level that may be found: the walk goes on from all, the beam is filled by those.
+    /// The nearest admitted vectors on the lowest level. The walk goes on from every vector; only admitted ones fill the beam.
     ///
     /// - Parameter budget: how many vectors the walk may be compared with.
     /// - Returns: nil if the budget was too small.
@@ -150,7 +150,7 @@ final class HNSW: IndexStructure, @unchecked Sendable {
     /// A beam that has met nothing.
     func nothing(limit: Int) -> Beam { Beam(room, limit: limit) }
 
-    /// Puts some vectors into a beam, but for one, and those that it has met.
+    /// Offers vectors to a beam, except one and the vectors that it has met.
     func offer(_ slots: UnsafeBufferPointer<Int32>, except own: Int32, to beam: inout Beam) {
       let scores = room.scores
       for first in stride(from: 0, to: slots.count, by: scores.count) {

@@ -67,7 +67,7 @@ final class LSH: IndexStructure, @unchecked Sendable {
     let options = table.options
     let wanted = max(k, search.options.candidateCount > 0 ? search.options.candidateCount : options.candidateCount)
     try forEachQuery(search, candidates: wanted) { (row, shortlist) throws(CoverTreeError) in
-      // Where too few vectors share a bucket with the query, those of all buckets are candidates.
+      // If too few vectors share a bucket with the query, all vectors are candidates.
       if shortlist.count < min(k, search.admittedCount) { try shortlist.takeAll(search, table.count) }
       try shortlist.rank(k)
       shortlist.ranking.write(row, into: rows)

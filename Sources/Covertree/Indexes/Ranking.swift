@@ -2,7 +2,7 @@
 final class Ranking {
   private let found: Stack<Candidate>
   private let serials: UnsafePointer<Int32>
-  /// What is farther cannot come among those that are wanted.
+  /// Candidates with larger scores cannot be among the first `k`.
   private var limit = Double.infinity
 
   /// So many are inserted one by one.
@@ -45,7 +45,7 @@ final class Ranking {
   /// and decided ones differ by nearly the same for all, and what they have differed by so far tells what may still come
   /// among the first `k`.
   ///
-  /// - Parameter put: adds a candidate with its decided score, or whatever it stands for.
+  /// - Parameter put: adds a candidate, or the equal vectors that it represents, with the decided score.
   @inline(__always)
   func add(
     _ count: Int, _ scores: RowScores, _ k: Int, _ candidate: (Int) -> (slot: Int32, score: Float),

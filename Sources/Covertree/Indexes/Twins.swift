@@ -92,7 +92,7 @@ final class Twins {
 
   /// Takes the dead off their nodes.
   ///
-  /// - Returns: by slot, for a dead node the twin that becomes the node in its place, -1 for others; nil if there are no twins.
+  /// - Returns: for each slot of a dead node the twin that replaces it as the node, -1 for other slots; nil if there are no twins.
   func dropDead() throws(CoverTreeError) -> Buffer<Int32>? {
     guard count > 0 else { return nil }
     let heirs = try Buffer<Int32>(count: nodes.count, filledWith: -1)

@@ -68,10 +68,7 @@ def queries(values: ArrayLike, name: str, dtype: np.dtype[Any]) -> NDArray[Any]:
 
     If they were rounded, they could have other neighbours.
     """
-    array = np.asarray(values)
-    if array.ndim == 2 and array.dtype is dtype and array.flags.carray:
-        return array  # as it nearly always is
-    return points(array, name, dtype=None if dtype == np.float32 else dtype)
+    return points(values, name, dtype=None if dtype == np.float32 else dtype)
 
 
 def float_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
