@@ -63,8 +63,8 @@ def assert_nearest(  # noqa: PLR0917
         assert (indices[row][len(got) :] == -1).all()
         assert len(set(got.tolist())) == len(got)
         assert set(got.tolist()) <= set(usable.tolist())
-        # Two float64 ways of computing k - v.v differ by some ulps of the variance, times the condition number of the inducing
-        # points' factor, and p does by as much. With 100 inducing points of a smooth kernel 86e-14 was seen.
+        # Two float64 ways of computing k - v.v differ by some ulps of the variance, times the condition number of the
+        # inducing points' factor, and p does by as much. With 100 inducing points of a smooth kernel 86e-14 was seen.
         tolerance = slack + 256e-14 * variance / norms[row]
         wanted = np.sort(rho[row, usable])[::-1][: len(got)]
         mine = rho[row, got]
