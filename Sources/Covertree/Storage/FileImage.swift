@@ -134,6 +134,7 @@ extension CoverTreeError {
   static func io(_ what: String) -> CoverTreeError {
     let code = errno
     // The C library asks for memory of its own, as `realpath` does.
-    return CoverTreeError(code == ENOMEM ? .outOfMemory : .io, "\(what): \(String(cString: strerror(code)))", code: code)
+    return CoverTreeError(
+      code == ENOMEM ? .outOfMemory : .io, "\(what): \(String(cString: strerror(code)))", code: code)
   }
 }
