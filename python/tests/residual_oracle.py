@@ -52,7 +52,7 @@ def assert_nearest(  # noqa: PLR0917
 ):
     """Each row of `indices` has the k largest |rho| of those allowed, up to what float64 rounding may exchange.
 
-    Equal distances stand by index; `in_space`, by a distance in space, which is not looked at here.
+    Equal distances are sorted by index; if `in_space`, by distance in space, which is not checked here.
     """
     allowed = np.ones(rho.shape, bool) if allowed is None else allowed
     assert indices.shape == (len(rho), k)

@@ -102,12 +102,12 @@ def merged(one: Nearest, other: Nearest) -> Nearest:
     # Places without a neighbour come last: their scores are infinite, and a distance is not.
     order = np.lexsort((both.indices, _left_out(both), both.scores), axis=1)[:, :k]
     found = both.each(lambda array: np.take_along_axis(array, order, axis=1))
-    # Where kernels are rounded, a part makes distances ascend; so does the whole.
+    # A kernel is rounded, so a part raises distances that would descend; the whole does the same.
     return found._replace(distances=np.maximum.accumulate(found.distances, axis=1))
 
 
 def _left_out(found: Nearest | Within) -> NDArray[Any]:
-    """The distances whose scores have not all of their digits, and zeros for the others."""
+    """Distances as far as their scores have lost digits, zeros for the others."""
     return np.where(found.scores < LEAST_SQUARE, found.distances, 0)
 
 

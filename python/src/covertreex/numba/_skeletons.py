@@ -184,8 +184,8 @@ def residual_nearest(
 ) -> int:
     """Find the ``k`` points of largest residual correlation with a point of the model. Callable from jitted code.
 
-    Equal distances stand by dataset index. A model without features has many points at distance 1; for their order in
-    space call ``nearest`` with ``walkable(tree.euclidean)``.
+    Equal distances are sorted by dataset index. A model without features has many points at distance 1; for their
+    order in space call ``nearest`` with ``walkable(tree.euclidean)``.
 
     Parameters
     ----------
