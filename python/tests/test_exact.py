@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from oracle import assert_cover_tree, assert_nearest, distances, rounding
+from oracle import assert_cover_tree, assert_nearest, distances, rounding, within
 from strategies import orders, point_sets
 
 from covertreex import cover_tree
@@ -57,22 +57,22 @@ def test_others(points, k):
 def test_maximum_distance_and_radius(points, quantile):
     tree = cover_tree(points)
     true = distances(points, points)
-    # Between two distances that occur, so that rounding decides nothing.
+    # Between two distances that occur, so that rounding of sums decides nothing.
     values = np.unique(true)
     place = min(int(quantile * len(values)), len(values) - 1)
     limit = values[place] * (1 + 1e-9) if place + 1 == len(values) else (values[place] + values[place + 1]) / 2
     if place + 1 < len(values) and not values[place] * (1 + 1e-9) < limit:
         return
-    within = true <= limit
+    inside = within(true, limit, points.dtype)
     indices, found = tree.knn(5, max_distance=limit, return_distances=True)
     assert_nearest(points, points, 5, indices, found, max_distance=limit, dtype=points.dtype)
 
     lists = tree.radius(limit, return_distances=True)
-    assert (np.diff(lists.offsets) == within.sum(axis=1)).all()
-    assert (tree.radius(limit, count_only=True) == within.sum(axis=1)).all()
+    assert (np.diff(lists.offsets) == inside.sum(axis=1)).all()
+    assert (tree.radius(limit, count_only=True) == inside.sum(axis=1)).all()
     for row in range(len(points)):
         mine = slice(lists.offsets[row], lists.offsets[row + 1])
-        assert set(lists.indices[mine]) == set(np.flatnonzero(within[row]))
+        assert set(lists.indices[mine]) == set(np.flatnonzero(inside[row]))
         assert (np.diff(lists.distances[mine]) >= 0).all()
         np.testing.assert_allclose(lists.distances[mine], true[row, lists.indices[mine]], **rounding(points))
 
