@@ -1,27 +1,4 @@
-"""Older names: see :mod:`covertreex.legacy`."""
+"""Older names: those of ``covertreex.config``; see :mod:`covertreex.legacy`."""
 
-from ..legacy.context import (
-    RuntimeConfig,
-    RuntimeContext,
-    configure_runtime,
-    current_runtime_context,
-    describe_runtime,
-    reset_runtime_config_cache,
-    reset_runtime_context,
-    runtime_config,
-    runtime_context,
-    set_runtime_context,
-)
-
-__all__ = [
-    "RuntimeConfig",
-    "RuntimeContext",
-    "configure_runtime",
-    "current_runtime_context",
-    "describe_runtime",
-    "reset_runtime_config_cache",
-    "reset_runtime_context",
-    "runtime_config",
-    "runtime_context",
-    "set_runtime_context",
-]
+from ..config import *  # noqa: F403
+from ..config import __all__  # noqa: F401
