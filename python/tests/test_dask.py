@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 
+import folder_damage
 import numpy as np
 import pytest
 
@@ -16,7 +17,9 @@ import dask.array as da
 from distributed import Client, LocalCluster, WorkerPlugin
 
 import covertreex.dask
-from covertreex import cover_tree
+from covertreex import CoverTreeError, cover_tree
+from covertreex._parts.files import part_path
+from covertreex._parts.filling import filling
 from covertreex.dask import _source
 from covertreex.kernels import RBF, Matern52
 
@@ -439,23 +442,71 @@ def test_relative_paths_are_those_of_the_client(client, rng, tmp_path, monkeypat
     monkeypatch.chdir(tmp_path)  # workers stay where they were started
     tree = covertreex.dask.cover_tree("points", client=client, n_partitions=3)
     tree.save("tree")
-    assert "partitions.json" in os.listdir(tmp_path / "tree")
+    assert "partitions.covertree" in os.listdir(tmp_path / "tree")
     again = covertreex.dask.load("tree", client=client)
     assert (again.knn(3).compute() == cover_tree(points).knn(3)).all()
 
 
-def test_damaged_files_are_errors(client, rng, tmp_path):
-    tree = covertreex.dask.cover_tree(rng.standard_normal((900, 3)), client=client, n_partitions=3)
-    tree.save(tmp_path / "tree")
-    for name in ("curve.covertree", "part-00001.covertree"):
-        path = tmp_path / "tree" / name
-        data = bytearray(path.read_bytes())
-        for place in range(len(data) - 64, len(data)):
-            data[place] ^= 1
-        path.write_bytes(data)
-        with pytest.raises(Exception, match=r"checksum|fills up"):
-            covertreex.dask.load(tmp_path / "tree", client=client).knn(3, queries=rng.random((5, 3))).compute()
-        tree.save(tmp_path / "tree")
+@pytest.mark.parametrize("kernel", [None, RBF()], ids=["Euclidean", "residual"])
+def test_damaged_folders_are_errors(client, rng, tmp_path, kernel):
+    points = rng.standard_normal((120, 3))
+    options = {} if kernel is None else {"kernel": kernel, "inducing_count": 10}
+    for name, some in (("tree", points), ("other", points + 1)):
+        covertreex.dask.cover_tree(some, client=client, n_partitions=2, **options).save(tmp_path / name)
+    assert len(os.listdir(tmp_path / "tree")) == (3 if kernel is None else 4)
+    for label, damage in folder_damage.damages(tmp_path / "tree", tmp_path / "other", flips=9):
+        shutil.copytree(tmp_path / "tree", tmp_path / "copy")
+        damage(tmp_path / "copy")
+        with pytest.raises((CoverTreeError, OSError), match="path: "):
+            covertreex.dask.load(tmp_path / "copy", client=client).knn(3, queries=points[:20])
+            raise AssertionError(label)
+        shutil.rmtree(tmp_path / "copy")
+    again = covertreex.dask.load(tmp_path / "tree", client=client)
+    assert (again.knn(3).compute() == cover_tree(points, **options).knn(3)).all()
+
+
+def test_a_save_that_fails_leaves_the_old_tree(client, rng, tmp_path, monkeypatch):
+    points, folder = rng.standard_normal((900, 3)), tmp_path / "tree"
+    old = covertreex.dask.cover_tree(points, client=client, n_partitions=3)
+    new = covertreex.dask.cover_tree(points[:500], client=client, n_partitions=4)
+    old.save(folder)
+    before = sorted(os.listdir(folder))
+
+    def astray(folder, tag, number):
+        return part_path(folder if number < 3 else folder / "no such folder", tag, number)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(covertreex.dask._tree, "part_path", astray)
+        with pytest.raises(FileNotFoundError):
+            new.save(folder)
+    with filling(folder, replace=True), pytest.raises(FileExistsError, match="another process"):
+        new.save(folder)
+    assert sorted(os.listdir(folder)) == before
+    opened, loaded = covertreex.dask.load(folder, client=client), covertreex.load(folder)
+    assert (opened.knn(3).compute() == cover_tree(points).knn(3)).all()
+    new.save(folder)
+    assert len(os.listdir(folder)) == 5
+    assert (covertreex.dask.load(folder, client=client).knn(3).compute() == cover_tree(points[:500]).knn(3)).all()
+    # Workers keep the files that they have mapped. A file that is opened later is missing, and never of another tree.
+    assert (opened.knn(3).compute() == cover_tree(points).knn(3)).all()
+    with pytest.raises(CoverTreeError, match="another tree"):
+        loaded.knn(3)
+
+
+def test_a_folder_is_opened_with_a_cluster_and_without(client, rng, tmp_path):
+    points = rng.standard_normal((900, 3))
+    wanted = cover_tree(points).knn(4)
+    covertreex.dask.cover_tree(points, client=client, n_partitions=3).save(tmp_path / "saved")
+    assert (covertreex.load(tmp_path / "saved", verify=True).knn(4) == wanted).all()
+    cover_tree(points, folder=tmp_path / "built", partition_size=200)
+    assert (covertreex.dask.load(tmp_path / "built", client=client).knn(4).compute() == wanted).all()
+    residual = covertreex.dask.cover_tree(points, client=client, n_partitions=3, kernel=RBF(), inducing_count=20)
+    residual.save(tmp_path / "residual")
+    with pytest.raises(CoverTreeError, match="not Euclidean"):
+        covertreex.load(tmp_path / "residual")
+    for path in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(FileNotFoundError if path.name == "nowhere" else IsADirectoryError):
+            covertreex.dask.load(path, client=client)
 
 
 def test_limits_and_queries_that_float32_does_not_hold(client, rng):

@@ -16,7 +16,7 @@ from ._native import CoverTreeError, lib
 
 PathLike = _writing.PathLike
 
-RESIDUAL, ARRAYS, INDEX = 2, 3, 4
+TREE, RESIDUAL, ARRAYS, INDEX = 1, 2, 3, 4
 
 _COPY, _VERIFY = 1, 2
 # By their numbers in the library, each a covertree_dtype.
@@ -27,7 +27,11 @@ DTYPES: dict[int, np.dtype[Any]] = {
     4: np.dtype(np.int64),
     5: np.dtype(np.uint8),
 }
-_NUMBERS = {dtype: number for number, dtype in DTYPES.items()}
+DTYPE_NUMBERS = {dtype: number for number, dtype in DTYPES.items()}
+
+_HEADER_BYTES = 64
+_ENTRY = np.dtype([("name", "S24"), ("type", "<u4"), ("checksum", "<u4"), ("offset", "<u8"), ("rows", "<u8"),
+                   ("columns", "<u8"), ("unused", "V8")])  # fmt: skip
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -89,10 +93,23 @@ class File:
         _native.check(lib.covertree_file_get_section(self.handle, index, ctypes.byref(section)))
         return section
 
+    def shape(self, name: str) -> tuple[int, int] | None:
+        """Rows and columns of a section, if there is one of the name; the section is not read."""
+        for entry in self._table():
+            if entry["name"] == name.encode("ascii"):
+                return int(entry["rows"]), int(entry["columns"])
+        return None
+
+    @property
+    def head(self) -> NDArray[np.uint8]:
+        """The header and the table. They have the checksums of everything else, which is not read."""
+        return self.bytes[: _HEADER_BYTES + _ENTRY.itemsize * self._info.n_sections]
+
     def _names(self) -> list[str]:
-        """Names of the sections, out of the table: nothing else is read."""
-        table = self.bytes[64 : 64 + 64 * self._info.n_sections].reshape(-1, 64)
-        return [bytes(entry[:24]).rstrip(b"\0").decode("ascii", "replace") for entry in table]
+        return [bytes(name).decode("ascii", "replace") for name in self._table()["name"]]
+
+    def _table(self) -> NDArray[Any]:
+        return self.head[_HEADER_BYTES:].view(_ENTRY)
 
 
 def save(
@@ -119,7 +136,7 @@ def _section_array(sections: Arrays) -> tuple[Any, list[NDArray[Any]]]:
     keep = [np.ascontiguousarray(values) for values in sections.values()]
     array = (_native.Section * max(1, len(keep)))()
     for entry, name, values in zip(array, sections, keep):
-        entry.name, entry.dtype = name.encode("ascii"), _NUMBERS[values.dtype]
+        entry.name, entry.dtype = name.encode("ascii"), DTYPE_NUMBERS[values.dtype]
         entry.rows, entry.columns = len(values), values.size // max(1, len(values))
         entry.data = values.ctypes.data
     return array, keep

@@ -271,7 +271,8 @@ def load(
         The file, or the folder of a tree out of core.
     mmap : bool
         Whether to map the file, so that processes share its pages, or to read it into memory. A mapped file may be
-        replaced or deleted, but must not be made shorter or written to while it is in use.
+        replaced or deleted, but must not be made shorter or written to while it is in use. The files of a folder are
+        always mapped.
     verify : bool
         Whether to compare everything with its checksum now, and not in the first search.
     coords : array_like, shape (n, dim), optional
@@ -295,7 +296,10 @@ def load(
         For a file that is none of these, is cut off, damaged or of a later version, or was saved from other points.
     """
     if os.path.isdir(_arguments.path(path)):
-        return MappedTree(path)
+        tree = MappedTree(path)
+        if verify:
+            tree._verify(progress)
+        return tree
     file = _files.File.open(path, mmap=mmap, verify=verify, progress=progress)
     if file.kind == _files.ARRAYS:
         return ConditioningSets._of_file(file, path)

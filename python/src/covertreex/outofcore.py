@@ -15,9 +15,10 @@ from . import _arguments, _arrays, _files, _writing
 from ._calls import ProgressReport
 from ._native import CoverTreeError
 from ._parts.curve import Curve, positions, sample_share, sampled
-from ._parts.files import open_arrays, open_manifest, open_part, part_path, save_arrays, save_manifest, save_part
+from ._parts.files import part_path, save_part
 from ._parts.filling import filling
 from ._parts.layout import Extent, Layout
+from ._parts.manifest import Manifest
 from ._parts.part import Part
 from ._parts.queries import Nearest, Queries, gathered
 from ._parts.rounds import Home, NearestBlock, WithinBlock
@@ -46,17 +47,15 @@ class MappedTree:
     def __init__(self, folder: _files.PathLike) -> None:
         # Partitions are opened later, wherever the process works then.
         self.folder = _writing.absolute(_arguments.path(folder, "folder"))
-        try:
-            known = open_manifest(self.folder)
-            self.n_points, self.dim = int(known["n_points"]), int(known["dim"])
-            self.dtype = np.dtype(known["dtype"])
-            self._layout = _opened(open_arrays(self.folder, "layout", *_LAYOUT), self.n_points, self.dim)
-        except FileNotFoundError:
-            raise IsADirectoryError(f"path: {self.folder} is a folder without a tree in partitions") from None
-        except (KeyError, TypeError, ValueError) as error:
+        self._manifest = Manifest.open(self.folder)
+        if self._manifest.kind != _files.TREE:
             raise CoverTreeError(
-                f"folder: {self.folder} has no tree in partitions, or a damaged one: {error}"
-            ) from error
+                f"path: the tree in {self.folder} is not Euclidean; expected covertreex.dask.load to open it"
+            )
+        self.n_points, self.dim, self.dtype = self._manifest.n_points, self._manifest.dim, self._manifest.dtype
+        self._layout = self._manifest.layout
+        for number in range(self.n_partitions):
+            self._manifest.part(self.folder, number).check()
         self._mapped: dict[int, Part] = {}
 
     @property
@@ -103,21 +102,18 @@ class MappedTree:
         CoverTree(np.zeros((1, dim), kept), dtype=kept, **options).close()
         report = progress or (lambda share: None)
         n_parts = -(-n // partition_size)
-        with filling(folder) as target:
+        with filling(folder) as (target, tag):
+            paths = [part_path(target, tag, number) for number in range(n_parts)]
             curve = _cut(coords, n_parts, kept, lambda share: report(0.2 * share))
-            _split(coords, curve, target, kept, lambda share: report(0.2 + 0.2 * share))
-            extents = []
-            for number in range(n_parts):
-                extents.append(_build(target, number, dim, kept, options))
+            _split(coords, curve, paths, kept, lambda share: report(0.2 + 0.2 * share))
+            extents, seals = [], []
+            for number, path in enumerate(paths):
+                extent, seal = _build(path, dim, kept, options)
+                extents.append(extent)
+                seals.append(seal)
                 report(0.4 + 0.6 * (number + 1) / n_parts)
-            layout = Layout.of(curve, extents)
-            arrays = (
-                curve.low, curve.high, curve.keys, curve.indices, layout.low, layout.high, layout.centers, layout.radii,
-                layout.n_points, layout.first,
-            )  # fmt: skip
-            save_arrays(target, "layout", dict(zip(_LAYOUT, arrays)))
             # The manifest makes it a tree, so it is written last.
-            save_manifest(target, {"n_points": n, "dim": dim, "dtype": str(kept)})
+            Manifest(tag, _files.TREE, kept, Layout.of(curve, extents), seals).save(target)
         return cls(target)
 
     # Searches
@@ -224,17 +220,24 @@ class MappedTree:
         while plan := block.plan():
             block.take({number: ask(self._part(number), some) for number, some in plan.items()})
 
+    def _verify(self, progress: ProgressReport | None) -> None:
+        """Compare everything with its checksums. CoverTreeError also if a dataset index is in two partitions."""
+        seen = np.zeros(self.n_points, bool)
+        for number in range(self.n_partitions):
+            indices = self._part(number).indices
+            if seen[indices].any():
+                raise CoverTreeError(f"path: partitions in {self.folder} have a dataset index twice")
+            seen[indices] = True
+            if progress is not None:
+                progress((number + 1) / self.n_partitions)
+
     def _part(self, number: int) -> Part:
         """A partition, mapped; the one that was used longest ago makes way."""
         part = self._mapped.pop(number, None)
         if part is None:
             if len(self._mapped) >= _OPEN:
                 self._mapped.pop(next(iter(self._mapped))).tree.close()
-            part = open_part(self.folder, number)
-            tree = part.tree
-            fits = isinstance(tree, CoverTree) and tree.dim == self.dim and tree.dtype == self.dtype
-            if not fits or len(part) != self.partition_sizes[number]:
-                raise CoverTreeError(f"folder: partition {number} in {self.folder} is of another tree")
+            part = self._manifest.part(self.folder, number).open()
         self._mapped[number] = part
         return part
 
@@ -314,38 +317,6 @@ def _nothing(kind: np.dtype[Any]) -> float:
     return -1 if kind.kind == "i" else np.inf
 
 
-# The arrays of a layout, in the order of the fields of its curve and its own.
-_LAYOUT = ("curve_low", "curve_high", "keys", "indices", "low", "high", "centers", "radii", "sizes", "first")
-
-
-def _opened(arrays: dict[str, NDArray[Any]], n_points: int, dim: int) -> Layout:
-    """A layout out of a file, where it fits itself and the tree."""
-    parts = len(arrays["radii"])
-    boxes = {name: np.reshape(arrays[name], (parts, dim)) for name in ("low", "high", "centers")}
-    shapes = {
-        "curve_low": dim,
-        "curve_high": dim,
-        "keys": parts - 1,
-        "indices": parts - 1,
-        "sizes": parts,
-        "first": parts,
-    }
-    for name, length in shapes.items():
-        if arrays[name].size != length:
-            raise ValueError(f"{name} of the layout: expected {length}, got {arrays[name].size}")
-        if arrays[name].dtype != (np.float64 if name.startswith("curve") else np.int64):
-            raise ValueError(f"{name} of the layout: expected numbers of 64 bits, got {arrays[name].dtype}")
-    sizes = arrays["sizes"]
-    if sizes.min() < 1 or sizes.max() > n_points or sizes.sum() != n_points:
-        raise ValueError(f"sizes of the layout: expected {n_points} points in all, got {sizes.tolist()[:8]}")
-    curve = Curve(
-        arrays["curve_low"], arrays["curve_high"], arrays["keys"].ravel().view(np.uint64), arrays["indices"].ravel()
-    )
-    return Layout(
-        curve=curve, **boxes, radii=arrays["radii"], n_points=sizes, first=arrays["first"], outlines=[None] * parts
-    )
-
-
 def _chunks(coords: NDArray[Any], dtype: np.dtype[Any], report: ProgressReport) -> Iterator[tuple[int, NDArray[Any]]]:
     """Rows of an array, some at a time, each with the index of the first."""
     for first in range(0, len(coords), _CHUNK):
@@ -368,13 +339,13 @@ def _cut(coords: NDArray[Any], n_parts: int, dtype: np.dtype[Any], report: Progr
     return Curve.cut(low, high, positions(np.concatenate(points), low, high), np.concatenate(indices), n_parts)
 
 
-def _split(coords: NDArray[Any], curve: Curve, folder: Path, dtype: np.dtype[Any], report: ProgressReport) -> None:
-    """Write the points of each part, with their indices, to files of its own."""
+def _split(coords: NDArray[Any], curve: Curve, paths: list[Path], dtype: np.dtype[Any], report: ProgressReport) -> None:
+    """Write the points of each part, with their indices, to files next to the file of the part."""
     for first, chunk in _chunks(coords, dtype, report):
         indices = np.arange(first, first + len(chunk))
-        for number, rows in enumerate(curve.rows_of_parts(chunk, indices)):
-            for ending, array in (("indices", indices), ("points", chunk)):
-                _append(part_path(folder, number, ending), array[rows])
+        for path, rows in zip(paths, curve.rows_of_parts(chunk, indices)):
+            for ending, array in ((".indices", indices), (".points", chunk)):
+                _append(path.with_suffix(ending), array[rows])
 
 
 def _append(path: Path, array: NDArray[Any]) -> None:
@@ -383,13 +354,13 @@ def _append(path: Path, array: NDArray[Any]) -> None:
         array.tofile(file)
 
 
-def _build(folder: Path, number: int, dim: int, dtype: np.dtype[Any], options: dict[str, Any]) -> Extent:
-    """Build a part's tree of what was split off, and save it in its place."""
-    raw = [part_path(folder, number, ending) for ending in ("points", "indices")]
+def _build(path: Path, dim: int, dtype: np.dtype[Any], options: dict[str, Any]) -> tuple[Extent, bytes]:
+    """Build a part's tree of what was split off, and save it in its place. Returns its extent and its seal."""
+    raw = [path.with_suffix(ending) for ending in (".points", ".indices")]
     points, indices = np.fromfile(raw[0], dtype).reshape(-1, dim), np.fromfile(raw[1], np.int64)
     with CoverTree(points, dtype=dtype, **options) as tree:
         part = Part(indices, tree)
-        save_part(part, folder, number)
-        for path in raw:
-            path.unlink()
-        return part.extent()
+        seal = save_part(part, path)
+        for one in raw:
+            one.unlink()
+        return part.extent(), seal

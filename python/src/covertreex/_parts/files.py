@@ -1,70 +1,102 @@
-"""Parts in files: of each its tree with the indices of its points; and what they have in common."""
+"""The files of parts: each has the tree of its points, with their dataset indices."""
 
 from __future__ import annotations
 
-import json
+import hashlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import _files, _writing
-from .._native import CoverTreeError, lib
+from .. import _files
+from .._native import CoverTreeError
 from ..residual import ResidualTree
 from ..tree import CoverTree
 from .part import Part
 
-# What says that a folder has a tree in parts; it is written when all else is there.
-MANIFEST = "partitions.json"
+SEAL_BYTES = 16
 _INDICES = "covertreex.indices"
 
 
-def part_path(folder: _files.PathLike, number: int, ending: str = "covertree") -> Path:
-    """A file of a part."""
-    return Path(folder) / f"part-{number:05d}.{ending}"
+def part_path(folder: Path, tag: str, number: int) -> Path:
+    """The path of a part's file. The tag is that of the tree: two trees have no file in common."""
+    return folder / f"part-{number:05d}-{tag}.covertree"
 
 
-def save_part(part: Part, folder: _files.PathLike, number: int) -> None:
-    """Write a part."""
-    part.tree._save(part_path(folder, number), {_INDICES: part.indices})
+def process_path(folder: Path, tag: str) -> Path:
+    """The path of the residual process that all parts have in common."""
+    return folder / f"process-{tag}.covertree"
 
 
-def open_part(folder: _files.PathLike, number: int) -> Part:
-    """Open a part that was written; it is mapped."""
-    path = part_path(folder, number)
-    file = _files.File.open(path, mmap=True, verify=False, progress=None)
-    kind = ResidualTree if file.kind == _files.RESIDUAL else CoverTree
-    indices = file.sections(_INDICES).get(_INDICES)
-    tree = kind._of_file(file)
-    if indices is None or indices.dtype != np.int64 or indices.shape != (len(tree),):
-        raise CoverTreeError(f"path: {path} is not a part of a tree in parts")
-    return Part(indices, tree)
+def save_part(part: Part, path: Path) -> bytes:
+    """Write a part, and return the seal of its file."""
+    part.tree._save(path, {_INDICES: part.indices})
+    return seal(path)
 
 
-def save_arrays(folder: _files.PathLike, name: str, arrays: dict[str, NDArray[Any]]) -> None:
-    """Write arrays of which each may be of two dimensions; uint64 ones as int64."""
-    sections = {key: array.view(np.int64) if array.dtype == np.uint64 else array for key, array in arrays.items()}
-    _files.save(lib.covertree_sections_save, (), Path(folder) / f"{name}.covertree", sections, None, input_hash=0)
+def seal(path: Path) -> bytes:
+    """The seal of a file: a digest of its checksums, which differs if any byte of the file differs."""
+    return _seal(_files.File.open(path, mmap=True, verify=False, progress=None))
 
 
-def open_arrays(folder: _files.PathLike, name: str, *keys: str) -> dict[str, NDArray[Any]]:
-    """Read arrays that were written; each has been compared with its checksum."""
-    path = Path(folder) / f"{name}.covertree"
-    found = _files.File.open(path, mmap=False, verify=True, progress=None).sections(*keys)
-    missing = [key for key in keys if key not in found]
-    if missing:
-        raise CoverTreeError(f"path: {path} has no section {missing[0]!r}")
-    return found
+def _seal(file: _files.File) -> bytes:
+    return hashlib.blake2b(file.head.tobytes(), digest_size=SEAL_BYTES).digest()
 
 
-def save_manifest(folder: _files.PathLike, known: dict[str, Any]) -> None:
-    """Say that all else is there."""
-    with _writing.replacing(Path(folder) / MANIFEST) as file:
-        file.write(json.dumps(known).encode())
+def open_sealed(path: Path, expected: bytes) -> _files.File:
+    """Map a file if it has the expected seal. Its sections are compared with their checksums when they are used."""
+    try:
+        file = _files.File.open(path, mmap=True, verify=False, progress=None)
+    except FileNotFoundError:
+        raise CoverTreeError(f"path: {path} is missing: the folder lost it, or has another tree now") from None
+    if _seal(file) != expected:
+        raise CoverTreeError(f"path: {path} is not the file that was saved with the other files of this folder")
+    return file
 
 
-def open_manifest(folder: _files.PathLike) -> dict[str, Any]:
-    """What :func:`save_manifest` wrote."""
-    known: dict[str, Any] = json.loads((Path(folder) / MANIFEST).read_text(encoding="utf-8"))
-    return known
+@dataclass(frozen=True)
+class PartFile:
+    """The file of a part, and what it must contain."""
+
+    path: Path
+    seal: bytes
+    kind: int  #: of the file
+    dim: int
+    dtype: np.dtype[Any]
+    size: int  #: points of the part
+    first: int  #: the smallest dataset index
+    n_points: int  #: points of all parts
+
+    def check(self) -> _files.File:
+        """Open the file; points are not read. CoverTreeError if it is another file, or of another size."""
+        file = open_sealed(self.path, self.seal)
+        if file.kind != self.kind or file.shape(_INDICES) != (self.size, 1):
+            raise CoverTreeError(f"path: {self.path} is not a part of {self.size} points")
+        return file
+
+    def open(self) -> Part:
+        """Open the part. It is mapped, and compared with its checksums."""
+        file = self.check()
+        indices = file.sections(_INDICES)[_INDICES]
+        if not self._fits(indices):
+            raise CoverTreeError(f"path: {self.path} has dataset indices that do not fit the other parts")
+        tree = (ResidualTree if self.kind == _files.RESIDUAL else CoverTree)._of_file(file)
+        dtype = np.dtype(np.float64) if isinstance(tree, ResidualTree) else tree.dtype
+        if len(tree) != self.size or tree.dim != self.dim or dtype != self.dtype:
+            raise CoverTreeError(
+                f"path: {self.path} has a tree of {len(tree)} x {tree.dim} {dtype}, "
+                f"expected {self.size} x {self.dim} {self.dtype}"
+            )
+        return Part(indices, tree)
+
+    def _fits(self, indices: NDArray[Any]) -> bool:
+        """Whether these are ascending dataset indices from `first` on."""
+        return bool(
+            indices.dtype == np.int64
+            and indices.shape == (self.size,)
+            and indices[0] == self.first
+            and indices[-1] < self.n_points
+            and (indices[1:] > indices[:-1]).all()
+        )

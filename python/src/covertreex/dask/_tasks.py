@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from .. import _arrays, factory
 from .._parts.curve import Curve, positions, sampled
-from .._parts.files import open_arrays, open_part, save_arrays, save_part
+from .._parts.files import PartFile, open_sealed, save_part, seal
 from .._parts.layout import Extent, Layout
 from .._parts.part import Part
 from .._parts.queries import Answer, Features, Nearest, Queries, Within, none_nearest
@@ -118,45 +118,30 @@ def layout(curve: Curve, extents: list[Extent]) -> Layout:
     return Layout.of(curve, extents)
 
 
-def summary(known: Layout) -> dict[str, Any]:
-    """What the client keeps."""
-    return {
-        "low": known.low, "high": known.high, "centers": known.centers, "radii": known.radii,
-        "n_points": known.n_points, "first": known.first,
-    }  # fmt: skip
+def summary(known: Layout) -> Layout:
+    """What the client keeps: everything but the outlines."""
+    return replace(known, outlines=[None] * len(known))
 
 
-def save(part: Part, folder: str, number: int) -> None:
-    """Write a partition."""
-    save_part(part, folder, number)
+def save(part: Part, path: Path) -> bytes:
+    """Write a partition, and return the seal of its file."""
+    return save_part(part, path)
 
 
-# The arrays of a curve, in a file of theirs.
-_CURVE = ("low", "high", "keys", "indices")
+def save_process(common: ResidualTree, path: Path) -> bytes:
+    """Write the residual process, and return the seal of its file."""
+    common.save(path)
+    return seal(path)
 
 
-def save_common(curve: Curve, common: ResidualTree | None, folder: str) -> None:
-    """Write what partitions have in common."""
-    save_arrays(folder, "curve", {name: getattr(curve, name) for name in _CURVE})
-    if common is not None:
-        common.save(Path(folder) / "process.covertree")
-
-
-def read_curve(folder: str) -> Curve:
-    """The curve along which partitions that were written are cut."""
-    arrays = {name: array.ravel() for name, array in open_arrays(folder, "curve", *_CURVE).items()}
-    return Curve(arrays["low"], arrays["high"], arrays["keys"].view(np.uint64), arrays["indices"])
-
-
-def read_process(folder: str) -> ResidualTree:
+def read_process(path: Path, expected: bytes) -> ResidualTree:
     """The residual process of partitions that were written."""
-    process: ResidualTree = factory.load(Path(folder) / "process.covertree")
-    return process
+    return ResidualTree._of_file(open_sealed(path, expected))
 
 
-def read(folder: str, number: int) -> Part:
+def read(file: PartFile) -> Part:
     """Open a partition that was written. It is mapped, and stays as it is when another one takes its place."""
-    return open_part(folder, number)
+    return file.open()
 
 
 # Searching

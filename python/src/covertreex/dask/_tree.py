@@ -9,11 +9,13 @@ from typing import Any
 import dask
 import dask.array as da
 import numpy as np
-from distributed import Client, Future, get_client
+from distributed import Client, Future, get_client, wait
 from numpy.typing import ArrayLike, NDArray
 
-from .. import _arguments, _arrays, _writing
-from .._parts.files import MANIFEST, open_manifest, save_manifest
+from .. import _arguments, _arrays, _files, _writing
+from .._parts.files import part_path, process_path
+from .._parts.filling import filling
+from .._parts.manifest import Manifest
 from .._parts.rounds import Traffic
 from ..kernels import Stationary
 from ..tree import Neighbors
@@ -54,13 +56,13 @@ class PartitionedTree:
         self._parts, self._common = parts, common
         extents = [self._submit(_tasks.extent, part) for part in parts]
         self._layout = self._submit(_tasks.layout, self._curve, extents)
-        known = self._submit(_tasks.summary, self._layout).result()
+        self._known = known = self._submit(_tasks.summary, self._layout).result()
         #: Sides of the boxes around the partitions, shape (partitions, dim).
-        self.low, self.high = known["low"], known["high"]
+        self.low, self.high = known.low, known.high
         #: Centers and radii of balls around them.
-        self.centers, self.radii = known["centers"], known["radii"]
+        self.centers, self.radii = known.centers, known.radii
         #: Points of each partition, and the smallest dataset index of each.
-        self.partition_sizes, self.first_indices = known["n_points"], known["first"]
+        self.partition_sizes, self.first_indices = known.n_points, known.first
 
     def _submit(self, function: Callable[..., Any], *arguments: Any, worker: str | None = None) -> Future:
         return self._client.submit(function, *arguments, **_cluster.at(worker))
@@ -358,26 +360,31 @@ class PartitionedTree:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the partitions to a folder that all workers see; :func:`load` opens it.
 
+        A tree that is in the folder is replaced in one step, when all of the new one is on the disk. A call that fails,
+        or whose process is killed, leaves the old one. Trees that were loaded from the folder before have to be loaded
+        again: Dask cannot read their partitions a second time.
+
         Parameters
         ----------
         path : path
-            The folder; it is made where it is not there. A tree that is in it is replaced.
+            The folder; it is made if it does not exist.
+
+        Raises
+        ------
+        FileExistsError
+            If another process saves a tree there.
         """
-        folder = _writing.absolute(_arguments.path(path))  # workers have working directories of their own
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / MANIFEST).unlink(missing_ok=True)
-        homes = self._homes()
-        written = [
-            self._submit(_tasks.save, part, str(folder), number, worker=home)
-            for number, (part, home) in enumerate(zip(self._parts, homes))
-        ]
-        written.append(self._submit(_tasks.save_common, self._curve, self._common, str(folder)))
-        self._client.gather(written)
-        known = {
-            "n_partitions": self.n_partitions, "residual": self._common is not None, "n_points": self.n_points,
-            "dim": self.dim, "dtype": str(self.dtype),
-        }  # fmt: skip
-        save_manifest(folder, known)
+        with filling(_arguments.path(path), replace=True) as (folder, tag):
+            written = [
+                self._submit(_tasks.save, part, part_path(folder, tag, number), worker=home)
+                for number, (part, home) in enumerate(zip(self._parts, self._homes()))
+            ]
+            if self._common is not None:
+                written.append(self._submit(_tasks.save_process, self._common, process_path(folder, tag)))
+            wait(written)  # all of them, even if one fails: a file that comes later would stay in the folder
+            seals = self._client.gather(written)
+            kind, process = (_files.TREE, None) if self._common is None else (_files.RESIDUAL, seals.pop())
+            Manifest(tag, kind, self.dtype, self._known, seals, process).save(folder)
 
 
 def _upper(before: ArrayLike | None, n_rows: int, predecessors: bool) -> NDArray[np.int64] | None:
@@ -405,17 +412,25 @@ def load(path: str | os.PathLike[str], *, client: Client | None = None) -> Parti
     Returns
     -------
     PartitionedTree
+
+    Raises
+    ------
+    OSError
+        If there is no tree in the folder, or a file cannot be read.
+    CoverTreeError
+        If a file is damaged, missing, or of another tree.
     """
-    folder = str(_writing.absolute(_arguments.path(path)))
+    folder = _writing.absolute(_arguments.path(path))  # workers have working directories of their own
     client = get_client() if client is None else client
-    known = open_manifest(folder)
+    known = Manifest.open(folder)
     workers = _cluster.workers(client)
     parts = [
-        client.submit(_tasks.read, folder, number, **_cluster.at(workers[number % len(workers)]))
-        for number in range(known["n_partitions"])
+        client.submit(_tasks.read, known.part(folder, number), **_cluster.at(workers[number % len(workers)]))
+        for number in range(len(known.seals))
     ]
-    curve = client.submit(_tasks.read_curve, folder, **_cluster.anywhere())
-    common = client.submit(_tasks.read_process, folder, **_cluster.anywhere()) if known["residual"] else None
-    return PartitionedTree(
-        client, parts, curve, common, n_points=known["n_points"], dim=known["dim"], dtype=np.dtype(known["dtype"])
-    )
+    curve = client.submit(_tasks.same, known.layout.curve, **_cluster.anywhere())
+    common = None
+    if known.process is not None:
+        path = known.process_path(folder)
+        common = client.submit(_tasks.read_process, path, known.process, **_cluster.anywhere())
+    return PartitionedTree(client, parts, curve, common, n_points=known.n_points, dim=known.dim, dtype=known.dtype)
