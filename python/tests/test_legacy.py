@@ -2,6 +2,7 @@
 
 import copy
 import importlib
+import importlib.util
 import pickle
 import warnings
 
@@ -62,11 +63,26 @@ def assert_residual(kernel, inducing, rows, found, k, predecessors=False):  # no
 @pytest.mark.parametrize("module", names.MODULES)
 def test_every_public_name_is_there(module):
     found = importlib.import_module(module)
-    gone = set(names.GONE.get(module, "").split())
-    missing = {name for name in names.MODULES[module].split() if not hasattr(found, name)}
-    assert missing == gone
-    if module not in ("covertreex", "covertreex.kernels", "covertreex.runtime"):
+    assert {name for name in names.MODULES[module].split() if not hasattr(found, name)} == set()
+    # Modules with names of this package, too.
+    if module not in ("covertreex", "covertreex.kernels", "covertreex.runtime", "covertreex.telemetry"):
         assert set(found.__all__) <= set(names.MODULES[module].split()) | {"nearest_neighbor"}
+
+
+def test_what_is_not_there_is_internal():
+    exported = {name for package in names.PACKAGES.split() for name in names.MODULES[package].split()}
+    for module, listed in names.INTERNAL.items():
+        for name in listed.split():
+            assert name.startswith("_") or name not in {*exported, *names.DOCUMENTED.split()}, (module, name)
+            assert name not in names.MODULES.get(module, "").split(), (module, name)
+        if module not in names.MODULES:
+            assert importlib.util.find_spec(module) is None
+    documented = {name for listed in names.MODULES.values() for name in listed.split()}
+    moved = {name for _, listed in names.MOVED.values() for name in listed.split()}
+    assert set(names.DOCUMENTED.split()) <= documented | moved | {"RuntimeContext", "RuntimeModel"}
+    for module, listed in names.MOVED.values():
+        found = importlib.import_module(module)
+        assert all(hasattr(found, name) for name in listed.split())
 
 
 def test_modules_are_attributes_of_the_package():
@@ -97,7 +113,7 @@ def test_members_of_classes():
     }
     for kind, listed in names.MEMBERS.items():
         thing = made.get(kind, getattr(covertreex, kind))
-        for name in set(listed.split()) - set(names.GONE.get(kind, "").split()):
+        for name in listed.split():
             assert hasattr(thing, name), (kind, name)
 
 
@@ -274,8 +290,8 @@ def test_engines_without_residual_correlation():
     tree = build_tree(points)
     assert tree.metric == "euclidean"
     assert_nearest(tree.knn(queries, k=7), 7)
-    with pytest.warns(LegacyWarning, match="batch_size, log_writer, plan_callback"):
-        build_tree(points, batch_size=9, log_writer=object(), plan_callback=lambda *_: None)
+    with pytest.warns(LegacyWarning, match="batch_size, build_mode, scope_cap_recorder"):
+        build_tree(points, batch_size=9, build_mode="prefix", scope_cap_recorder=object())
     with pytest.raises(ValueError, match="engine: expected one of python-numba"):
         build_tree(points, engine="rust")
 
@@ -433,22 +449,22 @@ def test_removal_from_a_residual_tree():
     assert np.array_equal(smaller.knn(points[[5]], k=3), same.knn(3, queries=[4])[0])
 
 
-def test_plans():
+def test_plans_come_with_changes():
     tree, plan = PCCT(Runtime(batch_order="hilbert")).fit(points, return_plan=True)
     assert isinstance(plan, covertreex.algo.BatchInsertPlan)
     assert plan.batch_order_strategy == "hilbert"
-    arrays = tree.tree
-    assert np.array_equal(plan.traversal.parents, arrays.parents)
-    assert sorted([*plan.selected_indices, *plan.dominated_indices]) == list(range(300))
-    assert plan.selected_indices.tolist() == np.flatnonzero(arrays.parents < 0).tolist()
-    assert sum(len(one.candidates) for one in plan.level_summaries) == 300
+    assert sorted(plan.batch_permutation.tolist()) == list(range(300))
+    # An empty tree has no nodes that points could share: all of them are selected.
+    assert plan.selected_indices.tolist() == list(range(300)) and plan.dominated_indices.size == 0
     assert plan.timings.traversal_seconds > 0
     natural, plan = PCCT(Runtime()).fit(points, apply_batch_order=False, return_plan=True)
     assert (plan.batch_order_strategy, natural.tree.native.order) == ("natural", "natural")
-    larger, plan = tree.insert(queries, return_plan=True)
+    assert plan.batch_permutation is None
+    larger, plan = tree.insert(queries, return_plan=True, mis_seed=4, apply_batch_order=False)
     assert larger.num_points == 320
-    parents = larger.tree.parents[300:]
-    assert np.array_equal(plan.selected_indices, np.flatnonzero(parents < 300))
+    direct = covertreex.algo.plan_batch_insert(tree.tree, queries, mis_seed=4, apply_batch_order=False)
+    assert plan.selected_indices.tolist() == direct.selected_indices.tolist()
+    assert np.array_equal(plan.traversal.parents, np.asarray(tree.nearest(queries)).ravel())
     with pytest.warns(LegacyWarning, match="apply_batch_order, mis_seed"):
         tree.insert(queries, mis_seed=1, apply_batch_order=True)
 
@@ -471,7 +487,10 @@ def test_arrays_of_a_tree():
     for node, parent in enumerate(tree.parents):
         if parent >= 0 and tree.top_levels[node] > -(2**31):
             assert np.linalg.norm(doubled[node] - doubled[parent]) <= 2.0 ** (tree.top_levels[node] + 1) * (1 + 1e-9)
-    assert tree.level_offsets[-1] == 300
+    levels = tree.top_levels[tree.top_levels > -(2**31)]
+    lowest = min(0, levels.min())
+    assert tree.level_offsets.tolist() == [(levels > one).sum() for one in range(levels.max(), lowest - 2, -1)]
+    assert (tree.level_offsets[-1], tree.num_levels) == (300, levels.max() - lowest + 2)
     tree.validate()
     stats = tree.stats.as_dict()
     assert (stats["num_batches"], stats["num_insertions"]) == (1, 320)
@@ -494,7 +513,7 @@ def test_changes_as_functions():
     tree, plan = algo.batch_insert(empty, points)
     larger, _ = algo.batch_insert(tree, queries)
     assert (tree.num_points, larger.num_points, empty.num_points) == (300, 320, 0)
-    assert len(plan.selected_indices) == 1
+    assert len(plan.selected_indices) == 300
     smaller, gone = algo.batch_delete(larger, np.arange(300, 320))
     assert np.array_equal(smaller.points, tree.points)
     assert algo.plan_batch_delete(larger, [5]).removed_indices.tolist() == [5]

@@ -11,6 +11,7 @@ from .. import _engines, _settings
 from . import _notices
 
 _PREFIX = "COVERTREEX_"
+_ARTIFACTS = "ARTIFACT_ROOT"  # is read when it is needed
 BACKENDS = ("numpy", "jax", "gpu")
 
 _TRUTHS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
@@ -131,7 +132,7 @@ def read(config: _settings.RuntimeConfig) -> _settings.RuntimeConfig:
         set_log_level(old.pop("LOG_LEVEL"), _PREFIX + "LOG_LEVEL")
     if "BACKEND" in old:
         _settings.check_choice(_PREFIX + "BACKEND", _word(old["BACKEND"]), BACKENDS)
-    _notices.without_effect(_PREFIX + name for name in old)
+    _notices.without_effect(_PREFIX + name for name in old if name != _ARTIFACTS)
     return config
 
 

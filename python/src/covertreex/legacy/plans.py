@@ -3,57 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..residual import ResidualTree
+from .conflicts import ConflictGraph
+from .deferred import Deferred
+from .independent_sets import MISResult
+from .traversal import TraversalResult
 from .trees import PCCTree
 
 __all__ = [
     "BatchDeletePlan",
     "BatchInsertPlan",
     "BatchInsertTimings",
-    "ConflictGraph",
     "DeleteLevelSummary",
     "LevelSummary",
-    "MISResult",
     "PrefixBatchGroup",
     "PrefixBatchResult",
-    "TraversalResult",
 ]
 
 Indices = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class TraversalResult:
-    """Where the points of a batch came to stand."""
-
-    parents: Indices  #: dataset indices; -1 for the root
-    levels: NDArray[np.int32]
-    engine: str = "native"
-
-
-@dataclass(frozen=True)
-class ConflictGraph:
-    """Pairs of points that were too near each other to enter a level together."""
-
-    num_edges: int
-
-
-@dataclass(frozen=True)
-class MISResult:
-    """Independent sets of these graphs."""
-
-    independent_set: NDArray[np.uint8]  #: 1 for points whose parent was there before the batch
-    iterations: int
-
-
-@dataclass(frozen=True)
 class BatchInsertTimings:
-    """Seconds. Insertion is one phase here, all of it counted as the first."""
+    """Seconds of the stages. The library inserts in one phase; all of it is counted as the first one."""
 
     traversal_seconds: float
     conflict_graph_seconds: float = 0.0
@@ -62,20 +37,22 @@ class BatchInsertTimings:
 
 @dataclass(frozen=True)
 class LevelSummary:
-    """The points of a batch on one level, by their places in it."""
+    """The points of a batch whose parents are on one level."""
 
-    level: int
+    level: int  #: 0 for points without a parent
     candidates: Indices
     selected: Indices
     dominated: Indices
 
 
 @dataclass(frozen=True)
-class BatchInsertPlan:
-    """How a batch entered a tree.
+class BatchInsertPlan(Deferred):
+    """What the stages of an insertion say about a batch, for the tree before it.
 
-    ``selected_indices`` are places in the batch of points whose parent was in the tree before, and of a new root;
-    ``dominated_indices`` those of points that hang under another one of the batch.
+    Numbers are places in the batch in the order of the plan: place ``i`` is the row ``batch_permutation[i]``, or ``i``
+    where that is None. ``selected_indices`` are an independent set of the conflict graph, ``dominated_indices`` the
+    others. The library's insertion keeps stricter rules, so a node's parent in the tree may be another one. The fields
+    of plans that come with an insertion are worked out when somebody looks at them.
     """
 
     traversal: TraversalResult
@@ -85,8 +62,8 @@ class BatchInsertPlan:
     dominated_indices: Indices
     level_summaries: tuple[LevelSummary, ...]
     timings: BatchInsertTimings
-    batch_permutation: Any = None
-    batch_order_strategy: str = "hilbert"
+    batch_permutation: Indices | None = field(default_factory=lambda: None)
+    batch_order_strategy: str = "natural"
     batch_order_metrics: dict[str, float] = field(default_factory=dict)
 
 
@@ -138,29 +115,6 @@ class BatchDeletePlan:
     level_summaries: tuple[DeleteLevelSummary, ...]
     reattached_order: Indices
     created_new_root: bool
-
-
-def of_insertion(tree: PCCTree, first: int) -> BatchInsertPlan:
-    """The plan of a batch whose first point has this dataset index, in the tree that has it."""
-    parents, levels = tree.parents[first:].astype(np.int64), tree.top_levels[first:]
-    is_selected = parents < first
-    native = tree.native
-    summaries = tuple(
-        LevelSummary(int(level), on, on[is_selected[on]], on[~is_selected[on]])
-        for level in np.unique(levels)[::-1]
-        for on in [np.flatnonzero(levels == level)]
-    )
-    built = (native.euclidean if isinstance(native, ResidualTree) else native).stats()
-    return BatchInsertPlan(
-        traversal=TraversalResult(parents, levels),
-        conflict_graph=ConflictGraph(built.conflict_edges),
-        mis_result=MISResult(is_selected.astype(np.uint8), built.conflict_rounds),
-        selected_indices=np.flatnonzero(is_selected),
-        dominated_indices=np.flatnonzero(~is_selected),
-        level_summaries=summaries,
-        timings=BatchInsertTimings(native.build_time),
-        batch_order_strategy=native.order,
-    )
 
 
 def of_removal(tree: PCCTree, removed: Indices) -> BatchDeletePlan:

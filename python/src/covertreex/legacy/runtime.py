@@ -217,12 +217,12 @@ class Runtime(_settings.Runtime):
         old: dict[str, Any] = {}
         for path, value in _settings.override_pairs(overrides or ()):
             if path in _BY_PATH:
-                old[_BY_PATH[path]] = _value(value) if isinstance(value, str) else value
+                old[_BY_PATH[path]] = value_of(value) if isinstance(value, str) else value
             elif path == "batch_order_strategy":
                 old["batch_order"] = value
             else:
                 new[path] = METRICS.get(value, value) if path == "metric" else value
-        made = super().from_profile(_profile_name(name), new)
+        made = super().from_profile(profile_name(name), new)
         return made.with_updates(**old) if old else made
 
     @classmethod
@@ -330,7 +330,7 @@ def _renamed(old: Mapping[str, Any]) -> dict[str, Any]:
     return {new: old[name] for name, new in RENAMED.items() if name in old}
 
 
-def _profile_name(name: str) -> str:
+def profile_name(name: str) -> str:
     """A profile's name as covertreex 0.4.x took it: in any case, and with the ending of its file."""
     plain = name.strip().lower().replace(" ", "_") if isinstance(name, str) else name
     for ending in (".yaml", ".yml"):
@@ -338,7 +338,7 @@ def _profile_name(name: str) -> str:
     return plain
 
 
-def _value(text: str) -> Any:
+def value_of(text: str) -> Any:
     """What a text stands for: a number, true or false, nothing, or itself."""
     plain = text.strip()
     words = {"true": True, "false": False, "null": None, "none": None, "": None}

@@ -1,0 +1,11 @@
+"""Older names: see :mod:`covertreex.legacy`."""
+
+from ...legacy.batch_order import (
+    BatchOrderResult,
+    choose_prefix_factor,
+    compute_batch_order,
+    prefix_slices,
+    prepare_batch_points,
+)
+
+__all__ = ["BatchOrderResult", "choose_prefix_factor", "compute_batch_order", "prefix_slices", "prepare_batch_points"]

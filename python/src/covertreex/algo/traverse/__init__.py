@@ -1,0 +1,19 @@
+"""Older names: see :mod:`covertreex.legacy`."""
+
+from ...legacy.residual_distances import compute_residual_pairwise_matrix
+from ...legacy.traversal import (
+    ResidualTraversalCache,
+    TraversalResult,
+    TraversalStrategy,
+    TraversalTimings,
+    traverse_collect_scopes,
+)
+
+__all__ = [
+    "ResidualTraversalCache",
+    "TraversalResult",
+    "TraversalStrategy",
+    "TraversalTimings",
+    "compute_residual_pairwise_matrix",
+    "traverse_collect_scopes",
+]
