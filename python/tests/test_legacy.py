@@ -384,8 +384,8 @@ def test_correlation_of_coordinates(name):
     truth = 1 - np.corrcoef(asked, wide)[:15, 15:]
     assert np.array_equal(indices, np.argsort(truth, axis=1)[:, :5])
     np.testing.assert_allclose(distances, np.sort(truth, axis=1)[:, :5], atol=1e-12)
-    smaller = tree.delete([0, 7])
-    assert np.array_equal(smaller.knn(asked, k=3), np.argsort(np.delete(truth, [0, 7], axis=1), axis=1)[:, :3])
+    smaller, plan = tree.delete([0, 7], return_plan=True)
+    assert np.array_equal(smaller.knn(asked, k=3), np.argsort(truth[:, new_order(tree, plan)], axis=1)[:, :3])
     with pytest.raises(ValueError, match=r"points\[1\]: expected coordinates that differ"):
         PCCT(Runtime(metric=name)).fit([[1.0, 2.0], [3.0, 3.0]])
 
@@ -404,31 +404,39 @@ def test_copies():
 # Changes
 
 
-def test_removal_numbers_the_others_anew():
+def new_order(tree, plan):
+    """Old numbers of the points that remain, as a plan of 0.4.5 implies them."""
+    stayed = np.setdiff1d(np.arange(tree.num_points), [*plan.removed_indices, *plan.reattach_indices])
+    assert len(stayed) == plan.retained_count
+    return np.concatenate([stayed, plan.reattached_order])
+
+
+def test_removal_renumbers_the_others():
     tree = PCCT(Runtime()).fit(points)
-    smaller, plan = tree.delete([7, 3, 299], return_plan=True)
-    kept = np.delete(points, [3, 7, 299], axis=0)
-    assert (smaller.num_points, tree.num_points) == (297, 300)
-    assert_nearest(smaller.knn(queries, k=9), 9, of=kept)
-    assert np.array_equal(smaller.tree.points, kept)
-    assert plan.removed_indices.tolist() == [3, 7, 299]
-    assert (plan.retained_count, plan.reattach_indices.size, plan.reattached_order.size) == (297, 0, 0)
-    # The order that a plan of 0.4.5 implies: points that keep their parents, then reattached points.
-    stayed = np.setdiff1d(np.arange(300), [*plan.removed_indices, *plan.reattach_indices])
-    assert np.array_equal(points[[*stayed, *plan.reattached_order.astype(int)]], smaller.tree.points)
-    # So do numbers after it.
+    root = int(np.flatnonzero(tree.tree.parents < 0)[0])
+    inner = int(np.flatnonzero(tree.tree.parents == root)[0])
+    smaller, plan = tree.delete([inner, 3, 299], return_plan=True)
+    order = new_order(tree, plan)
+    assert sorted(order.tolist()) == np.delete(np.arange(300), sorted({inner, 3, 299})).tolist()
+    assert (smaller.num_points, tree.num_points) == (len(order), 300)
+    assert np.array_equal(smaller.tree.points, points[order])
+    assert_nearest(smaller.knn(queries, k=9), 9, of=points[order])
+    assert plan.removed_indices.tolist() == sorted({inner, 3, 299})
+    # Numbers of later points follow.
     larger = smaller.insert(points[[3]])
-    assert larger.nearest(points[3]) == 297
-    again = larger.delete(297)
-    assert np.array_equal(again.knn(queries, k=4), smaller.knn(queries, k=4))
+    assert larger.nearest(points[3]) == len(order)
+    leaf = larger.delete(len(order))
+    assert np.array_equal(np.sort(leaf.tree.points, axis=0), np.sort(smaller.tree.points, axis=0))
     for bad, words in [([1, 1], "1 twice"), ([300], "expected 0 to 299, got 300"), ([-1], "got -1")]:
         with pytest.raises(ValueError, match=words):
             tree.delete(bad)
     with pytest.raises(TypeError, match="indices: expected integers"):
         tree.delete([0.5])
-    assert tree.delete([]).tree is tree.tree
-    empty = tree.delete(np.arange(300))
+    same, plan = tree.delete([], return_plan=True)
+    assert same.tree is tree.tree and plan.level_summaries == () and not plan.created_new_root
+    empty, plan = tree.delete(np.arange(300), return_plan=True)
     assert (empty.num_points, empty.dimension) == (0, 3)
+    assert (plan.retained_count, plan.level_summaries, plan.created_new_root) == (0, (), True)
     with pytest.raises(ValueError, match="tree: has no points"):
         empty.knn(queries, k=1)
     assert_nearest(empty.insert(points).knn(queries, k=2), 2)
@@ -438,15 +446,52 @@ def test_removal_numbers_the_others_anew():
     assert core.indices.tolist() == np.delete(np.arange(300), [3, 7]).tolist()
 
 
+def test_plans_of_removals():
+    doubled = np.concatenate([points, points[:20]])
+    arrays = PCCT(Runtime()).fit(doubled).tree
+    for removed in ([5], np.flatnonzero(arrays.parents < 0), np.arange(0, 320, 7), np.argsort(-arrays.top_levels)[:9]):
+        gone = set(np.asarray(removed).tolist())
+        below = set()
+        for node in range(320):
+            above = arrays.parents[node]
+            while above >= 0 and above not in gone:
+                above = arrays.parents[above]
+            if above >= 0 and node not in gone:
+                below.add(node)
+        smaller, plan = covertreex.algo.batch_delete(arrays, removed)
+        only_said = covertreex.algo.plan_batch_delete(arrays, removed)
+        assert plan.reattach_indices.tolist() == sorted(below) == only_said.reattach_indices.tolist()
+        assert plan.reattached_order.tolist() == sorted(below, key=lambda node: (int(arrays.top_levels[node]), node))
+        assert plan.created_new_root == any(arrays.parents[node] < 0 for node in gone)
+        order = new_order(arrays, plan)
+        assert np.array_equal(smaller.points, doubled[order])
+        assert [one.level for one in plan.level_summaries] == sorted({int(arrays.top_levels[node]) for node in below})
+        place = {int(old): new for new, old in enumerate(order)}
+        for one, said in zip(plan.level_summaries, only_said.level_summaries):
+            group = {node for node in below if arrays.top_levels[node] == one.level}
+            assert set(one.uncovered.tolist()) == group
+            among = {
+                node
+                for node in group
+                if order[smaller.parents[place[node]]] in group and smaller.parents[place[node]] >= 0
+            }
+            assert (set(one.reattached.tolist()), set(one.promoted.tolist())) == (among, group - among)
+            assert one.promoted_levels.tolist() == [smaller.top_levels[place[node]] for node in one.promoted]
+            assert one.reattached_levels.tolist() == [smaller.top_levels[place[node]] for node in one.reattached]
+            assert np.array_equal(said.promoted, one.promoted) and one.mis_iterations >= 1
+
+
 def test_removal_from_a_residual_tree():
     tree = PCCT(Runtime(metric="residual_correlation")).fit(
         points, residual_params={"variance": 1.0, "lengthscale": 0.8, "inducing_count": 20}
     )
-    smaller = tree.delete([0, 100])
-    kept = np.delete(np.arange(300), [0, 100])
-    same = cover_tree(points[kept], kernel=RBF(lengthscale=0.8), inducing_points=tree.tree.native.inducing_points)
+    smaller, plan = tree.delete([0, 100], return_plan=True)
+    order = new_order(tree.tree, plan)
+    same = cover_tree(points[order], kernel=RBF(lengthscale=0.8), inducing_points=tree.tree.native.inducing_points)
     assert np.array_equal(smaller.knn(k=6, predecessor_mode=True), same.knn(6, predecessor_mode=True))
-    assert np.array_equal(smaller.knn(points[[5]], k=3), same.knn(3, queries=[4])[0])
+    place = int(np.flatnonzero(order == 5)[0])
+    assert np.array_equal(smaller.knn(points[[5]], k=3), same.knn(3, queries=[place])[0])
+    assert sum(len(one.uncovered) for one in plan.level_summaries) == len(plan.reattach_indices)
 
 
 def test_plans_come_with_changes():
@@ -515,9 +560,8 @@ def test_changes_as_functions():
     assert (tree.num_points, larger.num_points, empty.num_points) == (300, 320, 0)
     assert len(plan.selected_indices) == 300
     smaller, gone = algo.batch_delete(larger, np.arange(300, 320))
-    assert np.array_equal(smaller.points, tree.points)
+    assert np.array_equal(smaller.points, points[new_order(larger, gone)])
     assert algo.plan_batch_delete(larger, [5]).removed_indices.tolist() == [5]
-    assert gone.retained_count == 300
     made, result = algo.batch_insert_prefix_doubling(empty, points)
     assert made.num_points == 300 and len(result.groups) == 1
     assert covertreex.queries.nearest_neighbor(tree, points[12]) == 12

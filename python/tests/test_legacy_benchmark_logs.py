@@ -75,7 +75,7 @@ def test_a_line_for_each_batch(tmp_path):
     assert (event["event"], event["throughput"], event["batch_event_index"]) == ("query_summary", 0.5, 1)
     assert (event["run_hash"], event["conflict_pairwise_reused"]) == (line["run_hash"], 1)
 
-    # Lines are added to a file. The hash is one of settings and seeds.
+    # Lines are appended. The hash depends on settings and seeds alone.
     for other in (settings, {**settings, "metric": "residual"}, {**settings, "seeds": {"mis": 4}}):
         with telemetry.BenchmarkLogWriter(path, runtime=other) as log:
             log.record_event(event="nothing")

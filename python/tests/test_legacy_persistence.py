@@ -63,7 +63,7 @@ def test_trees():
     assert changed.points.tolist() == [[0, 0], [3, 0]] and changed.si_cache.tolist() == [4, 1]
     assert tree.points.tolist() == [[0, 0], [1, 1]] and tree.si_cache.tolist() == [2, 1]
     assert changed.parents.tolist() == [-1, 0] and changed.top_levels.dtype == np.int32
-    # What was found in the old tree is not found in the new one.
+    # Searches of the new tree use the new points.
     assert PCCT(Runtime(), changed).nearest([[2.0, 0.0]]) == 1
     assert PCCT(Runtime(), tree).knn([[0.0, 0.0]], k=2, return_distances=True)[1][1] == pytest.approx(np.sqrt(2))
 

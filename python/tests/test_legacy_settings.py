@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import covertreex
-from covertreex import PCCT, LegacyWarning, Residual, Runtime, api, config, cover_tree, runtime, telemetry
+from covertreex import PCCT, LegacyWarning, Residual, Runtime, algo, api, config, cover_tree, runtime, telemetry
 from covertreex.kernels import RBF
 from covertreex.legacy import profiles
 from covertreex.runtime import RuntimeModel, SeedPack
@@ -234,6 +234,24 @@ def test_each_setting_has_one_default():
     assert (single.residual_stream_tile, single.log_level) == (9, "DEBUG")
     with pytest.raises(TypeError, match="residual_stream_tiles"):
         config.RuntimeConfig(residual_stream_tiles=3)
+
+
+def test_warnings_name_the_settings_that_stages_read(environment):
+    with pytest.warns(LegacyWarning, match=r"here; the functions of covertreex\.algo read conflict_graph$"):
+        Runtime(conflict_graph="grid", degree_cap=3)
+    with pytest.warns(LegacyWarning, match="algo read radius_floor$"):
+        Residual(radius_floor=0.1)
+    with pytest.warns(LegacyWarning, match="algo read COVERTREEX_SCOPE_CHUNK_TARGET$"):
+        environment(SCOPE_CHUNK_TARGET="3", DEGREE_CAP="4")
+    with pytest.warns(LegacyWarning, match="without effect here$"):
+        Runtime(degree_cap=3)
+    # They do.
+    arrays = PCCT(Runtime()).fit(points).tree
+    with pytest.warns(LegacyWarning):
+        context = api.Runtime(scope_chunk_target=2).activate()
+    with context:
+        scopes = algo.traverse_collect_scopes(arrays, points[:9] + 0.01).conflict_scopes
+    assert {len(one) for one in scopes} == {2}
 
 
 # The environment

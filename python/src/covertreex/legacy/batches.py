@@ -117,7 +117,8 @@ def batch_delete(
 def plan_batch_delete(tree: PCCTree, remove_indices: ArrayLike, **options: Any) -> BatchDeletePlan:
     """Make the plan of :func:`batch_delete`."""
     without_effect(options.keys() - {"backend", "context"})
-    return plans.of_removal(tree, changes.indices_in(tree, remove_indices))
+    removed = changes.indices_in(tree, remove_indices)
+    return plans.of_removal(tree, removed, lambda: changes.reduced(tree, removed))
 
 
 def knn(

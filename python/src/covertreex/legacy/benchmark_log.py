@@ -1,7 +1,7 @@
 """Writers of logs of benchmarks: a line of JSON for each batch, and a file of radius limits.
 
-Formats are those of :mod:`covertreex.legacy.benchmark_schemas`. What calls of this package do is recorded by
-:mod:`covertreex.telemetry`.
+:mod:`covertreex.legacy.benchmark_schemas` describes the formats. :mod:`covertreex.telemetry` records the calls of this
+package.
 """
 
 from __future__ import annotations

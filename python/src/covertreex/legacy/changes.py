@@ -78,11 +78,42 @@ def indices_in(tree: PCCTree, given: ArrayLike) -> Indices:
     return indices
 
 
+def descendants(tree: PCCTree, removed: Indices) -> Indices:
+    """Nodes below some nodes that are not among these themselves, ascending."""
+    n = tree.num_points
+    below, above = np.zeros(n + 1, bool), np.append(np.asarray(tree.parents, np.int64), -1)
+    below[removed] = True
+    # Each round looks twice as far up. The last place, which is -1, is above all roots.
+    for _ in range(n.bit_length()):
+        below |= below[above]
+        above = np.where(above >= 0, above[above], -1)
+    below[removed] = False
+    return np.flatnonzero(below[:n])
+
+
+def remaining(tree: PCCTree, removed: Indices) -> tuple[Indices, Indices]:
+    """Old numbers of the nodes that remain, in the order of the new ones.
+
+    As in covertreex 0.4.x, descendants of removed nodes come last, the lowest level first.
+
+    Returns
+    -------
+    stayed : numpy.ndarray of int64
+        Nodes without a removed ancestor, ascending.
+    reattached : numpy.ndarray of int64
+        The others, by level and number.
+    """
+    below = descendants(tree, removed)
+    levels = np.asarray(tree.top_levels, np.int64)[below]
+    stayed = np.setdiff1d(np.arange(tree.num_points), np.concatenate([removed, below]))
+    return stayed, below[np.lexsort((below, levels))]
+
+
 def reduced(tree: PCCTree, removed: Indices) -> PCCTree:
-    """The tree of the remaining points, renumbered from 0; they keep their order."""
+    """The tree of the remaining points, renumbered from 0 in the order of :func:`remaining`."""
     if not len(removed):
         return tree
-    kept = np.delete(np.arange(tree.num_points), removed)
+    kept = np.concatenate(remaining(tree, removed))
     stats = tree.stats.after(deleted=len(removed))
     if not len(kept):
         return PCCTree.empty(dimension=tree.dimension, backend=tree.backend).replace(stats=stats)

@@ -1,8 +1,8 @@
 """The second stage of an insertion: a graph of the new points that are in each other's way.
 
-Two points are neighbours if a node is in the scopes of both, and they are no farther apart than the smaller one of
-their radii. An independent set of this graph can enter the tree at once. (Y. Gu, Z. Napier, Y. Sun and L. Wang,
-"Parallel cover trees and their applications", SPAA 2022.)
+Two points are neighbours if their scopes share a node and their distance is at most the smaller radius. An independent
+set of this graph can enter the tree at once. (Y. Gu, Z. Napier, Y. Sun and L. Wang, "Parallel cover trees and their
+applications", SPAA 2022.)
 """
 
 from __future__ import annotations
@@ -228,7 +228,7 @@ def build_conflict_graph(
     batch_points : array_like, shape (m, dim)
         The points.
     backend : TreeBackend, optional
-        Types of the result; by default that of the tree.
+        Types of the result; by default the tree's.
     context : RuntimeContext, optional
         Settings (metric, ``conflict_graph_impl``, ...); by default the active ones.
 

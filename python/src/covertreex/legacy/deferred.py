@@ -1,4 +1,4 @@
-"""Dataclasses with fields that are worked out when somebody looks at them."""
+"""Dataclasses with fields that are computed on first access."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 class Later:
-    """A field's value that is not worked out yet.
+    """A value that is computed when its field is read first.
 
     Parameters
     ----------

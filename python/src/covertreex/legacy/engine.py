@@ -184,9 +184,10 @@ class _Engine:
             ``variance``, ``lengthscale``, ``inducing_count`` and ``kernel_type`` of a kernel, from which they are
             computed where there is no backend.
         log_writer : BenchmarkLogWriter, optional
-            Gets a line, as all points are one batch.
+            Gets one line: all points are one batch.
         plan_callback : callable, optional
-            ``plan_callback(plan, batch_index, batch_size)``: is told of that batch, and gives other facts for the line.
+            ``plan_callback(plan, batch_index, batch_size)``: called for that batch. It may return more facts
+            for the line.
         batch_size, build_mode, scope_cap_recorder, compute_predecessor_bounds
             Without effect.
 
@@ -263,7 +264,7 @@ class _Engine:
 def _report(
     built: PCCTree, order: str, runtime: RuntimeConfig, log_writer: Any, plan_callback: Callable[..., Any] | None
 ) -> None:
-    """Tell a caller of the one batch by which a tree was built."""
+    """Report the one batch by which a tree was built."""
     empty = PCCTree.empty(dimension=built.dimension, backend=built.backend)
     settings: dict[str, Any] = {"batch_order_strategy": order}
     plan = planning.of_insertion(empty, built, dataclasses.replace(runtime, **settings), None, True)

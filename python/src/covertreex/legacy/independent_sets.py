@@ -48,7 +48,7 @@ def batch_mis_seeds(count: int, *, seed: int | None = None, runtime: RuntimeConf
     count : int
         How many.
     seed : int, optional
-        By default that of the settings.
+        By default the seed of the settings.
     runtime : RuntimeConfig, optional
         Settings; by default the active ones.
 
@@ -77,7 +77,7 @@ def run_mis(
     graph : ConflictGraph
         Its ``indptr`` and ``indices`` are read; each edge is in them from both of its nodes.
     seed : int, optional
-        For the priorities of graphs with a degree above 8; by default that of the settings.
+        For the priorities of graphs with a degree above 8; by default the seed of the settings.
     runtime : RuntimeConfig, optional
         Settings; by default the active ones.
 

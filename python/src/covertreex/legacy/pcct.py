@@ -162,7 +162,8 @@ class PCCT:
     def delete(self, indices: ArrayLike, *, return_plan: bool = False) -> Any:
         """Make a tree without some points. The other points are renumbered from 0; this tree does not change.
 
-        They keep their order. :meth:`covertreex.tree.CoverTree.remove` changes a tree in place, and keeps the indices.
+        Descendants of removed points come last, as the plan says. :meth:`covertreex.tree.CoverTree.remove` changes a
+        tree in place, and keeps the indices.
 
         Parameters
         ----------
@@ -186,8 +187,9 @@ class PCCT:
         removed = changes.indices_in(tree, indices)
         with self._active(), log_operation(_DELETES, "batch_delete") as log:
             log.add_metadata(removed=len(removed))
-            smaller = replace(self, tree=changes.reduced(tree, removed))
-        return (smaller, plans.of_removal(tree, removed)) if return_plan else smaller
+            made = changes.reduced(tree, removed)
+        smaller = replace(self, tree=made)
+        return (smaller, plans.of_removal(tree, removed, lambda: made)) if return_plan else smaller
 
     # Searches
 

@@ -1,7 +1,7 @@
 """Copies of arrays and of :class:`PCCTree` with changes, by the names of covertreex 0.4.x.
 
 A tree does not change. A journal says what an insertion adds to its arrays, and gives a new tree when it is applied.
-Each new node becomes the first child of its parent; what was the first child before is its next sibling.
+Each new node becomes the first child of its parent; the former first child becomes its next sibling.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def clone_array_segment(
     Returns
     -------
     numpy.ndarray
-        The array itself if there are no changes and it has this type.
+        Without changes, an array of this type is returned as it is.
     """
     array: NDArray[Any] = backend.asarray(source, dtype=dtype)
     changes = list(updates)
@@ -206,7 +206,7 @@ def build_persistence_journal(
     tree : PCCTree
         It stays as it is.
     backend : TreeBackend, optional
-        By default that of the tree.
+        By default the tree's.
     inserted_points : array_like, shape (m, dim)
         Coordinates of the new nodes.
     inserted_levels, inserted_parents, inserted_si : array_like, shape (m,)
@@ -266,14 +266,14 @@ def apply_persistence_journal(
     journal : PersistenceJournal
         Of :func:`build_persistence_journal`.
     backend : TreeBackend, optional
-        Types of the arrays; by default that of the tree.
+        Types of the arrays; by default the tree's.
     context : RuntimeContext, optional
         Without effect: there is one way to do it.
 
     Returns
     -------
     PCCTree
-        Its searches are for the points; its arrays are those of the journal.
+        It has the arrays of the journal. Its searches use the points alone.
     """
     del context
     if journal.base_length != tree.num_points:

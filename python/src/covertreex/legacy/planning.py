@@ -48,9 +48,9 @@ def plan_batch_insert(
     batch_points : array_like, shape (m, dim)
         The points.
     backend : TreeBackend, optional
-        Types of the arrays; by default that of the tree.
+        Types of the arrays; by default the tree's.
     mis_seed : int, optional
-        For the independent set; by default that of the settings.
+        For the independent set; by default the seed of the settings.
     apply_batch_order : bool
         Whether the points are put into the order of the settings first.
     context : RuntimeContext, optional
@@ -105,7 +105,7 @@ def _summaries(traversal: TraversalResult, is_selected: NDArray[np.bool_]) -> tu
 def of_insertion(
     before: PCCTree, after: PCCTree, config: RuntimeConfig, mis_seed: int | None, in_order: bool
 ) -> BatchInsertPlan:
-    """The plan that comes with an insertion: its fields are worked out when somebody looks at them.
+    """Make the plan that comes with an insertion; its fields are computed on first access.
 
     The stages work on the cover tree that is shown, in its coordinates; with residual correlation these are the scaled
     ones.

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..residual import ResidualTree
+from . import changes
 from .conflicts import ConflictGraph
-from .deferred import Deferred
+from .deferred import Deferred, Later
 from .independent_sets import MISResult
 from .traversal import TraversalResult
 from .trees import PCCTree
@@ -52,7 +56,7 @@ class BatchInsertPlan(Deferred):
     Numbers are places in the batch in the order of the plan: place ``i`` is the row ``batch_permutation[i]``, or ``i``
     where that is None. ``selected_indices`` are an independent set of the conflict graph, ``dominated_indices`` the
     others. The library's insertion keeps stricter rules, so a node's parent in the tree may be another one. The fields
-    of plans that come with an insertion are worked out when somebody looks at them.
+    of a plan that comes with an insertion are computed on first access.
     """
 
     traversal: TraversalResult
@@ -89,36 +93,67 @@ class PrefixBatchResult:
 
 @dataclass(frozen=True)
 class DeleteLevelSummary:
-    """Points of one level that lost an ancestor. There are none here: the tree is made anew."""
+    """Points of one level that lost an ancestor, by their old numbers, and their place in the new tree."""
 
-    level: int
-    uncovered: Indices
-    promoted: Indices
-    reattached: Indices
-    promoted_levels: Indices
+    level: int  #: in the old tree
+    uncovered: Indices  #: all of them
+    promoted: Indices  #: those whose new parent is not one of them
+    reattached: Indices  #: those whose new parent is one of them
+    promoted_levels: Indices  #: in the new tree
     reattached_levels: Indices
-    mis_iterations: int
+    mis_iterations: int  #: rounds of independent sets, of the whole new tree
 
 
 @dataclass(frozen=True)
-class BatchDeletePlan:
+class BatchDeletePlan(Deferred):
     """How points left a tree.
 
-    The remaining points are renumbered from 0 and keep their order. In covertreex 0.4.x, descendants of deleted points
-    (``reattach_indices``) came last, in ``reattached_order``. Both are empty here, so the new numbers follow from the
-    plan in the same way.
+    The remaining points are renumbered from 0: first those that kept their ancestors, in their old order, then
+    ``reattached_order``. The new tree is built from all of them. ``level_summaries`` are computed on first access.
     """
 
     removed_indices: Indices
-    retained_count: int
-    reattach_indices: Indices
-    level_summaries: tuple[DeleteLevelSummary, ...]
-    reattached_order: Indices
+    retained_count: int  #: points that kept their ancestors
+    reattach_indices: Indices  #: descendants of removed points, ascending
+    level_summaries: tuple[DeleteLevelSummary, ...]  #: by level, the lowest first
+    reattached_order: Indices  #: descendants of removed points, by level and number
     created_new_root: bool
 
 
-def of_removal(tree: PCCTree, removed: Indices) -> BatchDeletePlan:
-    """The plan of taking points out of a tree."""
-    none = np.empty(0, np.int64)
-    lost_root = bool(len(removed)) and bool((tree.parents[removed] < 0).any())
-    return BatchDeletePlan(removed, tree.num_points - len(removed), none, (), none, lost_root)
+def of_removal(tree: PCCTree, removed: Indices, made: Callable[[], PCCTree]) -> BatchDeletePlan:
+    """Make the plan of taking points out of a tree.
+
+    Parameters
+    ----------
+    tree : PCCTree
+        The tree before.
+    removed : numpy.ndarray of int64
+        The points, ascending.
+    made : callable
+        ``made() -> tree``: the tree afterwards.
+    """
+    stayed, reattached = changes.remaining(tree, removed)
+    lost_root = bool((tree.parents[removed] < 0).any())
+    summaries: Any = Later(lambda: _deleted_levels(tree, stayed, reattached, made()))
+    return BatchDeletePlan(removed, len(stayed), np.sort(reattached), summaries, reattached, lost_root)
+
+
+def _deleted_levels(
+    before: PCCTree, stayed: Indices, reattached: Indices, after: PCCTree
+) -> tuple[DeleteLevelSummary, ...]:
+    if not len(reattached):
+        return ()
+    native: Any = after.native
+    rounds = (native.euclidean if isinstance(native, ResidualTree) else native).stats().conflict_rounds
+    old_levels = np.asarray(before.top_levels, np.int64)[reattached]
+    numbers = np.arange(len(stayed), after.num_points)  # new ones
+    new_levels, parents = np.asarray(after.top_levels, np.int64)[numbers], np.asarray(after.parents)[numbers]
+    summaries = []
+    for level in np.unique(old_levels):
+        group = np.flatnonzero(old_levels == level)
+        is_below = np.isin(parents[group], numbers[group])
+        promoted, below = group[~is_below], group[is_below]
+        levels = (new_levels[promoted], new_levels[below])
+        nodes = (reattached[group], reattached[promoted], reattached[below])
+        summaries.append(DeleteLevelSummary(int(level), *nodes, *levels, int(rounds)))
+    return tuple(summaries)

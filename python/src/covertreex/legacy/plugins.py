@@ -33,7 +33,7 @@ __all__ = [
     "select_traversal_strategy",
 ]
 
-_STRATEGIES = (adjacency, residual_scopes)  # modules that register those of this package
+_STRATEGIES = (adjacency, residual_scopes)  # these modules register the strategies of this package
 
 # Traversal
 

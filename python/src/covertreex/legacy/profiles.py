@@ -1,7 +1,7 @@
 """Profiles and overrides, by the names of the package ``profiles`` that came with covertreex 0.4.x.
 
-That one was beside the package, where its name was in everybody's way; here it is inside. Profiles are those of
-:data:`covertreex.runtime.PROFILES`, with all settings of covertreex 0.4.x.
+covertreex 0.4.x installed it at the top level, where its general name can collide with other packages. Here it is
+inside the package. The profiles are :data:`covertreex.runtime.PROFILES`, with all settings of covertreex 0.4.x.
 """
 
 from __future__ import annotations

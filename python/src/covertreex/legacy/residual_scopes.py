@@ -1,8 +1,8 @@
 """Parents and scopes by residual correlation; see :mod:`covertreex.legacy.traversal`.
 
-Points are those of the residual data that is configured. The limits of covertreex 0.4.x hold: a least radius, a largest
-radius for each level, a largest number of nodes. A scope has all nodes within its radius up to that number; it is not
-cut by a budget.
+Points must be in the residual data that is configured. The limits of covertreex 0.4.x hold: a least radius, a largest
+radius for each level, a largest number of nodes. A scope has all nodes within its radius up to that number; there is no
+budget that stops the scan earlier.
 """
 
 from __future__ import annotations

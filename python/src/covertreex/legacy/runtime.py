@@ -100,7 +100,7 @@ class Residual(_settings.Residual):
         }  # fmt: skip
         for name, value in limits.items():
             object.__setattr__(self, name, value)
-        without_effect(name for name, value in limits.items() if value is not None)
+        without_effect((name for name, value in limits.items() if value is not None), in_stages=limits)
         arrays = {"v_matrix": v_matrix, "p_diag": p_diag, "coords": coords}
         missing = [name for name, value in arrays.items() if value is None]
         data = None
@@ -322,7 +322,7 @@ def _resolve(chosen: dict[str, Any], old: dict[str, Any]) -> None:
     meant = {*RENAMED, "log_level", "metric", "residual_grid_seed"}
     if old.get("backend") == "numpy":
         meant.add("backend")  # as it is
-    without_effect(old.keys() - meant)
+    without_effect(old.keys() - meant, {name for name, path in _ARGUMENTS.items() if path in _environment.STAGES})
 
 
 def _renamed(old: Mapping[str, Any]) -> dict[str, Any]:

@@ -140,12 +140,12 @@ def load_entry_points(group: str, take: Callable[[Any], None]) -> list[str]:
     group : str
         The group.
     take : callable
-        Called with what each entry point gives.
+        Called with the object of each entry point.
 
     Returns
     -------
     list of str
-        The names of those that were loaded.
+        The names of the entry points that were loaded.
     """
     loaded = []
     for entry in _entry_points(group):

@@ -1,7 +1,7 @@
 """The first stage of an insertion: a parent for each new point, and the nodes that it may be in conflict about.
 
-The parent is the nearest node. The scope of a point are the nodes within its radius, which is the larger one of the
-parent's cover radius ``2**(level + 1)`` and of the radius of the parent's subtree; besides them the parent and its next
+The parent is the nearest node. A point's radius is the parent's cover radius ``2**(level + 1)``, or the radius of the
+parent's subtree if it is larger. The point's scope is: all nodes within this radius, the parent, and the parent's next
 siblings. (Y. Gu, Z. Napier, Y. Sun and L. Wang, "Parallel cover trees and their applications", SPAA 2022.)
 
 Distances are computed in blocks of rows, all pairs of them: O(m n) for m new points. Building of trees does not use
@@ -131,7 +131,7 @@ def traverse_collect_scopes(
     batch_points : array_like, shape (m, dim)
         The points: for residual correlation points of the data that is configured, by coordinates or indices.
     backend : TreeBackend, optional
-        Types of the result; by default that of the tree.
+        Types of the result; by default the tree's.
     context : RuntimeContext, optional
         Settings (metric, ``scope_chunk_target``, ...); by default the active ones.
 
