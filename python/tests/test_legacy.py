@@ -117,8 +117,32 @@ def test_members_of_classes():
             assert hasattr(thing, name), (kind, name)
 
 
+def test_numbers_of_kernels():
+    class Own(kernels_module.Kernel):
+        def __call__(self, X1, X2=None):
+            raise NotImplementedError
+
+    numbers = [
+        kind.kernel_type for kind in (RBF(), Matern52(2.0), Own(), kernels_module.Matern12(), kernels_module.Matern32)
+    ]
+    assert numbers == [0, 1, 0, -1, -1]
+    with pytest.raises((TypeError, ValueError), match="kernel_type: expected one of"):
+        build_residual_backend(
+            points,
+            seed=0,
+            inducing_count=9,
+            variance=1.0,
+            lengthscale=1.0,
+            kernel_type=kernels_module.Matern32.kernel_type,
+        )
+
+
 def test_core_knows_nothing_of_older_names():
-    for module in (core_tree, kernels_module, importlib.import_module("covertreex._settings")):
+    for module in (
+        core_tree,
+        kernels_module,
+        *map(importlib.import_module, ("covertreex._settings", "covertreex._telemetry")),
+    ):
         assert not any("legacy" in str(getattr(thing, "__module__", "")) for thing in vars(module).values())
     assert "__new__" not in vars(core_tree.CoverTree)
 

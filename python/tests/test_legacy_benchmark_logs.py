@@ -46,6 +46,17 @@ def test_places(tmp_path, monkeypatch):
     assert telemetry.generate_run_id().startswith("pcct-")
 
 
+def test_places_that_are_wrong():
+    for call in (
+        telemetry.BenchmarkLogWriter,
+        telemetry.resolve_artifact_path,
+        lambda path: telemetry.ResidualScopeCapRecorder(output=path, percentile=0.5, margin=0.0, radius_floor=0.0),
+    ):
+        for wrong, error in ((3, TypeError), (b"log", TypeError), ("", ValueError)):
+            with pytest.raises(error, match=r"^(path|output): expected a path"):
+                call(wrong)
+
+
 # Lines
 
 

@@ -104,6 +104,26 @@ def test_traversal_of_an_empty_tree():
     assert algo.traverse_collect_scopes(old_tree(0), np.empty((0, 3))).conflict_scopes == ()
 
 
+@pytest.mark.parametrize("batch, error, words", [
+    (np.zeros((4, 2)), ValueError, "batch_points: expected 3 columns, got 2"),
+    (np.zeros((4, 4)), ValueError, "batch_points: expected 3 columns, got 4"),
+    ([[1.0, np.nan, 2.0]], ValueError, r"batch_points\[0, 1\]: expected a finite number"),
+    ([["a", "b", "c"]], TypeError, "batch_points: expected real numbers"),
+    (np.zeros((2, 2, 2)), ValueError, "batch_points: expected two dimensions"),
+])  # fmt: skip
+def test_batches_that_are_wrong(batch, error, words):
+    tree = old_tree(0)
+    for call in (algo.traverse_collect_scopes, algo.plan_batch_insert):
+        with pytest.raises(error, match=words):
+            call(tree, batch)
+    traversal = algo.traverse_collect_scopes(tree, batch_of(0))
+    with pytest.raises(ValueError, match="batch_points: expected 40, as in traversal, got 3"):
+        algo.build_conflict_graph(tree, traversal, np.zeros((3, 3)))
+    for name in ("euclidean", "residual_correlation_lite"):
+        with pytest.raises(ValueError, match="rhs: expected 2 columns, as lhs, got 3"):
+            covertreex.get_metric(name).pairwise(backend, np.zeros((4, 2)), np.zeros((4, 3)))
+
+
 def test_traversal_of_a_library_tree():
     """Levels may be below 0, and duplicates have the lowest one."""
     points = np.random.default_rng(3).random((200, 2))
@@ -337,6 +357,8 @@ def test_grouping():
     for keys, values, words in [([[1]], [1], "keys: expected one dimension"), ([1, 2], [1], "values: expected 2")]:
         with pytest.raises(ValueError, match=words):
             algo.group_by_int(keys, values, backend=backend)
+    with pytest.raises(TypeError, match="keys: expected integers, got dtype float64"):
+        algo.group_by_int([0.5, 1.0], [1, 2], backend=backend)
 
 
 def test_sorting_by_level():

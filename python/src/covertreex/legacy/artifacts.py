@@ -8,6 +8,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Union
 
+from .. import _arguments
+
 __all__ = ["ROOT_VARIABLE", "artifact_root", "generate_run_id", "resolve_artifact_path", "timestamped_artifact"]
 
 ROOT_VARIABLE = "COVERTREEX_ARTIFACT_ROOT"
@@ -41,7 +43,7 @@ def resolve_artifact_path(path: PathLike, *, category: str | None = None, create
     create_parents : bool
         Whether to make the folder of the file.
     """
-    place = Path(path).expanduser()
+    place = Path(_arguments.path(path)).expanduser()
     if not place.is_absolute():
         place = artifact_root(create_parents) / (category or "") / place
     if create_parents:

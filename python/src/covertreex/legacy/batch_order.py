@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .. import _settings
 from .._parts import curve
+from . import changes
 from .backend import TreeBackend
 from .model import RuntimeConfig
 
@@ -83,7 +84,7 @@ def prepare_batch_points(
     metrics : dict
         As of :func:`compute_batch_order`.
     """
-    points = backend.asarray(batch_points, dtype=backend.default_float)
+    points = changes.batch_rows(batch_points, backend)
     if not apply_batch_order or len(points) <= 1:
         return points, None, {}
     seeds = runtime.seeds

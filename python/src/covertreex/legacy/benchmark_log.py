@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .. import _writing
+from .. import _arguments, _writing
 from .benchmark_schemas import (
     BENCHMARK_BATCH_SCHEMA_ID,
     BENCHMARK_BATCH_SCHEMA_VERSION,
@@ -118,7 +118,7 @@ class BenchmarkLogWriter:
         self._flat = {f"runtime_{name}": value for name, value in settings.items()}
         self._written = 0
         self._memory = _memory()
-        file = Path(path).expanduser()
+        file = Path(_arguments.path(path)).expanduser()
         file.parent.mkdir(parents=True, exist_ok=True)
         self._file = file.open("a", encoding="utf-8")
 
@@ -271,7 +271,7 @@ class ResidualScopeCapRecorder:
     def __init__(
         self, *, output: str | os.PathLike[str], percentile: float, margin: float, radius_floor: float
     ) -> None:
-        self._path = Path(output).expanduser()
+        self._path = Path(_arguments.path(output, "output")).expanduser()
         self._percentile = min(1.0, max(0.0, float(percentile)))
         self._margin, self._floor = float(margin), float(radius_floor)
         self._seen: dict[int, dict[str, list[NDArray[np.float64]]]] = {}

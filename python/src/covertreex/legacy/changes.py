@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .. import factory
+from .. import _arrays, factory
 from ..residual import ResidualTree
 from ..tree import CoverTree
 from . import metrics
+from .backend import TreeBackend
 from .trees import PCCTree, Recipe, Searcher
 
 Indices = NDArray[np.int64]
@@ -24,6 +25,16 @@ def rows(points: Any) -> NDArray[Any]:
         return array.reshape(1, 1)
     if array.ndim == 1:
         return array[None] if array.size else array.reshape(0, 0)
+    return array
+
+
+def batch_rows(batch_points: Any, backend: TreeBackend) -> NDArray[Any]:
+    """The points of a batch as finite rows of a backend's type."""
+    given = rows(batch_points)
+    if not len(given):
+        return np.empty(given.shape, backend.default_float)
+    array = _arrays.points(given, "batch_points", dtype=np.dtype(backend.default_float))
+    _arrays.check_finite(array, "batch_points")
     return array
 
 

@@ -243,7 +243,9 @@ def build_conflict_graph(
     """
     backend = tree.backend if backend is None else backend
     runtime = (contexts.runtime_context() if context is None else context).config
-    batch = backend.asarray(changes.rows(batch_points), dtype=backend.default_float)
+    batch = changes.batch_rows(batch_points, backend)
+    if len(batch) != len(traversal.parents):
+        raise ValueError(f"batch_points: expected {len(traversal.parents)}, as in traversal, got {len(batch)}")
     is_residual = runtime.metric == _RESIDUAL
     start = time.perf_counter()
     pairs = _residual_pairs(traversal, batch) if is_residual else _coordinate_pairs(backend, runtime, batch)

@@ -42,14 +42,19 @@ def group_by_int(keys: ArrayLike, values: ArrayLike, *, backend: TreeBackend, st
 
     Raises
     ------
+    TypeError
+        For keys that are not integers.
     ValueError
         For keys that are not in one dimension, and for values of another number.
     """
     del stable
-    chosen = backend.asarray(keys, dtype=backend.default_int)
+    whole = np.asarray(keys)
+    if whole.ndim != 1:
+        raise ValueError(f"keys: expected one dimension, got shape {whole.shape}")
+    if whole.size and whole.dtype.kind not in "iub":
+        raise TypeError(f"keys: expected integers, got dtype {whole.dtype}")
+    chosen = backend.asarray(whole, dtype=backend.default_int)
     given = backend.asarray(values)
-    if chosen.ndim != 1:
-        raise ValueError(f"keys: expected one dimension, got shape {chosen.shape}")
     if given.ndim == 0 or len(given) != len(chosen):
         raise ValueError(f"values: expected {len(chosen)} of them, one for each key, got shape {given.shape}")
     order = np.argsort(chosen, kind="stable")

@@ -93,8 +93,15 @@ def _paired(lhs: Any, rhs: Any) -> tuple[NDArray[np.float64], NDArray[np.float64
     return left, right
 
 
-def _euclidean(backend: Any, lhs: Any, rhs: Any) -> Any:
+def _both(lhs: Any, rhs: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     left, right = _rows(lhs), _rows(rhs)
+    if left.shape[1] != right.shape[1]:
+        raise ValueError(f"rhs: expected {left.shape[1]} columns, as lhs, got {right.shape[1]}")
+    return left, right
+
+
+def _euclidean(backend: Any, lhs: Any, rhs: Any) -> Any:
+    left, right = _both(lhs, rhs)
     squares = np.zeros((len(left), len(right)))
     for column in range(left.shape[1] if squares.size else 0):
         squares += (left[:, column, None] - right[None, :, column]) ** 2
@@ -116,7 +123,8 @@ def unit_rows(values: Any) -> NDArray[np.float64]:
 
 
 def _lite(backend: Any, lhs: Any, rhs: Any) -> Any:
-    correlations = np.clip(unit_rows(lhs) @ unit_rows(rhs).T, -1, 1)
+    left, right = _both(lhs, rhs)
+    correlations = np.clip(unit_rows(left) @ unit_rows(right).T, -1, 1)
     return backend.asarray(1 - correlations, dtype=backend.default_float)
 
 

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import changes
 from . import context as contexts
 from .backend import TreeBackend
 from .batch_order import prepare_batch_points
@@ -64,7 +63,7 @@ def plan_batch_insert(
     context = contexts.runtime_context() if context is None else context
     runtime = context.config
     points, permutation, facts = prepare_batch_points(
-        backend=backend, batch_points=changes.rows(batch_points), runtime=runtime, apply_batch_order=apply_batch_order
+        backend=backend, batch_points=batch_points, runtime=runtime, apply_batch_order=apply_batch_order
     )
     start = time.perf_counter()
     traversal = traverse_collect_scopes(tree, points, backend=backend, context=context)

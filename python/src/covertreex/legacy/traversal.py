@@ -140,7 +140,7 @@ def traverse_collect_scopes(
     TraversalResult
     """
     backend = tree.backend if backend is None else backend
-    batch = backend.asarray(changes.rows(batch_points), dtype=backend.default_float)
+    batch = changes.batch_rows(batch_points, backend)
     if not len(batch):
         return without_scopes(backend, 0)
     runtime = (contexts.runtime_context() if context is None else context).config
@@ -165,6 +165,8 @@ class EuclideanTraversal:
 
     def collect(self, tree: PCCTree, batch: Any, *, backend: TreeBackend, runtime: RuntimeConfig) -> TraversalResult:
         """Find those of a batch of points."""
+        if batch.shape[1] != tree.dimension:
+            raise ValueError(f"batch_points: expected {tree.dimension} columns, got {batch.shape[1]}")
         metric = metrics.get_metric(runtime.metric)
         parents, scopes = np.empty(len(batch), np.int64), []
         nearest_seconds, scope_seconds = 0.0, 0.0
