@@ -206,8 +206,21 @@ def test_conflict_graphs(name, seed):
     assert graph.timings.scope_groups == len(sharing)
     assert graph.timings.scope_groups_unique == len(set(map(frozenset, sharing)))
     assert graph.timings.adjacency_max_group_size == max(map(len, sharing))
+    assert graph.pairwise_distances is graph.pairwise_distances
     for again in (pickle.loads(pickle.dumps(graph)), copy.deepcopy(graph)):
         assert rows_of(again) == truth and np.array_equal(again.pairwise_distances, graph.pairwise_distances)
+
+
+def test_two_points_that_share_a_node():
+    tree, batch = old_tree(0, 3), np.zeros((4, 3))
+    scopes = ((0,), (1,), (0,), (2,))
+    traversal = algo.TraversalResult(
+        np.zeros(4, np.int64), np.zeros(4, np.int64), scopes, np.arange(5), np.array([0, 1, 0, 2]),
+        algo.TraversalTimings(0.0, 0.0, 0.0),
+    )  # fmt: skip
+    graph = algo.build_conflict_graph(tree, traversal, batch)
+    assert rows_of(graph) == [{2}, set(), {0}, set()]
+    assert (graph.timings.scope_groups, graph.timings.adjacency_candidate_pairs) == (3, 2)
 
 
 def test_grids_choose_points_that_are_apart():

@@ -4,6 +4,7 @@ The stages of its insertion are here as functions. Trees are built by the librar
 """
 
 # By their modules: a module that is imported later would take the place of a function of its name.
+from . import batch, batch_order, order
 from .batch_delete import BatchDeletePlan, batch_delete, plan_batch_delete
 from .batch_insert import (
     BatchInsertPlan,
@@ -43,3 +44,4 @@ __all__ = [
     "select_topk_by_level",
     "traverse_collect_scopes",
 ]
+_MODULES = (batch, batch_order, order)  # attributes of the package, as in 0.4.x

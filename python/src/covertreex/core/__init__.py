@@ -20,6 +20,7 @@ from ..legacy.persistence import (
     clone_tree_with_updates,
 )
 from ..legacy.trees import PCCTree, TreeLogStats, get_runtime_backend
+from . import metrics, persistence, tree
 
 __all__ = [
     "DEFAULT_JOURNAL_POOL",
@@ -41,3 +42,4 @@ __all__ = [
     "get_runtime_backend",
     "reset_residual_metric",
 ]
+_MODULES = (metrics, persistence, tree)  # attributes of the package, as in 0.4.x

@@ -3,6 +3,7 @@
 from ...legacy.batches import batch_insert, batch_insert_prefix_doubling
 from ...legacy.planning import plan_batch_insert
 from ...legacy.plans import BatchInsertPlan, BatchInsertTimings, LevelSummary, PrefixBatchGroup, PrefixBatchResult
+from . import insert, types
 
 __all__ = [
     "BatchInsertPlan",
@@ -14,3 +15,4 @@ __all__ = [
     "batch_insert_prefix_doubling",
     "plan_batch_insert",
 ]
+_MODULES = (insert, types)  # attributes of the package, as in 0.4.x

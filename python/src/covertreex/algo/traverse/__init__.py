@@ -8,6 +8,7 @@ from ...legacy.traversal import (
     TraversalTimings,
     traverse_collect_scopes,
 )
+from . import base, runner, strategies
 
 __all__ = [
     "ResidualTraversalCache",
@@ -17,3 +18,4 @@ __all__ = [
     "compute_residual_pairwise_matrix",
     "traverse_collect_scopes",
 ]
+_MODULES = (base, runner, strategies)  # attributes of the package, as in 0.4.x
