@@ -1,7 +1,9 @@
 """Settings of covertreex 0.4.5: each has its effect, or a warning."""
 
+import dataclasses
 import logging
 import os
+import pickle
 import subprocess
 import sys
 
@@ -232,6 +234,15 @@ def test_each_setting_has_one_default():
     }
     single = RuntimeModel(residual={"stream_tile": 9}, diagnostics={"log_level": "debug"}).to_runtime_config()
     assert (single.residual_stream_tile, single.log_level) == (9, "DEBUG")
+    # In the order of 0.4.5.
+    in_order = config.RuntimeConfig(
+        "numpy", "float32", "rust-natural", (), True, False, True, False, "DEBUG", SeedPack(mis=3)
+    )
+    assert (in_order.enable_diagnostics, in_order.log_level, in_order.mis_seed) == (False, "DEBUG", 3)
+    assert list(vars(flat))[10:12] == ["conflict_graph_impl", "scope_segment_dedupe"]
+    assert pickle.loads(pickle.dumps(in_order)) == in_order != flat
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        flat.metric = "residual_correlation"
     with pytest.raises(TypeError, match="residual_stream_tiles"):
         config.RuntimeConfig(residual_stream_tiles=3)
 

@@ -214,26 +214,29 @@ _FLAT: Mapping[str, Mapping[str, str]] = {
 }
 
 
-# Settings of the groups by their flat names, with the same types and defaults: residual_stream_tile, log_level, ...
-_Flat: Any = dataclasses.make_dataclass(
-    "_Flat",
-    [
-        (flat, one.type, field(default=one.default))
-        for section in ("diagnostics", "residual")
-        for flat, name in _FLAT[section].items()
-        for one in dataclasses.fields(_SECTIONS[section])
-        if one.name == name
-    ],
-    bases=(_Main,),
-    frozen=True,
-)
+def _flat_fields() -> list[tuple[str, Any, Any]]:
+    """The fields of :class:`RuntimeConfig`, in the order that they had: settings of groups are among the others."""
+
+    def like(one: dataclasses.Field[Any], name: str) -> tuple[str, Any, Any]:
+        return name, one.type, field(default=one.default)
+
+    def of(section: str) -> list[tuple[str, Any, Any]]:
+        inside = {one.name: one for one in dataclasses.fields(_SECTIONS[section])}
+        return [like(inside[name], flat) for flat, name in _FLAT[section].items()]
+
+    main = [like(one, one.name) for one in dataclasses.fields(_Main)]
+    after = [name for name, *_ in main].index("enable_sparse_traversal") + 1
+    seeds = ("seeds", "SeedPack", field(default_factory=SeedPack))
+    return [*main[:after], *of("diagnostics"), seeds, *main[after:], *of("residual")]
 
 
-@dataclass(frozen=True)
+_Flat: Any = dataclasses.make_dataclass("_Flat", _flat_fields(), frozen=True)
+
+
 class RuntimeConfig(_Flat):  # type: ignore[misc]
     """All settings of covertreex 0.4.x, one beside the other."""
 
-    seeds: SeedPack = field(default_factory=SeedPack)
+    seeds: SeedPack  # for type checkers, as the base class is made at run time
 
     @property
     def mis_seed(self) -> int | None:
