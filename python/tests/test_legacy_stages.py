@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import covertreex
-from covertreex import PCCT, Runtime, TreeBackend, algo, config, reset_residual_metric
+from covertreex import PCCT, Runtime, TreeBackend, algo, api, config, reset_residual_metric
 from covertreex.core.tree import compute_level_offsets
 from covertreex.exceptions import ResidualPairwiseCacheError
 from covertreex.kernels import RBF
@@ -83,6 +83,17 @@ def test_traversal(metric, limit):
     assert tuple(tuple(found.scope_indices[a:b]) for a, b in spans) == found.conflict_scopes
     assert found.parents.dtype == found.scope_indices.dtype == np.int32
     assert (found.engine, found.residual_cache, found.gate_active) == ("euclidean_dense", None, False)
+
+
+def test_the_example_of_its_pages():
+    tree, batch = PCCT(Runtime()).fit(batch_of(3, 200)).tree, batch_of(4)
+    with pytest.warns(covertreex.LegacyWarning, match="^enable_numba: "):
+        runtime = api.Runtime(
+            metric="euclidean", backend="numpy", precision="float64", enable_numba=True, diagnostics=False
+        )
+    with runtime.activate() as context:
+        traversal = algo.traverse_collect_scopes(tree, batch, context=context)
+    assert traversal.parents.tolist() == PCCT(runtime, tree).knn(batch, k=1).ravel().tolist()
 
 
 def test_traversal_in_blocks(monkeypatch):

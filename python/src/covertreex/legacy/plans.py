@@ -108,7 +108,7 @@ class DeleteLevelSummary:
 class BatchDeletePlan(Deferred):
     """How points left a tree.
 
-    The remaining points are renumbered from 0: first those that kept their ancestors, in their old order, then
+    The remaining points are renumbered from 0: first the points that kept their ancestors, in their old order, then
     ``reattached_order``. The new tree is built from all of them. ``level_summaries`` are computed on first access.
     """
 

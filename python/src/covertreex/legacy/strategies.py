@@ -6,11 +6,11 @@ asked first, in the order in which they came; one that takes the name of another
 
 from __future__ import annotations
 
+import importlib
 import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import metadata
 from typing import Any
 
 __all__ = ["Strategies", "Strategy", "load_entry_points"]
@@ -127,9 +127,13 @@ def _described(payload: Any) -> Iterator[tuple[str, Any, Any, str | None]]:
 
 
 def _entry_points(group: str) -> Iterable[Any]:
+    metadata = importlib.import_module("importlib.metadata")  # when it is needed, as it takes long
+    found: Iterable[Any]
     if sys.version_info >= (3, 10):
-        return metadata.entry_points(group=group)
-    return metadata.entry_points().get(group, ())
+        found = metadata.entry_points(group=group)
+    else:
+        found = metadata.entry_points().get(group, ())
+    return found
 
 
 def load_entry_points(group: str, take: Callable[[Any], None]) -> list[str]:
