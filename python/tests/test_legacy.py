@@ -2,10 +2,10 @@
 
 import copy
 import importlib
+import importlib.util
 import pickle
 import warnings
 
-import legacy_names as names
 import numpy as np
 import oracle
 import pytest
@@ -23,7 +23,6 @@ from covertreex import (
     cover_tree,
     reset_residual_metric,
 )
-from covertreex import kernels as kernels_module
 from covertreex import tree as core_tree
 from covertreex.engine import build_tree, get_engine
 from covertreex.kernels import RBF, Matern52
@@ -54,57 +53,6 @@ def assert_residual(kernel, inducing, rows, found, k, predecessors=False):  # no
     allowed = residual_oracle.predecessors(rows, len(points)) if predecessors else None
     distances = None if distances is None else np.asarray(distances, np.float64)
     residual_oracle.assert_nearest(rho, norms, k, indices, distances, allowed, variance=kernel.variance, slack=1e-6)
-
-
-# Names
-
-
-@pytest.mark.parametrize("module", names.MODULES)
-def test_every_public_name_is_there(module):
-    found = importlib.import_module(module)
-    gone = set(names.GONE.get(module, "").split())
-    missing = {name for name in names.MODULES[module].split() if not hasattr(found, name)}
-    assert missing == gone
-    if module not in ("covertreex", "covertreex.kernels", "covertreex.runtime"):
-        assert set(found.__all__) <= set(names.MODULES[module].split()) | {"nearest_neighbor"}
-
-
-def test_modules_are_attributes_of_the_package():
-    for module in names.MODULES:
-        thing = covertreex
-        for name in module.split(".")[1:]:
-            thing = getattr(thing, name)
-    # A module that is imported takes no function's place.
-    for module, name in [("algo", "batch_delete"), ("algo", "batch_insert"), ("queries", "knn")]:
-        importlib.import_module(f"covertreex.{module}.{name}")
-        assert callable(getattr(getattr(covertreex, module), name))
-
-
-def test_members_of_classes():
-    tree = PCCT(Runtime()).fit(points)
-    made = {
-        "CoverTree": CoverTree(Runtime()).fit(points),
-        "PCCT": tree,
-        "Runtime": Runtime(),
-        "Residual": Residual(),
-        "RBF": RBF(),
-        "Matern52": Matern52(),
-        "ResidualCoverTree": ResidualCoverTree(points),
-        "EngineCoverTree": build_tree(points),
-        "PCCTree": tree.tree,
-        "TreeLogStats": tree.tree.stats,
-        "ResidualCorrHostData": build_residual_backend(points, seed=0, inducing_count=9, variance=1.0, lengthscale=1.0),
-    }
-    for kind, listed in names.MEMBERS.items():
-        thing = made.get(kind, getattr(covertreex, kind))
-        for name in set(listed.split()) - set(names.GONE.get(kind, "").split()):
-            assert hasattr(thing, name), (kind, name)
-
-
-def test_core_knows_nothing_of_older_names():
-    for module in (core_tree, kernels_module, importlib.import_module("covertreex._settings")):
-        assert not any("legacy" in str(getattr(thing, "__module__", "")) for thing in vars(module).values())
-    assert "__new__" not in vars(core_tree.CoverTree)
 
 
 # The class CoverTree, old and new
@@ -274,8 +222,8 @@ def test_engines_without_residual_correlation():
     tree = build_tree(points)
     assert tree.metric == "euclidean"
     assert_nearest(tree.knn(queries, k=7), 7)
-    with pytest.warns(LegacyWarning, match="batch_size, log_writer, plan_callback"):
-        build_tree(points, batch_size=9, log_writer=object(), plan_callback=lambda *_: None)
+    with pytest.warns(LegacyWarning, match="batch_size, build_mode, scope_cap_recorder"):
+        build_tree(points, batch_size=9, build_mode="prefix", scope_cap_recorder=object())
     with pytest.raises(ValueError, match="engine: expected one of python-numba"):
         build_tree(points, engine="rust")
 
@@ -360,20 +308,6 @@ def test_metrics_by_name():
         covertreex.get_metric("cosine")
 
 
-@pytest.mark.parametrize("name", ["residual_correlation_lite", "residual-lite"])
-def test_correlation_of_coordinates(name):
-    wide, asked = (np.random.default_rng(seed).standard_normal((count, 6)) for seed, count in ((2, 200), (3, 15)))
-    tree = PCCT(Runtime(metric=name)).fit(wide[:150]).insert(wide[150:])
-    indices, distances = tree.knn(asked, k=5, return_distances=True)
-    truth = 1 - np.corrcoef(asked, wide)[:15, 15:]
-    assert np.array_equal(indices, np.argsort(truth, axis=1)[:, :5])
-    np.testing.assert_allclose(distances, np.sort(truth, axis=1)[:, :5], atol=1e-12)
-    smaller = tree.delete([0, 7])
-    assert np.array_equal(smaller.knn(asked, k=3), np.argsort(np.delete(truth, [0, 7], axis=1), axis=1)[:, :3])
-    with pytest.raises(ValueError, match=r"points\[1\]: expected coordinates that differ"):
-        PCCT(Runtime(metric=name)).fit([[1.0, 2.0], [3.0, 3.0]])
-
-
 def test_copies():
     runtime = Runtime(mis_seed=3, precision="float32", batch_order="natural")
     for tree in (PCCT(runtime).fit(points), PCCT(Runtime(metric="residual")).fit(points, kernel=RBF())):
@@ -383,125 +317,6 @@ def test_copies():
     for thing in (runtime, covertreex.api.Runtime(global_seed=2), runtime.to_model()):
         assert pickle.loads(pickle.dumps(thing)) == thing
         assert copy.deepcopy(thing) == thing
-
-
-# Changes
-
-
-def test_removal_numbers_the_others_anew():
-    tree = PCCT(Runtime()).fit(points)
-    smaller, plan = tree.delete([7, 3, 299], return_plan=True)
-    kept = np.delete(points, [3, 7, 299], axis=0)
-    assert (smaller.num_points, tree.num_points) == (297, 300)
-    assert_nearest(smaller.knn(queries, k=9), 9, of=kept)
-    assert np.array_equal(smaller.tree.points, kept)
-    assert plan.removed_indices.tolist() == [3, 7, 299]
-    assert (plan.retained_count, plan.reattach_indices.size, plan.reattached_order.size) == (297, 0, 0)
-    # The order that a plan of 0.4.5 implies: points that keep their parents, then reattached points.
-    stayed = np.setdiff1d(np.arange(300), [*plan.removed_indices, *plan.reattach_indices])
-    assert np.array_equal(points[[*stayed, *plan.reattached_order.astype(int)]], smaller.tree.points)
-    # So do numbers after it.
-    larger = smaller.insert(points[[3]])
-    assert larger.nearest(points[3]) == 297
-    again = larger.delete(297)
-    assert np.array_equal(again.knn(queries, k=4), smaller.knn(queries, k=4))
-    for bad, words in [([1, 1], "1 twice"), ([300], "expected 0 to 299, got 300"), ([-1], "got -1")]:
-        with pytest.raises(ValueError, match=words):
-            tree.delete(bad)
-    with pytest.raises(TypeError, match="indices: expected integers"):
-        tree.delete([0.5])
-    assert tree.delete([]).tree is tree.tree
-    empty = tree.delete(np.arange(300))
-    assert (empty.num_points, empty.dimension) == (0, 3)
-    with pytest.raises(ValueError, match="tree: has no points"):
-        empty.knn(queries, k=1)
-    assert_nearest(empty.insert(points).knn(queries, k=2), 2)
-    # The tree of this package keeps its indices.
-    core = cover_tree(points)
-    core.remove([3, 7])
-    assert core.indices.tolist() == np.delete(np.arange(300), [3, 7]).tolist()
-
-
-def test_removal_from_a_residual_tree():
-    tree = PCCT(Runtime(metric="residual_correlation")).fit(
-        points, residual_params={"variance": 1.0, "lengthscale": 0.8, "inducing_count": 20}
-    )
-    smaller = tree.delete([0, 100])
-    kept = np.delete(np.arange(300), [0, 100])
-    same = cover_tree(points[kept], kernel=RBF(lengthscale=0.8), inducing_points=tree.tree.native.inducing_points)
-    assert np.array_equal(smaller.knn(k=6, predecessor_mode=True), same.knn(6, predecessor_mode=True))
-    assert np.array_equal(smaller.knn(points[[5]], k=3), same.knn(3, queries=[4])[0])
-
-
-def test_plans():
-    tree, plan = PCCT(Runtime(batch_order="hilbert")).fit(points, return_plan=True)
-    assert isinstance(plan, covertreex.algo.BatchInsertPlan)
-    assert plan.batch_order_strategy == "hilbert"
-    arrays = tree.tree
-    assert np.array_equal(plan.traversal.parents, arrays.parents)
-    assert sorted([*plan.selected_indices, *plan.dominated_indices]) == list(range(300))
-    assert plan.selected_indices.tolist() == np.flatnonzero(arrays.parents < 0).tolist()
-    assert sum(len(one.candidates) for one in plan.level_summaries) == 300
-    assert plan.timings.traversal_seconds > 0
-    natural, plan = PCCT(Runtime()).fit(points, apply_batch_order=False, return_plan=True)
-    assert (plan.batch_order_strategy, natural.tree.native.order) == ("natural", "natural")
-    larger, plan = tree.insert(queries, return_plan=True)
-    assert larger.num_points == 320
-    parents = larger.tree.parents[300:]
-    assert np.array_equal(plan.selected_indices, np.flatnonzero(parents < 300))
-    with pytest.warns(LegacyWarning, match="apply_batch_order, mis_seed"):
-        tree.insert(queries, mis_seed=1, apply_batch_order=True)
-
-
-def test_arrays_of_a_tree():
-    doubled = np.concatenate([points, points[:20]])
-    tree = PCCT(Runtime()).fit(doubled).tree
-    assert np.array_equal(tree.points, doubled)
-    shown = tree.native.export_arrays()
-    roots = np.flatnonzero(tree.parents < 0)
-    assert len(roots) == 1 and roots[0] == shown.order[0]
-    children = {node: [] for node in range(320)}
-    for node in range(320):
-        child = tree.children[node]
-        while child >= 0:
-            children[node].append(int(child))
-            child = tree.next_cache[child]
-    truth = {node: np.flatnonzero(tree.parents == node).tolist() for node in range(320)}
-    assert {node: sorted(found) for node, found in children.items()} == truth
-    for node, parent in enumerate(tree.parents):
-        if parent >= 0 and tree.top_levels[node] > -(2**31):
-            assert np.linalg.norm(doubled[node] - doubled[parent]) <= 2.0 ** (tree.top_levels[node] + 1) * (1 + 1e-9)
-    assert tree.level_offsets[-1] == 300
-    tree.validate()
-    stats = tree.stats.as_dict()
-    assert (stats["num_batches"], stats["num_insertions"]) == (1, 320)
-    own = covertreex.PCCTree(**{name: getattr(tree, name) for name in (
-        "points", "top_levels", "parents", "children", "level_offsets", "si_cache", "next_cache")})  # fmt: skip
-    found = covertreex.queries.knn(own, queries, k=5, return_distances=True)
-    assert_nearest(found[0], 5, of=doubled)
-    single = own.to_backend(covertreex.TreeBackend.numpy(precision="float32"))
-    assert single.points.dtype == np.float32
-    assert covertreex.PCCTree.empty(dimension=4).is_empty()
-    with pytest.raises(ValueError, match="k: expected 1 to 320"):
-        covertreex.queries.knn(own, queries, k=321)
-    with pytest.raises(ValueError, match="parents: expected 320 of them"):
-        own.replace(parents=np.zeros(3))
-
-
-def test_changes_as_functions():
-    algo = covertreex.algo
-    empty = covertreex.PCCTree.empty(dimension=3)
-    tree, plan = algo.batch_insert(empty, points)
-    larger, _ = algo.batch_insert(tree, queries)
-    assert (tree.num_points, larger.num_points, empty.num_points) == (300, 320, 0)
-    assert len(plan.selected_indices) == 1
-    smaller, gone = algo.batch_delete(larger, np.arange(300, 320))
-    assert np.array_equal(smaller.points, tree.points)
-    assert algo.plan_batch_delete(larger, [5]).removed_indices.tolist() == [5]
-    assert gone.retained_count == 300
-    made, result = algo.batch_insert_prefix_doubling(empty, points)
-    assert made.num_points == 300 and len(result.groups) == 1
-    assert covertreex.queries.nearest_neighbor(tree, points[12]) == 12
 
 
 def test_points_are_kept_in_float64_unless_the_precision_is_another_one():

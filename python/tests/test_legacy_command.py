@@ -67,7 +67,9 @@ def test_other_commands(pcct):
     assert described["runtime"]["metric"] == "residual_correlation"
     assert "metadata:" in pcct("profile", "describe", "default").out
     assert "[ok] neighbours" in pcct("doctor", "--profile", "default").out
-    assert "residual_correlation_lite" in pcct("plugins").out
+    listed = pcct("plugins").out
+    assert "residual_correlation_lite" in listed
+    assert "traversal  euclidean_dense" in listed and "conflict   segmented" in listed
 
 
 def test_what_fails(pcct):

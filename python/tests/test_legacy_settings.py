@@ -1,7 +1,9 @@
 """Settings of covertreex 0.4.5: each has its effect, or a warning."""
 
+import dataclasses
 import logging
 import os
+import pickle
 import subprocess
 import sys
 
@@ -10,8 +12,9 @@ import numpy as np
 import pytest
 
 import covertreex
-from covertreex import PCCT, LegacyWarning, Residual, Runtime, api, config, cover_tree, runtime, telemetry
+from covertreex import PCCT, LegacyWarning, Residual, Runtime, algo, api, config, cover_tree, runtime, telemetry
 from covertreex.kernels import RBF
+from covertreex.legacy import profiles
 from covertreex.runtime import RuntimeModel, SeedPack
 
 points = np.random.default_rng(0).random((120, 2))
@@ -198,6 +201,70 @@ def test_operations_are_logged(caplog):
     assert caplog.records[2].name == "covertreex.queries.knn"
 
 
+def test_profiles_by_their_old_names():
+    assert {"default", "cpu-debug", "residual-fast", "residual-gold"} <= set(profiles.available_profiles())
+    gold = profiles.load_profile_definition(" Residual-Gold.yaml")
+    assert (gold.metadata.name, gold.metadata.workload, gold.path) == ("residual-gold", "residual", None)
+    assert gold.model.metric == "residual_correlation" and isinstance(gold.model, RuntimeModel)
+    assert profiles.load_profile("cpu-debug").diagnostics.enabled
+    with pytest.raises(profiles.ProfileNotFoundError, match="expected one of default"):
+        profiles.load_profile("gold")
+
+    said = ["diagnostics.enabled=false", "residual.radius_floor = 2.5", 'devices=["cpu"]', "seeds.mis=null"]
+    overrides = profiles.parse_override_expressions(said)
+    assert overrides == {
+        "diagnostics.enabled": False, "residual.radius_floor": 2.5, "devices": ["cpu"], "seeds.mis": None
+    }  # fmt: skip
+    changed = profiles.apply_overrides_to_model(gold.model, overrides)
+    assert (changed.diagnostics.enabled, changed.residual.radius_floor, changed.devices) == (False, 2.5, ("cpu",))
+    assert profiles.apply_overrides_to_model(gold.model, None) is gold.model
+    for wrong in ("metric", "=3", "devices=[cpu"):
+        with pytest.raises(profiles.OverrideError, match="override: expected"):
+            profiles.parse_override_expression(wrong)
+    for wrong in ({"residual.radius": 1}, {"precision": "float16"}):
+        with pytest.raises(profiles.OverrideError):
+            profiles.apply_overrides_to_model(gold.model, wrong)
+
+
+def test_each_setting_has_one_default():
+    flat, model = config.RuntimeConfig(), RuntimeModel()
+    assert flat == model.to_runtime_config()
+    assert {name for name in vars(flat) if name.startswith("residual_")} == {
+        f"residual_{name}" for name in vars(model.residual)
+    }
+    single = RuntimeModel(residual={"stream_tile": 9}, diagnostics={"log_level": "debug"}).to_runtime_config()
+    assert (single.residual_stream_tile, single.log_level) == (9, "DEBUG")
+    # In the order of 0.4.5.
+    in_order = config.RuntimeConfig(
+        "numpy", "float32", "rust-natural", (), True, False, True, False, "DEBUG", SeedPack(mis=3)
+    )
+    assert (in_order.enable_diagnostics, in_order.log_level, in_order.mis_seed) == (False, "DEBUG", 3)
+    assert list(vars(flat))[10:12] == ["conflict_graph_impl", "scope_segment_dedupe"]
+    assert pickle.loads(pickle.dumps(in_order)) == in_order != flat
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        flat.metric = "residual_correlation"
+    with pytest.raises(TypeError, match="residual_stream_tiles"):
+        config.RuntimeConfig(residual_stream_tiles=3)
+
+
+def test_warnings_name_the_settings_that_stages_read(environment):
+    with pytest.warns(LegacyWarning, match=r"here; the functions of covertreex\.algo read conflict_graph$"):
+        Runtime(conflict_graph="grid", degree_cap=3)
+    with pytest.warns(LegacyWarning, match="algo read radius_floor$"):
+        Residual(radius_floor=0.1)
+    with pytest.warns(LegacyWarning, match="algo read COVERTREEX_SCOPE_CHUNK_TARGET$"):
+        environment(SCOPE_CHUNK_TARGET="3", DEGREE_CAP="4")
+    with pytest.warns(LegacyWarning, match="without effect here$"):
+        Runtime(degree_cap=3)
+    # They do.
+    arrays = PCCT(Runtime()).fit(points).tree
+    with pytest.warns(LegacyWarning):
+        context = api.Runtime(scope_chunk_target=2).activate()
+    with context:
+        scopes = algo.traverse_collect_scopes(arrays, points[:9] + 0.01).conflict_scopes
+    assert {len(one) for one in scopes} == {2}
+
+
 # The environment
 
 
@@ -229,8 +296,8 @@ def test_more_variables_with_a_meaning(environment):
     assert cover_tree(points).order == "natural"
     model = RuntimeModel.from_env({"COVERTREEX_METRIC": "residual_correlation", "COVERTREEX_DEGREE_CAP": "48"})
     assert (model.prefix_schedule, model.residual.stream_tile, model.conflict_degree_cap) == ("doubling", 64, 48)
-    assert set(names.MEANT.split()) <= {"PRECISION", "BATCH_ORDER", "MIS_SEED", "GLOBAL_SEED", "ENABLE_DIAGNOSTICS",
-                                        "LOG_LEVEL", "ENGINE", "METRIC"}  # fmt: skip
+    known = "ARTIFACT_ROOT PRECISION BATCH_ORDER MIS_SEED GLOBAL_SEED ENABLE_DIAGNOSTICS LOG_LEVEL ENGINE METRIC"
+    assert set(names.MEANT.split()) <= set(known.split())
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from . import (
     indexes,
     kernels,
     logging,
+    plugins,
     queries,
     runtime,
     telemetry,
@@ -59,7 +60,7 @@ from .runtime import Residual, Runtime, RuntimeConfig
 from .store import StoreStats, VectorStore
 from .tree import Neighbors, TreeArrays, TreeStats
 
-_OLDER = (algo, api, config, diagnostics, exceptions, logging, queries)  # modules; see covertreex.legacy
+_OLDER = (algo, api, config, diagnostics, exceptions, logging, plugins, queries)  # modules; see covertreex.legacy
 
 if TYPE_CHECKING:
     from .factory import cover_tree

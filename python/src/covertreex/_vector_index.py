@@ -16,8 +16,8 @@ from ._calls import ProgressReport
 from ._ids import Ids
 from ._index_options import METRICS, STORAGES, index_options, search_options
 from ._native import lib
+from ._telemetry import recorded
 from .store import VectorStore
-from .telemetry import recorded
 from .tree import Neighbors
 
 Self = TypeVar("Self", bound="VectorIndex")

@@ -2,7 +2,7 @@
 
 
 class ResidualPairwiseCacheError(RuntimeError):
-    """What covertreex 0.4.x raised when its cache of kernels was missing. Nothing raises it here."""
+    """A conflict graph by residual correlation needs the distances that the traversal has computed."""
 
 
 __all__ = ["ResidualPairwiseCacheError"]

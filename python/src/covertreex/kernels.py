@@ -29,6 +29,9 @@ Lengthscale = Union[float, Sequence[float], NDArray[np.float64]]
 class Kernel(ABC):
     """A covariance function: called on two arrays of points, it gives the covariances between them."""
 
+    #: Its number in covertreex 0.4.x, where kernels without one of their own counted as the first one.
+    kernel_type: ClassVar[int] = 0
+
     @abstractmethod
     def __call__(self, X1: ArrayLike, X2: ArrayLike | None = None) -> NDArray[np.float64]:
         """Covariances between the rows of ``X1`` and ``X2``.
@@ -104,7 +107,6 @@ class RBF(Stationary):
     """Squared exponential: ``variance * exp(-r**2 / 2)``, with ``r`` the distance over the lengthscale."""
 
     shape: ClassVar[int] = 0
-    kernel_type: ClassVar[int] = 0  #: its number in covertreex 0.4.x
 
     @staticmethod
     def _correlation(squared: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -116,6 +118,7 @@ class Matern12(Stationary):
     """Matern 1/2, or exponential: ``variance * exp(-r)``, with ``r`` the distance over the lengthscale."""
 
     shape: ClassVar[int] = 1
+    kernel_type: ClassVar[int] = -1  #: not in covertreex 0.4.x
 
     @staticmethod
     def _correlation(squared: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -127,6 +130,7 @@ class Matern32(Stationary):
     """Matern 3/2: ``variance * (1 + a) * exp(-a)`` with ``a = sqrt(3) r``."""
 
     shape: ClassVar[int] = 2
+    kernel_type: ClassVar[int] = -1  #: not in covertreex 0.4.x
 
     @staticmethod
     def _correlation(squared: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -139,7 +143,7 @@ class Matern52(Stationary):
     """Matern 5/2: ``variance * (1 + a + a**2 / 3) * exp(-a)`` with ``a = sqrt(5) r``."""
 
     shape: ClassVar[int] = 3
-    kernel_type: ClassVar[int] = 1  #: its number in covertreex 0.4.x
+    kernel_type: ClassVar[int] = 1
 
     @staticmethod
     def _correlation(squared: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -20,8 +20,8 @@ from ._native import lib
 from ._residual_arrays import ModelView, ResidualArrays
 from ._residual_inputs import FLOAT64, Inputs, KernelLike, chosen_seed
 from ._settings import active_config
+from ._telemetry import recorded
 from .kernels import RBF, Stationary
-from .telemetry import recorded
 from .tree import CoverTree, resolve_engine
 
 # The section of a file in which this package keeps what the library does not know.

@@ -14,7 +14,7 @@ from ._calls import ProgressReport
 from ._native import lib
 from ._scores import largest_reported
 from ._settings import active_config
-from .telemetry import recorded
+from ._telemetry import recorded
 
 SUFFIXES: dict[np.dtype[Any], str] = {np.dtype(np.float32): "f32", np.dtype(np.float64): "f64"}
 

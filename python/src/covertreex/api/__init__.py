@@ -4,5 +4,7 @@ from ..legacy.context import Runtime
 from ..legacy.pcct import PCCT
 from ..legacy.pcct import PCCT as CoverTree
 from ..legacy.runtime import Residual
+from . import factory, pcct, runtime
 
 __all__ = ["PCCT", "CoverTree", "Residual", "Runtime"]
+_MODULES = (factory, pcct, runtime)  # attributes of the package, as in 0.4.x

@@ -11,6 +11,7 @@ from .. import _engines, _settings
 from . import _notices
 
 _PREFIX = "COVERTREEX_"
+_ARTIFACTS = "ARTIFACT_ROOT"  # is read when it is needed
 BACKENDS = ("numpy", "jax", "gpu")
 
 _TRUTHS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
@@ -92,6 +93,12 @@ VARIABLES: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "RESIDUAL_USE_STATIC_EUCLIDEAN_TREE": ("residual.use_static_euclidean_tree", _truth),
 }
 
+#: Paths of settings that the stages of an insertion read.
+STAGES: frozenset[str] = frozenset({
+    "conflict_graph_impl", "scope_chunk_target", "seeds.batch_order", "seeds.residual_grid", "residual.radius_floor",
+    "residual.scope_member_limit", "residual.scope_cap_path", "residual.scope_cap_default",
+})  # fmt: skip
+
 # Variables with an effect here, and the path of the setting. The global seed comes first, so that MIS_SEED wins.
 _MEANT = {
     "PRECISION": "dtype",
@@ -131,7 +138,8 @@ def read(config: _settings.RuntimeConfig) -> _settings.RuntimeConfig:
         set_log_level(old.pop("LOG_LEVEL"), _PREFIX + "LOG_LEVEL")
     if "BACKEND" in old:
         _settings.check_choice(_PREFIX + "BACKEND", _word(old["BACKEND"]), BACKENDS)
-    _notices.without_effect(_PREFIX + name for name in old)
+    in_stages = {_PREFIX + name for name, (path, _) in VARIABLES.items() if path in STAGES}
+    _notices.without_effect((_PREFIX + name for name in old if name != _ARTIFACTS), in_stages)
     return config
 
 

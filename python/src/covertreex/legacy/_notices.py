@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from pathlib import Path
 
 _PACKAGE = str(Path(__file__).parents[1]) + os.sep
@@ -23,8 +23,19 @@ def warn(message: str) -> None:
     warnings.warn(message, LegacyWarning, stacklevel=level)
 
 
-def without_effect(names: Iterable[str]) -> None:
-    """Warn of settings that have no meaning here; of none where there are none."""
-    listed = ", ".join(sorted(names))
-    if listed:
-        warn(f"{listed}: of covertreex 0.4.x, without effect here")
+def without_effect(names: Iterable[str], in_stages: Container[str] = ()) -> None:
+    """Warn of settings that have no meaning here, if there are any.
+
+    Parameters
+    ----------
+    names : iterable of str
+        The settings.
+    in_stages : container of str
+        Settings that the stages of an insertion, in :mod:`covertreex.algo`, read.
+    """
+    listed = sorted(names)
+    if not listed:
+        return
+    read = [name for name in listed if name in in_stages]
+    but = f"; the functions of covertreex.algo read {', '.join(read)}" if read else ""
+    warn(f"{', '.join(listed)}: of covertreex 0.4.x, without effect here{but}")

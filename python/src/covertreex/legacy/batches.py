@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from . import changes, engine, plans
+from . import changes, engine, planning, plans
 from . import context as contexts
 from ._notices import without_effect
 from .backend import TreeBackend
@@ -23,7 +23,6 @@ __all__ = [
     "knn",
     "nearest_neighbor",
     "plan_batch_delete",
-    "plan_batch_insert",
 ]
 
 
@@ -51,7 +50,7 @@ def batch_insert(
     backend : optional
         Without effect.
     mis_seed, apply_batch_order : optional
-        As of :meth:`covertreex.PCCT.fit`, for an empty tree.
+        For the plan, and as of :meth:`covertreex.PCCT.fit` for an empty tree.
     context : RuntimeContext, optional
         Settings; by default the active ones.
 
@@ -61,20 +60,14 @@ def batch_insert(
     plan : BatchInsertPlan
     """
     del backend
+    context = contexts.runtime_context() if context is None else context
     facade = PCCT(_runtime(context), tree)
+    in_order = True if apply_batch_order is None else apply_batch_order
     if tree.is_empty():
-        in_order = True if apply_batch_order is None else apply_batch_order
-        made, plan = facade.fit(batch_points, mis_seed=mis_seed, apply_batch_order=in_order, return_plan=True)
+        made = facade.fit(batch_points, mis_seed=mis_seed, apply_batch_order=in_order)
     else:
-        made, plan = facade.insert(
-            batch_points, mis_seed=mis_seed, apply_batch_order=apply_batch_order, return_plan=True
-        )
-    return made.tree, plan
-
-
-def plan_batch_insert(tree: PCCTree, batch_points: ArrayLike, **options: Any) -> BatchInsertPlan:
-    """Make the plan of :func:`batch_insert`."""
-    return batch_insert(tree, batch_points, **options)[1]
+        made = facade.insert(batch_points)
+    return made.tree, planning.of_insertion(tree, made.tree, context.config, mis_seed, in_order)
 
 
 def batch_insert_prefix_doubling(
@@ -124,7 +117,8 @@ def batch_delete(
 def plan_batch_delete(tree: PCCTree, remove_indices: ArrayLike, **options: Any) -> BatchDeletePlan:
     """Make the plan of :func:`batch_delete`."""
     without_effect(options.keys() - {"backend", "context"})
-    return plans.of_removal(tree, changes.indices_in(tree, remove_indices))
+    removed = changes.indices_in(tree, remove_indices)
+    return plans.of_removal(tree, removed, lambda: changes.reduced(tree, removed))
 
 
 def knn(

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .. import factory
+from .. import _arrays, factory
 from ..residual import ResidualTree
 from ..tree import CoverTree
 from . import metrics
+from .backend import TreeBackend
 from .trees import PCCTree, Recipe, Searcher
 
 Indices = NDArray[np.int64]
@@ -24,6 +25,16 @@ def rows(points: Any) -> NDArray[Any]:
         return array.reshape(1, 1)
     if array.ndim == 1:
         return array[None] if array.size else array.reshape(0, 0)
+    return array
+
+
+def batch_rows(batch_points: Any, backend: TreeBackend) -> NDArray[Any]:
+    """The points of a batch as finite rows of a backend's type."""
+    given = rows(batch_points)
+    if not len(given):
+        return np.empty(given.shape, backend.default_float)
+    array = _arrays.points(given, "batch_points", dtype=np.dtype(backend.default_float))
+    _arrays.check_finite(array, "batch_points")
     return array
 
 
@@ -78,11 +89,42 @@ def indices_in(tree: PCCTree, given: ArrayLike) -> Indices:
     return indices
 
 
+def descendants(tree: PCCTree, removed: Indices) -> Indices:
+    """Nodes below some nodes that are not among these themselves, ascending."""
+    n = tree.num_points
+    below, above = np.zeros(n + 1, bool), np.append(np.asarray(tree.parents, np.int64), -1)
+    below[removed] = True
+    # Each round looks twice as far up. The last place, which is -1, is above all roots.
+    for _ in range(n.bit_length()):
+        below |= below[above]
+        above = np.where(above >= 0, above[above], -1)
+    below[removed] = False
+    return np.flatnonzero(below[:n])
+
+
+def remaining(tree: PCCTree, removed: Indices) -> tuple[Indices, Indices]:
+    """Old numbers of the nodes that remain, in the order of the new ones.
+
+    As in covertreex 0.4.x, descendants of removed nodes come last, the lowest level first.
+
+    Returns
+    -------
+    stayed : numpy.ndarray of int64
+        Nodes without a removed ancestor, ascending.
+    reattached : numpy.ndarray of int64
+        The others, by level and number.
+    """
+    below = descendants(tree, removed)
+    levels = np.asarray(tree.top_levels, np.int64)[below]
+    stayed = np.setdiff1d(np.arange(tree.num_points), np.concatenate([removed, below]))
+    return stayed, below[np.lexsort((below, levels))]
+
+
 def reduced(tree: PCCTree, removed: Indices) -> PCCTree:
-    """The tree of the remaining points, renumbered from 0; they keep their order."""
+    """The tree of the remaining points, renumbered from 0 in the order of :func:`remaining`."""
     if not len(removed):
         return tree
-    kept = np.delete(np.arange(tree.num_points), removed)
+    kept = np.concatenate(remaining(tree, removed))
     stats = tree.stats.after(deleted=len(removed))
     if not len(kept):
         return PCCTree.empty(dimension=tree.dimension, backend=tree.backend).replace(stats=stats)

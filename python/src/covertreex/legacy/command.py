@@ -23,7 +23,7 @@ import numpy as np
 from .. import telemetry
 from .._native import build_info
 from .._settings import PROFILES, Diagnostics
-from . import baseline, host_data, metrics
+from . import artifacts, baseline, host_data, plugins
 from ._notices import LegacyWarning, without_effect
 from .context import Runtime
 from .pcct import PCCT
@@ -134,7 +134,7 @@ def _parser() -> argparse.ArgumentParser:
     doctor.add_argument("--profile", default="default")
     doctor.add_argument("--set", action="append", metavar="PATH=VALUE", default=[])
     doctor.add_argument("--fail-on-warning", action="store_true", help="without effect: there are no warnings")
-    command("plugins", _plugins, "List metrics.")
+    command("plugins", _plugins, "List strategies and metrics, those of plugins too.")
 
     records = command("telemetry", _render, "Records of calls.").add_subparsers(metavar="COMMAND", required=True)
     render = records.add_parser("render", help="Sum up a log.")
@@ -353,7 +353,7 @@ def _doctor(options: argparse.Namespace) -> int:
     truth, _ = baseline.BaselineCoverTree.from_points(points).knn(points, k=5, return_distances=True)
     found = np.asarray(PCCT(Runtime(metric="euclidean")).fit(points).knn(points, k=5))
     checks = {"neighbours are those of a brute force": bool(np.array_equal(found, truth))}
-    root = os.environ.get("COVERTREEX_ARTIFACT_ROOT")
+    root = os.environ.get(artifacts.ROOT_VARIABLE)
     if root is not None:
         checks[f"artifact root {root} is writable"] = os.access(root, os.W_OK)
     for text, holds in checks.items():
@@ -363,8 +363,14 @@ def _doctor(options: argparse.Namespace) -> int:
 
 def _plugins(options: argparse.Namespace) -> int:
     del options
-    for name, module in metrics.registry.describe():
-        print(f"metric  {name:28} {module}")
+    kinds = {
+        "traversal": plugins.describe_traversal_strategies(),
+        "conflict": plugins.describe_conflict_strategies(),
+        "metric": plugins.list_metrics(),
+    }
+    for kind, listed in kinds.items():
+        for one in listed:
+            print(f"{kind:10} {one['name']:28} {one['module']}")
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -12,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from .. import factory
 from ..residual import ResidualTree
 from . import context as contexts
-from . import host_data, pcct
+from . import host_data, pcct, planning
 from ._notices import without_effect
 from .backend import TreeBackend
 from .host_data import ResidualCorrHostData
@@ -182,7 +183,12 @@ class _Engine:
         residual_params : mapping, optional
             ``variance``, ``lengthscale``, ``inducing_count`` and ``kernel_type`` of a kernel, from which they are
             computed where there is no backend.
-        batch_size, build_mode, log_writer, scope_cap_recorder, plan_callback, compute_predecessor_bounds
+        log_writer : BenchmarkLogWriter, optional
+            Gets one line: all points are one batch.
+        plan_callback : callable, optional
+            ``plan_callback(plan, batch_index, batch_size)``: called for that batch. It may return more facts
+            for the line.
+        batch_size, build_mode, scope_cap_recorder, compute_predecessor_bounds
             Without effect.
 
         Returns
@@ -190,8 +196,8 @@ class _Engine:
         CoverTree
         """
         unused = {
-            "batch_size": batch_size != 512, "build_mode": build_mode != "batch", "log_writer": log_writer is not None,
-            "scope_cap_recorder": scope_cap_recorder is not None, "plan_callback": plan_callback is not None,
+            "batch_size": batch_size != 512, "build_mode": build_mode != "batch",
+            "scope_cap_recorder": scope_cap_recorder is not None,
         }  # fmt: skip
         without_effect(name for name, is_given in unused.items() if is_given)
         del context, compute_predecessor_bounds
@@ -209,6 +215,8 @@ class _Engine:
             "build_seconds": native.build_time, "dataset_size": len(native), "predecessor_bounds_computed": True,
         }  # fmt: skip
         backend = TreeBackend.numpy(precision=runtime.precision)
+        if log_writer is not None or plan_callback is not None:
+            _report(PCCTree.of(native, backend=backend), native.order, runtime, log_writer, plan_callback)
         metric = "residual_correlation" if is_residual else "euclidean"
         return CoverTree(self, self._handle(native, backend), metric, backend, meta)
 
@@ -251,6 +259,18 @@ class _Engine:
         if not return_distances or not self.name.startswith("rust"):
             return found
         return found[0], found[1].astype(np.float32)
+
+
+def _report(
+    built: PCCTree, order: str, runtime: RuntimeConfig, log_writer: Any, plan_callback: Callable[..., Any] | None
+) -> None:
+    """Report the one batch by which a tree was built."""
+    empty = PCCTree.empty(dimension=built.dimension, backend=built.backend)
+    settings: dict[str, Any] = {"batch_order_strategy": order}
+    plan = planning.of_insertion(empty, built, dataclasses.replace(runtime, **settings), None, True)
+    extra = None if plan_callback is None else plan_callback(plan, 0, built.num_points)
+    if log_writer is not None:
+        log_writer.record_batch(batch_index=0, batch_size=built.num_points, plan=plan, extra=extra)
 
 
 class PythonNumbaEngine(_Engine):

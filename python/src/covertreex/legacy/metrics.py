@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from .host_data import ResidualCorrHostData
 from .model import RuntimeConfig
 from .residual_distances import compute_residual_distances, decode_indices
 from .scope_caps import ResidualScopeCaps
+from .strategies import load_entry_points
 
 __all__ = [
     "Metric",
@@ -23,10 +24,12 @@ __all__ = [
     "configure_residual_correlation",
     "configure_residual_metric",
     "get_metric",
+    "load_entrypoints",
     "reset_residual_metric",
 ]
 
 Kernel = Callable[[Any, Any, Any], Any]
+_ENTRY_POINTS = "covertreex.metrics"
 _LEAST = 1e-12  # squared length of a row that is taken for none
 
 
@@ -90,8 +93,15 @@ def _paired(lhs: Any, rhs: Any) -> tuple[NDArray[np.float64], NDArray[np.float64
     return left, right
 
 
-def _euclidean(backend: Any, lhs: Any, rhs: Any) -> Any:
+def _both(lhs: Any, rhs: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     left, right = _rows(lhs), _rows(rhs)
+    if left.shape[1] != right.shape[1]:
+        raise ValueError(f"rhs: expected {left.shape[1]} columns, as lhs, got {right.shape[1]}")
+    return left, right
+
+
+def _euclidean(backend: Any, lhs: Any, rhs: Any) -> Any:
+    left, right = _both(lhs, rhs)
     squares = np.zeros((len(left), len(right)))
     for column in range(left.shape[1] if squares.size else 0):
         squares += (left[:, column, None] - right[None, :, column]) ** 2
@@ -113,7 +123,8 @@ def unit_rows(values: Any) -> NDArray[np.float64]:
 
 
 def _lite(backend: Any, lhs: Any, rhs: Any) -> Any:
-    correlations = np.clip(unit_rows(lhs) @ unit_rows(rhs).T, -1, 1)
+    left, right = _both(lhs, rhs)
+    correlations = np.clip(unit_rows(left) @ unit_rows(right).T, -1, 1)
     return backend.asarray(1 - correlations, dtype=backend.default_float)
 
 
@@ -152,7 +163,35 @@ registry.register(Metric("residual_correlation_lite", _lite, _lite_pointwise))
 
 def get_metric(name: str | None = None) -> Metric:
     """The metric of a name; by default that of the active settings."""
-    return registry.get(contexts.runtime_config().metric if name is None else name)
+    wanted = contexts.runtime_config().metric if name is None else name
+    if wanted.lower() not in registry.names():
+        load_entrypoints()
+    return registry.get(wanted)
+
+
+def load_entrypoints() -> list[str]:
+    """Add the metrics that installed packages offer, and return the names of their entry points.
+
+    An entry point of the group "covertreex.metrics" is a :class:`Metric`, several, or a function that gives them.
+    """
+
+    def take(payload: Any) -> None:
+        for metric in _metrics_of(payload):
+            registry.register(metric, overwrite=True)
+
+    return load_entry_points(_ENTRY_POINTS, take)
+
+
+def _metrics_of(payload: Any) -> Iterator[Metric]:
+    if isinstance(payload, Metric):
+        yield payload
+    elif callable(payload):
+        yield from _metrics_of(payload())
+    elif isinstance(payload, Sequence) and not isinstance(payload, (str, bytes)):
+        for one in payload:
+            yield from _metrics_of(one)
+    elif payload is not None:
+        raise TypeError(f"entry point: expected a Metric, got {payload!r}")
 
 
 def available_metrics() -> tuple[str, ...]:

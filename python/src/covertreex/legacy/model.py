@@ -119,8 +119,8 @@ class ResidualConfig(_Section):
 
 
 @dataclass(frozen=True)
-class RuntimeModel(_Section):
-    """All settings of covertreex 0.4.x, in groups."""
+class _Main:
+    """The settings that are in no group."""
 
     backend: str = "numpy"
     precision: str = "float64"
@@ -147,6 +147,12 @@ class RuntimeModel(_Section):
     prefix_growth_small: float = 1.25
     prefix_growth_mid: float = 1.75
     prefix_growth_large: float = 2.25
+
+
+@dataclass(frozen=True)
+class RuntimeModel(_Main, _Section):
+    """All settings of covertreex 0.4.x, in groups."""
+
     residual: ResidualConfig = field(default_factory=ResidualConfig)
     diagnostics: DiagnosticsConfig = field(default_factory=DiagnosticsConfig)
     seeds: SeedPack = field(default_factory=SeedPack)
@@ -208,58 +214,29 @@ _FLAT: Mapping[str, Mapping[str, str]] = {
 }
 
 
-@dataclass(frozen=True)
-class RuntimeConfig:
+def _flat_fields() -> list[tuple[str, Any, Any]]:
+    """The fields of :class:`RuntimeConfig`, in the order that they had: settings of groups are among the others."""
+
+    def like(one: dataclasses.Field[Any], name: str) -> tuple[str, Any, Any]:
+        return name, one.type, field(default=one.default)
+
+    def of(section: str) -> list[tuple[str, Any, Any]]:
+        inside = {one.name: one for one in dataclasses.fields(_SECTIONS[section])}
+        return [like(inside[name], flat) for flat, name in _FLAT[section].items()]
+
+    main = [like(one, one.name) for one in dataclasses.fields(_Main)]
+    after = [name for name, *_ in main].index("enable_sparse_traversal") + 1
+    seeds = ("seeds", "SeedPack", field(default_factory=SeedPack))
+    return [*main[:after], *of("diagnostics"), seeds, *main[after:], *of("residual")]
+
+
+_Flat: Any = dataclasses.make_dataclass("_Flat", _flat_fields(), frozen=True)
+
+
+class RuntimeConfig(_Flat):  # type: ignore[misc]
     """All settings of covertreex 0.4.x, one beside the other."""
 
-    backend: str = "numpy"
-    precision: str = "float64"
-    engine: str = DEFAULT_ENGINE
-    devices: tuple[str, ...] = ()
-    enable_numba: bool = False
-    enable_rust: bool = False
-    enable_sparse_traversal: bool = False
-    enable_diagnostics: bool = True
-    log_level: str = "INFO"
-    seeds: SeedPack = field(default_factory=SeedPack)
-    conflict_graph_impl: str = "dense"
-    scope_segment_dedupe: bool = True
-    scope_chunk_target: int = 0
-    scope_chunk_max_segments: int = 512
-    scope_chunk_pair_merge: bool = True
-    scope_conflict_buffer_reuse: bool = True
-    conflict_degree_cap: int = 0
-    scope_budget_schedule: tuple[int, ...] = ()
-    scope_budget_up_thresh: float = 0.015
-    scope_budget_down_thresh: float = 0.002
-    metric: str = "euclidean"
-    batch_order_strategy: str = "hilbert"
-    prefix_schedule: str = "adaptive"
-    prefix_density_low: float = 0.15
-    prefix_density_high: float = 0.55
-    prefix_growth_small: float = 1.25
-    prefix_growth_mid: float = 1.75
-    prefix_growth_large: float = 2.25
-    residual_radius_floor: float = 1e-3
-    residual_scope_member_limit: int | None = None
-    residual_stream_tile: int | None = None
-    residual_scope_bitset: bool = False
-    residual_masked_scope_append: bool = True
-    residual_dynamic_query_block: bool = True
-    residual_dense_scope_streamer: bool = True
-    residual_level_cache_batching: bool = True
-    residual_scope_cap_path: str | None = None
-    residual_scope_cap_default: float = 0.0
-    residual_scope_cap_output: str | None = None
-    residual_scope_cap_percentile: float = 0.5
-    residual_scope_cap_margin: float = 0.05
-    residual_prefilter_enabled: bool = False
-    residual_prefilter_lookup_path: str | None = None
-    residual_prefilter_margin: float = 0.02
-    residual_prefilter_radius_cap: float = 10.0
-    residual_prefilter_audit: bool = False
-    residual_grid_whiten_scale: float = 1.0
-    residual_use_static_euclidean_tree: bool = False
+    seeds: SeedPack  # for type checkers, as the base class is made at run time
 
     @property
     def mis_seed(self) -> int | None:
@@ -274,7 +251,7 @@ class RuntimeConfig:
     @property
     def jax_enable_x64(self) -> bool:
         """Whether the precision is float64."""
-        return self.precision == "float64"
+        return bool(self.precision == "float64")
 
     @property
     def primary_platform(self) -> str | None:

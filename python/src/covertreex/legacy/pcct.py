@@ -22,11 +22,12 @@ from numpy.typing import ArrayLike, NDArray
 from .. import _settings
 from ..residual import ResidualTree
 from ..tree import CoverTree as NativeTree
-from . import changes, host_data, plans
+from . import changes, host_data, planning, plans
 from . import runtime as runtimes
 from ._notices import without_effect
 from .backend import TreeBackend
 from .logging import log_operation
+from .model import RuntimeConfig
 from .trees import PCCTree, Recipe
 
 __all__ = ["PCCT"]
@@ -114,8 +115,11 @@ class PCCT:
             recipe = self._recipe(config, array, residual_params, options)
             tree = PCCTree.empty(dimension=int(array.shape[1]), backend=self._backend())
             tree.recipe = recipe
-            tree = changes.built(tree, array) if len(array) else tree
-        return self._with(tree, 0, return_plan)
+            made = changes.built(tree, array) if len(array) else tree
+        fitted = replace(self, tree=made)
+        if not return_plan:
+            return fitted
+        return fitted, planning.of_insertion(tree, made, self._old_config(), mis_seed, apply_batch_order)
 
     def insert(
         self,
@@ -134,7 +138,7 @@ class PCCT:
         batch_points : array_like, shape (m, dim)
             A single point may be of shape (dim,).
         mis_seed, apply_batch_order : optional
-            Without effect: seed and order of a tree stay.
+            For the plan; seed and order of a tree stay.
         return_plan : bool
             Whether to return the plan, too.
 
@@ -144,16 +148,22 @@ class PCCT:
         BatchInsertPlan
             Only with ``return_plan``.
         """
-        unused = {"mis_seed": mis_seed, "apply_batch_order": apply_batch_order}
-        without_effect(name for name, value in unused.items() if value is not None)
+        for_plan = {"mis_seed": mis_seed, "apply_batch_order": apply_batch_order}
+        without_effect(name for name, value in for_plan.items() if value is not None and not return_plan)
         tree, array = self._fitted(), changes.rows(batch_points)
         with self._active(), log_operation(_INSERTS, "batch_insert"):
-            return self._with(changes.extended(tree, array), tree.num_points, return_plan)
+            made = changes.extended(tree, array)
+        larger = replace(self, tree=made)
+        if not return_plan:
+            return larger
+        in_order = True if apply_batch_order is None else apply_batch_order
+        return larger, planning.of_insertion(tree, made, self._old_config(), mis_seed, in_order)
 
     def delete(self, indices: ArrayLike, *, return_plan: bool = False) -> Any:
         """Make a tree without some points. The other points are renumbered from 0; this tree does not change.
 
-        They keep their order. :meth:`covertreex.tree.CoverTree.remove` changes a tree in place, and keeps the indices.
+        Descendants of removed points come last, as the plan says. :meth:`covertreex.tree.CoverTree.remove` changes a
+        tree in place, and keeps the indices.
 
         Parameters
         ----------
@@ -177,8 +187,9 @@ class PCCT:
         removed = changes.indices_in(tree, indices)
         with self._active(), log_operation(_DELETES, "batch_delete") as log:
             log.add_metadata(removed=len(removed))
-            smaller = replace(self, tree=changes.reduced(tree, removed))
-        return (smaller, plans.of_removal(tree, removed)) if return_plan else smaller
+            made = changes.reduced(tree, removed)
+        smaller = replace(self, tree=made)
+        return (smaller, plans.of_removal(tree, removed, lambda: made)) if return_plan else smaller
 
     # Searches
 
@@ -259,9 +270,12 @@ class PCCT:
     def _backend(self) -> TreeBackend:
         return TreeBackend.numpy(precision=self.runtime.dtype if self.runtime.dtype in _PRECISIONS else "float64")
 
-    def _with(self, tree: PCCTree, first: int, return_plan: bool) -> Any:
-        made = replace(self, tree=tree)
-        return (made, plans.of_insertion(tree, first)) if return_plan else made
+    def _old_config(self) -> RuntimeConfig:
+        """All settings by their old names."""
+        own = self.runtime
+        if not isinstance(own, runtimes.Runtime):
+            own = runtimes.Runtime.from_config(own.to_config())
+        return own.to_model().to_runtime_config()
 
     def _recipe(
         self,

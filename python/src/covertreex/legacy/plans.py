@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,51 +10,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..residual import ResidualTree
+from . import changes
+from .conflicts import ConflictGraph
+from .deferred import Deferred, Later
+from .independent_sets import MISResult
+from .traversal import TraversalResult
 from .trees import PCCTree
 
 __all__ = [
     "BatchDeletePlan",
     "BatchInsertPlan",
     "BatchInsertTimings",
-    "ConflictGraph",
     "DeleteLevelSummary",
     "LevelSummary",
-    "MISResult",
     "PrefixBatchGroup",
     "PrefixBatchResult",
-    "TraversalResult",
 ]
 
 Indices = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class TraversalResult:
-    """Where the points of a batch came to stand."""
-
-    parents: Indices  #: dataset indices; -1 for the root
-    levels: NDArray[np.int32]
-    engine: str = "native"
-
-
-@dataclass(frozen=True)
-class ConflictGraph:
-    """Pairs of points that were too near each other to enter a level together."""
-
-    num_edges: int
-
-
-@dataclass(frozen=True)
-class MISResult:
-    """Independent sets of these graphs."""
-
-    independent_set: NDArray[np.uint8]  #: 1 for points whose parent was there before the batch
-    iterations: int
-
-
-@dataclass(frozen=True)
 class BatchInsertTimings:
-    """Seconds. Insertion is one phase here, all of it counted as the first."""
+    """Seconds of the stages. The library inserts in one phase; all of it is counted as the first one."""
 
     traversal_seconds: float
     conflict_graph_seconds: float = 0.0
@@ -62,20 +41,22 @@ class BatchInsertTimings:
 
 @dataclass(frozen=True)
 class LevelSummary:
-    """The points of a batch on one level, by their places in it."""
+    """The points of a batch whose parents are on one level."""
 
-    level: int
+    level: int  #: 0 for points without a parent
     candidates: Indices
     selected: Indices
     dominated: Indices
 
 
 @dataclass(frozen=True)
-class BatchInsertPlan:
-    """How a batch entered a tree.
+class BatchInsertPlan(Deferred):
+    """What the stages of an insertion say about a batch, for the tree before it.
 
-    ``selected_indices`` are places in the batch of points whose parent was in the tree before, and of a new root;
-    ``dominated_indices`` those of points that hang under another one of the batch.
+    Numbers are places in the batch in the order of the plan: place ``i`` is the row ``batch_permutation[i]``, or ``i``
+    where that is None. ``selected_indices`` are an independent set of the conflict graph, ``dominated_indices`` the
+    others. The library's insertion keeps stricter rules, so a node's parent in the tree may be another one. The fields
+    of a plan that comes with an insertion are computed on first access.
     """
 
     traversal: TraversalResult
@@ -85,8 +66,8 @@ class BatchInsertPlan:
     dominated_indices: Indices
     level_summaries: tuple[LevelSummary, ...]
     timings: BatchInsertTimings
-    batch_permutation: Any = None
-    batch_order_strategy: str = "hilbert"
+    batch_permutation: Indices | None = field(default_factory=lambda: None)
+    batch_order_strategy: str = "natural"
     batch_order_metrics: dict[str, float] = field(default_factory=dict)
 
 
@@ -112,59 +93,67 @@ class PrefixBatchResult:
 
 @dataclass(frozen=True)
 class DeleteLevelSummary:
-    """Points of one level that lost an ancestor. There are none here: the tree is made anew."""
+    """Points of one level that lost an ancestor, by their old numbers, and their place in the new tree."""
 
-    level: int
-    uncovered: Indices
-    promoted: Indices
-    reattached: Indices
-    promoted_levels: Indices
+    level: int  #: in the old tree
+    uncovered: Indices  #: all of them
+    promoted: Indices  #: those whose new parent is not one of them
+    reattached: Indices  #: those whose new parent is one of them
+    promoted_levels: Indices  #: in the new tree
     reattached_levels: Indices
-    mis_iterations: int
+    mis_iterations: int  #: rounds of independent sets, of the whole new tree
 
 
 @dataclass(frozen=True)
-class BatchDeletePlan:
+class BatchDeletePlan(Deferred):
     """How points left a tree.
 
-    The remaining points are renumbered from 0 and keep their order. In covertreex 0.4.x, descendants of deleted points
-    (``reattach_indices``) came last, in ``reattached_order``. Both are empty here, so the new numbers follow from the
-    plan in the same way.
+    The remaining points are renumbered from 0: first the points that kept their ancestors, in their old order, then
+    ``reattached_order``. The new tree is built from all of them. ``level_summaries`` are computed on first access.
     """
 
     removed_indices: Indices
-    retained_count: int
-    reattach_indices: Indices
-    level_summaries: tuple[DeleteLevelSummary, ...]
-    reattached_order: Indices
+    retained_count: int  #: points that kept their ancestors
+    reattach_indices: Indices  #: descendants of removed points, ascending
+    level_summaries: tuple[DeleteLevelSummary, ...]  #: by level, the lowest first
+    reattached_order: Indices  #: descendants of removed points, by level and number
     created_new_root: bool
 
 
-def of_insertion(tree: PCCTree, first: int) -> BatchInsertPlan:
-    """The plan of a batch whose first point has this dataset index, in the tree that has it."""
-    parents, levels = tree.parents[first:].astype(np.int64), tree.top_levels[first:]
-    is_selected = parents < first
-    native = tree.native
-    summaries = tuple(
-        LevelSummary(int(level), on, on[is_selected[on]], on[~is_selected[on]])
-        for level in np.unique(levels)[::-1]
-        for on in [np.flatnonzero(levels == level)]
-    )
-    built = (native.euclidean if isinstance(native, ResidualTree) else native).stats()
-    return BatchInsertPlan(
-        traversal=TraversalResult(parents, levels),
-        conflict_graph=ConflictGraph(built.conflict_edges),
-        mis_result=MISResult(is_selected.astype(np.uint8), built.conflict_rounds),
-        selected_indices=np.flatnonzero(is_selected),
-        dominated_indices=np.flatnonzero(~is_selected),
-        level_summaries=summaries,
-        timings=BatchInsertTimings(native.build_time),
-        batch_order_strategy=native.order,
-    )
+def of_removal(tree: PCCTree, removed: Indices, made: Callable[[], PCCTree]) -> BatchDeletePlan:
+    """Make the plan of taking points out of a tree.
+
+    Parameters
+    ----------
+    tree : PCCTree
+        The tree before.
+    removed : numpy.ndarray of int64
+        The points, ascending.
+    made : callable
+        ``made() -> tree``: the tree afterwards.
+    """
+    stayed, reattached = changes.remaining(tree, removed)
+    lost_root = bool((tree.parents[removed] < 0).any())
+    summaries: Any = Later(lambda: _deleted_levels(tree, stayed, reattached, made()))
+    return BatchDeletePlan(removed, len(stayed), np.sort(reattached), summaries, reattached, lost_root)
 
 
-def of_removal(tree: PCCTree, removed: Indices) -> BatchDeletePlan:
-    """The plan of taking points out of a tree."""
-    none = np.empty(0, np.int64)
-    lost_root = bool(len(removed)) and bool((tree.parents[removed] < 0).any())
-    return BatchDeletePlan(removed, tree.num_points - len(removed), none, (), none, lost_root)
+def _deleted_levels(
+    before: PCCTree, stayed: Indices, reattached: Indices, after: PCCTree
+) -> tuple[DeleteLevelSummary, ...]:
+    if not len(reattached):
+        return ()
+    native: Any = after.native
+    rounds = (native.euclidean if isinstance(native, ResidualTree) else native).stats().conflict_rounds
+    old_levels = np.asarray(before.top_levels, np.int64)[reattached]
+    numbers = np.arange(len(stayed), after.num_points)  # new ones
+    new_levels, parents = np.asarray(after.top_levels, np.int64)[numbers], np.asarray(after.parents)[numbers]
+    summaries = []
+    for level in np.unique(old_levels):
+        group = np.flatnonzero(old_levels == level)
+        is_below = np.isin(parents[group], numbers[group])
+        promoted, below = group[~is_below], group[is_below]
+        levels = (new_levels[promoted], new_levels[below])
+        nodes = (reattached[group], reattached[promoted], reattached[below])
+        summaries.append(DeleteLevelSummary(int(level), *nodes, *levels, int(rounds)))
+    return tuple(summaries)

@@ -100,7 +100,7 @@ class Residual(_settings.Residual):
         }  # fmt: skip
         for name, value in limits.items():
             object.__setattr__(self, name, value)
-        without_effect(name for name, value in limits.items() if value is not None)
+        without_effect((name for name, value in limits.items() if value is not None), in_stages=limits)
         arrays = {"v_matrix": v_matrix, "p_diag": p_diag, "coords": coords}
         missing = [name for name, value in arrays.items() if value is None]
         data = None
@@ -217,12 +217,12 @@ class Runtime(_settings.Runtime):
         old: dict[str, Any] = {}
         for path, value in _settings.override_pairs(overrides or ()):
             if path in _BY_PATH:
-                old[_BY_PATH[path]] = _value(value) if isinstance(value, str) else value
+                old[_BY_PATH[path]] = value_of(value) if isinstance(value, str) else value
             elif path == "batch_order_strategy":
                 old["batch_order"] = value
             else:
                 new[path] = METRICS.get(value, value) if path == "metric" else value
-        made = super().from_profile(_profile_name(name), new)
+        made = super().from_profile(profile_name(name), new)
         return made.with_updates(**old) if old else made
 
     @classmethod
@@ -322,7 +322,7 @@ def _resolve(chosen: dict[str, Any], old: dict[str, Any]) -> None:
     meant = {*RENAMED, "log_level", "metric", "residual_grid_seed"}
     if old.get("backend") == "numpy":
         meant.add("backend")  # as it is
-    without_effect(old.keys() - meant)
+    without_effect(old.keys() - meant, {name for name, path in _ARGUMENTS.items() if path in _environment.STAGES})
 
 
 def _renamed(old: Mapping[str, Any]) -> dict[str, Any]:
@@ -330,7 +330,7 @@ def _renamed(old: Mapping[str, Any]) -> dict[str, Any]:
     return {new: old[name] for name, new in RENAMED.items() if name in old}
 
 
-def _profile_name(name: str) -> str:
+def profile_name(name: str) -> str:
     """A profile's name as covertreex 0.4.x took it: in any case, and with the ending of its file."""
     plain = name.strip().lower().replace(" ", "_") if isinstance(name, str) else name
     for ending in (".yaml", ".yml"):
@@ -338,7 +338,7 @@ def _profile_name(name: str) -> str:
     return plain
 
 
-def _value(text: str) -> Any:
+def value_of(text: str) -> Any:
     """What a text stands for: a number, true or false, nothing, or itself."""
     plain = text.strip()
     words = {"true": True, "false": False, "null": None, "none": None, "": None}

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Union
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ..residual import ResidualTree
 from ..tree import CoverTree
@@ -17,7 +17,7 @@ from . import context as contexts
 from .backend import TreeBackend
 from .host_data import PointDecoder
 
-__all__ = ["PCCTree", "TreeLogStats", "get_runtime_backend"]
+__all__ = ["PCCTree", "TreeLogStats", "compute_level_offsets", "get_runtime_backend"]
 
 Searcher = Union[CoverTree, ResidualTree]
 
@@ -28,6 +28,34 @@ _DUPLICATE = np.iinfo(np.int32).min
 def get_runtime_backend() -> TreeBackend:
     """The backend of the active settings."""
     return contexts.runtime_context().get_backend()
+
+
+def compute_level_offsets(backend: TreeBackend, top_levels: ArrayLike) -> NDArray[Any]:
+    """Count the nodes of the highest levels.
+
+    Parameters
+    ----------
+    backend : TreeBackend
+        The type of the result.
+    top_levels : array_like of int, shape (n,)
+        The level of each node. Duplicates, which have the lowest level of int32, are not counted.
+
+    Returns
+    -------
+    numpy.ndarray, shape (levels + 1,)
+        Item ``i`` is the number of nodes on the ``i`` highest levels. Levels go from the highest one that a node has
+        down to 0, or to the lowest one that a node has if that is below 0.
+    """
+    offsets = _level_offsets(np.asarray(top_levels, np.int64))
+    return np.asarray(backend.asarray(offsets, dtype=backend.default_int))
+
+
+def _level_offsets(levels: NDArray[Any]) -> NDArray[np.int64]:
+    counted = levels[levels != _DUPLICATE]
+    if not len(counted):
+        return np.zeros(1, np.int64)
+    lowest = min(0, int(counted.min()))
+    return np.concatenate([[0], np.cumsum(np.bincount(counted - lowest)[::-1])])
 
 
 @dataclass(frozen=True)
@@ -77,7 +105,7 @@ class PCCTree:
     children, next_cache : array_like, shape (n,)
         The first child of each node, and its next sibling; -1 for a missing node.
     level_offsets : array_like, shape (levels + 1,)
-        How many nodes the highest levels have together.
+        How many nodes the highest levels have together; see :func:`compute_level_offsets`.
     si_cache : array_like, shape (n,)
         Radii of the subtrees.
     stats : TreeLogStats
@@ -162,7 +190,7 @@ class PCCTree:
 
     @property
     def num_levels(self) -> int:
-        """How many levels there are, and one more."""
+        """How many levels ``level_offsets`` goes through, and one more."""
         return len(self.level_offsets)
 
     @property
@@ -238,13 +266,12 @@ def by_dataset_index(native: Searcher) -> dict[str, NDArray[Any]]:
     by_index = np.empty(n, np.int64)
     by_index[place] = np.arange(n)
     levels = np.asarray(tree.levels)[by_index]
-    counts = np.unique(levels[levels != _DUPLICATE], return_counts=True)[1][::-1]
     return {
         "points": np.asarray(tree.points)[by_index],
         "top_levels": levels,
         "parents": parents,
         "children": first,
-        "level_offsets": np.concatenate([[0], np.cumsum(counts)]),
+        "level_offsets": _level_offsets(levels),
         "si_cache": np.asarray(tree.radius)[by_index],
         "next_cache": sibling,
     }

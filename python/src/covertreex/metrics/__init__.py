@@ -11,6 +11,7 @@ from ..legacy.residual_distances import (
     compute_residual_lower_bounds_from_kernel,
     decode_indices,
 )
+from . import residual
 
 __all__ = [
     "ResidualCorrHostData",
@@ -26,3 +27,4 @@ __all__ = [
     "get_residual_backend",
     "set_residual_backend",
 ]
+_MODULES = (residual,)  # attributes of the package, as in 0.4.x

@@ -35,6 +35,7 @@ from ..legacy.context import (
 from ..legacy.logging import OperationMetrics, get_logger
 from ..legacy.model import DiagnosticsConfig, ResidualConfig, RuntimeModel, SeedPack
 from ..legacy.runtime import Residual, Runtime
+from . import config, diagnostics, logging, model
 
 # Older names are not among these; see covertreex.legacy.
 __all__ = [
@@ -53,3 +54,4 @@ _OLDER = (
     current_runtime_context, describe_runtime, get_logger, reset_runtime_config_cache, reset_runtime_context,
     runtime_config, runtime_context, set_runtime_context,
 )  # fmt: skip
+_MODULES = (config, diagnostics, logging, model)  # attributes of the package, as in 0.4.x

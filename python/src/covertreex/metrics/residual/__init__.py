@@ -17,6 +17,7 @@ from ...legacy.residual_distances import (
     decode_indices,
 )
 from ...legacy.scope_caps import ResidualScopeCapRecorder, ResidualScopeCaps, get_scope_cap_table, reset_scope_cap_cache
+from . import core, fast_build, host_backend, scope_caps
 
 __all__ = [
     "ResidualCorrHostData",
@@ -41,3 +42,4 @@ __all__ = [
     "reset_scope_cap_cache",
     "set_residual_backend",
 ]
+_MODULES = (core, fast_build, host_backend, scope_caps)  # attributes of the package, as in 0.4.x

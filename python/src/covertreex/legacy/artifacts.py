@@ -1,0 +1,75 @@
+"""Places for the files of benchmark runs, and names of runs."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Union
+
+from .. import _arguments
+
+__all__ = ["ROOT_VARIABLE", "artifact_root", "generate_run_id", "resolve_artifact_path", "timestamped_artifact"]
+
+ROOT_VARIABLE = "COVERTREEX_ARTIFACT_ROOT"
+
+PathLike = Union[str, "os.PathLike[str]"]
+
+
+def artifact_root(create: bool = True) -> Path:
+    """The folder for files of runs: that of ``COVERTREEX_ARTIFACT_ROOT``, or "artifacts" in the working directory.
+
+    Parameters
+    ----------
+    create : bool
+        Whether to make it.
+    """
+    root = Path(os.environ.get(ROOT_VARIABLE) or "artifacts").expanduser()
+    if create:
+        root.mkdir(parents=True, exist_ok=True)
+    return root
+
+
+def resolve_artifact_path(path: PathLike, *, category: str | None = None, create_parents: bool = True) -> Path:
+    """Find the place of a file: a relative path is below the folder for files of runs.
+
+    Parameters
+    ----------
+    path : path_like
+        The file.
+    category : str, optional
+        A folder between, for relative paths.
+    create_parents : bool
+        Whether to make the folder of the file.
+    """
+    place = Path(_arguments.path(path)).expanduser()
+    if not place.is_absolute():
+        place = artifact_root(create_parents) / (category or "") / place
+    if create_parents:
+        place.parent.mkdir(parents=True, exist_ok=True)
+    return place
+
+
+def timestamped_artifact(*, category: str | None, prefix: str, suffix: str, create_parents: bool = True) -> Path:
+    """The place of a file named ``prefix``, the time (UTC) to the second, and ``suffix``.
+
+    Parameters
+    ----------
+    category : str or None
+        As of :func:`resolve_artifact_path`.
+    prefix, suffix : str
+        Of the name.
+    create_parents : bool
+        Whether to make the folder of the file.
+    """
+    return resolve_artifact_path(f"{prefix}_{_now()}{suffix}", category=category, create_parents=create_parents)
+
+
+def generate_run_id(*, prefix: str = "pcct") -> str:
+    """A name for a run: ``prefix``, the time (UTC) to the second, and some digits by chance."""
+    return f"{prefix}-{_now()}-{secrets.token_hex(3)}"
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).strftime("%Y%m%d-%H%M%S")

@@ -1,0 +1,42 @@
+"""Dataclasses with fields that are computed on first access."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+
+class Later:
+    """A value that is computed when its field is read first.
+
+    Parameters
+    ----------
+    make : callable
+        ``make() -> value``.
+    """
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self.make = make
+
+
+class Deferred:
+    """Base of dataclasses whose fields can be given as :class:`Later`, but for fields that have a plain default.
+
+    A plain default is an attribute of the class, so Python would find that one instead of calling ``__getattr__``.
+    """
+
+    def __post_init__(self) -> None:
+        own = vars(self)
+        own["_later"] = {name: own.pop(name) for name in list(own) if isinstance(own[name], Later)}
+
+    def __getattr__(self, name: str) -> Any:
+        later = vars(self).get("_later", {}).get(name)
+        if later is None:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        value = later.make()
+        vars(self)[name] = value
+        return value
+
+    def __reduce__(self) -> Any:  # functions that make values cannot be pickled
+        return type(self), tuple(getattr(self, one.name) for one in dataclasses.fields(self))  # type: ignore[arg-type]

@@ -1,0 +1,300 @@
+"""Copies of arrays and of :class:`PCCTree` with changes, by the names of covertreex 0.4.x.
+
+A tree does not change. A journal says what an insertion adds to its arrays, and gives a new tree when it is applied.
+Each new node becomes the first child of its parent; the former first child becomes its next sibling.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from . import context as contexts
+from .backend import TreeBackend
+from .trees import PCCTree, compute_level_offsets
+
+__all__ = [
+    "DEFAULT_JOURNAL_POOL",
+    "JournalScratchPool",
+    "PersistenceJournal",
+    "SliceUpdate",
+    "apply_persistence_journal",
+    "build_persistence_journal",
+    "clone_array_segment",
+    "clone_tree_with_updates",
+]
+
+Ints = NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class SliceUpdate:
+    """New values at some places of an array."""
+
+    index: Any  #: an index, a slice, or a tuple of these
+    values: Any
+
+    @property
+    def places(self) -> tuple[Any, ...]:
+        """The index as a tuple."""
+        return self.index if isinstance(self.index, tuple) else (self.index,)
+
+    def length(self) -> int:
+        """How many rows an array must have to be changed; 0 where the index does not say."""
+        first = self.places[0] if self.places else None
+        end = first.stop if isinstance(first, slice) else first + 1 if isinstance(first, (int, np.integer)) else None
+        return 0 if end is None else int(end)
+
+
+def clone_array_segment(
+    backend: TreeBackend, source: ArrayLike, updates: Iterable[SliceUpdate], *, dtype: Any
+) -> NDArray[Any]:
+    """Copy an array with changes.
+
+    Parameters
+    ----------
+    backend : TreeBackend
+        Makes the array.
+    source : array_like
+        It stays as it is.
+    updates : iterable of SliceUpdate
+        The changes, one after another. For places beyond the end the copy is made longer; between there are zeros.
+    dtype : dtype
+        The type of the copy.
+
+    Returns
+    -------
+    numpy.ndarray
+        Without changes, an array of this type is returned as it is.
+    """
+    array: NDArray[Any] = backend.asarray(source, dtype=dtype)
+    changes = list(updates)
+    if not changes:
+        return array
+    length = max([len(array), *(change.length() for change in changes)]) if array.ndim else 0
+    copy = np.zeros((length, *array.shape[1:]), array.dtype) if array.ndim else array.copy()
+    copy[: len(array)] = array
+    for change in changes:
+        copy[change.places] = backend.asarray(change.values, dtype=array.dtype)
+    return copy
+
+
+def clone_tree_with_updates(
+    tree: PCCTree,
+    *,
+    points_updates: Iterable[SliceUpdate] = (),
+    top_level_updates: Iterable[SliceUpdate] = (),
+    parent_updates: Iterable[SliceUpdate] = (),
+    child_updates: Iterable[SliceUpdate] = (),
+    level_offset_updates: Iterable[SliceUpdate] = (),
+    si_cache_updates: Iterable[SliceUpdate] = (),
+    next_cache_updates: Iterable[SliceUpdate] = (),
+) -> PCCTree:
+    """Make a tree with other values in its arrays; arrays without changes are shared.
+
+    Parameters
+    ----------
+    tree : PCCTree
+        It stays as it is.
+    points_updates, top_level_updates, parent_updates, child_updates : iterable of SliceUpdate
+        Changes of ``points``, ``top_levels``, ``parents`` and ``children``.
+    level_offset_updates, si_cache_updates, next_cache_updates : iterable of SliceUpdate
+        Changes of ``level_offsets``, ``si_cache`` and ``next_cache``.
+
+    Returns
+    -------
+    PCCTree
+    """
+    backend = tree.backend
+    updates = {
+        "points": points_updates, "top_levels": top_level_updates, "parents": parent_updates,
+        "children": child_updates, "level_offsets": level_offset_updates, "si_cache": si_cache_updates,
+        "next_cache": next_cache_updates,
+    }  # fmt: skip
+    floats = ("points", "si_cache")
+    arrays = {
+        name: clone_array_segment(
+            backend, getattr(tree, name), some, dtype=backend.default_float if name in floats else backend.default_int
+        )
+        for name, some in updates.items()
+    }
+    return tree.replace(**arrays)
+
+
+@dataclass
+class JournalScratchPool:
+    """Arrays of int32 that are used again for one journal after another; each is as long as it ever had to be."""
+
+    min_capacity: int = 16
+    _arrays: dict[str, Ints] = field(default_factory=dict, init=False, repr=False)
+
+    def _request(self, name: str, required: int) -> Ints:
+        array = self._arrays.get(name, np.empty(0, np.int32))
+        if len(array) < required:
+            array = np.empty(max(self.min_capacity, required, 2 * len(array)), np.int32)
+            self._arrays[name] = array
+        return array[: max(0, required)]
+
+    def head_parents(self, required: int) -> Ints:
+        """An array for parents whose first child changes."""
+        return self._request("head_parents", required)
+
+    def head_values(self, required: int) -> Ints:
+        """An array for their first children."""
+        return self._request("head_values", required)
+
+    def next_nodes(self, required: int) -> Ints:
+        """An array for nodes whose next sibling changes."""
+        return self._request("next_nodes", required)
+
+    def next_values(self, required: int) -> Ints:
+        """An array for their next siblings."""
+        return self._request("next_values", required)
+
+    def children(self, required: int) -> Ints:
+        """An array for the first child of each node."""
+        return self._request("children", required)
+
+
+DEFAULT_JOURNAL_POOL = JournalScratchPool()
+
+
+@dataclass(frozen=True)
+class PersistenceJournal:
+    """What an insertion adds to the arrays of a tree."""
+
+    base_length: int  #: nodes before
+    inserted_points: NDArray[Any]  #: (m, dim)
+    inserted_levels: Ints  #: (m,)
+    inserted_parents: Ints  #: (m,) nodes of the tree, or new ones; -1 for a root
+    inserted_si: NDArray[Any]  #: (m,)
+    head_parents: Ints  #: parents, one entry for each new child
+    head_values: Ints  #: their first children; of several entries the last one counts
+    next_nodes: Ints  #: (m,) the new nodes
+    next_values: Ints  #: (m,) their next siblings
+    level_offsets: NDArray[np.int64]  #: of the new tree
+
+    @property
+    def inserted_count(self) -> int:
+        """New nodes."""
+        return len(self.inserted_levels)
+
+    @property
+    def total_length(self) -> int:
+        """Nodes afterwards."""
+        return self.base_length + self.inserted_count
+
+
+def build_persistence_journal(
+    tree: PCCTree,
+    *,
+    backend: TreeBackend | None = None,
+    inserted_points: ArrayLike,
+    inserted_levels: ArrayLike,
+    inserted_parents: ArrayLike,
+    inserted_si: ArrayLike,
+    pool: JournalScratchPool | None = None,
+) -> PersistenceJournal:
+    """Say what new nodes add to the arrays of a tree.
+
+    Parameters
+    ----------
+    tree : PCCTree
+        It stays as it is.
+    backend : TreeBackend, optional
+        By default the tree's.
+    inserted_points : array_like, shape (m, dim)
+        Coordinates of the new nodes.
+    inserted_levels, inserted_parents, inserted_si : array_like, shape (m,)
+        Their levels, parents (the first new node has the number ``len(tree)``) and subtrees' radii.
+    pool : JournalScratchPool, optional
+        Arrays for the work; by default :data:`DEFAULT_JOURNAL_POOL`, which is not for several threads at once.
+
+    Returns
+    -------
+    PersistenceJournal
+    """
+    backend = tree.backend if backend is None else backend
+    pool = DEFAULT_JOURNAL_POOL if pool is None else pool
+    levels, parents = np.array(inserted_levels, np.int32), np.array(inserted_parents, np.int32)
+    points, si = np.array(inserted_points, np.float64), np.array(inserted_si, np.float64)
+    for name, array in (("inserted_parents", parents), ("inserted_points", points), ("inserted_si", si)):
+        if len(array) != len(levels):
+            raise ValueError(f"{name}: expected {len(levels)} of them, one for each level, got {len(array)}")
+    base = tree.num_points
+    nodes = np.arange(base, base + len(levels), dtype=np.int32)
+    has_parent = (parents >= 0) & (parents < base + len(levels))
+    siblings = _siblings(tree, nodes, np.where(has_parent, parents, -1), pool)
+    every_level = np.concatenate([np.asarray(tree.top_levels, np.int64), levels])
+    return PersistenceJournal(
+        base_length=base, inserted_points=points, inserted_levels=levels, inserted_parents=parents, inserted_si=si,
+        head_parents=parents[has_parent], head_values=nodes[has_parent], next_nodes=nodes, next_values=siblings,
+        level_offsets=np.asarray(compute_level_offsets(backend, every_level), np.int64),
+    )  # fmt: skip
+
+
+def _siblings(tree: PCCTree, nodes: Ints, parents: Ints, pool: JournalScratchPool) -> Ints:
+    """The next sibling of each new node: the one that came to the same parent before it."""
+    children = pool.children(tree.num_points + len(nodes))
+    children[: tree.num_points] = tree.children
+    children[tree.num_points :] = -1
+    order = np.argsort(parents, kind="stable")
+    of_same = np.diff(parents[order], prepend=np.int32(-2)) == 0
+    siblings = pool.next_values(len(nodes))
+    siblings[order] = np.where(of_same, np.roll(nodes[order], 1), children[parents[order]])
+    siblings[parents < 0] = -1
+    return np.array(siblings)
+
+
+def apply_persistence_journal(
+    tree: PCCTree,
+    journal: PersistenceJournal,
+    *,
+    backend: TreeBackend | None = None,
+    context: contexts.RuntimeContext | None = None,
+) -> PCCTree:
+    """Make the tree that a journal describes.
+
+    Parameters
+    ----------
+    tree : PCCTree
+        The one for which the journal was built. It stays as it is.
+    journal : PersistenceJournal
+        Of :func:`build_persistence_journal`.
+    backend : TreeBackend, optional
+        Types of the arrays; by default the tree's.
+    context : RuntimeContext, optional
+        Without effect: there is one way to do it.
+
+    Returns
+    -------
+    PCCTree
+        It has the arrays of the journal. Its searches use the points alone.
+    """
+    del context
+    if journal.base_length != tree.num_points:
+        raise ValueError(f"journal: expected one for {tree.num_points} nodes, got one for {journal.base_length}")
+    backend = tree.backend if backend is None else backend
+    children = np.concatenate([tree.children, np.full(journal.inserted_count, -1)])
+    siblings = np.concatenate([tree.next_cache, np.full(journal.inserted_count, -1)])
+    for parent, child in zip(journal.head_parents, journal.head_values):
+        children[parent] = child
+    siblings[journal.next_nodes] = journal.next_values
+    points = np.asarray(tree.points).reshape(tree.num_points, -1) if tree.num_points else journal.inserted_points[:0]
+    floats = {
+        "points": np.concatenate([points, journal.inserted_points]),
+        "si_cache": np.concatenate([tree.si_cache, journal.inserted_si]),
+    }
+    ints = {
+        "top_levels": np.concatenate([tree.top_levels, journal.inserted_levels]),
+        "parents": np.concatenate([tree.parents, journal.inserted_parents]),
+        "children": children, "next_cache": siblings, "level_offsets": journal.level_offsets,
+    }  # fmt: skip
+    return tree.replace(
+        **{name: backend.asarray(one, dtype=backend.default_float) for name, one in floats.items()},
+        **{name: backend.asarray(one, dtype=backend.default_int) for name, one in ints.items()},
+    )

@@ -1,0 +1,157 @@
+"""Strategies and metrics of other packages, by the names of ``covertreex.plugins`` of covertreex 0.4.x.
+
+A package offers them by entry points of the groups "covertreex.traversal", "covertreex.conflict" and
+"covertreex.metrics". They take part in the stages of :mod:`covertreex.algo`, and in :func:`covertreex.get_metric`;
+trees are built and searched by the library, in its own metrics.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from . import adjacency, metrics, residual_scopes
+from .backend import TreeBackend
+from .conflicts import ConflictGraphStrategy, conflict_strategies
+from .model import RuntimeConfig
+from .traversal import TraversalStrategy, traversal_strategies
+
+__all__ = [
+    "deregister_conflict_strategy",
+    "deregister_traversal_strategy",
+    "describe_conflict_strategies",
+    "describe_traversal_strategies",
+    "list_metrics",
+    "load_conflict_entrypoints",
+    "load_conflict_plugins",
+    "load_traversal_entrypoints",
+    "register_conflict_strategy",
+    "register_traversal_strategy",
+    "registered_conflict_strategies",
+    "registered_traversal_strategies",
+    "select_conflict_strategy",
+    "select_traversal_strategy",
+]
+
+_STRATEGIES = (adjacency, residual_scopes)  # these modules register the strategies of this package
+
+# Traversal
+
+
+def register_traversal_strategy(
+    name: str,
+    *,
+    predicate: Callable[[Any, TreeBackend], Any],
+    factory: Callable[[], TraversalStrategy],
+    origin: str | None = None,
+) -> None:
+    """Add a way to find parents and scopes, in place of one of the same name.
+
+    Parameters
+    ----------
+    name : str
+        Its name.
+    predicate : callable
+        ``predicate(config, backend)``: whether it is for these settings.
+    factory : callable
+        Makes an object with a method ``collect(tree, batch, *, backend, runtime)`` that returns a
+        :class:`covertreex.algo.TraversalResult`.
+    origin : str, optional
+        The module that it is from; by default the factory's.
+    """
+    traversal_strategies.register(name, predicate=predicate, factory=factory, origin=origin)
+
+
+def deregister_traversal_strategy(name: str) -> None:
+    """Take a strategy out, if there is one of this name."""
+    traversal_strategies.deregister(name)
+
+
+def registered_traversal_strategies() -> tuple[str, ...]:
+    """The names of all strategies, in the order in which they are asked."""
+    return traversal_strategies.names()
+
+
+def describe_traversal_strategies() -> list[dict[str, str]]:
+    """Name, module, predicate and factory of all strategies."""
+    return traversal_strategies.describe()
+
+
+def select_traversal_strategy(runtime: RuntimeConfig, backend: TreeBackend) -> TraversalStrategy:
+    """Make the strategy for some settings."""
+    chosen: TraversalStrategy = traversal_strategies.select(runtime, backend)
+    return chosen
+
+
+def load_traversal_entrypoints() -> list[str]:
+    """Load the strategies of installed packages again, and return the names of their entry points."""
+    return traversal_strategies.load_entry_points()
+
+
+# Conflict graphs
+
+
+def register_conflict_strategy(
+    name: str,
+    *,
+    predicate: Callable[[Any, bool, bool], Any],
+    factory: Callable[[], ConflictGraphStrategy],
+    origin: str | None = None,
+) -> None:
+    """Add a way to find the edges of a conflict graph, in place of one of the same name.
+
+    Parameters
+    ----------
+    name : str
+        Its name.
+    predicate : callable
+        ``predicate(config, is_residual, has_distances)``: whether it is for these settings.
+    factory : callable
+        Makes an object with a method ``build(context)`` that takes a ``ConflictGraphContext`` and returns an
+        ``AdjacencyBuild``.
+    origin : str, optional
+        The module that it is from; by default the factory's.
+    """
+    conflict_strategies.register(name, predicate=predicate, factory=factory, origin=origin)
+
+
+def deregister_conflict_strategy(name: str) -> None:
+    """Take a strategy out, if there is one of this name."""
+    conflict_strategies.deregister(name)
+
+
+def registered_conflict_strategies() -> tuple[str, ...]:
+    """The names of all strategies, in the order in which they are asked."""
+    return conflict_strategies.names()
+
+
+def describe_conflict_strategies() -> list[dict[str, str]]:
+    """Name, module, predicate and factory of all strategies."""
+    return conflict_strategies.describe()
+
+
+def select_conflict_strategy(
+    runtime: RuntimeConfig, *, residual_mode: bool, has_residual_distances: bool
+) -> ConflictGraphStrategy:
+    """Make the strategy for some settings."""
+    chosen: ConflictGraphStrategy = conflict_strategies.select(runtime, residual_mode, has_residual_distances)
+    return chosen
+
+
+def load_conflict_entrypoints() -> list[str]:
+    """Load the strategies of installed packages again, and return the names of their entry points."""
+    return conflict_strategies.load_entry_points()
+
+
+def load_conflict_plugins() -> None:
+    """Load the strategies of installed packages now."""
+    conflict_strategies.load_entry_points()
+
+
+# Metrics
+
+
+def list_metrics() -> list[dict[str, str]]:
+    """The names of all metrics, those of installed packages too, and the module of each."""
+    metrics.load_entrypoints()
+    return [{"name": name, "module": module} for name, module in metrics.registry.describe()]
