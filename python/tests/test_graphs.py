@@ -42,7 +42,7 @@ def time_series(rng):
 
 
 @pytest.mark.parametrize("make", [clusters_one_after_the_other, walk, raster, sorted_values, time_series])
-@pytest.mark.parametrize("batch", [6000, 60, 7])
+@pytest.mark.parametrize("batch", [6000, 60, 7, 1])
 def test_recall_does_not_depend_on_the_order_of_arrival(make, batch):
     rng = np.random.default_rng(4)
     vectors = np.ascontiguousarray(make(rng), np.float32)
@@ -53,6 +53,17 @@ def test_recall_does_not_depend_on_the_order_of_arrival(make, batch):
     assert within_reach(index.search(queries, 10)[0], vectors, queries, 10) >= 0.97
     # A vector finds itself.
     assert np.mean(index.search(vectors, 1)[0][:, 0] == np.arange(len(vectors))) >= 0.995
+
+
+@pytest.mark.parametrize("batch", [100, 10])
+def test_a_walk_that_comes_in_small_calls_is_found(batch):
+    # The nodes of the higher levels come one after the other along the walk, too.
+    vectors = np.cumsum(np.random.default_rng(1).normal(size=(20_000, 8)), axis=0).astype(np.float32)
+    index = HNSW(8, ef_search=64)
+    for first in range(0, len(vectors), batch):
+        index.add(None, vectors[first : first + batch])
+    queries = vectors[::50] + 0.05 * np.random.default_rng(2).normal(size=(400, 8)).astype(np.float32)
+    assert within_reach(index.search(queries, 10)[0], vectors, queries, 10) >= 0.995
 
 
 def test_graphs_of_batches_are_the_same_for_any_number_of_threads():

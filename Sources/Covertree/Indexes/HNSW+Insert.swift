@@ -7,22 +7,64 @@ extension HNSW {
 
   func insert(from first: Int, context: CallContext) throws(CoverTreeError) {
     try extend(from: first, context)
-    let order = try linkingOrder(from: first, context)
-    let before = nodeCount - order.count
-    var (next, inGraph) = (0, before)
-    if entry < 0, order.count > 0 {
+    let order = try linkingOrder(from: first, lowest: 0, context)
+    let after = nodeCount
+    let before = after - order.count
+    // Nodes of one call have been linked in a random order already.
+    let relinks = before > 0 && Self.hasGrown(from: before, to: after, bits: 2)
+    let share = Double(order.count) / Double(order.count + (relinks ? after / m : 0) + 1)
+    try link(order, lowest: 0, progress: 0...share, context)
+    if relinks { try relinkUpperLevels(progress: share...1, context) }
+    if Self.hasGrown(from: before, to: after, bits: 4) { try connect() }
+  }
+
+  /// Links nodes in some order, on a level and those above it.
+  private func link(
+    _ order: Buffer<Int32>, lowest: Int, progress: ClosedRange<Double>, _ context: CallContext
+  ) throws(CoverTreeError) {
+    guard order.count > 0 else { return }
+    var (next, inGraph) = (0, lowest == 0 ? nodeCount - order.count : 0)
+    if entry < 0 {
       entry = order[0]
       (next, inGraph) = (1, 1)
     }
     let linkers = PerThread<Linker>(count: context.threads)
     while next < order.count {
       let end = min(order.count, next + max(1, min(inGraph / Self.batchShare, Self.mostInBatch)))
-      context.stage(from: Double(next) / Double(order.count), to: Double(end) / Double(order.count))
-      try insert(Batch(order, next..<end, levels), linkers, context)
+      let scale = (progress.upperBound - progress.lowerBound) / Double(order.count)
+      context.stage(
+        from: progress.lowerBound + scale * Double(next), to: progress.lowerBound + scale * Double(end))
+      try insert(Batch(order, next..<end, levels, lowest: lowest), linkers, context)
       (next, inGraph) = (end, inGraph + end - next)
     }
-    if Self.isDue(from: before, to: inGraph) { try connect() }
     for linker in linkers.all { compared.add(linker.walker.compared) }
+  }
+
+  /// Links the nodes of the higher levels anew, in a random order. A node that comes early in a random order gets long links, which
+  /// lead a search across the graph. Vectors that come a few a call, each near the last, have no such links.
+  private func relinkUpperLevels(
+    progress: ClosedRange<Double>, _ context: CallContext
+  ) throws(CoverTreeError) {
+    let order = try linkingOrder(from: 0, lowest: 1, context)
+    guard order.count > 0 else { return }
+    let (oldLinks, oldEntry) = (upperLinks, entry)
+    do {
+      upperLinks = try Stack()
+      try upperLinks.resize(to: oldLinks.count)
+      upperLinks.base.update(repeating: Self.noLink, count: oldLinks.count)
+      entry = -1
+      try link(order, lowest: 1, progress: progress, context)
+    } catch {
+      (upperLinks, entry) = (oldLinks, oldEntry)
+      throw error
+    }
+  }
+
+  /// Whether the first digits of a number of nodes, so many in base two, are others than before. It depends on the numbers alone, so
+  /// what is done then does not depend on how vectors are divided into calls: with four digits whenever the graph has grown by an eighth.
+  private static func hasGrown(from before: Int, to after: Int, bits: Int) -> Bool {
+    let shift = max(0, Int.bitWidth - before.leadingZeroBitCount - bits)
+    return before >> shift != after >> shift
   }
 
   /// Gives slots their levels and empty lists.
@@ -47,11 +89,15 @@ extension HNSW {
     mixed(options.seed ^ mixed(UInt64(UInt32(bitPattern: table.serials[slot]))))
   }
 
-  /// New nodes in the order in which they are linked. It is random: near vectors often come together, and in their own order they would
-  /// find little but each other.
-  private func linkingOrder(from first: Int, _ context: CallContext) throws(CoverTreeError) -> Buffer<Int32> {
+  /// Nodes of a level and above, in the order in which they are linked. It is random: near vectors often come together, and in their own
+  /// order they would find little but each other.
+  private func linkingOrder(
+    from first: Int, lowest: Int, _ context: CallContext
+  ) throws(CoverTreeError) -> Buffer<Int32> {
     let nodes = try Stack<Int32>()
-    for slot in first..<table.count where twins.isNode(slot) { try nodes.append(Int32(slot)) }
+    for slot in first..<table.count where twins.isNode(slot) && Int(levels[slot]) >= lowest {
+      try nodes.append(Int32(slot))
+    }
     let lots = try Buffer<UInt64>(count: nodes.count)
     for place in 0..<nodes.count { lots[place] = mixed(drawn(Int(nodes[place]))) }
     let order = try sortedOrder(ofKeys: lots, context: context)
@@ -62,10 +108,15 @@ extension HNSW {
   /// Nodes that are linked together, those on the highest levels first.
   struct Batch: @unchecked Sendable {
     let slots: Buffer<Int32>
+    /// They are linked on this level and those above it.
+    let lowest: Int
     /// How many of them are on a level or above, by level.
     private let counts: Buffer<Int>
 
-    init(_ order: Buffer<Int32>, _ range: Range<Int>, _ levels: Stack<UInt8>) throws(CoverTreeError) {
+    init(
+      _ order: Buffer<Int32>, _ range: Range<Int>, _ levels: Stack<UInt8>, lowest: Int
+    ) throws(CoverTreeError) {
+      self.lowest = lowest
       (slots, counts) = (try Buffer(count: range.count), try Buffer(count: HNSW.mostLevels + 2, filledWith: 0))
       for place in range { for level in 0...Int(levels[order[place]]) { counts[level] += 1 } }
       let next = try Buffer<Int>(count: HNSW.mostLevels + 1)
@@ -175,7 +226,7 @@ final class Linker {
     walker.query.take(slot: Int(slot))
     let (own, top) = (Int(graph.levels[slot]), graph.top)
     var start = walker.descend(from: graph.entry, top: top, to: min(own, top))
-    for level in stride(from: own, through: 0, by: -1) {
+    for level in stride(from: own, through: batch.lowest, by: -1) {
       var beam =
         level > top
         ? walker.nothing(limit: efConstruction) : walker.walk(from: start, level: level, limit: efConstruction)

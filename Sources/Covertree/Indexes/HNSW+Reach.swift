@@ -2,13 +2,6 @@ extension HNSW {
   /// The most rounds. A new link may replace the only link to another node, which then needs one in the next round.
   private static var mostRounds: Int { 4 }
 
-  /// Whether a graph that grew from one number of nodes to another is due for a check. It depends on the numbers alone, so it does not
-  /// matter how vectors are divided into calls. A check comes about each time that the graph has grown by an eighth.
-  static func isDue(from before: Int, to after: Int) -> Bool {
-    let shift = max(0, Int.bitWidth - before.leadingZeroBitCount - 4)
-    return before >> shift != after >> shift
-  }
-
   /// Makes every node reachable from the entry on the lowest level. A node can lose its last incoming link when its neighbours choose
   /// others, and when they are removed. O(n m), and a search for each node that is not reached.
   func connect() throws(CoverTreeError) {

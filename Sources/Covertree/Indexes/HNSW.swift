@@ -27,6 +27,9 @@ final class HNSW: IndexStructure, @unchecked Sendable {
 
   static var noLink: Int32 { -1 }
   static var mostLevels: Int { 24 }
+  /// The beam of a descent. With a beam of one, a descent ends in a place that is nearest among its neighbours alone, more often if vectors
+  /// have come in an order of theirs.
+  static var upperLimit: Int { 4 }
 
   var degree: Int { 2 * m }
   var top: Int { entry < 0 ? 0 : Int(levels[entry]) }
@@ -65,6 +68,7 @@ final class HNSW: IndexStructure, @unchecked Sendable {
       query = try RowQuery(graph.table)
       lists = graph.lists
       (entry, top) = (graph.entry, graph.top)
+      let capacity = max(capacity, HNSW.upperLimit)
       room = try Beam.Room(capacity: capacity, count: graph.table.count, degree: max(graph.degree, capacity))
     }
 
@@ -166,7 +170,9 @@ final class HNSW: IndexStructure, @unchecked Sendable {
     /// From the entry down to the level above `level`: the place from where to go on.
     func descend(from entry: Int32, top: Int, to level: Int) -> Int32 {
       var start = entry
-      for above in stride(from: top, to: level, by: -1) { start = walk(from: start, level: above, limit: 1).slot(0) }
+      for above in stride(from: top, to: level, by: -1) {
+        start = walk(from: start, level: above, limit: HNSW.upperLimit).slot(0)
+      }
       return start
     }
 
