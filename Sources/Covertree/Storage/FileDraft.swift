@@ -1,6 +1,6 @@
 import Glibc
 
-/// A file that is being written, in the folder of the one that it will replace.
+/// A file that is being written, in the folder of the file that it will replace.
 ///
 /// A draft has no name until all of it is written, so a process that is killed leaves nothing behind. Its name is random, and it has
 /// one from the beginning where the system cannot give one later. The process holds a lock (`flock`) on its draft: a draft
@@ -9,7 +9,7 @@ struct FileDraft {
   /// For writing.
   let file: Int32
   private let folder: String
-  /// The path; nil while there is none.
+  /// The path; nil before the draft has a name.
   private var path: String?
 
   /// nil, with `errno`, if a file cannot be created there.
@@ -59,7 +59,7 @@ struct FileDraft {
 
   private static func handle(of file: Int32) -> String { "/proc/self/fd/\(file)" }
 
-  /// Gives the draft another path, where it replaces what is there.
+  /// Gives the draft another path. A file that is there is replaced.
   ///
   /// - Returns: false, with `errno`, if that fails.
   mutating func move(to target: String) -> Bool {
