@@ -57,6 +57,9 @@ static covertree_file *anIndex(covertree_index_options options) {
   EXPECT(covertree_index_remove(index, gone, 5, NULL) == COVERTREE_OK);
   EXPECT(covertree_index_add(index, gone, narrow[N - 10], 5, DIM, 0, NULL, &first) == COVERTREE_OK);
   EXPECT(covertree_index_remove(index, gone + 1, 1, NULL) == COVERTREE_OK);
+  /* A small k-d tree has boxes once removed vectors are forgotten. */
+  for (int64_t id = 40; id < 65 && options.kind == COVERTREE_INDEX_KD_TREE; id++)
+    EXPECT(covertree_index_remove(index, &id, 1, NULL) == COVERTREE_OK);
   EXPECT(covertree_index_encode(index, NULL, 0, NULL, &file) == COVERTREE_OK);
   covertree_index_free(index);
   return file;
@@ -64,13 +67,14 @@ static covertree_file *anIndex(covertree_index_options options) {
 
 static covertree_file *anIndexOver(covertree_store *store, covertree_index_options options) {
   const int64_t slots[] = {0, 1, 2, 5, 6, 7, 8, 9, 10, 11, 0, 1};
-  int64_t first;
+  int64_t first, gone = 3;
   covertree_index *index = NULL;
   covertree_file *file = NULL;
   options.struct_size = sizeof options;
   options.m = 2;
   EXPECT(covertree_index_create_over(store, &options, &index) == COVERTREE_OK);
   EXPECT(covertree_index_add_slots(index, NULL, slots, 12, NULL, &first) == COVERTREE_OK);
+  EXPECT(covertree_index_remove(index, &gone, 1, NULL) == COVERTREE_OK);
   EXPECT(covertree_index_encode(index, NULL, 0, NULL, &file) == COVERTREE_OK);
   covertree_index_free(index);
   return file;
