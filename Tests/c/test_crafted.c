@@ -100,7 +100,7 @@ static void changeFile(covertree_file *file, covertree_store *store, int changes
 }
 
 int main(int argc, char **argv) {
-  int changes = argc > 1 ? atoi(argv[1]) : 200, counts[2] = {0, 0}, n_files = 0;
+  int changes = argc > 1 ? atoi(argv[1]) : 400, counts[2] = {0, 0}, n_files = 0;
   uint64_t seed = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
   covertree_store *store = smallStore();
   covertree_file *files[32];

@@ -176,6 +176,24 @@ def test_serials_and_lists_in_another_order_are_right(tmp_path):
     assert again.ids.tolist() == index.ids.tolist()
 
 
+def test_equal_vectors_are_in_order_of_arrival_whatever_their_rows(tmp_path):
+    """A graph that was built again had them in the order of rows, and could not be opened once it was saved."""
+    path = tmp_path / "index"
+    file = a_graph(path)
+    changed = {name: array.copy() for name, array in file.sections.items()}
+    for name in ("exact.rows", "small.rows", "small.scales", "small.lengths"):
+        if name in changed:
+            changed[name][31] = changed[name][5]
+    changed["serials"][[5, 31]] = changed["serials"][[31, 5]]
+    path.write_bytes(file_reader.write(file_reader.File(4, 0, changed)))
+    index = load(path)
+    index.rebuild()
+    index.save(path)
+    for one in (index, load(path)):
+        assert one.search(with_twins()[[5, 10]], 2)[0].tolist() == [[31, 5], [10, 30]]
+        assert one.search(with_twins()[[5]], 1)[0].tolist() == [[31]]
+
+
 def test_the_next_ids_after_the_largest(tmp_path):
     """Where no number follows, none is given; other ids are still taken."""
     index = BruteForce(DIM)

@@ -40,7 +40,9 @@ final class Twins {
     let hashes = try hashes(of: first..<table.count, context)
     let rows = table.decisive
     let (mine, other) = (try Buffer<Float>(count: rows.coordinates), try Buffer<Float>(count: rows.coordinates))
-    for slot in first..<table.count {
+    let order = try table.arrivalOrder(from: first, context: context)
+    for place in 0..<more {
+      let slot = first + (order.map { Int($0[place]) } ?? place)
       let vector = rows.floats(slot, or: mine.base)
       let last = lasts.number(of: hashes[slot - first]) {
         cn_equal_floats(vector, rows.floats($0, or: other.base), Int64(table.dim)) != 0

@@ -162,7 +162,6 @@ extension VectorTable {
     guard serials.elements.allSatisfy({ $0 >= 0 && $0 < Int32.max }), dead.elements.allSatisfy({ $0 <= 1 }) else {
       throw file.corrupt("section \"serials\" or \"dead\" is out of range")
     }
-    guard try Self.areDistinct(serials, context) else { throw file.corrupt("section \"serials\": one is there twice") }
     // The ids that are given next are not looked up.
     let (ids, nextID): (Buffer<Int64>, Int64) = (try file.buffer("ids", rows: count), settings.nextID)
     guard nextID >= 0, nextID == .max || ids.elements.allSatisfy({ $0 < nextID }) else {
@@ -172,15 +171,11 @@ extension VectorTable {
       dim: settings.dim, options: options, exact: exact, small: small, ids: ids, serials: serials, dead: dead,
       nextID: nextID)
     isJudged = settings.hasBytes != nil
-  }
-
-  private static func areDistinct(_ serials: Buffer<Int32>, _ context: CallContext) throws(CoverTreeError) -> Bool {
-    // They ascend until vectors are put in another order.
-    if (1..<max(1, serials.count)).allSatisfy({ serials[$0 - 1] < serials[$0] }) { return true }
-    let keys = try Buffer<UInt64>(count: serials.count)
-    for slot in 0..<serials.count { keys[slot] = UInt64(serials[slot]) }
-    let order = try sortedOrder(ofKeys: keys, context: context)
-    return (1..<order.count).allSatisfy { serials[order[$0 - 1]] != serials[order[$0]] }
+    if let order = try arrivalOrder(from: 0, context: context) {
+      guard (1..<count).allSatisfy({ serials[order[$0 - 1]] < serials[order[$0]] }) else {
+        throw file.corrupt("section \"serials\": one is there twice")
+      }
+    }
   }
 }
 
