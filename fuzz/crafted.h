@@ -1,5 +1,5 @@
-/* Files of the library with other numbers in them: an element of an array is copied over another, exchanged with it, or repeated, so
- * that each by itself is one that a right file has; and checksums that fit. */
+/* Changes to files of the library. An element of an array is copied over another, exchanged with it, or repeated. So each number is in
+ * range, but numbers contradict each other. Checksums are computed anew. */
 #ifndef COVERTREE_FUZZ_CRAFTED
 #define COVERTREE_FUZZ_CRAFTED
 
@@ -43,7 +43,7 @@ typedef struct {
   size_t count, columns, size; /* elements, elements of a row, bytes of an element */
 } Elements;
 
-/* How many sections a file says that it has; 0 where that cannot be. */
+/* The number of sections in a file's header; 0 if the file is too short for them. */
 static inline uint32_t sectionCount(const uint8_t *file, size_t count) {
   uint32_t sections;
   if (count < 64) return 0;
@@ -51,7 +51,7 @@ static inline uint32_t sectionCount(const uint8_t *file, size_t count) {
   return sections > 64 || 64 + 64 * (size_t)sections > count ? 0 : sections;
 }
 
-/* 0 where a section is not in the file. */
+/* 0 if a section does not fit in the file. */
 static inline int section(uint8_t *file, size_t count, uint32_t i, Elements *e) {
   static const size_t sizes[] = {0, 4, 8, 4, 8, 1};
   uint64_t offset, rows, columns;
@@ -95,7 +95,7 @@ static inline void exchange(uint8_t *a, uint8_t *b, size_t bytes) {
   }
 }
 
-/* Sets an element to one more or less than another has, or to one of the ends of what its type has. */
+/* Sets an element to one more or one less than another, or to an extreme of its type. */
 static inline void setElement(const Elements *e, size_t to, size_t from, Random *r) {
   uint64_t value = 0;
   memcpy(&value, e->base + from * e->size, e->size);

@@ -1,5 +1,5 @@
-/* Whatever a file holds is opened and used: searched, checked, exported, changed again and again, and saved in between. Every call must
- * end with a status, and what was changed must have the size that follows. */
+/* Opens a file and uses the thing in it: searches it, checks it, exports it, changes it several times, and saves it in between. Every
+ * call must end with a status. After each change the thing must have the right size. */
 #ifndef COVERTREE_FUZZ_USAGE
 #define COVERTREE_FUZZ_USAGE
 
@@ -8,13 +8,13 @@
 
 enum { mostDim = 64, mostPoints = 4096 };
 
-/* Whether the file behind a thing was opened. If it was once, so is what is saved later. */
+/* Whether a file could be opened. Files that are saved later, from step 1 on, must be. */
 static inline int opens(covertree_status status, int step) {
   REQUIRE(status == COVERTREE_OK || step == 0);
   return status == COVERTREE_OK;
 }
 
-/* What was encoded, opened again. */
+/* Encodes a thing and loads it again. */
 #define ENCODED(kind, thing)                                                                          \
   do {                                                                                                \
     covertree_file *file = NULL;                                                                      \
@@ -122,7 +122,7 @@ static inline int useResidual(covertree_file *file, Random *r) {
   return step;
 }
 
-/* A store in memory whose slots 0 to 19 have the vectors (i / 2, i / 2 + 1, ...), those of 3 and 4 removed. */
+/* A store in memory with the vectors (i + 1, i + 2, ...) in slots 0 to 19. Slots 3 and 4 are free. */
 static inline covertree_store *smallStore(void) {
   enum { dim = 4, count = 20 };
   covertree_store *store = NULL;
@@ -150,7 +150,7 @@ static inline void searchIndex(covertree_index *index, const covertree_index_inf
   if (covertree_index_radius(index, vector, 1, info->dim, 0, 2, NULL, &near) == COVERTREE_OK) covertree_neighbors_free(near);
 }
 
-/* Adds vectors, or puts them in the place of others: some are those of `ids`. Returns how many come. */
+/* Adds vectors, or updates some. Some are equal to vectors of `ids`. Returns how many more there are then. */
 static inline int64_t addToIndex(
     covertree_index *index, const covertree_index_info *info, const int64_t *ids, int64_t count, Random *r) {
   enum { most = 16 };
@@ -210,7 +210,7 @@ static inline int useIndex(covertree_file *file, covertree_store *store, Random 
   return step;
 }
 
-/* Uses a file as each of the kinds. Returns whether it was one of them. */
+/* Tries a file as each of the kinds. Returns whether it could be opened as one. */
 static inline int useFile(covertree_file *file, covertree_store *store, Random *r) {
   covertree_file_info info;
   covertree_section section;

@@ -26,7 +26,7 @@ static covertree_file *aTree(int isNarrow, int hasRemoved) {
   return file;
 }
 
-/* With skeletons and bounds where there are inducing points. */
+/* With inducing points it has skeletons and bounds. */
 static covertree_file *aModel(int n_inducing) {
   int64_t rows[N * 2];
   covertree_residual_options options;
@@ -44,7 +44,7 @@ static covertree_file *aModel(int n_inducing) {
   return file;
 }
 
-/* Ids that were removed and added again stand among others; a third of the vectors are twins. */
+/* Some ids were removed and added again; some vectors are equal. */
 static covertree_file *anIndex(covertree_index_options options) {
   const int64_t gone[] = {0, 5, 6, 7, 30};
   int64_t first;
