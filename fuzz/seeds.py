@@ -26,10 +26,20 @@ def main(folder: Path) -> None:
     things["rough"] = ResidualTree(
         points, kernel=kernels.Matern12(0.5), inducing_points=points[:2]
     )
-    for kind in (indexes.BruteForce, indexes.KDTree, indexes.LSH, indexes.HNSW):
-        things[kind.__name__] = index = kind(2)
-        index.add(vectors=points.astype(np.float32))
-        index.remove([7])
+    vectors = rng.normal(size=(80, 2)).astype(np.float32)
+    vectors[::9] = vectors[0]  # twins
+    for name, index in {
+        "BruteForce": indexes.BruteForce(2, storage="int8"),
+        "KDTree": indexes.KDTree(2, leaf_size=8),
+        "LSH": indexes.LSH(2, n_bits=40),
+        "tables": indexes.LSH(2, mode="tables", n_bits=4, n_tables=3),
+        "HNSW": indexes.HNSW(2, m=2),
+        "halves": indexes.HNSW(2, m=2, storage="float16", metric="cosine"),
+    }.items():
+        things[name] = index
+        index.add(vectors=vectors)
+        index.remove([7, 9])
+    things["KDTree"].remove(range(30, 52))  # forgotten: it has boxes then
     with tempfile.TemporaryDirectory() as work:
         for name, thing in things.items():
             thing.save(Path(work) / "file")

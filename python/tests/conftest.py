@@ -1,4 +1,6 @@
 import os
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -16,3 +18,14 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 @pytest.fixture
 def rng():
     return np.random.default_rng(20261121)
+
+
+@pytest.fixture(scope="session")
+def shim(tmp_path_factory):
+    """``crash.c``, to be loaded before the C library."""
+    compiler = next((one for one in ("cc", "gcc", "clang") if shutil.which(one)), None)
+    if compiler is None:
+        pytest.skip("a C compiler is needed")
+    source, path = Path(__file__).with_name("crash.c"), tmp_path_factory.mktemp("crash") / "crash.so"
+    subprocess.run([compiler, "-shared", "-fPIC", "-O1", str(source), "-o", str(path), "-ldl"], check=True)
+    return path

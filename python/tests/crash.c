@@ -1,21 +1,33 @@
-/* Loaded before the C library: ends the process, as kill -9 would, right before the n-th call that changes a file.
+/* Loaded before the C library: ends the process, as kill -9 would, right before the n-th call that changes a file. It can also
+   refuse files without a name, and say that the next names are taken.
    cc -shared -fPIC crash.c -o crash.so -ldl */
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/types.h>
 #include <unistd.h>
 
-static long left = -1;
+static long left = -1, taken;
+static int nameless = 1;
 static const char *last = "";
 
 /* From now on: how many calls pass; -1 for all. */
 void crash_after(long calls) { left = calls; }
 /* How many of them are left. */
 long crash_left(void) { return left; }
+
+/* Whether files without a name can be had from now on. */
+void crash_nameless(int whether) { nameless = whether; }
+/* How many of the next names for new files are taken. */
+void crash_taken(long names) { taken = names; }
+/* How many of them are left. */
+long crash_taken_left(void) { return taken; }
 
 static void count(const char *what) {
   if (left < 0) return;
@@ -40,6 +52,31 @@ WRAP(int, ftruncate64, (int f, off64_t n), (f, n))
 WRAP(int, rename, (const char *a, const char *b), (a, b))
 WRAP(int, unlink, (const char *p), (p))
 WRAP(int, mkdir, (const char *p, mode_t m), (p, m))
+
+static int refused(int flags) {
+  if ((flags & O_TMPFILE) == O_TMPFILE) return nameless ? 0 : EOPNOTSUPP;
+  if ((flags & (O_CREAT | O_EXCL)) != (O_CREAT | O_EXCL)) return 0;
+  return taken > 0 && taken-- > 0 ? EEXIST : 0;
+}
+
+#define WRAP_OPEN(name)                                      \
+  int name(const char *path, int flags, ...) {               \
+    va_list more;                                            \
+    va_start(more, flags);                                   \
+    int mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(more, int) : 0, error = refused(flags); \
+    va_end(more);                                            \
+    if (error == 0) return NEXT(name)(path, flags, mode);    \
+    errno = error;                                           \
+    return -1;                                               \
+  }
+WRAP_OPEN(open)
+WRAP_OPEN(open64)
+
+int linkat(int a, const char *from, int b, const char *to, int flags) {
+  count("linkat");
+  if (taken > 0 && taken-- > 0) return errno = EEXIST, -1;
+  return NEXT(linkat)(a, from, b, to, flags);
+}
 
 int madvise(void *start, size_t bytes, int advice) {
   if (advice == MADV_REMOVE) count("madvise");

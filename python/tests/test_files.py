@@ -394,6 +394,19 @@ def test_coordinates_that_are_no_numbers_in_a_file(rng, tmp_path, value):
                     load(path).insert(rng.random((5, 2)))
 
 
+def test_a_factor_that_gives_no_features_to_new_points(rng, tmp_path):
+    """They would be infinite, and what is built of them would never end."""
+    path = tmp_path / "model"
+    cover_tree(rng.random((70, 2)), kernel=RBF(0.5), inducing_count=3).save(path)
+    file = file_reader.read(path.read_bytes())
+    for value, message in ((0.0, "finite covariances"), (np.inf, "whitening.factor")):
+        factor = file.sections["whitening.factor"].copy()
+        factor[0] = value
+        path.write_bytes(file_reader.write(file_reader.File(2, 0, {**file.sections, "whitening.factor": factor})))
+        with pytest.raises((CoverTreeError, ValueError), match=message):
+            load(path).insert(rng.random((5, 2)))
+
+
 def survives(path):
     with contextlib.suppress(CoverTreeError, ValueError):  # the latter where -1 stands for a kernel of the host's
         use(path)

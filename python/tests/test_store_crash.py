@@ -1,15 +1,11 @@
 """A process that ends right before each call that changes a file: in a change, a copy, a compaction."""
 
 import os
-import shutil
 import subprocess
 import sys
 import textwrap
-from pathlib import Path
 
 import pytest
-
-SHIM = Path(__file__).with_name("crash.c")
 
 # In a process into which `crash.c` was loaded: a child does something, and is ended before its n-th call that writes.
 # The store is then as it was before, or as it is afterwards; once the child is not ended any more, it is as afterwards.
@@ -93,16 +89,6 @@ BODY = """
         n += 1
     print(ended, *sorted(seen))
 """
-
-
-@pytest.fixture(scope="module")
-def shim(tmp_path_factory):
-    compiler = next((one for one in ("cc", "gcc", "clang") if shutil.which(one)), None)
-    if compiler is None:
-        pytest.skip("a C compiler is needed")
-    path = tmp_path_factory.mktemp("crash") / "crash.so"
-    subprocess.run([compiler, "-shared", "-fPIC", "-O1", str(SHIM), "-o", str(path), "-ldl"], check=True)
-    return path
 
 
 @pytest.mark.parametrize("sync", ["full", "normal"])

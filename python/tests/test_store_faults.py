@@ -5,6 +5,7 @@ import os
 import resource
 import shutil
 import sqlite3
+import struct
 import subprocess
 import sys
 import textwrap
@@ -12,6 +13,7 @@ import threading
 import time
 from pathlib import Path
 
+import file_reader
 import numpy as np
 import pytest
 import store_writer
@@ -224,6 +226,21 @@ def test_foreign_and_newer_files(folder, tmp_path):
     copy.joinpath("catalogue.sqlite").write_bytes(b"x" * 9000)
     with pytest.raises(CoverTreeError, match="not a database"):
         opened(copy)
+
+
+@pytest.mark.parametrize("generation", [2**63 - 1, 2**62, -1])
+def test_numbers_of_transactions_that_cannot_be_counted_on(folder, generation):
+    """The next transaction ended the process: there was no number after this one."""
+    with sqlite3.connect(folder / "catalogue.sqlite") as database:
+        (state,) = database.execute("SELECT dim, high, low, generation, slots, entries, checksum FROM state")
+        checksum = file_reader.crc32c(struct.pack("<6q", *state[:6]))
+        assert checksum == state[6]
+        state = (*state[:3], generation, *state[4:6])
+        checksum = file_reader.crc32c(struct.pack("<6q", *state))
+        database.execute("UPDATE state SET generation = ?, checksum = ?", (generation, checksum))
+    database.close()
+    with pytest.raises(CoverTreeError, match="state is damaged"), VectorStore.open(folder) as store:
+        store.add("one", np.ones(store.dim))
 
 
 def test_a_folder_that_cannot_be_written_to(folder, tmp_path):

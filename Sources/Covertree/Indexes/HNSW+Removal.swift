@@ -82,6 +82,12 @@ extension HNSW {
     try? levels.resize(to: min(first, levels.count))
     try? links.resize(to: min(first * degree, links.count))
     try? upperFirst.resize(to: min(first, upperFirst.count))
+    // Lists of new vectors come after all others.
+    var end = 0
+    for slot in 0..<upperFirst.count where levels[slot] > 0 {
+      end = max(end, Int(upperFirst[slot]) + Int(levels[slot]) * m)
+    }
+    try? upperLinks.resize(to: end)
     findEntry()
   }
 

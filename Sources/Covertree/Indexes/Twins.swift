@@ -40,7 +40,9 @@ final class Twins {
     let hashes = try hashes(of: first..<table.count, context)
     let rows = table.decisive
     let (mine, other) = (try Buffer<Float>(count: rows.coordinates), try Buffer<Float>(count: rows.coordinates))
-    for slot in first..<table.count {
+    let order = try table.arrivalOrder(from: first, context: context)
+    for place in 0..<more {
+      let slot = first + (order.map { Int($0[place]) } ?? place)
       let vector = rows.floats(slot, or: mine.base)
       let last = lasts.number(of: hashes[slot - first]) {
         cn_equal_floats(vector, rows.floats($0, or: other.base), Int64(table.dim)) != 0
@@ -144,13 +146,21 @@ final class Twins {
   init(_ table: VectorTable, _ file: StoredFile) throws(CoverTreeError) {
     let nodes: Buffer<Int32> = try file.buffer("graph.nodes", rows: table.count)
     let next: Buffer<Int32> = try file.buffer("graph.next_twin", rows: table.count)
+    func wrong(_ slot: Int) -> CoverTreeError {
+      file.corrupt("section \"graph.nodes\" or \"graph.next_twin\" is wrong at \(slot)")
+    }
+    let isFollowing = try Buffer<UInt8>(count: table.count, filledWith: 0)
     for slot in 0..<table.count {
       let (node, following) = (nodes[slot], next[slot])
       guard node >= 0, node < table.count, nodes[node] == node, following >= -1, following < table.count,
         // Equal vectors follow each other in order of arrival, so that no list of them is without an end.
-        following < 0 || nodes[following] == node && table.serials[following] > table.serials[slot]
-      else { throw file.corrupt("section \"graph.nodes\" or \"graph.next_twin\" is wrong at \(slot)") }
+        following < 0 || nodes[following] == node && table.serials[following] > table.serials[slot],
+        following < 0 || isFollowing[following] == 0
+      else { throw wrong(slot) }
+      if following >= 0 { isFollowing[following] = 1 }
     }
+    // So the list of a node has all of its twins, each once.
+    for slot in 0..<table.count where isFollowing[slot] == (nodes[slot] == Int32(slot) ? 1 : 0) { throw wrong(slot) }
     (self.table, self.nodes, self.next) = (table, Stack(viewing: nodes), Stack(viewing: next))
     recount()
   }

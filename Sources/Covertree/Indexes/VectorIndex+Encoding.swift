@@ -162,10 +162,20 @@ extension VectorTable {
     guard serials.elements.allSatisfy({ $0 >= 0 && $0 < Int32.max }), dead.elements.allSatisfy({ $0 <= 1 }) else {
       throw file.corrupt("section \"serials\" or \"dead\" is out of range")
     }
+    // The ids that are given next are not looked up.
+    let (ids, nextID): (Buffer<Int64>, Int64) = (try file.buffer("ids", rows: count), settings.nextID)
+    guard nextID >= 0, nextID == .max || ids.elements.allSatisfy({ $0 < nextID }) else {
+      throw file.corrupt("section \"settings\": the next id, \(nextID), does not follow all others")
+    }
     try self.init(
-      dim: settings.dim, options: options, exact: exact, small: small, ids: file.buffer("ids", rows: count),
-      serials: serials, dead: dead, nextID: settings.nextID)
+      dim: settings.dim, options: options, exact: exact, small: small, ids: ids, serials: serials, dead: dead,
+      nextID: nextID)
     isJudged = settings.hasBytes != nil
+    if let order = try arrivalOrder(from: 0, context: context) {
+      guard (1..<count).allSatisfy({ serials[order[$0 - 1]] < serials[order[$0]] }) else {
+        throw file.corrupt("section \"serials\": one is there twice")
+      }
+    }
   }
 }
 
@@ -184,30 +194,78 @@ extension HNSW {
     let links: Buffer<Int32> = try file.buffer("graph.links", rows: count, columns: degree)
     let upperFirst: Buffer<Int32> = try file.buffer("graph.upper_first", rows: count)
     let upperLinks: Buffer<Int32> = try file.buffer("graph.upper_links")
-    guard levels.elements.allSatisfy({ $0 <= Self.mostLevels }) else {
-      throw file.corrupt("section \"graph.levels\" is out of range")
-    }
-    try context.forEach(count, grain: 1 << 12) { (range, _) throws(CoverTreeError) in
-      for slot in range {
-        let (level, first) = (Int(levels[slot]), Int(upperFirst[slot]))
-        var good = (0..<degree).allSatisfy {
-          let link = links[slot * degree + $0]
-          return link >= -1 && link < count && (link < 0 || twins.isNode(Int(link)))
-        }
-        good = good && (level == 0 || (first >= 0 && first + level * m <= upperLinks.count))
-        // What a list leads to is on its level.
-        for place in 0..<(good ? level * m : 0) {
-          let link = upperLinks[first + place]
-          good =
-            good && link >= -1 && link < count && (link < 0 || Int(levels[link]) > place / m && twins.isNode(Int(link)))
-        }
-        guard good else { throw file.corrupt("section \"graph.links\": those of \(slot) lead nowhere") }
-      }
-    }
+    let places = PlacesInGraph(
+      twins: twins, m: m, levels: levels, links: links, upperFirst: upperFirst, upperLinks: upperLinks)
+    try places.check(file, context: context)
     self.init(
       table, twins, levels: Stack(viewing: levels), links: Stack(viewing: links),
       upperFirst: Stack(viewing: upperFirst), upperLinks: Stack(viewing: upperLinks))
     findEntry()
+  }
+}
+
+/// What in a graph says where something is. Searches follow it; changes write to the lists, and give all links other numbers.
+private struct PlacesInGraph {
+  let twins: Twins
+  let m: Int
+  let levels: Buffer<UInt8>
+  let links: Buffer<Int32>
+  let upperFirst: Buffer<Int32>
+  let upperLinks: Buffer<Int32>
+
+  func check(_ file: StoredFile, context: CallContext) throws(CoverTreeError) {
+    guard levels.elements.allSatisfy({ $0 <= HNSW.mostLevels }) else {
+      throw file.corrupt("section \"graph.levels\" is out of range")
+    }
+    guard try upperListsHaveOneOwner() else {
+      throw file.corrupt("section \"graph.upper_first\": a list belongs to two vectors, or to none")
+    }
+    try context.forEach(levels.count, grain: 1 << 12) { (range, _) throws(CoverTreeError) in
+      for slot in range where !leadSomewhere(slot) {
+        throw file.corrupt("section \"graph.links\": those of \(slot) lead nowhere")
+      }
+    }
+  }
+
+  /// Whether every list of a higher level belongs to one vector, and none to vectors on level 0 alone.
+  private func upperListsHaveOneOwner() throws(CoverTreeError) -> Bool {
+    let hasOwner = try Buffer<UInt8>(count: upperLinks.count / m, filledWith: 0)
+    guard hasOwner.count * m == upperLinks.count else { return false }
+    var total = 0
+    for slot in 0..<levels.count {
+      let (level, first) = (Int(levels[slot]), Int(upperFirst[slot]))
+      guard level > 0 else {
+        guard first == -1 else { return false }
+        continue
+      }
+      guard first >= 0, first % m == 0, first / m + level <= hasOwner.count else { return false }
+      for list in first / m..<first / m + level {
+        guard hasOwner[list] == 0 else { return false }
+        hasOwner[list] = 1
+      }
+      total += level
+    }
+    return total == hasOwner.count
+  }
+
+  /// Whether the links of a vector lead to nodes on their level, and none follows the end of a list. Twins have no links.
+  private func leadSomewhere(_ slot: Int) -> Bool {
+    let (level, isNode) = (Int(levels[slot]), twins.isNode(slot))
+    guard isNode || level == 0 else { return false }
+    return (0...level).allSatisfy { level in
+      let list = level == 0 ? links.base + slot * 2 * m : upperLinks.base + Int(upperFirst[slot]) + (level - 1) * m
+      var hasEnded = false
+      for place in 0..<(level == 0 ? 2 * m : m) {
+        let link = list[place]
+        if link == HNSW.noLink {
+          hasEnded = true
+        } else {
+          guard isNode, !hasEnded, link >= 0, link < levels.count, twins.isNode(Int(link)), level <= Int(levels[link])
+          else { return false }
+        }
+      }
+      return true
+    }
   }
 }
 
@@ -229,9 +287,15 @@ extension KDTree {
     }
     let labels: Buffer<Int32> = try file.buffer("boxes.labels")
     let count = labels.elements.firstIndex(of: BoxTree<Float>.noLabel) ?? labels.count
-    guard count > 0, count <= table.count, labels.elements[..<count].allSatisfy({ $0 >= 0 && $0 < count }),
+    let seen = try Buffer<UInt8>(count: count, filledWith: 0)
+    func isNew(_ label: Int32) -> Bool {
+      guard label >= 0, label < count, seen[label] == 0 else { return false }
+      seen[label] = 1
+      return true
+    }
+    guard count > 0, count <= table.count, labels.elements[..<count].allSatisfy(isNew),
       labels.elements[count...].allSatisfy({ $0 == BoxTree<Float>.noLabel })
-    else { throw file.corrupt("section \"boxes.labels\" is out of range") }
+    else { throw file.corrupt("section \"boxes.labels\": a label is out of range or there twice") }
     guard
       let boxes = try BoxTree<Float>(
         count: count, dim: table.dim, leafSize: table.options.leafSize,
@@ -257,6 +321,9 @@ extension LSH {
     }
     let middles: Buffer<Float> = try file.buffer("planes.middles", rows: planes.count)
     let longest: Buffer<Double> = try file.buffer("planes.longest", rows: 1)
+    guard middles.elements.allSatisfy(\.isFinite), longest[0] >= 0, longest[0].isFinite else {
+      throw file.corrupt("section \"planes.middles\" or \"planes.longest\" is out of range")
+    }
     planes.place(middles: middles, longest: longest[0])
     try hashes.read(file, count: table.count)
   }

@@ -16,6 +16,14 @@ public enum NewVectors: @unchecked Sendable {
 
 /// What comes into a table: looked at, and made as it is compared.
 extension VectorTable {
+  /// The vectors from a slot on in the order in which they were added, counted from that slot; nil if slots have this order.
+  func arrivalOrder(from first: Int, context: CallContext) throws(CoverTreeError) -> Buffer<Int32>? {
+    if (first + 1..<max(first + 1, count)).allSatisfy({ serials[$0 - 1] < serials[$0] }) { return nil }
+    let keys = try Buffer<UInt64>(count: count - first)
+    for slot in first..<count { keys[slot - first] = UInt64(serials[slot]) }
+    return try sortedOrder(ofKeys: keys, context: context)
+  }
+
   private static var largestHalf: Float { 65504 }
 
   /// Rows as they are compared, and what they lie in.

@@ -276,11 +276,12 @@ final class ResidualModel: @unchecked Sendable {
     let p = try Buffer<Double>(count: count, filledWith: 0)
     try whitening?.fill(points, count: count, features: features.base, squaredNorms: p.base, context: context)
     for i in 0..<count {
-      p[i] = max(diagonal[i] - p[i], relativeFloor * shared.variance)
-      guard p[i].isFinite else {
+      let rest = diagonal[i] - p[i]
+      guard rest.isFinite else {
         throw CoverTreeError(
-          .invalidArgument, "kernel: expected finite covariances, got \(p[i]) for a residual variance")
+          .invalidArgument, "kernel: expected finite covariances, got \(rest) for a residual variance")
       }
+      p[i] = max(rest, relativeFloor * shared.variance)
     }
     return (features, p)
   }

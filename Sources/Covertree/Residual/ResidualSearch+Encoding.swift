@@ -154,10 +154,13 @@ extension ResidualModel {
       throw file.corrupt("section \"residual_variance\" has variances that are none")
     }
     var whitening: Whitening?
+    // New points get as many features as the others have.
+    guard inducing.count / dim == (settings.hasGivenFeatures ? 0 : settings.featureCount) else {
+      throw file.corrupt("section \"inducing_points\": there are not as many as features")
+    }
     if inducing.count > 0 {
-      let strips: Buffer<Double> = try file.buffer("whitening.factor")
-      guard inducing.count / dim == settings.featureCount,
-        strips.count == CholeskyFactor.stripElements(settings.featureCount)
+      let strips: Buffer<Double> = try file.numbers("whitening.factor", context: context)
+      guard strips.count == CholeskyFactor.stripElements(settings.featureCount)
       else { throw file.corrupt("section \"whitening.factor\" is not that of the inducing points") }
       let view = PointsView(base: UnsafePointer(inducing.base), count: settings.featureCount, dim: dim)
       whitening = Whitening(

@@ -1,6 +1,6 @@
 import Glibc
 
-/// Writes a file in one step: to a draft in the same folder, which is renamed when all of it is on the disk.
+/// Writes a file in one step: to a draft in the same folder (`FileDraft`), which is renamed when all of it is on the disk.
 ///
 /// Symbolic links are followed, even if they lead to a file that does not exist yet. An existing file must be a regular file that the
 /// process may write to; the new file gets its mode, owner and group. Without an existing file the umask decides about the mode.
@@ -58,33 +58,21 @@ struct FileReplacement {
 
   /// Calls `fill` with a draft, and renames the draft.
   func write(_ fill: (Int32) throws(CoverTreeError) -> Void) throws(CoverTreeError) {
-    let (draft, file) = try openDraft()
+    let folder = folder(of: path)
+    FileDraft.removeAbandoned(in: folder)
+    // A draft that replaces a file is private until it has the mode of that file.
+    guard var draft = FileDraft(in: folder, mode: replaced == nil ? 0o666 : 0o600) else { throw .io(name) }
+    // With the draft its lock is closed: the draft has to have its place before.
+    defer { close(draft.file) }
     do throws(CoverTreeError) {
-      defer { close(file) }
-      try takeOver(file)
-      try fill(file)
-      guard fsync(file) == 0 else { throw .io(name) }
+      try takeOver(draft.file)
+      try fill(draft.file)
+      guard fsync(draft.file) == 0, draft.move(to: path) else { throw .io(name) }
     } catch {
-      unlink(draft)
-      throw error
-    }
-    guard rename(draft, path) == 0 else {
-      let error = CoverTreeError.io(name)
-      unlink(draft)
+      draft.remove()
       throw error
     }
     try syncFolder(of: path)
-  }
-
-  /// Creates the draft. A draft that replaces a file is private until it has the mode of that file.
-  private func openDraft() throws(CoverTreeError) -> (path: String, file: Int32) {
-    while true {
-      // Random names do not collide with drafts of killed processes, whose process numbers may come again.
-      let draft = "\(folder(of: path))/.covertree-\(String(UInt64.random(in: .min ... .max), radix: 36)).partial"
-      let file = open(draft, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, replaced == nil ? 0o666 : 0o600)
-      if file >= 0 { return (draft, file) }
-      guard errno == EEXIST else { throw .io(name) }
-    }
   }
 
   /// Gives a draft the owner, group and mode of the file that it replaces.

@@ -128,7 +128,7 @@ final class CatalogueFile: @unchecked Sendable {
       generation: row.number(3), slots: Int(row.number(4)), entries: Int(row.number(5)))
     let limit = Int(Int32.max)
     guard (1...VectorStore.mostDimensions).contains(state.dim), (0..<limit).contains(state.slots),
-      (0..<limit).contains(state.entries),
+      (0..<limit).contains(state.entries), (0..<1 << 62).contains(state.generation),  // it is counted on
       row.number(6) == state.checksum
     else { throw CoverTreeError(.corrupt, "path: \(path): its state is damaged") }
     return state

@@ -20,8 +20,9 @@ _WRITTEN: dict[str, tuple[type, Any, Any]] = {
     "int": (int, str, int),
     "bytes": (bytes, bytes.hex, bytes.fromhex),
 }
-# Sections of a file: ids as JSON, and the numbers that stand for them.
+# Sections of a file: ids as JSON, and the numbers that stand for them; and the library's, of all vectors.
 SECTIONS = ("covertreex.ids", "covertreex.keys")
+NUMBERS = ("ids", "dead")
 
 # Ids as calls get them: an array where all are int64, a list otherwise.
 Given = Union[NDArray[np.int64], "list[Any]"]
@@ -229,13 +230,16 @@ class Names:
 
     @classmethod
     def decoded(cls, sections: dict[str, NDArray[Any]]) -> Names:
-        """Read what :meth:`encoded` wrote."""
+        """Read what :meth:`encoded` wrote, and compare it with the library's numbers of the vectors that are there."""
         try:
             names = [_read(entry) for entry in json.loads(sections[SECTIONS[0]].tobytes())]
             keys = sections[SECTIONS[1]].ravel().tolist()
             made = cls(keys, names)
             if not len(names) == len(keys) == len(made._names) == len(made._keys):
                 raise ValueError("ids or numbers are there twice, or some are missing")
+            numbers, dead = (sections[name].ravel() for name in NUMBERS)
+            if not np.array_equal(np.sort(keys), np.sort(numbers[dead == 0])):
+                raise ValueError("its numbers are not those of the vectors")
             return made
         except (ValueError, TypeError, KeyError, IndexError) as error:
             raise ValueError(f"{SECTIONS[0]}: this section of the file is damaged: {error}") from None

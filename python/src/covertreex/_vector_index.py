@@ -453,7 +453,9 @@ class VectorIndex(_calls.Closeable):
         sections = file.sections("settings", *_ids.SECTIONS)
         kind = VectorIndex._kinds[int(sections["settings"][3])]
         index = kind._holding(handle, lib.covertree_index_free)
-        ids: Ids = _ids.Names.decoded(sections) if _ids.SECTIONS[0] in sections else _ids.Integers()
+        ids: Ids = _ids.Integers()
+        if _ids.SECTIONS[0] in sections:
+            ids = _ids.Names.decoded({**sections, **file.sections(*_ids.NUMBERS)})
         # Out of the settings, which the library has checked: to ask it would be to read the whole file.
         index._begin(ids, int(sections["settings"][0]), METRICS[sections["settings"][4]], store)
         return index

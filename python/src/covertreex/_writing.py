@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
+import re
 import secrets
 import stat
 from collections.abc import Iterator
@@ -21,9 +23,10 @@ def replacing(path: PathLike) -> Iterator[BinaryIO]:
     The yielded file is renamed when the block ends. If the block raises, the old file is unchanged.
     """
     place, replaced = destination(path)
-    draft = os.path.join(os.path.dirname(place), f".covertree-{secrets.token_hex(8)}.partial")
-    mode = 0o666 if replaced is None else 0o600
-    descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    folder = os.path.dirname(place)
+    _remove_abandoned(folder)
+    # A draft that replaces a file is private until it has the mode of that file.
+    descriptor, draft = _open_draft(folder, 0o666 if replaced is None else 0o600)
     try:
         with open(descriptor, "w+b") as file:
             if replaced is not None:
@@ -31,11 +34,86 @@ def replacing(path: PathLike) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(descriptor)
-        os.replace(draft, place)
+            # With the draft its lock is closed: the draft has to have its place before.
+            if draft is None:
+                draft = _give_name(descriptor, folder)
+            os.replace(draft, place)
+            draft = None
     except BaseException:
-        os.unlink(draft)
+        if draft is not None:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(draft)
         raise
-    _sync_folder(os.path.dirname(place))
+    _sync_folder(folder)
+
+
+# Drafts, as the library's (``FileDraft.swift``): without a name until all is written, where the system can do this.
+# The process holds a lock on its draft. One that has a name and no lock is left from a process that was killed.
+
+_DRAFT = re.compile(r"\.covertree-[0-9a-z]{1,16}\.partial")
+
+
+def _open_draft(folder: str, mode: int) -> tuple[int, str | None]:
+    """Create a draft and lock it. Its path is None while it has no name."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDWR | os.O_TMPFILE | os.O_CLOEXEC, mode)
+        # The name is given through /proc, which not every machine has.
+        if os.path.exists(f"/proc/self/fd/{descriptor}") and _holds(descriptor, 0):
+            return descriptor, None
+        os.close(descriptor)
+    while True:
+        draft = _random_path(folder)
+        with contextlib.suppress(FileExistsError):
+            descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+            if _holds(descriptor, 1):
+                return descriptor, draft
+            os.close(descriptor)
+
+
+def _holds(descriptor: int, links: int) -> bool:
+    """Lock a new draft: another process may have removed it before."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks: no draft is removed there
+        pass
+    return os.fstat(descriptor).st_nlink == links
+
+
+def _give_name(descriptor: int, folder: str) -> str:
+    # Links are followed where a folder is given as a descriptor.
+    place = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        while True:
+            draft = _random_path(folder)
+            with contextlib.suppress(FileExistsError):
+                os.link(f"/proc/self/fd/{descriptor}", os.path.basename(draft), dst_dir_fd=place)
+                return draft
+    finally:
+        os.close(place)
+
+
+def _random_path(folder: str) -> str:
+    return os.path.join(folder, f".covertree-{secrets.token_hex(8)}.partial")
+
+
+def _remove_abandoned(folder: str) -> None:
+    """Remove drafts that are left from processes that were killed. Where that cannot be done, they stay."""
+    with contextlib.suppress(OSError):
+        for name in filter(_DRAFT.fullmatch, os.listdir(folder)):
+            with contextlib.suppress(OSError):
+                _remove_if_abandoned(os.path.join(folder, name))
+
+
+def _remove_if_abandoned(draft: str) -> None:
+    descriptor = os.open(draft, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.unlink(draft)
+    finally:
+        os.close(descriptor)
 
 
 def destination(path: PathLike) -> tuple[str, os.stat_result | None]:
