@@ -23,7 +23,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
   snprintf(copy, sizeof copy, "%s-copy", folder);
   covertree_set_num_threads(1);
   covertree_store *store = NULL;
-  REQUIRE(covertree_store_open(folder, 4, COVERTREE_SYNC_OFF, 0, &store) == COVERTREE_OK);
+  REQUIRE(covertree_store_open(folder, 4, COVERTREE_SYNC_OFF, 0, NULL, &store) == COVERTREE_OK);
   covertree_id ids[20];
   float vectors[20 * 4];
   int64_t slots[20];
@@ -76,7 +76,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count) {
   write_(&s);
   covertree_store *store = NULL;
   uint32_t flags = oneIn(&s, 3) ? COVERTREE_STORE_READ_ONLY : 0;
-  if (covertree_store_open(folder, oneIn(&s, 4) ? 4 : 0, COVERTREE_SYNC_OFF, flags, &store) == COVERTREE_OK) {
+  if (covertree_store_open(folder, oneIn(&s, 4) ? 4 : 0, COVERTREE_SYNC_OFF, flags, NULL, &store) == COVERTREE_OK) {
     covertree_store_info info;
     covertree_id ids[8];
     int64_t slots[8], place = 0, written = 0;
