@@ -182,7 +182,12 @@ static void durable(const char *folder) {
   covertree_store_free(store);
   EXPECT(covertree_store_open(path, DIM + 1, COVERTREE_SYNC_FULL, 0, NULL, &store) == COVERTREE_SHAPE);
   EXPECT(covertree_store_restore(copy, restored, NULL) == COVERTREE_OK);
-  EXPECT(covertree_store_open(restored, DIM, COVERTREE_SYNC_NORMAL, 0, NULL, &store) == COVERTREE_OK);
+  covertree_call_options options;
+  covertree_call_options_init(&options);
+  options.struct_size = 1;
+  EXPECT(covertree_store_open(restored, DIM, COVERTREE_SYNC_NORMAL, 0, &options, &store) == COVERTREE_INVALID_ARGUMENT);
+  covertree_call_options_init(&options);
+  EXPECT(covertree_store_open(restored, DIM, COVERTREE_SYNC_NORMAL, 0, &options, &store) == COVERTREE_OK);
   compare(store, 30);
   EXPECT(covertree_store_check(store, NULL) == COVERTREE_OK);
   covertree_store_free(store);

@@ -134,6 +134,7 @@ private final class FileMemory: @unchecked Sendable {
     let count = Int(status.st_size)
     // In a file system in memory, reading a mapped hole takes memory, and ends the process if there is no memory left.
     let hasHoles = cn_is_in_memory(file) != 0 && lseek(file, 0, 4) < off_t(count)  // SEEK_HOLE
+    lseek(file, 0, Int32(SEEK_SET))
     guard maps, count > 0, !hasHoles else {
       let buffer = try Buffer<UInt8>(count: count)
       try readAll(file, into: buffer, path)

@@ -238,7 +238,11 @@ final class CatalogueFile: @unchecked Sendable {
   }
 
   /// Whether others have committed something since it was last read.
-  func isBehind() throws(CoverTreeError) -> Bool { try version() != seenVersion }
+  func isBehind() throws(CoverTreeError) -> Bool {
+    // A progress callback sees the same state as its call.
+    guard try !database.isAsking else { return false }
+    return try version() != seenVersion
+  }
 
   /// In UTF-8; any of its bytes may be zero.
   func name(ofEntry entry: Int) throws(CoverTreeError) -> [UInt8]? {
@@ -366,7 +370,8 @@ final class CatalogueFile: @unchecked Sendable {
     var disk = statvfs()
     guard statvfs(path, &disk) == 0 else { throw .io("path: \(path)") }
     // The next change needs some space, too.
-    guard more <= Int(disk.f_bavail * UInt(disk.f_frsize)) / 2 else { return false }
+    let (free, overflows) = UInt(disk.f_bavail).multipliedReportingOverflow(by: UInt(disk.f_frsize))
+    guard overflows || more <= Int(clamping: free / 2) else { return false }
     try database.execute("PRAGMA wal_checkpoint(PASSIVE)")
     return true
   }
@@ -401,7 +406,8 @@ final class CatalogueFile: @unchecked Sendable {
 
   private static func byteCount(_ path: String) -> Int {
     var status = stat()
-    return lstat(path, &status) == 0 ? Int(status.st_size) : 0
+    // A hostile file may claim any size.
+    return lstat(path, &status) == 0 ? min(Int(status.st_size), 1 << 40) : 0
   }
 }
 

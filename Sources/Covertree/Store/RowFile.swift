@@ -85,7 +85,8 @@ final class RowFile: @unchecked Sendable {
 
   /// How many rows the file has room for. A last row that is cut off counts.
   func rowCount(rowBytes: Int) throws(CoverTreeError) -> Int {
-    max(0, try size() - Self.headerBytes + rowBytes - 1) / rowBytes
+    // A hostile file may claim any size.
+    max(0, min(try size(), 1 << 60) - Self.headerBytes + rowBytes - 1) / rowBytes
   }
 
   func size() throws(CoverTreeError) -> Int { Int(try status().st_size) }

@@ -22,6 +22,7 @@ final class SQLite: @unchecked Sendable {
     /// After so many questions the database counts as damaged.
     let most: Int
     var asked = 0
+    var isAsking = false
     var error: CoverTreeError?
   }
 
@@ -122,6 +123,9 @@ final class SQLite: @unchecked Sendable {
     let mutex = sqlite3_db_mutex(database)
     sqlite3_mutex_enter(mutex)
     defer { sqlite3_mutex_leave(mutex) }
+    guard watch?.isAsking != true else {
+      throw CoverTreeError(.busy, "store: a progress callback cannot read the catalogue while its own call does")
+    }
     return try body()
   }
 
@@ -150,6 +154,8 @@ final class SQLite: @unchecked Sendable {
   private func goesOn() -> Bool {
     guard var current = watch else { return true }
     current.asked += 1
+    current.isAsking = true
+    watch = current
     do throws(CoverTreeError) {
       guard current.asked <= current.most else {
         throw CoverTreeError(.corrupt, "path: \(name): is damaged: reading it does not end")
@@ -158,8 +164,17 @@ final class SQLite: @unchecked Sendable {
     } catch {
       current.error = error
     }
+    current.isAsking = false
     watch = current
     return current.error == nil
+  }
+
+  /// Whether this thread is inside a question to the host. SQLite allows no other statement then.
+  var isAsking: Bool {
+    let mutex = sqlite3_db_mutex(database)
+    sqlite3_mutex_enter(mutex)
+    defer { sqlite3_mutex_leave(mutex) }
+    return watch?.isAsking ?? false
   }
 
   /// Allows rows of this length and some more. A damaged row may claim more bytes than the whole file has.

@@ -66,6 +66,19 @@ import Testing
   }
 }
 
+@Suite struct IDHashTests {
+  /// By a hash without a seed, `mixed(high ^ mixed(low ^ mixed(kind)))`, all of them would be one.
+  @Test func idsOfAnAttackerAreToldApart() {
+    var seen: Set<UInt64> = []
+    for low in 0..<UInt64(1000) {
+      let id = StoreID(high: 5 ^ mixed(low ^ mixed(2)), low: low, kind: 2)
+      #expect(mixed(id.high ^ mixed(id.low ^ mixed(2))) == mixed(5))
+      #expect(id.hash == id.hash && seen.insert(id.hash).inserted)
+      #expect(id.hash != StoreID(high: id.high, low: low, kind: 3).hash)
+    }
+  }
+}
+
 extension [Float] {
   fileprivate func replacing(_ place: Int, by value: Float) -> [Float] {
     var copy = self
