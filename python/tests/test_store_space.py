@@ -162,7 +162,7 @@ def test_holes_of_other_programs_where_the_disk_is_memory(memory, tmp_path):
         tree = load(sys.argv[1])
         print("open", flush=True)
         sys.stdin.readline()
-        print(len(tree), tree.knn([[1.0, 0, 0]], 1)[1][0, 0])
+        print(len(tree), tree.knn(1, queries=[[1.0, 0, 0]], return_distances=True)[1][0, 0])
     """
     with run(body, memory / "tree") as process:
         assert process.stdout.readline() == "open\n"
