@@ -10,6 +10,7 @@ import subprocess
 import sys
 import textwrap
 import uuid
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -470,3 +471,22 @@ def test_an_index_opens_over_a_store_that_was_made_again(tmp_path, make):
         store.add_batch(range(50), rows[::-1])
         with pytest.raises(ValueError, match="has another vector now"):
             make.load(tmp_path / "index.ct", store=store)
+
+
+def test_a_progress_callback_may_use_the_store(folder):
+    """It sees what the call sees. SQLite allows no statement inside another one, so a name may be refused."""
+    with VectorStore.open(folder, sync="off") as store:
+        store.add_batch([f"name {i}" for i in range(60_000)], np.arange(4 * 60_000.0).reshape(-1, 4))
+    seen = set()
+    with VectorStore.open(folder, read_only=True) as store:
+
+        def report(share):
+            assert len(store) == 60_003 and store.get(1).tolist() == [1, 0, 0, 0]
+            try:
+                seen.add(sorted(islice(store, 3), key=str)[2])
+            except CoverTreeError as error:
+                seen.add("refused" if "a progress callback cannot read the catalogue" in str(error) else str(error))
+
+        for _ in range(3):
+            store.check(progress=report)
+    assert seen <= {"three", "refused"}
