@@ -52,7 +52,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
   return 0;
 }
 
-/* A file that is no part of a store that was closed. */
+/* A closed store has no such file. */
 static void beside(Stream *s, const char *name) {
   static char path[sizeof folder + 40];
   snprintf(path, sizeof path, "%s/catalogue.sqlite%s", folder, name);

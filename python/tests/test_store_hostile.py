@@ -199,7 +199,7 @@ def test_a_row_that_is_longer_than_the_file(folder):
     text = varint(2 * length + 13, 4)  # what a record says of its text
     at = data.index(text, data.index(b"three") - PAGE)
     data[at : at + 4] = varint(2 * claimed + 13, 4)
-    lengths = [varint(length + more, 4) for more in range(5, 20)]  # of a record: what stands before the text is short
+    lengths = [varint(length + more, 4) for more in range(5, 20)]  # a record has a few bytes before its text
     cell = next(place for place in range(at, at - 40, -1) if data[place : place + 4] in lengths)
     data[cell : cell + 4] = varint(claimed + 5 + lengths.index(data[cell : cell + 4]), 4)
     chain = [page for page in range(len(data) // PAGE) if data[page * PAGE + 4 : page * PAGE + 8] == b"nnnn"]

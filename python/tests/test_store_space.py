@@ -59,7 +59,7 @@ def has_holes(path):
     return kind.strip() != "tmpfs"
 
 
-# Views of a writer that is open, of one that is closed, of a reader that is closed, and of a reader in another process.
+# The views are of an open writer, a closed writer, a closed reader, or a reader in another process.
 READ = """
     import os, sys, numpy as np
     from covertreex import VectorStore
@@ -208,7 +208,7 @@ def test_ids_can_be_removed_on_a_full_disk(memory):
         with pytest.raises(OSError, match="path") as failed:
             store.add_batch(range(1000, 1300), rows(300, first=1000))
         assert failed.value.errno == errno.ENOSPC
-        for one in range(60):  # more than what is kept would do for, if it were not used again
+        for one in range(60):  # the reserve is too small for all of them, unless its space is used again
             store.remove(one)
         store.remove_batch([f"name {i}" for i in range(20)])
         store.check()
