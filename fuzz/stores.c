@@ -1,5 +1,5 @@
 /* Durable stores whose files were changed: the input says which bytes of a store's database, or of its rows, become what; or is the
- * database itself. Opened, such a store must be read, checked, written to and copied, or refused. */
+ * database itself, or a log or a journal beside it. Opened, such a store must be read, checked, written to and copied, or refused. */
 #include "fuzz.h"
 
 #include <dirent.h>
@@ -23,7 +23,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
   snprintf(copy, sizeof copy, "%s-copy", folder);
   covertree_set_num_threads(1);
   covertree_store *store = NULL;
-  REQUIRE(covertree_store_open(folder, 4, COVERTREE_SYNC_OFF, 0, &store) == COVERTREE_OK);
+  REQUIRE(covertree_store_open(folder, 4, COVERTREE_SYNC_OFF, 0, NULL, &store) == COVERTREE_OK);
   covertree_id ids[20];
   float vectors[20 * 4];
   int64_t slots[20];
@@ -36,7 +36,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
   covertree_store_free(store);
   DIR *list = opendir(folder);
   for (struct dirent *entry; (entry = readdir(list)) != NULL && fileCount < mostFiles;) {
-    if (entry->d_name[0] == '.') continue;
+    if (entry->d_name[0] == '.' || strcmp(entry->d_name, "reserve") == 0) continue;  // which has no contents
     snprintf(files[fileCount].path, sizeof files[fileCount].path, "%s/%s", folder, entry->d_name);
     FILE *in = fopen(files[fileCount].path, "rb");
     fseek(in, 0, SEEK_END);
@@ -50,6 +50,22 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
   closedir(list);
   REQUIRE(fileCount > 0);
   return 0;
+}
+
+/* A closed store has no such file. */
+static void beside(Stream *s, const char *name) {
+  static char path[sizeof folder + 40];
+  snprintf(path, sizeof path, "%s/catalogue.sqlite%s", folder, name);
+  unlink(path);
+  if (!oneIn(s, 8)) return;
+  if (oneIn(s, 3)) {
+    REQUIRE(symlink("/dev/null", path) == 0);
+    return;
+  }
+  FILE *out = fopen(path, "wb");
+  REQUIRE(out != NULL);
+  for (int left = byte(s); left > 0; left--) fputc(byte(s), out);
+  fclose(out);
 }
 
 /* Copies of the good files, some bytes changed, perhaps cut short or made longer. */
@@ -74,9 +90,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count) {
   Stream s = {bytes, count};
   mkdir(folder, 0700);
   write_(&s);
+  beside(&s, "-wal");
+  beside(&s, "-shm");
+  beside(&s, "-journal");
   covertree_store *store = NULL;
   uint32_t flags = oneIn(&s, 3) ? COVERTREE_STORE_READ_ONLY : 0;
-  if (covertree_store_open(folder, oneIn(&s, 4) ? 4 : 0, COVERTREE_SYNC_OFF, flags, &store) == COVERTREE_OK) {
+  if (covertree_store_open(folder, oneIn(&s, 4) ? 4 : 0, COVERTREE_SYNC_OFF, flags, NULL, &store) == COVERTREE_OK) {
     covertree_store_info info;
     covertree_id ids[8];
     int64_t slots[8], place = 0, written = 0;

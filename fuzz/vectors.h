@@ -162,7 +162,7 @@ static void durableStore(Stream *s) {
   char folder[96], copy[96], command[256];
   snprintf(folder, sizeof folder, "%s/store", world.folder);
   snprintf(copy, sizeof copy, "%s/copy", world.folder);
-  if (ok(covertree_store_open(folder, world.dim, oneIn(s, 20) ? 7 : below(s, 3), (uint32_t)oneIn(s, 6), &store))) {
+  if (ok(covertree_store_open(folder, world.dim, oneIn(s, 20) ? 7 : below(s, 3), (uint32_t)oneIn(s, 6), NULL, &store))) {
     keep(s, STORE, store);
     changeStore(s);
     ok(covertree_store_snapshot(handle(s, STORE), copy, o));

@@ -995,14 +995,15 @@ typedef enum covertree_store_flags {
 covertree_status covertree_store_create(int64_t dim, covertree_store **store);
 
 /* Opens a durable store; one that is not there is made, unless it is to be read only.
- *   path  [in] a folder, UTF-8
- *   dim   [in] 0 for that of a store that is there
- *   sync  [in] a covertree_store_sync
- *   flags [in] of covertree_store_flags
- * INVALID_ARGUMENT, SHAPE, BUSY where somebody else has it open for writing, IO, CORRUPT, FORMAT_VERSION. Reads the catalogue,
- * not the rows: O(n_ids). */
+ *   path    [in] a folder, UTF-8
+ *   dim     [in] 0 for that of a store that is there
+ *   sync    [in] a covertree_store_sync
+ *   flags   [in] of covertree_store_flags
+ *   options [in] may be NULL
+ * INVALID_ARGUMENT, SHAPE, BUSY where somebody else has it open for writing, IO, CORRUPT, FORMAT_VERSION, CANCELLED. Reads the
+ * catalogue, not the rows: O(n_ids). */
 covertree_status covertree_store_open(const char *path, int64_t dim, int32_t sync, uint32_t flags,
-                                      covertree_store **store);
+                                      const covertree_call_options *options, covertree_store **store);
 void covertree_store_free(covertree_store *store);
 
 /* Adds vectors under new ids, all or none.
@@ -1071,7 +1072,7 @@ typedef struct covertree_store_info {
   int64_t row_bytes;
   int64_t n_reserved;    /* slots that rows have addresses for */
   int64_t memory_bytes;  /* without rows that are mapped from a file */
-  int64_t file_bytes;    /* of rows */
+  int64_t file_bytes;    /* of rows, on the disk */
   int64_t generation;    /* changes that were committed to a file */
   int32_t sync;          /* a covertree_store_sync */
   uint32_t flags;        /* of covertree_store_flags */

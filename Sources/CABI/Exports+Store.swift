@@ -80,7 +80,7 @@ public func covertree_store_create(
 @_cdecl("covertree_store_open") @implementation
 public func covertree_store_open(
   _ path: UnsafePointer<CChar>?, _ dim: Int64, _ sync: Int32, _ flags: UInt32,
-  _ store: UnsafeMutablePointer<OpaquePointer?>?
+  _ options: UnsafePointer<covertree_call_options>?, _ store: UnsafeMutablePointer<OpaquePointer?>?
 ) -> covertree_status {
   status { () throws(CoverTreeError) in
     let output = try Arguments.output(store, named: "store")
@@ -89,7 +89,7 @@ public func covertree_store_open(
     }
     let opened = try VectorStore.open(
       Arguments.path(path), dim: Int(clamping: dim), sync: CABI.sync(sync),
-      readOnly: flags & COVERTREE_STORE_READ_ONLY.rawValue != 0)
+      readOnly: flags & COVERTREE_STORE_READ_ONLY.rawValue != 0, context: callContext(options))
     output.pointee = HandleTable.shared.add(StoreHandle(opened))
   }
 }

@@ -5,15 +5,15 @@
 #include "rows.h"
 
 // The hash of some floats by their bits, of the two zeros as one; it stands in files, and is the same on every machine.
-// Sums of products of the halves of 64-bit words with a key that changes from word to word, as XXH3 has them (Collet, 2019).
+// Sums of products of the halves of 64-bit words, each with a key of its own, as XXH3 has them (Collet, 2019).
+// keys: 8 for each 16 floats, the last of which may be fewer.
 // Returns 0 where a number is not finite.
-static inline int cn_hash_floats(const float *values, int64_t count, uint64_t *hash) {
+static inline int cn_hash_floats(const float *values, int64_t count, const uint64_t *keys, uint64_t *hash) {
   typedef uint32_t cn_u32x16_unaligned __attribute__((ext_vector_type(16), aligned(4)));
-  const cn_u64x8 step = (cn_u64x8)0x9E3779B97F4A7C15ull;
-  cn_u64x8 sums = {}, key = {0x9E3779B185EBCA87ull, 0xC2B2AE3D27D4EB4Full, 0x165667B19E3779F9ull, 0x85EBCA77C2B2AE63ull,
-                             0x27D4EB2F165667C5ull, 0xD6E8FEB86659FD93ull, 0xA0761D6478BD642Full, 0xE7037ED1A0B428DBull};
+  typedef uint64_t cn_u64x8_unaligned __attribute__((ext_vector_type(8), aligned(8)));
+  cn_u64x8 sums = {};
   cn_u32x16 strange = {};
-  for (int64_t first = 0; first < count; first += 16, key += step) {
+  for (int64_t first = 0; first < count; first += 16) {
     cn_f32x16 x = {};
     if (first + 16 <= count) {
       x = (cn_f32x16)*(const cn_u32x16_unaligned *)(values + first);
@@ -22,7 +22,7 @@ static inline int cn_hash_floats(const float *values, int64_t count, uint64_t *h
     }
     cn_u32x16 bits = (cn_u32x16)(x + 0.0f);
     strange |= (cn_u32x16)((bits & 0x7F800000) == 0x7F800000);
-    cn_u64x8 word = (cn_u64x8)bits, mixed = word ^ key;
+    cn_u64x8 word = (cn_u64x8)bits, mixed = word ^ *(const cn_u64x8_unaligned *)(keys + first / 2);
     sums += (mixed & 0xFFFFFFFF) * (mixed >> 32) + __builtin_shufflevector(word, word, 1, 0, 3, 2, 5, 4, 7, 6);
   }
   uint64_t all = (uint64_t)count * 0x9E3779B97F4A7C15ull;

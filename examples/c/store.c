@@ -32,7 +32,7 @@ int main(void) {
   /* Power may fail after any call that has returned. */
   covertree_store *store = NULL;
   covertree_store_info info;
-  check(covertree_store_open(path, DIM, COVERTREE_SYNC_FULL, 0, &store));
+  check(covertree_store_open(path, DIM, COVERTREE_SYNC_FULL, 0, NULL, &store));
   check(covertree_store_add(store, ids, NULL, NULL, vectors[0], N, DIM, 0, NULL, slots));
   check(covertree_store_get_info(store, &info));
   printf("%lld ids, %lld vectors\n", (long long)info.n_ids, (long long)info.n_unique);
@@ -55,7 +55,7 @@ int main(void) {
   covertree_index_free(graph);
   covertree_store_free(store);
   covertree_file *saved = NULL;
-  check(covertree_store_open(copy, 0, COVERTREE_SYNC_FULL, COVERTREE_STORE_READ_ONLY, &store));
+  check(covertree_store_open(copy, 0, COVERTREE_SYNC_FULL, COVERTREE_STORE_READ_ONLY, NULL, &store));
   check(covertree_store_check(store, NULL));
   check(covertree_file_open(file, 0, NULL, &saved));
   check(covertree_index_load_over(saved, store, NULL, &graph));

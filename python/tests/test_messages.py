@@ -436,6 +436,7 @@ TABLE = {
     "VectorStore.open(path)": ({**PATH, **NONE}, lambda v: VectorStore.open(v, 2)),
     "VectorStore.open(dim)": (COUNT, lambda v: VectorStore.open(new(), v)),
     "VectorStore.open(sync)": ({**CHOICE, **NONE}, lambda v: VectorStore.open(new(), 2, sync=v)),
+    "VectorStore.open(progress)": (FUNCTION, lambda v: VectorStore.open(new(), 2, progress=v)),
     "VectorStore.restore(snapshot)": ({**PATH, **NONE}, lambda v: VectorStore.restore(v, new())),
     "VectorStore.restore(path)": ({**PATH, **NONE}, lambda v: VectorStore.restore(folder(), v)),
     "VectorStore.restore(sync)": (CHOICE, lambda v: VectorStore.restore(folder(), new(), sync=v)),

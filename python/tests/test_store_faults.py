@@ -203,7 +203,7 @@ def test_foreign_and_newer_files(folder, tmp_path):
     with pytest.raises(CoverTreeError, match="belongs to another store"):
         opened(copy)
     for change, message in [
-        ("PRAGMA user_version = 2", "has format version 2, this library reads 1"),
+        ("PRAGMA user_version = 3", "has format version 3, this library reads 2"),
         ("PRAGMA application_id = 7", "is not the catalogue of a store"),
         ("UPDATE state SET slots = 299", "state is damaged"),
         ("DELETE FROM pages WHERE key = 1", "pages of the catalogue are missing"),

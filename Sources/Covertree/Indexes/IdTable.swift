@@ -10,7 +10,7 @@ final class IdTable {
   init() throws(CoverTreeError) { others = try HashIndex() }
 
   @inline(__always)
-  private func hash(_ id: Int64) -> UInt64 { mixed(UInt64(bitPattern: id)) }
+  private func hash(_ id: Int64) -> UInt64 { seededHash(UInt64(bitPattern: id)) }
 
   /// The slot of an id; nil where there is none, or it is dead.
   @inline(__always)

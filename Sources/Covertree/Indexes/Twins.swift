@@ -70,12 +70,13 @@ final class Twins {
   private func hashes(of slots: Range<Int>, _ context: CallContext) throws(CoverTreeError) -> Buffer<UInt64> {
     let rows = table.decisive
     let hashes = try Buffer<UInt64>(count: slots.count)
+    let hash = try VectorHash(dim: table.dim, seed: ProcessSeed.vectors)
     let scratch = try Buffer<Float>(count: context.threads * rows.coordinates)
     try context.forEach(slots.count, grain: 256) { (range, thread) throws(CoverTreeError) in
       let own = scratch.base + thread * rows.coordinates
       for place in range {
         // Vectors with numbers that are not finite are not let in.
-        _ = cn_hash_floats(rows.floats(slots.lowerBound + place, or: own), Int64(table.dim), hashes.base + place)
+        _ = hash(rows.floats(slots.lowerBound + place, or: own), hashes.base + place)
       }
     }
     return hashes

@@ -52,10 +52,8 @@ final class Loan {
   private let slots: Buffer<Int64>
   private var isKept = false
 
-  /// - Parameter hashes: of the vectors that the slots have to hold; nil for any.
-  init(
-    _ lender: Lender, _ slots: UnsafeBufferPointer<Int64>, hashes: UnsafePointer<UInt64>? = nil
-  ) throws(CoverTreeError) {
+  /// - Parameter known: hashes of the vectors that the slots have to hold; nil for any.
+  init(_ lender: Lender, _ slots: UnsafeBufferPointer<Int64>, known: KnownHashes? = nil) throws(CoverTreeError) {
     self.lender = lender
     self.slots = try Buffer(count: slots.count)
     rows = try Buffer(count: slots.count)
@@ -64,7 +62,7 @@ final class Loan {
       rows[place] = cn_lent_row(place: slot, scale: 1)
     }
     isKept = true  // until they are held
-    try lender.store.hold(slots, hashes: hashes)
+    try lender.store.hold(slots, known: known)
     isKept = false
   }
 
@@ -123,7 +121,12 @@ extension VectorRows {
     guard let lender else { return [] }
     let hashes = try lender.store.hashes(count) { place($0) }
     let slots = try places(count)
-    let sections = [Section("store.slots", slots), Section("store.hashes", hashes.reinterpreted(as: Int64.self))]
+    let seed = try Buffer<UInt64>(count: 2)
+    (seed[0], seed[1]) = lender.store.vectorHash.seed
+    let sections = [
+      Section("store.slots", slots), Section("store.hashes", hashes.reinterpreted(as: Int64.self)),
+      Section("store.seed", seed.reinterpreted(as: Int64.self)),
+    ]
     guard lender.scales else { return sections }
     let scales = try Buffer<Double>(count: count)
     for slot in 0..<count { scales[slot] = lent(slot).scale }
@@ -136,8 +139,11 @@ extension VectorRows {
     let hashes: Buffer<Int64> = try file.buffer("store.hashes", rows: count)
     let wide = try Buffer<Int64>(count: count)
     for place in 0..<count { wide[place] = Int64(slots[place]) }
+    let seed: Buffer<Int64> = try file.buffer("store.seed", rows: 2)
+    let hash = try VectorHash(dim: lender.dim, seed: (UInt64(bitPattern: seed[0]), UInt64(bitPattern: seed[1])))
     let loan = try Loan(
-      lender, wide.elements, hashes: UnsafePointer(hashes.reinterpreted(as: UInt64.self).base))
+      lender, wide.elements,
+      known: KnownHashes(hashes: UnsafePointer(hashes.reinterpreted(as: UInt64.self).base), hash: hash))
     if lender.scales {
       let scales: Buffer<Double> = try file.buffer("store.scales", rows: count)
       guard scales.elements.allSatisfy({ $0 > 0 && $0.isFinite }) else {

@@ -59,6 +59,12 @@ public final class CallContext: @unchecked Sendable {
     if stopped.load(ordering: .relaxed) { throw CallContext.cancelled }
   }
 
+  /// The same inside a body of `forEach` that takes long. Only the calling thread, whose slot is 0, asks the host.
+  func poll(slot: Int, share: Double) throws(CoverTreeError) {
+    if slot == 0 { askHost(share: share) }
+    if stopped.load(ordering: .relaxed) { throw CallContext.cancelled }
+  }
+
   private static let cancelled = CoverTreeError(.cancelled, "cancelled by the progress callback")
 
   private func askHost(share: Double) {

@@ -1,3 +1,4 @@
+import CNumerics
 import Glibc
 
 /// A file that was opened: its header and table are checked, its sections lie in memory, mapped or read.
@@ -131,7 +132,10 @@ private final class FileMemory: @unchecked Sendable {
         .io, "path: \(path): is not a file", code: status.st_mode & S_IFMT == S_IFDIR ? EISDIR : EINVAL)
     }
     let count = Int(status.st_size)
-    guard maps, count > 0 else {
+    // In a file system in memory, reading a mapped hole takes memory, and ends the process if there is no memory left.
+    let hasHoles = cn_is_in_memory(file) != 0 && lseek(file, 0, 4) < off_t(count)  // SEEK_HOLE
+    lseek(file, 0, Int32(SEEK_SET))
+    guard maps, count > 0, !hasHoles else {
       let buffer = try Buffer<UInt8>(count: count)
       try readAll(file, into: buffer, path)
       bytes = UnsafeRawBufferPointer(buffer.elements)

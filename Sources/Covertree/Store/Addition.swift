@@ -10,6 +10,7 @@ import CNumerics
 final class Addition {
   private let catalogue: Catalogue
   private let rows: StoreRows
+  private let vectorHash: VectorHash
   private let arrivals: Stack<Arrival>
   /// By slot: the place of the new vector that it is for; -1 for others.
   private let pending: Stack<Int32>
@@ -33,8 +34,8 @@ final class Addition {
   /// Rows of so many bytes would not stay in a cache.
   private static var manyBytes: Int { 4 << 20 }
 
-  init(_ catalogue: Catalogue, _ rows: StoreRows) throws(CoverTreeError) {
-    (self.catalogue, self.rows) = (catalogue, rows)
+  init(_ catalogue: Catalogue, _ rows: StoreRows, _ hash: VectorHash) throws(CoverTreeError) {
+    (self.catalogue, self.rows, vectorHash) = (catalogue, rows, hash)
     (arrivals, pending, created, entered) = (try Stack(), try Stack(), try Stack(), try Stack())
   }
 
@@ -122,7 +123,7 @@ final class Addition {
     for place in range {
       let row = job.vectors.row(place)
       var arrival = Arrival()
-      guard cn_hash_floats(row, Int64(rows.dim), &arrival.hash) != 0 else {
+      guard vectorHash(row, &arrival.hash) else {
         let column = (0..<rows.dim).first { !row[$0].isFinite }!
         throw CoverTreeError(
           .invalidArgument, "vectors[\(place), \(column)]: expected a finite number, got \(row[column])")

@@ -21,6 +21,8 @@ final class Catalogue {
 
   /// So many records ahead of the one that is taken over, its place in a table is fetched.
   private static var ahead: Int { 16 }
+  /// The host is asked once for this number of records.
+  static var pollInterval: Int { 64 }
 
   private struct Step: BitwiseCopyable {
     enum Kind { case created, recycled, retained, released, freed, entered, reentered, left }
@@ -263,24 +265,31 @@ final class Catalogue {
   }
 
   /// Enters what was taken over into the two tables, by a thread each: they take longer than all else of opening a store.
-  /// `resize` has made room.
+  /// `resize` has made room. A catalogue is useless after this was cancelled.
   func enterTaken(_ context: CallContext) throws(CoverTreeError) {
     defer { for taken in [takenSlots, takenEntries] { taken.removeAll() } }
     let (slots, entries) = (slots.records.base, entries.records.base)
     uniqueCount += takenSlots.count
     count += takenEntries.count
-    try context.forEach(2, grain: 1) { (table, _) in
-      if table.lowerBound == 0 {
-        Self.enter(takenEntries, into: byID) { entries[$0].id.hash }
+    try context.forEach(2, grain: 1) { (table, thread) throws(CoverTreeError) in
+      let (isEntries, polls) = (table.lowerBound == 0, (context, thread))
+      if isEntries {
+        try Self.enter(takenEntries, into: byID, polls) { entries[$0].id.hash }
       } else {
-        Self.enter(takenSlots, into: byHash) { slots[$0].hash }
+        try Self.enter(takenSlots, into: byHash, polls) { slots[$0].hash }
       }
     }
   }
 
   @inline(__always)
-  private static func enter(_ numbers: Stack<Int32>, into table: HashIndex, hash: (Int) -> UInt64) {
+  private static func enter(
+    _ numbers: Stack<Int32>, into table: HashIndex, _ polls: (context: CallContext, thread: Int), hash: (Int) -> UInt64
+  ) throws(CoverTreeError) {
     for place in 0..<numbers.count {
+      // In a hostile file all hashes may be equal. Then the time grows with the square of the number of records.
+      if place % pollInterval == 0 {
+        try polls.context.poll(slot: polls.thread, share: Double(place) / Double(numbers.count))
+      }
       if place + ahead < numbers.count { table.prefetch(hash(Int(numbers[place + ahead]))) }
       table.insert(hash(Int(numbers[place])), Int(numbers[place]))
     }
@@ -311,9 +320,10 @@ final class Catalogue {
   }
 
   /// What is wrong with the records; nil where nothing is.
-  func fault() throws(CoverTreeError) -> String? {
+  func fault(_ context: CallContext) throws(CoverTreeError) -> String? {
     let counted = try Buffer<UInt32>(count: slots.count, filledWith: 0)
     for entry in 0..<entries.count where !entries[entry].isEmpty {
+      if entry % Self.pollInterval == 0 { try context.poll() }
       let record = entries[entry]
       guard StoreID.Kind(rawValue: record.kind) != nil else { return "entry \(entry): its id has kind \(record.kind)" }
       guard record.slot >= 0, record.slot < slots.count else {

@@ -1,12 +1,11 @@
+import Glibc
+
 /// The catalogue of a store on disk: an SQLite database of pages of records, each with a checksum, written in transactions.
 ///
 /// Records are written as they stand in memory, so that millions of them are read at once; SQLite sees to it that a transaction is
 /// there wholly or not at all, and that readers see the last one that is. Names of ids stand beside them. A store in memory alone
 /// has its names, once it has some, in a database in memory.
 final class CatalogueFile: @unchecked Sendable {
-  static var applicationID: Int64 { 0x4354_5653 }
-  static var version: Int64 { 1 }
-
   let path: String
   let isInMemory: Bool
   private(set) var state: State
@@ -17,7 +16,7 @@ final class CatalogueFile: @unchecked Sendable {
   /// What the whole store has in common.
   struct State {
     var dim: Int
-    /// A number that its row file has, too.
+    /// A number that its row file has, too; hashes of vectors are seeded with it.
     var store: (UInt64, UInt64)
     /// Transactions so far.
     var generation: Int64 = 0
@@ -43,18 +42,22 @@ final class CatalogueFile: @unchecked Sendable {
   private struct Connection {
     let database: SQLite
     let writePage: SQLite.Statement
+    let removePage: SQLite.Statement
     let writeName: SQLite.Statement
     let removeName: SQLite.Statement
     let readName: SQLite.Statement
     let dataVersion: SQLite.Statement
+    let readGeneration: SQLite.Statement
 
     init(_ database: SQLite) throws(CoverTreeError) {
       self.database = database
       writePage = try SQLite.Statement(database, "INSERT OR REPLACE INTO pages VALUES (?1, ?2, ?3, ?4)")
+      removePage = try SQLite.Statement(database, "DELETE FROM pages WHERE key = ?1")
       writeName = try SQLite.Statement(database, "INSERT OR REPLACE INTO names VALUES (?1, ?2, ?3)")
       removeName = try SQLite.Statement(database, "DELETE FROM names WHERE entry = ?1")
       readName = try SQLite.Statement(database, "SELECT entry, checksum, name FROM names WHERE entry = ?1")
       dataVersion = try SQLite.Statement(database, "PRAGMA data_version")
+      readGeneration = try SQLite.Statement(database, "SELECT generation FROM state WHERE one = 1")
     }
   }
 
@@ -88,31 +91,21 @@ final class CatalogueFile: @unchecked Sendable {
     try database.execute(
       """
       PRAGMA synchronous = \(sync.asOfSQLite);
-      PRAGMA application_id = \(applicationID);
-      PRAGMA user_version = \(version);
-      CREATE TABLE state (one INTEGER PRIMARY KEY CHECK (one = 1), dim INTEGER, high INTEGER, low INTEGER,
-        generation INTEGER, slots INTEGER, entries INTEGER, checksum INTEGER) STRICT;
-      CREATE TABLE pages (key INTEGER PRIMARY KEY, generation INTEGER, checksum INTEGER, records BLOB) STRICT;
-      CREATE TABLE names (entry INTEGER PRIMARY KEY, checksum INTEGER, name TEXT) STRICT;
+      PRAGMA application_id = \(CatalogueSchema.applicationID);
+      PRAGMA user_version = \(CatalogueSchema.version);
       """)
+    for text in CatalogueSchema.tables.values.sorted() { try database.execute(text) }
     try database.transaction { () throws(CoverTreeError) in try write(state, database) }
     return database
   }
 
   /// - Parameter immutable: whether nobody can change it, and nothing may be written beside it.
   static func open(
-    _ path: String, writable: Bool, immutable: Bool, _ sync: VectorStore.Sync
+    _ path: String, writable: Bool, immutable: Bool, _ sync: VectorStore.Sync, _ context: CallContext
   ) throws(CoverTreeError) -> CatalogueFile {
     let database =
       try immutable ? SQLite(path.asImmutableURI, .immutable) : SQLite(path, writable ? .write : .read)
-    guard try database.number("PRAGMA application_id") == applicationID else {
-      throw CoverTreeError(.corrupt, "path: \(path): is not the catalogue of a store")
-    }
-    let version = try database.number("PRAGMA user_version")
-    guard version == Self.version else {
-      throw CoverTreeError(
-        .formatVersion, "path: \(path): has format version \(version), this library reads \(Self.version)")
-    }
+    try CatalogueSchema.check(database, path, context)
     try database.execute("PRAGMA synchronous = \(sync.asOfSQLite)")
     return try CatalogueFile(database, path, readState(database, path))
   }
@@ -136,39 +129,66 @@ final class CatalogueFile: @unchecked Sendable {
 
   /// Takes over what others have committed since it was last read.
   ///
-  /// - Parameter keep: is told the state before anything is taken over, and may throw.
+  /// - Parameters:
+  ///   - context: can end the call only if the catalogue is new.
+  ///   - keep: gets the new state before anything else changes, and may throw.
   func read(
-    into catalogue: Catalogue, _ keep: (State) throws(CoverTreeError) -> Void
+    into catalogue: Catalogue, _ context: CallContext, _ keep: (State) throws(CoverTreeError) -> Void
+  ) throws(CoverTreeError) {
+    try database.watched(by: context) { () throws(CoverTreeError) in
+      try readWatched(into: catalogue, context, keep)
+    }
+  }
+
+  private func readWatched(
+    into catalogue: Catalogue, _ context: CallContext, _ keep: (State) throws(CoverTreeError) -> Void
   ) throws(CoverTreeError) {
     let database = try database
+    database.allowRows(of: Self.byteCount(path) + Self.byteCount(path + "-wal"))
     try database.execute("BEGIN")
     defer { try? database.execute("COMMIT") }
     let fresh = try Self.readState(database, path)
     try keep(fresh)
     // What is said to be there is there, before room is made for it.
     for (kind, count) in [(PageKind.slots, fresh.slots), (.entries, fresh.entries)] {
+      let expected = (count + RecordPages<SlotRecord>.pageRecords - 1) / RecordPages<SlotRecord>.pageRecords
+      // A damaged tree of pages may have no end.
       let pages = try database.number(
-        "SELECT count(*) FROM pages WHERE key >= \(kind.key(0)) AND key < \(kind.key(0) + (1 << 40))")
-      guard Int(pages) == (count + RecordPages<SlotRecord>.pageRecords - 1) / RecordPages<SlotRecord>.pageRecords else {
+        """
+        SELECT count(*) FROM (SELECT 1 FROM pages WHERE key >= \(kind.key(0)) AND key < \(kind.key(0) + (1 << 40))
+          LIMIT \(expected + 1))
+        """)
+      guard Int(pages) == expected else {
         throw CoverTreeError(.corrupt, "path: \(path): pages of the catalogue are missing, or too many")
       }
     }
     try catalogue.resize(slots: fresh.slots, entries: fresh.entries)
-    try readPages(into: catalogue, since: seenVersion < 0 ? .min : state.generation)
+    do throws(CoverTreeError) {
+      try readPages(into: catalogue, since: seenVersion < 0 ? .min : state.generation, context)
+    } catch {
+      // The tables get all records that have been read. A new catalogue is thrown away instead.
+      if seenVersion >= 0 { try? catalogue.enterTaken(CallContext()) }
+      throw error
+    }
+    try catalogue.enterTaken(context)
     try catalogue.listFree()
     state = fresh
     seenVersion = try version()
   }
 
-  private func readPages(into catalogue: Catalogue, since generation: Int64) throws(CoverTreeError) {
-    let page = try SQLite.Statement(
-      database, "SELECT key, checksum, records FROM pages WHERE generation > ?1 ORDER BY key")
-    try page.bind(1, generation)
+  private func readPages(
+    into catalogue: Catalogue, since generation: Int64, _ context: CallContext
+  ) throws(CoverTreeError) {
     // Blobs need not be aligned.
     let copy = try Buffer<UInt8>(count: RecordPages<EntryRecord>.pageRecords * MemoryLayout<EntryRecord>.stride)
+    let page = try SQLite.Statement(
+      database,
+      """
+      SELECT key, checksum, CASE WHEN length(records) <= \(copy.count) THEN records END FROM pages
+        WHERE generation > ?1 ORDER BY key
+      """)
+    try page.bind(1, generation)
     var last = Int64.min
-    // Whatever comes, what was taken over is entered.
-    defer { try? catalogue.enterTaken(CallContext()) }
     while try page.step() {
       let (key, bytes) = try verified(page, "page")
       guard key > last else {
@@ -218,7 +238,11 @@ final class CatalogueFile: @unchecked Sendable {
   }
 
   /// Whether others have committed something since it was last read.
-  func isBehind() throws(CoverTreeError) -> Bool { try version() != seenVersion }
+  func isBehind() throws(CoverTreeError) -> Bool {
+    // A progress callback sees the same state as its call.
+    guard try !database.isAsking else { return false }
+    return try version() != seenVersion
+  }
 
   /// In UTF-8; any of its bytes may be zero.
   func name(ofEntry entry: Int) throws(CoverTreeError) -> [UInt8]? {
@@ -240,6 +264,8 @@ final class CatalogueFile: @unchecked Sendable {
   }
 
   /// Writes the pages that have changed, and names that have come and gone.
+  ///
+  /// Throws if another connection has changed the catalogue since it was read.
   func commit(_ catalogue: Catalogue, names: StoreNames?, entries: UnsafeBufferPointer<Int32>) throws(CoverTreeError) {
     var hasNames = names != nil
     try catalogue.forEachLeft { (_, id) in if id.kind == StoreID.Kind.name.rawValue { hasNames = true } }
@@ -249,6 +275,7 @@ final class CatalogueFile: @unchecked Sendable {
     next.generation += 1
     (next.slots, next.entries) = (catalogue.slots.count, catalogue.entries.count)
     try connection.database.transaction { () throws(CoverTreeError) in
+      try checkGeneration(connection)
       try catalogue.forEachLeft { (entry, id) throws(CoverTreeError) in
         guard id.kind == StoreID.Kind.name.rawValue else { return }
         try connection.removeName.bind(1, Int64(entry))
@@ -257,6 +284,7 @@ final class CatalogueFile: @unchecked Sendable {
       if let names {
         let kind = StoreID.Kind.name.rawValue
         for (place, entry) in entries.enumerated() where catalogue.entries[Int(entry)].kind == kind {
+          connection.database.allowRows(of: names[place].count)
           try connection.writeName.bind(1, Int64(entry))
           try connection.writeName.bind(2, Self.checksum(Int64(entry), UnsafeRawBufferPointer(names[place])))
           try connection.writeName.bind(text: 3, names[place])
@@ -270,6 +298,14 @@ final class CatalogueFile: @unchecked Sendable {
       try Self.write(next, connection.database)
     }
     state = next
+  }
+
+  private func checkGeneration(_ connection: Connection) throws(CoverTreeError) {
+    defer { connection.readGeneration.reset() }
+    guard try connection.readGeneration.step(), connection.readGeneration.number(0) == state.generation else {
+      throw CoverTreeError(
+        .busy, "path: \(path): somebody else has changed the store since it was opened; open it again")
+    }
   }
 
   private func write<Record>(
@@ -286,9 +322,11 @@ final class CatalogueFile: @unchecked Sendable {
       try writePage.run()
     }
     let before = kind == .slots ? state.slots : state.entries
-    if pages.count < before {
-      try connection.database.execute(
-        "DELETE FROM pages WHERE key >= \(kind.key(pages.pageCount)) AND key < \(kind.key(1 << 39))")
+    // One by one: a range of a damaged tree of pages may have no end.
+    let pagesBefore = (before + RecordPages<Record>.pageRecords - 1) / RecordPages<Record>.pageRecords
+    for page in min(pages.pageCount, pagesBefore)..<pagesBefore {
+      try connection.removePage.bind(1, kind.key(page))
+      try connection.removePage.run()
     }
   }
 
@@ -303,26 +341,58 @@ final class CatalogueFile: @unchecked Sendable {
   // MARK: Looking after it
 
   /// What SQLite finds wrong; nil where nothing is.
-  func fault() throws(CoverTreeError) -> String? {
+  func fault(_ context: CallContext) throws(CoverTreeError) -> String? {
     guard let opened else { return nil }
-    let said = try opened.database.text("PRAGMA integrity_check(1)")
-    return said == "ok" ? nil : said
+    return try opened.database.watched(by: context) { () throws(CoverTreeError) in
+      let said = try opened.database.text("PRAGMA integrity_check(1)")
+      return said == "ok" ? nil : said.split(separator: "\n").joined(separator: ": ")
+    }
   }
 
   /// Compares every page and every name in the file with its checksum.
-  func checkSums() throws(CoverTreeError) {
+  func checkSums(_ context: CallContext) throws(CoverTreeError) {
     guard let database = opened?.database else { return }
-    let page = try SQLite.Statement(database, "SELECT key, checksum, records FROM pages")
-    while try page.step() { _ = try verified(page, "page") }
-    let name = try SQLite.Statement(database, "SELECT entry, checksum, name FROM names")
-    while try name.step() { _ = try verified(name, "name") }
+    try database.watched(by: context) { () throws(CoverTreeError) in
+      let page = try SQLite.Statement(database, "SELECT key, checksum, records FROM pages")
+      while try page.step() { _ = try verified(page, "page") }
+      let name = try SQLite.Statement(database, "SELECT entry, checksum, name FROM names")
+      while try name.step() { _ = try verified(name, "name") }
+    }
   }
 
-  func vacuum() throws(CoverTreeError) { try opened?.database.execute("VACUUM") }
+  /// Writes the contents of the write-ahead log to the database, so that the space of the log can be used again.
+  ///
+  /// - Returns: false if the disk has no space for that.
+  func checkpoint() throws(CoverTreeError) -> Bool {
+    guard let database = opened?.database else { return false }
+    let bytes = try database.number("PRAGMA page_count") * database.number("PRAGMA page_size")
+    let more = Int(bytes) - Self.byteCount(path)
+    var disk = statvfs()
+    guard statvfs(path, &disk) == 0 else { throw .io("path: \(path)") }
+    // The next change needs some space, too.
+    let (free, overflows) = UInt(disk.f_bavail).multipliedReportingOverflow(by: UInt(disk.f_frsize))
+    guard overflows || more <= Int(clamping: free / 2) else { return false }
+    try database.execute("PRAGMA wal_checkpoint(PASSIVE)")
+    return true
+  }
+
+  /// Writes a new database without free pages. On a full disk the old one stays.
+  func vacuum(_ context: CallContext) throws(CoverTreeError) {
+    guard let database = opened?.database else { return }
+    // A damaged tree of pages may have no end, and a copy of it would fill the disk.
+    if let fault = try fault(context) { throw CoverTreeError(.corrupt, "path: \(path): \(fault)") }
+    do throws(CoverTreeError) {
+      try database.watched(by: context) { () throws(CoverTreeError) in try database.execute("VACUUM") }
+    } catch {
+      guard error.meansFullDisk else { throw error }
+    }
+  }
 
   /// Puts all of a catalogue into a copy of a file that has its names alone.
-  static func fill(_ path: String, with catalogue: Catalogue) throws(CoverTreeError) {
-    let file = try open(path, writable: true, immutable: false, .full)
+  static func fill(
+    _ path: String, with catalogue: Catalogue, _ context: CallContext
+  ) throws(CoverTreeError) {
+    let file = try open(path, writable: true, immutable: false, .full, context)
     try file.database.execute("PRAGMA journal_mode = WAL")
     catalogue.slots.markAll()
     catalogue.entries.markAll()
@@ -330,8 +400,14 @@ final class CatalogueFile: @unchecked Sendable {
   }
 
   /// Copies the names, or with a file all there is, to another catalogue, as they stand for this connection.
-  func backUp(to path: String) throws(CoverTreeError) {
-    try database.backUp(to: SQLite(path, .create))
+  func backUp(to path: String, _ context: CallContext) throws(CoverTreeError) {
+    try database.backUp(to: SQLite(path, .create), context)
+  }
+
+  private static func byteCount(_ path: String) -> Int {
+    var status = stat()
+    // A hostile file may claim any size.
+    return lstat(path, &status) == 0 ? min(Int(status.st_size), 1 << 40) : 0
   }
 }
 

@@ -1,11 +1,17 @@
+import CNumerics
 import Glibc
 
 /// The file of a durable store's rows: a header of one page, then row after row.
+///
+/// It never becomes shorter. A mapping of it, in this process or in another one, can be read for as long as the mapping lives, and the
+/// writer does not know how long that is.
 final class RowFile: @unchecked Sendable {
   static var headerBytes: Int { 4096 }
   private static var magic: UInt64 { 0x3130_5357_4F52_5443 }  // "CTROWS01"
   /// What is put together before it is written.
   private static var stagedBytes: Int { 1 << 20 }
+  private static var seekData: Int32 { 3 }  // SEEK_DATA
+  private static var seekHole: Int32 { 4 }  // SEEK_HOLE
 
   let descriptor: Int32
   let path: String
@@ -49,7 +55,7 @@ final class RowFile: @unchecked Sendable {
   static func open(
     _ path: String, _ expected: Header, rows: Int, writable: Bool
   ) throws(CoverTreeError) -> RowFile {
-    let descriptor = Glibc.open(path, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NONBLOCK)
+    let descriptor = Glibc.open(path, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW)
     guard descriptor >= 0 else { throw .io("path: \(path)") }
     let file = RowFile(descriptor: descriptor, path: path)
     var header = expected
@@ -64,18 +70,34 @@ final class RowFile: @unchecked Sendable {
     guard header.store == expected.store, header.dim == expected.dim else {
       throw CoverTreeError(.corrupt, "path: \(path): belongs to another store than the catalogue beside it")
     }
-    let needed = rows == 0 ? 0 : headerBytes + rows * StoreRows.rowBytes(dim: Int(header.dim))
-    let size = try file.size()
-    guard size >= needed else {
-      throw CoverTreeError(.corrupt, "path: \(path): is truncated: it has \(size) bytes, its rows need \(needed)")
-    }
+    try file.check(holds: rows, rowBytes: StoreRows.rowBytes(dim: Int(header.dim)))
     return file
   }
 
-  func size() throws(CoverTreeError) -> Int {
+  /// Throws if the file is too short for a number of rows.
+  func check(holds rows: Int, rowBytes: Int) throws(CoverTreeError) {
+    let needed = rows == 0 ? 0 : Self.headerBytes + rows * rowBytes
+    let size = try size()
+    guard size >= needed else {
+      throw CoverTreeError(.corrupt, "path: \(path): is truncated: it has \(size) bytes, its rows need \(needed)")
+    }
+  }
+
+  /// How many rows the file has room for. A last row that is cut off counts.
+  func rowCount(rowBytes: Int) throws(CoverTreeError) -> Int {
+    // A hostile file may claim any size.
+    max(0, min(try size(), 1 << 60) - Self.headerBytes + rowBytes - 1) / rowBytes
+  }
+
+  func size() throws(CoverTreeError) -> Int { Int(try status().st_size) }
+
+  /// The space that the file takes on the disk. Holes take none.
+  func takenBytes() throws(CoverTreeError) -> Int { Int(try status().st_blocks) * 512 }
+
+  private func status() throws(CoverTreeError) -> stat {
     var status = stat()
     guard fstat(descriptor, &status) == 0 else { throw .io("path: \(path)") }
-    return Int(status.st_size)
+    return status
   }
 
   /// Writes rows that follow each other; `fill` puts one together.
@@ -104,6 +126,64 @@ final class RowFile: @unchecked Sendable {
     }
   }
 
+  /// Reads bytes by a call that can fail. Reading a mapping instead ends the process if the disk has lost the bytes.
+  func read(into target: UnsafeMutableRawPointer, _ count: Int, at offset: Int) throws(CoverTreeError) {
+    var done = 0
+    while done < count {
+      let got = pread(descriptor, target + done, count - done, off_t(offset + done))
+      if got < 0 && errno == EINTR { continue }
+      guard got >= 0 else { throw .io("path: \(path)") }
+      guard got > 0 else { throw CoverTreeError(.corrupt, "path: \(path): became shorter while it was read") }
+      done += got
+    }
+  }
+
+  /// Copies the first rows to a new file. Holes stay holes.
+  func copyRows(_ rows: Int, rowBytes: Int, to target: RowFile, _ context: CallContext) throws(CoverTreeError) {
+    let end = Self.headerBytes + rows * rowBytes
+    let staged = try Buffer<UInt8>(count: Self.stagedBytes)
+    var next = Self.headerBytes
+    while next < end {
+      let data = lseek(descriptor, off_t(next), Self.seekData)
+      guard data >= 0 || errno == ENXIO else { throw .io("path: \(path)") }
+      // The rest is a hole.
+      guard data >= 0, Int(data) < end else { break }
+      let hole = lseek(descriptor, data, Self.seekHole)
+      guard hole >= 0 else { throw .io("path: \(path)") }
+      next = min(end, Int(hole))
+      for first in stride(from: Int(data), to: next, by: Self.stagedBytes) {
+        let count = min(Self.stagedBytes, next - first)
+        try read(into: staged.base, count, at: first)
+        try target.write(staged.base, count, at: first)
+        try context.poll(share: Double(first) / Double(end))
+      }
+    }
+    try target.extend(to: rows, rowBytes: rowBytes)
+  }
+
+  /// Makes the file long enough for a number of rows. The new part is a hole.
+  func extend(to rows: Int, rowBytes: Int) throws(CoverTreeError) {
+    let end = Self.headerBytes + rows * rowBytes
+    guard try size() < end else { return }
+    guard ftruncate(descriptor, off_t(end)) == 0 else { throw .io("path: \(path)") }
+  }
+
+  /// Throws if a row in use lies in a hole, and the file system is memory (tmpfs). Reading a mapped hole there takes memory, and ends the
+  /// process if there is no memory left. Stores and their copies have no such holes. Other programs make them.
+  func checkHoles(_ rows: Int, rowBytes: Int, isUsed: (Int) -> Bool) throws(CoverTreeError) {
+    guard cn_is_in_memory(descriptor) != 0 else { return }
+    var next = 0
+    while next < rows {
+      let hole = Int(lseek(descriptor, off_t(Self.headerBytes + next * rowBytes), Self.seekHole)) - Self.headerBytes
+      guard hole >= 0, hole / rowBytes < rows else { return }
+      let data = Int(lseek(descriptor, off_t(Self.headerBytes + hole), Self.seekData)) - Self.headerBytes
+      next = data < 0 ? rows : min(rows, (data + rowBytes - 1) / rowBytes)
+      guard let row = (hole / rowBytes..<next).first(where: isUsed) else { continue }
+      throw CoverTreeError(
+        .corrupt, "path: \(path): has a hole where row \(row) should be; copy the store with cp --sparse=never")
+    }
+  }
+
   /// What was written is on the disk when this returns.
   func sync() throws(CoverTreeError) { guard fdatasync(descriptor) == 0 else { throw .io("path: \(path)") } }
 
@@ -111,8 +191,11 @@ final class RowFile: @unchecked Sendable {
   func discard(_ slots: Range<Int>, rowBytes: Int) throws(CoverTreeError) {
     let page = Self.headerBytes
     let first = (page + slots.lowerBound * rowBytes + page - 1) / page * page
-    let count = (page + slots.upperBound * rowBytes) / page * page - first
-    guard count > 0 else { return }
+    let end = page + slots.upperBound * rowBytes
+    // The last page of the file has no other rows.
+    let count = (end >= (try size()) ? end + page - 1 : end) / page * page - first
+    // In a file system in memory, reading a mapped hole takes memory, and ends the process if there is no memory left.
+    guard count > 0, cn_is_in_memory(descriptor) == 0 else { return }
     guard let mapped = mmap(nil, count, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, off_t(first)),
       mapped != MAP_FAILED
     else { throw .io("path: \(path)") }
@@ -121,12 +204,5 @@ final class RowFile: @unchecked Sendable {
     guard madvise(mapped, count, MADV_REMOVE) == 0 || errno == EOPNOTSUPP || errno == ENOSYS || errno == EINVAL else {
       throw .io("path: \(path)")
     }
-  }
-
-  /// Makes the file end behind so many rows.
-  func truncate(to rows: Int, rowBytes: Int) throws(CoverTreeError) {
-    let wanted = Self.headerBytes + rows * rowBytes
-    guard try size() > wanted else { return }
-    guard ftruncate(descriptor, off_t(wanted)) == 0 else { throw .io("path: \(path)") }
   }
 }

@@ -6,6 +6,45 @@ final class SQLite: @unchecked Sendable {
   private let database: OpaquePointer
   /// What messages call it.
   private let name: String
+  /// Guarded by the connection's mutex.
+  private var watch: Watch?
+
+  /// Steps of SQLite's machine after which the host is asked: a fraction of a millisecond.
+  private static var stepsTogether: Int32 { 10_000 }
+  /// Bytes of a row, until more are asked for.
+  private static var rowBytes: Int32 { 1 << 20 }
+  /// Pages that are copied before the host is asked.
+  private static var pagesTogether: Int32 { 1024 }
+
+  /// The host's answer decides whether a long statement goes on.
+  private struct Watch {
+    let context: CallContext
+    /// After so many questions the database counts as damaged.
+    let most: Int
+    var asked = 0
+    var isAsking = false
+    var error: CoverTreeError?
+  }
+
+  /// A database may come from an attacker, so everything is off that a catalogue does not need (https://www.sqlite.org/security.html).
+  private static var settings: [(Int32, Int32)] {
+    [
+      (SQLITE_DBCONFIG_DEFENSIVE, 1), (SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0), (SQLITE_DBCONFIG_ENABLE_TRIGGER, 0),
+      (SQLITE_DBCONFIG_ENABLE_VIEW, 0), (SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0), (SQLITE_DBCONFIG_DQS_DDL, 0),
+      (SQLITE_DBCONFIG_DQS_DML, 0),
+    ]
+  }
+
+  /// VACUUM attaches one database.
+  private static var limits: [(Int32, Int32)] {
+    [
+      (SQLITE_LIMIT_LENGTH, rowBytes), (SQLITE_LIMIT_SQL_LENGTH, 10_000), (SQLITE_LIMIT_COLUMN, 32),
+      (SQLITE_LIMIT_EXPR_DEPTH, 32),
+      (SQLITE_LIMIT_COMPOUND_SELECT, 3), (SQLITE_LIMIT_VDBE_OP, 25_000), (SQLITE_LIMIT_FUNCTION_ARG, 8),
+      (SQLITE_LIMIT_ATTACHED, 1), (SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 50), (SQLITE_LIMIT_VARIABLE_NUMBER, 16),
+      (SQLITE_LIMIT_TRIGGER_DEPTH, 1), (SQLITE_LIMIT_WORKER_THREADS, 0),
+    ]
+  }
 
   enum Mode {
     /// `immutable`: what is read is changed by nobody, and nothing may be written beside it. The path is a URI then.
@@ -22,7 +61,7 @@ final class SQLite: @unchecked Sendable {
       }
     name = path
     var opened: OpaquePointer?
-    let code = sqlite3_open_v2(path, &opened, access | SQLITE_OPEN_FULLMUTEX, nil)
+    let code = sqlite3_open_v2(path, &opened, access | SQLITE_OPEN_FULLMUTEX | SQLITE_OPEN_NOFOLLOW, nil)
     guard code == SQLITE_OK, let opened else {
       let error = Self.error(code, opened, path)
       sqlite3_close_v2(opened)
@@ -31,10 +70,11 @@ final class SQLite: @unchecked Sendable {
     database = opened
     sqlite3_extended_result_codes(database, 1)
     sqlite3_busy_timeout(database, 5000)
-    // A database may be by whomever: its schema calls nothing that has effects, and its pages are looked at before they are believed
-    // (https://www.sqlite.org/security.html).
-    // Deleted rows are overwritten, so that names of removed ids stay neither in the file nor in copies of it.
-    try execute("PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; PRAGMA secure_delete = ON")
+    for (option, value) in Self.settings { try check(csqlite_configure(database, option, value)) }
+    for (limit, value) in Self.limits { sqlite3_limit(database, limit, value) }
+    // Pages are checked before they are believed, and read by calls that can fail. Deleted rows are overwritten, so that names of removed
+    // ids stay neither in the file nor in copies of it.
+    try execute("PRAGMA cell_size_check = ON; PRAGMA mmap_size = 0; PRAGMA secure_delete = ON")
   }
 
   deinit { sqlite3_close_v2(database) }
@@ -45,6 +85,8 @@ final class SQLite: @unchecked Sendable {
     let message = "path: \(path): \(said)"
     switch code & 0xFF {
     case SQLITE_FULL: return CoverTreeError(.io, message, code: system == 0 ? ENOSPC : system)
+    // The index of the write-ahead log did not get the space that it needs.
+    case SQLITE_IOERR where code == csqlite_shm_size: return CoverTreeError(.io, message, code: ENOSPC)
     case SQLITE_CORRUPT, SQLITE_NOTADB: return CoverTreeError(.corrupt, message)
     case SQLITE_BUSY, SQLITE_LOCKED: return CoverTreeError(.busy, message)
     case SQLITE_NOMEM: return CoverTreeError(.outOfMemory, message)
@@ -54,6 +96,7 @@ final class SQLite: @unchecked Sendable {
   }
 
   func check(_ code: Int32) throws(CoverTreeError) {
+    if code & 0xFF == SQLITE_INTERRUPT, let error = watch?.error { throw error }
     guard code == SQLITE_OK || code == SQLITE_ROW || code == SQLITE_DONE else {
       throw Self.error(code, database, name)
     }
@@ -80,7 +123,64 @@ final class SQLite: @unchecked Sendable {
     let mutex = sqlite3_db_mutex(database)
     sqlite3_mutex_enter(mutex)
     defer { sqlite3_mutex_leave(mutex) }
+    guard watch?.isAsking != true else {
+      throw CoverTreeError(.busy, "store: a progress callback cannot read the catalogue while its own call does")
+    }
     return try body()
+  }
+
+  /// Runs statements that the host may end. Other threads wait with theirs.
+  ///
+  /// - Parameter most: after so many questions to the host the database counts as damaged.
+  func watched<Result>(
+    by context: CallContext, most: Int = .max, _ body: () throws(CoverTreeError) -> Result
+  ) throws(CoverTreeError) -> Result {
+    try exclusively { () throws(CoverTreeError) in
+      let before = watch
+      watch = Watch(context: context, most: most)
+      let me = Unmanaged.passUnretained(self).toOpaque()
+      let asks: @convention(c) (UnsafeMutableRawPointer?) -> Int32 = {
+        Unmanaged<SQLite>.fromOpaque($0!).takeUnretainedValue().goesOn() ? 0 : 1
+      }
+      sqlite3_progress_handler(database, Self.stepsTogether, asks, me)
+      defer {
+        watch = before
+        if before == nil { sqlite3_progress_handler(database, 0, nil, nil) }
+      }
+      return try body()
+    }
+  }
+
+  private func goesOn() -> Bool {
+    guard var current = watch else { return true }
+    current.asked += 1
+    current.isAsking = true
+    watch = current
+    do throws(CoverTreeError) {
+      guard current.asked <= current.most else {
+        throw CoverTreeError(.corrupt, "path: \(name): is damaged: reading it does not end")
+      }
+      try current.context.poll()
+    } catch {
+      current.error = error
+    }
+    current.isAsking = false
+    watch = current
+    return current.error == nil
+  }
+
+  /// Whether this thread is inside a question to the host. SQLite allows no other statement then.
+  var isAsking: Bool {
+    let mutex = sqlite3_db_mutex(database)
+    sqlite3_mutex_enter(mutex)
+    defer { sqlite3_mutex_leave(mutex) }
+    return watch?.isAsking ?? false
+  }
+
+  /// Allows rows of this length and some more. A damaged row may claim more bytes than the whole file has.
+  func allowRows(of bytes: Int) {
+    let limit = Int32(clamping: bytes + Int(Self.rowBytes))
+    if limit > sqlite3_limit(database, SQLITE_LIMIT_LENGTH, -1) { sqlite3_limit(database, SQLITE_LIMIT_LENGTH, limit) }
   }
 
   /// Runs a change, or nothing of it.
@@ -96,11 +196,25 @@ final class SQLite: @unchecked Sendable {
   }
 
   /// Copies the whole database, as it stands for this connection.
-  func backUp(to other: SQLite) throws(CoverTreeError) {
+  func backUp(to other: SQLite, _ context: CallContext) throws(CoverTreeError) {
+    // One transaction, so that the copy has no later changes of other connections.
+    try execute("BEGIN")
+    defer { try? execute("COMMIT") }
+    _ = try number("SELECT count(*) FROM sqlite_schema")
     guard let backup = sqlite3_backup_init(other.database, "main", database, "main") else {
       throw Self.error(sqlite3_errcode(other.database), other.database, other.name)
     }
-    let code = sqlite3_backup_step(backup, -1)
+    var code = SQLITE_OK
+    do throws(CoverTreeError) {
+      repeat {
+        code = sqlite3_backup_step(backup, Self.pagesTogether)
+        let (all, left) = (sqlite3_backup_pagecount(backup), sqlite3_backup_remaining(backup))
+        try context.poll(share: Double(all - left) / Double(max(1, all)))
+      } while code == SQLITE_OK
+    } catch {
+      sqlite3_backup_finish(backup)
+      throw error
+    }
     let end = sqlite3_backup_finish(backup)
     try other.check(code == SQLITE_DONE ? end : code)
   }

@@ -75,22 +75,34 @@ final class SlotHolds: @unchecked Sendable {
   var byteCount: Int { processLock.locked { holds.byteCount + released.byteCount } }
 }
 
+/// Hashes of vectors in a file, and the seeded hash function that made them.
+struct KnownHashes {
+  let hashes: UnsafePointer<UInt64>
+  let hash: VectorHash
+}
+
 extension VectorStore {
   /// Holds slots in use: their rows stay as they are until they are let go of, as often as they were held.
   ///
-  /// - Parameter hashes: of the vectors that have to be in them; nil for any.
-  func hold(
-    _ slots: UnsafeBufferPointer<Int64>, hashes: UnsafePointer<UInt64>? = nil
-  ) throws(CoverTreeError) {
+  /// - Parameter known: hashes of the vectors that have to be in them; nil for any.
+  func hold(_ slots: UnsafeBufferPointer<Int64>, known: KnownHashes? = nil) throws(CoverTreeError) {
     try reading { () throws(CoverTreeError) in
       try checkInUse(slots)
       for (place, slot) in slots.enumerated() {
-        guard hashes.map({ $0[place] == catalogue.slots[Int(slot)].hash }) ?? true else {
+        guard known.map({ $0.hashes[place] == hash(ofSlot: Int(slot), by: $0.hash) }) ?? true else {
           throw CoverTreeError(.notFound, "slots[\(place)]: slot \(slot) has another vector now")
         }
       }
       try catalogue.holds.hold(slots.count) { Int(slots[$0]) }
     }
+  }
+
+  /// The hash of the vector in a slot. A file may come from another store with the same vectors and another seed.
+  private func hash(ofSlot slot: Int, by other: VectorHash) -> UInt64 {
+    guard other.seed != vectorHash.seed else { return catalogue.slots[slot].hash }
+    var found: UInt64 = 0
+    _ = other(rows.row(slot), &found)
+    return found
   }
 
   /// Holds slots once more that are held.

@@ -1,33 +1,64 @@
 import Glibc
 
-/// Who else has a store open: locks of bytes of a file beside it, which end with the process, however it ends.
+/// Who else has a store open: locks of bytes of its row file, which end with the process, however it ends.
 ///
 /// A writer has the first byte alone. Readers share the second: while there are any, slots that were freed are not used again.
-/// Locks belong to the opened file, not to the process, so that two stores in one process see each other.
+/// Locks belong to the opened file, not to the process, so that two stores in one process see each other. The locked file is the file
+/// that is written. So two writers never write to the same rows, even if the file was deleted or replaced.
 final class StoreLock: @unchecked Sendable {
+  private let folder: Int32
   private let descriptor: Int32
+  /// Files that must keep their names. Otherwise the next process would not find the changes.
+  private let files: [(name: String, file: FileIdentity)]
 
   private static var get: Int32 { 36 }  // F_OFD_GETLK
   private static var set: Int32 { 37 }  // F_OFD_SETLK
+  private static var asPath: Int32 { 0o10000000 }  // O_PATH: it need not be readable
   private enum Byte: off_t {
     case writer = 0
     case readers = 1
   }
 
+  /// Says whether two names mean one file.
+  private struct FileIdentity: Equatable {
+    let device: dev_t
+    let number: ino_t
+
+    init(_ status: stat) { (device, number) = (status.st_dev, status.st_ino) }
+  }
+
   /// - Parameter writable: whether for a writer, or for a reader.
-  init(_ path: String, writable: Bool) throws(CoverTreeError) {
-    descriptor = open(path, (writable ? O_RDWR | O_CREAT : O_RDONLY) | O_CLOEXEC | O_NONBLOCK, 0o666)
-    guard descriptor >= 0 else { throw .io("path: \(path)") }
-    var lock = Self.lock(writable ? F_WRLCK : F_RDLCK, writable ? .writer : .readers)
-    guard fcntl(descriptor, Self.set, &lock) == 0 else {
-      let code = errno
-      close(descriptor)
-      guard code == EAGAIN || code == EACCES else { throw CoverTreeError.io("path: \(path)") }
-      throw CoverTreeError(.busy, "path: \(path): somebody else has the store open for writing")
+  init(_ store: StoreFolder, writable: Bool) throws(CoverTreeError) {
+    folder = open(store.path, Self.asPath | O_DIRECTORY | O_CLOEXEC)
+    guard folder >= 0 else { throw .io("path: \(store.path)") }
+    var opened: Int32 = -1
+    do throws(CoverTreeError) {
+      opened = openat(
+        folder, StoreFolder.rowsName, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW)
+      guard opened >= 0 else { throw .io("path: \(store.rows)") }
+      var lock = Self.lock(writable ? F_WRLCK : F_RDLCK, writable ? .writer : .readers)
+      guard fcntl(opened, Self.set, &lock) == 0 else {
+        guard errno == EAGAIN || errno == EACCES else { throw .io("path: \(store.rows)") }
+        throw CoverTreeError(.busy, "path: \(store.path): somebody else has the store open for writing")
+      }
+      var status = stat()
+      guard fstat(opened, &status) == 0 else { throw .io("path: \(store.rows)") }
+      files = [
+        (StoreFolder.rowsName, FileIdentity(status)),
+        (StoreFolder.catalogueName, try Self.named(StoreFolder.catalogueName, in: folder)),
+      ]
+      descriptor = opened
+    } catch {
+      if opened >= 0 { close(opened) }
+      close(folder)
+      throw error
     }
   }
 
-  deinit { close(descriptor) }
+  deinit {
+    close(descriptor)
+    close(folder)
+  }
 
   private static func lock(_ type: Int32, _ byte: Byte) -> flock {
     var lock = flock()
@@ -41,5 +72,32 @@ final class StoreLock: @unchecked Sendable {
   var hasReaders: Bool {
     var lock = Self.lock(F_WRLCK, .readers)
     return fcntl(descriptor, Self.get, &lock) != 0 || lock.l_type != Int16(F_UNLCK)
+  }
+
+  private static func named(_ name: String, in folder: Int32) throws(CoverTreeError) -> FileIdentity {
+    var status = stat()
+    guard fstatat(folder, name, &status, AT_SYMLINK_NOFOLLOW) == 0 else { throw .io("store: \(name)") }
+    return FileIdentity(status)
+  }
+
+  /// Throws if a file was deleted or replaced: changes would be lost. The folder may have another name by now.
+  func confirm() throws(CoverTreeError) {
+    for (name, file) in files {
+      guard let found = try? Self.named(name, in: folder), found == file else {
+        throw CoverTreeError(
+          .io, "store: \(name) was deleted or replaced after the store was opened; it takes no changes any more",
+          code: ESTALE)
+      }
+    }
+  }
+
+  /// Also throws if a row file, opened by its name, is not the locked file.
+  func confirm(_ rows: RowFile) throws(CoverTreeError) {
+    var status = stat()
+    guard fstat(rows.descriptor, &status) == 0 else { throw .io("path: \(rows.path)") }
+    guard FileIdentity(status) == files[0].file else {
+      throw CoverTreeError(.io, "path: \(rows.path): was replaced while the store was opened", code: ESTALE)
+    }
+    try confirm()
   }
 }

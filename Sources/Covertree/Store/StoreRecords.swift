@@ -13,7 +13,7 @@ public struct StoreID: BitwiseCopyable, Equatable, Sendable {
 
   public init(high: UInt64, low: UInt64, kind: UInt32) { (self.high, self.low, self.kind) = (high, low, kind) }
 
-  var hash: UInt64 { mixed(high ^ mixed(low ^ mixed(UInt64(kind)))) }
+  var hash: UInt64 { seededHash(low, high, kind: kind) }
 }
 
 extension StoreID: CustomStringConvertible {

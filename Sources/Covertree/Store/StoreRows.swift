@@ -167,6 +167,13 @@ final class StoreRows: @unchecked Sendable {
     cn_equal_floats(row(slot), vector, Int64(dim)) != 0
   }
 
+  /// A row: in memory its own place, on disk a copy in `scratch`.
+  func read(_ slot: Int, or scratch: UnsafeMutablePointer<Float>) throws(CoverTreeError) -> UnsafePointer<Float> {
+    guard let file else { return UnsafePointer(row(slot)) }
+    try file.read(into: scratch, rowBytes, at: RowFile.headerBytes + slot * rowBytes)
+    return UnsafePointer(scratch)
+  }
+
   /// Gives the memory, or the disk, of rows that nobody has back to the system.
   func discard(_ slots: Range<Int>) throws(CoverTreeError) {
     if let file { return try file.discard(slots, rowBytes: rowBytes) }

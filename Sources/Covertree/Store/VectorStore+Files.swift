@@ -11,9 +11,15 @@ struct StoreFolder {
     self.path = trimmed.isEmpty ? path : trimmed
   }
 
-  var catalogue: String { path + "/catalogue.sqlite" }
-  var rows: String { path + "/rows.bin" }
-  var lock: String { path + "/lock" }
+  static var catalogueName: String { "catalogue.sqlite" }
+  static var rowsName: String { "rows.bin" }
+
+  var catalogue: String { "\(path)/\(Self.catalogueName)" }
+  var rows: String { "\(path)/\(Self.rowsName)" }
+  var reserve: String { path + "/reserve" }
+  private var journal: String { catalogue + "-journal" }
+  private var log: String { catalogue + "-wal" }
+  private var logIndex: String { catalogue + "-shm" }
 
   var exists: Bool { access(path, F_OK) == 0 }
 
@@ -27,6 +33,25 @@ struct StoreFolder {
     return StoreFolder(path: resolved)
   }
 
+  /// Throws if a file of the store leads to another place. A rollback journal can name any file of the system, and SQLite deletes that
+  /// file after the rollback. A catalogue has a write-ahead log and no rollback journal.
+  func checkFiles() throws(CoverTreeError) {
+    for path in [catalogue, rows, log, logIndex, journal] {
+      var status = stat()
+      guard lstat(path, &status) == 0 else {
+        // Opening a missing file fails, if it is needed.
+        if errno == ENOENT { continue }
+        throw .io("path: \(path)")
+      }
+      guard path != journal else {
+        throw CoverTreeError(.corrupt, "path: \(path): a store has no rollback journal, and one can delete files")
+      }
+      guard status.st_mode & S_IFMT == S_IFREG else {
+        throw CoverTreeError(.corrupt, "path: \(path): expected a regular file, not a link or a device")
+      }
+    }
+  }
+
   /// Creates the folder under another name, and renames it when it is complete. Dangling symbolic links are followed.
   ///
   /// - Parameter original: the store to be copied. The copy gets its modes, so that it is as private.
@@ -36,14 +61,16 @@ struct StoreFolder {
     let path = try followed(path)
     let number = randomNumber().0
     let draft = StoreFolder(path: "\(path).\(String(number, radix: 36)).part")
-    let mode = (folder: Self.mode(of: original?.path) ?? 0o777, file: Self.mode(of: original?.catalogue) ?? 0o666)
-    guard mkdir(draft.path, mode.folder | 0o700) == 0 else { throw .io("path: \(path)") }
+    let mode = Self.mode(of: original?.path) ?? 0o777
+    guard mkdir(draft.path, mode | 0o700) == 0 else { throw .io("path: \(path)") }
     do throws(CoverTreeError) {
+      try Self.keepGroup(draft.path, of: original?.path)
       // SQLite creates files with 0644, however permissive the umask is.
-      for name in [draft.catalogue, draft.rows, draft.lock] { try Self.touch(name, mode.file | 0o600) }
-      try fill(draft)
-      _ = try StoreLock(draft.lock, writable: true)
-      try syncFolder(of: draft.lock)
+      try Self.touch(draft.catalogue, like: original?.catalogue)
+      try Self.touch(draft.rows, like: original?.rows)
+      // SQLite opens no path with a link in it.
+      try fill(draft.resolved())
+      try syncFolder(of: draft.rows)
       // A folder that is there is an error, unless it is empty.
       guard rename(draft.path, path) == 0 else { throw CoverTreeError.io("path: \(path)") }
     } catch {
@@ -54,21 +81,34 @@ struct StoreFolder {
   }
 
   /// The permission bits of a file or folder, if they can be read.
-  private static func mode(of path: String?) -> mode_t? {
+  static func mode(of path: String?) -> mode_t? {
     var status = stat()
     guard let path, stat(path, &status) == 0 else { return nil }
     return status.st_mode & 0o777
   }
 
-  /// Creates an empty file; the umask applies to the mode.
-  private static func touch(_ path: String, _ mode: mode_t) throws(CoverTreeError) {
+  /// Creates an empty file with the mode of another one; the umask applies.
+  private static func touch(_ path: String, like original: String?) throws(CoverTreeError) {
+    let mode = (Self.mode(of: original) ?? 0o666) | 0o600
     let file = Glibc.open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode)
     guard file >= 0 else { throw .io("path: \(path)") }
     close(file)
+    try keepGroup(path, of: original)
+  }
+
+  /// Gives a copy the group of its original. If that is not allowed, its own group gets no rights.
+  private static func keepGroup(_ path: String, of original: String?) throws(CoverTreeError) {
+    var (own, other) = (stat(), stat())
+    guard let original, stat(original, &other) == 0 else { return }
+    guard stat(path, &own) == 0 else { throw .io("path: \(path)") }
+    guard own.st_gid != other.st_gid, own.st_mode & 0o070 != 0 else { return }
+    guard chown(path, .max, other.st_gid) == 0 || chmod(path, own.st_mode & 0o707) == 0 else {
+      throw .io("path: \(path)")
+    }
   }
 
   private func remove() {
-    for name in [catalogue, catalogue + "-wal", catalogue + "-shm", rows, lock] { unlink(name) }
+    for name in [catalogue, journal, log, logIndex, rows] { unlink(name) }
     rmdir(path)
   }
 }
@@ -78,7 +118,7 @@ extension VectorStore {
   ///
   /// - Parameter dim: 0 for that of a store that is there.
   public static func open(
-    _ path: String, dim: Int, sync: Sync, readOnly: Bool
+    _ path: String, dim: Int, sync: Sync, readOnly: Bool, context: CallContext
   ) throws(CoverTreeError) -> VectorStore {
     let folder = StoreFolder(path: path)
     if !folder.exists {
@@ -92,7 +132,7 @@ extension VectorStore {
       if code == ENOENT { throw CoverTreeError(.corrupt, "path: \(path): is not a store: it has no catalogue") }
       throw CoverTreeError.io("path: \(folder.catalogue)")
     }
-    let store = try existing(folder.resolved(), sync, readOnly: readOnly)
+    let store = try existing(folder.resolved(), sync, readOnly: readOnly, context)
     guard dim == 0 || dim == store.dim else {
       throw CoverTreeError(.shape, "dim: \(path) has vectors of \(store.dim) coordinates, not of \(dim)")
     }
@@ -114,22 +154,33 @@ extension VectorStore {
   }
 
   private static func existing(
-    _ folder: StoreFolder, _ sync: Sync, readOnly: Bool
+    _ folder: StoreFolder, _ sync: Sync, readOnly: Bool, _ context: CallContext
   ) throws(CoverTreeError) -> VectorStore {
+    try folder.checkFiles()
     // Where nothing can be written beside the catalogue, nobody writes to it.
     let immutable = readOnly && access(folder.path, W_OK) != 0
-    let lock = try StoreLock(folder.lock, writable: !readOnly)
-    let file = try CatalogueFile.open(
-      folder.catalogue, writable: !readOnly, immutable: immutable, sync)
+    let lock = try StoreLock(folder, writable: !readOnly)
+    let reserve = readOnly ? nil : DiskReserve(folder)
+    func openCatalogue() throws(CoverTreeError) -> CatalogueFile {
+      try CatalogueFile.open(folder.catalogue, writable: !readOnly, immutable: immutable, sync, context)
+    }
+    let file = if let reserve { try reserve.lending(openCatalogue) } else { try openCatalogue() }
     let catalogue = try Catalogue()
     var opened: RowFile?
-    try file.read(into: catalogue) { (state) throws(CoverTreeError) in
+    try file.read(into: catalogue, context) { (state) throws(CoverTreeError) in
       opened = try RowFile.open(
         folder.rows, RowFile.Header(dim: state.dim, store: state.store), rows: state.slots, writable: !readOnly)
     }
+    if let opened {
+      try lock.confirm(opened)
+      let rowBytes = StoreRows.rowBytes(dim: file.state.dim)
+      try opened.checkHoles(file.state.slots, rowBytes: rowBytes) { catalogue.slots[$0].count > 0 }
+    }
+    reserve?.fill()
     let rows = try StoreRows(dim: file.state.dim, file: opened, needed: file.state.slots)
     return try VectorStore(
-      path: folder.path, readOnly: readOnly, catalogue: catalogue, rows: rows, file: file, sync: sync, lock: lock)
+      path: folder.path, readOnly: readOnly, catalogue: catalogue, rows: rows, file: file, sync: sync, lock: lock,
+      reserve: reserve)
   }
 
   // MARK: Copies
@@ -138,8 +189,9 @@ extension VectorStore {
   public func snapshot(_ path: String, context: CallContext) throws(CoverTreeError) {
     guard let own = self.path else { return try snapshotOfMemory(StoreFolder(path: path), context) }
     try checkProcess()
+    try lock?.confirm()
     // A reader of its own sees one transaction, and keeps its rows from being used again.
-    let reader = try Self.open(own, dim: 0, sync: .off, readOnly: true)
+    let reader = try Self.open(own, dim: 0, sync: .off, readOnly: true, context: context)
     guard reader.file.state.store == file.state.store else {
       throw CoverTreeError(.corrupt, "path: \(own): another store is there now")
     }
@@ -148,16 +200,18 @@ extension VectorStore {
 
   /// Makes a store of a snapshot, at a place where none is.
   public static func restore(_ snapshot: String, to path: String, context: CallContext) throws(CoverTreeError) {
-    try open(snapshot, dim: 0, sync: .off, readOnly: true).copy(to: StoreFolder(path: path), context)
+    try open(snapshot, dim: 0, sync: .off, readOnly: true, context: context).copy(to: StoreFolder(path: path), context)
   }
 
   private func copy(to folder: StoreFolder, _ context: CallContext) throws(CoverTreeError) {
     guard !folder.exists else { throw Self.occupied(folder.path) }
     try folder.make(like: path.map(StoreFolder.init)) { (folder) throws(CoverTreeError) in
       // What the catalogue says while it is copied is what the rows are copied for.
-      try file.backUp(to: folder.catalogue)
-      let copied = try CatalogueFile.open(folder.catalogue, writable: true, immutable: false, .full)
-      try copyRows(copied.state, to: folder, context)
+      try file.backUp(to: folder.catalogue, context)
+      let copied = try CatalogueFile.open(folder.catalogue, writable: true, immutable: false, .full, context)
+      let target = try RowFile.create(folder.rows, RowFile.Header(dim: dim, store: copied.state.store))
+      try rows.file?.copyRows(copied.state.slots, rowBytes: rows.rowBytes, to: target, context)
+      try target.sync()
     }
   }
 
@@ -174,30 +228,30 @@ extension VectorStore {
         try copy.resize(slots: catalogue.slots.count, entries: catalogue.entries.count)
         try copy.take(slots: catalogue.slots.records.elements, from: 0)
         try copy.take(entries: catalogue.entries.records.elements, from: 0)
-        try file.backUp(to: folder.catalogue)
+        try file.backUp(to: folder.catalogue, context)
         copies += 1
       }
       defer { try? gate.writing(.brief) { copies -= 1 } }
-      try CatalogueFile.fill(folder.catalogue, with: copy)
-      var state = file.state
-      state.slots = copy.slots.count
-      try copyRows(state, to: folder, context)
+      try CatalogueFile.fill(folder.catalogue, with: copy, context)
+      try writeRows(copy, to: folder, context)
     }
   }
 
-  private func copyRows(
-    _ state: CatalogueFile.State, to folder: StoreFolder, _ context: CallContext
-  ) throws(CoverTreeError) {
-    let target = try RowFile.create(folder.rows, RowFile.Header(dim: dim, store: state.store))
-    let count = state.slots
-    let together = max(1, (64 << 20) / rows.rowBytes)
-    for first in stride(from: 0, to: count, by: together) {
-      let slots = first..<min(count, first + together)
-      try target.write(slots, rowBytes: rows.rowBytes) { (row, slot) in
+  /// Writes the rows of the slots that a copy has in use. Free ones become holes, if they fill pages.
+  private func writeRows(_ copy: Catalogue, to folder: StoreFolder, _ context: CallContext) throws(CoverTreeError) {
+    let target = try RowFile.create(folder.rows, RowFile.Header(dim: dim, store: file.state.store))
+    let (count, together) = (copy.slots.count, max(1, (64 << 20) / rows.rowBytes))
+    var slot = 0
+    while slot < count {
+      let first = slot
+      while slot < count, slot < first + together, copy.slots[slot].count > 0 { slot += 1 }
+      try target.write(first..<slot, rowBytes: rows.rowBytes) { (row, slot) in
         UnsafeMutableRawPointer(row).copyMemory(from: rows.row(slot), byteCount: rows.rowBytes)
       }
-      try context.poll(share: Double(slots.upperBound) / Double(count))
+      while slot < count, copy.slots[slot].count == 0 { slot += 1 }
+      try context.poll(share: Double(slot) / Double(count))
     }
+    try target.extend(to: count, rowBytes: rows.rowBytes)
     try target.sync()
   }
 
@@ -210,17 +264,17 @@ extension VectorStore {
       func corrupt(_ what: String) -> CoverTreeError {
         CoverTreeError(.corrupt, "store: \(path ?? "in memory"): \(what)")
       }
-      if let fault = try file.fault() { throw corrupt("catalogue: \(fault)") }
-      try file.checkSums()
-      if let fault = try catalogue.fault() { throw corrupt("catalogue: \(fault)") }
-      let needed = catalogue.slots.count * rows.rowBytes
-      if let size = try rows.file?.size(), catalogue.slots.count > 0, size < RowFile.headerBytes + needed {
-        throw corrupt("rows.bin is truncated: it has \(size) bytes, its rows need \(RowFile.headerBytes + needed)")
-      }
-      try context.forEach(catalogue.slots.count, grain: 256) { (range, _) throws(CoverTreeError) in
+      if let fault = try file.fault(context) { throw corrupt("catalogue: \(fault)") }
+      try file.checkSums(context)
+      if let fault = try catalogue.fault(context) { throw corrupt("catalogue: \(fault)") }
+      try rows.file?.check(holds: catalogue.slots.count, rowBytes: rows.rowBytes)
+      let width = rows.rowBytes / MemoryLayout<Float>.stride
+      let scratch = try Buffer<Float>(count: context.threads * width)
+      try context.forEach(catalogue.slots.count, grain: 256) { (range, thread) throws(CoverTreeError) in
         for slot in range where catalogue.slots[slot].count > 0 {
-          var hash: UInt64 = 0
-          guard cn_hash_floats(rows.row(slot), Int64(dim), &hash) != 0, hash == catalogue.slots[slot].hash else {
+          var found: UInt64 = 0
+          let row = try rows.read(slot, or: scratch.base + thread * width)
+          guard vectorHash(row, &found), found == catalogue.slots[slot].hash else {
             throw corrupt("the row of slot \(slot) does not match its hash")
           }
         }
@@ -236,7 +290,7 @@ extension VectorStore {
       let (slotCount, entryCount) = (catalogue.slots.count, catalogue.entries.count)
       try catalogue.trim()
       do throws(CoverTreeError) {
-        try file.commit(catalogue, names: nil, entries: UnsafeBufferPointer(start: nil, count: 0))
+        try commitRemoval()
       } catch {
         try catalogue.resize(slots: slotCount, entries: entryCount)
         try catalogue.listFree()
@@ -250,8 +304,9 @@ extension VectorStore {
         if slot > first { try rows.discard(first..<slot) }
         slot += 1
       }
-      try rows.file?.truncate(to: catalogue.slots.count, rowBytes: rows.rowBytes)
-      try file.vacuum()
+      let end = try rows.file?.rowCount(rowBytes: rows.rowBytes) ?? slotCount
+      try rows.discard(catalogue.slots.count..<max(end, catalogue.slots.count))
+      try file.vacuum(context)
     }
   }
 }

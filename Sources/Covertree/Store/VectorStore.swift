@@ -6,8 +6,8 @@ import Glibc
 /// Equal vectors share a *slot*: a row that never moves while an id has it. A hash finds it, and a full comparison decides. A
 /// slot that no id has any more is used again, after the change that freed it is settled.
 ///
-/// In memory, or durable in a folder of three files: `catalogue.sqlite` (`CatalogueFile`), `rows.bin` (`RowFile`), `lock`
-/// (`StoreLock`). Rows are on disk before the transaction that names them. Readers run in parallel with each other,
+/// In memory, or durable in a folder of three files: `catalogue.sqlite` (`CatalogueFile`), `rows.bin` (`RowFile`, `StoreLock`) and
+/// `reserve` (`DiskReserve`). Rows are on disk before the transaction that names them. Readers run in parallel with each other,
 /// changes exclude everything else; other processes read while one writes.
 public final class VectorStore: @unchecked Sendable {
   public enum Sync: Int32, Sendable {
@@ -30,7 +30,10 @@ public final class VectorStore: @unchecked Sendable {
   let file: CatalogueFile
   public let sync: Sync
   let gate = ReadWriteGate(of: "store")
-  private let lock: StoreLock?
+  let lock: StoreLock?
+  /// Of a writer on disk.
+  private let reserve: DiskReserve?
+  let vectorHash: VectorHash
   /// What SQLite has open must not be used by a forked child.
   private let forks = processLock.forks
   private let addition: Addition
@@ -41,20 +44,23 @@ public final class VectorStore: @unchecked Sendable {
 
   init(
     path: String?, readOnly: Bool, catalogue: Catalogue, rows: StoreRows, file: CatalogueFile, sync: Sync,
-    lock: StoreLock?
+    lock: StoreLock?, reserve: DiskReserve?
   ) throws(CoverTreeError) {
     (self.path, isReadOnly, self.catalogue, self.rows) = (path, readOnly, catalogue, rows)
-    (self.file, self.sync, self.lock, dim) = (file, sync, lock, rows.dim)
-    addition = try Addition(catalogue, rows)
+    (self.file, self.sync, self.lock, self.reserve, dim) = (file, sync, lock, reserve, rows.dim)
+    vectorHash = try VectorHash(dim: rows.dim, seed: file.state.store)
+    addition = try Addition(catalogue, rows, vectorHash)
   }
 
   /// A store in memory.
-  public convenience init(dim: Int) throws(CoverTreeError) {
+  public convenience init(dim: Int) throws(CoverTreeError) { try self.init(dim: dim, seed: randomNumber()) }
+
+  convenience init(dim: Int, seed: (UInt64, UInt64)) throws(CoverTreeError) {
     try Self.check(dim)
-    let state = CatalogueFile.State(dim: dim, store: randomNumber())
+    let state = CatalogueFile.State(dim: dim, store: seed)
     try self.init(
       path: nil, readOnly: false, catalogue: Catalogue(), rows: StoreRows(dim: dim, file: nil, needed: 0),
-      file: CatalogueFile(state), sync: .off, lock: nil)
+      file: CatalogueFile(state), sync: .off, lock: nil, reserve: nil)
   }
 
   static func check(_ dim: Int) throws(CoverTreeError) {
@@ -100,11 +106,22 @@ public final class VectorStore: @unchecked Sendable {
   public func remove(_ ids: UnsafeBufferPointer<StoreID>, context: CallContext) throws(CoverTreeError) {
     try change(context) { () throws(CoverTreeError) in
       for (place, id) in ids.enumerated() {
+        if place % Catalogue.pollInterval == 0 { try context.poll(share: Double(place) / Double(ids.count)) }
         guard let entry = catalogue.entry(of: id) else { throw Self.missing(id, place) }
         try catalogue.remove(entry: entry)
       }
+      try commitRemoval()
+    }
+  }
+
+  /// Commits a change that adds nothing. On a full disk it uses the reserve.
+  func commitRemoval() throws(CoverTreeError) {
+    func commit() throws(CoverTreeError) {
       try file.commit(catalogue, names: nil, entries: UnsafeBufferPointer(start: nil, count: 0))
     }
+    guard let reserve else { return try commit() }
+    // After a checkpoint the log starts again at its beginning, and needs no more space.
+    try reserve.lending(makeRoom: { (try? file.checkpoint()) ?? false }, commit)
   }
 
   /// Runs a change of the catalogue, and takes it back where it fails.
@@ -116,6 +133,7 @@ public final class VectorStore: @unchecked Sendable {
     }
     try gate.writing(context) { () throws(CoverTreeError) in
       try checkProcess()
+      try lock?.confirm()
       try catalogue.begin()
       do throws(CoverTreeError) {
         try body()
@@ -164,7 +182,8 @@ public final class VectorStore: @unchecked Sendable {
       return
     }
     try gate.writing(.brief) { () throws(CoverTreeError) in
-      try file.read(into: catalogue) { (state) throws(CoverTreeError) in
+      try file.read(into: catalogue, .brief) { (state) throws(CoverTreeError) in
+        try rows.file?.check(holds: state.slots, rowBytes: rows.rowBytes)
         guard state.slots <= rows.reserved else {
           throw CoverTreeError(
             .outOfMemory, "out of memory: no addresses for \(state.slots) vectors; open the store again")
@@ -264,7 +283,7 @@ public final class VectorStore: @unchecked Sendable {
         count: catalogue.count, uniqueCount: catalogue.uniqueCount, slotCount: slotCount,
         freeCount: slotCount - catalogue.uniqueCount, rowBytes: rows.rowBytes, reservedCount: rows.reserved,
         memoryBytes: catalogue.byteCount + addition.byteCount + (rows.file == nil ? slotCount * rows.rowBytes : 0),
-        fileBytes: try rows.file?.size() ?? 0, generation: Int(file.state.generation))
+        fileBytes: try rows.file?.takenBytes() ?? 0, generation: Int(file.state.generation))
     }
   }
 
@@ -281,6 +300,3 @@ public final class StoreRowSpace: Sendable {
   public var base: UnsafePointer<Float> { UnsafePointer(rows.row(0)) }
   public var rowBytes: Int { rows.rowBytes }
 }
-
-/// A number that no other store has.
-func randomNumber() -> (UInt64, UInt64) { (.random(in: .min ... .max), .random(in: .min ... .max)) }

@@ -27,9 +27,10 @@ import Testing
 }
 
 @Suite struct VectorHashTests {
-  private func hash(_ row: [Float]) -> UInt64? {
-    var hash: UInt64 = 0
-    return cn_hash_floats(row, Int64(row.count), &hash) == 0 ? nil : hash
+  private func hash(_ row: [Float], seed: UInt64 = 7) -> UInt64? {
+    var found: UInt64 = 0
+    guard let hash = try? VectorHash(dim: row.count, seed: (seed, 1)) else { return nil }
+    return hash(row, &found) ? found : nil
   }
 
   @Test func hashesTellVectorsApartAndZerosNot() {
@@ -60,7 +61,21 @@ import Testing
   @Test func hashesStayWhatTheyAre() {
     #expect(hash([0, 0, 0]) == hash([-0.0, 0, -0.0]))
     #expect(hash([]) == 0)
-    #expect(hash((0..<40).map { Float($0) }) == 0x16F6_7564_D135_3D23)
+    #expect(hash((0..<40).map { Float($0) }) == 0x0625_7CCD_F4F2_AC10)
+    #expect(hash([1, 2]) != hash([1, 2], seed: 8))
+  }
+}
+
+@Suite struct IDHashTests {
+  /// By a hash without a seed, `mixed(high ^ mixed(low ^ mixed(kind)))`, all of them would be one.
+  @Test func idsOfAnAttackerAreToldApart() {
+    var seen: Set<UInt64> = []
+    for low in 0..<UInt64(1000) {
+      let id = StoreID(high: 5 ^ mixed(low ^ mixed(2)), low: low, kind: 2)
+      #expect(mixed(id.high ^ mixed(id.low ^ mixed(2))) == mixed(5))
+      #expect(id.hash == id.hash && seen.insert(id.hash).inserted)
+      #expect(id.hash != StoreID(high: id.high, low: low, kind: 3).hash)
+    }
   }
 }
 
@@ -73,13 +88,15 @@ extension [Float] {
 }
 
 @Suite struct SameHashTests {
-  /// Two vectors of one hash: the words whose halves are the keys of their places count for nothing but their upper halves, which
-  /// are added up. Whoever knows the hash can make as many as they like.
+  /// Vectors of one hash: the words whose halves are the keys of their places count for nothing but their upper halves, which are
+  /// added up. Whoever knows the seed can make as many as they like.
   private static var dim: Int { 32 }
+  private static var seed: (UInt64, UInt64) { (3, 4) }
 
-  private static func row(_ a: Float, _ b: Float) -> [Float] {
+  private static func row(_ a: Float, _ b: Float) throws -> [Float] {
+    let keys = try VectorHash(dim: dim, seed: seed).keys
     var row = [Float](repeating: 0.5, count: dim)
-    (row[0], row[16]) = (Float(bitPattern: 0x85EB_CA87), Float(bitPattern: 0x0536_469C))
+    for block in 0..<2 { row[16 * block] = Float(bitPattern: UInt32(truncatingIfNeeded: keys[8 * block])) }
     (row[1], row[17]) = (a, b)
     return row
   }
@@ -102,14 +119,17 @@ extension [Float] {
   }
 
   @Test func vectorsOfOneHashAreToldApart() throws {
-    let (one, other) = (Self.row(1, 2), Self.row(2, 1))
-    var hashes: [UInt64] = [0, 0]
+    let (one, other) = (try Self.row(1, 2), try Self.row(2, 1))
+    let (hash, elsewhere) = (
+      try VectorHash(dim: Self.dim, seed: Self.seed), try VectorHash(dim: Self.dim, seed: (5, 6))
+    )
+    var hashes: [UInt64] = [0, 0, 0, 0]
     for (place, row) in [one, other].enumerated() {
-      #expect(cn_hash_floats(row, Int64(Self.dim), &hashes[place]) != 0)
+      #expect(hash(row, &hashes[place]) && elsewhere(row, &hashes[place + 2]))
     }
-    #expect(hashes[0] == hashes[1] && one != other)
-    let distinct = (0..<300).map { Self.row(Float($0 + 5), 3) }
-    let together = try VectorStore(dim: Self.dim)
+    #expect(hashes[0] == hashes[1] && hashes[2] != hashes[3] && one != other)
+    let distinct = try (0..<300).map { try Self.row(Float($0 + 5), 3) }
+    let together = try VectorStore(dim: Self.dim, seed: Self.seed)
     // In one batch, among others and their duplicates; then again, when they are there.
     let slots = try add([one, one] + distinct + [other, one, other] + distinct, to: together, from: 0)
     #expect(slots[0] == slots[1] && slots[0] == slots[303] && slots[302] == slots[304])
@@ -122,7 +142,7 @@ extension [Float] {
     try together.check(context: CallContext(threads: 1))
     #expect(try together.info().uniqueCount == 302)
     // One after the other.
-    let apart = try VectorStore(dim: Self.dim)
+    let apart = try VectorStore(dim: Self.dim, seed: Self.seed)
     #expect(try add([one], to: apart, from: 0) == [0])
     #expect(try add([other], to: apart, from: 1) == [1])
     try apart.check(context: CallContext(threads: 1))

@@ -362,7 +362,7 @@ SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "covertree_index_load": (c_int32, [c_void_p, _handle_out]),
     "covertree_index_load_over": (c_int32, [c_void_p, c_void_p, POINTER(CallOptions), _handle_out]),
     "covertree_store_create": (c_int32, [c_int64, _handle_out]),
-    "covertree_store_open": (c_int32, [c_char_p, c_int64, c_int32, c_uint32, _handle_out]),
+    "covertree_store_open": (c_int32, [c_char_p, c_int64, c_int32, c_uint32, POINTER(CallOptions), _handle_out]),
     "covertree_store_free": (None, [c_void_p]),
     "covertree_store_add": (
         c_int32,

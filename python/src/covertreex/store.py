@@ -88,7 +88,13 @@ class VectorStore(_calls.Closeable):
 
     @classmethod
     def open(
-        cls, path: _files.PathLike, dim: int | None = None, *, sync: str = "full", read_only: bool = False
+        cls,
+        path: _files.PathLike,
+        dim: int | None = None,
+        *,
+        sync: str = "full",
+        read_only: bool = False,
+        progress: ProgressReport | None = None,
     ) -> VectorStore:
         """Open a store in a folder; one that is not there is made.
 
@@ -105,6 +111,8 @@ class VectorStore(_calls.Closeable):
         read_only : bool
             Whether another process may write meanwhile. What it commits is seen by the next call. Slots that it frees
             are not used again while there are readers.
+        progress : callable, optional
+            Called with the share done; an exception that it raises ends the call.
 
         Raises
         ------
@@ -120,7 +128,11 @@ class VectorStore(_calls.Closeable):
         _calls.Closeable.__init__(store)
         handle = ctypes.c_void_p()
         flags = _READ_ONLY if read_only else 0
-        _native.check(lib.covertree_store_open(_files.encoded_path(path), size, _SYNCS.index(sync), flags, handle))
+        options = _calls.call_options(None)
+        _native.run(
+            lib.covertree_store_open, _files.encoded_path(path), size, _SYNCS.index(sync), flags, ctypes.byref(options),
+            handle, options=options, report=progress,
+        )  # fmt: skip
         store._begin(handle)
         return store
 
@@ -230,7 +242,7 @@ class VectorStore(_calls.Closeable):
             self._open(), keys.ctypes.data, names, None if ends is None else ends.ctypes.data, _arrays.address(rows),
             *rows.shape, _arrays.row_stride(rows), ctypes.byref(options), slots.ctypes.data,
         )  # fmt: skip
-        self._run(lib.covertree_store_add, arguments, rows.size, options, progress)
+        self._run(lib.covertree_store_add, arguments, len(rows) * max(self.dim, _LOOKED_UP), options, progress)
         return slots
 
     def remove(self, id: Id) -> None:
@@ -241,8 +253,11 @@ class VectorStore(_calls.Closeable):
         """Take out ids, all or none. KeyError for one that is not there, or is there twice."""
         keys = _keys(_listed(ids, in_order=False))
         options = _calls.call_options(None)
-        status = lib.covertree_store_remove(self._open(), keys.ctypes.data, len(keys), ctypes.byref(options))
-        self._check(status)
+        arguments = self._open(), keys.ctypes.data, len(keys), ctypes.byref(options)
+        try:
+            self._run(lib.covertree_store_remove, arguments, len(keys) * _LOOKED_UP, options, None)
+        except IndexError as error:
+            raise KeyError(str(error)) from None
 
     # What is in it
 
@@ -435,6 +450,7 @@ class VectorStore(_calls.Closeable):
 
 _ARRAY, _FLOAT, _Uuid = np.ndarray, np.dtype(np.float32), uuid.UUID
 _QUICK = 1 << 23  # coordinates
+_LOOKED_UP = 1 << 12  # coordinates in the time of a look-up, where hashes of a hostile file are all the same
 _NONE = np.empty(0, np.int64)
 _int_of = operator.attrgetter("int")  # of a UUID: half the time of its `bytes`
 # Calls of a microsecond notice how their arguments are converted: these take what needs no conversion.

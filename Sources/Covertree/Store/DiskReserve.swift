@@ -1,0 +1,69 @@
+import Glibc
+
+/// Space on the disk that a store keeps for itself. A removal needs some, too: when the disk is full, it takes this.
+///
+/// It is a file beside the others, and is never mapped. Some file systems cannot reserve space.
+struct DiskReserve {
+  private let path: String
+  private let mode: mode_t
+
+  /// Some dozens of the catalogue's pages: what a removal of a few ids writes, several times over.
+  private static var most: off_t { 512 << 10 }
+  private static var least: off_t { 64 << 10 }
+
+  init(_ folder: StoreFolder) {
+    path = folder.reserve
+    mode = (StoreFolder.mode(of: folder.catalogue) ?? 0o600) | 0o600
+  }
+
+  private func opened(_ flags: Int32) -> Int32? {
+    let file = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW | flags, mode)
+    guard file >= 0 else { return nil }
+    var status = stat()
+    guard fstat(file, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+      close(file)
+      return nil
+    }
+    return file
+  }
+
+  /// Reserves the space, or as much as the disk has.
+  func fill() {
+    guard let file = opened(O_CREAT) else { return }
+    defer { close(file) }
+    var bytes = Self.most
+    while bytes >= Self.least, posix_fallocate(file, 0, bytes) == ENOSPC { bytes /= 2 }
+  }
+
+  /// Gives it back to the disk.
+  ///
+  /// - Returns: whether any space was reserved.
+  private func release() -> Bool {
+    guard let file = opened(0) else { return false }
+    defer { close(file) }
+    var status = stat()
+    guard fstat(file, &status) == 0, status.st_blocks > 0 else { return false }
+    return ftruncate(file, 0) == 0
+  }
+
+  /// Runs code that writes to the disk. If the disk is full, the code runs a second time with the reserved space.
+  ///
+  /// - Parameter makeRoom: makes more room after the reserve is released, and returns whether it did.
+  func lending<Result>(
+    makeRoom: () -> Bool = { false }, _ body: () throws(CoverTreeError) -> Result
+  ) throws(CoverTreeError) -> Result {
+    do throws(CoverTreeError) {
+      return try body()
+    } catch {
+      guard error.meansFullDisk else { throw error }
+      let isReleased = release()
+      guard makeRoom() || isReleased else { throw error }
+    }
+    defer { fill() }
+    return try body()
+  }
+}
+
+extension CoverTreeError {
+  var meansFullDisk: Bool { kind == .io && (code == ENOSPC || code == EDQUOT) }
+}
