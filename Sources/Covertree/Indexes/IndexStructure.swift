@@ -9,10 +9,12 @@ protocol IndexStructure: AnyObject, Sendable {
   func truncate(to first: Int)
   /// Whether there are enough dead vectors in the table to be forgotten.
   var wantsCompaction: Bool { get }
-  /// The table is about to be compacted: nothing may lead to the dead any more.
-  func forgetDead(context: CallContext) throws(CoverTreeError)
-  /// The table has been compacted: where each slot has gone.
-  func renumber(_ map: Buffer<Int32>, context: CallContext) throws(CoverTreeError)
+  /// The table is about to be compacted: nothing may lead to the dead any more. All that may fail is done here; where it
+  /// does, the structure is as it was.
+  ///
+  /// - Parameter map: where each slot will go, -1 for the dead.
+  /// - Returns: what is to be done right after the table has been compacted. It cannot fail.
+  func compaction(_ map: Buffer<Int32>, context: CallContext) throws(CoverTreeError) -> () -> Void
   /// Forgets everything, as for an empty table.
   func removeAll() throws(CoverTreeError)
   /// Puts near vectors near in memory; false where that changes nothing.
@@ -23,6 +25,8 @@ protocol IndexStructure: AnyObject, Sendable {
 
   /// Makes what came from a file its own, before it is changed.
   func own() throws(CoverTreeError)
+  /// A change has ended, whether it failed or not: the table's rows may stand elsewhere in memory.
+  func findRows()
   var sections: [Section] { get }
   var byteCount: Int { get }
   /// Vectors that were compared with queries since the index was made.
