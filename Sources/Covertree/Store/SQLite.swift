@@ -6,6 +6,7 @@ final class SQLite: @unchecked Sendable {
   private let database: OpaquePointer
   /// What messages call it.
   private let name: String
+  private var rollback: OpaquePointer?
 
   enum Mode {
     /// `immutable`: what is read is changed by nobody, and nothing may be written beside it. The path is a URI then.
@@ -35,9 +36,13 @@ final class SQLite: @unchecked Sendable {
     // (https://www.sqlite.org/security.html).
     // Deleted rows are overwritten, so that names of removed ids stay neither in the file nor in copies of it.
     try execute("PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; PRAGMA secure_delete = ON")
+    try check(sqlite3_prepare_v2(database, "ROLLBACK", -1, &rollback, nil))
   }
 
-  deinit { sqlite3_close_v2(database) }
+  deinit {
+    sqlite3_finalize(rollback)
+    sqlite3_close_v2(database)
+  }
 
   private static func error(_ code: Int32, _ database: OpaquePointer?, _ path: String) -> CoverTreeError {
     let said = database.map { String(cString: sqlite3_errmsg($0)) } ?? String(cString: sqlite3_errstr(code))
@@ -85,14 +90,23 @@ final class SQLite: @unchecked Sendable {
 
   /// Runs a change, or nothing of it.
   func transaction(_ body: () throws(CoverTreeError) -> Void) throws(CoverTreeError) {
+    try rollBack()  // what a transaction before could not
     try execute("BEGIN IMMEDIATE")
     do throws(CoverTreeError) {
       try body()
       try execute("COMMIT")
     } catch {
-      if sqlite3_get_autocommit(database) == 0 { try? execute("ROLLBACK") }
+      try? rollBack()
       throw error
     }
+  }
+
+  /// Ends the transaction that is going on, if there is one. The statement is prepared beforehand: to prepare it takes memory, and a
+  /// transaction may fail for want of that.
+  private func rollBack() throws(CoverTreeError) {
+    guard sqlite3_get_autocommit(database) == 0 else { return }
+    sqlite3_step(rollback)
+    try check(sqlite3_reset(rollback))
   }
 
   /// Copies the whole database, as it stands for this connection.
