@@ -57,6 +57,8 @@ let package = Package(
             "-static-stdlib",
             "-Xlinker", "--version-script=\(Context.packageDirectory)/Sources/CABI/exports.map",
             "-Xlinker", "-soname=libcovertree.so.0",
+            // Its threads never end, and those of others that used it run its code when they do.
+            "-Xlinker", "-z", "-Xlinker", "nodelete",
           ] + wrapped.flatMap { ["-Xlinker", "--wrap=\($0)"] })
       ]
     ),
