@@ -59,6 +59,13 @@ public final class CallContext: @unchecked Sendable {
     if stopped.load(ordering: .relaxed) { throw CallContext.cancelled }
   }
 
+  /// The same inside of a loop's body that takes long, in the thread that has a slot. The share is what it was.
+  @inline(__always)
+  func poll(inSlot slot: Int) throws(CoverTreeError) {
+    if slot == 0 { askHost(share: 0) }
+    if stopped.load(ordering: .relaxed) { throw CallContext.cancelled }
+  }
+
   private static let cancelled = CoverTreeError(.cancelled, "cancelled by the progress callback")
 
   private func askHost(share: Double) {
