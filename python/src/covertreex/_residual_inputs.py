@@ -37,8 +37,13 @@ class Inputs:
     kernel: KernelLike
     host: HostKernel | None
 
-    def choose_inducing(
-        self, count: int | None, points: ArrayLike | str | None, seed: int, n_threads: int | None
+    def choose_inducing(  # noqa: PLR0917 - what the tree was given
+        self,
+        count: int | None,
+        points: ArrayLike | str | None,
+        seed: int,
+        n_threads: int | None,
+        progress: ProgressReport | None,
     ) -> NDArray[np.float64]:
         """Inducing points, shape (m, dim): those that were given, or some of the points."""
         n, dim = self.coords.shape
@@ -58,9 +63,8 @@ class Inputs:
         if count == 0:
             return np.empty((0, dim))
         over = scaled(self.coords, self.kernel)
-        return np.ascontiguousarray(
-            self.coords[inducing.choose(over, count, method=points, seed=seed, n_threads=n_threads)]
-        )
+        chosen = inducing.choose(over, count, method=points, seed=seed, n_threads=n_threads, progress=progress)
+        return np.ascontiguousarray(self.coords[chosen])
 
     def build(
         self, inducing: NDArray[np.float64], jitter: float, n_threads: int | None, progress: ProgressReport | None
