@@ -23,6 +23,8 @@ from . import _arguments, _arrays
 
 __all__ = ["RBF", "Kernel", "Matern12", "Matern32", "Matern52"]
 
+_LARGEST = 2.0**500
+
 Lengthscale = Union[float, Sequence[float], NDArray[np.float64]]
 
 
@@ -208,11 +210,22 @@ def scaled(points: NDArray[np.float64], kernel: object) -> NDArray[np.float64]:
         Coordinates.
     kernel : Kernel or callable
         The kernel.
+
+    Raises
+    ------
+    ValueError
+        For a coordinate that is larger than the library takes, as its square would overflow.
     """
     lengthscale = np.asarray(kernel.lengthscale if isinstance(kernel, Stationary) else 1.0)
     if lengthscale.ndim and len(lengthscale) != points.shape[1]:
         raise ValueError(
             f"lengthscale: expected one number or {points.shape[1]}, one for each dimension, got {len(lengthscale)}"
         )
-    over: NDArray[np.float64] = points / lengthscale
+    with np.errstate(over="ignore"):  # what overflows is infinite, and refused as such
+        over: NDArray[np.float64] = points / lengthscale
+    # Squares of others overflow, and infinity less infinity is no distance.
+    for row, column in np.argwhere(np.abs(over) > _LARGEST)[:1]:
+        raise ValueError(
+            f"points[{row}, {column}]: {points[row, column]} over the lengthscale is beyond 2^500, its square would overflow"
+        )
     return over
