@@ -37,7 +37,7 @@ class Inputs:
     kernel: KernelLike
     host: HostKernel | None
 
-    def choose_inducing(  # noqa: PLR0917 - what the tree was given
+    def choose_inducing(
         self,
         count: int | None,
         points: ArrayLike | str | None,

@@ -226,6 +226,7 @@ def scaled(points: NDArray[np.float64], kernel: object) -> NDArray[np.float64]:
     # Squares of others overflow, and infinity less infinity is no distance.
     for row, column in np.argwhere(np.abs(over) > _LARGEST)[:1]:
         raise ValueError(
-            f"points[{row}, {column}]: {points[row, column]} over the lengthscale is beyond 2^500, its square would overflow"
+            f"points[{row}, {column}]: {points[row, column]} over the lengthscale is beyond 2^500, "
+            "its square would overflow"
         )
     return over
