@@ -176,6 +176,7 @@ def part(report: ProgressReport | None, start: float, end: float) -> ProgressRep
     """A report for one part of a call, whose shares are those from ``start`` to ``end`` of the whole."""
     if report is None:
         return None
+    _arguments.function(report, "progress")
     whole = report
     return lambda share: whole(start + (end - start) * share)
 

@@ -62,7 +62,7 @@ class Inputs:
         count = _arrays.integer(count, "inducing_count", minimum=0, maximum=n)
         if count == 0:
             return np.empty((0, dim))
-        over = scaled(self.coords, self.kernel)
+        over = scaled(self.coords, self.kernel, "coords")
         chosen = inducing.choose(over, count, method=points, seed=seed, n_threads=n_threads, progress=progress)
         return np.ascontiguousarray(self.coords[chosen])
 

@@ -690,7 +690,7 @@ class ResidualTree(_calls.Closeable):
         return self._scale(self._coords)
 
     def _scale(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        return kernels.scaled(points, self.kernel)
+        return kernels.scaled(points, self.kernel, "coords")
 
 
 def _restored(

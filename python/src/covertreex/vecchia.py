@@ -218,8 +218,6 @@ def neighbors(
     integers = _arrays.element_type(dtype, "dtype", (np.dtype(np.int32), np.dtype(np.int64)))
     seed = _arrays.integer(chosen_seed(seed), "seed", minimum=0, maximum=2**64 - 1)
     jitter = active_config().residual.jitter if jitter is None else jitter
-    if progress is not None:
-        _arguments.function(progress, "progress")
     with _arguments.renamed(k="m", inducing_count="n_inducing", method="ordering"):
         if n_inducing is not None:
             _arrays.integer(n_inducing, "n_inducing", minimum=0, maximum=len(points))
@@ -281,7 +279,7 @@ def _order(  # noqa: PLR0917 - what `neighbors` was given
     progress: ProgressReport | None,
 ) -> NDArray[np.int64]:
     if isinstance(order, str):
-        return ordering(scaled(points, kernel), order, seed=seed, n_threads=n_threads, progress=progress)
+        return ordering(scaled(points, kernel, "coords"), order, seed=seed, n_threads=n_threads, progress=progress)
     given = _arrays.indices(order, "ordering")
     if len(given) != len(points):
         raise ValueError(f"ordering: expected {len(points)} numbers, one for each point, got {len(given)}")
