@@ -155,9 +155,9 @@ static void refuse_changes_of_store(const char *path) {
   covertree_store_free(store);
 }
 static void remove_store(const char *path) {
-  static const char *files[] = {"catalogue", "rows", "lock"};
+  static const char *files[] = {"catalogue.sqlite", "catalogue.sqlite-wal", "catalogue.sqlite-shm", "rows.bin", "lock"};
   char file[96];
-  for (int i = 0; i < 3; i++) snprintf(file, sizeof file, "%s/%s", path, files[i]), unlink(file);
+  for (int i = 0; i < 5; i++) snprintf(file, sizeof file, "%s/%s", path, files[i]), unlink(file);
   EXPECT(rmdir(path) == 0);
 }
 
