@@ -761,7 +761,8 @@ covertree_status covertree_residual_knn_given(covertree_residual *residual, cons
 
 /* Vectors of float32 with ids of their own, and a structure that finds the nearest of them. Searches on one index run in
  * parallel with each other; a change waits for them to end, and they wait for it. A change that fails leaves the index
- * as it was. The progress callback of a search may search the same index, that of a change may not, and neither may change
+ * as it was, except that links of an HNSW which a failed addition replaced are chosen again among the vectors that were there.
+ * The progress callback of a search may search the same index, that of a change may not, and neither may change
  * it: BUSY. */
 typedef struct covertree_index covertree_index;
 

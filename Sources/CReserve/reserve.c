@@ -13,28 +13,28 @@ int __real_posix_memalign(void **memory, size_t alignment, size_t bytes);
 size_t __real_malloc_usable_size(void *memory);
 void __real_free(void *memory);
 
-// The reserve is a map of bits, one for each unit of 64 bytes: set while the unit is in use. A request takes a run of free units, its
-// free gives just these back, so that free runs join by themselves and no order of requests uses the reserve up. Runs of up to 64
-// units lie within one word of the map and are taken by one atomic operation; longer ones begin at a word and take words in turn.
+// A map has one bit for each unit of 64 bytes; the bit is set while the unit is in use. A request takes a run of free units, and its
+// free gives exactly these back. So free runs join by themselves, and no order of requests uses the reserve up. Runs of up to 64
+// units lie within one word of the map and are taken by one atomic operation. Longer runs begin at a word and take words in turn.
 //
-// There is no lock, so none that a fork or a signal could find held. A thread that a fork leaves behind in the middle of a long
-// run may leave its units in use in the child: that is all.
+// The map has no lock that a fork or a signal could find held. If a fork leaves a thread behind while it takes a long run, the units
+// of that run may stay in use in the child.
 enum { unitBytes = 64, wordUnits = 64, units = 16 << 20 >> 6, words = units / wordUnits };
 
 // Addresses only, until they are written to.
 static _Alignas(4096) char reserve[units][unitBytes];
-// By the first unit of a run: the bytes that were asked for.
+// The bytes of each request, by the first unit of its run.
 static uint32_t sizes[units];
 static _Atomic uint64_t inUse[words];
 static _Atomic uint32_t unitsInUse;
-// The word at which the next search begins: the last one that something was taken from, or given back to.
+// The next search begins at this word. The last request or free was there.
 static _Atomic uint32_t next;
 
 static bool isReserve(const void *memory) { return (uintptr_t)memory - (uintptr_t)reserve < sizeof reserve; }
 
 static uint64_t lowBits(uint32_t count) { return count == wordUnits ? ~0ull : (1ull << count) - 1; }
 
-// The lowest run of so many bits that are not set; 64 where there is none.
+// The first bit of the lowest run of `count` clear bits, or 64 if the word has no such run.
 static uint32_t freeRun(uint64_t word, uint32_t count) {
   uint64_t starts = ~word;
   // After a step a bit stands for a run of `have` free bits, or of as many as are wanted.
@@ -46,7 +46,7 @@ static uint32_t freeRun(uint64_t word, uint32_t count) {
   return starts == 0 ? wordUnits : (uint32_t)__builtin_ctzll(starts);
 }
 
-// Takes a run within a word: its first bit, or 64.
+// Takes a run within a word. Returns its first bit, or 64.
 static uint32_t takeWithin(uint32_t word, uint32_t count) {
   uint64_t before = atomic_load_explicit(&inUse[word], memory_order_relaxed);
   while (true) {
@@ -56,7 +56,7 @@ static uint32_t takeWithin(uint32_t word, uint32_t count) {
   }
 }
 
-// The units of a run of more than one word that stand in the `i`th of its words.
+// How many units a run of several words has in its `i`th word.
 static uint32_t unitsIn(uint32_t i, uint32_t count) {
   uint32_t left = count - i * wordUnits;
   return left < wordUnits ? left : wordUnits;
@@ -66,7 +66,7 @@ static void giveBackUnits(uint32_t word, uint32_t count) {
   for (uint32_t i = 0; i * wordUnits < count; i++) atomic_fetch_and(&inUse[word + i], ~lowBits(unitsIn(i, count)));
 }
 
-// Takes a run that begins at a word, or nothing.
+// Takes a run of several words, or nothing.
 static bool takeFrom(uint32_t word, uint32_t count) {
   for (uint32_t i = 0; i * wordUnits < count; i++) {
     uint64_t wanted = lowBits(unitsIn(i, count)), before = atomic_load_explicit(&inUse[word + i], memory_order_relaxed);

@@ -1,5 +1,5 @@
-/* Memory that is refused: the program's own malloc and its kin stand before those of the C library. For one file of a program; it
- * defines _GNU_SOURCE before anything else. */
+/* Refuses memory: these functions replace malloc and the like of the C library. The program is one file, which defines _GNU_SOURCE
+ * first. */
 #ifndef REFUSE_H
 #define REFUSE_H
 

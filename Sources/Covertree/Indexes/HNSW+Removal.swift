@@ -4,7 +4,7 @@ extension HNSW {
 
   var wantsCompaction: Bool { Double(table.deadCount) > Self.deadShare * Double(table.count) }
 
-  /// Takes the dead out of the graph. What that changes is copied before, and put back where it fails.
+  /// Takes the dead out of the graph. A copy of the graph is made first, and restored if a later step fails.
   func compaction(_ map: Buffer<Int32>, context: CallContext) throws(CoverTreeError) -> () -> Void {
     let before = try Copy(self)
     do throws(CoverTreeError) {
@@ -19,7 +19,7 @@ extension HNSW {
     }
   }
 
-  /// The graph as it stands.
+  /// A copy of the graph's links.
   private struct Copy {
     private let levels: Buffer<UInt8>
     private let links: Buffer<Int32>
@@ -153,7 +153,7 @@ extension HNSW {
     return all.prefix { $0 >= 0 }
   }
 
-  /// Follows the table to other slots.
+  /// Moves links to the new slots of their vectors.
   ///
   /// - Parameter upper: empty, with room for all of `upperLinks`.
   private func renumber(_ map: Buffer<Int32>, _ upper: Stack<Int32>, _ lists: Twins.Lists) {
@@ -225,7 +225,7 @@ extension HNSW {
     try newLinks.resize(to: table.count * degree)
     try newFirst.resize(to: table.count)
     let lists = try twins.renumbered(rank, count: table.count)
-    try table.permute(order)  // it moves nothing where it fails, and it is the last that can
+    try table.permute(order)  // the last step that can fail; if it does, it has moved nothing
     for (to, from) in order.elements.enumerated() {
       newLevels[to] = oldLevels[from]
       newFirst[to] = oldFirst[from]

@@ -9,11 +9,10 @@ protocol IndexStructure: AnyObject, Sendable {
   func truncate(to first: Int)
   /// Whether there are enough dead vectors in the table to be forgotten.
   var wantsCompaction: Bool { get }
-  /// The table is about to be compacted: nothing may lead to the dead any more. All that may fail is done here; where it
-  /// does, the structure is as it was.
+  /// Prepares for a compaction of the table, after which nothing may lead to the dead. If this fails, the structure has not changed.
   ///
-  /// - Parameter map: where each slot will go, -1 for the dead.
-  /// - Returns: what is to be done right after the table has been compacted. It cannot fail.
+  /// - Parameter map: the new slot of each vector, -1 for the dead.
+  /// - Returns: a function to be called right after the table has been compacted. It cannot fail.
   func compaction(_ map: Buffer<Int32>, context: CallContext) throws(CoverTreeError) -> () -> Void
   /// Forgets everything, as for an empty table.
   func removeAll() throws(CoverTreeError)
@@ -25,7 +24,7 @@ protocol IndexStructure: AnyObject, Sendable {
 
   /// Makes what came from a file its own, before it is changed.
   func own() throws(CoverTreeError)
-  /// A change has ended, whether it failed or not: the table's rows may stand elsewhere in memory.
+  /// Is called after every change, even if it failed: the table's rows may have moved in memory.
   func findRows()
   var sections: [Section] { get }
   var byteCount: Int { get }

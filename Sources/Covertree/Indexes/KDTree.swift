@@ -10,7 +10,7 @@ final class KDTree: IndexStructure, @unchecked Sendable {
   private(set) var boxes: BoxTree<Float>?
   /// For searches that may find all; others have labels of their own.
   private var points: SearchPoints<Float>?
-  /// Where the rows stood when `points` was made.
+  /// The address of the rows when `points` was made.
   private var found: UnsafePointer<Float>?
   private let counters = SearchCounters()
   /// Of rows that a store lends: where each stands.
@@ -75,7 +75,7 @@ final class KDTree: IndexStructure, @unchecked Sendable {
 
   var wantsCompaction: Bool { table.deadCount * 4 > table.count }
 
-  /// Builds the boxes of the living anew: of a copy of their rows, as these have not moved yet.
+  /// Builds new boxes of the living, from a copy of their rows, because the table has not moved these yet.
   func compaction(_ map: Buffer<Int32>, context: CallContext) throws(CoverTreeError) -> () -> Void {
     let (exact, dim) = (table.exact!, table.dim)
     let count = table.liveCount

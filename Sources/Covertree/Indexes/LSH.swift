@@ -136,9 +136,7 @@ protocol Hashes: AnyObject, Sendable {
   /// The slots from one on have been set.
   func link(from first: Int) throws(CoverTreeError)
   func truncate(to count: Int)
-  /// Makes ready to follow the table to other slots, -1 for the dead.
-  ///
-  /// - Returns: what follows it, and cannot fail.
+  /// Prepares for a compaction of the table, as `IndexStructure.compaction` does.
   func compaction(_ map: Buffer<Int32>) throws(CoverTreeError) -> () -> Void
   func own() throws(CoverTreeError)
   /// A thread's searches among `count` slots.

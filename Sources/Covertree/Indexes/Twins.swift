@@ -116,7 +116,7 @@ final class Twins {
     return heirs
   }
 
-  /// Who hangs on whom.
+  /// The node of each slot, and the next twin.
   struct Lists {
     fileprivate let nodes: Stack<Int32>
     fileprivate let next: Stack<Int32>

@@ -102,8 +102,7 @@ public final class VectorIndex: @unchecked Sendable {
 
   /// Forgets the dead, when there are enough of them.
   private func tidy(_ context: CallContext) {
-    // What is marked is removed: from here on the host cannot stop it. Without memory for it the dead stay where they are, until
-    // the next change.
+    // The vectors are removed already, so the host cannot stop this. If there is no memory for it, the dead stay until a later change.
     if structure.wantsCompaction { try? compact(CallContext(threads: context.threads)) }
   }
 

@@ -259,7 +259,7 @@ final class VectorTable: @unchecked Sendable {
     fileprivate let kept: Buffer<Int32>
   }
 
-  /// Plans a compaction, and makes all the room that it takes.
+  /// Plans a compaction, and reserves all memory that it needs.
   func compaction() throws(CoverTreeError) -> Compaction {
     let map = try Buffer<Int32>(count: count, filledWith: -1)
     let kept = try Buffer<Int32>(count: liveCount)
@@ -272,7 +272,7 @@ final class VectorTable: @unchecked Sendable {
     return Compaction(map: map, kept: kept)
   }
 
-  /// Moves living vectors together, as planned. It cannot fail: nothing grows.
+  /// Moves living vectors together, as planned. It cannot fail, because nothing grows.
   func compact(_ plan: Compaction) {
     let (kept, count) = (plan.kept, plan.kept.count)
     for (to, from) in kept.elements.enumerated() {

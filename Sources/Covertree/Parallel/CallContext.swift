@@ -59,7 +59,9 @@ public final class CallContext: @unchecked Sendable {
     if stopped.load(ordering: .relaxed) { throw CallContext.cancelled }
   }
 
-  /// The same inside of a loop's body that takes long, in the thread that has a slot. The share is what it was.
+  /// The same within the body of a loop, for a body that takes long. The share stays the same.
+  ///
+  /// - Parameter slot: of the thread that runs the body.
   @inline(__always)
   func poll(inSlot slot: Int) throws(CoverTreeError) {
     if slot == 0 { askHost(share: 0) }

@@ -4,7 +4,7 @@ import CNumerics
 enum SearchGoal {
   /// So many points of the largest residual correlation.
   case nearest(Int)
-  /// All points within a squared distance, for queries that have no more than so many candidates.
+  /// All points within a squared distance, for queries with at most `most` candidates.
   case within(squared: Double, most: Int)
 }
 
@@ -24,7 +24,7 @@ final class CandidateList {
   private var k = 0
   private var pruneAt = 0
   private var endsWhenFull = false
-  /// Whether there came more candidates than are wanted: the list is empty then, and takes no more.
+  /// Whether more candidates came than are wanted. The list is empty then, and takes no more.
   private(set) var isFull = false
 
   var count: Int { places.count }

@@ -1,15 +1,16 @@
 /// For each point of a model those within a squared residual-correlation distance of it, by places.
 ///
-/// Of points that have few near ones these are listed. The others are compared with those that are asked for, whenever they are: lists
-/// of points that lie close together, or are equal, would take memory quadratic in their number. Memory: up to 12 `mostListed` bytes
-/// a point.
+/// If a point has few neighbours, they are listed. A point with many neighbours is compared with other points when they are asked for,
+/// because lists of points that lie close together, or are equal, would take memory quadratic in their number.
+///
+/// Memory: up to 12 `mostListed` bytes a point.
 final class NeighborGraph: @unchecked Sendable {
-  /// So many near points are listed: half a block. To compare a point with those that are asked for costs about as much.
+  /// The largest number of neighbours that are listed: half a block. Comparing a point with a block costs about as much.
   static let mostListed = 128
 
   private let search: ResidualSearch
   private let squared: Double
-  /// The bounds of each point with all regions; nil where there are none.
+  /// The bounds of each point with all regions, if there are skeletons.
   private let regions: Skeletons.Regions?
   /// Of each place: where its neighbours begin and end; -1 for points that are not listed.
   private let begin: Buffer<Int>
@@ -75,7 +76,7 @@ final class NeighborGraph: @unchecked Sendable {
     }
   }
 
-  /// Points that neighbours are looked for among.
+  /// Some of the points: neighbours are looked for among them.
   struct Choice: @unchecked Sendable {
     /// By place: a number that the point goes by; -1 for points that are not chosen.
     let numbers: Buffer<Int32>
@@ -118,7 +119,7 @@ final class NeighborGraph: @unchecked Sendable {
     }
   }
 
-  /// Compares a point with those of some others that bounds leave.
+  /// Compares a point with the chosen points of all regions that bounds do not exclude.
   private func compare(
     _ place: Int32, with choice: Choice, _ body: (Int32, Int32, Double) throws(CoverTreeError) -> Void
   ) throws(CoverTreeError) {

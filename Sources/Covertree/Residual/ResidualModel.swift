@@ -15,7 +15,8 @@ public enum FeatureSource: @unchecked Sendable {
 final class ResidualModel: @unchecked Sendable {
   /// Residual variances are at least this much of the variance.
   static let relativeFloor = 1e-9
-  /// What features may explain, relative to the variance. Far more than rounding adds, far less than what overflows in float32.
+  /// The largest variance that features may explain, relative to the variance of the kernel. Rounding adds far less, and float32
+  /// overflows far above it.
   private static let mostExplained = 0x1p40
   /// Given residual variances are at least this much of the variance.
   private static let leastGiven = 0x1p-500
@@ -341,7 +342,7 @@ final class ResidualModel: @unchecked Sendable {
     guard diagonal > 0, diagonal.isFinite else {
       throw CoverTreeError(.invalidArgument, "kernel_diag[\(index)]: expected a finite number above 0, got \(diagonal)")
     }
-    // Of others products of two would overflow or vanish.
+    // Products of two larger or smaller numbers would overflow or vanish.
     let most = mostExplained * shared.variance
     for (name, value) in [("kernel_diag", diagonal), ("v_matrix", norm)] where !(value <= most) {
       throw CoverTreeError(

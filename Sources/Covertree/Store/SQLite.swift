@@ -90,7 +90,7 @@ final class SQLite: @unchecked Sendable {
 
   /// Runs a change, or nothing of it.
   func transaction(_ body: () throws(CoverTreeError) -> Void) throws(CoverTreeError) {
-    try rollBack()  // what a transaction before could not
+    try rollBack()  // if an earlier transaction could not
     try execute("BEGIN IMMEDIATE")
     do throws(CoverTreeError) {
       try body()
@@ -101,8 +101,8 @@ final class SQLite: @unchecked Sendable {
     }
   }
 
-  /// Ends the transaction that is going on, if there is one. The statement is prepared beforehand: to prepare it takes memory, and a
-  /// transaction may fail for want of that.
+  /// Takes back the transaction that is going on, if there is one. The statement was prepared earlier, because preparing takes memory,
+  /// and a transaction may fail for lack of memory.
   private func rollBack() throws(CoverTreeError) {
     guard sqlite3_get_autocommit(database) == 0 else { return }
     sqlite3_step(rollback)
