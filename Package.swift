@@ -57,6 +57,8 @@ let package = Package(
             "-static-stdlib",
             "-Xlinker", "--version-script=\(Context.packageDirectory)/Sources/CABI/exports.map",
             "-Xlinker", "-soname=libcovertree.so.0",
+            // dlclose must not unload it: its own threads never end, and other threads that used it run its code when they end.
+            "-Xlinker", "-z", "-Xlinker", "nodelete",
           ] + wrapped.flatMap { ["-Xlinker", "--wrap=\($0)"] })
       ]
     ),

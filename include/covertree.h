@@ -14,7 +14,8 @@
  *
  * THREADS. Every function may be called from any thread. Queries on one handle run in parallel with each other and
  * with a change, which they do not see; of two changes at once the second fails with COVERTREE_BUSY. Nothing here is
- * called from a signal handler. After fork, parent and child go on independently.
+ * called from a signal handler. After fork, parent and child go on independently. The library stays loaded until the process ends,
+ * whatever dlclose is called with: its threads live on.
  *
  * ERRORS. Functions that can fail return a covertree_status and leave their outputs alone unless it is COVERTREE_OK
  * (arrays of results may have been written in part). The two that are called for one vector at a time return its slot, or
@@ -443,7 +444,7 @@ covertree_status covertree_hash_points_f64(const double *points, int64_t n_point
  * d_ij = sqrt(1 - |rho_ij|), |rho| cut at 1. d_ii = 0; a pair with sqrt(p_i p_j) < 1e-9 variance is at distance 1.
  * Neighbours are sorted by (distance, index). With a kernel of this library and without features they are sorted by (distance over
  * the lengthscale, index), because d rounds to 1 for all points that are far away.
- * All of it is float64. Immutable but for covertree_residual_insert. */
+ * All of it is float64. Immutable. */
 typedef struct covertree_residual covertree_residual;
 
 typedef enum covertree_kernel_shape {
@@ -455,7 +456,7 @@ typedef enum covertree_kernel_shape {
 
 /* A covariance function of the host's: fills covariances, n_rows x n_columns, with k(rows[i], columns[j]); both are
  * arrays of points of dim coordinates. Called in any thread, several at once; must not unwind. A return value other
- * than 0 ends the call that needed it with COVERTREE_CANCELLED. */
+ * than 0 ends the call that needed it with COVERTREE_CANCELLED, a covariance that is not finite with INVALID_ARGUMENT. */
 typedef int32_t (*covertree_kernel_fn)(void *user_data, const double *rows, int64_t n_rows, const double *columns,
                                        int64_t n_columns, int64_t dim, double *covariances);
 
@@ -495,7 +496,8 @@ covertree_status covertree_residual_build(const double *points, int64_t n_points
  *   v_matrix          [in] n_points x n_features
  *   residual_variance [in] n_points, above 0; within 1e-3 of kernel_diagonal[i] - |v_i|^2, relative, or an error
  *   kernel_diagonal   [in] n_points: k(x_i, x_i); NULL: the kernel's variance
- */
+ * INVALID_ARGUMENT also for a residual variance below 2^-500, a diagonal above 2^40 and a |v_i|^2 above 2^40 times the kernel's
+ * variance: products of two would overflow or vanish. */
 covertree_status covertree_residual_build_given_f32(const double *points, int64_t n_points, int64_t dim,
                                                     int64_t row_stride, const float *v_matrix, int64_t n_features,
                                                     int64_t v_row_stride, const double *residual_variance,
@@ -571,8 +573,8 @@ covertree_status covertree_residual_get_features(covertree_residual *residual, d
  *   options [in]  may be NULL; leaf_size is not read
  *   arrays  [out] free it with covertree_arrays_free; points are the coordinates over the lengthscale, by which siblings
  *                 are sorted along the Hilbert curve, radius is in this metric
- * UNSUPPORTED for a kernel of the host's, OUT_OF_MEMORY, CANCELLED. All pairs within 1/2 of each other are held
- * meanwhile, 12 bytes each. */
+ * UNSUPPORTED for a kernel of the host's, OUT_OF_MEMORY, CANCELLED. O(n) memory: of each point up to 128 of those within 1/2 of
+ * it are held meanwhile, 12 bytes each. */
 covertree_status covertree_residual_build_tree(covertree_residual *residual, const covertree_tree_options *options,
                                                covertree_arrays **arrays);
 
@@ -759,7 +761,8 @@ covertree_status covertree_residual_knn_given(covertree_residual *residual, cons
 
 /* Vectors of float32 with ids of their own, and a structure that finds the nearest of them. Searches on one index run in
  * parallel with each other; a change waits for them to end, and they wait for it. A change that fails leaves the index
- * as it was. The progress callback of a search may search the same index, that of a change may not, and neither may change
+ * as it was, except that links of an HNSW which a failed addition replaced are chosen again among the vectors that were there.
+ * The progress callback of a search may search the same index, that of a change may not, and neither may change
  * it: BUSY. */
 typedef struct covertree_index covertree_index;
 

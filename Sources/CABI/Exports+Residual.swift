@@ -19,6 +19,9 @@ extension covertree_residual_options {
       guard function(userData, rows, Int64(rowCount), columns, Int64(columnCount), Int64(dim), result) == 0 else {
         throw CoverTreeError(.cancelled, "kernel_fn: ended the call")
       }
+      for pair in 0..<rowCount * columnCount where !result[pair].isFinite {
+        throw CoverTreeError(.invalidArgument, "kernel_fn: expected finite covariances, got \(result[pair])")
+      }
     }
   }
 

@@ -13,42 +13,112 @@ int __real_posix_memalign(void **memory, size_t alignment, size_t bytes);
 size_t __real_malloc_usable_size(void *memory);
 void __real_free(void *memory);
 
-// Addresses only, until they are written to. In units of 64 bytes, so that all that is given is aligned for any object; the
-// unit before it has its size.
-enum { unitBytes = 64, units = 16 << 20 >> 6 };
-static _Alignas(4096) struct { size_t bytes; char rest[unitBytes - sizeof(size_t)]; } reserve[units];
+// A map has one bit for each unit of 64 bytes; the bit is set while the unit is in use. A request takes a run of free units, and its
+// free gives exactly these back. So free runs join by themselves, and no order of requests uses the reserve up. Runs of up to 64
+// units lie within one word of the map and are taken by one atomic operation. Longer runs begin at a word and take words in turn.
+//
+// The map has no lock that a fork or a signal could find held. If a fork leaves a thread behind while it takes a long run, the units
+// of that run may stay in use in the child.
+enum { unitBytes = 64, wordUnits = 64, units = 16 << 20 >> 6, words = units / wordUnits };
 
-// How many pieces are in use, and how many units have been given since none was: both in one word, so that there is no lock
-// for a fork to find held.
-static _Atomic uint64_t state;
+// Addresses only, until they are written to.
+static _Alignas(4096) char reserve[units][unitBytes];
+// The bytes of each request, by the first unit of its run.
+static uint32_t sizes[units];
+static _Atomic uint64_t inUse[words];
+static _Atomic uint32_t unitsInUse;
+// The next search begins at this word. The last request or free was there.
+static _Atomic uint32_t next;
 
-static bool isReserve(const void *memory) {
-  return (uintptr_t)memory - (uintptr_t)reserve < sizeof reserve;
+static bool isReserve(const void *memory) { return (uintptr_t)memory - (uintptr_t)reserve < sizeof reserve; }
+
+static uint64_t lowBits(uint32_t count) { return count == wordUnits ? ~0ull : (1ull << count) - 1; }
+
+// The first bit of the lowest run of `count` clear bits, or 64 if the word has no such run.
+static uint32_t freeRun(uint64_t word, uint32_t count) {
+  uint64_t starts = ~word;
+  // After a step a bit stands for a run of `have` free bits, or of as many as are wanted.
+  for (uint32_t have = 1; have < count;) {
+    uint32_t step = count - have < have ? count - have : have;
+    starts &= starts >> step;
+    have += step;
+  }
+  return starts == 0 ? wordUnits : (uint32_t)__builtin_ctzll(starts);
 }
+
+// Takes a run within a word. Returns its first bit, or 64.
+static uint32_t takeWithin(uint32_t word, uint32_t count) {
+  uint64_t before = atomic_load_explicit(&inUse[word], memory_order_relaxed);
+  while (true) {
+    uint32_t first = freeRun(before, count);
+    if (first == wordUnits) return wordUnits;
+    if (atomic_compare_exchange_weak(&inUse[word], &before, before | lowBits(count) << first)) return first;
+  }
+}
+
+// How many units a run of several words has in its `i`th word.
+static uint32_t unitsIn(uint32_t i, uint32_t count) {
+  uint32_t left = count - i * wordUnits;
+  return left < wordUnits ? left : wordUnits;
+}
+
+static void giveBackUnits(uint32_t word, uint32_t count) {
+  for (uint32_t i = 0; i * wordUnits < count; i++) atomic_fetch_and(&inUse[word + i], ~lowBits(unitsIn(i, count)));
+}
+
+// Takes a run of several words, or nothing.
+static bool takeFrom(uint32_t word, uint32_t count) {
+  for (uint32_t i = 0; i * wordUnits < count; i++) {
+    uint64_t wanted = lowBits(unitsIn(i, count)), before = atomic_load_explicit(&inUse[word + i], memory_order_relaxed);
+    do {
+      if (before & wanted) {
+        giveBackUnits(word, i * wordUnits);
+        return false;
+      }
+    } while (!atomic_compare_exchange_weak(&inUse[word + i], &before, before | wanted));
+  }
+  return true;
+}
+
+static uint32_t unitsOf(size_t bytes) { return bytes == 0 ? 1 : (uint32_t)((bytes + unitBytes - 1) / unitBytes); }
 
 static void *take(size_t bytes) {
   if (bytes > sizeof reserve / 2) return NULL;
-  uint64_t wanted = 1 + (bytes + unitBytes - 1) / unitBytes;
-  uint64_t now = atomic_load_explicit(&state, memory_order_relaxed);
-  do {
-    if ((uint32_t)now + wanted > units) return NULL;
-  } while (!atomic_compare_exchange_weak(&state, &now, now + (1ull << 32) + wanted));
-  reserve[(uint32_t)now].bytes = bytes;
-  return &reserve[(uint32_t)now + 1];
+  uint32_t count = unitsOf(bytes), start = atomic_load_explicit(&next, memory_order_relaxed);
+  uint32_t spans = (count + wordUnits - 1) / wordUnits;
+  for (uint32_t i = 0; i < words; i++) {
+    uint32_t word = (start + i) % words, first = 0;
+    if (spans == 1) {
+      first = takeWithin(word, count);
+      if (first == wordUnits) continue;
+    } else if (word + spans > words || !takeFrom(word, count)) {
+      continue;
+    }
+    atomic_store_explicit(&next, word, memory_order_relaxed);
+    atomic_fetch_add(&unitsInUse, count);
+    sizes[word * wordUnits + first] = (uint32_t)bytes;
+    return reserve[word * wordUnits + first];
+  }
+  return NULL;
 }
 
-static size_t sizeOf(const void *memory) { return reserve[((const char *)memory - (const char *)reserve) / unitBytes - 1].bytes; }
+static uint32_t unitOf(const void *memory) { return (uint32_t)(((const char *)memory - reserve[0]) / unitBytes); }
 
-static void giveBack(void) {
-  uint64_t now = atomic_load_explicit(&state, memory_order_relaxed), next;
-  do {
-    next = now - (1ull << 32);
-    if (next >> 32 == 0) next = 0;
-  } while (!atomic_compare_exchange_weak(&state, &now, next));
+static size_t sizeOf(const void *memory) { return sizes[unitOf(memory)]; }
+
+static void giveBack(const void *memory) {
+  uint32_t unit = unitOf(memory), count = unitsOf(sizes[unit]), word = unit / wordUnits;
+  if (count <= wordUnits) {
+    atomic_fetch_and(&inUse[word], ~(lowBits(count) << unit % wordUnits));
+  } else {
+    giveBackUnits(word, count);
+  }
+  atomic_fetch_sub(&unitsInUse, count);
+  atomic_store_explicit(&next, word, memory_order_relaxed);
 }
 
 bool cn_reserve_is_low(void) {
-  if ((uint32_t)atomic_load_explicit(&state, memory_order_relaxed) < units / 2) return false;
+  if (atomic_load_explicit(&unitsInUse, memory_order_relaxed) < units / 2) return false;
   void *probe = __real_malloc(1 << 16);
   __real_free(probe);
   return probe == NULL;
@@ -76,7 +146,7 @@ void *__wrap_realloc(void *memory, size_t bytes) {
   if (moved == NULL || memory == NULL) return moved;
   size_t before = isReserve(memory) ? sizeOf(memory) : __real_malloc_usable_size(memory);
   memcpy(moved, memory, before < bytes ? before : bytes);
-  if (isReserve(memory)) giveBack(); else __real_free(memory);
+  if (isReserve(memory)) giveBack(memory); else __real_free(memory);
   return moved;
 }
 
@@ -93,7 +163,7 @@ size_t __wrap_malloc_usable_size(void *memory) {
 }
 
 void __wrap_free(void *memory) {
-  if (isReserve(memory)) giveBack(); else __real_free(memory);
+  if (isReserve(memory)) giveBack(memory); else __real_free(memory);
 }
 
 // What the runtime's C++ has by `new`; there is nobody who catches what that throws.

@@ -4,6 +4,7 @@ import gc
 import multiprocessing
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -183,13 +184,82 @@ def test_what_a_signal_raises_while_the_thread_starts_ends_the_call(rng, monkeyp
     assert len(shares) == before
 
 
-def test_no_more_threads_is_an_error(rng, monkeypatch):
+def refuse_threads(monkeypatch):
     def refused(thread):
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(threading.Thread, "start", refused)
-    with pytest.raises(RuntimeError, match="new thread"):
-        cover_tree(rng.standard_normal((2000, 3)))
+
+
+def test_without_threads_the_calling_one_does_the_work(rng, monkeypatch):
+    points = rng.standard_normal((2000, 3))
+    expected = cover_tree(points).knn(5)
+    refuse_threads(monkeypatch)
+    shares = []
+    tree = cover_tree(points, progress=lambda share: shares.append((share, threading.current_thread())))
+    np.testing.assert_array_equal(tree.knn(5), expected)
+    assert {thread for _, thread in shares} <= {threading.main_thread()}
+    with pytest.raises(ValueError, match="finite"):
+        cover_tree(np.full((2000, 3), np.nan))
+
+
+def test_without_threads_a_signal_ends_a_call(rng, monkeypatch):
+    def handler(*_):
+        raise TimeoutError("of a handler")
+
+    tree = cover_tree(rng.standard_normal((200_000, 6)))
+    refuse_threads(monkeypatch)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGALRM)}
+    signal.signal(signal.SIGALRM, handler)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.3)
+        with pytest.raises(TimeoutError, match="of a handler"):
+            while True:
+                tree.knn(100)
+        monkeypatch.setattr(_native.lib, "covertree_tree_build_f64", lambda *_: signal.raise_signal(2) or 0)
+        with pytest.raises(KeyboardInterrupt):
+            cover_tree(np.zeros((2000, 3)))
+        assert signal.getsignal(signal.SIGALRM) is handler
+    finally:
+        for number, known in before.items():
+            signal.signal(number, known)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
+def test_a_system_that_refuses_threads(tmp_path):
+    (tmp_path / "refuse.c").write_text("int pthread_create(void) { return 11; }  /* EAGAIN */")
+    library = tmp_path / "refuse.so"
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, tmp_path / "refuse.c"], check=True)
+    program = """
+        import threading
+        import numpy as np
+        from covertreex import cover_tree, vecchia
+        from covertreex.indexes import HNSW
+        from covertreex.kernels import RBF
+        try:
+            threading.Thread(target=print).start()
+        except RuntimeError:
+            print("refused")
+        points = np.random.default_rng(0).standard_normal((3000, 3))
+        print(cover_tree(points).knn(5).sum())
+        print(vecchia.neighbors(points, kernel=RBF(), m=5, n_inducing=20).neighbors.sum())
+        index = HNSW(3)
+        index.add(range(3000), points.astype(np.float32))
+        print(index.search(points[:1500].astype(np.float32), 3)[0].sum())
+    """
+
+    def printed(**preloaded):
+        done = subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(program)],
+            capture_output=True, text=True, timeout=120, check=True,
+            env={**os.environ, "OPENBLAS_NUM_THREADS": "1", **preloaded},
+        )  # fmt: skip
+        return done.stdout.splitlines()
+
+    refused = printed(LD_PRELOAD=str(library))
+    assert refused[0] == "refused"
+    assert refused[1:] == printed()[-3:]
 
 
 def _child(tree, queries, pipe):

@@ -1,6 +1,7 @@
 """Functions of the caller's that the library calls back: whatever they return is read rightly or refused by name."""
 
 import ast
+import dataclasses
 import importlib
 import os
 import signal
@@ -14,8 +15,10 @@ import numpy as np
 import pytest
 
 import covertreex
-from covertreex import _host_kernel, cover_tree, load
+from covertreex import _host_kernel, baseline, cover_tree, indexes, load, metrics
+from covertreex.core import TreeBackend, get_metric
 from covertreex.kernels import Matern52
+from covertreex.metrics import residual
 
 POINTS = np.random.default_rng(1).standard_normal((600, 2))
 
@@ -387,3 +390,55 @@ def test_an_interrupt_ends_a_short_search():
         signal.pthread_sigmask(signal.SIG_BLOCK, ())  # signals that came are handled here at the latest
     np.testing.assert_array_equal(tree.knn(3, queries=POINTS[:2]), expected)
     assert not any(inside)
+
+
+def complex_data(**changes):
+    """Residual data of covertreex 0.4.x whose kernel, or one of whose arrays, is complex."""
+    data = metrics.build_residual_backend(POINTS, seed=0, inducing_count=9, variance=1.0, lengthscale=1.0)
+    return dataclasses.replace(data, **changes)
+
+
+def imaginary(rows, columns):
+    return np.full((len(rows), len(columns)), 0.5 + 0.25j)
+
+
+ROWS = np.arange(3)
+IMAGINARY = POINTS[:4] + 1j
+DATA = metrics.build_residual_backend(POINTS, seed=0, inducing_count=9, variance=1.0, lengthscale=1.0)
+COMPLEX = {
+    "points": lambda: cover_tree(IMAGINARY),
+    "queries": lambda: cover_tree(POINTS).knn(2, queries=IMAGINARY),
+    "kernel": lambda: Matern52()(IMAGINARY),
+    "lengthscale": lambda: Matern52(lengthscale=[1j, 1]),
+    "variance": lambda: Matern52(variance=1j),
+    "v_matrix": lambda: cover_tree(POINTS[:4], kernel=Matern52(), v_matrix=IMAGINARY, p_diag=np.ones(4)),
+    "p_diag": lambda: cover_tree(POINTS[:4], kernel=Matern52(), v_matrix=POINTS[:4], p_diag=np.ones(4) + 1j),
+    "inducing_points": lambda: cover_tree(POINTS, kernel=Matern52(), inducing_points=IMAGINARY),
+    "vectors": lambda: indexes.BruteForce(2).add(range(4), IMAGINARY),
+    "query": lambda: indexes.BruteForce(2).search(IMAGINARY, 1),
+    "store": lambda: covertreex.VectorStore(dim=2).add(range(4), IMAGINARY),
+    "kernel_provider": lambda: residual.compute_residual_distances(complex_data(kernel_provider=imaginary), ROWS, ROWS),
+    "kernel_provider of one row": lambda: residual.compute_residual_distances_with_radius(
+        complex_data(kernel_provider=imaginary), 0, ROWS, None, 0.5
+    ),
+    "kernel_provider of a matrix": lambda: residual.compute_residual_pairwise_matrix(
+        complex_data(kernel_provider=imaginary), ROWS
+    ),
+    "kernel_provider of a tree": lambda: complex_data(kernel_provider=imaginary, origin=None).tree(),
+    "kernel_block": lambda: residual.compute_residual_distances_from_kernel(DATA, ROWS, ROWS, imaginary(ROWS, ROWS)),
+    "kernel_row": lambda: residual.compute_residual_distances_with_radius(DATA, 0, ROWS, imaginary(ROWS, ROWS)[0], 0.5),
+    "radii": lambda: residual.compute_residual_distances_block_no_gate(DATA, ROWS, ROWS, np.ones((3, 3)), ROWS + 1j),
+    "v_matrix of the data": lambda: complex_data(v_matrix=DATA.v_matrix + 1j),
+    "p_diag_f64 of the data": lambda: complex_data(p_diag_f64=DATA.p_diag + 1j),
+    "point": lambda: residual.decode_indices(DATA, IMAGINARY),
+    "metric": lambda: get_metric("euclidean").pairwise(TreeBackend.numpy(), IMAGINARY, POINTS[:4]),
+    "backend": lambda: TreeBackend.numpy().array(IMAGINARY),
+    "baseline": lambda: baseline.BaselineCoverTree.from_points(IMAGINARY),
+}
+
+
+@pytest.mark.parametrize("call", COMPLEX)
+@pytest.mark.filterwarnings("error")
+def test_no_imaginary_part_is_dropped(call):
+    with pytest.raises(TypeError, match=r"real numbers|a number"):
+        COMPLEX[call]()

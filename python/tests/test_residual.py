@@ -496,3 +496,67 @@ def test_not_positive_definite_gets_jitter_up_to_a_limit(rng):
     assert 1e-17 < tree.stats().jitter <= 0.01
     with pytest.raises(ValueError, match="not positive definite"):
         cover_tree(points, kernel=lambda a, b: 1 - 0.5 * ((a[:, None] - b[None]) ** 2).sum(axis=2), inducing_count=30)
+
+
+def improper(large):
+    """A function that is no kernel: inducing points are independent, and have large covariances with all others."""
+    inducing = PLACES[:10]
+
+    def kernel(a, b):
+        equal = (a[:, None] == b[None]).all(axis=-1)
+        chosen = [(points[:, None] == inducing).all(axis=-1).any(axis=1) for points in (a, b)]
+        return np.where(equal, 1.0, np.where(chosen[0][:, None] & chosen[1], 0.0, large))
+
+    return kernel
+
+
+PLACES = np.random.default_rng(0).random((300, 2))
+
+
+@pytest.mark.parametrize("large", [1e308, 1e200, 1e80, 1e30])
+def test_covariances_that_overflow_are_an_error(large):
+    with pytest.raises(ValueError, match="kernel: is not positive definite, or its covariances overflow"):
+        cover_tree(PLACES, kernel=improper(large), inducing_points=PLACES[:10])
+
+
+@pytest.mark.parametrize(
+    ("feature", "variance", "diagonal", "message"),
+    [
+        (1e150, 1e-10, None, "v_matrix"),
+        (1e100, 1e-10, None, "v_matrix"),
+        (1e30, 1e-10, None, "v_matrix"),
+        (1e30, 1e60, 9e60, "kernel_diag"),
+        (0.1, 1e300, 1e300, "kernel_diag"),
+        (0.1, 1e-160, None, "p_diag"),
+    ],
+)
+@pytest.mark.parametrize("kernel_variance", [1.0, 1e-100])
+def test_features_that_overflow_are_an_error(feature, variance, diagonal, message, kernel_variance):
+    shape, scale = (len(PLACES), 8), kernel_variance
+    options = {} if diagonal is None else {"kernel_diag": np.full(len(PLACES), scale * diagonal)}
+    with pytest.raises(ValueError, match=message):
+        cover_tree(
+            PLACES,
+            kernel=RBF(variance=scale),
+            v_matrix=np.full(shape, feature * np.sqrt(scale)),
+            p_diag=np.full(len(PLACES), scale * variance),
+            **options,
+        )
+
+
+@pytest.mark.parametrize("variance", [2.0**-980, 1e-200, 1e200, 2.0**1000])
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_neighbours_do_not_depend_on_the_variance(kernel, variance):
+    plain = cover_tree(PLACES, kernel=kernel(0.2), inducing_count=20).knn(5, predecessor_mode=True)
+    scaled = cover_tree(PLACES, kernel=kernel(0.2, variance), inducing_count=20).knn(5, predecessor_mode=True)
+    assert (scaled[5:] >= 0).all()
+    assert np.mean(scaled == plain) > 0.99
+
+
+@pytest.mark.parametrize("kernel", [Matern12, Matern32, Matern52, RBF])
+@pytest.mark.parametrize(("lengthscale", "factor"), [(1e-200, 1), (5e-324, 1), (1.0, 1e160)])
+def test_kernels_refuse_coordinates_whose_squares_overflow(kernel, lengthscale, factor):
+    with pytest.raises(ValueError, match=r"X1\[0, 0\]: .* is beyond 2\^500"):
+        kernel(lengthscale)(PLACES[:3] * factor, PLACES[:2] * factor)
+    far = kernel(1.0)(PLACES[:3] * 1e150)
+    assert np.isfinite(far).all() and (np.diagonal(far) == 1).all()

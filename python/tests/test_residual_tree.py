@@ -1,5 +1,9 @@
 """Cover trees of residual trees: in scaled coordinates, and in the residual-correlation metric itself."""
 
+import subprocess
+import sys
+import textwrap
+
 import numpy as np
 import oracle
 import pytest
@@ -72,6 +76,50 @@ def test_duplicates_and_one_point():
     one = cover_tree(points[:1], kernel=RBF(), inducing_count=0, tree="pure")
     assert one.validate()
     assert one.export_arrays().levels.tolist() == [0]
+
+
+@pytest.mark.parametrize(("n_places", "n_inducing"), [(1, 0), (8, 0), (8, 4)])
+def test_a_pure_tree_of_equal_points_takes_little_memory(n_places, n_inducing):
+    """Lists of all pairs within 1/2 of each other would take 5 GB, or 600 MB."""
+    program = f"""
+        import re, resource
+        from pathlib import Path
+        import numpy as np
+        from covertreex import cover_tree
+        from covertreex.kernels import RBF
+
+        resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
+        points = np.random.default_rng(0).random(({n_places}, 2)).repeat(20_000 // {n_places}, axis=0)
+        tree = cover_tree(
+            points, kernel=RBF(lengthscale=0.02), tree="pure", n_threads=2,
+            inducing_points=np.random.default_rng(1).random(({n_inducing}, 2)) + 5,
+        )
+        peak = lambda: int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1])
+        before = peak()
+        levels = tree.export_arrays().levels
+        tree.validate()
+        print(peak() - before, np.count_nonzero(levels > np.iinfo(np.int32).min))
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, timeout=300, check=True
+    )
+    kilobytes, n_nodes = map(int, done.stdout.split())
+    assert kilobytes < 100_000
+    assert n_nodes == n_places  # the others are their duplicates
+
+
+def test_a_pure_tree_of_near_points_keeps_every_rule():
+    """So many are near each other that they are not listed."""
+    points = np.random.default_rng(3).random((700, 2)) * 0.05
+    points[::7] += 3
+    for threads in (1, 2):
+        tree = cover_tree(points, kernel=Matern12(), inducing_count=8, tree="pure", n_threads=threads)
+        arrays = tree.export_arrays()
+        v, p = residual_oracle.features(Matern12(), points[arrays.order], tree.inducing_points)
+        rho, _ = residual_oracle.correlations(Matern12(), points[arrays.order], v, p, points[arrays.order], v, p)
+        np.fill_diagonal(rho, 1)
+        oracle.assert_cover_tree(arrays, len(points), np.sqrt(1 - rho), tolerance=1e-6)
+        assert tree.validate()
 
 
 def test_features_of_the_caller_make_a_pure_tree():

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import residual_oracle as oracle
 
-from covertreex import CoverTreeError, vecchia
-from covertreex.kernels import Matern12, Matern52
+from covertreex import CoverTreeError, _native, vecchia
+from covertreex.kernels import RBF, Matern12, Matern52
 
 
 def maxmin_by_brute_force(points):
@@ -145,3 +145,25 @@ def test_refusals(rng):
         vecchia.neighbors(coords, kernel=Matern52(), m=3, dtype=np.int16)
     with pytest.raises(ValueError, match=r"^coords"):
         vecchia.ordering([[np.nan, 0.0]])
+
+
+@pytest.mark.parametrize("inducing_points", ["random", "kmeans++", "cover-tree"])
+def test_every_part_of_finding_neighbours_reports_its_share(monkeypatch, inducing_points):
+    """Each call of the library that may take long has a report, whose shares follow those of the calls before."""
+    shares, called, run = [], [], _native.run
+
+    def reporting(function, *arguments, report=None, **options):
+        called.append(function.__name__)
+        for share in (0.0, 1.0):
+            report(share)
+        return run(function, *arguments, **options)
+
+    monkeypatch.setattr(_native, "run", reporting)
+    points = np.random.default_rng(0).random((2000, 2))
+    vecchia.neighbors(points, kernel=RBF(), m=3, n_inducing=20, inducing_points=inducing_points, progress=shares.append)
+    assert len(called) == 3 + (inducing_points != "random")
+    assert len(set(called)) == len(called)
+    assert shares == sorted(shares)
+    assert (shares[0], shares[-1]) == (0, 1)
+    with pytest.raises(TypeError, match="progress"):
+        vecchia.neighbors(points, kernel=RBF(), m=3, progress=3)

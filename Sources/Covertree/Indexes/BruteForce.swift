@@ -149,11 +149,13 @@ final class BruteForce: IndexStructure, @unchecked Sendable {
   func insert(from first: Int, context: CallContext) throws(CoverTreeError) { forget() }
   func truncate(to first: Int) { forget() }
   var wantsCompaction: Bool { table.deadCount * 4 > table.count }
-  func forgetDead(context: CallContext) throws(CoverTreeError) {}
-  func renumber(_ map: Buffer<Int32>, context: CallContext) throws(CoverTreeError) { forget() }
+  func compaction(_ map: Buffer<Int32>, context: CallContext) throws(CoverTreeError) -> () -> Void {
+    { self.forget() }
+  }
   func removeAll() throws(CoverTreeError) { forget() }
   func optimize(context: CallContext) throws(CoverTreeError) -> Bool { false }
   func own() throws(CoverTreeError) {}
+  func findRows() {}
 
   var sections: [Section] { [] }
   var byteCount: Int { 0 }

@@ -4,9 +4,55 @@ extension HNSW {
 
   var wantsCompaction: Bool { Double(table.deadCount) > Self.deadShare * Double(table.count) }
 
+  /// Takes the dead out of the graph. A copy of the graph is made first, and restored if a later step fails.
+  func compaction(_ map: Buffer<Int32>, context: CallContext) throws(CoverTreeError) -> () -> Void {
+    let before = try Copy(self)
+    do throws(CoverTreeError) {
+      try forgetDead(context: context)
+      let upper = try Stack<Int32>()
+      try upper.reserve(upperLinks.count)
+      let lists = try twins.renumbered(map, count: table.liveCount)
+      return { self.renumber(map, upper, lists) }
+    } catch {
+      before.restore(self)
+      throw error
+    }
+  }
+
+  /// A copy of the graph's links.
+  private struct Copy {
+    private let levels: Buffer<UInt8>
+    private let links: Buffer<Int32>
+    private let upperFirst: Buffer<Int32>
+    private let upperLinks: Buffer<Int32>
+    private let twins: Twins.Lists
+    private let entry: Int32
+
+    init(_ graph: HNSW) throws(CoverTreeError) {
+      (levels, links) = (try Self.copy(graph.levels), try Self.copy(graph.links))
+      (upperFirst, upperLinks) = (try Self.copy(graph.upperFirst), try Self.copy(graph.upperLinks))
+      (twins, entry) = (try graph.twins.copy(), graph.entry)
+    }
+
+    private static func copy<Element>(_ stack: Stack<Element>) throws(CoverTreeError) -> Buffer<Element> {
+      let copy = try Buffer<Element>(count: stack.count)
+      copy.base.update(from: stack.base, count: stack.count)
+      return copy
+    }
+
+    func restore(_ graph: HNSW) {
+      graph.levels.base.update(from: levels.base, count: levels.count)
+      graph.links.base.update(from: links.base, count: links.count)
+      graph.upperFirst.base.update(from: upperFirst.base, count: upperFirst.count)
+      graph.upperLinks.base.update(from: upperLinks.base, count: upperLinks.count)
+      graph.twins.adopt(twins)
+      graph.entry = entry
+    }
+  }
+
   /// Takes the dead out of all lists: a vector that had links to some chooses anew among its other links and what
   /// the dead ones led to (Singh et al., FreshDiskANN, 2021).
-  func forgetDead(context: CallContext) throws(CoverTreeError) {
+  private func forgetDead(context: CallContext) throws(CoverTreeError) {
     let dead = table.dead
     if let heirs = try twins.dropDead() { try handOver(to: heirs, context) }
     let linkers = PerThread<Linker>(count: context.threads)
@@ -79,6 +125,10 @@ extension HNSW {
         pack(lists.list(Int32(slot), level), lists.capacity(level)) { $0 < first ? $0 : Self.noLink }
       }
     }
+    let upperEnd = (0..<min(first, upperFirst.count)).reduce(0) {
+      levels[$1] == 0 ? $0 : max($0, Int(upperFirst[$1]) + Int(levels[$1]) * m)
+    }
+    try? upperLinks.resize(to: min(upperEnd, upperLinks.count))
     try? levels.resize(to: min(first, levels.count))
     try? links.resize(to: min(first * degree, links.count))
     try? upperFirst.resize(to: min(first, upperFirst.count))
@@ -109,26 +159,29 @@ extension HNSW {
     return all.prefix { $0 >= 0 }
   }
 
-  func renumber(_ map: Buffer<Int32>, context: CallContext) throws(CoverTreeError) {
-    let upper = try Stack<Int32>()
-    try upper.reserve(upperLinks.count)
+  /// Moves links to the new slots of their vectors.
+  ///
+  /// - Parameter upper: empty, with room for all of `upperLinks`.
+  private func renumber(_ map: Buffer<Int32>, _ upper: Stack<Int32>, _ lists: Twins.Lists) {
     var next = 0
     // Slots only move up, so nothing is written over before it is read.
     for slot in 0..<map.count where map[slot] >= 0 {
-      for level in 0...Int(levels[slot]) { pack(lists.list(Int32(slot), level), lists.capacity(level)) { map[$0] } }
+      for level in 0...Int(levels[slot]) {
+        pack(self.lists.list(Int32(slot), level), self.lists.capacity(level)) { map[$0] }
+      }
       let own = UnsafeBufferPointer(
         start: upperLinks.base + max(0, Int(upperFirst[slot])), count: Int(levels[slot]) * m)
       upperFirst[next] = own.isEmpty ? -1 : Int32(upper.count)
-      try upper.append(own)
+      try? upper.append(own)
       if slot != next { (links.base + next * degree).update(from: links.base + slot * degree, count: degree) }
       levels[next] = levels[slot]
       next += 1
     }
     upperLinks = upper
-    try twins.renumber(map, count: next)
-    try levels.resize(to: next)
-    try links.resize(to: next * degree)
-    try upperFirst.resize(to: next)
+    twins.adopt(lists)
+    try? levels.resize(to: next)
+    try? links.resize(to: next * degree)
+    try? upperFirst.resize(to: next)
     entry = entry < 0 ? -1 : map[entry]
   }
 
@@ -148,6 +201,8 @@ extension HNSW {
     try upperLinks.own()
     try twins.own()
   }
+
+  func findRows() {}
 
   /// Puts vectors in the order in which a walk over all links from the entry meets them, the nearest levels of it together.
   func optimize(context: CallContext) throws(CoverTreeError) -> Bool {
@@ -175,7 +230,8 @@ extension HNSW {
     try newLevels.resize(to: table.count)
     try newLinks.resize(to: table.count * degree)
     try newFirst.resize(to: table.count)
-    try table.permute(order)
+    let lists = try twins.renumbered(rank, count: table.count)
+    try table.permute(order)  // the last step that can fail; if it does, it has moved nothing
     for (to, from) in order.elements.enumerated() {
       newLevels[to] = oldLevels[from]
       newFirst[to] = oldFirst[from]
@@ -187,7 +243,7 @@ extension HNSW {
     (levels, links, upperFirst) = (newLevels, newLinks, newFirst)
     for place in 0..<upperLinks.count where upperLinks[place] >= 0 { upperLinks[place] = rank[upperLinks[place]] }
     entry = rank[entry]
-    try twins.renumber(rank, count: table.count)
+    twins.adopt(lists)
     return true
   }
 }

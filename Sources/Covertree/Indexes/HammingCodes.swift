@@ -49,7 +49,9 @@ final class HammingCodes: Hashes, @unchecked Sendable {
     try? codes.resize(to: places(self.count) * words)
   }
 
-  func renumber(_ map: Buffer<Int32>) {
+  func compaction(_ map: Buffer<Int32>) -> () -> Void { { self.renumber(map) } }
+
+  private func renumber(_ map: Buffer<Int32>) {
     var kept = 0
     for slot in 0..<map.count where map[slot] >= 0 {
       for word in 0..<words { codes[place(kept, word)] = codes[place(slot, word)] }

@@ -46,13 +46,16 @@ final class HashTables: Hashes, @unchecked Sendable {
   func link(from slot: Int) throws(CoverTreeError) {
     let count = buckets.count / tables
     guard count - covered > max(Self.fewestWaiting, covered / Self.waitingShare) else { return list(from: slot) }
-    try gather(count)
+    let gathered = try gather(buckets, count)
+    (starts, members, covered) = (gathered.starts, gathered.members, count)
     first.base.update(repeating: -1, count: first.count)
     try next.resize(to: 0)
   }
 
-  /// Puts the members of each bucket side by side.
-  private func gather(_ count: Int) throws(CoverTreeError) {
+  /// The members of each bucket side by side.
+  private func gather(
+    _ buckets: Stack<Int32>, _ count: Int
+  ) throws(CoverTreeError) -> (starts: Buffer<Int32>, members: Buffer<Int32>) {
     let width = 1 << bits + 1
     let starts = try Buffer<Int32>(count: tables * width, filledWith: 0)
     let members = try Buffer<Int32>(count: tables * count)
@@ -69,7 +72,7 @@ final class HashTables: Hashes, @unchecked Sendable {
       for bucket in stride(from: width - 1, to: 0, by: -1) { own[bucket] = own[bucket - 1] }
       own[0] = 0
     }
-    (self.starts, self.members, covered) = (starts, members, count)
+    return (starts, members)
   }
 
   /// Puts later slots into lists.
@@ -110,24 +113,27 @@ final class HashTables: Hashes, @unchecked Sendable {
   func truncate(to count: Int) {
     guard count * tables <= buckets.count else { return }
     if count < covered { (starts, members, covered) = (nil, nil, 0) }
-    // Both only become smaller.
+    // Both only become smaller: slots are taken back before they are gathered, or all of them.
     try? buckets.resize(to: count * tables)
     try? next.resize(to: (count - covered) * tables)
     first.base.update(repeating: -1, count: first.count)
     list(from: covered)
   }
 
-  func renumber(_ map: Buffer<Int32>) throws(CoverTreeError) {
-    var kept = 0
+  func compaction(_ map: Buffer<Int32>) throws(CoverTreeError) -> () -> Void {
+    let moved = try Stack<Int32>()
+    try moved.resize(to: map.elements.count { $0 >= 0 } * tables)
     for slot in 0..<map.count where map[slot] >= 0 {
-      for table in 0..<tables { buckets[kept * tables + table] = buckets[slot * tables + table] }
-      kept += 1
+      let target = moved.base + Int(map[slot]) * tables
+      target.update(from: buckets.base + slot * tables, count: tables)
     }
-    try buckets.resize(to: kept * tables)
-    (starts, members, covered) = (nil, nil, 0)
-    first.base.update(repeating: -1, count: first.count)
-    try extend(to: kept)
-    try link(from: 0)
+    let kept = moved.count / tables
+    let gathered = try gather(moved, kept)
+    return {
+      (self.buckets, self.starts, self.members, self.covered) = (moved, gathered.starts, gathered.members, kept)
+      self.first.base.update(repeating: -1, count: self.first.count)
+      self.next.removeAll()
+    }
   }
 
   func own() throws(CoverTreeError) {

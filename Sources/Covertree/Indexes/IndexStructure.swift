@@ -9,10 +9,11 @@ protocol IndexStructure: AnyObject, Sendable {
   func truncate(to first: Int)
   /// Whether there are enough dead vectors in the table to be forgotten.
   var wantsCompaction: Bool { get }
-  /// The table is about to be compacted: nothing may lead to the dead any more.
-  func forgetDead(context: CallContext) throws(CoverTreeError)
-  /// The table has been compacted: where each slot has gone.
-  func renumber(_ map: Buffer<Int32>, context: CallContext) throws(CoverTreeError)
+  /// Prepares for a compaction of the table, after which nothing may lead to the dead. If this fails, the structure has not changed.
+  ///
+  /// - Parameter map: the new slot of each vector, -1 for the dead.
+  /// - Returns: a function to be called right after the table has been compacted. It cannot fail.
+  func compaction(_ map: Buffer<Int32>, context: CallContext) throws(CoverTreeError) -> () -> Void
   /// Forgets everything, as for an empty table.
   func removeAll() throws(CoverTreeError)
   /// Puts near vectors near in memory; false where that changes nothing.
@@ -23,6 +24,8 @@ protocol IndexStructure: AnyObject, Sendable {
 
   /// Makes what came from a file its own, before it is changed.
   func own() throws(CoverTreeError)
+  /// Is called after every change, even if it failed: the table's rows may have moved in memory.
+  func findRows()
   var sections: [Section] { get }
   var byteCount: Int { get }
   /// Vectors that were compared with queries since the index was made.

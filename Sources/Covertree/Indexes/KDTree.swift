@@ -10,6 +10,8 @@ final class KDTree: IndexStructure, @unchecked Sendable {
   private(set) var boxes: BoxTree<Float>?
   /// For searches that may find all; others have labels of their own.
   private var points: SearchPoints<Float>?
+  /// The address of the rows when `points` was made.
+  private var found: UnsafePointer<Float>?
   private let counters = SearchCounters()
   /// Of rows that a store lends: where each stands.
   private var places: Buffer<Int32>?
@@ -35,10 +37,14 @@ final class KDTree: IndexStructure, @unchecked Sendable {
     // Rows that are lent are put side by side for as long as it takes.
     let scratch = try Buffer<Float>(count: table.exact!.lender == nil ? 0 : table.count * table.dim)
     let together = table.exact!.points(0..<table.count, into: scratch.base, scratch: scratch.base)
-    let built = try BoxTree(together, leafSize: table.options.leafSize, rule: table.options.split, context: context)
+    let built = try boxTree(together, context)
     withExtendedLifetime(scratch) {}
     (places, boxes, covered) = (try lentPlaces(), built, table.count)
     view()
+  }
+
+  private func boxTree(_ points: PointsView<Float>, _ context: CallContext) throws(CoverTreeError) -> BoxTree<Float> {
+    try BoxTree(points, leafSize: table.options.leafSize, rule: table.options.split, context: context)
   }
 
   private func lentPlaces() throws(CoverTreeError) -> Buffer<Int32>? {
@@ -53,7 +59,10 @@ final class KDTree: IndexStructure, @unchecked Sendable {
   }
 
   /// Rows move when the table grows.
-  private func view() { points = boxes.map { view($0, labels: $0.labels) } }
+  private func view() {
+    points = boxes.map { view($0, labels: $0.labels) }
+    found = rows.base
+  }
 
   private func view(_ boxes: BoxTree<Float>, labels: Buffer<Int32>) -> SearchPoints<Float> {
     SearchPoints(boxes, labels: labels, rows: rows, positions: places, owner: table)
@@ -65,16 +74,32 @@ final class KDTree: IndexStructure, @unchecked Sendable {
   }
 
   var wantsCompaction: Bool { table.deadCount * 4 > table.count }
-  func forgetDead(context: CallContext) throws(CoverTreeError) {}
 
-  func renumber(_ map: Buffer<Int32>, context: CallContext) throws(CoverTreeError) {
-    try removeAll()
-    if table.count > 0 { try build(context) }
+  /// Builds new boxes of the living, from a copy of their rows, because the table has not moved these yet.
+  func compaction(_ map: Buffer<Int32>, context: CallContext) throws(CoverTreeError) -> () -> Void {
+    let (exact, dim) = (table.exact!, table.dim)
+    let count = table.liveCount
+    guard count > 0 else { return { self.forget() } }
+    let rows = try Buffer<Float>(count: count * dim)
+    let places = try exact.lender.map { (_) throws(CoverTreeError) in try Buffer<Int32>(count: count) }
+    for slot in 0..<map.count where map[slot] >= 0 {
+      // The k-d tree has its rows in float32, which need no scratch.
+      exact.decode(slot, into: rows.base + Int(map[slot]) * dim, scratch: rows.base)
+      places?[map[slot]] = Int32(exact.place(slot))
+    }
+    let built = try boxTree(PointsView(base: UnsafePointer(rows.base), count: count, dim: dim), context)
+    withExtendedLifetime(rows) {}
+    return {
+      (self.places, self.boxes, self.covered) = (places, built, count)
+      self.view()
+    }
   }
 
-  func removeAll() throws(CoverTreeError) { (boxes, points, places, covered) = (nil, nil, nil, 0) }
+  func removeAll() throws(CoverTreeError) { forget() }
+  private func forget() { (boxes, points, places, covered) = (nil, nil, nil, 0) }
   func optimize(context: CallContext) throws(CoverTreeError) -> Bool { false }
-  func own() throws(CoverTreeError) { view() }
+  func own() throws(CoverTreeError) { findRows() }
+  func findRows() { if rows.base != found { view() } }
 
   // MARK: Searching
 

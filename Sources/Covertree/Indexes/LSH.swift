@@ -50,16 +50,16 @@ final class LSH: IndexStructure, @unchecked Sendable {
   }
 
   var wantsCompaction: Bool { table.deadCount * 4 > table.count }
-  func forgetDead(context: CallContext) throws(CoverTreeError) {}
 
-  func renumber(_ map: Buffer<Int32>, context: CallContext) throws(CoverTreeError) {
-    try hashes.renumber(map)
+  func compaction(_ map: Buffer<Int32>, context: CallContext) throws(CoverTreeError) -> () -> Void {
+    try hashes.compaction(map)
   }
 
   func removeAll() throws(CoverTreeError) { truncate(to: 0) }
 
   func optimize(context: CallContext) throws(CoverTreeError) -> Bool { false }
   func own() throws(CoverTreeError) { try hashes.own() }
+  func findRows() {}
 
   // MARK: Searching
 
@@ -136,7 +136,8 @@ protocol Hashes: AnyObject, Sendable {
   /// The slots from one on have been set.
   func link(from first: Int) throws(CoverTreeError)
   func truncate(to count: Int)
-  func renumber(_ map: Buffer<Int32>) throws(CoverTreeError)
+  /// Prepares for a compaction of the table, as `IndexStructure.compaction` does.
+  func compaction(_ map: Buffer<Int32>) throws(CoverTreeError) -> () -> Void
   func own() throws(CoverTreeError)
   /// A thread's searches among `count` slots.
   func seeker(_ count: Int, wanted: Int, probes: Int) throws(CoverTreeError) -> any CandidateSeeker

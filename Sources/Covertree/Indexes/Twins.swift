@@ -119,16 +119,39 @@ final class Twins {
     return heirs
   }
 
-  /// Follows the table to other slots: `map[slot]` is the new one, -1 for the dead, which hang on nothing.
-  func renumber(_ map: Buffer<Int32>, count newCount: Int) throws(CoverTreeError) {
-    let (newNodes, newNext) = (try Stack<Int32>(), try Stack<Int32>())
-    try newNodes.resize(to: newCount)
-    try newNext.resize(to: newCount)
-    for slot in 0..<map.count where map[slot] >= 0 {
-      newNodes[Int(map[slot])] = map[nodes[slot]]
-      newNext[Int(map[slot])] = next[slot] < 0 ? -1 : map[next[slot]]
+  /// The node of each slot, and the next twin.
+  struct Lists {
+    fileprivate let nodes: Stack<Int32>
+    fileprivate let next: Stack<Int32>
+
+    fileprivate init(count: Int) throws(CoverTreeError) {
+      (nodes, next) = (try Stack(), try Stack())
+      try nodes.resize(to: count)
+      try next.resize(to: count)
     }
-    (nodes, next, lasts) = (newNodes, newNext, nil)
+  }
+
+  /// The lists as they are.
+  func copy() throws(CoverTreeError) -> Lists {
+    let copy = try Lists(count: nodes.count)
+    copy.nodes.base.update(from: nodes.base, count: nodes.count)
+    copy.next.base.update(from: next.base, count: next.count)
+    return copy
+  }
+
+  /// The lists at other slots: `map[slot]` is the new one, -1 for the dead, which hang on nothing.
+  func renumbered(_ map: Buffer<Int32>, count newCount: Int) throws(CoverTreeError) -> Lists {
+    let lists = try Lists(count: newCount)
+    for slot in 0..<map.count where map[slot] >= 0 {
+      lists.nodes[Int(map[slot])] = map[nodes[slot]]
+      lists.next[Int(map[slot])] = next[slot] < 0 ? -1 : map[next[slot]]
+    }
+    return lists
+  }
+
+  func adopt(_ lists: Lists) {
+    (nodes, next, lasts) = (lists.nodes, lists.next, nil)
+    recount()
   }
 
   func removeAll() throws(CoverTreeError) { truncate(to: 0) }

@@ -78,7 +78,7 @@ public final class VectorIndex: @unchecked Sendable {
   public func remove(_ ids: UnsafeBufferPointer<Int64>, context: CallContext) throws(CoverTreeError) {
     try change(context) { () throws(CoverTreeError) in
       try table.kill(table.slots(of: ids))
-      try tidy(context)
+      tidy(context)
     }
   }
 
@@ -96,20 +96,23 @@ public final class VectorIndex: @unchecked Sendable {
         table.revive(slots)
         throw error
       }
-      try tidy(context)
+      tidy(context)
     }
   }
 
   /// Forgets the dead, when there are enough of them.
-  private func tidy(_ context: CallContext) throws(CoverTreeError) {
-    // What is marked is removed: from here on the host cannot stop it.
-    if structure.wantsCompaction { try compact(CallContext(threads: context.threads)) }
+  private func tidy(_ context: CallContext) {
+    // The vectors are removed already, so the host cannot stop this. If there is no memory for it, the dead stay until a later change.
+    if structure.wantsCompaction { try? compact(CallContext(threads: context.threads)) }
   }
 
+  /// Forgets the dead, or does nothing.
   private func compact(_ context: CallContext) throws(CoverTreeError) {
     guard table.deadCount > 0 else { return }
-    try structure.forgetDead(context: context)
-    try structure.renumber(table.compact(), context: context)
+    let plan = try table.compaction()
+    let follow = try structure.compaction(plan.map, context: context)
+    table.compact(plan)
+    follow()
   }
 
   /// Forgets the dead, however few.
@@ -128,11 +131,17 @@ public final class VectorIndex: @unchecked Sendable {
   public func rebuild(context: CallContext) throws(CoverTreeError) {
     try change(context) { () throws(CoverTreeError) in
       try compact(context)
-      table.judgeAgain()
-      if usesBytes { try table.addBytesWhereTheyTell(context: context) }
-      let fresh = try Self.structure(table)
-      try fresh.insert(from: 0, context: context)
-      structure = fresh
+      let before = table.judgement
+      do throws(CoverTreeError) {
+        table.judgeAgain()
+        if usesBytes { try table.addBytesWhereTheyTell(context: context) }
+        let fresh = try Self.structure(table)
+        try fresh.insert(from: 0, context: context)
+        structure = fresh
+      } catch {
+        table.judgement = before
+        throw error
+      }
     }
   }
 
@@ -152,6 +161,7 @@ public final class VectorIndex: @unchecked Sendable {
   ) throws(CoverTreeError) -> Result {
     try gate.writing(context) { () throws(CoverTreeError) in
       try store?.checkProcess()
+      defer { structure.findRows() }
       try table.own()
       try structure.own()
       return try body()

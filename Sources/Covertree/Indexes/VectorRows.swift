@@ -200,10 +200,13 @@ final class VectorRows: @unchecked Sendable {
     try scales.reserve(more)
     try lengths.reserve(more)
     guard !isCentered, more > 0 else { return }
-    isCentered = true
-    guard !products else { return }
+    guard !products else {
+      isCentered = true
+      return
+    }
     let step = max(1, more / Self.centerSample)
     let sums = try Buffer<Double>(count: dim, filledWith: 0)
+    isCentered = true
     var taken = 0.0
     for index in stride(from: 0, to: more, by: step) {
       let row = row(index)
@@ -264,6 +267,9 @@ final class VectorRows: @unchecked Sendable {
   func truncate(to count: Int) {
     giveBack(min(count, self.count)..<self.count)
     shorten(to: count)
+    guard count == 0 else { return }
+    isCentered = false
+    for d in 0..<center.count { center[d] = 0 }
   }
 
   private func shorten(to count: Int) {
@@ -273,11 +279,7 @@ final class VectorRows: @unchecked Sendable {
     try? lengths.resize(to: count)
   }
 
-  func removeAll() {
-    truncate(to: 0)
-    isCentered = false
-    for d in 0..<center.count { center[d] = 0 }
-  }
+  func removeAll() { truncate(to: 0) }
 
   private func move(_ from: Int, to: Int) {
     guard from != to else { return }

@@ -121,6 +121,19 @@ final class VectorTable: @unchecked Sendable {
   func append(
     _ vectors: NewVectors, ids given: UnsafeBufferPointer<Int64>?, context: CallContext
   ) throws(CoverTreeError) -> Int {
+    let (first, nextID) = (count, nextID)
+    do throws(CoverTreeError) {
+      try take(vectors, ids: given, context: context)
+    } catch {
+      truncate(to: first, nextID: nextID)
+      throw error
+    }
+    return first
+  }
+
+  private func take(
+    _ vectors: NewVectors, ids given: UnsafeBufferPointer<Int64>?, context: CallContext
+  ) throws(CoverTreeError) {
     let (first, more) = (count, vectors.count)
     let arriving = try arriving(vectors, context: context)
     let scratch = try Buffer<Float>(count: (context.threads + 1) * decisive.coordinates)
@@ -139,7 +152,6 @@ final class VectorTable: @unchecked Sendable {
       }
     }
     loan?.keep()
-    return first
   }
 
   /// Adds ids, or nothing.
@@ -205,6 +217,12 @@ final class VectorTable: @unchecked Sendable {
     if slot == 0 { judgeAgain() }
   }
 
+  /// What `judgeAgain` forgets.
+  var judgement: (isJudged: Bool, small: VectorRows?) {
+    get { (isJudged, small) }
+    set { (isJudged, small) = newValue }
+  }
+
   /// Whether bytes are put beside float32 is decided anew; they are taken away.
   func judgeAgain() {
     isJudged = false
@@ -233,32 +251,42 @@ final class VectorTable: @unchecked Sendable {
     deadCount -= slots.count
   }
 
-  /// Moves living vectors together.
-  ///
-  /// - Returns: where each slot has gone, -1 for dead ones.
-  func compact() throws(CoverTreeError) -> Buffer<Int32> {
+  /// How living vectors are moved together.
+  struct Compaction {
+    /// Where each slot goes, -1 for dead ones.
+    let map: Buffer<Int32>
+    /// The living slots, in ascending order.
+    fileprivate let kept: Buffer<Int32>
+  }
+
+  /// Plans a compaction, and reserves all memory that it needs.
+  func compaction() throws(CoverTreeError) -> Compaction {
     let map = try Buffer<Int32>(count: count, filledWith: -1)
     let kept = try Buffer<Int32>(count: liveCount)
-    let fresh = try Buffer<UInt8>(count: liveCount, filledWith: 0)
     try slotOf.makeRoom(forAll: liveCount)
     var next = 0
     for slot in 0..<count where dead[slot] == 0 {
       (map[slot], kept[next]) = (Int32(next), Int32(slot))
       next += 1
     }
+    return Compaction(map: map, kept: kept)
+  }
+
+  /// Moves living vectors together, as planned. It cannot fail, because nothing grows.
+  func compact(_ plan: Compaction) {
+    let (kept, count) = (plan.kept, plan.kept.count)
     for (to, from) in kept.elements.enumerated() {
       ids[to] = ids[Int(from)]
       serials[to] = serials[Int(from)]
     }
-    dead.base.update(from: fresh.base, count: fresh.count)
-    try ids.resize(to: next)
-    try serials.resize(to: next)
-    try dead.resize(to: next)
+    dead.base.update(repeating: 0, count: count)
+    try? ids.resize(to: count)
+    try? serials.resize(to: count)
+    try? dead.resize(to: count)
     exact?.keep(kept.elements)
     small?.keep(kept.elements)
     deadCount = 0
-    slotOf.refill(next, in: ids.base)
-    return map
+    slotOf.refill(count, in: ids.base)
   }
 
   /// Puts vectors into another order: `order[slot]` is the slot from which each comes. There are no dead ones.

@@ -59,8 +59,11 @@ public final class CallContext: @unchecked Sendable {
     if stopped.load(ordering: .relaxed) { throw CallContext.cancelled }
   }
 
-  /// The same inside a body of `forEach` that takes long. Only the calling thread, whose slot is 0, asks the host.
-  func poll(slot: Int, share: Double) throws(CoverTreeError) {
+  /// The same within the body of a loop, for a body that takes long.
+  ///
+  /// - Parameter slot: of the thread that runs the body. Only the calling thread, whose slot is 0, asks the host.
+  @inline(__always)
+  func poll(inSlot slot: Int, share: Double = 0) throws(CoverTreeError) {
     if slot == 0 { askHost(share: share) }
     if stopped.load(ordering: .relaxed) { throw CallContext.cancelled }
   }

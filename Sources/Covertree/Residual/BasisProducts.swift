@@ -66,6 +66,7 @@ final class BasisProducts: @unchecked Sendable {
       let scratch = try Buffer<Float>(count: keeps ? 0 : most * most)
       for q in range {
         for t in q + 1..<max(q + 1, count) {
+          try context.poll(inSlot: slot)
           let product = keeps ? elements.base + Int(offsets[q * count + t]) : scratch.base
           try maker.make(skeletons[q].basis, skeletons[t].basis, into: product)
           bound(q, t, UnsafePointer(product), maker)

@@ -4,8 +4,8 @@ import CNumerics
 enum SearchGoal {
   /// So many points of the largest residual correlation.
   case nearest(Int)
-  /// All points within a squared distance.
-  case within(squared: Double)
+  /// All points within a squared distance, for queries with at most `most` candidates.
+  case within(squared: Double, most: Int)
 }
 
 /// Points that may be among the `k` of largest residual correlation of one query, each with bounds on its size.
@@ -23,6 +23,9 @@ final class CandidateList {
   private(set) var threshold: Float = 0
   private var k = 0
   private var pruneAt = 0
+  private var endsWhenFull = false
+  /// Whether more candidates came than are wanted. The list is empty then, and takes no more.
+  private(set) var isFull = false
 
   var count: Int { places.count }
 
@@ -37,15 +40,20 @@ final class CandidateList {
   ///
   /// - Parameter limit: a distance beyond which no point counts.
   func begin(_ goal: SearchGoal, limit: Double) throws(CoverTreeError) {
+    isFull = false
     switch goal {
-    case .nearest(let k): (self.k, threshold, pruneAt) = (k, max(0, Self.least(squared: limit * limit)), Self.room(k))
-    case .within(let squared): (k, threshold, pruneAt) = (.max, Self.least(squared: squared), .max)
+    case .nearest(let k):
+      (self.k, threshold, pruneAt) = (k, max(0, Self.least(squared: limit * limit)), Self.room(k))
+      endsWhenFull = false
+    case .within(let squared, let most):
+      (k, threshold, pruneAt) = (most, Self.least(squared: squared), most)
+      endsWhenFull = true
     }
     try resize(to: 0)
   }
 
   /// What the upper bound of a point within a squared distance is at least.
-  private static func least(squared: Double) -> Float { Float(1 - min(squared, 2)) - 0x1p-20 }
+  static func least(squared: Double) -> Float { Float(1 - min(squared, 2)) - 0x1p-20 }
 
   private static func room(_ count: Int) -> Int { 2 * count + 128 }
 
@@ -64,6 +72,10 @@ final class CandidateList {
 
   func prune() throws(CoverTreeError) {
     guard count > k else { return }
+    if endsWhenFull {
+      (isFull, threshold) = (true, .infinity)
+      return try resize(to: 0)
+    }
     raiseThreshold()
     var kept = 0
     for slot in 0..<count where upper[slot] >= threshold {

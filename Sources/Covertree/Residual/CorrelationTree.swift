@@ -2,7 +2,7 @@
 ///
 /// Distances are at most 1, so that the root is the only node above level -1, and on lower levels nothing matters
 /// but pairs within 1/2 of each other: `|rho| >= 3/4`. Those are found first, by the search through skeletons; the insertion
-/// then looks them up. O(pairs) memory: 12 bytes each.
+/// then looks them up (`NeighborGraph`). O(n) memory.
 extension ResidualSearch {
   /// Levels from -1 down ask for pairs within this, squared.
   private static let reach = squaredRadius(ofLevel: -1)
@@ -43,6 +43,11 @@ extension ResidualSearch {
     let (model, order) = (model, layout.order)
     let nodeOfPlace = try Buffer<Int32>(count: model.count)
     for t in 0..<layout.count { nodeOfPlace[model.positions[Int(order[t])]] = Int32(t) }
+    let nodes = try Stack<Int32>()
+    for t in 0..<layout.count where layout.levels[t] != TreeNodes.duplicate {
+      try nodes.append(model.positions[Int(order[t])])
+    }
+    let choice = try NeighborGraph.Choice(nodes.count, in: model) { nodes[$0] }
     try Invariants(
       layout: layout,
       space: .other(
@@ -50,9 +55,9 @@ extension ResidualSearch {
         crowding: { (t) throws(CoverTreeError) in
           let level = layout.levels[t]
           var first: Int32?
-          try graph.forEach(of: model.positions[Int(order[t])]) { (place, squared) throws(CoverTreeError) in
+          try graph.forEach(of: model.positions[Int(order[t])], among: choice) { (place, _, squared) in
             let other = nodeOfPlace[place]
-            guard layout.levels[other] != TreeNodes.duplicate, layout.levels[other] >= level else { return }
+            guard layout.levels[other] >= level else { return }
             if squared <= squaredRadius(ofLevel: level) { first = min(first ?? other, other) }
           }
           return first.map(Int.init)
@@ -107,19 +112,12 @@ private struct ResidualMetric: Metric {
 
   var pointCount: Int { model.count }
 
-  /// Where each point stands among the sources; -1 for others.
-  struct Sources: @unchecked Sendable {
-    let places: Buffer<Int32>
+  func sources(_ points: Stack<Int32>, context: CallContext) throws(CoverTreeError) -> NeighborGraph.Choice {
+    try NeighborGraph.Choice(points.count, in: model) { points[$0] }
   }
 
-  func sources(_ points: Stack<Int32>, context: CallContext) throws(CoverTreeError) -> Sources {
-    let places = try Buffer<Int32>(count: model.count, filledWith: -1)
-    for (place, point) in points.elements.enumerated() { places[point] = Int32(place) }
-    return Sources(places: places)
-  }
-
-  func finder(_ sources: Sources) throws(CoverTreeError) -> ResidualFinder {
-    ResidualFinder(graph: graph, places: sources.places)
+  func finder(_ sources: NeighborGraph.Choice) throws(CoverTreeError) -> ResidualFinder {
+    ResidualFinder(graph: graph, sources: sources)
   }
 
   func operations(comparing count: Int) -> Int { 64 }
@@ -128,19 +126,17 @@ private struct ResidualMetric: Metric {
 
 private struct ResidualFinder: SourceFinder {
   let graph: NeighborGraph
-  let places: Buffer<Int32>
+  let sources: NeighborGraph.Choice
   var distanceEvaluations = 0
 
   mutating func nearest(
     to points: UnsafeBufferPointer<Int32>, closerThan bounds: Buffer<Double>,
     found: (_ point: Int32, _ place: Int32, _ squared: Double) -> Void
   ) throws(CoverTreeError) {
-    let places = places
     for point in points {
       var nearest: (squared: Double, place: Int32)?
-      try graph.forEach(of: point) { (other, squared) throws(CoverTreeError) in
-        let place = places[other]
-        guard place >= 0, squared < bounds[point] else { return }
+      try graph.forEach(of: point, among: sources) { (_, place, squared) in
+        guard squared < bounds[point] else { return }
         if let known = nearest, known < (squared, place) { return }
         nearest = (squared, place)
       }
@@ -153,9 +149,8 @@ private struct ResidualFinder: SourceFinder {
     found: (_ place: Int32, _ neighbor: Int32) throws(CoverTreeError) -> Void
   ) throws(CoverTreeError) {
     for place in places {
-      try graph.forEach(of: list[place]) { (other, squared) throws(CoverTreeError) in
-        let neighbor = self.places[other]
-        if squared <= squaredRadius, neighbor >= 0, neighbor != Int32(place) { try found(Int32(place), neighbor) }
+      try graph.forEach(of: list[place], among: sources) { (_, neighbor, squared) throws(CoverTreeError) in
+        if squared <= squaredRadius, neighbor != Int32(place) { try found(Int32(place), neighbor) }
       }
     }
   }

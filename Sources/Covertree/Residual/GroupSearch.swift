@@ -12,6 +12,8 @@ final class GroupSearch {
   private let skeletons: Skeletons?
   private let regions: Skeletons.Regions?
   private let goal: SearchGoal
+  private let context: CallContext
+  private let slot: Int
   private let lists: [CandidateList]
   private let direct: DirectComparison
   private let bySkeletons: SkeletonComparison?
@@ -29,12 +31,14 @@ final class GroupSearch {
   /// - Parameters:
   ///   - skeletons: with their regions; nil where there are none.
   ///   - directly: compares points by their features, in blocks that the skeletons' bounds leave.
+  ///   - slot: of the thread that searches.
   init(
     _ model: ResidualModel, _ skeletons: Skeletons?, directly: Bool, goal: SearchGoal, groupSize: Int,
-    context: CallContext
+    context: CallContext, slot: Int
   ) throws(CoverTreeError) {
     self.model = model
     self.goal = goal
+    (self.context, self.slot) = (context, slot)
     self.skeletons = skeletons
     let regions = try skeletons?.regions(context)
     self.regions = regions
@@ -70,12 +74,13 @@ final class GroupSearch {
       if comparison.isWorthEntering(region, for: open.count) {
         for block in try comparison.enter(region) { try compare(block, comparison) }
       } else {
-        for block in comparison.blocks(ofRegion: region) { try direct.compare(block, open, lists, &statistics) }
+        for block in comparison.blocks(ofRegion: region) { try compareDirectly(block, open) }
       }
     }
   }
 
   private func compare(_ block: Int, _ comparison: SkeletonComparison) throws(CoverTreeError) {
+    try context.poll(inSlot: slot)
     let open = comparison.open(block, lists, except: hard)
     if open.isEmpty { return }
     try comparison.compare(block, open, lists, &statistics)
@@ -100,7 +105,9 @@ final class GroupSearch {
     guard let skeletons, let regions, group.places[0] >= 0 else {
       let center = group.coordinates[group.count / 2]
       for block in try order(model.blockCount, by: { model.nearness(ofBlock: $0, to: center) }) {
-        try direct.compare(block, Wanted(all: group.count), lists, &statistics)
+        var open = Wanted()
+        for i in 0..<group.count where !lists[i].isFull { open.insert(i) }
+        if !open.isEmpty { try compareDirectly(block, open) }
       }
       return
     }
@@ -115,9 +122,14 @@ final class GroupSearch {
       for block in skeletons.blocks(ofRegion: region) {
         var open = Wanted()
         for i in 0..<count where canReach(known[Int(places[i])], lists[i].threshold) { open.insert(i) }
-        if !open.isEmpty { try direct.compare(block, open, lists, &statistics) }
+        if !open.isEmpty { try compareDirectly(block, open) }
       }
     }
+  }
+
+  private func compareDirectly(_ block: Int, _ wanted: Wanted) throws(CoverTreeError) {
+    try context.poll(inSlot: slot)
+    try direct.compare(block, wanted, lists, &statistics)
   }
 
   /// The numbers below `count`, those that promise most first.
@@ -174,15 +186,20 @@ final class GroupSearch {
       }
       let next = slots[first..<min(first + 8, slots.count)]
       let (places, squares) = decide(i, next)
+      try context.poll(inSlot: slot)
       for lane in 0..<next.count { nearest.offer(squares[lane].squareRoot(), model.order[Int(places[lane])]) }
     }
   }
 
   /// Takes the candidates of each query that are within the squared distance.
   func write(to part: NeighborGraph.Part) throws(CoverTreeError) {
-    guard case .within(let squared) = goal else { return }
+    guard case .within(let squared, _) = goal else { return }
     for i in 0..<group.count where !hard.contains(i) {
       statistics.queries += 1
+      if lists[i].isFull {
+        try part.leaveOut(place: group.places[i])
+        continue
+      }
       try part.begin(place: group.places[i])
       for first in stride(from: 0, to: lists[i].count, by: 8) {
         let (places, squares) = decide(i, Array(first..<min(first + 8, lists[i].count))[...])

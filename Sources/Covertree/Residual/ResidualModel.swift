@@ -15,6 +15,13 @@ public enum FeatureSource: @unchecked Sendable {
 final class ResidualModel: @unchecked Sendable {
   /// Residual variances are at least this much of the variance.
   static let relativeFloor = 1e-9
+  /// The largest variance that features may explain, relative to the variance of the kernel. Rounding adds far less, and float32
+  /// overflows far above it.
+  private static let mostExplained = 0x1p40
+  /// Given residual variances are at least this much of the variance.
+  private static let leastGiven = 0x1p-500
+  /// The host is asked after so many points whether to go on.
+  private static let pointsPerPoll = 1024
   /// How far given residual variances may be from `k_ii - |v_i|^2`.
   private static let tolerance = 1e-3
 
@@ -130,6 +137,7 @@ final class ResidualModel: @unchecked Sendable {
     let allFeatures = try Buffer<Double>(count: total * rank)
     let allVariances = try Buffer<Double>(count: total)
     for place in 0..<total {
+      if place % Self.pointsPerPoll == 0 { try context.poll() }
       let index = Int(arranged.order[place])
       let known = index < count
       let row = known ? Int(positions[index]) : index - count
@@ -206,6 +214,7 @@ final class ResidualModel: @unchecked Sendable {
     let features = try Buffer<Double>(count: count * rank)
     let residualVariance = try Buffer<Double>(count: count)
     for place in 0..<count {
+      if place % Self.pointsPerPoll == 0 { try context.poll() }
       let row = Int(positions[Int(arranged.order[place])])
       (features.base + place * rank).update(from: self.features.base + row * rank, count: rank)
       residualVariance[place] = self.residualVariance[row]
@@ -276,12 +285,14 @@ final class ResidualModel: @unchecked Sendable {
     let p = try Buffer<Double>(count: count, filledWith: 0)
     try whitening?.fill(points, count: count, features: features.base, squaredNorms: p.base, context: context)
     for i in 0..<count {
-      let rest = diagonal[i] - p[i]
-      guard rest.isFinite else {
+      // Features explain no more than the variance of a point, but for rounding.
+      guard p[i] <= mostExplained * shared.variance else {
         throw CoverTreeError(
-          .invalidArgument, "kernel: expected finite covariances, got \(rest) for a residual variance")
+          .invalidArgument,
+          "kernel: is not positive definite, or its covariances overflow: by those with the inducing points the variance of a "
+            + "point would be \(shared.unit.unscaled(p[i])) at least, it is \(shared.unit.unscaled(diagonal[i]))")
       }
-      p[i] = max(rest, relativeFloor * shared.variance)
+      p[i] = max(diagonal[i] - p[i], relativeFloor * shared.variance)
     }
     return (features, p)
   }
@@ -304,6 +315,7 @@ final class ResidualModel: @unchecked Sendable {
       for element in 0..<features.count { features[element] /= unit.root }
     }
     for place in 0..<count {
+      if place % pointsPerPoll == 0 { try context.poll() }
       let (row, index) = (features.base + place * rank, Int(arranged.order[place]))
       variances[place] = unit.scaled(p[index])
       try check(
@@ -329,6 +341,20 @@ final class ResidualModel: @unchecked Sendable {
     }
     guard diagonal > 0, diagonal.isFinite else {
       throw CoverTreeError(.invalidArgument, "kernel_diag[\(index)]: expected a finite number above 0, got \(diagonal)")
+    }
+    // Products of two larger or smaller numbers would overflow or vanish.
+    let most = mostExplained * shared.variance
+    for (name, value) in [("kernel_diag", diagonal), ("v_matrix", norm)] where !(value <= most) {
+      throw CoverTreeError(
+        .invalidArgument,
+        "\(name)[\(index)]: \(shared.unit.unscaled(value)) \(name == "v_matrix" ? "as its squared length " : "")is more than "
+          + "2^40 times the kernel's variance \(shared.unit.unscaled(shared.variance))")
+    }
+    guard p >= leastGiven * shared.variance else {
+      throw CoverTreeError(
+        .invalidArgument,
+        "p_diag[\(index)]: \(shared.unit.unscaled(p)) is less than 2^-500 times the kernel's variance "
+          + "\(shared.unit.unscaled(shared.variance))")
     }
     let left = max(diagonal - norm, floor)
     // What rounding of the features to their type may have cost comes on top.

@@ -277,7 +277,7 @@ public final class ResidualSearch: @unchecked Sendable {
     try context.forEach(set.groupCount, grain: 1) { (range, slot) throws(CoverTreeError) in
       let search = try searches.value(slot) { () throws(CoverTreeError) in
         try GroupSearch(
-          model, skeletons, directly: directly, goal: goal, groupSize: groupSize, context: context)
+          model, skeletons, directly: directly, goal: goal, groupSize: groupSize, context: context, slot: slot)
       }
       for group in range {
         try search.run(set[group])
@@ -293,7 +293,11 @@ public final class ResidualSearch: @unchecked Sendable {
   }
 
   /// All pairs of points within a squared distance.
-  func graph(within squared: Double, context: CallContext) throws(CoverTreeError) -> NeighborGraph {
+  ///
+  /// - Parameter mostListed: points that have more candidates are not listed; see `NeighborGraph`.
+  func graph(
+    within squared: Double, mostListed: Int = NeighborGraph.mostListed, context: CallContext
+  ) throws(CoverTreeError) -> NeighborGraph {
     let rows = try Self.all(model.count)
     let set = try ResidualQuerySet(
       nil, rows: rows.elements, in: model, options: SearchOptions(), groupSize: Self.mostGroupSize,
@@ -301,11 +305,11 @@ public final class ResidualSearch: @unchecked Sendable {
     var parts: [NeighborGraph.Part] = []
     for _ in 0..<context.threads { parts.append(try NeighborGraph.Part()) }
     let found = parts
-    try run(set, .within(squared: squared), groupSize: Self.mostGroupSize, context) {
+    try run(set, .within(squared: squared, most: mostListed), groupSize: Self.mostGroupSize, context) {
       (search, slot) throws(CoverTreeError) in
       try search.write(to: found[slot])
     }
-    return try NeighborGraph(parts, count: model.count)
+    return try NeighborGraph(parts, self, within: squared)
   }
 
   public var info: ResidualInfo {

@@ -288,7 +288,7 @@ final class Catalogue {
     for place in 0..<numbers.count {
       // In a hostile file all hashes may be equal. Then the time grows with the square of the number of records.
       if place % pollInterval == 0 {
-        try polls.context.poll(slot: polls.thread, share: Double(place) / Double(numbers.count))
+        try polls.context.poll(inSlot: polls.thread, share: Double(place) / Double(numbers.count))
       }
       if place + ahead < numbers.count { table.prefetch(hash(Int(numbers[place + ahead]))) }
       table.insert(hash(Int(numbers[place])), Int(numbers[place]))

@@ -6,6 +6,8 @@ final class SQLite: @unchecked Sendable {
   private let database: OpaquePointer
   /// What messages call it.
   private let name: String
+  /// Prepared when the database is opened, because preparing takes memory.
+  private var rollback: OpaquePointer?
   /// Guarded by the connection's mutex.
   private var watch: Watch?
 
@@ -75,9 +77,13 @@ final class SQLite: @unchecked Sendable {
     // Pages are checked before they are believed, and read by calls that can fail. Deleted rows are overwritten, so that names of removed
     // ids stay neither in the file nor in copies of it.
     try execute("PRAGMA cell_size_check = ON; PRAGMA mmap_size = 0; PRAGMA secure_delete = ON")
+    try check(sqlite3_prepare_v2(database, "ROLLBACK", -1, &rollback, nil))
   }
 
-  deinit { sqlite3_close_v2(database) }
+  deinit {
+    sqlite3_finalize(rollback)
+    sqlite3_close_v2(database)
+  }
 
   private static func error(_ code: Int32, _ database: OpaquePointer?, _ path: String) -> CoverTreeError {
     let said = database.map { String(cString: sqlite3_errmsg($0)) } ?? String(cString: sqlite3_errstr(code))
@@ -185,14 +191,23 @@ final class SQLite: @unchecked Sendable {
 
   /// Runs a change, or nothing of it.
   func transaction(_ body: () throws(CoverTreeError) -> Void) throws(CoverTreeError) {
+    try rollBack()  // if an earlier transaction could not
     try execute("BEGIN IMMEDIATE")
     do throws(CoverTreeError) {
       try body()
       try execute("COMMIT")
     } catch {
-      if sqlite3_get_autocommit(database) == 0 { try? execute("ROLLBACK") }
+      try? rollBack()
       throw error
     }
+  }
+
+  /// Takes back the transaction that is going on, if there is one. The statement was prepared earlier, because preparing takes memory,
+  /// and a transaction may fail for lack of memory.
+  private func rollBack() throws(CoverTreeError) {
+    guard sqlite3_get_autocommit(database) == 0 else { return }
+    sqlite3_step(rollback)
+    try check(sqlite3_reset(rollback))
   }
 
   /// Copies the whole database, as it stands for this connection.

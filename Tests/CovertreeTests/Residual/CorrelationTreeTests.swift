@@ -23,14 +23,24 @@ import Testing
     return failure { try search.validate(tree, context: CallContext(threads: 2)) }?.message ?? ""
   }
 
-  @Test func graphHasEveryNearPair() throws {
+  /// Whether near points are listed, compared when they are asked for, or both.
+  @Test(arguments: [0, 12, NeighborGraph.mostListed])
+  func graphHasEveryNearPair(mostListed: Int) throws {
     let search = try search(count: 700)
     let squared = 0.3
-    let graph = try search.graph(within: squared, context: CallContext())
+    let graph = try search.graph(within: squared, mostListed: mostListed, context: CallContext())
     let model = search.model
+    let all = try NeighborGraph.Choice(model.count, in: model) { Int32($0) }
+    let some = try NeighborGraph.Choice(model.count / 3, in: model) { Int32($0 * 3 + 1) }
     for a in 0..<Int32(model.count) {
       var found: [Int32: Double] = [:]
-      try graph.forEach(of: a) { (place, squared) throws(CoverTreeError) in found[place] = squared }
+      try graph.forEach(of: a, among: all) { (place, number, squared) throws(CoverTreeError) in
+        #expect(number == place)
+        found[place] = squared
+      }
+      try graph.forEach(of: a, among: some) { (place, number, squared) throws(CoverTreeError) in
+        #expect(place == number * 3 + 1 && found[place] == squared)
+      }
       for b in 0..<Int32(model.count) where a != b {
         let distance = model.squaredDistance(a, b)
         #expect(found[b] == (distance <= squared ? distance : nil))

@@ -189,6 +189,13 @@ def numbers(values: ArrayLike | None, name: str, count: int) -> NDArray[np.float
     return np.ascontiguousarray(array, dtype=np.float64)
 
 
+def real(values: Any, name: str) -> NDArray[np.float64]:
+    """A float64 array of any shape. Complex numbers and whatever else is not real are a TypeError."""
+    array = array_of(values, name)
+    check_real(array, values, name)
+    return np.asarray(array, np.float64)
+
+
 def returned(values: Any, name: str, shape: tuple[int, ...], *, finite: bool = True) -> NDArray[np.float64]:
     """Convert what a caller's function returned to float64 rows without gaps.
 

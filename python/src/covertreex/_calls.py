@@ -172,6 +172,15 @@ def threads(n_threads: int | None) -> int:
     return _arrays.integer(n_threads, "n_threads", minimum=1, maximum=1024)
 
 
+def part(report: ProgressReport | None, start: float, end: float) -> ProgressReport | None:
+    """A report for one part of a call, whose shares are those from ``start`` to ``end`` of the whole."""
+    if report is None:
+        return None
+    _arguments.function(report, "progress")
+    whole = report
+    return lambda share: whole(start + (end - start) * share)
+
+
 def search(
     function: Callable[..., int],
     arguments: tuple[Any, ...],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import signal
 import threading
 from collections.abc import Callable
 from ctypes import POINTER, Structure, c_char_p, c_double, c_int32, c_int64, c_uint32, c_uint64, c_void_p
@@ -501,8 +502,10 @@ def _run_beside(work: Callable[[], None], watch: _Watch) -> None:
 
     interrupt: BaseException | None = None
     try:
-        threading.Thread(target=beside, name="covertree").start()
-    except BaseException as error:  # what a signal's handler raises, or there are no more threads to be had
+        if not _start(beside):
+            interrupt = _run_here(work, watch)
+            ended.set()
+    except BaseException as error:  # what a signal's handler raises
         watch.cancelled, interrupt = True, error
     while not ended.is_set():
         try:
@@ -513,6 +516,48 @@ def _run_beside(work: Callable[[], None], watch: _Watch) -> None:
             watch.cancelled, interrupt = True, error
     if interrupt is not None:
         raise interrupt
+
+
+def _start(function: Callable[[], None]) -> bool:
+    """Run a function in a thread of its own; False if there are no more threads to be had."""
+    try:
+        threading.Thread(target=function, name="covertree").start()
+    except RuntimeError as error:
+        # A handler of a signal may raise this, too.
+        if not str(error).startswith(("can't start new thread", "can't create new thread")):
+            raise
+        return False
+    return True
+
+
+def _run_here(work: Callable[[], None], watch: _Watch) -> BaseException | None:
+    """Do work in the main thread, and return what the handler of a signal raised meanwhile, which ended it.
+
+    Python runs handlers inside of callbacks, and ctypes would lose what they raise there. So they are called by others,
+    that keep it.
+    """
+    interrupts: list[BaseException] = []
+
+    def kept(handler: Callable[..., object]) -> Callable[..., None]:
+        def handle(*arguments: Any) -> None:
+            try:
+                handler(*arguments)
+            except BaseException as error:
+                watch.cancelled = True
+                interrupts.append(error)
+
+        return handle
+
+    handlers = {number: signal.getsignal(number) for number in signal.valid_signals()}
+    of_python = {number: handler for number, handler in handlers.items() if callable(handler)}
+    try:
+        for number, handler in of_python.items():
+            signal.signal(number, kept(handler))
+        work()
+    finally:
+        for number, handler in of_python.items():
+            signal.signal(number, handler)
+    return interrupts[0] if interrupts else None
 
 
 def build_info() -> str:

@@ -38,7 +38,12 @@ class Inputs:
     host: HostKernel | None
 
     def choose_inducing(
-        self, count: int | None, points: ArrayLike | str | None, seed: int, n_threads: int | None
+        self,
+        count: int | None,
+        points: ArrayLike | str | None,
+        seed: int,
+        n_threads: int | None,
+        progress: ProgressReport | None,
     ) -> NDArray[np.float64]:
         """Inducing points, shape (m, dim): those that were given, or some of the points."""
         n, dim = self.coords.shape
@@ -57,10 +62,9 @@ class Inputs:
         count = _arrays.integer(count, "inducing_count", minimum=0, maximum=n)
         if count == 0:
             return np.empty((0, dim))
-        over = scaled(self.coords, self.kernel)
-        return np.ascontiguousarray(
-            self.coords[inducing.choose(over, count, method=points, seed=seed, n_threads=n_threads)]
-        )
+        over = scaled(self.coords, self.kernel, "coords")
+        chosen = inducing.choose(over, count, method=points, seed=seed, n_threads=n_threads, progress=progress)
+        return np.ascontiguousarray(self.coords[chosen])
 
     def build(
         self, inducing: NDArray[np.float64], jitter: float, n_threads: int | None, progress: ProgressReport | None

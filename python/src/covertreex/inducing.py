@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _calls, _native
+from ._calls import ProgressReport
 from ._native import lib
 from .tree import CoverTree
 
@@ -20,7 +21,15 @@ def sample(n: int, count: int, seed: int | np.random.Generator) -> NDArray[np.in
     return np.sort(np.random.default_rng(seed).choice(n, count, replace=False)) if count < n else np.arange(n)
 
 
-def choose(points: NDArray[np.float64], count: int, *, method: str, seed: int, n_threads: int | None) -> NDArray[Any]:
+def choose(
+    points: NDArray[np.float64],
+    count: int,
+    *,
+    method: str,
+    seed: int,
+    n_threads: int | None,
+    progress: ProgressReport | None = None,
+) -> NDArray[Any]:
     """Rows of points that stand for all of them.
 
     Parameters
@@ -34,8 +43,8 @@ def choose(points: NDArray[np.float64], count: int, *, method: str, seed: int, n
         data (k-means++); or the nodes of the highest levels of a cover tree, which are far apart.
     seed : int
         For the sample.
-    n_threads : int, optional
-        Threads.
+    n_threads, progress
+        As in :func:`covertreex.cover_tree`.
 
     Returns
     -------
@@ -49,10 +58,10 @@ def choose(points: NDArray[np.float64], count: int, *, method: str, seed: int, n
         rows = np.empty(count, np.int64)
         options = _calls.call_options(n_threads)
         arguments = (*_calls.point_rows(points), count, seed, ctypes.byref(options), rows.ctypes.data)
-        _native.run(lib.covertree_spread_sample, *arguments, options=options)
+        _native.run(lib.covertree_spread_sample, *arguments, options=options, report=progress)
         return np.sort(rows)
     if method == "cover-tree":
-        with CoverTree(points, seed=seed, n_threads=n_threads) as tree:
+        with CoverTree(points, seed=seed, n_threads=n_threads, progress=progress) as tree:
             arrays = tree.export_arrays()
         highest = np.argsort(-arrays.levels.astype(np.int64), kind="stable")[:count]
         return np.sort(arrays.order[highest].astype(np.int64))

@@ -23,6 +23,8 @@ from . import _arguments, _arrays
 
 __all__ = ["RBF", "Kernel", "Matern12", "Matern32", "Matern52"]
 
+_LARGEST = 2.0**500
+
 Lengthscale = Union[float, Sequence[float], NDArray[np.float64]]
 
 
@@ -92,7 +94,7 @@ class Stationary(Kernel):
         if a.shape[1] != b.shape[1]:
             raise ValueError(f"X2: expected {a.shape[1]} columns, got {b.shape[1]}")
         squared = np.zeros((len(a), len(b)))
-        for x, y in zip(scaled(a, self).T, scaled(b, self).T):
+        for x, y in zip(scaled(a, self, "X1").T, scaled(b, self, "X2").T):
             squared += (x[:, None] - y[None, :]) ** 2
         return self.variance * self._correlation(squared)
 
@@ -203,7 +205,7 @@ def checked(kernel: Any) -> Any:
     return kernel
 
 
-def scaled(points: NDArray[np.float64], kernel: object) -> NDArray[np.float64]:
+def scaled(points: NDArray[np.float64], kernel: object, name: str) -> NDArray[np.float64]:
     """Coordinates over the lengthscale of a kernel, or as they are where it has none.
 
     Parameters
@@ -212,11 +214,25 @@ def scaled(points: NDArray[np.float64], kernel: object) -> NDArray[np.float64]:
         Coordinates.
     kernel : Kernel or callable
         The kernel.
+    name : str
+        What messages call the coordinates.
+
+    Raises
+    ------
+    ValueError
+        For a coordinate that is larger than the library takes, as its square would overflow.
     """
     lengthscale = np.asarray(kernel.lengthscale if isinstance(kernel, Stationary) else 1.0)
     if lengthscale.ndim and len(lengthscale) != points.shape[1]:
         raise ValueError(
             f"lengthscale: expected one number or {points.shape[1]}, one for each dimension, got {len(lengthscale)}"
         )
-    over: NDArray[np.float64] = points / lengthscale
+    with np.errstate(over="ignore"):  # what overflows is infinite, and refused as such
+        over: NDArray[np.float64] = points / lengthscale
+    # Squares of larger ones overflow, and infinity less infinity is no distance.
+    for row, column in np.argwhere((np.abs(over) > _LARGEST) & np.isfinite(points))[:1]:
+        raise ValueError(
+            f"{name}[{row}, {column}]: {points[row, column]} over the lengthscale is beyond 2^500, "
+            "its square would overflow"
+        )
     return over

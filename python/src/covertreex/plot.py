@@ -169,7 +169,7 @@ def correlation_decay(
     kernel: Any = tree.kernel
     covariances = _host_kernel.covariances(kernel, points, points)
     one, other = np.triu_indices(len(rows), 1)
-    distances = np.linalg.norm(scaled(points, kernel)[one] - scaled(points, kernel)[other], axis=1)
+    distances = np.linalg.norm(scaled(points, kernel, "points")[one] - scaled(points, kernel, "points")[other], axis=1)
     deviations = np.sqrt(np.diag(covariances))
     prior = np.abs(covariances[one, other]) / (deviations[one] * deviations[other])
     residual = np.abs((covariances - v @ v.T)[one, other]) / np.sqrt(p[one] * p[other])

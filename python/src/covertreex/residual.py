@@ -113,9 +113,11 @@ class ResidualTree(_calls.Closeable):
         inputs = Inputs(self._coords, self.kernel, self._host)
         self._inducing: NDArray[np.float64] | None = None
         if v_matrix is None:
-            self._inducing = inputs.choose_inducing(inducing_count, inducing_points, self.seed, n_threads)
+            self._inducing = inputs.choose_inducing(
+                inducing_count, inducing_points, self.seed, n_threads, _calls.part(progress, 0, 0.2)
+            )
             jitter = settings.residual.jitter if jitter is None else jitter
-            handle = inputs.build(self._inducing, jitter, n_threads, progress)
+            handle = inputs.build(self._inducing, jitter, n_threads, _calls.part(progress, 0.2, 1))
         else:
             if inducing_count is not None or inducing_points is not None:
                 raise ValueError("v_matrix: stands against inducing_count and inducing_points; give one or the other")
@@ -688,7 +690,7 @@ class ResidualTree(_calls.Closeable):
         return self._scale(self._coords)
 
     def _scale(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        return kernels.scaled(points, self.kernel)
+        return kernels.scaled(points, self.kernel, "coords")
 
 
 def _restored(

@@ -221,7 +221,7 @@ def neighbors(
     with _arguments.renamed(k="m", inducing_count="n_inducing", method="ordering"):
         if n_inducing is not None:
             _arrays.integer(n_inducing, "n_inducing", minimum=0, maximum=len(points))
-        order = _order(points, kernel, ordering, seed, n_threads)
+        order = _order(points, kernel, ordering, seed, n_threads, _calls.part(progress, 0, 0.1))
         with ResidualTree(
             points[order],
             kernel=kernel,
@@ -230,9 +230,14 @@ def neighbors(
             jitter=jitter,
             seed=seed,
             n_threads=n_threads,
+            progress=_calls.part(progress, 0.1, 0.4),
         ) as tree:
             found, distances = tree.knn(
-                m, predecessor_mode=True, return_distances=True, n_threads=n_threads, progress=progress
+                m,
+                predecessor_mode=True,
+                return_distances=True,
+                n_threads=n_threads,
+                progress=_calls.part(progress, 0.4, 1),
             )
             inducing = tree.inducing_points
     # int32 holds every rank: there are fewer than 2**31 points.
@@ -265,11 +270,16 @@ def _input_hash(kernel: KernelLike, inputs: tuple[NDArray[Any] | None, ...], res
     return digest.hexdigest()
 
 
-def _order(
-    points: NDArray[np.float64], kernel: KernelLike, order: str | ArrayLike, seed: int, n_threads: int | None
+def _order(  # noqa: PLR0917 - what `neighbors` was given
+    points: NDArray[np.float64],
+    kernel: KernelLike,
+    order: str | ArrayLike,
+    seed: int,
+    n_threads: int | None,
+    progress: ProgressReport | None,
 ) -> NDArray[np.int64]:
     if isinstance(order, str):
-        return ordering(scaled(points, kernel), order, seed=seed, n_threads=n_threads)
+        return ordering(scaled(points, kernel, "coords"), order, seed=seed, n_threads=n_threads, progress=progress)
     given = _arrays.indices(order, "ordering")
     if len(given) != len(points):
         raise ValueError(f"ordering: expected {len(points)} numbers, one for each point, got {len(given)}")

@@ -57,7 +57,11 @@ class TreeBackend:
 
     def array(self, value: Any, *, dtype: Any = None) -> Any:
         """An array of numbers."""
-        return np.asarray(value, dtype or self.default_float)
+        wanted = np.dtype(dtype or self.default_float)
+        array = np.asarray(value)
+        if array.dtype.kind == "c" and wanted.kind != "c":  # NumPy would drop the imaginary part
+            raise TypeError(f"value: expected real numbers, got dtype {array.dtype}")
+        return np.asarray(value, wanted)
 
     def zeros(self, shape: Iterable[int], *, dtype: Any = None) -> Any:
         """An array of zeros."""

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import factory
+from .._arrays import real
 from ..tree import CoverTree
 from ._notices import warn
 from .trees import by_dataset_index
@@ -35,7 +36,7 @@ Found = tuple[NDArray[np.int64], NDArray[np.float64]]
 
 
 def _points(values: ArrayLike) -> NDArray[np.float64]:
-    array = np.asarray(values, np.float64)
+    array = real(values, "points")
     return array[:, None] if array.ndim == 1 else array
 
 
@@ -61,7 +62,7 @@ class _Baseline:
 
     def nearest(self, query: ArrayLike) -> tuple[int, float]:
         """The nearest point of one query: its index and distance."""
-        indices, distances = self.knn(np.asarray(query, np.float64).reshape(-1), k=1, return_distances=True)
+        indices, distances = self.knn(real(query, "query").reshape(-1), k=1, return_distances=True)
         return int(np.ravel(indices)[0]), float(np.ravel(distances)[0])
 
     def knn(self, queries: ArrayLike, k: int, *, return_distances: bool = False) -> Any:
@@ -83,7 +84,7 @@ class _Baseline:
         """
         if not 1 <= k <= self.num_points:
             raise ValueError(f"k: expected 1 to {self.num_points}, got {k}")
-        array = np.asarray(queries, np.float64)
+        array = real(queries, "queries")
         found = self._find(np.atleast_2d(array), k)
         indices, distances = (one[0] if array.ndim == 1 else one for one in found)
         return (indices, distances) if return_distances else indices

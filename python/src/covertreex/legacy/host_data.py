@@ -93,9 +93,10 @@ class ResidualCorrHostData:
                 raise ValueError(f"{name}: expected shape ({len(v)},), got {shape}")
         for name in ("v_matrix", "p_diag", "kernel_diag"):
             array, exact = np.asarray(getattr(self, name)), getattr(self, f"{name}_f64")
+            _arrays.check_real(array, array, name)
             if exact is not None and np.shape(exact) != array.shape:
                 raise ValueError(f"{name}_f64: expected shape {array.shape}, got {np.shape(exact)}")
-            self._given[name] = array if exact is None else np.asarray(exact, np.float64)
+            self._given[name] = array if exact is None else _arrays.real(exact, f"{name}_f64")
             object.__setattr__(self, name, array.astype(np.float32))
         object.__setattr__(self, "v_norm_sq", (np.float64(self._given["v_matrix"]) ** 2).sum(axis=1).astype(np.float32))
 
@@ -163,8 +164,8 @@ class _OfIndices:
     provider: IndexKernel
 
     def __call__(self, a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-        block = self.provider(a[:, 0].astype(np.int64), b[:, 0].astype(np.int64))
-        return np.ascontiguousarray(block, np.float64)
+        block: NDArray[np.float64] = self.provider(a[:, 0].astype(np.int64), b[:, 0].astype(np.int64))
+        return block
 
 
 @dataclass(frozen=True)
@@ -195,7 +196,7 @@ class PointDecoder:
         array = np.atleast_1d(np.asarray(values))
         if array.dtype.kind in "iu":
             return self._within(array.reshape(-1).astype(np.int64))
-        rows = np.asarray(array[None] if array.ndim == 1 else array, np.float64)
+        rows = _arrays.real(array[None] if array.ndim == 1 else array, "points")
         if rows.shape[1] == 1:
             whole = np.rint(rows[:, 0])
             if np.allclose(rows[:, 0], whole, atol=1e-8):

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import _arrays
 from . import context as contexts
 from . import host_data
 from .host_data import ResidualCorrHostData
@@ -82,12 +83,12 @@ class MetricRegistry:
 
 
 def _rows(values: Any) -> NDArray[np.float64]:
-    array = np.asarray(values, np.float64)
+    array = _arrays.real(values, "points")
     return array[None] if array.ndim == 1 else array
 
 
 def _paired(lhs: Any, rhs: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    left, right = np.asarray(lhs, np.float64), np.asarray(rhs, np.float64)
+    left, right = _arrays.real(lhs, "lhs"), _arrays.real(rhs, "rhs")
     if left.shape != right.shape:
         raise ValueError(f"rhs: expected shape {left.shape}, as lhs, got {right.shape}")
     return left, right

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .. import _arrays
 from .host_data import ResidualCorrHostData
 
 __all__ = [
@@ -110,7 +111,7 @@ def compute_residual_distances_with_kernel(
     width = max(1, int(chunk_size or backend.chunk_size))
     for first in range(0, len(right) if len(left) else 0, width):
         some = slice(first, first + width)
-        kernel[:, some] = backend.kernel_provider(left, right[some])
+        kernel[:, some] = _kernel(backend, left, right[some])
     return _distances(backend, left, right, kernel), kernel
 
 
@@ -149,7 +150,7 @@ def compute_residual_pairwise_matrix(
     width = max(1, int(host_backend.chunk_size))
     for first in range(0, len(indices), width):
         rows, start = indices[first : first + width], time.perf_counter()
-        kernel = np.asarray(host_backend.kernel_provider(rows, indices), np.float64)
+        kernel = _kernel(host_backend, rows, indices)
         if telemetry is not None:
             telemetry.record_kernel(len(rows), len(indices), time.perf_counter() - start)
         found[first : first + width] = _distances(host_backend, rows, indices, kernel)
@@ -188,10 +189,10 @@ def compute_residual_distances_with_radius(
     left, right = _checked(backend, [query_index]), _checked(backend, chunk_indices)
     if kernel_row is None:
         start = time.perf_counter()
-        kernel_row = np.asarray(backend.kernel_provider(left, right))[0]
+        kernel_row = _kernel(backend, left, right)[0]
         if telemetry is not None:
             telemetry.record_kernel(1, len(right), time.perf_counter() - start)
-    distances = _distances(backend, left, right, np.asarray(kernel_row, np.float64)[None])[0]
+    distances = _distances(backend, left, right, _arrays.real(kernel_row, "kernel_row")[None])[0]
     return distances, (distances <= radius + _LEAST).astype(np.uint8)
 
 
@@ -203,7 +204,7 @@ def compute_residual_distances_block_no_gate(
     radii: ArrayLike,
 ) -> tuple[Floats, NDArray[np.uint8]]:
     """Distances between two lists of points, and 1 for those within each one's radius, both of shape (q, c)."""
-    limits = np.asarray(radii, np.float64)
+    limits = _arrays.real(radii, "radii")
     distances = compute_residual_distances_from_kernel(backend, query_indices, chunk_indices, kernel_block)
     if limits.shape != (len(distances),):
         raise ValueError(f"radii: expected shape ({len(distances)},), got {limits.shape}")
@@ -217,8 +218,12 @@ def _checked(backend: ResidualCorrHostData, indices: ArrayLike) -> Indices:
     return array
 
 
+def _kernel(backend: ResidualCorrHostData, left: Indices, right: Indices) -> Floats:
+    return _arrays.returned(backend.kernel_provider(left, right), "kernel_provider", (len(left), len(right)))
+
+
 def _block(kernel_block: ArrayLike, left: Indices, right: Indices) -> Floats:
-    block = np.asarray(kernel_block, np.float64)
+    block = _arrays.real(kernel_block, "kernel_block")
     if block.shape != (len(left), len(right)):
         raise ValueError(f"kernel_block: expected shape {(len(left), len(right))}, got {block.shape}")
     return block
