@@ -125,10 +125,6 @@ extension HNSW {
         pack(lists.list(Int32(slot), level), lists.capacity(level)) { $0 < first ? $0 : Self.noLink }
       }
     }
-    let upperEnd = (0..<min(first, upperFirst.count)).reduce(0) {
-      levels[$1] == 0 ? $0 : max($0, Int(upperFirst[$1]) + Int(levels[$1]) * m)
-    }
-    try? upperLinks.resize(to: min(upperEnd, upperLinks.count))
     try? levels.resize(to: min(first, levels.count))
     try? links.resize(to: min(first * degree, links.count))
     try? upperFirst.resize(to: min(first, upperFirst.count))
