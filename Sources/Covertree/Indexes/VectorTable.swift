@@ -121,6 +121,19 @@ final class VectorTable: @unchecked Sendable {
   func append(
     _ vectors: NewVectors, ids given: UnsafeBufferPointer<Int64>?, context: CallContext
   ) throws(CoverTreeError) -> Int {
+    let (first, nextID) = (count, nextID)
+    do throws(CoverTreeError) {
+      try take(vectors, ids: given, context: context)
+    } catch {
+      truncate(to: first, nextID: nextID)
+      throw error
+    }
+    return first
+  }
+
+  private func take(
+    _ vectors: NewVectors, ids given: UnsafeBufferPointer<Int64>?, context: CallContext
+  ) throws(CoverTreeError) {
     let (first, more) = (count, vectors.count)
     let arriving = try arriving(vectors, context: context)
     let scratch = try Buffer<Float>(count: (context.threads + 1) * decisive.coordinates)
@@ -133,13 +146,12 @@ final class VectorTable: @unchecked Sendable {
     try unhurried.forEach(more, grain: 256) { (range, thread) throws(CoverTreeError) in
       let own = scratch.base + (thread + 1) * decisive.coordinates
       for place in range {
-        let row = arriving.row(place, or: own)
+        let row = try arriving.settledRow(place, copiedTo: own, dim)
         if let loan { exact?.set(first + place, loan.rows[place]) } else { exact?.set(first + place, row) }
         small?.set(first + place, row)
       }
     }
     loan?.keep()
-    return first
   }
 
   /// Adds ids, or nothing.

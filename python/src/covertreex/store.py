@@ -328,7 +328,7 @@ class VectorStore(_calls.Closeable):
         array = np.asarray(slots)
         if array.dtype.kind == "u" and array.size and array.max() >= 2**63:
             raise IndexError(f"slots: expected those of the store, got {array.max()}")
-        wanted = _arrays.indices(array if array.size else _NONE, "slots")
+        wanted = _arrays.copied_indices(array if array.size else _NONE, "slots")
         _native.check(lib.covertree_store_check_slots(self._open(), wanted.ctypes.data, len(wanted)))
         return wanted
 

@@ -270,7 +270,7 @@ def _order(
 ) -> NDArray[np.int64]:
     if isinstance(order, str):
         return ordering(scaled(points, kernel), order, seed=seed, n_threads=n_threads)
-    given = _arrays.indices(order, "ordering")
+    given = _arrays.copied_indices(order, "ordering")
     if len(given) != len(points):
         raise ValueError(f"ordering: expected {len(points)} numbers, one for each point, got {len(given)}")
     if not np.array_equal(np.sort(given), np.arange(len(points))):
