@@ -90,9 +90,9 @@ extension PointsView {
 }
 
 extension CoverTreeError {
-  /// What was checked is not what was copied.
+  /// Of an array that was in order when it was checked, while its copy is not.
   static func changing(_ name: String) -> CoverTreeError {
-    CoverTreeError(.busy, "\(name): are written to by another thread")
+    CoverTreeError(.invalidArgument, "\(name): are written to by another thread")
   }
 }
 

@@ -160,7 +160,7 @@ final class Addition {
 
   /// Writes the rows of new vectors in memory, and compares the others with those that they were taken for.
   ///
-  /// - Returns: whether all are what they were when they were hashed.
+  /// - Returns: whether all vectors still have the hashes that they were entered by.
   @inline(__always)
   private func settle(_ range: Range<Int>, _ job: Job) throws(CoverTreeError) -> Bool {
     let areMany = job.ids.count * rows.rowBytes > Self.manyBytes
@@ -190,7 +190,7 @@ final class Addition {
     return cn_equal_floats(vectors.row(place), other, Int64(vectors.dim)) != 0
   }
 
-  /// Whether a row that was written is the vector that was hashed: the host's array may have changed meanwhile.
+  /// Whether a row that was written has the hash of its vector. The host's array may have changed in between.
   @inline(__always)
   private func hasHash(_ row: UnsafePointer<Float>, of place: Int) -> Bool {
     var hash: UInt64 = 0
