@@ -38,8 +38,10 @@ def numbers(*values):
 
 
 SOME, OUTSIDE = numbers(3, 7), numbers(3, 1000)
-NEW, TAKEN = numbers(*range(1000, 1010)), numbers(*range(1000, 1009), 3)
-FEW, FEW_NAN = rows(np.float32, 10), with_nan(np.float32, 10)
+# Ids for all rows, the second with one that is there; and for ten slots.
+NEW, TAKEN = numbers(*range(1000, 1300)), numbers(*range(1000, 1299), 3)
+NEW_FEW, TAKEN_FEW = numbers(*range(1000, 1010)), numbers(*range(1000, 1009), 3)
+SINGLE, SINGLE_NAN = rows(np.float32), with_nan(np.float32)
 
 
 # What they are tried on. A call of the interrupted kind may have done its work, so what it changes is made anew.
@@ -78,6 +80,10 @@ def vectors():
     made.add_batch(range(300), ROWS)
     made.add_batch(["a", "b"], ROWS[:2] + 1)
     return made
+
+
+def on_disk():
+    return VectorStore.open(new(), 2, sync="off")
 
 
 def over_store():
@@ -270,12 +276,12 @@ CALLS = {
     "opened parts": (None, lambda _: MappedTree(nowhere()), [], []),
     "index": (None, lambda _: HNSW(2), [], None),
     "index over a store": (vectors, BruteForce, [], None),
-    "index add": (index, lambda t, i, x, **o: t.add(i, x, **o), [NEW, FEW], [NEW, FEW_NAN]),
-    "index add, an id twice": (index, lambda t, i, x, **o: t.add(i, x, **o), [NEW, FEW], [TAKEN, FEW]),
-    "index update": (index, lambda t, i, x, **o: t.update(i, x, **o), [numbers(*range(10)), FEW], [TAKEN, FEW]),
+    "index add": (index, lambda t, i, x, **o: t.add(i, x, **o), [NEW, SINGLE], [NEW, SINGLE_NAN]),
+    "index add, an id twice": (index, lambda t, i, x, **o: t.add(i, x, **o), [NEW, SINGLE], [TAKEN, SINGLE]),
+    "index update": (index, lambda t, i, x, **o: t.update(i, x, **o), [numbers(*range(300)), SINGLE], [TAKEN, SINGLE]),
     "index add over": (
-        over_store, lambda t, i, s, **o: t.add(i, slots=s, **o), [NEW, numbers(*range(150, 160))],
-        [TAKEN, numbers(*range(150, 160))],
+        over_store, lambda t, i, s, **o: t.add(i, slots=s, **o), [NEW_FEW, numbers(*range(150, 160))],
+        [TAKEN_FEW, numbers(*range(150, 160))],
     ),
     "index update over": (
         over_store, lambda t, i, s, **o: t.update(i, slots=s, **o), [SOME, numbers(150, 151)],
@@ -306,14 +312,17 @@ CALLS = {
     "store restore": (None, lambda _, **o: VectorStore.restore(folder() / "snapshot", new(), **o), [], None),
     "store add": (vectors, lambda s, x: s.add("new", x), [ONE], [ONE_NAN]),
     "store add of an int": (vectors, lambda s, x: s.add(1000, x), [ONE], [ONE_NAN]),
-    "store add_batch": (vectors, lambda s, i, x, **o: s.add_batch(i, x, **o), [NEW, FEW], [NEW, FEW_NAN]),
-    "store add_batch, an id twice": (vectors, lambda s, i, x, **o: s.add_batch(i, x, **o), [NEW, FEW], [TAKEN, FEW]),
+    "store add_batch": (vectors, lambda s, i, x, **o: s.add_batch(i, x, **o), [NEW, SINGLE], [NEW, SINGLE_NAN]),
+    "store on disk add_batch": (on_disk, lambda s, i, x, **o: s.add_batch(i, x, **o), [NEW, SINGLE], [NEW, SINGLE_NAN]),
+    "store add_batch, an id twice": (
+        vectors, lambda s, i, x, **o: s.add_batch(i, x, **o), [NEW, SINGLE], [TAKEN, SINGLE],
+    ),
     "store remove": (vectors, lambda s, i: s.remove_batch(i), [SOME], [OUTSIDE]),
     "store slots": (vectors, lambda s, i: s.slots(i), [SOME], None),
     "store get_batch": (vectors, lambda s, i: s.get_batch(i), [SOME], [OUTSIDE]),
     "store get_slot": (vectors, lambda s: s.get_slot(1), [], None),
     "store items": (vectors, lambda s: list(s.items()), [], None),
-    "store snapshot": (lambda: VectorStore.open(new(), 2), lambda s, **o: s.snapshot(new(), **o), [], None),
+    "store snapshot": (on_disk, lambda s, **o: s.snapshot(new(), **o), [], None),
     "store check": (vectors, lambda s, **o: s.check(**o), [], None),
     "store compact": (vectors, lambda s, **o: s.compact(**o), [], None),
 }  # fmt: skip

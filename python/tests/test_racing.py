@@ -1,13 +1,15 @@
 """Arrays that another thread writes to while a call reads them: nothing crashes, hangs or makes a damaged object."""
 
+import contextlib
 import ctypes
 import faulthandler
 import itertools
+import mmap
 import os
+import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 
@@ -19,39 +21,48 @@ import covertreex
 from covertreex import CoverTree, ResidualTree, VectorStore, cover_tree
 from covertreex._vector_index import VectorIndex
 
-# Seconds in which each call is repeated.
-EACH = 0.06
+# Seconds in which a search is repeated, and a call that makes or changes an object.
+SEARCH, CHANGE = 0.05, 0.25
 WRONG = {"f": [np.nan, np.inf, -1e30], "i": [-1, 2**62, -(2**63), 299]}
 REFUSALS = (ValueError, IndexError, KeyError, TypeError, OSError, covertreex.CoverTreeError)
+# Calls with these words in their names change the object that they are made on.
+CHANGES = ("add", "insert", "update", "remove", "refit")
 # Names of calls with arrays that the library reads.
 NAMES = [name for name, (_, _, makers, _) in CALLS.items() if makers]
 
 
-class Writer(threading.Thread):
-    """Puts wrong numbers into arrays and takes them out again, with the GIL free while it writes."""
+def shared(array):
+    """A copy in memory that a forked process has, too."""
+    copy = np.frombuffer(mmap.mmap(-1, array.nbytes), array.dtype).reshape(array.shape)
+    copy[...] = array
+    return copy
 
-    def __init__(self, arrays):
-        super().__init__(daemon=True)
-        self.ended = False
-        self._writes = [write for array in arrays for write in self._of(array)]
 
-    @staticmethod
-    def _of(array):
-        """Addresses to write to, with the wrong and the right bytes: some numbers here and there in an array."""
-        right = array.copy()
-        some = min(8, array.size)
-        for place, number in zip(range(0, array.size - some + 1, 37), itertools.cycle(WRONG[array.dtype.kind])):
-            wrong = np.full(some, number, array.dtype)
-            start = place * array.itemsize
-            yield array.ctypes.data + start, wrong, right.reshape(-1)[place : place + some], wrong.nbytes
+def writes(array):
+    """Addresses in an array, with wrong and right bytes to write there, for some numbers here and there."""
+    right = array.copy().reshape(-1)
+    some = min(8, array.size)
+    for place, number in zip(range(0, array.size - some + 1, 37), itertools.cycle(WRONG[array.dtype.kind])):
+        wrong = np.full(some, number, array.dtype)
+        yield array.ctypes.data + place * array.itemsize, bytes(wrong), bytes(right[place : place + some])
 
-    def run(self):
-        copy = ctypes.CDLL(None).memcpy
-        copy.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t]
-        while not self.ended:
-            for address, wrong, right, size in self._writes:
-                copy(address, wrong.ctypes.data, size)
-                copy(address, right.ctypes.data, size)
+
+@contextlib.contextmanager
+def writer(arrays):
+    """Put wrong numbers into arrays and take them out again, in a process that does not wait for a lock of this one."""
+    pid = os.fork()
+    if pid == 0:
+        parent, copy, sequence = os.getppid(), ctypes.memmove, [one for array in arrays for one in writes(array)]
+        while os.getppid() == parent:
+            for address, wrong, right in sequence:
+                copy(address, wrong, len(wrong))
+                copy(address, right, len(right))
+        os._exit(0)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
 
 
 def check(thing):
@@ -74,21 +85,21 @@ def check(thing):
         assert all(np.isfinite(thing.get_slot(slot)).all() for _, slot in thing.items())
 
 
-def race(make, call, makers):
-    """Make a call again and again while its arrays are written to."""
-    subject, arrays = None if make is None else make(), [make_array() for make_array in makers]
-    writer = Writer(arrays)
-    writer.start()
-    end = time.monotonic() + EACH
-    while time.monotonic() < end:
-        try:
-            result = call(subject, *arrays)
-        except REFUSALS:
-            continue
-        if make is None:
-            check(result)
-    writer.ended = True
-    writer.join()
+def race(make, call, makers, *, changes):
+    """Make a call again and again while its arrays are written to, on a new object after each change."""
+    subject, arrays = None if make is None else make(), [shared(make_array()) for make_array in makers]
+    with writer(arrays):
+        end = time.monotonic() + (CHANGE if make is None or changes else SEARCH)
+        while time.monotonic() < end:
+            try:
+                result = call(subject, *arrays)
+            except REFUSALS:
+                continue
+            if make is None:
+                check(result)
+            elif changes:
+                check(subject)
+                subject = make()
     check(subject)
 
 
@@ -105,10 +116,9 @@ BUILDS = {
 
 def main(names):
     faulthandler.dump_traceback_later(60, exit=True)
-    sys.setswitchinterval(1e-4)
     for name in names:
         print(name, flush=True)
-        race(*{**CALLS, **BUILDS}[name][:3])
+        race(*{**CALLS, **BUILDS}[name][:3], changes=any(word in name for word in CHANGES))
     print("all survived")
 
 
