@@ -7,10 +7,12 @@
  *     covertree_tree_knn_f32(tree, queries, n_queries, 3, 0, 10, NULL, indices, distances);
  *     covertree_tree_free(tree);
  *
- * OWNERSHIP. Arrays that go in are borrowed for the length of the call; the tree keeps a copy of its points. Results
- * go into the caller's arrays, or into a handle of their own. A handle is given by a `build` or a function with a
- * handle as its last parameter, and taken by the `free` of its type, which accepts NULL. Handles keep what they need
- * alive: they may be freed in any order. A handle that was freed, or is of another type, is an error, not a crash.
+ * OWNERSHIP. Arrays that go in are borrowed for the length of the call; the tree keeps a copy of its points. If
+ * another thread writes to one during the call, the answers are wrong or the call fails, and nothing else happens.
+ * Results go into the caller's arrays, or into a handle of their own. A handle is given by a `build` or a function
+ * with a handle as its last parameter, and taken by the `free` of its type, which accepts NULL. Handles keep what they
+ * need alive: they may be freed in any order. A handle that was freed, or is of another type, is an error, not a
+ * crash.
  *
  * THREADS. Every function may be called from any thread. Queries on one handle run in parallel with each other and
  * with a change, which they do not see; of two changes at once the second fails with COVERTREE_BUSY. Nothing here is

@@ -55,13 +55,13 @@ enum Arguments {
 
   /// Rows of the tree by index; NULL asks for all of them.
   static func rows(
-    _ base: UnsafePointer<Int64>?, _ count: Int64
+    _ base: UnsafePointer<Int64>?, _ count: Int64, _ copies: Copies
   ) throws(CoverTreeError) -> AnyCoverTree.Queries {
     guard let base else {
       guard count >= 0 else { throw CoverTreeError(.shape, "n_rows: expected the number of points, got \(count)") }
       return .allStored
     }
-    return .stored(StoredIndices(try indices(base, count, named: "rows")))
+    return .stored(StoredIndices(try copies.elements(indices(base, count, named: "rows"))))
   }
 
   static func neighborCount(_ k: Int64, queries: Int64) throws(CoverTreeError) -> Int {
@@ -160,7 +160,7 @@ extension covertree_tree_options {
 
 extension covertree_search_options {
   /// - Parameter queries: how many there are.
-  func checked(queries: Int64) throws(CoverTreeError) -> SearchOptions {
+  func checked(queries: Int64, _ copies: Copies) throws(CoverTreeError) -> SearchOptions {
     let known =
       COVERTREE_SEARCH_PREDECESSORS.rawValue | COVERTREE_SEARCH_EXCLUDE_SELF.rawValue
       | COVERTREE_SEARCH_MAX_DISTANCE.rawValue | COVERTREE_SEARCH_SCORES.rawValue
@@ -173,8 +173,8 @@ extension covertree_search_options {
     if flags & COVERTREE_SEARCH_MAX_DISTANCE.rawValue != 0 { options.maximumDistance = max_distance }
     // A negative count is refused with the queries.
     let count = Int(max(0, queries))
-    options.before = before.map { UnsafeBufferPointer(start: $0, count: count) }
-    options.limits = limits.map { UnsafeBufferPointer(start: $0, count: count) }
+    if let before { options.before = try copies.elements(UnsafeBufferPointer(start: before, count: count)) }
+    if let limits { options.limits = try copies.elements(UnsafeBufferPointer(start: limits, count: count)) }
     options.scores = scores
     options.listsScores = flags & COVERTREE_SEARCH_SCORES.rawValue != 0
     return options

@@ -7,19 +7,20 @@ import Glibc
 extension Arguments {
   static func path(_ text: UnsafePointer<CChar>?, named name: String = "path") throws(CoverTreeError) -> String {
     guard let text else { throw CoverTreeError(.invalidArgument, "\(name): is NULL") }
-    let length = strnlen(text, 4097)
-    guard (1...4096).contains(length) else {
-      throw CoverTreeError(.invalidArgument, "\(name): expected 1 to 4096 bytes, got \(length == 0 ? "0" : "more")")
+    let bytes = Array(UnsafeRawBufferPointer(start: text, count: strnlen(text, 4097)))
+    guard (1...4096).contains(bytes.count) else {
+      throw CoverTreeError(
+        .invalidArgument, "\(name): expected 1 to 4096 bytes, got \(bytes.isEmpty ? "0" : "more")")
     }
     // A path is bytes: those that are not UTF-8 would become others.
-    guard let path = String(validatingCString: text) else {
+    guard !bytes.contains(0), let path = String(validating: bytes, as: UTF8.self) else {
       throw CoverTreeError(.invalidArgument, "\(name): expected UTF-8")
     }
     return path
   }
 
   fileprivate static func sections(
-    _ base: UnsafePointer<covertree_section>?, _ count: Int64
+    _ base: UnsafePointer<covertree_section>?, _ count: Int64, _ copies: Copies
   ) throws(CoverTreeError) -> [Section] {
     guard count >= 0, count <= 4096, base != nil || count == 0 else {
       throw CoverTreeError(.invalidArgument, "sections: expected 0 to 4096 of them, got \(count)")
@@ -37,12 +38,16 @@ extension Arguments {
         throw CoverTreeError(
           .shape, "sections[\(index)]: an array of \(given.rows) x \(given.columns) is not possible")
       }
+      let text = String(cString: name)
       guard let data = given.data ?? (cells == 0 ? UnsafeRawPointer(base) : nil) else {
         throw CoverTreeError(.invalidArgument, "sections[\(index)].data: is NULL")
       }
-      sections.append(
-        Section(
-          name: String(cString: name), type: type, rows: Int(given.rows), columns: Int(given.columns), data: data))
+      func section(_ data: UnsafeRawPointer) -> Section {
+        Section(name: text, type: type, rows: Int(given.rows), columns: Int(given.columns), data: data)
+      }
+      let bytes = UnsafeBufferPointer(
+        start: data.assumingMemoryBound(to: UInt8.self), count: section(data).byteCount)
+      sections.append(section(try copies.elements(bytes).baseAddress!))
     }
     return sections
   }
@@ -50,10 +55,10 @@ extension Arguments {
 
 /// What is to be saved, with sections of the host's.
 private func image(
-  _ image: FileImage, with sections: UnsafePointer<covertree_section>?, _ count: Int64
+  _ image: FileImage, with sections: UnsafePointer<covertree_section>?, _ count: Int64, _ copies: Copies
 ) throws(CoverTreeError) -> FileImage {
   var image = image
-  try image.append(Arguments.sections(sections, count))
+  try image.append(Arguments.sections(sections, count, copies))
   return image
 }
 
@@ -62,10 +67,10 @@ public func covertree_tree_save(
   _ tree: OpaquePointer?, _ path: UnsafePointer<CChar>?, _ sections: UnsafePointer<covertree_section>?,
   _ n_sections: Int64, _ options: UnsafePointer<covertree_call_options>?
 ) -> covertree_status {
-  status { () throws(CoverTreeError) in
+  copying { (copies) throws(CoverTreeError) in
     let (tree, context) = try open(tree, options)
     let path = try Arguments.path(path)
-    try image(tree.image(context: context), with: sections, n_sections).write(to: path, context: context)
+    try image(tree.image(context: context), with: sections, n_sections, copies).write(to: path, context: context)
   }
 }
 
@@ -74,10 +79,10 @@ public func covertree_tree_encode(
   _ tree: OpaquePointer?, _ sections: UnsafePointer<covertree_section>?, _ n_sections: Int64,
   _ options: UnsafePointer<covertree_call_options>?, _ file: UnsafeMutablePointer<OpaquePointer?>?
 ) -> covertree_status {
-  status { () throws(CoverTreeError) in
+  copying { (copies) throws(CoverTreeError) in
     let (tree, context) = try open(tree, options)
     let output = try Arguments.output(file, named: "file")
-    let image = try image(tree.image(context: context), with: sections, n_sections)
+    let image = try image(tree.image(context: context), with: sections, n_sections, copies)
     output.pointee = HandleTable.shared.add(FileHandle(try StoredFile(image, context: context)))
   }
 }
@@ -87,10 +92,10 @@ public func covertree_sections_save(
   _ path: UnsafePointer<CChar>?, _ input_hash: UInt64, _ sections: UnsafePointer<covertree_section>?,
   _ n_sections: Int64, _ options: UnsafePointer<covertree_call_options>?
 ) -> covertree_status {
-  status { () throws(CoverTreeError) in
+  copying { (copies) throws(CoverTreeError) in
     let path = try Arguments.path(path)
     let empty = FileImage(kind: .arrays, inputHash: input_hash, sections: [])
-    try image(empty, with: sections, n_sections).write(to: path, context: callContext(options))
+    try image(empty, with: sections, n_sections, copies).write(to: path, context: callContext(options))
   }
 }
 
@@ -99,10 +104,10 @@ public func covertree_residual_save(
   _ residual: OpaquePointer?, _ path: UnsafePointer<CChar>?, _ sections: UnsafePointer<covertree_section>?,
   _ n_sections: Int64, _ options: UnsafePointer<covertree_call_options>?
 ) -> covertree_status {
-  status { () throws(CoverTreeError) in
+  copying { (copies) throws(CoverTreeError) in
     let context = try callContext(options)
     let path = try Arguments.path(path)
-    let image = try image(search(of: residual, context).image(context: context), with: sections, n_sections)
+    let image = try image(search(of: residual, context).image(context: context), with: sections, n_sections, copies)
     try image.write(to: path, context: context)
   }
 }
@@ -112,10 +117,10 @@ public func covertree_residual_encode(
   _ residual: OpaquePointer?, _ sections: UnsafePointer<covertree_section>?, _ n_sections: Int64,
   _ options: UnsafePointer<covertree_call_options>?, _ file: UnsafeMutablePointer<OpaquePointer?>?
 ) -> covertree_status {
-  status { () throws(CoverTreeError) in
+  copying { (copies) throws(CoverTreeError) in
     let context = try callContext(options)
     let output = try Arguments.output(file, named: "file")
-    let image = try image(search(of: residual, context).image(context: context), with: sections, n_sections)
+    let image = try image(search(of: residual, context).image(context: context), with: sections, n_sections, copies)
     output.pointee = HandleTable.shared.add(FileHandle(try StoredFile(image, context: context)))
   }
 }
@@ -198,11 +203,11 @@ public func covertree_index_save(
   _ index: OpaquePointer?, _ path: UnsafePointer<CChar>?, _ sections: UnsafePointer<covertree_section>?,
   _ n_sections: Int64, _ options: UnsafePointer<covertree_call_options>?
 ) -> covertree_status {
-  status { () throws(CoverTreeError) in
+  copying { (copies) throws(CoverTreeError) in
     let (index, context) = try opened(index, options)
     let path = try Arguments.path(path)
     try index.withImage(context: context) { (whole) throws(CoverTreeError) in
-      try image(whole, with: sections, n_sections).write(to: path, context: context)
+      try image(whole, with: sections, n_sections, copies).write(to: path, context: context)
     }
   }
 }
@@ -212,11 +217,11 @@ public func covertree_index_encode(
   _ index: OpaquePointer?, _ sections: UnsafePointer<covertree_section>?, _ n_sections: Int64,
   _ options: UnsafePointer<covertree_call_options>?, _ file: UnsafeMutablePointer<OpaquePointer?>?
 ) -> covertree_status {
-  status { () throws(CoverTreeError) in
+  copying { (copies) throws(CoverTreeError) in
     let (index, context) = try opened(index, options)
     let output = try Arguments.output(file, named: "file")
     output.pointee = try index.withImage(context: context) { (whole) throws(CoverTreeError) in
-      let image = try image(whole, with: sections, n_sections)
+      let image = try image(whole, with: sections, n_sections, copies)
       return HandleTable.shared.add(FileHandle(try StoredFile(image, context: context)))
     }
   }

@@ -144,10 +144,12 @@ public func covertree_index_add(
   _ dim: Int64, _ row_stride: Int64, _ options: UnsafePointer<covertree_call_options>?,
   _ first_id: UnsafeMutablePointer<Int64>?
 ) -> covertree_status {
-  status { () throws(CoverTreeError) in
+  copying { (copies) throws(CoverTreeError) in
     let (index, context) = try opened(index, options)
     let vectors = try Arguments.vectors(vectors, n_vectors, dim, row_stride, "vectors")
-    let given = try ids.map { (ids) throws(CoverTreeError) in try Arguments.indices(ids, n_vectors, named: "ids") }
+    let given = try ids.map { (ids) throws(CoverTreeError) in
+      try copies.elements(Arguments.indices(ids, n_vectors, named: "ids"))
+    }
     let first = try index.add(.rows(vectors), ids: given, context: context)
     first_id?.pointee = first
   }
@@ -158,10 +160,12 @@ public func covertree_index_update(
   _ index: OpaquePointer?, _ ids: UnsafePointer<Int64>?, _ vectors: UnsafePointer<Float>?, _ n_vectors: Int64,
   _ dim: Int64, _ row_stride: Int64, _ options: UnsafePointer<covertree_call_options>?
 ) -> covertree_status {
-  status { () throws(CoverTreeError) in
+  copying { (copies) throws(CoverTreeError) in
     let (index, context) = try opened(index, options)
     let vectors = try Arguments.vectors(vectors, n_vectors, dim, row_stride, "vectors")
-    try index.update(.rows(vectors), ids: Arguments.indices(ids, n_vectors, named: "ids"), context: context)
+    try index.update(
+      .rows(vectors), ids: copies.elements(Arguments.indices(ids, n_vectors, named: "ids")),
+      context: context)
   }
 }
 
@@ -170,10 +174,12 @@ public func covertree_index_add_slots(
   _ index: OpaquePointer?, _ ids: UnsafePointer<Int64>?, _ slots: UnsafePointer<Int64>?, _ n_slots: Int64,
   _ options: UnsafePointer<covertree_call_options>?, _ first_id: UnsafeMutablePointer<Int64>?
 ) -> covertree_status {
-  status { () throws(CoverTreeError) in
+  copying { (copies) throws(CoverTreeError) in
     let (index, context) = try opened(index, options)
-    let slots = try Arguments.indices(slots, n_slots, named: "slots")
-    let given = try ids.map { (ids) throws(CoverTreeError) in try Arguments.indices(ids, n_slots, named: "ids") }
+    let slots = try copies.elements(Arguments.indices(slots, n_slots, named: "slots"))
+    let given = try ids.map { (ids) throws(CoverTreeError) in
+      try copies.elements(Arguments.indices(ids, n_slots, named: "ids"))
+    }
     let first = try index.add(.slots(slots), ids: given, context: context)
     first_id?.pointee = first
   }
@@ -184,10 +190,12 @@ public func covertree_index_update_slots(
   _ index: OpaquePointer?, _ ids: UnsafePointer<Int64>?, _ slots: UnsafePointer<Int64>?, _ n_slots: Int64,
   _ options: UnsafePointer<covertree_call_options>?
 ) -> covertree_status {
-  status { () throws(CoverTreeError) in
+  copying { (copies) throws(CoverTreeError) in
     let (index, context) = try opened(index, options)
-    let slots = try Arguments.indices(slots, n_slots, named: "slots")
-    try index.update(.slots(slots), ids: Arguments.indices(ids, n_slots, named: "ids"), context: context)
+    let slots = try copies.elements(Arguments.indices(slots, n_slots, named: "slots"))
+    try index.update(
+      .slots(slots), ids: copies.elements(Arguments.indices(ids, n_slots, named: "ids")),
+      context: context)
   }
 }
 
@@ -196,9 +204,9 @@ public func covertree_index_remove(
   _ index: OpaquePointer?, _ ids: UnsafePointer<Int64>?, _ n_ids: Int64,
   _ options: UnsafePointer<covertree_call_options>?
 ) -> covertree_status {
-  status { () throws(CoverTreeError) in
+  copying { (copies) throws(CoverTreeError) in
     let (index, context) = try opened(index, options)
-    try index.remove(Arguments.indices(ids, n_ids, named: "ids"), context: context)
+    try index.remove(copies.elements(Arguments.indices(ids, n_ids, named: "ids")), context: context)
   }
 }
 
@@ -246,10 +254,10 @@ public func covertree_index_search(
   _ k: Int64, _ options: UnsafePointer<covertree_index_search_options>?, _ ids: UnsafeMutablePointer<Int64>?,
   _ distances: UnsafeMutablePointer<Float>?
 ) -> covertree_status {
-  status { () throws(CoverTreeError) in
+  copying { (copies) throws(CoverTreeError) in
     let (index, search, context) = try openedForSearch(index, options)
     try index.nearest(
-      Arguments.vectors(queries, n_queries, dim, row_stride, "queries"),
+      copies.points(Arguments.vectors(queries, n_queries, dim, row_stride, "queries")),
       k: Arguments.neighborCount(k, queries: n_queries), options: search, context: context,
       ids: Arguments.output(ids, named: "ids"), distances: distances)
   }
@@ -261,11 +269,12 @@ public func covertree_index_radius(
   _ radius: Double, _ options: UnsafePointer<covertree_index_search_options>?,
   _ neighbors: UnsafeMutablePointer<OpaquePointer?>?
 ) -> covertree_status {
-  status { () throws(CoverTreeError) in
+  copying { (copies) throws(CoverTreeError) in
     let (index, search, context) = try openedForSearch(index, options)
     let output = try Arguments.output(neighbors, named: "neighbors")
     let lists = try index.within(
-      radius, of: Arguments.vectors(queries, n_queries, dim, row_stride, "queries"), options: search, context: context)
+      radius, of: copies.points(Arguments.vectors(queries, n_queries, dim, row_stride, "queries")), options: search,
+      context: context)
     output.pointee = HandleTable.shared.add(NeighborsHandle(.float32(lists)))
   }
 }
@@ -274,10 +283,11 @@ public func covertree_index_radius(
 public func covertree_index_get(
   _ index: OpaquePointer?, _ ids: UnsafePointer<Int64>?, _ n_ids: Int64, _ vectors: UnsafeMutablePointer<Float>?
 ) -> covertree_status {
-  status { () throws(CoverTreeError) in
+  copying { (copies) throws(CoverTreeError) in
     let (index, _) = try opened(index)
     try index.get(
-      Arguments.indices(ids, n_ids, named: "ids"), into: Arguments.output(vectors, named: "vectors"))
+      copies.elements(Arguments.indices(ids, n_ids, named: "ids")),
+      into: Arguments.output(vectors, named: "vectors"))
   }
 }
 
@@ -285,9 +295,10 @@ public func covertree_index_get(
 public func covertree_index_contains(
   _ index: OpaquePointer?, _ ids: UnsafePointer<Int64>?, _ n_ids: Int64, _ found: UnsafeMutablePointer<UInt8>?
 ) -> covertree_status {
-  status { () throws(CoverTreeError) in
+  copying { (copies) throws(CoverTreeError) in
     let (index, _) = try opened(index)
-    try index.contains(Arguments.indices(ids, n_ids, named: "ids"), into: Arguments.output(found, named: "found"))
+    try index.contains(
+      copies.elements(Arguments.indices(ids, n_ids, named: "ids")), into: Arguments.output(found, named: "found"))
   }
 }
 

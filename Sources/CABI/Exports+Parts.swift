@@ -95,13 +95,14 @@ public func covertree_residual_bounds(
   _ residual: OpaquePointer?, _ rows: UnsafePointer<Int64>?, _ n_rows: Int64, _ pivots: OpaquePointer?,
   _ error: Double, _ options: UnsafePointer<covertree_call_options>?, _ bounds: UnsafeMutablePointer<Double>?
 ) -> covertree_status {
-  status { () throws(CoverTreeError) in
+  copying { (copies) throws(CoverTreeError) in
     let context = try callContext(options)
     guard error >= 0, error.isFinite else {
       throw CoverTreeError(.invalidArgument, "error: expected a finite number from 0 up, got \(error)")
     }
     try search(of: residual, context).bounds(
-      of: StoredIndices(Arguments.indices(rows, n_rows, named: "rows")), beside: search(of: pivots, context),
+      of: StoredIndices(copies.elements(Arguments.indices(rows, n_rows, named: "rows"))),
+      beside: search(of: pivots, context),
       error: error, context: context, bounds: Arguments.output(bounds, named: "bounds"))
   }
 }
@@ -113,11 +114,11 @@ public func covertree_residual_knn_given(
   _ residual_variance: UnsafePointer<Double>?, _ k: Int64, _ options: UnsafePointer<covertree_search_options>?,
   _ indices: UnsafeMutablePointer<Int64>?, _ distances: UnsafeMutablePointer<Double>?
 ) -> covertree_status {
-  status { () throws(CoverTreeError) in
+  copying { (copies) throws(CoverTreeError) in
     let known = try KnownQueries(
       queries, n_queries, dim, row_stride, v_matrix, n_features, v_row_stride, residual_variance)
     try nearest(
       residual, .points(known.points, features: known.features, residualVariance: known.residualVariance), n_queries,
-      k, options, indices, distances)
+      k, options, indices, distances, copies)
   }
 }

@@ -137,12 +137,12 @@ public func covertree_residual_free(_ residual: OpaquePointer?) {
 func nearest(
   _ residual: OpaquePointer?, _ queries: ResidualQueries, _ count: Int64, _ k: Int64,
   _ options: UnsafePointer<covertree_search_options>?, _ indices: UnsafeMutablePointer<Int64>?,
-  _ distances: UnsafeMutablePointer<Double>?
+  _ distances: UnsafeMutablePointer<Double>?, _ copies: Copies
 ) throws(CoverTreeError) {
   let search = try search(of: residual)
   let given = try covertree_search_options.read(options)
   try search.nearest(
-    queries, k: Arguments.neighborCount(k, queries: count), options: given.checked(queries: count),
+    queries, k: Arguments.neighborCount(k, queries: count), options: given.checked(queries: count, copies),
     context: Arguments.context(threads: given.n_threads, given.progress, given.progress_user_data), rows: Int(count),
     indices: Arguments.output(indices, named: "indices"), distances: distances)
 }
@@ -153,13 +153,13 @@ public func covertree_residual_knn_rows(
   _ options: UnsafePointer<covertree_search_options>?, _ indices: UnsafeMutablePointer<Int64>?,
   _ distances: UnsafeMutablePointer<Double>?
 ) -> covertree_status {
-  status { () throws(CoverTreeError) in
+  copying { (copies) throws(CoverTreeError) in
     guard n_rows >= 0 else { throw CoverTreeError(.shape, "n_rows: expected the number of rows, got \(n_rows)") }
     let queries: ResidualQueries =
       if rows == nil { .allStored } else {
-        .stored(StoredIndices(try Arguments.indices(rows, n_rows, named: "rows")))
+        .stored(StoredIndices(try copies.elements(Arguments.indices(rows, n_rows, named: "rows"))))
       }
-    try nearest(residual, queries, n_rows, k, options, indices, distances)
+    try nearest(residual, queries, n_rows, k, options, indices, distances, copies)
   }
 }
 
@@ -169,10 +169,11 @@ public func covertree_residual_knn(
   _ row_stride: Int64, _ k: Int64, _ options: UnsafePointer<covertree_search_options>?,
   _ indices: UnsafeMutablePointer<Int64>?, _ distances: UnsafeMutablePointer<Double>?
 ) -> covertree_status {
-  status { () throws(CoverTreeError) in
+  copying { (copies) throws(CoverTreeError) in
     let points = try Arguments.view(queries, n_queries, dim, row_stride, "queries", 0)
     try nearest(
-      residual, .points(points, features: nil, residualVariance: nil), n_queries, k, options, indices, distances)
+      residual, .points(points, features: nil, residualVariance: nil), n_queries, k, options, indices, distances, copies
+    )
   }
 }
 
@@ -181,13 +182,14 @@ public func covertree_residual_distances(
   _ residual: OpaquePointer?, _ rows: UnsafePointer<Int64>?, _ n_rows: Int64, _ others: UnsafePointer<Int64>?,
   _ n_others: Int64, _ options: UnsafePointer<covertree_call_options>?, _ distances: UnsafeMutablePointer<Double>?
 ) -> covertree_status {
-  status { () throws(CoverTreeError) in
+  copying { (copies) throws(CoverTreeError) in
     let search = try search(of: residual)
-    let rows = try Arguments.indices(rows, n_rows, named: "rows")
+    let rows = try copies.elements(Arguments.indices(rows, n_rows, named: "rows"))
     let width = try Arguments.neighborCount(n_others, queries: n_rows)
     guard let others else { throw CoverTreeError(.invalidArgument, "others: is NULL") }
     try search.distances(
-      from: StoredIndices(rows), to: UnsafeBufferPointer(start: others, count: rows.count * width), width: width,
+      from: StoredIndices(rows), to: copies.elements(UnsafeBufferPointer(start: others, count: rows.count * width)),
+      width: width,
       context: callContext(options), distances: Arguments.output(distances, named: "distances"))
   }
 }

@@ -15,11 +15,11 @@ private struct Search {
   let context: CallContext
 
   init(
-    _ tree: OpaquePointer?, _ options: UnsafePointer<covertree_search_options>?, queries: Int64
+    _ tree: OpaquePointer?, _ options: UnsafePointer<covertree_search_options>?, queries: Int64, _ copies: Copies
   ) throws(CoverTreeError) {
     let handle = try HandleTable.shared.object(tree, TreeHandle.self, named: "tree")
     let options = try covertree_search_options.read(options)
-    self.options = try options.checked(queries: queries)
+    self.options = try options.checked(queries: queries, copies)
     context = try Arguments.context(threads: options.n_threads, options.progress, options.progress_user_data)
     self.tree = try handle.tree.value(context)
   }
@@ -56,9 +56,10 @@ public func covertree_tree_knn_f32(
   _ k: Int64, _ options: UnsafePointer<covertree_search_options>?, _ indices: UnsafeMutablePointer<Int64>?,
   _ distances: UnsafeMutablePointer<Float>?
 ) -> covertree_status {
-  status { () throws(CoverTreeError) in
-    let points = try Arguments.points(queries, n_queries, dim, row_stride, named: "queries", minimum: 0)
-    try Search(tree, options, queries: n_queries).nearest(.points(points), n_queries, k, indices, distances)
+  copying { (copies) throws(CoverTreeError) in
+    let points = try copies.points(
+      Arguments.points(queries, n_queries, dim, row_stride, named: "queries", minimum: 0))
+    try Search(tree, options, queries: n_queries, copies).nearest(.points(points), n_queries, k, indices, distances)
   }
 }
 
@@ -68,9 +69,10 @@ public func covertree_tree_knn_f64(
   _ k: Int64, _ options: UnsafePointer<covertree_search_options>?, _ indices: UnsafeMutablePointer<Int64>?,
   _ distances: UnsafeMutablePointer<Double>?
 ) -> covertree_status {
-  status { () throws(CoverTreeError) in
-    let points = try Arguments.points(queries, n_queries, dim, row_stride, named: "queries", minimum: 0)
-    try Search(tree, options, queries: n_queries).nearest(.points(points), n_queries, k, indices, distances)
+  copying { (copies) throws(CoverTreeError) in
+    let points = try copies.points(
+      Arguments.points(queries, n_queries, dim, row_stride, named: "queries", minimum: 0))
+    try Search(tree, options, queries: n_queries, copies).nearest(.points(points), n_queries, k, indices, distances)
   }
 }
 
@@ -78,14 +80,14 @@ public func covertree_tree_knn_f64(
 private func nearestRows(
   _ tree: OpaquePointer?, _ rows: UnsafePointer<Int64>?, _ count: Int64, _ k: Int64,
   _ options: UnsafePointer<covertree_search_options>?, _ indices: UnsafeMutablePointer<Int64>?,
-  _ distances: UnsafeMutableRawPointer?, isFloat32: Bool
+  _ distances: UnsafeMutableRawPointer?, isFloat32: Bool, _ copies: Copies
 ) throws(CoverTreeError) {
-  let search = try Search(tree, options, queries: count)
+  let search = try Search(tree, options, queries: count, copies)
   guard search.tree.isFloat32 == isFloat32 else {
     let (has, got) = isFloat32 ? ("float64", "f32") : ("float32", "f64")
     throw CoverTreeError(.invalidArgument, "tree: holds \(has) points, got a call for _\(got)")
   }
-  try search.nearest(Arguments.rows(rows, count), count, k, indices, distances)
+  try search.nearest(Arguments.rows(rows, count, copies), count, k, indices, distances)
 }
 
 @_cdecl("covertree_tree_knn_rows_f32") @implementation
@@ -94,8 +96,8 @@ public func covertree_tree_knn_rows_f32(
   _ options: UnsafePointer<covertree_search_options>?, _ indices: UnsafeMutablePointer<Int64>?,
   _ distances: UnsafeMutablePointer<Float>?
 ) -> covertree_status {
-  status { () throws(CoverTreeError) in
-    try nearestRows(tree, rows, n_rows, k, options, indices, distances, isFloat32: true)
+  copying { (copies) throws(CoverTreeError) in
+    try nearestRows(tree, rows, n_rows, k, options, indices, distances, isFloat32: true, copies)
   }
 }
 
@@ -105,8 +107,8 @@ public func covertree_tree_knn_rows_f64(
   _ options: UnsafePointer<covertree_search_options>?, _ indices: UnsafeMutablePointer<Int64>?,
   _ distances: UnsafeMutablePointer<Double>?
 ) -> covertree_status {
-  status { () throws(CoverTreeError) in
-    try nearestRows(tree, rows, n_rows, k, options, indices, distances, isFloat32: false)
+  copying { (copies) throws(CoverTreeError) in
+    try nearestRows(tree, rows, n_rows, k, options, indices, distances, isFloat32: false, copies)
   }
 }
 
@@ -116,9 +118,10 @@ public func covertree_tree_radius_f32(
   _ radius: Double, _ options: UnsafePointer<covertree_search_options>?,
   _ neighbors: UnsafeMutablePointer<OpaquePointer?>?
 ) -> covertree_status {
-  status { () throws(CoverTreeError) in
-    let points = try Arguments.points(queries, n_queries, dim, row_stride, named: "queries", minimum: 0)
-    try Search(tree, options, queries: n_queries).within(radius, .points(points), neighbors)
+  copying { (copies) throws(CoverTreeError) in
+    let points = try copies.points(
+      Arguments.points(queries, n_queries, dim, row_stride, named: "queries", minimum: 0))
+    try Search(tree, options, queries: n_queries, copies).within(radius, .points(points), neighbors)
   }
 }
 
@@ -128,9 +131,10 @@ public func covertree_tree_radius_f64(
   _ radius: Double, _ options: UnsafePointer<covertree_search_options>?,
   _ neighbors: UnsafeMutablePointer<OpaquePointer?>?
 ) -> covertree_status {
-  status { () throws(CoverTreeError) in
-    let points = try Arguments.points(queries, n_queries, dim, row_stride, named: "queries", minimum: 0)
-    try Search(tree, options, queries: n_queries).within(radius, .points(points), neighbors)
+  copying { (copies) throws(CoverTreeError) in
+    let points = try copies.points(
+      Arguments.points(queries, n_queries, dim, row_stride, named: "queries", minimum: 0))
+    try Search(tree, options, queries: n_queries, copies).within(radius, .points(points), neighbors)
   }
 }
 
@@ -139,8 +143,8 @@ public func covertree_tree_radius_rows(
   _ tree: OpaquePointer?, _ rows: UnsafePointer<Int64>?, _ n_rows: Int64, _ radius: Double,
   _ options: UnsafePointer<covertree_search_options>?, _ neighbors: UnsafeMutablePointer<OpaquePointer?>?
 ) -> covertree_status {
-  status { () throws(CoverTreeError) in
-    try Search(tree, options, queries: n_rows).within(radius, Arguments.rows(rows, n_rows), neighbors)
+  copying { (copies) throws(CoverTreeError) in
+    try Search(tree, options, queries: n_rows, copies).within(radius, Arguments.rows(rows, n_rows, copies), neighbors)
   }
 }
 
@@ -149,9 +153,10 @@ public func covertree_tree_radius_count_f32(
   _ tree: OpaquePointer?, _ queries: UnsafePointer<Float>?, _ n_queries: Int64, _ dim: Int64, _ row_stride: Int64,
   _ radius: Double, _ options: UnsafePointer<covertree_search_options>?, _ counts: UnsafeMutablePointer<Int64>?
 ) -> covertree_status {
-  status { () throws(CoverTreeError) in
-    let points = try Arguments.points(queries, n_queries, dim, row_stride, named: "queries", minimum: 0)
-    try Search(tree, options, queries: n_queries).count(radius, .points(points), n_queries, counts)
+  copying { (copies) throws(CoverTreeError) in
+    let points = try copies.points(
+      Arguments.points(queries, n_queries, dim, row_stride, named: "queries", minimum: 0))
+    try Search(tree, options, queries: n_queries, copies).count(radius, .points(points), n_queries, counts)
   }
 }
 
@@ -160,9 +165,10 @@ public func covertree_tree_radius_count_f64(
   _ tree: OpaquePointer?, _ queries: UnsafePointer<Double>?, _ n_queries: Int64, _ dim: Int64, _ row_stride: Int64,
   _ radius: Double, _ options: UnsafePointer<covertree_search_options>?, _ counts: UnsafeMutablePointer<Int64>?
 ) -> covertree_status {
-  status { () throws(CoverTreeError) in
-    let points = try Arguments.points(queries, n_queries, dim, row_stride, named: "queries", minimum: 0)
-    try Search(tree, options, queries: n_queries).count(radius, .points(points), n_queries, counts)
+  copying { (copies) throws(CoverTreeError) in
+    let points = try copies.points(
+      Arguments.points(queries, n_queries, dim, row_stride, named: "queries", minimum: 0))
+    try Search(tree, options, queries: n_queries, copies).count(radius, .points(points), n_queries, counts)
   }
 }
 
@@ -171,7 +177,8 @@ public func covertree_tree_radius_count_rows(
   _ tree: OpaquePointer?, _ rows: UnsafePointer<Int64>?, _ n_rows: Int64, _ radius: Double,
   _ options: UnsafePointer<covertree_search_options>?, _ counts: UnsafeMutablePointer<Int64>?
 ) -> covertree_status {
-  status { () throws(CoverTreeError) in
-    try Search(tree, options, queries: n_rows).count(radius, Arguments.rows(rows, n_rows), n_rows, counts)
+  copying { (copies) throws(CoverTreeError) in
+    try Search(tree, options, queries: n_rows, copies).count(
+      radius, Arguments.rows(rows, n_rows, copies), n_rows, counts)
   }
 }

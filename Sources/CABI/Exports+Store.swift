@@ -33,18 +33,19 @@ extension Arguments {
   }
 
   fileprivate static func names(
-    _ names: UnsafePointer<CChar>?, _ ends: UnsafePointer<Int64>?, _ count: Int64
+    _ names: UnsafePointer<CChar>?, _ ends: UnsafePointer<Int64>?, _ count: Int64, _ copies: Copies
   ) throws(CoverTreeError) -> StoreNames? {
     guard let names else { return nil }
     guard let ends else { throw CoverTreeError(.invalidArgument, "name_ends: is NULL") }
+    let copied = try copies.elements(UnsafeBufferPointer(start: ends, count: Int(max(0, count))))
     var before: Int64 = 0
-    for place in 0..<Int(max(0, count)) {
-      guard ends[place] >= before, ends[place] - before < 1 << 30 else {
-        throw CoverTreeError(.invalidArgument, "name_ends[\(place)]: expected \(before) or more, got \(ends[place])")
+    for place in 0..<copied.count {
+      guard copied[place] >= before, copied[place] - before < 1 << 30 else {
+        throw CoverTreeError(.invalidArgument, "name_ends[\(place)]: expected \(before) or more, got \(copied[place])")
       }
-      before = ends[place]
+      before = copied[place]
     }
-    return StoreNames(bytes: names, ends: ends)
+    return StoreNames(bytes: try copies.elements(UnsafeBufferPointer(start: names, count: Int(before))), ends: copied)
   }
 }
 
@@ -103,10 +104,10 @@ public func covertree_store_add(
   _ name_ends: UnsafePointer<Int64>?, _ vectors: UnsafePointer<Float>?, _ n_vectors: Int64, _ dim: Int64,
   _ row_stride: Int64, _ options: UnsafePointer<covertree_call_options>?, _ slots: UnsafeMutablePointer<Int64>?
 ) -> covertree_status {
-  status { () throws(CoverTreeError) in
+  copying { (copies) throws(CoverTreeError) in
     let store = try opened(store: store)
     let vectors = try Arguments.view(vectors, n_vectors, dim, row_stride, "vectors", 0)
-    let names = try Arguments.names(names, name_ends, n_vectors)
+    let names = try Arguments.names(names, name_ends, n_vectors, copies)
     let output = try Arguments.output(slots, named: "slots")
     let context = try callContext(options)
     try Arguments.ids(ids, n_vectors) { (ids) throws(CoverTreeError) in
@@ -170,9 +171,9 @@ public func covertree_store_slot_count(
 public func covertree_store_check_slots(
   _ store: OpaquePointer?, _ slots: UnsafePointer<Int64>?, _ n_slots: Int64
 ) -> covertree_status {
-  status { () throws(CoverTreeError) in
+  copying { (copies) throws(CoverTreeError) in
     let store = try opened(store: store)
-    try store.check(slots: Arguments.indices(slots, n_slots, named: "slots"))
+    try store.check(slots: copies.elements(Arguments.indices(slots, n_slots, named: "slots")))
   }
 }
 

@@ -86,9 +86,9 @@ public func covertree_tree_remove(
   _ tree: OpaquePointer?, _ indices: UnsafePointer<Int64>?, _ n_indices: Int64,
   _ options: UnsafePointer<covertree_call_options>?
 ) -> covertree_status {
-  status { () throws(CoverTreeError) in
+  copying { (copies) throws(CoverTreeError) in
     let (tree, context) = try open(tree, options)
-    try tree.remove(Arguments.indices(indices, n_indices, named: "indices"), context: context)
+    try tree.remove(copies.elements(Arguments.indices(indices, n_indices, named: "indices")), context: context)
   }
 }
 

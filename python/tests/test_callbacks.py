@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import covertreex
-from covertreex import _host_kernel, baseline, cover_tree, indexes, load, metrics
+from covertreex import _calls, _host_kernel, baseline, cover_tree, indexes, load, metrics
 from covertreex.core import TreeBackend, get_metric
 from covertreex.kernels import Matern52
 from covertreex.metrics import residual
@@ -354,20 +354,23 @@ def test_one_calls_exception_is_not_anothers():
         thread.join(120)
     assert isinstance(outcome["bad"], Mine)
     np.testing.assert_array_equal(outcome["good"], expected)
-    assert not tree._host._errors
+    assert not tree._host.errors
 
 
 def test_errors_of_other_threads_of_a_call_are_forgotten():
     host = _host_kernel.HostKernel(Hosted())
 
     def failing(*_):
-        host._errors += [KeyError("one"), KeyError("other")]
+        host.errors += [KeyError("one"), KeyError("other")]
         raise covertreex.CoverTreeError("ended")
 
-    with pytest.raises(KeyError, match="one"), host.raising():
-        failing()
-    with pytest.raises(covertreex.CoverTreeError, match="ended"), host.raising():
+    def ended(*_):
         raise covertreex.CoverTreeError("ended")
+
+    with pytest.raises(KeyError, match="one"):
+        host.run(failing, options=_calls.call_options(None))
+    with pytest.raises(covertreex.CoverTreeError, match="ended"):
+        host.run(ended, options=_calls.call_options(None))
 
 
 def test_an_interrupt_ends_a_short_search():

@@ -213,7 +213,14 @@ final class VectorRows: @unchecked Sendable {
       for d in 0..<dim { sums[d] += Double(row[d]) }
       taken += 1
     }
-    for d in 0..<dim { center[d] = Float(sums[d] / taken) }
+    for d in 0..<dim {
+      let mean = Float(sums[d] / taken)
+      guard mean.magnitude <= VectorTable.coordinateLimit else {
+        isCentered = false
+        throw .changing("vectors")
+      }
+      center[d] = mean
+    }
   }
 
   /// Rows that have been reserved and are about to be set.

@@ -30,6 +30,8 @@ extension VectorTable {
   struct Prepared: @unchecked Sendable {
     let view: PointsView<Float>
     let owner: Buffer<Float>?
+    /// How large a coordinate may be.
+    let limit: Float
   }
 
   /// New vectors as they are compared.
@@ -46,6 +48,17 @@ extension VectorTable {
       case .rows(let prepared): prepared.view.row(place)
       case .lent(let loan): loan.row(place, or: scratch)
       }
+    }
+
+    /// A row that stays as it is: the host's array may have changed since it was checked, and may change on.
+    @inline(__always)
+    func settledRow(
+      _ place: Int, copiedTo scratch: UnsafeMutablePointer<Float>, _ dim: Int
+    ) throws(CoverTreeError) -> UnsafePointer<Float> {
+      guard case .rows(let prepared) = self else { return row(place, or: scratch) }
+      scratch.update(from: prepared.view.row(place), count: dim)
+      guard isUsable(UnsafePointer(scratch), dim, within: prepared.limit) else { throw .changing("vectors") }
+      return UnsafePointer(scratch)
     }
   }
 
@@ -72,7 +85,7 @@ extension VectorTable {
   ) throws(CoverTreeError) -> Prepared {
     guard rows.dim == dim else { throw CoverTreeError(.shape, "\(name): expected \(dim) columns, got \(rows.dim)") }
     try rows.checkCoordinates(named: name, within: limit, context: context)
-    guard options.metric.normalizes else { return Prepared(view: rows, owner: nil) }
+    guard options.metric.normalizes else { return Prepared(view: rows, owner: nil, limit: limit) }
     let units = try Buffer<Float>(count: rows.count * dim)
     try context.forEach(rows.count, grain: 1024) { (range, _) throws(CoverTreeError) in
       for index in range {
@@ -83,6 +96,7 @@ extension VectorTable {
         for d in 0..<dim { units[index * dim + d] = Float(Double(row[d]) * inverse) }
       }
     }
-    return Prepared(view: PointsView(base: units.base, count: rows.count, dim: dim), owner: units)
+    return Prepared(
+      view: PointsView(base: units.base, count: rows.count, dim: dim), owner: units, limit: limit)
   }
 }

@@ -146,7 +146,7 @@ final class VectorTable: @unchecked Sendable {
     try unhurried.forEach(more, grain: 256) { (range, thread) throws(CoverTreeError) in
       let own = scratch.base + (thread + 1) * decisive.coordinates
       for place in range {
-        let row = arriving.row(place, or: own)
+        let row = try arriving.settledRow(place, copiedTo: own, dim)
         if let loan { exact?.set(first + place, loan.rows[place]) } else { exact?.set(first + place, row) }
         small?.set(first + place, row)
       }

@@ -15,12 +15,30 @@ final class ModelInputs: @unchecked Sendable {
   ) throws(CoverTreeError) {
     let inducing: Buffer<Double>
     if case .inducing(let view, _) = source { inducing = try view.copied() } else { inducing = try Buffer(count: 0) }
-    self.init(points: try points.copied(), inducing: inducing, pointHash: try points.hash(context: context))
+    try self.init(copying: points, inducing, context)
+  }
+
+  private convenience init(
+    copying points: PointsView<Double>, _ inducing: Buffer<Double>, _ context: CallContext
+  ) throws(CoverTreeError) {
+    let copy = try points.copied()
+    let view = PointsView(base: UnsafePointer(copy.base), count: points.count, dim: points.dim)
+    try view.checkCoordinates(named: "points", context: context)
+    self.init(points: copy, inducing: inducing, pointHash: try view.hash(context: context))
+  }
+
+  /// The points from an index on.
+  func view(from first: Int = 0, dim: Int) -> PointsView<Double> {
+    PointsView(base: UnsafePointer(points.base) + first * dim, count: points.count / dim - first, dim: dim)
+  }
+
+  func inducingView(dim: Int) -> PointsView<Double> {
+    PointsView(base: UnsafePointer(inducing.base), count: inducing.count / dim, dim: dim)
   }
 
   /// Other points of the same process.
   func over(_ points: PointsView<Double>, context: CallContext) throws(CoverTreeError) -> ModelInputs {
-    ModelInputs(points: try points.copied(), inducing: inducing, pointHash: try points.hash(context: context))
+    try ModelInputs(copying: points, inducing, context)
   }
 
   /// Some of the points, by dataset index.
@@ -41,20 +59,10 @@ final class ModelInputs: @unchecked Sendable {
     all.base.update(from: old.base, count: old.count)
     points.copy(to: all.base + old.count)
     let first = old.count / points.dim
+    let new = PointsView(base: UnsafePointer(all.base) + old.count, count: points.count, dim: points.dim)
+    try new.checkCoordinates(named: "points", context: context)
     return ModelInputs(
-      points: all, inducing: inducing, pointHash: pointHash &+ (try points.hash(context: context) { first + $0 }))
-  }
-}
-
-extension PointsView<Double> {
-  fileprivate func copied() throws(CoverTreeError) -> Buffer<Double> {
-    let copy = try Buffer<Double>(count: count * dim)
-    self.copy(to: copy.base)
-    return copy
-  }
-
-  fileprivate func copy(to target: UnsafeMutablePointer<Double>) {
-    for index in 0..<count { (target + index * dim).update(from: row(index), count: dim) }
+      points: all, inducing: inducing, pointHash: pointHash &+ (try new.hash(context: context) { first + $0 }))
   }
 }
 
@@ -141,7 +149,9 @@ extension PointsView {
     try context.forEach(sequence.count, grain: 1024) { (range, _) throws(CoverTreeError) in
       for place in range {
         let from = row(Int(sequence[place]))
-        for column in 0..<dim { target[place * stride + column] = Double(from[column]) }
+        let copy = target + place * stride
+        for column in 0..<dim { copy[column] = Double(from[column]) }
+        guard isUsable(UnsafePointer(copy), dim, within: S.coordinateLimit) else { throw .changing(name) }
       }
     }
   }

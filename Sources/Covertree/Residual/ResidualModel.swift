@@ -71,9 +71,10 @@ final class ResidualModel: @unchecked Sendable {
   convenience init(
     _ points: PointsView<Double>, covariance: Covariance, source: FeatureSource, blockSize: Int, context: CallContext
   ) throws(CoverTreeError) {
-    try points.checkCoordinates(named: "points", context: context)
     try covariance.check(dim: points.dim)
     let start = monotonicSeconds()
+    let inputs = try ModelInputs(points, source, context: context)
+    let points = inputs.view(dim: points.dim)
     let arranged = try ArrangedPoints(
       scaledCoordinates(points, covariance, context), count: points.count, dim: points.dim, blockSize: blockSize,
       context: context)
@@ -91,9 +92,9 @@ final class ResidualModel: @unchecked Sendable {
     let shared = Shared(
       unit: unit, covariance: covariance.scaled(unit), dim: points.dim, variance: unit.scaled(variance),
       blockSize: blockSize)
-    let inputs = try ModelInputs(points, source, context: context)
     switch source {
-    case .inducing(let inducing, let jitter):
+    case .inducing(let given, let jitter):
+      let inducing = inputs.inducingView(dim: given.dim)
       let whitening = try Self.whitening(inducing, jitter, shared, context)
       let (features, p) = try Self.features(
         whitening, arranged.coordinates.base, diagonal, shared, context: context)
@@ -121,8 +122,9 @@ final class ResidualModel: @unchecked Sendable {
     guard total < Int(Int32.max) else {
       throw CoverTreeError(.invalidArgument, "points: there would be \(total) of them, at most 2^31 - 2 are possible")
     }
-    try points.checkCoordinates(named: "points", context: context)
     let start = monotonicSeconds()
+    let inputs = try inputs.extended(by: points, context: context)
+    let points = inputs.view(from: count, dim: dim)
     let new = try scaledCoordinates(points, shared.covariance, context)
     let diagonal = try kernelDiagonal(covariance, new.base, count: points.count, dim: dim, context: context)
     let (newFeatures, newVariances) = try Self.features(whitening, new.base, diagonal, shared, context: context)
@@ -146,7 +148,7 @@ final class ResidualModel: @unchecked Sendable {
       allVariances[place] = known ? residualVariance[row] : newVariances[row]
     }
     return try ResidualModel(
-      shared, inputs.extended(by: points, context: context), arranged, features: allFeatures,
+      shared, inputs, arranged, features: allFeatures,
       residualVariance: allVariances, featureCount: featureCount,
       whitening: whitening, hasGivenFeatures: false, orderSeconds: orderSeconds, since: start, context: context)
   }
@@ -159,8 +161,9 @@ final class ResidualModel: @unchecked Sendable {
     guard !hasGivenFeatures else {
       throw CoverTreeError(.unsupported, "points: the features of new ones are unknown where v_matrix is the caller's")
     }
-    try points.checkCoordinates(named: "points", context: context)
     let start = monotonicSeconds()
+    let inputs = try inputs.over(points, context: context)
+    let points = inputs.view(dim: dim)
     let arranged = try ArrangedPoints(
       scaledCoordinates(points, covariance, context), count: points.count, dim: dim, blockSize: blockSize,
       context: context)
@@ -169,7 +172,7 @@ final class ResidualModel: @unchecked Sendable {
       covariance, arranged.coordinates.base, count: points.count, dim: dim, context: context)
     let (features, p) = try features(of: arranged.coordinates, diagonal, context: context)
     return try ResidualModel(
-      shared, inputs.over(points, context: context), arranged, features: features, residualVariance: p,
+      shared, inputs, arranged, features: features, residualVariance: p,
       featureCount: featureCount, whitening: whitening, hasGivenFeatures: false, orderSeconds: orderSeconds,
       since: start, context: context)
   }

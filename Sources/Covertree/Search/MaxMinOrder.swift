@@ -7,8 +7,11 @@
 public func maxMinOrder(
   _ points: PointsView<Double>, context: CallContext, order: UnsafeMutablePointer<Int64>
 ) throws(CoverTreeError) {
-  try points.checkCoordinates(named: "points", context: context)
-  try specialized(points.dim, MaxMinTask(points: points, context: context, order: order))
+  let rows = try points.copied()
+  let view = PointsView(base: UnsafePointer(rows.base), count: points.count, dim: points.dim)
+  try view.checkCoordinates(named: "points", context: context)
+  try specialized(points.dim, MaxMinTask(points: view, context: context, order: order))
+  withExtendedLifetime(rows) {}
 }
 
 private struct MaxMinTask: DimensionTask {
@@ -17,34 +20,31 @@ private struct MaxMinTask: DimensionTask {
   let order: UnsafeMutablePointer<Int64>
 
   func run<D: Dimension>(_ dimension: D) throws(CoverTreeError) {
-    let (count, dim) = (points.count, points.dim)
-    let rows = try Buffer<Double>(count: count * dim)
-    for index in 0..<count { (rows.base + index * dim).update(from: points.row(index), count: dim) }
-    let view = PointsView(base: UnsafePointer(rows.base), count: count, dim: dim)
-    let boxes = try BoxTree(view, leafSize: TreeOptions.defaultLeafSize, context: context)
+    let count = points.count
+    let boxes = try BoxTree(points, leafSize: TreeOptions.defaultLeafSize, context: context)
     var search = try BoxSearch(boxes, dimension: dimension)
     let queue = try FarthestQueue(count: count)
-    var next = centralPoint(rows)
+    var next = centralPoint()
     for rank in 0..<count {
       if rank % 1024 == 0 { try context.poll(share: Double(rank) / Double(count)) }
       order[rank] = Int64(next)
       let reach = queue.distance[next]
       queue.take(next)
       var collector = NearerCollector(worst: reach, queue: queue)
-      if !Score.isZero(reach) { try search.run(view.row(next), into: &collector) }
+      if !Score.isZero(reach) { try search.run(points.row(next), into: &collector) }
       if rank + 1 < count { next = queue.farthest() }
     }
   }
 
-  private func centralPoint(_ rows: Buffer<Double>) -> Int {
+  private func centralPoint() -> Int {
     let dim = points.dim
     var center = [Double](repeating: 0, count: dim)
     for index in 0..<points.count {
-      for d in 0..<dim { center[d] += rows[index * dim + d] / Double(points.count) }
+      for d in 0..<dim { center[d] += points.row(index)[d] / Double(points.count) }
     }
     var (nearest, least) = (0, Double.infinity)
     for index in 0..<points.count {
-      let squared = euclideanScore(center, UnsafePointer(rows.base) + index * dim, dim: dim)
+      let squared = euclideanScore(center, points.row(index), dim: dim)
       if squared < least { (nearest, least) = (index, squared) }
     }
     return nearest

@@ -42,6 +42,15 @@ struct RuntimeDimension: Dimension {
   let count: Int
 }
 
+/// Whether coordinates are finite, and no larger than a limit.
+@inline(__always)
+func isUsable<S: Scalar>(_ row: UnsafePointer<S>, _ dim: Int, within limit: S) -> Bool {
+  // One value instead of a branch a coordinate.
+  var usable = true
+  for d in 0..<dim { usable = usable && row[d].magnitude <= limit }
+  return usable
+}
+
 extension PointsView {
   /// Throws where the points cannot be used: a coordinate that is NaN, infinite, or too large: beyond a limit, or to square.
   func checkCoordinates(
@@ -51,10 +60,7 @@ extension PointsView {
     try context.forEach(count, grain: 1 << 16) { (range, _) throws(CoverTreeError) in
       for index in range {
         let row = row(index)
-        // One sum instead of a branch a coordinate: it is finite and small exactly when all of them are.
-        var usable = true
-        for d in 0..<dim { usable = usable && row[d].magnitude <= limit }
-        if usable { continue }
+        if isUsable(row, dim, within: limit) { continue }
         for d in 0..<dim where !(row[d].magnitude <= limit) {
           throw CoverTreeError(
             .invalidArgument,
@@ -65,6 +71,28 @@ extension PointsView {
         }
       }
     }
+  }
+}
+
+extension PointsView {
+  /// Writes the rows without gaps.
+  func copy(to target: UnsafeMutablePointer<S>) {
+    if stride == dim { return target.update(from: base, count: count * dim) }
+    for index in 0..<count { (target + index * dim).update(from: row(index), count: dim) }
+  }
+
+  /// The rows without gaps, in memory of our own.
+  public func copied() throws(CoverTreeError) -> Buffer<S> {
+    let copy = try Buffer<S>(count: count * dim)
+    self.copy(to: copy.base)
+    return copy
+  }
+}
+
+extension CoverTreeError {
+  /// Of an array that was in order when it was checked, while its copy is not.
+  static func changing(_ name: String) -> CoverTreeError {
+    CoverTreeError(.invalidArgument, "\(name): are written to by another thread")
   }
 }
 

@@ -69,7 +69,7 @@ final class Addition {
     if try !run(job, context) {
       try catalogue.takeBack()
       job.comparing = true
-      guard try run(job, context) else { throw CoverTreeError(.busy, "vectors: are written to by another thread") }
+      guard try run(job, context) else { throw .changing("vectors") }
     }
     if let file = rows.file { try write(vectors, to: file) }
   }
@@ -98,7 +98,7 @@ final class Addition {
       try hash(0..<count, job)
       try enter(0..<count, job)
       defer { rows.prefetch(catalogue.slots.count) }
-      return settle(0..<count, job)
+      return try settle(0..<count, job)
     }
     let (turnstile, differing) = (Turnstile(), Counter())
     try context.forEach((count + Self.grain - 1) / Self.grain, grain: 1) { (parts, _) throws(CoverTreeError) in
@@ -112,7 +112,7 @@ final class Addition {
         memory = rows.claim(catalogue.slots.count)
       }
       if let memory { rows.populate(memory) }
-      if !settle(range, job) { differing.add(1) }
+      if try !settle(range, job) { differing.add(1) }
     }
     return differing.value == 0
   }
@@ -124,7 +124,7 @@ final class Addition {
       let row = job.vectors.row(place)
       var arrival = Arrival()
       guard vectorHash(row, &arrival.hash) else {
-        let column = (0..<rows.dim).first { !row[$0].isFinite }!
+        guard let column = (0..<rows.dim).first(where: { !row[$0].isFinite }) else { throw .changing("vectors") }
         throw CoverTreeError(
           .invalidArgument, "vectors[\(place), \(column)]: expected a finite number, got \(row[column])")
       }
@@ -160,16 +160,24 @@ final class Addition {
   }
 
   /// Writes the rows of new vectors in memory, and compares the others with those that they were taken for.
+  ///
+  /// - Returns: whether all vectors still have the hashes that they were entered by.
   @inline(__always)
-  private func settle(_ range: Range<Int>, _ job: Job) -> Bool {
+  private func settle(_ range: Range<Int>, _ job: Job) throws(CoverTreeError) -> Bool {
     let areMany = job.ids.count * rows.rowBytes > Self.manyBytes
+    // Rows that are written past the caches are not read again.
+    let scratch =
+      areMany && rows.file == nil ? try Buffer<Float>(count: rows.rowBytes / MemoryLayout<Float>.stride) : nil
     var areSame = true
     for place in range {
       let (slot, source) = (slot(place), Int(arrivals[place].source))
       if source != place {
         areSame = isSame(place, slot, source, job.vectors) && areSame
       } else if rows.file == nil {
-        rows.fill(rows.row(slot), job.vectors.row(place), pastCaches: areMany)
+        let copy = scratch?.base ?? rows.row(slot)
+        rows.fill(copy, job.vectors.row(place))
+        areSame = hasHash(copy, of: place) && areSame
+        if areMany { rows.fill(rows.row(slot), copy, pastCaches: true) }
       }
     }
     if areMany { cn_fence() }
@@ -183,17 +191,27 @@ final class Addition {
     return cn_equal_floats(vectors.row(place), other, Int64(vectors.dim)) != 0
   }
 
+  /// Whether a row that was written has the hash of its vector. The host's array may have changed in between.
+  @inline(__always)
+  private func hasHash(_ row: UnsafePointer<Float>, of place: Int) -> Bool {
+    var hash: UInt64 = 0
+    return vectorHash(row, &hash) && hash == arrivals[place].hash
+  }
+
   /// By runs of slots that follow each other.
   private func write(_ vectors: PointsView<Float>, to file: RowFile) throws(CoverTreeError) {
-    var first = 0
+    var (first, areSame) = (0, true)
     while first < created.count {
       let slots = slot(Int(created[first]))
       var end = first + 1
       while end < created.count, slot(Int(created[end])) == slots + end - first { end += 1 }
       try file.write(slots..<slots + end - first, rowBytes: rows.rowBytes) { (row, slot) in
-        rows.fill(row, vectors.row(Int(created[first + slot - slots])))
+        let place = Int(created[first + slot - slots])
+        rows.fill(row, vectors.row(place))
+        areSame = hasHash(row, of: place) && areSame
       }
       first = end
     }
+    guard areSame else { throw .changing("vectors") }
   }
 }

@@ -413,15 +413,17 @@ final class CatalogueFile: @unchecked Sendable {
 
 /// Names of ids that come, in UTF-8, one for each.
 public struct StoreNames: @unchecked Sendable {
-  private let bytes: UnsafePointer<CChar>
+  private let bytes: UnsafeBufferPointer<CChar>
   /// Where each ends; the first begins at 0.
-  private let ends: UnsafePointer<Int64>
+  private let ends: UnsafeBufferPointer<Int64>
 
-  public init(bytes: UnsafePointer<CChar>, ends: UnsafePointer<Int64>) { (self.bytes, self.ends) = (bytes, ends) }
+  public init(bytes: UnsafeBufferPointer<CChar>, ends: UnsafeBufferPointer<Int64>) {
+    (self.bytes, self.ends) = (bytes, ends)
+  }
 
   subscript(index: Int) -> UnsafeBufferPointer<CChar> {
     let first = index == 0 ? 0 : Int(ends[index - 1])
-    return UnsafeBufferPointer(start: bytes + first, count: Int(ends[index]) - first)
+    return UnsafeBufferPointer(rebasing: bytes[first..<Int(ends[index])])
   }
 }
 

@@ -58,6 +58,13 @@ struct TreeChange<S: Scalar> {
     let keys = try HilbertCurve(through: points, context: context).keys(of: points, context: context)
     let rows = try sortedOrder(ofKeys: keys, context: context)
     let storage = try gather(points, rows)
+    // The host's array may have changed since it was checked.
+    let gathered = PointsView(base: UnsafePointer(storage.base), count: points.count, dim: points.dim)
+    do throws(CoverTreeError) {
+      try gathered.checkCoordinates(named: "points", context: context)
+    } catch  where error.kind == .invalidArgument {
+      throw .changing("points")
+    }
     let ids = try Buffer<Int32>(count: points.count)
     for place in 0..<points.count { ids[place] = indexOf(Int(rows[place])) }
     let nodes = try placeOldNodes(base, rows)

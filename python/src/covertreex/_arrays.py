@@ -148,6 +148,11 @@ def indices(values: ArrayLike, name: str, *, one: bool = False) -> NDArray[np.in
     return np.ascontiguousarray(array, dtype=np.int64)
 
 
+def copied_indices(values: ArrayLike, name: str) -> NDArray[np.int64]:
+    """Indices in an array of the call's own. It stays as it was checked, if another thread writes to the caller's."""
+    return np.array(indices(values, name))
+
+
 def own_queries(queries: ArrayLike, dim: int) -> NDArray[Any]:
     """Queries as dataset indices, int64 of shape (q,), or as real coordinates, shape (q, dim).
 

@@ -41,23 +41,22 @@ class Closeable:
 
     def __init__(self) -> None:
         self._handle: ctypes.c_void_p | None = None
-        self._finalizer: Any = None
+        self._owner: Owner | None = None
 
     @classmethod
-    def _holding(cls: type[Self], handle: ctypes.c_void_p, free: Callable[[ctypes.c_void_p], object]) -> Self:
+    def _holding(cls: type[Self], owner: Owner) -> Self:
         """One around a handle that is there; the rest of it is the caller's to set."""
         made = object.__new__(cls)
         Closeable.__init__(made)
-        made._take(handle, free)
+        made._take(owner)
         return made
 
-    def _take(self, handle: ctypes.c_void_p, free: Callable[[ctypes.c_void_p], object]) -> None:
+    def _take(self, owner: Owner) -> None:
         """Hold a handle, in the place of the one there is; calls that run on that one end on it."""
-        before = self._finalizer
-        self._handle = handle
-        self._finalizer = weakref.finalize(self, free, handle)
+        before = self._owner
+        self._handle, self._owner = owner.handle, owner
         if before is not None:
-            before()
+            before.free()
 
     def _open(self) -> ctypes.c_void_p:
         if self._handle is None:
@@ -66,8 +65,8 @@ class Closeable:
 
     def close(self) -> None:
         """Free the memory. Arrays that were exported stay valid."""
-        if self._finalizer is not None:
-            self._finalizer()
+        if self._owner is not None:
+            self._owner.free()
         self._handle = None
 
     def __enter__(self: Self) -> Self:
@@ -100,11 +99,15 @@ def query_rows(queries: ArrayLike | None, tree: Any, dtype: np.dtype[Any]) -> Ro
 
 
 class Owner:
-    """Frees a handle of the library when nothing refers to it any more."""
+    """Room for a handle of the library, which is freed when nothing refers to its owner any more.
 
-    def __init__(self, handle: ctypes.c_void_p, free: Callable[[ctypes.c_void_p], object]) -> None:
-        self.handle = handle
-        weakref.finalize(self, free, handle)
+    The owner is there before the call that makes the handle. An interrupt may come when that call has ended well, and
+    then the handle is freed too.
+    """
+
+    def __init__(self, free: Callable[[ctypes.c_void_p], object]) -> None:
+        self.handle = ctypes.c_void_p()
+        self.free = weakref.finalize(self, free, self.handle)
 
     def is_current(self, ask: Callable[..., int]) -> bool:
         """Ask the library whether exported arrays are those of what they were exported from."""
@@ -117,16 +120,18 @@ class Owner:
 _DISTANCE_DTYPES = {1: np.dtype(np.float32), 2: np.dtype(np.float64)}
 
 
-def neighbor_lists(
-    handle: ctypes.c_void_p,
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[Any], NDArray[np.float64]]:
-    """Offsets, indices, distances and scores of lists that the library made; the handle is theirs from here on.
+def lists_owner() -> Owner:
+    """Room for the handle of lists of neighbours."""
+    return Owner(lib.covertree_neighbors_free)
+
+
+def neighbor_lists(owner: Owner) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[Any], NDArray[np.float64]]:
+    """Offsets, indices, distances and scores of lists that the library made.
 
     Scores are empty where they were not asked for.
     """
-    owner = Owner(handle, lib.covertree_neighbors_free)
     found = _native.NeighborsView()
-    _native.check(lib.covertree_neighbors_get(handle, ctypes.byref(found)))
+    _native.check(lib.covertree_neighbors_get(owner.handle, ctypes.byref(found)))
     total = (found.n_neighbors,)
     return (
         _arrays.view(owner, found.offsets, (found.n_queries + 1,), np.int64),

@@ -15,12 +15,13 @@ class CorrelationTree:
 
     def __init__(self, residual: ctypes.c_void_p, order: str, seed: int) -> None:
         options = tree_options(order, seed, None)
-        self._handle = ctypes.c_void_p()
+        owner = _calls.Owner(lib.covertree_arrays_free)
+        self._handle = owner.handle
         _native.run(
-            lib.covertree_residual_build_tree, residual, ctypes.byref(options), ctypes.byref(self._handle),
+            lib.covertree_residual_build_tree, residual, ctypes.byref(options), ctypes.byref(owner.handle),
             options=options,
         )  # fmt: skip
-        self.arrays: TreeArrays = show_arrays(self._handle)
+        self.arrays: TreeArrays = show_arrays(owner)
 
     def validate(
         self, residual: ctypes.c_void_p, n_threads: int | None = None, progress: ProgressReport | None = None

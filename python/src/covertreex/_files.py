@@ -39,11 +39,11 @@ Arrays = Mapping[str, NDArray[Any]]
 class File:
     """A file that is open, or one in memory; arrays out of it keep it so."""
 
-    def __init__(self, handle: ctypes.c_void_p) -> None:
-        self._owner = _calls.Owner(handle, lib.covertree_file_free)
-        self.handle = handle
+    def __init__(self, owner: _calls.Owner) -> None:
+        self._owner = owner
+        self.handle = owner.handle
         self._info = _native.FileInfo()
-        _native.check(lib.covertree_file_get_info(handle, ctypes.byref(self._info)))
+        _native.check(lib.covertree_file_get_info(self.handle, ctypes.byref(self._info)))
         self.kind = int(self._info.kind)
         self.input_hash = int(self._info.input_hash)
 
@@ -69,9 +69,11 @@ class File:
     @classmethod
     def _opened(cls, function: Callable[..., int], *arguments: Any, progress: ProgressReport | None = None) -> File:
         options = _calls.call_options(None)
-        handle = ctypes.c_void_p()
-        _native.run(function, *arguments, ctypes.byref(options), ctypes.byref(handle), options=options, report=progress)
-        return cls(handle)
+        owner = _calls.Owner(lib.covertree_file_free)
+        _native.run(
+            function, *arguments, ctypes.byref(options), ctypes.byref(owner.handle), options=options, report=progress
+        )
+        return cls(owner)
 
     @property
     def bytes(self) -> NDArray[np.uint8]:

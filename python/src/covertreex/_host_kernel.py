@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import _arrays, _native
-from ._native import KERNEL, CoverTreeError
+from ._native import CoverTreeError
 
 PythonKernel = Callable[[NDArray[np.float64], NDArray[np.float64]], Any]
 
@@ -22,21 +21,24 @@ def covariances(kernel: PythonKernel, a: NDArray[np.float64], b: NDArray[np.floa
     return _arrays.returned(kernel(a, b), "kernel", (len(a), len(b)))
 
 
-class HostKernel:
-    """The library's callback into a Python kernel; several threads call it at once.
+class HostKernel(_native.Callee):
+    """A Python kernel, as the library calls it; several threads call it at once.
 
-    The callback has to live as long as a call of the library that uses it: :func:`run` holds it.
+    It has to live as long as a call of the library that uses it: :func:`run` holds it.
     """
 
     def __init__(self, kernel: PythonKernel) -> None:
+        super().__init__()
         self._kernel = kernel
         self._lock = threading.Lock()
         self._running = 0
-        self._errors: list[BaseException] = []
-        self.callback = KERNEL(self._call)
 
-    def _call(self, _: int, *block: Any) -> int:
-        return _native.answer(self._errors, self._fill, *block)
+    def __call__(self, *block: Any) -> int:
+        return _native.answer(self.errors, self._fill, *block)
+
+    def give(self, options: Any) -> None:
+        """Make it the kernel of a build, or of a file that is opened."""
+        options.kernel_fn, options.kernel_user_data = _native.CALL_KERNEL, self.number
 
     def _fill(  # noqa: PLR0917 - the library's signature
         self, rows: int, n_rows: int, columns: int, n_columns: int, dim: int, result: int
@@ -47,24 +49,24 @@ class HostKernel:
         values = covariances(self._kernel, a, b)  # the name holds the array while its memory is read
         ctypes.memmove(result, values.ctypes.data, values.nbytes)
 
-    @contextlib.contextmanager
-    def raising(self) -> Iterator[None]:
-        """Raise the kernel's exception if the library's call inside fails because of it."""
+    def run(self, function: Callable[..., int], *arguments: Any, **options: Any) -> None:
+        """Call a function of the library, and raise the kernel's exception if the call fails because of it."""
         with self._lock:
             self._running += 1
         try:
-            yield
+            _native.run(function, *arguments, **options)
         except CoverTreeError:
             with self._lock:
-                error = self._errors.pop(0) if self._errors else None
-            if error is None:
+                first = self.errors[:1]
+                del self.errors[:1]
+            if not first:
                 raise
-            raise error from None
+            raise first.pop() from None  # which refers to this frame, and must not be referred to from here
         finally:
             with self._lock:
                 self._running -= 1
                 if self._running == 0:  # other threads of a call may have failed too
-                    self._errors.clear()
+                    self.errors.clear()
 
 
 def run(host: HostKernel | None, function: Callable[..., int], *arguments: Any, **options: Any) -> None:
@@ -73,5 +75,4 @@ def run(host: HostKernel | None, function: Callable[..., int], *arguments: Any, 
     With a Python kernel every call goes through :func:`_native.run`, however short: in the main thread Ctrl-C could
     interrupt the callback before it begins, where ctypes would lose the exception.
     """
-    with contextlib.nullcontext() if host is None else host.raising():
-        _native.run(function, *arguments, **options)
+    (_native.run if host is None else host.run)(function, *arguments, **options)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
 import os
 import signal
 import threading
+import weakref
 from collections.abc import Callable
 from ctypes import POINTER, Structure, c_char_p, c_double, c_int32, c_int64, c_uint32, c_uint64, c_void_p
 from pathlib import Path
@@ -443,19 +445,54 @@ def answer(errors: list[BaseException], function: Callable[..., object], *argume
     return 0
 
 
-class _Watch:
-    """The library's callback into a caller's report of progress. What the report returns means nothing."""
+class Callee:
+    """Something that the library calls back. The library has its number, and no reference to it.
+
+    So the callbacks of ctypes are made once, for all calls. One that is made for a call refers to that call, and
+    ``byref`` of the options refers to the callback. Before Python 3.12 the garbage collector does not see that
+    reference: the frame of a call that fails would stay in memory for good with all arguments, by way of its own
+    exception.
+    """
+
+    def __init__(self) -> None:
+        self.number = next(_numbers)
+        self.errors: list[BaseException] = []
+        _callees[self.number] = self
+
+    def __call__(self, *arguments: Any) -> int:
+        """Answer the library: 0 to go on, 1 to end its call."""
+        raise NotImplementedError
+
+
+_callees: weakref.WeakValueDictionary[int, Callee] = weakref.WeakValueDictionary()
+_numbers = itertools.count(1)
+
+
+def _call_back(number: int, *arguments: Any) -> int:
+    callee = _callees.get(number)
+    return 1 if callee is None else callee(*arguments)
+
+
+_REPORT, CALL_KERNEL = PROGRESS(_call_back), KERNEL(_call_back)
+
+
+class _Watch(Callee):
+    """A caller's report of progress, as the library calls it. What the report returns means nothing."""
 
     def __init__(self, report: Callable[[float], object] | None) -> None:
+        super().__init__()
         self._report = report
         self.cancelled = False
-        self.errors: list[BaseException] = []
-        self.callback = PROGRESS(self._call)
 
-    def _call(self, _: int, share: float) -> int:
+    def __call__(self, share: float) -> int:
         if self.cancelled or self.errors:
             return 1
         return 0 if self._report is None else answer(self.errors, self._report, share)
+
+    def cancel(self, error: BaseException) -> None:
+        """End the call, which then raises this."""
+        self.cancelled = True
+        self.errors.insert(0, error)
 
 
 def run(
@@ -473,17 +510,21 @@ def run(
     if report is not None:
         _arguments.function(report, "progress")
     watch = _Watch(report)
-    options.progress = watch.callback
+    options.progress, options.progress_user_data = _REPORT, watch.number
 
     def work() -> None:
-        answer(watch.errors, lambda: check(function(*arguments), **names))
+        if not watch.cancelled:
+            answer(watch.errors, lambda: check(function(*arguments), **names))
 
-    if threading.current_thread() is threading.main_thread():
-        _run_beside(work, watch)
-    else:
-        work()
-    if watch.errors:
-        raise watch.errors[0]
+    try:
+        if threading.current_thread() is threading.main_thread():
+            _run_beside(work, watch)
+        else:
+            work()
+        if watch.errors:
+            raise watch.errors[0]
+    finally:
+        watch.errors.clear()  # the exception refers to this frame, and must not be referred to from here
 
 
 def _run_beside(work: Callable[[], None], watch: _Watch) -> None:
@@ -493,29 +534,28 @@ def _run_beside(work: Callable[[], None], watch: _Watch) -> None:
     (bpo-45274, up to Python 3.12), and arrays would be freed that the library works with.
     """
     begun, ended = threading.Event(), threading.Event()
+    pending = [work]
 
     def beside() -> None:
         begun.set()
-        if not watch.cancelled:
-            work()
+        pending.pop()()  # once it has ended, this thread refers to nothing of the call
         ended.set()
 
-    interrupt: BaseException | None = None
     try:
-        if not _start(beside):
-            interrupt = _run_here(work, watch)
-            ended.set()
-    except BaseException as error:  # what a signal's handler raises
-        watch.cancelled, interrupt = True, error
-    while not ended.is_set():
-        try:
-            if interrupt is not None and not begun.wait(1):
-                break  # it was never started; and if it is yet, it ends at once
+        if _start(beside):
             ended.wait()
-        except BaseException as error:  # KeyboardInterrupt, or what another signal's handler raises
-            watch.cancelled, interrupt = True, error
-    if interrupt is not None:
-        raise interrupt
+        else:
+            _run_here(work, watch)
+        return
+    except BaseException as error:  # what a signal's handler raises
+        watch.cancel(error)
+    while True:
+        try:
+            if begun.wait(1):  # or else it was never started; and if it is yet, it ends at once
+                ended.wait()
+            return
+        except BaseException as error:  # another interrupt
+            watch.cancel(error)
 
 
 def _start(function: Callable[[], None]) -> bool:
@@ -530,21 +570,19 @@ def _start(function: Callable[[], None]) -> bool:
     return True
 
 
-def _run_here(work: Callable[[], None], watch: _Watch) -> BaseException | None:
-    """Do work in the main thread, and return what the handler of a signal raised meanwhile, which ended it.
+def _run_here(work: Callable[[], None], watch: _Watch) -> None:
+    """Do work in the main thread. What the handler of a signal raises meanwhile ends it.
 
-    Python runs handlers inside of callbacks, and ctypes would lose what they raise there. So they are called by others,
+    Python runs handlers inside callbacks, and ctypes would lose what they raise there. So they are called by others
     that keep it.
     """
-    interrupts: list[BaseException] = []
 
     def kept(handler: Callable[..., object]) -> Callable[..., None]:
         def handle(*arguments: Any) -> None:
             try:
                 handler(*arguments)
             except BaseException as error:
-                watch.cancelled = True
-                interrupts.append(error)
+                watch.cancel(error)
 
         return handle
 
@@ -557,7 +595,6 @@ def _run_here(work: Callable[[], None], watch: _Watch) -> BaseException | None:
     finally:
         for number, handler in of_python.items():
             signal.signal(number, handler)
-    return interrupts[0] if interrupts else None
 
 
 def build_info() -> str:

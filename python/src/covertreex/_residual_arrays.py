@@ -59,11 +59,11 @@ class ModelView:
 
     def __init__(self, residual: ctypes.c_void_p) -> None:
         options = _calls.call_options(None)
-        handle = ctypes.c_void_p()
+        self._owner = _calls.Owner(lib.covertree_residual_arrays_free)
+        handle = self._owner.handle
         _native.run(
             lib.covertree_residual_export, residual, ctypes.byref(options), ctypes.byref(handle), options=options
         )
-        self._owner = _calls.Owner(handle, lib.covertree_residual_arrays_free)
         shown = _native.ResidualView()
         _native.check(lib.covertree_residual_arrays_get(handle, ctypes.byref(shown)))
         self.arrays = self._show(shown)

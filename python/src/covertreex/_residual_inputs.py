@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _arguments, _arrays, _calls, _host_kernel, _native, inducing
-from ._calls import ProgressReport
+from ._calls import Owner, ProgressReport
 from ._host_kernel import HostKernel, PythonKernel
 from ._native import lib
 from ._settings import active_config
@@ -68,15 +68,15 @@ class Inputs:
 
     def build(
         self, inducing: NDArray[np.float64], jitter: float, n_threads: int | None, progress: ProgressReport | None
-    ) -> ctypes.c_void_p:
+    ) -> Owner:
         """Build V and p of inducing points."""
         options, keep = self._options(n_threads)
         options.jitter = _arguments.number(jitter, "jitter")
         if len(inducing):
             options.inducing_points, options.n_inducing = inducing.ctypes.data, len(inducing)
-        handle = self._make(lib.covertree_residual_build, (), options, progress)
+        owner = self._make(lib.covertree_residual_build, (), options, progress)
         del keep
-        return handle
+        return owner
 
     def build_given(
         self,
@@ -85,7 +85,7 @@ class Inputs:
         kernel_diag: ArrayLike | None,
         n_threads: int | None,
         progress: ProgressReport | None,
-    ) -> ctypes.c_void_p:
+    ) -> Owner:
         """Take the caller's own V and p."""
         options, keep = self._options(n_threads)
         v = _arrays.points(v_matrix, "v_matrix")
@@ -99,9 +99,9 @@ class Inputs:
         )
         features = (v.ctypes.data, v.shape[1], _arrays.row_stride(v), p.ctypes.data)
         arguments = (*features, None if diagonal is None else diagonal.ctypes.data)
-        handle = self._make(build, arguments, options, progress)
+        owner = self._make(build, arguments, options, progress)
         del keep
-        return handle
+        return owner
 
     def _options(self, n_threads: int | None) -> tuple[Any, Any]:
         """Options of a build, and what they point to."""
@@ -111,7 +111,7 @@ class Inputs:
         settings = active_config().residual
         options.block_size, options.tau = settings.block_size or 0, settings.tau or 0.0
         if self.host is not None:
-            options.kernel_fn = self.host.callback
+            self.host.give(options)
             return options, None
         assert isinstance(self.kernel, Stationary)
         lengthscale = np.atleast_1d(np.asarray(self.kernel.lengthscale, np.float64))
@@ -122,10 +122,10 @@ class Inputs:
 
     def _make(
         self, build: Callable[..., int], arguments: tuple[Any, ...], options: Any, progress: ProgressReport | None
-    ) -> ctypes.c_void_p:
-        handle = ctypes.c_void_p()
+    ) -> Owner:
+        owner = Owner(lib.covertree_residual_free)
         _host_kernel.run(
-            self.host, build, *_calls.point_rows(self.coords), *arguments, ctypes.byref(options), ctypes.byref(handle),
-            options=options, report=progress, points="coords",
+            self.host, build, *_calls.point_rows(self.coords), *arguments, ctypes.byref(options),
+            ctypes.byref(owner.handle), options=options, report=progress, points="coords",
         )  # fmt: skip
-        return handle
+        return owner

@@ -75,15 +75,15 @@ class VectorIndex(_calls.Closeable):
     ) -> None:
         super().__init__()
         options = index_options(self._kind, metric, storage=storage, rerank=rerank, seed=seed, own=own)
-        handle = ctypes.c_void_p()
+        owner = _calls.Owner(lib.covertree_index_free)
         store = dim if isinstance(dim, VectorStore) else None
         if store is None:
             size = _arrays.integer(dim, "dim", minimum=1)
-            _native.check(lib.covertree_index_create(size, ctypes.byref(options), handle))
+            _native.check(lib.covertree_index_create(size, ctypes.byref(options), owner.handle))
         else:
             size = store.dim
-            _native.check(lib.covertree_index_create_over(store._open(), ctypes.byref(options), handle))
-        self._take(handle, lib.covertree_index_free)
+            _native.check(lib.covertree_index_create_over(store._open(), ctypes.byref(options), owner.handle))
+        self._take(owner)
         self._begin(_ids.Integers(), size, metric, store)
 
     def _begin(self, ids: Ids, dim: int, metric: str, store: VectorStore | None) -> None:
@@ -402,10 +402,10 @@ class VectorIndex(_calls.Closeable):
         rows = self._rows(queries, "queries", one=False)
         r = _arguments.number(r, "r")
         options, _keep = self._asked(filter, n_threads, tuning)
-        handle = ctypes.c_void_p()
-        arguments = (self._open(), *_calls.point_rows(rows), r, ctypes.byref(options), ctypes.byref(handle))
+        owner = _calls.lists_owner()
+        arguments = (self._open(), *_calls.point_rows(rows), r, ctypes.byref(options), ctypes.byref(owner.handle))
         _calls.search(lib.covertree_index_radius, arguments, self._effort(rows), options, progress, radius="r")
-        offsets, keys, distances, _ = _calls.neighbor_lists(handle)
+        offsets, keys, distances, _ = _calls.neighbor_lists(owner)
         return Neighbors(offsets, self._ids.names(keys), distances)
 
     # Files
@@ -438,21 +438,21 @@ class VectorIndex(_calls.Closeable):
 
     @staticmethod
     def _of_file(file: _files.File, store: VectorStore | None = None) -> VectorIndex:
-        handle = ctypes.c_void_p()
+        owner = _calls.Owner(lib.covertree_index_free)
         if store is not None:
             _arguments.instance(store, "store", (VectorStore,))
         if store is None:
-            _native.check(lib.covertree_index_load(file.handle, handle))
+            _native.check(lib.covertree_index_load(file.handle, owner.handle))
         else:
             options = _calls.call_options(None)
-            arguments = (file.handle, store._open(), ctypes.byref(options), handle)
+            arguments = (file.handle, store._open(), ctypes.byref(options), owner.handle)
             try:
                 _native.run(lib.covertree_index_load_over, *arguments, options=options)
             except IndexError as error:
                 raise ValueError(f"store: {error}") from None
         sections = file.sections("settings", *_ids.SECTIONS)
         kind = VectorIndex._kinds[int(sections["settings"][3])]
-        index = kind._holding(handle, lib.covertree_index_free)
+        index = kind._holding(owner)
         ids: Ids = _ids.Integers()
         if _ids.SECTIONS[0] in sections:
             ids = _ids.Names.decoded({**sections, **file.sections(*_ids.NUMBERS)})

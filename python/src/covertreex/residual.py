@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _arguments, _arrays, _calls, _files, _host_kernel, _native, kernels
-from ._calls import ProgressReport
+from ._calls import Owner, ProgressReport
 from ._correlation_tree import CorrelationTree
 from ._host_kernel import HostKernel
 from ._native import lib
@@ -117,12 +117,12 @@ class ResidualTree(_calls.Closeable):
                 inducing_count, inducing_points, self.seed, n_threads, _calls.part(progress, 0, 0.2)
             )
             jitter = settings.residual.jitter if jitter is None else jitter
-            handle = inputs.build(self._inducing, jitter, n_threads, _calls.part(progress, 0.2, 1))
+            owner = inputs.build(self._inducing, jitter, n_threads, _calls.part(progress, 0.2, 1))
         else:
             if inducing_count is not None or inducing_points is not None:
                 raise ValueError("v_matrix: stands against inducing_count and inducing_points; give one or the other")
-            handle = inputs.build_given(v_matrix, p_diag, kernel_diag, n_threads, progress)
-        self._take(handle, lib.covertree_residual_free)
+            owner = inputs.build_given(v_matrix, p_diag, kernel_diag, n_threads, progress)
+        self._take(owner)
 
     def _run(self, function: Callable[..., int], *arguments: Any, **options: Any) -> None:
         _host_kernel.run(self._host, function, *arguments, **options)
@@ -313,20 +313,18 @@ class ResidualTree(_calls.Closeable):
             Where ``v_matrix`` was given: the features of new points are unknown.
         """
         new = _arrays.points(points, "points", dtype=FLOAT64)
-        self._take(self._extend(new, n_threads, progress), lib.covertree_residual_free)
+        self._take(self._extend(new, n_threads, progress))
         first = self.n_points
         self._coords = np.concatenate([self._coords, new])
         self._forget_trees()
         return np.arange(first, self.n_points)
 
-    def _extend(
-        self, new: NDArray[np.float64], n_threads: int | None, progress: ProgressReport | None
-    ) -> ctypes.c_void_p:
+    def _extend(self, new: NDArray[np.float64], n_threads: int | None, progress: ProgressReport | None) -> Owner:
         options = _calls.call_options(n_threads)
-        handle = ctypes.c_void_p()
-        arguments = (self._open(), *_calls.point_rows(new), ctypes.byref(options), ctypes.byref(handle))
+        owner = Owner(lib.covertree_residual_free)
+        arguments = (self._open(), *_calls.point_rows(new), ctypes.byref(options), ctypes.byref(owner.handle))
         self._run(lib.covertree_residual_extend, *arguments, options=options, report=progress)
-        return handle
+        return owner
 
     def with_kernel(
         self,
@@ -386,10 +384,8 @@ class ResidualTree(_calls.Closeable):
             The tree itself.
         """
         new = self.with_kernel(kernel, **options)
-        handle = new._handle
-        new._finalizer.detach()
-        assert handle is not None
-        self._take(handle, lib.covertree_residual_free)
+        assert new._owner is not None
+        self._take(new._owner)
         self.kernel, self._host, self._inducing = new.kernel, new._host, new._inducing
         self._forget_trees()
         self._euclidean = new._euclidean
@@ -587,13 +583,13 @@ class ResidualTree(_calls.Closeable):
         """
         others = _arrays.points(coords, "coords", dtype=FLOAT64)
         options = _calls.call_options(n_threads)
-        handle = ctypes.c_void_p()
-        arguments = (self._open(), *_calls.point_rows(others), ctypes.byref(options), ctypes.byref(handle))
+        owner = Owner(lib.covertree_residual_free)
+        arguments = (self._open(), *_calls.point_rows(others), ctypes.byref(options), ctypes.byref(owner.handle))
         self._run(lib.covertree_residual_over, *arguments, options=options, report=progress, points="coords")
-        return self._of_same_process(handle, others)
+        return self._of_same_process(owner, others)
 
-    def _of_same_process(self, handle: ctypes.c_void_p, coords: NDArray[np.float64]) -> ResidualTree:
-        other = self._holding(handle, lib.covertree_residual_free)
+    def _of_same_process(self, owner: Owner, coords: NDArray[np.float64]) -> ResidualTree:
+        other = self._holding(owner)
         other.kernel, other._host, other._inducing, other.seed = self.kernel, self._host, self._inducing, self.seed
         other.tree, other.engine, other.order = self.tree, self.engine, self.order
         other._forget_trees()
@@ -638,12 +634,11 @@ class ResidualTree(_calls.Closeable):
         options = _native.ResidualOptions()
         lib.covertree_residual_options_init(ctypes.byref(options))
         if host is not None:
-            options.kernel_fn = host.callback
-        handle = ctypes.c_void_p()
-        _native.check(
-            lib.covertree_residual_load(file.handle, ctypes.byref(options), ctypes.byref(handle)), kernel_fn="kernel"
-        )
-        tree = cls._holding(handle, lib.covertree_residual_free)
+            host.give(options)
+        owner = Owner(lib.covertree_residual_free)
+        arguments = (file.handle, ctypes.byref(options), ctypes.byref(owner.handle))
+        _native.check(lib.covertree_residual_load(*arguments), kernel_fn="kernel")
+        tree = cls._holding(owner)
         tree._host = host
         # What the library has checked, and what it does not know.
         found = file.sections("settings", "numbers", "lengthscale", "points", "inducing_points", _SETTINGS)

@@ -82,9 +82,9 @@ class VectorStore(_calls.Closeable):
 
     def __init__(self, dim: int) -> None:
         super().__init__()
-        handle = ctypes.c_void_p()
-        _native.check(lib.covertree_store_create(_arrays.integer(dim, "dim", minimum=1), handle))
-        self._begin(handle)
+        owner = _calls.Owner(lib.covertree_store_free)
+        _native.check(lib.covertree_store_create(_arrays.integer(dim, "dim", minimum=1), owner.handle))
+        self._begin(owner)
 
     @classmethod
     def open(
@@ -126,14 +126,14 @@ class VectorStore(_calls.Closeable):
         _arguments.choice(sync, "sync", _SYNCS)
         store = cls.__new__(cls)
         _calls.Closeable.__init__(store)
-        handle = ctypes.c_void_p()
+        owner = _calls.Owner(lib.covertree_store_free)
         flags = _READ_ONLY if read_only else 0
         options = _calls.call_options(None)
         _native.run(
             lib.covertree_store_open, _files.encoded_path(path), size, _SYNCS.index(sync), flags, ctypes.byref(options),
-            handle, options=options, report=progress,
+            owner.handle, options=options, report=progress,
         )  # fmt: skip
-        store._begin(handle)
+        store._begin(owner)
         return store
 
     @classmethod
@@ -154,19 +154,20 @@ class VectorStore(_calls.Closeable):
         )  # fmt: skip
         return cls.open(path, sync=sync)
 
-    def _begin(self, handle: ctypes.c_void_p) -> None:
-        self._take(handle, lib.covertree_store_free)
+    def _begin(self, owner: _calls.Owner) -> None:
+        self._take(owner)
+        handle = owner.handle
         #: The handle as an argument that needs no conversion. It is a number: nothing is at that address.
         self._argument = ctypes.byref(ctypes.c_char.from_address(handle.value or 0))
         info = self._info()
         self._shape = (int(info.dim),)
         self._row_bytes = 4 * int(info.dim)
-        rows, base, row_bytes = ctypes.c_void_p(), ctypes.c_void_p(), ctypes.c_int64()
-        _native.check(lib.covertree_store_rows_get(handle, rows, ctypes.byref(base), ctypes.byref(row_bytes)))
+        rows = _calls.Owner(lib.covertree_store_rows_free)
+        base, row_bytes = ctypes.c_void_p(), ctypes.c_int64()
+        _native.check(lib.covertree_store_rows_get(handle, rows.handle, ctypes.byref(base), ctypes.byref(row_bytes)))
         #: All rows that there are addresses for; those of slots that there are can be read.
         self._rows = _arrays.view(
-            _calls.Owner(rows, lib.covertree_store_rows_free), base.value, (int(info.n_reserved), int(info.dim)),
-            np.float32, row_bytes=row_bytes.value,
+            rows, base.value, (int(info.n_reserved), int(info.dim)), np.float32, row_bytes=row_bytes.value,
         )  # fmt: skip
 
     # Changes
@@ -340,7 +341,7 @@ class VectorStore(_calls.Closeable):
         array = np.asarray(slots)
         if array.dtype.kind == "u" and array.size and array.max() >= 2**63:
             raise IndexError(f"slots: expected those of the store, got {array.max()}")
-        wanted = _arrays.indices(array if array.size else _NONE, "slots")
+        wanted = _arrays.copied_indices(array if array.size else _NONE, "slots")
         _native.check(lib.covertree_store_check_slots(self._open(), wanted.ctypes.data, len(wanted)))
         return wanted
 

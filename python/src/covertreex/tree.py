@@ -123,11 +123,11 @@ class CoverTree(_calls.Closeable):
         options.leaf_size = checked_leaf_size(size)
         self.dtype = points.dtype
         self._suffix = SUFFIXES[self.dtype]
-        handle = ctypes.c_void_p()
+        owner = _calls.Owner(lib.covertree_tree_free)
         build = getattr(lib, f"covertree_tree_build_{self._suffix}")
-        arguments = (*_calls.point_rows(points), ctypes.byref(options), ctypes.byref(handle))
+        arguments = (*_calls.point_rows(points), ctypes.byref(options), ctypes.byref(owner.handle))
         _native.run(build, *arguments, options=options, report=progress, points="coords")
-        self._take(handle, lib.covertree_tree_free)
+        self._take(owner)
 
     # What it is
 
@@ -179,9 +179,9 @@ class CoverTree(_calls.Closeable):
 
         They are read-only, later changes of the tree do not touch them, and they stay valid when it is closed.
         """
-        handle = ctypes.c_void_p()
-        _native.check(lib.covertree_tree_export(self._open(), ctypes.byref(handle)))
-        return show_arrays(handle)
+        owner = _calls.Owner(lib.covertree_arrays_free)
+        _native.check(lib.covertree_tree_export(self._open(), ctypes.byref(owner.handle)))
+        return show_arrays(owner)
 
     def validate(self, *, n_threads: int | None = None, progress: ProgressReport | None = None) -> bool:
         """Check every rule of the tree: one root, covering, separation over the whole tree, duplicates, radii, order.
@@ -367,10 +367,10 @@ class CoverTree(_calls.Closeable):
             count = getattr(lib, f"covertree_tree_radius_count{suffix}")
             _calls.search(count, (*arguments, _arrays.address(counts)), n_rows, options, progress, radius="r")
             return counts
-        handle = ctypes.c_void_p()
+        owner = _calls.lists_owner()
         search = getattr(lib, f"covertree_tree_radius{suffix}")
-        _calls.search(search, (*arguments, ctypes.byref(handle)), n_rows, options, progress, radius="r")
-        offsets, indices, distances, _ = _calls.neighbor_lists(handle)
+        _calls.search(search, (*arguments, ctypes.byref(owner.handle)), n_rows, options, progress, radius="r")
+        offsets, indices, distances, _ = _calls.neighbor_lists(owner)
         return Neighbors(offsets, indices, distances.astype(self.dtype, copy=False) if return_distances else None)
 
     # Files
@@ -402,9 +402,9 @@ class CoverTree(_calls.Closeable):
     @classmethod
     def _of_file(cls, file: _files.File, engine: str | None = None) -> CoverTree:
         searcher, _ = resolve_engine(engine, None)
-        handle = ctypes.c_void_p()
-        _native.check(lib.covertree_tree_load(file.handle, ctypes.byref(handle)))
-        tree = cls._holding(handle, lib.covertree_tree_free)
+        owner = _calls.Owner(lib.covertree_tree_free)
+        _native.check(lib.covertree_tree_load(file.handle, ctypes.byref(owner.handle)))
+        tree = cls._holding(owner)
         tree.engine = searcher
         settings = file.sections("settings")["settings"]  # which the library has checked
         tree.order, tree.metric = _engines.ORDERS[settings[2]], "euclidean"
@@ -450,11 +450,10 @@ def tree_options(order: str, seed: int, n_threads: int | None) -> Any:
     return options
 
 
-def show_arrays(handle: ctypes.c_void_p) -> TreeArrays:
-    """Show arrays that the library exported; the handle is theirs from here on."""
-    owner = _calls.Owner(handle, lib.covertree_arrays_free)
+def show_arrays(owner: _calls.Owner) -> TreeArrays:
+    """Show arrays that the library exported."""
     shown = _native.ArraysView()
-    _native.check(lib.covertree_arrays_get(handle, ctypes.byref(shown)))
+    _native.check(lib.covertree_arrays_get(owner.handle, ctypes.byref(shown)))
     n, dtype = shown.n_nodes, _files.DTYPES[shown.dtype]
     shapes: dict[str, tuple[tuple[int, ...], Any]] = {
         "points": ((n, shown.dim), dtype),

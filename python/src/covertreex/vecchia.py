@@ -280,7 +280,7 @@ def _order(  # noqa: PLR0917 - what `neighbors` was given
 ) -> NDArray[np.int64]:
     if isinstance(order, str):
         return ordering(scaled(points, kernel, "coords"), order, seed=seed, n_threads=n_threads, progress=progress)
-    given = _arrays.indices(order, "ordering")
+    given = _arrays.copied_indices(order, "ordering")
     if len(given) != len(points):
         raise ValueError(f"ordering: expected {len(points)} numbers, one for each point, got {len(given)}")
     if not np.array_equal(np.sort(given), np.arange(len(points))):

@@ -26,9 +26,9 @@ class Outline(_calls.Closeable):
 
     _noun = "outline"
 
-    def __init__(self, handle: ctypes.c_void_p, error: float) -> None:
+    def __init__(self, owner: _calls.Owner, error: float) -> None:
         super().__init__()
-        self._take(handle, lib.covertree_residual_free)
+        self._take(owner)
         self.error = error
 
     @classmethod
@@ -41,10 +41,10 @@ class Outline(_calls.Closeable):
         _native.check(lib.covertree_residual_outline(handle, 0, *arguments, None, None))
         found = []
         for group in range(count.value):
-            pivots, error = ctypes.c_void_p(), ctypes.c_double()
+            pivots, error = _calls.Owner(lib.covertree_residual_free), ctypes.c_double()
             _native.run(
-                lib.covertree_residual_outline, handle, group, *arguments, ctypes.byref(pivots), ctypes.byref(error),
-                options=options,
+                lib.covertree_residual_outline, handle, group, *arguments, ctypes.byref(pivots.handle),
+                ctypes.byref(error), options=options,
             )  # fmt: skip
             found.append(cls(pivots, error.value))
         return found
@@ -70,12 +70,12 @@ class Outline(_calls.Closeable):
 
 
 def _outline(data: NDArray[np.uint8], error: float) -> Outline:
-    handle = ctypes.c_void_p()
+    pivots = _calls.Owner(lib.covertree_residual_free)
     options = _native.ResidualOptions()
     lib.covertree_residual_options_init(ctypes.byref(options))
     file = _files.File.copy(data)
-    _native.check(lib.covertree_residual_load(file.handle, ctypes.byref(options), ctypes.byref(handle)))
-    return Outline(handle, error)
+    _native.check(lib.covertree_residual_load(file.handle, ctypes.byref(options), ctypes.byref(pivots.handle)))
+    return Outline(pivots, error)
 
 
 def known_rows(points: NDArray[np.float64], features: Features) -> tuple[Any, ...]:

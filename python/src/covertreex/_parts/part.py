@@ -131,11 +131,11 @@ class Part:
             radius = largest_reported(radius, self._reported)
         options, keep_options = self._options(queries, exclude_self, n_threads)
         options.flags |= _calls.SCORES
-        handle = ctypes.c_void_p()
-        arguments = (self.tree._open(), *rows, radius, ctypes.byref(options), ctypes.byref(handle))
+        owner = _calls.lists_owner()
+        arguments = (self.tree._open(), *rows, radius, ctypes.byref(options), ctypes.byref(owner.handle))
         _calls.search(getattr(lib, self._function("radius", kind, dtype)), arguments, n_rows, options, None, radius="r")
         del keep, keep_options
-        offsets, indices, distances, scores = _calls.neighbor_lists(handle)
+        offsets, indices, distances, scores = _calls.neighbor_lists(owner)
         return Within(np.array(offsets), self.indices[indices], distances.astype(self._reported), np.array(scores))
 
     @property

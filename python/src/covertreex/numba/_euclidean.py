@@ -362,7 +362,7 @@ def _nodes(tree: Walkable, indices: NDArray[Any] | None) -> tuple[NDArray[Any], 
         rows = np.empty(len(labels), np.int64)
         rows[np.argsort(labels, kind="stable")] = np.arange(len(labels))
         return there, rows, labels
-    wanted = _arrays.indices(indices, "queries")
+    wanted = _arrays.copied_indices(indices, "queries")
     node_of = np.full(int(labels.max(initial=-1)) + 1, -1, np.int64)
     node_of[labels] = there
     for row in np.flatnonzero((wanted < 0) | (wanted >= len(node_of)))[:1]:

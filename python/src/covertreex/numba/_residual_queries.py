@@ -35,7 +35,7 @@ def _stored(
 ) -> _Queries:
     """Points of the model as queries, by place."""
     n = len(model.block_order)
-    wanted = np.arange(n) if queries is None else _arrays.indices(queries, "queries")
+    wanted = np.arange(n) if queries is None else _arrays.copied_indices(queries, "queries")
     for row in np.flatnonzero((wanted < 0) | (wanted >= n))[:1]:
         raise IndexError(f"queries[{row}]: expected a dataset index from 0 to {n - 1}, got {wanted[row]}")
     places = model.block_places[wanted].astype(np.int64)
@@ -120,7 +120,7 @@ def _spatial_knn(
     """The nearest in space, over the lengthscales."""
     own, coordinates = np.arange(len(model.block_order)), None
     if queries is not None and _arrays.are_indices(queries):
-        own = queries
+        own = queries = _arrays.copied_indices(queries, "queries")
     elif queries is not None:
         queries = coordinates = tree._scale(_arrays.points(queries, "queries", dtype=np.dtype(np.float64)))
         own = np.full(len(coordinates), NOBODY)

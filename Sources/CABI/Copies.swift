@@ -1,0 +1,46 @@
+import CCovertree
+import Covertree
+
+/// What a call has copied of its host's memory, for as long as the call takes.
+///
+/// Another thread of the host may write to an array while a call reads it. The answers are then of no use, but nothing else
+/// may come of it. So numbers are checked in a copy, and used from there. Where the core makes a copy of its own, it checks that
+/// one, and the host's array is passed on as it is.
+final class Copies {
+  private var first: AnyObject?
+  private var others: [AnyObject] = []
+
+  func elements<T: BitwiseCopyable>(
+    _ given: UnsafeBufferPointer<T>
+  ) throws(CoverTreeError) -> UnsafeBufferPointer<T> {
+    guard let base = given.baseAddress, given.count > 0 else { return given }
+    let copy = try Buffer<T>(count: given.count)
+    copy.base.update(from: base, count: given.count)
+    keep(copy)
+    return copy.elements
+  }
+
+  /// The rows without gaps.
+  func points<S: Scalar>(_ given: PointsView<S>) throws(CoverTreeError) -> PointsView<S> {
+    let copy = try given.copied()
+    keep(copy)
+    return PointsView(base: UnsafePointer(copy.base), count: given.count, dim: given.dim)
+  }
+
+  func points(_ given: AnyPoints) throws(CoverTreeError) -> AnyPoints {
+    switch given {
+    case .float32(let view): .float32(try points(view))
+    case .float64(let view): .float64(try points(view))
+    }
+  }
+
+  private func keep(_ copy: AnyObject) {
+    if first == nil { first = copy } else { others.append(copy) }
+  }
+}
+
+/// Runs the body of an export that takes arrays of the host's, as `status` does.
+func copying(_ body: (Copies) throws(CoverTreeError) -> Void) -> covertree_status {
+  let copies = Copies()
+  return withExtendedLifetime(copies) { status { () throws(CoverTreeError) in try body(copies) } }
+}

@@ -1,0 +1,328 @@
+"""Calls of every public function that reaches the library, with arguments, and with wrong ones that it refuses."""
+
+import functools
+import pickle
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+import covertreex
+from covertreex import MappedTree, VectorStore, cover_tree, vecchia
+from covertreex._parts.part import Part
+from covertreex._parts.queries import Queries
+from covertreex.indexes import HNSW, BruteForce
+from covertreex.kernels import RBF, Matern52
+
+ROWS = np.random.default_rng(3).standard_normal((300, 2))
+
+
+# Arguments: functions that make an array, so that nothing but the call holds it.
+
+
+def rows(dtype=np.float64, count=300):
+    return lambda: ROWS[:count].astype(dtype)
+
+
+def with_nan(dtype=np.float64, count=300):
+    def make():
+        array = ROWS[:count].astype(dtype)
+        array[-1, -1] = np.nan
+        return array
+
+    return make
+
+
+def numbers(*values):
+    return lambda: np.array(values, np.int64)
+
+
+SOME, OUTSIDE = numbers(3, 7), numbers(3, 1000)
+# Ids for all rows, the second with one that is there; and for ten slots.
+NEW, TAKEN = numbers(*range(1000, 1300)), numbers(*range(1000, 1299), 3)
+NEW_FEW, TAKEN_FEW = numbers(*range(1000, 1010)), numbers(*range(1000, 1009), 3)
+SINGLE, SINGLE_NAN = rows(np.float32), with_nan(np.float32)
+
+
+# What they are tried on. A call of the interrupted kind may have done its work, so what it changes is made anew.
+
+
+def tree(dtype=np.float64):
+    return cover_tree(ROWS.astype(dtype))
+
+
+def single():
+    return tree(np.float32)
+
+
+def residual(**options):
+    return cover_tree(ROWS, kernel=Matern52(0.4), inducing_count=20, **options)
+
+
+def given(coords, v, p):
+    return lambda **options: cover_tree(coords, kernel=Matern52(0.4), v_matrix=v, p_diag=p, **options)
+
+
+@functools.cache
+def features():
+    made = residual()
+    return made.v_matrix, made.residual_variance
+
+
+def index(kind=BruteForce):
+    made = kind(2)
+    made.add(None, ROWS)
+    return made
+
+
+def vectors():
+    made = VectorStore(2)
+    made.add_batch(range(300), ROWS)
+    made.add_batch(["a", "b"], ROWS[:2] + 1)
+    return made
+
+
+def on_disk():
+    return VectorStore.open(new(), 2, sync="off")
+
+
+def over_store():
+    vectors_of = vectors()
+    made = BruteForce(vectors_of)
+    made.add(range(100))
+    return made
+
+
+@functools.cache
+def folder():
+    return Path(tempfile.mkdtemp())
+
+
+@functools.cache
+def saved(make):
+    path = folder() / make.__name__
+    make().save(path)
+    return path
+
+
+@functools.cache
+def stored():
+    path = folder() / "stored"
+    with VectorStore.open(path, 2) as made:
+        made.add_batch(range(10), ROWS[:10])
+        made.snapshot(folder() / "snapshot")
+    return path
+
+
+def new():
+    """A path at which there is nothing."""
+    return Path(tempfile.mkdtemp(dir=folder())) / "new"
+
+
+def nowhere():
+    return folder() / "missing" / "new"
+
+
+def opened(path, sync="off"):
+    with VectorStore.open(path, sync=sync) as made:
+        return made.stats()
+
+
+def in_parts(coords, **options):
+    return cover_tree(coords, folder=new(), partition_size=150, **options)
+
+
+def mapped(**options):
+    return in_parts(ROWS, **options)
+
+
+def part():
+    """One whose residual process has few degrees of freedom, so that outlines tell of it."""
+    points = np.random.default_rng(4).standard_normal((2000, 2))
+    return Part(np.arange(2000), cover_tree(points, kernel=RBF(0.8), inducing_count=20))
+
+
+def known(of, points):
+    return Queries(np.arange(len(points)), points, features=of.tree.features(points))
+
+
+def bounds(of):
+    outline = of.extent().outlines[0]
+    outline.largest(ROWS, of.tree.features(ROWS))
+    outline.largest_of(of.tree, np.arange(5))
+
+
+def V():
+    return features()[0].copy()
+
+
+def P():
+    return features()[1].copy()
+
+
+def ONE():
+    return np.ones(2, np.float32)
+
+
+def ONE_NAN():
+    return np.array([1, np.nan], np.float32)
+
+
+def spoiled(make):
+    def made():
+        array = make()
+        array.reshape(-1)[-1] = np.nan
+        return array
+
+    return made
+
+
+# By name: what makes the object of a call, the call, its arguments, and wrong ones if the library can tell.
+CALLS = {
+    "cover_tree": (None, lambda _, x, **o: cover_tree(x, **o), [rows()], [with_nan()]),
+    "cover_tree, float32": (None, lambda _, x, **o: cover_tree(x, **o), [rows(np.float32)], [with_nan(np.float32)]),
+    "cover_tree in parts": (None, lambda _, x, **o: in_parts(x, **o), [rows()], [with_nan()]),
+    "insert": (tree, lambda t, x, **o: t.insert(x, **o), [rows()], [with_nan()]),
+    "insert, float32": (
+        lambda: tree(np.float32), lambda t, x, **o: t.insert(x, **o), [rows(np.float32)], [with_nan(np.float32)],
+    ),
+    "remove": (tree, lambda t, i, **o: t.remove(i, **o), [SOME], [OUTSIDE]),
+    "validate": (tree, lambda t, **o: t.validate(**o), [], None),
+    "export_arrays": (tree, lambda t: t.export_arrays().stale, [], None),
+    "stats": (tree, lambda t: t.stats(), [], None),
+    "knn": (tree, lambda t, q, **o: t.knn(3, queries=q, **o), [rows()], [with_nan()]),
+    "knn, float32": (
+        lambda: tree(np.float32), lambda t, q, **o: t.knn(3, queries=q, **o), [rows(np.float32)],
+        [with_nan(np.float32)],
+    ),
+    "knn of few": (tree, lambda t, q: t.knn(3, queries=q), [rows(count=4)], [with_nan(count=4)]),
+    "knn of points": (tree, lambda t, i, **o: t.knn(3, queries=i, **o), [SOME], [OUTSIDE]),
+    "knn of points, float32": (lambda: tree(np.float32), lambda t, i, **o: t.knn(3, queries=i, **o), [SOME], [OUTSIDE]),
+    "radius": (tree, lambda t, q, **o: t.radius(0.1, queries=q, **o), [rows()], [with_nan()]),
+    "radius, float32": (
+        lambda: tree(np.float32), lambda t, q, **o: t.radius(0.1, queries=q, **o), [rows(np.float32)],
+        [with_nan(np.float32)],
+    ),
+    "radius of points": (tree, lambda t, i, **o: t.radius(0.1, queries=i, **o), [SOME], [OUTSIDE]),
+    "counts": (tree, lambda t, q, **o: t.radius(0.1, queries=q, count_only=True, **o), [rows()], [with_nan()]),
+    "counts, float32": (
+        lambda: tree(np.float32), lambda t, q, **o: t.radius(0.1, queries=q, count_only=True, **o),
+        [rows(np.float32)], [with_nan(np.float32)],
+    ),
+    "counts of points": (tree, lambda t, i, **o: t.radius(0.1, queries=i, count_only=True, **o), [SOME], [OUTSIDE]),
+    "save": (tree, lambda t, **o: t.save(new(), **o), [], None),
+    "save to nowhere": (tree, lambda t: t.save(nowhere()), [], []),
+    "pickle": (tree, lambda t: pickle.loads(pickle.dumps(t)), [], None),
+    "load": (None, lambda _, x, **o: covertreex.load(saved(tree), coords=x, **o), [rows()], [with_nan()]),
+    "load, float32": (
+        None, lambda _, x, **o: covertreex.load(saved(single), coords=x, **o), [rows(np.float32)],
+        [with_nan(np.float32)],
+    ),
+    "residual tree": (
+        None, lambda _, x, **o: cover_tree(x, kernel=Matern52(0.4), inducing_count=20, **o), [rows()], [with_nan()],
+    ),
+    "residual tree, inducing points": (
+        None, lambda _, x, u, **o: cover_tree(x, kernel=Matern52(0.4), inducing_points=u, **o),
+        [rows(), rows(count=9)], [rows(), with_nan(count=9)],
+    ),
+    "residual tree, k-means++": (
+        None, lambda _, x: cover_tree(x, kernel=Matern52(0.4), inducing_points="kmeans++"), [rows()], [with_nan()],
+    ),
+    "residual tree, given": (
+        None, lambda _, x, v, p, **o: given(x, v, p)(**o), [rows(), V, P], [rows(), spoiled(V), P],
+    ),
+    "residual tree, given p": (
+        None, lambda _, x, v, p, **o: given(x, v, p)(**o), [rows(), V, P], [rows(), V, spoiled(P)],
+    ),
+    "residual tree, given float32": (
+        None, lambda _, x, v, p, **o: given(x, v.astype(np.float32), p)(**o), [rows(), V, P], [rows(), spoiled(V), P],
+    ),
+    "features": (residual, lambda t, x: t.features(x), [rows()], [with_nan()]),
+    "v_matrix": (residual, lambda t: t.v_matrix, [], None),
+    "residual arrays": (residual, lambda t: t.export_arrays().stale, [], None),
+    "residual arrays, pure": (lambda: residual(tree="pure"), lambda t: t.export_arrays(), [], None),
+    "residual validate": (lambda: residual(tree="pure"), lambda t, **o: t.validate(**o), [], None),
+    "residual insert": (residual, lambda t, x, **o: t.insert(x, **o), [rows()], [with_nan()]),
+    "residual with_kernel": (
+        residual, lambda t, u, **o: t.with_kernel(Matern52(1.0), inducing_points=u, **o), [rows(count=9)],
+        [with_nan(count=9)],
+    ),
+    "residual refit": (
+        residual, lambda t, u, **o: t.refit(Matern52(1.0), inducing_points=u, **o), [rows(count=9)],
+        [with_nan(count=9)],
+    ),
+    "residual knn": (residual, lambda t, q, **o: t.knn(3, queries=q, **o), [rows()], [with_nan()]),
+    "residual knn of points": (residual, lambda t, i, **o: t.knn(3, queries=i, **o), [SOME], [OUTSIDE]),
+    "residual knn before": (
+        residual, lambda t, i, b, **o: t.knn(3, queries=i, before=b, **o), [SOME, SOME], [OUTSIDE, SOME],
+    ),
+    "residual candidates": (residual, lambda t, i: t.knn(3, queries=i, candidates=5), [SOME], [OUTSIDE]),
+    "conditioning sets": (
+        residual, lambda t, x, **o: t.conditioning_sets(x, 3, cond="all", **o), [rows()], [with_nan()],
+    ),
+    "over": (residual, lambda t, x, **o: t.over(x, **o), [rows()], [with_nan()]),
+    "residual save": (residual, lambda t, **o: t.save(new(), **o), [], None),
+    "residual pickle": (residual, lambda t: pickle.loads(pickle.dumps(t)), [], None),
+    "residual load": (None, lambda _, x, **o: covertreex.load(saved(residual), coords=x, **o), [rows()], [with_nan()]),
+    "find_duplicates": (residual, lambda t: t.find_duplicates(0.1), [], None),
+    "ordering": (None, lambda _, x, **o: vecchia.ordering(x, **o), [rows()], [lambda: ROWS * 1e200]),
+    "neighbors": (
+        None, lambda _, x, **o: vecchia.neighbors(x, kernel=Matern52(0.4), m=3, **o), [rows()], [lambda: ROWS * 1e200],
+    ),
+    "parts knn": (mapped, lambda t, q, **o: t.knn(3, queries=q, **o), [rows()], [with_nan()]),
+    "parts radius": (mapped, lambda t, q: t.radius(0.1, queries=q), [rows()], [with_nan()]),
+    "part of a residual tree": (part, lambda t, q: t.nearest(known(t, q), 3), [rows()], None),
+    "part of a residual tree, bounds": (part, bounds, [], None),
+    "opened parts": (None, lambda _: MappedTree(nowhere()), [], []),
+    "index": (None, lambda _: HNSW(2), [], None),
+    "index over a store": (vectors, BruteForce, [], None),
+    "index add": (index, lambda t, i, x, **o: t.add(i, x, **o), [NEW, SINGLE], [NEW, SINGLE_NAN]),
+    "index add, an id twice": (index, lambda t, i, x, **o: t.add(i, x, **o), [NEW, SINGLE], [TAKEN, SINGLE]),
+    "index update": (index, lambda t, i, x, **o: t.update(i, x, **o), [numbers(*range(300)), SINGLE], [TAKEN, SINGLE]),
+    "index add over": (
+        over_store, lambda t, i, s, **o: t.add(i, slots=s, **o), [NEW_FEW, numbers(*range(150, 160))],
+        [TAKEN_FEW, numbers(*range(150, 160))],
+    ),
+    "index update over": (
+        over_store, lambda t, i, s, **o: t.update(i, slots=s, **o), [SOME, numbers(150, 151)],
+        [OUTSIDE, numbers(150, 151)],
+    ),
+    "index remove": (index, lambda t, i: t.remove(i), [SOME], [OUTSIDE]),
+    "index clear": (index, lambda t: t.clear(), [], None),
+    "index rebuild": (index, lambda t, **o: t.rebuild(**o), [], None),
+    "index optimize": (lambda: index(HNSW), lambda t: t.optimize(), [], None),
+    "index search": (index, lambda t, q, **o: t.search(q, 3, **o), [rows(np.float32)], [with_nan(np.float32)]),
+    "index radius": (index, lambda t, q, **o: t.radius(q, 0.1, **o), [rows(np.float32)], [with_nan(np.float32)]),
+    "index filter": (
+        index, lambda t, q, f, **o: t.search(q, 3, filter=f, **o), [rows(np.float32), SOME],
+        [with_nan(np.float32), SOME],
+    ),
+    "index get": (index, lambda t, i: t.get(i), [SOME], [OUTSIDE]),
+    "index contains": (index, lambda t: 3 in t, [], None),
+    "index ids": (index, lambda t: t.ids, [], None),
+    "index save": (index, lambda t, **o: t.save(new(), **o), [], None),
+    "index pickle": (index, lambda t: pickle.loads(pickle.dumps(t)), [], None),
+    "index load": (None, lambda _, **o: covertreex.indexes.load(saved(index), **o), [], None),
+    "index load over": (
+        vectors, lambda s: covertreex.indexes.load(saved(over_store), store=s), [], None,
+    ),
+    "store": (None, lambda _: VectorStore(2), [], None),
+    "store open": (None, lambda _: opened(stored()), [], None),
+    "store open nowhere": (None, lambda _: VectorStore.open(nowhere(), 2), [], []),
+    "store restore": (None, lambda _, **o: VectorStore.restore(folder() / "snapshot", new(), **o), [], None),
+    "store add": (vectors, lambda s, x: s.add("new", x), [ONE], [ONE_NAN]),
+    "store add of an int": (vectors, lambda s, x: s.add(1000, x), [ONE], [ONE_NAN]),
+    "store add_batch": (vectors, lambda s, i, x, **o: s.add_batch(i, x, **o), [NEW, SINGLE], [NEW, SINGLE_NAN]),
+    "store on disk add_batch": (on_disk, lambda s, i, x, **o: s.add_batch(i, x, **o), [NEW, SINGLE], [NEW, SINGLE_NAN]),
+    "store add_batch, an id twice": (
+        vectors, lambda s, i, x, **o: s.add_batch(i, x, **o), [NEW, SINGLE], [TAKEN, SINGLE],
+    ),
+    "store remove": (vectors, lambda s, i: s.remove_batch(i), [SOME], [OUTSIDE]),
+    "store slots": (vectors, lambda s, i: s.slots(i), [SOME], None),
+    "store get_batch": (vectors, lambda s, i: s.get_batch(i), [SOME], [OUTSIDE]),
+    "store get_slot": (vectors, lambda s: s.get_slot(1), [], None),
+    "store items": (vectors, lambda s: list(s.items()), [], None),
+    "store snapshot": (on_disk, lambda s, **o: s.snapshot(new(), **o), [], None),
+    "store check": (vectors, lambda s, **o: s.check(**o), [], None),
+    "store compact": (vectors, lambda s, **o: s.compact(**o), [], None),
+}  # fmt: skip
