@@ -318,6 +318,9 @@ final class CatalogueFile: @unchecked Sendable {
     while try name.step() { _ = try verified(name, "name") }
   }
 
+  /// All that was committed is on the disk when this returns.
+  func sync() throws(CoverTreeError) { if !isInMemory { try opened?.database.sync() } }
+
   func vacuum() throws(CoverTreeError) { try opened?.database.execute("VACUUM") }
 
   /// Puts all of a catalogue into a copy of a file that has its names alone.

@@ -127,9 +127,23 @@ extension VectorStore {
       opened = try RowFile.open(
         folder.rows, RowFile.Header(dim: state.dim, store: state.store), rows: state.slots, writable: !readOnly)
     }
+    if !readOnly {
+      // An earlier session may not have waited for the disk: its changes must not be lost when later ones are kept.
+      if sync != .off { try syncAll(folder, file, opened) }
+      try catalogue.recycle()
+    }
     let rows = try StoreRows(dim: file.state.dim, file: opened, needed: file.state.slots)
     return try VectorStore(
       path: folder.path, readOnly: readOnly, catalogue: catalogue, rows: rows, file: file, sync: sync, lock: lock)
+  }
+
+  private static func syncAll(
+    _ folder: StoreFolder, _ file: CatalogueFile, _ rows: RowFile?
+  ) throws(CoverTreeError) {
+    try rows?.sync()
+    try file.sync()
+    try syncFolder(of: folder.catalogue)
+    try syncFolder(of: folder.path)
   }
 
   // MARK: Copies
@@ -239,10 +253,14 @@ extension VectorStore {
         try file.commit(catalogue, names: nil, entries: UnsafeBufferPointer(start: nil, count: 0))
       } catch {
         try catalogue.resize(slots: slotCount, entries: entryCount)
-        try catalogue.listFree()
+        try catalogue.listFree(failed: true)
         throw error
       }
       try catalogue.listFree()
+      // Rows may be gone at once. A power failure must not bring back the ids that had them.
+      try rows.file?.sync()
+      try file.sync()
+      try catalogue.recycle()
       var slot = 0
       while slot < catalogue.slots.count {
         let first = slot
