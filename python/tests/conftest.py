@@ -1,4 +1,6 @@
 import os
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -16,3 +18,22 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 @pytest.fixture
 def rng():
     return np.random.default_rng(20261121)
+
+
+@pytest.fixture(scope="session")
+def preloaded(tmp_path_factory):
+    """Give a function that compiles a C file of this folder to be loaded before the C library, and says where it is."""
+    compiler = next((one for one in ("cc", "gcc", "clang") if shutil.which(one)), None)
+    built = {}
+
+    def build(name):
+        if compiler is None:
+            pytest.skip("a C compiler is needed")
+        if name not in built:
+            built[name] = tmp_path_factory.mktemp("preloaded") / f"{name}.so"
+            source = Path(__file__).with_name(name)
+            command = [compiler, "-shared", "-fPIC", "-O1", str(source), "-o", str(built[name]), "-ldl", "-lpthread"]
+            subprocess.run(command, check=True)
+        return built[name]
+
+    return build

@@ -1,15 +1,11 @@
 """A process that ends right before each call that changes a file: in a change, a copy, a compaction."""
 
 import os
-import shutil
 import subprocess
 import sys
 import textwrap
-from pathlib import Path
 
 import pytest
-
-SHIM = Path(__file__).with_name("crash.c")
 
 # In a process into which `crash.c` was loaded: a child does something, and is ended before its n-th call that writes.
 # The store is then as it was before, or as it is afterwards; once the child is not ended any more, it is as afterwards.
@@ -95,24 +91,14 @@ BODY = """
 """
 
 
-@pytest.fixture(scope="module")
-def shim(tmp_path_factory):
-    compiler = next((one for one in ("cc", "gcc", "clang") if shutil.which(one)), None)
-    if compiler is None:
-        pytest.skip("a C compiler is needed")
-    path = tmp_path_factory.mktemp("crash") / "crash.so"
-    subprocess.run([compiler, "-shared", "-fPIC", "-O1", str(SHIM), "-o", str(path), "-ldl"], check=True)
-    return path
-
-
 @pytest.mark.parametrize("sync", ["full", "normal"])
 @pytest.mark.parametrize(
     ("what", "fewest"), [("add", 8), ("remove", 5), ("compact", 8), ("snapshot", 12), ("restore", 12)]
 )
-def test_ended_before_each_call_that_writes(shim, tmp_path, what, fewest, sync):
+def test_ended_before_each_call_that_writes(preloaded, tmp_path, what, fewest, sync):
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(BODY), str(tmp_path), what, sync],
-        capture_output=True, text=True, env={**os.environ, "LD_PRELOAD": str(shim)}, check=False,
+        capture_output=True, text=True, env={**os.environ, "LD_PRELOAD": str(preloaded("crash.c"))}, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     ended, *seen = done.stdout.split()
