@@ -125,7 +125,7 @@ test-c: $(LIBRARY)
 	scripts/test-c
 
 # Those of files, stores and clusters begin processes, end them, and wait for the disk: beside the others they cost little.
-PROCESSES := $(wildcard python/tests/test_dask.py python/tests/test_files.py python/tests/test_store*.py)
+PROCESSES := $(wildcard python/tests/test_dask.py python/tests/test_files.py python/tests/test_powerloss.py python/tests/test_store*.py)
 
 test-python: test-answers test-processes
 
@@ -146,13 +146,15 @@ docs: test-docs build/venv-docs
 	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --quiet
 	@echo "build/site/index.html"
 
-# What takes long: 64 threads for ten minutes, ten thousand rounds of building and freeing, a writer killed 200 times.
+# Long tests: 64 threads for ten minutes, ten thousand rounds of building and freeing, a writer killed 200 times, 100,000 disks
+# after power failures.
 SOAK_THREADS ?= 64
 SOAK_SECONDS ?= 600
 
 soak: build/installed build/venv-test
 	scripts/test-soak $(SOAK_THREADS) $(SOAK_SECONDS)
 	COVERTREE_KILL_ROUNDS=200 $(IN_VENV) -m pytest python/tests/test_store_faults.py -k killed
+	COVERTREE_POWER_STATES=100000 $(IN_VENV) -m pytest python/tests/test_powerloss.py
 
 bench: build/installed build/venv-bench
 	$(IN_VENV) benchmarks/euclidean.py

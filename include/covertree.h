@@ -986,7 +986,7 @@ typedef struct covertree_id {
 typedef enum covertree_store_sync {
   COVERTREE_SYNC_FULL = 0,   /* what has returned withstands a power failure */
   COVERTREE_SYNC_NORMAL = 1, /* after a power failure the last changes may be missing; the store is whole */
-  COVERTREE_SYNC_OFF = 2     /* nothing waits for the disk: withstands the end of the process, not that of the system */
+  COVERTREE_SYNC_OFF = 2     /* no change waits for the disk: withstands the end of the process, not that of the system */
 } covertree_store_sync;
 
 typedef enum covertree_store_flags {
@@ -1006,7 +1006,7 @@ covertree_status covertree_store_create(int64_t dim, covertree_store **store);
  *   flags   [in] of covertree_store_flags
  *   options [in] may be NULL
  * INVALID_ARGUMENT, SHAPE, BUSY where somebody else has it open for writing, IO, CORRUPT, FORMAT_VERSION, CANCELLED. Reads the
- * catalogue, not the rows: O(n_ids). */
+ * catalogue, not the rows: O(n_ids). Unless sync is COVERTREE_SYNC_OFF, all files are synced first. */
 covertree_status covertree_store_open(const char *path, int64_t dim, int32_t sync, uint32_t flags,
                                       const covertree_call_options *options, covertree_store **store);
 void covertree_store_free(covertree_store *store);
@@ -1097,7 +1097,8 @@ covertree_status covertree_store_restore(const char *snapshot, const char *path,
  * Reads everything. */
 covertree_status covertree_store_check(covertree_store *store, const covertree_call_options *options);
 
-/* Gives memory, or disk, of free rows back to the system; slots stay where they are. BUSY while others have it open. */
+/* Gives memory, or disk, of free rows back to the system; slots stay where they are. BUSY while others have it open.
+ * First waits until all changes are on the disk, whatever the store's sync is. */
 covertree_status covertree_store_compact(covertree_store *store, const covertree_call_options *options);
 
 #ifdef __cplusplus

@@ -21,11 +21,25 @@ def rng():
 
 
 @pytest.fixture(scope="session")
-def shim(tmp_path_factory):
-    """``crash.c``, to be loaded before the C library."""
+def preloaded(tmp_path_factory):
+    """Give a function that compiles a C file of this folder to be loaded before the C library, and says where it is."""
     compiler = next((one for one in ("cc", "gcc", "clang") if shutil.which(one)), None)
-    if compiler is None:
-        pytest.skip("a C compiler is needed")
-    source, path = Path(__file__).with_name("crash.c"), tmp_path_factory.mktemp("crash") / "crash.so"
-    subprocess.run([compiler, "-shared", "-fPIC", "-O1", str(source), "-o", str(path), "-ldl"], check=True)
-    return path
+    built = {}
+
+    def build(name):
+        if compiler is None:
+            pytest.skip("a C compiler is needed")
+        if name not in built:
+            built[name] = tmp_path_factory.mktemp("preloaded") / f"{name}.so"
+            source = Path(__file__).with_name(name)
+            command = [compiler, "-shared", "-fPIC", "-O1", str(source), "-o", str(built[name]), "-ldl", "-lpthread"]
+            subprocess.run(command, check=True)
+        return built[name]
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def shim(preloaded):
+    """``crash.c``, to be loaded before the C library."""
+    return preloaded("crash.c")

@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 from folder_damage import MANIFEST, names, rewrite, rewrite_part
 from test_parts import in_parts
-from test_store_crash import shim  # noqa: F401
 
 from covertreex import CoverTreeError, cover_tree, load
 from covertreex._parts.files import part_path, save_part
@@ -396,7 +395,7 @@ BODY = """
 
 
 @pytest.mark.parametrize("what", ["build", "replace"])
-def test_ended_before_each_call_that_writes(shim, tmp_path, what):  # noqa: F811
+def test_ended_before_each_call_that_writes(shim, tmp_path, what):
     arguments = [sys.executable, "-c", textwrap.dedent(BODY), str(tmp_path), what, os.path.dirname(__file__)]
     done = subprocess.run(
         arguments, capture_output=True, text=True, env={**os.environ, "LD_PRELOAD": str(shim)}, check=False, timeout=600

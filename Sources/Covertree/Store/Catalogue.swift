@@ -7,7 +7,16 @@ final class Catalogue {
   let entries: RecordPages<EntryRecord>
   private let byID: HashIndex
   private let byHash: HashIndex
+  /// Slots that a change may take.
   private let freeSlots: Stack<Int32>
+  /// Slots that were freed by changes which may not be on the disk yet.
+  private let freedSlots: Stack<Int32>
+  /// New slots of changes whose commit failed. The disk may have such a change all the same, until another one is committed.
+  private let doubtfulSlots: Stack<Int32>
+  private var isCommitting = false
+  private var lastCommitFailed = false
+  /// Slots as of the last commit.
+  private var committedSlots = 0
   let holds: SlotHolds
   private let freeEntries: Stack<Int32>
   /// Steps of the change that is going on, and the records that it has taken out.
@@ -35,6 +44,7 @@ final class Catalogue {
     (byID, byHash) = (try HashIndex(), try HashIndex())
     (freeSlots, freeEntries, steps, left) = (try Stack(), try Stack(), try Stack(), try Stack())
     (takenSlots, takenEntries) = (try Stack(), try Stack())
+    (freedSlots, doubtfulSlots) = (try Stack(), try Stack())
     holds = try SlotHolds()
   }
 
@@ -65,11 +75,30 @@ final class Catalogue {
   }
 
   var freeCount: Int { freeSlots.count }
+  /// Slots that are free after `recycle`.
+  var freedCount: Int { freedSlots.count }
 
   // MARK: Steps of a change
 
-  /// Takes in the slots that others have let go of.
-  func begin() throws(CoverTreeError) { try holds.takeReleased(into: freeSlots) }
+  /// Takes in the slots that others have let go of, and the slots of failed changes that a commit has replaced.
+  func begin() throws(CoverTreeError) {
+    try holds.takeReleased(into: freedSlots)
+    guard !lastCommitFailed, doubtfulSlots.count > 0 else { return }
+    try freedSlots.append(doubtfulSlots.elements)
+    doubtfulSlots.removeAll()
+  }
+
+  /// Makes freed slots free: the changes that freed them are on the disk.
+  func recycle() throws(CoverTreeError) {
+    try freeSlots.append(freedSlots.elements)
+    freedSlots.removeAll()
+  }
+
+  /// From here on the change may be on the disk even if it fails.
+  func beginCommit(newSlots: Int) throws(CoverTreeError) {
+    try doubtfulSlots.reserve(newSlots)
+    isCommitting = true
+  }
 
   /// Makes room for so many new ids more than there have been, so that the steps that follow cannot fail.
   func reserve(_ more: Int) throws(CoverTreeError) {
@@ -80,7 +109,6 @@ final class Catalogue {
     try entries.reserve(more)
     try byID.reserve(all: entries.count + more)
     try byHash.reserve(all: slots.count + more)
-    try freeSlots.reserve(slots.count + more - freeSlots.count)
     try freeEntries.reserve(entries.count + more - freeEntries.count)
     try steps.reserve(2 * more)
   }
@@ -138,7 +166,7 @@ final class Catalogue {
     try steps.reserve(2)
     try left.reserve(1)
     try freeEntries.reserve(entries.count - freeEntries.count)
-    try freeSlots.reserve(slots.count - freeSlots.count)
+    try freedSlots.reserve(left.count + 1)
     leave(entry, record)
     try steps.append(Step(kind: .left, place: Int32(entry)))
     try left.append(record)
@@ -160,16 +188,18 @@ final class Catalogue {
     uniqueCount -= 1
   }
 
-  /// The change is done: what it has freed may be used again.
+  /// The change is done. Its freed slots may be used again after `recycle`.
   func settle() {
     for step in steps.elements {
       switch step.kind {
       // There is room: `remove` has made it.
       case .left: try? freeEntries.append(step.place)
-      case .freed: if !holds.makesWait(Int(step.place)) { try? freeSlots.append(step.place) }
+      case .freed: if !holds.makesWait(Int(step.place)) { try? freedSlots.append(step.place) }
       default: break
       }
     }
+    committedSlots = slots.count
+    lastCommitFailed = false
     forgetSteps()
   }
 
@@ -183,15 +213,19 @@ final class Catalogue {
     }
   }
 
-  /// Takes back all steps since the last change was settled.
+  /// Takes back all steps since the last change was settled. If they may be on the disk, their new slots stay unused until
+  /// another change is committed.
   func takeBack() throws(CoverTreeError) {
+    if isCommitting { lastCommitFailed = true }
     for step in steps.elements.reversed() {
       let place = Int(step.place)
       switch step.kind {
       case .created, .recycled:
         forget(place)
         slots[place] = SlotRecord()
-        if step.kind == .recycled {
+        if isCommitting {
+          try doubtfulSlots.append(step.place)
+        } else if step.kind == .recycled {
           try freeSlots.append(step.place)
         } else {
           try slots.resize(to: place, blank: SlotRecord())
@@ -225,6 +259,9 @@ final class Catalogue {
     left.removeAll()
     slots.settle()
     entries.settle()
+    isCommitting = false
+    // The file does not have these.
+    slots.mark(from: committedSlots)
   }
 
   // MARK: From and to files
@@ -308,12 +345,17 @@ final class Catalogue {
     try byID.reserve(all: entryCount)
   }
 
-  /// Lists what is free, when all records have been taken over.
-  func listFree() throws(CoverTreeError) {
-    freeSlots.removeAll()
+  /// Lists free slots and entries, after all records have been taken over or committed.
+  ///
+  /// - Parameter failed: whether the commit has failed.
+  func listFree(failed: Bool = false) throws(CoverTreeError) {
+    for list in [freeSlots, freedSlots, doubtfulSlots] { list.removeAll() }
     freeEntries.removeAll()
+    lastCommitFailed = failed
+    if !failed { committedSlots = slots.count }
+    let list = failed ? doubtfulSlots : freedSlots
     for slot in (0..<slots.count).reversed() where slots[slot].count == 0 && !holds.makesWait(slot) {
-      try freeSlots.append(Int32(slot))
+      try list.append(Int32(slot))
     }
     for entry in (0..<entries.count).reversed() where entries[entry].isEmpty { try freeEntries.append(Int32(entry)) }
     forgetSteps()
@@ -341,8 +383,10 @@ final class Catalogue {
   /// Whether nobody has a slot, or reads it.
   func isUnused(_ slot: Int) -> Bool { slots[slot].count == 0 && !holds.keeps(slot) }
 
-  /// Drops free slots and entries at the end.
+  /// Drops free slots and entries at the end, and makes room for `listFree` and `recycle`, so that they cannot fail.
   func trim() throws(CoverTreeError) {
+    for list in [freeSlots, freedSlots, doubtfulSlots] { try list.reserve(slots.count - uniqueCount - list.count) }
+    try freeEntries.reserve(entries.count - count - freeEntries.count)
     var (slotCount, entryCount) = (slots.count, entries.count)
     while slotCount > 0, isUnused(slotCount - 1) { slotCount -= 1 }
     while entryCount > 0, entries[entryCount - 1].isEmpty { entryCount -= 1 }
@@ -351,6 +395,6 @@ final class Catalogue {
 
   var byteCount: Int {
     slots.byteCount + entries.byteCount + byID.byteCount + byHash.byteCount + freeSlots.byteCount
-      + freeEntries.byteCount + holds.byteCount
+      + freedSlots.byteCount + doubtfulSlots.byteCount + freeEntries.byteCount + holds.byteCount
   }
 }

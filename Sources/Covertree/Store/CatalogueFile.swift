@@ -360,6 +360,9 @@ final class CatalogueFile: @unchecked Sendable {
     }
   }
 
+  /// All that was committed is on the disk when this returns.
+  func sync() throws(CoverTreeError) { if !isInMemory { try opened?.database.sync() } }
+
   /// Writes the contents of the write-ahead log to the database, so that the space of the log can be used again.
   ///
   /// - Returns: false if the disk has no space for that.

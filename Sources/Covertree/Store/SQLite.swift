@@ -234,6 +234,22 @@ final class SQLite: @unchecked Sendable {
     try other.check(code == SQLITE_DONE ? end : code)
   }
 
+  /// The database and its write-ahead log are on the disk when this returns.
+  ///
+  /// It uses SQLite's own descriptors: if another descriptor of the same file is closed, the process loses its locks.
+  func sync() throws(CoverTreeError) {
+    try exclusively { () throws(CoverTreeError) in
+      for (which, suffix) in [(SQLITE_FCNTL_FILE_POINTER, ""), (SQLITE_FCNTL_JOURNAL_POINTER, "-wal")] {
+        var file: UnsafeMutablePointer<sqlite3_file>?
+        try check(sqlite3_file_control(database, "main", which, &file))
+        guard let file, let methods = file.pointee.pMethods else { continue }
+        guard methods.pointee.xSync(file, SQLITE_SYNC_NORMAL) == SQLITE_OK else {
+          throw CoverTreeError.io("path: \(name)\(suffix)")
+        }
+      }
+    }
+  }
+
   /// A prepared statement; parameters and columns are numbered from 1 and from 0, as SQLite does.
   final class Statement {
     private let connection: SQLite

@@ -131,7 +131,13 @@ final class RecordPages<Record: BitwiseCopyable> {
   }
 
   /// All pages count as changed.
-  func markAll() { for page in 0..<pageCount { mark(page) } }
+  func markAll() { mark(from: 0) }
+
+  /// The pages of the records from one on count as changed.
+  func mark(from first: Int) {
+    guard first < count else { return }
+    for page in first / Self.pageRecords..<pageCount { mark(page) }
+  }
 
   /// The bytes of a page.
   func bytes(ofPage page: Int) -> UnsafeMutableRawBufferPointer {

@@ -176,11 +176,25 @@ extension VectorStore {
       let rowBytes = StoreRows.rowBytes(dim: file.state.dim)
       try opened.checkHoles(file.state.slots, rowBytes: rowBytes) { catalogue.slots[$0].count > 0 }
     }
+    if !readOnly {
+      // An earlier session may not have waited for the disk: its changes must not be lost when later ones are kept.
+      if sync != .off { try syncAll(folder, file, opened) }
+      try catalogue.recycle()
+    }
     reserve?.fill()
     let rows = try StoreRows(dim: file.state.dim, file: opened, needed: file.state.slots)
     return try VectorStore(
       path: folder.path, readOnly: readOnly, catalogue: catalogue, rows: rows, file: file, sync: sync, lock: lock,
       reserve: reserve)
+  }
+
+  private static func syncAll(
+    _ folder: StoreFolder, _ file: CatalogueFile, _ rows: RowFile?
+  ) throws(CoverTreeError) {
+    try rows?.sync()
+    try file.sync()
+    try syncFolder(of: folder.catalogue)
+    try syncFolder(of: folder.path)
   }
 
   // MARK: Copies
@@ -293,10 +307,14 @@ extension VectorStore {
         try commitRemoval()
       } catch {
         try catalogue.resize(slots: slotCount, entries: entryCount)
-        try catalogue.listFree()
+        try catalogue.listFree(failed: true)
         throw error
       }
       try catalogue.listFree()
+      // Rows may be gone at once. A power failure must not bring back the ids that had them.
+      try rows.file?.sync()
+      try file.sync()
+      try catalogue.recycle()
       var slot = 0
       while slot < catalogue.slots.count {
         let first = slot

@@ -15,11 +15,11 @@ public final class VectorStore: @unchecked Sendable {
     case full = 0
     /// After a power failure the last changes may be missing; the store is whole.
     case normal = 1
-    /// Nothing waits for the disk: what has returned withstands the end of the process.
+    /// Rows never wait for the disk: a change that has returned withstands the end of the process.
     case off = 2
 
-    /// What SQLite calls it.
-    var asOfSQLite: Int { self == .full ? 2 : self == .normal ? 1 : 0 }
+    /// What SQLite calls it. Even without syncs of rows the catalogue stays whole, so that `check` finds the rows that are missing.
+    var asOfSQLite: Int { self == .full ? 2 : 1 }
   }
 
   public let dim: Int
@@ -40,6 +40,8 @@ public final class VectorStore: @unchecked Sendable {
   /// Copies that are being made of a store in memory: freed slots are not used again meanwhile.
   var copies = 0
 
+  /// So many freed slots are worth a wait for the disk. With fewer, the file grows.
+  private static var worthSync: Int { 64 }
   static var mostDimensions: Int { 65536 }
 
   init(
@@ -84,8 +86,9 @@ public final class VectorStore: @unchecked Sendable {
       throw CoverTreeError(.shape, "vectors: expected \(dim) columns, got \(vectors.dim)")
     }
     try change(context) { () throws(CoverTreeError) in
-      try addition.run(ids, vectors, recycling: mayRecycle, context: context)
+      try addition.run(ids, vectors, recycling: mayRecycle(ids.count), context: context)
       if sync != .off, addition.newCount > 0 { try rows.file?.sync() }
+      if path != nil { try catalogue.beginCommit(newSlots: addition.newCount) }
       try file.commit(catalogue, names: names, entries: addition.entries)
       for place in 0..<ids.count { slots[place] = Int64(addition.slot(place)) }
     }
@@ -155,8 +158,19 @@ public final class VectorStore: @unchecked Sendable {
     }
   }
 
-  /// Whether slots that were freed may be used again: nobody reads what was in them.
-  private var mayRecycle: Bool { catalogue.freeCount > 0 && copies == 0 && !(lock?.hasReaders ?? false) }
+  /// Whether freed slots may be used again. Their rows must have no readers, and a power failure must not bring back their ids.
+  private func mayRecycle(_ wanted: Int) throws(CoverTreeError) -> Bool {
+    guard catalogue.freeCount + catalogue.freedCount > 0, copies == 0, !(lock?.hasReaders ?? false) else {
+      return false
+    }
+    if sync != .normal {
+      try catalogue.recycle()
+    } else if catalogue.freeCount < wanted, catalogue.freedCount >= Self.worthSync {
+      try file.sync()
+      try catalogue.recycle()
+    }
+    return catalogue.freeCount > 0
+  }
 
   func checkProcess() throws(CoverTreeError) {
     guard path == nil || forks == processLock.forks else {

@@ -107,7 +107,7 @@ class VectorStore(_calls.Closeable):
         sync : {"full", "normal", "off"}
             What a change that has returned withstands. ``"full"``: a power failure. ``"normal"``: the end of the
             process; after a power failure the last changes may be missing, and the store is whole. ``"off"``: the end
-            of the process; nothing waits for the disk.
+            of the process; changes do not wait for the disk. With the others, all files are synced first.
         read_only : bool
             Whether another process may write meanwhile. What it commits is seen by the next call. Slots that it frees
             are not used again while there are readers.
@@ -420,7 +420,10 @@ class VectorStore(_calls.Closeable):
         self._maintain(lib.covertree_store_check, progress)
 
     def compact(self, *, progress: ProgressReport | None = None) -> None:
-        """Give memory, or disk, of free rows back to the system. Slots stay where they are."""
+        """Give memory, or disk, of free rows back to the system. Slots stay where they are.
+
+        On disk, all changes withstand a power failure afterwards, whatever ``sync`` is.
+        """
         self._maintain(lib.covertree_store_compact, progress)
 
     def _maintain(self, function: Any, progress: ProgressReport | None, *arguments: Any) -> None:
