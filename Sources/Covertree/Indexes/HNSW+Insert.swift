@@ -40,8 +40,8 @@ extension HNSW {
     for linker in linkers.all { compared.add(linker.walker.compared) }
   }
 
-  /// Links the nodes of the higher levels anew, in a random order. A node that comes early in a random order gets long links, which
-  /// lead a search across the graph. Vectors that come a few a call, each near the last, have no such links.
+  /// Replaces all links of the higher levels, in a random order. A node that comes early in a random order gets long links, which
+  /// lead a search across the graph. Vectors that come in small calls, each near the last, have no such links.
   private func relinkUpperLevels(
     progress: ClosedRange<Double>, _ context: CallContext
   ) throws(CoverTreeError) {
@@ -60,8 +60,8 @@ extension HNSW {
     }
   }
 
-  /// Whether the first digits of a number of nodes, so many in base two, are others than before. It depends on the numbers alone, so
-  /// what is done then does not depend on how vectors are divided into calls: with four digits whenever the graph has grown by an eighth.
+  /// Whether the first binary digits of the number of nodes have changed: with 4 digits, whenever the graph has grown by an eighth. It
+  /// depends on the numbers alone, and not on how the vectors are divided into calls.
   private static func hasGrown(from before: Int, to after: Int, bits: Int) -> Bool {
     let shift = max(0, Int.bitWidth - before.leadingZeroBitCount - bits)
     return before >> shift != after >> shift

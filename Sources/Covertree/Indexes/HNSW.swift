@@ -27,8 +27,8 @@ final class HNSW: IndexStructure, @unchecked Sendable {
 
   static var noLink: Int32 { -1 }
   static var mostLevels: Int { 24 }
-  /// The beam of a descent. With a beam of one, a descent ends in a place that is nearest among its neighbours alone, more often if vectors
-  /// have come in an order of theirs.
+  /// The beam of a descent. A descent with a beam of 1 can end at a node that is nearest among its neighbours alone. That is more
+  /// frequent if near vectors came together.
   static var upperLimit: Int { 4 }
 
   var degree: Int { 2 * m }
