@@ -91,7 +91,7 @@ static void refuse_a_million(void) {
     kept[place] = NULL;
     EXPECT(covertree_tree_export(tree, &kept[place]) == COVERTREE_OK);
     EXPECT(covertree_arrays_is_current(kept[place], &is_current) == COVERTREE_OK && is_current);
-    EXPECT_ERROR(covertree_tree_knn_f64(tree, points, 1, dim + 1, 0, 1, NULL, found, distances), COVERTREE_SHAPE, "queries");
+    EXPECT_ERROR(covertree_arrays_is_current(NULL, &is_current), COVERTREE_INVALID_ARGUMENT, "arrays");
   }
   atomic_store(&left, -1);
   for (int place = 0; place < most_kept; place++) covertree_arrays_free(kept[place]);

@@ -140,7 +140,7 @@ static void check_store_same(covertree_status status) {
 
 static void refuse_changes_of_store(const char *path) {
   begin();
-  EXPECT((path == NULL ? covertree_store_create(dim, &store) : covertree_store_open(path, dim, COVERTREE_SYNC_OFF, 0, &store))
+  EXPECT((path == NULL ? covertree_store_create(dim, &store) : covertree_store_open(path, dim, COVERTREE_SYNC_OFF, 0, NULL, &store))
          == COVERTREE_OK);
   fill_store();
   printf("store %s\n", path == NULL ? "in memory" : "on disk");
@@ -150,12 +150,12 @@ static void refuse_changes_of_store(const char *path) {
   refuse_each("  compact", call_store_compact, check_store_same);
   covertree_store_free(store);
   if (path == NULL) return;
-  EXPECT(covertree_store_open(path, dim, COVERTREE_SYNC_OFF, 0, &store) == COVERTREE_OK);
+  EXPECT(covertree_store_open(path, dim, COVERTREE_SYNC_OFF, 0, NULL, &store) == COVERTREE_OK);
   compare_store();
   covertree_store_free(store);
 }
 static void remove_store(const char *path) {
-  static const char *files[] = {"catalogue.sqlite", "catalogue.sqlite-wal", "catalogue.sqlite-shm", "rows.bin", "lock"};
+  static const char *files[] = {"catalogue.sqlite", "catalogue.sqlite-wal", "catalogue.sqlite-shm", "rows.bin", "reserve"};
   char file[96];
   for (int i = 0; i < 5; i++) snprintf(file, sizeof file, "%s/%s", path, files[i]), unlink(file);
   EXPECT(rmdir(path) == 0);

@@ -399,7 +399,7 @@ def test_a_factor_that_gives_no_features_to_new_points(rng, tmp_path):
     path = tmp_path / "model"
     cover_tree(rng.random((70, 2)), kernel=RBF(0.5), inducing_count=3).save(path)
     file = file_reader.read(path.read_bytes())
-    for value, message in ((0.0, "finite covariances"), (np.inf, "whitening.factor")):
+    for value, message in ((0.0, "covariances overflow"), (np.inf, "whitening.factor")):
         factor = file.sections["whitening.factor"].copy()
         factor[0] = value
         path.write_bytes(file_reader.write(file_reader.File(2, 0, {**file.sections, "whitening.factor": factor})))

@@ -91,7 +91,7 @@ def test_stores(failures, scenario):
     assert states > 0.7 * wanted
 
 
-@pytest.mark.parametrize(("scenario", "fewest"), [("files", 200), ("parts", 500)])
+@pytest.mark.parametrize(("scenario", "fewest"), [("files", 200), ("parts", 200)])
 def test_saved(failures, scenario, fewest):
     """What is saved is there wholly, or what was there before."""
     states, faults, examples = failures(scenario, range(max(5, STATES // 1000)), FAILURES)
