@@ -94,8 +94,9 @@ static void test_fields_that_are_not_there(void) {
     covertree_search_options options;
   } behind;
   covertree_search_options_init(&behind.options);
-  double nan = NAN;
-  behind.options.limits = &nan;
+  static double limits[N];
+  for (int i = 0; i < N; i++) limits[i] = NAN;
+  behind.options.limits = limits;
   behind.options.struct_size = offsetof(covertree_search_options, limits);
   EXPECT(search(&behind.options) == COVERTREE_OK);
   behind.options.struct_size = sizeof behind.options;
