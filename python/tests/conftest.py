@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
+from covertreex import config, reset_residual_metric
+
 sys.path.insert(0, str(Path(__file__).parent))
 
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -18,6 +20,14 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 @pytest.fixture
 def rng():
     return np.random.default_rng(20261121)
+
+
+@pytest.fixture
+def defaults_after():
+    """Restore what a test sets for the process by names of covertreex 0.4.5."""
+    yield
+    reset_residual_metric()
+    config.reset_runtime_context()
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ import numpy as np
 import oracle
 import pytest
 import residual_oracle
+from legacy_data import assert_nearest, points, queries
 
 import covertreex
 from covertreex import (
@@ -19,7 +20,6 @@ from covertreex import (
     Residual,
     ResidualCoverTree,
     Runtime,
-    config,
     cover_tree,
     reset_residual_metric,
 )
@@ -29,19 +29,7 @@ from covertreex.kernels import RBF, Matern52
 from covertreex.metrics import build_residual_backend, configure_residual_correlation
 from covertreex.residual import ResidualTree
 
-points = np.random.default_rng(0).standard_normal((300, 3))
-queries = np.random.default_rng(1).standard_normal((20, 3))
-
-
-@pytest.fixture(autouse=True)
-def nothing_left():
-    yield
-    reset_residual_metric()
-    config.reset_runtime_context()
-
-
-def assert_nearest(found, k, asked=queries, of=points, distances=None, **options):
-    oracle.assert_nearest(of, asked, k, np.asarray(found), distances, **options)
+pytestmark = pytest.mark.usefixtures("defaults_after")
 
 
 def assert_residual(kernel, inducing, rows, found, k, predecessors=False):  # noqa: PLR0917

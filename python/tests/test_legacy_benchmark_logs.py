@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from covertreex import PCCT, Runtime, algo, build_tree, config, reset_residual_metric, telemetry
+from covertreex import PCCT, Runtime, algo, build_tree, config, telemetry
 from covertreex.metrics import build_residual_backend, configure_residual_correlation
 from covertreex.metrics.residual import ResidualScopeCaps
 from covertreex.telemetry import schemas
@@ -15,11 +15,7 @@ from covertreex.telemetry import schemas
 points = np.random.default_rng(0).random((60, 2))
 
 
-@pytest.fixture(autouse=True)
-def nothing_left():
-    yield
-    reset_residual_metric()
-    config.reset_runtime_context()
+pytestmark = pytest.mark.usefixtures("defaults_after")
 
 
 def lines_of(path):

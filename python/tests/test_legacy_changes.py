@@ -1,33 +1,19 @@
 """Insertions and removals by the names of covertreex 0.4.5, their plans, and the arrays of trees."""
 
 import numpy as np
-import oracle
 import pytest
+from legacy_data import assert_nearest, points, queries
 
 import covertreex
 from covertreex import (
     PCCT,
     LegacyWarning,
     Runtime,
-    config,
     cover_tree,
-    reset_residual_metric,
 )
 from covertreex.kernels import RBF
 
-points = np.random.default_rng(0).standard_normal((300, 3))
-queries = np.random.default_rng(1).standard_normal((20, 3))
-
-
-@pytest.fixture(autouse=True)
-def nothing_left():
-    yield
-    reset_residual_metric()
-    config.reset_runtime_context()
-
-
-def assert_nearest(found, k, asked=queries, of=points, distances=None, **options):
-    oracle.assert_nearest(of, asked, k, np.asarray(found), distances, **options)
+pytestmark = pytest.mark.usefixtures("defaults_after")
 
 
 def new_order(tree, plan):

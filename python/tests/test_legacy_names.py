@@ -6,8 +6,8 @@ import subprocess
 import sys
 
 import legacy_names as names
-import numpy as np
 import pytest
+from legacy_data import points
 
 import covertreex
 from covertreex import (
@@ -16,8 +16,6 @@ from covertreex import (
     Residual,
     ResidualCoverTree,
     Runtime,
-    config,
-    reset_residual_metric,
 )
 from covertreex import kernels as kernels_module
 from covertreex import tree as core_tree
@@ -25,15 +23,7 @@ from covertreex.engine import build_tree
 from covertreex.kernels import RBF, Matern52
 from covertreex.metrics import build_residual_backend
 
-points = np.random.default_rng(0).standard_normal((300, 3))
-queries = np.random.default_rng(1).standard_normal((20, 3))
-
-
-@pytest.fixture(autouse=True)
-def nothing_left():
-    yield
-    reset_residual_metric()
-    config.reset_runtime_context()
+pytestmark = pytest.mark.usefixtures("defaults_after")
 
 
 @pytest.mark.parametrize("module", names.MODULES)

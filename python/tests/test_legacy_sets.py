@@ -4,23 +4,16 @@ import itertools
 
 import numpy as np
 import pytest
+from legacy_data import context
 
 import covertreex
-from covertreex import Runtime, TreeBackend, algo, config, reset_residual_metric
+from covertreex import Runtime, TreeBackend, algo, config
 from covertreex.algo.order import choose_prefix_factor, compute_batch_order, prefix_slices, prepare_batch_points
 
 backend = TreeBackend.numpy()
 
 
-@pytest.fixture(autouse=True)
-def nothing_left():
-    yield
-    reset_residual_metric()
-    config.reset_runtime_context()
-
-
-def context(**settings):
-    return config.RuntimeContext(config.RuntimeConfig(**settings))
+pytestmark = pytest.mark.usefixtures("defaults_after")
 
 
 def rows_of(graph):

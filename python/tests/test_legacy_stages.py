@@ -5,9 +5,10 @@ import pickle
 
 import numpy as np
 import pytest
+from legacy_data import context
 
 import covertreex
-from covertreex import PCCT, Runtime, TreeBackend, algo, api, config, reset_residual_metric
+from covertreex import PCCT, Runtime, TreeBackend, algo, api, config
 from covertreex.core.tree import compute_level_offsets
 from covertreex.exceptions import ResidualPairwiseCacheError
 from covertreex.kernels import RBF
@@ -16,15 +17,7 @@ from covertreex.metrics import build_residual_backend, compute_residual_distance
 backend = TreeBackend.numpy()
 
 
-@pytest.fixture(autouse=True)
-def nothing_left():
-    yield
-    reset_residual_metric()
-    config.reset_runtime_context()
-
-
-def context(**settings):
-    return config.RuntimeContext(config.RuntimeConfig(**settings))
+pytestmark = pytest.mark.usefixtures("defaults_after")
 
 
 def old_tree(seed, n=50, dim=3, points=None):
