@@ -92,7 +92,7 @@ static void lookAtTree(Stream *s) {
   ok(covertree_tree_get_info(tree, oneIn(s, 20) ? NULL : &info));
   covertree_status status = covertree_tree_validate(tree, o);
   REQUIRE(ok(status) || status != COVERTREE_CORRUPT || world.handles[FILE_][0] != NULL);
-  if (ok(covertree_tree_export(tree, &arrays))) keep(s, ARRAYS, arrays);
+  if (ok(covertree_tree_export(tree, NULL, &arrays))) keep(s, ARRAYS, arrays);
   free(o);
 }
 

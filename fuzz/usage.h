@@ -41,7 +41,7 @@ static inline void searchTree(covertree_tree *tree, const covertree_tree_info *i
   }
   if (covertree_tree_radius_rows(tree, &row, 1, 0.5, NULL, &found) == COVERTREE_OK) covertree_neighbors_free(found);
   covertree_tree_validate(tree, NULL);
-  if (covertree_tree_export(tree, &arrays) == COVERTREE_OK) covertree_arrays_free(arrays);
+  if (covertree_tree_export(tree, NULL, &arrays) == COVERTREE_OK) covertree_arrays_free(arrays);
   free(all);
 }
 

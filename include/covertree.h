@@ -274,24 +274,25 @@ void covertree_neighbors_free(covertree_neighbors *neighbors);
 
 typedef struct covertree_tree_info {
   int64_t n_points;        /* that searches find */
-  int64_t n_nodes;         /* in the tree's arrays: n_points and those removed since it was last rebuilt */
+  int64_t n_nodes;         /* of the cover tree: n_points and those removed since it was last rebuilt; 0 until it is made */
+  int64_t n_segments;      /* k-d trees that searches walk */
   int64_t next_index;      /* the dataset index that the next inserted point gets */
   int64_t dim;
   int32_t dtype;           /* a covertree_dtype */
   int32_t order;           /* a covertree_order */
   int32_t leaf_size;
-  int32_t root_level;
+  int32_t root_level;      /* of the cover tree; 0 until it is made */
   uint64_t seed;
   int64_t memory_bytes;    /* that the tree holds */
-  /* The last build, insertion or removal: */
+  double total_seconds;    /* that the last build, insertion or removal took */
+  /* The last building of the cover tree, or insertion into it; zeros until it is made: */
   int64_t distance_evaluations;
   int64_t conflict_edges;  /* pairs of points that could not enter a level together */
   int64_t conflict_rounds; /* independent sets that were taken */
   int64_t levels_entered;
   double order_seconds;    /* sorting along the curve */
   double insert_seconds;   /* coming down the levels */
-  double layout_seconds;   /* arrays, radii, search blocks */
-  double total_seconds;
+  double layout_seconds;   /* arrays and radii */
   /* Searches since the tree was built: */
   int64_t queries;
   int64_t points_compared;
@@ -300,7 +301,21 @@ typedef struct covertree_tree_info {
 
 covertree_status covertree_tree_get_info(covertree_tree *tree, covertree_tree_info *info);
 
-/* A tree's arrays as they are at the time of the call, which no later change touches. */
+/* The dataset indices of the points that searches find.
+ *   in_leaf_order  not 0: points that follow each other are near each other; 0: ascending
+ *   n_rows         the number of points, as the size of the result
+ *   indices [out]  n_rows
+ * BUSY if the number of points is another. O(n). */
+covertree_status covertree_tree_indices(covertree_tree *tree, int32_t in_leaf_order, int64_t n_rows, int64_t *indices);
+
+/* The coordinates of points.
+ *   rows   [in]  n_rows dataset indices
+ *   points [out] n_rows x dim, of the tree's dtype, without gaps
+ * NOT_FOUND for an index that the tree does not have. */
+covertree_status covertree_tree_points(covertree_tree *tree, const int64_t *rows, int64_t n_rows,
+                                       const covertree_call_options *options, void *points);
+
+/* The arrays of a tree's cover tree as they are at the time of the call, which no later change touches. */
 typedef struct covertree_arrays covertree_arrays;
 
 /* Node t of n_nodes is the t-th in depth-first order: node 0 is the root, and the subtree of t is
@@ -324,9 +339,13 @@ typedef struct covertree_arrays_view {
   const uint8_t *removed;          /* n_nodes: 1 for removed points; NULL where there are none */
 } covertree_arrays_view;
 
-/* Shows the tree's arrays, without a copy.
- *   arrays [out] keeps them alive, the tree freed or not; free it with covertree_arrays_free */
-covertree_status covertree_tree_export(covertree_tree *tree, covertree_arrays **arrays);
+/* Shows the arrays of the cover tree, without a copy. It is made if there is none yet: O(c n log(spread)) distances for an expansion
+ * constant c of the data. Points that came since it was made are inserted into it as one batch.
+ *   options [in]  NULL for defaults
+ *   arrays  [out] keeps them alive, the tree freed or not; free it with covertree_arrays_free
+ * OUT_OF_MEMORY, CANCELLED. */
+covertree_status covertree_tree_export(covertree_tree *tree, const covertree_call_options *options,
+                                       covertree_arrays **arrays);
 covertree_status covertree_arrays_get(covertree_arrays *arrays, covertree_arrays_view *view);
 
 /* Whether arrays are still those of their tree.

@@ -110,17 +110,17 @@ public func covertree_tree_get_info(
     let (tree, _) = try open(tree, nil)
     let output = try Arguments.output(info, named: "info")
     let info = tree.info
-    let change = info.lastChange
+    let cover = info.cover
     output.pointee = covertree_tree_info(
-      n_points: Int64(info.pointCount), n_nodes: Int64(info.nodeCount), next_index: Int64(info.nextIndex),
-      dim: Int64(info.dim), dtype: dtype(isFloat32: tree.isFloat32), order: info.options.order.rawValue,
-      leaf_size: Int32(info.options.leafSize), root_level: info.rootLevel, seed: info.options.seed,
-      memory_bytes: Int64(info.memoryBytes), distance_evaluations: Int64(change.insertion.distanceEvaluations),
-      conflict_edges: Int64(change.insertion.conflictEdges), conflict_rounds: Int64(change.insertion.rounds),
-      levels_entered: Int64(change.insertion.levels), order_seconds: change.orderSeconds,
-      insert_seconds: change.insertion.seconds, layout_seconds: change.layoutSeconds,
-      total_seconds: change.totalSeconds, queries: Int64(info.queries), points_compared: Int64(info.pointsCompared),
-      boxes_compared: Int64(info.boxesCompared))
+      n_points: Int64(info.pointCount), n_nodes: Int64(info.nodeCount ?? 0), n_segments: Int64(info.segmentCount),
+      next_index: Int64(info.nextIndex), dim: Int64(info.dim), dtype: dtype(isFloat32: tree.isFloat32),
+      order: info.options.order.rawValue, leaf_size: Int32(info.options.leafSize), root_level: info.rootLevel ?? 0,
+      seed: info.options.seed, memory_bytes: Int64(info.memoryBytes), total_seconds: info.changeSeconds,
+      distance_evaluations: Int64(cover.insertion.distanceEvaluations),
+      conflict_edges: Int64(cover.insertion.conflictEdges), conflict_rounds: Int64(cover.insertion.rounds),
+      levels_entered: Int64(cover.insertion.levels), order_seconds: cover.orderSeconds,
+      insert_seconds: cover.insertion.seconds, layout_seconds: cover.layoutSeconds, queries: Int64(info.queries),
+      points_compared: Int64(info.pointsCompared), boxes_compared: Int64(info.boxesCompared))
   }
 }
 
@@ -130,12 +130,39 @@ private func dtype(isFloat32: Bool) -> Int32 {
 
 @_cdecl("covertree_tree_export") @implementation
 public func covertree_tree_export(
-  _ tree: OpaquePointer?, _ arrays: UnsafeMutablePointer<OpaquePointer?>?
+  _ tree: OpaquePointer?, _ options: UnsafePointer<covertree_call_options>?,
+  _ arrays: UnsafeMutablePointer<OpaquePointer?>?
+) -> covertree_status {
+  status { () throws(CoverTreeError) in
+    let (tree, context) = try open(tree, options)
+    let output = try Arguments.output(arrays, named: "arrays")
+    output.pointee = HandleTable.shared.add(
+      ArraysHandle(try tree.export(context: context), isFloat32: tree.isFloat32))
+  }
+}
+
+@_cdecl("covertree_tree_indices") @implementation
+public func covertree_tree_indices(
+  _ tree: OpaquePointer?, _ in_leaf_order: Int32, _ n_rows: Int64, _ indices: UnsafeMutablePointer<Int64>?
 ) -> covertree_status {
   status { () throws(CoverTreeError) in
     let (tree, _) = try open(tree, nil)
-    let output = try Arguments.output(arrays, named: "arrays")
-    output.pointee = HandleTable.shared.add(ArraysHandle(tree.export(), isFloat32: tree.isFloat32))
+    guard n_rows >= 0 else { throw CoverTreeError(.shape, "n_rows: expected the number of points, got \(n_rows)") }
+    try tree.copyIndices(
+      inLeafOrder: in_leaf_order != 0, count: Int(n_rows), into: Arguments.output(indices, named: "indices"))
+  }
+}
+
+@_cdecl("covertree_tree_points") @implementation
+public func covertree_tree_points(
+  _ tree: OpaquePointer?, _ rows: UnsafePointer<Int64>?, _ n_rows: Int64,
+  _ options: UnsafePointer<covertree_call_options>?, _ points: UnsafeMutableRawPointer?
+) -> covertree_status {
+  copying { (copies) throws(CoverTreeError) in
+    let (tree, context) = try open(tree, options)
+    let indices = try copies.elements(Arguments.indices(rows, n_rows, named: "rows"))
+    guard let points else { throw CoverTreeError(.invalidArgument, "points: is NULL") }
+    try tree.copyPoints(indices, into: points, context: context)
   }
 }
 

@@ -1,8 +1,15 @@
-// Calls of the system that Swift cannot make, as their arguments vary in number.
+// What Swift cannot ask of memory: calls of the system whose arguments vary in number, and access to numbers in arrays that another
+// thread may write to.
 #ifndef COVERTREE_MEMORY_H
 #define COVERTREE_MEMORY_H
 
 #include <stddef.h>
+#include <stdint.h>
+
+static inline uint32_t cn_relaxed_load_u32(const uint32_t *number) { return __atomic_load_n(number, __ATOMIC_RELAXED); }
+static inline void cn_relaxed_store_u32(uint32_t *number, uint32_t value) {
+  __atomic_store_n(number, value, __ATOMIC_RELAXED);
+}
 
 extern void *mremap(void *memory, size_t length, size_t new_length, int flags, ...);
 

@@ -105,12 +105,12 @@ static void test_tree(const double *points) {
   covertree_arrays_view view;
   int32_t current = -1;
   EXPECT(covertree_tree_build_f64(points, N / 2, DIM, 0, NULL, &tree) == COVERTREE_OK);
-  EXPECT(covertree_tree_export(tree, &arrays) == COVERTREE_OK);
+  EXPECT(covertree_tree_export(tree, NULL, &arrays) == COVERTREE_OK);
   EXPECT(covertree_arrays_is_current(arrays, &current) == COVERTREE_OK && current == 1);
   EXPECT(covertree_tree_insert_f64(tree, points + N / 2 * DIM, N / 2, DIM, 0, NULL, NULL) == COVERTREE_OK);
   EXPECT(covertree_arrays_is_current(arrays, &current) == COVERTREE_OK && current == 0);
   EXPECT(covertree_arrays_get(arrays, &view) == COVERTREE_OK && view.n_nodes == N / 2);
-  EXPECT(covertree_tree_export(tree, &after) == COVERTREE_OK);
+  EXPECT(covertree_tree_export(tree, NULL, &after) == COVERTREE_OK);
   EXPECT(covertree_arrays_is_current(after, &current) == COVERTREE_OK && current == 1);
   covertree_tree_free(tree);
   EXPECT(covertree_arrays_is_current(after, &current) == COVERTREE_OK && current == 0);

@@ -139,7 +139,7 @@ static void test_changes(const double *points) {
 
   covertree_arrays *arrays = NULL;
   covertree_arrays_view view;
-  EXPECT(covertree_tree_export(tree, &arrays) == COVERTREE_OK);
+  EXPECT(covertree_tree_export(tree, NULL, &arrays) == COVERTREE_OK);
   covertree_tree_free(tree);
   covertree_tree_free(tree); /* stale: left alone */
   EXPECT(covertree_arrays_get(arrays, &view) == COVERTREE_OK);

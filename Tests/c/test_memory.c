@@ -89,7 +89,7 @@ static void refuse_a_million(void) {
     long place = round * 37 % most_kept;
     covertree_arrays_free(kept[place]);
     kept[place] = NULL;
-    EXPECT(covertree_tree_export(tree, &kept[place]) == COVERTREE_OK);
+    EXPECT(covertree_tree_export(tree, NULL, &kept[place]) == COVERTREE_OK);
     EXPECT(covertree_arrays_is_current(kept[place], &is_current) == COVERTREE_OK && is_current);
     EXPECT_ERROR(covertree_arrays_is_current(NULL, &is_current), COVERTREE_INVALID_ARGUMENT, "arrays");
   }

@@ -88,7 +88,7 @@ void freeing_in_any_order() {
   auto tree = build(points);
   covertree_arrays *shown = nullptr;
   covertree_neighbors *found = nullptr;
-  expect(covertree_tree_export(tree.get(), &shown) == COVERTREE_OK, "arrays");
+  expect(covertree_tree_export(tree.get(), nullptr, &shown) == COVERTREE_OK, "arrays");
   expect(covertree_tree_radius_rows(tree.get(), nullptr, n, 1.5, nullptr, &found) == COVERTREE_OK, "neighbours");
   Owned<covertree_arrays> arrays(shown);
   Owned<covertree_neighbors> neighbors(found);

@@ -27,7 +27,7 @@ static int trees(void) {
   CHECK(covertree_tree_remove(tree, &gone, 1, NULL) == COVERTREE_OK);
   CHECK(covertree_tree_remove(tree, &gone, 1, NULL) == COVERTREE_NOT_FOUND);
   CHECK(covertree_tree_radius_f64(tree, points, 9, DIM, 0, 0.3, NULL, &lists) == COVERTREE_OK);
-  CHECK(covertree_tree_export(tree, &arrays) == COVERTREE_OK);
+  CHECK(covertree_tree_export(tree, NULL, &arrays) == COVERTREE_OK);
   CHECK(covertree_tree_encode(tree, NULL, 0, NULL, &file) == COVERTREE_OK);
   CHECK(covertree_tree_load(file, &loaded) == COVERTREE_OK);
   CHECK(covertree_tree_knn_f64(loaded, points, 1, DIM, 0, K, NULL, found, distances) == COVERTREE_OK);

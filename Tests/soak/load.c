@@ -165,7 +165,7 @@ static void useTree(Worker *w) {
     case 4: {
       covertree_arrays *arrays = NULL;
       covertree_arrays_view view;
-      TIMED(EXPORT, covertree_tree_export(tree, &arrays));
+      TIMED(EXPORT, covertree_tree_export(tree, NULL, &arrays));
       CHECK(covertree_arrays_get(arrays, &view) == COVERTREE_OK && view.subtree_end[0] == view.n_nodes);
       covertree_arrays_free(arrays);
       break;

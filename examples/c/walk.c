@@ -44,7 +44,7 @@ int main(void) {
   covertree_arrays *arrays = NULL;
   covertree_arrays_view view;
   if (covertree_tree_build_f64(&points[0][0], N, 2, 0, NULL, &tree) != COVERTREE_OK ||
-      covertree_tree_export(tree, &arrays) != COVERTREE_OK || covertree_arrays_get(arrays, &view) != COVERTREE_OK) {
+      covertree_tree_export(tree, NULL, &arrays) != COVERTREE_OK || covertree_arrays_get(arrays, &view) != COVERTREE_OK) {
     fprintf(stderr, "%s\n", covertree_last_error());
     return EXIT_FAILURE;
   }

@@ -365,7 +365,9 @@ def contradictions(file):
 def test_a_tree_that_contradicts_itself_is_refused(rng, tmp_path, dtype):
     """Found by fuzzing: what changed such a tree wrote where nothing was."""
     path = tmp_path / "tree"
-    cover_tree(rng.random((70, 2)).astype(dtype)).save(path)
+    tree = cover_tree(rng.random((70, 2)).astype(dtype))
+    tree.export_arrays()
+    tree.save(path)
     file = file_reader.read(path.read_bytes())
     tried = 0
     for what, name, changed in contradictions(file):

@@ -74,7 +74,7 @@ final class BruteForce: IndexStructure, @unchecked Sendable {
       try task.run(0..<set.count, guess: nil) { (batch) throws(CoverTreeError) in try DenseScan(norms, batch) }
       return true
     }
-    let probes = try Probes<Float>(Self.probes)
+    let probes = try Probes<Float>(Self.probes, dim: table.dim)
     let probing = DenseTask(
       points: points, set: set, k: k, options: task.options, context: context, counters: task.counters,
       rows: RecordedRows(rows: rows, probes: probes))

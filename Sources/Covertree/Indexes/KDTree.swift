@@ -65,7 +65,7 @@ final class KDTree: IndexStructure, @unchecked Sendable {
   }
 
   private func view(_ boxes: BoxTree<Float>, labels: Buffer<Int32>) -> SearchPoints<Float> {
-    SearchPoints(boxes, labels: labels, rows: rows, positions: places, owner: table)
+    SearchPoints(boxes, labels: labels, rows: RowsElsewhere(rows: rows, positions: places, owner: table))
   }
 
   func truncate(to first: Int) {
@@ -192,7 +192,7 @@ private struct WithinTask: DimensionTask {
   func run<D: Dimension>(_ dimension: D) throws(CoverTreeError) {
     try search.context.forEach(search.queries.count, grain: points.queriesPerChunk) {
       (range, _) throws(CoverTreeError) in
-      var boxes = try BoxSearch(points.boxes, labels: points.labels, dimension: dimension)
+      var boxes = try BoxSearch(points, dimension: dimension)
       for row in range {
         var collector = RadiusCollector<Float>(found: lists.found[row], worst: score)
         try boxes.run(search.queries.row(row), into: &collector)

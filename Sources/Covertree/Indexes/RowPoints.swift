@@ -1,6 +1,6 @@
 import CNumerics
 
-/// The rows of a table, whatever they are stored in, for comparison in batches. Labels are slots.
+/// The rows of a table, whatever they are stored in, for comparison in batches. Places and labels are slots.
 final class RowPoints: DensePoints, @unchecked Sendable {
   let count: Int
   let dim: Int
@@ -56,16 +56,16 @@ final class RowPoints: DensePoints, @unchecked Sendable {
   }
 
   @inline(__always)
-  func prefetch(_ label: Int32) { cn_prefetch_row(rows, Int64(label)) }
+  func prefetch(_ slot: Int32) { cn_prefetch_row(rows, Int64(slot)) }
 
-  func quick(_ query: UnsafePointer<Float>, _ label: Int32) -> Float {
-    cn_quick_score(rows, query, Int64(label))
+  func quick(_ query: UnsafePointer<Float>, _ slot: Int32) -> Float {
+    cn_quick_score(rows, query, Int64(slot))
   }
 
-  func decided(_ query: UnsafePointer<Float>, _ labels: SIMD4<Int32>) -> SIMD4<Double> {
+  func decided(_ query: UnsafePointer<Float>, _ slots: SIMD4<Int32>) -> SIMD4<Double> {
     SIMD4(
-      cn_decided_score(rows, query, Int64(labels[0])), cn_decided_score(rows, query, Int64(labels[1])),
-      cn_decided_score(rows, query, Int64(labels[2])), cn_decided_score(rows, query, Int64(labels[3])))
+      cn_decided_score(rows, query, Int64(slots[0])), cn_decided_score(rows, query, Int64(slots[1])),
+      cn_decided_score(rows, query, Int64(slots[2])), cn_decided_score(rows, query, Int64(slots[3])))
   }
 }
 

@@ -62,7 +62,7 @@ struct EuclideanFinder<S: Scalar, D: Dimension>: SourceFinder {
         switch closest.outcome(lane, of: lanes) {
         case .nothing: continue
         case .found(let place, let squared):
-          if squared < bounds[point] { found(point, lanes.tree.labels[place], squared) }
+          if squared < bounds[point] { found(point, lanes.label(place), squared) }
         case .undecided:
           var collector = ClosestCollector<S>(worst: bounds[point])
           try search.run(metric.row(point), into: &collector)
@@ -85,7 +85,7 @@ struct EuclideanFinder<S: Scalar, D: Dimension>: SourceFinder {
       }
       try lanes.run(into: &within)
       for hit in within.hits.elements where lanes.squared(Int(hit.lane), Int(hit.place)) <= squaredRadius {
-        let (place, neighbor) = (Int32(first) + hit.lane, lanes.tree.labels[hit.place])
+        let (place, neighbor) = (Int32(first) + hit.lane, lanes.label(Int(hit.place)))
         // Where squares overflow in the filter, a source shows to be as near to itself as to others.
         if neighbor != place { try found(place, neighbor) }
       }

@@ -38,6 +38,12 @@ public final class Buffer<Element: BitwiseCopyable> {
     base.update(repeating: value, count: count)
   }
 
+  /// Elements all of whose bits are 0. Memory that is mapped comes so from the system, page by page as it is used.
+  convenience init(zeros count: Int) throws(CoverTreeError) {
+    try self.init(count: count)
+    if byteCount < mappedBytes { memset(base, 0, byteCount) }
+  }
+
   deinit {
     if owner == nil { freeAligned(base, count) }
   }

@@ -35,7 +35,8 @@ public final class CallContext: @unchecked Sendable {
   private let report: ((Double) -> Bool)?
   private let stopped = Atomic<Bool>(false)
   private var nextReport: Double
-  /// The stretch of the whole call that the loop now running stands for.
+  /// The stretch of the whole call that stages are parts of, and that of the loop now running.
+  private var stretch = (from: 0.0, to: 1.0)
   private var progress = (from: 0.0, to: 1.0)
   /// The share that the host was told last. Stages have loops in loops, each of which begins at 0; a bar is not to go back.
   private var told = 0.0
@@ -50,8 +51,24 @@ public final class CallContext: @unchecked Sendable {
   /// Of calls that end soon, in one thread: nobody is told of them.
   static let brief = CallContext(threads: 1)
 
-  /// The loops that follow are this stretch of the call's progress.
-  func stage(from: Double, to: Double) { progress = (from, to) }
+  /// The loops that follow are this part of the call's progress.
+  func stage(from: Double, to: Double) { progress = part(from, to) }
+
+  /// Stages of the body are parts of this part of the call's progress.
+  func within<Result>(
+    from: Double, to: Double, _ body: () throws(CoverTreeError) -> Result
+  ) throws(CoverTreeError) -> Result {
+    let whole = stretch
+    defer { stretch = whole }
+    stretch = part(from, to)
+    progress = stretch
+    return try body()
+  }
+
+  private func part(_ from: Double, _ to: Double) -> (from: Double, to: Double) {
+    let length = stretch.to - stretch.from
+    return (stretch.from + length * from, stretch.from + length * to)
+  }
 
   /// Tells the host how far the call is and asks whether to go on. For the calling thread.
   func poll(share: Double = 0) throws(CoverTreeError) {

@@ -13,10 +13,11 @@ final class SpatialSearch: @unchecked Sendable {
     let view = PointsView(base: UnsafePointer(model.coordinates.base), count: model.count, dim: model.dim)
     let boxes = try BoxTree(
       view, labels: model.order.base, leafSize: TreeOptions.defaultLeafSize, context: context)
-    points = SearchPoints(boxes, labels: boxes.labels, rows: view, positions: model.positions, owner: model)
+    points = SearchPoints(
+      boxes, labels: boxes.labels, rows: RowsElsewhere(rows: view, positions: model.positions, owner: model))
   }
 
-  var byteCount: Int { points.boxes.byteCount }
+  var byteCount: Int { points.byteCount }
 
   /// - Parameters:
   ///   - indices: dataset indices of the queries, one for each row; nil for all points of the model.
@@ -24,19 +25,8 @@ final class SpatialSearch: @unchecked Sendable {
     toStored indices: UnsafeBufferPointer<Int64>?, k: Int, options: SearchOptions, context: CallContext,
     into rows: CorrelationRows
   ) throws(CoverTreeError) {
-    guard let indices else {
-      return try run(
-        QuerySet(count: model.count, points: points, indices: nil, sequence: model.order), k, options, context, rows)
-    }
-    let stored = try Buffer<Int32>(count: indices.count)
-    let keys = try Buffer<UInt64>(count: indices.count)
-    for (row, index) in indices.enumerated() {
-      stored[row] = Int32(index)
-      keys[row] = UInt64(model.positions[Int(index)])
-    }
-    let sequence = try sortedOrder(ofKeys: keys, context: context)
-    try run(
-      QuerySet(count: indices.count, points: points, indices: stored, sequence: sequence), k, options, context, rows)
+    guard let indices else { return try run(QuerySet(allOf: points), k, options, context, rows) }
+    try run(QuerySet(stored: indices, in: points, context: context), k, options, context, rows)
   }
 
   func nearest(
@@ -83,13 +73,13 @@ struct CorrelationRows: NeighborRows {
     return rows
   }
 
-  func write(_ found: SortedNeighbors, _ query: QuerySet<Double>.Query) {
+  func write(_ found: SortedNeighbors, _ query: QuerySet<Double>.Query) throws(CoverTreeError) {
     let first = query.row &* k
     for rank in 0..<found.count { indices[first + rank] = found.labels[rank] }
     for rank in found.count..<k { indices[first + rank] = -1 }
     if let scores {
       for rank in 0..<found.count {
-        let score = points!.settled(found.squares[rank], query.coordinates, Int32(found.labels[rank]))
+        let score = try points!.settled(found.squares[rank], query.coordinates, Int32(found.labels[rank]))
         scores[first + rank] = Score.reported(score)
       }
       for rank in found.count..<k { scores[first + rank] = .infinity }

@@ -1,16 +1,19 @@
-/// One thread's searches of one box tree: the core that every Euclidean search goes through.
+/// One thread's searches of points in box trees: the core that every Euclidean search goes through.
 ///
-/// Depth first, the nearest box first; a box is entered while its distance is not above the collector's threshold. Boxes and
+/// One tree after the other, the largest first: it leaves little to look for in the others. In a tree depth first, the nearest box first; a box is entered while its distance is not above the collector's threshold. Boxes and
 /// points are compared in the coordinates' own type, as a filter with its rounding error allowed for (`FilterSlack`);
 /// collectors decide by float64 distances. So the answer is that of a float64 brute force, whatever the type.
 ///
 /// A search begins at the root, or, for queries that lie together, at the *frontier* that they share.
 struct BoxSearch<S: Scalar, D: Dimension> {
-  let tree: BoxTree<S>
   let dimension: D
   let slack: FilterSlack<S>
-  /// By place; `noLabel` for points that do not count for any query.
-  private let labels: Buffer<Int32>
+  /// The first tree, and where its arrays are.
+  private let tree: BoxTree<S>
+  private let first: SegmentArrays<S>
+  private let others: [SegmentView<S>]
+  /// Keeps the arrays.
+  private let owner: AnyObject
   /// The query's coordinates, each in all lanes of a vector.
   private let query: UnsafeMutablePointer<S.Lanes>
   private let stackBounds: UnsafeMutablePointer<S>
@@ -20,13 +23,22 @@ struct BoxSearch<S: Scalar, D: Dimension> {
   private(set) var pointsCompared = 0
   private(set) var boxesCompared = 0
 
-  /// - Parameter labels: in place of the tree's own.
-  init(_ tree: BoxTree<S>, labels: Buffer<Int32>? = nil, dimension: D) throws(CoverTreeError) {
-    self.tree = tree
-    self.dimension = dimension
-    self.labels = labels ?? tree.labels
+  init(_ tree: BoxTree<S>, dimension: D) throws(CoverTreeError) {
+    try self.init(tree, SegmentArrays(tree), [], owner: tree, dimension)
+  }
+
+  init(_ points: SearchPoints<S>, dimension: D) throws(CoverTreeError) {
+    try self.init(
+      points.views[0].boxes, SegmentArrays(points.views[0]), Array(points.views.dropFirst()), owner: points, dimension)
+  }
+
+  private init(
+    _ tree: BoxTree<S>, _ first: SegmentArrays<S>, _ others: [SegmentView<S>], owner: AnyObject, _ dimension: D
+  ) throws(CoverTreeError) {
+    (self.tree, self.first, self.others, self.owner, self.dimension) = (tree, first, others, owner, dimension)
     slack = FilterSlack(dim: dimension.count)
-    let entries = (tree.depth + 1) * S.width + Frontier<S>.capacity
+    let depth = others.reduce(tree.depth) { max($0, $1.boxes.depth) }
+    let entries = (depth + 1) * S.width + Frontier<S>.capacity
     arena = try Arena(
       Arena.size(dimension.count, of: S.Lanes.self), Arena.size(entries, of: S.self),
       Arena.size(entries, of: Int32.self))
@@ -51,6 +63,26 @@ struct BoxSearch<S: Scalar, D: Dimension> {
     into collector: inout C
   ) throws(CoverTreeError) where C.S == S {
     for d in 0..<dimension.count { query[d] = S.Lanes(repeating: row[d]) }
+    try walk(first, row, eligible, fromFrontier: fromFrontier, into: &collector)
+    if !others.isEmpty { try walkOthers(row, eligible, into: &collector) }
+  }
+
+  /// The trees after the first.
+  @inline(never)
+  private mutating func walkOthers<C: Collector>(
+    _ row: UnsafePointer<S>, _ eligible: Eligibility, into collector: inout C
+  ) throws(CoverTreeError) where C.S == S {
+    // The lowest index of a tree is above all of the one before it.
+    for view in others where view.segment.indices.lowerBound < Int(eligible.before) {
+      try walk(SegmentArrays(view), row, eligible, fromFrontier: false, into: &collector)
+    }
+  }
+
+  @inline(__always)
+  private mutating func walk<C: Collector>(
+    _ tree: SegmentArrays<S>, _ row: UnsafePointer<S>, _ eligible: Eligibility, fromFrontier: Bool,
+    into collector: inout C
+  ) throws(CoverTreeError) where C.S == S {
     var threshold = collector.threshold(slack)
     var top = 0
     if fromFrontier {
@@ -60,25 +92,27 @@ struct BoxSearch<S: Scalar, D: Dimension> {
           frontier.smallestLabel + group &* S.width, eligible, threshold, &top)
       }
     } else {
-      visit(node: 0, eligible, threshold, &top)
+      visit(tree, node: 0, eligible, threshold, &top)
     }
     while top > 0 {
       top &-= 1
       guard stackBounds[top] <= threshold else { continue }
       let child = stackChildren[top]
       if child >= 0 {
-        visit(node: Int(child), eligible, threshold, &top)
+        visit(tree, node: Int(child), eligible, threshold, &top)
       } else {
-        try scan(leaf: Int(~child), row, eligible, &threshold, into: &collector)
+        try scan(tree, leaf: Int(~child), row, eligible, &threshold, into: &collector)
       }
     }
   }
 
   @inline(__always)
-  private mutating func visit(node: Int, _ eligible: Eligibility, _ threshold: S, _ top: inout Int) {
+  private mutating func visit(
+    _ tree: SegmentArrays<S>, node: Int, _ eligible: Eligibility, _ threshold: S, _ top: inout Int
+  ) {
     visit(
-      tree.boxes.base + node &* dimension.count &* 2, tree.children.base + node &* S.width,
-      tree.smallestLabel.base + node &* S.width, eligible, threshold, &top)
+      tree.boxes + node &* dimension.count &* 2, tree.children + node &* S.width,
+      tree.smallestLabel + node &* S.width, eligible, threshold, &top)
   }
 
   /// Pushes those of `width` boxes that can matter, the nearest last.
@@ -120,10 +154,11 @@ struct BoxSearch<S: Scalar, D: Dimension> {
 
   @inline(__always)
   private mutating func scan<C: Collector>(
-    leaf: Int, _ row: UnsafePointer<S>, _ eligible: Eligibility, _ threshold: inout S, into collector: inout C
+    _ tree: SegmentArrays<S>, leaf: Int, _ row: UnsafePointer<S>, _ eligible: Eligibility, _ threshold: inout S,
+    into collector: inout C
   ) throws(CoverTreeError) where C.S == S {
     let first = leaf &* tree.leafSize
-    var group = tree.coordinates.base + first / S.width &* dimension.count
+    var group = tree.coordinates + first / S.width &* dimension.count
     pointsCompared &+= tree.leafSize
     for place in stride(from: first, to: first &+ tree.leafSize, by: S.width) {
       var sum = S.Lanes(repeating: 0)
@@ -133,11 +168,12 @@ struct BoxSearch<S: Scalar, D: Dimension> {
       }
       let near = S.maskLessOrEqual(sum, S.Lanes(repeating: threshold))
       if near != 0 {
-        let hits = near & S.maskAdmitted(labels.base + place, below: eligible.before, except: eligible.excluded)
+        var hits = near & S.maskAdmitted(tree.labels + place, below: eligible.before, except: eligible.excluded)
+        if let tombstones = tree.tombstones { hits = tombstones.remaining(hits, from: place, by: tree.time) }
         try collector.take(
           Hits(
-            lanes: hits, filtered: sum, group: group, query: row, dimension: dimension, place: place,
-            labels: labels.base))
+            lanes: hits, filtered: sum, group: group, query: row, dimension: dimension,
+            place: tree.firstPlace &+ place, labels: tree.labels + place))
         threshold = collector.threshold(slack)
       }
       group += dimension.count
@@ -146,7 +182,24 @@ struct BoxSearch<S: Scalar, D: Dimension> {
 }
 
 extension BoxSearch {
-  /// Where searches for queries in a box may begin when none of them wants what is farther than `reach`, squared, in the
+  /// The coordinates, every `width`-th scalar from there, and the label of the point at a place.
+  @inline(__always)
+  func point(at place: Int) -> (coordinates: UnsafePointer<S>, label: Int32) {
+    if others.isEmpty || place < others[0].firstPlace {
+      return (tree.coordinates(at: place), first.labels[place])
+    }
+    return pointOfOthers(at: place)
+  }
+
+  @inline(never)
+  private func pointOfOthers(at place: Int) -> (coordinates: UnsafePointer<S>, label: Int32) {
+    var number = others.count &- 1
+    while others[number].firstPlace > place { number &-= 1 }
+    let inside = place &- others[number].firstPlace
+    return (others[number].boxes.coordinates(at: inside), others[number].segment.labels[inside])
+  }
+
+  /// Where searches for queries in a box may begin in the first tree when none of them wants what is farther than `reach`, squared, in the
   /// filter's scale.
   ///
   /// - Returns: false where the frontier has no room for it, or there is nothing that it could leave out.
@@ -253,7 +306,7 @@ struct Hits<S: Scalar, D: Dimension> {
   fileprivate let group: UnsafePointer<S.Lanes>
   fileprivate let query: UnsafePointer<S>
   fileprivate let dimension: D
-  /// Of the first lane.
+  /// Of the first lane, among the places of all trees.
   let place: Int
   fileprivate let labels: UnsafePointer<Int32>
 
@@ -283,7 +336,7 @@ struct Hits<S: Scalar, D: Dimension> {
   }
 
   @inline(__always)
-  func label(_ lane: Int) -> Int32 { labels[place &+ lane] }
+  func label(_ lane: Int) -> Int32 { labels[lane] }
 }
 
 /// What rounding may add to a squared distance in the filter.

@@ -35,7 +35,7 @@ final class BoxTree<S: Scalar>: @unchecked Sendable {
   ///   - leafSize: rounded up to whole vectors.
   init(
     _ points: PointsView<S>, labels: UnsafePointer<Int32>? = nil, leafSize: Int, rule: SplitRule = .medianOfExtent,
-    context: CallContext
+    isInOrder: Bool = false, context: CallContext
   ) throws(CoverTreeError) {
     count = points.count
     dim = points.dim
@@ -49,10 +49,19 @@ final class BoxTree<S: Scalar>: @unchecked Sendable {
     boxes = try Buffer(count: nodes * dim * 2)
     children = try Buffer(count: nodes * S.width)
     smallestLabel = try Buffer(count: nodes * S.width)
-    let order = try MedianOrder(points, blockSize: self.leafSize, fanout: S.width, rule: rule, context: context)
-    try fillLeaves(points, order.rows, labels, context)
+    let rows =
+      isInOrder
+      ? nil : try MedianOrder(points, blockSize: self.leafSize, fanout: S.width, rule: rule, context: context).rows
+    try fillLeaves(points, rows, labels, context)
     linkNodes(levels)
     try fillNodes(levels, context)
+  }
+
+  /// Points as they come, place by place: made in some microseconds, for a few points.
+  convenience init(
+    inOrderOf points: PointsView<S>, labels: UnsafePointer<Int32>, leafSize: Int, context: CallContext
+  ) throws(CoverTreeError) {
+    try self.init(points, labels: labels, leafSize: leafSize, isInOrder: true, context: context)
   }
 
   /// Boxes that are known, from a file. What is in them is not looked at: searches that are led astray find other points.
@@ -117,7 +126,7 @@ final class BoxTree<S: Scalar>: @unchecked Sendable {
   }
 
   private func fillLeaves(
-    _ points: PointsView<S>, _ rows: Buffer<Int32>, _ given: UnsafePointer<Int32>?, _ context: CallContext
+    _ points: PointsView<S>, _ rows: Buffer<Int32>?, _ given: UnsafePointer<Int32>?, _ context: CallContext
   ) throws(CoverTreeError) {
     let (coordinates, labels, dim) = (coordinates, labels, dim)
     try context.forEach(labels.count / S.width, grain: 512) { (range, _) throws(CoverTreeError) in
@@ -125,10 +134,11 @@ final class BoxTree<S: Scalar>: @unchecked Sendable {
         let scalars = UnsafeMutableRawPointer(coordinates.base + group * dim).assumingMemoryBound(to: S.self)
         for lane in 0..<S.width {
           let place = group * S.width + lane
-          if place < rows.count {
-            let row = points.row(Int(rows[place]))
+          if place < points.count {
+            let number = rows?[place] ?? Int32(place)
+            let row = points.row(Int(number))
             for d in 0..<dim { scalars[d * S.width + lane] = row[d] }
-            labels[place] = given?[Int(rows[place])] ?? rows[place]
+            labels[place] = given?[Int(number)] ?? number
           } else {
             for d in 0..<dim { scalars[d * S.width + lane] = .nan }
             labels[place] = Self.noLabel

@@ -83,11 +83,11 @@ final class DenseBatch<Points: DensePoints> {
   @inline(__always)
   func keep(_ i: Int, place: Int, lower: Double) throws(CoverTreeError) {
     guard place < labels.count else { return }
-    let label = labels.base[place]
-    guard queries[i].eligible.admits(label) else { return }
-    points.prefetch(label)
+    guard queries[i].eligible.admits(labels.base[place]) else { return }
+    let place = Int32(truncatingIfNeeded: place)
+    points.prefetch(place)
     let list = candidates[i]
-    try list.append(DenseCandidate(lower: lower, label: label))
+    try list.append(DenseCandidate(lower: lower, place: place))
     if list.count &- computed.base[i] >= patience { try computeDistances(i, list) }
   }
 
@@ -96,13 +96,13 @@ final class DenseBatch<Points: DensePoints> {
     let query = queries[i].query.coordinates
     var kept = computed[i]
     for slot in kept..<list.count where list[slot].lower <= limit(i) {
-      let label = list[slot].label
-      let score = Double(points.quick(query, label))
+      let place = list[slot].place
+      let score = Double(points.quick(query, place))
       // What overflows is at least as large as the largest number.
       let least = min(score, Double(S.greatestFiniteMagnitude))
       let hidden = (points.products ? scales[i] : least) * slack + underflow
-      list[kept] = DenseCandidate(lower: least - hidden, label: label)
-      if score.isFinite { uppers[i].offer(score + hidden, label) }
+      list[kept] = DenseCandidate(lower: least - hidden, place: place)
+      if score.isFinite { uppers[i].offer(score + hidden, labels[place]) }
       kept += 1
     }
     try list.resize(to: kept)
@@ -123,11 +123,11 @@ final class DenseBatch<Points: DensePoints> {
     let query = queries[i].query.coordinates
     // Four at a time: each sum is a chain of additions.
     for first in stride(from: 0, to: left, by: 4) {
-      let labels = SIMD4<Int32>(
-        list[first].label, list[min(first + 1, left - 1)].label, list[min(first + 2, left - 1)].label,
-        list[min(first + 3, left - 1)].label)
-      let scores = points.decided(query, labels)
-      for lane in 0..<min(4, left - first) { nearest.offer(scores[lane], labels[lane]) }
+      let places = SIMD4<Int32>(
+        list[first].place, list[min(first + 1, left - 1)].place, list[min(first + 2, left - 1)].place,
+        list[min(first + 3, left - 1)].place)
+      let scores = points.decided(query, places)
+      for lane in 0..<min(4, left - first) { nearest.offer(scores[lane], labels[places[lane]]) }
     }
     return nearest.finished()
   }
@@ -140,8 +140,7 @@ func lengthOf<S: Scalar>(_ row: UnsafePointer<S>, _ dim: Int) -> Double {
   return sum.squareRoot()
 }
 
-/// Points that queries are compared with one after the other. They are known by their place, and, where one is decided about,
-/// by their label.
+/// Points that queries are compared with one after the other. They are known by their places.
 ///
 /// Scores are squared distances or, where `products`, negative inner products.
 protocol DensePoints<S>: AnyObject, Sendable {
@@ -160,11 +159,11 @@ protocol DensePoints<S>: AnyObject, Sendable {
   /// have any numbers.
   func lanes(ofGroup group: Int, _ scratch: UnsafeMutablePointer<S.Lanes>) -> UnsafePointer<S.Lanes>
   /// Begins to fetch the coordinates of a point that will be decided about.
-  func prefetch(_ label: Int32)
+  func prefetch(_ place: Int32)
   /// The score of a point in the coordinates' own type, or better.
-  func quick(_ query: UnsafePointer<S>, _ label: Int32) -> S
+  func quick(_ query: UnsafePointer<S>, _ place: Int32) -> S
   /// The scores that decide, of four points.
-  func decided(_ query: UnsafePointer<S>, _ labels: SIMD4<Int32>) -> SIMD4<Double>
+  func decided(_ query: UnsafePointer<S>, _ places: SIMD4<Int32>) -> SIMD4<Double>
 }
 
 extension DensePoints {
@@ -203,8 +202,8 @@ protocol BatchScan: AnyObject {
   func run() throws(CoverTreeError)
 }
 
-/// A point that can be among the nearest: a bound below its score, and its label.
+/// A point that can be among the nearest: a bound below its score, and its place.
 struct DenseCandidate: BitwiseCopyable {
   var lower: Double
-  var label: Int32
+  var place: Int32
 }

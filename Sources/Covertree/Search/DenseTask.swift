@@ -27,19 +27,22 @@ struct DenseTask<Points: DensePoints, Rows: NeighborRows> where Rows.S == Points
       }
       for part in range {
         let first = places.lowerBound + part * batchSize
-        let queries = (first..<min(places.upperBound, first + batchSize)).map { set[$0] }
+        let numbers = first..<min(places.upperBound, first + batchSize)
+        let rows = try set.queries(numbers)
+        let queries = numbers.map { rows[$0] }
         let missed = try scanner.search(queries, options, k) {
           let farthest = options.farthestScore($0.row, S.self)
           return scanner.guesses ? min(farthest, guess!.score($0.coordinates)) : farthest
         } write: { (found, query) throws(CoverTreeError) in
-          try rows.write(found, query)
+          try self.rows.write(found, query)
         }
         if missed.count * 4 > queries.count { scanner.guesses = false }
         _ = try scanner.search(missed, options, 0) {
           options.farthestScore($0.row, S.self)
         } write: { (found, query) throws(CoverTreeError) in
-          try rows.write(found, query)
+          try self.rows.write(found, query)
         }
+        withExtendedLifetime(rows) {}
         counters.add(queries: queries.count, points: (queries.count + missed.count) * points.count, boxes: 0)
       }
     }
@@ -91,15 +94,17 @@ struct DenseGuess<S: Scalar> {
 
 /// The first queries of a call, and how far their last neighbours were.
 final class Probes<S: Scalar>: @unchecked Sendable {
-  private let queries: Buffer<UnsafePointer<S>>
+  private let dim: Int
+  private let queries: Buffer<S>
   private let farthest: Buffer<Double>
   private let taken = Counter()
 
   /// Bytes are compared where rounding to them hides no more than this share of a neighbour's distance.
   private static var hiddenShare: Double { 0.05 }
 
-  init(_ count: Int) throws(CoverTreeError) {
-    queries = try Buffer(count: count)
+  init(_ count: Int, dim: Int) throws(CoverTreeError) {
+    self.dim = dim
+    queries = try Buffer(count: count * dim)
     farthest = try Buffer(count: count)
   }
 
@@ -107,7 +112,7 @@ final class Probes<S: Scalar>: @unchecked Sendable {
   func take(_ found: SortedNeighbors, _ query: QuerySet<S>.Query) {
     guard found.count > 0 else { return }
     let place = taken.next()
-    queries[place] = query.coordinates
+    (queries.base + place * dim).update(from: query.coordinates, count: dim)
     farthest[place] = found.squares[found.count - 1]
   }
 
@@ -115,7 +120,7 @@ final class Probes<S: Scalar>: @unchecked Sendable {
   func guess<Points: DensePoints<S>>(_ points: Points, _ bytes: DenseBytes<S>) -> DenseGuess<S>? {
     var (excess, sizes) = (-Double.infinity, 0.0)
     for probe in 0..<taken.value {
-      let query = queries[probe]
+      let query = UnsafePointer(queries.base + probe * dim)
       if points.products {
         let length = lengthOf(query, points.dim)
         excess = max(excess, length > 0 ? farthest[probe] / length : 0)

@@ -16,11 +16,13 @@ struct LaneSearch<S: Scalar, D: Dimension> {
   /// A leaf that no more lanes want than this is compared with each of them.
   private static var fewLanes: Int { S.width / 2 }
 
-  let tree: BoxTree<S>
   let dimension: D
   let slack: FilterSlack<S>
-  /// By place; `noLabel` for points that do not count for any query.
-  private let labels: Buffer<Int32>
+  /// The trees, the largest first.
+  private let trees: [SegmentArrays<S>]
+  private let first: SegmentArrays<S>
+  /// Keeps their arrays.
+  private let owner: AnyObject
   private let arena: Arena
   private let stack: UnsafeMutablePointer<Entry>
   /// Coordinate by coordinate, a query a lane.
@@ -37,13 +39,22 @@ struct LaneSearch<S: Scalar, D: Dimension> {
   private(set) var pointsCompared = 0
   private(set) var boxesCompared = 0
 
-  /// - Parameter labels: in place of the tree's own.
-  init(_ tree: BoxTree<S>, labels: Buffer<Int32>? = nil, dimension: D) throws(CoverTreeError) {
-    self.tree = tree
-    self.labels = labels ?? tree.labels
-    self.dimension = dimension
+  init(_ tree: BoxTree<S>, dimension: D) throws(CoverTreeError) {
+    try self.init([SegmentArrays(tree)], depth: tree.depth, owner: tree, dimension)
+  }
+
+  init(_ points: SearchPoints<S>, dimension: D) throws(CoverTreeError) {
+    try self.init(
+      points.views.map { SegmentArrays($0) }, depth: points.views.reduce(0) { max($0, $1.boxes.depth) }, owner: points,
+      dimension)
+  }
+
+  private init(
+    _ trees: [SegmentArrays<S>], depth: Int, owner: AnyObject, _ dimension: D
+  ) throws(CoverTreeError) {
+    (self.trees, first, self.owner, self.dimension) = (trees, trees[0], owner, dimension)
     slack = FilterSlack(dim: dimension.count)
-    let (entries, panel) = (tree.depth * S.width, dimension.count)
+    let (entries, panel) = (depth * S.width, dimension.count)
     arena = try Arena(
       Arena.size(entries, of: Entry.self), Arena.size(3 * panel, of: S.Lanes.self),
       Arena.size(S.width, of: UnsafePointer<S>.self), Arena.size(S.width, of: S.self),
@@ -79,22 +90,38 @@ struct LaneSearch<S: Scalar, D: Dimension> {
     fillUnusedLanes()
     surround()
     collector.begin(self)
-    var threshold = collector.threshold
-    var reach = S.largest(threshold)
     var latest = Int32.min
     for lane in 0..<lanesInUse { latest = max(latest, before[lane]) }
+    try walk(first, latest, into: &collector)
+    if trees.count > 1 { try walkOthers(latest, into: &collector) }
+  }
+
+  /// The trees after the first.
+  @inline(never)
+  private mutating func walkOthers<C: LaneCollector>(
+    _ latest: Int32, into collector: inout C
+  ) throws(CoverTreeError) where C.S == S {
+    for tree in trees.dropFirst() { try walk(tree, latest, into: &collector) }
+  }
+
+  @inline(__always)
+  private mutating func walk<C: LaneCollector>(
+    _ tree: SegmentArrays<S>, _ latest: Int32, into collector: inout C
+  ) throws(CoverTreeError) where C.S == S {
+    var threshold = collector.threshold
+    var reach = S.largest(threshold)
     var top = 0
-    push(childrenOf: 0, reach, latest, &top)
+    push(tree, childrenOf: 0, reach, latest, &top)
     while top > 0 {
       top &-= 1
       let entry = stack[top]
       guard entry.bound <= reach else { continue }
-      let wanting = S.maskLessOrEqual(squaredDistances(toBox: Int(entry.box)), threshold)
+      let wanting = S.maskLessOrEqual(squaredDistances(tree, toBox: Int(entry.box)), threshold)
       guard wanting != 0 else { continue }
       if entry.child >= 0 {
-        push(childrenOf: Int(entry.child), reach, latest, &top)
+        push(tree, childrenOf: Int(entry.child), reach, latest, &top)
       } else {
-        try scan(leaf: Int(~entry.child), wanting, threshold, into: &collector)
+        try scan(tree, leaf: Int(~entry.child), wanting, threshold, into: &collector)
         threshold = collector.threshold
         reach = S.largest(threshold)
       }
@@ -123,8 +150,10 @@ struct LaneSearch<S: Scalar, D: Dimension> {
 
   /// Pushes the children of a node that can matter, the nearest last.
   @inline(__always)
-  private mutating func push(childrenOf node: Int, _ reach: S, _ latest: Int32, _ top: inout Int) {
-    let boxes = tree.boxes.base + node &* dimension.count &* 2
+  private mutating func push(
+    _ tree: SegmentArrays<S>, childrenOf node: Int, _ reach: S, _ latest: Int32, _ top: inout Int
+  ) {
+    let boxes = tree.boxes + node &* dimension.count &* 2
     let zero = S.Lanes(repeating: 0)
     var bound = zero
     for d in 0..<dimension.count {
@@ -152,9 +181,9 @@ struct LaneSearch<S: Scalar, D: Dimension> {
 
   /// From each query to a box.
   @inline(__always)
-  private mutating func squaredDistances(toBox box: Int) -> S.Lanes {
+  private mutating func squaredDistances(_ tree: SegmentArrays<S>, toBox box: Int) -> S.Lanes {
     let sides =
-      UnsafeRawPointer(tree.boxes.base + box / S.width &* dimension.count &* 2).assumingMemoryBound(to: S.self)
+      UnsafeRawPointer(tree.boxes + box / S.width &* dimension.count &* 2).assumingMemoryBound(to: S.self)
       + box % S.width
     let zero = S.Lanes(repeating: 0)
     var bound = zero
@@ -170,29 +199,29 @@ struct LaneSearch<S: Scalar, D: Dimension> {
 
   @inline(__always)
   private mutating func scan<C: LaneCollector>(
-    leaf: Int, _ wanting: UInt32, _ threshold: S.Lanes, into collector: inout C
+    _ tree: SegmentArrays<S>, leaf: Int, _ wanting: UInt32, _ threshold: S.Lanes, into collector: inout C
   ) throws(CoverTreeError) where C.S == S {
     let first = leaf &* tree.leafSize
     guard wanting.nonzeroBitCount <= Self.fewLanes else {
-      try scan(from: first, into: &collector)
+      try scan(tree, from: first, into: &collector)
       return
     }
     var lanes = wanting
     while lanes != 0 {
       let lane = lanes.trailingZeroBitCount
       lanes &= lanes &- 1
-      try scan(from: first, lane: lane, threshold[lane], into: &collector)
+      try scan(tree, from: first, lane: lane, threshold[lane], into: &collector)
     }
   }
 
   /// Each point with all lanes.
   @inline(__always)
   private mutating func scan<C: LaneCollector>(
-    from first: Int, into collector: inout C
+    _ tree: SegmentArrays<S>, from first: Int, into collector: inout C
   ) throws(CoverTreeError) where C.S == S {
     // Four at a time, as a sum waits for its last addition.
     for place in stride(from: first, to: first &+ tree.leafSize, by: 4) {
-      let points = tree.coordinates(at: place)
+      let points = tree.point(place, dimension.count)
       var sums = (S.Lanes(repeating: 0), S.Lanes(repeating: 0), S.Lanes(repeating: 0), S.Lanes(repeating: 0))
       for d in 0..<dimension.count {
         let (own, others) = (queries[d], points + d &* S.width)
@@ -205,10 +234,10 @@ struct LaneSearch<S: Scalar, D: Dimension> {
         sums.2 = S.multiplyAdd(differences.2, differences.2, sums.2)
         sums.3 = S.multiplyAdd(differences.3, differences.3, sums.3)
       }
-      try collector.take(admitted(sums.0, place), place)
-      try collector.take(admitted(sums.1, place &+ 1), place &+ 1)
-      try collector.take(admitted(sums.2, place &+ 2), place &+ 2)
-      try collector.take(admitted(sums.3, place &+ 3), place &+ 3)
+      try collector.take(admitted(tree, sums.0, place), tree.firstPlace &+ place)
+      try collector.take(admitted(tree, sums.1, place &+ 1), tree.firstPlace &+ place &+ 1)
+      try collector.take(admitted(tree, sums.2, place &+ 2), tree.firstPlace &+ place &+ 2)
+      try collector.take(admitted(tree, sums.3, place &+ 3), tree.firstPlace &+ place &+ 3)
     }
     pointsCompared &+= S.width &* tree.leafSize
   }
@@ -216,10 +245,10 @@ struct LaneSearch<S: Scalar, D: Dimension> {
   /// `width` points at a time with one lane.
   @inline(__always)
   private mutating func scan<C: LaneCollector>(
-    from first: Int, lane: Int, _ threshold: S, into collector: inout C
+    _ tree: SegmentArrays<S>, from first: Int, lane: Int, _ threshold: S, into collector: inout C
   ) throws(CoverTreeError) where C.S == S {
     let row = rows[lane]
-    var group = tree.coordinates.base + first / S.width &* dimension.count
+    var group = tree.coordinates + first / S.width &* dimension.count
     for place in stride(from: first, to: first &+ tree.leafSize, by: S.width) {
       var sum = S.Lanes(repeating: 0)
       for d in 0..<dimension.count {
@@ -227,11 +256,12 @@ struct LaneSearch<S: Scalar, D: Dimension> {
         sum = S.multiplyAdd(difference, difference, sum)
       }
       var hits = S.maskLessOrEqual(sum, S.Lanes(repeating: threshold))
-      if hits != 0 { hits &= S.maskAdmitted(labels.base + place, below: before[lane], except: excluded[lane]) }
+      if hits != 0 { hits &= S.maskAdmitted(tree.labels + place, below: before[lane], except: excluded[lane]) }
+      if let tombstones = tree.tombstones { hits = tombstones.remaining(hits, from: place, by: tree.time) }
       while hits != 0 {
         let hit = hits.trailingZeroBitCount
         hits &= hits &- 1
-        try collector.take(S.inLane(lane, sum[hit]), place &+ hit)
+        try collector.take(S.inLane(lane, sum[hit]), tree.firstPlace &+ place &+ hit)
       }
       group += dimension.count
     }
@@ -240,9 +270,9 @@ struct LaneSearch<S: Scalar, D: Dimension> {
 
   /// What lanes for which the point at a place does not count have from it: infinity.
   @inline(__always)
-  private func admitted(_ squared: S.Lanes, _ place: Int) -> S.Lanes {
+  private func admitted(_ tree: SegmentArrays<S>, _ squared: S.Lanes, _ place: Int) -> S.Lanes {
     S.admitted(
-      squared, labels[place], below: UnsafeRawPointer(before).load(as: S.Places.self),
+      squared, tree.label(place), below: UnsafeRawPointer(before).load(as: S.Places.self),
       except: UnsafeRawPointer(excluded).load(as: S.Places.self))
   }
 }
@@ -254,19 +284,37 @@ extension LaneSearch {
   /// From each lane to the point at a place, as the filter has it; infinity where it does not count.
   @inline(__always)
   func squaredDistances(to place: Int) -> S.Lanes {
-    let point = tree.coordinates(at: place)
+    let (tree, inside) = locate(place)
+    let point = tree.point(inside, dimension.count)
     var sum = S.Lanes(repeating: 0)
     for d in 0..<dimension.count {
       let difference = queries[d] - S.Lanes(repeating: point[d &* S.width])
       sum = S.multiplyAdd(difference, difference, sum)
     }
-    return admitted(sum, place)
+    return admitted(tree, sum, inside)
+  }
+
+  /// The tree in which a place is, and the number of the place in it.
+  @inline(__always)
+  private func locate(_ place: Int) -> (SegmentArrays<S>, Int) {
+    guard trees.count > 1 else { return (first, place) }
+    var number = trees.count &- 1
+    while trees[number].firstPlace > place { number &-= 1 }
+    return (trees[number], place &- trees[number].firstPlace)
+  }
+
+  /// The label of the point at a place.
+  @inline(__always)
+  func label(_ place: Int) -> Int32 {
+    let (tree, inside) = locate(place)
+    return tree.labels[inside]
   }
 
   /// The score that decisions are made by, from a lane to the point at a place.
   @inline(__always)
   func squared(_ lane: Int, _ place: Int) -> Double {
-    euclideanScore(rows[lane], tree.coordinates(at: place), stride: S.width, dim: dimension.count)
+    let (tree, inside) = locate(place)
+    return euclideanScore(rows[lane], tree.point(inside, dimension.count), stride: S.width, dim: dimension.count)
   }
 }
 

@@ -170,11 +170,10 @@ struct NearestFilter<S: Scalar>: Collector {
       while near != 0 {
         let lane = near.trailingZeroBitCount
         near &= near &- 1
-        let place = Int(places[first &+ lane])
-        let point = search.tree.coordinates(at: place)
+        let point = search.point(at: Int(places[first &+ lane]))
         guard
           neighborhood.append(
-            point, stride: S.width, search.tree.labels[place], shown: filtered[first &+ lane], search.dimension)
+            point.coordinates, stride: S.width, point.label, shown: filtered[first &+ lane], search.dimension)
         else {
           return try neighborhood.sorted(decidedOneByOne(search, row, bound: bound))
         }
@@ -190,10 +189,9 @@ struct NearestFilter<S: Scalar>: Collector {
   ) throws(CoverTreeError) -> NearestCollector {
     var nearest = NearestCollector(try NearestCollector.Room(k: room.k), bound: bound)
     for candidate in 0..<count where filtered[candidate] <= threshold {
-      let place = Int(places[candidate])
-      let squared = euclideanScore(
-        row, search.tree.coordinates(at: place), stride: S.width, dim: search.dimension.count)
-      nearest.offer(squared, search.tree.labels[place])
+      let point = search.point(at: Int(places[candidate]))
+      let squared = euclideanScore(row, point.coordinates, stride: S.width, dim: search.dimension.count)
+      nearest.offer(squared, point.label)
     }
     return nearest
   }

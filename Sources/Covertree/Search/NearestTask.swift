@@ -27,23 +27,24 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
       try walk(0..<set.count, dimension)
       return
     }
-    let probes = try Probes<S>(Self.probes)
+    let probes = try Probes<S>(Self.probes, dim: points.dim)
     var probing = self
     probing.recorder = probes
     let compared = try probing.walk(0..<Self.probes, dimension)
     let rest = Self.probes..<set.count
-    guard Double(compared) > Self.denseShare * Double(Self.probes * points.count) else {
+    guard Double(compared) > Self.denseShare * Double(Self.probes * points.placeCount) else {
       try walk(rest, dimension)
       return
     }
+    let scanned = try points.scannedPoints(context)
     let scan = DenseTask(
-      points: points, set: set, k: min(k, points.count), options: options, context: context, counters: counters,
+      points: scanned, set: set, k: min(k, scanned.count), options: options, context: context, counters: counters,
       rows: rows)
-    if let bytes = try points.denseBytes(context), let guess = probes.guess(points, bytes) {
+    if let bytes = try scanned.denseBytes(context), let guess = probes.guess(scanned, bytes) {
       try scan.run(rest, guess: options.areSomeTooLate ? nil : guess) { (batch) throws(CoverTreeError) in
         try ByteScan(bytes, batch)
       }
-    } else if let norms = try points.denseNorms(context) {
+    } else if let norms = try scanned.denseNorms(context) {
       try scan.run(rest, guess: nil) { (batch) throws(CoverTreeError) in try DenseScan(norms, batch) }
     } else {
       try walk(rest, dimension)
@@ -55,17 +56,19 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
   /// - Returns: with how many points they were compared.
   @discardableResult
   fileprivate func walk<D: Dimension>(_ places: Range<Int>, _ dimension: D) throws(CoverTreeError) -> Int {
-    let room = min(k, points.count)
+    let room = min(k, points.placeCount)
     let compared = Counter()
     try context.forEach(places.count, grain: points.queriesPerChunk) { (range, _) throws(CoverTreeError) in
       let part = range.lowerBound + places.lowerBound..<range.upperBound + places.lowerBound
-      var search = try BoxSearch(points.boxes, labels: points.labels, dimension: dimension)
+      let queries = try set.queries(part)
+      defer { withExtendedLifetime(queries) {} }
+      var search = try BoxSearch(points, dimension: dimension)
       if room == 1 && part.count > 1 {
-        try walkLanes(part, &search)
+        try walkLanes(part, queries, &search)
       } else if room <= NearestCollector.sortedLimit {
-        try walkTiles(part, room, &search)
+        try walkTiles(part, queries, room, &search)
       } else {
-        try walkSingly(part, room, &search)
+        try walkSingly(part, queries, room, &search)
       }
       counters.add(queries: range.count, points: search.pointsCompared, boxes: search.boxesCompared)
       compared.add(search.pointsCompared)
@@ -74,8 +77,10 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
   }
 
   /// The nearest point of queries that follow each other, `width` of them at a time.
-  private func walkLanes<D: Dimension>(_ places: Range<Int>, _ search: inout BoxSearch<S, D>) throws(CoverTreeError) {
-    var lanes = try LaneSearch(points.boxes, labels: points.labels, dimension: search.dimension)
+  private func walkLanes<D: Dimension>(
+    _ places: Range<Int>, _ queries: QueryRows<S>, _ search: inout BoxSearch<S, D>
+  ) throws(CoverTreeError) {
+    var lanes = try LaneSearch(points, dimension: search.dimension)
     var closest = ClosestLanes<S>(lanes.slack)
     let scratch = try NearestCollector.Room(k: 1)
     let result = try Arena(Arena.size(1, of: Double.self), Arena.size(1, of: Int64.self))
@@ -85,18 +90,18 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
       let together = first..<min(places.upperBound, first + S.width)
       lanes.removeAll()
       for place in together {
-        let query = set[place]
+        let query = queries[place]
         lanes.add(query.coordinates, bound: options.farthestScore(query.row, S.self), options.eligible(query))
       }
       try lanes.run(into: &closest)
       for place in together {
-        let query = set[place]
+        let query = queries[place]
         switch closest.outcome(place - first, of: lanes) {
         case .nothing:
           try write(SortedNeighbors(count: 0, squares: square, labels: label), query)
         case .found(let place, let squared):
           square.pointee = squared
-          label.pointee = Int64(points.boxes.labels[place])
+          label.pointee = Int64(points.label(at: place))
           try write(
             SortedNeighbors(
               count: squared <= options.farthestScore(query.row, S.self) ? 1 : 0, squares: square, labels: label), query
@@ -113,11 +118,11 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
   }
 
   private func walkSingly<D: Dimension>(
-    _ places: Range<Int>, _ k: Int, _ search: inout BoxSearch<S, D>
+    _ places: Range<Int>, _ queries: QueryRows<S>, _ k: Int, _ search: inout BoxSearch<S, D>
   ) throws(CoverTreeError) {
     let found = try NearestCollector.Room(k: k)
     for place in places {
-      let query = set[place]
+      let query = queries[place]
       var collector = DecidingNearest<S>(
         nearest: NearestCollector(found, bound: options.farthestScore(query.row, S.self)))
       try search.run(query.coordinates, options.eligible(query), into: &collector)
@@ -128,7 +133,7 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
   /// Queries that follow each other lie together: a tile of them begins at one frontier, and each looks no farther than
   /// to the neighbours of the one before it.
   private func walkTiles<D: Dimension>(
-    _ places: Range<Int>, _ k: Int, _ search: inout BoxSearch<S, D>
+    _ places: Range<Int>, _ queries: QueryRows<S>, _ k: Int, _ search: inout BoxSearch<S, D>
   ) throws(CoverTreeError) {
     let room = try NearestFilter<S>.Room(k: k)
     defer { withExtendedLifetime(room) {} }
@@ -136,17 +141,17 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
     let tile = try QueryTile<S>(dim: points.dim)
     var place = places.lowerBound
     while place < places.upperBound {
-      var queries = tile.take(from: place..<places.upperBound, search.dimension) { set[$0].coordinates }
+      var together = tile.take(from: place..<places.upperBound, search.dimension) { queries[$0].coordinates }
       var reach = S.infinity
-      if neighborhood.serves(before: earliest(queries)) && !queries.isEmpty {
+      if neighborhood.serves(before: earliest(together, queries)) && !together.isEmpty {
         reach = search.slack.shown(
           beside: neighborhood.farthest(from: tile.low, tile.high, search.dimension))
         guard try tile.gather(reach: reach, &search) else { continue }
       } else {
-        queries = place..<place + 1
+        together = place..<place + 1
       }
-      for next in queries {
-        let query = set[next]
+      for next in together {
+        let query = queries[next]
         let (eligible, farthest) = (options.eligible(query), options.farthestScore(query.row, S.self))
         var bound = min(search.slack.shown(farthest), reach)
         if neighborhood.serves(before: eligible.before) {
@@ -159,15 +164,15 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
         neighborhood.close(spare: options.excludesSelf ? (query.coordinates, query.index) : nil, search.dimension)
         try write(nearest, query)
       }
-      place = queries.upperBound
+      place = together.upperBound
     }
   }
 
   /// The earliest bound on labels of some queries.
   @inline(__always)
-  private func earliest(_ queries: Range<Int>) -> Int32 {
+  private func earliest(_ places: Range<Int>, _ queries: QueryRows<S>) -> Int32 {
     guard options.areSomeTooLate else { return Int32.max }
-    return queries.reduce(Int32.max) { min($0, options.eligible(set[$1]).before) }
+    return places.reduce(Int32.max) { min($0, options.eligible(queries[$1]).before) }
   }
 
   @inline(__always)

@@ -1,4 +1,4 @@
-/// Queries in the order in which they are run: along the curve, so that each starts where its neighbour ended.
+/// Queries in the order in which they are run: near ones follow each other, so that each starts where the last one ended.
 struct QuerySet<S: Scalar> {
   struct Query {
     /// The row of the result.
@@ -8,14 +8,26 @@ struct QuerySet<S: Scalar> {
     let index: Int32
   }
 
+  /// Where the queries are.
+  private enum Source {
+    /// New points, and their rows in the order in which they are run; nil for as they come.
+    case new(PointsView<S>, sequence: Buffer<Int32>?)
+    /// Points of those that are searched, by place in the order in which they are run; nil for all, as they come.
+    case stored(SearchPoints<S>, places: Buffer<Int32>?, rows: StoredRows)
+  }
+
+  /// Which row of the result is that of a stored query.
+  enum StoredRows {
+    /// By its number in the order of running.
+    case bySequence(Buffer<Int32>)
+    /// By its dataset index, less the lowest one.
+    case byIndex(Buffer<Int32>, lowest: Int32)
+    /// It is its dataset index.
+    case index
+  }
+
   let count: Int
-  /// Of which the queries are some; nil for new points.
-  private let stored: SearchPoints<S>?
-  private let new: PointsView<S>?
-  /// Dataset index of each row; nil where it is the row itself.
-  private let indices: Buffer<Int32>?
-  /// Rows in the order in which they are run; nil for as they come.
-  private let sequence: Buffer<Int32>?
+  private let source: Source
 
   /// Too few to be worth sorting.
   static var unsorted: Int { 32 }
@@ -32,12 +44,46 @@ struct QuerySet<S: Scalar> {
 
   /// New points that have been checked.
   init(new view: PointsView<S>, sequence: Buffer<Int32>?) {
-    (new, count, stored, indices, self.sequence) = (view, view.count, nil, nil, sequence)
+    (count, source) = (view.count, .new(view, sequence: sequence))
   }
 
-  /// Points of those that are searched.
-  init(count: Int, points: SearchPoints<S>, indices: Buffer<Int32>?, sequence: Buffer<Int32>?) {
-    (self.count, stored, new, self.indices, self.sequence) = (count, points, nil, indices, sequence)
+  /// Points of those that are searched, by dataset index.
+  init(
+    stored list: UnsafeBufferPointer<Int64>, in points: SearchPoints<S>, context: CallContext
+  ) throws(CoverTreeError) {
+    let locator = try PointLocator(points)
+    let keys = try Buffer<UInt64>(count: list.count)
+    for (row, index) in list.enumerated() {
+      guard let place = locator.place(Int(index)) else {
+        throw CoverTreeError(.notFound, "queries[\(row)]: the tree has no point \(index)")
+      }
+      keys[row] = UInt64(place)
+    }
+    let rows = try sortedOrder(ofKeys: keys, context: context)
+    let places = try Buffer<Int32>(count: list.count)
+    for number in 0..<rows.count { places[number] = Int32(keys[Int(rows[number])]) }
+    (count, source) = (list.count, .stored(points, places: places, rows: .bySequence(rows)))
+  }
+
+  /// All points that are searched, in the order of the leaves; rows are in the order of dataset indices.
+  init(allOf points: SearchPoints<S>) throws(CoverTreeError) {
+    count = points.liveCount
+    let places = try points.livePlaces()
+    let lowest = points.views[0].segment.indices.lowerBound
+    let span = points.views[points.views.count - 1].segment.indices.upperBound - lowest
+    guard lowest > 0 || span > count else {
+      source = .stored(points, places: places, rows: .index)
+      return
+    }
+    let rows = try Buffer<Int32>(count: span, filledWith: 0)
+    for number in 0..<count { rows[Int(points.label(at: places.map { Int($0[number]) } ?? number)) - lowest] = 1 }
+    var row: Int32 = 0
+    for offset in 0..<span {
+      let isThere = rows[offset]
+      rows[offset] = row
+      row += isThere
+    }
+    source = .stored(points, places: places, rows: .byIndex(rows, lowest: Int32(lowest)))
   }
 
   /// Keys are as fine as the order of so many queries is worth, in whole passes of the sort.
@@ -50,11 +96,61 @@ struct QuerySet<S: Scalar> {
     return try sortedOrder(ofKeys: curve.keys(of: view, context: context), context: context)
   }
 
+  /// Some of the queries that follow each other, for one thread.
+  func queries(_ numbers: Range<Int>) throws(CoverTreeError) -> QueryRows<S> {
+    switch source {
+    case .new(let view, let sequence): QueryRows(view, sequence)
+    case .stored(let points, let places, let rows): try QueryRows(numbers, of: points, places, rows)
+    }
+  }
+}
+
+/// Queries that follow each other, with their coordinates side by side: those of stored points are copied out of the leaves.
+struct QueryRows<S: Scalar> {
+  private let base: UnsafePointer<S>
+  private let stride: Int
+  private let first: Int
+  /// Of new points: the row of each; nil if it is its number.
+  private let sequence: Buffer<Int32>?
+  /// Of stored points: the row of the result and the dataset index.
+  private let rows: UnsafeMutablePointer<Int32>?
+  private let indices: UnsafeMutablePointer<Int32>?
+  private let arena: Arena?
+
+  fileprivate init(_ view: PointsView<S>, _ sequence: Buffer<Int32>?) {
+    (base, stride, first, self.sequence) = (view.base, view.stride, 0, sequence)
+    (rows, indices, arena) = (nil, nil, nil)
+  }
+
+  fileprivate init(
+    _ numbers: Range<Int>, of points: SearchPoints<S>, _ places: Buffer<Int32>?, _ resultRows: QuerySet<S>.StoredRows
+  ) throws(CoverTreeError) {
+    let (count, dim) = (numbers.count, points.dim)
+    let arena = try Arena(
+      Arena.size(count * dim, of: S.self), Arena.size(count, of: Int32.self), Arena.size(count, of: Int32.self))
+    let coordinates = arena.take(count * dim, of: S.self)
+    let (rows, indices) = (arena.take(count, of: Int32.self), arena.take(count, of: Int32.self))
+    for (offset, number) in numbers.enumerated() {
+      let place = places.map { Int($0[number]) } ?? number
+      points.copy(place, into: coordinates + offset * dim)
+      indices[offset] = points.label(at: place)
+      switch resultRows {
+      case .bySequence(let buffer): rows[offset] = buffer[number]
+      case .byIndex(let buffer, let lowest): rows[offset] = buffer[indices[offset] - lowest]
+      case .index: rows[offset] = indices[offset]
+      }
+    }
+    (base, stride, first, sequence) = (UnsafePointer(coordinates), dim, numbers.lowerBound, nil)
+    (self.rows, self.indices, self.arena) = (rows, indices, arena)
+  }
+
   @inline(__always)
-  subscript(place: Int) -> Query {
-    let row = sequence.map { Int($0[place]) } ?? place
-    if let new { return Query(row: row, coordinates: new.row(row), index: -1) }
-    let index = indices?[row] ?? Int32(row)
-    return Query(row: row, coordinates: stored!.row(index), index: index)
+  subscript(number: Int) -> QuerySet<S>.Query {
+    let offset = number &- first
+    if let rows, let indices {
+      return .init(row: Int(rows[offset]), coordinates: base + offset &* stride, index: indices[offset])
+    }
+    let row = sequence.map { Int($0[offset]) } ?? offset
+    return .init(row: row, coordinates: base + row &* stride, index: -1)
   }
 }

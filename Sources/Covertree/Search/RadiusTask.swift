@@ -33,15 +33,18 @@ struct RadiusTask<S: Scalar, Reported: Scalar>: DimensionTask {
     var lists: [Stack<Candidate>] = []
     for _ in 0..<chunks { lists.append(try Stack()) }
     let found = lists
+    let locator = try rounded.map { (_) throws(CoverTreeError) in try PointLocator(points) }
     try context.forEach(set.count, grain: chunk) { (range, _) throws(CoverTreeError) in
-      var search = try BoxSearch(points.boxes, labels: points.labels, dimension: dimension)
+      let queries = try set.queries(range)
+      defer { withExtendedLifetime(queries) {} }
+      var search = try BoxSearch(points, dimension: dimension)
       let sort = try DistributionSort()
       let list = found[range.lowerBound / chunk]
       for place in range {
-        let query = set[place]
+        let query = queries[place]
         let first = list.count
         if S.self == Float.self, let rounded {
-          try search.findPrecisely(query, points, rounded, options, into: list)
+          try search.findPrecisely(query, locator!, rounded, options, into: list)
         } else {
           var collector = RadiusCollector<S>(found: list, worst: options.farthestScore(query.row, S.self))
           try search.run(query.coordinates, options.eligible(query), into: &collector)
@@ -56,9 +59,11 @@ struct RadiusTask<S: Scalar, Reported: Scalar>: DimensionTask {
     let neighbors = try NeighborLists<Reported>(offsets: offsets, keepsScores: options.listsScores)
     try context.forEach(set.count, grain: chunk) { (range, _) throws(CoverTreeError) in
       let list = found[range.lowerBound / chunk]
+      let queries = try set.queries(range)
+      defer { withExtendedLifetime(queries) {} }
       var next = 0
       for place in range {
-        let query = set[place]
+        let query = queries[place]
         for slot in Int(offsets[query.row])..<Int(offsets[query.row + 1]) {
           neighbors.indices[slot] = Int64(list[next].index)
           neighbors.distances[slot] = Reported(Score.distance(list[next].squared))
@@ -82,9 +87,11 @@ struct CountTask<S: Scalar>: DimensionTask {
 
   func run<D: Dimension>(_ dimension: D) throws(CoverTreeError) {
     try context.forEach(set.count, grain: points.queriesPerChunk) { (range, _) throws(CoverTreeError) in
-      var search = try BoxSearch(points.boxes, labels: points.labels, dimension: dimension)
+      let queries = try set.queries(range)
+      defer { withExtendedLifetime(queries) {} }
+      var search = try BoxSearch(points, dimension: dimension)
       for place in range {
-        let query = set[place]
+        let query = queries[place]
         var collector = CountCollector<S>(worst: options.farthestScore(query.row, S.self))
         try search.run(query.coordinates, options.eligible(query), into: &collector)
         counts[query.row] = collector.count

@@ -52,11 +52,11 @@ extension BoxSearch {
   /// All points within the limits of a query that was rounded.
   @inline(never)
   mutating func findPrecisely(
-    _ query: QuerySet<S>.Query, _ points: SearchPoints<S>, _ rounded: RoundedQueries, _ options: SearchOptions,
+    _ query: QuerySet<S>.Query, _ locator: PointLocator<S>, _ rounded: RoundedQueries, _ options: SearchOptions,
     into found: Stack<Candidate>
   ) throws(CoverTreeError) {
     var collector = PreciseWithin(
-      points: points, rounded: rounded, query: query, limit: options.farthestScore(query.row, Double.self), found: found
+      locator: locator, rounded: rounded, query: query, limit: options.farthestScore(query.row, Double.self), found: found
     )
     try run(query.coordinates, options.eligible(query), into: &collector)
   }
@@ -73,13 +73,16 @@ struct PreciseCountTask: DimensionTask {
   let counts: UnsafeMutablePointer<Int64>
 
   func run<D: Dimension>(_ dimension: D) throws(CoverTreeError) {
+    let locator = try PointLocator(points)
     try context.forEach(set.count, grain: points.queriesPerChunk) { (range, _) throws(CoverTreeError) in
-      var search = try BoxSearch(points.boxes, labels: points.labels, dimension: dimension)
+      let queries = try set.queries(range)
+      defer { withExtendedLifetime(queries) {} }
+      var search = try BoxSearch(points, dimension: dimension)
       let found = try Stack<Candidate>()
       for place in range {
-        let query = set[place]
+        let query = queries[place]
         found.removeAll()
-        try search.findPrecisely(query, points, rounded, options, into: found)
+        try search.findPrecisely(query, locator, rounded, options, into: found)
         counts[query.row] = Int64(found.count)
       }
       counters.add(queries: range.count, points: search.pointsCompared, boxes: search.boxesCompared)
@@ -89,22 +92,23 @@ struct PreciseCountTask: DimensionTask {
 
 /// All points of at most a score from a query that was rounded.
 private struct PreciseWithin<S: Scalar>: DecidingCollector {
-  private let points: SearchPoints<S>
+  private let locator: PointLocator<S>
+  private let rounded: RoundedQueries
   private let query: UnsafePointer<Double>
   private let limit: Double
   private let found: Stack<Candidate>
   let worst: Double
 
   init(
-    points: SearchPoints<S>, rounded: RoundedQueries, query: QuerySet<S>.Query, limit: Double, found: Stack<Candidate>
+    locator: PointLocator<S>, rounded: RoundedQueries, query: QuerySet<S>.Query, limit: Double, found: Stack<Candidate>
   ) {
-    (self.points, self.limit, self.found) = (points, limit, found)
+    (self.locator, self.rounded, self.limit, self.found) = (locator, rounded, limit, found)
     self.query = rounded.queries.row(query.row)
     worst = rounded.reach(limit, query.row)
   }
 
   mutating func offer(_ squared: Double, _ label: Int32) throws(CoverTreeError) {
-    let score = euclideanScore(query, points.row(label), dim: points.dim)
+    let score = euclideanScore(query, locator.coordinates(label), stride: S.width, dim: rounded.queries.dim)
     if score <= limit { try found.append(Candidate(squared: score, index: label)) }
   }
 }
@@ -113,22 +117,24 @@ private struct PreciseWithin<S: Scalar>: DecidingCollector {
 private struct PreciseNearest: DecidingCollector {
   typealias S = Float
 
-  let points: SearchPoints<Float>
+  let locator: PointLocator<Float>
   let rounded: RoundedQueries
   let row: Int
   var nearest: NearestCollector
   var worst: Double
 
   init(
-    _ points: SearchPoints<Float>, _ rounded: RoundedQueries, row: Int, limit: Double, _ room: NearestCollector.Room
+    _ locator: PointLocator<Float>, _ rounded: RoundedQueries, row: Int, limit: Double, _ room: NearestCollector.Room
   ) {
-    (self.points, self.rounded, self.row) = (points, rounded, row)
+    (self.locator, self.rounded, self.row) = (locator, rounded, row)
     nearest = NearestCollector(room, bound: limit)
     worst = rounded.reach(limit, row)
   }
 
   mutating func offer(_ squared: Double, _ label: Int32) {
-    nearest.offer(euclideanScore(rounded.queries.row(row), points.row(label), dim: points.dim), label)
+    let score = euclideanScore(
+      rounded.queries.row(row), locator.coordinates(label), stride: Float.width, dim: rounded.queries.dim)
+    nearest.offer(score, label)
     worst = rounded.reach(nearest.worst, row)
   }
 }
@@ -162,20 +168,23 @@ struct PreciseNearestTask: DimensionTask {
       for row in 0..<set.count { limits[row] = rounded.reach(options.farthestScore(row, Double.self), row) }
       (around.limits, around.farthest) = (limits.elements, .infinity)
     }
+    let locator = try PointLocator(points)
     let incomplete = try Buffer<Bool>(count: set.count, filledWith: false)
     try NearestTask(
       set: set, points: points, k: wanted, options: around, context: context, counters: counters,
-      rows: PreciseRows(task: self, wanted: wanted, incomplete: incomplete)
+      rows: PreciseRows(task: self, locator: locator, wanted: wanted, incomplete: incomplete)
     ).run(dimension)
     withExtendedLifetime(limits) {}
-    let again = try context.collect(set.count) { incomplete[set[$0].row] ? Int32($0) : nil }
+    let queries = try set.queries(0..<set.count)
+    defer { withExtendedLifetime(queries) {} }
+    let again = try context.collect(set.count) { incomplete[queries[$0].row] ? Int32($0) : nil }
     try context.forEach(again.count, grain: points.queriesPerChunk) { (range, _) throws(CoverTreeError) in
-      var search = try BoxSearch(points.boxes, labels: points.labels, dimension: dimension)
-      let room = try NearestCollector.Room(k: min(k, points.count))
+      var search = try BoxSearch(points, dimension: dimension)
+      let room = try NearestCollector.Room(k: min(k, points.placeCount))
       for place in range {
-        let query = set[Int(again[place])]
+        let query = queries[Int(again[place])]
         var collector = PreciseNearest(
-          points, rounded, row: query.row, limit: options.farthestScore(query.row, Double.self), room)
+          locator, rounded, row: query.row, limit: options.farthestScore(query.row, Double.self), room)
         try search.run(query.coordinates, options.eligible(query), into: &collector)
         let found = collector.nearest.finished()
         write(query.row, found.count) { Candidate(squared: found.squares[$0], index: Int32(found.labels[$0])) }
@@ -207,6 +216,7 @@ private struct PreciseRows: NeighborRows {
   typealias S = Float
 
   let task: PreciseNearestTask
+  let locator: PointLocator<Float>
   /// The number of neighbours that were asked for.
   let wanted: Int
   /// By row: whether other points may be among the nearest.
@@ -225,7 +235,7 @@ private struct PreciseRows: NeighborRows {
     var count = 0
     for rank in 0..<found.count {
       let label = Int32(truncatingIfNeeded: found.labels[rank])
-      let score = euclideanScore(row, task.points.row(label), dim: task.points.dim)
+      let score = euclideanScore(row, locator.coordinates(label), stride: Float.width, dim: task.points.dim)
       guard score <= limit else { continue }
       sorted[count] = Candidate(squared: score, index: label)
       count &+= 1

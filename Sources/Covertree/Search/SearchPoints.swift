@@ -1,97 +1,164 @@
-import CNumerics
+/// Points as searches see them: the segments of one snapshot of a tree, or one k-d tree over rows that something else has.
+///
+/// A point has a *place*, its number among the places of all segments, one segment after the other, and a *label*, its dataset index.
+/// Immutable.
+final class SearchPoints<S: Scalar>: @unchecked Sendable {
+  /// The oldest first, whose indices are the lowest; it is the largest, too.
+  let views: [SegmentView<S>]
+  let dim: Int
+  /// Points that searches find.
+  let liveCount: Int
+  /// Where the rows are that something else has; nil for points of a tree.
+  private let rows: RowsElsewhere<S>?
+  private let scanned = Once<ScannedPoints<S>>()
 
-/// Points as searches see them: in boxes, by label, and, where boxes keep nothing out, all of them one after the other.
-final class SearchPoints<S: Scalar>: DensePoints, @unchecked Sendable {
-  let boxes: BoxTree<S>
-  /// By place in the boxes; `noLabel` for points that do not count.
-  let labels: Buffer<Int32>
-  private let rows: PointsView<S>
-  /// Label to row; nil where it is the row.
-  private let positions: Buffer<Int32>?
-  /// What the rows lie in.
-  private let owner: AnyObject
-  private let norms = Once<Maybe<DenseNorms<S>>>()
-  private let bytes = Once<Maybe<DenseBytes<S>>>()
-
-  init(
-    _ boxes: BoxTree<S>, labels: Buffer<Int32>, rows: PointsView<S>, positions: Buffer<Int32>?, owner: AnyObject
-  ) {
-    (self.boxes, self.labels, self.rows, self.positions, self.owner) = (boxes, labels, rows, positions, owner)
+  /// Segments of a tree, one or more.
+  ///
+  /// - Parameters:
+  ///   - removedCounts: how many points of each segment are removed.
+  ///   - time: the last change that searches see.
+  init(_ segments: [Segment<S>], removedCounts: [Int], time: UInt32) {
+    var (views, first): ([SegmentView<S>], Int) = ([], 0)
+    views.reserveCapacity(segments.count)
+    for (segment, removedCount) in zip(segments, removedCounts) {
+      views.append(SegmentView(segment, firstPlace: first, removedCount: removedCount, time: time))
+      first += segment.labels.count
+    }
+    self.views = views
+    dim = views[0].boxes.dim
+    liveCount = views.reduce(0) { $0 + $1.liveCount }
+    rows = nil
   }
 
-  var count: Int { boxes.count }
-  var dim: Int { boxes.dim }
-  var products: Bool { false }
-  var longest: Double { 0 }
+  /// A k-d tree over rows that something else has.
+  ///
+  /// - Parameter labels: by place in the boxes; `noLabel` for points that do not count.
+  init(_ boxes: BoxTree<S>, labels: Buffer<Int32>, rows: RowsElsewhere<S>) {
+    let segment = Segment(boxes, labels: labels, indices: 0..<rows.indexCount)
+    views = [SegmentView(segment, firstPlace: 0, removedCount: 0, time: 0)]
+    dim = boxes.dim
+    liveCount = boxes.count
+    self.rows = rows
+  }
 
-  /// The coordinates of a point.
+  /// Places from the first one to that of the last point.
+  var placeCount: Int { views[views.count - 1].firstPlace + views[views.count - 1].segment.count }
+
+  /// The segment in which a place is.
   @inline(__always)
-  func row(_ label: Int32) -> UnsafePointer<S> { rows.row(positions.map { Int($0[label]) } ?? Int(label)) }
+  func view(at place: Int) -> SegmentView<S> {
+    var number = views.count &- 1
+    while views[number].firstPlace > place { number &-= 1 }
+    return views[number]
+  }
 
+  /// The coordinates of the point at a place: every `width`-th scalar from here.
+  @inline(__always)
+  func coordinates(at place: Int) -> UnsafePointer<S> {
+    let view = view(at: place)
+    return view.boxes.coordinates(at: place &- view.firstPlace)
+  }
+
+  /// The dataset index of the point at a place, removed or not.
+  @inline(__always)
+  func label(at place: Int) -> Int32 {
+    let view = view(at: place)
+    return view.boxes.labels[place &- view.firstPlace]
+  }
+
+
+  /// Copies the coordinates of the point at a place; of the segment's first point if there is none.
+  @inline(__always)
   func copy(_ place: Int, into target: UnsafeMutablePointer<S>) {
-    let point = boxes.coordinates(at: place)
-    for d in 0..<dim { target[d] = point[d * S.width] }
+    let view = view(at: place)
+    let inside = place &- view.firstPlace
+    let point = view.boxes.coordinates(at: inside < view.segment.count ? inside : 0)
+    for d in 0..<dim { target[d] = point[d &* S.width] }
   }
 
-  @inline(__always)
-  func lanes(ofGroup group: Int, _ scratch: UnsafeMutablePointer<S.Lanes>) -> UnsafePointer<S.Lanes> {
-    UnsafePointer(boxes.coordinates.base + group &* dim)
-  }
-
-  @inline(__always)
-  func prefetch(_ label: Int32) { cn_prefetch(row(label), Int64(dim * MemoryLayout<S>.size)) }
-
-  func decided(_ query: UnsafePointer<S>, _ labels: SIMD4<Int32>) -> SIMD4<Double> {
-    var scores = squaredEuclidean(
-      query, row(labels[0]), row(labels[1]), row(labels[2]), row(labels[3]), dim: dim)
-    if S.self == Double.self {
-      for lane in 0..<4 where scores[lane] < Score.leastSquare {
-        scores[lane] = scoreOfNear(query, row(labels[lane]), dim: dim)
+  /// Places of points that searches find, in the order of the leaves; nil if they are 0 ..< `liveCount`.
+  func livePlaces() throws(CoverTreeError) -> Buffer<Int32>? {
+    if views.count == 1 && views[0].removedCount == 0 { return nil }
+    let places = try Buffer<Int32>(count: liveCount)
+    var next = 0
+    for view in views {
+      for place in 0..<view.segment.count where view.label(place) != BoxTree<S>.noLabel {
+        places[next] = Int32(view.firstPlace + place)
+        next += 1
       }
     }
-    return scores
+    return places
   }
 
   /// The score of a neighbour, if a search has left a square that has lost its digits.
   @inline(__always)
-  func settled(_ score: Double, _ query: UnsafePointer<S>, _ label: Int32) -> Double {
+  func settled(
+    _ score: Double, _ query: UnsafePointer<S>, _ label: Int32
+  ) throws(CoverTreeError) -> Double {
     guard S.self == Double.self, score >= 0, score < Score.leastSquare else { return score }
-    return scoreOfNear(query, row(label), dim: dim)
+    return scoreOfNear(query, try PointLocator(self).coordinates(label), stride: S.width, dim: dim)
   }
 
-  /// The squared distance, summed lane by lane.
-  @inline(__always)
-  func quick(_ x: UnsafePointer<S>, _ label: Int32) -> S {
-    let y = row(label)
-    var sums = S.Lanes(repeating: 0)
-    let whole = dim / S.width &* S.width
-    for d in stride(from: 0, to: whole, by: S.width) {
-      let a = UnsafeRawPointer(x + d).loadUnaligned(as: S.Lanes.self)
-      let difference = a - UnsafeRawPointer(y + d).loadUnaligned(as: S.Lanes.self)
-      sums = S.multiplyAdd(difference, difference, sums)
-    }
-    var sum: S = 0
-    for lane in 0..<S.width { sum += sums[lane] }
-    for d in whole..<dim { sum += (x[d] - y[d]) * (x[d] - y[d]) }
-    return sum
-  }
-
-  /// What a scan of all points by products needs, made when the first one comes; nil where there can be none.
-  func denseNorms(_ context: CallContext) throws(CoverTreeError) -> DenseNorms<S>? {
-    try norms.get { () throws(CoverTreeError) in Maybe(try DenseNorms(self, context: context)) }.value
-  }
-
-  /// The same by products of bytes.
-  func denseBytes(_ context: CallContext) throws(CoverTreeError) -> DenseBytes<S>? {
-    try bytes.get { () throws(CoverTreeError) in Maybe(try DenseBytes(self, context: context)) }.value
+  /// The points as a scan of all of them needs them, made when the first one comes.
+  func scannedPoints(_ context: CallContext) throws(CoverTreeError) -> ScannedPoints<S> {
+    try scanned.get { () throws(CoverTreeError) in try ScannedPoints(self, rows, context: context) }
   }
 
   /// Queries that a thread takes at a time: many neighbours along the curve, but fewer where one may scan for long.
-  var queriesPerChunk: Int { CallContext.grain(operationsPerItem: count * dim / S.width, most: 128) }
+  var queriesPerChunk: Int { CallContext.grain(operationsPerItem: placeCount * dim / S.width, most: 128) }
+
+  /// Memory for the segments, and what was made of them.
+  var byteCount: Int {
+    views.reduce(scanned.known?.byteCount ?? 0) { $0 + $1.segment.byteCount }
+  }
 }
 
-/// A value that may not be had, as an object.
-final class Maybe<Value> {
-  let value: Value?
-  init(_ value: Value?) { self.value = value }
+/// Finds points by their labels, for as long as the points are there.
+struct PointLocator<S: Scalar>: @unchecked Sendable {
+  private let views: [SegmentView<S>]
+  /// Of each segment: places by label, less the lowest one.
+  private let tables: [Buffer<Int32>]
+
+  /// The tables of the segments are made when they are first needed: O(n).
+  init(_ points: SearchPoints<S>) throws(CoverTreeError) {
+    views = points.views
+    var tables: [Buffer<Int32>] = []
+    for view in views { tables.append(try view.segment.places()) }
+    self.tables = tables
+  }
+
+  /// The segment of a point that searches find, by its number, and the place in it; nil if there is no point of this label.
+  @inline(__always)
+  func locate(_ label: Int) -> (segment: Int, place: Int)? {
+    var number = views.count &- 1
+    while number > 0 && views[number].segment.indices.lowerBound > label { number &-= 1 }
+    guard views[number].segment.indices.contains(label) else { return nil }
+    let place = Int(tables[number][label &- views[number].segment.indices.lowerBound])
+    guard place >= 0, views[number].label(place) != BoxTree<S>.noLabel else { return nil }
+    return (number, place)
+  }
+
+  /// The place of a point among those of all segments.
+  func place(_ label: Int) -> Int? { locate(label).map { views[$0.segment].firstPlace + $0.place } }
+
+  /// The coordinates of a point that a search has found: every `width`-th scalar from here.
+  @inline(__always)
+  func coordinates(_ label: Int32) -> UnsafePointer<S> {
+    let found = locate(Int(label))!
+    return views[found.segment].boxes.coordinates(at: found.place)
+  }
+}
+
+/// Rows that something else has, by label.
+struct RowsElsewhere<S: Scalar>: @unchecked Sendable {
+  let rows: PointsView<S>
+  /// Label to row; nil if it is the row.
+  let positions: Buffer<Int32>?
+  /// Keeps the rows.
+  let owner: AnyObject
+
+  var indexCount: Int { positions?.count ?? rows.count }
+
+  @inline(__always)
+  subscript(label: Int32) -> UnsafePointer<S> { rows.row(positions.map { Int($0[label]) } ?? Int(label)) }
 }

@@ -37,14 +37,18 @@ extension PointsView {
       var sum: UInt64 = 0
       for row in range {
         guard let index = index(row) else { continue }
-        var hash = mixed(UInt64(index))
-        let coordinates = self.row(row)
-        // Adding zero makes one of the two zeros.
-        for d in 0..<dim { hash = mixed(hash ^ (Double(coordinates[d]) + 0).bitPattern) }
-        sum &+= hash
+        sum &+= hashOfPoint(index, self.row(row), dim: dim)
       }
       parts[range.lowerBound / grain] = sum
     }
     return parts.elements.reduce(0, &+)
   }
+}
+
+/// What one point adds to the number by which a set of points is known again.
+func hashOfPoint<S: Scalar>(_ index: Int, _ coordinates: UnsafePointer<S>, dim: Int) -> UInt64 {
+  var hash = mixed(UInt64(index))
+  // Adding zero makes one of the two zeros.
+  for d in 0..<dim { hash = mixed(hash ^ (Double(coordinates[d]) + 0).bitPattern) }
+  return hash
 }

@@ -108,10 +108,31 @@ public enum AnyCoverTree: Sendable {
     }
   }
 
-  public func export() -> TreeArrays {
+  public func export(context: CallContext) throws(CoverTreeError) -> TreeArrays {
     switch self {
-    case .float32(let tree): tree.export()
-    case .float64(let tree): tree.export()
+    case .float32(let tree): try tree.export(context: context)
+    case .float64(let tree): try tree.export(context: context)
+    }
+  }
+
+  public func copyIndices(
+    inLeafOrder: Bool, count: Int, into indices: UnsafeMutablePointer<Int64>
+  ) throws(CoverTreeError) {
+    switch self {
+    case .float32(let tree): try tree.copyIndices(inLeafOrder: inLeafOrder, count: count, into: indices)
+    case .float64(let tree): try tree.copyIndices(inLeafOrder: inLeafOrder, count: count, into: indices)
+    }
+  }
+
+  /// `rows` points to scalars of the tree's type.
+  public func copyPoints(
+    _ indices: UnsafeBufferPointer<Int64>, into rows: UnsafeMutableRawPointer, context: CallContext
+  ) throws(CoverTreeError) {
+    switch self {
+    case .float32(let tree):
+      try tree.copyPoints(indices, into: rows.assumingMemoryBound(to: Float.self), context: context)
+    case .float64(let tree):
+      try tree.copyPoints(indices, into: rows.assumingMemoryBound(to: Double.self), context: context)
     }
   }
 

@@ -1,94 +1,132 @@
-/// Trees as files. The sections are those of `docs/file-format.md`: the arrays of `TreeLayout` and `BoxTree` as they stand
-/// in memory, so that a file that was opened is searched and exported where it lies.
+/// Trees as files. The sections are those of `docs/file-format.md`: the arrays of `BoxTree`, and of `TreeLayout` if the cover tree has been
+/// made, as they are in memory, so that a file that was opened is searched and exported where it is.
 extension CoverTree where S: StorableElement {
-  /// The tree as it stands; its arrays are not copied.
+  /// The current state; arrays of a single segment are not copied. Several are merged into one.
   func image(context: CallContext) throws(CoverTreeError) -> FileImage {
-    let snapshot = snapshot
-    let (layout, boxes) = (snapshot.layout, snapshot.boxes)
+    let current = snapshot
+    let snapshot: TreeSnapshot<S> = try context.within(from: 0, to: 0.1) { () throws(CoverTreeError) in
+      try TreeChange<S>(options: options, context: context).united(current)
+    }
+    let view = snapshot.points.views[0]
     let settings = try Buffer<Int64>(count: TreeSettings.count)
     TreeSettings(
-      type: S.elementType, dim: dim, indexCount: snapshot.indexCount, options: options
+      type: S.elementType, dim: dim, indexCount: snapshot.indexCount, firstIndex: view.segment.indices.lowerBound,
+      options: options
     ).write(to: settings)
     var sections = [
       Section("settings", settings),
-      Section("points", layout.points, columns: dim),
-      Section("order", layout.order),
-      Section("levels", layout.levels),
-      Section("parents", layout.parents),
-      Section("children_offsets", layout.childrenOffsets),
-      Section("children", layout.children),
-      Section("radius", layout.radius),
-      Section("subtree_end", layout.subtreeEnd),
-      Section("subtree_min", layout.subtreeMin),
-      Section("subtree_max", layout.subtreeMax),
-      Section("boxes.coordinates", boxes.coordinates.scalars(S.self), columns: S.width),
-      Section("boxes.labels", boxes.labels),
-      Section("boxes.sides", boxes.boxes.scalars(S.self), columns: S.width),
-      Section("boxes.smallest_label", boxes.smallestLabel),
+      Section("boxes.coordinates", view.boxes.coordinates.scalars(S.self), columns: S.width),
+      Section("boxes.labels", view.boxes.labels),
+      Section("boxes.sides", view.boxes.boxes.scalars(S.self), columns: S.width),
+      Section("boxes.smallest_label", view.boxes.smallestLabel),
     ]
-    if let removed = snapshot.removed { sections.append(Section("removed", removed)) }
-    return FileImage(kind: .tree, inputHash: try snapshot.inputHash(context: context), sections: sections)
+    if view.removedCount > 0 {
+      let removed = try Buffer<UInt8>(count: view.segment.count)
+      for place in 0..<removed.count { removed[place] = view.label(place) == BoxTree<S>.noLabel ? 1 : 0 }
+      sections.append(Section("boxes.removed", removed))
+    }
+    if snapshot.latestCover != nil {
+      let cover: CoverArrays<S> = try context.within(from: 0.1, to: 0.3) { () throws(CoverTreeError) in
+        try snapshot.cover(options, context: context)
+      }
+      sections += cover.sections
+    }
+    return FileImage(kind: .tree, inputHash: try snapshot.points.inputHash(context: context), sections: sections)
   }
 
-  /// Opens a tree that lies in a file. Checksums are compared, and every number that is used as a place in memory is looked
-  /// at: O(n), at the speed of reading.
+  /// Opens a tree that is in a file. Checksums are compared, and every number that is used as a place in memory is checked: O(n), at the
+  /// speed of reading.
   fileprivate convenience init(
     _ file: StoredFile, _ settings: TreeSettings, context: CallContext
   ) throws(CoverTreeError) {
-    let (dim, order) = (settings.dim, try file.buffer("order", of: Int32.self))
-    let count = order.count
-    guard count > 0, count < Int(Int32.max), settings.indexCount >= count else {
-      throw file.corrupt("section \"order\": there are \(count) points and \(settings.indexCount) indices")
+    let segment = try Segment<S>(file, settings, context: context)
+    var removedCount = 0
+    if file.section(named: "boxes.removed") != nil {
+      let removed: Buffer<UInt8> = try file.buffer("boxes.removed", rows: segment.count)
+      guard removed.elements.allSatisfy({ $0 <= 1 }) else { throw file.corrupt("section \"boxes.removed\" is no mask") }
+      let tombstones = try segment.makeTombstones()
+      for place in 0..<removed.count where removed[place] == 1 {
+        removedCount += tombstones.mark(place, at: 1) ? 1 : 0
+      }
     }
-    let layout = TreeLayout<S>(
-      dim: dim,
-      points: try file.numbers(
-        "points", rows: count, columns: dim, within: S(S.coordinateLimit), context: context),
-      order: order,
-      levels: try file.buffer("levels", rows: count), parents: try file.buffer("parents", rows: count),
-      childrenOffsets: try file.buffer("children_offsets", rows: count + 1),
-      children: try file.buffer("children", rows: count - 1), radius: try file.buffer("radius", rows: count),
-      subtreeEnd: try file.buffer("subtree_end", rows: count),
-      subtreeMin: try file.buffer("subtree_min", rows: count), subtreeMax: try file.buffer("subtree_max", rows: count))
-    guard
-      let boxes = try BoxTree<S>(
-        count: count, dim: dim, leafSize: settings.options.leafSize,
-        coordinates: try file.buffer("boxes.coordinates", of: S.self, columns: S.width).vectors(),
-        labels: try file.buffer("boxes.labels"),
-        boxes: try file.buffer("boxes.sides", of: S.self, columns: S.width).vectors(),
-        smallestLabel: try file.buffer("boxes.smallest_label"))
-    else { throw file.corrupt("its boxes are not those of \(count) points") }
-    let removed: Buffer<UInt8>? =
-      file.section(named: "removed") == nil ? nil : try file.buffer("removed", rows: count)
-    let places = PlacesInTree(layout: layout, boxes: boxes, removed: removed, indexCount: settings.indexCount)
-    try places.check(file, context: context)
-    let snapshot = try TreeSnapshot(
-      layout: layout, boxes: boxes, removed: removed, indexCount: settings.indexCount, context: context)
-    self.init(snapshot, options: settings.options)
+    let points = SearchPoints([segment], removedCounts: [removedCount], time: 1)
+    let cover = try CoverArrays<S>(file, settings, points, context: context)
+    self.init(
+      TreeSnapshot(points, indexCount: settings.indexCount, time: 1, cover: cover), options: settings.options)
   }
 }
 
-extension TreeSnapshot {
+extension Segment where S: StorableElement {
+  fileprivate convenience init(
+    _ file: StoredFile, _ settings: TreeSettings, context: CallContext
+  ) throws(CoverTreeError) {
+    let labels: Buffer<Int32> = try file.buffer("boxes.labels")
+    let count = labels.elements.firstIndex(of: BoxTree<S>.noLabel) ?? labels.count
+    guard count > 0, count <= settings.indexCount - settings.firstIndex else {
+      throw file.corrupt("section \"boxes.labels\": there are \(count) points and \(settings.indexCount) indices")
+    }
+    let scalars: Buffer<S> = try file.buffer("boxes.coordinates", columns: S.width)
+    guard
+      let boxes = try BoxTree<S>(
+        count: count, dim: settings.dim, leafSize: settings.options.leafSize, coordinates: scalars.vectors(),
+        labels: labels, boxes: try file.buffer("boxes.sides", of: S.self, columns: S.width).vectors(),
+        smallestLabel: try file.buffer("boxes.smallest_label"))
+    else { throw file.corrupt("its boxes are not those of \(count) points") }
+    guard try boxes.isUsable(context) else {
+      throw file.corrupt("section \"boxes.coordinates\": expected finite coordinates")
+    }
+    self.init(boxes, indices: settings.firstIndex..<settings.indexCount)
+    let seen = try Buffer<UInt8>(count: indices.count, filledWith: 0)
+    for (place, label) in labels.elements.enumerated() {
+      guard place < count else {
+        guard label == BoxTree<S>.noLabel else {
+          throw file.corrupt("section \"boxes.labels\": \(label) is beyond the last point")
+        }
+        continue
+      }
+      guard indices.contains(Int(label)), seen[Int(label) - indices.lowerBound] == 0 else {
+        throw file.corrupt("section \"boxes.labels\": \(label) is out of range or there twice")
+      }
+      seen[Int(label) - indices.lowerBound] = 1
+    }
+  }
+}
+
+extension SearchPoints {
   /// Of the points that searches find, by dataset index.
   fileprivate func inputHash(context: CallContext) throws(CoverTreeError) -> UInt64 {
-    let (layout, removed) = (layout, removed)
-    let view = PointsView(base: UnsafePointer(layout.points.base), count: layout.count, dim: layout.dim)
-    return try view.hash(context: context) { removed?[$0] == 1 ? nil : Int(layout.order[$0]) }
+    let grain = 1 << 14
+    let sums = try Buffer<UInt64>(count: (placeCount + grain - 1) / grain, filledWith: 0)
+    let rows = try Buffer<S>(count: context.threads * dim)
+    try context.forEach(placeCount, grain: grain) { (range, slot) throws(CoverTreeError) in
+      let row = rows.base + slot * dim
+      for place in range {
+        let view = view(at: place)
+        let label = view.label(place - view.firstPlace)
+        guard label != BoxTree<S>.noLabel else { continue }
+        copy(place, into: row)
+        sums[range.lowerBound / grain] &+= hashOfPoint(Int(label), row, dim: dim)
+      }
+    }
+    return sums.elements.reduce(0, &+)
   }
 }
 
 /// What a tree is beside its arrays: the section "settings".
-fileprivate struct TreeSettings {
-  static let count = 6
+struct TreeSettings {
+  static let count = 7
 
   /// Of the points.
   let type: ElementType
   let dim: Int
   let indexCount: Int
+  /// No dataset index is below it.
+  let firstIndex: Int
   let options: TreeOptions
 
-  init(type: ElementType, dim: Int, indexCount: Int, options: TreeOptions) {
-    (self.type, self.dim, self.indexCount, self.options) = (type, dim, indexCount, options)
+  init(type: ElementType, dim: Int, indexCount: Int, firstIndex: Int, options: TreeOptions) {
+    (self.type, self.dim, self.indexCount, self.firstIndex) = (type, dim, indexCount, firstIndex)
+    self.options = options
   }
 
   func write(to settings: Buffer<Int64>) {
@@ -98,6 +136,7 @@ fileprivate struct TreeSettings {
     settings[3] = Int64(options.leafSize)
     settings[4] = Int64(bitPattern: options.seed)
     settings[5] = Int64(type.rawValue)
+    settings[6] = Int64(firstIndex)
   }
 
   init(_ file: StoredFile) throws(CoverTreeError) {
@@ -105,74 +144,14 @@ fileprivate struct TreeSettings {
     let settings: Buffer<Int64> = try file.buffer("settings", rows: Self.count)
     guard (1...65536).contains(settings[0]), (1..<Int64(Int32.max)).contains(settings[1]),
       let order = Int32(exactly: settings[2]).flatMap(PointOrder.init(rawValue:)), (1...65536).contains(settings[3]),
-      let type = UInt32(exactly: settings[5]).flatMap(ElementType.init(rawValue:)), [.float32, .float64].contains(type)
+      let type = UInt32(exactly: settings[5]).flatMap(ElementType.init(rawValue:)), [.float32, .float64].contains(type),
+      (0..<settings[1]).contains(settings[6])
     else { throw file.corrupt("section \"settings\" is out of range") }
-    (self.type, dim, indexCount) = (type, Int(settings[0]), Int(settings[1]))
+    (self.type, dim, indexCount, firstIndex) = (type, Int(settings[0]), Int(settings[1]), Int(settings[6]))
     var options = TreeOptions()
     (options.order, options.leafSize) = (order, Int(settings[3]))
     options.seed = UInt64(bitPattern: settings[4])
     self.options = options
-  }
-}
-
-/// What in a tree says where something is: it must be so that it can be followed, whoever wrote the file.
-private struct PlacesInTree<S: Scalar> {
-  let layout: TreeLayout<S>
-  let boxes: BoxTree<S>
-  let removed: Buffer<UInt8>?
-  let indexCount: Int
-
-  func check(_ file: StoredFile, context: CallContext) throws(CoverTreeError) {
-    guard removed?.elements.allSatisfy({ $0 <= 1 }) ?? true else {
-      throw file.corrupt("section \"removed\" is no mask")
-    }
-    try checkLabels(file)
-    try context.forEach(layout.count, grain: 1 << 14) { (range, _) throws(CoverTreeError) in
-      for t in range where !isEnd(t) { throw file.corrupt("section \"subtree_end\": \(layout.subtreeEnd[t]) at \(t)") }
-    }
-    guard layout.subtreeEnd[0] == layout.count, layout.parents[0] == -1, layout.childrenOffsets[0] == 0,
-      Self.isLevel(layout.levels[0])
-    else { throw file.corrupt("its root is none") }
-    try context.forEach(layout.count, grain: 1 << 14) { (range, _) throws(CoverTreeError) in
-      for t in range where !hasItsChildren(t) { throw file.corrupt("node \(t) and its children contradict each other") }
-    }
-  }
-
-  /// Levels of float64 distances are those of its exponents.
-  private static func isLevel(_ level: Int32) -> Bool { (-1100...1100).contains(level) }
-
-  private func isEnd(_ t: Int) -> Bool { (t + 1...layout.count).contains(Int(layout.subtreeEnd[t])) }
-
-  /// Whether the nodes that follow one, subtree by subtree, are those that are listed as its children and know it as their
-  /// parent. Where that holds for all, each node but the root is found once.
-  private func hasItsChildren(_ t: Int) -> Bool {
-    let end = layout.subtreeEnd[t]
-    var (child, next) = (Int32(t + 1), layout.childrenOffsets[t])
-    while child < end {
-      let level = layout.levels[child]
-      guard next >= 0, next < layout.children.count, layout.children[next] == child, layout.parents[child] == t,
-        level == TreeNodes.duplicate || Self.isLevel(level) && level < layout.levels[t],
-        layout.levels[t] != TreeNodes.duplicate
-      else { return false }
-      (child, next) = (layout.subtreeEnd[child], next + 1)
-    }
-    return child == end && layout.childrenOffsets[t + 1] == next
-  }
-
-  /// Dataset indices are those of one node each, and of one place in the boxes.
-  private func checkLabels(_ file: StoredFile) throws(CoverTreeError) {
-    let seen = try Buffer<UInt8>(count: indexCount, filledWith: 0)
-    func take(_ name: String, _ index: Int32, after before: UInt8) throws(CoverTreeError) {
-      guard index >= 0, index < indexCount, seen[index] == before else {
-        throw file.corrupt("section \"\(name)\": \(index) is out of range or there twice")
-      }
-      seen[index] += 1
-    }
-    for index in layout.order.elements { try take("order", index, after: 0) }
-    for label in boxes.labels.elements.prefix(layout.count) { try take("boxes.labels", label, after: 1) }
-    for label in boxes.labels.elements.dropFirst(layout.count) where label != BoxTree<S>.noLabel {
-      throw file.corrupt("section \"boxes.labels\": \(label) is beyond the last point")
-    }
   }
 }
 

@@ -1,13 +1,17 @@
 /// What a tree is and has done, in numbers.
 public struct TreeInfo: Sendable {
   public let pointCount: Int
-  public let nodeCount: Int
+  public let segmentCount: Int
+  /// Of the cover tree; nil until it is made.
+  public let nodeCount: Int?
   public let nextIndex: Int
   public let dim: Int
-  public let rootLevel: Int32
+  public let rootLevel: Int32?
   public let options: TreeOptions
   public let memoryBytes: Int
-  public let lastChange: ChangeStatistics
+  public let cover: CoverStatistics
+  /// Seconds that the last build, insertion or removal took.
+  public let changeSeconds: Double
   public let queries: Int
   public let pointsCompared: Int
   public let boxesCompared: Int
@@ -55,27 +59,64 @@ public struct TreeArrays: @unchecked Sendable {
 extension CoverTree {
   public var info: TreeInfo {
     let snapshot = snapshot
+    let cover = snapshot.knownCover
     return TreeInfo(
-      pointCount: snapshot.liveCount, nodeCount: snapshot.layout.count, nextIndex: snapshot.indexCount, dim: dim,
-      rootLevel: snapshot.layout.levels[0], options: options, memoryBytes: snapshot.byteCount,
-      lastChange: changeStatistics, queries: searches.queries.load(ordering: .relaxed),
+      pointCount: snapshot.points.liveCount, segmentCount: snapshot.points.views.count,
+      nodeCount: cover?.layout.count, nextIndex: snapshot.indexCount, dim: dim, rootLevel: cover?.layout.levels[0],
+      options: options, memoryBytes: snapshot.byteCount, cover: snapshot.latestCover?.statistics ?? CoverStatistics(),
+      changeSeconds: changeSeconds, queries: searches.queries.load(ordering: .relaxed),
       pointsCompared: searches.points.load(ordering: .relaxed), boxesCompared: searches.boxes.load(ordering: .relaxed))
   }
 
-  /// Shows the arrays of the tree as it stands; nothing is copied, and no later change touches them.
-  public func export() -> TreeArrays {
+  /// Shows the arrays of the cover tree of the current state, which is made if there is none yet; nothing is copied, and no later change
+  /// touches them.
+  public func export(context: CallContext) throws(CoverTreeError) -> TreeArrays {
     let snapshot = snapshot
-    return TreeArrays(snapshot.layout, owner: snapshot, removed: snapshot.removed) { [weak self] in
+    let cover = try snapshot.cover(options, context: context)
+    return TreeArrays(cover.layout, owner: cover, removed: cover.removed) { [weak self] in
       self?.snapshot === snapshot
     }
   }
-}
 
-extension TreeSnapshot {
-  /// Memory that the arrays of this snapshot take.
-  var byteCount: Int {
-    layout.byteCount + boxes.byteCount + positions.byteCount + (removed?.byteCount ?? 0)
-      + (sparseIndices?.byteCount ?? 0)
+  /// The dataset indices of the points that searches find.
+  ///
+  /// - Parameters:
+  ///   - inLeafOrder: so that points that follow each other are near each other; ascending otherwise.
+  ///   - indices: there is room for `count`; throws `.busy` if there are more or fewer points.
+  public func copyIndices(
+    inLeafOrder: Bool, count: Int, into indices: UnsafeMutablePointer<Int64>
+  ) throws(CoverTreeError) {
+    let points = snapshot.points
+    guard points.liveCount == count else {
+      throw CoverTreeError(.busy, "n_rows: the tree has \(points.liveCount) points, results are for \(count)")
+    }
+    var next = 0
+    for view in points.views {
+      // By place, or by dataset index.
+      let table = inLeafOrder ? nil : try view.segment.places()
+      for number in 0..<(table?.count ?? view.segment.count) {
+        let place = table.map { Int($0[number]) } ?? number
+        guard place >= 0, view.label(place) != BoxTree<S>.noLabel else { continue }
+        indices[next] = Int64(view.segment.labels[place])
+        next += 1
+      }
+    }
+  }
+
+  /// The coordinates of points, by dataset index, without gaps.
+  public func copyPoints(
+    _ indices: UnsafeBufferPointer<Int64>, into rows: UnsafeMutablePointer<S>, context: CallContext
+  ) throws(CoverTreeError) {
+    let points = snapshot.points
+    let (locator, dim) = (try PointLocator(points), dim)
+    try context.forEach(indices.count, grain: 1 << 13) { (range, _) throws(CoverTreeError) in
+      for row in range {
+        guard let place = locator.place(Int(indices[row])) else {
+          throw CoverTreeError(.notFound, "rows[\(row)]: the tree has no point \(indices[row])")
+        }
+        points.copy(place, into: rows + row * dim)
+      }
+    }
   }
 }
 

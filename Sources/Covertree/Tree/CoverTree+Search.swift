@@ -20,25 +20,25 @@ extension CoverTree {
   ) throws(CoverTreeError) {
     try options.check(queries)
     let options = options.reporting(in: S.self)
-    let snapshot = snapshot
-    let set = try QuerySet(queries, in: snapshot, context: context)
+    let points = snapshot.points
+    let set = try querySet(queries, in: points, context)
     try check(rows, of: set)
     try options.check(rows: set.count)
     try specialized(
       dim,
       NearestTask(
-        set: set, points: snapshot.points, k: k, options: options, context: context, counters: searches,
+        set: set, points: points, k: k, options: options, context: context, counters: searches,
         rows: TreeRows(
-          points: snapshot.points, k: k, indices: indices, distances: distances, scores: options.scores)))
+          points: points, k: k, indices: indices, distances: distances, scores: options.scores)))
   }
 
   /// All points within `radius` (inclusive) of each query, sorted by (distance, index).
   public func within(
     _ radius: Double, of queries: Queries<S>, options: SearchOptions, context: CallContext
   ) throws(CoverTreeError) -> NeighborLists<S> {
-    let (snapshot, set, options) = try radiusSearch(radius, queries, options, context)
+    let (points, set, options) = try radiusSearch(radius, queries, options, context)
     return try specialized(
-      dim, RadiusTask<S, S>(set: set, points: snapshot.points, options: options, context: context, counters: searches))
+      dim, RadiusTask<S, S>(set: set, points: points, options: options, context: context, counters: searches))
   }
 
   /// How many points lie within `radius` (inclusive) of each query. `counts` has room for `rows`.
@@ -46,12 +46,12 @@ extension CoverTree {
     _ radius: Double, of queries: Queries<S>, options: SearchOptions, context: CallContext, rows: Int,
     counts: UnsafeMutablePointer<Int64>
   ) throws(CoverTreeError) {
-    let (snapshot, set, options) = try radiusSearch(radius, queries, options, context)
+    let (points, set, options) = try radiusSearch(radius, queries, options, context)
     try check(rows, of: set)
     try specialized(
       dim,
       CountTask(
-        set: set, points: snapshot.points, options: options, context: context, counters: searches, counts: counts))
+        set: set, points: points, options: options, context: context, counters: searches, counts: counts))
   }
 
   /// Whether the results have a row for each query: for all points of the tree their number may have changed.
@@ -63,12 +63,23 @@ extension CoverTree {
 
   private func radiusSearch(
     _ radius: Double, _ queries: Queries<S>, _ options: SearchOptions, _ context: CallContext
-  ) throws(CoverTreeError) -> (TreeSnapshot<S>, QuerySet<S>, SearchOptions) {
+  ) throws(CoverTreeError) -> (SearchPoints<S>, QuerySet<S>, SearchOptions) {
     let options = try options.within(radius, queries).reporting(in: S.self)
-    let snapshot = snapshot
-    let set = try QuerySet(queries, in: snapshot, context: context)
+    let points = snapshot.points
+    let set = try querySet(queries, in: points, context)
     try options.check(rows: set.count)
-    return (snapshot, set, options)
+    return (points, set, options)
+  }
+
+  /// The queries of a call, in the order in which they are run.
+  private func querySet(
+    _ queries: Queries<S>, in points: SearchPoints<S>, _ context: CallContext
+  ) throws(CoverTreeError) -> QuerySet<S> {
+    switch queries {
+    case .points(let view): try QuerySet(new: view, for: points, context: context)
+    case .stored(let list): try QuerySet(stored: list.elements, in: points, context: context)
+    case .allStored: try QuerySet(allOf: points)
+    }
   }
 }
 
@@ -144,7 +155,7 @@ private struct TreeRows<S: Scalar>: NeighborRows {
   let scores: UnsafeMutablePointer<Double>?
 
   @inline(__always)
-  func write(_ found: SortedNeighbors, _ query: QuerySet<S>.Query) {
+  func write(_ found: SortedNeighbors, _ query: QuerySet<S>.Query) throws(CoverTreeError) {
     let indices = indices + query.row &* k
     for rank in 0..<found.count { indices[rank] = found.labels[rank] }
     for rank in found.count..<k { indices[rank] = -1 }
@@ -152,18 +163,20 @@ private struct TreeRows<S: Scalar>: NeighborRows {
     var near = 0
     while near < found.count && found.squares[near] < Score.leastSquare { near &+= 1 }
     if let scores = scores.map({ $0 + query.row &* k }) {
-      for rank in 0..<near { scores[rank] = Score.reported(score(found, rank, query)) }
+      for rank in 0..<near { scores[rank] = Score.reported(try score(found, rank, query)) }
       for rank in near..<found.count { scores[rank] = found.squares[rank] }
       for rank in found.count..<k { scores[rank] = .infinity }
     }
     guard let distances else { return }
     let row = distances + query.row &* k
-    for rank in 0..<near { row[rank] = S(Score.distance(score(found, rank, query))) }
+    for rank in 0..<near { row[rank] = S(Score.distance(try score(found, rank, query))) }
     for rank in near..<found.count { row[rank] = S(found.squares[rank].squareRoot()) }
     for rank in found.count..<k { row[rank] = .infinity }
   }
 
-  private func score(_ found: SortedNeighbors, _ rank: Int, _ query: QuerySet<S>.Query) -> Double {
-    points.settled(found.squares[rank], query.coordinates, Int32(found.labels[rank]))
+  private func score(
+    _ found: SortedNeighbors, _ rank: Int, _ query: QuerySet<S>.Query
+  ) throws(CoverTreeError) -> Double {
+    try points.settled(found.squares[rank], query.coordinates, Int32(found.labels[rank]))
   }
 }

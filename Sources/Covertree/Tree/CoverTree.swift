@@ -18,17 +18,18 @@ public struct TreeOptions: Sendable {
   public init() {}
 }
 
-/// A compressed cover tree of points, and the searches on it.
+/// Points, exact searches among them, and their compressed cover tree, which is made when something asks for it.
 ///
-/// **Definition** (Elkin and Kurlin, 2023). Every point is one node with one integer level:
+/// Searches walk k-d trees (`SearchPoints`, `BoxSearch`). Changes are by batches (`TreeChange`).
+///
+/// **Definition** of the compressed cover tree (Elkin and Kurlin, 2023). Every point is one node with one integer level:
 /// - the root's level is above all others;
 /// - *covering*: `d(q, parent(q)) <= 2^(level(q) + 1)` and `level(q) < level(parent(q))`;
 /// - *separation*: two nodes of level `i` or above are more than `2^i` apart, for every `i`;
 /// - points at distance 0 from a node hang under it as duplicates, on the lowest level (`Int32.min`), outside
 ///   separation.
 ///
-/// **Layout**: `TreeLayout` (flat arrays in tree order) and `BoxTree` (what searches walk). **Building** is insertion
-/// into the empty tree: `Inserter`. **Searching**: `BoxSearch`. **Checking**: `validate`.
+/// Its arrays are a `TreeLayout`. **Building** is insertion into the empty tree (`CoverBuild`, `Inserter`). **Checking**: `validate`.
 ///
 /// A tree is a current `TreeSnapshot`: searches take it and run, changes put a new one in its place. Searches never
 /// wait; of two changes at once the second fails with `.busy`.
@@ -37,43 +38,42 @@ public final class CoverTree<S: Scalar>: @unchecked Sendable {
   public let options: TreeOptions
   /// Guarded by `processLock`.
   private var current: TreeSnapshot<S>
-  private var lastChange: ChangeStatistics
+  private var lastChangeSeconds: Double
   /// The process in which a change is under way, or 0. A forked child takes over from a parent's thread that it does
   /// not have.
   private let changing = Atomic<pid_t>(0)
   let searches = SearchCounters()
 
-  /// Builds a tree of all points. O(c n log(spread)) distances for an expansion constant c of the data.
+  /// Builds a tree of all points. O(n log n).
   public init(
     points: PointsView<S>, options: TreeOptions, context: CallContext
   ) throws(CoverTreeError) {
-    try points.checkCoordinates(named: "points", context: context)
+    let start = monotonicSeconds()
     dim = points.dim
     self.options = options
-    let change = TreeChange<S>(options: options, context: context)
-    (current, lastChange) = try change.build(points, ids: nil, indexCount: points.count)
+    current = try TreeChange<S>(options: options, context: context).build(points)
+    lastChangeSeconds = monotonicSeconds() - start
   }
 
   /// A tree that is known, from a file.
   init(_ snapshot: TreeSnapshot<S>, options: TreeOptions) {
-    dim = snapshot.layout.dim
+    dim = snapshot.points.dim
     self.options = options
-    (current, lastChange) = (snapshot, ChangeStatistics())
+    (current, lastChangeSeconds) = (snapshot, 0)
   }
 
   var snapshot: TreeSnapshot<S> { processLock.locked { current } }
 
   /// Points that searches find.
-  public var count: Int { snapshot.liveCount }
-  public var changeStatistics: ChangeStatistics { processLock.locked { lastChange } }
+  public var count: Int { snapshot.points.liveCount }
+  /// Seconds that the last build, insertion or removal took.
+  var changeSeconds: Double { processLock.locked { lastChangeSeconds } }
 
-  /// Adds points; they get the dataset indices from the returned one on. O(n) beside the insertion itself: the layout
-  /// is made anew.
+  /// Adds points; they get the dataset indices from the returned one on. O(log^2 n) a point on average.
   public func insert(_ points: PointsView<S>, context: CallContext) throws(CoverTreeError) -> Int {
     guard points.dim == dim else {
       throw CoverTreeError(.shape, "points: expected \(dim) columns, got \(points.dim)")
     }
-    try points.checkCoordinates(named: "points", context: context)
     var first = 0
     try change { (snapshot) throws(CoverTreeError) in
       first = snapshot.indexCount
@@ -87,8 +87,7 @@ public final class CoverTree<S: Scalar>: @unchecked Sendable {
     return first
   }
 
-  /// Takes points out, by dataset index. Other points keep their indices. They are marked, and the tree is rebuilt
-  /// without them when a quarter is gone.
+  /// Takes points out, by dataset index. Other points keep their indices. O(log n) a point on average.
   public func remove(_ indices: UnsafeBufferPointer<Int64>, context: CallContext) throws(CoverTreeError) {
     try change { (snapshot) throws(CoverTreeError) in
       try TreeChange<S>(options: options, context: context).remove(indices, from: snapshot)
@@ -96,7 +95,7 @@ public final class CoverTree<S: Scalar>: @unchecked Sendable {
   }
 
   private func change(
-    _ body: (TreeSnapshot<S>) throws(CoverTreeError) -> (TreeSnapshot<S>, ChangeStatistics)
+    _ body: (TreeSnapshot<S>) throws(CoverTreeError) -> TreeSnapshot<S>
   ) throws(CoverTreeError) {
     let me = getpid()
     let (taken, holder) = changing.compareExchange(expected: 0, desired: me, ordering: .acquiring)
@@ -106,21 +105,15 @@ public final class CoverTree<S: Scalar>: @unchecked Sendable {
       }
     }
     defer { changing.store(0, ordering: .releasing) }
-    let (next, statistics) = try body(snapshot)
+    let start = monotonicSeconds()
+    let next = try body(snapshot)
+    let seconds = monotonicSeconds() - start
     let replaced = processLock.locked {
       let replaced = current
       current = next
-      lastChange = statistics
+      lastChangeSeconds = seconds
       return replaced
     }
     withExtendedLifetime(replaced) {}
   }
-}
-
-/// What the last build, insertion or removal took.
-public struct ChangeStatistics: Sendable {
-  public var insertion = InsertionStatistics()
-  public var orderSeconds = 0.0
-  public var layoutSeconds = 0.0
-  public var totalSeconds = 0.0
 }

@@ -1,13 +1,19 @@
 extension CoverTree {
-  /// Checks every rule that the tree is made by; throws `.corrupt` with the first pair of points that breaks one.
+  /// Checks every rule that the segments and the cover tree are made by; throws `.corrupt` with the first pair of points that breaks one.
+  /// The cover tree is made if there is none yet.
   ///
   /// Distances are computed anew. Separation over the whole tree is checked by a search around each node for
   /// others of its level or above. O(n depth) distances, and a search a node.
   public func validate(context: CallContext) throws(CoverTreeError) {
     let snapshot = snapshot
-    try Invariants(
-      layout: snapshot.layout, space: .euclidean(snapshot.boxes), indexCount: snapshot.indexCount, context: context
-    ).check()
+    let cover: CoverArrays<S> = try context.within(from: 0, to: 0.3) { () throws(CoverTreeError) in
+      try snapshot.cover(options, context: context)
+    }
+    context.stage(from: 0.3, to: 0.4)
+    try SegmentRules(snapshot, cover).check(context)
+    let rules = Invariants<S>(
+      layout: cover.layout, space: .euclidean, indexCount: snapshot.indexCount, context: context)
+    try rules.check()
   }
 }
 
@@ -19,8 +25,7 @@ struct Invariants<S: Scalar> {
 
   /// What distances are. Nodes are known by their tree indices.
   enum Space {
-    /// Euclidean; searches walk these boxes.
-    case euclidean(BoxTree<S>)
+    case euclidean
     /// - squared: the squared distance of two nodes.
     /// - crowding: the first node of a node's level or above that is within `2^level` of it, if there is one.
     case other(squared: (Int, Int) -> Double, crowding: (Int) throws(CoverTreeError) -> Int?)
@@ -29,16 +34,13 @@ struct Invariants<S: Scalar> {
   func check() throws(CoverTreeError) {
     try checkOrder()
     try checkShape()
-    context.stage(from: 0.1, to: 0.3)
+    context.stage(from: 0.4, to: 0.6)
     try checkNodes()
+    context.stage(from: 0.6, to: 1)
     switch space {
-    case .euclidean(let boxes):
-      context.stage(from: 0.3, to: 0.4)
-      try checkBoxes(boxes)
-      context.stage(from: 0.4, to: 1)
-      try specialized(layout.dim, SeparationTask(invariants: self, boxes: boxes))
+    case .euclidean:
+      try specialized(layout.dim, SeparationTask(invariants: self))
     case .other(_, let crowding):
-      context.stage(from: 0.3, to: 1)
       try context.forEach(layout.count, grain: 256) { (range, _) throws(CoverTreeError) in
         for t in range where layout.levels[t] != TreeNodes.duplicate {
           if let other = try crowding(t) { throw crowded(t, by: other) }
@@ -123,74 +125,19 @@ struct Invariants<S: Scalar> {
     }
   }
 
-  /// Every point stands in the leaves once, boxes hold the points below them.
-  private func checkBoxes(_ boxes: BoxTree<S>) throws(CoverTreeError) {
-    let placeOf = try Buffer<Int32>(count: indexCount, filledWith: -1)
-    for place in 0..<layout.count {
-      let label = boxes.labels[place]
-      guard label >= 0, label < indexCount, placeOf[label] < 0 else {
-        throw broken("leaf", min(place, layout.count - 1))
-      }
-      placeOf[label] = Int32(place)
-    }
-    try context.forEach(layout.count, grain: 4096) { (range, _) throws(CoverTreeError) in
-      for t in range {
-        guard placeOf[layout.order[t]] >= 0 else { throw broken("point in no leaf", t) }
-        let point = boxes.coordinates(at: Int(placeOf[layout.order[t]]))
-        for d in 0..<layout.dim where point[d * S.width] != layout.points[t * layout.dim + d] {
-          throw broken("coordinates in a leaf", t)
-        }
-      }
-    }
-    var next = 0
-    try check(boxes, below: 0, next: &next)
-    guard next == layout.count else { throw broken("leaves hold \(next) of \(layout.count) points", 0) }
-  }
-
-  /// Checks the boxes of a node and all below it, whose points begin at the place `next`.
-  private func check(_ boxes: BoxTree<S>, below node: Int, next: inout Int) throws(CoverTreeError) {
-    for lane in 0..<S.width {
-      let first = next
-      let child = boxes.children[node * S.width + lane]
-      // A lane without a child has no box, and points end before it.
-      guard first < layout.count else { return }
-      if child >= 0 {
-        try check(boxes, below: Int(child), next: &next)
-      } else {
-        guard Int(~child) * boxes.leafSize == next else { throw broken("leaf", next) }
-        next += boxes.pointCount(ofLeaf: Int(~child))
-      }
-      var smallest = Int32.max
-      for place in first..<next {
-        smallest = min(smallest, boxes.labels[place])
-        for d in 0..<layout.dim {
-          let sides = boxes.boxes.base + (node * layout.dim + d) * 2
-          let x = boxes.coordinates(at: place)[d * S.width]
-          guard sides[0][lane] <= x, x <= sides[1][lane] else { throw broken("box", place) }
-        }
-      }
-      guard smallest == boxes.smallestLabel[node * S.width + lane] else {
-        throw broken("smallest index in a box", first)
-      }
-    }
-  }
-
   /// No two nodes of level `i` or above within `2^i`.
   private struct SeparationTask: DimensionTask {
     let invariants: Invariants
-    let boxes: BoxTree<S>
 
     /// Keeps the first point within the radius that is no duplicate and of the node's level or above.
     struct Crowding: DecidingCollector {
       let levels: Buffer<Int32>
-      let positions: Buffer<Int32>
       let node: Int32
       let worst: Double
       var found = Int32.max
 
       @inline(__always)
-      mutating func offer(_ squared: Double, _ index: Int32) {
-        let other = positions[index]
+      mutating func offer(_ squared: Double, _ other: Int32) {
         guard other != node, levels[other] >= levels[node], levels[other] != TreeNodes.duplicate else { return }
         found = min(found, other)
       }
@@ -198,15 +145,16 @@ struct Invariants<S: Scalar> {
 
     func run<D: Dimension>(_ dimension: D) throws(CoverTreeError) {
       let layout = invariants.layout
-      // Removed points are nodes like the others here.
-      let whole = try TreeSnapshot(
-        layout: layout, boxes: boxes, removed: nil, indexCount: invariants.indexCount, context: invariants.context)
+      // Removed points are nodes like the others here. Labels are tree indices.
+      let nodes = try BoxTree(
+        PointsView(base: UnsafePointer(layout.points.base), count: layout.count, dim: layout.dim),
+        leafSize: TreeOptions.defaultLeafSize, context: invariants.context)
       let grain = CallContext.grain(operationsPerItem: layout.count * layout.dim / S.width, most: 256)
       try invariants.context.forEach(layout.count, grain: grain) { (range, _) throws(CoverTreeError) in
-        var search = try BoxSearch(whole.boxes, dimension: dimension)
+        var search = try BoxSearch(nodes, dimension: dimension)
         for t in range where layout.levels[t] != TreeNodes.duplicate {
           var crowding = Crowding(
-            levels: layout.levels, positions: whole.positions, node: Int32(t),
+            levels: layout.levels, node: Int32(t),
             worst: radiusScore(ofLevel: layout.levels[t]))
           try search.run(layout.points.base + t * layout.dim, into: &crowding)
           guard crowding.found == Int32.max else {

@@ -1,199 +1,245 @@
 /// Makes the next snapshot of a tree: from points, by insertion, or by removal.
+///
+/// The points are in segments whose sizes fall by a factor. New points come into a last, small segment, the *buffer*, which a search
+/// scans. A full buffer is merged with segments before it that are not large beside it, so each point is moved a few times in all. A
+/// removed point is marked, and a segment is built again when a quarter of it is gone. So a change costs what it is worth, O(log^2 n) for a
+/// point on average, not what the tree holds.
+///
+/// J. L. Bentley, J. B. Saxe, "Decomposable searching problems I: static-to-dynamic transformation", J. Algorithms 1 (1980); R. Yesantharao,
+/// Y. Wang, L. Dhulipala, J. Shun, "Parallel batch-dynamic kd-trees" (2021).
 struct TreeChange<S: Scalar> {
   let options: TreeOptions
   let context: CallContext
 
-  typealias Outcome = (TreeSnapshot<S>, ChangeStatistics)
+  /// A segment is merged with what comes after it unless it is so many times as large.
+  private static var sizeRatio: Int { 16 }
+  /// A buffer has at most so many bytes of coordinates, and so many points.
+  private static var bufferBytes: Int { 8192 }
+  private static var bufferPoints: Int { 512 }
 
-  /// A tree of the given points alone.
-  /// - Parameter ids: their dataset indices, ascending; nil for 0 ..< count.
-  func build(_ points: PointsView<S>, ids: Buffer<Int32>?, indexCount: Int) throws(CoverTreeError) -> Outcome {
-    try assemble(points, base: nil, indexCount: indexCount) { row in ids?[row] ?? Int32(row) }
+  /// A tree of the given points, with the dataset indices 0 ..< count.
+  func build(_ points: PointsView<S>) throws(CoverTreeError) -> TreeSnapshot<S> {
+    try points.checkCoordinates(named: "points", context: context)
+    let boxes = try BoxTree(points, leafSize: options.leafSize, context: context)
+    // The host's array may have changed since it was checked.
+    guard try boxes.isUsable(context) else { throw .changing("points") }
+    let segment = Segment(boxes, indices: 0..<points.count)
+    return TreeSnapshot(SearchPoints([segment], removedCounts: [0], time: 0), indexCount: points.count, time: 0)
   }
 
   /// The tree with a batch of points added under the next dataset indices.
-  func insert(_ points: PointsView<S>, into base: TreeSnapshot<S>) throws(CoverTreeError) -> Outcome {
-    let old = base.layout.count
-    let joined = try Buffer<S>(count: (old + points.count) * points.dim)
-    joined.base.update(from: base.layout.points.base, count: old * points.dim)
-    for row in 0..<points.count {
-      (joined.base + (old + row) * points.dim).update(from: points.row(row), count: points.dim)
-    }
-    let view = PointsView(base: UnsafePointer(joined.base), count: old + points.count, dim: points.dim)
-    defer { withExtendedLifetime(joined) {} }
-    return try assemble(view, base: base, indexCount: base.indexCount + points.count) { row in
-      row < old ? base.layout.order[row] : Int32(base.indexCount + row - old)
-    }
+  func insert(_ points: PointsView<S>, into base: TreeSnapshot<S>) throws(CoverTreeError) -> TreeSnapshot<S> {
+    guard points.count > 0 else { return base }
+    let views = base.points.views
+    var keep = views.count
+    if views[keep - 1].segment.count < bufferLimit(points.dim) { keep -= 1 }
+    let coming = points.count + liveCount(views[keep...])
+    if coming >= bufferLimit(points.dim) { keep = reduced(keep, views, below: coming) }
+    return try base.replacing(
+      try merged(views[keep...], adding: points, from: base.indexCount, isAlone: keep == 0), from: keep,
+      indexCount: base.indexCount + points.count)
   }
 
-  /// Rows of `points` are the nodes of `base` in tree order, then the batch.
-  private func assemble(
-    _ points: PointsView<S>, base: TreeSnapshot<S>?, indexCount: Int, indexOf: (Int) -> Int32
-  ) throws(CoverTreeError) -> Outcome {
-    var statistics = ChangeStatistics()
-    let start = monotonicSeconds()
-    context.stage(from: 0, to: 0.1)
-    let (storage, ids, nodes, batch, root) = try prepare(points, base: base, indexOf: indexOf)
-    statistics.orderSeconds = monotonicSeconds() - start
-
-    context.stage(from: 0.1, to: 0.8)
-    statistics.insertion = try specialized(
-      points.dim, Insertion(storage: storage, nodes: nodes, root: root, batch: batch, change: self))
-
-    context.stage(from: 0.8, to: 1)
-    let layoutStart = monotonicSeconds()
-    let layout = try TreeLayout(
-      nodes: consume nodes, storage: consume storage, ids: consume ids, dim: points.dim, context: context)
-    let snapshot = try finish(layout, removedFrom: base, indexCount: indexCount)
-    statistics.layoutSeconds = monotonicSeconds() - layoutStart
-    statistics.totalSeconds = monotonicSeconds() - start
-    return (snapshot, statistics)
-  }
-
-  /// Points, dataset indices and old nodes at their places along the Hilbert curve; the places of the batch in the
-  /// order of preference; the place of the root.
-  private func prepare(
-    _ points: PointsView<S>, base: TreeSnapshot<S>?, indexOf: (Int) -> Int32
-  ) throws(CoverTreeError) -> (Buffer<S>, Buffer<Int32>, TreeNodes, Buffer<Int32>, Int32) {
-    let keys = try HilbertCurve(through: points, context: context).keys(of: points, context: context)
-    let rows = try sortedOrder(ofKeys: keys, context: context)
-    let storage = try gather(points, rows)
-    // The host's array may have changed since it was checked.
-    let gathered = PointsView(base: UnsafePointer(storage.base), count: points.count, dim: points.dim)
-    do throws(CoverTreeError) {
-      try gathered.checkCoordinates(named: "points", context: context)
-    } catch  where error.kind == .invalidArgument {
-      throw .changing("points")
-    }
-    let ids = try Buffer<Int32>(count: points.count)
-    for place in 0..<points.count { ids[place] = indexOf(Int(rows[place])) }
-    let nodes = try placeOldNodes(base, rows)
-    let batch = try preferredOrder(rows, from: base?.layout.count ?? 0)
-    // The root of a tree that exists is its node 0.
-    let root = base == nil ? batch[0] : Int32(rows.elements.firstIndex(of: 0) ?? 0)
-    return (storage, ids, nodes, batch, root)
-  }
-
-  private struct Insertion: DimensionTask {
-    let storage: Buffer<S>
-    let nodes: TreeNodes
-    let root: Int32
-    let batch: Buffer<Int32>
-    let change: TreeChange
-
-    func run<D: Dimension>(_ dimension: D) throws(CoverTreeError) -> InsertionStatistics {
-      let metric = Euclidean(points: UnsafePointer(storage.base), count: nodes.count, dimension: dimension)
-      let inserter = try Inserter(
-        metric: metric, nodes: nodes, root: root, batch: batch, seed: change.options.seed, context: change.context)
-      return try inserter.run()
-    }
-  }
-
-  private func gather(_ points: PointsView<S>, _ rows: Buffer<Int32>) throws(CoverTreeError) -> Buffer<S> {
-    let dim = points.dim
-    let storage = try Buffer<S>(count: points.count * dim)
-    try context.forEach(points.count, grain: 1 << 14) { (range, _) throws(CoverTreeError) in
-      for place in range {
-        let (target, source) = (storage.base + place * dim, points.row(Int(rows[place])))
-        for d in 0..<dim { target[d] = source[d] }
-      }
-    }
-    return storage
-  }
-
-  /// Parents and levels of the old nodes at their new places.
-  private func placeOldNodes(_ base: TreeSnapshot<S>?, _ rows: Buffer<Int32>) throws(CoverTreeError) -> TreeNodes {
-    let nodes = TreeNodes(
-      parent: try Buffer(count: rows.count, filledWith: -1),
-      level: try Buffer(count: rows.count, filledWith: TreeNodes.absent))
-    guard let layout = base?.layout else { return nodes }
-    let placeOf = try Buffer<Int32>(count: layout.count)
-    for place in 0..<rows.count where Int(rows[place]) < layout.count { placeOf[rows[place]] = Int32(place) }
-    for t in 0..<layout.count {
-      nodes.level[placeOf[t]] = layout.levels[t]
-      nodes.parent[placeOf[t]] = layout.parents[t] < 0 ? -1 : placeOf[layout.parents[t]]
-    }
-    return nodes
-  }
-
-  /// Places of the batch (rows from `old` on) in the order of preference.
-  private func preferredOrder(_ rows: Buffer<Int32>, from old: Int) throws(CoverTreeError) -> Buffer<Int32> {
-    let batch = try Buffer<Int32>(count: rows.count - old)
-    if options.order == .hilbert {
-      var next = 0
-      for place in 0..<rows.count where Int(rows[place]) >= old {
-        batch[next] = Int32(place)
-        next += 1
-      }
-      return batch
-    }
-    for place in 0..<rows.count where Int(rows[place]) >= old { batch[Int(rows[place]) - old] = Int32(place) }
-    if options.order == .random {
-      var generator = SeededGenerator(seed: options.seed)
-      var places = UnsafeMutableBufferPointer(start: batch.base, count: batch.count)
-      places.shuffle(using: &generator)
-    }
-    return batch
-  }
-
-  private func finish(
-    _ layout: TreeLayout<S>, removedFrom base: TreeSnapshot<S>?, indexCount: Int
+  /// The tree without some of its points, by dataset index.
+  func remove(
+    _ indices: UnsafeBufferPointer<Int64>, from given: TreeSnapshot<S>
   ) throws(CoverTreeError) -> TreeSnapshot<S> {
-    var removed: Buffer<UInt8>?
-    if let base, base.removed != nil {
-      let marks = try Buffer<UInt8>(count: layout.count, filledWith: 0)
-      for t in 0..<layout.count where Int(layout.order[t]) < base.indexCount && base.positions[layout.order[t]] < 0 {
-        marks[t] = 1
+    guard !indices.isEmpty else { return given }
+    let base = given.time < .max ? given : try renumbered(given)
+    let locator = try PointLocator(base.points)
+    var removedCounts = base.points.views.map(\.removedCount)
+    var marked = 0
+    do throws(CoverTreeError) {
+      while marked < indices.count {
+        let index = indices[marked]
+        guard let found = locator.locate(Int(index)) else {
+          throw CoverTreeError(.notFound, "indices[\(marked)]: the tree has no point \(index)")
+        }
+        guard
+          try base.points.views[found.segment].segment.makeTombstones().mark(found.place, at: base.time + 1)
+        else {
+          throw CoverTreeError(.invalidArgument, "indices[\(marked)]: point \(index) is named twice")
+        }
+        removedCounts[found.segment] += 1
+        marked += 1
       }
-      removed = marks
+      return try compacted(
+        TreeSnapshot(
+          SearchPoints(base.points.views.map(\.segment), removedCounts: removedCounts, time: base.time + 1),
+          indexCount: base.indexCount, time: base.time + 1, earlierCover: base.latestCover))
+    } catch {
+      for index in indices.prefix(marked) {
+        guard let found = locator.locate(Int(index)) else { continue }
+        base.points.views[found.segment].segment.tombstones?.unmark(found.place)
+      }
+      throw error
     }
-    let view = PointsView(base: UnsafePointer(layout.points.base), count: layout.count, dim: layout.dim)
-    let boxes = try BoxTree(view, labels: layout.order.base, leafSize: options.leafSize, context: context)
-    return try TreeSnapshot(layout: layout, boxes: boxes, removed: removed, indexCount: indexCount, context: context)
   }
 
-  /// The tree without some of its points.
-  func remove(_ indices: UnsafeBufferPointer<Int64>, from base: TreeSnapshot<S>) throws(CoverTreeError) -> Outcome {
-    let layout = base.layout
-    let start = monotonicSeconds()
-    let marks = try Buffer<UInt8>(count: layout.count, filledWith: 0)
-    if let removed = base.removed { marks.base.update(from: removed.base, count: layout.count) }
-    var live = base.liveCount
-    for (place, index) in indices.enumerated() {
-      guard index >= 0, index < base.indexCount, base.positions[Int(index)] >= 0 else {
-        throw CoverTreeError(.notFound, "indices[\(place)]: the tree has no point \(index)")
-      }
-      let t = base.positions[Int(index)]
-      guard marks[t] == 0 else {
-        throw CoverTreeError(.invalidArgument, "indices[\(place)]: point \(index) is named twice")
-      }
-      marks[t] = 1
-      live -= 1
-    }
-    if live > 0 && (layout.count - live) * 4 > layout.count { return try rebuild(base, without: marks, live: live) }
-    let snapshot = try TreeSnapshot(
-      layout: layout, boxes: base.boxes, removed: marks, indexCount: base.indexCount, context: context)
-    var statistics = ChangeStatistics()
-    statistics.totalSeconds = monotonicSeconds() - start
-    return (snapshot, statistics)
+  /// Points of a buffer are fewer than this.
+  private func bufferLimit(_ dim: Int) -> Int {
+    max(4 * S.width, min(Self.bufferPoints, Self.bufferBytes / (dim * MemoryLayout<S>.stride)))
   }
 
-  private func rebuild(
-    _ base: TreeSnapshot<S>, without marks: Buffer<UInt8>, live: Int
-  ) throws(CoverTreeError) -> Outcome {
-    let dim = base.layout.dim
-    let points = try Buffer<S>(count: live * dim)
-    let ids = try Buffer<Int32>(count: live)
+  private func liveCount(_ views: ArraySlice<SegmentView<S>>) -> Int { views.reduce(0) { $0 + $1.liveCount } }
+
+  /// How many of the first segments can be kept if one of so many points comes after them.
+  private func reduced(_ kept: Int, _ views: [SegmentView<S>], below coming: Int) -> Int {
+    var (keep, coming) = (kept, coming)
+    while keep > 0 && views[keep - 1].liveCount < Self.sizeRatio * coming {
+      keep -= 1
+      coming += views[keep].liveCount
+    }
+    return keep
+  }
+
+  /// Builds segments again of which a quarter is removed, and those after them.
+  private func compacted(_ base: TreeSnapshot<S>) throws(CoverTreeError) -> TreeSnapshot<S> {
+    let views = base.points.views
+    guard base.points.liveCount > 0, let sparse = views.firstIndex(where: { $0.removedCount * 4 > $0.segment.count })
+    else { return base }
+    let keep = reduced(sparse, views, below: liveCount(views[sparse...]))
+    return try base.replacing(
+      try merged(views[keep...], adding: nil, from: 0, isAlone: keep == 0), from: keep, indexCount: base.indexCount)
+  }
+
+  /// The same points in one segment.
+  func united(_ base: TreeSnapshot<S>) throws(CoverTreeError) -> TreeSnapshot<S> {
+    guard base.points.views.count > 1 else { return base }
+    guard base.points.liveCount > 0 else { return base.keepingOneSegment() }
+    return try base.replacing(
+      try merged(base.points.views[...], adding: nil, from: 0, isAlone: true), from: 0, indexCount: base.indexCount)
+  }
+
+  /// The same points in segments without marks, so that removals are numbered anew.
+  private func renumbered(_ base: TreeSnapshot<S>) throws(CoverTreeError) -> TreeSnapshot<S> {
+    guard base.points.liveCount > 0 else { return base }
+    return try base.replacing(
+      try merged(base.points.views[...], adding: nil, from: 0, isAlone: true), from: 0, indexCount: base.indexCount,
+      time: 0)
+  }
+
+  /// One segment of the points of several, and of new ones with the dataset indices from `first` on; nil if there are none.
+  ///
+  /// - Parameter isAlone: whether it will be the only segment. Another one that is small is a buffer.
+  private func merged(
+    _ views: ArraySlice<SegmentView<S>>, adding new: PointsView<S>?, from first: Int, isAlone: Bool
+  ) throws(CoverTreeError) -> Segment<S>? {
+    let gathered = try GatheredPoints(views, adding: new, from: first, context: context)
+    guard gathered.count > 0 else { return nil }
+    let lowest = gathered.labels.elements.min() ?? 0
+    let upper = max(views.last?.segment.indices.upperBound ?? 0, first + (new?.count ?? 0))
+    let isBuffer = !isAlone && gathered.count < bufferLimit(gathered.view.dim)
+    let boxes =
+      isBuffer
+      ? try BoxTree(
+        inOrderOf: gathered.view, labels: gathered.labels.base, leafSize: options.leafSize, context: context)
+      : try BoxTree(gathered.view, labels: gathered.labels.base, leafSize: options.leafSize, context: context)
+    return Segment(boxes, indices: Int(lowest)..<upper)
+  }
+}
+
+extension TreeSnapshot {
+  /// The first of several segments in which all points are removed.
+  fileprivate func keepingOneSegment() -> TreeSnapshot<S> {
+    let first = points.views[0]
+    return TreeSnapshot(
+      SearchPoints([first.segment], removedCounts: [first.removedCount], time: time), indexCount: indexCount,
+      time: time)
+  }
+
+  /// The state in which a segment is in the place of those from one on.
+  fileprivate func replacing(
+    _ segment: Segment<S>?, from keep: Int, indexCount: Int, time: UInt32? = nil
+  ) throws(CoverTreeError) -> TreeSnapshot<S> {
+    let kept = points.views[..<keep]
+    let time = time ?? self.time
+    let next = SearchPoints(
+      kept.map(\.segment) + (segment.map { [$0] } ?? []),
+      removedCounts: kept.map(\.removedCount) + (segment == nil ? [] : [0]), time: time)
+    return TreeSnapshot(next, indexCount: indexCount, time: time, earlierCover: latestCover)
+  }
+}
+
+/// Rows and dataset indices of the points of segments, and of new ones after them.
+private struct GatheredPoints<S: Scalar> {
+  let view: PointsView<S>
+  let labels: Buffer<Int32>
+  private let rows: Buffer<S>
+
+  var count: Int { view.count }
+
+  init(
+    _ views: ArraySlice<SegmentView<S>>, adding new: PointsView<S>?, from first: Int, context: CallContext
+  ) throws(CoverTreeError) {
+    let old = views.reduce(0) { $0 + $1.liveCount }
+    let count = old + (new?.count ?? 0)
+    let dim = new?.dim ?? views.first?.boxes.dim ?? 0
+    rows = try Buffer(count: count * dim)
+    labels = try Buffer(count: count)
+    view = PointsView(base: UnsafePointer(rows.base), count: count, dim: dim)
     var next = 0
-    for index in 0..<base.indexCount {
-      let t = base.positions[index]
-      guard t >= 0, marks[t] == 0 else { continue }
-      (points.base + next * dim).update(from: base.layout.points.base + Int(t) * dim, count: dim)
-      ids[next] = Int32(index)
-      next += 1
+    for segment in views {
+      try Self.copy(segment, to: rows.base + next * dim, labels.base + next, context)
+      next += segment.liveCount
     }
-    let view = PointsView(base: UnsafePointer(points.base), count: live, dim: dim)
-    defer { withExtendedLifetime(points) {} }
-    return try build(view, ids: ids, indexCount: base.indexCount)
+    guard let new else { return }
+    new.copy(to: rows.base + old * dim)
+    for row in 0..<new.count { labels[old + row] = Int32(first + row) }
+    // The copy is checked: the host's array may change.
+    try PointsView(base: UnsafePointer(rows.base + old * dim), count: new.count, dim: dim)
+      .checkCoordinates(named: "points", context: context)
+  }
+
+  private static func copy(
+    _ view: SegmentView<S>, to rows: UnsafeMutablePointer<S>, _ labels: UnsafeMutablePointer<Int32>,
+    _ context: CallContext
+  ) throws(CoverTreeError) {
+    let (boxes, grain) = (view.boxes, 1 << 14)
+    let chunks = (boxes.count + grain - 1) / grain
+    let starts = try Buffer<Int>(count: chunks + 1, filledWith: 0)
+    try context.forEach(chunks, grain: 1) { (range, _) throws(CoverTreeError) in
+      for chunk in range {
+        for place in chunk * grain..<min(boxes.count, (chunk + 1) * grain) where view.label(place) != BoxTree<S>.noLabel {
+          starts[chunk + 1] += 1
+        }
+      }
+    }
+    for chunk in 0..<chunks { starts[chunk + 1] += starts[chunk] }
+    try context.forEach(chunks, grain: 1) { (range, _) throws(CoverTreeError) in
+      for chunk in range {
+        var next = starts[chunk]
+        for place in chunk * grain..<min(boxes.count, (chunk + 1) * grain) {
+          let label = view.label(place)
+          guard label != BoxTree<S>.noLabel else { continue }
+          let point = boxes.coordinates(at: place)
+          for d in 0..<boxes.dim { rows[next * boxes.dim + d] = point[d * S.width] }
+          labels[next] = label
+          next += 1
+        }
+      }
+    }
+  }
+}
+
+extension BoxTree {
+  /// Whether all coordinates are finite and can be squared.
+  func isUsable(_ context: CallContext) throws(CoverTreeError) -> Bool {
+    let (coordinates, count, dim) = (coordinates, count, dim)
+    let limit = S.Lanes(repeating: S(S.coordinateLimit))
+    let unusable = Counter()
+    try context.forEach((count + S.width - 1) / S.width, grain: 1 << 12) { (range, _) throws(CoverTreeError) in
+      for group in range {
+        var usable = UInt32.max
+        for d in 0..<dim {
+          let lanes = coordinates[group * dim + d]
+          usable &= S.maskLessOrEqual(S.maximum(lanes, -lanes), limit)
+        }
+        let points = min(S.width, count - group * S.width)
+        let all = UInt32(truncatingIfNeeded: (1 << points) - 1)
+        if usable & all != all { unusable.add(1) }
+      }
+    }
+    return unusable.value == 0
   }
 }

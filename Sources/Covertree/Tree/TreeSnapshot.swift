@@ -1,63 +1,38 @@
 /// One state of a tree: immutable, shared by the searches that run on it and the views that were exported from it.
 ///
-/// Insertion and removal make a new snapshot. What ran on the old one ends on the old one.
+/// Insertion and removal make a new snapshot, which shares most of its segments with the old one. A search that began on the old one ends on
+/// the old one.
 final class TreeSnapshot<S: Scalar>: @unchecked Sendable {
-  let layout: TreeLayout<S>
-  let boxes: BoxTree<S>
-  /// By tree index: 1 for points that were removed; nil while there are none.
-  let removed: Buffer<UInt8>?
-  let removedCount: Int
+  let points: SearchPoints<S>
   /// Dataset indices ever given: they stay below this.
   let indexCount: Int
-  /// Dataset indices of the points, ascending; nil while they are 0 ..< count.
-  let sparseIndices: Buffer<Int32>?
-  /// Dataset index to tree index; -1 for points that are gone.
-  let positions: Buffer<Int32>
-  /// What searches see: labels are dataset indices.
-  let points: SearchPoints<S>
+  /// The number of the last removal.
+  let time: UInt32
+  /// The cover tree of an earlier state, if one was made: that of this one is made from it.
+  private let earlierCover: CoverArrays<S>?
+  private let cover: Once<CoverArrays<S>>
 
-  /// Points that searches find.
-  var liveCount: Int { layout.count - removedCount }
-
+  /// - Parameter cover: of this very state, if it is known.
   init(
-    layout: TreeLayout<S>, boxes: BoxTree<S>, removed: Buffer<UInt8>?, indexCount: Int, context: CallContext
-  ) throws(CoverTreeError) {
-    self.layout = layout
-    self.boxes = boxes
-    self.removed = removed
-    self.indexCount = indexCount
-    removedCount = removed.map { $0.elements.reduce(0) { $0 + Int($1) } } ?? 0
-    let positions = try Buffer<Int32>(count: indexCount, filledWith: -1)
-    try context.forEach(layout.count, grain: 1 << 16) { (range, _) throws(CoverTreeError) in
-      for t in range where removed?[t] != 1 { positions[layout.order[t]] = Int32(t) }
-    }
-    self.positions = positions
-    points = SearchPoints(
-      boxes, labels: try removedCount == 0 ? boxes.labels : Self.labels(of: boxes, withoutThoseAt: positions),
-      rows: PointsView(base: UnsafePointer(layout.points.base), count: layout.count, dim: layout.dim),
-      positions: positions, owner: layout)
-    if layout.count - removedCount == indexCount {
-      sparseIndices = nil
-    } else {
-      let indices = try Buffer<Int32>(count: layout.count - removedCount)
-      var next = 0
-      for index in 0..<indexCount where positions[index] >= 0 {
-        indices[next] = Int32(index)
-        next += 1
-      }
-      sparseIndices = indices
+    _ points: SearchPoints<S>, indexCount: Int, time: UInt32, earlierCover: CoverArrays<S>? = nil,
+    cover: CoverArrays<S>? = nil
+  ) {
+    (self.points, self.indexCount, self.time, self.earlierCover) = (points, indexCount, time, earlierCover)
+    self.cover = Once(cover)
+  }
+
+  /// The cover tree of this state, if it has been made.
+  var knownCover: CoverArrays<S>? { cover.known }
+  /// The cover tree of the latest state up to this one that has one.
+  var latestCover: CoverArrays<S>? { cover.known ?? earlierCover }
+
+  /// The cover tree of this state, made when it is first asked for.
+  func cover(_ options: TreeOptions, context: CallContext) throws(CoverTreeError) -> CoverArrays<S> {
+    try cover.get { () throws(CoverTreeError) in
+      try CoverBuild(options: options, context: context).cover(of: points, indexCount: indexCount, from: earlierCover)
     }
   }
 
-  /// The labels of boxes, `noLabel` in place of those that have no position any more.
-  private static func labels(
-    of boxes: BoxTree<S>, withoutThoseAt positions: Buffer<Int32>
-  ) throws(CoverTreeError) -> Buffer<Int32> {
-    let labels = try Buffer<Int32>(count: boxes.labels.count)
-    for place in 0..<labels.count {
-      let label = boxes.labels[place]
-      labels[place] = label == BoxTree<S>.noLabel || positions[label] < 0 ? BoxTree<S>.noLabel : label
-    }
-    return labels
-  }
+  /// Memory that the arrays of this snapshot take.
+  var byteCount: Int { points.byteCount + (latestCover?.byteCount ?? 0) }
 }

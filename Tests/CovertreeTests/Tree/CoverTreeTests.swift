@@ -50,7 +50,7 @@ import Testing
 
   @Test func theNumberOfThreadsIsNoPartOfTheTree() throws {
     let points = PointSet<Double>(count: 5000, dim: 3, seed: 12)
-    let layouts = try [1, 2, 5].map { try points.tree(threads: $0).export() }
+    let layouts = try [1, 2, 5].map { try points.tree(threads: $0).export(context: CallContext(threads: $0)) }
     for arrays in layouts.dropFirst() {
       for node in 0..<5000 {
         #expect(arrays.order[node] == layouts[0].order[node])
@@ -64,7 +64,7 @@ import Testing
     let points = PointSet<Double>(count: 3, dim: 1, values: [0, 0x1p-600, 1])
     let tree = try points.tree()
     try tree.validate(context: CallContext())
-    let levels = tree.export().levels
+    let levels = try tree.export(context: CallContext()).levels
     #expect((0..<3).map { levels[$0] }.min() == -601)
   }
 }

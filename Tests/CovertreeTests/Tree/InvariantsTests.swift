@@ -6,12 +6,24 @@ import Testing
 @Suite struct InvariantsTests {
   private static let points = PointSet<Float>(count: 600, dim: 3, seed: 6, duplicated: true)
 
+  /// What a test may break.
+  struct Parts {
+    let layout: TreeLayout<Float>
+    let boxes: BoxTree<Float>
+    let tombstones: Tombstones
+  }
+
   private func message(
-    in points: PointSet<Float> = points, breaking damage: (TreeSnapshot<Float>) -> Void
+    in points: PointSet<Float> = points, breaking damage: (Parts) -> Void
   ) throws -> String {
     let tree = try points.tree()
     try tree.validate(context: CallContext())
-    damage(try #require(tree.float32).snapshot)
+    let snapshot = try #require(tree.float32).snapshot
+    let segment = snapshot.points.views[0].segment
+    damage(
+      Parts(
+        layout: try #require(snapshot.knownCover).layout, boxes: segment.boxes,
+        tombstones: try segment.makeTombstones()))
     return failure { try tree.validate(context: CallContext(threads: 2)) }?.message ?? ""
   }
 

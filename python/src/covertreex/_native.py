@@ -71,12 +71,13 @@ class TreeInfo(Structure):
     """covertree_tree_info."""
 
     _fields_ = [
-        *((name, c_int64) for name in ("n_points", "n_nodes", "next_index", "dim")),
+        *((name, c_int64) for name in ("n_points", "n_nodes", "n_segments", "next_index", "dim")),
         *((name, c_int32) for name in ("dtype", "order", "leaf_size", "root_level")),
         ("seed", c_uint64),
-        *((name, c_int64) for name in ("memory_bytes", "distance_evaluations", "conflict_edges")),
-        *((name, c_int64) for name in ("conflict_rounds", "levels_entered")),
-        *((name, c_double) for name in ("order_seconds", "insert_seconds", "layout_seconds", "total_seconds")),
+        ("memory_bytes", c_int64),
+        ("total_seconds", c_double),
+        *((name, c_int64) for name in ("distance_evaluations", "conflict_edges", "conflict_rounds", "levels_entered")),
+        *((name, c_double) for name in ("order_seconds", "insert_seconds", "layout_seconds")),
         *((name, c_int64) for name in ("queries", "points_compared", "boxes_compared")),
     ]
 
@@ -274,7 +275,9 @@ SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "covertree_neighbors_get": (c_int32, [c_void_p, POINTER(NeighborsView)]),
     "covertree_neighbors_free": (None, [c_void_p]),
     "covertree_tree_get_info": (c_int32, [c_void_p, POINTER(TreeInfo)]),
-    "covertree_tree_export": (c_int32, [c_void_p, _handle_out]),
+    "covertree_tree_indices": (c_int32, [c_void_p, c_int32, c_int64, c_void_p]),
+    "covertree_tree_points": (c_int32, [c_void_p, c_void_p, c_int64, POINTER(CallOptions), c_void_p]),
+    "covertree_tree_export": (c_int32, [c_void_p, POINTER(CallOptions), _handle_out]),
     "covertree_arrays_get": (c_int32, [c_void_p, POINTER(ArraysView)]),
     "covertree_arrays_is_current": (c_int32, [c_void_p, POINTER(c_int32)]),
     "covertree_arrays_free": (None, [c_void_p]),

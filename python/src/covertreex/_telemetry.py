@@ -326,15 +326,11 @@ def _rows(result: Any) -> int:
 
 
 def _phases(operation: str, before: dict[str, float], after: dict[str, float]) -> dict[str, float]:
-    # A tree says what its last change took, a residual one what all calls so far have.
-    is_tree = "total_seconds" in after
-    if is_tree and operation not in _CHANGES:
-        return {}
     phases = {}
     for name, value in after.items():
         phase, _, unit = name.rpartition("_")
         if unit == "seconds" and phase not in ("", "total", "build"):
-            taken = value - (0.0 if is_tree else before.get(name, 0.0))
+            taken = value - before.get(name, 0.0)
             if taken > 0:
                 phases[phase] = taken
     return phases

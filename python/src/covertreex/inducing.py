@@ -62,7 +62,7 @@ def choose(
         return np.sort(rows)
     if method == "cover-tree":
         with CoverTree(points, seed=seed, n_threads=n_threads, progress=progress) as tree:
-            arrays = tree.export_arrays()
+            arrays = tree.export_arrays(n_threads=n_threads, progress=progress)
         highest = np.argsort(-arrays.levels.astype(np.int64), kind="stable")[:count]
         return np.sort(arrays.order[highest].astype(np.int64))
     raise ValueError(f"inducing_points: expected one of {', '.join(METHODS)}, or an array, got {method!r}")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ctypes
-from dataclasses import dataclass
+import functools
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -63,32 +64,95 @@ class TreeArrays(_TreeArrays):
 
 
 @dataclass(frozen=True)
-class TreeStats:
-    """A tree in numbers."""
+class CoverStats:
+    """A compressed cover tree in numbers."""
 
-    n_points: int  #: that searches find
-    n_nodes: int  #: with those removed since the tree was last rebuilt
+    n_nodes: int  #: with those removed since the cover tree was last rebuilt
     n_duplicates: int  #: nodes at distance 0 from their parent
     root_level: int
     levels: dict[int, int]  #: nodes of each level, the highest first, without duplicates
-    memory_bytes: int  #: that the tree holds
-    distance_evaluations: int  #: of the last build, insertion or removal, as the next six
+    distance_evaluations: int  #: of the last building of the cover tree, or insertion into it, as the next six
     conflict_edges: int
     conflict_rounds: int
     levels_entered: int
     order_seconds: float
     insert_seconds: float
     layout_seconds: float
-    total_seconds: float
+
+
+@dataclass(frozen=True)
+class TreeStats:
+    """A tree in numbers.
+
+    Those of the compressed cover tree, as ``levels``, are attributes too. They are asked of the tree, and the cover tree is built if
+    there is none yet.
+    """
+
+    n_points: int  #: that searches find
+    n_segments: int  #: k-d trees that searches walk
+    memory_bytes: int  #: that the tree holds
+    total_seconds: float  #: that the last build, insertion or removal took
     queries: int  #: since the tree was built, as the next two
     points_compared: int
     boxes_compared: int
+    _tree: CoverTree | None = field(default=None, repr=False, compare=False)
+
+    @functools.cached_property
+    def cover(self) -> CoverStats:
+        """The numbers of the compressed cover tree."""
+        if self._tree is None:
+            raise ValueError("cover: these numbers were copied without their tree")
+        return self._tree._cover_stats()
+
+    @property
+    def n_nodes(self) -> int:
+        """Nodes of the cover tree, with points removed since it was last rebuilt."""
+        return self.cover.n_nodes
+
+    @property
+    def n_duplicates(self) -> int:
+        """Nodes of the cover tree at distance 0 from their parent."""
+        return self.cover.n_duplicates
+
+    @property
+    def root_level(self) -> int:
+        """The highest level of the cover tree."""
+        return self.cover.root_level
+
+    @property
+    def levels(self) -> dict[int, int]:
+        """Nodes of each level of the cover tree, the highest first, without duplicates."""
+        return self.cover.levels
+
+    @property
+    def distance_evaluations(self) -> int:
+        """Distances that the last building of the cover tree, or insertion into it, took."""
+        return self.cover.distance_evaluations
+
+    @property
+    def conflict_edges(self) -> int:
+        """Pairs of points that could not enter a level of the cover tree together."""
+        return self.cover.conflict_edges
+
+    @property
+    def conflict_rounds(self) -> int:
+        """Independent sets that were taken for the cover tree."""
+        return self.cover.conflict_rounds
+
+    @property
+    def levels_entered(self) -> int:
+        """Levels of the cover tree that points entered."""
+        return self.cover.levels_entered
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_tree": None}
 
 
 class CoverTree(_calls.Closeable):
-    """A compressed cover tree of points, and exact searches on it.
+    """Points, exact searches among them, and their compressed cover tree.
 
-    For the parameters see :func:`covertreex.cover_tree`.
+    For the parameters see :func:`covertreex.cover_tree`. Searches walk k-d trees. The cover tree is built when something asks for it:
+    :meth:`export_arrays`, :meth:`validate`, ``stats().levels``, plots and the Numba kernels.
 
     Points are known by their *dataset index*: their row in ``coords``, and onwards for batches inserted later. Every
     answer is that of a brute force in float64, ties going to the lower index, for any number of threads.
@@ -149,9 +213,7 @@ class CoverTree(_calls.Closeable):
     @property
     def indices(self) -> NDArray[np.int64]:
         """Dataset indices of the points, ascending; they are the rows of a search with ``queries=None``."""
-        arrays = self.export_arrays()
-        order = arrays.order if arrays.removed is None else arrays.order[arrays.removed == 0]
-        return np.sort(order.astype(np.int64))
+        return self._indices()
 
     def __len__(self) -> int:
         return self.n_points
@@ -166,25 +228,38 @@ class CoverTree(_calls.Closeable):
         )
 
     def stats(self) -> TreeStats:
-        """Levels, memory, and what building and searching took."""
-        info = self._info()
+        """Memory, what searching took, and the levels of the cover tree."""
+        return TreeStats(**_known(TreeStats, self._info()), _tree=self)
+
+    def _cover_stats(self) -> CoverStats:
         levels, counts = np.unique(self.export_arrays().levels, return_counts=True)
         histogram = {int(level): int(count) for level, count in zip(levels[::-1], counts[::-1])}
         duplicates = histogram.pop(int(np.iinfo(np.int32).min), 0)
-        own = {name for name, *_ in _native.TreeInfo._fields_} & set(TreeStats.__dataclass_fields__)
-        return TreeStats(n_duplicates=duplicates, levels=histogram, **{name: getattr(info, name) for name in own})
+        return CoverStats(n_duplicates=duplicates, levels=histogram, **_known(CoverStats, self._info()))
 
-    def export_arrays(self) -> TreeArrays:
-        """Show the arrays of the tree as it stands, without a copy.
+    def export_arrays(
+        self, *, n_threads: int | None = None, progress: ProgressReport | None = None
+    ) -> TreeArrays:
+        """Show the arrays of the compressed cover tree, without a copy.
 
-        They are read-only, later changes of the tree do not touch them, and they stay valid when it is closed.
+        The cover tree is built if there is none yet. Points that were inserted since it was built are inserted into it, as one batch.
+        The arrays are read-only, later changes of the tree do not touch them, and they stay valid when it is closed.
+
+        Parameters
+        ----------
+        n_threads, progress
+            As in :func:`cover_tree`.
         """
         owner = _calls.Owner(lib.covertree_arrays_free)
-        _native.check(lib.covertree_tree_export(self._open(), ctypes.byref(owner.handle)))
+        options = _calls.call_options(n_threads)
+        arguments = (self._open(), ctypes.byref(options), ctypes.byref(owner.handle))
+        _native.run(lib.covertree_tree_export, *arguments, options=options, report=progress)
         return show_arrays(owner)
 
     def validate(self, *, n_threads: int | None = None, progress: ProgressReport | None = None) -> bool:
-        """Check every rule of the tree: one root, covering, separation over the whole tree, duplicates, radii, order.
+        """Check every rule of the search structure and of the cover tree, which is built if there is none yet.
+
+        Of the cover tree: one root, covering, separation over the whole tree, duplicates, radii, order.
 
         Returns
         -------
@@ -418,10 +493,34 @@ class CoverTree(_calls.Closeable):
 
     # Between the two languages
 
+    def _indices(self, *, in_leaf_order: bool = False) -> NDArray[np.int64]:
+        """Dataset indices of the points: ascending, or so that points that follow each other are near each other."""
+        indices = np.empty(len(self), np.int64)
+        _native.check(lib.covertree_tree_indices(self._open(), in_leaf_order, len(indices), indices.ctypes.data))
+        return indices
+
+    def _points(self, indices: NDArray[np.int64]) -> NDArray[Any]:
+        """Coordinates of points by their dataset indices."""
+        rows = np.ascontiguousarray(indices, np.int64)
+        points = np.empty((len(rows), self.dim), self.dtype)
+        options = _calls.call_options(None)
+        _native.check(
+            lib.covertree_tree_points(
+                self._open(), rows.ctypes.data, len(rows), ctypes.byref(options), points.ctypes.data
+            )
+        )
+        return points
+
     def _info(self) -> Any:
         info = _native.TreeInfo()
         _native.check(lib.covertree_tree_get_info(self._open(), ctypes.byref(info)))
         return info
+
+
+def _known(numbers: type, info: Any) -> dict[str, Any]:
+    """The fields of a record of numbers that the library knows."""
+    known = {name for name, *_ in _native.TreeInfo._fields_} & set(numbers.__dataclass_fields__)
+    return {name: getattr(info, name) for name in known}
 
 
 def _restored(kind: type[CoverTree], data: NDArray[np.uint8], engine: str) -> CoverTree:

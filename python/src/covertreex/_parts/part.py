@@ -26,24 +26,18 @@ class Part:
     def __init__(self, indices: NDArray[np.int64], tree: CoverTree | ResidualTree) -> None:
         self.indices = indices  # ascending: so ties go to the lower one inside of the tree, too
         self.tree = tree
-        self._nodes: NDArray[np.int32] | None = None  # of each point in a Euclidean tree's arrays
 
     def __len__(self) -> int:
         return len(self.indices)
 
     def __sizeof__(self) -> int:
-        return self.indices.nbytes + self.tree.stats().memory_bytes
+        return self.indices.nbytes + int(self.tree._info().memory_bytes)
 
     def points(self, local: NDArray[Any] | slice = slice(None)) -> NDArray[Any]:
         """Coordinates by ascending dataset index: of all points, or of some by their place in that order."""
         if isinstance(self.tree, ResidualTree):
             return self.tree._coords[local]
-        arrays = self.tree.export_arrays()
-        if self._nodes is None:
-            self._nodes = np.empty_like(arrays.order)
-            self._nodes[arrays.order] = np.arange(len(arrays.order), dtype=np.int32)
-        found: NDArray[Any] = arrays.points[self._nodes[local]]
-        return found
+        return self.tree._points(np.arange(len(self))[local])
 
     def __reduce__(self) -> Any:
         return Part, (np.array(self.indices), self.tree)
@@ -85,12 +79,12 @@ class Part:
         own = self.indices[local]
         return Queries(rows=own, points=self.points(local), own=own, features=features)
 
-    def _order(self) -> NDArray[np.int32]:
+    def _order(self) -> NDArray[Any]:
         """Points so that those that follow each other are near each other."""
         if isinstance(self.tree, ResidualTree):
             order: NDArray[np.int32] = self.tree._model().arrays["block_order"]
             return order
-        return self.tree.export_arrays().order
+        return self.tree._indices(in_leaf_order=True)
 
     def least_scores(self, queries: Queries, layout: Layout) -> NDArray[np.float64]:
         """For each of the part's own points and each part a score that none of that part's is below, (q, parts)."""

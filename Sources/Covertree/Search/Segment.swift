@@ -1,0 +1,160 @@
+import CNumerics
+
+/// A k-d tree of points whose dataset indices lie in a range, and which of them have been removed.
+///
+/// The points of a tree are in a list of segments, the oldest and largest first. A segment never changes but for the marks of removed points,
+/// which only later snapshots see. So snapshots share segments.
+final class Segment<S: Scalar>: @unchecked Sendable {
+  let boxes: BoxTree<S>
+  /// By place: the dataset index, or `noLabel` for places that hold no point that counts.
+  let labels: Buffer<Int32>
+  /// All labels are in this range.
+  let indices: Range<Int>
+  private let placeTable = Once<Buffer<Int32>>()
+  private let graves = Once<Tombstones>()
+
+  /// - Parameter labels: in place of the boxes' own.
+  init(_ boxes: BoxTree<S>, labels: Buffer<Int32>? = nil, indices: Range<Int>) {
+    (self.boxes, self.labels, self.indices) = (boxes, labels ?? boxes.labels, indices)
+  }
+
+  var count: Int { boxes.count }
+
+  /// The marks of removed points; nil if there are none.
+  var tombstones: Tombstones? { graves.known }
+
+  func makeTombstones() throws(CoverTreeError) -> Tombstones {
+    try graves.get { () throws(CoverTreeError) in try Tombstones(count: labels.count) }
+  }
+
+  /// The place of each dataset index of the range, -1 for those without a point. It is made when it is first asked for: O(n).
+  func places() throws(CoverTreeError) -> Buffer<Int32> {
+    try placeTable.get { () throws(CoverTreeError) in
+      let table = try Buffer<Int32>(count: indices.count, filledWith: -1)
+      for place in 0..<count where labels[place] != BoxTree<S>.noLabel {
+        table[Int(labels[place]) - indices.lowerBound] = Int32(place)
+      }
+      return table
+    }
+  }
+
+  var byteCount: Int {
+    boxes.byteCount + (placeTable.known?.byteCount ?? 0) + (graves.known?.byteCount ?? 0)
+  }
+}
+
+/// Where the arrays of a segment are. Who walks them keeps the segment.
+struct SegmentArrays<S: Scalar> {
+  let boxes: UnsafePointer<S.Lanes>
+  let children: UnsafePointer<Int32>
+  let smallestLabel: UnsafePointer<Int32>
+  let coordinates: UnsafePointer<S.Lanes>
+  let labels: UnsafePointer<Int32>
+  let leafSize: Int
+  let firstPlace: Int
+  unowned(unsafe) let tombstones: Tombstones?
+  let time: UInt32
+
+  /// A tree that is alone, and from which nothing is removed.
+  init(_ tree: BoxTree<S>) { self.init(tree, tree.labels, firstPlace: 0, nil, 0) }
+
+  init(_ view: SegmentView<S>) {
+    self.init(view.boxes, view.segment.labels, firstPlace: view.firstPlace, view.tombstones, view.time)
+  }
+
+  private init(
+    _ tree: BoxTree<S>, _ labels: Buffer<Int32>, firstPlace: Int, _ tombstones: Tombstones?, _ time: UInt32
+  ) {
+    boxes = UnsafePointer(tree.boxes.base)
+    children = UnsafePointer(tree.children.base)
+    smallestLabel = UnsafePointer(tree.smallestLabel.base)
+    coordinates = UnsafePointer(tree.coordinates.base)
+    self.labels = UnsafePointer(labels.base)
+    leafSize = tree.leafSize
+    (self.firstPlace, self.tombstones, self.time) = (firstPlace, tombstones, time)
+  }
+
+  /// The coordinates of the point at a place of the segment: every `width`-th scalar from here.
+  @inline(__always)
+  func point(_ place: Int, _ dim: Int) -> UnsafePointer<S> {
+    // Without a sign: the division is a shift.
+    let (group, lane) = UInt(bitPattern: place).quotientAndRemainder(dividingBy: UInt(S.width))
+    return UnsafeRawPointer(coordinates + Int(bitPattern: group) &* dim).assumingMemoryBound(to: S.self)
+      + Int(bitPattern: lane)
+  }
+
+  /// The dataset index of a point, by its place in the segment; `noLabel` if there is none, or it is removed.
+  @inline(__always)
+  func label(_ place: Int) -> Int32 {
+    if let tombstones, tombstones.isRemoved(place, by: time) { return BoxTree<S>.noLabel }
+    return labels[place]
+  }
+}
+
+/// When points of a segment were removed. Changes of a tree are numbered, and a search sees the removals up to the number of its snapshot.
+///
+/// A mark that a snapshot sees is never taken back, so searches go on undisturbed, and a removal writes four bytes, whatever the tree holds.
+final class Tombstones: @unchecked Sendable {
+  /// By place: the number of the change; 0 for points that are there.
+  private let times: Buffer<UInt32>
+
+  init(count: Int) throws(CoverTreeError) { times = try Buffer(zeros: count) }
+
+  @inline(__always)
+  func isRemoved(_ place: Int, by time: UInt32) -> Bool {
+    let removal = cn_relaxed_load_u32(times.base + place)
+    return removal != 0 && removal <= time
+  }
+
+  /// - Returns: false if the point was marked before.
+  func mark(_ place: Int, at time: UInt32) -> Bool {
+    guard cn_relaxed_load_u32(times.base + place) == 0 else { return false }
+    cn_relaxed_store_u32(times.base + place, time)
+    return true
+  }
+
+  /// Takes back a mark that no snapshot sees.
+  func unmark(_ place: Int) { cn_relaxed_store_u32(times.base + place, 0) }
+
+  /// Those of some lanes, the first of which is at a place, that are not removed.
+  @inline(__always)
+  func remaining(_ lanes: UInt32, from first: Int, by time: UInt32) -> UInt32 {
+    var (remaining, open) = (lanes, lanes)
+    while open != 0 {
+      let lane = open.trailingZeroBitCount
+      open &= open &- 1
+      if isRemoved(first &+ lane, by: time) { remaining &= ~(1 &<< UInt32(truncatingIfNeeded: lane)) }
+    }
+    return remaining
+  }
+
+  var byteCount: Int { times.byteCount }
+}
+
+/// A segment as one snapshot of a tree sees it.
+struct SegmentView<S: Scalar>: Sendable {
+  let segment: Segment<S>
+  /// The number of its first place among those of all segments.
+  let firstPlace: Int
+  let removedCount: Int
+  /// nil if no point is removed.
+  let tombstones: Tombstones?
+  /// The last change that the snapshot sees.
+  let time: UInt32
+
+  init(_ segment: Segment<S>, firstPlace: Int, removedCount: Int, time: UInt32) {
+    (self.segment, self.firstPlace, self.removedCount, self.time) = (segment, firstPlace, removedCount, time)
+    tombstones = removedCount == 0 ? nil : segment.tombstones
+  }
+
+  var boxes: BoxTree<S> { segment.boxes }
+  var liveCount: Int { segment.count - removedCount }
+  var places: Range<Int> { firstPlace..<firstPlace + segment.labels.count }
+
+  /// The dataset index of a point, by its place in the segment; `noLabel` if there is none, or it is removed.
+  @inline(__always)
+  func label(_ place: Int) -> Int32 {
+    if let tombstones, tombstones.isRemoved(place, by: time) { return BoxTree<S>.noLabel }
+    return segment.labels[place]
+  }
+}
