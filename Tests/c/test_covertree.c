@@ -127,15 +127,26 @@ static void test_changes(const double *points) {
   int64_t first = -1;
   EXPECT(covertree_tree_insert_f32(tree, single + N / 2 * DIM, N - N / 2, DIM, 0, NULL, &first) == COVERTREE_OK);
   EXPECT(first == N / 2);
+  covertree_tree_info info;
+  EXPECT(covertree_tree_get_info(tree, &info) == COVERTREE_OK && info.n_nodes == 0 && info.root_level == 0);
+  EXPECT(covertree_tree_validate(tree, NULL) == COVERTREE_OK);
   int64_t gone[2] = {3, 300};
   EXPECT(covertree_tree_remove(tree, gone, 2, NULL) == COVERTREE_OK);
   EXPECT(covertree_tree_validate(tree, NULL) == COVERTREE_OK);
   EXPECT_ERROR(covertree_tree_remove(tree, gone, 2, NULL), COVERTREE_NOT_FOUND, "indices[0]: the tree has no point 3");
 
-  covertree_tree_info info;
   EXPECT(covertree_tree_get_info(tree, &info) == COVERTREE_OK);
-  EXPECT(info.n_points == N - 2 && info.n_nodes == N && info.next_index == N && info.dim == DIM);
+  EXPECT(info.n_points == N - 2 && info.n_nodes == N && info.n_segments == 1 && info.next_index == N && info.dim == DIM);
   EXPECT(info.dtype == COVERTREE_DTYPE_F32 && info.order == COVERTREE_ORDER_RANDOM && info.leaf_size == 5);
+
+  static int64_t indices[N];
+  EXPECT(covertree_tree_indices(tree, 0, N - 2, indices) == COVERTREE_OK && indices[2] == 2 && indices[3] == 4);
+  EXPECT_ERROR(covertree_tree_indices(tree, 1, N, indices), COVERTREE_BUSY, "n_rows");
+  EXPECT(covertree_tree_indices(tree, 1, N - 2, indices) == COVERTREE_OK);
+  static float rows[(N - 2) * DIM];
+  EXPECT(covertree_tree_points(tree, indices, N - 2, NULL, rows) == COVERTREE_OK);
+  for (int i = 0; i < N - 2; i++) EXPECT(memcmp(rows + i * DIM, single + indices[i] * DIM, DIM * sizeof(float)) == 0);
+  EXPECT_ERROR(covertree_tree_points(tree, gone, 1, NULL, rows), COVERTREE_NOT_FOUND, "rows[0]: the tree has no point 3");
 
   covertree_arrays *arrays = NULL;
   covertree_arrays_view view;

@@ -148,11 +148,15 @@ static int32_t cancel_after(void *count, double share) {
 /* Calls are asked for a sign after a tenth of a second: these take longer. */
 enum { MANY = 1500000 };
 
-static covertree_status build_many(const float *many, int *left, covertree_tree **tree) {
-  covertree_tree_options options;
-  covertree_tree_options_init(&options);
+static covertree_status export_many(covertree_tree *tree, int *left) {
+  covertree_call_options options;
+  covertree_call_options_init(&options);
   options.progress = cancel_after, options.progress_user_data = left;
-  return covertree_tree_build_f32(many, MANY, DIM, 0, &options, tree);
+  covertree_arrays *arrays = NULL;
+  covertree_status status = covertree_tree_export(tree, &options, &arrays);
+  EXPECT((arrays != NULL) == (status == COVERTREE_OK));
+  covertree_arrays_free(arrays);
+  return status;
 }
 
 static covertree_status search_many(covertree_tree *tree, int *left, int64_t *found) {
@@ -177,12 +181,13 @@ static void test_cancel(void) {
   snprintf(path, sizeof path, "/tmp/covertree-cancel-%d", (int)getpid());
   EXPECT(covertree_tree_save(shared, path, NULL, 0, NULL) == COVERTREE_OK);
   for (int i = 0; i < MANY * DIM; i++) many[i] = (float)uniform();
+  EXPECT(covertree_tree_build_f32(many, MANY, DIM, 0, NULL, &tree) == COVERTREE_OK);
   for (int calls = 1; calls < 4; calls++) {
     int left = calls;
-    EXPECT(build_many(many, &left, &tree) == COVERTREE_CANCELLED && tree == NULL);
+    EXPECT(export_many(tree, &left) == COVERTREE_CANCELLED);
   }
   int never = 1 << 30, left = 1;
-  EXPECT(build_many(many, &never, &tree) == COVERTREE_OK);
+  EXPECT(export_many(tree, &never) == COVERTREE_OK);
   EXPECT(search_many(tree, &left, found) == COVERTREE_CANCELLED);
   EXPECT(search_many(tree, &never, found) == COVERTREE_OK);
   left = 1;

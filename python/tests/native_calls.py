@@ -188,6 +188,8 @@ CALLS = {
     ),
     "remove": (tree, lambda t, i, **o: t.remove(i, **o), [SOME], [OUTSIDE]),
     "validate": (tree, lambda t, **o: t.validate(**o), [], None),
+    "indices": (tree, lambda t: t.indices, [], None),
+    "points": (tree, lambda t, some: t._points(some), [SOME], [OUTSIDE]),
     "export_arrays": (tree, lambda t: t.export_arrays().stale, [], None),
     "stats": (tree, lambda t: t.stats(), [], None),
     "knn": (tree, lambda t, q, **o: t.knn(3, queries=q, **o), [rows()], [with_nan()]),

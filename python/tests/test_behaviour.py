@@ -98,7 +98,7 @@ def test_two_changes_at_once(rng):
         inside.set()
         go_on.wait(30)
 
-    thread = threading.Thread(target=lambda: tree.insert(rng.standard_normal((400_000, 2)), progress=hold))
+    thread = threading.Thread(target=lambda: tree.insert(rng.random((6_000_000, 2), np.float32), progress=hold))
     thread.start()
     assert inside.wait(30)
     with pytest.raises(CoverTreeError, match="another thread"):
@@ -106,12 +106,12 @@ def test_two_changes_at_once(rng):
     assert len(tree) == 100
     go_on.set()
     thread.join()
-    assert len(tree) == 400_100
+    assert len(tree) == 6_000_100
 
 
 def test_progress_goes_up_to_one(rng):
     shares = []
-    cover_tree(rng.standard_normal((400_000, 3)), progress=shares.append)
+    cover_tree(rng.standard_normal((400_000, 3))).validate(progress=shares.append)
     assert shares and all(0 <= share <= 1 for share in shares)
     assert shares == sorted(shares)
 
@@ -125,8 +125,10 @@ def test_an_exception_in_the_callback_ends_the_call(rng):
 
     points = rng.standard_normal((1_000_000, 3))
     with pytest.raises(MyError):
-        cover_tree(points, progress=fail)
+        cover_tree(rng.random((8_000_000, 3), np.float32), progress=fail)
     tree = cover_tree(points)
+    with pytest.raises(MyError):
+        tree.export_arrays(progress=fail)
     with pytest.raises(MyError):
         tree.knn(50, progress=fail)
     with pytest.raises(MyError):
@@ -136,7 +138,9 @@ def test_an_exception_in_the_callback_ends_the_call(rng):
     assert tree.knn(1, queries=[0]).tolist() == [[0]]
 
 
-@pytest.mark.parametrize("call", ["cover_tree(points)", "tree.knn(200)", "tree.save('tree')"])
+@pytest.mark.parametrize(
+    "call", ["cover_tree(points)", "cover_tree(points).export_arrays()", "tree.knn(200)", "tree.save('tree')"]
+)
 def test_ctrl_c_stops_a_long_call(call, tmp_path):
     program = f"""
         import os, signal, threading, time, numpy as np

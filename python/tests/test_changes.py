@@ -80,6 +80,7 @@ def test_insertion_after_removal_gives_new_indices(rng):
 
 def test_a_rebuild_happens_when_a_quarter_is_gone(rng):
     tree = cover_tree(rng.standard_normal((100, 2)))
+    assert tree.stats().n_nodes == 100
     tree.remove(np.arange(25))
     assert tree.stats().n_nodes == 100
     assert tree.export_arrays().removed.sum() == 25
@@ -124,7 +125,7 @@ def test_a_failed_insertion_changes_nothing(rng):
         raise RuntimeError("no more")
 
     with pytest.raises(RuntimeError, match="no more"):
-        tree.insert(rng.standard_normal((300_000, 2)), progress=refuse)
+        tree.insert(rng.standard_normal((3_000_000, 2)), progress=refuse)
     assert len(tree) == 30
     assert (tree.knn(5) == before).all()
     assert tree.insert([[1.0, 1.0]]).tolist() == [30]

@@ -191,6 +191,9 @@ def test_python_reads_the_files_by_their_description(rng, tmp_path):
     points = rng.standard_normal((40_000, 3)).astype(np.float32)  # sections of several pieces are too slow in Python
     points[:100] = -0.0
     tree = cover_tree(points[:900])
+    tree.save(tmp_path / "tree")
+    assert not {"points", "boxes.removed"} & set(file_reader.read((tmp_path / "tree").read_bytes()).sections)
+    tree.export_arrays()
     tree.remove([3, 8])
     tree.save(tmp_path / "tree")
     file = file_reader.read((tmp_path / "tree").read_bytes())
@@ -198,7 +201,11 @@ def test_python_reads_the_files_by_their_description(rng, tmp_path):
     assert file.kind == 1
     for name in arrays._fields:
         np.testing.assert_array_equal(np.squeeze(file.sections[name]), getattr(arrays, name))
-    assert file.sections["settings"].ravel().tolist() == [3, 900, 0, 32, 0, 1]
+    assert file.sections["settings"].ravel().tolist() == [3, 900, 0, 32, 0, 1, 0]
+    labels = file.sections["boxes.labels"].ravel()[:900]
+    assert sorted(labels[file.sections["boxes.removed"].ravel() == 1]) == [3, 8]
+    leaves = file.sections["boxes.coordinates"].reshape(-1, 3, 16).swapaxes(1, 2).reshape(-1, 3)[:900]
+    np.testing.assert_array_equal(leaves, points[labels])
     kept = np.delete(np.arange(900), [3, 8])
     assert file.input_hash == file_reader.points_hash(points[kept], kept)
     assert (tmp_path / "tree").read_bytes() == file_reader.write(file)
@@ -225,13 +232,15 @@ def test_a_section_of_several_pieces(rng, tmp_path):
     count = struct.unpack_from("<I", data, 20)[0]
     entries = [file_reader.ENTRY.unpack_from(data, 64 + 64 * index) for index in range(count)]
     name, _, crc, offset, rows, columns = entries[1]
-    assert name.rstrip(b"\0") == b"points"
+    assert name.rstrip(b"\0") == b"boxes.coordinates"
     assert crc == file_reader.section_sum(data[offset : offset + rows * columns * 8])
 
 
 def test_sections_are_aligned_and_a_mapped_tree_is_used_where_it_lies(rng, tmp_path):
     path = tmp_path / "tree"
-    cover_tree(rng.standard_normal((5000, 3))).save(path)
+    tree = cover_tree(rng.standard_normal((5000, 3)))
+    tree.export_arrays()
+    tree.save(path)
     arrays = load(path).export_arrays()
     for array in arrays[:-1]:
         assert array.ctypes.data % 64 == 0
@@ -253,7 +262,9 @@ def test_sections_are_aligned_and_a_mapped_tree_is_used_where_it_lies(rng, tmp_p
 def saved_files(rng, folder):
     """A small file of each kind, and how it is used."""
     points = rng.random((9, 2))
-    cover_tree(points.astype(np.float32), leaf_size=4).save(folder / "tree")
+    tree = cover_tree(points.astype(np.float32), leaf_size=4)
+    tree.export_arrays()
+    tree.save(folder / "tree")
     cover_tree(points, kernel=RBF(0.5), inducing_count=3).save(folder / "residual")
     vecchia.neighbors(points, kernel=RBF(0.5), m=2, n_inducing=3, return_distances=True).save(folder / "sets")
     return ["tree", "residual", "sets"]

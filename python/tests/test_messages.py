@@ -171,6 +171,8 @@ TABLE = {
         covertreex.set_num_threads,
     ),
     "CoverTree(coords)": ({**POINTS, **NONE, **NO_ROWS}, CoreTree),
+    "CoverTree.export_arrays(n_threads)": (THREADS, lambda v: tree().export_arrays(n_threads=v)),
+    "CoverTree.export_arrays(progress)": (FUNCTION, lambda v: tree().export_arrays(progress=v)),
     "CoverTree.validate(n_threads)": (THREADS, lambda v: tree().validate(n_threads=v)),
     "CoverTree.validate(progress)": (FUNCTION, lambda v: tree().validate(progress=v)),
     "CoverTree.insert(points)": ({**POINTS, **NONE, **OTHER_WIDTH}, lambda v: tree().insert(v)),

@@ -26,8 +26,7 @@ def test_a_record_of_each_call():
     assert [one.operation for one in log.records] == ["build", "knn", "radius", "insert", "remove"]
     assert {one.kind for one in log.records} == {"CoverTree"}
     assert (build.rows, build.points, build.threads, build.k) == (500, 500, 1, None)
-    assert set(build.phases) == {"order", "insert", "layout"}
-    assert 0 < sum(build.phases.values()) <= build.seconds
+    assert build.phases == {}
     assert (knn.rows, knn.k, radius.rows, radius.k) == (500, 5, 7, None)
     assert (insert.rows, insert.points, remove.rows, remove.points) == (10, 510, 2, 508)
     assert all(one.seconds > 0 and one.error is None for one in log.records)

@@ -20,7 +20,7 @@ _PREDECESSORS, _EXCLUDE_SELF, _MAX_DISTANCE = 1, 2, 4
 SCORES = 8
 
 # Searches of fewer rows end too soon to be interrupted.
-_ROWS_WORTH_A_THREAD = 1000
+ROWS_WORTH_A_THREAD = 1000
 
 _SEARCH_DEFAULTS = _native.SearchOptions()
 lib.covertree_search_options_init(ctypes.byref(_SEARCH_DEFAULTS))
@@ -195,7 +195,7 @@ def search(
     **names: str,
 ) -> None:
     """Call a search, in a thread of its own where it may take long."""
-    if n_rows < _ROWS_WORTH_A_THREAD and report is None:
+    if n_rows < ROWS_WORTH_A_THREAD and report is None:
         if status := function(*arguments):
             _native.check(status, **names)
     else:

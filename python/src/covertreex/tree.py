@@ -300,7 +300,8 @@ class CoverTree(_calls.Closeable):
         first = ctypes.c_int64()
         insert = getattr(lib, f"covertree_tree_insert_{self._suffix}")
         arguments = (self._open(), *_calls.point_rows(array), ctypes.byref(options), ctypes.byref(first))
-        _native.run(insert, *arguments, options=options, report=progress)
+        brief = progress is None and len(array) < _calls.ROWS_WORTH_A_THREAD
+        _native.run(insert, *arguments, options=options, report=progress, brief=brief)
         return np.arange(first.value, first.value + len(array))
 
     @recorded("remove")
@@ -322,7 +323,10 @@ class CoverTree(_calls.Closeable):
         gone = _arrays.indices(ids, "ids", one=True)
         options = _calls.call_options(n_threads)
         arguments = (self._open(), gone.ctypes.data, len(gone), ctypes.byref(options))
-        _native.run(lib.covertree_tree_remove, *arguments, options=options, report=progress, indices="ids")
+        brief = progress is None and len(gone) < _calls.ROWS_WORTH_A_THREAD
+        _native.run(
+            lib.covertree_tree_remove, *arguments, options=options, report=progress, brief=brief, indices="ids"
+        )
 
     # Searches
 
