@@ -143,7 +143,10 @@ static void test_misuse(const double *points) {
   const double number = 1;
   const covertree_section wrong[] = {
       {NULL, COVERTREE_DTYPE_F64, 0, 1, 1, &number},
+      {"settings", COVERTREE_DTYPE_F64, 0, 1, 1, &number},
+      /* of the cover tree, which is not there */
       {"points", COVERTREE_DTYPE_F64, 0, 1, 1, &number},
+      {"boxes.removed", COVERTREE_DTYPE_F64, 0, 1, 1, &number},
       {"a name of more than twenty-four", COVERTREE_DTYPE_F64, 0, 1, 1, &number},
       {"x", 17, 0, 1, 1, &number},
       {"x", COVERTREE_DTYPE_F64, 1, 1, 1, &number},

@@ -43,6 +43,25 @@ public enum FileKind: UInt32, Sendable {
   /// Sections of the host's alone.
   case arrays = 3
   case index = 4
+
+  /// Whether the library may have a section of this name in files of the kind. Not every file has all of them, and a host's section must
+  /// not be taken for one of them.
+  func owns(_ name: String) -> Bool {
+    ownNames.contains { $0 == name || $0.hasSuffix(".") && name.hasPrefix($0) }
+  }
+
+  private var ownNames: [String] {
+    switch self {
+    case .tree:
+      [
+        "settings", "boxes.", "points", "order", "levels", "parents", "children", "children_offsets", "radius",
+        "subtree_end", "subtree_min", "subtree_max", "removed",
+      ]
+    case .residual: ["regions.", "products."]
+    case .arrays: []
+    case .index: ["boxes.", "exact.", "store.", "small.", "planes.", "graph.", "codes", "buckets"]
+    }
+  }
 }
 
 /// Elements of a section.

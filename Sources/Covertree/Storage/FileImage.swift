@@ -19,7 +19,7 @@ public struct FileImage {
           .invalidArgument,
           "sections: a name has 1 to \(FileFormat.nameBytes) visible ASCII characters, got \"\(section.name)\"")
       }
-      guard !sections.contains(where: { $0.name == section.name }) else {
+      guard !kind.owns(section.name), !sections.contains(where: { $0.name == section.name }) else {
         throw CoverTreeError(.invalidArgument, "sections: the name \"\(section.name)\" is taken")
       }
       sections.append(section)
