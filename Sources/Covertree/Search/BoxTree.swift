@@ -51,7 +51,8 @@ final class BoxTree<S: Scalar>: @unchecked Sendable {
     inOrderOf points: PointsView<S>, labels: UnsafePointer<Int32>? = nil, leafSize: Int, context: CallContext = .brief
   ) throws(CoverTreeError) {
     try self.init(emptyFor: points.count, dim: points.dim, leafSize: leafSize)
-    try specialized(dim, FilledNodes(tree: self, placed: ArrivalOrder(points: points), given: labels, context: context))
+    try FilledNodes(tree: self, placed: ArrivalOrder(points: points), given: labels, context: context)
+      .run(RuntimeDimension(count: dim))
     try fillUpperNodes(context)
   }
 
@@ -166,7 +167,9 @@ final class BoxTree<S: Scalar>: @unchecked Sendable {
     for lane in 0..<inUse {
       let child = Int(children[node * width + lane])
       let inner = smallestLabel.base + child * width
-      for index in 0..<width { smallestLabel[node * width + lane] = min(smallestLabel[node * width + lane], inner[index]) }
+      for index in 0..<width {
+        smallestLabel[node * width + lane] = min(smallestLabel[node * width + lane], inner[index])
+      }
       for d in 0..<dim {
         let (low, high) = extent(ofNode: child, d)
         sides[2 * d * width + lane] = low

@@ -1,7 +1,7 @@
 import CNumerics
 
 /// Points that have places.
-protocol PlacedPoints<S>: Sendable {
+protocol PlacedPoints<S> {
   associatedtype S: Scalar
   func row(at place: Int) -> Int32
   func coordinates(at place: Int) -> UnsafePointer<S>
@@ -84,7 +84,8 @@ struct FilledNodes<S: Scalar, Placed: PlacedPoints>: DimensionTask where Placed.
   }
 
   private func scalars(ofLeaf leaf: Int) -> UnsafeMutablePointer<S> {
-    UnsafeMutableRawPointer(tree.coordinates.base + leaf &* tree.groupsPerLeaf &* tree.dim).assumingMemoryBound(to: S.self)
+    UnsafeMutableRawPointer(tree.coordinates.base + leaf &* tree.groupsPerLeaf &* tree.dim).assumingMemoryBound(
+      to: S.self)
   }
 
   /// Where the first coordinate of a slot stands in its leaf.

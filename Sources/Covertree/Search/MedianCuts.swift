@@ -100,7 +100,8 @@ struct MedianCuts<S: Scalar> {
       selectRows(middle * blockSize, in: places, records, own)
       return middle
     }
-    try select(middle * blockSize, in: places, along: side.dimension, records, own) { (places, pivot) throws(CoverTreeError) in
+    try select(middle * blockSize, in: places, along: side.dimension, records, own) {
+      (places, pivot) throws(CoverTreeError) in
       places.count < Self.togetherPoints
         ? records.partition(places, below: pivot, along: side.dimension, own.aside)
         : try all.partition(places, below: pivot, along: side.dimension)
@@ -134,12 +135,12 @@ struct MedianCuts<S: Scalar> {
     return Double(before) / Double(places.count)
   }
 
-  /// Points that tell the variances of a range.
-  private static var sample: Int { 32 }
+  /// Points that tell the variances of a range: of small ones, which are many, fewer.
+  private static func sample(_ count: Int) -> Int { count < 256 ? 32 : 64 }
 
   /// The extent of a sample of some points along the coordinate of greatest variance.
   private func mostVaried<R: PointRecords>(_ places: Range<Int>, _ records: R) -> Side<S> where R.S == S {
-    let step = max(1, places.count / Self.sample)
+    let step = max(1, places.count / Self.sample(places.count))
     var most = (variance: -1.0, side: Side<S>(dimension: 0, low: 0, high: 0))
     for d in 0..<dim {
       // Squares are of what a coordinate is off the first one: far from the origin they would cancel.

@@ -41,7 +41,6 @@ struct MedianOrder<S: Scalar> {
       dim: points.dim, count: points.count, blockSize: blockSize, fanout: fanout, rule: rule, context: context)
     let base = UnsafeMutableRawPointer(records.base)
     switch room {
-    case 2: try cuts.run(CarriedRecords(points: points, base: base, dimension: FixedDimension<2>()))
     case 3: try cuts.run(CarriedRecords(points: points, base: base, dimension: FixedDimension<3>()))
     case 4: try cuts.run(CarriedRecords(points: points, base: base, dimension: FixedDimension<4>()))
     case 8: try cuts.run(CarriedRecords(points: points, base: base, dimension: FixedDimension<8>()))
@@ -53,7 +52,7 @@ struct MedianOrder<S: Scalar> {
   /// For how many coordinates a record has room; nil where it is better to leave them where they are: moving them costs more than
   /// reading one of them where it lies.
   private static func carriedRoom(_ dim: Int) -> Int? {
-    [2, 3, 4, 8, 16].first { $0 >= dim && CarriedRecords<S, RuntimeDimension>.size($0) <= largestRecord }
+    [3, 4, 8, 16].first { $0 >= dim && CarriedRecords<S, RuntimeDimension>.size($0) <= largestRecord }
   }
 
   @inline(__always)
@@ -79,5 +78,7 @@ struct MedianOrder<S: Scalar> {
   }
 
   /// Gives the memory of some places back to the system: they are not read again.
-  func release(_ places: Range<Int>) { records.release(places.lowerBound * recordSize..<places.upperBound * recordSize) }
+  func release(_ places: Range<Int>) {
+    records.release(places.lowerBound * recordSize..<places.upperBound * recordSize)
+  }
 }

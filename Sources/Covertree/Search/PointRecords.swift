@@ -2,7 +2,7 @@ import CNumerics
 
 /// What a k-d tree's cuts move about: for every point a *record* with its row. Few coordinates are carried along (`CarriedRecords`),
 /// so that no cut reads memory at random; many are left where they are (`RowRecords`).
-protocol PointRecords<S>: Sendable {
+protocol PointRecords<S> {
   associatedtype S: Scalar
 
   /// Bytes of a record.
@@ -60,18 +60,18 @@ struct CarriedRecords<S: Scalar, D: Dimension>: PointRecords {
     (base + (place &* size &+ d &* MemoryLayout<S>.stride)).load(as: S.self)
   }
 
-  @inline(__always)
+  @inline(never)
   func extend(_ low: UnsafeMutablePointer<S>, _ high: UnsafeMutablePointer<S>, _ places: Range<Int>) {
     S.extend(low, high, UnsafeRawPointer(base + places.lowerBound &* size), places.count, size, dimension.count)
   }
 
-  @inline(__always)
+  @inline(never)
   func partition(_ places: Range<Int>, below pivot: S, along d: Int, _ aside: UnsafeMutableRawPointer) -> Int {
     S.partition(
       base + places.lowerBound &* size, places.count, size, at: d &* MemoryLayout<S>.stride, below: pivot, aside)
   }
 
-  @inline(__always)
+  @inline(never)
   func partition(_ places: Range<Int>, belowRow pivot: Int32, _ aside: UnsafeMutableRawPointer) -> Int {
     Int(
       cn_partition_i32(

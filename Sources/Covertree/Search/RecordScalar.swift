@@ -2,7 +2,7 @@ import CNumerics
 
 /// What the records of points have to do with their coordinates, by type.
 public protocol RecordScalar {
-  /// Extends sides by records of `size` bytes that begin with 2, 3, 4, 8 or 16 coordinates. Up to 4 or, if there are more,
+  /// Extends sides by records of `size` bytes that begin with 3, 4, 8 or 16 coordinates. Up to 4 or, if there are more,
   /// a power of two of them are read at each.
   static func extend(
     _ low: UnsafeMutablePointer<Self>, _ high: UnsafeMutablePointer<Self>, _ records: UnsafeRawPointer, _ count: Int,
@@ -13,10 +13,12 @@ public protocol RecordScalar {
     dim: Int, _ rows: UnsafePointer<Int32>, _ count: Int)
   static func partition(
     _ records: UnsafeMutableRawPointer, _ count: Int, _ size: Int, at offset: Int, below pivot: Self,
-    _ aside: UnsafeMutableRawPointer) -> Int
+    _ aside: UnsafeMutableRawPointer
+  ) -> Int
   static func partition(
     _ rows: UnsafeMutablePointer<Int32>, _ count: Int, column: UnsafePointer<Self>, _ stride: Int, below pivot: Self,
-    _ aside: UnsafeMutableRawPointer) -> Int
+    _ aside: UnsafeMutableRawPointer
+  ) -> Int
   /// The key of a rank among at most `comparedKeys`; there is room for a vector behind them.
   static func ranked(_ keys: UnsafeMutablePointer<Self>, _ count: Int, _ rank: Int) -> Self
 }
@@ -36,7 +38,8 @@ extension Float: RecordScalar {
     }
   }
   public static func extend(
-    _ low: UnsafeMutablePointer<Float>, _ high: UnsafeMutablePointer<Float>, _ points: UnsafePointer<Float>, _ stride: Int,
+    _ low: UnsafeMutablePointer<Float>, _ high: UnsafeMutablePointer<Float>, _ points: UnsafePointer<Float>,
+    _ stride: Int,
     dim: Int, _ rows: UnsafePointer<Int32>, _ count: Int
   ) {
     cn_extent_of_rows_f32(points, Int64(stride), rows, Int64(count), Int64(dim), low, high)
@@ -65,7 +68,8 @@ extension Float: RecordScalar {
 extension Double: RecordScalar {
   @inline(__always)
   public static func extend(
-    _ low: UnsafeMutablePointer<Double>, _ high: UnsafeMutablePointer<Double>, _ records: UnsafeRawPointer, _ count: Int,
+    _ low: UnsafeMutablePointer<Double>, _ high: UnsafeMutablePointer<Double>, _ records: UnsafeRawPointer,
+    _ count: Int,
     _ size: Int, _ dim: Int
   ) {
     if dim <= 4 {
@@ -75,7 +79,8 @@ extension Double: RecordScalar {
     }
   }
   public static func extend(
-    _ low: UnsafeMutablePointer<Double>, _ high: UnsafeMutablePointer<Double>, _ points: UnsafePointer<Double>, _ stride: Int,
+    _ low: UnsafeMutablePointer<Double>, _ high: UnsafeMutablePointer<Double>, _ points: UnsafePointer<Double>,
+    _ stride: Int,
     dim: Int, _ rows: UnsafePointer<Int32>, _ count: Int
   ) {
     cn_extent_of_rows_f64(points, Int64(stride), rows, Int64(count), Int64(dim), low, high)
@@ -89,7 +94,8 @@ extension Double: RecordScalar {
   }
   @inline(__always)
   public static func partition(
-    _ rows: UnsafeMutablePointer<Int32>, _ count: Int, column: UnsafePointer<Double>, _ stride: Int, below pivot: Double,
+    _ rows: UnsafeMutablePointer<Int32>, _ count: Int, column: UnsafePointer<Double>, _ stride: Int,
+    below pivot: Double,
     _ aside: UnsafeMutableRawPointer
   ) -> Int {
     Int(cn_partition_rows_f64(rows, Int64(count), 4, column, Int64(stride), pivot, aside))

@@ -16,7 +16,8 @@ struct SharedRecords<R: PointRecords> {
   private func forEachChunk(
     _ places: Range<Int>, _ body: (Int, Range<Int>, CutScratch<R.S>) -> Void
   ) throws(CoverTreeError) {
-    try context.forEach((places.count + Self.chunk - 1) / Self.chunk, grain: 1) { (range, slot) throws(CoverTreeError) in
+    try context.forEach((places.count + Self.chunk - 1) / Self.chunk, grain: 1) {
+      (range, slot) throws(CoverTreeError) in
       let own = try scratch.value(slot) { () throws(CoverTreeError) in try CutScratch(dim: dim) }
       for number in range { body(number, chunk(number, of: places), own) }
     }
@@ -71,16 +72,16 @@ struct SharedRecords<R: PointRecords> {
     let size = records.size
     try context.forEach(early.count, grain: Self.chunk) { (range, slot) throws(CoverTreeError) in
       let own = try scratch.value(slot) { () throws(CoverTreeError) in try CutScratch(dim: dim) }
-        var done = range.lowerBound
-        while done < range.upperBound {
-          let (from, to) = (early.place(done), late.place(done))
-          let count = min(from.left, to.left, range.upperBound - done, recordsAside)
-          let (one, other) = (records.base + from.place * size, records.base + to.place * size)
-          own.aside.copyMemory(from: one, byteCount: count * size)
-          one.copyMemory(from: other, byteCount: count * size)
-          other.copyMemory(from: own.aside, byteCount: count * size)
-          done += count
-        }
+      var done = range.lowerBound
+      while done < range.upperBound {
+        let (from, to) = (early.place(done), late.place(done))
+        let count = min(from.left, to.left, range.upperBound - done, recordsAside)
+        let (one, other) = (records.base + from.place * size, records.base + to.place * size)
+        own.aside.copyMemory(from: one, byteCount: count * size)
+        one.copyMemory(from: other, byteCount: count * size)
+        other.copyMemory(from: own.aside, byteCount: count * size)
+        done += count
+      }
     }
   }
 }
