@@ -132,40 +132,6 @@ CN_INLINE cn_i32x8 cn_i32x8_pack(cn_i32x8 a, uint32_t mask) {
 #endif
 }
 
-// Puts the keys below a pivot first, the others behind them, each in their old order; tells how many are below. There is room for
-// `count` keys and 8 more in the scratch.
-static inline int64_t cn_u64_partition(uint64_t *keys, int64_t count, uint64_t pivot, uint64_t *scratch) {
-  int64_t below = 0, others = 0, place = 0;
-#ifdef __AVX512F__
-  typedef uint64_t cn_u64x8_unaligned __attribute__((ext_vector_type(8), aligned(8)));
-  typedef long long cn_ll8 __attribute__((__vector_size__(64)));
-  for (; place + 8 <= count; place += 8) {
-    cn_u64x8_unaligned x = *(cn_u64x8_unaligned *)(keys + place);
-    cn_mask8 mask = __builtin_convertvector(x < pivot, cn_mask8);
-    uint8_t bits;
-    __builtin_memcpy(&bits, &mask, sizeof bits);
-    // What is written beyond those that are packed has been read.
-    *(cn_u64x8_unaligned *)(keys + below) =
-        (cn_u64x8_unaligned)__builtin_ia32_compressdi512_mask((cn_ll8)x, (cn_ll8){}, bits);
-    *(cn_u64x8_unaligned *)(scratch + others) =
-        (cn_u64x8_unaligned)__builtin_ia32_compressdi512_mask((cn_ll8)x, (cn_ll8){}, (uint8_t)~bits);
-    int taken = __builtin_popcount(bits);
-    below += taken;
-    others += 8 - taken;
-  }
-#endif
-  for (; place < count; place++) {
-    uint64_t key = keys[place];
-    int is_below = key < pivot;
-    keys[below] = key;
-    scratch[others] = key;
-    below += is_below;
-    others += !is_below;
-  }
-  __builtin_memcpy(keys + below, scratch, (size_t)others * sizeof *keys);
-  return below;
-}
-
 // Bit i of the result is set where a[i] < below and a[i] is not `except`.
 CN_INLINE uint32_t cn_i32x16_mask_admitted(cn_i32x16 a, int32_t below, int32_t except) {
   cn_mask16 mask = __builtin_convertvector((a < below) & (a != except), cn_mask16);

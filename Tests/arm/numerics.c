@@ -6,6 +6,7 @@
 #include "hash.h"
 #include "memory.h"
 #include "numerics.h"
+#include "records.h"
 #include "rows.h"
 
 static uint64_t state = 1;
@@ -144,11 +145,20 @@ int main(void) {
   SHOW("labels", ADD(cn_i32x16_mask_admitted(labels, 40, (int32_t)(mask & 63))); ADD(cn_i32x16_mask_twice_minus(labels, labels, 9)););
   SHOW("lanes", addFloats(cn_f32x16_in_lane(c[0], (int32_t)(mask & 15))); addDoubles(cn_f64x8_in_lane(z[0], mask & 7));
        addFloats(cn_f32x16_up(a, b)); addDoubles(cn_f64x8_up(x, y)););
-  SHOW("partition", {
-    uint64_t keys[100], room[200];
-    for (int i = 0; i < 100; i++) keys[i] = next() % 50;
-    ADD(cn_u64_partition(keys, 100, 25, room));
-    add(keys, sizeof keys);
+  SHOW("records", {
+    float records[300 * 4 + 16], box[32];
+    char aside[2 * cn_records_aside * 16];
+    for (int i = 0; i < 300 * 4; i++) records[i] = (float)(next() % 50);
+    ADD(cn_partition_f32(records, 300, 16, 4, 25, aside));
+    add(records, 300 * 16);
+    for (int i = 0; i < 32; i++) box[i] = i < 16 ? 100 : -100;
+    cn_extent_f32x4(records, 299, 16, box, box + 16);
+    add(box, sizeof box);
+    addFloat(cn_ranked_f32(records, 48, 30));
+    int32_t rows[48], ranks[48];
+    for (int i = 0; i < 48; i++) rows[i] = (int32_t)((next() % 64) << 6) + i;
+    ADD(cn_rank_i32(rows, 45, ranks));
+    add(ranks, 45 * sizeof *ranks);
   });
   SHOW("sums", addFloat(cn_f32x16_sum(c)); addDouble(cn_f64x8_sum(z)););
   SHOW("rows", if (round < 100) rows(););

@@ -54,6 +54,15 @@ public final class Buffer<Element: BitwiseCopyable> {
     if owner == nil, byteCount >= 4 << 20 { madvise(base, byteCount, 14) }  // MADV_HUGEPAGE
   }
 
+  /// Gives the whole pages of some elements back to the system: they are not read again.
+  func release(_ elements: Range<Int>) {
+    guard owner == nil, byteCount >= mappedBytes else { return }
+    let page = 4096
+    let first = (elements.lowerBound * MemoryLayout<Element>.stride + page - 1) / page * page
+    let end = elements.upperBound * MemoryLayout<Element>.stride / page * page
+    if first < end { madvise(UnsafeMutableRawPointer(base) + first, end - first, MADV_DONTNEED) }
+  }
+
   @inline(__always)
   public subscript(index: Int) -> Element {
     get { base[index] }

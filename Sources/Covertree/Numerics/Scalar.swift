@@ -3,7 +3,7 @@ import CNumerics
 /// A coordinate type, with the 512-bit vector of it that the kernels work on.
 ///
 /// On narrower machines the compiler cuts such a vector into halves or quarters; the source stays one.
-public protocol Scalar: BinaryFloatingPoint, SIMDScalar, Codable, Sendable, BitwiseCopyable {
+public protocol Scalar: BinaryFloatingPoint, SIMDScalar, RecordScalar, Codable, Sendable, BitwiseCopyable {
   associatedtype Lanes: SIMD, BitwiseCopyable where Lanes.Scalar == Self
   /// A number of a point for each lane.
   associatedtype Places: SIMD, BitwiseCopyable where Places.Scalar == Int32

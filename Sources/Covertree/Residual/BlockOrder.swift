@@ -8,7 +8,7 @@ struct BlockOrder {
   /// - Parameter points: all blocks but the last have exactly `blockSize` of them.
   init(_ points: PointsView<Double>, blockSize: Int, context: CallContext) throws(CoverTreeError) {
     self.blockSize = blockSize
-    let order = try MedianOrder(points, blockSize: blockSize, context: context).rows
+    let order = try MedianOrder(points, blockSize: blockSize, context: context).rows(context: context)
     self.order = order
     try context.forEach((points.count + blockSize - 1) / blockSize, grain: 16) { (range, _) throws(CoverTreeError) in
       for block in range {

@@ -33,35 +33,43 @@ final class BoxTree<S: Scalar>: @unchecked Sendable {
   /// - Parameters:
   ///   - labels: by row of `points`; nil for the row itself.
   ///   - leafSize: rounded up to whole vectors.
-  init(
+  convenience init(
     _ points: PointsView<S>, labels: UnsafePointer<Int32>? = nil, leafSize: Int, rule: SplitRule = .medianOfExtent,
-    isInOrder: Bool = false, context: CallContext
+    context: CallContext
   ) throws(CoverTreeError) {
-    count = points.count
-    dim = points.dim
     // A leaf need not be larger than all points together.
-    self.leafSize = Self.wholeVectors(min(leafSize, max(1, points.count)))
+    let blockSize = Self.wholeVectors(min(leafSize, max(1, points.count)))
+    let order = try MedianOrder(points, blockSize: blockSize, fanout: S.width, rule: rule, context: context)
+    try self.init(emptyFor: points.count, dim: points.dim, leafSize: leafSize)
+    try specialized(dim, FilledNodes(tree: self, placed: order, given: labels, context: context))
+    try fillUpperNodes(context)
+  }
+
+  /// Points in the order in which they come: place is row. Boxes are as good as that order is; nothing is done but to fill them,
+  /// which takes microseconds for some hundreds of points.
+  convenience init(
+    inOrderOf points: PointsView<S>, labels: UnsafePointer<Int32>? = nil, leafSize: Int, context: CallContext = .brief
+  ) throws(CoverTreeError) {
+    try self.init(emptyFor: points.count, dim: points.dim, leafSize: leafSize)
+    try FilledNodes(tree: self, placed: ArrivalOrder(points: points), given: labels, context: context)
+      .run(RuntimeDimension(count: dim))
+    try fillUpperNodes(context)
+  }
+
+  /// Memory for so many points, with nodes that lead to their children.
+  private init(emptyFor count: Int, dim: Int, leafSize: Int) throws(CoverTreeError) {
+    (self.count, self.dim) = (count, dim)
+    self.leafSize = Self.wholeVectors(min(leafSize, max(1, count)))
     let levels = Self.levelSizes(leaves: max(1, (count + self.leafSize - 1) / self.leafSize))
     depth = levels.count - 1
     let nodes = levels.dropFirst().reduce(0, +)
     coordinates = try Buffer(count: levels[0] * (self.leafSize / S.width) * dim)
-    self.labels = try Buffer(count: levels[0] * self.leafSize)
+    labels = try Buffer(count: levels[0] * self.leafSize)
     boxes = try Buffer(count: nodes * dim * 2)
     children = try Buffer(count: nodes * S.width)
     smallestLabel = try Buffer(count: nodes * S.width)
-    let rows =
-      isInOrder
-      ? nil : try MedianOrder(points, blockSize: self.leafSize, fanout: S.width, rule: rule, context: context).rows
-    try fillLeaves(points, rows, labels, context)
+    coordinates.preferLargePages()
     linkNodes(levels)
-    try fillNodes(levels, context)
-  }
-
-  /// Points as they come, place by place: made in some microseconds, for a few points.
-  convenience init(
-    inOrderOf points: PointsView<S>, labels: UnsafePointer<Int32>, leafSize: Int, context: CallContext
-  ) throws(CoverTreeError) {
-    try self.init(points, labels: labels, leafSize: leafSize, isInOrder: true, context: context)
   }
 
   /// Boxes that are known, from a file. What is in them is not looked at: searches that are led astray find other points.
@@ -125,29 +133,6 @@ final class BoxTree<S: Scalar>: @unchecked Sendable {
     return sizes
   }
 
-  private func fillLeaves(
-    _ points: PointsView<S>, _ rows: Buffer<Int32>?, _ given: UnsafePointer<Int32>?, _ context: CallContext
-  ) throws(CoverTreeError) {
-    let (coordinates, labels, dim) = (coordinates, labels, dim)
-    try context.forEach(labels.count / S.width, grain: 512) { (range, _) throws(CoverTreeError) in
-      for group in range {
-        let scalars = UnsafeMutableRawPointer(coordinates.base + group * dim).assumingMemoryBound(to: S.self)
-        for lane in 0..<S.width {
-          let place = group * S.width + lane
-          if place < points.count {
-            let number = rows?[place] ?? Int32(place)
-            let row = points.row(Int(number))
-            for d in 0..<dim { scalars[d * S.width + lane] = row[d] }
-            labels[place] = given?[Int(number)] ?? number
-          } else {
-            for d in 0..<dim { scalars[d * S.width + lane] = .nan }
-            labels[place] = Self.noLabel
-          }
-        }
-      }
-    }
-  }
-
   /// The first node of a level: they are numbered level by level from the root.
   private static func firstNode(_ level: Int, _ levels: [Int]) -> Int { levels[(level + 1)...].reduce(0, +) }
 
@@ -162,9 +147,10 @@ final class BoxTree<S: Scalar>: @unchecked Sendable {
     }
   }
 
-  /// Fills the levels of nodes, from the leaves to the root.
-  private func fillNodes(_ levels: [Int], _ context: CallContext) throws(CoverTreeError) {
-    for level in 1..<levels.count {
+  /// Fills the nodes above those that lead to leaves, up to the root.
+  private func fillUpperNodes(_ context: CallContext) throws(CoverTreeError) {
+    let levels = Self.levelSizes(leaves: labels.count / leafSize)
+    for level in levels.indices.dropFirst(2) {
       let first = Self.firstNode(level, levels)
       try context.forEach(levels[level], grain: 64) { (range, _) throws(CoverTreeError) in
         for index in range {
@@ -176,48 +162,35 @@ final class BoxTree<S: Scalar>: @unchecked Sendable {
 
   private func fillBoxes(ofNode node: Int, inUse: Int) {
     let width = S.width
+    clearBoxes(ofNode: node)
     let sides = UnsafeMutableRawPointer(boxes.base + node * dim * 2).assumingMemoryBound(to: S.self)
-    for vector in 0..<dim * 2 {
-      (boxes.base + (node * dim * 2 + vector)).pointee = S.Lanes(repeating: vector % 2 == 0 ? .infinity : -.infinity)
-    }
-    for lane in 0..<width { smallestLabel[node * width + lane] = Self.noLabel }
     for lane in 0..<inUse {
       let child = Int(children[node * width + lane])
-      let inner = child >= 0 ? smallestLabel.base + child * width : labels.base + ~child * leafSize
-      let innerCount = child >= 0 ? width : leafSize
-      for index in 0..<innerCount {
+      let inner = smallestLabel.base + child * width
+      for index in 0..<width {
         smallestLabel[node * width + lane] = min(smallestLabel[node * width + lane], inner[index])
       }
       for d in 0..<dim {
-        let (low, high) = child >= 0 ? extent(ofNode: child, d) : extent(ofLeaf: ~child, d)
+        let (low, high) = extent(ofNode: child, d)
         sides[2 * d * width + lane] = low
         sides[(2 * d + 1) * width + lane] = high
       }
     }
   }
 
+  /// No lane of the node has a child.
+  func clearBoxes(ofNode node: Int) {
+    for d in 0..<dim {
+      boxes[(node * dim + d) * 2] = S.Lanes(repeating: .infinity)
+      boxes[(node * dim + d) * 2 + 1] = S.Lanes(repeating: -.infinity)
+    }
+    for lane in 0..<S.width { smallestLabel[node * S.width + lane] = Self.noLabel }
+  }
+
   /// The sides of the box around a node, in a coordinate.
   func extent(ofNode node: Int, _ d: Int) -> (low: S, high: S) {
     let sides = boxes.base + (node * dim + d) * 2
-    return (least(sides[0]), -least(-sides[1]))
-  }
-
-  private func extent(ofLeaf leaf: Int, _ d: Int) -> (low: S, high: S) {
-    let groups = coordinates.base + leaf * groupsPerLeaf * dim + d
-    var (low, high) = (S.infinity, S.infinity)
-    for group in 0..<groupsPerLeaf {
-      low = min(low, least(groups[group * dim]))
-      high = min(high, least(-groups[group * dim]))
-    }
-    return (low, -high)
-  }
-
-  /// The smallest of the lanes that hold something.
-  @inline(__always)
-  private func least(_ lanes: S.Lanes) -> S {
-    var smallest = S.infinity
-    for lane in 0..<S.width where lanes[lane] < smallest { smallest = lanes[lane] }
-    return smallest
+    return (-S.largest(-sides[0]), S.largest(sides[1]))
   }
 
   /// The squared diagonal of the box around all points.

@@ -62,30 +62,3 @@ import Testing
     #expect(count.count == Int64(before - 1))
   }
 }
-
-@Suite struct MedianOrderTests {
-  /// Blocks are cut along one coordinate after the other, whatever the number of threads, and points stay whole.
-  @Test(arguments: [1, 31, 32, 33, 1000, 4097], [nil, 16])
-  func blocksAreBoxesApart(count: Int, fanout: Int?) throws {
-    for rule in [SplitRule.medianOfVariance, .slidingMidpoint, .medianOfExtent] { try check(count, fanout, rule) }
-  }
-
-  private func check(_ count: Int, _ fanout: Int?, _ rule: SplitRule) throws {
-    let points = PointSet<Float>(count: count, dim: 1, seed: 5, duplicated: true)
-    try points.withView { view in
-      let order = try MedianOrder(view, blockSize: 32, fanout: fanout, rule: rule, context: CallContext(threads: 1))
-        .rows
-      let again = try MedianOrder(view, blockSize: 32, fanout: fanout, rule: rule, context: CallContext(threads: 2))
-        .rows
-      #expect(Array(order.elements) == Array(again.elements))
-      #expect(order.elements.sorted() == (0..<Int32(count)).map { $0 })
-      // In one dimension blocks follow each other.
-      var reached = -Float.infinity
-      for first in stride(from: 0, to: count, by: 32) {
-        let block = (first..<min(count, first + 32)).map { view.row(Int(order[$0]))[0] }
-        #expect(block.min()! >= reached)
-        reached = block.max()!
-      }
-    }
-  }
-}

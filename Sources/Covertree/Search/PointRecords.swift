@@ -1,0 +1,112 @@
+import CNumerics
+
+/// What a k-d tree's cuts move about: for every point a *record* with its row. Few coordinates are carried along (`CarriedRecords`),
+/// so that no cut reads memory at random; many are left where they are (`RowRecords`).
+protocol PointRecords<S> {
+  associatedtype S: Scalar
+
+  /// Bytes of a record.
+  var size: Int { get }
+  var base: UnsafeMutableRawPointer { get }
+
+  /// Writes the records of some places, whose rows are as the places are.
+  func fill(_ places: Range<Int>)
+  func row(_ place: Int) -> Int32
+  func coordinate(_ place: Int, _ d: Int) -> S
+  /// Extends the sides of a box, with room for `Extents.room(dim)` coordinates each, to hold some points.
+  func extend(_ low: UnsafeMutablePointer<S>, _ high: UnsafeMutablePointer<S>, _ places: Range<Int>)
+  /// Puts the points below a pivot along a coordinate first.
+  ///
+  /// - Parameter aside: room for `recordsAside` records.
+  /// - Returns: how many they are.
+  func partition(_ places: Range<Int>, below pivot: S, along d: Int, _ aside: UnsafeMutableRawPointer) -> Int
+  /// The same by row.
+  func partition(_ places: Range<Int>, belowRow pivot: Int32, _ aside: UnsafeMutableRawPointer) -> Int
+}
+
+/// Records that a partition holds aside, from both ends.
+let recordsAside = 2 * Int(cn_records_aside)
+/// Bytes of the largest record.
+let largestRecord = Int(cn_largest_record)
+
+/// Coordinates, 0 in those beyond the last, and the row behind them.
+struct CarriedRecords<S: Scalar, D: Dimension>: PointRecords {
+  let points: PointsView<S>
+  let base: UnsafeMutableRawPointer
+  /// Coordinates that a record has room for.
+  let dimension: D
+
+  /// Bytes of a record with room for so many coordinates.
+  @inline(__always)
+  static func size(_ room: Int) -> Int { (room &+ 1) &* MemoryLayout<S>.stride }
+
+  @inline(__always) var size: Int { Self.size(dimension.count) }
+  @inline(__always) private var rowOffset: Int { dimension.count &* MemoryLayout<S>.stride }
+
+  func fill(_ places: Range<Int>) {
+    for place in places {
+      let (record, point) = (base + place &* size, points.row(place))
+      let coordinates = record.assumingMemoryBound(to: S.self)
+      for d in 0..<dimension.count { coordinates[d] = d < points.dim ? point[d] : 0 }
+      (record + rowOffset).storeBytes(of: Int32(truncatingIfNeeded: place), as: Int32.self)
+    }
+  }
+
+  @inline(__always)
+  func row(_ place: Int) -> Int32 { (base + (place &* size &+ rowOffset)).load(as: Int32.self) }
+
+  @inline(__always)
+  func coordinate(_ place: Int, _ d: Int) -> S {
+    (base + (place &* size &+ d &* MemoryLayout<S>.stride)).load(as: S.self)
+  }
+
+  @inline(never)
+  func extend(_ low: UnsafeMutablePointer<S>, _ high: UnsafeMutablePointer<S>, _ places: Range<Int>) {
+    S.extend(low, high, UnsafeRawPointer(base + places.lowerBound &* size), places.count, size, dimension.count)
+  }
+
+  @inline(never)
+  func partition(_ places: Range<Int>, below pivot: S, along d: Int, _ aside: UnsafeMutableRawPointer) -> Int {
+    S.partition(
+      base + places.lowerBound &* size, places.count, size, at: d &* MemoryLayout<S>.stride, below: pivot, aside)
+  }
+
+  @inline(never)
+  func partition(_ places: Range<Int>, belowRow pivot: Int32, _ aside: UnsafeMutableRawPointer) -> Int {
+    Int(
+      cn_partition_i32(
+        base + places.lowerBound &* size, Int64(places.count), Int64(size), Int64(rowOffset), pivot, aside))
+  }
+}
+
+/// Rows alone.
+struct RowRecords<S: Scalar>: PointRecords {
+  let points: PointsView<S>
+  let base: UnsafeMutableRawPointer
+
+  static var size: Int { MemoryLayout<Int32>.stride }
+  @inline(__always) var size: Int { Self.size }
+  @inline(__always) private var rows: UnsafeMutablePointer<Int32> { base.assumingMemoryBound(to: Int32.self) }
+
+  func fill(_ places: Range<Int>) {
+    for place in places { rows[place] = Int32(truncatingIfNeeded: place) }
+  }
+
+  @inline(__always)
+  func row(_ place: Int) -> Int32 { rows[place] }
+
+  @inline(__always)
+  func coordinate(_ place: Int, _ d: Int) -> S { points.row(Int(rows[place]))[d] }
+
+  func extend(_ low: UnsafeMutablePointer<S>, _ high: UnsafeMutablePointer<S>, _ places: Range<Int>) {
+    S.extend(low, high, points.base, points.stride, dim: points.dim, rows + places.lowerBound, places.count)
+  }
+
+  func partition(_ places: Range<Int>, below pivot: S, along d: Int, _ aside: UnsafeMutableRawPointer) -> Int {
+    S.partition(rows + places.lowerBound, places.count, column: points.base + d, points.stride, below: pivot, aside)
+  }
+
+  func partition(_ places: Range<Int>, belowRow pivot: Int32, _ aside: UnsafeMutableRawPointer) -> Int {
+    Int(cn_partition_i32(base + places.lowerBound &* size, Int64(places.count), Int64(size), 0, pivot, aside))
+  }
+}

@@ -1,0 +1,117 @@
+/// Coordinates of which one of a rank is found by comparing each with all.
+private let comparedKeys = 48
+/// Coordinates that a pivot is chosen from at most.
+let largestSample = 1024
+
+/// Puts the points that come first along a coordinate, equal ones by row, in front of a place of theirs.
+///
+/// R. W. Floyd and R. L. Rivest, "Expected time bounds for selection", CACM 18 (1975): pivots come from a sample and are a little
+/// to that side of the place where more points are, which leaves few. So about half as many more than all are moved in the end.
+///
+/// - Parameter partition: puts those below a pivot first and tells how many they are.
+@inline(__always)
+func select<R: PointRecords, S, Failure: Error>(
+  _ target: Int, in places: Range<Int>, along d: Int, _ records: R, _ scratch: CutScratch<S>,
+  _ partition: (Range<Int>, S) throws(Failure) -> Int
+) throws(Failure) where R.S == S {
+  var (low, high) = (places.lowerBound, places.upperBound)
+  var round = 0
+  while low < target, target < high {
+    let pivot = pivot(target, in: low..<high, along: d, records, scratch, round)
+    round &+= 1
+    let reached = low + (try partition(low..<high, pivot))
+    if reached >= target {
+      // None is left only if another thread writes to the points.
+      if reached == high { return }
+      high = reached
+    } else if reached > low {
+      low = reached
+    } else {
+      // The pivot is the least of them: those that are equal are next.
+      let next = low + (try partition(low..<high, pivot.nextUp))
+      if next == low { return }
+      if next >= target { return selectRows(target, in: low..<next, records, scratch) }
+      low = next
+    }
+  }
+}
+
+/// A coordinate that divides some points near a place, or there if they are few.
+@inline(__always)
+private func pivot<R: PointRecords, S>(
+  _ target: Int, in places: Range<Int>, along d: Int, _ records: R, _ scratch: CutScratch<S>, _ round: Int
+) -> S where R.S == S {
+  let (count, before) = (places.count, target - places.lowerBound)
+  if count <= comparedKeys {
+    for key in 0..<count { scratch.sample[key] = records.coordinate(places.lowerBound &+ key, d) }
+    return S.ranked(scratch.sample, count, before)
+  }
+  let size = count < 512 ? 16 : (count < 4096 ? 32 : min(largestSample, count / 64))
+  fillSample(scratch.sample, size, places, round) { records.coordinate($0, d) }
+  let share = Double(before) / Double(count)
+  let deviation = (Double(size) * share * (1 - share)).squareRoot()
+  let rank = Double(size) * share + (share <= 0.5 ? deviation : -deviation)
+  let nearest = max(0, min(size - 1, Int(rank)))
+  return size <= comparedKeys ? S.ranked(scratch.sample, size, nearest) : ranked(scratch.sample, size, nearest)
+}
+
+/// Reads one number from each of as many parts of some places, somewhere in it: what comes in a rhythm shall not be all alike.
+@inline(__always)
+private func fillSample<Number>(
+  _ sample: UnsafeMutablePointer<Number>, _ size: Int, _ places: Range<Int>, _ round: Int, _ number: (Int) -> Number
+) {
+  let part = places.count / size
+  var noise = UInt32(truncatingIfNeeded: round &* 0x2545_F491 &+ 0x9E37_79B9)
+  for place in 0..<size {
+    noise = noise &* 1_664_525 &+ 1_013_904_223
+    let within = Int(UInt64(noise) &* UInt64(truncatingIfNeeded: part) &>> 32)
+    sample[place] = number(places.lowerBound &+ place &* part &+ within)
+  }
+}
+
+/// The number of a rank among some, which change places: Hoare's selection.
+private func ranked<Number: Comparable>(_ numbers: UnsafeMutablePointer<Number>, _ count: Int, _ rank: Int) -> Number {
+  var (low, high) = (0, count - 1)
+  while low < high {
+    let pivot = numbers[low + (high - low) / 2]
+    var (left, right) = (low, high)
+    while left <= right {
+      while numbers[left] < pivot { left += 1 }
+      while pivot < numbers[right] { right -= 1 }
+      if left <= right {
+        swap(&numbers[left], &numbers[right])
+        (left, right) = (left + 1, right - 1)
+      }
+    }
+    if rank <= right {
+      high = right
+    } else if rank >= left {
+      low = left
+    } else {
+      break
+    }
+  }
+  return numbers[rank]
+}
+
+/// The same as `select` for points of which none comes before another: by row.
+func selectRows<R: PointRecords, S>(
+  _ target: Int, in places: Range<Int>, _ records: R, _ scratch: CutScratch<S>
+) where R.S == S {
+  var (low, high) = (places.lowerBound, places.upperBound)
+  var round = 0
+  let sample = UnsafeMutableRawPointer(scratch.sample).assumingMemoryBound(to: Int32.self)
+  while low < target, target < high {
+    let size = min(comparedKeys, high - low)
+    fillSample(sample, size, low..<high, round) { records.row($0) }
+    round += 1
+    let pivot = ranked(sample, size, size * (target - low) / (high - low))
+    let reached = low + records.partition(low..<high, belowRow: pivot, scratch.aside)
+    if reached > target {
+      high = reached
+    } else {
+      // Where the pivot is the least it comes first, and is done with.
+      low = reached > low ? reached : low + records.partition(low..<high, belowRow: pivot + 1, scratch.aside)
+    }
+  }
+}
