@@ -97,7 +97,8 @@ typedef int32_t (*covertree_progress_fn)(void *user_data, double share);
 
 /* ---- Trees ----------------------------------------------------------------------------------------------------- */
 
-/* A compressed cover tree of points with float32 or float64 coordinates. */
+/* Points with float32 or float64 coordinates, exact searches among them, and their compressed cover tree. Searches walk k-d trees; the
+ * cover tree is made when something asks for it: covertree_tree_export, covertree_tree_validate. */
 typedef struct covertree_tree covertree_tree;
 
 /* Points are F32 or F64; what files hold may be any of these. */
@@ -109,7 +110,7 @@ typedef enum covertree_dtype {
   COVERTREE_DTYPE_U8 = 5
 } covertree_dtype;
 
-/* The sequence in which points are preferred as centres; neighbours are the same for all. */
+/* The sequence in which points are preferred as centres of the cover tree; neighbours are the same for all. */
 typedef enum covertree_order {
   COVERTREE_ORDER_HILBERT = 0, /* along the Hilbert curve through the points */
   COVERTREE_ORDER_NATURAL = 1, /* as they come */
@@ -134,8 +135,7 @@ void covertree_tree_options_init(covertree_tree_options *options);
  *   dim            1 to 65536
  *   options  [in]  may be NULL
  *   tree     [out] free it with covertree_tree_free
- * INVALID_ARGUMENT, SHAPE, OUT_OF_MEMORY, CANCELLED. O(c n log(spread)) distances, where c grows with the intrinsic
- * dimension. */
+ * INVALID_ARGUMENT, SHAPE, OUT_OF_MEMORY, CANCELLED. O(n log n). */
 covertree_status covertree_tree_build_f32(const float *points, int64_t n_points, int64_t dim, int64_t row_stride,
                                           const covertree_tree_options *options, covertree_tree **tree);
 covertree_status covertree_tree_build_f64(const double *points, int64_t n_points, int64_t dim, int64_t row_stride,
@@ -154,7 +154,8 @@ void covertree_call_options_init(covertree_call_options *options);
 
 /* Adds a batch of points, in the tree's own coordinate type. They get the dataset indices from first_index on.
  *   first_index [out] may be NULL
- * INVALID_ARGUMENT, SHAPE, OUT_OF_MEMORY, BUSY, CANCELLED. O(n) beside the insertion of the batch itself. */
+ * INVALID_ARGUMENT, SHAPE, OUT_OF_MEMORY, BUSY, CANCELLED. O(log^2 n) a point on average over many calls; a single call may merge k-d
+ * trees of the points that came before. */
 covertree_status covertree_tree_insert_f32(covertree_tree *tree, const float *points, int64_t n_points, int64_t dim,
                                            int64_t row_stride, const covertree_call_options *options,
                                            int64_t *first_index);
@@ -165,12 +166,14 @@ covertree_status covertree_tree_insert_f64(covertree_tree *tree, const double *p
 /* Takes points out. Other points keep their dataset indices, and those that are gone are not given again.
  *   indices [in] n_indices dataset indices, no two the same
  * NOT_FOUND for an index that the tree does not have (nothing is removed then), INVALID_ARGUMENT, OUT_OF_MEMORY, BUSY,
- * CANCELLED. O(n); the tree is rebuilt when a quarter of its points is gone. */
+ * CANCELLED. O(log n) a point on average over many calls; a k-d tree is built again when a quarter of its points is gone. The first call
+ * after a build makes a table of the points: O(n). */
 covertree_status covertree_tree_remove(covertree_tree *tree, const int64_t *indices, int64_t n_indices,
                                        const covertree_call_options *options);
 
-/* Checks every rule of the tree: one root, covering, separation over the whole tree, duplicates, radii, order, and what
- * searches walk. CORRUPT where one is broken; the message names the first pair of points that breaks it. */
+/* Checks every rule of the k-d trees that searches walk, and of the cover tree, which is made if there is none yet: one root, covering,
+ * separation over the whole tree, duplicates, radii, order. CORRUPT where one is broken; the message names the first pair of points that
+ * breaks it. */
 covertree_status covertree_tree_validate(covertree_tree *tree, const covertree_call_options *options);
 
 /* ---- Search ---------------------------------------------------------------------------------------------------- */

@@ -4,7 +4,7 @@
 /// `t..<subtreeEnd[t]`, its first child `t + 1`, and the next sibling of a child `c` is `subtreeEnd[c]`. Points that
 /// are near each other lie near each other in memory.
 ///
-/// Memory a point: 2 copies of its coordinates (rows, and the vectors of a `BoxTree`) and 40 bytes.
+/// Memory a point: its coordinates and 40 bytes.
 final class TreeLayout<S: Scalar>: @unchecked Sendable {
   let count: Int
   let dim: Int
