@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ class Script:
         self.radius = 0.25
         alive = np.arange(4200) < 1500
         self.steps, self.states = [], [self.answers(np.flatnonzero(alive))]
-        for begin, end in batches(2700, rng):
+        for begin, end in batches(2700, rng, most=150):
             alive[1500 + begin : 1500 + end] = True
             self.add("insert", np.arange(1500 + begin, 1500 + end), alive)
             share = rng.choice([0, 0.01, 0.3], p=[0.6, 0.35, 0.05])
@@ -82,6 +83,13 @@ class Script:
         }
 
 
+def wait_for(finds, more, failed):
+    """A change takes less than a thread's turn: until so many more searches have ended, or one has failed."""
+    wanted = len(finds) + more
+    while len(finds) < wanted and not failed:
+        time.sleep(1e-4)
+
+
 def same(mine, theirs):
     return all(np.array_equal(one, other) for one, other in zip(mine, theirs))
 
@@ -96,7 +104,7 @@ def test_searches_beside_one_who_changes(rng, dtype, exported):
     if not exported:
         del searches["arrays"]
     begun, done, finished = [0], [0], threading.Event()
-    seen, failed = [], []
+    seen, failed, finds = [], [], []
 
     def search(names):
         mine = []
@@ -107,6 +115,7 @@ def test_searches_beside_one_who_changes(rng, dtype, exported):
                 for name in names:
                     first = done[0]
                     answer = searches[name]()
+                    finds.append(None)
                     if answer is not None:
                         mine.append((name, first, begun[0], answer))
         except BaseException as error:
@@ -122,6 +131,7 @@ def test_searches_beside_one_who_changes(rng, dtype, exported):
         thread.start()
     try:
         for step, (change, labels) in enumerate(script.steps, 1):
+            wait_for(finds, int(rng.integers(0, 6)), failed)
             begun[0] = step
             if change == "insert":
                 assert (tree.insert(script.points[labels]) == labels).all()
