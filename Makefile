@@ -158,6 +158,9 @@ soak: build/installed build/venv-test
 
 bench: build/installed build/venv-bench
 	$(IN_VENV) benchmarks/euclidean.py
+	$(IN_VENV) benchmarks/jobs.py
+	$(IN_VENV) benchmarks/changes.py
+	$(IN_VENV) benchmarks/growth.py
 	$(IN_VENV) benchmarks/residual.py
 	$(IN_VENV) benchmarks/hybrid.py
 	$(IN_VENV) benchmarks/files.py
