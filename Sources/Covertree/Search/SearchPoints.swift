@@ -5,6 +5,8 @@
 final class SearchPoints<S: Scalar>: @unchecked Sendable {
   /// The oldest first, whose indices are the lowest; it is the largest, too.
   let views: [SegmentView<S>]
+  /// Where the segments' arrays are.
+  private let arrays: [SegmentArrays<S>]
   let dim: Int
   /// Points that searches find.
   let liveCount: Int
@@ -25,6 +27,7 @@ final class SearchPoints<S: Scalar>: @unchecked Sendable {
       first += segment.labels.count
     }
     self.views = views
+    arrays = views.map { SegmentArrays($0) }
     dim = views[0].boxes.dim
     liveCount = views.reduce(0) { $0 + $1.liveCount }
     rows = nil
@@ -36,6 +39,7 @@ final class SearchPoints<S: Scalar>: @unchecked Sendable {
   init(_ boxes: BoxTree<S>, labels: Buffer<Int32>, rows: RowsElsewhere<S>) {
     let segment = Segment(boxes, labels: labels, indices: 0..<rows.indexCount)
     views = [SegmentView(segment, firstPlace: 0, removedCount: 0, time: 0)]
+    arrays = [SegmentArrays(views[0])]
     dim = boxes.dim
     liveCount = boxes.count
     self.rows = rows
@@ -52,27 +56,34 @@ final class SearchPoints<S: Scalar>: @unchecked Sendable {
     return views[number]
   }
 
+  /// The arrays of the segment in which a place is, and the number of the place in it.
+  @inline(__always)
+  private func locate(_ place: Int) -> (SegmentArrays<S>, Int) {
+    var number = arrays.count &- 1
+    while arrays[number].firstPlace > place { number &-= 1 }
+    return (arrays[number], place &- arrays[number].firstPlace)
+  }
+
   /// The coordinates of the point at a place: every `width`-th scalar from here.
   @inline(__always)
   func coordinates(at place: Int) -> UnsafePointer<S> {
-    let view = view(at: place)
-    return view.boxes.coordinates(at: place &- view.firstPlace)
+    let (segment, inside) = locate(place)
+    return segment.point(inside, dim)
   }
 
   /// The dataset index of the point at a place, removed or not.
   @inline(__always)
   func label(at place: Int) -> Int32 {
-    let view = view(at: place)
-    return view.boxes.labels[place &- view.firstPlace]
+    let (segment, inside) = locate(place)
+    return segment.labels[inside]
   }
 
 
   /// Copies the coordinates of the point at a place; of the segment's first point if there is none.
   @inline(__always)
   func copy(_ place: Int, into target: UnsafeMutablePointer<S>) {
-    let view = view(at: place)
-    let inside = place &- view.firstPlace
-    let point = view.boxes.coordinates(at: inside < view.segment.count ? inside : 0)
+    let (segment, inside) = locate(place)
+    let point = segment.point(inside < segment.count ? inside : 0, dim)
     for d in 0..<dim { target[d] = point[d &* S.width] }
   }
 

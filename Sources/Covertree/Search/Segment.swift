@@ -50,6 +50,7 @@ struct SegmentArrays<S: Scalar> {
   let smallestLabel: UnsafePointer<Int32>
   let coordinates: UnsafePointer<S.Lanes>
   let labels: UnsafePointer<Int32>
+  let count: Int
   let leafSize: Int
   let firstPlace: Int
   unowned(unsafe) let tombstones: Tombstones?
@@ -70,7 +71,7 @@ struct SegmentArrays<S: Scalar> {
     smallestLabel = UnsafePointer(tree.smallestLabel.base)
     coordinates = UnsafePointer(tree.coordinates.base)
     self.labels = UnsafePointer(labels.base)
-    leafSize = tree.leafSize
+    (count, leafSize) = (tree.count, tree.leafSize)
     (self.firstPlace, self.tombstones, self.time) = (firstPlace, tombstones, time)
   }
 
