@@ -10,6 +10,8 @@ final class SearchPoints<S: Scalar>: DensePoints, @unchecked Sendable {
   private let positions: Buffer<Int32>?
   /// What the rows lie in.
   private let owner: AnyObject
+  /// Of each leaf, how many points before it count; of the last one's end, too.
+  private let liveBefore = Once<Buffer<Int32>>()
   private let norms = Once<Maybe<DenseNorms<S>>>()
   private let bytes = Once<Maybe<DenseBytes<S>>>()
 
@@ -23,6 +25,20 @@ final class SearchPoints<S: Scalar>: DensePoints, @unchecked Sendable {
   var dim: Int { boxes.dim }
   var products: Bool { false }
   var longest: Double { 0 }
+
+  /// How many points before each leaf, and all of them, count; nil where all points do.
+  func liveBeforeLeaves() throws(CoverTreeError) -> Buffer<Int32>? {
+    guard labels !== boxes.labels else { return nil }
+    return try liveBefore.get { () throws(CoverTreeError) in
+      let size = boxes.leafSize
+      let before = try Buffer<Int32>(count: labels.count / size + 1, filledWith: 0)
+      for leaf in 0..<labels.count / size {
+        let live = (leaf * size..<(leaf + 1) * size).count { labels[$0] != BoxTree<S>.noLabel }
+        before[leaf + 1] = before[leaf] + Int32(live)
+      }
+      return before
+    }
+  }
 
   /// The coordinates of a point.
   @inline(__always)

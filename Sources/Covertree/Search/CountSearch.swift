@@ -1,0 +1,164 @@
+/// How many points lie within a score of a query, one query at a time.
+///
+/// A box that lies wholly within it is counted without a visit if all its labels count: it is a range of places. So a count
+/// takes time for the points near its limit, not for those inside.
+struct CountSearch<S: Scalar, D: Dimension> {
+  private let points: SearchPoints<S>
+  private let tree: BoxTree<S>
+  private let slack: FilterSlack<S>
+  /// Of each lane of a node the largest label below it; nil where all labels count for all queries.
+  private let largestLabel: Buffer<Int32>?
+  /// Points before each leaf that count; nil where all do.
+  private let liveBefore: Buffer<Int32>?
+  private var exact: ExactQuery<S, D>
+  private let query: UnsafeMutablePointer<S.Lanes>
+  private let stack: UnsafeMutablePointer<Int32>
+  private let arena: Arena
+  private(set) var pointsCompared = 0
+  private(set) var boxesCompared = 0
+
+  private var dimension: D { exact.dimension }
+
+  /// - Parameter bounded: whether queries have bounds on labels.
+  init(_ points: SearchPoints<S>, bounded: Bool, dimension: D) throws(CoverTreeError) {
+    self.points = points
+    tree = points.boxes
+    slack = FilterSlack(dim: dimension.count)
+    largestLabel = bounded ? try points.boxes.largestLabel() : nil
+    liveBefore = try points.liveBeforeLeaves()
+    exact = try ExactQuery(dimension)
+    let entries = (points.boxes.depth + 1) * S.width
+    arena = try Arena(Arena.size(dimension.count, of: S.Lanes.self), Arena.size(entries, of: Int32.self))
+    query = arena.take(dimension.count)
+    stack = arena.take(entries)
+  }
+
+  /// What points and corners of boxes show in the filter: beyond `possible` they are not within the limit, up to `certain` they
+  /// are, and in between scores decide.
+  private struct Limits {
+    let worst: Double
+    let possible: S
+    let certain: S
+  }
+
+  /// The number of eligible points within a score of a query of the type of the points.
+  mutating func count(_ row: UnsafePointer<S>, _ eligible: Eligibility, within worst: Double) -> Int64 {
+    exact.set(row)
+    let limits = Limits(worst: worst, possible: slack.shown(worst), certain: slack.certain(worst))
+    return count(row, eligible, limits)
+  }
+
+  /// The same of a query that was rounded, while scores are those of the query itself.
+  ///
+  /// - Parameter reach: no point within `worst` of the query has a larger score from the rounded one.
+  mutating func count(
+    _ row: UnsafePointer<Double>, rounded: UnsafePointer<S>, _ eligible: Eligibility, within worst: Double,
+    reach: Double
+  ) -> Int64 {
+    exact.set(row)
+    return count(rounded, eligible, Limits(worst: worst, possible: slack.shown(reach), certain: -1))
+  }
+
+  @inline(__always)
+  private mutating func count(_ row: UnsafePointer<S>, _ eligible: Eligibility, _ limits: Limits) -> Int64 {
+    for d in 0..<dimension.count { query[d] = S.Lanes(repeating: row[d]) }
+    var (count, top) = (0, 1)
+    stack[0] = 0
+    while top > 0 {
+      top &-= 1
+      let child = stack[top]
+      count &+= child >= 0 ? visit(node: Int(child), eligible, limits, &top) : scan(leaf: Int(~child), eligible, limits)
+    }
+    // A query that does not count for itself is near to itself, wherever it was counted.
+    let countedItself = eligible.excluded >= 0 && eligible.excluded < eligible.before
+    if countedItself && euclideanScore(row, row, dim: dimension.count) <= limits.worst { count &-= 1 }
+    return Int64(count)
+  }
+
+  /// Counts what lies wholly within the limit, and pushes what may lie partly so.
+  @inline(__always)
+  private mutating func visit(node: Int, _ eligible: Eligibility, _ limits: Limits, _ top: inout Int) -> Int {
+    let boxes = UnsafePointer(tree.boxes.base + node &* dimension.count &* 2)
+    let zero = S.Lanes(repeating: 0)
+    var (nearest, farthest) = (zero, zero)
+    for d in 0..<dimension.count {
+      let (below, above) = (boxes[2 &* d] - query[d], query[d] - boxes[2 &* d &+ 1])
+      let outside = S.maximum(S.maximum(below, above), zero)
+      nearest = S.multiplyAdd(outside, outside, nearest)
+      let across = S.maximum(-below, -above)
+      farthest = S.multiplyAdd(across, across, farthest)
+    }
+    boxesCompared &+= 1
+    let lane0 = node &* S.width
+    var hits = S.maskLessOrEqual(nearest, S.Lanes(repeating: limits.possible))
+    hits &= S.maskAdmitted(tree.smallestLabel.base + lane0, below: eligible.before, except: -1)
+    var inside = hits & inside(boxes, farthest, limits)
+    if inside != 0, let largestLabel {
+      inside &= S.maskAdmitted(largestLabel.base + lane0, below: eligible.before, except: -1)
+    }
+    hits &= ~inside
+    while hits != 0 {
+      stack[top] = tree.children[lane0 &+ hits.trailingZeroBitCount]
+      hits &= hits &- 1
+      top &+= 1
+    }
+    var count = 0
+    while inside != 0 {
+      count &+= liveCount(tree.places(below: tree.children[lane0 &+ inside.trailingZeroBitCount]))
+      inside &= inside &- 1
+    }
+    return count
+  }
+
+  /// How many points at these places count, which are those of whole leaves.
+  @inline(__always)
+  private func liveCount(_ places: Range<Int>) -> Int {
+    guard let liveBefore else { return places.count }
+    let end = (places.upperBound &+ tree.leafSize &- 1) / tree.leafSize
+    return Int(liveBefore[end] &- liveBefore[places.lowerBound / tree.leafSize])
+  }
+
+  /// The boxes whose farthest corner is within the limit.
+  @inline(__always)
+  private func inside(_ boxes: UnsafePointer<S.Lanes>, _ farthest: S.Lanes, _ limits: Limits) -> UInt32 {
+    var inside = S.maskLessOrEqual(farthest, S.Lanes(repeating: limits.certain))
+    if S.maskLessOrEqual(farthest, S.Lanes(repeating: limits.possible)) & ~inside != 0 {
+      for part in 0..<ExactQuery<S, D>.parts {
+        inside |= within(exact.largest(boxes, part: part), part, limits)
+      }
+    }
+    return inside
+  }
+
+  @inline(__always)
+  private func within(_ scores: SIMD8<Double>, _ part: Int, _ limits: Limits) -> UInt32 {
+    Double.maskLessOrEqual(scores, SIMD8(repeating: limits.worst))
+      &<< UInt32(truncatingIfNeeded: part &* ExactQuery<S, D>.width)
+  }
+
+  @inline(__always)
+  private mutating func scan(leaf: Int, _ eligible: Eligibility, _ limits: Limits) -> Int {
+    let first = leaf &* tree.leafSize
+    var group = UnsafePointer(tree.coordinates.base + first / S.width &* dimension.count)
+    var count = 0
+    pointsCompared &+= tree.leafSize
+    for place in stride(from: first, to: first &+ tree.leafSize, by: S.width) {
+      var sum = S.Lanes(repeating: 0)
+      for d in 0..<dimension.count {
+        let difference = group[d] - query[d]
+        sum = S.multiplyAdd(difference, difference, sum)
+      }
+      var hits = S.maskLessOrEqual(sum, S.Lanes(repeating: limits.possible))
+      if hits & ~S.maskLessOrEqual(sum, S.Lanes(repeating: limits.certain)) != 0 {
+        var decided = UInt32(0)
+        for part in 0..<ExactQuery<S, D>.parts { decided |= within(exact.scores(group, part: part), part, limits) }
+        hits &= decided
+      }
+      if hits != 0 {
+        count &+= (hits & S.maskAdmitted(points.labels.base + place, below: eligible.before, except: -1)).nonzeroBitCount
+      }
+      group += dimension.count
+    }
+    return count
+  }
+}

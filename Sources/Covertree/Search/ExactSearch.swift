@@ -1,0 +1,146 @@
+/// The `k` nearest points of one query at a time, however many are equally far away.
+///
+/// Best first: of all nodes and leaves that are known, the one whose points can have the least score, and of equal ones the
+/// one with the smallest label. Once the next one has nothing that comes before the k-th point that was found, nothing has.
+/// So of points that are all equally far away, no leaf is visited but those of the `k` smallest labels.
+///
+/// `BoxSearch` is faster where few points are equally far away: it need not decide anything before the end.
+struct ExactSearch<S: Scalar, D: Dimension> {
+  let tree: BoxTree<S>
+  /// By place; `noLabel` for points that do not count for any query.
+  private let labels: Buffer<Int32>
+  private var query: ExactQuery<S, D>
+  private let ahead: BoxHeap
+  private let room: NearestCollector.Room
+  private(set) var pointsCompared = 0
+  private(set) var boxesCompared = 0
+
+  /// - Parameter labels: in place of the tree's own.
+  init(_ tree: BoxTree<S>, labels: Buffer<Int32>, k: Int, dimension: D) throws(CoverTreeError) {
+    self.tree = tree
+    self.labels = labels
+    query = try ExactQuery(dimension)
+    ahead = try BoxHeap()
+    room = try NearestCollector.Room(k: k)
+  }
+
+  /// The `k` nearest eligible points of those within a score. They stand here until the next query.
+  ///
+  /// - Parameter row: of the type of the points, or in float64.
+  @inline(never)
+  mutating func nearest<A: Scalar>(
+    to row: UnsafePointer<A>, _ eligible: Eligibility, bound: Double
+  ) throws(CoverTreeError) -> SortedNeighbors {
+    var nearest = NearestCollector(room, bound: bound)
+    query.set(row)
+    ahead.removeAll()
+    try visit(node: 0, eligible, nearest)
+    while let box = ahead.popFirst(), nearest.wants(box.score, box.label) {
+      if box.child >= 0 {
+        try visit(node: Int(box.child), eligible, nearest)
+      } else {
+        scan(leaf: Int(~box.child), eligible, into: &nearest)
+      }
+    }
+    return nearest.finished()
+  }
+
+  @inline(__always)
+  private mutating func visit(
+    node: Int, _ eligible: Eligibility, _ nearest: borrowing NearestCollector
+  ) throws(CoverTreeError) {
+    let boxes = tree.boxes.base + node &* query.dimension.count &* 2
+    let smallestLabel = tree.smallestLabel.base + node &* S.width
+    let admitted = S.maskAdmitted(smallestLabel, below: eligible.before, except: -1)
+    let worst = SIMD8<Double>(repeating: nearest.worst)
+    boxesCompared &+= 1
+    for part in 0..<ExactQuery<S, D>.parts {
+      let first = part &* ExactQuery<S, D>.width
+      let scores = query.least(boxes, part: part)
+      var lanes = Double.maskLessOrEqual(scores, worst) & (admitted &>> UInt32(truncatingIfNeeded: first))
+      while lanes != 0 {
+        let lane = lanes.trailingZeroBitCount
+        lanes &= lanes &- 1
+        let label = smallestLabel[first &+ lane]
+        guard nearest.wants(scores[lane], label) else { continue }
+        try ahead.push(.init(score: scores[lane], label: label, child: tree.children[node &* S.width &+ first &+ lane]))
+      }
+    }
+  }
+
+  @inline(__always)
+  private mutating func scan(leaf: Int, _ eligible: Eligibility, into nearest: inout NearestCollector) {
+    let first = leaf &* tree.leafSize
+    var group = UnsafePointer(tree.coordinates.base + first / S.width &* query.dimension.count)
+    pointsCompared &+= tree.leafSize
+    for place in stride(from: first, to: first &+ tree.leafSize, by: S.width) {
+      let admitted = S.maskAdmitted(labels.base + place, below: eligible.before, except: eligible.excluded)
+      for part in 0..<ExactQuery<S, D>.parts {
+        let firstLane = part &* ExactQuery<S, D>.width
+        let scores = query.scores(group, part: part)
+        var lanes = Double.maskLessOrEqual(scores, SIMD8(repeating: nearest.worst))
+        lanes &= admitted &>> UInt32(truncatingIfNeeded: firstLane)
+        while lanes != 0 {
+          let lane = lanes.trailingZeroBitCount
+          lanes &= lanes &- 1
+          nearest.offer(scores[lane], labels[place &+ firstLane &+ lane])
+        }
+      }
+      group += query.dimension.count
+    }
+  }
+}
+
+/// Boxes that a search knows of, the one to be visited first on top: a binary heap.
+private final class BoxHeap {
+  struct Box: BitwiseCopyable {
+    /// The least that a point in it can have.
+    var score: Double
+    var label: Int32
+    /// A node, or a leaf complemented.
+    var child: Int32
+
+    @inline(__always)
+    static func < (a: Box, b: Box) -> Bool { a.score < b.score || (a.score == b.score && a.label < b.label) }
+  }
+
+  private let boxes: Stack<Box>
+
+  init() throws(CoverTreeError) { boxes = try Stack() }
+
+  @inline(__always)
+  func removeAll() { boxes.removeAll() }
+
+  @inline(__always)
+  func push(_ box: Box) throws(CoverTreeError) {
+    try boxes.append(box)
+    let base = boxes.base
+    var place = boxes.count &- 1
+    while place > 0 && box < base[(place &- 1) >> 1] {
+      base[place] = base[(place &- 1) >> 1]
+      place = (place &- 1) >> 1
+    }
+    base[place] = box
+  }
+
+  @inline(__always)
+  func popFirst() -> Box? {
+    guard boxes.count > 0 else { return nil }
+    let base = boxes.base
+    let (first, last) = (base[0], base[boxes.count &- 1])
+    boxes.removeLast()
+    let count = boxes.count
+    guard count > 0 else { return first }
+    var place = 0
+    while true {
+      var child = 2 &* place &+ 1
+      guard child < count else { break }
+      if child &+ 1 < count && base[child &+ 1] < base[child] { child &+= 1 }
+      guard base[child] < last else { break }
+      base[place] = base[child]
+      place = child
+    }
+    base[place] = last
+    return first
+  }
+}
