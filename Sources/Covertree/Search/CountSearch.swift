@@ -10,7 +10,7 @@ struct CountSearch<S: Scalar, D: Dimension> {
   private let largestLabel: Buffer<Int32>?
   /// Points before each leaf that count; nil where all do.
   private let liveBefore: Buffer<Int32>?
-  private var exact: ExactQuery<S, D>
+  private var exact: ScoredQuery<S, D>
   private let query: UnsafeMutablePointer<S.Lanes>
   private let stack: UnsafeMutablePointer<Int32>
   private let arena: Arena
@@ -26,7 +26,7 @@ struct CountSearch<S: Scalar, D: Dimension> {
     slack = FilterSlack(dim: dimension.count)
     largestLabel = bounded ? try points.boxes.largestLabel() : nil
     liveBefore = try points.liveBeforeLeaves()
-    exact = try ExactQuery(dimension)
+    exact = try ScoredQuery(dimension)
     let entries = (points.boxes.depth + 1) * S.width
     arena = try Arena(Arena.size(dimension.count, of: S.Lanes.self), Arena.size(entries, of: Int32.self))
     query = arena.take(dimension.count)
@@ -123,7 +123,7 @@ struct CountSearch<S: Scalar, D: Dimension> {
   private func inside(_ boxes: UnsafePointer<S.Lanes>, _ farthest: S.Lanes, _ limits: Limits) -> UInt32 {
     var inside = S.maskLessOrEqual(farthest, S.Lanes(repeating: limits.certain))
     if S.maskLessOrEqual(farthest, S.Lanes(repeating: limits.possible)) & ~inside != 0 {
-      for part in 0..<ExactQuery<S, D>.parts {
+      for part in 0..<ScoredQuery<S, D>.parts {
         inside |= within(exact.largest(boxes, part: part), part, limits)
       }
     }
@@ -133,7 +133,7 @@ struct CountSearch<S: Scalar, D: Dimension> {
   @inline(__always)
   private func within(_ scores: SIMD8<Double>, _ part: Int, _ limits: Limits) -> UInt32 {
     Double.maskLessOrEqual(scores, SIMD8(repeating: limits.worst))
-      &<< UInt32(truncatingIfNeeded: part &* ExactQuery<S, D>.width)
+      &<< UInt32(truncatingIfNeeded: part &* ScoredQuery<S, D>.width)
   }
 
   @inline(__always)
@@ -151,7 +151,7 @@ struct CountSearch<S: Scalar, D: Dimension> {
       var hits = S.maskLessOrEqual(sum, S.Lanes(repeating: limits.possible))
       if hits & ~S.maskLessOrEqual(sum, S.Lanes(repeating: limits.certain)) != 0 {
         var decided = UInt32(0)
-        for part in 0..<ExactQuery<S, D>.parts { decided |= within(exact.scores(group, part: part), part, limits) }
+        for part in 0..<ScoredQuery<S, D>.parts { decided |= within(exact.scores(group, part: part), part, limits) }
         hits &= decided
       }
       if hits != 0 {

@@ -9,7 +9,7 @@ struct ExactSearch<S: Scalar, D: Dimension> {
   let tree: BoxTree<S>
   /// By place; `noLabel` for points that do not count for any query.
   private let labels: Buffer<Int32>
-  private var query: ExactQuery<S, D>
+  private var query: ScoredQuery<S, D>
   private let ahead: BoxHeap
   private let room: NearestCollector.Room
   private(set) var pointsCompared = 0
@@ -19,7 +19,7 @@ struct ExactSearch<S: Scalar, D: Dimension> {
   init(_ tree: BoxTree<S>, labels: Buffer<Int32>, k: Int, dimension: D) throws(CoverTreeError) {
     self.tree = tree
     self.labels = labels
-    query = try ExactQuery(dimension)
+    query = try ScoredQuery(dimension)
     ahead = try BoxHeap()
     room = try NearestCollector.Room(k: k)
   }
@@ -54,8 +54,8 @@ struct ExactSearch<S: Scalar, D: Dimension> {
     let admitted = S.maskAdmitted(smallestLabel, below: eligible.before, except: -1)
     let worst = SIMD8<Double>(repeating: nearest.worst)
     boxesCompared &+= 1
-    for part in 0..<ExactQuery<S, D>.parts {
-      let first = part &* ExactQuery<S, D>.width
+    for part in 0..<ScoredQuery<S, D>.parts {
+      let first = part &* ScoredQuery<S, D>.width
       let scores = query.least(boxes, part: part)
       var lanes = Double.maskLessOrEqual(scores, worst) & (admitted &>> UInt32(truncatingIfNeeded: first))
       while lanes != 0 {
@@ -75,8 +75,8 @@ struct ExactSearch<S: Scalar, D: Dimension> {
     pointsCompared &+= tree.leafSize
     for place in stride(from: first, to: first &+ tree.leafSize, by: S.width) {
       let admitted = S.maskAdmitted(labels.base + place, below: eligible.before, except: eligible.excluded)
-      for part in 0..<ExactQuery<S, D>.parts {
-        let firstLane = part &* ExactQuery<S, D>.width
+      for part in 0..<ScoredQuery<S, D>.parts {
+        let firstLane = part &* ScoredQuery<S, D>.width
         let scores = query.scores(group, part: part)
         var lanes = Double.maskLessOrEqual(scores, SIMD8(repeating: nearest.worst))
         lanes &= admitted &>> UInt32(truncatingIfNeeded: firstLane)

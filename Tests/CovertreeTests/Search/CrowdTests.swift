@@ -76,7 +76,7 @@ import Testing
   private func checkBounds<S: Scalar>(_ points: PointSet<S>) throws {
     try points.withView { view in
       let tree = try BoxTree(view, leafSize: 32, context: CallContext(threads: 1))
-      var exact = try ExactQuery<S, RuntimeDimension>(RuntimeDimension(count: points.dim))
+      var exact = try ScoredQuery<S, RuntimeDimension>(RuntimeDimension(count: points.dim))
       for row in stride(from: 0, to: points.count, by: 500) {
         exact.set(view.row(row))
         for lane in 0..<tree.children.count where tree.smallestLabel[lane] != BoxTree<S>.noLabel {

@@ -3,7 +3,7 @@
 ///
 /// All three are the sum of `euclideanScore`, over the differences to a point or to the nearest or farthest corner of a box.
 /// Rounding is monotone, so no point of a box has a score below the one or above the other, to the bit.
-struct ExactQuery<S: Scalar, D: Dimension> {
+struct ScoredQuery<S: Scalar, D: Dimension> {
   /// Of a vector of scores.
   static var width: Int { 8 }
   /// Vectors of scores that a vector of coordinates has.
