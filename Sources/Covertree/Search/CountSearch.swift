@@ -155,7 +155,8 @@ struct CountSearch<S: Scalar, D: Dimension> {
         hits &= decided
       }
       if hits != 0 {
-        count &+= (hits & S.maskAdmitted(points.labels.base + place, below: eligible.before, except: -1)).nonzeroBitCount
+        hits &= S.maskAdmitted(points.labels.base + place, below: eligible.before, except: -1)
+        count &+= hits.nonzeroBitCount
       }
       group += dimension.count
     }
