@@ -54,6 +54,11 @@ struct BoxSearch<S: Scalar, D: Dimension> {
     boxesCompared += other.boxesCompared
   }
 
+  mutating func count(_ other: ExactSearch<S, D>) {
+    pointsCompared += other.pointsCompared
+    boxesCompared += other.boxesCompared
+  }
+
   /// Offers the collector every eligible point that it could want.
   ///
   /// - Parameter fromFrontier: whether to begin at what the last `gather` found.
@@ -168,8 +173,7 @@ struct BoxSearch<S: Scalar, D: Dimension> {
       }
       let near = S.maskLessOrEqual(sum, S.Lanes(repeating: threshold))
       if near != 0 {
-        var hits = near & S.maskAdmitted(tree.labels + place, below: eligible.before, except: eligible.excluded)
-        if let tombstones = tree.tombstones { hits = tombstones.remaining(hits, from: place, by: tree.time) }
+        let hits = near & tree.admitted(place, eligible)
         try collector.take(
           Hits(
             lanes: hits, filtered: sum, group: group, query: row, dimension: dimension,
@@ -357,6 +361,13 @@ struct FilterSlack<S: Scalar> {
   func shown(_ worst: Double) -> S {
     if S.self == Double.self { return S(max(worst, Score.leastSquare)) }
     return S.roundedUp(worst * factor + Double(S.leastNormalMagnitude))
+  }
+
+  /// All points that show no more than this in the filter have a score of at most `worst`.
+  @inline(__always)
+  func certain(_ worst: Double) -> S {
+    if S.self == Double.self { return worst >= Score.leastSquare ? S(worst) : -1 }
+    return -S.roundedUp(-(worst - 2 * Double(S.leastNormalMagnitude)) / factor)
   }
 
   /// What points can show in the filter that are not farther than one that shows `filtered`.

@@ -25,6 +25,7 @@ final class BoxTree<S: Scalar>: @unchecked Sendable {
   let smallestLabel: Buffer<Int32>
   /// Levels of nodes.
   let depth: Int
+  private let latest = Once<Buffer<Int32>>()
 
   static var width: Int { S.width }
   /// Comes before no bound on labels, so it stands for no point.
@@ -191,6 +192,33 @@ final class BoxTree<S: Scalar>: @unchecked Sendable {
   func extent(ofNode node: Int, _ d: Int) -> (low: S, high: S) {
     let sides = boxes.base + (node * dim + d) * 2
     return (-S.largest(-sides[0]), S.largest(sides[1]))
+  }
+
+  /// The places of the points below a lane.
+  @inline(__always)
+  func places(below child: Int32) -> Range<Int> {
+    var (first, size) = (child, leafSize)
+    while first >= 0 {
+      first = children[Int(first) &* S.width]
+      size &*= S.width
+    }
+    let place = Int(~first) &* leafSize
+    return place..<min(count, place &+ size)
+  }
+
+  /// Of each lane: the largest label below it. Made when it is first asked for, as only counts of points before others do.
+  func largestLabel() throws(CoverTreeError) -> Buffer<Int32> {
+    try latest.get { () throws(CoverTreeError) in
+      let largest = try Buffer<Int32>(count: children.count, filledWith: -1)
+      // Children come after their parent.
+      for lane in stride(from: children.count - 1, through: 0, by: -1) where smallestLabel[lane] != Self.noLabel {
+        let child = Int(children[lane])
+        let inner = child >= 0 ? largest.base + child * S.width : labels.base + ~child * leafSize
+        let innerCount = child >= 0 ? S.width : pointCount(ofLeaf: ~child)
+        for index in 0..<innerCount { largest[lane] = max(largest[lane], inner[index]) }
+      }
+      return largest
+    }
   }
 
   /// The squared diagonal of the box around all points.

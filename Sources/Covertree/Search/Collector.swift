@@ -11,21 +11,17 @@ protocol Collector {
 protocol DecidingCollector: Collector {
   /// Points of a larger score are of no use any more.
   var worst: Double { get }
-  /// Whether the collector needs scores, not only to know which points are within `worst`.
-  static var ranks: Bool { get }
   /// A point with a score of at most `worst`, and its label.
   mutating func offer(_ squared: Double, _ label: Int32) throws(CoverTreeError)
 }
 
 extension DecidingCollector {
-  static var ranks: Bool { true }
-
   @inline(__always)
   func threshold(_ slack: FilterSlack<S>) -> S { slack.shown(worst) }
 
   @inline(__always)
   mutating func take<D: Dimension>(_ hits: Hits<S, D>) throws(CoverTreeError) {
-    let near = Self.ranks || worst < Score.leastSquare ? hits.near : 0
+    let near = hits.near
     if near != 0 { try take(near, of: hits) }
     var lanes = hits.lanes & ~near
     while lanes != 0 {
@@ -120,6 +116,13 @@ struct NearestCollector {
       squared[place] = .infinity
       indices[place] = Int64.max
     }
+  }
+
+  /// Whether a point of a score and a label comes before one that is kept.
+  @inline(__always)
+  func wants(_ squared: Double, _ index: Int32) -> Bool {
+    guard squared == worst && count == k else { return squared <= worst }
+    return Int64(index) < indices[k <= Self.sortedLimit ? k &- 1 : 0]
   }
 
   @inline(__always)
@@ -229,15 +232,6 @@ struct NearestCollector {
   }
 }
 
-/// The `k` nearest, decided one by one: for a `k` too large to keep sorted.
-struct DecidingNearest<S: Scalar>: DecidingCollector {
-  var nearest: NearestCollector
-  var worst: Double { nearest.worst }
-
-  @inline(__always)
-  mutating func offer(_ squared: Double, _ label: Int32) { nearest.offer(squared, label) }
-}
-
 /// All points within a radius.
 struct RadiusCollector<S: Scalar>: DecidingCollector {
   let found: Stack<Candidate>
@@ -253,23 +247,6 @@ struct RadiusCollector<S: Scalar>: DecidingCollector {
   mutating func offer(_ squared: Double, _ label: Int32) throws(CoverTreeError) {
     try found.append(Candidate(squared: squared, index: label))
   }
-}
-
-/// How many points lie within a radius.
-struct CountCollector<S: Scalar>: DecidingCollector {
-  static var ranks: Bool { false }
-
-  private(set) var count: Int64 = 0
-  let worst: Double
-  private let reach: Reach<S>
-
-  init(worst: Double) { (self.worst, reach) = (worst, Reach(worst)) }
-
-  @inline(__always)
-  func threshold(_ slack: FilterSlack<S>) -> S { reach.threshold(slack) }
-
-  @inline(__always)
-  mutating func offer(_ squared: Double, _ label: Int32) { count &+= 1 }
 }
 
 /// A limit that stays as it is, as the filter needs it.

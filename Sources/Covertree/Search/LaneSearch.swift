@@ -15,6 +15,8 @@ struct LaneSearch<S: Scalar, D: Dimension> {
 
   /// A leaf that no more lanes want than this is compared with each of them.
   private static var fewLanes: Int { S.width / 2 }
+  /// From so many leaves on, lanes that are undecided want no more: they may lie among any number of equal points.
+  private static var manyLeaves: Int { 32 }
 
   let dimension: D
   let slack: FilterSlack<S>
@@ -111,21 +113,31 @@ struct LaneSearch<S: Scalar, D: Dimension> {
     var threshold = collector.threshold
     var reach = S.largest(threshold)
     var top = 0
+    var leaves = 0
     push(tree, childrenOf: 0, reach, latest, &top)
     while top > 0 {
       top &-= 1
       let entry = stack[top]
       guard entry.bound <= reach else { continue }
-      let wanting = S.maskLessOrEqual(squaredDistances(tree, toBox: Int(entry.box)), threshold)
+      var wanting = S.maskLessOrEqual(squaredDistances(tree, toBox: Int(entry.box)), threshold)
+      if leaves >= Self.manyLeaves { wanting &= lanes(admitting: tree.smallestLabel[Int(entry.box)]) }
       guard wanting != 0 else { continue }
       if entry.child >= 0 {
         push(tree, childrenOf: Int(entry.child), reach, latest, &top)
       } else {
         try scan(tree, leaf: Int(~entry.child), wanting, threshold, into: &collector)
+        leaves &+= 1
+        if leaves % Self.manyLeaves == 0 { collector.giveUpUndecided() }
         threshold = collector.threshold
         reach = S.largest(threshold)
       }
     }
+  }
+
+  /// The lanes for which some labels from this one on count.
+  @inline(never)
+  private func lanes(admitting label: Int32) -> UInt32 {
+    (0..<lanesInUse).reduce(0) { $0 | (label < before[$1] ? 1 &<< UInt32(truncatingIfNeeded: $1) : 0) }
   }
 
   /// Lanes without a query repeat the first one and want nothing.
@@ -256,8 +268,7 @@ struct LaneSearch<S: Scalar, D: Dimension> {
         sum = S.multiplyAdd(difference, difference, sum)
       }
       var hits = S.maskLessOrEqual(sum, S.Lanes(repeating: threshold))
-      if hits != 0 { hits &= S.maskAdmitted(tree.labels + place, below: before[lane], except: excluded[lane]) }
-      if let tombstones = tree.tombstones { hits = tombstones.remaining(hits, from: place, by: tree.time) }
+      if hits != 0 { hits &= tree.admitted(place, .init(before: before[lane], excluded: excluded[lane])) }
       while hits != 0 {
         let hit = hits.trailingZeroBitCount
         hits &= hits &- 1
@@ -326,6 +337,8 @@ protocol LaneCollector {
   mutating func begin<D: Dimension>(_ search: borrowing LaneSearch<S, D>)
   /// A point, with the squared distance that it shows to each lane; infinity where it does not matter.
   mutating func take(_ squared: S.Lanes, _ place: Int) throws(CoverTreeError)
+  /// Lanes for which the search is likely to be in vain want no more.
+  mutating func giveUpUndecided()
 }
 
 /// The nearest point of each lane.
@@ -345,6 +358,8 @@ struct ClosestLanes<S: Scalar>: LaneCollector {
   private var nearest = S.Lanes(repeating: .infinity)
   private var next = S.Lanes(repeating: .infinity)
   private var places = S.Places(repeating: -1)
+  /// Lanes that were given up, a bit each.
+  private var givenUp = UInt32(0)
 
   init(_ slack: FilterSlack<S>) { self.slack = slack }
 
@@ -359,6 +374,7 @@ struct ClosestLanes<S: Scalar>: LaneCollector {
       seen = S.minimum(seen, search.squaredDistances(to: Int(places[lane])))
     }
     wanted = S.minimum(search.limits, slack.shown(beside: seen))
+    givenUp = 0
     nearest = S.Lanes(repeating: .infinity)
     next = nearest
     places = S.Places(repeating: -1)
@@ -371,9 +387,18 @@ struct ClosestLanes<S: Scalar>: LaneCollector {
     nearest = S.minimum(squared, nearest)
   }
 
+  @inline(never)
+  mutating func giveUpUndecided() {
+    for lane in 0..<S.width where nearest[lane] < .infinity && next[lane] <= slack.shown(beside: nearest[lane]) {
+      wanted[lane] = -1
+      givenUp |= 1 &<< UInt32(truncatingIfNeeded: lane)
+    }
+  }
+
   /// What the search found for the query that was added as the `lane`-th.
   @inline(__always)
   func outcome<D: Dimension>(_ lane: Int, of search: borrowing LaneSearch<S, D>) -> Outcome {
+    if givenUp & (1 &<< UInt32(truncatingIfNeeded: lane)) != 0 { return .undecided }
     guard nearest[lane] <= wanted[lane] else { return .nothing }
     guard next[lane] > slack.shown(beside: nearest[lane]) else { return .undecided }
     let place = Int(places[lane])
@@ -408,4 +433,7 @@ struct LanesWithin<S: Scalar>: LaneCollector {
       try hits.append(Hit(lane: lane, place: Int32(truncatingIfNeeded: place)))
     }
   }
+
+  /// All are wanted.
+  func giveUpUndecided() {}
 }

@@ -17,12 +17,11 @@ struct NearestFilter<S: Scalar>: Collector {
     fileprivate let patience: Int
     /// The `k` smallest distances in the filter, and infinity behind them.
     fileprivate let smallest: UnsafeMutablePointer<S.Lanes>
-    fileprivate private(set) var capacity: Int
+    private let capacity: Int
     /// Of each candidate: its distance in the filter, and its place.
-    fileprivate private(set) var filtered: UnsafeMutablePointer<S>
-    fileprivate private(set) var places: UnsafeMutablePointer<Int32>
+    fileprivate let filtered: UnsafeMutablePointer<S>
+    fileprivate let places: UnsafeMutablePointer<Int32>
     private let arena: Arena
-    private var candidates: Arena?
 
     init(k: Int) throws(CoverTreeError) {
       self.k = k
@@ -30,6 +29,7 @@ struct NearestFilter<S: Scalar>: Collector {
       self.vectors = vectors == 3 ? 4 : vectors
       patience = max(4, k / 2)
       capacity = 16 * S.width + 4 * k
+      limit = capacity
       let all = capacity + Self.margin
       arena = try Arena(
         Arena.size(self.vectors, of: S.Lanes.self), Arena.size(all, of: S.self), Arena.size(all, of: Int32.self))
@@ -38,22 +38,20 @@ struct NearestFilter<S: Scalar>: Collector {
       places = arena.take(all)
     }
 
-    /// Doubles the room for candidates and moves the first `count`.
-    fileprivate func grow(_ count: Int) throws(CoverTreeError) {
-      let all = 2 * capacity + Self.margin
-      let larger = try Arena(Arena.size(all, of: S.self), Arena.size(all, of: Int32.self))
-      let (moreFiltered, morePlaces) = (larger.take(all, of: S.self), larger.take(all, of: Int32.self))
-      moreFiltered.update(from: filtered, count: count)
-      morePlaces.update(from: places, count: count)
-      (filtered, places, capacity, candidates) = (moreFiltered, morePlaces, 2 * capacity, larger)
+    /// How many candidates there may be before they are looked through.
+    fileprivate private(set) var limit: Int
+
+    /// Whether the next query is likely to be crowded as the last one was, and should notice soon.
+    var expectsCrowd = false {
+      didSet { limit = expectsCrowd ? min(capacity, k + patience + 3 * S.width) : capacity }
     }
   }
 
   /// The caller keeps it alive: to count references, a query, would have its thread wait for the last one's row to be written.
   private unowned(unsafe) let room: Room
   private let smallest: UnsafeMutablePointer<S.Lanes>
-  private var filtered: UnsafeMutablePointer<S>
-  private var places: UnsafeMutablePointer<Int32>
+  private let filtered: UnsafeMutablePointer<S>
+  private let places: UnsafeMutablePointer<Int32>
   private let vectors: Int
   private let slack: FilterSlack<S>
   private var count = 0
@@ -61,6 +59,8 @@ struct NearestFilter<S: Scalar>: Collector {
   private var taken = 0
   private var due: Int
   private var threshold: S
+  /// Whether so many points show to be no farther than the k-th that the search has ended without an answer.
+  private(set) var isCrowded = false
 
   /// - Parameter bound: nothing that shows more in the filter is wanted.
   @inline(__always)
@@ -80,8 +80,8 @@ struct NearestFilter<S: Scalar>: Collector {
   func threshold(_ slack: FilterSlack<S>) -> S { threshold }
 
   @inline(__always)
-  mutating func take<D: Dimension>(_ hits: Hits<S, D>) throws(CoverTreeError) {
-    if count &+ S.width > room.capacity { try makeRoom() }
+  mutating func take<D: Dimension>(_ hits: Hits<S, D>) {
+    if count &+ S.width > room.limit { makeRoom() }
     UnsafeMutableRawPointer(filtered + count).storeBytes(of: S.pack(hits.filtered, hits.lanes), as: S.Lanes.self)
     let lanes = SIMD16<Int32>(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)
     UnsafeMutableRawPointer(places + count).storeBytes(
@@ -136,10 +136,10 @@ struct NearestFilter<S: Scalar>: Collector {
     smallest[0] = S.minimum(smallest[0], S.maximum(x, S.up(S.Lanes(repeating: -.infinity), smallest[0])))
   }
 
-  /// Drops candidates that the threshold has left behind; where those that stay, as equal ones do, fill half the room,
-  /// it is doubled.
+  /// Drops candidates that the threshold has left behind. Where nearly all of them stay, as equal ones do, nothing more is
+  /// wanted: to go through all of them would take time quadratic in their number, if each of them is a query.
   @inline(never)
-  private mutating func makeRoom() throws(CoverTreeError) {
+  private mutating func makeRoom() {
     tighten()
     var kept = 0
     for candidate in 0..<count where filtered[candidate] <= threshold {
@@ -148,11 +148,9 @@ struct NearestFilter<S: Scalar>: Collector {
       kept &+= 1
     }
     (count, taken, due) = (kept, kept, kept &+ room.patience)
-    if 2 * count > room.capacity {
-      try room.grow(count)
-      filtered = room.filtered
-      places = room.places
-    }
+    guard kept &+ 2 &* S.width > room.limit else { return }
+    (count, taken, due) = (0, 0, Int.max)
+    (threshold, isCrowded) = (-.infinity, true)
   }
 
   /// Sorts the candidates that are within the threshold by float64 distance and then by label, and takes the first `k`

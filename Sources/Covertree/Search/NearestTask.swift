@@ -63,13 +63,15 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
       let queries = try set.queries(part)
       defer { withExtendedLifetime(queries) {} }
       var search = try BoxSearch(points, dimension: dimension)
+      var exact = Decisions(points: points, k: room, dimension: dimension)
       if room == 1 && part.count > 1 {
-        try walkLanes(part, queries, &search)
+        try walkLanes(part, queries, &search, &exact)
       } else if room <= NearestCollector.sortedLimit {
-        try walkTiles(part, queries, room, &search)
+        try walkTiles(part, queries, &search, &exact)
       } else {
-        try walkSingly(part, queries, room, &search)
+        for place in part { try write(try exact.nearest(to: queries[place], options), queries[place]) }
       }
+      if let exact = exact.search { search.count(exact) }
       counters.add(queries: range.count, points: search.pointsCompared, boxes: search.boxesCompared)
       compared.add(search.pointsCompared)
     }
@@ -78,11 +80,10 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
 
   /// The nearest point of queries that follow each other, `width` of them at a time.
   private func walkLanes<D: Dimension>(
-    _ places: Range<Int>, _ queries: QueryRows<S>, _ search: inout BoxSearch<S, D>
+    _ places: Range<Int>, _ queries: QueryRows<S>, _ search: inout BoxSearch<S, D>, _ exact: inout Decisions<S, D>
   ) throws(CoverTreeError) {
     var lanes = try LaneSearch(points, dimension: search.dimension)
     var closest = ClosestLanes<S>(lanes.slack)
-    let scratch = try NearestCollector.Room(k: 1)
     let result = try Arena(Arena.size(1, of: Double.self), Arena.size(1, of: Int64.self))
     defer { withExtendedLifetime(result) {} }
     let (square, label) = (result.take(1, of: Double.self), result.take(1, of: Int64.self))
@@ -107,48 +108,33 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
               count: squared <= options.farthestScore(query.row, S.self) ? 1 : 0, squares: square, labels: label), query
           )
         case .undecided:
-          var collector = DecidingNearest<S>(
-            nearest: NearestCollector(scratch, bound: options.farthestScore(query.row, S.self)))
-          try search.run(query.coordinates, options.eligible(query), into: &collector)
-          try write(collector.nearest.finished(), query)
+          try write(try exact.nearest(to: query, options), query)
         }
       }
     }
     search.count(lanes)
   }
 
-  private func walkSingly<D: Dimension>(
-    _ places: Range<Int>, _ queries: QueryRows<S>, _ k: Int, _ search: inout BoxSearch<S, D>
-  ) throws(CoverTreeError) {
-    let found = try NearestCollector.Room(k: k)
-    for place in places {
-      let query = queries[place]
-      var collector = DecidingNearest<S>(
-        nearest: NearestCollector(found, bound: options.farthestScore(query.row, S.self)))
-      try search.run(query.coordinates, options.eligible(query), into: &collector)
-      try write(collector.nearest.finished(), query)
-    }
-  }
-
   /// Queries that follow each other lie together: a tile of them begins at one frontier, and each looks no farther than
   /// to the neighbours of the one before it.
   private func walkTiles<D: Dimension>(
-    _ places: Range<Int>, _ queries: QueryRows<S>, _ k: Int, _ search: inout BoxSearch<S, D>
+    _ places: Range<Int>, _ queries: QueryRows<S>, _ search: inout BoxSearch<S, D>, _ exact: inout Decisions<S, D>
   ) throws(CoverTreeError) {
+    let k = exact.k
     let room = try NearestFilter<S>.Room(k: k)
     defer { withExtendedLifetime(room) {} }
     let neighborhood = try Neighborhood<S>(dim: points.dim, k: k)
     let tile = try QueryTile<S>(dim: points.dim)
     var place = places.lowerBound
     while place < places.upperBound {
-      var together = tile.take(from: place..<places.upperBound, search.dimension) { queries[$0].coordinates }
-      var reach = S.infinity
-      if neighborhood.serves(before: earliest(together, queries)) && !together.isEmpty {
-        reach = search.slack.shown(
-          beside: neighborhood.farthest(from: tile.low, tile.high, search.dimension))
-        guard try tile.gather(reach: reach, &search) else { continue }
-      } else {
-        together = place..<place + 1
+      var (together, reach) = (place..<place + 1, S.infinity)
+      if neighborhood.isFull {
+        let near = tile.take(from: place..<places.upperBound, search.dimension) { queries[$0].coordinates }
+        if !near.isEmpty && neighborhood.serves(before: earliest(near, queries)) {
+          together = near
+          reach = search.slack.shown(beside: neighborhood.farthest(from: tile.low, tile.high, search.dimension))
+          guard try tile.gather(reach: reach, &search) else { continue }
+        }
       }
       for next in together {
         let query = queries[next]
@@ -160,6 +146,12 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
         }
         var filter = NearestFilter(room, bound: bound, slack: search.slack)
         try search.run(query.coordinates, eligible, fromFrontier: reach < .infinity, into: &filter)
+        room.expectsCrowd = filter.isCrowded
+        guard !filter.isCrowded else {
+          try write(try exact.nearest(to: query, options), query)
+          neighborhood.removeAll()
+          continue
+        }
         let nearest = try filter.decided(search, query.coordinates, bound: farthest, into: neighborhood)
         neighborhood.close(spare: options.excludesSelf ? (query.coordinates, query.index) : nil, search.dimension)
         try write(nearest, query)
@@ -179,6 +171,25 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
   private func write(_ found: SortedNeighbors, _ query: QuerySet<S>.Query) throws(CoverTreeError) {
     try rows.write(found, query)
     if let recorder { recorder.take(found, query) }
+  }
+}
+
+/// One thread's searches for queries that others could not decide about, made when there is one.
+private struct Decisions<S: Scalar, D: Dimension> {
+  let points: SearchPoints<S>
+  let k: Int
+  let dimension: D
+  private(set) var search: ExactSearch<S, D>?
+
+  init(points: SearchPoints<S>, k: Int, dimension: D) { (self.points, self.k, self.dimension) = (points, k, dimension) }
+
+  @inline(never)
+  mutating func nearest(
+    to query: QuerySet<S>.Query, _ options: SearchOptions
+  ) throws(CoverTreeError) -> SortedNeighbors {
+    if search == nil { search = try ExactSearch(points, k: k, dimension: dimension) }
+    return try search!.nearest(
+      to: query.coordinates, options.eligible(query), bound: options.farthestScore(query.row, S.self))
   }
 }
 

@@ -65,6 +65,10 @@ final class Neighborhood<S: Scalar> {
     }
   }
 
+  /// Whether there are `k` points.
+  @inline(__always)
+  var isFull: Bool { count >= k }
+
   /// Whether there are `k` points, all of labels below `before`.
   @inline(__always)
   func serves(before: Int32) -> Bool { count >= k && latest < before }

@@ -83,18 +83,27 @@ struct CountTask<S: Scalar>: DimensionTask {
   let options: SearchOptions
   let context: CallContext
   let counters: SearchCounters
+  /// The queries before they were rounded; nil if they were not rounded.
+  var rounded: RoundedQueries?
   let counts: UnsafeMutablePointer<Int64>
 
   func run<D: Dimension>(_ dimension: D) throws(CoverTreeError) {
     try context.forEach(set.count, grain: points.queriesPerChunk) { (range, _) throws(CoverTreeError) in
       let queries = try set.queries(range)
       defer { withExtendedLifetime(queries) {} }
-      var search = try BoxSearch(points, dimension: dimension)
+      var search = try CountSearch(points, bounded: options.areSomeTooLate, dimension: dimension)
       for place in range {
         let query = queries[place]
-        var collector = CountCollector<S>(worst: options.farthestScore(query.row, S.self))
-        try search.run(query.coordinates, options.eligible(query), into: &collector)
-        counts[query.row] = collector.count
+        let eligible = options.eligible(query)
+        if let rounded {
+          let worst = options.farthestScore(query.row, Double.self)
+          counts[query.row] = search.count(
+            rounded.queries.row(query.row), rounded: query.coordinates, eligible, within: worst,
+            reach: rounded.reach(worst, query.row))
+        } else {
+          counts[query.row] = search.count(
+            query.coordinates, eligible, within: options.farthestScore(query.row, S.self))
+        }
       }
       counters.add(queries: range.count, points: search.pointsCompared, boxes: search.boxesCompared)
     }

@@ -62,34 +62,6 @@ extension BoxSearch {
   }
 }
 
-/// How many points lie within a distance of each query that was rounded.
-struct PreciseCountTask: DimensionTask {
-  let set: QuerySet<Float>
-  let points: SearchPoints<Float>
-  let options: SearchOptions
-  let context: CallContext
-  let counters: SearchCounters
-  let rounded: RoundedQueries
-  let counts: UnsafeMutablePointer<Int64>
-
-  func run<D: Dimension>(_ dimension: D) throws(CoverTreeError) {
-    let locator = try PointLocator(points)
-    try context.forEach(set.count, grain: points.queriesPerChunk) { (range, _) throws(CoverTreeError) in
-      let queries = try set.queries(range)
-      defer { withExtendedLifetime(queries) {} }
-      var search = try BoxSearch(points, dimension: dimension)
-      let found = try Stack<Candidate>()
-      for place in range {
-        let query = queries[place]
-        found.removeAll()
-        try search.findPrecisely(query, locator, rounded, options, into: found)
-        counts[query.row] = Int64(found.count)
-      }
-      counters.add(queries: range.count, points: search.pointsCompared, boxes: search.boxesCompared)
-    }
-  }
-}
-
 /// All points of at most a score from a query that was rounded.
 private struct PreciseWithin<S: Scalar>: DecidingCollector {
   private let locator: PointLocator<S>
@@ -110,32 +82,6 @@ private struct PreciseWithin<S: Scalar>: DecidingCollector {
   mutating func offer(_ squared: Double, _ label: Int32) throws(CoverTreeError) {
     let score = euclideanScore(query, locator.coordinates(label), stride: S.width, dim: rounded.queries.dim)
     if score <= limit { try found.append(Candidate(squared: score, index: label)) }
-  }
-}
-
-/// The `k` nearest points of a query that was rounded.
-private struct PreciseNearest: DecidingCollector {
-  typealias S = Float
-
-  let locator: PointLocator<Float>
-  let rounded: RoundedQueries
-  let row: Int
-  var nearest: NearestCollector
-  var worst: Double
-
-  init(
-    _ locator: PointLocator<Float>, _ rounded: RoundedQueries, row: Int, limit: Double, _ room: NearestCollector.Room
-  ) {
-    (self.locator, self.rounded, self.row) = (locator, rounded, row)
-    nearest = NearestCollector(room, bound: limit)
-    worst = rounded.reach(limit, row)
-  }
-
-  mutating func offer(_ squared: Double, _ label: Int32) {
-    let score = euclideanScore(
-      rounded.queries.row(row), locator.coordinates(label), stride: Float.width, dim: rounded.queries.dim)
-    nearest.offer(score, label)
-    worst = rounded.reach(nearest.worst, row)
   }
 }
 
@@ -179,14 +125,12 @@ struct PreciseNearestTask: DimensionTask {
     defer { withExtendedLifetime(queries) {} }
     let again = try context.collect(set.count) { incomplete[queries[$0].row] ? Int32($0) : nil }
     try context.forEach(again.count, grain: points.queriesPerChunk) { (range, _) throws(CoverTreeError) in
-      var search = try BoxSearch(points, dimension: dimension)
-      let room = try NearestCollector.Room(k: min(k, points.placeCount))
+      var search = try ExactSearch(points, k: min(k, points.placeCount), dimension: dimension)
       for place in range {
         let query = queries[Int(again[place])]
-        var collector = PreciseNearest(
-          locator, rounded, row: query.row, limit: options.farthestScore(query.row, Double.self), room)
-        try search.run(query.coordinates, options.eligible(query), into: &collector)
-        let found = collector.nearest.finished()
+        let found = try search.nearest(
+          to: rounded.queries.row(query.row), options.eligible(query),
+          bound: options.farthestScore(query.row, Double.self))
         write(query.row, found.count) { Candidate(squared: found.squares[$0], index: Int32(found.labels[$0])) }
       }
       counters.add(queries: 0, points: search.pointsCompared, boxes: search.boxesCompared)

@@ -12,6 +12,8 @@ final class SearchPoints<S: Scalar>: @unchecked Sendable {
   let liveCount: Int
   /// Where the rows are that something else has; nil for points of a tree.
   private let rows: RowsElsewhere<S>?
+  /// Of each segment: of each leaf, how many points before it count.
+  private let liveBefore: [Once<Buffer<Int32>>]
   private let scanned = Once<ScannedPoints<S>>()
 
   /// Segments of a tree, one or more.
@@ -28,6 +30,7 @@ final class SearchPoints<S: Scalar>: @unchecked Sendable {
     }
     self.views = views
     arrays = views.map { SegmentArrays($0) }
+    liveBefore = views.map { _ in Once() }
     dim = views[0].boxes.dim
     liveCount = views.reduce(0) { $0 + $1.liveCount }
     rows = nil
@@ -40,6 +43,7 @@ final class SearchPoints<S: Scalar>: @unchecked Sendable {
     let segment = Segment(boxes, labels: labels, indices: 0..<rows.indexCount)
     views = [SegmentView(segment, firstPlace: 0, removedCount: 0, time: 0)]
     arrays = [SegmentArrays(views[0])]
+    liveBefore = [Once()]
     dim = boxes.dim
     liveCount = boxes.count
     self.rows = rows
@@ -99,6 +103,21 @@ final class SearchPoints<S: Scalar>: @unchecked Sendable {
       }
     }
     return places
+  }
+
+  /// How many points of a segment before each of its leaves, and all of them, count; nil where all points do.
+  func liveBeforeLeaves(_ number: Int) throws(CoverTreeError) -> Buffer<Int32>? {
+    let view = views[number]
+    guard view.removedCount > 0 || view.segment.labels !== view.boxes.labels else { return nil }
+    return try liveBefore[number].get { () throws(CoverTreeError) in
+      let size = view.boxes.leafSize
+      let before = try Buffer<Int32>(count: view.segment.labels.count / size + 1, filledWith: 0)
+      for leaf in 0..<before.count - 1 {
+        let live = (leaf * size..<(leaf + 1) * size).count { view.label($0) != BoxTree<S>.noLabel }
+        before[leaf + 1] = before[leaf] + Int32(live)
+      }
+      return before
+    }
   }
 
   /// The score of a neighbour, if a search has left a square that has lost its digits.

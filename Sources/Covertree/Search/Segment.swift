@@ -90,6 +90,16 @@ struct SegmentArrays<S: Scalar> {
     if let tombstones, tombstones.isRemoved(place, by: time) { return BoxTree<S>.noLabel }
     return labels[place]
   }
+
+  /// Which of the points of a group count for a query.
+  ///
+  /// - Parameter place: of the first.
+  @inline(__always)
+  func admitted(_ place: Int, _ eligible: Eligibility) -> UInt32 {
+    let lanes = S.maskAdmitted(labels + place, below: eligible.before, except: eligible.excluded)
+    guard let tombstones else { return lanes }
+    return tombstones.remaining(lanes, from: place, by: time)
+  }
 }
 
 /// When points of a segment were removed. Changes of a tree are numbered, and a search sees the removals up to the number of its snapshot.

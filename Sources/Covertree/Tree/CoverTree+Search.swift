@@ -130,7 +130,7 @@ extension CoverTree<Float> {
     let (points, set, rounded) = try round(queries, options, context)
     try specialized(
       dim,
-      PreciseCountTask(
+      CountTask(
         set: set, points: points, options: options, context: context, counters: searches, rounded: rounded,
         counts: counts))
   }

@@ -49,16 +49,17 @@ import Testing
     let found = try filter.decided(search, query, bound: .infinity, into: neighborhood)
     #expect((0..<found.count).map { Int(found.labels[$0]) } == Array(sorted.prefix(k)))
 
-    var deciding = DecidingNearest<S>(nearest: NearestCollector(try NearestCollector.Room(k: k), bound: .infinity))
-    try search.run(query, into: &deciding)
-    let decided = deciding.nearest.finished()
+    var exact = try ExactSearch(
+      search.tree, labels: search.tree.labels, k: k, dimension: RuntimeDimension(count: search.dimension.count))
+    let decided = try exact.nearest(to: query, .init(), bound: .infinity)
     #expect((0..<decided.count).map { Int(decided.labels[$0]) } == Array(sorted.prefix(k)))
 
     // Labels below a bound, and not one of them.
     let before = sorted.count / 2 + 1
     let excluded = sorted.first { $0 < before } ?? 0
-    var count = CountCollector<S>(worst: .infinity)
-    try search.run(query, .init(before: Int32(before), excluded: Int32(excluded)), into: &count)
-    #expect(count.count == Int64(before - 1))
+    let some = try exact.nearest(
+      to: query, .init(before: Int32(before), excluded: Int32(excluded)), bound: .infinity)
+    let expected = sorted.filter { $0 < before && $0 != excluded }.prefix(k)
+    #expect((0..<some.count).map { Int(some.labels[$0]) } == Array(expected))
   }
 }
