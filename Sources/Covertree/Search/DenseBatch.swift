@@ -3,23 +3,13 @@
 /// Points that come below the limit wait until there are some; then their distances are computed in the coordinates' own
 /// type, and the k-th smallest, with what rounding may add, is the new limit. In the end the few points that are left are decided by
 /// the distance that every other search decides by.
-final class DenseBatch<Points: DensePoints> {
+final class DenseBatch<Points: DensePoints>: QueryBatch {
   typealias S = Points.S
-
-  /// Queries that are compared together: they stay in the second cache.
-  static var size: Int { 64 }
-
-  /// What one query asks for: nothing with a score beyond `bound`.
-  struct Query {
-    let query: QuerySet<S>.Query
-    let eligible: Eligibility
-    let bound: Double
-  }
 
   let points: Points
   private let labels: Buffer<Int32>
   private let k: Int
-  private(set) var queries: [Query] = []
+  private(set) var queries: [BatchQuery<S>] = []
   private let candidates: [Stack<DenseCandidate>]
   private let rooms: [NearestCollector.Room]
   /// Of each query: the smallest upper bounds of the distances that were computed, and of how many that was.
@@ -65,7 +55,7 @@ final class DenseBatch<Points: DensePoints> {
     uppers.deallocate()
   }
 
-  func begin(_ queries: [Query]) {
+  func begin(_ queries: [BatchQuery<S>]) {
     self.queries = queries
     for (i, query) in queries.enumerated() {
       candidates[i].removeAll()
@@ -75,13 +65,11 @@ final class DenseBatch<Points: DensePoints> {
     }
   }
 
-  /// The score beyond which nothing is wanted for a query any more.
   @inline(__always)
   func limit(_ i: Int) -> Double { max(uppers[i].worst, resolution) }
 
-  /// Keeps the point at a place if it counts for the query, with a bound below its score.
   @inline(__always)
-  func keep(_ i: Int, place: Int, lower: Double) throws(CoverTreeError) {
+  func keep(_ i: Int, place: Int, lower: Double, upper: Double) throws(CoverTreeError) {
     guard place < labels.count else { return }
     let label = labels.base[place]
     guard queries[i].eligible.admits(label) else { return }
@@ -194,6 +182,30 @@ extension DensePoints {
     }
     return (low, high)
   }
+}
+
+/// Queries that a scan compares with every point, and what is wanted of them.
+protocol QueryBatch: AnyObject {
+  associatedtype Points: DensePoints
+
+  var points: Points { get }
+  var queries: [BatchQuery<Points.S>] { get }
+  /// The score beyond which nothing is wanted for a query any more.
+  func limit(_ i: Int) -> Double
+  /// Keeps the point at a place if it counts for the query, with bounds of its score.
+  func keep(_ i: Int, place: Int, lower: Double, upper: Double) throws(CoverTreeError)
+}
+
+extension QueryBatch {
+  /// Queries that are compared together: they stay in the second cache.
+  static var size: Int { 64 }
+}
+
+/// What one query of a batch asks for: nothing with a score beyond `bound`.
+struct BatchQuery<S: Scalar> {
+  let query: QuerySet<S>.Query
+  let eligible: Eligibility
+  let bound: Double
 }
 
 /// A way to compare a batch with every point. To be known by its type where it is used: a scan that is called through the

@@ -73,17 +73,31 @@ struct PreciseCountTask: DimensionTask {
   let counts: UnsafeMutablePointer<Int64>
 
   func run<D: Dimension>(_ dimension: D) throws(CoverTreeError) {
-    try context.forEach(set.count, grain: points.queriesPerChunk) { (range, _) throws(CoverTreeError) in
+    try DenseChoice.run(queries: set.count, dim: points.dim, points: points.count) {
+      (places) throws(CoverTreeError) in try walk(places, dimension)
+    } compare: { (places) throws(CoverTreeError) in
+      try DenseRadius(
+        points: points, set: set, options: options, reach: QueryReach(options, points, rounded), lists: false,
+        context: context, counters: counters
+      ).count(places, into: counts)
+    }
+  }
+
+  private func walk<D: Dimension>(_ places: Range<Int>, _ dimension: D) throws(CoverTreeError) -> Int {
+    let compared = Counter()
+    try context.forEach(places.count, grain: points.queriesPerChunk) { (range, _) throws(CoverTreeError) in
       var search = try BoxSearch(points.boxes, labels: points.labels, dimension: dimension)
       let found = try Stack<Candidate>()
       for place in range {
-        let query = set[place]
+        let query = set[place + places.lowerBound]
         found.removeAll()
         try search.findPrecisely(query, points, rounded, options, into: found)
         counts[query.row] = Int64(found.count)
       }
       counters.add(queries: range.count, points: search.pointsCompared, boxes: search.boxesCompared)
+      compared.add(search.pointsCompared)
     }
+    return compared.value
   }
 }
 
