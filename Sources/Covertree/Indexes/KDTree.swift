@@ -193,7 +193,8 @@ private struct WithinTask: DimensionTask {
     let set = QuerySet(new: search.queries, sequence: nil)
     let reach = QueryReach<Float>(bound: { [score] _ in score }, decision: nil)
     try DenseChoice.run(queries: set.count, dim: points.dim, points: points.count) {
-      (rows) throws(CoverTreeError) in try walk(rows, dimension)
+      (rows) throws(CoverTreeError) in
+      try walk(rows, dimension)
     } compare: { (rows) throws(CoverTreeError) in
       try DenseRadius(
         points: points, set: set, options: SearchOptions(), reach: reach, lists: true, context: search.context,

@@ -27,7 +27,7 @@ final class DenseBytes<S: Scalar>: @unchecked Sendable {
   private static var mostDimensions: Int { 30_000 }
 
   /// - Returns: nil where the processor has no products of bytes, or there are too many dimensions for them.
-  init?<Points: DensePoints<S>>(_ points: Points, context: CallContext) throws(CoverTreeError) {
+  init?<Points: ScannedPoints<S>>(_ points: Points, context: CallContext) throws(CoverTreeError) {
     guard cn_has_byte_products() != 0, points.dim <= Self.mostDimensions else { return nil }
     dim = points.dim
     products = points.products
@@ -162,11 +162,12 @@ final class ByteScan<Batch: QueryBatch>: BatchScan {
   }
 
   func run() throws(CoverTreeError) {
-    let (count, steps) = (batch.queries.count, points.steps)
+    let rows = batch.rows
+    let (count, steps) = (rows.count, points.steps)
     let stripBytes = steps * 4 * Self.stripRows
     for i in 0..<count {
       queries[i] = points.take(
-        batch.queries[i].query.coordinates, into: strips.base + i / Self.stripRows * stripBytes, at: i % Self.stripRows)
+        rows[i], into: strips.base + i / Self.stripRows * stripBytes, at: i % Self.stripRows)
       limits[i] = limit(i)
     }
     for group in stride(from: 0, to: points.groups, by: 2) {

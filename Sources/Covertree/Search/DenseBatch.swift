@@ -9,7 +9,8 @@ final class DenseBatch<Points: DensePoints>: QueryBatch {
   let points: Points
   private let labels: Buffer<Int32>
   private let k: Int
-  private(set) var queries: [BatchQuery<S>] = []
+  private var queries: [BatchQuery<S>] = []
+  var rows: [UnsafePointer<S>] { queries.map(\.query.coordinates) }
   private let candidates: [Stack<DenseCandidate>]
   private let rooms: [NearestCollector.Room]
   /// Of each query: the smallest upper bounds of the distances that were computed, and of how many that was.
@@ -128,25 +129,29 @@ func lengthOf<S: Scalar>(_ row: UnsafePointer<S>, _ dim: Int) -> Double {
   return sum.squareRoot()
 }
 
-/// Points that queries are compared with one after the other. They are known by their place, and, where one is decided about,
-/// by their label.
+/// Points that queries are compared with one after the other, known by their place.
 ///
 /// Scores are squared distances or, where `products`, negative inner products.
-protocol DensePoints<S>: AnyObject, Sendable {
+protocol ScannedPoints<S>: AnyObject, Sendable {
   associatedtype S: Scalar
 
   var count: Int { get }
   var dim: Int { get }
-  /// By place; `noLabel` for points that do not count.
-  var labels: Buffer<Int32> { get }
   var products: Bool { get }
-  /// The length of the longest point, where products are compared.
-  var longest: Double { get }
 
   func copy(_ place: Int, into target: UnsafeMutablePointer<S>)
   /// One vector a coordinate of as many points as lanes: where they are, or put into the scratch. Lanes behind the last point
   /// have any numbers.
   func lanes(ofGroup group: Int, _ scratch: UnsafeMutablePointer<S.Lanes>) -> UnsafePointer<S.Lanes>
+}
+
+/// The same where single points are decided about, by their label.
+protocol DensePoints<S>: ScannedPoints {
+  /// By place; `noLabel` for points that do not count.
+  var labels: Buffer<Int32> { get }
+  /// The length of the longest point, where products are compared.
+  var longest: Double { get }
+
   /// Begins to fetch the coordinates of a point that will be decided about.
   func prefetch(_ label: Int32)
   /// The score of a point in the coordinates' own type, or better.
@@ -155,7 +160,7 @@ protocol DensePoints<S>: AnyObject, Sendable {
   func decided(_ query: UnsafePointer<S>, _ labels: SIMD4<Int32>) -> SIMD4<Double>
 }
 
-extension DensePoints {
+extension ScannedPoints {
   /// The least and the greatest coordinate of all points in each dimension.
   func extents(_ context: CallContext) throws(CoverTreeError) -> (low: Buffer<S>, high: Buffer<S>) {
     let dim = dim
@@ -186,10 +191,11 @@ extension DensePoints {
 
 /// Queries that a scan compares with every point, and what is wanted of them.
 protocol QueryBatch: AnyObject {
-  associatedtype Points: DensePoints
+  associatedtype Points: ScannedPoints
 
   var points: Points { get }
-  var queries: [BatchQuery<Points.S>] { get }
+  /// The coordinates of the queries, at most `size` of them.
+  var rows: [UnsafePointer<Points.S>] { get }
   /// The score beyond which nothing is wanted for a query any more.
   func limit(_ i: Int) -> Double
   /// Keeps the point at a place if it counts for the query, with bounds of its score.

@@ -140,7 +140,8 @@ final class RadiusBatch<Points: DensePoints>: QueryBatch {
   private let labels: Buffer<Int32>
   private let reach: QueryReach<S>
   private let lists: Bool
-  private(set) var queries: [BatchQuery<S>] = []
+  private var queries: [BatchQuery<S>] = []
+  var rows: [UnsafePointer<S>] { queries.map(\.query.coordinates) }
   private let limits: Buffer<Double>
   /// Of each query: points whose upper bound is at most this are neighbours that need no decision.
   private let certain: Buffer<Double>

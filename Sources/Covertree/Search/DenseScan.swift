@@ -18,8 +18,13 @@ final class DenseNorms<S: Scalar>: @unchecked Sendable {
   /// Bounds are at most this share of the squared diagonal of all points apart, or they tell too little.
   private static var precision: Double { 1e-3 }
 
+  /// Other numbers than reduced squared lengths, beside the same products.
+  init(_ norms: DenseNorms, reduced: Buffer<S.Lanes>) {
+    (self.reduced, slack, underflow, most) = (reduced, norms.slack, norms.underflow, norms.most)
+  }
+
   /// - Returns: nil where squared lengths overflow the type, or points lie so far from the origin that they cancel.
-  init?<Points: DensePoints<S>>(_ points: Points, context: CallContext) throws(CoverTreeError) {
+  init?<Points: ScannedPoints<S>>(_ points: Points, context: CallContext) throws(CoverTreeError) {
     let (dim, count, products) = (points.dim, points.count, points.products)
     slack = Double(2 * (roundings(inProductOf: dim) + 8)) * Double(S.ulpOfOne) / 2
     underflow = Double(dim + 4) * Double(S.leastNormalMagnitude)
@@ -94,8 +99,9 @@ final class DenseScan<Batch: QueryBatch>: BatchScan {
 
   func run() throws(CoverTreeError) {
     let groups = norms.reduced.count
-    let count = batch.queries.count
-    take(batch.queries)
+    let rows = batch.rows
+    let count = rows.count
+    take(rows)
     for i in 0..<count { limits[i] = limit(i, batch.limit(i)) }
     for group in stride(from: 0, to: groups, by: 2) {
       multiply(group, min(group + 1, groups - 1), rows: count)
@@ -112,12 +118,12 @@ final class DenseScan<Batch: QueryBatch>: BatchScan {
     }
   }
 
-  private func take(_ queries: [BatchQuery<S>]) {
-    for (i, query) in queries.enumerated() {
+  private func take(_ rows: [UnsafePointer<S>]) {
+    for (i, query) in rows.enumerated() {
       let strip = left.base + (i / tileRows * tileRows * points.dim + i % tileRows)
       var sum = 0.0
       for d in 0..<points.dim {
-        let x = query.query.coordinates[d]
+        let x = query[d]
         strip[d &* tileRows] = x
         sum += Double(x) * Double(x)
       }

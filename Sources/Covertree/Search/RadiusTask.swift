@@ -29,7 +29,8 @@ struct RadiusTask<S: Scalar, Reported: Scalar>: DimensionTask {
   func run<D: Dimension>(_ dimension: D) throws(CoverTreeError) -> NeighborLists<Reported> {
     let found = try FoundLists(queries: set.count)
     try DenseChoice.run(queries: set.count, dim: points.dim, points: points.count) {
-      (places) throws(CoverTreeError) in try walk(places, found, dimension)
+      (places) throws(CoverTreeError) in
+      try walk(places, found, dimension)
     } compare: { (places) throws(CoverTreeError) in
       try compare(places, found)
     }
@@ -142,7 +143,8 @@ struct CountTask<S: Scalar>: DimensionTask {
 
   func run<D: Dimension>(_ dimension: D) throws(CoverTreeError) {
     try DenseChoice.run(queries: set.count, dim: points.dim, points: points.count) {
-      (places) throws(CoverTreeError) in try walk(places, dimension)
+      (places) throws(CoverTreeError) in
+      try walk(places, dimension)
     } compare: { (places) throws(CoverTreeError) in
       try DenseRadius(
         points: points, set: set, options: options, reach: QueryReach(options, points, nil), lists: false,

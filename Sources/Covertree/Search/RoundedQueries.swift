@@ -74,7 +74,8 @@ struct PreciseCountTask: DimensionTask {
 
   func run<D: Dimension>(_ dimension: D) throws(CoverTreeError) {
     try DenseChoice.run(queries: set.count, dim: points.dim, points: points.count) {
-      (places) throws(CoverTreeError) in try walk(places, dimension)
+      (places) throws(CoverTreeError) in
+      try walk(places, dimension)
     } compare: { (places) throws(CoverTreeError) in
       try DenseRadius(
         points: points, set: set, options: options, reach: QueryReach(options, points, rounded), lists: false,
