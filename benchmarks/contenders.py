@@ -27,6 +27,7 @@ OWN_ROWS = 100_000
 EVERYONE = ("covertreex", "pykdtree", "scipy", "sklearn", "covertreex-0.4.5")
 TREES = EVERYONE[:3]
 DENSE = ("covertreex", "faiss")
+BRUTE = ("covertreex", "sklearn-brute")
 
 Made = tuple[np.ndarray, np.ndarray]
 
@@ -133,6 +134,9 @@ WORKLOADS = {
     ),
     "100k-128d": Workload(
         "100 000 x 128 normal, k 10", normal(100_000, 128, 10_000), 10, None, DENSE
+    ),
+    "20k-256d": Workload(
+        "20 000 x 256 uniform, k 10", uniform(20_000, 256, 20_000), 10, 5.8, BRUTE
     ),
 }
 
@@ -261,6 +265,26 @@ def sklearn() -> Contender:
     )
 
 
+def sklearn_brute() -> Contender:
+    """The brute force of scikit-learn, which has no way to count only."""
+    from sklearn.neighbors import NearestNeighbors
+
+    def build(points: np.ndarray) -> Any:
+        return NearestNeighbors(algorithm="brute").fit(points)
+
+    def query(index: Any, q: np.ndarray, k: int) -> np.ndarray:
+        return index.kneighbors(q, k)[1]
+
+    def within(index: Any, q: np.ndarray, r: float) -> Any:
+        return index.radius_neighbors(q, r, sort_results=True)[1]
+
+    def count(index: Any, q: np.ndarray, r: float) -> np.ndarray:
+        found = index.radius_neighbors(q, r, return_distance=False)
+        return np.array([len(row) for row in found])
+
+    return Contender(build, query, query, within, count)
+
+
 def old() -> Contender:
     """The package covertreex 0.4.5, its default engine."""
     from covertreex import CoverTree, Runtime
@@ -279,6 +303,7 @@ CONTENDERS = {
     "pykdtree": pykdtree,
     "scipy": scipy,
     "sklearn": sklearn,
+    "sklearn-brute": sklearn_brute,
     "faiss": faiss,
     "covertreex-0.4.5": old,
 }

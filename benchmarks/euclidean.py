@@ -29,6 +29,7 @@ TITLES = {
     "pykdtree": "pykdtree",
     "scipy": "scipy cKDTree",
     "sklearn": "scikit-learn KDTree",
+    "sklearn-brute": "scikit-learn brute force",
     "faiss": "faiss IndexFlatL2",
     "covertreex-0.4.5": "covertreex 0.4.5",
 }

@@ -704,7 +704,8 @@ covertree_status covertree_residual_get_info(covertree_residual *residual, cover
 /* Max-min distance ordering: the point nearest to the centroid, then always the one farthest from all before it.
  *   points [in]  n_points x dim, finite
  *   order  [out] n_points: order[rank] is a row of points; of several equally far the lower row
- * O(n log n) for a bounded doubling dimension. */
+ * O(n log n) for a bounded intrinsic dimension; O(n^2 dim) where many dimensions have no structure, as no bound then keeps
+ * any point out. */
 covertree_status covertree_maxmin_order(const double *points, int64_t n_points, int64_t dim, int64_t row_stride,
                                         const covertree_call_options *options, int64_t *order);
 

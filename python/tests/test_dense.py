@@ -123,3 +123,140 @@ def test_one_coordinate_far_larger_than_the_others(rng, dtype):
     queries = rng.standard_normal((150, 20)).astype(dtype)
     indices, distances = cover_tree(points).knn(10, queries=queries, return_distances=True)
     oracle.assert_nearest(points, queries, 10, indices, distances, dtype=dtype)
+
+
+# Radius search
+
+
+def assert_within(points, queries, radius, lists, counts, *, allowed=None, dtype=np.float64):
+    """`lists` are all points within the radius, nearest first, ties by index; `counts` how many."""
+    true = oracle.distances(queries, points)
+    inside = oracle.within(true, radius, dtype)
+    if allowed is not None:
+        inside &= allowed
+    np.testing.assert_array_equal(np.diff(lists.offsets), inside.sum(axis=1))
+    np.testing.assert_array_equal(counts, inside.sum(axis=1))
+    for row in range(len(queries)):
+        part = slice(lists.offsets[row], lists.offsets[row + 1])
+        found, distances = lists.indices[part], lists.distances[part]
+        np.testing.assert_array_equal(np.sort(found), np.flatnonzero(inside[row]))
+        np.testing.assert_allclose(distances, true[row, found], **oracle.rounding(points))
+        assert (np.diff(distances) >= 0).all()
+        ties = (np.diff(true[row, found]) == 0) & oracle.exact_ties(queries[row], points[found])
+        assert (np.diff(found)[ties] > 0).all()
+
+
+def between(true, quantile):
+    """A radius between two distances that occur, so that rounding of sums decides nothing."""
+    values = np.unique(true)
+    place = min(int(quantile * len(values)), len(values) - 2)
+    gaps = np.diff(values[place : place + 50])
+    widest = place + int(gaps.argmax())
+    return float((values[widest] + values[widest + 1]) / 2)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("n", "dim"), [(700, 16), (1001, 40), (333, 200)])
+@pytest.mark.parametrize("quantile", [0.002, 0.03, 0.6, 1.0])
+def test_radius_equals_brute_force(rng, dtype, n, dim, quantile):
+    points = rng.standard_normal((n, dim)).astype(dtype)
+    points[n // 2 : n // 2 + 40] = points[:40]  # duplicates
+    queries = rng.standard_normal((150, dim)).astype(dtype)
+    radius = between(oracle.distances(queries, points), quantile)
+    tree = cover_tree(points)
+    lists, share = dense_share(tree, lambda: tree.radius(radius, queries=queries, return_distances=True))
+    counts, counting = dense_share(tree, lambda: tree.radius(radius, queries=queries, count_only=True))
+    if dim > 16:
+        assert min(share, counting) > 0.99
+    assert_within(points, queries, radius, lists, counts, dtype=dtype)
+    np.testing.assert_array_equal(tree.radius(radius, queries=queries, n_threads=1).indices, lists.indices)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("mode", [{}, {"exclude_self": True}, {"predecessor_mode": True}])
+def test_radius_around_own_points(rng, dtype, mode):
+    points = rng.standard_normal((600, 24)).astype(dtype)
+    points[300:] = points[rng.integers(0, 300, 300)]
+    true = oracle.distances(points, points)
+    allowed = {
+        "exclude_self": ~np.eye(600, dtype=bool),
+        "predecessor_mode": np.tri(600, k=-1, dtype=bool),
+    }.get(next(iter(mode), ""), np.ones((600, 600), bool))
+    radius = between(true[allowed], 0.4)
+    tree = cover_tree(points, seed=3)
+    for limit in (0.0, radius):
+        lists = tree.radius(limit, return_distances=True, **mode)
+        assert_within(
+            points, points, limit, lists, tree.radius(limit, count_only=True, **mode), allowed=allowed, dtype=dtype
+        )
+    gone = rng.choice(600, 60, replace=False)
+    tree.remove(gone)
+    allowed = np.ones((200, 600), bool)
+    allowed[:, gone] = False
+    queries = points[:200] + dtype(0.01)
+    lists = tree.radius(radius, queries=queries, return_distances=True)
+    counts = tree.radius(radius, queries=queries, count_only=True)
+    assert_within(points, queries, radius, lists, counts, allowed=allowed, dtype=dtype)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_radius_that_was_a_distance_includes_that_point(rng, dtype):
+    """Limits are rounded as distances are; products alone would not tell."""
+    points = (rng.standard_normal((500, 32)) + 3).astype(dtype)
+    queries = (rng.standard_normal((140, 32)) + 3).astype(dtype)
+    tree = cover_tree(points)
+    indices, distances = tree.knn(9, queries=queries, return_distances=True)
+    for row in range(0, 140, 20):
+        radius = float(distances[row, 8])
+        lists = tree.radius(radius, queries=queries, return_distances=True)
+        np.testing.assert_array_equal(lists.indices[lists.offsets[row] : lists.offsets[row + 1]], indices[row])
+        np.testing.assert_array_equal(tree.radius(radius, queries=queries, count_only=True), np.diff(lists.offsets))
+
+
+def test_radius_of_float64_queries_among_float32_points(rng):
+    points = rng.standard_normal((500, 32)).astype(np.float32)
+    queries = rng.standard_normal((150, 32))
+    true = oracle.distances(queries, points)
+    tree = cover_tree(points)
+    for quantile in (0.01, 0.5):
+        radius = between(true, quantile)
+        lists = tree.radius(radius, queries=queries, return_distances=True)
+        counts, share = dense_share(tree, lambda: tree.radius(radius, queries=queries, count_only=True))  # noqa: B023
+        assert share > 0.99
+        inside = true <= radius
+        np.testing.assert_array_equal(counts, inside.sum(axis=1))
+        np.testing.assert_array_equal(np.diff(lists.offsets), counts)
+        for row in range(150):
+            found = lists.indices[lists.offsets[row] : lists.offsets[row + 1]]
+            np.testing.assert_array_equal(found, np.flatnonzero(inside[row])[np.argsort(true[row, inside[row]])])
+
+
+@pytest.mark.parametrize("offset", [0.0, 100.0, 1e6])
+@pytest.mark.parametrize("scale", [1.0, 1e-18, 1e15])
+def test_radius_with_cancellation_and_extreme_sizes(rng, offset, scale):
+    points = ((rng.standard_normal((400, 32)) + offset) * scale).astype(np.float32)
+    queries = ((rng.standard_normal((140, 32)) + offset) * scale).astype(np.float32)
+    radius = between(oracle.distances(queries, points), 0.3)
+    tree = cover_tree(points)
+    lists = tree.radius(radius, queries=queries, return_distances=True)
+    assert_within(points, queries, radius, lists, tree.radius(radius, queries=queries, count_only=True), dtype="f4")
+
+
+def test_queries_whose_products_overflow(rng):
+    """Far away, on both sides of zero: sums of products with them would be no number."""
+    points = (rng.standard_normal((400, 32)) * 1e18).astype(np.float32)
+    queries = (rng.standard_normal((140, 32)) * np.repeat([1e18, 1e25], 70)[:, None]).astype(np.float32)
+    radius = between(oracle.distances(queries, points), 0.7)
+    tree = cover_tree(points)
+    lists = tree.radius(radius, queries=queries, return_distances=True)
+    assert_within(points, queries, radius, lists, tree.radius(radius, queries=queries, count_only=True), dtype="f4")
+    indices, distances = tree.knn(5, queries=queries, return_distances=True)
+    oracle.assert_nearest(points, queries, 5, indices, distances, dtype=np.float32)
+
+
+def test_radius_uses_structure(rng):
+    points = np.zeros((4000, 24), np.float32)
+    points[:, :2] = rng.random((4000, 2))
+    tree = cover_tree(points)
+    _, share = dense_share(tree, lambda: tree.radius(0.02))
+    assert share < 0.2

@@ -122,6 +122,31 @@ def test_radius(kind):
         assert len(found.indices) >= 0.8 * total
 
 
+@pytest.mark.parametrize("kind", EXACT)
+@pytest.mark.parametrize("metric", ["l2", "cosine", "ip"])
+def test_radius_without_structure(kind, metric):
+    """Many queries in many dimensions are compared with all vectors in batches."""
+    if kind is KDTree and metric == "ip":
+        return
+    vectors, queries = sample(900, 40), sample(200, 40, 1)
+    index = kind(40, metric=metric)
+    index.add(None, vectors[:850])
+    index.add(None, vectors[850:])
+    index.remove(np.arange(0, 900, 9))
+    mask = np.arange(900) % 7 != 0
+    expected = oracle(vectors, queries, metric)
+    for allowed, options in ((np.arange(900) % 9 != 0, {}), ((np.arange(900) % 9 != 0) & mask, {"filter": mask})):
+        r = float(np.quantile(expected, 0.02))
+        found = index.radius(queries, r, **options)
+        for row in range(len(queries)):
+            part = slice(found.offsets[row], found.offsets[row + 1])
+            ids, distances = found.indices[part], found.distances[part]
+            assert (np.diff(distances) >= 0).all()
+            np.testing.assert_allclose(distances, expected[row, ids], rtol=1e-6, atol=1e-6)
+            assert set(np.flatnonzero(allowed & (expected[row] < r - 1e-6))) <= set(ids)
+            assert set(ids) <= set(np.flatnonzero(allowed & (expected[row] < r + 1e-6)))
+
+
 # Approximate ones
 
 

@@ -27,6 +27,64 @@ def test_maxmin(rng, dim):
     np.testing.assert_array_equal(vecchia.ordering(points), maxmin_by_brute_force(points))
 
 
+def hidden_dimensions(rng, n, dim):
+    """Points along a surface of three dimensions."""
+    return np.sin(rng.random((n, 3)) @ rng.standard_normal((3, dim)))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda rng, n, dim: rng.random((n, dim)),
+        lambda rng, n, dim: rng.standard_normal((n, dim)) * 1e-290,
+        lambda rng, n, dim: rng.standard_normal((n, dim)) * 1e140 + 1e143,
+        lambda rng, n, dim: rng.integers(0, 40, (9, dim))[rng.integers(0, 9, n)] + 0.05 * rng.random((n, dim)),
+        lambda rng, n, dim: rng.standard_t(1.5, (n, dim)),
+        lambda rng, n, dim: rng.random((n // 3, dim))[np.arange(n) % (n // 3)],
+        hidden_dimensions,
+    ],
+    ids=["uniform", "tiny", "huge", "clusters", "heavy tails", "duplicates", "surface"],
+)
+@pytest.mark.parametrize("dim", [12, 40])
+def test_maxmin_in_many_dimensions(rng, make, dim):
+    """Blocks of points that come next: the order is that of one after the other, whatever the number of threads."""
+    points = make(rng, 1500, dim)
+    order = vecchia.ordering(points, n_threads=2)
+    np.testing.assert_array_equal(order, vecchia.ordering(points, n_threads=1))
+    assert_maxmin(points, order)
+
+
+def assert_maxmin(points, order):
+    """Each point is the farthest from those before it, as far as rounding of sums can tell."""
+    assert sorted(order) == list(range(len(points)))
+    center = np.sqrt(((points - points.mean(axis=0)).astype(np.longdouble) ** 2).sum(axis=1))
+    assert center[order[0]] <= center.min() * (1 + 1e-10)
+    nearest = np.full(len(points), np.inf)
+    taken = np.zeros(len(points), bool)
+    for rank, index in enumerate(order):
+        if rank:
+            assert nearest[index] >= nearest[~taken].max() * (1 - 1e-12)
+        taken[index] = True
+        difference = points.astype(np.longdouble) - points[index]
+        np.minimum(nearest, np.sqrt((difference**2).sum(axis=1)), out=nearest)
+    _, first = np.unique(points[order], axis=0, return_index=True)
+    assert (np.diff(np.delete(order, first)) > 0).all()  # those that equal one before them
+
+
+def test_maxmin_in_many_dimensions_with_ties():
+    """Distances of whole numbers are exact, so the lower index of several must come first."""
+    points = np.random.default_rng(5).integers(0, 2, (900, 16)).astype(float)
+    square = ((points[:, None] - points[None]) ** 2).sum(axis=2)
+    order = [int(np.argmin(((points - points.mean(axis=0)) ** 2).sum(axis=1)))]
+    nearest = square[order[0]].copy()
+    nearest[order[0]] = -1
+    while len(order) < len(points):
+        order.append(int(nearest.argmax()))
+        np.minimum(nearest, square[order[-1]], out=nearest)
+        nearest[order] = -1
+    np.testing.assert_array_equal(vecchia.ordering(points), order)
+
+
 def test_maxmin_with_ties_and_duplicates(rng):
     points = rng.integers(0, 5, (200, 2)).astype(float)
     order = vecchia.ordering(points)

@@ -58,11 +58,7 @@ final class BruteForce: IndexStructure, @unchecked Sendable {
   /// - Returns: false where bounds would tell too little.
   private func compareInBatches(_ search: IndexSearch, _ k: Int, _ rows: ResultRows) throws(CoverTreeError) -> Bool {
     let context = search.context
-    let parts = try parts.get { () throws(CoverTreeError) in
-      let longest = try RowPoints.longest(table, context)
-      return try Parts(RowPoints(table, nil, longest: longest), longest: longest, context)
-    }
-    let points = try RowPoints(table, search.admitted, longest: parts.longest)
+    let (parts, points) = try dense(search)
     let padded = try PaddedQueries(search.queries, points.coordinates)
     defer { withExtendedLifetime(padded) {} }
     let set = QuerySet(new: padded.view, sequence: nil)
@@ -87,6 +83,16 @@ final class BruteForce: IndexStructure, @unchecked Sendable {
       try ByteScan(bytes, batch)
     }
     return true
+  }
+
+  /// What comparing in batches needs, and the rows as it sees them.
+  private func dense(_ search: IndexSearch) throws(CoverTreeError) -> (Parts, RowPoints) {
+    let context = search.context
+    let parts = try parts.get { () throws(CoverTreeError) in
+      let longest = try RowPoints.longest(table, context)
+      return try Parts(RowPoints(table, nil, longest: longest), longest: longest, context)
+    }
+    return (parts, try RowPoints(table, search.admitted, longest: parts.longest))
   }
 
   /// A query a thread.
@@ -128,6 +134,9 @@ final class BruteForce: IndexStructure, @unchecked Sendable {
     compared.add(search.queries.count * table.count)
     let lists = try ScoredLists(queries: search.queries.count)
     let ranking = try Ranking(table)
+    if search.queries.count >= Self.fewestInBatches, try compareInBatches(search, score: score, lists, ranking) {
+      return lists
+    }
     try search.context.forEach(search.queries.count, grain: 1) { (range, _) throws(CoverTreeError) in
       let query = try RowQuery(table)
       for row in range {
@@ -140,6 +149,33 @@ final class BruteForce: IndexStructure, @unchecked Sendable {
       }
     }
     return lists
+  }
+
+  /// - Returns: false where bounds would tell too little.
+  private func compareInBatches(
+    _ search: IndexSearch, score: Double, _ lists: ScoredLists, _ ranking: Ranking
+  ) throws(CoverTreeError) -> Bool {
+    let (parts, points) = try dense(search)
+    let padded = try PaddedQueries(search.queries, points.coordinates)
+    defer { withExtendedLifetime(padded) {} }
+    let set = QuerySet(new: padded.view, sequence: nil)
+    let task = DenseRadius(
+      points: points, set: set, options: SearchOptions(),
+      reach: QueryReach(bound: { _ in score }, decision: nil), lists: true, context: search.context,
+      counters: SearchCounters())
+    let keep = { (query: QuerySet<Float>.Query, within: FoundWithin) throws(CoverTreeError) in
+      try lists.found[query.row].append(UnsafeBufferPointer(within.neighbors))
+      ranking.order(lists.found[query.row].all)
+    }
+    let all = 0..<set.count
+    if let bytes = parts.bytes, task.suits(bytes) {
+      try task.run(all, { (batch) throws(CoverTreeError) in try ByteScan(bytes, batch) }, take: keep)
+    } else if let norms = parts.norms {
+      try task.run(all, { (batch) throws(CoverTreeError) in try DenseScan(norms, batch) }, take: keep)
+    } else {
+      return false
+    }
+    return true
   }
 
   // MARK: Changes

@@ -190,14 +190,35 @@ private struct WithinTask: DimensionTask {
   let counters: SearchCounters
 
   func run<D: Dimension>(_ dimension: D) throws(CoverTreeError) {
-    try search.context.forEach(search.queries.count, grain: points.queriesPerChunk) {
-      (range, _) throws(CoverTreeError) in
+    let set = QuerySet(new: search.queries, sequence: nil)
+    let reach = QueryReach<Float>(bound: { [score] _ in score }, decision: nil)
+    try DenseChoice.run(queries: set.count, dim: points.dim, points: points.placeCount) {
+      (rows) throws(CoverTreeError) in
+      try walk(rows, dimension)
+    } compare: { (rows) throws(CoverTreeError) in
+      try DenseRadius(
+        points: points.flat(search.context), set: set, options: SearchOptions(), reach: reach, lists: true,
+        context: search.context, counters: counters
+      ).run(rows) { (query, within) throws(CoverTreeError) in
+        try lists.found[query.row].append(UnsafeBufferPointer(within.neighbors))
+      }
+    }
+  }
+
+  /// Walks the boxes for each query.
+  ///
+  /// - Returns: with how many points they were compared.
+  private func walk<D: Dimension>(_ rows: Range<Int>, _ dimension: D) throws(CoverTreeError) -> Int {
+    let compared = Counter()
+    try search.context.forEach(rows.count, grain: points.queriesPerChunk) { (range, _) throws(CoverTreeError) in
       var boxes = try BoxSearch(points, dimension: dimension)
-      for row in range {
+      for row in range.lowerBound + rows.lowerBound..<range.upperBound + rows.lowerBound {
         var collector = RadiusCollector<Float>(found: lists.found[row], worst: score)
         try boxes.run(search.queries.row(row), into: &collector)
       }
       counters.add(queries: range.count, points: boxes.pointsCompared, boxes: boxes.boxesCompared)
+      compared.add(boxes.pointsCompared)
     }
+    return compared.value
   }
 }

@@ -27,7 +27,7 @@ final class DenseBytes<S: Scalar>: @unchecked Sendable {
   private static var mostDimensions: Int { 30_000 }
 
   /// - Returns: nil where the processor has no products of bytes, or there are too many dimensions for them.
-  init?<Points: DensePoints<S>>(_ points: Points, context: CallContext) throws(CoverTreeError) {
+  init?<Points: ScannedPoints<S>>(_ points: Points, context: CallContext) throws(CoverTreeError) {
     guard cn_has_byte_products() != 0, points.dim <= Self.mostDimensions else { return nil }
     dim = points.dim
     products = points.products
@@ -132,11 +132,11 @@ struct RoundedToBytes: BitwiseCopyable {
 
 /// One thread's comparison of batches of queries with every point by their bytes: four times the products an instruction
 /// that float32 has, and exact sums.
-final class ByteScan<Points: DensePoints>: BatchScan {
-  typealias S = Points.S
+final class ByteScan<Batch: QueryBatch>: BatchScan {
+  typealias S = Batch.Points.S
 
   private let points: DenseBytes<S>
-  private let batch: DenseBatch<Points>
+  private let batch: Batch
   /// The batch in strips of 8 queries.
   private let strips: Buffer<Int8>
   private let sums: Buffer<Int32>
@@ -149,11 +149,11 @@ final class ByteScan<Points: DensePoints>: BatchScan {
 
   private static var stripRows: Int { 8 }
 
-  init(_ points: DenseBytes<S>, _ batch: DenseBatch<Points>) throws(CoverTreeError) {
+  init(_ points: DenseBytes<S>, _ batch: Batch) throws(CoverTreeError) {
     self.points = points
     self.batch = batch
     products = batch.points.products
-    let size = DenseBatch<Points>.size
+    let size = Batch.size
     strips = try Buffer(count: size * points.steps * 4, filledWith: 0)
     sums = try Buffer(count: Self.stripRows * 32)
     queries = try Buffer(count: size)
@@ -162,11 +162,12 @@ final class ByteScan<Points: DensePoints>: BatchScan {
   }
 
   func run() throws(CoverTreeError) {
-    let (count, steps) = (batch.queries.count, points.steps)
+    let rows = batch.rows
+    let (count, steps) = (rows.count, points.steps)
     let stripBytes = steps * 4 * Self.stripRows
     for i in 0..<count {
       queries[i] = points.take(
-        batch.queries[i].query.coordinates, into: strips.base + i / Self.stripRows * stripBytes, at: i % Self.stripRows)
+        rows[i], into: strips.base + i / Self.stripRows * stripBytes, at: i % Self.stripRows)
       limits[i] = limit(i)
     }
     for group in stride(from: 0, to: points.groups, by: 2) {
@@ -193,19 +194,23 @@ final class ByteScan<Points: DensePoints>: BatchScan {
     while hits != 0 {
       let lane = hits.trailingZeroBitCount
       hits &= hits &- 1
-      try batch.keep(i, place: first + lane, lower: lower(queries[i], Int(sum[lane]), Int(lengths[lane])))
+      let bounds = bounds(queries[i], Int(sum[lane]), Int(lengths[lane]))
+      try batch.keep(i, place: first + lane, lower: bounds.lower, upper: bounds.upper)
     }
     // It changes when the distances of some points have been computed.
     if batch.limit(i) != known[i] { limits[i] = limit(i) }
   }
 
-  /// A bound below the score of a point. The 128 that was added to the points' bytes is taken off again.
+  /// Bounds of the score of a point. The 128 that was added to the points' bytes is taken off again.
   @inline(__always)
-  private func lower(_ query: QueryInBytes, _ sum: Int, _ length: Int) -> Double {
-    guard !products else { return -(query.base + query.unit * Double(sum - 128 * query.sum)) - query.hidden }
-    let whole = query.length + 256 * query.sum - 2 * sum + length
-    let least = max(0, query.unit * Double(whole).squareRoot() - query.hidden)
-    return least * least * (1 - 1e-9)
+  private func bounds(_ query: QueryInBytes, _ sum: Int, _ length: Int) -> (lower: Double, upper: Double) {
+    guard !products else {
+      let score = -(query.base + query.unit * Double(sum - 128 * query.sum))
+      return (score - query.hidden, score + query.hidden)
+    }
+    let distance = query.unit * Double(query.length + 256 * query.sum - 2 * sum + length).squareRoot()
+    let (least, most) = (max(0, distance - query.hidden), distance + query.hidden)
+    return (least * least * (1 - 1e-9), most * most * (1 + 1e-9))
   }
 
   private func limit(_ i: Int) -> Int32 {

@@ -3,23 +3,14 @@
 /// Points that come below the limit wait until there are some; then their distances are computed in the coordinates' own
 /// type, and the k-th smallest, with what rounding may add, is the new limit. In the end the few points that are left are decided by
 /// the distance that every other search decides by.
-final class DenseBatch<Points: DensePoints> {
+final class DenseBatch<Points: DensePoints>: QueryBatch {
   typealias S = Points.S
-
-  /// Queries that are compared together: they stay in the second cache.
-  static var size: Int { 64 }
-
-  /// What one query asks for: nothing with a score beyond `bound`.
-  struct Query {
-    let query: QuerySet<S>.Query
-    let eligible: Eligibility
-    let bound: Double
-  }
 
   let points: Points
   private let labels: Buffer<Int32>
   private let k: Int
-  private(set) var queries: [Query] = []
+  private var queries: [BatchQuery<S>] = []
+  var rows: [UnsafePointer<S>] { queries.map(\.query.coordinates) }
   private let candidates: [Stack<DenseCandidate>]
   private let rooms: [NearestCollector.Room]
   /// Of each query: the smallest upper bounds of the distances that were computed, and of how many that was.
@@ -65,7 +56,7 @@ final class DenseBatch<Points: DensePoints> {
     uppers.deallocate()
   }
 
-  func begin(_ queries: [Query]) {
+  func begin(_ queries: [BatchQuery<S>]) {
     self.queries = queries
     for (i, query) in queries.enumerated() {
       candidates[i].removeAll()
@@ -75,13 +66,11 @@ final class DenseBatch<Points: DensePoints> {
     }
   }
 
-  /// The score beyond which nothing is wanted for a query any more.
   @inline(__always)
   func limit(_ i: Int) -> Double { max(uppers[i].worst, resolution) }
 
-  /// Keeps the point at a place if it counts for the query, with a bound below its score.
   @inline(__always)
-  func keep(_ i: Int, place: Int, lower: Double) throws(CoverTreeError) {
+  func keep(_ i: Int, place: Int, lower: Double, upper: Double) throws(CoverTreeError) {
     guard place < labels.count else { return }
     guard queries[i].eligible.admits(labels.base[place]) else { return }
     let place = Int32(truncatingIfNeeded: place)
@@ -143,21 +132,26 @@ func lengthOf<S: Scalar>(_ row: UnsafePointer<S>, _ dim: Int) -> Double {
 /// Points that queries are compared with one after the other. They are known by their places.
 ///
 /// Scores are squared distances or, where `products`, negative inner products.
-protocol DensePoints<S>: AnyObject, Sendable {
+protocol ScannedPoints<S>: AnyObject, Sendable {
   associatedtype S: Scalar
 
   var count: Int { get }
   var dim: Int { get }
-  /// By place; `noLabel` for points that do not count.
-  var labels: Buffer<Int32> { get }
   var products: Bool { get }
-  /// The length of the longest point, where products are compared.
-  var longest: Double { get }
 
   func copy(_ place: Int, into target: UnsafeMutablePointer<S>)
   /// One vector a coordinate of as many points as lanes: where they are, or put into the scratch. Lanes behind the last point
   /// have any numbers.
   func lanes(ofGroup group: Int, _ scratch: UnsafeMutablePointer<S.Lanes>) -> UnsafePointer<S.Lanes>
+}
+
+/// The same where single points are decided about.
+protocol DensePoints<S>: ScannedPoints {
+  /// By place; `noLabel` for points that do not count.
+  var labels: Buffer<Int32> { get }
+  /// The length of the longest point, where products are compared.
+  var longest: Double { get }
+
   /// Begins to fetch the coordinates of a point that will be decided about.
   func prefetch(_ place: Int32)
   /// The score of a point in the coordinates' own type, or better.
@@ -166,7 +160,7 @@ protocol DensePoints<S>: AnyObject, Sendable {
   func decided(_ query: UnsafePointer<S>, _ places: SIMD4<Int32>) -> SIMD4<Double>
 }
 
-extension DensePoints {
+extension ScannedPoints {
   /// The least and the greatest coordinate of all points in each dimension.
   func extents(_ context: CallContext) throws(CoverTreeError) -> (low: Buffer<S>, high: Buffer<S>) {
     let dim = dim
@@ -193,6 +187,31 @@ extension DensePoints {
     }
     return (low, high)
   }
+}
+
+/// Queries that a scan compares with every point, and what is wanted of them.
+protocol QueryBatch: AnyObject {
+  associatedtype Points: ScannedPoints
+
+  var points: Points { get }
+  /// The coordinates of the queries, at most `size` of them.
+  var rows: [UnsafePointer<Points.S>] { get }
+  /// The score beyond which nothing is wanted for a query any more.
+  func limit(_ i: Int) -> Double
+  /// Keeps the point at a place if it counts for the query, with bounds of its score.
+  func keep(_ i: Int, place: Int, lower: Double, upper: Double) throws(CoverTreeError)
+}
+
+extension QueryBatch {
+  /// Queries that are compared together: they stay in the second cache.
+  static var size: Int { 64 }
+}
+
+/// What one query of a batch asks for: nothing with a score beyond `bound`.
+struct BatchQuery<S: Scalar> {
+  let query: QuerySet<S>.Query
+  let eligible: Eligibility
+  let bound: Double
 }
 
 /// A way to compare a batch with every point. To be known by its type where it is used: a scan that is called through the

@@ -10,12 +10,21 @@ final class DenseNorms<S: Scalar>: @unchecked Sendable {
   let slack: Double
   /// What underflow may hide.
   let underflow: Double
+  /// The longest squared length.
+  let most: Double
+  /// Squared lengths are below this: sums of products do not overflow.
+  static var limit: Double { Double(S.greatestFiniteMagnitude) / 16 }
 
   /// Bounds are at most this share of the squared diagonal of all points apart, or they tell too little.
   private static var precision: Double { 1e-3 }
 
+  /// Other numbers than reduced squared lengths, beside the same products.
+  init(_ norms: DenseNorms, reduced: Buffer<S.Lanes>) {
+    (self.reduced, slack, underflow, most) = (reduced, norms.slack, norms.underflow, norms.most)
+  }
+
   /// - Returns: nil where squared lengths overflow the type, or points lie so far from the origin that they cancel.
-  init?<Points: DensePoints<S>>(_ points: Points, context: CallContext) throws(CoverTreeError) {
+  init?<Points: ScannedPoints<S>>(_ points: Points, context: CallContext) throws(CoverTreeError) {
     let (dim, count, products) = (points.dim, points.count, points.products)
     slack = Double(2 * (roundings(inProductOf: dim) + 8)) * Double(S.ulpOfOne) / 2
     underflow = Double(dim + 4) * Double(S.leastNormalMagnitude)
@@ -40,8 +49,8 @@ final class DenseNorms<S: Scalar>: @unchecked Sendable {
         }
       }
     }
-    let most = largest.elements.max()!
-    guard most < Double(S.greatestFiniteMagnitude) / 16 else { return nil }
+    most = largest.elements.max()!
+    guard most < Self.limit else { return nil }
     guard !products else { return }
     let (low, high) = try points.extents(context)
     var squaredDiagonal = 0.0
@@ -55,40 +64,44 @@ final class DenseNorms<S: Scalar>: @unchecked Sendable {
 ///
 /// The inner products of a batch with a pair of groups of points are a tile of a matrix product, several times as fast as a
 /// scan a query. They bound each distance from below.
-final class DenseScan<Points: DensePoints>: BatchScan {
-  typealias S = Points.S
+final class DenseScan<Batch: QueryBatch>: BatchScan {
+  typealias S = Batch.Points.S
 
-  private let points: Points
+  private let points: Batch.Points
   private let norms: DenseNorms<S>
-  private let batch: DenseBatch<Points>
+  private let batch: Batch
   /// Coordinates of the batch in strips of 8 queries, coordinate by coordinate in a strip.
   private let left: Buffer<S>
   private let products: Buffer<S>
   /// Of each query: its own squared length, made smaller; and what twice an inner product has to reach beside the point's.
   private let lengths: Buffer<Double>
+  /// Of each query: what upper bounds are more than lower ones.
+  private let widths: Buffer<Double>
   private let limits: Buffer<S>
   /// Two groups of points.
   private let lanes: Buffer<S.Lanes>
   /// How often a score is in what sums are compared as.
   private let factor: Double
 
-  init(_ norms: DenseNorms<S>, _ batch: DenseBatch<Points>) throws(CoverTreeError) {
+  init(_ norms: DenseNorms<S>, _ batch: Batch) throws(CoverTreeError) {
     points = batch.points
     self.norms = norms
     self.batch = batch
     factor = points.products ? 2 : 1
-    let size = DenseBatch<Points>.size
+    let size = Batch.size
     left = try Buffer(count: size * points.dim, filledWith: 0)
     products = try Buffer(count: size * 2 * S.width)
     lengths = try Buffer(count: size)
+    widths = try Buffer(count: size)
     limits = try Buffer(count: size)
     lanes = try Buffer(count: 2 * points.dim)
   }
 
   func run() throws(CoverTreeError) {
     let groups = norms.reduced.count
-    let count = batch.queries.count
-    take(batch.queries)
+    let rows = batch.rows
+    let count = rows.count
+    take(rows)
     for i in 0..<count { limits[i] = limit(i, batch.limit(i)) }
     for group in stride(from: 0, to: groups, by: 2) {
       multiply(group, min(group + 1, groups - 1), rows: count)
@@ -105,15 +118,22 @@ final class DenseScan<Points: DensePoints>: BatchScan {
     }
   }
 
-  private func take(_ queries: [DenseBatch<Points>.Query]) {
-    for (i, query) in queries.enumerated() {
+  private func take(_ rows: [UnsafePointer<S>]) {
+    for (i, query) in rows.enumerated() {
       let strip = left.base + (i / tileRows * tileRows * points.dim + i % tileRows)
       var sum = 0.0
       for d in 0..<points.dim {
-        let x = query.query.coordinates[d]
+        let x = query[d]
         strip[d &* tileRows] = x
         sum += Double(x) * Double(x)
       }
+      guard sum < DenseNorms<S>.limit else {
+        // Products with it could overflow: it is compared with every point.
+        for d in 0..<points.dim { strip[d &* tileRows] = 0 }
+        (lengths[i], widths[i]) = (-.infinity, .infinity)
+        continue
+      }
+      widths[i] = 3 * (norms.slack * (norms.most + sum) + norms.underflow) / factor
       lengths[i] = points.products ? -sum * norms.slack : sum * (1 - norms.slack)
     }
   }
@@ -144,7 +164,8 @@ final class DenseScan<Points: DensePoints>: BatchScan {
       let lane = hits.trailingZeroBitCount
       hits &= hits &- 1
       let lower = (Double(sums[lane]) + lengths[i] - norms.underflow) / factor
-      try batch.keep(i, place: group &* S.width &+ lane, lower: lower)
+      let upper = widths[i] == .infinity ? .infinity : lower + widths[i]
+      try batch.keep(i, place: group &* S.width &+ lane, lower: lower, upper: upper)
     }
   }
 }

@@ -13,38 +13,34 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
   /// Takes down what probes find.
   var recorder: Probes<S>?
 
-  /// Queries that tell how much boxes keep out.
-  private static var probes: Int { 16 }
-  /// Where a query is compared with more than this share of the points, comparing it with all of them by products of
-  /// matrices costs less.
-  private static var denseShare: Double { 0.25 }
-  /// From so many dimensions on, up to so many neighbours: candidates of a batch of queries are held at once.
-  private static var denseDimensions: Int { 16 }
+  /// Queries are compared in batches for up to so many neighbours: candidates of a batch are held at once.
   private static var denseNeighbors: Int { 1024 }
 
   func run<D: Dimension>(_ dimension: D) throws(CoverTreeError) {
-    guard points.dim >= Self.denseDimensions, k <= Self.denseNeighbors, set.count >= 8 * Self.probes else {
+    guard k <= Self.denseNeighbors, DenseChoice.isOpen(dim: points.dim, queries: set.count) else {
       try walk(0..<set.count, dimension)
       return
     }
-    let probes = try Probes<S>(Self.probes, dim: points.dim)
+    let probes = try Probes<S>(DenseChoice.probes, dim: points.dim)
     var probing = self
     probing.recorder = probes
-    let compared = try probing.walk(0..<Self.probes, dimension)
-    let rest = Self.probes..<set.count
-    guard Double(compared) > Self.denseShare * Double(Self.probes * points.placeCount) else {
+    let compared = try probing.walk(0..<DenseChoice.probes, dimension)
+    let rest = DenseChoice.probes..<set.count
+    guard
+      DenseChoice.favorsComparing(compared: compared, queries: DenseChoice.probes, points: points.placeCount)
+    else {
       try walk(rest, dimension)
       return
     }
-    let scanned = try points.scannedPoints(context)
+    let flat = try points.flat(context)
     let scan = DenseTask(
-      points: scanned, set: set, k: min(k, scanned.count), options: options, context: context, counters: counters,
+      points: flat, set: set, k: min(k, flat.count), options: options, context: context, counters: counters,
       rows: rows)
-    if let bytes = try scanned.denseBytes(context), let guess = probes.guess(scanned, bytes) {
+    if let bytes = try flat.denseBytes(context), let guess = probes.guess(flat, bytes) {
       try scan.run(rest, guess: options.areSomeTooLate ? nil : guess) { (batch) throws(CoverTreeError) in
         try ByteScan(bytes, batch)
       }
-    } else if let norms = try scanned.denseNorms(context) {
+    } else if let norms = try flat.denseNorms(context) {
       try scan.run(rest, guess: nil) { (batch) throws(CoverTreeError) in try DenseScan(norms, batch) }
     } else {
       try walk(rest, dimension)

@@ -14,7 +14,7 @@ final class SearchPoints<S: Scalar>: @unchecked Sendable {
   private let rows: RowsElsewhere<S>?
   /// Of each segment: of each leaf, how many points before it count.
   private let liveBefore: [Once<Buffer<Int32>>]
-  private let scanned = Once<ScannedPoints<S>>()
+  private let flattened = Once<FlatPoints<S>>()
 
   /// Segments of a tree, one or more.
   ///
@@ -130,8 +130,8 @@ final class SearchPoints<S: Scalar>: @unchecked Sendable {
   }
 
   /// The points as a scan of all of them needs them, made when the first one comes.
-  func scannedPoints(_ context: CallContext) throws(CoverTreeError) -> ScannedPoints<S> {
-    try scanned.get { () throws(CoverTreeError) in try ScannedPoints(self, rows, context: context) }
+  func flat(_ context: CallContext) throws(CoverTreeError) -> FlatPoints<S> {
+    try flattened.get { () throws(CoverTreeError) in try FlatPoints(self, rows, context: context) }
   }
 
   /// Queries that a thread takes at a time: many neighbours along the curve, but fewer where one may scan for long.
@@ -139,7 +139,7 @@ final class SearchPoints<S: Scalar>: @unchecked Sendable {
 
   /// Memory for the segments, and what was made of them.
   var byteCount: Int {
-    views.reduce(scanned.known?.byteCount ?? 0) { $0 + $1.segment.byteCount }
+    views.reduce(flattened.known?.byteCount ?? 0) { $0 + $1.segment.byteCount }
   }
 }
 

@@ -19,7 +19,7 @@ import Testing
     let queries = PointSet<S>(count: 50, dim: points.dim, values: near.values.map { far ? $0 * 40 : $0 })
     try points.withView { view in
       let tree = try CoverTree(points: view, options: TreeOptions(), context: context)
-      let all = try tree.snapshot.points.scannedPoints(context)
+      let all = try tree.snapshot.points.flat(context)
       let batch = try DenseBatch(all, k: min(Self.k, points.count))
       let norms = try DenseNorms(all, context: context)
       let products = try DenseScan(#require(norms), batch)
@@ -31,14 +31,14 @@ import Testing
   }
 
   private func compare<S: Scalar>(
-    _ batch: DenseBatch<ScannedPoints<S>>, _ points: PointSet<S>, _ queries: PointSet<S>, _ run: () throws -> Void
+    _ batch: DenseBatch<FlatPoints<S>>, _ points: PointSet<S>, _ queries: PointSet<S>, _ run: () throws -> Void
   ) throws {
     try queries.withView { view in
       let asked = (0..<queries.count).map { row in
         // Some ask for labels below a bound, but for one.
         let eligible = row % 2 == 0 ? Eligibility() : Eligibility(before: Int32(points.count / 2 + 3), excluded: 2)
         let query = QuerySet<S>.Query(row: row, coordinates: view.row(row), index: -1)
-        return DenseBatch<ScannedPoints<S>>.Query(query: query, eligible: eligible, bound: .infinity)
+        return DenseBatch<FlatPoints<S>>.Query(query: query, eligible: eligible, bound: .infinity)
       }
       batch.begin(asked)
       try run()

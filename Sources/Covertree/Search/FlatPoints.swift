@@ -2,7 +2,7 @@ import CNumerics
 
 /// The points of a search when queries are compared with all of them: besides the leaves' vectors, rows in which the coordinates of a
 /// point are side by side, because a few of them are decided about one by one.
-final class ScannedPoints<S: Scalar>: DensePoints, @unchecked Sendable {
+final class FlatPoints<S: Scalar>: DensePoints, @unchecked Sendable {
   private let points: SearchPoints<S>
   let count: Int
   let dim: Int
