@@ -85,9 +85,9 @@ def test_a_change_that_is_cancelled_is_none(rng, change, exported):
 
 
 def test_building_the_cover_tree_can_be_cancelled(rng):
-    tree = cover_tree(rng.standard_normal((300_000, 3)).astype(np.float32))
+    tree = cover_tree(rng.standard_normal((200_000, 3)).astype(np.float32))
     with pytest.raises(Refused):
-        tree.validate(progress=refuse)
+        tree.validate(progress=refuse, n_threads=1)
     assert tree.validate(progress=lambda share: None)
     assert tree.knn(1, queries=[7]).tolist() == [[7]]
 

@@ -24,7 +24,7 @@ class Script:
         self.radius = 0.25
         alive = np.arange(4200) < 1500
         self.steps, self.states = [], [self.answers(np.flatnonzero(alive))]
-        for begin, end in batches(2700, rng, most=150):
+        for begin, end in batches(2700, rng, most=250):
             alive[1500 + begin : 1500 + end] = True
             self.add("insert", np.arange(1500 + begin, 1500 + end), alive)
             share = rng.choice([0, 0.01, 0.3], p=[0.6, 0.35, 0.05])
@@ -131,7 +131,7 @@ def test_searches_beside_one_who_changes(rng, dtype, exported):
         thread.start()
     try:
         for step, (change, labels) in enumerate(script.steps, 1):
-            wait_for(finds, int(rng.integers(0, 6)), failed)
+            wait_for(finds, int(rng.integers(0, 4)), failed)
             begun[0] = step
             if change == "insert":
                 assert (tree.insert(script.points[labels]) == labels).all()
