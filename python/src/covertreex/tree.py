@@ -144,6 +144,21 @@ class TreeStats:
         """Levels of the cover tree that points entered."""
         return self.cover.levels_entered
 
+    @property
+    def order_seconds(self) -> float:
+        """Seconds that sorting along the curve took for the cover tree."""
+        return self.cover.order_seconds
+
+    @property
+    def insert_seconds(self) -> float:
+        """Seconds that coming down the levels took for the cover tree."""
+        return self.cover.insert_seconds
+
+    @property
+    def layout_seconds(self) -> float:
+        """Seconds that arrays and radii of the cover tree took."""
+        return self.cover.layout_seconds
+
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "_tree": None}
 
