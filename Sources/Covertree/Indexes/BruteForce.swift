@@ -168,7 +168,7 @@ final class BruteForce: IndexStructure, @unchecked Sendable {
       ranking.order(lists.found[query.row].all)
     }
     let all = 0..<set.count
-    if let bytes = parts.bytes, task.suits(bytes) {
+    if let bytes = parts.bytes, try task.suits(bytes) {
       try task.run(all, { (batch) throws(CoverTreeError) in try ByteScan(bytes, batch) }, take: keep)
     } else if let norms = parts.norms {
       try task.run(all, { (batch) throws(CoverTreeError) in try DenseScan(norms, batch) }, take: keep)
