@@ -6,6 +6,8 @@
 /// stand lane by lane, so that one sweep compares a query with all of them. Node 0 is the root, children come after their
 /// parent.
 ///
+/// Inside a leaf points stand by their labels, so equal points, which are cut by row, have ascending labels if rows have.
+///
 /// Memory: the coordinates once, a label a point, and about `(2 dim + 2) / leafSize` scalars a point.
 final class BoxTree<S: Scalar>: @unchecked Sendable {
   let count: Int

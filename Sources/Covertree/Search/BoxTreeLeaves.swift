@@ -37,7 +37,7 @@ struct FilledNodes<S: Scalar, Placed: PlacedPoints>: DimensionTask where Placed.
 
   /// Points that a thread takes at a time: where there are many, their memory is given back meanwhile.
   private static var mostPoints: Int { 1 << 17 }
-  private static var leastPoints: Int { 1 << 11 }
+  private static var leastPoints: Int { 1 << 12 }
   /// Of how many shares a thread takes one, if that is between the two.
   private static var shares: Int { 64 }
 
