@@ -239,17 +239,20 @@ def test_radius_with_cancellation_and_extreme_sizes(rng, offset, scale):
     radius = between(oracle.distances(queries, points), 0.3)
     tree = cover_tree(points)
     lists = tree.radius(radius, queries=queries, return_distances=True)
-    assert_within(points, queries, radius, lists, tree.radius(radius, queries=queries, count_only=True), dtype="f4")
+    assert_within(
+        points, queries, radius, lists, tree.radius(radius, queries=queries, count_only=True), dtype=np.float32
+    )
 
 
 def test_queries_whose_products_overflow(rng):
     """Far away, on both sides of zero: sums of products with them would be no number."""
-    points = (rng.standard_normal((400, 32)) * 1e18).astype(np.float32)
-    queries = (rng.standard_normal((140, 32)) * np.repeat([1e18, 1e25], 70)[:, None]).astype(np.float32)
-    radius = between(oracle.distances(queries, points), 0.7)
+    points = (rng.standard_normal((400, 32)) * 3e17).astype(np.float32)
+    queries = (rng.standard_normal((140, 32)) * np.repeat([3e17, 1e25], 70)[:, None]).astype(np.float32)
     tree = cover_tree(points)
-    lists = tree.radius(radius, queries=queries, return_distances=True)
-    assert_within(points, queries, radius, lists, tree.radius(radius, queries=queries, count_only=True), dtype="f4")
+    for radius in (4e18, 1e22, 1e27):
+        lists = tree.radius(radius, queries=queries, return_distances=True)
+        counts = tree.radius(radius, queries=queries, count_only=True)
+        assert_within(points, queries, radius, lists, counts, dtype=np.float32)
     indices, distances = tree.knn(5, queries=queries, return_distances=True)
     oracle.assert_nearest(points, queries, 5, indices, distances, dtype=np.float32)
 
