@@ -10,7 +10,7 @@ extension HNSW {
     /// By slot: 1 for nodes that may be found, or that have a twin that may; nil for all.
     let admitted: Buffer<UInt8>?
     let members: Twins.Members
-    /// Those nodes, if all of them may have to be compared; nil for all of the graph, which are only if a walk finds too few.
+    /// Those nodes, if all of them are compared; nil where walks find some.
     let nodes: Stack<Int32>?
     /// How many vectors a walk among some may be compared with; 0 where all that may be found are compared.
     let budget: Int
@@ -28,15 +28,16 @@ extension HNSW {
         budget = nodes == nil ? search.admittedCount : 0
         return
       }
-      let nodes = try Self.nodes(graph) { admitted[$0] != 0 }
-      self.nodes = nodes
+      let count =
+        graph.twins.count == 0 ? search.admittedCount : admitted.elements.reduce(0) { $0 + Int($1) }
       // The walk has met about half of a vector's links before. The filter admits a share of the others.
-      let share = Double(nodes.count) / Double(graph.nodeCount)
+      let share = Double(count) / Double(graph.nodeCount)
       let walk = Double(limit) * Double(graph.m) / share
-      let most = Double(nodes.count) * HNSW.budgetShare
-      let isExhaustive = limit >= nodes.count || walk >= most
+      let most = Double(count) * HNSW.budgetShare
+      let isExhaustive = limit >= count || walk >= most
+      nodes = isExhaustive ? try Self.nodes(graph) { admitted[$0] != 0 } : nil
       budget = isExhaustive ? 0 : max(1, Int(most))
-      comparisons = isExhaustive ? nodes.count : Int(walk)
+      comparisons = isExhaustive ? count : Int(walk)
     }
 
     private static func nodes(_ graph: HNSW, where holds: (Int) -> Bool) throws(CoverTreeError) -> Stack<Int32> {
@@ -146,7 +147,7 @@ extension HNSW {
       ranking.removeAll()
       for place in 0..<(plan.nodes?.count ?? graph.table.count) {
         let node = plan.nodes?[place] ?? Int32(place)
-        guard graph.twins.isNode(Int(node)) else { continue }
+        guard graph.twins.isNode(Int(node)), plan.admitted?[node] != 0 else { continue }
         let decided = walker.query.scores.decided(node)
         try plan.members.forEach(of: node, most: k) { (slot) throws(CoverTreeError) in
           try ranking.add(slot, decided, first: k)
