@@ -362,14 +362,6 @@ def test_candidates_are_exact_over_the_nearest_by_distance(rng):
     assert 0.8 < recall <= 1
 
 
-def test_find_duplicates(rng):
-    points = rng.standard_normal((300, 2))
-    points[200] = points[7]
-    tree = cover_tree(points, kernel=RBF([1.0, 2.0]), inducing_count=20)
-    found = tree.find_duplicates()
-    assert (found.later.tolist(), found.earlier.tolist(), found.distances.tolist()) == ([200], [7], [0.0])
-
-
 def test_tree_of_the_scaled_coordinates(rng):
     points = rng.standard_normal((500, 2))
     tree = cover_tree(points, kernel=RBF([1.0, 4.0]), inducing_count=20)

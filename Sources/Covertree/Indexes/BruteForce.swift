@@ -5,6 +5,8 @@ import CNumerics
 /// Many queries are compared in batches, as a product of matrices that bounds each score from below (`DenseTask`), in bytes where
 /// the processor multiplies them; what stays below the limit is decided in float64. A few go through the rows one
 /// by one, at the speed of memory.
+///
+/// Of many equal vectors only the first `k` take part in a batch: no bound tells the others from them, so all would be decided.
 final class BruteForce: IndexStructure, @unchecked Sendable {
   private let table: VectorTable
   /// What comparing in batches needs, made when the first one comes.
@@ -24,9 +26,13 @@ final class BruteForce: IndexStructure, @unchecked Sendable {
     let bytes: DenseBytes<Float>?
     let norms: DenseNorms<Float>?
     let longest: Double
+    /// nil where few vectors are equal.
+    let twins: Twins?
 
-    init(_ points: RowPoints, longest: Double, _ context: CallContext) throws(CoverTreeError) {
+    init(_ points: RowPoints, _ table: VectorTable, longest: Double, _ context: CallContext) throws(CoverTreeError) {
       self.longest = longest
+      twins = try Twins.areMany(in: table, context: context) ? Twins(table) : nil
+      try twins?.extend(from: 0, context: context)
       bytes = try DenseBytes(points, context: context)
       norms = bytes == nil ? try DenseNorms(points, context: context) : nil
     }
@@ -58,7 +64,7 @@ final class BruteForce: IndexStructure, @unchecked Sendable {
   /// - Returns: false where bounds would tell too little.
   private func compareInBatches(_ search: IndexSearch, _ k: Int, _ rows: ResultRows) throws(CoverTreeError) -> Bool {
     let context = search.context
-    let (parts, points) = try dense(search)
+    let (parts, points) = try dense(search, first: k)
     let padded = try PaddedQueries(search.queries, points.coordinates)
     defer { withExtendedLifetime(padded) {} }
     let set = QuerySet(new: padded.view, sequence: nil)
@@ -86,13 +92,17 @@ final class BruteForce: IndexStructure, @unchecked Sendable {
   }
 
   /// What comparing in batches needs, and the rows as it sees them.
-  private func dense(_ search: IndexSearch) throws(CoverTreeError) -> (Parts, RowPoints) {
+  ///
+  /// - Parameter k: of equal vectors so many take part; nil for all.
+  private func dense(_ search: IndexSearch, first k: Int? = nil) throws(CoverTreeError) -> (Parts, RowPoints) {
     let context = search.context
     let parts = try parts.get { () throws(CoverTreeError) in
       let longest = try RowPoints.longest(table, context)
-      return try Parts(RowPoints(table, nil, longest: longest), longest: longest, context)
+      return try Parts(RowPoints(table, nil, longest: longest), table, longest: longest, context)
     }
-    return (parts, try RowPoints(table, search.admitted, longest: parts.longest))
+    var admitted = search.admitted
+    if let k, let twins = parts.twins { admitted = try twins.flags(ofFirst: k, among: admitted) }
+    return (parts, try RowPoints(table, admitted, longest: parts.longest))
   }
 
   /// A query a thread.

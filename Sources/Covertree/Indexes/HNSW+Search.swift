@@ -9,6 +9,9 @@ extension HNSW {
     let limit: Int
     /// By slot: 1 for nodes that may be found, or that have a twin that may; nil for all.
     let admitted: Buffer<UInt8>?
+    let members: Twins.Members
+    /// Those nodes, if all of them are compared; nil where walks find some.
+    let nodes: Stack<Int32>?
     /// How many vectors a walk among some may be compared with; 0 where all that may be found are compared.
     let budget: Int
     /// How many comparisons a query is likely to take.
@@ -17,19 +20,31 @@ extension HNSW {
     init(_ graph: HNSW, _ search: IndexSearch, k: Int) throws(CoverTreeError) {
       let ef = search.options.efSearch > 0 ? search.options.efSearch : graph.options.efSearch
       limit = max(k, ef)
+      admitted = try search.admitted.map { (flags) throws(CoverTreeError) in try graph.twins.nodes(among: flags) }
+      members = try graph.twins.members(among: search.admitted)
+      guard let admitted else {
+        nodes = limit < search.admittedCount ? nil : try Self.nodes(graph) { _ in true }
+        comparisons = nodes?.count ?? min(limit * graph.m, search.admittedCount)
+        budget = nodes == nil ? search.admittedCount : 0
+        return
+      }
+      let count =
+        graph.twins.count == 0 ? search.admittedCount : admitted.elements.reduce(0) { $0 + Int($1) }
       // The walk has met about half of a vector's links before. The filter admits a share of the others.
-      let share = Double(search.admittedCount) / Double(graph.table.count)
+      let share = Double(count) / Double(graph.nodeCount)
       let walk = Double(limit) * Double(graph.m) / share
-      let most = search.admitted == nil ? Double(search.admittedCount) : Self.most(search)
-      let isExhaustive = limit >= search.admittedCount || (search.admitted != nil && walk >= most)
+      let most = Double(count) * HNSW.budgetShare
+      let isExhaustive = limit >= count || walk >= most
+      nodes = isExhaustive ? try Self.nodes(graph) { admitted[$0] != 0 } : nil
       budget = isExhaustive ? 0 : max(1, Int(most))
-      comparisons = isExhaustive ? search.admittedCount : Int(min(walk, most))
-      admitted =
-        isExhaustive
-        ? nil : try search.admitted.map { (flags) throws(CoverTreeError) in try graph.twins.nodes(among: flags) }
+      comparisons = isExhaustive ? count : Int(walk)
     }
 
-    private static func most(_ search: IndexSearch) -> Double { Double(search.admittedCount) * HNSW.budgetShare }
+    private static func nodes(_ graph: HNSW, where holds: (Int) -> Bool) throws(CoverTreeError) -> Stack<Int32> {
+      let nodes = try Stack<Int32>()
+      for slot in 0..<graph.table.count where graph.twins.isNode(slot) && holds(slot) { try nodes.append(Int32(slot)) }
+      return nodes
+    }
   }
 
   func nearest(_ search: IndexSearch, k: Int, into rows: ResultRows) throws(CoverTreeError) {
@@ -57,6 +72,7 @@ extension HNSW {
   func within(_ search: IndexSearch, score: Double) throws(CoverTreeError) -> ScoredLists {
     let lists = try ScoredLists(queries: search.queries.count)
     guard search.admittedCount > 0 else { return lists }
+    let members = try twins.members(among: search.admitted)
     let seekers = PerThread<Seeker>(count: search.context.threads)
     let ef = search.options.efSearch > 0 ? search.options.efSearch : options.efSearch
     try search.context.forEach(search.queries.count, grain: 1) { (range, thread) throws(CoverTreeError) in
@@ -78,7 +94,7 @@ extension HNSW {
             }
             continue
           }
-          try seeker.collect(beam, search, within: score, into: lists.found[row])
+          try seeker.collect(beam, members, within: score, into: lists.found[row])
           break
         }
       }
@@ -104,11 +120,11 @@ extension HNSW {
     /// Ranks the admitted vectors nearest to the query: at least `k`, or all if fewer are admitted.
     func find(_ search: IndexSearch, _ k: Int, _ plan: Plan) throws(CoverTreeError) {
       if plan.budget > 0, let beam = try walk(plan) {
-        try rank(beam, search, k)
+        try rank(beam, plan, k)
         // A walk may end early where a part of the graph is cut off.
         if ranking.count >= min(k, search.admittedCount) { return }
       }
-      try rankAll(search, k)
+      try rankAll(plan, k)
     }
 
     private func walk(_ plan: Plan) throws(CoverTreeError) -> Beam? {
@@ -118,47 +134,36 @@ extension HNSW {
     }
 
     /// Ranks what a walk has found.
-    private func rank(_ beam: Beam, _ search: IndexSearch, _ k: Int) throws(CoverTreeError) {
+    private func rank(_ beam: Beam, _ plan: Plan, _ k: Int) throws(CoverTreeError) {
       ranking.removeAll()
-      let hasTwins = graph.twins.count > 0
       try ranking.add(beam.count, walker.query.scores, k, { (beam.slot($0), beam.score($0)) }) {
         (node, decided) throws(CoverTreeError) in
-        guard hasTwins else { return try ranking.add(node, decided) }
-        try forEachTwin(of: node, search, most: k) { (slot) throws(CoverTreeError) in try ranking.add(slot, decided) }
-      }
-    }
-
-    /// The equal vectors of a node that may be found, in order of arrival.
-    private func forEachTwin(
-      of node: Int32, _ search: IndexSearch, most: Int, _ body: (Int32) throws(CoverTreeError) -> Void
-    ) throws(CoverTreeError) {
-      var (slot, count) = (node, 0)
-      while slot >= 0 && count < most {
-        if search.admits(slot) {
-          try body(slot)
-          count += 1
-        }
-        slot = graph.twins.next[slot]
+        try plan.members.forEach(of: node, most: k) { (slot) throws(CoverTreeError) in try ranking.add(slot, decided) }
       }
     }
 
     /// Ranks the first `k` of all that may be found.
-    private func rankAll(_ search: IndexSearch, _ k: Int) throws(CoverTreeError) {
+    private func rankAll(_ plan: Plan, _ k: Int) throws(CoverTreeError) {
       ranking.removeAll()
-      for slot in 0..<Int32(graph.table.count) where search.admits(slot) {
-        try ranking.add(slot, walker.query.scores.decided(slot), first: k)
+      for place in 0..<(plan.nodes?.count ?? graph.table.count) {
+        let node = plan.nodes?[place] ?? Int32(place)
+        guard graph.twins.isNode(Int(node)), plan.admitted?[node] != 0 else { continue }
+        let decided = walker.query.scores.decided(node)
+        try plan.members.forEach(of: node, most: k) { (slot) throws(CoverTreeError) in
+          try ranking.add(slot, decided, first: k)
+        }
+        walker.compared += 1
       }
-      walker.compared += search.admittedCount
     }
 
     /// Collects what a walk has found within a score, in order.
     func collect(
-      _ beam: Beam, _ search: IndexSearch, within score: Double, into found: Stack<Candidate>
+      _ beam: Beam, _ members: Twins.Members, within score: Double, into found: Stack<Candidate>
     ) throws(CoverTreeError) {
       for place in 0..<beam.count {
         let decided = walker.query.scores.decided(beam.slot(place))
         guard decided <= score else { continue }
-        try forEachTwin(of: beam.slot(place), search, most: .max) { (slot) throws(CoverTreeError) in
+        try members.forEach(of: beam.slot(place), most: .max) { (slot) throws(CoverTreeError) in
           try found.append(Candidate(squared: decided, index: slot))
         }
       }

@@ -20,7 +20,7 @@ final class HammingCodes: Hashes, @unchecked Sendable {
 
   func places(_ count: Int) -> Int { (count + Self.group - 1) / Self.group * Self.group }
 
-  func extend(to count: Int) throws(CoverTreeError) {
+  func extend(to count: Int, context: CallContext) throws(CoverTreeError) {
     let before = codes.count
     try codes.resize(to: places(count) * words)
     if codes.count > before { (codes.base + before).update(repeating: 0, count: codes.count - before) }
@@ -63,14 +63,17 @@ final class HammingCodes: Hashes, @unchecked Sendable {
   func own() throws(CoverTreeError) { try codes.own() }
   var byteCount: Int { codes.byteCount }
 
-  func seeker(_ count: Int, wanted: Int, probes: Int) throws(CoverTreeError) -> any CandidateSeeker {
-    try CodeSeeker(self, wanted)
+  func seekers(
+    for search: IndexSearch, wanted: Int, probes: Int, copies: Int
+  ) -> () throws(CoverTreeError) -> any CandidateSeeker {
+    { () throws(CoverTreeError) in try CodeSeeker(self, search, wanted) }
   }
 }
 
 /// One thread's searches among codes: of some queries at a time, for which a part of the codes stays in the first cache.
 private final class CodeSeeker: CandidateSeeker {
   private let codes: HammingCodes
+  private let search: IndexSearch
   private let wanted: Int
   private let searches: Buffer<CodeSearch>
   private let memory: [AnyObject]
@@ -83,8 +86,8 @@ private final class CodeSeeker: CandidateSeeker {
   /// Groups of codes that are compared until it is seen whether fewer bits are enough.
   private static var part: Int { 32 }
 
-  init(_ codes: HammingCodes, _ wanted: Int) throws(CoverTreeError) {
-    (self.codes, self.wanted) = (codes, wanted)
+  init(_ codes: HammingCodes, _ search: IndexSearch, _ wanted: Int) throws(CoverTreeError) {
+    (self.codes, self.search, self.wanted) = (codes, search, wanted)
     let inPart = Self.part * HammingCodes.group
     let queries = try Buffer<UInt32>(count: Self.together * codes.words)
     let room = 2 * (inPart + wanted)
@@ -102,29 +105,33 @@ private final class CodeSeeker: CandidateSeeker {
   }
 
   func find(
-    _ index: Int, of queries: ProjectedQueries, _ search: IndexSearch, _ list: Shortlist
+    _ index: Int, of queries: ProjectedQueries, _ list: Shortlist
   ) throws(CoverTreeError) {
     guard wanted > 0 else { return }
-    if index % Self.together == 0 { gather(queries, index..<min(queries.count, index + Self.together), search) }
+    if index % Self.together == 0 { gather(queries, index..<min(queries.count, index + Self.together)) }
     try searches.base[index % Self.together].pick(list)
   }
 
-  private func gather(_ queries: ProjectedQueries, _ range: Range<Int>, _ search: IndexSearch) {
+  func findAll(_ list: Shortlist) throws(CoverTreeError) {
+    for slot in 0..<Int32(codes.count) where search.admits(slot) { try list.add(slot) }
+  }
+
+  private func gather(_ queries: ProjectedQueries, _ range: Range<Int>) {
     let searches = searches.base
     for (index, query) in range.enumerated() { searches[index].begin(queries[query], within: guess) }
-    compare(0..<range.count, search)
+    compare(0..<range.count)
     var sum = 0
     for index in 0..<range.count {
       while searches[index].isShort {
         searches[index].lookFarther()
-        compare(index..<index + 1, search)
+        compare(index..<index + 1)
       }
       sum += searches[index].most
     }
     guess = min(codes.bits, sum / range.count + 1 + codes.bits / 32)
   }
 
-  private func compare(_ range: Range<Int>, _ search: IndexSearch) {
+  private func compare(_ range: Range<Int>) {
     let group = HammingCodes.group
     let groups = codes.places(codes.count) / group
     for first in stride(from: 0, to: groups, by: Self.part) {
@@ -199,9 +206,14 @@ private struct CodeSearch: BitwiseCopyable {
 
   /// Gathers codes within `most` bits of vectors that may be found, and takes bits off `most` as long as there are enough
   /// within the rest.
+  ///
+  /// Once there are enough, later codes that differ in just `most` bits come too late: slots ascend. So many equal codes are not
+  /// gathered one by one.
   mutating func compare(_ part: Part, _ search: IndexSearch) {
+    let limit = near >= wanted ? most - 1 : most
+    guard limit >= 0 else { return }
     let hits = cn_hamming_within(
-      part.codes, Int64(part.groups), Int64(part.words), query, UInt32(most), Self.hasVectorPopcount, keys)
+      part.codes, Int64(part.groups), Int64(part.words), query, UInt32(limit), Self.hasVectorPopcount, keys)
     if count + Int(hits) > room { keepWanted() }
     for hit in 0..<Int(hits) {
       let slot = part.first + Int32(keys[hit] & 0xFFFF)

@@ -2,14 +2,16 @@
 ///
 /// A query looks into its own bucket of each table and into those across the planes that it is nearest to, in the order
 /// of the squared distances crossed (Lv et al., Multi-probe LSH, 2007). Members of a bucket stand side by side; vectors that
-/// came since they were put so are in lists, until they are an eighth.
+/// came since they were put so are in lists, until they are an eighth. Of equal vectors buckets hold the first (`Twins`).
 final class HashTables: Hashes, @unchecked Sendable {
   let tables: Int
   let bits: Int
+  private let twins: Twins
   /// By slot and table: the number of the bucket.
   private(set) var buckets: Stack<Int32>
-  /// Slots before this one stand side by side.
+  /// Slots before this one stand side by side, if they are nodes, and so many of them are.
   private var covered = 0
+  private var coveredNodes = 0
   /// By table: where the members of each bucket begin, and where those of the last end; and all of them.
   private var starts: Buffer<Int32>?
   private var members: Buffer<Int32>?
@@ -21,13 +23,14 @@ final class HashTables: Hashes, @unchecked Sendable {
   private static var fewestWaiting: Int { 256 }
   private static var waitingShare: Int { 8 }
 
-  init(tables: Int, bits: Int) throws(CoverTreeError) {
-    (self.tables, self.bits) = (tables, bits)
+  init(_ table: VectorTable) throws(CoverTreeError) {
+    (tables, bits, twins) = (table.options.tableCount, table.options.bitCount, try Twins(table))
     (buckets, next) = (try Stack(), try Stack())
     first = try Buffer(count: tables << bits, filledWith: -1)
   }
 
-  func extend(to count: Int) throws(CoverTreeError) {
+  func extend(to count: Int, context: CallContext) throws(CoverTreeError) {
+    try twins.extend(from: twins.nodes.count, context: context)
     try buckets.resize(to: count * tables)
     try next.resize(to: (count - covered) * tables)
   }
@@ -46,27 +49,31 @@ final class HashTables: Hashes, @unchecked Sendable {
   func link(from slot: Int) throws(CoverTreeError) {
     let count = buckets.count / tables
     guard count - covered > max(Self.fewestWaiting, covered / Self.waitingShare) else { return list(from: slot) }
-    let gathered = try gather(buckets, count)
-    (starts, members, covered) = (gathered.starts, gathered.members, count)
+    let gathered = try gather(buckets, twins.nodes)
+    (starts, members, covered, coveredNodes) = (gathered.starts, gathered.members, count, count - twins.count)
     first.base.update(repeating: -1, count: first.count)
     try next.resize(to: 0)
   }
 
   /// The members of each bucket side by side.
+  ///
+  /// - Parameter nodes: by slot, the node; only nodes are members.
   private func gather(
-    _ buckets: Stack<Int32>, _ count: Int
+    _ buckets: Stack<Int32>, _ nodes: Stack<Int32>
   ) throws(CoverTreeError) -> (starts: Buffer<Int32>, members: Buffer<Int32>) {
     let width = 1 << bits + 1
+    let count = nodes.count
+    let nodeCount = (0..<count).reduce(0) { $0 + (nodes[$1] == Int32($1) ? 1 : 0) }
     let starts = try Buffer<Int32>(count: tables * width, filledWith: 0)
-    let members = try Buffer<Int32>(count: tables * count)
+    let members = try Buffer<Int32>(count: tables * nodeCount)
     for table in 0..<tables {
       let own = starts.base + table * width
-      for slot in 0..<count { own[Int(buckets[slot * tables + table]) + 1] += 1 }
+      for slot in 0..<count where nodes[slot] == Int32(slot) { own[Int(buckets[slot * tables + table]) + 1] += 1 }
       for bucket in 1..<width { own[bucket] += own[bucket - 1] }
       // Each start moves to the end of its bucket, which is the start of the next.
-      for slot in 0..<count {
+      for slot in 0..<count where nodes[slot] == Int32(slot) {
         let bucket = Int(buckets[slot * tables + table])
-        members[table * count + Int(own[bucket])] = Int32(slot)
+        members[table * nodeCount + Int(own[bucket])] = Int32(slot)
         own[bucket] += 1
       }
       for bucket in stride(from: width - 1, to: 0, by: -1) { own[bucket] = own[bucket - 1] }
@@ -77,7 +84,7 @@ final class HashTables: Hashes, @unchecked Sendable {
 
   /// Puts later slots into lists.
   private func list(from slot: Int) {
-    for slot in max(slot, covered)..<max(slot, covered, buckets.count / tables) {
+    for slot in max(slot, covered)..<max(slot, covered, buckets.count / tables) where twins.isNode(slot) {
       for table in 0..<tables {
         let at = table << bits + Int(buckets[slot * tables + table])
         next[(slot - covered) * tables + table] = first[at]
@@ -93,7 +100,7 @@ final class HashTables: Hashes, @unchecked Sendable {
   ) throws(CoverTreeError) {
     if let starts, let members {
       let own = starts.base + (table * (1 << bits + 1) + bucket)
-      for place in Int(own[0])..<Int(own[1]) { try body(members[table * covered + place]) }
+      for place in Int(own[0])..<Int(own[1]) { try body(members[table * coveredNodes + place]) }
     }
     var slot = first[table << bits + bucket]
     while slot >= 0 {
@@ -103,16 +110,17 @@ final class HashTables: Hashes, @unchecked Sendable {
   }
 
   /// Buckets from a file.
-  func set(_ buckets: Buffer<Int32>, count: Int) throws(CoverTreeError) {
+  func set(_ buckets: Buffer<Int32>, count: Int, context: CallContext) throws(CoverTreeError) {
     self.buckets = Stack(viewing: buckets)
-    try extend(to: count)
+    try extend(to: count, context: context)
     try link(from: 0)
   }
 
   /// Takes back slots that have not been gathered, or all.
   func truncate(to count: Int) {
+    twins.truncate(to: count)
     guard count * tables <= buckets.count else { return }
-    if count < covered { (starts, members, covered) = (nil, nil, 0) }
+    if count < covered { (starts, members, covered, coveredNodes) = (nil, nil, 0, 0) }
     // Both only become smaller: slots are taken back before they are gathered, or all of them.
     try? buckets.resize(to: count * tables)
     try? next.resize(to: (count - covered) * tables)
@@ -128,9 +136,12 @@ final class HashTables: Hashes, @unchecked Sendable {
       target.update(from: buckets.base + slot * tables, count: tables)
     }
     let kept = moved.count / tables
-    let gathered = try gather(moved, kept)
+    let lists = try twins.surviving(map, count: kept)
+    let gathered = try gather(moved, lists.nodes)
     return {
-      (self.buckets, self.starts, self.members, self.covered) = (moved, gathered.starts, gathered.members, kept)
+      self.twins.adopt(lists)
+      (self.buckets, self.starts, self.members) = (moved, gathered.starts, gathered.members)
+      (self.covered, self.coveredNodes) = (kept, kept - self.twins.count)
       self.first.base.update(repeating: -1, count: self.first.count)
       self.next.removeAll()
     }
@@ -139,17 +150,25 @@ final class HashTables: Hashes, @unchecked Sendable {
   func own() throws(CoverTreeError) {
     try buckets.own()
     try next.own()
+    try twins.own()
   }
 
-  var byteCount: Int { buckets.byteCount + next.byteCount + first.byteCount }
+  var byteCount: Int { buckets.byteCount + next.byteCount + first.byteCount + twins.byteCount }
 
-  func seeker(_ count: Int, wanted: Int, probes: Int) throws(CoverTreeError) -> any CandidateSeeker {
-    try TableSeeker(self, count, min(probes, 1 << bits))
+  func seekers(
+    for search: IndexSearch, wanted: Int, probes: Int, copies: Int
+  ) throws(CoverTreeError) -> () throws(CoverTreeError) -> any CandidateSeeker {
+    let found = try twins.members(among: search.admitted)
+    let probes = min(probes, 1 << bits)
+    return { () throws(CoverTreeError) in try TableSeeker(self, found, copies: copies, probes) }
   }
 
   /// One thread's searches.
   private final class TableSeeker: CandidateSeeker {
     private let hashes: HashTables
+    private let found: Twins.Members
+    /// How many of equal vectors are wanted.
+    private let copies: Int
     private let probes: Int
     /// By slot: the number of the last search that met it.
     private let met: Buffer<UInt8>
@@ -167,33 +186,40 @@ final class HashTables: Hashes, @unchecked Sendable {
       var last: Int32
     }
 
-    init(_ hashes: HashTables, _ count: Int, _ probes: Int) throws(CoverTreeError) {
-      (self.hashes, self.probes) = (hashes, probes)
-      met = try Buffer(count: count, filledWith: 0)
+    init(_ hashes: HashTables, _ found: Twins.Members, copies: Int, _ probes: Int) throws(CoverTreeError) {
+      (self.hashes, self.found, self.copies, self.probes) = (hashes, found, copies, probes)
+      met = try Buffer(count: hashes.twins.nodes.count, filledWith: 0)
       (order, margins, crossings) = (try Buffer(count: hashes.bits), try Buffer(count: hashes.bits), try Stack())
     }
 
     func find(
-      _ index: Int, of queries: ProjectedQueries, _ search: IndexSearch, _ list: Shortlist
+      _ index: Int, of queries: ProjectedQueries, _ list: Shortlist
     ) throws(CoverTreeError) {
-      if self.search == .max { met.base.update(repeating: 0, count: met.count) }
-      self.search = self.search == .max ? 1 : self.search + 1
+      if search == .max { met.base.update(repeating: 0, count: met.count) }
+      search = search == .max ? 1 : search + 1
       for table in 0..<hashes.tables {
         let own = queries[index] + table * hashes.bits
         let bucket = hashes.bucket(own)
-        try look(table, bucket, search, list)
-        try forEachCrossing(own) { (mask) throws(CoverTreeError) in try look(table, bucket ^ mask, search, list) }
+        try look(table, bucket, list)
+        try forEachCrossing(own) { (mask) throws(CoverTreeError) in try look(table, bucket ^ mask, list) }
       }
     }
 
-    private func look(
-      _ table: Int, _ bucket: Int32, _ search: IndexSearch, _ list: Shortlist
-    ) throws(CoverTreeError) {
+    func findAll(_ list: Shortlist) throws(CoverTreeError) {
+      for slot in 0..<hashes.twins.nodes.count where hashes.twins.isNode(slot) { try take(Int32(slot), list) }
+    }
+
+    private func look(_ table: Int, _ bucket: Int32, _ list: Shortlist) throws(CoverTreeError) {
       try hashes.forEachMember(of: Int(bucket), in: table) { (slot) throws(CoverTreeError) in
-        guard met[slot] != self.search else { return }
-        met[slot] = self.search
-        if search.admits(slot) { try list.add(slot) }
+        guard met[slot] != search else { return }
+        met[slot] = search
+        try take(slot, list)
       }
+    }
+
+    @inline(__always)
+    private func take(_ node: Int32, _ list: Shortlist) throws(CoverTreeError) {
+      try found.forEach(of: node, most: copies) { (slot) throws(CoverTreeError) in try list.add(slot) }
     }
 
     /// Sets of planes to cross, the nearest first: each comes from one before it, by going one plane farther, or taking one more.

@@ -15,7 +15,7 @@ final class LSH: IndexStructure, @unchecked Sendable {
       count: planeCount, dim: table.dim, products: options.metric.comparesProducts, seed: options.seed)
     switch options.lshMode {
     case .codes: hashes = try HammingCodes(bits: options.bitCount)
-    case .tables: hashes = try HashTables(tables: options.tableCount, bits: options.bitCount)
+    case .tables: hashes = try HashTables(table)
     }
   }
 
@@ -31,7 +31,7 @@ final class LSH: IndexStructure, @unchecked Sendable {
       return rows.points(slots, into: own, scratch: own + batch * dim)
     }
     planes.place(table.count, try projectors.value(0, make: make)) { vectors($0..<$0 + 1, 0) }
-    try hashes.extend(to: table.count)
+    try hashes.extend(to: table.count, context: context)
     try context.forEach((table.count - first + batch - 1) / batch, grain: 1) { (range, thread) throws(CoverTreeError) in
       let projector = try projectors.value(thread, make: make)
       for part in range {
@@ -66,9 +66,12 @@ final class LSH: IndexStructure, @unchecked Sendable {
   func nearest(_ search: IndexSearch, k: Int, into rows: ResultRows) throws(CoverTreeError) {
     let options = table.options
     let wanted = max(k, search.options.candidateCount > 0 ? search.options.candidateCount : options.candidateCount)
-    try forEachQuery(search, candidates: wanted) { (row, shortlist) throws(CoverTreeError) in
+    try forEachQuery(search, candidates: wanted, copies: k) { (row, shortlist, candidates) throws(CoverTreeError) in
       // If too few vectors share a bucket with the query, all vectors are candidates.
-      if shortlist.count < min(k, search.admittedCount) { try shortlist.takeAll(search, table.count) }
+      if shortlist.count < min(k, search.admittedCount) {
+        shortlist.slots.removeAll()
+        try candidates.findAll(shortlist)
+      }
       try shortlist.rank(k)
       shortlist.ranking.write(row, into: rows)
     }
@@ -77,26 +80,28 @@ final class LSH: IndexStructure, @unchecked Sendable {
   func within(_ search: IndexSearch, score: Double) throws(CoverTreeError) -> ScoredLists {
     let lists = try ScoredLists(queries: search.queries.count)
     let wanted = search.options.candidateCount > 0 ? search.options.candidateCount : table.options.candidateCount
-    try forEachQuery(search, candidates: wanted) { (row, shortlist) throws(CoverTreeError) in
+    try forEachQuery(search, candidates: wanted, copies: .max) { (row, shortlist, _) throws(CoverTreeError) in
       try shortlist.collect(within: score, into: lists.found[row])
     }
     return lists
   }
 
   /// Finds the candidates of each query, and hands them over.
+  ///
+  /// - Parameter copies: how many of equal vectors are wanted.
   private func forEachQuery(
-    _ search: IndexSearch, candidates: Int, _ body: (Int, Shortlist) throws(CoverTreeError) -> Void
+    _ search: IndexSearch, candidates: Int, copies: Int,
+    _ body: (Int, Shortlist, any CandidateSeeker) throws(CoverTreeError) -> Void
   ) throws(CoverTreeError) {
     let probeCount = search.options.probeCount > 0 ? search.options.probeCount : table.options.probeCount
     let wanted = min(candidates, search.admittedCount)
+    let makeSeeker = try hashes.seekers(for: search, wanted: wanted, probes: probeCount, copies: copies)
     let seekers = PerThread<Seeker>(count: search.context.threads)
     let batch = min(Hyperplanes.batch, max(1, search.queries.count / (4 * search.context.threads)))
     let batches = (search.queries.count + batch - 1) / batch
     try search.context.forEach(batches, grain: 1) { (range, thread) throws(CoverTreeError) in
       let seeker = try seekers.value(thread) { () throws(CoverTreeError) in
-        Seeker(
-          try Hyperplanes.Projections(planes), try Shortlist(table),
-          try hashes.seeker(table.count, wanted: wanted, probes: probeCount))
+        Seeker(try Hyperplanes.Projections(planes), try Shortlist(table), try makeSeeker())
       }
       for part in range {
         let first = part * batch
@@ -105,8 +110,8 @@ final class LSH: IndexStructure, @unchecked Sendable {
         let projected = ProjectedQueries(base: seeker.projections.values.base, stride: planes.stride, count: count)
         for index in 0..<count {
           seeker.shortlist.begin(search.queries.row(first + index))
-          try seeker.candidates.find(index, of: projected, search, seeker.shortlist)
-          try body(first + index, seeker.shortlist)
+          try seeker.candidates.find(index, of: projected, seeker.shortlist)
+          try body(first + index, seeker.shortlist, seeker.candidates)
           compared.add(seeker.shortlist.count)
         }
       }
@@ -130,7 +135,7 @@ final class LSH: IndexStructure, @unchecked Sendable {
 
 /// What vectors are hashed to, by slot.
 protocol Hashes: AnyObject, Sendable {
-  func extend(to count: Int) throws(CoverTreeError)
+  func extend(to count: Int, context: CallContext) throws(CoverTreeError)
   /// Sets the hash of a slot from its signed distances from the planes; several threads may set at once.
   func set(_ slot: Int, _ distances: UnsafePointer<Float>)
   /// The slots from one on have been set.
@@ -139,10 +144,14 @@ protocol Hashes: AnyObject, Sendable {
   /// Prepares for a compaction of the table, as `IndexStructure.compaction` does.
   func compaction(_ map: Buffer<Int32>) throws(CoverTreeError) -> () -> Void
   func own() throws(CoverTreeError)
-  /// A thread's searches among `count` slots.
-  func seeker(_ count: Int, wanted: Int, probes: Int) throws(CoverTreeError) -> any CandidateSeeker
+  /// Makes what each thread of a call seeks with.
+  ///
+  /// - Parameter copies: how many of equal vectors are wanted, the first ones.
+  func seekers(
+    for search: IndexSearch, wanted: Int, probes: Int, copies: Int
+  ) throws(CoverTreeError) -> () throws(CoverTreeError) -> any CandidateSeeker
   var sections: [Section] { get }
-  func read(_ file: StoredFile, count: Int) throws(CoverTreeError)
+  func read(_ file: StoredFile, count: Int, context: CallContext) throws(CoverTreeError)
   var byteCount: Int { get }
 }
 
@@ -150,8 +159,10 @@ protocol CandidateSeeker: AnyObject {
   /// Puts slots that may be found and are likely to be near a query on the list, none of them twice. The queries of a batch are
   /// asked for one after the other.
   func find(
-    _ index: Int, of queries: ProjectedQueries, _ search: IndexSearch, _ list: Shortlist
+    _ index: Int, of queries: ProjectedQueries, _ list: Shortlist
   ) throws(CoverTreeError)
+  /// Puts all slots that can matter on a list.
+  func findAll(_ list: Shortlist) throws(CoverTreeError)
 }
 
 /// A batch of queries as signed distances from the planes.
@@ -192,12 +203,6 @@ final class Shortlist {
   func add(_ slot: Int32) throws(CoverTreeError) {
     query.scores.prefetch(slot)
     try slots.append(slot)
-  }
-
-  /// Makes all vectors that may be found candidates.
-  func takeAll(_ search: IndexSearch, _ count: Int) throws(CoverTreeError) {
-    slots.removeAll()
-    for slot in 0..<Int32(count) where search.admits(slot) { try slots.append(slot) }
   }
 
   /// Ranks those that can come among the first `k`: by scores of the smaller rows first, where there are such.

@@ -1,7 +1,8 @@
 import CNumerics
 
-/// Vectors that are equal, number for number. The first of them is a *node* of the graph. The others are its *twins*: they hang on
-/// the node in the order in which they came, and have no links. Links between equal vectors would fill their lists and lead nowhere else.
+/// Vectors that are equal, number for number. The first of them is a *node*: it is what a graph links and buckets hold. The others are
+/// its *twins*: they hang on the node in the order in which they came. Links between equal vectors would fill their lists and lead
+/// nowhere else; and of all that are equal only the first `k` can be among the `k` nearest.
 final class Twins {
   private let table: VectorTable
   /// By slot: the node that a vector hangs on; a node hangs on itself.
@@ -28,6 +29,80 @@ final class Twins {
     return flags
   }
 
+  /// The equal vectors of each node that may be found.
+  ///
+  /// - Parameter admitted: by slot, 1 for those that may; nil for all. O(n) if there are both it and twins.
+  func members(among admitted: Buffer<UInt8>?) throws(CoverTreeError) -> Members {
+    guard count > 0, let admitted else {
+      return Members(hasTwins: count > 0, admitted: admitted, first: nil, next: next.buffer)
+    }
+    let first = try Buffer<Int32>(count: nodes.count, filledWith: -1)
+    let following = try Buffer<Int32>(count: nodes.count, filledWith: -1)
+    for node in 0..<nodes.count where isNode(node) {
+      var (slot, last) = (Int32(node), Int32(-1))
+      while slot >= 0 {
+        if admitted[slot] != 0 {
+          if last < 0 { first[node] = slot } else { following[last] = slot }
+          last = slot
+        }
+        slot = next[Int(slot)]
+      }
+    }
+    return Members(hasTwins: true, admitted: admitted, first: first, next: following)
+  }
+
+  /// The equal vectors of each node that may be found, in order of arrival.
+  struct Members: @unchecked Sendable {
+    fileprivate let hasTwins: Bool
+    fileprivate let admitted: Buffer<UInt8>?
+    /// By node: the first of them, -1 for none; nil where every vector is a node, or may be found.
+    fileprivate let first: Buffer<Int32>?
+    fileprivate let next: Buffer<Int32>
+
+    /// Calls `body` with the first of a node's vectors, at most so many.
+    @inline(__always)
+    func forEach(
+      of node: Int32, most: Int, _ body: (Int32) throws(CoverTreeError) -> Void
+    ) throws(CoverTreeError) {
+      guard hasTwins else {
+        if admitted?[node] != 0 { try body(node) }
+        return
+      }
+      var (slot, left) = (first.map { $0[node] } ?? node, most)
+      while slot >= 0 && left > 0 {
+        try body(slot)
+        left &-= 1
+        slot = next[slot]
+      }
+    }
+  }
+
+  /// By slot: 1 for the first `most` of equal vectors that may be found.
+  func flags(ofFirst most: Int, among admitted: Buffer<UInt8>?) throws(CoverTreeError) -> Buffer<UInt8> {
+    let members = try members(among: admitted)
+    let flags = try Buffer<UInt8>(count: nodes.count, filledWith: 0)
+    for node in 0..<nodes.count where isNode(node) {
+      try members.forEach(of: Int32(node), most: most) { flags[$0] = 1 }
+    }
+    return flags
+  }
+
+  private static var sampleCount: Int { 1024 }
+  /// So many equal vectors in a sample are a crowd: one in 256 of all, or more.
+  private static var crowd: Int { 4 }
+
+  /// Whether many vectors are equal, by a sample.
+  static func areMany(in table: VectorTable, context: CallContext) throws(CoverTreeError) -> Bool {
+    let (count, all) = (min(sampleCount, table.count), table.count)
+    let sample = try hashes(of: count, in: table, context) { part in
+      let first = part * all / count
+      return first + Int(mixed(UInt64(part)) % UInt64((part + 1) * all / count - first))
+    }
+    var sorted = UnsafeMutableBufferPointer(start: sample.base, count: count)
+    sorted.sort()
+    return (crowd - 1..<max(crowd - 1, count)).contains { sorted[$0] == sorted[$0 - (crowd - 1)] }
+  }
+
   // MARK: Changes
 
   /// Takes in the vectors of the table from a slot on. O(dim) for each.
@@ -37,7 +112,7 @@ final class Twins {
     try lasts.reserve(more)
     try nodes.resize(to: table.count)
     try next.resize(to: table.count)
-    let hashes = try hashes(of: first..<table.count, context)
+    let hashes = try Self.hashes(of: more, in: table, context) { first + $0 }
     let rows = table.decisive
     let (mine, other) = (try Buffer<Float>(count: rows.coordinates), try Buffer<Float>(count: rows.coordinates))
     let order = try table.arrivalOrder(from: first, context: context)
@@ -62,21 +137,23 @@ final class Twins {
   private func indexed(_ end: Int, _ context: CallContext) throws(CoverTreeError) -> HashIndex {
     let lasts = try HashIndex()
     try lasts.reserve(end)
-    let hashes = try hashes(of: 0..<end, context)
+    let hashes = try Self.hashes(of: end, in: table, context) { $0 }
     for slot in 0..<end where next[slot] < 0 { lasts.insert(hashes[slot], slot) }
     return lasts
   }
 
-  private func hashes(of slots: Range<Int>, _ context: CallContext) throws(CoverTreeError) -> Buffer<UInt64> {
+  private static func hashes(
+    of count: Int, in table: VectorTable, _ context: CallContext, slot: (Int) -> Int
+  ) throws(CoverTreeError) -> Buffer<UInt64> {
     let rows = table.decisive
-    let hashes = try Buffer<UInt64>(count: slots.count)
+    let hashes = try Buffer<UInt64>(count: count)
     let hash = try VectorHash(dim: table.dim, seed: ProcessSeed.vectors)
     let scratch = try Buffer<Float>(count: context.threads * rows.coordinates)
-    try context.forEach(slots.count, grain: 256) { (range, thread) throws(CoverTreeError) in
+    try context.forEach(count, grain: 256) { (range, thread) throws(CoverTreeError) in
       let own = scratch.base + thread * rows.coordinates
       for place in range {
         // Vectors with numbers that are not finite are not let in.
-        _ = hash(rows.floats(slots.lowerBound + place, or: own), hashes.base + place)
+        _ = hash(rows.floats(slot(place), or: own), hashes.base + place)
       }
     }
     return hashes
@@ -121,7 +198,7 @@ final class Twins {
 
   /// The node of each slot, and the next twin.
   struct Lists {
-    fileprivate let nodes: Stack<Int32>
+    let nodes: Stack<Int32>
     fileprivate let next: Stack<Int32>
 
     fileprivate init(count: Int) throws(CoverTreeError) {
@@ -145,6 +222,24 @@ final class Twins {
     for slot in 0..<map.count where map[slot] >= 0 {
       lists.nodes[Int(map[slot])] = map[nodes[slot]]
       lists.next[Int(map[slot])] = next[slot] < 0 ? -1 : map[next[slot]]
+    }
+    return lists
+  }
+
+  /// The lists of the living at other slots: `map[slot]` is the new one, -1 for the dead. If a node is dead, the first of its living
+  /// twins is the node.
+  func surviving(_ map: Buffer<Int32>, count newCount: Int) throws(CoverTreeError) -> Lists {
+    let lists = try Lists(count: newCount)
+    for node in 0..<map.count where isNode(node) {
+      var (slot, head, last) = (Int32(node), Int32(-1), Int32(-1))
+      while slot >= 0 {
+        let new = map[slot]
+        if new >= 0 {
+          if head < 0 { head = new } else { lists.next[Int(last)] = new }
+          (lists.nodes[Int(new)], lists.next[Int(new)], last) = (head, -1, new)
+        }
+        slot = next[Int(slot)]
+      }
     }
     return lists
   }

@@ -38,7 +38,7 @@ extension VectorIndex {
       switch settings.options.kind {
       case .bruteForce: BruteForce(table)
       case .kdTree: try KDTree(table, file)
-      case .lsh: try LSH(table, file)
+      case .lsh: try LSH(table, file, context: context)
       case .hnsw: try HNSW(table, file, context: context)
       }
     self.init(table: table, structure: structure)
@@ -313,7 +313,7 @@ extension LSH {
     return [Section("planes.middles", planes.middles), Section("planes.longest", planes.longest)] + hashes.sections
   }
 
-  convenience init(_ table: VectorTable, _ file: StoredFile) throws(CoverTreeError) {
+  convenience init(_ table: VectorTable, _ file: StoredFile, context: CallContext) throws(CoverTreeError) {
     try self.init(table)
     guard file.section(named: "planes.middles") != nil else {
       guard table.count == 0 else { throw file.corrupt("section \"planes.middles\" is missing") }
@@ -325,14 +325,14 @@ extension LSH {
       throw file.corrupt("section \"planes.middles\" or \"planes.longest\" is out of range")
     }
     planes.place(middles: middles, longest: longest[0])
-    try hashes.read(file, count: table.count)
+    try hashes.read(file, count: table.count, context: context)
   }
 }
 
 extension HammingCodes {
   var sections: [Section] { [Section("codes", codes.buffer.reinterpreted(as: Int32.self))] }
 
-  func read(_ file: StoredFile, count: Int) throws(CoverTreeError) {
+  func read(_ file: StoredFile, count: Int, context: CallContext) throws(CoverTreeError) {
     set(try file.buffer("codes", of: Int32.self, rows: places(count) * words).reinterpreted(), count: count)
   }
 }
@@ -340,11 +340,11 @@ extension HammingCodes {
 extension HashTables {
   var sections: [Section] { [Section("buckets", buckets.buffer, columns: tables)] }
 
-  func read(_ file: StoredFile, count: Int) throws(CoverTreeError) {
+  func read(_ file: StoredFile, count: Int, context: CallContext) throws(CoverTreeError) {
     let buckets: Buffer<Int32> = try file.buffer("buckets", rows: count, columns: tables)
     guard buckets.elements.allSatisfy({ $0 >= 0 && $0 < 1 << Int32(bits) }) else {
       throw file.corrupt("section \"buckets\" is out of range")
     }
-    try set(buckets, count: count)
+    try set(buckets, count: count, context: context)
   }
 }

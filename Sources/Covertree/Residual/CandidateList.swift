@@ -55,6 +55,12 @@ final class CandidateList {
   /// What the upper bound of a point within a squared distance is at least.
   static func least(squared: Double) -> Float { Float(1 - min(squared, 2)) - 0x1p-20 }
 
+  /// Takes the query itself, which is at distance 0 whatever its variances say.
+  func appendOwn(_ place: Int32) throws(CoverTreeError) {
+    try append(place, lower: 1, upper: 1)
+    try covariances?.append(0)
+  }
+
   private static func room(_ count: Int) -> Int { 2 * count + 128 }
 
   @inline(__always)

@@ -71,7 +71,7 @@ final class DirectComparison {
       statistics.bounded += count
       try lists[i].scan(
         estimates.base, count: count, labels: labels, firstPlace: places.lowerBound, own: group.indices[i],
-        excludesOwn: group.excludesSelf,
+        excludesOwn: group.excludesSelf, among: group.copies,
         within: EstimateErrors(
           fixed: 0x1p-22,
           factor: Float.roundedUp(

@@ -16,15 +16,18 @@ extension CandidateList {
   ///   - labels: their dataset indices.
   ///   - firstPlace: the place of the first.
   ///   - own: a label that stands for the query itself, which is at distance 0 whatever its variances say.
+  ///   - copies: which of equal points count; nil for all.
   func scan(
     _ estimates: UnsafePointer<Float>, count: Int, labels: UnsafePointer<Int32>, firstPlace: Int, own: Int32,
-    excludesOwn: Bool, within bounds: EstimateErrors, errors: UnsafePointer<Float>, scales: UnsafePointer<Float>,
-    covariances: UnsafePointer<Double>? = nil
+    excludesOwn: Bool, among copies: FirstCopies?, within bounds: EstimateErrors, errors: UnsafePointer<Float>,
+    scales: UnsafePointer<Float>, covariances: UnsafePointer<Double>? = nil
   ) throws(CoverTreeError) {
     typealias Lanes = SIMD16<Float>
     let estimates = UnsafeRawPointer(estimates).assumingMemoryBound(to: Lanes.self)
     let errors = UnsafeRawPointer(errors).assumingMemoryBound(to: Lanes.self)
     let scales = UnsafeRawPointer(scales).assumingMemoryBound(to: Lanes.self)
+    let ranks = copies.map { UnsafeRawPointer($0.ranks(from: firstPlace)).assumingMemoryBound(to: Lanes.self) }
+    let last = Lanes(repeating: copies?.last ?? 0)
     let least = Lanes(repeating: threshold)
     let (fixed, share, factor) = (
       Lanes(repeating: bounds.fixed), Lanes(repeating: bounds.share), Lanes(repeating: bounds.factor)
@@ -34,6 +37,7 @@ extension CandidateList {
       let upper = cn_f32x16_abs(estimates[vector]) + error
       let inUse = UInt32(0xFFFF) >> UInt32(truncatingIfNeeded: 16 &- min(16, count &- vector &* 16))
       var hits = Float.maskLessOrEqual(least, upper) & inUse
+      if hits != 0, let ranks { hits &= Float.maskLessOrEqual(ranks[vector], last) }
       while hits != 0 {
         let lane = hits.trailingZeroBitCount
         hits &= hits &- 1

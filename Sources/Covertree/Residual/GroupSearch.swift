@@ -59,8 +59,20 @@ final class GroupSearch {
   func run(_ group: QueryGroup) throws(CoverTreeError) {
     self.group = group
     hard = Wanted()
-    for i in 0..<group.count { try lists[i].begin(goal, limit: group.limits[i]) }
+    for i in 0..<group.count {
+      try lists[i].begin(goal, limit: group.limits[i])
+      if let copies = group.copies { try takeOwn(i, unlessAmong: copies) }
+    }
     if let bySkeletons { try run(bySkeletons) } else { try runDirectly() }
+  }
+
+  /// A query counts for itself even where it is none of the first copies.
+  private func takeOwn(_ i: Int, unlessAmong copies: FirstCopies) throws(CoverTreeError) {
+    let place = group.places[i]
+    guard place >= 0, !copies.has(place: Int(place)), !group.excludesSelf, group.indices[i] < group.before[i] else {
+      return
+    }
+    try lists[i].appendOwn(place)
   }
 
   /// Regions and blocks of the largest bounds first: they make the thresholds that keep others closed.
@@ -70,7 +82,7 @@ final class GroupSearch {
     coarseBlocks.base.update(repeating: 0, count: group.count)
     for region in try order(comparison.regionCount, by: comparison.promise) {
       let open = comparison.open(region: region, lists, except: hard)
-      if open.isEmpty { continue }
+      if open.isEmpty || group.leavesOut(comparison.blocks(ofRegion: region)) { continue }
       if comparison.isWorthEntering(region, for: open.count) {
         for block in try comparison.enter(region) { try compare(block, comparison) }
       } else {
@@ -81,6 +93,7 @@ final class GroupSearch {
 
   private func compare(_ block: Int, _ comparison: SkeletonComparison) throws(CoverTreeError) {
     try context.poll(inSlot: slot)
+    if group.leavesOut(block..<block + 1) { return }
     let open = comparison.open(block, lists, except: hard)
     if open.isEmpty { return }
     try comparison.compare(block, open, lists, &statistics)
@@ -129,6 +142,7 @@ final class GroupSearch {
 
   private func compareDirectly(_ block: Int, _ wanted: Wanted) throws(CoverTreeError) {
     try context.poll(inSlot: slot)
+    if group.leavesOut(block..<block + 1) { return }
     try direct.compare(block, wanted, lists, &statistics)
   }
 

@@ -15,6 +15,8 @@ struct QueryGroup {
   let indices: UnsafePointer<Int32>
   /// Whether a query does not count as its own neighbour.
   let excludesSelf: Bool
+  /// Which of equal points count; nil for all. A query that is none of these does count for itself.
+  let copies: FirstCopies?
   /// Scaled coordinates of each.
   let coordinates: UnsafePointer<UnsafePointer<Double>>
   /// Features of each, `rank` numbers.
@@ -22,4 +24,10 @@ struct QueryGroup {
   let residualVariance: UnsafePointer<Double>
   /// The block that all of them lie in, where they are points of the model.
   let block: Int?
+
+  /// Whether no point of some blocks counts for any query.
+  func leavesOut(_ blocks: Range<Int>) -> Bool {
+    guard let copies else { return false }
+    return blocks.allSatisfy(copies.hasNone(inBlock:))
+  }
 }

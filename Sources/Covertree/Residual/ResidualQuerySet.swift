@@ -34,7 +34,9 @@ final class ResidualQuerySet: @unchecked Sendable {
   private let limits: Buffer<Double>
   private let places: Buffer<Int32>
   private let indices: Buffer<Int32>
-  private let excludesSelf: Bool
+  let excludesSelf: Bool
+  /// Which of equal points count; nil for all.
+  var copies: FirstCopies?
   private let coordinates: Buffer<UnsafePointer<Double>>
   private let features: Buffer<UnsafePointer<Double>>
   private let residualVariance: Buffer<Double>
@@ -52,7 +54,7 @@ final class ResidualQuerySet: @unchecked Sendable {
       before: UnsafePointer(before.base) + range.lowerBound,
       limits: UnsafePointer(limits.base) + range.lowerBound, places: UnsafePointer(places.base) + range.lowerBound,
       indices: UnsafePointer(indices.base) + range.lowerBound,
-      excludesSelf: excludesSelf,
+      excludesSelf: excludesSelf, copies: copies,
       coordinates: UnsafePointer(coordinates.base) + range.lowerBound,
       features: UnsafePointer(features.base) + range.lowerBound,
       residualVariance: UnsafePointer(residualVariance.base) + range.lowerBound, block: block)
@@ -142,6 +144,7 @@ final class ResidualQuerySet: @unchecked Sendable {
     let isWanted = try Buffer<Bool>(count: 1 + Int(rows.elements.max() ?? 0), filledWith: false)
     for row in wanted.elements { isWanted[row] = true }
     let set = try ResidualQuerySet(count: wanted.count, excludesSelf: excludesSelf, owned: owned)
+    set.copies = copies
     var next = 0
     for slot in 0..<count where isWanted[rows[slot]] {
       set.rows[next] = rows[slot]

@@ -58,6 +58,8 @@ public final class ResidualSearch: @unchecked Sendable {
   private let early = Once<ResidualSearch>()
   /// Made at the first search, if neighbours are ordered by distance in space.
   private let spatial = Once<SpatialSearch>()
+  /// Found at the first search for neighbours.
+  private let equalPoints = Once<EqualPoints>()
   /// Of the span of all points, where projections onto it have been asked for.
   let spanned = Once<Basis>()
   /// What all searches so far have taken. Guarded by `processLock`.
@@ -242,8 +244,11 @@ public final class ResidualSearch: @unchecked Sendable {
   }
 
   private func run(_ set: ResidualQuerySet, _ call: Call) throws(CoverTreeError) {
+    let k = min(call.k, model.count)
+    let equal = try equalPoints.get { () throws(CoverTreeError) in try EqualPoints(model, context: call.context) }
+    set.copies = equal.first(k, excludesSelf: set.excludesSelf)
     try run(
-      set, .nearest(min(call.k, model.count)), groupSize: groupSize(call.k), call.context
+      set, .nearest(k), groupSize: groupSize(call.k), call.context
     ) { (search, _) throws(CoverTreeError) in
       try search.write(k: call.k, indices: call.indices, distances: call.distances)
     }
@@ -321,7 +326,7 @@ public final class ResidualSearch: @unchecked Sendable {
       variance: model.unit.unscaled(model.variance),
       jitter: model.whitening?.jitter ?? 0, blockCount: model.blockCount, pivotCount: skeletons?.rank ?? 0,
       memoryBytes: model.byteCount + (skeletons?.byteCount ?? 0) + (early?.memoryBytes ?? 0)
-        + (spatial.known?.byteCount ?? 0),
+        + (spatial.known?.byteCount ?? 0) + (equalPoints.known?.byteCount ?? 0),
       buildSeconds: buildSeconds,
       orderSeconds: model.orderSeconds + (early?.orderSeconds ?? 0),
       featureSeconds: model.featureSeconds + (early?.featureSeconds ?? 0),

@@ -78,6 +78,10 @@ final class SkeletonComparison {
     errors.base.update(repeating: 0, count: group.count)
     projector.take(group)
     for (region, skeleton) in regions.skeletons.enumerated() {
+      if group.leavesOut(blocks(ofRegion: region)) {
+        (regionBounds.base + region * groupSize).update(repeating: 0, count: group.count)
+        continue
+      }
       let target = projections.base + (isFlat ? offsets[region] : 0)
       try projector.project(onto: skeleton.basis, into: target)
       bound(target, by: skeleton, into: regionBounds.base + region * groupSize)
@@ -234,7 +238,7 @@ final class SkeletonComparison {
       let scale = 1 / group.residualVariance[i].squareRoot()
       try lists[i].scan(
         estimates.base + i * model.blockSize, count: eligible[i], labels: labels, firstPlace: places.lowerBound,
-        own: group.indices[i], excludesOwn: group.excludesSelf,
+        own: group.indices[i], excludesOwn: group.excludesSelf, among: group.copies,
         within: EstimateErrors(
           fixed: isOwn ? skeleton.rounding : skeleton.rounding + errors[i] * Self.rounding,
           // In one basis what is left of the two is multiplied.

@@ -54,7 +54,7 @@ from .legacy import LegacyWarning
 from .legacy.pcct import PCCT
 from .metrics import ResidualCorrHostData, configure_residual_correlation
 from .outofcore import MappedTree
-from .residual import DuplicatePairs, ResidualStats, ResidualTree
+from .residual import DuplicateGroups, ResidualStats, ResidualTree
 from .residual_tree import ResidualCoverTree
 from .runtime import Residual, Runtime, RuntimeConfig
 from .store import StoreStats, VectorStore
@@ -75,7 +75,7 @@ __all__ = [
     "BaselineNode",
     "CoverTree",
     "CoverTreeError",
-    "DuplicatePairs",
+    "DuplicateGroups",
     "EngineCoverTree",
     "ExternalCoverTreeBaseline",
     "GPBoostCoverTreeBaseline",

@@ -7,14 +7,15 @@ import json
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _arguments, _arrays, _calls, _files, _host_kernel, _native, kernels
+from . import _arguments, _arrays, _calls, _duplicates, _files, _host_kernel, _native, kernels
 from ._calls import Owner, ProgressReport
 from ._correlation_tree import CorrelationTree
+from ._duplicates import DuplicateGroups
 from ._host_kernel import HostKernel
 from ._native import lib
 from ._residual_arrays import ModelView, ResidualArrays
@@ -26,14 +27,6 @@ from .tree import CoverTree, resolve_engine
 
 # The section of a file in which this package keeps what the library does not know.
 _SETTINGS = "covertreex.settings"
-
-
-class DuplicatePairs(NamedTuple):
-    """Pairs of points that are near each other: ``earlier[i] < later[i]``, ``distances[i]`` apart."""
-
-    later: NDArray[np.int64]
-    earlier: NDArray[np.int64]
-    distances: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -267,25 +260,24 @@ class ResidualTree(_calls.Closeable):
             return self._pure().validate(self._open(), n_threads, progress)
         return self.euclidean.validate(n_threads=n_threads, progress=progress)
 
-    def find_duplicates(self, tol: float = 0.0) -> DuplicatePairs:
-        """Find pairs of points that lie within ``tol`` of each other.
+    def find_duplicates(self, tol: float = 0.0) -> DuplicateGroups:
+        """Find groups of points that lie within ``tol`` of each other.
 
         Duplicates are legal: they are at distance 0. They make a kernel matrix singular elsewhere.
 
         Parameters
         ----------
         tol : float
-            The largest distance of scaled coordinates, that is in units of the lengthscale.
+            The largest distance of scaled coordinates, that is in units of the lengthscale. Above 0, points of a group
+            are within it directly or through others; this looks at all pairs of different places within it.
 
         Returns
         -------
-        DuplicatePairs
-            Sorted by ``later``, then by distance.
+        DuplicateGroups
+            As large as the points are many, however many pairs there are.
         """
-        with _arguments.renamed(r="tol"):
-            found = self.euclidean.radius(tol, predecessor_mode=True, return_distances=True)
-        later = np.repeat(np.arange(self.n_points), np.diff(found.offsets))
-        return DuplicatePairs(later, np.array(found.indices), np.array(found.distances))
+        self._open()
+        return _duplicates.find(self._scaled(), _arguments.number(tol, "tol"))
 
     # Changes
 
