@@ -73,7 +73,8 @@ private func coarse<S: Scalar>(_ points: PointSet<S>) -> PointSet<S> {
     try points.withView { view in
       let context = CallContext(threads: threads)
       let order = try MedianOrder(view, blockSize: blockSize, fanout: fanout, rule: rule, context: context)
-      return Array(try order.rows(context: context).elements)
+      let rows = try order.rows(context: context)
+      return (0..<rows.count).map { rows[$0] }
     }
   }
 
