@@ -28,7 +28,8 @@ import Testing
   @Test(arguments: [1, 4, 100], [false, true])
   func theFirstCopiesOfEachPointCount(_ k: Int, excludesSelf: Bool) throws {
     let model = try model()
-    let copies = try #require(EqualPoints(model, context: CallContext()).first(k, excludesSelf: excludesSelf))
+    let equal = try EqualPoints(model, context: CallContext())
+    let copies = try #require(equal.first(k, excludesSelf: excludesSelf))
     let kept = k + (excludesSelf ? 1 : 0)
     for block in 0..<model.blockCount {
       var some = false
