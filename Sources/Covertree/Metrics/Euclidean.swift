@@ -34,7 +34,8 @@ struct Euclidean<S: Scalar, D: Dimension>: Metric, @unchecked Sendable {
   }
 
   func finder(_ sources: BoxTree<S>) throws(CoverTreeError) -> EuclideanFinder<S, D> {
-    EuclideanFinder(metric: self, search: try SourceSearch(sources, dimension: dimension), closest: try ClosestSources())
+    EuclideanFinder(
+      metric: self, search: try SourceSearch(sources, dimension: dimension), closest: try ClosestSources())
   }
 
   func operations(comparing count: Int) -> Int { count * dimension.count / S.width }

@@ -30,7 +30,7 @@
 final class Inserter<M: Metric> {
   /// Vertices that one centre's members may put forward in the first round of a level, and how that grows from round
   /// to round.
-  private static var firstShare: Int { 32 }
+  private static var firstShare: Int { 16 }
   private static var shareGrowth: Int { 4 }
 
   let metric: M
@@ -83,7 +83,8 @@ final class Inserter<M: Metric> {
     nearestSquared = try Buffer(count: metric.pointCount)
     nearestSquared.preferLargePages()
     ceiling = try Buffer(count: metric.pointCount)
-    uncovered = try UncoveredMembers(nearest: nearest, nearestSquared: nearestSquared, ceiling: ceiling, context: context)
+    uncovered = try UncoveredMembers(
+      nearest: nearest, nearestSquared: nearestSquared, ceiling: ceiling, context: context)
   }
 
   /// Puts the whole batch into the tree.
