@@ -71,7 +71,8 @@ import Testing
         let chosen = few.count { nearest[$0] == Int32(center) }
         #expect(chosen > 120 && chosen < 280, "of centre \(center)")
       }
-      let all = try uncovered.vertices(share: count, seed: 5)
+      // More than any centre has.
+      let all = try uncovered.vertices(share: 20_000, seed: 5)
       #expect(all.count == uncovered.count && (0..<all.count).allSatisfy { all[$0] == uncovered.elements[$0] })
       return few
     }
@@ -80,8 +81,11 @@ import Testing
 
   @Test func thereIsAVertexWhereverSomebodyIsUncovered() throws {
     let count = 3000
+    // Runs of one, so that none of them may be due.
+    let nearest = try Buffer<Int32>(count: count)
+    for point in 0..<count { nearest[point] = Int32(point % 2) }
     let uncovered = try UncoveredMembers(
-      nearest: Buffer(count: count, filledWith: 0), nearestSquared: Buffer(count: count, filledWith: 2),
+      nearest: nearest, nearestSquared: Buffer(count: count, filledWith: 2),
       ceiling: Buffer(count: count, filledWith: 0), context: CallContext())
     let members = try Stack<Int32>()
     for point in 1..<count { try members.append(Int32(point)) }
