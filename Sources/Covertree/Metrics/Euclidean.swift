@@ -22,7 +22,12 @@ struct Euclidean<S: Scalar, D: Dimension>: Metric, @unchecked Sendable {
   func sources(_ list: Stack<Int32>, context: CallContext) throws(CoverTreeError) -> BoxTree<S> {
     let dim = dimension.count
     let rows = try Buffer<S>(count: list.count * dim)
-    for place in 0..<list.count { (rows.base + place * dim).update(from: row(list[place]), count: dim) }
+    try context.forEach(list.count, grain: 1 << 14) { (range, _) throws(CoverTreeError) in
+      for place in range {
+        let (target, source) = (rows.base + place &* dim, row(list[place]))
+        for d in 0..<dim { target[d] = source[d] }
+      }
+    }
     defer { withExtendedLifetime(rows) {} }
     return try BoxTree(
       PointsView(base: UnsafePointer(rows.base), count: list.count, dim: dim), leafSize: 4 * S.width, context: context)
@@ -30,8 +35,7 @@ struct Euclidean<S: Scalar, D: Dimension>: Metric, @unchecked Sendable {
 
   func finder(_ sources: BoxTree<S>) throws(CoverTreeError) -> EuclideanFinder<S, D> {
     EuclideanFinder(
-      metric: self, search: try BoxSearch(sources, dimension: dimension),
-      lanes: try LaneSearch(sources, dimension: dimension))
+      metric: self, search: try SourceSearch(sources, dimension: dimension), closest: try ClosestSources())
   }
 
   func operations(comparing count: Int) -> Int { count * dimension.count / S.width }
@@ -43,68 +47,129 @@ struct Euclidean<S: Scalar, D: Dimension>: Metric, @unchecked Sendable {
 
 struct EuclideanFinder<S: Scalar, D: Dimension>: SourceFinder {
   fileprivate let metric: Euclidean<S, D>
-  fileprivate var search: BoxSearch<S, D>
-  fileprivate var lanes: LaneSearch<S, D>
+  fileprivate var search: SourceSearch<S, D>
+  fileprivate var closest: ClosestSources<S>
 
-  var distanceEvaluations: Int { search.pointsCompared + lanes.pointsCompared }
+  var distanceEvaluations: Int { search.pointsCompared }
 
   mutating func nearest(
-    to points: UnsafeBufferPointer<Int32>, closerThan bounds: Buffer<Double>,
-    found: (_ point: Int32, _ place: Int32, _ squared: Double) -> Void
+    to points: UnsafeBufferPointer<Int32>, knowing known: Buffer<Double>, reach: LevelReach,
+    found: (_ point: Int32, _ listed: Int32, _ score: Double) -> Void
   ) throws(CoverTreeError) {
-    var closest = ClosestLanes<S>(lanes.slack)
+    closest.half = reach.half.nextUp
+    closest.forget()
     for first in stride(from: 0, to: points.count, by: S.width) {
       let together = points[first..<min(points.count, first + S.width)]
-      lanes.removeAll()
-      for point in together { lanes.add(metric.row(point), bound: bounds[point]) }
-      try lanes.run(into: &closest)
+      closest.begin()
+      search.removeAll()
       for (lane, point) in together.enumerated() {
-        switch closest.outcome(lane, of: lanes) {
-        case .nothing: continue
-        case .found(let place, let squared):
-          if squared < bounds[point] { found(point, lanes.label(place), squared) }
-        case .undecided:
-          var collector = ClosestCollector<S>(worst: bounds[point])
-          try search.run(metric.row(point), into: &collector)
-          if collector.place >= 0 { found(point, collector.place, collector.worst) }
-        }
+        let bar = reach.bar(knowing: known[point])
+        closest.bars[lane] = bar
+        search.add(metric.row(point), within: bar)
+      }
+      try search.run(guesses: closest.guesses, into: &closest)
+      for (lane, point) in together.enumerated() where closest.places[lane] >= 0 {
+        found(point, search.tree.labels[closest.places[lane]], closest.scores[lane])
       }
     }
   }
 
   @inline(__always)
   mutating func neighbors(
-    of places: Range<Int>, in list: Stack<Int32>, within squaredRadius: Double,
+    of places: Range<Int>, in list: Stack<Int32>, within radius: Double,
     found: (_ place: Int32, _ neighbor: Int32) throws(CoverTreeError) -> Void
   ) throws(CoverTreeError) {
-    var within = try LanesWithin<S>()
+    let (metric, labels) = (metric, search.tree.labels)
+    var within = try SourcesWithin(radius)
     for first in stride(from: places.lowerBound, to: places.upperBound, by: S.width) {
-      lanes.removeAll()
-      for place in first..<min(places.upperBound, first + S.width) {
-        lanes.add(metric.row(list[place]), bound: squaredRadius, .init(excluded: Int32(place)))
-      }
-      try lanes.run(into: &within)
-      for hit in within.hits.elements where lanes.squared(Int(hit.lane), Int(hit.place)) <= squaredRadius {
-        let (place, neighbor) = (Int32(first) + hit.lane, lanes.label(Int(hit.place)))
-        // Where squares overflow in the filter, a source shows to be as near to itself as to others.
-        if neighbor != place { try found(place, neighbor) }
+      let group = first..<min(places.upperBound, first + S.width)
+      search.load(group: group, within: radius) { metric.row(list[labels[$0]]) }
+      within.pairs.removeAll()
+      try search.run(guesses: UnsafeBufferPointer(start: nil, count: 0), into: &within)
+      for pair in within.pairs.elements where pair.place != Int32(first) + pair.lane {
+        try found(Int32(first) + pair.lane, pair.place)
       }
     }
   }
+
+  func listed(_ place: Int) -> Int { Int(search.tree.labels[place]) }
 }
 
-/// The nearest point closer than a bound, the lowest label of several.
-private struct ClosestCollector<S: Scalar>: DecidingCollector {
-  var worst: Double
-  var place: Int32 = -1
+/// The nearest source of each lane, as far as that matters (`LevelReach`).
+private struct ClosestSources<S: Scalar>: SourceCollector {
+  /// What a lane wants that has found something is below this.
+  var half = 0.0
+  private let arena: Arena
+  // Of each lane: the score below which it wants sources, the place of what it found, or -1, and the score of that.
+  let bars: UnsafeMutablePointer<Double>
+  let places: UnsafeMutablePointer<Int32>
+  let scores: UnsafeMutablePointer<Double>
+  private let last: UnsafeMutablePointer<Int32>
+  private var lastCount = 0
 
-  init(worst: Double) { self.worst = worst }
+  init() throws(CoverTreeError) {
+    arena = try Arena(
+      Arena.size(S.width, of: Double.self), Arena.size(S.width, of: Int32.self), Arena.size(S.width, of: Double.self),
+      Arena.size(S.width, of: Int32.self))
+    bars = arena.take(S.width)
+    places = arena.take(S.width)
+    scores = arena.take(S.width)
+    last = arena.take(S.width)
+    forget()
+  }
+
+  /// What the lanes before these found: points that follow each other lie near each other.
+  var guesses: UnsafeBufferPointer<Int32> { UnsafeBufferPointer(start: last, count: lastCount) }
 
   @inline(__always)
-  mutating func offer(_ squared: Double, _ label: Int32) {
-    guard squared < worst || (squared == worst && label < place) else { return }
-    worst = squared
-    place = label
+  mutating func forget() {
+    for lane in 0..<S.width { places[lane] = -1 }
+  }
+
+  /// Other lanes are searched for now.
+  @inline(__always)
+  mutating func begin() {
+    lastCount = 0
+    for lane in 0..<S.width where places[lane] >= 0 {
+      if lastCount == 0 || last[lastCount &- 1] != places[lane] {
+        last[lastCount] = places[lane]
+        lastCount &+= 1
+      }
+      places[lane] = -1
+    }
+  }
+
+  @inline(__always)
+  mutating func take(_ score: Double, _ lane: Int, _ place: Int) -> Double? {
+    guard score < bars[lane] else { return nil }
+    places[lane] = Int32(truncatingIfNeeded: place)
+    scores[lane] = score
+    bars[lane] = score < half ? score : half
+    return bars[lane]
+  }
+}
+
+/// All sources within a radius.
+private struct SourcesWithin: SourceCollector {
+  struct Pair: BitwiseCopyable {
+    var lane: Int32
+    var place: Int32
+  }
+
+  private let radius: Double
+  let pairs: Stack<Pair>
+
+  init(_ radius: Double) throws(CoverTreeError) {
+    self.radius = radius
+    pairs = try Stack()
+  }
+
+  @inline(__always)
+  mutating func take(_ score: Double, _ lane: Int, _ place: Int) throws(CoverTreeError) -> Double? {
+    if score <= radius {
+      try pairs.append(Pair(lane: Int32(truncatingIfNeeded: lane), place: Int32(truncatingIfNeeded: place)))
+    }
+    return nil
   }
 }
 

@@ -17,22 +17,45 @@ protocol Metric: Sendable {
   func squaredDistance(_ a: Int32, _ b: Int32) -> Double
 }
 
-/// Sources are known by their place in the list that they were made from.
+/// How far the searches of one level look, in scores.
+struct LevelReach {
+  /// The level's radius: what is farther covers nobody.
+  var radius: Double
+  /// Half of it: to a point that knows of a source within the radius only what is nearer than this matters, on lower levels.
+  var half: Double
+
+  init(ofLevel level: Int32) {
+    radius = radiusScore(ofLevel: level)
+    half = radiusScore(ofLevel: level - 1)
+  }
+
+  /// The score below which a point wants sources, which knows of one with the score `known`.
+  @inline(__always)
+  func bar(knowing known: Double) -> Double { known > radius ? radius.nextUp : min(known, half.nextUp) }
+}
+
+/// Sources are known by their *place*: an order that suits the searches. `list` is what they were made from.
 protocol SourceFinder {
-  /// Finds the nearest source of each point, if it is closer than the point's bound (squared): its place, and its squared
-  /// distance. Of several it is the first in the list.
+  /// Finds for each point a source within the reach that is closer than the one it knows of: the nearest of all where that is
+  /// within half of the reach.
+  ///
+  /// - Parameter known: by point, the score of what it knows of.
+  /// - Parameter found: with where the source stands in the list.
   mutating func nearest(
-    to points: UnsafeBufferPointer<Int32>, closerThan bounds: Buffer<Double>,
-    found: (_ point: Int32, _ place: Int32, _ squared: Double) -> Void
+    to points: UnsafeBufferPointer<Int32>, knowing known: Buffer<Double>, reach: LevelReach,
+    found: (_ point: Int32, _ listed: Int32, _ score: Double) -> Void
   ) throws(CoverTreeError)
 
-  /// Finds the other sources within a squared radius (inclusive) of each of those at some places, in any order.
+  /// Finds the other sources within a radius (inclusive) of each of those at some places, in any order.
   ///
-  /// - Parameter list: what the sources were made from.
+  /// - Parameter places: from a multiple of 16 on.
   mutating func neighbors(
-    of places: Range<Int>, in list: Stack<Int32>, within squaredRadius: Double,
+    of places: Range<Int>, in list: Stack<Int32>, within radius: Double,
     found: (_ place: Int32, _ neighbor: Int32) throws(CoverTreeError) -> Void
   ) throws(CoverTreeError)
+
+  /// Where the source at a place stands in the list.
+  func listed(_ place: Int) -> Int
 
   var distanceEvaluations: Int { get }
 }

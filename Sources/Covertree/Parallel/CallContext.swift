@@ -163,18 +163,35 @@ extension CallContext {
   func collect(
     _ count: Int, _ body: (Int) throws(CoverTreeError) -> Int32?
   ) throws(CoverTreeError) -> Stack<Int32> {
-    let grain = 1 << 14
     let found = try Stack<Int32>()
+    try collect(count, into: found, body)
+    return found
+  }
+
+  /// The same, in place of what is in a stack.
+  func collect(
+    _ count: Int, into found: Stack<Int32>, _ body: (Int) throws(CoverTreeError) -> Int32?
+  ) throws(CoverTreeError) {
+    try collect(count, grain: 1 << 14, into: found) { (range, target) throws(CoverTreeError) in
+      var next = 0
+      for index in range {
+        guard let value = try body(index) else { continue }
+        target[next] = value
+        next += 1
+      }
+      return next
+    }
+  }
+
+  /// The same, where `body` writes the values that it has for a range, at most one each, and tells how many they are.
+  func collect(
+    _ count: Int, grain: Int, into found: Stack<Int32>,
+    _ body: (Range<Int>, UnsafeMutablePointer<Int32>) throws(CoverTreeError) -> Int
+  ) throws(CoverTreeError) {
     try found.resize(to: count)
     let counts = try Buffer<Int>(count: (count + grain - 1) / grain)
     try forEach(count, grain: grain) { (range, _) throws(CoverTreeError) in
-      var next = range.lowerBound
-      for index in range {
-        guard let value = try body(index) else { continue }
-        found[next] = value
-        next += 1
-      }
-      counts[range.lowerBound / grain] = next - range.lowerBound
+      counts[range.lowerBound / grain] = try body(range, found.base + range.lowerBound)
     }
     var total = 0
     for chunk in 0..<counts.count {
@@ -182,7 +199,22 @@ extension CallContext {
       total += counts[chunk]
     }
     try found.resize(to: total)
-    return found
+  }
+
+  /// The greatest of the values that `body` gives for `0..<count`; nil where there are none. Calls run in parallel.
+  func greatest<Value: Comparable & BitwiseCopyable>(
+    of count: Int, grain: Int, _ body: (Int) throws(CoverTreeError) -> Value
+  ) throws(CoverTreeError) -> Value? {
+    let greatest = try Buffer<Value>(count: (count + grain - 1) / grain)
+    try forEach(count, grain: grain) { (range, _) throws(CoverTreeError) in
+      var mine = try body(range.lowerBound)
+      for index in range.dropFirst() {
+        let value = try body(index)
+        if value > mine { mine = value }
+      }
+      greatest[range.lowerBound / grain] = mine
+    }
+    return greatest.elements.max()
   }
 }
 

@@ -130,13 +130,14 @@ private struct ResidualFinder: SourceFinder {
   var distanceEvaluations = 0
 
   mutating func nearest(
-    to points: UnsafeBufferPointer<Int32>, closerThan bounds: Buffer<Double>,
-    found: (_ point: Int32, _ place: Int32, _ squared: Double) -> Void
+    to points: UnsafeBufferPointer<Int32>, knowing known: Buffer<Double>, reach: LevelReach,
+    found: (_ point: Int32, _ listed: Int32, _ score: Double) -> Void
   ) throws(CoverTreeError) {
     for point in points {
+      let bar = reach.bar(knowing: known[point])
       var nearest: (squared: Double, place: Int32)?
       try graph.forEach(of: point, among: sources) { (_, place, squared) in
-        guard squared < bounds[point] else { return }
+        guard squared < bar else { return }
         if let known = nearest, known < (squared, place) { return }
         nearest = (squared, place)
       }
@@ -145,13 +146,15 @@ private struct ResidualFinder: SourceFinder {
   }
 
   mutating func neighbors(
-    of places: Range<Int>, in list: Stack<Int32>, within squaredRadius: Double,
+    of places: Range<Int>, in list: Stack<Int32>, within radius: Double,
     found: (_ place: Int32, _ neighbor: Int32) throws(CoverTreeError) -> Void
   ) throws(CoverTreeError) {
     for place in places {
       try graph.forEach(of: list[place], among: sources) { (_, neighbor, squared) throws(CoverTreeError) in
-        if squared <= squaredRadius, neighbor != Int32(place) { try found(Int32(place), neighbor) }
+        if squared <= radius, neighbor != Int32(place) { try found(Int32(place), neighbor) }
       }
     }
   }
+
+  func listed(_ place: Int) -> Int { place }
 }

@@ -16,6 +16,8 @@ final class ConflictGraph {
   private let count: Int
   /// Vertices that a thread takes at a time; the edges of each such chunk are in one list.
   private let chunk: Int
+  /// Vertices are numbered as searches have them; of each: where it stands in the list of vertices.
+  private let listed: Buffer<Int32>
   /// Of each vertex: where its neighbours of higher priority stand in the list of its chunk.
   private let rivals: Buffer<Rivals>
   private let edges: [Stack<Int32>]
@@ -25,24 +27,33 @@ final class ConflictGraph {
 
   /// The graph of these points with an edge between any two within a radius.
   init<M: Metric>(
-    _ vertices: Stack<Int32>, within squaredRadius: Double, metric: M, seed: UInt64, context: CallContext
+    _ vertices: Stack<Int32>, within radius: Double, metric: M, seed: UInt64, context: CallContext
   ) throws(CoverTreeError) {
     count = vertices.count
-    chunk = CallContext.grain(operationsPerItem: metric.operations(comparing: count), most: 512)
+    // Searches take 16 at a time.
+    chunk = (CallContext.grain(operationsPerItem: metric.operations(comparing: count), most: 512) + 15) / 16 * 16
     rivals = try Buffer(count: count)
+    listed = try Buffer(count: count)
+    let priorities = try Buffer<UInt64>(count: count)
     var edges: [Stack<Int32>] = []
     for _ in 0..<(count + chunk - 1) / chunk { edges.append(try Stack()) }
     let sources = try metric.sources(vertices, context: context)
+    let numbering = try metric.finder(sources)
     let evaluations = Counter()
-    let (lists, rivals, chunk) = (edges, rivals, chunk)
-    // `mixed` is a bijection: no two vertices share a priority.
-    func priority(_ vertex: Int) -> UInt64 { mixed(seed ^ UInt64(vertices[vertex])) }
+    let (lists, rivals, listed, chunk) = (edges, rivals, listed, chunk)
+    try context.forEach(count, grain: 1 << 14) { (range, _) throws(CoverTreeError) in
+      for vertex in range {
+        listed[vertex] = Int32(numbering.listed(vertex))
+        // `mixed` is a bijection: no two vertices share a priority.
+        priorities[vertex] = mixed(seed ^ UInt64(vertices[listed[vertex]]))
+      }
+    }
     try context.forEach(count, grain: chunk) { (range, _) throws(CoverTreeError) in
       var finder = try metric.finder(sources)
       let pairs = try Stack<Pair>()
       for vertex in range { rivals[vertex] = Rivals(begin: 0, count: 0) }
-      try finder.neighbors(of: range, in: vertices, within: squaredRadius) { (vertex, other) throws(CoverTreeError) in
-        guard priority(Int(other)) > priority(Int(vertex)) else { return }
+      try finder.neighbors(of: range, in: vertices, within: radius) { (vertex, other) throws(CoverTreeError) in
+        guard priorities[other] > priorities[vertex] else { return }
         try pairs.append(Pair(vertex: vertex, rival: other))
         rivals.base[Int(vertex)].count += 1
       }
@@ -70,7 +81,7 @@ final class ConflictGraph {
     case undecided, chosen, excluded
   }
 
-  /// A maximal independent set, as a flag for each vertex: the set that one gets by going through the vertices from
+  /// A maximal independent set, as a flag for each in the list of vertices: the set that one gets by going through the vertices from
   /// the highest priority down and taking each that has no neighbour taken before it.
   ///
   /// Rounds find it in parallel: a vertex is decided once all its neighbours of higher priority are, in an expected
@@ -93,7 +104,9 @@ final class ConflictGraph {
       }
     }
     let chosen = try Buffer<Bool>(count: count)
-    for vertex in 0..<count { chosen[vertex] = state[vertex] == .chosen }
+    try context.forEach(count, grain: 1 << 14) { (range, _) throws(CoverTreeError) in
+      for vertex in range { chosen[listed[vertex]] = state[vertex] == .chosen }
+    }
     return chosen
   }
 

@@ -1,13 +1,14 @@
 /// Insertion of a batch of points into a compressed cover tree, empty or not: the one way in.
 ///
 /// The batch comes down the levels together. On level `i` the *centres* `C_i` are the nodes of level `i` and above,
-/// more than `2^i` apart, and every point still on its way (a *member*) knows the nearest of them. Per level:
+/// more than `2^i` apart, and every point still on its way (a *member*) knows one of them: one within `2^i` if there is one, and the
+/// nearest if that is within half of it. Nothing else matters on lower levels. Per level:
 ///
 /// 1. nodes that the tree already has on this level join the centres, and members look whether one of them is nearer;
 /// 2. members farther than `2^i` from every centre are *uncovered*. Some of those of each centre become vertices of a
 ///    conflict graph, with an edge wherever two lie within `2^i`;
 /// 3. a maximal independent set of it, greedy by a seeded priority, enters the tree on this level, each point under
-///    its nearest centre of the level above;
+///    the centre of the level above that it knows;
 /// 4. members look whether one of the new centres is nearer; while some stay uncovered, 2 to 4 again with more
 ///    vertices, and the others look at the centres of these rounds together.
 ///
@@ -24,33 +25,34 @@
 /// doubling, done level by level and centre by centre: once the balls around a share of the members are taken, few of
 /// the rest lie close together.
 ///
-/// Per level and member one bounded nearest-neighbour search among the new centres; memory about 32 bytes a point
+/// Per level and member one bounded search among the new centres; memory about 32 bytes a point
 /// besides the points.
 final class Inserter<M: Metric> {
   /// Vertices that one centre's members may put forward in the first round of a level, and how that grows from round
   /// to round.
-  private static var firstShare: Int { 32 }
+  private static var firstShare: Int { 16 }
   private static var shareGrowth: Int { 4 }
 
   let metric: M
   let context: CallContext
   private let seed: UInt64
-  /// Of each point: its parent and level once it is in the tree. A member's parent is the nearest centre of the level
-  /// above.
+  /// Of each point: its parent and level once it is in the tree. A member's parent is the centre of the level above that it
+  /// knew of.
   let nodes: TreeNodes
   private let root: Int32
   /// The nodes that the tree had, level by level.
   private let old: OldNodes
 
   /// The points on their way, in the order of preference.
-  let members: Buffer<Int32>
-  private(set) var memberCount: Int
-  // Of each member: the nearest centre so far, the score of its distance, and the highest level that it may enter.
+  private var members: Stack<Int32>
+  private var memberCount: Int { members.count }
+  // Of each member: the nearest centre that it knows of, the score of its distance, and the highest level that it may enter.
   private let nearest: Buffer<Int32>
   private let nearestSquared: Buffer<Double>
   private let ceiling: Buffer<Int16>
-  /// Scratch: of each centre, the number of its uncovered members.
-  private let tally: Buffer<Int32>
+  private let uncovered: UncoveredMembers
+  /// Scratch: the next members.
+  private var spare: Stack<Int32>
   private(set) var statistics = InsertionStatistics()
 
   /// Members that a thread takes at a time.
@@ -73,12 +75,16 @@ final class Inserter<M: Metric> {
       nodes.level[root] = TreeNodes.lowestRootLevel
     }
     old = try OldNodes(nodes)
-    members = batch
-    memberCount = batch.count
+    members = try Stack()
+    try members.append(batch.elements)
+    spare = try Stack()
     nearest = try Buffer(count: metric.pointCount)
+    nearest.preferLargePages()
     nearestSquared = try Buffer(count: metric.pointCount)
+    nearestSquared.preferLargePages()
     ceiling = try Buffer(count: metric.pointCount)
-    tally = try Buffer(count: metric.pointCount)
+    uncovered = try UncoveredMembers(
+      nearest: nearest, nearestSquared: nearestSquared, ceiling: ceiling, context: context)
   }
 
   /// Puts the whole batch into the tree.
@@ -94,7 +100,7 @@ final class Inserter<M: Metric> {
       statistics.levels += 1
       try noteParents(level: level)
       if let first = upcoming.first, first.level == level {
-        try attract(current, to: first.points, level: level)
+        try attract(members.elements, to: first.points, level: level)
         upcoming = upcoming.dropFirst()
       }
       try enter(level: level)
@@ -107,19 +113,17 @@ final class Inserter<M: Metric> {
 
   /// Makes the root the nearest centre of every member, and raises it above every level that they can enter.
   private func gatherAtRoot() throws(CoverTreeError) {
-    try context.forEach(memberCount, grain: Self.grain) { (range, _) throws(CoverTreeError) in
-      for index in range {
-        let member = members[index]
-        nearest[member] = root
-        nearestSquared[member] = metric.squaredDistance(root, member)
-      }
+    let farthest = try context.greatest(of: memberCount, grain: Self.grain) { index in
+      let member = members[index]
+      nearest[member] = root
+      let squared = metric.squaredDistance(root, member)
+      nearestSquared[member] = squared
+      return squared
     }
     statistics.distanceEvaluations += memberCount
     try keepMembers()
     guard memberCount > 0 else { return }
-    var farthest = -Double.infinity
-    for index in 0..<memberCount { farthest = max(farthest, nearestSquared[members[index]]) }
-    nodes.level[root] = max(nodes.level[root], levelCovering(score: farthest))
+    nodes.level[root] = max(nodes.level[root], levelCovering(score: farthest ?? 0))
   }
 
   /// Finds each member's ceiling: one below the lowest level `i` on which an old node of level `i` or above lies within
@@ -129,31 +133,27 @@ final class Inserter<M: Metric> {
     for index in 0...old.levels.count {
       // Until the next old nodes join, the centres of all levels down to theirs are the same.
       let next = index < old.levels.count ? old.levels[index].level : nil
-      for index in 0..<memberCount {
-        let member = members[index]
-        let covering = max(levelCovering(score: nearestSquared[member]), next.map { $0 + 1 } ?? Int32.min)
-        if covering <= level { ceiling[member] = Int16(covering - 1) }
+      let above = level
+      try context.forEach(memberCount, grain: Self.grain) { (range, _) throws(CoverTreeError) in
+        for index in range {
+          let member = members[index]
+          let covering = max(levelCovering(score: nearestSquared[member]), next.map { $0 + 1 } ?? Int32.min)
+          if covering <= above { ceiling[member] = Int16(covering - 1) }
+        }
       }
       guard let next else { return }
       level = next
-      try attract(current, to: old.levels[index].points, level: level)
+      try attract(members.elements, to: old.levels[index].points, level: level)
       try keepMembers()
     }
   }
 
   /// The highest level that a member has to enter.
   private func highestEntry() throws(CoverTreeError) -> Int32 {
-    let chunks = (memberCount + Self.grain - 1) / Self.grain
-    let highest = try Buffer<Int32>(count: chunks, filledWith: Int32.min)
-    try context.forEach(memberCount, grain: Self.grain) { (range, _) throws(CoverTreeError) in
-      for index in range {
-        let member = members[index]
-        let entry = min(levelBelow(score: nearestSquared[member]), Int32(ceiling[member]))
-        let chunk = range.lowerBound / Self.grain
-        highest[chunk] = max(highest[chunk], entry)
-      }
-    }
-    return highest.elements.max() ?? Int32.min
+    try context.greatest(of: memberCount, grain: Self.grain) { index in
+      let member = members[index]
+      return min(levelBelow(score: nearestSquared[member]), Int32(ceiling[member]))
+    } ?? Int32.min
   }
 
   /// Members that may enter this level note the centre of the level above that would be their parent.
@@ -171,86 +171,51 @@ final class Inserter<M: Metric> {
   private func enter(level: Int32) throws(CoverTreeError) {
     var share = Self.firstShare
     let later = try Stack<Int32>()
-    var uncovered = try uncoveredMembers(current, level: level)
+    try uncovered.find(among: members.elements, level: level)
     while uncovered.count > 0 {
       statistics.rounds += 1
-      let vertices = try chooseVertices(from: uncovered, share: share)
+      let vertices = try uncovered.vertices(share: share, seed: seed)
       let graph = try ConflictGraph(
         vertices, within: radiusScore(ofLevel: level), metric: metric, seed: seed, context: context)
       statistics.conflictEdges += graph.edgeCount
       statistics.distanceEvaluations += graph.distanceEvaluations
       let chosen = try graph.independentSet(context: context)
-      let centers = try Stack<Int32>()
-      for index in 0..<vertices.count where chosen[index] {
-        let point = vertices[index]
-        nodes.level[point] = level
-        nearestSquared[point] = Score.ofZero
-        try centers.append(point)
+      let centers = try context.collect(vertices.count) { index in
+        guard chosen[index] else { return nil }
+        nodes.level[vertices[index]] = level
+        nearestSquared[vertices[index]] = Score.ofZero
+        return vertices[index]
       }
       // Most members are uncovered in the first round, few in the next ones.
       if share == Self.firstShare {
-        try attract(current, to: centers, level: level)
+        try attract(members.elements, to: centers, level: level)
       } else {
         try attract(uncovered.elements, to: centers, level: level)
         try later.append(centers.elements)
       }
-      uncovered = try uncoveredMembers(uncovered.elements, level: level)
-      share = min(share * Self.shareGrowth, members.count)
+      try uncovered.find(among: uncovered.elements, level: level)
+      share = min(share * Self.shareGrowth, metric.pointCount)
     }
-    try attract(current, to: later, level: level)
+    try attract(members.elements, to: later, level: level)
   }
 
-  /// The members on their way now.
-  private var current: UnsafeBufferPointer<Int32> { UnsafeBufferPointer(start: members.base, count: memberCount) }
-
-  /// Those of the members that no centre covers and that may enter, in their order.
-  private func uncoveredMembers(
-    _ some: UnsafeBufferPointer<Int32>, level: Int32
-  ) throws(CoverTreeError) -> Stack<Int32> {
-    let radiusSquared = radiusScore(ofLevel: level)
-    return try context.collect(some.count) { index in
-      let member = some[index]
-      return nearestSquared[member] > radiusSquared && ceiling[member] >= level ? member : nil
-    }
-  }
-
-  /// Up to `share` uncovered members of each centre, evenly spaced in the order of preference.
-  private func chooseVertices(from uncovered: Stack<Int32>, share: Int) throws(CoverTreeError) -> Stack<Int32> {
-    // Centres are no members: their own `nearest` is free to count how many of theirs have been looked at.
-    let seen = nearest
-    for member in uncovered.elements {
-      tally[nearest[member]] = 0
-      seen[nearest[member]] = 0
-    }
-    for member in uncovered.elements { tally[nearest[member]] += 1 }
-    let vertices = try Stack<Int32>()
-    for member in uncovered.elements {
-      let center = nearest[member]
-      let (rank, of) = (Int(seen[center]), Int(tally[center]))
-      seen[center] += 1
-      // The ranks at which a share spread evenly over all of them goes up by one.
-      if of <= share || (rank + 1) * share / of > rank * share / of { try vertices.append(member) }
-    }
-    return vertices
-  }
-
-  /// Members look whether one of the new centres of a level is nearer than the nearest that they know.
+  /// Members look among the new centres of a level for one that matters to them (`LevelReach`).
   private func attract(
     _ some: UnsafeBufferPointer<Int32>, to centers: Stack<Int32>, level: Int32
   ) throws(CoverTreeError) {
     guard centers.count > 0 else { return }
     // A new centre is more than 2^level from all others: it cannot be nearer to what is within half of that of one.
-    let outOfReach = radiusScore(ofLevel: level - 1)
+    let reach = LevelReach(ofLevel: level)
     let sources = try metric.sources(centers, context: context)
     let evaluations = Counter()
     let grain = CallContext.grain(operationsPerItem: metric.operations(comparing: centers.count), most: 2048)
     try context.forEach(some.count, grain: grain) { (range, _) throws(CoverTreeError) in
       var finder = try metric.finder(sources)
       let seekers = try Stack<Int32>()
-      for member in some[range] where nodes.level[member] == TreeNodes.absent && nearestSquared[member] > outOfReach {
+      for member in some[range] where nodes.level[member] == TreeNodes.absent && nearestSquared[member] > reach.half {
         try seekers.append(member)
       }
-      try finder.nearest(to: seekers.elements, closerThan: nearestSquared) { (member, found, squared) in
+      try finder.nearest(to: seekers.elements, knowing: nearestSquared, reach: reach) { (member, found, squared) in
         nearest[member] = centers[Int(found)]
         nearestSquared[member] = squared
       }
@@ -259,9 +224,9 @@ final class Inserter<M: Metric> {
     statistics.distanceEvaluations += evaluations.value
   }
 
-  /// Drops members that have entered; those at distance 0 from their nearest centre become its duplicates.
+  /// Drops members that have entered; those at distance 0 from the centre that they know become its duplicates.
   private func keepMembers() throws(CoverTreeError) {
-    let kept = try context.collect(memberCount) { (index) throws(CoverTreeError) in
+    try context.collect(memberCount, into: spare) { index in
       let member = members[index]
       guard nodes.level[member] == TreeNodes.absent else { return nil }
       guard Score.isZero(nearestSquared[member]) else { return member }
@@ -269,7 +234,6 @@ final class Inserter<M: Metric> {
       nodes.level[member] = TreeNodes.duplicate
       return nil
     }
-    members.base.update(from: kept.base, count: kept.count)
-    memberCount = kept.count
+    swap(&members, &spare)
   }
 }

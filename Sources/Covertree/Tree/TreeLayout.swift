@@ -48,8 +48,7 @@ final class TreeLayout<S: Scalar>: @unchecked Sendable {
     radius = try Buffer(count: count)
     subtreeMin = try Buffer(count: count)
     subtreeMax = try Buffer(count: count)
-    fillChildren()
-    fillIndexRanges()
+    try fillChildren(try fillIndexRanges(context), context)
     try context.poll()
     if let squaredDistance {
       let order = order
@@ -86,7 +85,8 @@ final class TreeLayout<S: Scalar>: @unchecked Sendable {
       _ nodes: TreeNodes, _ storage: Buffer<S>, _ ids: Buffer<Int32>, dim: Int, context: CallContext
     ) throws(CoverTreeError) {
       let count = nodes.count
-      let position = try depthFirstPositions(nodes, NodesByLevel(nodes))
+      let depthFirst = try DepthFirstOrder(nodes, context: context)
+      let (position, size) = (depthFirst.position, depthFirst.size)
       try context.poll()
       self.dim = dim
       points = try Buffer(count: count * dim)
@@ -97,38 +97,83 @@ final class TreeLayout<S: Scalar>: @unchecked Sendable {
       let (points, order, levels, parents, subtreeEnd) = (points, order, levels, parents, subtreeEnd)
       try context.forEach(count, grain: 1 << 14) { (range, _) throws(CoverTreeError) in
         for node in range {
-          let t = Int(position.of[node])
-          (points.base + t * dim).update(from: storage.base + node * dim, count: dim)
+          let t = Int(position[node])
+          let (target, source) = (points.base + t * dim, storage.base + node * dim)
+          for d in 0..<dim { target[d] = source[d] }
           order[t] = ids[node]
           levels[t] = nodes.level[node]
-          parents[t] = nodes.parent[node] < 0 ? -1 : position.of[nodes.parent[node]]
-          subtreeEnd[t] = position.of[node] + position.size[node]
+          parents[t] = nodes.parent[node] < 0 ? -1 : position[nodes.parent[node]]
+          subtreeEnd[t] = position[node] + size[node]
         }
       }
     }
   }
 
-  private func fillChildren() {
-    var next: Int32 = 0
-    for t in 0..<count {
-      childrenOffsets[t] = next
-      var child = Int32(t + 1)
-      while child < subtreeEnd[t] {
-        children[next] = child
-        next += 1
-        child = subtreeEnd[child]
+  /// Nodes in tree order that a thread takes at a time.
+  private static var grain: Int { 1 << 14 }
+
+  /// Fills the index ranges of subtrees.
+  ///
+  /// - Returns: of each chunk of nodes, how many children they have.
+  private func fillIndexRanges(_ context: CallContext) throws(CoverTreeError) -> Buffer<Int32> {
+    let (parents, order, smallest, largest) = (parents, order, subtreeMin, subtreeMax)
+    let chunks = (count + Self.grain - 1) / Self.grain
+    let childCounts = try Buffer<Int32>(count: chunks, filledWith: 0)
+    // Nodes whose parent is in an earlier chunk are taken to it when all chunks are done.
+    var crossing: [Stack<Int32>] = []
+    for _ in 0..<chunks { crossing.append(try Stack()) }
+    let lists = crossing
+    try context.forEach(count, grain: Self.grain) { (range, _) throws(CoverTreeError) in
+      let chunk = range.lowerBound / Self.grain
+      for t in range { (smallest[t], largest[t]) = (order[t], order[t]) }
+      var inside: Int32 = 0
+      for t in range.reversed() where t > 0 {
+        let parent = parents[t]
+        guard parent >= range.lowerBound else {
+          try lists[chunk].append(Int32(t))
+          continue
+        }
+        inside += 1
+        smallest[parent] = min(smallest[parent], smallest[t])
+        largest[parent] = max(largest[parent], largest[t])
+      }
+      childCounts[chunk] = inside
+    }
+    for list in crossing {
+      for t in list.elements {
+        var parent = parents[t]
+        childCounts.base[Int(parent) / Self.grain] += 1
+        while parent >= 0, smallest[t] < smallest[parent] || largest[t] > largest[parent] {
+          smallest[parent] = min(smallest[parent], smallest[t])
+          largest[parent] = max(largest[parent], largest[t])
+          parent = parents[parent]
+        }
       }
     }
-    childrenOffsets[count] = next
+    return childCounts
   }
 
-  private func fillIndexRanges() {
-    subtreeMin.base.update(from: order.base, count: count)
-    subtreeMax.base.update(from: order.base, count: count)
-    for t in stride(from: count - 1, to: 0, by: -1) {
-      let parent = parents[t]
-      subtreeMin[parent] = min(subtreeMin[parent], subtreeMin[t])
-      subtreeMax[parent] = max(subtreeMax[parent], subtreeMax[t])
+  /// - Parameter childCounts: of each chunk of nodes, how many children they have.
+  private func fillChildren(_ childCounts: Buffer<Int32>, _ context: CallContext) throws(CoverTreeError) {
+    let (children, childrenOffsets, subtreeEnd) = (children, childrenOffsets, subtreeEnd)
+    let firsts = try Buffer<Int32>(count: childCounts.count)
+    var total: Int32 = 0
+    for chunk in 0..<firsts.count {
+      firsts[chunk] = total
+      total += childCounts[chunk]
+    }
+    childrenOffsets[count] = total
+    try context.forEach(count, grain: Self.grain) { (range, _) throws(CoverTreeError) in
+      var next = firsts[range.lowerBound / Self.grain]
+      for t in range {
+        childrenOffsets[t] = next
+        var child = Int32(t + 1)
+        while child < subtreeEnd[t] {
+          children[next] = child
+          next += 1
+          child = subtreeEnd[child]
+        }
+      }
     }
   }
 
@@ -148,62 +193,4 @@ final class TreeLayout<S: Scalar>: @unchecked Sendable {
       }
     }
   }
-}
-
-/// Nodes from the highest level to the lowest, so that each comes after its parent.
-private struct NodesByLevel {
-  let sorted: Buffer<Int32>
-
-  init(_ nodes: TreeNodes) throws(CoverTreeError) {
-    var lowest = Int32.max
-    var highest = Int32.min
-    for level in nodes.level.elements where level != TreeNodes.duplicate {
-      lowest = min(lowest, level)
-      highest = max(highest, level)
-    }
-    // Bucket 0 is the highest level; the last one is for duplicates.
-    let buckets = Int(highest - lowest) + 2
-    func bucket(_ level: Int32) -> Int { level == TreeNodes.duplicate ? buckets - 1 : Int(highest - level) }
-    let starts = try Buffer<Int>(count: buckets + 1, filledWith: 0)
-    for level in nodes.level.elements { starts[bucket(level) + 1] += 1 }
-    for index in 0..<buckets { starts[index + 1] += starts[index] }
-    sorted = try Buffer(count: nodes.count)
-    for node in 0..<nodes.count {
-      let index = bucket(nodes.level[node])
-      sorted[starts[index]] = Int32(node)
-      starts[index] += 1
-    }
-  }
-}
-
-/// Where each node comes in depth-first order, siblings in the builder's order, and the size of its subtree.
-private func depthFirstPositions(
-  _ nodes: TreeNodes, _ byLevel: NodesByLevel
-) throws(CoverTreeError) -> (of: Buffer<Int32>, size: Buffer<Int32>) {
-  let count = nodes.count
-  let size = try Buffer<Int32>(count: count, filledWith: 1)
-  for index in stride(from: count - 1, to: 0, by: -1) {
-    let node = byLevel.sorted[index]
-    size[nodes.parent[node]] += size[node]
-  }
-  // Children of a node in the builder's order: lists threaded through the nodes, filled from the back.
-  let firstChild = try Buffer<Int32>(count: count, filledWith: -1)
-  let nextSibling = try Buffer<Int32>(count: count, filledWith: -1)
-  for node in stride(from: count - 1, through: 0, by: -1) where nodes.parent[node] >= 0 {
-    nextSibling[node] = firstChild[nodes.parent[node]]
-    firstChild[nodes.parent[node]] = Int32(node)
-  }
-  let position = try Buffer<Int32>(count: count)
-  position[byLevel.sorted[0]] = 0
-  for index in 0..<count {
-    let node = byLevel.sorted[index]
-    var next = position[node] + 1
-    var child = firstChild[node]
-    while child >= 0 {
-      position[child] = next
-      next += size[child]
-      child = nextSibling[child]
-    }
-  }
-  return (position, size)
 }
