@@ -314,13 +314,6 @@ extension LaneSearch {
     return (trees[number], place &- trees[number].firstPlace)
   }
 
-  /// The label of the point at a place.
-  @inline(__always)
-  func label(_ place: Int) -> Int32 {
-    let (tree, inside) = locate(place)
-    return tree.labels[inside]
-  }
-
   /// The score that decisions are made by, from a lane to the point at a place.
   @inline(__always)
   func squared(_ lane: Int, _ place: Int) -> Double {
@@ -404,36 +397,4 @@ struct ClosestLanes<S: Scalar>: LaneCollector {
     let place = Int(places[lane])
     return .found(place, squared: search.squared(lane, place))
   }
-}
-
-/// All points that show to be within what each lane wants.
-struct LanesWithin<S: Scalar>: LaneCollector {
-  struct Hit: BitwiseCopyable {
-    var lane: Int32
-    var place: Int32
-  }
-
-  private(set) var threshold = S.Lanes(repeating: -1)
-  let hits: Stack<Hit>
-
-  init() throws(CoverTreeError) { hits = try Stack() }
-
-  @inline(__always)
-  mutating func begin<D: Dimension>(_ search: borrowing LaneSearch<S, D>) {
-    threshold = search.limits
-    hits.removeAll()
-  }
-
-  @inline(__always)
-  mutating func take(_ squared: S.Lanes, _ place: Int) throws(CoverTreeError) {
-    var lanes = S.maskLessOrEqual(squared, threshold)
-    while lanes != 0 {
-      let lane = Int32(truncatingIfNeeded: lanes.trailingZeroBitCount)
-      lanes &= lanes &- 1
-      try hits.append(Hit(lane: lane, place: Int32(truncatingIfNeeded: place)))
-    }
-  }
-
-  /// All are wanted.
-  func giveUpUndecided() {}
 }
