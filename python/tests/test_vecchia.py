@@ -219,7 +219,7 @@ def test_every_part_of_finding_neighbours_reports_its_share(monkeypatch, inducin
     monkeypatch.setattr(_native, "run", reporting)
     points = np.random.default_rng(0).random((2000, 2))
     vecchia.neighbors(points, kernel=RBF(), m=3, n_inducing=20, inducing_points=inducing_points, progress=shares.append)
-    assert len(called) == 3 + (inducing_points != "random")
+    assert len(called) == 3 + {"random": 0, "kmeans++": 1, "cover-tree": 2}[inducing_points]
     assert len(set(called)) == len(called)
     assert shares == sorted(shares)
     assert (shares[0], shares[-1]) == (0, 1)

@@ -48,17 +48,6 @@ final class BoxTree<S: Scalar>: @unchecked Sendable {
     try fillUpperNodes(context)
   }
 
-  /// Points in the order in which they come: place is row. Boxes are as good as that order is; nothing is done but to fill them,
-  /// which takes microseconds for some hundreds of points.
-  convenience init(
-    inOrderOf points: PointsView<S>, labels: UnsafePointer<Int32>? = nil, leafSize: Int, context: CallContext = .brief
-  ) throws(CoverTreeError) {
-    try self.init(emptyFor: points.count, dim: points.dim, leafSize: leafSize)
-    try FilledNodes(tree: self, placed: ArrivalOrder(points: points), given: labels, context: context)
-      .run(RuntimeDimension(count: dim))
-    try fillUpperNodes(context)
-  }
-
   /// Memory for so many points, with nodes that lead to their children.
   private init(emptyFor count: Int, dim: Int, leafSize: Int) throws(CoverTreeError) {
     (self.count, self.dim) = (count, dim)

@@ -1,36 +1,9 @@
 import CNumerics
 
-/// Points that have places.
-protocol PlacedPoints<S> {
-  associatedtype S: Scalar
-  func row(at place: Int) -> Int32
-  func coordinates(at place: Int) -> UnsafePointer<S>
-  /// Whether points may change places inside a leaf.
-  static var haveAnyOrderInLeaves: Bool { get }
-  /// Some places are not asked for again.
-  func release(_ places: Range<Int>)
-}
-
-extension MedianOrder: PlacedPoints {
-  static var haveAnyOrderInLeaves: Bool { true }
-}
-
-/// Place is row.
-struct ArrivalOrder<S: Scalar>: PlacedPoints {
-  static var haveAnyOrderInLeaves: Bool { false }
-  let points: PointsView<S>
-
-  @inline(__always)
-  func row(at place: Int) -> Int32 { Int32(truncatingIfNeeded: place) }
-  @inline(__always)
-  func coordinates(at place: Int) -> UnsafePointer<S> { points.row(place) }
-  func release(_ places: Range<Int>) {}
-}
-
 /// The leaves of a tree, and the nodes that lead to them, filled one after the other.
-struct FilledNodes<S: Scalar, Placed: PlacedPoints>: DimensionTask where Placed.S == S {
+struct FilledNodes<S: Scalar>: DimensionTask {
   let tree: BoxTree<S>
-  let placed: Placed
+  let placed: MedianOrder<S>
   /// By row; nil for the row itself.
   let given: UnsafePointer<Int32>?
   let context: CallContext
@@ -61,7 +34,7 @@ struct FilledNodes<S: Scalar, Placed: PlacedPoints>: DimensionTask where Placed.
     }
   }
 
-  /// Fills a leaf; its points stand by their labels where they may.
+  /// Fills a leaf, its points by their labels.
   @inline(__always)
   private func fill<D: Dimension>(_ leaf: Int, _ slots: LeafSlots, _ dimension: D) {
     let (first, count) = (leaf &* tree.leafSize, tree.pointCount(ofLeaf: leaf))
@@ -69,12 +42,12 @@ struct FilledNodes<S: Scalar, Placed: PlacedPoints>: DimensionTask where Placed.
       let row = placed.row(at: first &+ slot)
       slots.labels[slot] = given?[Int(row)] ?? row
     }
-    if Placed.haveAnyOrderInLeaves { slots.rank(count) }
+    slots.rank(count)
     let (labels, scalars) = (tree.labels.base + first, scalars(ofLeaf: leaf))
     for slot in 0..<tree.leafSize {
       // Beyond the last point there are copies of the first one, until the box is known.
       let from = slot < count ? slot : 0
-      let to = Placed.haveAnyOrderInLeaves && slot < count ? Int(slots.ranks[slot]) : slot
+      let to = slot < count ? Int(slots.ranks[slot]) : slot
       labels[to] = slot < count ? slots.labels[slot] : BoxTree<S>.noLabel
       guard count > 0 else { continue }
       let point = placed.coordinates(at: first &+ from)
@@ -115,9 +88,7 @@ struct FilledNodes<S: Scalar, Placed: PlacedPoints>: DimensionTask where Placed.
       sides[(2 &* d &+ 1) &* S.width &+ lane] = S.largest(high)
     }
     let labels = tree.labels.base + leaf &* tree.leafSize
-    var smallest = labels[0]
-    if !Placed.haveAnyOrderInLeaves { for slot in 1..<count { smallest = min(smallest, labels[slot]) } }
-    tree.smallestLabel[node &* S.width &+ lane] = smallest
+    tree.smallestLabel[node &* S.width &+ lane] = labels[0]
     let scalars = scalars(ofLeaf: leaf)
     for slot in count..<tree.leafSize {
       for d in 0..<dimension.count { scalars[self.lane(slot) &+ d &* S.width] = .nan }

@@ -151,7 +151,9 @@ struct CoverBuild<S: Scalar> {
     let rows = try sortedOrder(ofKeys: keys, context: context)
     let storage = try gather(points, rows)
     let ids = try Buffer<Int32>(count: points.count)
-    for place in 0..<points.count { ids[place] = labels[rows[place]] }
+    try context.forEach(points.count, grain: 1 << 14) { (range, _) throws(CoverTreeError) in
+      for place in range { ids[place] = labels[rows[place]] }
+    }
     let nodes = try placeOldNodes(base, rows)
     let batch = try preferredOrder(rows, from: base?.count ?? 0)
     // The root of a tree that exists is its node 0.

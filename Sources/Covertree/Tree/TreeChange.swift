@@ -1,9 +1,9 @@
 /// Makes the next snapshot of a tree: from points, by insertion, or by removal.
 ///
-/// The points are in segments whose sizes fall by a factor. New points come into a last, small segment, the *buffer*, which a search
-/// scans. A full buffer is merged with segments before it that are not large beside it, so each point is moved a few times in all. A
-/// removed point is marked, and a segment is built again when a quarter of it is gone. So a change costs what it is worth, O(log^2 n) for a
-/// point on average, not what the tree holds.
+/// The points are in segments whose sizes fall by a factor. New points come into the last, small one, the *buffer*, which is built again with
+/// each batch. A full buffer is merged with segments before it that are not large beside it, so each point is moved a few times in all.
+/// A removed point is marked, and a segment is built again when a quarter of it is gone. So a change costs what it is worth, O(log^2 n) for
+/// a point on average, not what the tree holds.
 ///
 /// J. L. Bentley, J. B. Saxe, "Decomposable searching problems I: static-to-dynamic transformation", J. Algorithms 1 (1980); R. Yesantharao,
 /// Y. Wang, L. Dhulipala, J. Shun, "Parallel batch-dynamic kd-trees" (2021).
@@ -11,11 +11,11 @@ struct TreeChange<S: Scalar> {
   let options: TreeOptions
   let context: CallContext
 
-  /// A segment is merged with what comes after it unless it is so many times as large.
-  private static var sizeRatio: Int { 16 }
-  /// A buffer has at most so many bytes of coordinates, and so many points.
-  private static var bufferBytes: Int { 8192 }
-  private static var bufferPoints: Int { 512 }
+  /// A segment is merged with what comes after it unless it is so many times as large: a large ratio keeps segments few, and moves each point
+  /// more often.
+  private static var sizeRatio: Int { 64 }
+  /// A buffer has fewer points than this.
+  private static var bufferPoints: Int { 128 }
 
   /// A tree of the given points, with the dataset indices 0 ..< count.
   func build(_ points: PointsView<S>) throws(CoverTreeError) -> TreeSnapshot<S> {
@@ -32,11 +32,11 @@ struct TreeChange<S: Scalar> {
     guard points.count > 0 else { return base }
     let views = base.points.views
     var keep = views.count
-    if views[keep - 1].segment.count < bufferLimit(points.dim) { keep -= 1 }
+    if views[keep - 1].segment.count < Self.bufferPoints { keep -= 1 }
     let coming = points.count + liveCount(views[keep...])
-    if coming >= bufferLimit(points.dim) { keep = reduced(keep, views, below: coming) }
+    if coming >= Self.bufferPoints { keep = reduced(keep, views, below: coming) }
     return try base.replacing(
-      try merged(views[keep...], adding: points, from: base.indexCount, isAlone: keep == 0), from: keep,
+      try merged(views[keep...], adding: points, from: base.indexCount), from: keep,
       indexCount: base.indexCount + points.count)
   }
 
@@ -76,11 +76,6 @@ struct TreeChange<S: Scalar> {
     }
   }
 
-  /// Points of a buffer are fewer than this.
-  private func bufferLimit(_ dim: Int) -> Int {
-    max(4 * S.width, min(Self.bufferPoints, Self.bufferBytes / (dim * MemoryLayout<S>.stride)))
-  }
-
   private func liveCount(_ views: ArraySlice<SegmentView<S>>) -> Int { views.reduce(0) { $0 + $1.liveCount } }
 
   /// How many of the first segments can be kept if one of so many points comes after them.
@@ -100,7 +95,7 @@ struct TreeChange<S: Scalar> {
     else { return base }
     let keep = reduced(sparse, views, below: liveCount(views[sparse...]))
     return try base.replacing(
-      try merged(views[keep...], adding: nil, from: 0, isAlone: keep == 0), from: keep, indexCount: base.indexCount)
+      try merged(views[keep...], adding: nil, from: 0), from: keep, indexCount: base.indexCount)
   }
 
   /// The same points in one segment.
@@ -108,33 +103,26 @@ struct TreeChange<S: Scalar> {
     guard base.points.views.count > 1 else { return base }
     guard base.points.liveCount > 0 else { return base.keepingOneSegment() }
     return try base.replacing(
-      try merged(base.points.views[...], adding: nil, from: 0, isAlone: true), from: 0, indexCount: base.indexCount)
+      try merged(base.points.views[...], adding: nil, from: 0), from: 0, indexCount: base.indexCount)
   }
 
   /// The same points in segments without marks, so that removals are numbered anew.
   private func renumbered(_ base: TreeSnapshot<S>) throws(CoverTreeError) -> TreeSnapshot<S> {
     guard base.points.liveCount > 0 else { return base }
     return try base.replacing(
-      try merged(base.points.views[...], adding: nil, from: 0, isAlone: true), from: 0, indexCount: base.indexCount,
+      try merged(base.points.views[...], adding: nil, from: 0), from: 0, indexCount: base.indexCount,
       time: 0)
   }
 
   /// One segment of the points of several, and of new ones with the dataset indices from `first` on; nil if there are none.
-  ///
-  /// - Parameter isAlone: whether it will be the only segment. Another one that is small is a buffer.
   private func merged(
-    _ views: ArraySlice<SegmentView<S>>, adding new: PointsView<S>?, from first: Int, isAlone: Bool
+    _ views: ArraySlice<SegmentView<S>>, adding new: PointsView<S>?, from first: Int
   ) throws(CoverTreeError) -> Segment<S>? {
     let gathered = try GatheredPoints(views, adding: new, from: first, context: context)
     guard gathered.count > 0 else { return nil }
     let lowest = gathered.labels.elements.min() ?? 0
     let upper = max(views.last?.segment.indices.upperBound ?? 0, first + (new?.count ?? 0))
-    let isBuffer = !isAlone && gathered.count < bufferLimit(gathered.view.dim)
-    let boxes =
-      isBuffer
-      ? try BoxTree(
-        inOrderOf: gathered.view, labels: gathered.labels.base, leafSize: options.leafSize, context: context)
-      : try BoxTree(gathered.view, labels: gathered.labels.base, leafSize: options.leafSize, context: context)
+    let boxes = try BoxTree(gathered.view, labels: gathered.labels.base, leafSize: options.leafSize, context: context)
     return Segment(boxes, indices: Int(lowest)..<upper)
   }
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import _signal  # its getsignal makes no enumerations: all signals take 3 microseconds, not 40
+import _signal  # which makes no enumerations, so that all signals take microseconds
 import ctypes
 import itertools
 import os
@@ -598,11 +598,11 @@ def _run_here(work: Callable[[], None], watch: _Watch) -> None:
     of_python = {number: handler for number in _SIGNALS if callable(handler := _signal.getsignal(number))}
     try:
         for number, handler in of_python.items():
-            signal.signal(number, kept(handler))
+            _signal.signal(number, kept(handler))
         work()
     finally:
         for number, handler in of_python.items():
-            signal.signal(number, handler)
+            _signal.signal(number, handler)
 
 
 def build_info() -> str:

@@ -61,8 +61,9 @@ def choose(
         _native.run(lib.covertree_spread_sample, *arguments, options=options, report=progress)
         return np.sort(rows)
     if method == "cover-tree":
-        with CoverTree(points, seed=seed, n_threads=n_threads, progress=progress) as tree:
-            arrays = tree.export_arrays(n_threads=n_threads, progress=progress)
+        build, export = _calls.part(progress, 0, 0.1), _calls.part(progress, 0.1, 1)
+        with CoverTree(points, seed=seed, n_threads=n_threads, progress=build) as tree:
+            arrays = tree.export_arrays(n_threads=n_threads, progress=export)
         highest = np.argsort(-arrays.levels.astype(np.int64), kind="stable")[:count]
         return np.sort(arrays.order[highest].astype(np.int64))
     raise ValueError(f"inducing_points: expected one of {', '.join(METHODS)}, or an array, got {method!r}")
