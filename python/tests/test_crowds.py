@@ -1,4 +1,6 @@
-"""Crowds: many points in one place, or equally far away. Answers are exact, ties go to the lower index, and searches stay cheap.
+"""Crowds: many points in one place, or equally far away.
+
+Answers are exact, ties go to the lower index, and searches stay cheap.
 
 Coordinates are so round that squares and their sums are exact in float64. So the oracle knows each tie.
 """

@@ -75,7 +75,8 @@ struct RadiusTask<S: Scalar, Reported: Scalar>: DimensionTask {
   /// Compares queries with all points.
   private func compare(_ places: Range<Int>, _ found: FoundLists) throws(CoverTreeError) -> Bool {
     let dense = DenseRadius(
-      points: try points.flat(context), set: set, options: options, reach: QueryReach(options, points, rounded), lists: true,
+      points: try points.flat(context), set: set, options: options, reach: QueryReach(options, points, rounded),
+      lists: true,
       context: context, counters: counters)
     let size = RadiusBatch<FlatPoints<S>>.size
     let lists = try found.add(places, each: size)

@@ -56,7 +56,8 @@ extension BoxSearch {
     into found: Stack<Candidate>
   ) throws(CoverTreeError) {
     var collector = PreciseWithin(
-      locator: locator, rounded: rounded, query: query, limit: options.farthestScore(query.row, Double.self), found: found
+      locator: locator, rounded: rounded, query: query, limit: options.farthestScore(query.row, Double.self),
+      found: found
     )
     try run(query.coordinates, options.eligible(query), into: &collector)
   }

@@ -82,7 +82,6 @@ final class SearchPoints<S: Scalar>: @unchecked Sendable {
     return segment.labels[inside]
   }
 
-
   /// Copies the coordinates of the point at a place; of the segment's first point if there is none.
   @inline(__always)
   func copy(_ place: Int, into target: UnsafeMutablePointer<S>) {

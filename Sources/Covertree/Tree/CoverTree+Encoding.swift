@@ -144,7 +144,8 @@ struct TreeSettings {
     let settings: Buffer<Int64> = try file.buffer("settings", rows: Self.count)
     guard (1...65536).contains(settings[0]), (1..<Int64(Int32.max)).contains(settings[1]),
       let order = Int32(exactly: settings[2]).flatMap(PointOrder.init(rawValue:)), (1...65536).contains(settings[3]),
-      let type = UInt32(exactly: settings[5]).flatMap(ElementType.init(rawValue:)), [.float32, .float64].contains(type),
+      let type = UInt32(exactly: settings[5]).flatMap(ElementType.init(rawValue:)),
+      [.float32, .float64].contains(type),
       (0..<settings[1]).contains(settings[6])
     else { throw file.corrupt("section \"settings\" is out of range") }
     (self.type, dim, indexCount, firstIndex) = (type, Int(settings[0]), Int(settings[1]), Int(settings[6]))

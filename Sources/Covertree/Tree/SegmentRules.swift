@@ -68,7 +68,9 @@ struct SegmentRules<S: Scalar> {
         for d in 0..<boxes.dim {
           let sides = boxes.boxes.base + (node * boxes.dim + d) * 2
           let x = boxes.coordinates(at: place)[d * S.width]
-          guard sides[0][lane] <= x, x <= sides[1][lane] else { throw broken("box: does not hold", Int(boxes.labels[place])) }
+          guard sides[0][lane] <= x, x <= sides[1][lane] else {
+            throw broken("box: does not hold", Int(boxes.labels[place]))
+          }
         }
       }
       guard smallest == boxes.smallestLabel[node * S.width + lane] else {
@@ -77,5 +79,7 @@ struct SegmentRules<S: Scalar> {
     }
   }
 
-  private func broken(_ rule: String, _ index: Int) -> CoverTreeError { CoverTreeError(.corrupt, "\(rule) point \(index)") }
+  private func broken(_ rule: String, _ index: Int) -> CoverTreeError {
+    CoverTreeError(.corrupt, "\(rule) point \(index)")
+  }
 }

@@ -188,7 +188,8 @@ private struct GatheredPoints<S: Scalar> {
     let starts = try Buffer<Int>(count: chunks + 1, filledWith: 0)
     try context.forEach(chunks, grain: 1) { (range, _) throws(CoverTreeError) in
       for chunk in range {
-        for place in chunk * grain..<min(boxes.count, (chunk + 1) * grain) where view.label(place) != BoxTree<S>.noLabel {
+        for place in chunk * grain..<min(boxes.count, (chunk + 1) * grain) where view.label(place) != BoxTree<S>.noLabel
+        {
           starts[chunk + 1] += 1
         }
       }

@@ -25,6 +25,7 @@ from . import (
     telemetry,
     vecchia,
 )
+from ._duplicates import DuplicateGroups
 from ._native import CoverTreeError, build_info, get_num_threads, set_num_threads
 from ._residual_arrays import ResidualArrays
 from .baseline import (
@@ -54,7 +55,7 @@ from .legacy import LegacyWarning
 from .legacy.pcct import PCCT
 from .metrics import ResidualCorrHostData, configure_residual_correlation
 from .outofcore import MappedTree
-from .residual import DuplicateGroups, ResidualStats, ResidualTree
+from .residual import ResidualStats, ResidualTree
 from .residual_tree import ResidualCoverTree
 from .runtime import Residual, Runtime, RuntimeConfig
 from .store import StoreStats, VectorStore

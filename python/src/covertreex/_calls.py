@@ -199,4 +199,4 @@ def search(
         if status := function(*arguments):
             _native.check(status, **names)
     else:
-        _native.run(function, *arguments, options=options, report=report, **names)
+        _native.run(function, *arguments, options=options, report=report, brief=False, **names)

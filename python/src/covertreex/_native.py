@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import _signal  # which makes no enumerations, so that all signals take microseconds
+import _signal  # type: ignore[import-not-found]  # it makes no enumerations, so that all signals take microseconds
 import ctypes
 import itertools
 import os
@@ -510,8 +510,8 @@ def run(
     """Call a function that may take long, so that Ctrl-C ends it, and raise what its status stands for.
 
     Signals reach Python in the main thread only, between two of its instructions. So the main thread waits while
-    another one calls the library, and tells it to end when an interrupt comes. A call that is nearly always ``brief`` is made in
-    the main thread: a thread of its own would take longer than the call.
+    another one calls the library, and tells it to end when an interrupt comes. A call that is nearly always ``brief``
+    is made in the main thread: a thread of its own would take longer than the call.
     """
     if report is not None:
         _arguments.function(report, "progress")

@@ -84,8 +84,8 @@ class CoverStats:
 class TreeStats:
     """A tree in numbers.
 
-    Those of the compressed cover tree, as ``levels``, are attributes too. They are asked of the tree, and the cover tree is built if
-    there is none yet.
+    Those of the compressed cover tree, as ``levels``, are attributes too. They are asked of the tree, and the cover
+    tree is built if there is none yet.
     """
 
     n_points: int  #: that searches find
@@ -166,8 +166,8 @@ class TreeStats:
 class CoverTree(_calls.Closeable):
     """Points, exact searches among them, and their compressed cover tree.
 
-    For the parameters see :func:`covertreex.cover_tree`. Searches walk k-d trees. The cover tree is built when something asks for it:
-    :meth:`export_arrays`, :meth:`validate`, ``stats().levels``, plots and the Numba kernels.
+    For the parameters see :func:`covertreex.cover_tree`. Searches walk k-d trees. The cover tree is built when
+    something asks for it: :meth:`export_arrays`, :meth:`validate`, ``stats().levels``, plots and the Numba kernels.
 
     Points are known by their *dataset index*: their row in ``coords``, and onwards for batches inserted later. Every
     answer is that of a brute force in float64, ties going to the lower index, for any number of threads.
@@ -252,13 +252,12 @@ class CoverTree(_calls.Closeable):
         duplicates = histogram.pop(int(np.iinfo(np.int32).min), 0)
         return CoverStats(n_duplicates=duplicates, levels=histogram, **_known(CoverStats, self._info()))
 
-    def export_arrays(
-        self, *, n_threads: int | None = None, progress: ProgressReport | None = None
-    ) -> TreeArrays:
+    def export_arrays(self, *, n_threads: int | None = None, progress: ProgressReport | None = None) -> TreeArrays:
         """Show the arrays of the compressed cover tree, without a copy.
 
-        The cover tree is built if there is none yet. Points that were inserted since it was built are inserted into it, as one batch.
-        The arrays are read-only, later changes of the tree do not touch them, and they stay valid when it is closed.
+        The cover tree is built if there is none yet. Points that were inserted since it was built are inserted into
+        it, as one batch. The arrays are read-only, later changes of the tree do not touch them, and they stay valid
+        when it is closed.
 
         Parameters
         ----------
@@ -339,9 +338,7 @@ class CoverTree(_calls.Closeable):
         options = _calls.call_options(n_threads)
         arguments = (self._open(), gone.ctypes.data, len(gone), ctypes.byref(options))
         brief = progress is None and len(gone) < _calls.ROWS_WORTH_A_THREAD
-        _native.run(
-            lib.covertree_tree_remove, *arguments, options=options, report=progress, brief=brief, indices="ids"
-        )
+        _native.run(lib.covertree_tree_remove, *arguments, options=options, report=progress, brief=brief, indices="ids")
 
     # Searches
 
@@ -536,7 +533,7 @@ class CoverTree(_calls.Closeable):
         return info
 
 
-def _known(numbers: type, info: Any) -> dict[str, Any]:
+def _known(numbers: Any, info: Any) -> dict[str, Any]:
     """The fields of a record of numbers that the library knows."""
     known = {name for name, *_ in _native.TreeInfo._fields_} & set(numbers.__dataclass_fields__)
     return {name: getattr(info, name) for name in known}
