@@ -11,8 +11,8 @@ struct TreeChange<S: Scalar> {
   let options: TreeOptions
   let context: CallContext
 
-  /// A segment is merged with what comes after it unless it is so many times as large: a large ratio keeps segments few, and moves each point
-  /// more often.
+  /// A segment is merged with the segments after it unless it is larger by this factor. A large factor keeps segments few, and moves each
+  /// point more often.
   private static var sizeRatio: Int { 64 }
   /// A buffer has fewer points than this.
   private static var bufferPoints: Int { 128 }
@@ -78,7 +78,7 @@ struct TreeChange<S: Scalar> {
 
   private func liveCount(_ views: ArraySlice<SegmentView<S>>) -> Int { views.reduce(0) { $0 + $1.liveCount } }
 
-  /// How many of the first segments can be kept if one of so many points comes after them.
+  /// How many of the first segments can be kept if a segment of `coming` points follows them.
   private func reduced(_ kept: Int, _ views: [SegmentView<S>], below coming: Int) -> Int {
     var (keep, coming) = (kept, coming)
     while keep > 0 && views[keep - 1].liveCount < Self.sizeRatio * coming {

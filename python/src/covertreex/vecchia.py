@@ -61,8 +61,7 @@ def ordering(
     -------
     numpy.ndarray of int64, shape (n,)
         ``order[rank]`` is a row of ``coords``. Max-min takes O(n log n) where the points have few intrinsic dimensions;
-        without structure in many dimensions (uniform in 20 or more) it is quadratic in n: seconds for 20 000 points,
-        a minute for 100 000.
+        without structure in many dimensions (uniform in 20 or more) it is quadratic in n.
     """
     points = _arrays.points(coords, "coords", dtype=np.dtype(np.float64))
     seed = _arrays.integer(seed, "seed", minimum=0, maximum=2**64 - 1)
