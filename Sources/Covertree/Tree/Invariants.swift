@@ -9,11 +9,10 @@ extension CoverTree {
     let cover: CoverArrays<S> = try context.within(from: 0, to: 0.3) { () throws(CoverTreeError) in
       try snapshot.cover(options, context: context)
     }
-    context.stage(from: 0.3, to: 0.4)
-    try SegmentRules(snapshot, cover).check(context)
     let rules = Invariants<S>(
       layout: cover.layout, space: .euclidean, indexCount: snapshot.indexCount, context: context)
     try rules.check()
+    try SegmentRules(snapshot, cover).check(context)
   }
 }
 

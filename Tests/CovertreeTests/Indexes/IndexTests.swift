@@ -127,7 +127,7 @@ import Testing
     // The first queries are near some codes, so that those after them are farther than what is guessed from these.
     for place in 0..<7 * stride { values[count * stride + place] = values[40 * stride + place] }
     let codes = try HammingCodes(bits: bits)
-    try codes.extend(to: count)
+    try codes.extend(to: count, context: CallContext())
     for slot in 0..<count { codes.set(slot, values.base + slot * stride) }
     let table = try codeTable(count)
     let admitted = try Buffer<UInt8>(count: count)
@@ -138,10 +138,10 @@ import Testing
       let search = IndexSearch(
         queries: PointsView(base: values.base, count: queryCount, dim: 1), admitted: filter,
         admittedCount: admittedCount, options: IndexSearchOptions(), context: CallContext())
-      let seeker = try codes.seeker(count, wanted: min(wanted, admittedCount), probes: 1)
+      let seeker = try codes.seekers(for: search, wanted: min(wanted, admittedCount), probes: 1, copies: 1)()
       for query in 0..<queryCount {
         let list = try Shortlist(table)
-        try seeker.find(query, of: queries, search, list)
+        try seeker.find(query, of: queries, list)
         let differing = (0..<count).map { slot in
           (0..<bits).count { (values[slot * stride + $0] > 0) != (queries[query][$0] > 0) }
         }

@@ -29,17 +29,19 @@ import Testing
     let queries = PointSet<S>(count: 20, dim: points.dim, seed: 9)
     try points.withView { view in
       let tree = try BoxTree(view, leafSize: leafSize, context: CallContext(threads: 2))
-      var search = try BoxSearch(tree, dimension: RuntimeDimension(count: view.dim))
+      let all = SearchPoints([Segment(tree, indices: 0..<view.count)], removedCounts: [0], time: 0)
+      var search = try BoxSearch(all, dimension: RuntimeDimension(count: view.dim))
       for row in 0..<queries.count {
         let sorted = points.sorted(from: queries, row)
-        try queries.withView { try check($0.row(row), &search, sorted) }
+        try queries.withView { try check($0.row(row), all, &search, sorted) }
       }
     }
   }
 
   /// - Parameter sorted: the points by their distance from the query.
   private func check<S: Scalar>(
-    _ query: UnsafePointer<S>, _ search: inout BoxSearch<S, RuntimeDimension>, _ sorted: [Int]
+    _ query: UnsafePointer<S>, _ all: SearchPoints<S>, _ search: inout BoxSearch<S, RuntimeDimension>,
+    _ sorted: [Int]
   ) throws {
     let k = min(7, sorted.count)
     let room = try NearestFilter<S>.Room(k: k)
@@ -49,8 +51,7 @@ import Testing
     let found = try filter.decided(search, query, bound: .infinity, into: neighborhood)
     #expect((0..<found.count).map { Int(found.labels[$0]) } == Array(sorted.prefix(k)))
 
-    var exact = try ExactSearch(
-      search.tree, labels: search.tree.labels, k: k, dimension: RuntimeDimension(count: search.dimension.count))
+    var exact = try ExactSearch(all, k: k, dimension: RuntimeDimension(count: all.dim))
     let decided = try exact.nearest(to: query, .init(), bound: .infinity)
     #expect((0..<decided.count).map { Int(decided.labels[$0]) } == Array(sorted.prefix(k)))
 

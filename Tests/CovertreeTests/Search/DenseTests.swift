@@ -38,7 +38,7 @@ import Testing
         // Some ask for labels below a bound, but for one.
         let eligible = row % 2 == 0 ? Eligibility() : Eligibility(before: Int32(points.count / 2 + 3), excluded: 2)
         let query = QuerySet<S>.Query(row: row, coordinates: view.row(row), index: -1)
-        return DenseBatch<FlatPoints<S>>.Query(query: query, eligible: eligible, bound: .infinity)
+        return BatchQuery<S>(query: query, eligible: eligible, bound: .infinity)
       }
       batch.begin(asked)
       try run()

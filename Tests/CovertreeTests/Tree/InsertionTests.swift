@@ -111,11 +111,12 @@ import Testing
     let exports = try [1, 3].map { threads in
       let first = PointSet<Double>(count: 15_000, dim: 3, values: Array(points.values.prefix(45_000)))
       let tree = try first.tree(threads: threads)
+      _ = try tree.export(context: CallContext(threads: threads))
       try points.withView { view in
         _ = try tree.insert(.float64(view.rows(15_000..<40_000)), context: CallContext(threads: threads))
       }
       try tree.validate(context: CallContext())
-      return tree.export()
+      return try tree.export(context: CallContext(threads: threads))
     }
     #expect((0..<40_000).allSatisfy { exports[0].parents[$0] == exports[1].parents[$0] })
   }
