@@ -177,8 +177,12 @@ def info(file: Path = _TREE, as_json: bool = JSON) -> None:
     if isinstance(opened, ConditioningSets):
         facts.update(points=len(opened.order), m=opened.neighbors.shape[1], input_hash=opened.input_hash)
     else:
-        facts.update(dataclasses.asdict(opened.stats()))
+        stats = opened.stats()
+        numbers = [field.name for field in dataclasses.fields(stats) if not field.name.startswith("_")]
+        facts.update({name: getattr(stats, name) for name in numbers})
     if isinstance(opened, CoverTree):
+        if opened._info().n_nodes:  # the file has the cover tree
+            facts.update(dataclasses.asdict(opened.stats().cover))
         facts.update(dim=opened.dim, dtype=str(opened.dtype), order=opened.order)
     if isinstance(opened, ResidualTree):
         facts.update(kernel=repr(opened.kernel))
