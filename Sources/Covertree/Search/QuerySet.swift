@@ -110,16 +110,18 @@ struct QueryRows<S: Scalar> {
   private let base: UnsafePointer<S>
   private let stride: Int
   private let first: Int
-  /// Of new points: the row of each; nil if it is its number.
-  private let sequence: Buffer<Int32>?
+  /// Of new points: the row of each; nil if it is its number. A pointer, because threads would count references to one buffer.
+  private let sequence: UnsafePointer<Int32>?
   /// Of stored points: the row of the result and the dataset index.
   private let rows: UnsafeMutablePointer<Int32>?
   private let indices: UnsafeMutablePointer<Int32>?
-  private let arena: Arena?
+  /// Keeps the arrays.
+  private let owner: AnyObject?
 
   fileprivate init(_ view: PointsView<S>, _ sequence: Buffer<Int32>?) {
-    (base, stride, first, self.sequence) = (view.base, view.stride, 0, sequence)
-    (rows, indices, arena) = (nil, nil, nil)
+    (base, stride, first) = (view.base, view.stride, 0)
+    self.sequence = sequence.map { UnsafePointer($0.base) }
+    (rows, indices, owner) = (nil, nil, sequence)
   }
 
   fileprivate init(
@@ -141,7 +143,7 @@ struct QueryRows<S: Scalar> {
       }
     }
     (base, stride, first, sequence) = (UnsafePointer(coordinates), dim, numbers.lowerBound, nil)
-    (self.rows, self.indices, self.arena) = (rows, indices, arena)
+    (self.rows, self.indices, owner) = (rows, indices, arena)
   }
 
   @inline(__always)
@@ -150,7 +152,7 @@ struct QueryRows<S: Scalar> {
     if let rows, let indices {
       return .init(row: Int(rows[offset]), coordinates: base + offset &* stride, index: indices[offset])
     }
-    let row = sequence.map { Int($0[offset]) } ?? offset
+    let row = if let sequence { Int(sequence[offset]) } else { offset }
     return .init(row: row, coordinates: base + row &* stride, index: -1)
   }
 }

@@ -39,7 +39,7 @@ import Testing
     /// All ways to search, with ties to the lower index.
     func check(_ k: Int = 7) throws {
       #expect(tree.count == living.count)
-      let rows = stride(from: 0, to: living.count, by: max(1, living.count / 5))
+      let rows = stride(from: 0, to: living.count, by: max(1, living.count / 3))
       let sorted = rows.map { row in
         (row, points.sorted(from: points, living[row]).filter { $0 < count && isThere[$0] })
       }
@@ -65,16 +65,16 @@ import Testing
     }
   }
 
-  @Test(arguments: [(1, 2), (2, 3), (3, 17)])
+  @Test(arguments: [(1, 2), (3, 17)])
   func treesThatGrowAndShrinkFindWhatABruteForceFinds(seed: UInt64, dim: Int) throws {
-    try grow(PointSet<Float>(count: 4500, dim: dim, seed: seed, duplicated: true))
-    try grow(PointSet<Double>(count: 4500, dim: dim, seed: seed, duplicated: true))
+    try grow(PointSet<Float>(count: 2200, dim: dim, seed: seed, duplicated: true))
+    try grow(PointSet<Double>(count: 2200, dim: dim, seed: seed, duplicated: true))
   }
 
   private func grow<S: Scalar>(_ points: PointSet<S>) throws {
     var grown = try Grown(points, first: 700)
     var generator = SeededGenerator(seed: 5)
-    for size in [1, 1, 30, 120, 1, 600, 3, 2000, 1, 1, 127, 100] {
+    for size in [1, 30, 120, 1, 600, 3, 1, 127, 100] {
       try grown.insert(size)
       try grown.remove(Array(grown.living.shuffled(using: &generator).prefix(size / 3)))
       try grown.check()
