@@ -9,7 +9,7 @@ final class HashTables: Hashes, @unchecked Sendable {
   private let twins: Twins
   /// By slot and table: the number of the bucket.
   private(set) var buckets: Stack<Int32>
-  /// Slots before this one stand side by side, if they are nodes, and so many of them are.
+  /// The nodes before this slot are side by side in `members`; their number.
   private var covered = 0
   private var coveredNodes = 0
   /// By table: where the members of each bucket begin, and where those of the last end; and all of them.

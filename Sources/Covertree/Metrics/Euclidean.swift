@@ -126,7 +126,7 @@ private struct ClosestSources<S: Scalar>: SourceCollector {
     for lane in 0..<S.width { places[lane] = -1 }
   }
 
-  /// Other lanes are searched for now.
+  /// Begins with other points. The sources that the last ones found are guesses for them.
   @inline(__always)
   mutating func begin() {
     lastCount = 0

@@ -19,7 +19,7 @@ protocol Metric: Sendable {
 
 /// How far the searches of one level look, in scores.
 struct LevelReach {
-  /// The level's radius: what is farther covers nobody.
+  /// The level's radius: a farther source covers no point.
   var radius: Double
   /// Half of it: to a point that knows of a source within the radius only what is nearer than this matters, on lower levels.
   var half: Double

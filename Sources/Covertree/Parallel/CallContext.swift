@@ -201,7 +201,7 @@ extension CallContext {
     try found.resize(to: total)
   }
 
-  /// The greatest of the values that `body` gives for `0..<count`; nil where there are none. Calls run in parallel.
+  /// The greatest of the values that `body` gives for `0..<count`; nil if `count` is 0. Calls run in parallel.
   func greatest<Value: Comparable & BitwiseCopyable>(
     of count: Int, grain: Int, _ body: (Int) throws(CoverTreeError) -> Value
   ) throws(CoverTreeError) -> Value? {

@@ -66,7 +66,7 @@ final class GroupSearch {
     if let bySkeletons { try run(bySkeletons) } else { try runDirectly() }
   }
 
-  /// A query counts for itself even where it is none of the first copies.
+  /// A query counts for itself even if it is not among the first copies.
   private func takeOwn(_ i: Int, unlessAmong copies: FirstCopies) throws(CoverTreeError) {
     let place = group.places[i]
     guard place >= 0, !copies.has(place: Int(place)), !group.excludesSelf, group.indices[i] < group.before[i] else {

@@ -50,7 +50,7 @@ struct DenseRadius<Points: DensePoints> {
     }
   }
 
-  /// Whether bytes tell enough beside the radii of a call's first queries.
+  /// Whether the rounding to bytes is small against the radii of a call's first queries.
   func suits(_ bytes: DenseBytes<S>) throws(CoverTreeError) -> Bool {
     let sample = min(set.count, DenseChoice.probes)
     let rows = try set.queries(0..<sample)
@@ -65,7 +65,7 @@ struct DenseRadius<Points: DensePoints> {
 extension DenseRadius {
   /// The same by the product that the processor and the points allow.
   ///
-  /// - Returns: false where there is none; nothing was handed over.
+  /// - Returns: false if no product is possible; nothing was handed over.
   func run<T>(
     _ places: Range<Int>, take: (Query, FoundWithin) throws(CoverTreeError) -> Void
   ) throws(CoverTreeError) -> Bool where Points == FlatPoints<T> {
@@ -81,7 +81,7 @@ extension DenseRadius {
 
   /// How many neighbours each of some queries has, by row.
   ///
-  /// - Returns: false where that is not to be had so.
+  /// - Returns: false if no product is possible; nothing was counted.
   func count<T>(
     _ places: Range<Int>, into counts: UnsafeMutablePointer<Int64>
   ) throws(CoverTreeError) -> Bool where Points == FlatPoints<T> {

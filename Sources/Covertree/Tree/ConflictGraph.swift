@@ -16,7 +16,7 @@ final class ConflictGraph {
   private let count: Int
   /// Vertices that a thread takes at a time; the edges of each such chunk are in one list.
   private let chunk: Int
-  /// Vertices are numbered as searches have them; of each: where it stands in the list of vertices.
+  /// Vertices are numbered as searches number them. For each: its position in the list of vertices.
   private let listed: Buffer<Int32>
   /// Of each vertex: where its neighbours of higher priority stand in the list of its chunk.
   private let rivals: Buffer<Rivals>

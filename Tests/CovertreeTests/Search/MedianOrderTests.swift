@@ -163,7 +163,7 @@ private func coarse<S: Scalar>(_ points: PointSet<S>) -> PointSet<S> {
     #expect(wrong == 0)
   }
 
-  /// Boxes and smallest labels are those of the points below, and of nothing where there are none.
+  /// Boxes and smallest labels belong to the points below; a lane without points has an empty box.
   private func checkBoxes<S: Scalar>(_ tree: BoxTree<S>) {
     var sizes = [tree.labels.count / tree.leafSize]
     repeat { sizes.append((sizes.last! + S.width - 1) / S.width) } while sizes.last! > 1
