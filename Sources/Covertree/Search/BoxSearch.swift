@@ -1,8 +1,9 @@
 /// One thread's searches of points in box trees: the core that every Euclidean search goes through.
 ///
-/// One tree after the other, the largest first: it leaves little to look for in the others. In a tree depth first, the nearest box first; a box is entered while its distance is not above the collector's threshold. Boxes and
-/// points are compared in the coordinates' own type, as a filter with its rounding error allowed for (`FilterSlack`);
-/// collectors decide by float64 distances. So the answer is that of a float64 brute force, whatever the type.
+/// The largest tree comes first and leaves little to look for in the others. A tree is walked depth first, the nearest box first. A box is
+/// entered if its distance is not above the collector's threshold. Boxes and points are compared in the coordinates' own type, as a filter
+/// with its rounding error allowed for (`FilterSlack`). Collectors decide by float64 distances. So a float64 brute force finds the same,
+/// whatever the type.
 ///
 /// A search begins at the root, or, for queries that lie together, at the *frontier* that they share.
 struct BoxSearch<S: Scalar, D: Dimension> {
@@ -11,7 +12,8 @@ struct BoxSearch<S: Scalar, D: Dimension> {
   /// The first tree, and where its arrays are.
   private let tree: BoxTree<S>
   private let first: SegmentArrays<S>
-  private let others: [SegmentView<S>]
+  /// All trees, of which the first is the first.
+  private let trees: [SegmentArrays<S>]
   /// Keeps the arrays.
   private let owner: AnyObject
   /// The query's coordinates, each in all lanes of a vector.
@@ -24,20 +26,19 @@ struct BoxSearch<S: Scalar, D: Dimension> {
   private(set) var boxesCompared = 0
 
   init(_ tree: BoxTree<S>, dimension: D) throws(CoverTreeError) {
-    try self.init(tree, SegmentArrays(tree), [], owner: tree, dimension)
+    try self.init(tree, [SegmentArrays(tree)], depth: tree.depth, owner: tree, dimension)
   }
 
   init(_ points: SearchPoints<S>, dimension: D) throws(CoverTreeError) {
-    try self.init(
-      points.views[0].boxes, SegmentArrays(points.views[0]), Array(points.views.dropFirst()), owner: points, dimension)
+    let depth = points.views.reduce(0) { max($0, $1.boxes.depth) }
+    try self.init(points.views[0].boxes, points.arrays, depth: depth, owner: points, dimension)
   }
 
   private init(
-    _ tree: BoxTree<S>, _ first: SegmentArrays<S>, _ others: [SegmentView<S>], owner: AnyObject, _ dimension: D
+    _ tree: BoxTree<S>, _ trees: [SegmentArrays<S>], depth: Int, owner: AnyObject, _ dimension: D
   ) throws(CoverTreeError) {
-    (self.tree, self.first, self.others, self.owner, self.dimension) = (tree, first, others, owner, dimension)
+    (self.tree, first, self.trees, self.owner, self.dimension) = (tree, trees[0], trees, owner, dimension)
     slack = FilterSlack(dim: dimension.count)
-    let depth = others.reduce(tree.depth) { max($0, $1.boxes.depth) }
     let entries = (depth + 1) * S.width + Frontier<S>.capacity
     arena = try Arena(
       Arena.size(dimension.count, of: S.Lanes.self), Arena.size(entries, of: S.self),
@@ -69,7 +70,7 @@ struct BoxSearch<S: Scalar, D: Dimension> {
   ) throws(CoverTreeError) where C.S == S {
     for d in 0..<dimension.count { query[d] = S.Lanes(repeating: row[d]) }
     try walk(first, row, eligible, fromFrontier: fromFrontier, into: &collector)
-    if !others.isEmpty { try walkOthers(row, eligible, into: &collector) }
+    if trees.count > 1 { try walkOthers(row, eligible, into: &collector) }
   }
 
   /// The trees after the first.
@@ -77,9 +78,8 @@ struct BoxSearch<S: Scalar, D: Dimension> {
   private mutating func walkOthers<C: Collector>(
     _ row: UnsafePointer<S>, _ eligible: Eligibility, into collector: inout C
   ) throws(CoverTreeError) where C.S == S {
-    // The lowest index of a tree is above all of the one before it.
-    for view in others where view.segment.indices.lowerBound < Int(eligible.before) {
-      try walk(SegmentArrays(view), row, eligible, fromFrontier: false, into: &collector)
+    for tree in trees.dropFirst() where tree.firstLabel < Int(eligible.before) {
+      try walk(tree, row, eligible, fromFrontier: false, into: &collector)
     }
   }
 
@@ -126,13 +126,7 @@ struct BoxSearch<S: Scalar, D: Dimension> {
     _ boxes: UnsafePointer<S.Lanes>, _ children: UnsafePointer<Int32>, _ smallestLabel: UnsafePointer<Int32>,
     _ eligible: Eligibility, _ threshold: S, _ top: inout Int
   ) {
-    let zero = S.Lanes(repeating: 0)
-    var bound = zero
-    for d in 0..<dimension.count {
-      let q = query[d]
-      let outside = S.maximum(S.maximum(boxes[2 &* d] - q, q - boxes[2 &* d &+ 1]), zero)
-      bound = S.multiplyAdd(outside, outside, bound)
-    }
+    let bound = S.squaredDistances(query, query, toBoxes: boxes, dimension)
     boxesCompared &+= 1
     let near = S.maskLessOrEqual(bound, S.Lanes(repeating: threshold))
     let hits = near & S.maskAdmitted(smallestLabel, below: eligible.before, except: -1)
@@ -166,11 +160,7 @@ struct BoxSearch<S: Scalar, D: Dimension> {
     var group = tree.coordinates + first / S.width &* dimension.count
     pointsCompared &+= tree.leafSize
     for place in stride(from: first, to: first &+ tree.leafSize, by: S.width) {
-      var sum = S.Lanes(repeating: 0)
-      for d in 0..<dimension.count {
-        let difference = group[d] - query[d]
-        sum = S.multiplyAdd(difference, difference, sum)
-      }
+      let sum = S.squaredDistances(query, toGroup: group, dimension)
       let near = S.maskLessOrEqual(sum, S.Lanes(repeating: threshold))
       if near != 0 {
         let hits = near & tree.admitted(place, eligible)
@@ -189,18 +179,8 @@ extension BoxSearch {
   /// The coordinates, every `width`-th scalar from there, and the label of the point at a place.
   @inline(__always)
   func point(at place: Int) -> (coordinates: UnsafePointer<S>, label: Int32) {
-    if others.isEmpty || place < others[0].firstPlace {
-      return (tree.coordinates(at: place), first.labels[place])
-    }
-    return pointOfOthers(at: place)
-  }
-
-  @inline(never)
-  private func pointOfOthers(at place: Int) -> (coordinates: UnsafePointer<S>, label: Int32) {
-    var number = others.count &- 1
-    while others[number].firstPlace > place { number &-= 1 }
-    let inside = place &- others[number].firstPlace
-    return (others[number].boxes.coordinates(at: inside), others[number].segment.labels[inside])
+    let (tree, inside) = trees.count > 1 ? trees.locate(place) : (first, place)
+    return (tree.point(inside, dimension.count), tree.labels[inside])
   }
 
   /// Where searches for queries in a box may begin in the first tree when none of them wants what is farther than `reach`, squared, in the

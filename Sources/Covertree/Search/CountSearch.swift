@@ -33,7 +33,7 @@ struct CountSearch<S: Scalar, D: Dimension> {
     for (number, view) in points.views.enumerated() {
       segments.append(
         Counted(
-          arrays: SegmentArrays(view), boxes: view.boxes,
+          arrays: view.arrays, boxes: view.boxes,
           largestLabel: bounded ? try view.boxes.largestLabel() : nil,
           liveBefore: try points.liveBeforeLeaves(number)))
       depth = max(depth, view.boxes.depth)
@@ -170,11 +170,7 @@ struct CountSearch<S: Scalar, D: Dimension> {
     var count = 0
     pointsCompared &+= tree.leafSize
     for place in stride(from: first, to: first &+ tree.leafSize, by: S.width) {
-      var sum = S.Lanes(repeating: 0)
-      for d in 0..<dimension.count {
-        let difference = group[d] - query[d]
-        sum = S.multiplyAdd(difference, difference, sum)
-      }
+      let sum = S.squaredDistances(query, toGroup: group, dimension)
       var hits = S.maskLessOrEqual(sum, S.Lanes(repeating: limits.possible))
       if hits & ~S.maskLessOrEqual(sum, S.Lanes(repeating: limits.certain)) != 0 {
         var decided = UInt32(0)

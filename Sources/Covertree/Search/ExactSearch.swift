@@ -17,7 +17,7 @@ struct ExactSearch<S: Scalar, D: Dimension> {
 
   init(_ points: SearchPoints<S>, k: Int, dimension: D) throws(CoverTreeError) {
     self.points = points
-    segments = points.views.map { SegmentArrays($0) }
+    segments = points.arrays
     query = try ScoredQuery(dimension)
     ahead = try BoxHeap()
     room = try NearestCollector.Room(k: k)

@@ -89,12 +89,8 @@ final class Neighborhood<S: Scalar> {
       }
     }
     if 2 &* rankSum != count &* (count &- 1) || !ascends() { sortOneByOne() }
-    // Squares that have lost digits are in a wrong order. One alone, as a query itself has, is the first in any case.
-    if S.self == Double.self && count > 0 && sortedSquares[0] < Score.leastSquare
-      && (bound < Score.leastSquare || (count > 1 && sortedSquares[1] < Score.leastSquare))
-    {
-      fillScoresOfNear(from: row, dimension)
-      sortOneByOne()
+    if S.self == Double.self && count > 0 && sortedSquares[0] < Score.leastSquare {
+      settleNear(from: row, dimension)
     }
     var found = min(k, count)
     while found > 0 && sortedSquares[found &- 1] > bound { found &-= 1 }
@@ -109,12 +105,17 @@ final class Neighborhood<S: Scalar> {
     return SortedNeighbors(count: found.count, squares: sortedSquares, labels: sortedLabels)
   }
 
-  /// Scores in place of squares that have lost their digits.
+  /// Puts scores in place of squares that have lost their digits, and sorts by them.
   @inline(never)
-  private func fillScoresOfNear<D: Dimension>(from row: UnsafePointer<S>, _ dimension: D) {
+  private func settleNear<D: Dimension>(from row: UnsafePointer<S>, _ dimension: D) {
+    var near = 0
     for slot in 0..<count where squares[slot] < Score.leastSquare {
       squares[slot] = scoreOfNear(row, coordinates + slot, stride: capacity, dim: dimension.count)
+      sortedSquares[0] = squares[slot]
+      near &+= 1
     }
+    // One alone, as a query itself has, is the first in any case.
+    if near > 1 { sortOneByOne() }
   }
 
   /// Squared distances: those of `squaredEuclidean`, bit for bit.

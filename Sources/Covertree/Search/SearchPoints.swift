@@ -6,7 +6,7 @@ final class SearchPoints<S: Scalar>: @unchecked Sendable {
   /// The oldest first, whose indices are the lowest; it is the largest, too.
   let views: [SegmentView<S>]
   /// Where the segments' arrays are.
-  private let arrays: [SegmentArrays<S>]
+  let arrays: [SegmentArrays<S>]
   let dim: Int
   /// Points that searches find.
   let liveCount: Int
@@ -29,7 +29,7 @@ final class SearchPoints<S: Scalar>: @unchecked Sendable {
       first += segment.labels.count
     }
     self.views = views
-    arrays = views.map { SegmentArrays($0) }
+    arrays = views.map(\.arrays)
     liveBefore = views.map { _ in Once() }
     dim = views[0].boxes.dim
     liveCount = views.reduce(0) { $0 + $1.liveCount }
@@ -42,7 +42,7 @@ final class SearchPoints<S: Scalar>: @unchecked Sendable {
   init(_ boxes: BoxTree<S>, labels: Buffer<Int32>, rows: RowsElsewhere<S>) {
     let segment = Segment(boxes, labels: labels, indices: 0..<rows.indexCount)
     views = [SegmentView(segment, firstPlace: 0, removedCount: 0, time: 0)]
-    arrays = [SegmentArrays(views[0])]
+    arrays = [views[0].arrays]
     liveBefore = [Once()]
     dim = boxes.dim
     liveCount = boxes.count
@@ -60,32 +60,24 @@ final class SearchPoints<S: Scalar>: @unchecked Sendable {
     return views[number]
   }
 
-  /// The arrays of the segment in which a place is, and the number of the place in it.
-  @inline(__always)
-  private func locate(_ place: Int) -> (SegmentArrays<S>, Int) {
-    var number = arrays.count &- 1
-    while arrays[number].firstPlace > place { number &-= 1 }
-    return (arrays[number], place &- arrays[number].firstPlace)
-  }
-
   /// The coordinates of the point at a place: every `width`-th scalar from here.
   @inline(__always)
   func coordinates(at place: Int) -> UnsafePointer<S> {
-    let (segment, inside) = locate(place)
+    let (segment, inside) = arrays.locate(place)
     return segment.point(inside, dim)
   }
 
   /// The dataset index of the point at a place, removed or not.
   @inline(__always)
   func label(at place: Int) -> Int32 {
-    let (segment, inside) = locate(place)
+    let (segment, inside) = arrays.locate(place)
     return segment.labels[inside]
   }
 
   /// Copies the coordinates of the point at a place; of the segment's first point if there is none.
   @inline(__always)
   func copy(_ place: Int, into target: UnsafeMutablePointer<S>) {
-    let (segment, inside) = locate(place)
+    let (segment, inside) = arrays.locate(place)
     let point = segment.point(inside < segment.count ? inside : 0, dim)
     for d in 0..<dim { target[d] = point[d &* S.width] }
   }
@@ -117,15 +109,6 @@ final class SearchPoints<S: Scalar>: @unchecked Sendable {
       }
       return before
     }
-  }
-
-  /// The score of a neighbour, if a search has left a square that has lost its digits.
-  @inline(__always)
-  func settled(
-    _ score: Double, _ query: UnsafePointer<S>, _ label: Int32
-  ) throws(CoverTreeError) -> Double {
-    guard S.self == Double.self, score >= 0, score < Score.leastSquare else { return score }
-    return scoreOfNear(query, try PointLocator(self).coordinates(label), stride: S.width, dim: dim)
   }
 
   /// The points as a scan of all of them needs them, made when the first one comes.

@@ -52,19 +52,25 @@ struct SegmentArrays<S: Scalar> {
   let labels: UnsafePointer<Int32>
   let count: Int
   let leafSize: Int
+  /// Its first place, as all segments are numbered in a row.
   let firstPlace: Int
-  unowned(unsafe) let tombstones: Tombstones?
-  let time: UInt32
+  /// The least index that a point of it may have; segments before it have lower ones.
+  let firstLabel: Int
+  private unowned(unsafe) let tombstones: Tombstones?
+  private let time: UInt32
 
   /// A tree that is alone, and from which nothing is removed.
-  init(_ tree: BoxTree<S>) { self.init(tree, tree.labels, firstPlace: 0, nil, 0) }
+  init(_ tree: BoxTree<S>) { self.init(tree, tree.labels, firstPlace: 0, firstLabel: 0, nil, 0) }
 
-  init(_ view: SegmentView<S>) {
-    self.init(view.boxes, view.segment.labels, firstPlace: view.firstPlace, view.tombstones, view.time)
+  /// - Parameter tombstones: nil if no point is removed.
+  fileprivate init(_ segment: Segment<S>, firstPlace: Int, _ tombstones: Tombstones?, _ time: UInt32) {
+    self.init(
+      segment.boxes, segment.labels, firstPlace: firstPlace, firstLabel: segment.indices.lowerBound, tombstones, time)
   }
 
   private init(
-    _ tree: BoxTree<S>, _ labels: Buffer<Int32>, firstPlace: Int, _ tombstones: Tombstones?, _ time: UInt32
+    _ tree: BoxTree<S>, _ labels: Buffer<Int32>, firstPlace: Int, firstLabel: Int, _ tombstones: Tombstones?,
+    _ time: UInt32
   ) {
     boxes = UnsafePointer(tree.boxes.base)
     children = UnsafePointer(tree.children.base)
@@ -72,7 +78,8 @@ struct SegmentArrays<S: Scalar> {
     coordinates = UnsafePointer(tree.coordinates.base)
     self.labels = UnsafePointer(labels.base)
     (count, leafSize) = (tree.count, tree.leafSize)
-    (self.firstPlace, self.tombstones, self.time) = (firstPlace, tombstones, time)
+    (self.firstPlace, self.firstLabel) = (firstPlace, firstLabel)
+    (self.tombstones, self.time) = (tombstones, time)
   }
 
   /// The coordinates of the point at a place of the segment: every `width`-th scalar from here.
@@ -158,30 +165,37 @@ final class Tombstones: @unchecked Sendable {
   var byteCount: Int { times.byteCount + marks.byteCount }
 }
 
-/// A segment as one snapshot of a tree sees it.
-struct SegmentView<S: Scalar>: Sendable {
-  let segment: Segment<S>
-  /// The number of its first place among those of all segments.
-  let firstPlace: Int
-  let removedCount: Int
-  /// nil if no point is removed.
-  let tombstones: Tombstones?
-  /// The last change that the snapshot sees.
-  let time: UInt32
+extension Array {
+  /// The segment in which a place is, and the number of the place in it.
+  @inline(__always)
+  func locate<S>(_ place: Int) -> (SegmentArrays<S>, Int) where Element == SegmentArrays<S> {
+    var number = count &- 1
+    while self[number].firstPlace > place { number &-= 1 }
+    return (self[number], place &- self[number].firstPlace)
+  }
+}
 
+/// A segment as one snapshot of a tree sees it.
+struct SegmentView<S: Scalar>: @unchecked Sendable {
+  let segment: Segment<S>
+  let arrays: SegmentArrays<S>
+  let removedCount: Int
+
+  /// - Parameters:
+  ///   - firstPlace: its first place, as all segments are numbered in a row.
+  ///   - time: the last change that the snapshot sees.
   init(_ segment: Segment<S>, firstPlace: Int, removedCount: Int, time: UInt32) {
-    (self.segment, self.firstPlace, self.removedCount, self.time) = (segment, firstPlace, removedCount, time)
-    tombstones = removedCount == 0 ? nil : segment.tombstones
+    (self.segment, self.removedCount) = (segment, removedCount)
+    arrays = SegmentArrays(
+      segment, firstPlace: firstPlace, removedCount == 0 ? nil : segment.tombstones, time)
   }
 
   var boxes: BoxTree<S> { segment.boxes }
+  var firstPlace: Int { arrays.firstPlace }
   var liveCount: Int { segment.count - removedCount }
   var places: Range<Int> { firstPlace..<firstPlace + segment.labels.count }
 
   /// The dataset index of a point, by its place in the segment; `noLabel` if there is none, or it is removed.
   @inline(__always)
-  func label(_ place: Int) -> Int32 {
-    if let tombstones, tombstones.isRemoved(place, by: time) { return BoxTree<S>.noLabel }
-    return segment.labels[place]
-  }
+  func label(_ place: Int) -> Int32 { arrays.label(place) }
 }
