@@ -13,7 +13,7 @@ struct TreeChange<S: Scalar> {
 
   /// A segment is merged with the segments after it unless it is larger by this factor. A large factor keeps segments few, and moves each
   /// point more often.
-  private static var sizeRatio: Int { 64 }
+  private static var sizeRatio: Int { 16 }
   /// A buffer has fewer points than this.
   private static var bufferPoints: Int { 128 }
 
@@ -102,16 +102,18 @@ struct TreeChange<S: Scalar> {
   func united(_ base: TreeSnapshot<S>) throws(CoverTreeError) -> TreeSnapshot<S> {
     guard base.points.views.count > 1 else { return base }
     guard base.points.liveCount > 0 else { return base.keepingOneSegment() }
-    return try base.replacing(
-      try merged(base.points.views[...], adding: nil, from: 0), from: 0, indexCount: base.indexCount)
+    return try inOneSegment(base, time: base.time)
   }
 
-  /// The same points in segments without marks, so that removals are numbered anew.
+  /// The same points without marks, so that removals are numbered from one again.
   private func renumbered(_ base: TreeSnapshot<S>) throws(CoverTreeError) -> TreeSnapshot<S> {
     guard base.points.liveCount > 0 else { return base }
-    return try base.replacing(
-      try merged(base.points.views[...], adding: nil, from: 0), from: 0, indexCount: base.indexCount,
-      time: 0)
+    return try inOneSegment(base, time: 0)
+  }
+
+  private func inOneSegment(_ base: TreeSnapshot<S>, time: UInt32) throws(CoverTreeError) -> TreeSnapshot<S> {
+    let segment = try merged(base.points.views[...], adding: nil, from: 0)
+    return try base.replacing(segment, from: 0, indexCount: base.indexCount, time: time)
   }
 
   /// One segment of the points of several, and of new ones with the dataset indices from `first` on; nil if there are none.
