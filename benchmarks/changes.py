@@ -93,8 +93,8 @@ def loops_in_c() -> Any:
 class Loops:
     """Changes of one of our trees one by one, from C or from Python."""
 
-    def __init__(self, tree: Any, from_c: bool) -> None:
-        self.tree = tree
+    def __init__(self, tree: Any, from_c: bool, patience: float = PATIENCE) -> None:
+        self.tree, self.patience = tree, patience
         self.loops = loops_in_c() if from_c else None
 
     def insert(self, points: np.ndarray) -> tuple[int, float, float]:
@@ -126,7 +126,7 @@ class Loops:
             self.tree._open(),
             ctypes.c_void_p(array.ctypes.data),
             *sizes,
-            ctypes.c_double(PATIENCE),
+            ctypes.c_double(self.patience),
             ctypes.byref(done),
             ctypes.byref(longest),
         )

@@ -4,10 +4,10 @@
     growth.py --quick           up to 30 000 points; writes nothing
     growth.py --most 1000000    no more points than that; writes nothing
 
-Points are uniform in the unit cube, in clusters, or uniform and sorted; 3 dimensions, float32. *Insert* is all points in batches of
-1 000, into a tree of the first; *self-query* and *fresh query* are the 10 nearest of as many points as there are. A size that
-would not go into half of the memory that is free, and work that would take minutes, are left out. The exponent is the slope of a
-line through the logarithms of seconds and points, by least squares: 1 is in proportion to the points.
+Points are uniform in the unit cube, in clusters, or uniform and sorted; 3 dimensions, float32. All points are inserted, one by one from
+C, in batches of 1 000, or in a hundred batches, each time into a tree of the first. *Self-query* and *fresh query* are the 10 nearest of
+as many points as there are. A size that would not go into half of the memory that is free, and work that would take minutes, are left
+out. The exponent is the slope of a line through the logarithms of seconds and points, by least squares: 1 is in proportion to the points.
 """
 
 from __future__ import annotations
@@ -19,9 +19,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from changes import Loops
 from contenders import CONTENDERS, recall
 from euclidean import TITLES, machine
-from turns import Figures, in_turns, printed, spaced, table, titled, write
+from turns import (
+    Figures,
+    in_turns,
+    printed,
+    quickest,
+    spaced,
+    table,
+    titled,
+    write,
+)
 
 HERE = Path(__file__).parent
 SIZES = (10_000, 31_623, 100_000, 316_228, 1_000_000, 3_162_278, 10_000_000)
@@ -40,7 +50,9 @@ SCIPY_MOST = 1_000_000
 
 WORK = {
     "build": "build",
-    "insert": "insert",
+    "hundred": "insert in 100 batches",
+    "insert": "insert 1 000 at a time",
+    "single": "insert one by one",
     "own": "self-query",
     "fresh": "fresh query",
 }
@@ -72,27 +84,22 @@ KINDS: dict[str, Callable[[np.random.Generator, int], np.ndarray]] = {
 }
 
 
-def quickest(work: Callable[[], Any]) -> tuple[float, Any]:
+def timed(work: Callable[[], Any]) -> tuple[float, Any]:
     """Seconds, and the result: of one run, or of the fastest of some short ones."""
-    least, spent, result = np.inf, 0.0, None
-    for _ in range(AGAIN):
-        start = time.perf_counter()
-        result = work()
-        took = time.perf_counter() - start
-        least, spent = min(least, took), spent + took
-        if spent > SHORT:
-            break
-    return float(least), result
+    return quickest(work, AGAIN, SHORT)
 
 
-def inserted(points: np.ndarray) -> float | None:
+def inserted(points: np.ndarray, batch: int) -> float | None:
     """Seconds in which all points come in batches; None if that takes too long."""
     from covertreex import cover_tree
 
     start = time.perf_counter()
-    tree = cover_tree(points[:BATCH])
-    for begin in range(BATCH, len(points), BATCH):
-        tree.insert(points[begin : begin + BATCH])
+    tree = cover_tree(points[:batch])
+    if batch == 1:
+        made, took, _ = Loops(tree, True, PATIENCE).insert(points[1:])
+        return took if made == len(points) - 1 else None
+    for begin in range(batch, len(points), batch):
+        tree.insert(points[begin : begin + batch])
         if time.perf_counter() - start > PATIENCE:
             return None
     took = time.perf_counter() - start
@@ -105,11 +112,11 @@ def measured(peer: str, kind: str, n: int, with_insertion: bool) -> Figures:
     points, queries = (KINDS[kind](np.random.default_rng(seed), n) for seed in (3, 4))
     contender = CONTENDERS[peer]()
     contender.query(contender.build(points[:1000]), queries[:1000], 1)
-    build, tree = quickest(lambda: contender.build(points))
+    build, tree = timed(lambda: contender.build(points))
     own: Any = contender.own or contender.query
-    self_query, found = quickest(lambda: own(tree, points, K))
+    self_query, found = timed(lambda: own(tree, points, K))
     del found
-    fresh, found = quickest(lambda: contender.query(tree, queries, K))
+    fresh, found = timed(lambda: contender.query(tree, queries, K))
     figures: Figures = {
         "n": n,
         "build": build,
@@ -119,7 +126,9 @@ def measured(peer: str, kind: str, n: int, with_insertion: bool) -> Figures:
     }
     tree = found = None  # gives their memory back
     if peer == "covertreex" and with_insertion:
-        figures["insert"] = inserted(points)
+        figures["hundred"] = inserted(points, n // 100)
+        figures["insert"] = inserted(points, BATCH)
+        figures["single"] = inserted(points, 1)
     return figures
 
 
@@ -163,7 +172,7 @@ def grown(kind: str, sizes: list[int], turns: int) -> dict[str, list[Figures]]:
                 failed.add(peer)
             else:
                 rows[peer].append(row)
-                insertion &= peer != "covertreex" or row.get("insert") is not None
+                insertion &= peer != "covertreex" or row.get("single") is not None
     return rows
 
 
@@ -217,10 +226,10 @@ def plot(results: dict[str, dict[str, list[Figures]]], path: Path) -> None:
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(
-        1, len(WORK), figsize=(16, 4.2), layout="constrained", sharey=True
+        2, 3, figsize=(16, 8.4), layout="constrained", sharey=True
     )
     styles = {"covertreex": "o-", "pykdtree": "x--", "scipy": "+:"}
-    for panel, (work, name) in zip(axes, WORK.items()):
+    for panel, (work, name) in zip(axes.flat, WORK.items()):
         for color, (kind, peers) in enumerate(results.items()):
             for peer, rows in peers.items():
                 pairs = [(row["n"], row[work]) for row in rows if row.get(work)]
@@ -240,7 +249,8 @@ def plot(results: dict[str, dict[str, list[Figures]]], path: Path) -> None:
         panel.grid(True, which="both", alpha=0.3)
         if panel.has_data():
             panel.legend(fontsize=7, title="and the exponent", title_fontsize=7)
-    axes[0].set_ylabel("seconds for all points")
+    for panel in axes[:, 0]:
+        panel.set_ylabel("seconds for all points")
     figure.savefig(path, dpi=110)
 
 
@@ -269,7 +279,7 @@ def main() -> None:
     kinds = [options.kind] if options.kind else list(KINDS)
     results = {kind: grown(kind, sizes, turns) for kind in kinds}
     notes = (
-        f"Seconds of the whole work over the points; {K} neighbours of as many queries as points; insertion in batches of {spaced(BATCH)}. "
+        f"Seconds of the whole work over the points; {K} neighbours of as many queries as points; insertion into a tree of the first batch. "
         f"Medians of {turns} turn(s), above a million points one, on {machine()}; `benchmarks/growth.py` writes this table."
     )
     text = "\n".join([*lines_of(results), "", notes])

@@ -161,7 +161,8 @@ public final class ResidualSearch: @unchecked Sendable {
   ) throws(CoverTreeError) {
     let search = try spatial.get { () throws(CoverTreeError) in try SpatialSearch(model, context: context) }
     let start = monotonicSeconds()
-    let target = CorrelationRows(model, k: k, indices: indices, distances: distances, scores: options.scores)
+    let target = CorrelationRows(
+      model: model, k: k, indices: indices, distances: distances, scores: options.scores)
     switch queries {
     case .stored(let list):
       try list.check(below: model.count, named: "queries")

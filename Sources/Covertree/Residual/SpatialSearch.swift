@@ -44,8 +44,7 @@ final class SpatialSearch: @unchecked Sendable {
     try specialized(
       model.dim,
       NearestTask(
-        set: set, points: points, k: k, options: options, context: context, counters: counters,
-        rows: rows.settling(points)))
+        set: set, points: points, k: k, options: options, context: context, counters: counters, rows: rows))
   }
 }
 
@@ -58,20 +57,6 @@ struct CorrelationRows: NeighborRows {
   let indices: UnsafeMutablePointer<Int64>
   let distances: UnsafeMutablePointer<Double>?
   let scores: UnsafeMutablePointer<Double>?
-  private var points: SearchPoints<Double>?
-
-  init(
-    _ model: ResidualModel, k: Int, indices: UnsafeMutablePointer<Int64>, distances: UnsafeMutablePointer<Double>?,
-    scores: UnsafeMutablePointer<Double>?
-  ) {
-    (self.model, self.k, self.indices, self.distances, self.scores) = (model, k, indices, distances, scores)
-  }
-
-  fileprivate func settling(_ points: SearchPoints<Double>) -> CorrelationRows {
-    var rows = self
-    rows.points = points
-    return rows
-  }
 
   func write(_ found: SortedNeighbors, _ query: QuerySet<Double>.Query) throws(CoverTreeError) {
     let first = query.row &* k
@@ -79,8 +64,7 @@ struct CorrelationRows: NeighborRows {
     for rank in found.count..<k { indices[first + rank] = -1 }
     if let scores {
       for rank in 0..<found.count {
-        let score = try points!.settled(found.squares[rank], query.coordinates, Int32(found.labels[rank]))
-        scores[first + rank] = Score.reported(score)
+        scores[first + rank] = Score.reported(found.squares[rank])
       }
       for rank in found.count..<k { scores[first + rank] = .infinity }
     }

@@ -29,7 +29,7 @@ extension CoverTree {
       NearestTask(
         set: set, points: points, k: k, options: options, context: context, counters: searches,
         rows: TreeRows(
-          points: points, k: k, indices: indices, distances: distances, scores: options.scores)))
+          k: k, indices: indices, distances: distances, scores: options.scores)))
   }
 
   /// All points within `radius` (inclusive) of each query, sorted by (distance, index).
@@ -148,7 +148,6 @@ extension CoverTree<Float> {
 
 /// Where dataset indices and distances are written.
 private struct TreeRows<S: Scalar>: NeighborRows {
-  let points: SearchPoints<S>
   let k: Int
   let indices: UnsafeMutablePointer<Int64>
   let distances: UnsafeMutablePointer<S>?
@@ -163,20 +162,14 @@ private struct TreeRows<S: Scalar>: NeighborRows {
     var near = 0
     while near < found.count && found.squares[near] < Score.leastSquare { near &+= 1 }
     if let scores = scores.map({ $0 + query.row &* k }) {
-      for rank in 0..<near { scores[rank] = Score.reported(try score(found, rank, query)) }
+      for rank in 0..<near { scores[rank] = Score.reported(found.squares[rank]) }
       for rank in near..<found.count { scores[rank] = found.squares[rank] }
       for rank in found.count..<k { scores[rank] = .infinity }
     }
     guard let distances else { return }
     let row = distances + query.row &* k
-    for rank in 0..<near { row[rank] = S(Score.distance(try score(found, rank, query))) }
+    for rank in 0..<near { row[rank] = S(Score.distance(found.squares[rank])) }
     for rank in near..<found.count { row[rank] = S(found.squares[rank].squareRoot()) }
     for rank in found.count..<k { row[rank] = .infinity }
-  }
-
-  private func score(
-    _ found: SortedNeighbors, _ rank: Int, _ query: QuerySet<S>.Query
-  ) throws(CoverTreeError) -> Double {
-    try points.settled(found.squares[rank], query.coordinates, Int32(found.labels[rank]))
   }
 }

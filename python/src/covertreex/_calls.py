@@ -19,8 +19,11 @@ from ._settings import active_config
 _PREDECESSORS, _EXCLUDE_SELF, _MAX_DISTANCE = 1, 2, 4
 SCORES = 8
 
-# Searches of fewer rows end too soon to be interrupted.
+# Searches and changes of fewer rows end too soon to be interrupted, and so does a call that compares or moves fewer coordinates.
 ROWS_WORTH_A_THREAD = 1000
+COORDINATES_WORTH_A_THREAD = 1 << 27
+# Building handles each coordinate some hundred times.
+COORDINATES_WORTH_A_BUILD = 1 << 17
 
 _SEARCH_DEFAULTS = _native.SearchOptions()
 lib.covertree_search_options_init(ctypes.byref(_SEARCH_DEFAULTS))
@@ -186,17 +189,21 @@ def part(report: ProgressReport | None, start: float, end: float) -> ProgressRep
     return lambda share: whole(start + (end - start) * share)
 
 
-def search(
+def call(
     function: Callable[..., int],
     arguments: tuple[Any, ...],
-    n_rows: int,
     options: Any,
     report: ProgressReport | None,
+    *,
+    brief: bool,
     **names: str,
 ) -> None:
-    """Call a search, in a thread of its own where it may take long."""
-    if n_rows < ROWS_WORTH_A_THREAD and report is None:
+    """Call the library; in a thread of its own unless the call is ``brief`` and nobody follows its progress.
+
+    A thread takes a tenth of a millisecond.
+    """
+    if brief and report is None:
         if status := function(*arguments):
             _native.check(status, **names)
     else:
-        _native.run(function, *arguments, options=options, report=report, brief=False, **names)
+        _native.run(function, *arguments, options=options, report=report, **names)

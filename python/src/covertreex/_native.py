@@ -504,14 +504,12 @@ def run(
     *arguments: Any,
     options: Any,
     report: Callable[[float], object] | None = None,
-    brief: bool = False,
     **names: str,
 ) -> None:
     """Call a function that may take long, so that Ctrl-C ends it, and raise what its status stands for.
 
     Signals reach Python in the main thread only, between two of its instructions. So the main thread waits while
-    another one calls the library, and tells it to end when an interrupt comes. A call that is nearly always ``brief``
-    is made in the main thread: a thread of its own would take longer than the call.
+    another one calls the library, and tells it to end when an interrupt comes.
     """
     if report is not None:
         _arguments.function(report, "progress")
@@ -524,7 +522,7 @@ def run(
 
     try:
         if threading.current_thread() is threading.main_thread():
-            (_run_here if brief else _run_beside)(work, watch)
+            _run_beside(work, watch)
         else:
             work()
         if watch.errors:

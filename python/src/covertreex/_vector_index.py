@@ -363,7 +363,7 @@ class VectorIndex(_calls.Closeable):
         distances = _arrays.results(len(rows), k, np.float32)
         arguments = (self._open(), *_calls.point_rows(rows), k, ctypes.byref(options))
         outputs = (_arrays.address(keys), _arrays.address(distances))
-        _calls.search(lib.covertree_index_search, (*arguments, *outputs), self._effort(rows), options, progress)
+        _calls.call(lib.covertree_index_search, (*arguments, *outputs), options, progress, brief=self._is_brief(rows))
         return self._ids.names(keys), distances
 
     def search_one(
@@ -404,7 +404,7 @@ class VectorIndex(_calls.Closeable):
         options, _keep = self._asked(filter, n_threads, tuning)
         owner = _calls.lists_owner()
         arguments = (self._open(), *_calls.point_rows(rows), r, ctypes.byref(options), ctypes.byref(owner.handle))
-        _calls.search(lib.covertree_index_radius, arguments, self._effort(rows), options, progress, radius="r")
+        _calls.call(lib.covertree_index_radius, arguments, options, progress, brief=self._is_brief(rows), radius="r")
         offsets, keys, distances, _ = _calls.neighbor_lists(owner)
         return Neighbors(offsets, self._ids.names(keys), distances)
 
@@ -521,9 +521,9 @@ class VectorIndex(_calls.Closeable):
             raise ValueError(f"{name}: expected {self.dim} columns, got {rows.shape[1]}")
         return rows
 
-    def _effort(self, rows: NDArray[np.float32]) -> int:
-        """How many rows of a quick search these are worth."""
-        return len(rows)
+    def _is_brief(self, rows: NDArray[np.float32]) -> bool:
+        """Whether a search for these rows ends too soon to be interrupted."""
+        return len(rows) < _calls.ROWS_WORTH_A_THREAD
 
 
 def _restored(data: NDArray[np.uint8], ids: Ids) -> VectorIndex:

@@ -52,8 +52,8 @@ class BruteForce(VectorIndex):
     ) -> None:
         super().__init__(dim, metric, storage, rerank)
 
-    def _effort(self, rows: NDArray[np.float32]) -> int:
-        return len(rows) * max(1, len(self) // 10_000)
+    def _is_brief(self, rows: NDArray[np.float32]) -> bool:
+        return rows.size * len(self) < _calls.COORDINATES_WORTH_A_THREAD
 
 
 class KDTree(VectorIndex):

@@ -462,7 +462,7 @@ class ResidualTree(_calls.Closeable):
         )  # fmt: skip
         search = getattr(lib, f"covertree_residual_knn{kind}")
         if self._host is None:
-            _calls.search(search, arguments, n_rows, options, progress)
+            _calls.call(search, arguments, options, progress, brief=n_rows < _calls.ROWS_WORTH_A_THREAD)
         else:
             self._run(search, *arguments, options=options, report=progress)
         return indices if distances is None else (indices, distances)

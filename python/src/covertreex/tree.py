@@ -205,7 +205,8 @@ class CoverTree(_calls.Closeable):
         owner = _calls.Owner(lib.covertree_tree_free)
         build = getattr(lib, f"covertree_tree_build_{self._suffix}")
         arguments = (*_calls.point_rows(points), ctypes.byref(options), ctypes.byref(owner.handle))
-        _native.run(build, *arguments, options=options, report=progress, points="coords")
+        brief = points.size < _calls.COORDINATES_WORTH_A_BUILD
+        _calls.call(build, arguments, options, progress, brief=brief, points="coords")
         self._take(owner)
 
     # What it is
@@ -314,8 +315,7 @@ class CoverTree(_calls.Closeable):
         first = ctypes.c_int64()
         insert = getattr(lib, f"covertree_tree_insert_{self._suffix}")
         arguments = (self._open(), *_calls.point_rows(array), ctypes.byref(options), ctypes.byref(first))
-        brief = progress is None and len(array) < _calls.ROWS_WORTH_A_THREAD
-        _native.run(insert, *arguments, options=options, report=progress, brief=brief)
+        _calls.call(insert, arguments, options, progress, brief=self._is_changed_briefly(len(array)))
         return np.arange(first.value, first.value + len(array))
 
     @recorded("remove")
@@ -337,8 +337,8 @@ class CoverTree(_calls.Closeable):
         gone = _arrays.indices(ids, "ids", one=True)
         options = _calls.call_options(n_threads)
         arguments = (self._open(), gone.ctypes.data, len(gone), ctypes.byref(options))
-        brief = progress is None and len(gone) < _calls.ROWS_WORTH_A_THREAD
-        _native.run(lib.covertree_tree_remove, *arguments, options=options, report=progress, brief=brief, indices="ids")
+        brief = self._is_changed_briefly(len(gone))
+        _calls.call(lib.covertree_tree_remove, arguments, options, progress, brief=brief, indices="ids")
 
     # Searches
 
@@ -409,7 +409,7 @@ class CoverTree(_calls.Closeable):
         suffix = self._suffix if compared is self.dtype else SUFFIXES[compared]
         search = getattr(lib, f"covertree_tree_knn{kind}_{suffix}")
         arguments = (self._open(), *rows, k, ctypes.byref(options), *results)
-        _calls.search(search, arguments, n_rows, options, progress)
+        _calls.call(search, arguments, options, progress, brief=self._is_searched_briefly(n_rows))
         return indices if distances is None else (indices, distances.astype(self.dtype, copy=False))
 
     @recorded("radius")
@@ -453,14 +453,15 @@ class CoverTree(_calls.Closeable):
         options = _calls.search_options(n_threads, predecessor_mode, exclude_self, None)
         suffix = kind or f"_{SUFFIXES[keep.dtype]}"
         arguments = (self._open(), *rows, r, ctypes.byref(options))
+        brief = self._is_searched_briefly(n_rows)
         if count_only:
             counts = np.empty(n_rows, np.int64)
             count = getattr(lib, f"covertree_tree_radius_count{suffix}")
-            _calls.search(count, (*arguments, _arrays.address(counts)), n_rows, options, progress, radius="r")
+            _calls.call(count, (*arguments, _arrays.address(counts)), options, progress, brief=brief, radius="r")
             return counts
         owner = _calls.lists_owner()
         search = getattr(lib, f"covertree_tree_radius{suffix}")
-        _calls.search(search, (*arguments, ctypes.byref(owner.handle)), n_rows, options, progress, radius="r")
+        _calls.call(search, (*arguments, ctypes.byref(owner.handle)), options, progress, brief=brief, radius="r")
         offsets, indices, distances, _ = _calls.neighbor_lists(owner)
         return Neighbors(offsets, indices, distances.astype(self.dtype, copy=False) if return_distances else None)
 
@@ -526,6 +527,19 @@ class CoverTree(_calls.Closeable):
             )
         )
         return points
+
+    def _is_searched_briefly(self, n_rows: int) -> bool:
+        if n_rows < _calls.ROWS_WORTH_A_THREAD:
+            return True
+        info = self._info()
+        return bool(n_rows * info.n_points * info.dim < _calls.COORDINATES_WORTH_A_THREAD)
+
+    def _is_changed_briefly(self, n_rows: int) -> bool:
+        # A change may move all points.
+        if n_rows >= _calls.ROWS_WORTH_A_THREAD:
+            return False
+        info = self._info()
+        return bool(info.n_points * info.dim < _calls.COORDINATES_WORTH_A_THREAD)
 
     def _info(self) -> Any:
         info = _native.TreeInfo()

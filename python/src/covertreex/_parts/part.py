@@ -104,7 +104,8 @@ class Part:
         options, keep_options = self._options(queries, exclude_self, n_threads)
         options.scores = found.scores.ctypes.data
         arguments = (self.tree._open(), *rows, k, ctypes.byref(options), *(a.ctypes.data for a in found[:2]))
-        _calls.search(getattr(lib, self._function("knn", kind, dtype)), arguments, n_rows, options, None)
+        search = getattr(lib, self._function("knn", kind, dtype))
+        _calls.call(search, arguments, options, None, brief=n_rows < _calls.ROWS_WORTH_A_THREAD)
         del keep, keep_options
         found.indices[:] = np.where(found.indices < 0, -1, self.indices[found.indices])
         return found._replace(distances=found.distances.astype(self._reported, copy=False))
@@ -127,7 +128,8 @@ class Part:
         options.flags |= _calls.SCORES
         owner = _calls.lists_owner()
         arguments = (self.tree._open(), *rows, radius, ctypes.byref(options), ctypes.byref(owner.handle))
-        _calls.search(getattr(lib, self._function("radius", kind, dtype)), arguments, n_rows, options, None, radius="r")
+        search = getattr(lib, self._function("radius", kind, dtype))
+        _calls.call(search, arguments, options, None, brief=n_rows < _calls.ROWS_WORTH_A_THREAD, radius="r")
         del keep, keep_options
         offsets, indices, distances, scores = _calls.neighbor_lists(owner)
         return Within(np.array(offsets), self.indices[indices], distances.astype(self._reported), np.array(scores))
