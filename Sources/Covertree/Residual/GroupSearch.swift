@@ -5,7 +5,7 @@ import CNumerics
 /// Blocks are compared with the group, those that promise most first; each |rho| is bounded from both sides and
 /// offered to the query's `CandidateList`. What is left there at the end is decided in float64.
 final class GroupSearch {
-  /// A query that has met so many blocks that its skeletons are too coarse for is hard.
+  /// A query is left to the fallback once skeletons were too coarse for it in more blocks than this.
   private static let mostCoarseBlocks = 8
 
   private let model: ResidualModel
@@ -20,12 +20,12 @@ final class GroupSearch {
   private let collected: NearestCollector.Room?
   private let sequence: Stack<UInt64>
   private var group: QueryGroup!
-  /// Of the group: those that are left to be compared directly.
-  private var hard = Wanted()
+  /// Of the group: queries that are left to be compared directly.
+  private var fallback = Wanted()
   /// How many blocks each has met that its skeletons are too coarse for.
   private let coarseBlocks: Buffer<Int>
-  /// Rows of the results of all hard queries so far.
-  let hardRows: Stack<Int32>
+  /// Rows of all such queries so far.
+  let fallbackRows: Stack<Int32>
   private(set) var statistics = ResidualStatistics()
 
   /// - Parameters:
@@ -33,12 +33,11 @@ final class GroupSearch {
   ///   - directly: compares points by their features, in blocks that the skeletons' bounds leave.
   ///   - slot: of the thread that searches.
   init(
-    _ model: ResidualModel, _ skeletons: Skeletons?, directly: Bool, goal: SearchGoal, groupSize: Int,
-    context: CallContext, slot: Int
+    _ model: ResidualModel, _ skeletons: Skeletons?, directly: Bool, _ task: GroupTask, slot: Int
   ) throws(CoverTreeError) {
     self.model = model
-    self.goal = goal
-    (self.context, self.slot) = (context, slot)
+    let groupSize = task.groupSize
+    (goal, context, self.slot) = (task.goal, task.context, slot)
     self.skeletons = skeletons
     let regions = try skeletons?.regions(context)
     self.regions = regions
@@ -47,7 +46,7 @@ final class GroupSearch {
     self.lists = lists
     if case .nearest(let k) = goal { collected = try NearestCollector.Room(k: k) } else { collected = nil }
     sequence = try Stack()
-    hardRows = try Stack()
+    fallbackRows = try Stack()
     coarseBlocks = try Buffer(count: groupSize)
     direct = try DirectComparison(model, groupSize: groupSize)
     bySkeletons =
@@ -56,14 +55,14 @@ final class GroupSearch {
       } else { nil }
   }
 
-  func run(_ group: QueryGroup) throws(CoverTreeError) {
+  func search(_ group: QueryGroup) throws(CoverTreeError) {
     self.group = group
-    hard = Wanted()
+    fallback = Wanted()
     for i in 0..<group.count {
       try lists[i].begin(goal, limit: group.limits[i])
       if let copies = group.copies { try takeOwn(i, unlessAmong: copies) }
     }
-    if let bySkeletons { try run(bySkeletons) } else { try runDirectly() }
+    if let bySkeletons { try searchBlocks(by: bySkeletons) } else { try searchDirectly() }
   }
 
   /// A query counts for itself even if it is not among the first copies.
@@ -76,12 +75,12 @@ final class GroupSearch {
   }
 
   /// Regions and blocks of the largest bounds first: they make the thresholds that keep others closed.
-  private func run(_ comparison: SkeletonComparison) throws(CoverTreeError) {
+  private func searchBlocks(by comparison: SkeletonComparison) throws(CoverTreeError) {
     try comparison.begin(group)
     direct.begin(group)
     coarseBlocks.base.update(repeating: 0, count: group.count)
     for region in try order(comparison.regionCount, by: comparison.promise) {
-      let open = comparison.open(region: region, lists, except: hard)
+      let open = comparison.open(region: region, lists, except: fallback)
       if open.isEmpty || group.leavesOut(comparison.blocks(ofRegion: region)) { continue }
       if comparison.isWorthEntering(region, for: open.count) {
         for block in try comparison.enter(region) { try compare(block, comparison) }
@@ -94,26 +93,26 @@ final class GroupSearch {
   private func compare(_ block: Int, _ comparison: SkeletonComparison) throws(CoverTreeError) {
     try context.poll(inSlot: slot)
     if group.leavesOut(block..<block + 1) { return }
-    let open = comparison.open(block, lists, except: hard)
+    let open = comparison.open(block, lists, except: fallback)
     if open.isEmpty { return }
     try comparison.compare(block, open, lists, &statistics)
-    try putHardAside(after: block, open, comparison)
+    try leaveToFallback(after: block, open, comparison)
   }
 
   /// Queries whose thresholds stay so low that most points of many blocks would pass for candidates.
-  private func putHardAside(after block: Int, _ open: Wanted, _ comparison: SkeletonComparison) throws(CoverTreeError) {
+  private func leaveToFallback(after block: Int, _ open: Wanted, _ comparison: SkeletonComparison) throws(CoverTreeError) {
     for i in 0..<group.count where open.contains(i) {
       guard comparison.isCoarse(block, for: i, threshold: lists[i].threshold) else { continue }
       coarseBlocks[i] += 1
       if coarseBlocks[i] > Self.mostCoarseBlocks {
-        hard.insert(i)
-        try hardRows.append(group.rows[i])
+        fallback.insert(i)
+        try fallbackRows.append(group.rows[i])
       }
     }
   }
 
   /// By features; where bounds of the points are known, only blocks that can matter.
-  private func runDirectly() throws(CoverTreeError) {
+  private func searchDirectly() throws(CoverTreeError) {
     direct.begin(group)
     guard let skeletons, let regions, group.places[0] >= 0 else {
       let center = group.coordinates[group.count / 2]
@@ -161,10 +160,9 @@ final class GroupSearch {
   }
 
   /// Decides the candidates of each query and writes its row.
-  func write(
-    k: Int, indices: UnsafeMutablePointer<Int64>, distances: [UnsafeMutablePointer<Double>]
-  ) throws(CoverTreeError) {
-    for i in 0..<group.count where !hard.contains(i) {
+  func rankExactly(into request: NeighborRequest) throws(CoverTreeError) {
+    let (k, indices) = (request.k, request.indices)
+    for i in 0..<group.count where !fallback.contains(i) {
       statistics.queries += 1
       try lists[i].prune()
       var nearest = NearestCollector(collected!, bound: group.limits[i])
@@ -174,7 +172,7 @@ final class GroupSearch {
       let row = Int(group.rows[i]) * k
       for rank in 0..<found.count { indices[row + rank] = found.labels[rank] }
       for rank in found.count..<k { indices[row + rank] = -1 }
-      for distances in distances {
+      for distances in request.distances {
         for rank in 0..<found.count { distances[row + rank] = found.squares[rank] }
         for rank in found.count..<k { distances[row + rank] = .infinity }
       }
@@ -206,9 +204,9 @@ final class GroupSearch {
   }
 
   /// Takes the candidates of each query that are within the squared distance.
-  func write(to part: NeighborGraph.Part) throws(CoverTreeError) {
+  func list(into part: NeighborGraph.Part) throws(CoverTreeError) {
     guard case .within(let squared, _) = goal else { return }
-    for i in 0..<group.count where !hard.contains(i) {
+    for i in 0..<group.count where !fallback.contains(i) {
       statistics.queries += 1
       if lists[i].isFull {
         try part.leaveOut(place: group.places[i])

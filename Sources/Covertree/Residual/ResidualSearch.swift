@@ -32,11 +32,6 @@ public final class ResidualSearch: @unchecked Sendable {
     }
   }
 
-  /// Queries that are searched together.
-  private static let mostGroupSize = 256
-  /// Of hard queries.
-  private static let leastGroupSize = 64
-
   /// At how many points what is done changes.
   struct Sizes {
     /// Points that come early have few others before them, which lie all over the place: they are searched in a model of
@@ -54,12 +49,13 @@ public final class ResidualSearch: @unchecked Sendable {
   private let tau: Double?
   let model: ResidualModel
   let skeletons: Skeletons?
-  private let earlyCount: Int
+  /// Points with an index below this are searched for among themselves, by a search of their own.
+  let earlyCount: Int
   private let early = Once<ResidualSearch>()
   /// Made at the first search, if neighbours are ordered by distance in space.
   private let spatial = Once<SpatialSearch>()
   /// Found at the first search for neighbours.
-  private let equalPoints = Once<EqualPoints>()
+  let equalPoints = Once<EqualPoints>()
   /// Of the span of all points, where projections onto it have been asked for.
   let spanned = Once<Basis>()
   /// What all searches so far have taken. Guarded by `processLock`.
@@ -111,6 +107,14 @@ public final class ResidualSearch: @unchecked Sendable {
     buildSeconds = monotonicSeconds() - start
   }
 
+  /// The search of the early points, made when it is first needed.
+  func earlySearch(_ context: CallContext) throws(CoverTreeError) -> ResidualSearch {
+    try early.get { () throws(CoverTreeError) in try ResidualSearch(earlyOf: self, context: context) }
+  }
+
+  /// Counts what a thread has done.
+  func count(_ done: ResidualStatistics) { processLock.locked { statistics += done } }
+
   /// The same model with more points; they get the dataset indices that follow. Features of the points that are there
   /// are kept.
   public func extended(by points: PointsView<Double>, context: CallContext) throws(CoverTreeError) -> ResidualSearch {
@@ -135,22 +139,18 @@ public final class ResidualSearch: @unchecked Sendable {
   ) throws(CoverTreeError) {
     try options.check(queries)
     if model.isSpatial { return try nearestInSpace(queries, k, options, context, rows, indices, distances) }
-    let search = Call(
+    let request = NeighborRequest(
       k: k, options: options, context: context, indices: indices,
       distances: [distances, options.scores].compactMap(\.self))
     switch queries {
     case .stored(let list):
       try list.check(below: model.count, named: "queries")
-      let all = try Self.all(list.elements.count)
-      try nearest(toStored: list.elements, rows: all.elements, search)
+      try answer(.stored(list.elements, rows: Self.allRows(list.elements.count)), request)
     case .allStored:
       try check(rows)
-      let all = try Self.all(rows)
-      try nearest(toStored: nil, rows: all.elements, search)
+      try answer(.stored(nil, rows: Self.allRows(rows)), request)
     case .points(let view, let features, let residualVariance):
-      let new = try newPoints(view, features, residualVariance, context)
-      let set = try ResidualQuerySet(new, in: model, options: options, groupSize: groupSize(k), context: context)
-      try run(set, search)
+      try answer(.new(newPoints(view, features, residualVariance, context)), request)
     }
   }
 
@@ -175,10 +175,9 @@ public final class ResidualSearch: @unchecked Sendable {
         to: newPoints(view, features, residualVariance, context), k: k, options: options, context: context,
         into: target)
     }
-    processLock.locked {
-      statistics.queries += rows
-      statistics.searchSeconds += monotonicSeconds() - start
-    }
+    var done = ResidualStatistics()
+    (done.queries, done.searchSeconds) = (rows, monotonicSeconds() - start)
+    count(done)
   }
 
   /// Whether results for all points have as many rows.
@@ -196,126 +195,6 @@ public final class ResidualSearch: @unchecked Sendable {
       return try model.newPoints(view, named: "queries", context: context)
     }
     return try model.newPoints(view, features, residualVariance, context: context)
-  }
-
-  /// What a call asks for and where it wants it.
-  private struct Call {
-    let k: Int
-    let options: SearchOptions
-    let context: CallContext
-    let indices: UnsafeMutablePointer<Int64>
-    /// And scores, which are the same.
-    let distances: [UnsafeMutablePointer<Double>]
-  }
-
-  /// Queries of a group: their candidate lists stay within some megabytes.
-  private func groupSize(_ k: Int) -> Int { max(tileRows, min(Self.mostGroupSize, (1 << 18) / k)) }
-
-  private static func all(_ rows: Int) throws(CoverTreeError) -> Buffer<Int32> {
-    let list = try Buffer<Int32>(count: rows)
-    for row in 0..<rows { list[row] = Int32(row) }
-    return list
-  }
-
-  /// - Parameters:
-  ///   - indices: of all queries, one each row; nil for all points.
-  ///   - rows: those that are meant.
-  private func nearest(
-    toStored indices: UnsafeBufferPointer<Int64>?, rows: UnsafeBufferPointer<Int32>, _ call: Call
-  ) throws(CoverTreeError) {
-    let early = try Stack<Int32>()
-    let late = try Stack<Int32>()
-    for row in rows {
-      let index = Int32(indices?[Int(row)] ?? Int64(row))
-      let isEarly = index < earlyCount && call.options.upperIndex(ofRow: Int(row), index: index) <= earlyCount
-      try (isEarly ? early : late).append(row)
-    }
-    if early.count > 0 {
-      let first = try self.early.get { () throws(CoverTreeError) in
-        try ResidualSearch(earlyOf: self, context: call.context)
-      }
-      try first.nearest(toStored: indices, rows: early.elements, call)
-    }
-    if late.count > 0 {
-      try run(
-        ResidualQuerySet(
-          indices, rows: late.elements, in: model, options: call.options, groupSize: groupSize(call.k),
-          context: call.context), call)
-    }
-  }
-
-  private func run(_ set: ResidualQuerySet, _ call: Call) throws(CoverTreeError) {
-    let k = min(call.k, model.count)
-    let equal = try equalPoints.get { () throws(CoverTreeError) in try EqualPoints(model, context: call.context) }
-    set.copies = equal.first(k, excludesSelf: set.excludesSelf)
-    try run(
-      set, .nearest(k), groupSize: groupSize(call.k), call.context
-    ) { (search, _) throws(CoverTreeError) in
-      try search.write(k: call.k, indices: call.indices, distances: call.distances)
-    }
-  }
-
-  /// Through skeletons where there are any; what they are too coarse for is compared directly, in groups of its own.
-  ///
-  /// - Parameter write: takes what a thread has found for a group.
-  private func run(
-    _ set: ResidualQuerySet, _ goal: SearchGoal, groupSize: Int, _ context: CallContext,
-    write: (GroupSearch, _ slot: Int) throws(CoverTreeError) -> Void
-  ) throws(CoverTreeError) {
-    _ = try skeletons?.regions(context)
-    let start = monotonicSeconds()
-    defer { processLock.locked { statistics.searchSeconds += monotonicSeconds() - start } }
-    let hard = try run(set, goal, directly: skeletons == nil, groupSize: groupSize, context, write: write)
-    guard hard.count > 0 else { return }
-    // There may be few: every thread is to have some.
-    let share = (hard.count + context.threads - 1) / context.threads
-    let size = min(groupSize, max(Self.leastGroupSize, share))
-    try run(set.subset(hard, groupSize: size), goal, directly: true, groupSize: groupSize, context, write: write)
-  }
-
-  /// - Returns: the rows of queries that were left to be compared directly.
-  @discardableResult
-  private func run(
-    _ set: ResidualQuerySet, _ goal: SearchGoal, directly: Bool, groupSize: Int, _ context: CallContext,
-    write: (GroupSearch, _ slot: Int) throws(CoverTreeError) -> Void
-  ) throws(CoverTreeError) -> Stack<Int32> {
-    let searches = PerThread<GroupSearch>(count: context.threads)
-    try context.forEach(set.groupCount, grain: 1) { (range, slot) throws(CoverTreeError) in
-      let search = try searches.value(slot) { () throws(CoverTreeError) in
-        try GroupSearch(
-          model, skeletons, directly: directly, goal: goal, groupSize: groupSize, context: context, slot: slot)
-      }
-      for group in range {
-        try search.run(set[group])
-        try write(search, slot)
-      }
-    }
-    let hard = try Stack<Int32>()
-    for search in searches.all {
-      try hard.append(search.hardRows.elements)
-      processLock.locked { statistics += search.statistics }
-    }
-    return hard
-  }
-
-  /// All pairs of points within a squared distance.
-  ///
-  /// - Parameter mostListed: points that have more candidates are not listed; see `NeighborGraph`.
-  func graph(
-    within squared: Double, mostListed: Int = NeighborGraph.mostListed, context: CallContext
-  ) throws(CoverTreeError) -> NeighborGraph {
-    let rows = try Self.all(model.count)
-    let set = try ResidualQuerySet(
-      nil, rows: rows.elements, in: model, options: SearchOptions(), groupSize: Self.mostGroupSize,
-      context: context)
-    var parts: [NeighborGraph.Part] = []
-    for _ in 0..<context.threads { parts.append(try NeighborGraph.Part()) }
-    let found = parts
-    try run(set, .within(squared: squared, most: mostListed), groupSize: Self.mostGroupSize, context) {
-      (search, slot) throws(CoverTreeError) in
-      try search.write(to: found[slot])
-    }
-    return try NeighborGraph(parts, self, within: squared)
   }
 
   public var info: ResidualInfo {
