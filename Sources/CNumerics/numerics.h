@@ -91,44 +91,12 @@ CN_INLINE double cn_f64x8_largest(cn_f64x8 a) {
 CN_INLINE cn_f64x8 cn_f32x8_widen(cn_f32x8 a) { return __builtin_convertvector(a, cn_f64x8); }
 CN_INLINE cn_f32x8 cn_f64x8_narrow(cn_f64x8 a) { return __builtin_convertvector(a, cn_f32x8); }
 
-// The lanes whose bit is set, packed into the first lanes; those after them are 0.
-CN_INLINE cn_f32x16 cn_f32x16_pack(cn_f32x16 a, uint32_t mask) {
+// Whether a vector of 64 bytes is one register, and there are 32 of them.
+CN_INLINE _Bool cn_has_wide_registers(void) {
 #ifdef __AVX512F__
-  return __builtin_ia32_compresssf512_mask(a, (cn_f32x16){}, (uint16_t)mask);
+  return 1;
 #else
-  cn_f32x16 packed = {};
-  for (int to = 0; mask; mask &= mask - 1) packed[to++] = a[__builtin_ctz(mask)];
-  return packed;
-#endif
-}
-
-CN_INLINE cn_f64x8 cn_f64x8_pack(cn_f64x8 a, uint32_t mask) {
-#ifdef __AVX512F__
-  return __builtin_ia32_compressdf512_mask(a, (cn_f64x8){}, (uint8_t)mask);
-#else
-  cn_f64x8 packed = {};
-  for (int to = 0; mask; mask &= mask - 1) packed[to++] = a[__builtin_ctz(mask)];
-  return packed;
-#endif
-}
-
-CN_INLINE cn_i32x16 cn_i32x16_pack(cn_i32x16 a, uint32_t mask) {
-#ifdef __AVX512F__
-  return __builtin_ia32_compresssi512_mask(a, (cn_i32x16){}, (uint16_t)mask);
-#else
-  cn_i32x16 packed = {};
-  for (int to = 0; mask; mask &= mask - 1) packed[to++] = a[__builtin_ctz(mask)];
-  return packed;
-#endif
-}
-
-CN_INLINE cn_i32x8 cn_i32x8_pack(cn_i32x8 a, uint32_t mask) {
-#ifdef __AVX512VL__
-  return __builtin_ia32_compresssi256_mask(a, (cn_i32x8){}, (uint8_t)mask);
-#else
-  cn_i32x8 packed = {};
-  for (int to = 0; mask; mask &= mask - 1) packed[to++] = a[__builtin_ctz(mask)];
-  return packed;
+  return 0;
 #endif
 }
 

@@ -6,6 +6,7 @@
 #include "hash.h"
 #include "memory.h"
 #include "numerics.h"
+#include "packing.h"
 #include "records.h"
 #include "rows.h"
 
@@ -93,9 +94,12 @@ static void addDoubles(cn_f64x8 v) { for (int i = 0; i < 8; i++) addDouble(v[i])
 
 /* Of what is packed, only as many lanes as the mask has bits count. */
 static void packs(cn_f32x16 a, cn_f64x8 x, cn_i32x16 labels, uint32_t mask) {
-  cn_f32x16 p = cn_f32x16_pack(a, mask);
-  cn_f64x8 q = cn_f64x8_pack(x, mask & 255);
-  cn_i32x16 l = cn_i32x16_pack(labels, mask);
+  float p[16];
+  double q[8];
+  int32_t l[16];
+  cn_f32x16_store_packed(p, a, mask);
+  cn_f64x8_store_packed(q, x, mask & 255);
+  cn_i32x16_store_packed(l, labels, mask);
   for (int i = 0; i < __builtin_popcount(mask); i++) {
     int32_t label = l[i];
     addFloat(p[i]), add(&label, sizeof label);

@@ -1,3 +1,5 @@
+import CNumerics
+
 /// Rows of a matrix as the multiplication tile reads them: in *panels* of two vectors' worth of rows, column by column
 /// inside a panel, so that one load gives one column of a vector of rows.
 ///
@@ -82,8 +84,8 @@ func roundings(inProductOf depth: Int) -> Int { min(depth, depthOfTile) + (depth
 
 /// `result[i, j] = left[i] . right[j]`: the product of one matrix with the transpose of another.
 ///
-/// A tile of 8 rows by 2 vectors is kept in 16 registers; each column costs 2 loads, 8 broadcasts and 16 fused
-/// multiply-adds (Goto and van de Geijn, 2008).
+/// A tile of 8 rows by 2 vectors is kept in 16 registers, or a part of it that fits; each column of a whole one costs 2 loads, 8 broadcasts
+/// and 16 fused multiply-adds (Goto and van de Geijn, 2008).
 ///
 /// - Parameters:
 ///   - rows: of the left side, from 0; they are rounded up to whole tiles.
@@ -151,6 +153,17 @@ func multiplyTile<S: Scalar>(
   _ high: UnsafePointer<S.Lanes>, vectorStride: Int, depth: Int, into result: UnsafeMutablePointer<S>, stride: Int,
   adding: Bool = false
 ) {
+  guard cn_has_wide_registers() else {
+    for first in Swift.stride(from: 0, to: tileRows, by: rowsOfPart) {
+      let (left, result) = (left + first &* rowStride, result + first &* stride)
+      for half in 0..<2 {
+        multiplyPart(
+          left, rowStride: rowStride, columnStride: columnStride, half == 0 ? low : high, vectorStride: vectorStride,
+          depth: depth, into: result + half &* S.width, stride: stride, adding: adding)
+      }
+    }
+    return
+  }
   let zero = S.Lanes(repeating: 0)
   var sums = InlineArray<16, S.Lanes>(repeating: zero)
   var left = left
@@ -179,19 +192,35 @@ func multiplyNarrowTile<S: Scalar>(
   _ left: UnsafePointer<S>, rowStride: Int, columnStride: Int, _ right: UnsafePointer<S.Lanes>, depth: Int,
   into result: UnsafeMutablePointer<S>, stride: Int
 ) {
-  let zero = S.Lanes(repeating: 0)
-  var sums = InlineArray<8, S.Lanes>(repeating: zero)
-  var left = left
-  var right = right
+  for first in Swift.stride(from: 0, to: tileRows, by: rowsOfPart) {
+    multiplyPart(
+      left + first &* rowStride, rowStride: rowStride, columnStride: columnStride, right, vectorStride: 2, depth: depth,
+      into: result + first &* stride, stride: stride, adding: false)
+  }
+}
+
+/// Rows of a part of a tile.
+private let rowsOfPart = 4
+
+/// A part of a tile, 4 rows by one vector. Where a vector is two registers of 16, its sums take 8 of them: a whole tile would be written to
+/// memory and read again with each column, at a third of the speed.
+@inline(__always)
+private func multiplyPart<S: Scalar>(
+  _ left: UnsafePointer<S>, rowStride: Int, columnStride: Int, _ right: UnsafePointer<S.Lanes>, vectorStride: Int,
+  depth: Int, into result: UnsafeMutablePointer<S>, stride: Int, adding: Bool
+) {
+  var sums = InlineArray<4, S.Lanes>(repeating: S.Lanes(repeating: 0))
+  var (left, right) = (left, right)
   for _ in 0..<depth {
-    let vector = right[0]
-    for r in 0..<tileRows {
+    let vector = right.pointee
+    for r in 0..<rowsOfPart {
       sums[r] = S.multiplyAdd(S.Lanes(repeating: left[r &* rowStride]), vector, sums[r])
     }
     left += columnStride
-    right += 2
+    right += vectorStride
   }
-  for r in 0..<tileRows {
-    UnsafeMutableRawPointer(result + r &* stride).assumingMemoryBound(to: S.Lanes.self)[0] = sums[r]
+  for r in 0..<rowsOfPart {
+    let row = UnsafeMutableRawPointer(result + r &* stride).assumingMemoryBound(to: S.Lanes.self)
+    row[0] = adding ? row[0] + sums[r] : sums[r]
   }
 }

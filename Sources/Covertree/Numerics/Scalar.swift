@@ -19,9 +19,9 @@ public protocol Scalar: BinaryFloatingPoint, SIMDScalar, RecordScalar, Codable, 
   static func minimum(_ a: Lanes, _ b: Lanes) -> Lanes
   /// The largest lane.
   static func largest(_ lanes: Lanes) -> Self
-  /// The lanes whose bit is set, one after the other from lane 0 on.
-  static func pack(_ lanes: Lanes, _ mask: UInt32) -> Lanes
-  static func pack(_ places: Places, _ mask: UInt32) -> Places
+  /// Stores the lanes whose bit is set, one after the other. There is room for all lanes; those after the packed ones are unspecified.
+  static func store(_ lanes: Lanes, _ mask: UInt32, packedTo target: UnsafeMutablePointer<Self>)
+  static func store(_ places: Places, _ mask: UInt32, packedTo target: UnsafeMutablePointer<Int32>)
   /// Bit `i` is set where `labels[i]` is below a number and not another; `labels` is aligned for as many as lanes.
   static func maskAdmitted(_ labels: UnsafePointer<Int32>, below: Int32, except: Int32) -> UInt32
   /// Of each lane, how many of the numbers are less.
@@ -63,9 +63,13 @@ extension Float: Scalar {
   @inline(__always)
   public static func largest(_ lanes: Lanes) -> Float { cn_f32x16_largest(lanes) }
   @inline(__always)
-  public static func pack(_ lanes: Lanes, _ mask: UInt32) -> Lanes { cn_f32x16_pack(lanes, mask) }
+  public static func store(_ lanes: Lanes, _ mask: UInt32, packedTo target: UnsafeMutablePointer<Float>) {
+    cn_f32x16_store_packed(target, lanes, mask)
+  }
   @inline(__always)
-  public static func pack(_ places: Places, _ mask: UInt32) -> Places { cn_i32x16_pack(places, mask) }
+  public static func store(_ places: Places, _ mask: UInt32, packedTo target: UnsafeMutablePointer<Int32>) {
+    cn_i32x16_store_packed(target, places, mask)
+  }
   @inline(__always)
   public static func up(_ below: Lanes, _ lanes: Lanes) -> Lanes { cn_f32x16_up(below, lanes) }
   @inline(__always)
@@ -120,9 +124,13 @@ extension Double: Scalar {
   @inline(__always)
   public static func largest(_ lanes: Lanes) -> Double { cn_f64x8_largest(lanes) }
   @inline(__always)
-  public static func pack(_ lanes: Lanes, _ mask: UInt32) -> Lanes { cn_f64x8_pack(lanes, mask) }
+  public static func store(_ lanes: Lanes, _ mask: UInt32, packedTo target: UnsafeMutablePointer<Double>) {
+    cn_f64x8_store_packed(target, lanes, mask)
+  }
   @inline(__always)
-  public static func pack(_ places: Places, _ mask: UInt32) -> Places { cn_i32x8_pack(places, mask) }
+  public static func store(_ places: Places, _ mask: UInt32, packedTo target: UnsafeMutablePointer<Int32>) {
+    cn_i32x8_store_packed(target, places, mask)
+  }
   @inline(__always)
   public static func up(_ below: Lanes, _ lanes: Lanes) -> Lanes { cn_f64x8_up(below, lanes) }
   @inline(__always)

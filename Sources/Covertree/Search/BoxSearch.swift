@@ -130,9 +130,8 @@ struct BoxSearch<S: Scalar, D: Dimension> {
     boxesCompared &+= 1
     let near = S.maskLessOrEqual(bound, S.Lanes(repeating: threshold))
     let hits = near & S.maskAdmitted(smallestLabel, below: eligible.before, except: -1)
-    UnsafeMutableRawPointer(stackBounds + top).storeBytes(of: S.pack(bound, hits), as: S.Lanes.self)
-    UnsafeMutableRawPointer(stackChildren + top).storeBytes(
-      of: S.pack(UnsafeRawPointer(children).load(as: S.Places.self), hits), as: S.Places.self)
+    S.store(bound, hits, packedTo: stackBounds + top)
+    S.store(UnsafeRawPointer(children).load(as: S.Places.self), hits, packedTo: stackChildren + top)
     let count = hits.nonzeroBitCount
     if count > 1 {
       let least = -S.largest(-bound)

@@ -82,10 +82,9 @@ struct NearestFilter<S: Scalar>: Collector {
   @inline(__always)
   mutating func take<D: Dimension>(_ hits: Hits<S, D>) {
     if count &+ S.width > room.limit { makeRoom() }
-    UnsafeMutableRawPointer(filtered + count).storeBytes(of: S.pack(hits.filtered, hits.lanes), as: S.Lanes.self)
+    S.store(hits.filtered, hits.lanes, packedTo: filtered + count)
     let lanes = SIMD16<Int32>(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)
-    UnsafeMutableRawPointer(places + count).storeBytes(
-      of: cn_i32x16_pack(lanes &+ Int32(truncatingIfNeeded: hits.place), hits.lanes), as: SIMD16<Int32>.self)
+    cn_i32x16_store_packed(places + count, lanes &+ Int32(truncatingIfNeeded: hits.place), hits.lanes)
     count &+= hits.lanes.nonzeroBitCount
     if count >= due { tighten() }
   }
