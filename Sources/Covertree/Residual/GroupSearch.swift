@@ -100,7 +100,9 @@ final class GroupSearch {
   }
 
   /// Queries whose thresholds stay so low that most points of many blocks would pass for candidates.
-  private func leaveToFallback(after block: Int, _ open: Wanted, _ comparison: SkeletonComparison) throws(CoverTreeError) {
+  private func leaveToFallback(after block: Int, _ open: Wanted, _ comparison: SkeletonComparison)
+    throws(CoverTreeError)
+  {
     for i in 0..<group.count where open.contains(i) {
       guard comparison.isCoarse(block, for: i, threshold: lists[i].threshold) else { continue }
       coarseBlocks[i] += 1
