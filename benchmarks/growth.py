@@ -45,8 +45,8 @@ SHORT, AGAIN = 0.5, 5
 PATIENCE = 120.0
 # Memory that a case takes at most, a point: points, queries, results, a tree, and its parts while they merge.
 BYTES_A_POINT = 500
-# SciPy takes a minute for the last sizes.
-SCIPY_MOST = 1_000_000
+# The contenders take minutes for the last sizes.
+PEER_MOST = 1_000_000
 
 WORK = {
     "build": "build",
@@ -162,11 +162,11 @@ def grown(kind: str, sizes: list[int], turns: int) -> dict[str, list[Figures]]:
         peers = [
             peer
             for peer in rows
-            if peer not in failed and (peer != "scipy" or n <= SCIPY_MOST)
+            if peer not in failed and (peer == "covertreex" or n <= PEER_MOST)
         ]
         options = ["--n", str(n), *(["--insert"] if insertion else [])]
         for peer, row in in_turns(
-            __file__, kind, peers, turns if n <= SCIPY_MOST else 1, options
+            __file__, kind, peers, turns if n <= PEER_MOST else 1, options
         ).items():
             if "error" in row:
                 failed.add(peer)
@@ -280,7 +280,7 @@ def main() -> None:
     results = {kind: grown(kind, sizes, turns) for kind in kinds}
     notes = (
         f"Seconds of the whole work over the points; {K} neighbours of as many queries as points; insertion into a tree of the first batch. "
-        f"Medians of {turns} turn(s), above a million points one, on {machine()}; `benchmarks/growth.py` writes this table."
+        f"Medians of {turns} turn(s), above a million points one, without contenders, on {machine()}; `benchmarks/growth.py` writes this table."
     )
     text = "\n".join([*lines_of(results), "", notes])
     print(text)
