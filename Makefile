@@ -1,5 +1,5 @@
-# Targets: lib demo test docs asan tsan fuzz soak bench lint wheel deb sbom abi test-release install
-# clean. Each begins with what it needs and does nothing twice.
+# Targets: lib demo test docs asan tsan fuzz soak bench lint wheel deb sbom abi test-release install clean.
+# Each target builds its prerequisites first.
 
 PYTHON ?= python3
 PREFIX ?= /usr/local
@@ -10,7 +10,7 @@ define NEWLINE
 
 endef
 
-# The widest x86-64 level that this machine has; set COVERTREE_CPU to build for another.
+# By default, the widest x86-64 level that this machine supports. Set COVERTREE_CPU to build for another.
 CPUINFO := $(shell grep -m1 '^flags' /proc/cpuinfo 2>/dev/null)
 ifneq ($(shell uname -m),x86_64)
 COVERTREE_CPU ?= generic
@@ -33,17 +33,17 @@ IN_VENV := $(VENV)/bin/python
 
 lib: $(LIBRARY)
 
-# Swift, and the header of the system's SQLite, which stores of vectors are durable by.
+# Swift, and the header of the system's SQLite, which durable stores use.
 build/sqlite:
 	@scripts/need-sqlite
 	@mkdir -p build && touch $@
 
-# SwiftPM does not see when headers change that Swift imports.
+# SwiftPM does not notice changes of headers that Swift imports.
 build/headers: include/covertree.h $(wildcard Sources/CNumerics/*.h)
 	touch Sources/Covertree/Numerics/Scalar.swift Sources/CABI/Arguments.swift
 	@mkdir -p build && touch $@
 
-# The library for one level. Those for others stand beside it: what was built stays built.
+# The library for one level. Each level has its own folder, so that switching levels does not rebuild.
 build/levels/%/libcovertree.so: $(SOURCES) build/sqlite build/headers
 	@scripts/need-swift && scripts/need-commands strip readelf
 	COVERTREE_CPU=$* swift build -c release --product covertree --disable-local-rpath --scratch-path .build/$*
@@ -52,7 +52,7 @@ build/levels/%/libcovertree.so: $(SOURCES) build/sqlite build/headers
 
 .PRECIOUS: build/levels/%/libcovertree.so
 
-# Another level than last time is another library.
+# This stamp changes with the level, so that $(LIBRARY) is copied again.
 build/cpu-$(COVERTREE_CPU):
 	@mkdir -p build && rm -f build/cpu-* && touch $@
 
@@ -60,12 +60,12 @@ $(LIBRARY): build/levels/$(COVERTREE_CPU)/libcovertree.so build/cpu-$(COVERTREE_
 	@mkdir -p $(@D)
 	cp $< $@.new && mv $@.new $@
 
-# The levels of a package for any machine: the first is what all have. ld.so takes the highest that the machine has.
+# The levels in a package. Every machine supports the first; ld.so loads the highest that the machine supports.
 LEVELS := x86-64-v2 x86-64-v3 x86-64-v4
 
 levels: $(LEVELS:%=build/levels/%/libcovertree.so)
 
-# The Python environment: one stamp for each group of packages, and one for our own.
+# The Python environment: one stamp for each group of packages, and one for covertreex itself.
 $(IN_VENV):
 	@scripts/make-venv "$(PYTHON)" $(VENV)
 
@@ -73,7 +73,7 @@ build/venv-%: python/requirements-%.txt | $(IN_VENV)
 	$(IN_VENV) -m pip install --quiet --disable-pip-version-check -r $<
 	@mkdir -p build && touch $@
 
-# A missing part is found before the build, which takes minutes.
+# Missing tools are detected before the build, which takes minutes.
 build/installed: build/sqlite build/venv-build $(LIBRARY) $(PACKAGE)
 	$(IN_VENV) -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --force-reinstall ./python
 	@touch $@
@@ -81,11 +81,11 @@ build/installed: build/sqlite build/venv-build $(LIBRARY) $(PACKAGE)
 demo: build/installed build/venv-demo
 	@$(IN_VENV) examples/python/vecchia.py
 
-# Two at a time: most of them wait for one thread, or for the disk.
+# Two at a time, because most of them use one thread or wait for the disk.
 test: built
 	@$(MAKE) --no-print-directory -j2 --output-sync=target test-answers test-processes test-swift test-c abi test-examples test-docs
 
-# The library and the Swift tests, side by side: each takes minutes of a single thread.
+# The library and the Swift tests are built in parallel: each takes minutes of a single thread.
 built:
 	@$(MAKE) --no-print-directory -j2 lib swift-tests
 
@@ -98,7 +98,7 @@ swift-tests: build/sqlite build/headers
 test-swift: swift-tests
 	swift test --skip-build $(SWIFT_TESTS) --scratch-path .build/test
 
-# Swift tests and C programs under the sanitizers. XCTest, which is of an older kind than our tests, leaks by itself.
+# Swift tests and C programs with the sanitizers. XCTest is disabled: the tests do not use it, and it leaks.
 build/address/libcovertree.so.0 build/thread/libcovertree.so.0: $(SOURCES) build/sqlite build/headers
 	scripts/sanitized $(notdir $(@D))
 
@@ -111,20 +111,20 @@ tsan: build/thread/libcovertree.so.0
 	  swift test $(SWIFT_TESTS) --disable-xctest --sanitize=thread --scratch-path .build/tsan
 	scripts/test-sanitized thread
 
-# Every fuzzer for so many seconds.
+# Each fuzzer runs for this number of seconds.
 FUZZ_SECONDS ?= 600
 
 fuzz: build/address/libcovertree.so.0 build/installed
 	scripts/fuzz $(FUZZ_SECONDS)
 
-# The ABI beside the last release's.
+# Compare the ABI with that of the last release.
 abi: $(LIBRARY)
 	scripts/abi
 
 test-c: $(LIBRARY)
 	scripts/test-c
 
-# Those of files, stores and clusters begin processes, end them, and wait for the disk: beside the others they cost little.
+# Tests of files, stores and clusters wait for processes and the disk, so they run in parallel with the others.
 PROCESSES := $(wildcard python/tests/test_dask.py python/tests/test_files.py python/tests/test_powerloss.py python/tests/test_store*.py)
 
 test-python: test-answers test-processes
@@ -138,7 +138,7 @@ test-processes: build/installed build/venv-test
 test-examples: build/installed build/venv-test
 	scripts/test-examples
 
-# Every code block of docs/, in a copy of it; and the pages, with the pictures that the blocks draw, in build/site.
+# Run every code block of docs/ in a copy. `docs` then builds the pages, with the pictures that the blocks draw, in build/site.
 test-docs: build/installed build/venv-test
 	scripts/test-docs
 
@@ -146,8 +146,8 @@ docs: test-docs build/venv-docs
 	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --quiet
 	@echo "build/site/index.html"
 
-# Long tests: 64 threads for ten minutes, ten thousand rounds of building and freeing, a writer killed 200 times, 100,000 disks
-# after power failures.
+# Long tests: 64 threads for ten minutes, ten thousand rounds of building and freeing, a writer killed 200 times, and 100,000 disks
+# after simulated power failures.
 SOAK_THREADS ?= 64
 SOAK_SECONDS ?= 600
 
@@ -181,7 +181,7 @@ format: build/venv-lint
 	$(VENV)/bin/ruff check --fix --quiet python benchmarks docs/_tools.py examples fuzz scripts/run-docs scripts/sbom
 	$(VENV)/bin/ruff format python benchmarks docs/_tools.py examples fuzz scripts/run-docs scripts/sbom
 
-# With the library for each level, and SQLite's; for any Linux with a C library as new as this one's.
+# A wheel with the library for each level, and SQLite, for any Linux whose C library is at least as new as this machine's.
 wheel: levels build/venv-build build/venv-wheel
 	rm -rf build/wheel
 	COVERTREE_LEVELS="$(LEVELS)" $(IN_VENV) -m pip wheel --quiet --disable-pip-version-check --no-build-isolation --no-deps \
@@ -208,13 +208,13 @@ install: $(LIBRARY)
 	$(call install-library,$(LIBRARY))
 	$(install-header)
 
-# For any machine: ld.so finds the better ones in glibc-hwcaps.
+# For any machine: ld.so finds the higher levels in glibc-hwcaps.
 install-levels: levels
 	$(call install-library,build/levels/$(firstword $(LEVELS))/libcovertree.so)
 	$(foreach level,$(wordlist 2,9,$(LEVELS)),$(call install-library,build/levels/$(level)/libcovertree.so,/glibc-hwcaps/$(level))$(NEWLINE)	)
 	$(install-header)
 
-# What a release is held to beside `make test`: builds for other processors, the same bytes twice, packages in bare environments.
+# Tests of a release, in addition to `make test`: builds for other processors, reproducible bytes, packages in bare environments.
 test-release: wheel deb
 	scripts/test-levels
 	scripts/test-arm
@@ -222,7 +222,7 @@ test-release: wheel deb
 	scripts/test-wheel dist/covertreex-$(VERSION)-*.whl
 	scripts/test-debian dist/covertreex-$(VERSION)-*.whl dist/libcovertree*_$(VERSION)-*.deb
 
-# What the library consists of, in CycloneDX.
+# The components of the library, in CycloneDX.
 sbom: $(LIBRARY)
 	@mkdir -p dist
 	scripts/sbom $(LIBRARY) $(VERSION) > dist/covertree-$(VERSION).cdx.json

@@ -1,9 +1,8 @@
 // swift-tools-version: 6.0
 import PackageDescription
 
-// The CPU that the code is generated for: an x86-64 level (x86-64-v2, -v3, -v4) or "native"; "generic" is what any processor runs,
-// without a word that is for one kind alone. The Makefile passes the level of the machine; a plain `swift build` gets one that most
-// machines have.
+// The CPU that the code is generated for: an x86-64 level (x86-64-v2, -v3, -v4) or "native". "generic" has no code for particular
+// processors. The Makefile passes the level of the machine. A plain `swift build` uses a level that most machines support.
 #if arch(x86_64)
   let cpu = Context.environment["COVERTREE_CPU"] ?? "x86-64-v3"
   let architecture =
@@ -12,16 +11,15 @@ import PackageDescription
   let architecture = ["-Xcc", "-DCOVERTREE_GENERIC"]
 #endif
 
-// -fno-math-errno makes a square root one instruction; -v4 uses 512-bit vectors only when told to. Vectors pass between inlined
-// functions only, so how wide ones are passed (-Wpsabi) matters to nobody.
+// -fno-math-errno makes a square root one instruction. -v4 uses 512-bit vectors only with -mprefer-vector-width=512. Vectors are passed
+// only between inlined functions, so the ABI warning -Wpsabi is irrelevant.
 let codeGeneration: [String] =
   architecture + ["-Xcc", "-fno-math-errno", "-Xcc", "-mprefer-vector-width=512", "-Xcc", "-Wno-psabi"]
 
-// Debug builds, and so the thread sanitizer's, check that no two accesses to a variable overlap; that costs calls of
-// microseconds a tenth of their time.
+// Release builds do not check exclusive access, which takes a tenth of the time of a call of some microseconds. Debug builds check it.
 let unchecked = SwiftSetting.unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release))
 
-// Calls that CReserve stands behind.
+// Calls that the linker redirects to CReserve.
 let wrapped = [
   "malloc", "calloc", "realloc", "posix_memalign", "malloc_usable_size", "free", "_Znwm", "_ZdlPvm",
 ]
@@ -50,14 +48,14 @@ let package = Package(
         .unsafeFlags(codeGeneration), unchecked,
         .enableExperimentalFeature("CImplementation"),
       ],
-      // One self-contained library: the Swift runtime inside, nothing but covertree_* outside.
+      // One self-contained library: it contains the Swift runtime and exports only covertree_*.
       linkerSettings: [
         .unsafeFlags(
           [
             "-static-stdlib",
             "-Xlinker", "--version-script=\(Context.packageDirectory)/Sources/CABI/exports.map",
             "-Xlinker", "-soname=libcovertree.so.0",
-            // dlclose must not unload it: its own threads never end, and other threads that used it run its code when they end.
+            // dlclose must not unload it: its threads never end, and other threads that used it run its code when they end.
             "-Xlinker", "-z", "-Xlinker", "nodelete",
           ] + wrapped.flatMap { ["-Xlinker", "--wrap=\($0)"] })
       ]

@@ -1,4 +1,4 @@
-"""What the pages need beside Markdown: formulas as MathML, which browsers draw without scripts, and docstrings as Markdown."""
+"""Hooks for MkDocs: formulas become MathML, which browsers draw without scripts, and docstrings become Markdown."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _DOCTEST = re.compile(r"(?:^ *>>>.*\n?)(?:^ *\S.*\n?)*", re.MULTILINE)
 
 
 def on_page_content(content: str, **_: Any) -> str:
-    """Put MathML where formulas are; MkDocs calls this for each page."""
+    """Replace formulas by MathML; MkDocs calls this for each page."""
     return _FORMULA.sub(_as_mathml, content)
 
 
@@ -27,10 +27,10 @@ def _as_mathml(match: re.Match[str]) -> str:
 
 
 class Docstrings(griffe.Extension):
-    """Roles of Sphinx become code, and sessions outside of a section of examples a block."""
+    """Turn roles of Sphinx into code, and doctest sessions of modules into blocks."""
 
     def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
-        """Change the docstring of whatever has one."""
+        """Change the docstring of an object, if it has one."""
         if obj.docstring is None:
             return
         text = _ROLE.sub(r"`\1`", obj.docstring.value)
@@ -41,5 +41,5 @@ class Docstrings(griffe.Extension):
         obj.docstring.value = text
 
     def on_package(self, *, pkg: griffe.Module, **_: Any) -> None:
-        """Change that of the package, which is not among its objects."""
+        """Change the docstring of the package, for which `on_object` is not called."""
         self.on_object(obj=pkg)

@@ -1,4 +1,4 @@
-/* Finds vectors in a graph, exactly and nearly so.   cc indexes.c -lcovertree -lm */
+/* Searches vectors by a graph, and compares it with brute force.   cc indexes.c -lcovertree -lm */
 #include <covertree.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,7 +39,7 @@ int main(void) {
   int64_t gone[] = {0, 1};
   check(covertree_index_remove(graph, gone, 2, NULL));
   check(covertree_index_search(graph, vectors[0], 1, DIM, 0, 1, NULL, found[0], NULL));
-  printf("nearest to vector 0, now that it is gone: %lld\n", (long long)found[0][0]);
+  printf("nearest to vector 0 after its removal: %lld\n", (long long)found[0][0]);
   covertree_index_free(graph);
   covertree_index_free(exact);
   return 0;

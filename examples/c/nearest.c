@@ -1,4 +1,4 @@
-/* The three nearest of some places, from C.
+/* The three nearest points of a query, from C.
  *   cc nearest.c $(pkg-config --cflags --libs covertree) */
 #include <covertree.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-/* A tree that outlives the process, from C: saved in one step, opened as a mapping, searched where it lies.
+/* Saves a tree to a file, maps the file, and searches the mapped tree, from C.
  *   cc resume.c $(pkg-config --cflags --libs covertree) */
 #include <covertree.h>
 #include <stdint.h>
@@ -31,7 +31,7 @@ int main(void) {
   check(covertree_tree_save(tree, path, NULL, 0, NULL));
   covertree_tree_free(tree);
 
-  /* Another process would begin here. The hash tells whether the file is of these points. */
+  /* Another process could begin here. The hash shows whether the file is of these points. */
   covertree_file *file = NULL;
   covertree_file_info info;
   uint64_t hash;
@@ -46,6 +46,6 @@ int main(void) {
   free(points);
 
   int same = memcmp(before, after, sizeof before) == 0 && hash == info.input_hash;
-  printf("a file of %lld bytes, the %d nearest are %s\n", (long long)info.n_bytes, K, same ? "the same" : "OTHERS");
+  printf("a file of %lld bytes, the %d nearest are %s\n", (long long)info.n_bytes, K, same ? "the same" : "DIFFERENT");
   return !same;
 }

@@ -1,4 +1,4 @@
-/* Vectors that live once, on disk, and a graph that finds them there.   cc store.c -lcovertree */
+/* Keeps vectors once, on disk, and searches them by a graph.   cc store.c -lcovertree */
 #define _DEFAULT_SOURCE
 #include <covertree.h>
 #include <stdio.h>
@@ -18,7 +18,7 @@ int main(void) {
   static covertree_id ids[N];
   static int64_t slots[N], numbers[N];
   for (int i = 0; i < N; i++) {
-    /* Every third vector comes from a second source, too. */
+    /* Every third vector is equal to the one before it. */
     for (int d = 0; d < DIM; d++) vectors[i][d] = i % 3 == 2 ? vectors[i - 1][d] : (float)rand() / RAND_MAX;
     ids[i].kind = COVERTREE_ID_NUMBER;
     ids[i].low = (uint64_t)(numbers[i] = 1000 + i);
@@ -29,7 +29,7 @@ int main(void) {
   snprintf(copy, sizeof copy, "%s/copy", folder);
   snprintf(file, sizeof file, "%s/graph.ct", folder);
 
-  /* Power may fail after any call that has returned. */
+  /* With COVERTREE_SYNC_FULL a change that has returned survives a power failure. */
   covertree_store *store = NULL;
   covertree_store_info info;
   check(covertree_store_open(path, DIM, COVERTREE_SYNC_FULL, 0, NULL, &store));
@@ -37,7 +37,7 @@ int main(void) {
   check(covertree_store_get_info(store, &info));
   printf("%lld ids, %lld vectors\n", (long long)info.n_ids, (long long)info.n_unique);
 
-  /* The graph holds slots; rows are read where they are. */
+  /* The graph holds slots, and reads the rows in the store. */
   covertree_index_options options;
   covertree_index *graph = NULL;
   covertree_index_options_init(&options);
@@ -49,7 +49,7 @@ int main(void) {
   check(covertree_index_search(graph, vectors[1], 1, DIM, 0, K, NULL, found, distances));
   for (int i = 0; i < K; i++) printf("  %lld at %.3f\n", (long long)found[i], distances[i]);
 
-  /* A copy, and the graph without the vectors; both are opened again. */
+  /* Saves a copy of the store, and the graph without the vectors, and opens both. */
   check(covertree_store_snapshot(store, copy, NULL));
   check(covertree_index_save(graph, file, NULL, 0, NULL));
   covertree_index_free(graph);
@@ -62,7 +62,7 @@ int main(void) {
   check(covertree_index_search(graph, vectors[1], 1, DIM, 0, 1, NULL, found, distances));
   printf("in the copy: %lld at %.3f\n", (long long)found[0], distances[0]);
   covertree_file_free(saved);
-  covertree_store_free(store); /* in any order: the graph keeps it */
+  covertree_store_free(store); /* in any order: the graph keeps the store open */
   covertree_index_free(graph);
   snprintf(command, sizeof command, "rm -r %s", folder);
   return system(command);

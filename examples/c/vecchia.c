@@ -1,5 +1,5 @@
-/* The conditioning sets of a Vecchia approximation, from C: a grid of points in max-min order, each with the 5 before
- * it that are nearest in the residual-correlation metric of a Matern 5/2 process with 16 inducing points.
+/* The conditioning sets of a Vecchia approximation, from C: a grid of points in max-min order, each with its 5 nearest
+ * predecessors in the residual-correlation metric of a Matern 5/2 process with 16 inducing points.
  *   cc vecchia.c $(pkg-config --cflags --libs covertree) */
 #include <covertree.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
-/* A search of one's own on the arrays of a tree, from C: means of a function over a ball, each point weighted by a kernel. The arrays
- * are read in place, and outlive the tree.
+/* Your own search on the exported arrays of a tree, from C: the mean of a function over a ball, with each point weighted by a kernel.
+ * The arrays are read without a copy. They stay valid when the tree is freed.
  *   cc walk.c $(pkg-config --cflags --libs covertree) -lm */
 #include <covertree.h>
 #include <math.h>
@@ -9,8 +9,8 @@
 
 enum { N = 20000 };
 
-/* The weighted mean of values over the points within r of a query. Nodes stand in depth-first order: the next one is the first
- * child, or, where the whole subtree is too far away, the one behind it. */
+/* The weighted mean of values over the points within r of a query. Nodes are in depth-first order: the next node is the first child.
+ * If the whole subtree is too far away, the next node is the one after the subtree. */
 static double mean_within(const covertree_arrays_view *tree, const double *query, double r, const double *values,
                           int64_t *visited) {
   const double *points = tree->points, *radius = tree->radius;

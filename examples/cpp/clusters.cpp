@@ -1,4 +1,4 @@
-// Single-linkage clusters: points closer than a radius belong together. From C++.
+// Single-linkage clusters, from C++: points that are closer than a radius are in one cluster.
 //   c++ -std=c++17 clusters.cpp $(pkg-config --cflags --libs covertree)
 #include <covertree.h>
 

@@ -1,4 +1,4 @@
-"""The ten nearest airports of every airport in the world, exactly: the job that `make demo` runs."""
+"""The ten nearest airports of every airport in the world, checked against brute force."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ def unit_sphere(latitude: np.ndarray, longitude: np.ndarray) -> np.ndarray:
 
 
 def kilometres(chord: np.ndarray) -> np.ndarray:
-    """Turn straight distances on the unit sphere into distances over ground."""
+    """Turn chords of the unit sphere into distances over ground."""
     return 2 * EARTH_RADIUS_KM * np.arcsin(np.clip(chord / 2, 0, 1))
 
 
 def brute_force(points: np.ndarray, rows: np.ndarray, k: int) -> np.ndarray:
-    """Find the k nearest others of some rows in float64: by distance, then by index."""
+    """Find the k nearest other points of some rows in float64, by distance, then by index."""
     nearest = np.empty((len(rows), k), np.int64)
-    for place, row in enumerate(rows):
+    for i, row in enumerate(rows):
         distance = np.sqrt(((points - points[row]) ** 2).sum(axis=1))
         distance[row] = np.inf
-        nearest[place] = np.lexsort((np.arange(len(points)), distance))[:k]
+        nearest[i] = np.lexsort((np.arange(len(points)), distance))[:k]
     return nearest
 
 
 def main() -> None:
-    """Build, search, say what came out, and check it."""
+    """Build, search, print the results, and check them."""
     airports = list(airportsdata.load().values())
     points = unit_sphere(
         np.array([a["lat"] for a in airports]), np.array([a["lon"] for a in airports])

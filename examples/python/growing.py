@@ -1,4 +1,4 @@
-"""A tree that grows and shrinks: points come in batches, old ones go, and indices stay what they were."""
+"""A tree that grows and shrinks: points are inserted in batches and removed, and indices never change."""
 
 from __future__ import annotations
 

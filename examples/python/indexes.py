@@ -1,4 +1,4 @@
-"""Four indexes of the same vectors: what each finds, and what changes do."""
+"""Four indexes of the same vectors: their recall, changes, filters and files."""
 
 import tempfile
 import uuid
@@ -30,7 +30,7 @@ for index in (
         f"{type(index).__name__:8} recall {recall:.3f}, {index.stats().memory_bytes / 1e6:.1f} MB"
     )
 
-# Ids can be anything hashable; vectors come and go; a filter says which may be found.
+# Ids can be integers, strings and most other hashable values. A filter limits the vectors that a search may return.
 notes = HNSW(48)
 names = [uuid.uuid4() for _ in range(1000)]
 notes.add(names, vectors[:1000])

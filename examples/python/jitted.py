@@ -1,6 +1,6 @@
-"""Your own jitted search on a tree's arrays: kernel-weighted means over the 20 nearest, without leaving Numba.
+"""Your own jitted function that searches a tree: weighted means over the 20 nearest points, without leaving Numba.
 
-Also the neighbours of all points as a static (n, m) int32 array, as JAX and PyTorch like them.
+Also the neighbours of all points as an (n, m) int32 array, which JAX and PyTorch accept.
 """
 
 import numpy as np
@@ -39,7 +39,7 @@ def main() -> None:
 
     neighbors = tree.knn(20, exclude_self=True).astype(np.int32)
     print(
-        f"neighbours: {neighbors.shape} {neighbors.dtype}; jax.numpy.asarray and torch.from_numpy take it as it is"
+        f"neighbours: {neighbors.shape} {neighbors.dtype}; jax.numpy.asarray and torch.from_numpy accept it"
     )
     assert neighbors.flags.c_contiguous and neighbors.min() >= 0
 

@@ -1,6 +1,6 @@
-"""Points in files, more than a machine would hold, on a Dask cluster: neighbours, and a report of what workers did.
+"""Neighbours of points in files, on a Dask cluster, and a report of the tasks of the workers.
 
-The cluster here is two processes of this machine; give the address of a scheduler to use another one.
+By default the cluster is two processes on this machine. To use another one, give the address of its scheduler.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dask.distributed import Client, LocalCluster, performance_report
 
 
 def write_points(folder: Path, n_files: int, rows: int) -> None:
-    """Points in files, as some program has left them."""
+    """Write files of points for the example."""
     rng = np.random.default_rng(0)
     for number in range(n_files):
         points = rng.standard_normal((rows, 3), dtype=np.float32)
@@ -23,7 +23,7 @@ def write_points(folder: Path, n_files: int, rows: int) -> None:
 
 
 def main() -> None:
-    """Build, search, and tell what went over the network."""
+    """Build, search, and print the traffic over the network."""
     with tempfile.TemporaryDirectory() as name:
         folder, report = Path(name) / "points", Path(name) / "report.html"
         folder.mkdir()
@@ -46,7 +46,7 @@ def main() -> None:
                 f"{(took.bytes_sent + took.bytes_received) / len(tree):.0f} bytes a query between them"
             )
             print("largest partition:", tree.partition_sizes.max(), "points")
-        print(f"what workers did: a report of {report.stat().st_size // 1024} kB")
+        print(f"tasks of the workers: a report of {report.stat().st_size // 1024} kB")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A Vecchia set-up that outlives its process: saved, opened by others, and gone on with; no step is done twice."""
+"""A residual tree in a file: saved once, then opened and searched by other processes without being built again."""
 
 import multiprocessing
 import tempfile
@@ -11,7 +11,7 @@ from covertreex.kernels import Matern52
 
 
 def neighbors_of(job: tuple[str, np.ndarray]) -> np.ndarray:
-    """What a worker does: it maps the file, whose pages all workers share."""
+    """Search in a worker: it maps the file, and all workers share its pages."""
     path, rows = job
     return load(path).knn(20, queries=rows, predecessor_mode=True)
 
@@ -29,7 +29,7 @@ def main() -> None:
         tree.close()
 
         start = time.perf_counter()
-        again = load(path, coords=coords)  # only if it was saved from these
+        again = load(path, coords=coords)  # an error if it was saved from other points
         opened = time.perf_counter() - start
         start = time.perf_counter()
         assert (again.knn(20, predecessor_mode=True) == neighbors).all()

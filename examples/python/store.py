@@ -1,4 +1,4 @@
-"""Text embeddings that live once: taken in, found again by a graph, copied, and opened again."""
+"""A store of text embeddings: vectors are added once, searched by a graph, copied, and opened again."""
 
 import importlib.util
 import tempfile
@@ -19,7 +19,7 @@ TEXTS = [
 
 
 def embeddings() -> tuple[list[str], np.ndarray]:
-    """Texts, and a vector for each: real ones where they can be had."""
+    """Texts, and a vector for each: real embeddings if they are available."""
     real = Path(__file__).parents[3] / "shared" / "data" / "minilm_11k_f16.npy"
     if real.exists():
         vectors = np.load(real).astype(np.float32)
@@ -29,14 +29,14 @@ def embeddings() -> tuple[list[str], np.ndarray]:
 
         model = SentenceTransformer("all-MiniLM-L6-v2")
         return TEXTS, model.encode(TEXTS, normalize_embeddings=True)
-    # The words of a text, each at a random place of its own.
-    places: dict[str, np.ndarray] = {}
+    # The sum of the vectors of its words, which are random.
+    drawn: dict[str, np.ndarray] = {}
     rng = np.random.default_rng(0)
     rows = []
     for text in TEXTS:
         words = text.lower().strip(".").split()
         rows.append(
-            sum(places.setdefault(word, rng.standard_normal(128)) for word in words)
+            sum(drawn.setdefault(word, rng.standard_normal(128)) for word in words)
         )
     return TEXTS, np.array(rows, np.float32)
 
@@ -47,12 +47,12 @@ with tempfile.TemporaryDirectory() as folder:
     with VectorStore.open(
         path / "texts.store", vectors.shape[1], sync="normal"
     ) as store:
-        # Every third text comes from a second source, too.
+        # Every third text has a second id with an equal vector.
         slots = store.add_batch(texts, vectors)
         store.add_batch([f"copy of {text}" for text in texts[::3]], vectors[::3])
         print(f"{len(store)} ids, {store.n_unique} vectors")
 
-        # The graph holds slots; it reads vectors where they are.
+        # The graph holds slots, and reads the vectors in the store.
         graph = HNSW(store, metric="cosine")
         graph.add(texts)
         text = texts[5]

@@ -1,8 +1,8 @@
 """The Vecchia job on every airport in the world: the demo that `make demo` runs.
 
-Airports in max-min order, each conditioned on the 30 before it that are nearest in the residual-correlation metric of a
-Gaussian process with 512 inducing points; the answer is checked against brute force in float64, elevations are predicted
-from the sets, and one of them is drawn on the map.
+Airports are in max-min order. Each is conditioned on its 30 nearest predecessors in the residual-correlation metric of
+a Gaussian process with 512 inducing points. The program checks the answer against brute force in float64, predicts
+elevations from the conditioning sets, and draws one of the sets on a map.
 
     vecchia.py [picture.png]
 """
@@ -30,7 +30,7 @@ DRAWN = "EDDF"
 
 @contextmanager
 def phase(name: str) -> Iterator[None]:
-    """Say how long something took."""
+    """Print the seconds of a phase."""
     start = time.perf_counter()
     yield
     print(f"  {name:<44} {time.perf_counter() - start:7.3f} s")
@@ -47,7 +47,7 @@ def unit_sphere(latitude: np.ndarray, longitude: np.ndarray) -> np.ndarray:
 def brute_force(
     points: np.ndarray, inducing: np.ndarray, rows: np.ndarray
 ) -> np.ndarray:
-    """Find |rho| between some rows and all points in float64, by the textbook; 0 for points that come later."""
+    """Compute |rho| between some rows and all points in float64, by definition; 0 for points that are not predecessors."""
     factor = np.linalg.cholesky(KERNEL(inducing) + 1e-6 * np.eye(len(inducing)))
     v = np.linalg.solve(factor, KERNEL(inducing, points)).T
     p = np.maximum(KERNEL.variance - (v**2).sum(axis=1), 1e-9)
@@ -57,7 +57,7 @@ def brute_force(
 
 
 def recall(found: np.ndarray, rho: np.ndarray) -> float:
-    """Share of neighbours that are as near as the true ones."""
+    """Return the share of neighbours that are as near as the true ones."""
     good = 0
     for row, correlations in zip(found, rho):
         least = np.sort(correlations)[-N_NEIGHBORS]
@@ -70,13 +70,13 @@ def predict(
 ) -> np.ndarray:
     """Predict the response of some points from their conditioning sets."""
     predicted = np.empty(len(rows))
-    for place, row in enumerate(rows):
+    for i, row in enumerate(rows):
         near = sets[row]
         gram = KERNEL(points[near]) + NOISE * np.eye(len(near))
         weights = np.linalg.solve(gram, KERNEL(points[near], points[row : row + 1]))[
             :, 0
         ]
-        predicted[place] = weights @ response[near]
+        predicted[i] = weights @ response[near]
     return predicted
 
 
@@ -157,7 +157,7 @@ def main(picture: Path) -> None:
     predicted = predict(ordered, response, sets, rows)
     error = np.sqrt(np.mean((predicted - response[rows]) ** 2)) * elevation.std()
     print(
-        f"elevation predicted from the sets: error {error:.0f} m, where elevations spread by {elevation.std():.0f} m"
+        f"elevation predicted from the sets: error {error:.0f} m, standard deviation of all elevations {elevation.std():.0f} m"
     )
 
     rank = next(r for r, i in enumerate(order) if airports[i]["icao"] == DRAWN)

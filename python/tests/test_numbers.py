@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from index_oracle import METRICS, oracle, sample
 from oracle import assert_cover_tree
-from test_parts import drive, in_parts
+from test_partitions import drive, in_parts
 
 from covertreex import _scores, cover_tree, load, vecchia
 from covertreex._parts.queries import Queries

@@ -8,7 +8,7 @@ import textwrap
 
 import numpy as np
 import pytest
-from test_part_folders import Ended, ending_at
+from test_partition_folders import Ended, ending_at
 
 from covertreex import CoverTreeError, MappedTree, cover_tree, load
 

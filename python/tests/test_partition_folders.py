@@ -13,7 +13,7 @@ import folder_damage
 import numpy as np
 import pytest
 from folder_damage import MANIFEST, names, rewrite, rewrite_part
-from test_parts import in_parts
+from test_partitions import in_parts
 
 from covertreex import CoverTreeError, cover_tree, load
 from covertreex._parts.files import part_path, save_part
@@ -338,7 +338,7 @@ BODY = """
     sys.path.insert(0, sys.argv[3])
     import numpy as np
     from covertreex import CoverTreeError, cover_tree, load
-    from test_part_folders import save
+    from test_partition_folders import save
 
     crash, folder, what = ctypes.CDLL(None), Path(sys.argv[1]), sys.argv[2]
     points = np.random.default_rng(0).standard_normal((400, 3)).astype(np.float32)
