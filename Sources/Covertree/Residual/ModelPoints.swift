@@ -106,57 +106,6 @@ struct ArrangedPoints {
   }
 }
 
-extension AnyPoints {
-  public var count: Int {
-    switch self {
-    case .float32(let view): view.count
-    case .float64(let view): view.count
-    }
-  }
-
-  public var dim: Int {
-    switch self {
-    case .float32(let view): view.dim
-    case .float64(let view): view.dim
-    }
-  }
-
-  /// Half the distance from 1 to the next number, twice.
-  var ulp: Double {
-    switch self {
-    case .float32: Double(Float.ulpOfOne)
-    case .float64: Double.ulpOfOne
-    }
-  }
-
-  func copyRows(
-    _ sequence: Buffer<Int32>, into target: UnsafeMutablePointer<Double>, stride: Int, named name: String,
-    context: CallContext
-  ) throws(CoverTreeError) {
-    switch self {
-    case .float32(let view): try view.copyRows(sequence, into: target, stride: stride, named: name, context)
-    case .float64(let view): try view.copyRows(sequence, into: target, stride: stride, named: name, context)
-    }
-  }
-}
-
-extension PointsView {
-  fileprivate func copyRows(
-    _ sequence: Buffer<Int32>, into target: UnsafeMutablePointer<Double>, stride: Int, named name: String,
-    _ context: CallContext
-  ) throws(CoverTreeError) {
-    try checkCoordinates(named: name, context: context)
-    try context.forEach(sequence.count, grain: 1024) { (range, _) throws(CoverTreeError) in
-      for place in range {
-        let from = row(Int(sequence[place]))
-        let copy = target + place * stride
-        for column in 0..<dim { copy[column] = Double(from[column]) }
-        guard isUsable(UnsafePointer(copy), dim, within: S.coordinateLimit) else { throw .changing(name) }
-      }
-    }
-  }
-}
-
 /// Coordinates divided by the kernel's lengthscale.
 func scaledCoordinates(
   _ points: PointsView<Double>, _ covariance: Covariance, _ context: CallContext

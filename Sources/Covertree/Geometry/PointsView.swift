@@ -22,26 +22,6 @@ public struct PointsView<S: Scalar>: @unchecked Sendable {
   }
 }
 
-/// Points whose coordinate type is known only at run time.
-public enum AnyPoints: Sendable {
-  case float32(PointsView<Float>)
-  case float64(PointsView<Double>)
-}
-
-/// The number of coordinates of a point: known to the compiler for the dimensions that most data has, so that loops
-/// over coordinates unroll, or known at run time.
-protocol Dimension: Sendable {
-  var count: Int { get }
-}
-
-struct FixedDimension<let length: Int>: Dimension {
-  @inline(__always) var count: Int { length }
-}
-
-struct RuntimeDimension: Dimension {
-  let count: Int
-}
-
 /// Whether coordinates are finite, and no larger than a limit.
 @inline(__always)
 func isUsable<S: Scalar>(_ row: UnsafePointer<S>, _ dim: Int, within limit: S) -> Bool {
@@ -86,46 +66,5 @@ extension PointsView {
     let copy = try Buffer<S>(count: count * dim)
     self.copy(to: copy.base)
     return copy
-  }
-}
-
-extension CoverTreeError {
-  /// Of an array that was in order when it was checked, while its copy is not.
-  static func changing(_ name: String) -> CoverTreeError {
-    CoverTreeError(.invalidArgument, "\(name): are written to by another thread")
-  }
-}
-
-extension StoredFile {
-  /// A section of coordinates or the like. What is no number, which no points have, would never come to lie anywhere: searches end
-  /// all the same, but not what is built of them.
-  func numbers<S: Scalar & StorableElement>(
-    _ name: String, rows: Int? = nil, columns: Int = 1, within limit: S = .greatestFiniteMagnitude, context: CallContext
-  ) throws(CoverTreeError) -> Buffer<S> {
-    let numbers: Buffer<S> = try buffer(name, rows: rows, columns: columns)
-    let view = PointsView(base: UnsafePointer(numbers.base), count: numbers.count / max(1, columns), dim: columns)
-    do throws(CoverTreeError) {
-      try view.checkCoordinates(named: name, within: limit, context: context)
-    } catch  where error.kind == .invalidArgument {
-      throw corrupt("section \(error.message)")
-    }
-    return numbers
-  }
-}
-
-/// Work that is compiled once for each dimension worth it.
-protocol DimensionTask {
-  associatedtype Result
-  func run<D: Dimension>(_ dimension: D) throws(CoverTreeError) -> Result
-}
-
-/// Runs a task with its loops over coordinates unrolled where the dimension is a common one.
-func specialized<Task: DimensionTask>(_ dim: Int, _ task: Task) throws(CoverTreeError) -> Task.Result {
-  switch dim {
-  case 2: try task.run(FixedDimension<2>())
-  case 3: try task.run(FixedDimension<3>())
-  case 4: try task.run(FixedDimension<4>())
-  case 8: try task.run(FixedDimension<8>())
-  default: try task.run(RuntimeDimension(count: dim))
   }
 }
