@@ -1,5 +1,3 @@
-import CNumerics
-
 /// One thread's search for one group of queries after the other.
 ///
 /// Blocks are compared with the group, those that promise most first; each |rho| is bounded from both sides and
@@ -292,15 +290,4 @@ struct Wanted {
   func contains(anyOf first: Int, _ count: Int) -> Bool {
     (words[first >> 6] >> UInt64(first & 63)) & (UInt64.max >> UInt64(64 &- count)) != 0
   }
-}
-
-/// How many of ascending labels are below a bound.
-@inline(__always)
-func prefix(of labels: UnsafePointer<Int32>, _ count: Int, below bound: Int32) -> Int {
-  var (low, high) = (0, count)
-  while low < high {
-    let middle = (low &+ high) >> 1
-    if labels[middle] < bound { low = middle &+ 1 } else { high = middle }
-  }
-  return low
 }
