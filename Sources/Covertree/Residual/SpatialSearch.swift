@@ -12,7 +12,7 @@ final class SpatialSearch: @unchecked Sendable {
     self.model = model
     let view = PointsView(base: UnsafePointer(model.coordinates.base), count: model.count, dim: model.dim)
     let boxes = try BoxTree(
-      view, labels: model.order.base, leafSize: TreeOptions.defaultLeafSize, context: context)
+      view, labels: model.order.base, leafSize: BoxTree<Double>.defaultLeafSize, context: context)
     points = SearchPoints(
       boxes, labels: boxes.labels, rows: RowsElsewhere(rows: view, positions: model.positions, owner: model))
   }

@@ -30,6 +30,7 @@ final class BoxTree<S: Scalar>: @unchecked Sendable {
   private let latest = Once<Buffer<Int32>>()
 
   static var width: Int { S.width }
+  static var defaultLeafSize: Int { 32 }
   /// Comes before no bound on labels, so it stands for no point.
   static var noLabel: Int32 { Int32.max }
 

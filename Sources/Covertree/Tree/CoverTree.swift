@@ -9,10 +9,8 @@ public enum PointOrder: Int32, Sendable {
 }
 
 public struct TreeOptions: Sendable {
-  public static let defaultLeafSize = 32
-
   public var order = PointOrder.hilbert
-  public var leafSize = TreeOptions.defaultLeafSize
+  public var leafSize = BoxTree<Float>.defaultLeafSize
   public var seed: UInt64 = 0
 
   public init() {}

@@ -147,7 +147,7 @@ struct Invariants<S: Scalar> {
       // Removed points are nodes like the others here. Labels are tree indices.
       let nodes = try BoxTree(
         PointsView(base: UnsafePointer(layout.points.base), count: layout.count, dim: layout.dim),
-        leafSize: TreeOptions.defaultLeafSize, context: invariants.context)
+        leafSize: BoxTree<S>.defaultLeafSize, context: invariants.context)
       let grain = CallContext.grain(operationsPerItem: layout.count * layout.dim / S.width, most: 256)
       try invariants.context.forEach(layout.count, grain: grain) { (range, _) throws(CoverTreeError) in
         var search = try BoxSearch(nodes, dimension: dimension)
