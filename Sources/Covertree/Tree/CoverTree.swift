@@ -1,21 +1,6 @@
 import Glibc
 import Synchronization
 
-/// The sequence in which points are preferred as centres when a tree is built.
-public enum PointOrder: Int32, Sendable {
-  case hilbert = 0
-  case natural = 1
-  case random = 2
-}
-
-public struct TreeOptions: Sendable {
-  public var order = PointOrder.hilbert
-  public var leafSize = BoxTree<Float>.defaultLeafSize
-  public var seed: UInt64 = 0
-
-  public init() {}
-}
-
 /// Points, exact searches among them, and their compressed cover tree, which is made when something asks for it.
 ///
 /// Searches walk k-d trees (`SearchPoints`, `BoxSearch`). Changes are by batches (`TreeChange`).

@@ -1,11 +1,3 @@
-/// Where features and residual variances come from.
-public enum FeatureSource: @unchecked Sendable {
-  /// Inducing points, raw coordinates: the library builds them. No points: the plain correlation of the kernel.
-  case inducing(PointsView<Double>, jitter: Double)
-  /// The caller's own `V`, `p`, and, where the kernel's variance is not it, the kernel's diagonal.
-  case given(AnyPoints, residualVariance: UnsafePointer<Double>, kernelDiagonal: UnsafePointer<Double>?)
-}
-
 /// Points as the residual search sees them: coordinates, whitened features `V` and residual variances `p`.
 ///
 /// Everything stands in the order of `BlockOrder`, by *place*. The residual covariance of two points is

@@ -99,9 +99,3 @@ final class FlatPoints<S: Scalar>: DensePoints, @unchecked Sendable {
 
   var byteCount: Int { labels.byteCount + (copies?.byteCount ?? 0) }
 }
-
-/// A value that may not be had, as an object.
-final class Maybe<Value> {
-  let value: Value?
-  init(_ value: Value?) { self.value = value }
-}

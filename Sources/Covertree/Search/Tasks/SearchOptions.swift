@@ -1,28 +1,3 @@
-import Synchronization
-
-/// What a search is asked for: new points, or points of the tree.
-public enum Queries<S: Scalar>: Sendable {
-  case points(PointsView<S>)
-  /// Points of the tree, by dataset index.
-  case stored(StoredIndices)
-  /// All points of the tree, in the order of their dataset indices.
-  case allStored
-}
-
-/// Dataset indices that the caller owns.
-public struct StoredIndices: @unchecked Sendable {
-  let elements: UnsafeBufferPointer<Int64>
-
-  public init(_ elements: UnsafeBufferPointer<Int64>) { self.elements = elements }
-
-  /// Refuses what is no dataset index of so many points.
-  func check(below count: Int, named name: String) throws(CoverTreeError) {
-    for (row, index) in elements.enumerated() where index < 0 || index >= count {
-      throw CoverTreeError(.notFound, "\(name)[\(row)]: expected a dataset index from 0 to \(count - 1), got \(index)")
-    }
-  }
-}
-
 public struct SearchOptions: @unchecked Sendable {
   /// Only points with a dataset index below the query's own. For stored queries.
   public var predecessorsOnly = false
@@ -111,18 +86,5 @@ extension SearchOptions {
     }
     guard let limits, let row = limits.firstIndex(where: \.isNaN) else { return }
     throw CoverTreeError(.invalidArgument, "limits[\(row)]: expected a number, got \(limits[row])")
-  }
-}
-
-/// How much searching a tree has done.
-final class SearchCounters: Sendable {
-  let queries = Atomic<Int>(0)
-  let points = Atomic<Int>(0)
-  let boxes = Atomic<Int>(0)
-
-  func add(queries: Int, points: Int, boxes: Int) {
-    self.queries.wrappingAdd(queries, ordering: .relaxed)
-    self.points.wrappingAdd(points, ordering: .relaxed)
-    self.boxes.wrappingAdd(boxes, ordering: .relaxed)
   }
 }

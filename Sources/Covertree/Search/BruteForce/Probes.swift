@@ -1,0 +1,54 @@
+/// How far the neighbours of queries may be, from those of a few: many dimensions without structure leave little between them.
+struct DenseGuess<S: Scalar> {
+  let bytes: DenseBytes<S>
+  let products: Bool
+  /// By how much a squared distance exceeds that from the points' centre; or what a product is beside the query's length.
+  let excess: Double
+
+  func score(_ query: UnsafePointer<S>) -> Double {
+    products ? excess * lengthOf(query, bytes.dim) : bytes.squaredLength(query) + excess
+  }
+}
+
+/// The first queries of a call, and how far their last neighbours were.
+final class Probes<S: Scalar>: @unchecked Sendable {
+  private let dim: Int
+  private let queries: Buffer<S>
+  private let farthest: Buffer<Double>
+  private let taken = Counter()
+
+  /// Bytes are compared where rounding to them hides no more than this share of a neighbour's distance.
+  private static var hiddenShare: Double { 0.05 }
+
+  init(_ count: Int, dim: Int) throws(CoverTreeError) {
+    self.dim = dim
+    queries = try Buffer(count: count * dim)
+    farthest = try Buffer(count: count)
+  }
+
+  /// Takes down what one has found.
+  func take(_ found: SortedNeighbors, _ query: QuerySet<S>.Query) {
+    guard found.count > 0 else { return }
+    let place = taken.next()
+    (queries.base + place * dim).update(from: query.coordinates, count: dim)
+    farthest[place] = found.squares[found.count - 1]
+  }
+
+  /// - Returns: nil where bytes hide too much beside what the probes found.
+  func guess<Points: DensePoints<S>>(_ points: Points, _ bytes: DenseBytes<S>) -> DenseGuess<S>? {
+    var (excess, sizes) = (-Double.infinity, 0.0)
+    for probe in 0..<taken.value {
+      let query = UnsafePointer(queries.base + probe * dim)
+      if points.products {
+        let length = lengthOf(query, points.dim)
+        excess = max(excess, length > 0 ? farthest[probe] / length : 0)
+        sizes += points.longest
+      } else {
+        excess = max(excess, farthest[probe] - bytes.squaredLength(query))
+        sizes += farthest[probe].squareRoot()
+      }
+    }
+    guard bytes.remainder * Double(taken.value) <= Self.hiddenShare * sizes else { return nil }
+    return DenseGuess(bytes: bytes, products: points.products, excess: excess)
+  }
+}

@@ -1,0 +1,26 @@
+/// All points within a radius.
+struct RadiusCollector<S: Scalar>: DecidingCollector {
+  let found: Stack<Candidate>
+  let worst: Double
+  private let reach: Reach<S>
+
+  init(found: Stack<Candidate>, worst: Double) { (self.found, self.worst, reach) = (found, worst, Reach(worst)) }
+
+  @inline(__always)
+  func threshold(_ slack: FilterSlack<S>) -> S { reach.threshold(slack) }
+
+  @inline(__always)
+  mutating func offer(_ squared: Double, _ label: Int32) throws(CoverTreeError) {
+    try found.append(Candidate(squared: squared, index: label))
+  }
+}
+
+/// A limit that stays as it is, as the filter needs it.
+private struct Reach<S: Scalar> {
+  private let score: Double
+
+  init(_ score: Double) { self.score = S.self == Double.self ? max(score, Score.leastSquare) : score }
+
+  @inline(__always)
+  func threshold(_ slack: FilterSlack<S>) -> S { S.self == Double.self ? S(score) : slack.shown(score) }
+}
