@@ -20,14 +20,14 @@ final class ConflictGraph {
   private let listed: Buffer<Int32>
   /// Of each vertex: where its neighbours of higher priority stand in the list of its chunk.
   private let rivals: Buffer<Rivals>
-  private let edges: [Stack<Int32>]
+  private let edges: [GrowableBuffer<Int32>]
   let distanceEvaluations: Int
 
   var edgeCount: Int { edges.reduce(0) { $0 + $1.count } }
 
   /// The graph of these points with an edge between any two within a radius.
   init<M: Metric>(
-    _ vertices: Stack<Int32>, within radius: Double, metric: M, seed: UInt64, context: CallContext
+    _ vertices: GrowableBuffer<Int32>, within radius: Double, metric: M, seed: UInt64, context: CallContext
   ) throws(CoverTreeError) {
     count = vertices.count
     // Searches take 16 at a time.
@@ -35,8 +35,8 @@ final class ConflictGraph {
     rivals = try Buffer(count: count)
     listed = try Buffer(count: count)
     let priorities = try Buffer<UInt64>(count: count)
-    var edges: [Stack<Int32>] = []
-    for _ in 0..<(count + chunk - 1) / chunk { edges.append(try Stack()) }
+    var edges: [GrowableBuffer<Int32>] = []
+    for _ in 0..<(count + chunk - 1) / chunk { edges.append(try GrowableBuffer()) }
     let sources = try metric.sources(vertices, context: context)
     let numbering = try metric.finder(sources)
     let evaluations = Counter()
@@ -50,7 +50,7 @@ final class ConflictGraph {
     }
     try context.forEach(count, grain: chunk) { (range, _) throws(CoverTreeError) in
       var finder = try metric.finder(sources)
-      let pairs = try Stack<Pair>()
+      let pairs = try GrowableBuffer<Pair>()
       for vertex in range { rivals[vertex] = Rivals(begin: 0, count: 0) }
       try finder.neighbors(of: range, in: vertices, within: radius) { (vertex, other) throws(CoverTreeError) in
         guard priorities[other] > priorities[vertex] else { return }

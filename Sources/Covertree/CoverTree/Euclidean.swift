@@ -17,7 +17,7 @@ struct Euclidean<S: Scalar, D: Dimension>: Metric, @unchecked Sendable {
   @inline(__always)
   fileprivate func row(_ point: Int32) -> UnsafePointer<S> { points + Int(point) &* dimension.count }
 
-  func sources(_ list: Stack<Int32>, context: CallContext) throws(CoverTreeError) -> BoxTree<S> {
+  func sources(_ list: GrowableBuffer<Int32>, context: CallContext) throws(CoverTreeError) -> BoxTree<S> {
     let dim = dimension.count
     let rows = try Buffer<S>(count: list.count * dim)
     try context.forEach(list.count, grain: 1 << 14) { (range, _) throws(CoverTreeError) in
@@ -74,7 +74,7 @@ struct EuclideanFinder<S: Scalar, D: Dimension>: SourceFinder {
 
   @inline(__always)
   mutating func neighbors(
-    of places: Range<Int>, in list: Stack<Int32>, within radius: Double,
+    of places: Range<Int>, in list: GrowableBuffer<Int32>, within radius: Double,
     found: (_ place: Int32, _ neighbor: Int32) throws(CoverTreeError) -> Void
   ) throws(CoverTreeError) {
     let (metric, labels) = (metric, search.tree.labels)
@@ -155,11 +155,11 @@ private struct SourcesWithin: SourceCollector {
   }
 
   private let radius: Double
-  let pairs: Stack<Pair>
+  let pairs: GrowableBuffer<Pair>
 
   init(_ radius: Double) throws(CoverTreeError) {
     self.radius = radius
-    pairs = try Stack()
+    pairs = try GrowableBuffer()
   }
 
   @inline(__always)

@@ -44,7 +44,7 @@ final class Inserter<M: Metric> {
   private let old: OldNodes
 
   /// The points on their way, in the order of preference.
-  private var members: Stack<Int32>
+  private var members: GrowableBuffer<Int32>
   private var memberCount: Int { members.count }
   // Of each member: the nearest centre that it knows of, the score of its distance, and the highest level that it may enter.
   private let nearest: Buffer<Int32>
@@ -52,7 +52,7 @@ final class Inserter<M: Metric> {
   private let ceiling: Buffer<Int16>
   private let uncovered: UncoveredMembers
   /// Scratch: the next members.
-  private var spare: Stack<Int32>
+  private var spare: GrowableBuffer<Int32>
   private(set) var statistics = InsertionStatistics()
 
   /// Members that a thread takes at a time.
@@ -75,9 +75,9 @@ final class Inserter<M: Metric> {
       nodes.level[root] = TreeNodes.lowestRootLevel
     }
     old = try OldNodes(nodes)
-    members = try Stack()
+    members = try GrowableBuffer()
     try members.append(batch.elements)
-    spare = try Stack()
+    spare = try GrowableBuffer()
     nearest = try Buffer(count: metric.pointCount)
     nearest.preferLargePages()
     nearestSquared = try Buffer(count: metric.pointCount)
@@ -170,7 +170,7 @@ final class Inserter<M: Metric> {
   /// Members enter this level until every one that may is covered.
   private func enter(level: Int32) throws(CoverTreeError) {
     var share = Self.firstShare
-    let later = try Stack<Int32>()
+    let later = try GrowableBuffer<Int32>()
     try uncovered.find(among: members.elements, level: level)
     while uncovered.count > 0 {
       statistics.rounds += 1
@@ -201,7 +201,7 @@ final class Inserter<M: Metric> {
 
   /// Members look among the new centres of a level for one that matters to them (`LevelReach`).
   private func attract(
-    _ some: UnsafeBufferPointer<Int32>, to centers: Stack<Int32>, level: Int32
+    _ some: UnsafeBufferPointer<Int32>, to centers: GrowableBuffer<Int32>, level: Int32
   ) throws(CoverTreeError) {
     guard centers.count > 0 else { return }
     // A new centre is more than 2^level from all others: it cannot be nearer to what is within half of that of one.
@@ -211,7 +211,7 @@ final class Inserter<M: Metric> {
     let grain = CallContext.grain(operationsPerItem: metric.operations(comparing: centers.count), most: 2048)
     try context.forEach(some.count, grain: grain) { (range, _) throws(CoverTreeError) in
       var finder = try metric.finder(sources)
-      let seekers = try Stack<Int32>()
+      let seekers = try GrowableBuffer<Int32>()
       for member in some[range] where nodes.level[member] == TreeNodes.absent && nearestSquared[member] > reach.half {
         try seekers.append(member)
       }

@@ -8,7 +8,7 @@ protocol Metric: Sendable {
   associatedtype Finder: SourceFinder
 
   var pointCount: Int { get }
-  func sources(_ points: Stack<Int32>, context: CallContext) throws(CoverTreeError) -> Sources
+  func sources(_ points: GrowableBuffer<Int32>, context: CallContext) throws(CoverTreeError) -> Sources
   func finder(_ sources: Sources) throws(CoverTreeError) -> Finder
 
   /// Vector operations that comparing a point with `count` others may take.
@@ -50,7 +50,7 @@ protocol SourceFinder {
   ///
   /// - Parameter places: from a multiple of 16 on.
   mutating func neighbors(
-    of places: Range<Int>, in list: Stack<Int32>, within radius: Double,
+    of places: Range<Int>, in list: GrowableBuffer<Int32>, within radius: Double,
     found: (_ place: Int32, _ neighbor: Int32) throws(CoverTreeError) -> Void
   ) throws(CoverTreeError)
 

@@ -120,8 +120,8 @@ final class TreeLayout<S: Scalar>: @unchecked Sendable {
     let chunks = (count + Self.grain - 1) / Self.grain
     let childCounts = try Buffer<Int32>(count: chunks, filledWith: 0)
     // Nodes whose parent is in an earlier chunk are taken to it when all chunks are done.
-    var crossing: [Stack<Int32>] = []
-    for _ in 0..<chunks { crossing.append(try Stack()) }
+    var crossing: [GrowableBuffer<Int32>] = []
+    for _ in 0..<chunks { crossing.append(try GrowableBuffer()) }
     let lists = crossing
     try context.forEach(count, grain: Self.grain) { (range, _) throws(CoverTreeError) in
       let chunk = range.lowerBound / Self.grain

@@ -15,14 +15,14 @@ struct TreeNodes {
 
 /// The nodes that a tree has before a batch enters, but for the root and duplicates: level by level, the highest first.
 struct OldNodes {
-  let levels: [(level: Int32, points: Stack<Int32>)]
+  let levels: [(level: Int32, points: GrowableBuffer<Int32>)]
 
   init(_ nodes: TreeNodes) throws(CoverTreeError) {
-    var byLevel: [Int32: Stack<Int32>] = [:]
+    var byLevel: [Int32: GrowableBuffer<Int32>] = [:]
     for node in 0..<nodes.count {
       let level = nodes.level[node]
       guard level != TreeNodes.absent, level != TreeNodes.duplicate, nodes.parent[node] >= 0 else { continue }
-      if byLevel[level] == nil { byLevel[level] = try Stack() }
+      if byLevel[level] == nil { byLevel[level] = try GrowableBuffer() }
       try byLevel[level]!.append(Int32(node))
     }
     levels = byLevel.keys.sorted(by: >).map { ($0, byLevel[$0]!) }

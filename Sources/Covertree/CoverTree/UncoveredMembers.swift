@@ -6,8 +6,8 @@ final class UncoveredMembers {
   private let nearestSquared: Buffer<Double>
   private let ceiling: Buffer<Int16>
   private let context: CallContext
-  private var list: Stack<Int32>
-  private var spare: Stack<Int32>
+  private var list: GrowableBuffer<Int32>
+  private var spare: GrowableBuffer<Int32>
   /// Of each centre, how many of the list know it; 0 between calls.
   private let tally: Buffer<Int32>
 
@@ -19,8 +19,8 @@ final class UncoveredMembers {
     nearest: Buffer<Int32>, nearestSquared: Buffer<Double>, ceiling: Buffer<Int16>, context: CallContext
   ) throws(CoverTreeError) {
     (self.nearest, self.nearestSquared, self.ceiling, self.context) = (nearest, nearestSquared, ceiling, context)
-    list = try Stack()
-    spare = try Stack()
+    list = try GrowableBuffer()
+    spare = try GrowableBuffer()
     tally = try Buffer(count: nearest.count, filledWith: 0)
   }
 
@@ -40,14 +40,14 @@ final class UncoveredMembers {
 
   /// About `share` of those of each centre, or all where there are fewer, evenly spaced along each *run*: members that follow
   /// each other and have one centre. At least one where there are any.
-  func vertices(share: Int, seed: UInt64) throws(CoverTreeError) -> Stack<Int32> {
+  func vertices(share: Int, seed: UInt64) throws(CoverTreeError) -> GrowableBuffer<Int32> {
     let counts = UnsafeMutableRawPointer(tally.base).assumingMemoryBound(to: Atomic<Int32>.self)
     try context.forEach(list.count, grain: Self.grain) { (range, _) throws(CoverTreeError) in
       forEachRun(in: range) { (center, run) in
         _ = counts[Int(center)].wrappingAdd(Int32(truncatingIfNeeded: run.count), ordering: .relaxed)
       }
     }
-    let vertices = try Stack<Int32>()
+    let vertices = try GrowableBuffer<Int32>()
     try context.collect(list.count, grain: Self.grain, into: vertices) { (range, target) in
       var chosen = 0
       forEachRun(in: range) { (center, run) in

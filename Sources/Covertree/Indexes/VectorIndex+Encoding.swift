@@ -198,8 +198,8 @@ extension HNSW {
       twins: twins, m: m, levels: levels, links: links, upperFirst: upperFirst, upperLinks: upperLinks)
     try places.check(file, context: context)
     self.init(
-      table, twins, levels: Stack(viewing: levels), links: Stack(viewing: links),
-      upperFirst: Stack(viewing: upperFirst), upperLinks: Stack(viewing: upperLinks))
+      table, twins, levels: GrowableBuffer(viewing: levels), links: GrowableBuffer(viewing: links),
+      upperFirst: GrowableBuffer(viewing: upperFirst), upperLinks: GrowableBuffer(viewing: upperLinks))
     findEntry()
   }
 }

@@ -207,26 +207,26 @@ private final class NearerBatch: QueryBatch, @unchecked Sendable {
   private let queue: FarthestQueue
   private let coordinates: Buffer<Float>
   private var block: [Int] = []
-  private let waiting: [Stack<Int32>]
-  private let nearer: [Stack<Candidate>]
+  private let waiting: [GrowableBuffer<Int32>]
+  private let nearer: [GrowableBuffer<Candidate>]
   /// How many distances were computed.
   private(set) var decided = 0
 
   init(_ panels: MaxMinPanels, _ exact: PointsView<Double>, _ queue: FarthestQueue) throws(CoverTreeError) {
     (points, self.exact, self.queue) = (panels, exact, queue)
     coordinates = try Buffer(count: Self.size * panels.dim)
-    var waiting: [Stack<Int32>] = []
-    var nearer: [Stack<Candidate>] = []
+    var waiting: [GrowableBuffer<Int32>] = []
+    var nearer: [GrowableBuffer<Candidate>] = []
     for _ in 0..<Self.size {
-      waiting.append(try Stack())
-      nearer.append(try Stack())
+      waiting.append(try GrowableBuffer())
+      nearer.append(try GrowableBuffer())
     }
     (self.waiting, self.nearer) = (waiting, nearer)
   }
 
   var rows: [UnsafePointer<Float>] { block.indices.map { UnsafePointer(coordinates.base + $0 * points.dim) } }
   /// Of each point of the block: points with their distances from it.
-  var lists: ArraySlice<Stack<Candidate>> { nearer[..<block.count] }
+  var lists: ArraySlice<GrowableBuffer<Candidate>> { nearer[..<block.count] }
 
   func begin(_ block: [Int]) {
     self.block = block

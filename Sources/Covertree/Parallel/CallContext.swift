@@ -162,15 +162,15 @@ extension CallContext {
   /// The values that `body` gives for `0..<count`, in that order, without those that are nil. Calls run in parallel.
   func collect(
     _ count: Int, _ body: (Int) throws(CoverTreeError) -> Int32?
-  ) throws(CoverTreeError) -> Stack<Int32> {
-    let found = try Stack<Int32>()
+  ) throws(CoverTreeError) -> GrowableBuffer<Int32> {
+    let found = try GrowableBuffer<Int32>()
     try collect(count, into: found, body)
     return found
   }
 
   /// The same, in place of what is in a stack.
   func collect(
-    _ count: Int, into found: Stack<Int32>, _ body: (Int) throws(CoverTreeError) -> Int32?
+    _ count: Int, into found: GrowableBuffer<Int32>, _ body: (Int) throws(CoverTreeError) -> Int32?
   ) throws(CoverTreeError) {
     try collect(count, grain: 1 << 14, into: found) { (range, target) throws(CoverTreeError) in
       var next = 0
@@ -185,7 +185,7 @@ extension CallContext {
 
   /// The same, where `body` writes the values that it has for a range, at most one each, and tells how many they are.
   func collect(
-    _ count: Int, grain: Int, into found: Stack<Int32>,
+    _ count: Int, grain: Int, into found: GrowableBuffer<Int32>,
     _ body: (Range<Int>, UnsafeMutablePointer<Int32>) throws(CoverTreeError) -> Int
   ) throws(CoverTreeError) {
     try found.resize(to: count)

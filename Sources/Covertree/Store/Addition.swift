@@ -11,12 +11,12 @@ final class Addition {
   private let catalogue: Catalogue
   private let rows: StoreRows
   private let vectorHash: VectorHash
-  private let arrivals: Stack<Arrival>
+  private let arrivals: GrowableBuffer<Arrival>
   /// By slot: the place of the new vector that it is for; -1 for others.
-  private let pending: Stack<Int32>
+  private let pending: GrowableBuffer<Int32>
   /// Places of new vectors.
-  private let created: Stack<Int32>
-  private let entered: Stack<Int32>
+  private let created: GrowableBuffer<Int32>
+  private let entered: GrowableBuffer<Int32>
   /// As many records, and vectors of one change, as there is room for.
   private var room = (slots: 0, entries: 0, batch: 0)
 
@@ -36,7 +36,9 @@ final class Addition {
 
   init(_ catalogue: Catalogue, _ rows: StoreRows, _ hash: VectorHash) throws(CoverTreeError) {
     (self.catalogue, self.rows, vectorHash) = (catalogue, rows, hash)
-    (arrivals, pending, created, entered) = (try Stack(), try Stack(), try Stack(), try Stack())
+    (arrivals, pending, created, entered) = (
+      try GrowableBuffer(), try GrowableBuffer(), try GrowableBuffer(), try GrowableBuffer()
+    )
   }
 
   /// Entries that the ids were given, in order.

@@ -8,23 +8,23 @@ final class Catalogue {
   private let byID: HashIndex
   private let byHash: HashIndex
   /// Slots that a change may take.
-  private let freeSlots: Stack<Int32>
+  private let freeSlots: GrowableBuffer<Int32>
   /// Slots that were freed by changes which may not be on the disk yet.
-  private let freedSlots: Stack<Int32>
+  private let freedSlots: GrowableBuffer<Int32>
   /// New slots of changes whose commit failed. The disk may have such a change all the same, until another one is committed.
-  private let doubtfulSlots: Stack<Int32>
+  private let doubtfulSlots: GrowableBuffer<Int32>
   private var isCommitting = false
   private var lastCommitFailed = false
   /// Slots as of the last commit.
   private var committedSlots = 0
   let holds: SlotHolds
-  private let freeEntries: Stack<Int32>
+  private let freeEntries: GrowableBuffer<Int32>
   /// Steps of the change that is going on, and the records that it has taken out.
-  private let steps: Stack<Step>
-  private let left: Stack<EntryRecord>
+  private let steps: GrowableBuffer<Step>
+  private let left: GrowableBuffer<EntryRecord>
   /// Records that were taken over from a file and are not in the tables yet.
-  private let takenSlots: Stack<Int32>
-  private let takenEntries: Stack<Int32>
+  private let takenSlots: GrowableBuffer<Int32>
+  private let takenEntries: GrowableBuffer<Int32>
   private(set) var count = 0
   private(set) var uniqueCount = 0
 
@@ -42,9 +42,11 @@ final class Catalogue {
   init() throws(CoverTreeError) {
     (slots, entries) = (try RecordPages(), try RecordPages())
     (byID, byHash) = (try HashIndex(), try HashIndex())
-    (freeSlots, freeEntries, steps, left) = (try Stack(), try Stack(), try Stack(), try Stack())
-    (takenSlots, takenEntries) = (try Stack(), try Stack())
-    (freedSlots, doubtfulSlots) = (try Stack(), try Stack())
+    (freeSlots, freeEntries, steps, left) = (
+      try GrowableBuffer(), try GrowableBuffer(), try GrowableBuffer(), try GrowableBuffer()
+    )
+    (takenSlots, takenEntries) = (try GrowableBuffer(), try GrowableBuffer())
+    (freedSlots, doubtfulSlots) = (try GrowableBuffer(), try GrowableBuffer())
     holds = try SlotHolds()
   }
 
@@ -320,7 +322,8 @@ final class Catalogue {
 
   @inline(__always)
   private static func enter(
-    _ numbers: Stack<Int32>, into table: HashIndex, _ polls: (context: CallContext, thread: Int), hash: (Int) -> UInt64
+    _ numbers: GrowableBuffer<Int32>, into table: HashIndex, _ polls: (context: CallContext, thread: Int),
+    hash: (Int) -> UInt64
   ) throws(CoverTreeError) {
     for place in 0..<numbers.count {
       // In a hostile file all hashes may be equal. Then the time grows with the square of the number of records.

@@ -7,9 +7,9 @@ import Synchronization
 final class SlotHolds: @unchecked Sendable {
   // All guarded by `processLock`.
   /// By slot: how many hold it, and whether it waits.
-  private let holds: Stack<UInt32>
+  private let holds: GrowableBuffer<UInt32>
   /// Slots that wait for nobody any more; they count as waiting until they are taken out.
-  private let released: Stack<Int32>
+  private let released: GrowableBuffer<Int32>
   /// Whether there are any: without the lock.
   private let haveBeenReleased = Atomic<Bool>(false)
 
@@ -17,7 +17,7 @@ final class SlotHolds: @unchecked Sendable {
   /// So many are counted before others have the lock.
   private static var together: Int { 4096 }
 
-  init() throws(CoverTreeError) { (holds, released) = (try Stack(), try Stack()) }
+  init() throws(CoverTreeError) { (holds, released) = (try GrowableBuffer(), try GrowableBuffer()) }
 
   /// Holds `count` slots once more each. Where that fails, none is held.
   func hold(_ count: Int, _ slot: (Int) -> Int) throws(CoverTreeError) {
@@ -62,7 +62,7 @@ final class SlotHolds: @unchecked Sendable {
   }
 
   /// Puts slots that have waited long enough behind others.
-  func takeReleased(into freeSlots: Stack<Int32>) throws(CoverTreeError) {
+  func takeReleased(into freeSlots: GrowableBuffer<Int32>) throws(CoverTreeError) {
     guard haveBeenReleased.load(ordering: .relaxed) else { return }
     try processLock.locked { () throws(CoverTreeError) in
       try freeSlots.append(released.elements)

@@ -68,7 +68,7 @@ struct CoverBuild<S: Scalar> {
     _ points: SearchPoints<S>, from first: Int, includingRemoved: Bool, after old: TreeLayout<S>? = nil
   ) throws(CoverTreeError) -> (rows: Buffer<S>, labels: Buffer<Int32>) {
     let known = old?.count ?? 0
-    let places = try Stack<Int32>()
+    let places = try GrowableBuffer<Int32>()
     for view in points.views where view.segment.indices.upperBound > first {
       let table = try view.segment.places()
       for offset in max(0, first - view.segment.indices.lowerBound)..<table.count {

@@ -10,7 +10,7 @@ import Testing
     let context = CallContext(threads: threads)
     try points.withView { view in
       let metric = Euclidean(points: view.base, count: view.count, dimension: FixedDimension<2>())
-      let vertices = try Stack<Int32>()
+      let vertices = try GrowableBuffer<Int32>()
       for point in stride(from: 0, to: 700, by: 2) { try vertices.append(Int32(point)) }
       let graph = try ConflictGraph(
         vertices, within: radius * radius, metric: metric, seed: seed, context: context)

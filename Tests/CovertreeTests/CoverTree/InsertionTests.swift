@@ -14,8 +14,8 @@ import Testing
   private func check<S: Scalar>(_ points: PointSet<S>, _ radius: Double) throws {
     var reach = LevelReach(ofLevel: 0)
     (reach.radius, reach.half) = (radius * radius, radius * radius / 4)
-    let sources = try Stack<Int32>()
-    let seekers = try Stack<Int32>()
+    let sources = try GrowableBuffer<Int32>()
+    let seekers = try GrowableBuffer<Int32>()
     for point in 0..<points.count { try (point % 3 == 0 ? sources : seekers).append(Int32(point)) }
     // What some know of is out of reach, what others know of within it.
     let known = try Buffer<Double>(count: points.count)
@@ -50,7 +50,7 @@ import Testing
     let count = 40_000
     let nearest = try Buffer<Int32>(count: count)
     let squared = try Buffer<Double>(count: count)
-    let members = try Stack<Int32>()
+    let members = try GrowableBuffer<Int32>()
     // Runs of 50: centre 0 has half of all members, ten others a few each; every fifth member is covered.
     for point in 0..<count {
       nearest[point] = point / 50 % 2 == 0 ? 0 : Int32(1 + point / 4000)
@@ -87,7 +87,7 @@ import Testing
     let uncovered = try UncoveredMembers(
       nearest: nearest, nearestSquared: Buffer(count: count, filledWith: 2),
       ceiling: Buffer(count: count, filledWith: 0), context: CallContext())
-    let members = try Stack<Int32>()
+    let members = try GrowableBuffer<Int32>()
     for point in 1..<count { try members.append(Int32(point)) }
     try uncovered.find(among: members.elements, level: 1)
     #expect(uncovered.count == 0)

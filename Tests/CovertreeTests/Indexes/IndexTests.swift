@@ -7,7 +7,7 @@ import Testing
   /// Ids that are the numbers of their slots at first, and then any.
   @Test(arguments: [0, 100]) func aTableIsTheDictionaryThatItStandsFor(numbered: Int) throws {
     var generator = SeededGenerator(seed: 1)
-    let (ids, dead) = (try Stack<Int64>(), try Stack<UInt8>())
+    let (ids, dead) = (try GrowableBuffer<Int64>(), try GrowableBuffer<UInt8>())
     let table = try IdTable()
     var model: [Int64: Int] = [:]
     for round in 0..<5000 {

@@ -152,7 +152,7 @@ extension [Float] {
   @Test func slotsThatAreHeldWait() throws {
     var generator = SeededGenerator(seed: 5)
     let holds = try SlotHolds()
-    let (listed, count) = (try Stack<Int32>(), 20)
+    let (listed, count) = (try GrowableBuffer<Int32>(), 20)
     var (held, waiting, free) = ([Int](repeating: 0, count: count), Set<Int>(), Set<Int>())
     for _ in 0..<3000 {
       let slot = Int(generator.next() % UInt64(count))

@@ -49,7 +49,7 @@ extension HNSW {
     guard order.count > 0 else { return }
     let (oldLinks, oldEntry) = (upperLinks, entry)
     do {
-      upperLinks = try Stack()
+      upperLinks = try GrowableBuffer()
       try upperLinks.resize(to: oldLinks.count)
       upperLinks.base.update(repeating: Self.noLink, count: oldLinks.count)
       entry = -1
@@ -94,7 +94,7 @@ extension HNSW {
   private func linkingOrder(
     from first: Int, lowest: Int, _ context: CallContext
   ) throws(CoverTreeError) -> Buffer<Int32> {
-    let nodes = try Stack<Int32>()
+    let nodes = try GrowableBuffer<Int32>()
     for slot in first..<table.count where twins.isNode(slot) && Int(levels[slot]) >= lowest {
       try nodes.append(Int32(slot))
     }
@@ -114,7 +114,7 @@ extension HNSW {
     private let counts: Buffer<Int>
 
     init(
-      _ order: Buffer<Int32>, _ range: Range<Int>, _ levels: Stack<UInt8>, lowest: Int
+      _ order: Buffer<Int32>, _ range: Range<Int>, _ levels: GrowableBuffer<UInt8>, lowest: Int
     ) throws(CoverTreeError) {
       self.lowest = lowest
       (slots, counts) = (try Buffer(count: range.count), try Buffer(count: HNSW.mostLevels + 2, filledWith: 0))
@@ -164,7 +164,7 @@ extension HNSW {
     }
     let order = try sortedOrder(ofKeys: edges, context: context)
     let sorted = try Buffer<UInt64>(count: total)
-    let starts = try Stack<Int>()
+    let starts = try GrowableBuffer<Int>()
     for place in 0..<total {
       sorted[place] = edges[order[place]]
       if place == 0 || sorted[place] >> BackLink.sourceBits != sorted[place - 1] >> BackLink.sourceBits {

@@ -23,11 +23,11 @@ extension HNSW {
   final class Reach {
     private let graph: HNSW
     private let flags: Buffer<UInt8>
-    private let waiting: Stack<Int32>
+    private let waiting: GrowableBuffer<Int32>
 
     init(_ graph: HNSW) throws(CoverTreeError) {
       self.graph = graph
-      (flags, waiting) = (try Buffer(count: graph.table.count, filledWith: 0), try Stack())
+      (flags, waiting) = (try Buffer(count: graph.table.count, filledWith: 0), try GrowableBuffer())
     }
 
     func has(_ slot: Int32) -> Bool { flags[slot] != 0 }

@@ -9,7 +9,7 @@ extension HNSW {
     let before = try Copy(self)
     do throws(CoverTreeError) {
       try forgetDead(context: context)
-      let upper = try Stack<Int32>()
+      let upper = try GrowableBuffer<Int32>()
       try upper.reserve(upperLinks.count)
       let lists = try twins.renumbered(map, count: table.liveCount)
       return { self.renumber(map, upper, lists) }
@@ -34,7 +34,7 @@ extension HNSW {
       (twins, entry) = (try graph.twins.copy(), graph.entry)
     }
 
-    private static func copy<Element>(_ stack: Stack<Element>) throws(CoverTreeError) -> Buffer<Element> {
+    private static func copy<Element>(_ stack: GrowableBuffer<Element>) throws(CoverTreeError) -> Buffer<Element> {
       let copy = try Buffer<Element>(count: stack.count)
       copy.base.update(from: stack.base, count: stack.count)
       return copy
@@ -158,7 +158,7 @@ extension HNSW {
   /// Moves links to the new slots of their vectors.
   ///
   /// - Parameter upper: empty, with room for all of `upperLinks`.
-  private func renumber(_ map: Buffer<Int32>, _ upper: Stack<Int32>, _ lists: Twins.Lists) {
+  private func renumber(_ map: Buffer<Int32>, _ upper: GrowableBuffer<Int32>, _ lists: Twins.Lists) {
     var next = 0
     // Slots only move up, so nothing is written over before it is read.
     for slot in 0..<map.count where map[slot] >= 0 {
@@ -222,7 +222,9 @@ extension HNSW {
       meet(start)
     }
     let (oldLevels, oldLinks, oldFirst) = (levels, links, upperFirst)
-    let (newLevels, newLinks, newFirst) = (try Stack<UInt8>(), try Stack<Int32>(), try Stack<Int32>())
+    let (newLevels, newLinks, newFirst) = (
+      try GrowableBuffer<UInt8>(), try GrowableBuffer<Int32>(), try GrowableBuffer<Int32>()
+    )
     try newLevels.resize(to: table.count)
     try newLinks.resize(to: table.count * degree)
     try newFirst.resize(to: table.count)

@@ -11,7 +11,7 @@ extension HNSW {
     let admitted: Buffer<UInt8>?
     let members: Twins.Members
     /// Those nodes, if all of them are compared; nil where walks find some.
-    let nodes: Stack<Int32>?
+    let nodes: GrowableBuffer<Int32>?
     /// How many vectors a walk among some may be compared with; 0 where all that may be found are compared.
     let budget: Int
     /// How many comparisons a query is likely to take.
@@ -40,8 +40,9 @@ extension HNSW {
       comparisons = isExhaustive ? count : Int(walk)
     }
 
-    private static func nodes(_ graph: HNSW, where holds: (Int) -> Bool) throws(CoverTreeError) -> Stack<Int32> {
-      let nodes = try Stack<Int32>()
+    private static func nodes(_ graph: HNSW, where holds: (Int) -> Bool) throws(CoverTreeError) -> GrowableBuffer<Int32>
+    {
+      let nodes = try GrowableBuffer<Int32>()
       for slot in 0..<graph.table.count where graph.twins.isNode(slot) && holds(slot) { try nodes.append(Int32(slot)) }
       return nodes
     }
@@ -158,7 +159,7 @@ extension HNSW {
 
     /// Collects what a walk has found within a score, in order.
     func collect(
-      _ beam: Beam, _ members: Twins.Members, within score: Double, into found: Stack<Candidate>
+      _ beam: Beam, _ members: Twins.Members, within score: Double, into found: GrowableBuffer<Candidate>
     ) throws(CoverTreeError) {
       for place in 0..<beam.count {
         let decided = walker.query.scores.decided(beam.slot(place))

@@ -14,12 +14,12 @@ final class HNSW: IndexStructure, @unchecked Sendable {
   let m: Int
   let options: IndexOptions
   /// By slot: the highest level that a vector is on.
-  var levels: Stack<UInt8>
+  var levels: GrowableBuffer<UInt8>
   /// By slot: its links on level 0.
-  var links: Stack<Int32>
+  var links: GrowableBuffer<Int32>
   /// By slot: where its links on higher levels begin in `upperLinks`; -1 for none.
-  var upperFirst: Stack<Int32>
-  var upperLinks: Stack<Int32>
+  var upperFirst: GrowableBuffer<Int32>
+  var upperLinks: GrowableBuffer<Int32>
   let twins: Twins
   /// Where searches begin: of the nodes on the highest level the first; -1 while there are none.
   var entry: Int32 = -1
@@ -35,12 +35,15 @@ final class HNSW: IndexStructure, @unchecked Sendable {
   var top: Int { entry < 0 ? 0 : Int(levels[entry]) }
 
   convenience init(_ table: VectorTable) throws(CoverTreeError) {
-    try self.init(table, Twins(table), levels: Stack(), links: Stack(), upperFirst: Stack(), upperLinks: Stack())
+    try self.init(
+      table, Twins(table), levels: GrowableBuffer(), links: GrowableBuffer(), upperFirst: GrowableBuffer(),
+      upperLinks: GrowableBuffer())
   }
 
   init(
-    _ table: VectorTable, _ twins: Twins, levels: Stack<UInt8>, links: Stack<Int32>, upperFirst: Stack<Int32>,
-    upperLinks: Stack<Int32>
+    _ table: VectorTable, _ twins: Twins, levels: GrowableBuffer<UInt8>, links: GrowableBuffer<Int32>,
+    upperFirst: GrowableBuffer<Int32>,
+    upperLinks: GrowableBuffer<Int32>
   ) {
     (self.table, self.twins, options, m) = (table, twins, table.options, table.options.m)
     (self.levels, self.links, self.upperFirst, self.upperLinks) = (levels, links, upperFirst, upperLinks)

@@ -3,18 +3,18 @@ final class Linker {
   private let graph: HNSW
   private let efConstruction: Int
   let walker: HNSW.Walker
-  let back: Stack<UInt64>
+  let back: GrowableBuffer<UInt64>
   /// A candidate as it is compared with those that have been chosen.
   private let candidate: RowQuery
   private let chosen: Buffer<Int32>
   private let scores: Buffer<Float>
   /// What `relink` chooses among.
-  let candidates: Stack<Int32>
+  let candidates: GrowableBuffer<Int32>
 
   init(_ graph: HNSW) throws(CoverTreeError) {
     (self.graph, efConstruction) = (graph, graph.options.efConstruction)
     walker = try HNSW.Walker(graph, capacity: max(graph.options.efConstruction, 2 * graph.degree))
-    (back, candidates) = (try Stack(), try Stack())
+    (back, candidates) = (try GrowableBuffer(), try GrowableBuffer())
     candidate = try RowQuery(graph.table)
     chosen = try Buffer(count: graph.degree)
     scores = try Buffer(count: graph.degree)

@@ -1,8 +1,8 @@
 /// Vectors that a walk has met and not gone on from, the nearest on top: a binary heap of a beam's keys. O(log count) for each.
 final class WalkQueue {
-  private let keys: Stack<UInt64>
+  private let keys: GrowableBuffer<UInt64>
 
-  init() throws(CoverTreeError) { keys = try Stack() }
+  init() throws(CoverTreeError) { keys = try GrowableBuffer() }
 
   func removeAll() { keys.removeAll() }
 

@@ -7,7 +7,7 @@ import CNumerics
 final class HammingCodes: Hashes, @unchecked Sendable {
   let bits: Int
   let words: Int
-  private(set) var codes: Stack<UInt32>
+  private(set) var codes: GrowableBuffer<UInt32>
   private(set) var count = 0
 
   /// Codes that are compared together.
@@ -15,7 +15,7 @@ final class HammingCodes: Hashes, @unchecked Sendable {
 
   init(bits: Int) throws(CoverTreeError) {
     (self.bits, words) = (bits, (bits + 31) / 32)
-    codes = try Stack()
+    codes = try GrowableBuffer()
   }
 
   func places(_ count: Int) -> Int { (count + Self.group - 1) / Self.group * Self.group }
@@ -42,7 +42,7 @@ final class HammingCodes: Hashes, @unchecked Sendable {
   func link(from first: Int) throws(CoverTreeError) {}
 
   /// Codes from a file.
-  func set(_ codes: Buffer<UInt32>, count: Int) { (self.codes, self.count) = (Stack(viewing: codes), count) }
+  func set(_ codes: Buffer<UInt32>, count: Int) { (self.codes, self.count) = (GrowableBuffer(viewing: codes), count) }
 
   func truncate(to count: Int) {
     self.count = min(count, self.count)

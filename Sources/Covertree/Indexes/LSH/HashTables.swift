@@ -8,7 +8,7 @@ final class HashTables: Hashes, @unchecked Sendable {
   let bits: Int
   private let twins: Twins
   /// By slot and table: the number of the bucket.
-  private(set) var buckets: Stack<Int32>
+  private(set) var buckets: GrowableBuffer<Int32>
   /// The nodes before this slot are side by side in `members`; their number.
   private var covered = 0
   private var coveredNodes = 0
@@ -16,7 +16,7 @@ final class HashTables: Hashes, @unchecked Sendable {
   private var starts: Buffer<Int32>?
   private var members: Buffer<Int32>?
   /// By later slot and table: the next slot in the bucket, -1 behind the last.
-  private let next: Stack<Int32>
+  private let next: GrowableBuffer<Int32>
   /// By table and bucket: the first of the later slots.
   private let first: Buffer<Int32>
 
@@ -25,7 +25,7 @@ final class HashTables: Hashes, @unchecked Sendable {
 
   init(_ table: VectorTable) throws(CoverTreeError) {
     (tables, bits, twins) = (table.options.tableCount, table.options.bitCount, try Twins(table))
-    (buckets, next) = (try Stack(), try Stack())
+    (buckets, next) = (try GrowableBuffer(), try GrowableBuffer())
     first = try Buffer(count: tables << bits, filledWith: -1)
   }
 
@@ -59,7 +59,7 @@ final class HashTables: Hashes, @unchecked Sendable {
   ///
   /// - Parameter nodes: by slot, the node; only nodes are members.
   private func gather(
-    _ buckets: Stack<Int32>, _ nodes: Stack<Int32>
+    _ buckets: GrowableBuffer<Int32>, _ nodes: GrowableBuffer<Int32>
   ) throws(CoverTreeError) -> (starts: Buffer<Int32>, members: Buffer<Int32>) {
     let width = 1 << bits + 1
     let count = nodes.count
@@ -111,7 +111,7 @@ final class HashTables: Hashes, @unchecked Sendable {
 
   /// Buckets from a file.
   func set(_ buckets: Buffer<Int32>, count: Int, context: CallContext) throws(CoverTreeError) {
-    self.buckets = Stack(viewing: buckets)
+    self.buckets = GrowableBuffer(viewing: buckets)
     try extend(to: count, context: context)
     try link(from: 0)
   }
@@ -129,7 +129,7 @@ final class HashTables: Hashes, @unchecked Sendable {
   }
 
   func compaction(_ map: Buffer<Int32>) throws(CoverTreeError) -> () -> Void {
-    let moved = try Stack<Int32>()
+    let moved = try GrowableBuffer<Int32>()
     try moved.resize(to: map.elements.count { $0 >= 0 } * tables)
     for slot in 0..<map.count where map[slot] >= 0 {
       let target = moved.base + Int(map[slot]) * tables
@@ -177,7 +177,7 @@ final class HashTables: Hashes, @unchecked Sendable {
     private let order: Buffer<Int32>
     private let margins: Buffer<Float>
     /// Sets of planes that wait to be crossed: a heap, the nearest on top.
-    private let crossings: Stack<Crossing>
+    private let crossings: GrowableBuffer<Crossing>
 
     /// Some of the planes crossed: `last` is the farthest of them, by rank.
     private struct Crossing: BitwiseCopyable {
@@ -189,7 +189,9 @@ final class HashTables: Hashes, @unchecked Sendable {
     init(_ hashes: HashTables, _ found: Twins.Members, copies: Int, _ probes: Int) throws(CoverTreeError) {
       (self.hashes, self.found, self.copies, self.probes) = (hashes, found, copies, probes)
       met = try Buffer(count: hashes.twins.nodes.count, filledWith: 0)
-      (order, margins, crossings) = (try Buffer(count: hashes.bits), try Buffer(count: hashes.bits), try Stack())
+      (order, margins, crossings) = (
+        try Buffer(count: hashes.bits), try Buffer(count: hashes.bits), try GrowableBuffer()
+      )
     }
 
     func find(

@@ -2,16 +2,16 @@
 final class Shortlist {
   let ranking: Ranking
   private let query: RowQuery
-  let slots: Stack<Int32>
-  private let scores: Stack<Float>
+  let slots: GrowableBuffer<Int32>
+  private let scores: GrowableBuffer<Float>
   /// Places among the slots, the best first.
-  private let keys: Stack<Int32>
+  private let keys: GrowableBuffer<Int32>
   private let isSmall: Bool
 
   init(_ table: VectorTable) throws(CoverTreeError) {
     ranking = try Ranking(table)
     query = try RowQuery(table)
-    (slots, scores, keys) = (try Stack(), try Stack(), try Stack())
+    (slots, scores, keys) = (try GrowableBuffer(), try GrowableBuffer(), try GrowableBuffer())
     isSmall = table.small != nil && table.exact != nil
   }
 
@@ -57,7 +57,7 @@ final class Shortlist {
     }
   }
 
-  func collect(within score: Double, into found: Stack<Candidate>) throws(CoverTreeError) {
+  func collect(within score: Double, into found: GrowableBuffer<Candidate>) throws(CoverTreeError) {
     for slot in slots.elements {
       let decided = query.scores.decided(slot)
       if decided <= score { try found.append(Candidate(squared: decided, index: slot)) }

@@ -6,16 +6,16 @@ import CNumerics
 final class Twins {
   private let table: VectorTable
   /// By slot: the node that a vector hangs on; a node hangs on itself.
-  private(set) var nodes: Stack<Int32>
+  private(set) var nodes: GrowableBuffer<Int32>
   /// By slot: the next of the equal vectors, in order of arrival; -1 ends.
-  private(set) var next: Stack<Int32>
+  private(set) var next: GrowableBuffer<Int32>
   /// How many vectors are twins.
   private(set) var count = 0
   /// The last of the equal vectors, by their hash; nil until the next vector comes.
   private var lasts: HashIndex?
 
   init(_ table: VectorTable) throws(CoverTreeError) {
-    (self.table, nodes, next) = (table, try Stack(), try Stack())
+    (self.table, nodes, next) = (table, try GrowableBuffer(), try GrowableBuffer())
   }
 
   @inline(__always)
@@ -198,11 +198,11 @@ final class Twins {
 
   /// The node of each slot, and the next twin.
   struct Lists {
-    let nodes: Stack<Int32>
-    fileprivate let next: Stack<Int32>
+    let nodes: GrowableBuffer<Int32>
+    fileprivate let next: GrowableBuffer<Int32>
 
     fileprivate init(count: Int) throws(CoverTreeError) {
-      (nodes, next) = (try Stack(), try Stack())
+      (nodes, next) = (try GrowableBuffer(), try GrowableBuffer())
       try nodes.resize(to: count)
       try next.resize(to: count)
     }
@@ -280,7 +280,7 @@ final class Twins {
     }
     // So the list of a node has all of its twins, each once.
     for slot in 0..<table.count where isFollowing[slot] == (nodes[slot] == Int32(slot) ? 1 : 0) { throw wrong(slot) }
-    (self.table, self.nodes, self.next) = (table, Stack(viewing: nodes), Stack(viewing: next))
+    (self.table, self.nodes, self.next) = (table, GrowableBuffer(viewing: nodes), GrowableBuffer(viewing: next))
     recount()
   }
 }

@@ -70,7 +70,7 @@ extension VectorRows {
       }
       for place in 0..<count { loan.rows[place].scale = scales[place] }
     }
-    let bytes = try Stack<UInt8>()
+    let bytes = try GrowableBuffer<UInt8>()
     try bytes.append(loan.rows.reinterpreted(as: UInt8.self).elements)
     try self.init(of: lender, products: products, bytes: bytes)
     loan.keep()

@@ -13,9 +13,9 @@ final class VectorRows: @unchecked Sendable {
   let coordinates: Int
   /// From row to row.
   private let rowBytes: Int
-  let bytes: Stack<UInt8>
-  private let scales: Stack<Float>
-  private let lengths: Stack<Float>
+  let bytes: GrowableBuffer<UInt8>
+  private let scales: GrowableBuffer<Float>
+  private let lengths: GrowableBuffer<Float>
   private let center: Buffer<Float>
   private var isCentered = false
   /// Of lent rows.
@@ -27,7 +27,7 @@ final class VectorRows: @unchecked Sendable {
   init(_ storage: VectorStorage, dim: Int, products: Bool, padded: Bool) throws(CoverTreeError) {
     (self.storage, self.dim, self.products) = (storage, dim, products)
     (coordinates, rowBytes) = Self.extent(storage, dim, padded)
-    (bytes, scales, lengths) = (try Stack(), try Stack(), try Stack())
+    (bytes, scales, lengths) = (try GrowableBuffer(), try GrowableBuffer(), try GrowableBuffer())
     center = try Buffer(count: coordinates, filledWith: 0)
     lender = nil
   }
@@ -35,11 +35,11 @@ final class VectorRows: @unchecked Sendable {
   /// Rows that are lent.
   ///
   /// - Parameter bytes: a `cn_lent_row` for each of which the lender holds the place.
-  init(of lender: Lender, products: Bool, bytes: Stack<UInt8>) throws(CoverTreeError) {
+  init(of lender: Lender, products: Bool, bytes: GrowableBuffer<UInt8>) throws(CoverTreeError) {
     (storage, dim, self.products, self.lender, self.bytes) = (.float32, lender.dim, products, lender, bytes)
     (coordinates, _) = Self.extent(.float32, lender.dim, true)
     rowBytes = MemoryLayout<cn_lent_row>.stride
-    (scales, lengths, center) = (try Stack(), try Stack(), try Buffer(count: 0))
+    (scales, lengths, center) = (try GrowableBuffer(), try GrowableBuffer(), try Buffer(count: 0))
   }
 
   deinit { giveBack(0..<count) }
@@ -142,18 +142,20 @@ final class VectorRows: @unchecked Sendable {
   ) throws(CoverTreeError) {
     (self.storage, self.dim, self.products, lender) = (storage, dim, products, nil)
     (coordinates, rowBytes) = Self.extent(storage, dim, padded)
-    bytes = Stack(
+    bytes = GrowableBuffer(
       viewing: storage == .float32
         ? try file.buffer("\(prefix).rows", of: Float.self, rows: count, columns: coordinates).reinterpreted()
         : try file.buffer("\(prefix).rows", rows: count, columns: rowBytes))
     isCentered = count > 0
     guard storage == .int8 else {
-      (scales, lengths, center) = (try Stack(), try Stack(), try Buffer(count: coordinates, filledWith: 0))
+      (scales, lengths, center) = (
+        try GrowableBuffer(), try GrowableBuffer(), try Buffer(count: coordinates, filledWith: 0)
+      )
       try check(file, prefix, context)
       return
     }
-    scales = Stack(viewing: try file.buffer("\(prefix).scales", rows: count))
-    lengths = Stack(viewing: try file.buffer("\(prefix).lengths", rows: count))
+    scales = GrowableBuffer(viewing: try file.buffer("\(prefix).scales", rows: count))
+    lengths = GrowableBuffer(viewing: try file.buffer("\(prefix).lengths", rows: count))
     // It is written to when the index is cleared.
     center = try Buffer(count: coordinates)
     center.base.update(from: try file.buffer("\(prefix).center", rows: coordinates).base, count: coordinates)
@@ -320,6 +322,6 @@ final class VectorRows: @unchecked Sendable {
     guard let lender else {
       return try VectorRows(storage, dim: dim, products: products, padded: coordinates * 4 % 64 == 0)
     }
-    return try VectorRows(of: lender, products: products, bytes: Stack())
+    return try VectorRows(of: lender, products: products, bytes: GrowableBuffer())
   }
 }

@@ -9,11 +9,11 @@ final class VectorTable: @unchecked Sendable {
   /// As they were given, in float32; nil where only a smaller storage is kept.
   private(set) var exact: VectorRows?
   private(set) var small: VectorRows?
-  private(set) var ids: Stack<Int64>
+  private(set) var ids: GrowableBuffer<Int64>
   /// The order in which vectors were added, for ties: it differs from that of slots once they have been permuted.
-  private(set) var serials: Stack<Int32>
+  private(set) var serials: GrowableBuffer<Int32>
   /// By slot: 1 for vectors that were removed.
-  private(set) var dead: Stack<UInt8>
+  private(set) var dead: GrowableBuffer<UInt8>
   private(set) var deadCount = 0
   private let slotOf: IdTable
   private(set) var nextID: Int64 = 0
@@ -36,10 +36,10 @@ final class VectorTable: @unchecked Sendable {
   init(dim: Int, options: IndexOptions, lender: Lender?) throws(CoverTreeError) {
     self.dim = dim
     self.options = options
-    (ids, serials, dead, slotOf) = (try Stack(), try Stack(), try Stack(), try IdTable())
+    (ids, serials, dead, slotOf) = (try GrowableBuffer(), try GrowableBuffer(), try GrowableBuffer(), try IdTable())
     let products = options.metric.comparesProducts
     if let lender {
-      exact = try VectorRows(of: lender, products: products, bytes: Stack())
+      exact = try VectorRows(of: lender, products: products, bytes: GrowableBuffer())
     } else if options.storage == .float32 || options.reranks {
       exact = try VectorRows(.float32, dim: dim, products: products, padded: options.kind != .kdTree)
     }
@@ -54,7 +54,9 @@ final class VectorTable: @unchecked Sendable {
     serials: Buffer<Int32>, dead: Buffer<UInt8>, nextID: Int64
   ) throws(CoverTreeError) {
     (self.dim, self.options, self.exact, self.small, self.nextID) = (dim, options, exact, small, nextID)
-    (self.ids, self.serials, self.dead) = (Stack(viewing: ids), Stack(viewing: serials), Stack(viewing: dead))
+    (self.ids, self.serials, self.dead) = (
+      GrowableBuffer(viewing: ids), GrowableBuffer(viewing: serials), GrowableBuffer(viewing: dead)
+    )
     deadCount = dead.elements.reduce(0) { $0 + Int($1) }
     slotOf = try IdTable()
     try slotOf.reserve(ids.count)

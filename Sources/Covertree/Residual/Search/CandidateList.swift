@@ -13,11 +13,11 @@ enum SearchGoal {
 /// The k-th largest *lower* bound is a threshold: a point whose *upper* bound does not reach it is not among the `k`. A
 /// list only ever leaves out such points.
 final class CandidateList {
-  private let upper: Stack<Float>
-  private let lower: Stack<Float>
-  let places: Stack<Int32>
+  private let upper: GrowableBuffer<Float>
+  private let lower: GrowableBuffer<Float>
+  let places: GrowableBuffer<Int32>
   /// Covariances with the query, where the host's kernel gives them in blocks and they are not computed again.
-  let covariances: Stack<Double>?
+  let covariances: GrowableBuffer<Double>?
 
   /// Upper bounds below this are of no use.
   private(set) var threshold: Float = 0
@@ -30,10 +30,10 @@ final class CandidateList {
   var count: Int { places.count }
 
   init(keepsCovariances: Bool) throws(CoverTreeError) {
-    upper = try Stack()
-    lower = try Stack()
-    places = try Stack()
-    covariances = keepsCovariances ? try Stack() : nil
+    upper = try GrowableBuffer()
+    lower = try GrowableBuffer()
+    places = try GrowableBuffer()
+    covariances = keepsCovariances ? try GrowableBuffer() : nil
   }
 
   /// Empties the list for a query.

@@ -16,14 +16,14 @@ final class GroupSearch {
   private let direct: DirectComparison
   private let bySkeletons: SkeletonComparison?
   private let collected: NearestCollector.Room?
-  private let sequence: Stack<UInt64>
+  private let sequence: GrowableBuffer<UInt64>
   private var group: QueryGroup!
   /// Of the group: those that are left to be compared directly.
   private var hard = Wanted()
   /// How many blocks each has met that its skeletons are too coarse for.
   private let coarseBlocks: Buffer<Int>
   /// Rows of the results of all hard queries so far.
-  let hardRows: Stack<Int32>
+  let hardRows: GrowableBuffer<Int32>
   private(set) var statistics = ResidualStatistics()
 
   /// - Parameters:
@@ -44,8 +44,8 @@ final class GroupSearch {
     for _ in 0..<groupSize { lists.append(try CandidateList(keepsCovariances: model.covariance.isHost)) }
     self.lists = lists
     if case .nearest(let k) = goal { collected = try NearestCollector.Room(k: k) } else { collected = nil }
-    sequence = try Stack()
-    hardRows = try Stack()
+    sequence = try GrowableBuffer()
+    hardRows = try GrowableBuffer()
     coarseBlocks = try Buffer(count: groupSize)
     direct = try DirectComparison(model, groupSize: groupSize)
     bySkeletons =

@@ -20,14 +20,14 @@ final class NeighborGraph: @unchecked Sendable {
 
   /// What one thread has found.
   final class Part {
-    fileprivate let owners: Stack<Int32>
-    fileprivate let counts: Stack<Int32>
-    fileprivate let places: Stack<Int32>
-    fileprivate let squares: Stack<Double>
+    fileprivate let owners: GrowableBuffer<Int32>
+    fileprivate let counts: GrowableBuffer<Int32>
+    fileprivate let places: GrowableBuffer<Int32>
+    fileprivate let squares: GrowableBuffer<Double>
 
     init() throws(CoverTreeError) {
-      (owners, counts) = (try Stack(), try Stack())
-      (places, squares) = (try Stack(), try Stack())
+      (owners, counts) = (try GrowableBuffer(), try GrowableBuffer())
+      (places, squares) = (try GrowableBuffer(), try GrowableBuffer())
     }
 
     /// The neighbours of a point follow.

@@ -140,7 +140,7 @@ final class ResidualQuerySet: @unchecked Sendable {
   }
 
   /// Some of the queries, by their rows, in full groups.
-  func subset(_ wanted: Stack<Int32>, groupSize: Int) throws(CoverTreeError) -> ResidualQuerySet {
+  func subset(_ wanted: GrowableBuffer<Int32>, groupSize: Int) throws(CoverTreeError) -> ResidualQuerySet {
     let isWanted = try Buffer<Bool>(count: 1 + Int(rows.elements.max() ?? 0), filledWith: false)
     for row in wanted.elements { isWanted[row] = true }
     let set = try ResidualQuerySet(count: wanted.count, excludesSelf: excludesSelf, owned: owned)

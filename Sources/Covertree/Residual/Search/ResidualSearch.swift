@@ -223,8 +223,8 @@ public final class ResidualSearch: @unchecked Sendable {
   private func nearest(
     toStored indices: UnsafeBufferPointer<Int64>?, rows: UnsafeBufferPointer<Int32>, _ call: Call
   ) throws(CoverTreeError) {
-    let early = try Stack<Int32>()
-    let late = try Stack<Int32>()
+    let early = try GrowableBuffer<Int32>()
+    let late = try GrowableBuffer<Int32>()
     for row in rows {
       let index = Int32(indices?[Int(row)] ?? Int64(row))
       let isEarly = index < earlyCount && call.options.upperIndex(ofRow: Int(row), index: index) <= earlyCount
@@ -278,7 +278,7 @@ public final class ResidualSearch: @unchecked Sendable {
   private func run(
     _ set: ResidualQuerySet, _ goal: SearchGoal, directly: Bool, groupSize: Int, _ context: CallContext,
     write: (GroupSearch, _ slot: Int) throws(CoverTreeError) -> Void
-  ) throws(CoverTreeError) -> Stack<Int32> {
+  ) throws(CoverTreeError) -> GrowableBuffer<Int32> {
     let searches = PerThread<GroupSearch>(count: context.threads)
     try context.forEach(set.groupCount, grain: 1) { (range, slot) throws(CoverTreeError) in
       let search = try searches.value(slot) { () throws(CoverTreeError) in
@@ -290,7 +290,7 @@ public final class ResidualSearch: @unchecked Sendable {
         try write(search, slot)
       }
     }
-    let hard = try Stack<Int32>()
+    let hard = try GrowableBuffer<Int32>()
     for search in searches.all {
       try hard.append(search.hardRows.elements)
       processLock.locked { statistics += search.statistics }

@@ -43,7 +43,7 @@ extension ResidualSearch {
     let (model, order) = (model, layout.order)
     let nodeOfPlace = try Buffer<Int32>(count: model.count)
     for t in 0..<layout.count { nodeOfPlace[model.positions[Int(order[t])]] = Int32(t) }
-    let nodes = try Stack<Int32>()
+    let nodes = try GrowableBuffer<Int32>()
     for t in 0..<layout.count where layout.levels[t] != TreeNodes.duplicate {
       try nodes.append(model.positions[Int(order[t])])
     }
@@ -112,7 +112,7 @@ private struct ResidualMetric: Metric {
 
   var pointCount: Int { model.count }
 
-  func sources(_ points: Stack<Int32>, context: CallContext) throws(CoverTreeError) -> NeighborGraph.Choice {
+  func sources(_ points: GrowableBuffer<Int32>, context: CallContext) throws(CoverTreeError) -> NeighborGraph.Choice {
     try NeighborGraph.Choice(points.count, in: model) { points[$0] }
   }
 
@@ -146,7 +146,7 @@ private struct ResidualFinder: SourceFinder {
   }
 
   mutating func neighbors(
-    of places: Range<Int>, in list: Stack<Int32>, within radius: Double,
+    of places: Range<Int>, in list: GrowableBuffer<Int32>, within radius: Double,
     found: (_ place: Int32, _ neighbor: Int32) throws(CoverTreeError) -> Void
   ) throws(CoverTreeError) {
     for place in places {

@@ -11,7 +11,7 @@ final class DenseBatch<Points: DensePoints>: QueryBatch {
   private let k: Int
   private var queries: [BatchQuery<S>] = []
   var rows: [UnsafePointer<S>] { queries.map(\.query.coordinates) }
-  private let candidates: [Stack<DenseCandidate>]
+  private let candidates: [GrowableBuffer<DenseCandidate>]
   private let rooms: [NearestCollector.Room]
   /// Of each query: the smallest upper bounds of the distances that were computed, and of how many that was.
   private let uppers: UnsafeMutablePointer<NearestCollector>
@@ -37,10 +37,10 @@ final class DenseBatch<Points: DensePoints>: QueryBatch {
     slack = (dim + 8) * Double(S.ulpOfOne)
     underflow = (dim + 8) * Double(S.leastNormalMagnitude)
     resolution = S.self == Double.self && !points.products ? Score.leastSquare : -.infinity
-    var candidates: [Stack<DenseCandidate>] = []
+    var candidates: [GrowableBuffer<DenseCandidate>] = []
     var rooms: [NearestCollector.Room] = []
     for _ in 0..<Self.size {
-      candidates.append(try Stack())
+      candidates.append(try GrowableBuffer())
       rooms.append(try NearestCollector.Room(k: k))
     }
     (self.candidates, self.rooms) = (candidates, rooms)
@@ -81,7 +81,7 @@ final class DenseBatch<Points: DensePoints>: QueryBatch {
   }
 
   /// Computes the distances of the points that wait, in the coordinates' own type; those beyond the limit are dropped.
-  private func computeDistances(_ i: Int, _ list: Stack<DenseCandidate>) throws(CoverTreeError) {
+  private func computeDistances(_ i: Int, _ list: GrowableBuffer<DenseCandidate>) throws(CoverTreeError) {
     let query = queries[i].query.coordinates
     var kept = computed[i]
     for slot in kept..<list.count where list[slot].lower <= limit(i) {

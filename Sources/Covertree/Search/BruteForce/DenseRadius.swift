@@ -153,8 +153,8 @@ final class RadiusBatch<Points: DensePoints>: QueryBatch {
   private let limits: Buffer<Double>
   /// Of each query: points whose upper bound is at most this are neighbours that need no decision.
   private let certain: Buffer<Double>
-  private let waiting: [Stack<Int32>]
-  private let neighbors: [Stack<Candidate>]
+  private let waiting: [GrowableBuffer<Int32>]
+  private let neighbors: [GrowableBuffer<Candidate>]
   private let counts: Buffer<Int>
   /// All points with a smaller square are candidates: squares below this have lost digits.
   private let resolution: Double
@@ -171,11 +171,11 @@ final class RadiusBatch<Points: DensePoints>: QueryBatch {
     limits = try Buffer(count: Self.size)
     certain = try Buffer(count: Self.size)
     counts = try Buffer(count: Self.size)
-    var waiting: [Stack<Int32>] = []
-    var neighbors: [Stack<Candidate>] = []
+    var waiting: [GrowableBuffer<Int32>] = []
+    var neighbors: [GrowableBuffer<Candidate>] = []
     for _ in 0..<Self.size {
-      waiting.append(try Stack())
-      neighbors.append(try Stack())
+      waiting.append(try GrowableBuffer())
+      neighbors.append(try GrowableBuffer())
     }
     (self.waiting, self.neighbors) = (waiting, neighbors)
   }
@@ -216,7 +216,7 @@ final class RadiusBatch<Points: DensePoints>: QueryBatch {
   }
 
   /// Decides about the points that wait, four at a time: each sum is a chain of additions.
-  private func decide(_ i: Int, _ list: Stack<Int32>) throws(CoverTreeError) {
+  private func decide(_ i: Int, _ list: GrowableBuffer<Int32>) throws(CoverTreeError) {
     let (query, neighbors, last) = (queries[i].query, neighbors[i], list.count - 1)
     let limit = reach.decision?.limit(query) ?? queries[i].bound
     var count = 0

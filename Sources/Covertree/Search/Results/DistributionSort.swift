@@ -6,12 +6,12 @@ final class DistributionSort {
   private static let few = 24
   private static let many = 48
 
-  private let dealt: Stack<Candidate>
-  private let ends: Stack<Int32>
+  private let dealt: GrowableBuffer<Candidate>
+  private let ends: GrowableBuffer<Int32>
 
   init() throws(CoverTreeError) {
-    dealt = try Stack()
-    ends = try Stack()
+    dealt = try GrowableBuffer()
+    ends = try GrowableBuffer()
   }
 
   func sort(_ candidates: UnsafeMutableBufferPointer<Candidate>) throws(CoverTreeError) {

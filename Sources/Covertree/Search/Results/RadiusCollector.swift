@@ -1,10 +1,12 @@
 /// All points within a radius.
 struct RadiusCollector<S: Scalar>: DecidingCollector {
-  let found: Stack<Candidate>
+  let found: GrowableBuffer<Candidate>
   let worst: Double
   private let reach: Reach<S>
 
-  init(found: Stack<Candidate>, worst: Double) { (self.found, self.worst, reach) = (found, worst, Reach(worst)) }
+  init(found: GrowableBuffer<Candidate>, worst: Double) {
+    (self.found, self.worst, reach) = (found, worst, Reach(worst))
+  }
 
   @inline(__always)
   func threshold(_ slack: FilterSlack<S>) -> S { reach.threshold(slack) }

@@ -103,16 +103,16 @@ struct RadiusTask<S: Scalar, Reported: Scalar>: DimensionTask {
 private final class FoundLists: @unchecked Sendable {
   /// Of each row, its number at first: `offsets[row + 1]`.
   let offsets: Buffer<Int64>
-  private(set) var parts: [(places: Range<Int>, list: Stack<Candidate>)] = []
+  private(set) var parts: [(places: Range<Int>, list: GrowableBuffer<Candidate>)] = []
   private var added = 0
 
   init(queries: Int) throws(CoverTreeError) { offsets = try Buffer(count: queries + 1, filledWith: 0) }
 
   /// Lists for so many queries each.
-  func add(_ places: Range<Int>, each: Int) throws(CoverTreeError) -> [Stack<Candidate>] {
+  func add(_ places: Range<Int>, each: Int) throws(CoverTreeError) -> [GrowableBuffer<Candidate>] {
     added = parts.count
     for first in stride(from: places.lowerBound, to: places.upperBound, by: each) {
-      parts.append((first..<min(places.upperBound, first + each), try Stack()))
+      parts.append((first..<min(places.upperBound, first + each), try GrowableBuffer()))
     }
     return parts[added...].map(\.list)
   }

@@ -53,7 +53,7 @@ extension BoxSearch {
   @inline(never)
   mutating func findPrecisely(
     _ query: QuerySet<S>.Query, _ locator: PointLocator<S>, _ rounded: RoundedQueries, _ options: SearchOptions,
-    into found: Stack<Candidate>
+    into found: GrowableBuffer<Candidate>
   ) throws(CoverTreeError) {
     var collector = PreciseWithin(
       locator: locator, rounded: rounded, query: query, limit: options.farthestScore(query.row, Double.self),
@@ -69,11 +69,12 @@ private struct PreciseWithin<S: Scalar>: DecidingCollector {
   private let rounded: RoundedQueries
   private let query: UnsafePointer<Double>
   private let limit: Double
-  private let found: Stack<Candidate>
+  private let found: GrowableBuffer<Candidate>
   let worst: Double
 
   init(
-    locator: PointLocator<S>, rounded: RoundedQueries, query: QuerySet<S>.Query, limit: Double, found: Stack<Candidate>
+    locator: PointLocator<S>, rounded: RoundedQueries, query: QuerySet<S>.Query, limit: Double,
+    found: GrowableBuffer<Candidate>
   ) {
     (self.locator, self.rounded, self.limit, self.found) = (locator, rounded, limit, found)
     self.query = rounded.queries.row(query.row)

@@ -110,9 +110,9 @@ private final class BoxHeap {
     static func < (a: Box, b: Box) -> Bool { a.score < b.score || (a.score == b.score && a.label < b.label) }
   }
 
-  private let boxes: Stack<Box>
+  private let boxes: GrowableBuffer<Box>
 
-  init() throws(CoverTreeError) { boxes = try Stack() }
+  init() throws(CoverTreeError) { boxes = try GrowableBuffer() }
 
   @inline(__always)
   func removeAll() { boxes.removeAll() }
