@@ -73,7 +73,7 @@ final class HandleTable: @unchecked Sendable {
 /// then takes no longer for a large one.
 final class Deferred<Value: Sendable>: @unchecked Sendable {
   private let known: Value?
-  private let taken = Once<Box>()
+  private let taken = Lazy<Box>()
   private let take: (CallContext) throws(CoverTreeError) -> Value
 
   private final class Box {

@@ -16,7 +16,7 @@ public final class StoredFile: @unchecked Sendable {
   private let memory: FileMemory
   private let sums: [UInt32]
   /// Of each section.
-  private let verified: [Once<Verified>]
+  private let verified: [Lazy<Verified>]
 
   private final class Verified {}
 
@@ -53,7 +53,7 @@ public final class StoredFile: @unchecked Sendable {
         data: memory.bytes.baseAddress! + entry.offset, owner: memory)
     }
     sums = head.entries.map(\.checksum)
-    verified = head.entries.map { _ in Once() }
+    verified = head.entries.map { _ in Lazy() }
   }
 
   /// Compares every section with its checksum, the first time.

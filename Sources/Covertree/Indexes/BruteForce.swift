@@ -10,7 +10,7 @@ import CNumerics
 final class BruteForce: IndexStructure, @unchecked Sendable {
   private let table: VectorTable
   /// What comparing in batches needs, made when the first one comes.
-  private var parts = Once<Parts>()
+  private var parts = Lazy<Parts>()
   private let compared = Counter()
 
   /// So many queries are worth a batch, and for so many neighbours candidates of a batch can be held at once.
@@ -190,7 +190,7 @@ final class BruteForce: IndexStructure, @unchecked Sendable {
 
   // MARK: Changes
 
-  private func forget() { parts = Once() }
+  private func forget() { parts = Lazy() }
 
   func insert(from first: Int, context: CallContext) throws(CoverTreeError) { forget() }
   func truncate(to first: Int) { forget() }

@@ -207,7 +207,7 @@ private struct CodeSearch: BitwiseCopyable {
   /// Gathers codes within `most` bits of vectors that may be found, and takes bits off `most` as long as there are enough
   /// within the rest.
   ///
-  /// Once there are enough, later codes that differ in just `most` bits come too late: slots ascend. So many equal codes are not
+  /// Lazy there are enough, later codes that differ in just `most` bits come too late: slots ascend. So many equal codes are not
   /// gathered one by one.
   mutating func compare(_ part: Part, _ search: IndexSearch) {
     let limit = near >= wanted ? most - 1 : most

@@ -24,7 +24,7 @@ final class Skeletons: @unchecked Sendable {
   /// How many blocks make a region: one where regions are the blocks themselves.
   let blocksPerRegion: Int
   private let model: ResidualModel
-  private let made: Once<Regions>
+  private let made: Lazy<Regions>
   /// What making them took, and the bounds between regions once they have been asked for.
   let seconds: Double
   var boundSeconds: Double { made.known?.seconds ?? 0 }
@@ -56,7 +56,7 @@ final class Skeletons: @unchecked Sendable {
   ) throws(CoverTreeError) {
     let start = monotonicSeconds()
     self.model = model
-    made = Once()
+    made = Lazy()
     let count = model.blockCount
     var perRegion = count > mostBlocks ? 2 : 1
     while (count + perRegion - 1) / perRegion > Self.mostRegions { perRegion *= 2 }
@@ -83,7 +83,7 @@ final class Skeletons: @unchecked Sendable {
   init(_ model: ResidualModel, _ blocks: [Skeleton], _ arrays: SkeletonArrays, blocksPerRegion: Int, regions: Regions?)
   {
     (self.model, self.blocks, self.arrays, self.blocksPerRegion) = (model, blocks, arrays, blocksPerRegion)
-    made = Once(regions)
+    made = Lazy(regions)
     seconds = 0
   }
 

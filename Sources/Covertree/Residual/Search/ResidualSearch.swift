@@ -55,13 +55,13 @@ public final class ResidualSearch: @unchecked Sendable {
   let model: ResidualModel
   let skeletons: Skeletons?
   private let earlyCount: Int
-  private let early = Once<ResidualSearch>()
+  private let early = Lazy<ResidualSearch>()
   /// Made at the first search, if neighbours are ordered by distance in space.
-  private let spatial = Once<SpatialSearch>()
+  private let spatial = Lazy<SpatialSearch>()
   /// Found at the first search for neighbours.
-  private let equalPoints = Once<EqualPoints>()
+  private let equalPoints = Lazy<EqualPoints>()
   /// Of the span of all points, where projections onto it have been asked for.
-  let spanned = Once<Basis>()
+  let spanned = Lazy<Basis>()
   /// What all searches so far have taken. Guarded by `processLock`.
   private var statistics = ResidualStatistics()
   public let buildSeconds: Double

@@ -11,8 +11,8 @@ final class FlatPoints<S: Scalar>: DensePoints, @unchecked Sendable {
   /// By place, without gaps; nil if something else has the rows.
   private let copies: Buffer<S>?
   private let elsewhere: RowsElsewhere<S>?
-  private let norms = Once<Maybe<DenseNorms<S>>>()
-  private let bytes = Once<Maybe<DenseBytes<S>>>()
+  private let norms = Lazy<Maybe<DenseNorms<S>>>()
+  private let bytes = Lazy<Maybe<DenseBytes<S>>>()
 
   init(_ points: SearchPoints<S>, _ elsewhere: RowsElsewhere<S>?, context: CallContext) throws(CoverTreeError) {
     self.points = points

@@ -27,7 +27,7 @@ final class BoxTree<S: Scalar>: @unchecked Sendable {
   let smallestLabel: Buffer<Int32>
   /// Levels of nodes.
   let depth: Int
-  private let latest = Once<Buffer<Int32>>()
+  private let latest = Lazy<Buffer<Int32>>()
 
   static var width: Int { S.width }
   static var defaultLeafSize: Int { 32 }

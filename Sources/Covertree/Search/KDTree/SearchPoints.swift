@@ -13,8 +13,8 @@ final class SearchPoints<S: Scalar>: @unchecked Sendable {
   /// Where the rows are that something else has; nil for points of a tree.
   private let rows: RowsElsewhere<S>?
   /// Of each segment: of each leaf, how many points before it count.
-  private let liveBefore: [Once<Buffer<Int32>>]
-  private let flattened = Once<FlatPoints<S>>()
+  private let liveBefore: [Lazy<Buffer<Int32>>]
+  private let flattened = Lazy<FlatPoints<S>>()
 
   /// Segments of a tree, one or more.
   ///
@@ -30,7 +30,7 @@ final class SearchPoints<S: Scalar>: @unchecked Sendable {
     }
     self.views = views
     arrays = views.map(\.arrays)
-    liveBefore = views.map { _ in Once() }
+    liveBefore = views.map { _ in Lazy() }
     dim = views[0].boxes.dim
     liveCount = views.reduce(0) { $0 + $1.liveCount }
     rows = nil
@@ -43,7 +43,7 @@ final class SearchPoints<S: Scalar>: @unchecked Sendable {
     let segment = Segment(boxes, labels: labels, indices: 0..<rows.indexCount)
     views = [SegmentView(segment, firstPlace: 0, removedCount: 0, time: 0)]
     arrays = [views[0].arrays]
-    liveBefore = [Once()]
+    liveBefore = [Lazy()]
     dim = boxes.dim
     liveCount = boxes.count
     self.rows = rows

@@ -8,8 +8,8 @@ final class Segment<S: Scalar>: @unchecked Sendable {
   let labels: Buffer<Int32>
   /// All labels are in this range.
   let indices: Range<Int>
-  private let placeTable = Once<Buffer<Int32>>()
-  private let graves = Once<Tombstones>()
+  private let placeTable = Lazy<Buffer<Int32>>()
+  private let graves = Lazy<Tombstones>()
 
   /// - Parameter labels: in place of the boxes' own.
   init(_ boxes: BoxTree<S>, labels: Buffer<Int32>? = nil, indices: Range<Int>) {

@@ -1,7 +1,7 @@
 /// The `k` nearest points of one query at a time, however many are equally far away.
 ///
 /// Best first: of all nodes and leaves that are known, the one whose points can have the least score, and of equal ones the
-/// one with the smallest label. Once the next one has nothing that comes before the k-th point that was found, nothing has.
+/// one with the smallest label. Lazy the next one has nothing that comes before the k-th point that was found, nothing has.
 /// So of points that are all equally far away, no leaf is visited but those of the `k` smallest labels.
 ///
 /// `BoxSearch` is faster where few points are equally far away: it need not decide anything before the end.

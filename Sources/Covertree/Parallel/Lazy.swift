@@ -2,7 +2,7 @@
 ///
 /// Threads that ask at once may each make one; the first to end is kept. No lock is held meanwhile, so a forked child
 /// never finds one taken.
-public final class Once<Value: AnyObject>: @unchecked Sendable {
+public final class Lazy<Value: AnyObject>: @unchecked Sendable {
   /// Guarded by `processLock`.
   private var value: Value?
 
