@@ -178,7 +178,7 @@ public func covertree_tree_load(
     let output = try Arguments.output(tree, named: "tree")
     try AnyCoverTree.check(stored)
     output.pointee = HandleTable.shared.add(
-      TreeHandle(Deferred { (context) throws(CoverTreeError) in try AnyCoverTree(stored, context: context) }))
+      TreeHandle(LazyHandle { (context) throws(CoverTreeError) in try AnyCoverTree(stored, context: context) }))
   }
 }
 
@@ -194,7 +194,7 @@ public func covertree_residual_load(
     let host = options.hostKernel(dim: try ResidualSearch.dimension(in: stored, hasHost: options.kernel_fn != nil))
     output.pointee = HandleTable.shared.add(
       ResidualHandle(
-        Deferred { (context) throws(CoverTreeError) in try ResidualSearch(stored, host: host, context: context) }))
+        LazyHandle { (context) throws(CoverTreeError) in try ResidualSearch(stored, host: host, context: context) }))
   }
 }
 
@@ -236,7 +236,7 @@ public func covertree_index_load(
     let output = try Arguments.output(index, named: "index")
     try VectorIndex.check(stored)
     output.pointee = HandleTable.shared.add(
-      IndexHandle(Deferred { (context) throws(CoverTreeError) in try VectorIndex(stored, context: context) }))
+      IndexHandle(LazyHandle { (context) throws(CoverTreeError) in try VectorIndex(stored, context: context) }))
   }
 }
 
@@ -250,7 +250,7 @@ public func covertree_index_load_over(
     let output = try Arguments.output(index, named: "index")
     let context = try callContext(options)
     output.pointee = HandleTable.shared.add(
-      IndexHandle(Deferred(try VectorIndex(stored, over: store, context: context))))
+      IndexHandle(LazyHandle(try VectorIndex(stored, over: store, context: context))))
   }
 }
 

@@ -30,7 +30,7 @@ public func covertree_residual_over(
     let output = try Arguments.output(over, named: "over")
     let view = try Arguments.view(points, n_points, dim, row_stride, "points", 1)
     let new = try search(of: residual, context).over(view, context: context)
-    output.pointee = HandleTable.shared.add(ResidualHandle(Deferred(new)))
+    output.pointee = HandleTable.shared.add(ResidualHandle(LazyHandle(new)))
   }
 }
 
@@ -47,7 +47,7 @@ public func covertree_residual_outline(
     guard let pivots else { return }
     let output = try Arguments.output(error, named: "error")
     let outline = try search.outline(Int(clamping: group), tolerance: tau, context: context)
-    pivots.pointee = HandleTable.shared.add(ResidualHandle(Deferred(outline.pivots)))
+    pivots.pointee = HandleTable.shared.add(ResidualHandle(LazyHandle(outline.pivots)))
     output.pointee = outline.error
   }
 }

@@ -72,7 +72,7 @@ public func covertree_residual_build(
     let search = try ResidualSearch(
       points: view, covariance: options.covariance(dim: view.dim), source: options.inducing(dim: dim),
       tuning: options.tuning(), context: options.context())
-    output.pointee = HandleTable.shared.add(ResidualHandle(Deferred(search)))
+    output.pointee = HandleTable.shared.add(ResidualHandle(LazyHandle(search)))
   }
 }
 
@@ -88,7 +88,7 @@ private func buildGiven(
     points: points, covariance: options.covariance(dim: points.dim),
     source: .given(features, residualVariance: residualVariance, kernelDiagonal: kernelDiagonal),
     tuning: options.tuning(), context: options.context())
-  output.pointee = HandleTable.shared.add(ResidualHandle(Deferred(search)))
+  output.pointee = HandleTable.shared.add(ResidualHandle(LazyHandle(search)))
 }
 
 @_cdecl("covertree_residual_build_given_f32") @implementation
@@ -205,7 +205,7 @@ public func covertree_residual_extend(
     let output = try Arguments.output(extended, named: "extended")
     let view = try Arguments.view(points, n_points, dim, row_stride, "points", 0)
     let new = try search.extended(by: view, context: callContext(options))
-    output.pointee = HandleTable.shared.add(ResidualHandle(Deferred(new)))
+    output.pointee = HandleTable.shared.add(ResidualHandle(LazyHandle(new)))
   }
 }
 

@@ -11,8 +11,8 @@ final class FlatPoints<S: Scalar>: DensePoints, @unchecked Sendable {
   /// By place, without gaps; nil if something else has the rows.
   private let copies: Buffer<S>?
   private let elsewhere: RowsElsewhere<S>?
-  private let norms = Lazy<Maybe<DenseNorms<S>>>()
-  private let bytes = Lazy<Maybe<DenseBytes<S>>>()
+  private let norms = Lazy<Box<DenseNorms<S>?>>()
+  private let bytes = Lazy<Box<DenseBytes<S>?>>()
 
   init(_ points: SearchPoints<S>, _ elsewhere: RowsElsewhere<S>?, context: CallContext) throws(CoverTreeError) {
     self.points = points
@@ -89,12 +89,12 @@ final class FlatPoints<S: Scalar>: DensePoints, @unchecked Sendable {
 
   /// What a scan by products needs, made when the first one comes; nil where there can be none.
   func denseNorms(_ context: CallContext) throws(CoverTreeError) -> DenseNorms<S>? {
-    try norms.get { () throws(CoverTreeError) in Maybe(try DenseNorms(self, context: context)) }.value
+    try norms.get { () throws(CoverTreeError) in Box(try DenseNorms(self, context: context)) }.value
   }
 
   /// The same by products of bytes.
   func denseBytes(_ context: CallContext) throws(CoverTreeError) -> DenseBytes<S>? {
-    try bytes.get { () throws(CoverTreeError) in Maybe(try DenseBytes(self, context: context)) }.value
+    try bytes.get { () throws(CoverTreeError) in Box(try DenseBytes(self, context: context)) }.value
   }
 
   var byteCount: Int { labels.byteCount + (copies?.byteCount ?? 0) }
