@@ -102,13 +102,13 @@ final class Addition {
       defer { rows.prefetch(catalogue.slots.count) }
       return try settle(0..<count, job)
     }
-    let (turnstile, differing) = (Turnstile(), Counter())
+    let (section, differing) = (OrderedSection(), Counter())
     try context.forEach((count + Self.grain - 1) / Self.grain, grain: 1) { (parts, _) throws(CoverTreeError) in
       let part = parts.lowerBound
       let range = part * Self.grain..<min(count, (part + 1) * Self.grain)
       let hashed = Result { () throws(CoverTreeError) in try hash(range, job) }
       var memory: Range<Int>?
-      try turnstile.pass(part) { () throws(CoverTreeError) in
+      try section.pass(part) { () throws(CoverTreeError) in
         try hashed.get()
         try enter(range, job)
         memory = rows.claim(catalogue.slots.count)

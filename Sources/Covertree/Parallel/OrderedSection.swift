@@ -4,7 +4,7 @@ import Synchronization
 /// Lets the parts of a loop through one after the other, in their order, while all else of them runs side by side.
 ///
 /// For `CallContext.forEach` with a grain of one part: it begins parts in order, so that those that one waits for are under way.
-final class Turnstile: Sendable {
+final class OrderedSection: Sendable {
   private let next = Atomic<Int>(0)
 
   /// So often it is looked whether it is the part's turn, before another thread is let run.
