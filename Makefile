@@ -171,15 +171,16 @@ bench: build/installed build/venv-bench
 lint: build/venv-lint
 	@scripts/need-swift
 	swift format lint --strict --recursive Package.swift Sources Tests
-	$(VENV)/bin/ruff check python benchmarks docs/_tools.py examples fuzz scripts/run-docs scripts/sbom
-	$(VENV)/bin/ruff format --check python benchmarks docs/_tools.py examples fuzz scripts/run-docs scripts/sbom
+	scripts/check-layers
+	$(VENV)/bin/ruff check python benchmarks docs/_tools.py examples fuzz scripts/check-layers scripts/run-docs scripts/sbom
+	$(VENV)/bin/ruff format --check python benchmarks docs/_tools.py examples fuzz scripts/check-layers scripts/run-docs scripts/sbom
 	cd python && ../$(VENV)/bin/mypy
 
 format: build/venv-lint
 	@scripts/need-swift
 	swift format --in-place --recursive Package.swift Sources Tests
-	$(VENV)/bin/ruff check --fix --quiet python benchmarks docs/_tools.py examples fuzz scripts/run-docs scripts/sbom
-	$(VENV)/bin/ruff format python benchmarks docs/_tools.py examples fuzz scripts/run-docs scripts/sbom
+	$(VENV)/bin/ruff check --fix --quiet python benchmarks docs/_tools.py examples fuzz scripts/check-layers scripts/run-docs scripts/sbom
+	$(VENV)/bin/ruff format python benchmarks docs/_tools.py examples fuzz scripts/check-layers scripts/run-docs scripts/sbom
 
 # A wheel with the library for each level, and SQLite, for any Linux whose C library is at least as new as this machine's.
 wheel: levels build/venv-build build/venv-wheel

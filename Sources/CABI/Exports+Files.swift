@@ -53,7 +53,7 @@ extension Arguments {
   }
 }
 
-/// What is to be saved, with sections of the host's.
+/// What is to be saved, with sections of the caller's.
 private func image(
   _ image: FileImage, with sections: UnsafePointer<covertree_section>?, _ count: Int64, _ copies: Copies
 ) throws(CoverTreeError) -> FileImage {
@@ -125,7 +125,7 @@ public func covertree_residual_encode(
   }
 }
 
-/// Hands a file to the host, verified if it asks for that.
+/// Hands a file to the caller, verified if it asks for that.
 private func give(
   _ flags: UInt32, _ options: UnsafePointer<covertree_call_options>?, _ file: UnsafeMutablePointer<OpaquePointer?>?,
   _ open: (_ maps: Bool) throws(CoverTreeError) -> StoredFile
@@ -178,7 +178,7 @@ public func covertree_tree_load(
     let output = try Arguments.output(tree, named: "tree")
     try AnyCoverTree.check(stored)
     output.pointee = HandleTable.shared.add(
-      TreeHandle(Deferred { (context) throws(CoverTreeError) in try AnyCoverTree(stored, context: context) }))
+      TreeHandle(LazyHandle { (context) throws(CoverTreeError) in try AnyCoverTree(stored, context: context) }))
   }
 }
 
@@ -191,10 +191,13 @@ public func covertree_residual_load(
     let stored = try CABI.file(of: file).file
     let output = try Arguments.output(residual, named: "residual")
     let options = try covertree_residual_options.read(options)
-    let host = options.hostKernel(dim: try ResidualSearch.dimension(in: stored, hasHost: options.kernel_fn != nil))
+    let callback = options.callbackKernel(
+      dim: try ResidualSearch.dimension(in: stored, hasCallback: options.kernel_fn != nil))
     output.pointee = HandleTable.shared.add(
       ResidualHandle(
-        Deferred { (context) throws(CoverTreeError) in try ResidualSearch(stored, host: host, context: context) }))
+        LazyHandle { (context) throws(CoverTreeError) in
+          try ResidualSearch(stored, callback: callback, context: context)
+        }))
   }
 }
 
@@ -236,7 +239,7 @@ public func covertree_index_load(
     let output = try Arguments.output(index, named: "index")
     try VectorIndex.check(stored)
     output.pointee = HandleTable.shared.add(
-      IndexHandle(Deferred { (context) throws(CoverTreeError) in try VectorIndex(stored, context: context) }))
+      IndexHandle(LazyHandle { (context) throws(CoverTreeError) in try VectorIndex(stored, context: context) }))
   }
 }
 
@@ -250,7 +253,7 @@ public func covertree_index_load_over(
     let output = try Arguments.output(index, named: "index")
     let context = try callContext(options)
     output.pointee = HandleTable.shared.add(
-      IndexHandle(Deferred(try VectorIndex(stored, over: store, context: context))))
+      IndexHandle(LazyHandle(try VectorIndex(stored, over: store, context: context))))
   }
 }
 

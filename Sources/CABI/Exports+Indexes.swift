@@ -118,7 +118,7 @@ public func covertree_index_create(
     let output = try Arguments.output(index, named: "index")
     let options = try covertree_index_options.read(options).checked()
     let dim = try Arguments.vectors(nil, 0, dim, 0, "dim").dim
-    output.pointee = HandleTable.shared.add(IndexHandle(Deferred(try VectorIndex(dim: dim, options: options))))
+    output.pointee = HandleTable.shared.add(IndexHandle(LazyHandle(try VectorIndex(dim: dim, options: options))))
   }
 }
 
@@ -131,7 +131,7 @@ public func covertree_index_create_over(
     let store = try opened(store: store)
     let output = try Arguments.output(index, named: "index")
     let options = try covertree_index_options.read(options).checked()
-    output.pointee = HandleTable.shared.add(IndexHandle(Deferred(try VectorIndex(over: store, options: options))))
+    output.pointee = HandleTable.shared.add(IndexHandle(LazyHandle(try VectorIndex(over: store, options: options))))
   }
 }
 

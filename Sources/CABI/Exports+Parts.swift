@@ -1,7 +1,7 @@
 import CCovertree
 import Covertree
 
-// What a host needs that searches in parts, each of which may be on a machine of its own.
+// What a caller needs that searches in parts, each of which may be on a machine of its own.
 
 @_cdecl("covertree_hilbert_keys") @implementation
 public func covertree_hilbert_keys(
@@ -30,7 +30,7 @@ public func covertree_residual_over(
     let output = try Arguments.output(over, named: "over")
     let view = try Arguments.view(points, n_points, dim, row_stride, "points", 1)
     let new = try search(of: residual, context).over(view, context: context)
-    output.pointee = HandleTable.shared.add(ResidualHandle(Deferred(new)))
+    output.pointee = HandleTable.shared.add(ResidualHandle(LazyHandle(new)))
   }
 }
 
@@ -43,12 +43,12 @@ public func covertree_residual_outline(
   status { () throws(CoverTreeError) in
     let context = try callContext(options)
     let search = try search(of: residual, context)
-    n_groups?.pointee = Int64(search.outlineCount)
+    n_groups?.pointee = Int64(search.partitionSketchCount)
     guard let pivots else { return }
     let output = try Arguments.output(error, named: "error")
-    let outline = try search.outline(Int(clamping: group), tolerance: tau, context: context)
-    pivots.pointee = HandleTable.shared.add(ResidualHandle(Deferred(outline.pivots)))
-    output.pointee = outline.error
+    let sketch = try search.partitionSketch(Int(clamping: group), tolerance: tau, context: context)
+    pivots.pointee = HandleTable.shared.add(ResidualHandle(LazyHandle(sketch.pivots)))
+    output.pointee = sketch.error
   }
 }
 

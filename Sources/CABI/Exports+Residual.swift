@@ -11,11 +11,11 @@ public func covertree_residual_options_init(_ options: UnsafeMutablePointer<cove
 extension covertree_residual_options: Options {}
 
 extension covertree_residual_options {
-  /// The host's kernel; nil where it has none.
-  func hostKernel(dim: Int) -> HostKernel? {
+  /// The caller's kernel; nil where it has none.
+  func callbackKernel(dim: Int) -> CallbackKernel? {
     guard let function = kernel_fn else { return nil }
     let userData = kernel_user_data
-    return HostKernel { (rows, rowCount, columns, columnCount, result) throws(CoverTreeError) in
+    return CallbackKernel { (rows, rowCount, columns, columnCount, result) throws(CoverTreeError) in
       guard function(userData, rows, Int64(rowCount), columns, Int64(columnCount), Int64(dim), result) == 0 else {
         throw CoverTreeError(.cancelled, "kernel_fn: ended the call")
       }
@@ -26,7 +26,7 @@ extension covertree_residual_options {
   }
 
   func covariance(dim: Int) throws(CoverTreeError) -> Covariance {
-    if let host = hostKernel(dim: dim) { return .host(host) }
+    if let callback = callbackKernel(dim: dim) { return .callback(callback) }
     guard let shape = Kernel.Shape(rawValue: kernel) else {
       throw CoverTreeError(.invalidArgument, "kernel: expected a covertree_kernel_shape, got \(kernel)")
     }
@@ -72,7 +72,7 @@ public func covertree_residual_build(
     let search = try ResidualSearch(
       points: view, covariance: options.covariance(dim: view.dim), source: options.inducing(dim: dim),
       tuning: options.tuning(), context: options.context())
-    output.pointee = HandleTable.shared.add(ResidualHandle(Deferred(search)))
+    output.pointee = HandleTable.shared.add(ResidualHandle(LazyHandle(search)))
   }
 }
 
@@ -88,7 +88,7 @@ private func buildGiven(
     points: points, covariance: options.covariance(dim: points.dim),
     source: .given(features, residualVariance: residualVariance, kernelDiagonal: kernelDiagonal),
     tuning: options.tuning(), context: options.context())
-  output.pointee = HandleTable.shared.add(ResidualHandle(Deferred(search)))
+  output.pointee = HandleTable.shared.add(ResidualHandle(LazyHandle(search)))
 }
 
 @_cdecl("covertree_residual_build_given_f32") @implementation
@@ -205,7 +205,7 @@ public func covertree_residual_extend(
     let output = try Arguments.output(extended, named: "extended")
     let view = try Arguments.view(points, n_points, dim, row_stride, "points", 0)
     let new = try search.extended(by: view, context: callContext(options))
-    output.pointee = HandleTable.shared.add(ResidualHandle(Deferred(new)))
+    output.pointee = HandleTable.shared.add(ResidualHandle(LazyHandle(new)))
   }
 }
 
@@ -262,7 +262,7 @@ public func covertree_residual_get_info(
       queries: Int64(known.statistics.queries), blocks_estimated: Int64(known.statistics.blocksEstimated),
       blocks_compared: Int64(known.statistics.blocksCompared), points_bounded: Int64(known.statistics.bounded),
       points_exact: Int64(known.statistics.exact), order_seconds: known.orderSeconds,
-      feature_seconds: known.featureSeconds, skeleton_seconds: known.skeletonSeconds,
+      feature_seconds: known.featureSeconds, skeleton_seconds: known.lowRankSeconds,
       bound_seconds: known.boundSeconds, search_seconds: known.statistics.searchSeconds)
   }
 }

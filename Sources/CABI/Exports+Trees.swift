@@ -20,7 +20,7 @@ private func build(
   let options = try covertree_tree_options.read(options)
   let context = try Arguments.context(threads: options.n_threads, options.progress, options.progress_user_data)
   let built = try AnyCoverTree.build(points, options: options.checked(), context: context)
-  output.pointee = HandleTable.shared.add(TreeHandle(Deferred(built)))
+  output.pointee = HandleTable.shared.add(TreeHandle(LazyHandle(built)))
 }
 
 @_cdecl("covertree_tree_build_f32") @implementation

@@ -1,7 +1,7 @@
 import Covertree
 import Glibc
 
-/// What the handles that a host holds stand for.
+/// What the handles that a caller holds stand for.
 ///
 /// A handle is no address but a number that is given once: a slot and the count of handles given before. So a handle
 /// that was freed, or never given, is told from a good one, whatever has been put in its place.
@@ -69,47 +69,41 @@ final class HandleTable: @unchecked Sendable {
   }
 }
 
-/// Something of the library, or a file in which it lies and out of which it is taken when it is first used: opening a file
-/// then takes no longer for a large one.
-final class Deferred<Value: Sendable>: @unchecked Sendable {
+/// An object, or a file that it is loaded from when it is first used: a large file opens as fast as a small one.
+final class LazyHandle<Value: Sendable>: @unchecked Sendable {
   private let known: Value?
-  private let taken = Once<Box>()
-  private let take: (CallContext) throws(CoverTreeError) -> Value
-
-  private final class Box {
-    let value: Value
-    init(_ value: Value) { self.value = value }
-  }
+  private let loaded = Lazy<Box<Value>>()
+  private let load: (CallContext) throws(CoverTreeError) -> Value
 
   init(_ value: Value) {
     known = value
-    take = { _ in value }
+    load = { _ in value }
   }
 
-  init(_ take: @escaping (CallContext) throws(CoverTreeError) -> Value) {
+  init(_ load: @escaping (CallContext) throws(CoverTreeError) -> Value) {
     known = nil
-    self.take = take
+    self.load = load
   }
 
   func value(_ context: CallContext) throws(CoverTreeError) -> Value {
     if let known { return known }
-    return try taken.get { () throws(CoverTreeError) in Box(try take(context)) }.value
+    return try loaded.get { () throws(CoverTreeError) in Box(try load(context)) }.value
   }
 }
 
 final class TreeHandle {
-  let tree: Deferred<AnyCoverTree>
-  init(_ tree: Deferred<AnyCoverTree>) { self.tree = tree }
+  let tree: LazyHandle<AnyCoverTree>
+  init(_ tree: LazyHandle<AnyCoverTree>) { self.tree = tree }
 }
 
 final class ResidualHandle {
-  let search: Deferred<ResidualSearch>
-  init(_ search: Deferred<ResidualSearch>) { self.search = search }
+  let search: LazyHandle<ResidualSearch>
+  init(_ search: LazyHandle<ResidualSearch>) { self.search = search }
 }
 
 final class IndexHandle {
-  let index: Deferred<VectorIndex>
-  init(_ index: Deferred<VectorIndex>) { self.index = index }
+  let index: LazyHandle<VectorIndex>
+  init(_ index: LazyHandle<VectorIndex>) { self.index = index }
 }
 
 final class NeighborsHandle {
@@ -133,7 +127,7 @@ final class ResidualArraysHandle {
 
 final class FileHandle {
   let file: StoredFile
-  /// Of the sections, as the host reads them.
+  /// Of the sections, as the caller reads them.
   let names: [UnsafeMutablePointer<CChar>?]
 
   init(_ file: StoredFile) {

@@ -2,7 +2,7 @@ import CNumerics
 
 /// Every query is compared with every vector: exact, and what the other kinds are measured by.
 ///
-/// Many queries are compared in batches, as a product of matrices that bounds each score from below (`DenseTask`), in bytes where
+/// Many queries are compared in batches, as a product of matrices that bounds each score from below (`BruteForceTask`), in bytes where
 /// the processor multiplies them; what stays below the limit is decided in float64. A few go through the rows one
 /// by one, at the speed of memory.
 ///
@@ -10,21 +10,21 @@ import CNumerics
 final class BruteForce: IndexStructure, @unchecked Sendable {
   private let table: VectorTable
   /// What comparing in batches needs, made when the first one comes.
-  private var parts = Once<Parts>()
+  private var parts = Lazy<Parts>()
   private let compared = Counter()
 
   /// So many queries are worth a batch, and for so many neighbours candidates of a batch can be held at once.
   private static var fewestInBatches: Int { 32 }
   private static var mostNeighbors: Int { 1024 }
   /// Queries whose neighbours tell how far the others may have to look, in batches of their own.
-  private static var probes: Int { 16 }
-  private static var probesTogether: Int { 8 }
+  private static var pilots: Int { 16 }
+  private static var pilotsTogether: Int { 8 }
   /// Rows that a thread takes where threads share one query.
   private static var fewestRows: Int { 1024 }
 
   private final class Parts {
-    let bytes: DenseBytes<Float>?
-    let norms: DenseNorms<Float>?
+    let bytes: QuantizedPoints<Float>?
+    let norms: BruteForceNorms<Float>?
     let longest: Double
     /// nil where few vectors are equal.
     let twins: Twins?
@@ -33,8 +33,8 @@ final class BruteForce: IndexStructure, @unchecked Sendable {
       self.longest = longest
       twins = try Twins.areMany(in: table, context: context) ? Twins(table) : nil
       try twins?.extend(from: 0, context: context)
-      bytes = try DenseBytes(points, context: context)
-      norms = bytes == nil ? try DenseNorms(points, context: context) : nil
+      bytes = try QuantizedPoints(points, context: context)
+      norms = bytes == nil ? try BruteForceNorms(points, context: context) : nil
     }
   }
 
@@ -68,25 +68,25 @@ final class BruteForce: IndexStructure, @unchecked Sendable {
     let padded = try PaddedQueries(search.queries, points.coordinates)
     defer { withExtendedLifetime(padded) {} }
     let set = QuerySet(new: padded.view, sequence: nil)
-    let task = DenseTask(
+    let task = BruteForceTask(
       points: points, set: set, k: k, options: SearchOptions(), context: context,
       counters: SearchCounters(), rows: rows)
     guard let bytes = parts.bytes else {
       guard let norms = parts.norms else { return false }
-      try task.run(0..<set.count, guess: nil) { (batch) throws(CoverTreeError) in try DenseScan(norms, batch) }
+      try task.run(0..<set.count, estimate: nil) { (batch) throws(CoverTreeError) in try BruteForceScan(norms, batch) }
       return true
     }
-    let probes = try Probes<Float>(Self.probes, dim: table.dim)
-    let probing = DenseTask(
+    let pilots = try PilotQueries<Float>(Self.pilots, dim: table.dim)
+    let piloting = BruteForceTask(
       points: points, set: set, k: k, options: task.options, context: context, counters: task.counters,
-      rows: RecordedRows(rows: rows, probes: probes))
-    let first = 0..<min(Self.probes, set.count)
-    try probing.run(first, batchSize: Self.probesTogether, guess: nil) { (batch) throws(CoverTreeError) in
-      try ByteScan(bytes, batch)
+      rows: RecordedRows(rows: rows, pilots: pilots))
+    let first = 0..<min(Self.pilots, set.count)
+    try piloting.run(first, batchSize: Self.pilotsTogether, estimate: nil) { (batch) throws(CoverTreeError) in
+      try QuantizedScan(bytes, batch)
     }
-    let guess = probes.guess(points, bytes)
-    try task.run(first.upperBound..<set.count, guess: guess) { (batch) throws(CoverTreeError) in
-      try ByteScan(bytes, batch)
+    let estimate = pilots.estimate(points, bytes)
+    try task.run(first.upperBound..<set.count, estimate: estimate) { (batch) throws(CoverTreeError) in
+      try QuantizedScan(bytes, batch)
     }
     return true
   }
@@ -132,9 +132,9 @@ final class BruteForce: IndexStructure, @unchecked Sendable {
         found[index] = all[index].nearest(index * part..<min(table.count, (index + 1) * part), search)
       }
     }
-    var nearest = NearestCollector(try NearestCollector.Room(k: k), bound: .infinity)
+    var nearest = TopK(try TopK.Scratch(k: k), bound: .infinity)
     for list in found.elements {
-      for rank in 0..<list.count { nearest.offer(list.squares[rank], Int32(list.labels[rank])) }
+      for rank in 0..<list.count { nearest.insert(list.squares[rank], Int32(list.labels[rank])) }
     }
     rows.write(nearest.finished(), row)
     withExtendedLifetime(all) {}
@@ -169,7 +169,7 @@ final class BruteForce: IndexStructure, @unchecked Sendable {
     let padded = try PaddedQueries(search.queries, points.coordinates)
     defer { withExtendedLifetime(padded) {} }
     let set = QuerySet(new: padded.view, sequence: nil)
-    let task = DenseRadius(
+    let task = BruteForceRadius(
       points: points, set: set, options: SearchOptions(),
       reach: QueryReach(bound: { _ in score }, decision: nil), lists: true, context: search.context,
       counters: SearchCounters())
@@ -179,9 +179,9 @@ final class BruteForce: IndexStructure, @unchecked Sendable {
     }
     let all = 0..<set.count
     if let bytes = parts.bytes, try task.suits(bytes) {
-      try task.run(all, { (batch) throws(CoverTreeError) in try ByteScan(bytes, batch) }, take: keep)
+      try task.run(all, { (batch) throws(CoverTreeError) in try QuantizedScan(bytes, batch) }, take: keep)
     } else if let norms = parts.norms {
-      try task.run(all, { (batch) throws(CoverTreeError) in try DenseScan(norms, batch) }, take: keep)
+      try task.run(all, { (batch) throws(CoverTreeError) in try BruteForceScan(norms, batch) }, take: keep)
     } else {
       return false
     }
@@ -190,7 +190,7 @@ final class BruteForce: IndexStructure, @unchecked Sendable {
 
   // MARK: Changes
 
-  private func forget() { parts = Once() }
+  private func forget() { parts = Lazy() }
 
   func insert(from first: Int, context: CallContext) throws(CoverTreeError) { forget() }
   func truncate(to first: Int) { forget() }
@@ -211,29 +211,29 @@ final class BruteForce: IndexStructure, @unchecked Sendable {
 /// One thread's way through the rows.
 private final class RowScan {
   let query: RowQuery
-  private let room: NearestCollector.Room
+  private let scratch: TopK.Scratch
 
   init(_ table: VectorTable, k: Int) throws(CoverTreeError) {
     query = try RowQuery(table)
-    room = try NearestCollector.Room(k: k)
+    scratch = try TopK.Scratch(k: k)
   }
 
   /// The nearest of some slots.
   func nearest(_ slots: Range<Int>, _ search: IndexSearch) -> SortedNeighbors {
-    var nearest = NearestCollector(room, bound: .infinity)
+    var nearest = TopK(scratch, bound: .infinity)
     let scores = query.scores
-    for slot in slots where search.admits(Int32(slot)) { nearest.offer(scores.decided(Int32(slot)), Int32(slot)) }
+    for slot in slots where search.admits(Int32(slot)) { nearest.insert(scores.decided(Int32(slot)), Int32(slot)) }
     return nearest.finished()
   }
 }
 
-/// Results that are written, and taken down as those of probes.
+/// Results that are written, and taken down as those of pilots.
 private struct RecordedRows: NeighborRows {
   let rows: ResultRows
-  let probes: Probes<Float>
+  let pilots: PilotQueries<Float>
 
   func write(_ found: SortedNeighbors, _ query: QuerySet<Float>.Query) {
     rows.write(found, query)
-    probes.take(found, query)
+    pilots.take(found, query)
   }
 }

@@ -79,7 +79,7 @@ public struct IndexOptions: Sendable {
 
 /// What a search is asked for beside its queries; 0 stands for what the index was made with.
 public struct IndexSearchOptions: Sendable {
-  public var filter = IndexFilter.all
+  public var filter = IDFilter.all
   public var efSearch = 0
   public var probeCount = 0
   public var candidateCount = 0
@@ -88,9 +88,43 @@ public struct IndexSearchOptions: Sendable {
 }
 
 /// Which vectors may be found.
-public enum IndexFilter: @unchecked Sendable {
+public enum IDFilter: @unchecked Sendable {
   case all
   case ids(UnsafeBufferPointer<Int64>)
   /// Bit `id % 8` of byte `id / 8`; ids beyond the last byte are left out.
   case bitmap(UnsafeBufferPointer<UInt8>)
+}
+
+extension IndexOptions {
+  /// Throws where an option is not one of its kind's.
+  func check() throws(CoverTreeError) {
+    func require(_ holds: Bool, _ message: @autoclosure () -> String) throws(CoverTreeError) {
+      guard holds else { throw CoverTreeError(.invalidArgument, message()) }
+    }
+    try require((1...65536).contains(leafSize), "leaf_size: expected 1 to 65536, got \(leafSize)")
+    try require((2...512).contains(m), "m: expected 2 to 512, got \(m)")
+    try require((1...65536).contains(efConstruction), "ef_construction: expected 1 to 65536, got \(efConstruction)")
+    try require((1...1 << 24).contains(efSearch), "ef_search: expected 1 to 2^24, got \(efSearch)")
+    try require((1...256).contains(tableCount), "n_tables: expected 1 to 256, got \(tableCount)")
+    let mostBits = lshMode == .tables ? 24 : 8192
+    try require((1...mostBits).contains(bitCount), "n_bits: expected 1 to \(mostBits), got \(bitCount)")
+    try require(
+      lshMode == .codes || tableCount << bitCount <= 1 << 28,
+      "n_tables: \(tableCount) tables of 2^\(bitCount) buckets are more than 2^28")
+    try require((1...65536).contains(probeCount), "n_probes: expected 1 to 65536, got \(probeCount)")
+    try require((1...1 << 24).contains(candidateCount), "n_candidates: expected 1 to 2^24, got \(candidateCount)")
+    if kind == .kdTree {
+      try require(metric != .innerProduct, "metric: a k-d tree knows no inner products; use another kind of index")
+      try require(storage == .float32, "storage: a k-d tree keeps float32")
+    }
+  }
+
+  /// Throws where rows of a store would not serve.
+  func checkPinned() throws(CoverTreeError) {
+    guard kind != .kdTree || !metric.normalizes else {
+      throw CoverTreeError(
+        .invalidArgument, "metric: a k-d tree over a store compares vectors as they stand there; use l2 or another kind"
+      )
+    }
+  }
 }

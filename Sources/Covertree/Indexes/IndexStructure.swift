@@ -81,11 +81,11 @@ struct ResultRows: NeighborRows, @unchecked Sendable {
 
 /// Neighbours of each query in lists of their own lengths, by score: as they are found, in any order.
 final class ScoredLists: @unchecked Sendable {
-  let found: [Stack<Candidate>]
+  let found: [GrowableBuffer<Candidate>]
 
   init(queries: Int) throws(CoverTreeError) {
-    var lists: [Stack<Candidate>] = []
-    for _ in 0..<queries { lists.append(try Stack()) }
+    var lists: [GrowableBuffer<Candidate>] = []
+    for _ in 0..<queries { lists.append(try GrowableBuffer()) }
     found = lists
   }
 }

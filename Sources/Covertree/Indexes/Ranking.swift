@@ -1,6 +1,6 @@
 /// Candidates of a query put in order by the scores that decide, ties to the vector that was added first.
 final class Ranking {
-  private let found: Stack<Candidate>
+  private let found: GrowableBuffer<Candidate>
   private let serials: UnsafePointer<Int32>
   /// Candidates with larger scores cannot be among the first `k`.
   private var limit = Double.infinity
@@ -14,7 +14,7 @@ final class Ranking {
 
   init(_ table: VectorTable) throws(CoverTreeError) {
     serials = UnsafePointer(table.serials.base)
-    found = try Stack()
+    found = try GrowableBuffer()
   }
 
   var count: Int { found.count }

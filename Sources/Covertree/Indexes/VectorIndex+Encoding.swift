@@ -7,7 +7,7 @@ extension VectorIndex {
     while true {
       // Rows of a store that were removed here need not be there any more when the file is opened.
       if store != nil { try forgetDead(context: context) }
-      let result = try gate.reading(context) { () throws(CoverTreeError) -> Result? in
+      let result = try readWriteLock.reading(context) { () throws(CoverTreeError) -> Result? in
         guard store == nil || table.deadCount == 0 else { return nil }
         return try body(image())
       }
@@ -19,7 +19,7 @@ extension VectorIndex {
     let settings = try Buffer<Int64>(count: IndexSettings.count)
     IndexSettings(table).write(to: settings)
     let sections = [Section("settings", settings)] + (try table.sections()) + structure.sections
-    let hash = mixed(UInt64(table.liveCount)) ^ mixed(UInt64(bitPattern: table.nextID))
+    let hash = splitMix64(UInt64(table.liveCount)) ^ splitMix64(UInt64(bitPattern: table.nextID))
     return FileImage(kind: .index, inputHash: hash, sections: sections)
   }
 
@@ -37,7 +37,7 @@ extension VectorIndex {
     let structure: any IndexStructure =
       switch settings.options.kind {
       case .bruteForce: BruteForce(table)
-      case .kdTree: try KDTree(table, file)
+      case .kdTree: try KDTreeIndex(table, file)
       case .lsh: try LSH(table, file, context: context)
       case .hnsw: try HNSW(table, file, context: context)
       }
@@ -61,12 +61,12 @@ struct IndexSettings {
   /// Whether bytes have been put beside float32; nil where that has not been decided.
   let hasBytes: Bool?
   /// Whether vectors stand in a store.
-  let isLent: Bool
+  let isPinned: Bool
 
   init(_ table: VectorTable) {
     (dim, count, nextID, options) = (table.dim, table.count, table.nextID, table.options)
     hasBytes = table.isJudged ? table.small != nil : nil
-    isLent = table.exact?.lender != nil
+    isPinned = table.exact?.source != nil
   }
 
   private static var amounts: [WritableKeyPath<IndexOptions, Int>] {
@@ -81,7 +81,7 @@ struct IndexSettings {
         Int64(dim), Int64(count), nextID, Int64(options.kind.rawValue), Int64(options.metric.rawValue),
         Int64(options.storage.rawValue), options.reranks ? 1 : 0, Int64(options.split.rawValue),
         Int64(options.lshMode.rawValue), Int64(bitPattern: options.seed), hasBytes.map { $0 ? 1 : 0 } ?? -1,
-        isLent ? 1 : 0,
+        isPinned ? 1 : 0,
         0,
       ] + Self.amounts.map { Int64(options[keyPath: $0]) }
     for (place, number) in numbers.enumerated() { settings[place] = number }
@@ -110,15 +110,15 @@ struct IndexSettings {
     }
     (dim, count, nextID, self.options) = (Int(settings[0]), Int(settings[1]), settings[2], options)
     hasBytes = settings[10] < 0 ? nil : settings[10] == 1
-    isLent = settings[11] == 1
+    isPinned = settings[11] == 1
   }
 
   /// Throws where vectors stand in a store and none is given, or the other way round, or it is not such a store.
   func expect(over store: VectorStore?, _ file: StoredFile) throws(CoverTreeError) {
-    guard isLent == (store != nil) else {
+    guard isPinned == (store != nil) else {
       throw CoverTreeError(
         .invalidArgument,
-        isLent
+        isPinned
           ? "store: the vectors of this index stand in a store; open it over that"
           : "store: this index has its own vectors")
     }
@@ -126,7 +126,7 @@ struct IndexSettings {
     guard store.dim == dim else {
       throw CoverTreeError(.shape, "store: has vectors of \(store.dim) coordinates, the index of \(dim)")
     }
-    do throws(CoverTreeError) { try options.checkLent() } catch {
+    do throws(CoverTreeError) { try options.checkPinned() } catch {
       throw file.corrupt("section \"settings\": \(error.message)")
     }
   }
@@ -146,8 +146,8 @@ extension VectorTable {
     let padded = options.kind != .kdTree
     var (exact, small): (VectorRows?, VectorRows?)
     if let store {
-      let lender = Lender(store, scales: options.metric.normalizes)
-      exact = try VectorRows(file, of: lender, products: products, count: count)
+      let source = RowSource(store, scales: options.metric.normalizes)
+      exact = try VectorRows(file, of: source, products: products, count: count)
     } else if options.storage == .float32 || options.reranks {
       exact = try VectorRows(
         file, "exact", .float32, dim: settings.dim, products: products, padded: padded, count: count, context: context)
@@ -198,8 +198,8 @@ extension HNSW {
       twins: twins, m: m, levels: levels, links: links, upperFirst: upperFirst, upperLinks: upperLinks)
     try places.check(file, context: context)
     self.init(
-      table, twins, levels: Stack(viewing: levels), links: Stack(viewing: links),
-      upperFirst: Stack(viewing: upperFirst), upperLinks: Stack(viewing: upperLinks))
+      table, twins, levels: GrowableBuffer(viewing: levels), links: GrowableBuffer(viewing: links),
+      upperFirst: GrowableBuffer(viewing: upperFirst), upperLinks: GrowableBuffer(viewing: upperLinks))
     findEntry()
   }
 }
@@ -269,7 +269,7 @@ private struct PlacesInGraph {
   }
 }
 
-extension KDTree {
+extension KDTreeIndex {
   var sections: [Section] {
     guard let boxes else { return [] }
     return [
@@ -286,7 +286,7 @@ extension KDTree {
       return
     }
     let labels: Buffer<Int32> = try file.buffer("boxes.labels")
-    let count = labels.elements.firstIndex(of: BoxTree<Float>.noLabel) ?? labels.count
+    let count = labels.elements.firstIndex(of: KDTree<Float>.noLabel) ?? labels.count
     let seen = try Buffer<UInt8>(count: count, filledWith: 0)
     func isNew(_ label: Int32) -> Bool {
       guard label >= 0, label < count, seen[label] == 0 else { return false }
@@ -294,10 +294,10 @@ extension KDTree {
       return true
     }
     guard count > 0, count <= table.count, labels.elements[..<count].allSatisfy(isNew),
-      labels.elements[count...].allSatisfy({ $0 == BoxTree<Float>.noLabel })
+      labels.elements[count...].allSatisfy({ $0 == KDTree<Float>.noLabel })
     else { throw file.corrupt("section \"boxes.labels\": a label is out of range or there twice") }
     guard
-      let boxes = try BoxTree<Float>(
+      let boxes = try KDTree<Float>(
         count: count, dim: table.dim, leafSize: table.options.leafSize,
         coordinates: try file.buffer("boxes.coordinates", of: Float.self, columns: Float.width).vectors(),
         labels: labels, boxes: try file.buffer("boxes.sides", of: Float.self, columns: Float.width).vectors(),

@@ -6,7 +6,7 @@ public final class VectorIndex: @unchecked Sendable {
   public let options: IndexOptions
   let table: VectorTable
   private(set) var structure: any IndexStructure
-  let gate = ReadWriteGate(of: "index")
+  let readWriteLock = ReadWriteLock(of: "index")
 
   public convenience init(dim: Int, options: IndexOptions) throws(CoverTreeError) {
     try self.init(dim, options, nil)
@@ -16,14 +16,14 @@ public final class VectorIndex: @unchecked Sendable {
   public convenience init(over store: VectorStore, options: IndexOptions) throws(CoverTreeError) {
     var options = options
     options.reranks = options.storage != .float32
-    try self.init(store.dim, options, Lender(store, scales: options.metric.normalizes))
+    try self.init(store.dim, options, RowSource(store, scales: options.metric.normalizes))
   }
 
-  private init(_ dim: Int, _ options: IndexOptions, _ lender: Lender?) throws(CoverTreeError) {
+  private init(_ dim: Int, _ options: IndexOptions, _ source: RowSource?) throws(CoverTreeError) {
     try options.check()
-    if lender != nil { try options.checkLent() }
+    if source != nil { try options.checkPinned() }
     (self.dim, self.options) = (dim, options)
-    table = try VectorTable(dim: dim, options: options, lender: lender)
+    table = try VectorTable(dim: dim, options: options, source: source)
     structure = try Self.structure(table)
   }
 
@@ -34,14 +34,14 @@ public final class VectorIndex: @unchecked Sendable {
   private static func structure(_ table: VectorTable) throws(CoverTreeError) -> any IndexStructure {
     switch table.options.kind {
     case .bruteForce: BruteForce(table)
-    case .kdTree: try KDTree(table)
+    case .kdTree: try KDTreeIndex(table)
     case .lsh: try LSH(table)
     case .hnsw: try HNSW(table)
     }
   }
 
   /// The store that its vectors stand in.
-  public var store: VectorStore? { table.exact?.lender?.store }
+  public var store: VectorStore? { table.exact?.source?.store }
 
   // MARK: Changes
 
@@ -87,7 +87,7 @@ public final class VectorIndex: @unchecked Sendable {
     _ vectors: NewVectors, ids: UnsafeBufferPointer<Int64>, context: CallContext
   ) throws(CoverTreeError) {
     try change(context) { () throws(CoverTreeError) in
-      _ = try table.arriving(vectors, context: context)
+      _ = try table.pendingVectors(vectors, context: context)
       let slots = try table.slots(of: ids)
       try table.kill(slots)
       do throws(CoverTreeError) {
@@ -102,7 +102,7 @@ public final class VectorIndex: @unchecked Sendable {
 
   /// Forgets the dead, when there are enough of them.
   private func tidy(_ context: CallContext) {
-    // The vectors are removed already, so the host cannot stop this. If there is no memory for it, the dead stay until a later change.
+    // The vectors are removed already, so the caller cannot stop this. If there is no memory for it, the dead stay until a later change.
     if structure.wantsCompaction { try? compact(CallContext(threads: context.threads)) }
   }
 
@@ -159,7 +159,7 @@ public final class VectorIndex: @unchecked Sendable {
   private func change<Result>(
     _ context: CallContext, _ body: () throws(CoverTreeError) -> Result
   ) throws(CoverTreeError) -> Result {
-    try gate.writing(context) { () throws(CoverTreeError) in
+    try readWriteLock.writing(context) { () throws(CoverTreeError) in
       try store?.checkProcess()
       defer { structure.findRows() }
       try table.own()
@@ -217,7 +217,7 @@ public final class VectorIndex: @unchecked Sendable {
     _ queries: PointsView<Float>, _ options: IndexSearchOptions, _ context: CallContext,
     _ body: (IndexSearch) throws(CoverTreeError) -> Result
   ) throws(CoverTreeError) -> Result {
-    try gate.reading(context) { () throws(CoverTreeError) in
+    try readWriteLock.reading(context) { () throws(CoverTreeError) in
       try store?.checkProcess()
       let prepared = try table.prepared(queries, named: "queries", context: context)
       defer { withExtendedLifetime(prepared) {} }
@@ -235,7 +235,7 @@ public final class VectorIndex: @unchecked Sendable {
   public func get(
     _ ids: UnsafeBufferPointer<Int64>, into vectors: UnsafeMutablePointer<Float>
   ) throws(CoverTreeError) {
-    try gate.reading(CallContext()) { () throws(CoverTreeError) in
+    try readWriteLock.reading(CallContext()) { () throws(CoverTreeError) in
       try store?.checkProcess()
       let slots = try table.slots(of: ids)
       let rows = table.decisive
@@ -250,14 +250,14 @@ public final class VectorIndex: @unchecked Sendable {
   public func contains(
     _ ids: UnsafeBufferPointer<Int64>, into flags: UnsafeMutablePointer<UInt8>
   ) throws(CoverTreeError) {
-    try gate.reading(CallContext()) { () throws(CoverTreeError) in
+    try readWriteLock.reading(CallContext()) { () throws(CoverTreeError) in
       for (place, id) in ids.enumerated() { flags[place] = table.slot(of: id) == nil ? 0 : 1 }
     }
   }
 
   /// All ids, in the order in which their vectors were added. `.busy` where there are not `count` of them.
   public func ids(count: Int, into ids: UnsafeMutablePointer<Int64>) throws(CoverTreeError) {
-    try gate.reading(CallContext()) { () throws(CoverTreeError) in
+    try readWriteLock.reading(CallContext()) { () throws(CoverTreeError) in
       guard count == table.liveCount else {
         throw CoverTreeError(.busy, "n_ids: the index has \(table.liveCount) vectors, there is room for \(count)")
       }
@@ -276,45 +276,11 @@ public final class VectorIndex: @unchecked Sendable {
   }
 
   public func info() throws(CoverTreeError) -> Info {
-    try gate.reading(CallContext()) { () throws(CoverTreeError) in
+    try readWriteLock.reading(CallContext()) { () throws(CoverTreeError) in
       Info(
         count: table.liveCount, removed: table.deadCount, nextID: table.nextID,
         memoryBytes: table.byteCount + structure.byteCount, comparisons: structure.comparisons,
         hasSmallRows: table.small != nil)
-    }
-  }
-}
-
-extension IndexOptions {
-  /// Throws where an option is not one of its kind's.
-  func check() throws(CoverTreeError) {
-    func require(_ holds: Bool, _ message: @autoclosure () -> String) throws(CoverTreeError) {
-      guard holds else { throw CoverTreeError(.invalidArgument, message()) }
-    }
-    try require((1...65536).contains(leafSize), "leaf_size: expected 1 to 65536, got \(leafSize)")
-    try require((2...512).contains(m), "m: expected 2 to 512, got \(m)")
-    try require((1...65536).contains(efConstruction), "ef_construction: expected 1 to 65536, got \(efConstruction)")
-    try require((1...1 << 24).contains(efSearch), "ef_search: expected 1 to 2^24, got \(efSearch)")
-    try require((1...256).contains(tableCount), "n_tables: expected 1 to 256, got \(tableCount)")
-    let mostBits = lshMode == .tables ? 24 : 8192
-    try require((1...mostBits).contains(bitCount), "n_bits: expected 1 to \(mostBits), got \(bitCount)")
-    try require(
-      lshMode == .codes || tableCount << bitCount <= 1 << 28,
-      "n_tables: \(tableCount) tables of 2^\(bitCount) buckets are more than 2^28")
-    try require((1...65536).contains(probeCount), "n_probes: expected 1 to 65536, got \(probeCount)")
-    try require((1...1 << 24).contains(candidateCount), "n_candidates: expected 1 to 2^24, got \(candidateCount)")
-    if kind == .kdTree {
-      try require(metric != .innerProduct, "metric: a k-d tree knows no inner products; use another kind of index")
-      try require(storage == .float32, "storage: a k-d tree keeps float32")
-    }
-  }
-
-  /// Throws where rows of a store would not serve.
-  func checkLent() throws(CoverTreeError) {
-    guard kind != .kdTree || !metric.normalizes else {
-      throw CoverTreeError(
-        .invalidArgument, "metric: a k-d tree over a store compares vectors as they stand there; use l2 or another kind"
-      )
     }
   }
 }

@@ -10,7 +10,7 @@ public func monotonicSeconds() -> Double {
 
 private let defaultThreads = Atomic<Int>(0)
 
-/// Threads of a call that does not say: the number set by the host, or every processor of this process. Set 0 to count
+/// Threads of a call that does not say: the number set by the caller, or every processor of this process. Set 0 to count
 /// the processors anew.
 public var defaultThreadCount: Int {
   get {
@@ -38,7 +38,7 @@ public final class CallContext: @unchecked Sendable {
   /// The stretch of the whole call that stages are parts of, and that of the loop now running.
   private var stretch = (from: 0.0, to: 1.0)
   private var progress = (from: 0.0, to: 1.0)
-  /// The share that the host was told last. Stages have loops in loops, each of which begins at 0; a bar is not to go back.
+  /// The share that the caller was told last. Stages have loops in loops, each of which begins at 0; a bar is not to go back.
   private var told = 0.0
 
   /// - Parameter threads: 0 for the default.
@@ -70,7 +70,7 @@ public final class CallContext: @unchecked Sendable {
     return (stretch.from + length * from, stretch.from + length * to)
   }
 
-  /// Tells the host how far the call is and asks whether to go on. For the calling thread.
+  /// Tells the caller how far the call is and asks whether to go on. For the calling thread.
   func poll(share: Double = 0) throws(CoverTreeError) {
     askHost(share: share)
     if stopped.load(ordering: .relaxed) { throw CallContext.cancelled }
@@ -78,7 +78,7 @@ public final class CallContext: @unchecked Sendable {
 
   /// The same within the body of a loop, for a body that takes long.
   ///
-  /// - Parameter slot: of the thread that runs the body. Only the calling thread, whose slot is 0, asks the host.
+  /// - Parameter slot: of the thread that runs the body. Only the calling thread, whose slot is 0, asks the caller.
   @inline(__always)
   func poll(inSlot slot: Int, share: Double = 0) throws(CoverTreeError) {
     if slot == 0 { askHost(share: share) }
@@ -100,7 +100,7 @@ public final class CallContext: @unchecked Sendable {
   }
 
   /// A grain for `forEach`: as many items as are done within some milliseconds where each may take that many vector
-  /// operations, so that the host is asked often enough; at most `most`.
+  /// operations, so that the caller is asked often enough; at most `most`.
   static func grain(operationsPerItem: Int, most: Int) -> Int {
     max(1, min(most, 20_000_000 / max(1, operationsPerItem)))
   }
@@ -162,15 +162,15 @@ extension CallContext {
   /// The values that `body` gives for `0..<count`, in that order, without those that are nil. Calls run in parallel.
   func collect(
     _ count: Int, _ body: (Int) throws(CoverTreeError) -> Int32?
-  ) throws(CoverTreeError) -> Stack<Int32> {
-    let found = try Stack<Int32>()
+  ) throws(CoverTreeError) -> GrowableBuffer<Int32> {
+    let found = try GrowableBuffer<Int32>()
     try collect(count, into: found, body)
     return found
   }
 
   /// The same, in place of what is in a stack.
   func collect(
-    _ count: Int, into found: Stack<Int32>, _ body: (Int) throws(CoverTreeError) -> Int32?
+    _ count: Int, into found: GrowableBuffer<Int32>, _ body: (Int) throws(CoverTreeError) -> Int32?
   ) throws(CoverTreeError) {
     try collect(count, grain: 1 << 14, into: found) { (range, target) throws(CoverTreeError) in
       var next = 0
@@ -185,7 +185,7 @@ extension CallContext {
 
   /// The same, where `body` writes the values that it has for a range, at most one each, and tells how many they are.
   func collect(
-    _ count: Int, grain: Int, into found: Stack<Int32>,
+    _ count: Int, grain: Int, into found: GrowableBuffer<Int32>,
     _ body: (Range<Int>, UnsafeMutablePointer<Int32>) throws(CoverTreeError) -> Int
   ) throws(CoverTreeError) {
     try found.resize(to: count)
@@ -216,42 +216,4 @@ extension CallContext {
     }
     return greatest.elements.max()
   }
-}
-
-/// A sum that several threads add to.
-final class Counter: Sendable {
-  private let sum = Atomic<Int>(0)
-
-  func add(_ amount: Int) { sum.wrappingAdd(amount, ordering: .relaxed) }
-  /// The value, which grows by one.
-  func next() -> Int { sum.wrappingAdd(1, ordering: .relaxed).oldValue }
-  var value: Int { sum.load(ordering: .relaxed) }
-}
-
-/// Objects made by the threads of a loop, each in a slot of its own.
-final class PerThread<Value: AnyObject>: @unchecked Sendable {
-  private let values: UnsafeMutablePointer<Value?>
-  private let count: Int
-
-  init(count: Int) {
-    self.count = count
-    values = .allocate(capacity: count)
-    values.initialize(repeating: nil, count: count)
-  }
-
-  deinit {
-    values.deinitialize(count: count)
-    values.deallocate()
-  }
-
-  /// The value of a slot, made where it has none. No two threads may ask for one slot at once.
-  func value(_ slot: Int, make: () throws(CoverTreeError) -> Value) throws(CoverTreeError) -> Value {
-    if let known = values[slot] { return known }
-    let new = try make()
-    values[slot] = new
-    return new
-  }
-
-  /// What there is, by slots.
-  var all: [Value] { (0..<count).compactMap { values[$0] } }
 }

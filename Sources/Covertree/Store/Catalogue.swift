@@ -1,6 +1,6 @@
 /// Which ids there are, which slot each has, and what the slots hold: the hash of a vector, and how many ids have it.
 ///
-/// A change is a row of steps, each of which can be taken back, until it is settled. Slots that it frees are used again only
+/// A change is a row of steps, each of which can be taken back, until it is committed. Slots that it frees are used again only
 /// after that.
 final class Catalogue {
   let slots: RecordPages<SlotRecord>
@@ -8,44 +8,46 @@ final class Catalogue {
   private let byID: HashIndex
   private let byHash: HashIndex
   /// Slots that a change may take.
-  private let freeSlots: Stack<Int32>
+  private let freeSlots: GrowableBuffer<Int32>
   /// Slots that were freed by changes which may not be on the disk yet.
-  private let freedSlots: Stack<Int32>
+  private let freedSlots: GrowableBuffer<Int32>
   /// New slots of changes whose commit failed. The disk may have such a change all the same, until another one is committed.
-  private let doubtfulSlots: Stack<Int32>
+  private let doubtfulSlots: GrowableBuffer<Int32>
   private var isCommitting = false
   private var lastCommitFailed = false
   /// Slots as of the last commit.
   private var committedSlots = 0
-  let holds: SlotHolds
-  private let freeEntries: Stack<Int32>
+  let pins: SlotPins
+  private let freeEntries: GrowableBuffer<Int32>
   /// Steps of the change that is going on, and the records that it has taken out.
-  private let steps: Stack<Step>
-  private let left: Stack<EntryRecord>
+  private let steps: GrowableBuffer<Step>
+  private let left: GrowableBuffer<EntryRecord>
   /// Records that were taken over from a file and are not in the tables yet.
-  private let takenSlots: Stack<Int32>
-  private let takenEntries: Stack<Int32>
+  private let takenSlots: GrowableBuffer<Int32>
+  private let takenEntries: GrowableBuffer<Int32>
   private(set) var count = 0
   private(set) var uniqueCount = 0
 
-  /// So many records ahead of the one that is taken over, its place in a table is fetched.
+  /// So many records ahead of the one that is taken over, its bucket in a table is fetched.
   private static var ahead: Int { 16 }
-  /// The host is asked once for this number of records.
+  /// The caller is asked once for this number of records.
   static var pollInterval: Int { 64 }
 
   private struct Step: BitwiseCopyable {
     enum Kind { case created, recycled, retained, released, freed, entered, reentered, left }
     var kind: Kind
-    var place: Int32
+    var number: Int32
   }
 
   init() throws(CoverTreeError) {
     (slots, entries) = (try RecordPages(), try RecordPages())
     (byID, byHash) = (try HashIndex(), try HashIndex())
-    (freeSlots, freeEntries, steps, left) = (try Stack(), try Stack(), try Stack(), try Stack())
-    (takenSlots, takenEntries) = (try Stack(), try Stack())
-    (freedSlots, doubtfulSlots) = (try Stack(), try Stack())
-    holds = try SlotHolds()
+    (freeSlots, freeEntries, steps, left) = (
+      try GrowableBuffer(), try GrowableBuffer(), try GrowableBuffer(), try GrowableBuffer()
+    )
+    (takenSlots, takenEntries) = (try GrowableBuffer(), try GrowableBuffer())
+    (freedSlots, doubtfulSlots) = (try GrowableBuffer(), try GrowableBuffer())
+    pins = try SlotPins()
   }
 
   // MARK: Looking up
@@ -80,9 +82,9 @@ final class Catalogue {
 
   // MARK: Steps of a change
 
-  /// Takes in the slots that others have let go of, and the slots of failed changes that a commit has replaced.
-  func begin() throws(CoverTreeError) {
-    try holds.takeReleased(into: freedSlots)
+  /// Begins a change. Takes in the slots that others have unpinned, and the slots of failed changes that a commit has replaced.
+  func beginTransaction() throws(CoverTreeError) {
+    try pins.takeReleased(into: freedSlots)
     guard !lastCommitFailed, doubtfulSlots.count > 0 else { return }
     try freedSlots.append(doubtfulSlots.elements)
     doubtfulSlots.removeAll()
@@ -121,11 +123,11 @@ final class Catalogue {
       slot = Int(freeSlots[freeSlots.count - 1])
       try freeSlots.resize(to: freeSlots.count - 1)
       slots[slot] = record
-      try steps.append(Step(kind: .recycled, place: Int32(slot)))
+      try steps.append(Step(kind: .recycled, number: Int32(slot)))
     } else {
       slot = slots.count
       slots.append(record)
-      try steps.append(Step(kind: .created, place: Int32(slot)))
+      try steps.append(Step(kind: .created, number: Int32(slot)))
     }
     byHash.insert(hash, slot)
     uniqueCount += 1
@@ -136,7 +138,7 @@ final class Catalogue {
   func retain(_ slot: Int) throws(CoverTreeError) {
     guard slots[slot].count < .max else { throw CoverTreeError(.internal, "slot \(slot): has 2^32 ids") }
     slots[slot].count += 1
-    try steps.append(Step(kind: .retained, place: Int32(slot)))
+    try steps.append(Step(kind: .retained, number: Int32(slot)))
   }
 
   /// Gives a slot an id.
@@ -153,7 +155,7 @@ final class Catalogue {
     }
     byID.insert(hash, entry)
     count += 1
-    try steps.append(Step(kind: isFree ? .reentered : .entered, place: Int32(entry)))
+    try steps.append(Step(kind: isFree ? .reentered : .entered, number: Int32(entry)))
     return entry
   }
 
@@ -168,13 +170,13 @@ final class Catalogue {
     try freeEntries.reserve(entries.count - freeEntries.count)
     try freedSlots.reserve(left.count + 1)
     leave(entry, record)
-    try steps.append(Step(kind: .left, place: Int32(entry)))
+    try steps.append(Step(kind: .left, number: Int32(entry)))
     try left.append(record)
     let slot = Int(record.slot)
     slots[slot].count -= 1
     let isFree = slots[slot].count == 0
     if isFree { forget(slot) }
-    try steps.append(Step(kind: isFree ? .freed : .released, place: Int32(slot)))
+    try steps.append(Step(kind: isFree ? .freed : .released, number: Int32(slot)))
   }
 
   private func leave(_ entry: Int, _ record: EntryRecord) {
@@ -189,12 +191,12 @@ final class Catalogue {
   }
 
   /// The change is done. Its freed slots may be used again after `recycle`.
-  func settle() {
+  func commit() {
     for step in steps.elements {
       switch step.kind {
       // There is room: `remove` has made it.
-      case .left: try? freeEntries.append(step.place)
-      case .freed: if !holds.makesWait(Int(step.place)) { try? freedSlots.append(step.place) }
+      case .left: try? freeEntries.append(step.number)
+      case .freed: if !pins.makesWait(Int(step.number)) { try? freedSlots.append(step.number) }
       default: break
       }
     }
@@ -208,25 +210,25 @@ final class Catalogue {
     guard left.count > 0 else { return }
     var next = 0
     for step in steps.elements where step.kind == .left {
-      try body(Int(step.place), left[next].id)
+      try body(Int(step.number), left[next].id)
       next += 1
     }
   }
 
-  /// Takes back all steps since the last change was settled. If they may be on the disk, their new slots stay unused until
+  /// Takes back all steps since the last commit. If they may be on the disk, their new slots stay unused until
   /// another change is committed.
-  func takeBack() throws(CoverTreeError) {
+  func rollback() throws(CoverTreeError) {
     if isCommitting { lastCommitFailed = true }
     for step in steps.elements.reversed() {
-      let place = Int(step.place)
+      let place = Int(step.number)
       switch step.kind {
       case .created, .recycled:
         forget(place)
         slots[place] = SlotRecord()
         if isCommitting {
-          try doubtfulSlots.append(step.place)
+          try doubtfulSlots.append(step.number)
         } else if step.kind == .recycled {
-          try freeSlots.append(step.place)
+          try freeSlots.append(step.number)
         } else {
           try slots.resize(to: place, blank: SlotRecord())
         }
@@ -242,7 +244,7 @@ final class Catalogue {
         try entries.resize(to: place, blank: EntryRecord())
       case .reentered:
         leave(place, entries[place])
-        try freeEntries.append(step.place)
+        try freeEntries.append(step.number)
       case .left:
         let record = left[left.count - 1]
         try left.resize(to: left.count - 1)
@@ -257,8 +259,8 @@ final class Catalogue {
   private func forgetSteps() {
     steps.removeAll()
     left.removeAll()
-    slots.settle()
-    entries.settle()
+    slots.markWritten()
+    entries.markWritten()
     isCommitting = false
     // The file does not have these.
     slots.mark(from: committedSlots)
@@ -266,7 +268,7 @@ final class Catalogue {
 
   // MARK: From and to files
 
-  /// Takes records over as they stand in a file; they are found after `enterTaken`.
+  /// Takes records over as they stand in a file; they are found after `rebuildIndex`.
   func take(slots newSlots: UnsafeBufferPointer<SlotRecord>, from firstSlot: Int) throws(CoverTreeError) {
     try takenSlots.reserve(newSlots.count)
     for (index, record) in newSlots.enumerated() {
@@ -303,7 +305,7 @@ final class Catalogue {
 
   /// Enters what was taken over into the two tables, by a thread each: they take longer than all else of opening a store.
   /// `resize` has made room. A catalogue is useless after this was cancelled.
-  func enterTaken(_ context: CallContext) throws(CoverTreeError) {
+  func rebuildIndex(_ context: CallContext) throws(CoverTreeError) {
     defer { for taken in [takenSlots, takenEntries] { taken.removeAll() } }
     let (slots, entries) = (slots.records.base, entries.records.base)
     uniqueCount += takenSlots.count
@@ -320,7 +322,8 @@ final class Catalogue {
 
   @inline(__always)
   private static func enter(
-    _ numbers: Stack<Int32>, into table: HashIndex, _ polls: (context: CallContext, thread: Int), hash: (Int) -> UInt64
+    _ numbers: GrowableBuffer<Int32>, into table: HashIndex, _ polls: (context: CallContext, thread: Int),
+    hash: (Int) -> UInt64
   ) throws(CoverTreeError) {
     for place in 0..<numbers.count {
       // In a hostile file all hashes may be equal. Then the time grows with the square of the number of records.
@@ -354,7 +357,7 @@ final class Catalogue {
     lastCommitFailed = failed
     if !failed { committedSlots = slots.count }
     let list = failed ? doubtfulSlots : freedSlots
-    for slot in (0..<slots.count).reversed() where slots[slot].count == 0 && !holds.makesWait(slot) {
+    for slot in (0..<slots.count).reversed() where slots[slot].count == 0 && !pins.makesWait(slot) {
       try list.append(Int32(slot))
     }
     for entry in (0..<entries.count).reversed() where entries[entry].isEmpty { try freeEntries.append(Int32(entry)) }
@@ -381,7 +384,7 @@ final class Catalogue {
   }
 
   /// Whether nobody has a slot, or reads it.
-  func isUnused(_ slot: Int) -> Bool { slots[slot].count == 0 && !holds.keeps(slot) }
+  func isUnused(_ slot: Int) -> Bool { slots[slot].count == 0 && !pins.keeps(slot) }
 
   /// Drops free slots and entries at the end, and makes room for `listFree` and `recycle`, so that they cannot fail.
   func trim() throws(CoverTreeError) {
@@ -395,6 +398,6 @@ final class Catalogue {
 
   var byteCount: Int {
     slots.byteCount + entries.byteCount + byID.byteCount + byHash.byteCount + freeSlots.byteCount
-      + freedSlots.byteCount + doubtfulSlots.byteCount + freeEntries.byteCount + holds.byteCount
+      + freedSlots.byteCount + doubtfulSlots.byteCount + freeEntries.byteCount + pins.byteCount
   }
 }

@@ -167,10 +167,10 @@ final class CatalogueFile: @unchecked Sendable {
       try readPages(into: catalogue, since: seenVersion < 0 ? .min : state.generation, context)
     } catch {
       // The tables get all records that have been read. A new catalogue is thrown away instead.
-      if seenVersion >= 0 { try? catalogue.enterTaken(CallContext()) }
+      if seenVersion >= 0 { try? catalogue.rebuildIndex(CallContext()) }
       throw error
     }
-    try catalogue.enterTaken(context)
+    try catalogue.rebuildIndex(context)
     try catalogue.listFree()
     state = fresh
     seenVersion = try version()
@@ -411,36 +411,5 @@ final class CatalogueFile: @unchecked Sendable {
     var status = stat()
     // A hostile file may claim any size.
     return lstat(path, &status) == 0 ? min(Int(status.st_size), 1 << 40) : 0
-  }
-}
-
-/// Names of ids that come, in UTF-8, one for each.
-public struct StoreNames: @unchecked Sendable {
-  private let bytes: UnsafeBufferPointer<CChar>
-  /// Where each ends; the first begins at 0.
-  private let ends: UnsafeBufferPointer<Int64>
-
-  public init(bytes: UnsafeBufferPointer<CChar>, ends: UnsafeBufferPointer<Int64>) {
-    (self.bytes, self.ends) = (bytes, ends)
-  }
-
-  subscript(index: Int) -> UnsafeBufferPointer<CChar> {
-    let first = index == 0 ? 0 : Int(ends[index - 1])
-    return UnsafeBufferPointer(rebasing: bytes[first..<Int(ends[index])])
-  }
-}
-
-extension String {
-  /// A path as SQLite opens a file that does not change.
-  fileprivate var asImmutableURI: String {
-    var uri = "file:"
-    for byte in utf8 {
-      switch byte {
-      case UInt8(ascii: "%"), UInt8(ascii: "?"), UInt8(ascii: "#"):
-        uri += "%" + (byte < 16 ? "0" : "") + String(byte, radix: 16)
-      default: uri.unicodeScalars.append(Unicode.Scalar(byte))
-      }
-    }
-    return uri + "?immutable=1"
   }
 }

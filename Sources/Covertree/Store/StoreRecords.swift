@@ -54,12 +54,14 @@ final class RecordPages<Record: BitwiseCopyable> {
   /// Records of a page: few, so that one change writes little.
   static var pageRecords: Int { 256 }
 
-  let records: Stack<Record>
+  let records: GrowableBuffer<Record>
   /// By page: whether it has changed.
-  private let flags: Stack<UInt8>
-  private(set) var changed: Stack<Int32>
+  private let flags: GrowableBuffer<UInt8>
+  private(set) var changed: GrowableBuffer<Int32>
 
-  init() throws(CoverTreeError) { (records, flags, changed) = (try Stack(), try Stack(), try Stack()) }
+  init() throws(CoverTreeError) {
+    (records, flags, changed) = (try GrowableBuffer(), try GrowableBuffer(), try GrowableBuffer())
+  }
 
   var count: Int { records.count }
   var pageCount: Int { (count + Self.pageRecords - 1) / Self.pageRecords }
@@ -125,7 +127,7 @@ final class RecordPages<Record: BitwiseCopyable> {
   }
 
   /// The pages are written.
-  func settle() {
+  func markWritten() {
     for page in changed.elements { flags[Int(page)] = 0 }
     changed.removeAll()
   }

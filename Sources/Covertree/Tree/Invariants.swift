@@ -136,7 +136,7 @@ struct Invariants<S: Scalar> {
       var found = Int32.max
 
       @inline(__always)
-      mutating func offer(_ squared: Double, _ other: Int32) {
+      mutating func insert(_ squared: Double, _ other: Int32) {
         guard other != node, levels[other] >= levels[node], levels[other] != TreeNodes.duplicate else { return }
         found = min(found, other)
       }
@@ -145,12 +145,12 @@ struct Invariants<S: Scalar> {
     func run<D: Dimension>(_ dimension: D) throws(CoverTreeError) {
       let layout = invariants.layout
       // Removed points are nodes like the others here. Labels are tree indices.
-      let nodes = try BoxTree(
+      let nodes = try KDTree(
         PointsView(base: UnsafePointer(layout.points.base), count: layout.count, dim: layout.dim),
-        leafSize: TreeOptions.defaultLeafSize, context: invariants.context)
+        leafSize: KDTree<S>.defaultLeafSize, context: invariants.context)
       let grain = CallContext.grain(operationsPerItem: layout.count * layout.dim / S.width, most: 256)
       try invariants.context.forEach(layout.count, grain: grain) { (range, _) throws(CoverTreeError) in
-        var search = try BoxSearch(nodes, dimension: dimension)
+        var search = try KDTreeSearch(nodes, dimension: dimension)
         for t in range where layout.levels[t] != TreeNodes.duplicate {
           var crowding = Crowding(
             levels: layout.levels, node: Int32(t),

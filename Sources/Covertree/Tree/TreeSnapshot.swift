@@ -10,7 +10,7 @@ final class TreeSnapshot<S: Scalar>: @unchecked Sendable {
   let time: UInt32
   /// The cover tree of an earlier state, if one was made: that of this one is made from it.
   private let earlierCover: CoverArrays<S>?
-  private let cover: Once<CoverArrays<S>>
+  private let cover: Lazy<CoverArrays<S>>
 
   /// - Parameter cover: of this very state, if it is known.
   init(
@@ -18,7 +18,7 @@ final class TreeSnapshot<S: Scalar>: @unchecked Sendable {
     cover: CoverArrays<S>? = nil
   ) {
     (self.points, self.indexCount, self.time, self.earlierCover) = (points, indexCount, time, earlierCover)
-    self.cover = Once(cover)
+    self.cover = Lazy(cover)
   }
 
   /// The cover tree of this state, if it has been made.

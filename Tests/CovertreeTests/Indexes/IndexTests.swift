@@ -7,7 +7,7 @@ import Testing
   /// Ids that are the numbers of their slots at first, and then any.
   @Test(arguments: [0, 100]) func aTableIsTheDictionaryThatItStandsFor(numbered: Int) throws {
     var generator = SeededGenerator(seed: 1)
-    let (ids, dead) = (try Stack<Int64>(), try Stack<UInt8>())
+    let (ids, dead) = (try GrowableBuffer<Int64>(), try GrowableBuffer<UInt8>())
     let table = try IdTable()
     var model: [Int64: Int] = [:]
     for round in 0..<5000 {
@@ -57,7 +57,7 @@ import Testing
       let query = PointSet<Float>(count: 1, dim: dim, seed: 4)
       var options = IndexOptions()
       (options.storage, options.metric) = (storage, products ? .innerProduct : .squaredEuclidean)
-      let table = try VectorTable(dim: dim, options: options, lender: nil)
+      let table = try VectorTable(dim: dim, options: options, source: nil)
       _ = try points.withView { view throws(CoverTreeError) in
         try table.append(.rows(view), ids: nil, context: CallContext(threads: 2))
       }
@@ -124,7 +124,7 @@ import Testing
     var generator = SeededGenerator(seed: UInt64(bits + wanted))
     let values = try Buffer<Float>(count: (count + queryCount) * stride)
     for place in 0..<values.count { values[place] = Float.random(in: -1...1, using: &generator) }
-    // The first queries are near some codes, so that those after them are farther than what is guessed from these.
+    // The first queries are near some codes, so that those after them are farther than what is estimated from these.
     for place in 0..<7 * stride { values[count * stride + place] = values[40 * stride + place] }
     let codes = try HammingCodes(bits: bits)
     try codes.extend(to: count, context: CallContext())
@@ -154,7 +154,7 @@ import Testing
   }
 
   private func codeTable(_ count: Int) throws -> VectorTable {
-    let table = try VectorTable(dim: 1, options: IndexOptions(), lender: nil)
+    let table = try VectorTable(dim: 1, options: IndexOptions(), source: nil)
     let points = PointSet<Float>(count: count, dim: 1, seed: 1)
     _ = try points.withView { view throws(CoverTreeError) in
       try table.append(.rows(view), ids: nil, context: CallContext())
@@ -251,29 +251,29 @@ import Testing
 
 @Suite struct GateTests {
   @Test func aWriterIsAloneAndReadersAreNot() throws {
-    let gate = ReadWriteGate(of: "test")
+    let readWriteLock = ReadWriteLock(of: "test")
     let value = try Buffer<Int>(count: 2, filledWith: 0)
     let most = Counter()
     try CallContext(threads: 8).forEach(400, grain: 1) { (range, _) throws(CoverTreeError) in
       for turn in range {
         let context = CallContext(threads: 1)
         if turn % 4 == 0 {
-          try gate.writing(context) { () throws(CoverTreeError) in
+          try readWriteLock.writing(context) { () throws(CoverTreeError) in
             value[0] += 1
             value[1] += 1
           }
         } else {
-          try gate.reading(context) { () throws(CoverTreeError) in if value[0] != value[1] { most.add(1) } }
+          try readWriteLock.reading(context) { () throws(CoverTreeError) in if value[0] != value[1] { most.add(1) } }
         }
       }
     }
     #expect(value[0] == 100 && most.value == 0)
     #expect(throws: CoverTreeError.self) {
-      try gate.reading(CallContext()) { () throws(CoverTreeError) in
-        try gate.writing(CallContext()) { () throws(CoverTreeError) in }
+      try readWriteLock.reading(CallContext()) { () throws(CoverTreeError) in
+        try readWriteLock.writing(CallContext()) { () throws(CoverTreeError) in }
       }
     }
-    try gate.writing(CallContext()) { () throws(CoverTreeError) in }
+    try readWriteLock.writing(CallContext()) { () throws(CoverTreeError) in }
   }
 }
 

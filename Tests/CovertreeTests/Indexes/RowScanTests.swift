@@ -27,32 +27,32 @@ import Testing
   ) throws -> RowPoints {
     var options = IndexOptions()
     (options.metric, options.storage) = (metric, storage)
-    let table = try VectorTable(dim: points.dim, options: options, lender: nil)
+    let table = try VectorTable(dim: points.dim, options: options, source: nil)
     _ = try points.withView { try table.append(.rows($0), ids: nil, context: context) }
     return try RowPoints(table, nil, longest: RowPoints.longest(table, context))
   }
 
   private func checkProducts(_ rows: RowPoints, _ queries: PaddedQueries, _ context: CallContext) throws {
-    let batch = try DenseBatch(rows, k: Self.k)
-    let norms = try DenseNorms(rows, context: context)
-    let scan = try DenseScan(#require(norms), batch)
+    let batch = try BruteForceBatch(rows, k: Self.k)
+    let norms = try BruteForceNorms(rows, context: context)
+    let scan = try BruteForceScan(#require(norms), batch)
     try compare(batch, rows, queries.view) { try scan.run() }
   }
 
   private func checkBytes(_ rows: RowPoints, _ queries: PaddedQueries, _ context: CallContext) throws {
-    guard let bytes = try DenseBytes(rows, context: context) else { return }
-    let batch = try DenseBatch(rows, k: Self.k)
-    let scan = try ByteScan(bytes, batch)
+    guard let bytes = try QuantizedPoints(rows, context: context) else { return }
+    let batch = try BruteForceBatch(rows, k: Self.k)
+    let scan = try QuantizedScan(bytes, batch)
     try compare(batch, rows, queries.view) { try scan.run() }
   }
 
   private func compare(
-    _ batch: DenseBatch<RowPoints>, _ rows: RowPoints, _ queries: PointsView<Float>, _ run: () throws -> Void
+    _ batch: BruteForceBatch<RowPoints>, _ rows: RowPoints, _ queries: PointsView<Float>, _ run: () throws -> Void
   ) throws {
     batch.begin(
       (0..<queries.count).map { row in
         .init(
-          query: .init(row: row, coordinates: queries.row(row), index: -1), eligible: Eligibility(), bound: .infinity)
+          query: .init(row: row, coordinates: queries.row(row), index: -1), eligible: IndexFilter(), bound: .infinity)
       })
     try run()
     for row in 0..<queries.count {

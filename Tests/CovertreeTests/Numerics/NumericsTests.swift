@@ -111,7 +111,7 @@ import Testing
   }
 
   @Test func aStackKeepsWhatItIsGiven() throws {
-    let stack = try Stack<Int32>()
+    let stack = try GrowableBuffer<Int32>()
     for value in 0..<1000 { try stack.append(Int32(value)) }
     try stack.append(UnsafeBufferPointer(rebasing: stack.elements[10..<20]))
     #expect(Array(stack.elements) == Array(0..<1000) + Array(10..<20))

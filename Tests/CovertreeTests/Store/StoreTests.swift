@@ -10,7 +10,7 @@ import Testing
     let index = try HashIndex()
     var model: [Int: UInt64] = [:]
     for number in 0..<3000 {
-      let hash = mixed(generator.next() & mask)
+      let hash = splitMix64(generator.next() & mask)
       try index.reserve(1)
       index.insert(hash, number)
       model[number] = hash
@@ -20,7 +20,7 @@ import Testing
       }
     }
     for number in 0..<3000 {
-      let hash = model[number] ?? mixed(generator.next() & mask)
+      let hash = model[number] ?? splitMix64(generator.next() & mask)
       #expect(index.number(of: hash) { $0 == number } == (model[number] == nil ? nil : number))
     }
   }
@@ -67,12 +67,12 @@ import Testing
 }
 
 @Suite struct IDHashTests {
-  /// By a hash without a seed, `mixed(high ^ mixed(low ^ mixed(kind)))`, all of them would be one.
+  /// By a hash without a seed, `splitMix64(high ^ splitMix64(low ^ splitMix64(kind)))`, all of them would be one.
   @Test func idsOfAnAttackerAreToldApart() {
     var seen: Set<UInt64> = []
     for low in 0..<UInt64(1000) {
-      let id = StoreID(high: 5 ^ mixed(low ^ mixed(2)), low: low, kind: 2)
-      #expect(mixed(id.high ^ mixed(id.low ^ mixed(2))) == mixed(5))
+      let id = StoreID(high: 5 ^ splitMix64(low ^ splitMix64(2)), low: low, kind: 2)
+      #expect(splitMix64(id.high ^ splitMix64(id.low ^ splitMix64(2))) == splitMix64(5))
       #expect(id.hash == id.hash && seen.insert(id.hash).inserted)
       #expect(id.hash != StoreID(high: id.high, low: low, kind: 3).hash)
     }
@@ -151,22 +151,22 @@ extension [Float] {
   /// Freed slots that are held wait; they are given back once, and in any order of what happens.
   @Test func slotsThatAreHeldWait() throws {
     var generator = SeededGenerator(seed: 5)
-    let holds = try SlotHolds()
-    let (listed, count) = (try Stack<Int32>(), 20)
+    let pins = try SlotPins()
+    let (listed, count) = (try GrowableBuffer<Int32>(), 20)
     var (held, waiting, free) = ([Int](repeating: 0, count: count), Set<Int>(), Set<Int>())
     for _ in 0..<3000 {
       let slot = Int(generator.next() % UInt64(count))
       switch generator.next() % 4 {
       case 0 where !free.contains(slot) && !waiting.contains(slot):
-        try holds.hold(2) { _ in slot }
+        try pins.pin(2) { _ in slot }
         held[slot] += 2
       case 1 where held[slot] > 0:
-        holds.letGo(1) { _ in slot }
+        pins.unpin(1) { _ in slot }
         held[slot] -= 1
       case 2 where !free.contains(slot) && !waiting.contains(slot):
-        if holds.makesWait(slot) { waiting.insert(slot) } else { free.insert(slot) }
+        if pins.makesWait(slot) { waiting.insert(slot) } else { free.insert(slot) }
       case 3:
-        try holds.takeReleased(into: listed)
+        try pins.takeReleased(into: listed)
         let done = waiting.filter { held[$0] == 0 }
         #expect(Set(listed.elements.map { Int($0) }) == done && listed.count == done.count)
         listed.removeAll()
@@ -175,7 +175,7 @@ extension [Float] {
         free.removeAll()
       default: break
       }
-      #expect(holds.keeps(slot) == (held[slot] > 0 || waiting.contains(slot)))
+      #expect(pins.keeps(slot) == (held[slot] > 0 || waiting.contains(slot)))
     }
   }
 }

@@ -1,0 +1,126 @@
+/// Points that may not enter the same level together, and the choice among them.
+///
+/// Vertices have random priorities: a seeded hash of their numbers. Only the edges to vertices of higher priority are
+/// kept, as those alone decide.
+final class ConflictGraph {
+  private struct Rivals: BitwiseCopyable {
+    var begin: Int32
+    var count: Int32
+  }
+
+  private struct Pair: BitwiseCopyable {
+    var vertex: Int32
+    var rival: Int32
+  }
+
+  private let count: Int
+  /// Vertices that a thread takes at a time; the edges of each such chunk are in one list.
+  private let chunk: Int
+  /// Vertices are numbered as searches number them. For each: its position in the list of vertices.
+  private let listed: Buffer<Int32>
+  /// Of each vertex: where its neighbours of higher priority stand in the list of its chunk.
+  private let rivals: Buffer<Rivals>
+  private let edges: [GrowableBuffer<Int32>]
+  let distanceEvaluations: Int
+
+  var edgeCount: Int { edges.reduce(0) { $0 + $1.count } }
+
+  /// The graph of these points with an edge between any two within a radius.
+  init<M: Metric>(
+    _ vertices: GrowableBuffer<Int32>, within radius: Double, metric: M, seed: UInt64, context: CallContext
+  ) throws(CoverTreeError) {
+    count = vertices.count
+    // Searches take 16 at a time.
+    chunk = (CallContext.grain(operationsPerItem: metric.operations(comparing: count), most: 512) + 15) / 16 * 16
+    rivals = try Buffer(count: count)
+    listed = try Buffer(count: count)
+    let priorities = try Buffer<UInt64>(count: count)
+    var edges: [GrowableBuffer<Int32>] = []
+    for _ in 0..<(count + chunk - 1) / chunk { edges.append(try GrowableBuffer()) }
+    let sources = try metric.sources(vertices, context: context)
+    let numbering = try metric.finder(sources)
+    let evaluations = Counter()
+    let (lists, rivals, listed, chunk) = (edges, rivals, listed, chunk)
+    try context.forEach(count, grain: 1 << 14) { (range, _) throws(CoverTreeError) in
+      for vertex in range {
+        listed[vertex] = Int32(numbering.listed(vertex))
+        // `splitMix64` is a bijection: no two vertices share a priority.
+        priorities[vertex] = splitMix64(seed ^ UInt64(vertices[listed[vertex]]))
+      }
+    }
+    try context.forEach(count, grain: chunk) { (range, _) throws(CoverTreeError) in
+      var finder = try metric.finder(sources)
+      let pairs = try GrowableBuffer<Pair>()
+      for vertex in range { rivals[vertex] = Rivals(begin: 0, count: 0) }
+      try finder.neighbors(of: range, in: vertices, within: radius) { (vertex, other) throws(CoverTreeError) in
+        guard priorities[other] > priorities[vertex] else { return }
+        try pairs.append(Pair(vertex: vertex, rival: other))
+        rivals.base[Int(vertex)].count += 1
+      }
+      // In the order of vertices.
+      let list = lists[range.lowerBound / chunk]
+      try list.resize(to: pairs.count)
+      var begin: Int32 = 0
+      for vertex in range {
+        rivals.base[vertex].begin = begin
+        begin += rivals[vertex].count
+        rivals.base[vertex].count = 0
+      }
+      for pair in pairs.elements {
+        let mine = rivals[pair.vertex]
+        list[Int(mine.begin + mine.count)] = pair.rival
+        rivals.base[Int(pair.vertex)].count += 1
+      }
+      evaluations.add(finder.distanceEvaluations)
+    }
+    self.edges = edges
+    distanceEvaluations = evaluations.value
+  }
+
+  private enum State: UInt8 {
+    case undecided, chosen, excluded
+  }
+
+  /// A maximal independent set, as a flag for each in the list of vertices: the set that one gets by going through the vertices from
+  /// the highest priority down and taking each that has no neighbour taken before it.
+  ///
+  /// Rounds find it in parallel: a vertex is decided once all its neighbours of higher priority are, in an expected
+  /// O(log n) rounds, as priorities are random (G. Blelloch, J. Fineman, J. Shun, "Greedy sequential maximal
+  /// independent set and matching are parallel on average", SPAA 2012). The set does not depend on how the rounds are
+  /// run.
+  func independentSet(context: CallContext) throws(CoverTreeError) -> Buffer<Bool> {
+    let state = try Buffer<State>(count: count, filledWith: .undecided)
+    let decision = try Buffer<State>(count: count)
+    var undecided = try context.collect(count) { Int32($0) }
+    while undecided.count > 0 {
+      let open = undecided
+      try context.forEach(open.count, grain: 4096) { (range, _) throws(CoverTreeError) in
+        for index in range { decision[open[index]] = decide(open[index], state) }
+      }
+      undecided = try context.collect(open.count) { index in
+        let vertex = open[index]
+        state[vertex] = decision[vertex]
+        return decision[vertex] == .undecided ? vertex : nil
+      }
+    }
+    let chosen = try Buffer<Bool>(count: count)
+    try context.forEach(count, grain: 1 << 14) { (range, _) throws(CoverTreeError) in
+      for vertex in range { chosen[listed[vertex]] = state[vertex] == .chosen }
+    }
+    return chosen
+  }
+
+  private func decide(_ vertex: Int32, _ state: Buffer<State>) -> State {
+    let mine = rivals[vertex]
+    let list = edges[Int(vertex) / chunk].base + Int(mine.begin)
+    var decision = State.chosen
+    for index in 0..<Int(mine.count) {
+      switch state[list[index]] {
+      case .chosen: return .excluded
+      case .undecided: decision = .undecided
+      case .excluded: continue
+      }
+    }
+    return decision
+  }
+}

@@ -1,0 +1,172 @@
+/// Euclidean distance between the rows of a dense array, evaluated in float64 whatever the rows are stored in.
+///
+/// Differences are taken directly (the form `|x|^2 + |y|^2 - 2xy` cancels) and summed over coordinates in order with
+/// one rounding each, so that every kernel gives the same bits for the same pair.
+struct Euclidean<S: Scalar, D: Dimension>: Metric, @unchecked Sendable {
+  private let points: UnsafePointer<S>
+  fileprivate let dimension: D
+  let pointCount: Int
+
+  /// - Parameter points: row-major without gaps; they outlive the metric.
+  init(points: UnsafePointer<S>, count: Int, dimension: D) {
+    self.points = points
+    self.dimension = dimension
+    self.pointCount = count
+  }
+
+  @inline(__always)
+  fileprivate func row(_ point: Int32) -> UnsafePointer<S> { points + Int(point) &* dimension.count }
+
+  func sources(_ list: GrowableBuffer<Int32>, context: CallContext) throws(CoverTreeError) -> KDTree<S> {
+    let dim = dimension.count
+    let rows = try Buffer<S>(count: list.count * dim)
+    try context.forEach(list.count, grain: 1 << 14) { (range, _) throws(CoverTreeError) in
+      for place in range {
+        let (target, source) = (rows.base + place &* dim, row(list[place]))
+        for d in 0..<dim { target[d] = source[d] }
+      }
+    }
+    defer { withExtendedLifetime(rows) {} }
+    return try KDTree(
+      PointsView(base: UnsafePointer(rows.base), count: list.count, dim: dim), leafSize: 4 * S.width, context: context)
+  }
+
+  func finder(_ sources: KDTree<S>) throws(CoverTreeError) -> EuclideanFinder<S, D> {
+    EuclideanFinder(
+      metric: self, search: try SourceSearch(sources, dimension: dimension), closest: try ClosestSources())
+  }
+
+  func operations(comparing count: Int) -> Int { count * dimension.count / S.width }
+
+  func squaredDistance(_ a: Int32, _ b: Int32) -> Double {
+    euclideanScore(row(a), row(b), dim: dimension.count)
+  }
+}
+
+struct EuclideanFinder<S: Scalar, D: Dimension>: SourceFinder {
+  fileprivate let metric: Euclidean<S, D>
+  fileprivate var search: SourceSearch<S, D>
+  fileprivate var closest: ClosestSources<S>
+
+  var distanceEvaluations: Int { search.pointsCompared }
+
+  mutating func nearest(
+    to points: UnsafeBufferPointer<Int32>, knowing known: Buffer<Double>, reach: LevelReach,
+    found: (_ point: Int32, _ listed: Int32, _ score: Double) -> Void
+  ) throws(CoverTreeError) {
+    closest.half = reach.half.nextUp
+    closest.forget()
+    for first in stride(from: 0, to: points.count, by: S.width) {
+      let together = points[first..<min(points.count, first + S.width)]
+      closest.begin()
+      search.removeAll()
+      for (lane, point) in together.enumerated() {
+        let bar = reach.bar(knowing: known[point])
+        closest.bars[lane] = bar
+        search.add(metric.row(point), within: bar)
+      }
+      try search.run(guesses: closest.guesses, into: &closest)
+      for (lane, point) in together.enumerated() where closest.places[lane] >= 0 {
+        found(point, search.tree.labels[closest.places[lane]], closest.scores[lane])
+      }
+    }
+  }
+
+  @inline(__always)
+  mutating func neighbors(
+    of places: Range<Int>, in list: GrowableBuffer<Int32>, within radius: Double,
+    found: (_ place: Int32, _ neighbor: Int32) throws(CoverTreeError) -> Void
+  ) throws(CoverTreeError) {
+    let (metric, labels) = (metric, search.tree.labels)
+    var within = try SourcesWithin(radius)
+    for first in stride(from: places.lowerBound, to: places.upperBound, by: S.width) {
+      let group = first..<min(places.upperBound, first + S.width)
+      search.load(group: group, within: radius) { metric.row(list[labels[$0]]) }
+      within.pairs.removeAll()
+      try search.run(guesses: UnsafeBufferPointer(start: nil, count: 0), into: &within)
+      for pair in within.pairs.elements where pair.place != Int32(first) + pair.lane {
+        try found(Int32(first) + pair.lane, pair.place)
+      }
+    }
+  }
+
+  func listed(_ place: Int) -> Int { Int(search.tree.labels[place]) }
+}
+
+/// The nearest source of each lane, as far as that matters (`LevelReach`).
+private struct ClosestSources<S: Scalar>: SourceCollector {
+  /// What a lane wants that has found something is below this.
+  var half = 0.0
+  private let arena: Arena
+  // Of each lane: the score below which it wants sources, the place of what it found, or -1, and the score of that.
+  let bars: UnsafeMutablePointer<Double>
+  let places: UnsafeMutablePointer<Int32>
+  let scores: UnsafeMutablePointer<Double>
+  private let last: UnsafeMutablePointer<Int32>
+  private var lastCount = 0
+
+  init() throws(CoverTreeError) {
+    arena = try Arena(
+      Arena.size(S.width, of: Double.self), Arena.size(S.width, of: Int32.self), Arena.size(S.width, of: Double.self),
+      Arena.size(S.width, of: Int32.self))
+    bars = arena.take(S.width)
+    places = arena.take(S.width)
+    scores = arena.take(S.width)
+    last = arena.take(S.width)
+    forget()
+  }
+
+  /// What the lanes before these found: points that follow each other lie near each other.
+  var guesses: UnsafeBufferPointer<Int32> { UnsafeBufferPointer(start: last, count: lastCount) }
+
+  @inline(__always)
+  mutating func forget() {
+    for lane in 0..<S.width { places[lane] = -1 }
+  }
+
+  /// Begins with other points. The sources that the last ones found are guesses for them.
+  @inline(__always)
+  mutating func begin() {
+    lastCount = 0
+    for lane in 0..<S.width where places[lane] >= 0 {
+      if lastCount == 0 || last[lastCount &- 1] != places[lane] {
+        last[lastCount] = places[lane]
+        lastCount &+= 1
+      }
+      places[lane] = -1
+    }
+  }
+
+  @inline(__always)
+  mutating func take(_ score: Double, _ lane: Int, _ place: Int) -> Double? {
+    guard score < bars[lane] else { return nil }
+    places[lane] = Int32(truncatingIfNeeded: place)
+    scores[lane] = score
+    bars[lane] = score < half ? score : half
+    return bars[lane]
+  }
+}
+
+/// All sources within a radius.
+private struct SourcesWithin: SourceCollector {
+  struct Pair: BitwiseCopyable {
+    var lane: Int32
+    var place: Int32
+  }
+
+  private let radius: Double
+  let pairs: GrowableBuffer<Pair>
+
+  init(_ radius: Double) throws(CoverTreeError) {
+    self.radius = radius
+    pairs = try GrowableBuffer()
+  }
+
+  @inline(__always)
+  mutating func take(_ score: Double, _ lane: Int, _ place: Int) throws(CoverTreeError) -> Double? {
+    if score <= radius {
+      try pairs.append(Pair(lane: Int32(truncatingIfNeeded: lane), place: Int32(truncatingIfNeeded: place)))
+    }
+    return nil
+  }
+}

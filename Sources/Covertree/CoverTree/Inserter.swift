@@ -1,0 +1,239 @@
+/// Insertion of a batch of points into a compressed cover tree, empty or not: the one way in.
+///
+/// The batch comes down the levels together. On level `i` the *centres* `C_i` are the nodes of level `i` and above,
+/// more than `2^i` apart, and every point still on its way (a *pending* point) knows one of them: one within `2^i` if there is one, and the
+/// nearest if that is within half of it. Nothing else matters on lower levels. Per level:
+///
+/// 1. nodes that the tree already has on this level join the centres, and pending points look whether one of them is nearer;
+/// 2. pending points farther than `2^i` from every centre are *uncovered*. Some of those of each centre become vertices of a
+///    conflict graph, with an edge wherever two lie within `2^i`;
+/// 3. a maximal independent set of it, greedy by a seeded priority, enters the tree on this level, each point under
+///    the centre of the level above that it knows;
+/// 4. pending points look whether one of the new centres is nearer; while some stay uncovered, 2 to 4 again with more
+///    vertices, and the others look at the centres of these rounds together.
+///
+/// A pending point at distance 0 from a centre becomes its duplicate. Which points are vertices, their priorities and the
+/// order of every list depend on data, order and seed alone, so the tree is the same for any number of threads.
+///
+/// A new point may not enter a level on which it would crowd an old node of a lower one. Before anything enters, a
+/// first pass takes the batch down the old nodes and finds each point's maximum level: one below the lowest level on which
+/// old nodes cover it.
+///
+/// Sources: X. Gu, Z. Napier, Y. Sun, W. Wang, "Parallel Cover Trees and their Applications", SPAA 2022 (batches,
+/// conflict graph, independent set); Y. Elkin, V. Kurlin, "A new near-linear time algorithm for k-nearest neighbor
+/// search using a compressed cover tree", ICML 2023 (the tree). Taking the vertices in growing shares is their prefix
+/// doubling, done level by level and centre by centre: once the balls around a share of the pending points are taken, few of
+/// the rest lie close together.
+///
+/// Per level and pending point one bounded search among the new centres; memory about 32 bytes a point
+/// besides the points.
+final class Inserter<M: Metric> {
+  /// Vertices that one centre's pending points may put forward in the first round of a level, and how that grows from round
+  /// to round.
+  private static var firstShare: Int { 16 }
+  private static var shareGrowth: Int { 4 }
+
+  let metric: M
+  let context: CallContext
+  private let seed: UInt64
+  /// Of each point: its parent and level once it is in the tree. A pending point's parent is the centre of the level above that it
+  /// knew of.
+  let nodes: TreeNodes
+  private let root: Int32
+  /// The nodes that the tree had, level by level.
+  private let old: OldNodes
+
+  /// The points on their way, in the order of preference.
+  private var pending: GrowableBuffer<Int32>
+  private var pendingCount: Int { pending.count }
+  // Of each pending point: the nearest centre that it knows of, the score of its distance, and the highest level that it may enter.
+  private let nearest: Buffer<Int32>
+  private let nearestSquared: Buffer<Double>
+  private let maxLevel: Buffer<Int16>
+  private let uncovered: UncoveredPoints
+  /// Scratch: the next pending points.
+  private var spare: GrowableBuffer<Int32>
+  private(set) var statistics = InsertionStatistics()
+
+  /// Pending points that a thread takes at a time.
+  private static var grain: Int { 2048 }
+
+  /// - Parameters:
+  ///   - nodes: with the level `TreeNodes.absent` for the points of the batch.
+  ///   - root: the root of the tree; in an empty tree the point of the batch that becomes it.
+  ///   - batch: the points that are to enter, in the order of preference.
+  init(
+    metric: M, nodes: TreeNodes, root: Int32, batch: Buffer<Int32>, seed: UInt64, context: CallContext
+  ) throws(CoverTreeError) {
+    self.metric = metric
+    self.context = context
+    self.seed = seed
+    self.nodes = nodes
+    self.root = root
+    if nodes.level[root] == TreeNodes.absent {
+      nodes.parent[root] = -1
+      nodes.level[root] = TreeNodes.lowestRootLevel
+    }
+    old = try OldNodes(nodes)
+    pending = try GrowableBuffer()
+    try pending.append(batch.elements)
+    spare = try GrowableBuffer()
+    nearest = try Buffer(count: metric.pointCount)
+    nearest.preferLargePages()
+    nearestSquared = try Buffer(count: metric.pointCount)
+    nearestSquared.preferLargePages()
+    maxLevel = try Buffer(count: metric.pointCount)
+    uncovered = try UncoveredPoints(
+      nearest: nearest, nearestSquared: nearestSquared, maxLevel: maxLevel, context: context)
+  }
+
+  /// Puts the whole batch into the tree.
+  func run() throws(CoverTreeError) -> InsertionStatistics {
+    let start = monotonicSeconds()
+    let total = Double(max(1, pendingCount))
+    try gatherAtRoot()
+    try assignMaxLevels()
+    if !old.levels.isEmpty { try gatherAtRoot() }
+    var upcoming = old.levels[...]
+    while pendingCount > 0 {
+      let level = max(try highestEntry(), upcoming.first?.level ?? Int32.min)
+      statistics.levels += 1
+      try noteParents(level: level)
+      if let first = upcoming.first, first.level == level {
+        try updateNearest(pending.elements, to: first.points, level: level)
+        upcoming = upcoming.dropFirst()
+      }
+      try enter(level: level)
+      try dropInserted()
+      try context.poll(share: 1 - Double(pendingCount) / total)
+    }
+    statistics.seconds = monotonicSeconds() - start
+    return statistics
+  }
+
+  /// Makes the root the nearest centre of every pending point, and raises it above every level that they can enter.
+  private func gatherAtRoot() throws(CoverTreeError) {
+    let farthest = try context.greatest(of: pendingCount, grain: Self.grain) { index in
+      let point = pending[index]
+      nearest[point] = root
+      let squared = metric.squaredDistance(root, point)
+      nearestSquared[point] = squared
+      return squared
+    }
+    statistics.distanceEvaluations += pendingCount
+    try dropInserted()
+    guard pendingCount > 0 else { return }
+    nodes.level[root] = max(nodes.level[root], levelCovering(score: farthest ?? 0))
+  }
+
+  /// Finds each pending point's maximum level: one below the lowest level `i` on which an old node of level `i` or above lies within
+  /// `2^i`. On lower levels it crowds no old node, and one level above its entry it has a parent.
+  private func assignMaxLevels() throws(CoverTreeError) {
+    var level = Int32.max
+    for index in 0...old.levels.count {
+      // Until the next old nodes join, the centres of all levels down to theirs are the same.
+      let next = index < old.levels.count ? old.levels[index].level : nil
+      let above = level
+      try context.forEach(pendingCount, grain: Self.grain) { (range, _) throws(CoverTreeError) in
+        for index in range {
+          let point = pending[index]
+          let covering = max(levelCovering(score: nearestSquared[point]), next.map { $0 + 1 } ?? Int32.min)
+          if covering <= above { maxLevel[point] = Int16(covering - 1) }
+        }
+      }
+      guard let next else { return }
+      level = next
+      try updateNearest(pending.elements, to: old.levels[index].points, level: level)
+      try dropInserted()
+    }
+  }
+
+  /// The highest level that a pending point has to enter.
+  private func highestEntry() throws(CoverTreeError) -> Int32 {
+    try context.greatest(of: pendingCount, grain: Self.grain) { index in
+      let point = pending[index]
+      return min(levelBelow(score: nearestSquared[point]), Int32(maxLevel[point]))
+    } ?? Int32.min
+  }
+
+  /// Pending points that may enter this level note the centre of the level above that would be their parent.
+  private func noteParents(level: Int32) throws(CoverTreeError) {
+    let radiusSquared = radiusScore(ofLevel: level)
+    try context.forEach(pendingCount, grain: Self.grain) { (range, _) throws(CoverTreeError) in
+      for index in range {
+        let point = pending[index]
+        if nearestSquared[point] > radiusSquared { nodes.parent[point] = nearest[point] }
+      }
+    }
+  }
+
+  /// Pending points enter this level until every one that may is covered.
+  private func enter(level: Int32) throws(CoverTreeError) {
+    var share = Self.firstShare
+    let later = try GrowableBuffer<Int32>()
+    try uncovered.find(among: pending.elements, level: level)
+    while uncovered.count > 0 {
+      statistics.rounds += 1
+      let vertices = try uncovered.vertices(share: share, seed: seed)
+      let graph = try ConflictGraph(
+        vertices, within: radiusScore(ofLevel: level), metric: metric, seed: seed, context: context)
+      statistics.conflictEdges += graph.edgeCount
+      statistics.distanceEvaluations += graph.distanceEvaluations
+      let chosen = try graph.independentSet(context: context)
+      let centers = try context.collect(vertices.count) { index in
+        guard chosen[index] else { return nil }
+        nodes.level[vertices[index]] = level
+        nearestSquared[vertices[index]] = Score.ofZero
+        return vertices[index]
+      }
+      // Most pending points are uncovered in the first round, few in the next ones.
+      if share == Self.firstShare {
+        try updateNearest(pending.elements, to: centers, level: level)
+      } else {
+        try updateNearest(uncovered.elements, to: centers, level: level)
+        try later.append(centers.elements)
+      }
+      try uncovered.find(among: uncovered.elements, level: level)
+      share = min(share * Self.shareGrowth, metric.pointCount)
+    }
+    try updateNearest(pending.elements, to: later, level: level)
+  }
+
+  /// Pending points look among the new centres of a level for one that matters to them (`LevelReach`).
+  private func updateNearest(
+    _ some: UnsafeBufferPointer<Int32>, to centers: GrowableBuffer<Int32>, level: Int32
+  ) throws(CoverTreeError) {
+    guard centers.count > 0 else { return }
+    // A new centre is more than 2^level from all others: it cannot be nearer to what is within half of that of one.
+    let reach = LevelReach(ofLevel: level)
+    let sources = try metric.sources(centers, context: context)
+    let evaluations = Counter()
+    let grain = CallContext.grain(operationsPerItem: metric.operations(comparing: centers.count), most: 2048)
+    try context.forEach(some.count, grain: grain) { (range, _) throws(CoverTreeError) in
+      var finder = try metric.finder(sources)
+      let seekers = try GrowableBuffer<Int32>()
+      for point in some[range] where nodes.level[point] == TreeNodes.absent && nearestSquared[point] > reach.half {
+        try seekers.append(point)
+      }
+      try finder.nearest(to: seekers.elements, knowing: nearestSquared, reach: reach) { (point, found, squared) in
+        nearest[point] = centers[Int(found)]
+        nearestSquared[point] = squared
+      }
+      evaluations.add(finder.distanceEvaluations)
+    }
+    statistics.distanceEvaluations += evaluations.value
+  }
+
+  /// Drops pending points that have entered; those at distance 0 from the centre that they know become its duplicates.
+  private func dropInserted() throws(CoverTreeError) {
+    try context.collect(pendingCount, into: spare) { index in
+      let point = pending[index]
+      guard nodes.level[point] == TreeNodes.absent else { return nil }
+      guard Score.isZero(nearestSquared[point]) else { return point }
+      nodes.parent[point] = nearest[point]
+      nodes.level[point] = TreeNodes.duplicate
+      return nil
+    }
+    swap(&pending, &spare)
+  }
+}

@@ -1,0 +1,140 @@
+import Glibc
+
+/// A file as it will be: sections in memory, written in one step or copied into one piece of memory.
+public struct FileImage {
+  let kind: FileKind
+  let inputHash: UInt64
+  private(set) var sections: [Section]
+
+  public init(kind: FileKind, inputHash: UInt64, sections: [Section]) {
+    (self.kind, self.inputHash, self.sections) = (kind, inputHash, sections)
+  }
+
+  /// Adds sections of the caller's, after those that are there.
+  public mutating func append(_ more: [Section]) throws(CoverTreeError) {
+    for section in more {
+      let bytes = Array(section.name.utf8)
+      guard !bytes.isEmpty, bytes.count <= FileFormat.nameBytes, bytes.allSatisfy({ (0x21...0x7E).contains($0) }) else {
+        throw CoverTreeError(
+          .invalidArgument,
+          "sections: a name has 1 to \(FileFormat.nameBytes) visible ASCII characters, got \"\(section.name)\"")
+      }
+      guard !kind.owns(section.name), !sections.contains(where: { $0.name == section.name }) else {
+        throw CoverTreeError(.invalidArgument, "sections: the name \"\(section.name)\" is taken")
+      }
+      sections.append(section)
+    }
+  }
+
+  /// Where each section begins, and where the file ends.
+  private var layout: (offsets: [Int], byteCount: Int) {
+    var next = FileFormat.headerBytes + sections.count * FileFormat.entryBytes
+    let offsets = sections.map { section in
+      defer { next += FileFormat.aligned(section.byteCount) }
+      return next
+    }
+    return (offsets, next)
+  }
+
+  private var byteCount: Int { layout.byteCount }
+
+  /// The header and the table.
+  private func head(context: CallContext) throws(CoverTreeError) -> [UInt8] {
+    let (offsets, byteCount) = layout
+    var head = [UInt8](repeating: 0, count: FileFormat.headerBytes + sections.count * FileFormat.entryBytes)
+    head.replaceSubrange(0..<FileFormat.magic.count, with: FileFormat.magic)
+    func put<N: FixedWidthInteger>(_ number: N, at offset: Int) {
+      withUnsafeBytes(of: number.littleEndian) { head.replaceSubrange(offset..<offset + $0.count, with: $0) }
+    }
+    put(FileFormat.byteOrder, at: FileFormat.Header.byteOrder)
+    put(FileFormat.version, at: FileFormat.Header.version)
+    put(kind.rawValue, at: FileFormat.Header.kind)
+    put(UInt32(sections.count), at: FileFormat.Header.sectionCount)
+    put(UInt64(byteCount), at: FileFormat.Header.byteCount)
+    put(inputHash, at: FileFormat.Header.inputHash)
+    for (index, section) in sections.enumerated() {
+      let entry = FileFormat.headerBytes + index * FileFormat.entryBytes
+      head.replaceSubrange(entry..<entry + section.name.utf8.count, with: section.name.utf8)
+      put(section.type.rawValue, at: entry + FileFormat.Entry.type)
+      put(try Checksum.ofSection(section.bytes, context: context), at: entry + FileFormat.Entry.checksum)
+      put(UInt64(offsets[index]), at: entry + FileFormat.Entry.offset)
+      put(UInt64(section.rows), at: entry + FileFormat.Entry.rows)
+      put(UInt64(section.columns), at: entry + FileFormat.Entry.columns)
+    }
+    put(headChecksum(head), at: FileFormat.Header.checksum)
+    return head
+  }
+
+  /// Gives the file's bytes from the first to the last, piece by piece.
+  private func forEachPiece(
+    context: CallContext, _ body: (UnsafeRawBufferPointer) throws(CoverTreeError) -> Void
+  ) throws(CoverTreeError) {
+    context.stage(from: 0, to: 0.3)
+    let head = try head(context: context)
+    context.stage(from: 0.3, to: 1)
+    let copy = try Buffer<UInt8>(count: head.count)
+    for (index, byte) in head.enumerated() { copy[index] = byte }
+    try body(UnsafeRawBufferPointer(copy.elements))
+    let zeros = try Buffer<UInt8>(count: FileFormat.alignment, filledWith: 0)
+    var done = head.count
+    let total = Double(byteCount)
+    for section in sections {
+      for first in stride(from: 0, to: section.byteCount, by: 8 << 20) {
+        try context.poll(share: Double(done) / total)
+        let piece = section.bytes[first..<min(section.byteCount, first + 8 << 20)]
+        try body(UnsafeRawBufferPointer(rebasing: piece))
+        done += piece.count
+      }
+      let padding = FileFormat.aligned(section.byteCount) - section.byteCount
+      try body(UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(zeros.elements)[0..<padding]))
+      done += padding
+    }
+  }
+
+  /// The file in memory.
+  func copy(context: CallContext) throws(CoverTreeError) -> Buffer<UInt8> {
+    let memory = try Buffer<UInt8>(count: byteCount)
+    var next = 0
+    try forEachPiece(context: context) { (piece) throws(CoverTreeError) in
+      guard let from = piece.baseAddress else { return }
+      UnsafeMutableRawPointer(memory.base + next).copyMemory(from: from, byteCount: piece.count)
+      next += piece.count
+    }
+    return memory
+  }
+
+  /// Writes the file in one step (`FileReplacement`). If that fails, an old file is unchanged.
+  public func write(to path: String, context: CallContext) throws(CoverTreeError) {
+    try FileReplacement(path).write { (file) throws(CoverTreeError) in
+      try forEachPiece(context: context) { (piece) throws(CoverTreeError) in try writeAll(piece, to: file, path) }
+    }
+  }
+}
+
+private func writeAll(_ bytes: UnsafeRawBufferPointer, to file: Int32, _ path: String) throws(CoverTreeError) {
+  var done = 0
+  while done < bytes.count {
+    let written = write(file, bytes.baseAddress! + done, bytes.count - done)
+    if written < 0 && errno == EINTR { continue }
+    guard written > 0 else { throw .io("path: \(path)") }
+    done += written
+  }
+}
+
+/// The CRC-32C of a header up to its own field, and of the table behind it.
+func headChecksum(_ head: UnsafeRawBufferPointer) -> UInt32 {
+  let before = Checksum.crc(UnsafeRawBufferPointer(rebasing: head[..<FileFormat.Header.checksum]))
+  return Checksum.crc(UnsafeRawBufferPointer(rebasing: head[FileFormat.headerBytes...]), after: before)
+}
+
+private func headChecksum(_ head: [UInt8]) -> UInt32 { head.withUnsafeBytes { headChecksum($0) } }
+
+extension CoverTreeError {
+  /// What the system said about the last call that failed.
+  static func io(_ what: String) -> CoverTreeError {
+    let code = errno
+    // The C library asks for memory of its own, as `realpath` does.
+    return CoverTreeError(
+      code == ENOMEM ? .outOfMemory : .io, "\(what): \(String(cString: strerror(code)))", code: code)
+  }
+}

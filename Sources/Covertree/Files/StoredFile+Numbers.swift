@@ -1,0 +1,16 @@
+extension StoredFile {
+  /// A section of coordinates or the like. What is no number, which no points have, would never come to lie anywhere: searches end
+  /// all the same, but not what is built of them.
+  func numbers<S: Scalar & StorableElement>(
+    _ name: String, rows: Int? = nil, columns: Int = 1, within limit: S = .greatestFiniteMagnitude, context: CallContext
+  ) throws(CoverTreeError) -> Buffer<S> {
+    let numbers: Buffer<S> = try buffer(name, rows: rows, columns: columns)
+    let view = PointsView(base: UnsafePointer(numbers.base), count: numbers.count / max(1, columns), dim: columns)
+    do throws(CoverTreeError) {
+      try view.checkCoordinates(named: name, within: limit, context: context)
+    } catch  where error.kind == .invalidArgument {
+      throw corrupt("section \(error.message)")
+    }
+    return numbers
+  }
+}

@@ -1,0 +1,253 @@
+import CNumerics
+import Glibc
+
+/// A file that was opened: its header and table are checked, its sections lie in memory, mapped or read.
+///
+/// What sections say is believed only once `verify` has compared them with their checksums.
+public final class StoredFile: @unchecked Sendable {
+  /// Files of other versions are not opened.
+  public static let formatVersion = FileFormat.version
+
+  public let kind: FileKind
+  public let inputHash: UInt64
+  public let sections: [Section]
+  /// What messages call it.
+  private let name: String
+  private let memory: FileMemory
+  private let sums: [UInt32]
+  /// Of each section.
+  private let verified: [Lazy<Verified>]
+
+  private final class Verified {}
+
+  public var bytes: UnsafeRawBufferPointer { memory.bytes }
+
+  /// - Parameter maps: whether the file's pages are shared with other processes, or read into memory of our own. A
+  ///   mapped file must not be made shorter while it is in use; one that is replaced stays as it was.
+  public convenience init(path: String, maps: Bool) throws(CoverTreeError) {
+    try self.init(FileMemory(path: path, maps: maps), name: "path: \(path)")
+  }
+
+  /// A copy of a file that the caller has in memory.
+  public convenience init(copying bytes: UnsafeRawBufferPointer) throws(CoverTreeError) {
+    let copy = try Buffer<UInt8>(count: bytes.count)
+    if let from = bytes.baseAddress {
+      UnsafeMutableRawPointer(copy.base).copyMemory(from: from, byteCount: bytes.count)
+    }
+    try self.init(FileMemory(copy), name: "bytes")
+  }
+
+  /// An image, as if it had been written and opened.
+  public convenience init(_ image: FileImage, context: CallContext) throws(CoverTreeError) {
+    try self.init(FileMemory(image.copy(context: context)), name: "bytes")
+  }
+
+  private init(_ memory: FileMemory, name: String) throws(CoverTreeError) {
+    self.memory = memory
+    self.name = name
+    let head = try FileHead(memory.bytes, name)
+    (kind, inputHash) = (head.kind, head.inputHash)
+    sections = head.entries.map { entry in
+      Section(
+        name: entry.name, type: entry.type, rows: entry.rows, columns: entry.columns,
+        data: memory.bytes.baseAddress! + entry.offset, owner: memory)
+    }
+    sums = head.entries.map(\.checksum)
+    verified = head.entries.map { _ in Lazy() }
+  }
+
+  /// Compares every section with its checksum, the first time.
+  public func verify(context: CallContext) throws(CoverTreeError) {
+    for index in sections.indices { try verify(index, context: context) }
+  }
+
+  /// The same for a section of a name, if there is one.
+  func verify(_ name: String) throws(CoverTreeError) {
+    guard let index = sections.firstIndex(where: { $0.name == name }) else { return }
+    try verify(index, context: CallContext())
+  }
+
+  /// The same for one section.
+  public func verify(_ index: Int, context: CallContext) throws(CoverTreeError) {
+    let section = sections[index]
+    _ = try verified[index].get { () throws(CoverTreeError) in
+      guard try Checksum.ofSection(section.bytes, context: context) == sums[index] else {
+        throw corrupt("section \"\(section.name)\" does not match its checksum")
+      }
+      let padding = FileFormat.aligned(section.byteCount) - section.byteCount
+      guard UnsafeRawBufferPointer(start: section.data + section.byteCount, count: padding).allSatisfy({ $0 == 0 })
+      else { throw corrupt("what fills up section \"\(section.name)\" is not zero") }
+      return Verified()
+    }
+  }
+
+  public func corrupt(_ what: String) -> CoverTreeError { CoverTreeError(.corrupt, "\(name): \(what)") }
+
+  /// Throws where the file holds something else.
+  public func expect(_ expected: FileKind) throws(CoverTreeError) {
+    guard kind == expected else {
+      throw CoverTreeError(.invalidArgument, "\(name): expected a file of kind \(expected), got one of kind \(kind)")
+    }
+  }
+
+  public func section(named name: String) -> Section? { sections.first { $0.name == name } }
+
+  /// A section as a buffer over the file's memory.
+  ///
+  /// - Parameters:
+  ///   - rows: that it must have; nil for any number.
+  func buffer<E: StorableElement>(
+    _ name: String, of: E.Type = E.self, rows: Int? = nil, columns: Int = 1
+  ) throws(CoverTreeError) -> Buffer<E> {
+    guard let section = section(named: name) else { throw corrupt("section \"\(name)\" is missing") }
+    guard section.type == E.elementType, section.columns == columns, rows == nil || section.rows == rows else {
+      throw corrupt(
+        "section \"\(name)\": expected \(E.elementType) of \(rows.map(String.init) ?? "any") x \(columns), got "
+          + "\(section.type) of \(section.rows) x \(section.columns)")
+    }
+    let base = UnsafeMutableRawPointer(mutating: section.data).assumingMemoryBound(to: E.self)
+    return Buffer(viewing: base, count: section.rows * columns, owner: memory)
+  }
+}
+
+/// Memory that holds a file: a mapping of it, or a buffer.
+private final class FileMemory: @unchecked Sendable {
+  let bytes: UnsafeRawBufferPointer
+  private let owned: Buffer<UInt8>?
+
+  init(_ buffer: Buffer<UInt8>) {
+    bytes = UnsafeRawBufferPointer(buffer.elements)
+    owned = buffer
+  }
+
+  init(path: String, maps: Bool) throws(CoverTreeError) {
+    // A pipe would be waited for.
+    let file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+    guard file >= 0 else { throw .io("path: \(path)") }
+    defer { close(file) }
+    var status = stat()
+    guard fstat(file, &status) == 0 else { throw .io("path: \(path)") }
+    guard status.st_mode & S_IFMT == S_IFREG else {
+      throw CoverTreeError(
+        .io, "path: \(path): is not a file", code: status.st_mode & S_IFMT == S_IFDIR ? EISDIR : EINVAL)
+    }
+    let count = Int(status.st_size)
+    // In a file system in memory, reading a mapped hole takes memory, and ends the process if there is no memory left.
+    let hasHoles = cn_is_in_memory(file) != 0 && lseek(file, 0, 4) < off_t(count)  // SEEK_HOLE
+    lseek(file, 0, Int32(SEEK_SET))
+    guard maps, count > 0, !hasHoles else {
+      let buffer = try Buffer<UInt8>(count: count)
+      try readAll(file, into: buffer, path)
+      bytes = UnsafeRawBufferPointer(buffer.elements)
+      owned = buffer
+      return
+    }
+    guard let base = mmap(nil, count, PROT_READ, MAP_SHARED, file, 0), base != MAP_FAILED else {
+      throw .io("path: \(path)")
+    }
+    bytes = UnsafeRawBufferPointer(start: base, count: count)
+    owned = nil
+  }
+
+  deinit {
+    if owned == nil { munmap(UnsafeMutableRawPointer(mutating: bytes.baseAddress!), bytes.count) }
+  }
+}
+
+private func readAll(_ file: Int32, into buffer: Buffer<UInt8>, _ path: String) throws(CoverTreeError) {
+  var done = 0
+  while done < buffer.count {
+    let got = read(file, buffer.base + done, buffer.count - done)
+    if got < 0 && errno == EINTR { continue }
+    guard got >= 0 else { throw .io("path: \(path)") }
+    guard got > 0 else { throw CoverTreeError(.corrupt, "path: \(path): became shorter while it was read") }
+    done += got
+  }
+}
+
+/// A header and its table, read and checked before anything is made of them.
+private struct FileHead {
+  let kind: FileKind
+  let inputHash: UInt64
+  let entries: [Entry]
+
+  struct Entry {
+    let name: String
+    let type: ElementType
+    let checksum: UInt32
+    let offset: Int
+    let rows: Int
+    let columns: Int
+  }
+
+  init(_ bytes: UnsafeRawBufferPointer, _ name: String) throws(CoverTreeError) {
+    func number<N: FixedWidthInteger>(_ offset: Int, as: N.Type) -> N {
+      N(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: N.self))
+    }
+    func corrupt(_ what: String) -> CoverTreeError { CoverTreeError(.corrupt, "\(name): \(what)") }
+    typealias Header = FileFormat.Header
+    guard bytes.count >= FileFormat.headerBytes, bytes.prefix(FileFormat.magic.count).elementsEqual(FileFormat.magic)
+    else {
+      throw corrupt("is no file of covertree")
+    }
+    let order = number(Header.byteOrder, as: UInt32.self)
+    guard order == FileFormat.byteOrder else {
+      throw corrupt(
+        order == FileFormat.byteOrder.byteSwapped
+          ? "has big-endian numbers; files of covertree are little-endian" : "has a damaged header")
+    }
+    let version = number(Header.version, as: UInt32.self)
+    guard version == FileFormat.version else {
+      throw CoverTreeError(
+        .formatVersion, "\(name): has format version \(version); this library reads version \(FileFormat.version)")
+    }
+    let size = number(Header.byteCount, as: UInt64.self)
+    guard size == UInt64(bytes.count) else {
+      throw corrupt("should have \(size) bytes by its header and has \(bytes.count); was it cut off?")
+    }
+    let count = Int(number(Header.sectionCount, as: UInt32.self))
+    let end = FileFormat.headerBytes + count * FileFormat.entryBytes
+    guard end <= bytes.count,
+      headChecksum(UnsafeRawBufferPointer(rebasing: bytes[..<end]))
+        == number(
+          Header.checksum, as: UInt32.self)
+    else {
+      throw corrupt("has a damaged header or table of sections")
+    }
+    guard let kind = FileKind(rawValue: number(Header.kind, as: UInt32.self)) else {
+      throw corrupt("holds something that this library does not know")
+    }
+    self.kind = kind
+    inputHash = number(Header.inputHash, as: UInt64.self)
+    var next = end
+    var entries: [Entry] = []
+    for index in 0..<count {
+      let at = FileFormat.headerBytes + index * FileFormat.entryBytes
+      typealias Field = FileFormat.Entry
+      let label = String(decoding: bytes[at..<at + FileFormat.nameBytes].prefix { $0 != 0 }, as: UTF8.self)
+      let (rows, columns) = (
+        number(at + Field.rows, as: UInt64.self), number(at + Field.columns, as: UInt64.self)
+      )
+      guard let type = ElementType(rawValue: number(at + Field.type, as: UInt32.self)),
+        let size = Self.byteCount(rows, columns, type), size <= bytes.count - next,
+        number(at + Field.offset, as: UInt64.self) == UInt64(next), FileFormat.aligned(size) <= bytes.count - next
+      else {
+        throw corrupt("section \"\(label)\" does not fit the file")
+      }
+      entries.append(
+        Entry(
+          name: label, type: type, checksum: number(at + Field.checksum, as: UInt32.self), offset: next,
+          rows: Int(rows), columns: Int(columns)))
+      next += FileFormat.aligned(size)
+    }
+    guard next == bytes.count else { throw corrupt("has \(bytes.count - next) bytes behind its last section") }
+    self.entries = entries
+  }
+
+  /// nil where it is more than any file has.
+  private static func byteCount(_ rows: UInt64, _ columns: UInt64, _ type: ElementType) -> Int? {
+    let (cells, overflow) = rows.multipliedReportingOverflow(by: columns)
+    guard !overflow, rows < 1 << 56, columns < 1 << 56, cells < 1 << 56 else { return nil }
+    return Int(cells) * type.byteCount
+  }
+}

@@ -1,0 +1,111 @@
+/// The nearest vectors that a walk through a graph has met, in order, and which of them it has walked on from.
+///
+/// A vector is one number: its score, as an integer of the same order, its slot, and, as the last bit, whether the walk went
+/// on from it. So they are kept in order by comparing integers.
+struct Beam {
+  /// Scratch of one thread: for beams of up to `capacity` among `count` vectors.
+  final class Scratch {
+    fileprivate let keys: Buffer<UInt64>
+    /// By slot: the number of the last walk that met it.
+    fileprivate let met: Buffer<UInt8>
+    fileprivate var walk: UInt8 = 0
+    let fresh: Buffer<Int32>
+    let scores: Buffer<Float>
+    let capacity: Int
+
+    init(capacity: Int, count: Int, degree: Int) throws(CoverTreeError) {
+      self.capacity = capacity
+      keys = try Buffer(count: capacity + 1)
+      met = try Buffer(count: count, filledWith: 0)
+      fresh = try Buffer(count: degree)
+      scores = try Buffer(count: degree)
+    }
+  }
+
+  private let keys: UnsafeMutablePointer<UInt64>
+  private let met: UnsafeMutablePointer<UInt8>
+  private let walk: UInt8
+  private let limit: Int
+  private(set) var count = 0
+  /// The first that the walk has not gone on from.
+  private var next = 0
+
+  /// - Parameter limit: how many are kept, at most the scratch's capacity.
+  @inline(__always)
+  init(_ scratch: Scratch, limit: Int) {
+    if scratch.walk == .max {
+      scratch.met.base.update(repeating: 0, count: scratch.met.count)
+      scratch.walk = 0
+    }
+    scratch.walk &+= 1
+    (keys, met, walk, self.limit) = (scratch.keys.base, scratch.met.base, scratch.walk, limit)
+  }
+
+  /// Whether a vector is met for the first time.
+  @inline(__always)
+  func meets(_ slot: Int32) -> Bool {
+    let place = met + Int(slot)
+    guard place.pointee != walk else { return false }
+    place.pointee = walk
+    return true
+  }
+
+  /// Whether a vector is near enough.
+  @inline(__always)
+  func accepts(_ key: UInt64) -> Bool { count < limit || key < keys[count &- 1] }
+
+  /// Puts a vector in its place, if it is near enough.
+  @inline(__always)
+  mutating func insert(_ slot: Int32, _ score: Float) { insert(Self.key(slot, score)) }
+
+  @inline(__always)
+  mutating func insert(_ key: UInt64) {
+    var place = count
+    if count == limit {
+      guard key < keys[count &- 1] else { return }
+      place &-= 1
+    } else {
+      count &+= 1
+    }
+    while place > 0 && keys[place &- 1] > key {
+      keys[place] = keys[place &- 1]
+      place &-= 1
+    }
+    keys[place] = key
+    if place < next { next = place }
+  }
+
+  /// The nearest that the walk has not gone on from, which it now does; -1 where there is none.
+  @inline(__always)
+  mutating func advance() -> Int32 {
+    while next < count && keys[next] & 1 != 0 { next &+= 1 }
+    guard next < count else { return -1 }
+    keys[next] |= 1
+    next &+= 1
+    return slot(next &- 1)
+  }
+
+  /// The one that the walk is likely to go on from after this; -1 where there is none.
+  @inline(__always)
+  var following: Int32 { next < count ? slot(next) : -1 }
+
+  @inline(__always)
+  func slot(_ place: Int) -> Int32 { Self.slot(keys[place]) }
+
+  @inline(__always)
+  static func slot(_ key: UInt64) -> Int32 { Int32(truncatingIfNeeded: (key & 0xFFFF_FFFF) >> 1) }
+
+  @inline(__always)
+  func score(_ place: Int) -> Float {
+    let bits = UInt32(truncatingIfNeeded: keys[place] >> 32)
+    return Float(bitPattern: bits >> 31 == 0 ? ~bits : bits ^ 0x8000_0000)
+  }
+
+  @inline(__always)
+  static func key(_ slot: Int32, _ score: Float) -> UInt64 {
+    // Adding zero makes one of the two zeros.
+    let bits = (score + 0).bitPattern
+    let ordered = bits ^ (UInt32(bitPattern: Int32(bitPattern: bits) >> 31) | 0x8000_0000)
+    return UInt64(ordered) << 32 | UInt64(UInt32(bitPattern: slot)) << 1
+  }
+}

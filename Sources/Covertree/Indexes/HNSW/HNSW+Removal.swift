@@ -1,0 +1,247 @@
+extension HNSW {
+  /// Vectors that were removed stay as places to walk through until they are this share of all.
+  private static var deadShare: Double { 0.125 }
+
+  var wantsCompaction: Bool { Double(table.deadCount) > Self.deadShare * Double(table.count) }
+
+  /// Takes the dead out of the graph. A copy of the graph is made first, and restored if a later step fails.
+  func compaction(_ map: Buffer<Int32>, context: CallContext) throws(CoverTreeError) -> () -> Void {
+    let before = try Copy(self)
+    do throws(CoverTreeError) {
+      try forgetDead(context: context)
+      let upper = try GrowableBuffer<Int32>()
+      try upper.reserve(upperLinks.count)
+      let lists = try twins.renumbered(map, count: table.liveCount)
+      return { self.renumber(map, upper, lists) }
+    } catch {
+      before.restore(self)
+      throw error
+    }
+  }
+
+  /// A copy of the graph's links.
+  private struct Copy {
+    private let levels: Buffer<UInt8>
+    private let links: Buffer<Int32>
+    private let upperFirst: Buffer<Int32>
+    private let upperLinks: Buffer<Int32>
+    private let twins: Twins.Lists
+    private let entry: Int32
+
+    init(_ graph: HNSW) throws(CoverTreeError) {
+      (levels, links) = (try Self.copy(graph.levels), try Self.copy(graph.links))
+      (upperFirst, upperLinks) = (try Self.copy(graph.upperFirst), try Self.copy(graph.upperLinks))
+      (twins, entry) = (try graph.twins.copy(), graph.entry)
+    }
+
+    private static func copy<Element>(_ stack: GrowableBuffer<Element>) throws(CoverTreeError) -> Buffer<Element> {
+      let copy = try Buffer<Element>(count: stack.count)
+      copy.base.update(from: stack.base, count: stack.count)
+      return copy
+    }
+
+    func restore(_ graph: HNSW) {
+      graph.levels.base.update(from: levels.base, count: levels.count)
+      graph.links.base.update(from: links.base, count: links.count)
+      graph.upperFirst.base.update(from: upperFirst.base, count: upperFirst.count)
+      graph.upperLinks.base.update(from: upperLinks.base, count: upperLinks.count)
+      graph.twins.adopt(twins)
+      graph.entry = entry
+    }
+  }
+
+  /// Takes the dead out of all lists: a vector that had links to some chooses anew among its other links and what
+  /// the dead ones led to (Singh et al., FreshDiskANN, 2021).
+  private func forgetDead(context: CallContext) throws(CoverTreeError) {
+    let dead = table.dead
+    if let heirs = try twins.dropDead() { try handOver(to: heirs, context) }
+    let linkers = PerThread<Linker>(count: context.threads)
+    try context.forEach(table.count, grain: 64) { (range, thread) throws(CoverTreeError) in
+      let linker = try linkers.value(thread) { () throws(CoverTreeError) in try Linker(self) }
+      for slot in range where dead[slot] == 0 {
+        for level in 0...Int(levels[slot]) { try replaceDead(Int32(slot), level, linker) }
+      }
+    }
+    for linker in linkers.all { compared.add(linker.walker.compared) }
+    findEntry { dead[$0] == 0 }
+    try connect()
+  }
+
+  /// Puts twins in the places of nodes that are dead: `heirs[node]` is a twin, or -1.
+  private func handOver(to heirs: Buffer<Int32>, _ context: CallContext) throws(CoverTreeError) {
+    for node in 0..<heirs.count where heirs[node] >= 0 {
+      let heir = Int(heirs[node])
+      (links.base + heir * degree).update(from: links.base + node * degree, count: degree)
+      (levels[heir], upperFirst[heir]) = (levels[node], upperFirst[node])
+      (levels[node], upperFirst[node]) = (0, -1)
+      (links.base + node * degree).update(repeating: Self.noLink, count: degree)
+    }
+    try context.forEach(table.count, grain: 1 << 10) { (range, _) throws(CoverTreeError) in
+      for slot in range {
+        for level in 0...Int(levels[slot]) {
+          pack(lists.list(Int32(slot), level), lists.capacity(level)) { heirs[$0] < 0 ? $0 : heirs[$0] }
+        }
+      }
+    }
+  }
+
+  /// Searches begin at the first of the nodes on the highest level.
+  func findEntry(where isLeft: (Int) -> Bool = { _ in true }) {
+    entry = -1
+    for slot in 0..<levels.count where twins.isNode(slot) && isLeft(slot) {
+      if entry < 0 || levels[slot] > levels[entry] { entry = Int32(slot) }
+    }
+  }
+
+  private func replaceDead(_ slot: Int32, _ level: Int, _ linker: Linker) throws(CoverTreeError) {
+    let dead = table.dead
+    try replaceLinks(of: slot, level, linker) { dead[$0] != 0 }
+  }
+
+  /// Chooses the links of a vector anew, where it has some that are to go, among the others and what those lead to.
+  private func replaceLinks(
+    of slot: Int32, _ level: Int, _ linker: Linker, where goes: (Int32) -> Bool
+  ) throws(CoverTreeError) {
+    guard linked(slot, level).contains(where: goes) else { return }
+    linker.candidates.removeAll()
+    for link in linked(slot, level) {
+      if goes(link) {
+        // Lists of those that go are not changed.
+        for further in linked(link, level) where !goes(further) { try linker.candidates.append(further) }
+      } else {
+        try linker.candidates.append(link)
+      }
+    }
+    linker.relink(slot, level)
+  }
+
+  func truncate(to first: Int) {
+    twins.truncate(to: first)
+    // Where there is no memory for choosing anew, links are dropped alone.
+    let linker = try? Linker(self)
+    for slot in 0..<min(first, levels.count) {
+      for level in 0...Int(levels[slot]) {
+        if let linker { try? replaceLinks(of: Int32(slot), level, linker) { $0 >= first } }
+        pack(lists.list(Int32(slot), level), lists.capacity(level)) { $0 < first ? $0 : Self.noLink }
+      }
+    }
+    try? levels.resize(to: min(first, levels.count))
+    try? links.resize(to: min(first * degree, links.count))
+    try? upperFirst.resize(to: min(first, upperFirst.count))
+    // Lists of new vectors come after all others.
+    var end = 0
+    for slot in 0..<upperFirst.count where levels[slot] > 0 {
+      end = max(end, Int(upperFirst[slot]) + Int(levels[slot]) * m)
+    }
+    try? upperLinks.resize(to: end)
+    findEntry()
+  }
+
+  /// Gives links other numbers; those that are none any more are left out.
+  private func pack(_ list: UnsafeMutablePointer<Int32>, _ capacity: Int, _ number: (Int32) -> Int32) {
+    var kept = 0
+    for place in 0..<capacity where list[place] >= 0 {
+      let link = number(list[place])
+      guard link >= 0 else { continue }
+      list[kept] = link
+      kept += 1
+    }
+    for place in kept..<capacity { list[place] = Self.noLink }
+  }
+
+  /// The links of a vector on a level.
+  func linked(_ slot: Int32, _ level: Int) -> UnsafeBufferPointer<Int32>.SubSequence {
+    let all = UnsafeBufferPointer(start: lists.list(slot, level), count: lists.capacity(level))
+    return all.prefix { $0 >= 0 }
+  }
+
+  /// Moves links to the new slots of their vectors.
+  ///
+  /// - Parameter upper: empty, with room for all of `upperLinks`.
+  private func renumber(_ map: Buffer<Int32>, _ upper: GrowableBuffer<Int32>, _ lists: Twins.Lists) {
+    var next = 0
+    // Slots only move up, so nothing is written over before it is read.
+    for slot in 0..<map.count where map[slot] >= 0 {
+      for level in 0...Int(levels[slot]) {
+        pack(self.lists.list(Int32(slot), level), self.lists.capacity(level)) { map[$0] }
+      }
+      let own = UnsafeBufferPointer(
+        start: upperLinks.base + max(0, Int(upperFirst[slot])), count: Int(levels[slot]) * m)
+      upperFirst[next] = own.isEmpty ? -1 : Int32(upper.count)
+      try? upper.append(own)
+      if slot != next { (links.base + next * degree).update(from: links.base + slot * degree, count: degree) }
+      levels[next] = levels[slot]
+      next += 1
+    }
+    upperLinks = upper
+    twins.adopt(lists)
+    try? levels.resize(to: next)
+    try? links.resize(to: next * degree)
+    try? upperFirst.resize(to: next)
+    entry = entry < 0 ? -1 : map[entry]
+  }
+
+  func removeAll() throws(CoverTreeError) {
+    try levels.resize(to: 0)
+    try links.resize(to: 0)
+    try upperFirst.resize(to: 0)
+    try upperLinks.resize(to: 0)
+    try twins.removeAll()
+    entry = -1
+  }
+
+  func own() throws(CoverTreeError) {
+    try levels.own()
+    try links.own()
+    try upperFirst.own()
+    try upperLinks.own()
+    try twins.own()
+  }
+
+  func findRows() {}
+
+  /// Puts vectors in the order in which a walk over all links from the entry meets them, the nearest levels of it together.
+  func optimize(context: CallContext) throws(CoverTreeError) -> Bool {
+    guard table.count > 1, table.deadCount == 0 else { return false }
+    let order = try Buffer<Int32>(count: table.count)
+    let rank = try Buffer<Int32>(count: table.count, filledWith: -1)
+    var (met, next) = (0, 0)
+    func meet(_ slot: Int32) {
+      guard rank[slot] < 0 else { return }
+      rank[slot] = Int32(met)
+      order[met] = slot
+      met += 1
+    }
+    meet(entry)
+    for start in 0..<Int32(table.count) {
+      while next < met {
+        for link in linked(order[next], 0) { meet(link) }
+        if twins.next[order[next]] >= 0 { meet(twins.next[order[next]]) }
+        next += 1
+      }
+      meet(start)
+    }
+    let (oldLevels, oldLinks, oldFirst) = (levels, links, upperFirst)
+    let (newLevels, newLinks, newFirst) = (
+      try GrowableBuffer<UInt8>(), try GrowableBuffer<Int32>(), try GrowableBuffer<Int32>()
+    )
+    try newLevels.resize(to: table.count)
+    try newLinks.resize(to: table.count * degree)
+    try newFirst.resize(to: table.count)
+    let lists = try twins.renumbered(rank, count: table.count)
+    try table.permute(order)  // the last step that can fail; if it does, it has moved nothing
+    for (to, from) in order.elements.enumerated() {
+      newLevels[to] = oldLevels[from]
+      newFirst[to] = oldFirst[from]
+      for place in 0..<degree {
+        let link = oldLinks[Int(from) * degree + place]
+        newLinks[to * degree + place] = link < 0 ? link : rank[link]
+      }
+    }
+    (levels, links, upperFirst) = (newLevels, newLinks, newFirst)
+    for place in 0..<upperLinks.count where upperLinks[place] >= 0 { upperLinks[place] = rank[upperLinks[place]] }
+    entry = rank[entry]
+    twins.adopt(lists)
+    return true
+  }
+}

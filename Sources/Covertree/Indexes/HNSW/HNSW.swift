@@ -1,0 +1,208 @@
+import CNumerics
+
+/// A hierarchical navigable small world graph (Malkov and Yashunin, 2018): every vector has links to near ones in different
+/// directions, few vectors have links on higher levels too, and a search goes from near to nearer.
+///
+/// **Layout**: the links of a slot on level 0 are `2 m` numbers, those on each higher level `m`; -1 ends them. Candidates
+/// are found among the table's smaller rows where it has some, and ranked by its exact ones. Equal vectors are one node (`Twins`).
+///
+/// **Building** is by batches, in an order drawn by lot (Dobson et al., ParlayANN, 2024): the vectors of a batch find
+/// their neighbours in parallel, in the graph as it stands and among each other, then those get their links back, each in one go.
+/// So the graph is the same for any number of threads, and no lock is needed.
+final class HNSW: IndexStructure, @unchecked Sendable {
+  let table: VectorTable
+  let m: Int
+  let options: IndexOptions
+  /// By slot: the highest level that a vector is on.
+  var levels: GrowableBuffer<UInt8>
+  /// By slot: its links on level 0.
+  var links: GrowableBuffer<Int32>
+  /// By slot: where its links on higher levels begin in `upperLinks`; -1 for none.
+  var upperFirst: GrowableBuffer<Int32>
+  var upperLinks: GrowableBuffer<Int32>
+  let twins: Twins
+  /// Where searches begin: of the nodes on the highest level the first; -1 while there are none.
+  var entry: Int32 = -1
+  let compared = Counter()
+
+  static var noLink: Int32 { -1 }
+  static var mostLevels: Int { 24 }
+  /// The beam of a descent. A descent with a beam of 1 can end at a node that is nearest among its neighbours alone. That is more
+  /// frequent if near vectors came together.
+  static var upperLimit: Int { 4 }
+
+  var degree: Int { 2 * m }
+  var top: Int { entry < 0 ? 0 : Int(levels[entry]) }
+
+  convenience init(_ table: VectorTable) throws(CoverTreeError) {
+    try self.init(
+      table, Twins(table), levels: GrowableBuffer(), links: GrowableBuffer(), upperFirst: GrowableBuffer(),
+      upperLinks: GrowableBuffer())
+  }
+
+  init(
+    _ table: VectorTable, _ twins: Twins, levels: GrowableBuffer<UInt8>, links: GrowableBuffer<Int32>,
+    upperFirst: GrowableBuffer<Int32>,
+    upperLinks: GrowableBuffer<Int32>
+  ) {
+    (self.table, self.twins, options, m) = (table, twins, table.options, table.options.m)
+    (self.levels, self.links, self.upperFirst, self.upperLinks) = (levels, links, upperFirst, upperLinks)
+  }
+
+  /// How many nodes the graph has.
+  var nodeCount: Int { levels.count - twins.count }
+
+  var lists: LinkLists {
+    LinkLists(m: m, links: links.base, upperFirst: upperFirst.base, upperLinks: upperLinks.base)
+  }
+
+  // MARK: Walking
+
+  /// One thread's walks through the graph, as it stands when this is made.
+  final class Walker {
+    let query: RowQuery
+    let scratch: Beam.Scratch
+    let lists: LinkLists
+    let entry: Int32
+    let top: Int
+    var compared = 0
+
+    init(_ graph: HNSW, capacity: Int) throws(CoverTreeError) {
+      query = try RowQuery(graph.table)
+      lists = graph.lists
+      (entry, top) = (graph.entry, graph.top)
+      let capacity = max(capacity, HNSW.upperLimit)
+      scratch = try Beam.Scratch(capacity: capacity, count: graph.table.count, degree: max(graph.degree, capacity))
+    }
+
+    /// The nearest vectors on a level that a walk from some place finds.
+    func walk(from start: Int32, level: Int, limit: Int) -> Beam {
+      var beam = begin(at: start, limit: limit)
+      beam.insert(start, scratch.scores[0])
+      while true {
+        let slot = beam.advance()
+        guard slot >= 0 else { break }
+        let following = beam.following
+        if following >= 0 { cn_prefetch(lists.list(following, level), Int64(lists.capacity(level) &* 4)) }
+        let count = meetLinks(of: slot, level, &beam)
+        for place in 0..<count { beam.insert(scratch.fresh.base[place], scratch.scores.base[place]) }
+      }
+      return beam
+    }
+
+    /// A beam whose walk has met its first vector, whose score is the first of `scratch.scores`.
+    @inline(__always)
+    private func begin(at start: Int32, limit: Int) -> Beam {
+      let beam = Beam(scratch, limit: limit)
+      _ = beam.meets(start)
+      scratch.fresh.base[0] = start
+      query.scores.score(scratch.fresh.base, 1, into: scratch.scores.base)
+      compared &+= 1
+      return beam
+    }
+
+    /// Puts the links of a vector that are met for the first time into `scratch.fresh`, and their scores into `scratch.scores`.
+    ///
+    /// - Returns: how many there are.
+    @inline(__always)
+    private func meetLinks(of slot: Int32, _ level: Int, _ beam: inout Beam) -> Int {
+      let (fresh, scores) = (scratch.fresh.base, query.scores)
+      let list = lists.list(slot, level)
+      var count = 0
+      for place in 0..<lists.capacity(level) {
+        let link = list[place]
+        guard link >= 0 else { break }
+        guard beam.meets(link) else { continue }
+        fresh[count] = link
+        count &+= 1
+        scores.prefetch(link)
+      }
+      scores.score(fresh, count, into: scratch.scores.base)
+      compared &+= count
+      return count
+    }
+
+    /// The nearest admitted vectors on the lowest level. The walk goes on from every vector; only admitted ones fill the beam.
+    ///
+    /// - Parameter budget: how many vectors the walk may be compared with.
+    /// - Returns: nil if the budget was too small.
+    func walk(
+      from start: Int32, limit: Int, among admitted: Buffer<UInt8>, budget: Int, _ queue: WalkQueue
+    ) throws(CoverTreeError) -> Beam? {
+      let end = compared + budget
+      var beam = begin(at: start, limit: limit)
+      queue.removeAll()
+      try take(1, into: &beam, among: admitted, queue)
+      while let key = queue.pop(), beam.accepts(key) {
+        guard compared < end else { return nil }
+        let count = meetLinks(of: Beam.slot(key), 0, &beam)
+        try take(count, into: &beam, among: admitted, queue)
+      }
+      return beam
+    }
+
+    @inline(__always)
+    private func take(
+      _ count: Int, into beam: inout Beam, among admitted: Buffer<UInt8>, _ queue: WalkQueue
+    ) throws(CoverTreeError) {
+      for place in 0..<count {
+        let slot = scratch.fresh.base[place]
+        let key = Beam.key(slot, scratch.scores.base[place])
+        guard beam.accepts(key) else { continue }
+        try queue.push(key)
+        if admitted[slot] != 0 { beam.insert(key) }
+      }
+    }
+
+    /// A beam that has met nothing.
+    func nothing(limit: Int) -> Beam { Beam(scratch, limit: limit) }
+
+    /// Offers vectors to a beam, except one and the vectors that it has met.
+    func insert(_ slots: UnsafeBufferPointer<Int32>, except own: Int32, to beam: inout Beam) {
+      let scores = scratch.scores
+      for first in stride(from: 0, to: slots.count, by: scores.count) {
+        let count = min(scores.count, slots.count - first)
+        query.scores.score(slots.baseAddress! + first, count, into: scores.base)
+        for place in 0..<count where slots[first + place] != own && beam.meets(slots[first + place]) {
+          beam.insert(slots[first + place], scores[place])
+        }
+      }
+      compared &+= slots.count
+    }
+
+    /// From the entry down to the level above `level`: the place from where to go on.
+    func descend(from entry: Int32, top: Int, to level: Int) -> Int32 {
+      var start = entry
+      for above in stride(from: top, to: level, by: -1) {
+        start = walk(from: start, level: above, limit: HNSW.upperLimit).slot(0)
+      }
+      return start
+    }
+
+    /// Where a walk on the lowest level begins.
+    func start() -> Int32 { descend(from: entry, top: top, to: 0) }
+  }
+
+  var comparisons: Int { compared.value }
+  var byteCount: Int {
+    levels.byteCount + links.byteCount + upperFirst.byteCount + upperLinks.byteCount + twins.byteCount
+  }
+}
+
+/// Where the links of each vector stand.
+struct LinkLists {
+  fileprivate let m: Int
+  fileprivate let links: UnsafeMutablePointer<Int32>
+  fileprivate let upperFirst: UnsafeMutablePointer<Int32>
+  fileprivate let upperLinks: UnsafeMutablePointer<Int32>
+
+  @inline(__always)
+  func list(_ slot: Int32, _ level: Int) -> UnsafeMutablePointer<Int32> {
+    level == 0
+      ? links + Int(slot) &* (2 &* m)
+      : upperLinks + (Int(upperFirst[Int(slot)]) &+ (level &- 1) &* m)
+  }
+
+  @inline(__always)
+  func capacity(_ level: Int) -> Int { level == 0 ? 2 &* m : m }
+}

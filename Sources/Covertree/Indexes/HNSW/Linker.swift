@@ -1,0 +1,118 @@
+/// One thread's linking of vectors.
+final class Linker {
+  private let graph: HNSW
+  private let efConstruction: Int
+  let walker: HNSW.Walker
+  let back: GrowableBuffer<UInt64>
+  /// A candidate as it is compared with those that have been chosen.
+  private let candidate: RowQuery
+  private let chosen: Buffer<Int32>
+  private let scores: Buffer<Float>
+  /// What `relink` chooses among.
+  let candidates: GrowableBuffer<Int32>
+
+  init(_ graph: HNSW) throws(CoverTreeError) {
+    (self.graph, efConstruction) = (graph, graph.options.efConstruction)
+    walker = try HNSW.Walker(graph, capacity: max(graph.options.efConstruction, 2 * graph.degree))
+    (back, candidates) = (try GrowableBuffer(), try GrowableBuffer())
+    candidate = try RowQuery(graph.table)
+    chosen = try Buffer(count: graph.degree)
+    scores = try Buffer(count: graph.degree)
+  }
+
+  /// Finds the neighbours of a new vector on all of its levels: in the graph and in its batch.
+  func link(_ place: Int, of batch: HNSW.Batch) throws(CoverTreeError) {
+    let slot = batch.slots[place]
+    walker.query.take(slot: Int(slot))
+    let (own, top) = (Int(graph.levels[slot]), graph.top)
+    var start = walker.descend(from: graph.entry, top: top, to: min(own, top))
+    for level in stride(from: own, through: batch.lowest, by: -1) {
+      var beam =
+        level > top
+        ? walker.nothing(limit: efConstruction) : walker.walk(from: start, level: level, limit: efConstruction)
+      if level <= top { start = beam.slot(0) }
+      walker.insert(batch.slots(level), except: slot, to: &beam)
+      let count = choose(graph.m, of: beam, for: slot)
+      let list = walker.lists.list(slot, level)
+      for chosen in 0..<count {
+        list[chosen] = self.chosen[chosen]
+        try back.append(BackLink.number(self.chosen[chosen], level, place))
+      }
+    }
+  }
+
+  /// Adds links to the list of one vector; where there is no room, all are chosen among.
+  func add(
+    _ numbers: UnsafeBufferPointer<UInt64>.SubSequence, of batch: HNSW.Batch
+  ) throws(CoverTreeError) {
+    let (slot, level) = (BackLink.target(numbers.first!), BackLink.level(numbers.first!))
+    let (list, capacity) = (walker.lists.list(slot, level), walker.lists.capacity(level))
+    candidates.removeAll()
+    var count = 0
+    while count < capacity && list[count] >= 0 {
+      try candidates.append(list[count])
+      count += 1
+    }
+    for number in numbers {
+      let source = batch.slots[BackLink.source(number)]
+      // Two of a batch may have chosen each other.
+      if !candidates.elements[..<count].contains(source) { try candidates.append(source) }
+    }
+    guard candidates.count <= capacity else { return relink(slot, level) }
+    for place in count..<candidates.count { list[place] = candidates[place] }
+  }
+
+  /// Gives a vector new links on a level, chosen among `candidates`.
+  func relink(_ slot: Int32, _ level: Int) {
+    walker.query.take(slot: Int(slot))
+    let (list, capacity) = (walker.lists.list(slot, level), walker.lists.capacity(level))
+    var beam = walker.nothing(limit: walker.scratch.capacity)
+    walker.insert(candidates.elements, except: slot, to: &beam)
+    let count = choose(capacity, of: beam, for: slot)
+    for place in 0..<capacity { list[place] = place < count ? chosen[place] : HNSW.noLink }
+  }
+
+  /// Chooses links in different directions: the nearest first, and none that is nearer to one chosen before than to
+  /// the vector itself.
+  ///
+  /// - Returns: how many there are in `chosen`.
+  private func choose(_ limit: Int, of beam: Beam, for slot: Int32) -> Int {
+    let own = walker.query.scores.omitted(slot: Int(slot))
+    let (chosen, scores, comparison) = (chosen.base, scores.base, candidate.scores)
+    var count = 0
+    for place in 0..<beam.count {
+      let next = beam.slot(place)
+      candidate.take(slot: Int(next))
+      comparison.score(chosen, count, into: scores)
+      walker.compared &+= count
+      // Scores of two queries leave out different numbers.
+      let between = beam.score(place) + own - comparison.omitted(slot: Int(next))
+      var isDifferent = true
+      for other in 0..<count where scores[other] < between { isDifferent = false }
+      guard isDifferent else { continue }
+      chosen[count] = next
+      count &+= 1
+      if count == limit { break }
+    }
+    return count
+  }
+}
+
+/// A link that a neighbour is to get back, as a number: links to one list follow each other when they are sorted.
+enum BackLink {
+  static var sourceBits: UInt64 { 27 }
+  static var levelBits: UInt64 { 5 }
+
+  /// - Parameter source: a place in the batch.
+  @inline(__always)
+  static func number(_ target: Int32, _ level: Int, _ source: Int) -> UInt64 {
+    (UInt64(target) << levelBits | UInt64(level)) << sourceBits | UInt64(source)
+  }
+
+  @inline(__always)
+  static func target(_ number: UInt64) -> Int32 { Int32(number >> (sourceBits + levelBits)) }
+  @inline(__always)
+  static func level(_ number: UInt64) -> Int { Int(number >> sourceBits & (1 << levelBits - 1)) }
+  @inline(__always)
+  static func source(_ number: UInt64) -> Int { Int(number & (1 << sourceBits - 1)) }
+}

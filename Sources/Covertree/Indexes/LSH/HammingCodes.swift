@@ -1,0 +1,255 @@
+import CNumerics
+
+/// One long code a vector, a bit a plane; candidates are those whose codes differ least from the query's.
+///
+/// Codes stand in groups of sixteen, word by word (`cn_hamming_within`), and are compared with all of them: 32 bits of sixteen
+/// codes an instruction.
+final class HammingCodes: Hashes, @unchecked Sendable {
+  let bits: Int
+  let words: Int
+  private(set) var codes: GrowableBuffer<UInt32>
+  private(set) var count = 0
+
+  /// Codes that are compared together.
+  static var group: Int { 16 }
+
+  init(bits: Int) throws(CoverTreeError) {
+    (self.bits, words) = (bits, (bits + 31) / 32)
+    codes = try GrowableBuffer()
+  }
+
+  func paddedCount(_ count: Int) -> Int { (count + Self.group - 1) / Self.group * Self.group }
+
+  func extend(to count: Int, context: CallContext) throws(CoverTreeError) {
+    let before = codes.count
+    try codes.resize(to: paddedCount(count) * words)
+    if codes.count > before { (codes.base + before).update(repeating: 0, count: codes.count - before) }
+    self.count = count
+  }
+
+  func set(_ slot: Int, _ distances: UnsafePointer<Float>) {
+    withUnsafeTemporaryAllocation(of: UInt32.self, capacity: words) { code in
+      cn_signs(distances, Int64(bits), code.baseAddress!)
+      for word in 0..<words { codes[offset(slot, word)] = code[word] }
+    }
+  }
+
+  @inline(__always)
+  private func offset(_ slot: Int, _ word: Int) -> Int {
+    (slot / Self.group * words + word) * Self.group + slot % Self.group
+  }
+
+  func link(from first: Int) throws(CoverTreeError) {}
+
+  /// Codes from a file.
+  func set(_ codes: Buffer<UInt32>, count: Int) { (self.codes, self.count) = (GrowableBuffer(viewing: codes), count) }
+
+  func truncate(to count: Int) {
+    self.count = min(count, self.count)
+    try? codes.resize(to: paddedCount(self.count) * words)
+  }
+
+  func compaction(_ map: Buffer<Int32>) -> () -> Void { { self.renumber(map) } }
+
+  private func renumber(_ map: Buffer<Int32>) {
+    var kept = 0
+    for slot in 0..<map.count where map[slot] >= 0 {
+      for word in 0..<words { codes[offset(kept, word)] = codes[offset(slot, word)] }
+      kept += 1
+    }
+    truncate(to: kept)
+  }
+
+  func own() throws(CoverTreeError) { try codes.own() }
+  var byteCount: Int { codes.byteCount }
+
+  func seekers(
+    for search: IndexSearch, wanted: Int, probes: Int, copies: Int
+  ) -> () throws(CoverTreeError) -> any CandidateSeeker {
+    { () throws(CoverTreeError) in try CodeSeeker(self, search, wanted) }
+  }
+}
+
+/// One thread's searches among codes: of some queries at a time, for which a part of the codes stays in the first cache.
+private final class CodeSeeker: CandidateSeeker {
+  private let codes: HammingCodes
+  private let search: IndexSearch
+  private let wanted: Int
+  private let searches: Buffer<CodeSearch>
+  private let memory: [AnyObject]
+  /// In how many bits codes may differ to begin with: what the queries before needed, and a little. What is found does not
+  /// depend on it.
+  private var guess: Int
+
+  /// Queries that are searched for together.
+  private static var together: Int { 8 }
+  /// Groups of codes that are compared until it is seen whether fewer bits are enough.
+  private static var part: Int { 32 }
+
+  init(_ codes: HammingCodes, _ search: IndexSearch, _ wanted: Int) throws(CoverTreeError) {
+    (self.codes, self.search, self.wanted) = (codes, search, wanted)
+    let inPart = Self.part * HammingCodes.group
+    let queries = try Buffer<UInt32>(count: Self.together * codes.words)
+    let room = 2 * (inPart + wanted)
+    let found = try Buffer<CodeSearch.Found>(count: Self.together * room)
+    let histograms = try Buffer<Int32>(count: Self.together * (codes.bits + 1))
+    let keys = try Buffer<UInt32>(count: inPart + HammingCodes.group)
+    searches = try Buffer(count: Self.together)
+    for index in 0..<Self.together {
+      searches[index] = CodeSearch(
+        bits: codes.bits, wanted: wanted, room: room, query: queries.base + index * codes.words,
+        found: found.base + index * room, histogram: histograms.base + index * (codes.bits + 1), keys: keys.base)
+    }
+    memory = [queries, found, histograms, keys]
+    guess = codes.bits / 4
+  }
+
+  func find(
+    _ index: Int, of queries: ProjectedQueries, _ list: Shortlist
+  ) throws(CoverTreeError) {
+    guard wanted > 0 else { return }
+    if index % Self.together == 0 { gather(queries, index..<min(queries.count, index + Self.together)) }
+    try searches.base[index % Self.together].pick(list)
+  }
+
+  func findAll(_ list: Shortlist) throws(CoverTreeError) {
+    for slot in 0..<Int32(codes.count) where search.admits(slot) { try list.add(slot) }
+  }
+
+  private func gather(_ queries: ProjectedQueries, _ range: Range<Int>) {
+    let searches = searches.base
+    for (index, query) in range.enumerated() { searches[index].begin(queries[query], within: guess) }
+    compare(0..<range.count)
+    var sum = 0
+    for index in 0..<range.count {
+      while searches[index].isShort {
+        searches[index].lookFarther()
+        compare(index..<index + 1)
+      }
+      sum += searches[index].most
+    }
+    guess = min(codes.bits, sum / range.count + 1 + codes.bits / 32)
+  }
+
+  private func compare(_ range: Range<Int>) {
+    let group = HammingCodes.group
+    let groups = codes.paddedCount(codes.count) / group
+    for first in stride(from: 0, to: groups, by: Self.part) {
+      let part = CodeSearch.Part(
+        codes: codes.codes.base + first * group * codes.words, groups: min(groups - first, Self.part),
+        words: codes.words, first: Int32(first * group), end: Int32(codes.count))
+      for index in range { searches.base[index].compare(part, search) }
+    }
+  }
+}
+
+/// One query's search: codes that differ from its own in few bits, and in ever fewer as they are found.
+private struct CodeSearch: BitwiseCopyable {
+  struct Found: BitwiseCopyable {
+    var slot: Int32
+    var bits: Int32
+  }
+
+  /// Some of the codes, and the slots of the first of them and behind the last of all.
+  struct Part {
+    let codes: UnsafePointer<UInt32>
+    let groups: Int
+    let words: Int
+    let first: Int32
+    let end: Int32
+  }
+
+  let bits: Int
+  let wanted: Int
+  let room: Int
+  let query: UnsafeMutablePointer<UInt32>
+  /// By slot, from the first; with some that differ in more bits than is wanted by now.
+  let found: UnsafeMutablePointer<Found>
+  /// By number of bits: how many of the found codes differ in so many.
+  let histogram: UnsafeMutablePointer<Int32>
+  /// Scratch: what the comparison of a part has found.
+  let keys: UnsafeMutablePointer<UInt32>
+  private var count = 0
+  /// How many of the found codes differ in at most `most` bits.
+  private var near = 0
+  /// In how many bits codes may differ: in fewer there would not be enough of them.
+  private(set) var most = 0
+
+  private static let hasVectorPopcount = cn_has_vector_popcount()
+
+  init(
+    bits: Int, wanted: Int, room: Int, query: UnsafeMutablePointer<UInt32>, found: UnsafeMutablePointer<Found>,
+    histogram: UnsafeMutablePointer<Int32>, keys: UnsafeMutablePointer<UInt32>
+  ) {
+    (self.bits, self.wanted, self.room, self.query) = (bits, wanted, room, query)
+    (self.found, self.histogram, self.keys) = (found, histogram, keys)
+  }
+
+  mutating func begin(_ distances: UnsafePointer<Float>, within most: Int) {
+    cn_signs(distances, Int64(bits), query)
+    self.most = most
+    forget()
+  }
+
+  private mutating func forget() {
+    histogram.update(repeating: 0, count: bits + 1)
+    (count, near) = (0, 0)
+  }
+
+  var isShort: Bool { near < wanted && most < bits }
+
+  /// Begins again, within more bits.
+  mutating func lookFarther() {
+    most = min(bits, most + 1 + bits / 16)
+    forget()
+  }
+
+  /// Gathers codes within `most` bits of vectors that may be found, and takes bits off `most` as long as there are enough
+  /// within the rest.
+  ///
+  /// Lazy there are enough, later codes that differ in just `most` bits come too late: slots ascend. So many equal codes are not
+  /// gathered one by one.
+  mutating func compare(_ part: Part, _ search: IndexSearch) {
+    let limit = near >= wanted ? most - 1 : most
+    guard limit >= 0 else { return }
+    let hits = cn_hamming_within(
+      part.codes, Int64(part.groups), Int64(part.words), query, UInt32(limit), Self.hasVectorPopcount, keys)
+    if count + Int(hits) > room { keepWanted() }
+    for hit in 0..<Int(hits) {
+      let slot = part.first + Int32(keys[hit] & 0xFFFF)
+      // Places behind the last slot are found, too.
+      guard slot < part.end && search.admits(slot) else { continue }
+      let bits = Int32(keys[hit] >> 16)
+      found[count] = Found(slot: slot, bits: bits)
+      histogram[Int(bits)] += 1
+      count += 1
+      near += 1
+    }
+    while near - Int(histogram[most]) >= wanted {
+      near -= Int(histogram[most])
+      most -= 1
+    }
+  }
+
+  /// Keeps those that differ least, and of the last number of bits the first.
+  private mutating func keepWanted() {
+    var rest = wanted - (near - Int(histogram[most]))
+    var kept = 0
+    for place in 0..<count where Int(found[place].bits) <= most {
+      if Int(found[place].bits) == most {
+        guard rest > 0 else { continue }
+        rest -= 1
+      }
+      found[kept] = found[place]
+      kept += 1
+    }
+    histogram[most] -= Int32(near - kept)
+    (count, near) = (kept, kept)
+  }
+
+  /// Puts the slots on a list.
+  mutating func pick(_ list: Shortlist) throws(CoverTreeError) {
+    keepWanted()
+    for place in 0..<count { try list.add(found[place].slot) }
+  }
+}

@@ -1,0 +1,82 @@
+import CNumerics
+
+/// A store whose rows a table reads in place. Rows are pinned until the table unpins them, so they do not change.
+final class RowSource: Sendable {
+  let store: VectorStore
+  /// Whether rows count as scaled to length 1.
+  let scales: Bool
+  private let space: StoreRowSpace
+
+  var dim: Int { store.dim }
+  var base: UnsafeRawPointer { UnsafeRawPointer(space.base) }
+  var rowBytes: Int { space.rowBytes }
+
+  init(_ store: VectorStore, scales: Bool) {
+    (self.store, self.scales, space) = (store, scales, store.rowSpace)
+  }
+
+  func row(_ slot: Int64) -> UnsafePointer<Float> {
+    (base + Int(slot) &* rowBytes).assumingMemoryBound(to: Float.self)
+  }
+
+  /// Pins the rows in some slots, after it has checked them.
+  ///
+  /// - Parameter limit: of the size of a coordinate.
+  func lease(
+    _ slots: UnsafeBufferPointer<Int64>, within limit: Float, context: CallContext
+  ) throws(CoverTreeError) -> RowLease {
+    let lease = try RowLease(self, slots)
+    try context.forEach(slots.count, grain: 1024) { (range, _) throws(CoverTreeError) in
+      for place in range {
+        let row = row(slots[place])
+        guard (0..<dim).allSatisfy({ row[$0].magnitude <= limit }) else {
+          throw CoverTreeError(
+            .invalidArgument, "slots[\(place)]: slot \(slots[place]) has a coordinate beyond \(limit); rescale it")
+        }
+        guard scales else { continue }
+        guard let inverse = inverseLength(row, dim) else {
+          throw CoverTreeError(
+            .invalidArgument, "slots[\(place)]: slot \(slots[place]) is a zero vector, it has no cosine with others")
+        }
+        lease.rows[place].scale = inverse
+      }
+    }
+    return lease
+  }
+}
+
+/// Pinned rows on their way into a table; they are unpinned unless the table keeps them.
+final class RowLease {
+  let rows: Buffer<cn_lent_row>
+  private let source: RowSource
+  private let slots: Buffer<Int64>
+  private var isKept = false
+
+  /// - Parameter known: hashes of the vectors that the slots have to hold; nil for any.
+  init(_ source: RowSource, _ slots: UnsafeBufferPointer<Int64>, known: KnownHashes? = nil) throws(CoverTreeError) {
+    self.source = source
+    self.slots = try Buffer(count: slots.count)
+    rows = try Buffer(count: slots.count)
+    for (place, slot) in slots.enumerated() {
+      self.slots[place] = slot
+      rows[place] = cn_lent_row(place: slot, scale: 1)
+    }
+    isKept = true  // until they are pinned
+    try source.store.pin(slots, known: known)
+    isKept = false
+  }
+
+  deinit { if !isKept { source.store.unpin(slots.count) { Int(slots[$0]) } } }
+
+  /// A row where it stands, or, scaled, in `scratch`.
+  @inline(__always)
+  func row(_ place: Int, or scratch: UnsafeMutablePointer<Float>) -> UnsafePointer<Float> {
+    let row = source.row(rows[place].place)
+    guard source.scales else { return row }
+    for d in 0..<source.dim { scratch[d] = Float(Double(row[d]) * rows[place].scale) }
+    return UnsafePointer(scratch)
+  }
+
+  /// From here on the table unpins them.
+  func keep() { isKept = true }
+}

@@ -1,0 +1,85 @@
+import CNumerics
+
+extension VectorRows {
+  @inline(__always)
+  func pinned(_ slot: Int) -> cn_lent_row {
+    UnsafeRawPointer(bytes.base).assumingMemoryBound(to: cn_lent_row.self)[slot]
+  }
+
+  /// Sets where a row stands.
+  @inline(__always)
+  func set(_ slot: Int, _ row: cn_lent_row) {
+    UnsafeMutableRawPointer(bytes.base).assumingMemoryBound(to: cn_lent_row.self)[slot] = row
+  }
+
+  /// Where a row stands in the store.
+  @inline(__always)
+  func storeSlot(_ slot: Int) -> Int { Int(pinned(slot).place) }
+
+  /// Where the first rows stand in the store.
+  func storeSlots(_ count: Int) throws(CoverTreeError) -> Buffer<Int32> {
+    let storeSlots = try Buffer<Int32>(count: count)
+    for slot in 0..<count { storeSlots[slot] = Int32(storeSlot(slot)) }
+    return storeSlots
+  }
+
+  /// Unpins rows that are read no more; rows of its own need no unpinning.
+  func unpin(_ slots: Range<Int>) {
+    source?.store.unpin(slots.count) { storeSlot(slots.lowerBound + $0) }
+  }
+
+  /// Pins all rows once more, for a copy of these.
+  func retain() throws(CoverTreeError) {
+    try source?.store.retain(count) { storeSlot($0) }
+  }
+
+  // MARK: In files
+
+  /// Where rows stand, and by what it is known that they are the same.
+  func pinnedSections() throws(CoverTreeError) -> [Section] {
+    guard let source else { return [] }
+    let hashes = try source.store.hashes(count) { storeSlot($0) }
+    let slots = try storeSlots(count)
+    let seed = try Buffer<UInt64>(count: 2)
+    (seed[0], seed[1]) = source.store.vectorHash.seed
+    let sections = [
+      Section("store.slots", slots), Section("store.hashes", hashes.reinterpreted(as: Int64.self)),
+      Section("store.seed", seed.reinterpreted(as: Int64.self)),
+    ]
+    guard source.scales else { return sections }
+    let scales = try Buffer<Double>(count: count)
+    for slot in 0..<count { scales[slot] = pinned(slot).scale }
+    return sections + [Section("store.scales", scales)]
+  }
+
+  /// Pinned rows, as a file says; an error where the store has others by now.
+  convenience init(_ file: StoredFile, of source: RowSource, products: Bool, count: Int) throws(CoverTreeError) {
+    let slots: Buffer<Int32> = try file.buffer("store.slots", rows: count)
+    let hashes: Buffer<Int64> = try file.buffer("store.hashes", rows: count)
+    let wide = try Buffer<Int64>(count: count)
+    for place in 0..<count { wide[place] = Int64(slots[place]) }
+    let seed: Buffer<Int64> = try file.buffer("store.seed", rows: 2)
+    let hash = try VectorHash(dim: source.dim, seed: (UInt64(bitPattern: seed[0]), UInt64(bitPattern: seed[1])))
+    let lease = try RowLease(
+      source, wide.elements,
+      known: KnownHashes(hashes: UnsafePointer(hashes.reinterpreted(as: UInt64.self).base), hash: hash))
+    if source.scales {
+      let scales: Buffer<Double> = try file.buffer("store.scales", rows: count)
+      guard scales.elements.allSatisfy({ $0 > 0 && $0.isFinite }) else {
+        throw file.corrupt("section \"store.scales\" has numbers that no vector has")
+      }
+      for place in 0..<count { lease.rows[place].scale = scales[place] }
+    }
+    let bytes = try GrowableBuffer<UInt8>()
+    try bytes.append(lease.rows.reinterpreted(as: UInt8.self).elements)
+    try self.init(of: source, products: products, bytes: bytes)
+    lease.keep()
+  }
+}
+
+/// One over the length of a vector; nil for a zero vector.
+func inverseLength(_ row: UnsafePointer<Float>, _ dim: Int) -> Double? {
+  var sum = 0.0
+  for d in 0..<dim { sum += Double(row[d]) * Double(row[d]) }
+  return sum > 0 ? 1 / sum.squareRoot() : nil
+}

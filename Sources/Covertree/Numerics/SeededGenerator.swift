@@ -1,0 +1,11 @@
+/// A reproducible stream of random numbers: SplitMix64 from a seed.
+struct SeededGenerator: RandomNumberGenerator {
+  private var state: UInt64
+
+  init(seed: UInt64) { state = seed }
+
+  mutating func next() -> UInt64 {
+    defer { state &+= 0x9E37_79B9_7F4A_7C15 }
+    return splitMix64(state)
+  }
+}

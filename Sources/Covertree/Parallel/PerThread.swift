@@ -1,0 +1,27 @@
+/// Objects made by the threads of a loop, each in a slot of its own.
+final class PerThread<Value: AnyObject>: @unchecked Sendable {
+  private let values: UnsafeMutablePointer<Value?>
+  private let count: Int
+
+  init(count: Int) {
+    self.count = count
+    values = .allocate(capacity: count)
+    values.initialize(repeating: nil, count: count)
+  }
+
+  deinit {
+    values.deinitialize(count: count)
+    values.deallocate()
+  }
+
+  /// The value of a slot, made where it has none. No two threads may ask for one slot at once.
+  func value(_ slot: Int, make: () throws(CoverTreeError) -> Value) throws(CoverTreeError) -> Value {
+    if let known = values[slot] { return known }
+    let new = try make()
+    values[slot] = new
+    return new
+  }
+
+  /// What there is, by slots.
+  var all: [Value] { (0..<count).compactMap { values[$0] } }
+}

@@ -1,0 +1,96 @@
+import Glibc
+
+/// Lets many readers through at once, or one writer. Writers that wait go before readers that come.
+///
+/// Who waits looks again every few milliseconds, so that the caller can end the call. In a forked child those who were inside stay
+/// behind with the parent: readers are forgotten; what a writer was about is half done, and nobody is let in any more.
+final class ReadWriteLock: @unchecked Sendable {
+  private let lock = processLock
+  // All that follows is guarded by it.
+  private var forks = processLock.forks
+  /// Threads that are inside: a call of theirs from a progress callback cannot wait for them.
+  private var readers: [pthread_t] = []
+  private var writer: pthread_t?
+  private var waitingWriters = 0
+  private var isBroken = false
+
+  /// What messages call what is behind it.
+  private let noun: String
+
+  private static var pause: UInt32 { 200 }
+
+  init(of noun: String) { self.noun = noun }
+
+  func reading<Result>(
+    _ context: CallContext, _ body: () throws(CoverTreeError) -> Result
+  ) throws(CoverTreeError) -> Result {
+    try enter(context, forWriting: false)
+    defer { leave { readers.remove(at: readers.lastIndex(of: pthread_self())!) } }
+    return try body()
+  }
+
+  func writing<Result>(
+    _ context: CallContext, _ body: () throws(CoverTreeError) -> Result
+  ) throws(CoverTreeError) -> Result {
+    try enter(context, forWriting: true)
+    defer { leave { writer = nil } }
+    return try body()
+  }
+
+  /// Goes in, where that is possible at once, as it nearly always is.
+  private func take(forWriting: Bool) -> Bool {
+    adopt()
+    let me = pthread_self()
+    guard writer == nil, !isBroken else { return false }
+    if forWriting {
+      guard readers.isEmpty else { return false }
+      writer = me
+    } else {
+      guard waitingWriters == 0 || readers.contains(me) else { return false }
+      readers.append(me)
+    }
+    return true
+  }
+
+  private func enter(_ context: CallContext, forWriting: Bool) throws(CoverTreeError) {
+    if lock.locked({ take(forWriting: forWriting) }) { return }
+    try wait(context, forWriting: forWriting)
+  }
+
+  private enum Outcome { case entered, wait, inside, broken }
+
+  private func wait(_ context: CallContext, forWriting: Bool) throws(CoverTreeError) {
+    // A writer that has to wait says so once.
+    var waits = false
+    func attempt() -> Outcome {
+      if take(forWriting: forWriting) { return .entered }
+      if isBroken { return .broken }
+      let me = pthread_self()
+      if writer == me || (forWriting && readers.contains(me)) { return .inside }
+      if forWriting, !waits { (waits, waitingWriters) = (true, waitingWriters + 1) }
+      return .wait
+    }
+    defer { if waits { leave { waitingWriters -= 1 } } }
+    while true {
+      switch lock.locked(attempt) {
+      case .entered: return
+      case .wait: break
+      case .inside:
+        throw CoverTreeError(.busy, "\(noun): a callback cannot wait for the call that it was called from")
+      case .broken:
+        throw CoverTreeError(.busy, "\(noun): a thread that stayed behind when this process was forked was changing it")
+      }
+      try context.poll()
+      usleep(Self.pause)
+    }
+  }
+
+  private func leave(_ change: () -> Void) { lock.locked { if forks == lock.forks { change() } } }
+
+  private func adopt() {
+    guard forks != lock.forks else { return }
+    forks = lock.forks
+    isBroken = isBroken || writer != nil
+    (readers, writer, waitingWriters) = ([], nil, 0)
+  }
+}

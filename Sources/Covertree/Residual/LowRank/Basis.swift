@@ -1,0 +1,51 @@
+/// An orthonormal basis of the span of some points' unit vectors in feature space: those of the pivots.
+final class Basis: @unchecked Sendable {
+  /// Pivots.
+  let rank: Int
+  /// `rank` filled up to whole tiles; basis vectors that are there for that are zero.
+  let paddedRank: Int
+  /// Their places.
+  let pivots: [Int32]
+  /// `L` of their residual correlations: from values at the pivots to coordinates in the basis.
+  let factor: CholeskyFactor
+  /// `L^-1`, its rows in panels.
+  let inverse: Panels<Double>
+  /// Of the pivots: features, coordinates as rows and in panels, `1 / sqrt(p)`.
+  let features: Panels<Double>
+  let rows: Buffer<Double>
+  let panels: Panels<Double>
+  let scales: Buffer<Double>
+
+  convenience init(_ factorisation: PivotedCholesky, _ model: ResidualModel) throws(CoverTreeError) {
+    let factor = try CholeskyFactor(count: factorisation.rank) { row, column in
+      factorisation.column(column)[factorisation.slots[row]]
+    }
+    try self.init(factorisation.pivots, factor, model)
+  }
+
+  /// - Parameter factor: of the residual correlations of the pivots.
+  init(_ pivots: [Int32], _ factor: CholeskyFactor, _ model: ResidualModel) throws(CoverTreeError) {
+    let (rank, dim) = (pivots.count, model.dim)
+    self.rank = rank
+    self.pivots = pivots
+    self.factor = factor
+    paddedRank = (rank + tileRows - 1) / tileRows * tileRows
+    inverse = try factor.inverse()
+    let (all, coordinates) = (UnsafePointer(model.features.base), UnsafePointer(model.coordinates.base))
+    features = try Panels(rows: rank, columns: model.rank)
+    features.view.pack(rank) { all + Int(pivots[$0]) * model.rank }
+    rows = try Buffer(count: rank * dim)
+    scales = try Buffer(count: (rank + 15) / 16 * 16, filledWith: 0)
+    for k in 0..<rank {
+      (rows.base + k * dim).update(from: coordinates + Int(pivots[k]) * dim, count: dim)
+      scales[k] = model.scale[Int(pivots[k])]
+    }
+    panels = try Panels(rows: rank, columns: dim)
+    panels.view.pack(rank) { coordinates + Int(pivots[$0]) * dim }
+  }
+
+  var byteCount: Int {
+    inverse.elements.byteCount + features.elements.byteCount + rows.byteCount + panels.elements.byteCount
+      + scales.byteCount
+  }
+}

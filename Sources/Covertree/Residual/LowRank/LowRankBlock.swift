@@ -1,0 +1,103 @@
+/// The few points of a block, or of a region of several blocks, that span the others, nearly, in the residual process.
+///
+/// With unit vectors `u_j` in feature space, `u_i . u_j = rho_ij`, a pivoted Cholesky factorisation of residual
+/// correlations picks pivots until every vector is within a tolerance of their span. In an orthonormal basis of that span a
+/// point has the coordinates `f_j` (a row of the factor), and what is left of it has the length `e_j`:
+/// `|f_j|^2 + e_j^2 = |u_j|^2`. So for points of two low-rank blocks, where `B` has the inner products of the two bases,
+///
+///     | rho_ij - f_i^T B f_j |  <=  e_i |u_j| + |f_i| e_j  <=  (e_i + e_j) * 1.
+///
+/// Harbrecht, Peters and Schneider, "On the low-rank approximation by the pivoted Cholesky decomposition" (2012).
+final class LowRankBlock: @unchecked Sendable {
+  /// The points that it speaks of.
+  let places: Range<Int>
+  let basis: Basis
+  /// `f_j` of each point.
+  let coordinates: Panels<Float>
+  /// `e_j` of each point, rounded up; whole vectors.
+  let residualNorms: Buffer<Float>
+  let maxResidualNorm: Float
+  let medianResidualNorm: Float
+  /// What sums in float32 may lose of an estimate.
+  let rounding: Float
+
+  var rank: Int { basis.rank }
+  /// `rank` filled up to whole tiles.
+  var paddedRank: Int { basis.paddedRank }
+
+  /// Of one block: any of its points may be a pivot, and the factorisation gives the coordinates of all.
+  ///
+  /// - Parameter mostPivots: with so many the factorisation ends, whatever is left.
+  convenience init(
+    ofBlock places: Range<Int>, in model: ResidualModel, tolerance: Double, mostPivots: Int,
+    factorisation: PivotedCholesky
+  ) throws(CoverTreeError) {
+    try factorisation.run(places.map { Int32($0) }, tolerance: tolerance, mostPivots: mostPivots)
+    let basis = try Basis(factorisation, model)
+    let coordinates = try Panels<Float>(rows: places.count, columns: basis.paddedRank)
+    coordinates.elements.base.update(repeating: 0, count: coordinates.elements.count)
+    for j in 0..<places.count {
+      let target = coordinates.view.row(j)
+      for k in 0..<basis.rank { target[k * PanelView<Float>.panelRows] = Float(factorisation.column(k)[j]) }
+    }
+    try self.init(places, basis, coordinates) { j in
+      // The diagonal is a difference of numbers of the size of the variance, divided by p.
+      let scale = model.scale[places.lowerBound + j]
+      return factorisation.residualNormsSquared[j] + 0x1p-46 * model.variance * scale * scale
+    }
+  }
+
+  /// Of the blocks of a region: its pivots are some of theirs, and every point is projected onto their span.
+  convenience init(
+    ofRegion blocks: ArraySlice<LowRankBlock>, in model: ResidualModel, tolerance: Double,
+    factorisation: PivotedCholesky, projector: Projector
+  ) throws(CoverTreeError) {
+    let places = blocks.first!.places.lowerBound..<blocks.last!.places.upperBound
+    let candidates = blocks.flatMap(\.basis.pivots)
+    try factorisation.run(candidates, tolerance: tolerance, mostPivots: candidates.count)
+    let basis = try Basis(factorisation, model)
+    let coordinates = try Panels<Float>(rows: places.count, columns: basis.paddedRank)
+    let lengths = try Buffer<Double>(count: places.count)
+    for block in blocks {
+      let first = block.places.lowerBound - places.lowerBound
+      projector.take(block.places)
+      try projector.project(
+        onto: basis, into: coordinates.view.row(first), squaredLengths: lengths.base + first)
+    }
+    let largestScale = basis.scales.elements.max() ?? 0
+    try self.init(places, basis, coordinates) { j in
+      let place = places.lowerBound + j
+      // Solving for coordinates makes rounding errors of the correlations with pivots larger.
+      let lost = 0x1p-40 * model.variance * model.scale[place] * max(model.scale[place], largestScale)
+      return model.squaredLength(ofPlace: place) - lengths[j] + lost
+    }
+  }
+
+  /// - Parameter residualNormSquared: the squared length of what is left of each point, at least.
+  private convenience init(
+    _ places: Range<Int>, _ basis: Basis, _ coordinates: Panels<Float>, residualNormSquared: (Int) -> Double
+  ) throws(CoverTreeError) {
+    let residualNorms = try Buffer<Float>(count: (places.count + 15) / 16 * 16, filledWith: 0)
+    let rounding = Self.rounding(basis)
+    for j in 0..<places.count {
+      residualNorms[j] = Float.roundedUp(max(0, residualNormSquared(j)).squareRoot()) + rounding
+    }
+    self.init(places, basis, coordinates, residualNorms)
+  }
+
+  /// Of arrays that are known.
+  init(_ places: Range<Int>, _ basis: Basis, _ coordinates: Panels<Float>, _ residualNorms: Buffer<Float>) {
+    self.places = places
+    self.basis = basis
+    self.coordinates = coordinates
+    self.residualNorms = residualNorms
+    rounding = Self.rounding(basis)
+    maxResidualNorm = residualNorms.elements.max()!
+    medianResidualNorm = residualNorms.elements.prefix(places.count).sorted()[places.count / 2]
+  }
+
+  /// Sums of `rank` products of float32 numbers, twice: vectors of length 1, so this bounds what they lose.
+  private static func rounding(_ basis: Basis) -> Float { Float(2 * basis.paddedRank + 16) * 0x1p-24 }
+
+  var byteCount: Int { coordinates.elements.byteCount + residualNorms.byteCount + basis.byteCount }
+}

@@ -1,0 +1,167 @@
+/// The low-rank blocks of a model, on one level or on two, and what bounds between them tell once they have been asked for.
+///
+/// Few blocks are compared pair by pair, and the products of their bases are kept. Many are gathered into *regions* of
+/// consecutive blocks, which have low-rank blocks of their own: pairs of regions are bounded, and the blocks of two
+/// regions are looked at by the searches to which they can matter.
+final class LowRankBlocks: @unchecked Sendable {
+  /// Pivots end at this share of the points: what is left of the others then goes into their errors.
+  private static let largestShare = 0.625
+  /// Blocks that are tried first.
+  private static let sample = 8
+  /// What may be left of a point's unit vector beside the pivots of its block, from fine to coarse. A finer low-rank block
+  /// leaves fewer points to compute exactly, but has more pivots, whose products cost the square of their number.
+  private static let tolerances = [0.05, 0.1, 0.15]
+  /// Pivots as a share of the points, up to which a tolerance is taken.
+  private static let wantedShare = 0.25
+  /// What may be left of a block's pivot beside the pivots of its region.
+  private static let regionTolerance = 0.2
+  /// Regions all pairs of which are bounded.
+  private static let mostRegions = 1024
+
+  let blocks: [LowRankBlock]
+  /// What they hold.
+  let arrays: LowRankArrays
+  /// How many blocks make a region: one where regions are the blocks themselves.
+  let blocksPerRegion: Int
+  private let model: ResidualModel
+  private let made: Lazy<Regions>
+  /// What making them took, and the bounds between regions once they have been asked for.
+  let seconds: Double
+  var boundSeconds: Double { made.known?.seconds ?? 0 }
+  /// Where they have been asked for.
+  var knownRegions: Regions? { made.known }
+
+  var rank: Int { blocks.reduce(0) { $0 + $1.rank } }
+
+  /// LowRankBlocks of regions, and the bounds between all of them.
+  final class Regions: Sendable {
+    let lowRankBlocks: [LowRankBlock]
+    let arrays: LowRankArrays
+    let products: BasisProducts
+    let seconds: Double
+
+    init(_ lowRankBlocks: [LowRankBlock], _ arrays: LowRankArrays, _ products: BasisProducts, seconds: Double) {
+      (self.lowRankBlocks, self.arrays, self.products, self.seconds) = (lowRankBlocks, arrays, products, seconds)
+    }
+  }
+
+  /// - Parameters:
+  ///   - mostBlocks: with more blocks there are regions.
+  ///   - worth: what the first search may cost, as a multiple of comparing all blocks by their features; later
+  ///     searches cost less.
+  ///   - tau: the tolerance; nil for the first of those known that does with few pivots.
+  /// - Returns: nil where the residual process has too many degrees of freedom for low-rank blocks to be worth it.
+  init?(
+    _ model: ResidualModel, mostBlocks: Int, worth: Double = 1.5, tau: Double? = nil, context: CallContext
+  ) throws(CoverTreeError) {
+    let start = monotonicSeconds()
+    self.model = model
+    made = Lazy()
+    let count = model.blockCount
+    var perRegion = count > mostBlocks ? 2 : 1
+    while (count + perRegion - 1) / perRegion > Self.mostRegions { perRegion *= 2 }
+    blocksPerRegion = perRegion
+    let mostPivots = Int(Double(model.blockSize) * Self.largestShare)
+    // Spread over the data: neighbouring blocks resemble each other.
+    let sampled = (0..<min(Self.sample, count)).map { $0 * count / min(Self.sample, count) }
+    let points = sampled.reduce(0) { $0 + model.places(ofBlock: $1).count }
+    var tolerance = 0.0
+    var share = 0.0
+    for candidate in tau.map({ [$0] }) ?? Self.tolerances {
+      tolerance = candidate
+      let made = try Self.make(sampled, model, tolerance, mostPivots, context)
+      share = Double(made.reduce(0) { $0 + $1.rank }) / Double(points)
+      if share <= Self.wantedShare { break }
+    }
+    guard Self.cost(ofRank: share * Double(model.blockSize), model) < worth else { return nil }
+    (blocks, arrays) = try Self.gathered(
+      Self.make(Array(0..<count), model, tolerance, mostPivots, context), pointsEach: model.blockSize, model, context)
+    seconds = monotonicSeconds() - start
+  }
+
+  /// LowRankBlocks that are known, from a file, and what bounds between them tell where that is.
+  init(
+    _ model: ResidualModel, _ blocks: [LowRankBlock], _ arrays: LowRankArrays, blocksPerRegion: Int, regions: Regions?
+  ) {
+    (self.model, self.blocks, self.arrays, self.blocksPerRegion) = (model, blocks, arrays, blocksPerRegion)
+    made = Lazy(regions)
+    seconds = 0
+  }
+
+  /// The same low-rank blocks, what they hold in few arrays.
+  private static func gathered(
+    _ lowRankBlocks: [LowRankBlock], pointsEach: Int, _ model: ResidualModel, _ context: CallContext
+  ) throws(CoverTreeError) -> ([LowRankBlock], LowRankArrays) {
+    let arrays = try LowRankArrays(lowRankBlocks, pointsEach: pointsEach, pointCount: model.count, context: context)
+    return (lowRankBlocks.enumerated().map { arrays.lowRankBlock($0.offset, $0.element.basis) }, arrays)
+  }
+
+  /// What the product of two bases and the projections of two blocks' points cost, as a multiple of the products of their
+  /// features: operations, those in float64 twice.
+  private static func cost(ofRank rank: Double, _ model: ResidualModel) -> Double {
+    let (size, features) = (Double(model.blockSize), Double(model.rank))
+    // Covariances of pairs are on both sides.
+    let covariance = 32.0
+    let lowRankBlocks = rank * rank * (2 * (features + covariance) + 6 * rank + 2 * size)
+    return lowRankBlocks / (size * size * (features + covariance))
+  }
+
+  var byteCount: Int {
+    let known = made.known
+    let regions = blocksPerRegion == 1 ? [] : known?.lowRankBlocks ?? []
+    return (blocks + regions).reduce(known?.products.byteCount ?? 0) { $0 + $1.byteCount }
+  }
+
+  private static func make(
+    _ blocks: [Int], _ model: ResidualModel, _ tolerance: Double, _ mostPivots: Int, _ context: CallContext
+  ) throws(CoverTreeError) -> [LowRankBlock] {
+    let made = PerThread<LowRankBlock>(count: blocks.count)
+    let scratch = PerThread<PivotedCholesky>(count: context.threads)
+    try context.forEach(blocks.count, grain: 1) { (range, slot) throws(CoverTreeError) in
+      let factorisation = try scratch.value(slot) { () throws(CoverTreeError) in try PivotedCholesky(model) }
+      for i in range {
+        _ = try made.value(i) { () throws(CoverTreeError) in
+          try LowRankBlock(
+            ofBlock: model.places(ofBlock: blocks[i]), in: model, tolerance: tolerance, mostPivots: mostPivots,
+            factorisation: factorisation)
+        }
+      }
+    }
+    return made.all
+  }
+
+  /// The regions and their bounds. The first call makes them.
+  func regions(_ context: CallContext) throws(CoverTreeError) -> Regions {
+    try made.get { () throws(CoverTreeError) in
+      let start = monotonicSeconds()
+      let (lowRankBlocks, arrays) = blocksPerRegion == 1 ? (blocks, arrays) : try makeRegions(context)
+      let products = try BasisProducts(lowRankBlocks, of: model, keeps: blocksPerRegion == 1, context: context)
+      return Regions(lowRankBlocks, arrays, products, seconds: monotonicSeconds() - start)
+    }
+  }
+
+  private func makeRegions(_ context: CallContext) throws(CoverTreeError) -> ([LowRankBlock], LowRankArrays) {
+    let count = (blocks.count + blocksPerRegion - 1) / blocksPerRegion
+    let made = PerThread<LowRankBlock>(count: count)
+    let factorisations = PerThread<PivotedCholesky>(count: context.threads)
+    let projectors = PerThread<Projector>(count: context.threads)
+    try context.forEach(count, grain: 1) { (range, slot) throws(CoverTreeError) in
+      let factorisation = try factorisations.value(slot) { () throws(CoverTreeError) in try PivotedCholesky(model) }
+      let projector = try projectors.value(slot) { () throws(CoverTreeError) in
+        try Projector(model, most: model.blockSize)
+      }
+      for region in range {
+        _ = try made.value(region) { () throws(CoverTreeError) in
+          try LowRankBlock(
+            ofRegion: blocks[blocks(ofRegion: region)], in: model, tolerance: Self.regionTolerance,
+            factorisation: factorisation, projector: projector)
+        }
+      }
+    }
+    return try Self.gathered(made.all, pointsEach: model.blockSize * blocksPerRegion, model, context)
+  }
+
+  func blocks(ofRegion region: Int) -> Range<Int> {
+    region * blocksPerRegion..<min(blocks.count, (region + 1) * blocksPerRegion)
+  }
+}

@@ -1,0 +1,110 @@
+/// Pivoted Cholesky factorisation of the residual correlations of some points: what one thread needs to make one after
+/// the other.
+///
+/// Only what was run last is there: columns of the factor, and what is left of the diagonal.
+final class PivotedCholesky {
+  private let model: ResidualModel
+  private var scratch: Scratch
+  /// The candidates that became pivots, in the order in which they did.
+  private(set) var slots: [Int] = []
+  /// Their places.
+  private(set) var pivots: [Int32] = []
+
+  private final class Scratch {
+    let capacity: Int
+    let correlations: Buffer<Double>
+    let covariances: Buffer<Double>
+    let columns: Buffer<Double>
+    let residualNormsSquared: Buffer<Double>
+    let features: Panels<Double>
+    let rows: Buffer<Double>
+    let panels: Panels<Double>
+    let scales: Buffer<Double>
+
+    init(_ model: ResidualModel, capacity: Int) throws(CoverTreeError) {
+      let width = PanelView<Double>.panelRows
+      self.capacity = (capacity + width - 1) / width * width
+      correlations = try Buffer(count: self.capacity * self.capacity)
+      covariances = try Buffer(count: self.capacity)
+      columns = try Buffer(count: self.capacity * self.capacity)
+      residualNormsSquared = try Buffer(count: self.capacity)
+      features = try Panels(rows: self.capacity, columns: model.rank)
+      rows = try Buffer(count: self.capacity * model.dim)
+      panels = try Panels(rows: self.capacity, columns: model.dim)
+      scales = try Buffer(count: self.capacity)
+    }
+  }
+
+  init(_ model: ResidualModel) throws(CoverTreeError) {
+    self.model = model
+    scratch = try Scratch(model, capacity: model.blockSize)
+  }
+
+  var rank: Int { slots.count }
+
+  /// Coordinate `k` of each candidate.
+  func column(_ k: Int) -> UnsafePointer<Double> { UnsafePointer(scratch.columns.base) + k * scratch.capacity }
+
+  /// The squared length of what is left of each candidate beside the span of the pivots.
+  var residualNormsSquared: UnsafePointer<Double> { UnsafePointer(scratch.residualNormsSquared.base) }
+
+  /// Takes pivots until what is left of every candidate is at most `tolerance` long, or there are `mostPivots`.
+  ///
+  /// - Parameter candidates: their places.
+  func run(
+    _ candidates: [Int32], tolerance: Double, mostPivots: Int
+  ) throws(CoverTreeError) {
+    let count = candidates.count
+    if count > scratch.capacity { scratch = try Scratch(model, capacity: count) }
+    try fillCorrelations(candidates)
+    let (residualNormsSquared, correlations, stride) = (
+      scratch.residualNormsSquared.base, scratch.correlations.base, scratch.capacity
+    )
+    for j in 0..<count { residualNormsSquared[j] = correlations[j * stride + j] }
+    (slots, pivots) = ([], [])
+    while slots.count < min(count, mostPivots) {
+      var pivot = 0
+      for j in 1..<max(1, count) where residualNormsSquared[j] > residualNormsSquared[pivot] { pivot = j }
+      guard residualNormsSquared[pivot] > tolerance * tolerance else { break }
+      let column = scratch.columns.base + slots.count * stride
+      // Only the lower triangle of the correlations is there.
+      for j in 0..<count { column[j] = correlations[max(j, pivot) * stride + min(j, pivot)] }
+      for k in 0..<slots.count {
+        let before = scratch.columns.base + k * stride
+        let factor = before[pivot]
+        for j in 0..<count { column[j] -= before[j] * factor }
+      }
+      let inverse = 1 / residualNormsSquared[pivot].squareRoot()
+      for j in 0..<count {
+        column[j] *= inverse
+        residualNormsSquared[j] -= column[j] * column[j]
+      }
+      residualNormsSquared[pivot] = 0
+      for slot in slots { column[slot] = 0 }
+      slots.append(pivot)
+      pivots.append(candidates[pivot])
+    }
+  }
+
+  private func fillCorrelations(_ candidates: [Int32]) throws(CoverTreeError) {
+    let (count, stride, dim) = (candidates.count, scratch.capacity, model.dim)
+    let (features, coordinates) = (UnsafePointer(model.features.base), UnsafePointer(model.coordinates.base))
+    scratch.features.view.pack(count) { features + Int(candidates[$0]) * model.rank }
+    scratch.panels.view.pack(count) { coordinates + Int(candidates[$0]) * dim }
+    for i in 0..<count {
+      (scratch.rows.base + i * dim).update(from: coordinates + Int(candidates[i]) * dim, count: dim)
+      scratch.scales[i] = model.scale[Int(candidates[i])]
+    }
+    multiply(
+      scratch.features.view, rows: 0..<count, scratch.features.view, into: scratch.correlations.base, stride: stride
+    ) { tile in min(tile + tileRows, count) }
+    for i in 0..<count {
+      try model.covariance.fill(
+        rows: scratch.rows.base + i * dim, rowCount: 1, columns: scratch.rows.base, panels: scratch.panels.view,
+        columnCount: i + 1, into: scratch.covariances.base, stride: stride)
+      let row = scratch.correlations.base + i * stride
+      let (covariances, scales) = (scratch.covariances.base, scratch.scales.base)
+      for j in 0...i { row[j] = (covariances[j] - row[j]) * (scales[i] * scales[j]) }
+    }
+  }
+}

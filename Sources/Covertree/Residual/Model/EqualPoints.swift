@@ -1,0 +1,100 @@
+/// Points of a model that no score tells apart: coordinates, features and residual variances are the same bits.
+///
+/// Of equal points those of the lowest indices come first. So among the `k` nearest of any query there are at most the first `k` of
+/// them, or `k + 1` if the query is one of them and does not count. Other copies need not be compared with anything (`FirstCopies`).
+/// Without this, each of many equal points would be compared with all others, only to find the lowest indices.
+final class EqualPoints: @unchecked Sendable {
+  /// So many copies in one place cost little.
+  private static let few = 16
+  /// Above this, float32 does not have all integers.
+  private static let mostRank = 1 << 24
+
+  /// By place: how many equal points have lower indices. In float32, which is compared in vectors; whole vectors.
+  fileprivate let ranks: Buffer<Float>
+  /// By block: the least of its ranks.
+  fileprivate let leastRanks: Buffer<Float>
+  /// 0 where no point has more than a few copies; there is nothing else then.
+  private let largestRank: Float
+
+  init(_ model: ResidualModel, context: CallContext) throws(CoverTreeError) {
+    let ranks = try Buffer<Float>(count: (model.count + 15) / 16 * 16, filledWith: 0)
+    guard try Self.fill(ranks, model, context) >= Self.few else {
+      (self.ranks, leastRanks, largestRank) = (try Buffer(count: 0), try Buffer(count: 0), 0)
+      return
+    }
+    self.ranks = ranks
+    leastRanks = try Buffer(count: model.blockCount)
+    for block in 0..<model.blockCount { leastRanks[block] = ranks.elements[model.places(ofBlock: block)].min()! }
+    largestRank = ranks.elements.max()!
+  }
+
+  /// Points stand by hash and then by index. Where hashes of points that differ are equal, copies may be missed, which changes no answer.
+  ///
+  /// - Returns: the largest rank.
+  private static func fill(
+    _ ranks: Buffer<Float>, _ model: ResidualModel, _ context: CallContext
+  ) throws(CoverTreeError) -> Int {
+    let keys = try Buffer<UInt64>(count: model.count)
+    try context.forEach(model.count, grain: 1 << 12) { (range, _) throws(CoverTreeError) in
+      for index in range { keys[index] = model.hash(ofPlace: Int(model.positionOfIndex[index])) }
+    }
+    let sequence = try sortedOrder(ofKeys: keys, context: context)
+    var (first, rank, largest) = (-1, 0, 0)
+    for slot in 0..<model.count {
+      let place = Int(model.positionOfIndex[Int(sequence[slot])])
+      let isCopy =
+        slot > 0 && keys[Int(sequence[slot])] == keys[Int(sequence[slot - 1])] && model.areEqual(first, place)
+      if !isCopy { first = place }
+      rank = isCopy ? rank + 1 : 0
+      ranks[place] = Float(min(rank, mostRank))
+      largest = max(largest, rank)
+    }
+    return largest
+  }
+
+  /// Those that can matter to a search for `k` neighbours.
+  ///
+  /// - Parameter excludesSelf: whether queries do not count as their own neighbours.
+  /// - Returns: nil where that is all of them.
+  func first(_ k: Int, excludesSelf: Bool) -> FirstCopies? {
+    let last = min(excludesSelf ? k : k - 1, Self.mostRank)
+    return Float(last) < largestRank ? FirstCopies(points: self, last: Float(last)) : nil
+  }
+
+  var byteCount: Int { ranks.byteCount + leastRanks.byteCount }
+}
+
+/// Of equal points so many as can be among the neighbours of a query.
+struct FirstCopies: Sendable {
+  fileprivate let points: EqualPoints
+  /// The last rank that matters.
+  let last: Float
+
+  func hasNone(inBlock block: Int) -> Bool { points.leastRanks[block] > last }
+
+  func has(place: Int) -> Bool { points.ranks[place] <= last }
+
+  /// The ranks of a block's points, from the first place on.
+  func ranks(from place: Int) -> UnsafePointer<Float> { UnsafePointer(points.ranks.base) + place }
+}
+
+extension ResidualModel {
+  /// Library features follow from coordinates, the caller's need not.
+  fileprivate func hash(ofPlace place: Int) -> UInt64 {
+    var hash = residualVariance[place].bitPattern
+    for column in 0..<dim { hash = splitMix64(hash ^ coordinates[place * dim + column].bitPattern) }
+    guard hasGivenFeatures else { return hash }
+    for column in 0..<rank { hash = splitMix64(hash ^ features[place * rank + column].bitPattern) }
+    return hash
+  }
+
+  fileprivate func areEqual(_ a: Int, _ b: Int) -> Bool {
+    residualVariance[a].bitPattern == residualVariance[b].bitPattern
+      && areSameBits(coordinates.base + a * dim, coordinates.base + b * dim, count: dim)
+      && areSameBits(features.base + a * rank, features.base + b * rank, count: rank)
+  }
+}
+
+private func areSameBits(_ a: UnsafePointer<Double>, _ b: UnsafePointer<Double>, count: Int) -> Bool {
+  (0..<count).allSatisfy { a[$0].bitPattern == b[$0].bitPattern }
+}

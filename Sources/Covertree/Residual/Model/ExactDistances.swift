@@ -1,0 +1,105 @@
+/// A point that exact distances are taken from: one of the model, or a new one.
+struct ExactQuery {
+  let coordinates: UnsafePointer<Double>
+  let features: UnsafePointer<Double>
+  let residualVariance: Double
+  /// Its dataset index; -1 for a new point.
+  let index: Int32
+}
+
+extension ResidualModel {
+  /// Squared residual-correlation distances, in float64: the one formula by which neighbours are decided.
+  ///
+  /// - Parameters:
+  ///   - places: of up to eight points.
+  ///   - covariances: with them, where the caller's kernel has given them.
+  func squaredDistances(
+    from query: ExactQuery, to places: SIMD8<Int32>, count: Int, covariances: SIMD8<Double>
+  ) -> SIMD8<Double> {
+    var covariances = covariances
+    if case .kernel(let kernel) = covariance {
+      var squared = SIMD8<Double>(repeating: 0)
+      for lane in 0..<count {
+        squared[lane] = squaredEuclidean(
+          coordinates.base + Int(places[lane]) &* dim, query.coordinates, dim: dim)
+      }
+      covariances = kernel.value(atSquared: squared)
+    }
+    let least = Self.relativeFloor * variance
+    var squares = SIMD8<Double>(repeating: .infinity)
+    for lane in 0..<count {
+      let place = Int(places[lane])
+      let product = dot(query.features, features.base + place &* rank, count: rank)
+      let norm = (query.residualVariance * residualVariance[place]).squareRoot()
+      let rho = norm < least ? 0 : min(1, ((covariances[lane] - product) / norm).magnitude)
+      squares[lane] = order[place] == query.index ? 0 : 1 - rho
+    }
+    return squares
+  }
+}
+
+extension ResidualModel {
+  /// The squared distance of two points of the model, by places; for kernels of the library.
+  func squaredDistance(_ a: Int32, _ b: Int32) -> Double {
+    let (from, to) = (Int(min(a, b)), max(a, b))
+    return squaredDistances(
+      from: ExactQuery(
+        coordinates: UnsafePointer(coordinates.base) + from * dim, features: UnsafePointer(features.base) + from * rank,
+        residualVariance: residualVariance[from], index: order[from]),
+      to: SIMD8(repeating: to), count: 1, covariances: SIMD8(repeating: 0))[0]
+  }
+}
+
+extension ResidualSearch {
+  /// Distances of points of the dataset from `width` others each; -1 stands for none, at infinity.
+  public func distances(
+    from rows: StoredIndices, to others: UnsafeBufferPointer<Int64>, width: Int, context: CallContext,
+    distances: UnsafeMutablePointer<Double>
+  ) throws(CoverTreeError) {
+    let model = model
+    let known = Int64(0)..<Int64(model.count)
+    try rows.check(below: model.count, named: "rows")
+    for (slot, index) in others.enumerated() where index != -1 && !known.contains(index) {
+      throw CoverTreeError(
+        .notFound,
+        "others[\(slot / width), \(slot % width)]: expected a dataset index below \(model.count), got \(index)")
+    }
+    try context.forEach(rows.elements.count, grain: 64) { (range, _) throws(CoverTreeError) in
+      for row in range {
+        for first in stride(from: 0, to: width, by: 8) {
+          let count = min(8, width - first)
+          try fill(
+            UnsafeMutableBufferPointer(start: distances + row * width + first, count: count),
+            from: Int(model.positionOfIndex[Int(rows.elements[row])]), to: others.baseAddress! + row * width + first)
+        }
+      }
+    }
+  }
+
+  private func fill(
+    _ distances: UnsafeMutableBufferPointer<Double>, from place: Int, to others: UnsafePointer<Int64>
+  ) throws(CoverTreeError) {
+    var places = SIMD8<Int32>(repeating: 0)
+    for lane in 0..<distances.count { places[lane] = model.positionOfIndex[Int(max(0, others[lane]))] }
+    let row = model.coordinates.base + place * model.dim
+    var covariances = SIMD8<Double>(repeating: 0)
+    if case .callback(let callback) = model.covariance {
+      let points = try Buffer<Double>(count: distances.count * model.dim)
+      for lane in 0..<distances.count {
+        (points.base + lane * model.dim).update(
+          from: model.coordinates.base + Int(places[lane]) * model.dim, count: model.dim)
+      }
+      let block = try Buffer<Double>(count: distances.count)
+      try callback.fill(row, 1, points.base, distances.count, block.base)
+      for lane in 0..<distances.count { covariances[lane] = block[lane] }
+    }
+    let found = model.squaredDistances(
+      from: ExactQuery(
+        coordinates: row, features: UnsafePointer(model.features.base) + place * model.rank,
+        residualVariance: model.residualVariance[place], index: model.order[place]),
+      to: places, count: distances.count, covariances: covariances)
+    for lane in 0..<distances.count {
+      distances[lane] = others[lane] < 0 ? .infinity : found[lane].squareRoot()
+    }
+  }
+}

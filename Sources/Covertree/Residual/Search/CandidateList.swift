@@ -1,0 +1,129 @@
+import CNumerics
+
+/// What is looked for around each query.
+enum SearchGoal {
+  /// So many points of the largest residual correlation.
+  case nearest(Int)
+  /// All points within a squared distance, for queries with at most `most` candidates.
+  case within(squared: Double, most: Int)
+}
+
+/// Points that may be among the `k` of largest residual correlation of one query, each with bounds on its size.
+///
+/// The k-th largest *lower* bound is a threshold: a point whose *upper* bound does not reach it is not among the `k`. A
+/// list only ever leaves out such points.
+final class CandidateList {
+  private let upper: GrowableBuffer<Float>
+  private let lower: GrowableBuffer<Float>
+  let places: GrowableBuffer<Int32>
+  /// Covariances with the query, where the caller's kernel gives them in blocks and they are not computed again.
+  let covariances: GrowableBuffer<Double>?
+
+  /// Upper bounds below this are of no use.
+  private(set) var threshold: Float = 0
+  private var k = 0
+  private var pruneAt = 0
+  private var endsWhenFull = false
+  /// Whether more candidates came than are wanted. The list is empty then, and takes no more.
+  private(set) var isFull = false
+
+  var count: Int { places.count }
+
+  init(keepsCovariances: Bool) throws(CoverTreeError) {
+    upper = try GrowableBuffer()
+    lower = try GrowableBuffer()
+    places = try GrowableBuffer()
+    covariances = keepsCovariances ? try GrowableBuffer() : nil
+  }
+
+  /// Empties the list for a query.
+  ///
+  /// - Parameter limit: a distance beyond which no point counts.
+  func begin(_ goal: SearchGoal, limit: Double) throws(CoverTreeError) {
+    isFull = false
+    switch goal {
+    case .nearest(let k):
+      (self.k, threshold, pruneAt) = (k, max(0, Self.least(squared: limit * limit)), Self.room(k))
+      endsWhenFull = false
+    case .within(let squared, let most):
+      (k, threshold, pruneAt) = (most, Self.least(squared: squared), most)
+      endsWhenFull = true
+    }
+    try resize(to: 0)
+  }
+
+  /// What the upper bound of a point within a squared distance is at least.
+  static func least(squared: Double) -> Float { Float(1 - min(squared, 2)) - 0x1p-20 }
+
+  /// Takes the query itself, which is at distance 0 whatever its variances say.
+  func appendOwn(_ place: Int32) throws(CoverTreeError) {
+    try append(place, lower: 1, upper: 1)
+    try covariances?.append(0)
+  }
+
+  private static func room(_ count: Int) -> Int { 2 * count + 128 }
+
+  @inline(__always)
+  func append(_ place: Int32, lower: Float, upper: Float) throws(CoverTreeError) {
+    try self.upper.append(upper)
+    try self.lower.append(lower)
+    try places.append(place)
+  }
+
+  /// Raises the threshold and drops what is below it, once enough has come to be worth that.
+  @inline(__always)
+  func pruneWhereWorthIt() throws(CoverTreeError) {
+    if count > pruneAt { try prune() }
+  }
+
+  func prune() throws(CoverTreeError) {
+    guard count > k else { return }
+    if endsWhenFull {
+      (isFull, threshold) = (true, .infinity)
+      return try resize(to: 0)
+    }
+    raiseThreshold()
+    var kept = 0
+    for slot in 0..<count where upper[slot] >= threshold {
+      upper[kept] = upper[slot]
+      lower[kept] = lower[slot]
+      places[kept] = places[slot]
+      if let covariances { covariances[kept] = covariances[slot] }
+      kept &+= 1
+    }
+    try resize(to: kept)
+    pruneAt = max(Self.room(k), 2 * kept)
+  }
+
+  private func resize(to count: Int) throws(CoverTreeError) {
+    try upper.resize(to: count)
+    try lower.resize(to: count)
+    try places.resize(to: count)
+    try covariances?.resize(to: count)
+  }
+
+  /// Halves the interval in which the k-th largest lower bound lies until it is narrow; its lower end is a threshold.
+  private func raiseThreshold() {
+    var (low, high): (Float, Float) = (threshold, 1)
+    guard atLeast(low) >= k else { return }
+    for _ in 0..<14 {
+      let middle = (low + high) / 2
+      if atLeast(middle) >= k { low = middle } else { high = middle }
+    }
+    threshold = low
+  }
+
+  /// The upper bound of a candidate.
+  @inline(__always)
+  func upperBound(_ slot: Int) -> Float { upper[slot] }
+
+  /// How many lower bounds reach a value.
+  private func atLeast(_ value: Float) -> Int {
+    let vectors = UnsafeRawPointer(lower.base).assumingMemoryBound(to: SIMD16<Float>.self)
+    let least = SIMD16<Float>(repeating: value)
+    var found = 0
+    for vector in 0..<count / 16 { found &+= cn_f32x16_mask_le(least, vectors[vector]).nonzeroBitCount }
+    for slot in count / 16 * 16..<count where lower[slot] >= value { found &+= 1 }
+    return found
+  }
+}

@@ -1,0 +1,200 @@
+import CNumerics
+
+/// Compares a group of queries with a block by the products of their features, in float32 where that is precise enough
+/// and in float64 else: what is asked of low-rank blocks that are too coarse, or that cannot be.
+final class DirectComparison {
+  private let model: ResidualModel
+  private let single: FeatureProducts<Float>
+  private let double: FeatureProducts<Double>
+  private let covariances: Buffer<Double>
+  private let estimates: Buffer<Float>
+  private let noErrors: Buffer<Float>
+  private let eligible: Buffer<Int>
+  private var group: QueryGroup!
+
+  init(_ model: ResidualModel, groupSize: Int) throws(CoverTreeError) {
+    self.model = model
+    single = try FeatureProducts(model, groupSize: groupSize)
+    double = try FeatureProducts(model, groupSize: groupSize)
+    covariances = try Buffer(count: model.blockSize * (model.covariance.isCallback ? groupSize : 1))
+    estimates = try Buffer(count: model.blockSize)
+    noErrors = try Buffer(count: model.blockSize, filledWith: 0)
+    eligible = try Buffer(count: groupSize)
+  }
+
+  func begin(_ group: QueryGroup) {
+    self.group = group
+    single.begin(group)
+    double.begin(group)
+  }
+
+  func compare(
+    _ block: Int, _ active: QueryMask, _ lists: [CandidateList], _ statistics: inout ResidualStatistics
+  ) throws(CoverTreeError) {
+    let places = model.places(ofBlock: block)
+    let labels = UnsafePointer(model.order.base) + places.lowerBound
+    var most = 0
+    for i in 0..<group.count {
+      eligible[i] = active.contains(i) ? lowerBound(of: group.before[i], in: labels, places.count) : 0
+      most = max(most, eligible[i])
+    }
+    guard most > 0 else { return }
+    if case .callback(let callback) = model.covariance { try fillByCallback(callback, places, most) }
+    // Float32 will do where its error in a correlation is small for most points of the block.
+    let limit = 0.01 / (single.error * model.typicalScale[block])
+    let precise = limit * limit / (model.variance * model.variance)
+    let rows = (0..<group.count).filter { eligible[$0] > 0 }
+    try compare(
+      single, rows.filter { 1 < precise * group.residualVariance[$0] }, places, labels, lists, &statistics)
+    try compare(
+      double, rows.filter { 1 >= precise * group.residualVariance[$0] }, places, labels, lists, &statistics)
+  }
+
+  /// Compares some queries, each with the first points of the block that count for it.
+  private func compare<S: Scalar>(
+    _ products: FeatureProducts<S>, _ rows: [Int], _ places: Range<Int>, _ labels: UnsafePointer<Int32>,
+    _ lists: [CandidateList], _ statistics: inout ResidualStatistics
+  ) throws(CoverTreeError) {
+    guard !rows.isEmpty else { return }
+    products.multiply(rows, places, eligible)
+    let panels = model.coordinatePanels.view.from(row: places.lowerBound)
+    for i in rows {
+      let count = eligible[i]
+      var row = covariances.base
+      switch model.covariance {
+      case .kernel(let kernel): kernel.fill(group.coordinates[i], panels, count: count, into: row)
+      case .callback: row += i * model.blockSize
+      }
+      let scale = 1 / group.residualVariance[i].squareRoot()
+      products.estimate(i, row, places, count: count, scale: scale, into: estimates.base)
+      statistics.blocksCompared += 1
+      statistics.bounded += count
+      try lists[i].scan(
+        estimates.base, count: count, labels: labels, firstPlace: places.lowerBound, own: group.indices[i],
+        excludesOwn: group.excludesSelf, among: group.copies,
+        within: EstimateErrors(
+          fixed: 0x1p-22,
+          factor: Float.roundedUp(
+            products.error * ResidualModel.errorScale(group.residualVariance[i] / model.variance))),
+        errors: noErrors.base, scales: model.scaleAbove.base + places.lowerBound,
+        covariances: model.covariance.isCallback ? UnsafePointer(row) : nil)
+    }
+  }
+
+  /// The caller gives a block of covariances at once: those of all queries with the first points of the block.
+  private func fillByCallback(_ callback: CallbackKernel, _ places: Range<Int>, _ most: Int) throws(CoverTreeError) {
+    let dim = model.dim
+    let rows = try Buffer<Double>(count: group.count * dim)
+    for i in 0..<group.count { (rows.base + i * dim).update(from: group.coordinates[i], count: dim) }
+    let block = try Buffer<Double>(count: group.count * most)
+    try callback.fill(rows.base, group.count, model.coordinates.base + places.lowerBound * dim, most, block.base)
+    for i in 0..<group.count {
+      (covariances.base + i * model.blockSize).update(from: block.base + i * most, count: most)
+    }
+  }
+}
+
+/// Products of the features of a group with those of a block.
+private final class FeatureProducts<S: Scalar> {
+  private static var fewRows: Int { 4 }
+
+  private let model: ResidualModel
+  private let left: Panels<S>
+  private let right: Panels<S>
+  private let products: Buffer<S>
+  private var group: QueryGroup!
+  /// The queries on the left side, in their order, and where each of them is there.
+  private var packed: [Int] = []
+  private let slots: Buffer<Int>
+  private var areRowsPacked = false
+  /// What features are divided by: in float32 none may overflow or vanish.
+  private let unit: Double
+  /// How far a product of two vectors may be off, relative to their lengths.
+  let error: Double
+
+  init(_ model: ResidualModel, groupSize: Int) throws(CoverTreeError) {
+    self.model = model
+    left = try Panels(rows: groupSize, columns: model.rank)
+    slots = try Buffer(count: groupSize, filledWith: -1)
+    right = try Panels(rows: model.blockSize, columns: model.rank)
+    products = try Buffer(count: (groupSize + tileRows) * model.blockSize)
+    unit = S.self == Float.self ? model.variance.squareRoot() : 1
+    error = Double(roundings(inProductOf: model.rank) + 4) * Double(S.ulpOfOne) / 2
+  }
+
+  func begin(_ group: QueryGroup) {
+    self.group = group
+    forget()
+  }
+
+  /// - Parameters:
+  ///   - rows: the queries.
+  ///   - eligible: how many points of the block each query is compared with.
+  func multiply(_ rows: [Int], _ places: Range<Int>, _ eligible: Buffer<Int>) {
+    if S.self == Double.self && rows.count <= Self.fewRows {
+      // Packing the block would cost more than all their products.
+      forget()
+      for (slot, i) in rows.enumerated() {
+        slots[i] = slot
+        let row = products.base + slot * model.blockSize
+        for j in 0..<eligible[i] {
+          let other = model.features.base + (places.lowerBound + j) * model.rank
+          row[j] = S(dot(group.features[i], other, count: model.rank))
+        }
+      }
+      packed = rows
+      areRowsPacked = false
+      return
+    }
+    pack(rows)
+    Covertree.multiply(
+      left.view, rows: 0..<packed.count, packed(places), into: products.base, stride: model.blockSize
+    ) { tile in
+      var most = 0
+      for slot in tile..<min(tile &+ tileRows, packed.count) { most = max(most, eligible[packed[slot]]) }
+      return most
+    }
+  }
+
+  /// Takes queries to the left side, if they are not there among few others.
+  private func pack(_ rows: [Int]) {
+    if areRowsPacked && packed.count <= 2 * rows.count && rows.allSatisfy({ slots[$0] >= 0 }) { return }
+    forget()
+    packed = rows
+    areRowsPacked = true
+    for (slot, i) in rows.enumerated() { slots[i] = slot }
+    let group = group!
+    left.view.pack(rows.count, times: 1 / unit) { group.features[rows[$0]] }
+  }
+
+  private func forget() {
+    for i in packed { slots[i] = -1 }
+    packed = []
+    areRowsPacked = false
+  }
+
+  /// Features of a block; those in float32 are kept by the model.
+  private func packed(_ places: Range<Int>) -> PanelView<S> {
+    if let single = model.singleFeatures.view.from(row: places.lowerBound) as? PanelView<S> { return single }
+    let (features, rank) = (UnsafePointer(model.features.base) + places.lowerBound * model.rank, model.rank)
+    right.view.pack(places.count) { features + $0 * rank }
+    return right.view
+  }
+
+  /// rho of one query with the first points of the block that was multiplied last.
+  func estimate(
+    _ i: Int, _ covariances: UnsafePointer<Double>, _ places: Range<Int>, count: Int, scale: Double,
+    into estimates: UnsafeMutablePointer<Float>
+  ) {
+    let row = UnsafeRawPointer(products.base + slots[i] &* model.blockSize).assumingMemoryBound(to: S.Lanes.self)
+    let covariances = UnsafeRawPointer(covariances).assumingMemoryBound(to: SIMD8<Double>.self)
+    let scales = UnsafeRawPointer(model.scale.base + places.lowerBound).assumingMemoryBound(to: SIMD8<Double>.self)
+    let target = UnsafeMutableRawPointer(estimates).assumingMemoryBound(to: SIMD8<Float>.self)
+    let parts = S.width / 8
+    let square = unit * unit
+    for vector in 0..<(count &+ 7) / 8 {
+      let product = S.widened(row[vector / parts], part: vector % parts)
+      target[vector] = cn_f64x8_narrow((covariances[vector] - product * square) * (scales[vector] * scale))
+    }
+  }
+}

@@ -1,0 +1,243 @@
+/// One thread's search for one group of queries after the other.
+///
+/// Blocks are compared with the group, those that promise most first; each |rho| is bounded from both sides and
+/// offered to the query's `CandidateList`. What is left there at the end is decided in float64.
+final class GroupSearch {
+  /// A query is left to the fallback once low-rank blocks were too coarse for it in more blocks than this.
+  private static let mostCoarseBlocks = 8
+
+  private let model: ResidualModel
+  private let lowRankBlocks: LowRankBlocks?
+  private let regions: LowRankBlocks.Regions?
+  private let goal: SearchGoal
+  private let context: CallContext
+  private let slot: Int
+  private let lists: [CandidateList]
+  private let direct: DirectComparison
+  private let byLowRank: LowRankComparison?
+  private let collected: TopK.Scratch?
+  private let sequence: GrowableBuffer<UInt64>
+  private var group: QueryGroup!
+  /// Of the group: queries that are left to be compared directly.
+  private var fallbackQueries = QueryMask()
+  /// How many blocks each has met that its lowRankBlocks are too coarse for.
+  private let coarseBlocks: Buffer<Int>
+  /// Rows of all such queries so far.
+  let fallbackRows: GrowableBuffer<Int32>
+  private(set) var statistics = ResidualStatistics()
+
+  /// - Parameters:
+  ///   - lowRankBlocks: with their regions; nil where there are none.
+  ///   - directly: compares points by their features, in blocks that the low-rank blocks' bounds leave.
+  ///   - slot: of the thread that searches.
+  init(
+    _ model: ResidualModel, _ lowRankBlocks: LowRankBlocks?, directly: Bool, _ task: GroupTask, slot: Int
+  ) throws(CoverTreeError) {
+    self.model = model
+    let groupSize = task.groupSize
+    (goal, context, self.slot) = (task.goal, task.context, slot)
+    self.lowRankBlocks = lowRankBlocks
+    let regions = try lowRankBlocks?.regions(context)
+    self.regions = regions
+    var lists: [CandidateList] = []
+    for _ in 0..<groupSize { lists.append(try CandidateList(keepsCovariances: model.covariance.isCallback)) }
+    self.lists = lists
+    if case .nearest(let k) = goal { collected = try TopK.Scratch(k: k) } else { collected = nil }
+    sequence = try GrowableBuffer()
+    fallbackRows = try GrowableBuffer()
+    coarseBlocks = try Buffer(count: groupSize)
+    direct = try DirectComparison(model, groupSize: groupSize)
+    byLowRank =
+      if let lowRankBlocks, let regions, !directly {
+        try LowRankComparison(model, lowRankBlocks, regions, groupSize: groupSize)
+      } else { nil }
+  }
+
+  func search(_ group: QueryGroup) throws(CoverTreeError) {
+    self.group = group
+    fallbackQueries = QueryMask()
+    for i in 0..<group.count {
+      try lists[i].begin(goal, limit: group.limits[i])
+      if let copies = group.copies { try takeOwn(i, unlessAmong: copies) }
+    }
+    if let byLowRank { try searchBlocks(by: byLowRank) } else { try searchDirectly() }
+  }
+
+  /// A query counts for itself even if it is not among the first copies.
+  private func takeOwn(_ i: Int, unlessAmong copies: FirstCopies) throws(CoverTreeError) {
+    let place = group.places[i]
+    guard place >= 0, !copies.has(place: Int(place)), !group.excludesSelf, group.indices[i] < group.before[i] else {
+      return
+    }
+    try lists[i].appendOwn(place)
+  }
+
+  /// Regions and blocks of the largest bounds first: they make the thresholds that keep others closed.
+  private func searchBlocks(by comparison: LowRankComparison) throws(CoverTreeError) {
+    try comparison.begin(group)
+    direct.begin(group)
+    coarseBlocks.base.update(repeating: 0, count: group.count)
+    for region in try order(comparison.regionCount, by: comparison.promise) {
+      let active = comparison.activeQueries(inRegion: region, lists, except: fallbackQueries)
+      if active.isEmpty || group.leavesOut(comparison.blocks(ofRegion: region)) { continue }
+      if comparison.isWorthEntering(region, for: active.count) {
+        for block in try comparison.enter(region) { try compare(block, comparison) }
+      } else {
+        for block in comparison.blocks(ofRegion: region) { try compareDirectly(block, active) }
+      }
+    }
+  }
+
+  private func compare(_ block: Int, _ comparison: LowRankComparison) throws(CoverTreeError) {
+    try context.poll(inSlot: slot)
+    if group.leavesOut(block..<block + 1) { return }
+    let active = comparison.activeQueries(inBlock: block, lists, except: fallbackQueries)
+    if active.isEmpty { return }
+    try comparison.compare(block, active, lists, &statistics)
+    try addFallbackQueries(after: block, active, comparison)
+  }
+
+  /// Queries whose thresholds stay so low that most points of many blocks would pass for candidates.
+  private func addFallbackQueries(after block: Int, _ active: QueryMask, _ comparison: LowRankComparison)
+    throws(CoverTreeError)
+  {
+    for i in 0..<group.count where active.contains(i) {
+      guard comparison.isCoarse(block, for: i, threshold: lists[i].threshold) else { continue }
+      coarseBlocks[i] += 1
+      if coarseBlocks[i] > Self.mostCoarseBlocks {
+        fallbackQueries.insert(i)
+        try fallbackRows.append(group.rows[i])
+      }
+    }
+  }
+
+  /// By features; where bounds of the points are known, only blocks that can matter.
+  private func searchDirectly() throws(CoverTreeError) {
+    direct.begin(group)
+    guard let lowRankBlocks, let regions, group.places[0] >= 0 else {
+      let center = group.coordinates[group.count / 2]
+      for block in try order(model.blockCount, by: { model.nearness(ofBlock: $0, to: center) }) {
+        var active = QueryMask()
+        for i in 0..<group.count where !lists[i].isFull { active.insert(i) }
+        if !active.isEmpty { try compareDirectly(block, active) }
+      }
+      return
+    }
+    let (count, places) = (group.count, group.places)
+    let bounds = regions.products
+    let promise = { (region: Int) -> UInt32 in
+      let known = bounds.bounds(with: region)
+      return (0..<count).reduce(0) { $0 &+ UInt32(known[Int(places[$1])]) }
+    }
+    for region in try order(regions.lowRankBlocks.count, by: promise) {
+      let known = bounds.bounds(with: region)
+      for block in lowRankBlocks.blocks(ofRegion: region) {
+        var active = QueryMask()
+        for i in 0..<count where canReach(known[Int(places[i])], lists[i].threshold) { active.insert(i) }
+        if !active.isEmpty { try compareDirectly(block, active) }
+      }
+    }
+  }
+
+  private func compareDirectly(_ block: Int, _ active: QueryMask) throws(CoverTreeError) {
+    try context.poll(inSlot: slot)
+    if group.leavesOut(block..<block + 1) { return }
+    try direct.compare(block, active, lists, &statistics)
+  }
+
+  /// The numbers below `count`, those that promise most first.
+  private func order(_ count: Int, by promise: (Int) -> UInt32) throws(CoverTreeError) -> [Int] {
+    try sequence.resize(to: count)
+    for i in 0..<count { sequence[i] = UInt64(~promise(i)) << 32 | UInt64(i) }
+    return sortedSlots(count)
+  }
+
+  /// The low halves of the first numbers in the sequence, as all of the numbers sort.
+  private func sortedSlots(_ count: Int) -> [Int] {
+    var numbers = UnsafeMutableBufferPointer(start: sequence.base, count: count)
+    numbers.sort()
+    return numbers.map { Int(truncatingIfNeeded: $0 & 0xFFFF_FFFF) }
+  }
+
+  /// Decides the candidates of each query and writes its row.
+  func rankExactly(into request: NeighborRequest) throws(CoverTreeError) {
+    let (k, indices) = (request.k, request.indices)
+    for i in 0..<group.count where !fallbackQueries.contains(i) {
+      statistics.queries += 1
+      try lists[i].prune()
+      var nearest = TopK(collected!, bound: group.limits[i])
+      try decide(i, min(k, model.count), into: &nearest)
+      // The collector was given distances as they are.
+      let found = nearest.finished()
+      let row = Int(group.rows[i]) * k
+      for rank in 0..<found.count { indices[row + rank] = found.labels[rank] }
+      for rank in found.count..<k { indices[row + rank] = -1 }
+      for distances in request.distances {
+        for rank in 0..<found.count { distances[row + rank] = found.squares[rank] }
+        for rank in found.count..<k { distances[row + rank] = .infinity }
+      }
+    }
+  }
+
+  /// Offers the exact distance of each candidate, those of the largest upper bounds first, until the rest cannot come
+  /// among the `k`. The collector compares distances as they are.
+  private func decide(_ i: Int, _ k: Int, into nearest: inout TopK) throws(CoverTreeError) {
+    let list = lists[i]
+    try sequence.resize(to: list.count)
+    // Bounds are not negative, so they sort as their bits do.
+    for slot in 0..<list.count {
+      sequence[slot] = UInt64(~list.upperBound(slot).bitPattern) << 32 | UInt64(slot)
+    }
+    let slots = sortedSlots(list.count)
+    for first in stride(from: 0, to: slots.count, by: 8) {
+      // 1 - d^2 is |rho| of the k-th so far.
+      if nearest.count == k
+        && Double(list.upperBound(slots[first])) < 1 - nearest.worst * nearest.worst - 0x1p-40
+      {
+        return
+      }
+      let next = slots[first..<min(first + 8, slots.count)]
+      let (places, squares) = decide(i, next)
+      try context.poll(inSlot: slot)
+      for lane in 0..<next.count { nearest.insert(squares[lane].squareRoot(), model.order[Int(places[lane])]) }
+    }
+  }
+
+  /// Takes the candidates of each query that are within the squared distance.
+  func list(into part: NeighborGraph.Part) throws(CoverTreeError) {
+    guard case .within(let squared, _) = goal else { return }
+    for i in 0..<group.count where !fallbackQueries.contains(i) {
+      statistics.queries += 1
+      if lists[i].isFull {
+        try part.leaveOut(place: group.places[i])
+        continue
+      }
+      try part.begin(place: group.places[i])
+      for first in stride(from: 0, to: lists[i].count, by: 8) {
+        let (places, squares) = decide(i, Array(first..<min(first + 8, lists[i].count))[...])
+        for lane in 0..<min(8, lists[i].count - first)
+        where squares[lane] <= squared && places[lane] != group.places[i] {
+          try part.append(places[lane], squares[lane])
+        }
+      }
+    }
+  }
+
+  /// The squared distances of eight candidates, or what is left of them, and their places.
+  private func decide(_ i: Int, _ slots: ArraySlice<Int>) -> (places: SIMD8<Int32>, squares: SIMD8<Double>) {
+    let list = lists[i]
+    statistics.exact += slots.count
+    var places = SIMD8<Int32>(repeating: 0)
+    var covariances = SIMD8<Double>(repeating: 0)
+    for (lane, slot) in slots.enumerated() {
+      places[lane] = list.places[slot]
+      if let known = list.covariances { covariances[lane] = known[slot] }
+    }
+    let squares = model.squaredDistances(
+      from: ExactQuery(
+        coordinates: group.coordinates[i], features: group.features[i],
+        residualVariance: group.residualVariance[i], index: group.indices[i]),
+      to: places, count: slots.count, covariances: covariances)
+    return (places, squares)
+  }
+}

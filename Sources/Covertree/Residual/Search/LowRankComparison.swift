@@ -1,0 +1,277 @@
+import CNumerics
+
+/// Compares a group of queries with a block through low-rank blocks.
+///
+/// Queries that are points of the model have coordinates in the basis of their own block, and an error `e_i`; projected
+/// onto the basis of another block they are `E_i = B^T f_i`. New points are projected exactly, without an error of their
+/// own. Either way `E_i . f_j` estimates rho, and `|E_i| + e_i + max e_j` bounds |rho| for a whole block.
+///
+/// Regions come first: those that can matter are *entered*, and then the bounds of their blocks are known.
+final class LowRankComparison {
+  private static let width = PanelView<Float>.panelRows
+  /// What a computed length may fall short of the true one.
+  static let rounding: Float = 1 + 0x1p-10
+  /// What an element of the product of two bases costs, as a multiple of the product of two points' features.
+  private static let costOfProduct = 3
+
+  private let model: ResidualModel
+  private let lowRankBlocks: LowRankBlocks
+  private let regions: LowRankBlocks.Regions
+  private let maker: BasisProductMaker
+  private let projector: Projector
+  private var group: QueryGroup!
+
+  /// Of points of the model: coordinates in the basis of their own block, and errors.
+  private let own: Buffer<Float>
+  private let errors: Buffer<Float>
+  /// Bounds with blocks of regions that were entered, and with regions where they are not known beforehand: by block or
+  /// region, then by query.
+  private let blockBounds: Buffer<UInt8>
+  private let regionBounds: Buffer<UInt8>
+  private let groupSize: Int
+  /// The group in the bases of blocks: of all, where regions are blocks, and of those of one region else.
+  private let projections: Buffer<Float>
+  private let offsets: [Int]
+  private let basisProduct: Buffer<Float>
+  private let eligible: Buffer<Int>
+  private let estimates: Buffer<Float>
+
+  private var isFlat: Bool { lowRankBlocks.blocksPerRegion == 1 }
+
+  init(
+    _ model: ResidualModel, _ lowRankBlocks: LowRankBlocks, _ regions: LowRankBlocks.Regions, groupSize: Int
+  ) throws(CoverTreeError) {
+    self.model = model
+    self.lowRankBlocks = lowRankBlocks
+    self.regions = regions
+    projector = try Projector(model, most: groupSize)
+    let most = lowRankBlocks.blocks.reduce(0) { max($0, $1.paddedRank) }
+    maker = try BasisProductMaker(model, most: most)
+    let mostOfRegions = regions.lowRankBlocks.reduce(0) { max($0, $1.paddedRank) }
+    let points = (groupSize + Self.width - 1) / Self.width * Self.width
+    own = try Buffer(count: points * most)
+    errors = try Buffer(count: points, filledWith: 0)
+    regionBounds = try Buffer(count: groupSize * regions.lowRankBlocks.count)
+    blockBounds = try Buffer(count: groupSize * model.blockCount)
+    self.groupSize = groupSize
+    var offsets: [Int] = []
+    var next = 0
+    var end = mostOfRegions
+    for (block, lowRankBlock) in lowRankBlocks.blocks.enumerated() {
+      if lowRankBlocks.blocksPerRegion > 1 && block % lowRankBlocks.blocksPerRegion == 0 { next = 0 }
+      offsets.append(next * points)
+      next += lowRankBlock.paddedRank
+      end = max(end, next)
+    }
+    self.offsets = offsets
+    projections = try Buffer(count: end * points)
+    basisProduct = try Buffer(count: most * most)
+    eligible = try Buffer(count: groupSize)
+    estimates = try Buffer(count: (groupSize + tileRows) * model.blockSize)
+  }
+
+  func begin(_ group: QueryGroup) throws(CoverTreeError) {
+    self.group = group
+    if let block = group.block {
+      return takeCoordinates(from: lowRankBlocks.blocks[block])
+    }
+    errors.base.update(repeating: 0, count: group.count)
+    projector.take(group)
+    for (region, lowRankBlock) in regions.lowRankBlocks.enumerated() {
+      if group.leavesOut(blocks(ofRegion: region)) {
+        (regionBounds.base + region * groupSize).update(repeating: 0, count: group.count)
+        continue
+      }
+      let target = projections.base + (isFlat ? offsets[region] : 0)
+      try projector.project(onto: lowRankBlock.basis, into: target)
+      bound(target, by: lowRankBlock, into: regionBounds.base + region * groupSize)
+    }
+  }
+
+  /// Coordinates of the group in its block's basis, gathered into panels of its own.
+  private func takeCoordinates(from lowRankBlock: LowRankBlock) {
+    let (rank, width) = (lowRankBlock.paddedRank, Self.width)
+    for i in 0..<group.count {
+      let j = Int(group.places[i]) - lowRankBlock.places.lowerBound
+      let source = lowRankBlock.coordinates.view.row(j)
+      let target = own.base + (i / width * rank * width + i % width)
+      for k in 0..<rank { target[k &* width] = source[k &* width] }
+      errors[i] = lowRankBlock.residualNorms[j]
+    }
+  }
+
+  /// Bounds with a low-rank block onto whose basis the group was projected.
+  private func bound(
+    _ projected: UnsafePointer<Float>, by lowRankBlock: LowRankBlock, into bounds: UnsafeMutablePointer<UInt8>
+  ) {
+    let rank = lowRankBlock.paddedRank
+    for first in Swift.stride(from: 0, to: group.count, by: Self.width) {
+      boundBytes(
+        projected + first * rank, rank: rank, errors: errors.base + first, plus: lowRankBlock.maxResidualNorm,
+        count: group.count - first, into: bounds + first)
+    }
+  }
+
+  /// The bound of a query with a region.
+  @inline(__always)
+  private func bound(_ i: Int, region: Int) -> UInt8 {
+    group.block == nil
+      ? regionBounds[region &* groupSize &+ i] : regions.products.bounds(with: region)[Int(group.places[i])]
+  }
+
+  /// The bound of a query with a block of a region that was entered.
+  @inline(__always)
+  private func bound(_ i: Int, block: Int) -> UInt8 {
+    isFlat ? bound(i, region: block) : blockBounds[block &* groupSize &+ i]
+  }
+
+  var regionCount: Int { regions.lowRankBlocks.count }
+  func blocks(ofRegion region: Int) -> Range<Int> { lowRankBlocks.blocks(ofRegion: region) }
+
+  /// How much the group may have to do with a region: the sum of its bounds.
+  func promise(ofRegion region: Int) -> UInt32 {
+    if let own = group.block, own / lowRankBlocks.blocksPerRegion == region { return UInt32.max }
+    return sum { bound($0, region: region) }
+  }
+
+  /// Makes the bounds of a region's blocks known.
+  ///
+  /// - Returns: the blocks, those that promise most first.
+  func enter(_ region: Int) throws(CoverTreeError) -> [Int] {
+    if isFlat { return [region] }
+    let blocks = lowRankBlocks.blocks(ofRegion: region)
+    for block in blocks {
+      let target = projections.base + offsets[block]
+      try project(onto: block, into: target)
+      let bounds = blockBounds.base + block * groupSize
+      if block == group.block {
+        bounds.update(repeating: 255, count: group.count)
+      } else {
+        bound(target, by: lowRankBlocks.blocks[block], into: bounds)
+      }
+    }
+    return blocks.map { (promise: promise(ofBlock: $0), block: $0) }.sorted { $0.promise > $1.promise }.map(\.block)
+  }
+
+  private func promise(ofBlock block: Int) -> UInt32 {
+    block == group.block ? UInt32.max : sum { bound($0, block: block) }
+  }
+
+  @inline(__always)
+  private func sum(_ bound: (Int) -> UInt8) -> UInt32 {
+    var sum: UInt32 = 0
+    for i in 0..<group.count { sum &+= UInt32(bound(i)) }
+    return sum
+  }
+
+  /// Projects the group onto one block's basis.
+  private func project(onto block: Int, into target: UnsafeMutablePointer<Float>) throws(CoverTreeError) {
+    guard let own = group.block else {
+      return try projector.project(onto: lowRankBlocks.blocks[block].basis, into: target)
+    }
+    if own == block {
+      let points = (group.count + Self.width - 1) / Self.width * Self.width
+      target.update(from: self.own.base, count: points * lowRankBlocks.blocks[own].paddedRank)
+    } else {
+      let (first, second) = (lowRankBlocks.blocks[min(own, block)], lowRankBlocks.blocks[max(own, block)])
+      try maker.make(first.basis, second.basis, into: basisProduct.base)
+      let product = BasisProduct(UnsafePointer(basisProduct.base), first.basis, second.basis, forward: own < block)
+      project(by: product, lowRankBlocks.blocks[own].paddedRank, into: target) { _ in true }
+    }
+  }
+
+  /// Projects those panels of the group that are asked for.
+  private func project(
+    by product: BasisProduct, _ ownRank: Int, into target: UnsafeMutablePointer<Float>, where wanted: (Int) -> Bool
+  ) {
+    for first in stride(from: 0, to: group.count, by: Self.width) where wanted(first) {
+      product.project(
+        UnsafePointer(own.base) + first * ownRank, count: group.count - first, into: target + first * product.rank)
+    }
+  }
+
+  /// The queries that a region can matter to.
+  func activeQueries(inRegion region: Int, _ lists: [CandidateList], except done: QueryMask) -> QueryMask {
+    activeQueries(lists, except: done) { bound($0, region: region) }
+  }
+
+  /// Whether entering a region pays: the product of two bases serves the whole group, and may cost more than comparing
+  /// a few queries by their features.
+  func isWorthEntering(_ region: Int, for count: Int) -> Bool {
+    guard !isFlat, group.block != nil else { return true }
+    let blocks = lowRankBlocks.blocks(ofRegion: region)
+    let products =
+      blocks.reduce(0) { $0 + lowRankBlocks.blocks[$1].paddedRank } * lowRankBlocks.blocks[group.block!].paddedRank
+    return count * blocks.count * model.blockSize > Self.costOfProduct * products
+  }
+
+  /// The queries that a block can matter to.
+  func activeQueries(inBlock block: Int, _ lists: [CandidateList], except done: QueryMask) -> QueryMask {
+    activeQueries(lists, except: done) { bound($0, block: block) }
+  }
+
+  @inline(__always)
+  private func activeQueries(_ lists: [CandidateList], except done: QueryMask, _ bound: (Int) -> UInt8) -> QueryMask {
+    var active = QueryMask()
+    for i in 0..<group.count where canReach(bound(i), lists[i].threshold) && !done.contains(i) { active.insert(i) }
+    return active
+  }
+
+  /// Whether most points of a block would pass for candidates of a query: its threshold lies below the errors.
+  func isCoarse(_ block: Int, for i: Int, threshold: Float) -> Bool {
+    threshold <= errors[i] + lowRankBlocks.blocks[block].medianResidualNorm
+  }
+
+  func compare(
+    _ block: Int, _ active: QueryMask, _ lists: [CandidateList], _ statistics: inout ResidualStatistics
+  ) throws(CoverTreeError) {
+    let lowRankBlock = lowRankBlocks.blocks[block]
+    let places = lowRankBlock.places
+    let labels = UnsafePointer(model.order.base) + places.lowerBound
+    for i in 0..<group.count {
+      eligible[i] = active.contains(i) ? lowerBound(of: group.before[i], in: labels, places.count) : 0
+    }
+    estimate(projected(onto: block, active), lowRankBlock)
+    let isOwn = block == group.block
+    for i in 0..<group.count where eligible[i] > 0 {
+      statistics.blocksEstimated += 1
+      statistics.bounded += eligible[i]
+      let scale = 1 / group.residualVariance[i].squareRoot()
+      try lists[i].scan(
+        estimates.base + i * model.blockSize, count: eligible[i], labels: labels, firstPlace: places.lowerBound,
+        own: group.indices[i], excludesOwn: group.excludesSelf, among: group.copies,
+        within: EstimateErrors(
+          fixed: isOwn ? lowRankBlock.rounding : lowRankBlock.rounding + errors[i] * Self.rounding,
+          // In one basis what is left of the two is multiplied.
+          share: isOwn ? errors[i] : Self.rounding,
+          factor: Float.roundedUp(0x1p-44 * model.variance.squareRoot() * scale)),
+        errors: lowRankBlock.residualNorms.base, scales: model.scaleAbove.base + places.lowerBound)
+    }
+  }
+
+  /// Panels of the group in a block's basis; those of queries that are not wanted may be anything.
+  private func projected(onto block: Int, _ active: QueryMask) -> UnsafePointer<Float> {
+    guard isFlat, let own = group.block else { return UnsafePointer(projections.base) + offsets[block] }
+    if block == own { return UnsafePointer(self.own.base) }
+    project(by: regions.products[own, block], lowRankBlocks.blocks[own].paddedRank, into: projections.base) { first in
+      active.contains(anyOf: first, Self.width)
+    }
+    return UnsafePointer(projections.base)
+  }
+
+  private func estimate(_ projected: UnsafePointer<Float>, _ lowRankBlock: LowRankBlock) {
+    let (rank, width) = (lowRankBlock.paddedRank, Self.width)
+    for row in stride(from: 0, to: group.count, by: tileRows) {
+      var most = 0
+      for i in row..<min(row &+ tileRows, group.count) { most = max(most, eligible[i]) }
+      let left = projected + (row / width &* rank &* width &+ row % width)
+      for column in stride(from: 0, to: most, by: width) {
+        let right = UnsafeRawPointer(lowRankBlock.coordinates.view.row(column)).assumingMemoryBound(
+          to: SIMD16<Float>.self)
+        let place = row &* model.blockSize &+ column
+        multiplyTile(
+          left, columnStride: width, right, depth: rank, into: estimates.base + place, stride: model.blockSize)
+      }
+    }
+  }
+}

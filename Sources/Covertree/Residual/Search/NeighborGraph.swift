@@ -1,0 +1,159 @@
+/// For each point of a model those within a squared residual-correlation distance of it, by places.
+///
+/// If a point has few neighbours, they are listed. A point with many neighbours is compared with other points when they are asked for,
+/// because lists of points that lie close together, or are equal, would take memory quadratic in their number.
+///
+/// Memory: up to 12 `mostListed` bytes a point.
+final class NeighborGraph: @unchecked Sendable {
+  /// The largest number of neighbours that are listed: half a block. Comparing a point with a block costs about as much.
+  static let mostListed = 128
+
+  private let search: ResidualSearch
+  private let squared: Double
+  /// The bounds of each point with all regions, if there are low-rank blocks.
+  private let regions: LowRankBlocks.Regions?
+  /// Of each place: where its neighbours begin and end; -1 for points that are not listed.
+  private let begin: Buffer<Int>
+  private let end: Buffer<Int>
+  private let places: Buffer<Int32>
+  private let squares: Buffer<Double>
+
+  /// What one thread has found.
+  final class Part {
+    fileprivate let owners: GrowableBuffer<Int32>
+    fileprivate let counts: GrowableBuffer<Int32>
+    fileprivate let places: GrowableBuffer<Int32>
+    fileprivate let squares: GrowableBuffer<Double>
+
+    init() throws(CoverTreeError) {
+      (owners, counts) = (try GrowableBuffer(), try GrowableBuffer())
+      (places, squares) = (try GrowableBuffer(), try GrowableBuffer())
+    }
+
+    /// The neighbours of a point follow.
+    func begin(place: Int32) throws(CoverTreeError) {
+      try owners.append(place)
+      try counts.append(0)
+    }
+
+    /// A point is not listed.
+    func leaveOut(place: Int32) throws(CoverTreeError) {
+      try owners.append(place)
+      try counts.append(-1)
+    }
+
+    @inline(__always)
+    func append(_ place: Int32, _ squared: Double) throws(CoverTreeError) {
+      try places.append(place)
+      try squares.append(squared)
+      counts[counts.count - 1] += 1
+    }
+  }
+
+  /// - Parameter parts: every point is in one of them.
+  init(_ parts: [Part], _ search: ResidualSearch, within squared: Double) throws(CoverTreeError) {
+    (self.search, self.squared) = (search, squared)
+    regions = search.lowRankBlocks?.knownRegions
+    let count = search.model.count
+    begin = try Buffer(count: count)
+    end = try Buffer(count: count)
+    let total = parts.reduce(0) { $0 + $1.places.count }
+    places = try Buffer(count: total)
+    squares = try Buffer(count: total)
+    var next = 0
+    for part in parts {
+      (places.base + next).update(from: part.places.base, count: part.places.count)
+      (squares.base + next).update(from: part.squares.base, count: part.places.count)
+      for (slot, owner) in part.owners.elements.enumerated() {
+        guard part.counts[slot] >= 0 else {
+          (begin[owner], end[owner]) = (-1, -1)
+          continue
+        }
+        begin[owner] = next
+        next += Int(part.counts[slot])
+        end[owner] = next
+      }
+    }
+  }
+
+  /// Some of the points: neighbours are looked for among them.
+  struct Choice: @unchecked Sendable {
+    /// By place: a number that the point goes by; -1 for points that are not chosen.
+    let numbers: Buffer<Int32>
+    /// Places of the chosen points, block by block, and where each block begins.
+    fileprivate let places: Buffer<Int32>
+    fileprivate let starts: Buffer<Int32>
+
+    /// - Parameters:
+    ///   - count: of the chosen points.
+    ///   - place: of the point with a number.
+    init(_ count: Int, in model: ResidualModel, place: (Int) -> Int32) throws(CoverTreeError) {
+      numbers = try Buffer(count: model.count, filledWith: -1)
+      places = try Buffer(count: count)
+      starts = try Buffer(count: model.blockCount + 1, filledWith: 0)
+      for number in 0..<count {
+        numbers[place(number)] = Int32(number)
+        starts[Int(place(number)) / model.blockSize + 1] += 1
+      }
+      for block in 0..<model.blockCount { starts[block + 1] += starts[block] }
+      let next = try Buffer<Int32>(count: model.blockCount)
+      for block in 0..<model.blockCount { next[block] = starts[block] }
+      for number in 0..<count {
+        let block = Int(place(number)) / model.blockSize
+        places[next[block]] = place(number)
+        next[block] += 1
+      }
+    }
+  }
+
+  /// Calls `body` with the neighbours of a point among some points, in any order.
+  @inline(__always)
+  func forEach(
+    of place: Int32, among choice: Choice,
+    _ body: (_ place: Int32, _ number: Int32, _ squared: Double) throws(CoverTreeError) -> Void
+  ) throws(CoverTreeError) {
+    guard begin[place] >= 0 else { return try compare(place, with: choice, body) }
+    for slot in begin[place]..<end[place] {
+      let number = choice.numbers[places[slot]]
+      if number >= 0 { try body(places[slot], number, squares[slot]) }
+    }
+  }
+
+  /// Compares a point with the chosen points of all regions that bounds do not exclude.
+  private func compare(
+    _ place: Int32, with choice: Choice, _ body: (Int32, Int32, Double) throws(CoverTreeError) -> Void
+  ) throws(CoverTreeError) {
+    let model = search.model
+    guard let lowRankBlocks = search.lowRankBlocks, let regions else {
+      return try compare(place, choice.places.elements[...], choice, body)
+    }
+    let least = CandidateList.least(squared: squared)
+    for region in 0..<regions.lowRankBlocks.count
+    where canReach(regions.products.bounds(with: region)[Int(place)], least) {
+      let blocks = lowRankBlocks.blocks(ofRegion: region)
+      let range = Int(choice.starts[blocks.lowerBound])..<Int(choice.starts[min(blocks.upperBound, model.blockCount)])
+      try compare(place, choice.places.elements[range], choice, body)
+    }
+  }
+
+  private func compare(
+    _ place: Int32, _ others: Slice<UnsafeBufferPointer<Int32>>, _ choice: Choice,
+    _ body: (Int32, Int32, Double) throws(CoverTreeError) -> Void
+  ) throws(CoverTreeError) {
+    let model = search.model
+    let query = ExactQuery(
+      coordinates: UnsafePointer(model.coordinates.base) + Int(place) * model.dim,
+      features: UnsafePointer(model.features.base) + Int(place) * model.rank,
+      residualVariance: model.residualVariance[place], index: model.order[place])
+    for first in stride(from: others.startIndex, to: others.endIndex, by: 8) {
+      let count = min(8, others.endIndex - first)
+      var places = SIMD8<Int32>(repeating: 0)
+      for lane in 0..<count { places[lane] = others[first + lane] }
+      let squares = model.squaredDistances(
+        from: query, to: places, count: count, covariances: SIMD8(repeating: 0))
+      for lane in 0..<count where squares[lane] <= squared && places[lane] != place {
+        try body(places[lane], choice.numbers[places[lane]], squares[lane])
+      }
+    }
+  }
+}

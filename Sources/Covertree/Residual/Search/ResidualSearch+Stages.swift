@@ -1,0 +1,167 @@
+/// The stages of a search, each of which serves all queries of a call.
+extension ResidualSearch {
+  /// Finds the neighbours of queries and writes them.
+  func answer(_ queries: ResidualQueryRows, _ request: NeighborRequest) throws(CoverTreeError) {
+    let (early, late) = try splitEarly(queries, request)
+    if let early { try earlySearch(request.context).answer(early, request) }
+    guard let late else { return }
+    let set = try prepareQueries(late, request)
+    let task = GroupTask(goal: .nearest(min(request.k, model.count)), groupSize: groupSize(request.k), request.context)
+    { (search, _) throws(CoverTreeError) in try search.rankExactly(into: request) }
+    let fallback = try searchBlocks(for: set, task)
+    try searchFallback(fallback, of: set, task)
+  }
+
+  /// All pairs of points within a squared distance.
+  ///
+  /// - Parameter mostListed: points that have more candidates are not listed; see `NeighborGraph`.
+  func graph(
+    within squared: Double, mostListed: Int = NeighborGraph.mostListed, context: CallContext
+  ) throws(CoverTreeError) -> NeighborGraph {
+    let rows = try Self.allRows(model.count)
+    let set = try ResidualQuerySet(
+      nil, rows: rows.elements, in: model, options: SearchOptions(), groupSize: Self.mostGroupSize,
+      context: context)
+    var parts: [NeighborGraph.Part] = []
+    for _ in 0..<context.threads { parts.append(try NeighborGraph.Part()) }
+    let found = parts
+    let task = GroupTask(goal: .within(squared: squared, most: mostListed), groupSize: Self.mostGroupSize, context) {
+      (search, slot) throws(CoverTreeError) in try search.list(into: found[slot])
+    }
+    let fallback = try searchBlocks(for: set, task)
+    try searchFallback(fallback, of: set, task)
+    return try NeighborGraph(parts, self, within: squared)
+  }
+
+  static func allRows(_ count: Int) throws(CoverTreeError) -> Buffer<Int32> {
+    let rows = try Buffer<Int32>(count: count)
+    for row in 0..<count { rows[row] = Int32(row) }
+    return rows
+  }
+
+  /// Queries that are searched together, at most.
+  private static var mostGroupSize: Int { 256 }
+  /// The least for queries of the fallback.
+  private static var leastGroupSize: Int { 64 }
+
+  /// Queries of a group: their candidate lists stay within some megabytes.
+  private func groupSize(_ k: Int) -> Int { max(tileRows, min(Self.mostGroupSize, (1 << 18) / k)) }
+
+  /// Separates queries for which only early points count: those have few neighbours to choose from, which lie all over the place.
+  private func splitEarly(
+    _ queries: ResidualQueryRows, _ request: NeighborRequest
+  ) throws(CoverTreeError) -> (early: ResidualQueryRows?, late: ResidualQueryRows?) {
+    guard case .stored(let indices, let rows) = queries else { return (nil, queries) }
+    let (early, late) = (try GrowableBuffer<Int32>(), try GrowableBuffer<Int32>())
+    for row in rows.elements {
+      let index = Int32(indices?[Int(row)] ?? Int64(row))
+      let isEarly = index < earlyCount && request.options.upperIndex(ofRow: Int(row), index: index) <= earlyCount
+      try (isEarly ? early : late).append(row)
+    }
+    return (
+      early.count > 0 ? .stored(indices, rows: early.buffer) : nil,
+      late.count > 0 ? .stored(indices, rows: late.buffer) : nil
+    )
+  }
+
+  /// Reads the queries, in groups of near ones, and finds which of equal points each of them needs.
+  private func prepareQueries(
+    _ queries: ResidualQueryRows, _ request: NeighborRequest
+  ) throws(CoverTreeError) -> ResidualQuerySet {
+    let (options, context, size) = (request.options, request.context, groupSize(request.k))
+    let set =
+      switch queries {
+      case .stored(let indices, let rows):
+        try ResidualQuerySet(
+          indices, rows: rows.elements, in: model, options: options, groupSize: size, context: context)
+      case .new(let points):
+        try ResidualQuerySet(points, in: model, options: options, groupSize: size, context: context)
+      }
+    let equal = try equalPoints.get { () throws(CoverTreeError) in try EqualPoints(model, context: context) }
+    set.copies = equal.first(min(request.k, model.count), excludesSelf: set.excludesSelf)
+    return set
+  }
+
+  /// Compares queries with blocks of points, through low-rank blocks if there are any.
+  ///
+  /// - Returns: the rows of queries that the low-rank blocks are too coarse for.
+  private func searchBlocks(
+    for set: ResidualQuerySet, _ task: GroupTask
+  ) throws(CoverTreeError) -> GrowableBuffer<Int32> {
+    _ = try lowRankBlocks?.regions(task.context)
+    return try searchGroups(of: set, task, directly: lowRankBlocks == nil)
+  }
+
+  /// Compares the remaining queries directly with points, in groups of their own.
+  private func searchFallback(
+    _ rows: GrowableBuffer<Int32>, of set: ResidualQuerySet, _ task: GroupTask
+  ) throws(CoverTreeError) {
+    guard rows.count > 0 else { return }
+    // There may be few: every thread is to have some.
+    let share = (rows.count + task.context.threads - 1) / task.context.threads
+    let size = min(task.groupSize, max(Self.leastGroupSize, share))
+    _ = try searchGroups(of: set.subset(rows, groupSize: size), task, directly: true)
+  }
+
+  /// - Returns: the rows of queries that were left to be compared directly.
+  private func searchGroups(
+    of set: ResidualQuerySet, _ task: GroupTask, directly: Bool
+  ) throws(CoverTreeError) -> GrowableBuffer<Int32> {
+    let start = monotonicSeconds()
+    var done = ResidualStatistics()
+    defer {
+      done.searchSeconds = monotonicSeconds() - start
+      count(done)
+    }
+    let searches = PerThread<GroupSearch>(count: task.context.threads)
+    try task.context.forEach(set.groupCount, grain: 1) { (range, slot) throws(CoverTreeError) in
+      let search = try searches.value(slot) { () throws(CoverTreeError) in
+        try GroupSearch(model, lowRankBlocks, directly: directly, task, slot: slot)
+      }
+      for group in range {
+        try search.search(set[group])
+        try task.finish(search, slot)
+      }
+    }
+    let fallback = try GrowableBuffer<Int32>()
+    for search in searches.all {
+      try fallback.append(search.fallbackRows.elements)
+      done += search.statistics
+    }
+    return fallback
+  }
+}
+
+/// What a call asks for, and where it wants the results.
+struct NeighborRequest {
+  let k: Int
+  let options: SearchOptions
+  let context: CallContext
+  /// `rows x k`.
+  let indices: UnsafeMutablePointer<Int64>
+  /// The same of distances, and of scores, which are the same numbers.
+  let distances: [UnsafeMutablePointer<Double>]
+}
+
+/// Queries of a call.
+enum ResidualQueryRows {
+  /// Points of the model by dataset index, one for each row; nil if rows are indices. Only some rows are meant.
+  case stored(UnsafeBufferPointer<Int64>?, rows: Buffer<Int32>)
+  case new(NewPoints)
+}
+
+/// What is looked for, and what becomes of it.
+struct GroupTask {
+  let goal: SearchGoal
+  let groupSize: Int
+  let context: CallContext
+  /// Takes what a thread has found for a group.
+  let finish: (GroupSearch, _ slot: Int) throws(CoverTreeError) -> Void
+
+  init(
+    goal: SearchGoal, groupSize: Int, _ context: CallContext,
+    finish: @escaping (GroupSearch, _ slot: Int) throws(CoverTreeError) -> Void
+  ) {
+    (self.goal, self.groupSize, self.context, self.finish) = (goal, groupSize, context, finish)
+  }
+}

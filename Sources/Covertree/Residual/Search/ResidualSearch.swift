@@ -1,0 +1,262 @@
+/// The `k` points of largest residual correlation with each query, exactly.
+///
+/// **Definition.** `rho_ij = (k(x_i, x_j) - v_i . v_j) / sqrt(p_i p_j)` and the distance is
+/// `d_ij = sqrt(1 - |rho_ij|)`, with |rho| cut at 1: duplicates pass it by rounding. A pair with `sqrt(p_i p_j)` below
+/// `1e-9 variance` is at distance 1, a point at 0 from itself. Neighbours are sorted by (distance, index); without features, and
+/// with a kernel of the library, by (distance in space, index), see `SpatialSearch`.
+///
+/// **Search.** Queries come in groups of near ones, points in blocks. For a group and a block |rho| is bounded from
+/// both sides; `CandidateList` keeps what can still be among the `k`. Those few are decided in float64, by
+/// one formula for all: ties do not depend on which bound let a point through.
+public final class ResidualSearch: @unchecked Sendable {
+  /// What searches take together, and how closely low-rank blocks are to span their blocks. Answers do not depend on it.
+  public struct Tuning: Sendable {
+    /// Points of each block: a multiple of 64, at most 1024.
+    public var blockSize = 256
+    /// What may be left of a point's unit vector beside the pivots of its block, above 0 and below 1; nil where that is chosen by
+    /// trying. See `LowRankBlocks`.
+    public var tau: Double?
+
+    public init() {}
+
+    static func allows(blockSize: Int) -> Bool { (64...1024).contains(blockSize) && blockSize % 64 == 0 }
+
+    func check() throws(CoverTreeError) {
+      guard Self.allows(blockSize: blockSize) else {
+        throw CoverTreeError(
+          .invalidArgument, "block_size: expected a multiple of 64 from 64 to 1024, got \(blockSize)")
+      }
+      if let tau, !(tau > 0 && tau < 1) {
+        throw CoverTreeError(.invalidArgument, "tau: expected above 0 and below 1, got \(tau)")
+      }
+    }
+  }
+
+  /// At how many points what is done changes.
+  struct Sizes {
+    /// Points that come early have few others before them, which lie all over the place: they are searched in a model of
+    /// their own. So many, or an eighth of the points.
+    var early = 8192
+    /// Up to so many early points are compared directly, in the order of their indices.
+    var direct = 1 << 14
+    /// With more blocks there are regions; see `LowRankBlocks`.
+    var blocks = 512
+
+    func early(of count: Int) -> Int { min(count, max(early, count / 8)) }
+  }
+
+  private let sizes: Sizes
+  private let tau: Double?
+  let model: ResidualModel
+  let lowRankBlocks: LowRankBlocks?
+  /// Points with an index below this are searched for among themselves, by a search of their own.
+  let earlyCount: Int
+  private let early = Lazy<ResidualSearch>()
+  /// Made at the first search, if neighbours are ordered by distance in space.
+  private let spatial = Lazy<SpatialSearch>()
+  /// Found at the first search for neighbours.
+  let equalPoints = Lazy<EqualPoints>()
+  /// Of the span of all points, where projections onto it have been asked for.
+  let spanned = Lazy<Basis>()
+  /// What all searches so far have taken. Guarded by `processLock`.
+  private var statistics = ResidualStatistics()
+  public let buildSeconds: Double
+
+  public convenience init(
+    points: PointsView<Double>, covariance: Covariance, source: FeatureSource, tuning: Tuning = Tuning(),
+    context: CallContext
+  ) throws(CoverTreeError) {
+    let start = monotonicSeconds()
+    try tuning.check()
+    context.stage(from: 0, to: 0.7)
+    let model = try ResidualModel(
+      points, covariance: covariance, source: source, blockSize: tuning.blockSize, context: context)
+    try self.init(model, since: start, tau: tuning.tau, context: context)
+  }
+
+  init(
+    _ model: ResidualModel, since start: Double, sizes: Sizes = Sizes(), tau: Double? = nil, context: CallContext
+  ) throws(CoverTreeError) {
+    self.model = model
+    (self.sizes, self.tau) = (sizes, tau)
+    context.stage(from: 0.7, to: 1)
+    earlyCount = sizes.early(of: model.count)
+    // The bounds need true inner products: those of the library's own features are.
+    let areInnerProducts = !model.covariance.isCallback && !model.hasGivenFeatures
+    lowRankBlocks =
+      areInnerProducts ? try LowRankBlocks(model, mostBlocks: sizes.blocks, tau: tau, context: context) : nil
+    buildSeconds = monotonicSeconds() - start
+  }
+
+  /// A model and low-rank blocks that are known, from a file.
+  init(_ model: ResidualModel, _ lowRankBlocks: LowRankBlocks?, since start: Double) {
+    (self.model, self.lowRankBlocks) = (model, lowRankBlocks)
+    (sizes, tau) = (Sizes(), nil)
+    earlyCount = sizes.early(of: model.count)
+    buildSeconds = monotonicSeconds() - start
+  }
+
+  /// The early points of another search.
+  private init(earlyOf search: ResidualSearch, context: CallContext) throws(CoverTreeError) {
+    let start = monotonicSeconds()
+    let count = search.earlyCount
+    (sizes, tau) = (search.sizes, search.tau)
+    let isDirect = count <= sizes.direct || search.lowRankBlocks == nil
+    model = try search.model.first(count, inBlocks: !isDirect, context: context)
+    earlyCount = isDirect ? 0 : sizes.early(of: count)
+    lowRankBlocks = isDirect ? nil : try LowRankBlocks(model, mostBlocks: sizes.blocks, tau: tau, context: context)
+    buildSeconds = monotonicSeconds() - start
+  }
+
+  /// The search of the early points, made when it is first needed.
+  func earlySearch(_ context: CallContext) throws(CoverTreeError) -> ResidualSearch {
+    try early.get { () throws(CoverTreeError) in try ResidualSearch(earlyOf: self, context: context) }
+  }
+
+  /// Counts what a thread has done.
+  func count(_ done: ResidualStatistics) { processLock.locked { statistics += done } }
+
+  /// The same model with more points; they get the dataset indices that follow. Features of the points that are there
+  /// are kept.
+  public func extended(by points: PointsView<Double>, context: CallContext) throws(CoverTreeError) -> ResidualSearch {
+    let start = monotonicSeconds()
+    return try ResidualSearch(
+      model.extended(by: points, context: context), since: start, sizes: sizes, tau: tau, context: context)
+  }
+
+  /// Other points of the same process: kernel, inducing points and what follows from them stay.
+  public func over(_ points: PointsView<Double>, context: CallContext) throws(CoverTreeError) -> ResidualSearch {
+    let start = monotonicSeconds()
+    return try ResidualSearch(
+      model.over(points, context: context), since: start, sizes: sizes, tau: tau, context: context)
+  }
+
+  /// - Parameters:
+  ///   - indices: `queries x k`, dataset indices; -1 where fewer than `k` points count.
+  ///   - distances: `queries x k`; infinity there. nil where they are not wanted.
+  public func nearest(
+    _ queries: ResidualQueries, k: Int, options: SearchOptions, context: CallContext, rows: Int,
+    indices: UnsafeMutablePointer<Int64>, distances: UnsafeMutablePointer<Double>?
+  ) throws(CoverTreeError) {
+    try options.check(queries)
+    if model.isSpatial { return try nearestInSpace(queries, k, options, context, rows, indices, distances) }
+    let request = NeighborRequest(
+      k: k, options: options, context: context, indices: indices,
+      distances: [distances, options.scores].compactMap(\.self))
+    switch queries {
+    case .stored(let list):
+      try list.check(below: model.count, named: "queries")
+      try answer(.stored(list.elements, rows: Self.allRows(list.elements.count)), request)
+    case .allStored:
+      try check(rows)
+      try answer(.stored(nil, rows: Self.allRows(rows)), request)
+    case .points(let view, let features, let residualVariance):
+      try answer(.new(newPoints(view, features, residualVariance, context)), request)
+    }
+  }
+
+  /// By distance over the lengthscales.
+  private func nearestInSpace(
+    _ queries: ResidualQueries, _ k: Int, _ options: SearchOptions, _ context: CallContext, _ rows: Int,
+    _ indices: UnsafeMutablePointer<Int64>, _ distances: UnsafeMutablePointer<Double>?
+  ) throws(CoverTreeError) {
+    let search = try spatial.get { () throws(CoverTreeError) in try SpatialSearch(model, context: context) }
+    let start = monotonicSeconds()
+    let target = CorrelationRows(
+      model: model, k: k, indices: indices, distances: distances, scores: options.scores)
+    switch queries {
+    case .stored(let list):
+      try list.check(below: model.count, named: "queries")
+      try search.nearest(toStored: list.elements, k: k, options: options, context: context, into: target)
+    case .allStored:
+      try check(rows)
+      try search.nearest(toStored: nil, k: k, options: options, context: context, into: target)
+    case .points(let view, let features, let residualVariance):
+      try search.nearest(
+        to: newPoints(view, features, residualVariance, context), k: k, options: options, context: context,
+        into: target)
+    }
+    var done = ResidualStatistics()
+    (done.queries, done.searchSeconds) = (rows, monotonicSeconds() - start)
+    count(done)
+  }
+
+  /// Whether results for all points have as many rows.
+  private func check(_ rows: Int) throws(CoverTreeError) {
+    guard rows == model.count else {
+      throw CoverTreeError(.busy, "n_rows: there are \(model.count) points, results are for \(rows); was one inserted?")
+    }
+  }
+
+  private func newPoints(
+    _ view: PointsView<Double>, _ features: PointsView<Double>?, _ residualVariance: UnsafePointer<Double>?,
+    _ context: CallContext
+  ) throws(CoverTreeError) -> NewPoints {
+    guard let features, let residualVariance else {
+      return try model.newPoints(view, named: "queries", context: context)
+    }
+    return try model.newPoints(view, features, residualVariance, context: context)
+  }
+
+  public var info: ResidualInfo {
+    let early = early.known?.info
+    var statistics = processLock.locked { self.statistics }
+    if let early { statistics += early.statistics }
+    return ResidualInfo(
+      pointCount: model.count, dim: model.dim, featureCount: model.featureCount,
+      variance: model.unit.unscaled(model.variance),
+      jitter: model.inducingFeatures?.jitter ?? 0, blockCount: model.blockCount, pivotCount: lowRankBlocks?.rank ?? 0,
+      memoryBytes: model.byteCount + (lowRankBlocks?.byteCount ?? 0) + (early?.memoryBytes ?? 0)
+        + (spatial.known?.byteCount ?? 0) + (equalPoints.known?.byteCount ?? 0),
+      buildSeconds: buildSeconds,
+      orderSeconds: model.orderSeconds + (early?.orderSeconds ?? 0),
+      featureSeconds: model.featureSeconds + (early?.featureSeconds ?? 0),
+      lowRankSeconds: (lowRankBlocks?.seconds ?? 0) + (early?.lowRankSeconds ?? 0),
+      boundSeconds: (lowRankBlocks?.boundSeconds ?? 0) + (early?.boundSeconds ?? 0),
+      statistics: statistics)
+  }
+
+  /// Copies features, `count x featureCount`, and residual variances, by dataset index.
+  public func copyFeatures(_ features: UnsafeMutablePointer<Double>?, _ residualVariance: UnsafeMutablePointer<Double>?)
+  {
+    model.copy(model.features, model.residualVariance, to: features, residualVariance) { Int(model.order[$0]) }
+  }
+}
+
+extension ResidualModel {
+  /// Copies features without their padding, and residual variances of points, in the caller's unit.
+  ///
+  /// - Parameter row: the row of the result for each place.
+  func copy(
+    _ features: Buffer<Double>, _ residualVariance: Buffer<Double>, to target: UnsafeMutablePointer<Double>?,
+    _ variances: UnsafeMutablePointer<Double>?, row: (Int) -> Int
+  ) {
+    for place in 0..<residualVariance.count {
+      let row = row(place)
+      if let target = target.map({ $0 + row * featureCount }) {
+        for d in 0..<featureCount { target[d] = features[place * rank + d] * unit.root }
+      }
+      variances?[row] = unit.unscaled(residualVariance[place])
+    }
+  }
+}
+
+/// What a residual search is and has done, in numbers.
+public struct ResidualInfo: Sendable {
+  public let pointCount: Int
+  public let dim: Int
+  public let featureCount: Int
+  public let variance: Double
+  public let jitter: Double
+  public let blockCount: Int
+  public let pivotCount: Int
+  public let memoryBytes: Int
+  public let buildSeconds: Double
+  /// Phases, with those of the search of early points: points put in order, features, low-rank blocks, bounds between them
+  /// at the first search.
+  public let orderSeconds: Double
+  public let featureSeconds: Double
+  public let lowRankSeconds: Double
+  public let boundSeconds: Double
+  public let statistics: ResidualStatistics
+}

@@ -1,0 +1,20 @@
+/// What searching has taken.
+public struct ResidualStatistics: Sendable {
+  public var queries = 0
+  /// Blocks that were compared with a query through their low-rank blocks, and by features.
+  public var blocksEstimated = 0
+  public var blocksCompared = 0
+  /// Points whose |rho| was bounded, and computed in float64.
+  public var bounded = 0
+  public var exact = 0
+  public var searchSeconds = 0.0
+
+  static func += (a: inout ResidualStatistics, b: ResidualStatistics) {
+    a.queries += b.queries
+    a.blocksEstimated += b.blocksEstimated
+    a.blocksCompared += b.blocksCompared
+    a.bounded += b.bounded
+    a.exact += b.exact
+    a.searchSeconds += b.searchSeconds
+  }
+}

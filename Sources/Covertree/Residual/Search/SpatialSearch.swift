@@ -1,0 +1,94 @@
+/// The search of a model without features whose kernel is one of the library. Its residual correlation is the kernel's own, which
+/// falls with distance, so neighbours stand in the order of their distances in space, over the lengthscales.
+///
+/// Far away a correlation is so small that `sqrt(1 - rho)` rounds to 1 for all points, or that it underflows. Distances in space still
+/// differ there. The search walks boxes and compares points by these distances; they are its scores.
+final class SpatialSearch: @unchecked Sendable {
+  private let model: ResidualModel
+  private let points: SearchPoints<Double>
+  private let counters = SearchCounters()
+
+  init(_ model: ResidualModel, context: CallContext) throws(CoverTreeError) {
+    self.model = model
+    let view = PointsView(base: UnsafePointer(model.coordinates.base), count: model.count, dim: model.dim)
+    let boxes = try KDTree(
+      view, labels: model.order.base, leafSize: KDTree<Double>.defaultLeafSize, context: context)
+    points = SearchPoints(
+      boxes, labels: boxes.labels, rows: RowsElsewhere(rows: view, positionOfIndex: model.positionOfIndex, owner: model)
+    )
+  }
+
+  var byteCount: Int { points.byteCount }
+
+  /// - Parameters:
+  ///   - indices: dataset indices of the queries, one for each row; nil for all points of the model.
+  func nearest(
+    toStored indices: UnsafeBufferPointer<Int64>?, k: Int, options: SearchOptions, context: CallContext,
+    into rows: CorrelationRows
+  ) throws(CoverTreeError) {
+    guard let indices else { return try run(QuerySet(allOf: points), k, options, context, rows) }
+    try run(QuerySet(stored: indices, in: points, context: context), k, options, context, rows)
+  }
+
+  func nearest(
+    to new: NewPoints, k: Int, options: SearchOptions, context: CallContext, into rows: CorrelationRows
+  ) throws(CoverTreeError) {
+    let view = PointsView(base: UnsafePointer(new.coordinates.base), count: new.count, dim: model.dim)
+    defer { withExtendedLifetime(new.coordinates) {} }
+    try run(QuerySet(new: view, for: points, context: context), k, options, context, rows)
+  }
+
+  private func run(
+    _ set: QuerySet<Double>, _ k: Int, _ options: SearchOptions, _ context: CallContext, _ rows: CorrelationRows
+  ) throws(CoverTreeError) {
+    try options.check(rows: set.count)
+    try specialized(
+      model.dim,
+      NearestTask(
+        set: set, points: points, k: k, options: options, context: context, counters: counters, rows: rows))
+  }
+}
+
+/// Where dataset indices are written, residual-correlation distances, and scores, which are squared distances in space.
+struct CorrelationRows: NeighborRows {
+  typealias S = Double
+
+  let model: ResidualModel
+  let k: Int
+  let indices: UnsafeMutablePointer<Int64>
+  let distances: UnsafeMutablePointer<Double>?
+  let scores: UnsafeMutablePointer<Double>?
+
+  func write(_ found: SortedNeighbors, _ query: QuerySet<Double>.Query) throws(CoverTreeError) {
+    let first = query.row &* k
+    for rank in 0..<found.count { indices[first + rank] = found.labels[rank] }
+    for rank in found.count..<k { indices[first + rank] = -1 }
+    if let scores {
+      for rank in 0..<found.count {
+        scores[first + rank] = Score.reported(found.squares[rank])
+      }
+      for rank in found.count..<k { scores[first + rank] = .infinity }
+    }
+    guard let distances else { return }
+    for rank in stride(from: 0, to: found.count, by: 8) { fill(distances + first, from: rank, found, query) }
+    // The kernel is rounded: a point that is farther away in space must not come out nearer for it.
+    for rank in stride(from: 1, to: found.count, by: 1) {
+      distances[first + rank] = max(distances[first + rank], distances[first + rank - 1])
+    }
+    for rank in found.count..<k { distances[first + rank] = .infinity }
+  }
+
+  private func fill(
+    _ distances: UnsafeMutablePointer<Double>, from rank: Int, _ found: SortedNeighbors, _ query: QuerySet<Double>.Query
+  ) {
+    let count = min(8, found.count - rank)
+    var places = SIMD8<Int32>(repeating: 0)
+    for lane in 0..<count { places[lane] = model.positionOfIndex[Int(found.labels[rank + lane])] }
+    let squares = model.squaredDistances(
+      from: ExactQuery(
+        coordinates: query.coordinates, features: UnsafePointer(model.features.base),
+        residualVariance: model.variance, index: query.index),
+      to: places, count: count, covariances: SIMD8(repeating: 0))
+    for lane in 0..<count { distances[rank + lane] = squares[lane].squareRoot() }
+  }
+}

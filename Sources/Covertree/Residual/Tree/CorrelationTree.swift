@@ -1,0 +1,162 @@
+/// The cover tree of a model's points in the residual-correlation metric itself: a *pure* tree.
+///
+/// Distances are at most 1, so that the root is the only node above level -1, and on lower levels nothing matters
+/// but pairs within 1/2 of each other: `|rho| >= 3/4`. Those are found first, by the search through low-rank blocks; the insertion
+/// then looks them up (`NeighborGraph`). O(n) memory.
+extension ResidualSearch {
+  /// Levels from -1 down ask for pairs within this, squared.
+  private static let reach = squaredRadius(ofLevel: -1)
+
+  /// Builds the tree of all points; its coordinates are the scaled ones.
+  public func tree(options: TreeOptions, context: CallContext) throws(CoverTreeError) -> CorrelationTree {
+    guard !model.covariance.isCallback else {
+      throw CoverTreeError(.unsupported, "kernel_fn: trees in the residual metric need a kernel of the library")
+    }
+    context.stage(from: 0, to: 0.7)
+    let metric = ResidualMetric(model: model, graph: try graph(within: Self.reach, context: context))
+    context.stage(from: 0.7, to: 0.9)
+    let nodes = TreeNodes(
+      parent: try Buffer(count: model.count, filledWith: -1),
+      level: try Buffer(count: model.count, filledWith: TreeNodes.absent))
+    let batch = try preferredOrder(options, context)
+    let inserter = try Inserter(
+      metric: metric, nodes: nodes, root: batch[0], batch: batch, seed: options.seed, context: context)
+    _ = try inserter.run()
+    context.stage(from: 0.9, to: 1)
+    let (storage, ids) = (try copy(model.coordinates), try copy(model.order))
+    let (model, positionOfIndex) = (model, model.positionOfIndex)
+    let layout = try TreeLayout<Double>(
+      nodes: nodes, storage: storage, ids: ids, dim: model.dim,
+      squaredDistance: { model.squaredDistance(positionOfIndex[$0], positionOfIndex[$1]) }, context: context)
+    return CorrelationTree(layout: layout, search: self)
+  }
+
+  /// Checks every rule of a tree that was built of this model; throws `.corrupt` with the first pair that breaks one.
+  public func validate(_ tree: CorrelationTree, context: CallContext) throws(CoverTreeError) {
+    let layout = tree.layout
+    guard layout.count == model.count else {
+      throw CoverTreeError(
+        .invalidArgument, "tree: it has \(layout.count) points, there are \(model.count); was one inserted?")
+    }
+    context.stage(from: 0, to: 0.1)
+    let graph = try graph(within: Self.reach, context: context)
+    let (model, order) = (model, layout.order)
+    let nodeOfPlace = try Buffer<Int32>(count: model.count)
+    for t in 0..<layout.count { nodeOfPlace[model.positionOfIndex[Int(order[t])]] = Int32(t) }
+    let nodes = try GrowableBuffer<Int32>()
+    for t in 0..<layout.count where layout.levels[t] != TreeNodes.duplicate {
+      try nodes.append(model.positionOfIndex[Int(order[t])])
+    }
+    let choice = try NeighborGraph.Choice(nodes.count, in: model) { nodes[$0] }
+    try Invariants(
+      layout: layout,
+      space: .other(
+        squared: {
+          model.squaredDistance(model.positionOfIndex[Int(order[$0])], model.positionOfIndex[Int(order[$1])])
+        },
+        crowding: { (t) throws(CoverTreeError) in
+          let level = layout.levels[t]
+          var first: Int32?
+          try graph.forEach(of: model.positionOfIndex[Int(order[t])], among: choice) { (place, _, squared) in
+            let other = nodeOfPlace[place]
+            guard layout.levels[other] >= level else { return }
+            if squared <= squaredRadius(ofLevel: level) { first = min(first ?? other, other) }
+          }
+          return first.map(Int.init)
+        }), indexCount: model.count, context: context
+    ).check()
+  }
+
+  /// Places in the order in which they are preferred as centres.
+  private func preferredOrder(
+    _ options: TreeOptions, _ context: CallContext
+  ) throws(CoverTreeError) -> Buffer<Int32> {
+    switch options.order {
+    case .natural: return try copy(model.positionOfIndex)
+    case .hilbert:
+      let view = PointsView(base: UnsafePointer(model.coordinates.base), count: model.count, dim: model.dim)
+      return try sortedOrder(
+        ofKeys: HilbertCurve(through: view, context: context).keys(of: view, context: context), context: context)
+    case .random:
+      let shuffled = try copy(model.positionOfIndex)
+      var generator = SeededGenerator(seed: options.seed)
+      var places = UnsafeMutableBufferPointer(start: shuffled.base, count: shuffled.count)
+      places.shuffle(using: &generator)
+      return shuffled
+    }
+  }
+
+  private func copy<E: BitwiseCopyable>(_ buffer: Buffer<E>) throws(CoverTreeError) -> Buffer<E> {
+    let copied = try Buffer<E>(count: buffer.count)
+    copied.base.update(from: buffer.base, count: buffer.count)
+    return copied
+  }
+}
+
+/// A cover tree in the residual-correlation metric, at rest.
+public final class CorrelationTree: Sendable {
+  let layout: TreeLayout<Double>
+  private let isCurrent: @Sendable () -> Bool
+
+  init(layout: TreeLayout<Double>, search: ResidualSearch) {
+    self.layout = layout
+    isCurrent = { [weak search] in search != nil }
+  }
+
+  /// Its arrays; radii are residual-correlation distances, points the scaled coordinates.
+  public func export() -> TreeArrays { TreeArrays(layout, owner: self, removed: nil, isCurrent: isCurrent) }
+}
+
+/// Residual correlation, as building asks for it: near pairs are known, and far ones do not matter.
+private struct ResidualMetric: Metric {
+  let model: ResidualModel
+  let graph: NeighborGraph
+
+  var pointCount: Int { model.count }
+
+  func sources(_ points: GrowableBuffer<Int32>, context: CallContext) throws(CoverTreeError) -> NeighborGraph.Choice {
+    try NeighborGraph.Choice(points.count, in: model) { points[$0] }
+  }
+
+  func finder(_ sources: NeighborGraph.Choice) throws(CoverTreeError) -> ResidualFinder {
+    ResidualFinder(graph: graph, sources: sources)
+  }
+
+  func operations(comparing count: Int) -> Int { 64 }
+  func squaredDistance(_ a: Int32, _ b: Int32) -> Double { model.squaredDistance(a, b) }
+}
+
+private struct ResidualFinder: SourceFinder {
+  let graph: NeighborGraph
+  let sources: NeighborGraph.Choice
+  var distanceEvaluations = 0
+
+  mutating func nearest(
+    to points: UnsafeBufferPointer<Int32>, knowing known: Buffer<Double>, reach: LevelReach,
+    found: (_ point: Int32, _ listed: Int32, _ score: Double) -> Void
+  ) throws(CoverTreeError) {
+    for point in points {
+      let bar = reach.bar(knowing: known[point])
+      var nearest: (squared: Double, place: Int32)?
+      try graph.forEach(of: point, among: sources) { (_, place, squared) in
+        guard squared < bar else { return }
+        if let known = nearest, known < (squared, place) { return }
+        nearest = (squared, place)
+      }
+      if let nearest { found(point, nearest.place, nearest.squared) }
+    }
+  }
+
+  mutating func neighbors(
+    of places: Range<Int>, in list: GrowableBuffer<Int32>, within radius: Double,
+    found: (_ place: Int32, _ neighbor: Int32) throws(CoverTreeError) -> Void
+  ) throws(CoverTreeError) {
+    for place in places {
+      try graph.forEach(of: list[place], among: sources) { (_, neighbor, squared) throws(CoverTreeError) in
+        if squared <= radius, neighbor != Int32(place) { try found(Int32(place), neighbor) }
+      }
+    }
+  }
+
+  func listed(_ place: Int) -> Int { place }
+}

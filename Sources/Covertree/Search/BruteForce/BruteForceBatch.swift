@@ -1,0 +1,129 @@
+/// A batch of queries that are compared with every point by bounds below its distance: what is kept of each, and the decision.
+///
+/// Points that come below the limit wait until there are some; then their distances are computed in the coordinates' own
+/// type, and the k-th smallest, with what rounding may add, is the new limit. In the end the few points that are left are decided by
+/// the distance that every other search decides by.
+final class BruteForceBatch<Points: BruteForcePoints>: QueryBatch {
+  typealias S = Points.S
+
+  let points: Points
+  private let labels: Buffer<Int32>
+  private let k: Int
+  private var queries: [BatchQuery<S>] = []
+  var rows: [UnsafePointer<S>] { queries.map(\.query.coordinates) }
+  private let candidates: [GrowableBuffer<BruteForceCandidate>]
+  private let scratches: [TopK.Scratch]
+  /// Of each query: the smallest upper bounds of the distances that were computed, and of how many that was.
+  private let uppers: UnsafeMutablePointer<TopK>
+  private let computed: Buffer<Int>
+  private let decision: TopK.Scratch
+  /// Points that wait before their distances are computed together.
+  private let patience: Int
+  /// What rounding may hide of a distance in the coordinates' own type: every difference, square and sum rounds by half an
+  /// ulp at most.
+  private let slack: Double
+  private let underflow: Double
+  /// All points with a smaller square are candidates: squares below this have lost digits.
+  private let resolution: Double
+  /// Of each query: what a rounding may be a share of beside the score itself, where scores cancel.
+  private let scales: Buffer<Double>
+
+  init(_ points: Points, k: Int) throws(CoverTreeError) {
+    self.points = points
+    self.k = k
+    labels = points.labels
+    patience = max(32, k)
+    let dim = Double(points.dim)
+    slack = (dim + 8) * Double(S.ulpOfOne)
+    underflow = (dim + 8) * Double(S.leastNormalMagnitude)
+    resolution = S.self == Double.self && !points.products ? Score.leastSquare : -.infinity
+    var candidates: [GrowableBuffer<BruteForceCandidate>] = []
+    var scratches: [TopK.Scratch] = []
+    for _ in 0..<Self.size {
+      candidates.append(try GrowableBuffer())
+      scratches.append(try TopK.Scratch(k: k))
+    }
+    (self.candidates, self.scratches) = (candidates, scratches)
+    decision = try TopK.Scratch(k: k)
+    computed = try Buffer(count: Self.size)
+    scales = try Buffer(count: Self.size, filledWith: 0)
+    uppers = .allocate(capacity: Self.size)
+    for i in 0..<Self.size { (uppers + i).initialize(to: TopK(scratches[i], bound: .infinity)) }
+  }
+
+  deinit {
+    uppers.deinitialize(count: Self.size)
+    uppers.deallocate()
+  }
+
+  func begin(_ queries: [BatchQuery<S>]) {
+    self.queries = queries
+    for (i, query) in queries.enumerated() {
+      candidates[i].removeAll()
+      computed[i] = 0
+      uppers[i] = TopK(scratches[i], bound: query.bound)
+      if points.products { scales[i] = points.longest * lengthOf(query.query.coordinates, points.dim) }
+    }
+  }
+
+  @inline(__always)
+  func limit(_ i: Int) -> Double { max(uppers[i].worst, resolution) }
+
+  @inline(__always)
+  func keep(_ i: Int, place: Int, lower: Double, upper: Double) throws(CoverTreeError) {
+    guard place < labels.count else { return }
+    guard queries[i].eligible.admits(labels.base[place]) else { return }
+    let place = Int32(truncatingIfNeeded: place)
+    points.prefetch(place)
+    let list = candidates[i]
+    try list.append(BruteForceCandidate(lower: lower, place: place))
+    if list.count &- computed.base[i] >= patience { try computeDistances(i, list) }
+  }
+
+  /// Computes the distances of the points that wait, in the coordinates' own type; those beyond the limit are dropped.
+  private func computeDistances(_ i: Int, _ list: GrowableBuffer<BruteForceCandidate>) throws(CoverTreeError) {
+    let query = queries[i].query.coordinates
+    var kept = computed[i]
+    for slot in kept..<list.count where list[slot].lower <= limit(i) {
+      let place = list[slot].place
+      let score = Double(points.quick(query, place))
+      // What overflows is at least as large as the largest number.
+      let least = min(score, Double(S.greatestFiniteMagnitude))
+      let hidden = (points.products ? scales[i] : least) * slack + underflow
+      list[kept] = BruteForceCandidate(lower: least - hidden, place: place)
+      if score.isFinite { uppers[i].insert(score + hidden, labels[place]) }
+      kept += 1
+    }
+    try list.resize(to: kept)
+    computed[i] = kept
+  }
+
+  /// The nearest points of a query, when all points have been inserted.
+  func decided(_ i: Int) throws(CoverTreeError) -> SortedNeighbors {
+    let list = candidates[i]
+    try computeDistances(i, list)
+    let worst = limit(i)
+    var left = 0
+    for slot in 0..<list.count where list[slot].lower <= worst {
+      list[left] = list[slot]
+      left += 1
+    }
+    var nearest = TopK(decision, bound: queries[i].bound)
+    let query = queries[i].query.coordinates
+    // Four at a time: each sum is a chain of additions.
+    for first in stride(from: 0, to: left, by: 4) {
+      let places = SIMD4<Int32>(
+        list[first].place, list[min(first + 1, left - 1)].place, list[min(first + 2, left - 1)].place,
+        list[min(first + 3, left - 1)].place)
+      let scores = points.decided(query, places)
+      for lane in 0..<min(4, left - first) { nearest.insert(scores[lane], labels[places[lane]]) }
+    }
+    return nearest.finished()
+  }
+}
+
+/// A point that can be among the nearest: a bound below its score, and its place.
+struct BruteForceCandidate: BitwiseCopyable {
+  var lower: Double
+  var place: Int32
+}

@@ -1,0 +1,238 @@
+/// Radius search and counting by comparing queries with all points in batches (`BruteForceScan`, `QuantizedScan`).
+///
+/// The radius is the limit from the start, so nothing has to be estimated: a scan keeps every point whose bound is within it, and
+/// of those the few that rounding leaves open are decided by the distance that every other search decides by.
+struct BruteForceRadius<Points: BruteForcePoints> {
+  typealias S = Points.S
+  typealias Query = QuerySet<S>.Query
+
+  let points: Points
+  let set: QuerySet<S>
+  let options: SearchOptions
+  let reach: QueryReach<S>
+  /// Whether neighbours are wanted, not only how many there are.
+  let lists: Bool
+  let context: CallContext
+  let counters: SearchCounters
+
+  /// Bytes are compared where rounding to them hides no more than this share of the radius.
+  private static var hiddenShare: Double { 0.05 }
+
+  /// Hands over what is found for each of some queries; those of one batch one after the other, by one thread.
+  func run<B: BatchScan>(
+    _ places: Range<Int>, _ make: (RadiusBatch<Points>) throws(CoverTreeError) -> B,
+    take: (Query, FoundWithin) throws(CoverTreeError) -> Void
+  ) throws(CoverTreeError) {
+    let size = RadiusBatch<Points>.size
+    let scanners = PerThread<RadiusScanner<Points, B>>(count: context.threads)
+    try context.forEach((places.count + size - 1) / size, grain: 1) { (range, slot) throws(CoverTreeError) in
+      let scanner = try scanners.value(slot) { () throws(CoverTreeError) in
+        let batch = try RadiusBatch(points, reach: reach, lists: lists)
+        return RadiusScanner(batch, try make(batch))
+      }
+      for part in range {
+        let first = places.lowerBound + part * size
+        let numbers = first..<min(places.upperBound, first + size)
+        let rows = try set.queries(numbers)
+        defer { withExtendedLifetime(rows) {} }
+        let queries = numbers.map { place in
+          let query = rows[place]
+          return BatchQuery(query: query, eligible: options.eligible(query), bound: reach.bound(query))
+        }
+        scanner.batch.begin(queries)
+        try scanner.scan.run()
+        for (i, query) in queries.enumerated() {
+          let (neighbors, count) = try scanner.batch.decided(i)
+          try take(query.query, FoundWithin(neighbors: neighbors, count: count, batch: part, slot: slot))
+        }
+        counters.add(queries: queries.count, points: queries.count * points.count, boxes: 0)
+      }
+    }
+  }
+
+  /// Whether the rounding to bytes is small against the radii of a call's first queries.
+  func suits(_ bytes: QuantizedPoints<S>) throws(CoverTreeError) -> Bool {
+    let sample = min(set.count, BruteForceChoice.pilots)
+    let rows = try set.queries(0..<sample)
+    defer { withExtendedLifetime(rows) {} }
+    let sizes = (0..<sample).reduce(0.0) {
+      $0 + (points.products ? points.longest : Score.distance(reach.bound(rows[$1])))
+    }
+    return bytes.remainder * Double(sample) <= Self.hiddenShare * sizes
+  }
+}
+
+extension BruteForceRadius {
+  /// The same by the product that the processor and the points allow.
+  ///
+  /// - Returns: false if no product is possible; nothing was handed over.
+  func run<T>(
+    _ places: Range<Int>, take: (Query, FoundWithin) throws(CoverTreeError) -> Void
+  ) throws(CoverTreeError) -> Bool where Points == FlatPoints<T> {
+    if let bytes = try points.quantizedPoints(context), try suits(bytes) {
+      try run(places, { (batch) throws(CoverTreeError) in try QuantizedScan(bytes, batch) }, take: take)
+    } else if let norms = try points.bruteForceNorms(context) {
+      try run(places, { (batch) throws(CoverTreeError) in try BruteForceScan(norms, batch) }, take: take)
+    } else {
+      return false
+    }
+    return true
+  }
+
+  /// How many neighbours each of some queries has, by row.
+  ///
+  /// - Returns: false if no product is possible; nothing was counted.
+  func count<T>(
+    _ places: Range<Int>, into counts: UnsafeMutablePointer<Int64>
+  ) throws(CoverTreeError) -> Bool where Points == FlatPoints<T> {
+    try run(places) { (query, found) throws(CoverTreeError) in counts[query.row] = Int64(found.count) }
+  }
+}
+
+/// What was found for a query.
+struct FoundWithin {
+  /// In no order; there until the next batch. None where only their number is wanted.
+  let neighbors: UnsafeMutableBufferPointer<Candidate>
+  let count: Int
+  /// The number of the batch, and the slot of the thread that it ran in.
+  let batch: Int
+  let slot: Int
+}
+
+/// How far a query looks, and what is a neighbour.
+struct QueryReach<S: Scalar> {
+  /// The largest score, by the points, that can belong to a neighbour.
+  let bound: (QuerySet<S>.Query) -> Double
+  /// The largest score of a neighbour, and the scores of points at four places that decide, where these are not the points' own.
+  let decision: (limit: (QuerySet<S>.Query) -> Double, scores: (QuerySet<S>.Query, SIMD4<Int32>) -> SIMD4<Double>)?
+}
+
+extension QueryReach {
+  /// That of a radius search in a tree.
+  init(_ options: SearchOptions, _ points: SearchPoints<S>, _ rounded: RoundedQueries?) {
+    guard S.self == Float.self, let rounded else {
+      self.init(bound: { options.farthestScore($0.row, S.self) }, decision: nil)
+      return
+    }
+    self.init(
+      bound: { rounded.reach(options.farthestScore($0.row, Double.self), $0.row) },
+      decision: (
+        limit: { options.farthestScore($0.row, Double.self) },
+        scores: { query, places in
+          let row = rounded.queries.row(query.row)
+          var scores = SIMD4<Double>()
+          for lane in 0..<4 {
+            let point = points.coordinates(at: Int(places[lane]))
+            scores[lane] = euclideanScore(row, point, stride: S.width, dim: points.dim)
+          }
+          return scores
+        }
+      ))
+  }
+}
+
+/// A thread's batch, and the scan that fills it.
+private final class RadiusScanner<Points: BruteForcePoints, B: BatchScan> {
+  let batch: RadiusBatch<Points>
+  let scan: B
+
+  init(_ batch: RadiusBatch<Points>, _ scan: B) { (self.batch, self.scan) = (batch, scan) }
+}
+
+/// A batch of queries whose limits stay as they are: points that come below them wait until there are some, and are decided
+/// about together.
+final class RadiusBatch<Points: BruteForcePoints>: QueryBatch {
+  typealias S = Points.S
+
+  let points: Points
+  private let labels: Buffer<Int32>
+  private let reach: QueryReach<S>
+  private let lists: Bool
+  private var queries: [BatchQuery<S>] = []
+  var rows: [UnsafePointer<S>] { queries.map(\.query.coordinates) }
+  private let limits: Buffer<Double>
+  /// Of each query: points whose upper bound is at most this are neighbours that need no decision.
+  private let certain: Buffer<Double>
+  private let waiting: [GrowableBuffer<Int32>]
+  private let neighbors: [GrowableBuffer<Candidate>]
+  private let counts: Buffer<Int>
+  /// All points with a smaller square are candidates: squares below this have lost digits.
+  private let resolution: Double
+
+  /// Points that wait before they are decided about.
+  private static var patience: Int { 64 }
+  /// Points whose coordinates are on their way while others are decided about.
+  private static var ahead: Int { 8 }
+
+  init(_ points: Points, reach: QueryReach<S>, lists: Bool) throws(CoverTreeError) {
+    (self.points, self.reach, self.lists) = (points, reach, lists)
+    labels = points.labels
+    resolution = S.self == Double.self && !points.products ? Score.leastSquare : -.infinity
+    limits = try Buffer(count: Self.size)
+    certain = try Buffer(count: Self.size)
+    counts = try Buffer(count: Self.size)
+    var waiting: [GrowableBuffer<Int32>] = []
+    var neighbors: [GrowableBuffer<Candidate>] = []
+    for _ in 0..<Self.size {
+      waiting.append(try GrowableBuffer())
+      neighbors.append(try GrowableBuffer())
+    }
+    (self.waiting, self.neighbors) = (waiting, neighbors)
+  }
+
+  func begin(_ queries: [BatchQuery<S>]) {
+    self.queries = queries
+    for (i, query) in queries.enumerated() {
+      waiting[i].removeAll()
+      neighbors[i].removeAll()
+      counts[i] = 0
+      // Sums that decide are rounded, too.
+      let rounding = query.bound < .infinity ? abs(query.bound) * Double(points.dim + 4) * Double.ulpOfOne : 0
+      limits[i] = max(query.bound + rounding, resolution)
+      certain[i] = lists || reach.decision != nil || query.bound < resolution ? -.infinity : query.bound - rounding
+    }
+  }
+
+  @inline(__always)
+  func limit(_ i: Int) -> Double { limits.base[i] }
+
+  @inline(__always)
+  func keep(_ i: Int, place: Int, lower: Double, upper: Double) throws(CoverTreeError) {
+    guard place < labels.count else { return }
+    guard queries[i].eligible.admits(labels.base[place]) else { return }
+    guard upper > certain.base[i] else {
+      counts.base[i] &+= 1
+      return
+    }
+    let list = waiting[i]
+    try list.append(Int32(truncatingIfNeeded: place))
+    if list.count >= Self.patience { try decide(i, list) }
+  }
+
+  /// The neighbours of a query, when all points have been inserted. Only their number where no more is wanted.
+  func decided(_ i: Int) throws(CoverTreeError) -> (neighbors: UnsafeMutableBufferPointer<Candidate>, count: Int) {
+    try decide(i, waiting[i])
+    return (neighbors[i].all, counts[i])
+  }
+
+  /// Decides about the points that wait, four at a time: each sum is a chain of additions.
+  private func decide(_ i: Int, _ list: GrowableBuffer<Int32>) throws(CoverTreeError) {
+    let (query, neighbors, last) = (queries[i].query, neighbors[i], list.count - 1)
+    let limit = reach.decision?.limit(query) ?? queries[i].bound
+    var count = 0
+    for slot in 0..<min(Self.ahead, list.count) { points.prefetch(list[slot]) }
+    for first in stride(from: 0, to: list.count, by: 4) {
+      let next = first + Self.ahead
+      for slot in next..<max(next, min(next + 4, list.count)) { points.prefetch(list[slot]) }
+      let places = SIMD4<Int32>(
+        list[first], list[min(first + 1, last)], list[min(first + 2, last)], list[min(first + 3, last)])
+      let scores = reach.decision?.scores(query, places) ?? points.decided(query.coordinates, places)
+      for lane in 0...min(3, last - first) where scores[lane] <= limit {
+        count += 1
+        if lists { try neighbors.append(Candidate(squared: scores[lane], index: labels[places[lane]])) }
+      }
+    }
+    counts[i] += count
+    list.removeAll()
+  }
+}

@@ -1,0 +1,81 @@
+/// The nearest of all points to each query of a set, by comparing queries with all of them in batches.
+struct BruteForceTask<Points: BruteForcePoints, Rows: NeighborRows> where Rows.S == Points.S {
+  typealias S = Points.S
+
+  let points: Points
+  let set: QuerySet<S>
+  /// At most as many as there are points.
+  let k: Int
+  let options: SearchOptions
+  let context: CallContext
+  let counters: SearchCounters
+  let rows: Rows
+
+  /// - Parameters:
+  ///   - batchSize: queries that are compared together, at most a batch's.
+  ///   - estimate: how far a query's k-th neighbour may be. Queries that find fewer than `k` points within it are compared
+  ///     again without; where those are many, nothing is estimated any more.
+  func run<B: BatchScan>(
+    _ places: Range<Int>, batchSize: Int = BruteForceBatch<Points>.size, estimate: RadiusEstimate<S>?,
+    _ make: (BruteForceBatch<Points>) throws(CoverTreeError) -> B
+  ) throws(CoverTreeError) {
+    let scanners = PerThread<BruteForceScanner<Points, B>>(count: context.threads)
+    try context.forEach((places.count + batchSize - 1) / batchSize, grain: 1) { (range, slot) throws(CoverTreeError) in
+      let scanner = try scanners.value(slot) { () throws(CoverTreeError) in
+        let batch = try BruteForceBatch(points, k: k)
+        return BruteForceScanner(batch, try make(batch), estimates: estimate != nil)
+      }
+      for part in range {
+        let first = places.lowerBound + part * batchSize
+        let numbers = first..<min(places.upperBound, first + batchSize)
+        let rows = try set.queries(numbers)
+        let queries = numbers.map { rows[$0] }
+        let missed = try scanner.search(queries, options, k) {
+          let farthest = options.farthestScore($0.row, S.self)
+          return scanner.estimates ? min(farthest, estimate!.score($0.coordinates)) : farthest
+        } write: { (found, query) throws(CoverTreeError) in
+          try self.rows.write(found, query)
+        }
+        if missed.count * 4 > queries.count { scanner.estimates = false }
+        _ = try scanner.search(missed, options, 0) {
+          options.farthestScore($0.row, S.self)
+        } write: { (found, query) throws(CoverTreeError) in
+          try self.rows.write(found, query)
+        }
+        withExtendedLifetime(rows) {}
+        counters.add(queries: queries.count, points: (queries.count + missed.count) * points.count, boxes: 0)
+      }
+    }
+  }
+}
+
+/// A thread's batch, and the scan that fills it.
+private final class BruteForceScanner<Points: BruteForcePoints, B: BatchScan> {
+  typealias Query = QuerySet<Points.S>.Query
+
+  private let batch: BruteForceBatch<Points>
+  private let scan: B
+  var estimates: Bool
+
+  init(_ batch: BruteForceBatch<Points>, _ scan: B, estimates: Bool) {
+    (self.batch, self.scan, self.estimates) = (batch, scan, estimates)
+  }
+
+  /// Searches for the nearest points within a bound of each query.
+  ///
+  /// - Returns: queries that found fewer than `enough`; nothing is written for them.
+  func search(
+    _ queries: [Query], _ options: SearchOptions, _ enough: Int, within bound: (Query) -> Double,
+    write: (SortedNeighbors, Query) throws(CoverTreeError) -> Void
+  ) throws(CoverTreeError) -> [Query] {
+    guard !queries.isEmpty else { return [] }
+    batch.begin(queries.map { .init(query: $0, eligible: options.eligible($0), bound: bound($0)) })
+    try scan.run()
+    var missed: [Query] = []
+    for (i, query) in queries.enumerated() {
+      let found = try batch.decided(i)
+      if found.count >= enough || !estimates { try write(found, query) } else { missed.append(query) }
+    }
+    return missed
+  }
+}

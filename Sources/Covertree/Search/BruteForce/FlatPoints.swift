@@ -1,0 +1,101 @@
+import CNumerics
+
+/// The points of a search when queries are compared with all of them: besides the leaves' vectors, rows in which the coordinates of a
+/// point are side by side, because a few of them are decided about one by one.
+final class FlatPoints<S: Scalar>: BruteForcePoints, @unchecked Sendable {
+  private let points: SearchPoints<S>
+  let count: Int
+  let dim: Int
+  /// By place; `noLabel` if there is no point that counts.
+  let labels: Buffer<Int32>
+  /// By place, without gaps; nil if something else has the rows.
+  private let copies: Buffer<S>?
+  private let elsewhere: RowsElsewhere<S>?
+  private let norms = Lazy<Box<BruteForceNorms<S>?>>()
+  private let bytes = Lazy<Box<QuantizedPoints<S>?>>()
+
+  init(_ points: SearchPoints<S>, _ elsewhere: RowsElsewhere<S>?, context: CallContext) throws(CoverTreeError) {
+    self.points = points
+    self.elsewhere = elsewhere
+    (count, dim) = (points.placeCount, points.dim)
+    let views = points.views
+    if views.count == 1 && views[0].removedCount == 0 {
+      labels = views[0].segment.labels
+    } else {
+      labels = try Buffer(count: views[views.count - 1].places.upperBound)
+      for view in views {
+        for place in 0..<view.segment.labels.count { labels[view.firstPlace + place] = view.label(place) }
+      }
+    }
+    guard elsewhere == nil else {
+      copies = nil
+      return
+    }
+    let copies = try Buffer<S>(count: count * dim)
+    let dim = dim
+    try context.forEach(count, grain: 1024) { (range, _) throws(CoverTreeError) in
+      for place in range { points.copy(place, into: copies.base + place * dim) }
+    }
+    self.copies = copies
+  }
+
+  var products: Bool { false }
+  var longest: Double { 0 }
+
+  @inline(__always)
+  private func row(_ place: Int32) -> UnsafePointer<S> {
+    if let copies { return UnsafePointer(copies.base + Int(place) &* dim) }
+    return elsewhere![labels[place]]
+  }
+
+  func copy(_ place: Int, into target: UnsafeMutablePointer<S>) { points.copy(place, into: target) }
+
+  @inline(__always)
+  func lanes(ofGroup group: Int, _ scratch: UnsafeMutablePointer<S.Lanes>) -> UnsafePointer<S.Lanes> {
+    let view = points.view(at: group &* S.width)
+    return UnsafePointer(view.boxes.coordinates.base + (group &- view.firstPlace / S.width) &* dim)
+  }
+
+  @inline(__always)
+  func prefetch(_ place: Int32) { cn_prefetch(row(place), Int64(dim * MemoryLayout<S>.size)) }
+
+  func decided(_ query: UnsafePointer<S>, _ places: SIMD4<Int32>) -> SIMD4<Double> {
+    var scores = squaredEuclidean(
+      query, row(places[0]), row(places[1]), row(places[2]), row(places[3]), dim: dim)
+    if S.self == Double.self {
+      for lane in 0..<4 where scores[lane] < Score.leastSquare {
+        scores[lane] = scoreOfNear(query, row(places[lane]), dim: dim)
+      }
+    }
+    return scores
+  }
+
+  /// The squared distance, summed lane by lane.
+  @inline(__always)
+  func quick(_ x: UnsafePointer<S>, _ place: Int32) -> S {
+    let y = row(place)
+    var sums = S.Lanes(repeating: 0)
+    let whole = dim / S.width &* S.width
+    for d in stride(from: 0, to: whole, by: S.width) {
+      let a = UnsafeRawPointer(x + d).loadUnaligned(as: S.Lanes.self)
+      let difference = a - UnsafeRawPointer(y + d).loadUnaligned(as: S.Lanes.self)
+      sums = S.multiplyAdd(difference, difference, sums)
+    }
+    var sum: S = 0
+    for lane in 0..<S.width { sum += sums[lane] }
+    for d in whole..<dim { sum += (x[d] - y[d]) * (x[d] - y[d]) }
+    return sum
+  }
+
+  /// What a scan by products needs, made when the first one comes; nil where there can be none.
+  func bruteForceNorms(_ context: CallContext) throws(CoverTreeError) -> BruteForceNorms<S>? {
+    try norms.get { () throws(CoverTreeError) in Box(try BruteForceNorms(self, context: context)) }.value
+  }
+
+  /// The same by products of bytes.
+  func quantizedPoints(_ context: CallContext) throws(CoverTreeError) -> QuantizedPoints<S>? {
+    try bytes.get { () throws(CoverTreeError) in Box(try QuantizedPoints(self, context: context)) }.value
+  }
+
+  var byteCount: Int { labels.byteCount + (copies?.byteCount ?? 0) }
+}

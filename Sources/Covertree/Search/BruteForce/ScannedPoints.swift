@@ -1,0 +1,66 @@
+/// The length of a vector.
+func lengthOf<S: Scalar>(_ row: UnsafePointer<S>, _ dim: Int) -> Double {
+  var sum = 0.0
+  for d in 0..<dim { sum += Double(row[d]) * Double(row[d]) }
+  return sum.squareRoot()
+}
+
+/// Points that queries are compared with one after the other. They are known by their places.
+///
+/// Scores are squared distances or, where `products`, negative inner products.
+protocol ScannedPoints<S>: AnyObject, Sendable {
+  associatedtype S: Scalar
+
+  var count: Int { get }
+  var dim: Int { get }
+  var products: Bool { get }
+
+  func copy(_ place: Int, into target: UnsafeMutablePointer<S>)
+  /// One vector a coordinate of as many points as lanes: where they are, or put into the scratch. Lanes behind the last point
+  /// have any numbers.
+  func lanes(ofGroup group: Int, _ scratch: UnsafeMutablePointer<S.Lanes>) -> UnsafePointer<S.Lanes>
+}
+
+/// The same where single points are decided about.
+protocol BruteForcePoints<S>: ScannedPoints {
+  /// By place; `noLabel` for points that do not count.
+  var labels: Buffer<Int32> { get }
+  /// The length of the longest point, where products are compared.
+  var longest: Double { get }
+
+  /// Begins to fetch the coordinates of a point that will be decided about.
+  func prefetch(_ place: Int32)
+  /// The score of a point in the coordinates' own type, or better.
+  func quick(_ query: UnsafePointer<S>, _ place: Int32) -> S
+  /// The scores that decide, of four points.
+  func decided(_ query: UnsafePointer<S>, _ places: SIMD4<Int32>) -> SIMD4<Double>
+}
+
+extension ScannedPoints {
+  /// The least and the greatest coordinate of all points in each dimension.
+  func extents(_ context: CallContext) throws(CoverTreeError) -> (low: Buffer<S>, high: Buffer<S>) {
+    let dim = dim
+    let (low, high) = (
+      try Buffer<S>(count: context.threads * dim, filledWith: .infinity),
+      try Buffer<S>(count: context.threads * dim, filledWith: -.infinity)
+    )
+    let rows = try Buffer<S>(count: context.threads * dim)
+    try context.forEach(count, grain: 1024) { (range, slot) throws(CoverTreeError) in
+      let (row, low, high) = (rows.base + slot * dim, low.base + slot * dim, high.base + slot * dim)
+      for place in range {
+        copy(place, into: row)
+        for d in 0..<dim {
+          low[d] = row[d] < low[d] ? row[d] : low[d]
+          high[d] = row[d] > high[d] ? row[d] : high[d]
+        }
+      }
+    }
+    for slot in 1..<max(1, context.threads) {
+      for d in 0..<dim {
+        low[d] = min(low[d], low[slot * dim + d])
+        high[d] = max(high[d], high[slot * dim + d])
+      }
+    }
+    return (low, high)
+  }
+}

@@ -1,0 +1,84 @@
+/// Where a range of points is cut.
+public enum SplitRule: Int32, Sendable {
+  /// At the median of the coordinate of greatest variance, as a sample of the range has it.
+  case medianOfVariance = 0
+  /// In the middle of the widest extent, moved to where whole blocks, or children, begin.
+  case slidingMidpoint = 1
+  /// At the median of the coordinate of widest extent.
+  case medianOfExtent = 2
+}
+
+/// Points in the order of a k-d tree's leaves: cut by a rule until *blocks* of `blockSize` are left. All blocks but the last are
+/// full. Inside a block points come in any order, the same one each time.
+///
+/// With a `fanout`, cuts fall on whole subtrees of the tree that has so many consecutive blocks, or nodes, under each node;
+/// without one, ranges of blocks are halved. Equal coordinates are cut by row: which points a block has depends on the points
+/// alone.
+///
+/// J. L. Bentley, "Multidimensional binary search trees used for associative searching", CACM 18 (1975). O(n log(n /
+/// blockSize)) expected.
+///
+/// Memory: a record a point (`PointRecords`), 16 bytes for three coordinates of float32.
+struct KDPartition<S: Scalar> {
+  private let points: PointsView<S>
+  private let records: Buffer<UInt8>
+  private let recordSize: Int
+  private let rowOffset: Int
+  private let carriesCoordinates: Bool
+
+  init(
+    _ points: PointsView<S>, blockSize: Int, fanout: Int? = nil, rule: SplitRule = .medianOfExtent, context: CallContext
+  ) throws(CoverTreeError) {
+    self.points = points
+    let room = Self.carriedRoom(points.dim)
+    carriesCoordinates = room != nil
+    recordSize = room.map(CarriedRecords<S, RuntimeDimension>.size) ?? RowRecords<S>.size
+    rowOffset = (room ?? 0) * MemoryLayout<S>.stride
+    // Vectors are read from where records are; the last one ends before they do.
+    records = try Buffer(count: points.count * recordSize + 64)
+    records.preferLargePages()
+    let cuts = KDPartitioner<S>(
+      dim: points.dim, count: points.count, blockSize: blockSize, fanout: fanout, rule: rule, context: context)
+    let base = UnsafeMutableRawPointer(records.base)
+    switch room {
+    case 3: try cuts.run(CarriedRecords(points: points, base: base, dimension: FixedDimension<3>()))
+    case 4: try cuts.run(CarriedRecords(points: points, base: base, dimension: FixedDimension<4>()))
+    case 8: try cuts.run(CarriedRecords(points: points, base: base, dimension: FixedDimension<8>()))
+    case 16: try cuts.run(CarriedRecords(points: points, base: base, dimension: FixedDimension<16>()))
+    default: try cuts.run(RowRecords(points: points, base: base))
+    }
+  }
+
+  /// For how many coordinates a record has room; nil where it is better to leave them where they are: moving them costs more than
+  /// reading one of them where it lies.
+  private static func carriedRoom(_ dim: Int) -> Int? {
+    [3, 4, 8, 16].first { $0 >= dim && CarriedRecords<S, RuntimeDimension>.size($0) <= largestRecord }
+  }
+
+  @inline(__always)
+  func row(at place: Int) -> Int32 {
+    UnsafeRawPointer(records.base + (place &* recordSize &+ rowOffset)).load(as: Int32.self)
+  }
+
+  /// The coordinates of the point at a place.
+  @inline(__always)
+  func coordinates(at place: Int) -> UnsafePointer<S> {
+    carriesCoordinates
+      ? UnsafeRawPointer(records.base + place &* recordSize).assumingMemoryBound(to: S.self)
+      : points.row(Int(row(at: place)))
+  }
+
+  /// Place to row.
+  func rows(context: CallContext) throws(CoverTreeError) -> Buffer<Int32> {
+    let rows = try Buffer<Int32>(count: points.count)
+    try context.forEach(points.count, grain: 1 << 16) { (range, _) throws(CoverTreeError) in
+      for place in range { rows[place] = row(at: place) }
+    }
+    return rows
+  }
+
+  /// Gives the memory of some places back to the system: they are not read again.
+  func release(_ places: Range<Int>) {
+    records.release(places.lowerBound * recordSize..<places.upperBound * recordSize)
+  }
+}

@@ -1,0 +1,221 @@
+/// Cuts a k-d tree's ranges of points, from all of them down to blocks.
+///
+/// A cut reads its range once for the extents and writes it about one and a half times (`select`). Ranges that are a good part of
+/// all points are cut by all threads together, the others by one thread each.
+struct KDPartitioner<S: Scalar> {
+  let dim: Int
+  let count: Int
+  let blockSize: Int
+  let fanout: Int?
+  let rule: SplitRule
+  let context: CallContext
+
+  /// Points from which on all threads cut a range together, if it is that part of all.
+  private static var togetherPoints: Int { 1 << 16 }
+  private static var togetherShare: Int { 32 }
+  /// Points between two questions to the caller.
+  private static var polledPoints: Int { 1 << 16 }
+  /// Points below which other threads would come too late.
+  private static var alonePoints: Int { 4096 }
+
+  func run<R: PointRecords>(_ records: R) throws(CoverTreeError) where R.S == S {
+    try context.forEach(count, grain: 1 << 14) { (places, _) throws(CoverTreeError) in records.fill(places) }
+    let scratch = PerThread<CutScratch<S>>(count: context.threads)
+    // Which ranges are cut together does not depend on the threads: it makes for another order inside the blocks.
+    var ranges = [0..<(count + blockSize - 1) / blockSize]
+    let enough = count < Self.alonePoints ? 1 : 8 * context.threads
+    while let longest = ranges.map(\.count).max(), longest > 1, ranges.count < enough || isCutTogether(longest) {
+      let level = ranges
+      let middles = try Buffer<Int>(count: level.count)
+      for (range, blocks) in level.enumerated() where isCutTogether(blocks.count) {
+        middles[range] = try cutTogether(blocks, records, scratch)
+      }
+      try context.forEach(level.count, grain: 1) { (chunk, slot) throws(CoverTreeError) in
+        for range in chunk where level[range].count > 1 && !isCutTogether(level[range].count) {
+          let scratch = try scratch.value(slot) { () throws(CoverTreeError) in try CutScratch(dim: dim) }
+          middles[range] = cut(level[range], records, scratch)
+        }
+      }
+      ranges = level.enumerated().flatMap { (place, range) in
+        range.count > 1 ? [range.lowerBound..<middles[place], middles[place]..<range.upperBound] : [range]
+      }
+    }
+    let last = ranges
+    try context.forEach(last.count, grain: 1) { (chunk, slot) throws(CoverTreeError) in
+      let scratch = try scratch.value(slot) { () throws(CoverTreeError) in try CutScratch(dim: dim) }
+      for range in chunk { try cutToBlocks(last[range], records, scratch, slot) }
+    }
+  }
+
+  private func isCutTogether(_ blocks: Int) -> Bool {
+    blocks > 1 && blocks * blockSize >= max(Self.togetherPoints, count / Self.togetherShare)
+  }
+
+  private func places(_ blocks: Range<Int>) -> Range<Int> {
+    blocks.lowerBound * blockSize..<min(count, blocks.upperBound * blockSize)
+  }
+
+  private func cutToBlocks<R: PointRecords>(
+    _ blocks: Range<Int>, _ records: R, _ scratch: CutScratch<S>, _ slot: Int
+  ) throws(CoverTreeError) where R.S == S {
+    guard blocks.count > 1 else { return }
+    if blocks.count * blockSize >= Self.polledPoints { try context.poll(inSlot: slot) }
+    let middle = cut(blocks, records, scratch)
+    try cutToBlocks(blocks.lowerBound..<middle, records, scratch, slot)
+    try cutToBlocks(middle..<blocks.upperBound, records, scratch, slot)
+  }
+
+  /// Puts the points that come first along a dimension into the first blocks of a range of two or more.
+  ///
+  /// - Returns: the block that comes first on the far side.
+  @inline(__always)
+  private func cut<R: PointRecords>(_ blocks: Range<Int>, _ records: R, _ scratch: CutScratch<S>) -> Int
+  where R.S == S {
+    let places = places(blocks)
+    let side = rule == .medianOfVariance ? mostVaried(places, records) : widest(places, records, scratch)
+    let share = rule == .slidingMidpoint ? share(places, before: side.center, along: side.dimension, records) : 0.5
+    let middle = middle(blocks, share)
+    if rule != .medianOfVariance, side.low == side.high {
+      selectRows(middle * blockSize, in: places, records, scratch)
+      return middle
+    }
+    select(middle * blockSize, in: places, along: side.dimension, records, scratch) { (places, pivot) in
+      records.partition(places, below: pivot, along: side.dimension, scratch.aside)
+    }
+    return middle
+  }
+
+  /// The same by all threads.
+  private func cutTogether<R: PointRecords>(
+    _ blocks: Range<Int>, _ records: R, _ scratch: PerThread<CutScratch<S>>
+  ) throws(CoverTreeError) -> Int where R.S == S {
+    let own = try scratch.value(0) { () throws(CoverTreeError) in try CutScratch(dim: dim) }
+    let all = SharedRecords(records: records, dim: dim, scratch: scratch, context: context)
+    let places = places(blocks)
+    let side = rule == .medianOfVariance ? mostVaried(places, records) : try all.widest(places)
+    let share =
+      rule == .slidingMidpoint ? try all.share(places, before: side.center, along: side.dimension) : 0.5
+    let middle = middle(blocks, share)
+    if rule != .medianOfVariance, side.low == side.high {
+      selectRows(middle * blockSize, in: places, records, own)
+      return middle
+    }
+    try select(middle * blockSize, in: places, along: side.dimension, records, own) {
+      (places, pivot) throws(CoverTreeError) in
+      places.count < Self.togetherPoints
+        ? records.partition(places, below: pivot, along: side.dimension, own.aside)
+        : try all.partition(places, below: pivot, along: side.dimension)
+    }
+    return middle
+  }
+
+  /// The block that a cut of these blocks puts first on the far side, so that about a share of them comes before it.
+  private func middle(_ blocks: Range<Int>, _ share: Double) -> Int {
+    var unit = 1
+    while let fanout, unit * fanout < blocks.count { unit *= fanout }
+    let units = (blocks.count + unit - 1) / unit
+    let before = share == 0.5 ? (units + 1) / 2 : Int((Double(units) * share).rounded())
+    return blocks.lowerBound + max(1, min(units - 1, before)) * unit
+  }
+
+  /// The widest extent of some points along a coordinate.
+  @inline(__always)
+  private func widest<R: PointRecords>(_ places: Range<Int>, _ records: R, _ scratch: CutScratch<S>) -> Side<S>
+  where R.S == S {
+    scratch.clear()
+    records.extend(scratch.low, scratch.high, places)
+    return scratch.widest(dim)
+  }
+
+  /// How many of some points are in front of the middle of an extent, of 1.
+  private func share<R: PointRecords>(_ places: Range<Int>, before center: S, along d: Int, _ records: R) -> Double
+  where R.S == S {
+    var before = 0
+    for place in places { before &+= records.coordinate(place, d) < center ? 1 : 0 }
+    return Double(before) / Double(places.count)
+  }
+
+  /// Points that tell the variances of a range: of small ones, which are many, fewer.
+  private static func sample(_ count: Int) -> Int { count < 256 ? 32 : 64 }
+
+  /// The extent of a sample of some points along the coordinate of greatest variance.
+  private func mostVaried<R: PointRecords>(_ places: Range<Int>, _ records: R) -> Side<S> where R.S == S {
+    let step = max(1, places.count / Self.sample(places.count))
+    var most = (variance: -1.0, side: Side<S>(dimension: 0, low: 0, high: 0))
+    for d in 0..<dim {
+      // Squares are of what a coordinate is off the first one: far from the origin they would cancel.
+      let origin = records.coordinate(places.lowerBound, d)
+      var (sum, squares, count) = (0.0, 0.0, 0.0)
+      var (low, high) = (origin, origin)
+      for place in stride(from: places.lowerBound, to: places.upperBound, by: step) {
+        let coordinate = records.coordinate(place, d)
+        let x = Double(coordinate) - Double(origin)
+        sum += x
+        squares += x * x
+        count += 1
+        low = coordinate < low ? coordinate : low
+        high = coordinate > high ? coordinate : high
+      }
+      let variance = squares - sum * sum / count
+      if variance > most.variance { most = (variance, Side(dimension: d, low: low, high: high)) }
+    }
+    return most.side
+  }
+}
+
+/// How far points extend along a coordinate.
+struct Side<S: Scalar> {
+  var dimension: Int
+  var low: S
+  var high: S
+
+  var center: S { S(Double(low) + (Double(high) - Double(low)) / 2) }
+}
+
+/// What a thread needs for its cuts.
+final class CutScratch<S: Scalar> {
+  /// For partitions.
+  let aside: UnsafeMutableRawPointer
+  /// The sides of a box.
+  let low: UnsafeMutablePointer<S>
+  let high: UnsafeMutablePointer<S>
+  /// Coordinates among which a pivot is looked for.
+  let sample: UnsafeMutablePointer<S>
+  private let memory: Buffer<UInt8>
+  private let sides: Int
+
+  init(dim: Int) throws(CoverTreeError) {
+    sides = (dim + 15) / 16 * 16
+    let scalars = 2 * sides + largestSample + S.width
+    memory = try Buffer(count: recordsAside * largestRecord + scalars * MemoryLayout<S>.stride)
+    aside = UnsafeMutableRawPointer(memory.base)
+    low = (aside + recordsAside * largestRecord).bindMemory(to: S.self, capacity: scalars)
+    high = low + sides
+    sample = high + sides
+    clear()
+  }
+
+  func clear() {
+    low.update(repeating: .infinity, count: sides)
+    high.update(repeating: -.infinity, count: sides)
+  }
+
+  /// Extends the box to hold another one.
+  func extend(_ other: CutScratch) {
+    for d in 0..<sides {
+      low[d] = min(low[d], other.low[d])
+      high[d] = max(high[d], other.high[d])
+    }
+  }
+
+  /// The widest extent along one of the first coordinates.
+  func widest(_ dim: Int) -> Side<S> {
+    var widest = Side<S>(dimension: 0, low: 0, high: 0)
+    var width = -1.0
+    for d in 0..<dim where Double(high[d]) - Double(low[d]) > width {
+      width = Double(high[d]) - Double(low[d])
+      widest = Side(dimension: d, low: low[d], high: high[d])
+    }
+    return widest
+  }
+}

@@ -1,0 +1,57 @@
+import CNumerics
+
+/// When points of a segment were removed. Changes of a tree are numbered, and a search sees the removals up to the number of its snapshot.
+///
+/// A mark that a snapshot sees is never taken back, so searches go on undisturbed, and a removal writes some bytes, whatever the tree holds.
+/// One change at a time writes.
+final class Tombstones: @unchecked Sendable {
+  /// By place: the number of the change; 0 for points that are there.
+  private let times: Buffer<UInt32>
+  /// A bit for each place that is marked, whenever that was: the bits of many places are in the cache, their numbers are not.
+  private let marks: Buffer<UInt32>
+
+  init(count: Int) throws(CoverTreeError) {
+    times = try Buffer(zeros: count)
+    marks = try Buffer(zeros: (count + 31) / 32)
+  }
+
+  @inline(__always)
+  func isRemoved(_ place: Int, by time: UInt32) -> Bool { remaining(1, from: place, by: time) == 0 }
+
+  /// - Returns: false if the point was marked before.
+  func mark(_ place: Int, at time: UInt32) -> Bool {
+    guard cn_relaxed_load_u32(times.base + place) == 0 else { return false }
+    cn_relaxed_store_u32(times.base + place, time)
+    cn_relaxed_store_u32(marks.base + place / 32, marks[place / 32] | 1 << UInt32(place % 32))
+    return true
+  }
+
+  /// Takes back a mark that no snapshot sees.
+  func unmark(_ place: Int) {
+    cn_relaxed_store_u32(marks.base + place / 32, marks[place / 32] & ~(1 << UInt32(place % 32)))
+    cn_relaxed_store_u32(times.base + place, 0)
+  }
+
+  /// Those of some lanes, the first of which is at a place, that are not removed. They are in one word of 32 places.
+  @inline(__always)
+  func remaining(_ lanes: UInt32, from first: Int, by time: UInt32) -> UInt32 {
+    let word = cn_relaxed_load_u32(marks.base + first &>> 5)
+    let marked = lanes & (word &>> UInt32(truncatingIfNeeded: first & 31))
+    return marked == 0 ? lanes : lanes & ~removed(marked, from: first, by: time)
+  }
+
+  /// Those of some marked lanes that are removed.
+  @inline(never)
+  private func removed(_ marked: UInt32, from first: Int, by time: UInt32) -> UInt32 {
+    var (removed, open) = (marked, marked)
+    while open != 0 {
+      let lane = open.trailingZeroBitCount
+      open &= open &- 1
+      let removal = cn_relaxed_load_u32(times.base + (first &+ lane))
+      if removal == 0 || removal > time { removed &= ~(1 &<< UInt32(truncatingIfNeeded: lane)) }
+    }
+    return removed
+  }
+
+  var byteCount: Int { times.byteCount + marks.byteCount }
+}

@@ -1,0 +1,21 @@
+/// A neighbour while it is being searched for. Neighbours are ordered by distance, then by index.
+struct Candidate: BitwiseCopyable {
+  var squared: Double
+  var index: Int32
+
+  @inline(__always)
+  static func < (a: Candidate, b: Candidate) -> Bool {
+    a.squared < b.squared || (a.squared == b.squared && a.index < b.index)
+  }
+}
+
+/// Neighbours of a query, the nearest first. They stand in somebody's scratch, until its next query.
+struct SortedNeighbors {
+  let count: Int
+  let squares: UnsafePointer<Double>
+  let labels: UnsafePointer<Int64>
+
+  init(count: Int, squares: UnsafePointer<Double>, labels: UnsafePointer<Int64>) {
+    (self.count, self.squares, self.labels) = (count, squares, labels)
+  }
+}

@@ -1,0 +1,17 @@
+/// Neighbours of each query: those of query `i` are at `offsets[i]..<offsets[i + 1]`, nearest first.
+public final class NeighborLists<S: Scalar>: @unchecked Sendable {
+  /// `queries + 1` of them.
+  public let offsets: Buffer<Int64>
+  public let indices: Buffer<Int64>
+  public let distances: Buffer<S>
+  /// In float64; nil where they were not asked for.
+  public let scores: Buffer<Double>?
+
+  init(offsets: Buffer<Int64>, keepsScores: Bool) throws(CoverTreeError) {
+    let total = Int(offsets[offsets.count - 1])
+    self.offsets = offsets
+    indices = try Buffer(count: total)
+    distances = try Buffer(count: total)
+    scores = keepsScores ? try Buffer(count: total) : nil
+  }
+}

@@ -1,0 +1,164 @@
+/// The `k` nearest of the points that are inserted, by distance and then by index.
+///
+/// Up to `sortedLimit` they are kept sorted: a point is put in its place by one sweep from the far end, eight places at a
+/// time, without a branch on where that is. Beyond that they are a binary heap with the farthest on top, sorted at the
+/// end. O(k / 8) or O(log k) a point that is kept, one comparison for one that is not.
+struct TopK {
+  static let sortedLimit = 128
+  private static let width = 8
+
+  /// Scratch for collectors of `k`, one after the other.
+  final class Scratch {
+    fileprivate let squared: Buffer<Double>
+    fileprivate let indices: Buffer<Int64>
+    fileprivate let k: Int
+
+    init(k: Int) throws(CoverTreeError) {
+      self.k = k
+      // One place before the first, and whole vectors after the last.
+      let places = 2 * width + (k + width - 1) / width * width
+      squared = try Buffer(count: places)
+      indices = try Buffer(count: places)
+    }
+  }
+
+  /// Keeps alive what the pointers point to.
+  private let scratch: Scratch
+  private let squared: UnsafeMutablePointer<Double>
+  private let indices: UnsafeMutablePointer<Int64>
+  private let k: Int
+  private let vectors: Int
+  private(set) var count = 0
+  private(set) var worst: Double
+
+  /// - Parameter bound: a squared distance beyond which nothing is wanted.
+  init(_ scratch: Scratch, bound: Double) {
+    self.scratch = scratch
+    k = scratch.k
+    squared = scratch.squared.base + Self.width
+    indices = scratch.indices.base + Self.width
+    vectors = (k + Self.width - 1) / Self.width
+    worst = bound
+    guard k <= Self.sortedLimit else { return }
+    // Nothing found is nothing but places that every point comes before.
+    squared[-1] = -.infinity
+    indices[-1] = -1
+    for place in 0..<vectors * Self.width {
+      squared[place] = .infinity
+      indices[place] = Int64.max
+    }
+  }
+
+  /// Whether a point of a score and a label comes before one that is kept.
+  @inline(__always)
+  func wants(_ squared: Double, _ index: Int32) -> Bool {
+    guard squared == worst && count == k else { return squared <= worst }
+    return Int64(index) < indices[k <= Self.sortedLimit ? k &- 1 : 0]
+  }
+
+  @inline(__always)
+  mutating func insert(_ squared: Double, _ index: Int32) {
+    guard squared <= worst else { return }
+    if k <= Self.sortedLimit { insertSorted(squared, Int64(index)) } else { insertIntoHeap(squared, Int64(index)) }
+  }
+
+  @inline(__always)
+  private mutating func insertSorted(_ distance: Double, _ index: Int64) {
+    if count == k {
+      guard distance < squared[k &- 1] || index < indices[k &- 1] else { return }
+    } else {
+      count &+= 1
+    }
+    // Every place takes what it has, the new one, or what the place before it has: whichever comes there in order.
+    let x = SIMD8<Double>(repeating: distance)
+    let xi = SIMD8<Int64>(repeating: index)
+    var vector = vectors &- 1
+    while vector >= 0 {
+      let here = squared + vector &* Self.width
+      let hereIndex = indices + vector &* Self.width
+      let own = load(here)
+      let ownIndex = load(hereIndex)
+      let before = load(here - 1)
+      let beforeIndex = load(hereIndex - 1)
+      let keeps = (own .< x) .| ((own .== x) .& (ownIndex .< xi))
+      let follows = (before .< x) .| ((before .== x) .& (beforeIndex .< xi))
+      store(before.replacing(with: x, where: follows).replacing(with: own, where: keeps), here)
+      store(beforeIndex.replacing(with: xi, where: follows).replacing(with: ownIndex, where: keeps), hereIndex)
+      // The new one is in this vector or beyond it once the place before comes before it.
+      if (here - 1).pointee < distance { break }
+      vector &-= 1
+    }
+    if count == k { worst = min(worst, squared[k &- 1]) }
+  }
+
+  @inline(__always)
+  private func load<Scalar>(_ pointer: UnsafeMutablePointer<Scalar>) -> SIMD8<Scalar> {
+    UnsafeRawPointer(pointer).loadUnaligned(as: SIMD8<Scalar>.self)
+  }
+
+  @inline(__always)
+  private func store<Scalar>(_ vector: SIMD8<Scalar>, _ pointer: UnsafeMutablePointer<Scalar>) {
+    UnsafeMutableRawPointer(pointer).storeBytes(of: vector, as: SIMD8<Scalar>.self)
+  }
+
+  private mutating func insertIntoHeap(_ distance: Double, _ index: Int64) {
+    if count < k {
+      var place = count
+      count &+= 1
+      while place > 0 && precedes((place &- 1) >> 1, distance, index) {
+        move((place &- 1) >> 1, to: place)
+        place = (place &- 1) >> 1
+      }
+      set(place, distance, index)
+    } else {
+      guard !precedes(0, distance, index) else { return }
+      siftDown(distance, index, size: k)
+    }
+    if count == k { worst = min(worst, squared[0]) }
+  }
+
+  /// Whether the one at a place comes before another.
+  @inline(__always)
+  private func precedes(_ place: Int, _ distance: Double, _ index: Int64) -> Bool {
+    squared[place] < distance || (squared[place] == distance && indices[place] < index)
+  }
+
+  @inline(__always)
+  private func set(_ place: Int, _ distance: Double, _ index: Int64) {
+    squared[place] = distance
+    indices[place] = index
+  }
+
+  @inline(__always)
+  private func move(_ place: Int, to target: Int) { set(target, squared[place], indices[place]) }
+
+  /// Puts one in place of the top of the heap.
+  private func siftDown(_ distance: Double, _ index: Int64, size: Int) {
+    var place = 0
+    while true {
+      var child = 2 &* place &+ 1
+      guard child < size else { break }
+      if child &+ 1 < size && precedes(child, squared[child &+ 1], indices[child &+ 1]) { child &+= 1 }
+      guard !precedes(child, distance, index) else { break }
+      move(child, to: place)
+      place = child
+    }
+    set(place, distance, index)
+  }
+
+  /// What was found, in order. Nothing may be inserted afterwards.
+  mutating func finished() -> SortedNeighbors {
+    if k > Self.sortedLimit { sortHeap() }
+    return SortedNeighbors(count: count, squares: squared, labels: indices)
+  }
+
+  private mutating func sortHeap() {
+    var size = count
+    while size > 1 {
+      size &-= 1
+      let (farthest, index) = (squared[0], indices[0])
+      siftDown(squared[size], indices[size], size: size)
+      set(size, farthest, index)
+    }
+  }
+}

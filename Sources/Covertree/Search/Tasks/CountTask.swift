@@ -1,0 +1,52 @@
+/// How many points lie within a distance of each query.
+struct CountTask<S: Scalar>: DimensionTask {
+  let set: QuerySet<S>
+  let points: SearchPoints<S>
+  let options: SearchOptions
+  let context: CallContext
+  let counters: SearchCounters
+  /// The queries before they were rounded; nil if they were not rounded.
+  var rounded: RoundedQueries?
+  let counts: UnsafeMutablePointer<Int64>
+
+  func run<D: Dimension>(_ dimension: D) throws(CoverTreeError) {
+    try BruteForceChoice.run(queries: set.count, dim: points.dim, points: points.placeCount) {
+      (places) throws(CoverTreeError) in
+      try walk(places, dimension)
+    } compare: { (places) throws(CoverTreeError) in
+      try BruteForceRadius(
+        points: points.flat(context), set: set, options: options, reach: QueryReach(options, points, rounded),
+        lists: false, context: context, counters: counters
+      ).count(places, into: counts)
+    }
+  }
+
+  /// Walks the boxes for each query.
+  ///
+  /// - Returns: with how many points they were compared.
+  private func walk<D: Dimension>(_ places: Range<Int>, _ dimension: D) throws(CoverTreeError) -> Int {
+    let compared = Counter()
+    try context.forEach(places.count, grain: points.queriesPerChunk) { (range, _) throws(CoverTreeError) in
+      let numbers = range.lowerBound + places.lowerBound..<range.upperBound + places.lowerBound
+      let queries = try set.queries(numbers)
+      defer { withExtendedLifetime(queries) {} }
+      var search = try CountSearch(points, bounded: options.areSomeTooLate, dimension: dimension)
+      for place in numbers {
+        let query = queries[place]
+        let eligible = options.eligible(query)
+        if let rounded {
+          let worst = options.farthestScore(query.row, Double.self)
+          counts[query.row] = search.count(
+            rounded.queries.row(query.row), rounded: query.coordinates, eligible, within: worst,
+            reach: rounded.reach(worst, query.row))
+        } else {
+          counts[query.row] = search.count(
+            query.coordinates, eligible, within: options.farthestScore(query.row, S.self))
+        }
+      }
+      counters.add(queries: range.count, points: search.pointsCompared, boxes: search.boxesCompared)
+      compared.add(search.pointsCompared)
+    }
+    return compared.value
+  }
+}

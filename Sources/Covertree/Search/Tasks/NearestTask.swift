@@ -1,0 +1,190 @@
+/// The `k` nearest points of each query of a set: by walking the boxes, or, where they keep nothing out, by comparing queries with
+/// all points.
+struct NearestTask<Rows: NeighborRows>: DimensionTask {
+  typealias S = Rows.S
+
+  let set: QuerySet<S>
+  let points: SearchPoints<S>
+  let k: Int
+  let options: SearchOptions
+  let context: CallContext
+  let counters: SearchCounters
+  let rows: Rows
+  /// Takes down what pilots find.
+  var recorder: PilotQueries<S>?
+
+  /// Queries are compared in batches for up to so many neighbours: candidates of a batch are held at once.
+  private static var mostBruteForceNeighbors: Int { 1024 }
+
+  func run<D: Dimension>(_ dimension: D) throws(CoverTreeError) {
+    guard k <= Self.mostBruteForceNeighbors, BruteForceChoice.isOpen(dim: points.dim, queries: set.count) else {
+      try walk(0..<set.count, dimension)
+      return
+    }
+    let pilots = try PilotQueries<S>(BruteForceChoice.pilots, dim: points.dim)
+    var piloting = self
+    piloting.recorder = pilots
+    let compared = try piloting.walk(0..<BruteForceChoice.pilots, dimension)
+    let rest = BruteForceChoice.pilots..<set.count
+    guard
+      BruteForceChoice.favorsComparing(compared: compared, queries: BruteForceChoice.pilots, points: points.placeCount)
+    else {
+      try walk(rest, dimension)
+      return
+    }
+    let flat = try points.flat(context)
+    let scan = BruteForceTask(
+      points: flat, set: set, k: min(k, flat.count), options: options, context: context, counters: counters,
+      rows: rows)
+    if let bytes = try flat.quantizedPoints(context), let estimate = pilots.estimate(flat, bytes) {
+      try scan.run(rest, estimate: options.areSomeTooLate ? nil : estimate) { (batch) throws(CoverTreeError) in
+        try QuantizedScan(bytes, batch)
+      }
+    } else if let norms = try flat.bruteForceNorms(context) {
+      try scan.run(rest, estimate: nil) { (batch) throws(CoverTreeError) in try BruteForceScan(norms, batch) }
+    } else {
+      try walk(rest, dimension)
+    }
+  }
+
+  /// Walks the boxes for each query.
+  ///
+  /// - Returns: with how many points they were compared.
+  @discardableResult
+  fileprivate func walk<D: Dimension>(_ places: Range<Int>, _ dimension: D) throws(CoverTreeError) -> Int {
+    let wanted = min(k, points.placeCount)
+    let compared = Counter()
+    try context.forEach(places.count, grain: points.queriesPerChunk) { (range, _) throws(CoverTreeError) in
+      let part = range.lowerBound + places.lowerBound..<range.upperBound + places.lowerBound
+      let queries = try set.queries(part)
+      defer { withExtendedLifetime(queries) {} }
+      var search = try KDTreeSearch(points, dimension: dimension)
+      var exact = Decisions(points: points, k: wanted, dimension: dimension)
+      if wanted == 1 && part.count > 1 {
+        try walkPackets(part, queries, &search, &exact)
+      } else if wanted <= TopK.sortedLimit {
+        try walkTiles(part, queries, &search, &exact)
+      } else {
+        for place in part { try write(try exact.nearest(to: queries[place], options), queries[place]) }
+      }
+      if let exact = exact.search { search.count(exact) }
+      counters.add(queries: range.count, points: search.pointsCompared, boxes: search.boxesCompared)
+      compared.add(search.pointsCompared)
+    }
+    return compared.value
+  }
+
+  /// The nearest point of queries that follow each other, `width` of them at a time.
+  private func walkPackets<D: Dimension>(
+    _ places: Range<Int>, _ queries: QueryRows<S>, _ search: inout KDTreeSearch<S, D>, _ exact: inout Decisions<S, D>
+  ) throws(CoverTreeError) {
+    var lanes = try PacketSearch(points, dimension: search.dimension)
+    var closest = PacketNearest<S>(lanes.rounding)
+    let result = try Arena(Arena.size(1, of: Double.self), Arena.size(1, of: Int64.self))
+    defer { withExtendedLifetime(result) {} }
+    let (square, label) = (result.take(1, of: Double.self), result.take(1, of: Int64.self))
+    for first in stride(from: places.lowerBound, to: places.upperBound, by: S.width) {
+      let together = first..<min(places.upperBound, first + S.width)
+      lanes.removeAll()
+      for place in together {
+        let query = queries[place]
+        lanes.add(query.coordinates, bound: options.farthestScore(query.row, S.self), options.eligible(query))
+      }
+      try lanes.run(into: &closest)
+      for place in together {
+        let query = queries[place]
+        switch closest.outcome(place - first, of: lanes) {
+        case .nothing:
+          try write(SortedNeighbors(count: 0, squares: square, labels: label), query)
+        case .found(let place, let squared):
+          square.pointee = squared
+          label.pointee = Int64(points.label(at: place))
+          try write(
+            SortedNeighbors(
+              count: squared <= options.farthestScore(query.row, S.self) ? 1 : 0, squares: square, labels: label), query
+          )
+        case .undecided:
+          try write(try exact.nearest(to: query, options), query)
+        }
+      }
+    }
+    search.count(lanes)
+  }
+
+  /// Queries that follow each other lie together: a tile of them begins at one frontier, and each looks no farther than
+  /// to the neighbours of the one before it.
+  private func walkTiles<D: Dimension>(
+    _ places: Range<Int>, _ queries: QueryRows<S>, _ search: inout KDTreeSearch<S, D>, _ exact: inout Decisions<S, D>
+  ) throws(CoverTreeError) {
+    let k = exact.k
+    let scratch = try CandidateBuffer<S>.Scratch(k: k)
+    defer { withExtendedLifetime(scratch) {} }
+    let reranker = try ExactReranker<S>(dim: points.dim, k: k)
+    let tile = try QueryTile<S>(dim: points.dim)
+    var place = places.lowerBound
+    while place < places.upperBound {
+      var (together, reach) = (place..<place + 1, S.infinity)
+      if reranker.isFull {
+        let near = tile.take(from: place..<places.upperBound, search.dimension) { queries[$0].coordinates }
+        if !near.isEmpty && reranker.serves(before: earliest(near, queries)) {
+          together = near
+          reach = search.rounding.upperBound(ofFiltered: reranker.farthest(from: tile.low, tile.high, search.dimension))
+          guard try tile.gather(reach: reach, &search) else { continue }
+        }
+      }
+      for next in together {
+        let query = queries[next]
+        let (eligible, farthest) = (options.eligible(query), options.farthestScore(query.row, S.self))
+        var bound = min(search.rounding.upperBound(of: farthest), reach)
+        if reranker.serves(before: eligible.upperIndex) {
+          let reached = reranker.farthest(from: query.coordinates, query.coordinates, search.dimension)
+          bound = min(bound, search.rounding.upperBound(ofFiltered: reached))
+        }
+        var candidates = CandidateBuffer(scratch, bound: bound, rounding: search.rounding)
+        try search.run(query.coordinates, eligible, fromFrontier: reach < .infinity, into: &candidates)
+        scratch.expectsCrowd = candidates.isCrowded
+        guard !candidates.isCrowded else {
+          try write(try exact.nearest(to: query, options), query)
+          reranker.removeAll()
+          continue
+        }
+        let nearest = try candidates.decided(search, query.coordinates, bound: farthest, into: reranker)
+        reranker.close(spare: options.excludesSelf ? (query.coordinates, query.index) : nil, search.dimension)
+        try write(nearest, query)
+      }
+      place = together.upperBound
+    }
+  }
+
+  /// The earliest bound on labels of some queries.
+  @inline(__always)
+  private func earliest(_ places: Range<Int>, _ queries: QueryRows<S>) -> Int32 {
+    guard options.areSomeTooLate else { return Int32.max }
+    return places.reduce(Int32.max) { min($0, options.eligible(queries[$1]).upperIndex) }
+  }
+
+  @inline(__always)
+  private func write(_ found: SortedNeighbors, _ query: QuerySet<S>.Query) throws(CoverTreeError) {
+    try rows.write(found, query)
+    if let recorder { recorder.take(found, query) }
+  }
+}
+
+/// One thread's searches for queries that others could not decide about, made when there is one.
+private struct Decisions<S: Scalar, D: Dimension> {
+  let points: SearchPoints<S>
+  let k: Int
+  let dimension: D
+  private(set) var search: ExactSearch<S, D>?
+
+  init(points: SearchPoints<S>, k: Int, dimension: D) { (self.points, self.k, self.dimension) = (points, k, dimension) }
+
+  @inline(never)
+  mutating func nearest(
+    to query: QuerySet<S>.Query, _ options: SearchOptions
+  ) throws(CoverTreeError) -> SortedNeighbors {
+    if search == nil { search = try ExactSearch(points, k: k, dimension: dimension) }
+    return try search!.nearest(
+      to: query.coordinates, options.eligible(query), bound: options.farthestScore(query.row, S.self))
+  }
+}

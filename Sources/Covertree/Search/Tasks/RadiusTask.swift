@@ -1,0 +1,122 @@
+/// All points within a distance of each query, nearest first. Distances are reported in a type of their own.
+struct RadiusTask<S: Scalar, Reported: Scalar>: DimensionTask {
+  let set: QuerySet<S>
+  let points: SearchPoints<S>
+  let options: SearchOptions
+  let context: CallContext
+  let counters: SearchCounters
+  /// The queries before they were rounded; nil if they were not rounded.
+  var rounded: RoundedQueries?
+
+  func run<D: Dimension>(_ dimension: D) throws(CoverTreeError) -> NeighborLists<Reported> {
+    let found = try FoundLists(queries: set.count)
+    try BruteForceChoice.run(queries: set.count, dim: points.dim, points: points.placeCount) {
+      (places) throws(CoverTreeError) in
+      try walk(places, found, dimension)
+    } compare: { (places) throws(CoverTreeError) in
+      try compare(places, found)
+    }
+    return try joined(found)
+  }
+
+  /// Walks the boxes for each query.
+  ///
+  /// - Returns: with how many points they were compared.
+  private func walk<D: Dimension>(
+    _ places: Range<Int>, _ found: FoundLists, _ dimension: D
+  ) throws(CoverTreeError) -> Int {
+    let chunk = points.queriesPerChunk
+    let lists = try found.add(places, each: chunk)
+    let compared = Counter()
+    let locator = try rounded.map { (_) throws(CoverTreeError) in try PointLocator(points) }
+    try context.forEach(places.count, grain: chunk) { (range, _) throws(CoverTreeError) in
+      let numbers = range.lowerBound + places.lowerBound..<range.upperBound + places.lowerBound
+      let queries = try set.queries(numbers)
+      defer { withExtendedLifetime(queries) {} }
+      var search = try KDTreeSearch(points, dimension: dimension)
+      let sort = try BucketSort()
+      let list = lists[range.lowerBound / chunk]
+      for place in numbers {
+        let query = queries[place]
+        let first = list.count
+        if S.self == Float.self, let rounded {
+          try search.findPrecisely(query, locator!, rounded, options, into: list)
+        } else {
+          var collector = RadiusCollector<S>(found: list, worst: options.farthestScore(query.row, S.self))
+          try search.run(query.coordinates, options.eligible(query), into: &collector)
+        }
+        try sort.sort(UnsafeMutableBufferPointer(rebasing: list.all[first...]))
+        found.offsets[query.row + 1] = Int64(list.count - first)
+      }
+      counters.add(queries: range.count, points: search.pointsCompared, boxes: search.boxesCompared)
+      compared.add(search.pointsCompared)
+    }
+    return compared.value
+  }
+
+  /// Compares queries with all points.
+  private func compare(_ places: Range<Int>, _ found: FoundLists) throws(CoverTreeError) -> Bool {
+    let dense = BruteForceRadius(
+      points: try points.flat(context), set: set, options: options, reach: QueryReach(options, points, rounded),
+      lists: true,
+      context: context, counters: counters)
+    let size = RadiusBatch<FlatPoints<S>>.size
+    let lists = try found.add(places, each: size)
+    let sorts = PerThread<BucketSort>(count: context.threads)
+    let isDone = try dense.run(places) { (query, within) throws(CoverTreeError) in
+      let sort = try sorts.value(within.slot) { () throws(CoverTreeError) in try BucketSort() }
+      try sort.sort(within.neighbors)
+      try lists[within.batch].append(UnsafeBufferPointer(within.neighbors))
+      found.offsets[query.row + 1] = Int64(within.count)
+    }
+    if !isDone { found.removeLast() }
+    return isDone
+  }
+
+  /// One list of all.
+  private func joined(_ found: FoundLists) throws(CoverTreeError) -> NeighborLists<Reported> {
+    let offsets = found.offsets
+    for row in 0..<set.count { offsets[row + 1] += offsets[row] }
+    let neighbors = try NeighborLists<Reported>(offsets: offsets, keepsScores: options.listsScores)
+    try context.forEach(found.parts.count, grain: 1) { (range, _) throws(CoverTreeError) in
+      for part in range {
+        let list = found.parts[part].list
+        let queries = try set.queries(found.parts[part].places)
+        defer { withExtendedLifetime(queries) {} }
+        var next = 0
+        for place in found.parts[part].places {
+          let query = queries[place]
+          for slot in Int(offsets[query.row])..<Int(offsets[query.row + 1]) {
+            neighbors.indices[slot] = Int64(list[next].index)
+            neighbors.distances[slot] = Reported(Score.distance(list[next].squared))
+            if let scores = neighbors.scores { scores[slot] = Score.reported(list[next].squared) }
+            next += 1
+          }
+        }
+      }
+    }
+    return neighbors
+  }
+}
+
+/// Neighbours of queries as they are found, in lists of some queries each.
+private final class FoundLists: @unchecked Sendable {
+  /// Of each row, its number at first: `offsets[row + 1]`.
+  let offsets: Buffer<Int64>
+  private(set) var parts: [(places: Range<Int>, list: GrowableBuffer<Candidate>)] = []
+  private var added = 0
+
+  init(queries: Int) throws(CoverTreeError) { offsets = try Buffer(count: queries + 1, filledWith: 0) }
+
+  /// Lists for so many queries each.
+  func add(_ places: Range<Int>, each: Int) throws(CoverTreeError) -> [GrowableBuffer<Candidate>] {
+    added = parts.count
+    for first in stride(from: places.lowerBound, to: places.upperBound, by: each) {
+      parts.append((first..<min(places.upperBound, first + each), try GrowableBuffer()))
+    }
+    return parts[added...].map(\.list)
+  }
+
+  /// Takes back what was added last.
+  func removeLast() { parts.removeLast(parts.count - added) }
+}

@@ -1,0 +1,90 @@
+public struct SearchOptions: @unchecked Sendable {
+  /// Only points with a dataset index below the query's own. For stored queries.
+  public var predecessorsOnly = false
+  /// Not the query itself, told by its dataset index. For stored queries.
+  public var excludesSelf = false
+  /// Nothing farther than this.
+  public var maximumDistance = Double.infinity
+  /// For each row: only points with a dataset index below this.
+  public var before: UnsafeBufferPointer<Int64>?
+  /// The largest score within that: it depends on the type of distances in the result.
+  var farthest = Double.infinity
+  /// For each row: nothing of a larger score.
+  public var limits: UnsafeBufferPointer<Double>?
+  /// Where the scores of neighbours go, `rows x k`.
+  public var scores: UnsafeMutablePointer<Double>?
+  /// Whether lists of neighbours have scores, too.
+  public var listsScores = false
+
+  public init() {}
+
+  func check<S>(_ queries: Queries<S>) throws(CoverTreeError) {
+    guard maximumDistance >= 0 else {
+      throw CoverTreeError(.invalidArgument, "max_distance: expected a number from 0 up, got \(maximumDistance)")
+    }
+    try checkBounds()
+    guard case .points = queries else { return }
+    if predecessorsOnly {
+      throw CoverTreeError(
+        .invalidArgument,
+        "predecessor_mode: only points of the tree have predecessors; give dataset indices as queries, or none for all points"
+      )
+    }
+    if excludesSelf {
+      throw CoverTreeError(
+        .invalidArgument,
+        "exclude_self: new points are not in the tree; give dataset indices as queries, or none for all points")
+    }
+  }
+}
+
+extension SearchOptions {
+  /// The options of a search whose distances are reported in a type.
+  func reporting<S: Scalar>(in type: S.Type) -> SearchOptions {
+    var options = self
+    options.farthest = S.largestScore(withinDistance: maximumDistance)
+    return options
+  }
+
+  /// The largest score, or negative inner product, that is wanted for a row of queries that are compared in a type.
+  @inline(__always)
+  func farthestScore<S: Scalar>(_ row: Int, _: S.Type) -> Double {
+    guard let limits else { return farthest }
+    let limit = Score.largest(reportedWithin: limits[row])
+    // Between float32 points the score of a distance of zero is 0.
+    return min(farthest, S.self == Float.self && limit >= Score.ofZero ? max(limit, 0) : limit)
+  }
+
+  @inline(__always)
+  func eligible<S>(_ query: QuerySet<S>.Query) -> IndexFilter {
+    IndexFilter(
+      upperIndex: upperIndex(ofRow: query.row, index: query.index), excludedIndex: excludesSelf ? query.index : -1)
+  }
+
+  /// Dataset indices below this count for a query.
+  @inline(__always)
+  func upperIndex(ofRow row: Int, index: Int32) -> Int32 {
+    if let before { return Int32(max(0, min(before[row], Int64(Int32.max)))) }
+    return predecessorsOnly ? index : Int32.max
+  }
+
+  /// Whether some points do not count for a query because of their indices.
+  var areSomeTooLate: Bool { predecessorsOnly || before != nil }
+
+  /// Whether there is one for each query: for all points of a tree their number may have changed.
+  func check(rows: Int) throws(CoverTreeError) {
+    guard before?.count ?? rows == rows, limits?.count ?? rows == rows else {
+      throw CoverTreeError(
+        .busy, "before, limits: there are \(rows) queries, they are for \(before?.count ?? limits!.count)")
+    }
+  }
+
+  func checkBounds() throws(CoverTreeError) {
+    if predecessorsOnly && before != nil {
+      throw CoverTreeError(
+        .invalidArgument, "before: stands against predecessor_mode, which is an upper index of its own")
+    }
+    guard let limits, let row = limits.firstIndex(where: \.isNaN) else { return }
+    throw CoverTreeError(.invalidArgument, "limits[\(row)]: expected a number, got \(limits[row])")
+  }
+}

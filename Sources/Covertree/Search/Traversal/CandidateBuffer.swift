@@ -1,0 +1,195 @@
+import CNumerics
+
+/// The `k` nearest points of a query, `k` up to `TopK.sortedLimit`.
+///
+/// While a search runs, all that happens to a point is that it becomes a candidate, and that its distance, as the filter has
+/// it, takes its place among the `k` smallest: they stand sorted in vectors, and three instructions a vector move those
+/// behind it up. Candidates that are within the threshold at the end are decided by float64 distances and then by labels.
+struct CandidateBuffer<S: Scalar>: Collector {
+  /// Scratch for filters of `k`, one after the other.
+  final class Scratch {
+    /// What a whole vector may write behind the last candidate.
+    private static var margin: Int { 16 }
+
+    let k: Int
+    fileprivate let vectors: Int
+    /// Candidates that are waited for before they are looked at together.
+    fileprivate let patience: Int
+    /// The `k` smallest distances in the filter, and infinity behind them.
+    fileprivate let smallest: UnsafeMutablePointer<S.Lanes>
+    private let capacity: Int
+    /// Of each candidate: its distance in the filter, and its place.
+    fileprivate let filtered: UnsafeMutablePointer<S>
+    fileprivate let places: UnsafeMutablePointer<Int32>
+    private let arena: Arena
+
+    init(k: Int) throws(CoverTreeError) {
+      self.k = k
+      let vectors = (k + S.width - 1) / S.width
+      self.vectors = vectors == 3 ? 4 : vectors
+      patience = max(4, k / 2)
+      capacity = 16 * S.width + 4 * k
+      limit = capacity
+      let all = capacity + Self.margin
+      arena = try Arena(
+        Arena.size(self.vectors, of: S.Lanes.self), Arena.size(all, of: S.self), Arena.size(all, of: Int32.self))
+      smallest = arena.take(self.vectors)
+      filtered = arena.take(all)
+      places = arena.take(all)
+    }
+
+    /// How many candidates there may be before they are looked through.
+    fileprivate private(set) var limit: Int
+
+    /// Whether the next query is likely to be crowded as the last one was, and should notice soon.
+    var expectsCrowd = false {
+      didSet { limit = expectsCrowd ? min(capacity, k + patience + 3 * S.width) : capacity }
+    }
+  }
+
+  /// The caller keeps it alive: to count references, a query, would have its thread wait for the last one's row to be written.
+  private unowned(unsafe) let scratch: Scratch
+  private let smallest: UnsafeMutablePointer<S.Lanes>
+  private let filtered: UnsafeMutablePointer<S>
+  private let places: UnsafeMutablePointer<Int32>
+  private let vectors: Int
+  private let rounding: RoundingBound<S>
+  private var count = 0
+  /// Candidates whose distances have been taken into the smallest, and how many there have to be for the next ones to be.
+  private var taken = 0
+  private var due: Int
+  private var threshold: S
+  /// Whether so many points show to be no farther than the k-th that the search has ended without an answer.
+  private(set) var isCrowded = false
+
+  /// - Parameter bound: nothing that shows more in the filter is wanted.
+  @inline(__always)
+  init(_ scratch: Scratch, bound: S, rounding: RoundingBound<S>) {
+    self.scratch = scratch
+    self.rounding = rounding
+    smallest = scratch.smallest
+    vectors = scratch.vectors
+    filtered = scratch.filtered
+    places = scratch.places
+    threshold = bound
+    due = scratch.k &+ scratch.patience
+    smallest.update(repeating: S.Lanes(repeating: .infinity), count: vectors)
+  }
+
+  @inline(__always)
+  func threshold(_ rounding: RoundingBound<S>) -> S { threshold }
+
+  @inline(__always)
+  mutating func take<D: Dimension>(_ hits: Hits<S, D>) {
+    if count &+ S.width > scratch.limit { dropFarCandidates() }
+    S.store(hits.filtered, hits.lanes, packedTo: filtered + count)
+    let lanes = SIMD16<Int32>(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)
+    cn_i32x16_store_packed(places + count, lanes &+ Int32(truncatingIfNeeded: hits.place), hits.lanes)
+    count &+= hits.lanes.nonzeroBitCount
+    if count >= due { tighten() }
+  }
+
+  /// Takes the distances of the latest candidates into the smallest: the k-th is the threshold.
+  @inline(__always)
+  private mutating func tighten() {
+    switch vectors {
+    case 1: takeDistances(Vectors<1>())
+    case 2: takeDistances(Vectors<2>())
+    case 4: takeDistances(Vectors<4>())
+    default: for candidate in taken..<count { insert(filtered[candidate]) }
+    }
+    taken = count
+    due = count &+ scratch.patience
+    let kth = UnsafeRawPointer(smallest).assumingMemoryBound(to: S.self)[scratch.k &- 1]
+    threshold = min(threshold, rounding.upperBound(ofFiltered: kth))
+  }
+
+  private struct Vectors<let count: Int> {}
+
+  /// With the smallest in registers meanwhile.
+  @inline(__always)
+  private func takeDistances<let length: Int>(_: Vectors<length>) {
+    var kept = InlineArray<length, S.Lanes> { smallest[$0] }
+    for candidate in taken..<count {
+      let x = S.Lanes(repeating: filtered[candidate])
+      var vector = length &- 1
+      while vector > 0 {
+        kept[vector] = S.minimum(kept[vector], S.maximum(x, S.up(kept[vector &- 1], kept[vector])))
+        vector &-= 1
+      }
+      kept[0] = S.minimum(kept[0], S.maximum(x, S.up(S.Lanes(repeating: -.infinity), kept[0])))
+    }
+    for vector in 0..<length { smallest[vector] = kept[vector] }
+  }
+
+  /// Every place takes the larger of the new one and the one before it, unless its own is smaller.
+  @inline(__always)
+  private func insert(_ distance: S) {
+    let x = S.Lanes(repeating: distance)
+    var vector = vectors &- 1
+    while vector > 0 {
+      let own = smallest[vector]
+      smallest[vector] = S.minimum(own, S.maximum(x, S.up(smallest[vector &- 1], own)))
+      vector &-= 1
+    }
+    smallest[0] = S.minimum(smallest[0], S.maximum(x, S.up(S.Lanes(repeating: -.infinity), smallest[0])))
+  }
+
+  /// Drops candidates that the threshold has left behind. Where nearly all of them stay, as equal ones do, nothing more is
+  /// wanted: to go through all of them would take time quadratic in their number, if each of them is a query.
+  @inline(never)
+  private mutating func dropFarCandidates() {
+    tighten()
+    var kept = 0
+    for candidate in 0..<count where filtered[candidate] <= threshold {
+      filtered[kept] = filtered[candidate]
+      places[kept] = places[candidate]
+      kept &+= 1
+    }
+    (count, taken, due) = (kept, kept, kept &+ scratch.patience)
+    guard kept &+ 2 &* S.width > scratch.limit else { return }
+    (count, taken, due) = (0, 0, Int.max)
+    (threshold, isCrowded) = (-.infinity, true)
+  }
+
+  /// Sorts the candidates that are within the threshold by float64 distance and then by label, and takes the first `k`
+  /// that are within the bound. The reranker takes down where they are.
+  @inline(__always)
+  mutating func decided<D: Dimension>(
+    _ search: borrowing KDTreeSearch<S, D>, _ row: UnsafePointer<S>, bound: Double, into reranker: ExactReranker<S>
+  ) throws(CoverTreeError) -> SortedNeighbors {
+    if count > scratch.k { tighten() }
+    reranker.removeAll()
+    for first in stride(from: 0, to: count, by: S.width) {
+      let lanes = UnsafeRawPointer(filtered + first).load(as: S.Lanes.self)
+      var near = S.maskLessOrEqual(lanes, S.Lanes(repeating: threshold))
+      if count &- first < S.width { near &= (1 &<< UInt32(truncatingIfNeeded: count &- first)) &- 1 }
+      while near != 0 {
+        let lane = near.trailingZeroBitCount
+        near &= near &- 1
+        let point = search.point(at: Int(places[first &+ lane]))
+        guard
+          reranker.append(
+            point.coordinates, stride: S.width, point.label, shown: filtered[first &+ lane], search.dimension)
+        else {
+          return try reranker.sorted(decidedOneByOne(search, row, bound: bound))
+        }
+      }
+    }
+    return reranker.sorted(from: row, search.dimension, within: bound)
+  }
+
+  /// For more candidates than a reranker holds, as many equally distant points are.
+  @inline(never)
+  private func decidedOneByOne<D: Dimension>(
+    _ search: borrowing KDTreeSearch<S, D>, _ row: UnsafePointer<S>, bound: Double
+  ) throws(CoverTreeError) -> TopK {
+    var nearest = TopK(try TopK.Scratch(k: scratch.k), bound: bound)
+    for candidate in 0..<count where filtered[candidate] <= threshold {
+      let point = search.point(at: Int(places[candidate]))
+      let squared = euclideanScore(row, point.coordinates, stride: S.width, dim: search.dimension.count)
+      nearest.insert(squared, point.label)
+    }
+    return nearest
+  }
+}

@@ -1,0 +1,188 @@
+/// How many points lie within a score of a query, one query at a time.
+///
+/// A box that lies wholly within it is counted without a visit if all its labels count: it is a range of places. So a count
+/// takes time for the points near its limit, not for those inside.
+struct CountSearch<S: Scalar, D: Dimension> {
+  /// A segment, and what counts of it as a whole.
+  private struct Counted {
+    let arrays: SegmentArrays<S>
+    let boxes: KDTree<S>
+    /// Of each lane of a node the largest label below it; nil where all labels count for all queries.
+    let largestLabel: Buffer<Int32>?
+    /// Points before each leaf that count; nil where all do.
+    let liveBefore: Buffer<Int32>?
+  }
+
+  private let points: SearchPoints<S>
+  private let segments: [Counted]
+  private let rounding: RoundingBound<S>
+  private var exact: ScoredQuery<S, D>
+  private let query: UnsafeMutablePointer<S.Lanes>
+  private let stack: UnsafeMutablePointer<Int32>
+  private let arena: Arena
+  private(set) var pointsCompared = 0
+  private(set) var boxesCompared = 0
+
+  private var dimension: D { exact.dimension }
+
+  /// - Parameter bounded: whether queries have bounds on labels.
+  init(_ points: SearchPoints<S>, bounded: Bool, dimension: D) throws(CoverTreeError) {
+    self.points = points
+    rounding = RoundingBound(dim: dimension.count)
+    var (segments, depth): ([Counted], Int) = ([], 0)
+    for (number, view) in points.views.enumerated() {
+      segments.append(
+        Counted(
+          arrays: view.arrays, boxes: view.boxes,
+          largestLabel: bounded ? try view.boxes.largestLabel() : nil,
+          liveBefore: try points.liveBeforeLeaves(number)))
+      depth = max(depth, view.boxes.depth)
+    }
+    self.segments = segments
+    exact = try ScoredQuery(dimension)
+    let entries = (depth + 1) * S.width
+    arena = try Arena(Arena.size(dimension.count, of: S.Lanes.self), Arena.size(entries, of: Int32.self))
+    query = arena.take(dimension.count)
+    stack = arena.take(entries)
+  }
+
+  /// What points and corners of boxes show in the filter: beyond `possible` they are not within the limit, up to `certain` they
+  /// are, and in between scores decide.
+  private struct Limits {
+    let worst: Double
+    let possible: S
+    let certain: S
+  }
+
+  /// The number of eligible points within a score of a query of the type of the points.
+  mutating func count(_ row: UnsafePointer<S>, _ eligible: IndexFilter, within worst: Double) -> Int64 {
+    exact.set(row)
+    let limits = Limits(worst: worst, possible: rounding.upperBound(of: worst), certain: rounding.lowerBound(of: worst))
+    return count(row, eligible, limits)
+  }
+
+  /// The same of a query that was rounded, while scores are those of the query itself.
+  ///
+  /// - Parameter reach: no point within `worst` of the query has a larger score from the rounded one.
+  mutating func count(
+    _ row: UnsafePointer<Double>, rounded: UnsafePointer<S>, _ eligible: IndexFilter, within worst: Double,
+    reach: Double
+  ) -> Int64 {
+    exact.set(row)
+    return count(rounded, eligible, Limits(worst: worst, possible: rounding.upperBound(of: reach), certain: -1))
+  }
+
+  @inline(__always)
+  private mutating func count(_ row: UnsafePointer<S>, _ eligible: IndexFilter, _ limits: Limits) -> Int64 {
+    for d in 0..<dimension.count { query[d] = S.Lanes(repeating: row[d]) }
+    var count = 0
+    for number in segments.indices {
+      let segment = segments[number]
+      var top = 1
+      stack[0] = 0
+      while top > 0 {
+        top &-= 1
+        let child = stack[top]
+        count &+=
+          child >= 0
+          ? visit(segment, node: Int(child), eligible, limits, &top)
+          : scan(segment.arrays, leaf: Int(~child), eligible, limits)
+      }
+    }
+    // A query that does not count for itself is near to itself, wherever it was counted.
+    let countedItself = eligible.excludedIndex >= 0 && eligible.excludedIndex < eligible.upperIndex
+    if countedItself && euclideanScore(row, row, dim: dimension.count) <= limits.worst { count &-= 1 }
+    return Int64(count)
+  }
+
+  /// Counts what lies wholly within the limit, and pushes what may lie partly so.
+  @inline(__always)
+  private mutating func visit(
+    _ segment: borrowing Counted, node: Int, _ eligible: IndexFilter, _ limits: Limits, _ top: inout Int
+  ) -> Int {
+    let tree = segment.arrays
+    let boxes = tree.boxes + node &* dimension.count &* 2
+    let zero = S.Lanes(repeating: 0)
+    var (nearest, farthest) = (zero, zero)
+    for d in 0..<dimension.count {
+      let (below, above) = (boxes[2 &* d] - query[d], query[d] - boxes[2 &* d &+ 1])
+      let outside = S.maximum(S.maximum(below, above), zero)
+      nearest = S.multiplyAdd(outside, outside, nearest)
+      let across = S.maximum(-below, -above)
+      farthest = S.multiplyAdd(across, across, farthest)
+    }
+    boxesCompared &+= 1
+    let lane0 = node &* S.width
+    var hits = S.maskLessOrEqual(nearest, S.Lanes(repeating: limits.possible))
+    hits &= S.maskAdmitted(tree.smallestLabel + lane0, below: eligible.upperIndex, except: -1)
+    var inside = hits & inside(boxes, farthest, limits)
+    if inside != 0, let largestLabel = segment.largestLabel {
+      inside &= S.maskAdmitted(largestLabel.base + lane0, below: eligible.upperIndex, except: -1)
+    }
+    hits &= ~inside
+    while hits != 0 {
+      stack[top] = tree.children[lane0 &+ hits.trailingZeroBitCount]
+      hits &= hits &- 1
+      top &+= 1
+    }
+    var count = 0
+    while inside != 0 {
+      count &+= liveCount(segment, below: tree.children[lane0 &+ inside.trailingZeroBitCount])
+      inside &= inside &- 1
+    }
+    return count
+  }
+
+  /// How many points below a lane count.
+  @inline(__always)
+  private func liveCount(_ segment: borrowing Counted, below child: Int32) -> Int {
+    let places = segment.boxes.places(below: child)
+    guard let liveBefore = segment.liveBefore else { return places.count }
+    let leafSize = segment.arrays.leafSize
+    let end = (places.upperBound &+ leafSize &- 1) / leafSize
+    return Int(liveBefore[end] &- liveBefore[places.lowerBound / leafSize])
+  }
+
+  /// The boxes whose farthest corner is within the limit.
+  @inline(__always)
+  private func inside(_ boxes: UnsafePointer<S.Lanes>, _ farthest: S.Lanes, _ limits: Limits) -> UInt32 {
+    var inside = S.maskLessOrEqual(farthest, S.Lanes(repeating: limits.certain))
+    if S.maskLessOrEqual(farthest, S.Lanes(repeating: limits.possible)) & ~inside != 0 {
+      for part in 0..<ScoredQuery<S, D>.parts {
+        inside |= within(exact.largest(boxes, part: part), part, limits)
+      }
+    }
+    return inside
+  }
+
+  @inline(__always)
+  private func within(_ scores: SIMD8<Double>, _ part: Int, _ limits: Limits) -> UInt32 {
+    Double.maskLessOrEqual(scores, SIMD8(repeating: limits.worst))
+      &<< UInt32(truncatingIfNeeded: part &* ScoredQuery<S, D>.width)
+  }
+
+  @inline(__always)
+  private mutating func scan(
+    _ tree: SegmentArrays<S>, leaf: Int, _ eligible: IndexFilter, _ limits: Limits
+  ) -> Int {
+    let first = leaf &* tree.leafSize
+    var group = tree.coordinates + first / S.width &* dimension.count
+    var count = 0
+    pointsCompared &+= tree.leafSize
+    for place in stride(from: first, to: first &+ tree.leafSize, by: S.width) {
+      let sum = S.squaredDistances(query, toGroup: group, dimension)
+      var hits = S.maskLessOrEqual(sum, S.Lanes(repeating: limits.possible))
+      if hits & ~S.maskLessOrEqual(sum, S.Lanes(repeating: limits.certain)) != 0 {
+        var decided = UInt32(0)
+        for part in 0..<ScoredQuery<S, D>.parts { decided |= within(exact.scores(group, part: part), part, limits) }
+        hits &= decided
+      }
+      if hits != 0 {
+        hits &= tree.admitted(place, IndexFilter(upperIndex: eligible.upperIndex))
+        count &+= hits.nonzeroBitCount
+      }
+      group += dimension.count
+    }
+    return count
+  }
+}

@@ -1,0 +1,187 @@
+import CNumerics
+
+/// Points near a query: they are put in order by their exact distances, and tell the queries that follow how far to look, as
+/// no query has its `k` nearest farther away than the farthest of `k` points.
+final class ExactReranker<S: Scalar> {
+  private let k: Int
+  private let capacity: Int
+  /// Coordinate by coordinate, `capacity` points each.
+  private let coordinates: UnsafeMutablePointer<S>
+  private let labels: UnsafeMutablePointer<Int32>
+  /// Squared distances as the filter had them, and exact ones.
+  private let shown: UnsafeMutablePointer<S>
+  private let squares: UnsafeMutablePointer<Double>
+  private let sortedSquares: UnsafeMutablePointer<Double>
+  private let sortedLabels: UnsafeMutablePointer<Int64>
+  private let arena: Arena
+  private(set) var count = 0
+  /// The largest label.
+  private var latest: Int32 = -1
+
+  init(dim: Int, k: Int) throws(CoverTreeError) {
+    self.k = k
+    // A few more than k show a distance within the rounding of the k-th; one is the query before.
+    capacity = (k / S.width + 2) * S.width
+    arena = try Arena(
+      Arena.size(capacity * dim, of: S.self), Arena.size(capacity, of: Int32.self),
+      Arena.size(capacity, of: S.self), Arena.size(capacity, of: Double.self),
+      Arena.size(capacity, of: Double.self), Arena.size(capacity, of: Int64.self))
+    coordinates = arena.take(capacity * dim)
+    labels = arena.take(capacity)
+    shown = arena.take(capacity)
+    squares = arena.take(capacity)
+    sortedSquares = arena.take(capacity)
+    sortedLabels = arena.take(capacity)
+  }
+
+  @inline(__always)
+  func removeAll() {
+    count = 0
+    latest = -1
+  }
+
+  /// Adds a point; false where there is no room.
+  @inline(__always)
+  func append<D: Dimension>(
+    _ point: UnsafePointer<S>, stride: Int, _ label: Int32, shown distance: S, _ dimension: D
+  ) -> Bool {
+    guard count < capacity else { return false }
+    for d in 0..<dimension.count { coordinates[d &* capacity &+ count] = point[d &* stride] }
+    labels[count] = label
+    shown[count] = distance
+    latest = max(latest, label)
+    count &+= 1
+    return true
+  }
+
+  /// Ends the adding, for the queries that follow. One that does not count for itself may be among the points:
+  /// `spare` takes its place.
+  @inline(__always)
+  func close<D: Dimension>(spare: (point: UnsafePointer<S>, label: Int32)?, _ dimension: D) {
+    if let spare, count < k || !append(spare.point, stride: 1, spare.label, shown: 0, dimension) { removeAll() }
+    // Lanes behind the last point repeat it.
+    for slot in count..<max(count, (count &+ S.width &- 1) / S.width &* S.width) {
+      for d in 0..<dimension.count { coordinates[d &* capacity &+ slot] = coordinates[d &* capacity &+ count &- 1] }
+    }
+  }
+
+  /// Whether there are `k` points.
+  @inline(__always)
+  var isFull: Bool { count >= k }
+
+  /// Whether there are `k` points, all of labels below `before`.
+  @inline(__always)
+  func serves(before: Int32) -> Bool { count >= k && latest < before }
+
+  /// The first `k` by distance from a query, of those within a score. Equal ones stand by label.
+  @inline(__always)
+  func sorted<D: Dimension>(from row: UnsafePointer<S>, _ dimension: D, within bound: Double) -> SortedNeighbors {
+    fillSquares(from: row, dimension)
+    var rankSum = 0
+    for first in stride(from: 0, to: count, by: S.width) {
+      // Of each the number of those that showed less.
+      let ranks = S.ranks(UnsafeRawPointer(shown + first).load(as: S.Lanes.self), among: shown, count)
+      for lane in 0..<min(S.width, count &- first) {
+        let rank = Int(ranks[lane])
+        rankSum &+= rank
+        sortedSquares[rank] = squares[first &+ lane]
+        sortedLabels[rank] = Int64(labels[first &+ lane])
+      }
+    }
+    if 2 &* rankSum != count &* (count &- 1) || !ascends() { sortOneByOne() }
+    if S.self == Double.self && count > 0 && sortedSquares[0] < Score.leastSquare {
+      settleNear(from: row, dimension)
+    }
+    var found = min(k, count)
+    while found > 0 && sortedSquares[found &- 1] > bound { found &-= 1 }
+    return SortedNeighbors(count: found, squares: sortedSquares, labels: sortedLabels)
+  }
+
+  /// What a collector has found.
+  func sorted(_ collector: consuming TopK) -> SortedNeighbors {
+    let found = collector.finished()
+    sortedSquares.update(from: found.squares, count: found.count)
+    sortedLabels.update(from: found.labels, count: found.count)
+    return SortedNeighbors(count: found.count, squares: sortedSquares, labels: sortedLabels)
+  }
+
+  /// Puts scores in place of squares that have lost their digits, and sorts by them.
+  @inline(never)
+  private func settleNear<D: Dimension>(from row: UnsafePointer<S>, _ dimension: D) {
+    var near = 0
+    for slot in 0..<count where squares[slot] < Score.leastSquare {
+      squares[slot] = scoreOfNear(row, coordinates + slot, stride: capacity, dim: dimension.count)
+      sortedSquares[0] = squares[slot]
+      near &+= 1
+    }
+    // One alone, as a query itself has, is the first in any case.
+    if near > 1 { sortOneByOne() }
+  }
+
+  /// Squared distances: those of `squaredEuclidean`, bit for bit.
+  @inline(__always)
+  private func fillSquares<D: Dimension>(from row: UnsafePointer<S>, _ dimension: D) {
+    for first in stride(from: 0, to: count, by: S.width) {
+      for part in 0..<S.width / 8 {
+        var sum = SIMD8<Double>(repeating: 0)
+        for d in 0..<dimension.count {
+          let difference = S.widened(lanes(d, first), part: part) - SIMD8(repeating: Double(row[d]))
+          sum = Double.multiplyAdd(difference, difference, sum)
+        }
+        UnsafeMutableRawPointer(squares + (first &+ 8 &* part)).storeBytes(of: sum, as: SIMD8<Double>.self)
+      }
+    }
+  }
+
+  /// Whether the exact squares ascend as what the filter showed does.
+  @inline(__always)
+  private func ascends() -> Bool {
+    var falls = UInt32(0)
+    for first in stride(from: 1, to: count, by: 8) {
+      let before = UnsafeRawPointer(sortedSquares + (first &- 1)).loadUnaligned(as: SIMD8<Double>.self)
+      var mask = cn_f64x8_mask_not_less(
+        before, UnsafeRawPointer(sortedSquares + first).loadUnaligned(as: SIMD8<Double>.self))
+      if count &- first < 8 { mask &= (1 &<< UInt32(truncatingIfNeeded: count &- first)) &- 1 }
+      falls |= mask
+    }
+    return falls == 0
+  }
+
+  @inline(never)
+  private func sortOneByOne() {
+    for slot in 0..<count {
+      let (square, label) = (squares[slot], Int64(labels[slot]))
+      var place = slot
+      while place > 0,
+        sortedSquares[place - 1] > square || (sortedSquares[place - 1] == square && sortedLabels[place - 1] > label)
+      {
+        sortedSquares[place] = sortedSquares[place - 1]
+        sortedLabels[place] = sortedLabels[place - 1]
+        place -= 1
+      }
+      sortedSquares[place] = square
+      sortedLabels[place] = label
+    }
+  }
+
+  /// The farthest from any point of a box, as the filter shows it, squared. A query is a box whose sides are the same.
+  @inline(__always)
+  func farthest<D: Dimension>(from low: UnsafePointer<S>, _ high: UnsafePointer<S>, _ dimension: D) -> S {
+    var farthest = S.Lanes(repeating: 0)
+    for first in stride(from: 0, to: count, by: S.width) {
+      var sum = S.Lanes(repeating: 0)
+      for d in 0..<dimension.count {
+        let x = lanes(d, first)
+        let difference = S.maximum(x - S.Lanes(repeating: low[d]), S.Lanes(repeating: high[d]) - x)
+        sum = S.multiplyAdd(difference, difference, sum)
+      }
+      farthest = S.maximum(farthest, sum)
+    }
+    return S.largest(farthest)
+  }
+
+  @inline(__always)
+  private func lanes(_ d: Int, _ first: Int) -> S.Lanes {
+    UnsafeRawPointer(coordinates + (d &* capacity &+ first)).load(as: S.Lanes.self)
+  }
+}

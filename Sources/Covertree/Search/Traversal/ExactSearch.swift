@@ -1,0 +1,152 @@
+/// The `k` nearest points of one query at a time, however many are equally far away.
+///
+/// Best first: of all nodes and leaves that are known, the one whose points can have the least score, and of equal ones the
+/// one with the smallest label. Lazy the next one has nothing that comes before the k-th point that was found, nothing has.
+/// So of points that are all equally far away, no leaf is visited but those of the `k` smallest labels.
+///
+/// `KDTreeSearch` is faster where few points are equally far away: it need not decide anything before the end.
+struct ExactSearch<S: Scalar, D: Dimension> {
+  private let segments: [SegmentArrays<S>]
+  /// Keeps their arrays.
+  private let points: SearchPoints<S>
+  private var query: ScoredQuery<S, D>
+  private let ahead: BoxHeap
+  private let scratch: TopK.Scratch
+  private(set) var pointsCompared = 0
+  private(set) var boxesCompared = 0
+
+  init(_ points: SearchPoints<S>, k: Int, dimension: D) throws(CoverTreeError) {
+    self.points = points
+    segments = points.arrays
+    query = try ScoredQuery(dimension)
+    ahead = try BoxHeap()
+    scratch = try TopK.Scratch(k: k)
+  }
+
+  /// The `k` nearest eligible points of those within a score. They stand here until the next query.
+  ///
+  /// - Parameter row: of the type of the points, or in float64.
+  @inline(never)
+  mutating func nearest<A: Scalar>(
+    to row: UnsafePointer<A>, _ eligible: IndexFilter, bound: Double
+  ) throws(CoverTreeError) -> SortedNeighbors {
+    var nearest = TopK(scratch, bound: bound)
+    query.set(row)
+    ahead.removeAll()
+    for segment in segments.indices { try visit(segment, node: 0, eligible, nearest) }
+    while let box = ahead.popFirst(), nearest.wants(box.score, box.label) {
+      if box.child >= 0 {
+        try visit(Int(box.segment), node: Int(box.child), eligible, nearest)
+      } else {
+        scan(segments[Int(box.segment)], leaf: Int(~box.child), eligible, into: &nearest)
+      }
+    }
+    return nearest.finished()
+  }
+
+  @inline(__always)
+  private mutating func visit(
+    _ number: Int, node: Int, _ eligible: IndexFilter, _ nearest: borrowing TopK
+  ) throws(CoverTreeError) {
+    let segment = segments[number]
+    let boxes = segment.boxes + node &* query.dimension.count &* 2
+    let smallestLabel = segment.smallestLabel + node &* S.width
+    let admitted = S.maskAdmitted(smallestLabel, below: eligible.upperIndex, except: -1)
+    let worst = SIMD8<Double>(repeating: nearest.worst)
+    boxesCompared &+= 1
+    for part in 0..<ScoredQuery<S, D>.parts {
+      let first = part &* ScoredQuery<S, D>.width
+      let scores = query.least(boxes, part: part)
+      var lanes = Double.maskLessOrEqual(scores, worst) & (admitted &>> UInt32(truncatingIfNeeded: first))
+      while lanes != 0 {
+        let lane = lanes.trailingZeroBitCount
+        lanes &= lanes &- 1
+        let label = smallestLabel[first &+ lane]
+        guard nearest.wants(scores[lane], label) else { continue }
+        try ahead.push(
+          .init(
+            score: scores[lane], label: label, child: segment.children[node &* S.width &+ first &+ lane],
+            segment: Int32(truncatingIfNeeded: number)))
+      }
+    }
+  }
+
+  @inline(__always)
+  private mutating func scan(
+    _ segment: SegmentArrays<S>, leaf: Int, _ eligible: IndexFilter, into nearest: inout TopK
+  ) {
+    let first = leaf &* segment.leafSize
+    var group = segment.coordinates + first / S.width &* query.dimension.count
+    pointsCompared &+= segment.leafSize
+    for place in stride(from: first, to: first &+ segment.leafSize, by: S.width) {
+      let admitted = segment.admitted(place, eligible)
+      for part in 0..<ScoredQuery<S, D>.parts {
+        let firstLane = part &* ScoredQuery<S, D>.width
+        let scores = query.scores(group, part: part)
+        var lanes = Double.maskLessOrEqual(scores, SIMD8(repeating: nearest.worst))
+        lanes &= admitted &>> UInt32(truncatingIfNeeded: firstLane)
+        while lanes != 0 {
+          let lane = lanes.trailingZeroBitCount
+          lanes &= lanes &- 1
+          nearest.insert(scores[lane], segment.labels[place &+ firstLane &+ lane])
+        }
+      }
+      group += query.dimension.count
+    }
+  }
+}
+
+/// Boxes that a search knows of, the one to be visited first on top: a binary heap.
+private final class BoxHeap {
+  struct Box: BitwiseCopyable {
+    /// The least that a point in it can have.
+    var score: Double
+    var label: Int32
+    /// A node, or a leaf complemented.
+    var child: Int32
+    var segment: Int32
+
+    @inline(__always)
+    static func < (a: Box, b: Box) -> Bool { a.score < b.score || (a.score == b.score && a.label < b.label) }
+  }
+
+  private let boxes: GrowableBuffer<Box>
+
+  init() throws(CoverTreeError) { boxes = try GrowableBuffer() }
+
+  @inline(__always)
+  func removeAll() { boxes.removeAll() }
+
+  @inline(__always)
+  func push(_ box: Box) throws(CoverTreeError) {
+    try boxes.append(box)
+    let base = boxes.base
+    var place = boxes.count &- 1
+    while place > 0 && box < base[(place &- 1) >> 1] {
+      base[place] = base[(place &- 1) >> 1]
+      place = (place &- 1) >> 1
+    }
+    base[place] = box
+  }
+
+  @inline(__always)
+  func popFirst() -> Box? {
+    guard boxes.count > 0 else { return nil }
+    let base = boxes.base
+    let (first, last) = (base[0], base[boxes.count &- 1])
+    boxes.removeLast()
+    let count = boxes.count
+    guard count > 0 else { return first }
+    var place = 0
+    while true {
+      var child = 2 &* place &+ 1
+      guard child < count else { break }
+      if child &+ 1 < count && base[child &+ 1] < base[child] { child &+= 1 }
+      guard base[child] < last else { break }
+      base[place] = base[child]
+      place = child
+    }
+    base[place] = last
+    return first
+  }
+}

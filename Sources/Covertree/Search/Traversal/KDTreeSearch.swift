@@ -1,0 +1,224 @@
+/// One thread's searches of points in box trees: the core that every Euclidean search goes through.
+///
+/// The largest tree comes first and leaves little to look for in the others. A tree is walked depth first, the nearest box first. A box is
+/// entered if its distance is not above the collector's threshold. Boxes and points are compared in the coordinates' own type, as a filter
+/// with its rounding error allowed for (`RoundingBound`). Collectors decide by float64 distances. So a float64 brute force finds the same,
+/// whatever the type.
+///
+/// A search begins at the root, or, for queries that lie together, at the *frontier* that they share.
+struct KDTreeSearch<S: Scalar, D: Dimension> {
+  let dimension: D
+  let rounding: RoundingBound<S>
+  /// The first tree, and where its arrays are.
+  private let tree: KDTree<S>
+  private let first: SegmentArrays<S>
+  /// All trees, of which the first is the first.
+  private let trees: [SegmentArrays<S>]
+  /// Keeps the arrays.
+  private let owner: AnyObject
+  /// The query's coordinates, each in all lanes of a vector.
+  private let query: UnsafeMutablePointer<S.Lanes>
+  private let stackBounds: UnsafeMutablePointer<S>
+  private let stackChildren: UnsafeMutablePointer<Int32>
+  private let arena: Arena
+  private let frontier: Frontier<S>
+  private(set) var pointsCompared = 0
+  private(set) var boxesCompared = 0
+
+  init(_ tree: KDTree<S>, dimension: D) throws(CoverTreeError) {
+    try self.init(tree, [SegmentArrays(tree)], depth: tree.depth, owner: tree, dimension)
+  }
+
+  init(_ points: SearchPoints<S>, dimension: D) throws(CoverTreeError) {
+    let depth = points.views.reduce(0) { max($0, $1.boxes.depth) }
+    try self.init(points.views[0].boxes, points.arrays, depth: depth, owner: points, dimension)
+  }
+
+  private init(
+    _ tree: KDTree<S>, _ trees: [SegmentArrays<S>], depth: Int, owner: AnyObject, _ dimension: D
+  ) throws(CoverTreeError) {
+    (self.tree, first, self.trees, self.owner, self.dimension) = (tree, trees[0], trees, owner, dimension)
+    rounding = RoundingBound(dim: dimension.count)
+    let entries = (depth + 1) * S.width + Frontier<S>.capacity
+    arena = try Arena(
+      Arena.size(dimension.count, of: S.Lanes.self), Arena.size(entries, of: S.self),
+      Arena.size(entries, of: Int32.self))
+    query = arena.take(dimension.count)
+    stackBounds = arena.take(entries)
+    stackChildren = arena.take(entries)
+    frontier = Frontier(dim: dimension.count)
+  }
+
+  /// Counts another search's comparisons as its own.
+  mutating func count(_ other: PacketSearch<S, D>) {
+    pointsCompared += other.pointsCompared
+    boxesCompared += other.boxesCompared
+  }
+
+  mutating func count(_ other: ExactSearch<S, D>) {
+    pointsCompared += other.pointsCompared
+    boxesCompared += other.boxesCompared
+  }
+
+  /// Offers the collector every eligible point that it could want.
+  ///
+  /// - Parameter fromFrontier: whether to begin at what the last `gather` found.
+  @inline(__always)
+  mutating func run<C: Collector>(
+    _ row: UnsafePointer<S>, _ eligible: IndexFilter = IndexFilter(), fromFrontier: Bool = false,
+    into collector: inout C
+  ) throws(CoverTreeError) where C.S == S {
+    for d in 0..<dimension.count { query[d] = S.Lanes(repeating: row[d]) }
+    try walk(first, row, eligible, fromFrontier: fromFrontier, into: &collector)
+    if trees.count > 1 { try walkOthers(row, eligible, into: &collector) }
+  }
+
+  /// The trees after the first.
+  @inline(never)
+  private mutating func walkOthers<C: Collector>(
+    _ row: UnsafePointer<S>, _ eligible: IndexFilter, into collector: inout C
+  ) throws(CoverTreeError) where C.S == S {
+    for tree in trees.dropFirst() where tree.firstLabel < Int(eligible.upperIndex) {
+      try walk(tree, row, eligible, fromFrontier: false, into: &collector)
+    }
+  }
+
+  @inline(__always)
+  private mutating func walk<C: Collector>(
+    _ tree: SegmentArrays<S>, _ row: UnsafePointer<S>, _ eligible: IndexFilter, fromFrontier: Bool,
+    into collector: inout C
+  ) throws(CoverTreeError) where C.S == S {
+    var threshold = collector.threshold(rounding)
+    var top = 0
+    if fromFrontier {
+      for group in 0..<frontier.groupCount {
+        visit(
+          frontier.boxes + group &* dimension.count &* 2, frontier.children + group &* S.width,
+          frontier.smallestLabel + group &* S.width, eligible, threshold, &top)
+      }
+    } else {
+      visit(tree, node: 0, eligible, threshold, &top)
+    }
+    while top > 0 {
+      top &-= 1
+      guard stackBounds[top] <= threshold else { continue }
+      let child = stackChildren[top]
+      if child >= 0 {
+        visit(tree, node: Int(child), eligible, threshold, &top)
+      } else {
+        try scan(tree, leaf: Int(~child), row, eligible, &threshold, into: &collector)
+      }
+    }
+  }
+
+  @inline(__always)
+  private mutating func visit(
+    _ tree: SegmentArrays<S>, node: Int, _ eligible: IndexFilter, _ threshold: S, _ top: inout Int
+  ) {
+    visit(
+      tree.boxes + node &* dimension.count &* 2, tree.children + node &* S.width,
+      tree.smallestLabel + node &* S.width, eligible, threshold, &top)
+  }
+
+  /// Pushes those of `width` boxes that can matter, the nearest last.
+  @inline(__always)
+  private mutating func visit(
+    _ boxes: UnsafePointer<S.Lanes>, _ children: UnsafePointer<Int32>, _ smallestLabel: UnsafePointer<Int32>,
+    _ eligible: IndexFilter, _ threshold: S, _ top: inout Int
+  ) {
+    let bound = S.squaredDistances(query, query, toBoxes: boxes, dimension)
+    boxesCompared &+= 1
+    let near = S.maskLessOrEqual(bound, S.Lanes(repeating: threshold))
+    let hits = near & S.maskAdmitted(smallestLabel, below: eligible.upperIndex, except: -1)
+    S.store(bound, hits, packedTo: stackBounds + top)
+    S.store(UnsafeRawPointer(children).load(as: S.Places.self), hits, packedTo: stackChildren + top)
+    let count = hits.nonzeroBitCount
+    if count > 1 {
+      let least = -S.largest(-bound)
+      let nearest = S.maskLessOrEqual(bound, S.Lanes(repeating: least)) & hits
+      // None where the nearest has no eligible label below it.
+      if nearest != 0 {
+        let at = top &+ (hits & (nearest & (0 &- nearest) &- 1)).nonzeroBitCount
+        let last = top &+ count &- 1
+        let child = stackChildren[at]
+        stackChildren[at] = stackChildren[last]
+        stackBounds[at] = stackBounds[last]
+        stackChildren[last] = child
+        stackBounds[last] = least
+      }
+    }
+    top &+= count
+  }
+
+  @inline(__always)
+  private mutating func scan<C: Collector>(
+    _ tree: SegmentArrays<S>, leaf: Int, _ row: UnsafePointer<S>, _ eligible: IndexFilter, _ threshold: inout S,
+    into collector: inout C
+  ) throws(CoverTreeError) where C.S == S {
+    let first = leaf &* tree.leafSize
+    var group = tree.coordinates + first / S.width &* dimension.count
+    pointsCompared &+= tree.leafSize
+    for place in stride(from: first, to: first &+ tree.leafSize, by: S.width) {
+      let sum = S.squaredDistances(query, toGroup: group, dimension)
+      let near = S.maskLessOrEqual(sum, S.Lanes(repeating: threshold))
+      if near != 0 {
+        let hits = near & tree.admitted(place, eligible)
+        try collector.take(
+          Hits(
+            lanes: hits, filtered: sum, group: group, query: row, dimension: dimension,
+            place: tree.firstPlace &+ place, labels: tree.labels + place))
+        threshold = collector.threshold(rounding)
+      }
+      group += dimension.count
+    }
+  }
+}
+
+extension KDTreeSearch {
+  /// The coordinates, every `width`-th scalar from there, and the label of the point at a place.
+  @inline(__always)
+  func point(at place: Int) -> (coordinates: UnsafePointer<S>, label: Int32) {
+    let (tree, inside) = trees.count > 1 ? trees.locate(place) : (first, place)
+    return (tree.point(inside, dimension.count), tree.labels[inside])
+  }
+
+  /// Where searches for queries in a box may begin in the first tree when none of them wants what is farther than `reach`, squared, in the
+  /// filter's scale.
+  ///
+  /// - Returns: false where the frontier has no room for it, or there is nothing that it could leave out.
+  mutating func gather(_ low: UnsafePointer<S>, _ high: UnsafePointer<S>, reach: S) throws(CoverTreeError) -> Bool {
+    try frontier.removeAll()
+    // Lanes without a child are infinitely far, which is not beyond an infinite reach, as of squares that overflow.
+    guard tree.depth > 1, reach < .infinity else { return false }
+    stackChildren[0] = 0
+    var top = 1
+    let zero = S.Lanes(repeating: 0)
+    while top > 0 {
+      top &-= 1
+      let node = Int(stackChildren[top])
+      let boxes = tree.boxes.base + node &* dimension.count &* 2
+      let children = tree.children.base + node &* S.width
+      var bound = zero
+      for d in 0..<dimension.count {
+        let outside = S.maximum(
+          S.maximum(boxes[2 &* d] - S.Lanes(repeating: high[d]), S.Lanes(repeating: low[d]) - boxes[2 &* d &+ 1]), zero)
+        bound = S.multiplyAdd(outside, outside, bound)
+      }
+      boxesCompared &+= 1
+      var hits = S.maskLessOrEqual(bound, S.Lanes(repeating: reach))
+      while hits != 0 {
+        let lane = hits.trailingZeroBitCount
+        hits &= hits &- 1
+        let child = Int(children[lane])
+        if tree.children[child &* S.width] >= 0 {
+          stackChildren[top] = Int32(child)
+          top &+= 1
+        } else if !frontier.append(tree, node: node, lane: lane) {
+          return false
+        }
+      }
+    }
+    frontier.close()
+    return true
+  }
+}

@@ -1,0 +1,199 @@
+/// A packet: points that are searched for together, one in each lane of a vector, and the boxes still to be visited for them.
+///
+/// A box is within reach if it is within the *limit* of a lane: how far away, squared, a point may show to be in the filter.
+struct Packet<S: Scalar, D: Dimension> {
+  struct Box: BitwiseCopyable {
+    /// From the box around all lanes.
+    var bound: S
+    /// A node, or a leaf complemented.
+    var child: Int32
+    /// Where its sides are: the lane `number % width` of the node `number / width`.
+    var number: Int32
+  }
+
+  let dimension: D
+  private let arena: Arena
+  private let stack: UnsafeMutablePointer<Box>
+  private var top = 0
+  /// Coordinate by coordinate, a point a lane.
+  private let lanes: UnsafeMutablePointer<S.Lanes>
+  /// The box around the points, each side in all lanes.
+  private let low: UnsafeMutablePointer<S.Lanes>
+  private let high: UnsafeMutablePointer<S.Lanes>
+  private let rows: UnsafeMutablePointer<UnsafePointer<S>>
+  private let limitsOfLanes: UnsafeMutablePointer<S>
+  /// Lanes in use.
+  private(set) var count = 0
+  private(set) var boxesCompared = 0
+
+  /// - Parameter depth: of the deepest tree that is walked.
+  init(_ dimension: D, depth: Int) throws(CoverTreeError) {
+    self.dimension = dimension
+    let (entries, dim) = (depth * S.width, dimension.count)
+    arena = try Arena(
+      Arena.size(entries, of: Box.self), Arena.size(3 * dim, of: S.Lanes.self),
+      Arena.size(S.width, of: UnsafePointer<S>.self), Arena.size(S.width, of: S.self))
+    stack = arena.take(entries)
+    lanes = arena.take(3 * dim)
+    (low, high) = (lanes + dim, lanes + 2 * dim)
+    rows = arena.take(S.width)
+    limitsOfLanes = arena.take(S.width)
+  }
+
+  /// Begins anew, without a point.
+  @inline(__always)
+  mutating func removeAll() { count = 0 }
+
+  /// Puts a point into the next lane, one of `width`.
+  @inline(__always)
+  mutating func add(_ row: UnsafePointer<S>, limit: S) {
+    let scalars = UnsafeMutableRawPointer(lanes).assumingMemoryBound(to: S.self)
+    for d in 0..<dimension.count { scalars[d &* S.width &+ count] = row[d] }
+    rows[count] = row
+    limitsOfLanes[count] = limit
+    count &+= 1
+  }
+
+  /// Takes the first points of a group of a tree in place of what was there.
+  @inline(__always)
+  mutating func load(_ group: UnsafePointer<S.Lanes>, count: Int, limit: S, row: (Int) -> UnsafePointer<S>) {
+    for d in 0..<dimension.count { lanes[d] = group[d] }
+    for lane in 0..<count {
+      rows[lane] = row(lane)
+      limitsOfLanes[lane] = limit
+    }
+    self.count = count
+  }
+
+  /// Ends the adding. Lanes without a point repeat the first one and want nothing.
+  @inline(__always)
+  func close() {
+    let scalars = UnsafeMutableRawPointer(lanes).assumingMemoryBound(to: S.self)
+    for lane in count..<S.width {
+      for d in 0..<dimension.count { scalars[d &* S.width &+ lane] = scalars[d &* S.width] }
+      limitsOfLanes[lane] = -1
+    }
+    for d in 0..<dimension.count {
+      low[d] = S.Lanes(repeating: -S.largest(-lanes[d]))
+      high[d] = S.Lanes(repeating: S.largest(lanes[d]))
+    }
+  }
+
+  /// Below 0 in lanes without a point.
+  @inline(__always)
+  var limits: S.Lanes { UnsafeRawPointer(limitsOfLanes).load(as: S.Lanes.self) }
+
+  @inline(__always)
+  func limit(_ lane: Int) -> S { limitsOfLanes[lane] }
+
+  @inline(__always)
+  func setLimit(_ lane: Int, _ limit: S) { limitsOfLanes[lane] = limit }
+}
+
+extension Packet {
+  /// Pushes the children of a node that can matter, the nearest last.
+  ///
+  /// - Parameters:
+  ///   - reach: the farthest that a lane wants.
+  ///   - latest: labels from here on matter to no lane.
+  @inline(__always)
+  mutating func push(_ tree: SegmentArrays<S>, childrenOf node: Int, _ reach: S, _ latest: Int32) {
+    let boxes = tree.boxes + node &* dimension.count &* 2
+    let bound = S.squaredDistances(low, high, toBoxes: boxes, dimension)
+    boxesCompared &+= 1
+    var hits = S.maskLessOrEqual(bound, S.Lanes(repeating: reach))
+    let first = top
+    while hits != 0 {
+      let lane = hits.trailingZeroBitCount
+      hits &= hits &- 1
+      let number = node &* S.width &+ lane
+      guard tree.smallestLabel[number] < latest else { continue }
+      let box = Box(bound: bound[lane], child: tree.children[number], number: Int32(truncatingIfNeeded: number))
+      var slot = top
+      while slot > first && stack[slot &- 1].bound < box.bound {
+        stack[slot] = stack[slot &- 1]
+        slot &-= 1
+      }
+      stack[slot] = box
+      top &+= 1
+    }
+  }
+
+  /// The next box, if it is within reach.
+  @inline(__always)
+  mutating func pop(_ reach: S) -> Box? {
+    while top > 0 {
+      top &-= 1
+      if stack[top].bound <= reach { return stack[top] }
+    }
+    return nil
+  }
+
+  /// From each lane to a box.
+  @inline(__always)
+  mutating func squaredDistances(_ tree: SegmentArrays<S>, to box: Box) -> S.Lanes {
+    let number = Int(box.number)
+    let sides =
+      UnsafeRawPointer(tree.boxes + number / S.width &* dimension.count &* 2).assumingMemoryBound(to: S.self)
+      + number % S.width
+    let zero = S.Lanes(repeating: 0)
+    var bound = zero
+    for d in 0..<dimension.count {
+      let lower = S.Lanes(repeating: sides[2 &* d &* S.width])
+      let upper = S.Lanes(repeating: sides[(2 &* d &+ 1) &* S.width])
+      let outside = S.maximum(S.maximum(lower - lanes[d], lanes[d] - upper), zero)
+      bound = S.multiplyAdd(outside, outside, bound)
+    }
+    boxesCompared &+= 1
+    return bound
+  }
+
+  /// From each lane to a point.
+  ///
+  /// - Parameter point: every `width`-th scalar from there.
+  @inline(__always)
+  func squaredDistances(to point: UnsafePointer<S>) -> S.Lanes {
+    var sum = S.Lanes(repeating: 0)
+    for d in 0..<dimension.count {
+      let difference = lanes[d] - S.Lanes(repeating: point[d &* S.width])
+      sum = S.multiplyAdd(difference, difference, sum)
+    }
+    return sum
+  }
+
+  /// From each lane to four points that follow each other in a group: four sums at a time, as each waits for its last addition.
+  @inline(__always)
+  func squaredDistances(toFourFrom point: UnsafePointer<S>) -> (S.Lanes, S.Lanes, S.Lanes, S.Lanes) {
+    var sums = (S.Lanes(repeating: 0), S.Lanes(repeating: 0), S.Lanes(repeating: 0), S.Lanes(repeating: 0))
+    for d in 0..<dimension.count {
+      let (own, others) = (lanes[d], point + d &* S.width)
+      let differences = (
+        own - S.Lanes(repeating: others[0]), own - S.Lanes(repeating: others[1]),
+        own - S.Lanes(repeating: others[2]), own - S.Lanes(repeating: others[3])
+      )
+      sums.0 = S.multiplyAdd(differences.0, differences.0, sums.0)
+      sums.1 = S.multiplyAdd(differences.1, differences.1, sums.1)
+      sums.2 = S.multiplyAdd(differences.2, differences.2, sums.2)
+      sums.3 = S.multiplyAdd(differences.3, differences.3, sums.3)
+    }
+    return sums
+  }
+
+  /// From one lane to the points of a group.
+  @inline(__always)
+  func squaredDistances(from lane: Int, to group: UnsafePointer<S.Lanes>) -> S.Lanes {
+    let row = rows[lane]
+    var sum = S.Lanes(repeating: 0)
+    for d in 0..<dimension.count {
+      let difference = group[d] - S.Lanes(repeating: row[d])
+      sum = S.multiplyAdd(difference, difference, sum)
+    }
+    return sum
+  }
+
+  /// From one lane to a point: what decisions are made by.
+  @inline(__always)
+  func score(from lane: Int, to point: UnsafePointer<S>) -> Double {
+    euclideanScore(rows[lane], point, stride: S.width, dim: dimension.count)
+  }
+}

@@ -1,0 +1,219 @@
+import CNumerics
+
+/// Vectors on their way into a store: which of them it has, which are new, and where each goes. Scratch that is kept from one
+/// change to the next.
+///
+/// Threads take parts of them. What they do side by side: hashing vectors, and, while these are at hand, copying those that are new and
+/// comparing the others. What they do in turns, in the order of the parts: giving out ids and slots. There a vector is
+/// taken for one that has the same hash. Where the comparison finds another one, which nobody will see who does not provoke it,
+/// all is done again with comparisons in turns.
+final class BatchInsert {
+  private let catalogue: Catalogue
+  private let rows: StoreRows
+  private let vectorHash: VectorHash
+  private let pendingVectors: GrowableBuffer<PendingVector>
+  /// By slot: the place of the new vector that it is for; -1 for others.
+  private let sourceOfSlot: GrowableBuffer<Int32>
+  /// Places of new vectors.
+  private let created: GrowableBuffer<Int32>
+  private let entered: GrowableBuffer<Int32>
+  /// As many records, and vectors of one change, as there is room for.
+  private var room = (slots: 0, entries: 0, batch: 0)
+
+  private struct PendingVector: BitwiseCopyable {
+    var hash: UInt64 = 0
+    var idHash: UInt64 = 0
+    var slot: Int32 = -1
+    /// The place of the vector that the slot was made for: its own, that of an earlier one which it was taken for, or -1 for a
+    /// slot that was there before.
+    var source: Int32 = -1
+  }
+
+  /// Vectors of a part: they stay in the second cache.
+  private static var grain: Int { 64 }
+  /// Rows of so many bytes would not stay in a cache.
+  private static var manyBytes: Int { 4 << 20 }
+
+  init(_ catalogue: Catalogue, _ rows: StoreRows, _ hash: VectorHash) throws(CoverTreeError) {
+    (self.catalogue, self.rows, vectorHash) = (catalogue, rows, hash)
+    (pendingVectors, sourceOfSlot, created, entered) = (
+      try GrowableBuffer(), try GrowableBuffer(), try GrowableBuffer(), try GrowableBuffer()
+    )
+  }
+
+  /// Entries that the ids were given, in order.
+  var entries: UnsafeBufferPointer<Int32> { entered.elements }
+  /// How many vectors are new.
+  var newCount: Int { created.count }
+
+  func slot(_ place: Int) -> Int { Int(pendingVectors[place].slot) }
+
+  var byteCount: Int { pendingVectors.byteCount + sourceOfSlot.byteCount + created.byteCount + entered.byteCount }
+
+  /// What is added, and how.
+  private struct Job {
+    let ids: UnsafeBufferPointer<StoreID>
+    let vectors: PointsView<Float>
+    let recycling: Bool
+    /// Whether vectors are compared before they are taken for each other.
+    var comparing = false
+  }
+
+  /// Enters ids and vectors into the catalogue, and writes the rows of those that are new.
+  ///
+  /// - Parameter recycling: whether free slots may be used again.
+  func run(
+    _ ids: UnsafeBufferPointer<StoreID>, _ vectors: PointsView<Float>, recycling: Bool, context: CallContext
+  ) throws(CoverTreeError) {
+    try makeRoom(ids.count)
+    try rows.populate(from: catalogue.slots.count, adding: ids.count, context)
+    var job = Job(ids: ids, vectors: vectors, recycling: recycling)
+    if try !run(job, context) {
+      try catalogue.rollback()
+      job.comparing = true
+      guard try run(job, context) else { throw .changing("vectors") }
+    }
+    if let file = rows.file { try write(vectors, to: file) }
+  }
+
+  private func makeRoom(_ count: Int) throws(CoverTreeError) {
+    try pendingVectors.resize(to: count)
+    try entered.resize(to: count)
+    let (slots, entries) = (catalogue.slots.count, catalogue.entries.count)
+    guard slots + count > room.slots || entries + count > room.entries || count > room.batch else { return }
+    // For those that come one by one it is made once for many.
+    let more = max(count, min(Self.grain, rows.reserved - 1 - max(slots, entries)))
+    try created.reserve(max(0, more - created.count))
+    try catalogue.reserve(more)
+    try sourceOfSlot.reserve(max(0, slots + more - sourceOfSlot.count))
+    while sourceOfSlot.count < slots + more { try sourceOfSlot.append(-1) }
+    try rows.reserve(slots + more)
+    room = (slots + more, entries + more, more)
+  }
+
+  /// - Returns: whether all vectors are the same as those that they were taken for.
+  private func run(_ job: Job, _ context: CallContext) throws(CoverTreeError) -> Bool {
+    created.removeAll()
+    defer { for place in created.elements { sourceOfSlot[slot(Int(place))] = -1 } }
+    let count = job.ids.count
+    if count <= Self.grain {
+      try hash(0..<count, job)
+      try enter(0..<count, job)
+      defer { rows.prefetch(catalogue.slots.count) }
+      return try writeOrCompare(0..<count, job)
+    }
+    let (section, differing) = (OrderedSection(), Counter())
+    try context.forEach((count + Self.grain - 1) / Self.grain, grain: 1) { (parts, _) throws(CoverTreeError) in
+      let part = parts.lowerBound
+      let range = part * Self.grain..<min(count, (part + 1) * Self.grain)
+      let hashed = Result { () throws(CoverTreeError) in try hash(range, job) }
+      var memory: Range<Int>?
+      try section.pass(part) { () throws(CoverTreeError) in
+        try hashed.get()
+        try enter(range, job)
+        memory = rows.claim(catalogue.slots.count)
+      }
+      if let memory { rows.populate(memory) }
+      if try !writeOrCompare(range, job) { differing.add(1) }
+    }
+    return differing.value == 0
+  }
+
+  /// NaN and infinity are errors.
+  @inline(__always)
+  private func hash(_ range: Range<Int>, _ job: Job) throws(CoverTreeError) {
+    for place in range {
+      let row = job.vectors.row(place)
+      var pending = PendingVector()
+      guard vectorHash(row, &pending.hash) else {
+        guard let column = (0..<rows.dim).first(where: { !row[$0].isFinite }) else { throw .changing("vectors") }
+        throw CoverTreeError(
+          .invalidArgument, "vectors[\(place), \(column)]: expected a finite number, got \(row[column])")
+      }
+      pending.idHash = job.ids[place].hash
+      catalogue.prefetch(hash: pending.hash, idHash: pending.idHash)
+      pendingVectors[place] = pending
+    }
+  }
+
+  /// Gives out entries and slots.
+  @inline(__always)
+  private func enter(_ range: Range<Int>, _ job: Job) throws(CoverTreeError) {
+    for place in range {
+      var pending = pendingVectors[place]
+      let id = job.ids[place]
+      guard catalogue.entry(of: id, hash: pending.idHash) == nil else {
+        throw CoverTreeError(.exists, "ids[\(place)]: the store already has a vector \(id)")
+      }
+      let known = catalogue.slot(hash: pending.hash) { slot in
+        !job.comparing || isSame(place, slot, Int(sourceOfSlot[slot]), job.vectors)
+      }
+      if let known {
+        try catalogue.retain(known)
+        (pending.slot, pending.source) = (Int32(known), sourceOfSlot[known])
+      } else {
+        let slot = try catalogue.create(hash: pending.hash, recycling: job.recycling)
+        (pending.slot, pending.source, sourceOfSlot[slot]) = (Int32(slot), Int32(place), Int32(place))
+        try created.append(Int32(place))
+      }
+      entered[place] = Int32(try catalogue.enter(id, hash: pending.idHash, slot: Int(pending.slot)))
+      pendingVectors[place] = pending
+    }
+  }
+
+  /// Writes the rows of new vectors in memory, and compares the others with those that they were taken for.
+  ///
+  /// - Returns: whether all vectors still have the hashes that they were entered by.
+  @inline(__always)
+  private func writeOrCompare(_ range: Range<Int>, _ job: Job) throws(CoverTreeError) -> Bool {
+    let areMany = job.ids.count * rows.rowBytes > Self.manyBytes
+    // Rows that are written past the caches are not read again.
+    let scratch =
+      areMany && rows.file == nil ? try Buffer<Float>(count: rows.rowBytes / MemoryLayout<Float>.stride) : nil
+    var areSame = true
+    for place in range {
+      let (slot, source) = (slot(place), Int(pendingVectors[place].source))
+      if source != place {
+        areSame = isSame(place, slot, source, job.vectors) && areSame
+      } else if rows.file == nil {
+        let copy = scratch?.base ?? rows.row(slot)
+        rows.fill(copy, job.vectors.row(place))
+        areSame = hasHash(copy, of: place) && areSame
+        if areMany { rows.fill(rows.row(slot), copy, pastCaches: true) }
+      }
+    }
+    if areMany { cn_fence() }
+    return areSame
+  }
+
+  /// Whether a vector is the one from which a slot was made, or, where that is -1, the one in the slot.
+  @inline(__always)
+  private func isSame(_ place: Int, _ slot: Int, _ source: Int, _ vectors: PointsView<Float>) -> Bool {
+    let other = source < 0 ? UnsafePointer(rows.row(slot)) : vectors.row(source)
+    return cn_equal_floats(vectors.row(place), other, Int64(vectors.dim)) != 0
+  }
+
+  /// Whether a row that was written has the hash of its vector. The caller's array may have changed in between.
+  @inline(__always)
+  private func hasHash(_ row: UnsafePointer<Float>, of place: Int) -> Bool {
+    var hash: UInt64 = 0
+    return vectorHash(row, &hash) && hash == pendingVectors[place].hash
+  }
+
+  /// By runs of slots that follow each other.
+  private func write(_ vectors: PointsView<Float>, to file: RowFile) throws(CoverTreeError) {
+    var (first, areSame) = (0, true)
+    while first < created.count {
+      let slots = slot(Int(created[first]))
+      var end = first + 1
+      while end < created.count, slot(Int(created[end])) == slots + end - first { end += 1 }
+      try file.write(slots..<slots + end - first, rowBytes: rows.rowBytes) { (row, slot) in
+        let place = Int(created[first + slot - slots])
+        rows.fill(row, vectors.row(place))
+        areSame = hasHash(row, of: place) && areSame
+      }
+      first = end
+    }
+    guard areSame else { throw .changing("vectors") }
+  }
+}

@@ -1,0 +1,121 @@
+import Synchronization
+
+/// Slots whose rows are read in place by others than the store's own ids: by indexes over it.
+///
+/// The row in a pinned slot does not change, whether an id still has it or not. A slot that is freed while it is pinned *waits*: it is
+/// used again once it is unpinned. Pins are those of this process; they are not on disk.
+final class SlotPins: @unchecked Sendable {
+  // All guarded by `processLock`.
+  /// By slot: its pins, and whether it waits.
+  private let pins: GrowableBuffer<UInt32>
+  /// Slots that wait for nobody any more; they count as waiting until they are taken out.
+  private let released: GrowableBuffer<Int32>
+  /// Whether there are any: without the lock.
+  private let haveBeenReleased = Atomic<Bool>(false)
+
+  private static var waiting: UInt32 { 1 << 31 }
+  /// So many are counted before others have the lock.
+  private static var together: Int { 4096 }
+
+  init() throws(CoverTreeError) { (pins, released) = (try GrowableBuffer(), try GrowableBuffer()) }
+
+  /// Pins `count` slots once more each, or none if that fails.
+  func pin(_ count: Int, _ slot: (Int) -> Int) throws(CoverTreeError) {
+    let end = (0..<count).reduce(0) { max($0, slot($1) + 1) }
+    try processLock.locked { () throws(CoverTreeError) in
+      let before = pins.count
+      // Unpinning cannot fail.
+      try released.reserve(max(end, before) - released.count)
+      guard end > before else { return }
+      try pins.resize(to: end)
+      (pins.base + before).update(repeating: 0, count: end - before)
+    }
+    forEach(count) { self.pins[slot($0)] += 1 }
+  }
+
+  func unpin(_ count: Int, _ slot: (Int) -> Int) {
+    forEach(count) { place in
+      let slot = slot(place)
+      self.pins[slot] -= 1
+      guard self.pins[slot] == Self.waiting else { return }
+      try? self.released.append(Int32(slot))
+      self.haveBeenReleased.store(true, ordering: .relaxed)
+    }
+  }
+
+  private func forEach(_ count: Int, _ change: (Int) -> Void) {
+    for first in stride(from: 0, to: count, by: Self.together) {
+      processLock.locked { for place in first..<min(count, first + Self.together) { change(place) } }
+    }
+  }
+
+  /// Whether a slot is not to be used again, or given back.
+  func keeps(_ slot: Int) -> Bool { processLock.locked { slot < pins.count && pins[slot] != 0 } }
+
+  /// Whether a slot that has been freed has to wait; `takeReleased` gives it later then.
+  func makesWait(_ slot: Int) -> Bool {
+    processLock.locked {
+      guard slot < pins.count, pins[slot] != 0 else { return false }
+      pins[slot] |= Self.waiting
+      return true
+    }
+  }
+
+  /// Puts slots that have waited long enough behind others.
+  func takeReleased(into freeSlots: GrowableBuffer<Int32>) throws(CoverTreeError) {
+    guard haveBeenReleased.load(ordering: .relaxed) else { return }
+    try processLock.locked { () throws(CoverTreeError) in
+      try freeSlots.append(released.elements)
+      haveBeenReleased.store(false, ordering: .relaxed)
+      for slot in released.elements { pins[Int(slot)] &= ~Self.waiting }
+      released.removeAll()
+    }
+  }
+
+  var byteCount: Int { processLock.locked { pins.byteCount + released.byteCount } }
+}
+
+/// Hashes of vectors in a file, and the seeded hash function that made them.
+struct KnownHashes {
+  let hashes: UnsafePointer<UInt64>
+  let hash: VectorHash
+}
+
+extension VectorStore {
+  /// Pins slots in use: their rows do not change until they are unpinned as often as they were pinned.
+  ///
+  /// - Parameter known: hashes of the vectors that have to be in them; nil for any.
+  func pin(_ slots: UnsafeBufferPointer<Int64>, known: KnownHashes? = nil) throws(CoverTreeError) {
+    try reading { () throws(CoverTreeError) in
+      try checkInUse(slots)
+      for (place, slot) in slots.enumerated() {
+        guard known.map({ $0.hashes[place] == hash(ofSlot: Int(slot), by: $0.hash) }) ?? true else {
+          throw CoverTreeError(.notFound, "slots[\(place)]: slot \(slot) has another vector now")
+        }
+      }
+      try catalogue.pins.pin(slots.count) { Int(slots[$0]) }
+    }
+  }
+
+  /// The hash of the vector in a slot. A file may come from another store with the same vectors and another seed.
+  private func hash(ofSlot slot: Int, by other: VectorHash) -> UInt64 {
+    guard other.seed != vectorHash.seed else { return catalogue.slots[slot].hash }
+    var found: UInt64 = 0
+    _ = other(rows.row(slot), &found)
+    return found
+  }
+
+  /// Pins slots once more that are pinned.
+  func retain(_ count: Int, _ slot: (Int) -> Int) throws(CoverTreeError) { try catalogue.pins.pin(count, slot) }
+
+  func unpin(_ count: Int, _ slot: (Int) -> Int) { catalogue.pins.unpin(count, slot) }
+
+  /// The hashes of the vectors in pinned slots.
+  func hashes(_ count: Int, _ slot: (Int) -> Int) throws(CoverTreeError) -> Buffer<UInt64> {
+    let hashes = try Buffer<UInt64>(count: count)
+    try reading { () throws(CoverTreeError) in
+      for place in 0..<count { hashes[place] = catalogue.slots[slot(place)].hash }
+    }
+    return hashes
+  }
+}

@@ -1,0 +1,198 @@
+/// Makes the cover tree of a state of a tree: from all its points, or by insertion of a batch into the cover tree of an earlier state.
+struct CoverBuild<S: Scalar> {
+  let options: TreeOptions
+  let context: CallContext
+
+  /// - Parameters:
+  ///   - indexCount: dataset indices are below it.
+  ///   - earlier: the cover tree of an earlier state.
+  func cover(
+    of points: SearchPoints<S>, indexCount: Int, from earlier: CoverArrays<S>?
+  ) throws(CoverTreeError) -> CoverArrays<S> {
+    let locator = try PointLocator(points)
+    if let earlier {
+      let removed = try marks(earlier.layout, locator)
+      let removedCount = removed?.elements.reduce(0) { $0 + Int($1) } ?? 0
+      if removedCount * 4 <= earlier.layout.count || points.liveCount == 0 {
+        return try extended(earlier, removed, points, indexCount: indexCount)
+      }
+    }
+    // If all points are removed, the tree is of those that its segments still have.
+    let isEmpty = points.liveCount == 0
+    let (rows, labels) = try gathered(points, from: 0, includingRemoved: isEmpty)
+    let view = PointsView(base: UnsafePointer(rows.base), count: labels.count, dim: points.dim)
+    defer { withExtendedLifetime(rows) {} }
+    let (layout, statistics) = try assemble(view, labels, base: nil)
+    return CoverArrays(
+      layout, removed: isEmpty ? try Buffer(count: layout.count, filledWith: 1) : nil, indexCount: indexCount,
+      statistics: statistics)
+  }
+
+  /// Which nodes of a tree are removed points; nil if there are none.
+  private func marks(_ layout: TreeLayout<S>, _ locator: PointLocator<S>) throws(CoverTreeError) -> Buffer<UInt8>? {
+    let marks = try Buffer<UInt8>(count: layout.count)
+    let removed = Counter()
+    try context.forEach(layout.count, grain: 1 << 14) { (range, _) throws(CoverTreeError) in
+      var count = 0
+      for t in range {
+        marks[t] = locator.locate(Int(layout.order[t])) == nil ? 1 : 0
+        count += Int(marks[t])
+      }
+      removed.add(count)
+    }
+    return removed.value == 0 ? nil : marks
+  }
+
+  /// The earlier tree with the points that came since.
+  private func extended(
+    _ earlier: CoverArrays<S>, _ removed: Buffer<UInt8>?, _ points: SearchPoints<S>, indexCount: Int
+  ) throws(CoverTreeError) -> CoverArrays<S> {
+    let old = earlier.layout
+    let (rows, labels) = try gathered(points, from: earlier.indexCount, includingRemoved: false, after: old)
+    guard labels.count > old.count else {
+      return CoverArrays(old, removed: removed, indexCount: indexCount, statistics: earlier.statistics)
+    }
+    let view = PointsView(base: UnsafePointer(rows.base), count: labels.count, dim: old.dim)
+    defer { withExtendedLifetime(rows) {} }
+    let (layout, statistics) = try assemble(view, labels, base: old)
+    guard let removed else { return CoverArrays(layout, removed: nil, indexCount: indexCount, statistics: statistics) }
+    let isRemoved = try Buffer<UInt8>(count: indexCount, filledWith: 0)
+    for t in 0..<old.count { isRemoved[old.order[t]] = removed[t] }
+    let marks = try Buffer<UInt8>(count: layout.count)
+    for t in 0..<layout.count { marks[t] = isRemoved[layout.order[t]] }
+    return CoverArrays(layout, removed: marks, indexCount: indexCount, statistics: statistics)
+  }
+
+  /// Rows and dataset indices: of the nodes of a tree, and then of points in the order of their dataset indices.
+  private func gathered(
+    _ points: SearchPoints<S>, from first: Int, includingRemoved: Bool, after old: TreeLayout<S>? = nil
+  ) throws(CoverTreeError) -> (rows: Buffer<S>, labels: Buffer<Int32>) {
+    let known = old?.count ?? 0
+    let places = try GrowableBuffer<Int32>()
+    for view in points.views where view.segment.indices.upperBound > first {
+      let table = try view.segment.places()
+      for offset in max(0, first - view.segment.indices.lowerBound)..<table.count {
+        let place = Int(table[offset])
+        guard place >= 0, includingRemoved || view.label(place) != KDTree<S>.noLabel else { continue }
+        try places.append(Int32(view.firstPlace + place))
+      }
+    }
+    let dim = points.dim
+    let rows = try Buffer<S>(count: (known + places.count) * dim)
+    let labels = try Buffer<Int32>(count: known + places.count)
+    if let old {
+      rows.base.update(from: old.points.base, count: known * dim)
+      labels.base.update(from: old.order.base, count: known)
+    }
+    try context.forEach(places.count, grain: 1 << 12) { (range, _) throws(CoverTreeError) in
+      for row in range {
+        points.copy(Int(places[row]), into: rows.base + (known + row) * dim)
+        labels[known + row] = points.label(at: Int(places[row]))
+      }
+    }
+    return (rows, labels)
+  }
+
+  /// Rows of `points` are the nodes of `base` in tree order, then the batch.
+  private func assemble(
+    _ points: PointsView<S>, _ labels: Buffer<Int32>, base: TreeLayout<S>?
+  ) throws(CoverTreeError) -> (TreeLayout<S>, CoverStatistics) {
+    var statistics = CoverStatistics()
+    let start = monotonicSeconds()
+    context.stage(from: 0, to: 0.1)
+    let (storage, ids, nodes, batch, root) = try prepare(points, labels, base: base)
+    statistics.orderSeconds = monotonicSeconds() - start
+
+    context.stage(from: 0.1, to: 0.8)
+    statistics.insertion = try specialized(
+      points.dim, Insertion(storage: storage, nodes: nodes, root: root, batch: batch, build: self))
+
+    context.stage(from: 0.8, to: 1)
+    let layoutStart = monotonicSeconds()
+    let layout = try TreeLayout(
+      nodes: consume nodes, storage: consume storage, ids: consume ids, dim: points.dim, context: context)
+    statistics.layoutSeconds = monotonicSeconds() - layoutStart
+    return (layout, statistics)
+  }
+
+  /// Points, dataset indices and old nodes at their places along the Hilbert curve; the places of the batch in the
+  /// order of preference; the place of the root.
+  private func prepare(
+    _ points: PointsView<S>, _ labels: Buffer<Int32>, base: TreeLayout<S>?
+  ) throws(CoverTreeError) -> (Buffer<S>, Buffer<Int32>, TreeNodes, Buffer<Int32>, Int32) {
+    let keys = try HilbertCurve(through: points, context: context).keys(of: points, context: context)
+    let rows = try sortedOrder(ofKeys: keys, context: context)
+    let storage = try gather(points, rows)
+    let ids = try Buffer<Int32>(count: points.count)
+    try context.forEach(points.count, grain: 1 << 14) { (range, _) throws(CoverTreeError) in
+      for place in range { ids[place] = labels[rows[place]] }
+    }
+    let nodes = try placeOldNodes(base, rows)
+    let batch = try preferredOrder(rows, from: base?.count ?? 0)
+    // The root of a tree that exists is its node 0.
+    let root = base == nil ? batch[0] : Int32(rows.elements.firstIndex(of: 0) ?? 0)
+    return (storage, ids, nodes, batch, root)
+  }
+
+  private struct Insertion: DimensionTask {
+    let storage: Buffer<S>
+    let nodes: TreeNodes
+    let root: Int32
+    let batch: Buffer<Int32>
+    let build: CoverBuild
+
+    func run<D: Dimension>(_ dimension: D) throws(CoverTreeError) -> InsertionStatistics {
+      let metric = Euclidean(points: UnsafePointer(storage.base), count: nodes.count, dimension: dimension)
+      let inserter = try Inserter(
+        metric: metric, nodes: nodes, root: root, batch: batch, seed: build.options.seed, context: build.context)
+      return try inserter.run()
+    }
+  }
+
+  private func gather(_ points: PointsView<S>, _ rows: Buffer<Int32>) throws(CoverTreeError) -> Buffer<S> {
+    let dim = points.dim
+    let storage = try Buffer<S>(count: points.count * dim)
+    try context.forEach(points.count, grain: 1 << 14) { (range, _) throws(CoverTreeError) in
+      for place in range {
+        let (target, source) = (storage.base + place * dim, points.row(Int(rows[place])))
+        for d in 0..<dim { target[d] = source[d] }
+      }
+    }
+    return storage
+  }
+
+  /// Parents and levels of the old nodes at their new places.
+  private func placeOldNodes(_ base: TreeLayout<S>?, _ rows: Buffer<Int32>) throws(CoverTreeError) -> TreeNodes {
+    let nodes = TreeNodes(
+      parent: try Buffer(count: rows.count, filledWith: -1),
+      level: try Buffer(count: rows.count, filledWith: TreeNodes.absent))
+    guard let layout = base else { return nodes }
+    let placeOf = try Buffer<Int32>(count: layout.count)
+    for place in 0..<rows.count where Int(rows[place]) < layout.count { placeOf[rows[place]] = Int32(place) }
+    for t in 0..<layout.count {
+      nodes.level[placeOf[t]] = layout.levels[t]
+      nodes.parent[placeOf[t]] = layout.parents[t] < 0 ? -1 : placeOf[layout.parents[t]]
+    }
+    return nodes
+  }
+
+  /// Places of the batch (rows from `old` on) in the order of preference.
+  private func preferredOrder(_ rows: Buffer<Int32>, from old: Int) throws(CoverTreeError) -> Buffer<Int32> {
+    let batch = try Buffer<Int32>(count: rows.count - old)
+    if options.order == .hilbert {
+      var next = 0
+      for place in 0..<rows.count where Int(rows[place]) >= old {
+        batch[next] = Int32(place)
+        next += 1
+      }
+      return batch
+    }
+    for place in 0..<rows.count where Int(rows[place]) >= old { batch[Int(rows[place]) - old] = Int32(place) }
+    if options.order == .random {
+      var generator = SeededGenerator(seed: options.seed)
+      var places = UnsafeMutableBufferPointer(start: batch.base, count: batch.count)
+      places.shuffle(using: &generator)
+    }
+    return batch
+  }
+}

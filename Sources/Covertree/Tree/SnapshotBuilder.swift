@@ -1,0 +1,236 @@
+/// Builds the next snapshot of a tree: from points, by insertion, or by removal.
+///
+/// The points are in segments whose sizes fall by a factor. New points come into the last, small one, the *buffer*, which is built again with
+/// each batch. A full buffer is merged with segments before it that are not large beside it, so each point is moved a few times in all.
+/// A removed point is marked, and a segment is built again when a quarter of it is gone. So a change costs what it is worth, O(log^2 n) for
+/// a point on average, not what the tree holds.
+///
+/// J. L. Bentley, J. B. Saxe, "Decomposable searching problems I: static-to-dynamic transformation", J. Algorithms 1 (1980); R. Yesantharao,
+/// Y. Wang, L. Dhulipala, J. Shun, "Parallel batch-dynamic kd-trees" (2021).
+struct SnapshotBuilder<S: Scalar> {
+  let options: TreeOptions
+  let context: CallContext
+
+  /// A segment is merged with the segments after it unless it is larger by this factor. A large factor keeps segments few, and moves each
+  /// point more often.
+  private static var sizeRatio: Int { 16 }
+  /// A buffer has fewer points than this.
+  private static var bufferPoints: Int { 128 }
+
+  /// A tree of the given points, with the dataset indices 0 ..< count.
+  func build(_ points: PointsView<S>) throws(CoverTreeError) -> TreeSnapshot<S> {
+    try points.checkCoordinates(named: "points", context: context)
+    let boxes = try KDTree(points, leafSize: options.leafSize, context: context)
+    // The caller's array may have changed since it was checked.
+    guard try boxes.isUsable(context) else { throw .changing("points") }
+    let segment = Segment(boxes, indices: 0..<points.count)
+    return TreeSnapshot(SearchPoints([segment], removedCounts: [0], time: 0), indexCount: points.count, time: 0)
+  }
+
+  /// The tree with a batch of points added under the next dataset indices.
+  func insert(_ points: PointsView<S>, into base: TreeSnapshot<S>) throws(CoverTreeError) -> TreeSnapshot<S> {
+    guard points.count > 0 else { return base }
+    let views = base.points.views
+    var keep = views.count
+    if views[keep - 1].segment.count < Self.bufferPoints { keep -= 1 }
+    let coming = points.count + liveCount(views[keep...])
+    if coming >= Self.bufferPoints { keep = reduced(keep, views, below: coming) }
+    return try base.replacing(
+      try merged(views[keep...], adding: points, from: base.indexCount), from: keep,
+      indexCount: base.indexCount + points.count)
+  }
+
+  /// The tree without some of its points, by dataset index.
+  func remove(
+    _ indices: UnsafeBufferPointer<Int64>, from given: TreeSnapshot<S>
+  ) throws(CoverTreeError) -> TreeSnapshot<S> {
+    guard !indices.isEmpty else { return given }
+    let base = given.time < .max ? given : try renumbered(given)
+    let locator = try PointLocator(base.points)
+    var removedCounts = base.points.views.map(\.removedCount)
+    var marked = 0
+    do throws(CoverTreeError) {
+      while marked < indices.count {
+        let index = indices[marked]
+        guard let found = locator.locate(Int(index)) else {
+          throw CoverTreeError(.notFound, "indices[\(marked)]: the tree has no point \(index)")
+        }
+        guard
+          try base.points.views[found.segment].segment.makeTombstones().mark(found.place, at: base.time + 1)
+        else {
+          throw CoverTreeError(.invalidArgument, "indices[\(marked)]: point \(index) is named twice")
+        }
+        removedCounts[found.segment] += 1
+        marked += 1
+      }
+      return try compacted(
+        TreeSnapshot(
+          SearchPoints(base.points.views.map(\.segment), removedCounts: removedCounts, time: base.time + 1),
+          indexCount: base.indexCount, time: base.time + 1, earlierCover: base.latestCover))
+    } catch {
+      for index in indices.prefix(marked) {
+        guard let found = locator.locate(Int(index)) else { continue }
+        base.points.views[found.segment].segment.tombstones?.unmark(found.place)
+      }
+      throw error
+    }
+  }
+
+  private func liveCount(_ views: ArraySlice<SegmentView<S>>) -> Int { views.reduce(0) { $0 + $1.liveCount } }
+
+  /// How many of the first segments can be kept if a segment of `coming` points follows them.
+  private func reduced(_ kept: Int, _ views: [SegmentView<S>], below coming: Int) -> Int {
+    var (keep, coming) = (kept, coming)
+    while keep > 0 && views[keep - 1].liveCount < Self.sizeRatio * coming {
+      keep -= 1
+      coming += views[keep].liveCount
+    }
+    return keep
+  }
+
+  /// Builds segments again of which a quarter is removed, and those after them.
+  private func compacted(_ base: TreeSnapshot<S>) throws(CoverTreeError) -> TreeSnapshot<S> {
+    let views = base.points.views
+    guard base.points.liveCount > 0, let sparse = views.firstIndex(where: { $0.removedCount * 4 > $0.segment.count })
+    else { return base }
+    let keep = reduced(sparse, views, below: liveCount(views[sparse...]))
+    return try base.replacing(
+      try merged(views[keep...], adding: nil, from: 0), from: keep, indexCount: base.indexCount)
+  }
+
+  /// The same points in one segment.
+  func united(_ base: TreeSnapshot<S>) throws(CoverTreeError) -> TreeSnapshot<S> {
+    guard base.points.views.count > 1 else { return base }
+    guard base.points.liveCount > 0 else { return base.keepingOneSegment() }
+    return try inOneSegment(base, time: base.time)
+  }
+
+  /// The same points without marks, so that removals are numbered from one again.
+  private func renumbered(_ base: TreeSnapshot<S>) throws(CoverTreeError) -> TreeSnapshot<S> {
+    guard base.points.liveCount > 0 else { return base }
+    return try inOneSegment(base, time: 0)
+  }
+
+  private func inOneSegment(_ base: TreeSnapshot<S>, time: UInt32) throws(CoverTreeError) -> TreeSnapshot<S> {
+    let segment = try merged(base.points.views[...], adding: nil, from: 0)
+    return try base.replacing(segment, from: 0, indexCount: base.indexCount, time: time)
+  }
+
+  /// One segment of the points of several, and of new ones with the dataset indices from `first` on; nil if there are none.
+  private func merged(
+    _ views: ArraySlice<SegmentView<S>>, adding new: PointsView<S>?, from first: Int
+  ) throws(CoverTreeError) -> Segment<S>? {
+    let gathered = try GatheredPoints(views, adding: new, from: first, context: context)
+    guard gathered.count > 0 else { return nil }
+    let lowest = gathered.labels.elements.min() ?? 0
+    let upper = max(views.last?.segment.indices.upperBound ?? 0, first + (new?.count ?? 0))
+    let boxes = try KDTree(gathered.view, labels: gathered.labels.base, leafSize: options.leafSize, context: context)
+    return Segment(boxes, indices: Int(lowest)..<upper)
+  }
+}
+
+extension TreeSnapshot {
+  /// The first of several segments in which all points are removed.
+  fileprivate func keepingOneSegment() -> TreeSnapshot<S> {
+    let first = points.views[0]
+    return TreeSnapshot(
+      SearchPoints([first.segment], removedCounts: [first.removedCount], time: time), indexCount: indexCount,
+      time: time)
+  }
+
+  /// The state in which a segment is in the place of those from one on.
+  fileprivate func replacing(
+    _ segment: Segment<S>?, from keep: Int, indexCount: Int, time: UInt32? = nil
+  ) throws(CoverTreeError) -> TreeSnapshot<S> {
+    let kept = points.views[..<keep]
+    let time = time ?? self.time
+    let next = SearchPoints(
+      kept.map(\.segment) + (segment.map { [$0] } ?? []),
+      removedCounts: kept.map(\.removedCount) + (segment == nil ? [] : [0]), time: time)
+    return TreeSnapshot(next, indexCount: indexCount, time: time, earlierCover: latestCover)
+  }
+}
+
+/// Rows and dataset indices of the points of segments, and of new ones after them.
+private struct GatheredPoints<S: Scalar> {
+  let view: PointsView<S>
+  let labels: Buffer<Int32>
+  private let rows: Buffer<S>
+
+  var count: Int { view.count }
+
+  init(
+    _ views: ArraySlice<SegmentView<S>>, adding new: PointsView<S>?, from first: Int, context: CallContext
+  ) throws(CoverTreeError) {
+    let old = views.reduce(0) { $0 + $1.liveCount }
+    let count = old + (new?.count ?? 0)
+    let dim = new?.dim ?? views.first?.boxes.dim ?? 0
+    rows = try Buffer(count: count * dim)
+    labels = try Buffer(count: count)
+    view = PointsView(base: UnsafePointer(rows.base), count: count, dim: dim)
+    var next = 0
+    for segment in views {
+      try Self.copy(segment, to: rows.base + next * dim, labels.base + next, context)
+      next += segment.liveCount
+    }
+    guard let new else { return }
+    new.copy(to: rows.base + old * dim)
+    for row in 0..<new.count { labels[old + row] = Int32(first + row) }
+    // The copy is checked: the caller's array may change.
+    try PointsView(base: UnsafePointer(rows.base + old * dim), count: new.count, dim: dim)
+      .checkCoordinates(named: "points", context: context)
+  }
+
+  private static func copy(
+    _ view: SegmentView<S>, to rows: UnsafeMutablePointer<S>, _ labels: UnsafeMutablePointer<Int32>,
+    _ context: CallContext
+  ) throws(CoverTreeError) {
+    let (boxes, grain) = (view.boxes, 1 << 14)
+    let chunks = (boxes.count + grain - 1) / grain
+    let starts = try Buffer<Int>(count: chunks + 1, filledWith: 0)
+    try context.forEach(chunks, grain: 1) { (range, _) throws(CoverTreeError) in
+      for chunk in range {
+        for place in chunk * grain..<min(boxes.count, (chunk + 1) * grain) where view.label(place) != KDTree<S>.noLabel
+        {
+          starts[chunk + 1] += 1
+        }
+      }
+    }
+    for chunk in 0..<chunks { starts[chunk + 1] += starts[chunk] }
+    try context.forEach(chunks, grain: 1) { (range, _) throws(CoverTreeError) in
+      for chunk in range {
+        var next = starts[chunk]
+        for place in chunk * grain..<min(boxes.count, (chunk + 1) * grain) {
+          let label = view.label(place)
+          guard label != KDTree<S>.noLabel else { continue }
+          let point = boxes.coordinates(at: place)
+          for d in 0..<boxes.dim { rows[next * boxes.dim + d] = point[d * S.width] }
+          labels[next] = label
+          next += 1
+        }
+      }
+    }
+  }
+}
+
+extension KDTree {
+  /// Whether all coordinates are finite and can be squared.
+  func isUsable(_ context: CallContext) throws(CoverTreeError) -> Bool {
+    let (coordinates, count, dim) = (coordinates, count, dim)
+    let limit = S.Lanes(repeating: S(S.coordinateLimit))
+    let unusable = Counter()
+    try context.forEach((count + S.width - 1) / S.width, grain: 1 << 12) { (range, _) throws(CoverTreeError) in
+      for group in range {
+        var usable = UInt32.max
+        for d in 0..<dim {
+          let lanes = coordinates[group * dim + d]
+          usable &= S.maskLessOrEqual(S.maximum(lanes, -lanes), limit)
+        }
+        let points = min(S.width, count - group * S.width)
+        let all = UInt32(truncatingIfNeeded: (1 << points) - 1)
+        if usable & all != all { unusable.add(1) }
+      }
+    }
+    return unusable.value == 0
+  }
+}

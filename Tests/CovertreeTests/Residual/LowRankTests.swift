@@ -1,0 +1,122 @@
+import Glibc
+import Testing
+
+@testable import Covertree
+
+/// The bounds by which points and blocks are skipped, against every pair they speak of.
+@Suite struct LowRankTests {
+  private func model(_ shape: Kernel.Shape, count: Int, inducing: Int) throws -> ResidualModel {
+    var generator = SeededGenerator(seed: 5)
+    let points = (0..<count * 2).map { _ in Double.random(in: -2...2, using: &generator) }
+    return try points.withUnsafeBufferPointer { base in
+      let view = PointsView(base: base.baseAddress!, count: count, dim: 2)
+      return try ResidualModel(
+        view, covariance: .kernel(Kernel(shape: shape, variance: 2, lengthscale: [0.8])),
+        source: .inducing(PointsView(base: base.baseAddress!, count: inducing, dim: 2), jitter: 1e-6), blockSize: 256,
+        context: CallContext())
+    }
+  }
+
+  private func rho(_ model: ResidualModel, _ i: Int, _ j: Int) -> Double {
+    let squared = squaredEuclidean(model.coordinates.base + i * 2, model.coordinates.base + j * 2, dim: 2)
+    guard case .kernel(let kernel) = model.covariance else { return .nan }
+    let product = dot(model.features.base + i * model.rank, model.features.base + j * model.rank, count: model.rank)
+    let norm = (model.residualVariance[i] * model.residualVariance[j]).squareRoot()
+    return (kernel.value(atSquared: SIMD8(repeating: squared))[0] - product) / norm
+  }
+
+  private func lowRankBlocks(_ model: ResidualModel, mostBlocks: Int) throws -> LowRankBlocks {
+    try #require(try LowRankBlocks(model, mostBlocks: mostBlocks, worth: .infinity, context: CallContext()))
+  }
+
+  @Test(arguments: [Kernel.Shape.rbf, .matern12, .matern32, .matern52], [512, 2])
+  func boundsHoldForEveryPair(_ shape: Kernel.Shape, mostBlocks: Int) throws {
+    let model = try model(shape, count: 1500, inducing: 30)
+    let lowRankBlocks = try lowRankBlocks(model, mostBlocks: mostBlocks)
+    #expect(lowRankBlocks.blocksPerRegion == (mostBlocks == 2 ? 2 : 1))
+    let regions = try lowRankBlocks.regions(CallContext())
+    var useful = 0
+    for (region, lowRankBlock) in regions.lowRankBlocks.enumerated() {
+      let bounds = regions.products.bounds(with: region)
+      for i in 0..<model.count {
+        let largest = lowRankBlock.places.map { rho(model, i, $0).magnitude }.max()!
+        #expect(Double(bounds[i]) / 255 >= min(1, largest) - 1e-9)
+        if bounds[i] < 255 { useful += 1 }
+      }
+    }
+    #expect(useful > 0)
+  }
+
+  @Test(arguments: [Kernel.Shape.rbf, .matern52])
+  func coordinatesAndErrorsGiveTheCorrelationsWithinALowRankBlock(_ shape: Kernel.Shape) throws {
+    let model = try model(shape, count: 700, inducing: 30)
+    let lowRankBlocks = try lowRankBlocks(model, mostBlocks: 1)
+    for lowRankBlock in try lowRankBlocks.blocks + lowRankBlocks.regions(CallContext()).lowRankBlocks {
+      let places = lowRankBlock.places
+      for i in 0..<places.count {
+        for j in 0..<places.count {
+          var estimate = 0.0
+          for k in 0..<lowRankBlock.rank {
+            let (a, b) = (lowRankBlock.coordinates.view.row(i), lowRankBlock.coordinates.view.row(j))
+            estimate += Double(a[k * 32]) * Double(b[k * 32])
+          }
+          let off = (estimate - rho(model, places.lowerBound + i, places.lowerBound + j)).magnitude
+          #expect(off <= Double(lowRankBlock.residualNorms[i] * lowRankBlock.residualNorms[j] + lowRankBlock.rounding))
+        }
+      }
+    }
+  }
+
+  /// On one level and on two, with the early points in a search of their own, and theirs again.
+  @Test func sizesChangeNoNeighbour() throws {
+    let model = try model(.rbf, count: 10_000, inducing: 30)
+    let k = 20
+    var options = SearchOptions()
+    options.predecessorsOnly = true
+    let sizes = [
+      ResidualSearch.Sizes(), ResidualSearch.Sizes(blocks: 8), ResidualSearch.Sizes(early: 100, direct: 500, blocks: 3),
+    ]
+    let answers = try sizes.map { sizes in
+      let search = try ResidualSearch(model, since: 0, sizes: sizes, context: CallContext())
+      let indices = try Buffer<Int64>(count: model.count * k)
+      let distances = try Buffer<Double>(count: model.count * k)
+      try search.nearest(
+        .allStored, k: k, options: options, context: CallContext(), rows: model.count, indices: indices.base,
+        distances: distances.base)
+      #expect(search.info.statistics.blocksEstimated > 0)
+      #expect(search.info.statistics.queries == model.count)
+      return (Array(indices.elements), Array(distances.elements))
+    }
+    for answer in answers { #expect(answer == answers[0]) }
+  }
+
+  @Test func newPointsFindTheSameThroughRegions() throws {
+    let model = try model(.matern52, count: 4000, inducing: 30)
+    let queries = (0..<600).map { Double($0 % 37) * 0.09 - 1.7 }
+    let k = 10
+    let answers = try [512, 2].map { blocks in
+      let search = try ResidualSearch(
+        model, since: 0, sizes: ResidualSearch.Sizes(blocks: blocks), context: CallContext())
+      let indices = try Buffer<Int64>(count: 300 * k)
+      try queries.withUnsafeBufferPointer { base in
+        try search.nearest(
+          .points(
+            PointsView(base: base.baseAddress!, count: 300, dim: 2), features: nil, residualVariance: nil), k: k,
+          options: SearchOptions(),
+          context: CallContext(), rows: 300, indices: indices.base, distances: nil)
+      }
+      #expect(search.info.statistics.blocksEstimated > 0)
+      return Array(indices.elements)
+    }
+    #expect(answers[0] == answers[1])
+  }
+
+  @Test func blocksHaveTheirPointsInOrderAndAllOfThem() throws {
+    let model = try model(.rbf, count: 1000, inducing: 5)
+    #expect(Set(model.order.elements) == Set(0..<1000))
+    for block in 0..<model.blockCount {
+      let labels = model.places(ofBlock: block).map { model.order[$0] }
+      #expect(labels == labels.sorted())
+    }
+  }
+}
