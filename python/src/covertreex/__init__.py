@@ -26,8 +26,8 @@ from . import (
     vecchia,
 )
 from ._duplicates import DuplicateGroups
+from ._exports.residual_arrays import ResidualArrays
 from ._native import CoverTreeError, build_info, get_num_threads, set_num_threads
-from ._residual_arrays import ResidualArrays
 from .baseline import (
     BaselineCoverTree,
     BaselineNode,

@@ -6,8 +6,9 @@ import ctypes
 
 from . import _calls, _native
 from ._calls import ProgressReport
+from ._exports.tree_arrays import TreeArrays, show_arrays
 from ._native import lib
-from .tree import TreeArrays, show_arrays, tree_options
+from .tree import tree_options
 
 
 class CorrelationTree:

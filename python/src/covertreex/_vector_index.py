@@ -13,12 +13,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import _arguments, _arrays, _calls, _files, _ids, _native
 from ._calls import ProgressReport
+from ._exports.tree_arrays import Neighbors
 from ._ids import Ids
 from ._index_options import METRICS, STORAGES, index_options, search_options
 from ._native import lib
 from ._telemetry import recorded
 from .store import VectorStore
-from .tree import Neighbors
 
 Self = TypeVar("Self", bound="VectorIndex")
 

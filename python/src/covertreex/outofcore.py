@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from . import _arguments, _arrays, _files, _writing
 from ._calls import ProgressReport
+from ._exports.tree_arrays import Neighbors
 from ._native import CoverTreeError
 from ._parts.curve import Curve, positions, sample_share, sampled
 from ._parts.files import part_path, save_part
@@ -23,7 +24,7 @@ from ._parts.part import Part
 from ._parts.queries import Nearest, Queries, gathered
 from ._parts.rounds import Home, NearestBlock, WithinBlock
 from ._settings import active_config
-from .tree import CoverTree, Neighbors, kept_dtype
+from .tree import CoverTree, kept_dtype
 
 __all__ = ["MappedTree"]
 

@@ -16,9 +16,9 @@ from . import _arguments, _arrays, _calls, _duplicates, _files, _host_kernel, _n
 from ._calls import Owner, ProgressReport
 from ._correlation_tree import CorrelationTree
 from ._duplicates import DuplicateGroups
+from ._exports.residual_arrays import ModelView, ResidualArrays
 from ._host_kernel import HostKernel
 from ._native import lib
-from ._residual_arrays import ModelView, ResidualArrays
 from ._residual_inputs import FLOAT64, Inputs, KernelLike, chosen_seed
 from ._settings import active_config
 from ._telemetry import recorded
@@ -446,7 +446,9 @@ class ResidualTree(_calls.Closeable):
                 n_threads=n_threads,
             )
         if self.engine == "hybrid":
-            return _calls.kernels().knn(
+            from ._jit.residual_queries import residual_knn  # noqa: PLC0415 - it takes a second to import
+
+            return residual_knn(
                 self, k, queries=queries, return_distances=return_distances, predecessor_mode=predecessor_mode,
                 before=before, exclude_self=exclude_self, n_threads=n_threads, progress=progress,
             )  # fmt: skip

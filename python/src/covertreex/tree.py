@@ -5,62 +5,22 @@ from __future__ import annotations
 import ctypes
 import functools
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from . import _arguments, _arrays, _calls, _engines, _files, _native
 from ._calls import ProgressReport
+from ._exports.tree_arrays import Neighbors, TreeArrays, show_arrays
 from ._native import lib
 from ._scores import largest_reported
 from ._settings import active_config
 from ._telemetry import recorded
 
+__all__ = ["CoverStats", "CoverTree", "Neighbors", "TreeArrays", "TreeStats"]
+
 SUFFIXES: dict[np.dtype[Any], str] = {np.dtype(np.float32): "f32", np.dtype(np.float64): "f64"}
-
-
-class Neighbors(NamedTuple):
-    """Neighbours within a radius, as lists of their own lengths (CSR).
-
-    Those of query ``i`` are at ``offsets[i]:offsets[i + 1]``, sorted by (distance, index).
-    """
-
-    offsets: NDArray[np.int64]
-    indices: NDArray[np.int64]
-    distances: NDArray[Any] | None
-
-
-class _TreeArrays(NamedTuple):
-    points: NDArray[Any]  #: (n, dim) in the tree's dtype
-    order: NDArray[np.int32]  #: (n,) dataset index of each node
-    levels: NDArray[np.int32]  #: (n,) cover radius 2**level; the lowest int32 for a duplicate of its parent
-    parents: NDArray[np.int32]  #: (n,) -1 for the root
-    children_offsets: NDArray[np.int32]  #: (n + 1,) into `children`
-    children: NDArray[np.int32]  #: (n - 1,)
-    radius: NDArray[Any]  #: (n,) the largest distance to a descendant, rounded up, in the tree's dtype
-    subtree_end: NDArray[np.int32]  #: (n,) the subtree of t is t:subtree_end[t]
-    subtree_min: NDArray[np.int32]  #: (n,) the smallest dataset index in the subtree
-    subtree_max: NDArray[np.int32]  #: (n,) the largest
-    removed: NDArray[np.uint8] | None  #: (n,) 1 for removed points; None where there are none
-
-
-class TreeArrays(_TreeArrays):
-    """The arrays of a tree of ``n`` nodes: read-only, 64-byte aligned, not copied, and alive as long as any of them is.
-
-    Node ``t`` is the ``t``-th in depth-first order; node 0 is the root. Attributes are the arrays, as a named tuple.
-    """
-
-    _owner: _calls.Owner | None = None
-
-    @property
-    def stale(self) -> bool:
-        """Whether the tree has been changed, or closed, since: then these are its arrays as they were."""
-        return self._owner is not None and not self._owner.is_current(lib.covertree_arrays_is_current)
-
-    def __getstate__(self) -> dict[str, Any]:
-        # A pickle has arrays of its own: no tree can make them stale.
-        return {name: value for name, value in vars(self).items() if not name.startswith("_")}
 
 
 @dataclass(frozen=True)
@@ -388,13 +348,14 @@ class CoverTree(_calls.Closeable):
         distances : numpy.ndarray, shape (q, k)
             In the tree's dtype; infinity where there are fewer than ``k``. Only with ``return_distances``.
         """
-        if self.engine == "hybrid":
-            return _calls.kernels().knn(
-                self, k, queries=queries, return_distances=return_distances, predecessor_mode=predecessor_mode,
-                before=before, exclude_self=exclude_self, max_distance=max_distance, n_threads=n_threads,
-                progress=progress,
-            )  # fmt: skip
         k = _arrays.integer(k, "k", minimum=1)
+        if self.engine == "hybrid":
+            kernels = _kernels()
+            return kernels.euclidean_knn(
+                kernels.show_tree(self.export_arrays()), k, queries=queries, return_distances=return_distances,
+                predecessor_mode=predecessor_mode, before=before, exclude_self=exclude_self,
+                max_distance=max_distance, n_threads=n_threads, progress=progress,
+            )  # fmt: skip
         kind, n_rows, rows, keep = _calls.query_rows(queries, self, self.dtype)
         compared = self.dtype if kind or keep.dtype == self.dtype else keep.dtype
         if max_distance is not None and compared is not self.dtype:
@@ -442,9 +403,11 @@ class CoverTree(_calls.Closeable):
             The counts with ``count_only``.
         """
         if self.engine == "hybrid":
-            return _calls.kernels().radius(
-                self, r, queries=queries, return_distances=return_distances, predecessor_mode=predecessor_mode,
-                exclude_self=exclude_self, count_only=count_only, n_threads=n_threads, progress=progress,
+            kernels = _kernels()
+            return kernels.euclidean_radius(
+                kernels.show_tree(self.export_arrays()), r, queries=queries, return_distances=return_distances,
+                predecessor_mode=predecessor_mode, exclude_self=exclude_self, count_only=count_only,
+                n_threads=n_threads, progress=progress,
             )  # fmt: skip
         r = _arguments.number(r, "r")
         kind, n_rows, rows, keep = _calls.query_rows(queries, self, self.dtype)
@@ -579,29 +542,6 @@ def tree_options(order: str, seed: int, n_threads: int | None) -> Any:
     return options
 
 
-def show_arrays(owner: _calls.Owner) -> TreeArrays:
-    """Show arrays that the library exported."""
-    shown = _native.ArraysView()
-    _native.check(lib.covertree_arrays_get(owner.handle, ctypes.byref(shown)))
-    n, dtype = shown.n_nodes, _files.DTYPES[shown.dtype]
-    shapes: dict[str, tuple[tuple[int, ...], Any]] = {
-        "points": ((n, shown.dim), dtype),
-        "children_offsets": ((n + 1,), np.int32),
-        "children": ((n - 1,), np.int32),
-        "radius": ((n,), dtype),
-        "removed": ((n,), np.uint8),
-    }
-    arrays = {
-        name: _arrays.view(owner, getattr(shown, name), *shapes.get(name, ((n,), np.int32)))
-        for name in TreeArrays._fields
-    }
-    if shown.removed is None:
-        arrays["removed"] = None  # type: ignore[assignment]
-    exported = TreeArrays(**arrays)
-    exported._owner = owner
-    return exported
-
-
 def resolve_engine(engine: str | None, order: str | None) -> tuple[str, str]:
     """What searches, and the order: as a call says, or else as the active settings do."""
     settings = active_config()
@@ -613,5 +553,12 @@ def resolve_engine(engine: str | None, order: str | None) -> tuple[str, str]:
         implied = _engines.ENGINES[engine][1]
         searcher, order = _engines.resolve(engine, (None if implied else settings.order) if order is None else order)
     if searcher == "hybrid":
-        _calls.kernels()  # which says what is to be installed
+        _kernels()  # which says what is to be installed
     return searcher, order
+
+
+def _kernels() -> Any:
+    """The kernels for Numba, which takes a second to import."""
+    from ._jit import euclidean  # noqa: PLC0415
+
+    return euclidean
