@@ -14,7 +14,7 @@ from typing import Any, Optional
 import numpy as np
 import typer
 
-from .. import __version__, _native, telemetry
+from .. import __version__, _native, _telemetry
 from .._settings import PROFILES, Runtime, environment_names
 from ..factory import cover_tree
 from ..kernels import Matern52
@@ -72,8 +72,8 @@ def render(
     """Sum up a log by kind and operation."""
     if form not in _FORMATS:
         raise ValueError(f"--format: expected one of {', '.join(_FORMATS)}, got {form!r}")
-    read = telemetry.read(log)
-    rows = [dataclasses.asdict(one) for one in (read if calls else telemetry.summarise(read))]
+    read = _telemetry.read(log)
+    rows = [dataclasses.asdict(one) for one in (read if calls else _telemetry.summarise(read))]
     if form != "markdown":
         say_rows(rows if form == "json" else map(_for_people, rows), as_json=form == "json")
         return
