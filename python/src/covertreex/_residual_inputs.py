@@ -52,14 +52,14 @@ class Inputs:
             points = settings.inducing_points
         if not isinstance(points, str):
             if count is not None:
-                raise ValueError("inducing_count: stands against inducing_points, which has a length of its own")
+                raise ValueError("n_inducing: stands against inducing_points, which has a length of its own")
             given = np.ascontiguousarray(_arrays.points(points, "inducing_points", dtype=FLOAT64))
             if len(given) and given.shape[1] != dim:
                 raise ValueError(f"inducing_points: expected {dim} columns, got {given.shape[1]}")
             return given
         if count is None:
             count = min(DEFAULT_INDUCING if settings.inducing_count is None else settings.inducing_count, n)
-        count = _arrays.integer(count, "inducing_count", minimum=0, maximum=n)
+        count = _arrays.integer(count, "n_inducing", minimum=0, maximum=n)
         if count == 0:
             return np.empty((0, dim))
         over = scaled(self.coords, self.kernel, "coords")

@@ -150,11 +150,11 @@ class ResidualCorrHostData:
         # In the types of the caller: the library tolerates the rounding of float32 features.
         given: dict[str, Any] = {**self._given}
         if origin is not None:
-            return ResidualTree(origin.coords, kernel=origin.kernel, **given, **options)
+            return ResidualTree.from_features(origin.coords, kernel=origin.kernel, **given, **options)
         # Coordinates are unknown: dataset indices take their place.
         coords = np.arange(self.num_points, dtype=np.float64)[:, None]
         options["engine"] = "native"  # Numba cannot call the provider back
-        return ResidualTree(coords, kernel=_OfIndices(self.kernel_provider), **given, **options)
+        return ResidualTree.from_features(coords, kernel=_OfIndices(self.kernel_provider), **given, **options)
 
 
 @dataclass(frozen=True)
