@@ -18,8 +18,8 @@ from distributed import Client, LocalCluster, WorkerPlugin
 
 import covertreex.dask
 from covertreex import CoverTreeError, cover_tree, residual_tree
-from covertreex._parts.files import part_path
-from covertreex._parts.filling import filling
+from covertreex._partitions.files import part_path
+from covertreex._partitions.filling import filling
 from covertreex.dask import _source
 from covertreex.kernels import RBF, Matern52
 

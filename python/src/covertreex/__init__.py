@@ -25,7 +25,6 @@ from . import (
     telemetry,
     vecchia,
 )
-from ._duplicates import DuplicateGroups
 from ._exports.residual_arrays import ResidualArrays
 from ._native import CoverTreeError, build_info, get_num_threads, set_num_threads
 from .baseline import (
@@ -60,6 +59,7 @@ from .residual_tree import ResidualCoverTree  # before the function of this name
 from .runtime import Residual, Runtime, RuntimeConfig
 from .store import StoreStats, VectorStore
 from .tree import Neighbors, TreeArrays, TreeStats
+from .tree._duplicates import DuplicateGroups
 
 _OLDER = (algo, api, config, diagnostics, exceptions, logging, plugins, queries)  # modules; see covertreex.legacy
 

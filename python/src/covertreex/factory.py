@@ -10,13 +10,14 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from . import _arguments, _arrays, _files
 from ._calls import ProgressReport
-from ._residual_inputs import KernelLike
 from ._settings import METRICS, active_config
-from ._vector_index import VectorIndex
+from .indexes import VectorIndex
 from .kernels import RBF
 from .outofcore import DEFAULT_PARTITION, MappedTree
 from .residual import ResidualTree
-from .tree import CoverTree, checked_leaf_size, kept_dtype
+from .residual._inputs import KernelLike
+from .tree import CoverTree
+from .tree._options import checked_leaf_size, kept_dtype
 from .vecchia import ConditioningSets
 
 

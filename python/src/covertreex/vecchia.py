@@ -24,10 +24,10 @@ from . import _arguments, _arrays, _calls, _files, _native
 from ._calls import ProgressReport
 from ._files import File, PathLike
 from ._native import CoverTreeError, lib
-from ._residual_inputs import KernelLike, chosen_seed
 from ._settings import active_config
 from .kernels import Stationary, checked, scaled
 from .residual import ResidualTree
+from .residual._inputs import KernelLike, chosen_seed
 
 ORDERINGS = ("maxmin", "random", "natural")
 

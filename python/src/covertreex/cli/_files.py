@@ -11,7 +11,7 @@ import numpy as np
 import typer
 
 from .. import _writing, factory, vecchia
-from .._tables import Table
+from .._tables.tables import Table
 from ..kernels import BY_NAME, Stationary
 from ..residual import ResidualTree
 from ..tree import CoverTree

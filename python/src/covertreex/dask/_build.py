@@ -12,11 +12,11 @@ from distributed import Client, Future, get_client
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _arguments, _arrays, _engines
-from .._parts.curve import sample_share
-from .._residual_inputs import DEFAULT_INDUCING, chosen_seed
-from ..inducing import sample
+from .._partitions.curve import sample_share
 from ..kernels import Stationary
-from ..tree import checked_leaf_size
+from ..residual._inducing import sample
+from ..residual._inputs import DEFAULT_INDUCING, chosen_seed
+from ..tree._options import checked_leaf_size
 from . import _cluster, _source, _tasks
 from ._tree import PartitionedTree
 

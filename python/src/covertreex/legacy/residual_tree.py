@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _arrays
-from .._residual_inputs import DEFAULT_INDUCING
 from ..residual import ResidualTree
+from ..residual._inputs import DEFAULT_INDUCING
 from . import _engine_names, host_data
 from ._notices import without_effect
 

@@ -1,4 +1,4 @@
-"""Exact neighbours in the residual-correlation metric of a Gaussian process."""
+"""Trees in the residual-correlation metric."""
 
 from __future__ import annotations
 
@@ -11,18 +11,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _arguments, _arrays, _calls, _duplicates, _files, _host_kernel, _native, kernels
-from ._calls import Owner, ProgressReport
+from .. import _arguments, _arrays, _calls, _files, _native, kernels
+from .._calls import Owner, ProgressReport
+from .._exports.residual_arrays import ModelView, ResidualArrays
+from .._native import lib
+from .._settings import active_config
+from .._telemetry import recorded
+from ..kernels import Stationary
+from ..tree import CoverTree, _duplicates
+from ..tree._duplicates import DuplicateGroups
+from ..tree._options import resolve_engine
+from . import _host_kernel
 from ._correlation_tree import CorrelationTree
-from ._duplicates import DuplicateGroups
-from ._exports.residual_arrays import ModelView, ResidualArrays
 from ._host_kernel import HostKernel
-from ._native import lib
-from ._residual_inputs import FLOAT64, Inputs, KernelLike, chosen_seed
-from ._settings import active_config
-from ._telemetry import recorded
-from .kernels import Stationary
-from .tree import CoverTree, resolve_engine
+from ._inputs import FLOAT64, Inputs, KernelLike, chosen_seed
 
 # The section of a file in which this package keeps what the library does not know.
 _SETTINGS = "covertreex.settings"
@@ -500,7 +502,7 @@ class ResidualTree(_calls.Closeable):
                 n_threads=n_threads,
             )
         if self.engine == "hybrid":
-            from ._jit.residual_queries import residual_knn  # noqa: PLC0415 - it takes a second to import
+            from .._jit.residual_queries import residual_knn  # noqa: PLC0415 - it takes a second to import
 
             return residual_knn(
                 self, k, queries=queries, return_distances=return_distances, predecessor_mode=predecessor_mode,

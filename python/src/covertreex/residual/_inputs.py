@@ -10,12 +10,13 @@ from typing import Any, Union
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _arguments, _arrays, _calls, _host_kernel, _native, inducing
-from ._calls import Owner, ProgressReport
+from .. import _arguments, _arrays, _calls, _native
+from .._calls import Owner, ProgressReport
+from .._native import lib
+from .._settings import active_config
+from ..kernels import Kernel, Stationary, scaled
+from . import _host_kernel, _inducing
 from ._host_kernel import HostKernel, PythonKernel
-from ._native import lib
-from ._settings import active_config
-from .kernels import Kernel, Stationary, scaled
 
 DEFAULT_INDUCING = 512
 FLOAT64 = np.dtype(np.float64)
@@ -63,7 +64,7 @@ class Inputs:
         if count == 0:
             return np.empty((0, dim))
         over = scaled(self.coords, self.kernel, "coords")
-        chosen = inducing.choose(over, count, method=points, seed=seed, n_threads=n_threads, progress=progress)
+        chosen = _inducing.choose(over, count, method=points, seed=seed, n_threads=n_threads, progress=progress)
         return np.ascontiguousarray(self.coords[chosen])
 
     def build(
