@@ -175,6 +175,7 @@ lint: build/venv-lint
 	$(VENV)/bin/ruff check python benchmarks docs/_tools.py examples fuzz scripts/check-layers scripts/run-docs scripts/sbom
 	$(VENV)/bin/ruff format --check python benchmarks docs/_tools.py examples fuzz scripts/check-layers scripts/run-docs scripts/sbom
 	cd python && ../$(VENV)/bin/mypy
+	cd python && PYTHONPATH=src ../$(VENV)/bin/lint-imports --no-cache
 
 format: build/venv-lint
 	@scripts/need-swift

@@ -24,7 +24,7 @@ from typing import Any
 import covertreex.dask
 import dask.array as da
 import numpy as np
-from covertreex import ResidualTree, cover_tree
+from covertreex import ResidualTree, cover_tree, residual_tree
 from covertreex.kernels import RBF, Matern52
 from dask.distributed import Client, LocalCluster
 from euclidean import machine
@@ -95,7 +95,9 @@ def compared(
     """All points' neighbours in one piece, and in more and more partitions."""
     n, residual = len(points), "kernel" in options
     search = {"k": 30, "predecessor_mode": True} if residual else {"k": K}
-    whole, build = timed(lambda: cover_tree(points, **options))
+    whole, build = timed(
+        lambda: (residual_tree if residual else cover_tree)(points, **options)
+    )
     wanted, took = timed(lambda: whole.knn(**search))
     true = (
         predecessors(points, whole) if residual else functools.partial(squares, points)
@@ -199,7 +201,7 @@ def main() -> None:
         points = rng.standard_normal((n_residual, 3))
         for name, kernel in (("RBF", RBF()), ("Matern 5/2", Matern52())):
             lines += compared(
-                client, name, points, [1, 4, 16], kernel=kernel, inducing_count=m
+                client, name, points, [1, 4, 16], kernel=kernel, n_inducing=m
             )
     lines += [
         "",

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from covertreex import cover_tree, load
+from covertreex import load, residual_tree
 from covertreex.kernels import Matern52
 
 
@@ -19,7 +19,7 @@ def neighbors_of(job: tuple[str, np.ndarray]) -> np.ndarray:
 def main() -> None:
     coords = np.random.default_rng(0).random((20_000, 2))
     start = time.perf_counter()
-    tree = cover_tree(coords, kernel=Matern52(lengthscale=0.3), inducing_count=200)
+    tree = residual_tree(coords, Matern52(lengthscale=0.3), n_inducing=200)
     neighbors = tree.knn(20, predecessor_mode=True)
     made = time.perf_counter() - start
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import airportsdata
 import numpy as np
-from covertreex import cover_tree, vecchia
+from covertreex import residual_tree, vecchia
 from covertreex.kernels import Matern52
 
 KERNEL = Matern52(lengthscale=0.2, variance=1.0)
@@ -140,7 +140,7 @@ def main(picture: Path) -> None:
         order = vecchia.ordering(points)
     ordered = points[order]
     with phase("features, residual variances, skeletons"):
-        tree = cover_tree(ordered, kernel=KERNEL, inducing_count=N_INDUCING)
+        tree = residual_tree(ordered, KERNEL, n_inducing=N_INDUCING)
     with phase("all neighbours, the first time"):
         sets = tree.knn(N_NEIGHBORS, predecessor_mode=True)
     with phase("all neighbours, again"):

@@ -9,8 +9,8 @@ import numpy as np
 
 import covertreex
 from covertreex import MappedTree, VectorStore, cover_tree, vecchia
-from covertreex._parts.part import Part
-from covertreex._parts.queries import Queries
+from covertreex._partitions.part import Part
+from covertreex._partitions.queries import Queries
 from covertreex.indexes import HNSW, BruteForce
 from covertreex.kernels import RBF, Matern52
 

@@ -15,10 +15,11 @@ import numpy as np
 import pytest
 
 import covertreex
-from covertreex import _calls, _host_kernel, baseline, cover_tree, indexes, load, metrics
+from covertreex import _calls, baseline, cover_tree, indexes, load, metrics
 from covertreex.core import TreeBackend, get_metric
 from covertreex.kernels import Matern52
 from covertreex.metrics import residual
+from covertreex.residual._host_kernel import HostKernel
 
 POINTS = np.random.default_rng(1).standard_normal((600, 2))
 
@@ -358,7 +359,7 @@ def test_one_calls_exception_is_not_anothers():
 
 
 def test_errors_of_other_threads_of_a_call_are_forgotten():
-    host = _host_kernel.HostKernel(Hosted())
+    host = HostKernel(Hosted())
 
     def failing(*_):
         host.errors += [KeyError("one"), KeyError("other")]

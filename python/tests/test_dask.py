@@ -17,9 +17,9 @@ import dask.array as da
 from distributed import Client, LocalCluster, WorkerPlugin
 
 import covertreex.dask
-from covertreex import CoverTreeError, cover_tree
-from covertreex._parts.files import part_path
-from covertreex._parts.filling import filling
+from covertreex import CoverTreeError, cover_tree, residual_tree
+from covertreex._partitions.files import part_path
+from covertreex._partitions.filling import filling
 from covertreex.dask import _source
 from covertreex.kernels import RBF, Matern52
 
@@ -97,7 +97,7 @@ def test_a_file_of_the_same_name_is_another_one(client, rng, tmp_path):
 def test_arguments_that_are_wrong_are_named(client, rng, tmp_path):
     points = rng.random((300, 2))
     tree = covertreex.dask.cover_tree(points, client=client, n_partitions=2)
-    process = covertreex.dask.cover_tree(points, client=client, n_partitions=2, kernel=RBF(), inducing_count=5)
+    process = covertreex.dask.cover_tree(points, client=client, n_partitions=2, kernel=RBF(), n_inducing=5)
     for call, error, words in [
         (lambda: tree.knn("3"), TypeError, "k: expected an integer"),
         (lambda: tree.knn(0), ValueError, "k: expected at least 1"),
@@ -133,9 +133,7 @@ def test_within_a_radius(client, rng):
 @pytest.mark.parametrize("kernel", [RBF(), Matern52(lengthscale=[0.5, 1.0, 2.0])], ids=str)
 def test_residual_correlation(client, rng, kernel, tmp_path):
     points, new = rng.standard_normal((3000, 3)), rng.standard_normal((150, 3))
-    tree = covertreex.dask.cover_tree(
-        chunked(points, 800), client=client, kernel=kernel, inducing_count=50, n_partitions=4
-    )
+    tree = covertreex.dask.cover_tree(chunked(points, 800), client=client, kernel=kernel, n_inducing=50, n_partitions=4)
     whole = cover_tree(points, kernel=kernel, inducing_count=50)
     assert tree.metric == "residual_correlation"
 
@@ -313,7 +311,7 @@ class Killed(WorkerPlugin):
 )
 def test_a_worker_that_is_killed_costs_time_alone(rng, tmp_path, task, kernel):
     points = rng.standard_normal((2500, 3))
-    options = {} if kernel is None else {"kernel": kernel, "inducing_count": 30}
+    options = {} if kernel is None else {"kernel": kernel, "n_inducing": 30}
     mark = tmp_path / "killed"
     # A cluster for each: its nanny does not always make another worker in the place of one that was killed.
     with LocalCluster(n_workers=3, threads_per_worker=1, dashboard_address=":0") as cluster, Client(cluster) as client:
@@ -321,7 +319,8 @@ def test_a_worker_that_is_killed_costs_time_alone(rng, tmp_path, task, kernel):
         tree = covertreex.dask.cover_tree(chunked(points, 500), client=client, n_partitions=6, **options)
         found = tree.knn(5, exclude_self=True).compute()
     assert mark.exists()
-    assert (found == cover_tree(points, **options).knn(5, exclude_self=True)).all()
+    whole = residual_tree(points, **options) if options else cover_tree(points)
+    assert (found == whole.knn(5, exclude_self=True)).all()
 
 
 def test_bad_input_is_refused(client, rng):
@@ -450,7 +449,7 @@ def test_relative_paths_are_those_of_the_client(client, rng, tmp_path, monkeypat
 @pytest.mark.parametrize("kernel", [None, RBF()], ids=["Euclidean", "residual"])
 def test_damaged_folders_are_errors(client, rng, tmp_path, kernel):
     points = rng.standard_normal((120, 3))
-    options = {} if kernel is None else {"kernel": kernel, "inducing_count": 10}
+    options = {} if kernel is None else {"kernel": kernel, "n_inducing": 10}
     for name, some in (("tree", points), ("other", points + 1)):
         covertreex.dask.cover_tree(some, client=client, n_partitions=2, **options).save(tmp_path / name)
     assert len(os.listdir(tmp_path / "tree")) == (3 if kernel is None else 4)
@@ -500,7 +499,7 @@ def test_a_folder_is_opened_with_a_cluster_and_without(client, rng, tmp_path):
     assert (covertreex.load(tmp_path / "saved", verify=True).knn(4) == wanted).all()
     cover_tree(points, folder=tmp_path / "built", partition_size=200)
     assert (covertreex.dask.load(tmp_path / "built", client=client).knn(4).compute() == wanted).all()
-    residual = covertreex.dask.cover_tree(points, client=client, n_partitions=3, kernel=RBF(), inducing_count=20)
+    residual = covertreex.dask.cover_tree(points, client=client, n_partitions=3, kernel=RBF(), n_inducing=20)
     residual.save(tmp_path / "residual")
     with pytest.raises(CoverTreeError, match="not Euclidean"):
         covertreex.load(tmp_path / "residual")
@@ -529,7 +528,7 @@ def test_limits_and_queries_that_float32_does_not_hold(client, rng):
 def test_the_order_in_space_without_inducing_points(client, rng):
     points = rng.random((2500, 2)) * 10.0 ** rng.integers(-1, 4, (2500, 1))
     for kernel in (RBF(0.5), Matern52([0.2, 0.7])):
-        tree = covertreex.dask.cover_tree(points, kernel=kernel, inducing_count=0, client=client, n_partitions=4)
+        tree = covertreex.dask.cover_tree(points, kernel=kernel, n_inducing=0, client=client, n_partitions=4)
         whole = cover_tree(points, kernel=kernel, inducing_count=0)
         for options in ({"predecessor_mode": True}, {"exclude_self": True}, {"queries": rng.random((50, 2)) * 100}):
             for one, other in zip(

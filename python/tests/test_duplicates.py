@@ -77,7 +77,7 @@ def test_many_equal_points_take_memory_for_themselves_only():
 
 def test_pairs_are_listed_part_by_part(rng, monkeypatch):
     """Chains of near points that reach over many parts."""
-    monkeypatch.setattr("covertreex._duplicates._PAIRS_AT_ONCE", 1)
+    monkeypatch.setattr("covertreex.tree._duplicates._PAIRS_AT_ONCE", 1)
     line = np.arange(500.0)
     line[250:] += 100
     points = np.stack([line, np.zeros(500)], axis=1)[rng.permutation(500)]

@@ -77,7 +77,7 @@ anything = st.one_of(arrays(), numbers)
 
 
 def a_model():
-    return ResidualTree(POINTS, kernel=kernels.RBF(1.0), inducing_count=4)
+    return ResidualTree(POINTS, kernel=kernels.RBF(1.0), n_inducing=4)
 
 
 def an_index(kind):

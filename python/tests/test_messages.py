@@ -45,6 +45,7 @@ from covertreex import (
     VectorStore,
     cover_tree,
     indexes,
+    residual_tree,
     telemetry,
     vecchia,
 )
@@ -197,8 +198,28 @@ TABLE = {
     "CoverTree.save(progress)": (FUNCTION, lambda v: tree().save(new(), progress=v)),
     "ResidualTree(coords)": ({**POINTS, **NONE, **NO_ROWS}, lambda v: ResidualTree(v, kernel=RBF())),
     "ResidualTree(kernel)": ({**KERNEL, **NONE}, lambda v: ResidualTree(X, kernel=v)),
-    "ResidualTree(v_matrix)": ({**ROWS, **ONE_ROW, **OTHER_WIDTH}, lambda v: given(v_matrix=v)),
-    "ResidualTree(p_diag)": ({**ROWS, **ONE_ROW}, lambda v: given(p_diag=v)),
+    "residual_tree(coords)": ({**POINTS, **NONE, **NO_ROWS}, lambda v: residual_tree(v, RBF())),
+    "residual_tree(kernel)": ({**KERNEL, **NONE}, lambda v: residual_tree(X, v)),
+    "residual_tree(n_inducing)": (
+        {**INTEGER, "above n": (61, ValueError)},
+        lambda v: residual_tree(X, RBF(), n_inducing=v),
+    ),
+    "residual_tree(inducing_points)": (
+        {**without(POINTS, "no columns"), **OTHER_WIDTH, **NAME},
+        lambda v: residual_tree(X, RBF(), inducing_points=v),
+    ),
+    "residual_tree(jitter)": (
+        {**NUMBER, "too much": (0.5, ValueError)},
+        lambda v: residual_tree(X, RBF(), n_inducing=5, jitter=v),
+    ),
+    "ResidualTree.from_features(v_matrix)": (
+        {**ROWS, **NONE, **ONE_ROW, **OTHER_WIDTH},
+        lambda v: ResidualTree.from_features(X, v, residual().p_diag, kernel=RBF()),
+    ),
+    "ResidualTree.from_features(p_diag)": (
+        {**ROWS, **NONE, **ONE_ROW},
+        lambda v: ResidualTree.from_features(X, residual().v_matrix, v, kernel=RBF()),
+    ),
     "ResidualTree.features(points)": ({**RESIDUAL_POINTS, **NONE}, lambda v: residual().features(v)),
     "ResidualTree.validate(n_threads)": (THREADS, lambda v: residual().validate(n_threads=v)),
     "ResidualTree.validate(progress)": (FUNCTION, lambda v: residual().validate(progress=v)),
@@ -207,9 +228,9 @@ TABLE = {
     "ResidualTree.insert(n_threads)": (THREADS, lambda v: residual().insert(X, n_threads=v)),
     "ResidualTree.insert(progress)": (FUNCTION, lambda v: residual().insert(X, progress=v)),
     "ResidualTree.with_kernel(kernel)": ({**KERNEL, **NONE}, lambda v: residual().with_kernel(v)),
-    "ResidualTree.with_kernel(inducing_count)": (
+    "ResidualTree.with_kernel(n_inducing)": (
         {**INTEGER, "above n": (61, ValueError)},
-        lambda v: residual().with_kernel(RBF(), inducing_count=v),
+        lambda v: residual().with_kernel(RBF(), n_inducing=v),
     ),
     "ResidualTree.with_kernel(inducing_points)": (
         {**without(POINTS, "no columns"), **OTHER_WIDTH, **NAME},
@@ -618,9 +639,10 @@ OF_IDS = {"id", "ids", "filter", "one"}
 SHARED = {
     "CoverTree": {"metric", "engine", "order", "leaf_size", "seed", "dtype", "n_threads", "progress"},
     "ResidualTree": {
-        "kernel_diag", "inducing_count", "inducing_points", "jitter", "tree", "engine", "order", "seed", "n_threads",
-        "progress",
+        "n_inducing", "inducing_points", "jitter", "tree", "engine", "order", "seed", "n_threads", "progress",
     },
+    "ResidualTree.from_features": {"coords", "kernel", "kernel_diag", "n_threads", "progress"},
+    "residual_tree": {"tree", "engine", "seed", "n_threads", "progress"},
     "ResidualCoverTree": {"engine", "chunk_size"},
     "MappedTree.build": {"coords", "partition_size", "dtype"},
     "ConditioningSets.load": set(),

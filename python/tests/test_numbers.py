@@ -15,8 +15,8 @@ from oracle import assert_cover_tree
 from test_partitions import drive, in_parts
 
 from covertreex import _scores, cover_tree, load, vecchia
-from covertreex._parts.queries import Queries
-from covertreex._parts.rounds import NearestBlock, WithinBlock
+from covertreex._partitions.queries import Queries
+from covertreex._partitions.rounds import NearestBlock, WithinBlock
 from covertreex.indexes import HNSW, LSH, BruteForce, KDTree
 from covertreex.kernels import RBF, Matern12, Matern32, Matern52
 

@@ -16,9 +16,9 @@ from folder_damage import MANIFEST, names, rewrite, rewrite_part
 from test_partitions import in_parts
 
 from covertreex import CoverTreeError, cover_tree, load
-from covertreex._parts.files import part_path, save_part
-from covertreex._parts.filling import filling
-from covertreex._parts.manifest import Manifest
+from covertreex._partitions.files import part_path, save_part
+from covertreex._partitions.filling import filling
+from covertreex._partitions.manifest import Manifest
 
 TREE = 1
 

@@ -8,12 +8,12 @@ import pytest
 import residual_oracle
 
 from covertreex import cover_tree
-from covertreex._parts.curve import Curve, positions
-from covertreex._parts.layout import Layout
-from covertreex._parts.outline import Outline
-from covertreex._parts.part import Part
-from covertreex._parts.queries import Queries
-from covertreex._parts.rounds import NearestBlock, WithinBlock
+from covertreex._partitions.curve import Curve, positions
+from covertreex._partitions.layout import Layout
+from covertreex._partitions.outline import Outline
+from covertreex._partitions.part import Part
+from covertreex._partitions.queries import Queries
+from covertreex._partitions.rounds import NearestBlock, WithinBlock
 from covertreex.kernels import RBF, Matern12, Matern52
 
 SHAPES = {

@@ -19,7 +19,7 @@ from native_calls import CALLS
 
 import covertreex
 from covertreex import CoverTree, ResidualTree, VectorStore, cover_tree
-from covertreex._vector_index import VectorIndex
+from covertreex.indexes._vector_index import VectorIndex
 
 # Seconds in which a search is repeated, and a call that makes or changes an object.
 SEARCH, CHANGE = 0.05, 0.25

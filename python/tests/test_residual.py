@@ -292,7 +292,7 @@ def test_refit_is_a_new_build(rng):
     other = tree.with_kernel(kernel)
     np.testing.assert_array_equal(other.inducing_points, tree.inducing_points)
     check(other, points, kernel, 10, np.arange(0, 1000, 25))
-    assert tree.refit(kernel, inducing_count=30) is tree
+    assert tree.refit(kernel, n_inducing=30) is tree
     assert tree.kernel == kernel
     assert len(tree.inducing_points) == 30
     check(tree, points, kernel, 10, np.arange(0, 1000, 25))

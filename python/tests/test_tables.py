@@ -15,7 +15,7 @@ from pyarrow import parquet
 from typer.testing import CliRunner
 
 from covertreex import load
-from covertreex._delimited import has_names
+from covertreex._tables.delimited import has_names
 from covertreex.cli import app
 from covertreex.cli._tables import read_points
 

@@ -25,9 +25,8 @@ from . import (
     telemetry,
     vecchia,
 )
-from ._duplicates import DuplicateGroups
+from ._exports.residual_arrays import ResidualArrays
 from ._native import CoverTreeError, build_info, get_num_threads, set_num_threads
-from ._residual_arrays import ResidualArrays
 from .baseline import (
     BaselineCoverTree,
     BaselineNode,
@@ -56,18 +55,19 @@ from .legacy.pcct import PCCT
 from .metrics import ResidualCorrHostData, configure_residual_correlation
 from .outofcore import MappedTree
 from .residual import ResidualStats, ResidualTree
-from .residual_tree import ResidualCoverTree
+from .residual_tree import ResidualCoverTree  # before the function of this name
 from .runtime import Residual, Runtime, RuntimeConfig
 from .store import StoreStats, VectorStore
 from .tree import Neighbors, TreeArrays, TreeStats
+from .tree._duplicates import DuplicateGroups
 
 _OLDER = (algo, api, config, diagnostics, exceptions, logging, plugins, queries)  # modules; see covertreex.legacy
 
 if TYPE_CHECKING:
-    from .factory import cover_tree
+    from .factory import cover_tree, residual_tree
     from .tree import CoverTree
 else:  # the same, and what they were in covertreex 0.4.x
-    from .legacy.cover_tree import CoverTree, cover_tree
+    from .legacy.cover_tree import CoverTree, cover_tree, residual_tree
 
 __all__ = [
     "PCCT",
@@ -118,6 +118,7 @@ __all__ = [
     "kernels",
     "load",
     "reset_residual_metric",
+    "residual_tree",
     "runtime",
     "set_num_threads",
     "telemetry",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import importlib
 import weakref
 from collections.abc import Callable
 from types import TracebackType
@@ -19,7 +18,8 @@ from ._settings import active_config
 _PREDECESSORS, _EXCLUDE_SELF, _MAX_DISTANCE = 1, 2, 4
 SCORES = 8
 
-# Searches and changes of fewer rows end too soon to be interrupted, and so does a call that compares or moves fewer coordinates.
+# Searches and changes of fewer rows end too soon to be interrupted, and so does a call that compares or moves fewer
+# coordinates.
 ROWS_WORTH_A_THREAD = 1000
 COORDINATES_WORTH_A_THREAD = 1 << 27
 # Building handles each coordinate some hundred times.
@@ -79,11 +79,6 @@ class Closeable:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def kernels() -> Any:
-    """The kernels for Numba, which takes a second to import."""
-    return importlib.import_module(f"{__package__}.numba")
 
 
 def query_rows(queries: ArrayLike | None, tree: Any, dtype: np.dtype[Any]) -> Rows:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import dataclasses
+import inspect
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -139,46 +140,32 @@ class Profile:
     config: RuntimeConfig
 
 
-@dataclass(frozen=True, init=False)
-class Runtime:
+# The fields of RuntimeConfig, each with None for a setting that was not chosen.
+_Choices: Any = dataclasses.make_dataclass(
+    "_Choices", [(one.name, f"{one.type} | None", None) for one in dataclasses.fields(RuntimeConfig)], frozen=True
+)
+
+
+class Runtime(_Choices):  # type: ignore[misc]
     """Settings that somebody has chosen, of those in :class:`RuntimeConfig`; None leaves one to the environment.
 
     Parameters
     ----------
-    metric, threads, dtype, engine, order, seed, leaf_size, residual, diagnostics
-        As in :class:`RuntimeConfig`. ``diagnostics`` may be True or False, for its ``enabled``.
+    **settings
+        Any of the fields of :class:`RuntimeConfig`. ``diagnostics`` may be True or False, for its ``enabled``.
     """
 
-    metric: str | None
-    threads: int | None
-    dtype: str | None
-    engine: str | None
-    order: str | None
-    seed: int | None
-    leaf_size: int | None
-    residual: Residual | None
-    diagnostics: Diagnostics | None
+    __signature__ = inspect.Signature(
+        [
+            inspect.Parameter(one.name, inspect.Parameter.KEYWORD_ONLY, default=None)
+            for one in dataclasses.fields(_Choices)
+        ]
+    )
 
-    def __init__(
-        self,
-        *,
-        metric: str | None = None,
-        threads: int | None = None,
-        dtype: str | None = None,
-        engine: str | None = None,
-        order: str | None = None,
-        seed: int | None = None,
-        leaf_size: int | None = None,
-        residual: Residual | None = None,
-        diagnostics: Diagnostics | bool | None = None,
-    ) -> None:
-        chosen = dict(
-            metric=metric, threads=threads, dtype=dtype, engine=engine, order=order, seed=seed, leaf_size=leaf_size,
-            residual=residual,
-            diagnostics=Diagnostics(diagnostics) if isinstance(diagnostics, bool) else diagnostics,
-        )  # fmt: skip
-        for name, value in chosen.items():
-            object.__setattr__(self, name, value)
+    def __init__(self, **settings: Any) -> None:
+        if isinstance(settings.get("diagnostics"), bool):
+            settings["diagnostics"] = Diagnostics(settings["diagnostics"])
+        super().__init__(**settings)
         self.to_config(RuntimeConfig())  # which says what is wrong with them
 
     @classmethod
@@ -286,10 +273,8 @@ def read_environment() -> RuntimeConfig:
     return _of_environment
 
 
-#: Whether settings with diagnostics have ever been active, or the environment, which is read later, may have some; and
-#: what is to be done when they first are.
+#: Whether settings with diagnostics have ever been active, or the environment, which is read later, may have some.
 is_diagnosed = any(name.startswith((_PREFIX + "DIAGNOSTICS_", _PREFIX + "PROFILE")) for name in os.environ)
-when_diagnosed: list[Callable[[], None]] = []
 
 
 def _notice(config: RuntimeConfig) -> None:
@@ -298,12 +283,9 @@ def _notice(config: RuntimeConfig) -> None:
 
 
 def expect_diagnostics() -> None:
-    """Have calls look whether they are to be recorded, from now on."""
+    """Have calls check whether they are to be recorded, from now on."""
     global is_diagnosed  # noqa: PLW0603
-    if not is_diagnosed:
-        is_diagnosed = True
-        for do in when_diagnosed:
-            do()
+    is_diagnosed = True
 
 
 def environment_names() -> dict[str, str]:

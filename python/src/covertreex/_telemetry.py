@@ -16,7 +16,8 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeVar, cast
+from types import MethodType
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -128,13 +129,11 @@ def record() -> Iterator[Log]:
     log = Log()
     with _lock:
         _logs.append(log)
-        _Recorded.watch(True)
     try:
         yield log
     finally:
         with _lock:
             _logs.remove(log)
-            _Recorded.watch(bool(_logs) or runtime.is_diagnosed)
 
 
 def last_records() -> Log:
@@ -201,10 +200,7 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 def recorded(operation: str) -> Callable[[Method], Method]:
-    """Make a method one whose calls are recorded, and its object validated, while somebody asks for that.
-
-    While nobody does, its class has the method as it is: a call of microseconds would notice another one around it.
-    """
+    """Make a method one whose calls are recorded, and its object validated, if somebody asks for that."""
 
     def decorate(method: Method) -> Method:
         return cast(Method, _Recorded(operation, method))
@@ -213,12 +209,15 @@ def recorded(operation: str) -> Callable[[Method], Method]:
 
 
 class _Recorded:
-    """A method of which its class, when it is made, gets the plain one."""
+    """A method, or one around it that records.
 
-    _all: ClassVar[list[_Recorded]] = []
+    Which of them it is, an object is told when it looks the method up: a call of microseconds would notice another
+    call around it.
+    """
 
     def __init__(self, operation: str, method: Callable[..., Any]) -> None:
-        self.operation, self.plain = operation, method
+        self.operation = operation
+        self.__func__ = method
         names = list(inspect.signature(method).parameters)
         self._place_of_k = names.index("k") - 1 if "k" in names else None
 
@@ -228,33 +227,23 @@ class _Recorded:
 
         self.watched = watched
 
-    def __set_name__(self, owner: type[Any], name: str) -> None:
-        self.owner, self.name = owner, name
-        setattr(owner, name, self.watched if runtime.is_diagnosed else self.plain)
-        _Recorded._all.append(self)
-
-    @classmethod
-    def watch(cls, whether: bool) -> None:
-        """Have all classes use the methods that record, or the plain ones."""
-        for one in cls._all:
-            setattr(one.owner, one.name, one.watched if whether else one.plain)
+    def __get__(self, its: Any, kind: Any = None) -> Any:
+        method = self.watched if _logs or runtime.is_diagnosed else self.__func__
+        return method if its is None else MethodType(method, its)
 
     def _call(self, its: Any, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
         diagnostics = runtime.active_config().diagnostics
         if not _logs and diagnostics == runtime.Diagnostics():
-            return self.plain(its, *arguments, **named)
+            return self.__func__(its, *arguments, **named)
         place = self._place_of_k
         k = named.get("k", None if place is None or place >= len(arguments) else arguments[place])
-        result, made = _observed(its, self.operation, k, lambda: self.plain(its, *arguments, **named), named)
+        result, made = _observed(its, self.operation, k, lambda: self.__func__(its, *arguments, **named), named)
         _keep(made, diagnostics)
         if made.error is not None:
             raise result
         if diagnostics.validate and self.operation in _CHANGES and hasattr(its, "validate"):
             its.validate()
         return result
-
-
-runtime.when_diagnosed.append(lambda: _Recorded.watch(True))
 
 
 def _observed(self: Any, operation: str, k: Any, call: Callable[[], Any], named: dict[str, Any]) -> tuple[Any, Record]:

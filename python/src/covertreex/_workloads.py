@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .factory import cover_tree
+from .factory import cover_tree, residual_tree
 from .kernels import RBF, Kernel, Matern52
 
 # Rows whose answers are compared with the truth.
@@ -139,7 +139,8 @@ def _euclidean(queries: NDArray[np.float64], points: NDArray[np.float64]) -> NDA
 
 
 def _residual_tree(workload: Workload, points: NDArray[np.float64]) -> Any:
-    return cover_tree(points, kernel=workload.kernel, inducing_count=min(workload.n_inducing, len(points)))
+    assert workload.kernel is not None
+    return residual_tree(points, workload.kernel, n_inducing=min(workload.n_inducing, len(points)))
 
 
 def _ours(workload: Workload, points: NDArray[np.float64], queries: NDArray[Any] | None) -> Callable[[], Found]:

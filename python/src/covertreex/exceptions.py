@@ -1,8 +1,5 @@
-"""Older names: ``covertreex.exceptions`` of covertreex 0.4.x."""
+"""Older names: ``covertreex.exceptions`` of covertreex 0.4.x; see :mod:`covertreex.legacy`."""
 
-
-class ResidualPairwiseCacheError(RuntimeError):
-    """A conflict graph by residual correlation needs the distances that the traversal has computed."""
-
+from .legacy.conflicts import ResidualPairwiseCacheError
 
 __all__ = ["ResidualPairwiseCacheError"]

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
-from typing import Any, overload
+import warnings
+from typing import Any, cast, overload
 
 from numpy.typing import ArrayLike, DTypeLike
 
 from . import _arguments, _arrays, _files
 from ._calls import ProgressReport
-from ._residual_inputs import KernelLike
 from ._settings import METRICS, active_config
-from ._vector_index import VectorIndex
+from .indexes import VectorIndex
+from .kernels import RBF
 from .outofcore import DEFAULT_PARTITION, MappedTree
 from .residual import ResidualTree
-from .tree import CoverTree, checked_leaf_size, kept_dtype
+from .residual._inputs import KernelLike
+from .tree import CoverTree
+from .tree._options import checked_leaf_size, kept_dtype
 from .vecchia import ConditioningSets
 
 
@@ -94,7 +97,9 @@ def cover_tree(
     folder: _files.PathLike | None = None,
     partition_size: int | None = None,
 ) -> Any:
-    """Build a cover tree of points: Euclidean, or in the residual-correlation metric where there is a kernel.
+    """Build a cover tree of points in the Euclidean metric.
+
+    With a kernel it builds a residual tree, as covertreex 0.4.x did; :func:`residual_tree` is the newer way.
 
     Defaults below are those of a :class:`covertreex.Runtime` that says nothing; the active one's come before them.
 
@@ -104,27 +109,13 @@ def cover_tree(
         Finite coordinates. float32 and float64 rows without gaps are read in place; other types and layouts are
         converted once.
     kernel : Kernel or callable, optional
-        A covariance function of :mod:`covertreex.kernels`, or any ``kernel(X1, X2) -> K``, which is called for
-        blocks of pairs, from several threads. It makes the metric that of residual correlation.
-    v_matrix : array_like, shape (n, m), optional
-        Your own whitened inducing features, in place of inducing points; float32 or float64.
-    p_diag : array_like, shape (n,), optional
-        Your own residual variances, with ``v_matrix``.
-    kernel_diag : array_like, shape (n,), optional
-        ``k(x_i, x_i)``, where that is not the kernel's variance.
+        It makes the metric that of residual correlation.
     inducing_count : int, optional
-        Inducing points to choose, 0 to n; by default 512, or n where there are fewer points. With 0 the metric is
-        the correlation of the kernel itself.
-    inducing_points : {"random", "kmeans++", "cover-tree"} or array_like, shape (m, dim), optional
-        How to choose them: a seeded sample (default; the same as in covertreex 0.4.x), one spread like the data, the
-        nodes of the highest levels of a cover tree; or which they are.
-    jitter : float, optional
-        Added to the diagonal of k(U, U), relative to the variance, at most 0.01; by default 1e-6. Where the matrix is
-        not positive definite with it, ten times as much is tried, up to 0.01.
-    tree : {"hybrid", "pure"}, optional
-        Residual correlation: which cover tree ``export_arrays`` shows and ``validate`` checks, that of the scaled
-        coordinates, or one in the residual-correlation metric itself. It is built when first asked for; neighbours are
-        the same.
+        ``n_inducing`` of :func:`residual_tree`.
+    inducing_points, jitter, tree : optional
+        As in :func:`residual_tree`.
+    v_matrix, p_diag, kernel_diag : array_like, optional
+        As in :meth:`covertreex.ResidualTree.from_features`; without a kernel ``RBF()`` is assumed, with a warning.
     metric : {"auto", "euclidean", "residual_correlation"}, optional
         "auto" (default) is residual correlation where there is a kernel or ``v_matrix``. The others fail where the
         inputs are those of the other metric.
@@ -177,12 +168,6 @@ def cover_tree(
            [2, 0]]), array([[0.        , 1.        ],
            [0.        , 4.24264069],
            [0.        , 1.        ]]))
-
-    >>> from covertreex.kernels import Matern52
-    >>> points = np.random.default_rng(0).random((300, 2))
-    >>> tree = cover_tree(points, kernel=Matern52(lengthscale=0.3), inducing_count=20)
-    >>> tree.knn(10, predecessor_mode=True).shape
-    (300, 10)
     """
     residual = kernel is not None or v_matrix is not None or p_diag is not None
     if coords is None:
@@ -198,41 +183,115 @@ def cover_tree(
         )  # fmt: skip
     if partition_size is not None:
         raise ValueError("partition_size: expected only with a folder")
+    common: dict[str, Any] = {
+        "engine": engine, "order": order, "seed": seed, "n_threads": n_threads, "progress": progress,
+    }  # fmt: skip
+    inducing: dict[str, Any] = {
+        "inducing_count": inducing_count, "inducing_points": inducing_points, "jitter": jitter,
+    }  # fmt: skip
     if not residual:
-        of_kernels = {
-            "kernel_diag": kernel_diag, "inducing_count": inducing_count, "inducing_points": inducing_points,
-            "jitter": jitter, "tree": tree,
-        }  # fmt: skip
-        for name, value in of_kernels.items():
-            if value is not None:
-                raise ValueError(f"{name}: expected only with a kernel or v_matrix, got {_arguments.described(value)}")
-        return CoverTree(
-            coords,
-            engine=engine,
-            order=order,
-            leaf_size=leaf_size,
-            seed=seed,
-            dtype=dtype,
-            n_threads=n_threads,
-            progress=progress,
-        )
+        _refuse({"kernel_diag": kernel_diag, **inducing, "tree": tree}, "a kernel or v_matrix")
+        return CoverTree(coords, leaf_size=leaf_size, dtype=dtype, **common)
     # Both are of Euclidean trees, and without effect on others: but a wrong one is an error all the same.
     if dtype is not None:
         kept_dtype(dtype)
     if leaf_size is not None:
         checked_leaf_size(leaf_size)
+    if v_matrix is None and p_diag is None:
+        _refuse({"kernel_diag": kernel_diag}, "v_matrix and p_diag")
+        with _arguments.renamed(n_inducing="inducing_count"):
+            return ResidualTree(
+                coords, kernel=cast(KernelLike, kernel), n_inducing=inducing_count, inducing_points=inducing_points,
+                jitter=jitter, tree=tree, **common,
+            )  # fmt: skip
+    if v_matrix is None or p_diag is None:
+        raise ValueError("v_matrix, p_diag: expected both or none")
+    if inducing_count is not None or inducing_points is not None:
+        raise ValueError("v_matrix: stands against inducing_count and inducing_points; give one or the other")
+    if kernel is None:
+        warnings.warn("kernel: none was given with v_matrix; RBF(lengthscale=1, variance=1) is assumed", stacklevel=2)
+        kernel = RBF()
+    return ResidualTree.from_features(
+        coords, v_matrix, p_diag, kernel=kernel, kernel_diag=kernel_diag, tree=tree, **common
+    )
+
+
+def _refuse(options: dict[str, Any], needed: str) -> None:
+    """Raise if there is one of some options, which have a meaning with others alone."""
+    for name, value in options.items():
+        if value is not None:
+            raise ValueError(f"{name}: expected only with {needed}, got {_arguments.described(value)}")
+
+
+def residual_tree(
+    coords: ArrayLike,
+    kernel: KernelLike,
+    *,
+    n_inducing: int | None = None,
+    inducing_points: ArrayLike | str | None = None,
+    jitter: float | None = None,
+    tree: str | None = None,
+    engine: str | None = None,
+    seed: int | None = None,
+    n_threads: int | None = None,
+    progress: ProgressReport | None = None,
+) -> ResidualTree:
+    """Build a tree of points in the residual-correlation metric of a Gaussian process.
+
+    :meth:`covertreex.ResidualTree.from_features` builds one of your own features.
+
+    Parameters
+    ----------
+    coords : array_like, shape (n, dim)
+        Finite coordinates.
+    kernel : Kernel or callable
+        A covariance function of :mod:`covertreex.kernels`, or any ``kernel(X1, X2) -> K``, which is called for
+        blocks of pairs, from several threads.
+    n_inducing : int, optional
+        Inducing points to choose, 0 to n; by default 512, or n if there are fewer points. With 0 the metric is
+        the correlation of the kernel itself.
+    inducing_points : {"random", "kmeans++", "cover-tree"} or array_like, shape (m, dim), optional
+        How to choose them: a seeded sample (default), one spread like the data, or the nodes of the highest levels
+        of a cover tree. Or the inducing points themselves.
+    jitter : float, optional
+        Added to the diagonal of k(U, U), relative to the variance, at most 0.01; by default 1e-6. If the matrix is
+        not positive definite with it, ten times as much is tried, up to 0.01.
+    tree : {"hybrid", "pure"}, optional
+        The cover tree that ``export_arrays`` shows and ``validate`` checks: that of the scaled coordinates
+        ("hybrid"), or one in the residual-correlation metric itself ("pure"). It is built when first asked for;
+        neighbours are the same.
+    engine, n_threads, progress
+        As in :func:`cover_tree`.
+    seed : int, optional
+        For the sample of inducing points; by default 42.
+
+    Returns
+    -------
+    ResidualTree
+
+    Raises
+    ------
+    ValueError, TypeError, MemoryError
+        As :func:`cover_tree`. A tree takes about 12 bytes for each point and inducing point.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from covertreex.kernels import Matern52
+    >>> points = np.random.default_rng(0).random((300, 2))
+    >>> tree = residual_tree(points, Matern52(lengthscale=0.3), n_inducing=20)
+    >>> tree.knn(10, predecessor_mode=True).shape
+    (300, 10)
+    """
+    _check_metric(None, True)
     return ResidualTree(
         coords,
         kernel=kernel,
-        v_matrix=v_matrix,
-        p_diag=p_diag,
-        kernel_diag=kernel_diag,
-        inducing_count=inducing_count,
+        n_inducing=n_inducing,
         inducing_points=inducing_points,
         jitter=jitter,
         tree=tree,
         engine=engine,
-        order=order,
         seed=seed,
         n_threads=n_threads,
         progress=progress,

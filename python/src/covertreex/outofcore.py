@@ -13,17 +13,19 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from . import _arguments, _arrays, _files, _writing
 from ._calls import ProgressReport
+from ._exports.tree_arrays import Neighbors
 from ._native import CoverTreeError
-from ._parts.curve import Curve, positions, sample_share, sampled
-from ._parts.files import part_path, save_part
-from ._parts.filling import filling
-from ._parts.layout import Extent, Layout
-from ._parts.manifest import Manifest
-from ._parts.part import Part
-from ._parts.queries import Nearest, Queries, gathered
-from ._parts.rounds import Home, NearestBlock, WithinBlock
+from ._partitions.curve import Curve, positions, sample_share, sampled
+from ._partitions.files import part_path, save_part
+from ._partitions.filling import filling
+from ._partitions.layout import Extent, Layout
+from ._partitions.manifest import Manifest
+from ._partitions.part import Part
+from ._partitions.queries import Nearest, Queries, gathered
+from ._partitions.rounds import Home, NearestBlock, WithinBlock
 from ._settings import active_config
-from .tree import CoverTree, Neighbors, kept_dtype
+from .tree import CoverTree
+from .tree._options import kept_dtype
 
 __all__ = ["MappedTree"]
 

@@ -21,9 +21,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _arguments, _arrays, _host_kernel
+from . import _arguments, _arrays
 from .kernels import scaled
-from .residual import ResidualTree
+from .residual import ResidualTree, _host_kernel
 from .tree import CoverTree
 from .vecchia import ConditioningSets
 

@@ -24,10 +24,10 @@ from . import _arguments, _arrays, _calls, _files, _native
 from ._calls import ProgressReport
 from ._files import File, PathLike
 from ._native import CoverTreeError, lib
-from ._residual_inputs import KernelLike, chosen_seed
 from ._settings import active_config
 from .kernels import Stationary, checked, scaled
 from .residual import ResidualTree
+from .residual._inputs import KernelLike, chosen_seed
 
 ORDERINGS = ("maxmin", "random", "natural")
 
@@ -219,14 +219,14 @@ def neighbors(
     integers = _arrays.element_type(dtype, "dtype", (np.dtype(np.int32), np.dtype(np.int64)))
     seed = _arrays.integer(chosen_seed(seed), "seed", minimum=0, maximum=2**64 - 1)
     jitter = active_config().residual.jitter if jitter is None else jitter
-    with _arguments.renamed(k="m", inducing_count="n_inducing", method="ordering"):
+    with _arguments.renamed(k="m", method="ordering"):
         if n_inducing is not None:
             _arrays.integer(n_inducing, "n_inducing", minimum=0, maximum=len(points))
         order = _order(points, kernel, ordering, seed, n_threads, _calls.part(progress, 0, 0.1))
         with ResidualTree(
             points[order],
             kernel=kernel,
-            inducing_count=n_inducing,
+            n_inducing=n_inducing,
             inducing_points=inducing_points,
             jitter=jitter,
             seed=seed,

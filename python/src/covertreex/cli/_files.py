@@ -11,7 +11,7 @@ import numpy as np
 import typer
 
 from .. import _writing, factory, vecchia
-from .._tables import Table
+from .._tables.tables import Table
 from ..kernels import BY_NAME, Stationary
 from ..residual import ResidualTree
 from ..tree import CoverTree
@@ -59,13 +59,15 @@ def build(
     with named(coords=points), runtime_of(profile, overrides, threads):
         read = read_points(points, array=array, columns=columns, header=header)
         tell(f"{points}: {read}", as_json=as_json)
-        options: dict[str, Any] = {}
-        if kernel is not None:
-            options = {"kernel": kernel_of(kernel, lengthscale, variance), "inducing_count": inducing}
-        elif inducing is not None:
+        if kernel is None and inducing is not None:
             raise ValueError("--inducing: stands for --kernel")
+        chosen = None if kernel is None else kernel_of(kernel, lengthscale, variance)
         with waiting("building") as progress:
-            tree = factory.cover_tree(read.points, progress=progress, **options)
+            tree: Any
+            if chosen is None:
+                tree = factory.cover_tree(read.points, progress=progress)
+            else:
+                tree = factory.residual_tree(read.points, chosen, n_inducing=inducing, progress=progress)
         with waiting("saving") as progress:
             tree.save(out, progress=progress)
         facts = {

@@ -29,7 +29,7 @@ def runtime_of(profile: str | None, overrides: list[str] | None, threads: int | 
 def named(**files: Path | None) -> AbstractContextManager[None]:
     """Have errors name options as they are written on the command line, and for ``files`` the file of an argument."""
     options = {name: f"--{name}" for name in ("kernel", "lengthscale", "variance", "ordering", "m", "k")}
-    inner = {"inducing_count": "--inducing", "n_inducing": "--inducing", "r": "--radius"}
+    inner = {"n_inducing": "--inducing", "r": "--radius"}
     return _arguments.renamed(
         **options, **inner, **{name: str(path) for name, path in files.items() if path is not None}
     )

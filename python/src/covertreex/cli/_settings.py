@@ -14,10 +14,11 @@ from typing import Any, Optional
 import numpy as np
 import typer
 
-from .. import __version__, _native, telemetry
+from .. import __version__, _native, _telemetry
 from .._settings import PROFILES, Runtime, environment_names
 from ..factory import cover_tree
 from ..kernels import Matern52
+from ..residual import ResidualTree
 from ._options import JSON
 from ._output import console, say, say_rows, shown
 
@@ -72,8 +73,8 @@ def render(
     """Sum up a log by kind and operation."""
     if form not in _FORMATS:
         raise ValueError(f"--format: expected one of {', '.join(_FORMATS)}, got {form!r}")
-    read = telemetry.read(log)
-    rows = [dataclasses.asdict(one) for one in (read if calls else telemetry.summarise(read))]
+    read = _telemetry.read(log)
+    rows = [dataclasses.asdict(one) for one in (read if calls else _telemetry.summarise(read))]
     if form != "markdown":
         say_rows(rows if form == "json" else map(_for_people, rows), as_json=form == "json")
         return
@@ -142,7 +143,7 @@ def _neighbors_are_exact() -> bool:
 def _residuals_are_exact() -> bool:
     points = np.random.default_rng(1).random((600, 2))
     kernel = Matern52(lengthscale=0.3)
-    tree = cover_tree(points, metric="auto", kernel=kernel, inducing_count=50, engine="native")
+    tree = ResidualTree(points, kernel=kernel, n_inducing=50, engine="native")
     v, p = tree.v_matrix, tree.residual_variance
     correlations = (kernel(points) - v @ v.T) / np.sqrt(np.outer(p, p))
     found = tree.knn(1, queries=np.arange(300, 600), predecessor_mode=True)[:, 0]

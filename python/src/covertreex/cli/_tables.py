@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import _tables, _writing
-from .._delimited import Text
-from .._tables import Table
+from .. import _writing
+from .._tables import tables
+from .._tables.delimited import Text
+from .._tables.tables import Table
 
 READ = ".npy, .npz, .csv, .tsv (also .gz), .parquet"
 
@@ -34,7 +35,7 @@ def read_points(
     header : bool, optional
         Whether the first line of text has names; by default the text decides.
     """
-    wanted = None if columns is None else _tables.split_names(columns)
+    wanted = None if columns is None else tables.split_names(columns)
     kind, compression = path.suffix.lower(), None
     if kind in _COMPRESSIONS and Path(path.stem).suffix.lower() in _DELIMITERS:
         kind, compression = Path(path.stem).suffix.lower(), _COMPRESSIONS[kind]
@@ -43,11 +44,11 @@ def read_points(
     if kind in _DELIMITERS:
         return Text(path, _DELIMITERS[kind], compression).read(wanted, header)
     if kind == ".parquet":
-        file = _tables.ParquetFile(path, wanted, "choose with --columns")
+        file = tables.ParquetFile(path, wanted, "choose with --columns")
         return Table(file.read(), file.columns, left_out=file.left_out)
     if kind not in (".npy", ".npz"):
         raise ValueError(f"{path}: expected a file that ends in {READ}")
-    with _tables.naming(path):
+    with tables.naming(path):
         points, name = _loaded(path, array)
     return _of_array(path, points, name, wanted)
 
@@ -74,9 +75,9 @@ def _of_array(path: Path, points: NDArray[Any], name: str | None, wanted: list[s
         raise ValueError(f"{path}: expected points of shape (n, dim), got {points.shape}")
     chosen = list(range(points.shape[1]))
     if wanted is not None:
-        chosen = _tables.places(path, wanted, [], points.shape[1])
+        chosen = tables.places(path, wanted, [], points.shape[1])
         points = np.ascontiguousarray(points[:, chosen])
-    _tables.check_finite(path, points, chosen)
+    tables.check_finite(path, points, chosen)
     return Table(points, [str(place) for place in chosen], array=name)
 
 

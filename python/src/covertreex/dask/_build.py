@@ -12,11 +12,11 @@ from distributed import Client, Future, get_client
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _arguments, _arrays, _engines
-from .._parts.curve import sample_share
-from .._residual_inputs import DEFAULT_INDUCING, chosen_seed
-from ..inducing import sample
+from .._partitions.curve import sample_share
 from ..kernels import Stationary
-from ..tree import checked_leaf_size
+from ..residual._inducing import sample
+from ..residual._inputs import DEFAULT_INDUCING, chosen_seed
+from ..tree._options import checked_leaf_size
 from . import _cluster, _source, _tasks
 from ._tree import PartitionedTree
 
@@ -29,7 +29,7 @@ def cover_tree(
     *,
     client: Client | None = None,
     kernel: Stationary | None = None,
-    inducing_count: int | None = None,
+    n_inducing: int | None = None,
     inducing_points: ArrayLike | None = None,
     jitter: float | None = None,
     n_partitions: int | None = None,
@@ -53,8 +53,8 @@ def cover_tree(
         By default the current one.
     kernel : covertreex.kernels.Kernel, optional
         One of :mod:`covertreex.kernels`; it makes the metric that of residual correlation.
-    inducing_count, inducing_points, jitter
-        As in :func:`covertreex.cover_tree`, whose sample this is for the same seed; points can only be chosen at
+    n_inducing, inducing_points, jitter
+        As in :func:`covertreex.residual_tree`, whose sample this is for the same seed; points can only be chosen at
         random.
     n_partitions : int, optional
         By default one for each worker, and more for more than 50 000 000 points each.
@@ -90,9 +90,9 @@ def cover_tree(
     chunks = _Chunks(client, array)
     common = None
     if kernel is not None:
-        common = chunks.process(kernel, inducing_count, inducing_points, jitter, seed)
-    elif not (inducing_count is None and inducing_points is None and jitter is None):
-        raise ValueError("inducing_count, inducing_points, jitter: expected only with a kernel")
+        common = chunks.process(kernel, n_inducing, inducing_points, jitter, seed)
+    elif not (n_inducing is None and inducing_points is None and jitter is None):
+        raise ValueError("n_inducing, inducing_points, jitter: expected only with a kernel")
     curve = chunks.cut(n_partitions)
     options = {"order": order, "leaf_size": leaf_size, "seed": seed}
     parts = chunks.shuffle(curve, n_partitions, common, options, workers)
@@ -144,13 +144,13 @@ class _Chunks:
         """The residual process, with its inducing points and their factor, made once."""
         if inducing is None:
             count = min(DEFAULT_INDUCING, self.n) if count is None else count
-            count = _arrays.integer(count, "inducing_count", minimum=0, maximum=self.n)
+            count = _arrays.integer(count, "n_inducing", minimum=0, maximum=self.n)
             rows = sample(self.n, count, chosen_seed(seed))
             chosen = self._rows(rows) if count else np.empty((0, len(self._box[0])))
         elif isinstance(inducing, str):
             raise ValueError(f"inducing_points: expected an array, or None for a random sample, got {inducing!r}")
         elif count is not None:
-            raise ValueError("inducing_count: stands against inducing_points, which has a length of its own")
+            raise ValueError("n_inducing: stands against inducing_points, which has a length of its own")
         else:
             chosen = np.ascontiguousarray(_arrays.points(inducing, "inducing_points", dtype=np.dtype(np.float64)))
         options = {"jitter": jitter, "seed": seed}

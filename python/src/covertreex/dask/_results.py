@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._parts.queries import Nearest, Within, gathered, none_nearest
+from .._partitions.queries import Nearest, Within, gathered, none_nearest
 
 
 def joined(found: list[Any], what: dict[str, Any]) -> Any:

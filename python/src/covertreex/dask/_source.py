@@ -13,7 +13,8 @@ import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import _arguments, _arrays, _tables, _writing
+from .. import _arguments, _arrays, _writing
+from .._tables import tables
 
 _log = logging.getLogger(__name__)
 
@@ -53,11 +54,11 @@ def _of_folder(folder: Path) -> da.Array:
         if path.suffix == ".npy":
             shape, dtype = _shape(path)
         else:
-            file = _tables.ParquetFile(path, None, _ADVICE)
+            file = tables.ParquetFile(path, None, _ADVICE)
             if columns is None:
                 columns, left_out = file.columns, file.left_out
             if sorted(columns) != sorted(file.columns):
-                there, wanted = _tables.listed(file.columns), _tables.listed(columns)
+                there, wanted = tables.listed(file.columns), tables.listed(columns)
                 raise ValueError(f"points: {path} has columns {there}, expected {wanted}, as in {files[0].name}")
             shape, dtype = file.shape_and_dtype()
         if shape[0]:  # without rows the length of lists is unknown
@@ -71,9 +72,9 @@ def _of_folder(folder: Path) -> da.Array:
     points = da.concatenate(arrays)
     _log.info(
         "points: %d files of %s, in this order: %s; columns %s; left out %s; %d rows",
-        len(files), folder, _tables.listed([path.name for path in files]),
-        _tables.listed(columns or [str(place) for place in range(points.shape[1])]),
-        _tables.listed(left_out) or "none", len(points),
+        len(files), folder, tables.listed([path.name for path in files]),
+        tables.listed(columns or [str(place) for place in range(points.shape[1])]),
+        tables.listed(left_out) or "none", len(points),
     )  # fmt: skip
     return points
 
@@ -98,8 +99,8 @@ def _files(folder: Path) -> list[Path]:
 def _in_metadata(folder: Path) -> list[Path]:
     """The files of a Parquet dataset, in the order of their row groups in its metadata."""
     path = folder / "_metadata"
-    with _tables.naming(path):
-        known = _tables.arrow("parquet").read_metadata(path)
+    with tables.naming(path):
+        known = tables.arrow("parquet").read_metadata(path)
     names = (known.row_group(group).column(0).file_path for group in range(known.num_row_groups))
     return [folder / name for name in dict.fromkeys(names) if name]
 
@@ -112,7 +113,7 @@ def _by_number(path: Path) -> tuple[list[Any], str]:
 
 def _shape(path: Path) -> tuple[tuple[int, ...], np.dtype[Any]]:
     """What is in an .npy file, without reading it."""
-    with _tables.naming(path):
+    with tables.naming(path):
         array = np.load(path, mmap_mode="r")
     if array.ndim != 2:
         raise ValueError(f"points: {path} has shape {array.shape}, expected (n, dim)")
@@ -122,9 +123,9 @@ def _shape(path: Path) -> tuple[tuple[int, ...], np.dtype[Any]]:
 def _read(path: str, columns: list[str] | None, shape: tuple[int, int]) -> NDArray[Any]:
     if path.endswith(".npy"):
         rows: NDArray[Any] = np.load(path)
-        _tables.check_finite(Path(path), rows)
+        tables.check_finite(Path(path), rows)
     else:
-        rows = _tables.ParquetFile(Path(path), None, _ADVICE).read(columns)
+        rows = tables.ParquetFile(Path(path), None, _ADVICE).read(columns)
     if rows.shape != shape:
         raise ValueError(f"points: {path} has shape {rows.shape}, expected {shape}")
     return rows

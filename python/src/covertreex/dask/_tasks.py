@@ -12,12 +12,12 @@ from distributed import get_worker
 from numpy.typing import NDArray
 
 from .. import _arrays, factory
-from .._parts.curve import Curve, positions, sampled
-from .._parts.files import PartFile, open_sealed, save_part, seal
-from .._parts.layout import Extent, Layout
-from .._parts.part import Part
-from .._parts.queries import Answer, Features, Nearest, Queries, Within, none_nearest
-from .._parts.rounds import Home, NearestBlock, Traffic, WithinBlock
+from .._partitions.curve import Curve, positions, sampled
+from .._partitions.files import PartFile, open_sealed, save_part, seal
+from .._partitions.layout import Extent, Layout
+from .._partitions.part import Part
+from .._partitions.queries import Answer, Features, Nearest, Queries, Within, none_nearest
+from .._partitions.rounds import Home, NearestBlock, Traffic, WithinBlock
 from ..residual import ResidualTree
 from ..tree import CoverTree
 

@@ -13,12 +13,12 @@ from distributed import Client, Future, get_client, wait
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _arguments, _arrays, _files, _writing
-from .._parts.files import part_path, process_path
-from .._parts.filling import filling
-from .._parts.manifest import Manifest
-from .._parts.rounds import Traffic
+from .._exports.tree_arrays import Neighbors
+from .._partitions.files import part_path, process_path
+from .._partitions.filling import filling
+from .._partitions.manifest import Manifest
+from .._partitions.rounds import Traffic
 from ..kernels import Stationary
-from ..tree import Neighbors
 from . import _cluster, _results, _source, _tasks
 
 SearchReport = Traffic

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _settings
-from .._parts import curve
+from .._partitions import curve
 from . import changes
 from .backend import TreeBackend
 from .model import RuntimeConfig

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import telemetry
+from .. import _telemetry
 from .._native import build_info
 from .._settings import PROFILES, Diagnostics
 from . import artifacts, baseline, host_data, plugins
@@ -309,7 +309,7 @@ def _benchmark(options: argparse.Namespace) -> int:
 
 def _breakdown(options: argparse.Namespace) -> int:
     _warn_of_ignored(options)
-    with telemetry.record() as log:
+    with _telemetry.record() as log:
         _run(options, _runtime(options), options.seed)
     for one in log.records:
         phases = " ".join(f"{name}={seconds:.4f}s" for name, seconds in one.phases.items())
@@ -377,7 +377,7 @@ def _plugins(options: argparse.Namespace) -> int:
 def _render(options: argparse.Namespace) -> int:
     if options.show:
         without_effect(["--show"])
-    sums = [vars(one) for one in telemetry.summarise(telemetry.read(options.log))]
+    sums = [vars(one) for one in _telemetry.summarise(_telemetry.read(options.log))]
     if options.format == "json":
         print(json.dumps(sums, indent=2, default=str))
         return 0

@@ -14,7 +14,6 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..exceptions import ResidualPairwiseCacheError
 from . import changes, host_data, metrics
 from . import context as contexts
 from .backend import TreeBackend
@@ -32,10 +31,15 @@ __all__ = [
     "ConflictGraphContext",
     "ConflictGraphStrategy",
     "ConflictGraphTimings",
+    "ResidualPairwiseCacheError",
     "build_conflict_graph",
 ]
 
 _RESIDUAL = "residual_correlation"
+
+
+class ResidualPairwiseCacheError(RuntimeError):
+    """A conflict graph by residual correlation needs the distances that the traversal has computed."""
 
 
 @dataclass(frozen=True)

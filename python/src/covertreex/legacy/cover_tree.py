@@ -13,8 +13,9 @@ from ..outofcore import MappedTree
 from ..residual import ResidualTree
 from ._notices import without_effect
 from .pcct import PCCT
+from .residual_tree import ResidualCoverTree
 
-__all__ = ["BuiltCoverTree", "CoverTree", "cover_tree"]
+__all__ = ["BuiltCoverTree", "CoverTree", "cover_tree", "residual_tree"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -31,6 +32,15 @@ def _with_old_options(build: Function) -> Function:
 
 
 cover_tree = _with_old_options(factory.cover_tree)
+
+
+@functools.wraps(factory.residual_tree)
+def residual_tree(*arguments: Any, **options: Any) -> ResidualTree:  # noqa: D103
+    return factory.residual_tree(*arguments, **options)
+
+
+# In covertreex 0.4.x covertreex.residual_tree was a module. It can still be imported, and its class is here, too.
+vars(residual_tree)["ResidualCoverTree"] = ResidualCoverTree
 
 
 class _Either(type):

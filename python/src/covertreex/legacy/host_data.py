@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .. import _arguments, _arrays, inducing
+from .. import _arguments, _arrays
 from ..kernels import BY_NAME, Stationary
-from ..residual import ResidualTree
+from ..residual import ResidualTree, _inducing
 
 __all__ = ["ResidualCorrHostData", "build_residual_backend", "get_residual_backend", "set_residual_backend"]
 
@@ -150,11 +150,11 @@ class ResidualCorrHostData:
         # In the types of the caller: the library tolerates the rounding of float32 features.
         given: dict[str, Any] = {**self._given}
         if origin is not None:
-            return ResidualTree(origin.coords, kernel=origin.kernel, **given, **options)
+            return ResidualTree.from_features(origin.coords, kernel=origin.kernel, **given, **options)
         # Coordinates are unknown: dataset indices take their place.
         coords = np.arange(self.num_points, dtype=np.float64)[:, None]
         options["engine"] = "native"  # Numba cannot call the provider back
-        return ResidualTree(coords, kernel=_OfIndices(self.kernel_provider), **given, **options)
+        return ResidualTree.from_features(coords, kernel=_OfIndices(self.kernel_provider), **given, **options)
 
 
 @dataclass(frozen=True)
@@ -284,7 +284,7 @@ def build_residual_backend(
         raise ValueError("points: expected at least one")
     kernel = kernel_of(kernel_type, variance, lengthscale)
     count = min(inducing_count if inducing_count > 0 else _FEW, len(coords))
-    chosen = coords[inducing.sample(len(coords), count, seed if rng is None else rng)]
+    chosen = coords[_inducing.sample(len(coords), count, seed if rng is None else rng)]
     tree = ResidualTree(coords, kernel=kernel, inducing_points=chosen, jitter=_JITTER, engine="native")
     v = tree.v_matrix
     p = np.maximum(tree.residual_variance, _LEAST_VARIANCE)

@@ -144,25 +144,8 @@ class Runtime(_settings.Runtime):
 
     _old: dict[str, Any]
 
-    def __init__(
-        self,
-        *,
-        metric: str | None = None,
-        threads: int | None = None,
-        dtype: str | None = None,
-        engine: str | None = None,
-        order: str | None = None,
-        seed: int | None = None,
-        leaf_size: int | None = None,
-        residual: _settings.Residual | None = None,
-        diagnostics: Diagnostics | bool | None = None,
-        **legacy: Any,
-    ) -> None:
-        given = dict(
-            metric=metric, threads=threads, dtype=dtype, engine=engine, order=order, seed=seed, leaf_size=leaf_size,
-            residual=residual, diagnostics=diagnostics,
-        )  # fmt: skip
-        chosen, old = _sorted({**given, **legacy})
+    def __init__(self, **settings: Any) -> None:
+        chosen, old = _sorted(settings)
         _resolve(chosen, old)
         object.__setattr__(self, "_old", old)
         super().__init__(**chosen)

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ... import _arrays, _files
-from ...store import Id, VectorStore
+from ...store import VectorStore
+from ...store._vector_store import Id
 
 
 class VectorArena:

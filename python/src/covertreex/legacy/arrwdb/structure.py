@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ... import _files
 from ..._native import lib
-from ...indexes import VectorIndex
+from ...indexes._kinds import VectorIndex
 
 _LANES = 16  # children of a node of boxes, and the unit in which leaves are filled up
 

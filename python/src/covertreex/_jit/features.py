@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from ._common import NOBODY, offer, sort_heap
-from ._residual import ResidualWalkable, eligible, residual_distance
+from .common import NOBODY, offer, sort_heap
+from .residual import ResidualWalkable, eligible, residual_distance
 
 # Queries that are compared with a block's features while these are in the cache.
 _GROUP = 32

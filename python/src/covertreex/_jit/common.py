@@ -6,15 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic
 from numpy.typing import ArrayLike, NDArray
-
-try:
-    from llvmlite import ir
-    from numba import njit, types
-    from numba.core import cgutils
-    from numba.extending import intrinsic
-except ImportError as error:
-    raise ImportError("covertreex.numba: needs numba; pip install 'covertreex[numba]'") from error
 
 from .. import _arguments, _arrays, _calls, _native, _scores
 

@@ -14,7 +14,8 @@ from .._native import lib
 from .._scores import largest_reported
 from ..kernels import Stationary
 from ..residual import ResidualTree
-from ..tree import SUFFIXES, CoverTree
+from ..tree import CoverTree
+from ..tree._options import SUFFIXES
 from .layout import Extent, Layout
 from .outline import Outline, known_rows
 from .queries import Answer, Nearest, Queries, Within

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ctypes
 
-from . import _calls, _native
-from ._calls import ProgressReport
-from ._native import lib
-from .tree import TreeArrays, show_arrays, tree_options
+from .. import _calls, _native
+from .._calls import ProgressReport
+from .._exports.tree_arrays import TreeArrays, show_arrays
+from .._native import lib
+from ..tree._options import tree_options
 
 
 class CorrelationTree:

@@ -1,14 +1,4 @@
-"""Vector indexes: brute force, a k-d tree, locality-sensitive hashing, and a navigable graph, behind one interface.
-
->>> import numpy as np
->>> from covertreex.indexes import HNSW
->>> vectors = np.random.default_rng(0).standard_normal((1000, 32), dtype=np.float32)
->>> index = HNSW(32, metric="cosine")
->>> _ = index.add(None, vectors)
->>> ids, distances = index.search(vectors[:3], 5)
->>> ids[:, 0]
-array([0, 1, 2])
-"""
+"""The indexes of each kind, and the opening of their files."""
 
 from __future__ import annotations
 
@@ -17,12 +7,12 @@ import ctypes
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _calls, _files
-from ._calls import ProgressReport
-from ._index_options import choice
-from ._native import lib
+from .. import _calls, _files
+from .._calls import ProgressReport
+from .._native import lib
+from ..store import VectorStore
+from ._options import choice
 from ._vector_index import IndexStats, VectorIndex
-from .store import VectorStore
 
 __all__ = ["HNSW", "LSH", "BruteForce", "IndexStats", "KDTree", "VectorIndex", "load"]
 

@@ -2,19 +2,45 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _arrays, _calls
-from ..residual import ResidualTree
-from ._common import EVERYBODY, NOBODY, read_only, run, upper_indices
-from ._euclidean import euclidean_knn, show_tree
-from ._features import feature_rows
-from ._residual import ResidualWalkable, residual_distance, variance_root
-from ._skeletons import skeleton_rows
+from .._exports.residual_arrays import ModelView
+from .._exports.tree_arrays import TreeArrays
+from .common import EVERYBODY, NOBODY, read_only, run, upper_indices
+from .euclidean import euclidean_knn, show_tree
+from .features import feature_rows
+from .residual import ResidualWalkable, residual_distance, show_model, variance_root
+from .skeletons import skeleton_rows
+
+
+class _EuclideanTree(Protocol):
+    def export_arrays(self) -> TreeArrays: ...
+
+
+class ResidualTree(Protocol):
+    """What is asked of a residual tree: see :class:`covertreex.ResidualTree`."""
+
+    @property
+    def dim(self) -> int: ...
+
+    @property
+    def euclidean(self) -> _EuclideanTree: ...
+
+    @property
+    def _is_spatial(self) -> bool: ...
+
+    def _model(self) -> ModelView: ...
+
+    def _info(self) -> Any: ...
+
+    def _features(self, new: NDArray[np.float64], name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
+
+    def _scale(self, points: NDArray[np.float64]) -> NDArray[np.float64]: ...
 
 
 class _Queries(NamedTuple):
@@ -47,7 +73,6 @@ def _stored(
 
 def residual_knn(
     tree: ResidualTree,
-    model: ResidualWalkable,
     k: int,
     *,
     queries: ArrayLike | None,
@@ -59,6 +84,7 @@ def residual_knn(
     progress: _calls.ProgressReport | None,
 ) -> Any:
     """The nearest of many queries; the tree gives features of new points."""
+    model = show_model(tree._model().arrays)
     array = None if queries is None else _arrays.own_queries(queries, tree.dim)
     n = len(model.block_order) if array is None else len(array)
     upper = upper_indices(before, n, predecessor_mode)

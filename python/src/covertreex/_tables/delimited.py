@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from . import _tables
-from ._tables import Table
+from . import tables
+from .tables import Table
 
 # Records that the choice of a header depends on.
 _PREVIEW = 1000
@@ -53,7 +53,7 @@ class Text:
         chosen = list(range(layout.width))
         left_out = []
         if wanted is not None:
-            chosen = _tables.places(self.path, wanted, names, layout.width)
+            chosen = tables.places(self.path, wanted, names, layout.width)
         elif names[:1] == [""] and layout.width > 1:
             left_out = [chosen.pop(0)]
         points = self._numbers(layout, chosen)
@@ -62,7 +62,7 @@ class Text:
 
     def _numbers(self, layout: Layout, chosen: Sequence[int]) -> Any:
         """The fields of some columns, shape (n, len(chosen)): finite numbers."""
-        reader, float64 = _tables.arrow("csv"), _tables.arrow("").float64()
+        reader, float64 = tables.arrow("csv"), tables.arrow("").float64()
         keys = [str(place) for place in range(layout.width)]
         taken = [keys[place] for place in sorted(set(chosen))]
         options = {
@@ -73,7 +73,7 @@ class Text:
             ),
         }
         try:
-            with _tables.naming(self.path), self._bytes() as source:
+            with tables.naming(self.path), self._bytes() as source:
                 table = reader.read_csv(source, **options)
         except ValueError:
             self._refuse(layout, chosen)
@@ -108,7 +108,7 @@ class Text:
                 return Layout(len(first), line, names, comment[0])
         if named is None:
             raise ValueError(
-                f"{self.path}: line {line} ({_tables.listed(first)}) may have names of columns or a point; "
+                f"{self.path}: line {line} ({tables.listed(first)}) may have names of columns or a point; "
                 "say which with --header or --no-header"
             )
         if not named:
@@ -127,12 +127,12 @@ class Text:
             for place in chosen:
                 if not (_is_number(fields[place]) and math.isfinite(float(fields[place]))):
                     got = repr(fields[place]) if fields[place].strip() else "an empty field"
-                    name = _tables.shown(layout.name(place))
+                    name = tables.shown(layout.name(place))
                     raise ValueError(f"{self.path}: line {line}, column {name}: expected a finite number, got {got}")
 
     def _records(self) -> Generator[Record, None, None]:
         """Records that are not blank."""
-        with _tables.naming(self.path), self._bytes() as source:
+        with tables.naming(self.path), self._bytes() as source:
             # Names need not be UTF-8 where only numbers are read.
             lines = io.TextIOWrapper(source, encoding="utf-8-sig", errors="replace", newline="")
             reader = csv.reader(lines, delimiter=self.delimiter)
@@ -149,7 +149,7 @@ class Text:
 
     def _bytes(self) -> Any:
         """The text, decompressed."""
-        return _tables.arrow("").input_stream(self.path, compression=self.compression)
+        return tables.arrow("").input_stream(self.path, compression=self.compression)
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,4 @@
-"""The place where vectors live once, however many ids have them.
-
->>> import numpy as np
->>> from covertreex import VectorStore
->>> store = VectorStore(3)
->>> store.add("a", [1, 2, 3]), store.add("b", [1, 2, 3]), store.add(7, [4, 5, 6])
-(0, 0, 1)
->>> store.get("b")
-array([1., 2., 3.], dtype=float32)
->>> len(store), store.n_unique
-(3, 2)
-"""
+"""Vectors by ids, in memory or on disk."""
 
 from __future__ import annotations
 
@@ -24,9 +13,10 @@ from typing import Any, Union
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _arguments, _arrays, _calls, _files, _ids, _native
-from ._calls import ProgressReport
-from ._native import lib
+from .. import _arguments, _arrays, _calls, _files, _native
+from .._calls import ProgressReport
+from .._native import lib
+from . import _ids
 
 __all__ = ["StoreStats", "VectorStore"]
 

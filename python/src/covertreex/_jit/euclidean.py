@@ -14,9 +14,9 @@ from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _arguments, _arrays, _calls
+from .._exports.tree_arrays import Neighbors, TreeArrays
 from .._scores import largest_score
-from ..tree import Neighbors, TreeArrays
-from ._common import (
+from .common import (
     EVERYBODY,
     LEAST_SQUARE,
     NOBODY,

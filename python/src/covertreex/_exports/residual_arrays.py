@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _arrays, _calls, _native
-from ._native import lib
-from .tree import TreeArrays
+from .. import _arrays, _calls, _native
+from .._native import lib
+from .tree_arrays import TreeArrays
 
 
 class ResidualArrays(TreeArrays):

@@ -1,166 +1,22 @@
-"""The cover tree for NumPy arrays."""
+"""Points, exact searches among them, and their cover tree."""
 
 from __future__ import annotations
 
 import ctypes
-import functools
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from . import _arguments, _arrays, _calls, _engines, _files, _native
-from ._calls import ProgressReport
-from ._native import lib
-from ._scores import largest_reported
-from ._settings import active_config
-from ._telemetry import recorded
-
-SUFFIXES: dict[np.dtype[Any], str] = {np.dtype(np.float32): "f32", np.dtype(np.float64): "f64"}
-
-
-class Neighbors(NamedTuple):
-    """Neighbours within a radius, as lists of their own lengths (CSR).
-
-    Those of query ``i`` are at ``offsets[i]:offsets[i + 1]``, sorted by (distance, index).
-    """
-
-    offsets: NDArray[np.int64]
-    indices: NDArray[np.int64]
-    distances: NDArray[Any] | None
-
-
-class _TreeArrays(NamedTuple):
-    points: NDArray[Any]  #: (n, dim) in the tree's dtype
-    order: NDArray[np.int32]  #: (n,) dataset index of each node
-    levels: NDArray[np.int32]  #: (n,) cover radius 2**level; the lowest int32 for a duplicate of its parent
-    parents: NDArray[np.int32]  #: (n,) -1 for the root
-    children_offsets: NDArray[np.int32]  #: (n + 1,) into `children`
-    children: NDArray[np.int32]  #: (n - 1,)
-    radius: NDArray[Any]  #: (n,) the largest distance to a descendant, rounded up, in the tree's dtype
-    subtree_end: NDArray[np.int32]  #: (n,) the subtree of t is t:subtree_end[t]
-    subtree_min: NDArray[np.int32]  #: (n,) the smallest dataset index in the subtree
-    subtree_max: NDArray[np.int32]  #: (n,) the largest
-    removed: NDArray[np.uint8] | None  #: (n,) 1 for removed points; None where there are none
-
-
-class TreeArrays(_TreeArrays):
-    """The arrays of a tree of ``n`` nodes: read-only, 64-byte aligned, not copied, and alive as long as any of them is.
-
-    Node ``t`` is the ``t``-th in depth-first order; node 0 is the root. Attributes are the arrays, as a named tuple.
-    """
-
-    _owner: _calls.Owner | None = None
-
-    @property
-    def stale(self) -> bool:
-        """Whether the tree has been changed, or closed, since: then these are its arrays as they were."""
-        return self._owner is not None and not self._owner.is_current(lib.covertree_arrays_is_current)
-
-    def __getstate__(self) -> dict[str, Any]:
-        # A pickle has arrays of its own: no tree can make them stale.
-        return {name: value for name, value in vars(self).items() if not name.startswith("_")}
-
-
-@dataclass(frozen=True)
-class CoverStats:
-    """A compressed cover tree in numbers."""
-
-    n_nodes: int  #: with those removed since the cover tree was last rebuilt
-    n_duplicates: int  #: nodes at distance 0 from their parent
-    root_level: int
-    levels: dict[int, int]  #: nodes of each level, the highest first, without duplicates
-    distance_evaluations: int  #: of the last building of the cover tree, or insertion into it, as the next six
-    conflict_edges: int
-    conflict_rounds: int
-    levels_entered: int
-    order_seconds: float
-    insert_seconds: float
-    layout_seconds: float
-
-
-@dataclass(frozen=True)
-class TreeStats:
-    """A tree in numbers.
-
-    Those of the compressed cover tree, as ``levels``, are attributes too. They are asked of the tree, and the cover
-    tree is built if there is none yet.
-    """
-
-    n_points: int  #: that searches find
-    n_segments: int  #: k-d trees that searches walk
-    memory_bytes: int  #: that the tree holds
-    total_seconds: float  #: that the last build, insertion or removal took
-    queries: int  #: since the tree was built, as the next two
-    points_compared: int
-    boxes_compared: int
-    _tree: CoverTree | None = field(default=None, repr=False, compare=False)
-
-    @functools.cached_property
-    def cover(self) -> CoverStats:
-        """The numbers of the compressed cover tree."""
-        if self._tree is None:
-            raise ValueError("cover: these numbers were copied without their tree")
-        return self._tree._cover_stats()
-
-    @property
-    def n_nodes(self) -> int:
-        """Nodes of the cover tree, with points removed since it was last rebuilt."""
-        return self.cover.n_nodes
-
-    @property
-    def n_duplicates(self) -> int:
-        """Nodes of the cover tree at distance 0 from their parent."""
-        return self.cover.n_duplicates
-
-    @property
-    def root_level(self) -> int:
-        """The highest level of the cover tree."""
-        return self.cover.root_level
-
-    @property
-    def levels(self) -> dict[int, int]:
-        """Nodes of each level of the cover tree, the highest first, without duplicates."""
-        return self.cover.levels
-
-    @property
-    def distance_evaluations(self) -> int:
-        """Distances that the last building of the cover tree, or insertion into it, took."""
-        return self.cover.distance_evaluations
-
-    @property
-    def conflict_edges(self) -> int:
-        """Pairs of points that could not enter a level of the cover tree together."""
-        return self.cover.conflict_edges
-
-    @property
-    def conflict_rounds(self) -> int:
-        """Independent sets that were taken for the cover tree."""
-        return self.cover.conflict_rounds
-
-    @property
-    def levels_entered(self) -> int:
-        """Levels of the cover tree that points entered."""
-        return self.cover.levels_entered
-
-    @property
-    def order_seconds(self) -> float:
-        """Seconds that sorting along the curve took for the cover tree."""
-        return self.cover.order_seconds
-
-    @property
-    def insert_seconds(self) -> float:
-        """Seconds that coming down the levels took for the cover tree."""
-        return self.cover.insert_seconds
-
-    @property
-    def layout_seconds(self) -> float:
-        """Seconds that arrays and radii of the cover tree took."""
-        return self.cover.layout_seconds
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_tree": None}
+from .. import _arguments, _arrays, _calls, _engines, _files, _native
+from .._calls import ProgressReport
+from .._exports.tree_arrays import Neighbors, TreeArrays, show_arrays
+from .._native import lib
+from .._scores import largest_reported
+from .._settings import active_config
+from .._telemetry import recorded
+from ._options import SUFFIXES, checked_leaf_size, kept_dtype, kernels_for_numba, resolve_engine, tree_options
+from ._stats import CoverStats, TreeStats
 
 
 class CoverTree(_calls.Closeable):
@@ -245,7 +101,7 @@ class CoverTree(_calls.Closeable):
 
     def stats(self) -> TreeStats:
         """Memory, what searching took, and the levels of the cover tree."""
-        return TreeStats(**_known(TreeStats, self._info()), _tree=self)
+        return TreeStats(**_known(TreeStats, self._info()), _cover=self._cover_stats)
 
     def _cover_stats(self) -> CoverStats:
         levels, counts = np.unique(self.export_arrays().levels, return_counts=True)
@@ -388,13 +244,14 @@ class CoverTree(_calls.Closeable):
         distances : numpy.ndarray, shape (q, k)
             In the tree's dtype; infinity where there are fewer than ``k``. Only with ``return_distances``.
         """
-        if self.engine == "hybrid":
-            return _calls.kernels().knn(
-                self, k, queries=queries, return_distances=return_distances, predecessor_mode=predecessor_mode,
-                before=before, exclude_self=exclude_self, max_distance=max_distance, n_threads=n_threads,
-                progress=progress,
-            )  # fmt: skip
         k = _arrays.integer(k, "k", minimum=1)
+        if self.engine == "hybrid":
+            kernels = kernels_for_numba()
+            return kernels.euclidean_knn(
+                kernels.show_tree(self.export_arrays()), k, queries=queries, return_distances=return_distances,
+                predecessor_mode=predecessor_mode, before=before, exclude_self=exclude_self,
+                max_distance=max_distance, n_threads=n_threads, progress=progress,
+            )  # fmt: skip
         kind, n_rows, rows, keep = _calls.query_rows(queries, self, self.dtype)
         compared = self.dtype if kind or keep.dtype == self.dtype else keep.dtype
         if max_distance is not None and compared is not self.dtype:
@@ -442,9 +299,11 @@ class CoverTree(_calls.Closeable):
             The counts with ``count_only``.
         """
         if self.engine == "hybrid":
-            return _calls.kernels().radius(
-                self, r, queries=queries, return_distances=return_distances, predecessor_mode=predecessor_mode,
-                exclude_self=exclude_self, count_only=count_only, n_threads=n_threads, progress=progress,
+            kernels = kernels_for_numba()
+            return kernels.euclidean_radius(
+                kernels.show_tree(self.export_arrays()), r, queries=queries, return_distances=return_distances,
+                predecessor_mode=predecessor_mode, exclude_self=exclude_self, count_only=count_only,
+                n_threads=n_threads, progress=progress,
             )  # fmt: skip
         r = _arguments.number(r, "r")
         kind, n_rows, rows, keep = _calls.query_rows(queries, self, self.dtype)
@@ -555,63 +414,3 @@ def _known(numbers: Any, info: Any) -> dict[str, Any]:
 
 def _restored(kind: type[CoverTree], data: NDArray[np.uint8], engine: str) -> CoverTree:
     return kind._of_file(_files.File.copy(data), engine)
-
-
-def kept_dtype(wanted: DTypeLike) -> np.dtype[Any] | None:
-    """The type in which a tree keeps points; None for their own."""
-    if isinstance(wanted, str) and wanted == "auto":
-        return None
-    return _arrays.element_type(wanted, "dtype", tuple(SUFFIXES))
-
-
-def checked_leaf_size(size: int) -> int:
-    """Points of a leaf, where they are within bounds."""
-    return _arrays.integer(size, "leaf_size", minimum=1, maximum=65536)
-
-
-def tree_options(order: str, seed: int, n_threads: int | None) -> Any:
-    """Options of a build, but for the size of leaves."""
-    options = _native.TreeOptions()
-    lib.covertree_tree_options_init(ctypes.byref(options))
-    options.n_threads = _calls.threads(n_threads)
-    options.order = _engines.ORDERS.index(order)
-    options.seed = _arrays.integer(seed, "seed", minimum=0, maximum=2**64 - 1)
-    return options
-
-
-def show_arrays(owner: _calls.Owner) -> TreeArrays:
-    """Show arrays that the library exported."""
-    shown = _native.ArraysView()
-    _native.check(lib.covertree_arrays_get(owner.handle, ctypes.byref(shown)))
-    n, dtype = shown.n_nodes, _files.DTYPES[shown.dtype]
-    shapes: dict[str, tuple[tuple[int, ...], Any]] = {
-        "points": ((n, shown.dim), dtype),
-        "children_offsets": ((n + 1,), np.int32),
-        "children": ((n - 1,), np.int32),
-        "radius": ((n,), dtype),
-        "removed": ((n,), np.uint8),
-    }
-    arrays = {
-        name: _arrays.view(owner, getattr(shown, name), *shapes.get(name, ((n,), np.int32)))
-        for name in TreeArrays._fields
-    }
-    if shown.removed is None:
-        arrays["removed"] = None  # type: ignore[assignment]
-    exported = TreeArrays(**arrays)
-    exported._owner = owner
-    return exported
-
-
-def resolve_engine(engine: str | None, order: str | None) -> tuple[str, str]:
-    """What searches, and the order: as a call says, or else as the active settings do."""
-    settings = active_config()
-    if engine is None:
-        searcher, usual = _engines.resolve(settings.engine, settings.order)
-        _, order = _engines.resolve("auto", usual if order is None else order)
-    else:
-        _arguments.choice(engine, "engine", tuple(_engines.ENGINES))
-        implied = _engines.ENGINES[engine][1]
-        searcher, order = _engines.resolve(engine, (None if implied else settings.order) if order is None else order)
-    if searcher == "hybrid":
-        _calls.kernels()  # which says what is to be installed
-    return searcher, order

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _arguments, _arrays, _calls, _ids, _native
-from ._native import lib
+from .. import _arguments, _arrays, _calls, _native
+from .._native import lib
+from ..store import _ids
 
 METRICS = ("l2", "sqeuclidean", "ip", "cosine")
 STORAGES = ("float32", "float16", "int8")

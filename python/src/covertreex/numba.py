@@ -15,15 +15,16 @@ from typing import Any, overload
 
 from numpy.typing import ArrayLike
 
-from .. import _arguments, _arrays, _calls
-from .._residual_arrays import ResidualArrays
-from ..residual import ResidualTree
-from ..tree import CoverTree, TreeArrays
-from ._common import EVERYBODY, NOBODY, squared_distance
-from ._euclidean import Walkable, euclidean_knn, euclidean_radius, nearest, show_tree, within
-from ._residual import ResidualWalkable, residual_distance, show_model
-from ._residual_queries import residual_knn
-from ._skeletons import Workspace, residual_nearest, workspace
+from . import _arguments, _arrays, _calls
+from ._exports.residual_arrays import ResidualArrays
+from ._exports.tree_arrays import TreeArrays
+from ._jit.common import EVERYBODY, NOBODY, squared_distance
+from ._jit.euclidean import Walkable, euclidean_knn, euclidean_radius, nearest, show_tree, within
+from ._jit.residual import ResidualWalkable, residual_distance, show_model
+from ._jit.residual_queries import residual_knn
+from ._jit.skeletons import Workspace, residual_nearest, workspace
+from .residual import ResidualTree
+from .tree import CoverTree
 
 __all__ = [
     "EVERYBODY",
@@ -104,7 +105,7 @@ def knn(
     if isinstance(tree, ResidualTree):
         if max_distance is not None:
             raise ValueError("max_distance: is not supported in the residual-correlation metric")
-        return residual_knn(tree, walkable(tree), k, before=before, **options)
+        return residual_knn(tree, k, before=before, **options)
     return euclidean_knn(_euclidean(tree), k, before=before, max_distance=max_distance, **options)
 
 

@@ -1,10 +1,9 @@
-"""Exact neighbours in the residual-correlation metric of a Gaussian process."""
+"""Trees in the residual-correlation metric."""
 
 from __future__ import annotations
 
 import ctypes
 import json
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -12,18 +11,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _arguments, _arrays, _calls, _duplicates, _files, _host_kernel, _native, kernels
-from ._calls import Owner, ProgressReport
+from .. import _arguments, _arrays, _calls, _files, _native, kernels
+from .._calls import Owner, ProgressReport
+from .._exports.residual_arrays import ModelView, ResidualArrays
+from .._native import lib
+from .._settings import active_config
+from .._telemetry import recorded
+from ..kernels import Stationary
+from ..tree import CoverTree, _duplicates
+from ..tree._duplicates import DuplicateGroups
+from ..tree._options import resolve_engine
+from . import _host_kernel
 from ._correlation_tree import CorrelationTree
-from ._duplicates import DuplicateGroups
 from ._host_kernel import HostKernel
-from ._native import lib
-from ._residual_arrays import ModelView, ResidualArrays
-from ._residual_inputs import FLOAT64, Inputs, KernelLike, chosen_seed
-from ._settings import active_config
-from ._telemetry import recorded
-from .kernels import RBF, Stationary
-from .tree import CoverTree, resolve_engine
+from ._inputs import FLOAT64, Inputs, KernelLike, chosen_seed
 
 # The section of a file in which this package keeps what the library does not know.
 _SETTINGS = "covertreex.settings"
@@ -62,7 +63,8 @@ class ResidualTree(_calls.Closeable):
     ``rho_ij = (k(x_i, x_j) - v_i . v_j) / sqrt(p_i p_j)`` and their distance ``sqrt(1 - |rho_ij|)``. Neighbours are
     those of a brute force in float64, ties going to the lower dataset index, for any number of threads.
 
-    Made by :func:`covertreex.cover_tree`, whose parameters these are.
+    Made by :func:`covertreex.residual_tree`, whose parameters these are, or of features of one's own by
+    :meth:`from_features`.
     """
 
     @recorded("build")
@@ -70,11 +72,8 @@ class ResidualTree(_calls.Closeable):
         self,
         coords: ArrayLike,
         *,
-        kernel: KernelLike | None = None,
-        v_matrix: ArrayLike | None = None,
-        p_diag: ArrayLike | None = None,
-        kernel_diag: ArrayLike | None = None,
-        inducing_count: int | None = None,
+        kernel: KernelLike,
+        n_inducing: int | None = None,
         inducing_points: ArrayLike | str | None = None,
         jitter: float | None = None,
         tree: str | None = None,
@@ -85,37 +84,94 @@ class ResidualTree(_calls.Closeable):
         progress: ProgressReport | None = None,
     ) -> None:
         super().__init__()
+        inputs = self._inputs(coords, kernel, tree=tree, engine=engine, order=order, seed=seed)
+        self._inducing: NDArray[np.float64] | None = inputs.choose_inducing(
+            n_inducing, inducing_points, self.seed, n_threads, _calls.part(progress, 0, 0.2)
+        )
+        jitter = active_config().residual.jitter if jitter is None else jitter
+        self._take(inputs.build(self._inducing, jitter, n_threads, _calls.part(progress, 0.2, 1)))
+
+    @classmethod
+    def from_features(
+        cls,
+        coords: ArrayLike,
+        v_matrix: ArrayLike,
+        p_diag: ArrayLike,
+        *,
+        kernel: KernelLike,
+        kernel_diag: ArrayLike | None = None,
+        n_threads: int | None = None,
+        progress: ProgressReport | None = None,
+        **options: Any,
+    ) -> ResidualTree:
+        """Build a tree of your own features, in place of inducing points.
+
+        Parameters
+        ----------
+        coords : array_like, shape (n, dim)
+            Finite coordinates.
+        v_matrix : array_like, shape (n, m)
+            Whitened inducing features, float32 or float64.
+        p_diag : array_like, shape (n,)
+            Residual variances.
+        kernel : Kernel or callable
+            The covariance function.
+        kernel_diag : array_like, shape (n,), optional
+            ``k(x_i, x_i)``, if that is not the kernel's variance.
+        n_threads, progress
+            As in :func:`covertreex.cover_tree`.
+        **options
+            ``tree``, ``engine``, ``order`` and ``seed`` of :func:`covertreex.cover_tree`.
+
+        Returns
+        -------
+        ResidualTree
+        """
+        made = object.__new__(cls)
+        _calls.Closeable.__init__(made)
+        made._inducing = None
+        made._build_of_features(
+            coords, v_matrix, p_diag, kernel, kernel_diag, n_threads=n_threads, progress=progress, **options
+        )
+        return made
+
+    @recorded("build")
+    def _build_of_features(
+        self,
+        coords: ArrayLike,
+        v_matrix: ArrayLike,
+        p_diag: ArrayLike,
+        kernel: KernelLike,
+        kernel_diag: ArrayLike | None,
+        *,
+        n_threads: int | None,
+        progress: ProgressReport | None,
+        **options: Any,
+    ) -> None:
+        inputs = self._inputs(coords, kernel, **options)
+        self._take(inputs.build_given(v_matrix, p_diag, kernel_diag, n_threads, progress))
+
+    def _inputs(
+        self,
+        coords: ArrayLike,
+        kernel: KernelLike,
+        *,
+        tree: str | None = None,
+        engine: str | None = None,
+        order: str | None = None,
+        seed: int | None = None,
+    ) -> Inputs:
+        """Check what both ways of building take, and set it."""
         self._coords = _arrays.points(coords, "coords", dtype=FLOAT64)
-        settings = active_config()
-        self.tree = _arguments.choice(settings.residual.tree if tree is None else tree, "tree", ("hybrid", "pure"))
+        usual = active_config().residual.tree
+        self.tree = _arguments.choice(usual if tree is None else tree, "tree", ("hybrid", "pure"))
         self.engine, self.order = resolve_engine(engine, order)
         self.seed = _arrays.integer(chosen_seed(seed), "seed", minimum=0, maximum=2**64 - 1)
         self._forget_trees()
-        if (v_matrix is None) != (p_diag is None):
-            raise ValueError("v_matrix, p_diag: expected both or none")
-        if v_matrix is None and kernel_diag is not None:
-            raise ValueError("kernel_diag: expected only with v_matrix and p_diag")
-        if kernel is None and v_matrix is not None:
-            warnings.warn(
-                "kernel: none was given with v_matrix; RBF(lengthscale=1, variance=1) is assumed", stacklevel=3
-            )
-            kernel = RBF()
         self.kernel = kernels.checked(kernel)
         self._host = None if isinstance(self.kernel, Stationary) else HostKernel(self.kernel)
         self._check_engine()
-        inputs = Inputs(self._coords, self.kernel, self._host)
-        self._inducing: NDArray[np.float64] | None = None
-        if v_matrix is None:
-            self._inducing = inputs.choose_inducing(
-                inducing_count, inducing_points, self.seed, n_threads, _calls.part(progress, 0, 0.2)
-            )
-            jitter = settings.residual.jitter if jitter is None else jitter
-            owner = inputs.build(self._inducing, jitter, n_threads, _calls.part(progress, 0.2, 1))
-        else:
-            if inducing_count is not None or inducing_points is not None:
-                raise ValueError("v_matrix: stands against inducing_count and inducing_points; give one or the other")
-            owner = inputs.build_given(v_matrix, p_diag, kernel_diag, n_threads, progress)
-        self._take(owner)
+        return Inputs(self._coords, self.kernel, self._host)
 
     def _run(self, function: Callable[..., int], *arguments: Any, **options: Any) -> None:
         _host_kernel.run(self._host, function, *arguments, **options)
@@ -322,7 +378,7 @@ class ResidualTree(_calls.Closeable):
         self,
         kernel: KernelLike,
         *,
-        inducing_count: int | None = None,
+        n_inducing: int | None = None,
         inducing_points: ArrayLike | str | None = None,
         jitter: float | None = None,
         n_threads: int | None = None,
@@ -337,7 +393,7 @@ class ResidualTree(_calls.Closeable):
         ----------
         kernel : Kernel or callable
             The new kernel.
-        inducing_count, inducing_points : optional
+        n_inducing, inducing_points : optional
             New inducing points; by default those of this tree stay.
         jitter, n_threads, progress
             As in :func:`covertreex.cover_tree`.
@@ -346,14 +402,14 @@ class ResidualTree(_calls.Closeable):
         -------
         ResidualTree
         """
-        if inducing_count is None and inducing_points is None:
+        if n_inducing is None and inducing_points is None:
             if self._inducing is None:
                 raise ValueError("inducing_points: this tree has none to keep, its v_matrix was given")
             inducing_points = self._inducing
         new = ResidualTree(
             self._coords,
             kernel=kernel,
-            inducing_count=inducing_count,
+            n_inducing=n_inducing,
             inducing_points=inducing_points,
             jitter=jitter,
             tree=self.tree,
@@ -446,7 +502,9 @@ class ResidualTree(_calls.Closeable):
                 n_threads=n_threads,
             )
         if self.engine == "hybrid":
-            return _calls.kernels().knn(
+            from .._jit.residual_queries import residual_knn  # noqa: PLC0415 - it takes a second to import
+
+            return residual_knn(
                 self, k, queries=queries, return_distances=return_distances, predecessor_mode=predecessor_mode,
                 before=before, exclude_self=exclude_self, n_threads=n_threads, progress=progress,
             )  # fmt: skip

@@ -10,12 +10,13 @@ from typing import Any, Union
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _arguments, _arrays, _calls, _host_kernel, _native, inducing
-from ._calls import Owner, ProgressReport
+from .. import _arguments, _arrays, _calls, _native
+from .._calls import Owner, ProgressReport
+from .._native import lib
+from .._settings import active_config
+from ..kernels import Kernel, Stationary, scaled
+from . import _host_kernel, _inducing
 from ._host_kernel import HostKernel, PythonKernel
-from ._native import lib
-from ._settings import active_config
-from .kernels import Kernel, Stationary, scaled
 
 DEFAULT_INDUCING = 512
 FLOAT64 = np.dtype(np.float64)
@@ -52,18 +53,18 @@ class Inputs:
             points = settings.inducing_points
         if not isinstance(points, str):
             if count is not None:
-                raise ValueError("inducing_count: stands against inducing_points, which has a length of its own")
+                raise ValueError("n_inducing: stands against inducing_points, which has a length of its own")
             given = np.ascontiguousarray(_arrays.points(points, "inducing_points", dtype=FLOAT64))
             if len(given) and given.shape[1] != dim:
                 raise ValueError(f"inducing_points: expected {dim} columns, got {given.shape[1]}")
             return given
         if count is None:
             count = min(DEFAULT_INDUCING if settings.inducing_count is None else settings.inducing_count, n)
-        count = _arrays.integer(count, "inducing_count", minimum=0, maximum=n)
+        count = _arrays.integer(count, "n_inducing", minimum=0, maximum=n)
         if count == 0:
             return np.empty((0, dim))
         over = scaled(self.coords, self.kernel, "coords")
-        chosen = inducing.choose(over, count, method=points, seed=seed, n_threads=n_threads, progress=progress)
+        chosen = _inducing.choose(over, count, method=points, seed=seed, n_threads=n_threads, progress=progress)
         return np.ascontiguousarray(self.coords[chosen])
 
     def build(

@@ -12,8 +12,8 @@ from numba import njit, types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from ._common import fused_multiply_add, read_only
-from ._vectors import inner_product
+from .common import fused_multiply_add, read_only
+from .vectors import inner_product
 
 # Residual variances below this much of the variance make a pair count as 0, as in the library.
 _FLOOR = 1e-9

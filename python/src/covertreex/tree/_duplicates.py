@@ -9,8 +9,8 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _arguments
-from .tree import CoverTree
+from .. import _arguments
+from ._cover_tree import CoverTree
 
 Indices = NDArray[np.int64]
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _arrays, _native
-from ._native import CoverTreeError
+from .. import _arrays, _native
+from .._native import CoverTreeError
 
 PythonKernel = Callable[[NDArray[np.float64], NDArray[np.float64]], Any]
 

@@ -14,9 +14,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from ._common import offer, sort_heap
-from ._residual import ResidualWalkable, eligible, residual_distance
-from ._vectors import combine_panel
+from .common import offer, sort_heap
+from .residual import ResidualWalkable, eligible, residual_distance
+from .vectors import combine_panel
 
 # What float32 may lose of a projection, which is at most 1 long.
 _ROUNDING = np.float32(1 + 2**-10)

@@ -11,14 +11,14 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _arguments, _arrays, _calls, _files, _ids, _native
-from ._calls import ProgressReport
-from ._ids import Ids
-from ._index_options import METRICS, STORAGES, index_options, search_options
-from ._native import lib
-from ._telemetry import recorded
-from .store import VectorStore
-from .tree import Neighbors
+from .. import _arguments, _arrays, _calls, _files, _native
+from .._calls import ProgressReport
+from .._exports.tree_arrays import Neighbors
+from .._native import lib
+from .._telemetry import recorded
+from ..store import VectorStore, _ids
+from ..store._ids import Ids
+from ._options import METRICS, STORAGES, index_options, search_options
 
 Self = TypeVar("Self", bound="VectorIndex")
 

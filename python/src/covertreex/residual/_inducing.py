@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _calls, _native
-from ._calls import ProgressReport
-from ._native import lib
-from .tree import CoverTree
+from .. import _calls, _native
+from .._calls import ProgressReport
+from .._native import lib
+from ..tree import CoverTree
 
 METHODS = ("random", "kmeans++", "cover-tree")
 

@@ -1,0 +1,1 @@
+"""Arrays that the library exports without a copy."""

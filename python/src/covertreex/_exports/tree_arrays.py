@@ -1,0 +1,78 @@
+"""Neighbours of a radius search, and the arrays of a cover tree, as the library exports them."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import _arrays, _calls, _files, _native
+from .._native import lib
+
+
+class Neighbors(NamedTuple):
+    """Neighbours within a radius, as lists of their own lengths (CSR).
+
+    Those of query ``i`` are at ``offsets[i]:offsets[i + 1]``, sorted by (distance, index).
+    """
+
+    offsets: NDArray[np.int64]
+    indices: NDArray[np.int64]
+    distances: NDArray[Any] | None
+
+
+class _TreeArrays(NamedTuple):
+    points: NDArray[Any]  #: (n, dim) in the tree's dtype
+    order: NDArray[np.int32]  #: (n,) dataset index of each node
+    levels: NDArray[np.int32]  #: (n,) cover radius 2**level; the lowest int32 for a duplicate of its parent
+    parents: NDArray[np.int32]  #: (n,) -1 for the root
+    children_offsets: NDArray[np.int32]  #: (n + 1,) into `children`
+    children: NDArray[np.int32]  #: (n - 1,)
+    radius: NDArray[Any]  #: (n,) the largest distance to a descendant, rounded up, in the tree's dtype
+    subtree_end: NDArray[np.int32]  #: (n,) the subtree of t is t:subtree_end[t]
+    subtree_min: NDArray[np.int32]  #: (n,) the smallest dataset index in the subtree
+    subtree_max: NDArray[np.int32]  #: (n,) the largest
+    removed: NDArray[np.uint8] | None  #: (n,) 1 for removed points; None where there are none
+
+
+class TreeArrays(_TreeArrays):
+    """The arrays of a tree of ``n`` nodes: read-only, 64-byte aligned, not copied, and alive as long as any of them is.
+
+    Node ``t`` is the ``t``-th in depth-first order; node 0 is the root. Attributes are the arrays, as a named tuple.
+    """
+
+    _owner: _calls.Owner | None = None
+
+    @property
+    def stale(self) -> bool:
+        """Whether the tree has been changed, or closed, since: then these are its arrays as they were."""
+        return self._owner is not None and not self._owner.is_current(lib.covertree_arrays_is_current)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A pickle has arrays of its own: no tree can make them stale.
+        return {name: value for name, value in vars(self).items() if not name.startswith("_")}
+
+
+def show_arrays(owner: _calls.Owner) -> TreeArrays:
+    """Show arrays that the library exported."""
+    shown = _native.ArraysView()
+    _native.check(lib.covertree_arrays_get(owner.handle, ctypes.byref(shown)))
+    n, dtype = shown.n_nodes, _files.DTYPES[shown.dtype]
+    shapes: dict[str, tuple[tuple[int, ...], Any]] = {
+        "points": ((n, shown.dim), dtype),
+        "children_offsets": ((n + 1,), np.int32),
+        "children": ((n - 1,), np.int32),
+        "radius": ((n,), dtype),
+        "removed": ((n,), np.uint8),
+    }
+    arrays = {
+        name: _arrays.view(owner, getattr(shown, name), *shapes.get(name, ((n,), np.int32)))
+        for name in TreeArrays._fields
+    }
+    if shown.removed is None:
+        arrays["removed"] = None  # type: ignore[assignment]
+    exported = TreeArrays(**arrays)
+    exported._owner = owner
+    return exported

@@ -1,0 +1,1 @@
+"""Points out of files: Parquet and text."""

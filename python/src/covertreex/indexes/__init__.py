@@ -1,0 +1,16 @@
+"""Vector indexes: brute force, a k-d tree, locality-sensitive hashing, and a navigable graph, behind one interface.
+
+>>> import numpy as np
+>>> from covertreex.indexes import HNSW
+>>> vectors = np.random.default_rng(0).standard_normal((1000, 32), dtype=np.float32)
+>>> index = HNSW(32, metric="cosine")
+>>> _ = index.add(None, vectors)
+>>> ids, distances = index.search(vectors[:3], 5)
+>>> ids[:, 0]
+array([0, 1, 2])
+"""
+
+from ._kinds import HNSW, LSH, BruteForce, KDTree, load
+from ._vector_index import IndexStats, VectorIndex
+
+__all__ = ["HNSW", "LSH", "BruteForce", "IndexStats", "KDTree", "VectorIndex", "load"]

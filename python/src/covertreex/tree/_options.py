@@ -1,0 +1,59 @@
+"""Options of trees: types, sizes, orders, and what searches."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from .. import _arguments, _arrays, _calls, _engines, _native
+from .._native import lib
+from .._settings import active_config
+
+SUFFIXES: dict[np.dtype[Any], str] = {np.dtype(np.float32): "f32", np.dtype(np.float64): "f64"}
+
+
+def kept_dtype(wanted: DTypeLike) -> np.dtype[Any] | None:
+    """The type in which a tree keeps points; None for their own."""
+    if isinstance(wanted, str) and wanted == "auto":
+        return None
+    return _arrays.element_type(wanted, "dtype", tuple(SUFFIXES))
+
+
+def checked_leaf_size(size: int) -> int:
+    """Points of a leaf, where they are within bounds."""
+    return _arrays.integer(size, "leaf_size", minimum=1, maximum=65536)
+
+
+def tree_options(order: str, seed: int, n_threads: int | None) -> Any:
+    """Options of a build, but for the size of leaves."""
+    options = _native.TreeOptions()
+    lib.covertree_tree_options_init(ctypes.byref(options))
+    options.n_threads = _calls.threads(n_threads)
+    options.order = _engines.ORDERS.index(order)
+    options.seed = _arrays.integer(seed, "seed", minimum=0, maximum=2**64 - 1)
+    return options
+
+
+def resolve_engine(engine: str | None, order: str | None) -> tuple[str, str]:
+    """What searches, and the order: as a call says, or else as the active settings do."""
+    settings = active_config()
+    if engine is None:
+        searcher, usual = _engines.resolve(settings.engine, settings.order)
+        _, order = _engines.resolve("auto", usual if order is None else order)
+    else:
+        _arguments.choice(engine, "engine", tuple(_engines.ENGINES))
+        implied = _engines.ENGINES[engine][1]
+        searcher, order = _engines.resolve(engine, (None if implied else settings.order) if order is None else order)
+    if searcher == "hybrid":
+        kernels_for_numba()  # which says what is to be installed
+    return searcher, order
+
+
+def kernels_for_numba() -> Any:
+    """The kernels for Numba, which takes a second to import."""
+    from .._jit import euclidean  # noqa: PLC0415
+
+    return euclidean
