@@ -3,7 +3,7 @@
 
 PYTHON ?= python3
 PREFIX ?= /usr/local
-VERSION := 0.1.0
+VERSION := 1.0.0
 
 define NEWLINE
 
@@ -99,14 +99,14 @@ test-swift: swift-tests
 	swift test --skip-build $(SWIFT_TESTS) --scratch-path .build/test
 
 # Swift tests and C programs with the sanitizers. XCTest is disabled: the tests do not use it, and it leaks.
-build/address/libcovertree.so.0 build/thread/libcovertree.so.0: $(SOURCES) build/sqlite build/headers
+build/address/libcovertree.so.1 build/thread/libcovertree.so.1: $(SOURCES) build/sqlite build/headers
 	scripts/sanitized $(notdir $(@D))
 
-asan: build/address/libcovertree.so.0
+asan: build/address/libcovertree.so.1
 	SWIFT_BACKTRACE=enable=no swift test $(SWIFT_TESTS) --disable-xctest --sanitize=address --scratch-path .build/asan
 	scripts/test-sanitized address
 
-tsan: build/thread/libcovertree.so.0
+tsan: build/thread/libcovertree.so.1
 	SWIFT_BACKTRACE=enable=no TSAN_OPTIONS=suppressions=$(CURDIR)/Tests/c/tsan.supp \
 	  swift test $(SWIFT_TESTS) --disable-xctest --sanitize=thread --scratch-path .build/tsan
 	scripts/test-sanitized thread
@@ -114,7 +114,7 @@ tsan: build/thread/libcovertree.so.0
 # Each fuzzer runs for this number of seconds.
 FUZZ_SECONDS ?= 600
 
-fuzz: build/address/libcovertree.so.0 build/installed
+fuzz: build/address/libcovertree.so.1 build/installed
 	scripts/fuzz $(FUZZ_SECONDS)
 
 # Compare the ABI with that of the last release.
@@ -195,11 +195,11 @@ LIBDIR ?= $(PREFIX)/lib
 # $(call install-library,FILE,FOLDER below LIBDIR)
 define install-library
 install -D -m 644 $(1) $(DESTDIR)$(LIBDIR)$(2)/libcovertree.so.$(VERSION)
-ln -sf libcovertree.so.$(VERSION) $(DESTDIR)$(LIBDIR)$(2)/libcovertree.so.0
+ln -sf libcovertree.so.$(VERSION) $(DESTDIR)$(LIBDIR)$(2)/libcovertree.so.1
 endef
 
 define install-header
-ln -sf libcovertree.so.0 $(DESTDIR)$(LIBDIR)/libcovertree.so
+ln -sf libcovertree.so.1 $(DESTDIR)$(LIBDIR)/libcovertree.so
 install -D -m 644 include/covertree.h $(DESTDIR)$(PREFIX)/include/covertree.h
 install -d $(DESTDIR)$(LIBDIR)/pkgconfig
 sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@VERSION@|$(VERSION)|' scripts/covertree.pc.in \

@@ -54,7 +54,7 @@ let package = Package(
           [
             "-static-stdlib",
             "-Xlinker", "--version-script=\(Context.packageDirectory)/Sources/CABI/exports.map",
-            "-Xlinker", "-soname=libcovertree.so.0",
+            "-Xlinker", "-soname=libcovertree.so.1",
             // dlclose must not unload it: its threads never end, and other threads that used it run its code when they end.
             "-Xlinker", "-z", "-Xlinker", "nodelete",
           ] + wrapped.flatMap { ["-Xlinker", "--wrap=\($0)"] })

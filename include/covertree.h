@@ -44,8 +44,8 @@ extern "C" {
 
 /* ---- Version --------------------------------------------------------------------------------------------------- */
 
-#define COVERTREE_VERSION_MAJOR 0
-#define COVERTREE_VERSION_MINOR 1
+#define COVERTREE_VERSION_MAJOR 1
+#define COVERTREE_VERSION_MINOR 0
 #define COVERTREE_VERSION_PATCH 0
 #define COVERTREE_ABI_VERSION 1
 
@@ -55,7 +55,7 @@ uint32_t covertree_version_number(void);
 /* Libraries with one ABI version can take each other's place. Compare with COVERTREE_ABI_VERSION. */
 uint32_t covertree_abi_version(void);
 
-/* What the library was built for, as "covertree 0.1.0 x86-64-v3". Static. */
+/* What the library was built for, as "covertree 1.0.0 x86-64-v3". Static. */
 const char *covertree_build_info(void);
 
 /* ---- Status ---------------------------------------------------------------------------------------------------- */

@@ -8,7 +8,7 @@
 
 #include "expect.h"
 
-static const char name[] = "libcovertree.so.0";
+static const char name[] = "libcovertree.so.1";
 
 static void *use(void *unused) {
   (void)unused;

@@ -427,5 +427,5 @@ def test_structs_have_the_size_of_the_header(tmp_path):
 
 
 def test_build_info():
-    assert build_info().startswith("covertree 0.1.0 x86-64-v")
+    assert build_info().startswith("covertree 1.0.0 x86-64-v")
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

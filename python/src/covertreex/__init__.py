@@ -125,4 +125,4 @@ __all__ = [
     "vecchia",
 ]
 
-__version__ = "0.1.0"
+__version__ = "1.0.0"
