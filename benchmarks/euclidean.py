@@ -1,6 +1,6 @@
 """Euclidean neighbours: ours beside the peers, in one run, with recall against the float64 truth.
 
-    make bench                      everything; writes euclidean.json, euclidean.md, the plot, and the README's table
+    make bench                      everything; writes euclidean.json, euclidean.md and the plot
     euclidean.py --quick            smaller, writes nothing
     euclidean.py --workload NAME    one of them
 
@@ -23,7 +23,6 @@ from pathlib import Path
 from contenders import WORKLOADS
 
 HERE = Path(__file__).parent
-README = HERE.parent / "README.md"
 TITLES = {
     "covertreex": "**covertree**",
     "pykdtree": "pykdtree",
@@ -234,14 +233,6 @@ def machine() -> str:
     return f"{model}, {len(os.sched_getaffinity(0))} cores, Python {platform.python_version()}"
 
 
-def update_readme(text: str) -> None:
-    """Put the table between the README's marks."""
-    begin, end = "<!-- benchmark -->", "<!-- /benchmark -->"
-    readme = README.read_text()
-    head, rest = readme.split(begin)
-    README.write_text(f"{head}{begin}\n{text}\n{rest[rest.index(end) :]}")
-
-
 def main() -> None:
     """Measure, print, and write."""
     parser = argparse.ArgumentParser()
@@ -268,7 +259,6 @@ def main() -> None:
     )
     (HERE / "euclidean.md").write_text(text + "\n")
     plot(rows, HERE / "euclidean.png")
-    update_readme(text)
 
 
 if __name__ == "__main__":

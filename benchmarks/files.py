@@ -1,6 +1,6 @@
 """Saving and opening trees, beside building them anew and beside pickling SciPy's tree.
 
-    files.py            10 000 000 x 3 and the gold standard; writes files.md and the README's table
+    files.py            10 000 000 x 3 and the gold standard; writes files.md
     files.py --quick    small, writes nothing
 
 The file is in the page cache when it is opened, as it is for the second process that opens it. Answers after opening are
@@ -22,7 +22,6 @@ from typing import Any
 import numpy as np
 
 HERE = Path(__file__).parent
-README = HERE.parent / "README.md"
 
 sys.path.insert(0, str(HERE))
 from residual import problem
@@ -173,11 +172,6 @@ def main() -> None:
     if quick:
         return
     (HERE / "files.md").write_text(text)
-    before, marked, rest = README.read_text().partition("<!-- files benchmark -->\n")
-    if marked:
-        README.write_text(
-            before + marked + text + "<!-- /files" + rest.partition("<!-- /files")[2]
-        )
 
 
 if __name__ == "__main__":

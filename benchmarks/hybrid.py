@@ -1,6 +1,6 @@
 """Built in Swift, searched in Numba, beside the library's own search and NumPy's brute force: build, transfer, query, total.
 
-    hybrid.py            writes hybrid.json, hybrid.md and the README's table
+    hybrid.py            writes hybrid.json and hybrid.md
     hybrid.py --quick    once, writes nothing
 
 Every way runs in a process of its own. "ready" is what the first search makes for later ones; "transfer" is what it takes to
@@ -24,7 +24,6 @@ from typing import Any
 import numpy as np
 
 HERE = Path(__file__).parent
-README = HERE.parent / "README.md"
 
 sys.path.insert(0, str(HERE))
 from residual import WORKLOADS, brute_force, in_process, n_checked, problem, recall
@@ -241,11 +240,6 @@ def main() -> None:
     results = {"compile_s": cold, "compiled_before_s": warm, "results": lines}
     (HERE / "hybrid.json").write_text(json.dumps(results, indent=1) + "\n")
     (HERE / "hybrid.md").write_text(text)
-    before, marked, rest = README.read_text().partition("<!-- hybrid benchmark -->\n")
-    if marked:
-        README.write_text(
-            before + marked + text + "<!-- /hybrid" + rest.partition("<!-- /hybrid")[2]
-        )
 
 
 if __name__ == "__main__":

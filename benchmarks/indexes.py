@@ -1,6 +1,6 @@
 """Vector indexes: ours beside the peers, in one run, with recall against the float64 truth.
 
-    make bench                 everything; writes indexes.json, indexes.md, the plots, and the tables of the README and docs
+    make bench                 everything; writes indexes.json, indexes.md, and the plots
     indexes.py --quick         smaller, writes nothing
     indexes.py --data NAME     one of the sets
 

@@ -1,6 +1,6 @@
 """Residual-correlation neighbours: ours beside NumPy, covertreex 0.4.5 and GPBoost, with recall against float64.
 
-    residual.py                 everything but GPBoost; writes residual.json, residual.md, the plot, the README's table
+    residual.py                 everything but GPBoost; writes residual.json, residual.md and the plot
     residual.py --gpboost       with GPBoost's likelihood, whose time is nearly all this search: half an hour
     residual.py --quick         smaller, writes nothing
 
@@ -26,7 +26,6 @@ import numpy as np
 
 HERE = Path(__file__).parent
 DATA = HERE.parent.parent / "shared" / "data"
-README = HERE.parent / "README.md"
 N_QUERIES = 1024
 CHECKED = 200
 
@@ -399,15 +398,6 @@ def main() -> None:
     )
     (HERE / "residual.md").write_text(text)
     plot(series, HERE / "residual.png")
-    before, marked, rest = README.read_text().partition("<!-- residual benchmark -->\n")
-    if marked:
-        README.write_text(
-            before
-            + marked
-            + text
-            + "<!-- /residual"
-            + rest.partition("<!-- /residual")[2]
-        )
 
 
 if __name__ == "__main__":

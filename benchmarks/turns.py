@@ -114,15 +114,10 @@ def titled(names: Iterable[str], title: str) -> Iterable[tuple[str, str]]:
 
 
 def write(name: str, text: str, results: Any) -> None:
-    """Write the table and the figures beside this file, and the table to the README, if that has a place for it."""
+    """Write the table and the figures beside this file."""
     here = Path(__file__).parent
     (here / f"{name}.json").write_text(json.dumps(results, indent=1) + "\n")
     (here / f"{name}.md").write_text(text + "\n")
-    readme = here.parent / "README.md"
-    begin, end = f"<!-- {name} benchmark -->\n", f"<!-- /{name} benchmark -->"
-    before, marked, rest = readme.read_text().partition(begin)
-    if marked:
-        readme.write_text(before + begin + text + "\n" + end + rest.partition(end)[2])
 
 
 def quickest(
