@@ -13,7 +13,7 @@ struct SnapshotBuilder<S: Scalar> {
 
   /// A segment is merged with the segments after it unless it is larger by this factor. A large factor keeps segments few, and moves each
   /// point more often.
-  private static var sizeRatio: Int { 16 }
+  static var sizeRatio: Int { 16 }
   /// A buffer has fewer points than this.
   private static var bufferPoints: Int { 128 }
 
