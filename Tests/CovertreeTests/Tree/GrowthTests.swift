@@ -100,7 +100,8 @@ import Testing
       try grown.insert(min(37, 30_000 - grown.count))
       let sizes = grown.tree.snapshot.points.views.map(\.segment.count)
       #expect(sizes.count <= 4 && sizes.reduce(0, +) == grown.count)
-      for (older, newer) in zip(sizes, sizes.dropFirst()) { #expect(newer < 128 || older >= TreeChange<Float>.sizeRatio * newer) }
+      let ratio = TreeChange<Float>.sizeRatio
+      for (older, newer) in zip(sizes, sizes.dropFirst()) { #expect(newer < 128 || older >= ratio * newer) }
     }
   }
 
