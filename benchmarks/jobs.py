@@ -34,7 +34,7 @@ PEERS = ("covertreex", "pykdtree", "scipy")
 ALL_PEERS = (*PEERS, "sklearn")
 # scikit-learn's tree is built and searched by one thread.
 SKLEARN_MOST = 100_000
-# Coordinates that pykdtree takes.
+# Coordinates that pykdtree takes. In more, scikit-learn's tree is searched for minutes.
 PYKDTREE_MOST = 127
 # Points from which on one turn has to do.
 LARGE = 5_000_000
@@ -270,7 +270,7 @@ def peers_of(section: str, case: str) -> tuple[str, ...]:
     if section == "cover-tree":
         return ("covertreex",)
     if section == "build" and BUILDS[case].dim > PYKDTREE_MOST:
-        return tuple(peer for peer in ALL_PEERS if peer != "pykdtree")
+        return ("covertreex", "scipy")
     if section == "neighbours" and NEIGHBOURS[case].n <= SKLEARN_MOST:
         return ALL_PEERS
     return PEERS
