@@ -212,8 +212,8 @@ final class CatalogueFile: @unchecked Sendable {
       UnsafeMutableRawPointer(copy.base).copyMemory(from: bytes.baseAddress!, byteCount: bytes.count)
       let first = number * RecordPages<SlotRecord>.pageRecords
       switch kind {
-      case .slots: try catalogue.take(slots: copy.slice(0..<bytes.count).reinterpreted().elements, from: first)
-      case .entries: try catalogue.take(entries: copy.slice(0..<bytes.count).reinterpreted().elements, from: first)
+      case .slots: try catalogue.load(slots: copy.slice(0..<bytes.count).reinterpreted().elements, from: first)
+      case .entries: try catalogue.load(entries: copy.slice(0..<bytes.count).reinterpreted().elements, from: first)
       }
     }
   }
@@ -283,11 +283,11 @@ final class CatalogueFile: @unchecked Sendable {
       }
       if let names {
         let kind = StoreID.Kind.name.rawValue
-        for (place, entry) in entries.enumerated() where catalogue.entries[Int(entry)].kind == kind {
-          connection.database.allowRows(of: names[place].count)
+        for (position, entry) in entries.enumerated() where catalogue.entries[Int(entry)].kind == kind {
+          connection.database.allowRows(of: names[position].count)
           try connection.writeName.bind(1, Int64(entry))
-          try connection.writeName.bind(2, Self.checksum(Int64(entry), UnsafeRawBufferPointer(names[place])))
-          try connection.writeName.bind(text: 3, names[place])
+          try connection.writeName.bind(2, Self.checksum(Int64(entry), UnsafeRawBufferPointer(names[position])))
+          try connection.writeName.bind(text: 3, names[position])
           try connection.writeName.run()
         }
       }

@@ -212,7 +212,7 @@ extension VectorStore {
     try reader.copy(to: StoreFolder(path: path), context)
   }
 
-  /// Makes a store of a snapshot, at a place where none is.
+  /// Makes a store of a snapshot, in a folder where none is.
   public static func restore(_ snapshot: String, to path: String, context: CallContext) throws(CoverTreeError) {
     try open(snapshot, dim: 0, sync: .off, readOnly: true, context: context).copy(to: StoreFolder(path: path), context)
   }
@@ -240,8 +240,8 @@ extension VectorStore {
       // What is there is written down quickly; its rows stay as they are while they are copied.
       try readWriteLock.writing(context) { () throws(CoverTreeError) in
         try copy.resize(slots: catalogue.slots.count, entries: catalogue.entries.count)
-        try copy.take(slots: catalogue.slots.records.elements, from: 0)
-        try copy.take(entries: catalogue.entries.records.elements, from: 0)
+        try copy.load(slots: catalogue.slots.records.elements, from: 0)
+        try copy.load(entries: catalogue.entries.records.elements, from: 0)
         try file.backUp(to: folder.catalogue, context)
         copies += 1
       }

@@ -61,7 +61,7 @@ extension HNSW {
         try Seeker(self, capacity: plan.budget == 0 ? 1 : plan.limit)
       }
       for row in range {
-        seeker.walker.query.take(search.queries.row(row))
+        seeker.walker.query.load(search.queries.row(row))
         try seeker.find(search, k, plan)
         seeker.ranking.write(row, into: rows)
       }
@@ -81,7 +81,7 @@ extension HNSW {
         try Seeker(self, capacity: min(ef, table.count))
       }
       for row in range {
-        seeker.walker.query.take(search.queries.row(row))
+        seeker.walker.query.load(search.queries.row(row))
         var limit = seeker.walker.scratch.capacity
         while true {
           let beam = seeker.walker.walk(from: seeker.walker.start(), level: 0, limit: limit)
@@ -91,7 +91,7 @@ extension HNSW {
             limit = min(table.count, limit * 2)
             if limit > seeker.walker.scratch.capacity {
               seeker = try Seeker(self, capacity: limit)
-              seeker.walker.query.take(search.queries.row(row))
+              seeker.walker.query.load(search.queries.row(row))
             }
             continue
           }
@@ -146,8 +146,8 @@ extension HNSW {
     /// Ranks the first `k` of all that may be found.
     private func rankAll(_ plan: Plan, _ k: Int) throws(CoverTreeError) {
       ranking.removeAll()
-      for place in 0..<(plan.nodes?.count ?? graph.table.count) {
-        let node = plan.nodes?[place] ?? Int32(place)
+      for position in 0..<(plan.nodes?.count ?? graph.table.count) {
+        let node = plan.nodes?[position] ?? Int32(position)
         guard graph.twins.isNode(Int(node)), plan.admitted?[node] != 0 else { continue }
         let decided = walker.query.scores.decided(node)
         try plan.members.forEach(of: node, most: k) { (slot) throws(CoverTreeError) in
@@ -161,10 +161,10 @@ extension HNSW {
     func collect(
       _ beam: Beam, _ members: Twins.Members, within score: Double, into found: GrowableBuffer<Candidate>
     ) throws(CoverTreeError) {
-      for place in 0..<beam.count {
-        let decided = walker.query.scores.decided(beam.slot(place))
+      for position in 0..<beam.count {
+        let decided = walker.query.scores.decided(beam.slot(position))
         guard decided <= score else { continue }
-        try members.forEach(of: beam.slot(place), most: .max) { (slot) throws(CoverTreeError) in
+        try members.forEach(of: beam.slot(position), most: .max) { (slot) throws(CoverTreeError) in
           try found.append(Candidate(squared: decided, index: slot))
         }
       }

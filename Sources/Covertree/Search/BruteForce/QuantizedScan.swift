@@ -56,7 +56,7 @@ final class QuantizedScan<Batch: QueryBatch>: BatchScan {
     let (count, steps) = (rows.count, points.steps)
     let stripBytes = steps * 4 * Self.stripRows
     for i in 0..<count {
-      queries[i] = points.take(
+      queries[i] = points.quantize(
         rows[i], into: strips.base + i / Self.stripRows * stripBytes, at: i % Self.stripRows)
       limits[i] = limit(i)
     }
@@ -85,7 +85,7 @@ final class QuantizedScan<Batch: QueryBatch>: BatchScan {
       let lane = hits.trailingZeroBitCount
       hits &= hits &- 1
       let bounds = bounds(queries[i], Int(sum[lane]), Int(lengths[lane]))
-      try batch.keep(i, place: first + lane, lower: bounds.lower, upper: bounds.upper)
+      try batch.keep(i, position: first + lane, lower: bounds.lower, upper: bounds.upper)
     }
     // It changes when the distances of some points have been computed.
     if batch.limit(i) != known[i] { limits[i] = limit(i) }

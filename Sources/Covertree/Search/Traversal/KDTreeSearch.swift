@@ -43,9 +43,9 @@ struct KDTreeSearch<S: Scalar, D: Dimension> {
     arena = try Arena(
       Arena.size(dimension.count, of: S.Lanes.self), Arena.size(entries, of: S.self),
       Arena.size(entries, of: Int32.self))
-    query = arena.take(dimension.count)
-    stackBounds = arena.take(entries)
-    stackChildren = arena.take(entries)
+    query = arena.allocate(dimension.count)
+    stackBounds = arena.allocate(entries)
+    stackChildren = arena.allocate(entries)
     frontier = Frontier(dim: dimension.count)
   }
 
@@ -131,7 +131,7 @@ struct KDTreeSearch<S: Scalar, D: Dimension> {
     let near = S.maskLessOrEqual(bound, S.Lanes(repeating: threshold))
     let hits = near & S.maskAdmitted(smallestLabel, below: eligible.upperIndex, except: -1)
     S.store(bound, hits, packedTo: stackBounds + top)
-    S.store(UnsafeRawPointer(children).load(as: S.Places.self), hits, packedTo: stackChildren + top)
+    S.store(UnsafeRawPointer(children).load(as: S.Positions.self), hits, packedTo: stackChildren + top)
     let count = hits.nonzeroBitCount
     if count > 1 {
       let least = -S.largest(-bound)
@@ -158,15 +158,15 @@ struct KDTreeSearch<S: Scalar, D: Dimension> {
     let first = leaf &* tree.leafSize
     var group = tree.coordinates + first / S.width &* dimension.count
     pointsCompared &+= tree.leafSize
-    for place in stride(from: first, to: first &+ tree.leafSize, by: S.width) {
+    for position in stride(from: first, to: first &+ tree.leafSize, by: S.width) {
       let sum = S.squaredDistances(query, toGroup: group, dimension)
       let near = S.maskLessOrEqual(sum, S.Lanes(repeating: threshold))
       if near != 0 {
-        let hits = near & tree.admitted(place, eligible)
-        try collector.take(
+        let hits = near & tree.admitted(position, eligible)
+        try collector.collect(
           Hits(
             lanes: hits, filtered: sum, group: group, query: row, dimension: dimension,
-            place: tree.firstPlace &+ place, labels: tree.labels + place))
+            position: tree.firstPosition &+ position, labels: tree.labels + position))
         threshold = collector.threshold(rounding)
       }
       group += dimension.count
@@ -175,10 +175,10 @@ struct KDTreeSearch<S: Scalar, D: Dimension> {
 }
 
 extension KDTreeSearch {
-  /// The coordinates, every `width`-th scalar from there, and the label of the point at a place.
+  /// The coordinates, every `width`-th scalar from there, and the label of the point at a position.
   @inline(__always)
-  func point(at place: Int) -> (coordinates: UnsafePointer<S>, label: Int32) {
-    let (tree, inside) = trees.count > 1 ? trees.locate(place) : (first, place)
+  func point(at position: Int) -> (coordinates: UnsafePointer<S>, label: Int32) {
+    let (tree, inside) = trees.count > 1 ? trees.locate(position) : (first, position)
     return (tree.point(inside, dimension.count), tree.labels[inside])
   }
 
