@@ -209,10 +209,9 @@ def recorded(operation: str) -> Callable[[Method], Method]:
 
 
 class _Recorded:
-    """A method, or one around it that records.
+    """A method, and a wrapper that records its calls.
 
-    Which of them it is, an object is told when it looks the method up: a call of microseconds would notice another
-    call around it.
+    Looking it up gives one of the two, so a call of microseconds passes through no wrapper while nobody records.
     """
 
     def __init__(self, operation: str, method: Callable[..., Any]) -> None:
