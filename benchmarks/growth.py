@@ -45,8 +45,9 @@ SHORT, AGAIN = 0.5, 5
 PATIENCE = 120.0
 # Memory that a case takes at most, a point: points, queries, results, a tree, and its parts while they merge.
 BYTES_A_POINT = 500
-# The contenders take minutes for the last sizes.
+# The contenders take minutes for the last sizes, which only uniform points have.
 PEER_MOST = 1_000_000
+LARGE_KIND = "uniform"
 
 WORK = {
     "build": "build",
@@ -277,7 +278,12 @@ def main() -> None:
     sizes = [n for n in (QUICK_SIZES if options.quick else SIZES) if n <= options.most]
     turns = 1 if options.quick else options.turns
     kinds = [options.kind] if options.kind else list(KINDS)
-    results = {kind: grown(kind, sizes, turns) for kind in kinds}
+    results = {
+        kind: grown(
+            kind, [n for n in sizes if kind == LARGE_KIND or n <= PEER_MOST], turns
+        )
+        for kind in kinds
+    }
     notes = (
         f"Seconds of the whole work over the points; {K} neighbours of as many queries as points; insertion into a tree of the first batch. "
         f"Medians of {turns} turn(s), above a million points one, without contenders, on {machine()}; `benchmarks/growth.py` writes this table."
