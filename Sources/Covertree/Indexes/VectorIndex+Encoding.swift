@@ -7,7 +7,7 @@ extension VectorIndex {
     while true {
       // Rows of a store that were removed here need not be there any more when the file is opened.
       if store != nil { try forgetDead(context: context) }
-      let result = try gate.reading(context) { () throws(CoverTreeError) -> Result? in
+      let result = try readWriteLock.reading(context) { () throws(CoverTreeError) -> Result? in
         guard store == nil || table.deadCount == 0 else { return nil }
         return try body(image())
       }

@@ -6,7 +6,7 @@ public final class VectorIndex: @unchecked Sendable {
   public let options: IndexOptions
   let table: VectorTable
   private(set) var structure: any IndexStructure
-  let gate = ReadWriteGate(of: "index")
+  let readWriteLock = ReadWriteLock(of: "index")
 
   public convenience init(dim: Int, options: IndexOptions) throws(CoverTreeError) {
     try self.init(dim, options, nil)
@@ -159,7 +159,7 @@ public final class VectorIndex: @unchecked Sendable {
   private func change<Result>(
     _ context: CallContext, _ body: () throws(CoverTreeError) -> Result
   ) throws(CoverTreeError) -> Result {
-    try gate.writing(context) { () throws(CoverTreeError) in
+    try readWriteLock.writing(context) { () throws(CoverTreeError) in
       try store?.checkProcess()
       defer { structure.findRows() }
       try table.own()
@@ -217,7 +217,7 @@ public final class VectorIndex: @unchecked Sendable {
     _ queries: PointsView<Float>, _ options: IndexSearchOptions, _ context: CallContext,
     _ body: (IndexSearch) throws(CoverTreeError) -> Result
   ) throws(CoverTreeError) -> Result {
-    try gate.reading(context) { () throws(CoverTreeError) in
+    try readWriteLock.reading(context) { () throws(CoverTreeError) in
       try store?.checkProcess()
       let prepared = try table.prepared(queries, named: "queries", context: context)
       defer { withExtendedLifetime(prepared) {} }
@@ -235,7 +235,7 @@ public final class VectorIndex: @unchecked Sendable {
   public func get(
     _ ids: UnsafeBufferPointer<Int64>, into vectors: UnsafeMutablePointer<Float>
   ) throws(CoverTreeError) {
-    try gate.reading(CallContext()) { () throws(CoverTreeError) in
+    try readWriteLock.reading(CallContext()) { () throws(CoverTreeError) in
       try store?.checkProcess()
       let slots = try table.slots(of: ids)
       let rows = table.decisive
@@ -250,14 +250,14 @@ public final class VectorIndex: @unchecked Sendable {
   public func contains(
     _ ids: UnsafeBufferPointer<Int64>, into flags: UnsafeMutablePointer<UInt8>
   ) throws(CoverTreeError) {
-    try gate.reading(CallContext()) { () throws(CoverTreeError) in
+    try readWriteLock.reading(CallContext()) { () throws(CoverTreeError) in
       for (place, id) in ids.enumerated() { flags[place] = table.slot(of: id) == nil ? 0 : 1 }
     }
   }
 
   /// All ids, in the order in which their vectors were added. `.busy` where there are not `count` of them.
   public func ids(count: Int, into ids: UnsafeMutablePointer<Int64>) throws(CoverTreeError) {
-    try gate.reading(CallContext()) { () throws(CoverTreeError) in
+    try readWriteLock.reading(CallContext()) { () throws(CoverTreeError) in
       guard count == table.liveCount else {
         throw CoverTreeError(.busy, "n_ids: the index has \(table.liveCount) vectors, there is room for \(count)")
       }
@@ -276,7 +276,7 @@ public final class VectorIndex: @unchecked Sendable {
   }
 
   public func info() throws(CoverTreeError) -> Info {
-    try gate.reading(CallContext()) { () throws(CoverTreeError) in
+    try readWriteLock.reading(CallContext()) { () throws(CoverTreeError) in
       Info(
         count: table.liveCount, removed: table.deadCount, nextID: table.nextID,
         memoryBytes: table.byteCount + structure.byteCount, comparisons: structure.comparisons,

@@ -238,14 +238,14 @@ extension VectorStore {
     try folder.make(like: nil) { (folder) throws(CoverTreeError) in
       let copy = try Catalogue()
       // What is there is written down quickly; its rows stay as they are while they are copied.
-      try gate.writing(context) { () throws(CoverTreeError) in
+      try readWriteLock.writing(context) { () throws(CoverTreeError) in
         try copy.resize(slots: catalogue.slots.count, entries: catalogue.entries.count)
         try copy.take(slots: catalogue.slots.records.elements, from: 0)
         try copy.take(entries: catalogue.entries.records.elements, from: 0)
         try file.backUp(to: folder.catalogue, context)
         copies += 1
       }
-      defer { try? gate.writing(.brief) { copies -= 1 } }
+      defer { try? readWriteLock.writing(.brief) { copies -= 1 } }
       try CatalogueFile.fill(folder.catalogue, with: copy, context)
       try writeRows(copy, to: folder, context)
     }

@@ -29,7 +29,7 @@ public final class VectorStore: @unchecked Sendable {
   let rows: StoreRows
   let file: CatalogueFile
   public let sync: Sync
-  let gate = ReadWriteGate(of: "store")
+  let readWriteLock = ReadWriteLock(of: "store")
   let lock: StoreLock?
   /// Of a writer on disk.
   private let reserve: DiskReserve?
@@ -134,7 +134,7 @@ public final class VectorStore: @unchecked Sendable {
     guard !isReadOnly else {
       throw CoverTreeError(.unsupported, "store: \(path ?? "") was opened to be read only")
     }
-    try gate.writing(context) { () throws(CoverTreeError) in
+    try readWriteLock.writing(context) { () throws(CoverTreeError) in
       try checkProcess()
       try lock?.confirm()
       try catalogue.begin()
@@ -187,15 +187,15 @@ public final class VectorStore: @unchecked Sendable {
   /// Reads what is settled; of a store that another process writes, the last that was committed.
   func reading<Result>(_ body: () throws(CoverTreeError) -> Result) throws(CoverTreeError) -> Result {
     if isReadOnly { try refresh() }
-    return try gate.reading(.brief, body)
+    return try readWriteLock.reading(.brief, body)
   }
 
   private func refresh() throws(CoverTreeError) {
     try checkProcess()
-    guard try gate.reading(.brief, { () throws(CoverTreeError) in try file.isBehind() }) else {
+    guard try readWriteLock.reading(.brief, { () throws(CoverTreeError) in try file.isBehind() }) else {
       return
     }
-    try gate.writing(.brief) { () throws(CoverTreeError) in
+    try readWriteLock.writing(.brief) { () throws(CoverTreeError) in
       try file.read(into: catalogue, .brief) { (state) throws(CoverTreeError) in
         try rows.file?.check(holds: state.slots, rowBytes: rows.rowBytes)
         guard state.slots <= rows.reserved else {

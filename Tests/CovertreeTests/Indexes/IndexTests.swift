@@ -251,29 +251,29 @@ import Testing
 
 @Suite struct GateTests {
   @Test func aWriterIsAloneAndReadersAreNot() throws {
-    let gate = ReadWriteGate(of: "test")
+    let readWriteLock = ReadWriteLock(of: "test")
     let value = try Buffer<Int>(count: 2, filledWith: 0)
     let most = Counter()
     try CallContext(threads: 8).forEach(400, grain: 1) { (range, _) throws(CoverTreeError) in
       for turn in range {
         let context = CallContext(threads: 1)
         if turn % 4 == 0 {
-          try gate.writing(context) { () throws(CoverTreeError) in
+          try readWriteLock.writing(context) { () throws(CoverTreeError) in
             value[0] += 1
             value[1] += 1
           }
         } else {
-          try gate.reading(context) { () throws(CoverTreeError) in if value[0] != value[1] { most.add(1) } }
+          try readWriteLock.reading(context) { () throws(CoverTreeError) in if value[0] != value[1] { most.add(1) } }
         }
       }
     }
     #expect(value[0] == 100 && most.value == 0)
     #expect(throws: CoverTreeError.self) {
-      try gate.reading(CallContext()) { () throws(CoverTreeError) in
-        try gate.writing(CallContext()) { () throws(CoverTreeError) in }
+      try readWriteLock.reading(CallContext()) { () throws(CoverTreeError) in
+        try readWriteLock.writing(CallContext()) { () throws(CoverTreeError) in }
       }
     }
-    try gate.writing(CallContext()) { () throws(CoverTreeError) in }
+    try readWriteLock.writing(CallContext()) { () throws(CoverTreeError) in }
   }
 }
 

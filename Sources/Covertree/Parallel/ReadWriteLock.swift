@@ -4,7 +4,7 @@ import Glibc
 ///
 /// Who waits looks again every few milliseconds, so that the host can end the call. In a forked child those who were inside stay
 /// behind with the parent: readers are forgotten; what a writer was about is half done, and nobody is let in any more.
-final class ReadWriteGate: @unchecked Sendable {
+final class ReadWriteLock: @unchecked Sendable {
   private let lock = processLock
   // All that follows is guarded by it.
   private var forks = processLock.forks
