@@ -44,8 +44,8 @@ final class ConflictGraph {
     try context.forEach(count, grain: 1 << 14) { (range, _) throws(CoverTreeError) in
       for vertex in range {
         listed[vertex] = Int32(numbering.listed(vertex))
-        // `mixed` is a bijection: no two vertices share a priority.
-        priorities[vertex] = mixed(seed ^ UInt64(vertices[listed[vertex]]))
+        // `splitMix64` is a bijection: no two vertices share a priority.
+        priorities[vertex] = splitMix64(seed ^ UInt64(vertices[listed[vertex]]))
       }
     }
     try context.forEach(count, grain: chunk) { (range, _) throws(CoverTreeError) in

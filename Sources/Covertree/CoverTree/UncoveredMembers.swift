@@ -53,7 +53,7 @@ final class UncoveredMembers {
       forEachRun(in: range) { (center, run) in
         let all = Int(tally[center])
         // A member more brings `share` more; every `all` of that there is a vertex.
-        var due = all <= share ? 0 : Int(mixed(seed ^ UInt64(list[run.lowerBound])) % UInt64(all))
+        var due = all <= share ? 0 : Int(splitMix64(seed ^ UInt64(list[run.lowerBound])) % UInt64(all))
         for place in run {
           due += share
           guard due >= all else { continue }

@@ -20,8 +20,8 @@ extension PointsView {
 
 /// What one point adds to the number by which a set of points is known again.
 func hashOfPoint<S: Scalar>(_ index: Int, _ coordinates: UnsafePointer<S>, dim: Int) -> UInt64 {
-  var hash = mixed(UInt64(index))
+  var hash = splitMix64(UInt64(index))
   // Adding zero makes one of the two zeros.
-  for d in 0..<dim { hash = mixed(hash ^ (Double(coordinates[d]) + 0).bitPattern) }
+  for d in 0..<dim { hash = splitMix64(hash ^ (Double(coordinates[d]) + 0).bitPattern) }
   return hash
 }

@@ -19,7 +19,7 @@ extension VectorIndex {
     let settings = try Buffer<Int64>(count: IndexSettings.count)
     IndexSettings(table).write(to: settings)
     let sections = [Section("settings", settings)] + (try table.sections()) + structure.sections
-    let hash = mixed(UInt64(table.liveCount)) ^ mixed(UInt64(bitPattern: table.nextID))
+    let hash = splitMix64(UInt64(table.liveCount)) ^ splitMix64(UInt64(bitPattern: table.nextID))
     return FileImage(kind: .index, inputHash: hash, sections: sections)
   }
 

@@ -6,6 +6,6 @@ struct SeededGenerator: RandomNumberGenerator {
 
   mutating func next() -> UInt64 {
     defer { state &+= 0x9E37_79B9_7F4A_7C15 }
-    return mixed(state)
+    return splitMix64(state)
   }
 }

@@ -14,7 +14,7 @@ struct VectorHash {
   init(dim: Int, seed: (UInt64, UInt64)) throws(CoverTreeError) {
     (self.dim, self.seed) = (dim, seed)
     keys = try Buffer(count: (dim + 15) / 16 * 8)
-    for place in 0..<keys.count { keys[place] = mixed(seed.0 ^ mixed(seed.1 &+ UInt64(place))) }
+    for place in 0..<keys.count { keys[place] = splitMix64(seed.0 ^ splitMix64(seed.1 &+ UInt64(place))) }
   }
 
   /// - Returns: false for a vector with a number that is not finite.
@@ -37,7 +37,7 @@ enum ProcessSeed {
 func seededHash(_ low: UInt64, _ high: UInt64 = 0, kind: UInt32 = 0) -> UInt64 {
   // Products with random numbers of twice the length, of which the upper half is kept (Dietzfelbinger, 1996).
   let products = product(low, ProcessSeed.low) &+ product(high, ProcessSeed.high)
-  return mixed(products &+ ProcessSeed.offset.0 &+ UInt64(kind) &* ProcessSeed.offset.1)
+  return splitMix64(products &+ ProcessSeed.offset.0 &+ UInt64(kind) &* ProcessSeed.offset.1)
 }
 
 @inline(__always)

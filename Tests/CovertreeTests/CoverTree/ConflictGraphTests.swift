@@ -16,7 +16,7 @@ import Testing
         vertices, within: radius * radius, metric: metric, seed: seed, context: context)
       let chosen = try graph.independentSet(context: context)
 
-      let priority = vertices.elements.map { mixed(seed ^ UInt64($0)) }
+      let priority = vertices.elements.map { splitMix64(seed ^ UInt64($0)) }
       var expected = Set<Int>()
       var edges = 0
       for vertex in (0..<vertices.count).sorted(by: { priority[$0] > priority[$1] }) {

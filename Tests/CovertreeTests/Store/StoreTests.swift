@@ -10,7 +10,7 @@ import Testing
     let index = try HashIndex()
     var model: [Int: UInt64] = [:]
     for number in 0..<3000 {
-      let hash = mixed(generator.next() & mask)
+      let hash = splitMix64(generator.next() & mask)
       try index.reserve(1)
       index.insert(hash, number)
       model[number] = hash
@@ -20,7 +20,7 @@ import Testing
       }
     }
     for number in 0..<3000 {
-      let hash = model[number] ?? mixed(generator.next() & mask)
+      let hash = model[number] ?? splitMix64(generator.next() & mask)
       #expect(index.number(of: hash) { $0 == number } == (model[number] == nil ? nil : number))
     }
   }
@@ -67,12 +67,12 @@ import Testing
 }
 
 @Suite struct IDHashTests {
-  /// By a hash without a seed, `mixed(high ^ mixed(low ^ mixed(kind)))`, all of them would be one.
+  /// By a hash without a seed, `splitMix64(high ^ splitMix64(low ^ splitMix64(kind)))`, all of them would be one.
   @Test func idsOfAnAttackerAreToldApart() {
     var seen: Set<UInt64> = []
     for low in 0..<UInt64(1000) {
-      let id = StoreID(high: 5 ^ mixed(low ^ mixed(2)), low: low, kind: 2)
-      #expect(mixed(id.high ^ mixed(id.low ^ mixed(2))) == mixed(5))
+      let id = StoreID(high: 5 ^ splitMix64(low ^ splitMix64(2)), low: low, kind: 2)
+      #expect(splitMix64(id.high ^ splitMix64(id.low ^ splitMix64(2))) == splitMix64(5))
       #expect(id.hash == id.hash && seen.insert(id.hash).inserted)
       #expect(id.hash != StoreID(high: id.high, low: low, kind: 3).hash)
     }

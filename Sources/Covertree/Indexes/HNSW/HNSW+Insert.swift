@@ -86,7 +86,7 @@ extension HNSW {
 
   /// A number drawn for a vector.
   private func drawn(_ slot: Int) -> UInt64 {
-    mixed(options.seed ^ mixed(UInt64(UInt32(bitPattern: table.serials[slot]))))
+    splitMix64(options.seed ^ splitMix64(UInt64(UInt32(bitPattern: table.serials[slot]))))
   }
 
   /// Nodes of a level and above, in the order in which they are linked. It is random: near vectors often come together, and in their own
@@ -99,7 +99,7 @@ extension HNSW {
       try nodes.append(Int32(slot))
     }
     let lots = try Buffer<UInt64>(count: nodes.count)
-    for place in 0..<nodes.count { lots[place] = mixed(drawn(Int(nodes[place]))) }
+    for place in 0..<nodes.count { lots[place] = splitMix64(drawn(Int(nodes[place]))) }
     let order = try sortedOrder(ofKeys: lots, context: context)
     for place in 0..<order.count { order[place] = nodes[order[place]] }
     return order

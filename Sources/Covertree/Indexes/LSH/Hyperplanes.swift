@@ -29,7 +29,7 @@ final class Hyperplanes: @unchecked Sendable {
   init(count: Int, dim: Int, products: Bool, seed: UInt64) throws(CoverTreeError) {
     (self.count, self.dim, self.products) = (count, dim, products)
     let width = dim + 1
-    var generator = SeededGenerator(seed: mixed(seed ^ 0x5A17))
+    var generator = SeededGenerator(seed: splitMix64(seed ^ 0x5A17))
     let rows = try Buffer<Double>(count: count * width)
     for plane in 0..<count {
       let row = rows.base + plane * width

@@ -96,7 +96,7 @@ final class Twins {
     let (count, all) = (min(sampleCount, table.count), table.count)
     let sample = try hashes(of: count, in: table, context) { part in
       let first = part * all / count
-      return first + Int(mixed(UInt64(part)) % UInt64((part + 1) * all / count - first))
+      return first + Int(splitMix64(UInt64(part)) % UInt64((part + 1) * all / count - first))
     }
     var sorted = UnsafeMutableBufferPointer(start: sample.base, count: count)
     sorted.sort()

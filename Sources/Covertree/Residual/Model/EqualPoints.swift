@@ -82,9 +82,9 @@ extension ResidualModel {
   /// Library features follow from coordinates, the caller's need not.
   fileprivate func hash(ofPlace place: Int) -> UInt64 {
     var hash = residualVariance[place].bitPattern
-    for column in 0..<dim { hash = mixed(hash ^ coordinates[place * dim + column].bitPattern) }
+    for column in 0..<dim { hash = splitMix64(hash ^ coordinates[place * dim + column].bitPattern) }
     guard hasGivenFeatures else { return hash }
-    for column in 0..<rank { hash = mixed(hash ^ features[place * rank + column].bitPattern) }
+    for column in 0..<rank { hash = splitMix64(hash ^ features[place * rank + column].bitPattern) }
     return hash
   }
 
