@@ -35,7 +35,7 @@ final class DirectComparison {
     let labels = UnsafePointer(model.order.base) + places.lowerBound
     var most = 0
     for i in 0..<group.count {
-      eligible[i] = wanted.contains(i) ? prefix(of: labels, places.count, below: group.before[i]) : 0
+      eligible[i] = wanted.contains(i) ? lowerBound(of: group.before[i], in: labels, places.count) : 0
       most = max(most, eligible[i])
     }
     guard most > 0 else { return }

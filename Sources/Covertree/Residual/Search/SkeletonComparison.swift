@@ -228,7 +228,7 @@ final class SkeletonComparison {
     let places = skeleton.places
     let labels = UnsafePointer(model.order.base) + places.lowerBound
     for i in 0..<group.count {
-      eligible[i] = wanted.contains(i) ? prefix(of: labels, places.count, below: group.before[i]) : 0
+      eligible[i] = wanted.contains(i) ? lowerBound(of: group.before[i], in: labels, places.count) : 0
     }
     estimate(projected(onto: block, wanted), skeleton)
     let isOwn = block == group.block
