@@ -37,7 +37,7 @@ extension VectorIndex {
     let structure: any IndexStructure =
       switch settings.options.kind {
       case .bruteForce: BruteForce(table)
-      case .kdTree: try KDTree(table, file)
+      case .kdTree: try KDTreeIndex(table, file)
       case .lsh: try LSH(table, file, context: context)
       case .hnsw: try HNSW(table, file, context: context)
       }
@@ -269,7 +269,7 @@ private struct PlacesInGraph {
   }
 }
 
-extension KDTree {
+extension KDTreeIndex {
   var sections: [Section] {
     guard let boxes else { return [] }
     return [

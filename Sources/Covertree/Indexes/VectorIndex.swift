@@ -34,7 +34,7 @@ public final class VectorIndex: @unchecked Sendable {
   private static func structure(_ table: VectorTable) throws(CoverTreeError) -> any IndexStructure {
     switch table.options.kind {
     case .bruteForce: BruteForce(table)
-    case .kdTree: try KDTree(table)
+    case .kdTree: try KDTreeIndex(table)
     case .lsh: try LSH(table)
     case .hnsw: try HNSW(table)
     }

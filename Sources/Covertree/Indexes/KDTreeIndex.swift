@@ -3,7 +3,7 @@
 /// It is the library's `BoxTree`, cut by a rule of the index's own; vectors that came since it was built are compared one by one,
 /// until there are so many that it is built again. In many dimensions without structure queries are compared with
 /// all vectors in batches instead, as a search in a cover tree does.
-final class KDTree: IndexStructure, @unchecked Sendable {
+final class KDTreeIndex: IndexStructure, @unchecked Sendable {
   private let table: VectorTable
   /// The slots before this one are in the boxes.
   private var covered = 0
