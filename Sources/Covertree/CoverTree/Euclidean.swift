@@ -17,7 +17,7 @@ struct Euclidean<S: Scalar, D: Dimension>: Metric, @unchecked Sendable {
   @inline(__always)
   fileprivate func row(_ point: Int32) -> UnsafePointer<S> { points + Int(point) &* dimension.count }
 
-  func sources(_ list: GrowableBuffer<Int32>, context: CallContext) throws(CoverTreeError) -> BoxTree<S> {
+  func sources(_ list: GrowableBuffer<Int32>, context: CallContext) throws(CoverTreeError) -> KDTree<S> {
     let dim = dimension.count
     let rows = try Buffer<S>(count: list.count * dim)
     try context.forEach(list.count, grain: 1 << 14) { (range, _) throws(CoverTreeError) in
@@ -27,11 +27,11 @@ struct Euclidean<S: Scalar, D: Dimension>: Metric, @unchecked Sendable {
       }
     }
     defer { withExtendedLifetime(rows) {} }
-    return try BoxTree(
+    return try KDTree(
       PointsView(base: UnsafePointer(rows.base), count: list.count, dim: dim), leafSize: 4 * S.width, context: context)
   }
 
-  func finder(_ sources: BoxTree<S>) throws(CoverTreeError) -> EuclideanFinder<S, D> {
+  func finder(_ sources: KDTree<S>) throws(CoverTreeError) -> EuclideanFinder<S, D> {
     EuclideanFinder(
       metric: self, search: try SourceSearch(sources, dimension: dimension), closest: try ClosestSources())
   }

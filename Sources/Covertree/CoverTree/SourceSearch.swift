@@ -8,13 +8,13 @@
 ///
 /// Comparisons are a filter in the coordinates' own type, with its rounding error allowed for (`FilterSlack`).
 struct SourceSearch<S: Scalar, D: Dimension> {
-  let tree: BoxTree<S>
+  let tree: KDTree<S>
   private let arrays: SegmentArrays<S>
   private let slack: FilterSlack<S>
   private var panel: LanePanel<S, D>
   private(set) var pointsCompared = 0
 
-  init(_ tree: BoxTree<S>, dimension: D) throws(CoverTreeError) {
+  init(_ tree: KDTree<S>, dimension: D) throws(CoverTreeError) {
     self.tree = tree
     arrays = SegmentArrays(tree)
     slack = FilterSlack(dim: dimension.count)
@@ -51,7 +51,7 @@ struct SourceSearch<S: Scalar, D: Dimension> {
     for place in guesses { try compare(source: Int(place), into: &collector) }
     var reach = S.largest(panel.limits)
     // A limit may be infinite, and so is the distance of a lane without a child: it has no label.
-    let latest = BoxTree<S>.noLabel
+    let latest = KDTree<S>.noLabel
     panel.push(arrays, childrenOf: 0, reach, latest)
     while let box = panel.pop(reach) {
       let wanting = S.maskLessOrEqual(panel.squaredDistances(arrays, to: box), panel.limits)

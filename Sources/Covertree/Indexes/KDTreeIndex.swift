@@ -1,13 +1,13 @@
 /// A k-d tree: exact, for few dimensions.
 ///
-/// It is the library's `BoxTree`, cut by a rule of the index's own; vectors that came since it was built are compared one by one,
+/// It is the library's `KDTree`, cut by a rule of the index's own; vectors that came since it was built are compared one by one,
 /// until there are so many that it is built again. In many dimensions without structure queries are compared with
 /// all vectors in batches instead, as a search in a cover tree does.
 final class KDTreeIndex: IndexStructure, @unchecked Sendable {
   private let table: VectorTable
   /// The slots before this one are in the boxes.
   private var covered = 0
-  private(set) var boxes: BoxTree<Float>?
+  private(set) var boxes: KDTree<Float>?
   /// For searches that may find all; others have labels of their own.
   private var points: SearchPoints<Float>?
   /// The address of the rows when `points` was made.
@@ -20,7 +20,7 @@ final class KDTreeIndex: IndexStructure, @unchecked Sendable {
   private static var fewestWaiting: Int { 512 }
   private static var waitingShare: Int { 8 }
 
-  init(_ table: VectorTable, _ boxes: BoxTree<Float>? = nil) throws(CoverTreeError) {
+  init(_ table: VectorTable, _ boxes: KDTree<Float>? = nil) throws(CoverTreeError) {
     (self.table, self.boxes, covered) = (table, boxes, boxes?.count ?? 0)
     places = try lentPlaces()
     view()
@@ -43,8 +43,8 @@ final class KDTreeIndex: IndexStructure, @unchecked Sendable {
     view()
   }
 
-  private func boxTree(_ points: PointsView<Float>, _ context: CallContext) throws(CoverTreeError) -> BoxTree<Float> {
-    try BoxTree(points, leafSize: table.options.leafSize, rule: table.options.split, context: context)
+  private func boxTree(_ points: PointsView<Float>, _ context: CallContext) throws(CoverTreeError) -> KDTree<Float> {
+    try KDTree(points, leafSize: table.options.leafSize, rule: table.options.split, context: context)
   }
 
   private func lentPlaces() throws(CoverTreeError) -> Buffer<Int32>? {
@@ -64,7 +64,7 @@ final class KDTreeIndex: IndexStructure, @unchecked Sendable {
     found = rows.base
   }
 
-  private func view(_ boxes: BoxTree<Float>, labels: Buffer<Int32>) -> SearchPoints<Float> {
+  private func view(_ boxes: KDTree<Float>, labels: Buffer<Int32>) -> SearchPoints<Float> {
     SearchPoints(boxes, labels: labels, rows: RowsElsewhere(rows: rows, positions: places, owner: table))
   }
 
@@ -133,7 +133,7 @@ final class KDTreeIndex: IndexStructure, @unchecked Sendable {
     let labels = try Buffer<Int32>(count: boxes.labels.count)
     for place in 0..<labels.count {
       let label = boxes.labels[place]
-      labels[place] = label == BoxTree<Float>.noLabel || admitted[label] == 0 ? BoxTree<Float>.noLabel : label
+      labels[place] = label == KDTree<Float>.noLabel || admitted[label] == 0 ? KDTree<Float>.noLabel : label
     }
     return view(boxes, labels: labels)
   }

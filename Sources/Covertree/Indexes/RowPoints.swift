@@ -17,7 +17,7 @@ final class RowPoints: DensePoints, @unchecked Sendable {
     (decisive, self.longest) = (table.decisive, longest)
     coordinates = decisive.coordinates
     labels = try Buffer(count: count)
-    for slot in 0..<count { labels[slot] = admitted?[slot] == 0 ? BoxTree<Float>.noLabel : Int32(slot) }
+    for slot in 0..<count { labels[slot] = admitted?[slot] == 0 ? KDTree<Float>.noLabel : Int32(slot) }
     memory = try Buffer(count: MemoryLayout<cn_rows>.stride)
     let view = UnsafeMutableRawPointer(memory.base).bindMemory(to: cn_rows.self, capacity: 1)
     view.pointee = decisive.view

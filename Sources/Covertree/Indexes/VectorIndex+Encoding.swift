@@ -286,7 +286,7 @@ extension KDTreeIndex {
       return
     }
     let labels: Buffer<Int32> = try file.buffer("boxes.labels")
-    let count = labels.elements.firstIndex(of: BoxTree<Float>.noLabel) ?? labels.count
+    let count = labels.elements.firstIndex(of: KDTree<Float>.noLabel) ?? labels.count
     let seen = try Buffer<UInt8>(count: count, filledWith: 0)
     func isNew(_ label: Int32) -> Bool {
       guard label >= 0, label < count, seen[label] == 0 else { return false }
@@ -294,10 +294,10 @@ extension KDTreeIndex {
       return true
     }
     guard count > 0, count <= table.count, labels.elements[..<count].allSatisfy(isNew),
-      labels.elements[count...].allSatisfy({ $0 == BoxTree<Float>.noLabel })
+      labels.elements[count...].allSatisfy({ $0 == KDTree<Float>.noLabel })
     else { throw file.corrupt("section \"boxes.labels\": a label is out of range or there twice") }
     guard
-      let boxes = try BoxTree<Float>(
+      let boxes = try KDTree<Float>(
         count: count, dim: table.dim, leafSize: table.options.leafSize,
         coordinates: try file.buffer("boxes.coordinates", of: Float.self, columns: Float.width).vectors(),
         labels: labels, boxes: try file.buffer("boxes.sides", of: Float.self, columns: Float.width).vectors(),

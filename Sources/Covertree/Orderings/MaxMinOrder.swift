@@ -28,7 +28,7 @@ private struct MaxMinTask: DimensionTask {
 
   func run<D: Dimension>(_ dimension: D) throws(CoverTreeError) {
     let count = points.count
-    let boxes = try BoxTree(points, leafSize: BoxTree<Double>.defaultLeafSize, context: context)
+    let boxes = try KDTree(points, leafSize: KDTree<Double>.defaultLeafSize, context: context)
     var search = try BoxSearch(boxes, dimension: dimension)
     let queue = try FarthestQueue(count: count)
     var choice = MaxMinChoice(most: MaxMinBlocks.size(context))

@@ -73,7 +73,7 @@ struct CoverBuild<S: Scalar> {
       let table = try view.segment.places()
       for offset in max(0, first - view.segment.indices.lowerBound)..<table.count {
         let place = Int(table[offset])
-        guard place >= 0, includingRemoved || view.label(place) != BoxTree<S>.noLabel else { continue }
+        guard place >= 0, includingRemoved || view.label(place) != KDTree<S>.noLabel else { continue }
         try places.append(Int32(view.firstPlace + place))
       }
     }

@@ -1,4 +1,4 @@
-/// Trees as files. The sections are those of `docs/file-format.md`: the arrays of `BoxTree`, and of `TreeLayout` if the cover tree has been
+/// Trees as files. The sections are those of `docs/file-format.md`: the arrays of `KDTree`, and of `TreeLayout` if the cover tree has been
 /// made, as they are in memory, so that a file that was opened is searched and exported where it is.
 extension CoverTree where S: StorableElement {
   /// The current state; arrays of a single segment are not copied. Several are merged into one.
@@ -22,7 +22,7 @@ extension CoverTree where S: StorableElement {
     ]
     if view.removedCount > 0 {
       let removed = try Buffer<UInt8>(count: view.segment.count)
-      for place in 0..<removed.count { removed[place] = view.label(place) == BoxTree<S>.noLabel ? 1 : 0 }
+      for place in 0..<removed.count { removed[place] = view.label(place) == KDTree<S>.noLabel ? 1 : 0 }
       sections.append(Section("boxes.removed", removed))
     }
     if snapshot.latestCover != nil {
@@ -61,13 +61,13 @@ extension Segment where S: StorableElement {
     _ file: StoredFile, _ settings: TreeSettings, context: CallContext
   ) throws(CoverTreeError) {
     let labels: Buffer<Int32> = try file.buffer("boxes.labels")
-    let count = labels.elements.firstIndex(of: BoxTree<S>.noLabel) ?? labels.count
+    let count = labels.elements.firstIndex(of: KDTree<S>.noLabel) ?? labels.count
     guard count > 0, count <= settings.indexCount - settings.firstIndex else {
       throw file.corrupt("section \"boxes.labels\": there are \(count) points and \(settings.indexCount) indices")
     }
     let scalars: Buffer<S> = try file.buffer("boxes.coordinates", columns: S.width)
     guard
-      let boxes = try BoxTree<S>(
+      let boxes = try KDTree<S>(
         count: count, dim: settings.dim, leafSize: settings.options.leafSize, coordinates: scalars.vectors(),
         labels: labels, boxes: try file.buffer("boxes.sides", of: S.self, columns: S.width).vectors(),
         smallestLabel: try file.buffer("boxes.smallest_label"))
@@ -79,7 +79,7 @@ extension Segment where S: StorableElement {
     let seen = try Buffer<UInt8>(count: indices.count, filledWith: 0)
     for (place, label) in labels.elements.enumerated() {
       guard place < count else {
-        guard label == BoxTree<S>.noLabel else {
+        guard label == KDTree<S>.noLabel else {
           throw file.corrupt("section \"boxes.labels\": \(label) is beyond the last point")
         }
         continue
@@ -103,7 +103,7 @@ extension SearchPoints {
       for place in range {
         let view = view(at: place)
         let label = view.label(place - view.firstPlace)
-        guard label != BoxTree<S>.noLabel else { continue }
+        guard label != KDTree<S>.noLabel else { continue }
         copy(place, into: row)
         sums[range.lowerBound / grain] &+= hashOfPoint(Int(label), row, dim: dim)
       }

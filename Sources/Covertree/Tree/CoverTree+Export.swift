@@ -96,7 +96,7 @@ extension CoverTree {
       let table = inLeafOrder ? nil : try view.segment.places()
       for number in 0..<(table?.count ?? view.segment.count) {
         let place = table.map { Int($0[number]) } ?? number
-        guard place >= 0, view.label(place) != BoxTree<S>.noLabel else { continue }
+        guard place >= 0, view.label(place) != KDTree<S>.noLabel else { continue }
         indices[next] = Int64(view.segment.labels[place])
         next += 1
       }

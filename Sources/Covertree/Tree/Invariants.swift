@@ -145,9 +145,9 @@ struct Invariants<S: Scalar> {
     func run<D: Dimension>(_ dimension: D) throws(CoverTreeError) {
       let layout = invariants.layout
       // Removed points are nodes like the others here. Labels are tree indices.
-      let nodes = try BoxTree(
+      let nodes = try KDTree(
         PointsView(base: UnsafePointer(layout.points.base), count: layout.count, dim: layout.dim),
-        leafSize: BoxTree<S>.defaultLeafSize, context: invariants.context)
+        leafSize: KDTree<S>.defaultLeafSize, context: invariants.context)
       let grain = CallContext.grain(operationsPerItem: layout.count * layout.dim / S.width, most: 256)
       try invariants.context.forEach(layout.count, grain: grain) { (range, _) throws(CoverTreeError) in
         var search = try BoxSearch(nodes, dimension: dimension)

@@ -50,7 +50,7 @@ struct SegmentRules<S: Scalar> {
   }
 
   /// Checks the boxes of a node and all below it, whose points begin at the place `next`.
-  private func check(_ boxes: BoxTree<S>, below node: Int, next: inout Int) throws(CoverTreeError) {
+  private func check(_ boxes: KDTree<S>, below node: Int, next: inout Int) throws(CoverTreeError) {
     for lane in 0..<S.width {
       let first = next
       let child = boxes.children[node * S.width + lane]

@@ -20,7 +20,7 @@ struct TreeChange<S: Scalar> {
   /// A tree of the given points, with the dataset indices 0 ..< count.
   func build(_ points: PointsView<S>) throws(CoverTreeError) -> TreeSnapshot<S> {
     try points.checkCoordinates(named: "points", context: context)
-    let boxes = try BoxTree(points, leafSize: options.leafSize, context: context)
+    let boxes = try KDTree(points, leafSize: options.leafSize, context: context)
     // The host's array may have changed since it was checked.
     guard try boxes.isUsable(context) else { throw .changing("points") }
     let segment = Segment(boxes, indices: 0..<points.count)
@@ -124,7 +124,7 @@ struct TreeChange<S: Scalar> {
     guard gathered.count > 0 else { return nil }
     let lowest = gathered.labels.elements.min() ?? 0
     let upper = max(views.last?.segment.indices.upperBound ?? 0, first + (new?.count ?? 0))
-    let boxes = try BoxTree(gathered.view, labels: gathered.labels.base, leafSize: options.leafSize, context: context)
+    let boxes = try KDTree(gathered.view, labels: gathered.labels.base, leafSize: options.leafSize, context: context)
     return Segment(boxes, indices: Int(lowest)..<upper)
   }
 }
@@ -190,7 +190,7 @@ private struct GatheredPoints<S: Scalar> {
     let starts = try Buffer<Int>(count: chunks + 1, filledWith: 0)
     try context.forEach(chunks, grain: 1) { (range, _) throws(CoverTreeError) in
       for chunk in range {
-        for place in chunk * grain..<min(boxes.count, (chunk + 1) * grain) where view.label(place) != BoxTree<S>.noLabel
+        for place in chunk * grain..<min(boxes.count, (chunk + 1) * grain) where view.label(place) != KDTree<S>.noLabel
         {
           starts[chunk + 1] += 1
         }
@@ -202,7 +202,7 @@ private struct GatheredPoints<S: Scalar> {
         var next = starts[chunk]
         for place in chunk * grain..<min(boxes.count, (chunk + 1) * grain) {
           let label = view.label(place)
-          guard label != BoxTree<S>.noLabel else { continue }
+          guard label != KDTree<S>.noLabel else { continue }
           let point = boxes.coordinates(at: place)
           for d in 0..<boxes.dim { rows[next * boxes.dim + d] = point[d * S.width] }
           labels[next] = label
@@ -213,7 +213,7 @@ private struct GatheredPoints<S: Scalar> {
   }
 }
 
-extension BoxTree {
+extension KDTree {
   /// Whether all coordinates are finite and can be squared.
   func isUsable(_ context: CallContext) throws(CoverTreeError) -> Bool {
     let (coordinates, count, dim) = (coordinates, count, dim)

@@ -7,7 +7,7 @@ public enum PointOrder: Int32, Sendable {
 
 public struct TreeOptions: Sendable {
   public var order = PointOrder.hilbert
-  public var leafSize = BoxTree<Float>.defaultLeafSize
+  public var leafSize = KDTree<Float>.defaultLeafSize
   public var seed: UInt64 = 0
 
   public init() {}

@@ -28,7 +28,7 @@ import Testing
   private func check<S: Scalar>(_ points: PointSet<S>, _ leafSize: Int) throws {
     let queries = PointSet<S>(count: 20, dim: points.dim, seed: 9)
     try points.withView { view in
-      let tree = try BoxTree(view, leafSize: leafSize, context: CallContext(threads: 2))
+      let tree = try KDTree(view, leafSize: leafSize, context: CallContext(threads: 2))
       let all = SearchPoints([Segment(tree, indices: 0..<view.count)], removedCounts: [0], time: 0)
       var search = try BoxSearch(all, dimension: RuntimeDimension(count: view.dim))
       for row in 0..<queries.count {

@@ -75,11 +75,11 @@ import Testing
 
   private func checkBounds<S: Scalar>(_ points: PointSet<S>) throws {
     try points.withView { view in
-      let tree = try BoxTree(view, leafSize: 32, context: CallContext(threads: 1))
+      let tree = try KDTree(view, leafSize: 32, context: CallContext(threads: 1))
       var exact = try ScoredQuery<S, RuntimeDimension>(RuntimeDimension(count: points.dim))
       for row in stride(from: 0, to: points.count, by: 500) {
         exact.set(view.row(row))
-        for lane in 0..<tree.children.count where tree.smallestLabel[lane] != BoxTree<S>.noLabel {
+        for lane in 0..<tree.children.count where tree.smallestLabel[lane] != KDTree<S>.noLabel {
           let (boxes, within) = (tree.boxes.base + lane / S.width * points.dim * 2, lane % S.width)
           let least = exact.least(boxes, part: within / 8)[within % 8]
           let largest = exact.largest(boxes, part: within / 8)[within % 8]
@@ -122,8 +122,8 @@ private struct SearchedPoints<S: Scalar> {
     let first = view.count * 2 / 3
     let labels = try Buffer<Int32>(count: view.count - first)
     for row in first..<view.count { labels[row - first] = Int32(row) }
-    let older = try BoxTree(view.rows(0..<first), leafSize: 32, context: context)
-    let newer = try BoxTree(view.rows(first..<view.count), labels: labels.base, leafSize: 32, context: context)
+    let older = try KDTree(view.rows(0..<first), leafSize: 32, context: context)
+    let newer = try KDTree(view.rows(first..<view.count), labels: labels.base, leafSize: 32, context: context)
     points = SearchPoints(
       [Segment(older, indices: 0..<first), Segment(newer, indices: first..<view.count)], removedCounts: [0, 0], time: 0)
     set = try QuerySet(allOf: points)

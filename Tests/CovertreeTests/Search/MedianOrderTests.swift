@@ -130,14 +130,14 @@ private func coarse<S: Scalar>(_ points: PointSet<S>) -> PointSet<S> {
   private func check<S: Scalar>(_ points: PointSet<S>, _ leafSize: Int) throws {
     let labels = (0..<Int32(points.count)).map { Int32(points.count) - 1 - $0 }
     try points.withView { view in
-      let tree = try BoxTree(view, leafSize: leafSize, context: CallContext(threads: 2))
+      let tree = try KDTree(view, leafSize: leafSize, context: CallContext(threads: 2))
       checkPlaces(tree, points) { Int($0) }
       checkBoxes(tree)
       for first in stride(from: 0, to: tree.labels.count, by: tree.leafSize) {
         #expect((first + 1..<first + tree.leafSize).allSatisfy { tree.labels[$0 - 1] <= tree.labels[$0] })
       }
       let labelled = try labels.withUnsafeBufferPointer {
-        try BoxTree(view, labels: $0.baseAddress, leafSize: leafSize, context: CallContext(threads: 1))
+        try KDTree(view, labels: $0.baseAddress, leafSize: leafSize, context: CallContext(threads: 1))
       }
       checkPlaces(labelled, points) { points.count - 1 - Int($0) }
       checkBoxes(labelled)
@@ -145,14 +145,14 @@ private func coarse<S: Scalar>(_ points: PointSet<S>) -> PointSet<S> {
   }
 
   /// Each row is once in the tree, with its coordinates; lanes beyond the last point hold nothing.
-  private func checkPlaces<S: Scalar>(_ tree: BoxTree<S>, _ points: PointSet<S>, row: (Int32) -> Int) {
+  private func checkPlaces<S: Scalar>(_ tree: KDTree<S>, _ points: PointSet<S>, row: (Int32) -> Int) {
     var seen = [Bool](repeating: false, count: points.count)
     var wrong = 0
     for place in 0..<tree.labels.count {
       let found = tree.coordinates(at: place)
       let label = tree.labels[place]
       if place >= points.count {
-        wrong += label == BoxTree<S>.noLabel && (0..<points.dim).allSatisfy { found[$0 * S.width].isNaN } ? 0 : 1
+        wrong += label == KDTree<S>.noLabel && (0..<points.dim).allSatisfy { found[$0 * S.width].isNaN } ? 0 : 1
         continue
       }
       let row = row(label)
@@ -164,7 +164,7 @@ private func coarse<S: Scalar>(_ points: PointSet<S>) -> PointSet<S> {
   }
 
   /// Boxes and smallest labels belong to the points below; a lane without points has an empty box.
-  private func checkBoxes<S: Scalar>(_ tree: BoxTree<S>) {
+  private func checkBoxes<S: Scalar>(_ tree: KDTree<S>) {
     var sizes = [tree.labels.count / tree.leafSize]
     repeat { sizes.append((sizes.last! + S.width - 1) / S.width) } while sizes.last! > 1
     var (wrong, points) = (0, tree.leafSize)
@@ -183,9 +183,9 @@ private func coarse<S: Scalar>(_ points: PointSet<S>) -> PointSet<S> {
     #expect(wrong == 0)
   }
 
-  private func isTight<S: Scalar>(_ tree: BoxTree<S>, _ slot: Int, _ places: Range<Int>) -> Bool {
+  private func isTight<S: Scalar>(_ tree: KDTree<S>, _ slot: Int, _ places: Range<Int>) -> Bool {
     let (node, lane) = (slot / S.width, slot % S.width)
-    let smallest = places.map { tree.labels[$0] }.min() ?? BoxTree<S>.noLabel
+    let smallest = places.map { tree.labels[$0] }.min() ?? KDTree<S>.noLabel
     return tree.smallestLabel[slot] == smallest
       && (0..<tree.dim).allSatisfy { d in
         let line = places.map { tree.coordinates(at: $0)[d * S.width] }
@@ -197,9 +197,9 @@ private func coarse<S: Scalar>(_ points: PointSet<S>) -> PointSet<S> {
   @Test func noPointsHaveAnEmptyLeaf() throws {
     try PointSet<Float>(count: 1, dim: 3, seed: 1).withView { view in
       let none = view.rows(0..<0)
-      let tree = try BoxTree(none, leafSize: 32, context: .brief)
+      let tree = try KDTree(none, leafSize: 32, context: .brief)
       checkBoxes(tree)
-      #expect(tree.labels.elements.allSatisfy { $0 == BoxTree<Float>.noLabel })
+      #expect(tree.labels.elements.allSatisfy { $0 == KDTree<Float>.noLabel })
       #expect(tree.coordinates(at: 0)[0].isNaN)
     }
   }
@@ -210,7 +210,7 @@ private func coarse<S: Scalar>(_ points: PointSet<S>) -> PointSet<S> {
     let labels = (0..<500).map { Int32($0 / 100) }
     try points.withView { view in
       let tree = try labels.withUnsafeBufferPointer {
-        try BoxTree(view, labels: $0.baseAddress, leafSize: 32, context: CallContext(threads: 1))
+        try KDTree(view, labels: $0.baseAddress, leafSize: 32, context: CallContext(threads: 1))
       }
       let found = (0..<500).map { tree.coordinates(at: $0)[0] }
       #expect(found.sorted() == (0..<500).map { points.values[$0 * 3] }.sorted())

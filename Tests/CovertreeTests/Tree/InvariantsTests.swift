@@ -9,7 +9,7 @@ import Testing
   /// What a test may break.
   struct Parts {
     let layout: TreeLayout<Float>
-    let boxes: BoxTree<Float>
+    let boxes: KDTree<Float>
     let tombstones: Tombstones
   }
 

@@ -11,8 +11,8 @@ final class SpatialSearch: @unchecked Sendable {
   init(_ model: ResidualModel, context: CallContext) throws(CoverTreeError) {
     self.model = model
     let view = PointsView(base: UnsafePointer(model.coordinates.base), count: model.count, dim: model.dim)
-    let boxes = try BoxTree(
-      view, labels: model.order.base, leafSize: BoxTree<Double>.defaultLeafSize, context: context)
+    let boxes = try KDTree(
+      view, labels: model.order.base, leafSize: KDTree<Double>.defaultLeafSize, context: context)
     points = SearchPoints(
       boxes, labels: boxes.labels, rows: RowsElsewhere(rows: view, positions: model.positions, owner: model))
   }

@@ -19,7 +19,7 @@ struct PointLocator<S: Scalar>: @unchecked Sendable {
     while number > 0 && views[number].segment.indices.lowerBound > label { number &-= 1 }
     guard views[number].segment.indices.contains(label) else { return nil }
     let place = Int(tables[number][label &- views[number].segment.indices.lowerBound])
-    guard place >= 0, views[number].label(place) != BoxTree<S>.noLabel else { return nil }
+    guard place >= 0, views[number].label(place) != KDTree<S>.noLabel else { return nil }
     return (number, place)
   }
 

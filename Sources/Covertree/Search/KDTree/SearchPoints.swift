@@ -39,7 +39,7 @@ final class SearchPoints<S: Scalar>: @unchecked Sendable {
   /// A k-d tree over rows that something else has.
   ///
   /// - Parameter labels: by place in the boxes; `noLabel` for points that do not count.
-  init(_ boxes: BoxTree<S>, labels: Buffer<Int32>, rows: RowsElsewhere<S>) {
+  init(_ boxes: KDTree<S>, labels: Buffer<Int32>, rows: RowsElsewhere<S>) {
     let segment = Segment(boxes, labels: labels, indices: 0..<rows.indexCount)
     views = [SegmentView(segment, firstPlace: 0, removedCount: 0, time: 0)]
     arrays = [views[0].arrays]
@@ -88,7 +88,7 @@ final class SearchPoints<S: Scalar>: @unchecked Sendable {
     let places = try Buffer<Int32>(count: liveCount)
     var next = 0
     for view in views {
-      for place in 0..<view.segment.count where view.label(place) != BoxTree<S>.noLabel {
+      for place in 0..<view.segment.count where view.label(place) != KDTree<S>.noLabel {
         places[next] = Int32(view.firstPlace + place)
         next += 1
       }
@@ -104,7 +104,7 @@ final class SearchPoints<S: Scalar>: @unchecked Sendable {
       let size = view.boxes.leafSize
       let before = try Buffer<Int32>(count: view.segment.labels.count / size + 1, filledWith: 0)
       for leaf in 0..<before.count - 1 {
-        let live = (leaf * size..<(leaf + 1) * size).count { view.label($0) != BoxTree<S>.noLabel }
+        let live = (leaf * size..<(leaf + 1) * size).count { view.label($0) != KDTree<S>.noLabel }
         before[leaf + 1] = before[leaf] + Int32(live)
       }
       return before

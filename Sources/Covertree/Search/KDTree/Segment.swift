@@ -3,7 +3,7 @@
 /// The points of a tree are in a list of segments, the oldest and largest first. A segment never changes but for the marks of removed points,
 /// which only later snapshots see. So snapshots share segments.
 final class Segment<S: Scalar>: @unchecked Sendable {
-  let boxes: BoxTree<S>
+  let boxes: KDTree<S>
   /// By place: the dataset index, or `noLabel` for places that hold no point that counts.
   let labels: Buffer<Int32>
   /// All labels are in this range.
@@ -12,7 +12,7 @@ final class Segment<S: Scalar>: @unchecked Sendable {
   private let graves = Lazy<Tombstones>()
 
   /// - Parameter labels: in place of the boxes' own.
-  init(_ boxes: BoxTree<S>, labels: Buffer<Int32>? = nil, indices: Range<Int>) {
+  init(_ boxes: KDTree<S>, labels: Buffer<Int32>? = nil, indices: Range<Int>) {
     (self.boxes, self.labels, self.indices) = (boxes, labels ?? boxes.labels, indices)
   }
 
@@ -29,7 +29,7 @@ final class Segment<S: Scalar>: @unchecked Sendable {
   func places() throws(CoverTreeError) -> Buffer<Int32> {
     try placeTable.get { () throws(CoverTreeError) in
       let table = try Buffer<Int32>(count: indices.count, filledWith: -1)
-      for place in 0..<count where labels[place] != BoxTree<S>.noLabel {
+      for place in 0..<count where labels[place] != KDTree<S>.noLabel {
         table[Int(labels[place]) - indices.lowerBound] = Int32(place)
       }
       return table
@@ -58,7 +58,7 @@ struct SegmentArrays<S: Scalar> {
   private let time: UInt32
 
   /// A tree that is alone, and from which nothing is removed.
-  init(_ tree: BoxTree<S>) { self.init(tree, tree.labels, firstPlace: 0, firstLabel: 0, nil, 0) }
+  init(_ tree: KDTree<S>) { self.init(tree, tree.labels, firstPlace: 0, firstLabel: 0, nil, 0) }
 
   /// - Parameter tombstones: nil if no point is removed.
   fileprivate init(_ segment: Segment<S>, firstPlace: Int, _ tombstones: Tombstones?, _ time: UInt32) {
@@ -67,7 +67,7 @@ struct SegmentArrays<S: Scalar> {
   }
 
   private init(
-    _ tree: BoxTree<S>, _ labels: Buffer<Int32>, firstPlace: Int, firstLabel: Int, _ tombstones: Tombstones?,
+    _ tree: KDTree<S>, _ labels: Buffer<Int32>, firstPlace: Int, firstLabel: Int, _ tombstones: Tombstones?,
     _ time: UInt32
   ) {
     boxes = UnsafePointer(tree.boxes.base)
@@ -92,7 +92,7 @@ struct SegmentArrays<S: Scalar> {
   /// The dataset index of a point, by its place in the segment; `noLabel` if there is none, or it is removed.
   @inline(__always)
   func label(_ place: Int) -> Int32 {
-    if let tombstones, tombstones.isRemoved(place, by: time) { return BoxTree<S>.noLabel }
+    if let tombstones, tombstones.isRemoved(place, by: time) { return KDTree<S>.noLabel }
     return labels[place]
   }
 
@@ -132,7 +132,7 @@ struct SegmentView<S: Scalar>: @unchecked Sendable {
       segment, firstPlace: firstPlace, removedCount == 0 ? nil : segment.tombstones, time)
   }
 
-  var boxes: BoxTree<S> { segment.boxes }
+  var boxes: KDTree<S> { segment.boxes }
   var firstPlace: Int { arrays.firstPlace }
   var liveCount: Int { segment.count - removedCount }
   var places: Range<Int> { firstPlace..<firstPlace + segment.labels.count }

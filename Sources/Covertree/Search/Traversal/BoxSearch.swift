@@ -10,7 +10,7 @@ struct BoxSearch<S: Scalar, D: Dimension> {
   let dimension: D
   let slack: FilterSlack<S>
   /// The first tree, and where its arrays are.
-  private let tree: BoxTree<S>
+  private let tree: KDTree<S>
   private let first: SegmentArrays<S>
   /// All trees, of which the first is the first.
   private let trees: [SegmentArrays<S>]
@@ -25,7 +25,7 @@ struct BoxSearch<S: Scalar, D: Dimension> {
   private(set) var pointsCompared = 0
   private(set) var boxesCompared = 0
 
-  init(_ tree: BoxTree<S>, dimension: D) throws(CoverTreeError) {
+  init(_ tree: KDTree<S>, dimension: D) throws(CoverTreeError) {
     try self.init(tree, [SegmentArrays(tree)], depth: tree.depth, owner: tree, dimension)
   }
 
@@ -35,7 +35,7 @@ struct BoxSearch<S: Scalar, D: Dimension> {
   }
 
   private init(
-    _ tree: BoxTree<S>, _ trees: [SegmentArrays<S>], depth: Int, owner: AnyObject, _ dimension: D
+    _ tree: KDTree<S>, _ trees: [SegmentArrays<S>], depth: Int, owner: AnyObject, _ dimension: D
   ) throws(CoverTreeError) {
     (self.tree, first, self.trees, self.owner, self.dimension) = (tree, trees[0], trees, owner, dimension)
     slack = FilterSlack(dim: dimension.count)

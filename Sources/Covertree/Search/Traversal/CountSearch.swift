@@ -6,7 +6,7 @@ struct CountSearch<S: Scalar, D: Dimension> {
   /// A segment, and what counts of it as a whole.
   private struct Counted {
     let arrays: SegmentArrays<S>
-    let boxes: BoxTree<S>
+    let boxes: KDTree<S>
     /// Of each lane of a node the largest label below it; nil where all labels count for all queries.
     let largestLabel: Buffer<Int32>?
     /// Points before each leaf that count; nil where all do.

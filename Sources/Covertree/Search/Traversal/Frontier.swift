@@ -27,7 +27,7 @@ final class Frontier<S: Scalar> {
   }
 
   /// Takes over the child of a node; false where there is no room.
-  func append(_ tree: BoxTree<S>, node: Int, lane: Int) -> Bool {
+  func append(_ tree: KDTree<S>, node: Int, lane: Int) -> Bool {
     guard count < Self.capacity else { return false }
     let source = UnsafeRawPointer(tree.boxes.base + node &* dim &* 2).assumingMemoryBound(to: S.self) + lane
     for side in 0..<2 &* dim { sides[side &* S.width] = source[side &* S.width] }
@@ -43,7 +43,7 @@ final class Frontier<S: Scalar> {
     let inUse = count
     while count < end {
       for side in 0..<2 &* dim { sides[side &* S.width] = side % 2 == 0 ? .infinity : -.infinity }
-      smallestLabel[count] = BoxTree<S>.noLabel
+      smallestLabel[count] = KDTree<S>.noLabel
       count &+= 1
     }
     count = inUse

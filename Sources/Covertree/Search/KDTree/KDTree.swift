@@ -9,7 +9,7 @@
 /// Inside a leaf points stand by their labels, so equal points, which are cut by row, have ascending labels if rows have.
 ///
 /// Memory: the coordinates once, a label a point, and about `(2 dim + 2) / leafSize` scalars a point.
-final class BoxTree<S: Scalar>: @unchecked Sendable {
+final class KDTree<S: Scalar>: @unchecked Sendable {
   let count: Int
   let dim: Int
   /// A multiple of the vector width.

@@ -2,7 +2,7 @@ import CNumerics
 
 /// The leaves of a tree, and the nodes that lead to them, filled one after the other.
 struct FilledNodes<S: Scalar>: DimensionTask {
-  let tree: BoxTree<S>
+  let tree: KDTree<S>
   let placed: MedianOrder<S>
   /// By row; nil for the row itself.
   let given: UnsafePointer<Int32>?
@@ -48,7 +48,7 @@ struct FilledNodes<S: Scalar>: DimensionTask {
       // Beyond the last point there are copies of the first one, until the box is known.
       let from = slot < count ? slot : 0
       let to = slot < count ? Int(slots.ranks[slot]) : slot
-      labels[to] = slot < count ? slots.labels[slot] : BoxTree<S>.noLabel
+      labels[to] = slot < count ? slots.labels[slot] : KDTree<S>.noLabel
       guard count > 0 else { continue }
       let point = placed.coordinates(at: first &+ from)
       let target = scalars + lane(to)
