@@ -211,7 +211,7 @@ private struct WithinTask: DimensionTask {
   private func walk<D: Dimension>(_ rows: Range<Int>, _ dimension: D) throws(CoverTreeError) -> Int {
     let compared = Counter()
     try search.context.forEach(rows.count, grain: points.queriesPerChunk) { (range, _) throws(CoverTreeError) in
-      var boxes = try BoxSearch(points, dimension: dimension)
+      var boxes = try KDTreeSearch(points, dimension: dimension)
       for row in range.lowerBound + rows.lowerBound..<range.upperBound + rows.lowerBound {
         var collector = RadiusCollector<Float>(found: lists.found[row], worst: score)
         try boxes.run(search.queries.row(row), into: &collector)

@@ -29,7 +29,7 @@ private struct MaxMinTask: DimensionTask {
   func run<D: Dimension>(_ dimension: D) throws(CoverTreeError) {
     let count = points.count
     let boxes = try KDTree(points, leafSize: KDTree<Double>.defaultLeafSize, context: context)
-    var search = try BoxSearch(boxes, dimension: dimension)
+    var search = try KDTreeSearch(boxes, dimension: dimension)
     let queue = try FarthestQueue(count: count)
     var choice = MaxMinChoice(most: MaxMinBlocks.size(context))
     var blocks: MaxMinBlocks?

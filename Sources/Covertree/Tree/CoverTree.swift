@@ -3,7 +3,7 @@ import Synchronization
 
 /// Points, exact searches among them, and their compressed cover tree, which is made when something asks for it.
 ///
-/// Searches walk k-d trees (`SearchPoints`, `BoxSearch`). Changes are by batches (`TreeChange`).
+/// Searches walk k-d trees (`SearchPoints`, `KDTreeSearch`). Changes are by batches (`TreeChange`).
 ///
 /// **Definition** of the compressed cover tree (Elkin and Kurlin, 2023). Every point is one node with one integer level:
 /// - the root's level is above all others;

@@ -150,7 +150,7 @@ struct Invariants<S: Scalar> {
         leafSize: KDTree<S>.defaultLeafSize, context: invariants.context)
       let grain = CallContext.grain(operationsPerItem: layout.count * layout.dim / S.width, most: 256)
       try invariants.context.forEach(layout.count, grain: grain) { (range, _) throws(CoverTreeError) in
-        var search = try BoxSearch(nodes, dimension: dimension)
+        var search = try KDTreeSearch(nodes, dimension: dimension)
         for t in range where layout.levels[t] != TreeNodes.duplicate {
           var crowding = Crowding(
             levels: layout.levels, node: Int32(t),

@@ -30,7 +30,7 @@ import Testing
     try points.withView { view in
       let tree = try KDTree(view, leafSize: leafSize, context: CallContext(threads: 2))
       let all = SearchPoints([Segment(tree, indices: 0..<view.count)], removedCounts: [0], time: 0)
-      var search = try BoxSearch(all, dimension: RuntimeDimension(count: view.dim))
+      var search = try KDTreeSearch(all, dimension: RuntimeDimension(count: view.dim))
       for row in 0..<queries.count {
         let sorted = points.sorted(from: queries, row)
         try queries.withView { try check($0.row(row), all, &search, sorted) }
@@ -40,7 +40,7 @@ import Testing
 
   /// - Parameter sorted: the points by their distance from the query.
   private func check<S: Scalar>(
-    _ query: UnsafePointer<S>, _ all: SearchPoints<S>, _ search: inout BoxSearch<S, RuntimeDimension>,
+    _ query: UnsafePointer<S>, _ all: SearchPoints<S>, _ search: inout KDTreeSearch<S, RuntimeDimension>,
     _ sorted: [Int]
   ) throws {
     let k = min(7, sorted.count)

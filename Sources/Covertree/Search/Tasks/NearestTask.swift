@@ -58,7 +58,7 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
       let part = range.lowerBound + places.lowerBound..<range.upperBound + places.lowerBound
       let queries = try set.queries(part)
       defer { withExtendedLifetime(queries) {} }
-      var search = try BoxSearch(points, dimension: dimension)
+      var search = try KDTreeSearch(points, dimension: dimension)
       var exact = Decisions(points: points, k: room, dimension: dimension)
       if room == 1 && part.count > 1 {
         try walkLanes(part, queries, &search, &exact)
@@ -76,7 +76,7 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
 
   /// The nearest point of queries that follow each other, `width` of them at a time.
   private func walkLanes<D: Dimension>(
-    _ places: Range<Int>, _ queries: QueryRows<S>, _ search: inout BoxSearch<S, D>, _ exact: inout Decisions<S, D>
+    _ places: Range<Int>, _ queries: QueryRows<S>, _ search: inout KDTreeSearch<S, D>, _ exact: inout Decisions<S, D>
   ) throws(CoverTreeError) {
     var lanes = try LaneSearch(points, dimension: search.dimension)
     var closest = ClosestLanes<S>(lanes.slack)
@@ -114,7 +114,7 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
   /// Queries that follow each other lie together: a tile of them begins at one frontier, and each looks no farther than
   /// to the neighbours of the one before it.
   private func walkTiles<D: Dimension>(
-    _ places: Range<Int>, _ queries: QueryRows<S>, _ search: inout BoxSearch<S, D>, _ exact: inout Decisions<S, D>
+    _ places: Range<Int>, _ queries: QueryRows<S>, _ search: inout KDTreeSearch<S, D>, _ exact: inout Decisions<S, D>
   ) throws(CoverTreeError) {
     let k = exact.k
     let room = try NearestFilter<S>.Room(k: k)

@@ -33,7 +33,7 @@ struct RadiusTask<S: Scalar, Reported: Scalar>: DimensionTask {
       let numbers = range.lowerBound + places.lowerBound..<range.upperBound + places.lowerBound
       let queries = try set.queries(numbers)
       defer { withExtendedLifetime(queries) {} }
-      var search = try BoxSearch(points, dimension: dimension)
+      var search = try KDTreeSearch(points, dimension: dimension)
       let sort = try DistributionSort()
       let list = lists[range.lowerBound / chunk]
       for place in numbers {

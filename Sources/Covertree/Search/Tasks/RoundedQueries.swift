@@ -48,7 +48,7 @@ final class RoundedQueries: @unchecked Sendable {
   }
 }
 
-extension BoxSearch {
+extension KDTreeSearch {
   /// All points within the limits of a query that was rounded.
   @inline(never)
   mutating func findPrecisely(

@@ -4,7 +4,7 @@
 /// one with the smallest label. Lazy the next one has nothing that comes before the k-th point that was found, nothing has.
 /// So of points that are all equally far away, no leaf is visited but those of the `k` smallest labels.
 ///
-/// `BoxSearch` is faster where few points are equally far away: it need not decide anything before the end.
+/// `KDTreeSearch` is faster where few points are equally far away: it need not decide anything before the end.
 struct ExactSearch<S: Scalar, D: Dimension> {
   private let segments: [SegmentArrays<S>]
   /// Keeps their arrays.

@@ -3,7 +3,7 @@
 ///
 /// One walk serves `width` queries. A node or a leaf is entered while its box is within what any lane still wants. A leaf's
 /// points are compared one after the other with all lanes, or, where few lanes want it, `width` at a time with each of those.
-/// As in `BoxSearch` comparisons are a filter in the coordinates' own type, with its rounding error allowed for.
+/// As in `KDTreeSearch` comparisons are a filter in the coordinates' own type, with its rounding error allowed for.
 struct LaneSearch<S: Scalar, D: Dimension> {
   /// A leaf that no more lanes want than this is compared with each of them.
   private static var fewLanes: Int { S.width / 2 }

@@ -157,7 +157,7 @@ struct NearestFilter<S: Scalar>: Collector {
   /// that are within the bound. The neighborhood takes down where they are.
   @inline(__always)
   mutating func decided<D: Dimension>(
-    _ search: borrowing BoxSearch<S, D>, _ row: UnsafePointer<S>, bound: Double, into neighborhood: Neighborhood<S>
+    _ search: borrowing KDTreeSearch<S, D>, _ row: UnsafePointer<S>, bound: Double, into neighborhood: Neighborhood<S>
   ) throws(CoverTreeError) -> SortedNeighbors {
     if count > room.k { tighten() }
     neighborhood.removeAll()
@@ -183,7 +183,7 @@ struct NearestFilter<S: Scalar>: Collector {
   /// For more candidates than a neighborhood holds, as many equally distant points are.
   @inline(never)
   private func decidedOneByOne<D: Dimension>(
-    _ search: borrowing BoxSearch<S, D>, _ row: UnsafePointer<S>, bound: Double
+    _ search: borrowing KDTreeSearch<S, D>, _ row: UnsafePointer<S>, bound: Double
   ) throws(CoverTreeError) -> NearestCollector {
     var nearest = NearestCollector(try NearestCollector.Room(k: room.k), bound: bound)
     for candidate in 0..<count where filtered[candidate] <= threshold {

@@ -38,7 +38,7 @@ final class QueryTile<S: Scalar> {
 
   /// Gathers the frontier of the queries that were taken, none of which wants what is farther than `reach`.
   @inline(__always)
-  func gather<D: Dimension>(reach: S, _ search: inout BoxSearch<S, D>) throws(CoverTreeError) -> Bool {
+  func gather<D: Dimension>(reach: S, _ search: inout KDTreeSearch<S, D>) throws(CoverTreeError) -> Bool {
     if try search.gather(low, high, reach: reach) { return true }
     size /= 2
     return false

@@ -6,7 +6,7 @@
 /// whatever the type.
 ///
 /// A search begins at the root, or, for queries that lie together, at the *frontier* that they share.
-struct BoxSearch<S: Scalar, D: Dimension> {
+struct KDTreeSearch<S: Scalar, D: Dimension> {
   let dimension: D
   let slack: FilterSlack<S>
   /// The first tree, and where its arrays are.
@@ -175,7 +175,7 @@ struct BoxSearch<S: Scalar, D: Dimension> {
   }
 }
 
-extension BoxSearch {
+extension KDTreeSearch {
   /// The coordinates, every `width`-th scalar from there, and the label of the point at a place.
   @inline(__always)
   func point(at place: Int) -> (coordinates: UnsafePointer<S>, label: Int32) {
