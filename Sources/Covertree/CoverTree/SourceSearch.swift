@@ -3,7 +3,7 @@
 ///
 /// A node or a leaf of the box tree is entered while its box is within the *limit* of a lane; a leaf's points are compared, a
 /// vector at a time, with each lane that wants it. Limits are small from the start (`LevelReach`), so that few points
-/// are within one: those are decided about at once, by their scores. That is what tells it from `LaneSearch`, which begins
+/// are within one: those are decided about at once, by their scores. That is what tells it from `PacketSearch`, which begins
 /// without a limit and keeps the nearest in vectors.
 ///
 /// Comparisons are a filter in the coordinates' own type, with its rounding error allowed for (`FilterSlack`).
@@ -11,31 +11,31 @@ struct SourceSearch<S: Scalar, D: Dimension> {
   let tree: KDTree<S>
   private let arrays: SegmentArrays<S>
   private let slack: FilterSlack<S>
-  private var panel: LanePanel<S, D>
+  private var packet: Packet<S, D>
   private(set) var pointsCompared = 0
 
   init(_ tree: KDTree<S>, dimension: D) throws(CoverTreeError) {
     self.tree = tree
     arrays = SegmentArrays(tree)
     slack = FilterSlack(dim: dimension.count)
-    panel = try LanePanel(dimension, depth: tree.depth)
+    packet = try Packet(dimension, depth: tree.depth)
   }
 
   /// Begins anew, without a point.
   @inline(__always)
-  mutating func removeAll() { panel.removeAll() }
+  mutating func removeAll() { packet.removeAll() }
 
   /// Adds a point that wants no source with a score above `most`.
   @inline(__always)
-  mutating func add(_ row: UnsafePointer<S>, within most: Double) { panel.add(row, limit: slack.shown(most)) }
+  mutating func add(_ row: UnsafePointer<S>, within most: Double) { packet.add(row, limit: slack.shown(most)) }
 
   /// Takes the sources of a group of the tree for the points, their rows from `row`, each of which wants what is within `most`.
   ///
   /// - Parameter places: where the sources are, from the first of the group on.
   @inline(__always)
   mutating func load(group places: Range<Int>, within most: Double, row: (Int) -> UnsafePointer<S>) {
-    panel.load(
-      arrays.coordinates + places.lowerBound / S.width &* panel.dimension.count, count: places.count,
+    packet.load(
+      arrays.coordinates + places.lowerBound / S.width &* packet.dimension.count, count: places.count,
       limit: slack.shown(most)
     ) { row(places.lowerBound &+ $0) }
   }
@@ -47,20 +47,20 @@ struct SourceSearch<S: Scalar, D: Dimension> {
   mutating func run<C: SourceCollector>(
     guesses: UnsafeBufferPointer<Int32>, into collector: inout C
   ) throws(CoverTreeError) {
-    panel.close()
+    packet.close()
     for place in guesses { try compare(source: Int(place), into: &collector) }
-    var reach = S.largest(panel.limits)
+    var reach = S.largest(packet.limits)
     // A limit may be infinite, and so is the distance of a lane without a child: it has no label.
     let latest = KDTree<S>.noLabel
-    panel.push(arrays, childrenOf: 0, reach, latest)
-    while let box = panel.pop(reach) {
-      let wanting = S.maskLessOrEqual(panel.squaredDistances(arrays, to: box), panel.limits)
+    packet.push(arrays, childrenOf: 0, reach, latest)
+    while let box = packet.pop(reach) {
+      let wanting = S.maskLessOrEqual(packet.squaredDistances(arrays, to: box), packet.limits)
       guard wanting != 0 else { continue }
       if box.child >= 0 {
-        panel.push(arrays, childrenOf: Int(box.child), reach, latest)
+        packet.push(arrays, childrenOf: Int(box.child), reach, latest)
       } else {
         try scan(leaf: Int(~box.child), wanting, into: &collector)
-        reach = S.largest(panel.limits)
+        reach = S.largest(packet.limits)
       }
     }
   }
@@ -71,7 +71,7 @@ struct SourceSearch<S: Scalar, D: Dimension> {
     leaf: Int, _ wanting: UInt32, into collector: inout C
   ) throws(CoverTreeError) {
     let first = leaf &* arrays.leafSize
-    let groups = arrays.coordinates + first / S.width &* panel.dimension.count
+    let groups = arrays.coordinates + first / S.width &* packet.dimension.count
     pointsCompared &+= wanting.nonzeroBitCount &* arrays.leafSize
     var wanting = wanting
     while wanting != 0 {
@@ -79,14 +79,14 @@ struct SourceSearch<S: Scalar, D: Dimension> {
       wanting &= wanting &- 1
       var group = groups
       for place in stride(from: first, to: first &+ arrays.leafSize, by: S.width) {
-        let squares = panel.squaredDistances(from: lane, to: group)
-        var hits = S.maskLessOrEqual(squares, S.Lanes(repeating: panel.limit(lane)))
+        let squares = packet.squaredDistances(from: lane, to: group)
+        var hits = S.maskLessOrEqual(squares, S.Lanes(repeating: packet.limit(lane)))
         while hits != 0 {
           let hit = hits.trailingZeroBitCount
           hits &= hits &- 1
           try offer(place &+ hit, to: lane, of: &collector)
         }
-        group += panel.dimension.count
+        group += packet.dimension.count
       }
     }
   }
@@ -94,8 +94,8 @@ struct SourceSearch<S: Scalar, D: Dimension> {
   /// A source with all lanes.
   @inline(__always)
   private mutating func compare<C: SourceCollector>(source place: Int, into collector: inout C) throws(CoverTreeError) {
-    let squares = panel.squaredDistances(to: arrays.point(place, panel.dimension.count))
-    var hits = S.maskLessOrEqual(squares, panel.limits)
+    let squares = packet.squaredDistances(to: arrays.point(place, packet.dimension.count))
+    var hits = S.maskLessOrEqual(squares, packet.limits)
     while hits != 0 {
       let lane = hits.trailingZeroBitCount
       hits &= hits &- 1
@@ -107,8 +107,8 @@ struct SourceSearch<S: Scalar, D: Dimension> {
   private func offer<C: SourceCollector>(
     _ place: Int, to lane: Int, of collector: inout C
   ) throws(CoverTreeError) {
-    let score = panel.score(from: lane, to: arrays.point(place, panel.dimension.count))
-    if let most = try collector.take(score, lane, place) { panel.setLimit(lane, slack.shown(most)) }
+    let score = packet.score(from: lane, to: arrays.point(place, packet.dimension.count))
+    if let most = try collector.take(score, lane, place) { packet.setLimit(lane, slack.shown(most)) }
   }
 }
 

@@ -61,7 +61,7 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
       var search = try KDTreeSearch(points, dimension: dimension)
       var exact = Decisions(points: points, k: room, dimension: dimension)
       if room == 1 && part.count > 1 {
-        try walkLanes(part, queries, &search, &exact)
+        try walkPackets(part, queries, &search, &exact)
       } else if room <= NearestCollector.sortedLimit {
         try walkTiles(part, queries, &search, &exact)
       } else {
@@ -75,11 +75,11 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
   }
 
   /// The nearest point of queries that follow each other, `width` of them at a time.
-  private func walkLanes<D: Dimension>(
+  private func walkPackets<D: Dimension>(
     _ places: Range<Int>, _ queries: QueryRows<S>, _ search: inout KDTreeSearch<S, D>, _ exact: inout Decisions<S, D>
   ) throws(CoverTreeError) {
-    var lanes = try LaneSearch(points, dimension: search.dimension)
-    var closest = ClosestLanes<S>(lanes.slack)
+    var lanes = try PacketSearch(points, dimension: search.dimension)
+    var closest = PacketNearest<S>(lanes.slack)
     let result = try Arena(Arena.size(1, of: Double.self), Arena.size(1, of: Int64.self))
     defer { withExtendedLifetime(result) {} }
     let (square, label) = (result.take(1, of: Double.self), result.take(1, of: Int64.self))

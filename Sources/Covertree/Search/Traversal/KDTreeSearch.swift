@@ -50,7 +50,7 @@ struct KDTreeSearch<S: Scalar, D: Dimension> {
   }
 
   /// Counts another search's comparisons as its own.
-  mutating func count(_ other: LaneSearch<S, D>) {
+  mutating func count(_ other: PacketSearch<S, D>) {
     pointsCompared += other.pointsCompared
     boxesCompared += other.boxesCompared
   }

@@ -1,17 +1,17 @@
-/// One thread's searches for several queries that lie together, a query a lane: the core for many queries that want little
-/// each, as the nearest point or all within a small radius.
+/// One thread's searches for packets of queries, as in ray tracing: queries that lie together, one in each lane of a vector.
+/// It serves many queries that want little each, as the nearest point or all within a small radius.
 ///
-/// One walk serves `width` queries. A node or a leaf is entered while its box is within what any lane still wants. A leaf's
+/// One walk serves the `width` queries of a packet. A node or a leaf is entered while its box is within what any lane still wants. A leaf's
 /// points are compared one after the other with all lanes, or, where few lanes want it, `width` at a time with each of those.
 /// As in `KDTreeSearch` comparisons are a filter in the coordinates' own type, with its rounding error allowed for.
-struct LaneSearch<S: Scalar, D: Dimension> {
+struct PacketSearch<S: Scalar, D: Dimension> {
   /// A leaf that no more lanes want than this is compared with each of them.
   private static var fewLanes: Int { S.width / 2 }
   /// From so many leaves on, lanes that are undecided want no more: they may lie among any number of equal points.
   private static var manyLeaves: Int { 32 }
 
   let slack: FilterSlack<S>
-  private var panel: LanePanel<S, D>
+  private var packet: Packet<S, D>
   /// The trees, the largest first.
   private let trees: [SegmentArrays<S>]
   private let first: SegmentArrays<S>
@@ -28,62 +28,62 @@ struct LaneSearch<S: Scalar, D: Dimension> {
     trees = points.arrays
     first = trees[0]
     slack = FilterSlack(dim: dimension.count)
-    panel = try LanePanel(dimension, depth: points.views.reduce(0) { max($0, $1.boxes.depth) })
+    packet = try Packet(dimension, depth: points.views.reduce(0) { max($0, $1.boxes.depth) })
     arena = try Arena(Arena.size(S.width, of: Int32.self), Arena.size(S.width, of: Int32.self))
     (before, excluded) = (arena.take(S.width), arena.take(S.width))
   }
 
-  var boxesCompared: Int { panel.boxesCompared }
+  var boxesCompared: Int { packet.boxesCompared }
 
   /// Begins anew, without a query.
   @inline(__always)
-  mutating func removeAll() { panel.removeAll() }
+  mutating func removeAll() { packet.removeAll() }
 
   /// Adds a query that wants nothing farther than `bound`, squared: one of up to `width` that are searched for together.
   @inline(__always)
   mutating func add(_ row: UnsafePointer<S>, bound: Double, _ eligible: Eligibility = Eligibility()) {
-    before[panel.count] = eligible.before
-    excluded[panel.count] = eligible.excluded
-    panel.add(row, limit: slack.shown(bound))
+    before[packet.count] = eligible.before
+    excluded[packet.count] = eligible.excluded
+    packet.add(row, limit: slack.shown(bound))
   }
 
   /// Offers the collector every point that a lane could want.
   @inline(__always)
-  mutating func run<C: LaneCollector>(into collector: inout C) throws(CoverTreeError) where C.S == S {
-    panel.close()
-    for lane in panel.count..<S.width {
+  mutating func run<C: PacketCollector>(into collector: inout C) throws(CoverTreeError) where C.S == S {
+    packet.close()
+    for lane in packet.count..<S.width {
       before[lane] = Int32.min
       excluded[lane] = -1
     }
     collector.begin(self)
     var latest = Int32.min
-    for lane in 0..<panel.count { latest = max(latest, before[lane]) }
+    for lane in 0..<packet.count { latest = max(latest, before[lane]) }
     try walk(first, latest, into: &collector)
     if trees.count > 1 { try walkOthers(latest, into: &collector) }
   }
 
   /// The trees after the first.
   @inline(never)
-  private mutating func walkOthers<C: LaneCollector>(
+  private mutating func walkOthers<C: PacketCollector>(
     _ latest: Int32, into collector: inout C
   ) throws(CoverTreeError) where C.S == S {
     for tree in trees.dropFirst() { try walk(tree, latest, into: &collector) }
   }
 
   @inline(__always)
-  private mutating func walk<C: LaneCollector>(
+  private mutating func walk<C: PacketCollector>(
     _ tree: SegmentArrays<S>, _ latest: Int32, into collector: inout C
   ) throws(CoverTreeError) where C.S == S {
     var threshold = collector.threshold
     var reach = S.largest(threshold)
     var leaves = 0
-    panel.push(tree, childrenOf: 0, reach, latest)
-    while let box = panel.pop(reach) {
-      var wanting = S.maskLessOrEqual(panel.squaredDistances(tree, to: box), threshold)
+    packet.push(tree, childrenOf: 0, reach, latest)
+    while let box = packet.pop(reach) {
+      var wanting = S.maskLessOrEqual(packet.squaredDistances(tree, to: box), threshold)
       if leaves >= Self.manyLeaves { wanting &= lanes(admitting: tree.smallestLabel[Int(box.number)]) }
       guard wanting != 0 else { continue }
       if box.child >= 0 {
-        panel.push(tree, childrenOf: Int(box.child), reach, latest)
+        packet.push(tree, childrenOf: Int(box.child), reach, latest)
       } else {
         try scan(tree, leaf: Int(~box.child), wanting, threshold, into: &collector)
         leaves &+= 1
@@ -97,11 +97,11 @@ struct LaneSearch<S: Scalar, D: Dimension> {
   /// The lanes for which some labels from this one on count.
   @inline(never)
   private func lanes(admitting label: Int32) -> UInt32 {
-    (0..<panel.count).reduce(0) { $0 | (label < before[$1] ? 1 &<< UInt32(truncatingIfNeeded: $1) : 0) }
+    (0..<packet.count).reduce(0) { $0 | (label < before[$1] ? 1 &<< UInt32(truncatingIfNeeded: $1) : 0) }
   }
 
   @inline(__always)
-  private mutating func scan<C: LaneCollector>(
+  private mutating func scan<C: PacketCollector>(
     _ tree: SegmentArrays<S>, leaf: Int, _ wanting: UInt32, _ threshold: S.Lanes, into collector: inout C
   ) throws(CoverTreeError) where C.S == S {
     let first = leaf &* tree.leafSize
@@ -119,11 +119,11 @@ struct LaneSearch<S: Scalar, D: Dimension> {
 
   /// Each point with all lanes.
   @inline(__always)
-  private mutating func scan<C: LaneCollector>(
+  private mutating func scan<C: PacketCollector>(
     _ tree: SegmentArrays<S>, from first: Int, into collector: inout C
   ) throws(CoverTreeError) where C.S == S {
     for place in stride(from: first, to: first &+ tree.leafSize, by: 4) {
-      let squares = panel.squaredDistances(toFourFrom: tree.point(place, panel.dimension.count))
+      let squares = packet.squaredDistances(toFourFrom: tree.point(place, packet.dimension.count))
       try collector.take(admitted(tree, squares.0, place), tree.firstPlace &+ place)
       try collector.take(admitted(tree, squares.1, place &+ 1), tree.firstPlace &+ place &+ 1)
       try collector.take(admitted(tree, squares.2, place &+ 2), tree.firstPlace &+ place &+ 2)
@@ -134,12 +134,12 @@ struct LaneSearch<S: Scalar, D: Dimension> {
 
   /// `width` points at a time with one lane.
   @inline(__always)
-  private mutating func scan<C: LaneCollector>(
+  private mutating func scan<C: PacketCollector>(
     _ tree: SegmentArrays<S>, from first: Int, lane: Int, _ threshold: S, into collector: inout C
   ) throws(CoverTreeError) where C.S == S {
-    var group = tree.coordinates + first / S.width &* panel.dimension.count
+    var group = tree.coordinates + first / S.width &* packet.dimension.count
     for place in stride(from: first, to: first &+ tree.leafSize, by: S.width) {
-      let squares = panel.squaredDistances(from: lane, to: group)
+      let squares = packet.squaredDistances(from: lane, to: group)
       var hits = S.maskLessOrEqual(squares, S.Lanes(repeating: threshold))
       if hits != 0 { hits &= tree.admitted(place, .init(before: before[lane], excluded: excluded[lane])) }
       while hits != 0 {
@@ -147,7 +147,7 @@ struct LaneSearch<S: Scalar, D: Dimension> {
         hits &= hits &- 1
         try collector.take(S.inLane(lane, squares[hit]), tree.firstPlace &+ place &+ hit)
       }
-      group += panel.dimension.count
+      group += packet.dimension.count
     }
     pointsCompared &+= tree.leafSize
   }
@@ -161,22 +161,22 @@ struct LaneSearch<S: Scalar, D: Dimension> {
   }
 }
 
-extension LaneSearch {
+extension PacketSearch {
   /// How far away a point may show to be that each lane wants; below 0 where there is no query.
-  var limits: S.Lanes { panel.limits }
+  var limits: S.Lanes { packet.limits }
 
   /// From each lane to the point at a place, as the filter has it; infinity where it does not count.
   @inline(__always)
   func squaredDistances(to place: Int) -> S.Lanes {
     let (tree, inside) = locate(place)
-    return admitted(tree, panel.squaredDistances(to: tree.point(inside, panel.dimension.count)), inside)
+    return admitted(tree, packet.squaredDistances(to: tree.point(inside, packet.dimension.count)), inside)
   }
 
   /// The score that decisions are made by, from a lane to the point at a place.
   @inline(__always)
   func squared(_ lane: Int, _ place: Int) -> Double {
     let (tree, inside) = locate(place)
-    return panel.score(from: lane, to: tree.point(inside, panel.dimension.count))
+    return packet.score(from: lane, to: tree.point(inside, packet.dimension.count))
   }
 
   @inline(__always)
@@ -186,11 +186,11 @@ extension LaneSearch {
 }
 
 /// What a search of several lanes does with the points it finds.
-protocol LaneCollector {
+protocol PacketCollector {
   associatedtype S: Scalar
   /// Points and boxes that show more to a lane are of no use to it any more.
   var threshold: S.Lanes { get }
-  mutating func begin<D: Dimension>(_ search: borrowing LaneSearch<S, D>)
+  mutating func begin<D: Dimension>(_ search: borrowing PacketSearch<S, D>)
   /// A point, with the squared distance that it shows to each lane; infinity where it does not matter.
   mutating func take(_ squared: S.Lanes, _ place: Int) throws(CoverTreeError)
   /// Lanes for which the search is likely to be in vain want no more.
@@ -201,7 +201,7 @@ protocol LaneCollector {
 ///
 /// A lane knows the point that shows least and what the next one shows. Where rounding could have put the two in the wrong
 /// order, or they are equally near, the lane is *undecided* and has to be searched for by itself.
-struct ClosestLanes<S: Scalar>: LaneCollector {
+struct PacketNearest<S: Scalar>: PacketCollector {
   enum Outcome {
     case nothing
     /// A place, and the score that decisions are made by.
@@ -224,7 +224,7 @@ struct ClosestLanes<S: Scalar>: LaneCollector {
 
   /// The points that the last queries found are near to these, and none is wanted that is farther away.
   @inline(__always)
-  mutating func begin<D: Dimension>(_ search: borrowing LaneSearch<S, D>) {
+  mutating func begin<D: Dimension>(_ search: borrowing PacketSearch<S, D>) {
     var seen = S.Lanes(repeating: .infinity)
     for lane in 0..<S.width where places[lane] >= 0 {
       seen = S.minimum(seen, search.squaredDistances(to: Int(places[lane])))
@@ -253,7 +253,7 @@ struct ClosestLanes<S: Scalar>: LaneCollector {
 
   /// What the search found for the query that was added as the `lane`-th.
   @inline(__always)
-  func outcome<D: Dimension>(_ lane: Int, of search: borrowing LaneSearch<S, D>) -> Outcome {
+  func outcome<D: Dimension>(_ lane: Int, of search: borrowing PacketSearch<S, D>) -> Outcome {
     if givenUp & (1 &<< UInt32(truncatingIfNeeded: lane)) != 0 { return .undecided }
     guard nearest[lane] <= wanted[lane] else { return .nothing }
     guard next[lane] > slack.shown(beside: nearest[lane]) else { return .undecided }

@@ -1,7 +1,7 @@
-/// Points that are searched for together, one in each lane of a vector, and the boxes still to be visited for them.
+/// A packet: points that are searched for together, one in each lane of a vector, and the boxes still to be visited for them.
 ///
 /// A box is within reach if it is within the *limit* of a lane: how far away, squared, a point may show to be in the filter.
-struct LanePanel<S: Scalar, D: Dimension> {
+struct Packet<S: Scalar, D: Dimension> {
   struct Box: BitwiseCopyable {
     /// From the box around all lanes.
     var bound: S
@@ -90,7 +90,7 @@ struct LanePanel<S: Scalar, D: Dimension> {
   func setLimit(_ lane: Int, _ limit: S) { limitsOfLanes[lane] = limit }
 }
 
-extension LanePanel {
+extension Packet {
   /// Pushes the children of a node that can matter, the nearest last.
   ///
   /// - Parameters:
