@@ -1,0 +1,64 @@
+/// The nearest point of each lane.
+///
+/// A lane knows the point that shows least and what the next one shows. Where rounding could have put the two in the wrong
+/// order, or they are equally near, the lane is *undecided* and has to be searched for by itself.
+struct PacketNearest<S: Scalar>: PacketCollector {
+  enum Outcome {
+    case nothing
+    /// A place, and the score that decisions are made by.
+    case found(Int, squared: Double)
+    case undecided
+  }
+
+  private let slack: FilterSlack<S>
+  private var wanted = S.Lanes(repeating: -1)
+  private var nearest = S.Lanes(repeating: .infinity)
+  private var next = S.Lanes(repeating: .infinity)
+  private var places = S.Places(repeating: -1)
+  /// Lanes that were given up, a bit each.
+  private var givenUp = UInt32(0)
+
+  init(_ slack: FilterSlack<S>) { self.slack = slack }
+
+  @inline(__always)
+  var threshold: S.Lanes { S.minimum(wanted, slack.shown(beside: nearest)) }
+
+  /// The points that the last queries found are near to these, and none is wanted that is farther away.
+  @inline(__always)
+  mutating func begin<D: Dimension>(_ search: borrowing PacketSearch<S, D>) {
+    var seen = S.Lanes(repeating: .infinity)
+    for lane in 0..<S.width where places[lane] >= 0 {
+      seen = S.minimum(seen, search.squaredDistances(to: Int(places[lane])))
+    }
+    wanted = S.minimum(search.limits, slack.shown(beside: seen))
+    givenUp = 0
+    nearest = S.Lanes(repeating: .infinity)
+    next = nearest
+    places = S.Places(repeating: -1)
+  }
+
+  @inline(__always)
+  mutating func take(_ squared: S.Lanes, _ place: Int) {
+    next = S.minimum(next, S.maximum(nearest, squared))
+    places = S.place(Int32(truncatingIfNeeded: place), whereLess: squared, nearest, places)
+    nearest = S.minimum(squared, nearest)
+  }
+
+  @inline(never)
+  mutating func giveUpUndecided() {
+    for lane in 0..<S.width where nearest[lane] < .infinity && next[lane] <= slack.shown(beside: nearest[lane]) {
+      wanted[lane] = -1
+      givenUp |= 1 &<< UInt32(truncatingIfNeeded: lane)
+    }
+  }
+
+  /// What the search found for the query that was added as the `lane`-th.
+  @inline(__always)
+  func outcome<D: Dimension>(_ lane: Int, of search: borrowing PacketSearch<S, D>) -> Outcome {
+    if givenUp & (1 &<< UInt32(truncatingIfNeeded: lane)) != 0 { return .undecided }
+    guard nearest[lane] <= wanted[lane] else { return .nothing }
+    guard next[lane] > slack.shown(beside: nearest[lane]) else { return .undecided }
+    let place = Int(places[lane])
+    return .found(place, squared: search.squared(lane, place))
+  }
+}
