@@ -44,8 +44,8 @@ import Testing
     _ sorted: [Int]
   ) throws {
     let k = min(7, sorted.count)
-    let room = try NearestFilter<S>.Room(k: k)
-    var filter = NearestFilter(room, bound: .infinity, slack: search.slack)
+    let room = try CandidateBuffer<S>.Scratch(k: k)
+    var filter = CandidateBuffer(room, bound: .infinity, slack: search.slack)
     try search.run(query, into: &filter)
     let neighborhood = try Neighborhood<S>(dim: search.dimension.count, k: k)
     let found = try filter.decided(search, query, bound: .infinity, into: neighborhood)

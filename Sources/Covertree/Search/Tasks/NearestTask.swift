@@ -52,17 +52,17 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
   /// - Returns: with how many points they were compared.
   @discardableResult
   fileprivate func walk<D: Dimension>(_ places: Range<Int>, _ dimension: D) throws(CoverTreeError) -> Int {
-    let room = min(k, points.placeCount)
+    let wanted = min(k, points.placeCount)
     let compared = Counter()
     try context.forEach(places.count, grain: points.queriesPerChunk) { (range, _) throws(CoverTreeError) in
       let part = range.lowerBound + places.lowerBound..<range.upperBound + places.lowerBound
       let queries = try set.queries(part)
       defer { withExtendedLifetime(queries) {} }
       var search = try KDTreeSearch(points, dimension: dimension)
-      var exact = Decisions(points: points, k: room, dimension: dimension)
-      if room == 1 && part.count > 1 {
+      var exact = Decisions(points: points, k: wanted, dimension: dimension)
+      if wanted == 1 && part.count > 1 {
         try walkPackets(part, queries, &search, &exact)
-      } else if room <= NearestCollector.sortedLimit {
+      } else if wanted <= NearestCollector.sortedLimit {
         try walkTiles(part, queries, &search, &exact)
       } else {
         for place in part { try write(try exact.nearest(to: queries[place], options), queries[place]) }
@@ -117,8 +117,8 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
     _ places: Range<Int>, _ queries: QueryRows<S>, _ search: inout KDTreeSearch<S, D>, _ exact: inout Decisions<S, D>
   ) throws(CoverTreeError) {
     let k = exact.k
-    let room = try NearestFilter<S>.Room(k: k)
-    defer { withExtendedLifetime(room) {} }
+    let scratch = try CandidateBuffer<S>.Scratch(k: k)
+    defer { withExtendedLifetime(scratch) {} }
     let neighborhood = try Neighborhood<S>(dim: points.dim, k: k)
     let tile = try QueryTile<S>(dim: points.dim)
     var place = places.lowerBound
@@ -140,15 +140,15 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
           let reached = neighborhood.farthest(from: query.coordinates, query.coordinates, search.dimension)
           bound = min(bound, search.slack.shown(beside: reached))
         }
-        var filter = NearestFilter(room, bound: bound, slack: search.slack)
-        try search.run(query.coordinates, eligible, fromFrontier: reach < .infinity, into: &filter)
-        room.expectsCrowd = filter.isCrowded
-        guard !filter.isCrowded else {
+        var candidates = CandidateBuffer(scratch, bound: bound, slack: search.slack)
+        try search.run(query.coordinates, eligible, fromFrontier: reach < .infinity, into: &candidates)
+        scratch.expectsCrowd = candidates.isCrowded
+        guard !candidates.isCrowded else {
           try write(try exact.nearest(to: query, options), query)
           neighborhood.removeAll()
           continue
         }
-        let nearest = try filter.decided(search, query.coordinates, bound: farthest, into: neighborhood)
+        let nearest = try candidates.decided(search, query.coordinates, bound: farthest, into: neighborhood)
         neighborhood.close(spare: options.excludesSelf ? (query.coordinates, query.index) : nil, search.dimension)
         try write(nearest, query)
       }

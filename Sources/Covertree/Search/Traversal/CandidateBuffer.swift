@@ -5,9 +5,9 @@ import CNumerics
 /// While a search runs, all that happens to a point is that it becomes a candidate, and that its distance, as the filter has
 /// it, takes its place among the `k` smallest: they stand sorted in vectors, and three instructions a vector move those
 /// behind it up. Candidates that are within the threshold at the end are decided by float64 distances and then by labels.
-struct NearestFilter<S: Scalar>: Collector {
+struct CandidateBuffer<S: Scalar>: Collector {
   /// Scratch for filters of `k`, one after the other.
-  final class Room {
+  final class Scratch {
     /// What a whole vector may write behind the last candidate.
     private static var margin: Int { 16 }
 
@@ -48,7 +48,7 @@ struct NearestFilter<S: Scalar>: Collector {
   }
 
   /// The caller keeps it alive: to count references, a query, would have its thread wait for the last one's row to be written.
-  private unowned(unsafe) let room: Room
+  private unowned(unsafe) let scratch: Scratch
   private let smallest: UnsafeMutablePointer<S.Lanes>
   private let filtered: UnsafeMutablePointer<S>
   private let places: UnsafeMutablePointer<Int32>
@@ -64,15 +64,15 @@ struct NearestFilter<S: Scalar>: Collector {
 
   /// - Parameter bound: nothing that shows more in the filter is wanted.
   @inline(__always)
-  init(_ room: Room, bound: S, slack: FilterSlack<S>) {
-    self.room = room
+  init(_ scratch: Scratch, bound: S, slack: FilterSlack<S>) {
+    self.scratch = scratch
     self.slack = slack
-    smallest = room.smallest
-    vectors = room.vectors
-    filtered = room.filtered
-    places = room.places
+    smallest = scratch.smallest
+    vectors = scratch.vectors
+    filtered = scratch.filtered
+    places = scratch.places
     threshold = bound
-    due = room.k &+ room.patience
+    due = scratch.k &+ scratch.patience
     smallest.update(repeating: S.Lanes(repeating: .infinity), count: vectors)
   }
 
@@ -81,7 +81,7 @@ struct NearestFilter<S: Scalar>: Collector {
 
   @inline(__always)
   mutating func take<D: Dimension>(_ hits: Hits<S, D>) {
-    if count &+ S.width > room.limit { makeRoom() }
+    if count &+ S.width > scratch.limit { dropFarCandidates() }
     UnsafeMutableRawPointer(filtered + count).storeBytes(of: S.pack(hits.filtered, hits.lanes), as: S.Lanes.self)
     let lanes = SIMD16<Int32>(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)
     UnsafeMutableRawPointer(places + count).storeBytes(
@@ -100,8 +100,8 @@ struct NearestFilter<S: Scalar>: Collector {
     default: for candidate in taken..<count { insert(filtered[candidate]) }
     }
     taken = count
-    due = count &+ room.patience
-    let kth = UnsafeRawPointer(smallest).assumingMemoryBound(to: S.self)[room.k &- 1]
+    due = count &+ scratch.patience
+    let kth = UnsafeRawPointer(smallest).assumingMemoryBound(to: S.self)[scratch.k &- 1]
     threshold = min(threshold, slack.shown(beside: kth))
   }
 
@@ -139,7 +139,7 @@ struct NearestFilter<S: Scalar>: Collector {
   /// Drops candidates that the threshold has left behind. Where nearly all of them stay, as equal ones do, nothing more is
   /// wanted: to go through all of them would take time quadratic in their number, if each of them is a query.
   @inline(never)
-  private mutating func makeRoom() {
+  private mutating func dropFarCandidates() {
     tighten()
     var kept = 0
     for candidate in 0..<count where filtered[candidate] <= threshold {
@@ -147,8 +147,8 @@ struct NearestFilter<S: Scalar>: Collector {
       places[kept] = places[candidate]
       kept &+= 1
     }
-    (count, taken, due) = (kept, kept, kept &+ room.patience)
-    guard kept &+ 2 &* S.width > room.limit else { return }
+    (count, taken, due) = (kept, kept, kept &+ scratch.patience)
+    guard kept &+ 2 &* S.width > scratch.limit else { return }
     (count, taken, due) = (0, 0, Int.max)
     (threshold, isCrowded) = (-.infinity, true)
   }
@@ -159,7 +159,7 @@ struct NearestFilter<S: Scalar>: Collector {
   mutating func decided<D: Dimension>(
     _ search: borrowing KDTreeSearch<S, D>, _ row: UnsafePointer<S>, bound: Double, into neighborhood: Neighborhood<S>
   ) throws(CoverTreeError) -> SortedNeighbors {
-    if count > room.k { tighten() }
+    if count > scratch.k { tighten() }
     neighborhood.removeAll()
     for first in stride(from: 0, to: count, by: S.width) {
       let lanes = UnsafeRawPointer(filtered + first).load(as: S.Lanes.self)
@@ -185,7 +185,7 @@ struct NearestFilter<S: Scalar>: Collector {
   private func decidedOneByOne<D: Dimension>(
     _ search: borrowing KDTreeSearch<S, D>, _ row: UnsafePointer<S>, bound: Double
   ) throws(CoverTreeError) -> NearestCollector {
-    var nearest = NearestCollector(try NearestCollector.Room(k: room.k), bound: bound)
+    var nearest = NearestCollector(try NearestCollector.Room(k: scratch.k), bound: bound)
     for candidate in 0..<count where filtered[candidate] <= threshold {
       let point = search.point(at: Int(places[candidate]))
       let squared = euclideanScore(row, point.coordinates, stride: S.width, dim: search.dimension.count)
