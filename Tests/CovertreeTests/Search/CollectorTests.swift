@@ -47,8 +47,8 @@ import Testing
     let room = try CandidateBuffer<S>.Scratch(k: k)
     var filter = CandidateBuffer(room, bound: .infinity, slack: search.slack)
     try search.run(query, into: &filter)
-    let neighborhood = try Neighborhood<S>(dim: search.dimension.count, k: k)
-    let found = try filter.decided(search, query, bound: .infinity, into: neighborhood)
+    let reranker = try ExactReranker<S>(dim: search.dimension.count, k: k)
+    let found = try filter.decided(search, query, bound: .infinity, into: reranker)
     #expect((0..<found.count).map { Int(found.labels[$0]) } == Array(sorted.prefix(k)))
 
     var exact = try ExactSearch(all, k: k, dimension: RuntimeDimension(count: all.dim))

@@ -119,16 +119,16 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
     let k = exact.k
     let scratch = try CandidateBuffer<S>.Scratch(k: k)
     defer { withExtendedLifetime(scratch) {} }
-    let neighborhood = try Neighborhood<S>(dim: points.dim, k: k)
+    let reranker = try ExactReranker<S>(dim: points.dim, k: k)
     let tile = try QueryTile<S>(dim: points.dim)
     var place = places.lowerBound
     while place < places.upperBound {
       var (together, reach) = (place..<place + 1, S.infinity)
-      if neighborhood.isFull {
+      if reranker.isFull {
         let near = tile.take(from: place..<places.upperBound, search.dimension) { queries[$0].coordinates }
-        if !near.isEmpty && neighborhood.serves(before: earliest(near, queries)) {
+        if !near.isEmpty && reranker.serves(before: earliest(near, queries)) {
           together = near
-          reach = search.slack.shown(beside: neighborhood.farthest(from: tile.low, tile.high, search.dimension))
+          reach = search.slack.shown(beside: reranker.farthest(from: tile.low, tile.high, search.dimension))
           guard try tile.gather(reach: reach, &search) else { continue }
         }
       }
@@ -136,8 +136,8 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
         let query = queries[next]
         let (eligible, farthest) = (options.eligible(query), options.farthestScore(query.row, S.self))
         var bound = min(search.slack.shown(farthest), reach)
-        if neighborhood.serves(before: eligible.before) {
-          let reached = neighborhood.farthest(from: query.coordinates, query.coordinates, search.dimension)
+        if reranker.serves(before: eligible.before) {
+          let reached = reranker.farthest(from: query.coordinates, query.coordinates, search.dimension)
           bound = min(bound, search.slack.shown(beside: reached))
         }
         var candidates = CandidateBuffer(scratch, bound: bound, slack: search.slack)
@@ -145,11 +145,11 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
         scratch.expectsCrowd = candidates.isCrowded
         guard !candidates.isCrowded else {
           try write(try exact.nearest(to: query, options), query)
-          neighborhood.removeAll()
+          reranker.removeAll()
           continue
         }
-        let nearest = try candidates.decided(search, query.coordinates, bound: farthest, into: neighborhood)
-        neighborhood.close(spare: options.excludesSelf ? (query.coordinates, query.index) : nil, search.dimension)
+        let nearest = try candidates.decided(search, query.coordinates, bound: farthest, into: reranker)
+        reranker.close(spare: options.excludesSelf ? (query.coordinates, query.index) : nil, search.dimension)
         try write(nearest, query)
       }
       place = together.upperBound

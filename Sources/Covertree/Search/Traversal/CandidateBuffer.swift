@@ -154,13 +154,13 @@ struct CandidateBuffer<S: Scalar>: Collector {
   }
 
   /// Sorts the candidates that are within the threshold by float64 distance and then by label, and takes the first `k`
-  /// that are within the bound. The neighborhood takes down where they are.
+  /// that are within the bound. The reranker takes down where they are.
   @inline(__always)
   mutating func decided<D: Dimension>(
-    _ search: borrowing KDTreeSearch<S, D>, _ row: UnsafePointer<S>, bound: Double, into neighborhood: Neighborhood<S>
+    _ search: borrowing KDTreeSearch<S, D>, _ row: UnsafePointer<S>, bound: Double, into reranker: ExactReranker<S>
   ) throws(CoverTreeError) -> SortedNeighbors {
     if count > scratch.k { tighten() }
-    neighborhood.removeAll()
+    reranker.removeAll()
     for first in stride(from: 0, to: count, by: S.width) {
       let lanes = UnsafeRawPointer(filtered + first).load(as: S.Lanes.self)
       var near = S.maskLessOrEqual(lanes, S.Lanes(repeating: threshold))
@@ -170,17 +170,17 @@ struct CandidateBuffer<S: Scalar>: Collector {
         near &= near &- 1
         let point = search.point(at: Int(places[first &+ lane]))
         guard
-          neighborhood.append(
+          reranker.append(
             point.coordinates, stride: S.width, point.label, shown: filtered[first &+ lane], search.dimension)
         else {
-          return try neighborhood.sorted(decidedOneByOne(search, row, bound: bound))
+          return try reranker.sorted(decidedOneByOne(search, row, bound: bound))
         }
       }
     }
-    return neighborhood.sorted(from: row, search.dimension, within: bound)
+    return reranker.sorted(from: row, search.dimension, within: bound)
   }
 
-  /// For more candidates than a neighborhood holds, as many equally distant points are.
+  /// For more candidates than a reranker holds, as many equally distant points are.
   @inline(never)
   private func decidedOneByOne<D: Dimension>(
     _ search: borrowing KDTreeSearch<S, D>, _ row: UnsafePointer<S>, bound: Double

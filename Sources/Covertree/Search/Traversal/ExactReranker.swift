@@ -2,7 +2,7 @@ import CNumerics
 
 /// Points near a query: they are put in order by their exact distances, and tell the queries that follow how far to look, as
 /// no query has its `k` nearest farther away than the farthest of `k` points.
-final class Neighborhood<S: Scalar> {
+final class ExactReranker<S: Scalar> {
   private let k: Int
   private let capacity: Int
   /// Coordinate by coordinate, `capacity` points each.
