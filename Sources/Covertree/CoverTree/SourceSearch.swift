@@ -6,18 +6,18 @@
 /// are within one: those are decided about at once, by their scores. That is what tells it from `PacketSearch`, which begins
 /// without a limit and keeps the nearest in vectors.
 ///
-/// Comparisons are a filter in the coordinates' own type, with its rounding error allowed for (`FilterSlack`).
+/// Comparisons are a filter in the coordinates' own type, with its rounding error allowed for (`RoundingBound`).
 struct SourceSearch<S: Scalar, D: Dimension> {
   let tree: KDTree<S>
   private let arrays: SegmentArrays<S>
-  private let slack: FilterSlack<S>
+  private let rounding: RoundingBound<S>
   private var packet: Packet<S, D>
   private(set) var pointsCompared = 0
 
   init(_ tree: KDTree<S>, dimension: D) throws(CoverTreeError) {
     self.tree = tree
     arrays = SegmentArrays(tree)
-    slack = FilterSlack(dim: dimension.count)
+    rounding = RoundingBound(dim: dimension.count)
     packet = try Packet(dimension, depth: tree.depth)
   }
 
@@ -27,7 +27,9 @@ struct SourceSearch<S: Scalar, D: Dimension> {
 
   /// Adds a point that wants no source with a score above `most`.
   @inline(__always)
-  mutating func add(_ row: UnsafePointer<S>, within most: Double) { packet.add(row, limit: slack.shown(most)) }
+  mutating func add(_ row: UnsafePointer<S>, within most: Double) {
+    packet.add(row, limit: rounding.upperBound(of: most))
+  }
 
   /// Takes the sources of a group of the tree for the points, their rows from `row`, each of which wants what is within `most`.
   ///
@@ -36,7 +38,7 @@ struct SourceSearch<S: Scalar, D: Dimension> {
   mutating func load(group places: Range<Int>, within most: Double, row: (Int) -> UnsafePointer<S>) {
     packet.load(
       arrays.coordinates + places.lowerBound / S.width &* packet.dimension.count, count: places.count,
-      limit: slack.shown(most)
+      limit: rounding.upperBound(of: most)
     ) { row(places.lowerBound &+ $0) }
   }
 
@@ -108,7 +110,7 @@ struct SourceSearch<S: Scalar, D: Dimension> {
     _ place: Int, to lane: Int, of collector: inout C
   ) throws(CoverTreeError) {
     let score = packet.score(from: lane, to: arrays.point(place, packet.dimension.count))
-    if let most = try collector.take(score, lane, place) { packet.setLimit(lane, slack.shown(most)) }
+    if let most = try collector.take(score, lane, place) { packet.setLimit(lane, rounding.upperBound(of: most)) }
   }
 }
 

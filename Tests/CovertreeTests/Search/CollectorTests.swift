@@ -45,7 +45,7 @@ import Testing
   ) throws {
     let k = min(7, sorted.count)
     let room = try CandidateBuffer<S>.Scratch(k: k)
-    var filter = CandidateBuffer(room, bound: .infinity, slack: search.slack)
+    var filter = CandidateBuffer(room, bound: .infinity, rounding: search.rounding)
     try search.run(query, into: &filter)
     let reranker = try ExactReranker<S>(dim: search.dimension.count, k: k)
     let found = try filter.decided(search, query, bound: .infinity, into: reranker)

@@ -2,7 +2,7 @@
 protocol Collector {
   associatedtype S: Scalar
   /// Points and boxes that show more than this in the filter are of no use any more.
-  func threshold(_ slack: FilterSlack<S>) -> S
+  func threshold(_ rounding: RoundingBound<S>) -> S
   /// Points of a group that showed at most the threshold. Some may turn out to be of no use.
   mutating func take<D: Dimension>(_ hits: Hits<S, D>) throws(CoverTreeError)
 }
@@ -17,7 +17,7 @@ protocol DecidingCollector: Collector {
 
 extension DecidingCollector {
   @inline(__always)
-  func threshold(_ slack: FilterSlack<S>) -> S { slack.shown(worst) }
+  func threshold(_ rounding: RoundingBound<S>) -> S { rounding.upperBound(of: worst) }
 
   @inline(__always)
   mutating func take<D: Dimension>(_ hits: Hits<S, D>) throws(CoverTreeError) {

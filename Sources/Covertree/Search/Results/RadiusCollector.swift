@@ -9,7 +9,7 @@ struct RadiusCollector<S: Scalar>: DecidingCollector {
   }
 
   @inline(__always)
-  func threshold(_ slack: FilterSlack<S>) -> S { reach.threshold(slack) }
+  func threshold(_ rounding: RoundingBound<S>) -> S { reach.threshold(rounding) }
 
   @inline(__always)
   mutating func offer(_ squared: Double, _ label: Int32) throws(CoverTreeError) {
@@ -24,5 +24,7 @@ private struct Reach<S: Scalar> {
   init(_ score: Double) { self.score = S.self == Double.self ? max(score, Score.leastSquare) : score }
 
   @inline(__always)
-  func threshold(_ slack: FilterSlack<S>) -> S { S.self == Double.self ? S(score) : slack.shown(score) }
+  func threshold(_ rounding: RoundingBound<S>) -> S {
+    S.self == Double.self ? S(score) : rounding.upperBound(of: score)
+  }
 }

@@ -79,7 +79,7 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
     _ places: Range<Int>, _ queries: QueryRows<S>, _ search: inout KDTreeSearch<S, D>, _ exact: inout Decisions<S, D>
   ) throws(CoverTreeError) {
     var lanes = try PacketSearch(points, dimension: search.dimension)
-    var closest = PacketNearest<S>(lanes.slack)
+    var closest = PacketNearest<S>(lanes.rounding)
     let result = try Arena(Arena.size(1, of: Double.self), Arena.size(1, of: Int64.self))
     defer { withExtendedLifetime(result) {} }
     let (square, label) = (result.take(1, of: Double.self), result.take(1, of: Int64.self))
@@ -128,19 +128,19 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
         let near = tile.take(from: place..<places.upperBound, search.dimension) { queries[$0].coordinates }
         if !near.isEmpty && reranker.serves(before: earliest(near, queries)) {
           together = near
-          reach = search.slack.shown(beside: reranker.farthest(from: tile.low, tile.high, search.dimension))
+          reach = search.rounding.upperBound(ofFiltered: reranker.farthest(from: tile.low, tile.high, search.dimension))
           guard try tile.gather(reach: reach, &search) else { continue }
         }
       }
       for next in together {
         let query = queries[next]
         let (eligible, farthest) = (options.eligible(query), options.farthestScore(query.row, S.self))
-        var bound = min(search.slack.shown(farthest), reach)
+        var bound = min(search.rounding.upperBound(of: farthest), reach)
         if reranker.serves(before: eligible.before) {
           let reached = reranker.farthest(from: query.coordinates, query.coordinates, search.dimension)
-          bound = min(bound, search.slack.shown(beside: reached))
+          bound = min(bound, search.rounding.upperBound(ofFiltered: reached))
         }
-        var candidates = CandidateBuffer(scratch, bound: bound, slack: search.slack)
+        var candidates = CandidateBuffer(scratch, bound: bound, rounding: search.rounding)
         try search.run(query.coordinates, eligible, fromFrontier: reach < .infinity, into: &candidates)
         scratch.expectsCrowd = candidates.isCrowded
         guard !candidates.isCrowded else {

@@ -53,7 +53,7 @@ struct CandidateBuffer<S: Scalar>: Collector {
   private let filtered: UnsafeMutablePointer<S>
   private let places: UnsafeMutablePointer<Int32>
   private let vectors: Int
-  private let slack: FilterSlack<S>
+  private let rounding: RoundingBound<S>
   private var count = 0
   /// Candidates whose distances have been taken into the smallest, and how many there have to be for the next ones to be.
   private var taken = 0
@@ -64,9 +64,9 @@ struct CandidateBuffer<S: Scalar>: Collector {
 
   /// - Parameter bound: nothing that shows more in the filter is wanted.
   @inline(__always)
-  init(_ scratch: Scratch, bound: S, slack: FilterSlack<S>) {
+  init(_ scratch: Scratch, bound: S, rounding: RoundingBound<S>) {
     self.scratch = scratch
-    self.slack = slack
+    self.rounding = rounding
     smallest = scratch.smallest
     vectors = scratch.vectors
     filtered = scratch.filtered
@@ -77,7 +77,7 @@ struct CandidateBuffer<S: Scalar>: Collector {
   }
 
   @inline(__always)
-  func threshold(_ slack: FilterSlack<S>) -> S { threshold }
+  func threshold(_ rounding: RoundingBound<S>) -> S { threshold }
 
   @inline(__always)
   mutating func take<D: Dimension>(_ hits: Hits<S, D>) {
@@ -102,7 +102,7 @@ struct CandidateBuffer<S: Scalar>: Collector {
     taken = count
     due = count &+ scratch.patience
     let kth = UnsafeRawPointer(smallest).assumingMemoryBound(to: S.self)[scratch.k &- 1]
-    threshold = min(threshold, slack.shown(beside: kth))
+    threshold = min(threshold, rounding.upperBound(ofFiltered: kth))
   }
 
   private struct Vectors<let count: Int> {}

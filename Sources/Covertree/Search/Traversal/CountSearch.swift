@@ -15,7 +15,7 @@ struct CountSearch<S: Scalar, D: Dimension> {
 
   private let points: SearchPoints<S>
   private let segments: [Counted]
-  private let slack: FilterSlack<S>
+  private let rounding: RoundingBound<S>
   private var exact: ScoredQuery<S, D>
   private let query: UnsafeMutablePointer<S.Lanes>
   private let stack: UnsafeMutablePointer<Int32>
@@ -28,7 +28,7 @@ struct CountSearch<S: Scalar, D: Dimension> {
   /// - Parameter bounded: whether queries have bounds on labels.
   init(_ points: SearchPoints<S>, bounded: Bool, dimension: D) throws(CoverTreeError) {
     self.points = points
-    slack = FilterSlack(dim: dimension.count)
+    rounding = RoundingBound(dim: dimension.count)
     var (segments, depth): ([Counted], Int) = ([], 0)
     for (number, view) in points.views.enumerated() {
       segments.append(
@@ -57,7 +57,7 @@ struct CountSearch<S: Scalar, D: Dimension> {
   /// The number of eligible points within a score of a query of the type of the points.
   mutating func count(_ row: UnsafePointer<S>, _ eligible: Eligibility, within worst: Double) -> Int64 {
     exact.set(row)
-    let limits = Limits(worst: worst, possible: slack.shown(worst), certain: slack.certain(worst))
+    let limits = Limits(worst: worst, possible: rounding.upperBound(of: worst), certain: rounding.lowerBound(of: worst))
     return count(row, eligible, limits)
   }
 
@@ -69,7 +69,7 @@ struct CountSearch<S: Scalar, D: Dimension> {
     reach: Double
   ) -> Int64 {
     exact.set(row)
-    return count(rounded, eligible, Limits(worst: worst, possible: slack.shown(reach), certain: -1))
+    return count(rounded, eligible, Limits(worst: worst, possible: rounding.upperBound(of: reach), certain: -1))
   }
 
   @inline(__always)

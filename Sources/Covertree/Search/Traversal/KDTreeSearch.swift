@@ -2,13 +2,13 @@
 ///
 /// The largest tree comes first and leaves little to look for in the others. A tree is walked depth first, the nearest box first. A box is
 /// entered if its distance is not above the collector's threshold. Boxes and points are compared in the coordinates' own type, as a filter
-/// with its rounding error allowed for (`FilterSlack`). Collectors decide by float64 distances. So a float64 brute force finds the same,
+/// with its rounding error allowed for (`RoundingBound`). Collectors decide by float64 distances. So a float64 brute force finds the same,
 /// whatever the type.
 ///
 /// A search begins at the root, or, for queries that lie together, at the *frontier* that they share.
 struct KDTreeSearch<S: Scalar, D: Dimension> {
   let dimension: D
-  let slack: FilterSlack<S>
+  let rounding: RoundingBound<S>
   /// The first tree, and where its arrays are.
   private let tree: KDTree<S>
   private let first: SegmentArrays<S>
@@ -38,7 +38,7 @@ struct KDTreeSearch<S: Scalar, D: Dimension> {
     _ tree: KDTree<S>, _ trees: [SegmentArrays<S>], depth: Int, owner: AnyObject, _ dimension: D
   ) throws(CoverTreeError) {
     (self.tree, first, self.trees, self.owner, self.dimension) = (tree, trees[0], trees, owner, dimension)
-    slack = FilterSlack(dim: dimension.count)
+    rounding = RoundingBound(dim: dimension.count)
     let entries = (depth + 1) * S.width + Frontier<S>.capacity
     arena = try Arena(
       Arena.size(dimension.count, of: S.Lanes.self), Arena.size(entries, of: S.self),
@@ -88,7 +88,7 @@ struct KDTreeSearch<S: Scalar, D: Dimension> {
     _ tree: SegmentArrays<S>, _ row: UnsafePointer<S>, _ eligible: Eligibility, fromFrontier: Bool,
     into collector: inout C
   ) throws(CoverTreeError) where C.S == S {
-    var threshold = collector.threshold(slack)
+    var threshold = collector.threshold(rounding)
     var top = 0
     if fromFrontier {
       for group in 0..<frontier.groupCount {
@@ -168,7 +168,7 @@ struct KDTreeSearch<S: Scalar, D: Dimension> {
           Hits(
             lanes: hits, filtered: sum, group: group, query: row, dimension: dimension,
             place: tree.firstPlace &+ place, labels: tree.labels + place))
-        threshold = collector.threshold(slack)
+        threshold = collector.threshold(rounding)
       }
       group += dimension.count
     }

@@ -10,7 +10,7 @@ struct PacketNearest<S: Scalar>: PacketCollector {
     case undecided
   }
 
-  private let slack: FilterSlack<S>
+  private let rounding: RoundingBound<S>
   private var wanted = S.Lanes(repeating: -1)
   private var nearest = S.Lanes(repeating: .infinity)
   private var next = S.Lanes(repeating: .infinity)
@@ -18,10 +18,10 @@ struct PacketNearest<S: Scalar>: PacketCollector {
   /// Lanes that were given up, a bit each.
   private var givenUp = UInt32(0)
 
-  init(_ slack: FilterSlack<S>) { self.slack = slack }
+  init(_ rounding: RoundingBound<S>) { self.rounding = rounding }
 
   @inline(__always)
-  var threshold: S.Lanes { S.minimum(wanted, slack.shown(beside: nearest)) }
+  var threshold: S.Lanes { S.minimum(wanted, rounding.upperBound(ofFiltered: nearest)) }
 
   /// The points that the last queries found are near to these, and none is wanted that is farther away.
   @inline(__always)
@@ -30,7 +30,7 @@ struct PacketNearest<S: Scalar>: PacketCollector {
     for lane in 0..<S.width where places[lane] >= 0 {
       seen = S.minimum(seen, search.squaredDistances(to: Int(places[lane])))
     }
-    wanted = S.minimum(search.limits, slack.shown(beside: seen))
+    wanted = S.minimum(search.limits, rounding.upperBound(ofFiltered: seen))
     givenUp = 0
     nearest = S.Lanes(repeating: .infinity)
     next = nearest
@@ -46,7 +46,8 @@ struct PacketNearest<S: Scalar>: PacketCollector {
 
   @inline(never)
   mutating func giveUpUndecided() {
-    for lane in 0..<S.width where nearest[lane] < .infinity && next[lane] <= slack.shown(beside: nearest[lane]) {
+    for lane in 0..<S.width
+    where nearest[lane] < .infinity && next[lane] <= rounding.upperBound(ofFiltered: nearest[lane]) {
       wanted[lane] = -1
       givenUp |= 1 &<< UInt32(truncatingIfNeeded: lane)
     }
@@ -57,7 +58,7 @@ struct PacketNearest<S: Scalar>: PacketCollector {
   func outcome<D: Dimension>(_ lane: Int, of search: borrowing PacketSearch<S, D>) -> Outcome {
     if givenUp & (1 &<< UInt32(truncatingIfNeeded: lane)) != 0 { return .undecided }
     guard nearest[lane] <= wanted[lane] else { return .nothing }
-    guard next[lane] > slack.shown(beside: nearest[lane]) else { return .undecided }
+    guard next[lane] > rounding.upperBound(ofFiltered: nearest[lane]) else { return .undecided }
     let place = Int(places[lane])
     return .found(place, squared: search.squared(lane, place))
   }

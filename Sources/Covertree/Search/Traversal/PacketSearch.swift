@@ -10,7 +10,7 @@ struct PacketSearch<S: Scalar, D: Dimension> {
   /// From so many leaves on, lanes that are undecided want no more: they may lie among any number of equal points.
   private static var manyLeaves: Int { 32 }
 
-  let slack: FilterSlack<S>
+  let rounding: RoundingBound<S>
   private var packet: Packet<S, D>
   /// The trees, the largest first.
   private let trees: [SegmentArrays<S>]
@@ -27,7 +27,7 @@ struct PacketSearch<S: Scalar, D: Dimension> {
     owner = points
     trees = points.arrays
     first = trees[0]
-    slack = FilterSlack(dim: dimension.count)
+    rounding = RoundingBound(dim: dimension.count)
     packet = try Packet(dimension, depth: points.views.reduce(0) { max($0, $1.boxes.depth) })
     arena = try Arena(Arena.size(S.width, of: Int32.self), Arena.size(S.width, of: Int32.self))
     (before, excluded) = (arena.take(S.width), arena.take(S.width))
@@ -44,7 +44,7 @@ struct PacketSearch<S: Scalar, D: Dimension> {
   mutating func add(_ row: UnsafePointer<S>, bound: Double, _ eligible: Eligibility = Eligibility()) {
     before[packet.count] = eligible.before
     excluded[packet.count] = eligible.excluded
-    packet.add(row, limit: slack.shown(bound))
+    packet.add(row, limit: rounding.upperBound(of: bound))
   }
 
   /// Offers the collector every point that a lane could want.
