@@ -79,7 +79,7 @@ public struct IndexOptions: Sendable {
 
 /// What a search is asked for beside its queries; 0 stands for what the index was made with.
 public struct IndexSearchOptions: Sendable {
-  public var filter = IndexFilter.all
+  public var filter = IDFilter.all
   public var efSearch = 0
   public var probeCount = 0
   public var candidateCount = 0
@@ -88,7 +88,7 @@ public struct IndexSearchOptions: Sendable {
 }
 
 /// Which vectors may be found.
-public enum IndexFilter: @unchecked Sendable {
+public enum IDFilter: @unchecked Sendable {
   case all
   case ids(UnsafeBufferPointer<Int64>)
   /// Bit `id % 8` of byte `id / 8`; ids beyond the last byte are left out.

@@ -84,7 +84,7 @@ final class VectorTable: @unchecked Sendable {
   }
 
   /// By slot: 1 for vectors that may be found; nil where all may.
-  func admitted(_ filter: IndexFilter) throws(CoverTreeError) -> Buffer<UInt8>? {
+  func admitted(_ filter: IDFilter) throws(CoverTreeError) -> Buffer<UInt8>? {
     if case .all = filter, deadCount == 0 { return nil }
     let flags = try Buffer<UInt8>(count: count, filledWith: 0)
     switch filter {
