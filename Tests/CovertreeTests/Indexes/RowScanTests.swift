@@ -52,7 +52,7 @@ import Testing
     batch.begin(
       (0..<queries.count).map { row in
         .init(
-          query: .init(row: row, coordinates: queries.row(row), index: -1), eligible: Eligibility(), bound: .infinity)
+          query: .init(row: row, coordinates: queries.row(row), index: -1), eligible: IndexFilter(), bound: .infinity)
       })
     try run()
     for row in 0..<queries.count {

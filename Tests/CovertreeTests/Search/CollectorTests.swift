@@ -59,7 +59,7 @@ import Testing
     let before = sorted.count / 2 + 1
     let excluded = sorted.first { $0 < before } ?? 0
     let some = try exact.nearest(
-      to: query, .init(before: Int32(before), excluded: Int32(excluded)), bound: .infinity)
+      to: query, .init(upperIndex: Int32(before), excludedIndex: Int32(excluded)), bound: .infinity)
     let expected = sorted.filter { $0 < before && $0 != excluded }.prefix(k)
     #expect((0..<some.count).map { Int(some.labels[$0]) } == Array(expected))
   }

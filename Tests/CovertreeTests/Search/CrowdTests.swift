@@ -49,8 +49,9 @@ import Testing
         let found = try searched.nearest(k, options)
         let counts = try searched.counts(options)
         for row in stride(from: 0, to: points.count, by: 23) {
-          let eligible = Eligibility(
-            before: options.predecessorsOnly ? Int32(row) : .max, excluded: options.excludesSelf ? Int32(row) : -1)
+          let eligible = IndexFilter(
+            upperIndex: options.predecessorsOnly ? Int32(row) : .max,
+            excludedIndex: options.excludesSelf ? Int32(row) : -1)
           let candidates = (0..<points.count).map {
             Candidate(squared: euclideanScore(view.row(row), view.row($0), dim: points.dim), index: Int32($0))
           }

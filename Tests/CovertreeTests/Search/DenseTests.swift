@@ -36,7 +36,8 @@ import Testing
     try queries.withView { view in
       let asked = (0..<queries.count).map { row in
         // Some ask for labels below a bound, but for one.
-        let eligible = row % 2 == 0 ? Eligibility() : Eligibility(before: Int32(points.count / 2 + 3), excluded: 2)
+        let eligible =
+          row % 2 == 0 ? IndexFilter() : IndexFilter(upperIndex: Int32(points.count / 2 + 3), excludedIndex: 2)
         let query = QuerySet<S>.Query(row: row, coordinates: view.row(row), index: -1)
         return BatchQuery<S>(query: query, eligible: eligible, bound: .infinity)
       }

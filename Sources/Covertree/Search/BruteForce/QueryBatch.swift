@@ -19,7 +19,7 @@ extension QueryBatch {
 /// What one query of a batch asks for: nothing with a score beyond `bound`.
 struct BatchQuery<S: Scalar> {
   let query: QuerySet<S>.Query
-  let eligible: Eligibility
+  let eligible: IndexFilter
   let bound: Double
 }
 

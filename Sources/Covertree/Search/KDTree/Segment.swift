@@ -100,8 +100,8 @@ struct SegmentArrays<S: Scalar> {
   ///
   /// - Parameter place: of the first.
   @inline(__always)
-  func admitted(_ place: Int, _ eligible: Eligibility) -> UInt32 {
-    let lanes = S.maskAdmitted(labels + place, below: eligible.before, except: eligible.excluded)
+  func admitted(_ place: Int, _ eligible: IndexFilter) -> UInt32 {
+    let lanes = S.maskAdmitted(labels + place, below: eligible.upperIndex, except: eligible.excludedIndex)
     guard let tombstones else { return lanes }
     return tombstones.remaining(lanes, from: place, by: time)
   }

@@ -136,7 +136,7 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
         let query = queries[next]
         let (eligible, farthest) = (options.eligible(query), options.farthestScore(query.row, S.self))
         var bound = min(search.rounding.upperBound(of: farthest), reach)
-        if reranker.serves(before: eligible.before) {
+        if reranker.serves(before: eligible.upperIndex) {
           let reached = reranker.farthest(from: query.coordinates, query.coordinates, search.dimension)
           bound = min(bound, search.rounding.upperBound(ofFiltered: reached))
         }
@@ -160,7 +160,7 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
   @inline(__always)
   private func earliest(_ places: Range<Int>, _ queries: QueryRows<S>) -> Int32 {
     guard options.areSomeTooLate else { return Int32.max }
-    return places.reduce(Int32.max) { min($0, options.eligible(queries[$1]).before) }
+    return places.reduce(Int32.max) { min($0, options.eligible(queries[$1]).upperIndex) }
   }
 
   @inline(__always)

@@ -56,9 +56,9 @@ extension SearchOptions {
   }
 
   @inline(__always)
-  func eligible<S>(_ query: QuerySet<S>.Query) -> Eligibility {
-    Eligibility(
-      before: upperIndex(ofRow: query.row, index: query.index), excluded: excludesSelf ? query.index : -1)
+  func eligible<S>(_ query: QuerySet<S>.Query) -> IndexFilter {
+    IndexFilter(
+      upperIndex: upperIndex(ofRow: query.row, index: query.index), excludedIndex: excludesSelf ? query.index : -1)
   }
 
   /// Dataset indices below this count for a query.

@@ -55,7 +55,7 @@ struct CountSearch<S: Scalar, D: Dimension> {
   }
 
   /// The number of eligible points within a score of a query of the type of the points.
-  mutating func count(_ row: UnsafePointer<S>, _ eligible: Eligibility, within worst: Double) -> Int64 {
+  mutating func count(_ row: UnsafePointer<S>, _ eligible: IndexFilter, within worst: Double) -> Int64 {
     exact.set(row)
     let limits = Limits(worst: worst, possible: rounding.upperBound(of: worst), certain: rounding.lowerBound(of: worst))
     return count(row, eligible, limits)
@@ -65,7 +65,7 @@ struct CountSearch<S: Scalar, D: Dimension> {
   ///
   /// - Parameter reach: no point within `worst` of the query has a larger score from the rounded one.
   mutating func count(
-    _ row: UnsafePointer<Double>, rounded: UnsafePointer<S>, _ eligible: Eligibility, within worst: Double,
+    _ row: UnsafePointer<Double>, rounded: UnsafePointer<S>, _ eligible: IndexFilter, within worst: Double,
     reach: Double
   ) -> Int64 {
     exact.set(row)
@@ -73,7 +73,7 @@ struct CountSearch<S: Scalar, D: Dimension> {
   }
 
   @inline(__always)
-  private mutating func count(_ row: UnsafePointer<S>, _ eligible: Eligibility, _ limits: Limits) -> Int64 {
+  private mutating func count(_ row: UnsafePointer<S>, _ eligible: IndexFilter, _ limits: Limits) -> Int64 {
     for d in 0..<dimension.count { query[d] = S.Lanes(repeating: row[d]) }
     var count = 0
     for number in segments.indices {
@@ -90,7 +90,7 @@ struct CountSearch<S: Scalar, D: Dimension> {
       }
     }
     // A query that does not count for itself is near to itself, wherever it was counted.
-    let countedItself = eligible.excluded >= 0 && eligible.excluded < eligible.before
+    let countedItself = eligible.excludedIndex >= 0 && eligible.excludedIndex < eligible.upperIndex
     if countedItself && euclideanScore(row, row, dim: dimension.count) <= limits.worst { count &-= 1 }
     return Int64(count)
   }
@@ -98,7 +98,7 @@ struct CountSearch<S: Scalar, D: Dimension> {
   /// Counts what lies wholly within the limit, and pushes what may lie partly so.
   @inline(__always)
   private mutating func visit(
-    _ segment: borrowing Counted, node: Int, _ eligible: Eligibility, _ limits: Limits, _ top: inout Int
+    _ segment: borrowing Counted, node: Int, _ eligible: IndexFilter, _ limits: Limits, _ top: inout Int
   ) -> Int {
     let tree = segment.arrays
     let boxes = tree.boxes + node &* dimension.count &* 2
@@ -114,10 +114,10 @@ struct CountSearch<S: Scalar, D: Dimension> {
     boxesCompared &+= 1
     let lane0 = node &* S.width
     var hits = S.maskLessOrEqual(nearest, S.Lanes(repeating: limits.possible))
-    hits &= S.maskAdmitted(tree.smallestLabel + lane0, below: eligible.before, except: -1)
+    hits &= S.maskAdmitted(tree.smallestLabel + lane0, below: eligible.upperIndex, except: -1)
     var inside = hits & inside(boxes, farthest, limits)
     if inside != 0, let largestLabel = segment.largestLabel {
-      inside &= S.maskAdmitted(largestLabel.base + lane0, below: eligible.before, except: -1)
+      inside &= S.maskAdmitted(largestLabel.base + lane0, below: eligible.upperIndex, except: -1)
     }
     hits &= ~inside
     while hits != 0 {
@@ -163,7 +163,7 @@ struct CountSearch<S: Scalar, D: Dimension> {
 
   @inline(__always)
   private mutating func scan(
-    _ tree: SegmentArrays<S>, leaf: Int, _ eligible: Eligibility, _ limits: Limits
+    _ tree: SegmentArrays<S>, leaf: Int, _ eligible: IndexFilter, _ limits: Limits
   ) -> Int {
     let first = leaf &* tree.leafSize
     var group = tree.coordinates + first / S.width &* dimension.count
@@ -178,7 +178,7 @@ struct CountSearch<S: Scalar, D: Dimension> {
         hits &= decided
       }
       if hits != 0 {
-        hits &= tree.admitted(place, Eligibility(before: eligible.before))
+        hits &= tree.admitted(place, IndexFilter(upperIndex: eligible.upperIndex))
         count &+= hits.nonzeroBitCount
       }
       group += dimension.count

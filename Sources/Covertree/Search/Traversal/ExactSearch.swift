@@ -28,7 +28,7 @@ struct ExactSearch<S: Scalar, D: Dimension> {
   /// - Parameter row: of the type of the points, or in float64.
   @inline(never)
   mutating func nearest<A: Scalar>(
-    to row: UnsafePointer<A>, _ eligible: Eligibility, bound: Double
+    to row: UnsafePointer<A>, _ eligible: IndexFilter, bound: Double
   ) throws(CoverTreeError) -> SortedNeighbors {
     var nearest = NearestCollector(room, bound: bound)
     query.set(row)
@@ -46,12 +46,12 @@ struct ExactSearch<S: Scalar, D: Dimension> {
 
   @inline(__always)
   private mutating func visit(
-    _ number: Int, node: Int, _ eligible: Eligibility, _ nearest: borrowing NearestCollector
+    _ number: Int, node: Int, _ eligible: IndexFilter, _ nearest: borrowing NearestCollector
   ) throws(CoverTreeError) {
     let segment = segments[number]
     let boxes = segment.boxes + node &* query.dimension.count &* 2
     let smallestLabel = segment.smallestLabel + node &* S.width
-    let admitted = S.maskAdmitted(smallestLabel, below: eligible.before, except: -1)
+    let admitted = S.maskAdmitted(smallestLabel, below: eligible.upperIndex, except: -1)
     let worst = SIMD8<Double>(repeating: nearest.worst)
     boxesCompared &+= 1
     for part in 0..<ScoredQuery<S, D>.parts {
@@ -73,7 +73,7 @@ struct ExactSearch<S: Scalar, D: Dimension> {
 
   @inline(__always)
   private mutating func scan(
-    _ segment: SegmentArrays<S>, leaf: Int, _ eligible: Eligibility, into nearest: inout NearestCollector
+    _ segment: SegmentArrays<S>, leaf: Int, _ eligible: IndexFilter, into nearest: inout NearestCollector
   ) {
     let first = leaf &* segment.leafSize
     var group = segment.coordinates + first / S.width &* query.dimension.count

@@ -65,7 +65,7 @@ struct KDTreeSearch<S: Scalar, D: Dimension> {
   /// - Parameter fromFrontier: whether to begin at what the last `gather` found.
   @inline(__always)
   mutating func run<C: Collector>(
-    _ row: UnsafePointer<S>, _ eligible: Eligibility = Eligibility(), fromFrontier: Bool = false,
+    _ row: UnsafePointer<S>, _ eligible: IndexFilter = IndexFilter(), fromFrontier: Bool = false,
     into collector: inout C
   ) throws(CoverTreeError) where C.S == S {
     for d in 0..<dimension.count { query[d] = S.Lanes(repeating: row[d]) }
@@ -76,16 +76,16 @@ struct KDTreeSearch<S: Scalar, D: Dimension> {
   /// The trees after the first.
   @inline(never)
   private mutating func walkOthers<C: Collector>(
-    _ row: UnsafePointer<S>, _ eligible: Eligibility, into collector: inout C
+    _ row: UnsafePointer<S>, _ eligible: IndexFilter, into collector: inout C
   ) throws(CoverTreeError) where C.S == S {
-    for tree in trees.dropFirst() where tree.firstLabel < Int(eligible.before) {
+    for tree in trees.dropFirst() where tree.firstLabel < Int(eligible.upperIndex) {
       try walk(tree, row, eligible, fromFrontier: false, into: &collector)
     }
   }
 
   @inline(__always)
   private mutating func walk<C: Collector>(
-    _ tree: SegmentArrays<S>, _ row: UnsafePointer<S>, _ eligible: Eligibility, fromFrontier: Bool,
+    _ tree: SegmentArrays<S>, _ row: UnsafePointer<S>, _ eligible: IndexFilter, fromFrontier: Bool,
     into collector: inout C
   ) throws(CoverTreeError) where C.S == S {
     var threshold = collector.threshold(rounding)
@@ -113,7 +113,7 @@ struct KDTreeSearch<S: Scalar, D: Dimension> {
 
   @inline(__always)
   private mutating func visit(
-    _ tree: SegmentArrays<S>, node: Int, _ eligible: Eligibility, _ threshold: S, _ top: inout Int
+    _ tree: SegmentArrays<S>, node: Int, _ eligible: IndexFilter, _ threshold: S, _ top: inout Int
   ) {
     visit(
       tree.boxes + node &* dimension.count &* 2, tree.children + node &* S.width,
@@ -124,12 +124,12 @@ struct KDTreeSearch<S: Scalar, D: Dimension> {
   @inline(__always)
   private mutating func visit(
     _ boxes: UnsafePointer<S.Lanes>, _ children: UnsafePointer<Int32>, _ smallestLabel: UnsafePointer<Int32>,
-    _ eligible: Eligibility, _ threshold: S, _ top: inout Int
+    _ eligible: IndexFilter, _ threshold: S, _ top: inout Int
   ) {
     let bound = S.squaredDistances(query, query, toBoxes: boxes, dimension)
     boxesCompared &+= 1
     let near = S.maskLessOrEqual(bound, S.Lanes(repeating: threshold))
-    let hits = near & S.maskAdmitted(smallestLabel, below: eligible.before, except: -1)
+    let hits = near & S.maskAdmitted(smallestLabel, below: eligible.upperIndex, except: -1)
     UnsafeMutableRawPointer(stackBounds + top).storeBytes(of: S.pack(bound, hits), as: S.Lanes.self)
     UnsafeMutableRawPointer(stackChildren + top).storeBytes(
       of: S.pack(UnsafeRawPointer(children).load(as: S.Places.self), hits), as: S.Places.self)
@@ -153,7 +153,7 @@ struct KDTreeSearch<S: Scalar, D: Dimension> {
 
   @inline(__always)
   private mutating func scan<C: Collector>(
-    _ tree: SegmentArrays<S>, leaf: Int, _ row: UnsafePointer<S>, _ eligible: Eligibility, _ threshold: inout S,
+    _ tree: SegmentArrays<S>, leaf: Int, _ row: UnsafePointer<S>, _ eligible: IndexFilter, _ threshold: inout S,
     into collector: inout C
   ) throws(CoverTreeError) where C.S == S {
     let first = leaf &* tree.leafSize

@@ -41,9 +41,9 @@ struct PacketSearch<S: Scalar, D: Dimension> {
 
   /// Adds a query that wants nothing farther than `bound`, squared: one of up to `width` that are searched for together.
   @inline(__always)
-  mutating func add(_ row: UnsafePointer<S>, bound: Double, _ eligible: Eligibility = Eligibility()) {
-    before[packet.count] = eligible.before
-    excluded[packet.count] = eligible.excluded
+  mutating func add(_ row: UnsafePointer<S>, bound: Double, _ eligible: IndexFilter = IndexFilter()) {
+    before[packet.count] = eligible.upperIndex
+    excluded[packet.count] = eligible.excludedIndex
     packet.add(row, limit: rounding.upperBound(of: bound))
   }
 
@@ -141,7 +141,7 @@ struct PacketSearch<S: Scalar, D: Dimension> {
     for place in stride(from: first, to: first &+ tree.leafSize, by: S.width) {
       let squares = packet.squaredDistances(from: lane, to: group)
       var hits = S.maskLessOrEqual(squares, S.Lanes(repeating: threshold))
-      if hits != 0 { hits &= tree.admitted(place, .init(before: before[lane], excluded: excluded[lane])) }
+      if hits != 0 { hits &= tree.admitted(place, .init(upperIndex: before[lane], excludedIndex: excluded[lane])) }
       while hits != 0 {
         let hit = hits.trailingZeroBitCount
         hits &= hits &- 1
