@@ -23,7 +23,7 @@ final class BruteForce: IndexStructure, @unchecked Sendable {
   private static var fewestRows: Int { 1024 }
 
   private final class Parts {
-    let bytes: DenseBytes<Float>?
+    let bytes: QuantizedPoints<Float>?
     let norms: DenseNorms<Float>?
     let longest: Double
     /// nil where few vectors are equal.
@@ -33,7 +33,7 @@ final class BruteForce: IndexStructure, @unchecked Sendable {
       self.longest = longest
       twins = try Twins.areMany(in: table, context: context) ? Twins(table) : nil
       try twins?.extend(from: 0, context: context)
-      bytes = try DenseBytes(points, context: context)
+      bytes = try QuantizedPoints(points, context: context)
       norms = bytes == nil ? try DenseNorms(points, context: context) : nil
     }
   }
@@ -82,11 +82,11 @@ final class BruteForce: IndexStructure, @unchecked Sendable {
       rows: RecordedRows(rows: rows, probes: probes))
     let first = 0..<min(Self.probes, set.count)
     try probing.run(first, batchSize: Self.probesTogether, guess: nil) { (batch) throws(CoverTreeError) in
-      try ByteScan(bytes, batch)
+      try QuantizedScan(bytes, batch)
     }
     let guess = probes.guess(points, bytes)
     try task.run(first.upperBound..<set.count, guess: guess) { (batch) throws(CoverTreeError) in
-      try ByteScan(bytes, batch)
+      try QuantizedScan(bytes, batch)
     }
     return true
   }
@@ -179,7 +179,7 @@ final class BruteForce: IndexStructure, @unchecked Sendable {
     }
     let all = 0..<set.count
     if let bytes = parts.bytes, try task.suits(bytes) {
-      try task.run(all, { (batch) throws(CoverTreeError) in try ByteScan(bytes, batch) }, take: keep)
+      try task.run(all, { (batch) throws(CoverTreeError) in try QuantizedScan(bytes, batch) }, take: keep)
     } else if let norms = parts.norms {
       try task.run(all, { (batch) throws(CoverTreeError) in try DenseScan(norms, batch) }, take: keep)
     } else {

@@ -40,9 +40,9 @@ import Testing
   }
 
   private func checkBytes(_ rows: RowPoints, _ queries: PaddedQueries, _ context: CallContext) throws {
-    guard let bytes = try DenseBytes(rows, context: context) else { return }
+    guard let bytes = try QuantizedPoints(rows, context: context) else { return }
     let batch = try DenseBatch(rows, k: Self.k)
-    let scan = try ByteScan(bytes, batch)
+    let scan = try QuantizedScan(bytes, batch)
     try compare(batch, rows, queries.view) { try scan.run() }
   }
 

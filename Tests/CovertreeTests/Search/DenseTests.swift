@@ -24,8 +24,8 @@ import Testing
       let norms = try DenseNorms(all, context: context)
       let products = try DenseScan(#require(norms), batch)
       try compare(batch, points, queries) { () throws(CoverTreeError) in try products.run() }
-      guard let bytes = try DenseBytes(all, context: context) else { return }
-      let byteScan = try ByteScan(bytes, batch)
+      guard let bytes = try QuantizedPoints(all, context: context) else { return }
+      let byteScan = try QuantizedScan(bytes, batch)
       try compare(batch, points, queries) { () throws(CoverTreeError) in try byteScan.run() }
     }
   }

@@ -1,4 +1,4 @@
-/// Radius search and counting by comparing queries with all points in batches (`DenseScan`, `ByteScan`).
+/// Radius search and counting by comparing queries with all points in batches (`DenseScan`, `QuantizedScan`).
 ///
 /// The radius is the limit from the start, so nothing has to be guessed: a scan keeps every point whose bound is within it, and
 /// of those the few that rounding leaves open are decided by the distance that every other search decides by.
@@ -51,7 +51,7 @@ struct DenseRadius<Points: DensePoints> {
   }
 
   /// Whether the rounding to bytes is small against the radii of a call's first queries.
-  func suits(_ bytes: DenseBytes<S>) throws(CoverTreeError) -> Bool {
+  func suits(_ bytes: QuantizedPoints<S>) throws(CoverTreeError) -> Bool {
     let sample = min(set.count, DenseChoice.probes)
     let rows = try set.queries(0..<sample)
     defer { withExtendedLifetime(rows) {} }
@@ -69,8 +69,8 @@ extension DenseRadius {
   func run<T>(
     _ places: Range<Int>, take: (Query, FoundWithin) throws(CoverTreeError) -> Void
   ) throws(CoverTreeError) -> Bool where Points == FlatPoints<T> {
-    if let bytes = try points.denseBytes(context), try suits(bytes) {
-      try run(places, { (batch) throws(CoverTreeError) in try ByteScan(bytes, batch) }, take: take)
+    if let bytes = try points.quantizedPoints(context), try suits(bytes) {
+      try run(places, { (batch) throws(CoverTreeError) in try QuantizedScan(bytes, batch) }, take: take)
     } else if let norms = try points.denseNorms(context) {
       try run(places, { (batch) throws(CoverTreeError) in try DenseScan(norms, batch) }, take: take)
     } else {

@@ -12,7 +12,7 @@ final class FlatPoints<S: Scalar>: DensePoints, @unchecked Sendable {
   private let copies: Buffer<S>?
   private let elsewhere: RowsElsewhere<S>?
   private let norms = Lazy<Box<DenseNorms<S>?>>()
-  private let bytes = Lazy<Box<DenseBytes<S>?>>()
+  private let bytes = Lazy<Box<QuantizedPoints<S>?>>()
 
   init(_ points: SearchPoints<S>, _ elsewhere: RowsElsewhere<S>?, context: CallContext) throws(CoverTreeError) {
     self.points = points
@@ -93,8 +93,8 @@ final class FlatPoints<S: Scalar>: DensePoints, @unchecked Sendable {
   }
 
   /// The same by products of bytes.
-  func denseBytes(_ context: CallContext) throws(CoverTreeError) -> DenseBytes<S>? {
-    try bytes.get { () throws(CoverTreeError) in Box(try DenseBytes(self, context: context)) }.value
+  func quantizedPoints(_ context: CallContext) throws(CoverTreeError) -> QuantizedPoints<S>? {
+    try bytes.get { () throws(CoverTreeError) in Box(try QuantizedPoints(self, context: context)) }.value
   }
 
   var byteCount: Int { labels.byteCount + (copies?.byteCount ?? 0) }

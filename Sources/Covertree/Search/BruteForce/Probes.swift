@@ -1,6 +1,6 @@
 /// How far the neighbours of queries may be, from those of a few: many dimensions without structure leave little between them.
 struct DenseGuess<S: Scalar> {
-  let bytes: DenseBytes<S>
+  let bytes: QuantizedPoints<S>
   let products: Bool
   /// By how much a squared distance exceeds that from the points' centre; or what a product is beside the query's length.
   let excess: Double
@@ -35,7 +35,7 @@ final class Probes<S: Scalar>: @unchecked Sendable {
   }
 
   /// - Returns: nil where bytes hide too much beside what the probes found.
-  func guess<Points: DensePoints<S>>(_ points: Points, _ bytes: DenseBytes<S>) -> DenseGuess<S>? {
+  func guess<Points: DensePoints<S>>(_ points: Points, _ bytes: QuantizedPoints<S>) -> DenseGuess<S>? {
     var (excess, sizes) = (-Double.infinity, 0.0)
     for probe in 0..<taken.value {
       let query = UnsafePointer(queries.base + probe * dim)

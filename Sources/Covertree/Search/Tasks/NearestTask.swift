@@ -36,9 +36,9 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
     let scan = DenseTask(
       points: flat, set: set, k: min(k, flat.count), options: options, context: context, counters: counters,
       rows: rows)
-    if let bytes = try flat.denseBytes(context), let guess = probes.guess(flat, bytes) {
+    if let bytes = try flat.quantizedPoints(context), let guess = probes.guess(flat, bytes) {
       try scan.run(rest, guess: options.areSomeTooLate ? nil : guess) { (batch) throws(CoverTreeError) in
-        try ByteScan(bytes, batch)
+        try QuantizedScan(bytes, batch)
       }
     } else if let norms = try flat.denseNorms(context) {
       try scan.run(rest, guess: nil) { (batch) throws(CoverTreeError) in try DenseScan(norms, batch) }
