@@ -17,8 +17,8 @@ final class BruteForce: IndexStructure, @unchecked Sendable {
   private static var fewestInBatches: Int { 32 }
   private static var mostNeighbors: Int { 1024 }
   /// Queries whose neighbours tell how far the others may have to look, in batches of their own.
-  private static var probes: Int { 16 }
-  private static var probesTogether: Int { 8 }
+  private static var pilots: Int { 16 }
+  private static var pilotsTogether: Int { 8 }
   /// Rows that a thread takes where threads share one query.
   private static var fewestRows: Int { 1024 }
 
@@ -73,19 +73,19 @@ final class BruteForce: IndexStructure, @unchecked Sendable {
       counters: SearchCounters(), rows: rows)
     guard let bytes = parts.bytes else {
       guard let norms = parts.norms else { return false }
-      try task.run(0..<set.count, guess: nil) { (batch) throws(CoverTreeError) in try DenseScan(norms, batch) }
+      try task.run(0..<set.count, estimate: nil) { (batch) throws(CoverTreeError) in try DenseScan(norms, batch) }
       return true
     }
-    let probes = try Probes<Float>(Self.probes, dim: table.dim)
-    let probing = DenseTask(
+    let pilots = try PilotQueries<Float>(Self.pilots, dim: table.dim)
+    let piloting = DenseTask(
       points: points, set: set, k: k, options: task.options, context: context, counters: task.counters,
-      rows: RecordedRows(rows: rows, probes: probes))
-    let first = 0..<min(Self.probes, set.count)
-    try probing.run(first, batchSize: Self.probesTogether, guess: nil) { (batch) throws(CoverTreeError) in
+      rows: RecordedRows(rows: rows, pilots: pilots))
+    let first = 0..<min(Self.pilots, set.count)
+    try piloting.run(first, batchSize: Self.pilotsTogether, estimate: nil) { (batch) throws(CoverTreeError) in
       try QuantizedScan(bytes, batch)
     }
-    let guess = probes.guess(points, bytes)
-    try task.run(first.upperBound..<set.count, guess: guess) { (batch) throws(CoverTreeError) in
+    let estimate = pilots.estimate(points, bytes)
+    try task.run(first.upperBound..<set.count, estimate: estimate) { (batch) throws(CoverTreeError) in
       try QuantizedScan(bytes, batch)
     }
     return true
@@ -227,13 +227,13 @@ private final class RowScan {
   }
 }
 
-/// Results that are written, and taken down as those of probes.
+/// Results that are written, and taken down as those of pilots.
 private struct RecordedRows: NeighborRows {
   let rows: ResultRows
-  let probes: Probes<Float>
+  let pilots: PilotQueries<Float>
 
   func write(_ found: SortedNeighbors, _ query: QuerySet<Float>.Query) {
     rows.write(found, query)
-    probes.take(found, query)
+    pilots.take(found, query)
   }
 }

@@ -124,7 +124,7 @@ import Testing
     var generator = SeededGenerator(seed: UInt64(bits + wanted))
     let values = try Buffer<Float>(count: (count + queryCount) * stride)
     for place in 0..<values.count { values[place] = Float.random(in: -1...1, using: &generator) }
-    // The first queries are near some codes, so that those after them are farther than what is guessed from these.
+    // The first queries are near some codes, so that those after them are farther than what is estimated from these.
     for place in 0..<7 * stride { values[count * stride + place] = values[40 * stride + place] }
     let codes = try HammingCodes(bits: bits)
     try codes.extend(to: count, context: CallContext())

@@ -1,15 +1,15 @@
 /// Whether to walk boxes or to compare with all points: the first queries of a call tell how much boxes keep out.
 enum DenseChoice {
   /// So many queries tell.
-  static var probes: Int { 16 }
+  static var pilots: Int { 16 }
   /// Where a query is compared with more than this share of the points, comparing it with all of them by products of
   /// matrices costs less.
   static var share: Double { 0.25 }
   /// From so many dimensions on.
   static var dimensions: Int { 16 }
 
-  /// Whether so many queries are worth probes.
-  static func isOpen(dim: Int, queries: Int) -> Bool { dim >= dimensions && queries >= 8 * probes }
+  /// Whether so many queries are worth pilots.
+  static func isOpen(dim: Int, queries: Int) -> Bool { dim >= dimensions && queries >= 8 * pilots }
 
   static func favorsComparing(compared: Int, queries: Int, points: Int) -> Bool {
     Double(compared) > share * Double(queries * points)
@@ -28,9 +28,9 @@ enum DenseChoice {
       _ = try walk(0..<queries)
       return
     }
-    let compared = try walk(0..<probes)
-    let rest = probes..<queries
-    if favorsComparing(compared: compared, queries: probes, points: points), try compare(rest) { return }
+    let compared = try walk(0..<pilots)
+    let rest = pilots..<queries
+    if favorsComparing(compared: compared, queries: pilots, points: points), try compare(rest) { return }
     _ = try walk(rest)
   }
 }

@@ -1,6 +1,6 @@
 /// Radius search and counting by comparing queries with all points in batches (`DenseScan`, `QuantizedScan`).
 ///
-/// The radius is the limit from the start, so nothing has to be guessed: a scan keeps every point whose bound is within it, and
+/// The radius is the limit from the start, so nothing has to be estimated: a scan keeps every point whose bound is within it, and
 /// of those the few that rounding leaves open are decided by the distance that every other search decides by.
 struct DenseRadius<Points: DensePoints> {
   typealias S = Points.S
@@ -52,7 +52,7 @@ struct DenseRadius<Points: DensePoints> {
 
   /// Whether the rounding to bytes is small against the radii of a call's first queries.
   func suits(_ bytes: QuantizedPoints<S>) throws(CoverTreeError) -> Bool {
-    let sample = min(set.count, DenseChoice.probes)
+    let sample = min(set.count, DenseChoice.pilots)
     let rows = try set.queries(0..<sample)
     defer { withExtendedLifetime(rows) {} }
     let sizes = (0..<sample).reduce(0.0) {

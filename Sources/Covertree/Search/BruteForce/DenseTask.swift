@@ -13,17 +13,17 @@ struct DenseTask<Points: DensePoints, Rows: NeighborRows> where Rows.S == Points
 
   /// - Parameters:
   ///   - batchSize: queries that are compared together, at most a batch's.
-  ///   - guess: how far a query's k-th neighbour may be. Queries that find fewer than `k` points within it are compared
-  ///     again without; where those are many, nothing is guessed any more.
+  ///   - estimate: how far a query's k-th neighbour may be. Queries that find fewer than `k` points within it are compared
+  ///     again without; where those are many, nothing is estimated any more.
   func run<B: BatchScan>(
-    _ places: Range<Int>, batchSize: Int = DenseBatch<Points>.size, guess: DenseGuess<S>?,
+    _ places: Range<Int>, batchSize: Int = DenseBatch<Points>.size, estimate: RadiusEstimate<S>?,
     _ make: (DenseBatch<Points>) throws(CoverTreeError) -> B
   ) throws(CoverTreeError) {
     let scanners = PerThread<DenseScanner<Points, B>>(count: context.threads)
     try context.forEach((places.count + batchSize - 1) / batchSize, grain: 1) { (range, slot) throws(CoverTreeError) in
       let scanner = try scanners.value(slot) { () throws(CoverTreeError) in
         let batch = try DenseBatch(points, k: k)
-        return DenseScanner(batch, try make(batch), guesses: guess != nil)
+        return DenseScanner(batch, try make(batch), estimates: estimate != nil)
       }
       for part in range {
         let first = places.lowerBound + part * batchSize
@@ -32,11 +32,11 @@ struct DenseTask<Points: DensePoints, Rows: NeighborRows> where Rows.S == Points
         let queries = numbers.map { rows[$0] }
         let missed = try scanner.search(queries, options, k) {
           let farthest = options.farthestScore($0.row, S.self)
-          return scanner.guesses ? min(farthest, guess!.score($0.coordinates)) : farthest
+          return scanner.estimates ? min(farthest, estimate!.score($0.coordinates)) : farthest
         } write: { (found, query) throws(CoverTreeError) in
           try self.rows.write(found, query)
         }
-        if missed.count * 4 > queries.count { scanner.guesses = false }
+        if missed.count * 4 > queries.count { scanner.estimates = false }
         _ = try scanner.search(missed, options, 0) {
           options.farthestScore($0.row, S.self)
         } write: { (found, query) throws(CoverTreeError) in
@@ -55,10 +55,10 @@ private final class DenseScanner<Points: DensePoints, B: BatchScan> {
 
   private let batch: DenseBatch<Points>
   private let scan: B
-  var guesses: Bool
+  var estimates: Bool
 
-  init(_ batch: DenseBatch<Points>, _ scan: B, guesses: Bool) {
-    (self.batch, self.scan, self.guesses) = (batch, scan, guesses)
+  init(_ batch: DenseBatch<Points>, _ scan: B, estimates: Bool) {
+    (self.batch, self.scan, self.estimates) = (batch, scan, estimates)
   }
 
   /// Searches for the nearest points within a bound of each query.
@@ -74,7 +74,7 @@ private final class DenseScanner<Points: DensePoints, B: BatchScan> {
     var missed: [Query] = []
     for (i, query) in queries.enumerated() {
       let found = try batch.decided(i)
-      if found.count >= enough || !guesses { try write(found, query) } else { missed.append(query) }
+      if found.count >= enough || !estimates { try write(found, query) } else { missed.append(query) }
     }
     return missed
   }

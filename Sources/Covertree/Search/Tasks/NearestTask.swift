@@ -10,8 +10,8 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
   let context: CallContext
   let counters: SearchCounters
   let rows: Rows
-  /// Takes down what probes find.
-  var recorder: Probes<S>?
+  /// Takes down what pilots find.
+  var recorder: PilotQueries<S>?
 
   /// Queries are compared in batches for up to so many neighbours: candidates of a batch are held at once.
   private static var denseNeighbors: Int { 1024 }
@@ -21,13 +21,13 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
       try walk(0..<set.count, dimension)
       return
     }
-    let probes = try Probes<S>(DenseChoice.probes, dim: points.dim)
-    var probing = self
-    probing.recorder = probes
-    let compared = try probing.walk(0..<DenseChoice.probes, dimension)
-    let rest = DenseChoice.probes..<set.count
+    let pilots = try PilotQueries<S>(DenseChoice.pilots, dim: points.dim)
+    var piloting = self
+    piloting.recorder = pilots
+    let compared = try piloting.walk(0..<DenseChoice.pilots, dimension)
+    let rest = DenseChoice.pilots..<set.count
     guard
-      DenseChoice.favorsComparing(compared: compared, queries: DenseChoice.probes, points: points.placeCount)
+      DenseChoice.favorsComparing(compared: compared, queries: DenseChoice.pilots, points: points.placeCount)
     else {
       try walk(rest, dimension)
       return
@@ -36,12 +36,12 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
     let scan = DenseTask(
       points: flat, set: set, k: min(k, flat.count), options: options, context: context, counters: counters,
       rows: rows)
-    if let bytes = try flat.quantizedPoints(context), let guess = probes.guess(flat, bytes) {
-      try scan.run(rest, guess: options.areSomeTooLate ? nil : guess) { (batch) throws(CoverTreeError) in
+    if let bytes = try flat.quantizedPoints(context), let estimate = pilots.estimate(flat, bytes) {
+      try scan.run(rest, estimate: options.areSomeTooLate ? nil : estimate) { (batch) throws(CoverTreeError) in
         try QuantizedScan(bytes, batch)
       }
     } else if let norms = try flat.denseNorms(context) {
-      try scan.run(rest, guess: nil) { (batch) throws(CoverTreeError) in try DenseScan(norms, batch) }
+      try scan.run(rest, estimate: nil) { (batch) throws(CoverTreeError) in try DenseScan(norms, batch) }
     } else {
       try walk(rest, dimension)
     }

@@ -1,5 +1,5 @@
 /// How far the neighbours of queries may be, from those of a few: many dimensions without structure leave little between them.
-struct DenseGuess<S: Scalar> {
+struct RadiusEstimate<S: Scalar> {
   let bytes: QuantizedPoints<S>
   let products: Bool
   /// By how much a squared distance exceeds that from the points' centre; or what a product is beside the query's length.
@@ -11,7 +11,7 @@ struct DenseGuess<S: Scalar> {
 }
 
 /// The first queries of a call, and how far their last neighbours were.
-final class Probes<S: Scalar>: @unchecked Sendable {
+final class PilotQueries<S: Scalar>: @unchecked Sendable {
   private let dim: Int
   private let queries: Buffer<S>
   private let farthest: Buffer<Double>
@@ -34,21 +34,21 @@ final class Probes<S: Scalar>: @unchecked Sendable {
     farthest[place] = found.squares[found.count - 1]
   }
 
-  /// - Returns: nil where bytes hide too much beside what the probes found.
-  func guess<Points: DensePoints<S>>(_ points: Points, _ bytes: QuantizedPoints<S>) -> DenseGuess<S>? {
+  /// - Returns: nil where bytes hide too much beside what the pilots found.
+  func estimate<Points: DensePoints<S>>(_ points: Points, _ bytes: QuantizedPoints<S>) -> RadiusEstimate<S>? {
     var (excess, sizes) = (-Double.infinity, 0.0)
-    for probe in 0..<taken.value {
-      let query = UnsafePointer(queries.base + probe * dim)
+    for pilot in 0..<taken.value {
+      let query = UnsafePointer(queries.base + pilot * dim)
       if points.products {
         let length = lengthOf(query, points.dim)
-        excess = max(excess, length > 0 ? farthest[probe] / length : 0)
+        excess = max(excess, length > 0 ? farthest[pilot] / length : 0)
         sizes += points.longest
       } else {
-        excess = max(excess, farthest[probe] - bytes.squaredLength(query))
-        sizes += farthest[probe].squareRoot()
+        excess = max(excess, farthest[pilot] - bytes.squaredLength(query))
+        sizes += farthest[pilot].squareRoot()
       }
     }
     guard bytes.remainder * Double(taken.value) <= Self.hiddenShare * sizes else { return nil }
-    return DenseGuess(bytes: bytes, products: points.products, excess: excess)
+    return RadiusEstimate(bytes: bytes, products: points.products, excess: excess)
   }
 }
