@@ -2,7 +2,7 @@ import CNumerics
 
 /// Every query is compared with every vector: exact, and what the other kinds are measured by.
 ///
-/// Many queries are compared in batches, as a product of matrices that bounds each score from below (`DenseTask`), in bytes where
+/// Many queries are compared in batches, as a product of matrices that bounds each score from below (`BruteForceTask`), in bytes where
 /// the processor multiplies them; what stays below the limit is decided in float64. A few go through the rows one
 /// by one, at the speed of memory.
 ///
@@ -24,7 +24,7 @@ final class BruteForce: IndexStructure, @unchecked Sendable {
 
   private final class Parts {
     let bytes: QuantizedPoints<Float>?
-    let norms: DenseNorms<Float>?
+    let norms: BruteForceNorms<Float>?
     let longest: Double
     /// nil where few vectors are equal.
     let twins: Twins?
@@ -34,7 +34,7 @@ final class BruteForce: IndexStructure, @unchecked Sendable {
       twins = try Twins.areMany(in: table, context: context) ? Twins(table) : nil
       try twins?.extend(from: 0, context: context)
       bytes = try QuantizedPoints(points, context: context)
-      norms = bytes == nil ? try DenseNorms(points, context: context) : nil
+      norms = bytes == nil ? try BruteForceNorms(points, context: context) : nil
     }
   }
 
@@ -68,16 +68,16 @@ final class BruteForce: IndexStructure, @unchecked Sendable {
     let padded = try PaddedQueries(search.queries, points.coordinates)
     defer { withExtendedLifetime(padded) {} }
     let set = QuerySet(new: padded.view, sequence: nil)
-    let task = DenseTask(
+    let task = BruteForceTask(
       points: points, set: set, k: k, options: SearchOptions(), context: context,
       counters: SearchCounters(), rows: rows)
     guard let bytes = parts.bytes else {
       guard let norms = parts.norms else { return false }
-      try task.run(0..<set.count, estimate: nil) { (batch) throws(CoverTreeError) in try DenseScan(norms, batch) }
+      try task.run(0..<set.count, estimate: nil) { (batch) throws(CoverTreeError) in try BruteForceScan(norms, batch) }
       return true
     }
     let pilots = try PilotQueries<Float>(Self.pilots, dim: table.dim)
-    let piloting = DenseTask(
+    let piloting = BruteForceTask(
       points: points, set: set, k: k, options: task.options, context: context, counters: task.counters,
       rows: RecordedRows(rows: rows, pilots: pilots))
     let first = 0..<min(Self.pilots, set.count)
@@ -169,7 +169,7 @@ final class BruteForce: IndexStructure, @unchecked Sendable {
     let padded = try PaddedQueries(search.queries, points.coordinates)
     defer { withExtendedLifetime(padded) {} }
     let set = QuerySet(new: padded.view, sequence: nil)
-    let task = DenseRadius(
+    let task = BruteForceRadius(
       points: points, set: set, options: SearchOptions(),
       reach: QueryReach(bound: { _ in score }, decision: nil), lists: true, context: search.context,
       counters: SearchCounters())
@@ -181,7 +181,7 @@ final class BruteForce: IndexStructure, @unchecked Sendable {
     if let bytes = parts.bytes, try task.suits(bytes) {
       try task.run(all, { (batch) throws(CoverTreeError) in try QuantizedScan(bytes, batch) }, take: keep)
     } else if let norms = parts.norms {
-      try task.run(all, { (batch) throws(CoverTreeError) in try DenseScan(norms, batch) }, take: keep)
+      try task.run(all, { (batch) throws(CoverTreeError) in try BruteForceScan(norms, batch) }, take: keep)
     } else {
       return false
     }

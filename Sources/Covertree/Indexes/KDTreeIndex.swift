@@ -192,11 +192,11 @@ private struct WithinTask: DimensionTask {
   func run<D: Dimension>(_ dimension: D) throws(CoverTreeError) {
     let set = QuerySet(new: search.queries, sequence: nil)
     let reach = QueryReach<Float>(bound: { [score] _ in score }, decision: nil)
-    try DenseChoice.run(queries: set.count, dim: points.dim, points: points.placeCount) {
+    try BruteForceChoice.run(queries: set.count, dim: points.dim, points: points.placeCount) {
       (rows) throws(CoverTreeError) in
       try walk(rows, dimension)
     } compare: { (rows) throws(CoverTreeError) in
-      try DenseRadius(
+      try BruteForceRadius(
         points: points.flat(search.context), set: set, options: SearchOptions(), reach: reach, lists: true,
         context: search.context, counters: counters
       ).run(rows) { (query, within) throws(CoverTreeError) in

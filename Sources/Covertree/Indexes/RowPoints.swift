@@ -1,7 +1,7 @@
 import CNumerics
 
 /// The rows of a table, whatever they are stored in, for comparison in batches. Places and labels are slots.
-final class RowPoints: DensePoints, @unchecked Sendable {
+final class RowPoints: BruteForcePoints, @unchecked Sendable {
   let count: Int
   let dim: Int
   let labels: Buffer<Int32>

@@ -1,5 +1,5 @@
 /// The next points of a max-min order, many at a time: the farthest ones are compared with all others as a product of matrices
-/// that bounds each distance from below (`DenseScan`), and only pairs that may be nearer than anything before are decided about.
+/// that bounds each distance from below (`BruteForceScan`), and only pairs that may be nearer than anything before are decided about.
 ///
 /// A block is the farthest points of the moment. They are taken one after the other, the farthest first, as long as none
 /// outside can come before them: distances only fall, so that is as long as one of them is still at least as far as the last of them was
@@ -79,7 +79,7 @@ final class MaxMinBlocks {
     let count = (block.count + size - 1) / size
     while scans.count < count {
       let batch = try NearerBatch(panels, points, queue)
-      scans.append(MaxMinScan(batch, try DenseScan(reach.norms, batch)))
+      scans.append(MaxMinScan(batch, try BruteForceScan(reach.norms, batch)))
     }
     let scans = scans
     try context.forEach(count, grain: 1) { (range, _) throws(CoverTreeError) in
@@ -96,9 +96,9 @@ final class MaxMinBlocks {
 /// A part of a block, and what compares it.
 private final class MaxMinScan: @unchecked Sendable {
   let batch: NearerBatch
-  let scan: DenseScan<NearerBatch>
+  let scan: BruteForceScan<NearerBatch>
 
-  init(_ batch: NearerBatch, _ scan: DenseScan<NearerBatch>) { (self.batch, self.scan) = (batch, scan) }
+  init(_ batch: NearerBatch, _ scan: BruteForceScan<NearerBatch>) { (self.batch, self.scan) = (batch, scan) }
 }
 
 /// Points that have not been taken yet, as a scan sees them: less their centroid, times a power of two that makes them about
@@ -162,18 +162,18 @@ private final class MaxMinPanels: ScannedPoints, @unchecked Sendable {
 ///
 /// The scan's limits are the same for all places. So what a place allows is taken off its squared length.
 private final class MaxMinReach {
-  let norms: DenseNorms<Float>
+  let norms: BruteForceNorms<Float>
   private let panels: MaxMinPanels
-  private let lengths: DenseNorms<Float>
+  private let lengths: BruteForceNorms<Float>
   /// What rounding to float32 may add to a distance.
   private let rounding: Double
 
   init(_ panels: MaxMinPanels, _ context: CallContext) throws(CoverTreeError) {
-    guard let lengths = try DenseNorms(panels, context: context) else {
+    guard let lengths = try BruteForceNorms(panels, context: context) else {
       throw CoverTreeError(.invalidArgument, "points: expected fewer than 250000 columns, got \(panels.dim)")
     }
     (self.panels, self.lengths) = (panels, lengths)
-    norms = DenseNorms(lengths, reduced: try Buffer(count: lengths.reduced.count))
+    norms = BruteForceNorms(lengths, reduced: try Buffer(count: lengths.reduced.count))
     // Of both points: half an ulp of each coordinate, and what underflows.
     rounding = lengths.most.squareRoot() * Double(Float.ulpOfOne) * 1.01 + Double(panels.dim) * 0x1p-140
   }

@@ -33,21 +33,21 @@ import Testing
   }
 
   private func checkProducts(_ rows: RowPoints, _ queries: PaddedQueries, _ context: CallContext) throws {
-    let batch = try DenseBatch(rows, k: Self.k)
-    let norms = try DenseNorms(rows, context: context)
-    let scan = try DenseScan(#require(norms), batch)
+    let batch = try BruteForceBatch(rows, k: Self.k)
+    let norms = try BruteForceNorms(rows, context: context)
+    let scan = try BruteForceScan(#require(norms), batch)
     try compare(batch, rows, queries.view) { try scan.run() }
   }
 
   private func checkBytes(_ rows: RowPoints, _ queries: PaddedQueries, _ context: CallContext) throws {
     guard let bytes = try QuantizedPoints(rows, context: context) else { return }
-    let batch = try DenseBatch(rows, k: Self.k)
+    let batch = try BruteForceBatch(rows, k: Self.k)
     let scan = try QuantizedScan(bytes, batch)
     try compare(batch, rows, queries.view) { try scan.run() }
   }
 
   private func compare(
-    _ batch: DenseBatch<RowPoints>, _ rows: RowPoints, _ queries: PointsView<Float>, _ run: () throws -> Void
+    _ batch: BruteForceBatch<RowPoints>, _ rows: RowPoints, _ queries: PointsView<Float>, _ run: () throws -> Void
   ) throws {
     batch.begin(
       (0..<queries.count).map { row in

@@ -2,7 +2,7 @@ import CNumerics
 
 /// The points of a search when queries are compared with all of them: besides the leaves' vectors, rows in which the coordinates of a
 /// point are side by side, because a few of them are decided about one by one.
-final class FlatPoints<S: Scalar>: DensePoints, @unchecked Sendable {
+final class FlatPoints<S: Scalar>: BruteForcePoints, @unchecked Sendable {
   private let points: SearchPoints<S>
   let count: Int
   let dim: Int
@@ -11,7 +11,7 @@ final class FlatPoints<S: Scalar>: DensePoints, @unchecked Sendable {
   /// By place, without gaps; nil if something else has the rows.
   private let copies: Buffer<S>?
   private let elsewhere: RowsElsewhere<S>?
-  private let norms = Lazy<Box<DenseNorms<S>?>>()
+  private let norms = Lazy<Box<BruteForceNorms<S>?>>()
   private let bytes = Lazy<Box<QuantizedPoints<S>?>>()
 
   init(_ points: SearchPoints<S>, _ elsewhere: RowsElsewhere<S>?, context: CallContext) throws(CoverTreeError) {
@@ -88,8 +88,8 @@ final class FlatPoints<S: Scalar>: DensePoints, @unchecked Sendable {
   }
 
   /// What a scan by products needs, made when the first one comes; nil where there can be none.
-  func denseNorms(_ context: CallContext) throws(CoverTreeError) -> DenseNorms<S>? {
-    try norms.get { () throws(CoverTreeError) in Box(try DenseNorms(self, context: context)) }.value
+  func bruteForceNorms(_ context: CallContext) throws(CoverTreeError) -> BruteForceNorms<S>? {
+    try norms.get { () throws(CoverTreeError) in Box(try BruteForceNorms(self, context: context)) }.value
   }
 
   /// The same by products of bytes.

@@ -35,7 +35,7 @@ final class PilotQueries<S: Scalar>: @unchecked Sendable {
   }
 
   /// - Returns: nil where bytes hide too much beside what the pilots found.
-  func estimate<Points: DensePoints<S>>(_ points: Points, _ bytes: QuantizedPoints<S>) -> RadiusEstimate<S>? {
+  func estimate<Points: BruteForcePoints<S>>(_ points: Points, _ bytes: QuantizedPoints<S>) -> RadiusEstimate<S>? {
     var (excess, sizes) = (-Double.infinity, 0.0)
     for pilot in 0..<taken.value {
       let query = UnsafePointer(queries.base + pilot * dim)

@@ -22,7 +22,7 @@ protocol ScannedPoints<S>: AnyObject, Sendable {
 }
 
 /// The same where single points are decided about.
-protocol DensePoints<S>: ScannedPoints {
+protocol BruteForcePoints<S>: ScannedPoints {
   /// By place; `noLabel` for points that do not count.
   var labels: Buffer<Int32> { get }
   /// The length of the longest point, where products are compared.

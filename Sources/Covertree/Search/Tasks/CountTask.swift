@@ -10,11 +10,11 @@ struct CountTask<S: Scalar>: DimensionTask {
   let counts: UnsafeMutablePointer<Int64>
 
   func run<D: Dimension>(_ dimension: D) throws(CoverTreeError) {
-    try DenseChoice.run(queries: set.count, dim: points.dim, points: points.placeCount) {
+    try BruteForceChoice.run(queries: set.count, dim: points.dim, points: points.placeCount) {
       (places) throws(CoverTreeError) in
       try walk(places, dimension)
     } compare: { (places) throws(CoverTreeError) in
-      try DenseRadius(
+      try BruteForceRadius(
         points: points.flat(context), set: set, options: options, reach: QueryReach(options, points, rounded),
         lists: false, context: context, counters: counters
       ).count(places, into: counts)

@@ -14,34 +14,34 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
   var recorder: PilotQueries<S>?
 
   /// Queries are compared in batches for up to so many neighbours: candidates of a batch are held at once.
-  private static var denseNeighbors: Int { 1024 }
+  private static var mostBruteForceNeighbors: Int { 1024 }
 
   func run<D: Dimension>(_ dimension: D) throws(CoverTreeError) {
-    guard k <= Self.denseNeighbors, DenseChoice.isOpen(dim: points.dim, queries: set.count) else {
+    guard k <= Self.mostBruteForceNeighbors, BruteForceChoice.isOpen(dim: points.dim, queries: set.count) else {
       try walk(0..<set.count, dimension)
       return
     }
-    let pilots = try PilotQueries<S>(DenseChoice.pilots, dim: points.dim)
+    let pilots = try PilotQueries<S>(BruteForceChoice.pilots, dim: points.dim)
     var piloting = self
     piloting.recorder = pilots
-    let compared = try piloting.walk(0..<DenseChoice.pilots, dimension)
-    let rest = DenseChoice.pilots..<set.count
+    let compared = try piloting.walk(0..<BruteForceChoice.pilots, dimension)
+    let rest = BruteForceChoice.pilots..<set.count
     guard
-      DenseChoice.favorsComparing(compared: compared, queries: DenseChoice.pilots, points: points.placeCount)
+      BruteForceChoice.favorsComparing(compared: compared, queries: BruteForceChoice.pilots, points: points.placeCount)
     else {
       try walk(rest, dimension)
       return
     }
     let flat = try points.flat(context)
-    let scan = DenseTask(
+    let scan = BruteForceTask(
       points: flat, set: set, k: min(k, flat.count), options: options, context: context, counters: counters,
       rows: rows)
     if let bytes = try flat.quantizedPoints(context), let estimate = pilots.estimate(flat, bytes) {
       try scan.run(rest, estimate: options.areSomeTooLate ? nil : estimate) { (batch) throws(CoverTreeError) in
         try QuantizedScan(bytes, batch)
       }
-    } else if let norms = try flat.denseNorms(context) {
-      try scan.run(rest, estimate: nil) { (batch) throws(CoverTreeError) in try DenseScan(norms, batch) }
+    } else if let norms = try flat.bruteForceNorms(context) {
+      try scan.run(rest, estimate: nil) { (batch) throws(CoverTreeError) in try BruteForceScan(norms, batch) }
     } else {
       try walk(rest, dimension)
     }

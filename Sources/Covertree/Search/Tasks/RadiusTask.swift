@@ -10,7 +10,7 @@ struct RadiusTask<S: Scalar, Reported: Scalar>: DimensionTask {
 
   func run<D: Dimension>(_ dimension: D) throws(CoverTreeError) -> NeighborLists<Reported> {
     let found = try FoundLists(queries: set.count)
-    try DenseChoice.run(queries: set.count, dim: points.dim, points: points.placeCount) {
+    try BruteForceChoice.run(queries: set.count, dim: points.dim, points: points.placeCount) {
       (places) throws(CoverTreeError) in
       try walk(places, found, dimension)
     } compare: { (places) throws(CoverTreeError) in
@@ -56,7 +56,7 @@ struct RadiusTask<S: Scalar, Reported: Scalar>: DimensionTask {
 
   /// Compares queries with all points.
   private func compare(_ places: Range<Int>, _ found: FoundLists) throws(CoverTreeError) -> Bool {
-    let dense = DenseRadius(
+    let dense = BruteForceRadius(
       points: try points.flat(context), set: set, options: options, reach: QueryReach(options, points, rounded),
       lists: true,
       context: context, counters: counters)

@@ -1,8 +1,8 @@
-/// Radius search and counting by comparing queries with all points in batches (`DenseScan`, `QuantizedScan`).
+/// Radius search and counting by comparing queries with all points in batches (`BruteForceScan`, `QuantizedScan`).
 ///
 /// The radius is the limit from the start, so nothing has to be estimated: a scan keeps every point whose bound is within it, and
 /// of those the few that rounding leaves open are decided by the distance that every other search decides by.
-struct DenseRadius<Points: DensePoints> {
+struct BruteForceRadius<Points: BruteForcePoints> {
   typealias S = Points.S
   typealias Query = QuerySet<S>.Query
 
@@ -52,7 +52,7 @@ struct DenseRadius<Points: DensePoints> {
 
   /// Whether the rounding to bytes is small against the radii of a call's first queries.
   func suits(_ bytes: QuantizedPoints<S>) throws(CoverTreeError) -> Bool {
-    let sample = min(set.count, DenseChoice.pilots)
+    let sample = min(set.count, BruteForceChoice.pilots)
     let rows = try set.queries(0..<sample)
     defer { withExtendedLifetime(rows) {} }
     let sizes = (0..<sample).reduce(0.0) {
@@ -62,7 +62,7 @@ struct DenseRadius<Points: DensePoints> {
   }
 }
 
-extension DenseRadius {
+extension BruteForceRadius {
   /// The same by the product that the processor and the points allow.
   ///
   /// - Returns: false if no product is possible; nothing was handed over.
@@ -71,8 +71,8 @@ extension DenseRadius {
   ) throws(CoverTreeError) -> Bool where Points == FlatPoints<T> {
     if let bytes = try points.quantizedPoints(context), try suits(bytes) {
       try run(places, { (batch) throws(CoverTreeError) in try QuantizedScan(bytes, batch) }, take: take)
-    } else if let norms = try points.denseNorms(context) {
-      try run(places, { (batch) throws(CoverTreeError) in try DenseScan(norms, batch) }, take: take)
+    } else if let norms = try points.bruteForceNorms(context) {
+      try run(places, { (batch) throws(CoverTreeError) in try BruteForceScan(norms, batch) }, take: take)
     } else {
       return false
     }
@@ -132,7 +132,7 @@ extension QueryReach {
 }
 
 /// A thread's batch, and the scan that fills it.
-private final class RadiusScanner<Points: DensePoints, B: BatchScan> {
+private final class RadiusScanner<Points: BruteForcePoints, B: BatchScan> {
   let batch: RadiusBatch<Points>
   let scan: B
 
@@ -141,7 +141,7 @@ private final class RadiusScanner<Points: DensePoints, B: BatchScan> {
 
 /// A batch of queries whose limits stay as they are: points that come below them wait until there are some, and are decided
 /// about together.
-final class RadiusBatch<Points: DensePoints>: QueryBatch {
+final class RadiusBatch<Points: BruteForcePoints>: QueryBatch {
   typealias S = Points.S
 
   let points: Points

@@ -1,5 +1,5 @@
 /// The nearest of all points to each query of a set, by comparing queries with all of them in batches.
-struct DenseTask<Points: DensePoints, Rows: NeighborRows> where Rows.S == Points.S {
+struct BruteForceTask<Points: BruteForcePoints, Rows: NeighborRows> where Rows.S == Points.S {
   typealias S = Points.S
 
   let points: Points
@@ -16,14 +16,14 @@ struct DenseTask<Points: DensePoints, Rows: NeighborRows> where Rows.S == Points
   ///   - estimate: how far a query's k-th neighbour may be. Queries that find fewer than `k` points within it are compared
   ///     again without; where those are many, nothing is estimated any more.
   func run<B: BatchScan>(
-    _ places: Range<Int>, batchSize: Int = DenseBatch<Points>.size, estimate: RadiusEstimate<S>?,
-    _ make: (DenseBatch<Points>) throws(CoverTreeError) -> B
+    _ places: Range<Int>, batchSize: Int = BruteForceBatch<Points>.size, estimate: RadiusEstimate<S>?,
+    _ make: (BruteForceBatch<Points>) throws(CoverTreeError) -> B
   ) throws(CoverTreeError) {
-    let scanners = PerThread<DenseScanner<Points, B>>(count: context.threads)
+    let scanners = PerThread<BruteForceScanner<Points, B>>(count: context.threads)
     try context.forEach((places.count + batchSize - 1) / batchSize, grain: 1) { (range, slot) throws(CoverTreeError) in
       let scanner = try scanners.value(slot) { () throws(CoverTreeError) in
-        let batch = try DenseBatch(points, k: k)
-        return DenseScanner(batch, try make(batch), estimates: estimate != nil)
+        let batch = try BruteForceBatch(points, k: k)
+        return BruteForceScanner(batch, try make(batch), estimates: estimate != nil)
       }
       for part in range {
         let first = places.lowerBound + part * batchSize
@@ -50,14 +50,14 @@ struct DenseTask<Points: DensePoints, Rows: NeighborRows> where Rows.S == Points
 }
 
 /// A thread's batch, and the scan that fills it.
-private final class DenseScanner<Points: DensePoints, B: BatchScan> {
+private final class BruteForceScanner<Points: BruteForcePoints, B: BatchScan> {
   typealias Query = QuerySet<Points.S>.Query
 
-  private let batch: DenseBatch<Points>
+  private let batch: BruteForceBatch<Points>
   private let scan: B
   var estimates: Bool
 
-  init(_ batch: DenseBatch<Points>, _ scan: B, estimates: Bool) {
+  init(_ batch: BruteForceBatch<Points>, _ scan: B, estimates: Bool) {
     (self.batch, self.scan, self.estimates) = (batch, scan, estimates)
   }
 

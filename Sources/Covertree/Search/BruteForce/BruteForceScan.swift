@@ -3,7 +3,7 @@
 /// `|x - q|^2 = |x|^2 + |q|^2 - 2 x . q` cancels. An inner product may be off by some roundings of `|x| |q|`, which is at most
 /// `(|x|^2 + |q|^2) / 2`: computed from squared lengths that are smaller by that share, the sum is never above the true one. Where
 /// negative inner products are compared, twice that is bounded in the same way, by those shares alone.
-final class DenseNorms<S: Scalar>: @unchecked Sendable {
+final class BruteForceNorms<S: Scalar>: @unchecked Sendable {
   /// One vector for each group of places.
   let reduced: Buffer<S.Lanes>
   /// The share by which squared lengths are made smaller.
@@ -19,7 +19,7 @@ final class DenseNorms<S: Scalar>: @unchecked Sendable {
   private static var precision: Double { 1e-3 }
 
   /// Other numbers than reduced squared lengths, beside the same products.
-  init(_ norms: DenseNorms, reduced: Buffer<S.Lanes>) {
+  init(_ norms: BruteForceNorms, reduced: Buffer<S.Lanes>) {
     (self.reduced, slack, underflow, most) = (reduced, norms.slack, norms.underflow, norms.most)
   }
 
@@ -64,11 +64,11 @@ final class DenseNorms<S: Scalar>: @unchecked Sendable {
 ///
 /// The inner products of a batch with a pair of groups of points are a tile of a matrix product, several times as fast as a
 /// scan a query. They bound each distance from below.
-final class DenseScan<Batch: QueryBatch>: BatchScan {
+final class BruteForceScan<Batch: QueryBatch>: BatchScan {
   typealias S = Batch.Points.S
 
   private let points: Batch.Points
-  private let norms: DenseNorms<S>
+  private let norms: BruteForceNorms<S>
   private let batch: Batch
   /// Coordinates of the batch in strips of 8 queries, coordinate by coordinate in a strip.
   private let left: Buffer<S>
@@ -83,7 +83,7 @@ final class DenseScan<Batch: QueryBatch>: BatchScan {
   /// How often a score is in what sums are compared as.
   private let factor: Double
 
-  init(_ norms: DenseNorms<S>, _ batch: Batch) throws(CoverTreeError) {
+  init(_ norms: BruteForceNorms<S>, _ batch: Batch) throws(CoverTreeError) {
     points = batch.points
     self.norms = norms
     self.batch = batch
@@ -127,7 +127,7 @@ final class DenseScan<Batch: QueryBatch>: BatchScan {
         strip[d &* tileRows] = x
         sum += Double(x) * Double(x)
       }
-      guard sum < DenseNorms<S>.limit else {
+      guard sum < BruteForceNorms<S>.limit else {
         // Products with it could overflow: it is compared with every point.
         for d in 0..<points.dim { strip[d &* tileRows] = 0 }
         (lengths[i], widths[i]) = (-.infinity, .infinity)

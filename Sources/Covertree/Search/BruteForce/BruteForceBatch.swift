@@ -3,7 +3,7 @@
 /// Points that come below the limit wait until there are some; then their distances are computed in the coordinates' own
 /// type, and the k-th smallest, with what rounding may add, is the new limit. In the end the few points that are left are decided by
 /// the distance that every other search decides by.
-final class DenseBatch<Points: DensePoints>: QueryBatch {
+final class BruteForceBatch<Points: BruteForcePoints>: QueryBatch {
   typealias S = Points.S
 
   let points: Points
@@ -11,7 +11,7 @@ final class DenseBatch<Points: DensePoints>: QueryBatch {
   private let k: Int
   private var queries: [BatchQuery<S>] = []
   var rows: [UnsafePointer<S>] { queries.map(\.query.coordinates) }
-  private let candidates: [GrowableBuffer<DenseCandidate>]
+  private let candidates: [GrowableBuffer<BruteForceCandidate>]
   private let rooms: [NearestCollector.Room]
   /// Of each query: the smallest upper bounds of the distances that were computed, and of how many that was.
   private let uppers: UnsafeMutablePointer<NearestCollector>
@@ -37,7 +37,7 @@ final class DenseBatch<Points: DensePoints>: QueryBatch {
     slack = (dim + 8) * Double(S.ulpOfOne)
     underflow = (dim + 8) * Double(S.leastNormalMagnitude)
     resolution = S.self == Double.self && !points.products ? Score.leastSquare : -.infinity
-    var candidates: [GrowableBuffer<DenseCandidate>] = []
+    var candidates: [GrowableBuffer<BruteForceCandidate>] = []
     var rooms: [NearestCollector.Room] = []
     for _ in 0..<Self.size {
       candidates.append(try GrowableBuffer())
@@ -76,12 +76,12 @@ final class DenseBatch<Points: DensePoints>: QueryBatch {
     let place = Int32(truncatingIfNeeded: place)
     points.prefetch(place)
     let list = candidates[i]
-    try list.append(DenseCandidate(lower: lower, place: place))
+    try list.append(BruteForceCandidate(lower: lower, place: place))
     if list.count &- computed.base[i] >= patience { try computeDistances(i, list) }
   }
 
   /// Computes the distances of the points that wait, in the coordinates' own type; those beyond the limit are dropped.
-  private func computeDistances(_ i: Int, _ list: GrowableBuffer<DenseCandidate>) throws(CoverTreeError) {
+  private func computeDistances(_ i: Int, _ list: GrowableBuffer<BruteForceCandidate>) throws(CoverTreeError) {
     let query = queries[i].query.coordinates
     var kept = computed[i]
     for slot in kept..<list.count where list[slot].lower <= limit(i) {
@@ -90,7 +90,7 @@ final class DenseBatch<Points: DensePoints>: QueryBatch {
       // What overflows is at least as large as the largest number.
       let least = min(score, Double(S.greatestFiniteMagnitude))
       let hidden = (points.products ? scales[i] : least) * slack + underflow
-      list[kept] = DenseCandidate(lower: least - hidden, place: place)
+      list[kept] = BruteForceCandidate(lower: least - hidden, place: place)
       if score.isFinite { uppers[i].offer(score + hidden, labels[place]) }
       kept += 1
     }
@@ -123,7 +123,7 @@ final class DenseBatch<Points: DensePoints>: QueryBatch {
 }
 
 /// A point that can be among the nearest: a bound below its score, and its place.
-struct DenseCandidate: BitwiseCopyable {
+struct BruteForceCandidate: BitwiseCopyable {
   var lower: Double
   var place: Int32
 }

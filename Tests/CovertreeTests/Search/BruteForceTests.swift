@@ -3,7 +3,7 @@ import Testing
 @testable import Covertree
 
 /// Both scans of all points, each on its own: which one a search takes depends on the processor and the data.
-@Suite struct DenseTests {
+@Suite struct BruteForceTests {
   private static let k = 9
 
   @Test(arguments: [(40, 16), (700, 17), (333, 130), (1000, 5)], [false, true])
@@ -20,9 +20,9 @@ import Testing
     try points.withView { view in
       let tree = try CoverTree(points: view, options: TreeOptions(), context: context)
       let all = try tree.snapshot.points.flat(context)
-      let batch = try DenseBatch(all, k: min(Self.k, points.count))
-      let norms = try DenseNorms(all, context: context)
-      let products = try DenseScan(#require(norms), batch)
+      let batch = try BruteForceBatch(all, k: min(Self.k, points.count))
+      let norms = try BruteForceNorms(all, context: context)
+      let products = try BruteForceScan(#require(norms), batch)
       try compare(batch, points, queries) { () throws(CoverTreeError) in try products.run() }
       guard let bytes = try QuantizedPoints(all, context: context) else { return }
       let byteScan = try QuantizedScan(bytes, batch)
@@ -31,7 +31,7 @@ import Testing
   }
 
   private func compare<S: Scalar>(
-    _ batch: DenseBatch<FlatPoints<S>>, _ points: PointSet<S>, _ queries: PointSet<S>, _ run: () throws -> Void
+    _ batch: BruteForceBatch<FlatPoints<S>>, _ points: PointSet<S>, _ queries: PointSet<S>, _ run: () throws -> Void
   ) throws {
     try queries.withView { view in
       let asked = (0..<queries.count).map { row in

@@ -1,5 +1,5 @@
 /// Whether to walk boxes or to compare with all points: the first queries of a call tell how much boxes keep out.
-enum DenseChoice {
+enum BruteForceChoice {
   /// So many queries tell.
   static var pilots: Int { 16 }
   /// Where a query is compared with more than this share of the points, comparing it with all of them by products of
