@@ -34,7 +34,7 @@ struct RadiusTask<S: Scalar, Reported: Scalar>: DimensionTask {
       let queries = try set.queries(numbers)
       defer { withExtendedLifetime(queries) {} }
       var search = try KDTreeSearch(points, dimension: dimension)
-      let sort = try DistributionSort()
+      let sort = try BucketSort()
       let list = lists[range.lowerBound / chunk]
       for place in numbers {
         let query = queries[place]
@@ -62,9 +62,9 @@ struct RadiusTask<S: Scalar, Reported: Scalar>: DimensionTask {
       context: context, counters: counters)
     let size = RadiusBatch<FlatPoints<S>>.size
     let lists = try found.add(places, each: size)
-    let sorts = PerThread<DistributionSort>(count: context.threads)
+    let sorts = PerThread<BucketSort>(count: context.threads)
     let isDone = try dense.run(places) { (query, within) throws(CoverTreeError) in
-      let sort = try sorts.value(within.slot) { () throws(CoverTreeError) in try DistributionSort() }
+      let sort = try sorts.value(within.slot) { () throws(CoverTreeError) in try BucketSort() }
       try sort.sort(within.neighbors)
       try lists[within.batch].append(UnsafeBufferPointer(within.neighbors))
       found.offsets[query.row + 1] = Int64(within.count)

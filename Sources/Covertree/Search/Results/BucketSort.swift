@@ -1,34 +1,35 @@
-/// Sorts candidates by score and then by label: they are dealt out evenly by their squared distances, which radius searches
-/// find nearly uniform, and what is out of order then is not far from its place. O(n) expected; where the distances
-/// cluster, the O(n log n) of a comparison sort.
-final class DistributionSort {
-  /// Fewer are inserted one by one; more in one heap are too many to insert.
+/// A bucket sort of candidates by score and then by label, for the squared distances that a radius search finds, which are nearly
+/// uniform: after they are distributed to buckets, an insertion sort moves each only a little. O(n) expected; if the distances
+/// cluster, O(n log n) by a comparison sort.
+final class BucketSort {
+  /// Fewer candidates are sorted by insertion alone.
   private static let few = 24
+  /// With more candidates in one bucket, insertion would take too long.
   private static let many = 48
 
-  private let dealt: GrowableBuffer<Candidate>
+  private let distributed: GrowableBuffer<Candidate>
   private let ends: GrowableBuffer<Int32>
 
   init() throws(CoverTreeError) {
-    dealt = try GrowableBuffer()
+    distributed = try GrowableBuffer()
     ends = try GrowableBuffer()
   }
 
   func sort(_ candidates: UnsafeMutableBufferPointer<Candidate>) throws(CoverTreeError) {
     guard candidates.count > Self.few else { return insertionSort(candidates) }
-    guard try deal(candidates) else {
+    guard try distribute(candidates) else {
       var unsorted = candidates
       unsorted.sort { $0 < $1 }
       return
     }
-    candidates.baseAddress!.update(from: dealt.base, count: candidates.count)
+    candidates.baseAddress!.update(from: distributed.base, count: candidates.count)
     insertionSort(candidates)
   }
 
-  /// Deals the candidates out to as many heaps as there are of them, the nearest first.
+  /// Distributes the candidates to as many buckets as there are candidates, the nearest first.
   ///
-  /// - Returns: false where one of the heaps would be large.
-  private func deal(_ candidates: UnsafeMutableBufferPointer<Candidate>) throws(CoverTreeError) -> Bool {
+  /// - Returns: false if one of the buckets would be large.
+  private func distribute(_ candidates: UnsafeMutableBufferPointer<Candidate>) throws(CoverTreeError) -> Bool {
     let count = candidates.count
     var (nearest, farthest) = (0.0, 0.0)
     for candidate in candidates {
@@ -38,21 +39,21 @@ final class DistributionSort {
     let scale = Double(count - 1) / farthest
     // A negative score is not a square.
     guard scale.isFinite, nearest >= 0 else { return false }
-    try dealt.resize(to: count)
+    try distributed.resize(to: count)
     try ends.resize(to: count)
     ends.base.update(repeating: 0, count: count)
     for candidate in candidates { ends.base[Int(candidate.squared * scale)] &+= 1 }
     var (end, largest): (Int32, Int32) = (0, 0)
-    for heap in 0..<count {
-      largest = max(largest, ends.base[heap])
-      end &+= ends.base[heap]
-      ends.base[heap] = end
+    for bucket in 0..<count {
+      largest = max(largest, ends.base[bucket])
+      end &+= ends.base[bucket]
+      ends.base[bucket] = end
     }
     guard largest <= Self.many else { return false }
     for candidate in candidates {
-      let heap = Int(candidate.squared * scale)
-      ends.base[heap] &-= 1
-      dealt.base[Int(ends.base[heap])] = candidate
+      let bucket = Int(candidate.squared * scale)
+      ends.base[bucket] &-= 1
+      distributed.base[Int(ends.base[bucket])] = candidate
     }
     return true
   }
