@@ -132,9 +132,9 @@ final class BruteForce: IndexStructure, @unchecked Sendable {
         found[index] = all[index].nearest(index * part..<min(table.count, (index + 1) * part), search)
       }
     }
-    var nearest = NearestCollector(try NearestCollector.Room(k: k), bound: .infinity)
+    var nearest = TopK(try TopK.Scratch(k: k), bound: .infinity)
     for list in found.elements {
-      for rank in 0..<list.count { nearest.offer(list.squares[rank], Int32(list.labels[rank])) }
+      for rank in 0..<list.count { nearest.insert(list.squares[rank], Int32(list.labels[rank])) }
     }
     rows.write(nearest.finished(), row)
     withExtendedLifetime(all) {}
@@ -211,18 +211,18 @@ final class BruteForce: IndexStructure, @unchecked Sendable {
 /// One thread's way through the rows.
 private final class RowScan {
   let query: RowQuery
-  private let room: NearestCollector.Room
+  private let scratch: TopK.Scratch
 
   init(_ table: VectorTable, k: Int) throws(CoverTreeError) {
     query = try RowQuery(table)
-    room = try NearestCollector.Room(k: k)
+    scratch = try TopK.Scratch(k: k)
   }
 
   /// The nearest of some slots.
   func nearest(_ slots: Range<Int>, _ search: IndexSearch) -> SortedNeighbors {
-    var nearest = NearestCollector(room, bound: .infinity)
+    var nearest = TopK(scratch, bound: .infinity)
     let scores = query.scores
-    for slot in slots where search.admits(Int32(slot)) { nearest.offer(scores.decided(Int32(slot)), Int32(slot)) }
+    for slot in slots where search.admits(Int32(slot)) { nearest.insert(scores.decided(Int32(slot)), Int32(slot)) }
     return nearest.finished()
   }
 }

@@ -172,10 +172,10 @@ private struct Tail: NeighborRows {
   }
 
   func write(_ found: SortedNeighbors?, _ row: Int, _ query: UnsafePointer<Float>) throws(CoverTreeError) {
-    var nearest = NearestCollector(try NearestCollector.Room(k: k), bound: .infinity)
-    for rank in 0..<(found?.count ?? 0) { nearest.offer(found!.squares[rank], Int32(found!.labels[rank])) }
+    var nearest = TopK(try TopK.Scratch(k: k), bound: .infinity)
+    for rank in 0..<(found?.count ?? 0) { nearest.insert(found!.squares[rank], Int32(found!.labels[rank])) }
     for slot in from..<table.count where search.admits(Int32(slot)) {
-      nearest.offer(squaredEuclidean(query, table.exact!.floats(slot), dim: table.dim), Int32(slot))
+      nearest.insert(squaredEuclidean(query, table.exact!.floats(slot), dim: table.dim), Int32(slot))
     }
     rows.write(nearest.finished(), row)
   }

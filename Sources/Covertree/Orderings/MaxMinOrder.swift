@@ -122,7 +122,7 @@ private struct NearerCollector: DecidingCollector {
   let queue: FarthestQueue
 
   @inline(__always)
-  mutating func offer(_ squared: Double, _ index: Int32) {
+  mutating func insert(_ squared: Double, _ index: Int32) {
     if squared < queue.distance[index] { queue.distance[index] = squared }
   }
 }

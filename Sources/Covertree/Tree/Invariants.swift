@@ -136,7 +136,7 @@ struct Invariants<S: Scalar> {
       var found = Int32.max
 
       @inline(__always)
-      mutating func offer(_ squared: Double, _ other: Int32) {
+      mutating func insert(_ squared: Double, _ other: Int32) {
         guard other != node, levels[other] >= levels[node], levels[other] != TreeNodes.duplicate else { return }
         found = min(found, other)
       }

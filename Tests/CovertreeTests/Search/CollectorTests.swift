@@ -2,7 +2,7 @@ import Testing
 
 @testable import Covertree
 
-@Suite struct NearestCollectorTests {
+@Suite struct TopKTests {
   /// Sorted insertion and the heap meet at 128.
   @Test(arguments: [1, 2, 10, 127, 128, 129, 500, 2000])
   func keepsTheNearestAndBreaksTiesByIndex(k: Int) throws {
@@ -10,15 +10,15 @@ import Testing
     let offered = (0..<1500).shuffled(using: &generator).map {
       Candidate(squared: Double(Int.random(in: 0..<200, using: &generator)), index: Int32($0))
     }
-    var nearest = NearestCollector(try NearestCollector.Room(k: k), bound: 150)
-    for candidate in offered { nearest.offer(candidate.squared, candidate.index) }
+    var nearest = TopK(try TopK.Scratch(k: k), bound: 150)
+    for candidate in offered { nearest.insert(candidate.squared, candidate.index) }
     let found = nearest.finished()
     let expected = offered.filter { $0.squared <= 150 }.sorted { $0 < $1 }.prefix(k)
     #expect((0..<found.count).map { Int32(found.labels[$0]) } == expected.map(\.index))
   }
 }
 
-@Suite struct BoxSearchTests {
+@Suite struct KDTreeSearchTests {
   @Test(arguments: [(1, 1), (5, 2), (300, 3), (2000, 4), (500, 8), (100, 33)], [1, 16, 20, 100])
   func findsWhatABruteForceFinds(size: (count: Int, dim: Int), leafSize: Int) throws {
     try check(PointSet<Float>(count: size.count, dim: size.dim, seed: 3, duplicated: true), leafSize)
@@ -44,11 +44,11 @@ import Testing
     _ sorted: [Int]
   ) throws {
     let k = min(7, sorted.count)
-    let room = try CandidateBuffer<S>.Scratch(k: k)
-    var filter = CandidateBuffer(room, bound: .infinity, rounding: search.rounding)
-    try search.run(query, into: &filter)
+    let scratch = try CandidateBuffer<S>.Scratch(k: k)
+    var candidates = CandidateBuffer(scratch, bound: .infinity, rounding: search.rounding)
+    try search.run(query, into: &candidates)
     let reranker = try ExactReranker<S>(dim: search.dimension.count, k: k)
-    let found = try filter.decided(search, query, bound: .infinity, into: reranker)
+    let found = try candidates.decided(search, query, bound: .infinity, into: reranker)
     #expect((0..<found.count).map { Int(found.labels[$0]) } == Array(sorted.prefix(k)))
 
     var exact = try ExactSearch(all, k: k, dimension: RuntimeDimension(count: all.dim))

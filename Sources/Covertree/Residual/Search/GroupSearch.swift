@@ -15,7 +15,7 @@ final class GroupSearch {
   private let lists: [CandidateList]
   private let direct: DirectComparison
   private let bySkeletons: SkeletonComparison?
-  private let collected: NearestCollector.Room?
+  private let collected: TopK.Scratch?
   private let sequence: GrowableBuffer<UInt64>
   private var group: QueryGroup!
   /// Of the group: those that are left to be compared directly.
@@ -43,7 +43,7 @@ final class GroupSearch {
     var lists: [CandidateList] = []
     for _ in 0..<groupSize { lists.append(try CandidateList(keepsCovariances: model.covariance.isHost)) }
     self.lists = lists
-    if case .nearest(let k) = goal { collected = try NearestCollector.Room(k: k) } else { collected = nil }
+    if case .nearest(let k) = goal { collected = try TopK.Scratch(k: k) } else { collected = nil }
     sequence = try GrowableBuffer()
     hardRows = try GrowableBuffer()
     coarseBlocks = try Buffer(count: groupSize)
@@ -165,7 +165,7 @@ final class GroupSearch {
     for i in 0..<group.count where !hard.contains(i) {
       statistics.queries += 1
       try lists[i].prune()
-      var nearest = NearestCollector(collected!, bound: group.limits[i])
+      var nearest = TopK(collected!, bound: group.limits[i])
       try decide(i, min(k, model.count), into: &nearest)
       // The collector was given distances as they are.
       let found = nearest.finished()
@@ -181,7 +181,7 @@ final class GroupSearch {
 
   /// Offers the exact distance of each candidate, those of the largest upper bounds first, until the rest cannot come
   /// among the `k`. The collector compares distances as they are.
-  private func decide(_ i: Int, _ k: Int, into nearest: inout NearestCollector) throws(CoverTreeError) {
+  private func decide(_ i: Int, _ k: Int, into nearest: inout TopK) throws(CoverTreeError) {
     let list = lists[i]
     try sequence.resize(to: list.count)
     // Bounds are not negative, so they sort as their bits do.
@@ -199,7 +199,7 @@ final class GroupSearch {
       let next = slots[first..<min(first + 8, slots.count)]
       let (places, squares) = decide(i, next)
       try context.poll(inSlot: slot)
-      for lane in 0..<next.count { nearest.offer(squares[lane].squareRoot(), model.order[Int(places[lane])]) }
+      for lane in 0..<next.count { nearest.insert(squares[lane].squareRoot(), model.order[Int(places[lane])]) }
     }
   }
 

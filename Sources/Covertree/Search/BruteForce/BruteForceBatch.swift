@@ -12,11 +12,11 @@ final class BruteForceBatch<Points: BruteForcePoints>: QueryBatch {
   private var queries: [BatchQuery<S>] = []
   var rows: [UnsafePointer<S>] { queries.map(\.query.coordinates) }
   private let candidates: [GrowableBuffer<BruteForceCandidate>]
-  private let rooms: [NearestCollector.Room]
+  private let scratches: [TopK.Scratch]
   /// Of each query: the smallest upper bounds of the distances that were computed, and of how many that was.
-  private let uppers: UnsafeMutablePointer<NearestCollector>
+  private let uppers: UnsafeMutablePointer<TopK>
   private let computed: Buffer<Int>
-  private let decision: NearestCollector.Room
+  private let decision: TopK.Scratch
   /// Points that wait before their distances are computed together.
   private let patience: Int
   /// What rounding may hide of a distance in the coordinates' own type: every difference, square and sum rounds by half an
@@ -38,17 +38,17 @@ final class BruteForceBatch<Points: BruteForcePoints>: QueryBatch {
     underflow = (dim + 8) * Double(S.leastNormalMagnitude)
     resolution = S.self == Double.self && !points.products ? Score.leastSquare : -.infinity
     var candidates: [GrowableBuffer<BruteForceCandidate>] = []
-    var rooms: [NearestCollector.Room] = []
+    var scratches: [TopK.Scratch] = []
     for _ in 0..<Self.size {
       candidates.append(try GrowableBuffer())
-      rooms.append(try NearestCollector.Room(k: k))
+      scratches.append(try TopK.Scratch(k: k))
     }
-    (self.candidates, self.rooms) = (candidates, rooms)
-    decision = try NearestCollector.Room(k: k)
+    (self.candidates, self.scratches) = (candidates, scratches)
+    decision = try TopK.Scratch(k: k)
     computed = try Buffer(count: Self.size)
     scales = try Buffer(count: Self.size, filledWith: 0)
     uppers = .allocate(capacity: Self.size)
-    for i in 0..<Self.size { (uppers + i).initialize(to: NearestCollector(rooms[i], bound: .infinity)) }
+    for i in 0..<Self.size { (uppers + i).initialize(to: TopK(scratches[i], bound: .infinity)) }
   }
 
   deinit {
@@ -61,7 +61,7 @@ final class BruteForceBatch<Points: BruteForcePoints>: QueryBatch {
     for (i, query) in queries.enumerated() {
       candidates[i].removeAll()
       computed[i] = 0
-      uppers[i] = NearestCollector(rooms[i], bound: query.bound)
+      uppers[i] = TopK(scratches[i], bound: query.bound)
       if points.products { scales[i] = points.longest * lengthOf(query.query.coordinates, points.dim) }
     }
   }
@@ -91,14 +91,14 @@ final class BruteForceBatch<Points: BruteForcePoints>: QueryBatch {
       let least = min(score, Double(S.greatestFiniteMagnitude))
       let hidden = (points.products ? scales[i] : least) * slack + underflow
       list[kept] = BruteForceCandidate(lower: least - hidden, place: place)
-      if score.isFinite { uppers[i].offer(score + hidden, labels[place]) }
+      if score.isFinite { uppers[i].insert(score + hidden, labels[place]) }
       kept += 1
     }
     try list.resize(to: kept)
     computed[i] = kept
   }
 
-  /// The nearest points of a query, when all have been offered.
+  /// The nearest points of a query, when all points have been inserted.
   func decided(_ i: Int) throws(CoverTreeError) -> SortedNeighbors {
     let list = candidates[i]
     try computeDistances(i, list)
@@ -108,7 +108,7 @@ final class BruteForceBatch<Points: BruteForcePoints>: QueryBatch {
       list[left] = list[slot]
       left += 1
     }
-    var nearest = NearestCollector(decision, bound: queries[i].bound)
+    var nearest = TopK(decision, bound: queries[i].bound)
     let query = queries[i].query.coordinates
     // Four at a time: each sum is a chain of additions.
     for first in stride(from: 0, to: left, by: 4) {
@@ -116,7 +116,7 @@ final class BruteForceBatch<Points: BruteForcePoints>: QueryBatch {
         list[first].place, list[min(first + 1, left - 1)].place, list[min(first + 2, left - 1)].place,
         list[min(first + 3, left - 1)].place)
       let scores = points.decided(query, places)
-      for lane in 0..<min(4, left - first) { nearest.offer(scores[lane], labels[places[lane]]) }
+      for lane in 0..<min(4, left - first) { nearest.insert(scores[lane], labels[places[lane]]) }
     }
     return nearest.finished()
   }

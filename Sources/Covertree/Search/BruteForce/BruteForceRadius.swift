@@ -209,7 +209,7 @@ final class RadiusBatch<Points: BruteForcePoints>: QueryBatch {
     if list.count >= Self.patience { try decide(i, list) }
   }
 
-  /// The neighbours of a query, when all have been offered. Only their number where no more is wanted.
+  /// The neighbours of a query, when all points have been inserted. Only their number where no more is wanted.
   func decided(_ i: Int) throws(CoverTreeError) -> (neighbors: UnsafeMutableBufferPointer<Candidate>, count: Int) {
     try decide(i, waiting[i])
     return (neighbors[i].all, counts[i])

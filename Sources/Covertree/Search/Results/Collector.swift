@@ -12,7 +12,7 @@ protocol DecidingCollector: Collector {
   /// Points of a larger score are of no use any more.
   var worst: Double { get }
   /// A point with a score of at most `worst`, and its label.
-  mutating func offer(_ squared: Double, _ label: Int32) throws(CoverTreeError)
+  mutating func insert(_ squared: Double, _ label: Int32) throws(CoverTreeError)
 }
 
 extension DecidingCollector {
@@ -28,7 +28,7 @@ extension DecidingCollector {
       let lane = lanes.trailingZeroBitCount
       lanes &= lanes &- 1
       let squared = hits.squared(lane)
-      if squared <= worst { try offer(squared, hits.label(lane)) }
+      if squared <= worst { try insert(squared, hits.label(lane)) }
     }
   }
 
@@ -40,7 +40,7 @@ extension DecidingCollector {
       let lane = lanes.trailingZeroBitCount
       lanes &= lanes &- 1
       let score = hits.scoreOfNear(lane)
-      if score <= worst { try offer(score, hits.label(lane)) }
+      if score <= worst { try insert(score, hits.label(lane)) }
     }
   }
 }

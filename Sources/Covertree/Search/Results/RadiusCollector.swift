@@ -12,7 +12,7 @@ struct RadiusCollector<S: Scalar>: DecidingCollector {
   func threshold(_ rounding: RoundingBound<S>) -> S { reach.threshold(rounding) }
 
   @inline(__always)
-  mutating func offer(_ squared: Double, _ label: Int32) throws(CoverTreeError) {
+  mutating func insert(_ squared: Double, _ label: Int32) throws(CoverTreeError) {
     try found.append(Candidate(squared: squared, index: label))
   }
 }

@@ -62,7 +62,7 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
       var exact = Decisions(points: points, k: wanted, dimension: dimension)
       if wanted == 1 && part.count > 1 {
         try walkPackets(part, queries, &search, &exact)
-      } else if wanted <= NearestCollector.sortedLimit {
+      } else if wanted <= TopK.sortedLimit {
         try walkTiles(part, queries, &search, &exact)
       } else {
         for place in part { try write(try exact.nearest(to: queries[place], options), queries[place]) }

@@ -81,7 +81,7 @@ private struct PreciseWithin<S: Scalar>: DecidingCollector {
     worst = rounded.reach(limit, query.row)
   }
 
-  mutating func offer(_ squared: Double, _ label: Int32) throws(CoverTreeError) {
+  mutating func insert(_ squared: Double, _ label: Int32) throws(CoverTreeError) {
     let score = euclideanScore(query, locator.coordinates(label), stride: S.width, dim: rounded.queries.dim)
     if score <= limit { try found.append(Candidate(squared: score, index: label)) }
   }

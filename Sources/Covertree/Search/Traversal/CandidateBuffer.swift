@@ -1,6 +1,6 @@
 import CNumerics
 
-/// The `k` nearest points of a query, `k` up to `NearestCollector.sortedLimit`.
+/// The `k` nearest points of a query, `k` up to `TopK.sortedLimit`.
 ///
 /// While a search runs, all that happens to a point is that it becomes a candidate, and that its distance, as the filter has
 /// it, takes its place among the `k` smallest: they stand sorted in vectors, and three instructions a vector move those
@@ -184,12 +184,12 @@ struct CandidateBuffer<S: Scalar>: Collector {
   @inline(never)
   private func decidedOneByOne<D: Dimension>(
     _ search: borrowing KDTreeSearch<S, D>, _ row: UnsafePointer<S>, bound: Double
-  ) throws(CoverTreeError) -> NearestCollector {
-    var nearest = NearestCollector(try NearestCollector.Room(k: scratch.k), bound: bound)
+  ) throws(CoverTreeError) -> TopK {
+    var nearest = TopK(try TopK.Scratch(k: scratch.k), bound: bound)
     for candidate in 0..<count where filtered[candidate] <= threshold {
       let point = search.point(at: Int(places[candidate]))
       let squared = euclideanScore(row, point.coordinates, stride: S.width, dim: search.dimension.count)
-      nearest.offer(squared, point.label)
+      nearest.insert(squared, point.label)
     }
     return nearest
   }

@@ -98,7 +98,7 @@ final class ExactReranker<S: Scalar> {
   }
 
   /// What a collector has found.
-  func sorted(_ collector: consuming NearestCollector) -> SortedNeighbors {
+  func sorted(_ collector: consuming TopK) -> SortedNeighbors {
     let found = collector.finished()
     sortedSquares.update(from: found.squares, count: found.count)
     sortedLabels.update(from: found.labels, count: found.count)

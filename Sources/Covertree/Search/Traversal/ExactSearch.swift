@@ -11,7 +11,7 @@ struct ExactSearch<S: Scalar, D: Dimension> {
   private let points: SearchPoints<S>
   private var query: ScoredQuery<S, D>
   private let ahead: BoxHeap
-  private let room: NearestCollector.Room
+  private let scratch: TopK.Scratch
   private(set) var pointsCompared = 0
   private(set) var boxesCompared = 0
 
@@ -20,7 +20,7 @@ struct ExactSearch<S: Scalar, D: Dimension> {
     segments = points.arrays
     query = try ScoredQuery(dimension)
     ahead = try BoxHeap()
-    room = try NearestCollector.Room(k: k)
+    scratch = try TopK.Scratch(k: k)
   }
 
   /// The `k` nearest eligible points of those within a score. They stand here until the next query.
@@ -30,7 +30,7 @@ struct ExactSearch<S: Scalar, D: Dimension> {
   mutating func nearest<A: Scalar>(
     to row: UnsafePointer<A>, _ eligible: IndexFilter, bound: Double
   ) throws(CoverTreeError) -> SortedNeighbors {
-    var nearest = NearestCollector(room, bound: bound)
+    var nearest = TopK(scratch, bound: bound)
     query.set(row)
     ahead.removeAll()
     for segment in segments.indices { try visit(segment, node: 0, eligible, nearest) }
@@ -46,7 +46,7 @@ struct ExactSearch<S: Scalar, D: Dimension> {
 
   @inline(__always)
   private mutating func visit(
-    _ number: Int, node: Int, _ eligible: IndexFilter, _ nearest: borrowing NearestCollector
+    _ number: Int, node: Int, _ eligible: IndexFilter, _ nearest: borrowing TopK
   ) throws(CoverTreeError) {
     let segment = segments[number]
     let boxes = segment.boxes + node &* query.dimension.count &* 2
@@ -73,7 +73,7 @@ struct ExactSearch<S: Scalar, D: Dimension> {
 
   @inline(__always)
   private mutating func scan(
-    _ segment: SegmentArrays<S>, leaf: Int, _ eligible: IndexFilter, into nearest: inout NearestCollector
+    _ segment: SegmentArrays<S>, leaf: Int, _ eligible: IndexFilter, into nearest: inout TopK
   ) {
     let first = leaf &* segment.leafSize
     var group = segment.coordinates + first / S.width &* query.dimension.count
@@ -88,7 +88,7 @@ struct ExactSearch<S: Scalar, D: Dimension> {
         while lanes != 0 {
           let lane = lanes.trailingZeroBitCount
           lanes &= lanes &- 1
-          nearest.offer(scores[lane], segment.labels[place &+ firstLane &+ lane])
+          nearest.insert(scores[lane], segment.labels[place &+ firstLane &+ lane])
         }
       }
       group += query.dimension.count

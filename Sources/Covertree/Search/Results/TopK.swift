@@ -1,14 +1,14 @@
-/// The `k` nearest of the points offered, by distance and then by index.
+/// The `k` nearest of the points that are inserted, by distance and then by index.
 ///
 /// Up to `sortedLimit` they are kept sorted: a point is put in its place by one sweep from the far end, eight places at a
 /// time, without a branch on where that is. Beyond that they are a binary heap with the farthest on top, sorted at the
 /// end. O(k / 8) or O(log k) a point that is kept, one comparison for one that is not.
-struct NearestCollector {
+struct TopK {
   static let sortedLimit = 128
   private static let width = 8
 
   /// Scratch for collectors of `k`, one after the other.
-  final class Room {
+  final class Scratch {
     fileprivate let squared: Buffer<Double>
     fileprivate let indices: Buffer<Int64>
     fileprivate let k: Int
@@ -23,7 +23,7 @@ struct NearestCollector {
   }
 
   /// Keeps alive what the pointers point to.
-  private let room: Room
+  private let scratch: Scratch
   private let squared: UnsafeMutablePointer<Double>
   private let indices: UnsafeMutablePointer<Int64>
   private let k: Int
@@ -32,11 +32,11 @@ struct NearestCollector {
   private(set) var worst: Double
 
   /// - Parameter bound: a squared distance beyond which nothing is wanted.
-  init(_ room: Room, bound: Double) {
-    self.room = room
-    k = room.k
-    squared = room.squared.base + Self.width
-    indices = room.indices.base + Self.width
+  init(_ scratch: Scratch, bound: Double) {
+    self.scratch = scratch
+    k = scratch.k
+    squared = scratch.squared.base + Self.width
+    indices = scratch.indices.base + Self.width
     vectors = (k + Self.width - 1) / Self.width
     worst = bound
     guard k <= Self.sortedLimit else { return }
@@ -57,7 +57,7 @@ struct NearestCollector {
   }
 
   @inline(__always)
-  mutating func offer(_ squared: Double, _ index: Int32) {
+  mutating func insert(_ squared: Double, _ index: Int32) {
     guard squared <= worst else { return }
     if k <= Self.sortedLimit { insertSorted(squared, Int64(index)) } else { insertIntoHeap(squared, Int64(index)) }
   }
@@ -146,7 +146,7 @@ struct NearestCollector {
     set(place, distance, index)
   }
 
-  /// What was found, in order. Nothing may be offered afterwards.
+  /// What was found, in order. Nothing may be inserted afterwards.
   mutating func finished() -> SortedNeighbors {
     if k > Self.sortedLimit { sortHeap() }
     return SortedNeighbors(count: count, squares: squared, labels: indices)
