@@ -4,7 +4,7 @@
 /// on from it. So they are kept in order by comparing integers.
 struct Beam {
   /// Scratch of one thread: for beams of up to `capacity` among `count` vectors.
-  final class Room {
+  final class Scratch {
     fileprivate let keys: Buffer<UInt64>
     /// By slot: the number of the last walk that met it.
     fileprivate let met: Buffer<UInt8>
@@ -30,15 +30,15 @@ struct Beam {
   /// The first that the walk has not gone on from.
   private var next = 0
 
-  /// - Parameter limit: how many are kept, at most the room's capacity.
+  /// - Parameter limit: how many are kept, at most the scratch's capacity.
   @inline(__always)
-  init(_ room: Room, limit: Int) {
-    if room.walk == .max {
-      room.met.base.update(repeating: 0, count: room.met.count)
-      room.walk = 0
+  init(_ scratch: Scratch, limit: Int) {
+    if scratch.walk == .max {
+      scratch.met.base.update(repeating: 0, count: scratch.met.count)
+      scratch.walk = 0
     }
-    room.walk &+= 1
-    (keys, met, walk, self.limit) = (room.keys.base, room.met.base, room.walk, limit)
+    scratch.walk &+= 1
+    (keys, met, walk, self.limit) = (scratch.keys.base, scratch.met.base, scratch.walk, limit)
   }
 
   /// Whether a vector is met for the first time.
@@ -56,10 +56,10 @@ struct Beam {
 
   /// Puts a vector in its place, if it is near enough.
   @inline(__always)
-  mutating func offer(_ slot: Int32, _ score: Float) { offer(Self.key(slot, score)) }
+  mutating func insert(_ slot: Int32, _ score: Float) { insert(Self.key(slot, score)) }
 
   @inline(__always)
-  mutating func offer(_ key: UInt64) {
+  mutating func insert(_ key: UInt64) {
     var place = count
     if count == limit {
       guard key < keys[count &- 1] else { return }

@@ -82,14 +82,14 @@ extension HNSW {
       }
       for row in range {
         seeker.walker.query.take(search.queries.row(row))
-        var limit = seeker.walker.room.capacity
+        var limit = seeker.walker.scratch.capacity
         while true {
           let beam = seeker.walker.walk(from: seeker.walker.start(), level: 0, limit: limit)
           // The beam has gone beyond the radius, or has met everything that there is.
           let farthest = seeker.walker.query.scores.decided(beam.slot(beam.count - 1))
           guard beam.count < limit || limit >= table.count || farthest > score else {
             limit = min(table.count, limit * 2)
-            if limit > seeker.walker.room.capacity {
+            if limit > seeker.walker.scratch.capacity {
               seeker = try Seeker(self, capacity: limit)
               seeker.walker.query.take(search.queries.row(row))
             }

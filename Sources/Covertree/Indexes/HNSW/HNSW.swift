@@ -61,7 +61,7 @@ final class HNSW: IndexStructure, @unchecked Sendable {
   /// One thread's walks through the graph, as it stands when this is made.
   final class Walker {
     let query: RowQuery
-    let room: Beam.Room
+    let scratch: Beam.Scratch
     let lists: LinkLists
     let entry: Int32
     let top: Int
@@ -72,41 +72,41 @@ final class HNSW: IndexStructure, @unchecked Sendable {
       lists = graph.lists
       (entry, top) = (graph.entry, graph.top)
       let capacity = max(capacity, HNSW.upperLimit)
-      room = try Beam.Room(capacity: capacity, count: graph.table.count, degree: max(graph.degree, capacity))
+      scratch = try Beam.Scratch(capacity: capacity, count: graph.table.count, degree: max(graph.degree, capacity))
     }
 
     /// The nearest vectors on a level that a walk from some place finds.
     func walk(from start: Int32, level: Int, limit: Int) -> Beam {
       var beam = begin(at: start, limit: limit)
-      beam.offer(start, room.scores[0])
+      beam.insert(start, scratch.scores[0])
       while true {
         let slot = beam.advance()
         guard slot >= 0 else { break }
         let following = beam.following
         if following >= 0 { cn_prefetch(lists.list(following, level), Int64(lists.capacity(level) &* 4)) }
         let count = meetLinks(of: slot, level, &beam)
-        for place in 0..<count { beam.offer(room.fresh.base[place], room.scores.base[place]) }
+        for place in 0..<count { beam.insert(scratch.fresh.base[place], scratch.scores.base[place]) }
       }
       return beam
     }
 
-    /// A beam whose walk has met its first vector, whose score is the first of `room.scores`.
+    /// A beam whose walk has met its first vector, whose score is the first of `scratch.scores`.
     @inline(__always)
     private func begin(at start: Int32, limit: Int) -> Beam {
-      let beam = Beam(room, limit: limit)
+      let beam = Beam(scratch, limit: limit)
       _ = beam.meets(start)
-      room.fresh.base[0] = start
-      query.scores.score(room.fresh.base, 1, into: room.scores.base)
+      scratch.fresh.base[0] = start
+      query.scores.score(scratch.fresh.base, 1, into: scratch.scores.base)
       compared &+= 1
       return beam
     }
 
-    /// Puts the links of a vector that are met for the first time into `room.fresh`, and their scores into `room.scores`.
+    /// Puts the links of a vector that are met for the first time into `scratch.fresh`, and their scores into `scratch.scores`.
     ///
     /// - Returns: how many there are.
     @inline(__always)
     private func meetLinks(of slot: Int32, _ level: Int, _ beam: inout Beam) -> Int {
-      let (fresh, scores) = (room.fresh.base, query.scores)
+      let (fresh, scores) = (scratch.fresh.base, query.scores)
       let list = lists.list(slot, level)
       var count = 0
       for place in 0..<lists.capacity(level) {
@@ -117,7 +117,7 @@ final class HNSW: IndexStructure, @unchecked Sendable {
         count &+= 1
         scores.prefetch(link)
       }
-      scores.score(fresh, count, into: room.scores.base)
+      scores.score(fresh, count, into: scratch.scores.base)
       compared &+= count
       return count
     }
@@ -146,25 +146,25 @@ final class HNSW: IndexStructure, @unchecked Sendable {
       _ count: Int, into beam: inout Beam, among admitted: Buffer<UInt8>, _ queue: WalkQueue
     ) throws(CoverTreeError) {
       for place in 0..<count {
-        let slot = room.fresh.base[place]
-        let key = Beam.key(slot, room.scores.base[place])
+        let slot = scratch.fresh.base[place]
+        let key = Beam.key(slot, scratch.scores.base[place])
         guard beam.accepts(key) else { continue }
         try queue.push(key)
-        if admitted[slot] != 0 { beam.offer(key) }
+        if admitted[slot] != 0 { beam.insert(key) }
       }
     }
 
     /// A beam that has met nothing.
-    func nothing(limit: Int) -> Beam { Beam(room, limit: limit) }
+    func nothing(limit: Int) -> Beam { Beam(scratch, limit: limit) }
 
     /// Offers vectors to a beam, except one and the vectors that it has met.
-    func offer(_ slots: UnsafeBufferPointer<Int32>, except own: Int32, to beam: inout Beam) {
-      let scores = room.scores
+    func insert(_ slots: UnsafeBufferPointer<Int32>, except own: Int32, to beam: inout Beam) {
+      let scores = scratch.scores
       for first in stride(from: 0, to: slots.count, by: scores.count) {
         let count = min(scores.count, slots.count - first)
         query.scores.score(slots.baseAddress! + first, count, into: scores.base)
         for place in 0..<count where slots[first + place] != own && beam.meets(slots[first + place]) {
-          beam.offer(slots[first + place], scores[place])
+          beam.insert(slots[first + place], scores[place])
         }
       }
       compared &+= slots.count

@@ -31,7 +31,7 @@ final class Linker {
         level > top
         ? walker.nothing(limit: efConstruction) : walker.walk(from: start, level: level, limit: efConstruction)
       if level <= top { start = beam.slot(0) }
-      walker.offer(batch.slots(level), except: slot, to: &beam)
+      walker.insert(batch.slots(level), except: slot, to: &beam)
       let count = choose(graph.m, of: beam, for: slot)
       let list = walker.lists.list(slot, level)
       for chosen in 0..<count {
@@ -66,8 +66,8 @@ final class Linker {
   func relink(_ slot: Int32, _ level: Int) {
     walker.query.take(slot: Int(slot))
     let (list, capacity) = (walker.lists.list(slot, level), walker.lists.capacity(level))
-    var beam = walker.nothing(limit: walker.room.capacity)
-    walker.offer(candidates.elements, except: slot, to: &beam)
+    var beam = walker.nothing(limit: walker.scratch.capacity)
+    walker.insert(candidates.elements, except: slot, to: &beam)
     let count = choose(capacity, of: beam, for: slot)
     for place in 0..<capacity { list[place] = place < count ? chosen[place] : HNSW.noLink }
   }

@@ -4,13 +4,13 @@
 /// Only what was run last is there: columns of the factor, and what is left of the diagonal.
 final class PivotedCholesky {
   private let model: ResidualModel
-  private var room: Room
+  private var scratch: Scratch
   /// The candidates that became pivots, in the order in which they did.
   private(set) var slots: [Int] = []
   /// Their places.
   private(set) var pivots: [Int32] = []
 
-  private final class Room {
+  private final class Scratch {
     let capacity: Int
     let correlations: Buffer<Double>
     let covariances: Buffer<Double>
@@ -37,16 +37,16 @@ final class PivotedCholesky {
 
   init(_ model: ResidualModel) throws(CoverTreeError) {
     self.model = model
-    room = try Room(model, capacity: model.blockSize)
+    scratch = try Scratch(model, capacity: model.blockSize)
   }
 
   var rank: Int { slots.count }
 
   /// Coordinate `k` of each candidate.
-  func column(_ k: Int) -> UnsafePointer<Double> { UnsafePointer(room.columns.base) + k * room.capacity }
+  func column(_ k: Int) -> UnsafePointer<Double> { UnsafePointer(scratch.columns.base) + k * scratch.capacity }
 
   /// The squared length of what is left of each candidate beside the span of the pivots.
-  var left: UnsafePointer<Double> { UnsafePointer(room.left.base) }
+  var left: UnsafePointer<Double> { UnsafePointer(scratch.left.base) }
 
   /// Takes pivots until what is left of every candidate is at most `tolerance` long, or there are `mostPivots`.
   ///
@@ -55,20 +55,20 @@ final class PivotedCholesky {
     _ candidates: [Int32], tolerance: Double, mostPivots: Int
   ) throws(CoverTreeError) {
     let count = candidates.count
-    if count > room.capacity { room = try Room(model, capacity: count) }
+    if count > scratch.capacity { scratch = try Scratch(model, capacity: count) }
     try fillCorrelations(candidates)
-    let (left, correlations, stride) = (room.left.base, room.correlations.base, room.capacity)
+    let (left, correlations, stride) = (scratch.left.base, scratch.correlations.base, scratch.capacity)
     for j in 0..<count { left[j] = correlations[j * stride + j] }
     (slots, pivots) = ([], [])
     while slots.count < min(count, mostPivots) {
       var pivot = 0
       for j in 1..<max(1, count) where left[j] > left[pivot] { pivot = j }
       guard left[pivot] > tolerance * tolerance else { break }
-      let column = room.columns.base + slots.count * stride
+      let column = scratch.columns.base + slots.count * stride
       // Only the lower triangle of the correlations is there.
       for j in 0..<count { column[j] = correlations[max(j, pivot) * stride + min(j, pivot)] }
       for k in 0..<slots.count {
-        let before = room.columns.base + k * stride
+        let before = scratch.columns.base + k * stride
         let factor = before[pivot]
         for j in 0..<count { column[j] -= before[j] * factor }
       }
@@ -85,23 +85,23 @@ final class PivotedCholesky {
   }
 
   private func fillCorrelations(_ candidates: [Int32]) throws(CoverTreeError) {
-    let (count, stride, dim) = (candidates.count, room.capacity, model.dim)
+    let (count, stride, dim) = (candidates.count, scratch.capacity, model.dim)
     let (features, coordinates) = (UnsafePointer(model.features.base), UnsafePointer(model.coordinates.base))
-    room.features.view.pack(count) { features + Int(candidates[$0]) * model.rank }
-    room.panels.view.pack(count) { coordinates + Int(candidates[$0]) * dim }
+    scratch.features.view.pack(count) { features + Int(candidates[$0]) * model.rank }
+    scratch.panels.view.pack(count) { coordinates + Int(candidates[$0]) * dim }
     for i in 0..<count {
-      (room.rows.base + i * dim).update(from: coordinates + Int(candidates[i]) * dim, count: dim)
-      room.scales[i] = model.scale[Int(candidates[i])]
+      (scratch.rows.base + i * dim).update(from: coordinates + Int(candidates[i]) * dim, count: dim)
+      scratch.scales[i] = model.scale[Int(candidates[i])]
     }
     multiply(
-      room.features.view, rows: 0..<count, room.features.view, into: room.correlations.base, stride: stride
+      scratch.features.view, rows: 0..<count, scratch.features.view, into: scratch.correlations.base, stride: stride
     ) { tile in min(tile + tileRows, count) }
     for i in 0..<count {
       try model.covariance.fill(
-        rows: room.rows.base + i * dim, rowCount: 1, columns: room.rows.base, panels: room.panels.view,
-        columnCount: i + 1, into: room.covariances.base, stride: stride)
-      let row = room.correlations.base + i * stride
-      let (covariances, scales) = (room.covariances.base, room.scales.base)
+        rows: scratch.rows.base + i * dim, rowCount: 1, columns: scratch.rows.base, panels: scratch.panels.view,
+        columnCount: i + 1, into: scratch.covariances.base, stride: stride)
+      let row = scratch.correlations.base + i * stride
+      let (covariances, scales) = (scratch.covariances.base, scratch.scales.base)
       for j in 0...i { row[j] = (covariances[j] - row[j]) * (scales[i] * scales[j]) }
     }
   }
