@@ -1,4 +1,4 @@
-/// Points in compact blocks of equal size, those of `MedianOrder`. Inside a block they stand by their index, so that those
+/// Points in compact blocks of equal size, those of `KDPartition`. Inside a block they stand by their index, so that those
 /// before an index are a prefix of it.
 struct BlockOrder {
   let blockSize: Int
@@ -8,7 +8,7 @@ struct BlockOrder {
   /// - Parameter points: all blocks but the last have exactly `blockSize` of them.
   init(_ points: PointsView<Double>, blockSize: Int, context: CallContext) throws(CoverTreeError) {
     self.blockSize = blockSize
-    let order = try MedianOrder(points, blockSize: blockSize, context: context).rows(context: context)
+    let order = try KDPartition(points, blockSize: blockSize, context: context).rows(context: context)
     self.order = order
     try context.forEach((points.count + blockSize - 1) / blockSize, grain: 16) { (range, _) throws(CoverTreeError) in
       for block in range {

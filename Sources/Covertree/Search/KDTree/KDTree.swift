@@ -1,6 +1,6 @@
 /// Points as Euclidean searches walk them: leaves of near points under wide nodes of boxes.
 ///
-/// Points stand in the order of a k-d tree's leaves (`MedianOrder`), whose boxes overlap least; a point's *place* is its
+/// Points stand in the order of a k-d tree's leaves (`KDPartition`), whose boxes overlap least; a point's *place* is its
 /// number in that order. A *leaf* is `leafSize` points that follow each other, in groups of one vector width; a group holds
 /// one vector a coordinate. A *node* is `width` children that follow each other, leaves or nodes; the boxes around them
 /// stand lane by lane, so that one sweep compares a query with all of them. Node 0 is the root, children come after their
@@ -43,7 +43,7 @@ final class KDTree<S: Scalar>: @unchecked Sendable {
   ) throws(CoverTreeError) {
     // A leaf need not be larger than all points together.
     let blockSize = Self.wholeVectors(min(leafSize, max(1, points.count)))
-    let order = try MedianOrder(points, blockSize: blockSize, fanout: S.width, rule: rule, context: context)
+    let order = try KDPartition(points, blockSize: blockSize, fanout: S.width, rule: rule, context: context)
     try self.init(emptyFor: points.count, dim: points.dim, leafSize: leafSize)
     try specialized(dim, FilledNodes(tree: self, placed: order, given: labels, context: context))
     try fillUpperNodes(context)

@@ -3,7 +3,7 @@ import CNumerics
 /// The leaves of a tree, and the nodes that lead to them, filled one after the other.
 struct FilledNodes<S: Scalar>: DimensionTask {
   let tree: KDTree<S>
-  let placed: MedianOrder<S>
+  let placed: KDPartition<S>
   /// By row; nil for the row itself.
   let given: UnsafePointer<Int32>?
   let context: CallContext

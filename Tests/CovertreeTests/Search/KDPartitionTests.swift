@@ -46,7 +46,7 @@ private func coarse<S: Scalar>(_ points: PointSet<S>) -> PointSet<S> {
   PointSet(count: points.count, dim: points.dim, values: points.values.map { ($0 * 2).rounded() })
 }
 
-@Suite struct MedianOrderTests {
+@Suite struct KDPartitionTests {
   /// Blocks are cut along one coordinate after the other, whatever the number of threads, and points stay whole.
   @Test(arguments: [1, 31, 32, 33, 1000, 4097], [nil, 16])
   func blocksAreBoxesApart(count: Int, fanout: Int?) throws {
@@ -72,7 +72,7 @@ private func coarse<S: Scalar>(_ points: PointSet<S>) -> PointSet<S> {
   ) throws -> [Int32] {
     try points.withView { view in
       let context = CallContext(threads: threads)
-      let order = try MedianOrder(view, blockSize: blockSize, fanout: fanout, rule: rule, context: context)
+      let order = try KDPartition(view, blockSize: blockSize, fanout: fanout, rule: rule, context: context)
       let rows = try order.rows(context: context)
       return (0..<rows.count).map { rows[$0] }
     }

@@ -19,7 +19,7 @@ public enum SplitRule: Int32, Sendable {
 /// blockSize)) expected.
 ///
 /// Memory: a record a point (`PointRecords`), 16 bytes for three coordinates of float32.
-struct MedianOrder<S: Scalar> {
+struct KDPartition<S: Scalar> {
   private let points: PointsView<S>
   private let records: Buffer<UInt8>
   private let recordSize: Int
@@ -37,7 +37,7 @@ struct MedianOrder<S: Scalar> {
     // Vectors are read from where records are; the last one ends before they do.
     records = try Buffer(count: points.count * recordSize + 64)
     records.preferLargePages()
-    let cuts = MedianCuts<S>(
+    let cuts = KDPartitioner<S>(
       dim: points.dim, count: points.count, blockSize: blockSize, fanout: fanout, rule: rule, context: context)
     let base = UnsafeMutableRawPointer(records.base)
     switch room {

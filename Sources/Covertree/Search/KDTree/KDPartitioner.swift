@@ -2,7 +2,7 @@
 ///
 /// A cut reads its range once for the extents and writes it about one and a half times (`select`). Ranges that are a good part of
 /// all points are cut by all threads together, the others by one thread each.
-struct MedianCuts<S: Scalar> {
+struct KDPartitioner<S: Scalar> {
   let dim: Int
   let count: Int
   let blockSize: Int
