@@ -26,7 +26,7 @@ public func covertree_spread_sample(
       throw CoverTreeError(.invalidArgument, "n_sample: expected 1 to \(n_points), got \(n_sample)")
     }
     let output = try Arguments.output(sample, named: "sample")
-    try spreadSample(
+    try kMeansPlusPlusSample(
       view, seed: seed, context: callContext(options),
       sample: UnsafeMutableBufferPointer(start: output, count: Int(n_sample)))
   }

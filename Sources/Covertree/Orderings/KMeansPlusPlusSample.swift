@@ -1,7 +1,7 @@
 /// A sample of points that are spread like the data: each next one is drawn with a probability in proportion to its
 /// squared distance from those before it (k-means++; Arthur and Vassilvitskii, SODA 2007). Points at distance 0 from one
 /// that is taken are not drawn while there are others. O(n m) distances for `m` of `n` points.
-public func spreadSample(
+public func kMeansPlusPlusSample(
   _ points: PointsView<Double>, seed: UInt64, context: CallContext, sample: UnsafeMutableBufferPointer<Int64>
 ) throws(CoverTreeError) {
   try points.checkCoordinates(named: "points", context: context)
