@@ -5,7 +5,7 @@ extension CoverTree where S: StorableElement {
   func image(context: CallContext) throws(CoverTreeError) -> FileImage {
     let current = snapshot
     let snapshot: TreeSnapshot<S> = try context.within(from: 0, to: 0.1) { () throws(CoverTreeError) in
-      try TreeChange<S>(options: options, context: context).united(current)
+      try SnapshotBuilder<S>(options: options, context: context).united(current)
     }
     let view = snapshot.points.views[0]
     let settings = try Buffer<Int64>(count: TreeSettings.count)

@@ -3,7 +3,7 @@ import Synchronization
 
 /// Points, exact searches among them, and their compressed cover tree, which is made when something asks for it.
 ///
-/// Searches walk k-d trees (`SearchPoints`, `KDTreeSearch`). Changes are by batches (`TreeChange`).
+/// Searches walk k-d trees (`SearchPoints`, `KDTreeSearch`). Changes are by batches (`SnapshotBuilder`).
 ///
 /// **Definition** of the compressed cover tree (Elkin and Kurlin, 2023). Every point is one node with one integer level:
 /// - the root's level is above all others;
@@ -34,7 +34,7 @@ public final class CoverTree<S: Scalar>: @unchecked Sendable {
     let start = monotonicSeconds()
     dim = points.dim
     self.options = options
-    current = try TreeChange<S>(options: options, context: context).build(points)
+    current = try SnapshotBuilder<S>(options: options, context: context).build(points)
     lastChangeSeconds = monotonicSeconds() - start
   }
 
@@ -65,7 +65,7 @@ public final class CoverTree<S: Scalar>: @unchecked Sendable {
         throw CoverTreeError(
           .invalidArgument, "points: the tree would hold \(total) points, at most 2^31 - 2 are possible")
       }
-      return try TreeChange<S>(options: options, context: context).insert(points, into: snapshot)
+      return try SnapshotBuilder<S>(options: options, context: context).insert(points, into: snapshot)
     }
     return first
   }
@@ -73,7 +73,7 @@ public final class CoverTree<S: Scalar>: @unchecked Sendable {
   /// Takes points out, by dataset index. Other points keep their indices. O(log n) a point on average.
   public func remove(_ indices: UnsafeBufferPointer<Int64>, context: CallContext) throws(CoverTreeError) {
     try change { (snapshot) throws(CoverTreeError) in
-      try TreeChange<S>(options: options, context: context).remove(indices, from: snapshot)
+      try SnapshotBuilder<S>(options: options, context: context).remove(indices, from: snapshot)
     }
   }
 

@@ -136,7 +136,7 @@ import Testing
     let snapshot = grown.tree.snapshot
     let late = TreeSnapshot(
       SearchPoints(snapshot.points.views.map(\.segment), removedCounts: [0], time: .max), indexCount: 400, time: .max)
-    let change = TreeChange<Float>(options: TreeOptions(), context: CallContext(threads: 2))
+    let change = SnapshotBuilder<Float>(options: TreeOptions(), context: CallContext(threads: 2))
     let next = try [Int64(17)].withUnsafeBufferPointer { try change.remove($0, from: late) }
     #expect(next.time == 1 && next.points.liveCount == 399)
     #expect(try PointLocator(next.points).place(17) == nil)
