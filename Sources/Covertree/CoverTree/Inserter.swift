@@ -1,34 +1,34 @@
 /// Insertion of a batch of points into a compressed cover tree, empty or not: the one way in.
 ///
 /// The batch comes down the levels together. On level `i` the *centres* `C_i` are the nodes of level `i` and above,
-/// more than `2^i` apart, and every point still on its way (a *member*) knows one of them: one within `2^i` if there is one, and the
+/// more than `2^i` apart, and every point still on its way (a *pending* point) knows one of them: one within `2^i` if there is one, and the
 /// nearest if that is within half of it. Nothing else matters on lower levels. Per level:
 ///
-/// 1. nodes that the tree already has on this level join the centres, and members look whether one of them is nearer;
-/// 2. members farther than `2^i` from every centre are *uncovered*. Some of those of each centre become vertices of a
+/// 1. nodes that the tree already has on this level join the centres, and pending points look whether one of them is nearer;
+/// 2. pending points farther than `2^i` from every centre are *uncovered*. Some of those of each centre become vertices of a
 ///    conflict graph, with an edge wherever two lie within `2^i`;
 /// 3. a maximal independent set of it, greedy by a seeded priority, enters the tree on this level, each point under
 ///    the centre of the level above that it knows;
-/// 4. members look whether one of the new centres is nearer; while some stay uncovered, 2 to 4 again with more
+/// 4. pending points look whether one of the new centres is nearer; while some stay uncovered, 2 to 4 again with more
 ///    vertices, and the others look at the centres of these rounds together.
 ///
-/// A member at distance 0 from a centre becomes its duplicate. Which points are vertices, their priorities and the
+/// A pending point at distance 0 from a centre becomes its duplicate. Which points are vertices, their priorities and the
 /// order of every list depend on data, order and seed alone, so the tree is the same for any number of threads.
 ///
 /// A new point may not enter a level on which it would crowd an old node of a lower one. Before anything enters, a
-/// *survey* takes the batch down the old nodes and finds each point's ceiling: one below the lowest level on which
+/// first pass takes the batch down the old nodes and finds each point's maximum level: one below the lowest level on which
 /// old nodes cover it.
 ///
 /// Sources: X. Gu, Z. Napier, Y. Sun, W. Wang, "Parallel Cover Trees and their Applications", SPAA 2022 (batches,
 /// conflict graph, independent set); Y. Elkin, V. Kurlin, "A new near-linear time algorithm for k-nearest neighbor
 /// search using a compressed cover tree", ICML 2023 (the tree). Taking the vertices in growing shares is their prefix
-/// doubling, done level by level and centre by centre: once the balls around a share of the members are taken, few of
+/// doubling, done level by level and centre by centre: once the balls around a share of the pending points are taken, few of
 /// the rest lie close together.
 ///
-/// Per level and member one bounded search among the new centres; memory about 32 bytes a point
+/// Per level and pending point one bounded search among the new centres; memory about 32 bytes a point
 /// besides the points.
 final class Inserter<M: Metric> {
-  /// Vertices that one centre's members may put forward in the first round of a level, and how that grows from round
+  /// Vertices that one centre's pending points may put forward in the first round of a level, and how that grows from round
   /// to round.
   private static var firstShare: Int { 16 }
   private static var shareGrowth: Int { 4 }
@@ -36,7 +36,7 @@ final class Inserter<M: Metric> {
   let metric: M
   let context: CallContext
   private let seed: UInt64
-  /// Of each point: its parent and level once it is in the tree. A member's parent is the centre of the level above that it
+  /// Of each point: its parent and level once it is in the tree. A pending point's parent is the centre of the level above that it
   /// knew of.
   let nodes: TreeNodes
   private let root: Int32
@@ -44,18 +44,18 @@ final class Inserter<M: Metric> {
   private let old: OldNodes
 
   /// The points on their way, in the order of preference.
-  private var members: GrowableBuffer<Int32>
-  private var memberCount: Int { members.count }
-  // Of each member: the nearest centre that it knows of, the score of its distance, and the highest level that it may enter.
+  private var pending: GrowableBuffer<Int32>
+  private var pendingCount: Int { pending.count }
+  // Of each pending point: the nearest centre that it knows of, the score of its distance, and the highest level that it may enter.
   private let nearest: Buffer<Int32>
   private let nearestSquared: Buffer<Double>
-  private let ceiling: Buffer<Int16>
-  private let uncovered: UncoveredMembers
-  /// Scratch: the next members.
+  private let maxLevel: Buffer<Int16>
+  private let uncovered: UncoveredPoints
+  /// Scratch: the next pending points.
   private var spare: GrowableBuffer<Int32>
   private(set) var statistics = InsertionStatistics()
 
-  /// Members that a thread takes at a time.
+  /// Pending points that a thread takes at a time.
   private static var grain: Int { 2048 }
 
   /// - Parameters:
@@ -75,103 +75,103 @@ final class Inserter<M: Metric> {
       nodes.level[root] = TreeNodes.lowestRootLevel
     }
     old = try OldNodes(nodes)
-    members = try GrowableBuffer()
-    try members.append(batch.elements)
+    pending = try GrowableBuffer()
+    try pending.append(batch.elements)
     spare = try GrowableBuffer()
     nearest = try Buffer(count: metric.pointCount)
     nearest.preferLargePages()
     nearestSquared = try Buffer(count: metric.pointCount)
     nearestSquared.preferLargePages()
-    ceiling = try Buffer(count: metric.pointCount)
-    uncovered = try UncoveredMembers(
-      nearest: nearest, nearestSquared: nearestSquared, ceiling: ceiling, context: context)
+    maxLevel = try Buffer(count: metric.pointCount)
+    uncovered = try UncoveredPoints(
+      nearest: nearest, nearestSquared: nearestSquared, maxLevel: maxLevel, context: context)
   }
 
   /// Puts the whole batch into the tree.
   func run() throws(CoverTreeError) -> InsertionStatistics {
     let start = monotonicSeconds()
-    let total = Double(max(1, memberCount))
+    let total = Double(max(1, pendingCount))
     try gatherAtRoot()
-    try survey()
+    try assignMaxLevels()
     if !old.levels.isEmpty { try gatherAtRoot() }
     var upcoming = old.levels[...]
-    while memberCount > 0 {
+    while pendingCount > 0 {
       let level = max(try highestEntry(), upcoming.first?.level ?? Int32.min)
       statistics.levels += 1
       try noteParents(level: level)
       if let first = upcoming.first, first.level == level {
-        try attract(members.elements, to: first.points, level: level)
+        try updateNearest(pending.elements, to: first.points, level: level)
         upcoming = upcoming.dropFirst()
       }
       try enter(level: level)
-      try keepMembers()
-      try context.poll(share: 1 - Double(memberCount) / total)
+      try dropInserted()
+      try context.poll(share: 1 - Double(pendingCount) / total)
     }
     statistics.seconds = monotonicSeconds() - start
     return statistics
   }
 
-  /// Makes the root the nearest centre of every member, and raises it above every level that they can enter.
+  /// Makes the root the nearest centre of every pending point, and raises it above every level that they can enter.
   private func gatherAtRoot() throws(CoverTreeError) {
-    let farthest = try context.greatest(of: memberCount, grain: Self.grain) { index in
-      let member = members[index]
-      nearest[member] = root
-      let squared = metric.squaredDistance(root, member)
-      nearestSquared[member] = squared
+    let farthest = try context.greatest(of: pendingCount, grain: Self.grain) { index in
+      let point = pending[index]
+      nearest[point] = root
+      let squared = metric.squaredDistance(root, point)
+      nearestSquared[point] = squared
       return squared
     }
-    statistics.distanceEvaluations += memberCount
-    try keepMembers()
-    guard memberCount > 0 else { return }
+    statistics.distanceEvaluations += pendingCount
+    try dropInserted()
+    guard pendingCount > 0 else { return }
     nodes.level[root] = max(nodes.level[root], levelCovering(score: farthest ?? 0))
   }
 
-  /// Finds each member's ceiling: one below the lowest level `i` on which an old node of level `i` or above lies within
+  /// Finds each pending point's maximum level: one below the lowest level `i` on which an old node of level `i` or above lies within
   /// `2^i`. On lower levels it crowds no old node, and one level above its entry it has a parent.
-  private func survey() throws(CoverTreeError) {
+  private func assignMaxLevels() throws(CoverTreeError) {
     var level = Int32.max
     for index in 0...old.levels.count {
       // Until the next old nodes join, the centres of all levels down to theirs are the same.
       let next = index < old.levels.count ? old.levels[index].level : nil
       let above = level
-      try context.forEach(memberCount, grain: Self.grain) { (range, _) throws(CoverTreeError) in
+      try context.forEach(pendingCount, grain: Self.grain) { (range, _) throws(CoverTreeError) in
         for index in range {
-          let member = members[index]
-          let covering = max(levelCovering(score: nearestSquared[member]), next.map { $0 + 1 } ?? Int32.min)
-          if covering <= above { ceiling[member] = Int16(covering - 1) }
+          let point = pending[index]
+          let covering = max(levelCovering(score: nearestSquared[point]), next.map { $0 + 1 } ?? Int32.min)
+          if covering <= above { maxLevel[point] = Int16(covering - 1) }
         }
       }
       guard let next else { return }
       level = next
-      try attract(members.elements, to: old.levels[index].points, level: level)
-      try keepMembers()
+      try updateNearest(pending.elements, to: old.levels[index].points, level: level)
+      try dropInserted()
     }
   }
 
-  /// The highest level that a member has to enter.
+  /// The highest level that a pending point has to enter.
   private func highestEntry() throws(CoverTreeError) -> Int32 {
-    try context.greatest(of: memberCount, grain: Self.grain) { index in
-      let member = members[index]
-      return min(levelBelow(score: nearestSquared[member]), Int32(ceiling[member]))
+    try context.greatest(of: pendingCount, grain: Self.grain) { index in
+      let point = pending[index]
+      return min(levelBelow(score: nearestSquared[point]), Int32(maxLevel[point]))
     } ?? Int32.min
   }
 
-  /// Members that may enter this level note the centre of the level above that would be their parent.
+  /// Pending points that may enter this level note the centre of the level above that would be their parent.
   private func noteParents(level: Int32) throws(CoverTreeError) {
     let radiusSquared = radiusScore(ofLevel: level)
-    try context.forEach(memberCount, grain: Self.grain) { (range, _) throws(CoverTreeError) in
+    try context.forEach(pendingCount, grain: Self.grain) { (range, _) throws(CoverTreeError) in
       for index in range {
-        let member = members[index]
-        if nearestSquared[member] > radiusSquared { nodes.parent[member] = nearest[member] }
+        let point = pending[index]
+        if nearestSquared[point] > radiusSquared { nodes.parent[point] = nearest[point] }
       }
     }
   }
 
-  /// Members enter this level until every one that may is covered.
+  /// Pending points enter this level until every one that may is covered.
   private func enter(level: Int32) throws(CoverTreeError) {
     var share = Self.firstShare
     let later = try GrowableBuffer<Int32>()
-    try uncovered.find(among: members.elements, level: level)
+    try uncovered.find(among: pending.elements, level: level)
     while uncovered.count > 0 {
       statistics.rounds += 1
       let vertices = try uncovered.vertices(share: share, seed: seed)
@@ -186,21 +186,21 @@ final class Inserter<M: Metric> {
         nearestSquared[vertices[index]] = Score.ofZero
         return vertices[index]
       }
-      // Most members are uncovered in the first round, few in the next ones.
+      // Most pending points are uncovered in the first round, few in the next ones.
       if share == Self.firstShare {
-        try attract(members.elements, to: centers, level: level)
+        try updateNearest(pending.elements, to: centers, level: level)
       } else {
-        try attract(uncovered.elements, to: centers, level: level)
+        try updateNearest(uncovered.elements, to: centers, level: level)
         try later.append(centers.elements)
       }
       try uncovered.find(among: uncovered.elements, level: level)
       share = min(share * Self.shareGrowth, metric.pointCount)
     }
-    try attract(members.elements, to: later, level: level)
+    try updateNearest(pending.elements, to: later, level: level)
   }
 
-  /// Members look among the new centres of a level for one that matters to them (`LevelReach`).
-  private func attract(
+  /// Pending points look among the new centres of a level for one that matters to them (`LevelReach`).
+  private func updateNearest(
     _ some: UnsafeBufferPointer<Int32>, to centers: GrowableBuffer<Int32>, level: Int32
   ) throws(CoverTreeError) {
     guard centers.count > 0 else { return }
@@ -212,28 +212,28 @@ final class Inserter<M: Metric> {
     try context.forEach(some.count, grain: grain) { (range, _) throws(CoverTreeError) in
       var finder = try metric.finder(sources)
       let seekers = try GrowableBuffer<Int32>()
-      for member in some[range] where nodes.level[member] == TreeNodes.absent && nearestSquared[member] > reach.half {
-        try seekers.append(member)
+      for point in some[range] where nodes.level[point] == TreeNodes.absent && nearestSquared[point] > reach.half {
+        try seekers.append(point)
       }
-      try finder.nearest(to: seekers.elements, knowing: nearestSquared, reach: reach) { (member, found, squared) in
-        nearest[member] = centers[Int(found)]
-        nearestSquared[member] = squared
+      try finder.nearest(to: seekers.elements, knowing: nearestSquared, reach: reach) { (point, found, squared) in
+        nearest[point] = centers[Int(found)]
+        nearestSquared[point] = squared
       }
       evaluations.add(finder.distanceEvaluations)
     }
     statistics.distanceEvaluations += evaluations.value
   }
 
-  /// Drops members that have entered; those at distance 0 from the centre that they know become its duplicates.
-  private func keepMembers() throws(CoverTreeError) {
-    try context.collect(memberCount, into: spare) { index in
-      let member = members[index]
-      guard nodes.level[member] == TreeNodes.absent else { return nil }
-      guard Score.isZero(nearestSquared[member]) else { return member }
-      nodes.parent[member] = nearest[member]
-      nodes.level[member] = TreeNodes.duplicate
+  /// Drops pending points that have entered; those at distance 0 from the centre that they know become its duplicates.
+  private func dropInserted() throws(CoverTreeError) {
+    try context.collect(pendingCount, into: spare) { index in
+      let point = pending[index]
+      guard nodes.level[point] == TreeNodes.absent else { return nil }
+      guard Score.isZero(nearestSquared[point]) else { return point }
+      nodes.parent[point] = nearest[point]
+      nodes.level[point] = TreeNodes.duplicate
       return nil
     }
-    swap(&members, &spare)
+    swap(&pending, &spare)
   }
 }

@@ -50,20 +50,20 @@ import Testing
     let count = 40_000
     let nearest = try Buffer<Int32>(count: count)
     let squared = try Buffer<Double>(count: count)
-    let members = try GrowableBuffer<Int32>()
-    // Runs of 50: centre 0 has half of all members, ten others a few each; every fifth member is covered.
+    let pending = try GrowableBuffer<Int32>()
+    // Runs of 50: centre 0 has half of all pending points, ten others a few each; every fifth pending point is covered.
     for point in 0..<count {
       nearest[point] = point / 50 % 2 == 0 ? 0 : Int32(1 + point / 4000)
       squared[point] = point % 5 == 0 ? 1 : 3
-      if point >= 11 { try members.append(Int32(point)) }
+      if point >= 11 { try pending.append(Int32(point)) }
     }
     let lists = try [1, 2, 5].map { threads in
-      let uncovered = try UncoveredMembers(
-        nearest: nearest, nearestSquared: squared, ceiling: Buffer(count: count, filledWith: 3),
+      let uncovered = try UncoveredPoints(
+        nearest: nearest, nearestSquared: squared, maxLevel: Buffer(count: count, filledWith: 3),
         context: CallContext(threads: threads))
-      try uncovered.find(among: members.elements, level: 0)
+      try uncovered.find(among: pending.elements, level: 0)
       #expect(uncovered.elements.allSatisfy { squared[$0] > 1 })
-      #expect(uncovered.count == members.elements.count { squared[$0] > 1 })
+      #expect(uncovered.count == pending.elements.count { squared[$0] > 1 })
       let some = try uncovered.vertices(share: 200, seed: 5)
       let few = (0..<some.count).map { some[$0] }
       #expect((1..<few.count).allSatisfy { few[$0 - 1] < few[$0] })
@@ -84,15 +84,15 @@ import Testing
     // Runs of one, so that none of them may be due.
     let nearest = try Buffer<Int32>(count: count)
     for point in 0..<count { nearest[point] = Int32(point % 2) }
-    let uncovered = try UncoveredMembers(
+    let uncovered = try UncoveredPoints(
       nearest: nearest, nearestSquared: Buffer(count: count, filledWith: 2),
-      ceiling: Buffer(count: count, filledWith: 0), context: CallContext())
-    let members = try GrowableBuffer<Int32>()
-    for point in 1..<count { try members.append(Int32(point)) }
-    try uncovered.find(among: members.elements, level: 1)
+      maxLevel: Buffer(count: count, filledWith: 0), context: CallContext())
+    let pending = try GrowableBuffer<Int32>()
+    for point in 1..<count { try pending.append(Int32(point)) }
+    try uncovered.find(among: pending.elements, level: 1)
     #expect(uncovered.count == 0)
     #expect(try uncovered.vertices(share: 1, seed: 0).count == 0)
-    try uncovered.find(among: members.elements, level: 0)
+    try uncovered.find(among: pending.elements, level: 0)
     for seed in 0..<20 { #expect(try uncovered.vertices(share: 1, seed: UInt64(seed)).count > 0) }
   }
 

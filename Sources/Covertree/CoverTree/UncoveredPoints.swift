@@ -1,24 +1,24 @@
 import Synchronization
 
-/// The members that no centre of a level covers, and the choice of vertices among them.
-final class UncoveredMembers {
+/// The pending points that no centre of a level covers, and the choice of vertices among them.
+final class UncoveredPoints {
   private let nearest: Buffer<Int32>
   private let nearestSquared: Buffer<Double>
-  private let ceiling: Buffer<Int16>
+  private let maxLevel: Buffer<Int16>
   private let context: CallContext
   private var list: GrowableBuffer<Int32>
   private var spare: GrowableBuffer<Int32>
   /// Of each centre, how many of the list know it; 0 between calls.
   private let tally: Buffer<Int32>
 
-  /// Members that a thread takes at a time. Which vertices are chosen depends on it.
+  /// Pending points that a thread takes at a time. Which vertices are chosen depends on it.
   private static var grain: Int { 1 << 13 }
 
-  /// - Parameters: what the insertion knows of each member.
+  /// - Parameters: what the insertion knows of each pending point.
   init(
-    nearest: Buffer<Int32>, nearestSquared: Buffer<Double>, ceiling: Buffer<Int16>, context: CallContext
+    nearest: Buffer<Int32>, nearestSquared: Buffer<Double>, maxLevel: Buffer<Int16>, context: CallContext
   ) throws(CoverTreeError) {
-    (self.nearest, self.nearestSquared, self.ceiling, self.context) = (nearest, nearestSquared, ceiling, context)
+    (self.nearest, self.nearestSquared, self.maxLevel, self.context) = (nearest, nearestSquared, maxLevel, context)
     list = try GrowableBuffer()
     spare = try GrowableBuffer()
     tally = try Buffer(count: nearest.count, filledWith: 0)
@@ -28,17 +28,17 @@ final class UncoveredMembers {
   /// In the order of preference.
   var elements: UnsafeBufferPointer<Int32> { list.elements }
 
-  /// Takes those of some members that no centre covers and that may enter. The members may be the ones it has.
+  /// Takes those of some pending points that no centre covers and that may enter. The pending points may be the ones it has.
   func find(among some: UnsafeBufferPointer<Int32>, level: Int32) throws(CoverTreeError) {
     let radiusSquared = radiusScore(ofLevel: level)
     try context.collect(some.count, into: spare) { index in
-      let member = some[index]
-      return nearestSquared[member] > radiusSquared && ceiling[member] >= level ? member : nil
+      let point = some[index]
+      return nearestSquared[point] > radiusSquared && maxLevel[point] >= level ? point : nil
     }
     swap(&list, &spare)
   }
 
-  /// About `share` of those of each centre, or all where there are fewer, evenly spaced along each *run*: members that follow
+  /// About `share` of those of each centre, or all where there are fewer, evenly spaced along each *run*: pending points that follow
   /// each other and have one centre. At least one where there are any.
   func vertices(share: Int, seed: UInt64) throws(CoverTreeError) -> GrowableBuffer<Int32> {
     let counts = UnsafeMutableRawPointer(tally.base).assumingMemoryBound(to: Atomic<Int32>.self)
@@ -52,7 +52,7 @@ final class UncoveredMembers {
       var chosen = 0
       forEachRun(in: range) { (center, run) in
         let all = Int(tally[center])
-        // A member more brings `share` more; every `all` of that there is a vertex.
+        // A pending point more brings `share` more; every `all` of that there is a vertex.
         var due = all <= share ? 0 : Int(splitMix64(seed ^ UInt64(list[run.lowerBound])) % UInt64(all))
         for place in run {
           due += share
