@@ -262,7 +262,7 @@ public func covertree_residual_get_info(
       queries: Int64(known.statistics.queries), blocks_estimated: Int64(known.statistics.blocksEstimated),
       blocks_compared: Int64(known.statistics.blocksCompared), points_bounded: Int64(known.statistics.bounded),
       points_exact: Int64(known.statistics.exact), order_seconds: known.orderSeconds,
-      feature_seconds: known.featureSeconds, skeleton_seconds: known.skeletonSeconds,
+      feature_seconds: known.featureSeconds, skeleton_seconds: known.lowRankSeconds,
       bound_seconds: known.boundSeconds, search_seconds: known.statistics.searchSeconds)
   }
 }

@@ -43,7 +43,7 @@ public func covertree_residual_arrays_get(
     try Arguments.output(view, named: "view").pointee = covertree_residual_view(
       n_points: Int64(arrays.count), dim: Int64(arrays.dim), n_features: Int64(arrays.featureCount),
       feature_stride: Int64(arrays.featureStride), block_size: Int64(arrays.blockSize),
-      n_blocks: Int64(arrays.skeletonCount), blocks_per_region: Int64(arrays.blocksPerRegion),
+      n_blocks: Int64(arrays.lowRankBlockCount), blocks_per_region: Int64(arrays.blocksPerRegion),
       n_regions: Int64(arrays.regionCount), kernel: kernel?.shape.rawValue ?? -1, reserved: 0,
       kernel_variance: kernel?.variance ?? 0, variance: arrays.variance, order: arrays.order, places: arrays.places,
       coordinates: arrays.coordinates, v_matrix: arrays.features, residual_variance: arrays.residualVariance,

@@ -60,7 +60,7 @@ import Testing
 
   /// On one level and on two, before and after the first search.
   @Test(arguments: [512, 4], [false, true])
-  func aModelComesBackWithItsSkeletons(mostBlocks: Int, isSearched: Bool) throws {
+  func aModelComesBackWithItsLowRankBlocks(mostBlocks: Int, isSearched: Bool) throws {
     let context = CallContext()
     var generator = SeededGenerator(seed: 8)
     let points = (0..<6000).map { _ in Double.random(in: -2...2, using: &generator) }
@@ -75,9 +75,9 @@ import Testing
     let unasked = try copy(of: search)
     let wanted = try neighbors(search)
     let again = try isSearched ? copy(of: search) : unasked
-    let skeletons = try #require(again.skeletons)
-    #expect(skeletons.blocksPerRegion == (mostBlocks == 4 ? 2 : 1))
-    #expect((skeletons.knownRegions != nil) == isSearched)
+    let lowRankBlocks = try #require(again.lowRankBlocks)
+    #expect(lowRankBlocks.blocksPerRegion == (mostBlocks == 4 ? 2 : 1))
+    #expect((lowRankBlocks.knownRegions != nil) == isSearched)
     #expect(try neighbors(again) == wanted)
     #expect(again.info.statistics.blocksEstimated > 0)
   }

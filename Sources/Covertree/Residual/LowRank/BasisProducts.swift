@@ -1,4 +1,4 @@
-/// How the bases of two skeletons lie to each other: `B = L_Q^-1 C L_T^-T`, with `C` the residual correlations between
+/// How the bases of two low-rank blocks lie to each other: `B = L_Q^-1 C L_T^-T`, with `C` the residual correlations between
 /// their pivots. Row-major, padded ranks; seen from either side.
 struct BasisProduct {
   fileprivate let base: UnsafePointer<Float>
@@ -35,31 +35,33 @@ struct BasisProduct {
   }
 }
 
-/// For every point the largest |rho| that it can have with any point of each of some skeletons, rounded up to one byte;
+/// For every point the largest |rho| that it can have with any point of each of some low-rank blocks, rounded up to one byte;
 /// and, where they are kept, the products of all pairs of bases.
 ///
-/// Memory: one byte for each point and skeleton, and `2 P^2` for `P` pivots in all where products are kept.
+/// Memory: one byte for each point and low-rank block, and `2 P^2` for `P` pivots in all where products are kept.
 final class BasisProducts: @unchecked Sendable {
   /// Bases whose product has a norm up to this are not worth bounding point by point.
   private static let smallNorm: Float = 0.05
 
-  private let skeletons: [Skeleton]
+  private let lowRankBlocks: [LowRankBlock]
   let elements: Buffer<Float>
-  /// Of the pair `Q < T` at `Q * skeletons + T`.
+  /// Of the pair `Q < T` at `Q * lowRankBlocks + T`.
   let offsets: Buffer<Int64>
-  /// By skeleton, then by place.
+  /// By low-rank block, then by place.
   let bounds: Buffer<UInt8>
   private let pointCount: Int
 
-  init(_ skeletons: [Skeleton], of model: ResidualModel, keeps: Bool, context: CallContext) throws(CoverTreeError) {
-    self.skeletons = skeletons
-    let count = skeletons.count
+  init(_ lowRankBlocks: [LowRankBlock], of model: ResidualModel, keeps: Bool, context: CallContext)
+    throws(CoverTreeError)
+  {
+    self.lowRankBlocks = lowRankBlocks
+    let count = lowRankBlocks.count
     let total: Int
-    (offsets, total) = try Self.offsets(keeps ? skeletons : [])
+    (offsets, total) = try Self.offsets(keeps ? lowRankBlocks : [])
     elements = try Buffer(count: total)
     pointCount = model.count
     bounds = try Buffer(count: model.count * count, filledWith: 255)
-    let most = skeletons.reduce(0) { max($0, $1.paddedRank) }
+    let most = lowRankBlocks.reduce(0) { max($0, $1.paddedRank) }
     let makers = PerThread<BasisProductMaker>(count: context.threads)
     try context.forEach(count, grain: 1) { (range, slot) throws(CoverTreeError) in
       let maker = try makers.value(slot) { () throws(CoverTreeError) in try BasisProductMaker(model, most: most) }
@@ -68,7 +70,7 @@ final class BasisProducts: @unchecked Sendable {
         for t in q + 1..<max(q + 1, count) {
           try context.poll(inSlot: slot)
           let product = keeps ? elements.base + Int(offsets[q * count + t]) : scratch.base
-          try maker.make(skeletons[q].basis, skeletons[t].basis, into: product)
+          try maker.make(lowRankBlocks[q].basis, lowRankBlocks[t].basis, into: product)
           bound(q, t, UnsafePointer(product), maker)
         }
       }
@@ -79,34 +81,34 @@ final class BasisProducts: @unchecked Sendable {
   ///
   /// - Returns: nil where there are not as many of them.
   init?(
-    _ skeletons: [Skeleton], pointCount: Int, elements: Buffer<Float>?, bounds: Buffer<UInt8>
+    _ lowRankBlocks: [LowRankBlock], pointCount: Int, elements: Buffer<Float>?, bounds: Buffer<UInt8>
   ) throws(CoverTreeError) {
-    self.skeletons = skeletons
+    self.lowRankBlocks = lowRankBlocks
     self.pointCount = pointCount
     self.bounds = bounds
     let total: Int
-    (offsets, total) = try Self.offsets(elements == nil ? [] : skeletons)
+    (offsets, total) = try Self.offsets(elements == nil ? [] : lowRankBlocks)
     if let elements { self.elements = elements } else { self.elements = try Buffer(count: 0) }
-    guard self.elements.count == total, bounds.count == skeletons.count * pointCount else { return nil }
+    guard self.elements.count == total, bounds.count == lowRankBlocks.count * pointCount else { return nil }
   }
 
   /// Where the product of each pair begins, and how many elements all have.
-  private static func offsets(_ skeletons: [Skeleton]) throws(CoverTreeError) -> (Buffer<Int64>, total: Int) {
-    let count = skeletons.count
+  private static func offsets(_ lowRankBlocks: [LowRankBlock]) throws(CoverTreeError) -> (Buffer<Int64>, total: Int) {
+    let count = lowRankBlocks.count
     let offsets = try Buffer<Int64>(count: count * count, filledWith: 0)
     var total = 0
     for q in 0..<count {
       for t in q + 1..<max(q + 1, count) {
         offsets[q * count + t] = Int64(total)
-        total += skeletons[q].paddedRank * skeletons[t].paddedRank
+        total += lowRankBlocks[q].paddedRank * lowRankBlocks[t].paddedRank
       }
     }
     return (offsets, total)
   }
 
-  /// The bounds of the points of either skeleton with the other one.
+  /// The bounds of the points of either low-rank block with the other one.
   private func bound(_ q: Int, _ t: Int, _ product: UnsafePointer<Float>, _ maker: BasisProductMaker) {
-    let (first, second) = (skeletons[q], skeletons[t])
+    let (first, second) = (lowRankBlocks[q], lowRankBlocks[t])
     let norm = norm(product, count: first.paddedRank * second.paddedRank)
     for (own, other, column) in [(first, second, t), (second, first, q)] {
       let bounds = bounds.base + (column * pointCount + own.places.lowerBound)
@@ -122,16 +124,16 @@ final class BasisProducts: @unchecked Sendable {
 
   var byteCount: Int { elements.byteCount + offsets.byteCount + bounds.byteCount }
 
-  /// From the basis of one skeleton to that of another.
+  /// From the basis of one low-rank block to that of another.
   subscript(from: Int, to: Int) -> BasisProduct {
     let (q, t) = (min(from, to), max(from, to))
     return BasisProduct(
-      elements.base + Int(offsets[q * skeletons.count + t]), skeletons[q].basis, skeletons[t].basis,
+      elements.base + Int(offsets[q * lowRankBlocks.count + t]), lowRankBlocks[q].basis, lowRankBlocks[t].basis,
       forward: from < to)
   }
 
-  /// Bounds of all points with those of one skeleton, by place, in units of 1/255.
-  func bounds(with skeleton: Int) -> UnsafePointer<UInt8> { UnsafePointer(bounds.base) + skeleton * pointCount }
+  /// Bounds of all points with those of one low-rank block, by place, in units of 1/255.
+  func bounds(with lowRankBlock: Int) -> UnsafePointer<UInt8> { UnsafePointer(bounds.base) + lowRankBlock * pointCount }
 }
 
 /// The Frobenius norm of whole vectors of numbers, none below the true one: no vector is made longer by more.
@@ -139,7 +141,7 @@ private func norm(_ elements: UnsafePointer<Float>, count: Int) -> Float {
   let vectors = UnsafeRawPointer(elements).assumingMemoryBound(to: SIMD16<Float>.self)
   var sum = SIMD16<Float>(repeating: 0)
   for i in 0..<count / 16 { sum = Float.multiplyAdd(vectors[i], vectors[i], sum) }
-  return sum.sum().squareRoot() * SkeletonComparison.rounding
+  return sum.sum().squareRoot() * LowRankComparison.rounding
 }
 
 extension BasisProduct {
@@ -226,9 +228,9 @@ final class BasisProductMaker {
     }
   }
 
-  /// Bounds |rho| of the points of one skeleton with any point of which the other basis leaves no more than `error`.
+  /// Bounds |rho| of the points of one low-rank block with any point of which the other basis leaves no more than `error`.
   func bound(
-    _ own: Skeleton, by product: BasisProduct, plus error: Float, into bounds: UnsafeMutablePointer<UInt8>
+    _ own: LowRankBlock, by product: BasisProduct, plus error: Float, into bounds: UnsafeMutablePointer<UInt8>
   ) {
     for first in Swift.stride(from: 0, to: own.places.count, by: PanelView<Float>.panelRows) {
       product.project(own.coordinates.view.row(first), count: own.places.count - first, into: projected.base)

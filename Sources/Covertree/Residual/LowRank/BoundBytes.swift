@@ -2,7 +2,7 @@ import CNumerics
 
 // Bounds of |rho| are kept in bytes, in units of 1/255, rounded up.
 
-/// Bounds of the points of a panel with those of a skeleton: the lengths of their projections onto its basis, and errors.
+/// Bounds of the points of a panel with those of a low-rank block: the lengths of their projections onto its basis, and errors.
 ///
 /// - Parameters:
 ///   - panel: `rank` coordinates of 32 points.
@@ -19,9 +19,9 @@ func boundBytes(
     low = Float.multiplyAdd(vectors[2 &* k], vectors[2 &* k], low)
     high = Float.multiplyAdd(vectors[2 &* k &+ 1], vectors[2 &* k &+ 1], high)
   }
-  store(low.squareRoot() * SkeletonComparison.rounding + errors[0] + error, bytes, count)
+  store(low.squareRoot() * LowRankComparison.rounding + errors[0] + error, bytes, count)
   guard count > 16 else { return }
-  store(high.squareRoot() * SkeletonComparison.rounding + errors[1] + error, bytes + 16, count - 16)
+  store(high.squareRoot() * LowRankComparison.rounding + errors[1] + error, bytes + 16, count - 16)
 }
 
 /// Bounds of points whose projections are no longer than one number.

@@ -1,5 +1,5 @@
 /// What tells how large |rho| can be with any of many points, without these: a few *pivots* among them, and the largest length
-/// that a point's unit vector has beside their span. As in `Skeleton`, for any query
+/// that a point's unit vector has beside their span. As in `LowRankBlock`, for any query
 ///
 ///     | rho_qj |  <=  | projection of u_q onto the span of the pivots |  +  e_j.
 ///
@@ -8,18 +8,18 @@ extension ResidualSearch {
   /// Candidates for the pivots of one outline: their correlations are held at once.
   private static let mostCandidates = 2048
 
-  /// Blocks that are outlined together; none where there are no skeletons.
+  /// Blocks that are outlined together; none where there are no low-rank blocks.
   private var outlined: [Range<Int>] {
     var groups: [Range<Int>] = []
     var (first, candidates) = (0, 0)
-    for (block, skeleton) in (skeletons?.blocks ?? []).enumerated() {
-      if candidates + skeleton.rank > Self.mostCandidates {
+    for (block, lowRankBlock) in (lowRankBlocks?.blocks ?? []).enumerated() {
+      if candidates + lowRankBlock.rank > Self.mostCandidates {
         groups.append(first..<block)
         (first, candidates) = (block, 0)
       }
-      candidates += skeleton.rank
+      candidates += lowRankBlock.rank
     }
-    if candidates > 0 { groups.append(first..<skeletons!.blocks.count) }
+    if candidates > 0 { groups.append(first..<lowRankBlocks!.blocks.count) }
     return groups
   }
 
@@ -38,7 +38,7 @@ extension ResidualSearch {
     guard tolerance > 0, tolerance < 1 else {
       throw CoverTreeError(.invalidArgument, "tau: expected above 0 and below 1, got \(tolerance)")
     }
-    let blocks = skeletons!.blocks[groups[group]]
+    let blocks = lowRankBlocks!.blocks[groups[group]]
     let candidates = blocks.flatMap(\.basis.pivots)
     let factorisation = try PivotedCholesky(model)
     try factorisation.run(candidates, tolerance: tolerance, mostPivots: candidates.count)
@@ -48,7 +48,7 @@ extension ResidualSearch {
   }
 
   private func largestErrors(
-    of blocks: ArraySlice<Skeleton>, beside basis: Basis, _ context: CallContext
+    of blocks: ArraySlice<LowRankBlock>, beside basis: Basis, _ context: CallContext
   ) throws(CoverTreeError) -> Double {
     let projectors = PerThread<Projector>(count: context.threads)
     let largest = try Buffer<Double>(count: blocks.count, filledWith: 0)
@@ -119,21 +119,21 @@ extension ResidualSearch {
   ) throws(CoverTreeError) {
     try rows.check(below: model.count, named: "rows")
     let basis = try pivots.spanned.get { () throws(CoverTreeError) in try Self.basis(ofAll: pivots.model) }
-    guard let skeletons, basis.rank == pivots.model.count, pivots.model.rank == model.rank else {
+    guard let lowRankBlocks, basis.rank == pivots.model.count, pivots.model.rank == model.rank else {
       bounds.update(repeating: 1, count: rows.elements.count)
       return
     }
     let bytes = try Buffer<UInt8>(count: model.count, filledWith: 255)
     let wanted = try Buffer<Bool>(count: model.blockCount, filledWith: false)
     for index in rows.elements { wanted[Int(model.positions[Int(index)]) / model.blockSize] = true }
-    let most = skeletons.blocks.reduce(basis.paddedRank) { max($0, $1.paddedRank) }
+    let most = lowRankBlocks.blocks.reduce(basis.paddedRank) { max($0, $1.paddedRank) }
     let makers = PerThread<BasisProductMaker>(count: context.threads)
     let products = PerThread<Buffer<Float>>(count: context.threads)
     try context.forEach(model.blockCount, grain: 1) { (range, slot) throws(CoverTreeError) in
       let maker = try makers.value(slot) { () throws(CoverTreeError) in try BasisProductMaker(model, most: most) }
       let product = try products.value(slot) { () throws(CoverTreeError) in try Buffer(count: most * most) }
       for block in range where wanted[block] {
-        let own = skeletons.blocks[block]
+        let own = lowRankBlocks.blocks[block]
         try maker.make(own.basis, basis, into: product.base)
         maker.bound(
           own, by: BasisProduct(UnsafePointer(product.base), own.basis, basis, forward: true),

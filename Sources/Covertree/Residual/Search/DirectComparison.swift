@@ -1,7 +1,7 @@
 import CNumerics
 
 /// Compares a group of queries with a block by the products of their features, in float32 where that is precise enough
-/// and in float64 else: what is asked of skeletons that are too coarse, or that cannot be.
+/// and in float64 else: what is asked of low-rank blocks that are too coarse, or that cannot be.
 final class DirectComparison {
   private let model: ResidualModel
   private let single: FeatureProducts<Float>

@@ -3,42 +3,42 @@
 /// Blocks are compared with the group, those that promise most first; each |rho| is bounded from both sides and
 /// offered to the query's `CandidateList`. What is left there at the end is decided in float64.
 final class GroupSearch {
-  /// A query that has met so many blocks that its skeletons are too coarse for is hard.
+  /// A query that has met so many blocks that its low-rank blocks are too coarse for is hard.
   private static let mostCoarseBlocks = 8
 
   private let model: ResidualModel
-  private let skeletons: Skeletons?
-  private let regions: Skeletons.Regions?
+  private let lowRankBlocks: LowRankBlocks?
+  private let regions: LowRankBlocks.Regions?
   private let goal: SearchGoal
   private let context: CallContext
   private let slot: Int
   private let lists: [CandidateList]
   private let direct: DirectComparison
-  private let bySkeletons: SkeletonComparison?
+  private let byLowRank: LowRankComparison?
   private let collected: TopK.Scratch?
   private let sequence: GrowableBuffer<UInt64>
   private var group: QueryGroup!
   /// Of the group: those that are left to be compared directly.
   private var hard = Wanted()
-  /// How many blocks each has met that its skeletons are too coarse for.
+  /// How many blocks each has met that its low-rank blocks are too coarse for.
   private let coarseBlocks: Buffer<Int>
   /// Rows of the results of all hard queries so far.
   let hardRows: GrowableBuffer<Int32>
   private(set) var statistics = ResidualStatistics()
 
   /// - Parameters:
-  ///   - skeletons: with their regions; nil where there are none.
-  ///   - directly: compares points by their features, in blocks that the skeletons' bounds leave.
+  ///   - low-rank blocks: with their regions; nil where there are none.
+  ///   - directly: compares points by their features, in blocks that the low-rank blocks' bounds leave.
   ///   - slot: of the thread that searches.
   init(
-    _ model: ResidualModel, _ skeletons: Skeletons?, directly: Bool, goal: SearchGoal, groupSize: Int,
+    _ model: ResidualModel, _ lowRankBlocks: LowRankBlocks?, directly: Bool, goal: SearchGoal, groupSize: Int,
     context: CallContext, slot: Int
   ) throws(CoverTreeError) {
     self.model = model
     self.goal = goal
     (self.context, self.slot) = (context, slot)
-    self.skeletons = skeletons
-    let regions = try skeletons?.regions(context)
+    self.lowRankBlocks = lowRankBlocks
+    let regions = try lowRankBlocks?.regions(context)
     self.regions = regions
     var lists: [CandidateList] = []
     for _ in 0..<groupSize { lists.append(try CandidateList(keepsCovariances: model.covariance.isHost)) }
@@ -48,9 +48,9 @@ final class GroupSearch {
     hardRows = try GrowableBuffer()
     coarseBlocks = try Buffer(count: groupSize)
     direct = try DirectComparison(model, groupSize: groupSize)
-    bySkeletons =
-      if let skeletons, let regions, !directly {
-        try SkeletonComparison(model, skeletons, regions, groupSize: groupSize)
+    byLowRank =
+      if let lowRankBlocks, let regions, !directly {
+        try LowRankComparison(model, lowRankBlocks, regions, groupSize: groupSize)
       } else { nil }
   }
 
@@ -61,7 +61,7 @@ final class GroupSearch {
       try lists[i].begin(goal, limit: group.limits[i])
       if let copies = group.copies { try takeOwn(i, unlessAmong: copies) }
     }
-    if let bySkeletons { try run(bySkeletons) } else { try runDirectly() }
+    if let byLowRank { try run(byLowRank) } else { try runDirectly() }
   }
 
   /// A query counts for itself even if it is not among the first copies.
@@ -74,7 +74,7 @@ final class GroupSearch {
   }
 
   /// Regions and blocks of the largest bounds first: they make the thresholds that keep others closed.
-  private func run(_ comparison: SkeletonComparison) throws(CoverTreeError) {
+  private func run(_ comparison: LowRankComparison) throws(CoverTreeError) {
     try comparison.begin(group)
     direct.begin(group)
     coarseBlocks.base.update(repeating: 0, count: group.count)
@@ -89,7 +89,7 @@ final class GroupSearch {
     }
   }
 
-  private func compare(_ block: Int, _ comparison: SkeletonComparison) throws(CoverTreeError) {
+  private func compare(_ block: Int, _ comparison: LowRankComparison) throws(CoverTreeError) {
     try context.poll(inSlot: slot)
     if group.leavesOut(block..<block + 1) { return }
     let open = comparison.open(block, lists, except: hard)
@@ -99,7 +99,7 @@ final class GroupSearch {
   }
 
   /// Queries whose thresholds stay so low that most points of many blocks would pass for candidates.
-  private func putHardAside(after block: Int, _ open: Wanted, _ comparison: SkeletonComparison) throws(CoverTreeError) {
+  private func putHardAside(after block: Int, _ open: Wanted, _ comparison: LowRankComparison) throws(CoverTreeError) {
     for i in 0..<group.count where open.contains(i) {
       guard comparison.isCoarse(block, for: i, threshold: lists[i].threshold) else { continue }
       coarseBlocks[i] += 1
@@ -113,7 +113,7 @@ final class GroupSearch {
   /// By features; where bounds of the points are known, only blocks that can matter.
   private func runDirectly() throws(CoverTreeError) {
     direct.begin(group)
-    guard let skeletons, let regions, group.places[0] >= 0 else {
+    guard let lowRankBlocks, let regions, group.places[0] >= 0 else {
       let center = group.coordinates[group.count / 2]
       for block in try order(model.blockCount, by: { model.nearness(ofBlock: $0, to: center) }) {
         var open = Wanted()
@@ -128,9 +128,9 @@ final class GroupSearch {
       let known = bounds.bounds(with: region)
       return (0..<count).reduce(0) { $0 &+ UInt32(known[Int(places[$1])]) }
     }
-    for region in try order(regions.skeletons.count, by: promise) {
+    for region in try order(regions.lowRankBlocks.count, by: promise) {
       let known = bounds.bounds(with: region)
-      for block in skeletons.blocks(ofRegion: region) {
+      for block in lowRankBlocks.blocks(ofRegion: region) {
         var open = Wanted()
         for i in 0..<count where canReach(known[Int(places[i])], lists[i].threshold) { open.insert(i) }
         if !open.isEmpty { try compareDirectly(block, open) }

@@ -10,8 +10,8 @@ final class NeighborGraph: @unchecked Sendable {
 
   private let search: ResidualSearch
   private let squared: Double
-  /// The bounds of each point with all regions, if there are skeletons.
-  private let regions: Skeletons.Regions?
+  /// The bounds of each point with all regions, if there are low-rank blocks.
+  private let regions: LowRankBlocks.Regions?
   /// Of each place: where its neighbours begin and end; -1 for points that are not listed.
   private let begin: Buffer<Int>
   private let end: Buffer<Int>
@@ -53,7 +53,7 @@ final class NeighborGraph: @unchecked Sendable {
   /// - Parameter parts: every point is in one of them.
   init(_ parts: [Part], _ search: ResidualSearch, within squared: Double) throws(CoverTreeError) {
     (self.search, self.squared) = (search, squared)
-    regions = search.skeletons?.knownRegions
+    regions = search.lowRankBlocks?.knownRegions
     let count = search.model.count
     begin = try Buffer(count: count)
     end = try Buffer(count: count)
@@ -124,13 +124,13 @@ final class NeighborGraph: @unchecked Sendable {
     _ place: Int32, with choice: Choice, _ body: (Int32, Int32, Double) throws(CoverTreeError) -> Void
   ) throws(CoverTreeError) {
     let model = search.model
-    guard let skeletons = search.skeletons, let regions else {
+    guard let lowRankBlocks = search.lowRankBlocks, let regions else {
       return try compare(place, choice.places.elements[...], choice, body)
     }
     let least = CandidateList.least(squared: squared)
-    for region in 0..<regions.skeletons.count
+    for region in 0..<regions.lowRankBlocks.count
     where canReach(regions.products.bounds(with: region)[Int(place)], least) {
-      let blocks = skeletons.blocks(ofRegion: region)
+      let blocks = lowRankBlocks.blocks(ofRegion: region)
       let range = Int(choice.starts[blocks.lowerBound])..<Int(choice.starts[min(blocks.upperBound, model.blockCount)])
       try compare(place, choice.places.elements[range], choice, body)
     }

@@ -1,10 +1,10 @@
-/// Models as files: what was given, `V` and `p`, the whitening, skeletons, and bounds between them if they have been asked
+/// Models as files: what was given, `V` and `p`, the whitening, low-rank blocks, and bounds between them if they have been asked
 /// for. Sections are those of `docs/file-format.md`. What follows from them by copying alone (features in float32, bases)
 /// is made anew when a file is opened. The kernel's variance is written as the host gave it, `V` and `p` in the model's unit (`VarianceUnit`).
 extension ResidualSearch {
-  /// The model as it stands; its arrays are not copied but for those of skeletons' factors.
+  /// The model as it stands; its arrays are not copied but for those of low-rank blocks' factors.
   public func image(context: CallContext) throws(CoverTreeError) -> FileImage {
-    var sections = try ModelSettings(model, skeletons).sections()
+    var sections = try ModelSettings(model, lowRankBlocks).sections()
     sections += [
       Section("points", model.inputs.points, columns: model.dim),
       Section("inducing_points", model.inputs.inducing, columns: model.dim),
@@ -14,10 +14,12 @@ extension ResidualSearch {
       Section("residual_variance", model.residualVariance),
     ]
     if let whitening = model.whitening { sections.append(Section("whitening.factor", whitening.factor.strips)) }
-    if let skeletons {
-      sections += try skeletons.arrays.sections("skeletons", skeletons.blocks)
-      if let regions = skeletons.knownRegions {
-        if skeletons.blocksPerRegion > 1 { sections += try regions.arrays.sections("regions", regions.skeletons) }
+    if let lowRankBlocks {
+      sections += try lowRankBlocks.arrays.sections("skeletons", lowRankBlocks.blocks)
+      if let regions = lowRankBlocks.knownRegions {
+        if lowRankBlocks.blocksPerRegion > 1 {
+          sections += try regions.arrays.sections("regions", regions.lowRankBlocks)
+        }
         sections.append(Section("products.elements", regions.products.elements))
         sections.append(Section("products.bounds", regions.products.bounds, columns: model.count))
       }
@@ -34,10 +36,10 @@ extension ResidualSearch {
     try file.verify(context: context)
     let settings = try ModelSettings(file, host)
     let model = try ResidualModel(file, settings, since: start, context: context)
-    let skeletons =
+    let lowRankBlocks =
       settings.blocksPerRegion == 0
-      ? nil : try Skeletons(file, model, blocksPerRegion: settings.blocksPerRegion, context: context)
-    self.init(model, skeletons, since: start)
+      ? nil : try LowRankBlocks(file, model, blocksPerRegion: settings.blocksPerRegion, context: context)
+    self.init(model, lowRankBlocks, since: start)
   }
 
   /// Coordinates of a point in a file, whose settings are checked. Throws where the file can only be opened with the
@@ -63,7 +65,7 @@ private struct ModelSettings {
   /// In the unit, as the variance.
   let covariance: Covariance
   let hasGivenFeatures: Bool
-  /// 0 where there are no skeletons.
+  /// 0 where there are no low-rank blocks.
   let blocksPerRegion: Int
   let blockSize: Int
   let variance: Double
@@ -71,10 +73,10 @@ private struct ModelSettings {
 
   var rank: Int { (featureCount + 7) / 8 * 8 }
 
-  init(_ model: ResidualModel, _ skeletons: Skeletons?) {
+  init(_ model: ResidualModel, _ lowRankBlocks: LowRankBlocks?) {
     (count, dim, featureCount, blockSize) = (model.count, model.dim, model.featureCount, model.blockSize)
     (covariance, hasGivenFeatures, unit) = (model.covariance, model.hasGivenFeatures, model.unit)
-    blocksPerRegion = skeletons?.blocksPerRegion ?? 0
+    blocksPerRegion = lowRankBlocks?.blocksPerRegion ?? 0
     (variance, jitter) = (model.variance, model.whitening?.jitter ?? 0)
   }
 
@@ -181,50 +183,50 @@ extension ResidualModel {
   }
 }
 
-extension SkeletonArrays {
-  fileprivate func sections(_ prefix: String, _ skeletons: [Skeleton]) throws(CoverTreeError) -> [Section] {
+extension LowRankArrays {
+  fileprivate func sections(_ prefix: String, _ lowRankBlocks: [LowRankBlock]) throws(CoverTreeError) -> [Section] {
     [
       Section("\(prefix).pivot_offsets", pivotOffsets), Section("\(prefix).pivots", pivots),
       Section("\(prefix).coefficients", coefficients), Section("\(prefix).norms", remainingNorms),
-      Section("\(prefix).factors", try factors(of: skeletons)),
+      Section("\(prefix).factors", try factors(of: lowRankBlocks)),
     ]
   }
 
   fileprivate static func read(
     _ file: StoredFile, _ prefix: String, _ model: ResidualModel, pointsEach: Int, context: CallContext
-  ) throws(CoverTreeError) -> ([Skeleton], SkeletonArrays) {
+  ) throws(CoverTreeError) -> ([LowRankBlock], LowRankArrays) {
     let count = (model.count + pointsEach - 1) / pointsEach
-    let arrays = try SkeletonArrays(
+    let arrays = try LowRankArrays(
       pointsEach: pointsEach, pointCount: model.count,
       pivotOffsets: file.buffer("\(prefix).pivot_offsets", rows: count + 1), pivots: file.buffer("\(prefix).pivots"),
       coefficients: file.buffer("\(prefix).coefficients"), remainingNorms: file.buffer("\(prefix).norms"))
     guard arrays.isConsistent,
-      let skeletons = try arrays.skeletons(file.buffer("\(prefix).factors"), model, context: context)
+      let lowRankBlocks = try arrays.lowRankBlocks(file.buffer("\(prefix).factors"), model, context: context)
     else { throw file.corrupt("its \(prefix) are not those of \(model.count) points") }
-    return (skeletons, arrays)
+    return (lowRankBlocks, arrays)
   }
 }
 
-extension Skeletons {
+extension LowRankBlocks {
   fileprivate convenience init(
     _ file: StoredFile, _ model: ResidualModel, blocksPerRegion perRegion: Int, context: CallContext
   ) throws(CoverTreeError) {
-    let (blocks, arrays) = try SkeletonArrays.read(
+    let (blocks, arrays) = try LowRankArrays.read(
       file, "skeletons", model, pointsEach: model.blockSize, context: context)
     var regions: Regions?
     if file.section(named: "products.bounds") != nil {
-      let (skeletons, arrays) =
+      let (lowRankBlocks, arrays) =
         perRegion == 1
         ? (blocks, arrays)
-        : try SkeletonArrays.read(
+        : try LowRankArrays.read(
           file, "regions", model, pointsEach: model.blockSize * perRegion, context: context)
       guard
         let products = try BasisProducts(
-          skeletons, pointCount: model.count,
+          lowRankBlocks, pointCount: model.count,
           elements: perRegion == 1 ? try file.buffer("products.elements") : nil,
           bounds: file.buffer("products.bounds", columns: model.count))
       else { throw file.corrupt("section \"products.elements\" or \"products.bounds\" is not that of its skeletons") }
-      regions = Regions(skeletons, arrays, products, seconds: 0)
+      regions = Regions(lowRankBlocks, arrays, products, seconds: 0)
     }
     self.init(model, blocks, arrays, blocksPerRegion: perRegion, regions: regions)
   }

@@ -2,15 +2,15 @@
 public final class ResidualArrays: @unchecked Sendable {
   let model: ResidualModel
   private weak var search: ResidualSearch?
-  private let skeletons: Skeletons?
-  private let regions: Skeletons.Regions?
+  private let lowRankBlocks: LowRankBlocks?
+  private let regions: LowRankBlocks.Regions?
   private let shownFeatures: Buffer<Double>
   private let shownVariance: Buffer<Double>
 
-  /// Skeletons and the bounds between regions are made now, if no search has asked for them.
+  /// LowRankBlocks and the bounds between regions are made now, if no search has asked for them.
   fileprivate init(_ search: ResidualSearch, context: CallContext) throws(CoverTreeError) {
-    (model, skeletons, self.search) = (search.model, search.skeletons, search)
-    regions = try skeletons?.regions(context)
+    (model, lowRankBlocks, self.search) = (search.model, search.lowRankBlocks, search)
+    regions = try lowRankBlocks?.regions(context)
     (shownFeatures, shownVariance) = try Self.unscaled(model)
   }
 
@@ -32,9 +32,9 @@ public final class ResidualArrays: @unchecked Sendable {
   public var featureCount: Int { model.featureCount }
   public var featureStride: Int { model.rank }
   public var blockSize: Int { model.blockSize }
-  public var skeletonCount: Int { skeletons?.blocks.count ?? 0 }
-  public var blocksPerRegion: Int { skeletons?.blocksPerRegion ?? 1 }
-  public var regionCount: Int { regions?.skeletons.count ?? 0 }
+  public var lowRankBlockCount: Int { lowRankBlocks?.blocks.count ?? 0 }
+  public var blocksPerRegion: Int { lowRankBlocks?.blocksPerRegion ?? 1 }
+  public var regionCount: Int { regions?.lowRankBlocks.count ?? 0 }
   /// nil for one of the host's.
   public var kernel: Kernel? { model.covariance.unscaledKernel(model.unit) }
   public var variance: Double { model.unit.unscaled(model.variance) }
@@ -45,13 +45,15 @@ public final class ResidualArrays: @unchecked Sendable {
   public var features: UnsafePointer<Double> { UnsafePointer(shownFeatures.base) }
   public var residualVariance: UnsafePointer<Double> { UnsafePointer(shownVariance.base) }
   public var scales: UnsafePointer<Float> { UnsafePointer(model.scaleAbove.base) }
-  public var pivotOffsets: UnsafePointer<Int64>? { skeletons.map { UnsafePointer($0.arrays.pivotOffsets.base) } }
-  public var pivots: UnsafePointer<Int32>? { skeletons.map { UnsafePointer($0.arrays.pivots.base) } }
+  public var pivotOffsets: UnsafePointer<Int64>? { lowRankBlocks.map { UnsafePointer($0.arrays.pivotOffsets.base) } }
+  public var pivots: UnsafePointer<Int32>? { lowRankBlocks.map { UnsafePointer($0.arrays.pivots.base) } }
   public var coefficientOffsets: UnsafePointer<Int64>? {
-    skeletons.map { UnsafePointer($0.arrays.coefficientOffsets.base) }
+    lowRankBlocks.map { UnsafePointer($0.arrays.coefficientOffsets.base) }
   }
-  public var coefficients: UnsafePointer<Float>? { skeletons.map { UnsafePointer($0.arrays.coefficients.base) } }
-  public var remainingNorms: UnsafePointer<Float>? { skeletons.map { UnsafePointer($0.arrays.remainingNorms.base) } }
+  public var coefficients: UnsafePointer<Float>? { lowRankBlocks.map { UnsafePointer($0.arrays.coefficients.base) } }
+  public var remainingNorms: UnsafePointer<Float>? {
+    lowRankBlocks.map { UnsafePointer($0.arrays.remainingNorms.base) }
+  }
   public var bounds: UnsafePointer<UInt8>? { regions.map { UnsafePointer($0.products.bounds.base) } }
   public var productOffsets: UnsafePointer<Int64>? {
     blocksPerRegion == 1 ? regions.map { UnsafePointer($0.products.offsets.base) } : nil

@@ -9,12 +9,12 @@
 /// both sides; `CandidateList` keeps what can still be among the `k`. Those few are decided in float64, by
 /// one formula for all: ties do not depend on which bound let a point through.
 public final class ResidualSearch: @unchecked Sendable {
-  /// What searches take together, and how closely skeletons are to span their blocks. Answers do not depend on it.
+  /// What searches take together, and how closely low-rank blocks are to span their blocks. Answers do not depend on it.
   public struct Tuning: Sendable {
     /// Points of each block: a multiple of 64, at most 1024.
     public var blockSize = 256
     /// What may be left of a point's unit vector beside the pivots of its block, above 0 and below 1; nil where that is chosen by
-    /// trying. See `Skeletons`.
+    /// trying. See `LowRankBlocks`.
     public var tau: Double?
 
     public init() {}
@@ -44,7 +44,7 @@ public final class ResidualSearch: @unchecked Sendable {
     var early = 8192
     /// Up to so many early points are compared directly, in the order of their indices.
     var direct = 1 << 14
-    /// With more blocks there are regions; see `Skeletons`.
+    /// With more blocks there are regions; see `LowRankBlocks`.
     var blocks = 512
 
     func early(of count: Int) -> Int { min(count, max(early, count / 8)) }
@@ -53,7 +53,7 @@ public final class ResidualSearch: @unchecked Sendable {
   private let sizes: Sizes
   private let tau: Double?
   let model: ResidualModel
-  let skeletons: Skeletons?
+  let lowRankBlocks: LowRankBlocks?
   private let earlyCount: Int
   private let early = Lazy<ResidualSearch>()
   /// Made at the first search, if neighbours are ordered by distance in space.
@@ -87,13 +87,14 @@ public final class ResidualSearch: @unchecked Sendable {
     earlyCount = sizes.early(of: model.count)
     // The bounds need true inner products: those of the library's own features are.
     let areInnerProducts = !model.covariance.isHost && !model.hasGivenFeatures
-    skeletons = areInnerProducts ? try Skeletons(model, mostBlocks: sizes.blocks, tau: tau, context: context) : nil
+    lowRankBlocks =
+      areInnerProducts ? try LowRankBlocks(model, mostBlocks: sizes.blocks, tau: tau, context: context) : nil
     buildSeconds = monotonicSeconds() - start
   }
 
-  /// A model and skeletons that are known, from a file.
-  init(_ model: ResidualModel, _ skeletons: Skeletons?, since start: Double) {
-    (self.model, self.skeletons) = (model, skeletons)
+  /// A model and low-rank blocks that are known, from a file.
+  init(_ model: ResidualModel, _ lowRankBlocks: LowRankBlocks?, since start: Double) {
+    (self.model, self.lowRankBlocks) = (model, lowRankBlocks)
     (sizes, tau) = (Sizes(), nil)
     earlyCount = sizes.early(of: model.count)
     buildSeconds = monotonicSeconds() - start
@@ -104,10 +105,10 @@ public final class ResidualSearch: @unchecked Sendable {
     let start = monotonicSeconds()
     let count = search.earlyCount
     (sizes, tau) = (search.sizes, search.tau)
-    let isDirect = count <= sizes.direct || search.skeletons == nil
+    let isDirect = count <= sizes.direct || search.lowRankBlocks == nil
     model = try search.model.first(count, inBlocks: !isDirect, context: context)
     earlyCount = isDirect ? 0 : sizes.early(of: count)
-    skeletons = isDirect ? nil : try Skeletons(model, mostBlocks: sizes.blocks, tau: tau, context: context)
+    lowRankBlocks = isDirect ? nil : try LowRankBlocks(model, mostBlocks: sizes.blocks, tau: tau, context: context)
     buildSeconds = monotonicSeconds() - start
   }
 
@@ -255,17 +256,17 @@ public final class ResidualSearch: @unchecked Sendable {
     }
   }
 
-  /// Through skeletons where there are any; what they are too coarse for is compared directly, in groups of its own.
+  /// Through low-rank blocks where there are any; what they are too coarse for is compared directly, in groups of its own.
   ///
   /// - Parameter write: takes what a thread has found for a group.
   private func run(
     _ set: ResidualQuerySet, _ goal: SearchGoal, groupSize: Int, _ context: CallContext,
     write: (GroupSearch, _ slot: Int) throws(CoverTreeError) -> Void
   ) throws(CoverTreeError) {
-    _ = try skeletons?.regions(context)
+    _ = try lowRankBlocks?.regions(context)
     let start = monotonicSeconds()
     defer { processLock.locked { statistics.searchSeconds += monotonicSeconds() - start } }
-    let hard = try run(set, goal, directly: skeletons == nil, groupSize: groupSize, context, write: write)
+    let hard = try run(set, goal, directly: lowRankBlocks == nil, groupSize: groupSize, context, write: write)
     guard hard.count > 0 else { return }
     // There may be few: every thread is to have some.
     let share = (hard.count + context.threads - 1) / context.threads
@@ -283,7 +284,7 @@ public final class ResidualSearch: @unchecked Sendable {
     try context.forEach(set.groupCount, grain: 1) { (range, slot) throws(CoverTreeError) in
       let search = try searches.value(slot) { () throws(CoverTreeError) in
         try GroupSearch(
-          model, skeletons, directly: directly, goal: goal, groupSize: groupSize, context: context, slot: slot)
+          model, lowRankBlocks, directly: directly, goal: goal, groupSize: groupSize, context: context, slot: slot)
       }
       for group in range {
         try search.run(set[group])
@@ -325,14 +326,14 @@ public final class ResidualSearch: @unchecked Sendable {
     return ResidualInfo(
       pointCount: model.count, dim: model.dim, featureCount: model.featureCount,
       variance: model.unit.unscaled(model.variance),
-      jitter: model.whitening?.jitter ?? 0, blockCount: model.blockCount, pivotCount: skeletons?.rank ?? 0,
-      memoryBytes: model.byteCount + (skeletons?.byteCount ?? 0) + (early?.memoryBytes ?? 0)
+      jitter: model.whitening?.jitter ?? 0, blockCount: model.blockCount, pivotCount: lowRankBlocks?.rank ?? 0,
+      memoryBytes: model.byteCount + (lowRankBlocks?.byteCount ?? 0) + (early?.memoryBytes ?? 0)
         + (spatial.known?.byteCount ?? 0) + (equalPoints.known?.byteCount ?? 0),
       buildSeconds: buildSeconds,
       orderSeconds: model.orderSeconds + (early?.orderSeconds ?? 0),
       featureSeconds: model.featureSeconds + (early?.featureSeconds ?? 0),
-      skeletonSeconds: (skeletons?.seconds ?? 0) + (early?.skeletonSeconds ?? 0),
-      boundSeconds: (skeletons?.boundSeconds ?? 0) + (early?.boundSeconds ?? 0),
+      lowRankSeconds: (lowRankBlocks?.seconds ?? 0) + (early?.lowRankSeconds ?? 0),
+      boundSeconds: (lowRankBlocks?.boundSeconds ?? 0) + (early?.boundSeconds ?? 0),
       statistics: statistics)
   }
 
@@ -372,11 +373,11 @@ public struct ResidualInfo: Sendable {
   public let pivotCount: Int
   public let memoryBytes: Int
   public let buildSeconds: Double
-  /// Phases, with those of the search of early points: points put in order, features, skeletons, bounds between them
+  /// Phases, with those of the search of early points: points put in order, features, low-rank blocks, bounds between them
   /// at the first search.
   public let orderSeconds: Double
   public let featureSeconds: Double
-  public let skeletonSeconds: Double
+  public let lowRankSeconds: Double
   public let boundSeconds: Double
   public let statistics: ResidualStatistics
 }

@@ -1,7 +1,7 @@
 /// The cover tree of a model's points in the residual-correlation metric itself: a *pure* tree.
 ///
 /// Distances are at most 1, so that the root is the only node above level -1, and on lower levels nothing matters
-/// but pairs within 1/2 of each other: `|rho| >= 3/4`. Those are found first, by the search through skeletons; the insertion
+/// but pairs within 1/2 of each other: `|rho| >= 3/4`. Those are found first, by the search through low-rank blocks; the insertion
 /// then looks them up (`NeighborGraph`). O(n) memory.
 extension ResidualSearch {
   /// Levels from -1 down ask for pairs within this, squared.

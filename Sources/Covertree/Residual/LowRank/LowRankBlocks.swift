@@ -1,14 +1,14 @@
-/// The skeletons of a model, on one level or on two, and what bounds between them tell once they have been asked for.
+/// The low-rank blocks of a model, on one level or on two, and what bounds between them tell once they have been asked for.
 ///
 /// Few blocks are compared pair by pair, and the products of their bases are kept. Many are gathered into *regions* of
-/// consecutive blocks, which have skeletons of their own: pairs of regions are bounded, and the blocks of two
+/// consecutive blocks, which have low-rank blocks of their own: pairs of regions are bounded, and the blocks of two
 /// regions are looked at by the searches to which they can matter.
-final class Skeletons: @unchecked Sendable {
+final class LowRankBlocks: @unchecked Sendable {
   /// Pivots end at this share of the points: what is left of the others then goes into their errors.
   private static let largestShare = 0.625
   /// Blocks that are tried first.
   private static let sample = 8
-  /// What may be left of a point's unit vector beside the pivots of its block, from fine to coarse. A finer skeleton
+  /// What may be left of a point's unit vector beside the pivots of its block, from fine to coarse. A finer low-rank block
   /// leaves fewer points to compute exactly, but has more pivots, whose products cost the square of their number.
   private static let tolerances = [0.05, 0.1, 0.15]
   /// Pivots as a share of the points, up to which a tolerance is taken.
@@ -18,9 +18,9 @@ final class Skeletons: @unchecked Sendable {
   /// Regions all pairs of which are bounded.
   private static let mostRegions = 1024
 
-  let blocks: [Skeleton]
+  let blocks: [LowRankBlock]
   /// What they hold.
-  let arrays: SkeletonArrays
+  let arrays: LowRankArrays
   /// How many blocks make a region: one where regions are the blocks themselves.
   let blocksPerRegion: Int
   private let model: ResidualModel
@@ -33,15 +33,15 @@ final class Skeletons: @unchecked Sendable {
 
   var rank: Int { blocks.reduce(0) { $0 + $1.rank } }
 
-  /// Skeletons of regions, and the bounds between all of them.
+  /// LowRankBlocks of regions, and the bounds between all of them.
   final class Regions: Sendable {
-    let skeletons: [Skeleton]
-    let arrays: SkeletonArrays
+    let lowRankBlocks: [LowRankBlock]
+    let arrays: LowRankArrays
     let products: BasisProducts
     let seconds: Double
 
-    init(_ skeletons: [Skeleton], _ arrays: SkeletonArrays, _ products: BasisProducts, seconds: Double) {
-      (self.skeletons, self.arrays, self.products, self.seconds) = (skeletons, arrays, products, seconds)
+    init(_ lowRankBlocks: [LowRankBlock], _ arrays: LowRankArrays, _ products: BasisProducts, seconds: Double) {
+      (self.lowRankBlocks, self.arrays, self.products, self.seconds) = (lowRankBlocks, arrays, products, seconds)
     }
   }
 
@@ -50,7 +50,7 @@ final class Skeletons: @unchecked Sendable {
   ///   - worth: what the first search may cost, as a multiple of comparing all blocks by their features; later
   ///     searches cost less.
   ///   - tau: the tolerance; nil for the first of those known that does with few pivots.
-  /// - Returns: nil where the residual process has too many degrees of freedom for skeletons to be worth it.
+  /// - Returns: nil where the residual process has too many degrees of freedom for low-rank blocks to be worth it.
   init?(
     _ model: ResidualModel, mostBlocks: Int, worth: Double = 1.5, tau: Double? = nil, context: CallContext
   ) throws(CoverTreeError) {
@@ -79,20 +79,21 @@ final class Skeletons: @unchecked Sendable {
     seconds = monotonicSeconds() - start
   }
 
-  /// Skeletons that are known, from a file, and what bounds between them tell where that is.
-  init(_ model: ResidualModel, _ blocks: [Skeleton], _ arrays: SkeletonArrays, blocksPerRegion: Int, regions: Regions?)
-  {
+  /// LowRankBlocks that are known, from a file, and what bounds between them tell where that is.
+  init(
+    _ model: ResidualModel, _ blocks: [LowRankBlock], _ arrays: LowRankArrays, blocksPerRegion: Int, regions: Regions?
+  ) {
     (self.model, self.blocks, self.arrays, self.blocksPerRegion) = (model, blocks, arrays, blocksPerRegion)
     made = Lazy(regions)
     seconds = 0
   }
 
-  /// The same skeletons, what they hold in few arrays.
+  /// The same low-rank blocks, what they hold in few arrays.
   private static func gathered(
-    _ skeletons: [Skeleton], pointsEach: Int, _ model: ResidualModel, _ context: CallContext
-  ) throws(CoverTreeError) -> ([Skeleton], SkeletonArrays) {
-    let arrays = try SkeletonArrays(skeletons, pointsEach: pointsEach, pointCount: model.count, context: context)
-    return (skeletons.enumerated().map { arrays.skeleton($0.offset, $0.element.basis) }, arrays)
+    _ lowRankBlocks: [LowRankBlock], pointsEach: Int, _ model: ResidualModel, _ context: CallContext
+  ) throws(CoverTreeError) -> ([LowRankBlock], LowRankArrays) {
+    let arrays = try LowRankArrays(lowRankBlocks, pointsEach: pointsEach, pointCount: model.count, context: context)
+    return (lowRankBlocks.enumerated().map { arrays.lowRankBlock($0.offset, $0.element.basis) }, arrays)
   }
 
   /// What the product of two bases and the projections of two blocks' points cost, as a multiple of the products of their
@@ -101,26 +102,26 @@ final class Skeletons: @unchecked Sendable {
     let (size, features) = (Double(model.blockSize), Double(model.rank))
     // Covariances of pairs are on both sides.
     let covariance = 32.0
-    let skeletons = rank * rank * (2 * (features + covariance) + 6 * rank + 2 * size)
-    return skeletons / (size * size * (features + covariance))
+    let lowRankBlocks = rank * rank * (2 * (features + covariance) + 6 * rank + 2 * size)
+    return lowRankBlocks / (size * size * (features + covariance))
   }
 
   var byteCount: Int {
     let known = made.known
-    let regions = blocksPerRegion == 1 ? [] : known?.skeletons ?? []
+    let regions = blocksPerRegion == 1 ? [] : known?.lowRankBlocks ?? []
     return (blocks + regions).reduce(known?.products.byteCount ?? 0) { $0 + $1.byteCount }
   }
 
   private static func make(
     _ blocks: [Int], _ model: ResidualModel, _ tolerance: Double, _ mostPivots: Int, _ context: CallContext
-  ) throws(CoverTreeError) -> [Skeleton] {
-    let made = PerThread<Skeleton>(count: blocks.count)
+  ) throws(CoverTreeError) -> [LowRankBlock] {
+    let made = PerThread<LowRankBlock>(count: blocks.count)
     let scratch = PerThread<PivotedCholesky>(count: context.threads)
     try context.forEach(blocks.count, grain: 1) { (range, slot) throws(CoverTreeError) in
       let factorisation = try scratch.value(slot) { () throws(CoverTreeError) in try PivotedCholesky(model) }
       for i in range {
         _ = try made.value(i) { () throws(CoverTreeError) in
-          try Skeleton(
+          try LowRankBlock(
             ofBlock: model.places(ofBlock: blocks[i]), in: model, tolerance: tolerance, mostPivots: mostPivots,
             factorisation: factorisation)
         }
@@ -133,15 +134,15 @@ final class Skeletons: @unchecked Sendable {
   func regions(_ context: CallContext) throws(CoverTreeError) -> Regions {
     try made.get { () throws(CoverTreeError) in
       let start = monotonicSeconds()
-      let (skeletons, arrays) = blocksPerRegion == 1 ? (blocks, arrays) : try makeRegions(context)
-      let products = try BasisProducts(skeletons, of: model, keeps: blocksPerRegion == 1, context: context)
-      return Regions(skeletons, arrays, products, seconds: monotonicSeconds() - start)
+      let (lowRankBlocks, arrays) = blocksPerRegion == 1 ? (blocks, arrays) : try makeRegions(context)
+      let products = try BasisProducts(lowRankBlocks, of: model, keeps: blocksPerRegion == 1, context: context)
+      return Regions(lowRankBlocks, arrays, products, seconds: monotonicSeconds() - start)
     }
   }
 
-  private func makeRegions(_ context: CallContext) throws(CoverTreeError) -> ([Skeleton], SkeletonArrays) {
+  private func makeRegions(_ context: CallContext) throws(CoverTreeError) -> ([LowRankBlock], LowRankArrays) {
     let count = (blocks.count + blocksPerRegion - 1) / blocksPerRegion
-    let made = PerThread<Skeleton>(count: count)
+    let made = PerThread<LowRankBlock>(count: count)
     let factorisations = PerThread<PivotedCholesky>(count: context.threads)
     let projectors = PerThread<Projector>(count: context.threads)
     try context.forEach(count, grain: 1) { (range, slot) throws(CoverTreeError) in
@@ -151,7 +152,7 @@ final class Skeletons: @unchecked Sendable {
       }
       for region in range {
         _ = try made.value(region) { () throws(CoverTreeError) in
-          try Skeleton(
+          try LowRankBlock(
             ofRegion: blocks[blocks(ofRegion: region)], in: model, tolerance: Self.regionTolerance,
             factorisation: factorisation, projector: projector)
         }

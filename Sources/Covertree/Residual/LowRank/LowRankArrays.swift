@@ -1,14 +1,14 @@
-/// Skeletons in few arrays: as they are kept, exported and saved. Each is of as many points, in the order of places, but
+/// LowRankBlocks in few arrays: as they are kept, exported and saved. Each is of as many points, in the order of places, but
 /// for the last.
-final class SkeletonArrays: @unchecked Sendable {
-  /// Points of each skeleton.
+final class LowRankArrays: @unchecked Sendable {
+  /// Points of each low-rank block.
   let pointsEach: Int
   let pointCount: Int
-  /// Those of skeleton `s` are `pivotOffsets[s]..<pivotOffsets[s + 1]`.
+  /// Those of low-rank block `s` are `pivotOffsets[s]..<pivotOffsets[s + 1]`.
   let pivotOffsets: Buffer<Int64>
   /// Places.
   let pivots: Buffer<Int32>
-  /// Where the coordinates of each skeleton's points begin, and end: see `Panels`, its columns being padded ranks.
+  /// Where the coordinates of each low-rank block's points begin, and end: see `Panels`, its columns being padded ranks.
   let coefficientOffsets: Buffer<Int64>
   let coefficients: Buffer<Float>
   /// What is left of each point beside the pivots, by place; whole vectors.
@@ -16,29 +16,31 @@ final class SkeletonArrays: @unchecked Sendable {
 
   var count: Int { pivotOffsets.count - 1 }
 
-  func places(of skeleton: Int) -> Range<Int> {
-    skeleton * pointsEach..<min(pointCount, (skeleton + 1) * pointsEach)
+  func places(of lowRankBlock: Int) -> Range<Int> {
+    lowRankBlock * pointsEach..<min(pointCount, (lowRankBlock + 1) * pointsEach)
   }
 
-  func rank(of skeleton: Int) -> Int { Int(pivotOffsets[skeleton + 1] - pivotOffsets[skeleton]) }
+  func rank(of lowRankBlock: Int) -> Int { Int(pivotOffsets[lowRankBlock + 1] - pivotOffsets[lowRankBlock]) }
 
-  /// Takes over what skeletons hold; see `skeleton`.
-  init(_ skeletons: [Skeleton], pointsEach: Int, pointCount: Int, context: CallContext) throws(CoverTreeError) {
+  /// Takes over what low-rank blocks hold; see `lowRankBlock`.
+  init(_ lowRankBlocks: [LowRankBlock], pointsEach: Int, pointCount: Int, context: CallContext) throws(CoverTreeError) {
     (self.pointsEach, self.pointCount) = (pointsEach, pointCount)
-    pivotOffsets = try Buffer(count: skeletons.count + 1)
+    pivotOffsets = try Buffer(count: lowRankBlocks.count + 1)
     pivotOffsets[0] = 0
-    for (s, skeleton) in skeletons.enumerated() { pivotOffsets[s + 1] = pivotOffsets[s] + Int64(skeleton.rank) }
-    pivots = try Buffer(count: Int(pivotOffsets[skeletons.count]))
+    for (s, lowRankBlock) in lowRankBlocks.enumerated() {
+      pivotOffsets[s + 1] = pivotOffsets[s] + Int64(lowRankBlock.rank)
+    }
+    pivots = try Buffer(count: Int(pivotOffsets[lowRankBlocks.count]))
     coefficientOffsets = try Self.coefficientOffsets(pivotOffsets, pointsEach: pointsEach, pointCount: pointCount)
-    coefficients = try Buffer(count: Int(coefficientOffsets[skeletons.count]))
+    coefficients = try Buffer(count: Int(coefficientOffsets[lowRankBlocks.count]))
     remainingNorms = try Buffer(count: (pointCount + 15) / 16 * 16, filledWith: 0)
-    try context.forEach(skeletons.count, grain: 16) { (range, _) throws(CoverTreeError) in
+    try context.forEach(lowRankBlocks.count, grain: 16) { (range, _) throws(CoverTreeError) in
       for s in range {
-        let skeleton = skeletons[s]
-        for (k, pivot) in skeleton.basis.pivots.enumerated() { pivots[Int(pivotOffsets[s]) + k] = pivot }
-        let elements = skeleton.coordinates.elements
+        let lowRankBlock = lowRankBlocks[s]
+        for (k, pivot) in lowRankBlock.basis.pivots.enumerated() { pivots[Int(pivotOffsets[s]) + k] = pivot }
+        let elements = lowRankBlock.coordinates.elements
         (coefficients.base + Int(coefficientOffsets[s])).update(from: elements.base, count: elements.count)
-        (remainingNorms.base + s * pointsEach).update(from: skeleton.errors.base, count: skeleton.errors.count)
+        (remainingNorms.base + s * pointsEach).update(from: lowRankBlock.errors.base, count: lowRankBlock.errors.count)
       }
     }
   }
@@ -81,12 +83,12 @@ final class SkeletonArrays: @unchecked Sendable {
     }
   }
 
-  /// A skeleton on these arrays.
-  func skeleton(_ s: Int, _ basis: Basis) -> Skeleton {
+  /// A low-rank block on these arrays.
+  func lowRankBlock(_ s: Int, _ basis: Basis) -> LowRankBlock {
     let places = places(of: s)
     let elements = coefficients.slice(Int(coefficientOffsets[s])..<Int(coefficientOffsets[s + 1]))
     let end = places.lowerBound + (places.count + 15) / 16 * 16
-    return Skeleton(
+    return LowRankBlock(
       places, basis, Panels(elements, columns: basis.paddedRank), remainingNorms.slice(places.lowerBound..<end))
   }
 
@@ -98,32 +100,32 @@ final class SkeletonArrays: @unchecked Sendable {
     return offsets
   }
 
-  /// The factors of skeletons, one after the other.
-  func factors(of skeletons: [Skeleton]) throws(CoverTreeError) -> Buffer<Double> {
+  /// The factors of low-rank blocks, one after the other.
+  func factors(of lowRankBlocks: [LowRankBlock]) throws(CoverTreeError) -> Buffer<Double> {
     let offsets = try factorOffsets()
     let factors = try Buffer<Double>(count: offsets[count])
-    for (s, skeleton) in skeletons.enumerated() {
-      let strips = skeleton.basis.factor.strips
+    for (s, lowRankBlock) in lowRankBlocks.enumerated() {
+      let strips = lowRankBlock.basis.factor.strips
       (factors.base + offsets[s]).update(from: strips.base, count: strips.count)
     }
     return factors
   }
 
-  /// All skeletons, their bases made anew of pivots and factors.
+  /// All low-rank blocks, their bases made anew of pivots and factors.
   ///
   /// - Returns: nil where there are not as many factors.
-  func skeletons(
+  func lowRankBlocks(
     _ factors: Buffer<Double>, _ model: ResidualModel, context: CallContext
-  ) throws(CoverTreeError) -> [Skeleton]? {
+  ) throws(CoverTreeError) -> [LowRankBlock]? {
     let offsets = try factorOffsets()
     guard offsets[count] == factors.count else { return nil }
-    let made = PerThread<Skeleton>(count: count)
+    let made = PerThread<LowRankBlock>(count: count)
     try context.forEach(count, grain: 1) { (range, _) throws(CoverTreeError) in
       for s in range {
         _ = try made.value(s) { () throws(CoverTreeError) in
           let own = pivots.elements[Int(pivotOffsets[s])..<Int(pivotOffsets[s + 1])]
           let factor = CholeskyFactor(count: own.count, strips: factors.slice(offsets[s]..<offsets[s + 1]))
-          return skeleton(s, try Basis(Array(own), factor, model))
+          return lowRankBlock(s, try Basis(Array(own), factor, model))
         }
       }
     }

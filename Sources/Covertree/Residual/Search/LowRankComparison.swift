@@ -1,13 +1,13 @@
 import CNumerics
 
-/// Compares a group of queries with a block through skeletons.
+/// Compares a group of queries with a block through low-rank blocks.
 ///
 /// Queries that are points of the model have coordinates in the basis of their own block, and an error `e_i`; projected
 /// onto the basis of another block they are `E_i = B^T f_i`. New points are projected exactly, without an error of their
 /// own. Either way `E_i . f_j` estimates rho, and `|E_i| + e_i + max e_j` bounds |rho| for a whole block.
 ///
 /// Regions come first: those that can matter are *entered*, and then the bounds of their blocks are known.
-final class SkeletonComparison {
+final class LowRankComparison {
   private static let width = PanelView<Float>.panelRows
   /// What a computed length may fall short of the true one.
   static let rounding: Float = 1 + 0x1p-10
@@ -15,8 +15,8 @@ final class SkeletonComparison {
   private static let costOfProduct = 3
 
   private let model: ResidualModel
-  private let skeletons: Skeletons
-  private let regions: Skeletons.Regions
+  private let lowRankBlocks: LowRankBlocks
+  private let regions: LowRankBlocks.Regions
   private let maker: BasisProductMaker
   private let projector: Projector
   private var group: QueryGroup!
@@ -36,31 +36,31 @@ final class SkeletonComparison {
   private let eligible: Buffer<Int>
   private let estimates: Buffer<Float>
 
-  private var isFlat: Bool { skeletons.blocksPerRegion == 1 }
+  private var isFlat: Bool { lowRankBlocks.blocksPerRegion == 1 }
 
   init(
-    _ model: ResidualModel, _ skeletons: Skeletons, _ regions: Skeletons.Regions, groupSize: Int
+    _ model: ResidualModel, _ lowRankBlocks: LowRankBlocks, _ regions: LowRankBlocks.Regions, groupSize: Int
   ) throws(CoverTreeError) {
     self.model = model
-    self.skeletons = skeletons
+    self.lowRankBlocks = lowRankBlocks
     self.regions = regions
     projector = try Projector(model, most: groupSize)
-    let most = skeletons.blocks.reduce(0) { max($0, $1.paddedRank) }
+    let most = lowRankBlocks.blocks.reduce(0) { max($0, $1.paddedRank) }
     maker = try BasisProductMaker(model, most: most)
-    let mostOfRegions = regions.skeletons.reduce(0) { max($0, $1.paddedRank) }
+    let mostOfRegions = regions.lowRankBlocks.reduce(0) { max($0, $1.paddedRank) }
     let points = (groupSize + Self.width - 1) / Self.width * Self.width
     own = try Buffer(count: points * most)
     errors = try Buffer(count: points, filledWith: 0)
-    regionBounds = try Buffer(count: groupSize * regions.skeletons.count)
+    regionBounds = try Buffer(count: groupSize * regions.lowRankBlocks.count)
     blockBounds = try Buffer(count: groupSize * model.blockCount)
     self.groupSize = groupSize
     var offsets: [Int] = []
     var next = 0
     var end = mostOfRegions
-    for (block, skeleton) in skeletons.blocks.enumerated() {
-      if skeletons.blocksPerRegion > 1 && block % skeletons.blocksPerRegion == 0 { next = 0 }
+    for (block, lowRankBlock) in lowRankBlocks.blocks.enumerated() {
+      if lowRankBlocks.blocksPerRegion > 1 && block % lowRankBlocks.blocksPerRegion == 0 { next = 0 }
       offsets.append(next * points)
-      next += skeleton.paddedRank
+      next += lowRankBlock.paddedRank
       end = max(end, next)
     }
     self.offsets = offsets
@@ -73,41 +73,41 @@ final class SkeletonComparison {
   func begin(_ group: QueryGroup) throws(CoverTreeError) {
     self.group = group
     if let block = group.block {
-      return takeCoordinates(from: skeletons.blocks[block])
+      return takeCoordinates(from: lowRankBlocks.blocks[block])
     }
     errors.base.update(repeating: 0, count: group.count)
     projector.take(group)
-    for (region, skeleton) in regions.skeletons.enumerated() {
+    for (region, lowRankBlock) in regions.lowRankBlocks.enumerated() {
       if group.leavesOut(blocks(ofRegion: region)) {
         (regionBounds.base + region * groupSize).update(repeating: 0, count: group.count)
         continue
       }
       let target = projections.base + (isFlat ? offsets[region] : 0)
-      try projector.project(onto: skeleton.basis, into: target)
-      bound(target, by: skeleton, into: regionBounds.base + region * groupSize)
+      try projector.project(onto: lowRankBlock.basis, into: target)
+      bound(target, by: lowRankBlock, into: regionBounds.base + region * groupSize)
     }
   }
 
   /// Coordinates of the group in its block's basis, gathered into panels of its own.
-  private func takeCoordinates(from skeleton: Skeleton) {
-    let (rank, width) = (skeleton.paddedRank, Self.width)
+  private func takeCoordinates(from lowRankBlock: LowRankBlock) {
+    let (rank, width) = (lowRankBlock.paddedRank, Self.width)
     for i in 0..<group.count {
-      let j = Int(group.places[i]) - skeleton.places.lowerBound
-      let source = skeleton.coordinates.view.row(j)
+      let j = Int(group.places[i]) - lowRankBlock.places.lowerBound
+      let source = lowRankBlock.coordinates.view.row(j)
       let target = own.base + (i / width * rank * width + i % width)
       for k in 0..<rank { target[k &* width] = source[k &* width] }
-      errors[i] = skeleton.errors[j]
+      errors[i] = lowRankBlock.errors[j]
     }
   }
 
-  /// Bounds with a skeleton onto whose basis the group was projected.
+  /// Bounds with a low-rank block onto whose basis the group was projected.
   private func bound(
-    _ projected: UnsafePointer<Float>, by skeleton: Skeleton, into bounds: UnsafeMutablePointer<UInt8>
+    _ projected: UnsafePointer<Float>, by lowRankBlock: LowRankBlock, into bounds: UnsafeMutablePointer<UInt8>
   ) {
-    let rank = skeleton.paddedRank
+    let rank = lowRankBlock.paddedRank
     for first in Swift.stride(from: 0, to: group.count, by: Self.width) {
       boundBytes(
-        projected + first * rank, rank: rank, errors: errors.base + first, plus: skeleton.largestError,
+        projected + first * rank, rank: rank, errors: errors.base + first, plus: lowRankBlock.largestError,
         count: group.count - first, into: bounds + first)
     }
   }
@@ -125,12 +125,12 @@ final class SkeletonComparison {
     isFlat ? bound(i, region: block) : blockBounds[block &* groupSize &+ i]
   }
 
-  var regionCount: Int { regions.skeletons.count }
-  func blocks(ofRegion region: Int) -> Range<Int> { skeletons.blocks(ofRegion: region) }
+  var regionCount: Int { regions.lowRankBlocks.count }
+  func blocks(ofRegion region: Int) -> Range<Int> { lowRankBlocks.blocks(ofRegion: region) }
 
   /// How much the group may have to do with a region: the sum of its bounds.
   func promise(ofRegion region: Int) -> UInt32 {
-    if let own = group.block, own / skeletons.blocksPerRegion == region { return UInt32.max }
+    if let own = group.block, own / lowRankBlocks.blocksPerRegion == region { return UInt32.max }
     return sum { bound($0, region: region) }
   }
 
@@ -139,7 +139,7 @@ final class SkeletonComparison {
   /// - Returns: the blocks, those that promise most first.
   func enter(_ region: Int) throws(CoverTreeError) -> [Int] {
     if isFlat { return [region] }
-    let blocks = skeletons.blocks(ofRegion: region)
+    let blocks = lowRankBlocks.blocks(ofRegion: region)
     for block in blocks {
       let target = projections.base + offsets[block]
       try project(onto: block, into: target)
@@ -147,7 +147,7 @@ final class SkeletonComparison {
       if block == group.block {
         bounds.update(repeating: 255, count: group.count)
       } else {
-        bound(target, by: skeletons.blocks[block], into: bounds)
+        bound(target, by: lowRankBlocks.blocks[block], into: bounds)
       }
     }
     return blocks.map { (promise: promise(ofBlock: $0), block: $0) }.sorted { $0.promise > $1.promise }.map(\.block)
@@ -167,16 +167,16 @@ final class SkeletonComparison {
   /// Projects the group onto one block's basis.
   private func project(onto block: Int, into target: UnsafeMutablePointer<Float>) throws(CoverTreeError) {
     guard let own = group.block else {
-      return try projector.project(onto: skeletons.blocks[block].basis, into: target)
+      return try projector.project(onto: lowRankBlocks.blocks[block].basis, into: target)
     }
     if own == block {
       let points = (group.count + Self.width - 1) / Self.width * Self.width
-      target.update(from: self.own.base, count: points * skeletons.blocks[own].paddedRank)
+      target.update(from: self.own.base, count: points * lowRankBlocks.blocks[own].paddedRank)
     } else {
-      let (first, second) = (skeletons.blocks[min(own, block)], skeletons.blocks[max(own, block)])
+      let (first, second) = (lowRankBlocks.blocks[min(own, block)], lowRankBlocks.blocks[max(own, block)])
       try maker.make(first.basis, second.basis, into: basisProduct.base)
       let product = BasisProduct(UnsafePointer(basisProduct.base), first.basis, second.basis, forward: own < block)
-      project(by: product, skeletons.blocks[own].paddedRank, into: target) { _ in true }
+      project(by: product, lowRankBlocks.blocks[own].paddedRank, into: target) { _ in true }
     }
   }
 
@@ -199,8 +199,9 @@ final class SkeletonComparison {
   /// a few queries by their features.
   func isWorthEntering(_ region: Int, for count: Int) -> Bool {
     guard !isFlat, group.block != nil else { return true }
-    let blocks = skeletons.blocks(ofRegion: region)
-    let products = blocks.reduce(0) { $0 + skeletons.blocks[$1].paddedRank } * skeletons.blocks[group.block!].paddedRank
+    let blocks = lowRankBlocks.blocks(ofRegion: region)
+    let products =
+      blocks.reduce(0) { $0 + lowRankBlocks.blocks[$1].paddedRank } * lowRankBlocks.blocks[group.block!].paddedRank
     return count * blocks.count * model.blockSize > Self.costOfProduct * products
   }
 
@@ -218,19 +219,19 @@ final class SkeletonComparison {
 
   /// Whether most points of a block would pass for candidates of a query: its threshold lies below the errors.
   func isCoarse(_ block: Int, for i: Int, threshold: Float) -> Bool {
-    threshold <= errors[i] + skeletons.blocks[block].typicalError
+    threshold <= errors[i] + lowRankBlocks.blocks[block].typicalError
   }
 
   func compare(
     _ block: Int, _ wanted: Wanted, _ lists: [CandidateList], _ statistics: inout ResidualStatistics
   ) throws(CoverTreeError) {
-    let skeleton = skeletons.blocks[block]
-    let places = skeleton.places
+    let lowRankBlock = lowRankBlocks.blocks[block]
+    let places = lowRankBlock.places
     let labels = UnsafePointer(model.order.base) + places.lowerBound
     for i in 0..<group.count {
       eligible[i] = wanted.contains(i) ? lowerBound(of: group.before[i], in: labels, places.count) : 0
     }
-    estimate(projected(onto: block, wanted), skeleton)
+    estimate(projected(onto: block, wanted), lowRankBlock)
     let isOwn = block == group.block
     for i in 0..<group.count where eligible[i] > 0 {
       statistics.blocksEstimated += 1
@@ -240,11 +241,11 @@ final class SkeletonComparison {
         estimates.base + i * model.blockSize, count: eligible[i], labels: labels, firstPlace: places.lowerBound,
         own: group.indices[i], excludesOwn: group.excludesSelf, among: group.copies,
         within: EstimateErrors(
-          fixed: isOwn ? skeleton.rounding : skeleton.rounding + errors[i] * Self.rounding,
+          fixed: isOwn ? lowRankBlock.rounding : lowRankBlock.rounding + errors[i] * Self.rounding,
           // In one basis what is left of the two is multiplied.
           share: isOwn ? errors[i] : Self.rounding,
           factor: Float.roundedUp(0x1p-44 * model.variance.squareRoot() * scale)),
-        errors: skeleton.errors.base, scales: model.scaleAbove.base + places.lowerBound)
+        errors: lowRankBlock.errors.base, scales: model.scaleAbove.base + places.lowerBound)
     }
   }
 
@@ -252,20 +253,21 @@ final class SkeletonComparison {
   private func projected(onto block: Int, _ wanted: Wanted) -> UnsafePointer<Float> {
     guard isFlat, let own = group.block else { return UnsafePointer(projections.base) + offsets[block] }
     if block == own { return UnsafePointer(self.own.base) }
-    project(by: regions.products[own, block], skeletons.blocks[own].paddedRank, into: projections.base) { first in
+    project(by: regions.products[own, block], lowRankBlocks.blocks[own].paddedRank, into: projections.base) { first in
       wanted.contains(anyOf: first, Self.width)
     }
     return UnsafePointer(projections.base)
   }
 
-  private func estimate(_ projected: UnsafePointer<Float>, _ skeleton: Skeleton) {
-    let (rank, width) = (skeleton.paddedRank, Self.width)
+  private func estimate(_ projected: UnsafePointer<Float>, _ lowRankBlock: LowRankBlock) {
+    let (rank, width) = (lowRankBlock.paddedRank, Self.width)
     for row in stride(from: 0, to: group.count, by: tileRows) {
       var most = 0
       for i in row..<min(row &+ tileRows, group.count) { most = max(most, eligible[i]) }
       let left = projected + (row / width &* rank &* width &+ row % width)
       for column in stride(from: 0, to: most, by: width) {
-        let right = UnsafeRawPointer(skeleton.coordinates.view.row(column)).assumingMemoryBound(to: SIMD16<Float>.self)
+        let right = UnsafeRawPointer(lowRankBlock.coordinates.view.row(column)).assumingMemoryBound(
+          to: SIMD16<Float>.self)
         let place = row &* model.blockSize &+ column
         multiplyTile(
           left, columnStride: width, right, depth: rank, into: estimates.base + place, stride: model.blockSize)

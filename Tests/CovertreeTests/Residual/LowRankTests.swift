@@ -4,7 +4,7 @@ import Testing
 @testable import Covertree
 
 /// The bounds by which points and blocks are skipped, against every pair they speak of.
-@Suite struct SkeletonTests {
+@Suite struct LowRankTests {
   private func model(_ shape: Kernel.Shape, count: Int, inducing: Int) throws -> ResidualModel {
     var generator = SeededGenerator(seed: 5)
     let points = (0..<count * 2).map { _ in Double.random(in: -2...2, using: &generator) }
@@ -25,21 +25,21 @@ import Testing
     return (kernel.value(atSquared: SIMD8(repeating: squared))[0] - product) / norm
   }
 
-  private func skeletons(_ model: ResidualModel, mostBlocks: Int) throws -> Skeletons {
-    try #require(try Skeletons(model, mostBlocks: mostBlocks, worth: .infinity, context: CallContext()))
+  private func lowRankBlocks(_ model: ResidualModel, mostBlocks: Int) throws -> LowRankBlocks {
+    try #require(try LowRankBlocks(model, mostBlocks: mostBlocks, worth: .infinity, context: CallContext()))
   }
 
   @Test(arguments: [Kernel.Shape.rbf, .matern12, .matern32, .matern52], [512, 2])
   func boundsHoldForEveryPair(_ shape: Kernel.Shape, mostBlocks: Int) throws {
     let model = try model(shape, count: 1500, inducing: 30)
-    let skeletons = try skeletons(model, mostBlocks: mostBlocks)
-    #expect(skeletons.blocksPerRegion == (mostBlocks == 2 ? 2 : 1))
-    let regions = try skeletons.regions(CallContext())
+    let lowRankBlocks = try lowRankBlocks(model, mostBlocks: mostBlocks)
+    #expect(lowRankBlocks.blocksPerRegion == (mostBlocks == 2 ? 2 : 1))
+    let regions = try lowRankBlocks.regions(CallContext())
     var useful = 0
-    for (region, skeleton) in regions.skeletons.enumerated() {
+    for (region, lowRankBlock) in regions.lowRankBlocks.enumerated() {
       let bounds = regions.products.bounds(with: region)
       for i in 0..<model.count {
-        let largest = skeleton.places.map { rho(model, i, $0).magnitude }.max()!
+        let largest = lowRankBlock.places.map { rho(model, i, $0).magnitude }.max()!
         #expect(Double(bounds[i]) / 255 >= min(1, largest) - 1e-9)
         if bounds[i] < 255 { useful += 1 }
       }
@@ -48,20 +48,20 @@ import Testing
   }
 
   @Test(arguments: [Kernel.Shape.rbf, .matern52])
-  func coordinatesAndErrorsGiveTheCorrelationsWithinASkeleton(_ shape: Kernel.Shape) throws {
+  func coordinatesAndErrorsGiveTheCorrelationsWithinALowRankBlock(_ shape: Kernel.Shape) throws {
     let model = try model(shape, count: 700, inducing: 30)
-    let skeletons = try skeletons(model, mostBlocks: 1)
-    for skeleton in try skeletons.blocks + skeletons.regions(CallContext()).skeletons {
-      let places = skeleton.places
+    let lowRankBlocks = try lowRankBlocks(model, mostBlocks: 1)
+    for lowRankBlock in try lowRankBlocks.blocks + lowRankBlocks.regions(CallContext()).lowRankBlocks {
+      let places = lowRankBlock.places
       for i in 0..<places.count {
         for j in 0..<places.count {
           var estimate = 0.0
-          for k in 0..<skeleton.rank {
-            let (a, b) = (skeleton.coordinates.view.row(i), skeleton.coordinates.view.row(j))
+          for k in 0..<lowRankBlock.rank {
+            let (a, b) = (lowRankBlock.coordinates.view.row(i), lowRankBlock.coordinates.view.row(j))
             estimate += Double(a[k * 32]) * Double(b[k * 32])
           }
           let off = (estimate - rho(model, places.lowerBound + i, places.lowerBound + j)).magnitude
-          #expect(off <= Double(skeleton.errors[i] * skeleton.errors[j] + skeleton.rounding))
+          #expect(off <= Double(lowRankBlock.errors[i] * lowRankBlock.errors[j] + lowRankBlock.rounding))
         }
       }
     }

@@ -3,12 +3,12 @@
 /// With unit vectors `u_j` in feature space, `u_i . u_j = rho_ij`, a pivoted Cholesky factorisation of residual
 /// correlations picks pivots until every vector is within a tolerance of their span. In an orthonormal basis of that span a
 /// point has the coordinates `f_j` (a row of the factor), and what is left of it has the length `e_j`:
-/// `|f_j|^2 + e_j^2 = |u_j|^2`. So for points of two skeletons, where `B` has the inner products of the two bases,
+/// `|f_j|^2 + e_j^2 = |u_j|^2`. So for points of two low-rank blocks, where `B` has the inner products of the two bases,
 ///
 ///     | rho_ij - f_i^T B f_j |  <=  e_i |u_j| + |f_i| e_j  <=  (e_i + e_j) * 1.
 ///
 /// Harbrecht, Peters and Schneider, "On the low-rank approximation by the pivoted Cholesky decomposition" (2012).
-final class Skeleton: @unchecked Sendable {
+final class LowRankBlock: @unchecked Sendable {
   /// The points that it speaks of.
   let places: Range<Int>
   let basis: Basis
@@ -49,7 +49,7 @@ final class Skeleton: @unchecked Sendable {
 
   /// Of the blocks of a region: its pivots are some of theirs, and every point is projected onto their span.
   convenience init(
-    ofRegion blocks: ArraySlice<Skeleton>, in model: ResidualModel, tolerance: Double,
+    ofRegion blocks: ArraySlice<LowRankBlock>, in model: ResidualModel, tolerance: Double,
     factorisation: PivotedCholesky, projector: Projector
   ) throws(CoverTreeError) {
     let places = blocks.first!.places.lowerBound..<blocks.last!.places.upperBound
