@@ -61,7 +61,7 @@ import Testing
             estimate += Double(a[k * 32]) * Double(b[k * 32])
           }
           let off = (estimate - rho(model, places.lowerBound + i, places.lowerBound + j)).magnitude
-          #expect(off <= Double(lowRankBlock.errors[i] * lowRankBlock.errors[j] + lowRankBlock.rounding))
+          #expect(off <= Double(lowRankBlock.residualNorms[i] * lowRankBlock.residualNorms[j] + lowRankBlock.rounding))
         }
       }
     }

@@ -113,10 +113,10 @@ final class BasisProducts: @unchecked Sendable {
     for (own, other, column) in [(first, second, t), (second, first, q)] {
       let bounds = bounds.base + (column * pointCount + own.places.lowerBound)
       if norm <= Self.smallNorm {
-        boundBytes(own.errors.base, plus: norm + other.largestError, count: own.places.count, into: bounds)
+        boundBytes(own.residualNorms.base, plus: norm + other.maxResidualNorm, count: own.places.count, into: bounds)
       } else {
         maker.bound(
-          own, by: BasisProduct(product, first.basis, second.basis, forward: column == t), plus: other.largestError,
+          own, by: BasisProduct(product, first.basis, second.basis, forward: column == t), plus: other.maxResidualNorm,
           into: bounds)
       }
     }
@@ -235,7 +235,7 @@ final class BasisProductMaker {
     for first in Swift.stride(from: 0, to: own.places.count, by: PanelView<Float>.panelRows) {
       product.project(own.coordinates.view.row(first), count: own.places.count - first, into: projected.base)
       boundBytes(
-        projected.base, rank: product.rank, errors: own.errors.base + first, plus: error,
+        projected.base, rank: product.rank, errors: own.residualNorms.base + first, plus: error,
         count: own.places.count - first, into: bounds + first)
     }
   }

@@ -40,7 +40,8 @@ final class LowRankArrays: @unchecked Sendable {
         for (k, pivot) in lowRankBlock.basis.pivots.enumerated() { pivots[Int(pivotOffsets[s]) + k] = pivot }
         let elements = lowRankBlock.coordinates.elements
         (coefficients.base + Int(coefficientOffsets[s])).update(from: elements.base, count: elements.count)
-        (remainingNorms.base + s * pointsEach).update(from: lowRankBlock.errors.base, count: lowRankBlock.errors.count)
+        (remainingNorms.base + s * pointsEach).update(
+          from: lowRankBlock.residualNorms.base, count: lowRankBlock.residualNorms.count)
       }
     }
   }

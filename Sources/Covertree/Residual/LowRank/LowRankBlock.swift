@@ -15,9 +15,9 @@ final class LowRankBlock: @unchecked Sendable {
   /// `f_j` of each point.
   let coordinates: Panels<Float>
   /// `e_j` of each point, rounded up; whole vectors.
-  let errors: Buffer<Float>
-  let largestError: Float
-  let typicalError: Float
+  let residualNorms: Buffer<Float>
+  let maxResidualNorm: Float
+  let medianResidualNorm: Float
   /// What sums in float32 may lose of an estimate.
   let rounding: Float
 
@@ -43,7 +43,7 @@ final class LowRankBlock: @unchecked Sendable {
     try self.init(places, basis, coordinates) { j in
       // The diagonal is a difference of numbers of the size of the variance, divided by p.
       let scale = model.scale[places.lowerBound + j]
-      return factorisation.left[j] + 0x1p-46 * model.variance * scale * scale
+      return factorisation.residualNormsSquared[j] + 0x1p-46 * model.variance * scale * scale
     }
   }
 
@@ -67,35 +67,37 @@ final class LowRankBlock: @unchecked Sendable {
     let largestScale = basis.scales.elements.max() ?? 0
     try self.init(places, basis, coordinates) { j in
       let place = places.lowerBound + j
-      // Solving for coordinates makes rounding errors of the correlations with pivots larger.
+      // Solving for coordinates makes rounding residualNorms of the correlations with pivots larger.
       let lost = 0x1p-40 * model.variance * model.scale[place] * max(model.scale[place], largestScale)
       return model.squaredLength(ofPlace: place) - lengths[j] + lost
     }
   }
 
-  /// - Parameter left: the squared length of what is left of each point, at least.
+  /// - Parameter residualNormSquared: the squared length of what is left of each point, at least.
   private convenience init(
-    _ places: Range<Int>, _ basis: Basis, _ coordinates: Panels<Float>, left: (Int) -> Double
+    _ places: Range<Int>, _ basis: Basis, _ coordinates: Panels<Float>, residualNormSquared: (Int) -> Double
   ) throws(CoverTreeError) {
-    let errors = try Buffer<Float>(count: (places.count + 15) / 16 * 16, filledWith: 0)
+    let residualNorms = try Buffer<Float>(count: (places.count + 15) / 16 * 16, filledWith: 0)
     let rounding = Self.rounding(basis)
-    for j in 0..<places.count { errors[j] = Float.roundedUp(max(0, left(j)).squareRoot()) + rounding }
-    self.init(places, basis, coordinates, errors)
+    for j in 0..<places.count {
+      residualNorms[j] = Float.roundedUp(max(0, residualNormSquared(j)).squareRoot()) + rounding
+    }
+    self.init(places, basis, coordinates, residualNorms)
   }
 
   /// Of arrays that are known.
-  init(_ places: Range<Int>, _ basis: Basis, _ coordinates: Panels<Float>, _ errors: Buffer<Float>) {
+  init(_ places: Range<Int>, _ basis: Basis, _ coordinates: Panels<Float>, _ residualNorms: Buffer<Float>) {
     self.places = places
     self.basis = basis
     self.coordinates = coordinates
-    self.errors = errors
+    self.residualNorms = residualNorms
     rounding = Self.rounding(basis)
-    largestError = errors.elements.max()!
-    typicalError = errors.elements.prefix(places.count).sorted()[places.count / 2]
+    maxResidualNorm = residualNorms.elements.max()!
+    medianResidualNorm = residualNorms.elements.prefix(places.count).sorted()[places.count / 2]
   }
 
   /// Sums of `rank` products of float32 numbers, twice: vectors of length 1, so this bounds what they lose.
   private static func rounding(_ basis: Basis) -> Float { Float(2 * basis.paddedRank + 16) * 0x1p-24 }
 
-  var byteCount: Int { coordinates.elements.byteCount + errors.byteCount + basis.byteCount }
+  var byteCount: Int { coordinates.elements.byteCount + residualNorms.byteCount + basis.byteCount }
 }

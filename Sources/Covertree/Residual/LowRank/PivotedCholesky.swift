@@ -15,7 +15,7 @@ final class PivotedCholesky {
     let correlations: Buffer<Double>
     let covariances: Buffer<Double>
     let columns: Buffer<Double>
-    let left: Buffer<Double>
+    let residualNormsSquared: Buffer<Double>
     let features: Panels<Double>
     let rows: Buffer<Double>
     let panels: Panels<Double>
@@ -27,7 +27,7 @@ final class PivotedCholesky {
       correlations = try Buffer(count: self.capacity * self.capacity)
       covariances = try Buffer(count: self.capacity)
       columns = try Buffer(count: self.capacity * self.capacity)
-      left = try Buffer(count: self.capacity)
+      residualNormsSquared = try Buffer(count: self.capacity)
       features = try Panels(rows: self.capacity, columns: model.rank)
       rows = try Buffer(count: self.capacity * model.dim)
       panels = try Panels(rows: self.capacity, columns: model.dim)
@@ -46,7 +46,7 @@ final class PivotedCholesky {
   func column(_ k: Int) -> UnsafePointer<Double> { UnsafePointer(scratch.columns.base) + k * scratch.capacity }
 
   /// The squared length of what is left of each candidate beside the span of the pivots.
-  var left: UnsafePointer<Double> { UnsafePointer(scratch.left.base) }
+  var residualNormsSquared: UnsafePointer<Double> { UnsafePointer(scratch.residualNormsSquared.base) }
 
   /// Takes pivots until what is left of every candidate is at most `tolerance` long, or there are `mostPivots`.
   ///
@@ -57,13 +57,15 @@ final class PivotedCholesky {
     let count = candidates.count
     if count > scratch.capacity { scratch = try Scratch(model, capacity: count) }
     try fillCorrelations(candidates)
-    let (left, correlations, stride) = (scratch.left.base, scratch.correlations.base, scratch.capacity)
-    for j in 0..<count { left[j] = correlations[j * stride + j] }
+    let (residualNormsSquared, correlations, stride) = (
+      scratch.residualNormsSquared.base, scratch.correlations.base, scratch.capacity
+    )
+    for j in 0..<count { residualNormsSquared[j] = correlations[j * stride + j] }
     (slots, pivots) = ([], [])
     while slots.count < min(count, mostPivots) {
       var pivot = 0
-      for j in 1..<max(1, count) where left[j] > left[pivot] { pivot = j }
-      guard left[pivot] > tolerance * tolerance else { break }
+      for j in 1..<max(1, count) where residualNormsSquared[j] > residualNormsSquared[pivot] { pivot = j }
+      guard residualNormsSquared[pivot] > tolerance * tolerance else { break }
       let column = scratch.columns.base + slots.count * stride
       // Only the lower triangle of the correlations is there.
       for j in 0..<count { column[j] = correlations[max(j, pivot) * stride + min(j, pivot)] }
@@ -72,12 +74,12 @@ final class PivotedCholesky {
         let factor = before[pivot]
         for j in 0..<count { column[j] -= before[j] * factor }
       }
-      let inverse = 1 / left[pivot].squareRoot()
+      let inverse = 1 / residualNormsSquared[pivot].squareRoot()
       for j in 0..<count {
         column[j] *= inverse
-        left[j] -= column[j] * column[j]
+        residualNormsSquared[j] -= column[j] * column[j]
       }
-      left[pivot] = 0
+      residualNormsSquared[pivot] = 0
       for slot in slots { column[slot] = 0 }
       slots.append(pivot)
       pivots.append(candidates[pivot])

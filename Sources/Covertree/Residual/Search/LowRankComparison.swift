@@ -96,7 +96,7 @@ final class LowRankComparison {
       let source = lowRankBlock.coordinates.view.row(j)
       let target = own.base + (i / width * rank * width + i % width)
       for k in 0..<rank { target[k &* width] = source[k &* width] }
-      errors[i] = lowRankBlock.errors[j]
+      errors[i] = lowRankBlock.residualNorms[j]
     }
   }
 
@@ -107,7 +107,7 @@ final class LowRankComparison {
     let rank = lowRankBlock.paddedRank
     for first in Swift.stride(from: 0, to: group.count, by: Self.width) {
       boundBytes(
-        projected + first * rank, rank: rank, errors: errors.base + first, plus: lowRankBlock.largestError,
+        projected + first * rank, rank: rank, errors: errors.base + first, plus: lowRankBlock.maxResidualNorm,
         count: group.count - first, into: bounds + first)
     }
   }
@@ -219,7 +219,7 @@ final class LowRankComparison {
 
   /// Whether most points of a block would pass for candidates of a query: its threshold lies below the errors.
   func isCoarse(_ block: Int, for i: Int, threshold: Float) -> Bool {
-    threshold <= errors[i] + lowRankBlocks.blocks[block].typicalError
+    threshold <= errors[i] + lowRankBlocks.blocks[block].medianResidualNorm
   }
 
   func compare(
@@ -245,7 +245,7 @@ final class LowRankComparison {
           // In one basis what is left of the two is multiplied.
           share: isOwn ? errors[i] : Self.rounding,
           factor: Float.roundedUp(0x1p-44 * model.variance.squareRoot() * scale)),
-        errors: lowRankBlock.errors.base, scales: model.scaleAbove.base + places.lowerBound)
+        errors: lowRankBlock.residualNorms.base, scales: model.scaleAbove.base + places.lowerBound)
     }
   }
 
