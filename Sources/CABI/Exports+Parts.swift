@@ -43,12 +43,12 @@ public func covertree_residual_outline(
   status { () throws(CoverTreeError) in
     let context = try callContext(options)
     let search = try search(of: residual, context)
-    n_groups?.pointee = Int64(search.outlineCount)
+    n_groups?.pointee = Int64(search.partitionSketchCount)
     guard let pivots else { return }
     let output = try Arguments.output(error, named: "error")
-    let outline = try search.outline(Int(clamping: group), tolerance: tau, context: context)
-    pivots.pointee = HandleTable.shared.add(ResidualHandle(LazyHandle(outline.pivots)))
-    output.pointee = outline.error
+    let sketch = try search.partitionSketch(Int(clamping: group), tolerance: tau, context: context)
+    pivots.pointee = HandleTable.shared.add(ResidualHandle(LazyHandle(sketch.pivots)))
+    output.pointee = sketch.error
   }
 }
 

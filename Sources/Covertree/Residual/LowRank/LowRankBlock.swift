@@ -67,7 +67,7 @@ final class LowRankBlock: @unchecked Sendable {
     let largestScale = basis.scales.elements.max() ?? 0
     try self.init(places, basis, coordinates) { j in
       let place = places.lowerBound + j
-      // Solving for coordinates makes rounding residualNorms of the correlations with pivots larger.
+      // Solving for coordinates makes rounding errors of the correlations with pivots larger.
       let lost = 0x1p-40 * model.variance * model.scale[place] * max(model.scale[place], largestScale)
       return model.squaredLength(ofPlace: place) - lengths[j] + lost
     }

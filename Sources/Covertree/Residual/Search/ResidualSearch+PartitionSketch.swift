@@ -5,11 +5,11 @@
 ///
 /// So points that lie on another machine are left alone by queries that have nothing to do with them.
 extension ResidualSearch {
-  /// Candidates for the pivots of one outline: their correlations are held at once.
+  /// Candidates for the pivots of one partition sketch: their correlations are held at once.
   private static let mostCandidates = 2048
 
-  /// Blocks that are outlined together; none where there are no low-rank blocks.
-  private var outlined: [Range<Int>] {
+  /// Blocks that are sketched together; none where there are no low-rank blocks.
+  private var sketchedBlocks: [Range<Int>] {
     var groups: [Range<Int>] = []
     var (first, candidates) = (0, 0)
     for (block, lowRankBlock) in (lowRankBlocks?.blocks ?? []).enumerated() {
@@ -23,15 +23,15 @@ extension ResidualSearch {
     return groups
   }
 
-  /// How many outlines make one of all points; 0 where the residual process has too many degrees of freedom for any.
-  public var outlineCount: Int { outlined.count }
+  /// How many partition sketches make one of all points; 0 where the residual process has too many degrees of freedom for any.
+  public var partitionSketchCount: Int { sketchedBlocks.count }
 
   /// - Parameter tolerance: what the span of the pivots may leave of those of the blocks.
   /// - Returns: a model of the pivots alone, and the largest error.
-  public func outline(
+  public func partitionSketch(
     _ group: Int, tolerance: Double, context: CallContext
   ) throws(CoverTreeError) -> (pivots: ResidualSearch, error: Double) {
-    let groups = outlined
+    let groups = sketchedBlocks
     guard groups.indices.contains(group) else {
       throw CoverTreeError(.invalidArgument, "group: expected 0 to \(groups.count - 1), got \(group)")
     }
@@ -109,8 +109,8 @@ extension ResidualSearch {
 }
 
 extension ResidualSearch {
-  /// Bounds of |rho| of points of the model with any of the points of an outline, one for each row. Points of a block have
-  /// coordinates in its basis already; projecting that onto the outline's serves all of them.
+  /// Bounds of |rho| of points of the model with any of the points of a partition sketch, one for each row. Points of a block have
+  /// coordinates in its basis already; projecting that onto the partition sketch's serves all of them.
   ///
   /// - Parameter rows: dataset indices.
   public func bounds(
