@@ -26,7 +26,7 @@ final class ResidualModel: @unchecked Sendable {
   let featureCount: Int
   let rank: Int
   let variance: Double
-  let whitening: Whitening?
+  let inducingFeatures: InducingFeatures?
   let blockSize: Int
   /// What arranging the points took, and their features.
   let orderSeconds: Double
@@ -87,17 +87,18 @@ final class ResidualModel: @unchecked Sendable {
     switch source {
     case .inducing(let given, let jitter):
       let inducing = inputs.inducingView(dim: given.dim)
-      let whitening = try Self.whitening(inducing, jitter, shared, context)
+      let inducingFeatures = try Self.inducingFeatures(inducing, jitter, shared, context)
       let (features, p) = try Self.features(
-        whitening, arranged.coordinates.base, diagonal, shared, context: context)
+        inducingFeatures, arranged.coordinates.base, diagonal, shared, context: context)
       try self.init(
         shared, inputs, arranged, features: features, residualVariance: p, featureCount: inducing.count,
-        whitening: whitening,
+        inducingFeatures: inducingFeatures,
         hasGivenFeatures: false, orderSeconds: orderSeconds, since: start, context: context)
     case .given(let v, let p, let givenDiagonal):
       let (features, variances) = try Self.given(v, p, givenDiagonal, diagonal, arranged, shared, context)
       try self.init(
-        shared, inputs, arranged, features: features, residualVariance: variances, featureCount: v.dim, whitening: nil,
+        shared, inputs, arranged, features: features, residualVariance: variances, featureCount: v.dim,
+        inducingFeatures: nil,
         hasGivenFeatures: true, orderSeconds: orderSeconds, since: start, context: context)
     }
   }
@@ -119,7 +120,7 @@ final class ResidualModel: @unchecked Sendable {
     let points = inputs.view(from: count, dim: dim)
     let new = try scaledCoordinates(points, shared.covariance, context)
     let diagonal = try kernelDiagonal(covariance, new.base, count: points.count, dim: dim, context: context)
-    let (newFeatures, newVariances) = try Self.features(whitening, new.base, diagonal, shared, context: context)
+    let (newFeatures, newVariances) = try Self.features(inducingFeatures, new.base, diagonal, shared, context: context)
     let scaled = try Buffer<Double>(count: total * dim)
     for place in 0..<count {
       (scaled.base + Int(order[place]) * dim).update(from: coordinates.base + place * dim, count: dim)
@@ -142,7 +143,8 @@ final class ResidualModel: @unchecked Sendable {
     return try ResidualModel(
       shared, inputs, arranged, features: allFeatures,
       residualVariance: allVariances, featureCount: featureCount,
-      whitening: whitening, hasGivenFeatures: false, orderSeconds: orderSeconds, since: start, context: context)
+      inducingFeatures: inducingFeatures, hasGivenFeatures: false, orderSeconds: orderSeconds, since: start,
+      context: context)
   }
 
   /// Other points of the same process.
@@ -165,7 +167,8 @@ final class ResidualModel: @unchecked Sendable {
     let (features, p) = try features(of: arranged.coordinates, diagonal, context: context)
     return try ResidualModel(
       shared, inputs, arranged, features: features, residualVariance: p,
-      featureCount: featureCount, whitening: whitening, hasGivenFeatures: false, orderSeconds: orderSeconds,
+      featureCount: featureCount, inducingFeatures: inducingFeatures, hasGivenFeatures: false,
+      orderSeconds: orderSeconds,
       since: start, context: context)
   }
 
@@ -183,7 +186,7 @@ final class ResidualModel: @unchecked Sendable {
     return try ResidualModel(
       shared, inputs.alone(places.map { order[Int($0)] }, dim: dim),
       ArrangedPoints(asTheyAre: scaled, count: places.count),
-      features: features, residualVariance: variances, featureCount: featureCount, whitening: nil,
+      features: features, residualVariance: variances, featureCount: featureCount, inducingFeatures: nil,
       hasGivenFeatures: true, orderSeconds: 0, since: monotonicSeconds(), context: context)
   }
 
@@ -191,7 +194,7 @@ final class ResidualModel: @unchecked Sendable {
   func features(
     of scaled: Buffer<Double>, _ diagonal: Buffer<Double>, context: CallContext
   ) throws(CoverTreeError) -> (features: Buffer<Double>, residualVariance: Buffer<Double>) {
-    try Self.features(whitening, scaled.base, diagonal, shared, context: context)
+    try Self.features(inducingFeatures, scaled.base, diagonal, shared, context: context)
   }
 
   /// The first points by index, in blocks or in the order of their indices.
@@ -216,7 +219,7 @@ final class ResidualModel: @unchecked Sendable {
     }
     return try ResidualModel(
       shared, inputs, arranged, features: features, residualVariance: residualVariance, featureCount: featureCount,
-      whitening: whitening, hasGivenFeatures: hasGivenFeatures, orderSeconds: orderSeconds, since: start,
+      inducingFeatures: inducingFeatures, hasGivenFeatures: hasGivenFeatures, orderSeconds: orderSeconds, since: start,
       context: context)
   }
 
@@ -236,7 +239,8 @@ final class ResidualModel: @unchecked Sendable {
   init(
     _ shared: Shared, _ inputs: ModelInputs, _ arranged: ArrangedPoints, features: Buffer<Double>,
     residualVariance: Buffer<Double>,
-    featureCount: Int, whitening: Whitening?, hasGivenFeatures: Bool, orderSeconds: Double, since start: Double,
+    featureCount: Int, inducingFeatures: InducingFeatures?, hasGivenFeatures: Bool, orderSeconds: Double,
+    since start: Double,
     context: CallContext
   ) throws(CoverTreeError) {
     (unit, covariance) = (shared.unit, shared.covariance)
@@ -248,7 +252,7 @@ final class ResidualModel: @unchecked Sendable {
     self.residualVariance = residualVariance
     self.featureCount = featureCount
     rank = (featureCount + 7) / 8 * 8
-    self.whitening = whitening
+    self.inducingFeatures = inducingFeatures
     self.hasGivenFeatures = hasGivenFeatures
     derived = try Derived(
       coordinates, dim: dim, features, rank: rank, residualVariance, unit: variance.squareRoot(),
@@ -257,28 +261,29 @@ final class ResidualModel: @unchecked Sendable {
     featureSeconds = monotonicSeconds() - start - orderSeconds
   }
 
-  private static func whitening(
+  private static func inducingFeatures(
     _ inducing: PointsView<Double>, _ jitter: Double, _ shared: Shared, _ context: CallContext
-  ) throws(CoverTreeError) -> Whitening? {
+  ) throws(CoverTreeError) -> InducingFeatures? {
     guard inducing.count > 0 else { return nil }
     guard inducing.dim == shared.dim else {
       throw CoverTreeError(.shape, "inducing_points: expected \(shared.dim) columns, got \(inducing.dim)")
     }
     try inducing.checkCoordinates(named: "inducing_points", context: context)
-    return try Whitening(
+    return try InducingFeatures(
       scaledCoordinates(inducing, shared.covariance, context), count: inducing.count, dim: shared.dim,
       covariance: shared.covariance, variance: shared.variance, jitter: jitter, context: context)
   }
 
   /// Features and residual variances of points, `diagonal` their variances.
   private static func features(
-    _ whitening: Whitening?, _ points: UnsafePointer<Double>, _ diagonal: Buffer<Double>, _ shared: Shared,
+    _ inducingFeatures: InducingFeatures?, _ points: UnsafePointer<Double>, _ diagonal: Buffer<Double>,
+    _ shared: Shared,
     context: CallContext
   ) throws(CoverTreeError) -> (features: Buffer<Double>, residualVariance: Buffer<Double>) {
     let count = diagonal.count
-    let features = try Buffer<Double>(count: count * (whitening?.rank ?? 0))
+    let features = try Buffer<Double>(count: count * (inducingFeatures?.rank ?? 0))
     let p = try Buffer<Double>(count: count, filledWith: 0)
-    try whitening?.fill(points, count: count, features: features.base, squaredNorms: p.base, context: context)
+    try inducingFeatures?.fill(points, count: count, features: features.base, squaredNorms: p.base, context: context)
     for i in 0..<count {
       // Features explain no more than the variance of a point, but for rounding.
       guard p[i] <= mostExplained * shared.variance else {

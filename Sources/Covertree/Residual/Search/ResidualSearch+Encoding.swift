@@ -1,4 +1,4 @@
-/// Models as files: what was given, `V` and `p`, the whitening, low-rank blocks, and bounds between them if they have been asked
+/// Models as files: what was given, `V` and `p`, the factor of the inducing points, low-rank blocks, and bounds between them if they have been asked
 /// for. Sections are those of `docs/file-format.md`. What follows from them by copying alone (features in float32, bases)
 /// is made anew when a file is opened. The kernel's variance is written as the host gave it, `V` and `p` in the model's unit (`VarianceUnit`).
 extension ResidualSearch {
@@ -13,7 +13,9 @@ extension ResidualSearch {
       Section("v_matrix", model.features, columns: model.rank),
       Section("residual_variance", model.residualVariance),
     ]
-    if let whitening = model.whitening { sections.append(Section("whitening.factor", whitening.factor.strips)) }
+    if let inducingFeatures = model.inducingFeatures {
+      sections.append(Section("whitening.factor", inducingFeatures.factor.strips))
+    }
     if let lowRankBlocks {
       sections += try lowRankBlocks.arrays.sections("skeletons", lowRankBlocks.blocks)
       if let regions = lowRankBlocks.knownRegions {
@@ -77,7 +79,7 @@ private struct ModelSettings {
     (count, dim, featureCount, blockSize) = (model.count, model.dim, model.featureCount, model.blockSize)
     (covariance, hasGivenFeatures, unit) = (model.covariance, model.hasGivenFeatures, model.unit)
     blocksPerRegion = lowRankBlocks?.blocksPerRegion ?? 0
-    (variance, jitter) = (model.variance, model.whitening?.jitter ?? 0)
+    (variance, jitter) = (model.variance, model.inducingFeatures?.jitter ?? 0)
   }
 
   func sections() throws(CoverTreeError) -> [Section] {
@@ -155,7 +157,7 @@ extension ResidualModel {
     guard variances.elements.allSatisfy({ $0 > 0 }) else {
       throw file.corrupt("section \"residual_variance\" has variances that are none")
     }
-    var whitening: Whitening?
+    var inducingFeatures: InducingFeatures?
     // New points get as many features as the others have.
     guard inducing.count / dim == (settings.hasGivenFeatures ? 0 : settings.featureCount) else {
       throw file.corrupt("section \"inducing_points\": there are not as many as features")
@@ -165,7 +167,7 @@ extension ResidualModel {
       guard strips.count == CholeskyFactor.stripElements(settings.featureCount)
       else { throw file.corrupt("section \"whitening.factor\" is not that of the inducing points") }
       let view = PointsView(base: UnsafePointer(inducing.base), count: settings.featureCount, dim: dim)
-      whitening = Whitening(
+      inducingFeatures = InducingFeatures(
         inducing: try scaledCoordinates(view, settings.covariance, context), dim: dim,
         covariance: settings.covariance, jitter: settings.jitter,
         factor: CholeskyFactor(count: settings.featureCount, strips: strips))
@@ -178,7 +180,7 @@ extension ResidualModel {
       features: file.numbers(
         "v_matrix", rows: settings.rank == 0 ? 0 : count, columns: settings.rank, context: context),
       residualVariance: variances, featureCount: settings.featureCount,
-      whitening: whitening, hasGivenFeatures: settings.hasGivenFeatures, orderSeconds: 0, since: start,
+      inducingFeatures: inducingFeatures, hasGivenFeatures: settings.hasGivenFeatures, orderSeconds: 0, since: start,
       context: context)
   }
 }

@@ -326,7 +326,7 @@ public final class ResidualSearch: @unchecked Sendable {
     return ResidualInfo(
       pointCount: model.count, dim: model.dim, featureCount: model.featureCount,
       variance: model.unit.unscaled(model.variance),
-      jitter: model.whitening?.jitter ?? 0, blockCount: model.blockCount, pivotCount: lowRankBlocks?.rank ?? 0,
+      jitter: model.inducingFeatures?.jitter ?? 0, blockCount: model.blockCount, pivotCount: lowRankBlocks?.rank ?? 0,
       memoryBytes: model.byteCount + (lowRankBlocks?.byteCount ?? 0) + (early?.memoryBytes ?? 0)
         + (spatial.known?.byteCount ?? 0) + (equalPoints.known?.byteCount ?? 0),
       buildSeconds: buildSeconds,

@@ -1,7 +1,7 @@
-/// From points to whitened inducing features: `v(x) = L^-1 k(U, x)`, where `L L^T = k(U, U) + jitter variance I`.
+/// Inducing features, as in the Nyström method: `v(x) = L^-1 k(U, x)`, where `L L^T = k(U, U) + jitter variance I`.
 ///
 /// Coordinates are scaled by the kernel's lengthscale.
-final class Whitening: @unchecked Sendable {
+final class InducingFeatures: @unchecked Sendable {
   /// Where the kernel matrix is not positive definite, ten times the jitter is tried, up to this.
   static let maximumJitter = 1e-2
 
