@@ -1,7 +1,7 @@
 import CCovertree
 import Covertree
 
-// Everything that comes from the host is checked here, before anything is computed from it.
+// Everything that comes from the caller is checked here, before anything is computed from it.
 
 enum Arguments {
   private static let maximumDimension: Int64 = 65536
@@ -98,7 +98,7 @@ func callContext(_ options: UnsafePointer<covertree_call_options>?) throws(Cover
   return try Arguments.context(threads: options.n_threads, options.progress, options.progress_user_data)
 }
 
-/// An options struct of the header, as far as the host's version of it goes.
+/// An options struct of the header, as far as the caller's version of it goes.
 protocol Options {
   init()
   var struct_size: UInt32 { get set }
@@ -116,7 +116,7 @@ extension Options {
     return options
   }
 
-  /// A copy of what the host gave: its fields, and defaults for those that its older header did not have. Fields that a
+  /// A copy of what the caller gave: its fields, and defaults for those that its older header did not have. Fields that a
   /// newer header has are accepted only while they say nothing.
   static func read(_ given: UnsafePointer<Self>?) throws(CoverTreeError) -> Self {
     guard let given else { return defaults }

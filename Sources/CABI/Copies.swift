@@ -1,11 +1,11 @@
 import CCovertree
 import Covertree
 
-/// What a call has copied of its host's memory, for as long as the call takes.
+/// What a call has copied of its caller's memory, for as long as the call takes.
 ///
-/// Another thread of the host may write to an array while a call reads it. The answers are then of no use, but nothing else
+/// Another thread of the caller may write to an array while a call reads it. The answers are then of no use, but nothing else
 /// may come of it. So numbers are checked in a copy, and used from there. Where the core makes a copy of its own, it checks that
-/// one, and the host's array is passed on as it is.
+/// one, and the caller's array is passed on as it is.
 final class Copies {
   private var first: AnyObject?
   private var others: [AnyObject] = []
@@ -39,7 +39,7 @@ final class Copies {
   }
 }
 
-/// Runs the body of an export that takes arrays of the host's, as `status` does.
+/// Runs the body of an export that takes arrays of the caller's, as `status` does.
 func copying(_ body: (Copies) throws(CoverTreeError) -> Void) -> covertree_status {
   let copies = Copies()
   return withExtendedLifetime(copies) { status { () throws(CoverTreeError) in try body(copies) } }

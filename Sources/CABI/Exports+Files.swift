@@ -53,7 +53,7 @@ extension Arguments {
   }
 }
 
-/// What is to be saved, with sections of the host's.
+/// What is to be saved, with sections of the caller's.
 private func image(
   _ image: FileImage, with sections: UnsafePointer<covertree_section>?, _ count: Int64, _ copies: Copies
 ) throws(CoverTreeError) -> FileImage {
@@ -125,7 +125,7 @@ public func covertree_residual_encode(
   }
 }
 
-/// Hands a file to the host, verified if it asks for that.
+/// Hands a file to the caller, verified if it asks for that.
 private func give(
   _ flags: UInt32, _ options: UnsafePointer<covertree_call_options>?, _ file: UnsafeMutablePointer<OpaquePointer?>?,
   _ open: (_ maps: Bool) throws(CoverTreeError) -> StoredFile
@@ -191,10 +191,13 @@ public func covertree_residual_load(
     let stored = try CABI.file(of: file).file
     let output = try Arguments.output(residual, named: "residual")
     let options = try covertree_residual_options.read(options)
-    let host = options.hostKernel(dim: try ResidualSearch.dimension(in: stored, hasHost: options.kernel_fn != nil))
+    let callback = options.callbackKernel(
+      dim: try ResidualSearch.dimension(in: stored, hasCallback: options.kernel_fn != nil))
     output.pointee = HandleTable.shared.add(
       ResidualHandle(
-        LazyHandle { (context) throws(CoverTreeError) in try ResidualSearch(stored, host: host, context: context) }))
+        LazyHandle { (context) throws(CoverTreeError) in
+          try ResidualSearch(stored, callback: callback, context: context)
+        }))
   }
 }
 

@@ -1,7 +1,7 @@
 import CCovertree
 import Covertree
 
-// What a host needs that searches in parts, each of which may be on a machine of its own.
+// What a caller needs that searches in parts, each of which may be on a machine of its own.
 
 @_cdecl("covertree_hilbert_keys") @implementation
 public func covertree_hilbert_keys(

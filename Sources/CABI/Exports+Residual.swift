@@ -11,11 +11,11 @@ public func covertree_residual_options_init(_ options: UnsafeMutablePointer<cove
 extension covertree_residual_options: Options {}
 
 extension covertree_residual_options {
-  /// The host's kernel; nil where it has none.
-  func hostKernel(dim: Int) -> HostKernel? {
+  /// The caller's kernel; nil where it has none.
+  func callbackKernel(dim: Int) -> CallbackKernel? {
     guard let function = kernel_fn else { return nil }
     let userData = kernel_user_data
-    return HostKernel { (rows, rowCount, columns, columnCount, result) throws(CoverTreeError) in
+    return CallbackKernel { (rows, rowCount, columns, columnCount, result) throws(CoverTreeError) in
       guard function(userData, rows, Int64(rowCount), columns, Int64(columnCount), Int64(dim), result) == 0 else {
         throw CoverTreeError(.cancelled, "kernel_fn: ended the call")
       }
@@ -26,7 +26,7 @@ extension covertree_residual_options {
   }
 
   func covariance(dim: Int) throws(CoverTreeError) -> Covariance {
-    if let host = hostKernel(dim: dim) { return .host(host) }
+    if let callback = callbackKernel(dim: dim) { return .callback(callback) }
     guard let shape = Kernel.Shape(rawValue: kernel) else {
       throw CoverTreeError(.invalidArgument, "kernel: expected a covertree_kernel_shape, got \(kernel)")
     }

@@ -8,7 +8,7 @@ public func covertree_search_options_init(_ options: UnsafeMutablePointer<covert
   options?.pointee = .defaults
 }
 
-/// One search as the host asked for it.
+/// One search as the caller asked for it.
 private struct Search {
   let tree: AnyCoverTree
   let options: SearchOptions
@@ -76,7 +76,7 @@ public func covertree_tree_knn_f64(
   }
 }
 
-/// Rows of either type: `distances` are of the tree's type, and that must be the one the host takes it for.
+/// Rows of either type: `distances` are of the tree's type, and that must be the one the caller takes it for.
 private func nearestRows(
   _ tree: OpaquePointer?, _ rows: UnsafePointer<Int64>?, _ count: Int64, _ k: Int64,
   _ options: UnsafePointer<covertree_search_options>?, _ indices: UnsafeMutablePointer<Int64>?,

@@ -1,7 +1,7 @@
 import Covertree
 import Glibc
 
-/// What the handles that a host holds stand for.
+/// What the handles that a caller holds stand for.
 ///
 /// A handle is no address but a number that is given once: a slot and the count of handles given before. So a handle
 /// that was freed, or never given, is told from a good one, whatever has been put in its place.
@@ -127,7 +127,7 @@ final class ResidualArraysHandle {
 
 final class FileHandle {
   let file: StoredFile
-  /// Of the sections, as the host reads them.
+  /// Of the sections, as the caller reads them.
   let names: [UnsafeMutablePointer<CChar>?]
 
   init(_ file: StoredFile) {

@@ -40,11 +40,11 @@ enum FileFormat {
 public enum FileKind: UInt32, Sendable {
   case tree = 1
   case residual = 2
-  /// Sections of the host's alone.
+  /// Sections of the caller's alone.
   case arrays = 3
   case index = 4
 
-  /// Whether the library may have a section of this name in files of the kind. Not every file has all of them, and a host's section must
+  /// Whether the library may have a section of this name in files of the kind. Not every file has all of them, and a caller's section must
   /// not be taken for one of them.
   func owns(_ name: String) -> Bool {
     ownNames.contains { $0 == name || $0.hasSuffix(".") && name.hasPrefix($0) }

@@ -10,7 +10,7 @@ public struct FileImage {
     (self.kind, self.inputHash, self.sections) = (kind, inputHash, sections)
   }
 
-  /// Adds sections of the host's, after those that are there.
+  /// Adds sections of the caller's, after those that are there.
   public mutating func append(_ more: [Section]) throws(CoverTreeError) {
     for section in more {
       let bytes = Array(section.name.utf8)

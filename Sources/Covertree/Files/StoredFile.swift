@@ -28,7 +28,7 @@ public final class StoredFile: @unchecked Sendable {
     try self.init(FileMemory(path: path, maps: maps), name: "path: \(path)")
   }
 
-  /// A copy of a file that the host has in memory.
+  /// A copy of a file that the caller has in memory.
   public convenience init(copying bytes: UnsafeRawBufferPointer) throws(CoverTreeError) {
     let copy = try Buffer<UInt8>(count: bytes.count)
     if let from = bytes.baseAddress {

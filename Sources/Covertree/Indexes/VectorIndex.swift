@@ -102,7 +102,7 @@ public final class VectorIndex: @unchecked Sendable {
 
   /// Forgets the dead, when there are enough of them.
   private func tidy(_ context: CallContext) {
-    // The vectors are removed already, so the host cannot stop this. If there is no memory for it, the dead stay until a later change.
+    // The vectors are removed already, so the caller cannot stop this. If there is no memory for it, the dead stay until a later change.
     if structure.wantsCompaction { try? compact(CallContext(threads: context.threads)) }
   }
 

@@ -3,7 +3,7 @@ import Glibc
 
 /// Storage of a fixed number of trivial elements, 64-byte aligned so that a vector load never crosses a cache line.
 ///
-/// The memory is uninitialised. A failed allocation is thrown, not trapped: an array's would end the host process.
+/// The memory is uninitialised. A failed allocation is thrown, not trapped: an array's would end the process.
 public final class Buffer<Element: BitwiseCopyable> {
   public let base: UnsafeMutablePointer<Element>
   public let count: Int

@@ -42,7 +42,7 @@ enum Score {
     score >= 0 ? score.squareRoot() : magnifiedSquare(score).squareRoot() / magnification
   }
 
-  /// A score as hosts see it: at least 0, and 0 for a distance of zero. Between 0 and the least square there is room for the square of a
+  /// A score as callers see it: at least 0, and 0 for a distance of zero. Between 0 and the least square there is room for the square of a
   /// magnified distance without its last five bits.
   @inline(__always)
   static func reported(_ score: Double) -> Double {

@@ -10,7 +10,7 @@ public func monotonicSeconds() -> Double {
 
 private let defaultThreads = Atomic<Int>(0)
 
-/// Threads of a call that does not say: the number set by the host, or every processor of this process. Set 0 to count
+/// Threads of a call that does not say: the number set by the caller, or every processor of this process. Set 0 to count
 /// the processors anew.
 public var defaultThreadCount: Int {
   get {
@@ -38,7 +38,7 @@ public final class CallContext: @unchecked Sendable {
   /// The stretch of the whole call that stages are parts of, and that of the loop now running.
   private var stretch = (from: 0.0, to: 1.0)
   private var progress = (from: 0.0, to: 1.0)
-  /// The share that the host was told last. Stages have loops in loops, each of which begins at 0; a bar is not to go back.
+  /// The share that the caller was told last. Stages have loops in loops, each of which begins at 0; a bar is not to go back.
   private var told = 0.0
 
   /// - Parameter threads: 0 for the default.
@@ -70,7 +70,7 @@ public final class CallContext: @unchecked Sendable {
     return (stretch.from + length * from, stretch.from + length * to)
   }
 
-  /// Tells the host how far the call is and asks whether to go on. For the calling thread.
+  /// Tells the caller how far the call is and asks whether to go on. For the calling thread.
   func poll(share: Double = 0) throws(CoverTreeError) {
     askHost(share: share)
     if stopped.load(ordering: .relaxed) { throw CallContext.cancelled }
@@ -78,7 +78,7 @@ public final class CallContext: @unchecked Sendable {
 
   /// The same within the body of a loop, for a body that takes long.
   ///
-  /// - Parameter slot: of the thread that runs the body. Only the calling thread, whose slot is 0, asks the host.
+  /// - Parameter slot: of the thread that runs the body. Only the calling thread, whose slot is 0, asks the caller.
   @inline(__always)
   func poll(inSlot slot: Int, share: Double = 0) throws(CoverTreeError) {
     if slot == 0 { askHost(share: share) }
@@ -100,7 +100,7 @@ public final class CallContext: @unchecked Sendable {
   }
 
   /// A grain for `forEach`: as many items as are done within some milliseconds where each may take that many vector
-  /// operations, so that the host is asked often enough; at most `most`.
+  /// operations, so that the caller is asked often enough; at most `most`.
   static func grain(operationsPerItem: Int, most: Int) -> Int {
     max(1, min(most, 20_000_000 / max(1, operationsPerItem)))
   }

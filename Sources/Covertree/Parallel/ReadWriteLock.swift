@@ -2,7 +2,7 @@ import Glibc
 
 /// Lets many readers through at once, or one writer. Writers that wait go before readers that come.
 ///
-/// Who waits looks again every few milliseconds, so that the host can end the call. In a forked child those who were inside stay
+/// Who waits looks again every few milliseconds, so that the caller can end the call. In a forked child those who were inside stay
 /// behind with the parent: readers are forgotten; what a writer was about is half done, and nobody is let in any more.
 final class ReadWriteLock: @unchecked Sendable {
   private let lock = processLock

@@ -3,7 +3,7 @@ import Glibc
 /// Our own threads. Dispatch goes serial after `fork` and Swift's tasks hang, so neither is used.
 ///
 /// A job is a closure that several threads run at once, each with a slot number of its own; the calling thread is
-/// slot 0. Workers start when first needed and sleep on a condition variable. Several host threads may run jobs at
+/// slot 0. Workers start when first needed and sleep on a condition variable. Several threads of the caller may run jobs at
 /// the same time: workers join whichever job still has a free slot. In a forked child there are no workers: the pool
 /// begins anew.
 final class ThreadPool: @unchecked Sendable {
@@ -86,7 +86,7 @@ final class ThreadPool: @unchecked Sendable {
       var attributes = pthread_attr_t()
       pthread_attr_init(&attributes)
       pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
-      // Signals belong to the host's own threads.
+      // Signals belong to the caller's own threads.
       var all = sigset_t()
       var before = sigset_t()
       sigfillset(&all)

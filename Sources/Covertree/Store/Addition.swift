@@ -193,7 +193,7 @@ final class Addition {
     return cn_equal_floats(vectors.row(place), other, Int64(vectors.dim)) != 0
   }
 
-  /// Whether a row that was written has the hash of its vector. The host's array may have changed in between.
+  /// Whether a row that was written has the hash of its vector. The caller's array may have changed in between.
   @inline(__always)
   private func hasHash(_ row: UnsafePointer<Float>, of place: Int) -> Bool {
     var hash: UInt64 = 0

@@ -30,7 +30,7 @@ final class Catalogue {
 
   /// So many records ahead of the one that is taken over, its place in a table is fetched.
   private static var ahead: Int { 16 }
-  /// The host is asked once for this number of records.
+  /// The caller is asked once for this number of records.
   static var pollInterval: Int { 64 }
 
   private struct Step: BitwiseCopyable {

@@ -16,7 +16,7 @@ enum CatalogueSchema {
     ]
   }
 
-  /// Questions to the host while the schema is read. It has three rows, so one question is rare.
+  /// Questions to the caller while the schema is read. It has three rows, so one question is rare.
   private static var mostOfSchema: Int { 100 }
 
   /// Compares the kind, the version and the schema of a database, before its tables are used.

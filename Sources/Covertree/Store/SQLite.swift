@@ -11,14 +11,14 @@ final class SQLite: @unchecked Sendable {
   /// Guarded by the connection's mutex.
   private var watch: Watch?
 
-  /// Steps of SQLite's machine after which the host is asked: a fraction of a millisecond.
+  /// Steps of SQLite's machine after which the caller is asked: a fraction of a millisecond.
   private static var stepsTogether: Int32 { 10_000 }
   /// Bytes of a row, until more are asked for.
   private static var rowBytes: Int32 { 1 << 20 }
-  /// Pages that are copied before the host is asked.
+  /// Pages that are copied before the caller is asked.
   private static var pagesTogether: Int32 { 1024 }
 
-  /// The host's answer decides whether a long statement goes on.
+  /// The caller's answer decides whether a long statement goes on.
   private struct Watch {
     let context: CallContext
     /// After so many questions the database counts as damaged.
@@ -135,9 +135,9 @@ final class SQLite: @unchecked Sendable {
     return try body()
   }
 
-  /// Runs statements that the host may end. Other threads wait with theirs.
+  /// Runs statements that the caller may end. Other threads wait with theirs.
   ///
-  /// - Parameter most: after so many questions to the host the database counts as damaged.
+  /// - Parameter most: after so many questions to the caller the database counts as damaged.
   func watched<Result>(
     by context: CallContext, most: Int = .max, _ body: () throws(CoverTreeError) -> Result
   ) throws(CoverTreeError) -> Result {
@@ -175,7 +175,7 @@ final class SQLite: @unchecked Sendable {
     return current.error == nil
   }
 
-  /// Whether this thread is inside a question to the host. SQLite allows no other statement then.
+  /// Whether this thread is inside a question to the caller. SQLite allows no other statement then.
   var isAsking: Bool {
     let mutex = sqlite3_db_mutex(database)
     sqlite3_mutex_enter(mutex)

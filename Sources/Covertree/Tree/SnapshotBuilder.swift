@@ -21,7 +21,7 @@ struct SnapshotBuilder<S: Scalar> {
   func build(_ points: PointsView<S>) throws(CoverTreeError) -> TreeSnapshot<S> {
     try points.checkCoordinates(named: "points", context: context)
     let boxes = try KDTree(points, leafSize: options.leafSize, context: context)
-    // The host's array may have changed since it was checked.
+    // The caller's array may have changed since it was checked.
     guard try boxes.isUsable(context) else { throw .changing("points") }
     let segment = Segment(boxes, indices: 0..<points.count)
     return TreeSnapshot(SearchPoints([segment], removedCounts: [0], time: 0), indexCount: points.count, time: 0)
@@ -176,7 +176,7 @@ private struct GatheredPoints<S: Scalar> {
     guard let new else { return }
     new.copy(to: rows.base + old * dim)
     for row in 0..<new.count { labels[old + row] = Int32(first + row) }
-    // The copy is checked: the host's array may change.
+    // The copy is checked: the caller's array may change.
     try PointsView(base: UnsafePointer(rows.base + old * dim), count: new.count, dim: dim)
       .checkCoordinates(named: "points", context: context)
   }

@@ -4,7 +4,7 @@ import Testing
 
 /// Copies that searches leave out.
 @Suite struct EqualPointsTests {
-  /// 600 points in one place; features of every third, which the host gives, are others.
+  /// 600 points in one place; features of every third, which the caller gives, are others.
   private func model() throws -> ResidualModel {
     let count = 600
     let points = [Double](repeating: 0.5, count: 2 * count)

@@ -50,7 +50,7 @@ extension VectorTable {
       }
     }
 
-    /// A row that stays as it is: the host's array may have changed since it was checked, and may change on.
+    /// A row that stays as it is: the caller's array may have changed since it was checked, and may change on.
     @inline(__always)
     func settledRow(
       _ place: Int, copiedTo scratch: UnsafeMutablePointer<Float>, _ dim: Int

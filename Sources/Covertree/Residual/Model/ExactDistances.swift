@@ -12,7 +12,7 @@ extension ResidualModel {
   ///
   /// - Parameters:
   ///   - places: of up to eight points.
-  ///   - covariances: with them, where the host's kernel has given them.
+  ///   - covariances: with them, where the caller's kernel has given them.
   func squaredDistances(
     from query: ExactQuery, to places: SIMD8<Int32>, count: Int, covariances: SIMD8<Double>
   ) -> SIMD8<Double> {
@@ -83,14 +83,14 @@ extension ResidualSearch {
     for lane in 0..<distances.count { places[lane] = model.positions[Int(max(0, others[lane]))] }
     let row = model.coordinates.base + place * model.dim
     var covariances = SIMD8<Double>(repeating: 0)
-    if case .host(let host) = model.covariance {
+    if case .callback(let callback) = model.covariance {
       let points = try Buffer<Double>(count: distances.count * model.dim)
       for lane in 0..<distances.count {
         (points.base + lane * model.dim).update(
           from: model.coordinates.base + Int(places[lane]) * model.dim, count: model.dim)
       }
       let block = try Buffer<Double>(count: distances.count)
-      try host.fill(row, 1, points.base, distances.count, block.base)
+      try callback.fill(row, 1, points.base, distances.count, block.base)
       for lane in 0..<distances.count { covariances[lane] = block[lane] }
     }
     let found = model.squaredDistances(

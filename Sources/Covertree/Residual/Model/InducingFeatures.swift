@@ -106,9 +106,9 @@ final class InducingFeatures: @unchecked Sendable {
       for k in 0..<count {
         kernel.fill(inducing.base + k * dim, coordinates, count: width, into: y + k * width)
       }
-    case .host(let host):
+    case .callback(let callback):
       let block = try Buffer<Double>(count: inUse * count)
-      try host.fill(points, inUse, inducing.base, count, block.base)
+      try callback.fill(points, inUse, inducing.base, count, block.base)
       for k in 0..<count {
         for lane in 0..<width { y[k * width + lane] = lane < inUse ? block[lane * count + k] : 0 }
       }

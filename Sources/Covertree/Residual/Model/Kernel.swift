@@ -119,9 +119,9 @@ private enum Matern52Shape: CorrelationShape {
   }
 }
 
-/// A covariance function that only the host knows: it fills a block of `rows x columns` covariances between rows of
-/// coordinates (`dim` each, as the host gave them), and the variances of rows. It may be called in any thread.
-public struct HostKernel: @unchecked Sendable {
+/// A covariance function that only the caller knows: it fills a block of `rows x columns` covariances between rows of
+/// coordinates (`dim` each, as the caller gave them), and the variances of rows. It may be called in any thread.
+public struct CallbackKernel: @unchecked Sendable {
   public typealias Fill = (
     _ rows: UnsafePointer<Double>, _ rowCount: Int, _ columns: UnsafePointer<Double>, _ columnCount: Int,
     _ result: UnsafeMutablePointer<Double>
@@ -135,10 +135,10 @@ public struct HostKernel: @unchecked Sendable {
 /// What gives covariances between points.
 public enum Covariance: Sendable {
   case kernel(Kernel)
-  case host(HostKernel)
+  case callback(CallbackKernel)
 
-  var isHost: Bool {
-    if case .host = self { true } else { false }
+  var isCallback: Bool {
+    if case .callback = self { true } else { false }
   }
 
   func check(dim: Int) throws(CoverTreeError) {
@@ -154,7 +154,7 @@ public enum Covariance: Sendable {
   ///
   /// - Parameters:
   ///   - rows: `rowCount x dim`.
-  ///   - columns: the other points, as rows and in panels; a host's kernel takes rows.
+  ///   - columns: the other points, as rows and in panels; a caller's kernel takes rows.
   ///   - result: `stride` numbers from row to row, a multiple of 8.
   func fill(
     rows: UnsafePointer<Double>, rowCount: Int, columns: UnsafePointer<Double>, panels: PanelView<Double>,
@@ -165,9 +165,9 @@ public enum Covariance: Sendable {
       for row in 0..<rowCount {
         kernel.fill(rows + row * panels.columns, panels, count: columnCount, into: result + row * stride)
       }
-    case .host(let host):
+    case .callback(let callback):
       let block = try Buffer<Double>(count: rowCount * columnCount)
-      try host.fill(rows, rowCount, columns, columnCount, block.base)
+      try callback.fill(rows, rowCount, columns, columnCount, block.base)
       for row in 0..<rowCount {
         (result + row * stride).update(from: block.base + row * columnCount, count: columnCount)
       }

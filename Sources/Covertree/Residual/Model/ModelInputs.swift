@@ -1,4 +1,4 @@
-/// What the host gave, as it gave it: a file of the model is to have it.
+/// What the caller gave, as it gave it: a file of the model is to have it.
 final class ModelInputs: @unchecked Sendable {
   /// `count x dim`, by dataset index.
   let points: Buffer<Double>

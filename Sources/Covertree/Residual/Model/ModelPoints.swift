@@ -28,15 +28,15 @@ func kernelDiagonal(
 ) throws(CoverTreeError) -> Buffer<Double> {
   switch covariance {
   case .kernel(let kernel): return try Buffer(count: count, filledWith: kernel.variance)
-  case .host(let host):
-    // The host gives blocks of pairs; of small ones little but the diagonal is computed in vain.
+  case .callback(let callback):
+    // The caller gives blocks of pairs; of small ones little but the diagonal is computed in vain.
     let diagonal = try Buffer<Double>(count: count)
     let side = 32
     let block = try Buffer<Double>(count: side * side)
     for first in Swift.stride(from: 0, to: count, by: side) {
       try context.poll()
       let inUse = min(side, count - first)
-      try host.fill(points + first * dim, inUse, points + first * dim, inUse, block.base)
+      try callback.fill(points + first * dim, inUse, points + first * dim, inUse, block.base)
       for i in 0..<inUse { diagonal[first + i] = block[i * inUse + i] }
     }
     return diagonal

@@ -12,7 +12,7 @@ final class ResidualModel: @unchecked Sendable {
   private static let mostExplained = 0x1p40
   /// Given residual variances are at least this much of the variance.
   private static let leastGiven = 0x1p-500
-  /// The host is asked after so many points whether to go on.
+  /// The caller is asked after so many points whether to go on.
   private static let pointsPerPoll = 1024
   /// How far given residual variances may be from `k_ii - |v_i|^2`.
   private static let tolerance = 1e-3
@@ -54,7 +54,7 @@ final class ResidualModel: @unchecked Sendable {
   /// Whether `V` and `p` are the caller's.
   let hasGivenFeatures: Bool
   /// Whether the residual correlation is the kernel's own and falls with distance in space.
-  var isSpatial: Bool { featureCount == 0 && !hasGivenFeatures && !covariance.isHost }
+  var isSpatial: Bool { featureCount == 0 && !hasGivenFeatures && !covariance.isCallback }
 
   var blockCount: Int { (count + blockSize - 1) / blockSize }
 

@@ -23,7 +23,7 @@ struct VarianceUnit: Sendable {
     root = isUsual ? 1 : Double(sign: .plus, exponent: Int(variance.exponent) / 2, significand: 1)
   }
 
-  /// A variance as the host has it, in units; and back.
+  /// A variance as the caller has it, in units; and back.
   func scaled(_ variance: Double) -> Double { variance / root / root }
   func unscaled(_ variance: Double) -> Double { variance * root * root }
 }
@@ -40,16 +40,16 @@ extension Covariance {
     guard !unit.isOne else { return self }
     switch self {
     case .kernel(let kernel): return .kernel(kernel.withVariance(unit.scaled(kernel.variance)))
-    case .host(let host):
-      return .host(
-        HostKernel { (rows, rowCount, columns, columnCount, result) throws(CoverTreeError) in
-          try host.fill(rows, rowCount, columns, columnCount, result)
+    case .callback(let callback):
+      return .callback(
+        CallbackKernel { (rows, rowCount, columns, columnCount, result) throws(CoverTreeError) in
+          try callback.fill(rows, rowCount, columns, columnCount, result)
           for pair in 0..<rowCount * columnCount { result[pair] = unit.scaled(result[pair]) }
         })
     }
   }
 
-  /// The kernel as the host gave it; nil for a kernel of the host's own.
+  /// The kernel as the caller gave it; nil for a kernel of the caller's own.
   func unscaledKernel(_ unit: VarianceUnit) -> Kernel? {
     guard case .kernel(let kernel) = self else { return nil }
     return kernel.withVariance(unit.unscaled(kernel.variance))

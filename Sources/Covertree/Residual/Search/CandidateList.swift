@@ -16,7 +16,7 @@ final class CandidateList {
   private let upper: GrowableBuffer<Float>
   private let lower: GrowableBuffer<Float>
   let places: GrowableBuffer<Int32>
-  /// Covariances with the query, where the host's kernel gives them in blocks and they are not computed again.
+  /// Covariances with the query, where the caller's kernel gives them in blocks and they are not computed again.
   let covariances: GrowableBuffer<Double>?
 
   /// Upper bounds below this are of no use.

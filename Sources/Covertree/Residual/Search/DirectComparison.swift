@@ -16,7 +16,7 @@ final class DirectComparison {
     self.model = model
     single = try FeatureProducts(model, groupSize: groupSize)
     double = try FeatureProducts(model, groupSize: groupSize)
-    covariances = try Buffer(count: model.blockSize * (model.covariance.isHost ? groupSize : 1))
+    covariances = try Buffer(count: model.blockSize * (model.covariance.isCallback ? groupSize : 1))
     estimates = try Buffer(count: model.blockSize)
     noErrors = try Buffer(count: model.blockSize, filledWith: 0)
     eligible = try Buffer(count: groupSize)
@@ -39,7 +39,7 @@ final class DirectComparison {
       most = max(most, eligible[i])
     }
     guard most > 0 else { return }
-    if case .host(let host) = model.covariance { try fillByHost(host, places, most) }
+    if case .callback(let callback) = model.covariance { try fillByCallback(callback, places, most) }
     // Float32 will do where its error in a correlation is small for most points of the block.
     let limit = 0.01 / (single.error * model.typicalScale[block])
     let precise = limit * limit / (model.variance * model.variance)
@@ -63,7 +63,7 @@ final class DirectComparison {
       var row = covariances.base
       switch model.covariance {
       case .kernel(let kernel): kernel.fill(group.coordinates[i], panels, count: count, into: row)
-      case .host: row += i * model.blockSize
+      case .callback: row += i * model.blockSize
       }
       let scale = 1 / group.residualVariance[i].squareRoot()
       products.estimate(i, row, places, count: count, scale: scale, into: estimates.base)
@@ -77,17 +77,17 @@ final class DirectComparison {
           factor: Float.roundedUp(
             products.error * ResidualModel.errorScale(group.residualVariance[i] / model.variance))),
         errors: noErrors.base, scales: model.scaleAbove.base + places.lowerBound,
-        covariances: model.covariance.isHost ? UnsafePointer(row) : nil)
+        covariances: model.covariance.isCallback ? UnsafePointer(row) : nil)
     }
   }
 
-  /// The host gives a block of covariances at once: those of all queries with the first points of the block.
-  private func fillByHost(_ host: HostKernel, _ places: Range<Int>, _ most: Int) throws(CoverTreeError) {
+  /// The caller gives a block of covariances at once: those of all queries with the first points of the block.
+  private func fillByCallback(_ callback: CallbackKernel, _ places: Range<Int>, _ most: Int) throws(CoverTreeError) {
     let dim = model.dim
     let rows = try Buffer<Double>(count: group.count * dim)
     for i in 0..<group.count { (rows.base + i * dim).update(from: group.coordinates[i], count: dim) }
     let block = try Buffer<Double>(count: group.count * most)
-    try host.fill(rows.base, group.count, model.coordinates.base + places.lowerBound * dim, most, block.base)
+    try callback.fill(rows.base, group.count, model.coordinates.base + places.lowerBound * dim, most, block.base)
     for i in 0..<group.count {
       (covariances.base + i * model.blockSize).update(from: block.base + i * most, count: most)
     }

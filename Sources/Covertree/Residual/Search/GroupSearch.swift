@@ -41,7 +41,7 @@ final class GroupSearch {
     let regions = try lowRankBlocks?.regions(context)
     self.regions = regions
     var lists: [CandidateList] = []
-    for _ in 0..<groupSize { lists.append(try CandidateList(keepsCovariances: model.covariance.isHost)) }
+    for _ in 0..<groupSize { lists.append(try CandidateList(keepsCovariances: model.covariance.isCallback)) }
     self.lists = lists
     if case .nearest(let k) = goal { collected = try TopK.Scratch(k: k) } else { collected = nil }
     sequence = try GrowableBuffer()

@@ -1,6 +1,6 @@
 /// Models as files: what was given, `V` and `p`, the factor of the inducing points, low-rank blocks, and bounds between them if they have been asked
 /// for. Sections are those of `docs/file-format.md`. What follows from them by copying alone (features in float32, bases)
-/// is made anew when a file is opened. The kernel's variance is written as the host gave it, `V` and `p` in the model's unit (`VarianceUnit`).
+/// is made anew when a file is opened. The kernel's variance is written as the caller gave it, `V` and `p` in the model's unit (`VarianceUnit`).
 extension ResidualSearch {
   /// The model as it stands; its arrays are not copied but for those of low-rank blocks' factors.
   public func image(context: CallContext) throws(CoverTreeError) -> FileImage {
@@ -31,12 +31,12 @@ extension ResidualSearch {
 
   /// Opens a model that lies in a file; see `CoverTree`.
   ///
-  /// - Parameter host: the kernel, where it is the host's.
-  public convenience init(_ file: StoredFile, host: HostKernel?, context: CallContext) throws(CoverTreeError) {
+  /// - Parameter callback: the kernel, where it is the caller's.
+  public convenience init(_ file: StoredFile, callback: CallbackKernel?, context: CallContext) throws(CoverTreeError) {
     let start = monotonicSeconds()
     try file.expect(.residual)
     try file.verify(context: context)
-    let settings = try ModelSettings(file, host)
+    let settings = try ModelSettings(file, callback)
     let model = try ResidualModel(file, settings, since: start, context: context)
     let lowRankBlocks =
       settings.blocksPerRegion == 0
@@ -45,10 +45,10 @@ extension ResidualSearch {
   }
 
   /// Coordinates of a point in a file, whose settings are checked. Throws where the file can only be opened with the
-  /// host's kernel and there is none, or the other way round.
-  public static func dimension(in file: StoredFile, hasHost: Bool) throws(CoverTreeError) -> Int {
+  /// caller's kernel and there is none, or the other way round.
+  public static func dimension(in file: StoredFile, hasCallback: Bool) throws(CoverTreeError) -> Int {
     try file.expect(.residual)
-    let settings = try ModelSettings(file, hasHost ? HostKernel { _, _, _, _, _ in } : nil)
+    let settings = try ModelSettings(file, hasCallback ? CallbackKernel { _, _, _, _, _ in } : nil)
     let inducing = settings.hasGivenFeatures ? 0 : settings.featureCount
     _ = try file.buffer("points", of: Double.self, rows: settings.count, columns: settings.dim)
     _ = try file.buffer("inducing_points", of: Double.self, rows: inducing, columns: settings.dim)
@@ -58,7 +58,7 @@ extension ResidualSearch {
 
 /// What a model is beside its arrays: the sections "settings", "numbers" and "lengthscale".
 private struct ModelSettings {
-  private static let hostKernel: Int64 = -1
+  private static let callbackKernel: Int64 = -1
 
   let count: Int
   let dim: Int
@@ -87,7 +87,7 @@ private struct ModelSettings {
     let numbers = try Buffer<Double>(count: 3)
     var lengthscale = [1.0]
     (settings[0], settings[1], settings[2]) = (Int64(count), Int64(dim), Int64(featureCount))
-    (settings[3], numbers[1]) = (Self.hostKernel, 0)
+    (settings[3], numbers[1]) = (Self.callbackKernel, 0)
     if let kernel = covariance.unscaledKernel(unit) {
       (settings[3], numbers[1]) = (Int64(kernel.shape.rawValue), kernel.variance)
       lengthscale = kernel.lengthscale
@@ -100,7 +100,7 @@ private struct ModelSettings {
     return [Section("settings", settings), Section("numbers", numbers), Section("lengthscale", scales)]
   }
 
-  init(_ file: StoredFile, _ host: HostKernel?) throws(CoverTreeError) {
+  init(_ file: StoredFile, _ callback: CallbackKernel?) throws(CoverTreeError) {
     for name in ["settings", "numbers", "lengthscale"] { try file.verify(name) }
     let settings: Buffer<Int64> = try file.buffer("settings", rows: 7)
     let numbers: Buffer<Double> = try file.buffer("numbers", rows: 3)
@@ -119,13 +119,13 @@ private struct ModelSettings {
     }
     (variance, jitter) = (unit.scaled(numbers[0]), numbers[2])
     let given: Covariance
-    if settings[3] == Self.hostKernel {
-      guard let host else {
+    if settings[3] == Self.callbackKernel {
+      guard let callback else {
         throw CoverTreeError(.invalidArgument, "kernel_fn: the file was saved with a kernel of the host's; give it")
       }
-      given = .host(host)
+      given = .callback(callback)
     } else {
-      guard host == nil else {
+      guard callback == nil else {
         throw CoverTreeError(.invalidArgument, "kernel_fn: the file has a kernel of the library; it takes no other")
       }
       guard let shape = Int32(exactly: settings[3]).flatMap(Kernel.Shape.init(rawValue:)) else {

@@ -14,7 +14,7 @@ public final class ResidualArrays: @unchecked Sendable {
     (shownFeatures, shownVariance) = try Self.unscaled(model)
   }
 
-  /// Features and residual variances in the host's unit: the model's arrays, or copies if the model has another unit.
+  /// Features and residual variances in the caller's unit: the model's arrays, or copies if the model has another unit.
   private static func unscaled(_ model: ResidualModel) throws(CoverTreeError) -> (Buffer<Double>, Buffer<Double>) {
     guard !model.unit.isOne else { return (model.features, model.residualVariance) }
     let features = try Buffer<Double>(count: model.features.count)
@@ -35,7 +35,7 @@ public final class ResidualArrays: @unchecked Sendable {
   public var lowRankBlockCount: Int { lowRankBlocks?.blocks.count ?? 0 }
   public var blocksPerRegion: Int { lowRankBlocks?.blocksPerRegion ?? 1 }
   public var regionCount: Int { regions?.lowRankBlocks.count ?? 0 }
-  /// nil for one of the host's.
+  /// nil for one of the caller's.
   public var kernel: Kernel? { model.covariance.unscaledKernel(model.unit) }
   public var variance: Double { model.unit.unscaled(model.variance) }
 

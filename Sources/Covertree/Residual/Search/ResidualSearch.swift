@@ -86,7 +86,7 @@ public final class ResidualSearch: @unchecked Sendable {
     context.stage(from: 0.7, to: 1)
     earlyCount = sizes.early(of: model.count)
     // The bounds need true inner products: those of the library's own features are.
-    let areInnerProducts = !model.covariance.isHost && !model.hasGivenFeatures
+    let areInnerProducts = !model.covariance.isCallback && !model.hasGivenFeatures
     lowRankBlocks =
       areInnerProducts ? try LowRankBlocks(model, mostBlocks: sizes.blocks, tau: tau, context: context) : nil
     buildSeconds = monotonicSeconds() - start
@@ -345,7 +345,7 @@ public final class ResidualSearch: @unchecked Sendable {
 }
 
 extension ResidualModel {
-  /// Copies features without their padding, and residual variances of points, in the host's unit.
+  /// Copies features without their padding, and residual variances of points, in the caller's unit.
   ///
   /// - Parameter row: the row of the result for each place.
   func copy(

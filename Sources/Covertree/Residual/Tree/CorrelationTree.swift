@@ -9,7 +9,7 @@ extension ResidualSearch {
 
   /// Builds the tree of all points; its coordinates are the scaled ones.
   public func tree(options: TreeOptions, context: CallContext) throws(CoverTreeError) -> CorrelationTree {
-    guard !model.covariance.isHost else {
+    guard !model.covariance.isCallback else {
       throw CoverTreeError(.unsupported, "kernel_fn: trees in the residual metric need a kernel of the library")
     }
     context.stage(from: 0, to: 0.7)

@@ -13,7 +13,7 @@ struct KDPartitioner<S: Scalar> {
   /// Points from which on all threads cut a range together, if it is that part of all.
   private static var togetherPoints: Int { 1 << 16 }
   private static var togetherShare: Int { 32 }
-  /// Points between two questions to the host.
+  /// Points between two questions to the caller.
   private static var polledPoints: Int { 1 << 16 }
   /// Points below which other threads would come too late.
   private static var alonePoints: Int { 4096 }
