@@ -29,13 +29,13 @@ final class DirectComparison {
   }
 
   func compare(
-    _ block: Int, _ wanted: Wanted, _ lists: [CandidateList], _ statistics: inout ResidualStatistics
+    _ block: Int, _ active: QueryMask, _ lists: [CandidateList], _ statistics: inout ResidualStatistics
   ) throws(CoverTreeError) {
     let places = model.places(ofBlock: block)
     let labels = UnsafePointer(model.order.base) + places.lowerBound
     var most = 0
     for i in 0..<group.count {
-      eligible[i] = wanted.contains(i) ? lowerBound(of: group.before[i], in: labels, places.count) : 0
+      eligible[i] = active.contains(i) ? lowerBound(of: group.before[i], in: labels, places.count) : 0
       most = max(most, eligible[i])
     }
     guard most > 0 else { return }

@@ -3,7 +3,7 @@
 /// Blocks are compared with the group, those that promise most first; each |rho| is bounded from both sides and
 /// offered to the query's `CandidateList`. What is left there at the end is decided in float64.
 final class GroupSearch {
-  /// A query that has met so many blocks that its low-rank blocks are too coarse for is hard.
+  /// A query for which more low-rank blocks than this are too coarse is a fallback query: it is compared directly.
   private static let mostCoarseBlocks = 8
 
   private let model: ResidualModel
@@ -19,15 +19,15 @@ final class GroupSearch {
   private let sequence: GrowableBuffer<UInt64>
   private var group: QueryGroup!
   /// Of the group: those that are left to be compared directly.
-  private var hard = Wanted()
+  private var fallbackQueries = QueryMask()
   /// How many blocks each has met that its low-rank blocks are too coarse for.
   private let coarseBlocks: Buffer<Int>
-  /// Rows of the results of all hard queries so far.
-  let hardRows: GrowableBuffer<Int32>
+  /// Rows of the results of all fallback queries so far.
+  let fallbackRows: GrowableBuffer<Int32>
   private(set) var statistics = ResidualStatistics()
 
   /// - Parameters:
-  ///   - low-rank blocks: with their regions; nil where there are none.
+  ///   - lowRankBlocks: with their regions; nil where there are none.
   ///   - directly: compares points by their features, in blocks that the low-rank blocks' bounds leave.
   ///   - slot: of the thread that searches.
   init(
@@ -45,7 +45,7 @@ final class GroupSearch {
     self.lists = lists
     if case .nearest(let k) = goal { collected = try TopK.Scratch(k: k) } else { collected = nil }
     sequence = try GrowableBuffer()
-    hardRows = try GrowableBuffer()
+    fallbackRows = try GrowableBuffer()
     coarseBlocks = try Buffer(count: groupSize)
     direct = try DirectComparison(model, groupSize: groupSize)
     byLowRank =
@@ -56,7 +56,7 @@ final class GroupSearch {
 
   func run(_ group: QueryGroup) throws(CoverTreeError) {
     self.group = group
-    hard = Wanted()
+    fallbackQueries = QueryMask()
     for i in 0..<group.count {
       try lists[i].begin(goal, limit: group.limits[i])
       if let copies = group.copies { try takeOwn(i, unlessAmong: copies) }
@@ -79,12 +79,12 @@ final class GroupSearch {
     direct.begin(group)
     coarseBlocks.base.update(repeating: 0, count: group.count)
     for region in try order(comparison.regionCount, by: comparison.promise) {
-      let open = comparison.open(region: region, lists, except: hard)
-      if open.isEmpty || group.leavesOut(comparison.blocks(ofRegion: region)) { continue }
-      if comparison.isWorthEntering(region, for: open.count) {
+      let active = comparison.activeQueries(inRegion: region, lists, except: fallbackQueries)
+      if active.isEmpty || group.leavesOut(comparison.blocks(ofRegion: region)) { continue }
+      if comparison.isWorthEntering(region, for: active.count) {
         for block in try comparison.enter(region) { try compare(block, comparison) }
       } else {
-        for block in comparison.blocks(ofRegion: region) { try compareDirectly(block, open) }
+        for block in comparison.blocks(ofRegion: region) { try compareDirectly(block, active) }
       }
     }
   }
@@ -92,20 +92,22 @@ final class GroupSearch {
   private func compare(_ block: Int, _ comparison: LowRankComparison) throws(CoverTreeError) {
     try context.poll(inSlot: slot)
     if group.leavesOut(block..<block + 1) { return }
-    let open = comparison.open(block, lists, except: hard)
-    if open.isEmpty { return }
-    try comparison.compare(block, open, lists, &statistics)
-    try putHardAside(after: block, open, comparison)
+    let active = comparison.activeQueries(inBlock: block, lists, except: fallbackQueries)
+    if active.isEmpty { return }
+    try comparison.compare(block, active, lists, &statistics)
+    try addFallbackQueries(after: block, active, comparison)
   }
 
   /// Queries whose thresholds stay so low that most points of many blocks would pass for candidates.
-  private func putHardAside(after block: Int, _ open: Wanted, _ comparison: LowRankComparison) throws(CoverTreeError) {
-    for i in 0..<group.count where open.contains(i) {
+  private func addFallbackQueries(after block: Int, _ active: QueryMask, _ comparison: LowRankComparison)
+    throws(CoverTreeError)
+  {
+    for i in 0..<group.count where active.contains(i) {
       guard comparison.isCoarse(block, for: i, threshold: lists[i].threshold) else { continue }
       coarseBlocks[i] += 1
       if coarseBlocks[i] > Self.mostCoarseBlocks {
-        hard.insert(i)
-        try hardRows.append(group.rows[i])
+        fallbackQueries.insert(i)
+        try fallbackRows.append(group.rows[i])
       }
     }
   }
@@ -116,9 +118,9 @@ final class GroupSearch {
     guard let lowRankBlocks, let regions, group.places[0] >= 0 else {
       let center = group.coordinates[group.count / 2]
       for block in try order(model.blockCount, by: { model.nearness(ofBlock: $0, to: center) }) {
-        var open = Wanted()
-        for i in 0..<group.count where !lists[i].isFull { open.insert(i) }
-        if !open.isEmpty { try compareDirectly(block, open) }
+        var active = QueryMask()
+        for i in 0..<group.count where !lists[i].isFull { active.insert(i) }
+        if !active.isEmpty { try compareDirectly(block, active) }
       }
       return
     }
@@ -131,17 +133,17 @@ final class GroupSearch {
     for region in try order(regions.lowRankBlocks.count, by: promise) {
       let known = bounds.bounds(with: region)
       for block in lowRankBlocks.blocks(ofRegion: region) {
-        var open = Wanted()
-        for i in 0..<count where canReach(known[Int(places[i])], lists[i].threshold) { open.insert(i) }
-        if !open.isEmpty { try compareDirectly(block, open) }
+        var active = QueryMask()
+        for i in 0..<count where canReach(known[Int(places[i])], lists[i].threshold) { active.insert(i) }
+        if !active.isEmpty { try compareDirectly(block, active) }
       }
     }
   }
 
-  private func compareDirectly(_ block: Int, _ wanted: Wanted) throws(CoverTreeError) {
+  private func compareDirectly(_ block: Int, _ active: QueryMask) throws(CoverTreeError) {
     try context.poll(inSlot: slot)
     if group.leavesOut(block..<block + 1) { return }
-    try direct.compare(block, wanted, lists, &statistics)
+    try direct.compare(block, active, lists, &statistics)
   }
 
   /// The numbers below `count`, those that promise most first.
@@ -162,7 +164,7 @@ final class GroupSearch {
   func write(
     k: Int, indices: UnsafeMutablePointer<Int64>, distances: [UnsafeMutablePointer<Double>]
   ) throws(CoverTreeError) {
-    for i in 0..<group.count where !hard.contains(i) {
+    for i in 0..<group.count where !fallbackQueries.contains(i) {
       statistics.queries += 1
       try lists[i].prune()
       var nearest = TopK(collected!, bound: group.limits[i])
@@ -206,7 +208,7 @@ final class GroupSearch {
   /// Takes the candidates of each query that are within the squared distance.
   func write(to part: NeighborGraph.Part) throws(CoverTreeError) {
     guard case .within(let squared, _) = goal else { return }
-    for i in 0..<group.count where !hard.contains(i) {
+    for i in 0..<group.count where !fallbackQueries.contains(i) {
       statistics.queries += 1
       if lists[i].isFull {
         try part.leaveOut(place: group.places[i])

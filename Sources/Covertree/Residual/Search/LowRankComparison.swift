@@ -191,8 +191,8 @@ final class LowRankComparison {
   }
 
   /// The queries that a region can matter to.
-  func open(region: Int, _ lists: [CandidateList], except left: Wanted) -> Wanted {
-    self.open(lists, except: left) { bound($0, region: region) }
+  func activeQueries(inRegion region: Int, _ lists: [CandidateList], except done: QueryMask) -> QueryMask {
+    activeQueries(lists, except: done) { bound($0, region: region) }
   }
 
   /// Whether entering a region pays: the product of two bases serves the whole group, and may cost more than comparing
@@ -206,15 +206,15 @@ final class LowRankComparison {
   }
 
   /// The queries that a block can matter to.
-  func open(_ block: Int, _ lists: [CandidateList], except left: Wanted) -> Wanted {
-    self.open(lists, except: left) { bound($0, block: block) }
+  func activeQueries(inBlock block: Int, _ lists: [CandidateList], except done: QueryMask) -> QueryMask {
+    activeQueries(lists, except: done) { bound($0, block: block) }
   }
 
   @inline(__always)
-  private func open(_ lists: [CandidateList], except left: Wanted, _ bound: (Int) -> UInt8) -> Wanted {
-    var open = Wanted()
-    for i in 0..<group.count where canReach(bound(i), lists[i].threshold) && !left.contains(i) { open.insert(i) }
-    return open
+  private func activeQueries(_ lists: [CandidateList], except done: QueryMask, _ bound: (Int) -> UInt8) -> QueryMask {
+    var active = QueryMask()
+    for i in 0..<group.count where canReach(bound(i), lists[i].threshold) && !done.contains(i) { active.insert(i) }
+    return active
   }
 
   /// Whether most points of a block would pass for candidates of a query: its threshold lies below the errors.
@@ -223,15 +223,15 @@ final class LowRankComparison {
   }
 
   func compare(
-    _ block: Int, _ wanted: Wanted, _ lists: [CandidateList], _ statistics: inout ResidualStatistics
+    _ block: Int, _ active: QueryMask, _ lists: [CandidateList], _ statistics: inout ResidualStatistics
   ) throws(CoverTreeError) {
     let lowRankBlock = lowRankBlocks.blocks[block]
     let places = lowRankBlock.places
     let labels = UnsafePointer(model.order.base) + places.lowerBound
     for i in 0..<group.count {
-      eligible[i] = wanted.contains(i) ? lowerBound(of: group.before[i], in: labels, places.count) : 0
+      eligible[i] = active.contains(i) ? lowerBound(of: group.before[i], in: labels, places.count) : 0
     }
-    estimate(projected(onto: block, wanted), lowRankBlock)
+    estimate(projected(onto: block, active), lowRankBlock)
     let isOwn = block == group.block
     for i in 0..<group.count where eligible[i] > 0 {
       statistics.blocksEstimated += 1
@@ -250,11 +250,11 @@ final class LowRankComparison {
   }
 
   /// Panels of the group in a block's basis; those of queries that are not wanted may be anything.
-  private func projected(onto block: Int, _ wanted: Wanted) -> UnsafePointer<Float> {
+  private func projected(onto block: Int, _ active: QueryMask) -> UnsafePointer<Float> {
     guard isFlat, let own = group.block else { return UnsafePointer(projections.base) + offsets[block] }
     if block == own { return UnsafePointer(self.own.base) }
     project(by: regions.products[own, block], lowRankBlocks.blocks[own].paddedRank, into: projections.base) { first in
-      wanted.contains(anyOf: first, Self.width)
+      active.contains(anyOf: first, Self.width)
     }
     return UnsafePointer(projections.base)
   }

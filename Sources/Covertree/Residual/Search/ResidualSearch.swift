@@ -34,7 +34,7 @@ public final class ResidualSearch: @unchecked Sendable {
 
   /// Queries that are searched together.
   private static let mostGroupSize = 256
-  /// Of hard queries.
+  /// Of fallback queries.
   private static let leastGroupSize = 64
 
   /// At how many points what is done changes.
@@ -266,12 +266,12 @@ public final class ResidualSearch: @unchecked Sendable {
     _ = try lowRankBlocks?.regions(context)
     let start = monotonicSeconds()
     defer { processLock.locked { statistics.searchSeconds += monotonicSeconds() - start } }
-    let hard = try run(set, goal, directly: lowRankBlocks == nil, groupSize: groupSize, context, write: write)
-    guard hard.count > 0 else { return }
+    let fallback = try run(set, goal, directly: lowRankBlocks == nil, groupSize: groupSize, context, write: write)
+    guard fallback.count > 0 else { return }
     // There may be few: every thread is to have some.
-    let share = (hard.count + context.threads - 1) / context.threads
+    let share = (fallback.count + context.threads - 1) / context.threads
     let size = min(groupSize, max(Self.leastGroupSize, share))
-    try run(set.subset(hard, groupSize: size), goal, directly: true, groupSize: groupSize, context, write: write)
+    try run(set.subset(fallback, groupSize: size), goal, directly: true, groupSize: groupSize, context, write: write)
   }
 
   /// - Returns: the rows of queries that were left to be compared directly.
@@ -291,12 +291,12 @@ public final class ResidualSearch: @unchecked Sendable {
         try write(search, slot)
       }
     }
-    let hard = try GrowableBuffer<Int32>()
+    let fallback = try GrowableBuffer<Int32>()
     for search in searches.all {
-      try hard.append(search.hardRows.elements)
+      try fallback.append(search.fallbackRows.elements)
       processLock.locked { statistics += search.statistics }
     }
-    return hard
+    return fallback
   }
 
   /// All pairs of points within a squared distance.

@@ -1,5 +1,5 @@
 /// Which queries of a group a comparison is for: bits, 64 a word.
-struct Wanted {
+struct QueryMask {
   private var words = InlineArray<4, UInt64>(repeating: 0)
   private(set) var isEmpty = true
 
