@@ -120,7 +120,7 @@ extension IndexOptions {
   }
 
   /// Throws where rows of a store would not serve.
-  func checkLent() throws(CoverTreeError) {
+  func checkPinned() throws(CoverTreeError) {
     guard kind != .kdTree || !metric.normalizes else {
       throw CoverTreeError(
         .invalidArgument, "metric: a k-d tree over a store compares vectors as they stand there; use l2 or another kind"

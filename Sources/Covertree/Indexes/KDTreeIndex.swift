@@ -34,8 +34,8 @@ final class KDTreeIndex: IndexStructure, @unchecked Sendable {
   }
 
   private func build(_ context: CallContext) throws(CoverTreeError) {
-    // Rows that are lent are put side by side for as long as it takes.
-    let scratch = try Buffer<Float>(count: table.exact!.lender == nil ? 0 : table.count * table.dim)
+    // Rows of a store are copied side by side for as long as it takes.
+    let scratch = try Buffer<Float>(count: table.exact!.source == nil ? 0 : table.count * table.dim)
     let together = table.exact!.points(0..<table.count, into: scratch.base, scratch: scratch.base)
     let built = try boxTree(together, context)
     withExtendedLifetime(scratch) {}
@@ -48,7 +48,7 @@ final class KDTreeIndex: IndexStructure, @unchecked Sendable {
   }
 
   private func lentPlaces() throws(CoverTreeError) -> Buffer<Int32>? {
-    guard let exact = table.exact, exact.lender != nil else { return nil }
+    guard let exact = table.exact, exact.source != nil else { return nil }
     return try exact.places(table.count)
   }
 
@@ -81,7 +81,7 @@ final class KDTreeIndex: IndexStructure, @unchecked Sendable {
     let count = table.liveCount
     guard count > 0 else { return { self.forget() } }
     let rows = try Buffer<Float>(count: count * dim)
-    let places = try exact.lender.map { (_) throws(CoverTreeError) in try Buffer<Int32>(count: count) }
+    let places = try exact.source.map { (_) throws(CoverTreeError) in try Buffer<Int32>(count: count) }
     for slot in 0..<map.count where map[slot] >= 0 {
       // The k-d tree has its rows in float32, which need no scratch.
       exact.decode(slot, into: rows.base + Int(map[slot]) * dim, scratch: rows.base)

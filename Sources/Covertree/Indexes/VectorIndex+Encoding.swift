@@ -61,12 +61,12 @@ struct IndexSettings {
   /// Whether bytes have been put beside float32; nil where that has not been decided.
   let hasBytes: Bool?
   /// Whether vectors stand in a store.
-  let isLent: Bool
+  let isPinned: Bool
 
   init(_ table: VectorTable) {
     (dim, count, nextID, options) = (table.dim, table.count, table.nextID, table.options)
     hasBytes = table.isJudged ? table.small != nil : nil
-    isLent = table.exact?.lender != nil
+    isPinned = table.exact?.source != nil
   }
 
   private static var amounts: [WritableKeyPath<IndexOptions, Int>] {
@@ -81,7 +81,7 @@ struct IndexSettings {
         Int64(dim), Int64(count), nextID, Int64(options.kind.rawValue), Int64(options.metric.rawValue),
         Int64(options.storage.rawValue), options.reranks ? 1 : 0, Int64(options.split.rawValue),
         Int64(options.lshMode.rawValue), Int64(bitPattern: options.seed), hasBytes.map { $0 ? 1 : 0 } ?? -1,
-        isLent ? 1 : 0,
+        isPinned ? 1 : 0,
         0,
       ] + Self.amounts.map { Int64(options[keyPath: $0]) }
     for (place, number) in numbers.enumerated() { settings[place] = number }
@@ -110,15 +110,15 @@ struct IndexSettings {
     }
     (dim, count, nextID, self.options) = (Int(settings[0]), Int(settings[1]), settings[2], options)
     hasBytes = settings[10] < 0 ? nil : settings[10] == 1
-    isLent = settings[11] == 1
+    isPinned = settings[11] == 1
   }
 
   /// Throws where vectors stand in a store and none is given, or the other way round, or it is not such a store.
   func expect(over store: VectorStore?, _ file: StoredFile) throws(CoverTreeError) {
-    guard isLent == (store != nil) else {
+    guard isPinned == (store != nil) else {
       throw CoverTreeError(
         .invalidArgument,
-        isLent
+        isPinned
           ? "store: the vectors of this index stand in a store; open it over that"
           : "store: this index has its own vectors")
     }
@@ -126,7 +126,7 @@ struct IndexSettings {
     guard store.dim == dim else {
       throw CoverTreeError(.shape, "store: has vectors of \(store.dim) coordinates, the index of \(dim)")
     }
-    do throws(CoverTreeError) { try options.checkLent() } catch {
+    do throws(CoverTreeError) { try options.checkPinned() } catch {
       throw file.corrupt("section \"settings\": \(error.message)")
     }
   }
@@ -146,8 +146,8 @@ extension VectorTable {
     let padded = options.kind != .kdTree
     var (exact, small): (VectorRows?, VectorRows?)
     if let store {
-      let lender = Lender(store, scales: options.metric.normalizes)
-      exact = try VectorRows(file, of: lender, products: products, count: count)
+      let source = RowSource(store, scales: options.metric.normalizes)
+      exact = try VectorRows(file, of: source, products: products, count: count)
     } else if options.storage == .float32 || options.reranks {
       exact = try VectorRows(
         file, "exact", .float32, dim: settings.dim, products: products, padded: padded, count: count, context: context)

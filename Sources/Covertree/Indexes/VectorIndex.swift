@@ -16,14 +16,14 @@ public final class VectorIndex: @unchecked Sendable {
   public convenience init(over store: VectorStore, options: IndexOptions) throws(CoverTreeError) {
     var options = options
     options.reranks = options.storage != .float32
-    try self.init(store.dim, options, Lender(store, scales: options.metric.normalizes))
+    try self.init(store.dim, options, RowSource(store, scales: options.metric.normalizes))
   }
 
-  private init(_ dim: Int, _ options: IndexOptions, _ lender: Lender?) throws(CoverTreeError) {
+  private init(_ dim: Int, _ options: IndexOptions, _ source: RowSource?) throws(CoverTreeError) {
     try options.check()
-    if lender != nil { try options.checkLent() }
+    if source != nil { try options.checkPinned() }
     (self.dim, self.options) = (dim, options)
-    table = try VectorTable(dim: dim, options: options, lender: lender)
+    table = try VectorTable(dim: dim, options: options, source: source)
     structure = try Self.structure(table)
   }
 
@@ -41,7 +41,7 @@ public final class VectorIndex: @unchecked Sendable {
   }
 
   /// The store that its vectors stand in.
-  public var store: VectorStore? { table.exact?.lender?.store }
+  public var store: VectorStore? { table.exact?.source?.store }
 
   // MARK: Changes
 

@@ -17,7 +17,7 @@ final class Catalogue {
   private var lastCommitFailed = false
   /// Slots as of the last commit.
   private var committedSlots = 0
-  let holds: SlotHolds
+  let pins: SlotPins
   private let freeEntries: GrowableBuffer<Int32>
   /// Steps of the change that is going on, and the records that it has taken out.
   private let steps: GrowableBuffer<Step>
@@ -47,7 +47,7 @@ final class Catalogue {
     )
     (takenSlots, takenEntries) = (try GrowableBuffer(), try GrowableBuffer())
     (freedSlots, doubtfulSlots) = (try GrowableBuffer(), try GrowableBuffer())
-    holds = try SlotHolds()
+    pins = try SlotPins()
   }
 
   // MARK: Looking up
@@ -84,7 +84,7 @@ final class Catalogue {
 
   /// Takes in the slots that others have let go of, and the slots of failed changes that a commit has replaced.
   func begin() throws(CoverTreeError) {
-    try holds.takeReleased(into: freedSlots)
+    try pins.takeReleased(into: freedSlots)
     guard !lastCommitFailed, doubtfulSlots.count > 0 else { return }
     try freedSlots.append(doubtfulSlots.elements)
     doubtfulSlots.removeAll()
@@ -196,7 +196,7 @@ final class Catalogue {
       switch step.kind {
       // There is room: `remove` has made it.
       case .left: try? freeEntries.append(step.place)
-      case .freed: if !holds.makesWait(Int(step.place)) { try? freedSlots.append(step.place) }
+      case .freed: if !pins.makesWait(Int(step.place)) { try? freedSlots.append(step.place) }
       default: break
       }
     }
@@ -357,7 +357,7 @@ final class Catalogue {
     lastCommitFailed = failed
     if !failed { committedSlots = slots.count }
     let list = failed ? doubtfulSlots : freedSlots
-    for slot in (0..<slots.count).reversed() where slots[slot].count == 0 && !holds.makesWait(slot) {
+    for slot in (0..<slots.count).reversed() where slots[slot].count == 0 && !pins.makesWait(slot) {
       try list.append(Int32(slot))
     }
     for entry in (0..<entries.count).reversed() where entries[entry].isEmpty { try freeEntries.append(Int32(entry)) }
@@ -384,7 +384,7 @@ final class Catalogue {
   }
 
   /// Whether nobody has a slot, or reads it.
-  func isUnused(_ slot: Int) -> Bool { slots[slot].count == 0 && !holds.keeps(slot) }
+  func isUnused(_ slot: Int) -> Bool { slots[slot].count == 0 && !pins.keeps(slot) }
 
   /// Drops free slots and entries at the end, and makes room for `listFree` and `recycle`, so that they cannot fail.
   func trim() throws(CoverTreeError) {
@@ -398,6 +398,6 @@ final class Catalogue {
 
   var byteCount: Int {
     slots.byteCount + entries.byteCount + byID.byteCount + byHash.byteCount + freeSlots.byteCount
-      + freedSlots.byteCount + doubtfulSlots.byteCount + freeEntries.byteCount + holds.byteCount
+      + freedSlots.byteCount + doubtfulSlots.byteCount + freeEntries.byteCount + pins.byteCount
   }
 }

@@ -57,7 +57,7 @@ import Testing
       let query = PointSet<Float>(count: 1, dim: dim, seed: 4)
       var options = IndexOptions()
       (options.storage, options.metric) = (storage, products ? .innerProduct : .squaredEuclidean)
-      let table = try VectorTable(dim: dim, options: options, lender: nil)
+      let table = try VectorTable(dim: dim, options: options, source: nil)
       _ = try points.withView { view throws(CoverTreeError) in
         try table.append(.rows(view), ids: nil, context: CallContext(threads: 2))
       }
@@ -154,7 +154,7 @@ import Testing
   }
 
   private func codeTable(_ count: Int) throws -> VectorTable {
-    let table = try VectorTable(dim: 1, options: IndexOptions(), lender: nil)
+    let table = try VectorTable(dim: 1, options: IndexOptions(), source: nil)
     let points = PointSet<Float>(count: count, dim: 1, seed: 1)
     _ = try points.withView { view throws(CoverTreeError) in
       try table.append(.rows(view), ids: nil, context: CallContext())

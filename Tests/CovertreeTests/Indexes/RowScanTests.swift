@@ -27,7 +27,7 @@ import Testing
   ) throws -> RowPoints {
     var options = IndexOptions()
     (options.metric, options.storage) = (metric, storage)
-    let table = try VectorTable(dim: points.dim, options: options, lender: nil)
+    let table = try VectorTable(dim: points.dim, options: options, source: nil)
     _ = try points.withView { try table.append(.rows($0), ids: nil, context: context) }
     return try RowPoints(table, nil, longest: RowPoints.longest(table, context))
   }

@@ -151,22 +151,22 @@ extension [Float] {
   /// Freed slots that are held wait; they are given back once, and in any order of what happens.
   @Test func slotsThatAreHeldWait() throws {
     var generator = SeededGenerator(seed: 5)
-    let holds = try SlotHolds()
+    let pins = try SlotPins()
     let (listed, count) = (try GrowableBuffer<Int32>(), 20)
     var (held, waiting, free) = ([Int](repeating: 0, count: count), Set<Int>(), Set<Int>())
     for _ in 0..<3000 {
       let slot = Int(generator.next() % UInt64(count))
       switch generator.next() % 4 {
       case 0 where !free.contains(slot) && !waiting.contains(slot):
-        try holds.hold(2) { _ in slot }
+        try pins.pin(2) { _ in slot }
         held[slot] += 2
       case 1 where held[slot] > 0:
-        holds.letGo(1) { _ in slot }
+        pins.unpin(1) { _ in slot }
         held[slot] -= 1
       case 2 where !free.contains(slot) && !waiting.contains(slot):
-        if holds.makesWait(slot) { waiting.insert(slot) } else { free.insert(slot) }
+        if pins.makesWait(slot) { waiting.insert(slot) } else { free.insert(slot) }
       case 3:
-        try holds.takeReleased(into: listed)
+        try pins.takeReleased(into: listed)
         let done = waiting.filter { held[$0] == 0 }
         #expect(Set(listed.elements.map { Int($0) }) == done && listed.count == done.count)
         listed.removeAll()
@@ -175,7 +175,7 @@ extension [Float] {
         free.removeAll()
       default: break
       }
-      #expect(holds.keeps(slot) == (held[slot] > 0 || waiting.contains(slot)))
+      #expect(pins.keeps(slot) == (held[slot] > 0 || waiting.contains(slot)))
     }
   }
 }

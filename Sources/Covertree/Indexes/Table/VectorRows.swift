@@ -3,7 +3,7 @@ import CNumerics
 /// Vectors in rows of one kind of storage: a row for each slot of a table.
 ///
 /// Bytes are `x = center + scale (byte - 128)`, with a scale for each row; the center is the mean of the first batch. Rows
-/// of float32 may be *lent* by a store (`VectorRows+Lent`): then what is kept here is where each stands.
+/// of float32 may be *pinned* in a store (`VectorRows+Pinned`): then what is kept here is where each stands.
 final class VectorRows: @unchecked Sendable {
   let storage: VectorStorage
   let dim: Int
@@ -18,8 +18,8 @@ final class VectorRows: @unchecked Sendable {
   private let lengths: GrowableBuffer<Float>
   private let center: Buffer<Float>
   private var isCentered = false
-  /// Of lent rows.
-  let lender: Lender?
+  /// Of pinned rows; nil for rows of its own.
+  let source: RowSource?
 
   private static var centerSample: Int { 4096 }
 
@@ -29,20 +29,20 @@ final class VectorRows: @unchecked Sendable {
     (coordinates, rowBytes) = Self.extent(storage, dim, padded)
     (bytes, scales, lengths) = (try GrowableBuffer(), try GrowableBuffer(), try GrowableBuffer())
     center = try Buffer(count: coordinates, filledWith: 0)
-    lender = nil
+    source = nil
   }
 
-  /// Rows that are lent.
+  /// Rows that are pinned in a store.
   ///
-  /// - Parameter bytes: a `cn_lent_row` for each of which the lender holds the place.
-  init(of lender: Lender, products: Bool, bytes: GrowableBuffer<UInt8>) throws(CoverTreeError) {
-    (storage, dim, self.products, self.lender, self.bytes) = (.float32, lender.dim, products, lender, bytes)
-    (coordinates, _) = Self.extent(.float32, lender.dim, true)
+  /// - Parameter bytes: a `cn_lent_row` for each for a row that is pinned.
+  init(of source: RowSource, products: Bool, bytes: GrowableBuffer<UInt8>) throws(CoverTreeError) {
+    (storage, dim, self.products, self.source, self.bytes) = (.float32, source.dim, products, source, bytes)
+    (coordinates, _) = Self.extent(.float32, source.dim, true)
     rowBytes = MemoryLayout<cn_lent_row>.stride
     (scales, lengths, center) = (try GrowableBuffer(), try GrowableBuffer(), try Buffer(count: 0))
   }
 
-  deinit { giveBack(0..<count) }
+  deinit { unpin(0..<count) }
 
   private static func extent(_ storage: VectorStorage, _ dim: Int, _ padded: Bool) -> (Int, Int) {
     let size = [VectorStorage.float32: 4, .float16: 2, .int8: 1][storage]!
@@ -58,33 +58,33 @@ final class VectorRows: @unchecked Sendable {
   var view: cn_rows {
     cn_rows(
       base: bytes.base, stride: Int64(rowBytes), coordinates: Int64(coordinates), scales: scales.base,
-      lengths: lengths.base, center: center.base, lent: lender?.base, lent_stride: Int64(lender?.rowBytes ?? 0),
-      scaled: lender?.scales == true ? 1 : 0, kind: kind, products: products ? 1 : 0)
+      lengths: lengths.base, center: center.base, lent: source?.base, lent_stride: Int64(source?.rowBytes ?? 0),
+      scaled: source?.scales == true ? 1 : 0, kind: kind, products: products ? 1 : 0)
   }
 
   private var kind: Int32 {
     switch storage {
-    case .float32: Int32(lender == nil ? CN_ROWS_F32 : CN_ROWS_LENT)
+    case .float32: Int32(source == nil ? CN_ROWS_F32 : CN_ROWS_LENT)
     case .float16: Int32(CN_ROWS_F16)
     case .int8: Int32(CN_ROWS_BYTES)
     }
   }
 
   /// Whether coordinates stand somewhere as they are.
-  var areInPlace: Bool { storage == .float32 && lender?.scales != true }
+  var areInPlace: Bool { storage == .float32 && source?.scales != true }
 
-  /// Where row 0 begins, or what the lender has in place 0.
+  /// Where row 0 begins, or the store's slot 0.
   var firstFloats: UnsafePointer<Float> {
-    (lender?.base ?? UnsafeRawPointer(bytes.base)).assumingMemoryBound(to: Float.self)
+    (source?.base ?? UnsafeRawPointer(bytes.base)).assumingMemoryBound(to: Float.self)
   }
 
   /// From row to row, or from place to place.
-  var floatStride: Int { (lender?.rowBytes ?? rowBytes) / MemoryLayout<Float>.stride }
+  var floatStride: Int { (source?.rowBytes ?? rowBytes) / MemoryLayout<Float>.stride }
 
   /// A row's coordinates, where they stand as they are.
   @inline(__always)
   func floats(_ slot: Int) -> UnsafePointer<Float> {
-    lender?.row(lent(slot).place) ?? firstFloats + slot &* floatStride
+    source?.row(pinned(slot).place) ?? firstFloats + slot &* floatStride
   }
 
   /// A row's coordinates: where they stand, or written to `scratch` with their padding.
@@ -112,7 +112,7 @@ final class VectorRows: @unchecked Sendable {
   func points(
     _ slots: Range<Int>, into target: UnsafeMutablePointer<Float>, scratch: UnsafeMutablePointer<Float>
   ) -> PointsView<Float> {
-    if storage == .float32, lender == nil {
+    if storage == .float32, source == nil {
       return PointsView(base: floats(slots.lowerBound), count: slots.count, dim: dim, stride: floatStride)
     }
     for (index, slot) in slots.enumerated() { decode(slot, into: target + index * dim, scratch: scratch) }
@@ -123,7 +123,7 @@ final class VectorRows: @unchecked Sendable {
 
   /// The arrays, by names that begin with a prefix.
   func sections(_ prefix: String) throws(CoverTreeError) -> [Section] {
-    if lender != nil { return try lentSections() }
+    if source != nil { return try pinnedSections() }
     let rows =
       storage == .float32
       ? Section("\(prefix).rows", bytes.buffer.reinterpreted(as: Float.self), columns: coordinates)
@@ -140,7 +140,7 @@ final class VectorRows: @unchecked Sendable {
     _ file: StoredFile, _ prefix: String, _ storage: VectorStorage, dim: Int, products: Bool, padded: Bool, count: Int,
     context: CallContext
   ) throws(CoverTreeError) {
-    (self.storage, self.dim, self.products, lender) = (storage, dim, products, nil)
+    (self.storage, self.dim, self.products, source) = (storage, dim, products, nil)
     (coordinates, rowBytes) = Self.extent(storage, dim, padded)
     bytes = GrowableBuffer(
       viewing: storage == .float32
@@ -265,16 +265,16 @@ final class VectorRows: @unchecked Sendable {
   func keep(_ slots: UnsafeBufferPointer<Int32>) {
     var next = 0
     for slot in slots {
-      giveBack(next..<Int(slot))
+      unpin(next..<Int(slot))
       next = Int(slot) + 1
     }
-    giveBack(next..<count)
+    unpin(next..<count)
     for (to, from) in slots.enumerated() { move(Int(from), to: to) }
     shorten(to: slots.count)
   }
 
   func truncate(to count: Int) {
-    giveBack(min(count, self.count)..<self.count)
+    unpin(min(count, self.count)..<self.count)
     shorten(to: count)
     guard count == 0 else { return }
     isCentered = false
@@ -302,7 +302,7 @@ final class VectorRows: @unchecked Sendable {
   func permuted(_ order: Buffer<Int32>) throws(CoverTreeError) -> VectorRows {
     let other = try sibling()
     try other.bytes.reserve(bytes.count)
-    try holdAgain()
+    try retain()
     try other.bytes.resize(to: bytes.count)
     try other.scales.resize(to: scales.count)
     try other.lengths.resize(to: lengths.count)
@@ -319,9 +319,9 @@ final class VectorRows: @unchecked Sendable {
 
   /// Rows of the same kind, none so far.
   private func sibling() throws(CoverTreeError) -> VectorRows {
-    guard let lender else {
+    guard let source else {
       return try VectorRows(storage, dim: dim, products: products, padded: coordinates * 4 % 64 == 0)
     }
-    return try VectorRows(of: lender, products: products, bytes: GrowableBuffer())
+    return try VectorRows(of: source, products: products, bytes: GrowableBuffer())
   }
 }

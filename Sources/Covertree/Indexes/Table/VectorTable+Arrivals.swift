@@ -37,16 +37,16 @@ extension VectorTable {
   /// New vectors as they are compared.
   enum Arrivals: @unchecked Sendable {
     case rows(Prepared)
-    case lent(Loan)
+    case pinned(RowLease)
 
-    var loan: Loan? { if case .lent(let loan) = self { loan } else { nil } }
+    var lease: RowLease? { if case .pinned(let lease) = self { lease } else { nil } }
 
     /// A row where it stands, or written to `scratch` with padding.
     @inline(__always)
     func row(_ place: Int, or scratch: UnsafeMutablePointer<Float>) -> UnsafePointer<Float> {
       switch self {
       case .rows(let prepared): prepared.view.row(place)
-      case .lent(let loan): loan.row(place, or: scratch)
+      case .pinned(let lease): lease.row(place, or: scratch)
       }
     }
 
@@ -64,9 +64,9 @@ extension VectorTable {
 
   /// Looks at new vectors; those of a store are held from then on, until they are dropped or kept.
   func arriving(_ vectors: NewVectors, context: CallContext) throws(CoverTreeError) -> Arrivals {
-    switch (vectors, exact?.lender) {
+    switch (vectors, exact?.source) {
     case (.rows(let rows), nil): .rows(try prepared(rows, named: "vectors", context: context))
-    case (.slots(let slots), let lender?): .lent(try lender.borrow(slots, within: limit, context: context))
+    case (.slots(let slots), let source?): .pinned(try source.lease(slots, within: limit, context: context))
     case (.rows, _?):
       throw CoverTreeError(.unsupported, "vectors: this index is over a store; add them there, then their slots here")
     case (.slots, nil):

@@ -2,7 +2,7 @@
 ///
 /// Slots of vectors that were removed are dead until the table is compacted; then those that follow move up. Vectors stand
 /// in float32, in a smaller storage, or in both: candidates are then found among the smaller ones (`scanned`), and ranked by the
-/// others (`decisive`). Those of float32 may be lent by a store.
+/// others (`decisive`). Those of float32 may be pinned in a store.
 final class VectorTable: @unchecked Sendable {
   let dim: Int
   let options: IndexOptions
@@ -32,14 +32,14 @@ final class VectorTable: @unchecked Sendable {
   /// What answers are ranked by.
   var decisive: VectorRows { exact ?? small! }
 
-  /// - Parameter lender: whose rows of float32 are read in place; nil for rows of its own.
-  init(dim: Int, options: IndexOptions, lender: Lender?) throws(CoverTreeError) {
+  /// - Parameter source: whose rows of float32 are read in place; nil for rows of its own.
+  init(dim: Int, options: IndexOptions, source: RowSource?) throws(CoverTreeError) {
     self.dim = dim
     self.options = options
     (ids, serials, dead, slotOf) = (try GrowableBuffer(), try GrowableBuffer(), try GrowableBuffer(), try IdTable())
     let products = options.metric.comparesProducts
-    if let lender {
-      exact = try VectorRows(of: lender, products: products, bytes: GrowableBuffer())
+    if let source {
+      exact = try VectorRows(of: source, products: products, bytes: GrowableBuffer())
     } else if options.storage == .float32 || options.reranks {
       exact = try VectorRows(.float32, dim: dim, products: products, padded: options.kind != .kdTree)
     }
@@ -143,17 +143,17 @@ final class VectorTable: @unchecked Sendable {
     try appendIDs(given, more)
     exact?.extend(by: more)
     small?.extend(by: more)
-    let (exact, small, loan) = (exact, small, arriving.loan)
+    let (exact, small, lease) = (exact, small, arriving.lease)
     let unhurried = CallContext(threads: context.threads)  // to be stopped it is too late
     try unhurried.forEach(more, grain: 256) { (range, thread) throws(CoverTreeError) in
       let own = scratch.base + (thread + 1) * decisive.coordinates
       for place in range {
         let row = try arriving.settledRow(place, copiedTo: own, dim)
-        if let loan { exact?.set(first + place, loan.rows[place]) } else { exact?.set(first + place, row) }
+        if let lease { exact?.set(first + place, lease.rows[place]) } else { exact?.set(first + place, row) }
         small?.set(first + place, row)
       }
     }
-    loan?.keep()
+    lease?.keep()
   }
 
   /// Adds ids, or nothing.

@@ -1,7 +1,7 @@
 import CNumerics
 
-/// A store as a table has it whose rows stand there: what is lent is held until it is given back, so it stays as it is.
-final class Lender: Sendable {
+/// A store whose rows a table reads in place. Rows are pinned until the table unpins them, so they do not change.
+final class RowSource: Sendable {
   let store: VectorStore
   /// Whether rows count as scaled to length 1.
   let scales: Bool
@@ -19,13 +19,13 @@ final class Lender: Sendable {
     (base + Int(slot) &* rowBytes).assumingMemoryBound(to: Float.self)
   }
 
-  /// Borrows the rows in some slots, after a look at them.
+  /// Pins the rows in some slots, after it has checked them.
   ///
   /// - Parameter limit: of the size of a coordinate.
-  func borrow(
+  func lease(
     _ slots: UnsafeBufferPointer<Int64>, within limit: Float, context: CallContext
-  ) throws(CoverTreeError) -> Loan {
-    let loan = try Loan(self, slots)
+  ) throws(CoverTreeError) -> RowLease {
+    let lease = try RowLease(self, slots)
     try context.forEach(slots.count, grain: 1024) { (range, _) throws(CoverTreeError) in
       for place in range {
         let row = row(slots[place])
@@ -38,45 +38,45 @@ final class Lender: Sendable {
           throw CoverTreeError(
             .invalidArgument, "slots[\(place)]: slot \(slots[place]) is a zero vector, it has no cosine with others")
         }
-        loan.rows[place].scale = inverse
+        lease.rows[place].scale = inverse
       }
     }
-    return loan
+    return lease
   }
 }
 
-/// Rows on their way into a table: given back, unless they arrive.
-final class Loan {
+/// Pinned rows on their way into a table; they are unpinned unless the table keeps them.
+final class RowLease {
   let rows: Buffer<cn_lent_row>
-  private let lender: Lender
+  private let source: RowSource
   private let slots: Buffer<Int64>
   private var isKept = false
 
   /// - Parameter known: hashes of the vectors that the slots have to hold; nil for any.
-  init(_ lender: Lender, _ slots: UnsafeBufferPointer<Int64>, known: KnownHashes? = nil) throws(CoverTreeError) {
-    self.lender = lender
+  init(_ source: RowSource, _ slots: UnsafeBufferPointer<Int64>, known: KnownHashes? = nil) throws(CoverTreeError) {
+    self.source = source
     self.slots = try Buffer(count: slots.count)
     rows = try Buffer(count: slots.count)
     for (place, slot) in slots.enumerated() {
       self.slots[place] = slot
       rows[place] = cn_lent_row(place: slot, scale: 1)
     }
-    isKept = true  // until they are held
-    try lender.store.hold(slots, known: known)
+    isKept = true  // until they are pinned
+    try source.store.pin(slots, known: known)
     isKept = false
   }
 
-  deinit { if !isKept { lender.store.letGo(slots.count) { Int(slots[$0]) } } }
+  deinit { if !isKept { source.store.unpin(slots.count) { Int(slots[$0]) } } }
 
   /// A row where it stands, or, scaled, in `scratch`.
   @inline(__always)
   func row(_ place: Int, or scratch: UnsafeMutablePointer<Float>) -> UnsafePointer<Float> {
-    let row = lender.row(rows[place].place)
-    guard lender.scales else { return row }
-    for d in 0..<lender.dim { scratch[d] = Float(Double(row[d]) * rows[place].scale) }
+    let row = source.row(rows[place].place)
+    guard source.scales else { return row }
+    for d in 0..<source.dim { scratch[d] = Float(Double(row[d]) * rows[place].scale) }
     return UnsafePointer(scratch)
   }
 
-  /// From here on the table gives them back.
+  /// From here on the table unpins them.
   func keep() { isKept = true }
 }

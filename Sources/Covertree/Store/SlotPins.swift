@@ -2,12 +2,12 @@ import Synchronization
 
 /// Slots whose rows are read in place by others than the store's own ids: by indexes over it.
 ///
-/// What is in a held slot stays as it is, whether an id still has it or not. A slot that is freed meanwhile *waits*: it is
-/// used again once all have let go of it. Holds are those of this process; they are not on disk.
-final class SlotHolds: @unchecked Sendable {
+/// The row in a pinned slot does not change, whether an id still has it or not. A slot that is freed while it is pinned *waits*: it is
+/// used again once it is unpinned. Pins are those of this process; they are not on disk.
+final class SlotPins: @unchecked Sendable {
   // All guarded by `processLock`.
-  /// By slot: how many hold it, and whether it waits.
-  private let holds: GrowableBuffer<UInt32>
+  /// By slot: its pins, and whether it waits.
+  private let pins: GrowableBuffer<UInt32>
   /// Slots that wait for nobody any more; they count as waiting until they are taken out.
   private let released: GrowableBuffer<Int32>
   /// Whether there are any: without the lock.
@@ -17,27 +17,27 @@ final class SlotHolds: @unchecked Sendable {
   /// So many are counted before others have the lock.
   private static var together: Int { 4096 }
 
-  init() throws(CoverTreeError) { (holds, released) = (try GrowableBuffer(), try GrowableBuffer()) }
+  init() throws(CoverTreeError) { (pins, released) = (try GrowableBuffer(), try GrowableBuffer()) }
 
-  /// Holds `count` slots once more each. Where that fails, none is held.
-  func hold(_ count: Int, _ slot: (Int) -> Int) throws(CoverTreeError) {
+  /// Pins `count` slots once more each, or none if that fails.
+  func pin(_ count: Int, _ slot: (Int) -> Int) throws(CoverTreeError) {
     let end = (0..<count).reduce(0) { max($0, slot($1) + 1) }
     try processLock.locked { () throws(CoverTreeError) in
-      let before = holds.count
-      // Letting go cannot fail.
+      let before = pins.count
+      // Unpinning cannot fail.
       try released.reserve(max(end, before) - released.count)
       guard end > before else { return }
-      try holds.resize(to: end)
-      (holds.base + before).update(repeating: 0, count: end - before)
+      try pins.resize(to: end)
+      (pins.base + before).update(repeating: 0, count: end - before)
     }
-    forEach(count) { self.holds[slot($0)] += 1 }
+    forEach(count) { self.pins[slot($0)] += 1 }
   }
 
-  func letGo(_ count: Int, _ slot: (Int) -> Int) {
+  func unpin(_ count: Int, _ slot: (Int) -> Int) {
     forEach(count) { place in
       let slot = slot(place)
-      self.holds[slot] -= 1
-      guard self.holds[slot] == Self.waiting else { return }
+      self.pins[slot] -= 1
+      guard self.pins[slot] == Self.waiting else { return }
       try? self.released.append(Int32(slot))
       self.haveBeenReleased.store(true, ordering: .relaxed)
     }
@@ -50,13 +50,13 @@ final class SlotHolds: @unchecked Sendable {
   }
 
   /// Whether a slot is not to be used again, or given back.
-  func keeps(_ slot: Int) -> Bool { processLock.locked { slot < holds.count && holds[slot] != 0 } }
+  func keeps(_ slot: Int) -> Bool { processLock.locked { slot < pins.count && pins[slot] != 0 } }
 
   /// Whether a slot that has been freed has to wait; `takeReleased` gives it later then.
   func makesWait(_ slot: Int) -> Bool {
     processLock.locked {
-      guard slot < holds.count, holds[slot] != 0 else { return false }
-      holds[slot] |= Self.waiting
+      guard slot < pins.count, pins[slot] != 0 else { return false }
+      pins[slot] |= Self.waiting
       return true
     }
   }
@@ -67,12 +67,12 @@ final class SlotHolds: @unchecked Sendable {
     try processLock.locked { () throws(CoverTreeError) in
       try freeSlots.append(released.elements)
       haveBeenReleased.store(false, ordering: .relaxed)
-      for slot in released.elements { holds[Int(slot)] &= ~Self.waiting }
+      for slot in released.elements { pins[Int(slot)] &= ~Self.waiting }
       released.removeAll()
     }
   }
 
-  var byteCount: Int { processLock.locked { holds.byteCount + released.byteCount } }
+  var byteCount: Int { processLock.locked { pins.byteCount + released.byteCount } }
 }
 
 /// Hashes of vectors in a file, and the seeded hash function that made them.
@@ -82,10 +82,10 @@ struct KnownHashes {
 }
 
 extension VectorStore {
-  /// Holds slots in use: their rows stay as they are until they are let go of, as often as they were held.
+  /// Pins slots in use: their rows do not change until they are unpinned as often as they were pinned.
   ///
   /// - Parameter known: hashes of the vectors that have to be in them; nil for any.
-  func hold(_ slots: UnsafeBufferPointer<Int64>, known: KnownHashes? = nil) throws(CoverTreeError) {
+  func pin(_ slots: UnsafeBufferPointer<Int64>, known: KnownHashes? = nil) throws(CoverTreeError) {
     try reading { () throws(CoverTreeError) in
       try checkInUse(slots)
       for (place, slot) in slots.enumerated() {
@@ -93,7 +93,7 @@ extension VectorStore {
           throw CoverTreeError(.notFound, "slots[\(place)]: slot \(slot) has another vector now")
         }
       }
-      try catalogue.holds.hold(slots.count) { Int(slots[$0]) }
+      try catalogue.pins.pin(slots.count) { Int(slots[$0]) }
     }
   }
 
@@ -105,12 +105,12 @@ extension VectorStore {
     return found
   }
 
-  /// Holds slots once more that are held.
-  func holdAgain(_ count: Int, _ slot: (Int) -> Int) throws(CoverTreeError) { try catalogue.holds.hold(count, slot) }
+  /// Pins slots once more that are pinned.
+  func retain(_ count: Int, _ slot: (Int) -> Int) throws(CoverTreeError) { try catalogue.pins.pin(count, slot) }
 
-  func letGo(_ count: Int, _ slot: (Int) -> Int) { catalogue.holds.letGo(count, slot) }
+  func unpin(_ count: Int, _ slot: (Int) -> Int) { catalogue.pins.unpin(count, slot) }
 
-  /// The hashes of the vectors in slots that are held.
+  /// The hashes of the vectors in pinned slots.
   func hashes(_ count: Int, _ slot: (Int) -> Int) throws(CoverTreeError) -> Buffer<UInt64> {
     let hashes = try Buffer<UInt64>(count: count)
     try reading { () throws(CoverTreeError) in
