@@ -1,6 +1,6 @@
 /// Which ids there are, which slot each has, and what the slots hold: the hash of a vector, and how many ids have it.
 ///
-/// A change is a row of steps, each of which can be taken back, until it is settled. Slots that it frees are used again only
+/// A change is a row of steps, each of which can be taken back, until it is committed. Slots that it frees are used again only
 /// after that.
 final class Catalogue {
   let slots: RecordPages<SlotRecord>
@@ -82,8 +82,8 @@ final class Catalogue {
 
   // MARK: Steps of a change
 
-  /// Takes in the slots that others have let go of, and the slots of failed changes that a commit has replaced.
-  func begin() throws(CoverTreeError) {
+  /// Begins a change. Takes in the slots that others have unpinned, and the slots of failed changes that a commit has replaced.
+  func beginTransaction() throws(CoverTreeError) {
     try pins.takeReleased(into: freedSlots)
     guard !lastCommitFailed, doubtfulSlots.count > 0 else { return }
     try freedSlots.append(doubtfulSlots.elements)
@@ -191,7 +191,7 @@ final class Catalogue {
   }
 
   /// The change is done. Its freed slots may be used again after `recycle`.
-  func settle() {
+  func commit() {
     for step in steps.elements {
       switch step.kind {
       // There is room: `remove` has made it.
@@ -215,9 +215,9 @@ final class Catalogue {
     }
   }
 
-  /// Takes back all steps since the last change was settled. If they may be on the disk, their new slots stay unused until
+  /// Takes back all steps since the last commit. If they may be on the disk, their new slots stay unused until
   /// another change is committed.
-  func takeBack() throws(CoverTreeError) {
+  func rollback() throws(CoverTreeError) {
     if isCommitting { lastCommitFailed = true }
     for step in steps.elements.reversed() {
       let place = Int(step.place)
@@ -259,8 +259,8 @@ final class Catalogue {
   private func forgetSteps() {
     steps.removeAll()
     left.removeAll()
-    slots.settle()
-    entries.settle()
+    slots.markWritten()
+    entries.markWritten()
     isCommitting = false
     // The file does not have these.
     slots.mark(from: committedSlots)
@@ -268,7 +268,7 @@ final class Catalogue {
 
   // MARK: From and to files
 
-  /// Takes records over as they stand in a file; they are found after `enterTaken`.
+  /// Takes records over as they stand in a file; they are found after `rebuildIndex`.
   func take(slots newSlots: UnsafeBufferPointer<SlotRecord>, from firstSlot: Int) throws(CoverTreeError) {
     try takenSlots.reserve(newSlots.count)
     for (index, record) in newSlots.enumerated() {
@@ -305,7 +305,7 @@ final class Catalogue {
 
   /// Enters what was taken over into the two tables, by a thread each: they take longer than all else of opening a store.
   /// `resize` has made room. A catalogue is useless after this was cancelled.
-  func enterTaken(_ context: CallContext) throws(CoverTreeError) {
+  func rebuildIndex(_ context: CallContext) throws(CoverTreeError) {
     defer { for taken in [takenSlots, takenEntries] { taken.removeAll() } }
     let (slots, entries) = (slots.records.base, entries.records.base)
     uniqueCount += takenSlots.count

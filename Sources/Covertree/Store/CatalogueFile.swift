@@ -167,10 +167,10 @@ final class CatalogueFile: @unchecked Sendable {
       try readPages(into: catalogue, since: seenVersion < 0 ? .min : state.generation, context)
     } catch {
       // The tables get all records that have been read. A new catalogue is thrown away instead.
-      if seenVersion >= 0 { try? catalogue.enterTaken(CallContext()) }
+      if seenVersion >= 0 { try? catalogue.rebuildIndex(CallContext()) }
       throw error
     }
-    try catalogue.enterTaken(context)
+    try catalogue.rebuildIndex(context)
     try catalogue.listFree()
     state = fresh
     seenVersion = try version()

@@ -127,7 +127,7 @@ final class RecordPages<Record: BitwiseCopyable> {
   }
 
   /// The pages are written.
-  func settle() {
+  func markWritten() {
     for page in changed.elements { flags[Int(page)] = 0 }
     changed.removeAll()
   }

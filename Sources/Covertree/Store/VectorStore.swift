@@ -4,7 +4,7 @@ import Glibc
 /// The place where vectors live once, however many ids have them.
 ///
 /// Equal vectors share a *slot*: a row that never moves while an id has it. A hash finds it, and a full comparison decides. A
-/// slot that no id has any more is used again, after the change that freed it is settled.
+/// slot that no id has any more is used again, after the change that freed it is committed.
 ///
 /// In memory, or durable in a folder of three files: `catalogue.sqlite` (`CatalogueFile`), `rows.bin` (`RowFile`, `StoreLock`) and
 /// `reserve` (`DiskReserve`). Rows are on disk before the transaction that names them. Readers run in parallel with each other,
@@ -36,7 +36,7 @@ public final class VectorStore: @unchecked Sendable {
   let vectorHash: VectorHash
   /// What SQLite has open must not be used by a forked child.
   private let forks = processLock.forks
-  private let addition: Addition
+  private let batchInsert: BatchInsert
   /// Copies that are being made of a store in memory: freed slots are not used again meanwhile.
   var copies = 0
 
@@ -51,7 +51,7 @@ public final class VectorStore: @unchecked Sendable {
     (self.path, isReadOnly, self.catalogue, self.rows) = (path, readOnly, catalogue, rows)
     (self.file, self.sync, self.lock, self.reserve, dim) = (file, sync, lock, reserve, rows.dim)
     vectorHash = try VectorHash(dim: rows.dim, seed: file.state.store)
-    addition = try Addition(catalogue, rows, vectorHash)
+    batchInsert = try BatchInsert(catalogue, rows, vectorHash)
   }
 
   /// A store in memory.
@@ -86,11 +86,11 @@ public final class VectorStore: @unchecked Sendable {
       throw CoverTreeError(.shape, "vectors: expected \(dim) columns, got \(vectors.dim)")
     }
     try change(context) { () throws(CoverTreeError) in
-      try addition.run(ids, vectors, recycling: mayRecycle(ids.count), context: context)
-      if sync != .off, addition.newCount > 0 { try rows.file?.sync() }
-      if path != nil { try catalogue.beginCommit(newSlots: addition.newCount) }
-      try file.commit(catalogue, names: names, entries: addition.entries)
-      for place in 0..<ids.count { slots[place] = Int64(addition.slot(place)) }
+      try batchInsert.run(ids, vectors, recycling: mayRecycle(ids.count), context: context)
+      if sync != .off, batchInsert.newCount > 0 { try rows.file?.sync() }
+      if path != nil { try catalogue.beginCommit(newSlots: batchInsert.newCount) }
+      try file.commit(catalogue, names: names, entries: batchInsert.entries)
+      for place in 0..<ids.count { slots[place] = Int64(batchInsert.slot(place)) }
     }
   }
 
@@ -137,14 +137,14 @@ public final class VectorStore: @unchecked Sendable {
     try readWriteLock.writing(context) { () throws(CoverTreeError) in
       try checkProcess()
       try lock?.confirm()
-      try catalogue.begin()
+      try catalogue.beginTransaction()
       do throws(CoverTreeError) {
         try body()
       } catch {
-        try catalogue.takeBack()
+        try catalogue.rollback()
         throw error
       }
-      catalogue.settle()
+      catalogue.commit()
     }
   }
 
@@ -184,7 +184,7 @@ public final class VectorStore: @unchecked Sendable {
     CoverTreeError(.notFound, "ids[\(place)]: the store has no vector \(id)")
   }
 
-  /// Reads what is settled; of a store that another process writes, the last that was committed.
+  /// Reads what is committed; of a store that another process writes, the last that was committed.
   func reading<Result>(_ body: () throws(CoverTreeError) -> Result) throws(CoverTreeError) -> Result {
     if isReadOnly { try refresh() }
     return try readWriteLock.reading(.brief, body)
@@ -296,7 +296,7 @@ public final class VectorStore: @unchecked Sendable {
       return Info(
         count: catalogue.count, uniqueCount: catalogue.uniqueCount, slotCount: slotCount,
         freeCount: slotCount - catalogue.uniqueCount, rowBytes: rows.rowBytes, reservedCount: rows.reserved,
-        memoryBytes: catalogue.byteCount + addition.byteCount + (rows.file == nil ? slotCount * rows.rowBytes : 0),
+        memoryBytes: catalogue.byteCount + batchInsert.byteCount + (rows.file == nil ? slotCount * rows.rowBytes : 0),
         fileBytes: try rows.file?.takenBytes() ?? 0, generation: Int(file.state.generation))
     }
   }

@@ -7,20 +7,20 @@ import CNumerics
 /// comparing the others. What they do in turns, in the order of the parts: giving out ids and slots. There a vector is
 /// taken for one that has the same hash. Where the comparison finds another one, which nobody will see who does not provoke it,
 /// all is done again with comparisons in turns.
-final class Addition {
+final class BatchInsert {
   private let catalogue: Catalogue
   private let rows: StoreRows
   private let vectorHash: VectorHash
-  private let arrivals: GrowableBuffer<Arrival>
+  private let pendingVectors: GrowableBuffer<PendingVector>
   /// By slot: the place of the new vector that it is for; -1 for others.
-  private let pending: GrowableBuffer<Int32>
+  private let sourceOfSlot: GrowableBuffer<Int32>
   /// Places of new vectors.
   private let created: GrowableBuffer<Int32>
   private let entered: GrowableBuffer<Int32>
   /// As many records, and vectors of one change, as there is room for.
   private var room = (slots: 0, entries: 0, batch: 0)
 
-  private struct Arrival: BitwiseCopyable {
+  private struct PendingVector: BitwiseCopyable {
     var hash: UInt64 = 0
     var idHash: UInt64 = 0
     var slot: Int32 = -1
@@ -36,7 +36,7 @@ final class Addition {
 
   init(_ catalogue: Catalogue, _ rows: StoreRows, _ hash: VectorHash) throws(CoverTreeError) {
     (self.catalogue, self.rows, vectorHash) = (catalogue, rows, hash)
-    (arrivals, pending, created, entered) = (
+    (pendingVectors, sourceOfSlot, created, entered) = (
       try GrowableBuffer(), try GrowableBuffer(), try GrowableBuffer(), try GrowableBuffer()
     )
   }
@@ -46,9 +46,9 @@ final class Addition {
   /// How many vectors are new.
   var newCount: Int { created.count }
 
-  func slot(_ place: Int) -> Int { Int(arrivals[place].slot) }
+  func slot(_ place: Int) -> Int { Int(pendingVectors[place].slot) }
 
-  var byteCount: Int { arrivals.byteCount + pending.byteCount + created.byteCount + entered.byteCount }
+  var byteCount: Int { pendingVectors.byteCount + sourceOfSlot.byteCount + created.byteCount + entered.byteCount }
 
   /// What is added, and how.
   private struct Job {
@@ -69,7 +69,7 @@ final class Addition {
     try rows.populate(from: catalogue.slots.count, adding: ids.count, context)
     var job = Job(ids: ids, vectors: vectors, recycling: recycling)
     if try !run(job, context) {
-      try catalogue.takeBack()
+      try catalogue.rollback()
       job.comparing = true
       guard try run(job, context) else { throw .changing("vectors") }
     }
@@ -77,7 +77,7 @@ final class Addition {
   }
 
   private func makeRoom(_ count: Int) throws(CoverTreeError) {
-    try arrivals.resize(to: count)
+    try pendingVectors.resize(to: count)
     try entered.resize(to: count)
     let (slots, entries) = (catalogue.slots.count, catalogue.entries.count)
     guard slots + count > room.slots || entries + count > room.entries || count > room.batch else { return }
@@ -85,8 +85,8 @@ final class Addition {
     let more = max(count, min(Self.grain, rows.reserved - 1 - max(slots, entries)))
     try created.reserve(max(0, more - created.count))
     try catalogue.reserve(more)
-    try pending.reserve(max(0, slots + more - pending.count))
-    while pending.count < slots + more { try pending.append(-1) }
+    try sourceOfSlot.reserve(max(0, slots + more - sourceOfSlot.count))
+    while sourceOfSlot.count < slots + more { try sourceOfSlot.append(-1) }
     try rows.reserve(slots + more)
     room = (slots + more, entries + more, more)
   }
@@ -94,13 +94,13 @@ final class Addition {
   /// - Returns: whether all vectors are the same as those that they were taken for.
   private func run(_ job: Job, _ context: CallContext) throws(CoverTreeError) -> Bool {
     created.removeAll()
-    defer { for place in created.elements { pending[slot(Int(place))] = -1 } }
+    defer { for place in created.elements { sourceOfSlot[slot(Int(place))] = -1 } }
     let count = job.ids.count
     if count <= Self.grain {
       try hash(0..<count, job)
       try enter(0..<count, job)
       defer { rows.prefetch(catalogue.slots.count) }
-      return try settle(0..<count, job)
+      return try writeOrCompare(0..<count, job)
     }
     let (section, differing) = (OrderedSection(), Counter())
     try context.forEach((count + Self.grain - 1) / Self.grain, grain: 1) { (parts, _) throws(CoverTreeError) in
@@ -114,7 +114,7 @@ final class Addition {
         memory = rows.claim(catalogue.slots.count)
       }
       if let memory { rows.populate(memory) }
-      if try !settle(range, job) { differing.add(1) }
+      if try !writeOrCompare(range, job) { differing.add(1) }
     }
     return differing.value == 0
   }
@@ -124,15 +124,15 @@ final class Addition {
   private func hash(_ range: Range<Int>, _ job: Job) throws(CoverTreeError) {
     for place in range {
       let row = job.vectors.row(place)
-      var arrival = Arrival()
-      guard vectorHash(row, &arrival.hash) else {
+      var pending = PendingVector()
+      guard vectorHash(row, &pending.hash) else {
         guard let column = (0..<rows.dim).first(where: { !row[$0].isFinite }) else { throw .changing("vectors") }
         throw CoverTreeError(
           .invalidArgument, "vectors[\(place), \(column)]: expected a finite number, got \(row[column])")
       }
-      arrival.idHash = job.ids[place].hash
-      catalogue.prefetch(hash: arrival.hash, idHash: arrival.idHash)
-      arrivals[place] = arrival
+      pending.idHash = job.ids[place].hash
+      catalogue.prefetch(hash: pending.hash, idHash: pending.idHash)
+      pendingVectors[place] = pending
     }
   }
 
@@ -140,24 +140,24 @@ final class Addition {
   @inline(__always)
   private func enter(_ range: Range<Int>, _ job: Job) throws(CoverTreeError) {
     for place in range {
-      var arrival = arrivals[place]
+      var pending = pendingVectors[place]
       let id = job.ids[place]
-      guard catalogue.entry(of: id, hash: arrival.idHash) == nil else {
+      guard catalogue.entry(of: id, hash: pending.idHash) == nil else {
         throw CoverTreeError(.exists, "ids[\(place)]: the store already has a vector \(id)")
       }
-      let known = catalogue.slot(hash: arrival.hash) { slot in
-        !job.comparing || isSame(place, slot, Int(pending[slot]), job.vectors)
+      let known = catalogue.slot(hash: pending.hash) { slot in
+        !job.comparing || isSame(place, slot, Int(sourceOfSlot[slot]), job.vectors)
       }
       if let known {
         try catalogue.retain(known)
-        (arrival.slot, arrival.source) = (Int32(known), pending[known])
+        (pending.slot, pending.source) = (Int32(known), sourceOfSlot[known])
       } else {
-        let slot = try catalogue.create(hash: arrival.hash, recycling: job.recycling)
-        (arrival.slot, arrival.source, pending[slot]) = (Int32(slot), Int32(place), Int32(place))
+        let slot = try catalogue.create(hash: pending.hash, recycling: job.recycling)
+        (pending.slot, pending.source, sourceOfSlot[slot]) = (Int32(slot), Int32(place), Int32(place))
         try created.append(Int32(place))
       }
-      entered[place] = Int32(try catalogue.enter(id, hash: arrival.idHash, slot: Int(arrival.slot)))
-      arrivals[place] = arrival
+      entered[place] = Int32(try catalogue.enter(id, hash: pending.idHash, slot: Int(pending.slot)))
+      pendingVectors[place] = pending
     }
   }
 
@@ -165,14 +165,14 @@ final class Addition {
   ///
   /// - Returns: whether all vectors still have the hashes that they were entered by.
   @inline(__always)
-  private func settle(_ range: Range<Int>, _ job: Job) throws(CoverTreeError) -> Bool {
+  private func writeOrCompare(_ range: Range<Int>, _ job: Job) throws(CoverTreeError) -> Bool {
     let areMany = job.ids.count * rows.rowBytes > Self.manyBytes
     // Rows that are written past the caches are not read again.
     let scratch =
       areMany && rows.file == nil ? try Buffer<Float>(count: rows.rowBytes / MemoryLayout<Float>.stride) : nil
     var areSame = true
     for place in range {
-      let (slot, source) = (slot(place), Int(arrivals[place].source))
+      let (slot, source) = (slot(place), Int(pendingVectors[place].source))
       if source != place {
         areSame = isSame(place, slot, source, job.vectors) && areSame
       } else if rows.file == nil {
@@ -197,7 +197,7 @@ final class Addition {
   @inline(__always)
   private func hasHash(_ row: UnsafePointer<Float>, of place: Int) -> Bool {
     var hash: UInt64 = 0
-    return vectorHash(row, &hash) && hash == arrivals[place].hash
+    return vectorHash(row, &hash) && hash == pendingVectors[place].hash
   }
 
   /// By runs of slots that follow each other.
