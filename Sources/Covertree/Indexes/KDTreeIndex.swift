@@ -22,7 +22,7 @@ final class KDTreeIndex: IndexStructure, @unchecked Sendable {
 
   init(_ table: VectorTable, _ boxes: KDTree<Float>? = nil) throws(CoverTreeError) {
     (self.table, self.boxes, covered) = (table, boxes, boxes?.count ?? 0)
-    places = try lentPlaces()
+    places = try pinnedSlots()
     view()
   }
 
@@ -39,7 +39,7 @@ final class KDTreeIndex: IndexStructure, @unchecked Sendable {
     let together = table.exact!.points(0..<table.count, into: scratch.base, scratch: scratch.base)
     let built = try boxTree(together, context)
     withExtendedLifetime(scratch) {}
-    (places, boxes, covered) = (try lentPlaces(), built, table.count)
+    (places, boxes, covered) = (try pinnedSlots(), built, table.count)
     view()
   }
 
@@ -47,7 +47,7 @@ final class KDTreeIndex: IndexStructure, @unchecked Sendable {
     try KDTree(points, leafSize: table.options.leafSize, rule: table.options.split, context: context)
   }
 
-  private func lentPlaces() throws(CoverTreeError) -> Buffer<Int32>? {
+  private func pinnedSlots() throws(CoverTreeError) -> Buffer<Int32>? {
     guard let exact = table.exact, exact.source != nil else { return nil }
     return try exact.places(table.count)
   }

@@ -87,7 +87,7 @@ public final class VectorIndex: @unchecked Sendable {
     _ vectors: NewVectors, ids: UnsafeBufferPointer<Int64>, context: CallContext
   ) throws(CoverTreeError) {
     try change(context) { () throws(CoverTreeError) in
-      _ = try table.arriving(vectors, context: context)
+      _ = try table.pendingVectors(vectors, context: context)
       let slots = try table.slots(of: ids)
       try table.kill(slots)
       do throws(CoverTreeError) {

@@ -137,18 +137,18 @@ final class VectorTable: @unchecked Sendable {
     _ vectors: NewVectors, ids given: UnsafeBufferPointer<Int64>?, context: CallContext
   ) throws(CoverTreeError) {
     let (first, more) = (count, vectors.count)
-    let arriving = try arriving(vectors, context: context)
+    let pending = try pendingVectors(vectors, context: context)
     let scratch = try Buffer<Float>(count: (context.threads + 1) * decisive.coordinates)
-    for rows in [exact, small] { try rows?.reserve(more) { arriving.row($0, or: scratch.base) } }
+    for rows in [exact, small] { try rows?.reserve(more) { pending.row($0, or: scratch.base) } }
     try appendIDs(given, more)
     exact?.extend(by: more)
     small?.extend(by: more)
-    let (exact, small, lease) = (exact, small, arriving.lease)
+    let (exact, small, lease) = (exact, small, pending.lease)
     let unhurried = CallContext(threads: context.threads)  // to be stopped it is too late
     try unhurried.forEach(more, grain: 256) { (range, thread) throws(CoverTreeError) in
       let own = scratch.base + (thread + 1) * decisive.coordinates
       for place in range {
-        let row = try arriving.settledRow(place, copiedTo: own, dim)
+        let row = try pending.stableRow(place, copiedTo: own, dim)
         if let lease { exact?.set(first + place, lease.rows[place]) } else { exact?.set(first + place, row) }
         small?.set(first + place, row)
       }

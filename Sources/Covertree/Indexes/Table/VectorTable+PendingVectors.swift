@@ -35,7 +35,7 @@ extension VectorTable {
   }
 
   /// New vectors as they are compared.
-  enum Arrivals: @unchecked Sendable {
+  enum PendingVectors: @unchecked Sendable {
     case rows(Prepared)
     case pinned(RowLease)
 
@@ -52,7 +52,7 @@ extension VectorTable {
 
     /// A row that stays as it is: the caller's array may have changed since it was checked, and may change on.
     @inline(__always)
-    func settledRow(
+    func stableRow(
       _ place: Int, copiedTo scratch: UnsafeMutablePointer<Float>, _ dim: Int
     ) throws(CoverTreeError) -> UnsafePointer<Float> {
       guard case .rows(let prepared) = self else { return row(place, or: scratch) }
@@ -63,7 +63,7 @@ extension VectorTable {
   }
 
   /// Looks at new vectors; those of a store are held from then on, until they are dropped or kept.
-  func arriving(_ vectors: NewVectors, context: CallContext) throws(CoverTreeError) -> Arrivals {
+  func pendingVectors(_ vectors: NewVectors, context: CallContext) throws(CoverTreeError) -> PendingVectors {
     switch (vectors, exact?.source) {
     case (.rows(let rows), nil): .rows(try prepared(rows, named: "vectors", context: context))
     case (.slots(let slots), let source?): .pinned(try source.lease(slots, within: limit, context: context))
