@@ -65,7 +65,7 @@ final class KDTreeIndex: IndexStructure, @unchecked Sendable {
   }
 
   private func view(_ boxes: KDTree<Float>, labels: Buffer<Int32>) -> SearchPoints<Float> {
-    SearchPoints(boxes, labels: labels, rows: RowsElsewhere(rows: rows, positions: places, owner: table))
+    SearchPoints(boxes, labels: labels, rows: RowsElsewhere(rows: rows, positionOfIndex: places, owner: table))
   }
 
   func truncate(to first: Int) {

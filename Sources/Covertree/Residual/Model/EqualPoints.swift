@@ -36,12 +36,12 @@ final class EqualPoints: @unchecked Sendable {
   ) throws(CoverTreeError) -> Int {
     let keys = try Buffer<UInt64>(count: model.count)
     try context.forEach(model.count, grain: 1 << 12) { (range, _) throws(CoverTreeError) in
-      for index in range { keys[index] = model.hash(ofPlace: Int(model.positions[index])) }
+      for index in range { keys[index] = model.hash(ofPlace: Int(model.positionOfIndex[index])) }
     }
     let sequence = try sortedOrder(ofKeys: keys, context: context)
     var (first, rank, largest) = (-1, 0, 0)
     for slot in 0..<model.count {
-      let place = Int(model.positions[Int(sequence[slot])])
+      let place = Int(model.positionOfIndex[Int(sequence[slot])])
       let isCopy =
         slot > 0 && keys[Int(sequence[slot])] == keys[Int(sequence[slot - 1])] && model.areEqual(first, place)
       if !isCopy { first = place }

@@ -70,7 +70,7 @@ extension ResidualSearch {
           let count = min(8, width - first)
           try fill(
             UnsafeMutableBufferPointer(start: distances + row * width + first, count: count),
-            from: Int(model.positions[Int(rows.elements[row])]), to: others.baseAddress! + row * width + first)
+            from: Int(model.positionOfIndex[Int(rows.elements[row])]), to: others.baseAddress! + row * width + first)
         }
       }
     }
@@ -80,7 +80,7 @@ extension ResidualSearch {
     _ distances: UnsafeMutableBufferPointer<Double>, from place: Int, to others: UnsafePointer<Int64>
   ) throws(CoverTreeError) {
     var places = SIMD8<Int32>(repeating: 0)
-    for lane in 0..<distances.count { places[lane] = model.positions[Int(max(0, others[lane]))] }
+    for lane in 0..<distances.count { places[lane] = model.positionOfIndex[Int(max(0, others[lane]))] }
     let row = model.coordinates.base + place * model.dim
     var covariances = SIMD8<Double>(repeating: 0)
     if case .callback(let callback) = model.covariance {

@@ -34,7 +34,7 @@ final class ResidualModel: @unchecked Sendable {
   let inputs: ModelInputs
   /// Place to index, and back.
   let order: Buffer<Int32>
-  let positions: Buffer<Int32>
+  let positionOfIndex: Buffer<Int32>
   /// Scaled, `count x dim`.
   let coordinates: Buffer<Double>
   var coordinatePanels: Panels<Double> { derived.coordinatePanels }
@@ -135,7 +135,7 @@ final class ResidualModel: @unchecked Sendable {
       if place % Self.pointsPerPoll == 0 { try context.poll() }
       let index = Int(arranged.order[place])
       let known = index < count
-      let row = known ? Int(positions[index]) : index - count
+      let row = known ? Int(positionOfIndex[index]) : index - count
       (allFeatures.base + place * rank).update(
         from: (known ? features : newFeatures).base + row * rank, count: rank)
       allVariances[place] = known ? residualVariance[row] : newVariances[row]
@@ -202,7 +202,7 @@ final class ResidualModel: @unchecked Sendable {
     let start = monotonicSeconds()
     let scaled = try Buffer<Double>(count: count * dim)
     for index in 0..<count {
-      (scaled.base + index * dim).update(from: coordinates.base + Int(positions[index]) * dim, count: dim)
+      (scaled.base + index * dim).update(from: coordinates.base + Int(positionOfIndex[index]) * dim, count: dim)
     }
     let arranged =
       inBlocks
@@ -213,7 +213,7 @@ final class ResidualModel: @unchecked Sendable {
     let residualVariance = try Buffer<Double>(count: count)
     for place in 0..<count {
       if place % Self.pointsPerPoll == 0 { try context.poll() }
-      let row = Int(positions[Int(arranged.order[place])])
+      let row = Int(positionOfIndex[Int(arranged.order[place])])
       (features.base + place * rank).update(from: self.features.base + row * rank, count: rank)
       residualVariance[place] = self.residualVariance[row]
     }
@@ -247,7 +247,7 @@ final class ResidualModel: @unchecked Sendable {
     (dim, variance, blockSize) = (shared.dim, shared.variance, shared.blockSize)
     count = arranged.order.count
     self.inputs = inputs
-    (order, positions, coordinates) = (arranged.order, arranged.positions, arranged.coordinates)
+    (order, positionOfIndex, coordinates) = (arranged.order, arranged.positionOfIndex, arranged.coordinates)
     self.features = features
     self.residualVariance = residualVariance
     self.featureCount = featureCount
@@ -433,6 +433,6 @@ final class ResidualModel: @unchecked Sendable {
   /// Memory that the arrays take.
   var byteCount: Int {
     [coordinates, features, residualVariance, scale, coordinatePanels.elements].reduce(0) { $0 + $1.byteCount }
-      + inputs.points.byteCount + singleFeatures.elements.byteCount + order.byteCount + positions.byteCount
+      + inputs.points.byteCount + singleFeatures.elements.byteCount + order.byteCount + positionOfIndex.byteCount
   }
 }

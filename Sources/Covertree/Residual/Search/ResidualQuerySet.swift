@@ -86,7 +86,7 @@ final class ResidualQuerySet: @unchecked Sendable {
     try self.init(count: count, excludesSelf: options.excludesSelf, owned: [])
     let keys = try Buffer<UInt64>(count: count)
     for (slot, row) in selected.enumerated() {
-      keys[slot] = UInt64(model.positions[Int(indices?[Int(row)] ?? Int64(row))])
+      keys[slot] = UInt64(model.positionOfIndex[Int(indices?[Int(row)] ?? Int64(row))])
     }
     let sequence = try sortedOrder(ofKeys: keys, context: context)
     for slot in 0..<count {

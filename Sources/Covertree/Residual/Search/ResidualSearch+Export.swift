@@ -40,7 +40,7 @@ public final class ResidualArrays: @unchecked Sendable {
   public var variance: Double { model.unit.unscaled(model.variance) }
 
   public var order: UnsafePointer<Int32> { UnsafePointer(model.order.base) }
-  public var places: UnsafePointer<Int32> { UnsafePointer(model.positions.base) }
+  public var positionOfIndex: UnsafePointer<Int32> { UnsafePointer(model.positionOfIndex.base) }
   public var coordinates: UnsafePointer<Double> { UnsafePointer(model.coordinates.base) }
   public var features: UnsafePointer<Double> { UnsafePointer(shownFeatures.base) }
   public var residualVariance: UnsafePointer<Double> { UnsafePointer(shownVariance.base) }

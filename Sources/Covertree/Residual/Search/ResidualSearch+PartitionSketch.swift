@@ -125,7 +125,7 @@ extension ResidualSearch {
     }
     let bytes = try Buffer<UInt8>(count: model.count, filledWith: 255)
     let wanted = try Buffer<Bool>(count: model.blockCount, filledWith: false)
-    for index in rows.elements { wanted[Int(model.positions[Int(index)]) / model.blockSize] = true }
+    for index in rows.elements { wanted[Int(model.positionOfIndex[Int(index)]) / model.blockSize] = true }
     let most = lowRankBlocks.blocks.reduce(basis.paddedRank) { max($0, $1.paddedRank) }
     let makers = PerThread<BasisProductMaker>(count: context.threads)
     let products = PerThread<Buffer<Float>>(count: context.threads)
@@ -141,7 +141,7 @@ extension ResidualSearch {
       }
     }
     for (row, index) in rows.elements.enumerated() {
-      bounds[row] = Double(bytes[Int(model.positions[Int(index)])]) / 255
+      bounds[row] = Double(bytes[Int(model.positionOfIndex[Int(index)])]) / 255
     }
   }
 }

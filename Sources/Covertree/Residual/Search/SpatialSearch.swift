@@ -14,7 +14,8 @@ final class SpatialSearch: @unchecked Sendable {
     let boxes = try KDTree(
       view, labels: model.order.base, leafSize: KDTree<Double>.defaultLeafSize, context: context)
     points = SearchPoints(
-      boxes, labels: boxes.labels, rows: RowsElsewhere(rows: view, positions: model.positions, owner: model))
+      boxes, labels: boxes.labels, rows: RowsElsewhere(rows: view, positionOfIndex: model.positionOfIndex, owner: model)
+    )
   }
 
   var byteCount: Int { points.byteCount }
@@ -82,7 +83,7 @@ struct CorrelationRows: NeighborRows {
   ) {
     let count = min(8, found.count - rank)
     var places = SIMD8<Int32>(repeating: 0)
-    for lane in 0..<count { places[lane] = model.positions[Int(found.labels[rank + lane])] }
+    for lane in 0..<count { places[lane] = model.positionOfIndex[Int(found.labels[rank + lane])] }
     let squares = model.squaredDistances(
       from: ExactQuery(
         coordinates: query.coordinates, features: UnsafePointer(model.features.base),

@@ -24,10 +24,10 @@ extension ResidualSearch {
     _ = try inserter.run()
     context.stage(from: 0.9, to: 1)
     let (storage, ids) = (try copy(model.coordinates), try copy(model.order))
-    let (model, positions) = (model, model.positions)
+    let (model, positionOfIndex) = (model, model.positionOfIndex)
     let layout = try TreeLayout<Double>(
       nodes: nodes, storage: storage, ids: ids, dim: model.dim,
-      squaredDistance: { model.squaredDistance(positions[$0], positions[$1]) }, context: context)
+      squaredDistance: { model.squaredDistance(positionOfIndex[$0], positionOfIndex[$1]) }, context: context)
     return CorrelationTree(layout: layout, search: self)
   }
 
@@ -42,20 +42,22 @@ extension ResidualSearch {
     let graph = try graph(within: Self.reach, context: context)
     let (model, order) = (model, layout.order)
     let nodeOfPlace = try Buffer<Int32>(count: model.count)
-    for t in 0..<layout.count { nodeOfPlace[model.positions[Int(order[t])]] = Int32(t) }
+    for t in 0..<layout.count { nodeOfPlace[model.positionOfIndex[Int(order[t])]] = Int32(t) }
     let nodes = try GrowableBuffer<Int32>()
     for t in 0..<layout.count where layout.levels[t] != TreeNodes.duplicate {
-      try nodes.append(model.positions[Int(order[t])])
+      try nodes.append(model.positionOfIndex[Int(order[t])])
     }
     let choice = try NeighborGraph.Choice(nodes.count, in: model) { nodes[$0] }
     try Invariants(
       layout: layout,
       space: .other(
-        squared: { model.squaredDistance(model.positions[Int(order[$0])], model.positions[Int(order[$1])]) },
+        squared: {
+          model.squaredDistance(model.positionOfIndex[Int(order[$0])], model.positionOfIndex[Int(order[$1])])
+        },
         crowding: { (t) throws(CoverTreeError) in
           let level = layout.levels[t]
           var first: Int32?
-          try graph.forEach(of: model.positions[Int(order[t])], among: choice) { (place, _, squared) in
+          try graph.forEach(of: model.positionOfIndex[Int(order[t])], among: choice) { (place, _, squared) in
             let other = nodeOfPlace[place]
             guard layout.levels[other] >= level else { return }
             if squared <= squaredRadius(ofLevel: level) { first = min(first ?? other, other) }
@@ -70,13 +72,13 @@ extension ResidualSearch {
     _ options: TreeOptions, _ context: CallContext
   ) throws(CoverTreeError) -> Buffer<Int32> {
     switch options.order {
-    case .natural: return try copy(model.positions)
+    case .natural: return try copy(model.positionOfIndex)
     case .hilbert:
       let view = PointsView(base: UnsafePointer(model.coordinates.base), count: model.count, dim: model.dim)
       return try sortedOrder(
         ofKeys: HilbertCurve(through: view, context: context).keys(of: view, context: context), context: context)
     case .random:
-      let shuffled = try copy(model.positions)
+      let shuffled = try copy(model.positionOfIndex)
       var generator = SeededGenerator(seed: options.seed)
       var places = UnsafeMutableBufferPointer(start: shuffled.base, count: shuffled.count)
       places.shuffle(using: &generator)

@@ -129,12 +129,12 @@ final class SearchPoints<S: Scalar>: @unchecked Sendable {
 struct RowsElsewhere<S: Scalar>: @unchecked Sendable {
   let rows: PointsView<S>
   /// Label to row; nil if it is the row.
-  let positions: Buffer<Int32>?
+  let positionOfIndex: Buffer<Int32>?
   /// Keeps the rows.
   let owner: AnyObject
 
-  var indexCount: Int { positions?.count ?? rows.count }
+  var indexCount: Int { positionOfIndex?.count ?? rows.count }
 
   @inline(__always)
-  subscript(label: Int32) -> UnsafePointer<S> { rows.row(positions.map { Int($0[label]) } ?? Int(label)) }
+  subscript(label: Int32) -> UnsafePointer<S> { rows.row(positionOfIndex.map { Int($0[label]) } ?? Int(label)) }
 }
