@@ -14,7 +14,7 @@ final class KDTreeIndex: IndexStructure, @unchecked Sendable {
   private var found: UnsafePointer<Float>?
   private let counters = SearchCounters()
   /// Of rows that a store lends: where each stands.
-  private var places: Buffer<Int32>?
+  private var storeSlots: Buffer<Int32>?
 
   /// So many vectors, or this share, wait before the tree is built again.
   private static var fewestWaiting: Int { 512 }
@@ -22,7 +22,7 @@ final class KDTreeIndex: IndexStructure, @unchecked Sendable {
 
   init(_ table: VectorTable, _ boxes: KDTree<Float>? = nil) throws(CoverTreeError) {
     (self.table, self.boxes, covered) = (table, boxes, boxes?.count ?? 0)
-    places = try pinnedSlots()
+    storeSlots = try pinnedSlots()
     view()
   }
 
@@ -39,7 +39,7 @@ final class KDTreeIndex: IndexStructure, @unchecked Sendable {
     let together = table.exact!.points(0..<table.count, into: scratch.base, scratch: scratch.base)
     let built = try boxTree(together, context)
     withExtendedLifetime(scratch) {}
-    (places, boxes, covered) = (try pinnedSlots(), built, table.count)
+    (storeSlots, boxes, covered) = (try pinnedSlots(), built, table.count)
     view()
   }
 
@@ -49,7 +49,7 @@ final class KDTreeIndex: IndexStructure, @unchecked Sendable {
 
   private func pinnedSlots() throws(CoverTreeError) -> Buffer<Int32>? {
     guard let exact = table.exact, exact.source != nil else { return nil }
-    return try exact.places(table.count)
+    return try exact.storeSlots(table.count)
   }
 
   /// Rows, by slot or by where they stand in a store.
@@ -65,7 +65,7 @@ final class KDTreeIndex: IndexStructure, @unchecked Sendable {
   }
 
   private func view(_ boxes: KDTree<Float>, labels: Buffer<Int32>) -> SearchPoints<Float> {
-    SearchPoints(boxes, labels: labels, rows: RowsElsewhere(rows: rows, positionOfIndex: places, owner: table))
+    SearchPoints(boxes, labels: labels, rows: RowsElsewhere(rows: rows, positionOfIndex: storeSlots, owner: table))
   }
 
   func truncate(to first: Int) {
@@ -81,22 +81,22 @@ final class KDTreeIndex: IndexStructure, @unchecked Sendable {
     let count = table.liveCount
     guard count > 0 else { return { self.forget() } }
     let rows = try Buffer<Float>(count: count * dim)
-    let places = try exact.source.map { (_) throws(CoverTreeError) in try Buffer<Int32>(count: count) }
+    let storeSlots = try exact.source.map { (_) throws(CoverTreeError) in try Buffer<Int32>(count: count) }
     for slot in 0..<map.count where map[slot] >= 0 {
       // The k-d tree has its rows in float32, which need no scratch.
       exact.decode(slot, into: rows.base + Int(map[slot]) * dim, scratch: rows.base)
-      places?[map[slot]] = Int32(exact.place(slot))
+      storeSlots?[map[slot]] = Int32(exact.storeSlot(slot))
     }
     let built = try boxTree(PointsView(base: UnsafePointer(rows.base), count: count, dim: dim), context)
     withExtendedLifetime(rows) {}
     return {
-      (self.places, self.boxes, self.covered) = (places, built, count)
+      (self.storeSlots, self.boxes, self.covered) = (storeSlots, built, count)
       self.view()
     }
   }
 
   func removeAll() throws(CoverTreeError) { forget() }
-  private func forget() { (boxes, points, places, covered) = (nil, nil, nil, 0) }
+  private func forget() { (boxes, points, storeSlots, covered) = (nil, nil, nil, 0) }
   func optimize(context: CallContext) throws(CoverTreeError) -> Bool { false }
   func own() throws(CoverTreeError) { findRows() }
   func findRows() { if rows.base != found { view() } }
@@ -155,7 +155,7 @@ final class KDTreeIndex: IndexStructure, @unchecked Sendable {
     return lists
   }
 
-  var byteCount: Int { (boxes?.byteCount ?? 0) + (places?.byteCount ?? 0) }
+  var byteCount: Int { (boxes?.byteCount ?? 0) + (storeSlots?.byteCount ?? 0) }
   var comparisons: Int { counters.points.load(ordering: .relaxed) }
 }
 

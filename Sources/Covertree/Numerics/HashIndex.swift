@@ -1,7 +1,7 @@
 import CNumerics
 
-/// Where things of 64-bit hashes stand: a table with linear probing of numbers below 2^31, at most half full. Things
-/// themselves stand elsewhere, and tell whether they are the one that is looked for.
+/// An open-addressing hash table with linear probing, at most half full: from 64-bit hashes to numbers below 2^31. The objects that are
+/// numbered are stored elsewhere; the caller compares them.
 final class HashIndex {
   private static var empty: UInt64 { 0 }
 
@@ -30,13 +30,13 @@ final class HashIndex {
   @inline(__always)
   func number(of hash: UInt64, matches: (Int) -> Bool) -> Int? {
     let (base, mask) = (entries.base, mask)
-    var place = Int(hash >> 32) & mask
-    while base[place] != Self.empty {
-      if base[place] >> 32 == hash >> 32 {
-        let number = Int(base[place] & 0xFFFF_FFFF) - 1
+    var bucket = Int(hash >> 32) & mask
+    while base[bucket] != Self.empty {
+      if base[bucket] >> 32 == hash >> 32 {
+        let number = Int(base[bucket] & 0xFFFF_FFFF) - 1
         if matches(number) { return number }
       }
-      place = (place + 1) & mask
+      bucket = (bucket + 1) & mask
     }
     return nil
   }
@@ -60,9 +60,9 @@ final class HashIndex {
   }
 
   private func put(_ entry: UInt64) {
-    var place = home(entry)
-    while entries.base[place] != Self.empty { place = (place + 1) & mask }
-    entries.base[place] = entry
+    var bucket = home(entry)
+    while entries.base[bucket] != Self.empty { bucket = (bucket + 1) & mask }
+    entries.base[bucket] = entry
   }
 
   /// Takes out what is there; those after it move up, so that no search ends too early.

@@ -28,7 +28,7 @@ final class Catalogue {
   private(set) var count = 0
   private(set) var uniqueCount = 0
 
-  /// So many records ahead of the one that is taken over, its place in a table is fetched.
+  /// So many records ahead of the one that is taken over, its bucket in a table is fetched.
   private static var ahead: Int { 16 }
   /// The caller is asked once for this number of records.
   static var pollInterval: Int { 64 }
@@ -36,7 +36,7 @@ final class Catalogue {
   private struct Step: BitwiseCopyable {
     enum Kind { case created, recycled, retained, released, freed, entered, reentered, left }
     var kind: Kind
-    var place: Int32
+    var number: Int32
   }
 
   init() throws(CoverTreeError) {
@@ -123,11 +123,11 @@ final class Catalogue {
       slot = Int(freeSlots[freeSlots.count - 1])
       try freeSlots.resize(to: freeSlots.count - 1)
       slots[slot] = record
-      try steps.append(Step(kind: .recycled, place: Int32(slot)))
+      try steps.append(Step(kind: .recycled, number: Int32(slot)))
     } else {
       slot = slots.count
       slots.append(record)
-      try steps.append(Step(kind: .created, place: Int32(slot)))
+      try steps.append(Step(kind: .created, number: Int32(slot)))
     }
     byHash.insert(hash, slot)
     uniqueCount += 1
@@ -138,7 +138,7 @@ final class Catalogue {
   func retain(_ slot: Int) throws(CoverTreeError) {
     guard slots[slot].count < .max else { throw CoverTreeError(.internal, "slot \(slot): has 2^32 ids") }
     slots[slot].count += 1
-    try steps.append(Step(kind: .retained, place: Int32(slot)))
+    try steps.append(Step(kind: .retained, number: Int32(slot)))
   }
 
   /// Gives a slot an id.
@@ -155,7 +155,7 @@ final class Catalogue {
     }
     byID.insert(hash, entry)
     count += 1
-    try steps.append(Step(kind: isFree ? .reentered : .entered, place: Int32(entry)))
+    try steps.append(Step(kind: isFree ? .reentered : .entered, number: Int32(entry)))
     return entry
   }
 
@@ -170,13 +170,13 @@ final class Catalogue {
     try freeEntries.reserve(entries.count - freeEntries.count)
     try freedSlots.reserve(left.count + 1)
     leave(entry, record)
-    try steps.append(Step(kind: .left, place: Int32(entry)))
+    try steps.append(Step(kind: .left, number: Int32(entry)))
     try left.append(record)
     let slot = Int(record.slot)
     slots[slot].count -= 1
     let isFree = slots[slot].count == 0
     if isFree { forget(slot) }
-    try steps.append(Step(kind: isFree ? .freed : .released, place: Int32(slot)))
+    try steps.append(Step(kind: isFree ? .freed : .released, number: Int32(slot)))
   }
 
   private func leave(_ entry: Int, _ record: EntryRecord) {
@@ -195,8 +195,8 @@ final class Catalogue {
     for step in steps.elements {
       switch step.kind {
       // There is room: `remove` has made it.
-      case .left: try? freeEntries.append(step.place)
-      case .freed: if !pins.makesWait(Int(step.place)) { try? freedSlots.append(step.place) }
+      case .left: try? freeEntries.append(step.number)
+      case .freed: if !pins.makesWait(Int(step.number)) { try? freedSlots.append(step.number) }
       default: break
       }
     }
@@ -210,7 +210,7 @@ final class Catalogue {
     guard left.count > 0 else { return }
     var next = 0
     for step in steps.elements where step.kind == .left {
-      try body(Int(step.place), left[next].id)
+      try body(Int(step.number), left[next].id)
       next += 1
     }
   }
@@ -220,15 +220,15 @@ final class Catalogue {
   func rollback() throws(CoverTreeError) {
     if isCommitting { lastCommitFailed = true }
     for step in steps.elements.reversed() {
-      let place = Int(step.place)
+      let place = Int(step.number)
       switch step.kind {
       case .created, .recycled:
         forget(place)
         slots[place] = SlotRecord()
         if isCommitting {
-          try doubtfulSlots.append(step.place)
+          try doubtfulSlots.append(step.number)
         } else if step.kind == .recycled {
-          try freeSlots.append(step.place)
+          try freeSlots.append(step.number)
         } else {
           try slots.resize(to: place, blank: SlotRecord())
         }
@@ -244,7 +244,7 @@ final class Catalogue {
         try entries.resize(to: place, blank: EntryRecord())
       case .reentered:
         leave(place, entries[place])
-        try freeEntries.append(step.place)
+        try freeEntries.append(step.number)
       case .left:
         let record = left[left.count - 1]
         try left.resize(to: left.count - 1)

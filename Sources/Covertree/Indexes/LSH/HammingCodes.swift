@@ -18,11 +18,11 @@ final class HammingCodes: Hashes, @unchecked Sendable {
     codes = try GrowableBuffer()
   }
 
-  func places(_ count: Int) -> Int { (count + Self.group - 1) / Self.group * Self.group }
+  func paddedCount(_ count: Int) -> Int { (count + Self.group - 1) / Self.group * Self.group }
 
   func extend(to count: Int, context: CallContext) throws(CoverTreeError) {
     let before = codes.count
-    try codes.resize(to: places(count) * words)
+    try codes.resize(to: paddedCount(count) * words)
     if codes.count > before { (codes.base + before).update(repeating: 0, count: codes.count - before) }
     self.count = count
   }
@@ -30,12 +30,12 @@ final class HammingCodes: Hashes, @unchecked Sendable {
   func set(_ slot: Int, _ distances: UnsafePointer<Float>) {
     withUnsafeTemporaryAllocation(of: UInt32.self, capacity: words) { code in
       cn_signs(distances, Int64(bits), code.baseAddress!)
-      for word in 0..<words { codes[place(slot, word)] = code[word] }
+      for word in 0..<words { codes[offset(slot, word)] = code[word] }
     }
   }
 
   @inline(__always)
-  private func place(_ slot: Int, _ word: Int) -> Int {
+  private func offset(_ slot: Int, _ word: Int) -> Int {
     (slot / Self.group * words + word) * Self.group + slot % Self.group
   }
 
@@ -46,7 +46,7 @@ final class HammingCodes: Hashes, @unchecked Sendable {
 
   func truncate(to count: Int) {
     self.count = min(count, self.count)
-    try? codes.resize(to: places(self.count) * words)
+    try? codes.resize(to: paddedCount(self.count) * words)
   }
 
   func compaction(_ map: Buffer<Int32>) -> () -> Void { { self.renumber(map) } }
@@ -54,7 +54,7 @@ final class HammingCodes: Hashes, @unchecked Sendable {
   private func renumber(_ map: Buffer<Int32>) {
     var kept = 0
     for slot in 0..<map.count where map[slot] >= 0 {
-      for word in 0..<words { codes[place(kept, word)] = codes[place(slot, word)] }
+      for word in 0..<words { codes[offset(kept, word)] = codes[offset(slot, word)] }
       kept += 1
     }
     truncate(to: kept)
@@ -133,7 +133,7 @@ private final class CodeSeeker: CandidateSeeker {
 
   private func compare(_ range: Range<Int>) {
     let group = HammingCodes.group
-    let groups = codes.places(codes.count) / group
+    let groups = codes.paddedCount(codes.count) / group
     for first in stride(from: 0, to: groups, by: Self.part) {
       let part = CodeSearch.Part(
         codes: codes.codes.base + first * group * codes.words, groups: min(groups - first, Self.part),

@@ -14,23 +14,23 @@ extension VectorRows {
 
   /// Where a row stands in the store.
   @inline(__always)
-  func place(_ slot: Int) -> Int { Int(pinned(slot).place) }
+  func storeSlot(_ slot: Int) -> Int { Int(pinned(slot).place) }
 
   /// Where the first rows stand in the store.
-  func places(_ count: Int) throws(CoverTreeError) -> Buffer<Int32> {
-    let places = try Buffer<Int32>(count: count)
-    for slot in 0..<count { places[slot] = Int32(place(slot)) }
-    return places
+  func storeSlots(_ count: Int) throws(CoverTreeError) -> Buffer<Int32> {
+    let storeSlots = try Buffer<Int32>(count: count)
+    for slot in 0..<count { storeSlots[slot] = Int32(storeSlot(slot)) }
+    return storeSlots
   }
 
   /// Unpins rows that are read no more; rows of its own need no unpinning.
   func unpin(_ slots: Range<Int>) {
-    source?.store.unpin(slots.count) { place(slots.lowerBound + $0) }
+    source?.store.unpin(slots.count) { storeSlot(slots.lowerBound + $0) }
   }
 
   /// Pins all rows once more, for a copy of these.
   func retain() throws(CoverTreeError) {
-    try source?.store.retain(count) { place($0) }
+    try source?.store.retain(count) { storeSlot($0) }
   }
 
   // MARK: In files
@@ -38,8 +38,8 @@ extension VectorRows {
   /// Where rows stand, and by what it is known that they are the same.
   func pinnedSections() throws(CoverTreeError) -> [Section] {
     guard let source else { return [] }
-    let hashes = try source.store.hashes(count) { place($0) }
-    let slots = try places(count)
+    let hashes = try source.store.hashes(count) { storeSlot($0) }
+    let slots = try storeSlots(count)
     let seed = try Buffer<UInt64>(count: 2)
     (seed[0], seed[1]) = source.store.vectorHash.seed
     let sections = [
