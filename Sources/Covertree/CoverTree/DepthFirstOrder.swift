@@ -2,7 +2,7 @@ import Synchronization
 
 /// Where each node of a finished insertion comes in depth-first order, siblings in the builder's order.
 struct DepthFirstOrder {
-  /// By the builder's number: the place in depth-first order, and the size of the subtree.
+  /// By the builder's number: the position in depth-first order, and the size of the subtree.
   let position: Buffer<Int32>
   let size: Buffer<Int32>
 

@@ -21,8 +21,8 @@ struct Euclidean<S: Scalar, D: Dimension>: Metric, @unchecked Sendable {
     let dim = dimension.count
     let rows = try Buffer<S>(count: list.count * dim)
     try context.forEach(list.count, grain: 1 << 14) { (range, _) throws(CoverTreeError) in
-      for place in range {
-        let (target, source) = (rows.base + place &* dim, row(list[place]))
+      for position in range {
+        let (target, source) = (rows.base + position &* dim, row(list[position]))
         for d in 0..<dim { target[d] = source[d] }
       }
     }
@@ -66,31 +66,31 @@ struct EuclideanFinder<S: Scalar, D: Dimension>: SourceFinder {
         search.add(metric.row(point), within: bar)
       }
       try search.run(guesses: closest.guesses, into: &closest)
-      for (lane, point) in together.enumerated() where closest.places[lane] >= 0 {
-        found(point, search.tree.labels[closest.places[lane]], closest.scores[lane])
+      for (lane, point) in together.enumerated() where closest.positions[lane] >= 0 {
+        found(point, search.tree.labels[closest.positions[lane]], closest.scores[lane])
       }
     }
   }
 
   @inline(__always)
   mutating func neighbors(
-    of places: Range<Int>, in list: GrowableBuffer<Int32>, within radius: Double,
-    found: (_ place: Int32, _ neighbor: Int32) throws(CoverTreeError) -> Void
+    of positions: Range<Int>, in list: GrowableBuffer<Int32>, within radius: Double,
+    found: (_ position: Int32, _ neighbor: Int32) throws(CoverTreeError) -> Void
   ) throws(CoverTreeError) {
     let (metric, labels) = (metric, search.tree.labels)
     var within = try SourcesWithin(radius)
-    for first in stride(from: places.lowerBound, to: places.upperBound, by: S.width) {
-      let group = first..<min(places.upperBound, first + S.width)
+    for first in stride(from: positions.lowerBound, to: positions.upperBound, by: S.width) {
+      let group = first..<min(positions.upperBound, first + S.width)
       search.load(group: group, within: radius) { metric.row(list[labels[$0]]) }
       within.pairs.removeAll()
       try search.run(guesses: UnsafeBufferPointer(start: nil, count: 0), into: &within)
-      for pair in within.pairs.elements where pair.place != Int32(first) + pair.lane {
-        try found(Int32(first) + pair.lane, pair.place)
+      for pair in within.pairs.elements where pair.position != Int32(first) + pair.lane {
+        try found(Int32(first) + pair.lane, pair.position)
       }
     }
   }
 
-  func listed(_ place: Int) -> Int { Int(search.tree.labels[place]) }
+  func listed(_ position: Int) -> Int { Int(search.tree.labels[position]) }
 }
 
 /// The nearest source of each lane, as far as that matters (`LevelReach`).
@@ -98,9 +98,9 @@ private struct ClosestSources<S: Scalar>: SourceCollector {
   /// What a lane wants that has found something is below this.
   var half = 0.0
   private let arena: Arena
-  // Of each lane: the score below which it wants sources, the place of what it found, or -1, and the score of that.
+  // Of each lane: the score below which it wants sources, the position of what it found, or -1, and the score of that.
   let bars: UnsafeMutablePointer<Double>
-  let places: UnsafeMutablePointer<Int32>
+  let positions: UnsafeMutablePointer<Int32>
   let scores: UnsafeMutablePointer<Double>
   private let last: UnsafeMutablePointer<Int32>
   private var lastCount = 0
@@ -110,7 +110,7 @@ private struct ClosestSources<S: Scalar>: SourceCollector {
       Arena.size(S.width, of: Double.self), Arena.size(S.width, of: Int32.self), Arena.size(S.width, of: Double.self),
       Arena.size(S.width, of: Int32.self))
     bars = arena.take(S.width)
-    places = arena.take(S.width)
+    positions = arena.take(S.width)
     scores = arena.take(S.width)
     last = arena.take(S.width)
     forget()
@@ -121,26 +121,26 @@ private struct ClosestSources<S: Scalar>: SourceCollector {
 
   @inline(__always)
   mutating func forget() {
-    for lane in 0..<S.width { places[lane] = -1 }
+    for lane in 0..<S.width { positions[lane] = -1 }
   }
 
   /// Begins with other points. The sources that the last ones found are guesses for them.
   @inline(__always)
   mutating func begin() {
     lastCount = 0
-    for lane in 0..<S.width where places[lane] >= 0 {
-      if lastCount == 0 || last[lastCount &- 1] != places[lane] {
-        last[lastCount] = places[lane]
+    for lane in 0..<S.width where positions[lane] >= 0 {
+      if lastCount == 0 || last[lastCount &- 1] != positions[lane] {
+        last[lastCount] = positions[lane]
         lastCount &+= 1
       }
-      places[lane] = -1
+      positions[lane] = -1
     }
   }
 
   @inline(__always)
-  mutating func take(_ score: Double, _ lane: Int, _ place: Int) -> Double? {
+  mutating func take(_ score: Double, _ lane: Int, _ position: Int) -> Double? {
     guard score < bars[lane] else { return nil }
-    places[lane] = Int32(truncatingIfNeeded: place)
+    positions[lane] = Int32(truncatingIfNeeded: position)
     scores[lane] = score
     bars[lane] = score < half ? score : half
     return bars[lane]
@@ -151,7 +151,7 @@ private struct ClosestSources<S: Scalar>: SourceCollector {
 private struct SourcesWithin: SourceCollector {
   struct Pair: BitwiseCopyable {
     var lane: Int32
-    var place: Int32
+    var position: Int32
   }
 
   private let radius: Double
@@ -163,9 +163,9 @@ private struct SourcesWithin: SourceCollector {
   }
 
   @inline(__always)
-  mutating func take(_ score: Double, _ lane: Int, _ place: Int) throws(CoverTreeError) -> Double? {
+  mutating func take(_ score: Double, _ lane: Int, _ position: Int) throws(CoverTreeError) -> Double? {
     if score <= radius {
-      try pairs.append(Pair(lane: Int32(truncatingIfNeeded: lane), place: Int32(truncatingIfNeeded: place)))
+      try pairs.append(Pair(lane: Int32(truncatingIfNeeded: lane), position: Int32(truncatingIfNeeded: position)))
     }
     return nil
   }

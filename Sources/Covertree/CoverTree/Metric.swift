@@ -34,7 +34,7 @@ struct LevelReach {
   func bar(knowing known: Double) -> Double { known > radius ? radius.nextUp : min(known, half.nextUp) }
 }
 
-/// Sources are known by their *place*: an order that suits the searches. `list` is what they were made from.
+/// Sources are known by their *position*: an order that suits the searches. `list` is what they were made from.
 protocol SourceFinder {
   /// Finds for each point a source within the reach that is closer than the one it knows of: the nearest of all where that is
   /// within half of the reach.
@@ -46,16 +46,16 @@ protocol SourceFinder {
     found: (_ point: Int32, _ listed: Int32, _ score: Double) -> Void
   ) throws(CoverTreeError)
 
-  /// Finds the other sources within a radius (inclusive) of each of those at some places, in any order.
+  /// Finds the other sources within a radius (inclusive) of each of those at some positions, in any order.
   ///
-  /// - Parameter places: from a multiple of 16 on.
+  /// - Parameter positions: from a multiple of 16 on.
   mutating func neighbors(
-    of places: Range<Int>, in list: GrowableBuffer<Int32>, within radius: Double,
-    found: (_ place: Int32, _ neighbor: Int32) throws(CoverTreeError) -> Void
+    of positions: Range<Int>, in list: GrowableBuffer<Int32>, within radius: Double,
+    found: (_ position: Int32, _ neighbor: Int32) throws(CoverTreeError) -> Void
   ) throws(CoverTreeError)
 
-  /// Where the source at a place stands in the list.
-  func listed(_ place: Int) -> Int
+  /// Where the source at a position stands in the list.
+  func listed(_ position: Int) -> Int
 
   var distanceEvaluations: Int { get }
 }

@@ -33,24 +33,24 @@ struct SourceSearch<S: Scalar, D: Dimension> {
 
   /// Takes the sources of a group of the tree for the points, their rows from `row`, each of which wants what is within `most`.
   ///
-  /// - Parameter places: where the sources are, from the first of the group on.
+  /// - Parameter positions: where the sources are, from the first of the group on.
   @inline(__always)
-  mutating func load(group places: Range<Int>, within most: Double, row: (Int) -> UnsafePointer<S>) {
+  mutating func load(group positions: Range<Int>, within most: Double, row: (Int) -> UnsafePointer<S>) {
     packet.load(
-      arrays.coordinates + places.lowerBound / S.width &* packet.dimension.count, count: places.count,
+      arrays.coordinates + positions.lowerBound / S.width &* packet.dimension.count, count: positions.count,
       limit: rounding.upperBound(of: most)
-    ) { row(places.lowerBound &+ $0) }
+    ) { row(positions.lowerBound &+ $0) }
   }
 
   /// Offers the collector every source that a lane could want.
   ///
-  /// - Parameter guesses: places of sources that may be near: they are offered first.
+  /// - Parameter guesses: positions of sources that may be near: they are offered first.
   @inline(__always)
   mutating func run<C: SourceCollector>(
     guesses: UnsafeBufferPointer<Int32>, into collector: inout C
   ) throws(CoverTreeError) {
     packet.close()
-    for place in guesses { try compare(source: Int(place), into: &collector) }
+    for position in guesses { try compare(source: Int(position), into: &collector) }
     var reach = S.largest(packet.limits)
     // A limit may be infinite, and so is the distance of a lane without a child: it has no label.
     let latest = KDTree<S>.noLabel
@@ -80,13 +80,13 @@ struct SourceSearch<S: Scalar, D: Dimension> {
       let lane = wanting.trailingZeroBitCount
       wanting &= wanting &- 1
       var group = groups
-      for place in stride(from: first, to: first &+ arrays.leafSize, by: S.width) {
+      for position in stride(from: first, to: first &+ arrays.leafSize, by: S.width) {
         let squares = packet.squaredDistances(from: lane, to: group)
         var hits = S.maskLessOrEqual(squares, S.Lanes(repeating: packet.limit(lane)))
         while hits != 0 {
           let hit = hits.trailingZeroBitCount
           hits &= hits &- 1
-          try offer(place &+ hit, to: lane, of: &collector)
+          try offer(position &+ hit, to: lane, of: &collector)
         }
         group += packet.dimension.count
       }
@@ -95,22 +95,24 @@ struct SourceSearch<S: Scalar, D: Dimension> {
 
   /// A source with all lanes.
   @inline(__always)
-  private mutating func compare<C: SourceCollector>(source place: Int, into collector: inout C) throws(CoverTreeError) {
-    let squares = packet.squaredDistances(to: arrays.point(place, packet.dimension.count))
+  private mutating func compare<C: SourceCollector>(source position: Int, into collector: inout C)
+    throws(CoverTreeError)
+  {
+    let squares = packet.squaredDistances(to: arrays.point(position, packet.dimension.count))
     var hits = S.maskLessOrEqual(squares, packet.limits)
     while hits != 0 {
       let lane = hits.trailingZeroBitCount
       hits &= hits &- 1
-      try offer(place, to: lane, of: &collector)
+      try offer(position, to: lane, of: &collector)
     }
   }
 
   @inline(__always)
   private func offer<C: SourceCollector>(
-    _ place: Int, to lane: Int, of collector: inout C
+    _ position: Int, to lane: Int, of collector: inout C
   ) throws(CoverTreeError) {
-    let score = packet.score(from: lane, to: arrays.point(place, packet.dimension.count))
-    if let most = try collector.take(score, lane, place) { packet.setLimit(lane, rounding.upperBound(of: most)) }
+    let score = packet.score(from: lane, to: arrays.point(position, packet.dimension.count))
+    if let most = try collector.take(score, lane, position) { packet.setLimit(lane, rounding.upperBound(of: most)) }
   }
 }
 
@@ -119,5 +121,5 @@ protocol SourceCollector {
   /// A source that shows to be within the limit of a lane, and its score. Some may turn out to be of no use, or come twice.
   ///
   /// - Returns: the score above which the lane wants nothing any more; nil where that has not changed.
-  mutating func take(_ score: Double, _ lane: Int, _ place: Int) throws(CoverTreeError) -> Double?
+  mutating func take(_ score: Double, _ lane: Int, _ position: Int) throws(CoverTreeError) -> Double?
 }

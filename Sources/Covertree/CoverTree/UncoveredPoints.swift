@@ -54,11 +54,11 @@ final class UncoveredPoints {
         let all = Int(tally[center])
         // A pending point more brings `share` more; every `all` of that there is a vertex.
         var due = all <= share ? 0 : Int(splitMix64(seed ^ UInt64(list[run.lowerBound])) % UInt64(all))
-        for place in run {
+        for position in run {
           due += share
           guard due >= all else { continue }
           due = all <= share ? 0 : due - all
-          target[chosen] = list[place]
+          target[chosen] = list[position]
           chosen += 1
         }
       }

@@ -45,9 +45,9 @@ extension PointsView {
   ) throws(CoverTreeError) {
     try checkCoordinates(named: name, context: context)
     try context.forEach(sequence.count, grain: 1024) { (range, _) throws(CoverTreeError) in
-      for place in range {
-        let from = row(Int(sequence[place]))
-        let copy = target + place * stride
+      for position in range {
+        let from = row(Int(sequence[position]))
+        let copy = target + position * stride
         for column in 0..<dim { copy[column] = Double(from[column]) }
         guard isUsable(UnsafePointer(copy), dim, within: S.coordinateLimit) else { throw .changing(name) }
       }

@@ -77,9 +77,9 @@ struct HilbertCurve<S: Scalar> {
   @inline(__always)
   private func cell(_ coordinate: S, _ d: Int) -> UInt32 {
     let highest = Double((UInt64(1) << UInt64(bits)) - 1)
-    let place = (Double(coordinate) - origin[d]) * scale
-    guard place > 0 else { return 0 }  // and what is no number: coordinates may be those of a file by whomever
-    return UInt32(min(place, highest))
+    let position = (Double(coordinate) - origin[d]) * scale
+    guard position > 0 else { return 0 }  // and what is no number: coordinates may be those of a file by whomever
+    return UInt32(min(position, highest))
   }
 
   /// From cells to the transposed index, in place.

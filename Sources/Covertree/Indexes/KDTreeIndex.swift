@@ -131,9 +131,9 @@ final class KDTreeIndex: IndexStructure, @unchecked Sendable {
   private func points(_ search: IndexSearch) throws(CoverTreeError) -> SearchPoints<Float>? {
     guard let boxes, let admitted = search.admitted else { return points }
     let labels = try Buffer<Int32>(count: boxes.labels.count)
-    for place in 0..<labels.count {
-      let label = boxes.labels[place]
-      labels[place] = label == KDTree<Float>.noLabel || admitted[label] == 0 ? KDTree<Float>.noLabel : label
+    for position in 0..<labels.count {
+      let label = boxes.labels[position]
+      labels[position] = label == KDTree<Float>.noLabel || admitted[label] == 0 ? KDTree<Float>.noLabel : label
     }
     return view(boxes, labels: labels)
   }
@@ -192,7 +192,7 @@ private struct WithinTask: DimensionTask {
   func run<D: Dimension>(_ dimension: D) throws(CoverTreeError) {
     let set = QuerySet(new: search.queries, sequence: nil)
     let reach = QueryReach<Float>(bound: { [score] _ in score }, decision: nil)
-    try BruteForceChoice.run(queries: set.count, dim: points.dim, points: points.placeCount) {
+    try BruteForceChoice.run(queries: set.count, dim: points.dim, points: points.positionCount) {
       (rows) throws(CoverTreeError) in
       try walk(rows, dimension)
     } compare: { (rows) throws(CoverTreeError) in

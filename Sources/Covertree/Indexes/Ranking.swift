@@ -52,11 +52,11 @@ final class Ranking {
     put: (Int32, Double) throws(CoverTreeError) -> Void
   ) throws(CoverTreeError) {
     var (least, most, farthest) = (Double.infinity, -Double.infinity, -Double.infinity)
-    for place in 0..<count {
-      if place + Self.ahead < count { scores.prefetchDecisive(candidate(place + Self.ahead).slot) }
-      let (slot, score) = candidate(place)
+    for position in 0..<count {
+      if position + Self.ahead < count { scores.prefetchDecisive(candidate(position + Self.ahead).slot) }
+      let (slot, score) = candidate(position)
       let estimate = Double(score)
-      if place >= Self.fewest, found.count >= k, estimate + least - (most - least) > farthest { break }
+      if position >= Self.fewest, found.count >= k, estimate + least - (most - least) > farthest { break }
       let decided = scores.decided(slot)
       if found.count < k { farthest = max(farthest, decided) }
       try put(slot, decided)
@@ -79,12 +79,12 @@ final class Ranking {
     }
     for next in 1..<max(1, candidates.count) {
       let candidate = candidates[next]
-      var place = next
-      while place > 0 && precedes(candidate, candidates[place &- 1]) {
-        candidates[place] = candidates[place &- 1]
-        place &-= 1
+      var position = next
+      while position > 0 && precedes(candidate, candidates[position &- 1]) {
+        candidates[position] = candidates[position &- 1]
+        position &-= 1
       }
-      candidates[place] = candidate
+      candidates[position] = candidate
     }
   }
 

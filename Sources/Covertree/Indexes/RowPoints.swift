@@ -1,6 +1,6 @@
 import CNumerics
 
-/// The rows of a table, whatever they are stored in, for comparison in batches. Places and labels are slots.
+/// The rows of a table, whatever they are stored in, for comparison in batches. Positions and labels are slots.
 final class RowPoints: BruteForcePoints, @unchecked Sendable {
   let count: Int
   let dim: Int
@@ -40,9 +40,9 @@ final class RowPoints: BruteForcePoints, @unchecked Sendable {
     return lengths.elements.max()!
   }
 
-  func copy(_ place: Int, into target: UnsafeMutablePointer<Float>) {
+  func copy(_ position: Int, into target: UnsafeMutablePointer<Float>) {
     for d in stride(from: 0, to: dim, by: 16) {
-      let lanes = cn_row_lanes(rows, rows.pointee.kind, Int64(place), Int64(d))
+      let lanes = cn_row_lanes(rows, rows.pointee.kind, Int64(position), Int64(d))
       for lane in 0..<min(16, dim - d) { target[d + lane] = lanes[lane] }
     }
   }

@@ -23,7 +23,7 @@ extension VectorIndex {
     return FileImage(kind: .index, inputHash: hash, sections: sections)
   }
 
-  /// Opens an index that lies in a file. Checksums are compared, and every number that is used as a place in memory is
+  /// Opens an index that lies in a file. Checksums are compared, and every number that is used as an offset in memory is
   /// looked at: O(n), at the speed of reading.
   ///
   /// - Parameter store: in which its vectors stand, the same ones in the same slots; nil for an index that has its own.
@@ -84,7 +84,7 @@ struct IndexSettings {
         isPinned ? 1 : 0,
         0,
       ] + Self.amounts.map { Int64(options[keyPath: $0]) }
-    for (place, number) in numbers.enumerated() { settings[place] = number }
+    for (position, number) in numbers.enumerated() { settings[position] = number }
   }
 
   init(_ file: StoredFile) throws(CoverTreeError) {
@@ -104,7 +104,7 @@ struct IndexSettings {
       kind, metric, storage, split, mode
     )
     (options.reranks, options.seed) = (settings[6] == 1, UInt64(bitPattern: settings[9]))
-    for (place, amount) in Self.amounts.enumerated() { options[keyPath: amount] = Int(settings[13 + place]) }
+    for (position, amount) in Self.amounts.enumerated() { options[keyPath: amount] = Int(settings[13 + position]) }
     do throws(CoverTreeError) { try options.check() } catch {
       throw file.corrupt("section \"settings\": \(error.message)")
     }
@@ -194,9 +194,9 @@ extension HNSW {
     let links: Buffer<Int32> = try file.buffer("graph.links", rows: count, columns: degree)
     let upperFirst: Buffer<Int32> = try file.buffer("graph.upper_first", rows: count)
     let upperLinks: Buffer<Int32> = try file.buffer("graph.upper_links")
-    let places = PlacesInGraph(
+    let positions = PositionsInGraph(
       twins: twins, m: m, levels: levels, links: links, upperFirst: upperFirst, upperLinks: upperLinks)
-    try places.check(file, context: context)
+    try positions.check(file, context: context)
     self.init(
       table, twins, levels: GrowableBuffer(viewing: levels), links: GrowableBuffer(viewing: links),
       upperFirst: GrowableBuffer(viewing: upperFirst), upperLinks: GrowableBuffer(viewing: upperLinks))
@@ -205,7 +205,7 @@ extension HNSW {
 }
 
 /// What in a graph says where something is. Searches follow it; changes write to the lists, and give all links other numbers.
-private struct PlacesInGraph {
+private struct PositionsInGraph {
   let twins: Twins
   let m: Int
   let levels: Buffer<UInt8>
@@ -255,8 +255,8 @@ private struct PlacesInGraph {
     return (0...level).allSatisfy { level in
       let list = level == 0 ? links.base + slot * 2 * m : upperLinks.base + Int(upperFirst[slot]) + (level - 1) * m
       var hasEnded = false
-      for place in 0..<(level == 0 ? 2 * m : m) {
-        let link = list[place]
+      for position in 0..<(level == 0 ? 2 * m : m) {
+        let link = list[position]
         if link == HNSW.noLink {
           hasEnded = true
         } else {
@@ -333,7 +333,7 @@ extension HammingCodes {
   var sections: [Section] { [Section("codes", codes.buffer.reinterpreted(as: Int32.self))] }
 
   func read(_ file: StoredFile, count: Int, context: CallContext) throws(CoverTreeError) {
-    set(try file.buffer("codes", of: Int32.self, rows: places(count) * words).reinterpreted(), count: count)
+    set(try file.buffer("codes", of: Int32.self, rows: positions(count) * words).reinterpreted(), count: count)
   }
 }
 

@@ -240,8 +240,8 @@ public final class VectorIndex: @unchecked Sendable {
       let slots = try table.slots(of: ids)
       let rows = table.decisive
       let scratch = try Buffer<Float>(count: rows.coordinates)
-      for (place, slot) in slots.elements.enumerated() {
-        rows.decode(Int(slot), into: vectors + place * dim, scratch: scratch.base)
+      for (position, slot) in slots.elements.enumerated() {
+        rows.decode(Int(slot), into: vectors + position * dim, scratch: scratch.base)
       }
     }
   }
@@ -251,7 +251,7 @@ public final class VectorIndex: @unchecked Sendable {
     _ ids: UnsafeBufferPointer<Int64>, into flags: UnsafeMutablePointer<UInt8>
   ) throws(CoverTreeError) {
     try readWriteLock.reading(CallContext()) { () throws(CoverTreeError) in
-      for (place, id) in ids.enumerated() { flags[place] = table.slot(of: id) == nil ? 0 : 1 }
+      for (position, id) in ids.enumerated() { flags[position] = table.slot(of: id) == nil ? 0 : 1 }
     }
   }
 
@@ -262,7 +262,7 @@ public final class VectorIndex: @unchecked Sendable {
         throw CoverTreeError(.busy, "n_ids: the index has \(table.liveCount) vectors, there is room for \(count)")
       }
       let live = (0..<table.count).filter { table.dead[$0] == 0 }.sorted { table.serials[$0] < table.serials[$1] }
-      for (place, slot) in live.enumerated() { ids[place] = table.ids[slot] }
+      for (position, slot) in live.enumerated() { ids[position] = table.ids[slot] }
     }
   }
 

@@ -37,9 +37,9 @@ func multiply<S: Scalar>(
       while row < rows.upperBound {
         if column < columns(row) {
           let factors: UnsafeMutablePointer<S> = left.row(row) + from &* width
-          let place: Int = row &* stride &+ column
+          let position: Int = row &* stride &+ column
           multiplyTile(
-            factors, columnStride: width, vectors, depth: length, into: result + place, stride: stride,
+            factors, columnStride: width, vectors, depth: length, into: result + position, stride: stride,
             adding: from > 0)
         }
         row &+= tileRows

@@ -49,10 +49,10 @@ func sortedOrder(ofKeys keys: Buffer<UInt64>, context: CallContext) throws(Cover
         let next = starts.base + b * radix
         for index in b * block..<min(count, (b + 1) * block) {
           let key = source[index]
-          let place = Int(next[digit(key)])
+          let position = Int(next[digit(key)])
           next[digit(key)] += 1
-          target.keys[place] = key
-          target.order[place] = order?[index] ?? Int32(index)
+          target.keys[position] = key
+          target.order[position] = order?[index] ?? Int32(index)
         }
       }
     }

@@ -60,7 +60,7 @@ extension Float: RecordScalar {
   }
   @inline(__always)
   public static func ranked(_ keys: UnsafeMutablePointer<Float>, _ count: Int, _ rank: Int) -> Float {
-    for place in count..<(count + 15) & ~15 { keys[place] = .infinity }
+    for position in count..<(count + 15) & ~15 { keys[position] = .infinity }
     return cn_ranked_f32(keys, Int64(count), Int64(rank))
   }
 }
@@ -102,7 +102,7 @@ extension Double: RecordScalar {
   }
   @inline(__always)
   public static func ranked(_ keys: UnsafeMutablePointer<Double>, _ count: Int, _ rank: Int) -> Double {
-    for place in count..<(count + 7) & ~7 { keys[place] = .infinity }
+    for position in count..<(count + 7) & ~7 { keys[position] = .infinity }
     return cn_ranked_f64(keys, Int64(count), Int64(rank))
   }
 }

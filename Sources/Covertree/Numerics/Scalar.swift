@@ -6,7 +6,7 @@ import CNumerics
 public protocol Scalar: BinaryFloatingPoint, SIMDScalar, RecordScalar, Codable, Sendable, BitwiseCopyable {
   associatedtype Lanes: SIMD, BitwiseCopyable where Lanes.Scalar == Self
   /// A number of a point for each lane.
-  associatedtype Places: SIMD, BitwiseCopyable where Places.Scalar == Int32
+  associatedtype Positions: SIMD, BitwiseCopyable where Positions.Scalar == Int32
 
   /// The largest coordinate whose squared differences stay finite in float64, with room for a sum over dimensions.
   static var coordinateLimit: Double { get }
@@ -21,17 +21,17 @@ public protocol Scalar: BinaryFloatingPoint, SIMDScalar, RecordScalar, Codable, 
   static func largest(_ lanes: Lanes) -> Self
   /// The lanes whose bit is set, one after the other from lane 0 on.
   static func pack(_ lanes: Lanes, _ mask: UInt32) -> Lanes
-  static func pack(_ places: Places, _ mask: UInt32) -> Places
+  static func pack(_ positions: Positions, _ mask: UInt32) -> Positions
   /// Bit `i` is set where `labels[i]` is below a number and not another; `labels` is aligned for as many as lanes.
   static func maskAdmitted(_ labels: UnsafePointer<Int32>, below: Int32, except: Int32) -> UInt32
   /// Of each lane, how many of the numbers are less.
-  static func ranks(_ lanes: Lanes, among numbers: UnsafePointer<Self>, _ count: Int) -> Places
+  static func ranks(_ lanes: Lanes, among numbers: UnsafePointer<Self>, _ count: Int) -> Positions
   /// Each lane's distance where a label is below the lane's number and not the other one, infinity elsewhere.
-  static func admitted(_ distances: Lanes, _ label: Int32, below: Places, except: Places) -> Lanes
+  static func admitted(_ distances: Lanes, _ label: Int32, below: Positions, except: Positions) -> Lanes
   /// A distance in one lane, infinity in the others.
   static func inLane(_ lane: Int, _ distance: Self) -> Lanes
-  /// A place in lanes where `a < b`, and what `others` have elsewhere.
-  static func place(_ place: Int32, whereLess a: Lanes, _ b: Lanes, _ others: Places) -> Places
+  /// A position in lanes where `a < b`, and what `others` have elsewhere.
+  static func position(_ position: Int32, whereLess a: Lanes, _ b: Lanes, _ others: Positions) -> Positions
   /// The lanes moved up by one; the last lane of `below` comes first.
   static func up(_ below: Lanes, _ lanes: Lanes) -> Lanes
   /// Eight lanes as float64, from lane `8 * part`.
@@ -49,7 +49,7 @@ extension Scalar {
 
 extension Float: Scalar {
   public typealias Lanes = SIMD16<Float>
-  public typealias Places = SIMD16<Int32>
+  public typealias Positions = SIMD16<Int32>
   public static var coordinateLimit: Double { Double(Float.greatestFiniteMagnitude) }
 
   @inline(__always)
@@ -65,7 +65,7 @@ extension Float: Scalar {
   @inline(__always)
   public static func pack(_ lanes: Lanes, _ mask: UInt32) -> Lanes { cn_f32x16_pack(lanes, mask) }
   @inline(__always)
-  public static func pack(_ places: Places, _ mask: UInt32) -> Places { cn_i32x16_pack(places, mask) }
+  public static func pack(_ positions: Positions, _ mask: UInt32) -> Positions { cn_i32x16_pack(positions, mask) }
   @inline(__always)
   public static func up(_ below: Lanes, _ lanes: Lanes) -> Lanes { cn_f32x16_up(below, lanes) }
   @inline(__always)
@@ -73,11 +73,11 @@ extension Float: Scalar {
     cn_i32x16_mask_admitted(UnsafeRawPointer(labels).load(as: SIMD16<Int32>.self), below, except)
   }
   @inline(__always)
-  public static func ranks(_ lanes: Lanes, among numbers: UnsafePointer<Self>, _ count: Int) -> Places {
+  public static func ranks(_ lanes: Lanes, among numbers: UnsafePointer<Self>, _ count: Int) -> Positions {
     cn_f32x16_ranks(lanes, numbers, Int64(count))
   }
   @inline(__always)
-  public static func admitted(_ distances: Lanes, _ label: Int32, below: Places, except: Places) -> Lanes {
+  public static func admitted(_ distances: Lanes, _ label: Int32, below: Positions, except: Positions) -> Lanes {
     cn_f32x16_admitted(distances, label, below, except)
   }
   @inline(__always)
@@ -85,8 +85,8 @@ extension Float: Scalar {
     cn_f32x16_in_lane(distance, Int32(truncatingIfNeeded: lane))
   }
   @inline(__always)
-  public static func place(_ place: Int32, whereLess a: Lanes, _ b: Lanes, _ others: Places) -> Places {
-    cn_f32x16_number_where_less(a, b, place, others)
+  public static func position(_ position: Int32, whereLess a: Lanes, _ b: Lanes, _ others: Positions) -> Positions {
+    cn_f32x16_number_where_less(a, b, position, others)
   }
   @inline(__always)
   public static func widened(_ lanes: Lanes, part: Int) -> SIMD8<Double> {
@@ -105,7 +105,7 @@ extension Float: Scalar {
 
 extension Double: Scalar {
   public typealias Lanes = SIMD8<Double>
-  public typealias Places = SIMD8<Int32>
+  public typealias Positions = SIMD8<Int32>
   /// Beyond 2^500 a squared difference may overflow.
   public static var coordinateLimit: Double { 0x1p500 }
 
@@ -122,7 +122,7 @@ extension Double: Scalar {
   @inline(__always)
   public static func pack(_ lanes: Lanes, _ mask: UInt32) -> Lanes { cn_f64x8_pack(lanes, mask) }
   @inline(__always)
-  public static func pack(_ places: Places, _ mask: UInt32) -> Places { cn_i32x8_pack(places, mask) }
+  public static func pack(_ positions: Positions, _ mask: UInt32) -> Positions { cn_i32x8_pack(positions, mask) }
   @inline(__always)
   public static func up(_ below: Lanes, _ lanes: Lanes) -> Lanes { cn_f64x8_up(below, lanes) }
   @inline(__always)
@@ -130,11 +130,11 @@ extension Double: Scalar {
     cn_i32x8_mask_admitted(UnsafeRawPointer(labels).load(as: SIMD8<Int32>.self), below, except)
   }
   @inline(__always)
-  public static func ranks(_ lanes: Lanes, among numbers: UnsafePointer<Self>, _ count: Int) -> Places {
+  public static func ranks(_ lanes: Lanes, among numbers: UnsafePointer<Self>, _ count: Int) -> Positions {
     cn_f64x8_ranks(lanes, numbers, Int64(count))
   }
   @inline(__always)
-  public static func admitted(_ distances: Lanes, _ label: Int32, below: Places, except: Places) -> Lanes {
+  public static func admitted(_ distances: Lanes, _ label: Int32, below: Positions, except: Positions) -> Lanes {
     cn_f64x8_admitted(distances, label, below, except)
   }
   @inline(__always)
@@ -142,8 +142,8 @@ extension Double: Scalar {
     cn_f64x8_in_lane(distance, Int64(truncatingIfNeeded: lane))
   }
   @inline(__always)
-  public static func place(_ place: Int32, whereLess a: Lanes, _ b: Lanes, _ others: Places) -> Places {
-    cn_f64x8_number_where_less(a, b, place, others)
+  public static func position(_ position: Int32, whereLess a: Lanes, _ b: Lanes, _ others: Positions) -> Positions {
+    cn_f64x8_number_where_less(a, b, position, others)
   }
   @inline(__always)
   public static func widened(_ lanes: Lanes, part: Int) -> SIMD8<Double> { lanes }

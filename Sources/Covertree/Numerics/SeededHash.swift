@@ -14,7 +14,7 @@ struct VectorHash {
   init(dim: Int, seed: (UInt64, UInt64)) throws(CoverTreeError) {
     (self.dim, self.seed) = (dim, seed)
     keys = try Buffer(count: (dim + 15) / 16 * 8)
-    for place in 0..<keys.count { keys[place] = splitMix64(seed.0 ^ splitMix64(seed.1 &+ UInt64(place))) }
+    for position in 0..<keys.count { keys[position] = splitMix64(seed.0 ^ splitMix64(seed.1 &+ UInt64(position))) }
   }
 
   /// - Returns: false for a vector with a number that is not finite.

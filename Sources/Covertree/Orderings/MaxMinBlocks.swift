@@ -109,7 +109,7 @@ private final class MaxMinPanels: ScannedPoints, @unchecked Sendable {
   let count: Int
   let dim: Int
   var products: Bool { false }
-  /// By place.
+  /// By position.
   let labels: Buffer<Int32>
   private let lanes: Buffer<Float.Lanes>
   private let center: [Double]
@@ -134,9 +134,9 @@ private final class MaxMinPanels: ScannedPoints, @unchecked Sendable {
     let scalars = lanes.scalars(Float.self)
     try context.forEach(count, grain: 1024) { (range, slot) throws(CoverTreeError) in
       let row = row.base + slot * dim
-      for place in range {
-        write(points.row(Int(labels[place])), into: row)
-        let first = place / Float.width * dim * Float.width + place % Float.width
+      for position in range {
+        write(points.row(Int(labels[position])), into: row)
+        let first = position / Float.width * dim * Float.width + position % Float.width
         for d in 0..<dim { scalars[first + d * Float.width] = row[d] }
       }
     }
@@ -147,9 +147,9 @@ private final class MaxMinPanels: ScannedPoints, @unchecked Sendable {
     for d in 0..<dim { row[d] = Float((point[d] - center[d]) * scale) }
   }
 
-  func copy(_ place: Int, into target: UnsafeMutablePointer<Float>) {
+  func copy(_ position: Int, into target: UnsafeMutablePointer<Float>) {
     let scalars = UnsafeRawPointer(lanes.base).assumingMemoryBound(to: Float.self)
-    let first = place / Float.width * dim * Float.width + place % Float.width
+    let first = position / Float.width * dim * Float.width + position % Float.width
     for d in 0..<dim { target[d] = scalars[first + d * Float.width] }
   }
 
@@ -160,7 +160,7 @@ private final class MaxMinPanels: ScannedPoints, @unchecked Sendable {
 
 /// How far every point looks: a point that is nearer than that may be nearer than all that were taken before it.
 ///
-/// The scan's limits are the same for all places. So what a place allows is taken off its squared length.
+/// The scan's limits are the same for all positions. So what a position allows is taken off its squared length.
 private final class MaxMinReach {
   let norms: BruteForceNorms<Float>
   private let panels: MaxMinPanels
@@ -238,13 +238,13 @@ private final class NearerBatch: QueryBatch, @unchecked Sendable {
     }
   }
 
-  /// How far a point looks is in the places.
+  /// How far a point looks is in the positions.
   func limit(_ i: Int) -> Double { 0 }
 
   @inline(__always)
-  func keep(_ i: Int, place: Int, lower: Double, upper: Double) throws(CoverTreeError) {
-    guard place < points.count else { return }
-    try waiting[i].append(points.labels[place])
+  func keep(_ i: Int, position: Int, lower: Double, upper: Double) throws(CoverTreeError) {
+    guard position < points.count else { return }
+    try waiting[i].append(points.labels[position])
   }
 
   /// Decides about the pairs that were kept.

@@ -188,13 +188,13 @@ final class FarthestQueue: @unchecked Sendable {
 
   func putBack(_ index: Int) {
     key[index] = distance[index]
-    var place = count
+    var position = count
     count += 1
-    while place > 0 && keyPrecedes(Int32(index), heap[(place &- 1) / 2]) {
-      heap[place] = heap[(place &- 1) / 2]
-      place = (place &- 1) / 2
+    while position > 0 && keyPrecedes(Int32(index), heap[(position &- 1) / 2]) {
+      heap[position] = heap[(position &- 1) / 2]
+      position = (position &- 1) / 2
     }
-    heap[place] = Int32(index)
+    heap[position] = Int32(index)
   }
 
   private func removeTop() {
@@ -208,15 +208,15 @@ final class FarthestQueue: @unchecked Sendable {
 
   private func siftDown() {
     let moved = heap[0]
-    var place = 0
+    var position = 0
     while true {
-      var child = 2 &* place &+ 1
+      var child = 2 &* position &+ 1
       guard child < count else { break }
       if child &+ 1 < count && keyPrecedes(heap[child &+ 1], heap[child]) { child &+= 1 }
       guard keyPrecedes(heap[child], moved) else { break }
-      heap[place] = heap[child]
-      place = child
+      heap[position] = heap[child]
+      position = child
     }
-    heap[place] = moved
+    heap[position] = moved
   }
 }

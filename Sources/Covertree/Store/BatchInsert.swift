@@ -12,9 +12,9 @@ final class BatchInsert {
   private let rows: StoreRows
   private let vectorHash: VectorHash
   private let pendingVectors: GrowableBuffer<PendingVector>
-  /// By slot: the place of the new vector that it is for; -1 for others.
+  /// By slot: the position of the new vector that it is for; -1 for others.
   private let sourceOfSlot: GrowableBuffer<Int32>
-  /// Places of new vectors.
+  /// Positions of new vectors.
   private let created: GrowableBuffer<Int32>
   private let entered: GrowableBuffer<Int32>
   /// As many records, and vectors of one change, as there is room for.
@@ -24,7 +24,7 @@ final class BatchInsert {
     var hash: UInt64 = 0
     var idHash: UInt64 = 0
     var slot: Int32 = -1
-    /// The place of the vector that the slot was made for: its own, that of an earlier one which it was taken for, or -1 for a
+    /// The position of the vector that the slot was made for: its own, that of an earlier one which it was taken for, or -1 for a
     /// slot that was there before.
     var source: Int32 = -1
   }
@@ -46,7 +46,7 @@ final class BatchInsert {
   /// How many vectors are new.
   var newCount: Int { created.count }
 
-  func slot(_ place: Int) -> Int { Int(pendingVectors[place].slot) }
+  func slot(_ position: Int) -> Int { Int(pendingVectors[position].slot) }
 
   var byteCount: Int { pendingVectors.byteCount + sourceOfSlot.byteCount + created.byteCount + entered.byteCount }
 
@@ -94,7 +94,7 @@ final class BatchInsert {
   /// - Returns: whether all vectors are the same as those that they were taken for.
   private func run(_ job: Job, _ context: CallContext) throws(CoverTreeError) -> Bool {
     created.removeAll()
-    defer { for place in created.elements { sourceOfSlot[slot(Int(place))] = -1 } }
+    defer { for position in created.elements { sourceOfSlot[slot(Int(position))] = -1 } }
     let count = job.ids.count
     if count <= Self.grain {
       try hash(0..<count, job)
@@ -122,42 +122,42 @@ final class BatchInsert {
   /// NaN and infinity are errors.
   @inline(__always)
   private func hash(_ range: Range<Int>, _ job: Job) throws(CoverTreeError) {
-    for place in range {
-      let row = job.vectors.row(place)
+    for position in range {
+      let row = job.vectors.row(position)
       var pending = PendingVector()
       guard vectorHash(row, &pending.hash) else {
         guard let column = (0..<rows.dim).first(where: { !row[$0].isFinite }) else { throw .changing("vectors") }
         throw CoverTreeError(
-          .invalidArgument, "vectors[\(place), \(column)]: expected a finite number, got \(row[column])")
+          .invalidArgument, "vectors[\(position), \(column)]: expected a finite number, got \(row[column])")
       }
-      pending.idHash = job.ids[place].hash
+      pending.idHash = job.ids[position].hash
       catalogue.prefetch(hash: pending.hash, idHash: pending.idHash)
-      pendingVectors[place] = pending
+      pendingVectors[position] = pending
     }
   }
 
   /// Gives out entries and slots.
   @inline(__always)
   private func enter(_ range: Range<Int>, _ job: Job) throws(CoverTreeError) {
-    for place in range {
-      var pending = pendingVectors[place]
-      let id = job.ids[place]
+    for position in range {
+      var pending = pendingVectors[position]
+      let id = job.ids[position]
       guard catalogue.entry(of: id, hash: pending.idHash) == nil else {
-        throw CoverTreeError(.exists, "ids[\(place)]: the store already has a vector \(id)")
+        throw CoverTreeError(.exists, "ids[\(position)]: the store already has a vector \(id)")
       }
       let known = catalogue.slot(hash: pending.hash) { slot in
-        !job.comparing || isSame(place, slot, Int(sourceOfSlot[slot]), job.vectors)
+        !job.comparing || isSame(position, slot, Int(sourceOfSlot[slot]), job.vectors)
       }
       if let known {
         try catalogue.retain(known)
         (pending.slot, pending.source) = (Int32(known), sourceOfSlot[known])
       } else {
         let slot = try catalogue.create(hash: pending.hash, recycling: job.recycling)
-        (pending.slot, pending.source, sourceOfSlot[slot]) = (Int32(slot), Int32(place), Int32(place))
-        try created.append(Int32(place))
+        (pending.slot, pending.source, sourceOfSlot[slot]) = (Int32(slot), Int32(position), Int32(position))
+        try created.append(Int32(position))
       }
-      entered[place] = Int32(try catalogue.enter(id, hash: pending.idHash, slot: Int(pending.slot)))
-      pendingVectors[place] = pending
+      entered[position] = Int32(try catalogue.enter(id, hash: pending.idHash, slot: Int(pending.slot)))
+      pendingVectors[position] = pending
     }
   }
 
@@ -171,14 +171,14 @@ final class BatchInsert {
     let scratch =
       areMany && rows.file == nil ? try Buffer<Float>(count: rows.rowBytes / MemoryLayout<Float>.stride) : nil
     var areSame = true
-    for place in range {
-      let (slot, source) = (slot(place), Int(pendingVectors[place].source))
-      if source != place {
-        areSame = isSame(place, slot, source, job.vectors) && areSame
+    for position in range {
+      let (slot, source) = (slot(position), Int(pendingVectors[position].source))
+      if source != position {
+        areSame = isSame(position, slot, source, job.vectors) && areSame
       } else if rows.file == nil {
         let copy = scratch?.base ?? rows.row(slot)
-        rows.fill(copy, job.vectors.row(place))
-        areSame = hasHash(copy, of: place) && areSame
+        rows.fill(copy, job.vectors.row(position))
+        areSame = hasHash(copy, of: position) && areSame
         if areMany { rows.fill(rows.row(slot), copy, pastCaches: true) }
       }
     }
@@ -188,16 +188,16 @@ final class BatchInsert {
 
   /// Whether a vector is the one from which a slot was made, or, where that is -1, the one in the slot.
   @inline(__always)
-  private func isSame(_ place: Int, _ slot: Int, _ source: Int, _ vectors: PointsView<Float>) -> Bool {
+  private func isSame(_ position: Int, _ slot: Int, _ source: Int, _ vectors: PointsView<Float>) -> Bool {
     let other = source < 0 ? UnsafePointer(rows.row(slot)) : vectors.row(source)
-    return cn_equal_floats(vectors.row(place), other, Int64(vectors.dim)) != 0
+    return cn_equal_floats(vectors.row(position), other, Int64(vectors.dim)) != 0
   }
 
   /// Whether a row that was written has the hash of its vector. The caller's array may have changed in between.
   @inline(__always)
-  private func hasHash(_ row: UnsafePointer<Float>, of place: Int) -> Bool {
+  private func hasHash(_ row: UnsafePointer<Float>, of position: Int) -> Bool {
     var hash: UInt64 = 0
-    return vectorHash(row, &hash) && hash == pendingVectors[place].hash
+    return vectorHash(row, &hash) && hash == pendingVectors[position].hash
   }
 
   /// By runs of slots that follow each other.
@@ -208,9 +208,9 @@ final class BatchInsert {
       var end = first + 1
       while end < created.count, slot(Int(created[end])) == slots + end - first { end += 1 }
       try file.write(slots..<slots + end - first, rowBytes: rows.rowBytes) { (row, slot) in
-        let place = Int(created[first + slot - slots])
-        rows.fill(row, vectors.row(place))
-        areSame = hasHash(row, of: place) && areSame
+        let position = Int(created[first + slot - slots])
+        rows.fill(row, vectors.row(position))
+        areSame = hasHash(row, of: position) && areSame
       }
       first = end
     }

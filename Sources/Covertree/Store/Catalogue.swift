@@ -220,36 +220,36 @@ final class Catalogue {
   func rollback() throws(CoverTreeError) {
     if isCommitting { lastCommitFailed = true }
     for step in steps.elements.reversed() {
-      let place = Int(step.number)
+      let position = Int(step.number)
       switch step.kind {
       case .created, .recycled:
-        forget(place)
-        slots[place] = SlotRecord()
+        forget(position)
+        slots[position] = SlotRecord()
         if isCommitting {
           try doubtfulSlots.append(step.number)
         } else if step.kind == .recycled {
           try freeSlots.append(step.number)
         } else {
-          try slots.resize(to: place, blank: SlotRecord())
+          try slots.resize(to: position, blank: SlotRecord())
         }
-      case .retained: slots[place].count -= 1
-      case .released: slots[place].count += 1
+      case .retained: slots[position].count -= 1
+      case .released: slots[position].count += 1
       case .freed:
-        slots[place].count = 1
-        byHash.insert(slots[place].hash, place)
+        slots[position].count = 1
+        byHash.insert(slots[position].hash, position)
         uniqueCount += 1
       // There are as many records again as the file has: that does not change without its pages.
       case .entered:
-        leave(place, entries[place])
-        try entries.resize(to: place, blank: EntryRecord())
+        leave(position, entries[position])
+        try entries.resize(to: position, blank: EntryRecord())
       case .reentered:
-        leave(place, entries[place])
+        leave(position, entries[position])
         try freeEntries.append(step.number)
       case .left:
         let record = left[left.count - 1]
         try left.resize(to: left.count - 1)
-        entries[place] = record
-        byID.insert(record.id.hash, place)
+        entries[position] = record
+        byID.insert(record.id.hash, position)
         count += 1
       }
     }
@@ -325,13 +325,13 @@ final class Catalogue {
     _ numbers: GrowableBuffer<Int32>, into table: HashIndex, _ polls: (context: CallContext, thread: Int),
     hash: (Int) -> UInt64
   ) throws(CoverTreeError) {
-    for place in 0..<numbers.count {
+    for position in 0..<numbers.count {
       // In a hostile file all hashes may be equal. Then the time grows with the square of the number of records.
-      if place % pollInterval == 0 {
-        try polls.context.poll(inSlot: polls.thread, share: Double(place) / Double(numbers.count))
+      if position % pollInterval == 0 {
+        try polls.context.poll(inSlot: polls.thread, share: Double(position) / Double(numbers.count))
       }
-      if place + ahead < numbers.count { table.prefetch(hash(Int(numbers[place + ahead]))) }
-      table.insert(hash(Int(numbers[place])), Int(numbers[place]))
+      if position + ahead < numbers.count { table.prefetch(hash(Int(numbers[position + ahead]))) }
+      table.insert(hash(Int(numbers[position])), Int(numbers[position]))
     }
   }
 

@@ -283,11 +283,11 @@ final class CatalogueFile: @unchecked Sendable {
       }
       if let names {
         let kind = StoreID.Kind.name.rawValue
-        for (place, entry) in entries.enumerated() where catalogue.entries[Int(entry)].kind == kind {
-          connection.database.allowRows(of: names[place].count)
+        for (position, entry) in entries.enumerated() where catalogue.entries[Int(entry)].kind == kind {
+          connection.database.allowRows(of: names[position].count)
           try connection.writeName.bind(1, Int64(entry))
-          try connection.writeName.bind(2, Self.checksum(Int64(entry), UnsafeRawBufferPointer(names[place])))
-          try connection.writeName.bind(text: 3, names[place])
+          try connection.writeName.bind(2, Self.checksum(Int64(entry), UnsafeRawBufferPointer(names[position])))
+          try connection.writeName.bind(text: 3, names[position])
           try connection.writeName.run()
         }
       }

@@ -34,8 +34,8 @@ final class SlotPins: @unchecked Sendable {
   }
 
   func unpin(_ count: Int, _ slot: (Int) -> Int) {
-    forEach(count) { place in
-      let slot = slot(place)
+    forEach(count) { position in
+      let slot = slot(position)
       self.pins[slot] -= 1
       guard self.pins[slot] == Self.waiting else { return }
       try? self.released.append(Int32(slot))
@@ -45,7 +45,7 @@ final class SlotPins: @unchecked Sendable {
 
   private func forEach(_ count: Int, _ change: (Int) -> Void) {
     for first in stride(from: 0, to: count, by: Self.together) {
-      processLock.locked { for place in first..<min(count, first + Self.together) { change(place) } }
+      processLock.locked { for position in first..<min(count, first + Self.together) { change(position) } }
     }
   }
 
@@ -88,9 +88,9 @@ extension VectorStore {
   func pin(_ slots: UnsafeBufferPointer<Int64>, known: KnownHashes? = nil) throws(CoverTreeError) {
     try reading { () throws(CoverTreeError) in
       try checkInUse(slots)
-      for (place, slot) in slots.enumerated() {
-        guard known.map({ $0.hashes[place] == hash(ofSlot: Int(slot), by: $0.hash) }) ?? true else {
-          throw CoverTreeError(.notFound, "slots[\(place)]: slot \(slot) has another vector now")
+      for (position, slot) in slots.enumerated() {
+        guard known.map({ $0.hashes[position] == hash(ofSlot: Int(slot), by: $0.hash) }) ?? true else {
+          throw CoverTreeError(.notFound, "slots[\(position)]: slot \(slot) has another vector now")
         }
       }
       try catalogue.pins.pin(slots.count) { Int(slots[$0]) }
@@ -114,7 +114,7 @@ extension VectorStore {
   func hashes(_ count: Int, _ slot: (Int) -> Int) throws(CoverTreeError) -> Buffer<UInt64> {
     let hashes = try Buffer<UInt64>(count: count)
     try reading { () throws(CoverTreeError) in
-      for place in 0..<count { hashes[place] = catalogue.slots[slot(place)].hash }
+      for position in 0..<count { hashes[position] = catalogue.slots[slot(position)].hash }
     }
     return hashes
   }

@@ -34,7 +34,7 @@ struct SlotRecord: BitwiseCopyable, Equatable {
   var unused: UInt32 = 0
 }
 
-/// An id, and the slot of its vector; kind 0 for places without one.
+/// An id, and the slot of its vector; kind 0 for positions without one.
 struct EntryRecord: BitwiseCopyable, Equatable {
   var high: UInt64 = 0
   var low: UInt64 = 0
@@ -119,8 +119,8 @@ final class RecordPages<Record: BitwiseCopyable> {
 
   private func forget(_ goes: (Int) -> Bool) throws(CoverTreeError) {
     var kept = 0
-    for place in 0..<changed.count where !goes(Int(changed[place])) {
-      changed[kept] = changed[place]
+    for position in 0..<changed.count where !goes(Int(changed[position])) {
+      changed[kept] = changed[position]
       kept += 1
     }
     try changed.resize(to: kept)

@@ -167,7 +167,7 @@ final class StoreRows: @unchecked Sendable {
     cn_equal_floats(row(slot), vector, Int64(dim)) != 0
   }
 
-  /// A row: in memory its own place, on disk a copy in `scratch`.
+  /// A row: in memory the row itself, on disk a copy in `scratch`.
   func read(_ slot: Int, or scratch: UnsafeMutablePointer<Float>) throws(CoverTreeError) -> UnsafePointer<Float> {
     guard let file else { return UnsafePointer(row(slot)) }
     try file.read(into: scratch, rowBytes, at: RowFile.headerBytes + slot * rowBytes)

@@ -212,7 +212,7 @@ extension VectorStore {
     try reader.copy(to: StoreFolder(path: path), context)
   }
 
-  /// Makes a store of a snapshot, at a place where none is.
+  /// Makes a store of a snapshot, in a folder where none is.
   public static func restore(_ snapshot: String, to path: String, context: CallContext) throws(CoverTreeError) {
     try open(snapshot, dim: 0, sync: .off, readOnly: true, context: context).copy(to: StoreFolder(path: path), context)
   }

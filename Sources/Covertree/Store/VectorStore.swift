@@ -90,7 +90,7 @@ public final class VectorStore: @unchecked Sendable {
       if sync != .off, batchInsert.newCount > 0 { try rows.file?.sync() }
       if path != nil { try catalogue.beginCommit(newSlots: batchInsert.newCount) }
       try file.commit(catalogue, names: names, entries: batchInsert.entries)
-      for place in 0..<ids.count { slots[place] = Int64(batchInsert.slot(place)) }
+      for position in 0..<ids.count { slots[position] = Int64(batchInsert.slot(position)) }
     }
   }
 
@@ -108,9 +108,9 @@ public final class VectorStore: @unchecked Sendable {
   /// Takes ids out, all or none. One that is not there, or named twice, is an error.
   public func remove(_ ids: UnsafeBufferPointer<StoreID>, context: CallContext) throws(CoverTreeError) {
     try change(context) { () throws(CoverTreeError) in
-      for (place, id) in ids.enumerated() {
-        if place % Catalogue.pollInterval == 0 { try context.poll(share: Double(place) / Double(ids.count)) }
-        guard let entry = catalogue.entry(of: id) else { throw Self.missing(id, place) }
+      for (position, id) in ids.enumerated() {
+        if position % Catalogue.pollInterval == 0 { try context.poll(share: Double(position) / Double(ids.count)) }
+        guard let entry = catalogue.entry(of: id) else { throw Self.missing(id, position) }
         try catalogue.remove(entry: entry)
       }
       try commitRemoval()
@@ -180,8 +180,8 @@ public final class VectorStore: @unchecked Sendable {
 
   // MARK: Reading
 
-  static func missing(_ id: StoreID, _ place: Int) -> CoverTreeError {
-    CoverTreeError(.notFound, "ids[\(place)]: the store has no vector \(id)")
+  static func missing(_ id: StoreID, _ position: Int) -> CoverTreeError {
+    CoverTreeError(.notFound, "ids[\(position)]: the store has no vector \(id)")
   }
 
   /// Reads what is committed; of a store that another process writes, the last that was committed.
@@ -211,7 +211,7 @@ public final class VectorStore: @unchecked Sendable {
     _ ids: UnsafeBufferPointer<StoreID>, slots: UnsafeMutablePointer<Int64>
   ) throws(CoverTreeError) {
     try reading { () throws(CoverTreeError) in
-      for (place, id) in ids.enumerated() { slots[place] = Int64(catalogue.slot(of: id) ?? -1) }
+      for (position, id) in ids.enumerated() { slots[position] = Int64(catalogue.slot(of: id) ?? -1) }
     }
   }
 
@@ -236,24 +236,24 @@ public final class VectorStore: @unchecked Sendable {
 
   /// The same for a reader.
   func checkInUse(_ slots: UnsafeBufferPointer<Int64>) throws(CoverTreeError) {
-    for (place, slot) in slots.enumerated() {
+    for (position, slot) in slots.enumerated() {
       guard (0..<Int64(catalogue.slots.count)).contains(slot) else {
-        throw CoverTreeError(.notFound, "slots[\(place)]: expected 0 to \(catalogue.slots.count - 1), got \(slot)")
+        throw CoverTreeError(.notFound, "slots[\(position)]: expected 0 to \(catalogue.slots.count - 1), got \(slot)")
       }
       guard catalogue.slots[Int(slot)].count > 0 else {
-        throw CoverTreeError(.notFound, "slots[\(place)]: slot \(slot) is free")
+        throw CoverTreeError(.notFound, "slots[\(position)]: slot \(slot) is free")
       }
     }
   }
 
-  /// Hands over ids and their slots, `room` of them at most, from a place on: 0, or where the call before ended.
+  /// Hands over ids and their slots, `room` of them at most, from a position on: 0, or where the call before ended.
   ///
-  /// - Returns: how many there were, and the place to go on from.
+  /// - Returns: how many there were, and the position to go on from.
   public func list(
-    from place: Int, room: Int, _ body: (Int, StoreID, Int) -> Void
+    from position: Int, room: Int, _ body: (Int, StoreID, Int) -> Void
   ) throws(CoverTreeError) -> (count: Int, next: Int) {
     try reading { () throws(CoverTreeError) in
-      var (count, entry) = (0, max(0, place))
+      var (count, entry) = (0, max(0, position))
       while count < room, entry < catalogue.entries.count {
         let record = catalogue.entries[entry]
         if !record.isEmpty {

@@ -68,26 +68,26 @@ struct CoverBuild<S: Scalar> {
     _ points: SearchPoints<S>, from first: Int, includingRemoved: Bool, after old: TreeLayout<S>? = nil
   ) throws(CoverTreeError) -> (rows: Buffer<S>, labels: Buffer<Int32>) {
     let known = old?.count ?? 0
-    let places = try GrowableBuffer<Int32>()
+    let positions = try GrowableBuffer<Int32>()
     for view in points.views where view.segment.indices.upperBound > first {
-      let table = try view.segment.places()
+      let table = try view.segment.positions()
       for offset in max(0, first - view.segment.indices.lowerBound)..<table.count {
-        let place = Int(table[offset])
-        guard place >= 0, includingRemoved || view.label(place) != KDTree<S>.noLabel else { continue }
-        try places.append(Int32(view.firstPlace + place))
+        let position = Int(table[offset])
+        guard position >= 0, includingRemoved || view.label(position) != KDTree<S>.noLabel else { continue }
+        try positions.append(Int32(view.firstPosition + position))
       }
     }
     let dim = points.dim
-    let rows = try Buffer<S>(count: (known + places.count) * dim)
-    let labels = try Buffer<Int32>(count: known + places.count)
+    let rows = try Buffer<S>(count: (known + positions.count) * dim)
+    let labels = try Buffer<Int32>(count: known + positions.count)
     if let old {
       rows.base.update(from: old.points.base, count: known * dim)
       labels.base.update(from: old.order.base, count: known)
     }
-    try context.forEach(places.count, grain: 1 << 12) { (range, _) throws(CoverTreeError) in
+    try context.forEach(positions.count, grain: 1 << 12) { (range, _) throws(CoverTreeError) in
       for row in range {
-        points.copy(Int(places[row]), into: rows.base + (known + row) * dim)
-        labels[known + row] = points.label(at: Int(places[row]))
+        points.copy(Int(positions[row]), into: rows.base + (known + row) * dim)
+        labels[known + row] = points.label(at: Int(positions[row]))
       }
     }
     return (rows, labels)
@@ -115,8 +115,8 @@ struct CoverBuild<S: Scalar> {
     return (layout, statistics)
   }
 
-  /// Points, dataset indices and old nodes at their places along the Hilbert curve; the places of the batch in the
-  /// order of preference; the place of the root.
+  /// Points, dataset indices and old nodes at their positions along the Hilbert curve; the positions of the batch in the
+  /// order of preference; the position of the root.
   private func prepare(
     _ points: PointsView<S>, _ labels: Buffer<Int32>, base: TreeLayout<S>?
   ) throws(CoverTreeError) -> (Buffer<S>, Buffer<Int32>, TreeNodes, Buffer<Int32>, Int32) {
@@ -125,7 +125,7 @@ struct CoverBuild<S: Scalar> {
     let storage = try gather(points, rows)
     let ids = try Buffer<Int32>(count: points.count)
     try context.forEach(points.count, grain: 1 << 14) { (range, _) throws(CoverTreeError) in
-      for place in range { ids[place] = labels[rows[place]] }
+      for position in range { ids[position] = labels[rows[position]] }
     }
     let nodes = try placeOldNodes(base, rows)
     let batch = try preferredOrder(rows, from: base?.count ?? 0)
@@ -153,45 +153,49 @@ struct CoverBuild<S: Scalar> {
     let dim = points.dim
     let storage = try Buffer<S>(count: points.count * dim)
     try context.forEach(points.count, grain: 1 << 14) { (range, _) throws(CoverTreeError) in
-      for place in range {
-        let (target, source) = (storage.base + place * dim, points.row(Int(rows[place])))
+      for position in range {
+        let (target, source) = (storage.base + position * dim, points.row(Int(rows[position])))
         for d in 0..<dim { target[d] = source[d] }
       }
     }
     return storage
   }
 
-  /// Parents and levels of the old nodes at their new places.
+  /// Parents and levels of the old nodes at their new positions.
   private func placeOldNodes(_ base: TreeLayout<S>?, _ rows: Buffer<Int32>) throws(CoverTreeError) -> TreeNodes {
     let nodes = TreeNodes(
       parent: try Buffer(count: rows.count, filledWith: -1),
       level: try Buffer(count: rows.count, filledWith: TreeNodes.absent))
     guard let layout = base else { return nodes }
-    let placeOf = try Buffer<Int32>(count: layout.count)
-    for place in 0..<rows.count where Int(rows[place]) < layout.count { placeOf[rows[place]] = Int32(place) }
+    let positionOf = try Buffer<Int32>(count: layout.count)
+    for position in 0..<rows.count where Int(rows[position]) < layout.count {
+      positionOf[rows[position]] = Int32(position)
+    }
     for t in 0..<layout.count {
-      nodes.level[placeOf[t]] = layout.levels[t]
-      nodes.parent[placeOf[t]] = layout.parents[t] < 0 ? -1 : placeOf[layout.parents[t]]
+      nodes.level[positionOf[t]] = layout.levels[t]
+      nodes.parent[positionOf[t]] = layout.parents[t] < 0 ? -1 : positionOf[layout.parents[t]]
     }
     return nodes
   }
 
-  /// Places of the batch (rows from `old` on) in the order of preference.
+  /// Positions of the batch (rows from `old` on) in the order of preference.
   private func preferredOrder(_ rows: Buffer<Int32>, from old: Int) throws(CoverTreeError) -> Buffer<Int32> {
     let batch = try Buffer<Int32>(count: rows.count - old)
     if options.order == .hilbert {
       var next = 0
-      for place in 0..<rows.count where Int(rows[place]) >= old {
-        batch[next] = Int32(place)
+      for position in 0..<rows.count where Int(rows[position]) >= old {
+        batch[next] = Int32(position)
         next += 1
       }
       return batch
     }
-    for place in 0..<rows.count where Int(rows[place]) >= old { batch[Int(rows[place]) - old] = Int32(place) }
+    for position in 0..<rows.count where Int(rows[position]) >= old {
+      batch[Int(rows[position]) - old] = Int32(position)
+    }
     if options.order == .random {
       var generator = SeededGenerator(seed: options.seed)
-      var places = UnsafeMutableBufferPointer(start: batch.base, count: batch.count)
-      places.shuffle(using: &generator)
+      var positions = UnsafeMutableBufferPointer(start: batch.base, count: batch.count)
+      positions.shuffle(using: &generator)
     }
     return batch
   }

@@ -22,7 +22,7 @@ extension CoverTree where S: StorableElement {
     ]
     if view.removedCount > 0 {
       let removed = try Buffer<UInt8>(count: view.segment.count)
-      for place in 0..<removed.count { removed[place] = view.label(place) == KDTree<S>.noLabel ? 1 : 0 }
+      for position in 0..<removed.count { removed[position] = view.label(position) == KDTree<S>.noLabel ? 1 : 0 }
       sections.append(Section("boxes.removed", removed))
     }
     if snapshot.latestCover != nil {
@@ -34,7 +34,7 @@ extension CoverTree where S: StorableElement {
     return FileImage(kind: .tree, inputHash: try snapshot.points.inputHash(context: context), sections: sections)
   }
 
-  /// Opens a tree that is in a file. Checksums are compared, and every number that is used as a place in memory is checked: O(n), at the
+  /// Opens a tree that is in a file. Checksums are compared, and every number that is used as an offset in memory is checked: O(n), at the
   /// speed of reading.
   fileprivate convenience init(
     _ file: StoredFile, _ settings: TreeSettings, context: CallContext
@@ -45,8 +45,8 @@ extension CoverTree where S: StorableElement {
       let removed: Buffer<UInt8> = try file.buffer("boxes.removed", rows: segment.count)
       guard removed.elements.allSatisfy({ $0 <= 1 }) else { throw file.corrupt("section \"boxes.removed\" is no mask") }
       let tombstones = try segment.makeTombstones()
-      for place in 0..<removed.count where removed[place] == 1 {
-        removedCount += tombstones.mark(place, at: 1) ? 1 : 0
+      for position in 0..<removed.count where removed[position] == 1 {
+        removedCount += tombstones.mark(position, at: 1) ? 1 : 0
       }
     }
     let points = SearchPoints([segment], removedCounts: [removedCount], time: 1)
@@ -77,8 +77,8 @@ extension Segment where S: StorableElement {
     }
     self.init(boxes, indices: settings.firstIndex..<settings.indexCount)
     let seen = try Buffer<UInt8>(count: indices.count, filledWith: 0)
-    for (place, label) in labels.elements.enumerated() {
-      guard place < count else {
+    for (position, label) in labels.elements.enumerated() {
+      guard position < count else {
         guard label == KDTree<S>.noLabel else {
           throw file.corrupt("section \"boxes.labels\": \(label) is beyond the last point")
         }
@@ -96,15 +96,15 @@ extension SearchPoints {
   /// Of the points that searches find, by dataset index.
   fileprivate func inputHash(context: CallContext) throws(CoverTreeError) -> UInt64 {
     let grain = 1 << 14
-    let sums = try Buffer<UInt64>(count: (placeCount + grain - 1) / grain, filledWith: 0)
+    let sums = try Buffer<UInt64>(count: (positionCount + grain - 1) / grain, filledWith: 0)
     let rows = try Buffer<S>(count: context.threads * dim)
-    try context.forEach(placeCount, grain: grain) { (range, slot) throws(CoverTreeError) in
+    try context.forEach(positionCount, grain: grain) { (range, slot) throws(CoverTreeError) in
       let row = rows.base + slot * dim
-      for place in range {
-        let view = view(at: place)
-        let label = view.label(place - view.firstPlace)
+      for position in range {
+        let view = view(at: position)
+        let label = view.label(position - view.firstPosition)
         guard label != KDTree<S>.noLabel else { continue }
-        copy(place, into: row)
+        copy(position, into: row)
         sums[range.lowerBound / grain] &+= hashOfPoint(Int(label), row, dim: dim)
       }
     }

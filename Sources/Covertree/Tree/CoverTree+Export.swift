@@ -92,12 +92,12 @@ extension CoverTree {
     }
     var next = 0
     for view in points.views {
-      // By place, or by dataset index.
-      let table = inLeafOrder ? nil : try view.segment.places()
+      // By position, or by dataset index.
+      let table = inLeafOrder ? nil : try view.segment.positions()
       for number in 0..<(table?.count ?? view.segment.count) {
-        let place = table.map { Int($0[number]) } ?? number
-        guard place >= 0, view.label(place) != KDTree<S>.noLabel else { continue }
-        indices[next] = Int64(view.segment.labels[place])
+        let position = table.map { Int($0[number]) } ?? number
+        guard position >= 0, view.label(position) != KDTree<S>.noLabel else { continue }
+        indices[next] = Int64(view.segment.labels[position])
         next += 1
       }
     }
@@ -111,10 +111,10 @@ extension CoverTree {
     let (locator, dim) = (try PointLocator(points), dim)
     try context.forEach(indices.count, grain: 1 << 13) { (range, _) throws(CoverTreeError) in
       for row in range {
-        guard let place = locator.place(Int(indices[row])) else {
+        guard let position = locator.position(Int(indices[row])) else {
           throw CoverTreeError(.notFound, "rows[\(row)]: the tree has no point \(indices[row])")
         }
-        points.copy(place, into: rows + row * dim)
+        points.copy(position, into: rows + row * dim)
       }
     }
   }

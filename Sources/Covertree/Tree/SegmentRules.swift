@@ -7,27 +7,27 @@ struct SegmentRules<S: Scalar> {
   init(_ snapshot: TreeSnapshot<S>, _ cover: CoverArrays<S>) { (self.snapshot, self.cover) = (snapshot, cover) }
 
   func check(_ context: CallContext) throws(CoverTreeError) {
-    let places = try Buffer<Int32>(count: snapshot.indexCount, filledWith: -1)
+    let positions = try Buffer<Int32>(count: snapshot.indexCount, filledWith: -1)
     var lowest = 0
     for view in snapshot.points.views {
       guard view.segment.indices.lowerBound >= lowest else { throw broken("segments overlap at", lowest) }
       lowest = view.segment.indices.upperBound
-      for place in 0..<view.segment.count {
-        let label = Int(view.segment.labels[place])
-        guard view.segment.indices.contains(label), label < places.count, places[label] < 0 else {
+      for position in 0..<view.segment.count {
+        let label = Int(view.segment.labels[position])
+        guard view.segment.indices.contains(label), label < positions.count, positions[label] < 0 else {
           throw broken("leaf: holds", label)
         }
-        places[label] = Int32(view.firstPlace + place)
+        positions[label] = Int32(view.firstPosition + position)
       }
       var next = 0
       try check(view.boxes, below: 0, next: &next)
       guard next == view.boxes.count else { throw broken("leaves: too few points after", next) }
     }
-    try checkCover(places, context)
+    try checkCover(positions, context)
   }
 
   /// The nodes that are not removed are the points that searches find.
-  private func checkCover(_ places: Buffer<Int32>, _ context: CallContext) throws(CoverTreeError) {
+  private func checkCover(_ positions: Buffer<Int32>, _ context: CallContext) throws(CoverTreeError) {
     let (points, layout) = (snapshot.points, cover.layout)
     let live = layout.count - cover.removedCount
     guard live == points.liveCount else {
@@ -35,13 +35,13 @@ struct SegmentRules<S: Scalar> {
     }
     try context.forEach(layout.count, grain: 4096) { (range, _) throws(CoverTreeError) in
       for t in range where cover.removed?[t] != 1 {
-        let place = Int(places[layout.order[t]])
-        guard place >= 0 else { throw broken("no leaf holds", Int(layout.order[t])) }
-        let view = points.view(at: place)
-        guard view.label(place - view.firstPlace) == layout.order[t] else {
+        let position = Int(positions[layout.order[t]])
+        guard position >= 0 else { throw broken("no leaf holds", Int(layout.order[t])) }
+        let view = points.view(at: position)
+        guard view.label(position - view.firstPosition) == layout.order[t] else {
           throw broken("searches do not find", Int(layout.order[t]))
         }
-        let point = points.coordinates(at: place)
+        let point = points.coordinates(at: position)
         for d in 0..<layout.dim where point[d * S.width] != layout.points[t * layout.dim + d] {
           throw broken("coordinates in a leaf: differ for", Int(layout.order[t]))
         }
@@ -49,7 +49,7 @@ struct SegmentRules<S: Scalar> {
     }
   }
 
-  /// Checks the boxes of a node and all below it, whose points begin at the place `next`.
+  /// Checks the boxes of a node and all below it, whose points begin at the position `next`.
   private func check(_ boxes: KDTree<S>, below node: Int, next: inout Int) throws(CoverTreeError) {
     for lane in 0..<S.width {
       let first = next
@@ -63,13 +63,13 @@ struct SegmentRules<S: Scalar> {
         next += boxes.pointCount(ofLeaf: Int(~child))
       }
       var smallest = Int32.max
-      for place in first..<next {
-        smallest = min(smallest, boxes.labels[place])
+      for position in first..<next {
+        smallest = min(smallest, boxes.labels[position])
         for d in 0..<boxes.dim {
           let sides = boxes.boxes.base + (node * boxes.dim + d) * 2
-          let x = boxes.coordinates(at: place)[d * S.width]
+          let x = boxes.coordinates(at: position)[d * S.width]
           guard sides[0][lane] <= x, x <= sides[1][lane] else {
-            throw broken("box: does not hold", Int(boxes.labels[place]))
+            throw broken("box: does not hold", Int(boxes.labels[position]))
           }
         }
       }

@@ -56,7 +56,7 @@ struct SnapshotBuilder<S: Scalar> {
           throw CoverTreeError(.notFound, "indices[\(marked)]: the tree has no point \(index)")
         }
         guard
-          try base.points.views[found.segment].segment.makeTombstones().mark(found.place, at: base.time + 1)
+          try base.points.views[found.segment].segment.makeTombstones().mark(found.position, at: base.time + 1)
         else {
           throw CoverTreeError(.invalidArgument, "indices[\(marked)]: point \(index) is named twice")
         }
@@ -70,7 +70,7 @@ struct SnapshotBuilder<S: Scalar> {
     } catch {
       for index in indices.prefix(marked) {
         guard let found = locator.locate(Int(index)) else { continue }
-        base.points.views[found.segment].segment.tombstones?.unmark(found.place)
+        base.points.views[found.segment].segment.tombstones?.unmark(found.position)
       }
       throw error
     }
@@ -190,8 +190,8 @@ private struct GatheredPoints<S: Scalar> {
     let starts = try Buffer<Int>(count: chunks + 1, filledWith: 0)
     try context.forEach(chunks, grain: 1) { (range, _) throws(CoverTreeError) in
       for chunk in range {
-        for place in chunk * grain..<min(boxes.count, (chunk + 1) * grain) where view.label(place) != KDTree<S>.noLabel
-        {
+        for position in chunk * grain..<min(boxes.count, (chunk + 1) * grain)
+        where view.label(position) != KDTree<S>.noLabel {
           starts[chunk + 1] += 1
         }
       }
@@ -200,10 +200,10 @@ private struct GatheredPoints<S: Scalar> {
     try context.forEach(chunks, grain: 1) { (range, _) throws(CoverTreeError) in
       for chunk in range {
         var next = starts[chunk]
-        for place in chunk * grain..<min(boxes.count, (chunk + 1) * grain) {
-          let label = view.label(place)
+        for position in chunk * grain..<min(boxes.count, (chunk + 1) * grain) {
+          let label = view.label(position)
           guard label != KDTree<S>.noLabel else { continue }
-          let point = boxes.coordinates(at: place)
+          let point = boxes.coordinates(at: position)
           for d in 0..<boxes.dim { rows[next * boxes.dim + d] = point[d * S.width] }
           labels[next] = label
           next += 1

@@ -21,8 +21,8 @@ import Testing
     try grid.withView { view in
       let keys = try HilbertCurve(through: view, context: context).keys(of: view, context: context)
       let order = try sortedOrder(ofKeys: keys, context: context)
-      for place in 1..<count {
-        #expect(grid.squared(Int(order[place - 1]), grid, Int(order[place])) == 1)
+      for position in 1..<count {
+        #expect(grid.squared(Int(order[position - 1]), grid, Int(order[position])) == 1)
       }
     }
   }

@@ -104,9 +104,9 @@ import Testing
         for most in [0, 15, 32 * words] {
           var keys = [UInt32](repeating: 0, count: 48)
           let found = cn_hamming_within(codes, 2, Int64(words), query, UInt32(most), hasVectorPopcount, &keys)
-          let all = (0..<32).map { place in
+          let all = (0..<32).map { position in
             (0..<words).reduce(0) {
-              $0 + (codes[(place / 16 * words + $1) * 16 + place % 16] ^ query[$1]).nonzeroBitCount
+              $0 + (codes[(position / 16 * words + $1) * 16 + position % 16] ^ query[$1]).nonzeroBitCount
             }
           }
           let expected = all.indices.filter { all[$0] <= most }
@@ -123,9 +123,9 @@ import Testing
     let (count, queryCount, stride) = (1300, 21, 96)
     var generator = SeededGenerator(seed: UInt64(bits + wanted))
     let values = try Buffer<Float>(count: (count + queryCount) * stride)
-    for place in 0..<values.count { values[place] = Float.random(in: -1...1, using: &generator) }
+    for position in 0..<values.count { values[position] = Float.random(in: -1...1, using: &generator) }
     // The first queries are near some codes, so that those after them are farther than what is estimated from these.
-    for place in 0..<7 * stride { values[count * stride + place] = values[40 * stride + place] }
+    for position in 0..<7 * stride { values[count * stride + position] = values[40 * stride + position] }
     let codes = try HammingCodes(bits: bits)
     try codes.extend(to: count, context: CallContext())
     for slot in 0..<count { codes.set(slot, values.base + slot * stride) }
@@ -326,7 +326,7 @@ import Testing
 
   private static func ids(_ numbers: Range<Int>) throws(CoverTreeError) -> Buffer<StoreID> {
     let ids = try Buffer<StoreID>(count: numbers.count)
-    for (place, number) in numbers.enumerated() { ids[place] = StoreID(high: 0, low: UInt64(number), kind: 1) }
+    for (position, number) in numbers.enumerated() { ids[position] = StoreID(high: 0, low: UInt64(number), kind: 1) }
     return ids
   }
 

@@ -34,12 +34,12 @@ import Testing
     let some = try NeighborGraph.Choice(model.count / 3, in: model) { Int32($0 * 3 + 1) }
     for a in 0..<Int32(model.count) {
       var found: [Int32: Double] = [:]
-      try graph.forEach(of: a, among: all) { (place, number, squared) throws(CoverTreeError) in
-        #expect(number == place)
-        found[place] = squared
+      try graph.forEach(of: a, among: all) { (position, number, squared) throws(CoverTreeError) in
+        #expect(number == position)
+        found[position] = squared
       }
-      try graph.forEach(of: a, among: some) { (place, number, squared) throws(CoverTreeError) in
-        #expect(place == number * 3 + 1 && found[place] == squared)
+      try graph.forEach(of: a, among: some) { (position, number, squared) throws(CoverTreeError) in
+        #expect(position == number * 3 + 1 && found[position] == squared)
       }
       for b in 0..<Int32(model.count) where a != b {
         let distance = model.squaredDistance(a, b)

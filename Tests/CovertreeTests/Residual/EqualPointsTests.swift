@@ -4,7 +4,7 @@ import Testing
 
 /// Copies that searches leave out.
 @Suite struct EqualPointsTests {
-  /// 600 points in one place; features of every third, which the caller gives, are others.
+  /// 600 equal points; features of every third, which the caller gives, are others.
   private func model() throws -> ResidualModel {
     let count = 600
     let points = [Double](repeating: 0.5, count: 2 * count)
@@ -33,10 +33,10 @@ import Testing
     let kept = k + (excludesSelf ? 1 : 0)
     for block in 0..<model.blockCount {
       var some = false
-      for place in model.places(ofBlock: block) {
-        let index = Int(model.order[place])
+      for position in model.positions(ofBlock: block) {
+        let index = Int(model.order[position])
         let earlier = index % 3 == 0 ? index / 3 : index - index / 3 - 1
-        #expect(copies.has(place: place) == (earlier < kept))
+        #expect(copies.has(position: position) == (earlier < kept))
         if earlier < kept { some = true }
       }
       #expect(copies.hasNone(inBlock: block) == !some)

@@ -39,7 +39,7 @@ import Testing
     for (region, lowRankBlock) in regions.lowRankBlocks.enumerated() {
       let bounds = regions.products.bounds(with: region)
       for i in 0..<model.count {
-        let largest = lowRankBlock.places.map { rho(model, i, $0).magnitude }.max()!
+        let largest = lowRankBlock.positions.map { rho(model, i, $0).magnitude }.max()!
         #expect(Double(bounds[i]) / 255 >= min(1, largest) - 1e-9)
         if bounds[i] < 255 { useful += 1 }
       }
@@ -52,15 +52,15 @@ import Testing
     let model = try model(shape, count: 700, inducing: 30)
     let lowRankBlocks = try lowRankBlocks(model, mostBlocks: 1)
     for lowRankBlock in try lowRankBlocks.blocks + lowRankBlocks.regions(CallContext()).lowRankBlocks {
-      let places = lowRankBlock.places
-      for i in 0..<places.count {
-        for j in 0..<places.count {
+      let positions = lowRankBlock.positions
+      for i in 0..<positions.count {
+        for j in 0..<positions.count {
           var estimate = 0.0
           for k in 0..<lowRankBlock.rank {
             let (a, b) = (lowRankBlock.coordinates.view.row(i), lowRankBlock.coordinates.view.row(j))
             estimate += Double(a[k * 32]) * Double(b[k * 32])
           }
-          let off = (estimate - rho(model, places.lowerBound + i, places.lowerBound + j)).magnitude
+          let off = (estimate - rho(model, positions.lowerBound + i, positions.lowerBound + j)).magnitude
           #expect(off <= Double(lowRankBlock.residualNorms[i] * lowRankBlock.residualNorms[j] + lowRankBlock.rounding))
         }
       }
@@ -115,7 +115,7 @@ import Testing
     let model = try model(.rbf, count: 1000, inducing: 5)
     #expect(Set(model.order.elements) == Set(0..<1000))
     for block in 0..<model.blockCount {
-      let labels = model.places(ofBlock: block).map { model.order[$0] }
+      let labels = model.positions(ofBlock: block).map { model.order[$0] }
       #expect(labels == labels.sorted())
     }
   }

@@ -2,23 +2,23 @@ import Testing
 
 @testable import Covertree
 
-/// Searches among many points in one place, or equally far away, against a brute force.
+/// Searches among many equal points, or points equally far away, against a brute force.
 @Suite struct CrowdTests {
   /// By eighths, so that squares and their sums are exact; scaled, they keep nothing of that in the filter.
   enum Crowd: CaseIterable {
-    case onePlace, half, places, grid, shell
+    case onePosition, half, positions, grid, shell
 
     func points<S: Scalar>(_ count: Int, scale: Double) -> PointSet<S> {
       var generator = SeededGenerator(seed: 5)
       let dim = self == .shell ? 6 : 3
       var values: [Double] = []
       for row in 0..<count {
-        let same = self == .onePlace || (self == .half && Bool.random(using: &generator))
-        let place = Int.random(in: 0..<9, using: &generator)
+        let same = self == .onePosition || (self == .half && Bool.random(using: &generator))
+        let position = Int.random(in: 0..<9, using: &generator)
         for d in 0..<dim {
           switch self {
           case .shell: values.append(row < 3 ? 0 : Bool.random(using: &generator) ? 1 : -1)
-          case .places: values.append(Double((place * 7 + d * 5) % 11) / 8)
+          case .positions: values.append(Double((position * 7 + d * 5) % 11) / 8)
           case .grid: values.append(Double(Int.random(in: 0..<4, using: &generator)))
           default: values.append(same ? 0.5 : Double(Int.random(in: -32..<32, using: &generator)) / 8)
           }
@@ -84,7 +84,7 @@ import Testing
           let (boxes, within) = (tree.boxes.base + lane / S.width * points.dim * 2, lane % S.width)
           let least = exact.least(boxes, part: within / 8)[within % 8]
           let largest = exact.largest(boxes, part: within / 8)[within % 8]
-          let scores = tree.places(below: tree.children[lane]).map {
+          let scores = tree.positions(below: tree.children[lane]).map {
             euclideanScore(view.row(row), view.row(Int(tree.labels[$0])), dim: points.dim)
           }
           #expect(least <= scores.min()! && scores.max()! <= largest)
@@ -97,7 +97,7 @@ import Testing
   @Test(arguments: [1, 10, 150])
   func equalPointsTakeLinearTime(k: Int) throws {
     func compared(_ count: Int) throws -> (nearest: Int, counts: Int) {
-      try Crowd.onePlace.points(count, scale: 1).withView { (view: PointsView<Float>) in
+      try Crowd.onePosition.points(count, scale: 1).withView { (view: PointsView<Float>) in
         let searched = try SearchedPoints(view)
         _ = try searched.nearest(k, SearchOptions())
         let nearest = searched.counters.points.load(ordering: .relaxed)

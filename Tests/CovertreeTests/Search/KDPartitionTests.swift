@@ -103,7 +103,7 @@ private func coarse<S: Scalar>(_ points: PointSet<S>) -> PointSet<S> {
   func equalPointsStayInOrder(dim: Int) throws {
     for (count, equal) in [(5000, 5000), (80_000, 80_000), (80_000, 40_000)] {
       var values = [Float](repeating: 0.25, count: count * dim)
-      for place in equal * dim..<values.count { values[place] = Float(place % 1013) / 512 }
+      for position in equal * dim..<values.count { values[position] = Float(position % 1013) / 512 }
       let points = PointSet(count: count, dim: dim, values: values)
       let order = try rows(points, 16, .medianOfExtent, threads: 2)
       let blocks = stride(from: 0, to: count, by: 32).map { order[$0..<min(count, $0 + 32)].sorted() }
@@ -131,7 +131,7 @@ private func coarse<S: Scalar>(_ points: PointSet<S>) -> PointSet<S> {
     let labels = (0..<Int32(points.count)).map { Int32(points.count) - 1 - $0 }
     try points.withView { view in
       let tree = try KDTree(view, leafSize: leafSize, context: CallContext(threads: 2))
-      checkPlaces(tree, points) { Int($0) }
+      checkPositions(tree, points) { Int($0) }
       checkBoxes(tree)
       for first in stride(from: 0, to: tree.labels.count, by: tree.leafSize) {
         #expect((first + 1..<first + tree.leafSize).allSatisfy { tree.labels[$0 - 1] <= tree.labels[$0] })
@@ -139,19 +139,19 @@ private func coarse<S: Scalar>(_ points: PointSet<S>) -> PointSet<S> {
       let labelled = try labels.withUnsafeBufferPointer {
         try KDTree(view, labels: $0.baseAddress, leafSize: leafSize, context: CallContext(threads: 1))
       }
-      checkPlaces(labelled, points) { points.count - 1 - Int($0) }
+      checkPositions(labelled, points) { points.count - 1 - Int($0) }
       checkBoxes(labelled)
     }
   }
 
   /// Each row is once in the tree, with its coordinates; lanes beyond the last point hold nothing.
-  private func checkPlaces<S: Scalar>(_ tree: KDTree<S>, _ points: PointSet<S>, row: (Int32) -> Int) {
+  private func checkPositions<S: Scalar>(_ tree: KDTree<S>, _ points: PointSet<S>, row: (Int32) -> Int) {
     var seen = [Bool](repeating: false, count: points.count)
     var wrong = 0
-    for place in 0..<tree.labels.count {
-      let found = tree.coordinates(at: place)
-      let label = tree.labels[place]
-      if place >= points.count {
+    for position in 0..<tree.labels.count {
+      let found = tree.coordinates(at: position)
+      let label = tree.labels[position]
+      if position >= points.count {
         wrong += label == KDTree<S>.noLabel && (0..<points.dim).allSatisfy { found[$0 * S.width].isNaN } ? 0 : 1
         continue
       }
@@ -174,21 +174,21 @@ private func coarse<S: Scalar>(_ points: PointSet<S>) -> PointSet<S> {
       for child in 0..<sizes[level] * S.width {
         let slot = firstNode * S.width + child
         let first = min(tree.count, child * points)
-        let places = first..<min(tree.count, first + points)
+        let positions = first..<min(tree.count, first + points)
         wrong += tree.children[slot] == (level == 1 ? ~Int32(child) : Int32(firstNode + sizes[level] + child)) ? 0 : 1
-        wrong += isTight(tree, slot, places) ? 0 : 1
+        wrong += isTight(tree, slot, positions) ? 0 : 1
       }
       points *= S.width
     }
     #expect(wrong == 0)
   }
 
-  private func isTight<S: Scalar>(_ tree: KDTree<S>, _ slot: Int, _ places: Range<Int>) -> Bool {
+  private func isTight<S: Scalar>(_ tree: KDTree<S>, _ slot: Int, _ positions: Range<Int>) -> Bool {
     let (node, lane) = (slot / S.width, slot % S.width)
-    let smallest = places.map { tree.labels[$0] }.min() ?? KDTree<S>.noLabel
+    let smallest = positions.map { tree.labels[$0] }.min() ?? KDTree<S>.noLabel
     return tree.smallestLabel[slot] == smallest
       && (0..<tree.dim).allSatisfy { d in
-        let line = places.map { tree.coordinates(at: $0)[d * S.width] }
+        let line = positions.map { tree.coordinates(at: $0)[d * S.width] }
         let sides = tree.boxes.base + (node * tree.dim + d) * 2
         return sides[0][lane] == line.min() ?? .infinity && sides[1][lane] == line.max() ?? -.infinity
       }

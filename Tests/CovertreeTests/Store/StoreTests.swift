@@ -4,7 +4,7 @@ import Testing
 @testable import Covertree
 
 @Suite struct HashIndexTests {
-  /// Few different hashes: most places are asked for by several, and most searches go by things that do not match.
+  /// Few different hashes: most positions are asked for by several, and most searches go by things that do not match.
   @Test(arguments: [UInt64(3), .max]) func anIndexIsTheDictionaryThatItStandsFor(mask: UInt64) throws {
     var generator = SeededGenerator(seed: 2)
     let index = try HashIndex()
@@ -39,16 +39,16 @@ import Testing
     for count in [1, 15, 16, 17, 100] {
       let row = (0..<count).map { _ in Float.random(in: -1...1, using: &generator) }
       #expect(seen.insert(hash(row)!).inserted)
-      for place in 0..<count {
+      for position in 0..<count {
         var other = row
-        other[place] = Float(bitPattern: row[place].bitPattern ^ 1)
+        other[position] = Float(bitPattern: row[position].bitPattern ^ 1)
         #expect(seen.insert(hash(other)!).inserted)
         #expect(cn_equal_floats(row, other, Int64(count)) == 0)
-        other[place] = .nan
+        other[position] = .nan
         #expect(hash(other) == nil)
-        other[place] = -.infinity
+        other[position] = -.infinity
         #expect(hash(other) == nil)
-        let (zero, negative) = (row.replacing(place, by: 0), row.replacing(place, by: -0.0))
+        let (zero, negative) = (row.replacing(position, by: 0), row.replacing(position, by: -0.0))
         #expect(hash(zero) == hash(negative))
         #expect(cn_equal_floats(zero, negative, Int64(count)) != 0)
       }
@@ -80,15 +80,15 @@ import Testing
 }
 
 extension [Float] {
-  fileprivate func replacing(_ place: Int, by value: Float) -> [Float] {
+  fileprivate func replacing(_ position: Int, by value: Float) -> [Float] {
     var copy = self
-    copy[place] = value
+    copy[position] = value
     return copy
   }
 }
 
 @Suite struct SameHashTests {
-  /// Vectors of one hash: the words whose halves are the keys of their places count for nothing but their upper halves, which are
+  /// Vectors of one hash: the words whose halves are the keys of their positions count for nothing but their upper halves, which are
   /// added up. Whoever knows the seed can make as many as they like.
   private static var dim: Int { 32 }
   private static var seed: (UInt64, UInt64) { (3, 4) }
@@ -103,13 +103,13 @@ extension [Float] {
 
   private static func buffer(_ rows: [[Float]]) throws -> Buffer<Float> {
     let buffer = try Buffer<Float>(count: rows.count * dim)
-    for (place, value) in rows.joined().enumerated() { buffer[place] = value }
+    for (position, value) in rows.joined().enumerated() { buffer[position] = value }
     return buffer
   }
 
   private func add(_ rows: [[Float]], to store: VectorStore, from first: Int) throws -> [Int] {
     let (values, ids) = (try Self.buffer(rows), try Buffer<StoreID>(count: rows.count))
-    for place in 0..<rows.count { ids[place] = StoreID(high: 0, low: UInt64(first + place), kind: 1) }
+    for position in 0..<rows.count { ids[position] = StoreID(high: 0, low: UInt64(first + position), kind: 1) }
     let slots = try Buffer<Int64>(count: rows.count)
     try store.add(
       ids.elements, PointsView(base: values.base, count: rows.count, dim: Self.dim), names: nil,
@@ -124,8 +124,8 @@ extension [Float] {
       try VectorHash(dim: Self.dim, seed: Self.seed), try VectorHash(dim: Self.dim, seed: (5, 6))
     )
     var hashes: [UInt64] = [0, 0, 0, 0]
-    for (place, row) in [one, other].enumerated() {
-      #expect(hash(row, &hashes[place]) && elsewhere(row, &hashes[place + 2]))
+    for (position, row) in [one, other].enumerated() {
+      #expect(hash(row, &hashes[position]) && elsewhere(row, &hashes[position + 2]))
     }
     #expect(hashes[0] == hashes[1] && hashes[2] != hashes[3] && one != other)
     let distinct = try (0..<300).map { try Self.row(Float($0 + 5), 3) }
@@ -185,7 +185,7 @@ extension [Float] {
   @Test func threadsAddRemoveAndReadAtOnce() throws {
     let store = try VectorStore(dim: 16)
     let values = try Buffer<Float>(count: 400 * 16)
-    for place in 0..<values.count { values[place] = Float(place) }
+    for position in 0..<values.count { values[position] = Float(position) }
     let points = PointsView(base: UnsafePointer(values.base), count: 400, dim: 16)
     let wrong = Counter()
     try CallContext(threads: 4).forEach(200, grain: 1) { (range, _) throws(CoverTreeError) in
@@ -219,9 +219,9 @@ extension [Float] {
     let slots = try Buffer<Int64>(count: 2)
     try add(ids, points.rows(2 * turn..<2 * turn + 2), to: store, slots)
     let space = store.rowSpace
-    for place in 0..<2 {
-      let row = space.base + (try store.find(ids[place])) * space.rowBytes / 4
-      if cn_equal_floats(row, points.row(2 * turn + place), 16) == 0 { wrong.add(1) }
+    for position in 0..<2 {
+      let row = space.base + (try store.find(ids[position])) * space.rowBytes / 4
+      if cn_equal_floats(row, points.row(2 * turn + position), 16) == 0 { wrong.add(1) }
     }
     let gone = try Buffer<StoreID>(count: 1, filledWith: ids[0])
     try store.remove(gone.elements, context: CallContext(threads: 1))
@@ -232,7 +232,7 @@ extension [Float] {
     _ ids: [StoreID], _ rows: PointsView<Float>, to store: VectorStore, _ slots: Buffer<Int64>
   ) throws(CoverTreeError) {
     let given = try Buffer<StoreID>(count: ids.count)
-    for (place, id) in ids.enumerated() { given[place] = id }
+    for (position, id) in ids.enumerated() { given[position] = id }
     try store.add(given.elements, rows, names: nil, context: CallContext(threads: 1), slots: slots.base)
   }
 }

@@ -125,9 +125,9 @@ import Testing
     try grown.remove([0, 1, 2])
     #expect(before.points.liveCount == 300 && grown.tree.snapshot.points.liveCount == 297)
     #expect(before.points.views[0].segment === grown.tree.snapshot.points.views[0].segment)
-    let first = try #require(try PointLocator(before.points).place(0))
+    let first = try #require(try PointLocator(before.points).position(0))
     #expect(before.points.views[0].label(first) == 0)
-    #expect(try PointLocator(grown.tree.snapshot.points).place(0) == nil)
+    #expect(try PointLocator(grown.tree.snapshot.points).position(0) == nil)
   }
 
   @Test func removalsAreNumberedAnewBeforeTheNumbersEnd() throws {
@@ -139,6 +139,6 @@ import Testing
     let change = SnapshotBuilder<Float>(options: TreeOptions(), context: CallContext(threads: 2))
     let next = try [Int64(17)].withUnsafeBufferPointer { try change.remove($0, from: late) }
     #expect(next.time == 1 && next.points.liveCount == 399)
-    #expect(try PointLocator(next.points).place(17) == nil)
+    #expect(try PointLocator(next.points).position(17) == nil)
   }
 }

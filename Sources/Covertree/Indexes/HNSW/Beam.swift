@@ -44,9 +44,9 @@ struct Beam {
   /// Whether a vector is met for the first time.
   @inline(__always)
   func meets(_ slot: Int32) -> Bool {
-    let place = met + Int(slot)
-    guard place.pointee != walk else { return false }
-    place.pointee = walk
+    let position = met + Int(slot)
+    guard position.pointee != walk else { return false }
+    position.pointee = walk
     return true
   }
 
@@ -60,19 +60,19 @@ struct Beam {
 
   @inline(__always)
   mutating func insert(_ key: UInt64) {
-    var place = count
+    var position = count
     if count == limit {
       guard key < keys[count &- 1] else { return }
-      place &-= 1
+      position &-= 1
     } else {
       count &+= 1
     }
-    while place > 0 && keys[place &- 1] > key {
-      keys[place] = keys[place &- 1]
-      place &-= 1
+    while position > 0 && keys[position &- 1] > key {
+      keys[position] = keys[position &- 1]
+      position &-= 1
     }
-    keys[place] = key
-    if place < next { next = place }
+    keys[position] = key
+    if position < next { next = position }
   }
 
   /// The nearest that the walk has not gone on from, which it now does; -1 where there is none.
@@ -90,14 +90,14 @@ struct Beam {
   var following: Int32 { next < count ? slot(next) : -1 }
 
   @inline(__always)
-  func slot(_ place: Int) -> Int32 { Self.slot(keys[place]) }
+  func slot(_ position: Int) -> Int32 { Self.slot(keys[position]) }
 
   @inline(__always)
   static func slot(_ key: UInt64) -> Int32 { Int32(truncatingIfNeeded: (key & 0xFFFF_FFFF) >> 1) }
 
   @inline(__always)
-  func score(_ place: Int) -> Float {
-    let bits = UInt32(truncatingIfNeeded: keys[place] >> 32)
+  func score(_ position: Int) -> Float {
+    let bits = UInt32(truncatingIfNeeded: keys[position] >> 32)
     return Float(bitPattern: bits >> 31 == 0 ? ~bits : bits ^ 0x8000_0000)
   }
 

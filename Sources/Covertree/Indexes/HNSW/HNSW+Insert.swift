@@ -99,9 +99,9 @@ extension HNSW {
       try nodes.append(Int32(slot))
     }
     let lots = try Buffer<UInt64>(count: nodes.count)
-    for place in 0..<nodes.count { lots[place] = splitMix64(drawn(Int(nodes[place]))) }
+    for position in 0..<nodes.count { lots[position] = splitMix64(drawn(Int(nodes[position]))) }
     let order = try sortedOrder(ofKeys: lots, context: context)
-    for place in 0..<order.count { order[place] = nodes[order[place]] }
+    for position in 0..<order.count { order[position] = nodes[order[position]] }
     return order
   }
 
@@ -118,12 +118,12 @@ extension HNSW {
     ) throws(CoverTreeError) {
       self.lowest = lowest
       (slots, counts) = (try Buffer(count: range.count), try Buffer(count: HNSW.mostLevels + 2, filledWith: 0))
-      for place in range { for level in 0...Int(levels[order[place]]) { counts[level] += 1 } }
+      for position in range { for level in 0...Int(levels[order[position]]) { counts[level] += 1 } }
       let next = try Buffer<Int>(count: HNSW.mostLevels + 1)
       for level in 0...HNSW.mostLevels { next[level] = counts[level + 1] }
-      for place in range {
-        let level = Int(levels[order[place]])
-        slots[next[level]] = order[place]
+      for position in range {
+        let level = Int(levels[order[position]])
+        slots[next[level]] = order[position]
         next[level] += 1
       }
     }
@@ -142,7 +142,7 @@ extension HNSW {
     let make = { () throws(CoverTreeError) in try Linker(self) }
     try context.forEach(batch.count, grain: 2) { (range, thread) throws(CoverTreeError) in
       let linker = try linkers.value(thread, make: make)
-      for place in range { try linker.link(place, of: batch) }
+      for position in range { try linker.link(position, of: batch) }
     }
     try linkBack(linkers, batch, context)
     for slot in batch.slots.elements where Int(levels[slot]) > top || (Int(levels[slot]) == top && slot < entry) {
@@ -165,10 +165,10 @@ extension HNSW {
     let order = try sortedOrder(ofKeys: edges, context: context)
     let sorted = try Buffer<UInt64>(count: total)
     let starts = try GrowableBuffer<Int>()
-    for place in 0..<total {
-      sorted[place] = edges[order[place]]
-      if place == 0 || sorted[place] >> BackLink.sourceBits != sorted[place - 1] >> BackLink.sourceBits {
-        try starts.append(place)
+    for position in 0..<total {
+      sorted[position] = edges[order[position]]
+      if position == 0 || sorted[position] >> BackLink.sourceBits != sorted[position - 1] >> BackLink.sourceBits {
+        try starts.append(position)
       }
     }
     try starts.append(total)

@@ -57,9 +57,9 @@ extension Linker {
     let beam = walker.walk(from: walker.entry, level: 0, limit: walker.scratch.capacity)
     let capacity = walker.lists.capacity(0)
     var nearest = walker.entry
-    for place in (0..<beam.count).reversed() where reach.has(beam.slot(place)) { nearest = beam.slot(place) }
-    for place in 0..<beam.count where reach.has(beam.slot(place)) {
-      let list = walker.lists.list(beam.slot(place), 0)
+    for position in (0..<beam.count).reversed() where reach.has(beam.slot(position)) { nearest = beam.slot(position) }
+    for position in 0..<beam.count where reach.has(beam.slot(position)) {
+      let list = walker.lists.list(beam.slot(position), 0)
       guard list[capacity - 1] < 0 else { continue }
       var end = capacity - 1
       while end > 0 && list[end - 1] < 0 { end -= 1 }

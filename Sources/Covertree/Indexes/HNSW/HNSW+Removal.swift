@@ -1,5 +1,5 @@
 extension HNSW {
-  /// Vectors that were removed stay as places to walk through until they are this share of all.
+  /// Vectors that were removed stay as positions to walk through until they are this share of all.
   private static var deadShare: Double { 0.125 }
 
   var wantsCompaction: Bool { Double(table.deadCount) > Self.deadShare * Double(table.count) }
@@ -67,7 +67,7 @@ extension HNSW {
     try connect()
   }
 
-  /// Puts twins in the places of nodes that are dead: `heirs[node]` is a twin, or -1.
+  /// Puts twins in the positions of nodes that are dead: `heirs[node]` is a twin, or -1.
   private func handOver(to heirs: Buffer<Int32>, _ context: CallContext) throws(CoverTreeError) {
     for node in 0..<heirs.count where heirs[node] >= 0 {
       let heir = Int(heirs[node])
@@ -140,13 +140,13 @@ extension HNSW {
   /// Gives links other numbers; those that are none any more are left out.
   private func pack(_ list: UnsafeMutablePointer<Int32>, _ capacity: Int, _ number: (Int32) -> Int32) {
     var kept = 0
-    for place in 0..<capacity where list[place] >= 0 {
-      let link = number(list[place])
+    for position in 0..<capacity where list[position] >= 0 {
+      let link = number(list[position])
       guard link >= 0 else { continue }
       list[kept] = link
       kept += 1
     }
-    for place in kept..<capacity { list[place] = Self.noLink }
+    for position in kept..<capacity { list[position] = Self.noLink }
   }
 
   /// The links of a vector on a level.
@@ -233,13 +233,15 @@ extension HNSW {
     for (to, from) in order.elements.enumerated() {
       newLevels[to] = oldLevels[from]
       newFirst[to] = oldFirst[from]
-      for place in 0..<degree {
-        let link = oldLinks[Int(from) * degree + place]
-        newLinks[to * degree + place] = link < 0 ? link : rank[link]
+      for position in 0..<degree {
+        let link = oldLinks[Int(from) * degree + position]
+        newLinks[to * degree + position] = link < 0 ? link : rank[link]
       }
     }
     (levels, links, upperFirst) = (newLevels, newLinks, newFirst)
-    for place in 0..<upperLinks.count where upperLinks[place] >= 0 { upperLinks[place] = rank[upperLinks[place]] }
+    for position in 0..<upperLinks.count where upperLinks[position] >= 0 {
+      upperLinks[position] = rank[upperLinks[position]]
+    }
     entry = rank[entry]
     twins.adopt(lists)
     return true

@@ -146,8 +146,8 @@ extension HNSW {
     /// Ranks the first `k` of all that may be found.
     private func rankAll(_ plan: Plan, _ k: Int) throws(CoverTreeError) {
       ranking.removeAll()
-      for place in 0..<(plan.nodes?.count ?? graph.table.count) {
-        let node = plan.nodes?[place] ?? Int32(place)
+      for position in 0..<(plan.nodes?.count ?? graph.table.count) {
+        let node = plan.nodes?[position] ?? Int32(position)
         guard graph.twins.isNode(Int(node)), plan.admitted?[node] != 0 else { continue }
         let decided = walker.query.scores.decided(node)
         try plan.members.forEach(of: node, most: k) { (slot) throws(CoverTreeError) in
@@ -161,10 +161,10 @@ extension HNSW {
     func collect(
       _ beam: Beam, _ members: Twins.Members, within score: Double, into found: GrowableBuffer<Candidate>
     ) throws(CoverTreeError) {
-      for place in 0..<beam.count {
-        let decided = walker.query.scores.decided(beam.slot(place))
+      for position in 0..<beam.count {
+        let decided = walker.query.scores.decided(beam.slot(position))
         guard decided <= score else { continue }
-        try members.forEach(of: beam.slot(place), most: .max) { (slot) throws(CoverTreeError) in
+        try members.forEach(of: beam.slot(position), most: .max) { (slot) throws(CoverTreeError) in
           try found.append(Candidate(squared: decided, index: slot))
         }
       }

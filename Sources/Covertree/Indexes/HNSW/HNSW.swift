@@ -85,7 +85,7 @@ final class HNSW: IndexStructure, @unchecked Sendable {
         let following = beam.following
         if following >= 0 { cn_prefetch(lists.list(following, level), Int64(lists.capacity(level) &* 4)) }
         let count = meetLinks(of: slot, level, &beam)
-        for place in 0..<count { beam.insert(scratch.fresh.base[place], scratch.scores.base[place]) }
+        for position in 0..<count { beam.insert(scratch.fresh.base[position], scratch.scores.base[position]) }
       }
       return beam
     }
@@ -109,8 +109,8 @@ final class HNSW: IndexStructure, @unchecked Sendable {
       let (fresh, scores) = (scratch.fresh.base, query.scores)
       let list = lists.list(slot, level)
       var count = 0
-      for place in 0..<lists.capacity(level) {
-        let link = list[place]
+      for position in 0..<lists.capacity(level) {
+        let link = list[position]
         guard link >= 0 else { break }
         guard beam.meets(link) else { continue }
         fresh[count] = link
@@ -145,9 +145,9 @@ final class HNSW: IndexStructure, @unchecked Sendable {
     private func take(
       _ count: Int, into beam: inout Beam, among admitted: Buffer<UInt8>, _ queue: WalkQueue
     ) throws(CoverTreeError) {
-      for place in 0..<count {
-        let slot = scratch.fresh.base[place]
-        let key = Beam.key(slot, scratch.scores.base[place])
+      for position in 0..<count {
+        let slot = scratch.fresh.base[position]
+        let key = Beam.key(slot, scratch.scores.base[position])
         guard beam.accepts(key) else { continue }
         try queue.push(key)
         if admitted[slot] != 0 { beam.insert(key) }
@@ -163,14 +163,14 @@ final class HNSW: IndexStructure, @unchecked Sendable {
       for first in stride(from: 0, to: slots.count, by: scores.count) {
         let count = min(scores.count, slots.count - first)
         query.scores.score(slots.baseAddress! + first, count, into: scores.base)
-        for place in 0..<count where slots[first + place] != own && beam.meets(slots[first + place]) {
-          beam.insert(slots[first + place], scores[place])
+        for position in 0..<count where slots[first + position] != own && beam.meets(slots[first + position]) {
+          beam.insert(slots[first + position], scores[position])
         }
       }
       compared &+= slots.count
     }
 
-    /// From the entry down to the level above `level`: the place from where to go on.
+    /// From the entry down to the level above `level`: the position from where to go on.
     func descend(from entry: Int32, top: Int, to level: Int) -> Int32 {
       var start = entry
       for above in stride(from: top, to: level, by: -1) {

@@ -21,8 +21,8 @@ final class Linker {
   }
 
   /// Finds the neighbours of a new vector on all of its levels: in the graph and in its batch.
-  func link(_ place: Int, of batch: HNSW.Batch) throws(CoverTreeError) {
-    let slot = batch.slots[place]
+  func link(_ position: Int, of batch: HNSW.Batch) throws(CoverTreeError) {
+    let slot = batch.slots[position]
     walker.query.take(slot: Int(slot))
     let (own, top) = (Int(graph.levels[slot]), graph.top)
     var start = walker.descend(from: graph.entry, top: top, to: min(own, top))
@@ -36,7 +36,7 @@ final class Linker {
       let list = walker.lists.list(slot, level)
       for chosen in 0..<count {
         list[chosen] = self.chosen[chosen]
-        try back.append(BackLink.number(self.chosen[chosen], level, place))
+        try back.append(BackLink.number(self.chosen[chosen], level, position))
       }
     }
   }
@@ -59,7 +59,7 @@ final class Linker {
       if !candidates.elements[..<count].contains(source) { try candidates.append(source) }
     }
     guard candidates.count <= capacity else { return relink(slot, level) }
-    for place in count..<candidates.count { list[place] = candidates[place] }
+    for position in count..<candidates.count { list[position] = candidates[position] }
   }
 
   /// Gives a vector new links on a level, chosen among `candidates`.
@@ -69,7 +69,7 @@ final class Linker {
     var beam = walker.nothing(limit: walker.scratch.capacity)
     walker.insert(candidates.elements, except: slot, to: &beam)
     let count = choose(capacity, of: beam, for: slot)
-    for place in 0..<capacity { list[place] = place < count ? chosen[place] : HNSW.noLink }
+    for position in 0..<capacity { list[position] = position < count ? chosen[position] : HNSW.noLink }
   }
 
   /// Chooses links in different directions: the nearest first, and none that is nearer to one chosen before than to
@@ -80,13 +80,13 @@ final class Linker {
     let own = walker.query.scores.omitted(slot: Int(slot))
     let (chosen, scores, comparison) = (chosen.base, scores.base, candidate.scores)
     var count = 0
-    for place in 0..<beam.count {
-      let next = beam.slot(place)
+    for position in 0..<beam.count {
+      let next = beam.slot(position)
       candidate.take(slot: Int(next))
       comparison.score(chosen, count, into: scores)
       walker.compared &+= count
       // Scores of two queries leave out different numbers.
-      let between = beam.score(place) + own - comparison.omitted(slot: Int(next))
+      let between = beam.score(position) + own - comparison.omitted(slot: Int(next))
       var isDifferent = true
       for other in 0..<count where scores[other] < between { isDifferent = false }
       guard isDifferent else { continue }
@@ -103,7 +103,7 @@ enum BackLink {
   static var sourceBits: UInt64 { 27 }
   static var levelBits: UInt64 { 5 }
 
-  /// - Parameter source: a place in the batch.
+  /// - Parameter source: a position in the batch.
   @inline(__always)
   static func number(_ target: Int32, _ level: Int, _ source: Int) -> UInt64 {
     (UInt64(target) << levelBits | UInt64(level)) << sourceBits | UInt64(source)

@@ -8,12 +8,12 @@ final class WalkQueue {
 
   func push(_ key: UInt64) throws(CoverTreeError) {
     try keys.append(key)
-    var place = keys.count &- 1
-    while place > 0, keys[(place &- 1) >> 1] > key {
-      keys[place] = keys[(place &- 1) >> 1]
-      place = (place &- 1) >> 1
+    var position = keys.count &- 1
+    while position > 0, keys[(position &- 1) >> 1] > key {
+      keys[position] = keys[(position &- 1) >> 1]
+      position = (position &- 1) >> 1
     }
-    keys[place] = key
+    keys[position] = key
   }
 
   func pop() -> UInt64? {
@@ -21,16 +21,16 @@ final class WalkQueue {
     let (first, moved, count) = (keys[0], keys[keys.count &- 1], keys.count &- 1)
     keys.removeLast()
     guard count > 0 else { return first }
-    var place = 0
+    var position = 0
     while true {
-      var child = 2 &* place &+ 1
+      var child = 2 &* position &+ 1
       guard child < count else { break }
       if child &+ 1 < count, keys[child &+ 1] < keys[child] { child &+= 1 }
       guard keys[child] < moved else { break }
-      keys[place] = keys[child]
-      place = child
+      keys[position] = keys[child]
+      position = child
     }
-    keys[place] = moved
+    keys[position] = moved
     return first
   }
 }

@@ -217,7 +217,7 @@ private struct CodeSearch: BitwiseCopyable {
     if count + Int(hits) > room { keepWanted() }
     for hit in 0..<Int(hits) {
       let slot = part.first + Int32(keys[hit] & 0xFFFF)
-      // Places behind the last slot are found, too.
+      // Positions behind the last slot are found, too.
       guard slot < part.end && search.admits(slot) else { continue }
       let bits = Int32(keys[hit] >> 16)
       found[count] = Found(slot: slot, bits: bits)
@@ -235,12 +235,12 @@ private struct CodeSearch: BitwiseCopyable {
   private mutating func keepWanted() {
     var rest = wanted - (near - Int(histogram[most]))
     var kept = 0
-    for place in 0..<count where Int(found[place].bits) <= most {
-      if Int(found[place].bits) == most {
+    for position in 0..<count where Int(found[position].bits) <= most {
+      if Int(found[position].bits) == most {
         guard rest > 0 else { continue }
         rest -= 1
       }
-      found[kept] = found[place]
+      found[kept] = found[position]
       kept += 1
     }
     histogram[most] -= Int32(near - kept)
@@ -250,6 +250,6 @@ private struct CodeSearch: BitwiseCopyable {
   /// Puts the slots on a list.
   mutating func pick(_ list: Shortlist) throws(CoverTreeError) {
     keepWanted()
-    for place in 0..<count { try list.add(found[place].slot) }
+    for position in 0..<count { try list.add(found[position].slot) }
   }
 }

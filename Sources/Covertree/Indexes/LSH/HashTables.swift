@@ -100,7 +100,7 @@ final class HashTables: Hashes, @unchecked Sendable {
   ) throws(CoverTreeError) {
     if let starts, let members {
       let own = starts.base + (table * (1 << bits + 1) + bucket)
-      for place in Int(own[0])..<Int(own[1]) { try body(members[table * coveredNodes + place]) }
+      for position in Int(own[0])..<Int(own[1]) { try body(members[table * coveredNodes + position]) }
     }
     var slot = first[table << bits + bucket]
     while slot >= 0 {
@@ -249,37 +249,37 @@ final class HashTables: Hashes, @unchecked Sendable {
     private func sortMargins(_ distances: UnsafePointer<Float>) {
       for bit in 0..<hashes.bits {
         let squared = distances[bit] * distances[bit]
-        var place = bit
-        while place > 0 && margins[place - 1] > squared {
-          (margins[place], order[place]) = (margins[place - 1], order[place - 1])
-          place -= 1
+        var position = bit
+        while position > 0 && margins[position - 1] > squared {
+          (margins[position], order[position]) = (margins[position - 1], order[position - 1])
+          position -= 1
         }
-        (margins[place], order[place]) = (squared, Int32(bit))
+        (margins[position], order[position]) = (squared, Int32(bit))
       }
     }
 
     private func push(_ crossing: Crossing) throws(CoverTreeError) {
       try crossings.append(crossing)
-      var place = crossings.count - 1
-      while place > 0 && crossing.squared < crossings[(place - 1) / 2].squared {
-        crossings[place] = crossings[(place - 1) / 2]
-        place = (place - 1) / 2
+      var position = crossings.count - 1
+      while position > 0 && crossing.squared < crossings[(position - 1) / 2].squared {
+        crossings[position] = crossings[(position - 1) / 2]
+        position = (position - 1) / 2
       }
-      crossings[place] = crossing
+      crossings[position] = crossing
     }
 
     private func pop() throws(CoverTreeError) -> Crossing {
       let (top, moved) = (crossings[0], crossings[crossings.count - 1])
       try crossings.resize(to: crossings.count - 1)
-      var place = 0
-      while 2 * place + 1 < crossings.count {
-        var child = 2 * place + 1
+      var position = 0
+      while 2 * position + 1 < crossings.count {
+        var child = 2 * position + 1
         if child + 1 < crossings.count && crossings[child + 1].squared < crossings[child].squared { child += 1 }
         guard crossings[child].squared < moved.squared else { break }
-        crossings[place] = crossings[child]
-        place = child
+        crossings[position] = crossings[child]
+        position = child
       }
-      if crossings.count > 0 { crossings[place] = moved }
+      if crossings.count > 0 { crossings[position] = moved }
       return top
     }
   }

@@ -4,7 +4,7 @@ final class Shortlist {
   private let query: RowQuery
   let slots: GrowableBuffer<Int32>
   private let scores: GrowableBuffer<Float>
-  /// Places among the slots, the best first.
+  /// Positions among the slots, the best first.
   private let keys: GrowableBuffer<Int32>
   private let isSmall: Bool
 
@@ -41,17 +41,17 @@ final class Shortlist {
     query.scores.score(slots.base, slots.count, into: scores.base)
     // The best, in order, by insertion: most come behind the last.
     var (kept, last) = (0, Float.infinity)
-    for place in 0..<slots.count where scores[place] < last || kept < enough {
+    for position in 0..<slots.count where scores[position] < last || kept < enough {
       var at = kept < enough ? kept : enough - 1
       if kept < enough { kept += 1 }
-      while at > 0 && scores[Int(keys[at - 1])] > scores[place] {
+      while at > 0 && scores[Int(keys[at - 1])] > scores[position] {
         keys[at] = keys[at - 1]
         at -= 1
       }
-      keys[at] = Int32(place)
+      keys[at] = Int32(position)
       last = kept < enough ? .infinity : scores[Int(keys[enough - 1])]
     }
-    for place in 0..<min(Ranking.ahead, kept) { query.scores.prefetchDecisive(slots[Int(keys[place])]) }
+    for position in 0..<min(Ranking.ahead, kept) { query.scores.prefetchDecisive(slots[Int(keys[position])]) }
     try ranking.add(kept, query.scores, k, { (slots[Int(keys[$0])], scores[Int(keys[$0])]) }) {
       (slot, decided) throws(CoverTreeError) in try ranking.add(slot, decided)
     }

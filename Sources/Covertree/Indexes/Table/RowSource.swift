@@ -27,18 +27,20 @@ final class RowSource: Sendable {
   ) throws(CoverTreeError) -> RowLease {
     let lease = try RowLease(self, slots)
     try context.forEach(slots.count, grain: 1024) { (range, _) throws(CoverTreeError) in
-      for place in range {
-        let row = row(slots[place])
+      for position in range {
+        let row = row(slots[position])
         guard (0..<dim).allSatisfy({ row[$0].magnitude <= limit }) else {
           throw CoverTreeError(
-            .invalidArgument, "slots[\(place)]: slot \(slots[place]) has a coordinate beyond \(limit); rescale it")
+            .invalidArgument, "slots[\(position)]: slot \(slots[position]) has a coordinate beyond \(limit); rescale it"
+          )
         }
         guard scales else { continue }
         guard let inverse = inverseLength(row, dim) else {
           throw CoverTreeError(
-            .invalidArgument, "slots[\(place)]: slot \(slots[place]) is a zero vector, it has no cosine with others")
+            .invalidArgument,
+            "slots[\(position)]: slot \(slots[position]) is a zero vector, it has no cosine with others")
         }
-        lease.rows[place].scale = inverse
+        lease.rows[position].scale = inverse
       }
     }
     return lease
@@ -57,9 +59,9 @@ final class RowLease {
     self.source = source
     self.slots = try Buffer(count: slots.count)
     rows = try Buffer(count: slots.count)
-    for (place, slot) in slots.enumerated() {
-      self.slots[place] = slot
-      rows[place] = cn_lent_row(place: slot, scale: 1)
+    for (position, slot) in slots.enumerated() {
+      self.slots[position] = slot
+      rows[position] = cn_lent_row(place: slot, scale: 1)
     }
     isKept = true  // until they are pinned
     try source.store.pin(slots, known: known)
@@ -70,10 +72,10 @@ final class RowLease {
 
   /// A row where it stands, or, scaled, in `scratch`.
   @inline(__always)
-  func row(_ place: Int, or scratch: UnsafeMutablePointer<Float>) -> UnsafePointer<Float> {
-    let row = source.row(rows[place].place)
+  func row(_ position: Int, or scratch: UnsafeMutablePointer<Float>) -> UnsafePointer<Float> {
+    let row = source.row(rows[position].place)
     guard source.scales else { return row }
-    for d in 0..<source.dim { scratch[d] = Float(Double(row[d]) * rows[place].scale) }
+    for d in 0..<source.dim { scratch[d] = Float(Double(row[d]) * rows[position].scale) }
     return UnsafePointer(scratch)
   }
 

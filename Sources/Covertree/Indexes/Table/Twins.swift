@@ -116,8 +116,8 @@ final class Twins {
     let rows = table.decisive
     let (mine, other) = (try Buffer<Float>(count: rows.coordinates), try Buffer<Float>(count: rows.coordinates))
     let order = try table.arrivalOrder(from: first, context: context)
-    for place in 0..<more {
-      let slot = first + (order.map { Int($0[place]) } ?? place)
+    for position in 0..<more {
+      let slot = first + (order.map { Int($0[position]) } ?? position)
       let vector = rows.floats(slot, or: mine.base)
       let last = lasts.number(of: hashes[slot - first]) {
         cn_equal_floats(vector, rows.floats($0, or: other.base), Int64(table.dim)) != 0
@@ -151,9 +151,9 @@ final class Twins {
     let scratch = try Buffer<Float>(count: context.threads * rows.coordinates)
     try context.forEach(count, grain: 256) { (range, thread) throws(CoverTreeError) in
       let own = scratch.base + thread * rows.coordinates
-      for place in range {
+      for position in range {
         // Vectors with numbers that are not finite are not let in.
-        _ = hash(rows.floats(slot(place), or: own), hashes.base + place)
+        _ = hash(rows.floats(slot(position), or: own), hashes.base + position)
       }
     }
     return hashes

@@ -57,7 +57,7 @@ extension VectorRows {
     let slots: Buffer<Int32> = try file.buffer("store.slots", rows: count)
     let hashes: Buffer<Int64> = try file.buffer("store.hashes", rows: count)
     let wide = try Buffer<Int64>(count: count)
-    for place in 0..<count { wide[place] = Int64(slots[place]) }
+    for position in 0..<count { wide[position] = Int64(slots[position]) }
     let seed: Buffer<Int64> = try file.buffer("store.seed", rows: 2)
     let hash = try VectorHash(dim: source.dim, seed: (UInt64(bitPattern: seed[0]), UInt64(bitPattern: seed[1])))
     let lease = try RowLease(
@@ -68,7 +68,7 @@ extension VectorRows {
       guard scales.elements.allSatisfy({ $0 > 0 && $0.isFinite }) else {
         throw file.corrupt("section \"store.scales\" has numbers that no vector has")
       }
-      for place in 0..<count { lease.rows[place].scale = scales[place] }
+      for position in 0..<count { lease.rows[position].scale = scales[position] }
     }
     let bytes = try GrowableBuffer<UInt8>()
     try bytes.append(lease.rows.reinterpreted(as: UInt8.self).elements)

@@ -78,7 +78,7 @@ final class VectorRows: @unchecked Sendable {
     (source?.base ?? UnsafeRawPointer(bytes.base)).assumingMemoryBound(to: Float.self)
   }
 
-  /// From row to row, or from place to place.
+  /// From row to row, or from position to position.
   var floatStride: Int { (source?.rowBytes ?? rowBytes) / MemoryLayout<Float>.stride }
 
   /// A row's coordinates, where they stand as they are.

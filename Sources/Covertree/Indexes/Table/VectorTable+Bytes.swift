@@ -19,16 +19,16 @@ extension VectorTable {
     guard let exact else { return .infinity }
     let taken = min(count, Self.sample)
     let (rows, scratch) = (try Buffer<Float>(count: taken * dim), try Buffer<Float>(count: exact.coordinates))
-    for place in 0..<taken {
-      exact.decode(place * count / taken, into: rows.base + place * dim, scratch: scratch.base)
+    for position in 0..<taken {
+      exact.decode(position * count / taken, into: rows.base + position * dim, scratch: scratch.base)
     }
     let sample = PointsView(base: UnsafePointer(rows.base), count: taken, dim: dim)
     let mean = try Buffer<Double>(count: dim, filledWith: 0)
-    for place in 0..<taken { for d in 0..<dim { mean[d] += Double(sample.row(place)[d]) / Double(taken) } }
+    for position in 0..<taken { for d in 0..<dim { mean[d] += Double(sample.row(position)[d]) / Double(taken) } }
     // A coordinate is off by up to half a unit either way, in both vectors of a pair.
     var unit = 0.0
-    for place in 0..<taken {
-      let row = sample.row(place)
+    for position in 0..<taken {
+      let row = sample.row(position)
       unit += (0..<dim).reduce(0.0) { max($0, abs(Double(row[$1]) - mean[$1])) } / 127 / Double(taken)
     }
     let probes = min(taken, Self.probes)

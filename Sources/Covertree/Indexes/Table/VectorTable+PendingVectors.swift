@@ -43,20 +43,20 @@ extension VectorTable {
 
     /// A row where it stands, or written to `scratch` with padding.
     @inline(__always)
-    func row(_ place: Int, or scratch: UnsafeMutablePointer<Float>) -> UnsafePointer<Float> {
+    func row(_ position: Int, or scratch: UnsafeMutablePointer<Float>) -> UnsafePointer<Float> {
       switch self {
-      case .rows(let prepared): prepared.view.row(place)
-      case .pinned(let lease): lease.row(place, or: scratch)
+      case .rows(let prepared): prepared.view.row(position)
+      case .pinned(let lease): lease.row(position, or: scratch)
       }
     }
 
     /// A row that stays as it is: the caller's array may have changed since it was checked, and may change on.
     @inline(__always)
     func stableRow(
-      _ place: Int, copiedTo scratch: UnsafeMutablePointer<Float>, _ dim: Int
+      _ position: Int, copiedTo scratch: UnsafeMutablePointer<Float>, _ dim: Int
     ) throws(CoverTreeError) -> UnsafePointer<Float> {
-      guard case .rows(let prepared) = self else { return row(place, or: scratch) }
-      scratch.update(from: prepared.view.row(place), count: dim)
+      guard case .rows(let prepared) = self else { return row(position, or: scratch) }
+      scratch.update(from: prepared.view.row(position), count: dim)
       guard isUsable(UnsafePointer(scratch), dim, within: prepared.limit) else { throw .changing("vectors") }
       return UnsafePointer(scratch)
     }

@@ -74,11 +74,11 @@ final class VectorTable: @unchecked Sendable {
 
   func slots(of ids: UnsafeBufferPointer<Int64>) throws(CoverTreeError) -> Buffer<Int32> {
     let slots = try Buffer<Int32>(count: ids.count)
-    for (place, id) in ids.enumerated() {
+    for (position, id) in ids.enumerated() {
       guard let slot = slot(of: id) else {
-        throw CoverTreeError(.notFound, "ids[\(place)]: the index has no vector \(id)")
+        throw CoverTreeError(.notFound, "ids[\(position)]: the index has no vector \(id)")
       }
-      slots[place] = Int32(slot)
+      slots[position] = Int32(slot)
     }
     return slots
   }
@@ -147,10 +147,10 @@ final class VectorTable: @unchecked Sendable {
     let unhurried = CallContext(threads: context.threads)  // to be stopped it is too late
     try unhurried.forEach(more, grain: 256) { (range, thread) throws(CoverTreeError) in
       let own = scratch.base + (thread + 1) * decisive.coordinates
-      for place in range {
-        let row = try pending.stableRow(place, copiedTo: own, dim)
-        if let lease { exact?.set(first + place, lease.rows[place]) } else { exact?.set(first + place, row) }
-        small?.set(first + place, row)
+      for position in range {
+        let row = try pending.stableRow(position, copiedTo: own, dim)
+        if let lease { exact?.set(first + position, lease.rows[position]) } else { exact?.set(first + position, row) }
+        small?.set(first + position, row)
       }
     }
     lease?.keep()
@@ -174,20 +174,20 @@ final class VectorTable: @unchecked Sendable {
     try ids.resize(to: first + more)
     try dead.resize(to: first + more)
     (dead.base + first).update(repeating: 0, count: more)
-    for place in 0..<more {
-      let id = given?[place] ?? nextID + Int64(place)
+    for position in 0..<more {
+      let id = given?[position] ?? nextID + Int64(position)
       // Numbers that are given here are new.
       guard given == nil || slot(of: id) == nil else {
-        slotOf.truncate(to: first, in: ids.base, dead: dead.base, count: first + place)
+        slotOf.truncate(to: first, in: ids.base, dead: dead.base, count: first + position)
         try ids.resize(to: first)
         try dead.resize(to: first)
-        throw CoverTreeError(.exists, "ids[\(place)]: the index already has a vector \(id)")
+        throw CoverTreeError(.exists, "ids[\(position)]: the index already has a vector \(id)")
       }
-      ids[first + place] = id
-      slotOf.insert(Int32(first + place), in: ids.base)
+      ids[first + position] = id
+      slotOf.insert(Int32(first + position), in: ids.base)
     }
     try serials.resize(to: first + more)
-    for place in 0..<more { serials[first + place] = nextSerial + Int32(place) }
+    for position in 0..<more { serials[first + position] = nextSerial + Int32(position) }
     if let largest = given?.max() {
       nextID = max(nextID, largest == .max ? .max : largest + 1)
     } else {
@@ -233,10 +233,10 @@ final class VectorTable: @unchecked Sendable {
 
   /// Marks vectors as removed. Slots that are named twice are an error, and nothing is marked then.
   func kill(_ slots: Buffer<Int32>) throws(CoverTreeError) {
-    for (place, slot) in slots.elements.enumerated() {
+    for (position, slot) in slots.elements.enumerated() {
       guard dead[Int(slot)] == 0 else {
-        for before in slots.elements[..<place] { dead[Int(before)] = 0 }
-        throw CoverTreeError(.invalidArgument, "ids[\(place)]: \(ids[Int(slot)]) is named twice")
+        for before in slots.elements[..<position] { dead[Int(before)] = 0 }
+        throw CoverTreeError(.invalidArgument, "ids[\(position)]: \(ids[Int(slot)]) is named twice")
       }
       dead[Int(slot)] = 1
     }

@@ -4,7 +4,7 @@ final class Basis: @unchecked Sendable {
   let rank: Int
   /// `rank` filled up to whole tiles; basis vectors that are there for that are zero.
   let paddedRank: Int
-  /// Their places.
+  /// Their positions.
   let pivots: [Int32]
   /// `L` of their residual correlations: from values at the pivots to coordinates in the basis.
   let factor: CholeskyFactor

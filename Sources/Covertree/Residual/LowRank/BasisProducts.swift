@@ -47,7 +47,7 @@ final class BasisProducts: @unchecked Sendable {
   let elements: Buffer<Float>
   /// Of the pair `Q < T` at `Q * lowRankBlocks + T`.
   let offsets: Buffer<Int64>
-  /// By low-rank block, then by place.
+  /// By low-rank block, then by position.
   let bounds: Buffer<UInt8>
   private let pointCount: Int
 
@@ -111,9 +111,9 @@ final class BasisProducts: @unchecked Sendable {
     let (first, second) = (lowRankBlocks[q], lowRankBlocks[t])
     let norm = norm(product, count: first.paddedRank * second.paddedRank)
     for (own, other, column) in [(first, second, t), (second, first, q)] {
-      let bounds = bounds.base + (column * pointCount + own.places.lowerBound)
+      let bounds = bounds.base + (column * pointCount + own.positions.lowerBound)
       if norm <= Self.smallNorm {
-        boundBytes(own.residualNorms.base, plus: norm + other.maxResidualNorm, count: own.places.count, into: bounds)
+        boundBytes(own.residualNorms.base, plus: norm + other.maxResidualNorm, count: own.positions.count, into: bounds)
       } else {
         maker.bound(
           own, by: BasisProduct(product, first.basis, second.basis, forward: column == t), plus: other.maxResidualNorm,
@@ -132,7 +132,7 @@ final class BasisProducts: @unchecked Sendable {
       forward: from < to)
   }
 
-  /// Bounds of all points with those of one low-rank block, by place, in units of 1/255.
+  /// Bounds of all points with those of one low-rank block, by position, in units of 1/255.
   func bounds(with lowRankBlock: Int) -> UnsafePointer<UInt8> { UnsafePointer(bounds.base) + lowRankBlock * pointCount }
 }
 
@@ -232,11 +232,11 @@ final class BasisProductMaker {
   func bound(
     _ own: LowRankBlock, by product: BasisProduct, plus error: Float, into bounds: UnsafeMutablePointer<UInt8>
   ) {
-    for first in Swift.stride(from: 0, to: own.places.count, by: PanelView<Float>.panelRows) {
-      product.project(own.coordinates.view.row(first), count: own.places.count - first, into: projected.base)
+    for first in Swift.stride(from: 0, to: own.positions.count, by: PanelView<Float>.panelRows) {
+      product.project(own.coordinates.view.row(first), count: own.positions.count - first, into: projected.base)
       boundBytes(
         projected.base, rank: product.rank, errors: own.residualNorms.base + first, plus: error,
-        count: own.places.count - first, into: bounds + first)
+        count: own.positions.count - first, into: bounds + first)
     }
   }
 }

@@ -1,4 +1,4 @@
-/// LowRankBlocks in few arrays: as they are kept, exported and saved. Each is of as many points, in the order of places, but
+/// Low-rank blocks in few arrays: as they are kept, exported and saved. Each is of as many points, in the order of positions, but
 /// for the last.
 final class LowRankArrays: @unchecked Sendable {
   /// Points of each low-rank block.
@@ -6,17 +6,17 @@ final class LowRankArrays: @unchecked Sendable {
   let pointCount: Int
   /// Those of low-rank block `s` are `pivotOffsets[s]..<pivotOffsets[s + 1]`.
   let pivotOffsets: Buffer<Int64>
-  /// Places.
+  /// Positions.
   let pivots: Buffer<Int32>
   /// Where the coordinates of each low-rank block's points begin, and end: see `Panels`, its columns being padded ranks.
   let coefficientOffsets: Buffer<Int64>
   let coefficients: Buffer<Float>
-  /// What is left of each point beside the pivots, by place; whole vectors.
+  /// What is left of each point beside the pivots, by position; whole vectors.
   let remainingNorms: Buffer<Float>
 
   var count: Int { pivotOffsets.count - 1 }
 
-  func places(of lowRankBlock: Int) -> Range<Int> {
+  func positions(of lowRankBlock: Int) -> Range<Int> {
     lowRankBlock * pointsEach..<min(pointCount, (lowRankBlock + 1) * pointsEach)
   }
 
@@ -78,19 +78,19 @@ final class LowRankArrays: @unchecked Sendable {
       coefficientOffsets[count] == Int64(coefficients.count), remainingNorms.count == (pointCount + 15) / 16 * 16
     else { return false }
     return (0..<count).allSatisfy { s in
-      let (first, end, places) = (pivotOffsets[s], pivotOffsets[s + 1], places(of: s))
-      guard first <= end, end - first <= Int64(places.count), end <= Int64(pivots.count) else { return false }
-      return (Int(first)..<Int(end)).allSatisfy { places.contains(Int(pivots[$0])) }
+      let (first, end, positions) = (pivotOffsets[s], pivotOffsets[s + 1], positions(of: s))
+      guard first <= end, end - first <= Int64(positions.count), end <= Int64(pivots.count) else { return false }
+      return (Int(first)..<Int(end)).allSatisfy { positions.contains(Int(pivots[$0])) }
     }
   }
 
   /// A low-rank block on these arrays.
   func lowRankBlock(_ s: Int, _ basis: Basis) -> LowRankBlock {
-    let places = places(of: s)
+    let positions = positions(of: s)
     let elements = coefficients.slice(Int(coefficientOffsets[s])..<Int(coefficientOffsets[s + 1]))
-    let end = places.lowerBound + (places.count + 15) / 16 * 16
+    let end = positions.lowerBound + (positions.count + 15) / 16 * 16
     return LowRankBlock(
-      places, basis, Panels(elements, columns: basis.paddedRank), remainingNorms.slice(places.lowerBound..<end))
+      positions, basis, Panels(elements, columns: basis.paddedRank), remainingNorms.slice(positions.lowerBound..<end))
   }
 
   /// Where the factors of the pivots' residual correlations begin and end when they stand one after the other.

@@ -10,7 +10,7 @@
 /// Harbrecht, Peters and Schneider, "On the low-rank approximation by the pivoted Cholesky decomposition" (2012).
 final class LowRankBlock: @unchecked Sendable {
   /// The points that it speaks of.
-  let places: Range<Int>
+  let positions: Range<Int>
   let basis: Basis
   /// `f_j` of each point.
   let coordinates: Panels<Float>
@@ -29,20 +29,20 @@ final class LowRankBlock: @unchecked Sendable {
   ///
   /// - Parameter mostPivots: with so many the factorisation ends, whatever is left.
   convenience init(
-    ofBlock places: Range<Int>, in model: ResidualModel, tolerance: Double, mostPivots: Int,
+    ofBlock positions: Range<Int>, in model: ResidualModel, tolerance: Double, mostPivots: Int,
     factorisation: PivotedCholesky
   ) throws(CoverTreeError) {
-    try factorisation.run(places.map { Int32($0) }, tolerance: tolerance, mostPivots: mostPivots)
+    try factorisation.run(positions.map { Int32($0) }, tolerance: tolerance, mostPivots: mostPivots)
     let basis = try Basis(factorisation, model)
-    let coordinates = try Panels<Float>(rows: places.count, columns: basis.paddedRank)
+    let coordinates = try Panels<Float>(rows: positions.count, columns: basis.paddedRank)
     coordinates.elements.base.update(repeating: 0, count: coordinates.elements.count)
-    for j in 0..<places.count {
+    for j in 0..<positions.count {
       let target = coordinates.view.row(j)
       for k in 0..<basis.rank { target[k * PanelView<Float>.panelRows] = Float(factorisation.column(k)[j]) }
     }
-    try self.init(places, basis, coordinates) { j in
+    try self.init(positions, basis, coordinates) { j in
       // The diagonal is a difference of numbers of the size of the variance, divided by p.
-      let scale = model.scale[places.lowerBound + j]
+      let scale = model.scale[positions.lowerBound + j]
       return factorisation.residualNormsSquared[j] + 0x1p-46 * model.variance * scale * scale
     }
   }
@@ -52,48 +52,48 @@ final class LowRankBlock: @unchecked Sendable {
     ofRegion blocks: ArraySlice<LowRankBlock>, in model: ResidualModel, tolerance: Double,
     factorisation: PivotedCholesky, projector: Projector
   ) throws(CoverTreeError) {
-    let places = blocks.first!.places.lowerBound..<blocks.last!.places.upperBound
+    let positions = blocks.first!.positions.lowerBound..<blocks.last!.positions.upperBound
     let candidates = blocks.flatMap(\.basis.pivots)
     try factorisation.run(candidates, tolerance: tolerance, mostPivots: candidates.count)
     let basis = try Basis(factorisation, model)
-    let coordinates = try Panels<Float>(rows: places.count, columns: basis.paddedRank)
-    let lengths = try Buffer<Double>(count: places.count)
+    let coordinates = try Panels<Float>(rows: positions.count, columns: basis.paddedRank)
+    let lengths = try Buffer<Double>(count: positions.count)
     for block in blocks {
-      let first = block.places.lowerBound - places.lowerBound
-      projector.take(block.places)
+      let first = block.positions.lowerBound - positions.lowerBound
+      projector.take(block.positions)
       try projector.project(
         onto: basis, into: coordinates.view.row(first), squaredLengths: lengths.base + first)
     }
     let largestScale = basis.scales.elements.max() ?? 0
-    try self.init(places, basis, coordinates) { j in
-      let place = places.lowerBound + j
+    try self.init(positions, basis, coordinates) { j in
+      let position = positions.lowerBound + j
       // Solving for coordinates makes rounding errors of the correlations with pivots larger.
-      let lost = 0x1p-40 * model.variance * model.scale[place] * max(model.scale[place], largestScale)
-      return model.squaredLength(ofPlace: place) - lengths[j] + lost
+      let lost = 0x1p-40 * model.variance * model.scale[position] * max(model.scale[position], largestScale)
+      return model.squaredLength(ofPosition: position) - lengths[j] + lost
     }
   }
 
   /// - Parameter residualNormSquared: the squared length of what is left of each point, at least.
   private convenience init(
-    _ places: Range<Int>, _ basis: Basis, _ coordinates: Panels<Float>, residualNormSquared: (Int) -> Double
+    _ positions: Range<Int>, _ basis: Basis, _ coordinates: Panels<Float>, residualNormSquared: (Int) -> Double
   ) throws(CoverTreeError) {
-    let residualNorms = try Buffer<Float>(count: (places.count + 15) / 16 * 16, filledWith: 0)
+    let residualNorms = try Buffer<Float>(count: (positions.count + 15) / 16 * 16, filledWith: 0)
     let rounding = Self.rounding(basis)
-    for j in 0..<places.count {
+    for j in 0..<positions.count {
       residualNorms[j] = Float.roundedUp(max(0, residualNormSquared(j)).squareRoot()) + rounding
     }
-    self.init(places, basis, coordinates, residualNorms)
+    self.init(positions, basis, coordinates, residualNorms)
   }
 
   /// Of arrays that are known.
-  init(_ places: Range<Int>, _ basis: Basis, _ coordinates: Panels<Float>, _ residualNorms: Buffer<Float>) {
-    self.places = places
+  init(_ positions: Range<Int>, _ basis: Basis, _ coordinates: Panels<Float>, _ residualNorms: Buffer<Float>) {
+    self.positions = positions
     self.basis = basis
     self.coordinates = coordinates
     self.residualNorms = residualNorms
     rounding = Self.rounding(basis)
     maxResidualNorm = residualNorms.elements.max()!
-    medianResidualNorm = residualNorms.elements.prefix(places.count).sorted()[places.count / 2]
+    medianResidualNorm = residualNorms.elements.prefix(positions.count).sorted()[positions.count / 2]
   }
 
   /// Sums of `rank` products of float32 numbers, twice: vectors of length 1, so this bounds what they lose.

@@ -64,7 +64,7 @@ final class LowRankBlocks: @unchecked Sendable {
     let mostPivots = Int(Double(model.blockSize) * Self.largestShare)
     // Spread over the data: neighbouring blocks resemble each other.
     let sampled = (0..<min(Self.sample, count)).map { $0 * count / min(Self.sample, count) }
-    let points = sampled.reduce(0) { $0 + model.places(ofBlock: $1).count }
+    let points = sampled.reduce(0) { $0 + model.positions(ofBlock: $1).count }
     var tolerance = 0.0
     var share = 0.0
     for candidate in tau.map({ [$0] }) ?? Self.tolerances {
@@ -122,7 +122,7 @@ final class LowRankBlocks: @unchecked Sendable {
       for i in range {
         _ = try made.value(i) { () throws(CoverTreeError) in
           try LowRankBlock(
-            ofBlock: model.places(ofBlock: blocks[i]), in: model, tolerance: tolerance, mostPivots: mostPivots,
+            ofBlock: model.positions(ofBlock: blocks[i]), in: model, tolerance: tolerance, mostPivots: mostPivots,
             factorisation: factorisation)
         }
       }

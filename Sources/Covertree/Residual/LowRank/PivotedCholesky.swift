@@ -7,7 +7,7 @@ final class PivotedCholesky {
   private var scratch: Scratch
   /// The candidates that became pivots, in the order in which they did.
   private(set) var slots: [Int] = []
-  /// Their places.
+  /// Their positions.
   private(set) var pivots: [Int32] = []
 
   private final class Scratch {
@@ -50,7 +50,7 @@ final class PivotedCholesky {
 
   /// Takes pivots until what is left of every candidate is at most `tolerance` long, or there are `mostPivots`.
   ///
-  /// - Parameter candidates: their places.
+  /// - Parameter candidates: their positions.
   func run(
     _ candidates: [Int32], tolerance: Double, mostPivots: Int
   ) throws(CoverTreeError) {

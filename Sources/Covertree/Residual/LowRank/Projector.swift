@@ -23,11 +23,11 @@ final class Projector {
   }
 
   /// Takes points of the model.
-  func take(_ places: Range<Int>) {
+  func take(_ positions: Range<Int>) {
     let (all, coordinates) = (UnsafePointer(model.features.base), UnsafePointer(model.coordinates.base))
-    let first = places.lowerBound
+    let first = positions.lowerBound
     take(
-      places.count, features: { all + (first + $0) * model.rank },
+      positions.count, features: { all + (first + $0) * model.rank },
       coordinates: { coordinates + (first + $0) * model.dim }, scale: { model.scale[first + $0] })
   }
 

@@ -1,18 +1,18 @@
-/// Points by place: in the order of `BlockOrder`.
+/// Points by position: in the order of `BlockOrder`.
 struct ArrangedPoints {
   let order: Buffer<Int32>
   let positionOfIndex: Buffer<Int32>
   let coordinates: Buffer<Double>
 
-  /// Whose places are known, from a file.
+  /// Whose positions are known, from a file.
   ///
   /// - Returns: nil where the order is none: an index is out of range, or there twice.
   init?(order: Buffer<Int32>, coordinates: Buffer<Double>) throws(CoverTreeError) {
     (self.order, self.coordinates) = (order, coordinates)
     positionOfIndex = try Buffer(count: order.count, filledWith: -1)
-    for place in 0..<order.count {
-      guard (0..<Int32(order.count)).contains(order[place]), positionOfIndex[order[place]] < 0 else { return nil }
-      positionOfIndex[order[place]] = Int32(place)
+    for position in 0..<order.count {
+      guard (0..<Int32(order.count)).contains(order[position]), positionOfIndex[order[position]] < 0 else { return nil }
+      positionOfIndex[order[position]] = Int32(position)
     }
   }
 
@@ -31,9 +31,9 @@ struct ArrangedPoints {
     order = try BlockOrder(view, blockSize: blockSize, context: context).order
     positionOfIndex = try Buffer(count: count)
     coordinates = try Buffer(count: count * dim)
-    for place in 0..<count {
-      positionOfIndex[order[place]] = Int32(place)
-      (coordinates.base + place * dim).update(from: scaled.base + Int(order[place]) * dim, count: dim)
+    for position in 0..<count {
+      positionOfIndex[order[position]] = Int32(position)
+      (coordinates.base + position * dim).update(from: scaled.base + Int(order[position]) * dim, count: dim)
     }
   }
 }

@@ -4,12 +4,12 @@
 /// them, or `k + 1` if the query is one of them and does not count. Other copies need not be compared with anything (`FirstCopies`).
 /// Without this, each of many equal points would be compared with all others, only to find the lowest indices.
 final class EqualPoints: @unchecked Sendable {
-  /// So many copies in one place cost little.
+  /// So many copies of one point cost little.
   private static let few = 16
   /// Above this, float32 does not have all integers.
   private static let mostRank = 1 << 24
 
-  /// By place: how many equal points have lower indices. In float32, which is compared in vectors; whole vectors.
+  /// By position: how many equal points have lower indices. In float32, which is compared in vectors; whole vectors.
   fileprivate let ranks: Buffer<Float>
   /// By block: the least of its ranks.
   fileprivate let leastRanks: Buffer<Float>
@@ -24,7 +24,7 @@ final class EqualPoints: @unchecked Sendable {
     }
     self.ranks = ranks
     leastRanks = try Buffer(count: model.blockCount)
-    for block in 0..<model.blockCount { leastRanks[block] = ranks.elements[model.places(ofBlock: block)].min()! }
+    for block in 0..<model.blockCount { leastRanks[block] = ranks.elements[model.positions(ofBlock: block)].min()! }
     largestRank = ranks.elements.max()!
   }
 
@@ -36,17 +36,17 @@ final class EqualPoints: @unchecked Sendable {
   ) throws(CoverTreeError) -> Int {
     let keys = try Buffer<UInt64>(count: model.count)
     try context.forEach(model.count, grain: 1 << 12) { (range, _) throws(CoverTreeError) in
-      for index in range { keys[index] = model.hash(ofPlace: Int(model.positionOfIndex[index])) }
+      for index in range { keys[index] = model.hash(ofPosition: Int(model.positionOfIndex[index])) }
     }
     let sequence = try sortedOrder(ofKeys: keys, context: context)
     var (first, rank, largest) = (-1, 0, 0)
     for slot in 0..<model.count {
-      let place = Int(model.positionOfIndex[Int(sequence[slot])])
+      let position = Int(model.positionOfIndex[Int(sequence[slot])])
       let isCopy =
-        slot > 0 && keys[Int(sequence[slot])] == keys[Int(sequence[slot - 1])] && model.areEqual(first, place)
-      if !isCopy { first = place }
+        slot > 0 && keys[Int(sequence[slot])] == keys[Int(sequence[slot - 1])] && model.areEqual(first, position)
+      if !isCopy { first = position }
       rank = isCopy ? rank + 1 : 0
-      ranks[place] = Float(min(rank, mostRank))
+      ranks[position] = Float(min(rank, mostRank))
       largest = max(largest, rank)
     }
     return largest
@@ -72,19 +72,19 @@ struct FirstCopies: Sendable {
 
   func hasNone(inBlock block: Int) -> Bool { points.leastRanks[block] > last }
 
-  func has(place: Int) -> Bool { points.ranks[place] <= last }
+  func has(position: Int) -> Bool { points.ranks[position] <= last }
 
-  /// The ranks of a block's points, from the first place on.
-  func ranks(from place: Int) -> UnsafePointer<Float> { UnsafePointer(points.ranks.base) + place }
+  /// The ranks of a block's points, from the first position on.
+  func ranks(from position: Int) -> UnsafePointer<Float> { UnsafePointer(points.ranks.base) + position }
 }
 
 extension ResidualModel {
   /// Library features follow from coordinates, the caller's need not.
-  fileprivate func hash(ofPlace place: Int) -> UInt64 {
-    var hash = residualVariance[place].bitPattern
-    for column in 0..<dim { hash = splitMix64(hash ^ coordinates[place * dim + column].bitPattern) }
+  fileprivate func hash(ofPosition position: Int) -> UInt64 {
+    var hash = residualVariance[position].bitPattern
+    for column in 0..<dim { hash = splitMix64(hash ^ coordinates[position * dim + column].bitPattern) }
     guard hasGivenFeatures else { return hash }
-    for column in 0..<rank { hash = splitMix64(hash ^ features[place * rank + column].bitPattern) }
+    for column in 0..<rank { hash = splitMix64(hash ^ features[position * rank + column].bitPattern) }
     return hash
   }
 

@@ -11,35 +11,35 @@ extension ResidualModel {
   /// Squared residual-correlation distances, in float64: the one formula by which neighbours are decided.
   ///
   /// - Parameters:
-  ///   - places: of up to eight points.
+  ///   - positions: of up to eight points.
   ///   - covariances: with them, where the caller's kernel has given them.
   func squaredDistances(
-    from query: ExactQuery, to places: SIMD8<Int32>, count: Int, covariances: SIMD8<Double>
+    from query: ExactQuery, to positions: SIMD8<Int32>, count: Int, covariances: SIMD8<Double>
   ) -> SIMD8<Double> {
     var covariances = covariances
     if case .kernel(let kernel) = covariance {
       var squared = SIMD8<Double>(repeating: 0)
       for lane in 0..<count {
         squared[lane] = squaredEuclidean(
-          coordinates.base + Int(places[lane]) &* dim, query.coordinates, dim: dim)
+          coordinates.base + Int(positions[lane]) &* dim, query.coordinates, dim: dim)
       }
       covariances = kernel.value(atSquared: squared)
     }
     let least = Self.relativeFloor * variance
     var squares = SIMD8<Double>(repeating: .infinity)
     for lane in 0..<count {
-      let place = Int(places[lane])
-      let product = dot(query.features, features.base + place &* rank, count: rank)
-      let norm = (query.residualVariance * residualVariance[place]).squareRoot()
+      let position = Int(positions[lane])
+      let product = dot(query.features, features.base + position &* rank, count: rank)
+      let norm = (query.residualVariance * residualVariance[position]).squareRoot()
       let rho = norm < least ? 0 : min(1, ((covariances[lane] - product) / norm).magnitude)
-      squares[lane] = order[place] == query.index ? 0 : 1 - rho
+      squares[lane] = order[position] == query.index ? 0 : 1 - rho
     }
     return squares
   }
 }
 
 extension ResidualModel {
-  /// The squared distance of two points of the model, by places; for kernels of the library.
+  /// The squared distance of two points of the model, by positions; for kernels of the library.
   func squaredDistance(_ a: Int32, _ b: Int32) -> Double {
     let (from, to) = (Int(min(a, b)), max(a, b))
     return squaredDistances(
@@ -77,17 +77,17 @@ extension ResidualSearch {
   }
 
   private func fill(
-    _ distances: UnsafeMutableBufferPointer<Double>, from place: Int, to others: UnsafePointer<Int64>
+    _ distances: UnsafeMutableBufferPointer<Double>, from position: Int, to others: UnsafePointer<Int64>
   ) throws(CoverTreeError) {
-    var places = SIMD8<Int32>(repeating: 0)
-    for lane in 0..<distances.count { places[lane] = model.positionOfIndex[Int(max(0, others[lane]))] }
-    let row = model.coordinates.base + place * model.dim
+    var positions = SIMD8<Int32>(repeating: 0)
+    for lane in 0..<distances.count { positions[lane] = model.positionOfIndex[Int(max(0, others[lane]))] }
+    let row = model.coordinates.base + position * model.dim
     var covariances = SIMD8<Double>(repeating: 0)
     if case .callback(let callback) = model.covariance {
       let points = try Buffer<Double>(count: distances.count * model.dim)
       for lane in 0..<distances.count {
         (points.base + lane * model.dim).update(
-          from: model.coordinates.base + Int(places[lane]) * model.dim, count: model.dim)
+          from: model.coordinates.base + Int(positions[lane]) * model.dim, count: model.dim)
       }
       let block = try Buffer<Double>(count: distances.count)
       try callback.fill(row, 1, points.base, distances.count, block.base)
@@ -95,9 +95,9 @@ extension ResidualSearch {
     }
     let found = model.squaredDistances(
       from: ExactQuery(
-        coordinates: row, features: UnsafePointer(model.features.base) + place * model.rank,
-        residualVariance: model.residualVariance[place], index: model.order[place]),
-      to: places, count: distances.count, covariances: covariances)
+        coordinates: row, features: UnsafePointer(model.features.base) + position * model.rank,
+        residualVariance: model.residualVariance[position], index: model.order[position]),
+      to: positions, count: distances.count, covariances: covariances)
     for lane in 0..<distances.count {
       distances[lane] = others[lane] < 0 ? .infinity : found[lane].squareRoot()
     }

@@ -1,6 +1,6 @@
 /// Points as the residual search sees them: coordinates, whitened features `V` and residual variances `p`.
 ///
-/// Everything stands in the order of `BlockOrder`, by *place*. The residual covariance of two points is
+/// Everything stands in the order of `BlockOrder`, by *position*. The residual covariance of two points is
 /// `k(x_i, x_j) - v_i . v_j`, their residual correlation that over `sqrt(p_i p_j)`; see `ResidualSearch`.
 ///
 /// Memory: `12 rank + 24 dim + 28` bytes a point.
@@ -32,7 +32,7 @@ final class ResidualModel: @unchecked Sendable {
   let orderSeconds: Double
   let featureSeconds: Double
   let inputs: ModelInputs
-  /// Place to index, and back.
+  /// Position to index, and back.
   let order: Buffer<Int32>
   let positionOfIndex: Buffer<Int32>
   /// Scaled, `count x dim`.
@@ -58,7 +58,7 @@ final class ResidualModel: @unchecked Sendable {
 
   var blockCount: Int { (count + blockSize - 1) / blockSize }
 
-  func places(ofBlock block: Int) -> Range<Int> { block * blockSize..<min(count, (block + 1) * blockSize) }
+  func positions(ofBlock block: Int) -> Range<Int> { block * blockSize..<min(count, (block + 1) * blockSize) }
 
   convenience init(
     _ points: PointsView<Double>, covariance: Covariance, source: FeatureSource, blockSize: Int, context: CallContext
@@ -122,8 +122,8 @@ final class ResidualModel: @unchecked Sendable {
     let diagonal = try kernelDiagonal(covariance, new.base, count: points.count, dim: dim, context: context)
     let (newFeatures, newVariances) = try Self.features(inducingFeatures, new.base, diagonal, shared, context: context)
     let scaled = try Buffer<Double>(count: total * dim)
-    for place in 0..<count {
-      (scaled.base + Int(order[place]) * dim).update(from: coordinates.base + place * dim, count: dim)
+    for position in 0..<count {
+      (scaled.base + Int(order[position]) * dim).update(from: coordinates.base + position * dim, count: dim)
     }
     (scaled.base + count * dim).update(from: new.base, count: new.count)
     let orderStart = monotonicSeconds()
@@ -131,14 +131,14 @@ final class ResidualModel: @unchecked Sendable {
     let orderSeconds = monotonicSeconds() - orderStart
     let allFeatures = try Buffer<Double>(count: total * rank)
     let allVariances = try Buffer<Double>(count: total)
-    for place in 0..<total {
-      if place % Self.pointsPerPoll == 0 { try context.poll() }
-      let index = Int(arranged.order[place])
+    for position in 0..<total {
+      if position % Self.pointsPerPoll == 0 { try context.poll() }
+      let index = Int(arranged.order[position])
       let known = index < count
       let row = known ? Int(positionOfIndex[index]) : index - count
-      (allFeatures.base + place * rank).update(
+      (allFeatures.base + position * rank).update(
         from: (known ? features : newFeatures).base + row * rank, count: rank)
-      allVariances[place] = known ? residualVariance[row] : newVariances[row]
+      allVariances[position] = known ? residualVariance[row] : newVariances[row]
     }
     return try ResidualModel(
       shared, inputs, arranged, features: allFeatures,
@@ -173,19 +173,19 @@ final class ResidualModel: @unchecked Sendable {
   }
 
   /// Some points, with the features that they have.
-  func alone(_ places: [Int32], context: CallContext) throws(CoverTreeError) -> ResidualModel {
+  func alone(_ positions: [Int32], context: CallContext) throws(CoverTreeError) -> ResidualModel {
     let (scaled, features) = (
-      try Buffer<Double>(count: places.count * dim), try Buffer<Double>(count: places.count * rank)
+      try Buffer<Double>(count: positions.count * dim), try Buffer<Double>(count: positions.count * rank)
     )
-    let variances = try Buffer<Double>(count: places.count)
-    for (row, place) in places.enumerated() {
-      (scaled.base + row * dim).update(from: coordinates.base + Int(place) * dim, count: dim)
-      (features.base + row * rank).update(from: self.features.base + Int(place) * rank, count: rank)
-      variances[row] = residualVariance[Int(place)]
+    let variances = try Buffer<Double>(count: positions.count)
+    for (row, position) in positions.enumerated() {
+      (scaled.base + row * dim).update(from: coordinates.base + Int(position) * dim, count: dim)
+      (features.base + row * rank).update(from: self.features.base + Int(position) * rank, count: rank)
+      variances[row] = residualVariance[Int(position)]
     }
     return try ResidualModel(
-      shared, inputs.alone(places.map { order[Int($0)] }, dim: dim),
-      ArrangedPoints(asTheyAre: scaled, count: places.count),
+      shared, inputs.alone(positions.map { order[Int($0)] }, dim: dim),
+      ArrangedPoints(asTheyAre: scaled, count: positions.count),
       features: features, residualVariance: variances, featureCount: featureCount, inducingFeatures: nil,
       hasGivenFeatures: true, orderSeconds: 0, since: monotonicSeconds(), context: context)
   }
@@ -211,11 +211,11 @@ final class ResidualModel: @unchecked Sendable {
     let orderSeconds = monotonicSeconds() - start
     let features = try Buffer<Double>(count: count * rank)
     let residualVariance = try Buffer<Double>(count: count)
-    for place in 0..<count {
-      if place % Self.pointsPerPoll == 0 { try context.poll() }
-      let row = Int(positionOfIndex[Int(arranged.order[place])])
-      (features.base + place * rank).update(from: self.features.base + row * rank, count: rank)
-      residualVariance[place] = self.residualVariance[row]
+    for position in 0..<count {
+      if position % Self.pointsPerPoll == 0 { try context.poll() }
+      let row = Int(positionOfIndex[Int(arranged.order[position])])
+      (features.base + position * rank).update(from: self.features.base + row * rank, count: rank)
+      residualVariance[position] = self.residualVariance[row]
     }
     return try ResidualModel(
       shared, inputs, arranged, features: features, residualVariance: residualVariance, featureCount: featureCount,
@@ -297,7 +297,7 @@ final class ResidualModel: @unchecked Sendable {
     return (features, p)
   }
 
-  /// The caller's features and residual variances, by place.
+  /// The caller's features and residual variances, by position.
   private static func given(
     _ v: AnyPoints, _ p: UnsafePointer<Double>, _ givenDiagonal: UnsafePointer<Double>?, _ diagonal: Buffer<Double>,
     _ arranged: ArrangedPoints, _ shared: Shared, _ context: CallContext
@@ -314,12 +314,12 @@ final class ResidualModel: @unchecked Sendable {
     if !unit.isOne {
       for element in 0..<features.count { features[element] /= unit.root }
     }
-    for place in 0..<count {
-      if place % pointsPerPoll == 0 { try context.poll() }
-      let (row, index) = (features.base + place * rank, Int(arranged.order[place]))
-      variances[place] = unit.scaled(p[index])
+    for position in 0..<count {
+      if position % pointsPerPoll == 0 { try context.poll() }
+      let (row, index) = (features.base + position * rank, Int(arranged.order[position]))
+      variances[position] = unit.scaled(p[index])
       try check(
-        variances[place], against: givenDiagonal.map { unit.scaled($0[index]) } ?? diagonal[place],
+        variances[position], against: givenDiagonal.map { unit.scaled($0[index]) } ?? diagonal[position],
         minus: dot(row, row, count: rank), precision: v.ulp, index: index, shared)
     }
     return (features, variances)
@@ -400,31 +400,31 @@ final class ResidualModel: @unchecked Sendable {
       }
       scale = try Buffer(count: (count + 15) / 16 * 16, filledWith: 0)
       scaleAbove = try Buffer(count: (count + 15) / 16 * 16, filledWith: 0)
-      for place in 0..<count {
-        scale[place] = 1 / residualVariance[place].squareRoot()
-        scaleAbove[place] = Float.roundedUp(errorScale(residualVariance[place] / (unit * unit)))
+      for position in 0..<count {
+        scale[position] = 1 / residualVariance[position].squareRoot()
+        scaleAbove[position] = Float.roundedUp(errorScale(residualVariance[position] / (unit * unit)))
       }
       typicalScale = try Buffer(count: (count + blockSize - 1) / blockSize)
       for block in 0..<typicalScale.count {
-        let places = block * blockSize..<min(count, (block + 1) * blockSize)
-        typicalScale[block] = scale.elements[places].sorted()[places.count / 2]
+        let positions = block * blockSize..<min(count, (block + 1) * blockSize)
+        typicalScale[block] = scale.elements[positions].sorted()[positions.count / 2]
       }
     }
   }
 
   /// `|u_j|^2`, the true residual variance over `p`: below 1 where the floor on `p` acts.
-  func squaredLength(ofPlace place: Int) -> Double {
-    let row = features.base + place * rank
-    return (variance - dot(row, row, count: rank)) * (scale[place] * scale[place])
+  func squaredLength(ofPosition position: Int) -> Double {
+    let row = features.base + position * rank
+    return (variance - dot(row, row, count: rank)) * (scale[position] * scale[position])
   }
 
   /// How near the middle of a block is to a point: larger where it is nearer. Only a guess at what to look at first.
   func nearness(ofBlock block: Int, to point: UnsafePointer<Double>) -> UInt32 {
-    let places = places(ofBlock: block)
-    let middle = coordinates.base + places.lowerBound * dim
+    let positions = positions(ofBlock: block)
+    let middle = coordinates.base + positions.lowerBound * dim
     var sum = 0.0
     for d in 0..<dim {
-      let mean = (middle[d] + middle[(places.count - 1) * dim + d] + middle[places.count / 2 * dim + d]) / 3
+      let mean = (middle[d] + middle[(positions.count - 1) * dim + d] + middle[positions.count / 2 * dim + d]) / 3
       sum += (mean - point[d]) * (mean - point[d])
     }
     return ~Float(sum).bitPattern

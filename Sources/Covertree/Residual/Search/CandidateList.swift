@@ -15,7 +15,7 @@ enum SearchGoal {
 final class CandidateList {
   private let upper: GrowableBuffer<Float>
   private let lower: GrowableBuffer<Float>
-  let places: GrowableBuffer<Int32>
+  let positions: GrowableBuffer<Int32>
   /// Covariances with the query, where the caller's kernel gives them in blocks and they are not computed again.
   let covariances: GrowableBuffer<Double>?
 
@@ -27,12 +27,12 @@ final class CandidateList {
   /// Whether more candidates came than are wanted. The list is empty then, and takes no more.
   private(set) var isFull = false
 
-  var count: Int { places.count }
+  var count: Int { positions.count }
 
   init(keepsCovariances: Bool) throws(CoverTreeError) {
     upper = try GrowableBuffer()
     lower = try GrowableBuffer()
-    places = try GrowableBuffer()
+    positions = try GrowableBuffer()
     covariances = keepsCovariances ? try GrowableBuffer() : nil
   }
 
@@ -56,18 +56,18 @@ final class CandidateList {
   static func least(squared: Double) -> Float { Float(1 - min(squared, 2)) - 0x1p-20 }
 
   /// Takes the query itself, which is at distance 0 whatever its variances say.
-  func appendOwn(_ place: Int32) throws(CoverTreeError) {
-    try append(place, lower: 1, upper: 1)
+  func appendOwn(_ position: Int32) throws(CoverTreeError) {
+    try append(position, lower: 1, upper: 1)
     try covariances?.append(0)
   }
 
   private static func room(_ count: Int) -> Int { 2 * count + 128 }
 
   @inline(__always)
-  func append(_ place: Int32, lower: Float, upper: Float) throws(CoverTreeError) {
+  func append(_ position: Int32, lower: Float, upper: Float) throws(CoverTreeError) {
     try self.upper.append(upper)
     try self.lower.append(lower)
-    try places.append(place)
+    try positions.append(position)
   }
 
   /// Raises the threshold and drops what is below it, once enough has come to be worth that.
@@ -87,7 +87,7 @@ final class CandidateList {
     for slot in 0..<count where upper[slot] >= threshold {
       upper[kept] = upper[slot]
       lower[kept] = lower[slot]
-      places[kept] = places[slot]
+      positions[kept] = positions[slot]
       if let covariances { covariances[kept] = covariances[slot] }
       kept &+= 1
     }
@@ -98,7 +98,7 @@ final class CandidateList {
   private func resize(to count: Int) throws(CoverTreeError) {
     try upper.resize(to: count)
     try lower.resize(to: count)
-    try places.resize(to: count)
+    try positions.resize(to: count)
     try covariances?.resize(to: count)
   }
 

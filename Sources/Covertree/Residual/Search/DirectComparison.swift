@@ -31,33 +31,33 @@ final class DirectComparison {
   func compare(
     _ block: Int, _ active: QueryMask, _ lists: [CandidateList], _ statistics: inout ResidualStatistics
   ) throws(CoverTreeError) {
-    let places = model.places(ofBlock: block)
-    let labels = UnsafePointer(model.order.base) + places.lowerBound
+    let positions = model.positions(ofBlock: block)
+    let labels = UnsafePointer(model.order.base) + positions.lowerBound
     var most = 0
     for i in 0..<group.count {
-      eligible[i] = active.contains(i) ? lowerBound(of: group.before[i], in: labels, places.count) : 0
+      eligible[i] = active.contains(i) ? lowerBound(of: group.before[i], in: labels, positions.count) : 0
       most = max(most, eligible[i])
     }
     guard most > 0 else { return }
-    if case .callback(let callback) = model.covariance { try fillByCallback(callback, places, most) }
+    if case .callback(let callback) = model.covariance { try fillByCallback(callback, positions, most) }
     // Float32 will do where its error in a correlation is small for most points of the block.
     let limit = 0.01 / (single.error * model.typicalScale[block])
     let precise = limit * limit / (model.variance * model.variance)
     let rows = (0..<group.count).filter { eligible[$0] > 0 }
     try compare(
-      single, rows.filter { 1 < precise * group.residualVariance[$0] }, places, labels, lists, &statistics)
+      single, rows.filter { 1 < precise * group.residualVariance[$0] }, positions, labels, lists, &statistics)
     try compare(
-      double, rows.filter { 1 >= precise * group.residualVariance[$0] }, places, labels, lists, &statistics)
+      double, rows.filter { 1 >= precise * group.residualVariance[$0] }, positions, labels, lists, &statistics)
   }
 
   /// Compares some queries, each with the first points of the block that count for it.
   private func compare<S: Scalar>(
-    _ products: FeatureProducts<S>, _ rows: [Int], _ places: Range<Int>, _ labels: UnsafePointer<Int32>,
+    _ products: FeatureProducts<S>, _ rows: [Int], _ positions: Range<Int>, _ labels: UnsafePointer<Int32>,
     _ lists: [CandidateList], _ statistics: inout ResidualStatistics
   ) throws(CoverTreeError) {
     guard !rows.isEmpty else { return }
-    products.multiply(rows, places, eligible)
-    let panels = model.coordinatePanels.view.from(row: places.lowerBound)
+    products.multiply(rows, positions, eligible)
+    let panels = model.coordinatePanels.view.from(row: positions.lowerBound)
     for i in rows {
       let count = eligible[i]
       var row = covariances.base
@@ -66,28 +66,28 @@ final class DirectComparison {
       case .callback: row += i * model.blockSize
       }
       let scale = 1 / group.residualVariance[i].squareRoot()
-      products.estimate(i, row, places, count: count, scale: scale, into: estimates.base)
+      products.estimate(i, row, positions, count: count, scale: scale, into: estimates.base)
       statistics.blocksCompared += 1
       statistics.bounded += count
       try lists[i].scan(
-        estimates.base, count: count, labels: labels, firstPlace: places.lowerBound, own: group.indices[i],
+        estimates.base, count: count, labels: labels, firstPosition: positions.lowerBound, own: group.indices[i],
         excludesOwn: group.excludesSelf, among: group.copies,
         within: EstimateErrors(
           fixed: 0x1p-22,
           factor: Float.roundedUp(
             products.error * ResidualModel.errorScale(group.residualVariance[i] / model.variance))),
-        errors: noErrors.base, scales: model.scaleAbove.base + places.lowerBound,
+        errors: noErrors.base, scales: model.scaleAbove.base + positions.lowerBound,
         covariances: model.covariance.isCallback ? UnsafePointer(row) : nil)
     }
   }
 
   /// The caller gives a block of covariances at once: those of all queries with the first points of the block.
-  private func fillByCallback(_ callback: CallbackKernel, _ places: Range<Int>, _ most: Int) throws(CoverTreeError) {
+  private func fillByCallback(_ callback: CallbackKernel, _ positions: Range<Int>, _ most: Int) throws(CoverTreeError) {
     let dim = model.dim
     let rows = try Buffer<Double>(count: group.count * dim)
     for i in 0..<group.count { (rows.base + i * dim).update(from: group.coordinates[i], count: dim) }
     let block = try Buffer<Double>(count: group.count * most)
-    try callback.fill(rows.base, group.count, model.coordinates.base + places.lowerBound * dim, most, block.base)
+    try callback.fill(rows.base, group.count, model.coordinates.base + positions.lowerBound * dim, most, block.base)
     for i in 0..<group.count {
       (covariances.base + i * model.blockSize).update(from: block.base + i * most, count: most)
     }
@@ -130,7 +130,7 @@ private final class FeatureProducts<S: Scalar> {
   /// - Parameters:
   ///   - rows: the queries.
   ///   - eligible: how many points of the block each query is compared with.
-  func multiply(_ rows: [Int], _ places: Range<Int>, _ eligible: Buffer<Int>) {
+  func multiply(_ rows: [Int], _ positions: Range<Int>, _ eligible: Buffer<Int>) {
     if S.self == Double.self && rows.count <= Self.fewRows {
       // Packing the block would cost more than all their products.
       forget()
@@ -138,7 +138,7 @@ private final class FeatureProducts<S: Scalar> {
         slots[i] = slot
         let row = products.base + slot * model.blockSize
         for j in 0..<eligible[i] {
-          let other = model.features.base + (places.lowerBound + j) * model.rank
+          let other = model.features.base + (positions.lowerBound + j) * model.rank
           row[j] = S(dot(group.features[i], other, count: model.rank))
         }
       }
@@ -148,7 +148,7 @@ private final class FeatureProducts<S: Scalar> {
     }
     pack(rows)
     Covertree.multiply(
-      left.view, rows: 0..<packed.count, packed(places), into: products.base, stride: model.blockSize
+      left.view, rows: 0..<packed.count, packed(positions), into: products.base, stride: model.blockSize
     ) { tile in
       var most = 0
       for slot in tile..<min(tile &+ tileRows, packed.count) { most = max(most, eligible[packed[slot]]) }
@@ -174,21 +174,21 @@ private final class FeatureProducts<S: Scalar> {
   }
 
   /// Features of a block; those in float32 are kept by the model.
-  private func packed(_ places: Range<Int>) -> PanelView<S> {
-    if let single = model.singleFeatures.view.from(row: places.lowerBound) as? PanelView<S> { return single }
-    let (features, rank) = (UnsafePointer(model.features.base) + places.lowerBound * model.rank, model.rank)
-    right.view.pack(places.count) { features + $0 * rank }
+  private func packed(_ positions: Range<Int>) -> PanelView<S> {
+    if let single = model.singleFeatures.view.from(row: positions.lowerBound) as? PanelView<S> { return single }
+    let (features, rank) = (UnsafePointer(model.features.base) + positions.lowerBound * model.rank, model.rank)
+    right.view.pack(positions.count) { features + $0 * rank }
     return right.view
   }
 
   /// rho of one query with the first points of the block that was multiplied last.
   func estimate(
-    _ i: Int, _ covariances: UnsafePointer<Double>, _ places: Range<Int>, count: Int, scale: Double,
+    _ i: Int, _ covariances: UnsafePointer<Double>, _ positions: Range<Int>, count: Int, scale: Double,
     into estimates: UnsafeMutablePointer<Float>
   ) {
     let row = UnsafeRawPointer(products.base + slots[i] &* model.blockSize).assumingMemoryBound(to: S.Lanes.self)
     let covariances = UnsafeRawPointer(covariances).assumingMemoryBound(to: SIMD8<Double>.self)
-    let scales = UnsafeRawPointer(model.scale.base + places.lowerBound).assumingMemoryBound(to: SIMD8<Double>.self)
+    let scales = UnsafeRawPointer(model.scale.base + positions.lowerBound).assumingMemoryBound(to: SIMD8<Double>.self)
     let target = UnsafeMutableRawPointer(estimates).assumingMemoryBound(to: SIMD8<Float>.self)
     let parts = S.width / 8
     let square = unit * unit

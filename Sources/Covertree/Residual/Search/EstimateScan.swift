@@ -14,11 +14,11 @@ extension CandidateList {
   ///   - estimates: of rho; whole vectors of 16.
   ///   - count: of points that count.
   ///   - labels: their dataset indices.
-  ///   - firstPlace: the place of the first.
+  ///   - firstPosition: the position of the first.
   ///   - own: a label that stands for the query itself, which is at distance 0 whatever its variances say.
   ///   - copies: which of equal points count; nil for all.
   func scan(
-    _ estimates: UnsafePointer<Float>, count: Int, labels: UnsafePointer<Int32>, firstPlace: Int, own: Int32,
+    _ estimates: UnsafePointer<Float>, count: Int, labels: UnsafePointer<Int32>, firstPosition: Int, own: Int32,
     excludesOwn: Bool, among copies: FirstCopies?, within bounds: EstimateErrors, errors: UnsafePointer<Float>,
     scales: UnsafePointer<Float>, covariances: UnsafePointer<Double>? = nil
   ) throws(CoverTreeError) {
@@ -26,7 +26,7 @@ extension CandidateList {
     let estimates = UnsafeRawPointer(estimates).assumingMemoryBound(to: Lanes.self)
     let errors = UnsafeRawPointer(errors).assumingMemoryBound(to: Lanes.self)
     let scales = UnsafeRawPointer(scales).assumingMemoryBound(to: Lanes.self)
-    let ranks = copies.map { UnsafeRawPointer($0.ranks(from: firstPlace)).assumingMemoryBound(to: Lanes.self) }
+    let ranks = copies.map { UnsafeRawPointer($0.ranks(from: firstPosition)).assumingMemoryBound(to: Lanes.self) }
     let last = Lanes(repeating: copies?.last ?? 0)
     let least = Lanes(repeating: threshold)
     let (fixed, share, factor) = (
@@ -45,7 +45,7 @@ extension CandidateList {
         let isOwn = labels[j] == own
         if isOwn && excludesOwn { continue }
         try append(
-          Int32(truncatingIfNeeded: firstPlace &+ j), lower: isOwn ? 1 : upper[lane] - 2 * error[lane],
+          Int32(truncatingIfNeeded: firstPosition &+ j), lower: isOwn ? 1 : upper[lane] - 2 * error[lane],
           upper: isOwn ? 1 : upper[lane])
         if let covariances { try self.covariances!.append(covariances[j]) }
       }

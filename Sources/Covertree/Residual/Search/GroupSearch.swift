@@ -66,11 +66,12 @@ final class GroupSearch {
 
   /// A query counts for itself even if it is not among the first copies.
   private func takeOwn(_ i: Int, unlessAmong copies: FirstCopies) throws(CoverTreeError) {
-    let place = group.places[i]
-    guard place >= 0, !copies.has(place: Int(place)), !group.excludesSelf, group.indices[i] < group.before[i] else {
+    let position = group.positions[i]
+    guard position >= 0, !copies.has(position: Int(position)), !group.excludesSelf, group.indices[i] < group.before[i]
+    else {
       return
     }
-    try lists[i].appendOwn(place)
+    try lists[i].appendOwn(position)
   }
 
   /// Regions and blocks of the largest bounds first: they make the thresholds that keep others closed.
@@ -115,7 +116,7 @@ final class GroupSearch {
   /// By features; where bounds of the points are known, only blocks that can matter.
   private func runDirectly() throws(CoverTreeError) {
     direct.begin(group)
-    guard let lowRankBlocks, let regions, group.places[0] >= 0 else {
+    guard let lowRankBlocks, let regions, group.positions[0] >= 0 else {
       let center = group.coordinates[group.count / 2]
       for block in try order(model.blockCount, by: { model.nearness(ofBlock: $0, to: center) }) {
         var active = QueryMask()
@@ -124,17 +125,17 @@ final class GroupSearch {
       }
       return
     }
-    let (count, places) = (group.count, group.places)
+    let (count, positions) = (group.count, group.positions)
     let bounds = regions.products
     let promise = { (region: Int) -> UInt32 in
       let known = bounds.bounds(with: region)
-      return (0..<count).reduce(0) { $0 &+ UInt32(known[Int(places[$1])]) }
+      return (0..<count).reduce(0) { $0 &+ UInt32(known[Int(positions[$1])]) }
     }
     for region in try order(regions.lowRankBlocks.count, by: promise) {
       let known = bounds.bounds(with: region)
       for block in lowRankBlocks.blocks(ofRegion: region) {
         var active = QueryMask()
-        for i in 0..<count where canReach(known[Int(places[i])], lists[i].threshold) { active.insert(i) }
+        for i in 0..<count where canReach(known[Int(positions[i])], lists[i].threshold) { active.insert(i) }
         if !active.isEmpty { try compareDirectly(block, active) }
       }
     }
@@ -199,9 +200,9 @@ final class GroupSearch {
         return
       }
       let next = slots[first..<min(first + 8, slots.count)]
-      let (places, squares) = decide(i, next)
+      let (positions, squares) = decide(i, next)
       try context.poll(inSlot: slot)
-      for lane in 0..<next.count { nearest.insert(squares[lane].squareRoot(), model.order[Int(places[lane])]) }
+      for lane in 0..<next.count { nearest.insert(squares[lane].squareRoot(), model.order[Int(positions[lane])]) }
     }
   }
 
@@ -211,35 +212,35 @@ final class GroupSearch {
     for i in 0..<group.count where !fallbackQueries.contains(i) {
       statistics.queries += 1
       if lists[i].isFull {
-        try part.leaveOut(place: group.places[i])
+        try part.leaveOut(position: group.positions[i])
         continue
       }
-      try part.begin(place: group.places[i])
+      try part.begin(position: group.positions[i])
       for first in stride(from: 0, to: lists[i].count, by: 8) {
-        let (places, squares) = decide(i, Array(first..<min(first + 8, lists[i].count))[...])
+        let (positions, squares) = decide(i, Array(first..<min(first + 8, lists[i].count))[...])
         for lane in 0..<min(8, lists[i].count - first)
-        where squares[lane] <= squared && places[lane] != group.places[i] {
-          try part.append(places[lane], squares[lane])
+        where squares[lane] <= squared && positions[lane] != group.positions[i] {
+          try part.append(positions[lane], squares[lane])
         }
       }
     }
   }
 
-  /// The squared distances of eight candidates, or what is left of them, and their places.
-  private func decide(_ i: Int, _ slots: ArraySlice<Int>) -> (places: SIMD8<Int32>, squares: SIMD8<Double>) {
+  /// The squared distances of eight candidates, or what is left of them, and their positions.
+  private func decide(_ i: Int, _ slots: ArraySlice<Int>) -> (positions: SIMD8<Int32>, squares: SIMD8<Double>) {
     let list = lists[i]
     statistics.exact += slots.count
-    var places = SIMD8<Int32>(repeating: 0)
+    var positions = SIMD8<Int32>(repeating: 0)
     var covariances = SIMD8<Double>(repeating: 0)
     for (lane, slot) in slots.enumerated() {
-      places[lane] = list.places[slot]
+      positions[lane] = list.positions[slot]
       if let known = list.covariances { covariances[lane] = known[slot] }
     }
     let squares = model.squaredDistances(
       from: ExactQuery(
         coordinates: group.coordinates[i], features: group.features[i],
         residualVariance: group.residualVariance[i], index: group.indices[i]),
-      to: places, count: slots.count, covariances: covariances)
-    return (places, squares)
+      to: positions, count: slots.count, covariances: covariances)
+    return (positions, squares)
   }
 }

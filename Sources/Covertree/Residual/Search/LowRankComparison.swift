@@ -92,7 +92,7 @@ final class LowRankComparison {
   private func takeCoordinates(from lowRankBlock: LowRankBlock) {
     let (rank, width) = (lowRankBlock.paddedRank, Self.width)
     for i in 0..<group.count {
-      let j = Int(group.places[i]) - lowRankBlock.places.lowerBound
+      let j = Int(group.positions[i]) - lowRankBlock.positions.lowerBound
       let source = lowRankBlock.coordinates.view.row(j)
       let target = own.base + (i / width * rank * width + i % width)
       for k in 0..<rank { target[k &* width] = source[k &* width] }
@@ -116,7 +116,7 @@ final class LowRankComparison {
   @inline(__always)
   private func bound(_ i: Int, region: Int) -> UInt8 {
     group.block == nil
-      ? regionBounds[region &* groupSize &+ i] : regions.products.bounds(with: region)[Int(group.places[i])]
+      ? regionBounds[region &* groupSize &+ i] : regions.products.bounds(with: region)[Int(group.positions[i])]
   }
 
   /// The bound of a query with a block of a region that was entered.
@@ -226,10 +226,10 @@ final class LowRankComparison {
     _ block: Int, _ active: QueryMask, _ lists: [CandidateList], _ statistics: inout ResidualStatistics
   ) throws(CoverTreeError) {
     let lowRankBlock = lowRankBlocks.blocks[block]
-    let places = lowRankBlock.places
-    let labels = UnsafePointer(model.order.base) + places.lowerBound
+    let positions = lowRankBlock.positions
+    let labels = UnsafePointer(model.order.base) + positions.lowerBound
     for i in 0..<group.count {
-      eligible[i] = active.contains(i) ? lowerBound(of: group.before[i], in: labels, places.count) : 0
+      eligible[i] = active.contains(i) ? lowerBound(of: group.before[i], in: labels, positions.count) : 0
     }
     estimate(projected(onto: block, active), lowRankBlock)
     let isOwn = block == group.block
@@ -238,14 +238,14 @@ final class LowRankComparison {
       statistics.bounded += eligible[i]
       let scale = 1 / group.residualVariance[i].squareRoot()
       try lists[i].scan(
-        estimates.base + i * model.blockSize, count: eligible[i], labels: labels, firstPlace: places.lowerBound,
+        estimates.base + i * model.blockSize, count: eligible[i], labels: labels, firstPosition: positions.lowerBound,
         own: group.indices[i], excludesOwn: group.excludesSelf, among: group.copies,
         within: EstimateErrors(
           fixed: isOwn ? lowRankBlock.rounding : lowRankBlock.rounding + errors[i] * Self.rounding,
           // In one basis what is left of the two is multiplied.
           share: isOwn ? errors[i] : Self.rounding,
           factor: Float.roundedUp(0x1p-44 * model.variance.squareRoot() * scale)),
-        errors: lowRankBlock.residualNorms.base, scales: model.scaleAbove.base + places.lowerBound)
+        errors: lowRankBlock.residualNorms.base, scales: model.scaleAbove.base + positions.lowerBound)
     }
   }
 
@@ -268,9 +268,9 @@ final class LowRankComparison {
       for column in stride(from: 0, to: most, by: width) {
         let right = UnsafeRawPointer(lowRankBlock.coordinates.view.row(column)).assumingMemoryBound(
           to: SIMD16<Float>.self)
-        let place = row &* model.blockSize &+ column
+        let position = row &* model.blockSize &+ column
         multiplyTile(
-          left, columnStride: width, right, depth: rank, into: estimates.base + place, stride: model.blockSize)
+          left, columnStride: width, right, depth: rank, into: estimates.base + position, stride: model.blockSize)
       }
     }
   }

@@ -1,4 +1,4 @@
-/// For each point of a model those within a squared residual-correlation distance of it, by places.
+/// For each point of a model those within a squared residual-correlation distance of it, by positions.
 ///
 /// If a point has few neighbours, they are listed. A point with many neighbours is compared with other points when they are asked for,
 /// because lists of points that lie close together, or are equal, would take memory quadratic in their number.
@@ -12,39 +12,39 @@ final class NeighborGraph: @unchecked Sendable {
   private let squared: Double
   /// The bounds of each point with all regions, if there are low-rank blocks.
   private let regions: LowRankBlocks.Regions?
-  /// Of each place: where its neighbours begin and end; -1 for points that are not listed.
+  /// Of each position: where its neighbours begin and end; -1 for points that are not listed.
   private let begin: Buffer<Int>
   private let end: Buffer<Int>
-  private let places: Buffer<Int32>
+  private let positions: Buffer<Int32>
   private let squares: Buffer<Double>
 
   /// What one thread has found.
   final class Part {
     fileprivate let owners: GrowableBuffer<Int32>
     fileprivate let counts: GrowableBuffer<Int32>
-    fileprivate let places: GrowableBuffer<Int32>
+    fileprivate let positions: GrowableBuffer<Int32>
     fileprivate let squares: GrowableBuffer<Double>
 
     init() throws(CoverTreeError) {
       (owners, counts) = (try GrowableBuffer(), try GrowableBuffer())
-      (places, squares) = (try GrowableBuffer(), try GrowableBuffer())
+      (positions, squares) = (try GrowableBuffer(), try GrowableBuffer())
     }
 
     /// The neighbours of a point follow.
-    func begin(place: Int32) throws(CoverTreeError) {
-      try owners.append(place)
+    func begin(position: Int32) throws(CoverTreeError) {
+      try owners.append(position)
       try counts.append(0)
     }
 
     /// A point is not listed.
-    func leaveOut(place: Int32) throws(CoverTreeError) {
-      try owners.append(place)
+    func leaveOut(position: Int32) throws(CoverTreeError) {
+      try owners.append(position)
       try counts.append(-1)
     }
 
     @inline(__always)
-    func append(_ place: Int32, _ squared: Double) throws(CoverTreeError) {
-      try places.append(place)
+    func append(_ position: Int32, _ squared: Double) throws(CoverTreeError) {
+      try positions.append(position)
       try squares.append(squared)
       counts[counts.count - 1] += 1
     }
@@ -57,13 +57,13 @@ final class NeighborGraph: @unchecked Sendable {
     let count = search.model.count
     begin = try Buffer(count: count)
     end = try Buffer(count: count)
-    let total = parts.reduce(0) { $0 + $1.places.count }
-    places = try Buffer(count: total)
+    let total = parts.reduce(0) { $0 + $1.positions.count }
+    positions = try Buffer(count: total)
     squares = try Buffer(count: total)
     var next = 0
     for part in parts {
-      (places.base + next).update(from: part.places.base, count: part.places.count)
-      (squares.base + next).update(from: part.squares.base, count: part.places.count)
+      (positions.base + next).update(from: part.positions.base, count: part.positions.count)
+      (squares.base + next).update(from: part.squares.base, count: part.positions.count)
       for (slot, owner) in part.owners.elements.enumerated() {
         guard part.counts[slot] >= 0 else {
           (begin[owner], end[owner]) = (-1, -1)
@@ -78,29 +78,29 @@ final class NeighborGraph: @unchecked Sendable {
 
   /// Some of the points: neighbours are looked for among them.
   struct Choice: @unchecked Sendable {
-    /// By place: a number that the point goes by; -1 for points that are not chosen.
+    /// By position: a number that the point goes by; -1 for points that are not chosen.
     let numbers: Buffer<Int32>
-    /// Places of the chosen points, block by block, and where each block begins.
-    fileprivate let places: Buffer<Int32>
+    /// Positions of the chosen points, block by block, and where each block begins.
+    fileprivate let positions: Buffer<Int32>
     fileprivate let starts: Buffer<Int32>
 
     /// - Parameters:
     ///   - count: of the chosen points.
-    ///   - place: of the point with a number.
-    init(_ count: Int, in model: ResidualModel, place: (Int) -> Int32) throws(CoverTreeError) {
+    ///   - position: of the point with a number.
+    init(_ count: Int, in model: ResidualModel, position: (Int) -> Int32) throws(CoverTreeError) {
       numbers = try Buffer(count: model.count, filledWith: -1)
-      places = try Buffer(count: count)
+      positions = try Buffer(count: count)
       starts = try Buffer(count: model.blockCount + 1, filledWith: 0)
       for number in 0..<count {
-        numbers[place(number)] = Int32(number)
-        starts[Int(place(number)) / model.blockSize + 1] += 1
+        numbers[position(number)] = Int32(number)
+        starts[Int(position(number)) / model.blockSize + 1] += 1
       }
       for block in 0..<model.blockCount { starts[block + 1] += starts[block] }
       let next = try Buffer<Int32>(count: model.blockCount)
       for block in 0..<model.blockCount { next[block] = starts[block] }
       for number in 0..<count {
-        let block = Int(place(number)) / model.blockSize
-        places[next[block]] = place(number)
+        let block = Int(position(number)) / model.blockSize
+        positions[next[block]] = position(number)
         next[block] += 1
       }
     }
@@ -109,50 +109,50 @@ final class NeighborGraph: @unchecked Sendable {
   /// Calls `body` with the neighbours of a point among some points, in any order.
   @inline(__always)
   func forEach(
-    of place: Int32, among choice: Choice,
-    _ body: (_ place: Int32, _ number: Int32, _ squared: Double) throws(CoverTreeError) -> Void
+    of position: Int32, among choice: Choice,
+    _ body: (_ position: Int32, _ number: Int32, _ squared: Double) throws(CoverTreeError) -> Void
   ) throws(CoverTreeError) {
-    guard begin[place] >= 0 else { return try compare(place, with: choice, body) }
-    for slot in begin[place]..<end[place] {
-      let number = choice.numbers[places[slot]]
-      if number >= 0 { try body(places[slot], number, squares[slot]) }
+    guard begin[position] >= 0 else { return try compare(position, with: choice, body) }
+    for slot in begin[position]..<end[position] {
+      let number = choice.numbers[positions[slot]]
+      if number >= 0 { try body(positions[slot], number, squares[slot]) }
     }
   }
 
   /// Compares a point with the chosen points of all regions that bounds do not exclude.
   private func compare(
-    _ place: Int32, with choice: Choice, _ body: (Int32, Int32, Double) throws(CoverTreeError) -> Void
+    _ position: Int32, with choice: Choice, _ body: (Int32, Int32, Double) throws(CoverTreeError) -> Void
   ) throws(CoverTreeError) {
     let model = search.model
     guard let lowRankBlocks = search.lowRankBlocks, let regions else {
-      return try compare(place, choice.places.elements[...], choice, body)
+      return try compare(position, choice.positions.elements[...], choice, body)
     }
     let least = CandidateList.least(squared: squared)
     for region in 0..<regions.lowRankBlocks.count
-    where canReach(regions.products.bounds(with: region)[Int(place)], least) {
+    where canReach(regions.products.bounds(with: region)[Int(position)], least) {
       let blocks = lowRankBlocks.blocks(ofRegion: region)
       let range = Int(choice.starts[blocks.lowerBound])..<Int(choice.starts[min(blocks.upperBound, model.blockCount)])
-      try compare(place, choice.places.elements[range], choice, body)
+      try compare(position, choice.positions.elements[range], choice, body)
     }
   }
 
   private func compare(
-    _ place: Int32, _ others: Slice<UnsafeBufferPointer<Int32>>, _ choice: Choice,
+    _ position: Int32, _ others: Slice<UnsafeBufferPointer<Int32>>, _ choice: Choice,
     _ body: (Int32, Int32, Double) throws(CoverTreeError) -> Void
   ) throws(CoverTreeError) {
     let model = search.model
     let query = ExactQuery(
-      coordinates: UnsafePointer(model.coordinates.base) + Int(place) * model.dim,
-      features: UnsafePointer(model.features.base) + Int(place) * model.rank,
-      residualVariance: model.residualVariance[place], index: model.order[place])
+      coordinates: UnsafePointer(model.coordinates.base) + Int(position) * model.dim,
+      features: UnsafePointer(model.features.base) + Int(position) * model.rank,
+      residualVariance: model.residualVariance[position], index: model.order[position])
     for first in stride(from: others.startIndex, to: others.endIndex, by: 8) {
       let count = min(8, others.endIndex - first)
-      var places = SIMD8<Int32>(repeating: 0)
-      for lane in 0..<count { places[lane] = others[first + lane] }
+      var positions = SIMD8<Int32>(repeating: 0)
+      for lane in 0..<count { positions[lane] = others[first + lane] }
       let squares = model.squaredDistances(
-        from: query, to: places, count: count, covariances: SIMD8(repeating: 0))
-      for lane in 0..<count where squares[lane] <= squared && places[lane] != place {
-        try body(places[lane], choice.numbers[places[lane]], squares[lane])
+        from: query, to: positions, count: count, covariances: SIMD8(repeating: 0))
+      for lane in 0..<count where squares[lane] <= squared && positions[lane] != position {
+        try body(positions[lane], choice.numbers[positions[lane]], squares[lane])
       }
     }
   }

@@ -1,6 +1,6 @@
 /// Queries that are near each other and are run together: points of the model, or new ones.
 ///
-/// Queries of a group that are points of the model are in the order of their places.
+/// Queries of a group that are points of the model are in the order of their positions.
 struct QueryGroup {
   let count: Int
   /// The rows of the result.
@@ -9,8 +9,8 @@ struct QueryGroup {
   let before: UnsafePointer<Int32>
   /// Nothing farther counts; one each.
   let limits: UnsafePointer<Double>
-  /// Their places in the model, -1 for new points.
-  let places: UnsafePointer<Int32>
+  /// Their positions in the model, -1 for new points.
+  let positions: UnsafePointer<Int32>
   /// Their own dataset indices, -1 for new points.
   let indices: UnsafePointer<Int32>
   /// Whether a query does not count as its own neighbour.

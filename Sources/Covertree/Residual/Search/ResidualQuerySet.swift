@@ -32,7 +32,7 @@ final class ResidualQuerySet: @unchecked Sendable {
   private let rows: Buffer<Int32>
   private let before: Buffer<Int32>
   private let limits: Buffer<Double>
-  private let places: Buffer<Int32>
+  private let positions: Buffer<Int32>
   private let indices: Buffer<Int32>
   let excludesSelf: Bool
   /// Which of equal points count; nil for all.
@@ -52,7 +52,8 @@ final class ResidualQuerySet: @unchecked Sendable {
     return QueryGroup(
       count: range.count, rows: UnsafePointer(rows.base) + range.lowerBound,
       before: UnsafePointer(before.base) + range.lowerBound,
-      limits: UnsafePointer(limits.base) + range.lowerBound, places: UnsafePointer(places.base) + range.lowerBound,
+      limits: UnsafePointer(limits.base) + range.lowerBound,
+      positions: UnsafePointer(positions.base) + range.lowerBound,
       indices: UnsafePointer(indices.base) + range.lowerBound,
       excludesSelf: excludesSelf, copies: copies,
       coordinates: UnsafePointer(coordinates.base) + range.lowerBound,
@@ -64,7 +65,7 @@ final class ResidualQuerySet: @unchecked Sendable {
     rows = try Buffer(count: count)
     before = try Buffer(count: count)
     limits = try Buffer(count: count)
-    places = try Buffer(count: count)
+    positions = try Buffer(count: count)
     indices = try Buffer(count: count)
     coordinates = try Buffer(count: count)
     features = try Buffer(count: count)
@@ -91,21 +92,21 @@ final class ResidualQuerySet: @unchecked Sendable {
     let sequence = try sortedOrder(ofKeys: keys, context: context)
     for slot in 0..<count {
       let row = selected[Int(sequence[slot])]
-      let place = Int(keys[Int(sequence[slot])])
+      let position = Int(keys[Int(sequence[slot])])
       rows[slot] = row
-      places[slot] = Int32(place)
-      self.indices[slot] = model.order[place]
-      before[slot] = options.upperIndex(ofRow: Int(row), index: model.order[place])
+      positions[slot] = Int32(position)
+      self.indices[slot] = model.order[position]
+      before[slot] = options.upperIndex(ofRow: Int(row), index: model.order[position])
       limits[slot] = options.limits?[Int(row)] ?? .infinity
-      coordinates[slot] = UnsafePointer(model.coordinates.base) + place * model.dim
-      features[slot] = UnsafePointer(model.features.base) + place * model.rank
-      residualVariance[slot] = model.residualVariance[place]
+      coordinates[slot] = UnsafePointer(model.coordinates.base) + position * model.dim
+      features[slot] = UnsafePointer(model.features.base) + position * model.rank
+      residualVariance[slot] = model.residualVariance[position]
     }
     var first = 0
     while first < count {
-      let block = Int(places[first]) / model.blockSize
+      let block = Int(positions[first]) / model.blockSize
       var end = first + 1
-      while end < count, end - first < groupSize, Int(places[end]) / model.blockSize == block { end += 1 }
+      while end < count, end - first < groupSize, Int(positions[end]) / model.blockSize == block { end += 1 }
       groups.append((first..<end, block))
       first = end
     }
@@ -124,7 +125,7 @@ final class ResidualQuerySet: @unchecked Sendable {
       rows[slot] = Int32(row)
       before[slot] = options.upperIndex(ofRow: row, index: Int32.max)
       limits[slot] = options.limits?[row] ?? .infinity
-      places[slot] = -1
+      positions[slot] = -1
       self.indices[slot] = -1
       coordinates[slot] = UnsafePointer(scaled.base) + row * model.dim
       features[slot] = UnsafePointer(made.base) + row * model.rank
@@ -150,7 +151,7 @@ final class ResidualQuerySet: @unchecked Sendable {
       set.rows[next] = rows[slot]
       set.before[next] = before[slot]
       set.limits[next] = limits[slot]
-      set.places[next] = places[slot]
+      set.positions[next] = positions[slot]
       set.indices[next] = indices[slot]
       set.coordinates[next] = coordinates[slot]
       set.features[next] = features[slot]

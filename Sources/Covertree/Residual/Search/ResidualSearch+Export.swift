@@ -1,4 +1,4 @@
-/// A model's arrays, by place, as `covertree.h` describes them; they live as long as this does.
+/// A model's arrays, by position, as `covertree.h` describes them; they live as long as this does.
 public final class ResidualArrays: @unchecked Sendable {
   let model: ResidualModel
   private weak var search: ResidualSearch?
@@ -20,7 +20,7 @@ public final class ResidualArrays: @unchecked Sendable {
     let features = try Buffer<Double>(count: model.features.count)
     for element in 0..<features.count { features[element] = model.features[element] * model.unit.root }
     let variances = try Buffer<Double>(count: model.count)
-    for place in 0..<model.count { variances[place] = model.unit.unscaled(model.residualVariance[place]) }
+    for position in 0..<model.count { variances[position] = model.unit.unscaled(model.residualVariance[position]) }
     return (features, variances)
   }
 

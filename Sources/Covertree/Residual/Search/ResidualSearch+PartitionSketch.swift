@@ -57,10 +57,10 @@ extension ResidualSearch {
         try Projector(model, most: model.blockSize)
       }
       for block in range {
-        let places = blocks[blocks.startIndex + block].places
-        projector.take(places)
+        let positions = blocks[blocks.startIndex + block].positions
+        projector.take(positions)
         try projector.forEachProjection(onto: basis) { (i, squaredLength, lost) in
-          let left = model.squaredLength(ofPlace: places.lowerBound + i) - squaredLength + lost
+          let left = model.squaredLength(ofPosition: positions.lowerBound + i) - squaredLength + lost
           largest[block] = max(largest[block], max(0, left).squareRoot())
         }
       }
@@ -69,15 +69,16 @@ extension ResidualSearch {
   }
 
   /// Some points of a model, with what is known of them.
-  private convenience init(of places: [Int32], _ model: ResidualModel, _ context: CallContext) throws(CoverTreeError) {
-    try self.init(model.alone(places, context: context), since: monotonicSeconds(), context: context)
+  private convenience init(of positions: [Int32], _ model: ResidualModel, _ context: CallContext) throws(CoverTreeError)
+  {
+    try self.init(model.alone(positions, context: context), since: monotonicSeconds(), context: context)
   }
 
   /// A basis of the span of all points, as far as rounding allows.
   private static func basis(ofAll model: ResidualModel) throws(CoverTreeError) -> Basis {
     let factorisation = try PivotedCholesky(model)
-    let places = (0..<Int32(model.count)).map { $0 }
-    try factorisation.run(places, tolerance: 0x1p-20, mostPivots: places.count)
+    let positions = (0..<Int32(model.count)).map { $0 }
+    try factorisation.run(positions, tolerance: 0x1p-20, mostPivots: positions.count)
     return try Basis(factorisation, model)
   }
 
@@ -137,7 +138,7 @@ extension ResidualSearch {
         try maker.make(own.basis, basis, into: product.base)
         maker.bound(
           own, by: BasisProduct(UnsafePointer(product.base), own.basis, basis, forward: true),
-          plus: Float.roundedUp(error), into: bytes.base + own.places.lowerBound)
+          plus: Float.roundedUp(error), into: bytes.base + own.positions.lowerBound)
       }
     }
     for (row, index) in rows.elements.enumerated() {

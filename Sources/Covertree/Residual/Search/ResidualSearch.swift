@@ -39,7 +39,7 @@ public final class ResidualSearch: @unchecked Sendable {
 
   /// At how many points what is done changes.
   struct Sizes {
-    /// Points that come early have few others before them, which lie all over the place: they are searched in a model of
+    /// Points that come early have few others before them, which lie all over the space: they are searched in a model of
     /// their own. So many, or an eighth of the points.
     var early = 8192
     /// Up to so many early points are compared directly, in the order of their indices.
@@ -347,17 +347,17 @@ public final class ResidualSearch: @unchecked Sendable {
 extension ResidualModel {
   /// Copies features without their padding, and residual variances of points, in the caller's unit.
   ///
-  /// - Parameter row: the row of the result for each place.
+  /// - Parameter row: the row of the result for each position.
   func copy(
     _ features: Buffer<Double>, _ residualVariance: Buffer<Double>, to target: UnsafeMutablePointer<Double>?,
     _ variances: UnsafeMutablePointer<Double>?, row: (Int) -> Int
   ) {
-    for place in 0..<residualVariance.count {
-      let row = row(place)
+    for position in 0..<residualVariance.count {
+      let row = row(position)
       if let target = target.map({ $0 + row * featureCount }) {
-        for d in 0..<featureCount { target[d] = features[place * rank + d] * unit.root }
+        for d in 0..<featureCount { target[d] = features[position * rank + d] * unit.root }
       }
-      variances?[row] = unit.unscaled(residualVariance[place])
+      variances?[row] = unit.unscaled(residualVariance[position])
     }
   }
 }

@@ -82,13 +82,13 @@ struct CorrelationRows: NeighborRows {
     _ distances: UnsafeMutablePointer<Double>, from rank: Int, _ found: SortedNeighbors, _ query: QuerySet<Double>.Query
   ) {
     let count = min(8, found.count - rank)
-    var places = SIMD8<Int32>(repeating: 0)
-    for lane in 0..<count { places[lane] = model.positionOfIndex[Int(found.labels[rank + lane])] }
+    var positions = SIMD8<Int32>(repeating: 0)
+    for lane in 0..<count { positions[lane] = model.positionOfIndex[Int(found.labels[rank + lane])] }
     let squares = model.squaredDistances(
       from: ExactQuery(
         coordinates: query.coordinates, features: UnsafePointer(model.features.base),
         residualVariance: model.variance, index: query.index),
-      to: places, count: count, covariances: SIMD8(repeating: 0))
+      to: positions, count: count, covariances: SIMD8(repeating: 0))
     for lane in 0..<count { distances[rank + lane] = squares[lane].squareRoot() }
   }
 }

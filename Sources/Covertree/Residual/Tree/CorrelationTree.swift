@@ -41,8 +41,8 @@ extension ResidualSearch {
     context.stage(from: 0, to: 0.1)
     let graph = try graph(within: Self.reach, context: context)
     let (model, order) = (model, layout.order)
-    let nodeOfPlace = try Buffer<Int32>(count: model.count)
-    for t in 0..<layout.count { nodeOfPlace[model.positionOfIndex[Int(order[t])]] = Int32(t) }
+    let nodeOfPosition = try Buffer<Int32>(count: model.count)
+    for t in 0..<layout.count { nodeOfPosition[model.positionOfIndex[Int(order[t])]] = Int32(t) }
     let nodes = try GrowableBuffer<Int32>()
     for t in 0..<layout.count where layout.levels[t] != TreeNodes.duplicate {
       try nodes.append(model.positionOfIndex[Int(order[t])])
@@ -57,8 +57,8 @@ extension ResidualSearch {
         crowding: { (t) throws(CoverTreeError) in
           let level = layout.levels[t]
           var first: Int32?
-          try graph.forEach(of: model.positionOfIndex[Int(order[t])], among: choice) { (place, _, squared) in
-            let other = nodeOfPlace[place]
+          try graph.forEach(of: model.positionOfIndex[Int(order[t])], among: choice) { (position, _, squared) in
+            let other = nodeOfPosition[position]
             guard layout.levels[other] >= level else { return }
             if squared <= squaredRadius(ofLevel: level) { first = min(first ?? other, other) }
           }
@@ -67,7 +67,7 @@ extension ResidualSearch {
     ).check()
   }
 
-  /// Places in the order in which they are preferred as centres.
+  /// Positions in the order in which they are preferred as centres.
   private func preferredOrder(
     _ options: TreeOptions, _ context: CallContext
   ) throws(CoverTreeError) -> Buffer<Int32> {
@@ -80,8 +80,8 @@ extension ResidualSearch {
     case .random:
       let shuffled = try copy(model.positionOfIndex)
       var generator = SeededGenerator(seed: options.seed)
-      var places = UnsafeMutableBufferPointer(start: shuffled.base, count: shuffled.count)
-      places.shuffle(using: &generator)
+      var positions = UnsafeMutableBufferPointer(start: shuffled.base, count: shuffled.count)
+      positions.shuffle(using: &generator)
       return shuffled
     }
   }
@@ -137,26 +137,26 @@ private struct ResidualFinder: SourceFinder {
   ) throws(CoverTreeError) {
     for point in points {
       let bar = reach.bar(knowing: known[point])
-      var nearest: (squared: Double, place: Int32)?
-      try graph.forEach(of: point, among: sources) { (_, place, squared) in
+      var nearest: (squared: Double, position: Int32)?
+      try graph.forEach(of: point, among: sources) { (_, position, squared) in
         guard squared < bar else { return }
-        if let known = nearest, known < (squared, place) { return }
-        nearest = (squared, place)
+        if let known = nearest, known < (squared, position) { return }
+        nearest = (squared, position)
       }
-      if let nearest { found(point, nearest.place, nearest.squared) }
+      if let nearest { found(point, nearest.position, nearest.squared) }
     }
   }
 
   mutating func neighbors(
-    of places: Range<Int>, in list: GrowableBuffer<Int32>, within radius: Double,
-    found: (_ place: Int32, _ neighbor: Int32) throws(CoverTreeError) -> Void
+    of positions: Range<Int>, in list: GrowableBuffer<Int32>, within radius: Double,
+    found: (_ position: Int32, _ neighbor: Int32) throws(CoverTreeError) -> Void
   ) throws(CoverTreeError) {
-    for place in places {
-      try graph.forEach(of: list[place], among: sources) { (_, neighbor, squared) throws(CoverTreeError) in
-        if squared <= radius, neighbor != Int32(place) { try found(Int32(place), neighbor) }
+    for position in positions {
+      try graph.forEach(of: list[position], among: sources) { (_, neighbor, squared) throws(CoverTreeError) in
+        if squared <= radius, neighbor != Int32(position) { try found(Int32(position), neighbor) }
       }
     }
   }
 
-  func listed(_ place: Int) -> Int { place }
+  func listed(_ position: Int) -> Int { position }
 }

@@ -70,13 +70,13 @@ final class BruteForceBatch<Points: BruteForcePoints>: QueryBatch {
   func limit(_ i: Int) -> Double { max(uppers[i].worst, resolution) }
 
   @inline(__always)
-  func keep(_ i: Int, place: Int, lower: Double, upper: Double) throws(CoverTreeError) {
-    guard place < labels.count else { return }
-    guard queries[i].eligible.admits(labels.base[place]) else { return }
-    let place = Int32(truncatingIfNeeded: place)
-    points.prefetch(place)
+  func keep(_ i: Int, position: Int, lower: Double, upper: Double) throws(CoverTreeError) {
+    guard position < labels.count else { return }
+    guard queries[i].eligible.admits(labels.base[position]) else { return }
+    let position = Int32(truncatingIfNeeded: position)
+    points.prefetch(position)
     let list = candidates[i]
-    try list.append(BruteForceCandidate(lower: lower, place: place))
+    try list.append(BruteForceCandidate(lower: lower, position: position))
     if list.count &- computed.base[i] >= patience { try computeDistances(i, list) }
   }
 
@@ -85,13 +85,13 @@ final class BruteForceBatch<Points: BruteForcePoints>: QueryBatch {
     let query = queries[i].query.coordinates
     var kept = computed[i]
     for slot in kept..<list.count where list[slot].lower <= limit(i) {
-      let place = list[slot].place
-      let score = Double(points.quick(query, place))
+      let position = list[slot].position
+      let score = Double(points.quick(query, position))
       // What overflows is at least as large as the largest number.
       let least = min(score, Double(S.greatestFiniteMagnitude))
       let hidden = (points.products ? scales[i] : least) * slack + underflow
-      list[kept] = BruteForceCandidate(lower: least - hidden, place: place)
-      if score.isFinite { uppers[i].insert(score + hidden, labels[place]) }
+      list[kept] = BruteForceCandidate(lower: least - hidden, position: position)
+      if score.isFinite { uppers[i].insert(score + hidden, labels[position]) }
       kept += 1
     }
     try list.resize(to: kept)
@@ -112,18 +112,18 @@ final class BruteForceBatch<Points: BruteForcePoints>: QueryBatch {
     let query = queries[i].query.coordinates
     // Four at a time: each sum is a chain of additions.
     for first in stride(from: 0, to: left, by: 4) {
-      let places = SIMD4<Int32>(
-        list[first].place, list[min(first + 1, left - 1)].place, list[min(first + 2, left - 1)].place,
-        list[min(first + 3, left - 1)].place)
-      let scores = points.decided(query, places)
-      for lane in 0..<min(4, left - first) { nearest.insert(scores[lane], labels[places[lane]]) }
+      let positions = SIMD4<Int32>(
+        list[first].position, list[min(first + 1, left - 1)].position, list[min(first + 2, left - 1)].position,
+        list[min(first + 3, left - 1)].position)
+      let scores = points.decided(query, positions)
+      for lane in 0..<min(4, left - first) { nearest.insert(scores[lane], labels[positions[lane]]) }
     }
     return nearest.finished()
   }
 }
 
-/// A point that can be among the nearest: a bound below its score, and its place.
+/// A point that can be among the nearest: a lower bound of its score, and its position.
 struct BruteForceCandidate: BitwiseCopyable {
   var lower: Double
-  var place: Int32
+  var position: Int32
 }

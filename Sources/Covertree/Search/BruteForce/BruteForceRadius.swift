@@ -20,23 +20,23 @@ struct BruteForceRadius<Points: BruteForcePoints> {
 
   /// Hands over what is found for each of some queries; those of one batch one after the other, by one thread.
   func run<B: BatchScan>(
-    _ places: Range<Int>, _ make: (RadiusBatch<Points>) throws(CoverTreeError) -> B,
+    _ positions: Range<Int>, _ make: (RadiusBatch<Points>) throws(CoverTreeError) -> B,
     take: (Query, FoundWithin) throws(CoverTreeError) -> Void
   ) throws(CoverTreeError) {
     let size = RadiusBatch<Points>.size
     let scanners = PerThread<RadiusScanner<Points, B>>(count: context.threads)
-    try context.forEach((places.count + size - 1) / size, grain: 1) { (range, slot) throws(CoverTreeError) in
+    try context.forEach((positions.count + size - 1) / size, grain: 1) { (range, slot) throws(CoverTreeError) in
       let scanner = try scanners.value(slot) { () throws(CoverTreeError) in
         let batch = try RadiusBatch(points, reach: reach, lists: lists)
         return RadiusScanner(batch, try make(batch))
       }
       for part in range {
-        let first = places.lowerBound + part * size
-        let numbers = first..<min(places.upperBound, first + size)
+        let first = positions.lowerBound + part * size
+        let numbers = first..<min(positions.upperBound, first + size)
         let rows = try set.queries(numbers)
         defer { withExtendedLifetime(rows) {} }
-        let queries = numbers.map { place in
-          let query = rows[place]
+        let queries = numbers.map { position in
+          let query = rows[position]
           return BatchQuery(query: query, eligible: options.eligible(query), bound: reach.bound(query))
         }
         scanner.batch.begin(queries)
@@ -67,12 +67,12 @@ extension BruteForceRadius {
   ///
   /// - Returns: false if no product is possible; nothing was handed over.
   func run<T>(
-    _ places: Range<Int>, take: (Query, FoundWithin) throws(CoverTreeError) -> Void
+    _ positions: Range<Int>, take: (Query, FoundWithin) throws(CoverTreeError) -> Void
   ) throws(CoverTreeError) -> Bool where Points == FlatPoints<T> {
     if let bytes = try points.quantizedPoints(context), try suits(bytes) {
-      try run(places, { (batch) throws(CoverTreeError) in try QuantizedScan(bytes, batch) }, take: take)
+      try run(positions, { (batch) throws(CoverTreeError) in try QuantizedScan(bytes, batch) }, take: take)
     } else if let norms = try points.bruteForceNorms(context) {
-      try run(places, { (batch) throws(CoverTreeError) in try BruteForceScan(norms, batch) }, take: take)
+      try run(positions, { (batch) throws(CoverTreeError) in try BruteForceScan(norms, batch) }, take: take)
     } else {
       return false
     }
@@ -83,9 +83,9 @@ extension BruteForceRadius {
   ///
   /// - Returns: false if no product is possible; nothing was counted.
   func count<T>(
-    _ places: Range<Int>, into counts: UnsafeMutablePointer<Int64>
+    _ positions: Range<Int>, into counts: UnsafeMutablePointer<Int64>
   ) throws(CoverTreeError) -> Bool where Points == FlatPoints<T> {
-    try run(places) { (query, found) throws(CoverTreeError) in counts[query.row] = Int64(found.count) }
+    try run(positions) { (query, found) throws(CoverTreeError) in counts[query.row] = Int64(found.count) }
   }
 }
 
@@ -103,7 +103,7 @@ struct FoundWithin {
 struct QueryReach<S: Scalar> {
   /// The largest score, by the points, that can belong to a neighbour.
   let bound: (QuerySet<S>.Query) -> Double
-  /// The largest score of a neighbour, and the scores of points at four places that decide, where these are not the points' own.
+  /// The largest score of a neighbour, and the scores of points at four positions that decide, where these are not the points' own.
   let decision: (limit: (QuerySet<S>.Query) -> Double, scores: (QuerySet<S>.Query, SIMD4<Int32>) -> SIMD4<Double>)?
 }
 
@@ -118,11 +118,11 @@ extension QueryReach {
       bound: { rounded.reach(options.farthestScore($0.row, Double.self), $0.row) },
       decision: (
         limit: { options.farthestScore($0.row, Double.self) },
-        scores: { query, places in
+        scores: { query, positions in
           let row = rounded.queries.row(query.row)
           var scores = SIMD4<Double>()
           for lane in 0..<4 {
-            let point = points.coordinates(at: Int(places[lane]))
+            let point = points.coordinates(at: Int(positions[lane]))
             scores[lane] = euclideanScore(row, point, stride: S.width, dim: points.dim)
           }
           return scores
@@ -197,15 +197,15 @@ final class RadiusBatch<Points: BruteForcePoints>: QueryBatch {
   func limit(_ i: Int) -> Double { limits.base[i] }
 
   @inline(__always)
-  func keep(_ i: Int, place: Int, lower: Double, upper: Double) throws(CoverTreeError) {
-    guard place < labels.count else { return }
-    guard queries[i].eligible.admits(labels.base[place]) else { return }
+  func keep(_ i: Int, position: Int, lower: Double, upper: Double) throws(CoverTreeError) {
+    guard position < labels.count else { return }
+    guard queries[i].eligible.admits(labels.base[position]) else { return }
     guard upper > certain.base[i] else {
       counts.base[i] &+= 1
       return
     }
     let list = waiting[i]
-    try list.append(Int32(truncatingIfNeeded: place))
+    try list.append(Int32(truncatingIfNeeded: position))
     if list.count >= Self.patience { try decide(i, list) }
   }
 
@@ -224,12 +224,12 @@ final class RadiusBatch<Points: BruteForcePoints>: QueryBatch {
     for first in stride(from: 0, to: list.count, by: 4) {
       let next = first + Self.ahead
       for slot in next..<max(next, min(next + 4, list.count)) { points.prefetch(list[slot]) }
-      let places = SIMD4<Int32>(
+      let positions = SIMD4<Int32>(
         list[first], list[min(first + 1, last)], list[min(first + 2, last)], list[min(first + 3, last)])
-      let scores = reach.decision?.scores(query, places) ?? points.decided(query.coordinates, places)
+      let scores = reach.decision?.scores(query, positions) ?? points.decided(query.coordinates, positions)
       for lane in 0...min(3, last - first) where scores[lane] <= limit {
         count += 1
-        if lists { try neighbors.append(Candidate(squared: scores[lane], index: labels[places[lane]])) }
+        if lists { try neighbors.append(Candidate(squared: scores[lane], index: labels[positions[lane]])) }
       }
     }
     counts[i] += count

@@ -4,7 +4,7 @@
 /// `(|x|^2 + |q|^2) / 2`: computed from squared lengths that are smaller by that share, the sum is never above the true one. Where
 /// negative inner products are compared, twice that is bounded in the same way, by those shares alone.
 final class BruteForceNorms<S: Scalar>: @unchecked Sendable {
-  /// One vector for each group of places.
+  /// One vector for each group of positions.
   let reduced: Buffer<S.Lanes>
   /// The share by which squared lengths are made smaller.
   let slack: Double
@@ -36,12 +36,12 @@ final class BruteForceNorms<S: Scalar>: @unchecked Sendable {
       let row = rows.base + slot * dim
       for group in range {
         for lane in 0..<S.width {
-          let place = group * S.width + lane
-          guard place < count else {
+          let position = group * S.width + lane
+          guard position < count else {
             reduced[group][lane] = .nan
             continue
           }
-          points.copy(place, into: row)
+          points.copy(position, into: row)
           var sum = 0.0
           for d in 0..<dim { sum += Double(row[d]) * Double(row[d]) }
           largest[slot] = max(largest[slot], sum)
@@ -165,7 +165,7 @@ final class BruteForceScan<Batch: QueryBatch>: BatchScan {
       hits &= hits &- 1
       let lower = (Double(sums[lane]) + lengths[i] - norms.underflow) / factor
       let upper = widths[i] == .infinity ? .infinity : lower + widths[i]
-      try batch.keep(i, place: group &* S.width &+ lane, lower: lower, upper: upper)
+      try batch.keep(i, position: group &* S.width &+ lane, lower: lower, upper: upper)
     }
   }
 }

@@ -16,18 +16,19 @@ struct BruteForceTask<Points: BruteForcePoints, Rows: NeighborRows> where Rows.S
   ///   - estimate: how far a query's k-th neighbour may be. Queries that find fewer than `k` points within it are compared
   ///     again without; where those are many, nothing is estimated any more.
   func run<B: BatchScan>(
-    _ places: Range<Int>, batchSize: Int = BruteForceBatch<Points>.size, estimate: RadiusEstimate<S>?,
+    _ positions: Range<Int>, batchSize: Int = BruteForceBatch<Points>.size, estimate: RadiusEstimate<S>?,
     _ make: (BruteForceBatch<Points>) throws(CoverTreeError) -> B
   ) throws(CoverTreeError) {
     let scanners = PerThread<BruteForceScanner<Points, B>>(count: context.threads)
-    try context.forEach((places.count + batchSize - 1) / batchSize, grain: 1) { (range, slot) throws(CoverTreeError) in
+    try context.forEach((positions.count + batchSize - 1) / batchSize, grain: 1) {
+      (range, slot) throws(CoverTreeError) in
       let scanner = try scanners.value(slot) { () throws(CoverTreeError) in
         let batch = try BruteForceBatch(points, k: k)
         return BruteForceScanner(batch, try make(batch), estimates: estimate != nil)
       }
       for part in range {
-        let first = places.lowerBound + part * batchSize
-        let numbers = first..<min(places.upperBound, first + batchSize)
+        let first = positions.lowerBound + part * batchSize
+        let numbers = first..<min(positions.upperBound, first + batchSize)
         let rows = try set.queries(numbers)
         let queries = numbers.map { rows[$0] }
         let missed = try scanner.search(queries, options, k) {

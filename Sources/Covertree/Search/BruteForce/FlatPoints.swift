@@ -6,9 +6,9 @@ final class FlatPoints<S: Scalar>: BruteForcePoints, @unchecked Sendable {
   private let points: SearchPoints<S>
   let count: Int
   let dim: Int
-  /// By place; `noLabel` if there is no point that counts.
+  /// By position; `noLabel` if there is no point that counts.
   let labels: Buffer<Int32>
-  /// By place, without gaps; nil if something else has the rows.
+  /// By position, without gaps; nil if something else has the rows.
   private let copies: Buffer<S>?
   private let elsewhere: RowsElsewhere<S>?
   private let norms = Lazy<Box<BruteForceNorms<S>?>>()
@@ -17,14 +17,14 @@ final class FlatPoints<S: Scalar>: BruteForcePoints, @unchecked Sendable {
   init(_ points: SearchPoints<S>, _ elsewhere: RowsElsewhere<S>?, context: CallContext) throws(CoverTreeError) {
     self.points = points
     self.elsewhere = elsewhere
-    (count, dim) = (points.placeCount, points.dim)
+    (count, dim) = (points.positionCount, points.dim)
     let views = points.views
     if views.count == 1 && views[0].removedCount == 0 {
       labels = views[0].segment.labels
     } else {
-      labels = try Buffer(count: views[views.count - 1].places.upperBound)
+      labels = try Buffer(count: views[views.count - 1].positions.upperBound)
       for view in views {
-        for place in 0..<view.segment.labels.count { labels[view.firstPlace + place] = view.label(place) }
+        for position in 0..<view.segment.labels.count { labels[view.firstPosition + position] = view.label(position) }
       }
     }
     guard elsewhere == nil else {
@@ -34,7 +34,7 @@ final class FlatPoints<S: Scalar>: BruteForcePoints, @unchecked Sendable {
     let copies = try Buffer<S>(count: count * dim)
     let dim = dim
     try context.forEach(count, grain: 1024) { (range, _) throws(CoverTreeError) in
-      for place in range { points.copy(place, into: copies.base + place * dim) }
+      for position in range { points.copy(position, into: copies.base + position * dim) }
     }
     self.copies = copies
   }
@@ -43,28 +43,28 @@ final class FlatPoints<S: Scalar>: BruteForcePoints, @unchecked Sendable {
   var longest: Double { 0 }
 
   @inline(__always)
-  private func row(_ place: Int32) -> UnsafePointer<S> {
-    if let copies { return UnsafePointer(copies.base + Int(place) &* dim) }
-    return elsewhere![labels[place]]
+  private func row(_ position: Int32) -> UnsafePointer<S> {
+    if let copies { return UnsafePointer(copies.base + Int(position) &* dim) }
+    return elsewhere![labels[position]]
   }
 
-  func copy(_ place: Int, into target: UnsafeMutablePointer<S>) { points.copy(place, into: target) }
+  func copy(_ position: Int, into target: UnsafeMutablePointer<S>) { points.copy(position, into: target) }
 
   @inline(__always)
   func lanes(ofGroup group: Int, _ scratch: UnsafeMutablePointer<S.Lanes>) -> UnsafePointer<S.Lanes> {
     let view = points.view(at: group &* S.width)
-    return UnsafePointer(view.boxes.coordinates.base + (group &- view.firstPlace / S.width) &* dim)
+    return UnsafePointer(view.boxes.coordinates.base + (group &- view.firstPosition / S.width) &* dim)
   }
 
   @inline(__always)
-  func prefetch(_ place: Int32) { cn_prefetch(row(place), Int64(dim * MemoryLayout<S>.size)) }
+  func prefetch(_ position: Int32) { cn_prefetch(row(position), Int64(dim * MemoryLayout<S>.size)) }
 
-  func decided(_ query: UnsafePointer<S>, _ places: SIMD4<Int32>) -> SIMD4<Double> {
+  func decided(_ query: UnsafePointer<S>, _ positions: SIMD4<Int32>) -> SIMD4<Double> {
     var scores = squaredEuclidean(
-      query, row(places[0]), row(places[1]), row(places[2]), row(places[3]), dim: dim)
+      query, row(positions[0]), row(positions[1]), row(positions[2]), row(positions[3]), dim: dim)
     if S.self == Double.self {
       for lane in 0..<4 where scores[lane] < Score.leastSquare {
-        scores[lane] = scoreOfNear(query, row(places[lane]), dim: dim)
+        scores[lane] = scoreOfNear(query, row(positions[lane]), dim: dim)
       }
     }
     return scores
@@ -72,8 +72,8 @@ final class FlatPoints<S: Scalar>: BruteForcePoints, @unchecked Sendable {
 
   /// The squared distance, summed lane by lane.
   @inline(__always)
-  func quick(_ x: UnsafePointer<S>, _ place: Int32) -> S {
-    let y = row(place)
+  func quick(_ x: UnsafePointer<S>, _ position: Int32) -> S {
+    let y = row(position)
     var sums = S.Lanes(repeating: 0)
     let whole = dim / S.width &* S.width
     for d in stride(from: 0, to: whole, by: S.width) {

@@ -29,9 +29,9 @@ final class PilotQueries<S: Scalar>: @unchecked Sendable {
   /// Takes down what one has found.
   func take(_ found: SortedNeighbors, _ query: QuerySet<S>.Query) {
     guard found.count > 0 else { return }
-    let place = taken.next()
-    (queries.base + place * dim).update(from: query.coordinates, count: dim)
-    farthest[place] = found.squares[found.count - 1]
+    let position = taken.next()
+    (queries.base + position * dim).update(from: query.coordinates, count: dim)
+    farthest[position] = found.squares[found.count - 1]
   }
 
   /// - Returns: nil where bytes hide too much beside what the pilots found.

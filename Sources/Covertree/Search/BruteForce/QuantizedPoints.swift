@@ -6,10 +6,10 @@ import CNumerics
 /// `|x - q|` and `s |x' - q'|` differ by at most the lengths of the two remainders `e`.
 final class QuantizedPoints<S: Scalar>: @unchecked Sendable {
   let dim: Int
-  /// Groups of 16 places, an even number; four coordinates of 16 points are a vector, plus 128 so that they are not negative.
+  /// Groups of 16 positions, an even number; four coordinates of 16 points are a vector, plus 128 so that they are not negative.
   let groups: Int
   let bytes: Buffer<UInt8>
-  /// `|x'|^2` by place.
+  /// `|x'|^2` by position.
   let lengths: Buffer<Int32>
   /// `s`.
   let scale: Double
@@ -44,13 +44,13 @@ final class QuantizedPoints<S: Scalar>: @unchecked Sendable {
     let (bytes, lengths, dim, center, scale, products) = (bytes, lengths, dim, center, scale, products)
     try context.forEach(points.count, grain: 1024) { (range, slot) throws(CoverTreeError) in
       let row = rows.base + slot * dim
-      for place in range {
-        points.copy(place, into: row)
-        let group = bytes.base + place / 16 * ((dim + 3) / 4) * 64
+      for position in range {
+        points.copy(position, into: row)
+        let group = bytes.base + position / 16 * ((dim + 3) / 4) * 64
         let rounded = Self.round(dim, center, scale, row) { d, whole in
-          group[d / 4 * 64 + place % 16 * 4 + d % 4] = UInt8(whole + 128)
+          group[d / 4 * 64 + position % 16 * 4 + d % 4] = UInt8(whole + 128)
         }
-        lengths[place] = products ? 0 : rounded.length
+        lengths[position] = products ? 0 : rounded.length
         extremes[slot].remainder = max(extremes[slot].remainder, rounded.remainder)
         extremes[slot].length = max(extremes[slot].length, rounded.length)
       }

@@ -85,7 +85,7 @@ final class QuantizedScan<Batch: QueryBatch>: BatchScan {
       let lane = hits.trailingZeroBitCount
       hits &= hits &- 1
       let bounds = bounds(queries[i], Int(sum[lane]), Int(lengths[lane]))
-      try batch.keep(i, place: first + lane, lower: bounds.lower, upper: bounds.upper)
+      try batch.keep(i, position: first + lane, lower: bounds.lower, upper: bounds.upper)
     }
     // It changes when the distances of some points have been computed.
     if batch.limit(i) != known[i] { limits[i] = limit(i) }

@@ -7,8 +7,8 @@ protocol QueryBatch: AnyObject {
   var rows: [UnsafePointer<Points.S>] { get }
   /// The score beyond which nothing is wanted for a query any more.
   func limit(_ i: Int) -> Double
-  /// Keeps the point at a place if it counts for the query, with bounds of its score.
-  func keep(_ i: Int, place: Int, lower: Double, upper: Double) throws(CoverTreeError)
+  /// Keeps the point at a position if it counts for the query, with bounds of its score.
+  func keep(_ i: Int, position: Int, lower: Double, upper: Double) throws(CoverTreeError)
 }
 
 extension QueryBatch {

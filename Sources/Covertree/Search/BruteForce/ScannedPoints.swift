@@ -5,7 +5,7 @@ func lengthOf<S: Scalar>(_ row: UnsafePointer<S>, _ dim: Int) -> Double {
   return sum.squareRoot()
 }
 
-/// Points that queries are compared with one after the other. They are known by their places.
+/// Points that queries are compared with one after the other. They are known by their positions.
 ///
 /// Scores are squared distances or, where `products`, negative inner products.
 protocol ScannedPoints<S>: AnyObject, Sendable {
@@ -15,7 +15,7 @@ protocol ScannedPoints<S>: AnyObject, Sendable {
   var dim: Int { get }
   var products: Bool { get }
 
-  func copy(_ place: Int, into target: UnsafeMutablePointer<S>)
+  func copy(_ position: Int, into target: UnsafeMutablePointer<S>)
   /// One vector a coordinate of as many points as lanes: where they are, or put into the scratch. Lanes behind the last point
   /// have any numbers.
   func lanes(ofGroup group: Int, _ scratch: UnsafeMutablePointer<S.Lanes>) -> UnsafePointer<S.Lanes>
@@ -23,17 +23,17 @@ protocol ScannedPoints<S>: AnyObject, Sendable {
 
 /// The same where single points are decided about.
 protocol BruteForcePoints<S>: ScannedPoints {
-  /// By place; `noLabel` for points that do not count.
+  /// By position; `noLabel` for points that do not count.
   var labels: Buffer<Int32> { get }
   /// The length of the longest point, where products are compared.
   var longest: Double { get }
 
   /// Begins to fetch the coordinates of a point that will be decided about.
-  func prefetch(_ place: Int32)
+  func prefetch(_ position: Int32)
   /// The score of a point in the coordinates' own type, or better.
-  func quick(_ query: UnsafePointer<S>, _ place: Int32) -> S
+  func quick(_ query: UnsafePointer<S>, _ position: Int32) -> S
   /// The scores that decide, of four points.
-  func decided(_ query: UnsafePointer<S>, _ places: SIMD4<Int32>) -> SIMD4<Double>
+  func decided(_ query: UnsafePointer<S>, _ positions: SIMD4<Int32>) -> SIMD4<Double>
 }
 
 extension ScannedPoints {
@@ -47,8 +47,8 @@ extension ScannedPoints {
     let rows = try Buffer<S>(count: context.threads * dim)
     try context.forEach(count, grain: 1024) { (range, slot) throws(CoverTreeError) in
       let (row, low, high) = (rows.base + slot * dim, low.base + slot * dim, high.base + slot * dim)
-      for place in range {
-        copy(place, into: row)
+      for position in range {
+        copy(position, into: row)
         for d in 0..<dim {
           low[d] = row[d] < low[d] ? row[d] : low[d]
           high[d] = row[d] > high[d] ? row[d] : high[d]

@@ -56,29 +56,29 @@ struct KDPartition<S: Scalar> {
   }
 
   @inline(__always)
-  func row(at place: Int) -> Int32 {
-    UnsafeRawPointer(records.base + (place &* recordSize &+ rowOffset)).load(as: Int32.self)
+  func row(at position: Int) -> Int32 {
+    UnsafeRawPointer(records.base + (position &* recordSize &+ rowOffset)).load(as: Int32.self)
   }
 
-  /// The coordinates of the point at a place.
+  /// The coordinates of the point at a position.
   @inline(__always)
-  func coordinates(at place: Int) -> UnsafePointer<S> {
+  func coordinates(at position: Int) -> UnsafePointer<S> {
     carriesCoordinates
-      ? UnsafeRawPointer(records.base + place &* recordSize).assumingMemoryBound(to: S.self)
-      : points.row(Int(row(at: place)))
+      ? UnsafeRawPointer(records.base + position &* recordSize).assumingMemoryBound(to: S.self)
+      : points.row(Int(row(at: position)))
   }
 
-  /// Place to row.
+  /// Position to row.
   func rows(context: CallContext) throws(CoverTreeError) -> Buffer<Int32> {
     let rows = try Buffer<Int32>(count: points.count)
     try context.forEach(points.count, grain: 1 << 16) { (range, _) throws(CoverTreeError) in
-      for place in range { rows[place] = row(at: place) }
+      for position in range { rows[position] = row(at: position) }
     }
     return rows
   }
 
-  /// Gives the memory of some places back to the system: they are not read again.
-  func release(_ places: Range<Int>) {
-    records.release(places.lowerBound * recordSize..<places.upperBound * recordSize)
+  /// Gives the memory of some positions back to the system: they are not read again.
+  func release(_ positions: Range<Int>) {
+    records.release(positions.lowerBound * recordSize..<positions.upperBound * recordSize)
   }
 }

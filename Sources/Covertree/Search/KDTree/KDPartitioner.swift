@@ -19,7 +19,7 @@ struct KDPartitioner<S: Scalar> {
   private static var alonePoints: Int { 4096 }
 
   func run<R: PointRecords>(_ records: R) throws(CoverTreeError) where R.S == S {
-    try context.forEach(count, grain: 1 << 14) { (places, _) throws(CoverTreeError) in records.fill(places) }
+    try context.forEach(count, grain: 1 << 14) { (positions, _) throws(CoverTreeError) in records.fill(positions) }
     let scratch = PerThread<CutScratch<S>>(count: context.threads)
     // Which ranges are cut together does not depend on the threads: it makes for another order inside the blocks.
     var ranges = [0..<(count + blockSize - 1) / blockSize]
@@ -36,8 +36,8 @@ struct KDPartitioner<S: Scalar> {
           middles[range] = cut(level[range], records, scratch)
         }
       }
-      ranges = level.enumerated().flatMap { (place, range) in
-        range.count > 1 ? [range.lowerBound..<middles[place], middles[place]..<range.upperBound] : [range]
+      ranges = level.enumerated().flatMap { (position, range) in
+        range.count > 1 ? [range.lowerBound..<middles[position], middles[position]..<range.upperBound] : [range]
       }
     }
     let last = ranges
@@ -51,7 +51,7 @@ struct KDPartitioner<S: Scalar> {
     blocks > 1 && blocks * blockSize >= max(Self.togetherPoints, count / Self.togetherShare)
   }
 
-  private func places(_ blocks: Range<Int>) -> Range<Int> {
+  private func positions(_ blocks: Range<Int>) -> Range<Int> {
     blocks.lowerBound * blockSize..<min(count, blocks.upperBound * blockSize)
   }
 
@@ -71,16 +71,16 @@ struct KDPartitioner<S: Scalar> {
   @inline(__always)
   private func cut<R: PointRecords>(_ blocks: Range<Int>, _ records: R, _ scratch: CutScratch<S>) -> Int
   where R.S == S {
-    let places = places(blocks)
-    let side = rule == .medianOfVariance ? mostVaried(places, records) : widest(places, records, scratch)
-    let share = rule == .slidingMidpoint ? share(places, before: side.center, along: side.dimension, records) : 0.5
+    let positions = positions(blocks)
+    let side = rule == .medianOfVariance ? mostVaried(positions, records) : widest(positions, records, scratch)
+    let share = rule == .slidingMidpoint ? share(positions, before: side.center, along: side.dimension, records) : 0.5
     let middle = middle(blocks, share)
     if rule != .medianOfVariance, side.low == side.high {
-      selectRows(middle * blockSize, in: places, records, scratch)
+      selectRows(middle * blockSize, in: positions, records, scratch)
       return middle
     }
-    select(middle * blockSize, in: places, along: side.dimension, records, scratch) { (places, pivot) in
-      records.partition(places, below: pivot, along: side.dimension, scratch.aside)
+    select(middle * blockSize, in: positions, along: side.dimension, records, scratch) { (positions, pivot) in
+      records.partition(positions, below: pivot, along: side.dimension, scratch.aside)
     }
     return middle
   }
@@ -91,20 +91,20 @@ struct KDPartitioner<S: Scalar> {
   ) throws(CoverTreeError) -> Int where R.S == S {
     let own = try scratch.value(0) { () throws(CoverTreeError) in try CutScratch(dim: dim) }
     let all = SharedRecords(records: records, dim: dim, scratch: scratch, context: context)
-    let places = places(blocks)
-    let side = rule == .medianOfVariance ? mostVaried(places, records) : try all.widest(places)
+    let positions = positions(blocks)
+    let side = rule == .medianOfVariance ? mostVaried(positions, records) : try all.widest(positions)
     let share =
-      rule == .slidingMidpoint ? try all.share(places, before: side.center, along: side.dimension) : 0.5
+      rule == .slidingMidpoint ? try all.share(positions, before: side.center, along: side.dimension) : 0.5
     let middle = middle(blocks, share)
     if rule != .medianOfVariance, side.low == side.high {
-      selectRows(middle * blockSize, in: places, records, own)
+      selectRows(middle * blockSize, in: positions, records, own)
       return middle
     }
-    try select(middle * blockSize, in: places, along: side.dimension, records, own) {
-      (places, pivot) throws(CoverTreeError) in
-      places.count < Self.togetherPoints
-        ? records.partition(places, below: pivot, along: side.dimension, own.aside)
-        : try all.partition(places, below: pivot, along: side.dimension)
+    try select(middle * blockSize, in: positions, along: side.dimension, records, own) {
+      (positions, pivot) throws(CoverTreeError) in
+      positions.count < Self.togetherPoints
+        ? records.partition(positions, below: pivot, along: side.dimension, own.aside)
+        : try all.partition(positions, below: pivot, along: side.dimension)
     }
     return middle
   }
@@ -120,35 +120,35 @@ struct KDPartitioner<S: Scalar> {
 
   /// The widest extent of some points along a coordinate.
   @inline(__always)
-  private func widest<R: PointRecords>(_ places: Range<Int>, _ records: R, _ scratch: CutScratch<S>) -> Side<S>
+  private func widest<R: PointRecords>(_ positions: Range<Int>, _ records: R, _ scratch: CutScratch<S>) -> Side<S>
   where R.S == S {
     scratch.clear()
-    records.extend(scratch.low, scratch.high, places)
+    records.extend(scratch.low, scratch.high, positions)
     return scratch.widest(dim)
   }
 
   /// How many of some points are in front of the middle of an extent, of 1.
-  private func share<R: PointRecords>(_ places: Range<Int>, before center: S, along d: Int, _ records: R) -> Double
+  private func share<R: PointRecords>(_ positions: Range<Int>, before center: S, along d: Int, _ records: R) -> Double
   where R.S == S {
     var before = 0
-    for place in places { before &+= records.coordinate(place, d) < center ? 1 : 0 }
-    return Double(before) / Double(places.count)
+    for position in positions { before &+= records.coordinate(position, d) < center ? 1 : 0 }
+    return Double(before) / Double(positions.count)
   }
 
   /// Points that tell the variances of a range: of small ones, which are many, fewer.
   private static func sample(_ count: Int) -> Int { count < 256 ? 32 : 64 }
 
   /// The extent of a sample of some points along the coordinate of greatest variance.
-  private func mostVaried<R: PointRecords>(_ places: Range<Int>, _ records: R) -> Side<S> where R.S == S {
-    let step = max(1, places.count / Self.sample(places.count))
+  private func mostVaried<R: PointRecords>(_ positions: Range<Int>, _ records: R) -> Side<S> where R.S == S {
+    let step = max(1, positions.count / Self.sample(positions.count))
     var most = (variance: -1.0, side: Side<S>(dimension: 0, low: 0, high: 0))
     for d in 0..<dim {
       // Squares are of what a coordinate is off the first one: far from the origin they would cancel.
-      let origin = records.coordinate(places.lowerBound, d)
+      let origin = records.coordinate(positions.lowerBound, d)
       var (sum, squares, count) = (0.0, 0.0, 0.0)
       var (low, high) = (origin, origin)
-      for place in stride(from: places.lowerBound, to: places.upperBound, by: step) {
-        let coordinate = records.coordinate(place, d)
+      for position in stride(from: positions.lowerBound, to: positions.upperBound, by: step) {
+        let coordinate = records.coordinate(position, d)
         let x = Double(coordinate) - Double(origin)
         sum += x
         squares += x * x

@@ -1,6 +1,6 @@
 /// Points as Euclidean searches walk them: leaves of near points under wide nodes of boxes.
 ///
-/// Points stand in the order of a k-d tree's leaves (`KDPartition`), whose boxes overlap least; a point's *place* is its
+/// Points stand in the order of a k-d tree's leaves (`KDPartition`), whose boxes overlap least; a point's *position* is its
 /// number in that order. A *leaf* is `leafSize` points that follow each other, in groups of one vector width; a group holds
 /// one vector a coordinate. A *node* is `width` children that follow each other, leaves or nodes; the boxes around them
 /// stand lane by lane, so that one sweep compares a query with all of them. Node 0 is the root, children come after their
@@ -16,7 +16,7 @@ final class KDTree<S: Scalar>: @unchecked Sendable {
   let leafSize: Int
   /// Coordinates in groups; NaN in lanes beyond the last point.
   let coordinates: Buffer<S.Lanes>
-  /// What searches report for each point, by place; `noLabel` in lanes beyond the last point.
+  /// What searches report for each point, by position; `noLabel` in lanes beyond the last point.
   let labels: Buffer<Int32>
   /// `boxes[(node * dim + d) * 2]` has the lower sides in coordinate `d`, `+ 1` the upper ones; in lanes
   /// without a child they are infinitely far from everything.
@@ -110,11 +110,11 @@ final class KDTree<S: Scalar>: @unchecked Sendable {
   @inline(__always)
   func pointCount(ofLeaf leaf: Int) -> Int { min(leafSize, count &- leaf &* leafSize) }
 
-  /// The coordinates of the point at a place: every `width`-th scalar from here.
+  /// The coordinates of the point at a position: every `width`-th scalar from here.
   @inline(__always)
-  func coordinates(at place: Int) -> UnsafePointer<S> {
+  func coordinates(at position: Int) -> UnsafePointer<S> {
     // Without a sign: the division is a shift.
-    let (group, lane) = UInt(bitPattern: place).quotientAndRemainder(dividingBy: UInt(S.width))
+    let (group, lane) = UInt(bitPattern: position).quotientAndRemainder(dividingBy: UInt(S.width))
     return UnsafeRawPointer(coordinates.base + Int(bitPattern: group) &* dim).assumingMemoryBound(to: S.self)
       + Int(bitPattern: lane)
   }
@@ -186,16 +186,16 @@ final class KDTree<S: Scalar>: @unchecked Sendable {
     return (-S.largest(-sides[0]), S.largest(sides[1]))
   }
 
-  /// The places of the points below a lane.
+  /// The positions of the points below a lane.
   @inline(__always)
-  func places(below child: Int32) -> Range<Int> {
+  func positions(below child: Int32) -> Range<Int> {
     var (first, size) = (child, leafSize)
     while first >= 0 {
       first = children[Int(first) &* S.width]
       size &*= S.width
     }
-    let place = Int(~first) &* leafSize
-    return place..<min(count, place &+ size)
+    let position = Int(~first) &* leafSize
+    return position..<min(count, position &+ size)
   }
 
   /// Of each lane: the largest label below it. Made when it is first asked for, as only counts of points before others do.

@@ -9,19 +9,19 @@ protocol PointRecords<S> {
   var size: Int { get }
   var base: UnsafeMutableRawPointer { get }
 
-  /// Writes the records of some places, whose rows are as the places are.
-  func fill(_ places: Range<Int>)
-  func row(_ place: Int) -> Int32
-  func coordinate(_ place: Int, _ d: Int) -> S
+  /// Writes the records of some positions, whose rows are as the positions are.
+  func fill(_ positions: Range<Int>)
+  func row(_ position: Int) -> Int32
+  func coordinate(_ position: Int, _ d: Int) -> S
   /// Extends the sides of a box, with room for `Extents.room(dim)` coordinates each, to hold some points.
-  func extend(_ low: UnsafeMutablePointer<S>, _ high: UnsafeMutablePointer<S>, _ places: Range<Int>)
+  func extend(_ low: UnsafeMutablePointer<S>, _ high: UnsafeMutablePointer<S>, _ positions: Range<Int>)
   /// Puts the points below a pivot along a coordinate first.
   ///
   /// - Parameter aside: room for `recordsAside` records.
   /// - Returns: how many they are.
-  func partition(_ places: Range<Int>, below pivot: S, along d: Int, _ aside: UnsafeMutableRawPointer) -> Int
+  func partition(_ positions: Range<Int>, below pivot: S, along d: Int, _ aside: UnsafeMutableRawPointer) -> Int
   /// The same by row.
-  func partition(_ places: Range<Int>, belowRow pivot: Int32, _ aside: UnsafeMutableRawPointer) -> Int
+  func partition(_ positions: Range<Int>, belowRow pivot: Int32, _ aside: UnsafeMutableRawPointer) -> Int
 }
 
 /// Records that a partition holds aside, from both ends.
@@ -43,39 +43,39 @@ struct CarriedRecords<S: Scalar, D: Dimension>: PointRecords {
   @inline(__always) var size: Int { Self.size(dimension.count) }
   @inline(__always) private var rowOffset: Int { dimension.count &* MemoryLayout<S>.stride }
 
-  func fill(_ places: Range<Int>) {
-    for place in places {
-      let (record, point) = (base + place &* size, points.row(place))
+  func fill(_ positions: Range<Int>) {
+    for position in positions {
+      let (record, point) = (base + position &* size, points.row(position))
       let coordinates = record.assumingMemoryBound(to: S.self)
       for d in 0..<dimension.count { coordinates[d] = d < points.dim ? point[d] : 0 }
-      (record + rowOffset).storeBytes(of: Int32(truncatingIfNeeded: place), as: Int32.self)
+      (record + rowOffset).storeBytes(of: Int32(truncatingIfNeeded: position), as: Int32.self)
     }
   }
 
   @inline(__always)
-  func row(_ place: Int) -> Int32 { (base + (place &* size &+ rowOffset)).load(as: Int32.self) }
+  func row(_ position: Int) -> Int32 { (base + (position &* size &+ rowOffset)).load(as: Int32.self) }
 
   @inline(__always)
-  func coordinate(_ place: Int, _ d: Int) -> S {
-    (base + (place &* size &+ d &* MemoryLayout<S>.stride)).load(as: S.self)
+  func coordinate(_ position: Int, _ d: Int) -> S {
+    (base + (position &* size &+ d &* MemoryLayout<S>.stride)).load(as: S.self)
   }
 
   @inline(never)
-  func extend(_ low: UnsafeMutablePointer<S>, _ high: UnsafeMutablePointer<S>, _ places: Range<Int>) {
-    S.extend(low, high, UnsafeRawPointer(base + places.lowerBound &* size), places.count, size, dimension.count)
+  func extend(_ low: UnsafeMutablePointer<S>, _ high: UnsafeMutablePointer<S>, _ positions: Range<Int>) {
+    S.extend(low, high, UnsafeRawPointer(base + positions.lowerBound &* size), positions.count, size, dimension.count)
   }
 
   @inline(never)
-  func partition(_ places: Range<Int>, below pivot: S, along d: Int, _ aside: UnsafeMutableRawPointer) -> Int {
+  func partition(_ positions: Range<Int>, below pivot: S, along d: Int, _ aside: UnsafeMutableRawPointer) -> Int {
     S.partition(
-      base + places.lowerBound &* size, places.count, size, at: d &* MemoryLayout<S>.stride, below: pivot, aside)
+      base + positions.lowerBound &* size, positions.count, size, at: d &* MemoryLayout<S>.stride, below: pivot, aside)
   }
 
   @inline(never)
-  func partition(_ places: Range<Int>, belowRow pivot: Int32, _ aside: UnsafeMutableRawPointer) -> Int {
+  func partition(_ positions: Range<Int>, belowRow pivot: Int32, _ aside: UnsafeMutableRawPointer) -> Int {
     Int(
       cn_partition_i32(
-        base + places.lowerBound &* size, Int64(places.count), Int64(size), Int64(rowOffset), pivot, aside))
+        base + positions.lowerBound &* size, Int64(positions.count), Int64(size), Int64(rowOffset), pivot, aside))
   }
 }
 
@@ -88,25 +88,26 @@ struct RowRecords<S: Scalar>: PointRecords {
   @inline(__always) var size: Int { Self.size }
   @inline(__always) private var rows: UnsafeMutablePointer<Int32> { base.assumingMemoryBound(to: Int32.self) }
 
-  func fill(_ places: Range<Int>) {
-    for place in places { rows[place] = Int32(truncatingIfNeeded: place) }
+  func fill(_ positions: Range<Int>) {
+    for position in positions { rows[position] = Int32(truncatingIfNeeded: position) }
   }
 
   @inline(__always)
-  func row(_ place: Int) -> Int32 { rows[place] }
+  func row(_ position: Int) -> Int32 { rows[position] }
 
   @inline(__always)
-  func coordinate(_ place: Int, _ d: Int) -> S { points.row(Int(rows[place]))[d] }
+  func coordinate(_ position: Int, _ d: Int) -> S { points.row(Int(rows[position]))[d] }
 
-  func extend(_ low: UnsafeMutablePointer<S>, _ high: UnsafeMutablePointer<S>, _ places: Range<Int>) {
-    S.extend(low, high, points.base, points.stride, dim: points.dim, rows + places.lowerBound, places.count)
+  func extend(_ low: UnsafeMutablePointer<S>, _ high: UnsafeMutablePointer<S>, _ positions: Range<Int>) {
+    S.extend(low, high, points.base, points.stride, dim: points.dim, rows + positions.lowerBound, positions.count)
   }
 
-  func partition(_ places: Range<Int>, below pivot: S, along d: Int, _ aside: UnsafeMutableRawPointer) -> Int {
-    S.partition(rows + places.lowerBound, places.count, column: points.base + d, points.stride, below: pivot, aside)
+  func partition(_ positions: Range<Int>, below pivot: S, along d: Int, _ aside: UnsafeMutableRawPointer) -> Int {
+    S.partition(
+      rows + positions.lowerBound, positions.count, column: points.base + d, points.stride, below: pivot, aside)
   }
 
-  func partition(_ places: Range<Int>, belowRow pivot: Int32, _ aside: UnsafeMutableRawPointer) -> Int {
-    Int(cn_partition_i32(base + places.lowerBound &* size, Int64(places.count), Int64(size), 0, pivot, aside))
+  func partition(_ positions: Range<Int>, belowRow pivot: Int32, _ aside: UnsafeMutableRawPointer) -> Int {
+    Int(cn_partition_i32(base + positions.lowerBound &* size, Int64(positions.count), Int64(size), 0, pivot, aside))
   }
 }

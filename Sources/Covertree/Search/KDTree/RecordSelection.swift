@@ -3,18 +3,18 @@ private let comparedKeys = 48
 /// Coordinates that a pivot is chosen from at most.
 let largestSample = 1024
 
-/// Puts the points that come first along a coordinate, equal ones by row, in front of a place of theirs.
+/// Puts the points that come first along a coordinate, equal ones by row, in front of a given position.
 ///
 /// R. W. Floyd and R. L. Rivest, "Expected time bounds for selection", CACM 18 (1975): pivots come from a sample and are a little
-/// to that side of the place where more points are, which leaves few. So about half as many more than all are moved in the end.
+/// to that side of the position where more points are, which leaves few. So about half as many more than all are moved in the end.
 ///
 /// - Parameter partition: puts those below a pivot first and tells how many they are.
 @inline(__always)
 func select<R: PointRecords, S, Failure: Error>(
-  _ target: Int, in places: Range<Int>, along d: Int, _ records: R, _ scratch: CutScratch<S>,
+  _ target: Int, in positions: Range<Int>, along d: Int, _ records: R, _ scratch: CutScratch<S>,
   _ partition: (Range<Int>, S) throws(Failure) -> Int
 ) throws(Failure) where R.S == S {
-  var (low, high) = (places.lowerBound, places.upperBound)
+  var (low, high) = (positions.lowerBound, positions.upperBound)
   var round = 0
   while low < target, target < high {
     let pivot = pivot(target, in: low..<high, along: d, records, scratch, round)
@@ -36,18 +36,18 @@ func select<R: PointRecords, S, Failure: Error>(
   }
 }
 
-/// A coordinate that divides some points near a place, or there if they are few.
+/// A coordinate that divides some points near a position, or there if they are few.
 @inline(__always)
 private func pivot<R: PointRecords, S>(
-  _ target: Int, in places: Range<Int>, along d: Int, _ records: R, _ scratch: CutScratch<S>, _ round: Int
+  _ target: Int, in positions: Range<Int>, along d: Int, _ records: R, _ scratch: CutScratch<S>, _ round: Int
 ) -> S where R.S == S {
-  let (count, before) = (places.count, target - places.lowerBound)
+  let (count, before) = (positions.count, target - positions.lowerBound)
   if count <= comparedKeys {
-    for key in 0..<count { scratch.sample[key] = records.coordinate(places.lowerBound &+ key, d) }
+    for key in 0..<count { scratch.sample[key] = records.coordinate(positions.lowerBound &+ key, d) }
     return S.ranked(scratch.sample, count, before)
   }
   let size = count < 512 ? 16 : (count < 4096 ? 32 : min(largestSample, count / 64))
-  fillSample(scratch.sample, size, places, round) { records.coordinate($0, d) }
+  fillSample(scratch.sample, size, positions, round) { records.coordinate($0, d) }
   let share = Double(before) / Double(count)
   let deviation = (Double(size) * share * (1 - share)).squareRoot()
   let rank = Double(size) * share + (share <= 0.5 ? deviation : -deviation)
@@ -55,21 +55,21 @@ private func pivot<R: PointRecords, S>(
   return size <= comparedKeys ? S.ranked(scratch.sample, size, nearest) : ranked(scratch.sample, size, nearest)
 }
 
-/// Reads one number from each of as many parts of some places, somewhere in it: what comes in a rhythm shall not be all alike.
+/// Reads one number from each of as many parts of some positions, somewhere in it: what comes in a rhythm shall not be all alike.
 @inline(__always)
 private func fillSample<Number>(
-  _ sample: UnsafeMutablePointer<Number>, _ size: Int, _ places: Range<Int>, _ round: Int, _ number: (Int) -> Number
+  _ sample: UnsafeMutablePointer<Number>, _ size: Int, _ positions: Range<Int>, _ round: Int, _ number: (Int) -> Number
 ) {
-  let part = places.count / size
+  let part = positions.count / size
   var noise = UInt32(truncatingIfNeeded: round &* 0x2545_F491 &+ 0x9E37_79B9)
-  for place in 0..<size {
+  for position in 0..<size {
     noise = noise &* 1_664_525 &+ 1_013_904_223
     let within = Int(UInt64(noise) &* UInt64(truncatingIfNeeded: part) &>> 32)
-    sample[place] = number(places.lowerBound &+ place &* part &+ within)
+    sample[position] = number(positions.lowerBound &+ position &* part &+ within)
   }
 }
 
-/// The number of a rank among some, which change places: Hoare's selection.
+/// The number of a rank among some, which are reordered: Hoare's selection.
 private func ranked<Number: Comparable>(_ numbers: UnsafeMutablePointer<Number>, _ count: Int, _ rank: Int) -> Number {
   var (low, high) = (0, count - 1)
   while low < high {
@@ -96,9 +96,9 @@ private func ranked<Number: Comparable>(_ numbers: UnsafeMutablePointer<Number>,
 
 /// The same as `select` for points of which none comes before another: by row.
 func selectRows<R: PointRecords, S>(
-  _ target: Int, in places: Range<Int>, _ records: R, _ scratch: CutScratch<S>
+  _ target: Int, in positions: Range<Int>, _ records: R, _ scratch: CutScratch<S>
 ) where R.S == S {
-  var (low, high) = (places.lowerBound, places.upperBound)
+  var (low, high) = (positions.lowerBound, positions.upperBound)
   var round = 0
   let sample = UnsafeMutableRawPointer(scratch.sample).assumingMemoryBound(to: Int32.self)
   while low < target, target < high {

@@ -1,6 +1,6 @@
 /// Points as searches see them: the segments of one snapshot of a tree, or one k-d tree over rows that something else has.
 ///
-/// A point has a *place*, its number among the places of all segments, one segment after the other, and a *label*, its dataset index.
+/// A point has a *position*, its number among the positions of all segments, one segment after the other, and a *label*, its dataset index.
 /// Immutable.
 final class SearchPoints<S: Scalar>: @unchecked Sendable {
   /// The oldest first, whose indices are the lowest; it is the largest, too.
@@ -25,7 +25,7 @@ final class SearchPoints<S: Scalar>: @unchecked Sendable {
     var (views, first): ([SegmentView<S>], Int) = ([], 0)
     views.reserveCapacity(segments.count)
     for (segment, removedCount) in zip(segments, removedCounts) {
-      views.append(SegmentView(segment, firstPlace: first, removedCount: removedCount, time: time))
+      views.append(SegmentView(segment, firstPosition: first, removedCount: removedCount, time: time))
       first += segment.labels.count
     }
     self.views = views
@@ -38,10 +38,10 @@ final class SearchPoints<S: Scalar>: @unchecked Sendable {
 
   /// A k-d tree over rows that something else has.
   ///
-  /// - Parameter labels: by place in the boxes; `noLabel` for points that do not count.
+  /// - Parameter labels: by position in the boxes; `noLabel` for points that do not count.
   init(_ boxes: KDTree<S>, labels: Buffer<Int32>, rows: RowsElsewhere<S>) {
     let segment = Segment(boxes, labels: labels, indices: 0..<rows.indexCount)
-    views = [SegmentView(segment, firstPlace: 0, removedCount: 0, time: 0)]
+    views = [SegmentView(segment, firstPosition: 0, removedCount: 0, time: 0)]
     arrays = [views[0].arrays]
     liveBefore = [Lazy()]
     dim = boxes.dim
@@ -49,51 +49,51 @@ final class SearchPoints<S: Scalar>: @unchecked Sendable {
     self.rows = rows
   }
 
-  /// Places from the first one to that of the last point.
-  var placeCount: Int { views[views.count - 1].firstPlace + views[views.count - 1].segment.count }
+  /// Positions from the first one to that of the last point.
+  var positionCount: Int { views[views.count - 1].firstPosition + views[views.count - 1].segment.count }
 
-  /// The segment in which a place is.
+  /// The segment in which a position is.
   @inline(__always)
-  func view(at place: Int) -> SegmentView<S> {
+  func view(at position: Int) -> SegmentView<S> {
     var number = views.count &- 1
-    while views[number].firstPlace > place { number &-= 1 }
+    while views[number].firstPosition > position { number &-= 1 }
     return views[number]
   }
 
-  /// The coordinates of the point at a place: every `width`-th scalar from here.
+  /// The coordinates of the point at a position: every `width`-th scalar from here.
   @inline(__always)
-  func coordinates(at place: Int) -> UnsafePointer<S> {
-    let (segment, inside) = arrays.locate(place)
+  func coordinates(at position: Int) -> UnsafePointer<S> {
+    let (segment, inside) = arrays.locate(position)
     return segment.point(inside, dim)
   }
 
-  /// The dataset index of the point at a place, removed or not.
+  /// The dataset index of the point at a position, removed or not.
   @inline(__always)
-  func label(at place: Int) -> Int32 {
-    let (segment, inside) = arrays.locate(place)
+  func label(at position: Int) -> Int32 {
+    let (segment, inside) = arrays.locate(position)
     return segment.labels[inside]
   }
 
-  /// Copies the coordinates of the point at a place; of the segment's first point if there is none.
+  /// Copies the coordinates of the point at a position; of the segment's first point if there is none.
   @inline(__always)
-  func copy(_ place: Int, into target: UnsafeMutablePointer<S>) {
-    let (segment, inside) = arrays.locate(place)
+  func copy(_ position: Int, into target: UnsafeMutablePointer<S>) {
+    let (segment, inside) = arrays.locate(position)
     let point = segment.point(inside < segment.count ? inside : 0, dim)
     for d in 0..<dim { target[d] = point[d &* S.width] }
   }
 
-  /// Places of points that searches find, in the order of the leaves; nil if they are 0 ..< `liveCount`.
-  func livePlaces() throws(CoverTreeError) -> Buffer<Int32>? {
+  /// Positions of points that searches find, in the order of the leaves; nil if they are 0 ..< `liveCount`.
+  func livePositions() throws(CoverTreeError) -> Buffer<Int32>? {
     if views.count == 1 && views[0].removedCount == 0 { return nil }
-    let places = try Buffer<Int32>(count: liveCount)
+    let positions = try Buffer<Int32>(count: liveCount)
     var next = 0
     for view in views {
-      for place in 0..<view.segment.count where view.label(place) != KDTree<S>.noLabel {
-        places[next] = Int32(view.firstPlace + place)
+      for position in 0..<view.segment.count where view.label(position) != KDTree<S>.noLabel {
+        positions[next] = Int32(view.firstPosition + position)
         next += 1
       }
     }
-    return places
+    return positions
   }
 
   /// How many points of a segment before each of its leaves, and all of them, count; nil where all points do.
@@ -117,7 +117,7 @@ final class SearchPoints<S: Scalar>: @unchecked Sendable {
   }
 
   /// Queries that a thread takes at a time: many neighbours along the curve, but fewer where one may scan for long.
-  var queriesPerChunk: Int { CallContext.grain(operationsPerItem: placeCount * dim / S.width, most: 128) }
+  var queriesPerChunk: Int { CallContext.grain(operationsPerItem: positionCount * dim / S.width, most: 128) }
 
   /// Memory for the segments, and what was made of them.
   var byteCount: Int {

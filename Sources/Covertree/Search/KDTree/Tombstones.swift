@@ -5,9 +5,9 @@ import CNumerics
 /// A mark that a snapshot sees is never taken back, so searches go on undisturbed, and a removal writes some bytes, whatever the tree holds.
 /// One change at a time writes.
 final class Tombstones: @unchecked Sendable {
-  /// By place: the number of the change; 0 for points that are there.
+  /// By position: the number of the change; 0 for points that are there.
   private let times: Buffer<UInt32>
-  /// A bit for each place that is marked, whenever that was: the bits of many places are in the cache, their numbers are not.
+  /// A bit for each position that is marked, whenever that was: the bits of many positions are in the cache, their numbers are not.
   private let marks: Buffer<UInt32>
 
   init(count: Int) throws(CoverTreeError) {
@@ -16,23 +16,23 @@ final class Tombstones: @unchecked Sendable {
   }
 
   @inline(__always)
-  func isRemoved(_ place: Int, by time: UInt32) -> Bool { remaining(1, from: place, by: time) == 0 }
+  func isRemoved(_ position: Int, by time: UInt32) -> Bool { remaining(1, from: position, by: time) == 0 }
 
   /// - Returns: false if the point was marked before.
-  func mark(_ place: Int, at time: UInt32) -> Bool {
-    guard cn_relaxed_load_u32(times.base + place) == 0 else { return false }
-    cn_relaxed_store_u32(times.base + place, time)
-    cn_relaxed_store_u32(marks.base + place / 32, marks[place / 32] | 1 << UInt32(place % 32))
+  func mark(_ position: Int, at time: UInt32) -> Bool {
+    guard cn_relaxed_load_u32(times.base + position) == 0 else { return false }
+    cn_relaxed_store_u32(times.base + position, time)
+    cn_relaxed_store_u32(marks.base + position / 32, marks[position / 32] | 1 << UInt32(position % 32))
     return true
   }
 
   /// Takes back a mark that no snapshot sees.
-  func unmark(_ place: Int) {
-    cn_relaxed_store_u32(marks.base + place / 32, marks[place / 32] & ~(1 << UInt32(place % 32)))
-    cn_relaxed_store_u32(times.base + place, 0)
+  func unmark(_ position: Int) {
+    cn_relaxed_store_u32(marks.base + position / 32, marks[position / 32] & ~(1 << UInt32(position % 32)))
+    cn_relaxed_store_u32(times.base + position, 0)
   }
 
-  /// Those of some lanes, the first of which is at a place, that are not removed. They are in one word of 32 places.
+  /// Those of some lanes, the first of which is at a position, that are not removed. They are in one word of 32 positions.
   @inline(__always)
   func remaining(_ lanes: UInt32, from first: Int, by time: UInt32) -> UInt32 {
     let word = cn_relaxed_load_u32(marks.base + first &>> 5)

@@ -62,12 +62,12 @@ final class BucketSort {
     guard let base = candidates.baseAddress else { return }
     for next in 0..<candidates.count {
       let candidate = base[next]
-      var place = next
-      while place > 0 && candidate < base[place &- 1] {
-        base[place] = base[place &- 1]
-        place &-= 1
+      var position = next
+      while position > 0 && candidate < base[position &- 1] {
+        base[position] = base[position &- 1]
+        position &-= 1
       }
-      base[place] = candidate
+      base[position] = candidate
     }
   }
 }

@@ -1,6 +1,6 @@
 /// The `k` nearest of the points that are inserted, by distance and then by index.
 ///
-/// Up to `sortedLimit` they are kept sorted: a point is put in its place by one sweep from the far end, eight places at a
+/// Up to `sortedLimit` they are kept sorted: a point is put in its place by one sweep from the far end, eight positions at a
 /// time, without a branch on where that is. Beyond that they are a binary heap with the farthest on top, sorted at the
 /// end. O(k / 8) or O(log k) a point that is kept, one comparison for one that is not.
 struct TopK {
@@ -15,10 +15,10 @@ struct TopK {
 
     init(k: Int) throws(CoverTreeError) {
       self.k = k
-      // One place before the first, and whole vectors after the last.
-      let places = 2 * width + (k + width - 1) / width * width
-      squared = try Buffer(count: places)
-      indices = try Buffer(count: places)
+      // One position before the first, and whole vectors after the last.
+      let positions = 2 * width + (k + width - 1) / width * width
+      squared = try Buffer(count: positions)
+      indices = try Buffer(count: positions)
     }
   }
 
@@ -40,12 +40,12 @@ struct TopK {
     vectors = (k + Self.width - 1) / Self.width
     worst = bound
     guard k <= Self.sortedLimit else { return }
-    // Nothing found is nothing but places that every point comes before.
+    // Nothing found is nothing but positions that every point comes before.
     squared[-1] = -.infinity
     indices[-1] = -1
-    for place in 0..<vectors * Self.width {
-      squared[place] = .infinity
-      indices[place] = Int64.max
+    for position in 0..<vectors * Self.width {
+      squared[position] = .infinity
+      indices[position] = Int64.max
     }
   }
 
@@ -69,7 +69,7 @@ struct TopK {
     } else {
       count &+= 1
     }
-    // Every place takes what it has, the new one, or what the place before it has: whichever comes there in order.
+    // Every position takes what it has, the new one, or what the position before it has: whichever comes there in order.
     let x = SIMD8<Double>(repeating: distance)
     let xi = SIMD8<Int64>(repeating: index)
     var vector = vectors &- 1
@@ -84,7 +84,7 @@ struct TopK {
       let follows = (before .< x) .| ((before .== x) .& (beforeIndex .< xi))
       store(before.replacing(with: x, where: follows).replacing(with: own, where: keeps), here)
       store(beforeIndex.replacing(with: xi, where: follows).replacing(with: ownIndex, where: keeps), hereIndex)
-      // The new one is in this vector or beyond it once the place before comes before it.
+      // The new one is in this vector or beyond it once the position before comes before it.
       if (here - 1).pointee < distance { break }
       vector &-= 1
     }
@@ -103,13 +103,13 @@ struct TopK {
 
   private mutating func insertIntoHeap(_ distance: Double, _ index: Int64) {
     if count < k {
-      var place = count
+      var position = count
       count &+= 1
-      while place > 0 && precedes((place &- 1) >> 1, distance, index) {
-        move((place &- 1) >> 1, to: place)
-        place = (place &- 1) >> 1
+      while position > 0 && precedes((position &- 1) >> 1, distance, index) {
+        move((position &- 1) >> 1, to: position)
+        position = (position &- 1) >> 1
       }
-      set(place, distance, index)
+      set(position, distance, index)
     } else {
       guard !precedes(0, distance, index) else { return }
       siftDown(distance, index, size: k)
@@ -117,33 +117,33 @@ struct TopK {
     if count == k { worst = min(worst, squared[0]) }
   }
 
-  /// Whether the one at a place comes before another.
+  /// Whether the one at a position comes before another.
   @inline(__always)
-  private func precedes(_ place: Int, _ distance: Double, _ index: Int64) -> Bool {
-    squared[place] < distance || (squared[place] == distance && indices[place] < index)
+  private func precedes(_ position: Int, _ distance: Double, _ index: Int64) -> Bool {
+    squared[position] < distance || (squared[position] == distance && indices[position] < index)
   }
 
   @inline(__always)
-  private func set(_ place: Int, _ distance: Double, _ index: Int64) {
-    squared[place] = distance
-    indices[place] = index
+  private func set(_ position: Int, _ distance: Double, _ index: Int64) {
+    squared[position] = distance
+    indices[position] = index
   }
 
   @inline(__always)
-  private func move(_ place: Int, to target: Int) { set(target, squared[place], indices[place]) }
+  private func move(_ position: Int, to target: Int) { set(target, squared[position], indices[position]) }
 
   /// Puts one in place of the top of the heap.
   private func siftDown(_ distance: Double, _ index: Int64, size: Int) {
-    var place = 0
+    var position = 0
     while true {
-      var child = 2 &* place &+ 1
+      var child = 2 &* position &+ 1
       guard child < size else { break }
       if child &+ 1 < size && precedes(child, squared[child &+ 1], indices[child &+ 1]) { child &+= 1 }
       guard !precedes(child, distance, index) else { break }
-      move(child, to: place)
-      place = child
+      move(child, to: position)
+      position = child
     }
-    set(place, distance, index)
+    set(position, distance, index)
   }
 
   /// What was found, in order. Nothing may be inserted afterwards.

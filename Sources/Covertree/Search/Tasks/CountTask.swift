@@ -10,29 +10,29 @@ struct CountTask<S: Scalar>: DimensionTask {
   let counts: UnsafeMutablePointer<Int64>
 
   func run<D: Dimension>(_ dimension: D) throws(CoverTreeError) {
-    try BruteForceChoice.run(queries: set.count, dim: points.dim, points: points.placeCount) {
-      (places) throws(CoverTreeError) in
-      try walk(places, dimension)
-    } compare: { (places) throws(CoverTreeError) in
+    try BruteForceChoice.run(queries: set.count, dim: points.dim, points: points.positionCount) {
+      (positions) throws(CoverTreeError) in
+      try walk(positions, dimension)
+    } compare: { (positions) throws(CoverTreeError) in
       try BruteForceRadius(
         points: points.flat(context), set: set, options: options, reach: QueryReach(options, points, rounded),
         lists: false, context: context, counters: counters
-      ).count(places, into: counts)
+      ).count(positions, into: counts)
     }
   }
 
   /// Walks the boxes for each query.
   ///
   /// - Returns: with how many points they were compared.
-  private func walk<D: Dimension>(_ places: Range<Int>, _ dimension: D) throws(CoverTreeError) -> Int {
+  private func walk<D: Dimension>(_ positions: Range<Int>, _ dimension: D) throws(CoverTreeError) -> Int {
     let compared = Counter()
-    try context.forEach(places.count, grain: points.queriesPerChunk) { (range, _) throws(CoverTreeError) in
-      let numbers = range.lowerBound + places.lowerBound..<range.upperBound + places.lowerBound
+    try context.forEach(positions.count, grain: points.queriesPerChunk) { (range, _) throws(CoverTreeError) in
+      let numbers = range.lowerBound + positions.lowerBound..<range.upperBound + positions.lowerBound
       let queries = try set.queries(numbers)
       defer { withExtendedLifetime(queries) {} }
       var search = try CountSearch(points, bounded: options.areSomeTooLate, dimension: dimension)
-      for place in numbers {
-        let query = queries[place]
+      for position in numbers {
+        let query = queries[position]
         let eligible = options.eligible(query)
         if let rounded {
           let worst = options.farthestScore(query.row, Double.self)

@@ -27,7 +27,8 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
     let compared = try piloting.walk(0..<BruteForceChoice.pilots, dimension)
     let rest = BruteForceChoice.pilots..<set.count
     guard
-      BruteForceChoice.favorsComparing(compared: compared, queries: BruteForceChoice.pilots, points: points.placeCount)
+      BruteForceChoice.favorsComparing(
+        compared: compared, queries: BruteForceChoice.pilots, points: points.positionCount)
     else {
       try walk(rest, dimension)
       return
@@ -51,11 +52,11 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
   ///
   /// - Returns: with how many points they were compared.
   @discardableResult
-  fileprivate func walk<D: Dimension>(_ places: Range<Int>, _ dimension: D) throws(CoverTreeError) -> Int {
-    let wanted = min(k, points.placeCount)
+  fileprivate func walk<D: Dimension>(_ positions: Range<Int>, _ dimension: D) throws(CoverTreeError) -> Int {
+    let wanted = min(k, points.positionCount)
     let compared = Counter()
-    try context.forEach(places.count, grain: points.queriesPerChunk) { (range, _) throws(CoverTreeError) in
-      let part = range.lowerBound + places.lowerBound..<range.upperBound + places.lowerBound
+    try context.forEach(positions.count, grain: points.queriesPerChunk) { (range, _) throws(CoverTreeError) in
+      let part = range.lowerBound + positions.lowerBound..<range.upperBound + positions.lowerBound
       let queries = try set.queries(part)
       defer { withExtendedLifetime(queries) {} }
       var search = try KDTreeSearch(points, dimension: dimension)
@@ -65,7 +66,7 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
       } else if wanted <= TopK.sortedLimit {
         try walkTiles(part, queries, &search, &exact)
       } else {
-        for place in part { try write(try exact.nearest(to: queries[place], options), queries[place]) }
+        for position in part { try write(try exact.nearest(to: queries[position], options), queries[position]) }
       }
       if let exact = exact.search { search.count(exact) }
       counters.add(queries: range.count, points: search.pointsCompared, boxes: search.boxesCompared)
@@ -76,29 +77,29 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
 
   /// The nearest point of queries that follow each other, `width` of them at a time.
   private func walkPackets<D: Dimension>(
-    _ places: Range<Int>, _ queries: QueryRows<S>, _ search: inout KDTreeSearch<S, D>, _ exact: inout Decisions<S, D>
+    _ positions: Range<Int>, _ queries: QueryRows<S>, _ search: inout KDTreeSearch<S, D>, _ exact: inout Decisions<S, D>
   ) throws(CoverTreeError) {
     var lanes = try PacketSearch(points, dimension: search.dimension)
     var closest = PacketNearest<S>(lanes.rounding)
     let result = try Arena(Arena.size(1, of: Double.self), Arena.size(1, of: Int64.self))
     defer { withExtendedLifetime(result) {} }
     let (square, label) = (result.take(1, of: Double.self), result.take(1, of: Int64.self))
-    for first in stride(from: places.lowerBound, to: places.upperBound, by: S.width) {
-      let together = first..<min(places.upperBound, first + S.width)
+    for first in stride(from: positions.lowerBound, to: positions.upperBound, by: S.width) {
+      let together = first..<min(positions.upperBound, first + S.width)
       lanes.removeAll()
-      for place in together {
-        let query = queries[place]
+      for position in together {
+        let query = queries[position]
         lanes.add(query.coordinates, bound: options.farthestScore(query.row, S.self), options.eligible(query))
       }
       try lanes.run(into: &closest)
-      for place in together {
-        let query = queries[place]
-        switch closest.outcome(place - first, of: lanes) {
+      for position in together {
+        let query = queries[position]
+        switch closest.outcome(position - first, of: lanes) {
         case .nothing:
           try write(SortedNeighbors(count: 0, squares: square, labels: label), query)
-        case .found(let place, let squared):
+        case .found(let position, let squared):
           square.pointee = squared
-          label.pointee = Int64(points.label(at: place))
+          label.pointee = Int64(points.label(at: position))
           try write(
             SortedNeighbors(
               count: squared <= options.farthestScore(query.row, S.self) ? 1 : 0, squares: square, labels: label), query
@@ -114,18 +115,18 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
   /// Queries that follow each other lie together: a tile of them begins at one frontier, and each looks no farther than
   /// to the neighbours of the one before it.
   private func walkTiles<D: Dimension>(
-    _ places: Range<Int>, _ queries: QueryRows<S>, _ search: inout KDTreeSearch<S, D>, _ exact: inout Decisions<S, D>
+    _ positions: Range<Int>, _ queries: QueryRows<S>, _ search: inout KDTreeSearch<S, D>, _ exact: inout Decisions<S, D>
   ) throws(CoverTreeError) {
     let k = exact.k
     let scratch = try CandidateBuffer<S>.Scratch(k: k)
     defer { withExtendedLifetime(scratch) {} }
     let reranker = try ExactReranker<S>(dim: points.dim, k: k)
     let tile = try QueryTile<S>(dim: points.dim)
-    var place = places.lowerBound
-    while place < places.upperBound {
-      var (together, reach) = (place..<place + 1, S.infinity)
+    var position = positions.lowerBound
+    while position < positions.upperBound {
+      var (together, reach) = (position..<position + 1, S.infinity)
       if reranker.isFull {
-        let near = tile.take(from: place..<places.upperBound, search.dimension) { queries[$0].coordinates }
+        let near = tile.take(from: position..<positions.upperBound, search.dimension) { queries[$0].coordinates }
         if !near.isEmpty && reranker.serves(before: earliest(near, queries)) {
           together = near
           reach = search.rounding.upperBound(ofFiltered: reranker.farthest(from: tile.low, tile.high, search.dimension))
@@ -152,15 +153,15 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
         reranker.close(spare: options.excludesSelf ? (query.coordinates, query.index) : nil, search.dimension)
         try write(nearest, query)
       }
-      place = together.upperBound
+      position = together.upperBound
     }
   }
 
   /// The earliest bound on labels of some queries.
   @inline(__always)
-  private func earliest(_ places: Range<Int>, _ queries: QueryRows<S>) -> Int32 {
+  private func earliest(_ positions: Range<Int>, _ queries: QueryRows<S>) -> Int32 {
     guard options.areSomeTooLate else { return Int32.max }
-    return places.reduce(Int32.max) { min($0, options.eligible(queries[$1]).upperIndex) }
+    return positions.reduce(Int32.max) { min($0, options.eligible(queries[$1]).upperIndex) }
   }
 
   @inline(__always)

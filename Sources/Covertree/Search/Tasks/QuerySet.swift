@@ -12,8 +12,8 @@ struct QuerySet<S: Scalar> {
   private enum Source {
     /// New points, and their rows in the order in which they are run; nil for as they come.
     case new(PointsView<S>, sequence: Buffer<Int32>?)
-    /// Points of those that are searched, by place in the order in which they are run; nil for all, as they come.
-    case stored(SearchPoints<S>, places: Buffer<Int32>?, rows: StoredRows)
+    /// Points of those that are searched, by position in the order in which they are run; nil for all, as they come.
+    case stored(SearchPoints<S>, positions: Buffer<Int32>?, rows: StoredRows)
   }
 
   /// Which row of the result is that of a stored query.
@@ -54,36 +54,36 @@ struct QuerySet<S: Scalar> {
     let locator = try PointLocator(points)
     let keys = try Buffer<UInt64>(count: list.count)
     for (row, index) in list.enumerated() {
-      guard let place = locator.place(Int(index)) else {
+      guard let position = locator.position(Int(index)) else {
         throw CoverTreeError(.notFound, "queries[\(row)]: the tree has no point \(index)")
       }
-      keys[row] = UInt64(place)
+      keys[row] = UInt64(position)
     }
     let rows = try sortedOrder(ofKeys: keys, context: context)
-    let places = try Buffer<Int32>(count: list.count)
-    for number in 0..<rows.count { places[number] = Int32(keys[Int(rows[number])]) }
-    (count, source) = (list.count, .stored(points, places: places, rows: .bySequence(rows)))
+    let positions = try Buffer<Int32>(count: list.count)
+    for number in 0..<rows.count { positions[number] = Int32(keys[Int(rows[number])]) }
+    (count, source) = (list.count, .stored(points, positions: positions, rows: .bySequence(rows)))
   }
 
   /// All points that are searched, in the order of the leaves; rows are in the order of dataset indices.
   init(allOf points: SearchPoints<S>) throws(CoverTreeError) {
     count = points.liveCount
-    let places = try points.livePlaces()
+    let positions = try points.livePositions()
     let lowest = points.views[0].segment.indices.lowerBound
     let span = points.views[points.views.count - 1].segment.indices.upperBound - lowest
     guard lowest > 0 || span > count else {
-      source = .stored(points, places: places, rows: .index)
+      source = .stored(points, positions: positions, rows: .index)
       return
     }
     let rows = try Buffer<Int32>(count: span, filledWith: 0)
-    for number in 0..<count { rows[Int(points.label(at: places.map { Int($0[number]) } ?? number)) - lowest] = 1 }
+    for number in 0..<count { rows[Int(points.label(at: positions.map { Int($0[number]) } ?? number)) - lowest] = 1 }
     var row: Int32 = 0
     for offset in 0..<span {
       let isThere = rows[offset]
       rows[offset] = row
       row += isThere
     }
-    source = .stored(points, places: places, rows: .byIndex(rows, lowest: Int32(lowest)))
+    source = .stored(points, positions: positions, rows: .byIndex(rows, lowest: Int32(lowest)))
   }
 
   /// Keys are as fine as the order of so many queries is worth, in whole passes of the sort.
@@ -100,7 +100,7 @@ struct QuerySet<S: Scalar> {
   func queries(_ numbers: Range<Int>) throws(CoverTreeError) -> QueryRows<S> {
     switch source {
     case .new(let view, let sequence): QueryRows(view, sequence)
-    case .stored(let points, let places, let rows): try QueryRows(numbers, of: points, places, rows)
+    case .stored(let points, let positions, let rows): try QueryRows(numbers, of: points, positions, rows)
     }
   }
 }
@@ -125,7 +125,7 @@ struct QueryRows<S: Scalar> {
   }
 
   fileprivate init(
-    _ numbers: Range<Int>, of points: SearchPoints<S>, _ places: Buffer<Int32>?, _ resultRows: QuerySet<S>.StoredRows
+    _ numbers: Range<Int>, of points: SearchPoints<S>, _ positions: Buffer<Int32>?, _ resultRows: QuerySet<S>.StoredRows
   ) throws(CoverTreeError) {
     let (count, dim) = (numbers.count, points.dim)
     let arena = try Arena(
@@ -133,9 +133,9 @@ struct QueryRows<S: Scalar> {
     let coordinates = arena.take(count * dim, of: S.self)
     let (rows, indices) = (arena.take(count, of: Int32.self), arena.take(count, of: Int32.self))
     for (offset, number) in numbers.enumerated() {
-      let place = places.map { Int($0[number]) } ?? number
-      points.copy(place, into: coordinates + offset * dim)
-      indices[offset] = points.label(at: place)
+      let position = positions.map { Int($0[number]) } ?? number
+      points.copy(position, into: coordinates + offset * dim)
+      indices[offset] = points.label(at: position)
       switch resultRows {
       case .bySequence(let buffer): rows[offset] = buffer[number]
       case .byIndex(let buffer, let lowest): rows[offset] = buffer[indices[offset] - lowest]

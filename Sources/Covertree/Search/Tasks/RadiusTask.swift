@@ -10,11 +10,11 @@ struct RadiusTask<S: Scalar, Reported: Scalar>: DimensionTask {
 
   func run<D: Dimension>(_ dimension: D) throws(CoverTreeError) -> NeighborLists<Reported> {
     let found = try FoundLists(queries: set.count)
-    try BruteForceChoice.run(queries: set.count, dim: points.dim, points: points.placeCount) {
-      (places) throws(CoverTreeError) in
-      try walk(places, found, dimension)
-    } compare: { (places) throws(CoverTreeError) in
-      try compare(places, found)
+    try BruteForceChoice.run(queries: set.count, dim: points.dim, points: points.positionCount) {
+      (positions) throws(CoverTreeError) in
+      try walk(positions, found, dimension)
+    } compare: { (positions) throws(CoverTreeError) in
+      try compare(positions, found)
     }
     return try joined(found)
   }
@@ -23,21 +23,21 @@ struct RadiusTask<S: Scalar, Reported: Scalar>: DimensionTask {
   ///
   /// - Returns: with how many points they were compared.
   private func walk<D: Dimension>(
-    _ places: Range<Int>, _ found: FoundLists, _ dimension: D
+    _ positions: Range<Int>, _ found: FoundLists, _ dimension: D
   ) throws(CoverTreeError) -> Int {
     let chunk = points.queriesPerChunk
-    let lists = try found.add(places, each: chunk)
+    let lists = try found.add(positions, each: chunk)
     let compared = Counter()
     let locator = try rounded.map { (_) throws(CoverTreeError) in try PointLocator(points) }
-    try context.forEach(places.count, grain: chunk) { (range, _) throws(CoverTreeError) in
-      let numbers = range.lowerBound + places.lowerBound..<range.upperBound + places.lowerBound
+    try context.forEach(positions.count, grain: chunk) { (range, _) throws(CoverTreeError) in
+      let numbers = range.lowerBound + positions.lowerBound..<range.upperBound + positions.lowerBound
       let queries = try set.queries(numbers)
       defer { withExtendedLifetime(queries) {} }
       var search = try KDTreeSearch(points, dimension: dimension)
       let sort = try BucketSort()
       let list = lists[range.lowerBound / chunk]
-      for place in numbers {
-        let query = queries[place]
+      for position in numbers {
+        let query = queries[position]
         let first = list.count
         if S.self == Float.self, let rounded {
           try search.findPrecisely(query, locator!, rounded, options, into: list)
@@ -55,15 +55,15 @@ struct RadiusTask<S: Scalar, Reported: Scalar>: DimensionTask {
   }
 
   /// Compares queries with all points.
-  private func compare(_ places: Range<Int>, _ found: FoundLists) throws(CoverTreeError) -> Bool {
+  private func compare(_ positions: Range<Int>, _ found: FoundLists) throws(CoverTreeError) -> Bool {
     let dense = BruteForceRadius(
       points: try points.flat(context), set: set, options: options, reach: QueryReach(options, points, rounded),
       lists: true,
       context: context, counters: counters)
     let size = RadiusBatch<FlatPoints<S>>.size
-    let lists = try found.add(places, each: size)
+    let lists = try found.add(positions, each: size)
     let sorts = PerThread<BucketSort>(count: context.threads)
-    let isDone = try dense.run(places) { (query, within) throws(CoverTreeError) in
+    let isDone = try dense.run(positions) { (query, within) throws(CoverTreeError) in
       let sort = try sorts.value(within.slot) { () throws(CoverTreeError) in try BucketSort() }
       try sort.sort(within.neighbors)
       try lists[within.batch].append(UnsafeBufferPointer(within.neighbors))
@@ -81,11 +81,11 @@ struct RadiusTask<S: Scalar, Reported: Scalar>: DimensionTask {
     try context.forEach(found.parts.count, grain: 1) { (range, _) throws(CoverTreeError) in
       for part in range {
         let list = found.parts[part].list
-        let queries = try set.queries(found.parts[part].places)
+        let queries = try set.queries(found.parts[part].positions)
         defer { withExtendedLifetime(queries) {} }
         var next = 0
-        for place in found.parts[part].places {
-          let query = queries[place]
+        for position in found.parts[part].positions {
+          let query = queries[position]
           for slot in Int(offsets[query.row])..<Int(offsets[query.row + 1]) {
             neighbors.indices[slot] = Int64(list[next].index)
             neighbors.distances[slot] = Reported(Score.distance(list[next].squared))
@@ -103,16 +103,16 @@ struct RadiusTask<S: Scalar, Reported: Scalar>: DimensionTask {
 private final class FoundLists: @unchecked Sendable {
   /// Of each row, its number at first: `offsets[row + 1]`.
   let offsets: Buffer<Int64>
-  private(set) var parts: [(places: Range<Int>, list: GrowableBuffer<Candidate>)] = []
+  private(set) var parts: [(positions: Range<Int>, list: GrowableBuffer<Candidate>)] = []
   private var added = 0
 
   init(queries: Int) throws(CoverTreeError) { offsets = try Buffer(count: queries + 1, filledWith: 0) }
 
   /// Lists for so many queries each.
-  func add(_ places: Range<Int>, each: Int) throws(CoverTreeError) -> [GrowableBuffer<Candidate>] {
+  func add(_ positions: Range<Int>, each: Int) throws(CoverTreeError) -> [GrowableBuffer<Candidate>] {
     added = parts.count
-    for first in stride(from: places.lowerBound, to: places.upperBound, by: each) {
-      parts.append((first..<min(places.upperBound, first + each), try GrowableBuffer()))
+    for first in stride(from: positions.lowerBound, to: positions.upperBound, by: each) {
+      parts.append((first..<min(positions.upperBound, first + each), try GrowableBuffer()))
     }
     return parts[added...].map(\.list)
   }

@@ -127,9 +127,9 @@ struct PreciseNearestTask: DimensionTask {
     defer { withExtendedLifetime(queries) {} }
     let again = try context.collect(set.count) { incomplete[queries[$0].row] ? Int32($0) : nil }
     try context.forEach(again.count, grain: points.queriesPerChunk) { (range, _) throws(CoverTreeError) in
-      var search = try ExactSearch(points, k: min(k, points.placeCount), dimension: dimension)
-      for place in range {
-        let query = queries[Int(again[place])]
+      var search = try ExactSearch(points, k: min(k, points.positionCount), dimension: dimension)
+      for position in range {
+        let query = queries[Int(again[position])]
         let found = try search.nearest(
           to: rounded.queries.row(query.row), options.eligible(query),
           bound: options.farthestScore(query.row, Double.self))
@@ -208,12 +208,12 @@ private struct PreciseRows: NeighborRows {
     }
     for next in 1..<max(1, candidates.count) {
       let candidate = candidates[next]
-      var place = next
-      while place > 0 && candidate < candidates[place &- 1] {
-        candidates[place] = candidates[place &- 1]
-        place &-= 1
+      var position = next
+      while position > 0 && candidate < candidates[position &- 1] {
+        candidates[position] = candidates[position &- 1]
+        position &-= 1
       }
-      candidates[place] = candidate
+      candidates[position] = candidate
     }
   }
 }

@@ -18,9 +18,9 @@ struct CandidateBuffer<S: Scalar>: Collector {
     /// The `k` smallest distances in the filter, and infinity behind them.
     fileprivate let smallest: UnsafeMutablePointer<S.Lanes>
     private let capacity: Int
-    /// Of each candidate: its distance in the filter, and its place.
+    /// Of each candidate: its distance in the filter, and its position.
     fileprivate let filtered: UnsafeMutablePointer<S>
-    fileprivate let places: UnsafeMutablePointer<Int32>
+    fileprivate let positions: UnsafeMutablePointer<Int32>
     private let arena: Arena
 
     init(k: Int) throws(CoverTreeError) {
@@ -35,7 +35,7 @@ struct CandidateBuffer<S: Scalar>: Collector {
         Arena.size(self.vectors, of: S.Lanes.self), Arena.size(all, of: S.self), Arena.size(all, of: Int32.self))
       smallest = arena.take(self.vectors)
       filtered = arena.take(all)
-      places = arena.take(all)
+      positions = arena.take(all)
     }
 
     /// How many candidates there may be before they are looked through.
@@ -51,7 +51,7 @@ struct CandidateBuffer<S: Scalar>: Collector {
   private unowned(unsafe) let scratch: Scratch
   private let smallest: UnsafeMutablePointer<S.Lanes>
   private let filtered: UnsafeMutablePointer<S>
-  private let places: UnsafeMutablePointer<Int32>
+  private let positions: UnsafeMutablePointer<Int32>
   private let vectors: Int
   private let rounding: RoundingBound<S>
   private var count = 0
@@ -70,7 +70,7 @@ struct CandidateBuffer<S: Scalar>: Collector {
     smallest = scratch.smallest
     vectors = scratch.vectors
     filtered = scratch.filtered
-    places = scratch.places
+    positions = scratch.positions
     threshold = bound
     due = scratch.k &+ scratch.patience
     smallest.update(repeating: S.Lanes(repeating: .infinity), count: vectors)
@@ -84,8 +84,8 @@ struct CandidateBuffer<S: Scalar>: Collector {
     if count &+ S.width > scratch.limit { dropFarCandidates() }
     UnsafeMutableRawPointer(filtered + count).storeBytes(of: S.pack(hits.filtered, hits.lanes), as: S.Lanes.self)
     let lanes = SIMD16<Int32>(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)
-    UnsafeMutableRawPointer(places + count).storeBytes(
-      of: cn_i32x16_pack(lanes &+ Int32(truncatingIfNeeded: hits.place), hits.lanes), as: SIMD16<Int32>.self)
+    UnsafeMutableRawPointer(positions + count).storeBytes(
+      of: cn_i32x16_pack(lanes &+ Int32(truncatingIfNeeded: hits.position), hits.lanes), as: SIMD16<Int32>.self)
     count &+= hits.lanes.nonzeroBitCount
     if count >= due { tighten() }
   }
@@ -123,7 +123,7 @@ struct CandidateBuffer<S: Scalar>: Collector {
     for vector in 0..<length { smallest[vector] = kept[vector] }
   }
 
-  /// Every place takes the larger of the new one and the one before it, unless its own is smaller.
+  /// Every position takes the larger of the new one and the one before it, unless its own is smaller.
   @inline(__always)
   private func insert(_ distance: S) {
     let x = S.Lanes(repeating: distance)
@@ -144,7 +144,7 @@ struct CandidateBuffer<S: Scalar>: Collector {
     var kept = 0
     for candidate in 0..<count where filtered[candidate] <= threshold {
       filtered[kept] = filtered[candidate]
-      places[kept] = places[candidate]
+      positions[kept] = positions[candidate]
       kept &+= 1
     }
     (count, taken, due) = (kept, kept, kept &+ scratch.patience)
@@ -168,7 +168,7 @@ struct CandidateBuffer<S: Scalar>: Collector {
       while near != 0 {
         let lane = near.trailingZeroBitCount
         near &= near &- 1
-        let point = search.point(at: Int(places[first &+ lane]))
+        let point = search.point(at: Int(positions[first &+ lane]))
         guard
           reranker.append(
             point.coordinates, stride: S.width, point.label, shown: filtered[first &+ lane], search.dimension)
@@ -187,7 +187,7 @@ struct CandidateBuffer<S: Scalar>: Collector {
   ) throws(CoverTreeError) -> TopK {
     var nearest = TopK(try TopK.Scratch(k: scratch.k), bound: bound)
     for candidate in 0..<count where filtered[candidate] <= threshold {
-      let point = search.point(at: Int(places[candidate]))
+      let point = search.point(at: Int(positions[candidate]))
       let squared = euclideanScore(row, point.coordinates, stride: S.width, dim: search.dimension.count)
       nearest.insert(squared, point.label)
     }

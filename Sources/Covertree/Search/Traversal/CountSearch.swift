@@ -1,6 +1,6 @@
 /// How many points lie within a score of a query, one query at a time.
 ///
-/// A box that lies wholly within it is counted without a visit if all its labels count: it is a range of places. So a count
+/// A box that lies wholly within it is counted without a visit if all its labels count: it is a range of positions. So a count
 /// takes time for the points near its limit, not for those inside.
 struct CountSearch<S: Scalar, D: Dimension> {
   /// A segment, and what counts of it as a whole.
@@ -136,11 +136,11 @@ struct CountSearch<S: Scalar, D: Dimension> {
   /// How many points below a lane count.
   @inline(__always)
   private func liveCount(_ segment: borrowing Counted, below child: Int32) -> Int {
-    let places = segment.boxes.places(below: child)
-    guard let liveBefore = segment.liveBefore else { return places.count }
+    let positions = segment.boxes.positions(below: child)
+    guard let liveBefore = segment.liveBefore else { return positions.count }
     let leafSize = segment.arrays.leafSize
-    let end = (places.upperBound &+ leafSize &- 1) / leafSize
-    return Int(liveBefore[end] &- liveBefore[places.lowerBound / leafSize])
+    let end = (positions.upperBound &+ leafSize &- 1) / leafSize
+    return Int(liveBefore[end] &- liveBefore[positions.lowerBound / leafSize])
   }
 
   /// The boxes whose farthest corner is within the limit.
@@ -169,7 +169,7 @@ struct CountSearch<S: Scalar, D: Dimension> {
     var group = tree.coordinates + first / S.width &* dimension.count
     var count = 0
     pointsCompared &+= tree.leafSize
-    for place in stride(from: first, to: first &+ tree.leafSize, by: S.width) {
+    for position in stride(from: first, to: first &+ tree.leafSize, by: S.width) {
       let sum = S.squaredDistances(query, toGroup: group, dimension)
       var hits = S.maskLessOrEqual(sum, S.Lanes(repeating: limits.possible))
       if hits & ~S.maskLessOrEqual(sum, S.Lanes(repeating: limits.certain)) != 0 {
@@ -178,7 +178,7 @@ struct CountSearch<S: Scalar, D: Dimension> {
         hits &= decided
       }
       if hits != 0 {
-        hits &= tree.admitted(place, IndexFilter(upperIndex: eligible.upperIndex))
+        hits &= tree.admitted(position, IndexFilter(upperIndex: eligible.upperIndex))
         count &+= hits.nonzeroBitCount
       }
       group += dimension.count

@@ -151,16 +151,17 @@ final class ExactReranker<S: Scalar> {
   private func sortOneByOne() {
     for slot in 0..<count {
       let (square, label) = (squares[slot], Int64(labels[slot]))
-      var place = slot
-      while place > 0,
-        sortedSquares[place - 1] > square || (sortedSquares[place - 1] == square && sortedLabels[place - 1] > label)
+      var position = slot
+      while position > 0,
+        sortedSquares[position - 1] > square
+          || (sortedSquares[position - 1] == square && sortedLabels[position - 1] > label)
       {
-        sortedSquares[place] = sortedSquares[place - 1]
-        sortedLabels[place] = sortedLabels[place - 1]
-        place -= 1
+        sortedSquares[position] = sortedSquares[position - 1]
+        sortedLabels[position] = sortedLabels[position - 1]
+        position -= 1
       }
-      sortedSquares[place] = square
-      sortedLabels[place] = label
+      sortedSquares[position] = square
+      sortedLabels[position] = label
     }
   }
 

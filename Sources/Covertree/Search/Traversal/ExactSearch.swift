@@ -78,8 +78,8 @@ struct ExactSearch<S: Scalar, D: Dimension> {
     let first = leaf &* segment.leafSize
     var group = segment.coordinates + first / S.width &* query.dimension.count
     pointsCompared &+= segment.leafSize
-    for place in stride(from: first, to: first &+ segment.leafSize, by: S.width) {
-      let admitted = segment.admitted(place, eligible)
+    for position in stride(from: first, to: first &+ segment.leafSize, by: S.width) {
+      let admitted = segment.admitted(position, eligible)
       for part in 0..<ScoredQuery<S, D>.parts {
         let firstLane = part &* ScoredQuery<S, D>.width
         let scores = query.scores(group, part: part)
@@ -88,7 +88,7 @@ struct ExactSearch<S: Scalar, D: Dimension> {
         while lanes != 0 {
           let lane = lanes.trailingZeroBitCount
           lanes &= lanes &- 1
-          nearest.insert(scores[lane], segment.labels[place &+ firstLane &+ lane])
+          nearest.insert(scores[lane], segment.labels[position &+ firstLane &+ lane])
         }
       }
       group += query.dimension.count
@@ -121,12 +121,12 @@ private final class BoxHeap {
   func push(_ box: Box) throws(CoverTreeError) {
     try boxes.append(box)
     let base = boxes.base
-    var place = boxes.count &- 1
-    while place > 0 && box < base[(place &- 1) >> 1] {
-      base[place] = base[(place &- 1) >> 1]
-      place = (place &- 1) >> 1
+    var position = boxes.count &- 1
+    while position > 0 && box < base[(position &- 1) >> 1] {
+      base[position] = base[(position &- 1) >> 1]
+      position = (position &- 1) >> 1
     }
-    base[place] = box
+    base[position] = box
   }
 
   @inline(__always)
@@ -137,16 +137,16 @@ private final class BoxHeap {
     boxes.removeLast()
     let count = boxes.count
     guard count > 0 else { return first }
-    var place = 0
+    var position = 0
     while true {
-      var child = 2 &* place &+ 1
+      var child = 2 &* position &+ 1
       guard child < count else { break }
       if child &+ 1 < count && base[child &+ 1] < base[child] { child &+= 1 }
       guard base[child] < last else { break }
-      base[place] = base[child]
-      place = child
+      base[position] = base[child]
+      position = child
     }
-    base[place] = last
+    base[position] = last
     return first
   }
 }

@@ -7,8 +7,8 @@ struct Hits<S: Scalar, D: Dimension> {
   let group: UnsafePointer<S.Lanes>
   let query: UnsafePointer<S>
   let dimension: D
-  /// Of the first lane, among the places of all trees.
-  let place: Int
+  /// Of the first lane, among the positions of all trees.
+  let position: Int
   let labels: UnsafePointer<Int32>
 
   /// The score that all decisions are made by: `euclideanScore`, bit for bit, unless the lane is one of `near`.

@@ -132,7 +132,7 @@ struct KDTreeSearch<S: Scalar, D: Dimension> {
     let hits = near & S.maskAdmitted(smallestLabel, below: eligible.upperIndex, except: -1)
     UnsafeMutableRawPointer(stackBounds + top).storeBytes(of: S.pack(bound, hits), as: S.Lanes.self)
     UnsafeMutableRawPointer(stackChildren + top).storeBytes(
-      of: S.pack(UnsafeRawPointer(children).load(as: S.Places.self), hits), as: S.Places.self)
+      of: S.pack(UnsafeRawPointer(children).load(as: S.Positions.self), hits), as: S.Positions.self)
     let count = hits.nonzeroBitCount
     if count > 1 {
       let least = -S.largest(-bound)
@@ -159,15 +159,15 @@ struct KDTreeSearch<S: Scalar, D: Dimension> {
     let first = leaf &* tree.leafSize
     var group = tree.coordinates + first / S.width &* dimension.count
     pointsCompared &+= tree.leafSize
-    for place in stride(from: first, to: first &+ tree.leafSize, by: S.width) {
+    for position in stride(from: first, to: first &+ tree.leafSize, by: S.width) {
       let sum = S.squaredDistances(query, toGroup: group, dimension)
       let near = S.maskLessOrEqual(sum, S.Lanes(repeating: threshold))
       if near != 0 {
-        let hits = near & tree.admitted(place, eligible)
+        let hits = near & tree.admitted(position, eligible)
         try collector.take(
           Hits(
             lanes: hits, filtered: sum, group: group, query: row, dimension: dimension,
-            place: tree.firstPlace &+ place, labels: tree.labels + place))
+            position: tree.firstPosition &+ position, labels: tree.labels + position))
         threshold = collector.threshold(rounding)
       }
       group += dimension.count
@@ -176,10 +176,10 @@ struct KDTreeSearch<S: Scalar, D: Dimension> {
 }
 
 extension KDTreeSearch {
-  /// The coordinates, every `width`-th scalar from there, and the label of the point at a place.
+  /// The coordinates, every `width`-th scalar from there, and the label of the point at a position.
   @inline(__always)
-  func point(at place: Int) -> (coordinates: UnsafePointer<S>, label: Int32) {
-    let (tree, inside) = trees.count > 1 ? trees.locate(place) : (first, place)
+  func point(at position: Int) -> (coordinates: UnsafePointer<S>, label: Int32) {
+    let (tree, inside) = trees.count > 1 ? trees.locate(position) : (first, position)
     return (tree.point(inside, dimension.count), tree.labels[inside])
   }
 

@@ -5,7 +5,7 @@
 struct PacketNearest<S: Scalar>: PacketCollector {
   enum Outcome {
     case nothing
-    /// A place, and the score that decisions are made by.
+    /// A position, and the score that decisions are made by.
     case found(Int, squared: Double)
     case undecided
   }
@@ -14,7 +14,7 @@ struct PacketNearest<S: Scalar>: PacketCollector {
   private var wanted = S.Lanes(repeating: -1)
   private var nearest = S.Lanes(repeating: .infinity)
   private var next = S.Lanes(repeating: .infinity)
-  private var places = S.Places(repeating: -1)
+  private var positions = S.Positions(repeating: -1)
   /// Lanes that were given up, a bit each.
   private var givenUp = UInt32(0)
 
@@ -27,20 +27,20 @@ struct PacketNearest<S: Scalar>: PacketCollector {
   @inline(__always)
   mutating func begin<D: Dimension>(_ search: borrowing PacketSearch<S, D>) {
     var seen = S.Lanes(repeating: .infinity)
-    for lane in 0..<S.width where places[lane] >= 0 {
-      seen = S.minimum(seen, search.squaredDistances(to: Int(places[lane])))
+    for lane in 0..<S.width where positions[lane] >= 0 {
+      seen = S.minimum(seen, search.squaredDistances(to: Int(positions[lane])))
     }
     wanted = S.minimum(search.limits, rounding.upperBound(ofFiltered: seen))
     givenUp = 0
     nearest = S.Lanes(repeating: .infinity)
     next = nearest
-    places = S.Places(repeating: -1)
+    positions = S.Positions(repeating: -1)
   }
 
   @inline(__always)
-  mutating func take(_ squared: S.Lanes, _ place: Int) {
+  mutating func take(_ squared: S.Lanes, _ position: Int) {
     next = S.minimum(next, S.maximum(nearest, squared))
-    places = S.place(Int32(truncatingIfNeeded: place), whereLess: squared, nearest, places)
+    positions = S.position(Int32(truncatingIfNeeded: position), whereLess: squared, nearest, positions)
     nearest = S.minimum(squared, nearest)
   }
 
@@ -59,7 +59,7 @@ struct PacketNearest<S: Scalar>: PacketCollector {
     if givenUp & (1 &<< UInt32(truncatingIfNeeded: lane)) != 0 { return .undecided }
     guard nearest[lane] <= wanted[lane] else { return .nothing }
     guard next[lane] > rounding.upperBound(ofFiltered: nearest[lane]) else { return .undecided }
-    let place = Int(places[lane])
-    return .found(place, squared: search.squared(lane, place))
+    let position = Int(positions[lane])
+    return .found(position, squared: search.squared(lane, position))
   }
 }

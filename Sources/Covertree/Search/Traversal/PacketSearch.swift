@@ -122,12 +122,12 @@ struct PacketSearch<S: Scalar, D: Dimension> {
   private mutating func scan<C: PacketCollector>(
     _ tree: SegmentArrays<S>, from first: Int, into collector: inout C
   ) throws(CoverTreeError) where C.S == S {
-    for place in stride(from: first, to: first &+ tree.leafSize, by: 4) {
-      let squares = packet.squaredDistances(toFourFrom: tree.point(place, packet.dimension.count))
-      try collector.take(admitted(tree, squares.0, place), tree.firstPlace &+ place)
-      try collector.take(admitted(tree, squares.1, place &+ 1), tree.firstPlace &+ place &+ 1)
-      try collector.take(admitted(tree, squares.2, place &+ 2), tree.firstPlace &+ place &+ 2)
-      try collector.take(admitted(tree, squares.3, place &+ 3), tree.firstPlace &+ place &+ 3)
+    for position in stride(from: first, to: first &+ tree.leafSize, by: 4) {
+      let squares = packet.squaredDistances(toFourFrom: tree.point(position, packet.dimension.count))
+      try collector.take(admitted(tree, squares.0, position), tree.firstPosition &+ position)
+      try collector.take(admitted(tree, squares.1, position &+ 1), tree.firstPosition &+ position &+ 1)
+      try collector.take(admitted(tree, squares.2, position &+ 2), tree.firstPosition &+ position &+ 2)
+      try collector.take(admitted(tree, squares.3, position &+ 3), tree.firstPosition &+ position &+ 3)
     }
     pointsCompared &+= S.width &* tree.leafSize
   }
@@ -138,26 +138,26 @@ struct PacketSearch<S: Scalar, D: Dimension> {
     _ tree: SegmentArrays<S>, from first: Int, lane: Int, _ threshold: S, into collector: inout C
   ) throws(CoverTreeError) where C.S == S {
     var group = tree.coordinates + first / S.width &* packet.dimension.count
-    for place in stride(from: first, to: first &+ tree.leafSize, by: S.width) {
+    for position in stride(from: first, to: first &+ tree.leafSize, by: S.width) {
       let squares = packet.squaredDistances(from: lane, to: group)
       var hits = S.maskLessOrEqual(squares, S.Lanes(repeating: threshold))
-      if hits != 0 { hits &= tree.admitted(place, .init(upperIndex: before[lane], excludedIndex: excluded[lane])) }
+      if hits != 0 { hits &= tree.admitted(position, .init(upperIndex: before[lane], excludedIndex: excluded[lane])) }
       while hits != 0 {
         let hit = hits.trailingZeroBitCount
         hits &= hits &- 1
-        try collector.take(S.inLane(lane, squares[hit]), tree.firstPlace &+ place &+ hit)
+        try collector.take(S.inLane(lane, squares[hit]), tree.firstPosition &+ position &+ hit)
       }
       group += packet.dimension.count
     }
     pointsCompared &+= tree.leafSize
   }
 
-  /// What lanes for which the point at a place does not count have from it: infinity.
+  /// What lanes for which the point at a position does not count have from it: infinity.
   @inline(__always)
-  private func admitted(_ tree: SegmentArrays<S>, _ squared: S.Lanes, _ place: Int) -> S.Lanes {
+  private func admitted(_ tree: SegmentArrays<S>, _ squared: S.Lanes, _ position: Int) -> S.Lanes {
     S.admitted(
-      squared, tree.label(place), below: UnsafeRawPointer(before).load(as: S.Places.self),
-      except: UnsafeRawPointer(excluded).load(as: S.Places.self))
+      squared, tree.label(position), below: UnsafeRawPointer(before).load(as: S.Positions.self),
+      except: UnsafeRawPointer(excluded).load(as: S.Positions.self))
   }
 }
 
@@ -165,23 +165,23 @@ extension PacketSearch {
   /// How far away a point may show to be that each lane wants; below 0 where there is no query.
   var limits: S.Lanes { packet.limits }
 
-  /// From each lane to the point at a place, as the filter has it; infinity where it does not count.
+  /// From each lane to the point at a position, as the filter has it; infinity where it does not count.
   @inline(__always)
-  func squaredDistances(to place: Int) -> S.Lanes {
-    let (tree, inside) = locate(place)
+  func squaredDistances(to position: Int) -> S.Lanes {
+    let (tree, inside) = locate(position)
     return admitted(tree, packet.squaredDistances(to: tree.point(inside, packet.dimension.count)), inside)
   }
 
-  /// The score that decisions are made by, from a lane to the point at a place.
+  /// The score that decisions are made by, from a lane to the point at a position.
   @inline(__always)
-  func squared(_ lane: Int, _ place: Int) -> Double {
-    let (tree, inside) = locate(place)
+  func squared(_ lane: Int, _ position: Int) -> Double {
+    let (tree, inside) = locate(position)
     return packet.score(from: lane, to: tree.point(inside, packet.dimension.count))
   }
 
   @inline(__always)
-  private func locate(_ place: Int) -> (SegmentArrays<S>, Int) {
-    trees.count > 1 ? trees.locate(place) : (first, place)
+  private func locate(_ position: Int) -> (SegmentArrays<S>, Int) {
+    trees.count > 1 ? trees.locate(position) : (first, position)
   }
 }
 
@@ -192,7 +192,7 @@ protocol PacketCollector {
   var threshold: S.Lanes { get }
   mutating func begin<D: Dimension>(_ search: borrowing PacketSearch<S, D>)
   /// A point, with the squared distance that it shows to each lane; infinity where it does not matter.
-  mutating func take(_ squared: S.Lanes, _ place: Int) throws(CoverTreeError)
+  mutating func take(_ squared: S.Lanes, _ position: Int) throws(CoverTreeError)
   /// Lanes for which the search is likely to be in vain want no more.
   mutating func giveUpUndecided()
 }
