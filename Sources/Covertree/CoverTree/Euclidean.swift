@@ -109,10 +109,10 @@ private struct ClosestSources<S: Scalar>: SourceCollector {
     arena = try Arena(
       Arena.size(S.width, of: Double.self), Arena.size(S.width, of: Int32.self), Arena.size(S.width, of: Double.self),
       Arena.size(S.width, of: Int32.self))
-    bars = arena.take(S.width)
-    positions = arena.take(S.width)
-    scores = arena.take(S.width)
-    last = arena.take(S.width)
+    bars = arena.allocate(S.width)
+    positions = arena.allocate(S.width)
+    scores = arena.allocate(S.width)
+    last = arena.allocate(S.width)
     forget()
   }
 
@@ -138,7 +138,7 @@ private struct ClosestSources<S: Scalar>: SourceCollector {
   }
 
   @inline(__always)
-  mutating func take(_ score: Double, _ lane: Int, _ position: Int) -> Double? {
+  mutating func collect(_ score: Double, _ lane: Int, _ position: Int) -> Double? {
     guard score < bars[lane] else { return nil }
     positions[lane] = Int32(truncatingIfNeeded: position)
     scores[lane] = score
@@ -163,7 +163,7 @@ private struct SourcesWithin: SourceCollector {
   }
 
   @inline(__always)
-  mutating func take(_ score: Double, _ lane: Int, _ position: Int) throws(CoverTreeError) -> Double? {
+  mutating func collect(_ score: Double, _ lane: Int, _ position: Int) throws(CoverTreeError) -> Double? {
     if score <= radius {
       try pairs.append(Pair(lane: Int32(truncatingIfNeeded: lane), position: Int32(truncatingIfNeeded: position)))
     }

@@ -112,7 +112,7 @@ struct SourceSearch<S: Scalar, D: Dimension> {
     _ position: Int, to lane: Int, of collector: inout C
   ) throws(CoverTreeError) {
     let score = packet.score(from: lane, to: arrays.point(position, packet.dimension.count))
-    if let most = try collector.take(score, lane, position) { packet.setLimit(lane, rounding.upperBound(of: most)) }
+    if let most = try collector.collect(score, lane, position) { packet.setLimit(lane, rounding.upperBound(of: most)) }
   }
 }
 
@@ -121,5 +121,5 @@ protocol SourceCollector {
   /// A source that shows to be within the limit of a lane, and its score. Some may turn out to be of no use, or come twice.
   ///
   /// - Returns: the score above which the lane wants nothing any more; nil where that has not changed.
-  mutating func take(_ score: Double, _ lane: Int, _ position: Int) throws(CoverTreeError) -> Double?
+  mutating func collect(_ score: Double, _ lane: Int, _ position: Int) throws(CoverTreeError) -> Double?
 }

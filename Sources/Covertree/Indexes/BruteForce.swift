@@ -111,7 +111,7 @@ final class BruteForce: IndexStructure, @unchecked Sendable {
     try search.context.forEach(search.queries.count, grain: 1) { (range, thread) throws(CoverTreeError) in
       let scan = try scans.value(thread) { () throws(CoverTreeError) in try RowScan(table, k: k) }
       for row in range {
-        scan.query.take(search.queries.row(row))
+        scan.query.load(search.queries.row(row))
         rows.write(scan.nearest(0..<table.count, search), row)
       }
     }
@@ -128,7 +128,7 @@ final class BruteForce: IndexStructure, @unchecked Sendable {
     let found = try Buffer<SortedNeighbors>(count: all.count)
     try search.context.forEach(all.count, grain: 1) { (range, _) throws(CoverTreeError) in
       for index in range {
-        all[index].query.take(search.queries.row(row))
+        all[index].query.load(search.queries.row(row))
         found[index] = all[index].nearest(index * part..<min(table.count, (index + 1) * part), search)
       }
     }
@@ -150,7 +150,7 @@ final class BruteForce: IndexStructure, @unchecked Sendable {
     try search.context.forEach(search.queries.count, grain: 1) { (range, _) throws(CoverTreeError) in
       let query = try RowQuery(table)
       for row in range {
-        query.take(search.queries.row(row))
+        query.load(search.queries.row(row))
         for slot in 0..<Int32(table.count) where search.admits(slot) {
           let decided = query.scores.decided(slot)
           if decided <= score { try lists.found[row].append(Candidate(squared: decided, index: slot)) }
@@ -234,6 +234,6 @@ private struct RecordedRows: NeighborRows {
 
   func write(_ found: SortedNeighbors, _ query: QuerySet<Float>.Query) {
     rows.write(found, query)
-    pilots.take(found, query)
+    pilots.record(found, query)
   }
 }

@@ -30,7 +30,7 @@ final class RowQuery {
   }
 
   /// Makes a vector the query.
-  func take(_ row: UnsafePointer<Float>) {
+  func load(_ row: UnsafePointer<Float>) {
     values.base.update(from: row, count: scanned.dim)
     scores.query.pointee.values = UnsafePointer(values.base)
     guard scanned.storage == .int8 else { return }
@@ -41,7 +41,7 @@ final class RowQuery {
 
   /// Makes a row of the table the query, as candidates are found among.
   @inline(__always)
-  func take(slot: Int) {
+  func load(slot: Int) {
     let query = scores.query
     switch scanned.storage {
     case .float32, .float16: query.pointee.values = scanned.floats(slot, or: values.base)

@@ -9,7 +9,7 @@ final class Arena {
   /// - Parameter sizes: of the arrays that will be taken, in bytes.
   init(_ sizes: Int...) throws(CoverTreeError) {
     byteCount = sizes.reduce(0) { $0 + Self.wholeLines($1) }
-    memory = try SpareBlocks.take(byteCount)
+    memory = try SpareBlocks.allocate(byteCount)
   }
 
   deinit { SpareBlocks.giveBack(memory, byteCount) }
@@ -19,7 +19,7 @@ final class Arena {
   static func size<Element>(_ count: Int, of type: Element.Type) -> Int { count * MemoryLayout<Element>.stride }
 
   /// The next array, uninitialised and 64-byte aligned. It lives as long as the arena.
-  func take<Element: BitwiseCopyable>(_ count: Int, of type: Element.Type = Element.self) -> UnsafeMutablePointer<
+  func allocate<Element: BitwiseCopyable>(_ count: Int, of type: Element.Type = Element.self) -> UnsafeMutablePointer<
     Element
   > {
     let array = memory + used
@@ -75,7 +75,7 @@ private enum SpareBlocks {
   /// The power of two that holds so many bytes.
   private static func size(_ bytes: Int) -> Int { max(smallest, Int.bitWidth - max(0, bytes - 1).leadingZeroBitCount) }
 
-  static func take(_ bytes: Int) throws(CoverTreeError) -> UnsafeMutableRawPointer {
+  static func allocate(_ bytes: Int) throws(CoverTreeError) -> UnsafeMutableRawPointer {
     let size = size(bytes)
     guard size <= largest else {
       return UnsafeMutableRawPointer(try allocateAligned(bytes) as UnsafeMutablePointer<UInt8>)

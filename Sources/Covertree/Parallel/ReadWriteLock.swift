@@ -38,7 +38,7 @@ final class ReadWriteLock: @unchecked Sendable {
   }
 
   /// Goes in, where that is possible at once, as it nearly always is.
-  private func take(forWriting: Bool) -> Bool {
+  private func tryEnter(forWriting: Bool) -> Bool {
     adopt()
     let me = pthread_self()
     guard writer == nil, !isBroken else { return false }
@@ -53,7 +53,7 @@ final class ReadWriteLock: @unchecked Sendable {
   }
 
   private func enter(_ context: CallContext, forWriting: Bool) throws(CoverTreeError) {
-    if lock.locked({ take(forWriting: forWriting) }) { return }
+    if lock.locked({ tryEnter(forWriting: forWriting) }) { return }
     try wait(context, forWriting: forWriting)
   }
 
@@ -63,7 +63,7 @@ final class ReadWriteLock: @unchecked Sendable {
     // A writer that has to wait says so once.
     var waits = false
     func attempt() -> Outcome {
-      if take(forWriting: forWriting) { return .entered }
+      if tryEnter(forWriting: forWriting) { return .entered }
       if isBroken { return .broken }
       let me = pthread_self()
       if writer == me || (forWriting && readers.contains(me)) { return .inside }

@@ -269,7 +269,7 @@ final class Catalogue {
   // MARK: From and to files
 
   /// Takes records over as they stand in a file; they are found after `rebuildIndex`.
-  func take(slots newSlots: UnsafeBufferPointer<SlotRecord>, from firstSlot: Int) throws(CoverTreeError) {
+  func load(slots newSlots: UnsafeBufferPointer<SlotRecord>, from firstSlot: Int) throws(CoverTreeError) {
     try takenSlots.reserve(newSlots.count)
     for (index, record) in newSlots.enumerated() {
       let slot = firstSlot + index
@@ -281,7 +281,7 @@ final class Catalogue {
     }
   }
 
-  func take(entries newEntries: UnsafeBufferPointer<EntryRecord>, from first: Int) throws(CoverTreeError) {
+  func load(entries newEntries: UnsafeBufferPointer<EntryRecord>, from first: Int) throws(CoverTreeError) {
     try takenEntries.reserve(newEntries.count)
     for (index, record) in newEntries.enumerated() {
       let entry = first + index

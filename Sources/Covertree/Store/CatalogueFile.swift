@@ -212,8 +212,8 @@ final class CatalogueFile: @unchecked Sendable {
       UnsafeMutableRawPointer(copy.base).copyMemory(from: bytes.baseAddress!, byteCount: bytes.count)
       let first = number * RecordPages<SlotRecord>.pageRecords
       switch kind {
-      case .slots: try catalogue.take(slots: copy.slice(0..<bytes.count).reinterpreted().elements, from: first)
-      case .entries: try catalogue.take(entries: copy.slice(0..<bytes.count).reinterpreted().elements, from: first)
+      case .slots: try catalogue.load(slots: copy.slice(0..<bytes.count).reinterpreted().elements, from: first)
+      case .entries: try catalogue.load(entries: copy.slice(0..<bytes.count).reinterpreted().elements, from: first)
       }
     }
   }

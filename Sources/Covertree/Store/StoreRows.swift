@@ -37,7 +37,7 @@ final class StoreRows: @unchecked Sendable {
     let (most, overflow) = (1 << 31).multipliedReportingOverflow(by: rowBytes)
     let least = max(needed * rowBytes, Self.leastBytes) + header
     let wanted = max(min(overflow ? Self.mostBytes : most, Self.mostBytes) + header, least)
-    if file == nil, let spare = Spare.take(wanted) { space = spare } else { space = try Space(file, wanted, least) }
+    if file == nil, let spare = Spare.reuse(wanted) { space = spare } else { space = try Space(file, wanted, least) }
     base = space.base + header
     reserved = min((space.byteCount - header) / rowBytes, Int(Int32.max))
   }
@@ -80,7 +80,7 @@ final class StoreRows: @unchecked Sendable {
     /// Guarded by `processLock`.
     nonisolated(unsafe) private static var space: Space?
 
-    static func take(_ byteCount: Int) -> Space? {
+    static func reuse(_ byteCount: Int) -> Space? {
       processLock.locked {
         guard let known = space, known.byteCount >= byteCount else { return nil }
         space = nil

@@ -240,8 +240,8 @@ extension VectorStore {
       // What is there is written down quickly; its rows stay as they are while they are copied.
       try readWriteLock.writing(context) { () throws(CoverTreeError) in
         try copy.resize(slots: catalogue.slots.count, entries: catalogue.entries.count)
-        try copy.take(slots: catalogue.slots.records.elements, from: 0)
-        try copy.take(entries: catalogue.entries.records.elements, from: 0)
+        try copy.load(slots: catalogue.slots.records.elements, from: 0)
+        try copy.load(entries: catalogue.entries.records.elements, from: 0)
         try file.backUp(to: folder.catalogue, context)
         copies += 1
       }

@@ -72,7 +72,7 @@ import Testing
         return row
       }
       let scorer = try RowQuery(table)
-      query.withView { scorer.take($0.row(0)) }
+      query.withView { scorer.load($0.row(0)) }
       for hasByteProducts in Set([0, cn_has_byte_products()]) {
         var scores = [Float](repeating: 0, count: 37)
         cn_scores(

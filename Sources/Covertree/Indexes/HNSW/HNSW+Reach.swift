@@ -53,7 +53,7 @@ extension Linker {
   ///
   /// - Returns: whether there was room.
   fileprivate func lead(to slot: Int32, from reach: HNSW.Reach) throws(CoverTreeError) -> Bool {
-    walker.query.take(slot: Int(slot))
+    walker.query.load(slot: Int(slot))
     let beam = walker.walk(from: walker.entry, level: 0, limit: walker.scratch.capacity)
     let capacity = walker.lists.capacity(0)
     var nearest = walker.entry

@@ -61,7 +61,7 @@ extension HNSW {
         try Seeker(self, capacity: plan.budget == 0 ? 1 : plan.limit)
       }
       for row in range {
-        seeker.walker.query.take(search.queries.row(row))
+        seeker.walker.query.load(search.queries.row(row))
         try seeker.find(search, k, plan)
         seeker.ranking.write(row, into: rows)
       }
@@ -81,7 +81,7 @@ extension HNSW {
         try Seeker(self, capacity: min(ef, table.count))
       }
       for row in range {
-        seeker.walker.query.take(search.queries.row(row))
+        seeker.walker.query.load(search.queries.row(row))
         var limit = seeker.walker.scratch.capacity
         while true {
           let beam = seeker.walker.walk(from: seeker.walker.start(), level: 0, limit: limit)
@@ -91,7 +91,7 @@ extension HNSW {
             limit = min(table.count, limit * 2)
             if limit > seeker.walker.scratch.capacity {
               seeker = try Seeker(self, capacity: limit)
-              seeker.walker.query.take(search.queries.row(row))
+              seeker.walker.query.load(search.queries.row(row))
             }
             continue
           }

@@ -132,17 +132,17 @@ final class HNSW: IndexStructure, @unchecked Sendable {
       let end = compared + budget
       var beam = begin(at: start, limit: limit)
       queue.removeAll()
-      try take(1, into: &beam, among: admitted, queue)
+      try collect(1, into: &beam, among: admitted, queue)
       while let key = queue.pop(), beam.accepts(key) {
         guard compared < end else { return nil }
         let count = meetLinks(of: Beam.slot(key), 0, &beam)
-        try take(count, into: &beam, among: admitted, queue)
+        try collect(count, into: &beam, among: admitted, queue)
       }
       return beam
     }
 
     @inline(__always)
-    private func take(
+    private func collect(
       _ count: Int, into beam: inout Beam, among admitted: Buffer<UInt8>, _ queue: WalkQueue
     ) throws(CoverTreeError) {
       for position in 0..<count {

@@ -23,7 +23,7 @@ final class Linker {
   /// Finds the neighbours of a new vector on all of its levels: in the graph and in its batch.
   func link(_ position: Int, of batch: HNSW.Batch) throws(CoverTreeError) {
     let slot = batch.slots[position]
-    walker.query.take(slot: Int(slot))
+    walker.query.load(slot: Int(slot))
     let (own, top) = (Int(graph.levels[slot]), graph.top)
     var start = walker.descend(from: graph.entry, top: top, to: min(own, top))
     for level in stride(from: own, through: batch.lowest, by: -1) {
@@ -64,7 +64,7 @@ final class Linker {
 
   /// Gives a vector new links on a level, chosen among `candidates`.
   func relink(_ slot: Int32, _ level: Int) {
-    walker.query.take(slot: Int(slot))
+    walker.query.load(slot: Int(slot))
     let (list, capacity) = (walker.lists.list(slot, level), walker.lists.capacity(level))
     var beam = walker.nothing(limit: walker.scratch.capacity)
     walker.insert(candidates.elements, except: slot, to: &beam)
@@ -82,7 +82,7 @@ final class Linker {
     var count = 0
     for position in 0..<beam.count {
       let next = beam.slot(position)
-      candidate.take(slot: Int(next))
+      candidate.load(slot: Int(next))
       comparison.score(chosen, count, into: scores)
       walker.compared &+= count
       // Scores of two queries leave out different numbers.

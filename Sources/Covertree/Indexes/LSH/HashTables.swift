@@ -208,19 +208,19 @@ final class HashTables: Hashes, @unchecked Sendable {
     }
 
     func findAll(_ list: Shortlist) throws(CoverTreeError) {
-      for slot in 0..<hashes.twins.nodes.count where hashes.twins.isNode(slot) { try take(Int32(slot), list) }
+      for slot in 0..<hashes.twins.nodes.count where hashes.twins.isNode(slot) { try collect(Int32(slot), list) }
     }
 
     private func look(_ table: Int, _ bucket: Int32, _ list: Shortlist) throws(CoverTreeError) {
       try hashes.forEachMember(of: Int(bucket), in: table) { (slot) throws(CoverTreeError) in
         guard met[slot] != search else { return }
         met[slot] = search
-        try take(slot, list)
+        try collect(slot, list)
       }
     }
 
     @inline(__always)
-    private func take(_ node: Int32, _ list: Shortlist) throws(CoverTreeError) {
+    private func collect(_ node: Int32, _ list: Shortlist) throws(CoverTreeError) {
       try found.forEach(of: node, most: copies) { (slot) throws(CoverTreeError) in try list.add(slot) }
     }
 

@@ -18,7 +18,7 @@ final class Shortlist {
   var count: Int { slots.count }
 
   func begin(_ row: UnsafePointer<Float>) {
-    query.take(row)
+    query.load(row)
     slots.removeAll()
   }
 

@@ -125,7 +125,7 @@ final class VectorTable: @unchecked Sendable {
   ) throws(CoverTreeError) -> Int {
     let (first, nextID) = (count, nextID)
     do throws(CoverTreeError) {
-      try take(vectors, ids: given, context: context)
+      try insert(vectors, ids: given, context: context)
     } catch {
       truncate(to: first, nextID: nextID)
       throw error
@@ -133,7 +133,7 @@ final class VectorTable: @unchecked Sendable {
     return first
   }
 
-  private func take(
+  private func insert(
     _ vectors: NewVectors, ids given: UnsafeBufferPointer<Int64>?, context: CallContext
   ) throws(CoverTreeError) {
     let (first, more) = (count, vectors.count)

@@ -60,7 +60,7 @@ final class LowRankBlock: @unchecked Sendable {
     let lengths = try Buffer<Double>(count: positions.count)
     for block in blocks {
       let first = block.positions.lowerBound - positions.lowerBound
-      projector.take(block.positions)
+      projector.load(block.positions)
       try projector.project(
         onto: basis, into: coordinates.view.row(first), squaredLengths: lengths.base + first)
     }

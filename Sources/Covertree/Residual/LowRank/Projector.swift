@@ -23,25 +23,25 @@ final class Projector {
   }
 
   /// Takes points of the model.
-  func take(_ positions: Range<Int>) {
+  func load(_ positions: Range<Int>) {
     let (all, coordinates) = (UnsafePointer(model.features.base), UnsafePointer(model.coordinates.base))
     let first = positions.lowerBound
-    take(
+    load(
       positions.count, features: { all + (first + $0) * model.rank },
       coordinates: { coordinates + (first + $0) * model.dim }, scale: { model.scale[first + $0] })
   }
 
   /// Takes new points.
-  func take(_ group: QueryGroup) {
-    take(
+  func load(_ group: QueryGroup) {
+    load(
       group.count, features: { group.features[$0] }, coordinates: { group.coordinates[$0] },
       scale: { 1 / group.residualVariance[$0].squareRoot() })
   }
 
-  func take(_ new: NewPoints, _ rows: Range<Int>) {
+  func load(_ new: NewPoints, _ rows: Range<Int>) {
     let (first, rank, dim) = (rows.lowerBound, model.rank, model.dim)
     let (all, coordinates) = (UnsafePointer(new.features.base), UnsafePointer(new.coordinates.base))
-    take(
+    load(
       rows.count, features: { all + (first + $0) * rank }, coordinates: { coordinates + (first + $0) * dim },
       scale: { 1 / new.residualVariance[first + $0].squareRoot() })
   }
@@ -52,7 +52,7 @@ final class Projector {
     0x1p-40 * model.variance * scales[i] * max(scales[i], largestScale)
   }
 
-  private func take(
+  private func load(
     _ count: Int, features source: (Int) -> UnsafePointer<Double>, coordinates: (Int) -> UnsafePointer<Double>,
     scale: (Int) -> Double
   ) {

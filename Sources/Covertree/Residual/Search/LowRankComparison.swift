@@ -73,10 +73,10 @@ final class LowRankComparison {
   func begin(_ group: QueryGroup) throws(CoverTreeError) {
     self.group = group
     if let block = group.block {
-      return takeCoordinates(from: lowRankBlocks.blocks[block])
+      return loadCoordinates(from: lowRankBlocks.blocks[block])
     }
     errors.base.update(repeating: 0, count: group.count)
-    projector.take(group)
+    projector.load(group)
     for (region, lowRankBlock) in regions.lowRankBlocks.enumerated() {
       if group.leavesOut(blocks(ofRegion: region)) {
         (regionBounds.base + region * groupSize).update(repeating: 0, count: group.count)
@@ -89,7 +89,7 @@ final class LowRankComparison {
   }
 
   /// Coordinates of the group in its block's basis, gathered into panels of its own.
-  private func takeCoordinates(from lowRankBlock: LowRankBlock) {
+  private func loadCoordinates(from lowRankBlock: LowRankBlock) {
     let (rank, width) = (lowRankBlock.paddedRank, Self.width)
     for i in 0..<group.count {
       let j = Int(group.positions[i]) - lowRankBlock.positions.lowerBound

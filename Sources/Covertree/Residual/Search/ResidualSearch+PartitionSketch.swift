@@ -58,7 +58,7 @@ extension ResidualSearch {
       }
       for block in range {
         let positions = blocks[blocks.startIndex + block].positions
-        projector.take(positions)
+        projector.load(positions)
         try projector.forEachProjection(onto: basis) { (i, squaredLength, lost) in
           let left = model.squaredLength(ofPosition: positions.lowerBound + i) - squaredLength + lost
           largest[block] = max(largest[block], max(0, left).squareRoot())
@@ -100,7 +100,7 @@ extension ResidualSearch {
       let projector = try projectors.value(slot) { () throws(CoverTreeError) in try Projector(model, most: size) }
       for part in range {
         let first = part * size
-        projector.take(new, first..<min(points.count, first + size))
+        projector.load(new, first..<min(points.count, first + size))
         try projector.forEachProjection(onto: basis) { (i, squaredLength, lost) in
           lengths[first + i] = min(1, (squaredLength + lost).squareRoot())
         }

@@ -101,7 +101,7 @@ final class BruteForceScan<Batch: QueryBatch>: BatchScan {
     let groups = norms.reduced.count
     let rows = batch.rows
     let count = rows.count
-    take(rows)
+    load(rows)
     for i in 0..<count { limits[i] = limit(i, batch.limit(i)) }
     for group in stride(from: 0, to: groups, by: 2) {
       multiply(group, min(group + 1, groups - 1), rows: count)
@@ -118,7 +118,7 @@ final class BruteForceScan<Batch: QueryBatch>: BatchScan {
     }
   }
 
-  private func take(_ rows: [UnsafePointer<S>]) {
+  private func load(_ rows: [UnsafePointer<S>]) {
     for (i, query) in rows.enumerated() {
       let strip = left.base + (i / tileRows * tileRows * points.dim + i % tileRows)
       var sum = 0.0

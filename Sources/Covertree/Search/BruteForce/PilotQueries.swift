@@ -27,7 +27,7 @@ final class PilotQueries<S: Scalar>: @unchecked Sendable {
   }
 
   /// Takes down what one has found.
-  func take(_ found: SortedNeighbors, _ query: QuerySet<S>.Query) {
+  func record(_ found: SortedNeighbors, _ query: QuerySet<S>.Query) {
     guard found.count > 0 else { return }
     let position = taken.next()
     (queries.base + position * dim).update(from: query.coordinates, count: dim)

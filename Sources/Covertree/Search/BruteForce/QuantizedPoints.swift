@@ -60,7 +60,7 @@ final class QuantizedPoints<S: Scalar>: @unchecked Sendable {
   }
 
   /// Rounds a query to bytes, as a row of a strip of eight.
-  func take(_ row: UnsafePointer<S>, into strip: UnsafeMutablePointer<Int8>, at i: Int) -> QueryInBytes {
+  func quantize(_ row: UnsafePointer<S>, into strip: UnsafeMutablePointer<Int8>, at i: Int) -> QueryInBytes {
     func write(_ d: Int, _ whole: Int) { strip[d / 4 * 32 + i * 4 + d % 4] = Int8(whole) }
     guard products else {
       let rounded = Self.round(dim, center, scale, row, write: write)

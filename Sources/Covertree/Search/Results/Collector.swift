@@ -4,7 +4,7 @@ protocol Collector {
   /// Points and boxes that show more than this in the filter are of no use any more.
   func threshold(_ rounding: RoundingBound<S>) -> S
   /// Points of a group that showed at most the threshold. Some may turn out to be of no use.
-  mutating func take<D: Dimension>(_ hits: Hits<S, D>) throws(CoverTreeError)
+  mutating func collect<D: Dimension>(_ hits: Hits<S, D>) throws(CoverTreeError)
 }
 
 /// A collector that decides about each point as it comes.
@@ -20,9 +20,9 @@ extension DecidingCollector {
   func threshold(_ rounding: RoundingBound<S>) -> S { rounding.upperBound(of: worst) }
 
   @inline(__always)
-  mutating func take<D: Dimension>(_ hits: Hits<S, D>) throws(CoverTreeError) {
+  mutating func collect<D: Dimension>(_ hits: Hits<S, D>) throws(CoverTreeError) {
     let near = hits.near
-    if near != 0 { try take(near, of: hits) }
+    if near != 0 { try collect(near, of: hits) }
     var lanes = hits.lanes & ~near
     while lanes != 0 {
       let lane = lanes.trailingZeroBitCount
@@ -34,7 +34,7 @@ extension DecidingCollector {
 
   /// Points whose squares have lost digits.
   @inline(never)
-  private mutating func take<D: Dimension>(_ near: UInt32, of hits: Hits<S, D>) throws(CoverTreeError) {
+  private mutating func collect<D: Dimension>(_ near: UInt32, of hits: Hits<S, D>) throws(CoverTreeError) {
     var lanes = near
     while lanes != 0 {
       let lane = lanes.trailingZeroBitCount

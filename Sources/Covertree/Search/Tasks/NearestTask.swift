@@ -83,7 +83,7 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
     var closest = PacketNearest<S>(lanes.rounding)
     let result = try Arena(Arena.size(1, of: Double.self), Arena.size(1, of: Int64.self))
     defer { withExtendedLifetime(result) {} }
-    let (square, label) = (result.take(1, of: Double.self), result.take(1, of: Int64.self))
+    let (square, label) = (result.allocate(1, of: Double.self), result.allocate(1, of: Int64.self))
     for first in stride(from: positions.lowerBound, to: positions.upperBound, by: S.width) {
       let together = first..<min(positions.upperBound, first + S.width)
       lanes.removeAll()
@@ -126,7 +126,7 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
     while position < positions.upperBound {
       var (together, reach) = (position..<position + 1, S.infinity)
       if reranker.isFull {
-        let near = tile.take(from: position..<positions.upperBound, search.dimension) { queries[$0].coordinates }
+        let near = tile.next(from: position..<positions.upperBound, search.dimension) { queries[$0].coordinates }
         if !near.isEmpty && reranker.serves(before: earliest(near, queries)) {
           together = near
           reach = search.rounding.upperBound(ofFiltered: reranker.farthest(from: tile.low, tile.high, search.dimension))
@@ -167,7 +167,7 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
   @inline(__always)
   private func write(_ found: SortedNeighbors, _ query: QuerySet<S>.Query) throws(CoverTreeError) {
     try rows.write(found, query)
-    if let recorder { recorder.take(found, query) }
+    if let recorder { recorder.record(found, query) }
   }
 }
 

@@ -130,8 +130,8 @@ struct QueryRows<S: Scalar> {
     let (count, dim) = (numbers.count, points.dim)
     let arena = try Arena(
       Arena.size(count * dim, of: S.self), Arena.size(count, of: Int32.self), Arena.size(count, of: Int32.self))
-    let coordinates = arena.take(count * dim, of: S.self)
-    let (rows, indices) = (arena.take(count, of: Int32.self), arena.take(count, of: Int32.self))
+    let coordinates = arena.allocate(count * dim, of: S.self)
+    let (rows, indices) = (arena.allocate(count, of: Int32.self), arena.allocate(count, of: Int32.self))
     for (offset, number) in numbers.enumerated() {
       let position = positions.map { Int($0[number]) } ?? number
       points.copy(position, into: coordinates + offset * dim)

@@ -177,7 +177,7 @@ private struct PreciseRows: NeighborRows {
     let limit = task.options.farthestScore(query.row, Double.self)
     let row = task.rounded.queries.row(query.row)
     let arena = try Arena(Arena.size(found.count, of: Candidate.self))
-    let sorted = arena.take(found.count, of: Candidate.self)
+    let sorted = arena.allocate(found.count, of: Candidate.self)
     var count = 0
     for rank in 0..<found.count {
       let label = Int32(truncatingIfNeeded: found.labels[rank])

@@ -33,9 +33,9 @@ struct CandidateBuffer<S: Scalar>: Collector {
       let all = capacity + Self.margin
       arena = try Arena(
         Arena.size(self.vectors, of: S.Lanes.self), Arena.size(all, of: S.self), Arena.size(all, of: Int32.self))
-      smallest = arena.take(self.vectors)
-      filtered = arena.take(all)
-      positions = arena.take(all)
+      smallest = arena.allocate(self.vectors)
+      filtered = arena.allocate(all)
+      positions = arena.allocate(all)
     }
 
     /// How many candidates there may be before they are looked through.
@@ -80,7 +80,7 @@ struct CandidateBuffer<S: Scalar>: Collector {
   func threshold(_ rounding: RoundingBound<S>) -> S { threshold }
 
   @inline(__always)
-  mutating func take<D: Dimension>(_ hits: Hits<S, D>) {
+  mutating func collect<D: Dimension>(_ hits: Hits<S, D>) {
     if count &+ S.width > scratch.limit { dropFarCandidates() }
     UnsafeMutableRawPointer(filtered + count).storeBytes(of: S.pack(hits.filtered, hits.lanes), as: S.Lanes.self)
     let lanes = SIMD16<Int32>(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)

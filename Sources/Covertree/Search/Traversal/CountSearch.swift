@@ -42,8 +42,8 @@ struct CountSearch<S: Scalar, D: Dimension> {
     exact = try ScoredQuery(dimension)
     let entries = (depth + 1) * S.width
     arena = try Arena(Arena.size(dimension.count, of: S.Lanes.self), Arena.size(entries, of: Int32.self))
-    query = arena.take(dimension.count)
-    stack = arena.take(entries)
+    query = arena.allocate(dimension.count)
+    stack = arena.allocate(entries)
   }
 
   /// What points and corners of boxes show in the filter: beyond `possible` they are not within the limit, up to `certain` they

@@ -26,12 +26,12 @@ final class ExactReranker<S: Scalar> {
       Arena.size(capacity * dim, of: S.self), Arena.size(capacity, of: Int32.self),
       Arena.size(capacity, of: S.self), Arena.size(capacity, of: Double.self),
       Arena.size(capacity, of: Double.self), Arena.size(capacity, of: Int64.self))
-    coordinates = arena.take(capacity * dim)
-    labels = arena.take(capacity)
-    shown = arena.take(capacity)
-    squares = arena.take(capacity)
-    sortedSquares = arena.take(capacity)
-    sortedLabels = arena.take(capacity)
+    coordinates = arena.allocate(capacity * dim)
+    labels = arena.allocate(capacity)
+    shown = arena.allocate(capacity)
+    squares = arena.allocate(capacity)
+    sortedSquares = arena.allocate(capacity)
+    sortedLabels = arena.allocate(capacity)
   }
 
   @inline(__always)

@@ -22,7 +22,9 @@ final class Frontier<S: Scalar> {
     let arena = try Arena(
       Arena.size(vectors, of: S.Lanes.self), Arena.size(Self.capacity, of: Int32.self),
       Arena.size(Self.capacity, of: Int32.self))
-    (boxes, children, smallestLabel) = (arena.take(vectors), arena.take(Self.capacity), arena.take(Self.capacity))
+    (boxes, children, smallestLabel) = (
+      arena.allocate(vectors), arena.allocate(Self.capacity), arena.allocate(Self.capacity)
+    )
     self.arena = arena
   }
 

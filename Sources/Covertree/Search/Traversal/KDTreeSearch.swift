@@ -43,9 +43,9 @@ struct KDTreeSearch<S: Scalar, D: Dimension> {
     arena = try Arena(
       Arena.size(dimension.count, of: S.Lanes.self), Arena.size(entries, of: S.self),
       Arena.size(entries, of: Int32.self))
-    query = arena.take(dimension.count)
-    stackBounds = arena.take(entries)
-    stackChildren = arena.take(entries)
+    query = arena.allocate(dimension.count)
+    stackBounds = arena.allocate(entries)
+    stackChildren = arena.allocate(entries)
     frontier = Frontier(dim: dimension.count)
   }
 
@@ -164,7 +164,7 @@ struct KDTreeSearch<S: Scalar, D: Dimension> {
       let near = S.maskLessOrEqual(sum, S.Lanes(repeating: threshold))
       if near != 0 {
         let hits = near & tree.admitted(position, eligible)
-        try collector.take(
+        try collector.collect(
           Hits(
             lanes: hits, filtered: sum, group: group, query: row, dimension: dimension,
             position: tree.firstPosition &+ position, labels: tree.labels + position))

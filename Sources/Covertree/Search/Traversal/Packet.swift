@@ -33,11 +33,11 @@ struct Packet<S: Scalar, D: Dimension> {
     arena = try Arena(
       Arena.size(entries, of: Box.self), Arena.size(3 * dim, of: S.Lanes.self),
       Arena.size(S.width, of: UnsafePointer<S>.self), Arena.size(S.width, of: S.self))
-    stack = arena.take(entries)
-    lanes = arena.take(3 * dim)
+    stack = arena.allocate(entries)
+    lanes = arena.allocate(3 * dim)
     (low, high) = (lanes + dim, lanes + 2 * dim)
-    rows = arena.take(S.width)
-    limitsOfLanes = arena.take(S.width)
+    rows = arena.allocate(S.width)
+    limitsOfLanes = arena.allocate(S.width)
   }
 
   /// Begins anew, without a point.

@@ -38,7 +38,7 @@ struct PacketNearest<S: Scalar>: PacketCollector {
   }
 
   @inline(__always)
-  mutating func take(_ squared: S.Lanes, _ position: Int) {
+  mutating func collect(_ squared: S.Lanes, _ position: Int) {
     next = S.minimum(next, S.maximum(nearest, squared))
     positions = S.position(Int32(truncatingIfNeeded: position), whereLess: squared, nearest, positions)
     nearest = S.minimum(squared, nearest)

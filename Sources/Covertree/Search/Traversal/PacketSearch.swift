@@ -30,7 +30,7 @@ struct PacketSearch<S: Scalar, D: Dimension> {
     rounding = RoundingBound(dim: dimension.count)
     packet = try Packet(dimension, depth: points.views.reduce(0) { max($0, $1.boxes.depth) })
     arena = try Arena(Arena.size(S.width, of: Int32.self), Arena.size(S.width, of: Int32.self))
-    (before, excluded) = (arena.take(S.width), arena.take(S.width))
+    (before, excluded) = (arena.allocate(S.width), arena.allocate(S.width))
   }
 
   var boxesCompared: Int { packet.boxesCompared }
@@ -124,10 +124,10 @@ struct PacketSearch<S: Scalar, D: Dimension> {
   ) throws(CoverTreeError) where C.S == S {
     for position in stride(from: first, to: first &+ tree.leafSize, by: 4) {
       let squares = packet.squaredDistances(toFourFrom: tree.point(position, packet.dimension.count))
-      try collector.take(admitted(tree, squares.0, position), tree.firstPosition &+ position)
-      try collector.take(admitted(tree, squares.1, position &+ 1), tree.firstPosition &+ position &+ 1)
-      try collector.take(admitted(tree, squares.2, position &+ 2), tree.firstPosition &+ position &+ 2)
-      try collector.take(admitted(tree, squares.3, position &+ 3), tree.firstPosition &+ position &+ 3)
+      try collector.collect(admitted(tree, squares.0, position), tree.firstPosition &+ position)
+      try collector.collect(admitted(tree, squares.1, position &+ 1), tree.firstPosition &+ position &+ 1)
+      try collector.collect(admitted(tree, squares.2, position &+ 2), tree.firstPosition &+ position &+ 2)
+      try collector.collect(admitted(tree, squares.3, position &+ 3), tree.firstPosition &+ position &+ 3)
     }
     pointsCompared &+= S.width &* tree.leafSize
   }
@@ -145,7 +145,7 @@ struct PacketSearch<S: Scalar, D: Dimension> {
       while hits != 0 {
         let hit = hits.trailingZeroBitCount
         hits &= hits &- 1
-        try collector.take(S.inLane(lane, squares[hit]), tree.firstPosition &+ position &+ hit)
+        try collector.collect(S.inLane(lane, squares[hit]), tree.firstPosition &+ position &+ hit)
       }
       group += packet.dimension.count
     }
@@ -192,7 +192,7 @@ protocol PacketCollector {
   var threshold: S.Lanes { get }
   mutating func begin<D: Dimension>(_ search: borrowing PacketSearch<S, D>)
   /// A point, with the squared distance that it shows to each lane; infinity where it does not matter.
-  mutating func take(_ squared: S.Lanes, _ position: Int) throws(CoverTreeError)
+  mutating func collect(_ squared: S.Lanes, _ position: Int) throws(CoverTreeError)
   /// Lanes for which the search is likely to be in vain want no more.
   mutating func giveUpUndecided()
 }

@@ -10,14 +10,14 @@ final class QueryTile<S: Scalar> {
 
   init(dim: Int) throws(CoverTreeError) {
     arena = try Arena(Arena.size(dim, of: S.self), Arena.size(dim, of: S.self))
-    (low, high) = (arena.take(dim), arena.take(dim))
+    (low, high) = (arena.allocate(dim), arena.allocate(dim))
   }
 
   /// Takes the next queries of a range.
   ///
   /// - Returns: which; empty where each is to search alone.
   @inline(__always)
-  func take<D: Dimension>(
+  func next<D: Dimension>(
     from range: Range<Int>, _ dimension: D, row: (Int) -> UnsafePointer<S>
   ) -> Range<Int> {
     let taken = range.prefix(size)

@@ -19,7 +19,7 @@ struct ScoredQuery<S: Scalar, D: Dimension> {
   init(_ dimension: D) throws(CoverTreeError) {
     self.dimension = dimension
     arena = try Arena(Arena.size(dimension.count, of: SIMD8<Double>.self))
-    query = arena.take(dimension.count)
+    query = arena.allocate(dimension.count)
   }
 
   /// - Parameter row: of the type of the points, or in float64.
