@@ -333,7 +333,7 @@ extension HammingCodes {
   var sections: [Section] { [Section("codes", codes.buffer.reinterpreted(as: Int32.self))] }
 
   func read(_ file: StoredFile, count: Int, context: CallContext) throws(CoverTreeError) {
-    set(try file.buffer("codes", of: Int32.self, rows: positions(count) * words).reinterpreted(), count: count)
+    set(try file.buffer("codes", of: Int32.self, rows: paddedCount(count) * words).reinterpreted(), count: count)
   }
 }
 
