@@ -1,12 +1,12 @@
 /// Builds the next snapshot of a tree: from points, by insertion, or by removal.
 ///
-/// The points are in segments whose sizes fall by a factor. New points come into the last, small one, the *buffer*, which is built again with
-/// each batch. A full buffer is merged with segments before it that are not large beside it, so each point is moved a few times in all.
-/// A removed point is marked, and a segment is built again when a quarter of it is gone. So a change costs what it is worth, O(log^2 n) for
-/// a point on average, not what the tree holds.
+/// The points are in segments whose sizes fall by a factor. New points come into the last, small one, the *buffer*, which is built again
+/// with each batch. A full buffer is merged with segments before it that are not large beside it, so each point is moved a few times in
+/// all. A removed point is marked, and a segment is built again when a quarter of it is gone. So a change costs what it is worth, O(log^2
+/// n) for a point on average, not what the tree holds.
 ///
-/// J. L. Bentley, J. B. Saxe, "Decomposable searching problems I: static-to-dynamic transformation", J. Algorithms 1 (1980); R. Yesantharao,
-/// Y. Wang, L. Dhulipala, J. Shun, "Parallel batch-dynamic kd-trees" (2021).
+/// J. L. Bentley, J. B. Saxe, "Decomposable searching problems I: static-to-dynamic transformation", J. Algorithms 1 (1980); R.
+/// Yesantharao, Y. Wang, L. Dhulipala, J. Shun, "Parallel batch-dynamic kd-trees" (2021).
 struct SnapshotBuilder<S: Scalar> {
   let options: TreeOptions
   let context: CallContext

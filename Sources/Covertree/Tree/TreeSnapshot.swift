@@ -1,7 +1,7 @@
 /// One state of a tree: immutable, shared by the searches that run on it and the views that were exported from it.
 ///
-/// Insertion and removal make a new snapshot, which shares most of its segments with the old one. A search that began on the old one ends on
-/// the old one.
+/// Insertion and removal make a new snapshot, which shares most of its segments with the old one. A search that began on the old one ends
+/// on the old one.
 final class TreeSnapshot<S: Scalar>: @unchecked Sendable {
   let points: SearchPoints<S>
   /// Dataset indices ever given: they stay below this.

@@ -3,7 +3,7 @@
 /// Blocks are compared with the group, those that promise most first; each |rho| is bounded from both sides and
 /// offered to the query's `CandidateList`. What is left there at the end is decided in float64.
 final class GroupSearch {
-  /// A query is left to the fallback once low-rank blocks were too coarse for it in more blocks than this.
+  /// A query for which more low-rank blocks than this are too coarse is a fallback query: it is compared directly.
   private static let mostCoarseBlocks = 8
 
   private let model: ResidualModel
@@ -20,7 +20,7 @@ final class GroupSearch {
   private var group: QueryGroup!
   /// Of the group: queries that are left to be compared directly.
   private var fallbackQueries = QueryMask()
-  /// How many blocks each has met that its lowRankBlocks are too coarse for.
+  /// How many blocks each has met that its low-rank blocks are too coarse for.
   private let coarseBlocks: Buffer<Int>
   /// Rows of all such queries so far.
   let fallbackRows: GrowableBuffer<Int32>

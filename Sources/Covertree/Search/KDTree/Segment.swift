@@ -1,7 +1,7 @@
 /// A k-d tree of points whose dataset indices lie in a range, and which of them have been removed.
 ///
-/// The points of a tree are in a list of segments, the oldest and largest first. A segment never changes but for the marks of removed points,
-/// which only later snapshots see. So snapshots share segments.
+/// The points of a tree are in a list of segments, the oldest and largest first. A segment never changes but for the marks of removed
+/// points, which only later snapshots see. So snapshots share segments.
 final class Segment<S: Scalar>: @unchecked Sendable {
   let boxes: KDTree<S>
   /// By position: the dataset index, or `noLabel` for positions that hold no point that counts.

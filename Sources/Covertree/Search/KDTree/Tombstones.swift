@@ -2,8 +2,8 @@ import CNumerics
 
 /// When points of a segment were removed. Changes of a tree are numbered, and a search sees the removals up to the number of its snapshot.
 ///
-/// A mark that a snapshot sees is never taken back, so searches go on undisturbed, and a removal writes some bytes, whatever the tree holds.
-/// One change at a time writes.
+/// A mark that a snapshot sees is never taken back, so searches go on undisturbed, and a removal writes some bytes, whatever the tree
+/// holds. One change at a time writes.
 final class Tombstones: @unchecked Sendable {
   /// By position: the number of the change; 0 for points that are there.
   private let times: Buffer<UInt32>

@@ -90,7 +90,8 @@ private struct PreciseWithin<S: Scalar>: DecidingCollector {
 /// The `k` nearest points of queries that were rounded.
 ///
 /// `k + 2` neighbours of the rounded query are sorted by their scores with the query itself. If the last of them is so far away that no
-/// farther point can be among the `k` nearest, the first `k` are the answer. For the few other queries a second search allows for the rounding.
+/// farther point can be among the `k` nearest, the first `k` are the answer. For the few other queries a second search allows for the
+/// rounding.
 struct PreciseNearestTask: DimensionTask {
   let set: QuerySet<Float>
   let points: SearchPoints<Float>
