@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import ctypes
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import _arguments, _arrays, _calls, _ids, _native
-from ._native import lib
 
 METRICS = ("l2", "sqeuclidean", "ip", "cosine")
 STORAGES = ("float32", "float16", "int8")
 _FILTER_IDS, _FILTER_BITMAP = 1, 2
 _RERANK = 1
-
-_SEARCH_DEFAULTS = _native.IndexSearchOptions()
-lib.covertree_index_search_options_init(ctypes.byref(_SEARCH_DEFAULTS))
 
 
 def choice(value: str, choices: tuple[str, ...], name: str) -> int:
@@ -28,7 +23,6 @@ def choice(value: str, choices: tuple[str, ...], name: str) -> int:
 def index_options(kind: int, metric: str, *, storage: str, rerank: bool, seed: int, own: dict[str, int]) -> Any:
     """What an index is made with; `own` are options of its kind."""
     options = _native.IndexOptions()
-    lib.covertree_index_options_init(ctypes.byref(options))
     options.kind = kind
     options.metric = choice(metric, METRICS, "metric")
     options.storage = choice(storage, STORAGES, "storage")
@@ -44,7 +38,7 @@ def search_options(
     filter: Any, n_threads: int | None, tuning: dict[str, int], ids: _ids.Ids
 ) -> tuple[Any, NDArray[Any] | None]:
     """What a search is asked for, and what is to be kept alive meanwhile."""
-    options = _native.IndexSearchOptions.from_buffer_copy(_SEARCH_DEFAULTS)
+    options = _native.IndexSearchOptions()
     options.n_threads = _calls.threads(n_threads)
     for name, value in tuning.items():
         setattr(options, name, _arrays.integer(value, name, minimum=1, maximum=2**24))
