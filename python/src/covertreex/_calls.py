@@ -26,6 +26,9 @@ COORDINATES_WORTH_A_THREAD = 1 << 27
 COORDINATES_WORTH_A_BUILD = 1 << 17
 
 
+# Copying these takes half the time of making new ones.
+_SEARCH_DEFAULTS = _native.SearchOptions()
+
 ProgressReport = Callable[[float], object]
 Self = TypeVar("Self", bound="Closeable")
 
@@ -155,7 +158,7 @@ def call_options(n_threads: int | None) -> Any:
 def search_options(
     n_threads: int | None, predecessor_mode: bool, exclude_self: bool, max_distance: float | None
 ) -> Any:
-    options = _native.SearchOptions()
+    options = _native.SearchOptions.from_buffer_copy(_SEARCH_DEFAULTS)
     wanted = threads(n_threads)
     if wanted:
         options.n_threads = wanted

@@ -14,6 +14,8 @@ STORAGES = ("float32", "float16", "int8")
 _FILTER_IDS, _FILTER_BITMAP = 1, 2
 _RERANK = 1
 
+_SEARCH_DEFAULTS = _native.IndexSearchOptions()
+
 
 def choice(value: str, choices: tuple[str, ...], name: str) -> int:
     """Place of a value among those that may be chosen."""
@@ -38,7 +40,7 @@ def search_options(
     filter: Any, n_threads: int | None, tuning: dict[str, int], ids: _ids.Ids
 ) -> tuple[Any, NDArray[Any] | None]:
     """What a search is asked for, and what is to be kept alive meanwhile."""
-    options = _native.IndexSearchOptions()
+    options = _native.IndexSearchOptions.from_buffer_copy(_SEARCH_DEFAULTS)
     options.n_threads = _calls.threads(n_threads)
     for name, value in tuning.items():
         setattr(options, name, _arrays.integer(value, name, minimum=1, maximum=2**24))
