@@ -65,7 +65,8 @@ covertree_status covertree_residual_outline(
 /* Computes the lengths of the projections of the queries' unit vectors onto the
  * span of all points of a model, rounded up.
  *   pivots   [in]  a model of few points: O(r^3), and O(r m) a query
- *   features [in]  of the queries, from covertree_residual_features
+ *   features [in]  of the queries, from covertree_residual_features; V has 0
+ *                  columns if there are no inducing points
  *   options  [in]  may be NULL
  *   lengths  [out] one a query, at most 1
  * SHAPE, INVALID_ARGUMENT, OUT_OF_MEMORY, CANCELLED. */
