@@ -11,9 +11,6 @@ enum Arguments {
     _ matrix: UnsafePointer<covertree_matrix>?, _ name: String
   ) throws(CoverTreeError) -> covertree_matrix {
     guard let matrix = matrix?.pointee else { throw CoverTreeError(.invalidArgument, "\(name): is NULL") }
-    guard matrix.reserved == 0 else {
-      throw CoverTreeError(.unsupported, "\(name).reserved: expected 0, got \(matrix.reserved)")
-    }
     return matrix
   }
 
@@ -79,6 +76,9 @@ enum Arguments {
     _ matrix: covertree_matrix, of: Element.Type, _ name: String, minimum: Int64
   ) throws(CoverTreeError) -> Int {
     let (rows, columns) = (matrix.rows, matrix.columns)
+    guard matrix.reserved == 0 else {
+      throw CoverTreeError(.unsupported, "\(name).reserved: expected 0, got \(matrix.reserved)")
+    }
     guard rows >= minimum else {
       throw CoverTreeError(.shape, "\(name): expected at least \(minimum) rows, got \(rows)")
     }

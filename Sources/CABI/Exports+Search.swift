@@ -10,6 +10,9 @@ extension Arguments {
   ) throws(CoverTreeError) -> (AnyCoverTree.Queries, count: Int64) {
     let matrix = try Arguments.matrix(matrix, "queries")
     guard isNumbers(matrix) else {
+      guard matrix.dtype == Float.dtype || matrix.dtype == Double.dtype else {
+        throw unexpected(matrix, "queries", "COVERTREE_DTYPE_F32, COVERTREE_DTYPE_F64 or COVERTREE_DTYPE_I64")
+      }
       return (.points(try copies.points(points(matrix, "queries", minimum: 0))), matrix.rows)
     }
     guard let rows = try numbers(matrix, "queries", copies) else { return (.allStored, matrix.rows) }

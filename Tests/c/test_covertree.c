@@ -192,6 +192,9 @@ static void test_matrices(const double *points) {
   numbers.row_stride = 2 * sizeof *rows;
   EXPECT(covertree_tree_knn(tree, &numbers, 1, NULL, indices, NULL) == COVERTREE_OK);
   EXPECT(indices[0] == 4 && indices[1] == 2 && indices[2] == 0);
+  matrix.dtype = COVERTREE_DTYPE_U8;
+  EXPECT_ERROR(covertree_tree_knn(tree, &matrix, 1, NULL, indices, NULL), COVERTREE_INVALID_ARGUMENT,
+               "queries.dtype: expected COVERTREE_DTYPE_F32, COVERTREE_DTYPE_F64 or COVERTREE_DTYPE_I64, got 5");
   numbers.row_stride = 12;
   EXPECT_ERROR(covertree_tree_knn(tree, &numbers, 1, NULL, indices, NULL), COVERTREE_SHAPE, "queries: a row stride of 12");
   numbers = covertree_matrix_i64(rows, few), numbers.columns = 2;
