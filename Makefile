@@ -24,7 +24,8 @@ endif
 export COVERTREE_CPU
 
 LIBRARY := build/lib/libcovertree.so
-SOURCES := Package.swift include/covertree.h include/module.modulemap $(shell find Sources -type f)
+HEADERS := include/covertree.h include/covertree_partitions.h
+SOURCES := Package.swift $(HEADERS) include/module.modulemap $(shell find Sources -type f)
 PACKAGE := $(shell find python -name '*.py' -not -path '*/tests/*') python/pyproject.toml
 VENV := .venv
 IN_VENV := $(VENV)/bin/python
@@ -39,7 +40,7 @@ build/sqlite:
 	@mkdir -p build && touch $@
 
 # SwiftPM does not notice changes of headers that Swift imports.
-build/headers: include/covertree.h $(wildcard Sources/CNumerics/*.h)
+build/headers: $(HEADERS) $(wildcard Sources/CNumerics/*.h)
 	touch Sources/Covertree/Numerics/Scalar.swift Sources/CABI/Arguments.swift
 	@mkdir -p build && touch $@
 
@@ -198,9 +199,10 @@ install -D -m 644 $(1) $(DESTDIR)$(LIBDIR)$(2)/libcovertree.so.$(VERSION)
 ln -sf libcovertree.so.$(VERSION) $(DESTDIR)$(LIBDIR)$(2)/libcovertree.so.1
 endef
 
-define install-header
+define install-headers
 ln -sf libcovertree.so.1 $(DESTDIR)$(LIBDIR)/libcovertree.so
-install -D -m 644 include/covertree.h $(DESTDIR)$(PREFIX)/include/covertree.h
+install -d $(DESTDIR)$(PREFIX)/include
+install -m 644 $(HEADERS) $(DESTDIR)$(PREFIX)/include
 install -d $(DESTDIR)$(LIBDIR)/pkgconfig
 sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@VERSION@|$(VERSION)|' scripts/covertree.pc.in \
   > $(DESTDIR)$(LIBDIR)/pkgconfig/covertree.pc
@@ -208,13 +210,13 @@ endef
 
 install: $(LIBRARY)
 	$(call install-library,$(LIBRARY))
-	$(install-header)
+	$(install-headers)
 
 # For any machine: ld.so finds the higher levels in glibc-hwcaps.
 install-levels: levels
 	$(call install-library,build/levels/$(firstword $(LEVELS))/libcovertree.so)
 	$(foreach level,$(wordlist 2,9,$(LEVELS)),$(call install-library,build/levels/$(level)/libcovertree.so,/glibc-hwcaps/$(level))$(NEWLINE)	)
-	$(install-header)
+	$(install-headers)
 
 # Tests of a release, in addition to `make test`: builds for other processors, reproducible bytes, packages in bare environments.
 test-release: wheel deb

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <time.h>
 
-typedef covertree_status (*covertree_insert)(covertree_tree *, const float *, int64_t, int64_t, int64_t,
-                                             const covertree_call_options *, int64_t *);
+typedef covertree_status (*covertree_insert)(covertree_tree *, const covertree_matrix *, const covertree_call_options *,
+                                             int64_t *);
 typedef covertree_status (*covertree_remove)(covertree_tree *, const int64_t *, int64_t, const covertree_call_options *);
 
 static double now(void) {
@@ -30,7 +30,8 @@ static double now(void) {
 
 double insert_loop(covertree_insert insert, covertree_tree *tree, const float *points, int64_t n, int64_t dim,
                    double most, int64_t *done, double *longest) {
-  TIMED(insert(tree, points + i * dim, 1, dim, 0, NULL, NULL));
+  covertree_matrix point = covertree_matrix_f32(points, 1, dim);
+  TIMED((point.data = points + i * dim, insert(tree, &point, NULL, NULL)));
 }
 
 double remove_loop(covertree_remove remove_one, covertree_tree *tree, const int64_t *indices, int64_t n, double most,

@@ -102,9 +102,7 @@ class Loops:
             rows = [points[row : row + 1] for row in range(len(points))]
             return one_by_one(lambda row: self.tree.insert(rows[row]), len(rows))
         points = np.ascontiguousarray(points)
-        return self.call(
-            "insert", "insert_f32", points, *map(ctypes.c_int64, points.shape)
-        )
+        return self.call("insert", "insert", points, *map(ctypes.c_int64, points.shape))
 
     def remove(self, indices: np.ndarray) -> tuple[int, float, float]:
         if self.loops is None:

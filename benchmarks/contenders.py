@@ -176,7 +176,7 @@ def covertree() -> Contender:
     from covertreex import _native, cover_tree
 
     def from_c(tree: Any, points: np.ndarray, q: np.ndarray, k: int) -> float:
-        knn = ctypes.cast(_native.lib.covertree_tree_knn_f32, ctypes.c_void_p)
+        knn = ctypes.cast(_native.lib.covertree_tree_knn, ctypes.c_void_p)
         q = np.ascontiguousarray(q)
         return loop_in_c().covertree_loop(
             knn,

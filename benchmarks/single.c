@@ -7,8 +7,8 @@
 
 enum { TURNS = 5 };
 
-typedef covertree_status (*covertree_knn)(covertree_tree *, const float *, int64_t, int64_t, int64_t, int64_t,
-                                          const covertree_search_options *, int64_t *, float *);
+typedef covertree_status (*covertree_knn)(covertree_tree *, const covertree_matrix *, int64_t,
+                                          const covertree_search_options *, int64_t *, void *);
 typedef void (*pykdtree_search)(void *tree, float *points, float *queries, uint32_t n_queries, uint32_t k, float bound,
                                 float eps, uint8_t *mask, uint32_t *indices, float *distances);
 
@@ -34,7 +34,11 @@ static double now(void) {
   return best
 
 double covertree_loop(covertree_knn knn, covertree_tree *tree, const float *queries, int64_t n, int64_t dim, int64_t k) {
-  BEST_OF_TURNS(int64_t, if (knn(tree, queries + i * dim, 1, dim, 0, k, NULL, indices, distances)) abort());
+  covertree_matrix query = covertree_matrix_f32(queries, 1, dim);
+  BEST_OF_TURNS(int64_t, {
+    query.data = queries + i * dim;
+    if (knn(tree, &query, k, NULL, indices, distances)) abort();
+  });
 }
 
 double pykdtree_loop(pykdtree_search search, void *tree, float *points, float *queries, int64_t n, int64_t dim,

@@ -1,4 +1,4 @@
-/* Sequences of calls of everything in the header, with arguments right and wrong, on handles that are live, freed, of another type
+/* Sequences of calls of everything in the headers, with arguments right and wrong, on handles that are live, freed, of another type
  * or none. Each call must end with one of the statuses, and what it says it has written must be there. */
 #include "residuals.h"
 #include "sections.h"
@@ -25,8 +25,8 @@ static void runtime(Stream *s) {
 }
 
 static void (*const calls[])(Stream *) = {
-  build_f32, build_f64, insert_f32, insert_f64, knn_f32, knn_f64, knn_rows_f32, knn_rows_f64, radius_f32, radius_f64, hash_f32,
-  hash_f64, radiusRows, removeFromTree, lookAtTree, lookAtResults, save, openFile, load, buildResidual, residualKnnRows,
+  buildTree, buildTree, insertIntoTree, insertIntoTree, knn, knn, knnOfPoints, knnOfPoints, radius, radius, radiusOfPoints,
+  hashPoints, removeFromTree, lookAtTree, lookAtResults, save, openFile, load, buildResidual, residualKnnRows,
   residualNew, lookAtResidual, orders, createIndex, changeIndex, changeIndex, searchIndex, lookAtIndex, createStore, changeStore,
   lookAtStore, durableStore, freeOne, runtime,
 };

@@ -3,7 +3,8 @@
 #ifndef COVERTREE_FUZZ_H
 #define COVERTREE_FUZZ_H
 
-#include <covertree.h>
+#include "../Tests/c/matrices.h"
+
 #include <math.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -68,14 +69,15 @@ static inline void *memory(int64_t count, size_t element) {
   return room;
 }
 
-/* Rows of coordinates as calls take them. */
+/* Rows of coordinates, and as calls take them. */
 typedef struct {
   void *base;
   int64_t rows, dim, stride;
+  covertree_matrix matrix;
 } Rows;
 
 static inline Rows rows(Stream *s, int most, int64_t dim, size_t element) {
-  Rows r = {NULL, size(s, most), oneIn(s, 24) ? size(s, 9) : dim, 0};
+  Rows r = {NULL, size(s, most), oneIn(s, 24) ? size(s, 9) : dim, 0, {0}};
   int64_t width = r.dim > 0 && r.dim < 64 ? r.dim * (int64_t)element : 0;
   uint8_t choice = byte(s);
   if (choice > 250) r.stride = (int64_t)word(s) | 1;
@@ -94,6 +96,10 @@ static inline Rows rows(Stream *s, int most, int64_t dim, size_t element) {
     free(r.base);
     r.base = NULL;
   }
+  r.matrix = element == 4 ? *F32(r.base, r.rows, r.dim, r.stride) : *F64(r.base, r.rows, r.dim, r.stride);
+  /* A type that is not there. Another type would be a lie that no library can see through. */
+  if (oneIn(s, 60)) r.matrix.dtype = byte(s) < 128 ? byte(s) + 16 : -1 - byte(s);
+  if (oneIn(s, 60)) r.matrix.reserved = byte(s);
   return r;
 }
 

@@ -23,8 +23,6 @@ static void buildResidual(Stream *s) {
   if (oneIn(s, 4)) o.progress = progress, o.progress_user_data = &world;
   o.block_size = oneIn(s, 4) ? size(s, 4) * 64 : 0;
   o.tau = oneIn(s, 6) ? number(s) : 0;
-  covertree_residual_options *options = given(s, &o, sizeof o);
-  covertree_residual *model = NULL;
   int64_t m = below(s, 5), cellCount = cells(r.rows, m);
   double *v = memory(cellCount, 8), *p = memory(r.rows < 1000 ? r.rows : 0, 8), *diagonal = memory(r.rows < 1000 ? r.rows : 0, 8);
   float *narrow = memory(cellCount, 4);
@@ -36,16 +34,12 @@ static void buildResidual(Stream *s) {
     }
     diagonal[i] = 1 + squared, p[i] = oneIn(s, 200) ? number(s) : 1;
   }
-  covertree_status status;
-  switch (below(s, 4)) {
-    case 0:
-      status = covertree_residual_build_given_f64(r.base, r.rows, r.dim, r.stride, v, m, 0, p, diagonal, options, &model);
-      break;
-    case 1:
-      status = covertree_residual_build_given_f32(r.base, r.rows, r.dim, r.stride, narrow, m, 0, p, diagonal, options, &model);
-      break;
-    default: status = covertree_residual_build(r.base, r.rows, r.dim, r.stride, options, &model);
-  }
+  covertree_features features = {*F64(v, r.rows, m, 0), p, diagonal};
+  if (oneIn(s, 2)) features.v_matrix = *F32(narrow, r.rows, m, 0);
+  if (oneIn(s, 2)) o.features = &features;
+  covertree_residual_options *options = given(s, &o, sizeof o);
+  covertree_residual *model = NULL;
+  covertree_status status = covertree_residual_build(&r.matrix, options, &model);
   if (ok(status)) keep(s, RESIDUAL, model);
   free(narrow), free(diagonal), free(p), free(v), free(options), free(u), free(inducing.base), free(r.base);
 }
@@ -59,7 +53,7 @@ static void residualKnnRows(Stream *s) {
   int64_t *lists = memory(cells(n, k), 8);
   double *distances = oneIn(s, 8) ? NULL : memory(cells(n, k), 8);
   Search o = searchOptions(s, n, k);
-  covertree_status status = covertree_residual_knn_rows(model, list, n, k, o.options, lists, distances);
+  covertree_status status = covertree_residual_knn(model, I64(list, n), k, o.options, lists, distances);
   CHECK_LISTS(status, lists, distances, n, k)
   freeSearch(o), free(distances), free(lists), free(list);
 }
@@ -75,16 +69,19 @@ static void residualNew(Stream *s) {
   Search o = searchOptions(s, r.rows, k);
   covertree_call_options *c = callOptions(s);
   covertree_status status;
-  if (ok(covertree_residual_features(model, r.base, r.rows, r.dim, r.stride, c, oneIn(s, 9) ? NULL : v, oneIn(s, 9) ? NULL : p))) {
-    ok(covertree_residual_projections(model, r.base, r.rows, r.dim, r.stride, v, m, 0, p, c, lengths));
-    status = covertree_residual_knn_given(model, r.base, r.rows, r.dim, r.stride, v, m, 0, p, k, o.options, lists, distances);
+  if (ok(covertree_residual_features(model, &r.matrix, c, oneIn(s, 9) ? NULL : v,
+                                     oneIn(s, 9) ? NULL : p))) {
+    ok(covertree_residual_projections(model, &r.matrix, FEATURES(v, r.rows, m, 0, p), c,
+                                      lengths));
+    status = covertree_residual_knn_given(model, &r.matrix, FEATURES(v, r.rows, m, 0, p),
+                                          k, o.options, lists, distances);
     CHECK_LISTS(status, lists, distances, r.rows, k)
   }
-  status = covertree_residual_knn(model, r.base, r.rows, r.dim, r.stride, k, o.options, lists, distances);
+  status = covertree_residual_knn(model, &r.matrix, k, o.options, lists, distances);
   CHECK_LISTS(status, lists, distances, r.rows, k)
   covertree_residual *other = NULL;
-  status = oneIn(s, 2) ? covertree_residual_over(model, r.base, r.rows, r.dim, r.stride, c, &other)
-                       : covertree_residual_extend(model, r.base, r.rows, r.dim, r.stride, c, &other);
+  status = oneIn(s, 2) ? covertree_residual_with_points(model, &r.matrix, c, &other)
+                       : covertree_residual_extend(model, &r.matrix, c, &other);
   if (ok(status)) keep(s, RESIDUAL, other);
   free(lengths), free(c), freeSearch(o), free(p), free(v), free(distances), free(lists), free(r.base);
 }
@@ -114,7 +111,7 @@ static void lookAtResidual(Stream *s) {
   covertree_residual_arrays *exported = NULL;
   if (oneIn(s, 3) && ok(covertree_residual_export(model, c, &exported))) keep(s, RESIDUAL_ARRAYS, exported);
   double *v = memory(info.n_points * info.n_features, 8), *p = memory(info.n_points, 8);
-  ok(covertree_residual_get_features(model, oneIn(s, 4) ? NULL : v, oneIn(s, 4) ? NULL : p));
+  ok(covertree_residual_features(model, NULL, NULL, oneIn(s, 4) ? NULL : v, oneIn(s, 4) ? NULL : p));
   free(p), free(v), free(out), free(others), free(list), free(t), free(c);
 }
 
@@ -127,9 +124,9 @@ static void orders(Stream *s) {
   int64_t width = r.dim > 0 && r.dim < 64 ? r.dim : 0;
   double *low = memory(width, 8), *high = memory(width, 8);
   for (int64_t d = 0; d < width; d++) low[d] = number(s), high[d] = number(s);
-  ok(covertree_maxmin_order(r.base, r.rows, r.dim, r.stride, o, out));
-  ok(covertree_spread_sample(r.base, r.rows, r.dim, r.stride, wanted, byte(s), o, sample));
-  ok(covertree_hilbert_keys(r.base, r.rows, r.dim, r.stride, oneIn(s, 20) ? NULL : low, high, o, keys));
+  ok(covertree_maxmin_order(&r.matrix, o, out));
+  ok(covertree_spread_sample(&r.matrix, wanted, byte(s), o, sample));
+  ok(covertree_hilbert_keys(&r.matrix, oneIn(s, 20) ? NULL : low, high, o, keys));
   free(high), free(low), free(keys), free(sample), free(out), free(o), free(r.base);
 }
 

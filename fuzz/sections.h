@@ -100,12 +100,12 @@ static void load(Stream *s) {
     }
     case 2: {
       covertree_index *index = NULL;
-      if (ok(covertree_index_load(file, &index))) keep(s, INDEX, index);
+      if (ok(covertree_index_load(file, NULL, NULL, &index))) keep(s, INDEX, index);
       break;
     }
     case 3: {
       covertree_index *index = NULL;
-      if (ok(covertree_index_load_over(file, handle(s, STORE), o, &index))) keep(s, INDEX, index);
+      if (ok(covertree_index_load(file, handle(s, STORE), o, &index))) keep(s, INDEX, index);
     }
   }
   free(o);

@@ -31,7 +31,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
     ids[i] = (covertree_id){(uint64_t)i, 0, COVERTREE_ID_NUMBER, 0};
     for (int d = 0; d < 4; d++) vectors[4 * i + d] = (float)(i / 2 + d);
   }
-  REQUIRE(covertree_store_add(store, ids, NULL, NULL, vectors, 20, 4, 0, NULL, slots) == COVERTREE_OK);
+  REQUIRE(covertree_store_add(store, ids, NULL, NULL, F32(vectors, 20, 4, 0), NULL, slots) == COVERTREE_OK);
   REQUIRE(covertree_store_remove(store, ids + 3, 2, NULL) == COVERTREE_OK);
   covertree_store_free(store);
   DIR *list = opendir(folder);
@@ -105,17 +105,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count) {
     for (int i = 0; i < 8; i++)
       if (covertree_store_list(store, &place, 8, ids, slots, &written) != COVERTREE_OK || written == 0) break;
     covertree_index *index = NULL;
-    if (covertree_index_create_over(store, NULL, &index) == COVERTREE_OK) {
+    if (covertree_index_create(0, store, NULL, &index) == COVERTREE_OK) {
       float query[64] = {1, 2, 3, 4}, distances[4];
       int64_t found[4], first;
-      covertree_index_add_slots(index, NULL, slots, written, NULL, &first);
-      if (info.dim <= 64) covertree_index_search(index, query, 1, info.dim, 0, 4, NULL, found, distances);
+      covertree_index_add(index, NULL, I64(slots, written), NULL, &first);
+      if (info.dim <= 64) covertree_index_search(index, F32(query, 1, info.dim, 0), 4, NULL, found, distances);
       covertree_index_free(index);
     }
     if (info.dim <= 64) {
       float vector[64] = {9, 8, 7};
       covertree_id id = {1000, 0, COVERTREE_ID_NUMBER, 0};
-      covertree_store_add(store, &id, NULL, NULL, vector, 1, info.dim, 0, NULL, slots);
+      covertree_store_add(store, &id, NULL, NULL, F32(vector, 1, info.dim, 0), NULL, slots);
       covertree_store_remove(store, ids, 1, NULL);
     }
     if (oneIn(&s, 4)) covertree_store_snapshot(store, copy, NULL), emptied(copy);

@@ -33,13 +33,12 @@ static inline void searchTree(covertree_tree *tree, const covertree_tree_info *i
   covertree_neighbors *found = NULL;
   covertree_arrays *arrays = NULL;
   if (info->dtype == COVERTREE_DTYPE_F32) {
-    covertree_tree_knn_f32(tree, (const float *)point, 3, info->dim, 0, 5, NULL, lists, (float *)distances);
-    covertree_tree_knn_rows_f32(tree, NULL, info->n_points, 4, NULL, all, NULL);
+    covertree_tree_knn(tree, F32(point, 3, info->dim, 0), 5, NULL, lists, distances);
   } else {
-    covertree_tree_knn_f64(tree, point, 3, info->dim, 0, 5, NULL, lists, distances);
-    covertree_tree_knn_rows_f64(tree, NULL, info->n_points, 4, NULL, all, NULL);
+    covertree_tree_knn(tree, F64(point, 3, info->dim, 0), 5, NULL, lists, distances);
   }
-  if (covertree_tree_radius_rows(tree, &row, 1, 0.5, NULL, &found) == COVERTREE_OK) covertree_neighbors_free(found);
+  covertree_tree_knn(tree, I64(NULL, info->n_points), 4, NULL, all, NULL);
+  if (covertree_tree_radius(tree, I64(&row, 1), 0.5, NULL, &found) == COVERTREE_OK) covertree_neighbors_free(found);
   covertree_tree_validate(tree, NULL);
   if (covertree_tree_export(tree, NULL, &arrays) == COVERTREE_OK) covertree_arrays_free(arrays);
   free(all);
@@ -49,9 +48,9 @@ static inline void changeTree(covertree_tree *tree, const covertree_tree_info *b
   covertree_tree_info after;
   int64_t first, gone[8], count = 1 + (int64_t)drawBelow(r, 8), change = 0;
   if (drawBelow(r, 2) == 0) {
-    covertree_status status = before->dtype == COVERTREE_DTYPE_F32
-                                  ? covertree_tree_insert_f32(tree, (const float *)point, 3, before->dim, 0, NULL, &first)
-                                  : covertree_tree_insert_f64(tree, point, 3, before->dim, 0, NULL, &first);
+    covertree_matrix points = *F64(point, 3, before->dim, 0);
+    points.dtype = before->dtype;
+    covertree_status status = covertree_tree_insert(tree, &points, NULL, &first);
     if (status == COVERTREE_OK) change = 3;
   } else {
     int64_t start = before->next_index > count ? (int64_t)drawBelow(r, (size_t)(before->next_index - count)) : 0;
@@ -83,8 +82,8 @@ static inline void searchModel(covertree_residual *model, const covertree_residu
   int64_t lists[2 * 5], *all = memory(info->n_points * 4, 8);
   covertree_residual_arrays *arrays = NULL;
   covertree_arrays *tree = NULL;
-  covertree_residual_knn_rows(model, NULL, info->n_points, 4, NULL, all, NULL);
-  covertree_residual_knn(model, point, 2, info->dim, 0, 5, NULL, lists, distances);
+  covertree_residual_knn(model, I64(NULL, info->n_points), 4, NULL, all, NULL);
+  covertree_residual_knn(model, F64(point, 2, info->dim, 0), 5, NULL, lists, distances);
   if (covertree_residual_export(model, NULL, &arrays) == COVERTREE_OK) covertree_residual_arrays_free(arrays);
   if (covertree_residual_build_tree(model, NULL, &tree) == COVERTREE_OK) covertree_arrays_free(tree);
   free(all);
@@ -104,8 +103,9 @@ static inline int useResidual(covertree_file *file, Random *r) {
       break;
     if (drawBelow(r, 2) == 0) searchModel(model, &info, point);
     int extends = drawBelow(r, 3) > 0;
-    covertree_status status = extends ? covertree_residual_extend(model, point, 2, info.dim, 0, NULL, &other)
-                                      : covertree_residual_over(model, point, 2, info.dim, 0, NULL, &other);
+    const covertree_matrix *points = F64(point, 2, info.dim, 0);
+    covertree_status status = extends ? covertree_residual_extend(model, points, NULL, &other)
+                                      : covertree_residual_with_points(model, points, NULL, &other);
     if (status == COVERTREE_OK) {
       REQUIRE(covertree_residual_get_info(other, &after) == COVERTREE_OK);
       REQUIRE(after.n_points == (extends ? info.n_points + 2 : 2));
@@ -134,7 +134,7 @@ static inline covertree_store *smallStore(void) {
     for (int d = 0; d < dim; d++) vectors[dim * i + d] = (float)(i + d + 1);
   }
   REQUIRE(covertree_store_create(dim, &store) == COVERTREE_OK);
-  REQUIRE(covertree_store_add(store, ids, NULL, NULL, vectors, count, dim, 0, NULL, slots) == COVERTREE_OK);
+  REQUIRE(covertree_store_add(store, ids, NULL, NULL, F32(vectors, count, dim, 0), NULL, slots) == COVERTREE_OK);
   REQUIRE(covertree_store_remove(store, ids + 3, 2, NULL) == COVERTREE_OK);
   return store;
 }
@@ -146,8 +146,8 @@ static inline void searchIndex(covertree_index *index, const covertree_index_inf
   covertree_index_search_options options;
   covertree_index_search_options_init(&options);
   options.ef_search = 1 + (int32_t)drawBelow(r, 8);
-  covertree_index_search(index, vector, 2, info->dim, 0, 5, &options, found, distances);
-  if (covertree_index_radius(index, vector, 1, info->dim, 0, 2, NULL, &near) == COVERTREE_OK) covertree_neighbors_free(near);
+  covertree_index_search(index, F32(vector, 2, info->dim, 0), 5, &options, found, distances);
+  if (covertree_index_radius(index, F32(vector, 1, info->dim, 0), 2, NULL, &near) == COVERTREE_OK) covertree_neighbors_free(near);
 }
 
 /* Adds vectors, or updates some. Some are equal to vectors of `ids`. Returns how many more there are then. */
@@ -160,12 +160,12 @@ static inline int64_t addToIndex(
   for (int64_t i = 0; i < more * info->dim; i++) vectors[i] = (float)((double)draw(r) * 0x1p-63 - 1);
   if (drawBelow(r, 2) == 0) covertree_index_get(index, ids, more / 2, vectors);
   if (drawBelow(r, 3) == 0) {
-    if (covertree_index_update(index, ids, vectors, more, info->dim, 0, NULL) != COVERTREE_OK)
-      covertree_index_update_slots(index, ids, slots, more, NULL);
+    if (covertree_index_update(index, ids, F32(vectors, more, info->dim, 0), NULL) != COVERTREE_OK)
+      covertree_index_update(index, ids, I64(slots, more), NULL);
     return 0;
   }
-  if (covertree_index_add(index, NULL, vectors, more, info->dim, 0, NULL, &first) == COVERTREE_OK) return more;
-  return covertree_index_add_slots(index, NULL, slots, 3, NULL, &first) == COVERTREE_OK ? 3 : 0;
+  if (covertree_index_add(index, NULL, F32(vectors, more, info->dim, 0), NULL, &first) == COVERTREE_OK) return more;
+  return covertree_index_add(index, NULL, I64(slots, 3), NULL, &first) == COVERTREE_OK ? 3 : 0;
 }
 
 static inline void changeIndex(covertree_index *index, const covertree_index_info *before, Random *r) {
@@ -190,9 +190,7 @@ static inline int useIndex(covertree_file *file, covertree_store *store, Random 
   covertree_index_info info;
   float vector[mostDim * 2] = {0.5f, -1, 2, 0.25f};
   int step = 0;
-  covertree_status status =
-      store == NULL ? covertree_index_load(file, &index) : covertree_index_load_over(file, store, NULL, &index);
-  if (status != COVERTREE_OK) return 0;
+  if (covertree_index_load(file, store, NULL, &index) != COVERTREE_OK) return 0;
   for (; step < 8; step++) {
     covertree_file *saved = NULL;
     covertree_index *again = NULL;
@@ -200,8 +198,7 @@ static inline int useIndex(covertree_file *file, covertree_store *store, Random 
     if (step % 2 == 0) searchIndex(index, &info, vector, r);
     changeIndex(index, &info, r);
     if (drawBelow(r, 4) > 0 || covertree_index_encode(index, NULL, 0, NULL, &saved) != COVERTREE_OK) continue;
-    REQUIRE((store == NULL ? covertree_index_load(saved, &again) : covertree_index_load_over(saved, store, NULL, &again)) ==
-            COVERTREE_OK);
+    REQUIRE(covertree_index_load(saved, store, NULL, &again) == COVERTREE_OK);
     covertree_file_free(saved);
     covertree_index_free(index);
     index = again;

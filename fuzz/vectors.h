@@ -18,9 +18,8 @@ static void createIndex(Stream *s) {
   o.seed = byte(s);
   covertree_index_options *options = given(s, &o, sizeof o);
   covertree_index *index = NULL;
-  covertree_status status = oneIn(s, 3) ? covertree_index_create_over(handle(s, STORE), options, &index)
-                                        : covertree_index_create(oneIn(s, 20) ? size(s, 9) : world.dim, options, &index);
-  if (ok(status)) keep(s, INDEX, index);
+  covertree_store *store = oneIn(s, 3) ? handle(s, STORE) : NULL;
+  if (ok(covertree_index_create(oneIn(s, 20) ? size(s, 9) : world.dim, store, options, &index))) keep(s, INDEX, index);
   free(options);
 }
 
@@ -30,10 +29,10 @@ static void changeIndex(Stream *s) {
   int64_t *ids = oneIn(s, 2) ? NULL : indices(s, r.rows < 1000 ? r.rows : 0), *slots = indices(s, r.rows < 1000 ? r.rows : 0), first;
   covertree_call_options *o = callOptions(s);
   switch (below(s, 10)) {
-    case 0: case 1: case 2: ok(covertree_index_add(index, ids, r.base, r.rows, r.dim, r.stride, o, &first)); break;
-    case 3: ok(covertree_index_update(index, ids, r.base, r.rows, r.dim, r.stride, o)); break;
-    case 4: ok(covertree_index_add_slots(index, ids, slots, r.rows, o, oneIn(s, 2) ? NULL : &first)); break;
-    case 5: ok(covertree_index_update_slots(index, ids, slots, r.rows, o)); break;
+    case 0: case 1: case 2: ok(covertree_index_add(index, ids, &r.matrix, o, &first)); break;
+    case 3: ok(covertree_index_update(index, ids, &r.matrix, o)); break;
+    case 4: ok(covertree_index_add(index, ids, I64(slots, r.rows), o, oneIn(s, 2) ? NULL : &first)); break;
+    case 5: ok(covertree_index_update(index, ids, I64(slots, r.rows), o)); break;
     case 6: ok(covertree_index_remove(index, ids, r.rows, o)); break;
     case 7: ok(covertree_index_rebuild(index, o)); break;
     case 8: ok(covertree_index_optimize(index, o)); break;
@@ -58,8 +57,9 @@ static void searchIndex(Stream *s) {
   covertree_index_search_options *options = given(s, &o, sizeof o);
   covertree_neighbors *found = NULL;
   if (oneIn(s, 4)) {
-    if (ok(covertree_index_radius(index, r.base, r.rows, r.dim, r.stride, number(s), options, &found))) keep(s, NEIGHBORS, found);
-  } else ok(covertree_index_search(index, r.base, r.rows, r.dim, r.stride, k, options, lists, oneIn(s, 8) ? NULL : distances));
+    if (ok(covertree_index_radius(index, &r.matrix, number(s), options, &found))) keep(s, NEIGHBORS, found);
+  } else ok(covertree_index_search(index, &r.matrix, k, options, lists,
+                                   oneIn(s, 8) ? NULL : distances));
   free(options), free(filter), free(distances), free(lists), free(r.base);
 }
 
@@ -107,7 +107,8 @@ static void changeStore(Stream *s) {
   covertree_store_info info;
   switch (below(s, 6)) {
     case 0: case 1:
-      ok(covertree_store_add(store, ids, named ? names : NULL, named ? ends : NULL, r.base, r.rows, r.dim, r.stride, o, slots));
+      ok(covertree_store_add(store, ids, named ? names : NULL, named ? ends : NULL,
+                             &r.matrix, o, slots));
       break;
     case 2:
       if (covertree_store_get_info(store, &info) == COVERTREE_OK && count > 0) {

@@ -6,41 +6,95 @@ import Covertree
 enum Arguments {
   private static let maximumDimension: Int64 = 65536
 
-  static func points(
-    _ base: UnsafePointer<Float>?, _ rows: Int64, _ dim: Int64, _ stride: Int64, named name: String, minimum: Int64
-  ) throws(CoverTreeError) -> AnyPoints {
-    .float32(try view(base, rows, dim, stride, name, minimum))
+  /// A copy of the struct, which another thread could change between a check and its use.
+  static func matrix(
+    _ matrix: UnsafePointer<covertree_matrix>?, _ name: String
+  ) throws(CoverTreeError) -> covertree_matrix {
+    guard let matrix = matrix?.pointee else { throw CoverTreeError(.invalidArgument, "\(name): is NULL") }
+    return matrix
   }
 
+  /// Coordinates of a type that is known only at run time.
   static func points(
-    _ base: UnsafePointer<Double>?, _ rows: Int64, _ dim: Int64, _ stride: Int64, named name: String, minimum: Int64
+    _ matrix: covertree_matrix, _ name: String, minimum: Int64
   ) throws(CoverTreeError) -> AnyPoints {
-    .float64(try view(base, rows, dim, stride, name, minimum))
+    switch covertree_dtype(rawValue: UInt32(bitPattern: matrix.dtype)) {
+    case COVERTREE_DTYPE_F32: .float32(try view(matrix, name, minimum: minimum))
+    case COVERTREE_DTYPE_F64: .float64(try view(matrix, name, minimum: minimum))
+    default: throw unexpected(matrix, name, "COVERTREE_DTYPE_F32 or COVERTREE_DTYPE_F64")
+    }
   }
 
-  static func view<S: Scalar>(
-    _ base: UnsafePointer<S>?, _ rows: Int64, _ dim: Int64, _ stride: Int64, _ name: String, _ minimum: Int64
+  /// Coordinates of one type.
+  static func view<S: Scalar & MatrixElement>(
+    _ matrix: covertree_matrix, _ name: String, minimum: Int64
   ) throws(CoverTreeError) -> PointsView<S> {
+    guard matrix.dtype == S.dtype else { throw unexpected(matrix, name, S.dtypeName) }
+    let stride = try rowStride(matrix, of: S.self, name, minimum: minimum)
+    let (rows, dim) = (Int(matrix.rows), Int(matrix.columns))
+    guard let base = matrix.data else {
+      guard rows == 0 else { throw CoverTreeError(.invalidArgument, "\(name): is NULL") }
+      return PointsView(base: UnsafePointer(bitPattern: 64)!, count: 0, dim: dim, stride: dim)
+    }
+    return PointsView(
+      base: base.assumingMemoryBound(to: S.self), count: rows, dim: dim, stride: stride / MemoryLayout<S>.size)
+  }
+
+  static func view<S: Scalar & MatrixElement>(
+    _ matrix: UnsafePointer<covertree_matrix>?, _ name: String, minimum: Int64
+  ) throws(CoverTreeError) -> PointsView<S> {
+    try view(self.matrix(matrix, name), name, minimum: minimum)
+  }
+
+  /// Numbers that stand for points, one a row; nil for all points.
+  static func numbers(
+    _ matrix: covertree_matrix, _ name: String, _ copies: Copies
+  ) throws(CoverTreeError) -> UnsafeBufferPointer<Int64>? {
+    let stride = try rowStride(matrix, of: Int64.self, name, minimum: 0)
+    guard matrix.columns == 1 else {
+      throw CoverTreeError(.shape, "\(name): expected 1 column of COVERTREE_DTYPE_I64, got \(matrix.columns)")
+    }
+    guard let base = matrix.data else { return nil }
+    return try copies.numbers(base, count: Int(matrix.rows), stride: stride)
+  }
+
+  static func dimension(_ dim: Int64) throws(CoverTreeError) -> Int {
+    guard dim >= 1, dim <= maximumDimension else {
+      throw CoverTreeError(.shape, "dim: expected 1 to \(maximumDimension) columns, got \(dim)")
+    }
+    return Int(dim)
+  }
+
+  static func isNumbers(_ matrix: covertree_matrix) -> Bool { matrix.dtype == Int64.dtype }
+
+  static func unexpected(_ matrix: covertree_matrix, _ name: String, _ expected: String) -> CoverTreeError {
+    CoverTreeError(.invalidArgument, "\(name).dtype: expected \(expected), got \(matrix.dtype)")
+  }
+
+  /// Bytes from row to row of a matrix whose sizes fit each other.
+  private static func rowStride<Element>(
+    _ matrix: covertree_matrix, of: Element.Type, _ name: String, minimum: Int64
+  ) throws(CoverTreeError) -> Int {
+    let (rows, columns) = (matrix.rows, matrix.columns)
+    guard matrix.reserved == 0 else {
+      throw CoverTreeError(.unsupported, "\(name).reserved: expected 0, got \(matrix.reserved)")
+    }
     guard rows >= minimum else {
       throw CoverTreeError(.shape, "\(name): expected at least \(minimum) rows, got \(rows)")
     }
     guard rows < Int64(Int32.max) else {
       throw CoverTreeError(.shape, "\(name): expected at most 2^31 - 2 rows, got \(rows)")
     }
-    guard dim >= 1, dim <= maximumDimension else {
-      throw CoverTreeError(.shape, "\(name): expected 1 to \(maximumDimension) columns, got \(dim)")
+    guard columns >= 1, columns <= maximumDimension else {
+      throw CoverTreeError(.shape, "\(name): expected 1 to \(maximumDimension) columns, got \(columns)")
     }
-    let size = Int64(MemoryLayout<S>.size)
-    let stride = stride == 0 ? dim * size : stride
-    guard stride >= dim * size, stride % size == 0, !stride.multipliedReportingOverflow(by: rows).overflow else {
+    let size = Int64(MemoryLayout<Element>.size)
+    let stride = matrix.row_stride == 0 ? columns * size : matrix.row_stride
+    guard stride >= columns * size, stride % size == 0, !stride.multipliedReportingOverflow(by: rows).overflow else {
       throw CoverTreeError(
-        .shape, "\(name): a row stride of \(stride) bytes does not fit rows of \(dim) coordinates of \(size) bytes")
+        .shape, "\(name): a row stride of \(stride) bytes does not fit rows of \(columns) coordinates of \(size) bytes")
     }
-    guard let base else {
-      guard rows == 0 else { throw CoverTreeError(.invalidArgument, "\(name): is NULL") }
-      return PointsView(base: UnsafePointer(bitPattern: 64)!, count: 0, dim: Int(dim), stride: Int(dim))
-    }
-    return PointsView(base: base, count: Int(rows), dim: Int(dim), stride: Int(stride / size))
+    return Int(stride)
   }
 
   static func indices(
@@ -51,17 +105,6 @@ enum Arguments {
     }
     guard base != nil || count == 0 else { throw CoverTreeError(.invalidArgument, "\(name): is NULL") }
     return UnsafeBufferPointer(start: base, count: Int(count))
-  }
-
-  /// Rows of the tree by index; NULL asks for all of them.
-  static func rows(
-    _ base: UnsafePointer<Int64>?, _ count: Int64, _ copies: Copies
-  ) throws(CoverTreeError) -> AnyCoverTree.Queries {
-    guard let base else {
-      guard count >= 0 else { throw CoverTreeError(.shape, "n_rows: expected the number of points, got \(count)") }
-      return .allStored
-    }
-    return .stored(StoredIndices(try copies.elements(indices(base, count, named: "rows"))))
   }
 
   static func neighborCount(_ k: Int64, queries: Int64) throws(CoverTreeError) -> Int {
@@ -79,23 +122,32 @@ enum Arguments {
     guard let pointer else { throw CoverTreeError(.invalidArgument, "\(name): is NULL") }
     return pointer
   }
+}
 
-  static func context(
-    threads: Int32, _ progress: covertree_progress_fn?, _ userData: UnsafeMutableRawPointer?
-  ) throws(CoverTreeError) -> CallContext {
-    guard threads >= 0, threads <= Int32(CallContext.maximumThreads) else {
-      throw CoverTreeError(
-        .invalidArgument, "n_threads: expected 0 to \(CallContext.maximumThreads), got \(threads)")
-    }
-    guard let progress else { return CallContext(threads: Int(threads)) }
-    return CallContext(threads: Int(threads)) { share in progress(userData, share) == 0 }
-  }
+/// A type of the elements of a matrix.
+protocol MatrixElement {
+  static var dtype: Int32 { get }
+  static var dtypeName: String { get }
+}
+
+extension Float: MatrixElement {
+  static var dtype: Int32 { Int32(COVERTREE_DTYPE_F32.rawValue) }
+  static var dtypeName: String { "COVERTREE_DTYPE_F32" }
+}
+
+extension Double: MatrixElement {
+  static var dtype: Int32 { Int32(COVERTREE_DTYPE_F64.rawValue) }
+  static var dtypeName: String { "COVERTREE_DTYPE_F64" }
+}
+
+extension Int64: MatrixElement {
+  static var dtype: Int32 { Int32(COVERTREE_DTYPE_I64.rawValue) }
+  static var dtypeName: String { "COVERTREE_DTYPE_I64" }
 }
 
 /// The context that a call's options ask for.
 func callContext(_ options: UnsafePointer<covertree_call_options>?) throws(CoverTreeError) -> CallContext {
-  let options = try covertree_call_options.read(options)
-  return try Arguments.context(threads: options.n_threads, options.progress, options.progress_user_data)
+  try covertree_call_options.read(options).context()
 }
 
 /// An options struct of the header, as far as the caller's version of it goes.
@@ -104,9 +156,28 @@ protocol Options {
   var struct_size: UInt32 { get set }
 }
 
-extension covertree_tree_options: Options {}
-extension covertree_call_options: Options {}
-extension covertree_search_options: Options {}
+/// Options that say how a call runs.
+protocol CallOptions: Options {
+  var n_threads: Int32 { get }
+  var progress: covertree_progress_fn! { get }
+  var progress_user_data: UnsafeMutableRawPointer! { get }
+}
+
+extension covertree_tree_options: CallOptions {}
+extension covertree_call_options: CallOptions {}
+extension covertree_search_options: CallOptions {}
+
+extension CallOptions {
+  func context() throws(CoverTreeError) -> CallContext {
+    guard n_threads >= 0, n_threads <= Int32(CallContext.maximumThreads) else {
+      throw CoverTreeError(
+        .invalidArgument, "n_threads: expected 0 to \(CallContext.maximumThreads), got \(n_threads)")
+    }
+    guard let progress else { return CallContext(threads: Int(n_threads)) }
+    let userData = progress_user_data
+    return CallContext(threads: Int(n_threads)) { share in progress(userData, share) == 0 }
+  }
+}
 
 extension Options {
   /// The defaults: zeros, and the size of the struct as this library knows it.

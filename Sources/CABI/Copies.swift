@@ -20,6 +20,18 @@ final class Copies {
     return copy.elements
   }
 
+  /// Numbers that are `stride` bytes apart.
+  func numbers(
+    _ base: UnsafeRawPointer, count: Int, stride: Int
+  ) throws(CoverTreeError) -> UnsafeBufferPointer<Int64> {
+    let given = UnsafeBufferPointer(start: base.assumingMemoryBound(to: Int64.self), count: count)
+    guard stride != MemoryLayout<Int64>.stride, count > 0 else { return try elements(given) }
+    let copy = try Buffer<Int64>(count: count)
+    for row in 0..<count { copy[row] = base.load(fromByteOffset: row * stride, as: Int64.self) }
+    keep(copy)
+    return copy.elements
+  }
+
   /// The rows without gaps.
   func points<S: Scalar>(_ given: PointsView<S>) throws(CoverTreeError) -> PointsView<S> {
     let copy = try given.copied()

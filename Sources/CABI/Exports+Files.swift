@@ -232,29 +232,25 @@ public func covertree_index_encode(
 
 @_cdecl("covertree_index_load") @implementation
 public func covertree_index_load(
-  _ file: OpaquePointer?, _ index: UnsafeMutablePointer<OpaquePointer?>?
-) -> covertree_status {
-  status { () throws(CoverTreeError) in
-    let stored = try CABI.file(of: file).file
-    let output = try Arguments.output(index, named: "index")
-    try VectorIndex.check(stored)
-    output.pointee = HandleTable.shared.add(
-      IndexHandle(LazyHandle { (context) throws(CoverTreeError) in try VectorIndex(stored, context: context) }))
-  }
-}
-
-@_cdecl("covertree_index_load_over") @implementation
-public func covertree_index_load_over(
   _ file: OpaquePointer?, _ store: OpaquePointer?, _ options: UnsafePointer<covertree_call_options>?,
   _ index: UnsafeMutablePointer<OpaquePointer?>?
 ) -> covertree_status {
   status { () throws(CoverTreeError) in
-    let (stored, store) = (try CABI.file(of: file).file, try opened(store: store))
+    let stored = try CABI.file(of: file).file
     let output = try Arguments.output(index, named: "index")
-    let context = try callContext(options)
-    output.pointee = HandleTable.shared.add(
-      IndexHandle(LazyHandle(try VectorIndex(stored, over: store, context: context))))
+    output.pointee = HandleTable.shared.add(IndexHandle(try loaded(stored, store, options)))
   }
+}
+
+/// The index in a file: opened when it is first used, or, over a store, now.
+private func loaded(
+  _ file: StoredFile, _ store: OpaquePointer?, _ options: UnsafePointer<covertree_call_options>?
+) throws(CoverTreeError) -> LazyHandle<VectorIndex> {
+  guard store != nil else {
+    try VectorIndex.check(file)
+    return LazyHandle { (context) throws(CoverTreeError) in try VectorIndex(file, context: context) }
+  }
+  return LazyHandle(try VectorIndex(file, over: opened(store: store), context: callContext(options)))
 }
 
 @_cdecl("covertree_file_get_info") @implementation
@@ -291,24 +287,18 @@ public func covertree_file_get_section(
 @_cdecl("covertree_file_free") @implementation
 public func covertree_file_free(_ file: OpaquePointer?) { HandleTable.shared.remove(file, FileHandle.self) }
 
-@_cdecl("covertree_hash_points_f32") @implementation
-public func covertree_hash_points_f32(
-  _ points: UnsafePointer<Float>?, _ n_points: Int64, _ dim: Int64, _ row_stride: Int64,
-  _ options: UnsafePointer<covertree_call_options>?, _ hash: UnsafeMutablePointer<UInt64>?
+@_cdecl("covertree_hash_points") @implementation
+public func covertree_hash_points(
+  _ points: UnsafePointer<covertree_matrix>?, _ options: UnsafePointer<covertree_call_options>?,
+  _ hash: UnsafeMutablePointer<UInt64>?
 ) -> covertree_status {
   status { () throws(CoverTreeError) in
-    let view = try Arguments.view(points, n_points, dim, row_stride, "points", 1)
-    try Arguments.output(hash, named: "hash").pointee = view.hash(context: callContext(options))
-  }
-}
-
-@_cdecl("covertree_hash_points_f64") @implementation
-public func covertree_hash_points_f64(
-  _ points: UnsafePointer<Double>?, _ n_points: Int64, _ dim: Int64, _ row_stride: Int64,
-  _ options: UnsafePointer<covertree_call_options>?, _ hash: UnsafeMutablePointer<UInt64>?
-) -> covertree_status {
-  status { () throws(CoverTreeError) in
-    let view = try Arguments.view(points, n_points, dim, row_stride, "points", 1)
-    try Arguments.output(hash, named: "hash").pointee = view.hash(context: callContext(options))
+    let points = try Arguments.points(Arguments.matrix(points, "points"), "points", minimum: 1)
+    let output = try Arguments.output(hash, named: "hash")
+    let context = try callContext(options)
+    switch points {
+    case .float32(let view): output.pointee = try view.hash(context: context)
+    case .float64(let view): output.pointee = try view.hash(context: context)
+    }
   }
 }

@@ -4,7 +4,7 @@ import Covertree
 // Vector indexes.
 
 extension covertree_index_options: Options {}
-extension covertree_index_search_options: Options {}
+extension covertree_index_search_options: CallOptions {}
 
 /// A case of an enumeration of the header.
 private func known<Case: RawRepresentable<Int32>>(
@@ -84,10 +84,15 @@ extension covertree_index_search_options {
 }
 
 extension Arguments {
-  fileprivate static func vectors(
-    _ base: UnsafePointer<Float>?, _ rows: Int64, _ dim: Int64, _ stride: Int64, _ name: String
-  ) throws(CoverTreeError) -> PointsView<Float> {
-    try view(base, rows, dim, stride, name, 0)
+  /// New vectors of an index, and how many they are: coordinates, or slots of the store that the index is over.
+  fileprivate static func newVectors(
+    _ matrix: UnsafePointer<covertree_matrix>?, _ copies: Copies
+  ) throws(CoverTreeError) -> (NewVectors, count: Int64) {
+    let matrix = try Arguments.matrix(matrix, "vectors")
+    guard isNumbers(matrix) else { return (.rows(try view(matrix, "vectors", minimum: 0)), matrix.rows) }
+    let slots = try numbers(matrix, "slots", copies)
+    guard slots != nil || matrix.rows == 0 else { throw CoverTreeError(.invalidArgument, "slots: is NULL") }
+    return (.slots(slots ?? UnsafeBufferPointer(start: nil, count: 0)), matrix.rows)
   }
 }
 
@@ -100,38 +105,19 @@ func opened(
   return (try handle.index.value(context), context)
 }
 
-@_cdecl("covertree_index_options_init") @implementation
-public func covertree_index_options_init(_ options: UnsafeMutablePointer<covertree_index_options>?) {
-  options?.pointee = .defaults
-}
-
-@_cdecl("covertree_index_search_options_init") @implementation
-public func covertree_index_search_options_init(_ options: UnsafeMutablePointer<covertree_index_search_options>?) {
-  options?.pointee = .defaults
-}
-
 @_cdecl("covertree_index_create") @implementation
 public func covertree_index_create(
-  _ dim: Int64, _ options: UnsafePointer<covertree_index_options>?, _ index: UnsafeMutablePointer<OpaquePointer?>?
-) -> covertree_status {
-  status { () throws(CoverTreeError) in
-    let output = try Arguments.output(index, named: "index")
-    let options = try covertree_index_options.read(options).checked()
-    let dim = try Arguments.vectors(nil, 0, dim, 0, "dim").dim
-    output.pointee = HandleTable.shared.add(IndexHandle(LazyHandle(try VectorIndex(dim: dim, options: options))))
-  }
-}
-
-@_cdecl("covertree_index_create_over") @implementation
-public func covertree_index_create_over(
-  _ store: OpaquePointer?, _ options: UnsafePointer<covertree_index_options>?,
+  _ dim: Int64, _ store: OpaquePointer?, _ options: UnsafePointer<covertree_index_options>?,
   _ index: UnsafeMutablePointer<OpaquePointer?>?
 ) -> covertree_status {
   status { () throws(CoverTreeError) in
-    let store = try opened(store: store)
     let output = try Arguments.output(index, named: "index")
     let options = try covertree_index_options.read(options).checked()
-    output.pointee = HandleTable.shared.add(IndexHandle(LazyHandle(try VectorIndex(over: store, options: options))))
+    let made =
+      store == nil
+      ? try VectorIndex(dim: Arguments.dimension(dim), options: options)
+      : try VectorIndex(over: opened(store: store), options: options)
+    output.pointee = HandleTable.shared.add(IndexHandle(LazyHandle(made)))
   }
 }
 
@@ -140,62 +126,30 @@ public func covertree_index_free(_ index: OpaquePointer?) { HandleTable.shared.r
 
 @_cdecl("covertree_index_add") @implementation
 public func covertree_index_add(
-  _ index: OpaquePointer?, _ ids: UnsafePointer<Int64>?, _ vectors: UnsafePointer<Float>?, _ n_vectors: Int64,
-  _ dim: Int64, _ row_stride: Int64, _ options: UnsafePointer<covertree_call_options>?,
-  _ first_id: UnsafeMutablePointer<Int64>?
+  _ index: OpaquePointer?, _ ids: UnsafePointer<Int64>?, _ vectors: UnsafePointer<covertree_matrix>?,
+  _ options: UnsafePointer<covertree_call_options>?, _ first_id: UnsafeMutablePointer<Int64>?
 ) -> covertree_status {
   copying { (copies) throws(CoverTreeError) in
     let (index, context) = try opened(index, options)
-    let vectors = try Arguments.vectors(vectors, n_vectors, dim, row_stride, "vectors")
+    let (new, count) = try Arguments.newVectors(vectors, copies)
     let given = try ids.map { (ids) throws(CoverTreeError) in
-      try copies.elements(Arguments.indices(ids, n_vectors, named: "ids"))
+      try copies.elements(Arguments.indices(ids, count, named: "ids"))
     }
-    let first = try index.add(.rows(vectors), ids: given, context: context)
+    let first = try index.add(new, ids: given, context: context)
     first_id?.pointee = first
   }
 }
 
 @_cdecl("covertree_index_update") @implementation
 public func covertree_index_update(
-  _ index: OpaquePointer?, _ ids: UnsafePointer<Int64>?, _ vectors: UnsafePointer<Float>?, _ n_vectors: Int64,
-  _ dim: Int64, _ row_stride: Int64, _ options: UnsafePointer<covertree_call_options>?
-) -> covertree_status {
-  copying { (copies) throws(CoverTreeError) in
-    let (index, context) = try opened(index, options)
-    let vectors = try Arguments.vectors(vectors, n_vectors, dim, row_stride, "vectors")
-    try index.update(
-      .rows(vectors), ids: copies.elements(Arguments.indices(ids, n_vectors, named: "ids")),
-      context: context)
-  }
-}
-
-@_cdecl("covertree_index_add_slots") @implementation
-public func covertree_index_add_slots(
-  _ index: OpaquePointer?, _ ids: UnsafePointer<Int64>?, _ slots: UnsafePointer<Int64>?, _ n_slots: Int64,
-  _ options: UnsafePointer<covertree_call_options>?, _ first_id: UnsafeMutablePointer<Int64>?
-) -> covertree_status {
-  copying { (copies) throws(CoverTreeError) in
-    let (index, context) = try opened(index, options)
-    let slots = try copies.elements(Arguments.indices(slots, n_slots, named: "slots"))
-    let given = try ids.map { (ids) throws(CoverTreeError) in
-      try copies.elements(Arguments.indices(ids, n_slots, named: "ids"))
-    }
-    let first = try index.add(.slots(slots), ids: given, context: context)
-    first_id?.pointee = first
-  }
-}
-
-@_cdecl("covertree_index_update_slots") @implementation
-public func covertree_index_update_slots(
-  _ index: OpaquePointer?, _ ids: UnsafePointer<Int64>?, _ slots: UnsafePointer<Int64>?, _ n_slots: Int64,
+  _ index: OpaquePointer?, _ ids: UnsafePointer<Int64>?, _ vectors: UnsafePointer<covertree_matrix>?,
   _ options: UnsafePointer<covertree_call_options>?
 ) -> covertree_status {
   copying { (copies) throws(CoverTreeError) in
     let (index, context) = try opened(index, options)
-    let slots = try copies.elements(Arguments.indices(slots, n_slots, named: "slots"))
-    try index.update(
-      .slots(slots), ids: copies.elements(Arguments.indices(ids, n_slots, named: "ids")),
-      context: context)
+    let (new, count) = try Arguments.newVectors(vectors, copies)
+    let given = try copies.elements(Arguments.indices(ids, count, named: "ids"))
+    try index.update(new, ids: given, context: context)
   }
 }
 
@@ -244,37 +198,35 @@ private func openedForSearch(
 ) throws(CoverTreeError) -> (VectorIndex, IndexSearchOptions, CallContext) {
   let handle = try HandleTable.shared.object(index, IndexHandle.self, named: "index")
   let options = try covertree_index_search_options.read(options)
-  let context = try Arguments.context(threads: options.n_threads, options.progress, options.progress_user_data)
+  let context = try options.context()
   return (try handle.index.value(context), try options.checked(), context)
 }
 
 @_cdecl("covertree_index_search") @implementation
 public func covertree_index_search(
-  _ index: OpaquePointer?, _ queries: UnsafePointer<Float>?, _ n_queries: Int64, _ dim: Int64, _ row_stride: Int64,
-  _ k: Int64, _ options: UnsafePointer<covertree_index_search_options>?, _ ids: UnsafeMutablePointer<Int64>?,
+  _ index: OpaquePointer?, _ queries: UnsafePointer<covertree_matrix>?, _ k: Int64,
+  _ options: UnsafePointer<covertree_index_search_options>?, _ ids: UnsafeMutablePointer<Int64>?,
   _ distances: UnsafeMutablePointer<Float>?
 ) -> covertree_status {
   copying { (copies) throws(CoverTreeError) in
     let (index, search, context) = try openedForSearch(index, options)
+    let queries: PointsView<Float> = try copies.points(Arguments.view(queries, "queries", minimum: 0))
     try index.nearest(
-      copies.points(Arguments.vectors(queries, n_queries, dim, row_stride, "queries")),
-      k: Arguments.neighborCount(k, queries: n_queries), options: search, context: context,
+      queries, k: Arguments.neighborCount(k, queries: Int64(queries.count)), options: search, context: context,
       ids: Arguments.output(ids, named: "ids"), distances: distances)
   }
 }
 
 @_cdecl("covertree_index_radius") @implementation
 public func covertree_index_radius(
-  _ index: OpaquePointer?, _ queries: UnsafePointer<Float>?, _ n_queries: Int64, _ dim: Int64, _ row_stride: Int64,
-  _ radius: Double, _ options: UnsafePointer<covertree_index_search_options>?,
-  _ neighbors: UnsafeMutablePointer<OpaquePointer?>?
+  _ index: OpaquePointer?, _ queries: UnsafePointer<covertree_matrix>?, _ radius: Double,
+  _ options: UnsafePointer<covertree_index_search_options>?, _ neighbors: UnsafeMutablePointer<OpaquePointer?>?
 ) -> covertree_status {
   copying { (copies) throws(CoverTreeError) in
     let (index, search, context) = try openedForSearch(index, options)
     let output = try Arguments.output(neighbors, named: "neighbors")
-    let lists = try index.within(
-      radius, of: copies.points(Arguments.vectors(queries, n_queries, dim, row_stride, "queries")), options: search,
-      context: context)
+    let queries: PointsView<Float> = try copies.points(Arguments.view(queries, "queries", minimum: 0))
+    let lists = try index.within(radius, of: queries, options: search, context: context)
     output.pointee = HandleTable.shared.add(NeighborsHandle(.float32(lists)))
   }
 }

@@ -3,12 +3,7 @@ import Covertree
 
 // The residual-correlation metric: building, and searching.
 
-@_cdecl("covertree_residual_options_init") @implementation
-public func covertree_residual_options_init(_ options: UnsafeMutablePointer<covertree_residual_options>?) {
-  options?.pointee = .defaults
-}
-
-extension covertree_residual_options: Options {}
+extension covertree_residual_options: CallOptions {}
 
 extension covertree_residual_options {
   /// The caller's kernel; nil where it has none.
@@ -41,10 +36,19 @@ extension covertree_residual_options {
       try Kernel(shape: shape, variance: variance == 0 ? 1 : variance, lengthscale: lengthscales))
   }
 
-  func inducing(dim: Int64) throws(CoverTreeError) -> FeatureSource {
-    let points = try Arguments.view(
-      inducing_points, inducing_points == nil ? 0 : n_inducing, dim, 0, "inducing_points",
-      inducing_points == nil ? 0 : 1)
+  /// Where V and p of `count` points come from.
+  func source(count: Int, dim: Int) throws(CoverTreeError) -> FeatureSource {
+    if let features {
+      let given = features.pointee
+      let v = try Arguments.points(given.v_matrix, "v_matrix", minimum: 1)
+      try given.checkRows(count)
+      return .given(v, residualVariance: try given.variances(), kernelDiagonal: given.kernel_diagonal)
+    }
+    let inducing = covertree_matrix(
+      data: inducing_points, dtype: Double.dtype, reserved: 0, rows: inducing_points == nil ? 0 : n_inducing,
+      columns: Int64(dim), row_stride: 0)
+    let points: PointsView<Double> = try Arguments.view(
+      inducing, "inducing_points", minimum: inducing_points == nil ? 0 : 1)
     return .inducing(points, jitter: jitter == 0 ? 1e-6 : jitter)
   }
 
@@ -54,77 +58,39 @@ extension covertree_residual_options {
     if tau != 0 { tuning.tau = tau }
     return tuning
   }
+}
 
-  func context() throws(CoverTreeError) -> CallContext {
-    try Arguments.context(threads: n_threads, progress, progress_user_data)
+extension covertree_features {
+  func variances() throws(CoverTreeError) -> UnsafePointer<Double> {
+    guard let residual_variance else { throw CoverTreeError(.invalidArgument, "residual_variance: is NULL") }
+    return residual_variance
+  }
+
+  func checkRows(_ count: Int) throws(CoverTreeError) {
+    guard v_matrix.rows == Int64(count) else {
+      throw CoverTreeError(.shape, "v_matrix: expected \(count) rows, one for each point, got \(v_matrix.rows)")
+    }
   }
 }
 
 @_cdecl("covertree_residual_build") @implementation
 public func covertree_residual_build(
-  _ points: UnsafePointer<Double>?, _ n_points: Int64, _ dim: Int64, _ row_stride: Int64,
-  _ options: UnsafePointer<covertree_residual_options>?, _ residual: UnsafeMutablePointer<OpaquePointer?>?
+  _ points: UnsafePointer<covertree_matrix>?, _ options: UnsafePointer<covertree_residual_options>?,
+  _ residual: UnsafeMutablePointer<OpaquePointer?>?
 ) -> covertree_status {
   status { () throws(CoverTreeError) in
     let output = try Arguments.output(residual, named: "residual")
-    let view = try Arguments.view(points, n_points, dim, row_stride, "points", 1)
+    let view: PointsView<Double> = try Arguments.view(points, "points", minimum: 1)
     let options = try covertree_residual_options.read(options)
     let search = try ResidualSearch(
-      points: view, covariance: options.covariance(dim: view.dim), source: options.inducing(dim: dim),
-      tuning: options.tuning(), context: options.context())
+      points: view, covariance: options.covariance(dim: view.dim),
+      source: options.source(count: view.count, dim: view.dim), tuning: options.tuning(), context: options.context())
     output.pointee = HandleTable.shared.add(ResidualHandle(LazyHandle(search)))
   }
 }
 
-private func buildGiven(
-  _ points: PointsView<Double>, _ features: AnyPoints, _ residualVariance: UnsafePointer<Double>?,
-  _ kernelDiagonal: UnsafePointer<Double>?, _ options: UnsafePointer<covertree_residual_options>?,
-  _ residual: UnsafeMutablePointer<OpaquePointer?>?
-) throws(CoverTreeError) {
-  let output = try Arguments.output(residual, named: "residual")
-  guard let residualVariance else { throw CoverTreeError(.invalidArgument, "residual_variance: is NULL") }
-  let options = try covertree_residual_options.read(options)
-  let search = try ResidualSearch(
-    points: points, covariance: options.covariance(dim: points.dim),
-    source: .given(features, residualVariance: residualVariance, kernelDiagonal: kernelDiagonal),
-    tuning: options.tuning(), context: options.context())
-  output.pointee = HandleTable.shared.add(ResidualHandle(LazyHandle(search)))
-}
-
-@_cdecl("covertree_residual_build_given_f32") @implementation
-public func covertree_residual_build_given_f32(
-  _ points: UnsafePointer<Double>?, _ n_points: Int64, _ dim: Int64, _ row_stride: Int64,
-  _ v_matrix: UnsafePointer<Float>?, _ n_features: Int64, _ v_row_stride: Int64,
-  _ residual_variance: UnsafePointer<Double>?, _ kernel_diagonal: UnsafePointer<Double>?,
-  _ options: UnsafePointer<covertree_residual_options>?, _ residual: UnsafeMutablePointer<OpaquePointer?>?
-) -> covertree_status {
-  status { () throws(CoverTreeError) in
-    try buildGiven(
-      Arguments.view(points, n_points, dim, row_stride, "points", 1),
-      Arguments.points(v_matrix, n_points, n_features, v_row_stride, named: "v_matrix", minimum: 1),
-      residual_variance, kernel_diagonal, options, residual)
-  }
-}
-
-@_cdecl("covertree_residual_build_given_f64") @implementation
-public func covertree_residual_build_given_f64(
-  _ points: UnsafePointer<Double>?, _ n_points: Int64, _ dim: Int64, _ row_stride: Int64,
-  _ v_matrix: UnsafePointer<Double>?, _ n_features: Int64, _ v_row_stride: Int64,
-  _ residual_variance: UnsafePointer<Double>?, _ kernel_diagonal: UnsafePointer<Double>?,
-  _ options: UnsafePointer<covertree_residual_options>?, _ residual: UnsafeMutablePointer<OpaquePointer?>?
-) -> covertree_status {
-  status { () throws(CoverTreeError) in
-    try buildGiven(
-      Arguments.view(points, n_points, dim, row_stride, "points", 1),
-      Arguments.points(v_matrix, n_points, n_features, v_row_stride, named: "v_matrix", minimum: 1),
-      residual_variance, kernel_diagonal, options, residual)
-  }
-}
-
-/// What a handle stands for; one that was loaded is opened in the context of the call that needs it first.
-func search(
-  of residual: OpaquePointer?, _ context: CallContext = CallContext()
-) throws(CoverTreeError) -> ResidualSearch {
+/// The model of a handle. One that was loaded is opened by the call that needs it first, in the context of that call.
+func search(of residual: OpaquePointer?, _ context: CallContext) throws(CoverTreeError) -> ResidualSearch {
   try HandleTable.shared.object(residual, ResidualHandle.self, named: "residual").search.value(context)
 }
 
@@ -136,44 +102,34 @@ public func covertree_residual_free(_ residual: OpaquePointer?) {
 /// A search of any kind of queries.
 func nearest(
   _ residual: OpaquePointer?, _ queries: ResidualQueries, _ count: Int64, _ k: Int64,
-  _ options: UnsafePointer<covertree_search_options>?, _ indices: UnsafeMutablePointer<Int64>?,
-  _ distances: UnsafeMutablePointer<Double>?, _ copies: Copies
+  _ options: UnsafePointer<covertree_search_options>?, _ copies: Copies,
+  _ results: (indices: UnsafeMutablePointer<Int64>?, distances: UnsafeMutablePointer<Double>?)
 ) throws(CoverTreeError) {
-  let search = try search(of: residual)
-  let given = try covertree_search_options.read(options)
-  try search.nearest(
-    queries, k: Arguments.neighborCount(k, queries: count), options: given.checked(queries: count, copies),
-    context: Arguments.context(threads: given.n_threads, given.progress, given.progress_user_data), rows: Int(count),
-    indices: Arguments.output(indices, named: "indices"), distances: distances)
-}
-
-@_cdecl("covertree_residual_knn_rows") @implementation
-public func covertree_residual_knn_rows(
-  _ residual: OpaquePointer?, _ rows: UnsafePointer<Int64>?, _ n_rows: Int64, _ k: Int64,
-  _ options: UnsafePointer<covertree_search_options>?, _ indices: UnsafeMutablePointer<Int64>?,
-  _ distances: UnsafeMutablePointer<Double>?
-) -> covertree_status {
-  copying { (copies) throws(CoverTreeError) in
-    guard n_rows >= 0 else { throw CoverTreeError(.shape, "n_rows: expected the number of rows, got \(n_rows)") }
-    let queries: ResidualQueries =
-      if rows == nil { .allStored } else {
-        .stored(StoredIndices(try copies.elements(Arguments.indices(rows, n_rows, named: "rows"))))
-      }
-    try nearest(residual, queries, n_rows, k, options, indices, distances, copies)
-  }
+  let options = try covertree_search_options.read(options)
+  let context = try options.context()
+  try search(of: residual, context).nearest(
+    queries, k: Arguments.neighborCount(k, queries: count), options: options.checked(queries: count, copies),
+    context: context, rows: Int(count), indices: Arguments.output(results.indices, named: "indices"),
+    distances: results.distances)
 }
 
 @_cdecl("covertree_residual_knn") @implementation
 public func covertree_residual_knn(
-  _ residual: OpaquePointer?, _ queries: UnsafePointer<Double>?, _ n_queries: Int64, _ dim: Int64,
-  _ row_stride: Int64, _ k: Int64, _ options: UnsafePointer<covertree_search_options>?,
-  _ indices: UnsafeMutablePointer<Int64>?, _ distances: UnsafeMutablePointer<Double>?
+  _ residual: OpaquePointer?, _ queries: UnsafePointer<covertree_matrix>?, _ k: Int64,
+  _ options: UnsafePointer<covertree_search_options>?, _ indices: UnsafeMutablePointer<Int64>?,
+  _ distances: UnsafeMutablePointer<Double>?
 ) -> covertree_status {
   copying { (copies) throws(CoverTreeError) in
-    let points = try Arguments.view(queries, n_queries, dim, row_stride, "queries", 0)
-    try nearest(
-      residual, .points(points, features: nil, residualVariance: nil), n_queries, k, options, indices, distances, copies
-    )
+    let matrix = try Arguments.matrix(queries, "queries")
+    var queries = ResidualQueries.allStored
+    if matrix.dtype == Double.dtype {
+      queries = .points(try Arguments.view(matrix, "queries", minimum: 0), features: nil, residualVariance: nil)
+    } else if !Arguments.isNumbers(matrix) {
+      throw Arguments.unexpected(matrix, "queries", "COVERTREE_DTYPE_F64 or COVERTREE_DTYPE_I64")
+    } else if let rows = try Arguments.numbers(matrix, "queries", copies) {
+      queries = .stored(StoredIndices(rows))
+    }
+    try nearest(residual, queries, matrix.rows, k, options, copies, (indices, distances))
   }
 }
 
@@ -183,40 +139,28 @@ public func covertree_residual_distances(
   _ n_others: Int64, _ options: UnsafePointer<covertree_call_options>?, _ distances: UnsafeMutablePointer<Double>?
 ) -> covertree_status {
   copying { (copies) throws(CoverTreeError) in
-    let search = try search(of: residual)
+    let context = try callContext(options)
+    let search = try search(of: residual, context)
     let rows = try copies.elements(Arguments.indices(rows, n_rows, named: "rows"))
     let width = try Arguments.neighborCount(n_others, queries: n_rows)
     guard let others else { throw CoverTreeError(.invalidArgument, "others: is NULL") }
     try search.distances(
       from: StoredIndices(rows), to: copies.elements(UnsafeBufferPointer(start: others, count: rows.count * width)),
-      width: width,
-      context: callContext(options), distances: Arguments.output(distances, named: "distances"))
+      width: width, context: context, distances: Arguments.output(distances, named: "distances"))
   }
 }
 
 @_cdecl("covertree_residual_extend") @implementation
 public func covertree_residual_extend(
-  _ residual: OpaquePointer?, _ points: UnsafePointer<Double>?, _ n_points: Int64, _ dim: Int64,
-  _ row_stride: Int64, _ options: UnsafePointer<covertree_call_options>?,
-  _ extended: UnsafeMutablePointer<OpaquePointer?>?
+  _ residual: OpaquePointer?, _ points: UnsafePointer<covertree_matrix>?,
+  _ options: UnsafePointer<covertree_call_options>?, _ extended: UnsafeMutablePointer<OpaquePointer?>?
 ) -> covertree_status {
   status { () throws(CoverTreeError) in
-    let search = try search(of: residual)
+    let context = try callContext(options)
+    let search = try search(of: residual, context)
     let output = try Arguments.output(extended, named: "extended")
-    let view = try Arguments.view(points, n_points, dim, row_stride, "points", 0)
-    let new = try search.extended(by: view, context: callContext(options))
+    let new = try search.extended(by: Arguments.view(points, "points", minimum: 0), context: context)
     output.pointee = HandleTable.shared.add(ResidualHandle(LazyHandle(new)))
-  }
-}
-
-@_cdecl("covertree_residual_get_features") @implementation
-public func covertree_residual_get_features(
-  _ residual: OpaquePointer?, _ v_matrix: UnsafeMutablePointer<Double>?,
-  _ residual_variance: UnsafeMutablePointer<Double>?
-) -> covertree_status {
-  status { () throws(CoverTreeError) in
-    try search(of: residual)
-      .copyFeatures(v_matrix, residual_variance)
   }
 }
 
@@ -226,10 +170,10 @@ public func covertree_residual_build_tree(
   _ arrays: UnsafeMutablePointer<OpaquePointer?>?
 ) -> covertree_status {
   status { () throws(CoverTreeError) in
-    let search = try search(of: residual)
     let output = try Arguments.output(arrays, named: "arrays")
     let options = try covertree_tree_options.read(options)
-    let context = try Arguments.context(threads: options.n_threads, options.progress, options.progress_user_data)
+    let context = try options.context()
+    let search = try search(of: residual, context)
     let tree = try search.tree(options: options.checked(), context: context)
     output.pointee = HandleTable.shared.add(ArraysHandle(tree.export(), isFloat32: false))
   }
@@ -240,12 +184,13 @@ public func covertree_residual_validate_tree(
   _ residual: OpaquePointer?, _ arrays: OpaquePointer?, _ options: UnsafePointer<covertree_call_options>?
 ) -> covertree_status {
   status { () throws(CoverTreeError) in
-    let search = try search(of: residual)
+    let context = try callContext(options)
+    let search = try search(of: residual, context)
     let handle = try HandleTable.shared.object(arrays, ArraysHandle.self, named: "arrays")
     guard let tree = handle.arrays.owner as? CorrelationTree else {
       throw CoverTreeError(.invalidArgument, "arrays: are those of a Euclidean tree")
     }
-    try search.validate(tree, context: callContext(options))
+    try search.validate(tree, context: context)
   }
 }
 
@@ -254,7 +199,7 @@ public func covertree_residual_get_info(
   _ residual: OpaquePointer?, _ info: UnsafeMutablePointer<covertree_residual_info>?
 ) -> covertree_status {
   status { () throws(CoverTreeError) in
-    let known = try search(of: residual).info
+    let known = try search(of: residual, CallContext()).info
     try Arguments.output(info, named: "info").pointee = covertree_residual_info(
       n_points: Int64(known.pointCount), dim: Int64(known.dim), n_features: Int64(known.featureCount),
       n_blocks: Int64(known.blockCount), n_pivots: Int64(known.pivotCount), memory_bytes: Int64(known.memoryBytes),

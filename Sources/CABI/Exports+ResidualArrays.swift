@@ -1,18 +1,20 @@
 import CCovertree
 import Covertree
 
-// What a model is: features of new points, and its arrays.
+// The features and the arrays of a model.
 
 @_cdecl("covertree_residual_features") @implementation
 public func covertree_residual_features(
-  _ residual: OpaquePointer?, _ points: UnsafePointer<Double>?, _ n_points: Int64, _ dim: Int64,
-  _ row_stride: Int64, _ options: UnsafePointer<covertree_call_options>?, _ v_matrix: UnsafeMutablePointer<Double>?,
+  _ residual: OpaquePointer?, _ points: UnsafePointer<covertree_matrix>?,
+  _ options: UnsafePointer<covertree_call_options>?, _ v_matrix: UnsafeMutablePointer<Double>?,
   _ residual_variance: UnsafeMutablePointer<Double>?
 ) -> covertree_status {
   status { () throws(CoverTreeError) in
     let context = try callContext(options)
-    let view = try Arguments.view(points, n_points, dim, row_stride, "points", 0)
-    try search(of: residual, context).fillFeatures(of: view, v_matrix, residual_variance, context: context)
+    let search = try search(of: residual, context)
+    guard let points else { return search.copyFeatures(v_matrix, residual_variance) }
+    try search.fillFeatures(
+      of: Arguments.view(points, "points", minimum: 0), v_matrix, residual_variance, context: context)
   }
 }
 
@@ -44,24 +46,14 @@ public func covertree_residual_arrays_get(
       n_points: Int64(arrays.count), dim: Int64(arrays.dim), n_features: Int64(arrays.featureCount),
       feature_stride: Int64(arrays.featureStride), block_size: Int64(arrays.blockSize),
       n_blocks: Int64(arrays.lowRankBlockCount), blocks_per_region: Int64(arrays.blocksPerRegion),
-      n_regions: Int64(arrays.regionCount), kernel: kernel?.shape.rawValue ?? -1, reserved: 0,
-      kernel_variance: kernel?.variance ?? 0, variance: arrays.variance, order: arrays.order,
-      places: arrays.positionOfIndex,
+      n_regions: Int64(arrays.regionCount), kernel: kernel?.shape.rawValue ?? -1,
+      is_current: arrays.isCurrent ? 1 : 0, kernel_variance: kernel?.variance ?? 0, variance: arrays.variance,
+      order: arrays.order, positions: arrays.positionOfIndex,
       coordinates: arrays.coordinates, v_matrix: arrays.features, residual_variance: arrays.residualVariance,
       scales: arrays.scales, pivot_offsets: arrays.pivotOffsets, pivots: arrays.pivots,
       coefficient_offsets: arrays.coefficientOffsets, coefficients: arrays.coefficients,
       remaining_norms: arrays.remainingNorms, bounds: arrays.bounds, product_offsets: arrays.productOffsets,
       products: arrays.products)
-  }
-}
-
-@_cdecl("covertree_residual_arrays_is_current") @implementation
-public func covertree_residual_arrays_is_current(
-  _ arrays: OpaquePointer?, _ current: UnsafeMutablePointer<Int32>?
-) -> covertree_status {
-  status { () throws(CoverTreeError) in
-    let arrays = try CABI.arrays(of: arrays)
-    try Arguments.output(current, named: "current").pointee = arrays.isCurrent ? 1 : 0
   }
 }
 

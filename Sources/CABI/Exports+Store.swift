@@ -101,16 +101,16 @@ public func covertree_store_free(_ store: OpaquePointer?) { HandleTable.shared.r
 @_cdecl("covertree_store_add") @implementation
 public func covertree_store_add(
   _ store: OpaquePointer?, _ ids: UnsafePointer<covertree_id>?, _ names: UnsafePointer<CChar>?,
-  _ name_ends: UnsafePointer<Int64>?, _ vectors: UnsafePointer<Float>?, _ n_vectors: Int64, _ dim: Int64,
-  _ row_stride: Int64, _ options: UnsafePointer<covertree_call_options>?, _ slots: UnsafeMutablePointer<Int64>?
+  _ name_ends: UnsafePointer<Int64>?, _ vectors: UnsafePointer<covertree_matrix>?,
+  _ options: UnsafePointer<covertree_call_options>?, _ slots: UnsafeMutablePointer<Int64>?
 ) -> covertree_status {
   copying { (copies) throws(CoverTreeError) in
     let store = try opened(store: store)
-    let vectors = try Arguments.view(vectors, n_vectors, dim, row_stride, "vectors", 0)
-    let names = try Arguments.names(names, name_ends, n_vectors, copies)
+    let vectors: PointsView<Float> = try Arguments.view(vectors, "vectors", minimum: 0)
+    let names = try Arguments.names(names, name_ends, Int64(vectors.count), copies)
     let output = try Arguments.output(slots, named: "slots")
     let context = try callContext(options)
-    try Arguments.ids(ids, n_vectors) { (ids) throws(CoverTreeError) in
+    try Arguments.ids(ids, Int64(vectors.count)) { (ids) throws(CoverTreeError) in
       try store.add(ids, vectors, names: names, context: context, slots: output)
     }
   }
@@ -122,7 +122,8 @@ public func covertree_store_add_one(
 ) -> Int64 {
   slot { () throws(CoverTreeError) in
     let store = try opened(store: store)
-    return try store.add(Arguments.id(id), Arguments.view(vector, 1, Int64(store.dim), 0, "vector", 0))
+    guard let vector else { throw CoverTreeError(.invalidArgument, "vector: is NULL") }
+    return try store.add(Arguments.id(id), PointsView(base: vector, count: 1, dim: store.dim))
   }
 }
 
@@ -179,36 +180,38 @@ public func covertree_store_check_slots(
 
 @_cdecl("covertree_store_list") @implementation
 public func covertree_store_list(
-  _ store: OpaquePointer?, _ place: UnsafeMutablePointer<Int64>?, _ room: Int64,
+  _ store: OpaquePointer?, _ cursor: UnsafeMutablePointer<Int64>?, _ capacity: Int64,
   _ ids: UnsafeMutablePointer<covertree_id>?,
   _ slots: UnsafeMutablePointer<Int64>?, _ n_written: UnsafeMutablePointer<Int64>?
 ) -> covertree_status {
   status { () throws(CoverTreeError) in
     let store = try opened(store: store)
-    let place = try Arguments.output(place, named: "place")
+    let cursor = try Arguments.output(cursor, named: "cursor")
     let (ids, slots) = (try Arguments.output(ids, named: "ids"), try Arguments.output(slots, named: "slots"))
     let output = try Arguments.output(n_written, named: "n_written")
-    guard room >= 0 else { throw CoverTreeError(.invalidArgument, "room: expected 0 or more, got \(room)") }
-    let (count, next) = try store.list(from: Int(place.pointee), room: Int(room)) { index, id, slot in
+    guard capacity >= 0 else {
+      throw CoverTreeError(.invalidArgument, "capacity: expected 0 or more, got \(capacity)")
+    }
+    let (count, next) = try store.list(from: Int(cursor.pointee), room: Int(capacity)) { index, id, slot in
       ids[index] = covertree_id(low: id.low, high: id.high, kind: id.kind, reserved: 0)
       slots[index] = Int64(slot)
     }
-    (place.pointee, output.pointee) = (Int64(next), Int64(count))
+    (cursor.pointee, output.pointee) = (Int64(next), Int64(count))
   }
 }
 
 @_cdecl("covertree_store_name") @implementation
 public func covertree_store_name(
-  _ store: OpaquePointer?, _ id: UnsafePointer<covertree_id>?, _ name: UnsafeMutablePointer<CChar>?, _ room: Int64,
-  _ length: UnsafeMutablePointer<Int64>?
+  _ store: OpaquePointer?, _ id: UnsafePointer<covertree_id>?, _ name: UnsafeMutablePointer<CChar>?,
+  _ capacity: Int64, _ length: UnsafeMutablePointer<Int64>?
 ) -> covertree_status {
   status { () throws(CoverTreeError) in
     let store = try opened(store: store)
     let output = try Arguments.output(length, named: "length")
     let found = try store.name(of: Arguments.id(id))
     if let name {
-      guard room >= found.count else {
-        throw CoverTreeError(.invalidArgument, "room: expected \(found.count) or more, got \(room)")
+      guard capacity >= found.count else {
+        throw CoverTreeError(.invalidArgument, "capacity: expected \(found.count) or more, got \(capacity)")
       }
       for (index, byte) in found.enumerated() { name[index] = CChar(bitPattern: byte) }
     }

@@ -3,43 +3,17 @@ import Covertree
 
 // Building and changing trees, and what they are.
 
-@_cdecl("covertree_tree_options_init") @implementation
-public func covertree_tree_options_init(_ options: UnsafeMutablePointer<covertree_tree_options>?) {
-  options?.pointee = .defaults
-}
-
-@_cdecl("covertree_call_options_init") @implementation
-public func covertree_call_options_init(_ options: UnsafeMutablePointer<covertree_call_options>?) {
-  options?.pointee = .defaults
-}
-
-private func build(
-  _ points: AnyPoints, _ options: UnsafePointer<covertree_tree_options>?, _ tree: UnsafeMutablePointer<OpaquePointer?>?
-) throws(CoverTreeError) {
-  let output = try Arguments.output(tree, named: "tree")
-  let options = try covertree_tree_options.read(options)
-  let context = try Arguments.context(threads: options.n_threads, options.progress, options.progress_user_data)
-  let built = try AnyCoverTree.build(points, options: options.checked(), context: context)
-  output.pointee = HandleTable.shared.add(TreeHandle(LazyHandle(built)))
-}
-
-@_cdecl("covertree_tree_build_f32") @implementation
-public func covertree_tree_build_f32(
-  _ points: UnsafePointer<Float>?, _ n_points: Int64, _ dim: Int64, _ row_stride: Int64,
-  _ options: UnsafePointer<covertree_tree_options>?, _ tree: UnsafeMutablePointer<OpaquePointer?>?
+@_cdecl("covertree_tree_build") @implementation
+public func covertree_tree_build(
+  _ points: UnsafePointer<covertree_matrix>?, _ options: UnsafePointer<covertree_tree_options>?,
+  _ tree: UnsafeMutablePointer<OpaquePointer?>?
 ) -> covertree_status {
   status { () throws(CoverTreeError) in
-    try build(Arguments.points(points, n_points, dim, row_stride, named: "points", minimum: 1), options, tree)
-  }
-}
-
-@_cdecl("covertree_tree_build_f64") @implementation
-public func covertree_tree_build_f64(
-  _ points: UnsafePointer<Double>?, _ n_points: Int64, _ dim: Int64, _ row_stride: Int64,
-  _ options: UnsafePointer<covertree_tree_options>?, _ tree: UnsafeMutablePointer<OpaquePointer?>?
-) -> covertree_status {
-  status { () throws(CoverTreeError) in
-    try build(Arguments.points(points, n_points, dim, row_stride, named: "points", minimum: 1), options, tree)
+    let points = try Arguments.points(Arguments.matrix(points, "points"), "points", minimum: 1)
+    let output = try Arguments.output(tree, named: "tree")
+    let options = try covertree_tree_options.read(options)
+    let built = try AnyCoverTree.build(points, options: options.checked(), context: options.context())
+    output.pointee = HandleTable.shared.add(TreeHandle(LazyHandle(built)))
   }
 }
 
@@ -55,27 +29,14 @@ func open(
   return (try handle.tree.value(context), context)
 }
 
-@_cdecl("covertree_tree_insert_f32") @implementation
-public func covertree_tree_insert_f32(
-  _ tree: OpaquePointer?, _ points: UnsafePointer<Float>?, _ n_points: Int64, _ dim: Int64, _ row_stride: Int64,
+@_cdecl("covertree_tree_insert") @implementation
+public func covertree_tree_insert(
+  _ tree: OpaquePointer?, _ points: UnsafePointer<covertree_matrix>?,
   _ options: UnsafePointer<covertree_call_options>?, _ first_index: UnsafeMutablePointer<Int64>?
 ) -> covertree_status {
   status { () throws(CoverTreeError) in
     let (tree, context) = try open(tree, options)
-    let points = try Arguments.points(points, n_points, dim, row_stride, named: "points", minimum: 0)
-    let first = try tree.insert(points, context: context)
-    first_index?.pointee = Int64(first)
-  }
-}
-
-@_cdecl("covertree_tree_insert_f64") @implementation
-public func covertree_tree_insert_f64(
-  _ tree: OpaquePointer?, _ points: UnsafePointer<Double>?, _ n_points: Int64, _ dim: Int64, _ row_stride: Int64,
-  _ options: UnsafePointer<covertree_call_options>?, _ first_index: UnsafeMutablePointer<Int64>?
-) -> covertree_status {
-  status { () throws(CoverTreeError) in
-    let (tree, context) = try open(tree, options)
-    let points = try Arguments.points(points, n_points, dim, row_stride, named: "points", minimum: 0)
+    let points = try Arguments.points(Arguments.matrix(points, "points"), "points", minimum: 0)
     let first = try tree.insert(points, context: context)
     first_index?.pointee = Int64(first)
   }
@@ -124,9 +85,7 @@ public func covertree_tree_get_info(
   }
 }
 
-private func dtype(isFloat32: Bool) -> Int32 {
-  Int32((isFloat32 ? COVERTREE_DTYPE_F32 : COVERTREE_DTYPE_F64).rawValue)
-}
+func dtype(isFloat32: Bool) -> Int32 { isFloat32 ? Float.dtype : Double.dtype }
 
 @_cdecl("covertree_tree_export") @implementation
 public func covertree_tree_export(
@@ -175,42 +134,13 @@ public func covertree_arrays_get(
     let output = try Arguments.output(view, named: "view")
     let arrays = handle.arrays
     output.pointee = covertree_arrays_view(
-      n_nodes: Int64(arrays.nodeCount), dim: Int64(arrays.dim), dtype: dtype(isFloat32: handle.isFloat32), reserved: 0,
-      points: arrays.points, order: arrays.order, levels: arrays.levels, parents: arrays.parents,
-      children_offsets: arrays.childrenOffsets, children: arrays.children, radius: arrays.radius,
-      subtree_end: arrays.subtreeEnd, subtree_min: arrays.subtreeMin, subtree_max: arrays.subtreeMax,
-      removed: arrays.removed)
-  }
-}
-
-@_cdecl("covertree_arrays_is_current") @implementation
-public func covertree_arrays_is_current(
-  _ arrays: OpaquePointer?, _ current: UnsafeMutablePointer<Int32>?
-) -> covertree_status {
-  status { () throws(CoverTreeError) in
-    let handle = try HandleTable.shared.object(arrays, ArraysHandle.self, named: "arrays")
-    try Arguments.output(current, named: "current").pointee = handle.arrays.isCurrent() ? 1 : 0
+      n_nodes: Int64(arrays.nodeCount), dim: Int64(arrays.dim), dtype: dtype(isFloat32: handle.isFloat32),
+      is_current: arrays.isCurrent() ? 1 : 0, points: arrays.points, order: arrays.order, levels: arrays.levels,
+      parents: arrays.parents, children_offsets: arrays.childrenOffsets, children: arrays.children,
+      radius: arrays.radius, subtree_end: arrays.subtreeEnd, subtree_min: arrays.subtreeMin,
+      subtree_max: arrays.subtreeMax, removed: arrays.removed)
   }
 }
 
 @_cdecl("covertree_arrays_free") @implementation
 public func covertree_arrays_free(_ arrays: OpaquePointer?) { HandleTable.shared.remove(arrays, ArraysHandle.self) }
-
-@_cdecl("covertree_neighbors_get") @implementation
-public func covertree_neighbors_get(
-  _ neighbors: OpaquePointer?, _ view: UnsafeMutablePointer<covertree_neighbors_view>?
-) -> covertree_status {
-  status { () throws(CoverTreeError) in
-    let lists = try HandleTable.shared.object(neighbors, NeighborsHandle.self, named: "neighbors").lists
-    let output = try Arguments.output(view, named: "view")
-    output.pointee = covertree_neighbors_view(
-      n_queries: Int64(lists.offsets.count - 1), n_neighbors: Int64(lists.indices.count),
-      dtype: dtype(isFloat32: lists.isFloat32), reserved: 0, offsets: lists.offsets.base, indices: lists.indices.base,
-      distances: lists.distances, scores: lists.scores.map { UnsafePointer($0.base) })
-  }
-}
-
-@_cdecl("covertree_neighbors_free") @implementation
-public func covertree_neighbors_free(_ neighbors: OpaquePointer?) {
-  HandleTable.shared.remove(neighbors, NeighborsHandle.self)
-}

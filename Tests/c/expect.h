@@ -2,6 +2,8 @@
 #ifndef EXPECT_H
 #define EXPECT_H
 
+#include "matrices.h"
+
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>

@@ -23,7 +23,7 @@ static void *resized(const void *options, size_t bytes, size_t claimed) {
 
 static covertree_status build(const covertree_tree_options *options) {
   covertree_tree *built = NULL;
-  covertree_status status = covertree_tree_build_f64(points, N, DIM, 0, options, &built);
+  covertree_status status = covertree_tree_build(F64(points, N, DIM, 0), options, &built);
   covertree_tree_free(built);
   return status;
 }
@@ -31,7 +31,7 @@ static covertree_status build(const covertree_tree_options *options) {
 static covertree_status search(const covertree_search_options *options) {
   static int64_t indices[N * K];
   static double distances[N * K];
-  covertree_status status = covertree_tree_knn_f64(tree, points, N, DIM, 0, K, options, indices, distances);
+  covertree_status status = covertree_tree_knn(tree, F64(points, N, DIM, 0), K, options, indices, distances);
   if (status == COVERTREE_OK)
     for (int i = 0; i < N; i++) EXPECT(distances[i * K] == 0 && isfinite(distances[i * K + K - 1]));
   return status;
@@ -39,7 +39,7 @@ static covertree_status search(const covertree_search_options *options) {
 
 static covertree_status make_index(const covertree_index_options *options) {
   covertree_index *index = NULL;
-  covertree_status status = covertree_index_create(DIM, options, &index);
+  covertree_status status = covertree_index_create(DIM, NULL, options, &index);
   covertree_index_free(index);
   return status;
 }
@@ -48,16 +48,16 @@ static covertree_status search_index(const covertree_index_search_options *optio
   covertree_index *index = NULL;
   float vector[DIM] = {1, 2}, distance;
   int64_t id;
-  EXPECT(covertree_index_create(DIM, NULL, &index) == COVERTREE_OK);
-  EXPECT(covertree_index_add(index, NULL, vector, 1, DIM, 0, NULL, NULL) == COVERTREE_OK);
-  covertree_status status = covertree_index_search(index, vector, 1, DIM, 0, 1, options, &id, &distance);
+  EXPECT(covertree_index_create(DIM, NULL, NULL, &index) == COVERTREE_OK);
+  EXPECT(covertree_index_add(index, NULL, F32(vector, 1, DIM, 0), NULL, NULL) == COVERTREE_OK);
+  covertree_status status = covertree_index_search(index, F32(vector, 1, DIM, 0), 1, options, &id, &distance);
   covertree_index_free(index);
   return status;
 }
 
 static covertree_status model(const covertree_residual_options *options) {
   covertree_residual *residual = NULL;
-  covertree_status status = covertree_residual_build(points, N, DIM, 0, options, &residual);
+  covertree_status status = covertree_residual_build(F64(points, N, DIM, 0), options, &residual);
   covertree_residual_free(residual);
   return status;
 }
@@ -105,7 +105,7 @@ static void test_fields_that_are_not_there(void) {
 
 int main(void) {
   for (int i = 0; i < N * DIM; i++) points[i] = uniform();
-  EXPECT(covertree_tree_build_f64(points, N, DIM, 0, NULL, &tree) == COVERTREE_OK);
+  EXPECT(covertree_tree_build(F64(points, N, DIM, 0), NULL, &tree) == COVERTREE_OK);
   EXPECT(covertree_abi_version() == COVERTREE_ABI_VERSION);
   EXPECT_SIZES(covertree_tree_options, build);
   EXPECT_SIZES(covertree_search_options, search);

@@ -16,7 +16,7 @@ static covertree_residual *build(const double *points) {
   options.variance = 2;
   options.inducing_points = points, options.n_inducing = M;
   covertree_residual *model = NULL;
-  EXPECT(covertree_residual_build(points, N, DIM, 0, &options, &model) == COVERTREE_OK);
+  EXPECT(covertree_residual_build(F64(points, N, DIM, 0), &options, &model) == COVERTREE_OK);
   return model;
 }
 
@@ -31,7 +31,7 @@ static void check_view(const covertree_residual_view *view, const double *points
   EXPECT(view->kernel == COVERTREE_KERNEL_RBF && view->kernel_variance == 2 && view->variance == 2);
   EXPECT(view->block_size == 256 && view->n_blocks == 4 && view->n_regions == 4 && view->blocks_per_region == 1);
   const void *const arrays[] = {
-      view->order,         view->places,  view->coordinates,         view->v_matrix,     view->residual_variance,
+      view->order,         view->positions, view->coordinates,         view->v_matrix,     view->residual_variance,
       view->scales,        view->pivots,  view->coefficient_offsets, view->coefficients, view->remaining_norms,
       view->pivot_offsets, view->bounds,  view->product_offsets,     view->products,
   };
@@ -39,7 +39,7 @@ static void check_view(const covertree_residual_view *view, const double *points
     EXPECT(arrays[i] != NULL && (uintptr_t)arrays[i] % 64 == 0);
   for (int64_t place = 0; place < N; place++) {
     const double *v = view->v_matrix + place * view->feature_stride;
-    EXPECT(view->places[view->order[place]] == place);
+    EXPECT(view->positions[view->order[place]] == place);
     for (int64_t d = 0; d < DIM; d++)
       EXPECT(view->coordinates[place * DIM + d] == points[view->order[place] * DIM + d] / 0.4);
     EXPECT(fabs(dot(v, v, M) + view->residual_variance[place] - 2) < 1e-9);
@@ -66,7 +66,6 @@ static void test_model(const double *points) {
   covertree_residual *model = build(points);
   covertree_residual_arrays *arrays = NULL, *again = NULL;
   covertree_residual_view view, other;
-  int32_t current = -1;
   EXPECT(covertree_residual_export(model, NULL, &arrays) == COVERTREE_OK);
   EXPECT(covertree_residual_export(model, NULL, &again) == COVERTREE_OK);
   EXPECT(covertree_residual_arrays_get(arrays, &view) == COVERTREE_OK);
@@ -77,20 +76,20 @@ static void test_model(const double *points) {
 
   double new_points[2 * DIM] = {0.3, 0.4, points[0], points[1]}, v[2 * M], p[2];
   double *all_v = malloc(sizeof(double[N][M])), *all_p = malloc(sizeof(double[N]));
-  EXPECT(covertree_residual_features(model, new_points, 2, DIM, 0, NULL, v, p) == COVERTREE_OK);
-  EXPECT(covertree_residual_get_features(model, all_v, all_p) == COVERTREE_OK);
+  EXPECT(covertree_residual_features(model, F64(new_points, 2, DIM, 0), NULL, v, p) == COVERTREE_OK);
+  EXPECT(covertree_residual_features(model, NULL, NULL, all_v, all_p) == COVERTREE_OK);
   EXPECT(memcmp(v + M, all_v, sizeof(double[M])) == 0 && p[1] == all_p[0]);
   EXPECT(fabs(dot(v, v, M) + p[0] - 2) < 1e-9);
-  EXPECT(covertree_residual_features(model, new_points, 2, DIM, 0, NULL, NULL, NULL) == COVERTREE_OK);
-  EXPECT_ERROR(covertree_residual_features(model, new_points, 1, DIM + 1, 0, NULL, v, p), COVERTREE_SHAPE, "columns");
+  EXPECT(covertree_residual_features(model, F64(new_points, 2, DIM, 0), NULL, NULL, NULL) == COVERTREE_OK);
+  EXPECT_ERROR(covertree_residual_features(model, F64(new_points, 1, DIM + 1, 0), NULL, v, p), COVERTREE_SHAPE, "columns");
   new_points[1] = NAN;
-  EXPECT_ERROR(covertree_residual_features(model, new_points, 1, DIM, 0, NULL, v, p), COVERTREE_INVALID_ARGUMENT, "finite");
+  EXPECT_ERROR(covertree_residual_features(model, F64(new_points, 1, DIM, 0), NULL, v, p), COVERTREE_INVALID_ARGUMENT, "finite");
   free(all_v);
   free(all_p);
 
-  EXPECT(covertree_residual_arrays_is_current(arrays, &current) == COVERTREE_OK && current == 1);
+  EXPECT(view.is_current == 1);
   covertree_residual_free(model);
-  EXPECT(covertree_residual_arrays_is_current(arrays, &current) == COVERTREE_OK && current == 0);
+  EXPECT(covertree_residual_arrays_get(arrays, &view) == COVERTREE_OK && view.is_current == 0);
   check_view(&view, points); /* they live as long as their handle */
   EXPECT_ERROR(covertree_residual_arrays_get(NULL, &view), COVERTREE_INVALID_ARGUMENT, "arrays");
   EXPECT_ERROR(covertree_residual_arrays_get(arrays, NULL), COVERTREE_INVALID_ARGUMENT, "view");
@@ -103,19 +102,17 @@ static void test_tree(const double *points) {
   covertree_tree *tree = NULL;
   covertree_arrays *arrays = NULL, *after = NULL;
   covertree_arrays_view view;
-  int32_t current = -1;
-  EXPECT(covertree_tree_build_f64(points, N / 2, DIM, 0, NULL, &tree) == COVERTREE_OK);
+  EXPECT(covertree_tree_build(F64(points, N / 2, DIM, 0), NULL, &tree) == COVERTREE_OK);
   EXPECT(covertree_tree_export(tree, NULL, &arrays) == COVERTREE_OK);
-  EXPECT(covertree_arrays_is_current(arrays, &current) == COVERTREE_OK && current == 1);
-  EXPECT(covertree_tree_insert_f64(tree, points + N / 2 * DIM, N / 2, DIM, 0, NULL, NULL) == COVERTREE_OK);
-  EXPECT(covertree_arrays_is_current(arrays, &current) == COVERTREE_OK && current == 0);
-  EXPECT(covertree_arrays_get(arrays, &view) == COVERTREE_OK && view.n_nodes == N / 2);
+  EXPECT(covertree_arrays_get(arrays, &view) == COVERTREE_OK && view.is_current == 1);
+  EXPECT(covertree_tree_insert(tree, F64(points + N / 2 * DIM, N / 2, DIM, 0), NULL, NULL) == COVERTREE_OK);
+  EXPECT(covertree_arrays_get(arrays, &view) == COVERTREE_OK && view.is_current == 0 && view.n_nodes == N / 2);
   EXPECT(covertree_tree_export(tree, NULL, &after) == COVERTREE_OK);
-  EXPECT(covertree_arrays_is_current(after, &current) == COVERTREE_OK && current == 1);
+  EXPECT(covertree_arrays_get(after, &view) == COVERTREE_OK && view.is_current == 1);
   covertree_tree_free(tree);
-  EXPECT(covertree_arrays_is_current(after, &current) == COVERTREE_OK && current == 0);
-  EXPECT_ERROR(covertree_arrays_is_current(NULL, &current), COVERTREE_INVALID_ARGUMENT, "arrays");
-  EXPECT_ERROR(covertree_arrays_is_current(after, NULL), COVERTREE_INVALID_ARGUMENT, "current");
+  EXPECT(covertree_arrays_get(after, &view) == COVERTREE_OK && view.is_current == 0);
+  EXPECT_ERROR(covertree_arrays_get(NULL, &view), COVERTREE_INVALID_ARGUMENT, "arrays");
+  EXPECT_ERROR(covertree_arrays_get(after, NULL), COVERTREE_INVALID_ARGUMENT, "view");
   covertree_arrays_free(arrays);
   covertree_arrays_free(after);
 }

@@ -42,23 +42,23 @@ static void check_row(const double *points, int64_t n, const double *query, cons
 
 static void test_search(const double *points) {
   covertree_tree *tree = NULL;
-  EXPECT(covertree_tree_build_f64(points, N, DIM, 0, NULL, &tree) == COVERTREE_OK);
+  EXPECT(covertree_tree_build(F64(points, N, DIM, 0), NULL, &tree) == COVERTREE_OK);
   EXPECT(covertree_tree_validate(tree, NULL) == COVERTREE_OK);
 
   double queries[Q * DIM];
   for (int i = 0; i < Q * DIM; i++) queries[i] = uniform();
   int64_t indices[N * K];
   double distances[N * K];
-  EXPECT(covertree_tree_knn_f64(tree, queries, Q, DIM, 0, K, NULL, indices, distances) == COVERTREE_OK);
+  EXPECT(covertree_tree_knn(tree, F64(queries, Q, DIM, 0), K, NULL, indices, distances) == COVERTREE_OK);
   for (int i = 0; i < Q; i++) check_row(points, N, queries + i * DIM, indices + i * K, distances + i * K, K);
 
   /* Rows that are part of a wider array, every other one of them. */
   int64_t strided[Q / 2 * K];
-  EXPECT(covertree_tree_knn_f64(tree, queries, Q / 2, DIM, 2 * DIM * sizeof(double), K, NULL, strided, NULL) ==
+  EXPECT(covertree_tree_knn(tree, F64(queries, Q / 2, DIM, 2 * DIM * sizeof(double)), K, NULL, strided, NULL) ==
          COVERTREE_OK);
   for (int i = 0; i < Q / 2; i++) EXPECT(memcmp(strided + i * K, indices + 2 * i * K, K * sizeof(int64_t)) == 0);
 
-  EXPECT(covertree_tree_knn_rows_f64(tree, NULL, N, K, NULL, indices, distances) == COVERTREE_OK);
+  EXPECT(covertree_tree_knn(tree, I64(NULL, N), K, NULL, indices, distances) == COVERTREE_OK);
   for (int i = 0; i < N; i++) {
     EXPECT(indices[i * K] == i && distances[i * K] == 0);
     check_row(points, N, points + i * DIM, indices + i * K, distances + i * K, K);
@@ -69,7 +69,7 @@ static void test_search(const double *points) {
   options.flags = COVERTREE_SEARCH_PREDECESSORS;
   options.n_threads = 2;
   int64_t rows[3] = {2, 0, N - 1};
-  EXPECT(covertree_tree_knn_rows_f64(tree, rows, 3, K, &options, indices, distances) == COVERTREE_OK);
+  EXPECT(covertree_tree_knn(tree, I64(rows, 3), K, &options, indices, distances) == COVERTREE_OK);
   EXPECT(indices[1] + indices[0] == 1 && indices[2] == -1);
   EXPECT(indices[K] == -1 && isinf(distances[K]));
   for (int rank = 0; rank < K; rank++) EXPECT(indices[2 * K + rank] < N - 1);
@@ -77,8 +77,8 @@ static void test_search(const double *points) {
   covertree_neighbors *neighbors = NULL;
   covertree_neighbors_view view;
   int64_t counts[Q];
-  EXPECT(covertree_tree_radius_f64(tree, queries, Q, DIM, 0, 0.2, NULL, &neighbors) == COVERTREE_OK);
-  EXPECT(covertree_tree_radius_count_f64(tree, queries, Q, DIM, 0, 0.2, NULL, counts) == COVERTREE_OK);
+  EXPECT(covertree_tree_radius(tree, F64(queries, Q, DIM, 0), 0.2, NULL, &neighbors) == COVERTREE_OK);
+  EXPECT(covertree_tree_radius_count(tree, F64(queries, Q, DIM, 0), 0.2, NULL, counts) == COVERTREE_OK);
   covertree_tree_free(tree);
   EXPECT(covertree_neighbors_get(neighbors, &view) == COVERTREE_OK);
   EXPECT(view.n_queries == Q && view.dtype == COVERTREE_DTYPE_F64 && view.n_neighbors == view.offsets[Q]);
@@ -98,16 +98,16 @@ static void test_precise_queries(void) {
   double query[2] = {1.6e9 + 60, 50}, distances[2];
   int64_t indices[2], count = 0;
   covertree_tree *tree = NULL;
-  EXPECT(covertree_tree_build_f32(points, 2, 2, 0, NULL, &tree) == COVERTREE_OK);
-  EXPECT(covertree_tree_knn_f64(tree, query, 1, 2, 0, 2, NULL, indices, distances) == COVERTREE_OK);
+  EXPECT(covertree_tree_build(F32(points, 2, 2, 0), NULL, &tree) == COVERTREE_OK);
+  EXPECT(covertree_tree_knn(tree, F64(query, 1, 2, 0), 2, NULL, indices, distances) == COVERTREE_OK);
   EXPECT(indices[0] == 1 && indices[1] == 0 && distances[0] == 68 && distances[1] == sqrt(60 * 60 + 50 * 50));
   for (int rank = 0; rank < 2; rank++) {
-    EXPECT(covertree_tree_radius_count_f64(tree, query, 1, 2, 0, distances[rank], NULL, &count) == COVERTREE_OK);
+    EXPECT(covertree_tree_radius_count(tree, F64(query, 1, 2, 0), distances[rank], NULL, &count) == COVERTREE_OK);
     EXPECT(count == rank + 1);
   }
   covertree_neighbors *neighbors = NULL;
   covertree_neighbors_view view;
-  EXPECT(covertree_tree_radius_f64(tree, query, 1, 2, 0, 70, NULL, &neighbors) == COVERTREE_OK);
+  EXPECT(covertree_tree_radius(tree, F64(query, 1, 2, 0), 70, NULL, &neighbors) == COVERTREE_OK);
   EXPECT(covertree_neighbors_get(neighbors, &view) == COVERTREE_OK);
   EXPECT(view.dtype == COVERTREE_DTYPE_F64 && view.n_neighbors == 1 && *(const double *)view.distances == 68);
   covertree_neighbors_free(neighbors);
@@ -123,9 +123,9 @@ static void test_changes(const double *points) {
   build.seed = 9;
   build.leaf_size = 5;
   covertree_tree *tree = NULL;
-  EXPECT(covertree_tree_build_f32(single, N / 2, DIM, 0, &build, &tree) == COVERTREE_OK);
+  EXPECT(covertree_tree_build(F32(single, N / 2, DIM, 0), &build, &tree) == COVERTREE_OK);
   int64_t first = -1;
-  EXPECT(covertree_tree_insert_f32(tree, single + N / 2 * DIM, N - N / 2, DIM, 0, NULL, &first) == COVERTREE_OK);
+  EXPECT(covertree_tree_insert(tree, F32(single + N / 2 * DIM, N - N / 2, DIM, 0), NULL, &first) == COVERTREE_OK);
   EXPECT(first == N / 2);
   covertree_tree_info info;
   EXPECT(covertree_tree_get_info(tree, &info) == COVERTREE_OK && info.n_nodes == 0 && info.root_level == 0);
@@ -167,6 +167,45 @@ static void test_changes(const double *points) {
   free(single);
 }
 
+/* Matrices that are not what they should be. */
+static void test_matrices(const double *points) {
+  covertree_tree *tree = NULL;
+  covertree_matrix matrix = covertree_matrix_f64(points, N, DIM);
+  EXPECT(sizeof matrix == 32 + sizeof(void *) && offsetof(covertree_matrix, row_stride) == sizeof matrix - 8);
+  EXPECT(matrix.dtype == COVERTREE_DTYPE_F64 && matrix.reserved == 0 && matrix.row_stride == 0);
+  EXPECT_ERROR(covertree_tree_build(NULL, NULL, &tree), COVERTREE_INVALID_ARGUMENT, "points: is NULL");
+  for (int32_t dtype = -1; dtype < 7; dtype++) {
+    if (dtype == COVERTREE_DTYPE_F32 || dtype == COVERTREE_DTYPE_F64) continue;
+    matrix.dtype = dtype;
+    EXPECT_ERROR(covertree_tree_build(&matrix, NULL, &tree), COVERTREE_INVALID_ARGUMENT,
+                 "points.dtype: expected COVERTREE_DTYPE_F32 or COVERTREE_DTYPE_F64, got ");
+  }
+  matrix = covertree_matrix_f64(points, N, DIM);
+  matrix.reserved = 1;
+  EXPECT_ERROR(covertree_tree_build(&matrix, NULL, &tree), COVERTREE_UNSUPPORTED, "points.reserved: expected 0, got 1");
+  matrix.reserved = 0;
+  EXPECT(covertree_tree_build(&matrix, NULL, &tree) == COVERTREE_OK);
+
+  /* Points of the tree, every other number of a longer list. */
+  int64_t rows[6] = {4, -1, 2, -1, 0, -1}, indices[3], few = 3;
+  covertree_matrix numbers = covertree_matrix_i64(rows, few);
+  numbers.row_stride = 2 * sizeof *rows;
+  EXPECT(covertree_tree_knn(tree, &numbers, 1, NULL, indices, NULL) == COVERTREE_OK);
+  EXPECT(indices[0] == 4 && indices[1] == 2 && indices[2] == 0);
+  matrix.dtype = COVERTREE_DTYPE_U8;
+  EXPECT_ERROR(covertree_tree_knn(tree, &matrix, 1, NULL, indices, NULL), COVERTREE_INVALID_ARGUMENT,
+               "queries.dtype: expected COVERTREE_DTYPE_F32, COVERTREE_DTYPE_F64 or COVERTREE_DTYPE_I64, got 5");
+  numbers.row_stride = 12;
+  EXPECT_ERROR(covertree_tree_knn(tree, &numbers, 1, NULL, indices, NULL), COVERTREE_SHAPE, "queries: a row stride of 12");
+  numbers = covertree_matrix_i64(rows, few), numbers.columns = 2;
+  EXPECT_ERROR(covertree_tree_knn(tree, &numbers, 1, NULL, indices, NULL), COVERTREE_SHAPE, "queries: expected 1 column");
+  EXPECT_ERROR(covertree_tree_knn(tree, I64(rows, -1), 1, NULL, indices, NULL), COVERTREE_SHAPE, "queries: expected at least 0");
+  EXPECT_ERROR(covertree_tree_knn(tree, I64(rows, 2), 1, NULL, indices, NULL), COVERTREE_NOT_FOUND, "[1]");
+  EXPECT_ERROR(covertree_tree_knn(tree, NULL, 1, NULL, indices, NULL), COVERTREE_INVALID_ARGUMENT, "queries: is NULL");
+  EXPECT_ERROR(covertree_tree_insert(tree, I64(rows, 3), NULL, NULL), COVERTREE_INVALID_ARGUMENT, "points.dtype");
+  covertree_tree_free(tree);
+}
+
 static int32_t cancel(void *calls, double share) {
   ++*(int *)calls;
   return share >= 0;
@@ -175,36 +214,36 @@ static int32_t cancel(void *calls, double share) {
 static void test_misuse(const double *points) {
   covertree_tree *tree = NULL;
   double bad[4] = {0, 1, NAN, 3};
-  EXPECT_ERROR(covertree_tree_build_f64(NULL, N, DIM, 0, NULL, &tree), COVERTREE_INVALID_ARGUMENT, "points: is NULL");
-  EXPECT_ERROR(covertree_tree_build_f64(points, 0, DIM, 0, NULL, &tree), COVERTREE_SHAPE, "at least 1 row");
-  EXPECT_ERROR(covertree_tree_build_f64(points, -5, DIM, 0, NULL, &tree), COVERTREE_SHAPE, "-5");
-  EXPECT_ERROR(covertree_tree_build_f64(points, N, 0, 0, NULL, &tree), COVERTREE_SHAPE, "columns, got 0");
-  EXPECT_ERROR(covertree_tree_build_f64(points, INT64_MAX, INT64_MAX, 0, NULL, &tree), COVERTREE_SHAPE, "rows");
-  EXPECT_ERROR(covertree_tree_build_f64(points, 5, INT64_MAX, 0, NULL, &tree), COVERTREE_SHAPE, "columns");
-  EXPECT_ERROR(covertree_tree_build_f64(points, N, DIM, 9, NULL, &tree), COVERTREE_SHAPE, "stride of 9");
-  EXPECT_ERROR(covertree_tree_build_f64(points, N, DIM, INT64_MAX - 7, NULL, &tree), COVERTREE_SHAPE, "stride");
-  EXPECT_ERROR(covertree_tree_build_f64(bad, 2, 2, 0, NULL, &tree), COVERTREE_INVALID_ARGUMENT, "points[1, 0]");
-  EXPECT_ERROR(covertree_tree_build_f64(points, N, DIM, 0, NULL, NULL), COVERTREE_INVALID_ARGUMENT, "tree: is NULL");
+  EXPECT_ERROR(covertree_tree_build(F64(NULL, N, DIM, 0), NULL, &tree), COVERTREE_INVALID_ARGUMENT, "points: is NULL");
+  EXPECT_ERROR(covertree_tree_build(F64(points, 0, DIM, 0), NULL, &tree), COVERTREE_SHAPE, "at least 1 row");
+  EXPECT_ERROR(covertree_tree_build(F64(points, -5, DIM, 0), NULL, &tree), COVERTREE_SHAPE, "-5");
+  EXPECT_ERROR(covertree_tree_build(F64(points, N, 0, 0), NULL, &tree), COVERTREE_SHAPE, "columns, got 0");
+  EXPECT_ERROR(covertree_tree_build(F64(points, INT64_MAX, INT64_MAX, 0), NULL, &tree), COVERTREE_SHAPE, "rows");
+  EXPECT_ERROR(covertree_tree_build(F64(points, 5, INT64_MAX, 0), NULL, &tree), COVERTREE_SHAPE, "columns");
+  EXPECT_ERROR(covertree_tree_build(F64(points, N, DIM, 9), NULL, &tree), COVERTREE_SHAPE, "stride of 9");
+  EXPECT_ERROR(covertree_tree_build(F64(points, N, DIM, INT64_MAX - 7), NULL, &tree), COVERTREE_SHAPE, "stride");
+  EXPECT_ERROR(covertree_tree_build(F64(bad, 2, 2, 0), NULL, &tree), COVERTREE_INVALID_ARGUMENT, "points[1, 0]");
+  EXPECT_ERROR(covertree_tree_build(F64(points, N, DIM, 0), NULL, NULL), COVERTREE_INVALID_ARGUMENT, "tree: is NULL");
   EXPECT(tree == NULL);
 
   covertree_tree_options options;
   memset(&options, 0, sizeof options);
-  EXPECT_ERROR(covertree_tree_build_f64(points, N, DIM, 0, &options, &tree), COVERTREE_INVALID_ARGUMENT, "struct_size");
+  EXPECT_ERROR(covertree_tree_build(F64(points, N, DIM, 0), &options, &tree), COVERTREE_INVALID_ARGUMENT, "struct_size");
   covertree_tree_options_init(&options);
   options.order = 17;
-  EXPECT_ERROR(covertree_tree_build_f64(points, N, DIM, 0, &options, &tree), COVERTREE_INVALID_ARGUMENT, "order");
+  EXPECT_ERROR(covertree_tree_build(F64(points, N, DIM, 0), &options, &tree), COVERTREE_INVALID_ARGUMENT, "order");
   covertree_tree_options_init(&options);
   options.leaf_size = -1;
-  EXPECT_ERROR(covertree_tree_build_f64(points, N, DIM, 0, &options, &tree), COVERTREE_INVALID_ARGUMENT, "leaf_size");
+  EXPECT_ERROR(covertree_tree_build(F64(points, N, DIM, 0), &options, &tree), COVERTREE_INVALID_ARGUMENT, "leaf_size");
   covertree_tree_options_init(&options);
   options.n_threads = -1;
-  EXPECT_ERROR(covertree_tree_build_f64(points, N, DIM, 0, &options, &tree), COVERTREE_INVALID_ARGUMENT, "n_threads");
+  EXPECT_ERROR(covertree_tree_build(F64(points, N, DIM, 0), &options, &tree), COVERTREE_INVALID_ARGUMENT, "n_threads");
 
   /* A struct of an older header is shorter, one of a newer header longer. */
   covertree_tree_options_init(&options);
   options.struct_size = 24;
   options.progress = (covertree_progress_fn)(uintptr_t)8; /* beyond those 24 bytes: must not be read */
-  EXPECT(covertree_tree_build_f64(points, N, DIM, 0, &options, &tree) == COVERTREE_OK);
+  EXPECT(covertree_tree_build(F64(points, N, DIM, 0), &options, &tree) == COVERTREE_OK);
   struct {
     covertree_tree_options known;
     int64_t unknown;
@@ -212,32 +251,31 @@ static void test_misuse(const double *points) {
   covertree_tree_options_init(&newer.known);
   newer.known.struct_size = sizeof newer;
   covertree_tree *other = NULL;
-  EXPECT(covertree_tree_build_f64(points, N, DIM, 0, &newer.known, &other) == COVERTREE_OK);
+  EXPECT(covertree_tree_build(F64(points, N, DIM, 0), &newer.known, &other) == COVERTREE_OK);
   covertree_tree_free(other);
   newer.unknown = 1;
-  EXPECT_ERROR(covertree_tree_build_f64(points, N, DIM, 0, &newer.known, &other), COVERTREE_UNSUPPORTED, "later version");
+  EXPECT_ERROR(covertree_tree_build(F64(points, N, DIM, 0), &newer.known, &other), COVERTREE_UNSUPPORTED, "later version");
 
   int64_t indices[N];
   double distances[N];
   float single[N * DIM] = {0};
-  EXPECT_ERROR(covertree_tree_knn_f64(tree, points, 1, DIM, 0, 0, NULL, indices, NULL), COVERTREE_INVALID_ARGUMENT, "k: ");
-  EXPECT_ERROR(covertree_tree_knn_f64(tree, points, 5, DIM, 0, INT64_MAX, NULL, indices, NULL),
+  EXPECT_ERROR(covertree_tree_knn(tree, F64(points, 1, DIM, 0), 0, NULL, indices, NULL), COVERTREE_INVALID_ARGUMENT, "k: ");
+  EXPECT_ERROR(covertree_tree_knn(tree, F64(points, 5, DIM, 0), INT64_MAX, NULL, indices, NULL),
                COVERTREE_INVALID_ARGUMENT, "too large");
-  EXPECT_ERROR(covertree_tree_knn_f64(tree, points, 1, 2, 0, 1, NULL, indices, NULL), COVERTREE_SHAPE, "expected 3");
-  EXPECT_ERROR(covertree_tree_knn_f64(tree, points, 1, DIM, 0, 1, NULL, NULL, NULL), COVERTREE_INVALID_ARGUMENT, "indices");
-  EXPECT_ERROR(covertree_tree_knn_f64(tree, bad + 1, 1, DIM, 0, 1, NULL, indices, NULL), COVERTREE_INVALID_ARGUMENT,
+  EXPECT_ERROR(covertree_tree_knn(tree, F64(points, 1, 2, 0), 1, NULL, indices, NULL), COVERTREE_SHAPE, "expected 3");
+  EXPECT_ERROR(covertree_tree_knn(tree, F64(points, 1, DIM, 0), 1, NULL, NULL, NULL), COVERTREE_INVALID_ARGUMENT, "indices");
+  EXPECT_ERROR(covertree_tree_knn(tree, F64(bad + 1, 1, DIM, 0), 1, NULL, indices, NULL), COVERTREE_INVALID_ARGUMENT,
                "queries[0, 1]");
-  EXPECT_ERROR(covertree_tree_knn_f32(tree, single, 1, DIM, 0, 1, NULL, indices, NULL), COVERTREE_INVALID_ARGUMENT,
+  EXPECT_ERROR(covertree_tree_knn(tree, F32(single, 1, DIM, 0), 1, NULL, indices, NULL), COVERTREE_INVALID_ARGUMENT,
                "float64");
-  EXPECT_ERROR(covertree_tree_knn_rows_f32(tree, NULL, N, 1, NULL, indices, single), COVERTREE_INVALID_ARGUMENT,
-               "float64");
-  EXPECT_ERROR(covertree_tree_knn_rows_f64(tree, NULL, N - 1, 1, NULL, indices, distances), COVERTREE_BUSY, "n_rows: the tree has 500 points");
-  EXPECT_ERROR(covertree_tree_knn_f64(NULL, points, 1, DIM, 0, 1, NULL, indices, NULL), COVERTREE_INVALID_ARGUMENT,
+  EXPECT_ERROR(covertree_tree_insert(tree, F32(single, 1, DIM, 0), NULL, NULL), COVERTREE_INVALID_ARGUMENT, "float64");
+  EXPECT_ERROR(covertree_tree_knn(tree, I64(NULL, N - 1), 1, NULL, indices, distances), COVERTREE_BUSY, "n_rows: the tree has 500 points");
+  EXPECT_ERROR(covertree_tree_knn(NULL, F64(points, 1, DIM, 0), 1, NULL, indices, NULL), COVERTREE_INVALID_ARGUMENT,
                "tree: is NULL");
-  EXPECT_ERROR(covertree_tree_knn_f64((covertree_tree *)points, points, 1, DIM, 0, 1, NULL, indices, NULL),
+  EXPECT_ERROR(covertree_tree_knn((covertree_tree *)points, F64(points, 1, DIM, 0), 1, NULL, indices, NULL),
                COVERTREE_INVALID_ARGUMENT, "not a handle");
   covertree_neighbors *neighbors = NULL;
-  EXPECT_ERROR(covertree_tree_radius_f64(tree, points, 1, DIM, 0, -1, NULL, &neighbors), COVERTREE_INVALID_ARGUMENT,
+  EXPECT_ERROR(covertree_tree_radius(tree, F64(points, 1, DIM, 0), -1, NULL, &neighbors), COVERTREE_INVALID_ARGUMENT,
                "radius");
   EXPECT_ERROR(covertree_neighbors_get((covertree_neighbors *)tree, &(covertree_neighbors_view){0}),
                COVERTREE_INVALID_ARGUMENT, "another type");
@@ -245,11 +283,11 @@ static void test_misuse(const double *points) {
   covertree_search_options search;
   covertree_search_options_init(&search);
   search.flags = 64;
-  EXPECT_ERROR(covertree_tree_knn_f64(tree, points, 1, DIM, 0, 1, &search, indices, NULL), COVERTREE_UNSUPPORTED, "flags");
+  EXPECT_ERROR(covertree_tree_knn(tree, F64(points, 1, DIM, 0), 1, &search, indices, NULL), COVERTREE_UNSUPPORTED, "flags");
   covertree_search_options_init(&search);
   search.flags = COVERTREE_SEARCH_MAX_DISTANCE;
   search.max_distance = NAN;
-  EXPECT_ERROR(covertree_tree_knn_f64(tree, points, 1, DIM, 0, 1, &search, indices, NULL), COVERTREE_INVALID_ARGUMENT,
+  EXPECT_ERROR(covertree_tree_knn(tree, F64(points, 1, DIM, 0), 1, &search, indices, NULL), COVERTREE_INVALID_ARGUMENT,
                "max_distance");
   covertree_tree_free(tree);
   covertree_tree_free(NULL);
@@ -266,7 +304,7 @@ static void test_cancel(void) {
   options.progress = cancel;
   options.progress_user_data = &calls;
   covertree_tree *tree = NULL;
-  covertree_status status = covertree_tree_build_f64(points, MANY, 8, 0, &options, &tree);
+  covertree_status status = covertree_tree_build(F64(points, MANY, 8, 0), &options, &tree);
   EXPECT(status == COVERTREE_CANCELLED ? calls == 1 && tree == NULL : calls == 0);
   covertree_tree_free(tree);
   free(points);
@@ -288,13 +326,13 @@ static void test_residual(const double *points) {
   covertree_residual_options_init(&options);
   options.kernel = COVERTREE_KERNEL_MATERN12;
   covertree_residual *plain = NULL;
-  EXPECT(covertree_residual_build(points, FEW, DIM, 0, &options, &plain) == COVERTREE_OK);
+  EXPECT(covertree_residual_build(F64(points, FEW, DIM, 0), &options, &plain) == COVERTREE_OK);
   static int64_t indices[FEW * K], again[FEW * K];
   static double distances[FEW * K], others[FEW * K];
   covertree_search_options search;
   covertree_search_options_init(&search);
   search.flags = COVERTREE_SEARCH_EXCLUDE_SELF;
-  EXPECT(covertree_residual_knn_rows(plain, NULL, FEW, K, &search, indices, distances) == COVERTREE_OK);
+  EXPECT(covertree_residual_knn(plain, I64(NULL, FEW), K, &search, indices, distances) == COVERTREE_OK);
   /* Without inducing points the nearest are those by Euclidean distance, at sqrt(1 - exp(-r)). */
   for (int i = 0; i < FEW; i++) {
     double nearest = INFINITY;
@@ -308,12 +346,12 @@ static void test_residual(const double *points) {
   options.inducing_points = points;
   options.n_inducing = M;
   covertree_residual *native = NULL, *hosted = NULL, *given = NULL, *extended = NULL;
-  EXPECT(covertree_residual_build(points, FEW, DIM, 0, &options, &native) == COVERTREE_OK);
+  EXPECT(covertree_residual_build(F64(points, FEW, DIM, 0), &options, &native) == COVERTREE_OK);
   options.kernel_fn = exponential_kernel;
-  EXPECT(covertree_residual_build(points, FEW, DIM, 0, &options, &hosted) == COVERTREE_OK);
+  EXPECT(covertree_residual_build(F64(points, FEW, DIM, 0), &options, &hosted) == COVERTREE_OK);
   search.flags = COVERTREE_SEARCH_PREDECESSORS;
-  EXPECT(covertree_residual_knn_rows(native, NULL, FEW, K, &search, indices, distances) == COVERTREE_OK);
-  EXPECT(covertree_residual_knn_rows(hosted, NULL, FEW, K, &search, again, others) == COVERTREE_OK);
+  EXPECT(covertree_residual_knn(native, I64(NULL, FEW), K, &search, indices, distances) == COVERTREE_OK);
+  EXPECT(covertree_residual_knn(hosted, I64(NULL, FEW), K, &search, again, others) == COVERTREE_OK);
   EXPECT(memcmp(indices, again, sizeof indices) == 0);
   EXPECT(indices[0] == -1 && isinf(distances[0]) && indices[K] == 0 && indices[K + 1] == -1);
 
@@ -321,24 +359,26 @@ static void test_residual(const double *points) {
   covertree_residual *tuned = NULL;
   options.kernel_fn = NULL;
   options.block_size = 64, options.tau = 0.3;
-  EXPECT(covertree_residual_build(points, FEW, DIM, 0, &options, &tuned) == COVERTREE_OK);
-  EXPECT(covertree_residual_knn_rows(tuned, NULL, FEW, K, &search, again, others) == COVERTREE_OK);
+  EXPECT(covertree_residual_build(F64(points, FEW, DIM, 0), &options, &tuned) == COVERTREE_OK);
+  EXPECT(covertree_residual_knn(tuned, I64(NULL, FEW), K, &search, again, others) == COVERTREE_OK);
   EXPECT(memcmp(indices, again, sizeof indices) == 0 && memcmp(distances, others, sizeof distances) == 0);
   covertree_residual_free(tuned);
   options.block_size = 100;
-  EXPECT_ERROR(covertree_residual_build(points, FEW, DIM, 0, &options, &tuned), COVERTREE_INVALID_ARGUMENT, "block_size");
+  EXPECT_ERROR(covertree_residual_build(F64(points, FEW, DIM, 0), &options, &tuned), COVERTREE_INVALID_ARGUMENT, "block_size");
   options.block_size = -64;
-  EXPECT_ERROR(covertree_residual_build(points, FEW, DIM, 0, &options, &tuned), COVERTREE_INVALID_ARGUMENT, "block_size");
+  EXPECT_ERROR(covertree_residual_build(F64(points, FEW, DIM, 0), &options, &tuned), COVERTREE_INVALID_ARGUMENT, "block_size");
   options.block_size = 0, options.tau = NAN;
-  EXPECT_ERROR(covertree_residual_build(points, FEW, DIM, 0, &options, &tuned), COVERTREE_INVALID_ARGUMENT, "tau");
+  EXPECT_ERROR(covertree_residual_build(F64(points, FEW, DIM, 0), &options, &tuned), COVERTREE_INVALID_ARGUMENT, "tau");
   options.tau = 0;
 
   /* What was built can be given, and distances of known pairs are those that were found. */
   static double v[FEW * M], p[FEW];
-  EXPECT(covertree_residual_get_features(native, v, p) == COVERTREE_OK);
+  EXPECT(covertree_residual_features(native, NULL, NULL, v, p) == COVERTREE_OK);
   options.kernel_fn = NULL;
-  EXPECT(covertree_residual_build_given_f64(points, FEW, DIM, 0, v, M, 0, p, NULL, &options, &given) == COVERTREE_OK);
-  EXPECT(covertree_residual_knn_rows(given, NULL, FEW, K, &search, again, NULL) == COVERTREE_OK);
+  options.features = FEATURES(v, FEW, M, 0, p);
+  EXPECT(covertree_residual_build(F64(points, FEW, DIM, 0), &options, &given) == COVERTREE_OK);
+  options.features = NULL;
+  EXPECT(covertree_residual_knn(given, I64(NULL, FEW), K, &search, again, NULL) == COVERTREE_OK);
   EXPECT(memcmp(indices, again, sizeof indices) == 0);
   static int64_t rows[FEW];
   for (int i = 0; i < FEW; i++) rows[i] = i;
@@ -359,33 +399,45 @@ static void test_residual(const double *points) {
   EXPECT(covertree_residual_build_tree(native, NULL, NULL) == COVERTREE_INVALID_ARGUMENT);
 
   covertree_residual_info info;
-  EXPECT(covertree_residual_extend(native, points + FEW * DIM, 5, DIM, 0, NULL, &extended) == COVERTREE_OK);
+  EXPECT(covertree_residual_extend(native, F64(points + FEW * DIM, 5, DIM, 0), NULL, &extended) == COVERTREE_OK);
   EXPECT(covertree_residual_get_info(extended, &info) == COVERTREE_OK && info.n_points == FEW + 5 && info.n_features == M);
   covertree_residual_free(native);
-  EXPECT(covertree_residual_knn(extended, points, 1, DIM, 0, 1, NULL, indices, distances) == COVERTREE_OK);
+  EXPECT(covertree_residual_knn(extended, F64(points, 1, DIM, 0), 1, NULL, indices, distances) == COVERTREE_OK);
 
   /* Misuse. */
   covertree_residual *none = NULL;
   int calls = 0;
   options.kernel_fn = exponential_kernel;
   options.kernel_user_data = &calls;
-  EXPECT_ERROR(covertree_residual_build(points, FEW, DIM, 0, &options, &none), COVERTREE_CANCELLED, "kernel_fn");
+  EXPECT_ERROR(covertree_residual_build(F64(points, FEW, DIM, 0), &options, &none), COVERTREE_CANCELLED, "kernel_fn");
   options.kernel_fn = NULL;
   options.variance = -1;
-  EXPECT_ERROR(covertree_residual_build(points, FEW, DIM, 0, &options, &none), COVERTREE_INVALID_ARGUMENT, "variance");
+  EXPECT_ERROR(covertree_residual_build(F64(points, FEW, DIM, 0), &options, &none), COVERTREE_INVALID_ARGUMENT, "variance");
   options.variance = 1;
   options.kernel = 9;
-  EXPECT_ERROR(covertree_residual_build(points, FEW, DIM, 0, &options, &none), COVERTREE_INVALID_ARGUMENT, "got 9");
+  EXPECT_ERROR(covertree_residual_build(F64(points, FEW, DIM, 0), &options, &none), COVERTREE_INVALID_ARGUMENT, "got 9");
   EXPECT(none == NULL);
-  EXPECT_ERROR(covertree_residual_knn_rows(native, rows, 1, K, NULL, again, NULL), COVERTREE_INVALID_ARGUMENT,
+  EXPECT_ERROR(covertree_residual_knn(native, I64(rows, 1), K, NULL, again, NULL), COVERTREE_INVALID_ARGUMENT,
                "freed");
-  EXPECT_ERROR(covertree_residual_knn_rows(plain, NULL, FEW - 1, K, NULL, again, NULL), COVERTREE_BUSY, "n_rows");
-  EXPECT_ERROR(covertree_residual_knn_rows(plain, rows, 1, 0, NULL, again, NULL), COVERTREE_INVALID_ARGUMENT, "k:");
-  EXPECT_ERROR(covertree_residual_knn(given, points, 1, DIM, 0, 1, NULL, again, NULL), COVERTREE_UNSUPPORTED,
+  EXPECT_ERROR(covertree_residual_knn(plain, I64(NULL, FEW - 1), K, NULL, again, NULL), COVERTREE_BUSY, "n_rows");
+  EXPECT_ERROR(covertree_residual_knn(plain, I64(rows, 1), 0, NULL, again, NULL), COVERTREE_INVALID_ARGUMENT, "k:");
+  EXPECT_ERROR(covertree_residual_knn(given, F64(points, 1, DIM, 0), 1, NULL, again, NULL), COVERTREE_UNSUPPORTED,
                "inducing points");
   p[3] = 2;
-  EXPECT_ERROR(covertree_residual_build_given_f64(points, FEW, DIM, 0, v, M, 0, p, NULL, NULL, &none),
-               COVERTREE_INVALID_ARGUMENT, "p_diag");
+  covertree_residual_options_init(&options);
+  options.features = FEATURES(v, FEW, M, 0, p);
+  EXPECT_ERROR(covertree_residual_build(F64(points, FEW, DIM, 0), &options, &none), COVERTREE_INVALID_ARGUMENT, "p_diag");
+  options.features = FEATURES(v, FEW - 1, M, 0, p);
+  EXPECT_ERROR(covertree_residual_build(F64(points, FEW, DIM, 0), &options, &none), COVERTREE_SHAPE,
+               "v_matrix: expected 400 rows, one for each point, got 399");
+  options.features = FEATURES(v, FEW, M, 0, NULL);
+  EXPECT_ERROR(covertree_residual_build(F64(points, FEW, DIM, 0), &options, &none), COVERTREE_INVALID_ARGUMENT,
+               "residual_variance: is NULL");
+  options.features = NULL;
+  EXPECT_ERROR(covertree_residual_build(F32(points, FEW, DIM, 0), &options, &none), COVERTREE_INVALID_ARGUMENT,
+               "points.dtype: expected COVERTREE_DTYPE_F64, got 1");
+  EXPECT_ERROR(covertree_residual_knn(plain, F32(points, 1, DIM, 0), K, NULL, again, NULL), COVERTREE_INVALID_ARGUMENT,
+               "queries.dtype: expected COVERTREE_DTYPE_F64 or COVERTREE_DTYPE_I64, got 1");
 
   covertree_residual_free(plain);
   covertree_residual_free(hosted);
@@ -396,12 +448,12 @@ static void test_residual(const double *points) {
 static void test_orders(const double *points) {
   enum { FEW = 300 };
   int64_t order[FEW], sample[FEW];
-  EXPECT(covertree_maxmin_order(points, FEW, DIM, 0, NULL, order) == COVERTREE_OK);
-  EXPECT(covertree_spread_sample(points, FEW, DIM, 0, FEW, 7, NULL, sample) == COVERTREE_OK);
+  EXPECT(covertree_maxmin_order(F64(points, FEW, DIM, 0), NULL, order) == COVERTREE_OK);
+  EXPECT(covertree_spread_sample(F64(points, FEW, DIM, 0), FEW, 7, NULL, sample) == COVERTREE_OK);
   int seen[FEW] = {0};
   for (int i = 0; i < FEW; i++) seen[order[i]] |= 1, seen[sample[i]] |= 2;
   for (int i = 0; i < FEW; i++) EXPECT(seen[i] == 3);
-  EXPECT_ERROR(covertree_spread_sample(points, FEW, DIM, 0, FEW + 1, 7, NULL, sample), COVERTREE_INVALID_ARGUMENT,
+  EXPECT_ERROR(covertree_spread_sample(F64(points, FEW, DIM, 0), FEW + 1, 7, NULL, sample), COVERTREE_INVALID_ARGUMENT,
                "n_sample");
 }
 
@@ -419,6 +471,7 @@ int main(void) {
   test_precise_queries();
   test_changes(points);
   test_misuse(points);
+  test_matrices(points);
   test_cancel();
   test_residual(points);
   test_orders(points);

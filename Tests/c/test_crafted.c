@@ -18,8 +18,8 @@ static covertree_file *aTree(int isNarrow, int hasRemoved) {
   covertree_file *file = NULL;
   covertree_tree_options_init(&options);
   options.leaf_size = 8;
-  EXPECT((isNarrow ? covertree_tree_build_f32(narrow[0], N, DIM, 0, &options, &tree)
-                   : covertree_tree_build_f64(wide[0], N, DIM, 0, &options, &tree)) == COVERTREE_OK);
+  EXPECT((isNarrow ? covertree_tree_build(F32(narrow[0], N, DIM, 0), &options, &tree)
+                   : covertree_tree_build(F64(wide[0], N, DIM, 0), &options, &tree)) == COVERTREE_OK);
   if (hasRemoved) EXPECT(covertree_tree_remove(tree, gone, 3, NULL) == COVERTREE_OK);
   EXPECT(covertree_tree_encode(tree, NULL, 0, NULL, &file) == COVERTREE_OK);
   covertree_tree_free(tree);
@@ -37,8 +37,8 @@ static covertree_file *aModel(int n_inducing) {
   options.inducing_points = n_inducing > 0 ? wide[0] : NULL;
   options.n_inducing = n_inducing;
   options.block_size = 64;
-  EXPECT(covertree_residual_build(wide[0], N, DIM, 0, &options, &model) == COVERTREE_OK);
-  EXPECT(covertree_residual_knn_rows(model, NULL, N, 2, NULL, rows, NULL) == COVERTREE_OK);
+  EXPECT(covertree_residual_build(F64(wide[0], N, DIM, 0), &options, &model) == COVERTREE_OK);
+  EXPECT(covertree_residual_knn(model, I64(NULL, N), 2, NULL, rows, NULL) == COVERTREE_OK);
   EXPECT(covertree_residual_encode(model, NULL, 0, NULL, &file) == COVERTREE_OK);
   covertree_residual_free(model);
   return file;
@@ -52,10 +52,10 @@ static covertree_file *anIndex(covertree_index_options options) {
   covertree_file *file = NULL;
   options.struct_size = sizeof options;
   options.m = 3, options.n_tables = 3, options.n_bits = options.lsh_mode == COVERTREE_LSH_TABLES ? 4 : 40;
-  EXPECT(covertree_index_create(DIM, &options, &index) == COVERTREE_OK);
-  EXPECT(covertree_index_add(index, NULL, narrow[0], N - 10, DIM, 0, NULL, &first) == COVERTREE_OK);
+  EXPECT(covertree_index_create(DIM, NULL, &options, &index) == COVERTREE_OK);
+  EXPECT(covertree_index_add(index, NULL, F32(narrow[0], N - 10, DIM, 0), NULL, &first) == COVERTREE_OK);
   EXPECT(covertree_index_remove(index, gone, 5, NULL) == COVERTREE_OK);
-  EXPECT(covertree_index_add(index, gone, narrow[N - 10], 5, DIM, 0, NULL, &first) == COVERTREE_OK);
+  EXPECT(covertree_index_add(index, gone, F32(narrow[N - 10], 5, DIM, 0), NULL, &first) == COVERTREE_OK);
   EXPECT(covertree_index_remove(index, gone + 1, 1, NULL) == COVERTREE_OK);
   /* A small k-d tree has boxes once removed vectors are forgotten. */
   for (int64_t id = 40; id < 65 && options.kind == COVERTREE_INDEX_KD_TREE; id++)
@@ -72,8 +72,8 @@ static covertree_file *anIndexOver(covertree_store *store, covertree_index_optio
   covertree_file *file = NULL;
   options.struct_size = sizeof options;
   options.m = 2;
-  EXPECT(covertree_index_create_over(store, &options, &index) == COVERTREE_OK);
-  EXPECT(covertree_index_add_slots(index, NULL, slots, 12, NULL, &first) == COVERTREE_OK);
+  EXPECT(covertree_index_create(0, store, &options, &index) == COVERTREE_OK);
+  EXPECT(covertree_index_add(index, NULL, I64(slots, 12), NULL, &first) == COVERTREE_OK);
   EXPECT(covertree_index_remove(index, &gone, 1, NULL) == COVERTREE_OK);
   EXPECT(covertree_index_encode(index, NULL, 0, NULL, &file) == COVERTREE_OK);
   covertree_index_free(index);

@@ -18,10 +18,10 @@ static void *use(void *unused) {
     fprintf(stderr, "%s\n", dlerror());
     return NULL;
   }
-  covertree_status (*build)(const float *, int64_t, int64_t, int64_t, const covertree_tree_options *, covertree_tree **);
+  covertree_status (*build)(const covertree_matrix *, const covertree_tree_options *, covertree_tree **);
   void (*release)(covertree_tree *);
   const char *(*last_error)(void);
-  *(void **)&build = dlsym(library, "covertree_tree_build_f32");
+  *(void **)&build = dlsym(library, "covertree_tree_build");
   *(void **)&release = dlsym(library, "covertree_tree_free");
   *(void **)&last_error = dlsym(library, "covertree_last_error");
   enum { n = 20000, dim = 3 };
@@ -29,9 +29,9 @@ static void *use(void *unused) {
   for (int i = 0; i < n * dim; i++) points[i] = (float)uniform();
   covertree_tree *tree = NULL;
   covertree_tree_options options = {.struct_size = sizeof options, .n_threads = 2};
-  EXPECT(build(points, n, dim, 0, &options, &tree) == COVERTREE_OK);
+  EXPECT(build(F32(points, n, dim, 0), &options, &tree) == COVERTREE_OK);
   release(tree);
-  EXPECT(build(NULL, n, dim, 0, NULL, &tree) == COVERTREE_INVALID_ARGUMENT && last_error()[0] != 0);
+  EXPECT(build(F32(NULL, n, dim, 0), NULL, &tree) == COVERTREE_INVALID_ARGUMENT && last_error()[0] != 0);
   EXPECT(dlclose(library) == 0);
   return NULL;
 }

@@ -1,10 +1,14 @@
 /* Trees that outlive the process, from C: saved, opened, kept in memory, and every kind of misuse. */
+#define _GNU_SOURCE
 #include "expect.h"
 
 #include <covertree.h>
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
 
 enum { N = 2000, DIM = 3, K = 5 };
 
@@ -12,8 +16,8 @@ static const char *const PATH = "tree.covertree";
 
 static void expect_same_answers(covertree_tree *one, covertree_tree *other) {
   int64_t *a = malloc(sizeof(int64_t[N][K])), *b = malloc(sizeof(int64_t[N][K]));
-  EXPECT(covertree_tree_knn_rows_f64(one, NULL, N, K, NULL, a, NULL) == COVERTREE_OK);
-  EXPECT(covertree_tree_knn_rows_f64(other, NULL, N, K, NULL, b, NULL) == COVERTREE_OK);
+  EXPECT(covertree_tree_knn(one, I64(NULL, N), K, NULL, a, NULL) == COVERTREE_OK);
+  EXPECT(covertree_tree_knn(other, I64(NULL, N), K, NULL, b, NULL) == COVERTREE_OK);
   EXPECT(memcmp(a, b, sizeof(int64_t[N][K])) == 0);
   free(a);
   free(b);
@@ -21,7 +25,7 @@ static void expect_same_answers(covertree_tree *one, covertree_tree *other) {
 
 static void test_tree(const double *points) {
   covertree_tree *tree = NULL, *loaded = NULL;
-  EXPECT(covertree_tree_build_f64(points, N, DIM, 0, NULL, &tree) == COVERTREE_OK);
+  EXPECT(covertree_tree_build(F64(points, N, DIM, 0), NULL, &tree) == COVERTREE_OK);
 
   /* With an array of the host's beside it. */
   const float weights[4] = {1, 2, 3, 4};
@@ -34,7 +38,7 @@ static void test_tree(const double *points) {
     covertree_file_info info;
     EXPECT(covertree_file_get_info(file, &info) == COVERTREE_OK);
     uint64_t hash = 0;
-    EXPECT(covertree_hash_points_f64(points, N, DIM, 0, NULL, &hash) == COVERTREE_OK);
+    EXPECT(covertree_hash_points(F64(points, N, DIM, 0), NULL, &hash) == COVERTREE_OK);
     EXPECT(info.kind == COVERTREE_FILE_TREE && info.format_version == 1 && info.input_hash == hash);
     covertree_section section;
     EXPECT(covertree_file_get_section(file, info.n_sections - 1, &section) == COVERTREE_OK);
@@ -78,7 +82,7 @@ static void test_tree(const double *points) {
   EXPECT(covertree_tree_load(opened, &loaded) == COVERTREE_OK);
   int64_t row = 0, nearest = 0;
   for (int attempt = 0; attempt < 2; attempt++)
-    EXPECT_ERROR(covertree_tree_knn_rows_f64(loaded, &row, 1, 1, NULL, &nearest, NULL), COVERTREE_CORRUPT, "checksum");
+    EXPECT_ERROR(covertree_tree_knn(loaded, I64(&row, 1), 1, NULL, &nearest, NULL), COVERTREE_CORRUPT, "checksum");
   EXPECT_ERROR(covertree_file_open(PATH, COVERTREE_OPEN_VERIFY, NULL, &copied), COVERTREE_CORRUPT, PATH);
   covertree_tree_free(loaded);
   covertree_file_free(opened);
@@ -107,9 +111,9 @@ static void test_residual(const double *points) {
     options.n_inducing = 40;
     if (is_host) options.kernel_fn = product, options.kernel_user_data = &calls;
     covertree_residual *model = NULL, *loaded = NULL;
-    EXPECT(covertree_residual_build(points, N / 4, DIM, 0, &options, &model) == COVERTREE_OK);
+    EXPECT(covertree_residual_build(F64(points, N / 4, DIM, 0), &options, &model) == COVERTREE_OK);
     int64_t *a = malloc(sizeof(int64_t[N][K])), *b = malloc(sizeof(int64_t[N][K]));
-    EXPECT(covertree_residual_knn_rows(model, NULL, N / 4, K, NULL, a, NULL) == COVERTREE_OK);
+    EXPECT(covertree_residual_knn(model, I64(NULL, N / 4), K, NULL, a, NULL) == COVERTREE_OK);
     EXPECT(covertree_residual_save(model, PATH, NULL, 0, NULL) == COVERTREE_OK);
 
     covertree_file *file = NULL;
@@ -120,7 +124,7 @@ static void test_residual(const double *points) {
                  COVERTREE_INVALID_ARGUMENT, "kernel_fn");
     EXPECT(covertree_residual_load(file, is_host ? &options : NULL, &loaded) == COVERTREE_OK);
     covertree_file_free(file);
-    EXPECT(covertree_residual_knn_rows(loaded, NULL, N / 4, K, NULL, b, NULL) == COVERTREE_OK);
+    EXPECT(covertree_residual_knn(loaded, I64(NULL, N / 4), K, NULL, b, NULL) == COVERTREE_OK);
     EXPECT(memcmp(a, b, sizeof(int64_t[N / 4][K])) == 0);
     free(a);
     free(b);
@@ -129,12 +133,79 @@ static void test_residual(const double *points) {
   }
 }
 
+/* The clock by which the library knows that it is time to report progress. It may run fast, a second for each look at it. */
+static time_t fast;
+
+int clock_gettime(clockid_t clock, struct timespec *now) {
+  long status = syscall(SYS_clock_gettime, clock, now);
+  if (fast > 0) now->tv_sec += fast++;
+  return (int)status;
+}
+
+typedef struct reports {
+  int count, most;
+} reports;
+
+static int32_t report(void *given, double share) {
+  reports *so_far = given;
+  EXPECT(share >= 0 && share <= 1);
+  return so_far->count++ == so_far->most;
+}
+
+/* How often a search in one thread reports its progress; it is cancelled after `most` reports. */
+static covertree_status count_reports(covertree_tree *tree, covertree_residual *model, reports *reports) {
+  covertree_search_options options;
+  covertree_search_options_init(&options);
+  options.n_threads = 1, options.progress = report, options.progress_user_data = reports;
+  int64_t row = 7, nearest = -1;
+  fast = 1;
+  covertree_status status = tree != NULL ? covertree_tree_knn(tree, I64(&row, 1), 1, &options, &nearest, NULL)
+                                         : covertree_residual_knn(model, I64(&row, 1), 1, &options, &nearest, NULL);
+  fast = 0;
+  EXPECT(status != COVERTREE_OK || nearest == row);
+  return status;
+}
+
+/* The first search after loading checks the file. It does so with the threads, the progress and the cancel of its own call. */
+static void test_first_search(const double *points) {
+  covertree_residual_options process;
+  covertree_residual_options_init(&process);
+  process.inducing_points = points, process.n_inducing = 40;
+  covertree_tree *tree = NULL;
+  covertree_residual *model = NULL;
+  covertree_file *files[2] = {NULL, NULL};
+  EXPECT(covertree_tree_build(F64(points, N, DIM, 0), NULL, &tree) == COVERTREE_OK);
+  EXPECT(covertree_residual_build(F64(points, N, DIM, 0), &process, &model) == COVERTREE_OK);
+  EXPECT(covertree_tree_encode(tree, NULL, 0, NULL, &files[0]) == COVERTREE_OK);
+  EXPECT(covertree_residual_encode(model, NULL, 0, NULL, &files[1]) == COVERTREE_OK);
+  covertree_tree_free(tree);
+  covertree_residual_free(model);
+  for (int kind = 0; kind < 2; kind++) {
+    reports checking = {0, -1}, checked = {0, -1}, cancelled = {0, 0};
+    for (int opened = 0; opened < 2; opened++) {
+      covertree_tree_info tree_info;
+      covertree_residual_info info;
+      tree = NULL, model = NULL;
+      if (kind == 0) EXPECT(covertree_tree_load(files[kind], &tree) == COVERTREE_OK);
+      else EXPECT(covertree_residual_load(files[kind], NULL, &model) == COVERTREE_OK);
+      if (opened && kind == 0) EXPECT(covertree_tree_get_info(tree, &tree_info) == COVERTREE_OK);
+      if (opened && kind == 1) EXPECT(covertree_residual_get_info(model, &info) == COVERTREE_OK);
+      if (!opened) EXPECT(count_reports(tree, model, &cancelled) == COVERTREE_CANCELLED && cancelled.count == 1);
+      EXPECT(count_reports(tree, model, opened ? &checked : &checking) == COVERTREE_OK);
+      covertree_tree_free(tree);
+      covertree_residual_free(model);
+    }
+    EXPECT(checking.count > checked.count);
+    covertree_file_free(files[kind]);
+  }
+}
+
 static void test_misuse(const double *points) {
   covertree_tree *tree = NULL;
   covertree_file *file = NULL;
   covertree_file_info info;
   covertree_section section;
-  EXPECT(covertree_tree_build_f64(points, 10, DIM, 0, NULL, &tree) == COVERTREE_OK);
+  EXPECT(covertree_tree_build(F64(points, 10, DIM, 0), NULL, &tree) == COVERTREE_OK);
   EXPECT_ERROR(covertree_tree_save(NULL, PATH, NULL, 0, NULL), COVERTREE_INVALID_ARGUMENT, "tree");
   EXPECT_ERROR(covertree_tree_save(tree, NULL, NULL, 0, NULL), COVERTREE_INVALID_ARGUMENT, "path: is NULL");
   EXPECT_ERROR(covertree_tree_save(tree, "", NULL, 0, NULL), COVERTREE_INVALID_ARGUMENT, "path");
@@ -190,6 +261,7 @@ int main(void) {
   for (int i = 0; i < N * DIM; i++) points[i] = uniform();
   test_tree(points);
   test_residual(points);
+  test_first_search(points);
   test_misuse(points);
   free(points);
   printf("C, files: %s\n", failures == 0 ? "passed" : "FAILED");

@@ -18,7 +18,7 @@ static char path[64];
 
 static covertree_status build(void) {
   covertree_tree *built = NULL;
-  covertree_status status = covertree_tree_build_f64(points, n, dim, 0, NULL, &built);
+  covertree_status status = covertree_tree_build(F64(points, n, dim, 0), NULL, &built);
   covertree_tree_free(built);
   return status;
 }
@@ -26,10 +26,10 @@ static int64_t found[n * k];
 static double distances[n * k];
 static float narrowDistances[n * k];
 
-static covertree_status search(void) { return covertree_tree_knn_rows_f64(tree, NULL, n, k, NULL, found, distances); }
+static covertree_status search(void) { return covertree_tree_knn(tree, I64(NULL, n), k, NULL, found, distances); }
 static covertree_status radius(void) {
   covertree_neighbors *neighbors = NULL;
-  covertree_status status = covertree_tree_radius_f64(tree, points, 50, dim, 0, 0.4, NULL, &neighbors);
+  covertree_status status = covertree_tree_radius(tree, F64(points, 50, dim, 0), 0.4, NULL, &neighbors);
   covertree_neighbors_free(neighbors);
   return status;
 }
@@ -53,11 +53,12 @@ static covertree_status residual(void) {
   covertree_residual_options_init(&options);
   options.inducing_points = points, options.n_inducing = 12;
   covertree_residual *built = NULL;
-  covertree_status status = covertree_residual_build(points, n, dim, 0, &options, &built);
+  covertree_status status = covertree_residual_build(F64(points, n, dim, 0), &options, &built);
   covertree_residual_free(built);
   return status;
 }
-static covertree_status residualSearch(void) { return covertree_residual_knn_rows(model, NULL, n, k, NULL, found, distances); }
+static covertree_status residualSearch(void) { return covertree_residual_knn(model, I64(NULL, n), k, NULL, found,
+    distances); }
 static covertree_status residualTree(void) {
   covertree_arrays *arrays = NULL;
   covertree_status status = covertree_residual_build_tree(model, NULL, &arrays);
@@ -66,7 +67,7 @@ static covertree_status residualTree(void) {
 }
 static int kind;
 static covertree_status indexSearch(void) {
-  return covertree_index_search(indexes[kind], narrow, 50, dim, 0, k, NULL, found, narrowDistances);
+  return covertree_index_search(indexes[kind], F32(narrow, 50, dim, 0), k, NULL, found, narrowDistances);
 }
 static covertree_status storeCheck(void) { return covertree_store_check(store, NULL); }
 static covertree_status open_(void) {
@@ -83,7 +84,7 @@ static int64_t expected[n * k], residualExpected[n * k];
 static void refuse_a_million(void) {
   enum { most_kept = 64 };
   covertree_arrays *kept[most_kept] = {NULL};
-  int32_t is_current;
+  covertree_arrays_view view;
   /* The cover tree, which is made once, needs more. */
   EXPECT(covertree_tree_export(tree, NULL, &kept[0]) == COVERTREE_OK);
   atomic_store(&persistent, 1), atomic_store(&refused, 0), atomic_store(&left, 0);
@@ -92,8 +93,8 @@ static void refuse_a_million(void) {
     covertree_arrays_free(kept[place]);
     kept[place] = NULL;
     EXPECT(covertree_tree_export(tree, NULL, &kept[place]) == COVERTREE_OK);
-    EXPECT(covertree_arrays_is_current(kept[place], &is_current) == COVERTREE_OK && is_current);
-    EXPECT_ERROR(covertree_arrays_is_current(NULL, &is_current), COVERTREE_INVALID_ARGUMENT, "arrays");
+    EXPECT(covertree_arrays_get(kept[place], &view) == COVERTREE_OK && view.is_current);
+    EXPECT_ERROR(covertree_arrays_get(NULL, &view), COVERTREE_INVALID_ARGUMENT, "arrays");
   }
   atomic_store(&left, -1);
   for (int place = 0; place < most_kept; place++) covertree_arrays_free(kept[place]);
@@ -115,8 +116,8 @@ static void refuse_everything(void) {
     covertree_index_options made;
     covertree_index_options_init(&made);
     made.kind = kind;
-    EXPECT(covertree_index_create(dim, &made, &indexes[kind]) == COVERTREE_OK);
-    EXPECT(covertree_index_add(indexes[kind], NULL, narrow, n, dim, 0, NULL, NULL) == COVERTREE_OK);
+    EXPECT(covertree_index_create(dim, NULL, &made, &indexes[kind]) == COVERTREE_OK);
+    EXPECT(covertree_index_add(indexes[kind], NULL, F32(narrow, n, dim, 0), NULL, NULL) == COVERTREE_OK);
     refuse_each("index search", indexSearch, NULL);
     covertree_index_free(indexes[kind]);
   }
@@ -138,7 +139,7 @@ static void limit_addresses(void) {
   limit.rlim_cur = (rlim_t)pages * (rlim_t)sysconf(_SC_PAGESIZE) + (120u << 20);
   EXPECT(setrlimit(RLIMIT_AS, &limit) == 0);
   covertree_tree *huge = NULL;
-  covertree_status status = covertree_tree_build_f64(large, (int64_t)many, dim, 0, NULL, &huge);
+  covertree_status status = covertree_tree_build(F64(large, (int64_t)many, dim, 0), NULL, &huge);
   setrlimit(RLIMIT_AS, &before);
   EXPECT(status == COVERTREE_OUT_OF_MEMORY);
   free(large);
@@ -150,19 +151,19 @@ int main(void) {
   for (int i = 0; i < n; i++) ids[i] = (covertree_id){(uint64_t)i, 0, COVERTREE_ID_NUMBER, 0};
   snprintf(path, sizeof path, "/tmp/covertree-memory-%d", (int)getpid());
   EXPECT(covertree_set_num_threads(2) == COVERTREE_OK);
-  EXPECT(covertree_tree_build_f64(points, n, dim, 0, NULL, &tree) == COVERTREE_OK);
+  EXPECT(covertree_tree_build(F64(points, n, dim, 0), NULL, &tree) == COVERTREE_OK);
   EXPECT(search() == COVERTREE_OK);
   memcpy(expected, found, sizeof found);
   covertree_residual_options options;
   covertree_residual_options_init(&options);
   options.inducing_points = points, options.n_inducing = 12;
-  EXPECT(covertree_residual_build(points, n, dim, 0, &options, &model) == COVERTREE_OK);
+  EXPECT(covertree_residual_build(F64(points, n, dim, 0), &options, &model) == COVERTREE_OK);
   EXPECT(residualSearch() == COVERTREE_OK);
   memcpy(residualExpected, found, sizeof found);
   EXPECT(covertree_tree_encode(tree, NULL, 0, NULL, &file) == COVERTREE_OK);
   EXPECT(covertree_store_create(dim, &store) == COVERTREE_OK);
   int64_t slots[n];
-  EXPECT(covertree_store_add(store, ids, NULL, NULL, narrow, n, dim, 0, NULL, slots) == COVERTREE_OK);
+  EXPECT(covertree_store_add(store, ids, NULL, NULL, F32(narrow, n, dim, 0), NULL, slots) == COVERTREE_OK);
 
   if (stands_before()) {
     refuse_everything();

@@ -56,7 +56,7 @@ static const covertree_id *names(void) {
 }
 static covertree_status store_add(void) {
   int64_t slots[batch];
-  return covertree_store_add(store, named, NULL, NULL, narrow[ids[0]], n_given, dim, 0, NULL, slots);
+  return covertree_store_add(store, named, NULL, NULL, F32(narrow[ids[0]], n_given, dim, 0), NULL, slots);
 }
 static covertree_status store_add_one(void) {
   int64_t slot = covertree_store_add_one(store, named, narrow[ids[0]]);
@@ -178,7 +178,7 @@ static void compare_tree(covertree_tree *some) {
   int64_t found[n_queries][k];
   for (int q = 0; q < n_queries; q++)
     for (int d = 0; d < dim; d++) queries[q][d] = uniform();
-  EXPECT(covertree_tree_knn_f64(some, queries[0], n_queries, dim, 0, k, NULL, found[0], distances[0]) == COVERTREE_OK);
+  EXPECT(covertree_tree_knn(some, F64(queries[0], n_queries, dim, 0), k, NULL, found[0], distances[0]) == COVERTREE_OK);
   for (int q = 0; q < n_queries; q++) {
     int nearer = 0;
     for (int64_t id = 0; id < fresh; id++) nearer += there[id] && distance(queries[q], points[id]) < distances[q][k - 1] - 1e-12;
@@ -189,7 +189,7 @@ static void compare_tree(covertree_tree *some) {
   }
 }
 static covertree_status insert(void) {
-  return covertree_tree_insert_f64(tree, points[ids[0]], n_given, dim, 0, NULL, NULL);
+  return covertree_tree_insert(tree, F64(points[ids[0]], n_given, dim, 0), NULL, NULL);
 }
 static covertree_status take_out(void) { return covertree_tree_remove(tree, ids, n_given, NULL); }
 static void check_tree(void) {
@@ -244,7 +244,7 @@ static void compare_model(covertree_residual *some, int64_t n) {
   double distances[n_queries][k], *exact = malloc((size_t)n * sizeof *exact);
   for (int64_t i = 0; i < n; i++) all[i] = i;
   for (int q = 0; q < n_queries; q++) rows[q] = (int64_t)(uniform() * (double)n);
-  EXPECT(covertree_residual_knn_rows(some, rows, n_queries, k, NULL, found[0], distances[0]) == COVERTREE_OK);
+  EXPECT(covertree_residual_knn(some, I64(rows, n_queries), k, NULL, found[0], distances[0]) == COVERTREE_OK);
   for (int q = 0; q < n_queries; q++) {
     EXPECT(covertree_residual_distances(some, &rows[q], 1, all, n, NULL, exact) == COVERTREE_OK);
     int nearer = 0;
@@ -255,10 +255,10 @@ static void compare_model(covertree_residual *some, int64_t n) {
   free(all), free(exact);
 }
 static covertree_status call_extend(void) {
-  return covertree_residual_extend(model, points[usual], batch, dim, 0, NULL, &made);
+  return covertree_residual_extend(model, F64(points[usual], batch, dim, 0), NULL, &made);
 }
 static covertree_status call_over(void) {
-  return covertree_residual_over(model, points[usual], batch, dim, 0, NULL, &made);
+  return covertree_residual_with_points(model, F64(points[usual], batch, dim, 0), NULL, &made);
 }
 static covertree_status call_build_tree(void) { return covertree_residual_build_tree(model, NULL, &arrays); }
 static void check_made(covertree_status status, int64_t n) {
@@ -290,7 +290,7 @@ int main(void) {
 
   begin();
   draw_new(batch);
-  EXPECT(covertree_tree_build_f64(points[0], batch, dim, 0, NULL, &tree) == COVERTREE_OK);
+  EXPECT(covertree_tree_build(F64(points[0], batch, dim, 0), NULL, &tree) == COVERTREE_OK);
   note_added();
   refuse_each("tree insert", call_insert, check_inserted);
   refuse_each("tree remove", call_remove, check_removed);
@@ -301,7 +301,7 @@ int main(void) {
   covertree_residual_options options;
   covertree_residual_options_init(&options);
   options.inducing_points = points[0], options.n_inducing = 12;
-  EXPECT(covertree_residual_build(points[0], usual, dim, 0, &options, &model) == COVERTREE_OK);
+  EXPECT(covertree_residual_build(F64(points[0], usual, dim, 0), &options, &model) == COVERTREE_OK);
   refuse_each("model extend", call_extend, check_extended);
   refuse_each("model over", call_over, check_over);
   refuse_each("model tree", call_build_tree, check_built);

@@ -43,7 +43,7 @@ static void draw_new(int64_t n) {
   static uint64_t of_store;
   covertree_id named[batch];
   for (int64_t i = 0; i < n; i++) named[i] = (covertree_id){of_store++, 0, COVERTREE_ID_NUMBER, 0};
-  EXPECT(covertree_store_add(store, named, NULL, NULL, given[0], n, dim, 0, NULL, slots) == COVERTREE_OK);
+  EXPECT(covertree_store_add(store, named, NULL, NULL, F32(given[0], n, dim, 0), NULL, slots) == COVERTREE_OK);
 }
 
 /* Ids that are there, each once. */
@@ -55,12 +55,12 @@ static void draw_known(int64_t n) {
 }
 
 static covertree_status add(void) {
-  if (store != NULL) return covertree_index_add_slots(index_, numbered ? NULL : ids, slots, n_given, NULL, NULL);
-  return covertree_index_add(index_, numbered ? NULL : ids, given[0], n_given, dim, 0, NULL, NULL);
+  if (store != NULL) return covertree_index_add(index_, numbered ? NULL : ids, I64(slots, n_given), NULL, NULL);
+  return covertree_index_add(index_, numbered ? NULL : ids, F32(given[0], n_given, dim, 0), NULL, NULL);
 }
 static covertree_status update(void) {
-  if (store != NULL) return covertree_index_update_slots(index_, ids, slots, n_given, NULL);
-  return covertree_index_update(index_, ids, given[0], n_given, dim, 0, NULL);
+  if (store != NULL) return covertree_index_update(index_, ids, I64(slots, n_given), NULL);
+  return covertree_index_update(index_, ids, F32(given[0], n_given, dim, 0), NULL);
 }
 static covertree_status take_out(void) { return covertree_index_remove(index_, ids, n_given, NULL); }
 
@@ -106,7 +106,7 @@ static void compare(covertree_index *index) {
   int64_t found[n_queries][k];
   for (int q = 0; q < n_queries; q++)
     for (int d = 0; d < dim; d++) queries[q][d] = (float)uniform();
-  EXPECT(covertree_index_search(index, queries[0], n_queries, dim, 0, k, NULL, found[0], distances[0]) == COVERTREE_OK);
+  EXPECT(covertree_index_search(index, F32(queries[0], n_queries, dim, 0), k, NULL, found[0], distances[0]) == COVERTREE_OK);
   int hits = 0, wanted = 0;
   for (int q = 0; q < n_queries; q++) {
     double nearest[k + 1];
@@ -139,7 +139,8 @@ static void check(void) {
     covertree_file *file = NULL;
     covertree_index *loaded = NULL;
     EXPECT(covertree_index_encode(index_, NULL, 0, NULL, &file) == COVERTREE_OK);
-    EXPECT((store != NULL ? covertree_index_load_over(file, store, NULL, &loaded) : covertree_index_load(file, &loaded))
+    EXPECT((store != NULL ? covertree_index_load(file, store, NULL, &loaded) : covertree_index_load(file, NULL, NULL,
+        &loaded))
            == COVERTREE_OK);
     compare(loaded);
     covertree_index_free(loaded);
@@ -231,9 +232,9 @@ static void refuse_changes(const char *name, covertree_index_options made, int o
   count = next_id = fresh = 0, least_recall = recall;
   if (over) {
     EXPECT(covertree_store_create(dim, &store) == COVERTREE_OK);
-    EXPECT(covertree_index_create_over(store, &made, &index_) == COVERTREE_OK);
+    EXPECT(covertree_index_create(0, store, &made, &index_) == COVERTREE_OK);
   } else {
-    EXPECT(covertree_index_create(dim, &made, &index_) == COVERTREE_OK);
+    EXPECT(covertree_index_create(dim, NULL, &made, &index_) == COVERTREE_OK);
   }
   fill(usual);
   printf("%s\n", name);

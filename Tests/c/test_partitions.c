@@ -36,12 +36,12 @@ static void test_tree(const double *points) {
   double limits[N];
   int64_t before[N];
   covertree_search_options_init(&options);
-  EXPECT(covertree_tree_build_f64(points, N, DIM, 0, NULL, &all) == COVERTREE_OK);
+  EXPECT(covertree_tree_build(F64(points, N, DIM, 0), NULL, &all) == COVERTREE_OK);
   for (int part = 0; part < 2; part++)
-    EXPECT(covertree_tree_build_f64(points + part * HALF * DIM, HALF, DIM, 0, NULL, &parts[part]) == COVERTREE_OK);
-  EXPECT(covertree_tree_knn_f64(all, points, N, DIM, 0, K, NULL, whole.indices[0], whole.distances[0]) == COVERTREE_OK);
+    EXPECT(covertree_tree_build(F64(points + part * HALF * DIM, HALF, DIM, 0), NULL, &parts[part]) == COVERTREE_OK);
+  EXPECT(covertree_tree_knn(all, F64(points, N, DIM, 0), K, NULL, whole.indices[0], whole.distances[0]) == COVERTREE_OK);
   options.scores = first.scores[0];
-  EXPECT(covertree_tree_knn_f64(parts[0], points, N, DIM, 0, K, &options, first.indices[0], first.distances[0])
+  EXPECT(covertree_tree_knn(parts[0], F64(points, N, DIM, 0), K, &options, first.indices[0], first.distances[0])
          == COVERTREE_OK);
   for (int i = 0; i < N; i++) {
     limits[i] = first.scores[i][K - 1];
@@ -50,7 +50,7 @@ static void test_tree(const double *points) {
   }
   options.scores = second.scores[0];
   options.limits = limits;
-  EXPECT(covertree_tree_knn_f64(parts[1], points, N, DIM, 0, K, &options, second.indices[0], second.distances[0])
+  EXPECT(covertree_tree_knn(parts[1], F64(points, N, DIM, 0), K, &options, second.indices[0], second.distances[0])
          == COVERTREE_OK);
   expect_merged();
 
@@ -60,27 +60,27 @@ static void test_tree(const double *points) {
   options.limits = NULL;
   options.before = before;
   options.flags = COVERTREE_SEARCH_SCORES;
-  EXPECT(covertree_tree_radius_f64(all, points, N, DIM, 0, 0.4, &options, &lists) == COVERTREE_OK);
+  EXPECT(covertree_tree_radius(all, F64(points, N, DIM, 0), 0.4, &options, &lists) == COVERTREE_OK);
   EXPECT(covertree_neighbors_get(lists, &view) == COVERTREE_OK && view.n_neighbors > 0 && view.scores != NULL);
   for (int i = 0; i < N; i++)
     for (int64_t j = view.offsets[i]; j < view.offsets[i + 1]; j++)
       EXPECT(view.indices[j] < before[i] && view.scores[j] <= 0.4 * 0.4);
   covertree_neighbors_free(lists);
-  EXPECT(covertree_tree_radius_f64(all, points, N, DIM, 0, 0.4, NULL, &lists) == COVERTREE_OK);
+  EXPECT(covertree_tree_radius(all, F64(points, N, DIM, 0), 0.4, NULL, &lists) == COVERTREE_OK);
   EXPECT(covertree_neighbors_get(lists, &view) == COVERTREE_OK && view.scores == NULL);
   covertree_neighbors_free(lists);
 
   limits[3] = NAN;
   options.limits = limits;
-  EXPECT_ERROR(covertree_tree_knn_f64(all, points, N, DIM, 0, K, &options, second.indices[0], NULL),
+  EXPECT_ERROR(covertree_tree_knn(all, F64(points, N, DIM, 0), K, &options, second.indices[0], NULL),
                COVERTREE_INVALID_ARGUMENT, "limits[3]");
   options.limits = NULL;
   options.flags = COVERTREE_SEARCH_PREDECESSORS;
-  EXPECT_ERROR(covertree_tree_knn_rows_f64(all, NULL, N, K, &options, second.indices[0], NULL),
+  EXPECT_ERROR(covertree_tree_knn(all, I64(NULL, N), K, &options, second.indices[0], NULL),
                COVERTREE_INVALID_ARGUMENT, "before");
   /* Upper indices are read for as many queries as there are, whatever the caller takes their number for. */
   options.flags = 0;
-  EXPECT_ERROR(covertree_tree_radius_rows(all, NULL, 5, 0.1, &options, &lists), COVERTREE_BUSY, "before");
+  EXPECT_ERROR(covertree_tree_radius(all, I64(NULL, 5), 0.1, &options, &lists), COVERTREE_BUSY, "before");
   covertree_tree_free(all);
   for (int part = 0; part < 2; part++) covertree_tree_free(parts[part]);
 }
@@ -98,28 +98,29 @@ static void test_residual(const double *points) {
   process.n_lengthscales = 1;
   process.inducing_points = points;
   process.n_inducing = M;
-  EXPECT(covertree_residual_build(points, N, DIM, 0, &process, &all) == COVERTREE_OK);
+  EXPECT(covertree_residual_build(F64(points, N, DIM, 0), &process, &all) == COVERTREE_OK);
   for (int part = 0; part < 2; part++)
-    EXPECT(covertree_residual_over(all, points + part * HALF * DIM, HALF, DIM, 0, NULL, &parts[part]) == COVERTREE_OK);
-  EXPECT(covertree_residual_features(all, points, N, DIM, 0, NULL, v, p) == COVERTREE_OK);
-  EXPECT(covertree_residual_knn_given(all, points, N, DIM, 0, v, M, 0, p, K, NULL, whole.indices[0], whole.distances[0])
+    EXPECT(covertree_residual_with_points(all, F64(points + part * HALF * DIM, HALF, DIM, 0), NULL, &parts[part]) == COVERTREE_OK);
+  EXPECT(covertree_residual_features(all, F64(points, N, DIM, 0), NULL, v, p) == COVERTREE_OK);
+  EXPECT(covertree_residual_knn_given(all, F64(points, N, DIM, 0), FEATURES(v, N, M, 0, p), K, NULL, whole.indices[0],
+                                      whole.distances[0])
          == COVERTREE_OK);
   options.scores = first.scores[0];
-  EXPECT(covertree_residual_knn_given(parts[0], points, N, DIM, 0, v, M, 0, p, K, &options, first.indices[0],
-                                      first.distances[0]) == COVERTREE_OK);
+  EXPECT(covertree_residual_knn_given(parts[0], F64(points, N, DIM, 0), FEATURES(v, N, M, 0, p), K, &options,
+                                      first.indices[0], first.distances[0]) == COVERTREE_OK);
   EXPECT(memcmp(first.scores, first.distances, sizeof first.scores) == 0);
   for (int i = 0; i < N; i++) limits[i] = first.scores[i][K - 1];
   options.scores = second.scores[0];
   options.limits = limits;
-  EXPECT(covertree_residual_knn_given(parts[1], points, N, DIM, 0, v, M, 0, p, K, &options, second.indices[0],
-                                      second.distances[0]) == COVERTREE_OK);
+  EXPECT(covertree_residual_knn_given(parts[1], F64(points, N, DIM, 0), FEATURES(v, N, M, 0, p), K, &options,
+                                      second.indices[0], second.distances[0]) == COVERTREE_OK);
   expect_merged();
 
   /* The nearest neighbour among the second half is no nearer than its outline says. */
   EXPECT(covertree_residual_outline(parts[1], 0, 0.2, NULL, &n_groups, NULL, NULL) == COVERTREE_OK && n_groups == 1);
   EXPECT(covertree_residual_outline(parts[1], 0, 0.2, NULL, NULL, &pivots, &error) == COVERTREE_OK);
   EXPECT(error > 0 && error < 1);
-  EXPECT(covertree_residual_projections(pivots, points, N, DIM, 0, v, M, 0, p, NULL, lengths) == COVERTREE_OK);
+  EXPECT(covertree_residual_projections(pivots, F64(points, N, DIM, 0), FEATURES(v, N, M, 0, p), NULL, lengths) == COVERTREE_OK);
   for (int i = 0; i < N; i++)
     if (second.indices[i][0] >= 0)
       EXPECT(1 - second.distances[i][0] * second.distances[i][0] <= lengths[i] + error + 1e-12);
@@ -139,13 +140,14 @@ static void test_residual(const double *points) {
                "group");
   EXPECT_ERROR(covertree_residual_outline(parts[1], 0, 1, NULL, NULL, &pivots, &error), COVERTREE_INVALID_ARGUMENT,
                "tau");
-  EXPECT_ERROR(covertree_residual_knn_given(all, points, N, DIM, 0, v, M - 1, sizeof(double[M]), p, K, NULL,
-                                            first.indices[0], NULL), COVERTREE_SHAPE, "v_matrix");
-  EXPECT_ERROR(covertree_residual_knn_given(all, points, N, DIM, 0, v, M, 0, NULL, K, NULL, first.indices[0], NULL),
+  EXPECT_ERROR(covertree_residual_knn_given(all, F64(points, N, DIM, 0), FEATURES(v, N, M - 1, sizeof(double[M]), p),
+                                            K, NULL, first.indices[0], NULL), COVERTREE_SHAPE, "v_matrix");
+  EXPECT_ERROR(covertree_residual_knn_given(all, F64(points, N, DIM, 0), FEATURES(v, N, M, 0, NULL), K, NULL,
+                                            first.indices[0], NULL),
                COVERTREE_INVALID_ARGUMENT, "residual_variance");
-  EXPECT_ERROR(covertree_residual_over(pivots, points, N, DIM, 0, NULL, &parts[0]), COVERTREE_UNSUPPORTED, "v_matrix");
+  EXPECT_ERROR(covertree_residual_with_points(pivots, F64(points, N, DIM, 0), NULL, &parts[0]), COVERTREE_UNSUPPORTED, "v_matrix");
   p[5] *= 2;
-  EXPECT_ERROR(covertree_residual_projections(pivots, points, N, DIM, 0, v, M, 0, p, NULL, lengths),
+  EXPECT_ERROR(covertree_residual_projections(pivots, F64(points, N, DIM, 0), FEATURES(v, N, M, 0, p), NULL, lengths),
                COVERTREE_INVALID_ARGUMENT, "p_diag[5]");
   covertree_residual_free(all);
   covertree_residual_free(pivots);
@@ -158,13 +160,13 @@ static void test_residual(const double *points) {
 static void test_keys(const double *points) {
   const double low[DIM] = {0, 0, 0}, high[DIM] = {1, 1, 1};
   uint64_t keys[N], again;
-  EXPECT(covertree_hilbert_keys(points, N, DIM, 0, low, high, NULL, keys) == COVERTREE_OK);
+  EXPECT(covertree_hilbert_keys(F64(points, N, DIM, 0), low, high, NULL, keys) == COVERTREE_OK);
   for (int i = 0; i < N; i++) {
-    EXPECT(covertree_hilbert_keys(points + i * DIM, 1, DIM, 0, low, high, NULL, &again) == COVERTREE_OK);
+    EXPECT(covertree_hilbert_keys(F64(points + i * DIM, 1, DIM, 0), low, high, NULL, &again) == COVERTREE_OK);
     EXPECT(again == keys[i]);
   }
-  EXPECT_ERROR(covertree_hilbert_keys(points, N, DIM, 0, high, low, NULL, keys), COVERTREE_INVALID_ARGUMENT, "low");
-  EXPECT_ERROR(covertree_hilbert_keys(points, N, DIM, 0, NULL, high, NULL, keys), COVERTREE_INVALID_ARGUMENT, "NULL");
+  EXPECT_ERROR(covertree_hilbert_keys(F64(points, N, DIM, 0), high, low, NULL, keys), COVERTREE_INVALID_ARGUMENT, "low");
+  EXPECT_ERROR(covertree_hilbert_keys(F64(points, N, DIM, 0), NULL, high, NULL, keys), COVERTREE_INVALID_ARGUMENT, "NULL");
 }
 
 int main(void) {

@@ -22,7 +22,7 @@ static covertree_status search(covertree_tree *tree, int64_t *indices, int32_t t
   covertree_search_options options;
   covertree_search_options_init(&options);
   options.n_threads = threads;
-  return covertree_tree_knn_rows_f32(tree, NULL, N, K, &options, indices, NULL);
+  return covertree_tree_knn(tree, I64(NULL, N), K, &options, indices, NULL);
 }
 
 static int answers(int32_t threads) {
@@ -38,8 +38,8 @@ static void *come_and_go(void *unused) {
   (void)unused;
   int64_t found[K];
   float distances[K];
-  EXPECT(covertree_tree_knn_f32(shared, points, 1, DIM, 0, K, NULL, found, distances) == COVERTREE_OK && found[0] == 0);
-  EXPECT_ERROR(covertree_tree_knn_f32(shared, points, 1, DIM, 0, 0, NULL, found, distances), COVERTREE_INVALID_ARGUMENT, "k:");
+  EXPECT(covertree_tree_knn(shared, F32(points, 1, DIM, 0), K, NULL, found, distances) == COVERTREE_OK && found[0] == 0);
+  EXPECT_ERROR(covertree_tree_knn(shared, F32(points, 1, DIM, 0), 0, NULL, found, distances), COVERTREE_INVALID_ARGUMENT, "k:");
   return NULL; /* with a last error of its own */
 }
 
@@ -62,7 +62,7 @@ static void *use_until_freed(void *unused) {
   int64_t found[K];
   while (!atomic_load(&over)) {
     covertree_tree *tree = __atomic_load_n(&passing, __ATOMIC_RELAXED);
-    covertree_status status = covertree_tree_knn_f32(tree, points, 1, DIM, 0, K, NULL, found, NULL);
+    covertree_status status = covertree_tree_knn(tree, F32(points, 1, DIM, 0), K, NULL, found, NULL);
     EXPECT(status == COVERTREE_OK || status == COVERTREE_INVALID_ARGUMENT);
     if (status != COVERTREE_OK) EXPECT(strstr(covertree_last_error(), "freed") != NULL || tree == NULL);
   }
@@ -80,12 +80,12 @@ static void test_freed_while_used(void) {
   for (int t = 0; t < 2; t++) EXPECT(pthread_create(&users[t], NULL, use_until_freed, NULL) == 0);
   for (int round = 0; round < 300; round++) {
     covertree_tree *tree = NULL;
-    EXPECT(covertree_tree_build_f32(points, 300, DIM, 0, NULL, &tree) == COVERTREE_OK);
+    EXPECT(covertree_tree_build(F32(points, 300, DIM, 0), NULL, &tree) == COVERTREE_OK);
     __atomic_store_n(&passing, tree, __ATOMIC_RELAXED);
     for (int t = 0; t < 2; t++) EXPECT(pthread_create(&takers[t], NULL, free_it, tree) == 0);
     for (int t = 0; t < 2; t++) pthread_join(takers[t], NULL);
     int64_t found[K];
-    EXPECT_ERROR(covertree_tree_knn_f32(tree, points, 1, DIM, 0, K, NULL, found, NULL), COVERTREE_INVALID_ARGUMENT, "freed");
+    EXPECT_ERROR(covertree_tree_knn(tree, F32(points, 1, DIM, 0), K, NULL, found, NULL), COVERTREE_INVALID_ARGUMENT, "freed");
   }
   atomic_store(&over, 1);
   for (int t = 0; t < 2; t++) pthread_join(users[t], NULL);
@@ -106,7 +106,7 @@ static int child(int (*body)(void)) {
 
 static int search_and_build(void) {
   covertree_tree *tree = NULL;
-  if (!answers(2) || covertree_tree_build_f32(points, N, DIM, 0, NULL, &tree) != COVERTREE_OK) return 0;
+  if (!answers(2) || covertree_tree_build(F32(points, N, DIM, 0), NULL, &tree) != COVERTREE_OK) return 0;
   int64_t *found = malloc(sizeof expected);
   int good = search(tree, found, 2) == COVERTREE_OK && memcmp(found, expected, sizeof expected) == 0;
   free(found);
@@ -163,7 +163,7 @@ static covertree_status search_many(covertree_tree *tree, int *left, int64_t *fo
   covertree_search_options options;
   covertree_search_options_init(&options);
   options.progress = cancel_after, options.progress_user_data = left;
-  return covertree_tree_knn_rows_f32(tree, NULL, MANY, 1, &options, found, NULL);
+  return covertree_tree_knn(tree, I64(NULL, MANY), 1, &options, found, NULL);
 }
 
 static covertree_status save_many(covertree_tree *tree, int *left, const char *path) {
@@ -181,7 +181,7 @@ static void test_cancel(void) {
   snprintf(path, sizeof path, "/tmp/covertree-cancel-%d", (int)getpid());
   EXPECT(covertree_tree_save(shared, path, NULL, 0, NULL) == COVERTREE_OK);
   for (int i = 0; i < MANY * DIM; i++) many[i] = (float)uniform();
-  EXPECT(covertree_tree_build_f32(many, MANY, DIM, 0, NULL, &tree) == COVERTREE_OK);
+  EXPECT(covertree_tree_build(F32(many, MANY, DIM, 0), NULL, &tree) == COVERTREE_OK);
   for (int calls = 1; calls < 4; calls++) {
     int left = calls;
     EXPECT(export_many(tree, &left) == COVERTREE_CANCELLED);
@@ -210,7 +210,7 @@ int main(void) {
   covertree_tree_options options;
   covertree_tree_options_init(&options);
   options.n_threads = 1;
-  EXPECT(covertree_tree_build_f32(points, N, DIM, 0, &options, &shared) == COVERTREE_OK);
+  EXPECT(covertree_tree_build(F32(points, N, DIM, 0), &options, &shared) == COVERTREE_OK);
   EXPECT(search(shared, expected, 1) == COVERTREE_OK);
 #ifndef WITHOUT_FORK
   test_fork();

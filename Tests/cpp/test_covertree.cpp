@@ -1,5 +1,5 @@
 // The library from C++: handles in smart pointers, several threads on one tree, freeing in any order.
-#include <covertree.h>
+#include <covertree_partitions.h>
 
 #include <algorithm>
 #include <cmath>
@@ -40,11 +40,14 @@ std::vector<float> random_points(int64_t count, unsigned seed) {
   return points;
 }
 
+covertree_matrix matrix(const std::vector<float> &points) {
+  return covertree_matrix_f32(points.data(), static_cast<int64_t>(points.size()) / dim, dim);
+}
+
 Owned<covertree_tree> build(const std::vector<float> &points) {
+  const covertree_matrix rows = matrix(points);
   covertree_tree *tree = nullptr;
-  expect(covertree_tree_build_f32(points.data(), static_cast<int64_t>(points.size()) / dim, dim, 0, nullptr, &tree) ==
-             COVERTREE_OK,
-         "a tree");
+  expect(covertree_tree_build(&rows, nullptr, &tree) == COVERTREE_OK, "a tree");
   return Owned<covertree_tree>(tree);
 }
 
@@ -70,10 +73,11 @@ void threads_on_one_tree() {
   const auto tree = build(points);
   std::vector<std::vector<int64_t>> results(4, std::vector<int64_t>(64 * k));
   std::vector<std::thread> threads;
+  const covertree_matrix rows = matrix(queries);
   for (auto &result : results)
     threads.emplace_back([&] {
       for (int repeat = 0; repeat < 5; ++repeat)
-        covertree_tree_knn_f32(tree.get(), queries.data(), 64, dim, 0, k, nullptr, result.data(), nullptr);
+        covertree_tree_knn(tree.get(), &rows, k, nullptr, result.data(), nullptr);
     });
   for (auto &thread : threads) thread.join();
   for (const auto &result : results) expect(result == results[0], "the same answer in every thread");
@@ -89,7 +93,8 @@ void freeing_in_any_order() {
   covertree_arrays *shown = nullptr;
   covertree_neighbors *found = nullptr;
   expect(covertree_tree_export(tree.get(), nullptr, &shown) == COVERTREE_OK, "arrays");
-  expect(covertree_tree_radius_rows(tree.get(), nullptr, n, 1.5, nullptr, &found) == COVERTREE_OK, "neighbours");
+  const covertree_matrix all = covertree_matrix_i64(nullptr, n);
+  expect(covertree_tree_radius(tree.get(), &all, 1.5, nullptr, &found) == COVERTREE_OK, "neighbours");
   Owned<covertree_arrays> arrays(shown);
   Owned<covertree_neighbors> neighbors(found);
   tree.reset();

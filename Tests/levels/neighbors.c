@@ -1,6 +1,6 @@
 /* Prints what the library was built for, and a number that stands for the neighbours that it finds: `scripts/test-levels` compares those
  * of builds for different processors. */
-#include <covertree.h>
+#include "../c/matrices.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -37,12 +37,12 @@ static void show(const char *what, int n, int dim) {
 static void trees(int n, int dim) {
   covertree_tree *tree = NULL;
   fill(n, dim);
-  CHECK(covertree_tree_build_f32(narrow, n, dim, 0, NULL, &tree) == COVERTREE_OK);
-  CHECK(covertree_tree_knn_rows_f32(tree, NULL, n, K, NULL, found, NULL) == COVERTREE_OK);
+  CHECK(covertree_tree_build(F32(narrow, n, dim, 0), NULL, &tree) == COVERTREE_OK);
+  CHECK(covertree_tree_knn(tree, I64(NULL, n), K, NULL, found, NULL) == COVERTREE_OK);
   show("float32 tree", n, dim);
   covertree_tree_free(tree);
-  CHECK(covertree_tree_build_f64(points, n, dim, 0, NULL, &tree) == COVERTREE_OK);
-  CHECK(covertree_tree_knn_rows_f64(tree, NULL, n, K, NULL, found, NULL) == COVERTREE_OK);
+  CHECK(covertree_tree_build(F64(points, n, dim, 0), NULL, &tree) == COVERTREE_OK);
+  CHECK(covertree_tree_knn(tree, I64(NULL, n), K, NULL, found, NULL) == COVERTREE_OK);
   show("float64 tree", n, dim);
   CHECK(covertree_tree_validate(tree, NULL) == COVERTREE_OK);
   covertree_tree_free(tree);
@@ -66,8 +66,8 @@ static void models(int n, int dim) {
     options.kernel = kernel, options.lengthscale = &lengthscale, options.n_lengthscales = 1;
     options.inducing_points = inducing, options.n_inducing = 20;
     search.flags = COVERTREE_SEARCH_PREDECESSORS;
-    CHECK(covertree_residual_build(points, n, dim, 0, &options, &model) == COVERTREE_OK);
-    CHECK(covertree_residual_knn_rows(model, NULL, n, K, &search, found, NULL) == COVERTREE_OK);
+    CHECK(covertree_residual_build(F64(points, n, dim, 0), &options, &model) == COVERTREE_OK);
+    CHECK(covertree_residual_knn(model, I64(NULL, n), K, &search, found, NULL) == COVERTREE_OK);
     show(names[kernel], n, dim);
     covertree_residual_free(model);
   }
@@ -82,9 +82,9 @@ static void indexes(int n, int dim) {
     covertree_index_options_init(&options);
     options.kind = kind % 2;
     if (kind == 2) options.storage = COVERTREE_STORAGE_I8, options.flags = COVERTREE_INDEX_RERANK;
-    CHECK(covertree_index_create(dim, &options, &index) == COVERTREE_OK);
-    CHECK(covertree_index_add(index, NULL, narrow, n, dim, 0, NULL, NULL) == COVERTREE_OK);
-    CHECK(covertree_index_search(index, narrow, n, dim, 0, K, NULL, found, NULL) == COVERTREE_OK);
+    CHECK(covertree_index_create(dim, NULL, &options, &index) == COVERTREE_OK);
+    CHECK(covertree_index_add(index, NULL, F32(narrow, n, dim, 0), NULL, NULL) == COVERTREE_OK);
+    CHECK(covertree_index_search(index, F32(narrow, n, dim, 0), K, NULL, found, NULL) == COVERTREE_OK);
     show(names[kind], n, dim);
     covertree_index_free(index);
   }

@@ -1,5 +1,5 @@
 /* Builds, searches and frees `leaks ROUNDS` times: memory must not grow. A fifth of the rounds comes before memory is first looked at. */
-#include <covertree.h>
+#include "../c/matrices.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,16 +21,16 @@ static int trees(void) {
   covertree_neighbors *lists = NULL;
   covertree_arrays *arrays = NULL;
   covertree_file *file = NULL;
-  CHECK(covertree_tree_build_f64(points, N, DIM, 0, NULL, &tree) == COVERTREE_OK);
-  CHECK(covertree_tree_knn_rows_f64(tree, NULL, N, K, NULL, found, distances) == COVERTREE_OK);
-  CHECK(covertree_tree_insert_f64(tree, points, 20, DIM, 0, NULL, NULL) == COVERTREE_OK);
+  CHECK(covertree_tree_build(F64(points, N, DIM, 0), NULL, &tree) == COVERTREE_OK);
+  CHECK(covertree_tree_knn(tree, I64(NULL, N), K, NULL, found, distances) == COVERTREE_OK);
+  CHECK(covertree_tree_insert(tree, F64(points, 20, DIM, 0), NULL, NULL) == COVERTREE_OK);
   CHECK(covertree_tree_remove(tree, &gone, 1, NULL) == COVERTREE_OK);
   CHECK(covertree_tree_remove(tree, &gone, 1, NULL) == COVERTREE_NOT_FOUND);
-  CHECK(covertree_tree_radius_f64(tree, points, 9, DIM, 0, 0.3, NULL, &lists) == COVERTREE_OK);
+  CHECK(covertree_tree_radius(tree, F64(points, 9, DIM, 0), 0.3, NULL, &lists) == COVERTREE_OK);
   CHECK(covertree_tree_export(tree, NULL, &arrays) == COVERTREE_OK);
   CHECK(covertree_tree_encode(tree, NULL, 0, NULL, &file) == COVERTREE_OK);
   CHECK(covertree_tree_load(file, &loaded) == COVERTREE_OK);
-  CHECK(covertree_tree_knn_f64(loaded, points, 1, DIM, 0, K, NULL, found, distances) == COVERTREE_OK);
+  CHECK(covertree_tree_knn(loaded, F64(points, 1, DIM, 0), K, NULL, found, distances) == COVERTREE_OK);
   covertree_file_free(file);
   covertree_arrays_free(arrays);
   covertree_neighbors_free(lists);
@@ -46,9 +46,9 @@ static int models(void) {
   covertree_residual *model = NULL, *more = NULL;
   covertree_residual_options_init(&options);
   options.inducing_points = points, options.n_inducing = 8;
-  CHECK(covertree_residual_build(points, N, DIM, 0, &options, &model) == COVERTREE_OK);
-  CHECK(covertree_residual_knn_rows(model, NULL, N, K, NULL, found, distances) == COVERTREE_OK);
-  CHECK(covertree_residual_extend(model, points, 5, DIM, 0, NULL, &more) == COVERTREE_OK);
+  CHECK(covertree_residual_build(F64(points, N, DIM, 0), &options, &model) == COVERTREE_OK);
+  CHECK(covertree_residual_knn(model, I64(NULL, N), K, NULL, found, distances) == COVERTREE_OK);
+  CHECK(covertree_residual_extend(model, F64(points, 5, DIM, 0), NULL, &more) == COVERTREE_OK);
   covertree_residual_free(model);
   covertree_residual_free(more);
   return 0;
@@ -63,9 +63,9 @@ static int vectors(int kind) {
   covertree_id id = {7, 0, COVERTREE_ID_NUMBER, 0};
   covertree_index_options_init(&options);
   options.kind = kind;
-  CHECK(covertree_index_create(DIM, &options, &index) == COVERTREE_OK);
-  CHECK(covertree_index_add(index, NULL, narrow, 100, DIM, 0, NULL, NULL) == COVERTREE_OK);
-  CHECK(covertree_index_search(index, narrow, 1, DIM, 0, K, NULL, found, distances) == COVERTREE_OK);
+  CHECK(covertree_index_create(DIM, NULL, &options, &index) == COVERTREE_OK);
+  CHECK(covertree_index_add(index, NULL, F32(narrow, 100, DIM, 0), NULL, NULL) == COVERTREE_OK);
+  CHECK(covertree_index_search(index, F32(narrow, 1, DIM, 0), K, NULL, found, distances) == COVERTREE_OK);
   covertree_index_free(index);
   CHECK(covertree_store_create(DIM, &store) == COVERTREE_OK);
   CHECK(covertree_store_add_one(store, &id, narrow) == 0);

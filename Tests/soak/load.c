@@ -1,7 +1,7 @@
 /* Many threads on the same handles: `load THREADS SECONDS`. Each inserts, removes and searches on one tree, two indexes and a store that all
  * share, among points of its own far from those of the others; so it knows what every answer must be, whatever the others do. Ends with
  * the latencies of each kind of call; a call that takes a minute is a deadlock. */
-#include <covertree.h>
+#include "../c/matrices.h"
 
 #include <math.h>
 #include <pthread.h>
@@ -136,7 +136,7 @@ static void useTree(Worker *w) {
         float batch[4][DIM];
         int64_t first;
         for (int i = 0; i < 4; i++) place(w, batch[i]);
-        TIMED_CHANGE(INSERT, covertree_tree_insert_f32(tree, batch[0], 4, DIM, 0, NULL, &first));
+        TIMED_CHANGE(INSERT, covertree_tree_insert(tree, F32(batch[0], 4, DIM, 0), NULL, &first));
         for (int i = 0; i < 4; i++) {
           memcpy(w->points[w->count], batch[i], sizeof batch[i]);
           w->indices[w->count++] = first + i;
@@ -157,7 +157,7 @@ static void useTree(Worker *w) {
       covertree_neighbors_view view;
       int64_t expected = 0;
       for (int i = 0; i < w->count; i++) expected += squared(query, w->points[i]) <= 16;
-      TIMED(RADIUS, covertree_tree_radius_f32(tree, query, 1, DIM, 0, 4, NULL, &lists));
+      TIMED(RADIUS, covertree_tree_radius(tree, F32(query, 1, DIM, 0), 4, NULL, &lists));
       CHECK(covertree_neighbors_get(lists, &view) == COVERTREE_OK && view.n_neighbors == expected);
       covertree_neighbors_free(lists);
       break;
@@ -171,7 +171,7 @@ static void useTree(Worker *w) {
       break;
     }
     default:
-      TIMED(KNN, covertree_tree_knn_f32(tree, query, 1, DIM, 0, K, NULL, found, distances));
+      TIMED(KNN, covertree_tree_knn(tree, F32(query, 1, DIM, 0), K, NULL, found, distances));
       checkNearest(query, w->points, w->indices, w->count, found, distances);
   }
 }
@@ -185,7 +185,8 @@ static void useIndexes(Worker *w) {
     place(w, w->vectors[w->indexed]);
     w->ids[w->indexed] = (int64_t)w->number << 32 | w->next++;
     for (int i = 0; i < 2; i++)
-      TIMED(INDEX_ADD, covertree_index_add(indexes[i], &w->ids[w->indexed], w->vectors[w->indexed], 1, DIM, 0, NULL, NULL));
+      TIMED(INDEX_ADD, covertree_index_add(indexes[i], &w->ids[w->indexed], F32(w->vectors[w->indexed], 1, DIM, 0),
+                                           NULL, NULL));
     w->indexed++;
   } else if (choice == 1 && w->indexed > 8) {
     int at = (int)dice(w, (uint32_t)w->indexed);
@@ -194,7 +195,7 @@ static void useIndexes(Worker *w) {
     w->ids[at] = w->ids[w->indexed];
     memcpy(w->vectors[at], w->vectors[w->indexed], sizeof w->vectors[at]);
   } else {
-    TIMED(INDEX_SEARCH, covertree_index_search(indexes[choice % 2], query, 1, DIM, 0, K, NULL, found, distances));
+    TIMED(INDEX_SEARCH, covertree_index_search(indexes[choice % 2], F32(query, 1, DIM, 0), K, NULL, found, distances));
     checkNearest(query, w->vectors, w->ids, w->indexed, found, distances);
   }
 }
@@ -206,7 +207,7 @@ static void useStore(Worker *w) {
     covertree_id id = {(uint64_t)w->number << 32 | (uint64_t)w->next, 0, COVERTREE_ID_NUMBER, 0};
     int64_t slot;
     w->keys[w->stored] = (int64_t)id.low, w->next++;
-    TIMED(STORE_ADD, covertree_store_add(store, &id, NULL, NULL, w->rows[w->stored], 1, DIM, 0, NULL, &slot));
+    TIMED(STORE_ADD, covertree_store_add(store, &id, NULL, NULL, F32(w->rows[w->stored], 1, DIM, 0), NULL, &slot));
     w->stored++;
   } else if (w->stored > 0) {
     int at = (int)dice(w, (uint32_t)w->stored);
@@ -257,18 +258,18 @@ int main(int count, char **arguments) {
   covertree_index_options_init(&options);
   for (int i = 0; i < 2; i++) {
     options.kind = i == 0 ? COVERTREE_INDEX_BRUTE_FORCE : COVERTREE_INDEX_KD_TREE;
-    CHECK(covertree_index_create(DIM, &options, &indexes[i]) == COVERTREE_OK);
+    CHECK(covertree_index_create(DIM, NULL, &options, &indexes[i]) == COVERTREE_OK);
   }
   CHECK(covertree_store_create(DIM, &store) == COVERTREE_OK);
   float origin[DIM] = {-1e6f, 0, 0};
-  CHECK(covertree_tree_build_f32(origin, 1, DIM, 0, NULL, &tree) == COVERTREE_OK);
+  CHECK(covertree_tree_build(F32(origin, 1, DIM, 0), NULL, &tree) == COVERTREE_OK);
   for (int t = 0; t < threads; t++) {
     Worker *w = &workers[t];
     w->number = t, w->state = (uint64_t)t + 1;
     atomic_store(&began[t], (double)INFINITY);
     while (w->count < 12) {
       place(w, w->points[w->count]);
-      CHECK(covertree_tree_insert_f32(tree, w->points[w->count], 1, DIM, 0, NULL, &w->indices[w->count]) == COVERTREE_OK);
+      CHECK(covertree_tree_insert(tree, F32(w->points[w->count], 1, DIM, 0), NULL, &w->indices[w->count]) == COVERTREE_OK);
       w->count++;
     }
   }

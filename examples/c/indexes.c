@@ -20,14 +20,16 @@ int main(void) {
   covertree_index *graph = NULL, *exact = NULL;
   covertree_index_options_init(&options);
   options.kind = COVERTREE_INDEX_HNSW;
-  check(covertree_index_create(DIM, &options, &graph));
-  check(covertree_index_create(DIM, NULL, &exact)); /* brute force */
-  check(covertree_index_add(graph, NULL, vectors[0], N, DIM, 0, NULL, NULL));
-  check(covertree_index_add(exact, NULL, vectors[0], N, DIM, 0, NULL, NULL));
+  check(covertree_index_create(DIM, NULL, &options, &graph));
+  check(covertree_index_create(DIM, NULL, NULL, &exact)); /* brute force */
+  covertree_matrix all = covertree_matrix_f32(vectors[0], N, DIM);
+  check(covertree_index_add(graph, NULL, &all, NULL, NULL));
+  check(covertree_index_add(exact, NULL, &all, NULL, NULL));
 
   static int64_t found[100][K], expected[100][K];
-  check(covertree_index_search(graph, vectors[0], 100, DIM, 0, K, NULL, found[0], NULL));
-  check(covertree_index_search(exact, vectors[0], 100, DIM, 0, K, NULL, expected[0], NULL));
+  covertree_matrix queries = covertree_matrix_f32(vectors[0], 100, DIM);
+  check(covertree_index_search(graph, &queries, K, NULL, found[0], NULL));
+  check(covertree_index_search(exact, &queries, K, NULL, expected[0], NULL));
   int same = 0;
   for (int row = 0; row < 100; row++) {
     for (int i = 0; i < K; i++) {
@@ -38,7 +40,8 @@ int main(void) {
 
   int64_t gone[] = {0, 1};
   check(covertree_index_remove(graph, gone, 2, NULL));
-  check(covertree_index_search(graph, vectors[0], 1, DIM, 0, 1, NULL, found[0], NULL));
+  queries.rows = 1;
+  check(covertree_index_search(graph, &queries, 1, NULL, found[0], NULL));
   printf("nearest to vector 0 after its removal: %lld\n", (long long)found[0][0]);
   covertree_index_free(graph);
   covertree_index_free(exact);

@@ -7,12 +7,14 @@ int main(void) {
   const double places[][2] = {{0, 0}, {3, 4}, {1, 1}, {6, 8}, {-1, 0}};
   const double query[2] = {0.5, 0.25};
   const int64_t n = sizeof places / sizeof *places;
+  covertree_matrix points = covertree_matrix_f64(&places[0][0], n, 2);
+  covertree_matrix queries = covertree_matrix_f64(query, 1, 2);
 
   covertree_tree *tree = NULL;
   int64_t indices[3];
   double distances[3];
-  if (covertree_tree_build_f64(&places[0][0], n, 2, 0, NULL, &tree) != COVERTREE_OK ||
-      covertree_tree_knn_f64(tree, query, 1, 2, 0, 3, NULL, indices, distances) != COVERTREE_OK) {
+  if (covertree_tree_build(&points, NULL, &tree) != COVERTREE_OK ||
+      covertree_tree_knn(tree, &queries, 3, NULL, indices, distances) != COVERTREE_OK) {
     fprintf(stderr, "%s\n", covertree_last_error());
     return 1;
   }

@@ -24,10 +24,11 @@ int main(void) {
   const float query[DIM] = {0.5f, 0.5f, 0.5f};
   int64_t before[K], after[K];
   const char *path = "resume-example.covertree";
+  covertree_matrix matrix = covertree_matrix_f32(points, N, DIM), queries = covertree_matrix_f32(query, 1, DIM);
 
   covertree_tree *tree = NULL;
-  check(covertree_tree_build_f32(points, N, DIM, 0, NULL, &tree));
-  check(covertree_tree_knn_f32(tree, query, 1, DIM, 0, K, NULL, before, NULL));
+  check(covertree_tree_build(&matrix, NULL, &tree));
+  check(covertree_tree_knn(tree, &queries, K, NULL, before, NULL));
   check(covertree_tree_save(tree, path, NULL, 0, NULL));
   covertree_tree_free(tree);
 
@@ -37,10 +38,10 @@ int main(void) {
   uint64_t hash;
   check(covertree_file_open(path, 0, NULL, &file));
   check(covertree_file_get_info(file, &info));
-  check(covertree_hash_points_f32(points, N, DIM, 0, NULL, &hash));
+  check(covertree_hash_points(&matrix, NULL, &hash));
   check(covertree_tree_load(file, &tree));
   covertree_file_free(file);
-  check(covertree_tree_knn_f32(tree, query, 1, DIM, 0, K, NULL, after, NULL));
+  check(covertree_tree_knn(tree, &queries, K, NULL, after, NULL));
   covertree_tree_free(tree);
   remove(path);
   free(points);

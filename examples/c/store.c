@@ -33,7 +33,8 @@ int main(void) {
   covertree_store *store = NULL;
   covertree_store_info info;
   check(covertree_store_open(path, DIM, COVERTREE_SYNC_FULL, 0, NULL, &store));
-  check(covertree_store_add(store, ids, NULL, NULL, vectors[0], N, DIM, 0, NULL, slots));
+  covertree_matrix matrix = covertree_matrix_f32(vectors[0], N, DIM);
+  check(covertree_store_add(store, ids, NULL, NULL, &matrix, NULL, slots));
   check(covertree_store_get_info(store, &info));
   printf("%lld ids, %lld vectors\n", (long long)info.n_ids, (long long)info.n_unique);
 
@@ -42,11 +43,13 @@ int main(void) {
   covertree_index *graph = NULL;
   covertree_index_options_init(&options);
   options.kind = COVERTREE_INDEX_HNSW;
-  check(covertree_index_create_over(store, &options, &graph));
-  check(covertree_index_add_slots(graph, numbers, slots, N, NULL, NULL));
+  check(covertree_index_create(0, store, &options, &graph));
+  covertree_matrix rows = covertree_matrix_i64(slots, N);
+  check(covertree_index_add(graph, numbers, &rows, NULL, NULL));
   int64_t found[K];
   float distances[K];
-  check(covertree_index_search(graph, vectors[1], 1, DIM, 0, K, NULL, found, distances));
+  covertree_matrix query = covertree_matrix_f32(vectors[1], 1, DIM);
+  check(covertree_index_search(graph, &query, K, NULL, found, distances));
   for (int i = 0; i < K; i++) printf("  %lld at %.3f\n", (long long)found[i], distances[i]);
 
   /* Saves a copy of the store, and the graph without the vectors, and opens both. */
@@ -58,8 +61,8 @@ int main(void) {
   check(covertree_store_open(copy, 0, COVERTREE_SYNC_FULL, COVERTREE_STORE_READ_ONLY, NULL, &store));
   check(covertree_store_check(store, NULL));
   check(covertree_file_open(file, 0, NULL, &saved));
-  check(covertree_index_load_over(saved, store, NULL, &graph));
-  check(covertree_index_search(graph, vectors[1], 1, DIM, 0, 1, NULL, found, distances));
+  check(covertree_index_load(saved, store, NULL, &graph));
+  check(covertree_index_search(graph, &query, 1, NULL, found, distances));
   printf("in the copy: %lld at %.3f\n", (long long)found[0], distances[0]);
   covertree_file_free(saved);
   covertree_store_free(store); /* in any order: the graph keeps the store open */

@@ -19,9 +19,10 @@ int main(void) {
     grid[i][0] = i % SIDE / (double)SIDE;
     grid[i][1] = i / SIDE / (double)SIDE;
   }
-  if (failed(covertree_maxmin_order(&grid[0][0], N, 2, 0, NULL, order))) return 1;
+  covertree_matrix all = covertree_matrix_f64(&grid[0][0], N, 2), matrix = covertree_matrix_f64(&points[0][0], N, 2);
+  if (failed(covertree_maxmin_order(&all, NULL, order))) return 1;
   for (int rank = 0; rank < N; rank++) memcpy(points[rank], grid[order[rank]], sizeof points[rank]);
-  if (failed(covertree_spread_sample(&points[0][0], N, 2, 0, M, 1, NULL, sample))) return 1;
+  if (failed(covertree_spread_sample(&matrix, M, 1, NULL, sample))) return 1;
   for (int j = 0; j < M; j++) memcpy(inducing[j], points[sample[j]], sizeof inducing[j]);
 
   const double lengthscale = 0.3;
@@ -33,13 +34,13 @@ int main(void) {
   options.inducing_points = &inducing[0][0];
   options.n_inducing = M;
   covertree_residual *residual = NULL;
-  if (failed(covertree_residual_build(&points[0][0], N, 2, 0, &options, &residual))) return 1;
+  if (failed(covertree_residual_build(&matrix, &options, &residual))) return 1;
 
   covertree_search_options search;
   covertree_search_options_init(&search);
   search.flags = COVERTREE_SEARCH_PREDECESSORS;
-  if (failed(covertree_residual_knn_rows(residual, NULL, N, K, &search, &neighbors[0][0], &distances[0][0])))
-    return 1;
+  covertree_matrix queries = covertree_matrix_i64(NULL, N); /* all points of the model */
+  if (failed(covertree_residual_knn(residual, &queries, K, &search, &neighbors[0][0], &distances[0][0]))) return 1;
   for (int rank = N - 3; rank < N; rank++) {
     printf("(%.2f, %.2f) is conditioned on", points[rank][0], points[rank][1]);
     for (int k = 0; k < K; k++) {

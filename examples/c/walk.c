@@ -43,7 +43,8 @@ int main(void) {
   covertree_tree *tree = NULL;
   covertree_arrays *arrays = NULL;
   covertree_arrays_view view;
-  if (covertree_tree_build_f64(&points[0][0], N, 2, 0, NULL, &tree) != COVERTREE_OK ||
+  covertree_matrix matrix = covertree_matrix_f64(&points[0][0], N, 2);
+  if (covertree_tree_build(&matrix, NULL, &tree) != COVERTREE_OK ||
       covertree_tree_export(tree, NULL, &arrays) != COVERTREE_OK || covertree_arrays_get(arrays, &view) != COVERTREE_OK) {
     fprintf(stderr, "%s\n", covertree_last_error());
     return EXIT_FAILURE;

@@ -29,8 +29,10 @@ int main() {
   covertree_tree *tree = nullptr;
   covertree_neighbors *neighbors = nullptr;
   covertree_neighbors_view lists;
-  check(covertree_tree_build_f32(points.data(), n, 2, 0, nullptr, &tree));
-  check(covertree_tree_radius_rows(tree, nullptr, n, 0.3, nullptr, &neighbors));
+  const covertree_matrix matrix = covertree_matrix_f32(points.data(), n, 2);
+  const covertree_matrix queries = covertree_matrix_i64(nullptr, n);  // all points of the tree
+  check(covertree_tree_build(&matrix, nullptr, &tree));
+  check(covertree_tree_radius(tree, &queries, 0.3, nullptr, &neighbors));
   check(covertree_neighbors_get(neighbors, &lists));
 
   // Union-find over the pairs.

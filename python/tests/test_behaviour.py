@@ -20,7 +20,8 @@ import pytest
 
 from covertreex import CoverTreeError, _native, build_info, cover_tree
 
-HEADER = Path(__file__).parents[2] / "include" / "covertree.h"
+INCLUDE = Path(__file__).parents[2] / "include"
+HEADER, PARTITIONS = INCLUDE / "covertree.h", INCLUDE / "covertree_partitions.h"
 
 
 def bits(tree):
@@ -220,7 +221,7 @@ def test_without_threads_a_signal_ends_a_call(rng, monkeypatch):
         with pytest.raises(TimeoutError, match="of a handler"):
             while True:
                 tree.knn(100)
-        monkeypatch.setattr(_native.lib, "covertree_tree_build_f64", lambda *_: signal.raise_signal(2) or 0)
+        monkeypatch.setattr(_native.lib, "covertree_tree_build", lambda *_: signal.raise_signal(2) or 0)
         with pytest.raises(KeyboardInterrupt):
             cover_tree(np.zeros((2000, 3)))
         assert signal.getsignal(signal.SIGALRM) is handler
@@ -370,13 +371,13 @@ def test_memory_is_given_back(rng):
 
 @pytest.mark.skipif(not HEADER.exists(), reason="the header is not beside the tests")
 def test_header_and_signatures_agree():
-    """Every function of the header is declared in Python, with as many parameters of the same kinds."""
-    text = re.sub(r"/\*.*?\*/", "", HEADER.read_text(), flags=re.S)
+    """Every function of the headers is declared in Python, with as many parameters of the same kinds."""
+    text = re.sub(r"/\*.*?\*/", "", HEADER.read_text() + PARTITIONS.read_text(), flags=re.S)
     header = {
         name: [p.strip() for p in parameters.split(",")] if parameters.strip() != "void" else []
         for name, parameters in re.findall(r"\b(covertree_\w+)\s*\(([^()]*)\)\s*;", text)
     }
-    declared = {p.format(t=t): a for p, (_, a) in _native.SIGNATURES.items() for t in ("f32", "f64")}
+    declared = {name: arguments for name, (_, arguments) in _native.SIGNATURES.items()}
     assert set(header) == set(declared)
     scalars = {
         "int32_t": "c_int",
@@ -386,7 +387,7 @@ def test_header_and_signatures_agree():
         "double": "c_double",
     }
     for name, parameters in header.items():
-        assert len(parameters) == len(declared[name]), name
+        assert len(parameters) == len(declared[name]) <= 7, name
         for parameter, ctype in zip(parameters, declared[name]):
             kind = parameter.rsplit(" ", 1)[0]
             is_pointer = "*" in parameter
@@ -399,6 +400,8 @@ def test_header_and_signatures_agree():
 @pytest.mark.skipif(not HEADER.exists(), reason="no header here")
 def test_structs_have_the_size_of_the_header(tmp_path):
     names = {
+        "covertree_matrix": _native.Matrix,
+        "covertree_features": _native.Features,
         "covertree_tree_options": _native.TreeOptions,
         "covertree_call_options": _native.CallOptions,
         "covertree_search_options": _native.SearchOptions,
@@ -410,6 +413,10 @@ def test_structs_have_the_size_of_the_header(tmp_path):
         "covertree_residual_view": _native.ResidualView,
         "covertree_section": _native.Section,
         "covertree_file_info": _native.FileInfo,
+        "covertree_index_options": _native.IndexOptions,
+        "covertree_index_search_options": _native.IndexSearchOptions,
+        "covertree_index_info": _native.IndexInfo,
+        "covertree_store_info": _native.StoreInfo,
     }
     lines = []
     for name, struct in names.items():

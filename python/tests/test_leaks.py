@@ -24,10 +24,9 @@ from covertreex.kernels import Matern52
 
 def functions():
     """Functions of the library that can fail, with the types of their arguments."""
-    for pattern, (result, types) in _native.SIGNATURES.items():
-        for name in {pattern.format(t="f32"), pattern.format(t="f64")}:
-            if (result is ctypes.c_int32 and types) or name.endswith("_free"):
-                yield name, types
+    for name, (result, types) in _native.SIGNATURES.items():
+        if (result is ctypes.c_int32 and types) or name.endswith("_free"):
+            yield name, types
 
 
 class Ledger:

@@ -115,6 +115,15 @@ def check_finite(points: NDArray[Any], name: str, first: int = 0) -> None:
 _Start = ctypes.c_char * 0
 
 
+def start(array: NDArray[Any]) -> int:
+    """The address of an array's data as a number, which does not keep the array."""
+    memory: Any = array
+    try:
+        return ctypes.addressof(_Start.from_buffer(memory))
+    except (TypeError, ValueError, BufferError):  # read-only, or with gaps between rows
+        return array.ctypes.data
+
+
 def address(array: NDArray[Any]) -> Any:
     """Where an array's data begins, as an argument of a call; the array has to outlive it."""
     memory: Any = array
@@ -123,11 +132,6 @@ def address(array: NDArray[Any]) -> Any:
         return _Start.from_buffer(memory)
     except (TypeError, ValueError, BufferError):  # read-only, or with gaps between rows
         return array.ctypes.data
-
-
-def row_stride(array: NDArray[Any]) -> int:
-    """Bytes from row to row; 0 where there is one row or none."""
-    return array.strides[0] if array.shape[0] > 1 else 0
 
 
 def indices(values: ArrayLike, name: str, *, one: bool = False) -> NDArray[np.int64]:

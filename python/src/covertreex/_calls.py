@@ -25,16 +25,16 @@ COORDINATES_WORTH_A_THREAD = 1 << 27
 # Building handles each coordinate some hundred times.
 COORDINATES_WORTH_A_BUILD = 1 << 17
 
+# Copying these takes half the time of making new ones.
 _SEARCH_DEFAULTS = _native.SearchOptions()
-lib.covertree_search_options_init(ctypes.byref(_SEARCH_DEFAULTS))
 
 ProgressReport = Callable[[float], object]
 Self = TypeVar("Self", bound="Closeable")
 
 
-# Queries as the library takes them: the ending of the function's name, how many they are, its arguments, and what is to
-# be kept alive meanwhile. A plain tuple, as a named one is a twentieth of what a call for a single query costs.
-Rows = tuple[str, int, tuple[Any, ...], Any]
+# Queries for the library: their matrix, their number, and the array that the matrix points to, which has to outlive it
+# (None for all points of a tree). A named tuple would add a twentieth to the time of a call for a single query.
+Queries = tuple[_native.Matrix, int, Any]
 
 
 class Closeable:
@@ -81,19 +81,15 @@ class Closeable:
         self.close()
 
 
-def query_rows(queries: ArrayLike | None, tree: Any, dtype: np.dtype[Any]) -> Rows:
-    """Queries by what they are: all points of a tree, dataset indices, or coordinates.
-
-    The last of the four values is the array that the arguments point to. Its dtype is the type of the library's call.
-    """
+def query_matrix(queries: ArrayLike | None, tree: Any, dtype: np.dtype[Any]) -> Queries:
+    """Queries by what they are: all points of a tree, dataset indices, or coordinates."""
     if queries is None:
         n_points = len(tree)
-        return "_rows", n_points, (None, n_points), None
+        return _native.Matrix(None, _INT64, 0, n_points, 1, 0), n_points, None
     array = _arrays.own_queries(queries, tree.dim)
-    if _arrays.are_indices(array):
-        return "_rows", len(array), (_arrays.address(array), len(array)), array
-    array = _arrays.queries(array, "queries", dtype)
-    return "", len(array), point_rows(array), array
+    if not _arrays.are_indices(array):
+        array = _arrays.queries(array, "queries", dtype)
+    return matrix(array), len(array), array
 
 
 class Owner:
@@ -107,15 +103,16 @@ class Owner:
         self.handle = ctypes.c_void_p()
         self.free = weakref.finalize(self, free, self.handle)
 
-    def is_current(self, ask: Callable[..., int]) -> bool:
+    def is_current(self, get: Callable[..., int], view: Any) -> bool:
         """Ask the library whether exported arrays are those of what they were exported from."""
-        current = ctypes.c_int32()
-        _native.check(ask(self.handle, ctypes.byref(current)))
-        return bool(current.value)
+        _native.check(get(self.handle, ctypes.byref(view)))
+        return bool(view.is_current)
 
 
-# By their numbers in the library, each a covertree_dtype; of distances.
-_DISTANCE_DTYPES = {1: np.dtype(np.float32), 2: np.dtype(np.float64)}
+# Types of the elements of a matrix by their numbers in the library, each a covertree_dtype.
+_DTYPES = {1: np.dtype(np.float32), 2: np.dtype(np.float64), 4: np.dtype(np.int64)}
+_DTYPE_NUMBERS = {dtype: number for number, dtype in _DTYPES.items()}
+_INT64 = 4
 
 
 def lists_owner() -> Owner:
@@ -134,19 +131,20 @@ def neighbor_lists(owner: Owner) -> tuple[NDArray[np.int64], NDArray[np.int64], 
     return (
         _arrays.view(owner, found.offsets, (found.n_queries + 1,), np.int64),
         _arrays.view(owner, found.indices, total, np.int64),
-        _arrays.view(owner, found.distances, total, _DISTANCE_DTYPES[found.dtype]),
+        _arrays.view(owner, found.distances, total, _DTYPES[found.dtype]),
         _arrays.view(owner, found.scores, total if found.scores else (0,), np.float64),
     )
 
 
-def point_rows(array: NDArray[Any]) -> tuple[Any, int, int, int]:
-    n, dim = array.shape
-    return _arrays.address(array), n, dim, _arrays.row_stride(array)
+def matrix(array: NDArray[Any]) -> _native.Matrix:
+    """Rows of coordinates, or one number a row, as the library reads them; the array has to outlive the matrix."""
+    rows, columns = array.shape if array.ndim == 2 else (len(array), 1)
+    stride = array.strides[0] if rows > 1 else 0
+    return _native.Matrix(_arrays.start(array), _DTYPE_NUMBERS[array.dtype], 0, rows, columns, stride)
 
 
 def call_options(n_threads: int | None) -> Any:
     options = _native.CallOptions()
-    lib.covertree_call_options_init(ctypes.byref(options))
     options.n_threads = threads(n_threads)
     return options
 

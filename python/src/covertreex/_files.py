@@ -158,8 +158,7 @@ def check_points(file: File, points: ArrayLike | None) -> None:
     array = _arrays.points(points, "coords", dtype=dtype)
     options = _calls.call_options(None)
     found = ctypes.c_uint64()
-    function = lib.covertree_hash_points_f32 if array.dtype == np.float32 else lib.covertree_hash_points_f64
-    arguments = (*_calls.point_rows(array), ctypes.byref(options), ctypes.byref(found))
-    _native.run(function, *arguments, options=options, points="coords")
+    arguments = (_calls.matrix(array), ctypes.byref(options), ctypes.byref(found))
+    _native.run(lib.covertree_hash_points, *arguments, options=options, points="coords")
     if found.value != file.input_hash:
         raise CoverTreeError("coords: the file was saved from other points")

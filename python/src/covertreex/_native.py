@@ -26,7 +26,33 @@ class CoverTreeError(RuntimeError):
     """A failure of the library that is not the caller's argument: a broken rule, a busy tree, a cancelled call."""
 
 
-class TreeOptions(Structure):
+class Matrix(Structure):
+    """covertree_matrix."""
+
+    _fields_ = [
+        ("data", c_void_p),
+        ("dtype", c_int32),
+        ("reserved", c_int32),
+        ("rows", c_int64),
+        ("columns", c_int64),
+        ("row_stride", c_int64),
+    ]
+
+
+class Features(Structure):
+    """covertree_features."""
+
+    _fields_ = [("v_matrix", Matrix), ("residual_variance", c_void_p), ("kernel_diagonal", c_void_p)]
+
+
+class _Options(Structure):
+    """Options with their defaults: zeros, behind their size."""
+
+    def __init__(self) -> None:
+        super().__init__(ctypes.sizeof(self))
+
+
+class TreeOptions(_Options):
     """covertree_tree_options."""
 
     _fields_ = [
@@ -40,7 +66,7 @@ class TreeOptions(Structure):
     ]
 
 
-class CallOptions(Structure):
+class CallOptions(_Options):
     """covertree_call_options."""
 
     _fields_ = [
@@ -51,7 +77,7 @@ class CallOptions(Structure):
     ]
 
 
-class SearchOptions(Structure):
+class SearchOptions(_Options):
     """covertree_search_options."""
 
     _fields_ = [
@@ -83,7 +109,7 @@ class TreeInfo(Structure):
     ]
 
 
-class ResidualOptions(Structure):
+class ResidualOptions(_Options):
     """covertree_residual_options."""
 
     _fields_ = [
@@ -99,6 +125,7 @@ class ResidualOptions(Structure):
         ("kernel_user_data", c_void_p),
         ("progress", PROGRESS),
         ("progress_user_data", c_void_p),
+        ("features", POINTER(Features)),
         ("block_size", c_int64),
         ("tau", c_double),
     ]
@@ -135,7 +162,7 @@ class ArraysView(Structure):
         ("n_nodes", c_int64),
         ("dim", c_int64),
         ("dtype", c_int32),
-        ("reserved", c_int32),
+        ("is_current", c_int32),
         *((name, c_void_p) for name in ("points", "order", "levels", "parents", "children_offsets", "children")),
         *((name, c_void_p) for name in ("radius", "subtree_end", "subtree_min", "subtree_max", "removed")),
     ]
@@ -147,10 +174,10 @@ class ResidualView(Structure):
     _fields_ = [
         *((name, c_int64) for name in ("n_points", "dim", "n_features", "feature_stride", "block_size", "n_blocks")),
         *((name, c_int64) for name in ("blocks_per_region", "n_regions")),
-        *((name, c_int32) for name in ("kernel", "reserved")),
+        *((name, c_int32) for name in ("kernel", "is_current")),
         *((name, c_double) for name in ("kernel_variance", "variance")),
-        *((name, c_void_p) for name in ("order", "places", "coordinates", "v_matrix", "residual_variance", "scales")),
-        *((name, c_void_p) for name in ("pivot_offsets", "pivots", "coefficient_offsets", "coefficients")),
+        *((name, c_void_p) for name in ("order", "positions", "coordinates", "v_matrix", "residual_variance")),
+        *((name, c_void_p) for name in ("scales", "pivot_offsets", "pivots", "coefficient_offsets", "coefficients")),
         *((name, c_void_p) for name in ("remaining_norms", "bounds", "product_offsets", "products")),
     ]
 
@@ -181,7 +208,7 @@ class FileInfo(Structure):
     ]
 
 
-class IndexOptions(Structure):
+class IndexOptions(_Options):
     """covertree_index_options."""
 
     _fields_ = [
@@ -194,7 +221,7 @@ class IndexOptions(Structure):
     ]
 
 
-class IndexSearchOptions(Structure):
+class IndexSearchOptions(_Options):
     """covertree_index_search_options."""
 
     _fields_ = [
@@ -236,12 +263,11 @@ class IndexInfo(Structure):
     ]
 
 
-_rows = [c_void_p, c_int64, c_int64, c_int64]  # points, n, dim, row stride
-_features = [c_void_p, c_int64, c_int64, c_void_p]  # V, m, row stride, p
+_matrix = POINTER(Matrix)
 _handle_out = POINTER(c_void_p)
 _sections = [POINTER(Section), c_int64]  # sections, n
 
-# Every function of the header: what it gives, what it takes. `{t}` stands for f32 and f64.
+# Every function of the headers: what it gives, what it takes.
 SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "covertree_version_number": (c_uint32, []),
     "covertree_abi_version": (c_uint32, []),
@@ -250,29 +276,14 @@ SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "covertree_last_errno": (c_int32, []),
     "covertree_set_num_threads": (c_int32, [c_int32]),
     "covertree_get_num_threads": (c_int32, []),
-    "covertree_tree_options_init": (None, [POINTER(TreeOptions)]),
-    "covertree_call_options_init": (None, [POINTER(CallOptions)]),
-    "covertree_search_options_init": (None, [POINTER(SearchOptions)]),
-    "covertree_tree_build_{t}": (c_int32, [*_rows, POINTER(TreeOptions), _handle_out]),
+    "covertree_tree_build": (c_int32, [_matrix, POINTER(TreeOptions), _handle_out]),
     "covertree_tree_free": (None, [c_void_p]),
-    "covertree_tree_insert_{t}": (c_int32, [c_void_p, *_rows, POINTER(CallOptions), POINTER(c_int64)]),
+    "covertree_tree_insert": (c_int32, [c_void_p, _matrix, POINTER(CallOptions), POINTER(c_int64)]),
     "covertree_tree_remove": (c_int32, [c_void_p, c_void_p, c_int64, POINTER(CallOptions)]),
     "covertree_tree_validate": (c_int32, [c_void_p, POINTER(CallOptions)]),
-    "covertree_tree_knn_{t}": (c_int32, [c_void_p, *_rows, c_int64, POINTER(SearchOptions), c_void_p, c_void_p]),
-    "covertree_tree_knn_rows_{t}": (
-        c_int32,
-        [c_void_p, c_void_p, c_int64, c_int64, POINTER(SearchOptions), c_void_p, c_void_p],
-    ),
-    "covertree_tree_radius_{t}": (c_int32, [c_void_p, *_rows, c_double, POINTER(SearchOptions), _handle_out]),
-    "covertree_tree_radius_rows": (
-        c_int32,
-        [c_void_p, c_void_p, c_int64, c_double, POINTER(SearchOptions), _handle_out],
-    ),
-    "covertree_tree_radius_count_{t}": (c_int32, [c_void_p, *_rows, c_double, POINTER(SearchOptions), c_void_p]),
-    "covertree_tree_radius_count_rows": (
-        c_int32,
-        [c_void_p, c_void_p, c_int64, c_double, POINTER(SearchOptions), c_void_p],
-    ),
+    "covertree_tree_knn": (c_int32, [c_void_p, _matrix, c_int64, POINTER(SearchOptions), c_void_p, c_void_p]),
+    "covertree_tree_radius": (c_int32, [c_void_p, _matrix, c_double, POINTER(SearchOptions), _handle_out]),
+    "covertree_tree_radius_count": (c_int32, [c_void_p, _matrix, c_double, POINTER(SearchOptions), c_void_p]),
     "covertree_neighbors_get": (c_int32, [c_void_p, POINTER(NeighborsView)]),
     "covertree_neighbors_free": (None, [c_void_p]),
     "covertree_tree_get_info": (c_int32, [c_void_p, POINTER(TreeInfo)]),
@@ -280,7 +291,6 @@ SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "covertree_tree_points": (c_int32, [c_void_p, c_void_p, c_int64, POINTER(CallOptions), c_void_p]),
     "covertree_tree_export": (c_int32, [c_void_p, POINTER(CallOptions), _handle_out]),
     "covertree_arrays_get": (c_int32, [c_void_p, POINTER(ArraysView)]),
-    "covertree_arrays_is_current": (c_int32, [c_void_p, POINTER(c_int32)]),
     "covertree_arrays_free": (None, [c_void_p]),
     "covertree_tree_save": (c_int32, [c_void_p, c_char_p, *_sections, POINTER(CallOptions)]),
     "covertree_tree_encode": (c_int32, [c_void_p, *_sections, POINTER(CallOptions), _handle_out]),
@@ -294,86 +304,68 @@ SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "covertree_file_get_info": (c_int32, [c_void_p, POINTER(FileInfo)]),
     "covertree_file_get_section": (c_int32, [c_void_p, c_int64, POINTER(Section)]),
     "covertree_file_free": (None, [c_void_p]),
-    "covertree_hash_points_{t}": (c_int32, [*_rows, POINTER(CallOptions), POINTER(c_uint64)]),
-    "covertree_residual_options_init": (None, [POINTER(ResidualOptions)]),
-    "covertree_residual_build": (c_int32, [*_rows, POINTER(ResidualOptions), _handle_out]),
-    "covertree_residual_build_given_{t}": (
-        c_int32,
-        [*_rows, c_void_p, c_int64, c_int64, c_void_p, c_void_p, POINTER(ResidualOptions), _handle_out],
-    ),
+    "covertree_hash_points": (c_int32, [_matrix, POINTER(CallOptions), POINTER(c_uint64)]),
+    "covertree_residual_build": (c_int32, [_matrix, POINTER(ResidualOptions), _handle_out]),
     "covertree_residual_free": (None, [c_void_p]),
-    "covertree_residual_knn_rows": (
+    "covertree_residual_knn": (c_int32, [c_void_p, _matrix, c_int64, POINTER(SearchOptions), c_void_p, c_void_p]),
+    "covertree_residual_distances": (
         c_int32,
-        [c_void_p, c_void_p, c_int64, c_int64, POINTER(SearchOptions), c_void_p, c_void_p],
+        [c_void_p, c_void_p, c_int64, c_void_p, c_int64, POINTER(CallOptions), c_void_p],
     ),
-    "covertree_residual_knn": (c_int32, [c_void_p, *_rows, c_int64, POINTER(SearchOptions), c_void_p, c_void_p]),
-    "covertree_residual_knn_given": (
-        c_int32,
-        [c_void_p, *_rows, *_features, c_int64, POINTER(SearchOptions), c_void_p, c_void_p],
-    ),
-    "covertree_residual_over": (c_int32, [c_void_p, *_rows, POINTER(CallOptions), _handle_out]),
+    "covertree_residual_extend": (c_int32, [c_void_p, _matrix, POINTER(CallOptions), _handle_out]),
+    "covertree_residual_features": (c_int32, [c_void_p, _matrix, POINTER(CallOptions), c_void_p, c_void_p]),
+    "covertree_residual_build_tree": (c_int32, [c_void_p, POINTER(TreeOptions), _handle_out]),
+    "covertree_residual_validate_tree": (c_int32, [c_void_p, c_void_p, POINTER(CallOptions)]),
+    "covertree_residual_get_info": (c_int32, [c_void_p, POINTER(ResidualInfo)]),
+    "covertree_residual_export": (c_int32, [c_void_p, POINTER(CallOptions), _handle_out]),
+    "covertree_residual_arrays_get": (c_int32, [c_void_p, POINTER(ResidualView)]),
+    "covertree_residual_arrays_free": (None, [c_void_p]),
+    "covertree_maxmin_order": (c_int32, [_matrix, POINTER(CallOptions), c_void_p]),
+    "covertree_spread_sample": (c_int32, [_matrix, c_int64, c_uint64, POINTER(CallOptions), c_void_p]),
+    "covertree_hilbert_keys": (c_int32, [_matrix, c_void_p, c_void_p, POINTER(CallOptions), c_void_p]),
+    "covertree_residual_with_points": (c_int32, [c_void_p, _matrix, POINTER(CallOptions), _handle_out]),
     "covertree_residual_outline": (
         c_int32,
         [c_void_p, c_int64, c_double, POINTER(CallOptions), POINTER(c_int64), _handle_out, POINTER(c_double)],
     ),
     "covertree_residual_projections": (
         c_int32,
-        [c_void_p, *_rows, *_features, POINTER(CallOptions), c_void_p],
+        [c_void_p, _matrix, POINTER(Features), POINTER(CallOptions), c_void_p],
     ),
     "covertree_residual_bounds": (
         c_int32,
         [c_void_p, c_void_p, c_int64, c_void_p, c_double, POINTER(CallOptions), c_void_p],
     ),
-    "covertree_hilbert_keys": (c_int32, [*_rows, c_void_p, c_void_p, POINTER(CallOptions), c_void_p]),
-    "covertree_residual_distances": (
+    "covertree_residual_knn_given": (
         c_int32,
-        [c_void_p, c_void_p, c_int64, c_void_p, c_int64, POINTER(CallOptions), c_void_p],
+        [c_void_p, _matrix, POINTER(Features), c_int64, POINTER(SearchOptions), c_void_p, c_void_p],
     ),
-    "covertree_residual_extend": (c_int32, [c_void_p, *_rows, POINTER(CallOptions), _handle_out]),
-    "covertree_residual_get_features": (c_int32, [c_void_p, c_void_p, c_void_p]),
-    "covertree_residual_build_tree": (c_int32, [c_void_p, POINTER(TreeOptions), _handle_out]),
-    "covertree_residual_validate_tree": (c_int32, [c_void_p, c_void_p, POINTER(CallOptions)]),
-    "covertree_residual_get_info": (c_int32, [c_void_p, POINTER(ResidualInfo)]),
-    "covertree_residual_features": (c_int32, [c_void_p, *_rows, POINTER(CallOptions), c_void_p, c_void_p]),
-    "covertree_residual_export": (c_int32, [c_void_p, POINTER(CallOptions), _handle_out]),
-    "covertree_residual_arrays_get": (c_int32, [c_void_p, POINTER(ResidualView)]),
-    "covertree_residual_arrays_is_current": (c_int32, [c_void_p, POINTER(c_int32)]),
-    "covertree_residual_arrays_free": (None, [c_void_p]),
-    "covertree_index_options_init": (None, [POINTER(IndexOptions)]),
-    "covertree_index_search_options_init": (None, [POINTER(IndexSearchOptions)]),
-    "covertree_index_create": (c_int32, [c_int64, POINTER(IndexOptions), _handle_out]),
-    "covertree_index_create_over": (c_int32, [c_void_p, POINTER(IndexOptions), _handle_out]),
+    "covertree_index_create": (c_int32, [c_int64, c_void_p, POINTER(IndexOptions), _handle_out]),
     "covertree_index_free": (None, [c_void_p]),
-    "covertree_index_add": (c_int32, [c_void_p, c_void_p, *_rows, POINTER(CallOptions), POINTER(c_int64)]),
-    "covertree_index_update": (c_int32, [c_void_p, c_void_p, *_rows, POINTER(CallOptions)]),
-    "covertree_index_add_slots": (
-        c_int32,
-        [c_void_p, c_void_p, c_void_p, c_int64, POINTER(CallOptions), POINTER(c_int64)],
-    ),
-    "covertree_index_update_slots": (c_int32, [c_void_p, c_void_p, c_void_p, c_int64, POINTER(CallOptions)]),
+    "covertree_index_add": (c_int32, [c_void_p, c_void_p, _matrix, POINTER(CallOptions), POINTER(c_int64)]),
+    "covertree_index_update": (c_int32, [c_void_p, c_void_p, _matrix, POINTER(CallOptions)]),
     "covertree_index_remove": (c_int32, [c_void_p, c_void_p, c_int64, POINTER(CallOptions)]),
     "covertree_index_clear": (c_int32, [c_void_p]),
     "covertree_index_rebuild": (c_int32, [c_void_p, POINTER(CallOptions)]),
     "covertree_index_optimize": (c_int32, [c_void_p, POINTER(CallOptions)]),
     "covertree_index_search": (
         c_int32,
-        [c_void_p, *_rows, c_int64, POINTER(IndexSearchOptions), c_void_p, c_void_p],
+        [c_void_p, _matrix, c_int64, POINTER(IndexSearchOptions), c_void_p, c_void_p],
     ),
-    "covertree_index_radius": (c_int32, [c_void_p, *_rows, c_double, POINTER(IndexSearchOptions), _handle_out]),
+    "covertree_index_radius": (c_int32, [c_void_p, _matrix, c_double, POINTER(IndexSearchOptions), _handle_out]),
     "covertree_index_get": (c_int32, [c_void_p, c_void_p, c_int64, c_void_p]),
     "covertree_index_contains": (c_int32, [c_void_p, c_void_p, c_int64, c_void_p]),
     "covertree_index_ids": (c_int32, [c_void_p, c_void_p, c_int64]),
     "covertree_index_get_info": (c_int32, [c_void_p, POINTER(IndexInfo)]),
     "covertree_index_save": (c_int32, [c_void_p, c_char_p, *_sections, POINTER(CallOptions)]),
     "covertree_index_encode": (c_int32, [c_void_p, *_sections, POINTER(CallOptions), _handle_out]),
-    "covertree_index_load": (c_int32, [c_void_p, _handle_out]),
-    "covertree_index_load_over": (c_int32, [c_void_p, c_void_p, POINTER(CallOptions), _handle_out]),
+    "covertree_index_load": (c_int32, [c_void_p, c_void_p, POINTER(CallOptions), _handle_out]),
     "covertree_store_create": (c_int32, [c_int64, _handle_out]),
     "covertree_store_open": (c_int32, [c_char_p, c_int64, c_int32, c_uint32, POINTER(CallOptions), _handle_out]),
     "covertree_store_free": (None, [c_void_p]),
     "covertree_store_add": (
         c_int32,
-        [c_void_p, c_void_p, c_char_p, c_void_p, *_rows, POINTER(CallOptions), c_void_p],
+        [c_void_p, c_void_p, c_char_p, c_void_p, _matrix, POINTER(CallOptions), c_void_p],
     ),
     "covertree_store_add_one": (c_int64, [c_void_p, c_void_p, c_void_p]),
     "covertree_store_remove": (c_int32, [c_void_p, c_void_p, c_int64, POINTER(CallOptions)]),
@@ -390,8 +382,6 @@ SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "covertree_store_restore": (c_int32, [c_char_p, c_char_p, POINTER(CallOptions)]),
     "covertree_store_check": (c_int32, [c_void_p, POINTER(CallOptions)]),
     "covertree_store_compact": (c_int32, [c_void_p, POINTER(CallOptions)]),
-    "covertree_maxmin_order": (c_int32, [*_rows, POINTER(CallOptions), c_void_p]),
-    "covertree_spread_sample": (c_int32, [*_rows, c_int64, c_uint64, POINTER(CallOptions), c_void_p]),
 }
 
 # Statuses that have an exception of Python's own; the others are CoverTreeError.
@@ -411,10 +401,9 @@ def _load() -> ctypes.CDLL:
         library = ctypes.CDLL(path)
     except OSError as error:
         raise ImportError(f"covertreex: the library could not be loaded from {path}: {error}") from error
-    for pattern, (result, arguments) in SIGNATURES.items():
-        for name in (pattern.format(t="f32"), pattern.format(t="f64")):
-            function = getattr(library, name)
-            function.restype, function.argtypes = result, arguments
+    for name, (result, arguments) in SIGNATURES.items():
+        function = getattr(library, name)
+        function.restype, function.argtypes = result, arguments
     found = library.covertree_abi_version()
     if found != ABI_VERSION:
         raise ImportError(f"covertreex: {path} has ABI version {found}, this package needs {ABI_VERSION}")

@@ -75,7 +75,7 @@ def ordering(
         return np.random.default_rng(seed).permutation(len(points))
     order = np.empty(len(points), np.int64)
     options = _calls.call_options(n_threads)
-    arguments = (*_calls.point_rows(points), ctypes.byref(options), order.ctypes.data)
+    arguments = (_calls.matrix(points), ctypes.byref(options), order.ctypes.data)
     _native.run(lib.covertree_maxmin_order, *arguments, options=options, report=progress, points="coords")
     return order
 

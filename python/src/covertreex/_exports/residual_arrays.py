@@ -71,7 +71,7 @@ class ModelView:
     @property
     def is_current(self) -> bool:
         """Whether the model is still there."""
-        return self._owner.is_current(lib.covertree_residual_arrays_is_current)
+        return self._owner.is_current(lib.covertree_residual_arrays_get, _native.ResidualView())
 
     def beside(self, tree: TreeArrays) -> ResidualArrays:
         """Show them with those of a cover tree."""
@@ -93,7 +93,7 @@ class ModelView:
         products = (ranks.sum() ** 2 - (ranks**2).sum()) // 2 if pairs else 0
         return {
             "block_order": view("order", (n,), np.int32),
-            "block_places": view("places", (n,), np.int32),
+            "block_places": view("positions", (n,), np.int32),
             "coordinates": view("coordinates", (n, shown.dim), np.float64),
             "v_matrix": view("v_matrix", (n, shown.feature_stride), np.float64),
             "residual_variance": view("residual_variance", (n,), np.float64),

@@ -48,7 +48,7 @@ class TreeArrays(_TreeArrays):
     @property
     def stale(self) -> bool:
         """Whether the tree has been changed, or closed, since: then these are its arrays as they were."""
-        return self._owner is not None and not self._owner.is_current(lib.covertree_arrays_is_current)
+        return self._owner is not None and not self._owner.is_current(lib.covertree_arrays_get, _native.ArraysView())
 
     def __getstate__(self) -> dict[str, Any]:
         # A pickle has arrays of its own: no tree can make them stale.

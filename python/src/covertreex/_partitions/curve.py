@@ -87,6 +87,6 @@ def positions(points: NDArray[Any], low: NDArray[np.float64], high: NDArray[np.f
     rows = np.ascontiguousarray(points, np.float64)
     keys = np.empty(len(rows), np.uint64)
     options = _calls.call_options(None)
-    arguments = (*_calls.point_rows(rows), low.ctypes.data, high.ctypes.data, ctypes.byref(options))
+    arguments = (_calls.matrix(rows), low.ctypes.data, high.ctypes.data, ctypes.byref(options))
     _native.run(lib.covertree_hilbert_keys, *arguments, keys.ctypes.data, options=options)
     return keys

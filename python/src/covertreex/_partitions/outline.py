@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import _arrays, _calls, _files, _native
+from .. import _calls, _files, _native
 from .._native import lib
 from ..residual import ResidualTree
 from .queries import Features
@@ -72,13 +72,12 @@ class Outline(_calls.Closeable):
 def _outline(data: NDArray[np.uint8], error: float) -> Outline:
     pivots = _calls.Owner(lib.covertree_residual_free)
     options = _native.ResidualOptions()
-    lib.covertree_residual_options_init(ctypes.byref(options))
     file = _files.File.copy(data)
     _native.check(lib.covertree_residual_load(file.handle, ctypes.byref(options), ctypes.byref(pivots.handle)))
     return Outline(pivots, error)
 
 
-def known_rows(points: NDArray[np.float64], features: Features) -> tuple[Any, ...]:
-    """Queries and their features as the library takes them."""
+def known_rows(points: NDArray[np.float64], features: Features) -> tuple[_native.Matrix, _native.Features]:
+    """Queries and their features as the library takes them; the arrays have to outlive these."""
     v, p = features
-    return (*_calls.point_rows(points), v.ctypes.data, v.shape[1], _arrays.row_stride(v), p.ctypes.data)
+    return _calls.matrix(points), _native.Features(_calls.matrix(v), p.ctypes.data, None)

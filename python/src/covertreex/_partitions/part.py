@@ -15,7 +15,6 @@ from .._scores import largest_reported
 from ..kernels import Stationary
 from ..residual import ResidualTree
 from ..tree import CoverTree
-from ..tree._options import SUFFIXES
 from .layout import Extent, Layout
 from .outline import Outline, known_rows
 from .queries import Answer, Nearest, Queries, Within
@@ -99,13 +98,13 @@ class Part:
 
     def nearest(self, queries: Queries, k: int, *, exclude_self: bool = False, n_threads: int | None = None) -> Nearest:
         """The ``k`` nearest of the part's points to each query, within its limit."""
-        kind, n_rows, rows, keep = self._rows(queries)
+        rows, n_rows, keep = self._rows(queries)
         dtype = self._compared(queries)
         found = Nearest(np.empty((n_rows, k), np.int64), np.empty((n_rows, k), dtype), np.empty((n_rows, k)))
         options, keep_options = self._options(queries, exclude_self, n_threads)
         options.scores = found.scores.ctypes.data
         arguments = (self.tree._open(), *rows, k, ctypes.byref(options), *(a.ctypes.data for a in found[:2]))
-        search = getattr(lib, self._function("knn", kind, dtype))
+        search = self._nearest(queries)
         _calls.call(search, arguments, options, None, brief=n_rows < _calls.ROWS_WORTH_A_THREAD)
         del keep, keep_options
         found.indices[:] = np.where(found.indices < 0, -1, self.indices[found.indices])
@@ -121,7 +120,7 @@ class Part:
         self, queries: Queries, radius: float, *, exclude_self: bool = False, n_threads: int | None = None
     ) -> Within:
         """All of the part's points within a radius of each query."""
-        kind, n_rows, rows, keep = self._rows(queries)
+        rows, n_rows, keep = self._rows(queries)
         dtype = self._compared(queries)
         if dtype != self._reported:
             radius = largest_reported(radius, self._reported)
@@ -129,8 +128,8 @@ class Part:
         options.flags |= _calls.SCORES
         owner = _calls.lists_owner()
         arguments = (self.tree._open(), *rows, radius, ctypes.byref(options), ctypes.byref(owner.handle))
-        search = getattr(lib, self._function("radius", kind, dtype))
-        _calls.call(search, arguments, options, None, brief=n_rows < _calls.ROWS_WORTH_A_THREAD, radius="r")
+        brief = n_rows < _calls.ROWS_WORTH_A_THREAD
+        _calls.call(lib.covertree_tree_radius, arguments, options, None, brief=brief, radius="r")
         del keep, keep_options
         offsets, indices, distances, scores = _calls.neighbor_lists(owner)
         return Within(np.array(offsets), self.indices[indices], distances.astype(self._reported), np.array(scores))
@@ -144,15 +143,22 @@ class Part:
         """The type in which queries are compared with the points."""
         return self._reported if queries.own is not None else np.promote_types(self._reported, queries.points.dtype)
 
-    def _rows(self, queries: Queries) -> _calls.Rows:
-        if queries.own is not None:
-            local = np.searchsorted(self.indices, queries.own)
-            return _calls.query_rows(local, self.tree, local.dtype)
-        if isinstance(self.tree, CoverTree):
-            return _calls.query_rows(queries.points, self.tree, self.tree.dtype)
+    def _rows(self, queries: Queries) -> tuple[tuple[Any, ...], int, Any]:
+        """Queries as arguments of the library's search, how many they are, and what is to be kept alive meanwhile."""
+        if queries.own is not None or isinstance(self.tree, CoverTree):
+            own = queries.own is not None
+            given = np.searchsorted(self.indices, queries.own) if own else queries.points
+            matrix, n_rows, keep = _calls.query_matrix(given, self.tree, given.dtype if own else self.tree.dtype)
+            return (matrix,), n_rows, keep
         assert queries.features is not None
         points = np.ascontiguousarray(queries.points, np.float64)
-        return "_given", len(points), known_rows(points, queries.features), points
+        return known_rows(points, queries.features), len(points), points
+
+    def _nearest(self, queries: Queries) -> Any:
+        """The library's search for the nearest points."""
+        if isinstance(self.tree, CoverTree):
+            return lib.covertree_tree_knn
+        return lib.covertree_residual_knn_given if queries.own is None else lib.covertree_residual_knn
 
     def _options(self, queries: Queries, exclude_self: bool, n_threads: int | None) -> tuple[Any, Any]:
         options = _calls.search_options(n_threads, False, exclude_self and queries.own is not None, None)
@@ -161,9 +167,3 @@ class Part:
         options.before = None if before is None else before.ctypes.data
         options.limits = None if limits is None else limits.ctypes.data
         return options, (before, limits)
-
-    def _function(self, search: str, kind: str, dtype: np.dtype[Any]) -> str:
-        if isinstance(self.tree, ResidualTree):
-            return f"covertree_residual_{search}{kind}"
-        suffix = f"_{SUFFIXES[dtype]}"
-        return f"covertree_tree_{search}{kind or suffix if search == 'radius' else kind + suffix}"

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import ctypes
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import _arguments, _arrays, _calls, _native
-from .._native import lib
 from ..store import _ids
 
 METRICS = ("l2", "sqeuclidean", "ip", "cosine")
@@ -18,7 +16,6 @@ _FILTER_IDS, _FILTER_BITMAP = 1, 2
 _RERANK = 1
 
 _SEARCH_DEFAULTS = _native.IndexSearchOptions()
-lib.covertree_index_search_options_init(ctypes.byref(_SEARCH_DEFAULTS))
 
 
 def choice(value: str, choices: tuple[str, ...], name: str) -> int:
@@ -29,7 +26,6 @@ def choice(value: str, choices: tuple[str, ...], name: str) -> int:
 def index_options(kind: int, metric: str, *, storage: str, rerank: bool, seed: int, own: dict[str, int]) -> Any:
     """What an index is made with; `own` are options of its kind."""
     options = _native.IndexOptions()
-    lib.covertree_index_options_init(ctypes.byref(options))
     options.kind = kind
     options.metric = choice(metric, METRICS, "metric")
     options.storage = choice(storage, STORAGES, "storage")

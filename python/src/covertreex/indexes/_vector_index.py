@@ -77,12 +77,9 @@ class VectorIndex(_calls.Closeable):
         options = index_options(self._kind, metric, storage=storage, rerank=rerank, seed=seed, own=own)
         owner = _calls.Owner(lib.covertree_index_free)
         store = dim if isinstance(dim, VectorStore) else None
-        if store is None:
-            size = _arrays.integer(dim, "dim", minimum=1)
-            _native.check(lib.covertree_index_create(size, ctypes.byref(options), owner.handle))
-        else:
-            size = store.dim
-            _native.check(lib.covertree_index_create_over(store._open(), ctypes.byref(options), owner.handle))
+        size = _arrays.integer(dim, "dim", minimum=1) if store is None else store.dim
+        handle = None if store is None else store._open()
+        _native.check(lib.covertree_index_create(size, handle, ctypes.byref(options), owner.handle))
         self._take(owner)
         self._begin(_ids.Integers(), size, metric, store)
 
@@ -209,14 +206,15 @@ class VectorIndex(_calls.Closeable):
         options = _calls.call_options(n_threads)
         first = ctypes.c_int64()
         with self._changing:
-            given, count, function, arguments, _keep = self._arriving("add", ids, vectors, slots)
+            given, matrix, _keep = self._arriving(ids, vectors, slots)
+            count = matrix.rows
             before = self._ids
             after, keys = self._naming(given, count)
             # Searches that see the new vectors find their ids.
             self._ids = after
             try:
                 _native.run(
-                    function, self._open(), None if keys is None else keys.ctypes.data, *arguments,
+                    lib.covertree_index_add, self._open(), None if keys is None else keys.ctypes.data, matrix,
                     ctypes.byref(options), ctypes.byref(first), options=options, report=progress,
                 )  # fmt: skip
             except BaseException:
@@ -256,21 +254,21 @@ class VectorIndex(_calls.Closeable):
         with self._changing:
             given = _ids.gathered(ids)
             keys = self._ids.known(given, distinct=True)
-            _, count, function, arguments, _keep = self._arriving("update", given, vectors, slots)
-            _same_length(keys, count)
-            arguments = (keys.ctypes.data, *arguments, ctypes.byref(options))
-            self._run(function, *arguments, options=options, report=progress)
+            _, matrix, _keep = self._arriving(given, vectors, slots)
+            _same_length(keys, matrix.rows)
+            arguments = (keys.ctypes.data, matrix, ctypes.byref(options))
+            self._run(lib.covertree_index_update, *arguments, options=options, report=progress)
 
     def _arriving(
-        self, change: str, ids: Any, vectors: ArrayLike | None, slots: ArrayLike | None
-    ) -> tuple[_ids.Given | None, int, Any, tuple[Any, ...], Any]:
-        """Vectors of a change: their ids, how many, the function, its arguments, and what is to be kept meanwhile."""
+        self, ids: Any, vectors: ArrayLike | None, slots: ArrayLike | None
+    ) -> tuple[_ids.Given | None, _native.Matrix, Any]:
+        """Vectors of a change: their ids, and as a matrix, or their slots; and what is to be kept meanwhile."""
         given = None if ids is None else _ids.gathered(ids)
         if self._store is None:
             if vectors is None or slots is not None:
                 raise TypeError("vectors: expected them, and no slots: this index is not over a store")
             rows = self._rows(vectors, "vectors")
-            return given, len(rows), getattr(lib, f"covertree_index_{change}"), _calls.point_rows(rows), rows
+            return given, _calls.matrix(rows), rows
         if vectors is not None:
             raise TypeError("vectors: this index is over a store; add them there, then their ids or slots here")
         if slots is None:
@@ -279,8 +277,7 @@ class VectorIndex(_calls.Closeable):
                 given = _ids.gathered([one for one in self._store if one not in known])
             slots = self._store._known_slots(given)
         places = self._store._in_use(np.atleast_1d(np.asarray(slots)))
-        function = getattr(lib, f"covertree_index_{change}_slots")
-        return given, len(places), function, (places.ctypes.data, len(places)), places
+        return given, _calls.matrix(places), places
 
     @recorded("remove")
     def remove(self, ids: Any) -> None:
@@ -361,7 +358,7 @@ class VectorIndex(_calls.Closeable):
         options, _keep = self._asked(filter, n_threads, tuning)
         keys = _arrays.results(len(rows), k, np.int64)
         distances = _arrays.results(len(rows), k, np.float32)
-        arguments = (self._open(), *_calls.point_rows(rows), k, ctypes.byref(options))
+        arguments = (self._open(), _calls.matrix(rows), k, ctypes.byref(options))
         outputs = (_arrays.address(keys), _arrays.address(distances))
         _calls.call(lib.covertree_index_search, (*arguments, *outputs), options, progress, brief=self._is_brief(rows))
         return self._ids.names(keys), distances
@@ -403,7 +400,7 @@ class VectorIndex(_calls.Closeable):
         r = _arguments.number(r, "r")
         options, _keep = self._asked(filter, n_threads, tuning)
         owner = _calls.lists_owner()
-        arguments = (self._open(), *_calls.point_rows(rows), r, ctypes.byref(options), ctypes.byref(owner.handle))
+        arguments = (self._open(), _calls.matrix(rows), r, ctypes.byref(options), ctypes.byref(owner.handle))
         _calls.call(lib.covertree_index_radius, arguments, options, progress, brief=self._is_brief(rows), radius="r")
         offsets, keys, distances, _ = _calls.neighbor_lists(owner)
         return Neighbors(offsets, self._ids.names(keys), distances)
@@ -442,12 +439,12 @@ class VectorIndex(_calls.Closeable):
         if store is not None:
             _arguments.instance(store, "store", (VectorStore,))
         if store is None:
-            _native.check(lib.covertree_index_load(file.handle, owner.handle))
+            _native.check(lib.covertree_index_load(file.handle, None, None, owner.handle))
         else:
             options = _calls.call_options(None)
             arguments = (file.handle, store._open(), ctypes.byref(options), owner.handle)
             try:
-                _native.run(lib.covertree_index_load_over, *arguments, options=options)
+                _native.run(lib.covertree_index_load, *arguments, options=options)
             except IndexError as error:
                 raise ValueError(f"store: {error}") from None
         sections = file.sections("settings", *_ids.SECTIONS)

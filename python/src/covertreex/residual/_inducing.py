@@ -57,7 +57,7 @@ def choose(
     if method == "kmeans++":
         rows = np.empty(count, np.int64)
         options = _calls.call_options(n_threads)
-        arguments = (*_calls.point_rows(points), count, seed, ctypes.byref(options), rows.ctypes.data)
+        arguments = (_calls.matrix(points), count, seed, ctypes.byref(options), rows.ctypes.data)
         _native.run(lib.covertree_spread_sample, *arguments, options=options, report=progress)
         return np.sort(rows)
     if method == "cover-tree":

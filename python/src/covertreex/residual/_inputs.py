@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Union
 
@@ -75,7 +74,7 @@ class Inputs:
         options.jitter = _arguments.number(jitter, "jitter")
         if len(inducing):
             options.inducing_points, options.n_inducing = inducing.ctypes.data, len(inducing)
-        owner = self._make(lib.covertree_residual_build, (), options, progress)
+        owner = self._make(options, progress)
         del keep
         return owner
 
@@ -95,19 +94,15 @@ class Inputs:
             raise ValueError(f"v_matrix: expected {n} rows, one for each point, got {len(v)}")
         p = _arrays.numbers(p_diag, "p_diag", n)
         diagonal = None if kernel_diag is None else _arrays.numbers(kernel_diag, "kernel_diag", n)
-        build = (
-            lib.covertree_residual_build_given_f32 if v.dtype == np.float32 else lib.covertree_residual_build_given_f64
-        )
-        features = (v.ctypes.data, v.shape[1], _arrays.row_stride(v), p.ctypes.data)
-        arguments = (*features, None if diagonal is None else diagonal.ctypes.data)
-        owner = self._make(build, arguments, options, progress)
+        features = _native.Features(_calls.matrix(v), p.ctypes.data, None if diagonal is None else diagonal.ctypes.data)
+        options.features = ctypes.pointer(features)
+        owner = self._make(options, progress)
         del keep
         return owner
 
     def _options(self, n_threads: int | None) -> tuple[Any, Any]:
         """Options of a build, and what they point to."""
         options = _native.ResidualOptions()
-        lib.covertree_residual_options_init(ctypes.byref(options))
         options.n_threads = _calls.threads(n_threads)
         settings = active_config().residual
         options.block_size, options.tau = settings.block_size or 0, settings.tau or 0.0
@@ -121,12 +116,10 @@ class Inputs:
         options.lengthscale, options.n_lengthscales = lengthscale.ctypes.data, len(lengthscale)
         return options, lengthscale
 
-    def _make(
-        self, build: Callable[..., int], arguments: tuple[Any, ...], options: Any, progress: ProgressReport | None
-    ) -> Owner:
+    def _make(self, options: Any, progress: ProgressReport | None) -> Owner:
         owner = Owner(lib.covertree_residual_free)
         _host_kernel.run(
-            self.host, build, *_calls.point_rows(self.coords), *arguments, ctypes.byref(options),
+            self.host, lib.covertree_residual_build, _calls.matrix(self.coords), ctypes.byref(options),
             ctypes.byref(owner.handle), options=options, report=progress, points="coords",
         )  # fmt: skip
         return owner

@@ -201,14 +201,14 @@ class ResidualTree(_calls.Closeable):
     def v_matrix(self) -> NDArray[np.float64]:
         """Whitened features V, shape (n, m): a copy, by dataset index."""
         v = np.empty((self.n_points, self._info().n_features))
-        _native.check(lib.covertree_residual_get_features(self._open(), v.ctypes.data, None))
+        _native.check(lib.covertree_residual_features(self._open(), None, None, v.ctypes.data, None))
         return v
 
     @property
     def residual_variance(self) -> NDArray[np.float64]:
         """Residual variances p, shape (n,): a copy, by dataset index."""
         p = np.empty(self.n_points)
-        _native.check(lib.covertree_residual_get_features(self._open(), None, p.ctypes.data))
+        _native.check(lib.covertree_residual_features(self._open(), None, None, None, p.ctypes.data))
         return p
 
     @property
@@ -305,7 +305,7 @@ class ResidualTree(_calls.Closeable):
         v, p = np.empty((len(new), self._info().n_features)), np.empty(len(new))
         options = _calls.call_options(None)
         self._run(
-            lib.covertree_residual_features, self._open(), *_calls.point_rows(new), ctypes.byref(options),
+            lib.covertree_residual_features, self._open(), _calls.matrix(new), ctypes.byref(options),
             v.ctypes.data, p.ctypes.data, options=options, points=name,
         )  # fmt: skip
         return v, p
@@ -370,7 +370,7 @@ class ResidualTree(_calls.Closeable):
     def _extend(self, new: NDArray[np.float64], n_threads: int | None, progress: ProgressReport | None) -> Owner:
         options = _calls.call_options(n_threads)
         owner = Owner(lib.covertree_residual_free)
-        arguments = (self._open(), *_calls.point_rows(new), ctypes.byref(options), ctypes.byref(owner.handle))
+        arguments = (self._open(), _calls.matrix(new), ctypes.byref(options), ctypes.byref(owner.handle))
         self._run(lib.covertree_residual_extend, *arguments, options=options, report=progress)
         return owner
 
@@ -508,17 +508,15 @@ class ResidualTree(_calls.Closeable):
                 self, k, queries=queries, return_distances=return_distances, predecessor_mode=predecessor_mode,
                 before=before, exclude_self=exclude_self, n_threads=n_threads, progress=progress,
             )  # fmt: skip
-        kind, n_rows, rows, _keep = _calls.query_rows(queries, self, FLOAT64)
+        matrix, n_rows, _array = _calls.query_matrix(queries, self, FLOAT64)
         upper = _arrays.upper_indices(before, n_rows)
         indices = _arrays.results(n_rows, k, np.int64)
         distances = _arrays.results(n_rows, k, FLOAT64) if return_distances else None
         options = _calls.search_options(n_threads, predecessor_mode, exclude_self, None)
         options.before = None if upper is None else upper.ctypes.data
         results = (indices.ctypes.data, None if distances is None else distances.ctypes.data)
-        arguments = (
-            self._open(), *rows, k, ctypes.byref(options), *results
-        )  # fmt: skip
-        search = getattr(lib, f"covertree_residual_knn{kind}")
+        arguments = (self._open(), matrix, k, ctypes.byref(options), *results)
+        search = lib.covertree_residual_knn
         if self._host is None:
             _calls.call(search, arguments, options, progress, brief=n_rows < _calls.ROWS_WORTH_A_THREAD)
         else:
@@ -634,8 +632,8 @@ class ResidualTree(_calls.Closeable):
         others = _arrays.points(coords, "coords", dtype=FLOAT64)
         options = _calls.call_options(n_threads)
         owner = Owner(lib.covertree_residual_free)
-        arguments = (self._open(), *_calls.point_rows(others), ctypes.byref(options), ctypes.byref(owner.handle))
-        self._run(lib.covertree_residual_over, *arguments, options=options, report=progress, points="coords")
+        arguments = (self._open(), _calls.matrix(others), ctypes.byref(options), ctypes.byref(owner.handle))
+        self._run(lib.covertree_residual_with_points, *arguments, options=options, report=progress, points="coords")
         return self._of_same_process(owner, others)
 
     def _of_same_process(self, owner: Owner, coords: NDArray[np.float64]) -> ResidualTree:
@@ -682,7 +680,6 @@ class ResidualTree(_calls.Closeable):
     def _of_file(cls, file: _files.File, kernel: KernelLike | None = None, engine: str | None = None) -> ResidualTree:
         host = None if kernel is None else HostKernel(kernels.checked(kernel))
         options = _native.ResidualOptions()
-        lib.covertree_residual_options_init(ctypes.byref(options))
         if host is not None:
             host.give(options)
         owner = Owner(lib.covertree_residual_free)

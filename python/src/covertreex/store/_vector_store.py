@@ -230,8 +230,8 @@ class VectorStore(_calls.Closeable):
         slots = np.empty(len(rows), np.int64)
         options = _calls.call_options(None)
         arguments = (
-            self._open(), keys.ctypes.data, names, None if ends is None else ends.ctypes.data, _arrays.address(rows),
-            *rows.shape, _arrays.row_stride(rows), ctypes.byref(options), slots.ctypes.data,
+            self._open(), keys.ctypes.data, names, None if ends is None else ends.ctypes.data, _calls.matrix(rows),
+            ctypes.byref(options), slots.ctypes.data,
         )  # fmt: skip
         self._run(lib.covertree_store_add, arguments, len(rows) * max(self.dim, _LOOKED_UP), options, progress)
         return slots

@@ -15,7 +15,7 @@ from .._native import lib
 from .._scores import largest_reported
 from .._settings import active_config
 from .._telemetry import recorded
-from ._options import SUFFIXES, checked_leaf_size, kept_dtype, kernels_for_numba, resolve_engine, tree_options
+from ._options import checked_leaf_size, kept_dtype, kernels_for_numba, resolve_engine, tree_options
 from ._stats import CoverStats, TreeStats
 
 
@@ -57,12 +57,10 @@ class CoverTree(_calls.Closeable):
         size = settings.leaf_size if leaf_size is None else leaf_size
         options.leaf_size = checked_leaf_size(size)
         self.dtype = points.dtype
-        self._suffix = SUFFIXES[self.dtype]
         owner = _calls.Owner(lib.covertree_tree_free)
-        build = getattr(lib, f"covertree_tree_build_{self._suffix}")
-        arguments = (*_calls.point_rows(points), ctypes.byref(options), ctypes.byref(owner.handle))
+        arguments = (_calls.matrix(points), ctypes.byref(options), ctypes.byref(owner.handle))
         brief = points.size < _calls.COORDINATES_WORTH_A_BUILD
-        _calls.call(build, arguments, options, progress, brief=brief, points="coords")
+        _calls.call(lib.covertree_tree_build, arguments, options, progress, brief=brief, points="coords")
         self._take(owner)
 
     # What it is
@@ -169,9 +167,9 @@ class CoverTree(_calls.Closeable):
         array = _arrays.points(points, "points", dtype=self.dtype)
         options = _calls.call_options(n_threads)
         first = ctypes.c_int64()
-        insert = getattr(lib, f"covertree_tree_insert_{self._suffix}")
-        arguments = (self._open(), *_calls.point_rows(array), ctypes.byref(options), ctypes.byref(first))
-        _calls.call(insert, arguments, options, progress, brief=self._is_changed_briefly(len(array)))
+        arguments = (self._open(), _calls.matrix(array), ctypes.byref(options), ctypes.byref(first))
+        brief = self._is_changed_briefly(len(array))
+        _calls.call(lib.covertree_tree_insert, arguments, options, progress, brief=brief)
         return np.arange(first.value, first.value + len(array))
 
     @recorded("remove")
@@ -252,8 +250,8 @@ class CoverTree(_calls.Closeable):
                 predecessor_mode=predecessor_mode, before=before, exclude_self=exclude_self,
                 max_distance=max_distance, n_threads=n_threads, progress=progress,
             )  # fmt: skip
-        kind, n_rows, rows, keep = _calls.query_rows(queries, self, self.dtype)
-        compared = self.dtype if kind or keep.dtype == self.dtype else keep.dtype
+        matrix, n_rows, array = _calls.query_matrix(queries, self, self.dtype)
+        compared = self._compared(array)
         if max_distance is not None and compared is not self.dtype:
             max_distance = largest_reported(_arguments.number(max_distance, "max_distance"), self.dtype)
         indices = _arrays.results(n_rows, k, np.int64)
@@ -263,10 +261,8 @@ class CoverTree(_calls.Closeable):
         upper = _arrays.upper_indices(before, n_rows)
         if upper is not None:
             options.before = upper.ctypes.data
-        suffix = self._suffix if compared is self.dtype else SUFFIXES[compared]
-        search = getattr(lib, f"covertree_tree_knn{kind}_{suffix}")
-        arguments = (self._open(), *rows, k, ctypes.byref(options), *results)
-        _calls.call(search, arguments, options, progress, brief=self._is_searched_briefly(n_rows))
+        arguments = (self._open(), matrix, k, ctypes.byref(options), *results)
+        _calls.call(lib.covertree_tree_knn, arguments, options, progress, brief=self._is_searched_briefly(n_rows))
         return indices if distances is None else (indices, distances.astype(self.dtype, copy=False))
 
     @recorded("radius")
@@ -306,21 +302,20 @@ class CoverTree(_calls.Closeable):
                 n_threads=n_threads, progress=progress,
             )  # fmt: skip
         r = _arguments.number(r, "r")
-        kind, n_rows, rows, keep = _calls.query_rows(queries, self, self.dtype)
-        if not kind and keep.dtype != self.dtype:
+        matrix, n_rows, array = _calls.query_matrix(queries, self, self.dtype)
+        if self._compared(array) is not self.dtype:
             r = largest_reported(r, self.dtype)
         options = _calls.search_options(n_threads, predecessor_mode, exclude_self, None)
-        suffix = kind or f"_{SUFFIXES[keep.dtype]}"
-        arguments = (self._open(), *rows, r, ctypes.byref(options))
+        arguments = (self._open(), matrix, r, ctypes.byref(options))
         brief = self._is_searched_briefly(n_rows)
         if count_only:
             counts = np.empty(n_rows, np.int64)
-            count = getattr(lib, f"covertree_tree_radius_count{suffix}")
-            _calls.call(count, (*arguments, _arrays.address(counts)), options, progress, brief=brief, radius="r")
+            arguments = (*arguments, _arrays.address(counts))
+            _calls.call(lib.covertree_tree_radius_count, arguments, options, progress, brief=brief, radius="r")
             return counts
         owner = _calls.lists_owner()
-        search = getattr(lib, f"covertree_tree_radius{suffix}")
-        _calls.call(search, (*arguments, ctypes.byref(owner.handle)), options, progress, brief=brief, radius="r")
+        arguments = (*arguments, ctypes.byref(owner.handle))
+        _calls.call(lib.covertree_tree_radius, arguments, options, progress, brief=brief, radius="r")
         offsets, indices, distances, _ = _calls.neighbor_lists(owner)
         return Neighbors(offsets, indices, distances.astype(self.dtype, copy=False) if return_distances else None)
 
@@ -360,7 +355,6 @@ class CoverTree(_calls.Closeable):
         settings = file.sections("settings")["settings"]  # which the library has checked
         tree.order, tree.metric = _engines.ORDERS[settings[2]], "euclidean"
         tree.dtype = _files.DTYPES[int(settings[5])]
-        tree._suffix = SUFFIXES[tree.dtype]
         return tree
 
     def __reduce_ex__(self, protocol: Any) -> Any:
@@ -386,6 +380,12 @@ class CoverTree(_calls.Closeable):
             )
         )
         return points
+
+    def _compared(self, queries: NDArray[Any] | None) -> np.dtype[Any]:
+        """The type in which queries are compared with the points, which is that of the library's distances."""
+        if queries is None or _arrays.are_indices(queries) or queries.dtype == self.dtype:
+            return self.dtype
+        return queries.dtype
 
     def _is_searched_briefly(self, n_rows: int) -> bool:
         if n_rows < _calls.ROWS_WORTH_A_THREAD:

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import ctypes
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from .. import _arguments, _arrays, _calls, _engines, _native
-from .._native import lib
 from .._settings import active_config
 
-SUFFIXES: dict[np.dtype[Any], str] = {np.dtype(np.float32): "f32", np.dtype(np.float64): "f64"}
+KEPT_DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 def kept_dtype(wanted: DTypeLike) -> np.dtype[Any] | None:
     """The type in which a tree keeps points; None for their own."""
     if isinstance(wanted, str) and wanted == "auto":
         return None
-    return _arrays.element_type(wanted, "dtype", tuple(SUFFIXES))
+    return _arrays.element_type(wanted, "dtype", KEPT_DTYPES)
 
 
 def checked_leaf_size(size: int) -> int:
@@ -30,7 +28,6 @@ def checked_leaf_size(size: int) -> int:
 def tree_options(order: str, seed: int, n_threads: int | None) -> Any:
     """Options of a build, but for the size of leaves."""
     options = _native.TreeOptions()
-    lib.covertree_tree_options_init(ctypes.byref(options))
     options.n_threads = _calls.threads(n_threads)
     options.order = _engines.ORDERS.index(order)
     options.seed = _arrays.integer(seed, "seed", minimum=0, maximum=2**64 - 1)

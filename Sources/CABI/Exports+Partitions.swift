@@ -1,16 +1,15 @@
 import CCovertree
 import Covertree
 
-// What a caller needs that searches in parts, each of which may be on a machine of its own.
+// Searches of points in partitions (covertree_partitions.h).
 
 @_cdecl("covertree_hilbert_keys") @implementation
 public func covertree_hilbert_keys(
-  _ points: UnsafePointer<Double>?, _ n_points: Int64, _ dim: Int64, _ row_stride: Int64,
-  _ low: UnsafePointer<Double>?, _ high: UnsafePointer<Double>?, _ options: UnsafePointer<covertree_call_options>?,
-  _ keys: UnsafeMutablePointer<UInt64>?
+  _ points: UnsafePointer<covertree_matrix>?, _ low: UnsafePointer<Double>?, _ high: UnsafePointer<Double>?,
+  _ options: UnsafePointer<covertree_call_options>?, _ keys: UnsafeMutablePointer<UInt64>?
 ) -> covertree_status {
   status { () throws(CoverTreeError) in
-    let view = try Arguments.view(points, n_points, dim, row_stride, "points", 0)
+    let view: PointsView<Double> = try Arguments.view(points, "points", minimum: 0)
     guard let low, let high else { throw CoverTreeError(.invalidArgument, "low, high: are NULL") }
     try fillHilbertKeys(
       of: view, from: Array(UnsafeBufferPointer(start: low, count: view.dim)),
@@ -19,16 +18,15 @@ public func covertree_hilbert_keys(
   }
 }
 
-@_cdecl("covertree_residual_over") @implementation
-public func covertree_residual_over(
-  _ residual: OpaquePointer?, _ points: UnsafePointer<Double>?, _ n_points: Int64, _ dim: Int64,
-  _ row_stride: Int64, _ options: UnsafePointer<covertree_call_options>?,
-  _ over: UnsafeMutablePointer<OpaquePointer?>?
+@_cdecl("covertree_residual_with_points") @implementation
+public func covertree_residual_with_points(
+  _ residual: OpaquePointer?, _ points: UnsafePointer<covertree_matrix>?,
+  _ options: UnsafePointer<covertree_call_options>?, _ other: UnsafeMutablePointer<OpaquePointer?>?
 ) -> covertree_status {
   status { () throws(CoverTreeError) in
     let context = try callContext(options)
-    let output = try Arguments.output(over, named: "over")
-    let view = try Arguments.view(points, n_points, dim, row_stride, "points", 1)
+    let output = try Arguments.output(other, named: "other")
+    let view: PointsView<Double> = try Arguments.view(points, "points", minimum: 1)
     let new = try search(of: residual, context).over(view, context: context)
     output.pointee = HandleTable.shared.add(ResidualHandle(LazyHandle(new)))
   }
@@ -52,38 +50,35 @@ public func covertree_residual_outline(
   }
 }
 
-/// Queries that are known by their features.
+/// New points whose features are known.
 private struct KnownQueries {
   let points: PointsView<Double>
   let features: PointsView<Double>
   let residualVariance: UnsafePointer<Double>
 
   init(
-    _ queries: UnsafePointer<Double>?, _ count: Int64, _ dim: Int64, _ stride: Int64,
-    _ v_matrix: UnsafePointer<Double>?, _ n_features: Int64, _ v_stride: Int64, _ p: UnsafePointer<Double>?
+    _ queries: UnsafePointer<covertree_matrix>?, _ features: UnsafePointer<covertree_features>?
   ) throws(CoverTreeError) {
-    points = try Arguments.view(queries, count, dim, stride, "queries", 0)
+    points = try Arguments.view(queries, "queries", minimum: 0)
+    guard let given = features?.pointee else { throw CoverTreeError(.invalidArgument, "features: is NULL") }
     // Without inducing points there are no features.
-    features =
-      n_features == 0
+    self.features =
+      given.v_matrix.columns == 0
       ? PointsView(base: UnsafePointer(bitPattern: 64)!, count: points.count, dim: 0, stride: 0)
-      : try Arguments.view(v_matrix, count, n_features, v_stride, "v_matrix", 0)
-    guard let p else { throw CoverTreeError(.invalidArgument, "residual_variance: is NULL") }
-    residualVariance = p
+      : try Arguments.view(given.v_matrix, "v_matrix", minimum: 0)
+    try given.checkRows(points.count)
+    residualVariance = try given.variances()
   }
 }
 
 @_cdecl("covertree_residual_projections") @implementation
 public func covertree_residual_projections(
-  _ pivots: OpaquePointer?, _ queries: UnsafePointer<Double>?, _ n_queries: Int64, _ dim: Int64, _ row_stride: Int64,
-  _ v_matrix: UnsafePointer<Double>?, _ n_features: Int64, _ v_row_stride: Int64,
-  _ residual_variance: UnsafePointer<Double>?, _ options: UnsafePointer<covertree_call_options>?,
-  _ lengths: UnsafeMutablePointer<Double>?
+  _ pivots: OpaquePointer?, _ queries: UnsafePointer<covertree_matrix>?, _ features: UnsafePointer<covertree_features>?,
+  _ options: UnsafePointer<covertree_call_options>?, _ lengths: UnsafeMutablePointer<Double>?
 ) -> covertree_status {
   status { () throws(CoverTreeError) in
     let context = try callContext(options)
-    let known = try KnownQueries(
-      queries, n_queries, dim, row_stride, v_matrix, n_features, v_row_stride, residual_variance)
+    let known = try KnownQueries(queries, features)
     try search(of: pivots, context).projections(
       of: known.points, features: known.features, residualVariance: known.residualVariance, context: context,
       lengths: Arguments.output(lengths, named: "lengths"))
@@ -109,16 +104,15 @@ public func covertree_residual_bounds(
 
 @_cdecl("covertree_residual_knn_given") @implementation
 public func covertree_residual_knn_given(
-  _ residual: OpaquePointer?, _ queries: UnsafePointer<Double>?, _ n_queries: Int64, _ dim: Int64,
-  _ row_stride: Int64, _ v_matrix: UnsafePointer<Double>?, _ n_features: Int64, _ v_row_stride: Int64,
-  _ residual_variance: UnsafePointer<Double>?, _ k: Int64, _ options: UnsafePointer<covertree_search_options>?,
-  _ indices: UnsafeMutablePointer<Int64>?, _ distances: UnsafeMutablePointer<Double>?
+  _ residual: OpaquePointer?, _ queries: UnsafePointer<covertree_matrix>?,
+  _ features: UnsafePointer<covertree_features>?,
+  _ k: Int64, _ options: UnsafePointer<covertree_search_options>?, _ indices: UnsafeMutablePointer<Int64>?,
+  _ distances: UnsafeMutablePointer<Double>?
 ) -> covertree_status {
   copying { (copies) throws(CoverTreeError) in
-    let known = try KnownQueries(
-      queries, n_queries, dim, row_stride, v_matrix, n_features, v_row_stride, residual_variance)
+    let known = try KnownQueries(queries, features)
     try nearest(
-      residual, .points(known.points, features: known.features, residualVariance: known.residualVariance), n_queries,
-      k, options, indices, distances, copies)
+      residual, .points(known.points, features: known.features, residualVariance: known.residualVariance),
+      Int64(known.points.count), k, options, copies, (indices, distances))
   }
 }
