@@ -135,7 +135,8 @@ def cover_tree(
     n_threads : int, optional
         Threads; by default :func:`get_num_threads`. The tree is the same for any number.
     progress : callable, optional
-        Called with the share that is done, 0 to 1, at least every 0.2 s of a long call. An exception in it ends the call.
+        Called with the share that is done, 0 to 1, at least every 0.2 s of a long call. An exception in it ends the
+        call.
     folder : path, optional
         Out of core, in the Euclidean metric: an empty folder, or one to be made, for partitions that are built, saved
         and mapped one after another. ``coords`` may then be a memory-mapped array larger than memory.

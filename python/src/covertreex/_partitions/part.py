@@ -146,9 +146,8 @@ class Part:
     def _rows(self, queries: Queries) -> tuple[tuple[Any, ...], int, Any]:
         """Queries as arguments of the library's search, how many they are, and what is to be kept alive meanwhile."""
         if queries.own is not None or isinstance(self.tree, CoverTree):
-            own = queries.own is not None
-            given = np.searchsorted(self.indices, queries.own) if own else queries.points
-            matrix, n_rows, keep = _calls.query_matrix(given, self.tree, given.dtype if own else self.tree.dtype)
+            given = queries.points if queries.own is None else np.searchsorted(self.indices, queries.own)
+            matrix, n_rows, keep = _calls.query_matrix(given, self.tree, self._reported)
             return (matrix,), n_rows, keep
         assert queries.features is not None
         points = np.ascontiguousarray(queries.points, np.float64)

@@ -306,15 +306,15 @@ class CoverTree(_calls.Closeable):
         if self._compared(array) is not self.dtype:
             r = largest_reported(r, self.dtype)
         options = _calls.search_options(n_threads, predecessor_mode, exclude_self, None)
-        arguments = (self._open(), matrix, r, ctypes.byref(options))
+        given = (self._open(), matrix, r, ctypes.byref(options))
         brief = self._is_searched_briefly(n_rows)
         if count_only:
             counts = np.empty(n_rows, np.int64)
-            arguments = (*arguments, _arrays.address(counts))
+            arguments = (*given, _arrays.address(counts))
             _calls.call(lib.covertree_tree_radius_count, arguments, options, progress, brief=brief, radius="r")
             return counts
         owner = _calls.lists_owner()
-        arguments = (*arguments, ctypes.byref(owner.handle))
+        arguments = (*given, ctypes.byref(owner.handle))
         _calls.call(lib.covertree_tree_radius, arguments, options, progress, brief=brief, radius="r")
         offsets, indices, distances, _ = _calls.neighbor_lists(owner)
         return Neighbors(offsets, indices, distances.astype(self.dtype, copy=False) if return_distances else None)
