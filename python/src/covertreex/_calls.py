@@ -18,7 +18,7 @@ from ._settings import active_config
 _PREDECESSORS, _EXCLUDE_SELF, _MAX_DISTANCE = 1, 2, 4
 SCORES = 8
 
-# Searches and changes of fewer rows end too soon to be interrupted, and so does a call that compares or moves fewer
+# Searches and changes of fewer rows end too soon to be interrupted. So does a call that compares or moves fewer
 # coordinates.
 ROWS_WORTH_A_THREAD = 1000
 COORDINATES_WORTH_A_THREAD = 1 << 27
