@@ -285,7 +285,7 @@ def test_telemetry(folder):
 
 
 def test_version_and_completion(folder):
-    assert run("--version").startswith("covertreex 0.")
+    assert run("--version").startswith("covertreex 1.")
     assert "complete" in run("--show-completion", "bash") or os.environ.get("CI")
 
 
