@@ -79,6 +79,14 @@ public final class Buffer<Element: BitwiseCopyable> {
   public var byteCount: Int { count * MemoryLayout<Element>.stride }
 }
 
+extension Buffer where Element == Int32 {
+  /// The numbers `0..<count`.
+  convenience init(counting count: Int) throws(CoverTreeError) {
+    try self.init(count: count)
+    for number in 0..<count { base[number] = Int32(number) }
+  }
+}
+
 /// A growing sequence of trivial elements in aligned memory; scratch that keeps its capacity when emptied.
 final class Stack<Element: BitwiseCopyable> {
   private(set) var base: UnsafeMutablePointer<Element>
