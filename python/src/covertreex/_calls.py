@@ -95,10 +95,7 @@ def query_rows(queries: ArrayLike | None, tree: Any, dtype: np.dtype[Any]) -> Ro
     if queries is None:
         n_points = len(tree)
         return "_rows", n_points, (None, n_points), None
-    if type(queries) is np.ndarray and queries.ndim == 2 and queries.dtype.kind == "f":
-        array = queries  # only other kinds need `dim`, which costs a call of the library
-    else:
-        array = _arrays.own_queries(queries, tree.dim)
+    array = _arrays.own_queries(queries, lambda: tree.dim)
     if _arrays.are_indices(array):
         return "_rows", len(array), (_arrays.address(array), len(array)), array
     array = _arrays.queries(array, "queries", dtype)
