@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from turns import seconds
 
 # Rows whose recall is checked: up to so many, as long as that is so many coordinates to compare.
 N_CHECKED = 500
@@ -307,21 +308,6 @@ CONTENDERS = {
     "faiss": faiss,
     "covertreex-0.4.5": old,
 }
-
-
-def seconds(
-    work: Callable[[], Any], at_least: float = 0.3, most: int = 5
-) -> tuple[float, Any]:
-    """Time the best of a few runs, after which more would say no more."""
-    best, spent, result = np.inf, 0.0, None
-    for _ in range(most):
-        start = time.perf_counter()
-        result = work()
-        took = time.perf_counter() - start
-        best, spent = min(best, took), spent + took
-        if spent > at_least:
-            break
-    return best, result
 
 
 def recall(points: np.ndarray, queries: np.ndarray, found: np.ndarray, k: int) -> float:

@@ -26,7 +26,7 @@ from turns import (
     Figures,
     in_turns,
     printed,
-    quickest,
+    seconds,
     spaced,
     table,
     titled,
@@ -85,11 +85,6 @@ KINDS: dict[str, Callable[[np.random.Generator, int], np.ndarray]] = {
 }
 
 
-def timed(work: Callable[[], Any]) -> tuple[float, Any]:
-    """Seconds, and the result: of one run, or of the fastest of some short ones."""
-    return quickest(work, AGAIN, SHORT)
-
-
 def inserted(points: np.ndarray, batch: int) -> float | None:
     """Seconds in which all points come in batches; None if that takes too long."""
     from covertreex import cover_tree
@@ -113,11 +108,11 @@ def measured(peer: str, kind: str, n: int, with_insertion: bool) -> Figures:
     points, queries = (KINDS[kind](np.random.default_rng(seed), n) for seed in (3, 4))
     contender = CONTENDERS[peer]()
     contender.query(contender.build(points[:1000]), queries[:1000], 1)
-    build, tree = timed(lambda: contender.build(points))
+    build, tree = seconds(lambda: contender.build(points), SHORT, AGAIN)
     own: Any = contender.own or contender.query
-    self_query, found = timed(lambda: own(tree, points, K))
+    self_query, found = seconds(lambda: own(tree, points, K), SHORT, AGAIN)
     del found
-    fresh, found = timed(lambda: contender.query(tree, queries, K))
+    fresh, found = seconds(lambda: contender.query(tree, queries, K), SHORT, AGAIN)
     figures: Figures = {
         "n": n,
         "build": build,
@@ -196,9 +191,9 @@ def lines_of(results: dict[str, dict[str, list[Figures]]]) -> list[str]:
                 if any(row.get(work) for row in rows)
             ]
             for title, peer in titled(shown, f"{kind}, {name}"):
-                seconds = {row["n"]: row.get(work) for row in peers[peer]}
+                seconds_of = {row["n"]: row.get(work) for row in peers[peer]}
                 costs = [
-                    f"{seconds[n] / n * 1e9:,.0f}" if seconds.get(n) else ""
+                    f"{seconds_of[n] / n * 1e9:,.0f}" if seconds_of.get(n) else ""
                     for n in sizes
                 ]
                 slope = exponent(peers[peer], work)

@@ -22,12 +22,21 @@ from contenders import (
     peak_bytes,
     recall,
     resident_bytes,
-    seconds,
     uniform,
 )
 from euclidean import TITLES, machine, old_python
 from euclidean import run as run_contender
-from turns import Figures, cell, in_turns, printed, spaced, table, titled, write
+from turns import (
+    Figures,
+    cell,
+    in_turns,
+    printed,
+    seconds,
+    spaced,
+    table,
+    titled,
+    write,
+)
 
 TURNS = 3
 PEERS = ("covertreex", "pykdtree", "scipy")

@@ -120,21 +120,21 @@ def write(name: str, text: str, results: Any) -> None:
     (here / f"{name}.md").write_text(text + "\n")
 
 
-def quickest(
-    work: Callable[[], Any], turns: int, patience: float = float("inf")
+def seconds(
+    work: Callable[[], Any], at_least: float = 0.3, most: int = 5
 ) -> tuple[float, Any]:
-    """Seconds of the fastest run, and the result of the last, of at most so many runs; none begins after `patience` seconds."""
+    """Seconds of the fastest run, and the result of the last: no run begins after `at_least` seconds, or `most` runs."""
     least, spent, result = float("inf"), 0.0, None
-    for _ in range(turns):
+    for _ in range(most):
         start = time.perf_counter()
         result = work()
         took = time.perf_counter() - start
         least, spent = min(least, took), spent + took
-        if spent > patience:
+        if spent > at_least:
             break
     return least, result
 
 
 def best(work: Callable[[], Any], turns: int) -> float:
-    """Seconds of the fastest of so many runs."""
-    return quickest(work, turns)[0]
+    """Seconds of the fastest of `turns` runs."""
+    return seconds(work, float("inf"), turns)[0]

@@ -105,8 +105,7 @@ CN_INLINE void cn_f32x16_store_packed(float *to, cn_f32x16 a, uint32_t mask) {
 #elif defined(CN_X86) && defined(__AVX2__)
   cn_i32x16 bits;
   __builtin_memcpy(&bits, &a, sizeof bits);
-  cn_store_packed_half(to, bits.lo, mask & 255);
-  cn_store_packed_half(to + __builtin_popcount(mask & 255), bits.hi, mask >> 8 & 255);
+  cn_i32x16_store_packed((int32_t *)to, bits, mask);
 #else
   for (; mask; mask &= mask - 1) *to++ = a[__builtin_ctz(mask)];
 #endif

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+import threading
 from pathlib import Path
 
 import file_reader
@@ -535,6 +536,41 @@ def test_many_save_to_one_place_at_once(rng, tmp_path):
         pool.map(lambda tree: [tree.save(tmp_path / "tree") for _ in range(10)], trees)
     assert load(tmp_path / "tree", verify=True).validate()
     assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize("end", ["replaced", "removed"])
+def test_a_file_changes_while_it_is_replaced(rng, tmp_path, end):
+    tree, path, other, stop = cover_tree(rng.random((20, 2))), tmp_path / "tree", tmp_path / "other", threading.Event()
+
+    def disturb():
+        while not stop.is_set():
+            other.write_bytes(b"")
+            os.replace(other, path)
+            if end == "removed":
+                path.unlink(missing_ok=True)
+
+    with multiprocessing.pool.ThreadPool(1) as pool:
+        disturbed = pool.apply_async(disturb)
+        try:
+            for _ in range(300):
+                tree.save(path)
+        finally:
+            stop.set()
+        disturbed.get()
+    tree.save(path)
+    same_answers(load(path), tree, None)
+
+
+def test_a_file_without_a_name_is_not_replaced(rng, tmp_path):
+    tree = cover_tree(rng.random((20, 2)))
+    with open(tmp_path / "tree", "wb") as file:
+        os.link(tmp_path / "tree", tmp_path / "link")
+        os.unlink(tmp_path / "tree")
+        for path in [f"/proc/self/fd/{file.fileno()}"] * 2:
+            with pytest.raises(OSError, match="a file without a name"):
+                tree.save(path)
+            (tmp_path / "link").unlink(missing_ok=True)
+    assert not list(tmp_path.iterdir())
 
 
 # Pickles and copies

@@ -15,36 +15,58 @@ struct FileReplacement {
 
   init(_ given: String) throws(CoverTreeError) {
     name = "path: \(given)"
-    var status = stat()
-    guard stat(given, &status) == 0 else {
-      guard errno == ENOENT else { throw .io(name) }
-      (path, replaced) = (try followed(given), nil)
-      return
+    let isPath: Int32 = 0o10000000  // O_PATH, which Swift does not know
+    while true {
+      let file = open(given, isPath | O_CLOEXEC)
+      guard file >= 0 else {
+        guard errno == ENOENT else { throw .io(name) }
+        (path, replaced) = (try followed(given), nil)
+        return
+      }
+      defer { close(file) }
+      let status = try Self.regularFile(file, named: name)
+      if let path = try Self.resolved(given, status) {
+        (self.path, replaced) = (path, status)
+        break
+      }
+      // Another thread or process may have replaced the file meanwhile. While it is open, no other file gets its number.
+      var now = stat()
+      if stat(given, &now) == 0, Self.areSame(now, status) {
+        throw CoverTreeError(.io, "\(name): leads to a file without a name, which cannot be replaced", code: EINVAL)
+      }
     }
+    // If another process has removed the file meanwhile, nothing needs to be replaced.
+    guard faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) == 0 || errno == ENOENT else { throw .io(name) }
+  }
+
+  private static func regularFile(_ file: Int32, named name: String) throws(CoverTreeError) -> stat {
+    var status = stat()
+    guard fstat(file, &status) == 0 else { throw .io(name) }
     let kind = status.st_mode & S_IFMT
     guard kind == S_IFREG else {
       throw CoverTreeError(
-        .io, "\(name): expected a regular file or nothing there, got \(Self.noun(kind))",
+        .io, "\(name): expected a regular file or nothing there, got \(noun(kind))",
         code: kind == S_IFDIR ? EISDIR : EINVAL)
     }
-    (path, replaced) = (try Self.resolved(given, status), status)
-    guard faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) == 0 else { throw .io(name) }
+    return status
   }
 
-  /// The path of an existing file after all links.
-  private static func resolved(_ given: String, _ status: stat) throws(CoverTreeError) -> String {
-    // A path below /proc can lead to an open file whose name was deleted.
-    let nameless = CoverTreeError(
-      .io, "path: \(given): leads to a file without a name, which cannot be replaced", code: EINVAL)
-    guard let found = realpath(given, nil) else { throw errno == ENOENT ? nameless : .io("path: \(given)") }
+  /// The path of an existing file after all links; nil if another file is there, or none. A path below /proc can lead to an open file whose
+  /// name was deleted.
+  private static func resolved(_ given: String, _ status: stat) throws(CoverTreeError) -> String? {
+    guard let found = realpath(given, nil) else {
+      guard errno == ENOENT else { throw .io("path: \(given)") }
+      return nil
+    }
     defer { free(found) }
     guard let path = String(validatingCString: found) else {
       throw CoverTreeError(.invalidArgument, "path: \(given): expected links to names in UTF-8")
     }
     var named = stat()
-    guard lstat(path, &named) == 0, named.st_dev == status.st_dev, named.st_ino == status.st_ino else { throw nameless }
-    return path
+    return lstat(path, &named) == 0 && areSame(named, status) ? path : nil
   }
+
+  private static func areSame(_ a: stat, _ b: stat) -> Bool { a.st_dev == b.st_dev && a.st_ino == b.st_ino }
 
   private static func noun(_ kind: mode_t) -> String {
     switch kind {

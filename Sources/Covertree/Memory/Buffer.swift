@@ -79,6 +79,14 @@ public final class Buffer<Element: BitwiseCopyable> {
   public var byteCount: Int { count * MemoryLayout<Element>.stride }
 }
 
+extension Buffer where Element == Int32 {
+  /// The numbers `0..<count`.
+  convenience init(counting count: Int) throws(CoverTreeError) {
+    try self.init(count: count)
+    for number in 0..<count { base[number] = Int32(number) }
+  }
+}
+
 /// From this size on memory is mapped, so that it goes back to the system when it is freed: what building takes for a
 /// while must not add up to what the tree keeps.
 private let mappedBytes = 1 << 20

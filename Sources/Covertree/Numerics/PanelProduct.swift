@@ -82,12 +82,13 @@ func multiplyTile<S: Scalar>(
   adding: Bool = false
 ) {
   guard cn_has_wide_registers() else {
-    for first in Swift.stride(from: 0, to: tileRows, by: rowsOfPart) {
+    let zeros = zerosOfPart(S.self)
+    for first in Swift.stride(from: 0, to: tileRows, by: zeros.count) {
       let (left, result) = (left + first &* rowStride, result + first &* stride)
       for half in 0..<2 {
         multiplyPart(
-          left, rowStride: rowStride, columnStride: columnStride, half == 0 ? low : high, vectorStride: vectorStride,
-          depth: depth, into: result + half &* S.width, stride: stride, adding: adding)
+          zeros, left, rowStride: rowStride, columnStride: columnStride, half == 0 ? low : high,
+          vectorStride: vectorStride, depth: depth, into: result + half &* S.width, stride: stride, adding: adding)
       }
     }
     return
@@ -120,34 +121,47 @@ func multiplyNarrowTile<S: Scalar>(
   _ left: UnsafePointer<S>, rowStride: Int, columnStride: Int, _ right: UnsafePointer<S.Lanes>, depth: Int,
   into result: UnsafeMutablePointer<S>, stride: Int
 ) {
-  for first in Swift.stride(from: 0, to: tileRows, by: rowsOfPart) {
-    multiplyPart(
-      left + first &* rowStride, rowStride: rowStride, columnStride: columnStride, right, vectorStride: 2, depth: depth,
-      into: result + first &* stride, stride: stride, adding: false)
+  guard cn_has_wide_registers() else {
+    let zeros = zerosOfPart(S.self)
+    for first in Swift.stride(from: 0, to: tileRows, by: zeros.count) {
+      multiplyPart(
+        zeros, left + first &* rowStride, rowStride: rowStride, columnStride: columnStride, right,
+        vectorStride: 2, depth: depth, into: result + first &* stride, stride: stride, adding: false)
+    }
+    return
   }
+  multiplyPart(
+    InlineArray<8, S.Lanes>(repeating: S.Lanes(repeating: 0)), left, rowStride: rowStride, columnStride: columnStride,
+    right, vectorStride: 2, depth: depth, into: result, stride: stride, adding: false)
 }
 
-/// Rows of a part of a tile.
-private let rowsOfPart = 4
-
-/// A part of a tile, 4 rows by one vector. Where a vector is two registers of 16, its sums take 8 of them: a whole tile would be written to
-/// memory and read again with each column, at a third of the speed.
+/// The sums of a part of a tile, 4 rows by one vector. If a vector is two registers, of which there are 16, they take 8. The sums of a whole
+/// tile would be written to memory and read again with each column, at a third of the speed.
 @inline(__always)
-private func multiplyPart<S: Scalar>(
-  _ left: UnsafePointer<S>, rowStride: Int, columnStride: Int, _ right: UnsafePointer<S.Lanes>, vectorStride: Int,
-  depth: Int, into result: UnsafeMutablePointer<S>, stride: Int, adding: Bool
+private func zerosOfPart<S: Scalar>(_: S.Type) -> InlineArray<4, S.Lanes> {
+  InlineArray(repeating: S.Lanes(repeating: 0))
+}
+
+/// A part of a tile: some rows by one vector.
+///
+/// - Parameter zeros: as many as there are rows.
+@inline(__always)
+private func multiplyPart<S: Scalar, let rows: Int>(
+  _ zeros: InlineArray<rows, S.Lanes>, _ left: UnsafePointer<S>, rowStride: Int, columnStride: Int,
+  _ right: UnsafePointer<S.Lanes>, vectorStride: Int, depth: Int, into result: UnsafeMutablePointer<S>, stride: Int,
+  adding: Bool
 ) {
-  var sums = InlineArray<4, S.Lanes>(repeating: S.Lanes(repeating: 0))
+  var sums = zeros
   var (left, right) = (left, right)
   for _ in 0..<depth {
     let vector = right.pointee
-    for r in 0..<rowsOfPart {
+    for r in 0..<rows {
       sums[r] = S.multiplyAdd(S.Lanes(repeating: left[r &* rowStride]), vector, sums[r])
     }
     left += columnStride
     right += vectorStride
   }
-  for r in 0..<rowsOfPart {
+  for r in 0..<rows {
     let row = UnsafeMutableRawPointer(result + r &* stride).assumingMemoryBound(to: S.Lanes.self)
     row[0] = adding ? row[0] + sums[r] : sums[r]
   }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import operator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -157,15 +158,16 @@ def copied_indices(values: ArrayLike, name: str) -> NDArray[np.int64]:
     return np.array(indices(values, name))
 
 
-def own_queries(queries: ArrayLike, dim: int) -> NDArray[Any]:
+def own_queries(queries: ArrayLike, dim: Callable[[], int]) -> NDArray[Any]:
     """Queries as dataset indices, int64 of shape (q,), or as real coordinates, shape (q, dim).
 
-    Indices may also be a column, integers of shape (q, 1). If ``dim`` is 1, such a column holds coordinates.
+    Indices may also be a column, integers of shape (q, 1). If ``dim()`` is 1, such a column holds coordinates. Other
+    queries do not need it: a tree asks the library for its dimension, which takes microseconds.
     """
     array = queries if type(queries) is np.ndarray else array_of(queries, "queries")
     if array.ndim == 2 and array.dtype.kind == "f":
         return array
-    if array.ndim == 2 and array.shape[1] == 1 and dim != 1 and array.dtype.kind in "iu":
+    if array.ndim == 2 and array.shape[1] == 1 and array.dtype.kind in "iu" and dim() != 1:
         array = array.reshape(-1)
     if array.ndim == 1 and array.dtype.kind in "iu":
         return indices(array, "queries")

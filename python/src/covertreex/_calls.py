@@ -86,10 +86,7 @@ def query_matrix(queries: ArrayLike | None, tree: Any, dtype: np.dtype[Any]) -> 
     if queries is None:
         n_points = len(tree)
         return _native.Matrix(None, _INT64, 0, n_points, 1, 0), n_points, None
-    if type(queries) is np.ndarray and queries.ndim == 2 and queries.dtype.kind == "f":
-        array = queries  # only other kinds need `dim`, which costs a call of the library
-    else:
-        array = _arrays.own_queries(queries, tree.dim)
+    array = _arrays.own_queries(queries, lambda: tree.dim)
     if not _arrays.are_indices(array):
         array = _arrays.queries(array, "queries", dtype)
     return matrix(array), len(array), array

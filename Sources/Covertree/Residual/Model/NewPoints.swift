@@ -33,8 +33,7 @@ extension ResidualModel {
       throw CoverTreeError(.shape, "v_matrix: expected \(featureCount) columns, got \(features.dim)")
     }
     let (scaled, diagonal) = try scaled(points, named: "queries", context: context)
-    let order = try Buffer<Int32>(count: points.count)
-    for row in 0..<points.count { order[row] = Int32(row) }
+    let order = try Buffer<Int32>(counting: points.count)
     let rows = try Buffer<Double>(count: points.count * rank, filledWith: 0)
     if rank > 0 {
       try AnyPoints.float64(features).copyRows(

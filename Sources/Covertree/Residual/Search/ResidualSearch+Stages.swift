@@ -6,8 +6,9 @@ extension ResidualSearch {
     if let early { try earlySearch(request.context).answer(early, request) }
     guard let late else { return }
     let set = try prepareQueries(late, request)
-    let task = GroupTask(goal: .nearest(min(request.k, model.count)), groupSize: groupSize(request.k), request.context)
-    { (search, _) throws(CoverTreeError) in try search.rankExactly(into: request) }
+    let task = GroupTask(
+      goal: .nearest(min(request.k, model.count)), groupSize: groupSize(request.k), context: request.context
+    ) { (search, _) throws(CoverTreeError) in try search.rankExactly(into: request) }
     let fallback = try searchBlocks(for: set, task)
     try searchFallback(fallback, of: set, task)
   }
@@ -18,25 +19,19 @@ extension ResidualSearch {
   func graph(
     within squared: Double, mostListed: Int = NeighborGraph.mostListed, context: CallContext
   ) throws(CoverTreeError) -> NeighborGraph {
-    let rows = try Self.allRows(model.count)
+    let rows = try Buffer<Int32>(counting: model.count)
     let set = try ResidualQuerySet(
       nil, rows: rows.elements, in: model, options: SearchOptions(), groupSize: Self.mostGroupSize,
       context: context)
     var parts: [NeighborGraph.Part] = []
     for _ in 0..<context.threads { parts.append(try NeighborGraph.Part()) }
     let found = parts
-    let task = GroupTask(goal: .within(squared: squared, most: mostListed), groupSize: Self.mostGroupSize, context) {
-      (search, slot) throws(CoverTreeError) in try search.list(into: found[slot])
-    }
+    let task = GroupTask(
+      goal: .within(squared: squared, most: mostListed), groupSize: Self.mostGroupSize, context: context
+    ) { (search, slot) throws(CoverTreeError) in try search.list(into: found[slot]) }
     let fallback = try searchBlocks(for: set, task)
     try searchFallback(fallback, of: set, task)
     return try NeighborGraph(parts, self, within: squared)
-  }
-
-  static func allRows(_ count: Int) throws(CoverTreeError) -> Buffer<Int32> {
-    let rows = try Buffer<Int32>(count: count)
-    for row in 0..<count { rows[row] = Int32(row) }
-    return rows
   }
 
   /// Queries that are searched together, at most.
@@ -97,7 +92,7 @@ extension ResidualSearch {
     _ rows: GrowableBuffer<Int32>, of set: ResidualQuerySet, _ task: GroupTask
   ) throws(CoverTreeError) {
     guard rows.count > 0 else { return }
-    // There may be few: every thread is to have some.
+    // If there are few, smaller groups give every thread some of them.
     let share = (rows.count + task.context.threads - 1) / task.context.threads
     let size = min(task.groupSize, max(Self.leastGroupSize, share))
     _ = try searchGroups(of: set.subset(rows, groupSize: size), task, directly: true)
@@ -132,7 +127,7 @@ extension ResidualSearch {
   }
 }
 
-/// What a call asks for, and where it wants the results.
+/// A call for neighbours, and where its results are written.
 struct NeighborRequest {
   let k: Int
   let options: SearchOptions
@@ -150,18 +145,11 @@ enum ResidualQueryRows {
   case new(NewPoints)
 }
 
-/// What is looked for, and what becomes of it.
+/// The goal of a search in groups, and the step that ends each group.
 struct GroupTask {
   let goal: SearchGoal
   let groupSize: Int
   let context: CallContext
   /// Takes what a thread has found for a group.
   let finish: (GroupSearch, _ slot: Int) throws(CoverTreeError) -> Void
-
-  init(
-    goal: SearchGoal, groupSize: Int, _ context: CallContext,
-    finish: @escaping (GroupSearch, _ slot: Int) throws(CoverTreeError) -> Void
-  ) {
-    (self.goal, self.groupSize, self.context, self.finish) = (goal, groupSize, context, finish)
-  }
 }

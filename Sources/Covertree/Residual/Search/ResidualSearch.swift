@@ -146,10 +146,10 @@ public final class ResidualSearch: @unchecked Sendable {
     switch queries {
     case .stored(let list):
       try list.check(below: model.count, named: "queries")
-      try answer(.stored(list.elements, rows: Self.allRows(list.elements.count)), request)
+      try answer(.stored(list.elements, rows: Buffer(counting: list.elements.count)), request)
     case .allStored:
       try check(rows)
-      try answer(.stored(nil, rows: Self.allRows(rows)), request)
+      try answer(.stored(nil, rows: Buffer(counting: rows)), request)
     case .points(let view, let features, let residualVariance):
       try answer(.new(newPoints(view, features, residualVariance, context)), request)
     }

@@ -40,11 +40,11 @@ struct Packet<S: Scalar, D: Dimension> {
     limitsOfLanes = arena.allocate(S.width)
   }
 
-  /// Begins anew, without a point.
+  /// Empties all lanes.
   @inline(__always)
   mutating func removeAll() { count = 0 }
 
-  /// Puts a point into the next lane, one of `width`.
+  /// Puts a point into the next lane. There are `width` lanes.
   @inline(__always)
   mutating func add(_ row: UnsafePointer<S>, limit: S) {
     let scalars = UnsafeMutableRawPointer(lanes).assumingMemoryBound(to: S.self)
@@ -54,7 +54,7 @@ struct Packet<S: Scalar, D: Dimension> {
     count &+= 1
   }
 
-  /// Takes the first points of a group of a tree in place of what was there.
+  /// Replaces the points by the first points of a group of a tree.
   @inline(__always)
   mutating func load(_ group: UnsafePointer<S.Lanes>, count: Int, limit: S, row: (Int) -> UnsafePointer<S>) {
     for d in 0..<dimension.count { lanes[d] = group[d] }

@@ -326,7 +326,7 @@ def _queries(
 
 
 def _asked(tree: Walkable, queries: ArrayLike | None, predecessor_mode: bool, exclude_self: bool) -> _Queries:
-    array = None if queries is None else _arrays.own_queries(queries, tree.points.shape[1])
+    array = None if queries is None else _arrays.own_queries(queries, lambda: tree.points.shape[1])
     if array is None or _arrays.are_indices(array):
         nodes, rows, own = _nodes(tree, array)
         points = tree.points if len(nodes) == len(tree.points) and array is None else tree.points[nodes]

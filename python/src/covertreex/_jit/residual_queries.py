@@ -85,7 +85,7 @@ def residual_knn(
 ) -> Any:
     """The nearest of many queries; the tree gives features of new points."""
     model = show_model(tree._model().arrays)
-    array = None if queries is None else _arrays.own_queries(queries, tree.dim)
+    array = None if queries is None else _arrays.own_queries(queries, lambda: tree.dim)
     n = len(model.block_order) if array is None else len(array)
     upper = upper_indices(before, n, predecessor_mode)
     if tree._is_spatial:

@@ -174,7 +174,7 @@ class PartitionedTree:
         self, what: dict[str, Any], given: ArrayLike, predecessors: bool, before: ArrayLike | None, exclude_self: bool
     ) -> Any:
         """Search for queries that the client has, and bring it what they find."""
-        rows = _arrays.own_queries(given, self.dim)
+        rows = _arrays.own_queries(given, lambda: self.dim)
         upper = _upper(before, len(rows), predecessors)
         if _arrays.are_indices(rows):
             return self._for_indices(what, rows, predecessors, upper, exclude_self)

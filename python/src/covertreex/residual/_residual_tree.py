@@ -534,7 +534,7 @@ class ResidualTree(_calls.Closeable):
         exclude_self: bool,
         n_threads: int | None,
     ) -> Any:
-        rows = np.arange(self.n_points) if queries is None else _arrays.own_queries(queries, self.dim)
+        rows = np.arange(self.n_points) if queries is None else _arrays.own_queries(queries, lambda: self.dim)
         if not _arrays.are_indices(rows):
             raise ValueError("candidates: expected points of the dataset as queries, by their dataset indices")
         count = max(k, _arrays.integer(candidates, "candidates", minimum=1))
