@@ -13,7 +13,7 @@ extension Arguments {
       throw CoverTreeError(.invalidArgument, "ids: expected an array, got \(count) of NULL")
     }
     let converted = try Buffer<StoreID>(count: Int(count))
-    for place in 0..<Int(count) { converted[place] = try Arguments.id(ids![place], "ids[\(place)]") }
+    for i in 0..<Int(count) { converted[i] = try Arguments.id(ids![i], "ids[\(i)]") }
     try body(converted.elements)
   }
 
@@ -39,11 +39,11 @@ extension Arguments {
     guard let ends else { throw CoverTreeError(.invalidArgument, "name_ends: is NULL") }
     let copied = try copies.elements(UnsafeBufferPointer(start: ends, count: Int(max(0, count))))
     var before: Int64 = 0
-    for place in 0..<copied.count {
-      guard copied[place] >= before, copied[place] - before < 1 << 30 else {
-        throw CoverTreeError(.invalidArgument, "name_ends[\(place)]: expected \(before) or more, got \(copied[place])")
+    for i in 0..<copied.count {
+      guard copied[i] >= before, copied[i] - before < 1 << 30 else {
+        throw CoverTreeError(.invalidArgument, "name_ends[\(i)]: expected \(before) or more, got \(copied[i])")
       }
-      before = copied[place]
+      before = copied[i]
     }
     return StoreNames(bytes: try copies.elements(UnsafeBufferPointer(start: names, count: Int(before))), ends: copied)
   }

@@ -38,12 +38,12 @@ static inline int cn_hash_floats(const float *values, int64_t count, const uint6
 static inline int cn_equal_floats(const float *a, const float *b, int64_t count) {
   typedef float cn_f32x16_unaligned __attribute__((ext_vector_type(16), aligned(4)));
   cn_i32x16 differing = {};
-  int64_t place = 0;
-  for (; place + 16 <= count; place += 16) {
-    differing |= *(const cn_f32x16_unaligned *)(a + place) != *(const cn_f32x16_unaligned *)(b + place);
+  int64_t i = 0;
+  for (; i + 16 <= count; i += 16) {
+    differing |= *(const cn_f32x16_unaligned *)(a + i) != *(const cn_f32x16_unaligned *)(b + i);
   }
   int32_t rest = 0;
-  for (; place < count; place++) rest |= a[place] != b[place];
+  for (; i < count; i++) rest |= a[i] != b[i];
   return (__builtin_reduce_or(differing) | rest) == 0;
 }
 
@@ -51,20 +51,20 @@ static inline int cn_equal_floats(const float *a, const float *b, int64_t count)
 // caches, where there is so much that it would not stay in them. Then a fence has to follow the last one.
 static inline void cn_copy_floats(float *target, const float *source, int64_t count, int past) {
   typedef float cn_f32x16_unaligned __attribute__((ext_vector_type(16), aligned(4)));
-  int64_t place = 0;
+  int64_t i = 0;
   if (past) {
-    for (; place + 16 <= count; place += 16) {
-      cn_f32x16 x = *(const cn_f32x16_unaligned *)(source + place) + 0.0f;
-      __builtin_nontemporal_store(x, (cn_f32x16 *)(target + place));
+    for (; i + 16 <= count; i += 16) {
+      cn_f32x16 x = *(const cn_f32x16_unaligned *)(source + i) + 0.0f;
+      __builtin_nontemporal_store(x, (cn_f32x16 *)(target + i));
     }
   }
-  for (; place + 16 <= count; place += 16) {
-    *(cn_f32x16 *)(target + place) = *(const cn_f32x16_unaligned *)(source + place) + 0.0f;
+  for (; i + 16 <= count; i += 16) {
+    *(cn_f32x16 *)(target + i) = *(const cn_f32x16_unaligned *)(source + i) + 0.0f;
   }
-  if (place < count) {
+  if (i < count) {
     cn_f32x16 rest = {};
-    __builtin_memcpy(&rest, source + place, (size_t)(count - place) * sizeof *source);
-    *(cn_f32x16 *)(target + place) = rest + 0.0f;
+    __builtin_memcpy(&rest, source + i, (size_t)(count - i) * sizeof *source);
+    *(cn_f32x16 *)(target + i) = rest + 0.0f;
   }
 }
 

@@ -115,12 +115,12 @@ CN_INLINE uint32_t cn_i32x8_mask_admitted(cn_i32x8 a, int32_t below, int32_t exc
   return bits;
 }
 
-// The distance of each lane where the label is below `below[i]` and not `except[i]`, infinity elsewhere.
-CN_INLINE cn_f32x16 cn_f32x16_admitted(cn_f32x16 distance, int32_t label, cn_i32x16 below, cn_i32x16 except) {
-  return ((label < below) & (label != except)) ? distance : (cn_f32x16)__builtin_inff();
+// The distance of each lane where the index is below `below[i]` and not `except[i]`, infinity elsewhere.
+CN_INLINE cn_f32x16 cn_f32x16_admitted(cn_f32x16 distance, int32_t index, cn_i32x16 below, cn_i32x16 except) {
+  return ((index < below) & (index != except)) ? distance : (cn_f32x16)__builtin_inff();
 }
-CN_INLINE cn_f64x8 cn_f64x8_admitted(cn_f64x8 distance, int32_t label, cn_i32x8 below, cn_i32x8 except) {
-  cn_i64x8 counts = __builtin_convertvector((label < below) & (label != except), cn_i64x8);
+CN_INLINE cn_f64x8 cn_f64x8_admitted(cn_f64x8 distance, int32_t index, cn_i32x8 below, cn_i32x8 except) {
+  cn_i64x8 counts = __builtin_convertvector((index < below) & (index != except), cn_i64x8);
   return counts ? distance : (cn_f64x8)__builtin_inf();
 }
 

@@ -11,7 +11,7 @@ enum { cn_records_aside = 64, cn_largest_record = 72 };
 // Puts the records whose key is below a pivot first, the others behind them; tells how many are below. In what order they come
 // depends on nothing but the order they had. `aside` has room for 2 * cn_records_aside records.
 //
-// Records from both ends are held aside, so that there is room at both. From then on those to come are read at the end with less
+// Records from both ends are copied aside, so that there is room at both. From then on those to come are read at the end with less
 // room, and every one is written once, at the end where it belongs: no branch depends on a key.
 #define CN_PARTITION(name, parameters, type, KEY)                                                                              \
   CN_INLINE int64_t name(void *base, int64_t count, int64_t size, parameters, type pivot, void *held_aside) {                  \
@@ -32,7 +32,7 @@ enum { cn_records_aside = 64, cn_largest_record = 72 };
       if (from_left) first += block * size; else end -= block * size;                                                          \
       for (; block > 0; block--, from += step) CN_PLACE(from, type, KEY)                                                       \
     }                                                                                                                          \
-    for (int64_t place = 0; place < head + tail; place++) CN_PLACE(aside + place * size, type, KEY)                            \
+    for (int64_t position = 0; position < head + tail; position++) CN_PLACE(aside + position * size, type, KEY)                            \
     return (left - records) / size;                                                                                            \
   }
 
@@ -44,9 +44,9 @@ enum { cn_records_aside = 64, cn_largest_record = 72 };
     int below = key < pivot;                                                                                                   \
     char *to = __builtin_unpredictable(below) ? left : right;                                                                  \
     /* Copied by way of registers: it may come to lie where it is. */                                                          \
-    char held[cn_largest_record];                                                                                                             \
-    __builtin_memcpy(held, record, (size_t)size);                                                                              \
-    __builtin_memcpy(to, held, (size_t)size);                                                                                  \
+    char copied[cn_largest_record];                                                                                                             \
+    __builtin_memcpy(copied, record, (size_t)size);                                                                              \
+    __builtin_memcpy(to, copied, (size_t)size);                                                                                  \
     left += below ? size : 0;                                                                                                  \
     right -= below ? 0 : size;                                                                                                 \
   }
@@ -70,16 +70,16 @@ CN_PARTITION(cn_partition_rows_f64, const double *column CN_COMMA int64_t stride
     typedef scalar vector __attribute__((ext_vector_type(lanes), aligned(sizeof(scalar))));                                    \
     vector low_even = *(const vector *)low, high_even = *(const vector *)high;                                                 \
     vector low_odd = low_even, high_odd = high_even;                                                                           \
-    int64_t place = 0;                                                                                                         \
-    for (; place + 2 <= count; place += 2) {                                                                                   \
-      vector even = *(const vector *)(records + place * size), odd = *(const vector *)(records + (place + 1) * size);          \
+    int64_t position = 0;                                                                                                         \
+    for (; position + 2 <= count; position += 2) {                                                                                   \
+      vector even = *(const vector *)(records + position * size), odd = *(const vector *)(records + (position + 1) * size);          \
       low_even = even < low_even ? even : low_even;                                                                            \
       high_even = even > high_even ? even : high_even;                                                                         \
       low_odd = odd < low_odd ? odd : low_odd;                                                                                 \
       high_odd = odd > high_odd ? odd : high_odd;                                                                              \
     }                                                                                                                          \
-    if (place < count) {                                                                                                       \
-      vector even = *(const vector *)(records + place * size);                                                                 \
+    if (position < count) {                                                                                                       \
+      vector even = *(const vector *)(records + position * size);                                                                 \
       low_even = even < low_even ? even : low_even;                                                                            \
       high_even = even > high_even ? even : high_even;                                                                         \
     }                                                                                                                          \
@@ -97,11 +97,11 @@ CN_EXTENT(cn_extent_f64x8, double, 8)
 #define CN_EXTENT_OF_ROWS(name, scalar)                                                                                        \
   static inline void name(const scalar *points, int64_t stride, const int32_t *rows, int64_t count, int64_t dim,               \
                           scalar *restrict low, scalar *restrict high) {                                                       \
-    for (int64_t place = 0; place < count; place += 4) {                                                                       \
-      int64_t last = count - 1 - place;                                                                                        \
-      const scalar *a = points + rows[place] * stride, *b = points + rows[place + (last < 1 ? last : 1)] * stride;             \
-      const scalar *c = points + rows[place + (last < 2 ? last : 2)] * stride;                                                 \
-      const scalar *e = points + rows[place + (last < 3 ? last : 3)] * stride;                                                 \
+    for (int64_t position = 0; position < count; position += 4) {                                                                       \
+      int64_t last = count - 1 - position;                                                                                        \
+      const scalar *a = points + rows[position] * stride, *b = points + rows[position + (last < 1 ? last : 1)] * stride;             \
+      const scalar *c = points + rows[position + (last < 2 ? last : 2)] * stride;                                                 \
+      const scalar *e = points + rows[position + (last < 3 ? last : 3)] * stride;                                                 \
       for (int64_t d = 0; d < dim; d++) {                                                                                      \
         scalar less = a[d] < b[d] ? a[d] : b[d], least = c[d] < e[d] ? c[d] : e[d];                                            \
         scalar more = a[d] > b[d] ? a[d] : b[d], most = c[d] > e[d] ? c[d] : e[d];                                             \
@@ -138,16 +138,16 @@ CN_EXTENT_OF_ROWS(cn_extent_of_rows_f64, double)
 CN_RANKED(cn_ranked_f32, float, int32_t, 16)
 CN_RANKED(cn_ranked_f64, double, int64_t, 8)
 
-// The ranks of labels, each compared with all; false where some are equal. There is room for a multiple of 16 of both.
-static inline _Bool cn_rank_i32(int32_t *labels, int64_t count, int32_t *ranks) {
+// The ranks of indices, each compared with all; false where some are equal. There is room for a multiple of 16 of both.
+static inline _Bool cn_rank_i32(int32_t *indices, int64_t count, int32_t *ranks) {
   int64_t sum = 0;
-  for (int64_t place = count; place % 16; place++) labels[place] = INT32_MAX;
+  for (int64_t position = count; position % 16; position++) indices[position] = INT32_MAX;
   for (int64_t first = 0; first < count; first += 16) {
-    cn_i32x16 some = *(const cn_i32x16 *)(labels + first), less = {};
-    for (int64_t other = 0; other < count; other++) less -= labels[other] < some;
+    cn_i32x16 some = *(const cn_i32x16 *)(indices + first), less = {};
+    for (int64_t other = 0; other < count; other++) less -= indices[other] < some;
     *(cn_i32x16 *)(ranks + first) = less;
   }
-  for (int64_t place = 0; place < count; place++) sum += ranks[place];
+  for (int64_t position = 0; position < count; position++) sum += ranks[position];
   return sum == count * (count - 1) / 2;
 }
 

@@ -113,9 +113,9 @@ static void compare(covertree_index *index) {
     int n = 0;
     for (int64_t i = 0; i < count; i++) {
       double next = distance(queries[q], vectors[known[i]]);
-      int place = n < k ? n++ : k;
-      for (; place > 0 && nearest[place - 1] > next; place--) nearest[place] = nearest[place - 1];
-      nearest[place] = next;
+      int slot = n < k ? n++ : k;
+      for (; slot > 0 && nearest[slot - 1] > next; slot--) nearest[slot] = nearest[slot - 1];
+      nearest[slot] = next;
     }
     for (int rank = 0; rank < k; rank++) {
       if (found[q][rank] < 0) continue;

@@ -67,7 +67,7 @@ struct EuclideanFinder<S: Scalar, D: Dimension>: SourceFinder {
       }
       try search.run(guesses: closest.guesses, into: &closest)
       for (lane, point) in together.enumerated() where closest.positions[lane] >= 0 {
-        found(point, search.tree.labels[closest.positions[lane]], closest.scores[lane])
+        found(point, search.tree.indices[closest.positions[lane]], closest.scores[lane])
       }
     }
   }
@@ -77,11 +77,11 @@ struct EuclideanFinder<S: Scalar, D: Dimension>: SourceFinder {
     of positions: Range<Int>, in list: GrowableBuffer<Int32>, within radius: Double,
     found: (_ position: Int32, _ neighbor: Int32) throws(CoverTreeError) -> Void
   ) throws(CoverTreeError) {
-    let (metric, labels) = (metric, search.tree.labels)
+    let (metric, indices) = (metric, search.tree.indices)
     var within = try SourcesWithin(radius)
     for first in stride(from: positions.lowerBound, to: positions.upperBound, by: S.width) {
       let group = first..<min(positions.upperBound, first + S.width)
-      search.load(group: group, within: radius) { metric.row(list[labels[$0]]) }
+      search.load(group: group, within: radius) { metric.row(list[indices[$0]]) }
       within.pairs.removeAll()
       try search.run(guesses: UnsafeBufferPointer(start: nil, count: 0), into: &within)
       for pair in within.pairs.elements where pair.position != Int32(first) + pair.lane {
@@ -90,11 +90,11 @@ struct EuclideanFinder<S: Scalar, D: Dimension>: SourceFinder {
     }
   }
 
-  func listed(_ position: Int) -> Int { Int(search.tree.labels[position]) }
+  func listed(_ position: Int) -> Int { Int(search.tree.indices[position]) }
 }
 
 /// The nearest source of each lane, as far as that matters (`LevelReach`).
-private struct ClosestSources<S: Scalar>: SourceCollector {
+private struct ClosestSources<S: Scalar>: SourceHandler {
   /// What a lane wants that has found something is below this.
   var half = 0.0
   private let arena: Arena
@@ -148,7 +148,7 @@ private struct ClosestSources<S: Scalar>: SourceCollector {
 }
 
 /// All sources within a radius.
-private struct SourcesWithin: SourceCollector {
+private struct SourcesWithin: SourceHandler {
   struct Pair: BitwiseCopyable {
     var lane: Int32
     var position: Int32

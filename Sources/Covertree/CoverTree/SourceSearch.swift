@@ -42,18 +42,18 @@ struct SourceSearch<S: Scalar, D: Dimension> {
     ) { row(positions.lowerBound &+ $0) }
   }
 
-  /// Offers the collector every source that a lane could want.
+  /// Gives the handler every source that a lane could want.
   ///
   /// - Parameter guesses: positions of sources that may be near: they are offered first.
   @inline(__always)
-  mutating func run<C: SourceCollector>(
-    guesses: UnsafeBufferPointer<Int32>, into collector: inout C
+  mutating func run<C: SourceHandler>(
+    guesses: UnsafeBufferPointer<Int32>, into handler: inout C
   ) throws(CoverTreeError) {
     packet.close()
-    for position in guesses { try compare(source: Int(position), into: &collector) }
+    for position in guesses { try compare(source: Int(position), into: &handler) }
     var reach = S.largest(packet.limits)
-    // A limit may be infinite, and so is the distance of a lane without a child: it has no label.
-    let latest = KDTree<S>.noLabel
+    // A limit may be infinite, and so is the distance of a lane without a child: it has no index.
+    let latest = KDTree<S>.noIndex
     packet.push(arrays, childrenOf: 0, reach, latest)
     while let box = packet.pop(reach) {
       let wanting = S.maskLessOrEqual(packet.squaredDistances(arrays, to: box), packet.limits)
@@ -61,7 +61,7 @@ struct SourceSearch<S: Scalar, D: Dimension> {
       if box.child >= 0 {
         packet.push(arrays, childrenOf: Int(box.child), reach, latest)
       } else {
-        try scan(leaf: Int(~box.child), wanting, into: &collector)
+        try scan(leaf: Int(~box.child), wanting, into: &handler)
         reach = S.largest(packet.limits)
       }
     }
@@ -69,8 +69,8 @@ struct SourceSearch<S: Scalar, D: Dimension> {
 
   /// A leaf's points with each of the lanes that want them.
   @inline(__always)
-  private mutating func scan<C: SourceCollector>(
-    leaf: Int, _ wanting: UInt32, into collector: inout C
+  private mutating func scan<C: SourceHandler>(
+    leaf: Int, _ wanting: UInt32, into handler: inout C
   ) throws(CoverTreeError) {
     let first = leaf &* arrays.leafSize
     let groups = arrays.coordinates + first / S.width &* packet.dimension.count
@@ -86,7 +86,7 @@ struct SourceSearch<S: Scalar, D: Dimension> {
         while hits != 0 {
           let hit = hits.trailingZeroBitCount
           hits &= hits &- 1
-          try offer(position &+ hit, to: lane, of: &collector)
+          try insert(position &+ hit, to: lane, of: &handler)
         }
         group += packet.dimension.count
       }
@@ -95,7 +95,7 @@ struct SourceSearch<S: Scalar, D: Dimension> {
 
   /// A source with all lanes.
   @inline(__always)
-  private mutating func compare<C: SourceCollector>(source position: Int, into collector: inout C)
+  private mutating func compare<C: SourceHandler>(source position: Int, into handler: inout C)
     throws(CoverTreeError)
   {
     let squares = packet.squaredDistances(to: arrays.point(position, packet.dimension.count))
@@ -103,21 +103,21 @@ struct SourceSearch<S: Scalar, D: Dimension> {
     while hits != 0 {
       let lane = hits.trailingZeroBitCount
       hits &= hits &- 1
-      try offer(position, to: lane, of: &collector)
+      try insert(position, to: lane, of: &handler)
     }
   }
 
   @inline(__always)
-  private func offer<C: SourceCollector>(
-    _ position: Int, to lane: Int, of collector: inout C
+  private func insert<C: SourceHandler>(
+    _ position: Int, to lane: Int, of handler: inout C
   ) throws(CoverTreeError) {
     let score = packet.score(from: lane, to: arrays.point(position, packet.dimension.count))
-    if let most = try collector.collect(score, lane, position) { packet.setLimit(lane, rounding.upperBound(of: most)) }
+    if let most = try handler.collect(score, lane, position) { packet.setLimit(lane, rounding.upperBound(of: most)) }
   }
 }
 
 /// What a search among sources does with those it finds.
-protocol SourceCollector {
+protocol SourceHandler {
   /// A source that shows to be within the limit of a lane, and its score. Some may turn out to be of no use, or come twice.
   ///
   /// - Returns: the score above which the lane wants nothing any more; nil where that has not changed.

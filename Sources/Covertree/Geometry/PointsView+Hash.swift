@@ -5,16 +5,16 @@ extension PointsView {
   /// - Parameter index: the dataset index of a row; nil for one that is left out.
   public func hash(context: CallContext, index: (Int) -> Int? = { $0 }) throws(CoverTreeError) -> UInt64 {
     let grain = 1 << 14
-    let parts = try Buffer<UInt64>(count: (count + grain - 1) / grain)
+    let sums = try Buffer<UInt64>(count: (count + grain - 1) / grain)
     try context.forEach(count, grain: grain) { (range, _) throws(CoverTreeError) in
       var sum: UInt64 = 0
       for row in range {
         guard let index = index(row) else { continue }
         sum &+= hashOfPoint(index, self.row(row), dim: dim)
       }
-      parts[range.lowerBound / grain] = sum
+      sums[range.lowerBound / grain] = sum
     }
-    return parts.elements.reduce(0, &+)
+    return sums.elements.reduce(0, &+)
   }
 }
 

@@ -10,7 +10,7 @@ import CNumerics
 final class BruteForce: IndexStructure, @unchecked Sendable {
   private let table: VectorTable
   /// What comparing in batches needs, made when the first one comes.
-  private var parts = Lazy<Parts>()
+  private var prepared = Lazy<Prepared>()
   private let compared = Counter()
 
   /// So many queries are worth a batch, and for so many neighbours candidates of a batch can be held at once.
@@ -22,7 +22,7 @@ final class BruteForce: IndexStructure, @unchecked Sendable {
   /// Rows that a thread takes where threads share one query.
   private static var fewestRows: Int { 1024 }
 
-  private final class Parts {
+  private final class Prepared {
     let bytes: QuantizedPoints<Float>?
     let norms: BruteForceNorms<Float>?
     let longest: Double
@@ -64,15 +64,15 @@ final class BruteForce: IndexStructure, @unchecked Sendable {
   /// - Returns: false where bounds would tell too little.
   private func compareInBatches(_ search: IndexSearch, _ k: Int, _ rows: ResultRows) throws(CoverTreeError) -> Bool {
     let context = search.context
-    let (parts, points) = try dense(search, first: k)
+    let (prepared, points) = try dense(search, first: k)
     let padded = try PaddedQueries(search.queries, points.coordinates)
     defer { withExtendedLifetime(padded) {} }
     let set = QuerySet(new: padded.view, sequence: nil)
     let task = BruteForceTask(
       points: points, set: set, k: k, options: SearchOptions(), context: context,
       counters: SearchCounters(), rows: rows)
-    guard let bytes = parts.bytes else {
-      guard let norms = parts.norms else { return false }
+    guard let bytes = prepared.bytes else {
+      guard let norms = prepared.norms else { return false }
       try task.run(0..<set.count, estimate: nil) { (batch) throws(CoverTreeError) in try BruteForceScan(norms, batch) }
       return true
     }
@@ -94,15 +94,15 @@ final class BruteForce: IndexStructure, @unchecked Sendable {
   /// What comparing in batches needs, and the rows as it sees them.
   ///
   /// - Parameter k: of equal vectors so many take part; nil for all.
-  private func dense(_ search: IndexSearch, first k: Int? = nil) throws(CoverTreeError) -> (Parts, RowPoints) {
+  private func dense(_ search: IndexSearch, first k: Int? = nil) throws(CoverTreeError) -> (Prepared, RowPoints) {
     let context = search.context
-    let parts = try parts.get { () throws(CoverTreeError) in
+    let prepared = try prepared.get { () throws(CoverTreeError) in
       let longest = try RowPoints.longest(table, context)
-      return try Parts(RowPoints(table, nil, longest: longest), table, longest: longest, context)
+      return try Prepared(RowPoints(table, nil, longest: longest), table, longest: longest, context)
     }
     var admitted = search.admitted
-    if let k, let twins = parts.twins { admitted = try twins.flags(ofFirst: k, among: admitted) }
-    return (parts, try RowPoints(table, admitted, longest: parts.longest))
+    if let k, let twins = prepared.twins { admitted = try twins.flags(ofFirst: k, among: admitted) }
+    return (prepared, try RowPoints(table, admitted, longest: prepared.longest))
   }
 
   /// A query a thread.
@@ -134,7 +134,7 @@ final class BruteForce: IndexStructure, @unchecked Sendable {
     }
     var nearest = TopK(try TopK.Scratch(k: k), bound: .infinity)
     for list in found.elements {
-      for rank in 0..<list.count { nearest.insert(list.squares[rank], Int32(list.labels[rank])) }
+      for rank in 0..<list.count { nearest.insert(list.squares[rank], Int32(list.indices[rank])) }
     }
     rows.write(nearest.finished(), row)
     withExtendedLifetime(all) {}
@@ -165,7 +165,7 @@ final class BruteForce: IndexStructure, @unchecked Sendable {
   private func compareInBatches(
     _ search: IndexSearch, score: Double, _ lists: ScoredLists, _ ranking: Ranking
   ) throws(CoverTreeError) -> Bool {
-    let (parts, points) = try dense(search)
+    let (prepared, points) = try dense(search)
     let padded = try PaddedQueries(search.queries, points.coordinates)
     defer { withExtendedLifetime(padded) {} }
     let set = QuerySet(new: padded.view, sequence: nil)
@@ -178,10 +178,10 @@ final class BruteForce: IndexStructure, @unchecked Sendable {
       ranking.order(lists.found[query.row].all)
     }
     let all = 0..<set.count
-    if let bytes = parts.bytes, try task.suits(bytes) {
-      try task.run(all, { (batch) throws(CoverTreeError) in try QuantizedScan(bytes, batch) }, take: keep)
-    } else if let norms = parts.norms {
-      try task.run(all, { (batch) throws(CoverTreeError) in try BruteForceScan(norms, batch) }, take: keep)
+    if let bytes = prepared.bytes, try task.suits(bytes) {
+      try task.run(all, { (batch) throws(CoverTreeError) in try QuantizedScan(bytes, batch) }, keep: keep)
+    } else if let norms = prepared.norms {
+      try task.run(all, { (batch) throws(CoverTreeError) in try BruteForceScan(norms, batch) }, keep: keep)
     } else {
       return false
     }
@@ -190,7 +190,7 @@ final class BruteForce: IndexStructure, @unchecked Sendable {
 
   // MARK: Changes
 
-  private func forget() { parts = Lazy() }
+  private func forget() { prepared = Lazy() }
 
   func insert(from first: Int, context: CallContext) throws(CoverTreeError) { forget() }
   func truncate(to first: Int) { forget() }

@@ -62,7 +62,7 @@ struct ResultRows: NeighborRows, @unchecked Sendable {
   }
 
   func write(_ found: SortedNeighbors, _ row: Int) {
-    for rank in 0..<found.count { write(row, rank, slot: Int(found.labels[rank]), score: found.squares[rank]) }
+    for rank in 0..<found.count { write(row, rank, slot: Int(found.indices[rank]), score: found.squares[rank]) }
     end(row, found.count)
   }
 

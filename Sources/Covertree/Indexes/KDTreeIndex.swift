@@ -8,7 +8,7 @@ final class KDTreeIndex: IndexStructure, @unchecked Sendable {
   /// The slots before this one are in the boxes.
   private var covered = 0
   private(set) var boxes: KDTree<Float>?
-  /// For searches that may find all; others have labels of their own.
+  /// For searches that may find all; others have indices of their own.
   private var points: SearchPoints<Float>?
   /// The address of the rows when `points` was made.
   private var found: UnsafePointer<Float>?
@@ -60,12 +60,12 @@ final class KDTreeIndex: IndexStructure, @unchecked Sendable {
 
   /// Rows move when the table grows.
   private func view() {
-    points = boxes.map { view($0, labels: $0.labels) }
+    points = boxes.map { view($0, indices: $0.indices) }
     found = rows.base
   }
 
-  private func view(_ boxes: KDTree<Float>, labels: Buffer<Int32>) -> SearchPoints<Float> {
-    SearchPoints(boxes, labels: labels, rows: RowsElsewhere(rows: rows, positionOfIndex: storeSlots, owner: table))
+  private func view(_ boxes: KDTree<Float>, indices: Buffer<Int32>) -> SearchPoints<Float> {
+    SearchPoints(boxes, indices: indices, rows: RowsElsewhere(rows: rows, positionOfIndex: storeSlots, owner: table))
   }
 
   func truncate(to first: Int) {
@@ -127,15 +127,15 @@ final class KDTreeIndex: IndexStructure, @unchecked Sendable {
     }
   }
 
-  /// The points in boxes, with labels of those that may be found; nil where there are none.
+  /// The points in boxes, with indices of those that may be found; nil where there are none.
   private func points(_ search: IndexSearch) throws(CoverTreeError) -> SearchPoints<Float>? {
     guard let boxes, let admitted = search.admitted else { return points }
-    let labels = try Buffer<Int32>(count: boxes.labels.count)
-    for position in 0..<labels.count {
-      let label = boxes.labels[position]
-      labels[position] = label == KDTree<Float>.noLabel || admitted[label] == 0 ? KDTree<Float>.noLabel : label
+    let indices = try Buffer<Int32>(count: boxes.indices.count)
+    for position in 0..<indices.count {
+      let index = boxes.indices[position]
+      indices[position] = index == KDTree<Float>.noIndex || admitted[index] == 0 ? KDTree<Float>.noIndex : index
     }
-    return view(boxes, labels: labels)
+    return view(boxes, indices: indices)
   }
 
   func within(_ search: IndexSearch, score: Double) throws(CoverTreeError) -> ScoredLists {
@@ -173,7 +173,7 @@ private struct Tail: NeighborRows {
 
   func write(_ found: SortedNeighbors?, _ row: Int, _ query: UnsafePointer<Float>) throws(CoverTreeError) {
     var nearest = TopK(try TopK.Scratch(k: k), bound: .infinity)
-    for rank in 0..<(found?.count ?? 0) { nearest.insert(found!.squares[rank], Int32(found!.labels[rank])) }
+    for rank in 0..<(found?.count ?? 0) { nearest.insert(found!.squares[rank], Int32(found!.indices[rank])) }
     for slot in from..<table.count where search.admits(Int32(slot)) {
       nearest.insert(squaredEuclidean(query, table.exact!.floats(slot), dim: table.dim), Int32(slot))
     }
@@ -213,8 +213,8 @@ private struct WithinTask: DimensionTask {
     try search.context.forEach(rows.count, grain: points.queriesPerChunk) { (range, _) throws(CoverTreeError) in
       var boxes = try KDTreeSearch(points, dimension: dimension)
       for row in range.lowerBound + rows.lowerBound..<range.upperBound + rows.lowerBound {
-        var collector = RadiusCollector<Float>(found: lists.found[row], worst: score)
-        try boxes.run(search.queries.row(row), into: &collector)
+        var handler = RadiusHandler<Float>(found: lists.found[row], worst: score)
+        try boxes.run(search.queries.row(row), into: &handler)
       }
       counters.add(queries: range.count, points: boxes.pointsCompared, boxes: boxes.boxesCompared)
       compared.add(boxes.pointsCompared)

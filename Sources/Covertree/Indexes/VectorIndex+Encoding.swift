@@ -274,9 +274,9 @@ extension KDTreeIndex {
     guard let boxes else { return [] }
     return [
       Section("boxes.coordinates", boxes.coordinates.scalars(Float.self), columns: Float.width),
-      Section("boxes.labels", boxes.labels),
+      Section("boxes.labels", boxes.indices),
       Section("boxes.sides", boxes.boxes.scalars(Float.self), columns: Float.width),
-      Section("boxes.smallest_label", boxes.smallestLabel),
+      Section("boxes.smallest_label", boxes.smallestIndex),
     ]
   }
 
@@ -285,23 +285,23 @@ extension KDTreeIndex {
       try self.init(table, nil)
       return
     }
-    let labels: Buffer<Int32> = try file.buffer("boxes.labels")
-    let count = labels.elements.firstIndex(of: KDTree<Float>.noLabel) ?? labels.count
+    let indices: Buffer<Int32> = try file.buffer("boxes.labels")
+    let count = indices.elements.firstIndex(of: KDTree<Float>.noIndex) ?? indices.count
     let seen = try Buffer<UInt8>(count: count, filledWith: 0)
-    func isNew(_ label: Int32) -> Bool {
-      guard label >= 0, label < count, seen[label] == 0 else { return false }
-      seen[label] = 1
+    func isNew(_ index: Int32) -> Bool {
+      guard index >= 0, index < count, seen[index] == 0 else { return false }
+      seen[index] = 1
       return true
     }
-    guard count > 0, count <= table.count, labels.elements[..<count].allSatisfy(isNew),
-      labels.elements[count...].allSatisfy({ $0 == KDTree<Float>.noLabel })
-    else { throw file.corrupt("section \"boxes.labels\": a label is out of range or there twice") }
+    guard count > 0, count <= table.count, indices.elements[..<count].allSatisfy(isNew),
+      indices.elements[count...].allSatisfy({ $0 == KDTree<Float>.noIndex })
+    else { throw file.corrupt("section \"boxes.labels\": an index is out of range or there twice") }
     guard
       let boxes = try KDTree<Float>(
         count: count, dim: table.dim, leafSize: table.options.leafSize,
         coordinates: try file.buffer("boxes.coordinates", of: Float.self, columns: Float.width).vectors(),
-        labels: labels, boxes: try file.buffer("boxes.sides", of: Float.self, columns: Float.width).vectors(),
-        smallestLabel: try file.buffer("boxes.smallest_label"))
+        indices: indices, boxes: try file.buffer("boxes.sides", of: Float.self, columns: Float.width).vectors(),
+        smallestIndex: try file.buffer("boxes.smallest_label"))
     else { throw file.corrupt("its boxes are not those of \(count) points") }
     try self.init(table, boxes)
   }
@@ -324,7 +324,7 @@ extension LSH {
     guard middles.elements.allSatisfy(\.isFinite), longest[0] >= 0, longest[0].isFinite else {
       throw file.corrupt("section \"planes.middles\" or \"planes.longest\" is out of range")
     }
-    planes.place(middles: middles, longest: longest[0])
+    planes.setMiddles(middles: middles, longest: longest[0])
     try hashes.read(file, count: table.count, context: context)
   }
 }

@@ -22,12 +22,12 @@ public protocol Scalar: BinaryFloatingPoint, SIMDScalar, RecordScalar, Codable, 
   /// Stores the lanes whose bit is set, one after the other. There is room for all lanes; those after the packed ones are unspecified.
   static func store(_ lanes: Lanes, _ mask: UInt32, packedTo target: UnsafeMutablePointer<Self>)
   static func store(_ positions: Positions, _ mask: UInt32, packedTo target: UnsafeMutablePointer<Int32>)
-  /// Bit `i` is set where `labels[i]` is below a number and not another; `labels` is aligned for as many as lanes.
-  static func maskAdmitted(_ labels: UnsafePointer<Int32>, below: Int32, except: Int32) -> UInt32
+  /// Bit `i` is set where `indices[i]` is below a number and not another; `indices` is aligned for as many as lanes.
+  static func maskAdmitted(_ indices: UnsafePointer<Int32>, below: Int32, except: Int32) -> UInt32
   /// Of each lane, how many of the numbers are less.
   static func ranks(_ lanes: Lanes, among numbers: UnsafePointer<Self>, _ count: Int) -> Positions
-  /// Each lane's distance where a label is below the lane's number and not the other one, infinity elsewhere.
-  static func admitted(_ distances: Lanes, _ label: Int32, below: Positions, except: Positions) -> Lanes
+  /// Each lane's distance where a index is below the lane's number and not the other one, infinity elsewhere.
+  static func admitted(_ distances: Lanes, _ index: Int32, below: Positions, except: Positions) -> Lanes
   /// A distance in one lane, infinity in the others.
   static func inLane(_ lane: Int, _ distance: Self) -> Lanes
   /// A position in lanes where `a < b`, and what `others` have elsewhere.
@@ -73,16 +73,16 @@ extension Float: Scalar {
   @inline(__always)
   public static func up(_ below: Lanes, _ lanes: Lanes) -> Lanes { cn_f32x16_up(below, lanes) }
   @inline(__always)
-  public static func maskAdmitted(_ labels: UnsafePointer<Int32>, below: Int32, except: Int32) -> UInt32 {
-    cn_i32x16_mask_admitted(UnsafeRawPointer(labels).load(as: SIMD16<Int32>.self), below, except)
+  public static func maskAdmitted(_ indices: UnsafePointer<Int32>, below: Int32, except: Int32) -> UInt32 {
+    cn_i32x16_mask_admitted(UnsafeRawPointer(indices).load(as: SIMD16<Int32>.self), below, except)
   }
   @inline(__always)
   public static func ranks(_ lanes: Lanes, among numbers: UnsafePointer<Self>, _ count: Int) -> Positions {
     cn_f32x16_ranks(lanes, numbers, Int64(count))
   }
   @inline(__always)
-  public static func admitted(_ distances: Lanes, _ label: Int32, below: Positions, except: Positions) -> Lanes {
-    cn_f32x16_admitted(distances, label, below, except)
+  public static func admitted(_ distances: Lanes, _ index: Int32, below: Positions, except: Positions) -> Lanes {
+    cn_f32x16_admitted(distances, index, below, except)
   }
   @inline(__always)
   public static func inLane(_ lane: Int, _ distance: Float) -> Lanes {
@@ -134,16 +134,16 @@ extension Double: Scalar {
   @inline(__always)
   public static func up(_ below: Lanes, _ lanes: Lanes) -> Lanes { cn_f64x8_up(below, lanes) }
   @inline(__always)
-  public static func maskAdmitted(_ labels: UnsafePointer<Int32>, below: Int32, except: Int32) -> UInt32 {
-    cn_i32x8_mask_admitted(UnsafeRawPointer(labels).load(as: SIMD8<Int32>.self), below, except)
+  public static func maskAdmitted(_ indices: UnsafePointer<Int32>, below: Int32, except: Int32) -> UInt32 {
+    cn_i32x8_mask_admitted(UnsafeRawPointer(indices).load(as: SIMD8<Int32>.self), below, except)
   }
   @inline(__always)
   public static func ranks(_ lanes: Lanes, among numbers: UnsafePointer<Self>, _ count: Int) -> Positions {
     cn_f64x8_ranks(lanes, numbers, Int64(count))
   }
   @inline(__always)
-  public static func admitted(_ distances: Lanes, _ label: Int32, below: Positions, except: Positions) -> Lanes {
-    cn_f64x8_admitted(distances, label, below, except)
+  public static func admitted(_ distances: Lanes, _ index: Int32, below: Positions, except: Positions) -> Lanes {
+    cn_f64x8_admitted(distances, index, below, except)
   }
   @inline(__always)
   public static func inLane(_ lane: Int, _ distance: Double) -> Lanes {

@@ -1,16 +1,16 @@
 /// The next points of a max-min order, many at a time: the farthest ones are compared with all others as a product of matrices
 /// that bounds each distance from below (`BruteForceScan`), and only pairs that may be nearer than anything before are decided about.
 ///
-/// A block is the farthest points of the moment. They are taken one after the other, the farthest first, as long as none
+/// A block is the farthest points of the moment. They are chosen one after the other, the farthest first, as long as none
 /// outside can come before them: distances only fall, so that is as long as one of them is still at least as far as the last of them was
-/// at first. In many dimensions a point that is taken is near to few others, and nearly all of a block are used.
+/// at first. In many dimensions a point that is chosen is near to few others, and nearly all of a block are used.
 ///
-/// Rows stand in float32, less the centroid, made about 1 long, in panels of those that have not been taken: O(n dim) memory.
+/// Rows stand in float32, less the centroid, made about 1 long, in panels of those that have not been chosen: O(n dim) memory.
 final class MaxMinBlocks {
   /// How a block went.
   struct Outcome {
-    /// Points that were taken, at least one.
-    var taken = 0
+    /// Points that were chosen, at least one.
+    var chosen = 0
     /// Pairs that were compared by products, and of how many the distance was computed.
     var compared = 0
     var decided = 0
@@ -38,7 +38,7 @@ final class MaxMinBlocks {
   /// Takes some of the next points.
   ///
   /// - Parameter order: has room for all that are left.
-  func take(_ size: Int, into order: UnsafeMutablePointer<Int64>) throws(CoverTreeError) -> Outcome {
+  func choose(_ size: Int, into order: UnsafeMutablePointer<Int64>) throws(CoverTreeError) -> Outcome {
     var block: [Int] = []
     while block.count < size, let next = queue.removeFarthest() { block.append(next) }
     if queue.left * 2 < panels.count {
@@ -46,7 +46,7 @@ final class MaxMinBlocks {
       reach = try MaxMinReach(panels, context)
       scans = []
     }
-    try reach.take(queue, context)
+    try reach.update(queue, context)
     let part = (block.count + context.threads - 1) / context.threads
     let batches = try compare(block, each: min(NearerBatch.size, (part + tileRows - 1) / tileRows * tileRows))
     var outcome = Outcome(compared: block.count * panels.count)
@@ -62,9 +62,9 @@ final class MaxMinBlocks {
       let next = block[left[best]]
       let distance = queue.distance[next]
       guard isAll || distance > limit || (distance == limit && next <= last) else { break }
-      order[outcome.taken] = Int64(next)
-      outcome.taken += 1
-      queue.take(next)
+      order[outcome.chosen] = Int64(next)
+      outcome.chosen += 1
+      queue.choose(next)
       for near in lists[left[best]].elements where near.squared < queue.distance[near.index] {
         queue.distance[near.index] = near.squared
       }
@@ -101,7 +101,7 @@ private final class MaxMinScan: @unchecked Sendable {
   init(_ batch: NearerBatch, _ scan: BruteForceScan<NearerBatch>) { (self.batch, self.scan) = (batch, scan) }
 }
 
-/// Points that have not been taken yet, as a scan sees them: less their centroid, times a power of two that makes them about
+/// Points that have not been chosen yet, as a scan sees them: less their centroid, times a power of two that makes them about
 /// 1 long, in float32.
 private final class MaxMinPanels: ScannedPoints, @unchecked Sendable {
   typealias S = Float
@@ -110,21 +110,21 @@ private final class MaxMinPanels: ScannedPoints, @unchecked Sendable {
   let dim: Int
   var products: Bool { false }
   /// By position.
-  let labels: Buffer<Int32>
+  let indices: Buffer<Int32>
   private let lanes: Buffer<Float.Lanes>
   private let center: [Double]
   let scale: Double
 
   init(_ points: PointsView<Double>, _ queue: FarthestQueue, _ context: CallContext) throws(CoverTreeError) {
     dim = points.dim
-    let left = try context.collect(points.count) { queue.isTaken($0) ? nil : Int32($0) }
-    (count, labels) = (left.count, left.buffer)
+    let left = try context.collect(points.count) { queue.isChosen($0) ? nil : Int32($0) }
+    (count, indices) = (left.count, left.buffer)
     var (center, largest) = ([Double](repeating: 0, count: points.dim), 0.0)
-    for label in left.elements {
-      for d in 0..<points.dim { center[d] += points.row(Int(label))[d] / Double(left.count) }
+    for index in left.elements {
+      for d in 0..<points.dim { center[d] += points.row(Int(index))[d] / Double(left.count) }
     }
-    for label in left.elements {
-      for d in 0..<points.dim { largest = max(largest, abs(points.row(Int(label))[d] - center[d])) }
+    for index in left.elements {
+      for d in 0..<points.dim { largest = max(largest, abs(points.row(Int(index))[d] - center[d])) }
     }
     let exponent = largest.isNormal ? max(-1000, min(1000, -Int(largest.exponent))) : 0
     scale = Double(sign: .plus, exponent: exponent, significand: 1)
@@ -135,7 +135,7 @@ private final class MaxMinPanels: ScannedPoints, @unchecked Sendable {
     try context.forEach(count, grain: 1024) { (range, slot) throws(CoverTreeError) in
       let row = row.base + slot * dim
       for position in range {
-        write(points.row(Int(labels[position])), into: row)
+        write(points.row(Int(indices[position])), into: row)
         let first = position / Float.width * dim * Float.width + position % Float.width
         for d in 0..<dim { scalars[first + d * Float.width] = row[d] }
       }
@@ -158,9 +158,9 @@ private final class MaxMinPanels: ScannedPoints, @unchecked Sendable {
   }
 }
 
-/// How far every point looks: a point that is nearer than that may be nearer than all that were taken before it.
+/// How far every point looks: a point that is nearer than that may be nearer than all that were chosen before it.
 ///
-/// The scan's limits are the same for all positions. So what a position allows is taken off its squared length.
+/// The scan's limits are the same for all positions. So what a position allows is chosen off its squared length.
 private final class MaxMinReach {
   let norms: BruteForceNorms<Float>
   private let panels: MaxMinPanels
@@ -178,14 +178,14 @@ private final class MaxMinReach {
     rounding = lengths.most.squareRoot() * Double(Float.ulpOfOne) * 1.01 + Double(panels.dim) * 0x1p-140
   }
 
-  /// Takes over how far the points are from those taken.
-  func take(_ queue: FarthestQueue, _ context: CallContext) throws(CoverTreeError) {
+  /// Takes over how far the points are from those chosen.
+  func update(_ queue: FarthestQueue, _ context: CallContext) throws(CoverTreeError) {
     let (panels, lengths, reduced, rounding) = (panels, lengths.reduced, norms.reduced, rounding)
     try context.forEach(reduced.count, grain: 1024) { (range, _) throws(CoverTreeError) in
       for group in range {
         var lanes = lengths[group]
         for lane in 0..<min(Float.width, panels.count - group * Float.width) {
-          let score = queue.distance[panels.labels[group * Float.width + lane]]
+          let score = queue.distance[panels.indices[group * Float.width + lane]]
           guard score > -.infinity else {
             lanes[lane] = .infinity
             continue
@@ -200,7 +200,7 @@ private final class MaxMinReach {
   }
 }
 
-/// Points of a block as queries, and the points that each is nearer to than all that were taken before.
+/// Points of a block as queries, and the points that each is nearer to than all that were chosen before.
 private final class NearerBatch: QueryBatch, @unchecked Sendable {
   let points: MaxMinPanels
   private let exact: PointsView<Double>
@@ -244,16 +244,16 @@ private final class NearerBatch: QueryBatch, @unchecked Sendable {
   @inline(__always)
   func keep(_ i: Int, position: Int, lower: Double, upper: Double) throws(CoverTreeError) {
     guard position < points.count else { return }
-    try waiting[i].append(points.labels[position])
+    try waiting[i].append(points.indices[position])
   }
 
   /// Decides about the pairs that were kept.
   func decide() throws(CoverTreeError) {
     for (i, index) in block.enumerated() {
       let row = exact.row(index)
-      for label in waiting[i].elements where Int(label) != index {
-        let score = euclideanScore(row, exact.row(Int(label)), dim: exact.dim)
-        if score < queue.distance[label] { try nearer[i].append(Candidate(squared: score, index: label)) }
+      for other in waiting[i].elements where Int(other) != index {
+        let score = euclideanScore(row, exact.row(Int(other)), dim: exact.dim)
+        if score < queue.distance[other] { try nearer[i].append(Candidate(squared: score, index: other)) }
       }
       decided += waiting[i].count
     }

@@ -2,11 +2,11 @@
 ///
 /// F. Schaefer, M. Katzfuss and H. Owhadi, "Sparse Cholesky factorization by Kullback-Leibler minimization", SIAM J. Sci.
 /// Comput. 43 (2021). A new point can only come nearest to points within the distance at which it was itself
-/// taken, so a radius search finds all that change: O(n log n) updates for a bounded intrinsic dimension. Ties go to the
+/// chosen, so a radius search finds all that change: O(n log n) updates for a bounded intrinsic dimension. Ties go to the
 /// lower index; duplicates come last, by index.
 ///
 /// Where distances hardly differ, as in many dimensions without structure, that radius keeps nothing out, and no bound does:
-/// the work is O(n^2). There the points that come next are taken in blocks (`MaxMinBlocks`), which makes it many times
+/// the work is O(n^2). There the points that come next are chosen in blocks (`MaxMinBlocks`), which makes it many times
 /// less, but no less than quadratic.
 public func maxMinOrder(
   _ points: PointsView<Double>, context: CallContext, order: UnsafeMutablePointer<Int64>
@@ -23,7 +23,7 @@ private struct MaxMinTask: DimensionTask {
   let context: CallContext
   let order: UnsafeMutablePointer<Int64>
 
-  /// Points that are taken by walks before the ways are weighed again.
+  /// Points that are chosen by walks before the ways are weighed again.
   private static var stretch: Int { 8 }
 
   func run<D: Dimension>(_ dimension: D) throws(CoverTreeError) {
@@ -36,12 +36,12 @@ private struct MaxMinTask: DimensionTask {
     var rank = 0
     while rank < count {
       try context.poll(share: Double(rank) / Double(count))
-      if choice.favorsBlocks(taken: rank, of: count), let farthest = queue.farthest(),
+      if choice.favorsBlocks(chosen: rank, of: count), let farthest = queue.farthest(),
         !Score.isZero(queue.distance[farthest])
       {
         if blocks == nil { blocks = try MaxMinBlocks(points, queue, context) }
-        let block = try blocks!.take(choice.size, into: order + rank)
-        rank += block.taken
+        let block = try blocks!.choose(choice.size, into: order + rank)
+        rank += block.chosen
         choice.note(block, of: count)
         continue
       }
@@ -51,11 +51,11 @@ private struct MaxMinTask: DimensionTask {
         order[rank] = Int64(next)
         rank += 1
         let reach = queue.distance[next]
-        queue.take(next)
-        var collector = NearerCollector(worst: reach, queue: queue)
-        if !Score.isZero(reach) { try search.run(points.row(next), into: &collector) }
+        queue.choose(next)
+        var handler = NearerHandler(worst: reach, queue: queue)
+        if !Score.isZero(reach) { try search.run(points.row(next), into: &handler) }
       }
-      choice.noteWalk(compared: search.pointsCompared - compared, taken: rank - first)
+      choice.noteWalk(compared: search.pointsCompared - compared, chosen: rank - first)
     }
   }
 
@@ -74,7 +74,7 @@ private struct MaxMinTask: DimensionTask {
   }
 }
 
-/// Which way to take the next points, by what the last ones have cost. Costs are in comparisons of a walk, a point taken.
+/// Which way to take the next points, by what the last ones have cost. Costs are in comparisons of a walk, a point chosen.
 private struct MaxMinChoice {
   /// How many points the next block begins with.
   private(set) var size = 16
@@ -88,35 +88,35 @@ private struct MaxMinChoice {
   /// A comparison by products costs so much, and a decision about one pair.
   private static var share: Double { 0.2 }
   private static var decision: Double { 4 }
-  /// Fewer are taken by walks, and so are the first, which are near to many.
+  /// Fewer are chosen by walks, and so are the first, which are near to many.
   private static var fewest: Int { 512 }
   private static var first: Int { 64 }
 
   init(most: Int) { self.most = most }
 
-  mutating func favorsBlocks(taken: Int, of count: Int) -> Bool {
-    guard count >= Self.fewest, taken >= Self.first else { return false }
-    if taken >= review {
-      // Each way gets another chance when a quarter more are taken.
-      review = taken + max(1024, taken / 4)
+  mutating func favorsBlocks(chosen: Int, of count: Int) -> Bool {
+    guard count >= Self.fewest, chosen >= Self.first else { return false }
+    if chosen >= review {
+      // Each way gets another chance when a quarter more are chosen.
+      review = chosen + max(1024, chosen / 4)
       if let block, block < walk { return false }
       block = nil
     }
-    // Half a block may be taken in vain.
+    // Half a block may be chosen in vain.
     return (block ?? 2 * Self.share * Double(count)) < walk
   }
 
-  mutating func noteWalk(compared: Int, taken: Int) { walk = Double(compared) / Double(taken) }
+  mutating func noteWalk(compared: Int, chosen: Int) { walk = Double(compared) / Double(chosen) }
 
   mutating func note(_ block: MaxMinBlocks.Outcome, of count: Int) {
     let cost = Self.share * Double(block.compared) + Self.decision * Double(block.decided)
-    self.block = cost / Double(block.taken)
-    size = block.taken * 2 > size ? min(most, 2 * size) : max(8, size / 2)
+    self.block = cost / Double(block.chosen)
+    size = block.chosen * 2 > size ? min(most, 2 * size) : max(8, size / 2)
   }
 }
 
 /// Lowers the distances of points that a new one is nearer to.
-private struct NearerCollector: DecidingCollector {
+private struct NearerHandler: ExactHandler {
   typealias S = Double
   let worst: Double
   let queue: FarthestQueue
@@ -127,10 +127,10 @@ private struct NearerCollector: DecidingCollector {
   }
 }
 
-/// Points by their distance from those taken, the farthest on top: a binary heap whose keys may be too large, as distances
+/// Points by their distance from those chosen, the farthest on top: a binary heap whose keys may be too large, as distances
 /// only fall; what comes to the top is put in its place before it is believed.
 final class FarthestQueue: @unchecked Sendable {
-  /// Scores; the lowest number for points that were taken.
+  /// Scores; the lowest number for points that were chosen.
   let distance: Buffer<Double>
   private let key: Buffer<Double>
   private let heap: Buffer<Int32>
@@ -146,15 +146,15 @@ final class FarthestQueue: @unchecked Sendable {
 
   /// Whether nothing is left but what was put aside.
   var isEmpty: Bool { count == 0 }
-  /// How many points have not been taken.
+  /// How many points have not been chosen.
   private(set) var left: Int
 
-  func take(_ index: Int) {
+  func choose(_ index: Int) {
     distance[index] = -.infinity
     left -= 1
   }
 
-  func isTaken(_ index: Int) -> Bool { distance[index] == -.infinity }
+  func isChosen(_ index: Int) -> Bool { distance[index] == -.infinity }
 
   /// Whether one point comes before another.
   @inline(__always)
@@ -162,7 +162,7 @@ final class FarthestQueue: @unchecked Sendable {
     distance[a] > distance[b] || (distance[a] == distance[b] && a < b)
   }
 
-  /// The farthest point that has not been taken; nil where all have been.
+  /// The farthest point that has not been chosen; nil where all have been.
   func farthest() -> Int? {
     while count > 0 {
       let top = heap[0]

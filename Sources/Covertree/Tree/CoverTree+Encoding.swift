@@ -10,19 +10,19 @@ extension CoverTree where S: StorableElement {
     let view = snapshot.points.views[0]
     let settings = try Buffer<Int64>(count: TreeSettings.count)
     TreeSettings(
-      type: S.elementType, dim: dim, indexCount: snapshot.indexCount, firstIndex: view.segment.indices.lowerBound,
+      type: S.elementType, dim: dim, indexCount: snapshot.indexCount, firstIndex: view.segment.indexRange.lowerBound,
       options: options
     ).write(to: settings)
     var sections = [
       Section("settings", settings),
       Section("boxes.coordinates", view.boxes.coordinates.scalars(S.self), columns: S.width),
-      Section("boxes.labels", view.boxes.labels),
+      Section("boxes.labels", view.boxes.indices),
       Section("boxes.sides", view.boxes.boxes.scalars(S.self), columns: S.width),
-      Section("boxes.smallest_label", view.boxes.smallestLabel),
+      Section("boxes.smallest_label", view.boxes.smallestIndex),
     ]
     if view.removedCount > 0 {
       let removed = try Buffer<UInt8>(count: view.segment.count)
-      for position in 0..<removed.count { removed[position] = view.label(position) == KDTree<S>.noLabel ? 1 : 0 }
+      for position in 0..<removed.count { removed[position] = view.index(position) == KDTree<S>.noIndex ? 1 : 0 }
       sections.append(Section("boxes.removed", removed))
     }
     if snapshot.latestCover != nil {
@@ -60,8 +60,8 @@ extension Segment where S: StorableElement {
   fileprivate convenience init(
     _ file: StoredFile, _ settings: TreeSettings, context: CallContext
   ) throws(CoverTreeError) {
-    let labels: Buffer<Int32> = try file.buffer("boxes.labels")
-    let count = labels.elements.firstIndex(of: KDTree<S>.noLabel) ?? labels.count
+    let indices: Buffer<Int32> = try file.buffer("boxes.labels")
+    let count = indices.elements.firstIndex(of: KDTree<S>.noIndex) ?? indices.count
     guard count > 0, count <= settings.indexCount - settings.firstIndex else {
       throw file.corrupt("section \"boxes.labels\": there are \(count) points and \(settings.indexCount) indices")
     }
@@ -69,25 +69,25 @@ extension Segment where S: StorableElement {
     guard
       let boxes = try KDTree<S>(
         count: count, dim: settings.dim, leafSize: settings.options.leafSize, coordinates: scalars.vectors(),
-        labels: labels, boxes: try file.buffer("boxes.sides", of: S.self, columns: S.width).vectors(),
-        smallestLabel: try file.buffer("boxes.smallest_label"))
+        indices: indices, boxes: try file.buffer("boxes.sides", of: S.self, columns: S.width).vectors(),
+        smallestIndex: try file.buffer("boxes.smallest_label"))
     else { throw file.corrupt("its boxes are not those of \(count) points") }
     guard try boxes.isUsable(context) else {
       throw file.corrupt("section \"boxes.coordinates\": expected finite coordinates")
     }
-    self.init(boxes, indices: settings.firstIndex..<settings.indexCount)
-    let seen = try Buffer<UInt8>(count: indices.count, filledWith: 0)
-    for (position, label) in labels.elements.enumerated() {
+    self.init(boxes, indexRange: settings.firstIndex..<settings.indexCount)
+    let seen = try Buffer<UInt8>(count: indexRange.count, filledWith: 0)
+    for (position, index) in indices.elements.enumerated() {
       guard position < count else {
-        guard label == KDTree<S>.noLabel else {
-          throw file.corrupt("section \"boxes.labels\": \(label) is beyond the last point")
+        guard index == KDTree<S>.noIndex else {
+          throw file.corrupt("section \"boxes.labels\": \(index) is beyond the last point")
         }
         continue
       }
-      guard indices.contains(Int(label)), seen[Int(label) - indices.lowerBound] == 0 else {
-        throw file.corrupt("section \"boxes.labels\": \(label) is out of range or there twice")
+      guard indexRange.contains(Int(index)), seen[Int(index) - indexRange.lowerBound] == 0 else {
+        throw file.corrupt("section \"boxes.labels\": \(index) is out of range or there twice")
       }
-      seen[Int(label) - indices.lowerBound] = 1
+      seen[Int(index) - indexRange.lowerBound] = 1
     }
   }
 }
@@ -102,10 +102,10 @@ extension SearchPoints {
       let row = rows.base + slot * dim
       for position in range {
         let view = view(at: position)
-        let label = view.label(position - view.firstPosition)
-        guard label != KDTree<S>.noLabel else { continue }
+        let index = view.index(position - view.firstPosition)
+        guard index != KDTree<S>.noIndex else { continue }
         copy(position, into: row)
-        sums[range.lowerBound / grain] &+= hashOfPoint(Int(label), row, dim: dim)
+        sums[range.lowerBound / grain] &+= hashOfPoint(Int(index), row, dim: dim)
       }
     }
     return sums.elements.reduce(0, &+)

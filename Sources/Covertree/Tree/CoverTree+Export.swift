@@ -96,8 +96,8 @@ extension CoverTree {
       let table = inLeafOrder ? nil : try view.segment.positions()
       for number in 0..<(table?.count ?? view.segment.count) {
         let position = table.map { Int($0[number]) } ?? number
-        guard position >= 0, view.label(position) != KDTree<S>.noLabel else { continue }
-        indices[next] = Int64(view.segment.labels[position])
+        guard position >= 0, view.index(position) != KDTree<S>.noIndex else { continue }
+        indices[next] = Int64(view.segment.indices[position])
         next += 1
       }
     }

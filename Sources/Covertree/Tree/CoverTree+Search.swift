@@ -156,7 +156,7 @@ private struct TreeRows<S: Scalar>: NeighborRows {
   @inline(__always)
   func write(_ found: SortedNeighbors, _ query: QuerySet<S>.Query) throws(CoverTreeError) {
     let indices = indices + query.row &* k
-    for rank in 0..<found.count { indices[rank] = found.labels[rank] }
+    for rank in 0..<found.count { indices[rank] = found.indices[rank] }
     for rank in found.count..<k { indices[rank] = -1 }
     // Those whose squares would underflow come first.
     var near = 0

@@ -81,8 +81,8 @@ public final class CoverTree<S: Scalar>: @unchecked Sendable {
     _ body: (TreeSnapshot<S>) throws(CoverTreeError) -> TreeSnapshot<S>
   ) throws(CoverTreeError) {
     let me = getpid()
-    let (taken, holder) = changing.compareExchange(expected: 0, desired: me, ordering: .acquiring)
-    if !taken {
+    let (isFirst, holder) = changing.compareExchange(expected: 0, desired: me, ordering: .acquiring)
+    if !isFirst {
       guard holder != me, changing.compareExchange(expected: holder, desired: me, ordering: .acquiring).exchanged else {
         throw CoverTreeError(.busy, "tree: another thread is changing it")
       }

@@ -129,7 +129,7 @@ struct Invariants<S: Scalar> {
     let invariants: Invariants
 
     /// Keeps the first point within the radius that is no duplicate and of the node's level or above.
-    struct Crowding: DecidingCollector {
+    struct Crowding: ExactHandler {
       let levels: Buffer<Int32>
       let node: Int32
       let worst: Double
@@ -144,7 +144,7 @@ struct Invariants<S: Scalar> {
 
     func run<D: Dimension>(_ dimension: D) throws(CoverTreeError) {
       let layout = invariants.layout
-      // Removed points are nodes like the others here. Labels are tree indices.
+      // Removed points are nodes like the others here. Indices are tree indices.
       let nodes = try KDTree(
         PointsView(base: UnsafePointer(layout.points.base), count: layout.count, dim: layout.dim),
         leafSize: KDTree<S>.defaultLeafSize, context: invariants.context)

@@ -23,7 +23,7 @@ struct SnapshotBuilder<S: Scalar> {
     let boxes = try KDTree(points, leafSize: options.leafSize, context: context)
     // The caller's array may have changed since it was checked.
     guard try boxes.isUsable(context) else { throw .changing("points") }
-    let segment = Segment(boxes, indices: 0..<points.count)
+    let segment = Segment(boxes, indexRange: 0..<points.count)
     return TreeSnapshot(SearchPoints([segment], removedCounts: [0], time: 0), indexCount: points.count, time: 0)
   }
 
@@ -122,10 +122,10 @@ struct SnapshotBuilder<S: Scalar> {
   ) throws(CoverTreeError) -> Segment<S>? {
     let gathered = try GatheredPoints(views, adding: new, from: first, context: context)
     guard gathered.count > 0 else { return nil }
-    let lowest = gathered.labels.elements.min() ?? 0
-    let upper = max(views.last?.segment.indices.upperBound ?? 0, first + (new?.count ?? 0))
-    let boxes = try KDTree(gathered.view, labels: gathered.labels.base, leafSize: options.leafSize, context: context)
-    return Segment(boxes, indices: Int(lowest)..<upper)
+    let lowest = gathered.indices.elements.min() ?? 0
+    let upper = max(views.last?.segment.indexRange.upperBound ?? 0, first + (new?.count ?? 0))
+    let boxes = try KDTree(gathered.view, indices: gathered.indices.base, leafSize: options.leafSize, context: context)
+    return Segment(boxes, indexRange: Int(lowest)..<upper)
   }
 }
 
@@ -154,7 +154,7 @@ extension TreeSnapshot {
 /// Rows and dataset indices of the points of segments, and of new ones after them.
 private struct GatheredPoints<S: Scalar> {
   let view: PointsView<S>
-  let labels: Buffer<Int32>
+  let indices: Buffer<Int32>
   private let rows: Buffer<S>
 
   var count: Int { view.count }
@@ -166,23 +166,23 @@ private struct GatheredPoints<S: Scalar> {
     let count = old + (new?.count ?? 0)
     let dim = new?.dim ?? views.first?.boxes.dim ?? 0
     rows = try Buffer(count: count * dim)
-    labels = try Buffer(count: count)
+    indices = try Buffer(count: count)
     view = PointsView(base: UnsafePointer(rows.base), count: count, dim: dim)
     var next = 0
     for segment in views {
-      try Self.copy(segment, to: rows.base + next * dim, labels.base + next, context)
+      try Self.copy(segment, to: rows.base + next * dim, indices.base + next, context)
       next += segment.liveCount
     }
     guard let new else { return }
     new.copy(to: rows.base + old * dim)
-    for row in 0..<new.count { labels[old + row] = Int32(first + row) }
+    for row in 0..<new.count { indices[old + row] = Int32(first + row) }
     // The copy is checked: the caller's array may change.
     try PointsView(base: UnsafePointer(rows.base + old * dim), count: new.count, dim: dim)
       .checkCoordinates(named: "points", context: context)
   }
 
   private static func copy(
-    _ view: SegmentView<S>, to rows: UnsafeMutablePointer<S>, _ labels: UnsafeMutablePointer<Int32>,
+    _ view: SegmentView<S>, to rows: UnsafeMutablePointer<S>, _ indices: UnsafeMutablePointer<Int32>,
     _ context: CallContext
   ) throws(CoverTreeError) {
     let (boxes, grain) = (view.boxes, 1 << 14)
@@ -191,7 +191,7 @@ private struct GatheredPoints<S: Scalar> {
     try context.forEach(chunks, grain: 1) { (range, _) throws(CoverTreeError) in
       for chunk in range {
         for position in chunk * grain..<min(boxes.count, (chunk + 1) * grain)
-        where view.label(position) != KDTree<S>.noLabel {
+        where view.index(position) != KDTree<S>.noIndex {
           starts[chunk + 1] += 1
         }
       }
@@ -201,11 +201,11 @@ private struct GatheredPoints<S: Scalar> {
       for chunk in range {
         var next = starts[chunk]
         for position in chunk * grain..<min(boxes.count, (chunk + 1) * grain) {
-          let label = view.label(position)
-          guard label != KDTree<S>.noLabel else { continue }
+          let index = view.index(position)
+          guard index != KDTree<S>.noIndex else { continue }
           let point = boxes.coordinates(at: position)
           for d in 0..<boxes.dim { rows[next * boxes.dim + d] = point[d * S.width] }
-          labels[next] = label
+          indices[next] = index
           next += 1
         }
       }

@@ -35,7 +35,7 @@ import Testing
   ) throws {
     try queries.withView { view in
       let asked = (0..<queries.count).map { row in
-        // Some ask for labels below a bound, but for one.
+        // Some ask for indices below a bound, but for one.
         let eligible =
           row % 2 == 0 ? IndexFilter() : IndexFilter(upperIndex: Int32(points.count / 2 + 3), excludedIndex: 2)
         let query = QuerySet<S>.Query(row: row, coordinates: view.row(row), index: -1)
@@ -46,7 +46,7 @@ import Testing
       for (row, query) in asked.enumerated() {
         let expected = points.sorted(from: queries, row).filter { query.eligible.admits(Int32($0)) }.prefix(Self.k)
         let found = try batch.decided(row)
-        #expect((0..<found.count).map { Int(found.labels[$0]) } == Array(expected))
+        #expect((0..<found.count).map { Int(found.indices[$0]) } == Array(expected))
       }
     }
   }

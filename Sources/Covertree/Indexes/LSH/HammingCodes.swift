@@ -70,7 +70,7 @@ final class HammingCodes: Hashes, @unchecked Sendable {
   }
 }
 
-/// One thread's searches among codes: of some queries at a time, for which a part of the codes stays in the first cache.
+/// One thread's searches among codes: of some queries at a time, for which a chunk of the codes stays in the first cache.
 private final class CodeSeeker: CandidateSeeker {
   private let codes: HammingCodes
   private let search: IndexSearch
@@ -84,16 +84,16 @@ private final class CodeSeeker: CandidateSeeker {
   /// Queries that are searched for together.
   private static var together: Int { 8 }
   /// Groups of codes that are compared until it is seen whether fewer bits are enough.
-  private static var part: Int { 32 }
+  private static var chunk: Int { 32 }
 
   init(_ codes: HammingCodes, _ search: IndexSearch, _ wanted: Int) throws(CoverTreeError) {
     (self.codes, self.search, self.wanted) = (codes, search, wanted)
-    let inPart = Self.part * HammingCodes.group
+    let inChunk = Self.chunk * HammingCodes.group
     let queries = try Buffer<UInt32>(count: Self.together * codes.words)
-    let room = 2 * (inPart + wanted)
+    let room = 2 * (inChunk + wanted)
     let found = try Buffer<CodeSearch.Found>(count: Self.together * room)
     let histograms = try Buffer<Int32>(count: Self.together * (codes.bits + 1))
-    let keys = try Buffer<UInt32>(count: inPart + HammingCodes.group)
+    let keys = try Buffer<UInt32>(count: inChunk + HammingCodes.group)
     searches = try Buffer(count: Self.together)
     for index in 0..<Self.together {
       searches[index] = CodeSearch(
@@ -134,11 +134,11 @@ private final class CodeSeeker: CandidateSeeker {
   private func compare(_ range: Range<Int>) {
     let group = HammingCodes.group
     let groups = codes.paddedCount(codes.count) / group
-    for first in stride(from: 0, to: groups, by: Self.part) {
-      let part = CodeSearch.Part(
-        codes: codes.codes.base + first * group * codes.words, groups: min(groups - first, Self.part),
+    for first in stride(from: 0, to: groups, by: Self.chunk) {
+      let chunk = CodeSearch.Chunk(
+        codes: codes.codes.base + first * group * codes.words, groups: min(groups - first, Self.chunk),
         words: codes.words, first: Int32(first * group), end: Int32(codes.count))
-      for index in range { searches.base[index].compare(part, search) }
+      for index in range { searches.base[index].compare(chunk, search) }
     }
   }
 }
@@ -151,7 +151,7 @@ private struct CodeSearch: BitwiseCopyable {
   }
 
   /// Some of the codes, and the slots of the first of them and behind the last of all.
-  struct Part {
+  struct Chunk {
     let codes: UnsafePointer<UInt32>
     let groups: Int
     let words: Int
@@ -167,7 +167,7 @@ private struct CodeSearch: BitwiseCopyable {
   let found: UnsafeMutablePointer<Found>
   /// By number of bits: how many of the found codes differ in so many.
   let histogram: UnsafeMutablePointer<Int32>
-  /// Scratch: what the comparison of a part has found.
+  /// Scratch: what the comparison of a chunk has found.
   let keys: UnsafeMutablePointer<UInt32>
   private var count = 0
   /// How many of the found codes differ in at most `most` bits.
@@ -209,16 +209,16 @@ private struct CodeSearch: BitwiseCopyable {
   ///
   /// Lazy there are enough, later codes that differ in just `most` bits come too late: slots ascend. So many equal codes are not
   /// gathered one by one.
-  mutating func compare(_ part: Part, _ search: IndexSearch) {
+  mutating func compare(_ chunk: Chunk, _ search: IndexSearch) {
     let limit = near >= wanted ? most - 1 : most
     guard limit >= 0 else { return }
     let hits = cn_hamming_within(
-      part.codes, Int64(part.groups), Int64(part.words), query, UInt32(limit), Self.hasVectorPopcount, keys)
+      chunk.codes, Int64(chunk.groups), Int64(chunk.words), query, UInt32(limit), Self.hasVectorPopcount, keys)
     if count + Int(hits) > room { keepWanted() }
     for hit in 0..<Int(hits) {
-      let slot = part.first + Int32(keys[hit] & 0xFFFF)
+      let slot = chunk.first + Int32(keys[hit] & 0xFFFF)
       // Positions behind the last slot are found, too.
-      guard slot < part.end && search.admits(slot) else { continue }
+      guard slot < chunk.end && search.admits(slot) else { continue }
       let bits = Int32(keys[hit] >> 16)
       found[count] = Found(slot: slot, bits: bits)
       histogram[Int(bits)] += 1

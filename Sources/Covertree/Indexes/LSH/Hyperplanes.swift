@@ -65,7 +65,7 @@ final class Hyperplanes: @unchecked Sendable {
   }
 
   /// Puts the planes through the mean of a sample of vectors; once, as codes of vectors stay as they are.
-  func place(_ vectors: Int, _ projector: Projections, row: (Int) -> PointsView<Float>) {
+  func setMiddles(_ vectors: Int, _ projector: Projections, row: (Int) -> PointsView<Float>) {
     guard !isPlaced, vectors > 0 else { return }
     isPlaced = true
     guard !products else {
@@ -74,16 +74,16 @@ final class Hyperplanes: @unchecked Sendable {
     }
     let step = max(1, vectors / Self.sample)
     var sums = [Float](repeating: 0, count: count)
-    var taken: Float = 0
+    var sampled: Float = 0
     for index in Swift.stride(from: 0, to: vectors, by: step) {
       projector.run(row(index), queries: false)
       for plane in 0..<count { sums[plane] += projector.values[plane] }
-      taken += 1
+      sampled += 1
     }
-    for plane in 0..<count { middles[plane] = sums[plane] / taken }
+    for plane in 0..<count { middles[plane] = sums[plane] / sampled }
   }
 
-  func place(middles: Buffer<Float>, longest: Double) {
+  func setMiddles(middles: Buffer<Float>, longest: Double) {
     for plane in 0..<count { self.middles[plane] = middles[plane] }
     (self.longest[0], isPlaced) = (longest, true)
   }

@@ -30,7 +30,7 @@ final class LSH: IndexStructure, @unchecked Sendable {
       let own = scratch.base + thread * (batch * dim + rows.coordinates)
       return rows.points(slots, into: own, scratch: own + batch * dim)
     }
-    planes.place(table.count, try projectors.value(0, make: make)) { vectors($0..<$0 + 1, 0) }
+    planes.setMiddles(table.count, try projectors.value(0, make: make)) { vectors($0..<$0 + 1, 0) }
     try hashes.extend(to: table.count, context: context)
     try context.forEach((table.count - first + batch - 1) / batch, grain: 1) { (range, thread) throws(CoverTreeError) in
       let projector = try projectors.value(thread, make: make)

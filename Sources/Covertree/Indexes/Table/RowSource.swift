@@ -49,7 +49,7 @@ final class RowSource: Sendable {
 
 /// Pinned rows on their way into a table; they are unpinned unless the table keeps them.
 final class RowLease {
-  let rows: Buffer<cn_lent_row>
+  let rows: Buffer<cn_leased_row>
   private let source: RowSource
   private let slots: Buffer<Int64>
   private var isKept = false
@@ -61,7 +61,7 @@ final class RowLease {
     rows = try Buffer(count: slots.count)
     for (position, slot) in slots.enumerated() {
       self.slots[position] = slot
-      rows[position] = cn_lent_row(place: slot, scale: 1)
+      rows[position] = cn_leased_row(slot: slot, scale: 1)
     }
     isKept = true  // until they are pinned
     try source.store.pin(slots, known: known)
@@ -73,7 +73,7 @@ final class RowLease {
   /// A row where it stands, or, scaled, in `scratch`.
   @inline(__always)
   func row(_ position: Int, or scratch: UnsafeMutablePointer<Float>) -> UnsafePointer<Float> {
-    let row = source.row(rows[position].place)
+    let row = source.row(rows[position].slot)
     guard source.scales else { return row }
     for d in 0..<source.dim { scratch[d] = Float(Double(row[d]) * rows[position].scale) }
     return UnsafePointer(scratch)

@@ -2,19 +2,19 @@ import CNumerics
 
 extension VectorRows {
   @inline(__always)
-  func pinned(_ slot: Int) -> cn_lent_row {
-    UnsafeRawPointer(bytes.base).assumingMemoryBound(to: cn_lent_row.self)[slot]
+  func pinned(_ slot: Int) -> cn_leased_row {
+    UnsafeRawPointer(bytes.base).assumingMemoryBound(to: cn_leased_row.self)[slot]
   }
 
   /// Sets where a row stands.
   @inline(__always)
-  func set(_ slot: Int, _ row: cn_lent_row) {
-    UnsafeMutableRawPointer(bytes.base).assumingMemoryBound(to: cn_lent_row.self)[slot] = row
+  func set(_ slot: Int, _ row: cn_leased_row) {
+    UnsafeMutableRawPointer(bytes.base).assumingMemoryBound(to: cn_leased_row.self)[slot] = row
   }
 
   /// Where a row stands in the store.
   @inline(__always)
-  func storeSlot(_ slot: Int) -> Int { Int(pinned(slot).place) }
+  func storeSlot(_ slot: Int) -> Int { Int(pinned(slot).slot) }
 
   /// Where the first rows stand in the store.
   func storeSlots(_ count: Int) throws(CoverTreeError) -> Buffer<Int32> {

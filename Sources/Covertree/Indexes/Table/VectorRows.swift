@@ -34,11 +34,11 @@ final class VectorRows: @unchecked Sendable {
 
   /// Rows that are pinned in a store.
   ///
-  /// - Parameter bytes: a `cn_lent_row` for each for a row that is pinned.
+  /// - Parameter bytes: a `cn_leased_row` for each for a row that is pinned.
   init(of source: RowSource, products: Bool, bytes: GrowableBuffer<UInt8>) throws(CoverTreeError) {
     (storage, dim, self.products, self.source, self.bytes) = (.float32, source.dim, products, source, bytes)
     (coordinates, _) = Self.extent(.float32, source.dim, true)
-    rowBytes = MemoryLayout<cn_lent_row>.stride
+    rowBytes = MemoryLayout<cn_leased_row>.stride
     (scales, lengths, center) = (try GrowableBuffer(), try GrowableBuffer(), try Buffer(count: 0))
   }
 
@@ -58,13 +58,13 @@ final class VectorRows: @unchecked Sendable {
   var view: cn_rows {
     cn_rows(
       base: bytes.base, stride: Int64(rowBytes), coordinates: Int64(coordinates), scales: scales.base,
-      lengths: lengths.base, center: center.base, lent: source?.base, lent_stride: Int64(source?.rowBytes ?? 0),
+      lengths: lengths.base, center: center.base, leased: source?.base, leased_stride: Int64(source?.rowBytes ?? 0),
       scaled: source?.scales == true ? 1 : 0, kind: kind, products: products ? 1 : 0)
   }
 
   private var kind: Int32 {
     switch storage {
-    case .float32: Int32(source == nil ? CN_ROWS_F32 : CN_ROWS_LENT)
+    case .float32: Int32(source == nil ? CN_ROWS_F32 : CN_ROWS_LEASED)
     case .float16: Int32(CN_ROWS_F16)
     case .int8: Int32(CN_ROWS_BYTES)
     }
@@ -84,7 +84,7 @@ final class VectorRows: @unchecked Sendable {
   /// A row's coordinates, where they stand as they are.
   @inline(__always)
   func floats(_ slot: Int) -> UnsafePointer<Float> {
-    source?.row(pinned(slot).place) ?? firstFloats + slot &* floatStride
+    source?.row(pinned(slot).slot) ?? firstFloats + slot &* floatStride
   }
 
   /// A row's coordinates: where they stand, or written to `scratch` with their padding.
@@ -209,14 +209,14 @@ final class VectorRows: @unchecked Sendable {
     let step = max(1, more / Self.centerSample)
     let sums = try Buffer<Double>(count: dim, filledWith: 0)
     isCentered = true
-    var taken = 0.0
+    var sampled = 0.0
     for index in stride(from: 0, to: more, by: step) {
       let row = row(index)
       for d in 0..<dim { sums[d] += Double(row[d]) }
-      taken += 1
+      sampled += 1
     }
     for d in 0..<dim {
-      let mean = Float(sums[d] / taken)
+      let mean = Float(sums[d] / sampled)
       guard mean.magnitude <= VectorTable.coordinateLimit else {
         isCentered = false
         throw .changing("vectors")

@@ -32,10 +32,10 @@ final class DirectComparison {
     _ block: Int, _ active: QueryMask, _ lists: [CandidateList], _ statistics: inout ResidualStatistics
   ) throws(CoverTreeError) {
     let positions = model.positions(ofBlock: block)
-    let labels = UnsafePointer(model.order.base) + positions.lowerBound
+    let indices = UnsafePointer(model.order.base) + positions.lowerBound
     var most = 0
     for i in 0..<group.count {
-      eligible[i] = active.contains(i) ? lowerBound(of: group.before[i], in: labels, positions.count) : 0
+      eligible[i] = active.contains(i) ? lowerBound(of: group.before[i], in: indices, positions.count) : 0
       most = max(most, eligible[i])
     }
     guard most > 0 else { return }
@@ -45,14 +45,14 @@ final class DirectComparison {
     let precise = limit * limit / (model.variance * model.variance)
     let rows = (0..<group.count).filter { eligible[$0] > 0 }
     try compare(
-      single, rows.filter { 1 < precise * group.residualVariance[$0] }, positions, labels, lists, &statistics)
+      single, rows.filter { 1 < precise * group.residualVariance[$0] }, positions, indices, lists, &statistics)
     try compare(
-      double, rows.filter { 1 >= precise * group.residualVariance[$0] }, positions, labels, lists, &statistics)
+      double, rows.filter { 1 >= precise * group.residualVariance[$0] }, positions, indices, lists, &statistics)
   }
 
   /// Compares some queries, each with the first points of the block that count for it.
   private func compare<S: Scalar>(
-    _ products: FeatureProducts<S>, _ rows: [Int], _ positions: Range<Int>, _ labels: UnsafePointer<Int32>,
+    _ products: FeatureProducts<S>, _ rows: [Int], _ positions: Range<Int>, _ indices: UnsafePointer<Int32>,
     _ lists: [CandidateList], _ statistics: inout ResidualStatistics
   ) throws(CoverTreeError) {
     guard !rows.isEmpty else { return }
@@ -70,7 +70,7 @@ final class DirectComparison {
       statistics.blocksCompared += 1
       statistics.bounded += count
       try lists[i].scan(
-        estimates.base, count: count, labels: labels, firstPosition: positions.lowerBound, own: group.indices[i],
+        estimates.base, count: count, indices: indices, firstPosition: positions.lowerBound, own: group.indices[i],
         excludesOwn: group.excludesSelf, among: group.copies,
         within: EstimateErrors(
           fixed: 0x1p-22,

@@ -13,12 +13,12 @@ extension CandidateList {
   /// - Parameters:
   ///   - estimates: of rho; whole vectors of 16.
   ///   - count: of points that count.
-  ///   - labels: their dataset indices.
+  ///   - indices: their dataset indices.
   ///   - firstPosition: the position of the first.
-  ///   - own: a label that stands for the query itself, which is at distance 0 whatever its variances say.
+  ///   - own: a index that stands for the query itself, which is at distance 0 whatever its variances say.
   ///   - copies: which of equal points count; nil for all.
   func scan(
-    _ estimates: UnsafePointer<Float>, count: Int, labels: UnsafePointer<Int32>, firstPosition: Int, own: Int32,
+    _ estimates: UnsafePointer<Float>, count: Int, indices: UnsafePointer<Int32>, firstPosition: Int, own: Int32,
     excludesOwn: Bool, among copies: FirstCopies?, within bounds: EstimateErrors, errors: UnsafePointer<Float>,
     scales: UnsafePointer<Float>, covariances: UnsafePointer<Double>? = nil
   ) throws(CoverTreeError) {
@@ -42,7 +42,7 @@ extension CandidateList {
         let lane = hits.trailingZeroBitCount
         hits &= hits &- 1
         let j = vector &* 16 &+ lane
-        let isOwn = labels[j] == own
+        let isOwn = indices[j] == own
         if isOwn && excludesOwn { continue }
         try append(
           Int32(truncatingIfNeeded: firstPosition &+ j), lower: isOwn ? 1 : upper[lane] - 2 * error[lane],

@@ -58,13 +58,13 @@ final class GroupSearch {
     fallbackQueries = QueryMask()
     for i in 0..<group.count {
       try lists[i].begin(goal, limit: group.limits[i])
-      if let copies = group.copies { try takeOwn(i, unlessAmong: copies) }
+      if let copies = group.copies { try insertOwn(i, unlessAmong: copies) }
     }
     if let byLowRank { try searchBlocks(by: byLowRank) } else { try searchDirectly() }
   }
 
   /// A query counts for itself even if it is not among the first copies.
-  private func takeOwn(_ i: Int, unlessAmong copies: FirstCopies) throws(CoverTreeError) {
+  private func insertOwn(_ i: Int, unlessAmong copies: FirstCopies) throws(CoverTreeError) {
     let position = group.positions[i]
     guard position >= 0, !copies.has(position: Int(position)), !group.excludesSelf, group.indices[i] < group.before[i]
     else {
@@ -168,10 +168,10 @@ final class GroupSearch {
       try lists[i].prune()
       var nearest = TopK(collected!, bound: group.limits[i])
       try decide(i, min(k, model.count), into: &nearest)
-      // The collector was given distances as they are.
+      // The handler was given distances as they are.
       let found = nearest.finished()
       let row = Int(group.rows[i]) * k
-      for rank in 0..<found.count { indices[row + rank] = found.labels[rank] }
+      for rank in 0..<found.count { indices[row + rank] = found.indices[rank] }
       for rank in found.count..<k { indices[row + rank] = -1 }
       for distances in request.distances {
         for rank in 0..<found.count { distances[row + rank] = found.squares[rank] }
@@ -181,7 +181,7 @@ final class GroupSearch {
   }
 
   /// Offers the exact distance of each candidate, those of the largest upper bounds first, until the rest cannot come
-  /// among the `k`. The collector compares distances as they are.
+  /// among the `k`. The handler compares distances as they are.
   private func decide(_ i: Int, _ k: Int, into nearest: inout TopK) throws(CoverTreeError) {
     let list = lists[i]
     try sequence.resize(to: list.count)
@@ -205,20 +205,20 @@ final class GroupSearch {
   }
 
   /// Takes the candidates of each query that are within the squared distance.
-  func list(into part: NeighborGraph.Part) throws(CoverTreeError) {
+  func list(into results: NeighborGraph.ThreadResults) throws(CoverTreeError) {
     guard case .within(let squared, _) = goal else { return }
     for i in 0..<group.count where !fallbackQueries.contains(i) {
       statistics.queries += 1
       if lists[i].isFull {
-        try part.leaveOut(position: group.positions[i])
+        try results.leaveOut(position: group.positions[i])
         continue
       }
-      try part.begin(position: group.positions[i])
+      try results.begin(position: group.positions[i])
       for first in stride(from: 0, to: lists[i].count, by: 8) {
         let (positions, squares) = decide(i, Array(first..<min(first + 8, lists[i].count))[...])
         for lane in 0..<min(8, lists[i].count - first)
         where squares[lane] <= squared && positions[lane] != group.positions[i] {
-          try part.append(positions[lane], squares[lane])
+          try results.append(positions[lane], squares[lane])
         }
       }
     }

@@ -227,9 +227,9 @@ final class LowRankComparison {
   ) throws(CoverTreeError) {
     let lowRankBlock = lowRankBlocks.blocks[block]
     let positions = lowRankBlock.positions
-    let labels = UnsafePointer(model.order.base) + positions.lowerBound
+    let indices = UnsafePointer(model.order.base) + positions.lowerBound
     for i in 0..<group.count {
-      eligible[i] = active.contains(i) ? lowerBound(of: group.before[i], in: labels, positions.count) : 0
+      eligible[i] = active.contains(i) ? lowerBound(of: group.before[i], in: indices, positions.count) : 0
     }
     estimate(projected(onto: block, active), lowRankBlock)
     let isOwn = block == group.block
@@ -238,7 +238,7 @@ final class LowRankComparison {
       statistics.bounded += eligible[i]
       let scale = 1 / group.residualVariance[i].squareRoot()
       try lists[i].scan(
-        estimates.base + i * model.blockSize, count: eligible[i], labels: labels, firstPosition: positions.lowerBound,
+        estimates.base + i * model.blockSize, count: eligible[i], indices: indices, firstPosition: positions.lowerBound,
         own: group.indices[i], excludesOwn: group.excludesSelf, among: group.copies,
         within: EstimateErrors(
           fixed: isOwn ? lowRankBlock.rounding : lowRankBlock.rounding + errors[i] * Self.rounding,

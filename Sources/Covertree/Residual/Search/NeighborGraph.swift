@@ -19,7 +19,7 @@ final class NeighborGraph: @unchecked Sendable {
   private let squares: Buffer<Double>
 
   /// What one thread has found.
-  final class Part {
+  final class ThreadResults {
     fileprivate let owners: GrowableBuffer<Int32>
     fileprivate let counts: GrowableBuffer<Int32>
     fileprivate let positions: GrowableBuffer<Int32>
@@ -50,27 +50,27 @@ final class NeighborGraph: @unchecked Sendable {
     }
   }
 
-  /// - Parameter parts: every point is in one of them.
-  init(_ parts: [Part], _ search: ResidualSearch, within squared: Double) throws(CoverTreeError) {
+  /// - Parameter all: every point is in one of them.
+  init(_ all: [ThreadResults], _ search: ResidualSearch, within squared: Double) throws(CoverTreeError) {
     (self.search, self.squared) = (search, squared)
     regions = search.lowRankBlocks?.knownRegions
     let count = search.model.count
     begin = try Buffer(count: count)
     end = try Buffer(count: count)
-    let total = parts.reduce(0) { $0 + $1.positions.count }
+    let total = all.reduce(0) { $0 + $1.positions.count }
     positions = try Buffer(count: total)
     squares = try Buffer(count: total)
     var next = 0
-    for part in parts {
-      (positions.base + next).update(from: part.positions.base, count: part.positions.count)
-      (squares.base + next).update(from: part.squares.base, count: part.positions.count)
-      for (slot, owner) in part.owners.elements.enumerated() {
-        guard part.counts[slot] >= 0 else {
+    for results in all {
+      (positions.base + next).update(from: results.positions.base, count: results.positions.count)
+      (squares.base + next).update(from: results.squares.base, count: results.positions.count)
+      for (slot, owner) in results.owners.elements.enumerated() {
+        guard results.counts[slot] >= 0 else {
           (begin[owner], end[owner]) = (-1, -1)
           continue
         }
         begin[owner] = next
-        next += Int(part.counts[slot])
+        next += Int(results.counts[slot])
         end[owner] = next
       }
     }

@@ -23,15 +23,15 @@ extension ResidualSearch {
     let set = try ResidualQuerySet(
       nil, rows: rows.elements, in: model, options: SearchOptions(), groupSize: Self.mostGroupSize,
       context: context)
-    var parts: [NeighborGraph.Part] = []
-    for _ in 0..<context.threads { parts.append(try NeighborGraph.Part()) }
-    let found = parts
+    var results: [NeighborGraph.ThreadResults] = []
+    for _ in 0..<context.threads { results.append(try NeighborGraph.ThreadResults()) }
+    let found = results
     let task = GroupTask(
       goal: .within(squared: squared, most: mostListed), groupSize: Self.mostGroupSize, context: context
     ) { (search, slot) throws(CoverTreeError) in try search.list(into: found[slot]) }
     let fallback = try searchBlocks(for: set, task)
     try searchFallback(fallback, of: set, task)
-    return try NeighborGraph(parts, self, within: squared)
+    return try NeighborGraph(results, self, within: squared)
   }
 
   /// Queries that are searched together, at most.

@@ -12,9 +12,9 @@ final class SpatialSearch: @unchecked Sendable {
     self.model = model
     let view = PointsView(base: UnsafePointer(model.coordinates.base), count: model.count, dim: model.dim)
     let boxes = try KDTree(
-      view, labels: model.order.base, leafSize: KDTree<Double>.defaultLeafSize, context: context)
+      view, indices: model.order.base, leafSize: KDTree<Double>.defaultLeafSize, context: context)
     points = SearchPoints(
-      boxes, labels: boxes.labels, rows: RowsElsewhere(rows: view, positionOfIndex: model.positionOfIndex, owner: model)
+      boxes, indices: boxes.indices, rows: RowsElsewhere(rows: view, positionOfIndex: model.positionOfIndex, owner: model)
     )
   }
 
@@ -61,7 +61,7 @@ struct CorrelationRows: NeighborRows {
 
   func write(_ found: SortedNeighbors, _ query: QuerySet<Double>.Query) throws(CoverTreeError) {
     let first = query.row &* k
-    for rank in 0..<found.count { indices[first + rank] = found.labels[rank] }
+    for rank in 0..<found.count { indices[first + rank] = found.indices[rank] }
     for rank in found.count..<k { indices[first + rank] = -1 }
     if let scores {
       for rank in 0..<found.count {
@@ -83,7 +83,7 @@ struct CorrelationRows: NeighborRows {
   ) {
     let count = min(8, found.count - rank)
     var positions = SIMD8<Int32>(repeating: 0)
-    for lane in 0..<count { positions[lane] = model.positionOfIndex[Int(found.labels[rank + lane])] }
+    for lane in 0..<count { positions[lane] = model.positionOfIndex[Int(found.indices[rank + lane])] }
     let squares = model.squaredDistances(
       from: ExactQuery(
         coordinates: query.coordinates, features: UnsafePointer(model.features.base),

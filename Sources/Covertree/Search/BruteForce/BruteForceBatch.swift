@@ -7,7 +7,7 @@ final class BruteForceBatch<Points: BruteForcePoints>: QueryBatch {
   typealias S = Points.S
 
   let points: Points
-  private let labels: Buffer<Int32>
+  private let indices: Buffer<Int32>
   private let k: Int
   private var queries: [BatchQuery<S>] = []
   var rows: [UnsafePointer<S>] { queries.map(\.query.coordinates) }
@@ -31,7 +31,7 @@ final class BruteForceBatch<Points: BruteForcePoints>: QueryBatch {
   init(_ points: Points, k: Int) throws(CoverTreeError) {
     self.points = points
     self.k = k
-    labels = points.labels
+    indices = points.indices
     patience = max(32, k)
     let dim = Double(points.dim)
     slack = (dim + 8) * Double(S.ulpOfOne)
@@ -71,8 +71,8 @@ final class BruteForceBatch<Points: BruteForcePoints>: QueryBatch {
 
   @inline(__always)
   func keep(_ i: Int, position: Int, lower: Double, upper: Double) throws(CoverTreeError) {
-    guard position < labels.count else { return }
-    guard queries[i].eligible.admits(labels.base[position]) else { return }
+    guard position < indices.count else { return }
+    guard queries[i].eligible.admits(indices.base[position]) else { return }
     let position = Int32(truncatingIfNeeded: position)
     points.prefetch(position)
     let list = candidates[i]
@@ -91,7 +91,7 @@ final class BruteForceBatch<Points: BruteForcePoints>: QueryBatch {
       let least = min(score, Double(S.greatestFiniteMagnitude))
       let hidden = (points.products ? scales[i] : least) * slack + underflow
       list[kept] = BruteForceCandidate(lower: least - hidden, position: position)
-      if score.isFinite { uppers[i].insert(score + hidden, labels[position]) }
+      if score.isFinite { uppers[i].insert(score + hidden, indices[position]) }
       kept += 1
     }
     try list.resize(to: kept)
@@ -116,7 +116,7 @@ final class BruteForceBatch<Points: BruteForcePoints>: QueryBatch {
         list[first].position, list[min(first + 1, left - 1)].position, list[min(first + 2, left - 1)].position,
         list[min(first + 3, left - 1)].position)
       let scores = points.decided(query, positions)
-      for lane in 0..<min(4, left - first) { nearest.insert(scores[lane], labels[positions[lane]]) }
+      for lane in 0..<min(4, left - first) { nearest.insert(scores[lane], indices[positions[lane]]) }
     }
     return nearest.finished()
   }

@@ -21,7 +21,7 @@ struct BruteForceRadius<Points: BruteForcePoints> {
   /// Hands over what is found for each of some queries; those of one batch one after the other, by one thread.
   func run<B: BatchScan>(
     _ positions: Range<Int>, _ make: (RadiusBatch<Points>) throws(CoverTreeError) -> B,
-    take: (Query, FoundWithin) throws(CoverTreeError) -> Void
+    keep: (Query, FoundWithin) throws(CoverTreeError) -> Void
   ) throws(CoverTreeError) {
     let size = RadiusBatch<Points>.size
     let scanners = PerThread<RadiusScanner<Points, B>>(count: context.threads)
@@ -43,7 +43,7 @@ struct BruteForceRadius<Points: BruteForcePoints> {
         try scanner.scan.run()
         for (i, query) in queries.enumerated() {
           let (neighbors, count) = try scanner.batch.decided(i)
-          try take(query.query, FoundWithin(neighbors: neighbors, count: count, batch: part, slot: slot))
+          try keep(query.query, FoundWithin(neighbors: neighbors, count: count, batch: part, slot: slot))
         }
         counters.add(queries: queries.count, points: queries.count * points.count, boxes: 0)
       }
@@ -67,12 +67,12 @@ extension BruteForceRadius {
   ///
   /// - Returns: false if no product is possible; nothing was handed over.
   func run<T>(
-    _ positions: Range<Int>, take: (Query, FoundWithin) throws(CoverTreeError) -> Void
+    _ positions: Range<Int>, keep: (Query, FoundWithin) throws(CoverTreeError) -> Void
   ) throws(CoverTreeError) -> Bool where Points == FlatPoints<T> {
     if let bytes = try points.quantizedPoints(context), try suits(bytes) {
-      try run(positions, { (batch) throws(CoverTreeError) in try QuantizedScan(bytes, batch) }, take: take)
+      try run(positions, { (batch) throws(CoverTreeError) in try QuantizedScan(bytes, batch) }, keep: take)
     } else if let norms = try points.bruteForceNorms(context) {
-      try run(positions, { (batch) throws(CoverTreeError) in try BruteForceScan(norms, batch) }, take: take)
+      try run(positions, { (batch) throws(CoverTreeError) in try BruteForceScan(norms, batch) }, keep: take)
     } else {
       return false
     }
@@ -145,7 +145,7 @@ final class RadiusBatch<Points: BruteForcePoints>: QueryBatch {
   typealias S = Points.S
 
   let points: Points
-  private let labels: Buffer<Int32>
+  private let indices: Buffer<Int32>
   private let reach: QueryReach<S>
   private let lists: Bool
   private var queries: [BatchQuery<S>] = []
@@ -166,7 +166,7 @@ final class RadiusBatch<Points: BruteForcePoints>: QueryBatch {
 
   init(_ points: Points, reach: QueryReach<S>, lists: Bool) throws(CoverTreeError) {
     (self.points, self.reach, self.lists) = (points, reach, lists)
-    labels = points.labels
+    indices = points.indices
     resolution = S.self == Double.self && !points.products ? Score.leastSquare : -.infinity
     limits = try Buffer(count: Self.size)
     certain = try Buffer(count: Self.size)
@@ -198,8 +198,8 @@ final class RadiusBatch<Points: BruteForcePoints>: QueryBatch {
 
   @inline(__always)
   func keep(_ i: Int, position: Int, lower: Double, upper: Double) throws(CoverTreeError) {
-    guard position < labels.count else { return }
-    guard queries[i].eligible.admits(labels.base[position]) else { return }
+    guard position < indices.count else { return }
+    guard queries[i].eligible.admits(indices.base[position]) else { return }
     guard upper > certain.base[i] else {
       counts.base[i] &+= 1
       return
@@ -229,7 +229,7 @@ final class RadiusBatch<Points: BruteForcePoints>: QueryBatch {
       let scores = reach.decision?.scores(query, positions) ?? points.decided(query.coordinates, positions)
       for lane in 0...min(3, last - first) where scores[lane] <= limit {
         count += 1
-        if lists { try neighbors.append(Candidate(squared: scores[lane], index: labels[positions[lane]])) }
+        if lists { try neighbors.append(Candidate(squared: scores[lane], index: indices[positions[lane]])) }
       }
     }
     counts[i] += count

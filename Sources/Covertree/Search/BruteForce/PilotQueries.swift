@@ -15,7 +15,7 @@ final class PilotQueries<S: Scalar>: @unchecked Sendable {
   private let dim: Int
   private let queries: Buffer<S>
   private let farthest: Buffer<Double>
-  private let taken = Counter()
+  private let recorded = Counter()
 
   /// Bytes are compared where rounding to them hides no more than this share of a neighbour's distance.
   private static var hiddenShare: Double { 0.05 }
@@ -29,7 +29,7 @@ final class PilotQueries<S: Scalar>: @unchecked Sendable {
   /// Takes down what one has found.
   func record(_ found: SortedNeighbors, _ query: QuerySet<S>.Query) {
     guard found.count > 0 else { return }
-    let position = taken.next()
+    let position = recorded.next()
     (queries.base + position * dim).update(from: query.coordinates, count: dim)
     farthest[position] = found.squares[found.count - 1]
   }
@@ -37,7 +37,7 @@ final class PilotQueries<S: Scalar>: @unchecked Sendable {
   /// - Returns: nil where bytes hide too much beside what the pilots found.
   func estimate<Points: BruteForcePoints<S>>(_ points: Points, _ bytes: QuantizedPoints<S>) -> RadiusEstimate<S>? {
     var (excess, sizes) = (-Double.infinity, 0.0)
-    for pilot in 0..<taken.value {
+    for pilot in 0..<recorded.value {
       let query = UnsafePointer(queries.base + pilot * dim)
       if points.products {
         let length = lengthOf(query, points.dim)
@@ -48,7 +48,7 @@ final class PilotQueries<S: Scalar>: @unchecked Sendable {
         sizes += farthest[pilot].squareRoot()
       }
     }
-    guard bytes.remainder * Double(taken.value) <= Self.hiddenShare * sizes else { return nil }
+    guard bytes.remainder * Double(recorded.value) <= Self.hiddenShare * sizes else { return nil }
     return RadiusEstimate(bytes: bytes, products: points.products, excess: excess)
   }
 }

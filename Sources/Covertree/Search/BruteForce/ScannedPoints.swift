@@ -23,8 +23,8 @@ protocol ScannedPoints<S>: AnyObject, Sendable {
 
 /// The same where single points are decided about.
 protocol BruteForcePoints<S>: ScannedPoints {
-  /// By position; `noLabel` for points that do not count.
-  var labels: Buffer<Int32> { get }
+  /// By position; `noIndex` for points that do not count.
+  var indices: Buffer<Int32> { get }
   /// The length of the longest point, where products are compared.
   var longest: Double { get }
 

@@ -60,12 +60,12 @@ private func pivot<R: PointRecords, S>(
 private func fillSample<Number>(
   _ sample: UnsafeMutablePointer<Number>, _ size: Int, _ positions: Range<Int>, _ round: Int, _ number: (Int) -> Number
 ) {
-  let part = positions.count / size
+  let interval = positions.count / size
   var noise = UInt32(truncatingIfNeeded: round &* 0x2545_F491 &+ 0x9E37_79B9)
   for position in 0..<size {
     noise = noise &* 1_664_525 &+ 1_013_904_223
-    let within = Int(UInt64(noise) &* UInt64(truncatingIfNeeded: part) &>> 32)
-    sample[position] = number(positions.lowerBound &+ position &* part &+ within)
+    let within = Int(UInt64(noise) &* UInt64(truncatingIfNeeded: interval) &>> 32)
+    sample[position] = number(positions.lowerBound &+ position &* interval &+ within)
   }
 }
 

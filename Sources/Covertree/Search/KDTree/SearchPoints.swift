@@ -1,6 +1,6 @@
 /// Points as searches see them: the segments of one snapshot of a tree, or one k-d tree over rows that something else has.
 ///
-/// A point has a *position*, its number among the positions of all segments, one segment after the other, and a *label*, its dataset index.
+/// A point has a *position*, its number among the positions of all segments, one segment after the other, and a *index*, its dataset index.
 /// Immutable.
 final class SearchPoints<S: Scalar>: @unchecked Sendable {
   /// The oldest first, whose indices are the lowest; it is the largest, too.
@@ -26,7 +26,7 @@ final class SearchPoints<S: Scalar>: @unchecked Sendable {
     views.reserveCapacity(segments.count)
     for (segment, removedCount) in zip(segments, removedCounts) {
       views.append(SegmentView(segment, firstPosition: first, removedCount: removedCount, time: time))
-      first += segment.labels.count
+      first += segment.indices.count
     }
     self.views = views
     arrays = views.map(\.arrays)
@@ -38,9 +38,9 @@ final class SearchPoints<S: Scalar>: @unchecked Sendable {
 
   /// A k-d tree over rows that something else has.
   ///
-  /// - Parameter labels: by position in the boxes; `noLabel` for points that do not count.
-  init(_ boxes: KDTree<S>, labels: Buffer<Int32>, rows: RowsElsewhere<S>) {
-    let segment = Segment(boxes, labels: labels, indices: 0..<rows.indexCount)
+  /// - Parameter indices: by position in the boxes; `noIndex` for points that do not count.
+  init(_ boxes: KDTree<S>, indices: Buffer<Int32>, rows: RowsElsewhere<S>) {
+    let segment = Segment(boxes, indices: indices, indexRange: 0..<rows.indexCount)
     views = [SegmentView(segment, firstPosition: 0, removedCount: 0, time: 0)]
     arrays = [views[0].arrays]
     liveBefore = [Lazy()]
@@ -69,9 +69,9 @@ final class SearchPoints<S: Scalar>: @unchecked Sendable {
 
   /// The dataset index of the point at a position, removed or not.
   @inline(__always)
-  func label(at position: Int) -> Int32 {
+  func index(at position: Int) -> Int32 {
     let (segment, inside) = arrays.locate(position)
-    return segment.labels[inside]
+    return segment.indices[inside]
   }
 
   /// Copies the coordinates of the point at a position; of the segment's first point if there is none.
@@ -88,7 +88,7 @@ final class SearchPoints<S: Scalar>: @unchecked Sendable {
     let positions = try Buffer<Int32>(count: liveCount)
     var next = 0
     for view in views {
-      for position in 0..<view.segment.count where view.label(position) != KDTree<S>.noLabel {
+      for position in 0..<view.segment.count where view.index(position) != KDTree<S>.noIndex {
         positions[next] = Int32(view.firstPosition + position)
         next += 1
       }
@@ -99,12 +99,12 @@ final class SearchPoints<S: Scalar>: @unchecked Sendable {
   /// How many points of a segment before each of its leaves, and all of them, count; nil where all points do.
   func liveBeforeLeaves(_ number: Int) throws(CoverTreeError) -> Buffer<Int32>? {
     let view = views[number]
-    guard view.removedCount > 0 || view.segment.labels !== view.boxes.labels else { return nil }
+    guard view.removedCount > 0 || view.segment.indices !== view.boxes.indices else { return nil }
     return try liveBefore[number].get { () throws(CoverTreeError) in
       let size = view.boxes.leafSize
-      let before = try Buffer<Int32>(count: view.segment.labels.count / size + 1, filledWith: 0)
+      let before = try Buffer<Int32>(count: view.segment.indices.count / size + 1, filledWith: 0)
       for leaf in 0..<before.count - 1 {
-        let live = (leaf * size..<(leaf + 1) * size).count { view.label($0) != KDTree<S>.noLabel }
+        let live = (leaf * size..<(leaf + 1) * size).count { view.index($0) != KDTree<S>.noIndex }
         before[leaf + 1] = before[leaf] + Int32(live)
       }
       return before
@@ -125,10 +125,10 @@ final class SearchPoints<S: Scalar>: @unchecked Sendable {
   }
 }
 
-/// Rows that something else has, by label.
+/// Rows that something else has, by index.
 struct RowsElsewhere<S: Scalar>: @unchecked Sendable {
   let rows: PointsView<S>
-  /// Label to row; nil if it is the row.
+  /// Index to row; nil if it is the row.
   let positionOfIndex: Buffer<Int32>?
   /// Keeps the rows.
   let owner: AnyObject
@@ -136,5 +136,5 @@ struct RowsElsewhere<S: Scalar>: @unchecked Sendable {
   var indexCount: Int { positionOfIndex?.count ?? rows.count }
 
   @inline(__always)
-  subscript(label: Int32) -> UnsafePointer<S> { rows.row(positionOfIndex.map { Int($0[label]) } ?? Int(label)) }
+  subscript(index: Int32) -> UnsafePointer<S> { rows.row(positionOfIndex.map { Int($0[index]) } ?? Int(index)) }
 }

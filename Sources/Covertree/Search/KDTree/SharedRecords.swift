@@ -44,7 +44,7 @@ struct SharedRecords<R: PointRecords> {
     return Double(before.value) / Double(positions.count)
   }
 
-  /// Puts the points below a pivot along a coordinate first: those of each chunk, then parts of chunks that are on the wrong side
+  /// Puts the points below a pivot along a coordinate first: those of each chunk, then ranges of chunks that are on the wrong side
   /// are swapped.
   ///
   /// - Returns: how many they are.
@@ -55,8 +55,8 @@ struct SharedRecords<R: PointRecords> {
     }
     let total = below.elements.reduce(0, +)
     let middle = positions.lowerBound + total
-    var early = MisplacedParts()
-    var late = MisplacedParts()
+    var early = MisplacedRanges()
+    var late = MisplacedRanges()
     for number in 0..<below.count {
       let chunk = chunk(number, of: positions)
       let cut = chunk.lowerBound + below[number]
@@ -68,7 +68,7 @@ struct SharedRecords<R: PointRecords> {
   }
 
   /// Swaps two lists of as many records.
-  private func exchange(_ early: MisplacedParts, _ late: MisplacedParts) throws(CoverTreeError) {
+  private func exchange(_ early: MisplacedRanges, _ late: MisplacedParts) throws(CoverTreeError) {
     let size = records.size
     try context.forEach(early.count, grain: Self.chunk) { (range, slot) throws(CoverTreeError) in
       let own = try scratch.value(slot) { () throws(CoverTreeError) in try CutScratch(dim: dim) }
@@ -87,27 +87,27 @@ struct SharedRecords<R: PointRecords> {
 }
 
 /// Ranges of positions one after the other.
-private struct MisplacedParts {
-  private var parts: [Range<Int>] = []
-  /// How many come before each part.
+private struct MisplacedRanges {
+  private var ranges: [Range<Int>] = []
+  /// How many come before each range.
   private var before: [Int] = []
   private(set) var count = 0
 
-  mutating func append(_ part: Range<Int>) {
-    guard !part.isEmpty else { return }
-    parts.append(part)
+  mutating func append(_ range: Range<Int>) {
+    guard !range.isEmpty else { return }
+    ranges.append(range)
     before.append(count)
-    count += part.count
+    count += range.count
   }
 
-  /// The position of one of them, and how many follow it in its part, itself included.
+  /// The position of one of them, and how many follow it in its range, itself included.
   func position(_ number: Int) -> (position: Int, left: Int) {
-    var (low, high) = (0, parts.count)
+    var (low, high) = (0, ranges.count)
     while high - low > 1 {
       let middle = (low + high) / 2
       if before[middle] <= number { low = middle } else { high = middle }
     }
     let within = number - before[low]
-    return (parts[low].lowerBound + within, parts[low].count - within)
+    return (ranges[low].lowerBound + within, ranges[low].count - within)
   }
 }

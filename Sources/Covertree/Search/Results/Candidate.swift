@@ -13,9 +13,9 @@ struct Candidate: BitwiseCopyable {
 struct SortedNeighbors {
   let count: Int
   let squares: UnsafePointer<Double>
-  let labels: UnsafePointer<Int64>
+  let indices: UnsafePointer<Int64>
 
-  init(count: Int, squares: UnsafePointer<Double>, labels: UnsafePointer<Int64>) {
-    (self.count, self.squares, self.labels) = (count, squares, labels)
+  init(count: Int, squares: UnsafePointer<Double>, indices: UnsafePointer<Int64>) {
+    (self.count, self.squares, self.indices) = (count, squares, indices)
   }
 }

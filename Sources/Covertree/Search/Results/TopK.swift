@@ -7,7 +7,7 @@ struct TopK {
   static let sortedLimit = 128
   private static let width = 8
 
-  /// Scratch for collectors of `k`, one after the other.
+  /// Scratch for handlers of `k`, one after the other.
   final class Scratch {
     fileprivate let squared: Buffer<Double>
     fileprivate let indices: Buffer<Int64>
@@ -49,7 +49,7 @@ struct TopK {
     }
   }
 
-  /// Whether a point of a score and a label comes before one that is kept.
+  /// Whether a point of a score and an index comes before one that is kept.
   @inline(__always)
   func wants(_ squared: Double, _ index: Int32) -> Bool {
     guard squared == worst && count == k else { return squared <= worst }
@@ -149,7 +149,7 @@ struct TopK {
   /// What was found, in order. Nothing may be inserted afterwards.
   mutating func finished() -> SortedNeighbors {
     if k > Self.sortedLimit { sortHeap() }
-    return SortedNeighbors(count: count, squares: squared, labels: indices)
+    return SortedNeighbors(count: count, squares: squared, indices: indices)
   }
 
   private mutating func sortHeap() {

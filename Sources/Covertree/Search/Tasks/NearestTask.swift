@@ -83,7 +83,7 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
     var closest = PacketNearest<S>(lanes.rounding)
     let result = try Arena(Arena.size(1, of: Double.self), Arena.size(1, of: Int64.self))
     defer { withExtendedLifetime(result) {} }
-    let (square, label) = (result.allocate(1, of: Double.self), result.allocate(1, of: Int64.self))
+    let (square, index) = (result.allocate(1, of: Double.self), result.allocate(1, of: Int64.self))
     for first in stride(from: positions.lowerBound, to: positions.upperBound, by: S.width) {
       let together = first..<min(positions.upperBound, first + S.width)
       lanes.removeAll()
@@ -96,13 +96,13 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
         let query = queries[position]
         switch closest.outcome(position - first, of: lanes) {
         case .nothing:
-          try write(SortedNeighbors(count: 0, squares: square, labels: label), query)
+          try write(SortedNeighbors(count: 0, squares: square, indices: index), query)
         case .found(let position, let squared):
           square.pointee = squared
-          label.pointee = Int64(points.label(at: position))
+          index.pointee = Int64(points.index(at: position))
           try write(
             SortedNeighbors(
-              count: squared <= options.farthestScore(query.row, S.self) ? 1 : 0, squares: square, labels: label), query
+              count: squared <= options.farthestScore(query.row, S.self) ? 1 : 0, squares: square, indices: index), query
           )
         case .undecided:
           try write(try exact.nearest(to: query, options), query)
@@ -157,7 +157,7 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
     }
   }
 
-  /// The earliest bound on labels of some queries.
+  /// The earliest bound on indices of some queries.
   @inline(__always)
   private func earliest(_ positions: Range<Int>, _ queries: QueryRows<S>) -> Int32 {
     guard options.areSomeTooLate else { return Int32.max }

@@ -69,14 +69,14 @@ struct QuerySet<S: Scalar> {
   init(allOf points: SearchPoints<S>) throws(CoverTreeError) {
     count = points.liveCount
     let positions = try points.livePositions()
-    let lowest = points.views[0].segment.indices.lowerBound
-    let span = points.views[points.views.count - 1].segment.indices.upperBound - lowest
+    let lowest = points.views[0].segment.indexRange.lowerBound
+    let span = points.views[points.views.count - 1].segment.indexRange.upperBound - lowest
     guard lowest > 0 || span > count else {
       source = .stored(points, positions: positions, rows: .index)
       return
     }
     let rows = try Buffer<Int32>(count: span, filledWith: 0)
-    for number in 0..<count { rows[Int(points.label(at: positions.map { Int($0[number]) } ?? number)) - lowest] = 1 }
+    for number in 0..<count { rows[Int(points.index(at: positions.map { Int($0[number]) } ?? number)) - lowest] = 1 }
     var row: Int32 = 0
     for offset in 0..<span {
       let isThere = rows[offset]
@@ -135,7 +135,7 @@ struct QueryRows<S: Scalar> {
     for (offset, number) in numbers.enumerated() {
       let position = positions.map { Int($0[number]) } ?? number
       points.copy(position, into: coordinates + offset * dim)
-      indices[offset] = points.label(at: position)
+      indices[offset] = points.index(at: position)
       switch resultRows {
       case .bySequence(let buffer): rows[offset] = buffer[number]
       case .byIndex(let buffer, let lowest): rows[offset] = buffer[indices[offset] - lowest]

@@ -42,8 +42,8 @@ struct RadiusTask<S: Scalar, Reported: Scalar>: DimensionTask {
         if S.self == Float.self, let rounded {
           try search.findPrecisely(query, locator!, rounded, options, into: list)
         } else {
-          var collector = RadiusCollector<S>(found: list, worst: options.farthestScore(query.row, S.self))
-          try search.run(query.coordinates, options.eligible(query), into: &collector)
+          var handler = RadiusHandler<S>(found: list, worst: options.farthestScore(query.row, S.self))
+          try search.run(query.coordinates, options.eligible(query), into: &handler)
         }
         try sort.sort(UnsafeMutableBufferPointer(rebasing: list.all[first...]))
         found.offsets[query.row + 1] = Int64(list.count - first)

@@ -55,16 +55,16 @@ extension KDTreeSearch {
     _ query: QuerySet<S>.Query, _ locator: PointLocator<S>, _ rounded: RoundedQueries, _ options: SearchOptions,
     into found: GrowableBuffer<Candidate>
   ) throws(CoverTreeError) {
-    var collector = PreciseWithin(
+    var handler = PreciseWithin(
       locator: locator, rounded: rounded, query: query, limit: options.farthestScore(query.row, Double.self),
       found: found
     )
-    try run(query.coordinates, options.eligible(query), into: &collector)
+    try run(query.coordinates, options.eligible(query), into: &handler)
   }
 }
 
 /// All points of at most a score from a query that was rounded.
-private struct PreciseWithin<S: Scalar>: DecidingCollector {
+private struct PreciseWithin<S: Scalar>: ExactHandler {
   private let locator: PointLocator<S>
   private let rounded: RoundedQueries
   private let query: UnsafePointer<Double>
@@ -81,9 +81,9 @@ private struct PreciseWithin<S: Scalar>: DecidingCollector {
     worst = rounded.reach(limit, query.row)
   }
 
-  mutating func insert(_ squared: Double, _ label: Int32) throws(CoverTreeError) {
-    let score = euclideanScore(query, locator.coordinates(label), stride: S.width, dim: rounded.queries.dim)
-    if score <= limit { try found.append(Candidate(squared: score, index: label)) }
+  mutating func insert(_ squared: Double, _ index: Int32) throws(CoverTreeError) {
+    let score = euclideanScore(query, locator.coordinates(index), stride: S.width, dim: rounded.queries.dim)
+    if score <= limit { try found.append(Candidate(squared: score, index: index)) }
   }
 }
 
@@ -134,7 +134,7 @@ struct PreciseNearestTask: DimensionTask {
         let found = try search.nearest(
           to: rounded.queries.row(query.row), options.eligible(query),
           bound: options.farthestScore(query.row, Double.self))
-        write(query.row, found.count) { Candidate(squared: found.squares[$0], index: Int32(found.labels[$0])) }
+        write(query.row, found.count) { Candidate(squared: found.squares[$0], index: Int32(found.indices[$0])) }
       }
       counters.add(queries: 0, points: search.pointsCompared, boxes: search.boxesCompared)
     }
@@ -172,7 +172,7 @@ private struct PreciseRows: NeighborRows {
   func write(_ found: SortedNeighbors, _ query: QuerySet<Float>.Query) throws(CoverTreeError) {
     if task.rounded.areExact {
       return task.write(query.row, found.count) {
-        Candidate(squared: found.squares[$0], index: Int32(truncatingIfNeeded: found.labels[$0]))
+        Candidate(squared: found.squares[$0], index: Int32(truncatingIfNeeded: found.indices[$0]))
       }
     }
     let limit = task.options.farthestScore(query.row, Double.self)
@@ -181,10 +181,10 @@ private struct PreciseRows: NeighborRows {
     let sorted = arena.allocate(found.count, of: Candidate.self)
     var count = 0
     for rank in 0..<found.count {
-      let label = Int32(truncatingIfNeeded: found.labels[rank])
-      let score = euclideanScore(row, locator.coordinates(label), stride: Float.width, dim: task.points.dim)
+      let index = Int32(truncatingIfNeeded: found.indices[rank])
+      let score = euclideanScore(row, locator.coordinates(index), stride: Float.width, dim: task.points.dim)
       guard score <= limit else { continue }
-      sorted[count] = Candidate(squared: score, index: label)
+      sorted[count] = Candidate(squared: score, index: index)
       count &+= 1
     }
     sort(UnsafeMutableBufferPointer(start: sorted, count: count))

@@ -4,8 +4,8 @@ import CNumerics
 ///
 /// While a search runs, all that happens to a point is that it becomes a candidate, and that its distance, as the filter has
 /// it, takes its place among the `k` smallest: they stand sorted in vectors, and three instructions a vector move those
-/// behind it up. Candidates that are within the threshold at the end are decided by float64 distances and then by labels.
-struct CandidateBuffer<S: Scalar>: Collector {
+/// behind it up. Candidates that are within the threshold at the end are decided by float64 distances and then by indices.
+struct CandidateBuffer<S: Scalar>: ResultHandler {
   /// Scratch for filters of `k`, one after the other.
   final class Scratch {
     /// What a whole vector may write behind the last candidate.
@@ -55,8 +55,8 @@ struct CandidateBuffer<S: Scalar>: Collector {
   private let vectors: Int
   private let rounding: RoundingBound<S>
   private var count = 0
-  /// Candidates whose distances have been taken into the smallest, and how many there have to be for the next ones to be.
-  private var taken = 0
+  /// Candidates whose distances have been inserted into the smallest, and how many there have to be for the next ones to be.
+  private var inserted = 0
   private var due: Int
   private var threshold: S
   /// Whether so many points show to be no farther than the k-th that the search has ended without an answer.
@@ -93,12 +93,12 @@ struct CandidateBuffer<S: Scalar>: Collector {
   @inline(__always)
   private mutating func tighten() {
     switch vectors {
-    case 1: takeDistances(Vectors<1>())
-    case 2: takeDistances(Vectors<2>())
-    case 4: takeDistances(Vectors<4>())
-    default: for candidate in taken..<count { insert(filtered[candidate]) }
+    case 1: insertDistances(Vectors<1>())
+    case 2: insertDistances(Vectors<2>())
+    case 4: insertDistances(Vectors<4>())
+    default: for candidate in inserted..<count { insert(filtered[candidate]) }
     }
-    taken = count
+    inserted = count
     due = count &+ scratch.patience
     let kth = UnsafeRawPointer(smallest).assumingMemoryBound(to: S.self)[scratch.k &- 1]
     threshold = min(threshold, rounding.upperBound(ofFiltered: kth))
@@ -108,9 +108,9 @@ struct CandidateBuffer<S: Scalar>: Collector {
 
   /// With the smallest in registers meanwhile.
   @inline(__always)
-  private func takeDistances<let length: Int>(_: Vectors<length>) {
+  private func insertDistances<let length: Int>(_: Vectors<length>) {
     var kept = InlineArray<length, S.Lanes> { smallest[$0] }
-    for candidate in taken..<count {
+    for candidate in inserted..<count {
       let x = S.Lanes(repeating: filtered[candidate])
       var vector = length &- 1
       while vector > 0 {
@@ -146,13 +146,13 @@ struct CandidateBuffer<S: Scalar>: Collector {
       positions[kept] = positions[candidate]
       kept &+= 1
     }
-    (count, taken, due) = (kept, kept, kept &+ scratch.patience)
+    (count, inserted, due) = (kept, kept, kept &+ scratch.patience)
     guard kept &+ 2 &* S.width > scratch.limit else { return }
-    (count, taken, due) = (0, 0, Int.max)
+    (count, inserted, due) = (0, 0, Int.max)
     (threshold, isCrowded) = (-.infinity, true)
   }
 
-  /// Sorts the candidates that are within the threshold by float64 distance and then by label, and takes the first `k`
+  /// Sorts the candidates that are within the threshold by float64 distance and then by index, and takes the first `k`
   /// that are within the bound. The reranker takes down where they are.
   @inline(__always)
   mutating func decided<D: Dimension>(
@@ -170,7 +170,7 @@ struct CandidateBuffer<S: Scalar>: Collector {
         let point = search.point(at: Int(positions[first &+ lane]))
         guard
           reranker.append(
-            point.coordinates, stride: S.width, point.label, shown: filtered[first &+ lane], search.dimension)
+            point.coordinates, stride: S.width, point.index, filtered: filtered[first &+ lane], search.dimension)
         else {
           return try reranker.sorted(decidedOneByOne(search, row, bound: bound))
         }
@@ -188,7 +188,7 @@ struct CandidateBuffer<S: Scalar>: Collector {
     for candidate in 0..<count where filtered[candidate] <= threshold {
       let point = search.point(at: Int(positions[candidate]))
       let squared = euclideanScore(row, point.coordinates, stride: S.width, dim: search.dimension.count)
-      nearest.insert(squared, point.label)
+      nearest.insert(squared, point.index)
     }
     return nearest
   }

@@ -1,14 +1,14 @@
 /// How many points lie within a score of a query, one query at a time.
 ///
-/// A box that lies wholly within it is counted without a visit if all its labels count: it is a range of positions. So a count
+/// A box that lies wholly within it is counted without a visit if all its indices count: it is a range of positions. So a count
 /// takes time for the points near its limit, not for those inside.
 struct CountSearch<S: Scalar, D: Dimension> {
   /// A segment, and what counts of it as a whole.
   private struct Counted {
     let arrays: SegmentArrays<S>
     let boxes: KDTree<S>
-    /// Of each lane of a node the largest label below it; nil where all labels count for all queries.
-    let largestLabel: Buffer<Int32>?
+    /// Of each lane of a node the largest index below it; nil where all indices count for all queries.
+    let largestIndex: Buffer<Int32>?
     /// Points before each leaf that count; nil where all do.
     let liveBefore: Buffer<Int32>?
   }
@@ -25,7 +25,7 @@ struct CountSearch<S: Scalar, D: Dimension> {
 
   private var dimension: D { exact.dimension }
 
-  /// - Parameter bounded: whether queries have bounds on labels.
+  /// - Parameter bounded: whether queries have bounds on indices.
   init(_ points: SearchPoints<S>, bounded: Bool, dimension: D) throws(CoverTreeError) {
     self.points = points
     rounding = RoundingBound(dim: dimension.count)
@@ -34,7 +34,7 @@ struct CountSearch<S: Scalar, D: Dimension> {
       segments.append(
         Counted(
           arrays: view.arrays, boxes: view.boxes,
-          largestLabel: bounded ? try view.boxes.largestLabel() : nil,
+          largestIndex: bounded ? try view.boxes.largestIndex() : nil,
           liveBefore: try points.liveBeforeLeaves(number)))
       depth = max(depth, view.boxes.depth)
     }
@@ -114,10 +114,10 @@ struct CountSearch<S: Scalar, D: Dimension> {
     boxesCompared &+= 1
     let lane0 = node &* S.width
     var hits = S.maskLessOrEqual(nearest, S.Lanes(repeating: limits.possible))
-    hits &= S.maskAdmitted(tree.smallestLabel + lane0, below: eligible.upperIndex, except: -1)
+    hits &= S.maskAdmitted(tree.smallestIndex + lane0, below: eligible.upperIndex, except: -1)
     var inside = hits & inside(boxes, farthest, limits)
-    if inside != 0, let largestLabel = segment.largestLabel {
-      inside &= S.maskAdmitted(largestLabel.base + lane0, below: eligible.upperIndex, except: -1)
+    if inside != 0, let largestIndex = segment.largestIndex {
+      inside &= S.maskAdmitted(largestIndex.base + lane0, below: eligible.upperIndex, except: -1)
     }
     hits &= ~inside
     while hits != 0 {

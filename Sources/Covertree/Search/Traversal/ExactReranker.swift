@@ -7,15 +7,15 @@ final class ExactReranker<S: Scalar> {
   private let capacity: Int
   /// Coordinate by coordinate, `capacity` points each.
   private let coordinates: UnsafeMutablePointer<S>
-  private let labels: UnsafeMutablePointer<Int32>
+  private let indices: UnsafeMutablePointer<Int32>
   /// Squared distances as the filter had them, and exact ones.
-  private let shown: UnsafeMutablePointer<S>
+  private let filtered: UnsafeMutablePointer<S>
   private let squares: UnsafeMutablePointer<Double>
   private let sortedSquares: UnsafeMutablePointer<Double>
-  private let sortedLabels: UnsafeMutablePointer<Int64>
+  private let sortedIndices: UnsafeMutablePointer<Int64>
   private let arena: Arena
   private(set) var count = 0
-  /// The largest label.
+  /// The largest index.
   private var latest: Int32 = -1
 
   init(dim: Int, k: Int) throws(CoverTreeError) {
@@ -27,11 +27,11 @@ final class ExactReranker<S: Scalar> {
       Arena.size(capacity, of: S.self), Arena.size(capacity, of: Double.self),
       Arena.size(capacity, of: Double.self), Arena.size(capacity, of: Int64.self))
     coordinates = arena.allocate(capacity * dim)
-    labels = arena.allocate(capacity)
-    shown = arena.allocate(capacity)
+    indices = arena.allocate(capacity)
+    filtered = arena.allocate(capacity)
     squares = arena.allocate(capacity)
     sortedSquares = arena.allocate(capacity)
-    sortedLabels = arena.allocate(capacity)
+    sortedIndices = arena.allocate(capacity)
   }
 
   @inline(__always)
@@ -43,13 +43,13 @@ final class ExactReranker<S: Scalar> {
   /// Adds a point; false where there is no room.
   @inline(__always)
   func append<D: Dimension>(
-    _ point: UnsafePointer<S>, stride: Int, _ label: Int32, shown distance: S, _ dimension: D
+    _ point: UnsafePointer<S>, stride: Int, _ index: Int32, filtered distance: S, _ dimension: D
   ) -> Bool {
     guard count < capacity else { return false }
     for d in 0..<dimension.count { coordinates[d &* capacity &+ count] = point[d &* stride] }
-    labels[count] = label
-    shown[count] = distance
-    latest = max(latest, label)
+    indices[count] = index
+    filtered[count] = distance
+    latest = max(latest, index)
     count &+= 1
     return true
   }
@@ -57,8 +57,8 @@ final class ExactReranker<S: Scalar> {
   /// Ends the adding, for the queries that follow. One that does not count for itself may be among the points:
   /// `spare` takes its place.
   @inline(__always)
-  func close<D: Dimension>(spare: (point: UnsafePointer<S>, label: Int32)?, _ dimension: D) {
-    if let spare, count < k || !append(spare.point, stride: 1, spare.label, shown: 0, dimension) { removeAll() }
+  func close<D: Dimension>(spare: (point: UnsafePointer<S>, index: Int32)?, _ dimension: D) {
+    if let spare, count < k || !append(spare.point, stride: 1, spare.index, filtered: 0, dimension) { removeAll() }
     // Lanes behind the last point repeat it.
     for slot in count..<max(count, (count &+ S.width &- 1) / S.width &* S.width) {
       for d in 0..<dimension.count { coordinates[d &* capacity &+ slot] = coordinates[d &* capacity &+ count &- 1] }
@@ -69,23 +69,23 @@ final class ExactReranker<S: Scalar> {
   @inline(__always)
   var isFull: Bool { count >= k }
 
-  /// Whether there are `k` points, all of labels below `before`.
+  /// Whether there are `k` points, all of indices below `before`.
   @inline(__always)
   func serves(before: Int32) -> Bool { count >= k && latest < before }
 
-  /// The first `k` by distance from a query, of those within a score. Equal ones stand by label.
+  /// The first `k` by distance from a query, of those within a score. Equal ones stand by index.
   @inline(__always)
   func sorted<D: Dimension>(from row: UnsafePointer<S>, _ dimension: D, within bound: Double) -> SortedNeighbors {
     fillSquares(from: row, dimension)
     var rankSum = 0
     for first in stride(from: 0, to: count, by: S.width) {
       // Of each the number of those that showed less.
-      let ranks = S.ranks(UnsafeRawPointer(shown + first).load(as: S.Lanes.self), among: shown, count)
+      let ranks = S.ranks(UnsafeRawPointer(filtered + first).load(as: S.Lanes.self), among: filtered, count)
       for lane in 0..<min(S.width, count &- first) {
         let rank = Int(ranks[lane])
         rankSum &+= rank
         sortedSquares[rank] = squares[first &+ lane]
-        sortedLabels[rank] = Int64(labels[first &+ lane])
+        sortedIndices[rank] = Int64(indices[first &+ lane])
       }
     }
     if 2 &* rankSum != count &* (count &- 1) || !ascends() { sortOneByOne() }
@@ -94,15 +94,15 @@ final class ExactReranker<S: Scalar> {
     }
     var found = min(k, count)
     while found > 0 && sortedSquares[found &- 1] > bound { found &-= 1 }
-    return SortedNeighbors(count: found, squares: sortedSquares, labels: sortedLabels)
+    return SortedNeighbors(count: found, squares: sortedSquares, indices: sortedIndices)
   }
 
-  /// What a collector has found.
-  func sorted(_ collector: consuming TopK) -> SortedNeighbors {
-    let found = collector.finished()
+  /// What a handler has found.
+  func sorted(_ handler: consuming TopK) -> SortedNeighbors {
+    let found = handler.finished()
     sortedSquares.update(from: found.squares, count: found.count)
-    sortedLabels.update(from: found.labels, count: found.count)
-    return SortedNeighbors(count: found.count, squares: sortedSquares, labels: sortedLabels)
+    sortedIndices.update(from: found.indices, count: found.count)
+    return SortedNeighbors(count: found.count, squares: sortedSquares, indices: sortedIndices)
   }
 
   /// Puts scores in place of squares that have lost their digits, and sorts by them.
@@ -150,18 +150,18 @@ final class ExactReranker<S: Scalar> {
   @inline(never)
   private func sortOneByOne() {
     for slot in 0..<count {
-      let (square, label) = (squares[slot], Int64(labels[slot]))
+      let (square, index) = (squares[slot], Int64(indices[slot]))
       var position = slot
       while position > 0,
         sortedSquares[position - 1] > square
-          || (sortedSquares[position - 1] == square && sortedLabels[position - 1] > label)
+          || (sortedSquares[position - 1] == square && sortedIndices[position - 1] > index)
       {
         sortedSquares[position] = sortedSquares[position - 1]
-        sortedLabels[position] = sortedLabels[position - 1]
+        sortedIndices[position] = sortedIndices[position - 1]
         position -= 1
       }
       sortedSquares[position] = square
-      sortedLabels[position] = label
+      sortedIndices[position] = index
     }
   }
 

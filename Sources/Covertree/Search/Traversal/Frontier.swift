@@ -5,7 +5,7 @@ final class Frontier<S: Scalar> {
 
   private(set) var boxes: UnsafeMutablePointer<S.Lanes>!
   private(set) var children: UnsafeMutablePointer<Int32>!
-  private(set) var smallestLabel: UnsafeMutablePointer<Int32>!
+  private(set) var smallestIndex: UnsafeMutablePointer<Int32>!
   private var arena: Arena?
   private var count = 0
   private let dim: Int
@@ -22,7 +22,7 @@ final class Frontier<S: Scalar> {
     let arena = try Arena(
       Arena.size(vectors, of: S.Lanes.self), Arena.size(Self.capacity, of: Int32.self),
       Arena.size(Self.capacity, of: Int32.self))
-    (boxes, children, smallestLabel) = (
+    (boxes, children, smallestIndex) = (
       arena.allocate(vectors), arena.allocate(Self.capacity), arena.allocate(Self.capacity)
     )
     self.arena = arena
@@ -34,7 +34,7 @@ final class Frontier<S: Scalar> {
     let source = UnsafeRawPointer(tree.boxes.base + node &* dim &* 2).assumingMemoryBound(to: S.self) + lane
     for side in 0..<2 &* dim { sides[side &* S.width] = source[side &* S.width] }
     children[count] = tree.children[node &* S.width &+ lane]
-    smallestLabel[count] = tree.smallestLabel[node &* S.width &+ lane]
+    smallestIndex[count] = tree.smallestIndex[node &* S.width &+ lane]
     count &+= 1
     return true
   }
@@ -45,7 +45,7 @@ final class Frontier<S: Scalar> {
     let inUse = count
     while count < end {
       for side in 0..<2 &* dim { sides[side &* S.width] = side % 2 == 0 ? .infinity : -.infinity }
-      smallestLabel[count] = KDTree<S>.noLabel
+      smallestIndex[count] = KDTree<S>.noIndex
       count &+= 1
     }
     count = inUse

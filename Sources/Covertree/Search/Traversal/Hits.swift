@@ -9,7 +9,7 @@ struct Hits<S: Scalar, D: Dimension> {
   let dimension: D
   /// Of the first lane, among the positions of all trees.
   let position: Int
-  let labels: UnsafePointer<Int32>
+  let indices: UnsafePointer<Int32>
 
   /// The score that all decisions are made by: `euclideanScore`, bit for bit, unless the lane is one of `near`.
   @inline(__always)
@@ -37,5 +37,5 @@ struct Hits<S: Scalar, D: Dimension> {
   }
 
   @inline(__always)
-  func label(_ lane: Int) -> Int32 { labels[lane] }
+  func index(_ lane: Int) -> Int32 { indices[lane] }
 }

@@ -95,7 +95,7 @@ extension Packet {
   ///
   /// - Parameters:
   ///   - reach: the farthest that a lane wants.
-  ///   - latest: labels from here on matter to no lane.
+  ///   - latest: indices from here on matter to no lane.
   @inline(__always)
   mutating func push(_ tree: SegmentArrays<S>, childrenOf node: Int, _ reach: S, _ latest: Int32) {
     let boxes = tree.boxes + node &* dimension.count &* 2
@@ -107,7 +107,7 @@ extension Packet {
       let lane = hits.trailingZeroBitCount
       hits &= hits &- 1
       let number = node &* S.width &+ lane
-      guard tree.smallestLabel[number] < latest else { continue }
+      guard tree.smallestIndex[number] < latest else { continue }
       let box = Box(bound: bound[lane], child: tree.children[number], number: Int32(truncatingIfNeeded: number))
       var slot = top
       while slot > first && stack[slot &- 1].bound < box.bound {

@@ -2,7 +2,7 @@
 ///
 /// A lane knows the point that shows least and what the next one shows. Where rounding could have put the two in the wrong
 /// order, or they are equally near, the lane is *undecided* and has to be searched for by itself.
-struct PacketNearest<S: Scalar>: PacketCollector {
+struct PacketNearest<S: Scalar>: PacketHandler {
   enum Outcome {
     case nothing
     /// A position, and the score that decisions are made by.

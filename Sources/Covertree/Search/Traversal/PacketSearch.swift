@@ -47,95 +47,95 @@ struct PacketSearch<S: Scalar, D: Dimension> {
     packet.add(row, limit: rounding.upperBound(of: bound))
   }
 
-  /// Offers the collector every point that a lane could want.
+  /// Offers the handler every point that a lane could want.
   @inline(__always)
-  mutating func run<C: PacketCollector>(into collector: inout C) throws(CoverTreeError) where C.S == S {
+  mutating func run<C: PacketHandler>(into handler: inout C) throws(CoverTreeError) where C.S == S {
     packet.close()
     for lane in packet.count..<S.width {
       before[lane] = Int32.min
       excluded[lane] = -1
     }
-    collector.begin(self)
+    handler.begin(self)
     var latest = Int32.min
     for lane in 0..<packet.count { latest = max(latest, before[lane]) }
-    try walk(first, latest, into: &collector)
-    if trees.count > 1 { try walkOthers(latest, into: &collector) }
+    try walk(first, latest, into: &handler)
+    if trees.count > 1 { try walkOthers(latest, into: &handler) }
   }
 
   /// The trees after the first.
   @inline(never)
-  private mutating func walkOthers<C: PacketCollector>(
-    _ latest: Int32, into collector: inout C
+  private mutating func walkOthers<C: PacketHandler>(
+    _ latest: Int32, into handler: inout C
   ) throws(CoverTreeError) where C.S == S {
-    for tree in trees.dropFirst() { try walk(tree, latest, into: &collector) }
+    for tree in trees.dropFirst() { try walk(tree, latest, into: &handler) }
   }
 
   @inline(__always)
-  private mutating func walk<C: PacketCollector>(
-    _ tree: SegmentArrays<S>, _ latest: Int32, into collector: inout C
+  private mutating func walk<C: PacketHandler>(
+    _ tree: SegmentArrays<S>, _ latest: Int32, into handler: inout C
   ) throws(CoverTreeError) where C.S == S {
-    var threshold = collector.threshold
+    var threshold = handler.threshold
     var reach = S.largest(threshold)
     var leaves = 0
     packet.push(tree, childrenOf: 0, reach, latest)
     while let box = packet.pop(reach) {
       var wanting = S.maskLessOrEqual(packet.squaredDistances(tree, to: box), threshold)
-      if leaves >= Self.manyLeaves { wanting &= lanes(admitting: tree.smallestLabel[Int(box.number)]) }
+      if leaves >= Self.manyLeaves { wanting &= lanes(admitting: tree.smallestIndex[Int(box.number)]) }
       guard wanting != 0 else { continue }
       if box.child >= 0 {
         packet.push(tree, childrenOf: Int(box.child), reach, latest)
       } else {
-        try scan(tree, leaf: Int(~box.child), wanting, threshold, into: &collector)
+        try scan(tree, leaf: Int(~box.child), wanting, threshold, into: &handler)
         leaves &+= 1
-        if leaves % Self.manyLeaves == 0 { collector.giveUpUndecided() }
-        threshold = collector.threshold
+        if leaves % Self.manyLeaves == 0 { handler.giveUpUndecided() }
+        threshold = handler.threshold
         reach = S.largest(threshold)
       }
     }
   }
 
-  /// The lanes for which some labels from this one on count.
+  /// The lanes for which some indices from this one on count.
   @inline(never)
-  private func lanes(admitting label: Int32) -> UInt32 {
-    (0..<packet.count).reduce(0) { $0 | (label < before[$1] ? 1 &<< UInt32(truncatingIfNeeded: $1) : 0) }
+  private func lanes(admitting index: Int32) -> UInt32 {
+    (0..<packet.count).reduce(0) { $0 | (index < before[$1] ? 1 &<< UInt32(truncatingIfNeeded: $1) : 0) }
   }
 
   @inline(__always)
-  private mutating func scan<C: PacketCollector>(
-    _ tree: SegmentArrays<S>, leaf: Int, _ wanting: UInt32, _ threshold: S.Lanes, into collector: inout C
+  private mutating func scan<C: PacketHandler>(
+    _ tree: SegmentArrays<S>, leaf: Int, _ wanting: UInt32, _ threshold: S.Lanes, into handler: inout C
   ) throws(CoverTreeError) where C.S == S {
     let first = leaf &* tree.leafSize
     guard wanting.nonzeroBitCount <= Self.fewLanes else {
-      try scan(tree, from: first, into: &collector)
+      try scan(tree, from: first, into: &handler)
       return
     }
     var lanes = wanting
     while lanes != 0 {
       let lane = lanes.trailingZeroBitCount
       lanes &= lanes &- 1
-      try scan(tree, from: first, lane: lane, threshold[lane], into: &collector)
+      try scan(tree, from: first, lane: lane, threshold[lane], into: &handler)
     }
   }
 
   /// Each point with all lanes.
   @inline(__always)
-  private mutating func scan<C: PacketCollector>(
-    _ tree: SegmentArrays<S>, from first: Int, into collector: inout C
+  private mutating func scan<C: PacketHandler>(
+    _ tree: SegmentArrays<S>, from first: Int, into handler: inout C
   ) throws(CoverTreeError) where C.S == S {
     for position in stride(from: first, to: first &+ tree.leafSize, by: 4) {
       let squares = packet.squaredDistances(toFourFrom: tree.point(position, packet.dimension.count))
-      try collector.collect(admitted(tree, squares.0, position), tree.firstPosition &+ position)
-      try collector.collect(admitted(tree, squares.1, position &+ 1), tree.firstPosition &+ position &+ 1)
-      try collector.collect(admitted(tree, squares.2, position &+ 2), tree.firstPosition &+ position &+ 2)
-      try collector.collect(admitted(tree, squares.3, position &+ 3), tree.firstPosition &+ position &+ 3)
+      try handler.collect(admitted(tree, squares.0, position), tree.firstPosition &+ position)
+      try handler.collect(admitted(tree, squares.1, position &+ 1), tree.firstPosition &+ position &+ 1)
+      try handler.collect(admitted(tree, squares.2, position &+ 2), tree.firstPosition &+ position &+ 2)
+      try handler.collect(admitted(tree, squares.3, position &+ 3), tree.firstPosition &+ position &+ 3)
     }
     pointsCompared &+= S.width &* tree.leafSize
   }
 
   /// `width` points at a time with one lane.
   @inline(__always)
-  private mutating func scan<C: PacketCollector>(
-    _ tree: SegmentArrays<S>, from first: Int, lane: Int, _ threshold: S, into collector: inout C
+  private mutating func scan<C: PacketHandler>(
+    _ tree: SegmentArrays<S>, from first: Int, lane: Int, _ threshold: S, into handler: inout C
   ) throws(CoverTreeError) where C.S == S {
     var group = tree.coordinates + first / S.width &* packet.dimension.count
     for position in stride(from: first, to: first &+ tree.leafSize, by: S.width) {
@@ -145,7 +145,7 @@ struct PacketSearch<S: Scalar, D: Dimension> {
       while hits != 0 {
         let hit = hits.trailingZeroBitCount
         hits &= hits &- 1
-        try collector.collect(S.inLane(lane, squares[hit]), tree.firstPosition &+ position &+ hit)
+        try handler.collect(S.inLane(lane, squares[hit]), tree.firstPosition &+ position &+ hit)
       }
       group += packet.dimension.count
     }
@@ -156,7 +156,7 @@ struct PacketSearch<S: Scalar, D: Dimension> {
   @inline(__always)
   private func admitted(_ tree: SegmentArrays<S>, _ squared: S.Lanes, _ position: Int) -> S.Lanes {
     S.admitted(
-      squared, tree.label(position), below: UnsafeRawPointer(before).load(as: S.Positions.self),
+      squared, tree.index(position), below: UnsafeRawPointer(before).load(as: S.Positions.self),
       except: UnsafeRawPointer(excluded).load(as: S.Positions.self))
   }
 }
@@ -186,7 +186,7 @@ extension PacketSearch {
 }
 
 /// What a search of several lanes does with the points it finds.
-protocol PacketCollector {
+protocol PacketHandler {
   associatedtype S: Scalar
   /// Points and boxes that show more to a lane are of no use to it any more.
   var threshold: S.Lanes { get }

@@ -20,23 +20,23 @@ final class QueryTile<S: Scalar> {
   func next<D: Dimension>(
     from range: Range<Int>, _ dimension: D, row: (Int) -> UnsafePointer<S>
   ) -> Range<Int> {
-    let taken = range.prefix(size)
-    guard taken.count > 1 else { return range.prefix(0) }
+    let tile = range.prefix(size)
+    guard tile.count > 1 else { return range.prefix(0) }
     for d in 0..<dimension.count {
       low[d] = .infinity
       high[d] = -.infinity
     }
-    for query in taken {
+    for query in tile {
       let row = row(query)
       for d in 0..<dimension.count {
         low[d] = low[d] < row[d] ? low[d] : row[d]
         high[d] = high[d] > row[d] ? high[d] : row[d]
       }
     }
-    return taken
+    return tile
   }
 
-  /// Gathers the frontier of the queries that were taken, none of which wants what is farther than `reach`.
+  /// Gathers the frontier of the queries of the tile, none of which wants what is farther than `reach`.
   @inline(__always)
   func gather<D: Dimension>(reach: S, _ search: inout KDTreeSearch<S, D>) throws(CoverTreeError) -> Bool {
     if try search.gather(low, high, reach: reach) { return true }

@@ -1,5 +1,5 @@
 /// What a search does with the points it finds: one traversal serves nearest neighbours, radius search and counting.
-protocol Collector {
+protocol ResultHandler {
   associatedtype S: Scalar
   /// Points and boxes that show more than this in the filter are of no use any more.
   func threshold(_ rounding: RoundingBound<S>) -> S
@@ -7,15 +7,15 @@ protocol Collector {
   mutating func collect<D: Dimension>(_ hits: Hits<S, D>) throws(CoverTreeError)
 }
 
-/// A collector that decides about each point as it comes.
-protocol DecidingCollector: Collector {
+/// A handler that decides about each point as it comes.
+protocol ExactHandler: ResultHandler {
   /// Points of a larger score are of no use any more.
   var worst: Double { get }
-  /// A point with a score of at most `worst`, and its label.
-  mutating func insert(_ squared: Double, _ label: Int32) throws(CoverTreeError)
+  /// A point with a score of at most `worst`, and its index.
+  mutating func insert(_ squared: Double, _ index: Int32) throws(CoverTreeError)
 }
 
-extension DecidingCollector {
+extension ExactHandler {
   @inline(__always)
   func threshold(_ rounding: RoundingBound<S>) -> S { rounding.upperBound(of: worst) }
 
@@ -28,7 +28,7 @@ extension DecidingCollector {
       let lane = lanes.trailingZeroBitCount
       lanes &= lanes &- 1
       let squared = hits.squared(lane)
-      if squared <= worst { try insert(squared, hits.label(lane)) }
+      if squared <= worst { try insert(squared, hits.index(lane)) }
     }
   }
 
@@ -40,7 +40,7 @@ extension DecidingCollector {
       let lane = lanes.trailingZeroBitCount
       lanes &= lanes &- 1
       let score = hits.scoreOfNear(lane)
-      if score <= worst { try insert(score, hits.label(lane)) }
+      if score <= worst { try insert(score, hits.index(lane)) }
     }
   }
 }
