@@ -1,4 +1,4 @@
-/* The vector operations in C (Sources/CNumerics), on numbers of all kinds: prints a number for each that stands for its results.
+/* The vector operations in C (Sources/CNumerics), on numbers of all kinds: prints a hash of the results of each.
  * `scripts/test-arm` compares those of x86-64 with those of aarch64. */
 #include <stdio.h>
 #include <string.h>
@@ -55,7 +55,7 @@ static cn_i32x16 integers(void) {
 
 static uint64_t sum;
 
-/* Of what is no number, only that it is none counts: its sign and payload are the processor's. */
+/* NaNs are equal here: their sign and payload depend on the processor. */
 static void add(const void *bytes, size_t count) {
   const uint8_t *b = bytes;
   for (size_t i = 0; i < count; i++) sum = (sum ^ b[i]) * 1099511628211u;
@@ -92,7 +92,7 @@ static void addDoubles(cn_f64x8 v) { for (int i = 0; i < 8; i++) addDouble(v[i])
     printf("%s %016llx\n", what, (unsigned long long)sum); \
   } while (0)
 
-/* Of what is packed, only as many lanes as the mask has bits count. */
+/* Of packed lanes only as many count as the mask has bits. */
 static void packs(cn_f32x16 a, cn_f64x8 x, cn_i32x16 indices, uint32_t mask) {
   float p[16];
   double q[8];

@@ -1,4 +1,4 @@
-/* Exported arrays from C: what they say of a model, how long they live, and when they are stale. */
+/* Exported arrays from C: their contents, how long they live, and when they are stale. */
 #include "expect.h"
 
 #include <covertree.h>

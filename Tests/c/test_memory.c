@@ -1,5 +1,5 @@
 /* Memory that is refused, wherever it is asked for: a call must say OUT_OF_MEMORY or do without, and what there was before
- * must be there still. Here are calls that change nothing; changes are in the files beside this one. */
+ * must be there still. Here are calls that change nothing; changes are in the neighbouring files. */
 #define _GNU_SOURCE
 #include "refuse.h"
 
@@ -170,10 +170,10 @@ int main(void) {
     refuse_a_million();
     limit_addresses();
   } else {
-    puts("memory: left out, as something else stands before malloc");
+    puts("memory: left out, as another malloc comes first");
   }
 
-  /* And what was there answers as before. */
+  /* And objects made before answer as before. */
   EXPECT(search() == COVERTREE_OK && memcmp(found, expected, sizeof found) == 0);
   EXPECT(residualSearch() == COVERTREE_OK && memcmp(found, residualExpected, sizeof found) == 0);
   EXPECT(covertree_tree_validate(tree, NULL) == COVERTREE_OK);

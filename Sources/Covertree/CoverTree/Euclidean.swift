@@ -1,7 +1,7 @@
-/// Euclidean distance between the rows of a dense array, evaluated in float64 whatever the rows are stored in.
+/// Euclidean distance between the rows of a dense array, evaluated in float64 whatever their type.
 ///
-/// Differences are taken directly (the form `|x|^2 + |y|^2 - 2xy` cancels) and summed over coordinates in order with
-/// one rounding each, so that every kernel gives the same bits for the same pair.
+/// Differences are squared directly (the form `|x|^2 + |y|^2 - 2xy` cancels) and summed over coordinates in order with one rounding each,
+/// so every kernel gives the same bits for the same pair.
 struct Euclidean<S: Scalar, D: Dimension>: Metric, @unchecked Sendable {
   private let points: UnsafePointer<S>
   fileprivate let dimension: D
@@ -95,10 +95,10 @@ struct EuclideanFinder<S: Scalar, D: Dimension>: SourceFinder {
 
 /// The nearest source of each lane, as far as that matters (`LevelReach`).
 private struct ClosestSources<S: Scalar>: SourceHandler {
-  /// What a lane wants that has found something is below this.
+  /// The limit of a lane that has found a source.
   var half = 0.0
   private let arena: Arena
-  // Of each lane: the score below which it wants sources, the position of what it found, or -1, and the score of that.
+  // Of each lane: the score below which it wants sources, the position of the source that it found, or -1, and the score of that.
   let bars: UnsafeMutablePointer<Double>
   let positions: UnsafeMutablePointer<Int32>
   let scores: UnsafeMutablePointer<Double>
@@ -116,7 +116,7 @@ private struct ClosestSources<S: Scalar>: SourceHandler {
     forget()
   }
 
-  /// What the lanes before these found: points that follow each other lie near each other.
+  /// The sources of the last lanes: consecutive points are near each other.
   var guesses: UnsafeBufferPointer<Int32> { UnsafeBufferPointer(start: last, count: lastCount) }
 
   @inline(__always)
@@ -124,7 +124,7 @@ private struct ClosestSources<S: Scalar>: SourceHandler {
     for lane in 0..<S.width { positions[lane] = -1 }
   }
 
-  /// Begins with other points. The sources that the last ones found are guesses for them.
+  /// Begins with other points. The sources of the last ones are guesses for them.
   @inline(__always)
   mutating func begin() {
     lastCount = 0

@@ -1,6 +1,6 @@
 import CNumerics
 
-/// The rows of a table, whatever they are stored in, for comparison in batches. Positions and indices are slots.
+/// The rows of a table, in any storage, for comparison in batches. Positions and indices are slots.
 final class RowPoints: BruteForcePoints, @unchecked Sendable {
   let count: Int
   let dim: Int
@@ -24,7 +24,7 @@ final class RowPoints: BruteForcePoints, @unchecked Sendable {
     rows = UnsafePointer(view)
   }
 
-  /// The length of the longest vector, where products are compared.
+  /// The length of the longest vector, if products are compared.
   static func longest(_ table: VectorTable, _ context: CallContext) throws(CoverTreeError) -> Double {
     guard table.options.metric.comparesProducts else { return 0 }
     let points = try RowPoints(table, nil, longest: 0)
@@ -69,7 +69,7 @@ final class RowPoints: BruteForcePoints, @unchecked Sendable {
   }
 }
 
-/// Queries with zeros behind them, as the kernels read them.
+/// Queries padded with zeros, as the kernels read them.
 final class PaddedQueries {
   let view: PointsView<Float>
   private let rows: Buffer<Float>

@@ -1,11 +1,11 @@
-/// Indexes as files: the sections of `docs/file-format.md`, arrays as they stand in memory.
+/// Indexes as files: the sections of `docs/file-format.md`, with arrays as they are in memory.
 extension VectorIndex {
-  /// Shows the index as a file would have it; searches go on meanwhile, changes wait.
+  /// The image of the index as a file. Searches continue, changes wait.
   public func withImage<Result>(
     context: CallContext, _ body: (FileImage) throws(CoverTreeError) -> Result
   ) throws(CoverTreeError) -> Result {
     while true {
-      // Rows of a store that were removed here need not be there any more when the file is opened.
+      // Removed rows of a store may be missing when the file is opened.
       if store != nil { try forgetDead(context: context) }
       let result = try readWriteLock.reading(context) { () throws(CoverTreeError) -> Result? in
         guard store == nil || table.deadCount == 0 else { return nil }
@@ -23,10 +23,10 @@ extension VectorIndex {
     return FileImage(kind: .index, inputHash: hash, sections: sections)
   }
 
-  /// Opens an index that lies in a file. Checksums are compared, and every number that is used as an offset in memory is
-  /// looked at: O(n), at the speed of reading.
+  /// Opens an index in a file. Checksums are compared, and every number that is used as an offset is checked: O(n), at the speed of
+  /// reading.
   ///
-  /// - Parameter store: in which its vectors stand, the same ones in the same slots; nil for an index that has its own.
+  /// - Parameter store: the store with its vectors in the same slots; nil for an index with own vectors.
   public convenience init(
     _ file: StoredFile, over store: VectorStore? = nil, context: CallContext
   ) throws(CoverTreeError) {
@@ -44,13 +44,13 @@ extension VectorIndex {
     self.init(table: table, structure: structure)
   }
 
-  /// Throws where a file does not hold an index with vectors of its own, as far as can be told without reading it.
+  /// Throws unless a file has an index with own vectors, as far as its header shows.
   public static func check(_ file: StoredFile) throws(CoverTreeError) {
     try IndexSettings(file).expect(over: nil, file)
   }
 }
 
-/// What an index is beside its arrays: the section "settings".
+/// The section "settings".
 struct IndexSettings {
   static let count = 21
 
@@ -58,9 +58,9 @@ struct IndexSettings {
   let count: Int
   let nextID: Int64
   let options: IndexOptions
-  /// Whether bytes have been put beside float32; nil where that has not been decided.
+  /// Whether there are bytes in addition to float32; nil if that is not decided.
   let hasBytes: Bool?
-  /// Whether vectors stand in a store.
+  /// Whether vectors are in a store.
   let isPinned: Bool
 
   init(_ table: VectorTable) {
@@ -113,7 +113,7 @@ struct IndexSettings {
     isPinned = settings[11] == 1
   }
 
-  /// Throws where vectors stand in a store and none is given, or the other way round, or it is not such a store.
+  /// Throws if vectors are in a store and none is given, or the reverse, or the store does not fit.
   func expect(over store: VectorStore?, _ file: StoredFile) throws(CoverTreeError) {
     guard isPinned == (store != nil) else {
       throw CoverTreeError(
@@ -162,7 +162,7 @@ extension VectorTable {
     guard serials.elements.allSatisfy({ $0 >= 0 && $0 < Int32.max }), dead.elements.allSatisfy({ $0 <= 1 }) else {
       throw file.corrupt("section \"serials\" or \"dead\" is out of range")
     }
-    // The ids that are given next are not looked up.
+    // Searches do not look up the next ids.
     let (ids, nextID): (Buffer<Int64>, Int64) = (try file.buffer("ids", rows: count), settings.nextID)
     guard nextID >= 0, nextID == .max || ids.elements.allSatisfy({ $0 < nextID }) else {
       throw file.corrupt("section \"settings\": the next id, \(nextID), does not follow all others")
@@ -204,7 +204,7 @@ extension HNSW {
   }
 }
 
-/// What in a graph says where something is. Searches follow it; changes write to the lists, and give all links other numbers.
+/// The offsets in a graph. Searches follow them; changes write to the lists, and renumber all links.
 private struct PositionsInGraph {
   let twins: Twins
   let m: Int
@@ -248,7 +248,7 @@ private struct PositionsInGraph {
     return total == hasOwner.count
   }
 
-  /// Whether the links of a vector lead to nodes on their level, and none follows the end of a list. Twins have no links.
+  /// Whether the links of a vector lead to nodes on their level, and none comes after the end of a list. Twins have no links.
   private func leadSomewhere(_ slot: Int) -> Bool {
     let (level, isNode) = (Int(levels[slot]), twins.isNode(slot))
     guard isNode || level == 0 else { return false }

@@ -1,6 +1,6 @@
-/// A sample of points that are spread like the data: each next one is drawn with a probability in proportion to its
-/// squared distance from those before it (k-means++; Arthur and Vassilvitskii, SODA 2007). Points at distance 0 from one
-/// that is chosen are not drawn while there are others. O(n m) distances for `m` of `n` points.
+/// A sample that is spread like the points: each next point is drawn with a probability in proportion to its squared distance from those
+/// before it (k-means++; Arthur and Vassilvitskii, SODA 2007). Points at distance 0 from a chosen one are drawn last. O(n m) distances
+/// for `m` of `n` points.
 public func kMeansPlusPlusSample(
   _ points: PointsView<Double>, seed: UInt64, context: CallContext, sample: UnsafeMutableBufferPointer<Int64>
 ) throws(CoverTreeError) {
@@ -35,7 +35,7 @@ public func kMeansPlusPlusSample(
   }
 }
 
-/// An index with a probability in proportion to its weight; the first that is left where all weights are zero.
+/// An index with a probability in proportion to its weight; the first remaining one if all weights are zero.
 private func draw(
   _ weights: Buffer<Double>, _ sums: Buffer<Double>, chunk: Int, _ chosen: Buffer<Bool>,
   using generator: inout SeededGenerator

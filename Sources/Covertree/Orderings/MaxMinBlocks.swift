@@ -1,17 +1,18 @@
-/// The next points of a max-min order, many at a time: the farthest ones are compared with all others as a product of matrices
-/// that bounds each distance from below (`BruteForceScan`), and only pairs that may be nearer than anything before are decided about.
+/// Chooses the next points of a max-min order, many at a time. A product of matrices compares the farthest points with all others and
+/// bounds each distance from below (`BruteForceScan`). Only pairs that may be nearer than any pair before are decided.
 ///
-/// A block is the farthest points of the moment. They are chosen one after the other, the farthest first, as long as none
-/// outside can come before them: distances only fall, so that is as long as one of them is still at least as far as the last of them was
-/// at first. In many dimensions a point that is chosen is near to few others, and nearly all of a block are used.
+/// A block is the farthest points at some moment. They are chosen one after the other, the farthest first, until a point outside could
+/// come before them. Distances only fall, so this cannot happen while one of them is at least as far as the last of them was at first. In
+/// many dimensions a chosen point is near to few others, and nearly all points of a block are used.
 ///
-/// Rows stand in float32, less the centroid, made about 1 long, in panels of those that have not been chosen: O(n dim) memory.
+/// Rows are in float32, less the centroid and scaled to a length of about 1, in panels of the points that are not chosen: O(n dim)
+/// memory.
 final class MaxMinBlocks {
-  /// How a block went.
+  /// The result of a block.
   struct Outcome {
-    /// Points that were chosen, at least one.
+    /// The number of chosen points, at least one.
     var chosen = 0
-    /// Pairs that were compared by products, and of how many the distance was computed.
+    /// The number of pairs compared by products, and of distances computed.
     var compared = 0
     var decided = 0
   }
@@ -21,10 +22,10 @@ final class MaxMinBlocks {
   private let context: CallContext
   private var panels: MaxMinPanels
   private var reach: MaxMinReach
-  /// One for each part of a block.
+  /// One for each slice of a block.
   private var scans: [MaxMinScan] = []
 
-  /// Points of a block at most: a batch a thread.
+  /// The most points of a block: one batch per thread.
   static func size(_ context: CallContext) -> Int { context.threads * NearerBatch.size }
 
   init(
@@ -35,9 +36,9 @@ final class MaxMinBlocks {
     reach = try MaxMinReach(panels, context)
   }
 
-  /// Takes some of the next points.
+  /// Chooses some of the next points.
   ///
-  /// - Parameter order: has room for all that are left.
+  /// - Parameter order: has room for all remaining points.
   func choose(_ size: Int, into order: UnsafeMutablePointer<Int64>) throws(CoverTreeError) -> Outcome {
     var block: [Int] = []
     while block.count < size, let next = queue.removeFarthest() { block.append(next) }
@@ -52,7 +53,7 @@ final class MaxMinBlocks {
     var outcome = Outcome(compared: block.count * panels.count)
     for batch in batches { outcome.decided += batch.decided }
     let lists = batches.flatMap(\.lists)
-    // Whatever is outside comes after this one, now and later.
+    // Points outside come after this one, now and later.
     let last = block[block.count - 1]
     let (limit, isAll) = (queue.distance[last], queue.isEmpty)
     var left = Array(block.indices)
@@ -74,7 +75,7 @@ final class MaxMinBlocks {
     return outcome
   }
 
-  /// Finds all pairs of a point of the block and another one that are nearer than the other one has any yet.
+  /// Finds the points that each point of the block is nearer to than any chosen point is.
   private func compare(_ block: [Int], each size: Int) throws(CoverTreeError) -> [NearerBatch] {
     let count = (block.count + size - 1) / size
     while scans.count < count {
@@ -93,7 +94,7 @@ final class MaxMinBlocks {
   }
 }
 
-/// A part of a block, and what compares it.
+/// A slice of a block, and its scan.
 private final class MaxMinScan: @unchecked Sendable {
   let batch: NearerBatch
   let scan: BruteForceScan<NearerBatch>
@@ -101,8 +102,7 @@ private final class MaxMinScan: @unchecked Sendable {
   init(_ batch: NearerBatch, _ scan: BruteForceScan<NearerBatch>) { (self.batch, self.scan) = (batch, scan) }
 }
 
-/// Points that have not been chosen yet, as a scan sees them: less their centroid, times a power of two that makes them about
-/// 1 long, in float32.
+/// The points that are not chosen yet, in float32: less their centroid, times a power of two that makes their length about 1.
 private final class MaxMinPanels: ScannedPoints, @unchecked Sendable {
   typealias S = Float
 
@@ -142,7 +142,7 @@ private final class MaxMinPanels: ScannedPoints, @unchecked Sendable {
     }
   }
 
-  /// Writes a point as it stands here.
+  /// Writes a point in this form.
   func write(_ point: UnsafePointer<Double>, into row: UnsafeMutablePointer<Float>) {
     for d in 0..<dim { row[d] = Float((point[d] - center[d]) * scale) }
   }
@@ -158,14 +158,14 @@ private final class MaxMinPanels: ScannedPoints, @unchecked Sendable {
   }
 }
 
-/// How far every point looks: a point that is nearer than that may be nearer than all that were chosen before it.
+/// Each point's reach: a nearer point may be nearer than all chosen points.
 ///
-/// The scan's limits are the same for all positions. So what a position allows is chosen off its squared length.
+/// The scan's limits are the same for all positions, so a point's reach is subtracted from its squared length.
 private final class MaxMinReach {
   let norms: BruteForceNorms<Float>
   private let panels: MaxMinPanels
   private let lengths: BruteForceNorms<Float>
-  /// What rounding to float32 may add to a distance.
+  /// The largest error of a distance by rounding to float32.
   private let rounding: Double
 
   init(_ panels: MaxMinPanels, _ context: CallContext) throws(CoverTreeError) {
@@ -174,11 +174,11 @@ private final class MaxMinReach {
     }
     (self.panels, self.lengths) = (panels, lengths)
     norms = BruteForceNorms(lengths, reduced: try Buffer(count: lengths.reduced.count))
-    // Of both points: half an ulp of each coordinate, and what underflows.
+    // Half an ulp of each coordinate of both points, and underflow.
     rounding = lengths.most.squareRoot() * Double(Float.ulpOfOne) * 1.01 + Double(panels.dim) * 0x1p-140
   }
 
-  /// Takes over how far the points are from those chosen.
+  /// Copies the points' distances from the chosen ones.
   func update(_ queue: FarthestQueue, _ context: CallContext) throws(CoverTreeError) {
     let (panels, lengths, reduced, rounding) = (panels, lengths.reduced, norms.reduced, rounding)
     try context.forEach(reduced.count, grain: 1024) { (range, _) throws(CoverTreeError) in
@@ -200,7 +200,7 @@ private final class MaxMinReach {
   }
 }
 
-/// Points of a block as queries, and the points that each is nearer to than all that were chosen before.
+/// Points of a block as queries, and the points that each is nearer to than all chosen points are.
 private final class NearerBatch: QueryBatch, @unchecked Sendable {
   let points: MaxMinPanels
   private let exact: PointsView<Double>
@@ -209,7 +209,7 @@ private final class NearerBatch: QueryBatch, @unchecked Sendable {
   private var block: [Int] = []
   private let waiting: [GrowableBuffer<Int32>]
   private let nearer: [GrowableBuffer<Candidate>]
-  /// How many distances were computed.
+  /// The number of computed distances.
   private(set) var decided = 0
 
   init(_ panels: MaxMinPanels, _ exact: PointsView<Double>, _ queue: FarthestQueue) throws(CoverTreeError) {
@@ -225,7 +225,7 @@ private final class NearerBatch: QueryBatch, @unchecked Sendable {
   }
 
   var rows: [UnsafePointer<Float>] { block.indices.map { UnsafePointer(coordinates.base + $0 * points.dim) } }
-  /// Of each point of the block: points with their distances from it.
+  /// Of each point of the block: nearer points with their distances from it.
   var lists: ArraySlice<GrowableBuffer<Candidate>> { nearer[..<block.count] }
 
   func begin(_ block: [Int]) {
@@ -238,7 +238,7 @@ private final class NearerBatch: QueryBatch, @unchecked Sendable {
     }
   }
 
-  /// How far a point looks is in the positions.
+  /// The positions have the limits.
   func limit(_ i: Int) -> Double { 0 }
 
   @inline(__always)
@@ -247,7 +247,7 @@ private final class NearerBatch: QueryBatch, @unchecked Sendable {
     try waiting[i].append(points.indices[position])
   }
 
-  /// Decides about the pairs that were kept.
+  /// Decides the pairs that were kept.
   func decide() throws(CoverTreeError) {
     for (i, index) in block.enumerated() {
       let row = exact.row(index)

@@ -44,7 +44,7 @@ extension CoverArrays where S: StorableElement {
   }
 }
 
-/// A cover tree from a file. Numbers that say where something is must be so that they can be followed, whoever wrote the file.
+/// A cover tree from a file. All numbers that are followed as offsets are checked, because a file may come from anywhere.
 private struct CheckedLayout<S: Scalar> {
   let layout: TreeLayout<S>
   let removed: Buffer<UInt8>?
@@ -71,8 +71,8 @@ private struct CheckedLayout<S: Scalar> {
 
   private func isEnd(_ t: Int) -> Bool { (t + 1...layout.count).contains(Int(layout.subtreeEnd[t])) }
 
-  /// Whether the nodes that follow one, subtree by subtree, are those that are listed as its children and know it as their
-  /// parent. Where that holds for all, each node but the root is found once.
+  /// Whether the children of a node are listed as the subtrees that follow it, and know it as their parent. If so for all nodes, each
+  /// node but the root is found once.
   private func hasItsChildren(_ t: Int) -> Bool {
     let end = layout.subtreeEnd[t]
     var (child, next) = (Int32(t + 1), layout.childrenOffsets[t])
@@ -87,7 +87,7 @@ private struct CheckedLayout<S: Scalar> {
     return child == end && layout.childrenOffsets[t + 1] == next
   }
 
-  /// Each dataset index is that of one node, and nodes that are not removed are the points that searches find.
+  /// Checks that each dataset index is that of one node, and that the nodes that are not removed are the points that searches find.
   private func checkOrder(_ file: StoredFile, _ points: SearchPoints<S>) throws(CoverTreeError) {
     let seen = try Buffer<UInt8>(count: indexCount, filledWith: 0)
     let locator = try PointLocator(points)

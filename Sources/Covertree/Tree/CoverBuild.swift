@@ -1,10 +1,10 @@
-/// Makes the cover tree of a state of a tree: from all its points, or by insertion of a batch into the cover tree of an earlier state.
+/// Builds the cover tree of a state of a tree: from all its points, or by insertion of a batch into the cover tree of an earlier state.
 struct CoverBuild<S: Scalar> {
   let options: TreeOptions
   let context: CallContext
 
   /// - Parameters:
-  ///   - indexCount: dataset indices are below it.
+  ///   - indexCount: above all dataset indices.
   ///   - earlier: the cover tree of an earlier state.
   func cover(
     of points: SearchPoints<S>, indexCount: Int, from earlier: CoverArrays<S>?
@@ -17,7 +17,7 @@ struct CoverBuild<S: Scalar> {
         return try extended(earlier, removed, points, indexCount: indexCount)
       }
     }
-    // If all points are removed, the tree is of those that its segments still have.
+    // If all points are removed, the tree has those that its segments still have.
     let isEmpty = points.liveCount == 0
     let (rows, indices) = try gathered(points, from: 0, includingRemoved: isEmpty)
     let view = PointsView(base: UnsafePointer(rows.base), count: indices.count, dim: points.dim)
@@ -28,7 +28,7 @@ struct CoverBuild<S: Scalar> {
       statistics: statistics)
   }
 
-  /// Which nodes of a tree are removed points; nil if there are none.
+  /// Marks the nodes of removed points; nil if there are none.
   private func marks(_ layout: TreeLayout<S>, _ locator: PointLocator<S>) throws(CoverTreeError) -> Buffer<UInt8>? {
     let marks = try Buffer<UInt8>(count: layout.count)
     let removed = Counter()
@@ -43,7 +43,7 @@ struct CoverBuild<S: Scalar> {
     return removed.value == 0 ? nil : marks
   }
 
-  /// The earlier tree with the points that came since.
+  /// The earlier tree with the later points added.
   private func extended(
     _ earlier: CoverArrays<S>, _ removed: Buffer<UInt8>?, _ points: SearchPoints<S>, indexCount: Int
   ) throws(CoverTreeError) -> CoverArrays<S> {
@@ -63,7 +63,7 @@ struct CoverBuild<S: Scalar> {
     return CoverArrays(layout, removed: marks, indexCount: indexCount, statistics: statistics)
   }
 
-  /// Rows and dataset indices: of the nodes of a tree, and then of points in the order of their dataset indices.
+  /// Rows and dataset indices of the nodes of a tree, and then of points by ascending dataset index.
   private func gathered(
     _ points: SearchPoints<S>, from first: Int, includingRemoved: Bool, after old: TreeLayout<S>? = nil
   ) throws(CoverTreeError) -> (rows: Buffer<S>, indices: Buffer<Int32>) {
@@ -129,7 +129,7 @@ struct CoverBuild<S: Scalar> {
     }
     let nodes = try arrangeOldNodes(base, rows)
     let batch = try preferredOrder(rows, from: base?.count ?? 0)
-    // The root of a tree that exists is its node 0.
+    // The root of an existing tree is its node 0.
     let root = base == nil ? batch[0] : Int32(rows.elements.firstIndex(of: 0) ?? 0)
     return (storage, ids, nodes, batch, root)
   }

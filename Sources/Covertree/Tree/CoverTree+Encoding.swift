@@ -1,7 +1,7 @@
-/// Trees as files. The sections are those of `docs/file-format.md`: the arrays of `KDTree`, and of `TreeLayout` if the cover tree has been
-/// made, as they are in memory, so that a file that was opened is searched and exported where it is.
+/// Trees as files. `docs/file-format.md` lists the sections. They are the arrays of `KDTree`, and of `TreeLayout` if the cover tree is
+/// made, as they are in memory. So an open file is searched and exported without a copy.
 extension CoverTree where S: StorableElement {
-  /// The current state; arrays of a single segment are not copied. Several are merged into one.
+  /// The current state. The arrays of a single segment are not copied; several segments are merged into one.
   func image(context: CallContext) throws(CoverTreeError) -> FileImage {
     let current = snapshot
     let snapshot: TreeSnapshot<S> = try context.within(from: 0, to: 0.1) { () throws(CoverTreeError) in
@@ -34,8 +34,8 @@ extension CoverTree where S: StorableElement {
     return FileImage(kind: .tree, inputHash: try snapshot.points.inputHash(context: context), sections: sections)
   }
 
-  /// Opens a tree that is in a file. Checksums are compared, and every number that is used as an offset in memory is checked: O(n), at the
-  /// speed of reading.
+  /// Opens a tree in a file. Checksums are compared, and every number that is used as an offset is checked: O(n), at the speed of
+  /// reading.
   fileprivate convenience init(
     _ file: StoredFile, _ settings: TreeSettings, context: CallContext
   ) throws(CoverTreeError) {
@@ -112,15 +112,15 @@ extension SearchPoints {
   }
 }
 
-/// What a tree is beside its arrays: the section "settings".
+/// The section "settings".
 struct TreeSettings {
   static let count = 7
 
-  /// Of the points.
+  /// The type of coordinates.
   let type: ElementType
   let dim: Int
   let indexCount: Int
-  /// No dataset index is below it.
+  /// The lowest dataset index.
   let firstIndex: Int
   let options: TreeOptions
 
@@ -174,7 +174,7 @@ extension AnyCoverTree {
       : .float64(try CoverTree(file, settings, context: context))
   }
 
-  /// Throws where a file does not hold a tree, as far as can be told without reading it.
+  /// Throws unless a file has a tree, as far as its header shows.
   public static func check(_ file: StoredFile) throws(CoverTreeError) {
     try file.expect(.tree)
     _ = try TreeSettings(file)

@@ -1,5 +1,5 @@
-/// Checks the segments of a snapshot: every point that searches find is in the leaves once, with the coordinates that the cover tree has,
-/// boxes hold the points below them, and dataset indices are in the segments' ranges.
+/// Checks the segments of a snapshot. Every point that searches find is in the leaves once, with the coordinates of the cover tree. Boxes
+/// contain the points below them. Dataset indices are in the segments' ranges.
 struct SegmentRules<S: Scalar> {
   private let snapshot: TreeSnapshot<S>
   private let cover: CoverArrays<S>

@@ -1,9 +1,9 @@
 /// Builds the next snapshot of a tree: from points, by insertion, or by removal.
 ///
-/// The points are in segments whose sizes fall by a factor. New points come into the last, small one, the *buffer*, which is built again
-/// with each batch. A full buffer is merged with segments before it that are not large beside it, so each point is moved a few times in
-/// all. A removed point is marked, and a segment is built again when a quarter of it is gone. So a change costs what it is worth, O(log^2
-/// n) for a point on average, not what the tree holds.
+/// The points are in segments whose sizes fall by a factor. New points go to the last, small one, the *buffer*, which is rebuilt with
+/// each batch. A full buffer is merged with the segments before it that are not much larger, so each point is moved a few times in all. A
+/// removed point is marked, and a segment is rebuilt when a quarter of it is removed. So the cost of a change depends on its size,
+/// O(log^2 n) per point on average, and not on the size of the tree.
 ///
 /// J. L. Bentley, J. B. Saxe, "Decomposable searching problems I: static-to-dynamic transformation", J. Algorithms 1 (1980); R.
 /// Yesantharao, Y. Wang, L. Dhulipala, J. Shun, "Parallel batch-dynamic kd-trees" (2021).
@@ -11,8 +11,8 @@ struct SnapshotBuilder<S: Scalar> {
   let options: TreeOptions
   let context: CallContext
 
-  /// A segment is merged with the segments after it unless it is larger by this factor. A large factor keeps segments few, and moves each
-  /// point more often.
+  /// A segment is merged with later segments unless it is larger by this factor. A large factor keeps segments few, and moves each point
+  /// more often.
   static var sizeRatio: Int { 16 }
   /// A buffer has fewer points than this.
   private static var bufferPoints: Int { 128 }
@@ -78,7 +78,7 @@ struct SnapshotBuilder<S: Scalar> {
 
   private func liveCount(_ views: ArraySlice<SegmentView<S>>) -> Int { views.reduce(0) { $0 + $1.liveCount } }
 
-  /// How many of the first segments can be kept if a segment of `coming` points follows them.
+  /// The number of first segments to keep if a segment of `coming` points follows them.
   private func reduced(_ kept: Int, _ views: [SegmentView<S>], below coming: Int) -> Int {
     var (keep, coming) = (kept, coming)
     while keep > 0 && views[keep - 1].liveCount < Self.sizeRatio * coming {
@@ -88,7 +88,7 @@ struct SnapshotBuilder<S: Scalar> {
     return keep
   }
 
-  /// Builds segments again of which a quarter is removed, and those after them.
+  /// Rebuilds segments of which a quarter is removed, and those after them.
   private func compacted(_ base: TreeSnapshot<S>) throws(CoverTreeError) -> TreeSnapshot<S> {
     let views = base.points.views
     guard base.points.liveCount > 0, let sparse = views.firstIndex(where: { $0.removedCount * 4 > $0.segment.count })
@@ -116,7 +116,7 @@ struct SnapshotBuilder<S: Scalar> {
     return try base.replacing(segment, from: 0, indexCount: base.indexCount, time: time)
   }
 
-  /// One segment of the points of several, and of new ones with the dataset indices from `first` on; nil if there are none.
+  /// One segment of the points of several, and of new ones with dataset indices from `first` on; nil if there are none.
   private func merged(
     _ views: ArraySlice<SegmentView<S>>, adding new: PointsView<S>?, from first: Int
   ) throws(CoverTreeError) -> Segment<S>? {
@@ -130,7 +130,7 @@ struct SnapshotBuilder<S: Scalar> {
 }
 
 extension TreeSnapshot {
-  /// The first of several segments in which all points are removed.
+  /// The first segment of a state in which all points are removed.
   fileprivate func keepingOneSegment() -> TreeSnapshot<S> {
     let first = points.views[0]
     return TreeSnapshot(
@@ -138,7 +138,7 @@ extension TreeSnapshot {
       time: time)
   }
 
-  /// The state in which a segment is in the place of those from one on.
+  /// The state with a segment in place of those from `first` on.
   fileprivate func replacing(
     _ segment: Segment<S>?, from keep: Int, indexCount: Int, time: UInt32? = nil
   ) throws(CoverTreeError) -> TreeSnapshot<S> {

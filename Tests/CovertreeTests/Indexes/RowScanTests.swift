@@ -2,7 +2,7 @@ import Testing
 
 @testable import Covertree
 
-/// Both comparisons of a batch with all rows, each on its own: which one is taken depends on the processor.
+/// Both comparisons of a batch with all rows, each on its own: the processor decides which one a search uses.
 @Suite struct RowScanTests {
   private static let k = 7
 

@@ -2,7 +2,7 @@ import Testing
 
 @testable import Covertree
 
-/// Both scans of all points, each on its own: which one a search takes depends on the processor and the data.
+/// Both scans of all points, each on its own: the processor and the data decide which one a search uses.
 @Suite struct BruteForceTests {
   private static let k = 9
 
@@ -15,7 +15,7 @@ import Testing
   private func check<S: Scalar>(_ points: PointSet<S>, _ far: Bool) throws {
     let context = CallContext(threads: 2)
     let near = PointSet<S>(count: 50, dim: points.dim, seed: 3)
-    // Far queries are cut off where bytes end.
+    // The bytes of far queries are clamped.
     let queries = PointSet<S>(count: 50, dim: points.dim, values: near.values.map { far ? $0 * 40 : $0 })
     try points.withView { view in
       let tree = try CoverTree(points: view, options: TreeOptions(), context: context)

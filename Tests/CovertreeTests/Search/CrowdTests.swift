@@ -126,7 +126,8 @@ private struct SearchedPoints<S: Scalar> {
     let older = try KDTree(view.rows(0..<first), leafSize: 32, context: context)
     let newer = try KDTree(view.rows(first..<view.count), indices: indices.base, leafSize: 32, context: context)
     points = SearchPoints(
-      [Segment(older, indexRange: 0..<first), Segment(newer, indexRange: first..<view.count)], removedCounts: [0, 0], time: 0)
+      [Segment(older, indexRange: 0..<first), Segment(newer, indexRange: first..<view.count)], removedCounts: [0, 0],
+      time: 0)
     set = try QuerySet(allOf: points)
   }
 

@@ -41,7 +41,7 @@ private struct SortedCuts<S: Scalar> {
   }
 }
 
-/// Coordinates that few numbers are taken for, so that many are equal.
+/// Coordinates of few different numbers, so that many are equal.
 private func coarse<S: Scalar>(_ points: PointSet<S>) -> PointSet<S> {
   PointSet(count: points.count, dim: points.dim, values: points.values.map { ($0 * 2).rounded() })
 }
@@ -72,8 +72,8 @@ private func coarse<S: Scalar>(_ points: PointSet<S>) -> PointSet<S> {
   ) throws -> [Int32] {
     try points.withView { view in
       let context = CallContext(threads: threads)
-      let order = try KDPartition(view, blockSize: blockSize, fanout: fanout, rule: rule, context: context)
-      let rows = try order.rows(context: context)
+      let partition = try KDPartition(view, blockSize: blockSize, fanout: fanout, rule: rule, context: context)
+      let rows = try partition.rows(context: context)
       return (0..<rows.count).map { rows[$0] }
     }
   }
@@ -111,7 +111,7 @@ private func coarse<S: Scalar>(_ points: PointSet<S>) -> PointSet<S> {
     }
   }
 
-  /// What the threads do together does not depend on how many they are.
+  /// The result of several threads does not depend on their number.
   @Test(arguments: [SplitRule.medianOfVariance, .slidingMidpoint, .medianOfExtent])
   func orderIsTheSameForAnyThreads(rule: SplitRule) throws {
     let points = coarse(PointSet<Float>(count: 150_000, dim: 3, seed: 8))
@@ -144,7 +144,7 @@ private func coarse<S: Scalar>(_ points: PointSet<S>) -> PointSet<S> {
     }
   }
 
-  /// Each row is once in the tree, with its coordinates; lanes beyond the last point hold nothing.
+  /// Each row is once in the tree, with its coordinates; lanes beyond the last point are empty.
   private func checkPositions<S: Scalar>(_ tree: KDTree<S>, _ points: PointSet<S>, row: (Int32) -> Int) {
     var seen = [Bool](repeating: false, count: points.count)
     var wrong = 0

@@ -7,13 +7,13 @@ import Testing
   @Test(arguments: [1, 2, 10, 127, 128, 129, 500, 2000])
   func keepsTheNearestAndBreaksTiesByIndex(k: Int) throws {
     var generator = SeededGenerator(seed: UInt64(k))
-    let offered = (0..<1500).shuffled(using: &generator).map {
+    let given = (0..<1500).shuffled(using: &generator).map {
       Candidate(squared: Double(Int.random(in: 0..<200, using: &generator)), index: Int32($0))
     }
     var nearest = TopK(try TopK.Scratch(k: k), bound: 150)
-    for candidate in offered { nearest.insert(candidate.squared, candidate.index) }
+    for candidate in given { nearest.insert(candidate.squared, candidate.index) }
     let found = nearest.finished()
-    let expected = offered.filter { $0.squared <= 150 }.sorted { $0 < $1 }.prefix(k)
+    let expected = given.filter { $0.squared <= 150 }.sorted { $0 < $1 }.prefix(k)
     #expect((0..<found.count).map { Int32(found.indices[$0]) } == expected.map(\.index))
   }
 }

@@ -2,7 +2,7 @@ import Testing
 
 @testable import Covertree
 
-/// Trees that are changed by batches of all sizes, beside a brute force over the points that they should have.
+/// Trees that are changed by batches of all sizes, compared with a brute force over the points that they should have.
 @Suite struct GrowthTests {
   /// A tree, and all points that ever came to it.
   private struct Grown<S: Scalar> {

@@ -86,9 +86,9 @@ final class LSH: IndexStructure, @unchecked Sendable {
     return lists
   }
 
-  /// Finds the candidates of each query, and hands them over.
+  /// Finds the candidates of each query, and passes them on.
   ///
-  /// - Parameter copies: how many of equal vectors are wanted.
+  /// - Parameter copies: the number of equal vectors to find.
   private func forEachQuery(
     _ search: IndexSearch, candidates: Int, copies: Int,
     _ body: (Int, Shortlist, any CandidateSeeker) throws(CoverTreeError) -> Void

@@ -1,6 +1,6 @@
 import CNumerics
 
-/// How far the estimates of one query may be off: `fixed + share * error_j + factor * scale_j` for point `j` of a block.
+/// The largest error of one query's estimates: `fixed + share * error_j + factor * scale_j` for point `j` of a block.
 struct EstimateErrors {
   var fixed: Float
   var share: Float = 0
@@ -8,15 +8,15 @@ struct EstimateErrors {
 }
 
 extension CandidateList {
-  /// Takes the points of a block whose |rho| can reach the threshold.
+  /// Adds the points of a block whose |rho| can reach the threshold.
   ///
   /// - Parameters:
   ///   - estimates: of rho; whole vectors of 16.
-  ///   - count: of points that count.
+  ///   - count: the number of points that count.
   ///   - indices: their dataset indices.
   ///   - firstPosition: the position of the first.
-  ///   - own: a index that stands for the query itself, which is at distance 0 whatever its variances say.
-  ///   - copies: which of equal points count; nil for all.
+  ///   - own: the query's own index. It is at distance 0 from itself whatever its variances.
+  ///   - copies: the equal points that count; nil for all.
   func scan(
     _ estimates: UnsafePointer<Float>, count: Int, indices: UnsafePointer<Int32>, firstPosition: Int, own: Int32,
     excludesOwn: Bool, among copies: FirstCopies?, within bounds: EstimateErrors, errors: UnsafePointer<Float>,

@@ -1,9 +1,8 @@
-/// Models as files: what was given, `V` and `p`, the factor of the inducing points, low-rank blocks, and bounds between them if they have
-/// been asked for. Sections are those of `docs/file-format.md`. What follows from them by copying alone (features in float32, bases) is
-/// made anew when a file is opened. The kernel's variance is written as the caller gave it, `V` and `p` in the model's unit
-/// (`VarianceUnit`).
+/// Models as files: the caller's input, `V` and `p`, the factor of the inducing points, low-rank blocks, and the bounds between them if
+/// they are made. `docs/file-format.md` lists the sections. Copies in another form (features in float32, bases) are computed when a file
+/// is opened. The kernel's variance is written as the caller gave it, `V` and `p` in the model's unit (`VarianceUnit`).
 extension ResidualSearch {
-  /// The model as it stands; its arrays are not copied but for those of low-rank blocks' factors.
+  /// The model; only the factors of low-rank blocks are copied.
   public func image(context: CallContext) throws(CoverTreeError) -> FileImage {
     var sections = try ModelSettings(model, lowRankBlocks).sections()
     sections += [
@@ -30,7 +29,9 @@ extension ResidualSearch {
     return FileImage(kind: .residual, inputHash: model.inputs.pointHash, sections: sections)
   }
 
-  /// Opens a model that lies in a file; see `CoverTree`.
+  /// Opens a model in a file; see `CoverTree`.
+  ///
+  /// - Parameter callback: the kernel, if it is the caller's.
   ///
   /// - Parameter callback: the kernel, where it is the caller's.
   public convenience init(_ file: StoredFile, callback: CallbackKernel?, context: CallContext) throws(CoverTreeError) {
@@ -45,8 +46,8 @@ extension ResidualSearch {
     self.init(model, lowRankBlocks, since: start)
   }
 
-  /// Coordinates of a point in a file, whose settings are checked. Throws where the file can only be opened with the
-  /// caller's kernel and there is none, or the other way round.
+  /// The number of coordinates of a point in a file, whose settings are checked. Throws if the file needs the caller's kernel and there
+  /// is none, or the reverse.
   public static func dimension(in file: StoredFile, hasCallback: Bool) throws(CoverTreeError) -> Int {
     try file.expect(.residual)
     let settings = try ModelSettings(file, hasCallback ? CallbackKernel { _, _, _, _, _ in } : nil)
@@ -57,7 +58,7 @@ extension ResidualSearch {
   }
 }
 
-/// What a model is beside its arrays: the sections "settings", "numbers" and "lengthscale".
+/// The sections "settings", "numbers" and "lengthscale".
 private struct ModelSettings {
   private static let callbackKernel: Int64 = -1
 
@@ -68,7 +69,7 @@ private struct ModelSettings {
   /// In the unit, as the variance.
   let covariance: Covariance
   let hasGivenFeatures: Bool
-  /// 0 where there are no low-rank blocks.
+  /// 0 if there are no low-rank blocks.
   let blocksPerRegion: Int
   let blockSize: Int
   let variance: Double

@@ -1,14 +1,13 @@
 /// Points as Euclidean searches walk them: leaves of near points under wide nodes of boxes.
 ///
-/// Points stand in the order of a k-d tree's leaves (`KDPartition`), whose boxes overlap least; a point's *position* is its
-/// number in that order. A *leaf* is `leafSize` points that follow each other, in groups of one vector width; a group holds
-/// one vector a coordinate. A *node* is `width` children that follow each other, leaves or nodes; the boxes around them
-/// stand lane by lane, so that one sweep compares a query with all of them. Node 0 is the root, children come after their
-/// parent.
+/// Points are in the order of a k-d tree's leaves (`KDPartition`), whose boxes overlap least. A point's *position* is its number in that
+/// order. A *leaf* is `leafSize` consecutive points, in groups of one vector width; a group has one vector per coordinate. A *node* is
+/// `width` consecutive children, leaves or nodes. Their boxes are stored lane by lane, so one sweep compares a query with all of them.
+/// Node 0 is the root, and children come after their parent.
 ///
-/// Inside a leaf points stand by their indices, so equal points, which are cut by row, have ascending indices if rows have.
+/// Inside a leaf points are sorted by index, so equal points, which are cut by row, have ascending indices if rows have.
 ///
-/// Memory: the coordinates once, a index a point, and about `(2 dim + 2) / leafSize` scalars a point.
+/// Memory: the coordinates once, an index per point, and about `(2 dim + 2) / leafSize` scalars per point.
 final class KDTree<S: Scalar>: @unchecked Sendable {
   let count: Int
   let dim: Int
@@ -16,10 +15,10 @@ final class KDTree<S: Scalar>: @unchecked Sendable {
   let leafSize: Int
   /// Coordinates in groups; NaN in lanes beyond the last point.
   let coordinates: Buffer<S.Lanes>
-  /// What searches report for each point, by position; `noIndex` in lanes beyond the last point.
+  /// The number that searches report for each point, by position; `noIndex` in lanes beyond the last point.
   let indices: Buffer<Int32>
-  /// `boxes[(node * dim + d) * 2]` has the lower sides in coordinate `d`, `+ 1` the upper ones; in lanes
-  /// without a child they are infinitely far from everything.
+  /// `boxes[(node * dim + d) * 2]` has the lower sides in coordinate `d`, `+ 1` the upper ones. In lanes without a child they are
+  /// infinitely far from everything.
   let boxes: Buffer<S.Lanes>
   /// Of each lane: a node, or a leaf complemented (below 0).
   let children: Buffer<Int32>
@@ -31,7 +30,7 @@ final class KDTree<S: Scalar>: @unchecked Sendable {
 
   static var width: Int { S.width }
   static var defaultLeafSize: Int { 32 }
-  /// Comes before no bound on indices, so it stands for no point.
+  /// Above every bound on indices, so it marks positions without a point.
   static var noIndex: Int32 { Int32.max }
 
   /// - Parameters:
@@ -41,7 +40,7 @@ final class KDTree<S: Scalar>: @unchecked Sendable {
     _ points: PointsView<S>, indices: UnsafePointer<Int32>? = nil, leafSize: Int, rule: SplitRule = .medianOfExtent,
     context: CallContext
   ) throws(CoverTreeError) {
-    // A leaf need not be larger than all points together.
+    // A leaf need not be larger than the number of points.
     let blockSize = Self.wholeVectors(min(leafSize, max(1, points.count)))
     let partition = try KDPartition(points, blockSize: blockSize, fanout: S.width, rule: rule, context: context)
     try self.init(emptyFor: points.count, dim: points.dim, leafSize: leafSize)
@@ -49,7 +48,7 @@ final class KDTree<S: Scalar>: @unchecked Sendable {
     try fillUpperNodes(context)
   }
 
-  /// Memory for so many points, with nodes that lead to their children.
+  /// Memory for `count` points, with nodes linked to their children.
   private init(emptyFor count: Int, dim: Int, leafSize: Int) throws(CoverTreeError) {
     (self.count, self.dim) = (count, dim)
     self.leafSize = Self.wholeVectors(min(leafSize, max(1, count)))
@@ -65,10 +64,10 @@ final class KDTree<S: Scalar>: @unchecked Sendable {
     linkNodes(levels)
   }
 
-  /// Boxes that are known, from a file. What is in them is not looked at: searches that are led astray find other points.
+  /// A tree from a file. The values of boxes are not checked: wrong ones make searches find other points, and no more.
   ///
-  /// - Parameter leafSize: as it was given when they were made.
-  /// - Returns: nil where the arrays are not as long as those of so many points are, or lead to children that are not there.
+  /// - Parameter leafSize: as given when the tree was made.
+  /// - Returns: nil if the lengths of the arrays do not fit `count` points, or children are out of range.
   init?(
     count: Int, dim: Int, leafSize: Int, coordinates: Buffer<S.Lanes>, indices: Buffer<Int32>, boxes: Buffer<S.Lanes>,
     smallestIndex: Buffer<Int32>
@@ -87,7 +86,7 @@ final class KDTree<S: Scalar>: @unchecked Sendable {
     guard leavesNothingBehind(levels) else { return nil }
   }
 
-  /// Whether lanes without a child, which only the last node of a level has, are infinitely far, and have no index.
+  /// Whether lanes without a child, which only the last node of a level has, are infinitely far and have no index.
   private func leavesNothingBehind(_ levels: [Int]) -> Bool {
     (1..<levels.count).allSatisfy { level in
       let node = Self.firstNode(level, levels) + levels[level] - 1
@@ -113,23 +112,23 @@ final class KDTree<S: Scalar>: @unchecked Sendable {
   /// The coordinates of the point at a position: every `width`-th scalar from here.
   @inline(__always)
   func coordinates(at position: Int) -> UnsafePointer<S> {
-    // Without a sign: the division is a shift.
+    // Unsigned, so that the division is a shift.
     let (group, lane) = UInt(bitPattern: position).quotientAndRemainder(dividingBy: UInt(S.width))
     return UnsafeRawPointer(coordinates.base + Int(bitPattern: group) &* dim).assumingMemoryBound(to: S.self)
       + Int(bitPattern: lane)
   }
 
-  /// How many leaves, nodes above them, nodes above those, up to the root.
+  /// The number of leaves, of nodes above them, of nodes above those, up to the root.
   private static func levelSizes(leaves: Int) -> [Int] {
     var sizes = [leaves]
     repeat { sizes.append((sizes[sizes.count - 1] + width - 1) / width) } while sizes[sizes.count - 1] > 1
     return sizes
   }
 
-  /// The first node of a level: they are numbered level by level from the root.
+  /// The first node of a level. Nodes are numbered level by level from the root.
   private static func firstNode(_ level: Int, _ levels: [Int]) -> Int { levels[(level + 1)...].reduce(0, +) }
 
-  /// Children follow from the numbers of nodes.
+  /// Links nodes to children, which follow from the sizes of the levels.
   private func linkNodes(_ levels: [Int]) {
     for level in 1..<levels.count {
       let first = Self.firstNode(level, levels)
@@ -171,7 +170,7 @@ final class KDTree<S: Scalar>: @unchecked Sendable {
     }
   }
 
-  /// No lane of the node has a child.
+  /// Makes a node without children.
   func clearBoxes(ofNode node: Int) {
     for d in 0..<dim {
       boxes[(node * dim + d) * 2] = S.Lanes(repeating: .infinity)
@@ -198,7 +197,7 @@ final class KDTree<S: Scalar>: @unchecked Sendable {
     return position..<min(count, position &+ size)
   }
 
-  /// Of each lane: the largest index below it. Made when it is first asked for, as only counts of points before others do.
+  /// Of each lane: the largest index below it. Computed on first use, because only counts with an upper index need it.
   func largestIndex() throws(CoverTreeError) -> Buffer<Int32> {
     try latest.get { () throws(CoverTreeError) in
       let largest = try Buffer<Int32>(count: children.count, filledWith: -1)

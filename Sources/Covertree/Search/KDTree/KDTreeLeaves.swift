@@ -1,6 +1,6 @@
 import CNumerics
 
-/// The leaves of a tree, and the nodes that lead to them, filled one after the other.
+/// Fills the leaves of a tree, and the nodes right above them, one after the other.
 struct FilledNodes<S: Scalar>: DimensionTask {
   let tree: KDTree<S>
   let partition: KDPartition<S>
@@ -8,16 +8,16 @@ struct FilledNodes<S: Scalar>: DimensionTask {
   let given: UnsafePointer<Int32>?
   let context: CallContext
 
-  /// Points that a thread takes at a time: where there are many, their memory is given back meanwhile.
+  /// The most points of a thread's chunk. The memory of large inputs is released chunk by chunk.
   private static var mostPoints: Int { 1 << 17 }
   private static var leastPoints: Int { 1 << 12 }
-  /// Of how many shares a thread takes one, if that is between the two.
+  /// The number of chunks, if their size is between the two.
   private static var shares: Int { 64 }
 
   func run<D: Dimension>(_ dimension: D) throws(CoverTreeError) {
     let leaves = tree.indices.count / tree.leafSize
     let nodes = (leaves + S.width - 1) / S.width
-    // Nodes that lead to leaves are the last ones.
+    // The nodes above leaves are the last ones.
     let firstNode = tree.children.count / S.width - nodes
     let pointsOfNode = tree.leafSize * S.width
     let points = min(Self.mostPoints, max(Self.leastPoints, tree.count / Self.shares))
@@ -34,7 +34,7 @@ struct FilledNodes<S: Scalar>: DimensionTask {
     }
   }
 
-  /// Fills a leaf, its points by their indices.
+  /// Fills a leaf with its points, sorted by index.
   @inline(__always)
   private func fill<D: Dimension>(_ leaf: Int, _ slots: LeafSlots, _ dimension: D) {
     let (first, count) = (leaf &* tree.leafSize, tree.pointCount(ofLeaf: leaf))
@@ -45,7 +45,7 @@ struct FilledNodes<S: Scalar>: DimensionTask {
     slots.rank(count)
     let (indices, scalars) = (tree.indices.base + first, scalars(ofLeaf: leaf))
     for slot in 0..<tree.leafSize {
-      // Beyond the last point there are copies of the first one, until the box is known.
+      // Slots after the last point have copies of the first one until the box is computed.
       let from = slot < count ? slot : 0
       let to = slot < count ? Int(slots.ranks[slot]) : slot
       indices[to] = slot < count ? slots.indices[slot] : KDTree<S>.noIndex
@@ -61,14 +61,14 @@ struct FilledNodes<S: Scalar>: DimensionTask {
       to: S.self)
   }
 
-  /// Where the first coordinate of a slot stands in its leaf.
+  /// The offset of a slot's first coordinate in its leaf.
   @inline(__always)
   private func lane(_ slot: Int) -> Int {
     let (group, lane) = UInt(bitPattern: slot).quotientAndRemainder(dividingBy: UInt(S.width))
     return Int(bitPattern: group) &* tree.dim &* S.width &+ Int(bitPattern: lane)
   }
 
-  /// Puts the box around a leaf in a lane of a node, and marks the slots without a point.
+  /// Stores the box around a leaf in a lane of a node, and marks the slots without a point.
   @inline(__always)
   private func fillBox<D: Dimension>(ofLeaf leaf: Int, inLane lane: Int, ofNode node: Int, _ dimension: D) {
     let count = tree.pointCount(ofLeaf: leaf)
@@ -96,13 +96,13 @@ struct FilledNodes<S: Scalar>: DimensionTask {
   }
 }
 
-/// The indices of a leaf as they come, and where each stands among them.
+/// The unsorted indices of a leaf, and the rank of each.
 private struct LeafSlots {
   let indices: UnsafeMutablePointer<Int32>
   let ranks: UnsafeMutablePointer<Int32>
   private let memory: Buffer<Int32>
 
-  /// Indices of which each is compared with all of them.
+  /// The most indices that are ranked by comparing each with all.
   private static var compared: Int { 64 }
 
   init(count: Int) throws(CoverTreeError) {

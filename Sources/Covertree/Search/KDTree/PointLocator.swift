@@ -1,10 +1,10 @@
-/// Finds points by their indices, for as long as the points are there.
+/// Finds points by index.
 struct PointLocator<S: Scalar>: @unchecked Sendable {
   private let views: [SegmentView<S>]
-  /// Of each segment: positions by index, less the lowest one.
+  /// Of each segment: positions by index, less the lowest index.
   private let tables: [Buffer<Int32>]
 
-  /// The tables of the segments are made when they are first needed: O(n).
+  /// The tables of the segments are made on first use: O(n).
   init(_ points: SearchPoints<S>) throws(CoverTreeError) {
     views = points.views
     var tables: [Buffer<Int32>] = []
@@ -12,7 +12,7 @@ struct PointLocator<S: Scalar>: @unchecked Sendable {
     self.tables = tables
   }
 
-  /// The segment of a point that searches find, by its number, and the position in it; nil if there is no point of this index.
+  /// The number of the segment of a point that searches find, and the position in it; nil if there is no such point.
   @inline(__always)
   func locate(_ index: Int) -> (segment: Int, position: Int)? {
     var number = views.count &- 1

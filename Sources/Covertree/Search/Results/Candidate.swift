@@ -9,7 +9,7 @@ struct Candidate: BitwiseCopyable {
   }
 }
 
-/// Neighbours of a query, the nearest first. They stand in somebody's scratch, until its next query.
+/// Neighbours of a query, the nearest first, in scratch memory that the next query overwrites.
 struct SortedNeighbors {
   let count: Int
   let squares: UnsafePointer<Double>

@@ -17,7 +17,7 @@ struct RadiusHandler<S: Scalar>: ExactHandler {
   }
 }
 
-/// A limit that stays as it is, as the filter needs it.
+/// A constant limit, in the filter's scale.
 private struct Reach<S: Scalar> {
   private let score: Double
 

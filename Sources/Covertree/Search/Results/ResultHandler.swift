@@ -1,15 +1,15 @@
-/// What a search does with the points it finds: one traversal serves nearest neighbours, radius search and counting.
+/// Handles the points that a search finds: one traversal serves nearest neighbours, radius search and counting.
 protocol ResultHandler {
   associatedtype S: Scalar
-  /// Points and boxes that show more than this in the filter are of no use any more.
+  /// Points and boxes with a larger distance in the filter are of no use any more.
   func threshold(_ rounding: RoundingBound<S>) -> S
-  /// Points of a group that showed at most the threshold. Some may turn out to be of no use.
+  /// Points of a group with at most the threshold in the filter. Some may be of no use.
   mutating func collect<D: Dimension>(_ hits: Hits<S, D>) throws(CoverTreeError)
 }
 
-/// A handler that decides about each point as it comes.
+/// A handler that decides each point at once, by its score.
 protocol ExactHandler: ResultHandler {
-  /// Points of a larger score are of no use any more.
+  /// Points with a larger score are of no use any more.
   var worst: Double { get }
   /// A point with a score of at most `worst`, and its index.
   mutating func insert(_ squared: Double, _ index: Int32) throws(CoverTreeError)

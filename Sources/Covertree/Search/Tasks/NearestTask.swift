@@ -1,5 +1,5 @@
-/// The `k` nearest points of each query of a set: by walking the boxes, or, where they keep nothing out, by comparing queries with
-/// all points.
+/// The `k` nearest points of each query of a set: by walking the boxes or, if these exclude few points, by comparing queries with all
+/// points.
 struct NearestTask<Rows: NeighborRows>: DimensionTask {
   typealias S = Rows.S
 
@@ -10,10 +10,10 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
   let context: CallContext
   let counters: SearchCounters
   let rows: Rows
-  /// Takes down what pilots find.
+  /// Records the neighbours of pilots.
   var recorder: PilotQueries<S>?
 
-  /// Queries are compared in batches for up to so many neighbours: candidates of a batch are held at once.
+  /// Queries are compared in batches up to this number of neighbours, because a batch keeps its candidates in memory.
   private static var mostBruteForceNeighbors: Int { 1024 }
 
   func run<D: Dimension>(_ dimension: D) throws(CoverTreeError) {
@@ -50,7 +50,7 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
 
   /// Walks the boxes for each query.
   ///
-  /// - Returns: with how many points they were compared.
+  /// - Returns: the number of points that queries were compared with.
   @discardableResult
   fileprivate func walk<D: Dimension>(_ positions: Range<Int>, _ dimension: D) throws(CoverTreeError) -> Int {
     let wanted = min(k, points.positionCount)
@@ -75,7 +75,7 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
     return compared.value
   }
 
-  /// The nearest point of queries that follow each other, `width` of them at a time.
+  /// The nearest point of consecutive queries, `width` of them at a time.
   private func walkPackets<D: Dimension>(
     _ positions: Range<Int>, _ queries: QueryRows<S>, _ search: inout KDTreeSearch<S, D>, _ exact: inout Decisions<S, D>
   ) throws(CoverTreeError) {
@@ -102,7 +102,8 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
           index.pointee = Int64(points.index(at: position))
           try write(
             SortedNeighbors(
-              count: squared <= options.farthestScore(query.row, S.self) ? 1 : 0, squares: square, indices: index), query
+              count: squared <= options.farthestScore(query.row, S.self) ? 1 : 0, squares: square, indices: index),
+            query
           )
         case .undecided:
           try write(try exact.nearest(to: query, options), query)
@@ -112,8 +113,8 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
     search.count(lanes)
   }
 
-  /// Queries that follow each other lie together: a tile of them begins at one frontier, and each looks no farther than
-  /// to the neighbours of the one before it.
+  /// Consecutive queries are near each other: a tile of them begins at one frontier, and the neighbours of each query bound the search of
+  /// the next.
   private func walkTiles<D: Dimension>(
     _ positions: Range<Int>, _ queries: QueryRows<S>, _ search: inout KDTreeSearch<S, D>, _ exact: inout Decisions<S, D>
   ) throws(CoverTreeError) {
@@ -157,7 +158,7 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
     }
   }
 
-  /// The earliest bound on indices of some queries.
+  /// The smallest upper index of some queries.
   @inline(__always)
   private func earliest(_ positions: Range<Int>, _ queries: QueryRows<S>) -> Int32 {
     guard options.areSomeTooLate else { return Int32.max }
@@ -171,7 +172,7 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
   }
 }
 
-/// One thread's searches for queries that others could not decide about, made when there is one.
+/// One thread's searches for queries that packets left undecided, made on first use.
 private struct Decisions<S: Scalar, D: Dimension> {
   let points: SearchPoints<S>
   let k: Int

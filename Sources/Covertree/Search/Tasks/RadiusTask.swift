@@ -1,4 +1,4 @@
-/// All points within a distance of each query, nearest first. Distances are reported in a type of their own.
+/// All points within a distance of each query, the nearest first. `Reported` is the type of the distances.
 struct RadiusTask<S: Scalar, Reported: Scalar>: DimensionTask {
   let set: QuerySet<S>
   let points: SearchPoints<S>
@@ -21,7 +21,7 @@ struct RadiusTask<S: Scalar, Reported: Scalar>: DimensionTask {
 
   /// Walks the boxes for each query.
   ///
-  /// - Returns: with how many points they were compared.
+  /// - Returns: the number of points that queries were compared with.
   private func walk<D: Dimension>(
     _ positions: Range<Int>, _ found: FoundLists, _ dimension: D
   ) throws(CoverTreeError) -> Int {
@@ -73,7 +73,7 @@ struct RadiusTask<S: Scalar, Reported: Scalar>: DimensionTask {
     return isDone
   }
 
-  /// One list of all.
+  /// Joins the lists.
   private func joined(_ found: FoundLists) throws(CoverTreeError) -> NeighborLists<Reported> {
     let offsets = found.offsets
     for row in 0..<set.count { offsets[row + 1] += offsets[row] }
@@ -99,16 +99,16 @@ struct RadiusTask<S: Scalar, Reported: Scalar>: DimensionTask {
   }
 }
 
-/// Neighbours of queries as they are found, in lists of some queries each.
+/// Neighbours of queries in the order in which they are found, one list per chunk of queries.
 private final class FoundLists: @unchecked Sendable {
-  /// Of each row, its number at first: `offsets[row + 1]`.
+  /// Before the lists are joined: `offsets[row + 1]` is the number of neighbours of a row.
   let offsets: Buffer<Int64>
   private(set) var parts: [(positions: Range<Int>, list: GrowableBuffer<Candidate>)] = []
   private var added = 0
 
   init(queries: Int) throws(CoverTreeError) { offsets = try Buffer(count: queries + 1, filledWith: 0) }
 
-  /// Lists for so many queries each.
+  /// Adds lists for `each` queries each.
   func add(_ positions: Range<Int>, each: Int) throws(CoverTreeError) -> [GrowableBuffer<Candidate>] {
     added = parts.count
     for first in stride(from: positions.lowerBound, to: positions.upperBound, by: each) {
@@ -117,6 +117,6 @@ private final class FoundLists: @unchecked Sendable {
     return parts[added...].map(\.list)
   }
 
-  /// Takes back what was added last.
+  /// Removes the lists that were added last.
   func removeLast() { parts.removeLast(parts.count - added) }
 }

@@ -1,13 +1,13 @@
-/// The `k` nearest points of one query at a time, however many are equally far away.
+/// The `k` nearest points of one query at a time, for any number of equally distant points.
 ///
-/// Best first: of all nodes and leaves that are known, the one whose points can have the least score, and of equal ones the
-/// one with the smallest index. Lazy the next one has nothing that comes before the k-th point that was found, nothing has.
-/// So of points that are all equally far away, no leaf is visited but those of the `k` smallest indices.
+/// The search is best first: it visits the known node or leaf with the least possible score, and of equal ones that with the smallest
+/// index. It ends if the next box cannot contain a point that comes before the k-th found one. So among equally distant points it visits
+/// only the leaves of the `k` smallest indices.
 ///
-/// `KDTreeSearch` is faster where few points are equally far away: it need not decide anything before the end.
+/// `KDTreeSearch` is faster if few points are equally distant, because it decides only at the end.
 struct ExactSearch<S: Scalar, D: Dimension> {
   private let segments: [SegmentArrays<S>]
-  /// Keeps their arrays.
+  /// Keeps the arrays alive.
   private let points: SearchPoints<S>
   private var query: ScoredQuery<S, D>
   private let ahead: BoxHeap
@@ -23,9 +23,9 @@ struct ExactSearch<S: Scalar, D: Dimension> {
     scratch = try TopK.Scratch(k: k)
   }
 
-  /// The `k` nearest eligible points of those within a score. They stand here until the next query.
+  /// The `k` nearest eligible points within a score, valid until the next query.
   ///
-  /// - Parameter row: of the type of the points, or in float64.
+  /// - Parameter row: in the type of the points, or in float64.
   @inline(never)
   mutating func nearest<A: Scalar>(
     to row: UnsafePointer<A>, _ eligible: IndexFilter, bound: Double
@@ -96,10 +96,10 @@ struct ExactSearch<S: Scalar, D: Dimension> {
   }
 }
 
-/// Boxes that a search knows of, the one to be visited first on top: a binary heap.
+/// The known boxes, with the next one to visit on top: a binary heap.
 private final class BoxHeap {
   struct Box: BitwiseCopyable {
-    /// The least that a point in it can have.
+    /// The least possible score of a point in it.
     var score: Double
     var index: Int32
     /// A node, or a leaf complemented.

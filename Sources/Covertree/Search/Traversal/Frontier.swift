@@ -1,6 +1,6 @@
-/// Nodes right above leaves, in groups that are searched as a node's children are.
+/// Nodes right above leaves, in groups that a search handles like the children of a node.
 final class Frontier<S: Scalar> {
-  /// Beyond so many nodes the way from the root is as short.
+  /// With more nodes the way from the root is as short.
   static var capacity: Int { 2 * S.width }
 
   private(set) var boxes: UnsafeMutablePointer<S.Lanes>!
@@ -14,7 +14,7 @@ final class Frontier<S: Scalar> {
 
   init(dim: Int) { self.dim = dim }
 
-  /// Empties it; the first time it makes the room, which a single query has no use for.
+  /// Empties it. The first call allocates memory, which a single query does not need.
   func removeAll() throws(CoverTreeError) {
     count = 0
     guard arena == nil else { return }
@@ -28,7 +28,7 @@ final class Frontier<S: Scalar> {
     self.arena = arena
   }
 
-  /// Takes over the child of a node; false where there is no room.
+  /// Appends the child of a node; false if there is no room.
   func append(_ tree: KDTree<S>, node: Int, lane: Int) -> Bool {
     guard count < Self.capacity else { return false }
     let source = UnsafeRawPointer(tree.boxes.base + node &* dim &* 2).assumingMemoryBound(to: S.self) + lane
@@ -39,7 +39,7 @@ final class Frontier<S: Scalar> {
     return true
   }
 
-  /// Makes the lanes after the last node boxes that nothing is near to.
+  /// Makes the lanes after the last node empty boxes.
   func close() {
     let end = groupCount &* S.width
     let inUse = count

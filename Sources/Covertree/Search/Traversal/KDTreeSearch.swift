@@ -1,20 +1,20 @@
-/// One thread's searches of points in box trees: the core that every Euclidean search goes through.
+/// One thread's searches of points in k-d trees: the core of every Euclidean search.
 ///
-/// The largest tree comes first and leaves little to look for in the others. A tree is walked depth first, the nearest box first. A box is
-/// entered if its distance is not above the handler's threshold. Boxes and points are compared in the coordinates' own type, as a filter
-/// with its rounding error allowed for (`RoundingBound`). Handlers decide by float64 distances. So a float64 brute force finds the same,
-/// whatever the type.
+/// The largest tree comes first and leaves little to find in the others. A tree is walked depth first, the nearest box first. A box is
+/// entered if its distance is not above the handler's threshold. Boxes and points are compared in the coordinates' own type. This is a
+/// filter that allows for its rounding (`RoundingBound`); handlers decide by float64 distances. So the result equals that of a float64
+/// brute force, whatever the type.
 ///
-/// A search begins at the root, or, for queries that lie together, at the *frontier* that they share.
+/// A search begins at the root or, for queries near each other, at the *frontier* that they share.
 struct KDTreeSearch<S: Scalar, D: Dimension> {
   let dimension: D
   let rounding: RoundingBound<S>
-  /// The first tree, and where its arrays are.
+  /// The first tree, and its arrays.
   private let tree: KDTree<S>
   private let first: SegmentArrays<S>
-  /// All trees, of which the first is the first.
+  /// All trees, the first one included.
   private let trees: [SegmentArrays<S>]
-  /// Keeps the arrays.
+  /// Keeps the arrays alive.
   private let owner: AnyObject
   /// The query's coordinates, each in all lanes of a vector.
   private let query: UnsafeMutablePointer<S.Lanes>
@@ -49,7 +49,7 @@ struct KDTreeSearch<S: Scalar, D: Dimension> {
     frontier = Frontier(dim: dimension.count)
   }
 
-  /// Counts another search's comparisons as its own.
+  /// Adds the comparisons of another search.
   mutating func count(_ other: PacketSearch<S, D>) {
     pointsCompared += other.pointsCompared
     boxesCompared += other.boxesCompared
@@ -60,9 +60,9 @@ struct KDTreeSearch<S: Scalar, D: Dimension> {
     boxesCompared += other.boxesCompared
   }
 
-  /// Offers the handler every eligible point that it could want.
+  /// Passes the handler every eligible point that it could want.
   ///
-  /// - Parameter fromFrontier: whether to begin at what the last `gather` found.
+  /// - Parameter fromFrontier: whether to begin at the frontier of the last `gather`.
   @inline(__always)
   mutating func run<C: ResultHandler>(
     _ row: UnsafePointer<S>, _ eligible: IndexFilter = IndexFilter(), fromFrontier: Bool = false,
@@ -136,7 +136,7 @@ struct KDTreeSearch<S: Scalar, D: Dimension> {
     if count > 1 {
       let least = -S.largest(-bound)
       let nearest = S.maskLessOrEqual(bound, S.Lanes(repeating: least)) & hits
-      // None where the nearest has no eligible index below it.
+      // None if the nearest box has no eligible index.
       if nearest != 0 {
         let at = top &+ (hits & (nearest & (0 &- nearest) &- 1)).nonzeroBitCount
         let last = top &+ count &- 1
@@ -175,20 +175,20 @@ struct KDTreeSearch<S: Scalar, D: Dimension> {
 }
 
 extension KDTreeSearch {
-  /// The coordinates, every `width`-th scalar from there, and the index of the point at a position.
+  /// The coordinates (every `width`-th scalar) and the index of the point at a position.
   @inline(__always)
   func point(at position: Int) -> (coordinates: UnsafePointer<S>, index: Int32) {
     let (tree, inside) = trees.count > 1 ? trees.locate(position) : (first, position)
     return (tree.point(inside, dimension.count), tree.indices[inside])
   }
 
-  /// Where searches for queries in a box may begin in the first tree when none of them wants what is farther than `reach`, squared, in the
-  /// filter's scale.
+  /// Collects the frontier: the nodes of the first tree where queries in a box begin, if each wants points within `reach`, squared, in
+  /// the filter's scale.
   ///
-  /// - Returns: false where the frontier has no room for it, or there is nothing that it could leave out.
+  /// - Returns: false if the frontier has no room, or would leave out nothing.
   mutating func gather(_ low: UnsafePointer<S>, _ high: UnsafePointer<S>, reach: S) throws(CoverTreeError) -> Bool {
     try frontier.removeAll()
-    // Lanes without a child are infinitely far, which is not beyond an infinite reach, as of squares that overflow.
+    // Lanes without a child are infinitely far, which is not beyond an infinite reach. Squares that overflow are infinite.
     guard tree.depth > 1, reach < .infinity else { return false }
     stackChildren[0] = 0
     var top = 1
