@@ -4,7 +4,7 @@ import Covertree
 // The vector store.
 
 extension Arguments {
-  /// Ids as the store has them: the header's struct has the same layout but for what is reserved.
+  /// Ids in the form of the store. The header's struct has the same layout, except for its reserved field.
   fileprivate static func ids(
     _ ids: UnsafePointer<covertree_id>?, _ count: Int64,
     _ body: (UnsafeBufferPointer<StoreID>) throws(CoverTreeError) -> Void
@@ -54,7 +54,7 @@ func opened(store: OpaquePointer?) throws(CoverTreeError) -> VectorStore {
   try HandleTable.shared.object(store, StoreHandle.self, named: "store").store
 }
 
-/// Runs the body of an export that returns a slot: a failure becomes less its status.
+/// Runs the body of an export that returns a slot, or the negated status on failure.
 private func slot(_ body: () throws(CoverTreeError) -> Int) -> Int64 {
   var found = 0
   let status = status { () throws(CoverTreeError) in found = try body() }

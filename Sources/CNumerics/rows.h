@@ -1,5 +1,5 @@
-// Distances of one query from rows of a table, whatever the rows are stored in: float32, float16, or a byte a coordinate.
-// Rows begin at multiples of 64 bytes and are padded to whole multiples of them, with what stands for 0.
+// Distances of one query from rows of a table in any storage: float32, float16, or one byte per coordinate. Rows begin at multiples of 64
+// bytes and are padded to whole multiples of them, with the code of 0.
 #ifndef COVERTREE_ROWS_H
 #define COVERTREE_ROWS_H
 
@@ -11,35 +11,35 @@ typedef uint64_t cn_u64x8 __attribute__((ext_vector_type(8)));
 
 enum { CN_ROWS_F32 = 0, CN_ROWS_F16 = 1, CN_ROWS_BYTES = 2, CN_ROWS_LEASED = 3 };
 
-// A row of float32 that stands elsewhere, and what its coordinates count for.
+// A row of float32 in a store, and the factor of its coordinates.
 typedef struct cn_leased_row {
   int64_t slot;
   double scale;
 } cn_leased_row;
 
 typedef struct cn_rows {
-  const void *base;      // of leased rows: a cn_leased_row for each
-  int64_t stride;        // bytes from row to row
-  int64_t coordinates;   // of a row with its padding, a multiple of 16, of bytes of 64
-  const float *scales;   // bytes: x = center + scale * (byte - 128)
-  const float *lengths;  // bytes: |x - center|^2, or 0 where products are compared
-  const float *center;   // bytes: with padding
-  const void *leased;      // leased rows: slot 0
-  int64_t leased_stride;   // leased rows: bytes from slot to slot
-  int32_t scaled;        // leased rows: whether scales are other than 1
+  const void *base;       // leased rows: a cn_leased_row for each
+  int64_t stride;         // bytes from row to row
+  int64_t coordinates;    // of a row with its padding, a multiple of 16, of bytes of 64
+  const float *scales;    // bytes: x = center + scale * (byte - 128)
+  const float *lengths;   // bytes: |x - center|^2, or 0 if products are compared
+  const float *center;    // bytes: with padding
+  const void *leased;     // leased rows: slot 0
+  int64_t leased_stride;  // leased rows: bytes from slot to slot
+  int32_t scaled;         // leased rows: whether scales are other than 1
   int32_t kind;
-  int32_t products;      // whether scores are negative inner products, not squared distances
+  int32_t products;       // whether scores are negative inner products instead of squared distances
 } cn_rows;
 
 // A query with its padding; for bytes also rounded to them, less the center: q = center + scale * code.
 typedef struct cn_query {
   const float *values;
   const int8_t *codes;
-  float factor;          // what a scaled product of codes counts in a score: -2 scale, or -scale for products
+  float factor;          // of a scaled product of codes in a score: -2 scale, or -scale for products
   int32_t offset;        // 128 times the sum of the codes
 } cn_query;
 
-// Sixteen half-precision numbers as floats: the exponent is put right by one multiplication, which is exact.
+// Sixteen half-precision numbers as floats: one exact multiplication corrects the exponent.
 CN_INLINE cn_f32x16 cn_widen_halves(cn_u16x16 halves) {
   cn_u32x16 bits = __builtin_convertvector(halves, cn_u32x16);
   cn_u32x16 magnitude = (bits & 0x7FFF) << 13, sign = (bits & 0x8000) << 16;
@@ -66,12 +66,12 @@ CN_INLINE const uint8_t *cn_leased_start(const cn_rows *rows, int64_t row) {
   return (const uint8_t *)rows->leased + ((const cn_leased_row *)rows->base)[row].slot * rows->leased_stride;
 }
 
-// Sixteen coordinates of a row from `d` on, as they count in every distance that is reported.
+// Sixteen coordinates of a row from `d` on, as every reported distance uses them.
 CN_INLINE cn_f32x16 cn_row_lanes(const cn_rows *rows, int kind, int64_t row, int64_t d) {
   if (kind == CN_ROWS_LEASED) {
     cn_f32x16 x = *(const cn_f32x16 *)(cn_leased_start(rows, row) + 4 * d);
     if (!rows->scaled) return x;
-    // To the bit as a copy of the row would have been scaled.
+    // To the bit equal to a scaled copy of the row.
     cn_f64x8 scale = (cn_f64x8)((const cn_leased_row *)rows->base)[row].scale;
     x.lo = cn_f64x8_narrow(cn_f32x8_widen(x.lo) * scale);
     x.hi = cn_f64x8_narrow(cn_f32x8_widen(x.hi) * scale);
@@ -131,7 +131,7 @@ static inline void cn_decode_row(const cn_rows *rows, int64_t row, float *coordi
   }
 }
 
-// Sixteen rows from `first` on, coordinate by coordinate: a vector of them for each of `dim`. Rows behind the last are it again.
+// Sixteen rows from `first` on, coordinate by coordinate: a vector of them for each of `dim`. Rows after the last repeat it.
 static inline void cn_transpose_rows(const cn_rows *rows, int64_t first, int64_t count, int64_t dim, float *columns) {
   for (int64_t d = 0; d < dim; d += 16) {
     for (int lane = 0; lane < 16; lane++) {
@@ -141,7 +141,7 @@ static inline void cn_transpose_rows(const cn_rows *rows, int64_t first, int64_t
   }
 }
 
-// Scores in float32: a few roundings from the decided ones. Four rows at a time.
+// Scores in float32: a few roundings from the exact ones. Four rows at a time.
 CN_INLINE void cn_float_scores(const cn_rows *rows, int kind, const float *query, const int32_t *indices, int64_t count,
                                float *scores) {
   for (int64_t first = 0; first < count; first += 4) {
@@ -222,7 +222,7 @@ static inline void cn_byte_scores_vnni(const cn_rows *rows, const cn_query *quer
 }
 #endif
 
-// The product of bytes with signed ones, of a multiple of 64 of them. As a plain loop, imported into Swift, it stays one of a byte
+// The product of bytes with signed ones, for a multiple of 64 of them. As a plain loop, imported into Swift, it would multiply one byte
 // at a time.
 CN_INLINE int32_t cn_byte_product(const uint8_t *x, const int8_t *q, int64_t count) {
   typedef int8_t cn_i8x16 __attribute__((ext_vector_type(16), aligned(1)));
@@ -258,7 +258,7 @@ static inline void cn_byte_scores(const cn_rows *rows, const cn_query *query, co
   }
 }
 
-// Scores of some rows, near enough to find candidates by; of bytes less a number that is the same for all rows.
+// Approximate scores of some rows, to find candidates; for bytes less a number that is the same for all rows.
 static inline void cn_scores(const cn_rows *rows, const cn_query *query, const int32_t *indices, int64_t count,
                              int has_byte_products, float *scores) {
   switch (rows->kind) {
@@ -273,14 +273,14 @@ static inline void cn_scores(const cn_rows *rows, const cn_query *query, const i
   }
 }
 
-// What a vector less the center is in whole numbers from -127 to 127: x = center + scale * whole.
+// A vector less the center in integers from -127 to 127: x = center + scale * integer.
 typedef struct cn_rounded {
   float scale;
   int32_t sum, length;  // of the whole numbers, and of their squares
 } cn_rounded;
 
-// Rounds a vector of `dim` coordinates; the padding becomes 0. `flip` is what the bits of each number are changed by: 0 for
-// signed ones, 0x80 for those that 128 is added to.
+// Rounds a vector of `dim` coordinates; the padding becomes 0. `flip` changes the bits of each number: 0 for signed ones, 0x80 to add
+// 128.
 static inline cn_rounded cn_round_to_bytes(const float *row, int64_t dim, const float *center, int64_t coordinates,
                                            uint8_t flip, uint8_t *codes) {
   typedef float cn_f32x16_unaligned __attribute__((ext_vector_type(16), aligned(4)));
@@ -295,14 +295,14 @@ static inline cn_rounded cn_round_to_bytes(const float *row, int64_t dim, const 
   }
   most = cn_f32x16_max(most, cn_f32x16_abs(tail));
   cn_rounded rounded = {cn_f32x16_largest(most) / 127, 0, 0};
-  // Below that, its inverse would overflow: such a vector is the center to a float.
+  // Below that, its inverse would overflow: as a float such a vector is the center.
   float inverse = rounded.scale > 0x1p-126f ? 1 / rounded.scale : 0;
   cn_i32x16 sums = {}, lengths = {};
   for (int64_t d = 0; d < coordinates; d += 16) {
     cn_f32x16 x = tail;
     if (d < whole) x = *(const cn_f32x16_unaligned *)(row + d) - *(const cn_f32x16 *)(center + d);
     if (d > whole || (d == whole && whole == dim)) x = (cn_f32x16){};
-    // Adding and taking away a large number leaves the nearest whole one.
+    // Adding and subtracting a large number rounds to the nearest integer.
     x = x * inverse;
     x = (x + 0x1.8p23f) - 0x1.8p23f;
     cn_i32x16 numbers = __builtin_convertvector(cn_f32x16_max(cn_f32x16_min(x, (cn_f32x16)127.0f), (cn_f32x16)-127.0f), cn_i32x16);
@@ -316,7 +316,7 @@ static inline cn_rounded cn_round_to_bytes(const float *row, int64_t dim, const 
   return rounded;
 }
 
-// The codes of a row as those of a query, and their sum.
+// The codes of a row in the form of a query's, and their sum.
 static inline int32_t cn_signed_codes(const cn_rows *rows, int64_t row, int8_t *codes) {
   const uint8_t *start = (const uint8_t *)rows->base + row * rows->stride;
   int32_t sum = 0;
@@ -332,12 +332,12 @@ CN_INLINE void cn_prefetch_row(const cn_rows *rows, int64_t row) {
   cn_prefetch((const uint8_t *)rows->base + row * rows->stride, rows->stride);
 }
 
-// Codes stand in groups of sixteen, word by word: the first words of sixteen codes, their second ones.
+// Codes are in groups of sixteen, word by word: the first words of sixteen codes, then their second ones.
 //
-// Codes of some groups, of 4096 at most, that differ from the query's in at most so many bits: how many there are, and for each
-// that number of bits times 65536, and its place. There is room for all, and sixteen more.
+// Finds the codes of some groups, at most 4096, that differ from the query's in at most `most` bits. Returns their number, and writes for
+// each its number of bits times 65536, plus its position. There is room for all, and sixteen more.
 #ifdef CN_X86
-// What is found is packed without a branch: where it is cannot be foretold. A number of words that is known is not counted.
+// Packed without a branch, because hits cannot be predicted. A constant number of words needs no loop counter.
 __attribute__((always_inline, target("avx512f,avx512vpopcntdq,popcnt")))
 static inline int64_t cn_hamming_within_words(const uint32_t *codes, int64_t groups, int64_t words, const uint32_t *query,
                                               uint32_t most, uint32_t *keys) {
@@ -400,7 +400,7 @@ static inline int64_t cn_hamming_within(const uint32_t *codes, int64_t groups, i
   return found;
 }
 
-// The signs of some numbers as bits, 1 for those above 0: 32 a word, the first ones lowest. Numbers are padded to whole vectors of 16.
+// The signs of some numbers as bits, 1 for those above 0: 32 per word, the first ones lowest. Numbers are padded to whole vectors of 16.
 static inline void cn_signs(const float *values, int64_t count, uint32_t *words) {
   for (int64_t first = 0; first < count; first += 32) {
     uint32_t word = 0;

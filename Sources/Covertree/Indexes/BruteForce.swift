@@ -121,15 +121,15 @@ final class BruteForce: IndexStructure, @unchecked Sendable {
   private func compareTogether(
     _ row: Int, _ search: IndexSearch, _ k: Int, _ rows: ResultRows
   ) throws(CoverTreeError) {
-    let part = max(Self.fewestRows, table.count / (4 * search.context.threads))
+    let chunk = max(Self.fewestRows, table.count / (4 * search.context.threads))
     var scans: [RowScan] = []
-    for _ in 0..<(table.count + part - 1) / part { scans.append(try RowScan(table, k: k)) }
+    for _ in 0..<(table.count + chunk - 1) / chunk { scans.append(try RowScan(table, k: k)) }
     let all = scans
     let found = try Buffer<SortedNeighbors>(count: all.count)
     try search.context.forEach(all.count, grain: 1) { (range, _) throws(CoverTreeError) in
       for index in range {
         all[index].query.load(search.queries.row(row))
-        found[index] = all[index].nearest(index * part..<min(table.count, (index + 1) * part), search)
+        found[index] = all[index].nearest(index * chunk..<min(table.count, (index + 1) * chunk), search)
       }
     }
     var nearest = TopK(try TopK.Scratch(k: k), bound: .infinity)

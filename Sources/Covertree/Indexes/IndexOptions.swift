@@ -123,7 +123,7 @@ extension IndexOptions {
   func checkPinned() throws(CoverTreeError) {
     guard kind != .kdTree || !metric.normalizes else {
       throw CoverTreeError(
-        .invalidArgument, "metric: a k-d tree over a store compares vectors as they stand there; use l2 or another kind"
+        .invalidArgument, "metric: a k-d tree over a store compares unchanged vectors; use l2 or another kind"
       )
     }
   }

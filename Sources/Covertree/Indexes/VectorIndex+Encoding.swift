@@ -119,7 +119,7 @@ struct IndexSettings {
       throw CoverTreeError(
         .invalidArgument,
         isPinned
-          ? "store: the vectors of this index stand in a store; open it over that"
+          ? "store: the vectors of this index are in a store; open it over that"
           : "store: this index has its own vectors")
     }
     guard let store else { return }
@@ -218,7 +218,7 @@ private struct PositionsInGraph {
       throw file.corrupt("section \"graph.levels\" is out of range")
     }
     guard try upperListsHaveOneOwner() else {
-      throw file.corrupt("section \"graph.upper_first\": a list belongs to two vectors, or to none")
+      throw file.corrupt("section \"graph.upper_first\": a list belongs to two vectors, or to no vector")
     }
     try context.forEach(levels.count, grain: 1 << 12) { (range, _) throws(CoverTreeError) in
       for slot in range where !leadSomewhere(slot) {

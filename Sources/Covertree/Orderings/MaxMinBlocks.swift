@@ -48,8 +48,8 @@ final class MaxMinBlocks {
       scans = []
     }
     try reach.update(queue, context)
-    let part = (block.count + context.threads - 1) / context.threads
-    let batches = try compare(block, each: min(NearerBatch.size, (part + tileRows - 1) / tileRows * tileRows))
+    let chunk = (block.count + context.threads - 1) / context.threads
+    let batches = try compare(block, each: min(NearerBatch.size, (chunk + tileRows - 1) / tileRows * tileRows))
     var outcome = Outcome(compared: block.count * panels.count)
     for batch in batches { outcome.decided += batch.decided }
     let lists = batches.flatMap(\.lists)
@@ -84,10 +84,10 @@ final class MaxMinBlocks {
     }
     let scans = scans
     try context.forEach(count, grain: 1) { (range, _) throws(CoverTreeError) in
-      for part in range {
-        scans[part].batch.begin(Array(block[part * size..<min(block.count, (part + 1) * size)]))
-        try scans[part].scan.run()
-        try scans[part].batch.decide()
+      for chunk in range {
+        scans[chunk].batch.begin(Array(block[chunk * size..<min(block.count, (chunk + 1) * size)]))
+        try scans[chunk].scan.run()
+        try scans[chunk].batch.decide()
       }
     }
     return scans[..<count].map(\.batch)

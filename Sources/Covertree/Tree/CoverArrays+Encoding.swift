@@ -52,7 +52,7 @@ private struct CheckedLayout<S: Scalar> {
 
   func check(_ file: StoredFile, _ points: SearchPoints<S>, context: CallContext) throws(CoverTreeError) {
     guard removed?.elements.allSatisfy({ $0 <= 1 }) ?? true else {
-      throw file.corrupt("section \"removed\" is no mask")
+      throw file.corrupt("section \"removed\": expected 0 or 1")
     }
     try checkOrder(file, points)
     try context.forEach(layout.count, grain: 1 << 14) { (range, _) throws(CoverTreeError) in
@@ -60,7 +60,7 @@ private struct CheckedLayout<S: Scalar> {
     }
     guard layout.subtreeEnd[0] == layout.count, layout.parents[0] == -1, layout.childrenOffsets[0] == 0,
       Self.isLevel(layout.levels[0])
-    else { throw file.corrupt("its root is none") }
+    else { throw file.corrupt("invalid root node") }
     try context.forEach(layout.count, grain: 1 << 14) { (range, _) throws(CoverTreeError) in
       for t in range where !hasItsChildren(t) { throw file.corrupt("node \(t) and its children contradict each other") }
     }

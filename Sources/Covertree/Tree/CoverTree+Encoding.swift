@@ -43,7 +43,7 @@ extension CoverTree where S: StorableElement {
     var removedCount = 0
     if file.section(named: "boxes.removed") != nil {
       let removed: Buffer<UInt8> = try file.buffer("boxes.removed", rows: segment.count)
-      guard removed.elements.allSatisfy({ $0 <= 1 }) else { throw file.corrupt("section \"boxes.removed\" is no mask") }
+      guard removed.elements.allSatisfy({ $0 <= 1 }) else { throw file.corrupt("section \"boxes.removed\": expected 0 or 1") }
       let tombstones = try segment.makeTombstones()
       for position in 0..<removed.count where removed[position] == 1 {
         removedCount += tombstones.mark(position, at: 1) ? 1 : 0

@@ -34,8 +34,8 @@ final class LSH: IndexStructure, @unchecked Sendable {
     try hashes.extend(to: table.count, context: context)
     try context.forEach((table.count - first + batch - 1) / batch, grain: 1) { (range, thread) throws(CoverTreeError) in
       let projector = try projectors.value(thread, make: make)
-      for part in range {
-        let from = first + part * batch
+      for chunk in range {
+        let from = first + chunk * batch
         let slots = from..<min(table.count, from + batch)
         projector.run(vectors(slots, thread), queries: false)
         for slot in slots { hashes.set(slot, projector.values.base + (slot - from) * planes.stride) }
@@ -103,8 +103,8 @@ final class LSH: IndexStructure, @unchecked Sendable {
       let seeker = try seekers.value(thread) { () throws(CoverTreeError) in
         Seeker(try Hyperplanes.Projections(planes), try Shortlist(table), try makeSeeker())
       }
-      for part in range {
-        let first = part * batch
+      for chunk in range {
+        let first = chunk * batch
         let count = min(batch, search.queries.count - first)
         seeker.projections.run(search.queries.rows(first..<first + count), queries: true)
         let projected = ProjectedQueries(base: seeker.projections.values.base, stride: planes.stride, count: count)

@@ -94,9 +94,9 @@ final class Twins {
   /// Whether many vectors are equal, by a sample.
   static func areMany(in table: VectorTable, context: CallContext) throws(CoverTreeError) -> Bool {
     let (count, all) = (min(sampleCount, table.count), table.count)
-    let sample = try hashes(of: count, in: table, context) { part in
-      let first = part * all / count
-      return first + Int(splitMix64(UInt64(part)) % UInt64((part + 1) * all / count - first))
+    let sample = try hashes(of: count, in: table, context) { chunk in
+      let first = chunk * all / count
+      return first + Int(splitMix64(UInt64(chunk)) % UInt64((chunk + 1) * all / count - first))
     }
     var sorted = UnsafeMutableBufferPointer(start: sample.base, count: count)
     sorted.sort()

@@ -1,4 +1,4 @@
-/// Projects points onto bases exactly: `E = L^-1 rho(P, q)`. What one thread needs for up to `most` points at a time.
+/// Projects points onto bases exactly: `E = L^-1 rho(P, q)`. One thread uses it, for up to `most` points at a time.
 final class Projector {
   private let model: ResidualModel
   private let features: Panels<Double>

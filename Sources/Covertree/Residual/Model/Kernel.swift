@@ -154,7 +154,7 @@ public enum Covariance: Sendable {
   ///
   /// - Parameters:
   ///   - rows: `rowCount x dim`.
-  ///   - columns: the other points, as rows and in panels; a caller's kernel takes rows.
+  ///   - columns: the other points, as rows and in panels; a caller's kernel gets rows.
   ///   - result: `stride` numbers from row to row, a multiple of 8.
   func fill(
     rows: UnsafePointer<Double>, rowCount: Int, columns: UnsafePointer<Double>, panels: PanelView<Double>,

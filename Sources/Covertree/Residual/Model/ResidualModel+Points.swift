@@ -6,7 +6,7 @@ extension ResidualModel {
       throw CoverTreeError(.shape, "points: expected \(dim) columns, got \(points.dim)")
     }
     guard !hasGivenFeatures else {
-      throw CoverTreeError(.unsupported, "points: the features of new ones are unknown where v_matrix is the caller's")
+      throw CoverTreeError(.unsupported, "points: the features of new ones are unknown if v_matrix is the caller's")
     }
     let total = count + points.count
     guard total < Int(Int32.max) else {
@@ -50,7 +50,7 @@ extension ResidualModel {
       throw CoverTreeError(.shape, "points: expected \(dim) columns, got \(points.dim)")
     }
     guard !hasGivenFeatures else {
-      throw CoverTreeError(.unsupported, "points: the features of new ones are unknown where v_matrix is the caller's")
+      throw CoverTreeError(.unsupported, "points: the features of new ones are unknown if v_matrix is the caller's")
     }
     let start = monotonicSeconds()
     let inputs = try inputs.over(points, context: context)

@@ -33,7 +33,7 @@ extension ResidualSearch {
   ///
   /// - Parameter callback: the kernel, if it is the caller's.
   ///
-  /// - Parameter callback: the kernel, where it is the caller's.
+  /// - Parameter callback: the kernel, if it is the caller's.
   public convenience init(_ file: StoredFile, callback: CallbackKernel?, context: CallContext) throws(CoverTreeError) {
     let start = monotonicSeconds()
     try file.expect(.residual)
@@ -123,12 +123,12 @@ private struct ModelSettings {
     let given: Covariance
     if settings[3] == Self.callbackKernel {
       guard let callback else {
-        throw CoverTreeError(.invalidArgument, "kernel_fn: the file was saved with a kernel of the host's; give it")
+        throw CoverTreeError(.invalidArgument, "kernel_fn: the file was saved with the caller's kernel; give it")
       }
       given = .callback(callback)
     } else {
       guard callback == nil else {
-        throw CoverTreeError(.invalidArgument, "kernel_fn: the file has a kernel of the library; it takes no other")
+        throw CoverTreeError(.invalidArgument, "kernel_fn: the file has a kernel of the library; it accepts no other")
       }
       guard let shape = Int32(exactly: settings[3]).flatMap(Kernel.Shape.init(rawValue:)) else {
         throw file.corrupt("section \"settings\" names a kernel that this library does not know")
@@ -157,7 +157,7 @@ extension ResidualModel {
       pointHash: file.inputHash)
     let variances: Buffer<Double> = try file.numbers("residual_variance", rows: count, context: context)
     guard variances.elements.allSatisfy({ $0 > 0 }) else {
-      throw file.corrupt("section \"residual_variance\" has variances that are none")
+      throw file.corrupt("section \"residual_variance\": expected finite variances above 0")
     }
     var inducingFeatures: InducingFeatures?
     // New points get as many features as the others have.

@@ -97,8 +97,8 @@ extension ResidualSearch {
     let size = 256
     try context.forEach((points.count + size - 1) / size, grain: 1) { (range, slot) throws(CoverTreeError) in
       let projector = try projectors.value(slot) { () throws(CoverTreeError) in try Projector(model, most: size) }
-      for part in range {
-        let first = part * size
+      for chunk in range {
+        let first = chunk * size
         projector.load(new, first..<min(points.count, first + size))
         try projector.forEachProjection(onto: basis) { (i, squaredLength, lost) in
           lengths[first + i] = min(1, (squaredLength + lost).squareRoot())
@@ -114,7 +114,7 @@ extension ResidualSearch {
   ///
   /// - Parameter rows: dataset indices.
   public func bounds(
-    of rows: StoredIndices, beside pivots: ResidualSearch, error: Double, context: CallContext,
+    of rows: StoredIndices, with pivots: ResidualSearch, error: Double, context: CallContext,
     bounds: UnsafeMutablePointer<Double>
   ) throws(CoverTreeError) {
     try rows.check(below: model.count, named: "rows")

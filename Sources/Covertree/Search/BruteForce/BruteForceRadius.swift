@@ -30,8 +30,8 @@ struct BruteForceRadius<Points: BruteForcePoints> {
         let batch = try RadiusBatch(points, reach: reach, lists: lists)
         return RadiusScanner(batch, try make(batch))
       }
-      for part in range {
-        let first = positions.lowerBound + part * size
+      for chunk in range {
+        let first = positions.lowerBound + chunk * size
         let numbers = first..<min(positions.upperBound, first + size)
         let rows = try set.queries(numbers)
         defer { withExtendedLifetime(rows) {} }
@@ -43,7 +43,7 @@ struct BruteForceRadius<Points: BruteForcePoints> {
         try scanner.scan.run()
         for (i, query) in queries.enumerated() {
           let (neighbors, count) = try scanner.batch.decided(i)
-          try keep(query.query, FoundWithin(neighbors: neighbors, count: count, batch: part, slot: slot))
+          try keep(query.query, FoundWithin(neighbors: neighbors, count: count, batch: chunk, slot: slot))
         }
         counters.add(queries: queries.count, points: queries.count * points.count, boxes: 0)
       }

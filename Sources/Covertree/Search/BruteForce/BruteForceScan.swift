@@ -1,4 +1,4 @@
-/// The points' part of a brute-force scan: their squared lengths, reduced by the rounding that the scan allows for.
+/// The points' side of a brute-force scan: their squared lengths, reduced by the rounding that the scan allows for.
 ///
 /// `|x - q|^2 = |x|^2 + |q|^2 - 2 x . q` cancels. An inner product may be off by some roundings of `|x| |q|`, which is at most `(|x|^2 +
 /// |q|^2) / 2`. So a sum of squared lengths that are reduced by that share is never above the true one. The same shares bound twice the

@@ -26,8 +26,8 @@ struct BruteForceTask<Points: BruteForcePoints, Rows: NeighborRows> where Rows.S
         let batch = try BruteForceBatch(points, k: k)
         return BruteForceScanner(batch, try make(batch), estimates: estimate != nil)
       }
-      for part in range {
-        let first = positions.lowerBound + part * batchSize
+      for chunk in range {
+        let first = positions.lowerBound + chunk * batchSize
         let numbers = first..<min(positions.upperBound, first + batchSize)
         let rows = try set.queries(numbers)
         let queries = numbers.map { rows[$0] }

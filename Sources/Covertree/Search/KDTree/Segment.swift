@@ -64,8 +64,7 @@ struct SegmentArrays<S: Scalar> {
   fileprivate init(_ segment: Segment<S>, firstPosition: Int, _ tombstones: Tombstones?, _ time: UInt32) {
     self.init(
       segment.boxes, segment.indices, firstPosition: firstPosition, firstIndex: segment.indexRange.lowerBound,
-      tombstones,
-      time)
+      tombstones, time)
   }
 
   private init(

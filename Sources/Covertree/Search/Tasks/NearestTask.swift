@@ -56,17 +56,17 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
     let wanted = min(k, points.positionCount)
     let compared = Counter()
     try context.forEach(positions.count, grain: points.queriesPerChunk) { (range, _) throws(CoverTreeError) in
-      let part = range.lowerBound + positions.lowerBound..<range.upperBound + positions.lowerBound
-      let queries = try set.queries(part)
+      let chunk = range.lowerBound + positions.lowerBound..<range.upperBound + positions.lowerBound
+      let queries = try set.queries(chunk)
       defer { withExtendedLifetime(queries) {} }
       var search = try KDTreeSearch(points, dimension: dimension)
       var exact = Decisions(points: points, k: wanted, dimension: dimension)
-      if wanted == 1 && part.count > 1 {
-        try walkPackets(part, queries, &search, &exact)
+      if wanted == 1 && chunk.count > 1 {
+        try walkPackets(chunk, queries, &search, &exact)
       } else if wanted <= TopK.sortedLimit {
-        try walkTiles(part, queries, &search, &exact)
+        try walkTiles(chunk, queries, &search, &exact)
       } else {
-        for position in part { try write(try exact.nearest(to: queries[position], options), queries[position]) }
+        for position in chunk { try write(try exact.nearest(to: queries[position], options), queries[position]) }
       }
       if let exact = exact.search { search.count(exact) }
       counters.add(queries: range.count, points: search.pointsCompared, boxes: search.boxesCompared)
@@ -103,8 +103,7 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
           try write(
             SortedNeighbors(
               count: squared <= options.farthestScore(query.row, S.self) ? 1 : 0, squares: square, indices: index),
-            query
-          )
+            query)
         case .undecided:
           try write(try exact.nearest(to: query, options), query)
         }

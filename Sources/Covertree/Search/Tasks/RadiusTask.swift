@@ -78,13 +78,13 @@ struct RadiusTask<S: Scalar, Reported: Scalar>: DimensionTask {
     let offsets = found.offsets
     for row in 0..<set.count { offsets[row + 1] += offsets[row] }
     let neighbors = try NeighborLists<Reported>(offsets: offsets, keepsScores: options.listsScores)
-    try context.forEach(found.parts.count, grain: 1) { (range, _) throws(CoverTreeError) in
-      for part in range {
-        let list = found.parts[part].list
-        let queries = try set.queries(found.parts[part].positions)
+    try context.forEach(found.chunks.count, grain: 1) { (range, _) throws(CoverTreeError) in
+      for chunk in range {
+        let list = found.chunks[chunk].list
+        let queries = try set.queries(found.chunks[chunk].positions)
         defer { withExtendedLifetime(queries) {} }
         var next = 0
-        for position in found.parts[part].positions {
+        for position in found.chunks[chunk].positions {
           let query = queries[position]
           for slot in Int(offsets[query.row])..<Int(offsets[query.row + 1]) {
             neighbors.indices[slot] = Int64(list[next].index)
@@ -103,20 +103,20 @@ struct RadiusTask<S: Scalar, Reported: Scalar>: DimensionTask {
 private final class FoundLists: @unchecked Sendable {
   /// Before the lists are joined: `offsets[row + 1]` is the number of neighbours of a row.
   let offsets: Buffer<Int64>
-  private(set) var parts: [(positions: Range<Int>, list: GrowableBuffer<Candidate>)] = []
+  private(set) var chunks: [(positions: Range<Int>, list: GrowableBuffer<Candidate>)] = []
   private var added = 0
 
   init(queries: Int) throws(CoverTreeError) { offsets = try Buffer(count: queries + 1, filledWith: 0) }
 
   /// Adds lists for `each` queries each.
   func add(_ positions: Range<Int>, each: Int) throws(CoverTreeError) -> [GrowableBuffer<Candidate>] {
-    added = parts.count
+    added = chunks.count
     for first in stride(from: positions.lowerBound, to: positions.upperBound, by: each) {
-      parts.append((first..<min(positions.upperBound, first + each), try GrowableBuffer()))
+      chunks.append((first..<min(positions.upperBound, first + each), try GrowableBuffer()))
     }
-    return parts[added...].map(\.list)
+    return chunks[added...].map(\.list)
   }
 
   /// Removes the lists that were added last.
-  func removeLast() { parts.removeLast(parts.count - added) }
+  func removeLast() { chunks.removeLast(chunks.count - added) }
 }
