@@ -1,5 +1,5 @@
 /* Sequences of calls of everything in the headers, with arguments right and wrong, on handles that are live, freed, of another type
- * or none. Each call must end with one of the statuses, and what it says it has written must be there. */
+ * or none. Each call must end with one of the statuses, and the output that it reports must be there. */
 #include "residuals.h"
 #include "sections.h"
 #include "trees.h"
@@ -9,11 +9,11 @@
 #include <unistd.h>
 
 static void freeOne(Stream *s) {
-  int kind = below(s, KINDS), place = below(s, places);
-  freeHandle(kind, world.handles[kind][place]);
-  world.freed = world.handles[kind][place];
+  int kind = below(s, KINDS), i = below(s, perKind);
+  freeHandle(kind, world.handles[kind][i]);
+  world.freed = world.handles[kind][i];
   if (oneIn(s, 4)) freeHandle(below(s, KINDS), world.freed); /* again, perhaps as another type */
-  world.handles[kind][place] = NULL;
+  world.handles[kind][i] = NULL;
 }
 
 static void runtime(Stream *s) {
@@ -44,9 +44,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count) {
   world.dim = 1 + below(&s, 6);
   for (int i = 0; i < 12 && s.left > 0; i++) calls[byte(&s) % (sizeof calls / sizeof *calls)](&s);
   for (int kind = 0; kind < KINDS; kind++)
-    for (int place = 0; place < places; place++) {
-      if (world.handles[kind][place] != NULL) freeHandle(kind, world.handles[kind][place]);
-      world.handles[kind][place] = NULL;
+    for (int i = 0; i < perKind; i++) {
+      if (world.handles[kind][i] != NULL) freeHandle(kind, world.handles[kind][i]);
+      world.handles[kind][i] = NULL;
     }
   return 0;
 }

@@ -1,5 +1,5 @@
 /* Changes to files of the library. An element of an array is copied over another, exchanged with it, or repeated. So each number is in
- * range, but numbers contradict each other. Checksums are computed anew. */
+ * range, but numbers contradict each other. Checksums are corrected. */
 #ifndef COVERTREE_FUZZ_CRAFTED
 #define COVERTREE_FUZZ_CRAFTED
 
@@ -74,7 +74,7 @@ static inline void mend(uint8_t *file, size_t count) {
     if (!section(file, count, i, &e)) continue;
     size_t bytes = e.count * e.size;
     if (memcmp(e.entry, "settings", 8) == 0 && bytes >= 16) {
-      /* A tree may say that it had many more points: the memory that takes is known (SECURITY.md), and not looked for here. */
+      /* A tree may say that it had many more points: the memory for them is bounded (SECURITY.md), and not measured here. */
       uint64_t next;
       memcpy(&next, e.base + 8, 8);
       if (next >> 20 != 0 && next >> 31 == 0) memset(e.base + 10, 0, 6);

@@ -1,4 +1,4 @@
-/* What the fuzzers share: a stream of decisions out of the fuzzer's bytes, and memory of just the size that a call may touch, so that
+/* Shared by the fuzzers: a stream of decisions out of the fuzzer's bytes, and memory of just the size that a call may touch, so that
  * the address sanitizer sees the first byte beyond it. */
 #ifndef COVERTREE_FUZZ_H
 #define COVERTREE_FUZZ_H
@@ -16,7 +16,7 @@ typedef struct {
   size_t left;
 } Stream;
 
-/* What must not be: ends the fuzzer with its input. */
+/* A violated requirement: ends the fuzzer with its input. */
 #define REQUIRE(condition)                                                                            \
   do {                                                                                                \
     if (!(condition)) {                                                                               \
@@ -41,7 +41,7 @@ static inline uint64_t word(Stream *s) {
 static inline int below(Stream *s, int n) { return byte(s) % n; }
 static inline int oneIn(Stream *s, int n) { return byte(s) % n == n - 1; }
 
-/* A number of rows, columns or neighbours: mostly one that is right, else one that no call may take. */
+/* A number of rows, columns or neighbours: mostly a valid one, else one that every call must reject. */
 static inline int64_t size(Stream *s, int most) {
   static const int64_t wrong[] = {-1, INT64_MIN, INT64_MAX, (int64_t)1 << 31, (int64_t)1 << 61, -7};
   uint8_t choice = byte(s);
@@ -63,13 +63,13 @@ static inline double number(Stream *s) {
 /* Memory for count elements, or for none where the size is one that calls refuse. */
 static inline void *memory(int64_t count, size_t element) {
   if (count < 0 || count > 1 << 20) count = 0;
-  void *room = malloc((size_t)count * element);
-  REQUIRE(room != NULL);
-  memset(room, 0x5A, (size_t)count * element);
-  return room;
+  void *block = malloc((size_t)count * element);
+  REQUIRE(block != NULL);
+  memset(block, 0x5A, (size_t)count * element);
+  return block;
 }
 
-/* Rows of coordinates, and as calls take them. */
+/* Rows of coordinates, and the matrix of them. */
 typedef struct {
   void *base;
   int64_t rows, dim, stride;

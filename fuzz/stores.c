@@ -1,5 +1,5 @@
 /* Durable stores whose files were changed: the input says which bytes of a store's database, or of its rows, become what; or is the
- * database itself, or a log or a journal beside it. Opened, such a store must be read, checked, written to and copied, or refused. */
+ * database itself, or its log or its journal. Opened, such a store must be read, checked, written to and copied, or refused. */
 #include "fuzz.h"
 
 #include <dirent.h>
@@ -53,7 +53,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
 }
 
 /* A closed store has no such file. */
-static void beside(Stream *s, const char *name) {
+static void writeSidecar(Stream *s, const char *name) {
   static char path[sizeof folder + 40];
   snprintf(path, sizeof path, "%s/catalogue.sqlite%s", folder, name);
   unlink(path);
@@ -90,20 +90,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count) {
   Stream s = {bytes, count};
   mkdir(folder, 0700);
   write_(&s);
-  beside(&s, "-wal");
-  beside(&s, "-shm");
-  beside(&s, "-journal");
+  writeSidecar(&s, "-wal");
+  writeSidecar(&s, "-shm");
+  writeSidecar(&s, "-journal");
   covertree_store *store = NULL;
   uint32_t flags = oneIn(&s, 3) ? COVERTREE_STORE_READ_ONLY : 0;
   if (covertree_store_open(folder, oneIn(&s, 4) ? 4 : 0, COVERTREE_SYNC_OFF, flags, NULL, &store) == COVERTREE_OK) {
     covertree_store_info info;
     covertree_id ids[8];
-    int64_t slots[8], place = 0, written = 0;
+    int64_t slots[8], cursor = 0, written = 0;
     REQUIRE(covertree_store_get_info(store, &info) == COVERTREE_OK);
     covertree_status status = covertree_store_check(store, NULL);
     REQUIRE(status != COVERTREE_INTERNAL);
     for (int i = 0; i < 8; i++)
-      if (covertree_store_list(store, &place, 8, ids, slots, &written) != COVERTREE_OK || written == 0) break;
+      if (covertree_store_list(store, &cursor, 8, ids, slots, &written) != COVERTREE_OK || written == 0) break;
     covertree_index *index = NULL;
     if (covertree_index_create(0, store, NULL, &index) == COVERTREE_OK) {
       float query[64] = {1, 2, 3, 4}, distances[4];

@@ -1,4 +1,4 @@
-/* Calls on trees, and on what they return. */
+/* Calls on trees and on their results. */
 #ifndef COVERTREE_FUZZ_TREES
 #define COVERTREE_FUZZ_TREES
 
@@ -33,7 +33,7 @@ static void insertIntoTree(Stream *s) {
   free(o), free(r.base);
 }
 
-/* Distances of either type, as float64; some room for them, or none. */
+/* Memory for distances of either type, as float64, or none. */
 static void checkTreeLists(covertree_status status, const int64_t *lists, void *distances, int32_t dtype, int64_t n, int64_t k) {
   double *wide = distances == NULL ? NULL : memory(cells(n, k), 8);
   for (int64_t i = 0; wide != NULL && i < cells(n, k); i++)

@@ -128,7 +128,7 @@ static void changeStore(Stream *s) {
 
 static void lookAtStore(Stream *s) {
   void *store = handle(s, STORE);
-  int64_t n = below(s, 6), *slots = memory(n, 8), place = oneIn(s, 20) ? (int64_t)word(s) : 0, written, length, count;
+  int64_t n = below(s, 6), *slots = memory(n, 8), cursor = oneIn(s, 20) ? (int64_t)word(s) : 0, written, length, count;
   covertree_id *ids = storeIds(s, n + 1);
   char name[8];
   covertree_store_info info;
@@ -138,7 +138,7 @@ static void lookAtStore(Stream *s) {
   REQUIRE(slot >= -1 || known((covertree_status)-slot));
   ok(covertree_store_slot_count(store, oneIn(s, 10) ? (int64_t)word(s) : byte(s) % 30, &count));
   ok(covertree_store_check_slots(store, slots, oneIn(s, 10) ? -1 : n));
-  ok(covertree_store_list(store, &place, oneIn(s, 30) ? -1 : n, ids, slots, &written));
+  ok(covertree_store_list(store, &cursor, oneIn(s, 30) ? -1 : n, ids, slots, &written));
   ok(covertree_store_name(store, ids, oneIn(s, 3) ? NULL : name, oneIn(s, 20) ? -1 : below(s, 9), &length));
   covertree_store_rows *view = NULL;
   const float *base;
@@ -155,7 +155,7 @@ static void createStore(Stream *s) {
   if (ok(covertree_store_create(oneIn(s, 20) ? size(s, 9) : world.dim, &store))) keep(s, STORE, store);
 }
 
-/* On disk, which takes hundreds of times as long as all the rest. */
+/* On disk, which is hundreds of times slower than all the rest. */
 static void durableStore(Stream *s) {
   if (!oneIn(s, 128)) return;
   covertree_store *store = NULL;

@@ -1,14 +1,14 @@
-/* What the calls of one input share: the handles that are live and one that was freed, and options as a host might hand them over. */
+/* Shared by the calls of one input: live handles and a freed one, and options as a caller might pass them. */
 #ifndef COVERTREE_FUZZ_WORLD
 #define COVERTREE_FUZZ_WORLD
 
 #include "fuzz.h"
 
 enum { TREE32, TREE64, NEIGHBORS, ARRAYS, FILE_, RESIDUAL, RESIDUAL_ARRAYS, INDEX, STORE, STORE_ROWS, KINDS };
-enum { places = 3 };
+enum { perKind = 3 };
 
 static struct {
-  void *handles[KINDS][places];
+  void *handles[KINDS][perKind];
   void *freed;
   int64_t dim;
   Stream *stream;
@@ -37,16 +37,16 @@ static void *handle(Stream *s, int kind) {
   if (choice == 254) return world.freed;
   if (choice == 253) return world.handles[byte(s) % KINDS][0];
   if (choice == 252) return (void *)(uintptr_t)word(s);
-  return world.handles[kind][choice % places];
+  return world.handles[kind][choice % perKind];
 }
 
 static void keep(Stream *s, int kind, void *handle) {
-  void **place = &world.handles[kind][below(s, places)];
-  if (*place != NULL) {
-    freeHandle(kind, *place);
-    world.freed = *place;
+  void **kept = &world.handles[kind][below(s, perKind)];
+  if (*kept != NULL) {
+    freeHandle(kind, *kept);
+    world.freed = *kept;
   }
-  *place = handle;
+  *kept = handle;
 }
 
 static int known(covertree_status status) {
@@ -54,11 +54,11 @@ static int known(covertree_status status) {
     case COVERTREE_OK: case COVERTREE_INVALID_ARGUMENT: case COVERTREE_SHAPE: case COVERTREE_UNSUPPORTED:
     case COVERTREE_NOT_FOUND: case COVERTREE_EXISTS: case COVERTREE_OUT_OF_MEMORY: case COVERTREE_IO: case COVERTREE_CORRUPT:
     case COVERTREE_FORMAT_VERSION: case COVERTREE_BUSY: case COVERTREE_CANCELLED: return 1;
-    default: return 0; /* INTERNAL, too: it is for what must not be */
+    default: return 0; /* INTERNAL, too: it is for bugs */
   }
 }
 
-/* What every call is held to. */
+/* The requirements of every call. */
 static int ok(covertree_status status) {
   REQUIRE(known(status));
   if (status != COVERTREE_OK) REQUIRE(covertree_last_error() != NULL && strlen(covertree_last_error()) > 0);
@@ -69,11 +69,11 @@ static int32_t progress(void *user_data, double share) {
   REQUIRE(user_data == &world && share >= 0 && share <= 1);
   Stream *s = world.stream;
   if (world.callbacks++ > 8) return 0;
-  if (oneIn(s, 4)) { /* a callback may use the library, and free what is being worked with */
-    int kind = below(s, KINDS), place = below(s, places);
-    freeHandle(kind, world.handles[kind][place]);
-    world.freed = world.handles[kind][place];
-    world.handles[kind][place] = NULL;
+  if (oneIn(s, 4)) { /* a callback may use the library, and free the objects of the running call */
+    int kind = below(s, KINDS), i = below(s, perKind);
+    freeHandle(kind, world.handles[kind][i]);
+    world.freed = world.handles[kind][i];
+    world.handles[kind][i] = NULL;
   }
   return oneIn(s, 6);
 }
@@ -94,7 +94,7 @@ static int32_t threads(Stream *s) {
   return choice < 250 ? 1 + (choice > 240) : (int32_t)word(s);
 }
 
-/* A struct of options as a host might hand it over, of this version of the header, an older or a later one. */
+/* A struct of options as a caller might pass it, of this version of the header, an older or a later one. */
 static void *given(Stream *s, const void *options, size_t bytes) {
   uint8_t choice = byte(s);
   if (choice < 60) return NULL;
@@ -159,7 +159,7 @@ static void freeSearch(Search r) {
   free(r.scores);
 }
 
-/* k times the rows is memory that the caller has, or a number that no call takes. */
+/* k times the rows is memory that the caller has, or a number that every call rejects. */
 static int64_t neighbors(Stream *s) {
   static const int64_t wrong[] = {0, -1, INT64_MIN, INT64_MAX, (int64_t)1 << 61};
   uint8_t choice = byte(s);

@@ -6,9 +6,9 @@
  * Most programs need three functions: build, knn and free.
  *
  *     const float data[] = {0, 0, 3, 4, 0, 1, 5, 5};
- *     const float place[] = {1, 1};
+ *     const float query[] = {1, 1};
  *     covertree_matrix points = covertree_matrix_f32(data, 4, 2);
- *     covertree_matrix queries = covertree_matrix_f32(place, 1, 2);
+ *     covertree_matrix queries = covertree_matrix_f32(query, 1, 2);
  *     covertree_tree *tree = NULL;
  *     int64_t indices[2];
  *     float distances[2];
@@ -19,8 +19,8 @@
  *       fprintf(stderr, "%s\n", covertree_last_error());
  *     covertree_tree_free(tree);
  *
- * What is not declared in this header or in covertree_partitions.h, whose
- * functions may still change, is not part of the API.
+ * The API is the declarations in this header, and those in
+ * covertree_partitions.h, which may still change.
  *
  * OWNERSHIP. The library reads input arrays during the call only; a tree keeps
  * a copy of its points. If another thread writes to an input array during the
@@ -32,8 +32,8 @@
  * another type, is an error, not a crash.
  *
  * THREADS. Every function may be called from any thread. Searches of one handle
- * run in parallel with each other. What a search of a tree sees does not change
- * while the tree changes. If two threads change one tree at the same time, the
+ * run in parallel with each other. A search of a tree uses the state in which
+ * the tree was when the search began. If two threads change one tree at the same time, the
  * second call fails with COVERTREE_BUSY; searches and changes of one index, or
  * of one store, wait for each other. Do not call the library from a signal
  * handler. After fork, both processes may go on calling it. The library stays
@@ -53,9 +53,9 @@
  * first. Results do not depend on the number of threads.
  *
  * OPTIONS. A struct of options begins with its size. Fill it with its
- * `_options_init` function, then set fields. A field that is 0 or NULL stands
- * for its default, and so does NULL in place of the struct. Later versions add
- * fields at the end.
+ * `_options_init` function, then set fields. A field that is 0 or NULL means its
+ * default, and NULL instead of the struct means all defaults. Later versions
+ * add fields at the end.
  */
 #ifndef COVERTREE_H
 #define COVERTREE_H
@@ -109,9 +109,9 @@ typedef enum covertree_dtype {
  *
  * The dtype says what the rows are:
  *   F32, F64  coordinates, finite, one point or vector a row
- *   I64       one column of numbers that stand for points: indices of a tree's
- *             points in a search, slots of a store's vectors in an index
- * Each function says which it takes. If the data of stored points is NULL, they
+ *   I64       one column of numbers of points: indices of a tree's points in a
+ *             search, slots of a store's vectors in an index
+ * Each function says which it accepts. If the data of stored points is NULL, they
  * are all points of the tree, in ascending order of their indices; `rows` must
  * then be their number, which is the size of the results. The call fails with
  * COVERTREE_BUSY if the tree has another number of points.
@@ -171,7 +171,7 @@ covertree_status covertree_tree_build(const covertree_matrix *points,
 /* Finds the k nearest points of each query, sorted by (distance, index).
  *   queries   [in]  F32 or F64: new points. Float64 queries are not rounded, if
  *                   the tree's points are float32; a tree of float64 points
- *                   takes float64 queries only. I64: points of the tree
+ *                   accepts float64 queries only. I64: points of the tree
  *   k               at least 1; k times the number of queries is below 2^60.
  *                   It may exceed the number of points
  *   options   [in]  may be NULL
@@ -354,8 +354,7 @@ void covertree_neighbors_free(covertree_neighbors *neighbors);
  *   options     [in]  may be NULL
  *   first_index [out] may be NULL
  * INVALID_ARGUMENT, SHAPE, OUT_OF_MEMORY, BUSY, CANCELLED. O(log^2 n) a point
- * on average over many calls. A single call may merge k-d trees, and then takes
- * longer. */
+ * on average over many calls. A single call is slower if it merges k-d trees. */
 covertree_status covertree_tree_insert(covertree_tree *tree,
                                        const covertree_matrix *points,
                                        const covertree_call_options *options,
@@ -466,7 +465,7 @@ typedef struct covertree_arrays_view {
 } covertree_arrays_view;
 
 /* Exports the cover tree without a copy. It is built if there is none yet,
- * which takes O(c n log(spread)) distances for an expansion constant c of the
+ * which costs O(c n log(spread)) distances for an expansion constant c of the
  * data. Points that were inserted since it was built are added to it as one
  * batch.
  *   options [in]  may be NULL
@@ -521,8 +520,7 @@ typedef struct covertree_section {
  *   path     [in] at most 4096 bytes, UTF-8. Symbolic links are followed. The
  *                 new file gets the mode, the owner and the group of the file
  *                 that it replaces. IO if that file is read-only, if the owner
- *                 or the group cannot be kept, and for what is not a regular
- *                 file
+ *                 or the group cannot be kept, or path is not a regular file
  *   sections [in] n_sections arrays of the caller, to be saved with the tree;
  *                 may be NULL if there are none
  *   options  [in] may be NULL
@@ -811,7 +809,7 @@ typedef struct covertree_residual_arrays covertree_residual_arrays;
  *
  * The pivots of a block are points whose span in the residual process nearly
  * contains the other points of the block. In an orthonormal basis of that span,
- * point i has the coefficients f_i; what is left of its unit vector has the
+ * point i has the coefficients f_i, and the residual of its unit vector has the
  * norm e_i. Within a block, |rho_ij - f_i . f_j| <= e_i e_j. With the product B
  * of the bases of two blocks, |rho_ij - f_i^T B f_j| <= e_i + e_j. The norms
  * are rounded up, and include the rounding error of float32. */
@@ -932,7 +930,7 @@ covertree_status covertree_spread_sample(const covertree_matrix *points,
 /* Vectors of float32 with ids, and a structure that finds the nearest of them.
  * Searches of one index run in parallel. A change waits until searches have
  * ended, and searches wait for a change. A change that fails leaves the index
- * as it was, except that an HNSW may choose links between the old vectors anew.
+ * as it was, except that an HNSW may replace links between the old vectors.
  * The progress callback of a search may search the same index; the callback of
  * a change may not. Neither may change it: BUSY. */
 typedef struct covertree_index covertree_index;
@@ -976,7 +974,7 @@ typedef enum covertree_kd_split {
   COVERTREE_SPLIT_MEDIAN = 0, /* median of the coordinate of greatest
                                  variance */
   COVERTREE_SPLIT_SLIDING_MIDPOINT = 1, /* middle of the widest extent, moved to
-                                           where a node begins */
+                                           a boundary of nodes */
   COVERTREE_SPLIT_MEDIAN_EXTENT = 2 /* median of the coordinate of widest
                                        extent */
 } covertree_kd_split;
@@ -989,7 +987,7 @@ typedef enum covertree_lsh_mode {
                               candidates */
 } covertree_lsh_mode;
 
-/* 0 stands for the default, which is given last. */
+/* 0 means the default, which is given last. */
 typedef struct covertree_index_options {
   uint32_t struct_size;
   int32_t kind;         /* a covertree_index_kind */
@@ -1174,8 +1172,8 @@ covertree_status covertree_index_encode(covertree_index *index,
                                         const covertree_call_options *options,
                                         covertree_file **file);
 
-/* Gives the index in a file. A mapped file is searched without a copy, until a
- * change copies what it needs.
+/* Gives the index in a file. A mapped file is searched without a copy; changes
+ * copy the arrays that they write to.
  *   store   [in]  for the file of an index over a store: that store, or one
  *                 with the same vectors in the same slots, such as a snapshot
  *                 of it. NOT_FOUND if a slot is free or has another vector;
@@ -1223,7 +1221,7 @@ typedef enum covertree_store_sync {
 } covertree_store_sync;
 
 typedef enum covertree_store_flags {
-  /* Each call sees what another process has committed before it. */
+  /* Each call sees the changes that another process has committed. */
   COVERTREE_STORE_READ_ONLY = 1
 } covertree_store_flags;
 
@@ -1233,8 +1231,7 @@ typedef enum covertree_store_flags {
  * INVALID_ARGUMENT, OUT_OF_MEMORY. */
 covertree_status covertree_store_create(int64_t dim, covertree_store **store);
 
-/* Opens a durable store. If there is none, it is created, unless it is to be
- * read only.
+/* Opens a durable store, or creates it, unless it is opened read only.
  *   path    [in]  a folder, UTF-8
  *   dim           1 to 65536; 0: that of the existing store
  *   sync          a covertree_store_sync. Unless it is OFF, all files are
@@ -1254,8 +1251,8 @@ void covertree_store_free(covertree_store *store);
 /* Adds vectors under new ids, all or none.
  *   ids       [in]  one a vector
  *   names     [in]  the names of ids of kind NAME, in UTF-8, one after the
- *                   other; NULL if there are none
- *   name_ends [in]  one a vector: where its name ends in names
+ *                   other; NULL if no id is of this kind
+ *   name_ends [in]  one a vector: the end of its name in names
  *   vectors   [in]  F32, finite
  *   options   [in]  may be NULL
  *   slots     [out] one a vector
@@ -1358,7 +1355,7 @@ covertree_status covertree_store_snapshot(
     covertree_store *store, const char *path,
     const covertree_call_options *options);
 
-/* Makes a durable store from a snapshot, at a path where there is none. */
+/* Makes a durable store from a snapshot. The path must not exist. */
 covertree_status covertree_store_restore(const char *snapshot, const char *path,
                                          const covertree_call_options *options);
 

@@ -8,7 +8,7 @@
  * Each partition is a tree or a model of its own. It is searched with the
  * `limits` and `scores` of covertree_search_options, and the answers are merged
  * by (score, index): distances are rounded, so they would not give the bits of
- * a search of all points. The other functions tell which partitions cannot have
+ * a search of all points. The other functions show which partitions cannot have
  * a near enough point. All matrices are F64.
  */
 #ifndef COVERTREE_PARTITIONS_H
@@ -89,7 +89,7 @@ covertree_status covertree_residual_bounds(
     covertree_residual *pivots, double error,
     const covertree_call_options *options, double *bounds);
 
-/* Does what covertree_residual_knn does for new points whose V and p are known,
+/* Searches like covertree_residual_knn for new points whose V and p are known
  * from covertree_residual_features. */
 covertree_status covertree_residual_knn_given(
     covertree_residual *residual, const covertree_matrix *queries,

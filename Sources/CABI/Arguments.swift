@@ -1,7 +1,7 @@
 import CCovertree
 import Covertree
 
-// Everything that comes from the caller is checked here, before anything is computed from it.
+// All input of the caller is checked here, before it is used.
 
 enum Arguments {
   private static let maximumDimension: Int64 = 65536
@@ -46,7 +46,7 @@ enum Arguments {
     try view(self.matrix(matrix, name), name, minimum: minimum)
   }
 
-  /// Numbers that stand for points, one a row; nil for all points.
+  /// Numbers of points, one per row; nil for all points.
   static func numbers(
     _ matrix: covertree_matrix, _ name: String, _ copies: Copies
   ) throws(CoverTreeError) -> UnsafeBufferPointer<Int64>? {
@@ -71,7 +71,7 @@ enum Arguments {
     CoverTreeError(.invalidArgument, "\(name).dtype: expected \(expected), got \(matrix.dtype)")
   }
 
-  /// Bytes from row to row of a matrix whose sizes fit each other.
+  /// The bytes from row to row of a matrix, whose sizes are checked.
   private static func rowStride<Element>(
     _ matrix: covertree_matrix, of: Element.Type, _ name: String, minimum: Int64
   ) throws(CoverTreeError) -> Int {
@@ -124,7 +124,7 @@ enum Arguments {
   }
 }
 
-/// A type of the elements of a matrix.
+/// An element type of matrices.
 protocol MatrixElement {
   static var dtype: Int32 { get }
   static var dtypeName: String { get }
@@ -145,18 +145,18 @@ extension Int64: MatrixElement {
   static var dtypeName: String { "COVERTREE_DTYPE_I64" }
 }
 
-/// The context that a call's options ask for.
+/// The context for a call's options.
 func callContext(_ options: UnsafePointer<covertree_call_options>?) throws(CoverTreeError) -> CallContext {
   try covertree_call_options.read(options).context()
 }
 
-/// An options struct of the header, as far as the caller's version of it goes.
+/// An options struct of the header, up to the end of the caller's version.
 protocol Options {
   init()
   var struct_size: UInt32 { get set }
 }
 
-/// Options that say how a call runs.
+/// The options of a call.
 protocol CallOptions: Options {
   var n_threads: Int32 { get }
   var progress: covertree_progress_fn! { get }
@@ -180,15 +180,15 @@ extension CallOptions {
 }
 
 extension Options {
-  /// The defaults: zeros, and the size of the struct as this library knows it.
+  /// The defaults: zeros, and the size of the struct in this library.
   static var defaults: Self {
     var options = Self()
     options.struct_size = UInt32(MemoryLayout<Self>.size)
     return options
   }
 
-  /// A copy of what the caller gave: its fields, and defaults for those that its older header did not have. Fields that a
-  /// newer header has are accepted only while they say nothing.
+  /// A copy of the caller's options, with defaults for fields that its older header does not have. Fields of a newer header are accepted
+  /// only if they are zero.
   static func read(_ given: UnsafePointer<Self>?) throws(CoverTreeError) -> Self {
     guard let given else { return defaults }
     let raw = UnsafeRawPointer(given)
@@ -230,7 +230,7 @@ extension covertree_tree_options {
 }
 
 extension covertree_search_options {
-  /// - Parameter queries: how many there are.
+  /// - Parameter queries: the number of queries.
   func checked(queries: Int64, _ copies: Copies) throws(CoverTreeError) -> SearchOptions {
     let known =
       COVERTREE_SEARCH_PREDECESSORS.rawValue | COVERTREE_SEARCH_EXCLUDE_SELF.rawValue
@@ -242,7 +242,7 @@ extension covertree_search_options {
     options.predecessorsOnly = flags & COVERTREE_SEARCH_PREDECESSORS.rawValue != 0
     options.excludesSelf = flags & COVERTREE_SEARCH_EXCLUDE_SELF.rawValue != 0
     if flags & COVERTREE_SEARCH_MAX_DISTANCE.rawValue != 0 { options.maximumDistance = max_distance }
-    // A negative count is refused with the queries.
+    // A negative count is rejected with the queries.
     let count = Int(max(0, queries))
     if let before { options.before = try copies.elements(UnsafeBufferPointer(start: before, count: count)) }
     if let limits { options.limits = try copies.elements(UnsafeBufferPointer(start: limits, count: count)) }

@@ -1,11 +1,11 @@
 import CCovertree
 import Covertree
 
-/// What a call has copied of its caller's memory, for as long as the call takes.
+/// The copies of the caller's memory that a call makes. They live as long as the call.
 ///
-/// Another thread of the caller may write to an array while a call reads it. The answers are then of no use, but nothing else
-/// may come of it. So numbers are checked in a copy, and used from there. Where the core makes a copy of its own, it checks that
-/// one, and the caller's array is passed on as it is.
+/// Another thread of the caller may write to an array while a call reads it. The answers are then useless, but nothing else may happen.
+/// So numbers are checked in a copy, and used from there. If the core copies an array itself, it checks that copy, and the caller's array
+/// is passed on unchanged.
 final class Copies {
   private var first: AnyObject?
   private var others: [AnyObject] = []
@@ -51,7 +51,7 @@ final class Copies {
   }
 }
 
-/// Runs the body of an export that takes arrays of the caller's, as `status` does.
+/// Runs the body of an export with arrays of the caller, as `status` does.
 func copying(_ body: (Copies) throws(CoverTreeError) -> Void) -> covertree_status {
   let copies = Copies()
   return withExtendedLifetime(copies) { status { () throws(CoverTreeError) in try body(copies) } }

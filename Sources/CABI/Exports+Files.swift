@@ -2,7 +2,7 @@ import CCovertree
 import Covertree
 import Glibc
 
-// Files: saving, opening, and what is in them.
+// Files: saving, opening and inspecting them.
 
 extension Arguments {
   static func path(_ text: UnsafePointer<CChar>?, named name: String = "path") throws(CoverTreeError) -> String {
@@ -12,7 +12,7 @@ extension Arguments {
       throw CoverTreeError(
         .invalidArgument, "\(name): expected 1 to 4096 bytes, got \(bytes.isEmpty ? "0" : "more")")
     }
-    // A path is bytes: those that are not UTF-8 would become others.
+    // A path is bytes. Those that are not valid UTF-8 would be changed.
     guard !bytes.contains(0), let path = String(validating: bytes, as: UTF8.self) else {
       throw CoverTreeError(.invalidArgument, "\(name): expected UTF-8")
     }
@@ -53,7 +53,7 @@ extension Arguments {
   }
 }
 
-/// What is to be saved, with sections of the caller's.
+/// The image to save, with the caller's sections.
 private func image(
   _ image: FileImage, with sections: UnsafePointer<covertree_section>?, _ count: Int64, _ copies: Copies
 ) throws(CoverTreeError) -> FileImage {
@@ -125,7 +125,7 @@ public func covertree_residual_encode(
   }
 }
 
-/// Hands a file to the caller, verified if it asks for that.
+/// Returns a file to the caller, verified on request.
 private func give(
   _ flags: UInt32, _ options: UnsafePointer<covertree_call_options>?, _ file: UnsafeMutablePointer<OpaquePointer?>?,
   _ open: (_ maps: Bool) throws(CoverTreeError) -> StoredFile
@@ -242,7 +242,7 @@ public func covertree_index_load(
   }
 }
 
-/// The index in a file: opened when it is first used, or, over a store, now.
+/// The index in a file: opened on first use, or, over a store, now.
 private func loaded(
   _ file: StoredFile, _ store: OpaquePointer?, _ options: UnsafePointer<covertree_call_options>?
 ) throws(CoverTreeError) -> LazyHandle<VectorIndex> {

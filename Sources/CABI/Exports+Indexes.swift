@@ -84,7 +84,7 @@ extension covertree_index_search_options {
 }
 
 extension Arguments {
-  /// New vectors of an index, and how many they are: coordinates, or slots of the store that the index is over.
+  /// New vectors of an index, and their number: coordinates, or slots of the index's store.
   fileprivate static func newVectors(
     _ matrix: UnsafePointer<covertree_matrix>?, _ copies: Copies
   ) throws(CoverTreeError) -> (NewVectors, count: Int64) {
@@ -96,7 +96,7 @@ extension Arguments {
   }
 }
 
-/// The index of a handle, and the context that the options ask for.
+/// The index of a handle, and the context for the options.
 func opened(
   _ index: OpaquePointer?, _ options: UnsafePointer<covertree_call_options>? = nil
 ) throws(CoverTreeError) -> (VectorIndex, CallContext) {
@@ -192,7 +192,7 @@ public func covertree_index_optimize(
   }
 }
 
-/// What a search works with: the index, what it is asked for, and the context.
+/// The index, queries, options and context of a search.
 private func openedForSearch(
   _ index: OpaquePointer?, _ options: UnsafePointer<covertree_index_search_options>?
 ) throws(CoverTreeError) -> (VectorIndex, IndexSearchOptions, CallContext) {

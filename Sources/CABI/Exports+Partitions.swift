@@ -50,7 +50,7 @@ public func covertree_residual_outline(
   }
 }
 
-/// New points whose features are known.
+/// New points with known features.
 private struct KnownQueries {
   let points: PointsView<Double>
   let features: PointsView<Double>
@@ -97,7 +97,7 @@ public func covertree_residual_bounds(
     }
     try search(of: residual, context).bounds(
       of: StoredIndices(copies.elements(Arguments.indices(rows, n_rows, named: "rows"))),
-      beside: search(of: pivots, context),
+      with: search(of: pivots, context),
       error: error, context: context, bounds: Arguments.output(bounds, named: "bounds"))
   }
 }

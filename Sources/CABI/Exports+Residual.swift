@@ -6,7 +6,7 @@ import Covertree
 extension covertree_residual_options: CallOptions {}
 
 extension covertree_residual_options {
-  /// The caller's kernel; nil where it has none.
+  /// The caller's kernel; nil if there is none.
   func callbackKernel(dim: Int) -> CallbackKernel? {
     guard let function = kernel_fn else { return nil }
     let userData = kernel_user_data
@@ -36,7 +36,7 @@ extension covertree_residual_options {
       try Kernel(shape: shape, variance: variance == 0 ? 1 : variance, lengthscale: lengthscales))
   }
 
-  /// Where V and p of `count` points come from.
+  /// The source of V and p of `count` points.
   func source(count: Int, dim: Int) throws(CoverTreeError) -> FeatureSource {
     if let features {
       let given = features.pointee
@@ -89,7 +89,7 @@ public func covertree_residual_build(
   }
 }
 
-/// The model of a handle. One that was loaded is opened by the call that needs it first, in the context of that call.
+/// The model of a handle. The first call that needs a loaded model opens it, in its own context.
 func search(of residual: OpaquePointer?, _ context: CallContext) throws(CoverTreeError) -> ResidualSearch {
   try HandleTable.shared.object(residual, ResidualHandle.self, named: "residual").search.value(context)
 }

@@ -4,7 +4,7 @@ import Covertree
 // Searches: nearest neighbours, and all within a radius.
 
 extension Arguments {
-  /// The queries of a search in a tree, and how many they are: new points, or points of the tree.
+  /// The queries of a search in a tree, and their number: new points, or points of the tree.
   fileprivate static func queries(
     _ matrix: UnsafePointer<covertree_matrix>?, _ copies: Copies
   ) throws(CoverTreeError) -> (AnyCoverTree.Queries, count: Int64) {
@@ -20,7 +20,7 @@ extension Arguments {
   }
 }
 
-/// One search as the caller asked for it.
+/// The arguments of one search.
 private struct Search {
   let tree: AnyCoverTree
   let queries: AnyCoverTree.Queries

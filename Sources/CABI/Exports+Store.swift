@@ -5,7 +5,7 @@ import CovertreeStore
 // The vector store.
 
 extension Arguments {
-  /// Ids as the store has them: the header's struct has the same layout but for what is reserved.
+  /// Ids in the form of the store. The header's struct has the same layout, except for its reserved field.
   fileprivate static func ids(
     _ ids: UnsafePointer<covertree_id>?, _ count: Int64,
     _ body: (UnsafeBufferPointer<StoreID>) throws(CoverTreeError) -> Void
@@ -14,7 +14,7 @@ extension Arguments {
       throw CoverTreeError(.invalidArgument, "ids: expected an array, got \(count) of NULL")
     }
     let converted = try Buffer<StoreID>(count: Int(count))
-    for place in 0..<Int(count) { converted[place] = try Arguments.id(ids![place], "ids[\(place)]") }
+    for i in 0..<Int(count) { converted[i] = try Arguments.id(ids![i], "ids[\(i)]") }
     try body(converted.elements)
   }
 
@@ -40,11 +40,11 @@ extension Arguments {
     guard let ends else { throw CoverTreeError(.invalidArgument, "name_ends: is NULL") }
     let copied = try copies.elements(UnsafeBufferPointer(start: ends, count: Int(max(0, count))))
     var before: Int64 = 0
-    for place in 0..<copied.count {
-      guard copied[place] >= before, copied[place] - before < 1 << 30 else {
-        throw CoverTreeError(.invalidArgument, "name_ends[\(place)]: expected \(before) or more, got \(copied[place])")
+    for i in 0..<copied.count {
+      guard copied[i] >= before, copied[i] - before < 1 << 30 else {
+        throw CoverTreeError(.invalidArgument, "name_ends[\(i)]: expected \(before) or more, got \(copied[i])")
       }
-      before = copied[place]
+      before = copied[i]
     }
     return StoreNames(bytes: try copies.elements(UnsafeBufferPointer(start: names, count: Int(before))), ends: copied)
   }
@@ -55,7 +55,7 @@ func opened(store: OpaquePointer?) throws(CoverTreeError) -> VectorStore {
   try HandleTable.shared.object(store, StoreHandle.self, named: "store").store
 }
 
-/// Runs the body of an export that returns a slot: a failure becomes less its status.
+/// Runs the body of an export that returns a slot, or the negated status on failure.
 private func slot(_ body: () throws(CoverTreeError) -> Int) -> Int64 {
   var found = 0
   let status = status { () throws(CoverTreeError) in found = try body() }

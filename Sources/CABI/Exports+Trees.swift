@@ -1,7 +1,7 @@
 import CCovertree
 import Covertree
 
-// Building and changing trees, and what they are.
+// Building, changing and inspecting trees.
 
 @_cdecl("covertree_tree_build") @implementation
 public func covertree_tree_build(
@@ -20,7 +20,7 @@ public func covertree_tree_build(
 @_cdecl("covertree_tree_free") @implementation
 public func covertree_tree_free(_ tree: OpaquePointer?) { HandleTable.shared.remove(tree, TreeHandle.self) }
 
-/// The tree of a handle, and the context that the options ask for.
+/// The tree of a handle, and the context for the options.
 func open(
   _ tree: OpaquePointer?, _ options: UnsafePointer<covertree_call_options>?
 ) throws(CoverTreeError) -> (AnyCoverTree, CallContext) {

@@ -3,7 +3,7 @@ import CReserve
 import Covertree
 import Glibc
 
-/// Runs the body of an export: a failure becomes a status and the thread's last error.
+/// Runs the body of an export, and turns an error into a status and the thread's last error.
 func status(_ body: () throws(CoverTreeError) -> Void) -> covertree_status {
   do throws(CoverTreeError) {
     guard !cn_reserve_is_low() else { throw CoverTreeError(.outOfMemory, "out of memory: the system has none left") }
@@ -34,7 +34,7 @@ extension CoverTreeError.Kind {
   }
 }
 
-/// The last failure of each thread: its error number, and its message as a C string behind that.
+/// The last failure of each thread: its error number, then its message as a C string.
 enum LastError {
   private static let key: pthread_key_t = {
     var key = pthread_key_t()
@@ -42,7 +42,7 @@ enum LastError {
     return key
   }()
 
-  /// Before any failure, and where there is no memory for a message.
+  /// Before any failure, and if there is no memory for a message.
   nonisolated(unsafe) private static let empty = strdup("")
 
   static func set(_ error: CoverTreeError) {

@@ -2,10 +2,10 @@ import Covertree
 import CovertreeStore
 import Glibc
 
-/// What the handles that a caller holds stand for.
+/// The objects of the caller's handles.
 ///
-/// A handle is no address but a number that is given once: a slot and the count of handles given before. So a handle
-/// that was freed, or never given, is told from a good one, whatever has been put in its place.
+/// A handle is not an address but a number that is given once: a slot and the count of earlier handles. So a handle that was freed, or
+/// never given, is recognised, even if its slot is used again.
 final class HandleTable: @unchecked Sendable {
   static let shared = HandleTable()
 
@@ -34,7 +34,7 @@ final class HandleTable: @unchecked Sendable {
     }
   }
 
-  /// The object of a handle, kept alive by the caller's reference even when the handle is freed meanwhile.
+  /// The object of a handle. The caller's reference keeps it alive even if the handle is freed during the call.
   func object<T: AnyObject>(_ handle: OpaquePointer?, _ type: T.Type, named name: String) throws(CoverTreeError) -> T {
     guard let handle else { throw CoverTreeError(.invalidArgument, "\(name): is NULL") }
     let object = lock.locked { slot(of: handle).flatMap { slots[$0].object } }
@@ -47,10 +47,10 @@ final class HandleTable: @unchecked Sendable {
     return typed
   }
 
-  /// Forgets a handle; one that is NULL, stale or of another type is left alone.
+  /// Forgets a handle; does nothing if it is NULL, stale or of another type.
   func remove<T: AnyObject>(_ handle: OpaquePointer?, _ type: T.Type) {
     guard let handle else { return }
-    // The last reference goes outside of the lock: freeing a tree takes time.
+    // The last reference is released outside of the lock, because freeing a tree is slow.
     let object = lock.locked { () -> AnyObject? in
       guard let slot = slot(of: handle), slots[slot].object is T else { return nil }
       defer {
@@ -70,7 +70,7 @@ final class HandleTable: @unchecked Sendable {
   }
 }
 
-/// An object, or a file that it is loaded from when it is first used: a large file opens as fast as a small one.
+/// An object, or a file from which it is loaded on first use: so a large file opens as fast as a small one.
 final class LazyHandle<Value: Sendable>: @unchecked Sendable {
   private let known: Value?
   private let loaded = Lazy<Box<Value>>()
@@ -128,7 +128,7 @@ final class ResidualArraysHandle {
 
 final class FileHandle {
   let file: StoredFile
-  /// Of the sections, as the caller reads them.
+  /// The names of the sections, for the caller.
   let names: [UnsafeMutablePointer<CChar>?]
 
   init(_ file: StoredFile) {

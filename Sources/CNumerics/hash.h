@@ -4,10 +4,10 @@
 
 #include "rows.h"
 
-// The hash of some floats by their bits, of the two zeros as one; it stands in files, and is the same on every machine.
-// Sums of products of the halves of 64-bit words, each with a key of its own, as XXH3 has them (Collet, 2019).
-// keys: 8 for each 16 floats, the last of which may be fewer.
-// Returns 0 where a number is not finite.
+// The hash of some floats by their bits, with both zeros as one. Files contain it, and it is the same on every machine. Sums of products
+// of the halves of 64-bit words, each with a key of its own, as in XXH3 (Collet, 2019).
+// keys: 8 for each 16 floats; the last 16 may be incomplete.
+// Returns 0 if a number is not finite.
 static inline int cn_hash_floats(const float *values, int64_t count, const uint64_t *keys, uint64_t *hash) {
   typedef uint32_t cn_u32x16_unaligned __attribute__((ext_vector_type(16), aligned(4)));
   typedef uint64_t cn_u64x8_unaligned __attribute__((ext_vector_type(8), aligned(8)));
@@ -34,37 +34,37 @@ static inline int cn_hash_floats(const float *values, int64_t count, const uint6
   return __builtin_reduce_or(strange) == 0;
 }
 
-// Whether some floats are the same numbers: finite ones have the same bits then, but for zeros.
+// Whether some floats are equal. Finite equal floats have the same bits, except zeros.
 static inline int cn_equal_floats(const float *a, const float *b, int64_t count) {
   typedef float cn_f32x16_unaligned __attribute__((ext_vector_type(16), aligned(4)));
   cn_i32x16 differing = {};
-  int64_t place = 0;
-  for (; place + 16 <= count; place += 16) {
-    differing |= *(const cn_f32x16_unaligned *)(a + place) != *(const cn_f32x16_unaligned *)(b + place);
+  int64_t i = 0;
+  for (; i + 16 <= count; i += 16) {
+    differing |= *(const cn_f32x16_unaligned *)(a + i) != *(const cn_f32x16_unaligned *)(b + i);
   }
   int32_t rest = 0;
-  for (; place < count; place++) rest |= a[place] != b[place];
+  for (; i < count; i++) rest |= a[i] != b[i];
   return (__builtin_reduce_or(differing) | rest) == 0;
 }
 
-// Copies floats, the two zeros as one, and fills up with zeros to whole vectors of 16, at which the target begins; `past` the
-// caches, where there is so much that it would not stay in them. Then a fence has to follow the last one.
+// Copies floats, with both zeros as one, and pads them with zeros to whole vectors of 16; the target is aligned to these. `past` the
+// caches, for more data than these have room for. Then a fence has to follow the last copy.
 static inline void cn_copy_floats(float *target, const float *source, int64_t count, int past) {
   typedef float cn_f32x16_unaligned __attribute__((ext_vector_type(16), aligned(4)));
-  int64_t place = 0;
+  int64_t i = 0;
   if (past) {
-    for (; place + 16 <= count; place += 16) {
-      cn_f32x16 x = *(const cn_f32x16_unaligned *)(source + place) + 0.0f;
-      __builtin_nontemporal_store(x, (cn_f32x16 *)(target + place));
+    for (; i + 16 <= count; i += 16) {
+      cn_f32x16 x = *(const cn_f32x16_unaligned *)(source + i) + 0.0f;
+      __builtin_nontemporal_store(x, (cn_f32x16 *)(target + i));
     }
   }
-  for (; place + 16 <= count; place += 16) {
-    *(cn_f32x16 *)(target + place) = *(const cn_f32x16_unaligned *)(source + place) + 0.0f;
+  for (; i + 16 <= count; i += 16) {
+    *(cn_f32x16 *)(target + i) = *(const cn_f32x16_unaligned *)(source + i) + 0.0f;
   }
-  if (place < count) {
+  if (i < count) {
     cn_f32x16 rest = {};
-    __builtin_memcpy(&rest, source + place, (size_t)(count - place) * sizeof *source);
-    *(cn_f32x16 *)(target + place) = rest + 0.0f;
+    __builtin_memcpy(&rest, source + i, (size_t)(count - i) * sizeof *source);
+    *(cn_f32x16 *)(target + i) = rest + 0.0f;
   }
 }
 

@@ -1,5 +1,5 @@
-// What Swift cannot ask of memory: calls of the system whose arguments vary in number, and access to numbers in arrays that another
-// thread may write to.
+// Memory operations that Swift lacks: system calls with a variable number of arguments, and access to numbers that another thread may
+// write to.
 #ifndef COVERTREE_MEMORY_H
 #define COVERTREE_MEMORY_H
 
@@ -13,7 +13,7 @@ static inline void cn_relaxed_store_u32(uint32_t *number, uint32_t value) {
 
 extern void *mremap(void *memory, size_t length, size_t new_length, int flags, ...);
 
-// Makes a mapping longer, elsewhere if need be, without a copy. NULL where that fails, and it is as it was.
+// Makes a mapping longer without a copy; it may move. On failure returns NULL and leaves it unchanged.
 static inline void *cn_remap(void *memory, size_t length, size_t new_length) {
   void *moved = mremap(memory, length, new_length, 1 /* MREMAP_MAYMOVE */);
   return moved == (void *)-1 ? NULL : moved;

@@ -1,12 +1,12 @@
-// The few vector operations for which Swift has no word that compiles to one instruction: comparison to a bit mask,
-// fused multiply-add that falls back to multiply and add, and widening. Everything is inlined into Swift.
+// The few vector operations that Swift cannot express as one instruction: comparison to a bit mask, fused multiply-add that falls back to
+// multiply and add, and widening. Everything is inlined into Swift.
 #ifndef COVERTREE_NUMERICS_H
 #define COVERTREE_NUMERICS_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-// COVERTREE_GENERIC leaves out what is for one processor: so what others run can be tested here, too.
+// COVERTREE_GENERIC omits code for one processor, so that the code of other processors can be tested here.
 #if defined(__x86_64__) && !defined(COVERTREE_GENERIC)
 #define CN_X86
 #endif
@@ -30,7 +30,7 @@ typedef uint8_t cn_u8x16 __attribute__((ext_vector_type(16)));
 typedef _Bool cn_mask16 __attribute__((ext_vector_type(16)));
 typedef _Bool cn_mask8 __attribute__((ext_vector_type(8)));
 
-// Bit i of the result is set where a[i] <= b[i]; a NaN on either side clears it.
+// Bit i of the result is set if a[i] <= b[i]; a NaN on either side clears it.
 CN_INLINE uint32_t cn_f32x16_mask_le(cn_f32x16 a, cn_f32x16 b) {
   cn_mask16 mask = __builtin_convertvector(a <= b, cn_mask16);
   uint16_t bits;
@@ -45,7 +45,7 @@ CN_INLINE uint32_t cn_f64x8_mask_le(cn_f64x8 a, cn_f64x8 b) {
   return bits;
 }
 
-// a * b + c, fused where the machine can: without FMA hardware a fused operation would be a libm call per lane.
+// a * b + c, fused if the machine can: without FMA hardware a fused operation would be a libm call per lane.
 CN_INLINE cn_f32x16 cn_f32x16_fma(cn_f32x16 a, cn_f32x16 b, cn_f32x16 c) {
 #ifdef CN_FMA
   return __builtin_elementwise_fma(a, b, c);
@@ -70,7 +70,7 @@ CN_INLINE double cn_f64_fma(double a, double b, double c) {
 #endif
 }
 
-// One instruction each, as they say nothing about NaN.
+// One instruction each, because NaN is not handled.
 CN_INLINE cn_f32x16 cn_f32x16_max(cn_f32x16 a, cn_f32x16 b) { return a > b ? a : b; }
 CN_INLINE cn_f64x8 cn_f64x8_max(cn_f64x8 a, cn_f64x8 b) { return a > b ? a : b; }
 CN_INLINE cn_f32x16 cn_f32x16_min(cn_f32x16 a, cn_f32x16 b) { return a < b ? a : b; }
@@ -100,7 +100,7 @@ CN_INLINE _Bool cn_has_wide_registers(void) {
 #endif
 }
 
-// Bit i of the result is set where a[i] < below and a[i] is not `except`.
+// Bit i of the result is set if a[i] < below and a[i] is not `except`.
 CN_INLINE uint32_t cn_i32x16_mask_admitted(cn_i32x16 a, int32_t below, int32_t except) {
   cn_mask16 mask = __builtin_convertvector((a < below) & (a != except), cn_mask16);
   uint16_t bits;
@@ -115,12 +115,12 @@ CN_INLINE uint32_t cn_i32x8_mask_admitted(cn_i32x8 a, int32_t below, int32_t exc
   return bits;
 }
 
-// The distance of each lane where the label is below `below[i]` and not `except[i]`, infinity elsewhere.
-CN_INLINE cn_f32x16 cn_f32x16_admitted(cn_f32x16 distance, int32_t label, cn_i32x16 below, cn_i32x16 except) {
-  return ((label < below) & (label != except)) ? distance : (cn_f32x16)__builtin_inff();
+// The distance of each lane if the index is below `below[i]` and not `except[i]`; otherwise infinity.
+CN_INLINE cn_f32x16 cn_f32x16_admitted(cn_f32x16 distance, int32_t index, cn_i32x16 below, cn_i32x16 except) {
+  return ((index < below) & (index != except)) ? distance : (cn_f32x16)__builtin_inff();
 }
-CN_INLINE cn_f64x8 cn_f64x8_admitted(cn_f64x8 distance, int32_t label, cn_i32x8 below, cn_i32x8 except) {
-  cn_i64x8 counts = __builtin_convertvector((label < below) & (label != except), cn_i64x8);
+CN_INLINE cn_f64x8 cn_f64x8_admitted(cn_f64x8 distance, int32_t index, cn_i32x8 below, cn_i32x8 except) {
+  cn_i64x8 counts = __builtin_convertvector((index < below) & (index != except), cn_i64x8);
   return counts ? distance : (cn_f64x8)__builtin_inf();
 }
 
@@ -134,7 +134,7 @@ CN_INLINE cn_f64x8 cn_f64x8_in_lane(double distance, int64_t lane) {
   return lanes == lane ? (cn_f64x8)distance : (cn_f64x8)__builtin_inf();
 }
 
-// The number where a < b, and what the others have elsewhere.
+// The number in lanes with a < b, and that of the others elsewhere.
 CN_INLINE cn_i32x16 cn_f32x16_number_where_less(cn_f32x16 a, cn_f32x16 b, int32_t number, cn_i32x16 others) {
   return a < b ? (cn_i32x16)number : others;
 }
@@ -142,7 +142,7 @@ CN_INLINE cn_i32x8 cn_f64x8_number_where_less(cn_f64x8 a, cn_f64x8 b, int32_t nu
   return __builtin_convertvector(a < b, cn_i32x8) ? (cn_i32x8)number : others;
 }
 
-// Of each lane, how many of the numbers are less.
+// Of each lane: the number of smaller numbers.
 CN_INLINE cn_i32x16 cn_f32x16_ranks(cn_f32x16 a, const float *numbers, int64_t count) {
   cn_i32x16 ranks = {};
   for (int64_t i = 0; i < count; i++) ranks -= (cn_f32x16)numbers[i] < a;
@@ -154,7 +154,7 @@ CN_INLINE cn_i32x8 cn_f64x8_ranks(cn_f64x8 a, const double *numbers, int64_t cou
   return __builtin_convertvector(ranks, cn_i32x8);
 }
 
-// Bit i is set where a[i] < b[i] does not hold.
+// Bit i is set unless a[i] < b[i].
 CN_INLINE uint32_t cn_f64x8_mask_not_less(cn_f64x8 a, cn_f64x8 b) {
   cn_mask8 mask = __builtin_convertvector(~(a < b), cn_mask8);
   uint8_t bits;
@@ -174,7 +174,7 @@ CN_INLINE cn_f64x8 cn_f64x8_up(cn_f64x8 below, cn_f64x8 a) {
   return __builtin_shufflevector(below, a, 7, 8, 9, 10, 11, 12, 13, 14);
 }
 
-// Numbers from 0 on, rounded up; what is above 255, or is none, is 255.
+// Numbers from 0 on, rounded up; above 255 and NaN become 255.
 CN_INLINE cn_u8x16 cn_f32x16_bytes_above(cn_f32x16 a) {
   cn_f32x16 most = 255.0f;
   return __builtin_convertvector(
@@ -183,7 +183,7 @@ CN_INLINE cn_u8x16 cn_f32x16_bytes_above(cn_f32x16 a) {
 
 CN_INLINE cn_f32x16 cn_f32x16_abs(cn_f32x16 a) { return __builtin_elementwise_abs(a); }
 
-// Inner products of bytes, by instructions that x86-64-v4 does not promise: to be called where cn_has_byte_products says so.
+// Inner products of bytes, by instructions that x86-64-v4 does not promise: only if cn_has_byte_products returns true.
 static inline int cn_has_byte_products(void) {
 #ifdef CN_X86
   __builtin_cpu_init();
@@ -193,8 +193,8 @@ static inline int cn_has_byte_products(void) {
 #endif
 }
 
-// Eight rows with two groups of 16 columns. Four coordinates stand together: those of 16 columns are a vector of `columns`
-// (unsigned; the second group begins `steps` vectors later), those of the rows 8 numbers of `rows` (signed). `sums` takes 8 x 32.
+// Eight rows with two groups of 16 columns, four coordinates at a time. Those of 16 columns are a vector of `columns` (unsigned; the
+// second group begins `steps` vectors later), those of the rows 8 numbers of `rows` (signed). `sums` has room for 8 x 32.
 #ifdef CN_X86
 __attribute__((target("avx512f,avx512vnni")))
 #endif
@@ -218,7 +218,7 @@ static inline void cn_byte_products(const uint8_t *columns, const int8_t *rows, 
 #endif
 }
 
-// Bit i of the result is set where 2 a[i] - b[i] >= c.
+// Bit i of the result is set if 2 a[i] - b[i] >= c.
 CN_INLINE uint32_t cn_i32x16_mask_twice_minus(cn_i32x16 a, cn_i32x16 b, int32_t c) {
   cn_mask16 mask = __builtin_convertvector(a + a - b >= c, cn_mask16);
   uint16_t bits;
@@ -229,7 +229,7 @@ CN_INLINE uint32_t cn_i32x16_mask_twice_minus(cn_i32x16 a, cn_i32x16 b, int32_t 
 // Declared under another name: Swift's Glibc module hides the GNU extensions.
 extern int cn_sched_getaffinity(int32_t process, uint64_t bytes, void *set) __asm__("sched_getaffinity");
 
-// What the code was generated for.
+// The processor level that the code was compiled for.
 CN_INLINE const char *cn_cpu_level(void) {
 #if defined(__AVX512F__) && defined(__AVX512VL__) && defined(__AVX512BW__) && defined(__AVX512DQ__)
   return "x86-64-v4";
@@ -242,7 +242,7 @@ CN_INLINE const char *cn_cpu_level(void) {
 #endif
 }
 
-// CRC-32C (Castagnoli) of bytes that follow others whose sum is known; 0 for none before.
+// CRC-32C (Castagnoli) of bytes that follow others with a known sum; 0 without others.
 CN_INLINE uint32_t cn_crc32c(uint32_t sum, const void *bytes, size_t count) {
   const uint8_t *next = (const uint8_t *)bytes;
   sum = ~sum;

@@ -6,7 +6,7 @@
 #include "numerics.h"
 
 #if defined(CN_X86) && defined(__AVX2__) && !defined(__AVX512F__)
-// By mask: the numbers of the lanes whose bit is set, a byte each, the lowest first.
+// By mask: the numbers of the lanes whose bit is set, one byte each, the lowest first.
 CN_INLINE cn_i32x8 cn_order_of_lanes(uint32_t mask) {
   static const uint64_t order[256] = {
     0x0000000000000000, 0x0000000000000000, 0x0000000000000001, 0x0000000000000100,

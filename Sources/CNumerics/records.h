@@ -1,26 +1,26 @@
-// Moving the records of points about: partition by one of their numbers, and how far they extend. A record is `size` bytes, a
-// number the compiler knows: what moves one is then a few instructions. Everything is inlined into Swift.
+// Moving records of points: partition by one of their numbers, and their extents. A record is `size` bytes, a constant for the compiler,
+// so a few instructions move it. Everything is inlined into Swift.
 #ifndef COVERTREE_RECORDS_H
 #define COVERTREE_RECORDS_H
 
 #include "numerics.h"
 
-// Records that a partition holds aside, from either end of a range, and the bytes of the largest.
+// Records that a partition copies aside, from either end of a range, and the bytes of the largest.
 enum { cn_records_aside = 64, cn_largest_record = 72 };
 
-// Puts the records whose key is below a pivot first, the others behind them; tells how many are below. In what order they come
-// depends on nothing but the order they had. `aside` has room for 2 * cn_records_aside records.
+// Moves the records whose key is below a pivot to the front, the others behind them, and returns their number. The resulting order
+// depends on the old order alone. `aside` has room for 2 * cn_records_aside records.
 //
-// Records from both ends are held aside, so that there is room at both. From then on those to come are read at the end with less
-// room, and every one is written once, at the end where it belongs: no branch depends on a key.
+// Records from both ends are copied aside, which makes room at both. From then on the next record is read at the end with less room, and
+// every one is written once, at the end where it belongs: no branch depends on a key.
 #define CN_PARTITION(name, parameters, type, KEY)                                                                              \
-  CN_INLINE int64_t name(void *base, int64_t count, int64_t size, parameters, type pivot, void *held_aside) {                  \
-    char *records = (char *)base, *aside = (char *)held_aside;                                                                 \
+  CN_INLINE int64_t name(void *base, int64_t count, int64_t size, parameters, type pivot, void *aside_base) {                  \
+    char *records = (char *)base, *aside = (char *)aside_base;                                                                 \
     int64_t head = count < cn_records_aside ? count : cn_records_aside;                                                        \
     int64_t tail = count - head < cn_records_aside ? count - head : cn_records_aside;                                          \
     __builtin_memcpy(aside, records, (size_t)(head * size));                                                                   \
     __builtin_memcpy(aside + head * size, records + (count - tail) * size, (size_t)(tail * size));                             \
-    /* Where to write next: the first free record on the left, the last one on the right. */                                   \
+    /* The next targets: the first free record on the left, the last one on the right. */                                      \
     char *left = records, *right = records + (count - 1) * size;                                                               \
     char *first = records + head * size, *end = records + (count - tail) * size;                                               \
     while (first < end) {                                                                                                      \
@@ -30,56 +30,56 @@ enum { cn_records_aside = 64, cn_largest_record = 72 };
       char *from = from_left ? first : end - size;                                                                             \
       int64_t step = from_left ? size : -size;                                                                                 \
       if (from_left) first += block * size; else end -= block * size;                                                          \
-      for (; block > 0; block--, from += step) CN_PLACE(from, type, KEY)                                                       \
+      for (; block > 0; block--, from += step) CN_MOVE(from, type, KEY)                                                        \
     }                                                                                                                          \
-    for (int64_t place = 0; place < head + tail; place++) CN_PLACE(aside + place * size, type, KEY)                            \
+    for (int64_t position = 0; position < head + tail; position++) CN_MOVE(aside + position * size, type, KEY)                 \
     return (left - records) / size;                                                                                            \
   }
 
-#define CN_PLACE(source, type, KEY)                                                                                            \
+#define CN_MOVE(source, type, KEY)                                                                                             \
   {                                                                                                                            \
     const char *record = source;                                                                                               \
     type key;                                                                                                                  \
     KEY;                                                                                                                       \
     int below = key < pivot;                                                                                                   \
     char *to = __builtin_unpredictable(below) ? left : right;                                                                  \
-    /* Copied by way of registers: it may come to lie where it is. */                                                          \
-    char held[cn_largest_record];                                                                                                             \
-    __builtin_memcpy(held, record, (size_t)size);                                                                              \
-    __builtin_memcpy(to, held, (size_t)size);                                                                                  \
+    /* Copied through registers: source and target may overlap. */                                                             \
+    char copied[cn_largest_record];                                                                                            \
+    __builtin_memcpy(copied, record, (size_t)size);                                                                            \
+    __builtin_memcpy(to, copied, (size_t)size);                                                                                \
     left += below ? size : 0;                                                                                                  \
     right -= below ? 0 : size;                                                                                                 \
   }
 
 #define CN_COMMA ,
-// By the number that stands some bytes behind the beginning of a record.
+// By the number at an offset in a record.
 CN_PARTITION(cn_partition_f32, int64_t offset, float, __builtin_memcpy(&key, record + offset, sizeof key))
 CN_PARTITION(cn_partition_f64, int64_t offset, double, __builtin_memcpy(&key, record + offset, sizeof key))
 CN_PARTITION(cn_partition_i32, int64_t offset, int32_t, __builtin_memcpy(&key, record + offset, sizeof key))
-// Of records that are the number of a row: by the number in that row of a column.
+// For records that are row numbers: by the number in that row of a column.
 CN_PARTITION(cn_partition_rows_f32, const float *column CN_COMMA int64_t stride, float,
              key = column[(int64_t)*(const int32_t *)record * stride])
 CN_PARTITION(cn_partition_rows_f64, const double *column CN_COMMA int64_t stride, double,
              key = column[(int64_t)*(const int32_t *)record * stride])
 
-// The least and the greatest of each of the first `lanes` numbers of records, in `low` and `high`, which have values before. As
-// many numbers of memory are read at each record, used or not.
+// The least and the greatest of each of the first `lanes` numbers of records, in `low` and `high`, which are extended. At each record
+// `lanes` numbers of memory are read, used or not.
 #define CN_EXTENT(name, scalar, lanes)                                                                                         \
   CN_INLINE void name(const void *base, int64_t count, int64_t size, scalar *low, scalar *high) {                              \
     const char *records = (const char *)base;                                                                                  \
     typedef scalar vector __attribute__((ext_vector_type(lanes), aligned(sizeof(scalar))));                                    \
     vector low_even = *(const vector *)low, high_even = *(const vector *)high;                                                 \
     vector low_odd = low_even, high_odd = high_even;                                                                           \
-    int64_t place = 0;                                                                                                         \
-    for (; place + 2 <= count; place += 2) {                                                                                   \
-      vector even = *(const vector *)(records + place * size), odd = *(const vector *)(records + (place + 1) * size);          \
+    int64_t position = 0;                                                                                                      \
+    for (; position + 2 <= count; position += 2) {                                                                             \
+      vector even = *(const vector *)(records + position * size), odd = *(const vector *)(records + (position + 1) * size);    \
       low_even = even < low_even ? even : low_even;                                                                            \
       high_even = even > high_even ? even : high_even;                                                                         \
       low_odd = odd < low_odd ? odd : low_odd;                                                                                 \
       high_odd = odd > high_odd ? odd : high_odd;                                                                              \
     }                                                                                                                          \
-    if (place < count) {                                                                                                       \
-      vector even = *(const vector *)(records + place * size);                                                                 \
+    if (position < count) {                                                                                                    \
+      vector even = *(const vector *)(records + position * size);                                                              \
       low_even = even < low_even ? even : low_even;                                                                            \
       high_even = even > high_even ? even : high_even;                                                                         \
     }                                                                                                                          \
@@ -93,15 +93,15 @@ CN_EXTENT(cn_extent_f32x16, float, 16)
 CN_EXTENT(cn_extent_f64x4, double, 4)
 CN_EXTENT(cn_extent_f64x8, double, 8)
 
-// The same of some rows of points that have `dim` numbers; `low` and `high` have as many.
+// The same for some rows of points with `dim` numbers; `low` and `high` have as many.
 #define CN_EXTENT_OF_ROWS(name, scalar)                                                                                        \
   static inline void name(const scalar *points, int64_t stride, const int32_t *rows, int64_t count, int64_t dim,               \
                           scalar *restrict low, scalar *restrict high) {                                                       \
-    for (int64_t place = 0; place < count; place += 4) {                                                                       \
-      int64_t last = count - 1 - place;                                                                                        \
-      const scalar *a = points + rows[place] * stride, *b = points + rows[place + (last < 1 ? last : 1)] * stride;             \
-      const scalar *c = points + rows[place + (last < 2 ? last : 2)] * stride;                                                 \
-      const scalar *e = points + rows[place + (last < 3 ? last : 3)] * stride;                                                 \
+    for (int64_t position = 0; position < count; position += 4) {                                                              \
+      int64_t last = count - 1 - position;                                                                                     \
+      const scalar *a = points + rows[position] * stride, *b = points + rows[position + (last < 1 ? last : 1)] * stride;       \
+      const scalar *c = points + rows[position + (last < 2 ? last : 2)] * stride;                                              \
+      const scalar *e = points + rows[position + (last < 3 ? last : 3)] * stride;                                              \
       for (int64_t d = 0; d < dim; d++) {                                                                                      \
         scalar less = a[d] < b[d] ? a[d] : b[d], least = c[d] < e[d] ? c[d] : e[d];                                            \
         scalar more = a[d] > b[d] ? a[d] : b[d], most = c[d] > e[d] ? c[d] : e[d];                                             \
@@ -116,8 +116,8 @@ CN_EXTENT(cn_extent_f64x8, double, 8)
 CN_EXTENT_OF_ROWS(cn_extent_of_rows_f32, float)
 CN_EXTENT_OF_ROWS(cn_extent_of_rows_f64, double)
 
-// The key of a rank, 0 for the least. Behind the keys, up to a multiple of `lanes`, infinity stands. Each is compared with all:
-// for few of them that is less than any sorting.
+// The key of a rank, 0 for the least. The keys are padded with infinity to a multiple of `lanes`. Each is compared with all: for few keys
+// that is less work than sorting.
 #define CN_RANKED(name, scalar, integer, lanes)                                                                                \
   static inline scalar name(const scalar *keys, int64_t count, int64_t rank) {                                                 \
     typedef scalar vector __attribute__((ext_vector_type(lanes), aligned(sizeof(scalar))));                                    \
@@ -138,16 +138,16 @@ CN_EXTENT_OF_ROWS(cn_extent_of_rows_f64, double)
 CN_RANKED(cn_ranked_f32, float, int32_t, 16)
 CN_RANKED(cn_ranked_f64, double, int64_t, 8)
 
-// The ranks of labels, each compared with all; false where some are equal. There is room for a multiple of 16 of both.
-static inline _Bool cn_rank_i32(int32_t *labels, int64_t count, int32_t *ranks) {
+// The ranks of indices, each compared with all; false if some are equal. Both have room for a multiple of 16.
+static inline _Bool cn_rank_i32(int32_t *indices, int64_t count, int32_t *ranks) {
   int64_t sum = 0;
-  for (int64_t place = count; place % 16; place++) labels[place] = INT32_MAX;
+  for (int64_t position = count; position % 16; position++) indices[position] = INT32_MAX;
   for (int64_t first = 0; first < count; first += 16) {
-    cn_i32x16 some = *(const cn_i32x16 *)(labels + first), less = {};
-    for (int64_t other = 0; other < count; other++) less -= labels[other] < some;
+    cn_i32x16 some = *(const cn_i32x16 *)(indices + first), less = {};
+    for (int64_t other = 0; other < count; other++) less -= indices[other] < some;
     *(cn_i32x16 *)(ranks + first) = less;
   }
-  for (int64_t place = 0; place < count; place++) sum += ranks[place];
+  for (int64_t position = 0; position < count; position++) sum += ranks[position];
   return sum == count * (count - 1) / 2;
 }
 

@@ -1,5 +1,5 @@
-// Distances of one query from rows of a table, whatever the rows are stored in: float32, float16, or a byte a coordinate.
-// Rows begin at multiples of 64 bytes and are padded to whole multiples of them, with what stands for 0.
+// Distances of one query from rows of a table in any storage: float32, float16, or one byte per coordinate. Rows begin at multiples of 64
+// bytes and are padded to whole multiples of them, with the code of 0.
 #ifndef COVERTREE_ROWS_H
 #define COVERTREE_ROWS_H
 
@@ -9,37 +9,37 @@ typedef uint16_t cn_u16x16 __attribute__((ext_vector_type(16)));
 typedef uint32_t cn_u32x16 __attribute__((ext_vector_type(16)));
 typedef uint64_t cn_u64x8 __attribute__((ext_vector_type(8)));
 
-enum { CN_ROWS_F32 = 0, CN_ROWS_F16 = 1, CN_ROWS_BYTES = 2, CN_ROWS_LENT = 3 };
+enum { CN_ROWS_F32 = 0, CN_ROWS_F16 = 1, CN_ROWS_BYTES = 2, CN_ROWS_LEASED = 3 };
 
-// A row of float32 that stands elsewhere, and what its coordinates count for.
-typedef struct cn_lent_row {
-  int64_t place;
+// A row of float32 in a store, and the factor of its coordinates.
+typedef struct cn_leased_row {
+  int64_t slot;
   double scale;
-} cn_lent_row;
+} cn_leased_row;
 
 typedef struct cn_rows {
-  const void *base;      // of lent rows: a cn_lent_row for each
-  int64_t stride;        // bytes from row to row
-  int64_t coordinates;   // of a row with its padding, a multiple of 16, of bytes of 64
-  const float *scales;   // bytes: x = center + scale * (byte - 128)
-  const float *lengths;  // bytes: |x - center|^2, or 0 where products are compared
-  const float *center;   // bytes: with padding
-  const void *lent;      // lent rows: place 0
-  int64_t lent_stride;   // lent rows: bytes from place to place
-  int32_t scaled;        // lent rows: whether scales are other than 1
+  const void *base;       // leased rows: a cn_leased_row for each
+  int64_t stride;         // bytes from row to row
+  int64_t coordinates;    // of a row with its padding, a multiple of 16, of bytes of 64
+  const float *scales;    // bytes: x = center + scale * (byte - 128)
+  const float *lengths;   // bytes: |x - center|^2, or 0 if products are compared
+  const float *center;    // bytes: with padding
+  const void *leased;     // leased rows: slot 0
+  int64_t leased_stride;  // leased rows: bytes from slot to slot
+  int32_t scaled;         // leased rows: whether scales are other than 1
   int32_t kind;
-  int32_t products;      // whether scores are negative inner products, not squared distances
+  int32_t products;       // whether scores are negative inner products instead of squared distances
 } cn_rows;
 
 // A query with its padding; for bytes also rounded to them, less the center: q = center + scale * code.
 typedef struct cn_query {
   const float *values;
   const int8_t *codes;
-  float factor;          // what a scaled product of codes counts in a score: -2 scale, or -scale for products
+  float factor;          // of a scaled product of codes in a score: -2 scale, or -scale for products
   int32_t offset;        // 128 times the sum of the codes
 } cn_query;
 
-// Sixteen half-precision numbers as floats: the exponent is put right by one multiplication, which is exact.
+// Sixteen half-precision numbers as floats: one exact multiplication corrects the exponent.
 CN_INLINE cn_f32x16 cn_widen_halves(cn_u16x16 halves) {
   cn_u32x16 bits = __builtin_convertvector(halves, cn_u32x16);
   cn_u32x16 magnitude = (bits & 0x7FFF) << 13, sign = (bits & 0x8000) << 16;
@@ -62,17 +62,17 @@ CN_INLINE uint16_t cn_half(float value) {
   return (uint16_t)(sign | (magnitude - 0x38000000 + 0xFFF + (magnitude >> 13 & 1)) >> 13);
 }
 
-CN_INLINE const uint8_t *cn_lent_start(const cn_rows *rows, int64_t row) {
-  return (const uint8_t *)rows->lent + ((const cn_lent_row *)rows->base)[row].place * rows->lent_stride;
+CN_INLINE const uint8_t *cn_leased_start(const cn_rows *rows, int64_t row) {
+  return (const uint8_t *)rows->leased + ((const cn_leased_row *)rows->base)[row].slot * rows->leased_stride;
 }
 
-// Sixteen coordinates of a row from `d` on, as they count in every distance that is reported.
+// Sixteen coordinates of a row from `d` on, as every reported distance uses them.
 CN_INLINE cn_f32x16 cn_row_lanes(const cn_rows *rows, int kind, int64_t row, int64_t d) {
-  if (kind == CN_ROWS_LENT) {
-    cn_f32x16 x = *(const cn_f32x16 *)(cn_lent_start(rows, row) + 4 * d);
+  if (kind == CN_ROWS_LEASED) {
+    cn_f32x16 x = *(const cn_f32x16 *)(cn_leased_start(rows, row) + 4 * d);
     if (!rows->scaled) return x;
-    // To the bit as a copy of the row would have been scaled.
-    cn_f64x8 scale = (cn_f64x8)((const cn_lent_row *)rows->base)[row].scale;
+    // To the bit equal to a scaled copy of the row.
+    cn_f64x8 scale = (cn_f64x8)((const cn_leased_row *)rows->base)[row].scale;
     x.lo = cn_f64x8_narrow(cn_f32x8_widen(x.lo) * scale);
     x.hi = cn_f64x8_narrow(cn_f32x8_widen(x.hi) * scale);
     return x;
@@ -119,7 +119,7 @@ static inline double cn_decided_score(const cn_rows *rows, const float *query, i
   switch (rows->kind) {
     case CN_ROWS_F32: return cn_decided_score_of(rows, CN_ROWS_F32, query, row);
     case CN_ROWS_F16: return cn_decided_score_of(rows, CN_ROWS_F16, query, row);
-    case CN_ROWS_LENT: return cn_decided_score_of(rows, CN_ROWS_LENT, query, row);
+    case CN_ROWS_LEASED: return cn_decided_score_of(rows, CN_ROWS_LEASED, query, row);
     default: return cn_decided_score_of(rows, CN_ROWS_BYTES, query, row);
   }
 }
@@ -131,7 +131,7 @@ static inline void cn_decode_row(const cn_rows *rows, int64_t row, float *coordi
   }
 }
 
-// Sixteen rows from `first` on, coordinate by coordinate: a vector of them for each of `dim`. Rows behind the last are it again.
+// Sixteen rows from `first` on, coordinate by coordinate: a vector of them for each of `dim`. Rows after the last repeat it.
 static inline void cn_transpose_rows(const cn_rows *rows, int64_t first, int64_t count, int64_t dim, float *columns) {
   for (int64_t d = 0; d < dim; d += 16) {
     for (int lane = 0; lane < 16; lane++) {
@@ -141,13 +141,13 @@ static inline void cn_transpose_rows(const cn_rows *rows, int64_t first, int64_t
   }
 }
 
-// Scores in float32: a few roundings from the decided ones. Four rows at a time.
-CN_INLINE void cn_float_scores(const cn_rows *rows, int kind, const float *query, const int32_t *places, int64_t count,
+// Scores in float32: a few roundings from the exact ones. Four rows at a time.
+CN_INLINE void cn_float_scores(const cn_rows *rows, int kind, const float *query, const int32_t *indices, int64_t count,
                                float *scores) {
   for (int64_t first = 0; first < count; first += 4) {
     cn_f32x16 sums[4] = {};
     int64_t at[4];
-    for (int i = 0; i < 4; i++) at[i] = places[first + i < count ? first + i : count - 1];
+    for (int i = 0; i < 4; i++) at[i] = indices[first + i < count ? first + i : count - 1];
     for (int64_t d = 0; d < rows->coordinates; d += 16) {
       cn_f32x16 q = *(const cn_f32x16 *)(query + d);
 #pragma clang loop unroll(full)
@@ -185,7 +185,7 @@ static inline float cn_quick_score(const cn_rows *rows, const float *query, int6
   switch (rows->kind) {
     case CN_ROWS_F32: return cn_quick_score_of(rows, CN_ROWS_F32, query, row);
     case CN_ROWS_F16: return cn_quick_score_of(rows, CN_ROWS_F16, query, row);
-    case CN_ROWS_LENT: return cn_quick_score_of(rows, CN_ROWS_LENT, query, row);
+    case CN_ROWS_LEASED: return cn_quick_score_of(rows, CN_ROWS_LEASED, query, row);
     default: return cn_quick_score_of(rows, CN_ROWS_BYTES, query, row);
   }
 }
@@ -196,7 +196,7 @@ CN_INLINE float cn_byte_score(const cn_rows *rows, const cn_query *query, int64_
 
 #ifdef CN_X86
 __attribute__((target("avx512f,avx512vnni")))
-static inline void cn_byte_scores_vnni(const cn_rows *rows, const cn_query *query, const int32_t *places, int64_t count,
+static inline void cn_byte_scores_vnni(const cn_rows *rows, const cn_query *query, const int32_t *indices, int64_t count,
                                        float *scores) {
   const uint8_t *base = (const uint8_t *)rows->base;
   int64_t vectors = rows->coordinates / 64;
@@ -206,7 +206,7 @@ static inline void cn_byte_scores_vnni(const cn_rows *rows, const cn_query *quer
     cn_i32x16 sums[4] = {};
 #pragma clang loop unroll(full)
     for (int i = 0; i < 4; i++) {
-      x[i] = (const cn_i32x16 *)(base + places[first + i < count ? first + i : count - 1] * rows->stride);
+      x[i] = (const cn_i32x16 *)(base + indices[first + i < count ? first + i : count - 1] * rows->stride);
     }
     for (int64_t d = 0; d < vectors; d++) {
 #pragma clang loop unroll(full)
@@ -215,14 +215,14 @@ static inline void cn_byte_scores_vnni(const cn_rows *rows, const cn_query *quer
 #pragma clang loop unroll(full)
     for (int i = 0; i < 4; i++) {
       if (first + i < count) {
-        scores[first + i] = cn_byte_score(rows, query, places[first + i], __builtin_reduce_add(sums[i]));
+        scores[first + i] = cn_byte_score(rows, query, indices[first + i], __builtin_reduce_add(sums[i]));
       }
     }
   }
 }
 #endif
 
-// The product of bytes with signed ones, of a multiple of 64 of them. As a plain loop, imported into Swift, it stays one of a byte
+// The product of bytes with signed ones, for a multiple of 64 of them. As a plain loop, imported into Swift, it would multiply one byte
 // at a time.
 CN_INLINE int32_t cn_byte_product(const uint8_t *x, const int8_t *q, int64_t count) {
   typedef int8_t cn_i8x16 __attribute__((ext_vector_type(16), aligned(1)));
@@ -250,37 +250,37 @@ CN_INLINE int32_t cn_byte_product(const uint8_t *x, const int8_t *q, int64_t cou
 #endif
 }
 
-static inline void cn_byte_scores(const cn_rows *rows, const cn_query *query, const int32_t *places, int64_t count,
+static inline void cn_byte_scores(const cn_rows *rows, const cn_query *query, const int32_t *indices, int64_t count,
                                   float *scores) {
   for (int64_t i = 0; i < count; i++) {
-    const uint8_t *x = (const uint8_t *)rows->base + places[i] * rows->stride;
-    scores[i] = cn_byte_score(rows, query, places[i], cn_byte_product(x, query->codes, rows->coordinates));
+    const uint8_t *x = (const uint8_t *)rows->base + indices[i] * rows->stride;
+    scores[i] = cn_byte_score(rows, query, indices[i], cn_byte_product(x, query->codes, rows->coordinates));
   }
 }
 
-// Scores of some rows, near enough to find candidates by; of bytes less a number that is the same for all rows.
-static inline void cn_scores(const cn_rows *rows, const cn_query *query, const int32_t *places, int64_t count,
+// Approximate scores of some rows, to find candidates; for bytes less a number that is the same for all rows.
+static inline void cn_scores(const cn_rows *rows, const cn_query *query, const int32_t *indices, int64_t count,
                              int has_byte_products, float *scores) {
   switch (rows->kind) {
-    case CN_ROWS_F32: return cn_float_scores(rows, CN_ROWS_F32, query->values, places, count, scores);
-    case CN_ROWS_F16: return cn_float_scores(rows, CN_ROWS_F16, query->values, places, count, scores);
-    case CN_ROWS_LENT: return cn_float_scores(rows, CN_ROWS_LENT, query->values, places, count, scores);
+    case CN_ROWS_F32: return cn_float_scores(rows, CN_ROWS_F32, query->values, indices, count, scores);
+    case CN_ROWS_F16: return cn_float_scores(rows, CN_ROWS_F16, query->values, indices, count, scores);
+    case CN_ROWS_LEASED: return cn_float_scores(rows, CN_ROWS_LEASED, query->values, indices, count, scores);
     default:
 #ifdef CN_X86
-      if (has_byte_products) return cn_byte_scores_vnni(rows, query, places, count, scores);
+      if (has_byte_products) return cn_byte_scores_vnni(rows, query, indices, count, scores);
 #endif
-      return cn_byte_scores(rows, query, places, count, scores);
+      return cn_byte_scores(rows, query, indices, count, scores);
   }
 }
 
-// What a vector less the center is in whole numbers from -127 to 127: x = center + scale * whole.
+// A vector less the center in integers from -127 to 127: x = center + scale * integer.
 typedef struct cn_rounded {
   float scale;
   int32_t sum, length;  // of the whole numbers, and of their squares
 } cn_rounded;
 
-// Rounds a vector of `dim` coordinates; the padding becomes 0. `flip` is what the bits of each number are changed by: 0 for
-// signed ones, 0x80 for those that 128 is added to.
+// Rounds a vector of `dim` coordinates; the padding becomes 0. `flip` changes the bits of each number: 0 for signed ones, 0x80 to add
+// 128.
 static inline cn_rounded cn_round_to_bytes(const float *row, int64_t dim, const float *center, int64_t coordinates,
                                            uint8_t flip, uint8_t *codes) {
   typedef float cn_f32x16_unaligned __attribute__((ext_vector_type(16), aligned(4)));
@@ -295,14 +295,14 @@ static inline cn_rounded cn_round_to_bytes(const float *row, int64_t dim, const 
   }
   most = cn_f32x16_max(most, cn_f32x16_abs(tail));
   cn_rounded rounded = {cn_f32x16_largest(most) / 127, 0, 0};
-  // Below that, its inverse would overflow: such a vector is the center to a float.
+  // Below that, its inverse would overflow: as a float such a vector is the center.
   float inverse = rounded.scale > 0x1p-126f ? 1 / rounded.scale : 0;
   cn_i32x16 sums = {}, lengths = {};
   for (int64_t d = 0; d < coordinates; d += 16) {
     cn_f32x16 x = tail;
     if (d < whole) x = *(const cn_f32x16_unaligned *)(row + d) - *(const cn_f32x16 *)(center + d);
     if (d > whole || (d == whole && whole == dim)) x = (cn_f32x16){};
-    // Adding and taking away a large number leaves the nearest whole one.
+    // Adding and subtracting a large number rounds to the nearest integer.
     x = x * inverse;
     x = (x + 0x1.8p23f) - 0x1.8p23f;
     cn_i32x16 numbers = __builtin_convertvector(cn_f32x16_max(cn_f32x16_min(x, (cn_f32x16)127.0f), (cn_f32x16)-127.0f), cn_i32x16);
@@ -316,7 +316,7 @@ static inline cn_rounded cn_round_to_bytes(const float *row, int64_t dim, const 
   return rounded;
 }
 
-// The codes of a row as those of a query, and their sum.
+// The codes of a row in the form of a query's, and their sum.
 static inline int32_t cn_signed_codes(const cn_rows *rows, int64_t row, int8_t *codes) {
   const uint8_t *start = (const uint8_t *)rows->base + row * rows->stride;
   int32_t sum = 0;
@@ -328,24 +328,24 @@ static inline int32_t cn_signed_codes(const cn_rows *rows, int64_t row, int8_t *
 }
 
 CN_INLINE void cn_prefetch_row(const cn_rows *rows, int64_t row) {
-  if (rows->kind == CN_ROWS_LENT) return cn_prefetch(cn_lent_start(rows, row), rows->lent_stride);
+  if (rows->kind == CN_ROWS_LEASED) return cn_prefetch(cn_leased_start(rows, row), rows->leased_stride);
   cn_prefetch((const uint8_t *)rows->base + row * rows->stride, rows->stride);
 }
 
-// Codes stand in groups of sixteen, word by word: the first words of sixteen codes, their second ones.
+// Codes are in groups of sixteen, word by word: the first words of sixteen codes, then their second ones.
 //
-// Codes of some groups, of 4096 at most, that differ from the query's in at most so many bits: how many there are, and for each
-// that number of bits times 65536, and its place. There is room for all, and sixteen more.
+// Finds the codes of some groups, at most 4096, that differ from the query's in at most `most` bits. Returns their number, and writes for
+// each its number of bits times 65536, plus its position. There is room for all, and sixteen more.
 #ifdef CN_X86
-// What is found is packed without a branch: where it is cannot be foretold. A number of words that is known is not counted.
+// Packed without a branch, because hits cannot be predicted. A constant number of words needs no loop counter.
 __attribute__((always_inline, target("avx512f,avx512vpopcntdq,popcnt")))
 static inline int64_t cn_hamming_within_words(const uint32_t *codes, int64_t groups, int64_t words, const uint32_t *query,
                                               uint32_t most, uint32_t *keys) {
   typedef int32_t cn_i32x16_unaligned __attribute__((ext_vector_type(16), aligned(4)));
   const cn_u32x16 *code = (const cn_u32x16 *)codes;
-  cn_u32x16 places = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  cn_u32x16 indices = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
   int64_t found = 0;
-  for (int64_t group = 0; group < groups; group++, code += words, places += 16) {
+  for (int64_t group = 0; group < groups; group++, code += words, indices += 16) {
     cn_u32x16 sum = {};
 #pragma clang loop unroll(full)
     for (int64_t word = 0; word < words; word++) sum += __builtin_elementwise_popcount(code[word] ^ (cn_u32x16)query[word]);
@@ -353,7 +353,7 @@ static inline int64_t cn_hamming_within_words(const uint32_t *codes, int64_t gro
     uint16_t hits;
     __builtin_memcpy(&hits, &within, sizeof hits);
     *(cn_i32x16_unaligned *)(keys + found) =
-        __builtin_ia32_compresssi512_mask((cn_i32x16)(sum << 16 | places), (cn_i32x16){}, hits);
+        __builtin_ia32_compresssi512_mask((cn_i32x16)(sum << 16 | indices), (cn_i32x16){}, hits);
     found += __builtin_popcount(hits);
   }
   return found;
@@ -400,7 +400,7 @@ static inline int64_t cn_hamming_within(const uint32_t *codes, int64_t groups, i
   return found;
 }
 
-// The signs of some numbers as bits, 1 for those above 0: 32 a word, the first ones lowest. Numbers are padded to whole vectors of 16.
+// The signs of some numbers as bits, 1 for those above 0: 32 per word, the first ones lowest. Numbers are padded to whole vectors of 16.
 static inline void cn_signs(const float *values, int64_t count, uint32_t *words) {
   for (int64_t first = 0; first < count; first += 32) {
     uint32_t word = 0;

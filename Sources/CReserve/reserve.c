@@ -13,21 +13,21 @@ int __real_posix_memalign(void **memory, size_t alignment, size_t bytes);
 size_t __real_malloc_usable_size(void *memory);
 void __real_free(void *memory);
 
-// A map has one bit for each unit of 64 bytes; the bit is set while the unit is in use. A request takes a run of free units, and its
-// free gives exactly these back. So free runs join by themselves, and no order of requests uses the reserve up. Runs of up to 64
-// units lie within one word of the map and are taken by one atomic operation. Longer runs begin at a word and take words in turn.
+// A map has one bit for each unit of 64 bytes; the bit is set while the unit is in use. A request gets a run of free units, and its free
+// returns exactly these. So free runs join by themselves, and no order of requests fragments the reserve for good. A run of up to 64
+// units is within one word of the map, and one atomic operation claims it. A longer run begins at a word, and claims words in turn.
 //
-// The map has no lock that a fork or a signal could find held. If a fork leaves a thread behind while it takes a long run, the units
-// of that run may stay in use in the child.
+// The map has no lock that a fork or a signal could leave locked. If a fork interrupts a thread that claims a long run, the units of that
+// run may stay in use in the child.
 enum { unitBytes = 64, wordUnits = 64, units = 16 << 20 >> 6, words = units / wordUnits };
 
-// Addresses only, until they are written to.
+// Only addresses, until they are written to.
 static _Alignas(4096) char reserve[units][unitBytes];
 // The bytes of each request, by the first unit of its run.
 static uint32_t sizes[units];
 static _Atomic uint64_t inUse[words];
 static _Atomic uint32_t unitsInUse;
-// The next search begins at this word. The last request or free was there.
+// The next search begins at this word, the one of the last request or free.
 static _Atomic uint32_t next;
 
 static bool isReserve(const void *memory) { return (uintptr_t)memory - (uintptr_t)reserve < sizeof reserve; }
@@ -37,7 +37,7 @@ static uint64_t lowBits(uint32_t count) { return count == wordUnits ? ~0ull : (1
 // The first bit of the lowest run of `count` clear bits, or 64 if the word has no such run.
 static uint32_t freeRun(uint64_t word, uint32_t count) {
   uint64_t starts = ~word;
-  // After a step a bit stands for a run of `have` free bits, or of as many as are wanted.
+  // After a step a bit means a run of `have` free bits, or of `count`.
   for (uint32_t have = 1; have < count;) {
     uint32_t step = count - have < have ? count - have : have;
     starts &= starts >> step;
@@ -46,8 +46,8 @@ static uint32_t freeRun(uint64_t word, uint32_t count) {
   return starts == 0 ? wordUnits : (uint32_t)__builtin_ctzll(starts);
 }
 
-// Takes a run within a word. Returns its first bit, or 64.
-static uint32_t takeWithin(uint32_t word, uint32_t count) {
+// Claims a run within a word. Returns its first bit, or 64.
+static uint32_t claimWithin(uint32_t word, uint32_t count) {
   uint64_t before = atomic_load_explicit(&inUse[word], memory_order_relaxed);
   while (true) {
     uint32_t first = freeRun(before, count);
@@ -56,7 +56,7 @@ static uint32_t takeWithin(uint32_t word, uint32_t count) {
   }
 }
 
-// How many units a run of several words has in its `i`th word.
+// The number of units in the `i`th word of a run of several words.
 static uint32_t unitsIn(uint32_t i, uint32_t count) {
   uint32_t left = count - i * wordUnits;
   return left < wordUnits ? left : wordUnits;
@@ -66,8 +66,8 @@ static void giveBackUnits(uint32_t word, uint32_t count) {
   for (uint32_t i = 0; i * wordUnits < count; i++) atomic_fetch_and(&inUse[word + i], ~lowBits(unitsIn(i, count)));
 }
 
-// Takes a run of several words, or nothing.
-static bool takeFrom(uint32_t word, uint32_t count) {
+// Claims a run of several words, or nothing.
+static bool claimFrom(uint32_t word, uint32_t count) {
   for (uint32_t i = 0; i * wordUnits < count; i++) {
     uint64_t wanted = lowBits(unitsIn(i, count)), before = atomic_load_explicit(&inUse[word + i], memory_order_relaxed);
     do {
@@ -82,16 +82,16 @@ static bool takeFrom(uint32_t word, uint32_t count) {
 
 static uint32_t unitsOf(size_t bytes) { return bytes == 0 ? 1 : (uint32_t)((bytes + unitBytes - 1) / unitBytes); }
 
-static void *take(size_t bytes) {
+static void *allocate(size_t bytes) {
   if (bytes > sizeof reserve / 2) return NULL;
   uint32_t count = unitsOf(bytes), start = atomic_load_explicit(&next, memory_order_relaxed);
   uint32_t spans = (count + wordUnits - 1) / wordUnits;
   for (uint32_t i = 0; i < words; i++) {
     uint32_t word = (start + i) % words, first = 0;
     if (spans == 1) {
-      first = takeWithin(word, count);
+      first = claimWithin(word, count);
       if (first == wordUnits) continue;
-    } else if (word + spans > words || !takeFrom(word, count)) {
+    } else if (word + spans > words || !claimFrom(word, count)) {
       continue;
     }
     atomic_store_explicit(&next, word, memory_order_relaxed);
@@ -126,14 +126,14 @@ bool cn_reserve_is_low(void) {
 
 void *__wrap_malloc(size_t bytes) {
   void *memory = __real_malloc(bytes);
-  return memory != NULL ? memory : take(bytes);
+  return memory != NULL ? memory : allocate(bytes);
 }
 
 void *__wrap_calloc(size_t count, size_t bytes) {
   void *memory = __real_calloc(count, bytes);
   size_t all;
   if (memory != NULL || __builtin_mul_overflow(count, bytes, &all)) return memory;
-  memory = take(all);
+  memory = allocate(all);
   return memory == NULL ? NULL : memset(memory, 0, all);
 }
 
@@ -142,7 +142,7 @@ void *__wrap_realloc(void *memory, size_t bytes) {
     void *moved = __real_realloc(memory, bytes);
     if (moved != NULL || bytes == 0) return moved;
   }
-  void *moved = isReserve(memory) ? __wrap_malloc(bytes) : take(bytes);
+  void *moved = isReserve(memory) ? __wrap_malloc(bytes) : allocate(bytes);
   if (moved == NULL || memory == NULL) return moved;
   size_t before = isReserve(memory) ? sizeOf(memory) : __real_malloc_usable_size(memory);
   memcpy(moved, memory, before < bytes ? before : bytes);
@@ -153,9 +153,9 @@ void *__wrap_realloc(void *memory, size_t bytes) {
 int __wrap_posix_memalign(void **memory, size_t alignment, size_t bytes) {
   int status = __real_posix_memalign(memory, alignment, bytes);
   if (status != ENOMEM || alignment > unitBytes) return status;
-  void *taken = take(bytes);
-  if (taken != NULL) *memory = taken;
-  return taken != NULL ? 0 : ENOMEM;
+  void *claimed = allocate(bytes);
+  if (claimed != NULL) *memory = claimed;
+  return claimed != NULL ? 0 : ENOMEM;
 }
 
 size_t __wrap_malloc_usable_size(void *memory) {
@@ -166,7 +166,7 @@ void __wrap_free(void *memory) {
   if (isReserve(memory)) giveBack(memory); else __real_free(memory);
 }
 
-// What the runtime's C++ has by `new`; there is nobody who catches what that throws.
+// `new` of the runtime's C++. Nothing would catch an exception.
 void *__wrap__Znwm(size_t bytes) {
   void *memory = __wrap_malloc(bytes != 0 ? bytes : 1);
   if (memory == NULL) __builtin_trap();

@@ -1,4 +1,4 @@
-/* The vector operations in C (Sources/CNumerics), on numbers of all kinds: prints a number for each that stands for its results.
+/* The vector operations in C (Sources/CNumerics), on numbers of all kinds: prints a hash of the results of each.
  * `scripts/test-arm` compares those of x86-64 with those of aarch64. */
 #include <stdio.h>
 #include <string.h>
@@ -55,7 +55,7 @@ static cn_i32x16 integers(void) {
 
 static uint64_t sum;
 
-/* Of what is no number, only that it is none counts: its sign and payload are the processor's. */
+/* NaNs are equal here: their sign and payload depend on the processor. */
 static void add(const void *bytes, size_t count) {
   const uint8_t *b = bytes;
   for (size_t i = 0; i < count; i++) sum = (sum ^ b[i]) * 1099511628211u;
@@ -84,25 +84,25 @@ static void addDoubles(cn_f64x8 v) { for (int i = 0; i < 8; i++) addDouble(v[i])
     for (int round = 0; round < 2000; round++) {      \
       cn_f32x16 a = floats(number), b = floats(number), c = floats(finite); \
       cn_f64x8 x = doubles(number), y = doubles(number), z = doubles(finite); \
-      cn_i32x16 labels = integers();                  \
+      cn_i32x16 indices = integers();                  \
       uint32_t mask = (uint32_t)next() & 0xFFFF;      \
-      (void)a, (void)b, (void)c, (void)x, (void)y, (void)z, (void)labels, (void)mask; \
+      (void)a, (void)b, (void)c, (void)x, (void)y, (void)z, (void)indices, (void)mask; \
       __VA_ARGS__                                     \
     }                                                 \
     printf("%s %016llx\n", what, (unsigned long long)sum); \
   } while (0)
 
-/* Of what is packed, only as many lanes as the mask has bits count. */
-static void packs(cn_f32x16 a, cn_f64x8 x, cn_i32x16 labels, uint32_t mask) {
+/* Of packed lanes only as many count as the mask has bits. */
+static void packs(cn_f32x16 a, cn_f64x8 x, cn_i32x16 indices, uint32_t mask) {
   float p[16];
   double q[8];
   int32_t l[16];
   cn_f32x16_store_packed(p, a, mask);
   cn_f64x8_store_packed(q, x, mask & 255);
-  cn_i32x16_store_packed(l, labels, mask);
+  cn_i32x16_store_packed(l, indices, mask);
   for (int i = 0; i < __builtin_popcount(mask); i++) {
-    int32_t label = l[i];
-    addFloat(p[i]), add(&label, sizeof label);
+    int32_t index = l[i];
+    addFloat(p[i]), add(&index, sizeof index);
   }
   for (int i = 0; i < __builtin_popcount(mask & 255); i++) addDouble(q[i]);
 }
@@ -115,14 +115,14 @@ static void rows(void) {
   for (int i = 0; i < 8; i++)
     for (int d = 0; d < 64; d++) table[i][d] = (float)finite(), halves[i][d] = cn_half(table[i][d]), codes[i][d] = (uint8_t)next();
   for (int d = 0; d < 64; d++) query[d] = (float)finite();
-  int32_t places[8] = {0, 1, 2, 3, 4, 5, 6, 7};
+  int32_t indices[8] = {0, 1, 2, 3, 4, 5, 6, 7};
   float scores[16];
   for (int kind = 0; kind < 2; kind++)
     for (int products = 0; products < 2; products++) {
       cn_rows r = {.base = kind == 0 ? (const void *)table : halves, .stride = kind == 0 ? 256 : 128, .coordinates = 64,
                    .kind = kind, .products = products};
       cn_query q = {.values = query};
-      cn_scores(&r, &q, places, 8, 0, scores);
+      cn_scores(&r, &q, indices, 8, 0, scores);
       for (int i = 0; i < 8; i++) {
         addFloat(scores[i]), addDouble(cn_decided_score(&r, query, i)), addFloat(cn_quick_score(&r, query, i));
         float decoded[64];
@@ -145,8 +145,8 @@ int main(void) {
   SHOW("fused", addFloats(cn_f32x16_fma(c, c, a)); addDoubles(cn_f64x8_fma(z, z, x)); addDouble(cn_f64_fma(z[0], z[1], z[2])););
   SHOW("extremes", addFloats(cn_f32x16_max(c, cn_f32x16_abs(b))); addFloats(cn_f32x16_min(c, b)); addDoubles(cn_f64x8_max(z, y));
        addFloat(cn_f32x16_largest(c)); addDouble(cn_f64x8_largest(z)););
-  SHOW("pack", packs(a, x, labels, mask););
-  SHOW("labels", ADD(cn_i32x16_mask_admitted(labels, 40, (int32_t)(mask & 63))); ADD(cn_i32x16_mask_twice_minus(labels, labels, 9)););
+  SHOW("pack", packs(a, x, indices, mask););
+  SHOW("indices", ADD(cn_i32x16_mask_admitted(indices, 40, (int32_t)(mask & 63))); ADD(cn_i32x16_mask_twice_minus(indices, indices, 9)););
   SHOW("lanes", addFloats(cn_f32x16_in_lane(c[0], (int32_t)(mask & 15))); addDoubles(cn_f64x8_in_lane(z[0], mask & 7));
        addFloats(cn_f32x16_up(a, b)); addDoubles(cn_f64x8_up(x, y)););
   SHOW("records", {

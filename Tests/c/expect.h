@@ -1,4 +1,4 @@
-/* What the C tests have in common. */
+/* Macros of the C tests. */
 #ifndef EXPECT_H
 #define EXPECT_H
 

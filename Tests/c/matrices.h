@@ -1,4 +1,4 @@
-/* Matrices and features that are written in the place of an argument. */
+/* Matrices and features that are written as an argument. */
 #ifndef MATRICES_H
 #define MATRICES_H
 

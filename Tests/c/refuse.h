@@ -56,7 +56,7 @@ void *mremap(void *start, size_t bytes, size_t new_bytes, int flags, ...) {
   return refuses() ? MAP_FAILED : (void *)syscall(SYS_mremap, start, bytes, new_bytes, flags, wanted);
 }
 
-/* Does the program stand before the C library? Not under valgrind, which stands before both. */
+/* Does the program's malloc come before the C library's? Not under valgrind, whose malloc comes before both. */
 static int stands_before(void) {
   atomic_store(&persistent, 1), atomic_store(&left, 1);
   void *probe = malloc(100);
@@ -65,8 +65,8 @@ static int stands_before(void) {
   return probe == NULL;
 }
 
-/* Refuses the first request of a call, then the second, and so on until it asks for no more than pass; then the same, and all that
- * follow. After each call `check` is told how it ended. */
+/* Refuses the first request of a call, then the second, and so on until all requests pass; then the same, and all that
+ * follow. After each call `check` gets its status. */
 static void refuse_each(const char *name, covertree_status (*call)(void), void (*check)(covertree_status)) {
   long tried = 0, errors = 0;
   for (int mode = 0; mode < 2; mode++)

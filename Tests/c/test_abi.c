@@ -88,7 +88,7 @@ static covertree_status validate(const covertree_call_options *options) { return
     }                                                                                          \
   } while (0)
 
-/* A field that an older program does not have is not read from what stands behind its struct. */
+/* A field that an older program does not have is not read from the memory after its struct. */
 static void test_fields_that_are_not_there(void) {
   struct {
     covertree_search_options options;

@@ -1,4 +1,4 @@
-/* Exported arrays from C: what they say of a model, how long they live, and when they are stale. */
+/* Exported arrays from C: their contents, how long they live, and when they are stale. */
 #include "expect.h"
 
 #include <covertree.h>
@@ -37,14 +37,14 @@ static void check_view(const covertree_residual_view *view, const double *points
   };
   for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++)
     EXPECT(arrays[i] != NULL && (uintptr_t)arrays[i] % 64 == 0);
-  for (int64_t place = 0; place < N; place++) {
-    const double *v = view->v_matrix + place * view->feature_stride;
-    EXPECT(view->positions[view->order[place]] == place);
+  for (int64_t position = 0; position < N; position++) {
+    const double *v = view->v_matrix + position * view->feature_stride;
+    EXPECT(view->positions[view->order[position]] == position);
     for (int64_t d = 0; d < DIM; d++)
-      EXPECT(view->coordinates[place * DIM + d] == points[view->order[place] * DIM + d] / 0.4);
-    EXPECT(fabs(dot(v, v, M) + view->residual_variance[place] - 2) < 1e-9);
+      EXPECT(view->coordinates[position * DIM + d] == points[view->order[position] * DIM + d] / 0.4);
+    EXPECT(fabs(dot(v, v, M) + view->residual_variance[position] - 2) < 1e-9);
     for (int64_t column = M; column < view->feature_stride; column++) EXPECT(v[column] == 0);
-    EXPECT(place % 256 == 0 || view->order[place] > view->order[place - 1]);
+    EXPECT(position % 256 == 0 || view->order[position] > view->order[position - 1]);
   }
   /* Within a block, products of coefficients are correlations as far as the remaining norms say. */
   int64_t rank = (view->pivot_offsets[1] - view->pivot_offsets[0] + 7) / 8 * 8;

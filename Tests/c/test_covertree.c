@@ -167,7 +167,7 @@ static void test_changes(const double *points) {
   free(single);
 }
 
-/* Matrices that are not what they should be. */
+/* Invalid matrices. */
 static void test_matrices(const double *points) {
   covertree_tree *tree = NULL;
   covertree_matrix matrix = covertree_matrix_f64(points, N, DIM);
@@ -310,7 +310,7 @@ static void test_cancel(void) {
   free(points);
 }
 
-/* k(x, y) = exp(-|x - y|), a Matern 1/2 kernel, as the host's own. */
+/* k(x, y) = exp(-|x - y|), a Matern 1/2 kernel, as the caller's own. */
 static int32_t exponential_kernel(void *calls, const double *rows, int64_t n_rows, const double *columns,
                                   int64_t n_columns, int64_t dim, double *covariances) {
   if (calls != NULL && ++*(int *)calls > 0) return 1;
@@ -342,7 +342,7 @@ static void test_residual(const double *points) {
     EXPECT(fabs(distances[i * K] - sqrt(1 - exp(-nearest))) < 1e-12);
   }
 
-  /* The library's kernel and the host's, with inducing points, agree. */
+  /* The library's kernel and the caller's, with inducing points, agree. */
   options.inducing_points = points;
   options.n_inducing = M;
   covertree_residual *native = NULL, *hosted = NULL, *given = NULL, *extended = NULL;
@@ -371,7 +371,7 @@ static void test_residual(const double *points) {
   EXPECT_ERROR(covertree_residual_build(F64(points, FEW, DIM, 0), &options, &tuned), COVERTREE_INVALID_ARGUMENT, "tau");
   options.tau = 0;
 
-  /* What was built can be given, and distances of known pairs are those that were found. */
+  /* Features that were built can be given, and distances of pairs are those of the search. */
   static double v[FEW * M], p[FEW];
   EXPECT(covertree_residual_features(native, NULL, NULL, v, p) == COVERTREE_OK);
   options.kernel_fn = NULL;

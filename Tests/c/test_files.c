@@ -27,7 +27,7 @@ static void test_tree(const double *points) {
   covertree_tree *tree = NULL, *loaded = NULL;
   EXPECT(covertree_tree_build(F64(points, N, DIM, 0), NULL, &tree) == COVERTREE_OK);
 
-  /* With an array of the host's beside it. */
+  /* With an additional array of the caller. */
   const float weights[4] = {1, 2, 3, 4};
   covertree_section extra = {"weights", COVERTREE_DTYPE_F32, 0, 2, 2, weights};
   EXPECT(covertree_tree_save(tree, PATH, &extra, 1, NULL) == COVERTREE_OK);
@@ -53,7 +53,7 @@ static void test_tree(const double *points) {
     EXPECT_ERROR(covertree_file_get_info(file, &info), COVERTREE_INVALID_ARGUMENT, "freed");
   }
 
-  /* Through memory of the host's. */
+  /* Through memory of the caller. */
   covertree_file *encoded = NULL, *copied = NULL;
   covertree_file_info info;
   EXPECT(covertree_tree_encode(tree, NULL, 0, NULL, &encoded) == COVERTREE_OK);
@@ -133,7 +133,7 @@ static void test_residual(const double *points) {
   }
 }
 
-/* The clock by which the library knows that it is time to report progress. It may run fast, a second for each look at it. */
+/* The clock by which the library knows that it is time to report progress. It may run fast, a second for each reading. */
 static time_t fast;
 
 int clock_gettime(clockid_t clock, struct timespec *now) {

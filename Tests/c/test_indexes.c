@@ -1,4 +1,4 @@
-/* Vector indexes through the C ABI: every function, every status that can be had on purpose. */
+/* Vector indexes through the C ABI: every function, every status that can be provoked. */
 #include <covertree.h>
 #include <math.h>
 #include <stdio.h>
@@ -95,11 +95,11 @@ static void check_kind(int kind) {
   EXPECT(covertree_index_radius(index, F32(vectors[0], 2, DIM, 0), -1.0, NULL, &neighbors) == COVERTREE_INVALID_ARGUMENT);
 
   /* Changes. */
-  int64_t gone[] = {3, 4}, taken[] = {1000, 5}, unknown[] = {9, 4000};
+  int64_t gone[] = {3, 4}, existing[] = {1000, 5}, unknown[] = {9, 4000};
   EXPECT(covertree_index_remove(index, unknown, 2, NULL) == COVERTREE_NOT_FOUND);
   EXPECT(strstr(covertree_last_error(), "4000") != NULL);
   EXPECT(covertree_index_remove(index, gone, 2, NULL) == COVERTREE_OK);
-  EXPECT(covertree_index_add(index, taken, F32(vectors[0], 2, DIM, 0), NULL, NULL) == COVERTREE_EXISTS);
+  EXPECT(covertree_index_add(index, existing, F32(vectors[0], 2, DIM, 0), NULL, NULL) == COVERTREE_EXISTS);
   EXPECT(covertree_index_contains(index, (int64_t[]){3, 5, 1000}, 3, found) == COVERTREE_OK);
   EXPECT(found[0] == 0 && found[1] == 1 && found[2] == 0);
   EXPECT(covertree_index_update(index, (int64_t[]){7}, F32(vectors[3], 1, DIM, 0), NULL) == COVERTREE_OK);

@@ -1,5 +1,5 @@
-/* Memory that is refused, at every place where it is asked for: a call must say OUT_OF_MEMORY or do without, and what there was before
- * must be there still. Here are calls that change nothing; changes are in the files beside this one. */
+/* Memory that is refused, wherever it is asked for: a call must say OUT_OF_MEMORY or do without, and what there was before
+ * must be there still. Here are calls that change nothing; changes are in the neighbouring files. */
 #define _GNU_SOURCE
 #include "refuse.h"
 
@@ -89,15 +89,15 @@ static void refuse_a_million(void) {
   EXPECT(covertree_tree_export(tree, NULL, &kept[0]) == COVERTREE_OK);
   atomic_store(&persistent, 1), atomic_store(&refused, 0), atomic_store(&left, 0);
   for (long round = 0; atomic_load(&refused) < 1000000 && failures == 0; round++) {
-    long place = round * 37 % most_kept;
-    covertree_arrays_free(kept[place]);
-    kept[place] = NULL;
-    EXPECT(covertree_tree_export(tree, NULL, &kept[place]) == COVERTREE_OK);
-    EXPECT(covertree_arrays_get(kept[place], &view) == COVERTREE_OK && view.is_current);
+    long i = round * 37 % most_kept;
+    covertree_arrays_free(kept[i]);
+    kept[i] = NULL;
+    EXPECT(covertree_tree_export(tree, NULL, &kept[i]) == COVERTREE_OK);
+    EXPECT(covertree_arrays_get(kept[i], &view) == COVERTREE_OK && view.is_current);
     EXPECT_ERROR(covertree_arrays_get(NULL, &view), COVERTREE_INVALID_ARGUMENT, "arrays");
   }
   atomic_store(&left, -1);
-  for (int place = 0; place < most_kept; place++) covertree_arrays_free(kept[place]);
+  for (int i = 0; i < most_kept; i++) covertree_arrays_free(kept[i]);
   printf("a million: %ld refusals\n", atomic_load(&refused));
 }
 
@@ -170,10 +170,10 @@ int main(void) {
     refuse_a_million();
     limit_addresses();
   } else {
-    puts("memory: left out, as something else stands before malloc");
+    puts("memory: left out, as another malloc comes first");
   }
 
-  /* And what was there answers as before. */
+  /* And objects made before answer as before. */
   EXPECT(search() == COVERTREE_OK && memcmp(found, expected, sizeof found) == 0);
   EXPECT(residualSearch() == COVERTREE_OK && memcmp(found, residualExpected, sizeof found) == 0);
   EXPECT(covertree_tree_validate(tree, NULL) == COVERTREE_OK);

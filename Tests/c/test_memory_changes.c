@@ -1,5 +1,5 @@
 /* Memory that is refused while a store, a tree or a model changes: a change that fails has changed nothing, and what there is goes on
- * being used. After every refusal it is compared with a model. Those of indexes are in the file beside this one. */
+ * being used. After every refusal it is compared with a model. Those of indexes are in test_memory_indexes.c. */
 #define _GNU_SOURCE
 #include "refuse.h"
 
@@ -278,7 +278,7 @@ static void check_built(covertree_status status) {
 
 int main(void) {
   if (!stands_before()) {
-    puts("memory: left out, as something else stands before malloc");
+    puts("memory: left out, as another malloc comes first");
     return 0;
   }
   EXPECT(covertree_set_num_threads(2) == COVERTREE_OK);

@@ -12,12 +12,12 @@ static float vectors[most][dim];
 static uint8_t there[most];
 static int64_t count, next_id;
 
-/* The index, and where its vectors stand if it is over a store. */
+/* The index, and the slots of its vectors if it is over a store. */
 static covertree_index *index_;
 static covertree_store *store;
 static double least_recall;
 
-/* What a call is about, and where the next new id is. */
+/* The ids of a call, and the next new id. */
 static int64_t ids[batch];
 static float given[batch][dim];
 static int64_t slots[batch], n_given, fresh;
@@ -64,7 +64,7 @@ static covertree_status update(void) {
 }
 static covertree_status take_out(void) { return covertree_index_remove(index_, ids, n_given, NULL); }
 
-/* What the calls that succeeded have done, in the model. */
+/* Applies the calls that succeeded to the model. */
 static void note_added(void) {
   for (int64_t i = 0; i < n_given; i++) {
     count += !there[ids[i]], there[ids[i]] = 1;
@@ -91,7 +91,7 @@ static double distance(const float *a, const float *b) {
   return sqrt(sum);
 }
 
-/* Everything that an index says about what is in it, and neighbours. */
+/* All properties of an index, and neighbours. */
 static void compare(covertree_index *index) {
   covertree_index_info info;
   EXPECT(covertree_index_get_info(index, &info) == COVERTREE_OK && info.n_vectors == count && info.next_id == next_id);
@@ -113,9 +113,9 @@ static void compare(covertree_index *index) {
     int n = 0;
     for (int64_t i = 0; i < count; i++) {
       double next = distance(queries[q], vectors[known[i]]);
-      int place = n < k ? n++ : k;
-      for (; place > 0 && nearest[place - 1] > next; place--) nearest[place] = nearest[place - 1];
-      nearest[place] = next;
+      int slot = n < k ? n++ : k;
+      for (; slot > 0 && nearest[slot - 1] > next; slot--) nearest[slot] = nearest[slot - 1];
+      nearest[slot] = next;
     }
     for (int rank = 0; rank < k; rank++) {
       if (found[q][rank] < 0) continue;
@@ -252,7 +252,7 @@ static void refuse_changes(const char *name, covertree_index_options made, int o
 
 int main(void) {
   if (!stands_before()) {
-    puts("memory: left out, as something else stands before malloc");
+    puts("memory: left out, as another malloc comes first");
     return 0;
   }
   EXPECT(covertree_set_num_threads(2) == COVERTREE_OK);

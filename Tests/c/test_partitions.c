@@ -1,4 +1,4 @@
-/* Points in two parts, searched one after the other from C: merged answers are those of the whole. */
+/* Points in two partitions, searched one after the other from C: merged answers are those of all points. */
 #include "expect.h"
 
 #include <covertree.h>
@@ -31,17 +31,17 @@ static void expect_merged(void) {
 }
 
 static void test_tree(const double *points) {
-  covertree_tree *all = NULL, *parts[2] = {NULL, NULL};
+  covertree_tree *all = NULL, *partitions[2] = {NULL, NULL};
   covertree_search_options options;
   double limits[N];
   int64_t before[N];
   covertree_search_options_init(&options);
   EXPECT(covertree_tree_build(F64(points, N, DIM, 0), NULL, &all) == COVERTREE_OK);
-  for (int part = 0; part < 2; part++)
-    EXPECT(covertree_tree_build(F64(points + part * HALF * DIM, HALF, DIM, 0), NULL, &parts[part]) == COVERTREE_OK);
+  for (int i = 0; i < 2; i++)
+    EXPECT(covertree_tree_build(F64(points + i * HALF * DIM, HALF, DIM, 0), NULL, &partitions[i]) == COVERTREE_OK);
   EXPECT(covertree_tree_knn(all, F64(points, N, DIM, 0), K, NULL, whole.indices[0], whole.distances[0]) == COVERTREE_OK);
   options.scores = first.scores[0];
-  EXPECT(covertree_tree_knn(parts[0], F64(points, N, DIM, 0), K, &options, first.indices[0], first.distances[0])
+  EXPECT(covertree_tree_knn(partitions[0], F64(points, N, DIM, 0), K, &options, first.indices[0], first.distances[0])
          == COVERTREE_OK);
   for (int i = 0; i < N; i++) {
     limits[i] = first.scores[i][K - 1];
@@ -50,11 +50,11 @@ static void test_tree(const double *points) {
   }
   options.scores = second.scores[0];
   options.limits = limits;
-  EXPECT(covertree_tree_knn(parts[1], F64(points, N, DIM, 0), K, &options, second.indices[0], second.distances[0])
+  EXPECT(covertree_tree_knn(partitions[1], F64(points, N, DIM, 0), K, &options, second.indices[0], second.distances[0])
          == COVERTREE_OK);
   expect_merged();
 
-  /* Lists have scores where they are asked for. */
+  /* Lists have scores on request. */
   covertree_neighbors *lists = NULL;
   covertree_neighbors_view view;
   options.limits = NULL;
@@ -78,15 +78,15 @@ static void test_tree(const double *points) {
   options.flags = COVERTREE_SEARCH_PREDECESSORS;
   EXPECT_ERROR(covertree_tree_knn(all, I64(NULL, N), K, &options, second.indices[0], NULL),
                COVERTREE_INVALID_ARGUMENT, "before");
-  /* Upper indices are read for as many queries as there are, whatever the caller takes their number for. */
+  /* Upper indices are read for as many queries as there are, whatever number the caller expects. */
   options.flags = 0;
   EXPECT_ERROR(covertree_tree_radius(all, I64(NULL, 5), 0.1, &options, &lists), COVERTREE_BUSY, "before");
   covertree_tree_free(all);
-  for (int part = 0; part < 2; part++) covertree_tree_free(parts[part]);
+  for (int i = 0; i < 2; i++) covertree_tree_free(partitions[i]);
 }
 
 static void test_residual(const double *points) {
-  covertree_residual *all = NULL, *parts[2] = {NULL, NULL}, *pivots = NULL;
+  covertree_residual *all = NULL, *partitions[2] = {NULL, NULL}, *pivots = NULL;
   covertree_residual_options process;
   covertree_search_options options;
   double *v = malloc(sizeof(double[N][M])), *p = malloc(sizeof(double[N])), *lengths = malloc(sizeof(double[N]));
@@ -99,26 +99,26 @@ static void test_residual(const double *points) {
   process.inducing_points = points;
   process.n_inducing = M;
   EXPECT(covertree_residual_build(F64(points, N, DIM, 0), &process, &all) == COVERTREE_OK);
-  for (int part = 0; part < 2; part++)
-    EXPECT(covertree_residual_with_points(all, F64(points + part * HALF * DIM, HALF, DIM, 0), NULL, &parts[part]) == COVERTREE_OK);
+  for (int i = 0; i < 2; i++)
+    EXPECT(covertree_residual_with_points(all, F64(points + i * HALF * DIM, HALF, DIM, 0), NULL, &partitions[i]) == COVERTREE_OK);
   EXPECT(covertree_residual_features(all, F64(points, N, DIM, 0), NULL, v, p) == COVERTREE_OK);
   EXPECT(covertree_residual_knn_given(all, F64(points, N, DIM, 0), FEATURES(v, N, M, 0, p), K, NULL, whole.indices[0],
                                       whole.distances[0])
          == COVERTREE_OK);
   options.scores = first.scores[0];
-  EXPECT(covertree_residual_knn_given(parts[0], F64(points, N, DIM, 0), FEATURES(v, N, M, 0, p), K, &options,
+  EXPECT(covertree_residual_knn_given(partitions[0], F64(points, N, DIM, 0), FEATURES(v, N, M, 0, p), K, &options,
                                       first.indices[0], first.distances[0]) == COVERTREE_OK);
   EXPECT(memcmp(first.scores, first.distances, sizeof first.scores) == 0);
   for (int i = 0; i < N; i++) limits[i] = first.scores[i][K - 1];
   options.scores = second.scores[0];
   options.limits = limits;
-  EXPECT(covertree_residual_knn_given(parts[1], F64(points, N, DIM, 0), FEATURES(v, N, M, 0, p), K, &options,
+  EXPECT(covertree_residual_knn_given(partitions[1], F64(points, N, DIM, 0), FEATURES(v, N, M, 0, p), K, &options,
                                       second.indices[0], second.distances[0]) == COVERTREE_OK);
   expect_merged();
 
-  /* The nearest neighbour among the second half is no nearer than its outline says. */
-  EXPECT(covertree_residual_outline(parts[1], 0, 0.2, NULL, &n_groups, NULL, NULL) == COVERTREE_OK && n_groups == 1);
-  EXPECT(covertree_residual_outline(parts[1], 0, 0.2, NULL, NULL, &pivots, &error) == COVERTREE_OK);
+  /* The nearest neighbour among the second half is not nearer than the bound of its outline. */
+  EXPECT(covertree_residual_outline(partitions[1], 0, 0.2, NULL, &n_groups, NULL, NULL) == COVERTREE_OK && n_groups == 1);
+  EXPECT(covertree_residual_outline(partitions[1], 0, 0.2, NULL, NULL, &pivots, &error) == COVERTREE_OK);
   EXPECT(error > 0 && error < 1);
   EXPECT(covertree_residual_projections(pivots, F64(points, N, DIM, 0), FEATURES(v, N, M, 0, p), NULL, lengths) == COVERTREE_OK);
   for (int i = 0; i < N; i++)
@@ -126,32 +126,32 @@ static void test_residual(const double *points) {
       EXPECT(1 - second.distances[i][0] * second.distances[i][0] <= lengths[i] + error + 1e-12);
   int64_t *rows = malloc(sizeof(int64_t[HALF]));
   for (int i = 0; i < HALF; i++) rows[i] = HALF - 1 - i;
-  EXPECT(covertree_residual_bounds(parts[0], rows, HALF, pivots, error, NULL, lengths) == COVERTREE_OK);
+  EXPECT(covertree_residual_bounds(partitions[0], rows, HALF, pivots, error, NULL, lengths) == COVERTREE_OK);
   for (int i = 0; i < HALF; i++)
     if (second.indices[rows[i]][0] >= 0)
       EXPECT(1 - second.distances[rows[i]][0] * second.distances[rows[i]][0] <= lengths[i] + 1e-12);
   rows[7] = HALF;
-  EXPECT_ERROR(covertree_residual_bounds(parts[0], rows, HALF, pivots, error, NULL, lengths), COVERTREE_NOT_FOUND,
+  EXPECT_ERROR(covertree_residual_bounds(partitions[0], rows, HALF, pivots, error, NULL, lengths), COVERTREE_NOT_FOUND,
                "rows[7]");
-  EXPECT_ERROR(covertree_residual_bounds(parts[0], rows, 1, pivots, NAN, NULL, lengths), COVERTREE_INVALID_ARGUMENT,
+  EXPECT_ERROR(covertree_residual_bounds(partitions[0], rows, 1, pivots, NAN, NULL, lengths), COVERTREE_INVALID_ARGUMENT,
                "error");
   free(rows);
-  EXPECT_ERROR(covertree_residual_outline(parts[1], 1, 0.2, NULL, NULL, &pivots, &error), COVERTREE_INVALID_ARGUMENT,
+  EXPECT_ERROR(covertree_residual_outline(partitions[1], 1, 0.2, NULL, NULL, &pivots, &error), COVERTREE_INVALID_ARGUMENT,
                "group");
-  EXPECT_ERROR(covertree_residual_outline(parts[1], 0, 1, NULL, NULL, &pivots, &error), COVERTREE_INVALID_ARGUMENT,
+  EXPECT_ERROR(covertree_residual_outline(partitions[1], 0, 1, NULL, NULL, &pivots, &error), COVERTREE_INVALID_ARGUMENT,
                "tau");
   EXPECT_ERROR(covertree_residual_knn_given(all, F64(points, N, DIM, 0), FEATURES(v, N, M - 1, sizeof(double[M]), p),
                                             K, NULL, first.indices[0], NULL), COVERTREE_SHAPE, "v_matrix");
   EXPECT_ERROR(covertree_residual_knn_given(all, F64(points, N, DIM, 0), FEATURES(v, N, M, 0, NULL), K, NULL,
                                             first.indices[0], NULL),
                COVERTREE_INVALID_ARGUMENT, "residual_variance");
-  EXPECT_ERROR(covertree_residual_with_points(pivots, F64(points, N, DIM, 0), NULL, &parts[0]), COVERTREE_UNSUPPORTED, "v_matrix");
+  EXPECT_ERROR(covertree_residual_with_points(pivots, F64(points, N, DIM, 0), NULL, &partitions[0]), COVERTREE_UNSUPPORTED, "v_matrix");
   p[5] *= 2;
   EXPECT_ERROR(covertree_residual_projections(pivots, F64(points, N, DIM, 0), FEATURES(v, N, M, 0, p), NULL, lengths),
                COVERTREE_INVALID_ARGUMENT, "p_diag[5]");
   covertree_residual_free(all);
   covertree_residual_free(pivots);
-  for (int part = 0; part < 2; part++) covertree_residual_free(parts[part]);
+  for (int i = 0; i < 2; i++) covertree_residual_free(partitions[i]);
   free(v);
   free(p);
   free(lengths);
@@ -176,6 +176,6 @@ int main(void) {
   test_residual(points);
   test_keys(points);
   free(points);
-  printf("C, parts: %s\n", failures == 0 ? "passed" : "FAILED");
+  printf("C, partitions: %s\n", failures == 0 ? "passed" : "FAILED");
   return failures != 0;
 }

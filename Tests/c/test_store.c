@@ -1,4 +1,4 @@
-/* The vector store through the C ABI: every function, every status that can be had on purpose. */
+/* The vector store through the C ABI: every function, every status that can be provoked. */
 #define _GNU_SOURCE
 #include <covertree.h>
 #include <stdio.h>
@@ -25,9 +25,9 @@ static void fill(void) {
   }
 }
 
-/* What is in a store is what was put into it, but for the first `n_gone` ids. */
+/* A store has the vectors that were added, except the first `n_gone` ids. */
 static void compare(covertree_store *store, int n_gone) {
-  int64_t slots[N], listed_slots[N], place = 0, total = 0, written = 0, row_bytes = 0, owners = 0;
+  int64_t slots[N], listed_slots[N], cursor = 0, total = 0, written = 0, row_bytes = 0, owners = 0;
   covertree_id listed[N];
   covertree_store_rows *rows = NULL;
   const float *base = NULL;
@@ -42,7 +42,7 @@ static void compare(covertree_store *store, int n_gone) {
     if (i % 3 == 2 && i - 1 >= n_gone) EXPECT(slots[i] == slots[i - 1] && owners == 2);
   }
   do {
-    EXPECT(covertree_store_list(store, &place, 70, listed, listed_slots, &written) == COVERTREE_OK);
+    EXPECT(covertree_store_list(store, &cursor, 70, listed, listed_slots, &written) == COVERTREE_OK);
     for (int i = 0; i < written; i++) EXPECT(listed_slots[i] == slots[listed[i].low]);
     total += written;
   } while (written);
@@ -106,8 +106,8 @@ static void names(covertree_store *store) {
   EXPECT(covertree_store_remove(store, &id, 1, NULL) == COVERTREE_OK);
 }
 
-/* An index over a store reads rows in place, and keeps them from being used again. */
-static void lend(covertree_store *store, const char *folder) {
+/* An index over a store reads rows in place, and pins their slots. */
+static void pin(covertree_store *store, const char *folder) {
   covertree_index *index = NULL, *own = NULL, *loaded = NULL;
   covertree_file *file = NULL;
   covertree_index_options options;
@@ -171,7 +171,7 @@ static void durable(const char *folder) {
   EXPECT(covertree_store_open(path, DIM, COVERTREE_SYNC_FULL, 0, NULL, &other) == COVERTREE_BUSY);
   change(store);
   names(store);
-  lend(store, folder);
+  pin(store, folder);
   EXPECT(covertree_store_open(path, 0, COVERTREE_SYNC_OFF, COVERTREE_STORE_READ_ONLY, NULL, &other) == COVERTREE_OK);
   compare(other, 30);
   EXPECT(covertree_store_remove(other, ids + 40, 1, NULL) == COVERTREE_UNSUPPORTED);
@@ -204,7 +204,7 @@ int main(void) {
   EXPECT(covertree_store_create(DIM, &store) == COVERTREE_OK);
   change(store);
   names(store);
-  lend(store, folder);
+  pin(store, folder);
   covertree_store_free(store);
   covertree_store_free(NULL);
   durable(folder);

@@ -95,7 +95,7 @@ static void test_freed_while_used(void) {
 
 #ifndef WITHOUT_FORK /* as the thread sanitizer wants it */
 
-/* A child does what its parent does, in parallel, and ends. */
+/* A child runs the same calls as its parent, in parallel, and ends. */
 static int child(int (*body)(void)) {
   pid_t process = fork();
   if (process == 0) _exit(body() ? 0 : 1);
@@ -145,7 +145,7 @@ static int32_t cancel_after(void *count, double share) {
   return --*(int *)count <= 0;
 }
 
-/* Calls are asked for a sign after a tenth of a second: these take longer. */
+/* Progress is due after a tenth of a second: these calls are longer. */
 enum { MANY = 1500000 };
 
 static covertree_status export_many(covertree_tree *tree, int *left) {

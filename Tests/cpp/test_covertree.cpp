@@ -90,12 +90,12 @@ void threads_on_one_tree() {
 void freeing_in_any_order() {
   const auto points = random_points(n, 3);
   auto tree = build(points);
-  covertree_arrays *shown = nullptr;
+  covertree_arrays *exported = nullptr;
   covertree_neighbors *found = nullptr;
-  expect(covertree_tree_export(tree.get(), nullptr, &shown) == COVERTREE_OK, "arrays");
+  expect(covertree_tree_export(tree.get(), nullptr, &exported) == COVERTREE_OK, "arrays");
   const covertree_matrix all = covertree_matrix_i64(nullptr, n);
   expect(covertree_tree_radius(tree.get(), &all, 1.5, nullptr, &found) == COVERTREE_OK, "neighbours");
-  Owned<covertree_arrays> arrays(shown);
+  Owned<covertree_arrays> arrays(exported);
   Owned<covertree_neighbors> neighbors(found);
   tree.reset();
   covertree_arrays_view view;

@@ -1,4 +1,4 @@
-/* Prints what the library was built for, and a number that stands for the neighbours that it finds: `scripts/test-levels` compares those
+/* Prints the level that the library was built for, and a hash of the neighbours that it finds: `scripts/test-levels` compares those
  * of builds for different processors. */
 #include "../c/matrices.h"
 
@@ -50,7 +50,7 @@ static void trees(int n, int dim) {
 
 static void models(int n, int dim) {
   static const char *const names[] = {"RBF", "Matern 1/2", "Matern 3/2", "Matern 5/2"};
-  /* Without ties, and inducing points beside the points: there nothing would be left but rounding, which a multiplication and an
+  /* Without ties, and inducing points that differ from the points: at these nothing would be left but rounding, which a multiplication and an
    * addition in one (FMA, from v3 on) does another way. */
   double inducing[20 * 16];
   fill(n, dim);

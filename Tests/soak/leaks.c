@@ -1,4 +1,4 @@
-/* Builds, searches and frees `leaks ROUNDS` times: memory must not grow. A fifth of the rounds comes before memory is first looked at. */
+/* Builds, searches and frees `leaks ROUNDS` times: memory must not grow. A fifth of the rounds comes before memory is first measured. */
 #include "../c/matrices.h"
 
 #include <stdio.h>

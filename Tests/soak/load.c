@@ -1,6 +1,6 @@
 /* Many threads on the same handles: `load THREADS SECONDS`. Each inserts, removes and searches on one tree, two indexes and a store that all
  * share, among points of its own far from those of the others; so it knows what every answer must be, whatever the others do. Ends with
- * the latencies of each kind of call; a call that takes a minute is a deadlock. */
+ * the latencies of each kind of call; a call of a minute is a deadlock. */
 #include "../c/matrices.h"
 
 #include <math.h>
@@ -30,7 +30,7 @@ static _Atomic double began[THREADS];
 typedef struct {
   int number;
   uint64_t state;
-  /* What this thread has in the tree, in the indexes and in the store. */
+  /* This thread's points in the tree, in the indexes and in the store. */
   int count, indexed, stored;
   float points[MOST][DIM], vectors[MOST][DIM], rows[MOST][DIM];
   int64_t indices[MOST], ids[MOST], keys[MOST];
@@ -56,11 +56,11 @@ static uint32_t dice(Worker *w, uint32_t sides) {
   return (uint32_t)(w->state >> 33) % sides;
 }
 
-static void place(Worker *w, float *point) {
+static void draw(Worker *w, float *point) {
   for (int d = 0; d < DIM; d++) point[d] = (float)(d == 0 ? w->number * 1000 : 0) + (float)dice(w, 4096) / 256;
 }
 
-static void took(int kind, double start) {
+static void record(int kind, double start) {
   double nanoseconds = (now() - start) * 1e9;
   int cell = nanoseconds > 1 ? (int)(log2(nanoseconds) * 8) : 0;
   atomic_fetch_add(&histogram[kind][cell < 511 ? cell : 511], 1);
@@ -73,10 +73,10 @@ static void took(int kind, double start) {
     atomic_store(&began[w->number], start);        \
     CHECK((call) == COVERTREE_OK);                 \
     atomic_store(&began[w->number], (double)INFINITY); \
-    took(kind, start);                             \
+    record(kind, start);                             \
   } while (0)
 
-/* A change of the tree: of two at once the second is told that the tree is busy. Hosts let them wait for each other by a lock; now and then
+/* A change of the tree: of two at once the second gets BUSY. Callers serialise them by a lock; now and then
  * one does not. */
 static pthread_mutex_t changing = PTHREAD_MUTEX_INITIALIZER;
 
@@ -90,7 +90,7 @@ static pthread_mutex_t changing = PTHREAD_MUTEX_INITIALIZER;
     while ((status = (call)) == COVERTREE_BUSY) atomic_fetch_add(&busy, 1), usleep(500); \
     CHECK(status == COVERTREE_OK);                 \
     atomic_store(&began[w->number], (double)INFINITY); \
-    took(kind, start);                             \
+    record(kind, start);                             \
     if (polite) pthread_mutex_unlock(&changing);   \
   } while (0)
 
@@ -129,13 +129,13 @@ static void checkNearest(const float *query, float points[][DIM], int64_t *own, 
 static void useTree(Worker *w) {
   float query[DIM], distances[K];
   int64_t found[K];
-  place(w, query);
+  draw(w, query);
   switch (dice(w, 8)) {
     case 0: case 1:
       if (w->count + 4 <= MOST) {
         float batch[4][DIM];
         int64_t first;
-        for (int i = 0; i < 4; i++) place(w, batch[i]);
+        for (int i = 0; i < 4; i++) draw(w, batch[i]);
         TIMED_CHANGE(INSERT, covertree_tree_insert(tree, F32(batch[0], 4, DIM, 0), NULL, &first));
         for (int i = 0; i < 4; i++) {
           memcpy(w->points[w->count], batch[i], sizeof batch[i]);
@@ -179,10 +179,10 @@ static void useTree(Worker *w) {
 static void useIndexes(Worker *w) {
   float query[DIM], distances[K];
   int64_t found[K];
-  place(w, query);
+  draw(w, query);
   uint32_t choice = dice(w, 6);
   if (choice == 0 && w->indexed < MOST) {
-    place(w, w->vectors[w->indexed]);
+    draw(w, w->vectors[w->indexed]);
     w->ids[w->indexed] = (int64_t)w->number << 32 | w->next++;
     for (int i = 0; i < 2; i++)
       TIMED(INDEX_ADD, covertree_index_add(indexes[i], &w->ids[w->indexed], F32(w->vectors[w->indexed], 1, DIM, 0),
@@ -203,7 +203,7 @@ static void useIndexes(Worker *w) {
 static void useStore(Worker *w) {
   uint32_t choice = dice(w, 4);
   if (choice == 0 && w->stored < MOST) {
-    place(w, w->rows[w->stored]);
+    draw(w, w->rows[w->stored]);
     covertree_id id = {(uint64_t)w->number << 32 | (uint64_t)w->next, 0, COVERTREE_ID_NUMBER, 0};
     int64_t slot;
     w->keys[w->stored] = (int64_t)id.low, w->next++;
@@ -268,7 +268,7 @@ int main(int count, char **arguments) {
     w->number = t, w->state = (uint64_t)t + 1;
     atomic_store(&began[t], (double)INFINITY);
     while (w->count < 12) {
-      place(w, w->points[w->count]);
+      draw(w, w->points[w->count]);
       CHECK(covertree_tree_insert(tree, F32(w->points[w->count], 1, DIM, 0), NULL, &w->indices[w->count]) == COVERTREE_OK);
       w->count++;
     }

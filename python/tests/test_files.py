@@ -141,7 +141,7 @@ def test_given_features_and_a_kernel_of_the_hosts(rng, tmp_path):
 
     hosts = cover_tree(points, kernel=host_kernel, inducing_count=10)
     hosts.save(tmp_path / "host")
-    with pytest.raises(ValueError, match=r"^kernel: the file was saved with a kernel of the host's; give it"):
+    with pytest.raises(ValueError, match=r"^kernel: the file was saved with the caller's kernel; give it"):
         load(tmp_path / "host")
     with pytest.raises(ValueError, match=r"^kernel: the file has a kernel of the library"):
         load(tmp_path / "given", kernel=host_kernel)

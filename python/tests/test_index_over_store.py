@@ -185,7 +185,7 @@ def test_saved_without_vectors(store, tmp_path):
             loaded.add([kind.__name__])
             assert loaded.search(queries[:1] + 1, 1, **({"n_candidates": 10**4} if kind is LSH else {}))[1].shape
             assert kind.__name__ in loaded
-        with pytest.raises(ValueError, match="stand in a store"):
+        with pytest.raises(ValueError, match="are in a store"):
             indexes.load(path)
         with pytest.raises(ValueError, match="coordinates"):
             indexes.load(path, store=VectorStore(DIM + 1))

@@ -449,7 +449,7 @@ def test_bad_builds(rng, message, options):
         (ValueError, "^predecessor_mode: new points", {"queries": np.zeros((2, 3)), "predecessor_mode": True}),
         (ValueError, "^exclude_self: new points", {"queries": np.zeros((2, 3)), "exclude_self": True}),
         (ValueError, "^before: expected 2 of them", {"queries": [1, 2], "before": [1]}),
-        (ValueError, "^before: stands against", {"queries": [1], "before": [1], "predecessor_mode": True}),
+        (ValueError, "^before: cannot be combined", {"queries": [1], "before": [1], "predecessor_mode": True}),
         (ValueError, "^candidates: expected points", {"queries": np.zeros((2, 3)), "candidates": 5}),
         (ValueError, "^n_threads: ", {"n_threads": 0}),
     ],

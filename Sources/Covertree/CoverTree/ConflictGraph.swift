@@ -1,7 +1,7 @@
-/// Points that may not enter the same level together, and the choice among them.
+/// Points that must not enter the same level together, and the choice among them.
 ///
-/// Vertices have random priorities: a seeded hash of their numbers. Only the edges to vertices of higher priority are
-/// kept, as those alone decide.
+/// Vertices have random priorities: a seeded hash of their numbers. Only edges to vertices of higher priority are stored, because they
+/// alone decide.
 final class ConflictGraph {
   private struct Rivals: BitwiseCopyable {
     var begin: Int32
@@ -14,11 +14,11 @@ final class ConflictGraph {
   }
 
   private let count: Int
-  /// Vertices that a thread takes at a time; the edges of each such chunk are in one list.
+  /// Vertices of a thread's chunk; each chunk has one list of edges.
   private let chunk: Int
-  /// Vertices are numbered as searches number them. For each: its position in the list of vertices.
+  /// Vertices have the numbers of the searches. For each: its position in the list of vertices.
   private let listed: Buffer<Int32>
-  /// Of each vertex: where its neighbours of higher priority stand in the list of its chunk.
+  /// Of each vertex: the range of its neighbours of higher priority in the list of its chunk.
   private let rivals: Buffer<Rivals>
   private let edges: [GrowableBuffer<Int32>]
   let distanceEvaluations: Int
@@ -30,7 +30,7 @@ final class ConflictGraph {
     _ vertices: GrowableBuffer<Int32>, within radius: Double, metric: M, seed: UInt64, context: CallContext
   ) throws(CoverTreeError) {
     count = vertices.count
-    // Searches take 16 at a time.
+    // Searches compare 16 at a time.
     chunk = (CallContext.grain(operationsPerItem: metric.operations(comparing: count), most: 512) + 15) / 16 * 16
     rivals = try Buffer(count: count)
     listed = try Buffer(count: count)
@@ -81,13 +81,12 @@ final class ConflictGraph {
     case undecided, chosen, excluded
   }
 
-  /// A maximal independent set, as a flag for each in the list of vertices: the set that one gets by going through the vertices from
-  /// the highest priority down and taking each that has no neighbour taken before it.
+  /// A maximal independent set, as a flag for each in the list of vertices. It is the set of a greedy pass from the highest priority
+  /// down, which accepts each vertex without an accepted neighbour.
   ///
-  /// Rounds find it in parallel: a vertex is decided once all its neighbours of higher priority are, in an expected
-  /// O(log n) rounds, as priorities are random (G. Blelloch, J. Fineman, J. Shun, "Greedy sequential maximal
-  /// independent set and matching are parallel on average", SPAA 2012). The set does not depend on how the rounds are
-  /// run.
+  /// Rounds find it in parallel: a vertex is decided after all its neighbours of higher priority. As priorities are random, an expected
+  /// O(log n) rounds suffice (G. Blelloch, J. Fineman, J. Shun, "Greedy sequential maximal independent set and matching are parallel on
+  /// average", SPAA 2012). The set does not depend on the schedule of the rounds.
   func independentSet(context: CallContext) throws(CoverTreeError) -> Buffer<Bool> {
     let state = try Buffer<State>(count: count, filledWith: .undecided)
     let decision = try Buffer<State>(count: count)

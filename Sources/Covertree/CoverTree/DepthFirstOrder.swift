@@ -1,6 +1,6 @@
 import Synchronization
 
-/// Where each node of a finished insertion comes in depth-first order, siblings in the builder's order.
+/// The position of each node of a finished insertion in depth-first order, with siblings in the builder's order.
 struct DepthFirstOrder {
   /// By the builder's number: the position in depth-first order, and the size of the subtree.
   let position: Buffer<Int32>
@@ -14,7 +14,7 @@ struct DepthFirstOrder {
     size = try Buffer(count: count, filledWith: 1)
     let (position, size) = (position, size)
     let levels = try NodesByLevel(nodes, context: context)
-    // Every node comes on a level below its parent's, so those of a level are ready together.
+    // Every node is on a level below its parent's, so the nodes of a level are ready together.
     let sums = UnsafeMutableRawPointer(size.base).assumingMemoryBound(to: Atomic<Int32>.self)
     for bucket in levels.buckets.reversed() {
       try context.forEach(bucket.count, grain: Self.grain) { (range, _) throws(CoverTreeError) in
@@ -25,7 +25,7 @@ struct DepthFirstOrder {
         }
       }
     }
-    // Children of a node in the builder's order: lists threaded through the nodes, filled from the back.
+    // Children of a node in the builder's order: lists linked through the nodes, filled from the back.
     let firstChild = try Buffer<Int32>(count: count, filledWith: -1)
     let nextSibling = try Buffer<Int32>(count: count)
     for node in stride(from: count - 1, through: 0, by: -1) where nodes.parent[node] >= 0 {
@@ -51,10 +51,10 @@ struct DepthFirstOrder {
   }
 }
 
-/// Nodes from the highest level to the lowest, so that each comes after its parent; those of a level in the builder's order.
+/// Nodes from the highest level to the lowest, so that each comes after its parent; inside a level in the builder's order.
 private struct NodesByLevel {
   let sorted: Buffer<Int32>
-  /// Where the nodes of each level stand; the last ones are duplicates.
+  /// The range of each level; the last one has the duplicates.
   let buckets: [Range<Int>]
 
   init(_ nodes: TreeNodes, context: CallContext) throws(CoverTreeError) {
@@ -62,7 +62,7 @@ private struct NodesByLevel {
     let level = nodes.level
     let grain = 1 << 14
     let highest = try context.greatest(of: count, grain: grain) { level[$0] } ?? 0
-    // Duplicates, on the least level of all, are the root's at least.
+    // The root's level is at least that of duplicates, the least of all.
     let depth =
       try context.greatest(of: count, grain: grain) {
         level[$0] == TreeNodes.duplicate ? 0 : Int(highest) - Int(level[$0])

@@ -1,7 +1,7 @@
-/// Euclidean distance between the rows of a dense array, evaluated in float64 whatever the rows are stored in.
+/// Euclidean distance between the rows of a dense array, evaluated in float64 whatever their type.
 ///
-/// Differences are taken directly (the form `|x|^2 + |y|^2 - 2xy` cancels) and summed over coordinates in order with
-/// one rounding each, so that every kernel gives the same bits for the same pair.
+/// Differences are squared directly (the form `|x|^2 + |y|^2 - 2xy` cancels) and summed over coordinates in order with one rounding each,
+/// so every kernel gives the same bits for the same pair.
 struct Euclidean<S: Scalar, D: Dimension>: Metric, @unchecked Sendable {
   private let points: UnsafePointer<S>
   fileprivate let dimension: D
@@ -67,7 +67,7 @@ struct EuclideanFinder<S: Scalar, D: Dimension>: SourceFinder {
       }
       try search.run(guesses: closest.guesses, into: &closest)
       for (lane, point) in together.enumerated() where closest.positions[lane] >= 0 {
-        found(point, search.tree.labels[closest.positions[lane]], closest.scores[lane])
+        found(point, search.tree.indices[closest.positions[lane]], closest.scores[lane])
       }
     }
   }
@@ -77,11 +77,11 @@ struct EuclideanFinder<S: Scalar, D: Dimension>: SourceFinder {
     of positions: Range<Int>, in list: GrowableBuffer<Int32>, within radius: Double,
     found: (_ position: Int32, _ neighbor: Int32) throws(CoverTreeError) -> Void
   ) throws(CoverTreeError) {
-    let (metric, labels) = (metric, search.tree.labels)
+    let (metric, indices) = (metric, search.tree.indices)
     var within = try SourcesWithin(radius)
     for first in stride(from: positions.lowerBound, to: positions.upperBound, by: S.width) {
       let group = first..<min(positions.upperBound, first + S.width)
-      search.load(group: group, within: radius) { metric.row(list[labels[$0]]) }
+      search.load(group: group, within: radius) { metric.row(list[indices[$0]]) }
       within.pairs.removeAll()
       try search.run(guesses: UnsafeBufferPointer(start: nil, count: 0), into: &within)
       for pair in within.pairs.elements where pair.position != Int32(first) + pair.lane {
@@ -90,15 +90,15 @@ struct EuclideanFinder<S: Scalar, D: Dimension>: SourceFinder {
     }
   }
 
-  func listed(_ position: Int) -> Int { Int(search.tree.labels[position]) }
+  func listed(_ position: Int) -> Int { Int(search.tree.indices[position]) }
 }
 
 /// The nearest source of each lane, as far as that matters (`LevelReach`).
-private struct ClosestSources<S: Scalar>: SourceCollector {
-  /// What a lane wants that has found something is below this.
+private struct ClosestSources<S: Scalar>: SourceHandler {
+  /// The limit of a lane that has found a source.
   var half = 0.0
   private let arena: Arena
-  // Of each lane: the score below which it wants sources, the position of what it found, or -1, and the score of that.
+  // Of each lane: the score below which it wants sources, the position of the source that it found, or -1, and the score of that.
   let bars: UnsafeMutablePointer<Double>
   let positions: UnsafeMutablePointer<Int32>
   let scores: UnsafeMutablePointer<Double>
@@ -116,7 +116,7 @@ private struct ClosestSources<S: Scalar>: SourceCollector {
     forget()
   }
 
-  /// What the lanes before these found: points that follow each other lie near each other.
+  /// The sources of the last lanes: consecutive points are near each other.
   var guesses: UnsafeBufferPointer<Int32> { UnsafeBufferPointer(start: last, count: lastCount) }
 
   @inline(__always)
@@ -124,7 +124,7 @@ private struct ClosestSources<S: Scalar>: SourceCollector {
     for lane in 0..<S.width { positions[lane] = -1 }
   }
 
-  /// Begins with other points. The sources that the last ones found are guesses for them.
+  /// Begins with other points. The sources of the last ones are guesses for them.
   @inline(__always)
   mutating func begin() {
     lastCount = 0
@@ -148,7 +148,7 @@ private struct ClosestSources<S: Scalar>: SourceCollector {
 }
 
 /// All sources within a radius.
-private struct SourcesWithin: SourceCollector {
+private struct SourcesWithin: SourceHandler {
   struct Pair: BitwiseCopyable {
     var lane: Int32
     var position: Int32

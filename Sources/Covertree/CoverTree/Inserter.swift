@@ -1,52 +1,47 @@
-/// Insertion of a batch of points into a compressed cover tree, empty or not: the one way in.
+/// Insertion of a batch of points into a compressed cover tree, empty or not: every point enters this way.
 ///
-/// The batch comes down the levels together. On level `i` the *centres* `C_i` are the nodes of level `i` and above,
-/// more than `2^i` apart, and every point still on its way (a *pending* point) knows one of them: one within `2^i` if there is one, and the
-/// nearest if that is within half of it. Nothing else matters on lower levels. Per level:
+/// The batch descends the levels together. On level `i` the *centres* `C_i` are the nodes of level `i` and above, more than `2^i` apart.
+/// Every point that is not in the tree yet (a *pending* point) knows one of them: one within `2^i` if there is one, and the nearest if
+/// that is within half of it. Lower levels need no more. Per level:
 ///
-/// 1. nodes that the tree already has on this level join the centres, and pending points look whether one of them is nearer;
-/// 2. pending points farther than `2^i` from every centre are *uncovered*. Some of those of each centre become vertices of a
-///    conflict graph, with an edge wherever two lie within `2^i`;
-/// 3. a maximal independent set of it, greedy by a seeded priority, enters the tree on this level, each point under
-///    the centre of the level above that it knows;
-/// 4. pending points look whether one of the new centres is nearer; while some stay uncovered, 2 to 4 again with more
-///    vertices, and the others look at the centres of these rounds together.
+/// 1. nodes that the tree already has on this level join the centres, and pending points are compared with them;
+/// 2. pending points farther than `2^i` from every centre are *uncovered*. Some of those of each centre become vertices of a conflict
+///    graph, with an edge between any two within `2^i`;
+/// 3. a maximal independent set of it, greedy by a seeded priority, enters the tree on this level, each point under the centre of the
+///    level above that it knows;
+/// 4. pending points are compared with the new centres. While some stay uncovered, 2 to 4 are repeated with more vertices; the other
+///    points are compared with the centres of these rounds together.
 ///
-/// A pending point at distance 0 from a centre becomes its duplicate. Which points are vertices, their priorities and the
-/// order of every list depend on data, order and seed alone, so the tree is the same for any number of threads.
+/// A pending point at distance 0 from a centre becomes its duplicate. The choice of vertices, their priorities and the order of every
+/// list depend on data, order and seed alone, so the tree is the same for any number of threads.
 ///
-/// A new point may not enter a level on which it would crowd an old node of a lower one. Before anything enters, a
-/// first pass takes the batch down the old nodes and finds each point's maximum level: one below the lowest level on which
-/// old nodes cover it.
+/// A new point must not enter a level on which it would crowd an old node of a lower one. So a first pass compares the batch with the old
+/// nodes, level by level, and finds each point's maximum level: one below the lowest level on which old nodes cover it.
 ///
-/// Sources: X. Gu, Z. Napier, Y. Sun, W. Wang, "Parallel Cover Trees and their Applications", SPAA 2022 (batches,
-/// conflict graph, independent set); Y. Elkin, V. Kurlin, "A new near-linear time algorithm for k-nearest neighbor
-/// search using a compressed cover tree", ICML 2023 (the tree). Taking the vertices in growing shares is their prefix
-/// doubling, done level by level and centre by centre: once the balls around a share of the pending points are taken, few of
-/// the rest lie close together.
+/// Sources: X. Gu, Z. Napier, Y. Sun, W. Wang, "Parallel Cover Trees and their Applications", SPAA 2022 (batches, conflict graph,
+/// independent set); Y. Elkin, V. Kurlin, "A new near-linear time algorithm for k-nearest neighbor search using a compressed cover tree",
+/// ICML 2023 (the tree). Growing shares of vertices are their prefix doubling, level by level and centre by centre: once the balls around
+/// a share of the pending points are in the tree, few of the rest are close together.
 ///
-/// Per level and pending point one bounded search among the new centres; memory about 32 bytes a point
-/// besides the points.
+/// Per level and pending point one bounded search among the new centres; about 32 bytes of memory per point, in addition to the points.
 final class Inserter<M: Metric> {
-  /// Vertices that one centre's pending points may put forward in the first round of a level, and how that grows from round
-  /// to round.
+  /// Vertices that one centre's pending points contribute in the first round of a level, and their growth from round to round.
   private static var firstShare: Int { 16 }
   private static var shareGrowth: Int { 4 }
 
   let metric: M
   let context: CallContext
   private let seed: UInt64
-  /// Of each point: its parent and level once it is in the tree. A pending point's parent is the centre of the level above that it
-  /// knew of.
+  /// Of each point: its parent and level once it is in the tree. A pending point's parent is the centre of the level above that it knew.
   let nodes: TreeNodes
   private let root: Int32
   /// The nodes that the tree had, level by level.
   private let old: OldNodes
 
-  /// The points on their way, in the order of preference.
+  /// The pending points, in the order of preference.
   private var pending: GrowableBuffer<Int32>
   private var pendingCount: Int { pending.count }
-  // Of each pending point: the nearest centre that it knows of, the score of its distance, and the highest level that it may enter.
+  // Of each pending point: the nearest centre that it knows, the score of its distance, and the highest level that it may enter.
   private let nearest: Buffer<Int32>
   private let nearestSquared: Buffer<Double>
   private let maxLevel: Buffer<Int16>
@@ -55,13 +50,13 @@ final class Inserter<M: Metric> {
   private var spare: GrowableBuffer<Int32>
   private(set) var statistics = InsertionStatistics()
 
-  /// Pending points that a thread takes at a time.
+  /// Pending points of a thread's chunk.
   private static var grain: Int { 2048 }
 
   /// - Parameters:
   ///   - nodes: with the level `TreeNodes.absent` for the points of the batch.
   ///   - root: the root of the tree; in an empty tree the point of the batch that becomes it.
-  ///   - batch: the points that are to enter, in the order of preference.
+  ///   - batch: the points to insert, in the order of preference.
   init(
     metric: M, nodes: TreeNodes, root: Int32, batch: Buffer<Int32>, seed: UInt64, context: CallContext
   ) throws(CoverTreeError) {
@@ -126,8 +121,8 @@ final class Inserter<M: Metric> {
     nodes.level[root] = max(nodes.level[root], levelCovering(score: farthest ?? 0))
   }
 
-  /// Finds each pending point's maximum level: one below the lowest level `i` on which an old node of level `i` or above lies within
-  /// `2^i`. On lower levels it crowds no old node, and one level above its entry it has a parent.
+  /// Finds each pending point's maximum level: one below the lowest level `i` on which an old node of level `i` or above is within `2^i`.
+  /// On lower levels it crowds no old node, and one level above its entry it has a parent.
   private func assignMaxLevels() throws(CoverTreeError) {
     var level = Int32.max
     for index in 0...old.levels.count {
@@ -148,7 +143,7 @@ final class Inserter<M: Metric> {
     }
   }
 
-  /// The highest level that a pending point has to enter.
+  /// The highest level that a pending point must enter.
   private func highestEntry() throws(CoverTreeError) -> Int32 {
     try context.greatest(of: pendingCount, grain: Self.grain) { index in
       let point = pending[index]
@@ -156,7 +151,7 @@ final class Inserter<M: Metric> {
     } ?? Int32.min
   }
 
-  /// Pending points that may enter this level note the centre of the level above that would be their parent.
+  /// Records the parents of pending points that may enter this level: centres of the level above.
   private func noteParents(level: Int32) throws(CoverTreeError) {
     let radiusSquared = radiusScore(ofLevel: level)
     try context.forEach(pendingCount, grain: Self.grain) { (range, _) throws(CoverTreeError) in
@@ -199,12 +194,12 @@ final class Inserter<M: Metric> {
     try updateNearest(pending.elements, to: later, level: level)
   }
 
-  /// Pending points look among the new centres of a level for one that matters to them (`LevelReach`).
+  /// Compares pending points with the new centres of a level that matter to them (`LevelReach`).
   private func updateNearest(
     _ some: UnsafeBufferPointer<Int32>, to centers: GrowableBuffer<Int32>, level: Int32
   ) throws(CoverTreeError) {
     guard centers.count > 0 else { return }
-    // A new centre is more than 2^level from all others: it cannot be nearer to what is within half of that of one.
+    // A new centre is more than 2^level from all others, so it cannot be nearer to a point within half of that of one.
     let reach = LevelReach(ofLevel: level)
     let sources = try metric.sources(centers, context: context)
     let evaluations = Counter()
@@ -224,7 +219,7 @@ final class Inserter<M: Metric> {
     statistics.distanceEvaluations += evaluations.value
   }
 
-  /// Drops pending points that have entered; those at distance 0 from the centre that they know become its duplicates.
+  /// Drops inserted points; those at distance 0 from the centre that they know become its duplicates.
   private func dropInserted() throws(CoverTreeError) {
     try context.collect(pendingCount, into: spare) { index in
       let point = pending[index]

@@ -1,7 +1,7 @@
 import Glibc
 
-/// Levels of the tree are powers of two, and distances come as scores: level `i` stands for the radius `2^i`, `4^i` squared.
-/// Squares of powers of two are exact, so every comparison with a radius is one too.
+/// Levels of the tree are powers of two, and distances are scores: level `i` has the radius `2^i`, `4^i` squared. Squares of powers of
+/// two are exact, and so is every comparison with a radius.
 
 /// `4^level`; infinity or zero beyond the range of a float64.
 @inline(__always)

@@ -1,8 +1,8 @@
-/// What the building of a tree asks of a metric over a fixed set of points, known by their numbers.
+/// A metric over a fixed set of points, known by their numbers, as a build of the cover tree uses it.
 ///
-/// Distances come squared and in float64, or as scores where squares underflow (`Score`); that is how levels and ties are decided.
+/// Distances are squared and in float64, or scores if squares underflow (`Score`); these decide levels and ties.
 protocol Metric: Sendable {
-  /// Some of the points, made ready to be searched.
+  /// Some of the points, prepared for searches.
   associatedtype Sources: Sendable
   /// One thread's searches among them.
   associatedtype Finder: SourceFinder
@@ -11,17 +11,17 @@ protocol Metric: Sendable {
   func sources(_ points: GrowableBuffer<Int32>, context: CallContext) throws(CoverTreeError) -> Sources
   func finder(_ sources: Sources) throws(CoverTreeError) -> Finder
 
-  /// Vector operations that comparing a point with `count` others may take.
+  /// Vector operations to compare a point with `count` others.
   func operations(comparing count: Int) -> Int
 
   func squaredDistance(_ a: Int32, _ b: Int32) -> Double
 }
 
-/// How far the searches of one level look, in scores.
+/// The reach of the searches of one level, in scores.
 struct LevelReach {
   /// The level's radius: a farther source covers no point.
   var radius: Double
-  /// Half of it: to a point that knows of a source within the radius only what is nearer than this matters, on lower levels.
+  /// Half of it. A point that knows a source within the radius needs only nearer sources than this, on lower levels.
   var half: Double
 
   init(ofLevel level: Int32) {
@@ -29,18 +29,18 @@ struct LevelReach {
     half = radiusScore(ofLevel: level - 1)
   }
 
-  /// The score below which a point wants sources, which knows of one with the score `known`.
+  /// The score below which a point that knows a source with the score `known` wants others.
   @inline(__always)
   func bar(knowing known: Double) -> Double { known > radius ? radius.nextUp : min(known, half.nextUp) }
 }
 
-/// Sources are known by their *position*: an order that suits the searches. `list` is what they were made from.
+/// Sources are known by their *position*: a number in an order that suits the searches. They were made from `list`.
 protocol SourceFinder {
-  /// Finds for each point a source within the reach that is closer than the one it knows of: the nearest of all where that is
-  /// within half of the reach.
+  /// Finds for each point a source within the reach that is closer than the one it knows: the nearest of all if that is within half of
+  /// the reach.
   ///
-  /// - Parameter known: by point, the score of what it knows of.
-  /// - Parameter found: with where the source stands in the list.
+  /// - Parameter known: by point, the score of the source that it knows.
+  /// - Parameter found: gets the position of the source in the list.
   mutating func nearest(
     to points: UnsafeBufferPointer<Int32>, knowing known: Buffer<Double>, reach: LevelReach,
     found: (_ point: Int32, _ listed: Int32, _ score: Double) -> Void
@@ -54,7 +54,7 @@ protocol SourceFinder {
     found: (_ position: Int32, _ neighbor: Int32) throws(CoverTreeError) -> Void
   ) throws(CoverTreeError)
 
-  /// Where the source at a position stands in the list.
+  /// The position in the list of the source at a position.
   func listed(_ position: Int) -> Int
 
   var distanceEvaluations: Int { get }

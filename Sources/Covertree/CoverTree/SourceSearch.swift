@@ -1,12 +1,11 @@
-/// One thread's searches among the sources of a level, for as many points together as a vector has lanes: what building a tree
-/// spends its time on.
+/// One thread's searches among the sources of a level, for as many points together as a vector has lanes. A build spends most of its time
+/// here.
 ///
-/// A node or a leaf of the box tree is entered while its box is within the *limit* of a lane; a leaf's points are compared, a
-/// vector at a time, with each lane that wants it. Limits are small from the start (`LevelReach`), so that few points
-/// are within one: those are decided about at once, by their scores. That is what tells it from `PacketSearch`, which begins
-/// without a limit and keeps the nearest in vectors.
+/// A node or a leaf of the k-d tree is entered if its box is within the *limit* of a lane. The points of a leaf are compared, a vector at
+/// a time, with each lane that wants it. Limits are small from the start (`LevelReach`), so few points are within one, and these are
+/// decided at once, by their scores. `PacketSearch`, in contrast, begins without a limit and keeps the nearest in vectors.
 ///
-/// Comparisons are a filter in the coordinates' own type, with its rounding error allowed for (`RoundingBound`).
+/// Comparisons are a filter in the coordinates' own type that allows for its rounding (`RoundingBound`).
 struct SourceSearch<S: Scalar, D: Dimension> {
   let tree: KDTree<S>
   private let arrays: SegmentArrays<S>
@@ -21,7 +20,7 @@ struct SourceSearch<S: Scalar, D: Dimension> {
     packet = try Packet(dimension, depth: tree.depth)
   }
 
-  /// Begins anew, without a point.
+  /// Removes all points.
   @inline(__always)
   mutating func removeAll() { packet.removeAll() }
 
@@ -31,9 +30,9 @@ struct SourceSearch<S: Scalar, D: Dimension> {
     packet.add(row, limit: rounding.upperBound(of: most))
   }
 
-  /// Takes the sources of a group of the tree for the points, their rows from `row`, each of which wants what is within `most`.
+  /// Loads the sources of a group of the tree as points, with rows from `row`. Each wants sources within `most`.
   ///
-  /// - Parameter positions: where the sources are, from the first of the group on.
+  /// - Parameter positions: the positions of the sources, from the first of the group on.
   @inline(__always)
   mutating func load(group positions: Range<Int>, within most: Double, row: (Int) -> UnsafePointer<S>) {
     packet.load(
@@ -42,18 +41,18 @@ struct SourceSearch<S: Scalar, D: Dimension> {
     ) { row(positions.lowerBound &+ $0) }
   }
 
-  /// Offers the collector every source that a lane could want.
+  /// Gives the handler every source that a lane could want.
   ///
-  /// - Parameter guesses: positions of sources that may be near: they are offered first.
+  /// - Parameter guesses: positions of sources that may be near; they come first.
   @inline(__always)
-  mutating func run<C: SourceCollector>(
-    guesses: UnsafeBufferPointer<Int32>, into collector: inout C
+  mutating func run<C: SourceHandler>(
+    guesses: UnsafeBufferPointer<Int32>, into handler: inout C
   ) throws(CoverTreeError) {
     packet.close()
-    for position in guesses { try compare(source: Int(position), into: &collector) }
+    for position in guesses { try compare(source: Int(position), into: &handler) }
     var reach = S.largest(packet.limits)
-    // A limit may be infinite, and so is the distance of a lane without a child: it has no label.
-    let latest = KDTree<S>.noLabel
+    // A limit may be infinite, and so is the distance of a lane without a child, which has no index.
+    let latest = KDTree<S>.noIndex
     packet.push(arrays, childrenOf: 0, reach, latest)
     while let box = packet.pop(reach) {
       let wanting = S.maskLessOrEqual(packet.squaredDistances(arrays, to: box), packet.limits)
@@ -61,16 +60,16 @@ struct SourceSearch<S: Scalar, D: Dimension> {
       if box.child >= 0 {
         packet.push(arrays, childrenOf: Int(box.child), reach, latest)
       } else {
-        try scan(leaf: Int(~box.child), wanting, into: &collector)
+        try scan(leaf: Int(~box.child), wanting, into: &handler)
         reach = S.largest(packet.limits)
       }
     }
   }
 
-  /// A leaf's points with each of the lanes that want them.
+  /// Compares a leaf's points with each of the lanes that want them.
   @inline(__always)
-  private mutating func scan<C: SourceCollector>(
-    leaf: Int, _ wanting: UInt32, into collector: inout C
+  private mutating func scan<C: SourceHandler>(
+    leaf: Int, _ wanting: UInt32, into handler: inout C
   ) throws(CoverTreeError) {
     let first = leaf &* arrays.leafSize
     let groups = arrays.coordinates + first / S.width &* packet.dimension.count
@@ -86,16 +85,16 @@ struct SourceSearch<S: Scalar, D: Dimension> {
         while hits != 0 {
           let hit = hits.trailingZeroBitCount
           hits &= hits &- 1
-          try offer(position &+ hit, to: lane, of: &collector)
+          try insert(position &+ hit, to: lane, of: &handler)
         }
         group += packet.dimension.count
       }
     }
   }
 
-  /// A source with all lanes.
+  /// Compares a source with all lanes.
   @inline(__always)
-  private mutating func compare<C: SourceCollector>(source position: Int, into collector: inout C)
+  private mutating func compare<C: SourceHandler>(source position: Int, into handler: inout C)
     throws(CoverTreeError)
   {
     let squares = packet.squaredDistances(to: arrays.point(position, packet.dimension.count))
@@ -103,23 +102,23 @@ struct SourceSearch<S: Scalar, D: Dimension> {
     while hits != 0 {
       let lane = hits.trailingZeroBitCount
       hits &= hits &- 1
-      try offer(position, to: lane, of: &collector)
+      try insert(position, to: lane, of: &handler)
     }
   }
 
   @inline(__always)
-  private func offer<C: SourceCollector>(
-    _ position: Int, to lane: Int, of collector: inout C
+  private func insert<C: SourceHandler>(
+    _ position: Int, to lane: Int, of handler: inout C
   ) throws(CoverTreeError) {
     let score = packet.score(from: lane, to: arrays.point(position, packet.dimension.count))
-    if let most = try collector.collect(score, lane, position) { packet.setLimit(lane, rounding.upperBound(of: most)) }
+    if let most = try handler.collect(score, lane, position) { packet.setLimit(lane, rounding.upperBound(of: most)) }
   }
 }
 
-/// What a search among sources does with those it finds.
-protocol SourceCollector {
-  /// A source that shows to be within the limit of a lane, and its score. Some may turn out to be of no use, or come twice.
+/// Handles the sources that a search finds.
+protocol SourceHandler {
+  /// A source within the limit of a lane, in the filter, and its score. Some may be of no use, or come twice.
   ///
-  /// - Returns: the score above which the lane wants nothing any more; nil where that has not changed.
+  /// - Returns: the new largest score of use to the lane; nil if it has not changed.
   mutating func collect(_ score: Double, _ lane: Int, _ position: Int) throws(CoverTreeError) -> Double?
 }

@@ -1,10 +1,9 @@
-/// A compressed cover tree at rest: flat arrays in *tree order*, immutable once made.
+/// A finished compressed cover tree: flat, immutable arrays in *tree order*.
 ///
-/// Tree order is depth-first, siblings along the Hilbert curve: node 0 is the root, the subtree of node `t` is
-/// `t..<subtreeEnd[t]`, its first child `t + 1`, and the next sibling of a child `c` is `subtreeEnd[c]`. Points that
-/// are near each other lie near each other in memory.
+/// Tree order is depth-first, with siblings along the Hilbert curve. Node 0 is the root, the subtree of node `t` is `t..<subtreeEnd[t]`,
+/// its first child is `t + 1`, and the next sibling of a child `c` is `subtreeEnd[c]`. Near points are near each other in memory.
 ///
-/// Memory a point: its coordinates and 40 bytes.
+/// Memory per point: its coordinates and 40 bytes.
 final class TreeLayout<S: Scalar>: @unchecked Sendable {
   let count: Int
   let dim: Int
@@ -25,8 +24,8 @@ final class TreeLayout<S: Scalar>: @unchecked Sendable {
   let subtreeMin: Buffer<Int32>
   let subtreeMax: Buffer<Int32>
 
-  /// Lays out the nodes of a finished insertion. `storage` and `ids` are theirs in the builder's order, which is the
-  /// order of siblings. They are given away: what the builder had is freed before the rest is made.
+  /// Lays out the nodes of a finished insertion. `storage` and `ids` are in the builder's order, which is the order of siblings. They are
+  /// consumed: the builder's memory is freed before the rest is made.
   ///
   /// - Parameter squaredDistance: between two points by their dataset indices; nil for the Euclidean one.
   convenience init(
@@ -61,7 +60,7 @@ final class TreeLayout<S: Scalar>: @unchecked Sendable {
     }
   }
 
-  /// Arrays that are known, from a file.
+  /// Arrays from a file.
   init(
     dim: Int, points: Buffer<S>, order: Buffer<Int32>, levels: Buffer<Int32>, parents: Buffer<Int32>,
     childrenOffsets: Buffer<Int32>, children: Buffer<Int32>, radius: Buffer<S>, subtreeEnd: Buffer<Int32>,
@@ -72,7 +71,7 @@ final class TreeLayout<S: Scalar>: @unchecked Sendable {
     (self.radius, self.subtreeEnd, self.subtreeMin, self.subtreeMax) = (radius, subtreeEnd, subtreeMin, subtreeMax)
   }
 
-  /// What the builder made, in tree order.
+  /// The builder's arrays, in tree order.
   private struct Arranged {
     let dim: Int
     let points: Buffer<S>
@@ -109,17 +108,17 @@ final class TreeLayout<S: Scalar>: @unchecked Sendable {
     }
   }
 
-  /// Nodes in tree order that a thread takes at a time.
+  /// Nodes of a thread's chunk, in tree order.
   private static var grain: Int { 1 << 14 }
 
   /// Fills the index ranges of subtrees.
   ///
-  /// - Returns: of each chunk of nodes, how many children they have.
+  /// - Returns: the number of children of each chunk of nodes.
   private func fillIndexRanges(_ context: CallContext) throws(CoverTreeError) -> Buffer<Int32> {
     let (parents, order, smallest, largest) = (parents, order, subtreeMin, subtreeMax)
     let chunks = (count + Self.grain - 1) / Self.grain
     let childCounts = try Buffer<Int32>(count: chunks, filledWith: 0)
-    // Nodes whose parent is in an earlier chunk are taken to it when all chunks are done.
+    // Nodes with a parent in an earlier chunk are added to it when all chunks are done.
     var crossing: [GrowableBuffer<Int32>] = []
     for _ in 0..<chunks { crossing.append(try GrowableBuffer()) }
     let lists = crossing
@@ -153,7 +152,7 @@ final class TreeLayout<S: Scalar>: @unchecked Sendable {
     return childCounts
   }
 
-  /// - Parameter childCounts: of each chunk of nodes, how many children they have.
+  /// - Parameter childCounts: the number of children of each chunk of nodes.
   private func fillChildren(_ childCounts: Buffer<Int32>, _ context: CallContext) throws(CoverTreeError) {
     let (children, childrenOffsets, subtreeEnd) = (children, childrenOffsets, subtreeEnd)
     let firsts = try Buffer<Int32>(count: childCounts.count)
@@ -177,7 +176,7 @@ final class TreeLayout<S: Scalar>: @unchecked Sendable {
     }
   }
 
-  /// Every point is compared with each of its ancestors once: O(n depth) distances.
+  /// Compares every point with each of its ancestors once: O(n depth) distances.
   @inline(__always)
   private func fillRadius(
     _ context: CallContext, squaredDistance: (Int, Int) -> Double

@@ -13,7 +13,7 @@ struct TreeNodes {
   var count: Int { level.count }
 }
 
-/// The nodes that a tree has before a batch enters, but for the root and duplicates: level by level, the highest first.
+/// The nodes of a tree before a batch enters, except the root and duplicates: level by level, the highest first.
 struct OldNodes {
   let levels: [(level: Int32, points: GrowableBuffer<Int32>)]
 
@@ -29,7 +29,7 @@ struct OldNodes {
   }
 }
 
-/// What it took to insert.
+/// The cost of an insertion.
 public struct InsertionStatistics: Sendable {
   public var distanceEvaluations = 0
   public var conflictEdges = 0

@@ -8,13 +8,13 @@ final class UncoveredPoints {
   private let context: CallContext
   private var list: GrowableBuffer<Int32>
   private var spare: GrowableBuffer<Int32>
-  /// Of each centre, how many of the list know it; 0 between calls.
+  /// Of each centre, the number of points of the list that know it; 0 between calls.
   private let tally: Buffer<Int32>
 
-  /// Pending points that a thread takes at a time. Which vertices are chosen depends on it.
+  /// Pending points of a thread's chunk. The choice of vertices depends on it.
   private static var grain: Int { 1 << 13 }
 
-  /// - Parameters: what the insertion knows of each pending point.
+  /// - Parameters: the insertion's arrays for pending points.
   init(
     nearest: Buffer<Int32>, nearestSquared: Buffer<Double>, maxLevel: Buffer<Int16>, context: CallContext
   ) throws(CoverTreeError) {
@@ -28,7 +28,7 @@ final class UncoveredPoints {
   /// In the order of preference.
   var elements: UnsafeBufferPointer<Int32> { list.elements }
 
-  /// Takes those of some pending points that no centre covers and that may enter. The pending points may be the ones it has.
+  /// Collects the pending points that no centre covers and that may enter. `some` may be its own list.
   func find(among some: UnsafeBufferPointer<Int32>, level: Int32) throws(CoverTreeError) {
     let radiusSquared = radiusScore(ofLevel: level)
     try context.collect(some.count, into: spare) { index in
@@ -38,8 +38,8 @@ final class UncoveredPoints {
     swap(&list, &spare)
   }
 
-  /// About `share` of those of each centre, or all where there are fewer, evenly spaced along each *run*: pending points that follow
-  /// each other and have one centre. At least one where there are any.
+  /// About `share` of the points of each centre, or all if there are fewer, evenly spaced along each *run*: consecutive pending points of
+  /// one centre. At least one if there are any.
   func vertices(share: Int, seed: UInt64) throws(CoverTreeError) -> GrowableBuffer<Int32> {
     let counts = UnsafeMutableRawPointer(tally.base).assumingMemoryBound(to: Atomic<Int32>.self)
     try context.forEach(list.count, grain: Self.grain) { (range, _) throws(CoverTreeError) in
@@ -52,7 +52,7 @@ final class UncoveredPoints {
       var chosen = 0
       forEachRun(in: range) { (center, run) in
         let all = Int(tally[center])
-        // A pending point more brings `share` more; every `all` of that there is a vertex.
+        // Each pending point adds `share`; whenever the sum reaches `all`, there is a vertex.
         var due = all <= share ? 0 : Int(splitMix64(seed ^ UInt64(list[run.lowerBound])) % UInt64(all))
         for position in run {
           due += share

@@ -1,5 +1,5 @@
-/// The number of coordinates of a point: known to the compiler for the dimensions that most data has, so that loops
-/// over coordinates unroll, or known at run time.
+/// The number of coordinates of a point: known to the compiler for the most common dimensions, so that loops over coordinates unroll, or
+/// known at run time.
 protocol Dimension: Sendable {
   var count: Int { get }
 }
@@ -12,13 +12,13 @@ struct RuntimeDimension: Dimension {
   let count: Int
 }
 
-/// Work that is compiled once for each dimension worth it.
+/// Work that is compiled once for each common dimension.
 protocol DimensionTask {
   associatedtype Result
   func run<D: Dimension>(_ dimension: D) throws(CoverTreeError) -> Result
 }
 
-/// Runs a task with its loops over coordinates unrolled where the dimension is a common one.
+/// Runs a task, with unrolled loops over coordinates if the dimension is a common one.
 func specialized<Task: DimensionTask>(_ dim: Int, _ task: Task) throws(CoverTreeError) -> Task.Result {
   switch dim {
   case 2: try task.run(FixedDimension<2>())

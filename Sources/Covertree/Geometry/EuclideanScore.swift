@@ -1,7 +1,7 @@
 import CNumerics
 
-/// The score of a pair of points, by which every decision about it is made: their squared Euclidean distance in float64, and below
-/// 2^-480 what keeps its digits there; see `Score`.
+/// The score of a pair of points, by which every decision about it is made: the squared Euclidean distance in float64, or below 2^-480 a
+/// number that keeps its digits; see `Score`.
 ///
 /// - Parameter stride: scalars from one coordinate of `y` to the next.
 @inline(__always)
@@ -13,7 +13,7 @@ func euclideanScore<A: Scalar, B: Scalar>(
   return square < Score.leastSquare ? scoreOfNear(x, y, stride: stride, dim: dim) : square
 }
 
-/// The same of two points whose squared distance is below `Score.leastSquare`.
+/// The same for two points whose squared distance is below `Score.leastSquare`.
 @inline(never)
 func scoreOfNear<A: Scalar, B: Scalar>(
   _ x: UnsafePointer<A>, _ y: UnsafePointer<B>, stride: Int = 1, dim: Int
@@ -39,7 +39,7 @@ func squaredEuclidean<A: Scalar, B: Scalar>(
   return sum
 }
 
-/// The same of four points at once: every lane is the sum that one point has.
+/// The same for four points at once: every lane is the sum of one point.
 @inline(__always)
 func squaredEuclidean<S: Scalar>(
   _ x: UnsafePointer<S>, _ a: UnsafePointer<S>, _ b: UnsafePointer<S>, _ c: UnsafePointer<S>, _ d: UnsafePointer<S>,

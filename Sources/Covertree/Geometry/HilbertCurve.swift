@@ -1,16 +1,16 @@
-/// Where points lie along the Hilbert curve through their bounding box, in any number of dimensions.
+/// Positions of points along the Hilbert curve through their bounding box, in any number of dimensions.
 ///
-/// J. Skilling, "Programming the Hilbert curve", AIP Conf. Proc. 707 (2004): coordinates are cut to `bits` bits each
-/// and turned in place into the *transposed* index, whose bits, read across coordinates from the highest, are the
-/// position. A key is the first 64 of them, or fewer: 32 bits a coordinate in two dimensions, 21 in three, 8 in eight, and
-/// the first bit of each of the first 64 beyond that; the curve is the same, only resolved less finely.
+/// J. Skilling, "Programming the Hilbert curve", AIP Conf. Proc. 707 (2004): coordinates are cut to `bits` bits each and turned in place
+/// into the *transposed* index, whose bits, read across coordinates from the highest, are the position. A key is the first 64 of them, or
+/// fewer: 32 bits per coordinate in two dimensions, 21 in three, 8 in eight, and the first bit of each of the first 64 beyond that. The
+/// curve is the same, with a lower resolution.
 struct HilbertCurve<S: Scalar> {
   private let dim: Int
   /// Of a coordinate, and of a key.
   private let bits: Int
   private let keyBits: Int
   private let origin: [Double]
-  /// Cells in a unit of length; one for all coordinates, so that cells are cubes, as the balls of a tree are round.
+  /// Cells per unit of length; the same for all coordinates, because cells must be cubes as the balls of a tree are round.
   private let scale: Double
 
   /// The curve through the bounding box of `points`.
@@ -19,7 +19,7 @@ struct HilbertCurve<S: Scalar> {
     self.init(from: low, to: high, keyBits: keyBits)
   }
 
-  /// The curve through a box. What is outside of it is where the nearest of it is.
+  /// The curve through a box. Points outside get the position of the nearest point of the box.
   init(from low: [Double], to high: [Double], keyBits: Int = 64) {
     dim = low.count
     self.keyBits = keyBits
@@ -78,7 +78,7 @@ struct HilbertCurve<S: Scalar> {
   private func cell(_ coordinate: S, _ d: Int) -> UInt32 {
     let highest = Double((UInt64(1) << UInt64(bits)) - 1)
     let position = (Double(coordinate) - origin[d]) * scale
-    guard position > 0 else { return 0 }  // and what is no number: coordinates may be those of a file by whomever
+    guard position > 0 else { return 0 }  // also for NaN, which a file may have
     return UInt32(min(position, highest))
   }
 
@@ -87,8 +87,7 @@ struct HilbertCurve<S: Scalar> {
   private func transpose<D: Dimension>(_ x: UnsafeMutablePointer<Lanes>, _ dimension: D) {
     let dim = dimension.count
     let one = Lanes(repeating: 1)
-    // From the highest bit down: where it is set, the lower bits of the first coordinate are inverted; elsewhere they
-    // are exchanged.
+    // From the highest bit down: a set bit inverts the lower bits of the first coordinate; a clear one exchanges them.
     for bit in stride(from: UInt32(bits) &- 1, to: 0, by: -1) {
       let lower = Lanes(repeating: (1 &<< bit) &- 1)
       for d in 0..<dim {

@@ -1,4 +1,4 @@
-/// Points in memory that somebody else owns: `count` rows of `dim` coordinates, `stride` scalars from row to row.
+/// Points in the caller's memory: `count` rows of `dim` coordinates, `stride` scalars from row to row.
 public struct PointsView<S: Scalar>: @unchecked Sendable {
   public let base: UnsafePointer<S>
   public let count: Int
@@ -25,14 +25,14 @@ public struct PointsView<S: Scalar>: @unchecked Sendable {
 /// Whether coordinates are finite, and no larger than a limit.
 @inline(__always)
 func isUsable<S: Scalar>(_ row: UnsafePointer<S>, _ dim: Int, within limit: S) -> Bool {
-  // One value instead of a branch a coordinate.
+  // One value instead of a branch per coordinate.
   var usable = true
   for d in 0..<dim { usable = usable && row[d].magnitude <= limit }
   return usable
 }
 
 extension PointsView {
-  /// Throws where the points cannot be used: a coordinate that is NaN, infinite, or too large: beyond a limit, or to square.
+  /// Throws if a coordinate is NaN, infinite or too large: beyond a limit, or to square.
   func checkCoordinates(
     named name: String, within given: S? = nil, context: CallContext
   ) throws(CoverTreeError) {
@@ -61,7 +61,7 @@ extension PointsView {
     for index in 0..<count { (target + index * dim).update(from: row(index), count: dim) }
   }
 
-  /// The rows without gaps, in memory of our own.
+  /// A copy of the rows without gaps.
   public func copied() throws(CoverTreeError) -> Buffer<S> {
     let copy = try Buffer<S>(count: count * dim)
     self.copy(to: copy.base)

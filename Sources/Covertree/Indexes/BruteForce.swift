@@ -1,32 +1,32 @@
 import CNumerics
 
-/// Every query is compared with every vector: exact, and what the other kinds are measured by.
+/// Compares every query with every vector: exact, and the reference for the recall of the other kinds.
 ///
-/// Many queries are compared in batches, as a product of matrices that bounds each score from below (`BruteForceTask`), in bytes where
-/// the processor multiplies them; what stays below the limit is decided in float64. A few go through the rows one
-/// by one, at the speed of memory.
+/// Many queries are compared in batches, as a product of matrices that bounds each score from below (`BruteForceTask`), in bytes if the
+/// processor multiplies them. Scores that stay below the limit are decided in float64. A few queries go through the rows one by one, at
+/// the speed of memory.
 ///
-/// Of many equal vectors only the first `k` take part in a batch: no bound tells the others from them, so all would be decided.
+/// Of equal vectors only the first `k` are in a batch: bounds cannot separate the others from them, so all would be decided.
 final class BruteForce: IndexStructure, @unchecked Sendable {
   private let table: VectorTable
-  /// What comparing in batches needs, made when the first one comes.
-  private var parts = Lazy<Parts>()
+  /// The data for batches, made on first use.
+  private var prepared = Lazy<Prepared>()
   private let compared = Counter()
 
-  /// So many queries are worth a batch, and for so many neighbours candidates of a batch can be held at once.
+  /// The least number of queries for batches, and the most neighbours whose candidates fit in memory.
   private static var fewestInBatches: Int { 32 }
   private static var mostNeighbors: Int { 1024 }
-  /// Queries whose neighbours tell how far the others may have to look, in batches of their own.
+  /// Queries in batches of their own, whose neighbours give the radius estimate for the others.
   private static var pilots: Int { 16 }
   private static var pilotsTogether: Int { 8 }
-  /// Rows that a thread takes where threads share one query.
+  /// The fewest rows per thread if threads share one query.
   private static var fewestRows: Int { 1024 }
 
-  private final class Parts {
+  private final class Prepared {
     let bytes: QuantizedPoints<Float>?
     let norms: BruteForceNorms<Float>?
     let longest: Double
-    /// nil where few vectors are equal.
+    /// nil if few vectors are equal.
     let twins: Twins?
 
     init(_ points: RowPoints, _ table: VectorTable, longest: Double, _ context: CallContext) throws(CoverTreeError) {
@@ -61,18 +61,18 @@ final class BruteForce: IndexStructure, @unchecked Sendable {
     }
   }
 
-  /// - Returns: false where bounds would tell too little.
+  /// - Returns: false if bounds would be too coarse.
   private func compareInBatches(_ search: IndexSearch, _ k: Int, _ rows: ResultRows) throws(CoverTreeError) -> Bool {
     let context = search.context
-    let (parts, points) = try dense(search, first: k)
+    let (prepared, points) = try dense(search, first: k)
     let padded = try PaddedQueries(search.queries, points.coordinates)
     defer { withExtendedLifetime(padded) {} }
     let set = QuerySet(new: padded.view, sequence: nil)
     let task = BruteForceTask(
       points: points, set: set, k: k, options: SearchOptions(), context: context,
       counters: SearchCounters(), rows: rows)
-    guard let bytes = parts.bytes else {
-      guard let norms = parts.norms else { return false }
+    guard let bytes = prepared.bytes else {
+      guard let norms = prepared.norms else { return false }
       try task.run(0..<set.count, estimate: nil) { (batch) throws(CoverTreeError) in try BruteForceScan(norms, batch) }
       return true
     }
@@ -91,21 +91,21 @@ final class BruteForce: IndexStructure, @unchecked Sendable {
     return true
   }
 
-  /// What comparing in batches needs, and the rows as it sees them.
+  /// The data for batches, and the rows in the form for them.
   ///
-  /// - Parameter k: of equal vectors so many take part; nil for all.
-  private func dense(_ search: IndexSearch, first k: Int? = nil) throws(CoverTreeError) -> (Parts, RowPoints) {
+  /// - Parameter k: the number of equal vectors to include; nil for all.
+  private func dense(_ search: IndexSearch, first k: Int? = nil) throws(CoverTreeError) -> (Prepared, RowPoints) {
     let context = search.context
-    let parts = try parts.get { () throws(CoverTreeError) in
+    let prepared = try prepared.get { () throws(CoverTreeError) in
       let longest = try RowPoints.longest(table, context)
-      return try Parts(RowPoints(table, nil, longest: longest), table, longest: longest, context)
+      return try Prepared(RowPoints(table, nil, longest: longest), table, longest: longest, context)
     }
     var admitted = search.admitted
-    if let k, let twins = parts.twins { admitted = try twins.flags(ofFirst: k, among: admitted) }
-    return (parts, try RowPoints(table, admitted, longest: parts.longest))
+    if let k, let twins = prepared.twins { admitted = try twins.flags(ofFirst: k, among: admitted) }
+    return (prepared, try RowPoints(table, admitted, longest: prepared.longest))
   }
 
-  /// A query a thread.
+  /// One query per thread.
   private func compareOneByOne(_ search: IndexSearch, _ k: Int, _ rows: ResultRows) throws(CoverTreeError) {
     let scans = PerThread<RowScan>(count: search.context.threads)
     try search.context.forEach(search.queries.count, grain: 1) { (range, thread) throws(CoverTreeError) in
@@ -121,20 +121,20 @@ final class BruteForce: IndexStructure, @unchecked Sendable {
   private func compareTogether(
     _ row: Int, _ search: IndexSearch, _ k: Int, _ rows: ResultRows
   ) throws(CoverTreeError) {
-    let part = max(Self.fewestRows, table.count / (4 * search.context.threads))
+    let chunk = max(Self.fewestRows, table.count / (4 * search.context.threads))
     var scans: [RowScan] = []
-    for _ in 0..<(table.count + part - 1) / part { scans.append(try RowScan(table, k: k)) }
+    for _ in 0..<(table.count + chunk - 1) / chunk { scans.append(try RowScan(table, k: k)) }
     let all = scans
     let found = try Buffer<SortedNeighbors>(count: all.count)
     try search.context.forEach(all.count, grain: 1) { (range, _) throws(CoverTreeError) in
       for index in range {
         all[index].query.load(search.queries.row(row))
-        found[index] = all[index].nearest(index * part..<min(table.count, (index + 1) * part), search)
+        found[index] = all[index].nearest(index * chunk..<min(table.count, (index + 1) * chunk), search)
       }
     }
     var nearest = TopK(try TopK.Scratch(k: k), bound: .infinity)
     for list in found.elements {
-      for rank in 0..<list.count { nearest.insert(list.squares[rank], Int32(list.labels[rank])) }
+      for rank in 0..<list.count { nearest.insert(list.squares[rank], Int32(list.indices[rank])) }
     }
     rows.write(nearest.finished(), row)
     withExtendedLifetime(all) {}
@@ -161,11 +161,11 @@ final class BruteForce: IndexStructure, @unchecked Sendable {
     return lists
   }
 
-  /// - Returns: false where bounds would tell too little.
+  /// - Returns: false if bounds would be too coarse.
   private func compareInBatches(
     _ search: IndexSearch, score: Double, _ lists: ScoredLists, _ ranking: Ranking
   ) throws(CoverTreeError) -> Bool {
-    let (parts, points) = try dense(search)
+    let (prepared, points) = try dense(search)
     let padded = try PaddedQueries(search.queries, points.coordinates)
     defer { withExtendedLifetime(padded) {} }
     let set = QuerySet(new: padded.view, sequence: nil)
@@ -178,10 +178,10 @@ final class BruteForce: IndexStructure, @unchecked Sendable {
       ranking.order(lists.found[query.row].all)
     }
     let all = 0..<set.count
-    if let bytes = parts.bytes, try task.suits(bytes) {
-      try task.run(all, { (batch) throws(CoverTreeError) in try QuantizedScan(bytes, batch) }, take: keep)
-    } else if let norms = parts.norms {
-      try task.run(all, { (batch) throws(CoverTreeError) in try BruteForceScan(norms, batch) }, take: keep)
+    if let bytes = prepared.bytes, try task.suits(bytes) {
+      try task.run(all, { (batch) throws(CoverTreeError) in try QuantizedScan(bytes, batch) }, keep: keep)
+    } else if let norms = prepared.norms {
+      try task.run(all, { (batch) throws(CoverTreeError) in try BruteForceScan(norms, batch) }, keep: keep)
     } else {
       return false
     }
@@ -190,7 +190,7 @@ final class BruteForce: IndexStructure, @unchecked Sendable {
 
   // MARK: Changes
 
-  private func forget() { parts = Lazy() }
+  private func forget() { prepared = Lazy() }
 
   func insert(from first: Int, context: CallContext) throws(CoverTreeError) { forget() }
   func truncate(to first: Int) { forget() }
@@ -208,7 +208,7 @@ final class BruteForce: IndexStructure, @unchecked Sendable {
   var comparisons: Int { compared.value }
 }
 
-/// One thread's way through the rows.
+/// One thread's pass through the rows.
 private final class RowScan {
   let query: RowQuery
   private let scratch: TopK.Scratch
@@ -227,7 +227,7 @@ private final class RowScan {
   }
 }
 
-/// Results that are written, and taken down as those of pilots.
+/// Writes results, and records those of pilots.
 private struct RecordedRows: NeighborRows {
   let rows: ResultRows
   let pilots: PilotQueries<Float>

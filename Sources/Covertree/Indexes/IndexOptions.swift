@@ -1,4 +1,4 @@
-/// What an index is made of.
+/// The kinds of index.
 public enum IndexKind: Int32, Sendable {
   case bruteForce = 0
   case kdTree = 1
@@ -6,15 +6,15 @@ public enum IndexKind: Int32, Sendable {
   case hnsw = 3
 }
 
-/// How far vectors are from each other. Inside, all are compared by a *score*, where less is nearer: the squared Euclidean
-/// distance, or the negative inner product.
+/// The distance of vectors. Internally all are compared by a *score*, for which less is nearer: the squared Euclidean distance, or the
+/// negative inner product.
 public enum IndexMetric: Int32, Sendable {
   case euclidean = 0
   case squaredEuclidean = 1
   /// The negative inner product.
   case innerProduct = 2
-  /// One less the cosine. Vectors are normalised when they come, and half their squared distance is what is meant: without the
-  /// cancellation that one less a cosine has.
+  /// One less the cosine. Vectors are normalised when they are added, and half their squared distance is the result: it avoids the
+  /// cancellation in one less a cosine.
   case cosine = 3
 
   var comparesProducts: Bool { self == .innerProduct }
@@ -40,19 +40,19 @@ public enum IndexMetric: Int32, Sendable {
   }
 }
 
-/// What is kept of a vector's coordinates.
+/// The stored form of a vector's coordinates.
 public enum VectorStorage: Int32, Sendable {
   case float32 = 0
   case float16 = 1
-  /// A byte a coordinate, and a scale for each vector.
+  /// One byte per coordinate, and a scale for each vector.
   case int8 = 2
 }
 
-/// How an LSH finds candidates.
+/// The search method of an LSH.
 public enum LSHMode: Int32, Sendable {
   /// Codes of many bits, compared with all others.
   case codes = 0
-  /// Tables of buckets, of which some are looked into.
+  /// Tables of buckets, some of which are searched.
   case tables = 1
 }
 
@@ -60,7 +60,7 @@ public struct IndexOptions: Sendable {
   public var kind = IndexKind.bruteForce
   public var metric = IndexMetric.euclidean
   public var storage = VectorStorage.float32
-  /// Whether vectors are kept in float32 beside a smaller storage, so that answers are ranked by them.
+  /// Whether vectors are also stored in float32, in addition to a smaller form, and answers ranked by these.
   public var reranks = false
   public var seed: UInt64 = 0
   public var leafSize = 32
@@ -77,7 +77,7 @@ public struct IndexOptions: Sendable {
   public init() {}
 }
 
-/// What a search is asked for beside its queries; 0 stands for what the index was made with.
+/// The options of a search; 0 means the option of the index.
 public struct IndexSearchOptions: Sendable {
   public var filter = IDFilter.all
   public var efSearch = 0
@@ -87,16 +87,16 @@ public struct IndexSearchOptions: Sendable {
   public init() {}
 }
 
-/// Which vectors may be found.
+/// The vectors that may be found.
 public enum IDFilter: @unchecked Sendable {
   case all
   case ids(UnsafeBufferPointer<Int64>)
-  /// Bit `id % 8` of byte `id / 8`; ids beyond the last byte are left out.
+  /// Bit `id % 8` of byte `id / 8`; ids beyond the last byte are excluded.
   case bitmap(UnsafeBufferPointer<UInt8>)
 }
 
 extension IndexOptions {
-  /// Throws where an option is not one of its kind's.
+  /// Throws if an option does not belong to the kind.
   func check() throws(CoverTreeError) {
     func require(_ holds: Bool, _ message: @autoclosure () -> String) throws(CoverTreeError) {
       guard holds else { throw CoverTreeError(.invalidArgument, message()) }
@@ -119,11 +119,11 @@ extension IndexOptions {
     }
   }
 
-  /// Throws where rows of a store would not serve.
+  /// Throws if rows of a store cannot be used.
   func checkPinned() throws(CoverTreeError) {
     guard kind != .kdTree || !metric.normalizes else {
       throw CoverTreeError(
-        .invalidArgument, "metric: a k-d tree over a store compares vectors as they stand there; use l2 or another kind"
+        .invalidArgument, "metric: a k-d tree over a store compares unchanged vectors; use l2 or another kind"
       )
     }
   }

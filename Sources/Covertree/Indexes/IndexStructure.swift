@@ -1,43 +1,42 @@
-/// What an index keeps beside its table of vectors, so that they are found: the one protocol of the four, which know nothing of
-/// each other.
+/// A structure over a table of vectors: the one protocol of the four kinds, which know nothing of each other.
 ///
-/// Changes exclude everything else; the table is changed first, then the structure is told. Searches run in parallel.
+/// A change excludes everything else; it changes the table first and then the structure. Searches run in parallel.
 protocol IndexStructure: AnyObject, Sendable {
-  /// Takes in the vectors of the table from a slot on.
+  /// Inserts the vectors of the table from a slot on.
   func insert(from first: Int, context: CallContext) throws(CoverTreeError)
-  /// Takes back what `insert` has done with the vectors from a slot on: it failed.
+  /// Undoes an `insert` of the vectors from a slot on that failed.
   func truncate(to first: Int)
-  /// Whether there are enough dead vectors in the table to be forgotten.
+  /// Whether there are enough dead vectors in the table for a compaction.
   var wantsCompaction: Bool { get }
-  /// Prepares for a compaction of the table, after which nothing may lead to the dead. If this fails, the structure has not changed.
+  /// Prepares for a compaction of the table, after which nothing may refer to the dead. On failure the structure is unchanged.
   ///
   /// - Parameter map: the new slot of each vector, -1 for the dead.
-  /// - Returns: a function to be called right after the table has been compacted. It cannot fail.
+  /// - Returns: a function to call right after the compaction of the table. It cannot fail.
   func compaction(_ map: Buffer<Int32>, context: CallContext) throws(CoverTreeError) -> () -> Void
-  /// Forgets everything, as for an empty table.
+  /// Removes everything, as for an empty table.
   func removeAll() throws(CoverTreeError)
-  /// Puts near vectors near in memory; false where that changes nothing.
+  /// Moves near vectors together in memory; false if that changes nothing.
   func optimize(context: CallContext) throws(CoverTreeError) -> Bool
 
   func nearest(_ search: IndexSearch, k: Int, into rows: ResultRows) throws(CoverTreeError)
   func within(_ search: IndexSearch, score: Double) throws(CoverTreeError) -> ScoredLists
 
-  /// Makes what came from a file its own, before it is changed.
+  /// Copies arrays of a file, before they are changed.
   func own() throws(CoverTreeError)
-  /// Is called after every change, even if it failed: the table's rows may have moved in memory.
+  /// Called after every change, even a failed one: the table's rows may have moved in memory.
   func findRows()
   var sections: [Section] { get }
   var byteCount: Int { get }
-  /// Vectors that were compared with queries since the index was made.
+  /// Comparisons of vectors with queries since the index was made.
   var comparisons: Int { get }
 }
 
-/// One search: queries as they are compared, which slots may be found, and how.
+/// One search: prepared queries, admitted slots, and options.
 struct IndexSearch: @unchecked Sendable {
   let queries: PointsView<Float>
-  /// By slot: 1 for those that may be found; nil for all.
+  /// By slot: 1 for vectors that may be found; nil for all.
   let admitted: Buffer<UInt8>?
-  /// How many may be found.
+  /// The number of vectors that may be found.
   let admittedCount: Int
   let options: IndexSearchOptions
   let context: CallContext
@@ -46,7 +45,7 @@ struct IndexSearch: @unchecked Sendable {
   func admits(_ slot: Int32) -> Bool { admitted.map { $0[slot] != 0 } ?? true }
 }
 
-/// Where the neighbours of each query are written: ids and distances, -1 and infinity where there are none.
+/// The output arrays: the ids and distances of each query's neighbours, then -1 and infinity.
 struct ResultRows: NeighborRows, @unchecked Sendable {
   let ids: UnsafeMutablePointer<Int64>
   let distances: UnsafeMutablePointer<Float>?
@@ -62,14 +61,14 @@ struct ResultRows: NeighborRows, @unchecked Sendable {
   }
 
   func write(_ found: SortedNeighbors, _ row: Int) {
-    for rank in 0..<found.count { write(row, rank, slot: Int(found.labels[rank]), score: found.squares[rank]) }
+    for rank in 0..<found.count { write(row, rank, slot: Int(found.indices[rank]), score: found.squares[rank]) }
     end(row, found.count)
   }
 
   @inline(__always)
   func write(_ found: SortedNeighbors, _ query: QuerySet<Float>.Query) { write(found, query.row) }
 
-  /// Ends a row with so many neighbours.
+  /// Ends a row with `count` neighbours.
   @inline(__always)
   func end(_ row: Int, _ count: Int) {
     for rank in count..<k {
@@ -79,7 +78,7 @@ struct ResultRows: NeighborRows, @unchecked Sendable {
   }
 }
 
-/// Neighbours of each query in lists of their own lengths, by score: as they are found, in any order.
+/// Neighbours of each query, with scores, in the order in which they are found.
 final class ScoredLists: @unchecked Sendable {
   let found: [GrowableBuffer<Candidate>]
 

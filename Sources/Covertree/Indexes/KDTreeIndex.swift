@@ -1,22 +1,22 @@
 /// A k-d tree: exact, for few dimensions.
 ///
-/// It is the library's `KDTree`, cut by a rule of the index's own; vectors that came since it was built are compared one by one,
-/// until there are so many that it is built again. In many dimensions without structure queries are compared with
-/// all vectors in batches instead, as a search in a cover tree does.
+/// It is the library's `KDTree`, cut by the index's rule. Vectors added after the build are compared one by one, until there are so many
+/// that the tree is rebuilt. In many dimensions without structure, queries are compared with all vectors in batches instead, as in a
+/// search of a cover tree.
 final class KDTreeIndex: IndexStructure, @unchecked Sendable {
   private let table: VectorTable
-  /// The slots before this one are in the boxes.
+  /// Earlier slots are in the boxes.
   private var covered = 0
   private(set) var boxes: KDTree<Float>?
-  /// For searches that may find all; others have labels of their own.
+  /// For searches that may find all; others have index arrays of their own.
   private var points: SearchPoints<Float>?
   /// The address of the rows when `points` was made.
   private var found: UnsafePointer<Float>?
   private let counters = SearchCounters()
-  /// Of rows that a store lends: where each stands.
+  /// The slots of a store's rows.
   private var storeSlots: Buffer<Int32>?
 
-  /// So many vectors, or this share, wait before the tree is built again.
+  /// The tree is rebuilt for this many vectors, or for this share.
   private static var fewestWaiting: Int { 512 }
   private static var waitingShare: Int { 8 }
 
@@ -34,7 +34,7 @@ final class KDTreeIndex: IndexStructure, @unchecked Sendable {
   }
 
   private func build(_ context: CallContext) throws(CoverTreeError) {
-    // Rows of a store are copied side by side for as long as it takes.
+    // Rows of a store are copied side by side during the build.
     let scratch = try Buffer<Float>(count: table.exact!.source == nil ? 0 : table.count * table.dim)
     let together = table.exact!.points(0..<table.count, into: scratch.base, scratch: scratch.base)
     let built = try boxTree(together, context)
@@ -52,7 +52,7 @@ final class KDTreeIndex: IndexStructure, @unchecked Sendable {
     return try exact.storeSlots(table.count)
   }
 
-  /// Rows, by slot or by where they stand in a store.
+  /// Rows, by slot of the index or of the store.
   private var rows: PointsView<Float> {
     let exact = table.exact!
     return PointsView(base: exact.firstFloats, count: table.count, dim: table.dim, stride: exact.floatStride)
@@ -60,12 +60,12 @@ final class KDTreeIndex: IndexStructure, @unchecked Sendable {
 
   /// Rows move when the table grows.
   private func view() {
-    points = boxes.map { view($0, labels: $0.labels) }
+    points = boxes.map { view($0, indices: $0.indices) }
     found = rows.base
   }
 
-  private func view(_ boxes: KDTree<Float>, labels: Buffer<Int32>) -> SearchPoints<Float> {
-    SearchPoints(boxes, labels: labels, rows: RowsElsewhere(rows: rows, positionOfIndex: storeSlots, owner: table))
+  private func view(_ boxes: KDTree<Float>, indices: Buffer<Int32>) -> SearchPoints<Float> {
+    SearchPoints(boxes, indices: indices, rows: RowsElsewhere(rows: rows, positionOfIndex: storeSlots, owner: table))
   }
 
   func truncate(to first: Int) {
@@ -75,7 +75,7 @@ final class KDTreeIndex: IndexStructure, @unchecked Sendable {
 
   var wantsCompaction: Bool { table.deadCount * 4 > table.count }
 
-  /// Builds new boxes of the living, from a copy of their rows, because the table has not moved these yet.
+  /// Builds new boxes of the living from a copy of their rows, because the table has not moved these yet.
   func compaction(_ map: Buffer<Int32>, context: CallContext) throws(CoverTreeError) -> () -> Void {
     let (exact, dim) = (table.exact!, table.dim)
     let count = table.liveCount
@@ -83,7 +83,7 @@ final class KDTreeIndex: IndexStructure, @unchecked Sendable {
     let rows = try Buffer<Float>(count: count * dim)
     let storeSlots = try exact.source.map { (_) throws(CoverTreeError) in try Buffer<Int32>(count: count) }
     for slot in 0..<map.count where map[slot] >= 0 {
-      // The k-d tree has its rows in float32, which need no scratch.
+      // The table of a k-d tree has float32 rows, which need no scratch.
       exact.decode(slot, into: rows.base + Int(map[slot]) * dim, scratch: rows.base)
       storeSlots?[map[slot]] = Int32(exact.storeSlot(slot))
     }
@@ -127,15 +127,15 @@ final class KDTreeIndex: IndexStructure, @unchecked Sendable {
     }
   }
 
-  /// The points in boxes, with labels of those that may be found; nil where there are none.
+  /// The points in boxes, with the indices of admitted vectors; nil if there are no boxes.
   private func points(_ search: IndexSearch) throws(CoverTreeError) -> SearchPoints<Float>? {
     guard let boxes, let admitted = search.admitted else { return points }
-    let labels = try Buffer<Int32>(count: boxes.labels.count)
-    for position in 0..<labels.count {
-      let label = boxes.labels[position]
-      labels[position] = label == KDTree<Float>.noLabel || admitted[label] == 0 ? KDTree<Float>.noLabel : label
+    let indices = try Buffer<Int32>(count: boxes.indices.count)
+    for position in 0..<indices.count {
+      let index = boxes.indices[position]
+      indices[position] = index == KDTree<Float>.noIndex || admitted[index] == 0 ? KDTree<Float>.noIndex : index
     }
-    return view(boxes, labels: labels)
+    return view(boxes, indices: indices)
   }
 
   func within(_ search: IndexSearch, score: Double) throws(CoverTreeError) -> ScoredLists {
@@ -159,7 +159,7 @@ final class KDTreeIndex: IndexStructure, @unchecked Sendable {
   var comparisons: Int { counters.points.load(ordering: .relaxed) }
 }
 
-/// Neighbours in the boxes merged with those among the vectors behind them, and written.
+/// Merges neighbours in the boxes with those among later vectors, and writes them.
 private struct Tail: NeighborRows {
   let table: VectorTable
   let from: Int
@@ -173,7 +173,7 @@ private struct Tail: NeighborRows {
 
   func write(_ found: SortedNeighbors?, _ row: Int, _ query: UnsafePointer<Float>) throws(CoverTreeError) {
     var nearest = TopK(try TopK.Scratch(k: k), bound: .infinity)
-    for rank in 0..<(found?.count ?? 0) { nearest.insert(found!.squares[rank], Int32(found!.labels[rank])) }
+    for rank in 0..<(found?.count ?? 0) { nearest.insert(found!.squares[rank], Int32(found!.indices[rank])) }
     for slot in from..<table.count where search.admits(Int32(slot)) {
       nearest.insert(squaredEuclidean(query, table.exact!.floats(slot), dim: table.dim), Int32(slot))
     }
@@ -207,14 +207,14 @@ private struct WithinTask: DimensionTask {
 
   /// Walks the boxes for each query.
   ///
-  /// - Returns: with how many points they were compared.
+  /// - Returns: the number of points that queries were compared with.
   private func walk<D: Dimension>(_ rows: Range<Int>, _ dimension: D) throws(CoverTreeError) -> Int {
     let compared = Counter()
     try search.context.forEach(rows.count, grain: points.queriesPerChunk) { (range, _) throws(CoverTreeError) in
       var boxes = try KDTreeSearch(points, dimension: dimension)
       for row in range.lowerBound + rows.lowerBound..<range.upperBound + rows.lowerBound {
-        var collector = RadiusCollector<Float>(found: lists.found[row], worst: score)
-        try boxes.run(search.queries.row(row), into: &collector)
+        var handler = RadiusHandler<Float>(found: lists.found[row], worst: score)
+        try boxes.run(search.queries.row(row), into: &handler)
       }
       counters.add(queries: range.count, points: boxes.pointsCompared, boxes: boxes.boxesCompared)
       compared.add(boxes.pointsCompared)

@@ -1,15 +1,15 @@
-/// Candidates of a query put in order by the scores that decide, ties to the vector that was added first.
+/// Candidates of a query, sorted by the exact scores; ties go to the vector that was added first.
 final class Ranking {
   private let found: GrowableBuffer<Candidate>
   private let serials: UnsafePointer<Int32>
   /// Candidates with larger scores cannot be among the first `k`.
   private var limit = Double.infinity
 
-  /// So many are inserted one by one.
+  /// The most candidates that are sorted by insertion.
   private static var few: Int { 64 }
-  /// So many tell how much scores differ.
+  /// The fewest candidates for an estimate of the difference of scores.
   private static var fewest: Int { 8 }
-  /// So many rows are fetched before they are decided about.
+  /// Rows that are prefetched.
   static var ahead: Int { 3 }
 
   init(_ table: VectorTable) throws(CoverTreeError) {
@@ -30,7 +30,7 @@ final class Ranking {
     try found.append(Candidate(squared: score, index: slot))
   }
 
-  /// Adds a candidate if it can come among the first `k`. Now and then the others are dropped: O(log k) for each that is added.
+  /// Adds a candidate if it can be among the first `k`. From time to time the others are dropped: O(log k) for each one added.
   @inline(__always)
   func add(_ slot: Int32, _ score: Double, first k: Int) throws(CoverTreeError) {
     guard score <= limit else { return }
@@ -41,11 +41,10 @@ final class Ranking {
     limit = found[k - 1].squared
   }
 
-  /// Adds candidates that come in the order of scores near enough to find them by, as far as they can matter: such scores
-  /// and decided ones differ by nearly the same for all, and what they have differed by so far tells what may still come
-  /// among the first `k`.
+  /// Adds candidates in the order of approximate scores, as long as they can matter. Approximate and exact scores differ by nearly the
+  /// same number for all candidates, and the differences so far bound what the next ones can be.
   ///
-  /// - Parameter put: adds a candidate, or the equal vectors that it represents, with the decided score.
+  /// - Parameter put: adds a candidate, or the equal vectors that it represents, with the exact score.
   @inline(__always)
   func add(
     _ count: Int, _ scores: RowScores, _ k: Int, _ candidate: (Int) -> (slot: Int32, score: Float),

@@ -1,10 +1,10 @@
 import CNumerics
 
-/// The rows of a table, whatever they are stored in, for comparison in batches. Positions and labels are slots.
+/// The rows of a table, in any storage, for comparison in batches. Positions and indices are slots.
 final class RowPoints: BruteForcePoints, @unchecked Sendable {
   let count: Int
   let dim: Int
-  let labels: Buffer<Int32>
+  let indices: Buffer<Int32>
   let products: Bool
   let longest: Double
   let coordinates: Int
@@ -16,15 +16,15 @@ final class RowPoints: BruteForcePoints, @unchecked Sendable {
     (count, dim, products) = (table.count, table.dim, table.options.metric.comparesProducts)
     (decisive, self.longest) = (table.decisive, longest)
     coordinates = decisive.coordinates
-    labels = try Buffer(count: count)
-    for slot in 0..<count { labels[slot] = admitted?[slot] == 0 ? KDTree<Float>.noLabel : Int32(slot) }
+    indices = try Buffer(count: count)
+    for slot in 0..<count { indices[slot] = admitted?[slot] == 0 ? KDTree<Float>.noIndex : Int32(slot) }
     memory = try Buffer(count: MemoryLayout<cn_rows>.stride)
     let view = UnsafeMutableRawPointer(memory.base).bindMemory(to: cn_rows.self, capacity: 1)
     view.pointee = decisive.view
     rows = UnsafePointer(view)
   }
 
-  /// The length of the longest vector, where products are compared.
+  /// The length of the longest vector, if products are compared.
   static func longest(_ table: VectorTable, _ context: CallContext) throws(CoverTreeError) -> Double {
     guard table.options.metric.comparesProducts else { return 0 }
     let points = try RowPoints(table, nil, longest: 0)
@@ -69,7 +69,7 @@ final class RowPoints: BruteForcePoints, @unchecked Sendable {
   }
 }
 
-/// Queries with zeros behind them, as the kernels read them.
+/// Queries padded with zeros, as the kernels read them.
 final class PaddedQueries {
   let view: PointsView<Float>
   private let rows: Buffer<Float>

@@ -1,8 +1,8 @@
 import CNumerics
 
-/// A query as the rows of a table are compared with it; a thread's scratch for one after the other.
+/// A query prepared for comparison with the rows of a table; a thread's scratch for one query after the other.
 ///
-/// What the kernels read lies behind pointers of its own: the loops around them then neither check nor count references.
+/// The kernels' arguments are behind pointers of its own, so the loops around them neither check bounds nor count references.
 final class RowQuery {
   private let scanned: VectorRows
   private let decisive: VectorRows
@@ -39,7 +39,7 @@ final class RowQuery {
     scores.query.pointee.offset = 128 &* code.sum
   }
 
-  /// Makes a row of the table the query, as candidates are found among.
+  /// Makes a row of the table the query, in the form in which candidates are found.
   @inline(__always)
   func load(slot: Int) {
     let query = scores.query
@@ -52,7 +52,7 @@ final class RowQuery {
   }
 }
 
-/// The rows of a table and a query, as the kernels see them; it holds while the `RowQuery` lives and the table is not changed.
+/// The rows of a table and a query, in the kernels' form; valid while the `RowQuery` lives and the table is not changed.
 struct RowScores {
   let rows: UnsafePointer<cn_rows>
   fileprivate let decisive: UnsafePointer<cn_rows>
@@ -60,17 +60,17 @@ struct RowScores {
   fileprivate let values: UnsafePointer<Float>
   fileprivate let hasByteProducts: Int32
 
-  /// Scores of rows, near enough to find candidates by.
+  /// Approximate scores of rows, to find candidates.
   @inline(__always)
   func score(_ slots: UnsafePointer<Int32>, _ count: Int, into scores: UnsafeMutablePointer<Float>) {
     cn_scores(rows, query, slots, Int64(count), hasByteProducts, scores)
   }
 
-  /// What scores of rows leave out: the same for all of them.
+  /// The number that approximate scores omit: the same for all rows.
   @inline(__always)
   func omitted(slot: Int) -> Float { rows.pointee.kind == 2 ? rows.pointee.lengths[slot] : 0 }
 
-  /// The score that decides, in float64.
+  /// The exact score, in float64.
   @inline(__always)
   func decided(_ slot: Int32) -> Double { cn_decided_score(decisive, values, Int64(slot)) }
 

@@ -1,11 +1,11 @@
-/// Indexes as files: the sections of `docs/file-format.md`, arrays as they stand in memory.
+/// Indexes as files: the sections of `docs/file-format.md`, with arrays as they are in memory.
 extension VectorIndex {
-  /// Shows the index as a file would have it; searches go on meanwhile, changes wait.
+  /// The image of the index as a file. Searches continue, changes wait.
   public func withImage<Result>(
     context: CallContext, _ body: (FileImage) throws(CoverTreeError) -> Result
   ) throws(CoverTreeError) -> Result {
     while true {
-      // Rows of a store that were removed here need not be there any more when the file is opened.
+      // Removed rows of a store may be missing when the file is opened.
       if store != nil { try forgetDead(context: context) }
       let result = try readWriteLock.reading(context) { () throws(CoverTreeError) -> Result? in
         guard store == nil || table.deadCount == 0 else { return nil }
@@ -23,10 +23,10 @@ extension VectorIndex {
     return FileImage(kind: .index, inputHash: hash, sections: sections)
   }
 
-  /// Opens an index that lies in a file. Checksums are compared, and every number that is used as an offset in memory is
-  /// looked at: O(n), at the speed of reading.
+  /// Opens an index in a file. Checksums are compared, and every number that is used as an offset is checked: O(n), at the speed of
+  /// reading.
   ///
-  /// - Parameter store: in which its vectors stand, the same ones in the same slots; nil for an index that has its own.
+  /// - Parameter store: the store with its vectors in the same slots; nil for an index with own vectors.
   package convenience init(
     _ file: StoredFile, over store: (any RowStore)? = nil, context: CallContext
   ) throws(CoverTreeError) {
@@ -44,13 +44,13 @@ extension VectorIndex {
     self.init(table: table, structure: structure)
   }
 
-  /// Throws where a file does not hold an index with vectors of its own, as far as can be told without reading it.
+  /// Throws unless a file has an index with own vectors, as far as its header shows.
   public static func check(_ file: StoredFile) throws(CoverTreeError) {
     try IndexSettings(file).expect(over: nil, file)
   }
 }
 
-/// What an index is beside its arrays: the section "settings".
+/// The section "settings".
 struct IndexSettings {
   static let count = 21
 
@@ -58,9 +58,9 @@ struct IndexSettings {
   let count: Int
   let nextID: Int64
   let options: IndexOptions
-  /// Whether bytes have been put beside float32; nil where that has not been decided.
+  /// Whether there are bytes in addition to float32; nil if that is not decided.
   let hasBytes: Bool?
-  /// Whether vectors stand in a store.
+  /// Whether vectors are in a store.
   let isPinned: Bool
 
   init(_ table: VectorTable) {
@@ -113,13 +113,13 @@ struct IndexSettings {
     isPinned = settings[11] == 1
   }
 
-  /// Throws where vectors stand in a store and none is given, or the other way round, or it is not such a store.
+  /// Throws if vectors are in a store and none is given, or the reverse, or the store does not fit.
   func expect(over store: (any RowStore)?, _ file: StoredFile) throws(CoverTreeError) {
     guard isPinned == (store != nil) else {
       throw CoverTreeError(
         .invalidArgument,
         isPinned
-          ? "store: the vectors of this index stand in a store; open it over that"
+          ? "store: the vectors of this index are in a store; open it over that"
           : "store: this index has its own vectors")
     }
     guard let store else { return }
@@ -162,7 +162,7 @@ extension VectorTable {
     guard serials.elements.allSatisfy({ $0 >= 0 && $0 < Int32.max }), dead.elements.allSatisfy({ $0 <= 1 }) else {
       throw file.corrupt("section \"serials\" or \"dead\" is out of range")
     }
-    // The ids that are given next are not looked up.
+    // Searches do not look up the next ids.
     let (ids, nextID): (Buffer<Int64>, Int64) = (try file.buffer("ids", rows: count), settings.nextID)
     guard nextID >= 0, nextID == .max || ids.elements.allSatisfy({ $0 < nextID }) else {
       throw file.corrupt("section \"settings\": the next id, \(nextID), does not follow all others")
@@ -204,7 +204,7 @@ extension HNSW {
   }
 }
 
-/// What in a graph says where something is. Searches follow it; changes write to the lists, and give all links other numbers.
+/// The offsets in a graph. Searches follow them; changes write to the lists, and renumber all links.
 private struct PositionsInGraph {
   let twins: Twins
   let m: Int
@@ -218,7 +218,7 @@ private struct PositionsInGraph {
       throw file.corrupt("section \"graph.levels\" is out of range")
     }
     guard try upperListsHaveOneOwner() else {
-      throw file.corrupt("section \"graph.upper_first\": a list belongs to two vectors, or to none")
+      throw file.corrupt("section \"graph.upper_first\": a list belongs to two vectors, or to no vector")
     }
     try context.forEach(levels.count, grain: 1 << 12) { (range, _) throws(CoverTreeError) in
       for slot in range where !leadSomewhere(slot) {
@@ -248,7 +248,7 @@ private struct PositionsInGraph {
     return total == hasOwner.count
   }
 
-  /// Whether the links of a vector lead to nodes on their level, and none follows the end of a list. Twins have no links.
+  /// Whether the links of a vector lead to nodes on their level, and none comes after the end of a list. Twins have no links.
   private func leadSomewhere(_ slot: Int) -> Bool {
     let (level, isNode) = (Int(levels[slot]), twins.isNode(slot))
     guard isNode || level == 0 else { return false }
@@ -274,9 +274,9 @@ extension KDTreeIndex {
     guard let boxes else { return [] }
     return [
       Section("boxes.coordinates", boxes.coordinates.scalars(Float.self), columns: Float.width),
-      Section("boxes.labels", boxes.labels),
+      Section("boxes.labels", boxes.indices),
       Section("boxes.sides", boxes.boxes.scalars(Float.self), columns: Float.width),
-      Section("boxes.smallest_label", boxes.smallestLabel),
+      Section("boxes.smallest_label", boxes.smallestIndex),
     ]
   }
 
@@ -285,23 +285,23 @@ extension KDTreeIndex {
       try self.init(table, nil)
       return
     }
-    let labels: Buffer<Int32> = try file.buffer("boxes.labels")
-    let count = labels.elements.firstIndex(of: KDTree<Float>.noLabel) ?? labels.count
+    let indices: Buffer<Int32> = try file.buffer("boxes.labels")
+    let count = indices.elements.firstIndex(of: KDTree<Float>.noIndex) ?? indices.count
     let seen = try Buffer<UInt8>(count: count, filledWith: 0)
-    func isNew(_ label: Int32) -> Bool {
-      guard label >= 0, label < count, seen[label] == 0 else { return false }
-      seen[label] = 1
+    func isNew(_ index: Int32) -> Bool {
+      guard index >= 0, index < count, seen[index] == 0 else { return false }
+      seen[index] = 1
       return true
     }
-    guard count > 0, count <= table.count, labels.elements[..<count].allSatisfy(isNew),
-      labels.elements[count...].allSatisfy({ $0 == KDTree<Float>.noLabel })
-    else { throw file.corrupt("section \"boxes.labels\": a label is out of range or there twice") }
+    guard count > 0, count <= table.count, indices.elements[..<count].allSatisfy(isNew),
+      indices.elements[count...].allSatisfy({ $0 == KDTree<Float>.noIndex })
+    else { throw file.corrupt("section \"boxes.labels\": an index is out of range or there twice") }
     guard
       let boxes = try KDTree<Float>(
         count: count, dim: table.dim, leafSize: table.options.leafSize,
         coordinates: try file.buffer("boxes.coordinates", of: Float.self, columns: Float.width).vectors(),
-        labels: labels, boxes: try file.buffer("boxes.sides", of: Float.self, columns: Float.width).vectors(),
-        smallestLabel: try file.buffer("boxes.smallest_label"))
+        indices: indices, boxes: try file.buffer("boxes.sides", of: Float.self, columns: Float.width).vectors(),
+        smallestIndex: try file.buffer("boxes.smallest_label"))
     else { throw file.corrupt("its boxes are not those of \(count) points") }
     try self.init(table, boxes)
   }
@@ -324,7 +324,7 @@ extension LSH {
     guard middles.elements.allSatisfy(\.isFinite), longest[0] >= 0, longest[0].isFinite else {
       throw file.corrupt("section \"planes.middles\" or \"planes.longest\" is out of range")
     }
-    planes.place(middles: middles, longest: longest[0])
+    planes.setMiddles(middles: middles, longest: longest[0])
     try hashes.read(file, count: table.count, context: context)
   }
 }

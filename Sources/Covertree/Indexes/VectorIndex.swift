@@ -1,6 +1,6 @@
-/// Vectors with ids, and a structure that finds the nearest of them: the door to the four kinds of index.
+/// Vectors with ids, and a structure that finds the nearest of them: the interface of the four kinds of index.
 ///
-/// Searches run in parallel with each other, changes exclude everything else. A change that fails leaves the index as it was.
+/// Searches run in parallel with each other; changes exclude everything else. A change that fails leaves the index unchanged.
 public final class VectorIndex: @unchecked Sendable {
   public let dim: Int
   public let options: IndexOptions
@@ -12,7 +12,7 @@ public final class VectorIndex: @unchecked Sendable {
     try self.init(dim, options, nil)
   }
 
-  /// An index that reads its vectors in place: it holds their slots. Where something smaller is stored beside them, they rank.
+  /// An index that reads its vectors in a store, and pins their slots. It ranks by these if it also stores a smaller form.
   package convenience init(over store: any RowStore, options: IndexOptions) throws(CoverTreeError) {
     var options = options
     options.reranks = options.storage != .float32
@@ -40,14 +40,14 @@ public final class VectorIndex: @unchecked Sendable {
     }
   }
 
-  /// The store that its vectors stand in.
+  /// The store of its vectors.
   var store: (any RowStore)? { table.exact?.source?.store }
 
   // MARK: Changes
 
-  /// Adds vectors; nil gives them the numbers that follow the largest id so far. An id that is there is an error.
+  /// Adds vectors; nil assigns the numbers after the largest id so far. An existing id is an error.
   ///
-  /// - Returns: the first of the ids, where they are given here.
+  /// - Returns: the first of the ids, if they are assigned here.
   public func add(
     _ vectors: NewVectors, ids: UnsafeBufferPointer<Int64>?, context: CallContext
   ) throws(CoverTreeError) -> Int64 {
@@ -69,12 +69,12 @@ public final class VectorIndex: @unchecked Sendable {
     } catch {
       structure.truncate(to: first)
       table.truncate(to: first, nextID: nextID)
-      if !wasJudged { table.judgeAgain() }  // the new vectors had a part in it
+      if !wasJudged { table.judgeAgain() }  // the new vectors were part of it
       throw error
     }
   }
 
-  /// Takes vectors out. An id that is not there, or named twice, is an error, and nothing is taken out.
+  /// Removes vectors. An unknown or repeated id is an error, and then nothing is removed.
   public func remove(_ ids: UnsafeBufferPointer<Int64>, context: CallContext) throws(CoverTreeError) {
     try change(context) { () throws(CoverTreeError) in
       try table.kill(table.slots(of: ids))
@@ -82,7 +82,7 @@ public final class VectorIndex: @unchecked Sendable {
     }
   }
 
-  /// Gives ids that are there other vectors.
+  /// Replaces the vectors of existing ids.
   public func update(
     _ vectors: NewVectors, ids: UnsafeBufferPointer<Int64>, context: CallContext
   ) throws(CoverTreeError) {
@@ -100,13 +100,13 @@ public final class VectorIndex: @unchecked Sendable {
     }
   }
 
-  /// Forgets the dead, when there are enough of them.
+  /// Compacts the index if there are enough dead vectors.
   private func tidy(_ context: CallContext) {
-    // The vectors are removed already, so the caller cannot stop this. If there is no memory for it, the dead stay until a later change.
+    // The vectors are removed already, so the caller cannot stop this. Without memory for it, the dead stay until a later change.
     if structure.wantsCompaction { try? compact(CallContext(threads: context.threads)) }
   }
 
-  /// Forgets the dead, or does nothing.
+  /// Removes the dead, or does nothing.
   private func compact(_ context: CallContext) throws(CoverTreeError) {
     guard table.deadCount > 0 else { return }
     let plan = try table.compaction()
@@ -115,7 +115,7 @@ public final class VectorIndex: @unchecked Sendable {
     follow()
   }
 
-  /// Forgets the dead, however few.
+  /// Removes the dead, however few.
   func forgetDead(context: CallContext) throws(CoverTreeError) {
     try change(context) { () throws(CoverTreeError) in try compact(context) }
   }
@@ -127,7 +127,7 @@ public final class VectorIndex: @unchecked Sendable {
     }
   }
 
-  /// Makes the structure anew from the vectors that there are.
+  /// Rebuilds the structure from the vectors.
   public func rebuild(context: CallContext) throws(CoverTreeError) {
     try change(context) { () throws(CoverTreeError) in
       try compact(context)
@@ -145,10 +145,10 @@ public final class VectorIndex: @unchecked Sendable {
     }
   }
 
-  /// Whether the kind of index finds candidates first.
+  /// Whether this kind of index finds candidates first.
   private var usesBytes: Bool { options.kind == .hnsw || options.kind == .lsh }
 
-  /// Puts near vectors near in memory, where the kind of index has a use for it.
+  /// Moves near vectors together in memory, if the kind of index profits.
   public func optimize(context: CallContext) throws(CoverTreeError) {
     try change(context) { () throws(CoverTreeError) in
       try compact(context)
@@ -173,8 +173,8 @@ public final class VectorIndex: @unchecked Sendable {
   /// The `k` nearest vectors of each query, by distance and then by the order in which they were added.
   ///
   /// - Parameters:
-  ///   - ids: `queries x k`; -1 where there are fewer than `k`.
-  ///   - distances: `queries x k`; infinity there. nil where they are not wanted.
+  ///   - ids: `queries x k`; -1 if there are fewer than `k`.
+  ///   - distances: `queries x k`; infinity there. nil if they are not wanted.
   public func nearest(
     _ queries: PointsView<Float>, k: Int, options: IndexSearchOptions, context: CallContext,
     ids: UnsafeMutablePointer<Int64>, distances: UnsafeMutablePointer<Float>?
@@ -229,9 +229,9 @@ public final class VectorIndex: @unchecked Sendable {
     }
   }
 
-  // MARK: What is in it
+  // MARK: Contents
 
-  /// Writes the vectors of some ids as they are kept, one row after the other.
+  /// Writes the stored vectors of some ids, one row after the other.
   public func get(
     _ ids: UnsafeBufferPointer<Int64>, into vectors: UnsafeMutablePointer<Float>
   ) throws(CoverTreeError) {
@@ -246,7 +246,7 @@ public final class VectorIndex: @unchecked Sendable {
     }
   }
 
-  /// 1 for each id that is there.
+  /// 1 for each existing id.
   public func contains(
     _ ids: UnsafeBufferPointer<Int64>, into flags: UnsafeMutablePointer<UInt8>
   ) throws(CoverTreeError) {
@@ -255,7 +255,7 @@ public final class VectorIndex: @unchecked Sendable {
     }
   }
 
-  /// All ids, in the order in which their vectors were added. `.busy` where there are not `count` of them.
+  /// All ids, in the order in which their vectors were added. `.busy` if there are not `count` of them.
   public func ids(count: Int, into ids: UnsafeMutablePointer<Int64>) throws(CoverTreeError) {
     try readWriteLock.reading(CallContext()) { () throws(CoverTreeError) in
       guard count == table.liveCount else {

@@ -1,9 +1,8 @@
-/// The Cholesky factor of a positive definite matrix, `A = L L^T`, kept as the triangular solve reads it: strips of 8
-/// rows, column by column inside a strip.
+/// The Cholesky factor of a positive definite matrix, `A = L L^T`, in the layout of the triangular solve: strips of 8 rows, column by
+/// column inside a strip.
 ///
-/// Rows are filled up to whole strips with those of a unit matrix, so that solving leaves zeros there.
-/// Left-looking by panels of 16 columns: each is solved against the factor so far, as any other panel is (Golub and
-/// Van Loan, "Matrix Computations", 4.2). O(n^3 / 3).
+/// Rows are padded to whole strips with those of a unit matrix, so solving leaves zeros there. Left-looking by panels of 16 columns: each
+/// is solved against the factor so far, like any other panel (Golub and Van Loan, "Matrix Computations", 4.2). O(n^3 / 3).
 final class CholeskyFactor: @unchecked Sendable {
   let count: Int
   /// `count` rounded up to whole strips.
@@ -15,7 +14,7 @@ final class CholeskyFactor: @unchecked Sendable {
   /// - Parameters:
   ///   - matrix: its lower triangle, row-major, `stride` from row to row.
   ///   - added: to the diagonal.
-  /// - Returns: nil where the matrix is not positive definite.
+  /// - Returns: nil if the matrix is not positive definite.
   init?(
     _ matrix: UnsafePointer<Double>, count: Int, stride: Int, added: Double, context: CallContext
   ) throws(CoverTreeError) {
@@ -58,7 +57,7 @@ final class CholeskyFactor: @unchecked Sendable {
     for row in count..<paddedCount { self[row, row] = 1 }
   }
 
-  /// A factor that is known: `lower[row, column]` for `column <= row < count`.
+  /// A known factor: `lower[row, column]` for `column <= row < count`.
   init(count: Int, lower: (_ row: Int, _ column: Int) -> Double) throws(CoverTreeError) {
     self.count = count
     paddedCount = (count + tileRows - 1) / tileRows * tileRows
@@ -69,14 +68,14 @@ final class CholeskyFactor: @unchecked Sendable {
     for row in count..<paddedCount { self[row, row] = 1 }
   }
 
-  /// A factor whose strips are there already.
+  /// A factor in known strips.
   init(count: Int, strips: Buffer<Double>) {
     self.count = count
     paddedCount = (count + tileRows - 1) / tileRows * tileRows
     self.strips = strips
   }
 
-  /// Numbers that the strips of a factor take.
+  /// The number of elements in the strips of a factor.
   static func stripElements(_ count: Int) -> Int { offset(ofStrip: (count + tileRows - 1) / tileRows) }
 
   private static func offset(ofStrip strip: Int) -> Int { tileRows * tileRows * (strip * (strip + 1) / 2) }
@@ -121,7 +120,7 @@ final class CholeskyFactor: @unchecked Sendable {
     }
   }
 
-  /// `L^-1`, its rows in panels, `paddedCount` columns; zeros in what fills up the last panel.
+  /// `L^-1`, its rows in panels with `paddedCount` columns; the padding of the last panel is 0.
   func inverse() throws(CoverTreeError) -> Panels<Double> {
     let width = Self.panel
     let result = try Panels<Double>(rows: paddedCount, columns: paddedCount)

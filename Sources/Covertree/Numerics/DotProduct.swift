@@ -1,5 +1,5 @@
-/// The inner product of two vectors whose length is a multiple of 8: the value by which every exact decision about a
-/// pair is made, so its order of summation is the same everywhere.
+/// The inner product of two vectors whose length is a multiple of 8. Every exact decision about a pair uses this value, so its order of
+/// summation is the same everywhere.
 @inline(__always)
 func dot(_ a: UnsafePointer<Double>, _ b: UnsafePointer<Double>, count: Int) -> Double {
   let x = UnsafeRawPointer(a).assumingMemoryBound(to: SIMD8<Double>.self)

@@ -1,7 +1,7 @@
 import CNumerics
 
-/// An open-addressing hash table with linear probing, at most half full: from 64-bit hashes to numbers below 2^31. The objects that are
-/// numbered are stored elsewhere; the caller compares them.
+/// An open-addressing hash table with linear probing, at most half full: from 64-bit hashes to numbers below 2^31. The numbered objects
+/// are stored elsewhere; the caller compares them.
 @usableFromInline
 package final class HashIndex {
   @inlinable
@@ -30,7 +30,7 @@ package final class HashIndex {
   @inline(__always)
   private func entry(_ hash: UInt64, _ number: Int) -> UInt64 { hash & 0xFFFF_FFFF_0000_0000 | UInt64(number + 1) }
 
-  /// The number that was put in for a hash, where `matches` says that it is the one.
+  /// The number that was inserted for a hash and that `matches` accepts.
   @inlinable @inline(__always)
   package func number(of hash: UInt64, matches: (Int) -> Bool) -> Int? {
     let (base, mask) = (entries.base, mask)
@@ -45,11 +45,11 @@ package final class HashIndex {
     return nil
   }
 
-  /// Fetches where the search for a hash begins.
+  /// Prefetches the start of the search for a hash.
   @inlinable @inline(__always)
   package func prefetch(_ hash: UInt64) { cn_prefetch(entries.base + (Int(hash >> 32) & mask), 1) }
 
-  /// Makes room for so many more, so that putting them in cannot fail.
+  /// Reserves memory for `more` entries, so that inserting them cannot fail.
   package func reserve(_ more: Int) throws(CoverTreeError) {
     let wanted = 2 * (count + more)
     guard wanted > entries.count else { return }
@@ -69,7 +69,7 @@ package final class HashIndex {
     entries.base[bucket] = entry
   }
 
-  /// Takes out what is there; those after it move up, so that no search ends too early.
+  /// Removes an entry; later ones move up, so that no search ends too early.
   package func remove(_ hash: UInt64, _ number: Int) {
     let gone = entry(hash, number)
     var gap = home(gone)
@@ -86,13 +86,13 @@ package final class HashIndex {
     count -= 1
   }
 
-  /// Takes everything out, and keeps the room.
+  /// Removes all entries, and keeps the memory.
   func removeAll() {
     entries.base.update(repeating: Self.empty, count: entries.count)
     count = 0
   }
 
-  /// Makes room for so many in all.
+  /// Reserves memory for `wanted` entries in all.
   package func reserve(all wanted: Int) throws(CoverTreeError) { try reserve(max(0, wanted - count)) }
 
   package var byteCount: Int { entries.byteCount }

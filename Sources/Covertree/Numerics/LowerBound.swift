@@ -1,4 +1,4 @@
-/// How many of ascending numbers are below a bound: where the first one that is not would be.
+/// The number of ascending numbers below a bound: the position of the first one that is not.
 @inline(__always)
 func lowerBound(of bound: Int32, in numbers: UnsafePointer<Int32>, _ count: Int) -> Int {
   var (low, high) = (0, count)

@@ -1,23 +1,23 @@
 import CNumerics
 
-/// Rows of the left side that one tile takes.
+/// Rows of the left side of a tile.
 let tileRows = 8
 
-/// Columns that are summed before they are added to the result: what of a right panel stays in the first cache, and
-/// few enough that rounding errors of float32 stay small.
+/// Columns that are summed before they are added to the result. This part of a right panel stays in the first-level cache, and rounding
+/// errors of float32 stay small.
 let depthOfTile = 128
 
-/// How many roundings a sum over `depth` columns may collect in `multiply`, for its error bound.
+/// The most roundings of a sum over `depth` columns in `multiply`, for its error bound.
 func roundings(inProductOf depth: Int) -> Int { min(depth, depthOfTile) + (depth + depthOfTile - 1) / depthOfTile }
 
 /// `result[i, j] = left[i] . right[j]`: the product of one matrix with the transpose of another.
 ///
-/// A tile of 8 rows by 2 vectors is kept in 16 registers, or a part of it that fits; each column of a whole one costs 2 loads, 8 broadcasts
-/// and 16 fused multiply-adds (Goto and van de Geijn, 2008).
+/// A tile of 8 rows by 2 vectors, or a part of it that fits, is kept in 16 registers. Each column of a whole one costs 2 loads, 8
+/// broadcasts and 16 fused multiply-adds (Goto and van de Geijn, 2008).
 ///
 /// - Parameters:
 ///   - rows: of the left side, from 0; they are rounded up to whole tiles.
-///   - columns: how many rows of the right side a tile of the left side that begins at a row needs.
+///   - columns: the number of rows of the right side for the tile of the left side that begins at a row.
 ///   - result: row-major; `stride` is a multiple of a panel's rows, and there is room for whole tiles.
 @inline(__always)
 func multiply<S: Scalar>(
@@ -72,7 +72,7 @@ func multiplyTile<S: Scalar>(
     into: result, stride: stride, adding: adding)
 }
 
-/// The same where the two vectors of a column do not stand side by side.
+/// As above, if the two vectors of a column are not side by side.
 ///
 /// - Parameter vectorStride: from one column of the right side to the next.
 @inline(__always)
@@ -115,7 +115,7 @@ func multiplyTile<S: Scalar>(
   }
 }
 
-/// The same for the first vector of columns alone, where the second one is of no use.
+/// As above, for the first vector of columns alone.
 @inline(__always)
 func multiplyNarrowTile<S: Scalar>(
   _ left: UnsafePointer<S>, rowStride: Int, columnStride: Int, _ right: UnsafePointer<S.Lanes>, depth: Int,
@@ -135,7 +135,7 @@ func multiplyNarrowTile<S: Scalar>(
     right, vectorStride: 2, depth: depth, into: result, stride: stride, adding: false)
 }
 
-/// The sums of a part of a tile, 4 rows by one vector. If a vector is two registers, of which there are 16, they take 8. The sums of a whole
+/// The sums of a part of a tile, 4 rows by one vector. If a vector is two registers, they fit 8 of the 16 registers. The sums of a whole
 /// tile would be written to memory and read again with each column, at a third of the speed.
 @inline(__always)
 private func zerosOfPart<S: Scalar>(_: S.Type) -> InlineArray<4, S.Lanes> {
@@ -144,7 +144,7 @@ private func zerosOfPart<S: Scalar>(_: S.Type) -> InlineArray<4, S.Lanes> {
 
 /// A part of a tile: some rows by one vector.
 ///
-/// - Parameter zeros: as many as there are rows.
+/// - Parameter zeros: one for each row.
 @inline(__always)
 private func multiplyPart<S: Scalar, let rows: Int>(
   _ zeros: InlineArray<rows, S.Lanes>, _ left: UnsafePointer<S>, rowStride: Int, columnStride: Int,

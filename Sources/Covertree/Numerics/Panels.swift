@@ -1,8 +1,8 @@
-/// Rows of a matrix as the multiplication tile reads them: in *panels* of two vectors' worth of rows, column by column
-/// inside a panel, so that one load gives one column of a vector of rows.
+/// Rows of a matrix in the layout of the product's tiles: *panels* of two vectors' worth of rows, column by column inside a panel, so one
+/// load gives one column of a vector of rows.
 ///
-/// Element `(row, column)` is at `(row / panelRows * columns + column) * panelRows + row % panelRows`. One form serves
-/// both sides of a product: the right side is loaded by vectors, the left side by single elements.
+/// Element `(row, column)` is at `(row / panelRows * columns + column) * panelRows + row % panelRows`. Both sides of a product have this
+/// layout: the right side is loaded by vectors, the left side by single elements.
 struct PanelView<S: Scalar>: @unchecked Sendable {
   let base: UnsafeMutablePointer<S>
   let columns: Int
@@ -10,7 +10,7 @@ struct PanelView<S: Scalar>: @unchecked Sendable {
   /// Rows of one panel.
   @inline(__always) static var panelRows: Int { 2 &* S.width }
 
-  /// The first column of a row; the next one is `panelRows` further.
+  /// The first column of a row; the next column is `panelRows` further.
   @inline(__always)
   func row(_ index: Int) -> UnsafeMutablePointer<S> {
     let width = Self.panelRows
@@ -18,13 +18,13 @@ struct PanelView<S: Scalar>: @unchecked Sendable {
     return base + panel &* columns &* width + index % width
   }
 
-  /// The panels from a row on, which begins one.
+  /// The panels from a row on, which is the first of a panel.
   @inline(__always)
   func from(row: Int) -> PanelView { PanelView(base: base + row &* columns, columns: columns) }
 
-  /// Packs `count` rows, times a factor, and zeros in the rest of their last panel.
+  /// Packs `count` rows, times a factor, and pads their last panel with zeros.
   ///
-  /// Eight rows at a time, column by column: whole vectors are written, and what is read stays in the first cache.
+  /// Eight rows at a time, column by column: whole vectors are written, and the rows stay in the first-level cache.
   @inline(__always)
   func pack(_ count: Int, times factor: Double = 1, _ source: (Int) -> UnsafePointer<Double>) {
     let width = Self.panelRows
@@ -45,7 +45,7 @@ struct PanelView<S: Scalar>: @unchecked Sendable {
     }
   }
 
-  /// `rows` filled up to whole panels.
+  /// `rows` rounded up to whole panels.
   @inline(__always)
   private func roundedUp(_ rows: Int) -> Int { (rows &+ Self.panelRows &- 1) / Self.panelRows &* Self.panelRows }
 }
@@ -56,14 +56,14 @@ final class Panels<S: Scalar>: @unchecked Sendable {
   let elements: Buffer<S>
   let view: PanelView<S>
 
-  /// - Parameter rows: they are rounded up to whole panels.
+  /// - Parameter rows: rounded up to whole panels.
   init(rows: Int, columns: Int) throws(CoverTreeError) {
     let width = PanelView<S>.panelRows
     elements = try Buffer(count: (rows + width - 1) / width * width * columns)
     view = PanelView(base: elements.base, columns: columns)
   }
 
-  /// Panels that are there already.
+  /// Panels of known elements.
   init(_ elements: Buffer<S>, columns: Int) {
     self.elements = elements
     view = PanelView(base: elements.base, columns: columns)

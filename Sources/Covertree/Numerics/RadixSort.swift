@@ -1,10 +1,10 @@
 /// Bits of a key that one pass of `sortedOrder` sorts by.
 let bitsPerSortingPass = 11
 
-/// The permutation that sorts 64-bit keys, equal keys in their old order: `result[rank] = index`.
+/// The permutation that sorts 64-bit keys, with equal keys in their old order: `result[rank] = index`.
 ///
-/// Least significant digit first, `bitsPerSortingPass` a pass, passes in which all keys agree left out; O(n) per pass, in parallel
-/// by up to 64 blocks.
+/// Least significant digit first, `bitsPerSortingPass` per pass, without passes in which all keys agree. O(n) per pass, in parallel by up
+/// to 64 blocks.
 func sortedOrder(ofKeys keys: Buffer<UInt64>, context: CallContext) throws(CoverTreeError) -> Buffer<Int32> {
   let count = keys.count
   let digits = bitsPerSortingPass
@@ -18,7 +18,7 @@ func sortedOrder(ofKeys keys: Buffer<UInt64>, context: CallContext) throws(Cover
     all &= key
     any |= key
   }
-  // A pass reads the keys as they came, in the order of their indices, or what the pass before it wrote.
+  // The first pass reads the keys in the order of their indices, every later one the result of the last.
   typealias Sorted = (keys: Buffer<UInt64>, order: Buffer<Int32>)
   var (from, to): (Sorted?, Sorted?) = (nil, nil)
   let starts = try Buffer<Int32>(count: max(1, blocks) * radix)

@@ -1,9 +1,9 @@
 import CNumerics
 
-/// What the records of points have to do with their coordinates, by type.
+/// Operations on the records of points, by coordinate type.
 public protocol RecordScalar {
-  /// Extends sides by records of `size` bytes that begin with 3, 4, 8 or 16 coordinates. Up to 4 or, if there are more,
-  /// a power of two of them are read at each.
+  /// Extends sides by records of `size` bytes that begin with 3, 4, 8 or 16 coordinates. At each, up to 4 or a power of two of them are
+  /// read.
   static func extend(
     _ low: UnsafeMutablePointer<Self>, _ high: UnsafeMutablePointer<Self>, _ records: UnsafeRawPointer, _ count: Int,
     _ size: Int, _ dim: Int)
@@ -19,7 +19,7 @@ public protocol RecordScalar {
     _ rows: UnsafeMutablePointer<Int32>, _ count: Int, column: UnsafePointer<Self>, _ stride: Int, below pivot: Self,
     _ aside: UnsafeMutableRawPointer
   ) -> Int
-  /// The key of a rank among at most `comparedKeys`; there is room for a vector behind them.
+  /// The key of a rank among at most `comparedKeys`; there is room for a vector after them.
   static func ranked(_ keys: UnsafeMutablePointer<Self>, _ count: Int, _ rank: Int) -> Self
 }
 

@@ -1,8 +1,8 @@
 import CNumerics
 
-/// A coordinate type, with the 512-bit vector of it that the kernels work on.
+/// A coordinate type, with the kernels' 512-bit vector of it.
 ///
-/// On narrower machines the compiler cuts such a vector into halves or quarters; the source stays one.
+/// On narrower machines the compiler divides such a vector into halves or quarters; the source is the same.
 public protocol Scalar: BinaryFloatingPoint, SIMDScalar, RecordScalar, Codable, Sendable, BitwiseCopyable {
   associatedtype Lanes: SIMD, BitwiseCopyable where Lanes.Scalar == Self
   /// A number of a point for each lane.
@@ -11,7 +11,7 @@ public protocol Scalar: BinaryFloatingPoint, SIMDScalar, RecordScalar, Codable, 
   /// The largest coordinate whose squared differences stay finite in float64, with room for a sum over dimensions.
   static var coordinateLimit: Double { get }
 
-  /// Bit `i` is set where `a[i] <= b[i]`.
+  /// Bit `i` is set if `a[i] <= b[i]`.
   static func maskLessOrEqual(_ a: Lanes, _ b: Lanes) -> UInt32
   /// `a * b + c` per lane.
   static func multiplyAdd(_ a: Lanes, _ b: Lanes, _ c: Lanes) -> Lanes
@@ -22,15 +22,15 @@ public protocol Scalar: BinaryFloatingPoint, SIMDScalar, RecordScalar, Codable, 
   /// Stores the lanes whose bit is set, one after the other. There is room for all lanes; those after the packed ones are unspecified.
   static func store(_ lanes: Lanes, _ mask: UInt32, packedTo target: UnsafeMutablePointer<Self>)
   static func store(_ positions: Positions, _ mask: UInt32, packedTo target: UnsafeMutablePointer<Int32>)
-  /// Bit `i` is set where `labels[i]` is below a number and not another; `labels` is aligned for as many as lanes.
-  static func maskAdmitted(_ labels: UnsafePointer<Int32>, below: Int32, except: Int32) -> UInt32
-  /// Of each lane, how many of the numbers are less.
+  /// Bit `i` is set if `indices[i]` is below `below` and not `except`; `indices` is aligned for a vector.
+  static func maskAdmitted(_ indices: UnsafePointer<Int32>, below: Int32, except: Int32) -> UInt32
+  /// Of each lane: the number of smaller numbers.
   static func ranks(_ lanes: Lanes, among numbers: UnsafePointer<Self>, _ count: Int) -> Positions
-  /// Each lane's distance where a label is below the lane's number and not the other one, infinity elsewhere.
-  static func admitted(_ distances: Lanes, _ label: Int32, below: Positions, except: Positions) -> Lanes
+  /// Each lane's distance if an index is below the lane's `below` and not its `except`; otherwise infinity.
+  static func admitted(_ distances: Lanes, _ index: Int32, below: Positions, except: Positions) -> Lanes
   /// A distance in one lane, infinity in the others.
   static func inLane(_ lane: Int, _ distance: Self) -> Lanes
-  /// A position in lanes where `a < b`, and what `others` have elsewhere.
+  /// A position in lanes with `a < b`, and that of `others` elsewhere.
   static func position(_ position: Int32, whereLess a: Lanes, _ b: Lanes, _ others: Positions) -> Positions
   /// The lanes moved up by one; the last lane of `below` comes first.
   static func up(_ below: Lanes, _ lanes: Lanes) -> Lanes
@@ -73,16 +73,16 @@ extension Float: Scalar {
   @inline(__always)
   public static func up(_ below: Lanes, _ lanes: Lanes) -> Lanes { cn_f32x16_up(below, lanes) }
   @inline(__always)
-  public static func maskAdmitted(_ labels: UnsafePointer<Int32>, below: Int32, except: Int32) -> UInt32 {
-    cn_i32x16_mask_admitted(UnsafeRawPointer(labels).load(as: SIMD16<Int32>.self), below, except)
+  public static func maskAdmitted(_ indices: UnsafePointer<Int32>, below: Int32, except: Int32) -> UInt32 {
+    cn_i32x16_mask_admitted(UnsafeRawPointer(indices).load(as: SIMD16<Int32>.self), below, except)
   }
   @inline(__always)
   public static func ranks(_ lanes: Lanes, among numbers: UnsafePointer<Self>, _ count: Int) -> Positions {
     cn_f32x16_ranks(lanes, numbers, Int64(count))
   }
   @inline(__always)
-  public static func admitted(_ distances: Lanes, _ label: Int32, below: Positions, except: Positions) -> Lanes {
-    cn_f32x16_admitted(distances, label, below, except)
+  public static func admitted(_ distances: Lanes, _ index: Int32, below: Positions, except: Positions) -> Lanes {
+    cn_f32x16_admitted(distances, index, below, except)
   }
   @inline(__always)
   public static func inLane(_ lane: Int, _ distance: Float) -> Lanes {
@@ -134,16 +134,16 @@ extension Double: Scalar {
   @inline(__always)
   public static func up(_ below: Lanes, _ lanes: Lanes) -> Lanes { cn_f64x8_up(below, lanes) }
   @inline(__always)
-  public static func maskAdmitted(_ labels: UnsafePointer<Int32>, below: Int32, except: Int32) -> UInt32 {
-    cn_i32x8_mask_admitted(UnsafeRawPointer(labels).load(as: SIMD8<Int32>.self), below, except)
+  public static func maskAdmitted(_ indices: UnsafePointer<Int32>, below: Int32, except: Int32) -> UInt32 {
+    cn_i32x8_mask_admitted(UnsafeRawPointer(indices).load(as: SIMD8<Int32>.self), below, except)
   }
   @inline(__always)
   public static func ranks(_ lanes: Lanes, among numbers: UnsafePointer<Self>, _ count: Int) -> Positions {
     cn_f64x8_ranks(lanes, numbers, Int64(count))
   }
   @inline(__always)
-  public static func admitted(_ distances: Lanes, _ label: Int32, below: Positions, except: Positions) -> Lanes {
-    cn_f64x8_admitted(distances, label, below, except)
+  public static func admitted(_ distances: Lanes, _ index: Int32, below: Positions, except: Positions) -> Lanes {
+    cn_f64x8_admitted(distances, index, below, except)
   }
   @inline(__always)
   public static func inLane(_ lane: Int, _ distance: Double) -> Lanes {
@@ -164,11 +164,11 @@ extension Double: Scalar {
 }
 
 extension Buffer where Element: SIMD, Element.Scalar: BitwiseCopyable {
-  /// The same memory, scalar by scalar.
+  /// The same memory, by scalars.
   func scalars<S: Scalar>(_: S.Type) -> Buffer<S> { reinterpreted() }
 }
 
 extension Buffer where Element: Scalar {
-  /// The same memory, vector by vector.
+  /// The same memory, by vectors.
   func vectors() -> Buffer<Element.Lanes> { reinterpreted() }
 }

@@ -2,47 +2,48 @@
 ///
 /// A score is the squared distance in float64. Below a distance of 2^-480 a square loses digits to underflow. There the score is a
 /// negative number instead, whose bits encode the square of `2^600` times the distance, so that a smaller distance has a smaller score.
-/// Two different distances never have the same score, and a search compares nothing else. Only float64 coordinates can
+/// Two different distances never have the same score, and a search compares nothing else. Only float64 coordinates can be so near to each
+/// other: between float32 points the score is always the square.
 /// be so near to each other: between float32 points the score is always the square.
 enum Score {
   /// Squared distances below this have lost digits to underflow.
   static let leastSquare = 0x1p-960
   /// The distance that has this square.
   private static let leastDistance = 0x1p-480
-  /// What small differences are multiplied by before they are squared.
+  /// The factor of small differences before they are squared.
   static let magnification = 0x1p600
-  /// Squares of magnified distances other than zero are above the first and below the second of these.
+  /// Squares of magnified distances except 0 are between these two.
   private static let belowMagnified = 0x1p-950
   private static let mostMagnified = 0x1p240
   /// The score of a distance of zero between float64 points: the least of all.
   static let ofZero = -0x1p300
 
-  /// Whether a score stands for a distance of zero.
+  /// Whether a score is that of a distance of zero.
   @inline(__always)
   static func isZero(_ score: Double) -> Bool { score == 0 || score == ofZero }
 
   /// The score of a distance below 2^-480, from the square of the magnified one.
   @inline(__always)
   static func ofMagnified(square: Double) -> Double {
-    // Negative numbers are the smaller, the larger their bits.
+    // Of negative numbers the smaller ones have larger bits.
     -Double(bitPattern: (-ofZero).bitPattern - (square < mostMagnified ? square : mostMagnified.nextDown).bitPattern)
   }
 
-  /// The square that a negative score was made from.
+  /// The square that a negative score encodes.
   @inline(__always)
   static func magnifiedSquare(_ score: Double) -> Double {
-    // A limit may be less than every score.
+    // A limit may be below every score.
     guard score > ofZero else { return 0 }
     return Double(bitPattern: (-ofZero).bitPattern - (-score).bitPattern)
   }
 
-  /// The distance that a score stands for.
+  /// The distance of a score.
   @inline(__always)
   static func distance(_ score: Double) -> Double {
     score >= 0 ? score.squareRoot() : magnifiedSquare(score).squareRoot() / magnification
   }
 
-  /// A score as callers see it: at least 0, and 0 for a distance of zero. Between 0 and the least square there is room for the square of a
+  /// The score that callers get: at least 0, and 0 for a distance of zero. Between 0 and the least square it has the square of a
   /// magnified distance without its last five bits.
   @inline(__always)
   static func reported(_ score: Double) -> Double {
@@ -56,7 +57,7 @@ enum Score {
   static func largest(reportedWithin limit: Double) -> Double {
     if limit >= leastSquare { return limit }
     if limit < 0 { return -.infinity }
-    // The sum makes a zero of the other sign 0.
+    // The sum turns -0 into 0.
     let bits = (limit + 0).bitPattern
     let most = (mostMagnified.bitPattern - belowMagnified.bitPattern) >> 5
     return ofMagnified(
@@ -72,7 +73,7 @@ enum Score {
       while square < .infinity && square.nextUp.squareRoot() <= distance { square = square.nextUp }
       return square
     }
-    // Below the least normal number a distance is rounded when it is made smaller again.
+    // Below the least normal number a distance is rounded when it is scaled back.
     var magnified = (distance * magnification + distance.nextUp * magnification) / 2
     while magnified / magnification > distance { magnified = magnified.nextDown }
     var square = magnified * magnified
@@ -83,7 +84,7 @@ enum Score {
 }
 
 extension Scalar {
-  /// The largest number that is at most `limit`, or is at most `limit` after it was rounded to this type, as results are.
+  /// The largest number that is at most `limit`, or rounds to at most `limit` in this type, as results do.
   static func largestReported(within limit: Double) -> Double {
     guard self == Float.self, limit < .infinity else { return limit }
     var below = Self(limit)
@@ -98,8 +99,7 @@ extension Scalar {
     return max(limit, Double(Self(middle)) > limit ? middle.nextDown : middle)
   }
 
-  /// The largest score that counts as within a distance, inclusive: the point's distance is at most that, or is so after it was rounded
-  /// to this type.
+  /// The largest score within a distance, inclusive: the point's distance is at most that, or rounds to at most that in this type.
   static func largestScore(withinDistance distance: Double) -> Double {
     let score = Score.largest(withinDistance: largestReported(within: distance))
     return self == Float.self ? max(score, 0) : score

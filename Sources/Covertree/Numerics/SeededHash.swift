@@ -1,14 +1,14 @@
 import CNumerics
 
-/// A 64-bit hash of vectors of one dimension, by their bits, with the two zeros as one.
+/// A 64-bit hash of vectors of one dimension, by their bits, with both zeros as one.
 ///
-/// It depends on a secret seed. An attacker who knew it could choose many vectors with one hash, and every look-up would search through
-/// all of them.
+/// It depends on a secret seed. An attacker who knew it could choose many vectors with one hash, and every look-up would search all of
+/// them.
 package struct VectorHash {
   package let seed: (UInt64, UInt64)
   private let dim: Int
-  /// Eight keys for each 16 coordinates. Each is drawn by itself: with keys that follow from one another, differences of vectors
-  /// could cancel out for any seed.
+  /// Eight keys for each 16 coordinates. Each is random: with keys derived from one another, differences of vectors could cancel out for
+  /// any seed.
   package let keys: Buffer<UInt64>
 
   package init(dim: Int, seed: (UInt64, UInt64)) throws(CoverTreeError) {
@@ -17,14 +17,14 @@ package struct VectorHash {
     for position in 0..<keys.count { keys[position] = splitMix64(seed.0 ^ splitMix64(seed.1 &+ UInt64(position))) }
   }
 
-  /// - Returns: false for a vector with a number that is not finite.
+  /// - Returns: false if a number of the vector is not finite.
   @inline(__always)
   package func callAsFunction(_ vector: UnsafePointer<Float>, _ hash: UnsafeMutablePointer<UInt64>) -> Bool {
     cn_hash_floats(vector, Int64(dim), keys.base, hash) != 0
   }
 }
 
-/// Random numbers of this process. Its tables in memory are seeded with them.
+/// Random numbers of this process, the seeds of its tables in memory.
 enum ProcessSeed {
   static let vectors = randomNumber()
   fileprivate static let low = randomNumber()
@@ -32,7 +32,7 @@ enum ProcessSeed {
   fileprivate static let offset = randomNumber()
 }
 
-/// A hash of an id, seeded for this process: two words, and a small number beside them.
+/// A hash of an id, seeded for this process: two words and a small number.
 @inline(__always)
 package func seededHash(_ low: UInt64, _ high: UInt64 = 0, kind: UInt32 = 0) -> UInt64 {
   // Products with random numbers of twice the length, of which the upper half is kept (Dietzfelbinger, 1996).

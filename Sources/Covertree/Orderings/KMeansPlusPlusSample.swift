@@ -1,6 +1,6 @@
-/// A sample of points that are spread like the data: each next one is drawn with a probability in proportion to its
-/// squared distance from those before it (k-means++; Arthur and Vassilvitskii, SODA 2007). Points at distance 0 from one
-/// that is taken are not drawn while there are others. O(n m) distances for `m` of `n` points.
+/// A sample that is spread like the points: each next point is drawn with a probability in proportion to its squared distance from those
+/// before it (k-means++; Arthur and Vassilvitskii, SODA 2007). Points at distance 0 from a chosen one are drawn last. O(n m) distances
+/// for `m` of `n` points.
 public func kMeansPlusPlusSample(
   _ points: PointsView<Double>, seed: UInt64, context: CallContext, sample: UnsafeMutableBufferPointer<Int64>
 ) throws(CoverTreeError) {
@@ -14,11 +14,11 @@ public func kMeansPlusPlusSample(
   let chunks = (count + chunk - 1) / chunk
   let squared = try Buffer<Double>(count: count, filledWith: .infinity)
   let sums = try Buffer<Double>(count: chunks, filledWith: 0)
-  let taken = try Buffer<Bool>(count: count, filledWith: false)
+  let chosen = try Buffer<Bool>(count: count, filledWith: false)
   var next = Int(generator.next() % UInt64(count))
   for rank in 0..<sample.count {
     sample[rank] = Int64(next)
-    taken[next] = true
+    chosen[next] = true
     guard rank + 1 < sample.count else { return }
     let center = points.row(next)
     try context.forEach(chunks, grain: 4) { (range, _) throws(CoverTreeError) in
@@ -31,18 +31,18 @@ public func kMeansPlusPlusSample(
         sums[c] = sum
       }
     }
-    next = draw(squared, sums, chunk: chunk, taken, using: &generator)
+    next = draw(squared, sums, chunk: chunk, chosen, using: &generator)
   }
 }
 
-/// An index with a probability in proportion to its weight; the first that is left where all weights are zero.
+/// An index with a probability in proportion to its weight; the first remaining one if all weights are zero.
 private func draw(
-  _ weights: Buffer<Double>, _ sums: Buffer<Double>, chunk: Int, _ taken: Buffer<Bool>,
+  _ weights: Buffer<Double>, _ sums: Buffer<Double>, chunk: Int, _ chosen: Buffer<Bool>,
   using generator: inout SeededGenerator
 ) -> Int {
   let total = sums.elements.reduce(0, +)
   var left = Double(generator.next() >> 11) * 0x1p-53 * total
-  var last = taken.elements.firstIndex(of: false)!
+  var last = chosen.elements.firstIndex(of: false)!
   for c in 0..<sums.count {
     if left >= sums[c] {
       left -= sums[c]

@@ -1,17 +1,18 @@
-/// The next points of a max-min order, many at a time: the farthest ones are compared with all others as a product of matrices
-/// that bounds each distance from below (`BruteForceScan`), and only pairs that may be nearer than anything before are decided about.
+/// Chooses the next points of a max-min order, many at a time. A product of matrices compares the farthest points with all others and
+/// bounds each distance from below (`BruteForceScan`). Only pairs that may be nearer than any pair before are decided.
 ///
-/// A block is the farthest points of the moment. They are taken one after the other, the farthest first, as long as none
-/// outside can come before them: distances only fall, so that is as long as one of them is still at least as far as the last of them was
-/// at first. In many dimensions a point that is taken is near to few others, and nearly all of a block are used.
+/// A block is the farthest points at some moment. They are chosen one after the other, the farthest first, until a point outside could
+/// come before them. Distances only fall, so this cannot happen while one of them is at least as far as the last of them was at first. In
+/// many dimensions a chosen point is near to few others, and nearly all points of a block are used.
 ///
-/// Rows stand in float32, less the centroid, made about 1 long, in panels of those that have not been taken: O(n dim) memory.
+/// Rows are in float32, less the centroid and scaled to a length of about 1, in panels of the points that are not chosen: O(n dim)
+/// memory.
 final class MaxMinBlocks {
-  /// How a block went.
+  /// The result of a block.
   struct Outcome {
-    /// Points that were taken, at least one.
-    var taken = 0
-    /// Pairs that were compared by products, and of how many the distance was computed.
+    /// The number of chosen points, at least one.
+    var chosen = 0
+    /// The number of pairs compared by products, and of distances computed.
     var compared = 0
     var decided = 0
   }
@@ -21,10 +22,10 @@ final class MaxMinBlocks {
   private let context: CallContext
   private var panels: MaxMinPanels
   private var reach: MaxMinReach
-  /// One for each part of a block.
+  /// One for each slice of a block.
   private var scans: [MaxMinScan] = []
 
-  /// Points of a block at most: a batch a thread.
+  /// The most points of a block: one batch per thread.
   static func size(_ context: CallContext) -> Int { context.threads * NearerBatch.size }
 
   init(
@@ -35,10 +36,10 @@ final class MaxMinBlocks {
     reach = try MaxMinReach(panels, context)
   }
 
-  /// Takes some of the next points.
+  /// Chooses some of the next points.
   ///
-  /// - Parameter order: has room for all that are left.
-  func take(_ size: Int, into order: UnsafeMutablePointer<Int64>) throws(CoverTreeError) -> Outcome {
+  /// - Parameter order: has room for all remaining points.
+  func choose(_ size: Int, into order: UnsafeMutablePointer<Int64>) throws(CoverTreeError) -> Outcome {
     var block: [Int] = []
     while block.count < size, let next = queue.removeFarthest() { block.append(next) }
     if queue.left * 2 < panels.count {
@@ -46,13 +47,13 @@ final class MaxMinBlocks {
       reach = try MaxMinReach(panels, context)
       scans = []
     }
-    try reach.take(queue, context)
-    let part = (block.count + context.threads - 1) / context.threads
-    let batches = try compare(block, each: min(NearerBatch.size, (part + tileRows - 1) / tileRows * tileRows))
+    try reach.update(queue, context)
+    let chunk = (block.count + context.threads - 1) / context.threads
+    let batches = try compare(block, each: min(NearerBatch.size, (chunk + tileRows - 1) / tileRows * tileRows))
     var outcome = Outcome(compared: block.count * panels.count)
     for batch in batches { outcome.decided += batch.decided }
     let lists = batches.flatMap(\.lists)
-    // Whatever is outside comes after this one, now and later.
+    // Points outside come after this one, now and later.
     let last = block[block.count - 1]
     let (limit, isAll) = (queue.distance[last], queue.isEmpty)
     var left = Array(block.indices)
@@ -62,9 +63,9 @@ final class MaxMinBlocks {
       let next = block[left[best]]
       let distance = queue.distance[next]
       guard isAll || distance > limit || (distance == limit && next <= last) else { break }
-      order[outcome.taken] = Int64(next)
-      outcome.taken += 1
-      queue.take(next)
+      order[outcome.chosen] = Int64(next)
+      outcome.chosen += 1
+      queue.choose(next)
       for near in lists[left[best]].elements where near.squared < queue.distance[near.index] {
         queue.distance[near.index] = near.squared
       }
@@ -74,7 +75,7 @@ final class MaxMinBlocks {
     return outcome
   }
 
-  /// Finds all pairs of a point of the block and another one that are nearer than the other one has any yet.
+  /// Finds the points that each point of the block is nearer to than any chosen point is.
   private func compare(_ block: [Int], each size: Int) throws(CoverTreeError) -> [NearerBatch] {
     let count = (block.count + size - 1) / size
     while scans.count < count {
@@ -83,17 +84,17 @@ final class MaxMinBlocks {
     }
     let scans = scans
     try context.forEach(count, grain: 1) { (range, _) throws(CoverTreeError) in
-      for part in range {
-        scans[part].batch.begin(Array(block[part * size..<min(block.count, (part + 1) * size)]))
-        try scans[part].scan.run()
-        try scans[part].batch.decide()
+      for chunk in range {
+        scans[chunk].batch.begin(Array(block[chunk * size..<min(block.count, (chunk + 1) * size)]))
+        try scans[chunk].scan.run()
+        try scans[chunk].batch.decide()
       }
     }
     return scans[..<count].map(\.batch)
   }
 }
 
-/// A part of a block, and what compares it.
+/// A slice of a block, and its scan.
 private final class MaxMinScan: @unchecked Sendable {
   let batch: NearerBatch
   let scan: BruteForceScan<NearerBatch>
@@ -101,8 +102,7 @@ private final class MaxMinScan: @unchecked Sendable {
   init(_ batch: NearerBatch, _ scan: BruteForceScan<NearerBatch>) { (self.batch, self.scan) = (batch, scan) }
 }
 
-/// Points that have not been taken yet, as a scan sees them: less their centroid, times a power of two that makes them about
-/// 1 long, in float32.
+/// The points that are not chosen yet, in float32: less their centroid, times a power of two that makes their length about 1.
 private final class MaxMinPanels: ScannedPoints, @unchecked Sendable {
   typealias S = Float
 
@@ -110,21 +110,21 @@ private final class MaxMinPanels: ScannedPoints, @unchecked Sendable {
   let dim: Int
   var products: Bool { false }
   /// By position.
-  let labels: Buffer<Int32>
+  let indices: Buffer<Int32>
   private let lanes: Buffer<Float.Lanes>
   private let center: [Double]
   let scale: Double
 
   init(_ points: PointsView<Double>, _ queue: FarthestQueue, _ context: CallContext) throws(CoverTreeError) {
     dim = points.dim
-    let left = try context.collect(points.count) { queue.isTaken($0) ? nil : Int32($0) }
-    (count, labels) = (left.count, left.buffer)
+    let left = try context.collect(points.count) { queue.isChosen($0) ? nil : Int32($0) }
+    (count, indices) = (left.count, left.buffer)
     var (center, largest) = ([Double](repeating: 0, count: points.dim), 0.0)
-    for label in left.elements {
-      for d in 0..<points.dim { center[d] += points.row(Int(label))[d] / Double(left.count) }
+    for index in left.elements {
+      for d in 0..<points.dim { center[d] += points.row(Int(index))[d] / Double(left.count) }
     }
-    for label in left.elements {
-      for d in 0..<points.dim { largest = max(largest, abs(points.row(Int(label))[d] - center[d])) }
+    for index in left.elements {
+      for d in 0..<points.dim { largest = max(largest, abs(points.row(Int(index))[d] - center[d])) }
     }
     let exponent = largest.isNormal ? max(-1000, min(1000, -Int(largest.exponent))) : 0
     scale = Double(sign: .plus, exponent: exponent, significand: 1)
@@ -135,14 +135,14 @@ private final class MaxMinPanels: ScannedPoints, @unchecked Sendable {
     try context.forEach(count, grain: 1024) { (range, slot) throws(CoverTreeError) in
       let row = row.base + slot * dim
       for position in range {
-        write(points.row(Int(labels[position])), into: row)
+        write(points.row(Int(indices[position])), into: row)
         let first = position / Float.width * dim * Float.width + position % Float.width
         for d in 0..<dim { scalars[first + d * Float.width] = row[d] }
       }
     }
   }
 
-  /// Writes a point as it stands here.
+  /// Writes a point in this form.
   func write(_ point: UnsafePointer<Double>, into row: UnsafeMutablePointer<Float>) {
     for d in 0..<dim { row[d] = Float((point[d] - center[d]) * scale) }
   }
@@ -158,14 +158,14 @@ private final class MaxMinPanels: ScannedPoints, @unchecked Sendable {
   }
 }
 
-/// How far every point looks: a point that is nearer than that may be nearer than all that were taken before it.
+/// Each point's reach: a nearer point may be nearer than all chosen points.
 ///
-/// The scan's limits are the same for all positions. So what a position allows is taken off its squared length.
+/// The scan's limits are the same for all positions, so a point's reach is subtracted from its squared length.
 private final class MaxMinReach {
   let norms: BruteForceNorms<Float>
   private let panels: MaxMinPanels
   private let lengths: BruteForceNorms<Float>
-  /// What rounding to float32 may add to a distance.
+  /// The largest error of a distance by rounding to float32.
   private let rounding: Double
 
   init(_ panels: MaxMinPanels, _ context: CallContext) throws(CoverTreeError) {
@@ -174,18 +174,18 @@ private final class MaxMinReach {
     }
     (self.panels, self.lengths) = (panels, lengths)
     norms = BruteForceNorms(lengths, reduced: try Buffer(count: lengths.reduced.count))
-    // Of both points: half an ulp of each coordinate, and what underflows.
+    // Half an ulp of each coordinate of both points, and underflow.
     rounding = lengths.most.squareRoot() * Double(Float.ulpOfOne) * 1.01 + Double(panels.dim) * 0x1p-140
   }
 
-  /// Takes over how far the points are from those taken.
-  func take(_ queue: FarthestQueue, _ context: CallContext) throws(CoverTreeError) {
+  /// Copies the points' distances from the chosen ones.
+  func update(_ queue: FarthestQueue, _ context: CallContext) throws(CoverTreeError) {
     let (panels, lengths, reduced, rounding) = (panels, lengths.reduced, norms.reduced, rounding)
     try context.forEach(reduced.count, grain: 1024) { (range, _) throws(CoverTreeError) in
       for group in range {
         var lanes = lengths[group]
         for lane in 0..<min(Float.width, panels.count - group * Float.width) {
-          let score = queue.distance[panels.labels[group * Float.width + lane]]
+          let score = queue.distance[panels.indices[group * Float.width + lane]]
           guard score > -.infinity else {
             lanes[lane] = .infinity
             continue
@@ -200,7 +200,7 @@ private final class MaxMinReach {
   }
 }
 
-/// Points of a block as queries, and the points that each is nearer to than all that were taken before.
+/// Points of a block as queries, and the points that each is nearer to than all chosen points are.
 private final class NearerBatch: QueryBatch, @unchecked Sendable {
   let points: MaxMinPanels
   private let exact: PointsView<Double>
@@ -209,7 +209,7 @@ private final class NearerBatch: QueryBatch, @unchecked Sendable {
   private var block: [Int] = []
   private let waiting: [GrowableBuffer<Int32>]
   private let nearer: [GrowableBuffer<Candidate>]
-  /// How many distances were computed.
+  /// The number of computed distances.
   private(set) var decided = 0
 
   init(_ panels: MaxMinPanels, _ exact: PointsView<Double>, _ queue: FarthestQueue) throws(CoverTreeError) {
@@ -225,7 +225,7 @@ private final class NearerBatch: QueryBatch, @unchecked Sendable {
   }
 
   var rows: [UnsafePointer<Float>] { block.indices.map { UnsafePointer(coordinates.base + $0 * points.dim) } }
-  /// Of each point of the block: points with their distances from it.
+  /// Of each point of the block: nearer points with their distances from it.
   var lists: ArraySlice<GrowableBuffer<Candidate>> { nearer[..<block.count] }
 
   func begin(_ block: [Int]) {
@@ -238,22 +238,22 @@ private final class NearerBatch: QueryBatch, @unchecked Sendable {
     }
   }
 
-  /// How far a point looks is in the positions.
+  /// The positions have the limits.
   func limit(_ i: Int) -> Double { 0 }
 
   @inline(__always)
   func keep(_ i: Int, position: Int, lower: Double, upper: Double) throws(CoverTreeError) {
     guard position < points.count else { return }
-    try waiting[i].append(points.labels[position])
+    try waiting[i].append(points.indices[position])
   }
 
-  /// Decides about the pairs that were kept.
+  /// Decides the pairs that were kept.
   func decide() throws(CoverTreeError) {
     for (i, index) in block.enumerated() {
       let row = exact.row(index)
-      for label in waiting[i].elements where Int(label) != index {
-        let score = euclideanScore(row, exact.row(Int(label)), dim: exact.dim)
-        if score < queue.distance[label] { try nearer[i].append(Candidate(squared: score, index: label)) }
+      for other in waiting[i].elements where Int(other) != index {
+        let score = euclideanScore(row, exact.row(Int(other)), dim: exact.dim)
+        if score < queue.distance[other] { try nearer[i].append(Candidate(squared: score, index: other)) }
       }
       decided += waiting[i].count
     }

@@ -1,13 +1,11 @@
 /// Max-min distance ordering: the point nearest to the centroid, then always the point farthest from all before it.
 ///
-/// F. Schaefer, M. Katzfuss and H. Owhadi, "Sparse Cholesky factorization by Kullback-Leibler minimization", SIAM J. Sci.
-/// Comput. 43 (2021). A new point can only come nearest to points within the distance at which it was itself
-/// taken, so a radius search finds all that change: O(n log n) updates for a bounded intrinsic dimension. Ties go to the
-/// lower index; duplicates come last, by index.
+/// F. Schaefer, M. Katzfuss and H. Owhadi, "Sparse Cholesky factorization by Kullback-Leibler minimization", SIAM J. Sci. Comput. 43
+/// (2021). A new point can only be nearer than earlier ones to points within the distance at which it was chosen, so a radius search
+/// finds all changes: O(n log n) updates for a bounded intrinsic dimension. Ties go to the lower index; duplicates come last, by index.
 ///
-/// Where distances hardly differ, as in many dimensions without structure, that radius keeps nothing out, and no bound does:
-/// the work is O(n^2). There the points that come next are taken in blocks (`MaxMinBlocks`), which makes it many times
-/// less, but no less than quadratic.
+/// If distances hardly differ, as in many dimensions without structure, that radius excludes nothing, and the work is O(n^2). Then the
+/// next points are chosen in blocks (`MaxMinBlocks`), which makes the work many times less, but still quadratic.
 public func maxMinOrder(
   _ points: PointsView<Double>, context: CallContext, order: UnsafeMutablePointer<Int64>
 ) throws(CoverTreeError) {
@@ -23,7 +21,7 @@ private struct MaxMinTask: DimensionTask {
   let context: CallContext
   let order: UnsafeMutablePointer<Int64>
 
-  /// Points that are taken by walks before the ways are weighed again.
+  /// Points that are chosen by walks before the costs of the two ways are compared again.
   private static var stretch: Int { 8 }
 
   func run<D: Dimension>(_ dimension: D) throws(CoverTreeError) {
@@ -36,12 +34,12 @@ private struct MaxMinTask: DimensionTask {
     var rank = 0
     while rank < count {
       try context.poll(share: Double(rank) / Double(count))
-      if choice.favorsBlocks(taken: rank, of: count), let farthest = queue.farthest(),
+      if choice.favorsBlocks(chosen: rank, of: count), let farthest = queue.farthest(),
         !Score.isZero(queue.distance[farthest])
       {
         if blocks == nil { blocks = try MaxMinBlocks(points, queue, context) }
-        let block = try blocks!.take(choice.size, into: order + rank)
-        rank += block.taken
+        let block = try blocks!.choose(choice.size, into: order + rank)
+        rank += block.chosen
         choice.note(block, of: count)
         continue
       }
@@ -51,11 +49,11 @@ private struct MaxMinTask: DimensionTask {
         order[rank] = Int64(next)
         rank += 1
         let reach = queue.distance[next]
-        queue.take(next)
-        var collector = NearerCollector(worst: reach, queue: queue)
-        if !Score.isZero(reach) { try search.run(points.row(next), into: &collector) }
+        queue.choose(next)
+        var handler = NearerHandler(worst: reach, queue: queue)
+        if !Score.isZero(reach) { try search.run(points.row(next), into: &handler) }
       }
-      choice.noteWalk(compared: search.pointsCompared - compared, taken: rank - first)
+      choice.noteWalk(compared: search.pointsCompared - compared, chosen: rank - first)
     }
   }
 
@@ -74,49 +72,49 @@ private struct MaxMinTask: DimensionTask {
   }
 }
 
-/// Which way to take the next points, by what the last ones have cost. Costs are in comparisons of a walk, a point taken.
+/// The cheaper way to choose the next points, by the costs of the last ones. A cost is in comparisons of a walk per chosen point.
 private struct MaxMinChoice {
-  /// How many points the next block begins with.
+  /// The size of the next block.
   private(set) var size = 16
   private let most: Int
   private var walk = 0.0
-  /// nil where it is to be found out.
+  /// nil if it is unknown.
   private var block: Double?
-  /// The rank from which on walks, or blocks, are tried again.
+  /// The rank at which both ways are tried again.
   private var review = 0
 
-  /// A comparison by products costs so much, and a decision about one pair.
+  /// The cost of a comparison by products, and of a decision.
   private static var share: Double { 0.2 }
   private static var decision: Double { 4 }
-  /// Fewer are taken by walks, and so are the first, which are near to many.
+  /// Fewer points are chosen by walks. So are the first ones, which are near to many.
   private static var fewest: Int { 512 }
   private static var first: Int { 64 }
 
   init(most: Int) { self.most = most }
 
-  mutating func favorsBlocks(taken: Int, of count: Int) -> Bool {
-    guard count >= Self.fewest, taken >= Self.first else { return false }
-    if taken >= review {
-      // Each way gets another chance when a quarter more are taken.
-      review = taken + max(1024, taken / 4)
+  mutating func favorsBlocks(chosen: Int, of count: Int) -> Bool {
+    guard count >= Self.fewest, chosen >= Self.first else { return false }
+    if chosen >= review {
+      // Each way is tried again when a quarter more points are chosen.
+      review = chosen + max(1024, chosen / 4)
       if let block, block < walk { return false }
       block = nil
     }
-    // Half a block may be taken in vain.
+    // Half a block may be wasted.
     return (block ?? 2 * Self.share * Double(count)) < walk
   }
 
-  mutating func noteWalk(compared: Int, taken: Int) { walk = Double(compared) / Double(taken) }
+  mutating func noteWalk(compared: Int, chosen: Int) { walk = Double(compared) / Double(chosen) }
 
   mutating func note(_ block: MaxMinBlocks.Outcome, of count: Int) {
     let cost = Self.share * Double(block.compared) + Self.decision * Double(block.decided)
-    self.block = cost / Double(block.taken)
-    size = block.taken * 2 > size ? min(most, 2 * size) : max(8, size / 2)
+    self.block = cost / Double(block.chosen)
+    size = block.chosen * 2 > size ? min(most, 2 * size) : max(8, size / 2)
   }
 }
 
 /// Lowers the distances of points that a new one is nearer to.
-private struct NearerCollector: DecidingCollector {
+private struct NearerHandler: ExactHandler {
   typealias S = Double
   let worst: Double
   let queue: FarthestQueue
@@ -127,10 +125,10 @@ private struct NearerCollector: DecidingCollector {
   }
 }
 
-/// Points by their distance from those taken, the farthest on top: a binary heap whose keys may be too large, as distances
-/// only fall; what comes to the top is put in its place before it is believed.
+/// Points by their distance from the chosen ones, the farthest on top: a binary heap. Its keys may be too large, because distances only
+/// fall, so the top is moved down to its position before it is used.
 final class FarthestQueue: @unchecked Sendable {
-  /// Scores; the lowest number for points that were taken.
+  /// Scores; the lowest number for chosen points.
   let distance: Buffer<Double>
   private let key: Buffer<Double>
   private let heap: Buffer<Int32>
@@ -144,17 +142,17 @@ final class FarthestQueue: @unchecked Sendable {
     for index in 0..<count { heap[index] = Int32(index) }
   }
 
-  /// Whether nothing is left but what was put aside.
+  /// Whether all remaining points are set aside.
   var isEmpty: Bool { count == 0 }
-  /// How many points have not been taken.
+  /// The number of points that are not chosen.
   private(set) var left: Int
 
-  func take(_ index: Int) {
+  func choose(_ index: Int) {
     distance[index] = -.infinity
     left -= 1
   }
 
-  func isTaken(_ index: Int) -> Bool { distance[index] == -.infinity }
+  func isChosen(_ index: Int) -> Bool { distance[index] == -.infinity }
 
   /// Whether one point comes before another.
   @inline(__always)
@@ -162,7 +160,7 @@ final class FarthestQueue: @unchecked Sendable {
     distance[a] > distance[b] || (distance[a] == distance[b] && a < b)
   }
 
-  /// The farthest point that has not been taken; nil where all have been.
+  /// The farthest point that is not chosen; nil if all are.
   func farthest() -> Int? {
     while count > 0 {
       let top = heap[0]
@@ -179,7 +177,7 @@ final class FarthestQueue: @unchecked Sendable {
     return nil
   }
 
-  /// The same; it is put aside until it is put back.
+  /// Removes the farthest point, until it is put back.
   func removeFarthest() -> Int? {
     guard let top = farthest() else { return nil }
     removeTop()

@@ -1,7 +1,7 @@
-/// A cover tree of either coordinate type: the door of the module.
+/// A cover tree of either coordinate type: the interface of the core.
 ///
-/// Everything behind it is generic and specialised in this module; everything before it need not know the type. Results
-/// go through raw pointers whose type is that of the tree.
+/// Code behind it is generic and specialised in this module; its callers need not know the type. Results are written through raw pointers
+/// to scalars of the tree's type.
 public enum AnyCoverTree: Sendable {
   case float32(CoverTree<Float>)
   case float64(CoverTree<Double>)
@@ -44,7 +44,7 @@ public enum AnyCoverTree: Sendable {
     case allStored
   }
 
-  /// `distances` points to scalars of the tree's type, or to float64 where the queries are that.
+  /// `distances` points to scalars of the tree's type, or to float64 if the queries are.
   public func nearest(
     _ queries: Queries, k: Int, options: SearchOptions, context: CallContext, rows: Int,
     indices: UnsafeMutablePointer<Int64>, distances: UnsafeMutableRawPointer?

@@ -44,7 +44,7 @@ extension CoverArrays where S: StorableElement {
   }
 }
 
-/// A cover tree from a file. Numbers that say where something is must be so that they can be followed, whoever wrote the file.
+/// A cover tree from a file. All numbers that are followed as offsets are checked, because a file may come from anywhere.
 private struct CheckedLayout<S: Scalar> {
   let layout: TreeLayout<S>
   let removed: Buffer<UInt8>?
@@ -52,7 +52,7 @@ private struct CheckedLayout<S: Scalar> {
 
   func check(_ file: StoredFile, _ points: SearchPoints<S>, context: CallContext) throws(CoverTreeError) {
     guard removed?.elements.allSatisfy({ $0 <= 1 }) ?? true else {
-      throw file.corrupt("section \"removed\" is no mask")
+      throw file.corrupt("section \"removed\": expected 0 or 1")
     }
     try checkOrder(file, points)
     try context.forEach(layout.count, grain: 1 << 14) { (range, _) throws(CoverTreeError) in
@@ -60,7 +60,7 @@ private struct CheckedLayout<S: Scalar> {
     }
     guard layout.subtreeEnd[0] == layout.count, layout.parents[0] == -1, layout.childrenOffsets[0] == 0,
       Self.isLevel(layout.levels[0])
-    else { throw file.corrupt("its root is none") }
+    else { throw file.corrupt("invalid root node") }
     try context.forEach(layout.count, grain: 1 << 14) { (range, _) throws(CoverTreeError) in
       for t in range where !hasItsChildren(t) { throw file.corrupt("node \(t) and its children contradict each other") }
     }
@@ -71,8 +71,8 @@ private struct CheckedLayout<S: Scalar> {
 
   private func isEnd(_ t: Int) -> Bool { (t + 1...layout.count).contains(Int(layout.subtreeEnd[t])) }
 
-  /// Whether the nodes that follow one, subtree by subtree, are those that are listed as its children and know it as their
-  /// parent. Where that holds for all, each node but the root is found once.
+  /// Whether the children of a node are listed as the subtrees that follow it, and know it as their parent. If so for all nodes, each
+  /// node but the root is found once.
   private func hasItsChildren(_ t: Int) -> Bool {
     let end = layout.subtreeEnd[t]
     var (child, next) = (Int32(t + 1), layout.childrenOffsets[t])
@@ -87,7 +87,7 @@ private struct CheckedLayout<S: Scalar> {
     return child == end && layout.childrenOffsets[t + 1] == next
   }
 
-  /// Each dataset index is that of one node, and nodes that are not removed are the points that searches find.
+  /// Checks that each dataset index is that of one node, and that the nodes that are not removed are the points that searches find.
   private func checkOrder(_ file: StoredFile, _ points: SearchPoints<S>) throws(CoverTreeError) {
     let seen = try Buffer<UInt8>(count: indexCount, filledWith: 0)
     let locator = try PointLocator(points)

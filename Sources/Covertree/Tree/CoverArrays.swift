@@ -1,10 +1,10 @@
-/// The compressed cover tree of one state of a tree, at rest.
+/// The finished compressed cover tree of one state of a tree.
 final class CoverArrays<S: Scalar>: @unchecked Sendable {
   let layout: TreeLayout<S>
-  /// By tree index: 1 for points that were removed; nil while there are none.
+  /// By tree index: 1 for removed points; nil if there are none.
   let removed: Buffer<UInt8>?
   let removedCount: Int
-  /// Dataset indices from here on are not in it.
+  /// Later dataset indices are not in it.
   let indexCount: Int
   let statistics: CoverStatistics
 
@@ -18,7 +18,7 @@ final class CoverArrays<S: Scalar>: @unchecked Sendable {
   var byteCount: Int { layout.byteCount + (removed?.byteCount ?? 0) }
 }
 
-/// What it took to make a cover tree.
+/// The cost of a build of the cover tree.
 public struct CoverStatistics: Sendable {
   public var insertion = InsertionStatistics()
   public var orderSeconds = 0.0

@@ -1,10 +1,10 @@
-/// Makes the cover tree of a state of a tree: from all its points, or by insertion of a batch into the cover tree of an earlier state.
+/// Builds the cover tree of a state of a tree: from all its points, or by insertion of a batch into the cover tree of an earlier state.
 struct CoverBuild<S: Scalar> {
   let options: TreeOptions
   let context: CallContext
 
   /// - Parameters:
-  ///   - indexCount: dataset indices are below it.
+  ///   - indexCount: above all dataset indices.
   ///   - earlier: the cover tree of an earlier state.
   func cover(
     of points: SearchPoints<S>, indexCount: Int, from earlier: CoverArrays<S>?
@@ -17,18 +17,18 @@ struct CoverBuild<S: Scalar> {
         return try extended(earlier, removed, points, indexCount: indexCount)
       }
     }
-    // If all points are removed, the tree is of those that its segments still have.
+    // If all points are removed, the tree has those that its segments still have.
     let isEmpty = points.liveCount == 0
-    let (rows, labels) = try gathered(points, from: 0, includingRemoved: isEmpty)
-    let view = PointsView(base: UnsafePointer(rows.base), count: labels.count, dim: points.dim)
+    let (rows, indices) = try gathered(points, from: 0, includingRemoved: isEmpty)
+    let view = PointsView(base: UnsafePointer(rows.base), count: indices.count, dim: points.dim)
     defer { withExtendedLifetime(rows) {} }
-    let (layout, statistics) = try assemble(view, labels, base: nil)
+    let (layout, statistics) = try assemble(view, indices, base: nil)
     return CoverArrays(
       layout, removed: isEmpty ? try Buffer(count: layout.count, filledWith: 1) : nil, indexCount: indexCount,
       statistics: statistics)
   }
 
-  /// Which nodes of a tree are removed points; nil if there are none.
+  /// Marks the nodes of removed points; nil if there are none.
   private func marks(_ layout: TreeLayout<S>, _ locator: PointLocator<S>) throws(CoverTreeError) -> Buffer<UInt8>? {
     let marks = try Buffer<UInt8>(count: layout.count)
     let removed = Counter()
@@ -43,18 +43,18 @@ struct CoverBuild<S: Scalar> {
     return removed.value == 0 ? nil : marks
   }
 
-  /// The earlier tree with the points that came since.
+  /// The earlier tree with the later points added.
   private func extended(
     _ earlier: CoverArrays<S>, _ removed: Buffer<UInt8>?, _ points: SearchPoints<S>, indexCount: Int
   ) throws(CoverTreeError) -> CoverArrays<S> {
     let old = earlier.layout
-    let (rows, labels) = try gathered(points, from: earlier.indexCount, includingRemoved: false, after: old)
-    guard labels.count > old.count else {
+    let (rows, indices) = try gathered(points, from: earlier.indexCount, includingRemoved: false, after: old)
+    guard indices.count > old.count else {
       return CoverArrays(old, removed: removed, indexCount: indexCount, statistics: earlier.statistics)
     }
-    let view = PointsView(base: UnsafePointer(rows.base), count: labels.count, dim: old.dim)
+    let view = PointsView(base: UnsafePointer(rows.base), count: indices.count, dim: old.dim)
     defer { withExtendedLifetime(rows) {} }
-    let (layout, statistics) = try assemble(view, labels, base: old)
+    let (layout, statistics) = try assemble(view, indices, base: old)
     guard let removed else { return CoverArrays(layout, removed: nil, indexCount: indexCount, statistics: statistics) }
     let isRemoved = try Buffer<UInt8>(count: indexCount, filledWith: 0)
     for t in 0..<old.count { isRemoved[old.order[t]] = removed[t] }
@@ -63,44 +63,44 @@ struct CoverBuild<S: Scalar> {
     return CoverArrays(layout, removed: marks, indexCount: indexCount, statistics: statistics)
   }
 
-  /// Rows and dataset indices: of the nodes of a tree, and then of points in the order of their dataset indices.
+  /// Rows and dataset indices of the nodes of a tree, and then of points by ascending dataset index.
   private func gathered(
     _ points: SearchPoints<S>, from first: Int, includingRemoved: Bool, after old: TreeLayout<S>? = nil
-  ) throws(CoverTreeError) -> (rows: Buffer<S>, labels: Buffer<Int32>) {
+  ) throws(CoverTreeError) -> (rows: Buffer<S>, indices: Buffer<Int32>) {
     let known = old?.count ?? 0
     let positions = try GrowableBuffer<Int32>()
-    for view in points.views where view.segment.indices.upperBound > first {
+    for view in points.views where view.segment.indexRange.upperBound > first {
       let table = try view.segment.positions()
-      for offset in max(0, first - view.segment.indices.lowerBound)..<table.count {
+      for offset in max(0, first - view.segment.indexRange.lowerBound)..<table.count {
         let position = Int(table[offset])
-        guard position >= 0, includingRemoved || view.label(position) != KDTree<S>.noLabel else { continue }
+        guard position >= 0, includingRemoved || view.index(position) != KDTree<S>.noIndex else { continue }
         try positions.append(Int32(view.firstPosition + position))
       }
     }
     let dim = points.dim
     let rows = try Buffer<S>(count: (known + positions.count) * dim)
-    let labels = try Buffer<Int32>(count: known + positions.count)
+    let indices = try Buffer<Int32>(count: known + positions.count)
     if let old {
       rows.base.update(from: old.points.base, count: known * dim)
-      labels.base.update(from: old.order.base, count: known)
+      indices.base.update(from: old.order.base, count: known)
     }
     try context.forEach(positions.count, grain: 1 << 12) { (range, _) throws(CoverTreeError) in
       for row in range {
         points.copy(Int(positions[row]), into: rows.base + (known + row) * dim)
-        labels[known + row] = points.label(at: Int(positions[row]))
+        indices[known + row] = points.index(at: Int(positions[row]))
       }
     }
-    return (rows, labels)
+    return (rows, indices)
   }
 
   /// Rows of `points` are the nodes of `base` in tree order, then the batch.
   private func assemble(
-    _ points: PointsView<S>, _ labels: Buffer<Int32>, base: TreeLayout<S>?
+    _ points: PointsView<S>, _ indices: Buffer<Int32>, base: TreeLayout<S>?
   ) throws(CoverTreeError) -> (TreeLayout<S>, CoverStatistics) {
     var statistics = CoverStatistics()
     let start = monotonicSeconds()
     context.stage(from: 0, to: 0.1)
-    let (storage, ids, nodes, batch, root) = try prepare(points, labels, base: base)
+    let (storage, ids, nodes, batch, root) = try prepare(points, indices, base: base)
     statistics.orderSeconds = monotonicSeconds() - start
 
     context.stage(from: 0.1, to: 0.8)
@@ -118,18 +118,18 @@ struct CoverBuild<S: Scalar> {
   /// Points, dataset indices and old nodes at their positions along the Hilbert curve; the positions of the batch in the
   /// order of preference; the position of the root.
   private func prepare(
-    _ points: PointsView<S>, _ labels: Buffer<Int32>, base: TreeLayout<S>?
+    _ points: PointsView<S>, _ indices: Buffer<Int32>, base: TreeLayout<S>?
   ) throws(CoverTreeError) -> (Buffer<S>, Buffer<Int32>, TreeNodes, Buffer<Int32>, Int32) {
     let keys = try HilbertCurve(through: points, context: context).keys(of: points, context: context)
     let rows = try sortedOrder(ofKeys: keys, context: context)
     let storage = try gather(points, rows)
     let ids = try Buffer<Int32>(count: points.count)
     try context.forEach(points.count, grain: 1 << 14) { (range, _) throws(CoverTreeError) in
-      for position in range { ids[position] = labels[rows[position]] }
+      for position in range { ids[position] = indices[rows[position]] }
     }
-    let nodes = try placeOldNodes(base, rows)
+    let nodes = try arrangeOldNodes(base, rows)
     let batch = try preferredOrder(rows, from: base?.count ?? 0)
-    // The root of a tree that exists is its node 0.
+    // The root of an existing tree is its node 0.
     let root = base == nil ? batch[0] : Int32(rows.elements.firstIndex(of: 0) ?? 0)
     return (storage, ids, nodes, batch, root)
   }
@@ -162,7 +162,7 @@ struct CoverBuild<S: Scalar> {
   }
 
   /// Parents and levels of the old nodes at their new positions.
-  private func placeOldNodes(_ base: TreeLayout<S>?, _ rows: Buffer<Int32>) throws(CoverTreeError) -> TreeNodes {
+  private func arrangeOldNodes(_ base: TreeLayout<S>?, _ rows: Buffer<Int32>) throws(CoverTreeError) -> TreeNodes {
     let nodes = TreeNodes(
       parent: try Buffer(count: rows.count, filledWith: -1),
       level: try Buffer(count: rows.count, filledWith: TreeNodes.absent))

@@ -1,7 +1,7 @@
-/// Trees as files. The sections are those of `docs/file-format.md`: the arrays of `KDTree`, and of `TreeLayout` if the cover tree has been
-/// made, as they are in memory, so that a file that was opened is searched and exported where it is.
+/// Trees as files. `docs/file-format.md` lists the sections. They are the arrays of `KDTree`, and of `TreeLayout` if the cover tree is
+/// made, as they are in memory. So an open file is searched and exported without a copy.
 extension CoverTree where S: StorableElement {
-  /// The current state; arrays of a single segment are not copied. Several are merged into one.
+  /// The current state. The arrays of a single segment are not copied; several segments are merged into one.
   func image(context: CallContext) throws(CoverTreeError) -> FileImage {
     let current = snapshot
     let snapshot: TreeSnapshot<S> = try context.within(from: 0, to: 0.1) { () throws(CoverTreeError) in
@@ -10,19 +10,19 @@ extension CoverTree where S: StorableElement {
     let view = snapshot.points.views[0]
     let settings = try Buffer<Int64>(count: TreeSettings.count)
     TreeSettings(
-      type: S.elementType, dim: dim, indexCount: snapshot.indexCount, firstIndex: view.segment.indices.lowerBound,
+      type: S.elementType, dim: dim, indexCount: snapshot.indexCount, firstIndex: view.segment.indexRange.lowerBound,
       options: options
     ).write(to: settings)
     var sections = [
       Section("settings", settings),
       Section("boxes.coordinates", view.boxes.coordinates.scalars(S.self), columns: S.width),
-      Section("boxes.labels", view.boxes.labels),
+      Section("boxes.labels", view.boxes.indices),
       Section("boxes.sides", view.boxes.boxes.scalars(S.self), columns: S.width),
-      Section("boxes.smallest_label", view.boxes.smallestLabel),
+      Section("boxes.smallest_label", view.boxes.smallestIndex),
     ]
     if view.removedCount > 0 {
       let removed = try Buffer<UInt8>(count: view.segment.count)
-      for position in 0..<removed.count { removed[position] = view.label(position) == KDTree<S>.noLabel ? 1 : 0 }
+      for position in 0..<removed.count { removed[position] = view.index(position) == KDTree<S>.noIndex ? 1 : 0 }
       sections.append(Section("boxes.removed", removed))
     }
     if snapshot.latestCover != nil {
@@ -34,8 +34,8 @@ extension CoverTree where S: StorableElement {
     return FileImage(kind: .tree, inputHash: try snapshot.points.inputHash(context: context), sections: sections)
   }
 
-  /// Opens a tree that is in a file. Checksums are compared, and every number that is used as an offset in memory is checked: O(n), at the
-  /// speed of reading.
+  /// Opens a tree in a file. Checksums are compared, and every number that is used as an offset is checked: O(n), at the speed of
+  /// reading.
   fileprivate convenience init(
     _ file: StoredFile, _ settings: TreeSettings, context: CallContext
   ) throws(CoverTreeError) {
@@ -43,7 +43,7 @@ extension CoverTree where S: StorableElement {
     var removedCount = 0
     if file.section(named: "boxes.removed") != nil {
       let removed: Buffer<UInt8> = try file.buffer("boxes.removed", rows: segment.count)
-      guard removed.elements.allSatisfy({ $0 <= 1 }) else { throw file.corrupt("section \"boxes.removed\" is no mask") }
+      guard removed.elements.allSatisfy({ $0 <= 1 }) else { throw file.corrupt("section \"boxes.removed\": expected 0 or 1") }
       let tombstones = try segment.makeTombstones()
       for position in 0..<removed.count where removed[position] == 1 {
         removedCount += tombstones.mark(position, at: 1) ? 1 : 0
@@ -60,8 +60,8 @@ extension Segment where S: StorableElement {
   fileprivate convenience init(
     _ file: StoredFile, _ settings: TreeSettings, context: CallContext
   ) throws(CoverTreeError) {
-    let labels: Buffer<Int32> = try file.buffer("boxes.labels")
-    let count = labels.elements.firstIndex(of: KDTree<S>.noLabel) ?? labels.count
+    let indices: Buffer<Int32> = try file.buffer("boxes.labels")
+    let count = indices.elements.firstIndex(of: KDTree<S>.noIndex) ?? indices.count
     guard count > 0, count <= settings.indexCount - settings.firstIndex else {
       throw file.corrupt("section \"boxes.labels\": there are \(count) points and \(settings.indexCount) indices")
     }
@@ -69,25 +69,25 @@ extension Segment where S: StorableElement {
     guard
       let boxes = try KDTree<S>(
         count: count, dim: settings.dim, leafSize: settings.options.leafSize, coordinates: scalars.vectors(),
-        labels: labels, boxes: try file.buffer("boxes.sides", of: S.self, columns: S.width).vectors(),
-        smallestLabel: try file.buffer("boxes.smallest_label"))
+        indices: indices, boxes: try file.buffer("boxes.sides", of: S.self, columns: S.width).vectors(),
+        smallestIndex: try file.buffer("boxes.smallest_label"))
     else { throw file.corrupt("its boxes are not those of \(count) points") }
     guard try boxes.isUsable(context) else {
       throw file.corrupt("section \"boxes.coordinates\": expected finite coordinates")
     }
-    self.init(boxes, indices: settings.firstIndex..<settings.indexCount)
-    let seen = try Buffer<UInt8>(count: indices.count, filledWith: 0)
-    for (position, label) in labels.elements.enumerated() {
+    self.init(boxes, indexRange: settings.firstIndex..<settings.indexCount)
+    let seen = try Buffer<UInt8>(count: indexRange.count, filledWith: 0)
+    for (position, index) in indices.elements.enumerated() {
       guard position < count else {
-        guard label == KDTree<S>.noLabel else {
-          throw file.corrupt("section \"boxes.labels\": \(label) is beyond the last point")
+        guard index == KDTree<S>.noIndex else {
+          throw file.corrupt("section \"boxes.labels\": \(index) is beyond the last point")
         }
         continue
       }
-      guard indices.contains(Int(label)), seen[Int(label) - indices.lowerBound] == 0 else {
-        throw file.corrupt("section \"boxes.labels\": \(label) is out of range or there twice")
+      guard indexRange.contains(Int(index)), seen[Int(index) - indexRange.lowerBound] == 0 else {
+        throw file.corrupt("section \"boxes.labels\": \(index) is out of range or there twice")
       }
-      seen[Int(label) - indices.lowerBound] = 1
+      seen[Int(index) - indexRange.lowerBound] = 1
     }
   }
 }
@@ -102,25 +102,25 @@ extension SearchPoints {
       let row = rows.base + slot * dim
       for position in range {
         let view = view(at: position)
-        let label = view.label(position - view.firstPosition)
-        guard label != KDTree<S>.noLabel else { continue }
+        let index = view.index(position - view.firstPosition)
+        guard index != KDTree<S>.noIndex else { continue }
         copy(position, into: row)
-        sums[range.lowerBound / grain] &+= hashOfPoint(Int(label), row, dim: dim)
+        sums[range.lowerBound / grain] &+= hashOfPoint(Int(index), row, dim: dim)
       }
     }
     return sums.elements.reduce(0, &+)
   }
 }
 
-/// What a tree is beside its arrays: the section "settings".
+/// The section "settings".
 struct TreeSettings {
   static let count = 7
 
-  /// Of the points.
+  /// The type of coordinates.
   let type: ElementType
   let dim: Int
   let indexCount: Int
-  /// No dataset index is below it.
+  /// The lowest dataset index.
   let firstIndex: Int
   let options: TreeOptions
 
@@ -174,7 +174,7 @@ extension AnyCoverTree {
       : .float64(try CoverTree(file, settings, context: context))
   }
 
-  /// Throws where a file does not hold a tree, as far as can be told without reading it.
+  /// Throws unless a file has a tree, as far as its header shows.
   public static func check(_ file: StoredFile) throws(CoverTreeError) {
     try file.expect(.tree)
     _ = try TreeSettings(file)

@@ -1,4 +1,4 @@
-/// What a tree is and has done, in numbers.
+/// Properties and counters of a tree.
 public struct TreeInfo: Sendable {
   public let pointCount: Int
   public let segmentCount: Int
@@ -10,7 +10,7 @@ public struct TreeInfo: Sendable {
   public let options: TreeOptions
   public let memoryBytes: Int
   public let cover: CoverStatistics
-  /// Seconds that the last build, insertion or removal took.
+  /// Seconds of the last build, insertion or removal.
   public let changeSeconds: Double
   public let queries: Int
   public let pointsCompared: Int
@@ -33,7 +33,7 @@ public struct TreeArrays: @unchecked Sendable {
   public let subtreeMin: UnsafePointer<Int32>
   public let subtreeMax: UnsafePointer<Int32>
   public let removed: UnsafePointer<UInt8>?
-  /// Whether the tree is still as these arrays show it.
+  /// Whether the tree is still in this state.
   public let isCurrent: @Sendable () -> Bool
 
   init<S: Scalar>(
@@ -68,8 +68,7 @@ extension CoverTree {
       pointsCompared: searches.points.load(ordering: .relaxed), boxesCompared: searches.boxes.load(ordering: .relaxed))
   }
 
-  /// Shows the arrays of the cover tree of the current state, which is made if there is none yet; nothing is copied, and no later change
-  /// touches them.
+  /// The arrays of the current state's cover tree, which is made on first use. Nothing is copied, and later changes do not affect them.
   public func export(context: CallContext) throws(CoverTreeError) -> TreeArrays {
     let snapshot = snapshot
     let cover = try snapshot.cover(options, context: context)
@@ -81,7 +80,7 @@ extension CoverTree {
   /// The dataset indices of the points that searches find.
   ///
   /// - Parameters:
-  ///   - inLeafOrder: so that points that follow each other are near each other; ascending otherwise.
+  ///   - inLeafOrder: whether consecutive points are near each other; otherwise indices ascend.
   ///   - indices: there is room for `count`; throws `.busy` if there are more or fewer points.
   public func copyIndices(
     inLeafOrder: Bool, count: Int, into indices: UnsafeMutablePointer<Int64>
@@ -96,8 +95,8 @@ extension CoverTree {
       let table = inLeafOrder ? nil : try view.segment.positions()
       for number in 0..<(table?.count ?? view.segment.count) {
         let position = table.map { Int($0[number]) } ?? number
-        guard position >= 0, view.label(position) != KDTree<S>.noLabel else { continue }
-        indices[next] = Int64(view.segment.labels[position])
+        guard position >= 0, view.index(position) != KDTree<S>.noIndex else { continue }
+        indices[next] = Int64(view.segment.indices[position])
         next += 1
       }
     }

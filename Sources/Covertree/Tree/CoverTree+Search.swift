@@ -1,5 +1,5 @@
 extension CoverTree {
-  /// How many rows a search for `queries` has.
+  /// The number of rows of a search for `queries`.
   public func rowCount(_ queries: Queries<S>) -> Int {
     switch queries {
     case .points(let view): view.count
@@ -9,11 +9,10 @@ extension CoverTree {
   }
 
   /// The `k` nearest points of each query, sorted by (distance, index).
-  ///
   /// - Parameters:
-  ///   - rows: of the results; throws `.busy` where the tree has changed since it was asked for that number.
-  ///   - indices: `rows x k`, dataset indices; -1 where there are fewer than `k`.
-  ///   - distances: `rows x k`; infinity there. nil where they are not wanted.
+  ///   - rows: of the results; throws `.busy` if the tree has changed since the caller read that number.
+  ///   - indices: `rows x k`, dataset indices; -1 if there are fewer than `k`.
+  ///   - distances: `rows x k`; infinity there. nil if they are not wanted.
   public func nearest(
     _ queries: Queries<S>, k: Int, options: SearchOptions, context: CallContext, rows: Int,
     indices: UnsafeMutablePointer<Int64>, distances: UnsafeMutablePointer<S>?
@@ -41,7 +40,7 @@ extension CoverTree {
       dim, RadiusTask<S, S>(set: set, points: points, options: options, context: context, counters: searches))
   }
 
-  /// How many points lie within `radius` (inclusive) of each query. `counts` has room for `rows`.
+  /// Counts the points within `radius` (inclusive) of each query. `counts` has room for `rows`.
   public func countWithin(
     _ radius: Double, of queries: Queries<S>, options: SearchOptions, context: CallContext, rows: Int,
     counts: UnsafeMutablePointer<Int64>
@@ -54,7 +53,7 @@ extension CoverTree {
         set: set, points: points, options: options, context: context, counters: searches, counts: counts))
   }
 
-  /// Whether the results have a row for each query: for all points of the tree their number may have changed.
+  /// Checks that results have a row for each query: for all points of the tree their number may have changed.
   private func check(_ rows: Int, of set: QuerySet<S>) throws(CoverTreeError) {
     guard set.count == rows else {
       throw CoverTreeError(.busy, "n_rows: the tree has \(set.count) points, results are for \(rows); was it changed?")
@@ -71,7 +70,7 @@ extension CoverTree {
     return (points, set, options)
   }
 
-  /// The queries of a call, in the order in which they are run.
+  /// The queries of a call, in the order in which they run.
   private func querySet(
     _ queries: Queries<S>, in points: SearchPoints<S>, _ context: CallContext
   ) throws(CoverTreeError) -> QuerySet<S> {
@@ -146,7 +145,7 @@ extension CoverTree<Float> {
   }
 }
 
-/// Where dataset indices and distances are written.
+/// The output arrays: dataset indices and distances.
 private struct TreeRows<S: Scalar>: NeighborRows {
   let k: Int
   let indices: UnsafeMutablePointer<Int64>
@@ -156,9 +155,9 @@ private struct TreeRows<S: Scalar>: NeighborRows {
   @inline(__always)
   func write(_ found: SortedNeighbors, _ query: QuerySet<S>.Query) throws(CoverTreeError) {
     let indices = indices + query.row &* k
-    for rank in 0..<found.count { indices[rank] = found.labels[rank] }
+    for rank in 0..<found.count { indices[rank] = found.indices[rank] }
     for rank in found.count..<k { indices[rank] = -1 }
-    // Those whose squares would underflow come first.
+    // Distances whose squares would underflow come first.
     var near = 0
     while near < found.count && found.squares[near] < Score.leastSquare { near &+= 1 }
     if let scores = scores.map({ $0 + query.row &* k }) {

@@ -1,7 +1,7 @@
 import Glibc
 import Synchronization
 
-/// Points, exact searches among them, and their compressed cover tree, which is made when something asks for it.
+/// Points, exact searches among them, and their compressed cover tree, which is made on first use.
 ///
 /// Searches walk k-d trees (`SearchPoints`, `KDTreeSearch`). Changes are by batches (`SnapshotBuilder`).
 ///
@@ -14,16 +14,15 @@ import Synchronization
 ///
 /// Its arrays are a `TreeLayout`. **Building** is insertion into the empty tree (`CoverBuild`, `Inserter`). **Checking**: `validate`.
 ///
-/// A tree is a current `TreeSnapshot`: searches take it and run, changes put a new one in its place. Searches never
-/// wait; of two changes at once the second fails with `.busy`.
+/// A tree has a current `TreeSnapshot`, which searches use and changes replace. Searches never wait. If two changes run at once, the
+/// second fails with `.busy`.
 public final class CoverTree<S: Scalar>: @unchecked Sendable {
   public let dim: Int
   public let options: TreeOptions
   /// Guarded by `processLock`.
   private var current: TreeSnapshot<S>
   private var lastChangeSeconds: Double
-  /// The process in which a change is under way, or 0. A forked child takes over from a parent's thread that it does
-  /// not have.
+  /// The process in which a change runs, or 0. A forked child ignores a change of its parent, whose thread it does not have.
   private let changing = Atomic<pid_t>(0)
   let searches = SearchCounters()
 
@@ -38,7 +37,7 @@ public final class CoverTree<S: Scalar>: @unchecked Sendable {
     lastChangeSeconds = monotonicSeconds() - start
   }
 
-  /// A tree that is known, from a file.
+  /// A tree from a file.
   init(_ snapshot: TreeSnapshot<S>, options: TreeOptions) {
     dim = snapshot.points.dim
     self.options = options
@@ -49,10 +48,10 @@ public final class CoverTree<S: Scalar>: @unchecked Sendable {
 
   /// Points that searches find.
   public var count: Int { snapshot.points.liveCount }
-  /// Seconds that the last build, insertion or removal took.
+  /// Seconds of the last build, insertion or removal.
   var changeSeconds: Double { processLock.locked { lastChangeSeconds } }
 
-  /// Adds points; they get the dataset indices from the returned one on. O(log^2 n) a point on average.
+  /// Adds points, which get consecutive dataset indices. Returns the first. O(log^2 n) per point on average.
   public func insert(_ points: PointsView<S>, context: CallContext) throws(CoverTreeError) -> Int {
     guard points.dim == dim else {
       throw CoverTreeError(.shape, "points: expected \(dim) columns, got \(points.dim)")
@@ -70,7 +69,7 @@ public final class CoverTree<S: Scalar>: @unchecked Sendable {
     return first
   }
 
-  /// Takes points out, by dataset index. Other points keep their indices. O(log n) a point on average.
+  /// Removes points, by dataset index. Other points keep their indices. O(log n) per point on average.
   public func remove(_ indices: UnsafeBufferPointer<Int64>, context: CallContext) throws(CoverTreeError) {
     try change { (snapshot) throws(CoverTreeError) in
       try SnapshotBuilder<S>(options: options, context: context).remove(indices, from: snapshot)
@@ -81,8 +80,8 @@ public final class CoverTree<S: Scalar>: @unchecked Sendable {
     _ body: (TreeSnapshot<S>) throws(CoverTreeError) -> TreeSnapshot<S>
   ) throws(CoverTreeError) {
     let me = getpid()
-    let (taken, holder) = changing.compareExchange(expected: 0, desired: me, ordering: .acquiring)
-    if !taken {
+    let (isFirst, holder) = changing.compareExchange(expected: 0, desired: me, ordering: .acquiring)
+    if !isFirst {
       guard holder != me, changing.compareExchange(expected: holder, desired: me, ordering: .acquiring).exchanged else {
         throw CoverTreeError(.busy, "tree: another thread is changing it")
       }

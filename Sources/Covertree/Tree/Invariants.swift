@@ -1,9 +1,9 @@
 extension CoverTree {
-  /// Checks every rule that the segments and the cover tree are made by; throws `.corrupt` with the first pair of points that breaks one.
-  /// The cover tree is made if there is none yet.
+  /// Checks every rule of the segments and the cover tree; throws `.corrupt` with the first pair of points that breaks one. The cover
+  /// tree is made if there is none yet.
   ///
-  /// Distances are computed anew. Separation over the whole tree is checked by a search around each node for
-  /// others of its level or above. O(n depth) distances, and a search a node.
+  /// Distances are computed again. Separation is checked by a search around each node for others of its level or above. O(n depth)
+  /// distances, and a search per node.
   public func validate(context: CallContext) throws(CoverTreeError) {
     let snapshot = snapshot
     let cover: CoverArrays<S> = try context.within(from: 0, to: 0.3) { () throws(CoverTreeError) in
@@ -22,7 +22,7 @@ struct Invariants<S: Scalar> {
   let indexCount: Int
   let context: CallContext
 
-  /// What distances are. Nodes are known by their tree indices.
+  /// The distances of the nodes, by tree index.
   enum Space {
     case euclidean
     /// - squared: the squared distance of two nodes.
@@ -63,7 +63,7 @@ struct Invariants<S: Scalar> {
     return euclideanScore(layout.points.base + a * layout.dim, layout.points.base + b * layout.dim, dim: layout.dim)
   }
 
-  /// Every dataset index stands for one node at most.
+  /// Every dataset index belongs to at most one node.
   private func checkOrder() throws(CoverTreeError) {
     let seen = try Buffer<UInt8>(count: indexCount, filledWith: 0)
     for t in 0..<layout.count {
@@ -73,7 +73,7 @@ struct Invariants<S: Scalar> {
     }
   }
 
-  /// One root, subtrees nested as ranges, children as they follow from that.
+  /// One root, subtrees nested as ranges, and children in accordance with them.
   private func checkShape() throws(CoverTreeError) {
     guard layout.parents[0] == -1, Int(layout.subtreeEnd[0]) == layout.count else { throw broken("root", 0) }
     let smallest = try Buffer<Int32>(count: layout.count)
@@ -124,12 +124,12 @@ struct Invariants<S: Scalar> {
     }
   }
 
-  /// No two nodes of level `i` or above within `2^i`.
+  /// No two nodes of level `i` or above are within `2^i`.
   private struct SeparationTask: DimensionTask {
     let invariants: Invariants
 
-    /// Keeps the first point within the radius that is no duplicate and of the node's level or above.
-    struct Crowding: DecidingCollector {
+    /// Keeps the first point within the radius that is not a duplicate and is of the node's level or above.
+    struct Crowding: ExactHandler {
       let levels: Buffer<Int32>
       let node: Int32
       let worst: Double
@@ -144,7 +144,7 @@ struct Invariants<S: Scalar> {
 
     func run<D: Dimension>(_ dimension: D) throws(CoverTreeError) {
       let layout = invariants.layout
-      // Removed points are nodes like the others here. Labels are tree indices.
+      // Removed points are nodes like the others. Indices are tree indices.
       let nodes = try KDTree(
         PointsView(base: UnsafePointer(layout.points.base), count: layout.count, dim: layout.dim),
         leafSize: KDTree<S>.defaultLeafSize, context: invariants.context)

@@ -1,5 +1,5 @@
-/// Checks the segments of a snapshot: every point that searches find is in the leaves once, with the coordinates that the cover tree has,
-/// boxes hold the points below them, and dataset indices are in the segments' ranges.
+/// Checks the segments of a snapshot. Every point that searches find is in the leaves once, with the coordinates of the cover tree. Boxes
+/// contain the points below them. Dataset indices are in the segments' ranges.
 struct SegmentRules<S: Scalar> {
   private let snapshot: TreeSnapshot<S>
   private let cover: CoverArrays<S>
@@ -10,14 +10,14 @@ struct SegmentRules<S: Scalar> {
     let positions = try Buffer<Int32>(count: snapshot.indexCount, filledWith: -1)
     var lowest = 0
     for view in snapshot.points.views {
-      guard view.segment.indices.lowerBound >= lowest else { throw broken("segments overlap at", lowest) }
-      lowest = view.segment.indices.upperBound
+      guard view.segment.indexRange.lowerBound >= lowest else { throw broken("segments overlap at", lowest) }
+      lowest = view.segment.indexRange.upperBound
       for position in 0..<view.segment.count {
-        let label = Int(view.segment.labels[position])
-        guard view.segment.indices.contains(label), label < positions.count, positions[label] < 0 else {
-          throw broken("leaf: holds", label)
+        let index = Int(view.segment.indices[position])
+        guard view.segment.indexRange.contains(index), index < positions.count, positions[index] < 0 else {
+          throw broken("leaf: holds", index)
         }
-        positions[label] = Int32(view.firstPosition + position)
+        positions[index] = Int32(view.firstPosition + position)
       }
       var next = 0
       try check(view.boxes, below: 0, next: &next)
@@ -38,7 +38,7 @@ struct SegmentRules<S: Scalar> {
         let position = Int(positions[layout.order[t]])
         guard position >= 0 else { throw broken("no leaf holds", Int(layout.order[t])) }
         let view = points.view(at: position)
-        guard view.label(position - view.firstPosition) == layout.order[t] else {
+        guard view.index(position - view.firstPosition) == layout.order[t] else {
           throw broken("searches do not find", Int(layout.order[t]))
         }
         let point = points.coordinates(at: position)
@@ -64,17 +64,17 @@ struct SegmentRules<S: Scalar> {
       }
       var smallest = Int32.max
       for position in first..<next {
-        smallest = min(smallest, boxes.labels[position])
+        smallest = min(smallest, boxes.indices[position])
         for d in 0..<boxes.dim {
           let sides = boxes.boxes.base + (node * boxes.dim + d) * 2
           let x = boxes.coordinates(at: position)[d * S.width]
           guard sides[0][lane] <= x, x <= sides[1][lane] else {
-            throw broken("box: does not hold", Int(boxes.labels[position]))
+            throw broken("box: does not hold", Int(boxes.indices[position]))
           }
         }
       }
-      guard smallest == boxes.smallestLabel[node * S.width + lane] else {
-        throw broken("smallest index in a box: is wrong at", Int(boxes.labels[first]))
+      guard smallest == boxes.smallestIndex[node * S.width + lane] else {
+        throw broken("smallest index in a box: is wrong at", Int(boxes.indices[first]))
       }
     }
   }

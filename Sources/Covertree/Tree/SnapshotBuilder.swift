@@ -1,9 +1,9 @@
 /// Builds the next snapshot of a tree: from points, by insertion, or by removal.
 ///
-/// The points are in segments whose sizes fall by a factor. New points come into the last, small one, the *buffer*, which is built again
-/// with each batch. A full buffer is merged with segments before it that are not large beside it, so each point is moved a few times in
-/// all. A removed point is marked, and a segment is built again when a quarter of it is gone. So a change costs what it is worth, O(log^2
-/// n) for a point on average, not what the tree holds.
+/// The points are in segments whose sizes fall by a factor. New points go to the last, small one, the *buffer*, which is rebuilt with
+/// each batch. A full buffer is merged with the segments before it that are not much larger, so each point is moved a few times in all. A
+/// removed point is marked, and a segment is rebuilt when a quarter of it is removed. So the cost of a change depends on its size,
+/// O(log^2 n) per point on average, and not on the size of the tree.
 ///
 /// J. L. Bentley, J. B. Saxe, "Decomposable searching problems I: static-to-dynamic transformation", J. Algorithms 1 (1980); R.
 /// Yesantharao, Y. Wang, L. Dhulipala, J. Shun, "Parallel batch-dynamic kd-trees" (2021).
@@ -11,8 +11,8 @@ struct SnapshotBuilder<S: Scalar> {
   let options: TreeOptions
   let context: CallContext
 
-  /// A segment is merged with the segments after it unless it is larger by this factor. A large factor keeps segments few, and moves each
-  /// point more often.
+  /// A segment is merged with later segments unless it is larger by this factor. A large factor keeps segments few, and moves each point
+  /// more often.
   static var sizeRatio: Int { 16 }
   /// A buffer has fewer points than this.
   private static var bufferPoints: Int { 128 }
@@ -23,7 +23,7 @@ struct SnapshotBuilder<S: Scalar> {
     let boxes = try KDTree(points, leafSize: options.leafSize, context: context)
     // The caller's array may have changed since it was checked.
     guard try boxes.isUsable(context) else { throw .changing("points") }
-    let segment = Segment(boxes, indices: 0..<points.count)
+    let segment = Segment(boxes, indexRange: 0..<points.count)
     return TreeSnapshot(SearchPoints([segment], removedCounts: [0], time: 0), indexCount: points.count, time: 0)
   }
 
@@ -78,7 +78,7 @@ struct SnapshotBuilder<S: Scalar> {
 
   private func liveCount(_ views: ArraySlice<SegmentView<S>>) -> Int { views.reduce(0) { $0 + $1.liveCount } }
 
-  /// How many of the first segments can be kept if a segment of `coming` points follows them.
+  /// The number of first segments to keep if a segment of `coming` points follows them.
   private func reduced(_ kept: Int, _ views: [SegmentView<S>], below coming: Int) -> Int {
     var (keep, coming) = (kept, coming)
     while keep > 0 && views[keep - 1].liveCount < Self.sizeRatio * coming {
@@ -88,7 +88,7 @@ struct SnapshotBuilder<S: Scalar> {
     return keep
   }
 
-  /// Builds segments again of which a quarter is removed, and those after them.
+  /// Rebuilds segments of which a quarter is removed, and those after them.
   private func compacted(_ base: TreeSnapshot<S>) throws(CoverTreeError) -> TreeSnapshot<S> {
     let views = base.points.views
     guard base.points.liveCount > 0, let sparse = views.firstIndex(where: { $0.removedCount * 4 > $0.segment.count })
@@ -116,21 +116,21 @@ struct SnapshotBuilder<S: Scalar> {
     return try base.replacing(segment, from: 0, indexCount: base.indexCount, time: time)
   }
 
-  /// One segment of the points of several, and of new ones with the dataset indices from `first` on; nil if there are none.
+  /// One segment of the points of several, and of new ones with dataset indices from `first` on; nil if there are none.
   private func merged(
     _ views: ArraySlice<SegmentView<S>>, adding new: PointsView<S>?, from first: Int
   ) throws(CoverTreeError) -> Segment<S>? {
     let gathered = try GatheredPoints(views, adding: new, from: first, context: context)
     guard gathered.count > 0 else { return nil }
-    let lowest = gathered.labels.elements.min() ?? 0
-    let upper = max(views.last?.segment.indices.upperBound ?? 0, first + (new?.count ?? 0))
-    let boxes = try KDTree(gathered.view, labels: gathered.labels.base, leafSize: options.leafSize, context: context)
-    return Segment(boxes, indices: Int(lowest)..<upper)
+    let lowest = gathered.indices.elements.min() ?? 0
+    let upper = max(views.last?.segment.indexRange.upperBound ?? 0, first + (new?.count ?? 0))
+    let boxes = try KDTree(gathered.view, indices: gathered.indices.base, leafSize: options.leafSize, context: context)
+    return Segment(boxes, indexRange: Int(lowest)..<upper)
   }
 }
 
 extension TreeSnapshot {
-  /// The first of several segments in which all points are removed.
+  /// The first segment of a state in which all points are removed.
   fileprivate func keepingOneSegment() -> TreeSnapshot<S> {
     let first = points.views[0]
     return TreeSnapshot(
@@ -138,7 +138,7 @@ extension TreeSnapshot {
       time: time)
   }
 
-  /// The state in which a segment is in the place of those from one on.
+  /// The state with a segment in place of those from `first` on.
   fileprivate func replacing(
     _ segment: Segment<S>?, from keep: Int, indexCount: Int, time: UInt32? = nil
   ) throws(CoverTreeError) -> TreeSnapshot<S> {
@@ -154,7 +154,7 @@ extension TreeSnapshot {
 /// Rows and dataset indices of the points of segments, and of new ones after them.
 private struct GatheredPoints<S: Scalar> {
   let view: PointsView<S>
-  let labels: Buffer<Int32>
+  let indices: Buffer<Int32>
   private let rows: Buffer<S>
 
   var count: Int { view.count }
@@ -166,23 +166,23 @@ private struct GatheredPoints<S: Scalar> {
     let count = old + (new?.count ?? 0)
     let dim = new?.dim ?? views.first?.boxes.dim ?? 0
     rows = try Buffer(count: count * dim)
-    labels = try Buffer(count: count)
+    indices = try Buffer(count: count)
     view = PointsView(base: UnsafePointer(rows.base), count: count, dim: dim)
     var next = 0
     for segment in views {
-      try Self.copy(segment, to: rows.base + next * dim, labels.base + next, context)
+      try Self.copy(segment, to: rows.base + next * dim, indices.base + next, context)
       next += segment.liveCount
     }
     guard let new else { return }
     new.copy(to: rows.base + old * dim)
-    for row in 0..<new.count { labels[old + row] = Int32(first + row) }
+    for row in 0..<new.count { indices[old + row] = Int32(first + row) }
     // The copy is checked: the caller's array may change.
     try PointsView(base: UnsafePointer(rows.base + old * dim), count: new.count, dim: dim)
       .checkCoordinates(named: "points", context: context)
   }
 
   private static func copy(
-    _ view: SegmentView<S>, to rows: UnsafeMutablePointer<S>, _ labels: UnsafeMutablePointer<Int32>,
+    _ view: SegmentView<S>, to rows: UnsafeMutablePointer<S>, _ indices: UnsafeMutablePointer<Int32>,
     _ context: CallContext
   ) throws(CoverTreeError) {
     let (boxes, grain) = (view.boxes, 1 << 14)
@@ -191,7 +191,7 @@ private struct GatheredPoints<S: Scalar> {
     try context.forEach(chunks, grain: 1) { (range, _) throws(CoverTreeError) in
       for chunk in range {
         for position in chunk * grain..<min(boxes.count, (chunk + 1) * grain)
-        where view.label(position) != KDTree<S>.noLabel {
+        where view.index(position) != KDTree<S>.noIndex {
           starts[chunk + 1] += 1
         }
       }
@@ -201,11 +201,11 @@ private struct GatheredPoints<S: Scalar> {
       for chunk in range {
         var next = starts[chunk]
         for position in chunk * grain..<min(boxes.count, (chunk + 1) * grain) {
-          let label = view.label(position)
-          guard label != KDTree<S>.noLabel else { continue }
+          let index = view.index(position)
+          guard index != KDTree<S>.noIndex else { continue }
           let point = boxes.coordinates(at: position)
           for d in 0..<boxes.dim { rows[next * boxes.dim + d] = point[d * S.width] }
-          labels[next] = label
+          indices[next] = index
           next += 1
         }
       }

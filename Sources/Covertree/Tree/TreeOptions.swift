@@ -1,4 +1,4 @@
-/// The sequence in which points are preferred as centres when a tree is built.
+/// The order in which points are preferred as centres when a tree is built.
 public enum PointOrder: Int32, Sendable {
   case hilbert = 0
   case natural = 1

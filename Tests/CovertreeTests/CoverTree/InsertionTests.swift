@@ -2,7 +2,7 @@ import Testing
 
 @testable import Covertree
 
-/// What insertion asks of its parts, and layouts that several threads make together.
+/// Queries of the insertion, and layouts that several threads make together.
 @Suite struct InsertionTests {
   @Test(arguments: [0.05, 0.4, 2.0], [2, 3, 5])
   func aSearchFindsASourceWithinReachAndTheNearestWithinHalf(radius: Double, dim: Int) throws {
@@ -17,7 +17,7 @@ import Testing
     let sources = try GrowableBuffer<Int32>()
     let seekers = try GrowableBuffer<Int32>()
     for point in 0..<points.count { try (point % 3 == 0 ? sources : seekers).append(Int32(point)) }
-    // What some know of is out of reach, what others know of within it.
+    // Some know a source out of reach, others one within it.
     let known = try Buffer<Double>(count: points.count)
     for point in 0..<points.count { known[point] = reach.radius * [0.1, 0.5, 4][point % 7 % 3] }
     let found = try Buffer<Int32>(count: points.count, filledWith: -1)

@@ -3,7 +3,7 @@ import Testing
 @testable import Covertree
 
 @Suite struct HilbertTests {
-  /// Along a Hilbert curve every step goes to a neighbouring cell: that is what makes it one.
+  /// Along a Hilbert curve every step goes to a neighbouring cell, by definition.
   @Test(arguments: [(2, 16), (2, 64), (3, 8), (3, 16), (4, 4), (5, 4), (6, 2), (10, 2)])
   func neighboursAlongTheCurveAreNeighboursInSpace(dim: Int, side: Int) throws {
     var count = 1

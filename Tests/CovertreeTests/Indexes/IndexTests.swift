@@ -50,7 +50,7 @@ import Testing
     }
   }
 
-  /// Scores by every kind of storage, with instructions for bytes and without, beside those of what is decoded.
+  /// Scores in every kind of storage, with instructions for bytes and without, compared with those of decoded rows.
   @Test(arguments: [VectorStorage.float32, .float16, .int8], [false, true])
   func scoresAreThoseOfWhatIsKept(storage: VectorStorage, products: Bool) throws {
     for dim in [1, 15, 64, 100] {
@@ -125,7 +125,7 @@ import Testing
     var generator = SeededGenerator(seed: UInt64(bits + wanted))
     let values = try Buffer<Float>(count: (count + queryCount) * stride)
     for position in 0..<values.count { values[position] = Float.random(in: -1...1, using: &generator) }
-    // The first queries are near some codes, so that those after them are farther than what is estimated from these.
+    // The first queries are near some codes, so that those after them are farther than the estimate from these.
     for position in 0..<7 * stride { values[count * stride + position] = values[40 * stride + position] }
     let codes = try HammingCodes(bits: bits)
     try codes.extend(to: count, context: CallContext())
@@ -166,8 +166,8 @@ import Testing
   @Test func signsAreThoseOfTheNumbers() {
     for count in [1, 16, 31, 32, 33, 100] {
       let padded = (count + 15) / 16
-      let values = (0..<padded).map { part in
-        SIMD16<Float>((0..<16).map { Float(($0 + part) * 7 % 5) - 2 })
+      let values = (0..<padded).map { vector in
+        SIMD16<Float>((0..<16).map { Float(($0 + vector) * 7 % 5) - 2 })
       }
       var words = [UInt32](repeating: 0, count: (count + 31) / 32)
       values.withUnsafeBytes {
@@ -194,8 +194,8 @@ import Testing
     _ = try points.withView { view throws(CoverTreeError) in try index.add(.rows(view), ids: nil, context: context) }
     try check(index)
     let gone = (0..<700).map { Int64($0 * 2) }
-    for part in stride(from: 0, to: 700, by: 70) {
-      try gone[part..<part + 70].withUnsafeBufferPointer { ids throws(CoverTreeError) in
+    for first in stride(from: 0, to: 700, by: 70) {
+      try gone[first..<first + 70].withUnsafeBufferPointer { ids throws(CoverTreeError) in
         try index.remove(ids, context: context)
       }
       try check(index)
@@ -314,8 +314,8 @@ import Testing
         switch turn % 3 {
         case 0:
           try put(200 + turn * 5..<205 + turn * 5, into: store)
-          try take(200 + turn * 5..<202 + turn * 5, outOf: store)
-          try take(turn..<turn + 1, outOf: store)
+          try remove(200 + turn * 5..<202 + turn * 5, from: store)
+          try remove(turn..<turn + 1, from: store)
         case 1: try addSlots(100 + turn..<101 + turn, to: index)
         default: try search(index)
         }
@@ -340,7 +340,7 @@ import Testing
     withExtendedLifetime(values) {}
   }
 
-  private func take(_ numbers: Range<Int>, outOf store: VectorStore) throws(CoverTreeError) {
+  private func remove(_ numbers: Range<Int>, from store: VectorStore) throws(CoverTreeError) {
     let ids = try Self.ids(numbers)
     try store.remove(ids.elements, context: CallContext(threads: 1))
   }

@@ -2,7 +2,7 @@ import Testing
 
 @testable import Covertree
 
-/// Both comparisons of a batch with all rows, each on its own: which one is taken depends on the processor.
+/// Both comparisons of a batch with all rows, each on its own: the processor decides which one a search uses.
 @Suite struct RowScanTests {
   private static let k = 7
 
@@ -59,7 +59,7 @@ import Testing
       let scores = (0..<Int32(rows.count)).map { rows.decided(queries.row(row), SIMD4(repeating: $0))[0] }
       let expected = (0..<rows.count).sorted { (scores[$0], $0) < (scores[$1], $1) }.prefix(Self.k)
       let found = try batch.decided(row)
-      #expect((0..<found.count).map { Int(found.labels[$0]) } == Array(expected))
+      #expect((0..<found.count).map { Int(found.indices[$0]) } == Array(expected))
     }
   }
 }

@@ -2,7 +2,7 @@ import Testing
 
 @testable import Covertree
 
-/// Trees in the residual-correlation metric, and that `validate` finds what is wrong with one.
+/// Trees in the residual-correlation metric, and the errors that `validate` finds in one.
 @Suite struct CorrelationTreeTests {
   private func search(count: Int) throws -> ResidualSearch {
     var generator = SeededGenerator(seed: 8)

@@ -115,8 +115,8 @@ import Testing
     let model = try model(.rbf, count: 1000, inducing: 5)
     #expect(Set(model.order.elements) == Set(0..<1000))
     for block in 0..<model.blockCount {
-      let labels = model.positions(ofBlock: block).map { model.order[$0] }
-      #expect(labels == labels.sorted())
+      let indices = model.positions(ofBlock: block).map { model.order[$0] }
+      #expect(indices == indices.sorted())
     }
   }
 }

@@ -2,7 +2,7 @@ import Testing
 
 @testable import Covertree
 
-/// Both scans of all points, each on its own: which one a search takes depends on the processor and the data.
+/// Both scans of all points, each on its own: the processor and the data decide which one a search uses.
 @Suite struct BruteForceTests {
   private static let k = 9
 
@@ -15,7 +15,7 @@ import Testing
   private func check<S: Scalar>(_ points: PointSet<S>, _ far: Bool) throws {
     let context = CallContext(threads: 2)
     let near = PointSet<S>(count: 50, dim: points.dim, seed: 3)
-    // Far queries are cut off where bytes end.
+    // The bytes of far queries are clamped.
     let queries = PointSet<S>(count: 50, dim: points.dim, values: near.values.map { far ? $0 * 40 : $0 })
     try points.withView { view in
       let tree = try CoverTree(points: view, options: TreeOptions(), context: context)
@@ -35,7 +35,7 @@ import Testing
   ) throws {
     try queries.withView { view in
       let asked = (0..<queries.count).map { row in
-        // Some ask for labels below a bound, but for one.
+        // Some ask for indices below a bound, but for one.
         let eligible =
           row % 2 == 0 ? IndexFilter() : IndexFilter(upperIndex: Int32(points.count / 2 + 3), excludedIndex: 2)
         let query = QuerySet<S>.Query(row: row, coordinates: view.row(row), index: -1)
@@ -46,7 +46,7 @@ import Testing
       for (row, query) in asked.enumerated() {
         let expected = points.sorted(from: queries, row).filter { query.eligible.admits(Int32($0)) }.prefix(Self.k)
         let found = try batch.decided(row)
-        #expect((0..<found.count).map { Int(found.labels[$0]) } == Array(expected))
+        #expect((0..<found.count).map { Int(found.indices[$0]) } == Array(expected))
       }
     }
   }

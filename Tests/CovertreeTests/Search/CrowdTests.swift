@@ -80,12 +80,12 @@ import Testing
       var exact = try ScoredQuery<S, RuntimeDimension>(RuntimeDimension(count: points.dim))
       for row in stride(from: 0, to: points.count, by: 500) {
         exact.set(view.row(row))
-        for lane in 0..<tree.children.count where tree.smallestLabel[lane] != KDTree<S>.noLabel {
+        for lane in 0..<tree.children.count where tree.smallestIndex[lane] != KDTree<S>.noIndex {
           let (boxes, within) = (tree.boxes.base + lane / S.width * points.dim * 2, lane % S.width)
           let least = exact.least(boxes, part: within / 8)[within % 8]
           let largest = exact.largest(boxes, part: within / 8)[within % 8]
           let scores = tree.positions(below: tree.children[lane]).map {
-            euclideanScore(view.row(row), view.row(Int(tree.labels[$0])), dim: points.dim)
+            euclideanScore(view.row(row), view.row(Int(tree.indices[$0])), dim: points.dim)
           }
           #expect(least <= scores.min()! && scores.max()! <= largest)
         }
@@ -121,12 +121,13 @@ private struct SearchedPoints<S: Scalar> {
   init(_ view: PointsView<S>) throws {
     // In two segments, so that ties are between them, too.
     let first = view.count * 2 / 3
-    let labels = try Buffer<Int32>(count: view.count - first)
-    for row in first..<view.count { labels[row - first] = Int32(row) }
+    let indices = try Buffer<Int32>(count: view.count - first)
+    for row in first..<view.count { indices[row - first] = Int32(row) }
     let older = try KDTree(view.rows(0..<first), leafSize: 32, context: context)
-    let newer = try KDTree(view.rows(first..<view.count), labels: labels.base, leafSize: 32, context: context)
+    let newer = try KDTree(view.rows(first..<view.count), indices: indices.base, leafSize: 32, context: context)
     points = SearchPoints(
-      [Segment(older, indices: 0..<first), Segment(newer, indices: first..<view.count)], removedCounts: [0, 0], time: 0)
+      [Segment(older, indexRange: 0..<first), Segment(newer, indexRange: first..<view.count)], removedCounts: [0, 0],
+      time: 0)
     set = try QuerySet(allOf: points)
   }
 
@@ -158,6 +159,6 @@ private struct Rows<S: Scalar>: NeighborRows {
   }
 
   func write(_ found: SortedNeighbors, _ query: QuerySet<S>.Query) {
-    for rank in 0..<found.count { indices[query.row * k + rank] = Int32(found.labels[rank]) }
+    for rank in 0..<found.count { indices[query.row * k + rank] = Int32(found.indices[rank]) }
   }
 }

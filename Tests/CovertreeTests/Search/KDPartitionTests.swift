@@ -41,7 +41,7 @@ private struct SortedCuts<S: Scalar> {
   }
 }
 
-/// Coordinates that few numbers are taken for, so that many are equal.
+/// Coordinates of few different numbers, so that many are equal.
 private func coarse<S: Scalar>(_ points: PointSet<S>) -> PointSet<S> {
   PointSet(count: points.count, dim: points.dim, values: points.values.map { ($0 * 2).rounded() })
 }
@@ -72,8 +72,8 @@ private func coarse<S: Scalar>(_ points: PointSet<S>) -> PointSet<S> {
   ) throws -> [Int32] {
     try points.withView { view in
       let context = CallContext(threads: threads)
-      let order = try KDPartition(view, blockSize: blockSize, fanout: fanout, rule: rule, context: context)
-      let rows = try order.rows(context: context)
+      let partition = try KDPartition(view, blockSize: blockSize, fanout: fanout, rule: rule, context: context)
+      let rows = try partition.rows(context: context)
       return (0..<rows.count).map { rows[$0] }
     }
   }
@@ -111,7 +111,7 @@ private func coarse<S: Scalar>(_ points: PointSet<S>) -> PointSet<S> {
     }
   }
 
-  /// What the threads do together does not depend on how many they are.
+  /// The result of several threads does not depend on their number.
   @Test(arguments: [SplitRule.medianOfVariance, .slidingMidpoint, .medianOfExtent])
   func orderIsTheSameForAnyThreads(rule: SplitRule) throws {
     let points = coarse(PointSet<Float>(count: 150_000, dim: 3, seed: 8))
@@ -128,34 +128,34 @@ private func coarse<S: Scalar>(_ points: PointSet<S>) -> PointSet<S> {
   }
 
   private func check<S: Scalar>(_ points: PointSet<S>, _ leafSize: Int) throws {
-    let labels = (0..<Int32(points.count)).map { Int32(points.count) - 1 - $0 }
+    let indices = (0..<Int32(points.count)).map { Int32(points.count) - 1 - $0 }
     try points.withView { view in
       let tree = try KDTree(view, leafSize: leafSize, context: CallContext(threads: 2))
       checkPositions(tree, points) { Int($0) }
       checkBoxes(tree)
-      for first in stride(from: 0, to: tree.labels.count, by: tree.leafSize) {
-        #expect((first + 1..<first + tree.leafSize).allSatisfy { tree.labels[$0 - 1] <= tree.labels[$0] })
+      for first in stride(from: 0, to: tree.indices.count, by: tree.leafSize) {
+        #expect((first + 1..<first + tree.leafSize).allSatisfy { tree.indices[$0 - 1] <= tree.indices[$0] })
       }
-      let labelled = try labels.withUnsafeBufferPointer {
-        try KDTree(view, labels: $0.baseAddress, leafSize: leafSize, context: CallContext(threads: 1))
+      let indexed = try indices.withUnsafeBufferPointer {
+        try KDTree(view, indices: $0.baseAddress, leafSize: leafSize, context: CallContext(threads: 1))
       }
-      checkPositions(labelled, points) { points.count - 1 - Int($0) }
-      checkBoxes(labelled)
+      checkPositions(indexed, points) { points.count - 1 - Int($0) }
+      checkBoxes(indexed)
     }
   }
 
-  /// Each row is once in the tree, with its coordinates; lanes beyond the last point hold nothing.
+  /// Each row is once in the tree, with its coordinates; lanes beyond the last point are empty.
   private func checkPositions<S: Scalar>(_ tree: KDTree<S>, _ points: PointSet<S>, row: (Int32) -> Int) {
     var seen = [Bool](repeating: false, count: points.count)
     var wrong = 0
-    for position in 0..<tree.labels.count {
+    for position in 0..<tree.indices.count {
       let found = tree.coordinates(at: position)
-      let label = tree.labels[position]
+      let index = tree.indices[position]
       if position >= points.count {
-        wrong += label == KDTree<S>.noLabel && (0..<points.dim).allSatisfy { found[$0 * S.width].isNaN } ? 0 : 1
+        wrong += index == KDTree<S>.noIndex && (0..<points.dim).allSatisfy { found[$0 * S.width].isNaN } ? 0 : 1
         continue
       }
-      let row = row(label)
+      let row = row(index)
       wrong += seen[row] ? 1 : 0
       seen[row] = true
       for d in 0..<points.dim where found[d * S.width] != points.values[row * points.dim + d] { wrong += 1 }
@@ -163,9 +163,9 @@ private func coarse<S: Scalar>(_ points: PointSet<S>) -> PointSet<S> {
     #expect(wrong == 0)
   }
 
-  /// Boxes and smallest labels belong to the points below; a lane without points has an empty box.
+  /// Boxes and smallest indices belong to the points below; a lane without points has an empty box.
   private func checkBoxes<S: Scalar>(_ tree: KDTree<S>) {
-    var sizes = [tree.labels.count / tree.leafSize]
+    var sizes = [tree.indices.count / tree.leafSize]
     repeat { sizes.append((sizes.last! + S.width - 1) / S.width) } while sizes.last! > 1
     var (wrong, points) = (0, tree.leafSize)
     for level in 1..<sizes.count {
@@ -185,8 +185,8 @@ private func coarse<S: Scalar>(_ points: PointSet<S>) -> PointSet<S> {
 
   private func isTight<S: Scalar>(_ tree: KDTree<S>, _ slot: Int, _ positions: Range<Int>) -> Bool {
     let (node, lane) = (slot / S.width, slot % S.width)
-    let smallest = positions.map { tree.labels[$0] }.min() ?? KDTree<S>.noLabel
-    return tree.smallestLabel[slot] == smallest
+    let smallest = positions.map { tree.indices[$0] }.min() ?? KDTree<S>.noIndex
+    return tree.smallestIndex[slot] == smallest
       && (0..<tree.dim).allSatisfy { d in
         let line = positions.map { tree.coordinates(at: $0)[d * S.width] }
         let sides = tree.boxes.base + (node * tree.dim + d) * 2
@@ -199,22 +199,22 @@ private func coarse<S: Scalar>(_ points: PointSet<S>) -> PointSet<S> {
       let none = view.rows(0..<0)
       let tree = try KDTree(none, leafSize: 32, context: .brief)
       checkBoxes(tree)
-      #expect(tree.labels.elements.allSatisfy { $0 == KDTree<Float>.noLabel })
+      #expect(tree.indices.elements.allSatisfy { $0 == KDTree<Float>.noIndex })
       #expect(tree.coordinates(at: 0)[0].isNaN)
     }
   }
 
-  /// Labels that occur more than once lead to all their points.
-  @Test func equalLabelsKeepTheirPoints() throws {
+  /// Indices that occur more than once lead to all their points.
+  @Test func equalIndicesKeepTheirPoints() throws {
     let points = PointSet<Float>(count: 500, dim: 3, seed: 2)
-    let labels = (0..<500).map { Int32($0 / 100) }
+    let indices = (0..<500).map { Int32($0 / 100) }
     try points.withView { view in
-      let tree = try labels.withUnsafeBufferPointer {
-        try KDTree(view, labels: $0.baseAddress, leafSize: 32, context: CallContext(threads: 1))
+      let tree = try indices.withUnsafeBufferPointer {
+        try KDTree(view, indices: $0.baseAddress, leafSize: 32, context: CallContext(threads: 1))
       }
       let found = (0..<500).map { tree.coordinates(at: $0)[0] }
       #expect(found.sorted() == (0..<500).map { points.values[$0 * 3] }.sorted())
-      #expect((0..<500).map { tree.labels[$0] }.sorted() == labels)
+      #expect((0..<500).map { tree.indices[$0] }.sorted() == indices)
     }
   }
 }

@@ -52,7 +52,7 @@ struct PointSet<S: Scalar> {
 }
 
 extension PointsView {
-  /// The same points, as the module's door takes them.
+  /// The same points, as the interface of the core accepts them.
   var erased: AnyPoints {
     if let view = self as? PointsView<Float> { return .float32(view) }
     return .float64(self as! PointsView<Double>)

@@ -2,7 +2,7 @@ import Testing
 
 @testable import Covertree
 
-/// Trees that are changed by batches of all sizes, beside a brute force over the points that they should have.
+/// Trees that are changed by batches of all sizes, compared with a brute force over the points that they should have.
 @Suite struct GrowthTests {
   /// A tree, and all points that ever came to it.
   private struct Grown<S: Scalar> {
@@ -127,7 +127,7 @@ import Testing
     #expect(before.points.liveCount == 300 && grown.tree.snapshot.points.liveCount == 297)
     #expect(before.points.views[0].segment === grown.tree.snapshot.points.views[0].segment)
     let first = try #require(try PointLocator(before.points).position(0))
-    #expect(before.points.views[0].label(first) == 0)
+    #expect(before.points.views[0].index(first) == 0)
     #expect(try PointLocator(grown.tree.snapshot.points).position(0) == nil)
   }
 

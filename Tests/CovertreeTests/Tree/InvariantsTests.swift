@@ -2,11 +2,11 @@ import Testing
 
 @testable import Covertree
 
-/// `validate` finds what is wrong: each test breaks one rule of a good tree.
+/// `validate` finds errors: each test breaks one rule of a good tree.
 @Suite struct InvariantsTests {
   private static let points = PointSet<Float>(count: 600, dim: 3, seed: 6, duplicated: true)
 
-  /// What a test may break.
+  /// The arrays that a test may break.
   struct Parts {
     let layout: TreeLayout<Float>
     let boxes: KDTree<Float>
@@ -27,7 +27,7 @@ import Testing
     return failure { try tree.validate(context: CallContext(threads: 2)) }?.message ?? ""
   }
 
-  /// A node in the middle of the tree that is no duplicate and has children.
+  /// A node in the middle of the tree that is not a duplicate and has children.
   private func inner(_ layout: TreeLayout<Float>) -> Int {
     (100..<layout.count).first { layout.levels[$0] > TreeNodes.duplicate && layout.subtreeEnd[$0] > $0 + 3 }!
   }

@@ -1,7 +1,7 @@
-/// The nearest vectors that a walk through a graph has met, in order, and which of them it has walked on from.
+/// The nearest vectors that a walk through a graph has met, sorted, and which of them it has expanded.
 ///
-/// A vector is one number: its score, as an integer of the same order, its slot, and, as the last bit, whether the walk went
-/// on from it. So they are kept in order by comparing integers.
+/// A vector is one number: its score, as an integer of the same order, its slot, and, as the last bit, whether the walk has expanded it.
+/// So comparing integers keeps them sorted.
 struct Beam {
   /// Scratch of one thread: for beams of up to `capacity` among `count` vectors.
   final class Scratch {
@@ -27,10 +27,10 @@ struct Beam {
   private let walk: UInt8
   private let limit: Int
   private(set) var count = 0
-  /// The first that the walk has not gone on from.
+  /// The first that is not expanded.
   private var next = 0
 
-  /// - Parameter limit: how many are kept, at most the scratch's capacity.
+  /// - Parameter limit: the number of vectors to keep, at most the scratch's capacity.
   @inline(__always)
   init(_ scratch: Scratch, limit: Int) {
     if scratch.walk == .max {
@@ -54,7 +54,7 @@ struct Beam {
   @inline(__always)
   func accepts(_ key: UInt64) -> Bool { count < limit || key < keys[count &- 1] }
 
-  /// Puts a vector in its place, if it is near enough.
+  /// Inserts a vector, if it is near enough.
   @inline(__always)
   mutating func insert(_ slot: Int32, _ score: Float) { insert(Self.key(slot, score)) }
 
@@ -75,7 +75,7 @@ struct Beam {
     if position < next { next = position }
   }
 
-  /// The nearest that the walk has not gone on from, which it now does; -1 where there is none.
+  /// The nearest vector that is not expanded, which is now marked; -1 if there is none.
   @inline(__always)
   mutating func advance() -> Int32 {
     while next < count && keys[next] & 1 != 0 { next &+= 1 }
@@ -85,7 +85,7 @@ struct Beam {
     return slot(next &- 1)
   }
 
-  /// The one that the walk is likely to go on from after this; -1 where there is none.
+  /// The vector that will probably be expanded next; -1 if there is none.
   @inline(__always)
   var following: Int32 { next < count ? slot(next) : -1 }
 

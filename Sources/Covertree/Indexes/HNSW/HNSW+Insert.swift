@@ -1,7 +1,7 @@
 import Glibc
 
 extension HNSW {
-  /// A batch is at most this share of the graph. Its size is bounded because each of its vectors is compared with all others of it.
+  /// A batch is at most this share of the graph. Its size is bounded because its vectors are compared with each other.
   private static var batchShare: Int { 64 }
   private static var mostInBatch: Int { 512 }
 
@@ -10,7 +10,7 @@ extension HNSW {
     let order = try linkingOrder(from: first, lowest: 0, context)
     let after = nodeCount
     let before = after - order.count
-    // Nodes of one call have been linked in a random order already.
+    // Nodes of one call were already linked in a random order.
     let relinks = before > 0 && Self.hasGrown(from: before, to: after, bits: 2)
     let share = Double(order.count) / Double(order.count + (relinks ? after / m : 0) + 1)
     try link(order, lowest: 0, progress: 0...share, context)
@@ -60,8 +60,8 @@ extension HNSW {
     }
   }
 
-  /// Whether the first binary digits of the number of nodes have changed: with 4 digits, whenever the graph has grown by an eighth. It
-  /// depends on the numbers alone, and not on how the vectors are divided into calls.
+  /// Whether the first binary digits of the number of nodes have changed: with 4 digits, whenever the graph has grown by an eighth. This
+  /// depends on the number alone, not on how calls divide the vectors.
   private static func hasGrown(from before: Int, to after: Int, bits: Int) -> Bool {
     let shift = max(0, Int.bitWidth - before.leadingZeroBitCount - bits)
     return before >> shift != after >> shift
@@ -84,13 +84,13 @@ extension HNSW {
     }
   }
 
-  /// A number drawn for a vector.
+  /// A seeded random number of a vector.
   private func drawn(_ slot: Int) -> UInt64 {
     splitMix64(options.seed ^ splitMix64(UInt64(UInt32(bitPattern: table.serials[slot]))))
   }
 
-  /// Nodes of a level and above, in the order in which they are linked. It is random: near vectors often come together, and in their own
-  /// order they would find little but each other.
+  /// Nodes of a level and above, in the order in which they are linked. It is random: near vectors are often added together, and in the
+  /// order of addition they would be linked to little but each other.
   private func linkingOrder(
     from first: Int, lowest: Int, _ context: CallContext
   ) throws(CoverTreeError) -> Buffer<Int32> {
@@ -110,7 +110,7 @@ extension HNSW {
     let slots: Buffer<Int32>
     /// They are linked on this level and those above it.
     let lowest: Int
-    /// How many of them are on a level or above, by level.
+    /// The number of nodes on a level or above, by level.
     private let counts: Buffer<Int>
 
     init(
@@ -130,7 +130,7 @@ extension HNSW {
 
     var count: Int { slots.count }
 
-    /// Those on a level or above.
+    /// The nodes on a level or above.
     func slots(_ level: Int) -> UnsafeBufferPointer<Int32> {
       UnsafeBufferPointer(start: slots.base, count: counts[level])
     }
@@ -150,7 +150,7 @@ extension HNSW {
     }
   }
 
-  /// Gives the neighbours of a batch their links back, each all of them in one go.
+  /// Adds back links to the neighbours of a batch, one list at a time.
   private func linkBack(
     _ linkers: PerThread<Linker>, _ batch: Batch, _ context: CallContext
   ) throws(CoverTreeError) {

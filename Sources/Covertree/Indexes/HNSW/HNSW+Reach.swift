@@ -3,7 +3,7 @@ extension HNSW {
   private static var mostRounds: Int { 4 }
 
   /// Makes every node reachable from the entry on the lowest level. A node can lose its last incoming link when its neighbours choose
-  /// others, and when they are removed. O(n m), and a search for each node that is not reached.
+  /// others, or are removed. O(n m), and a search for each unreachable node.
   func connect() throws(CoverTreeError) {
     guard entry >= 0 else { return }
     let linker = try Linker(self)
@@ -19,7 +19,7 @@ extension HNSW {
     }
   }
 
-  /// The nodes that links on the lowest level lead to.
+  /// The nodes that are reachable on the lowest level.
   final class Reach {
     private let graph: HNSW
     private let flags: Buffer<UInt8>

@@ -4,7 +4,7 @@ extension HNSW {
 
   var wantsCompaction: Bool { Double(table.deadCount) > Self.deadShare * Double(table.count) }
 
-  /// Takes the dead out of the graph. A copy of the graph is made first, and restored if a later step fails.
+  /// Removes the dead from the graph. A copy of the graph is made first, and restored if a later step fails.
   func compaction(_ map: Buffer<Int32>, context: CallContext) throws(CoverTreeError) -> () -> Void {
     let before = try Copy(self)
     do throws(CoverTreeError) {
@@ -50,8 +50,8 @@ extension HNSW {
     }
   }
 
-  /// Takes the dead out of all lists: a vector that had links to some chooses anew among its other links and what
-  /// the dead ones led to (Singh et al., FreshDiskANN, 2021).
+  /// Removes the dead from all lists. A vector with links to dead ones chooses again among its other links and the links of the dead ones
+  /// (Singh et al., FreshDiskANN, 2021).
   private func forgetDead(context: CallContext) throws(CoverTreeError) {
     let dead = table.dead
     if let heirs = try twins.dropDead() { try handOver(to: heirs, context) }
@@ -67,7 +67,7 @@ extension HNSW {
     try connect()
   }
 
-  /// Puts twins in the positions of nodes that are dead: `heirs[node]` is a twin, or -1.
+  /// Replaces dead nodes by twins: `heirs[node]` is a twin, or -1.
   private func handOver(to heirs: Buffer<Int32>, _ context: CallContext) throws(CoverTreeError) {
     for node in 0..<heirs.count where heirs[node] >= 0 {
       let heir = Int(heirs[node])
@@ -98,7 +98,7 @@ extension HNSW {
     try replaceLinks(of: slot, level, linker) { dead[$0] != 0 }
   }
 
-  /// Chooses the links of a vector anew, where it has some that are to go, among the others and what those lead to.
+  /// If a vector has links to be removed, chooses its links again among the others and the links of the removed ones.
   private func replaceLinks(
     of slot: Int32, _ level: Int, _ linker: Linker, where goes: (Int32) -> Bool
   ) throws(CoverTreeError) {
@@ -106,7 +106,7 @@ extension HNSW {
     linker.candidates.removeAll()
     for link in linked(slot, level) {
       if goes(link) {
-        // Lists of those that go are not changed.
+        // The lists of removed vectors do not change.
         for further in linked(link, level) where !goes(further) { try linker.candidates.append(further) }
       } else {
         try linker.candidates.append(link)
@@ -117,7 +117,7 @@ extension HNSW {
 
   func truncate(to first: Int) {
     twins.truncate(to: first)
-    // Where there is no memory for choosing anew, links are dropped alone.
+    // If there is no memory to choose again, the links are only dropped.
     let linker = try? Linker(self)
     for slot in 0..<min(first, levels.count) {
       for level in 0...Int(levels[slot]) {
@@ -137,7 +137,7 @@ extension HNSW {
     findEntry()
   }
 
-  /// Gives links other numbers; those that are none any more are left out.
+  /// Renumbers links; links to removed vectors are dropped.
   private func pack(_ list: UnsafeMutablePointer<Int32>, _ capacity: Int, _ number: (Int32) -> Int32) {
     var kept = 0
     for position in 0..<capacity where list[position] >= 0 {
@@ -160,7 +160,7 @@ extension HNSW {
   /// - Parameter upper: empty, with room for all of `upperLinks`.
   private func renumber(_ map: Buffer<Int32>, _ upper: GrowableBuffer<Int32>, _ lists: Twins.Lists) {
     var next = 0
-    // Slots only move up, so nothing is written over before it is read.
+    // Slots only move to lower numbers, so nothing is overwritten before it is read.
     for slot in 0..<map.count where map[slot] >= 0 {
       for level in 0...Int(levels[slot]) {
         pack(self.lists.list(Int32(slot), level), self.lists.capacity(level)) { map[$0] }
@@ -200,7 +200,7 @@ extension HNSW {
 
   func findRows() {}
 
-  /// Puts vectors in the order in which a walk over all links from the entry meets them, the nearest levels of it together.
+  /// Sorts vectors in the order in which a walk over all links from the entry meets them, so that its first vectors are together.
   func optimize(context: CallContext) throws(CoverTreeError) -> Bool {
     guard table.count > 1, table.deadCount == 0 else { return false }
     let order = try Buffer<Int32>(count: table.count)
@@ -229,7 +229,7 @@ extension HNSW {
     try newLinks.resize(to: table.count * degree)
     try newFirst.resize(to: table.count)
     let lists = try twins.renumbered(rank, count: table.count)
-    try table.permute(order)  // the last step that can fail; if it does, it has moved nothing
+    try table.permute(order)  // the last step that can fail; on failure nothing has moved
     for (to, from) in order.elements.enumerated() {
       newLevels[to] = oldLevels[from]
       newFirst[to] = oldFirst[from]

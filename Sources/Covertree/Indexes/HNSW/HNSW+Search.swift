@@ -1,20 +1,20 @@
 extension HNSW {
-  /// A walk gives up after comparing this share of the number of admitted vectors. Then all admitted vectors are compared.
-  /// A walk jumps through memory, so one of its comparisons takes about eight times as long.
+  /// A walk stops after comparisons with this share of the admitted vectors. Then all admitted vectors are compared. A walk reads memory
+  /// at random, so one of its comparisons is about eight times as slow.
   private static var budgetShare: Double { 0.125 }
 
-  /// How the queries of a call are searched for.
+  /// The method for the queries of a call.
   private struct Plan {
     /// The number of nodes that a walk keeps.
     let limit: Int
-    /// By slot: 1 for nodes that may be found, or that have a twin that may; nil for all.
+    /// By slot: 1 for nodes that may be found, or with a twin that may; nil for all.
     let admitted: Buffer<UInt8>?
     let members: Twins.Members
-    /// Those nodes, if all of them are compared; nil where walks find some.
+    /// These nodes, if all of them are compared; nil if walks find some.
     let nodes: GrowableBuffer<Int32>?
-    /// How many vectors a walk among some may be compared with; 0 where all that may be found are compared.
+    /// The most comparisons of a walk among admitted vectors; 0 if all of these are compared.
     let budget: Int
-    /// How many comparisons a query is likely to take.
+    /// The expected number of comparisons of a query.
     let comparisons: Int
 
     init(_ graph: HNSW, _ search: IndexSearch, k: Int) throws(CoverTreeError) {
@@ -30,7 +30,7 @@ extension HNSW {
       }
       let count =
         graph.twins.count == 0 ? search.admittedCount : admitted.elements.reduce(0) { $0 + Int($1) }
-      // The walk has met about half of a vector's links before. The filter admits a share of the others.
+      // A walk has met about half of a vector's links before. The filter admits a share of the others.
       let share = Double(count) / Double(graph.nodeCount)
       let walk = Double(limit) * Double(graph.m) / share
       let most = Double(count) * HNSW.budgetShare
@@ -85,7 +85,7 @@ extension HNSW {
         var limit = seeker.walker.scratch.capacity
         while true {
           let beam = seeker.walker.walk(from: seeker.walker.start(), level: 0, limit: limit)
-          // The beam has gone beyond the radius, or has met everything that there is.
+          // The beam reaches beyond the radius, or has met all vectors.
           let farthest = seeker.walker.query.scores.decided(beam.slot(beam.count - 1))
           guard beam.count < limit || limit >= table.count || farthest > score else {
             limit = min(table.count, limit * 2)
@@ -122,7 +122,7 @@ extension HNSW {
     func find(_ search: IndexSearch, _ k: Int, _ plan: Plan) throws(CoverTreeError) {
       if plan.budget > 0, let beam = try walk(plan) {
         try rank(beam, plan, k)
-        // A walk may end early where a part of the graph is cut off.
+        // A walk may end early if the graph is not connected.
         if ranking.count >= min(k, search.admittedCount) { return }
       }
       try rankAll(plan, k)
@@ -134,7 +134,7 @@ extension HNSW {
         from: walker.start(), limit: plan.limit, among: admitted, budget: plan.budget, queue)
     }
 
-    /// Ranks what a walk has found.
+    /// Ranks the result of a walk.
     private func rank(_ beam: Beam, _ plan: Plan, _ k: Int) throws(CoverTreeError) {
       ranking.removeAll()
       try ranking.add(beam.count, walker.query.scores, k, { (beam.slot($0), beam.score($0)) }) {
@@ -143,7 +143,7 @@ extension HNSW {
       }
     }
 
-    /// Ranks the first `k` of all that may be found.
+    /// Ranks the first `k` of all admitted vectors.
     private func rankAll(_ plan: Plan, _ k: Int) throws(CoverTreeError) {
       ranking.removeAll()
       for position in 0..<(plan.nodes?.count ?? graph.table.count) {
@@ -157,7 +157,7 @@ extension HNSW {
       }
     }
 
-    /// Collects what a walk has found within a score, in order.
+    /// Collects the vectors of a walk within a score, sorted.
     func collect(
       _ beam: Beam, _ members: Twins.Members, within score: Double, into found: GrowableBuffer<Candidate>
     ) throws(CoverTreeError) {

@@ -1,33 +1,34 @@
 import CNumerics
 
-/// A hierarchical navigable small world graph (Malkov and Yashunin, 2018): every vector has links to near ones in different
-/// directions, few vectors have links on higher levels too, and a search goes from near to nearer.
+/// A hierarchical navigable small world graph (Malkov and Yashunin, 2018). Every vector has links to near ones in different directions,
+/// and few vectors have links on higher levels, too. A search goes from near vectors to nearer ones.
 ///
-/// **Layout**: the links of a slot on level 0 are `2 m` numbers, those on each higher level `m`; -1 ends them. Candidates
-/// are found among the table's smaller rows where it has some, and ranked by its exact ones. Equal vectors are one node (`Twins`).
+/// **Layout**: the links of a slot on level 0 are `2 m` numbers, those on each higher level `m`; -1 ends them. Candidates are found among
+/// the table's smaller rows if it has these, and ranked by its exact ones. Equal vectors are one node (`Twins`).
 ///
-/// **Building** is by batches, in an order drawn by lot (Dobson et al., ParlayANN, 2024): the vectors of a batch find
-/// their neighbours in parallel, in the graph as it stands and among each other, then those get their links back, each in one go.
-/// So the graph is the same for any number of threads, and no lock is needed.
+/// **Building** is by batches, in a random order (Dobson et al., ParlayANN, 2024). The vectors of a batch find their neighbours in
+/// parallel, in the current graph and among each other; then these get back links, one list at a time. So the graph is the same for any
+/// number of threads, and needs no lock.
 final class HNSW: IndexStructure, @unchecked Sendable {
   let table: VectorTable
   let m: Int
   let options: IndexOptions
-  /// By slot: the highest level that a vector is on.
+  /// By slot: the highest level of a vector.
   var levels: GrowableBuffer<UInt8>
   /// By slot: its links on level 0.
   var links: GrowableBuffer<Int32>
-  /// By slot: where its links on higher levels begin in `upperLinks`; -1 for none.
+  /// By slot: the start of its links on higher levels in `upperLinks`; -1 for none.
   var upperFirst: GrowableBuffer<Int32>
   var upperLinks: GrowableBuffer<Int32>
   let twins: Twins
-  /// Where searches begin: of the nodes on the highest level the first; -1 while there are none.
+  /// The start of searches: the first of the nodes on the highest level; -1 if there are no nodes.
   var entry: Int32 = -1
   let compared = Counter()
 
   static var noLink: Int32 { -1 }
   static var mostLevels: Int { 24 }
-  /// The beam of a descent. A descent with a beam of 1 can end at a node that is nearest among its neighbours alone. That is more
+  /// The beam of a descent. With a beam of 1 a descent can end at a local minimum, which is more frequent if near vectors were added
+  /// together.
   /// frequent if near vectors came together.
   static var upperLimit: Int { 4 }
 
@@ -49,7 +50,7 @@ final class HNSW: IndexStructure, @unchecked Sendable {
     (self.levels, self.links, self.upperFirst, self.upperLinks) = (levels, links, upperFirst, upperLinks)
   }
 
-  /// How many nodes the graph has.
+  /// The number of nodes of the graph.
   var nodeCount: Int { levels.count - twins.count }
 
   var lists: LinkLists {
@@ -58,7 +59,7 @@ final class HNSW: IndexStructure, @unchecked Sendable {
 
   // MARK: Walking
 
-  /// One thread's walks through the graph, as it stands when this is made.
+  /// One thread's walks through the graph in its current state.
   final class Walker {
     let query: RowQuery
     let scratch: Beam.Scratch
@@ -75,7 +76,7 @@ final class HNSW: IndexStructure, @unchecked Sendable {
       scratch = try Beam.Scratch(capacity: capacity, count: graph.table.count, degree: max(graph.degree, capacity))
     }
 
-    /// The nearest vectors on a level that a walk from some place finds.
+    /// The nearest vectors on a level that a walk from a node finds.
     func walk(from start: Int32, level: Int, limit: Int) -> Beam {
       var beam = begin(at: start, limit: limit)
       beam.insert(start, scratch.scores[0])
@@ -90,7 +91,7 @@ final class HNSW: IndexStructure, @unchecked Sendable {
       return beam
     }
 
-    /// A beam whose walk has met its first vector, whose score is the first of `scratch.scores`.
+    /// A beam that starts with one vector, whose score is the first of `scratch.scores`.
     @inline(__always)
     private func begin(at start: Int32, limit: Int) -> Beam {
       let beam = Beam(scratch, limit: limit)
@@ -101,9 +102,9 @@ final class HNSW: IndexStructure, @unchecked Sendable {
       return beam
     }
 
-    /// Puts the links of a vector that are met for the first time into `scratch.fresh`, and their scores into `scratch.scores`.
+    /// Writes the links of a vector that are met for the first time to `scratch.fresh`, and their scores to `scratch.scores`.
     ///
-    /// - Returns: how many there are.
+    /// - Returns: their number.
     @inline(__always)
     private func meetLinks(of slot: Int32, _ level: Int, _ beam: inout Beam) -> Int {
       let (fresh, scores) = (scratch.fresh.base, query.scores)
@@ -122,9 +123,9 @@ final class HNSW: IndexStructure, @unchecked Sendable {
       return count
     }
 
-    /// The nearest admitted vectors on the lowest level. The walk goes on from every vector; only admitted ones fill the beam.
+    /// The nearest admitted vectors on the lowest level. The walk expands every vector; only admitted ones fill the beam.
     ///
-    /// - Parameter budget: how many vectors the walk may be compared with.
+    /// - Parameter budget: the most comparisons of the walk.
     /// - Returns: nil if the budget was too small.
     func walk(
       from start: Int32, limit: Int, among admitted: Buffer<UInt8>, budget: Int, _ queue: WalkQueue
@@ -154,10 +155,10 @@ final class HNSW: IndexStructure, @unchecked Sendable {
       }
     }
 
-    /// A beam that has met nothing.
+    /// An empty beam.
     func nothing(limit: Int) -> Beam { Beam(scratch, limit: limit) }
 
-    /// Offers vectors to a beam, except one and the vectors that it has met.
+    /// Inserts vectors into a beam, except `own` and those that it has met.
     func insert(_ slots: UnsafeBufferPointer<Int32>, except own: Int32, to beam: inout Beam) {
       let scores = scratch.scores
       for first in stride(from: 0, to: slots.count, by: scores.count) {
@@ -170,7 +171,7 @@ final class HNSW: IndexStructure, @unchecked Sendable {
       compared &+= slots.count
     }
 
-    /// From the entry down to the level above `level`: the position from where to go on.
+    /// Descends from the entry to the level above `level`, and returns the node from which to continue.
     func descend(from entry: Int32, top: Int, to level: Int) -> Int32 {
       var start = entry
       for above in stride(from: top, to: level, by: -1) {
@@ -179,7 +180,7 @@ final class HNSW: IndexStructure, @unchecked Sendable {
       return start
     }
 
-    /// Where a walk on the lowest level begins.
+    /// The start of a walk on the lowest level.
     func start() -> Int32 { descend(from: entry, top: top, to: 0) }
   }
 
@@ -189,7 +190,7 @@ final class HNSW: IndexStructure, @unchecked Sendable {
   }
 }
 
-/// Where the links of each vector stand.
+/// The ranges of the links of each vector.
 struct LinkLists {
   fileprivate let m: Int
   fileprivate let links: UnsafeMutablePointer<Int32>

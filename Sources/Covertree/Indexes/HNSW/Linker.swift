@@ -1,14 +1,14 @@
-/// One thread's linking of vectors.
+/// Links vectors, by one thread.
 final class Linker {
   private let graph: HNSW
   private let efConstruction: Int
   let walker: HNSW.Walker
   let back: GrowableBuffer<UInt64>
-  /// A candidate as it is compared with those that have been chosen.
+  /// A candidate, for comparison with chosen ones.
   private let candidate: RowQuery
   private let chosen: Buffer<Int32>
   private let scores: Buffer<Float>
-  /// What `relink` chooses among.
+  /// The candidates of `relink`.
   let candidates: GrowableBuffer<Int32>
 
   init(_ graph: HNSW) throws(CoverTreeError) {
@@ -41,7 +41,7 @@ final class Linker {
     }
   }
 
-  /// Adds links to the list of one vector; where there is no room, all are chosen among.
+  /// Adds links to the list of one vector. If there is no room, its links are chosen among all.
   func add(
     _ numbers: UnsafeBufferPointer<UInt64>.SubSequence, of batch: HNSW.Batch
   ) throws(CoverTreeError) {
@@ -55,7 +55,7 @@ final class Linker {
     }
     for number in numbers {
       let source = batch.slots[BackLink.source(number)]
-      // Two of a batch may have chosen each other.
+      // Two vectors of a batch may have chosen each other.
       if !candidates.elements[..<count].contains(source) { try candidates.append(source) }
     }
     guard candidates.count <= capacity else { return relink(slot, level) }
@@ -72,10 +72,9 @@ final class Linker {
     for position in 0..<capacity { list[position] = position < count ? chosen[position] : HNSW.noLink }
   }
 
-  /// Chooses links in different directions: the nearest first, and none that is nearer to one chosen before than to
-  /// the vector itself.
+  /// Chooses links in different directions: the nearest first, and each must be nearer to the vector than to any chosen before.
   ///
-  /// - Returns: how many there are in `chosen`.
+  /// - Returns: the number of links in `chosen`.
   private func choose(_ limit: Int, of beam: Beam, for slot: Int32) -> Int {
     let own = walker.query.scores.omitted(slot: Int(slot))
     let (chosen, scores, comparison) = (chosen.base, scores.base, candidate.scores)
@@ -85,7 +84,7 @@ final class Linker {
       candidate.load(slot: Int(next))
       comparison.score(chosen, count, into: scores)
       walker.compared &+= count
-      // Scores of two queries leave out different numbers.
+      // Scores of different queries omit different numbers.
       let between = beam.score(position) + own - comparison.omitted(slot: Int(next))
       var isDifferent = true
       for other in 0..<count where scores[other] < between { isDifferent = false }
@@ -98,7 +97,7 @@ final class Linker {
   }
 }
 
-/// A link that a neighbour is to get back, as a number: links to one list follow each other when they are sorted.
+/// A back link to a neighbour, as a number: sorted links to one list are consecutive.
 enum BackLink {
   static var sourceBits: UInt64 { 27 }
   static var levelBits: UInt64 { 5 }

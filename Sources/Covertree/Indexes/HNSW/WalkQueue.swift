@@ -1,4 +1,4 @@
-/// Vectors that a walk has met and not gone on from, the nearest on top: a binary heap of a beam's keys. O(log count) for each.
+/// Vectors that a walk has met and not expanded, the nearest on top: a binary heap of a beam's keys. O(log count) for each.
 final class WalkQueue {
   private let keys: GrowableBuffer<UInt64>
 

@@ -1,9 +1,9 @@
 import CNumerics
 
-/// One long code a vector, a bit a plane; candidates are those whose codes differ least from the query's.
+/// One long code per vector, with a bit for each plane. The candidates are the vectors whose codes differ least from the query's.
 ///
-/// Codes stand in groups of sixteen, word by word (`cn_hamming_within`), and are compared with all of them: 32 bits of sixteen
-/// codes an instruction.
+/// Codes are in groups of sixteen, word by word (`cn_hamming_within`), and a query is compared with all of them: 32 bits of sixteen codes
+/// per instruction.
 final class HammingCodes: Hashes, @unchecked Sendable {
   let bits: Int
   let words: Int
@@ -70,30 +70,29 @@ final class HammingCodes: Hashes, @unchecked Sendable {
   }
 }
 
-/// One thread's searches among codes: of some queries at a time, for which a part of the codes stays in the first cache.
+/// One thread's searches among codes: several queries at a time, so that a chunk of the codes stays in the first-level cache.
 private final class CodeSeeker: CandidateSeeker {
   private let codes: HammingCodes
   private let search: IndexSearch
   private let wanted: Int
   private let searches: Buffer<CodeSearch>
   private let memory: [AnyObject]
-  /// In how many bits codes may differ to begin with: what the queries before needed, and a little. What is found does not
-  /// depend on it.
+  /// The initial limit of differing bits: a little more than the last queries needed. The result does not depend on it.
   private var guess: Int
 
-  /// Queries that are searched for together.
+  /// Queries that are searched together.
   private static var together: Int { 8 }
-  /// Groups of codes that are compared until it is seen whether fewer bits are enough.
-  private static var part: Int { 32 }
+  /// Groups of codes that are compared before the limit is lowered.
+  private static var chunk: Int { 32 }
 
   init(_ codes: HammingCodes, _ search: IndexSearch, _ wanted: Int) throws(CoverTreeError) {
     (self.codes, self.search, self.wanted) = (codes, search, wanted)
-    let inPart = Self.part * HammingCodes.group
+    let inChunk = Self.chunk * HammingCodes.group
     let queries = try Buffer<UInt32>(count: Self.together * codes.words)
-    let room = 2 * (inPart + wanted)
+    let room = 2 * (inChunk + wanted)
     let found = try Buffer<CodeSearch.Found>(count: Self.together * room)
     let histograms = try Buffer<Int32>(count: Self.together * (codes.bits + 1))
-    let keys = try Buffer<UInt32>(count: inPart + HammingCodes.group)
+    let keys = try Buffer<UInt32>(count: inChunk + HammingCodes.group)
     searches = try Buffer(count: Self.together)
     for index in 0..<Self.together {
       searches[index] = CodeSearch(
@@ -134,24 +133,24 @@ private final class CodeSeeker: CandidateSeeker {
   private func compare(_ range: Range<Int>) {
     let group = HammingCodes.group
     let groups = codes.paddedCount(codes.count) / group
-    for first in stride(from: 0, to: groups, by: Self.part) {
-      let part = CodeSearch.Part(
-        codes: codes.codes.base + first * group * codes.words, groups: min(groups - first, Self.part),
+    for first in stride(from: 0, to: groups, by: Self.chunk) {
+      let chunk = CodeSearch.Chunk(
+        codes: codes.codes.base + first * group * codes.words, groups: min(groups - first, Self.chunk),
         words: codes.words, first: Int32(first * group), end: Int32(codes.count))
-      for index in range { searches.base[index].compare(part, search) }
+      for index in range { searches.base[index].compare(chunk, search) }
     }
   }
 }
 
-/// One query's search: codes that differ from its own in few bits, and in ever fewer as they are found.
+/// One query's search: codes that differ from its own in few bits, and in fewer as the search goes on.
 private struct CodeSearch: BitwiseCopyable {
   struct Found: BitwiseCopyable {
     var slot: Int32
     var bits: Int32
   }
 
-  /// Some of the codes, and the slots of the first of them and behind the last of all.
-  struct Part {
+  /// Some of the codes, the slot of the first one, and the end of all slots.
+  struct Chunk {
     let codes: UnsafePointer<UInt32>
     let groups: Int
     let words: Int
@@ -163,16 +162,16 @@ private struct CodeSearch: BitwiseCopyable {
   let wanted: Int
   let room: Int
   let query: UnsafeMutablePointer<UInt32>
-  /// By slot, from the first; with some that differ in more bits than is wanted by now.
+  /// By slot, from the first; it may contain codes beyond the current limit.
   let found: UnsafeMutablePointer<Found>
-  /// By number of bits: how many of the found codes differ in so many.
+  /// By number of bits: the number of found codes that differ in this many.
   let histogram: UnsafeMutablePointer<Int32>
-  /// Scratch: what the comparison of a part has found.
+  /// Scratch: the results of a chunk.
   let keys: UnsafeMutablePointer<UInt32>
   private var count = 0
-  /// How many of the found codes differ in at most `most` bits.
+  /// The number of found codes that differ in at most `most` bits.
   private var near = 0
-  /// In how many bits codes may differ: in fewer there would not be enough of them.
+  /// The current limit of differing bits: fewer bits would not give enough codes.
   private(set) var most = 0
 
   private static let hasVectorPopcount = cn_has_vector_popcount()
@@ -198,27 +197,26 @@ private struct CodeSearch: BitwiseCopyable {
 
   var isShort: Bool { near < wanted && most < bits }
 
-  /// Begins again, within more bits.
+  /// Starts again with a larger limit.
   mutating func lookFarther() {
     most = min(bits, most + 1 + bits / 16)
     forget()
   }
 
-  /// Gathers codes within `most` bits of vectors that may be found, and takes bits off `most` as long as there are enough
-  /// within the rest.
+  /// Collects admitted codes within `most` bits, and lowers `most` while enough codes remain.
   ///
-  /// Lazy there are enough, later codes that differ in just `most` bits come too late: slots ascend. So many equal codes are not
-  /// gathered one by one.
-  mutating func compare(_ part: Part, _ search: IndexSearch) {
+  /// Once there are enough, later codes that differ in just `most` bits are excluded, because slots ascend. So equal codes are not
+  /// collected one by one.
+  mutating func compare(_ chunk: Chunk, _ search: IndexSearch) {
     let limit = near >= wanted ? most - 1 : most
     guard limit >= 0 else { return }
     let hits = cn_hamming_within(
-      part.codes, Int64(part.groups), Int64(part.words), query, UInt32(limit), Self.hasVectorPopcount, keys)
+      chunk.codes, Int64(chunk.groups), Int64(chunk.words), query, UInt32(limit), Self.hasVectorPopcount, keys)
     if count + Int(hits) > room { keepWanted() }
     for hit in 0..<Int(hits) {
-      let slot = part.first + Int32(keys[hit] & 0xFFFF)
-      // Positions behind the last slot are found, too.
-      guard slot < part.end && search.admits(slot) else { continue }
+      let slot = chunk.first + Int32(keys[hit] & 0xFFFF)
+      // Codes behind the last slot are found, too.
+      guard slot < chunk.end && search.admits(slot) else { continue }
       let bits = Int32(keys[hit] >> 16)
       found[count] = Found(slot: slot, bits: bits)
       histogram[Int(bits)] += 1
@@ -231,7 +229,7 @@ private struct CodeSearch: BitwiseCopyable {
     }
   }
 
-  /// Keeps those that differ least, and of the last number of bits the first.
+  /// Keeps the codes that differ least, and of the last number of bits the first.
   private mutating func keepWanted() {
     var rest = wanted - (near - Int(histogram[most]))
     var kept = 0

@@ -1,21 +1,21 @@
-/// Tables of buckets: in each, a vector is in the bucket whose number has a bit for each of the table's planes.
+/// Tables of buckets. In each table a vector is in the bucket whose number has a bit for each of the table's planes.
 ///
-/// A query looks into its own bucket of each table and into those across the planes that it is nearest to, in the order
-/// of the squared distances crossed (Lv et al., Multi-probe LSH, 2007). Members of a bucket stand side by side; vectors that
-/// came since they were put so are in lists, until they are an eighth. Of equal vectors buckets hold the first (`Twins`).
+/// A query searches its own bucket of each table and those across the nearest planes, in the order of the squared distances crossed (Lv
+/// et al., Multi-probe LSH, 2007). Members of a bucket are side by side. Later vectors are in linked lists, until they are an eighth. Of
+/// equal vectors buckets have the first (`Twins`).
 final class HashTables: Hashes, @unchecked Sendable {
   let tables: Int
   let bits: Int
   private let twins: Twins
   /// By slot and table: the number of the bucket.
   private(set) var buckets: GrowableBuffer<Int32>
-  /// The nodes before this slot are side by side in `members`; their number.
+  /// The nodes before this slot are side by side in `members`; and their number.
   private var covered = 0
   private var coveredNodes = 0
-  /// By table: where the members of each bucket begin, and where those of the last end; and all of them.
+  /// By table: the start of each bucket's members, and the end of the last; and all members.
   private var starts: Buffer<Int32>?
   private var members: Buffer<Int32>?
-  /// By later slot and table: the next slot in the bucket, -1 behind the last.
+  /// By later slot and table: the next slot in the bucket, -1 after the last.
   private let next: GrowableBuffer<Int32>
   /// By table and bucket: the first of the later slots.
   private let first: Buffer<Int32>
@@ -55,7 +55,7 @@ final class HashTables: Hashes, @unchecked Sendable {
     try next.resize(to: 0)
   }
 
-  /// The members of each bucket side by side.
+  /// Stores the members of each bucket side by side.
   ///
   /// - Parameter nodes: by slot, the node; only nodes are members.
   private func gather(
@@ -82,7 +82,7 @@ final class HashTables: Hashes, @unchecked Sendable {
     return (starts, members)
   }
 
-  /// Puts later slots into lists.
+  /// Adds later slots to the lists.
   private func list(from slot: Int) {
     for slot in max(slot, covered)..<max(slot, covered, buckets.count / tables) where twins.isNode(slot) {
       for table in 0..<tables {
@@ -116,12 +116,12 @@ final class HashTables: Hashes, @unchecked Sendable {
     try link(from: 0)
   }
 
-  /// Takes back slots that have not been gathered, or all.
+  /// Removes the slots from `count` on, which are not in `members`, or all.
   func truncate(to count: Int) {
     twins.truncate(to: count)
     guard count * tables <= buckets.count else { return }
     if count < covered { (starts, members, covered, coveredNodes) = (nil, nil, 0, 0) }
-    // Both only become smaller: slots are taken back before they are gathered, or all of them.
+    // Both only shrink.
     try? buckets.resize(to: count * tables)
     try? next.resize(to: (count - covered) * tables)
     first.base.update(repeating: -1, count: first.count)
@@ -167,19 +167,19 @@ final class HashTables: Hashes, @unchecked Sendable {
   private final class TableSeeker: CandidateSeeker {
     private let hashes: HashTables
     private let found: Twins.Members
-    /// How many of equal vectors are wanted.
+    /// The number of equal vectors to find.
     private let copies: Int
     private let probes: Int
     /// By slot: the number of the last search that met it.
     private let met: Buffer<UInt8>
     private var search: UInt8 = 0
-    /// Bits by the squared distances from their planes, and those distances.
+    /// Bits by squared distance from their planes, and these distances.
     private let order: Buffer<Int32>
     private let margins: Buffer<Float>
-    /// Sets of planes that wait to be crossed: a heap, the nearest on top.
+    /// Sets of planes to cross: a heap, the nearest on top.
     private let crossings: GrowableBuffer<Crossing>
 
-    /// Some of the planes crossed: `last` is the farthest of them, by rank.
+    /// A set of crossed planes; `last` is the rank of the farthest.
     private struct Crossing: BitwiseCopyable {
       var squared: Float
       var mask: Int32
@@ -224,7 +224,8 @@ final class HashTables: Hashes, @unchecked Sendable {
       try found.forEach(of: node, most: copies) { (slot) throws(CoverTreeError) in try list.add(slot) }
     }
 
-    /// Sets of planes to cross, the nearest first: each comes from one before it, by going one plane farther, or taking one more.
+    /// Sets of planes to cross, the nearest first. Each comes from an earlier one, by replacing its last plane with the next or by adding
+    /// the next.
     private func forEachCrossing(
       _ distances: UnsafePointer<Float>, _ body: (Int32) throws(CoverTreeError) -> Void
     ) throws(CoverTreeError) {

@@ -1,17 +1,17 @@
-/// What vectors are hashed to, by slot.
+/// The hashes of vectors, by slot.
 protocol Hashes: AnyObject, Sendable {
   func extend(to count: Int, context: CallContext) throws(CoverTreeError)
   /// Sets the hash of a slot from its signed distances from the planes; several threads may set at once.
   func set(_ slot: Int, _ distances: UnsafePointer<Float>)
-  /// The slots from one on have been set.
+  /// Called after the slots from `first` on were set.
   func link(from first: Int) throws(CoverTreeError)
   func truncate(to count: Int)
   /// Prepares for a compaction of the table, as `IndexStructure.compaction` does.
   func compaction(_ map: Buffer<Int32>) throws(CoverTreeError) -> () -> Void
   func own() throws(CoverTreeError)
-  /// Makes what each thread of a call seeks with.
+  /// Makes the searchers of a call's threads.
   ///
-  /// - Parameter copies: how many of equal vectors are wanted, the first ones.
+  /// - Parameter copies: the number of equal vectors to find, the first ones.
   func seekers(
     for search: IndexSearch, wanted: Int, probes: Int, copies: Int
   ) throws(CoverTreeError) -> () throws(CoverTreeError) -> any CandidateSeeker
@@ -21,12 +21,11 @@ protocol Hashes: AnyObject, Sendable {
 }
 
 protocol CandidateSeeker: AnyObject {
-  /// Puts slots that may be found and are likely to be near a query on the list, none of them twice. The queries of a batch are
-  /// asked for one after the other.
+  /// Adds admitted slots that are probably near a query to the list, each once. The queries of a batch come one after the other.
   func find(
     _ index: Int, of queries: ProjectedQueries, _ list: Shortlist
   ) throws(CoverTreeError)
-  /// Puts all slots that can matter on a list.
+  /// Adds all slots that can matter to the list.
   func findAll(_ list: Shortlist) throws(CoverTreeError)
 }
 

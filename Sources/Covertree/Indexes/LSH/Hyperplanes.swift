@@ -1,12 +1,12 @@
 import Glibc
 
-/// Random hyperplanes through the middle of the data, and on which side of each a vector lies, and how far from it.
+/// Random hyperplanes through the middle of the data, and the signed distances of vectors from them.
 ///
-/// Normals are Gaussian, orthogonal to each other in groups: codes of as many bits then tell more (Ji et al., Super-bit
-/// locality-sensitive hashing, 2012). For inner products a coordinate is added that gives all vectors one length, and is 0 for
-/// queries (Neyshabur and Srebro, 2015).
+/// Normals are Gaussian, orthogonal to each other in groups: codes of equally many bits are then better (Ji et al., Super-bit
+/// locality-sensitive hashing, 2012). For inner products a coordinate is added that gives all vectors one length, and is 0 for queries
+/// (Neyshabur and Srebro, 2015).
 final class Hyperplanes: @unchecked Sendable {
-  /// Vectors that are taken together.
+  /// The most vectors of a batch.
   static var batch: Int { 64 }
   private static var largestGroup: Int { 128 }
   private static var sample: Int { 4096 }
@@ -15,15 +15,15 @@ final class Hyperplanes: @unchecked Sendable {
   let dim: Int
   private let products: Bool
   private let normals: Panels<Float>
-  /// Of each normal: its coordinate for what is added to vectors.
+  /// Of each normal: its coordinate for the added one.
   private let added: Buffer<Float>
-  /// Of each plane: where the middle of the data lies along its normal.
+  /// Of each plane: the position of the middle of the data along its normal.
   let middles: Buffer<Float>
-  /// The length, squared, up to which vectors are filled.
+  /// The squared length of vectors with the added coordinate.
   let longest: Buffer<Double>
   private(set) var isPlaced = false
 
-  /// From the projections of one vector to those of the next.
+  /// The offset between the projections of consecutive vectors.
   var stride: Int { (count + PanelView<Float>.panelRows - 1) / PanelView<Float>.panelRows * PanelView<Float>.panelRows }
 
   init(count: Int, dim: Int, products: Bool, seed: UInt64) throws(CoverTreeError) {
@@ -50,7 +50,7 @@ final class Hyperplanes: @unchecked Sendable {
     return (-2 * log(a * 0x1p-53)).squareRoot() * cos(2 * .pi * b * 0x1p-53)
   }
 
-  /// Makes a row orthogonal to so many rows before it, and of length 1.
+  /// Makes a row orthogonal to `before` rows before it, and of length 1.
   private static func orthogonalize(_ row: UnsafeMutablePointer<Double>, _ width: Int, to before: Int) {
     for back in 0..<before {
       let other = row - (back + 1) * width
@@ -64,8 +64,8 @@ final class Hyperplanes: @unchecked Sendable {
     for d in 0..<width { row[d] *= inverse }
   }
 
-  /// Puts the planes through the mean of a sample of vectors; once, as codes of vectors stay as they are.
-  func place(_ vectors: Int, _ projector: Projections, row: (Int) -> PointsView<Float>) {
+  /// Sets the planes through the mean of a sample of vectors; once, because codes of vectors do not change.
+  func setMiddles(_ vectors: Int, _ projector: Projections, row: (Int) -> PointsView<Float>) {
     guard !isPlaced, vectors > 0 else { return }
     isPlaced = true
     guard !products else {
@@ -74,16 +74,16 @@ final class Hyperplanes: @unchecked Sendable {
     }
     let step = max(1, vectors / Self.sample)
     var sums = [Float](repeating: 0, count: count)
-    var taken: Float = 0
+    var sampled: Float = 0
     for index in Swift.stride(from: 0, to: vectors, by: step) {
       projector.run(row(index), queries: false)
       for plane in 0..<count { sums[plane] += projector.values[plane] }
-      taken += 1
+      sampled += 1
     }
-    for plane in 0..<count { middles[plane] = sums[plane] / taken }
+    for plane in 0..<count { middles[plane] = sums[plane] / sampled }
   }
 
-  func place(middles: Buffer<Float>, longest: Double) {
+  func setMiddles(middles: Buffer<Float>, longest: Double) {
     for plane in 0..<count { self.middles[plane] = middles[plane] }
     (self.longest[0], isPlaced) = (longest, true)
   }
@@ -102,7 +102,7 @@ final class Hyperplanes: @unchecked Sendable {
   /// One thread's projections of vectors onto the normals.
   final class Projections {
     private let planes: Hyperplanes
-    /// The last vectors, filled up to a whole tile.
+    /// The last vectors, padded to a whole tile.
     private let last: Buffer<Float>
     /// Signed distances from the planes: row by row, `stride` apart.
     let values: Buffer<Float>
@@ -129,7 +129,7 @@ final class Hyperplanes: @unchecked Sendable {
       }
     }
 
-    /// Inner products with the normals: a part of a panel of these stays in the first cache for all vectors.
+    /// Inner products with the normals: a slice of a panel of these stays in the first-level cache for all vectors.
     private func multiply(_ vectors: PointsView<Float>) {
       let (dim, stride, width) = (planes.dim, planes.stride, PanelView<Float>.panelRows)
       let whole = vectors.count / tileRows * tileRows

@@ -30,12 +30,12 @@ final class LSH: IndexStructure, @unchecked Sendable {
       let own = scratch.base + thread * (batch * dim + rows.coordinates)
       return rows.points(slots, into: own, scratch: own + batch * dim)
     }
-    planes.place(table.count, try projectors.value(0, make: make)) { vectors($0..<$0 + 1, 0) }
+    planes.setMiddles(table.count, try projectors.value(0, make: make)) { vectors($0..<$0 + 1, 0) }
     try hashes.extend(to: table.count, context: context)
     try context.forEach((table.count - first + batch - 1) / batch, grain: 1) { (range, thread) throws(CoverTreeError) in
       let projector = try projectors.value(thread, make: make)
-      for part in range {
-        let from = first + part * batch
+      for chunk in range {
+        let from = first + chunk * batch
         let slots = from..<min(table.count, from + batch)
         projector.run(vectors(slots, thread), queries: false)
         for slot in slots { hashes.set(slot, projector.values.base + (slot - from) * planes.stride) }
@@ -86,9 +86,9 @@ final class LSH: IndexStructure, @unchecked Sendable {
     return lists
   }
 
-  /// Finds the candidates of each query, and hands them over.
+  /// Finds the candidates of each query, and passes them on.
   ///
-  /// - Parameter copies: how many of equal vectors are wanted.
+  /// - Parameter copies: the number of equal vectors to find.
   private func forEachQuery(
     _ search: IndexSearch, candidates: Int, copies: Int,
     _ body: (Int, Shortlist, any CandidateSeeker) throws(CoverTreeError) -> Void
@@ -103,8 +103,8 @@ final class LSH: IndexStructure, @unchecked Sendable {
       let seeker = try seekers.value(thread) { () throws(CoverTreeError) in
         Seeker(try Hyperplanes.Projections(planes), try Shortlist(table), try makeSeeker())
       }
-      for part in range {
-        let first = part * batch
+      for chunk in range {
+        let first = chunk * batch
         let count = min(batch, search.queries.count - first)
         seeker.projections.run(search.queries.rows(first..<first + count), queries: true)
         let projected = ProjectedQueries(base: seeker.projections.values.base, stride: planes.stride, count: count)

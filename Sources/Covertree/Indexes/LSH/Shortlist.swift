@@ -28,7 +28,7 @@ final class Shortlist {
     try slots.append(slot)
   }
 
-  /// Ranks those that can come among the first `k`: by scores of the smaller rows first, where there are such.
+  /// Ranks those that can be among the first `k`: first by scores of the smaller rows, if there are any.
   func rank(_ k: Int) throws(CoverTreeError) {
     ranking.removeAll()
     guard isSmall else {
@@ -39,7 +39,7 @@ final class Shortlist {
     try scores.resize(to: slots.count)
     try keys.resize(to: enough)
     query.scores.score(slots.base, slots.count, into: scores.base)
-    // The best, in order, by insertion: most come behind the last.
+    // The best, sorted by insertion: most come after the last.
     var (kept, last) = (0, Float.infinity)
     for position in 0..<slots.count where scores[position] < last || kept < enough {
       var at = kept < enough ? kept : enough - 1

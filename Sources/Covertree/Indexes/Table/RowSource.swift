@@ -18,7 +18,7 @@ final class RowSource: @unchecked Sendable {
     (base + Int(slot) &* rowBytes).assumingMemoryBound(to: Float.self)
   }
 
-  /// Pins the rows in some slots, after it has checked them.
+  /// Checks and pins the rows in some slots.
   ///
   /// - Parameter limit: of the size of a coordinate.
   func lease(
@@ -46,21 +46,21 @@ final class RowSource: @unchecked Sendable {
   }
 }
 
-/// Pinned rows on their way into a table; they are unpinned unless the table keeps them.
+/// Pinned rows that a table is about to add; they are unpinned unless the table keeps them.
 final class RowLease {
-  let rows: Buffer<cn_lent_row>
+  let rows: Buffer<cn_leased_row>
   private let source: RowSource
   private let slots: Buffer<Int64>
   private var isKept = false
 
-  /// - Parameter known: hashes of the vectors that the slots have to hold; nil for any.
+  /// - Parameter known: the expected hashes of the vectors; nil for any.
   init(_ source: RowSource, _ slots: UnsafeBufferPointer<Int64>, known: KnownHashes? = nil) throws(CoverTreeError) {
     self.source = source
     self.slots = try Buffer(count: slots.count)
     rows = try Buffer(count: slots.count)
     for (position, slot) in slots.enumerated() {
       self.slots[position] = slot
-      rows[position] = cn_lent_row(place: slot, scale: 1)
+      rows[position] = cn_leased_row(slot: slot, scale: 1)
     }
     isKept = true  // until they are pinned
     try source.store.pin(slots, known: known)
@@ -69,10 +69,10 @@ final class RowLease {
 
   deinit { if !isKept { source.store.unpin(slots.count) { Int(slots[$0]) } } }
 
-  /// A row where it stands, or, scaled, in `scratch`.
+  /// The row in the store or, scaled, in `scratch`.
   @inline(__always)
   func row(_ position: Int, or scratch: UnsafeMutablePointer<Float>) -> UnsafePointer<Float> {
-    let row = source.row(rows[position].place)
+    let row = source.row(rows[position].slot)
     guard source.scales else { return row }
     for d in 0..<source.dim { scratch[d] = Float(Double(row[d]) * rows[position].scale) }
     return UnsafePointer(scratch)

@@ -1,17 +1,17 @@
 import CNumerics
 
-/// Vectors that are equal, number for number. The first of them is a *node*: it is what a graph links and buckets hold. The others are
-/// its *twins*: they hang on the node in the order in which they came. Links between equal vectors would fill their lists and lead
-/// nowhere else; and of all that are equal only the first `k` can be among the `k` nearest.
+/// Groups of equal vectors. The first of a group is a *node*, which graphs link and buckets contain. The others are its *twins*, in a
+/// list in the order in which they were added. Links between equal vectors would fill their lists and lead nowhere else; and of equal
+/// vectors only the first `k` can be among the `k` nearest.
 final class Twins {
   private let table: VectorTable
-  /// By slot: the node that a vector hangs on; a node hangs on itself.
+  /// By slot: the node of a vector; a node's is itself.
   private(set) var nodes: GrowableBuffer<Int32>
-  /// By slot: the next of the equal vectors, in order of arrival; -1 ends.
+  /// By slot: the next of the equal vectors, in order of arrival; -1 at the end.
   private(set) var next: GrowableBuffer<Int32>
-  /// How many vectors are twins.
+  /// The number of twins.
   private(set) var count = 0
-  /// The last of the equal vectors, by their hash; nil until the next vector comes.
+  /// The last of the equal vectors, by hash; nil until the next vector is added.
   private var lasts: HashIndex?
 
   init(_ table: VectorTable) throws(CoverTreeError) {
@@ -21,7 +21,7 @@ final class Twins {
   @inline(__always)
   func isNode(_ slot: Int) -> Bool { nodes[slot] == Int32(slot) }
 
-  /// By slot: 1 for nodes that may be found, or that have a twin that may.
+  /// By slot: 1 for nodes that may be found, or with a twin that may.
   func nodes(among admitted: Buffer<UInt8>) throws(CoverTreeError) -> Buffer<UInt8> {
     guard count > 0 else { return admitted }
     let flags = try Buffer<UInt8>(count: admitted.count, filledWith: 0)
@@ -29,9 +29,9 @@ final class Twins {
     return flags
   }
 
-  /// The equal vectors of each node that may be found.
+  /// The admitted vectors of each node.
   ///
-  /// - Parameter admitted: by slot, 1 for those that may; nil for all. O(n) if there are both it and twins.
+  /// - Parameter admitted: by slot, 1 for those that may be found; nil for all. O(n) if there are both it and twins.
   func members(among admitted: Buffer<UInt8>?) throws(CoverTreeError) -> Members {
     guard count > 0, let admitted else {
       return Members(hasTwins: count > 0, admitted: admitted, first: nil, next: next.buffer)
@@ -51,15 +51,15 @@ final class Twins {
     return Members(hasTwins: true, admitted: admitted, first: first, next: following)
   }
 
-  /// The equal vectors of each node that may be found, in order of arrival.
+  /// The admitted vectors of each node, in order of arrival.
   struct Members: @unchecked Sendable {
     fileprivate let hasTwins: Bool
     fileprivate let admitted: Buffer<UInt8>?
-    /// By node: the first of them, -1 for none; nil where every vector is a node, or may be found.
+    /// By node: the first of them, -1 for none; nil if every vector is a node, or admitted.
     fileprivate let first: Buffer<Int32>?
     fileprivate let next: Buffer<Int32>
 
-    /// Calls `body` with the first of a node's vectors, at most so many.
+    /// Calls `body` with the first vectors of a node, at most `most`.
     @inline(__always)
     func forEach(
       of node: Int32, most: Int, _ body: (Int32) throws(CoverTreeError) -> Void
@@ -77,7 +77,7 @@ final class Twins {
     }
   }
 
-  /// By slot: 1 for the first `most` of equal vectors that may be found.
+  /// By slot: 1 for the first `most` admitted ones of equal vectors.
   func flags(ofFirst most: Int, among admitted: Buffer<UInt8>?) throws(CoverTreeError) -> Buffer<UInt8> {
     let members = try members(among: admitted)
     let flags = try Buffer<UInt8>(count: nodes.count, filledWith: 0)
@@ -88,15 +88,15 @@ final class Twins {
   }
 
   private static var sampleCount: Int { 1024 }
-  /// So many equal vectors in a sample are a crowd: one in 256 of all, or more.
+  /// This many equal vectors in a sample are a crowd: one in 256 of all, or more.
   private static var crowd: Int { 4 }
 
   /// Whether many vectors are equal, by a sample.
   static func areMany(in table: VectorTable, context: CallContext) throws(CoverTreeError) -> Bool {
     let (count, all) = (min(sampleCount, table.count), table.count)
-    let sample = try hashes(of: count, in: table, context) { part in
-      let first = part * all / count
-      return first + Int(splitMix64(UInt64(part)) % UInt64((part + 1) * all / count - first))
+    let sample = try hashes(of: count, in: table, context) { chunk in
+      let first = chunk * all / count
+      return first + Int(splitMix64(UInt64(chunk)) % UInt64((chunk + 1) * all / count - first))
     }
     var sorted = UnsafeMutableBufferPointer(start: sample.base, count: count)
     sorted.sort()
@@ -105,7 +105,7 @@ final class Twins {
 
   // MARK: Changes
 
-  /// Takes in the vectors of the table from a slot on. O(dim) for each.
+  /// Adds the vectors of the table from a slot on. O(dim) for each.
   func extend(from first: Int, context: CallContext) throws(CoverTreeError) {
     let more = table.count - first
     let lasts = if let known = lasts { known } else { try indexed(first, context) }
@@ -152,14 +152,14 @@ final class Twins {
     try context.forEach(count, grain: 256) { (range, thread) throws(CoverTreeError) in
       let own = scratch.base + thread * rows.coordinates
       for position in range {
-        // Vectors with numbers that are not finite are not let in.
+        // Vectors with numbers that are not finite were rejected.
         _ = hash(rows.floats(slot(position), or: own), hashes.base + position)
       }
     }
     return hashes
   }
 
-  /// Forgets the vectors from a slot on.
+  /// Removes the vectors from a slot on.
   func truncate(to end: Int) {
     lasts = nil
     try? nodes.resize(to: min(end, nodes.count))
@@ -170,9 +170,9 @@ final class Twins {
 
   private func recount() { count = (0..<nodes.count).reduce(0) { $0 + (isNode($1) ? 0 : 1) } }
 
-  /// Takes the dead off their nodes.
+  /// Removes the dead from the lists of their nodes.
   ///
-  /// - Returns: for each slot of a dead node the twin that replaces it as the node, -1 for other slots; nil if there are no twins.
+  /// - Returns: for each slot of a dead node the twin that replaces it, -1 for other slots; nil if there are no twins.
   func dropDead() throws(CoverTreeError) -> Buffer<Int32>? {
     guard count > 0 else { return nil }
     let heirs = try Buffer<Int32>(count: nodes.count, filledWith: -1)
@@ -208,7 +208,7 @@ final class Twins {
     }
   }
 
-  /// The lists as they are.
+  /// A copy of the lists.
   func copy() throws(CoverTreeError) -> Lists {
     let copy = try Lists(count: nodes.count)
     copy.nodes.base.update(from: nodes.base, count: nodes.count)
@@ -216,7 +216,7 @@ final class Twins {
     return copy
   }
 
-  /// The lists at other slots: `map[slot]` is the new one, -1 for the dead, which hang on nothing.
+  /// The lists at other slots: `map[slot]` is the new one, -1 for the dead, which are in no list.
   func renumbered(_ map: Buffer<Int32>, count newCount: Int) throws(CoverTreeError) -> Lists {
     let lists = try Lists(count: newCount)
     for slot in 0..<map.count where map[slot] >= 0 {
@@ -226,8 +226,7 @@ final class Twins {
     return lists
   }
 
-  /// The lists of the living at other slots: `map[slot]` is the new one, -1 for the dead. If a node is dead, the first of its living
-  /// twins is the node.
+  /// The lists of the living at other slots: `map[slot]` is the new one, -1 for the dead. The first living twin replaces a dead node.
   func surviving(_ map: Buffer<Int32>, count newCount: Int) throws(CoverTreeError) -> Lists {
     let lists = try Lists(count: newCount)
     for node in 0..<map.count where isNode(node) {
@@ -272,7 +271,7 @@ final class Twins {
     for slot in 0..<table.count {
       let (node, following) = (nodes[slot], next[slot])
       guard node >= 0, node < table.count, nodes[node] == node, following >= -1, following < table.count,
-        // Equal vectors follow each other in order of arrival, so that no list of them is without an end.
+        // Equal vectors are linked in order of arrival, so every list ends.
         following < 0 || nodes[following] == node && table.serials[following] > table.serials[slot],
         following < 0 || isFollowing[following] == 0
       else { throw wrong(slot) }

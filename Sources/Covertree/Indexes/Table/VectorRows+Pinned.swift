@@ -2,28 +2,28 @@ import CNumerics
 
 extension VectorRows {
   @inline(__always)
-  func pinned(_ slot: Int) -> cn_lent_row {
-    UnsafeRawPointer(bytes.base).assumingMemoryBound(to: cn_lent_row.self)[slot]
+  func pinned(_ slot: Int) -> cn_leased_row {
+    UnsafeRawPointer(bytes.base).assumingMemoryBound(to: cn_leased_row.self)[slot]
   }
 
-  /// Sets where a row stands.
+  /// Sets the leased row of a slot.
   @inline(__always)
-  func set(_ slot: Int, _ row: cn_lent_row) {
-    UnsafeMutableRawPointer(bytes.base).assumingMemoryBound(to: cn_lent_row.self)[slot] = row
+  func set(_ slot: Int, _ row: cn_leased_row) {
+    UnsafeMutableRawPointer(bytes.base).assumingMemoryBound(to: cn_leased_row.self)[slot] = row
   }
 
-  /// Where a row stands in the store.
+  /// The store's slot of a row.
   @inline(__always)
-  func storeSlot(_ slot: Int) -> Int { Int(pinned(slot).place) }
+  func storeSlot(_ slot: Int) -> Int { Int(pinned(slot).slot) }
 
-  /// Where the first rows stand in the store.
+  /// The store's slots of the first rows.
   func storeSlots(_ count: Int) throws(CoverTreeError) -> Buffer<Int32> {
     let storeSlots = try Buffer<Int32>(count: count)
     for slot in 0..<count { storeSlots[slot] = Int32(storeSlot(slot)) }
     return storeSlots
   }
 
-  /// Unpins rows that are read no more; rows of its own need no unpinning.
+  /// Unpins rows that are no longer read; own rows are not pinned.
   func unpin(_ slots: Range<Int>) {
     source?.store.unpin(slots.count) { storeSlot(slots.lowerBound + $0) }
   }
@@ -35,7 +35,7 @@ extension VectorRows {
 
   // MARK: In files
 
-  /// Where rows stand, and by what it is known that they are the same.
+  /// The slots of rows, and hashes to recognise them by.
   func pinnedSections() throws(CoverTreeError) -> [Section] {
     guard let source else { return [] }
     let hashes = try source.store.hashes(count) { storeSlot($0) }
@@ -52,7 +52,7 @@ extension VectorRows {
     return sections + [Section("store.scales", scales)]
   }
 
-  /// Pinned rows, as a file says; an error where the store has others by now.
+  /// The pinned rows of a file; throws if the store has other ones by now.
   convenience init(_ file: StoredFile, of source: RowSource, products: Bool, count: Int) throws(CoverTreeError) {
     let slots: Buffer<Int32> = try file.buffer("store.slots", rows: count)
     let hashes: Buffer<Int64> = try file.buffer("store.hashes", rows: count)

@@ -1,29 +1,29 @@
 import CNumerics
 
-/// Vectors in rows of one kind of storage: a row for each slot of a table.
+/// Vectors in rows of one storage type: a row for each slot of a table.
 ///
-/// Bytes are `x = center + scale (byte - 128)`, with a scale for each row; the center is the mean of the first batch. Rows
-/// of float32 may be *pinned* in a store (`VectorRows+Pinned`): then what is kept here is where each stands.
+/// Bytes are `x = center + scale (byte - 128)`, with a scale for each row; the center is the mean of the first batch. Rows of float32 may
+/// be *pinned* in a store (`VectorRows+Pinned`); then only their slots there are stored here.
 final class VectorRows: @unchecked Sendable {
   let storage: VectorStorage
   let dim: Int
-  /// Scores are negative inner products, not squared distances.
+  /// Scores are negative inner products instead of squared distances.
   private let products: Bool
-  /// Coordinates of a row with its padding.
+  /// The coordinates of a row, padding included.
   let coordinates: Int
-  /// From row to row.
+  /// The offset between rows.
   private let rowBytes: Int
   let bytes: GrowableBuffer<UInt8>
   private let scales: GrowableBuffer<Float>
   private let lengths: GrowableBuffer<Float>
   private let center: Buffer<Float>
   private var isCentered = false
-  /// Of pinned rows; nil for rows of its own.
+  /// The source of pinned rows; nil for own rows.
   let source: RowSource?
 
   private static var centerSample: Int { 4096 }
 
-  /// - Parameter padded: whether rows are filled up to whole cache lines; those of float32 need not be.
+  /// - Parameter padded: whether rows are padded to whole cache lines; those of float32 need not be.
   init(_ storage: VectorStorage, dim: Int, products: Bool, padded: Bool) throws(CoverTreeError) {
     (self.storage, self.dim, self.products) = (storage, dim, products)
     (coordinates, rowBytes) = Self.extent(storage, dim, padded)
@@ -34,11 +34,11 @@ final class VectorRows: @unchecked Sendable {
 
   /// Rows that are pinned in a store.
   ///
-  /// - Parameter bytes: a `cn_lent_row` for each for a row that is pinned.
+  /// - Parameter bytes: a `cn_leased_row` for each pinned row.
   init(of source: RowSource, products: Bool, bytes: GrowableBuffer<UInt8>) throws(CoverTreeError) {
     (storage, dim, self.products, self.source, self.bytes) = (.float32, source.dim, products, source, bytes)
     (coordinates, _) = Self.extent(.float32, source.dim, true)
-    rowBytes = MemoryLayout<cn_lent_row>.stride
+    rowBytes = MemoryLayout<cn_leased_row>.stride
     (scales, lengths, center) = (try GrowableBuffer(), try GrowableBuffer(), try Buffer(count: 0))
   }
 
@@ -54,40 +54,40 @@ final class VectorRows: @unchecked Sendable {
   var count: Int { bytes.count / rowBytes }
   var byteCount: Int { bytes.byteCount + scales.byteCount + lengths.byteCount }
 
-  /// For the kernels, until the next change.
+  /// The kernels' view, valid until the next change.
   var view: cn_rows {
     cn_rows(
       base: bytes.base, stride: Int64(rowBytes), coordinates: Int64(coordinates), scales: scales.base,
-      lengths: lengths.base, center: center.base, lent: source?.base, lent_stride: Int64(source?.rowBytes ?? 0),
+      lengths: lengths.base, center: center.base, leased: source?.base, leased_stride: Int64(source?.rowBytes ?? 0),
       scaled: source?.scales == true ? 1 : 0, kind: kind, products: products ? 1 : 0)
   }
 
   private var kind: Int32 {
     switch storage {
-    case .float32: Int32(source == nil ? CN_ROWS_F32 : CN_ROWS_LENT)
+    case .float32: Int32(source == nil ? CN_ROWS_F32 : CN_ROWS_LEASED)
     case .float16: Int32(CN_ROWS_F16)
     case .int8: Int32(CN_ROWS_BYTES)
     }
   }
 
-  /// Whether coordinates stand somewhere as they are.
+  /// Whether coordinates are stored unchanged.
   var areInPlace: Bool { storage == .float32 && source?.scales != true }
 
-  /// Where row 0 begins, or the store's slot 0.
+  /// The start of row 0, or of the store's slot 0.
   var firstFloats: UnsafePointer<Float> {
     (source?.base ?? UnsafeRawPointer(bytes.base)).assumingMemoryBound(to: Float.self)
   }
 
-  /// From row to row, or from position to position.
+  /// The offset between rows, or between slots of the store.
   var floatStride: Int { (source?.rowBytes ?? rowBytes) / MemoryLayout<Float>.stride }
 
-  /// A row's coordinates, where they stand as they are.
+  /// A row's coordinates, if they are stored unchanged.
   @inline(__always)
   func floats(_ slot: Int) -> UnsafePointer<Float> {
-    source?.row(pinned(slot).place) ?? firstFloats + slot &* floatStride
+    source?.row(pinned(slot).slot) ?? firstFloats + slot &* floatStride
   }
 
-  /// A row's coordinates: where they stand, or written to `scratch` with their padding.
+  /// A row's coordinates: in place, or written to `scratch` with their padding.
   func floats(_ slot: Int, or scratch: UnsafeMutablePointer<Float>) -> UnsafePointer<Float> {
     if areInPlace { return floats(slot) }
     var view = view
@@ -101,14 +101,14 @@ final class VectorRows: @unchecked Sendable {
   @inline(__always)
   func scale(_ slot: Int) -> Float { scales.base[slot] }
 
-  /// Writes a row's `dim` coordinates as they are kept.
+  /// Writes a row's `dim` coordinates as they are stored.
   ///
   /// - Parameter scratch: of `coordinates`.
   func decode(_ slot: Int, into target: UnsafeMutablePointer<Float>, scratch: UnsafeMutablePointer<Float>) {
     target.update(from: floats(slot, or: scratch), count: dim)
   }
 
-  /// Rows as they are kept: where they stand, or written to `target`.
+  /// Rows as they are stored: in place, or written to `target`.
   func points(
     _ slots: Range<Int>, into target: UnsafeMutablePointer<Float>, scratch: UnsafeMutablePointer<Float>
   ) -> PointsView<Float> {
@@ -121,7 +121,7 @@ final class VectorRows: @unchecked Sendable {
 
   // MARK: In files
 
-  /// The arrays, by names that begin with a prefix.
+  /// The arrays, with names that begin with a prefix.
   func sections(_ prefix: String) throws(CoverTreeError) -> [Section] {
     if source != nil { return try pinnedSections() }
     let rows =
@@ -135,7 +135,7 @@ final class VectorRows: @unchecked Sendable {
     ]
   }
 
-  /// Rows that lie in a file.
+  /// Rows of a file.
   init(
     _ file: StoredFile, _ prefix: String, _ storage: VectorStorage, dim: Int, products: Bool, padded: Bool, count: Int,
     context: CallContext
@@ -156,13 +156,13 @@ final class VectorRows: @unchecked Sendable {
     }
     scales = GrowableBuffer(viewing: try file.buffer("\(prefix).scales", rows: count))
     lengths = GrowableBuffer(viewing: try file.buffer("\(prefix).lengths", rows: count))
-    // It is written to when the index is cleared.
+    // Clearing the index writes to it.
     center = try Buffer(count: coordinates)
     center.base.update(from: try file.buffer("\(prefix).center", rows: coordinates).base, count: coordinates)
     try check(file, prefix, context)
   }
 
-  /// Whether all numbers are such as could have come in.
+  /// Whether all numbers could have been added.
   private func check(_ file: StoredFile, _ prefix: String, _ context: CallContext) throws(CoverTreeError) {
     let limit = VectorTable.coordinateLimit
     func isUsable(_ numbers: UnsafeBufferPointer<Float>, _ most: Float) -> Bool {
@@ -188,14 +188,14 @@ final class VectorRows: @unchecked Sendable {
 
   // MARK: Changes
 
-  /// Makes what came from a file its own, before it is changed.
+  /// Copies arrays of a file, before they are changed.
   func own() throws(CoverTreeError) {
     try bytes.own()
     try scales.own()
     try lengths.own()
   }
 
-  /// Makes room for so many more rows, so that appending them cannot fail, and learns the center from the first ones.
+  /// Reserves memory for `more` rows, so that appending them cannot fail, and computes the center of the first ones.
   func reserve(_ more: Int, sample row: (Int) -> UnsafePointer<Float>) throws(CoverTreeError) {
     try bytes.reserve(more * rowBytes)
     guard storage == .int8 else { return }
@@ -209,14 +209,14 @@ final class VectorRows: @unchecked Sendable {
     let step = max(1, more / Self.centerSample)
     let sums = try Buffer<Double>(count: dim, filledWith: 0)
     isCentered = true
-    var taken = 0.0
+    var sampled = 0.0
     for index in stride(from: 0, to: more, by: step) {
       let row = row(index)
       for d in 0..<dim { sums[d] += Double(row[d]) }
-      taken += 1
+      sampled += 1
     }
     for d in 0..<dim {
-      let mean = Float(sums[d] / taken)
+      let mean = Float(sums[d] / sampled)
       guard mean.magnitude <= VectorTable.coordinateLimit else {
         isCentered = false
         throw .changing("vectors")
@@ -225,16 +225,16 @@ final class VectorRows: @unchecked Sendable {
     }
   }
 
-  /// Rows that have been reserved and are about to be set.
+  /// Appends reserved rows, which are about to be set.
   func extend(by more: Int) {
-    // There is room: nothing can fail.
+    // The memory is reserved, so nothing can fail.
     try? bytes.resize(to: bytes.count + more * rowBytes)
     guard storage == .int8 else { return }
     try? scales.resize(to: scales.count + more)
     try? lengths.resize(to: lengths.count + more)
   }
 
-  /// Sets a row. Rows may be set by several threads at once.
+  /// Sets a row. Several threads may set rows at once.
   func set(_ slot: Int, _ row: UnsafePointer<Float>) {
     let start = UnsafeMutableRawPointer(bytes.base + slot * rowBytes)
     switch storage {
@@ -254,14 +254,14 @@ final class VectorRows: @unchecked Sendable {
     }
   }
 
-  /// Rounds a vector less the center to signed numbers.
+  /// Rounds a vector less the center to signed integers.
   @inline(__always)
   func round(_ row: UnsafePointer<Float>, into codes: UnsafeMutablePointer<Int8>) -> cn_rounded {
     let bytes = UnsafeMutableRawPointer(codes).assumingMemoryBound(to: UInt8.self)
     return cn_round_to_bytes(row, Int64(dim), center.base, Int64(coordinates), 0, bytes)
   }
 
-  /// Keeps the rows of some slots, in ascending order, moved together.
+  /// Keeps the rows of some slots, in ascending order, and moves them together.
   func keep(_ slots: UnsafeBufferPointer<Int32>) {
     var next = 0
     for slot in slots {
@@ -298,7 +298,7 @@ final class VectorRows: @unchecked Sendable {
     lengths[to] = lengths[from]
   }
 
-  /// The same rows in another order: `order[slot]` is where each comes from.
+  /// The same rows in another order: row `slot` comes from `order[slot]`.
   func permuted(_ order: Buffer<Int32>) throws(CoverTreeError) -> VectorRows {
     let other = try sibling()
     try other.bytes.reserve(bytes.count)
@@ -317,7 +317,7 @@ final class VectorRows: @unchecked Sendable {
     return other
   }
 
-  /// Rows of the same kind, none so far.
+  /// An empty set of rows of the same type.
   private func sibling() throws(CoverTreeError) -> VectorRows {
     guard let source else {
       return try VectorRows(storage, dim: dim, products: products, padded: coordinates * 4 % 64 == 0)

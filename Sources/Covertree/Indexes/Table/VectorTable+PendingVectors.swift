@@ -3,7 +3,7 @@ import CNumerics
 /// Vectors that are added to an index.
 public enum NewVectors: @unchecked Sendable {
   case rows(PointsView<Float>)
-  /// Of the store that the index is over.
+  /// Slots of the store of the index.
   case slots(UnsafeBufferPointer<Int64>)
 
   var count: Int {
@@ -14,7 +14,7 @@ public enum NewVectors: @unchecked Sendable {
   }
 }
 
-/// What comes into a table: looked at, and made as it is compared.
+/// The path of new vectors into a table: checks and preparation.
 extension VectorTable {
   /// The vectors from a slot on in the order in which they were added, counted from that slot; nil if slots have this order.
   func arrivalOrder(from first: Int, context: CallContext) throws(CoverTreeError) -> Buffer<Int32>? {
@@ -26,22 +26,22 @@ extension VectorTable {
 
   private static var largestHalf: Float { 65504 }
 
-  /// Rows as they are compared, and what they lie in.
+  /// Rows prepared for comparison, and the owner of their memory.
   struct Prepared: @unchecked Sendable {
     let view: PointsView<Float>
     let owner: Buffer<Float>?
-    /// How large a coordinate may be.
+    /// The largest coordinate.
     let limit: Float
   }
 
-  /// New vectors as they are compared.
+  /// New vectors prepared for comparison.
   enum PendingVectors: @unchecked Sendable {
     case rows(Prepared)
     case pinned(RowLease)
 
     var lease: RowLease? { if case .pinned(let lease) = self { lease } else { nil } }
 
-    /// A row where it stands, or written to `scratch` with padding.
+    /// A row in place, or written to `scratch` with padding.
     @inline(__always)
     func row(_ position: Int, or scratch: UnsafeMutablePointer<Float>) -> UnsafePointer<Float> {
       switch self {
@@ -50,7 +50,7 @@ extension VectorTable {
       }
     }
 
-    /// A row that stays as it is: the caller's array may have changed since it was checked, and may change on.
+    /// A row that does not change: the caller's array may have changed since it was checked, and may still change.
     @inline(__always)
     func stableRow(
       _ position: Int, copiedTo scratch: UnsafeMutablePointer<Float>, _ dim: Int
@@ -62,7 +62,7 @@ extension VectorTable {
     }
   }
 
-  /// Looks at new vectors; those of a store are held from then on, until they are dropped or kept.
+  /// Checks new vectors. Those of a store stay pinned until they are dropped or kept.
   func pendingVectors(_ vectors: NewVectors, context: CallContext) throws(CoverTreeError) -> PendingVectors {
     switch (vectors, exact?.source) {
     case (.rows(let rows), nil): .rows(try prepared(rows, named: "vectors", context: context))
@@ -74,12 +74,12 @@ extension VectorTable {
     }
   }
 
-  /// How large a coordinate may be.
+  /// The largest coordinate.
   private var limit: Float {
     options.storage == .float16 && !options.metric.normalizes ? Self.largestHalf : Self.coordinateLimit
   }
 
-  /// Checks rows, and normalises them where the metric asks for it.
+  /// Checks rows, and normalises them if the metric requires it.
   func prepared(
     _ rows: PointsView<Float>, named name: String, context: CallContext
   ) throws(CoverTreeError) -> Prepared {

@@ -1,38 +1,38 @@
-/// The vectors of an index, their ids, and where each stands: a *slot*, in the order in which vectors came.
+/// The vectors of an index, their ids, and their *slots*, in the order in which vectors were added.
 ///
-/// Slots of vectors that were removed are dead until the table is compacted; then those that follow move up. Vectors stand
-/// in float32, in a smaller storage, or in both: candidates are then found among the smaller ones (`scanned`), and ranked by the
-/// others (`decisive`). Those of float32 may be pinned in a store.
+/// Slots of removed vectors are dead until a compaction of the table moves later ones up. Vectors are stored in float32, in a smaller
+/// form, or in both. With both, candidates are found among the smaller ones (`scanned`) and ranked by the others (`decisive`). Those in
+/// float32 may be pinned in a store.
 final class VectorTable: @unchecked Sendable {
   let dim: Int
   let options: IndexOptions
-  /// As they were given, in float32; nil where only a smaller storage is kept.
+  /// The caller's vectors in float32; nil if only a smaller form is stored.
   private(set) var exact: VectorRows?
   private(set) var small: VectorRows?
   private(set) var ids: GrowableBuffer<Int64>
-  /// The order in which vectors were added, for ties: it differs from that of slots once they have been permuted.
+  /// The order in which vectors were added, for ties: it differs from that of slots after a permutation.
   private(set) var serials: GrowableBuffer<Int32>
-  /// By slot: 1 for vectors that were removed.
+  /// By slot: 1 for removed vectors.
   private(set) var dead: GrowableBuffer<UInt8>
   private(set) var deadCount = 0
   private let slotOf: IdTable
   private(set) var nextID: Int64 = 0
-  /// Whether it has been decided if bytes are put beside float32.
+  /// Whether the use of bytes was decided.
   var isJudged = false
 
-  /// Squares of such coordinates, and sums of them, are far from overflowing a float.
+  /// Squares of such coordinates, and sums of them, do not overflow a float.
   static var coordinateLimit: Float { 1e15 }
 
-  /// Slots in use, with dead ones.
+  /// Slots in use, dead ones included.
   var count: Int { ids.count }
   /// Vectors that searches find.
   var liveCount: Int { ids.count - deadCount }
-  /// What candidates are found by.
+  /// The rows in which candidates are found.
   var scanned: VectorRows { small ?? exact! }
-  /// What answers are ranked by.
+  /// The rows by which answers are ranked.
   var decisive: VectorRows { exact ?? small! }
 
-  /// - Parameter source: whose rows of float32 are read in place; nil for rows of its own.
+  /// - Parameter source: a store whose rows of float32 are read in place; nil for own rows.
   init(dim: Int, options: IndexOptions, source: RowSource?) throws(CoverTreeError) {
     self.dim = dim
     self.options = options
@@ -83,7 +83,7 @@ final class VectorTable: @unchecked Sendable {
     return slots
   }
 
-  /// By slot: 1 for vectors that may be found; nil where all may.
+  /// By slot: 1 for vectors that may be found; nil if all may.
   func admitted(_ filter: IDFilter) throws(CoverTreeError) -> Buffer<UInt8>? {
     if case .all = filter, deadCount == 0 { return nil }
     let flags = try Buffer<UInt8>(count: count, filledWith: 0)
@@ -107,7 +107,7 @@ final class VectorTable: @unchecked Sendable {
 
   // MARK: Changes
 
-  /// Makes what came from a file its own, before it is changed.
+  /// Copies arrays of a file, before they are changed.
   func own() throws(CoverTreeError) {
     try ids.own()
     try serials.own()
@@ -118,7 +118,7 @@ final class VectorTable: @unchecked Sendable {
 
   /// Adds vectors, or nothing.
   ///
-  /// - Parameter given: an id for each; nil for the numbers that follow the largest so far.
+  /// - Parameter given: an id for each; nil for the numbers after the largest so far.
   /// - Returns: the first slot.
   func append(
     _ vectors: NewVectors, ids given: UnsafeBufferPointer<Int64>?, context: CallContext
@@ -144,7 +144,7 @@ final class VectorTable: @unchecked Sendable {
     exact?.extend(by: more)
     small?.extend(by: more)
     let (exact, small, lease) = (exact, small, pending.lease)
-    let unhurried = CallContext(threads: context.threads)  // to be stopped it is too late
+    let unhurried = CallContext(threads: context.threads)  // cannot be cancelled any more
     try unhurried.forEach(more, grain: 256) { (range, thread) throws(CoverTreeError) in
       let own = scratch.base + (thread + 1) * decisive.coordinates
       for position in range {
@@ -176,7 +176,7 @@ final class VectorTable: @unchecked Sendable {
     (dead.base + first).update(repeating: 0, count: more)
     for position in 0..<more {
       let id = given?[position] ?? nextID + Int64(position)
-      // Numbers that are given here are new.
+      // Numbers that are assigned here are new.
       guard given == nil || slot(of: id) == nil else {
         slotOf.truncate(to: first, in: ids.base, dead: dead.base, count: first + position)
         try ids.resize(to: first)
@@ -195,7 +195,7 @@ final class VectorTable: @unchecked Sendable {
     }
   }
 
-  /// The serial number that follows all others; they are counted anew where they would go beyond 31 bits.
+  /// The next serial number. Serial numbers are renumbered before they exceed 31 bits.
   private func nextSerial(_ count: Int, _ more: Int) throws(CoverTreeError) -> Int32 {
     guard let last = serials.elements[..<count].max() else { return 0 }
     guard Int(last) + more >= Int(Int32.max) else { return last + 1 }
@@ -206,7 +206,7 @@ final class VectorTable: @unchecked Sendable {
     return Int32(count)
   }
 
-  /// Takes back the vectors from a slot on, and the numbers that they have been given.
+  /// Removes the vectors from a slot on, and the numbers that were assigned to them.
   func truncate(to slot: Int, nextID: Int64) {
     self.nextID = nextID
     slotOf.truncate(to: slot, in: ids.base, dead: dead.base, count: count)
@@ -219,19 +219,19 @@ final class VectorTable: @unchecked Sendable {
     if slot == 0 { judgeAgain() }
   }
 
-  /// What `judgeAgain` forgets.
+  /// The state that `judgeAgain` resets.
   var judgement: (isJudged: Bool, small: VectorRows?) {
     get { (isJudged, small) }
     set { (isJudged, small) = newValue }
   }
 
-  /// Whether bytes are put beside float32 is decided anew; they are taken away.
+  /// Removes the bytes, and decides again about their use.
   func judgeAgain() {
     isJudged = false
     if options.storage == .float32 { small = nil }
   }
 
-  /// Marks vectors as removed. Slots that are named twice are an error, and nothing is marked then.
+  /// Marks vectors as removed. Repeated slots are an error, and then nothing is marked.
   func kill(_ slots: Buffer<Int32>) throws(CoverTreeError) {
     for (position, slot) in slots.elements.enumerated() {
       guard dead[Int(slot)] == 0 else {
@@ -244,7 +244,7 @@ final class VectorTable: @unchecked Sendable {
     deadCount += slots.count
   }
 
-  /// Takes back what `kill` has just done.
+  /// Undoes the last `kill`.
   func revive(_ slots: Buffer<Int32>) {
     for slot in slots.elements {
       dead[Int(slot)] = 0
@@ -253,9 +253,9 @@ final class VectorTable: @unchecked Sendable {
     deadCount -= slots.count
   }
 
-  /// How living vectors are moved together.
+  /// A plan that moves living vectors together.
   struct Compaction {
-    /// Where each slot goes, -1 for dead ones.
+    /// The new slot of each slot, -1 for dead ones.
     let map: Buffer<Int32>
     /// The living slots, in ascending order.
     fileprivate let kept: Buffer<Int32>
@@ -291,7 +291,7 @@ final class VectorTable: @unchecked Sendable {
     slotOf.refill(count, in: ids.base)
   }
 
-  /// Puts vectors into another order: `order[slot]` is the slot from which each comes. There are no dead ones.
+  /// Permutes the vectors: slot `slot` gets the vector of `order[slot]`. There are no dead ones.
   func permute(_ order: Buffer<Int32>) throws(CoverTreeError) {
     let (newIDs, newSerials) = (try Buffer<Int64>(count: count), try Buffer<Int32>(count: count))
     let (newExact, newSmall) = (try exact?.permuted(order), try small?.permuted(order))
@@ -314,7 +314,7 @@ final class VectorTable: @unchecked Sendable {
     judgeAgain()
   }
 
-  /// Puts smaller rows beside the exact ones, made anew from them.
+  /// Adds smaller rows, computed from the exact ones.
   func addSmall(_ storage: VectorStorage, context: CallContext) throws(CoverTreeError) {
     guard let exact else { return }
     let rows = try VectorRows(storage, dim: dim, products: options.metric.comparesProducts, padded: true)

@@ -1,12 +1,12 @@
-/// An orthonormal basis of the span of some points' unit vectors in feature space: those of the pivots.
+/// An orthonormal basis of the span of some points' unit vectors in feature space: the pivots.
 final class Basis: @unchecked Sendable {
-  /// Pivots.
+  /// The number of pivots.
   let rank: Int
-  /// `rank` filled up to whole tiles; basis vectors that are there for that are zero.
+  /// `rank` rounded up to whole tiles; the extra basis vectors are zero.
   let paddedRank: Int
-  /// Their positions.
+  /// The positions of the pivots.
   let pivots: [Int32]
-  /// `L` of their residual correlations: from values at the pivots to coordinates in the basis.
+  /// `L` of the pivots' residual correlations: it turns values at the pivots into coordinates in the basis.
   let factor: CholeskyFactor
   /// `L^-1`, its rows in panels.
   let inverse: Panels<Double>
@@ -23,7 +23,7 @@ final class Basis: @unchecked Sendable {
     try self.init(factorisation.pivots, factor, model)
   }
 
-  /// - Parameter factor: of the residual correlations of the pivots.
+  /// - Parameter factor: the factor of the pivots' residual correlations.
   init(_ pivots: [Int32], _ factor: CholeskyFactor, _ model: ResidualModel) throws(CoverTreeError) {
     let (rank, dim) = (pivots.count, model.dim)
     self.rank = rank

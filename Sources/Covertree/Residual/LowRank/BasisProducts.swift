@@ -1,16 +1,16 @@
-/// How the bases of two low-rank blocks lie to each other: `B = L_Q^-1 C L_T^-T`, with `C` the residual correlations between
-/// their pivots. Row-major, padded ranks; seen from either side.
+/// The product of the bases of two low-rank blocks: `B = L_Q^-1 C L_T^-T`, with `C` the residual correlations between their pivots.
+/// Row-major, with padded ranks; it can be used from either side.
 struct BasisProduct {
   fileprivate let base: UnsafePointer<Float>
   fileprivate let rowStride: Int
   fileprivate let columnStride: Int
-  /// Coordinates in the basis from which, and in the one to which points are projected.
+  /// The ranks of the basis from which, and of the one to which points are projected.
   fileprivate let depth: Int
   let rank: Int
 
-  /// Projects a panel of points given in one basis onto the other one: `result[t, :] = sum over s of B[s, t] points[s, :]`.
+  /// Projects a panel of points from one basis to the other: `result[t, :] = sum over s of B[s, t] points[s, :]`.
   ///
-  /// - Parameter count: of the points that are there; of the others results may be anything.
+  /// - Parameter count: the number of points; results of later lanes may be anything.
   @inline(__always)
   func project(
     _ points: UnsafePointer<Float>, count: Int, into result: UnsafeMutablePointer<Float>
@@ -35,12 +35,12 @@ struct BasisProduct {
   }
 }
 
-/// For every point the largest |rho| that it can have with any point of each of some low-rank blocks, rounded up to one byte;
-/// and, where they are kept, the products of all pairs of bases.
+/// For every point the largest |rho| with any point of each low-rank block, rounded up to one byte; and the products of all pairs of
+/// bases, if these are kept.
 ///
-/// Memory: one byte for each point and low-rank block, and `2 P^2` for `P` pivots in all where products are kept.
+/// Memory: one byte per point and low-rank block, and `2 P^2` for `P` pivots in all if products are kept.
 final class BasisProducts: @unchecked Sendable {
-  /// Bases whose product has a norm up to this are not worth bounding point by point.
+  /// If the product of two bases has at most this norm, bounds of single points are not worth their cost.
   private static let smallNorm: Float = 0.05
 
   private let lowRankBlocks: [LowRankBlock]
@@ -77,9 +77,9 @@ final class BasisProducts: @unchecked Sendable {
     }
   }
 
-  /// Products and bounds that are known, from a file.
+  /// Products and bounds from a file.
   ///
-  /// - Returns: nil where there are not as many of them.
+  /// - Returns: nil if their number is wrong.
   init?(
     _ lowRankBlocks: [LowRankBlock], pointCount: Int, elements: Buffer<Float>?, bounds: Buffer<UInt8>
   ) throws(CoverTreeError) {
@@ -92,7 +92,7 @@ final class BasisProducts: @unchecked Sendable {
     guard self.elements.count == total, bounds.count == lowRankBlocks.count * pointCount else { return nil }
   }
 
-  /// Where the product of each pair begins, and how many elements all have.
+  /// The start of each pair's product, and the number of all elements.
   private static func offsets(_ lowRankBlocks: [LowRankBlock]) throws(CoverTreeError) -> (Buffer<Int64>, total: Int) {
     let count = lowRankBlocks.count
     let offsets = try Buffer<Int64>(count: count * count, filledWith: 0)
@@ -106,7 +106,7 @@ final class BasisProducts: @unchecked Sendable {
     return (offsets, total)
   }
 
-  /// The bounds of the points of either low-rank block with the other one.
+  /// Bounds the points of each of two low-rank blocks with the other one.
   private func bound(_ q: Int, _ t: Int, _ product: UnsafePointer<Float>, _ maker: BasisProductMaker) {
     let (first, second) = (lowRankBlocks[q], lowRankBlocks[t])
     let norm = norm(product, count: first.paddedRank * second.paddedRank)
@@ -124,7 +124,7 @@ final class BasisProducts: @unchecked Sendable {
 
   var byteCount: Int { elements.byteCount + offsets.byteCount + bounds.byteCount }
 
-  /// From the basis of one low-rank block to that of another.
+  /// The product from the basis of one low-rank block to that of another.
   subscript(from: Int, to: Int) -> BasisProduct {
     let (q, t) = (min(from, to), max(from, to))
     return BasisProduct(
@@ -132,11 +132,11 @@ final class BasisProducts: @unchecked Sendable {
       forward: from < to)
   }
 
-  /// Bounds of all points with those of one low-rank block, by position, in units of 1/255.
+  /// Bounds of all points with one low-rank block, by position, in units of 1/255.
   func bounds(with lowRankBlock: Int) -> UnsafePointer<UInt8> { UnsafePointer(bounds.base) + lowRankBlock * pointCount }
 }
 
-/// The Frobenius norm of whole vectors of numbers, none below the true one: no vector is made longer by more.
+/// The Frobenius norm of whole vectors of numbers, rounded up: no vector is made longer by more.
 private func norm(_ elements: UnsafePointer<Float>, count: Int) -> Float {
   let vectors = UnsafeRawPointer(elements).assumingMemoryBound(to: SIMD16<Float>.self)
   var sum = SIMD16<Float>(repeating: 0)
@@ -145,7 +145,7 @@ private func norm(_ elements: UnsafePointer<Float>, count: Int) -> Float {
 }
 
 extension BasisProduct {
-  /// - Parameter base: `B` of two bases, seen from the first one, or from the second.
+  /// - Parameter base: `B` of two bases, seen from the first one or from the second.
   init(_ base: UnsafePointer<Float>, _ first: Basis, _ second: Basis, forward: Bool) {
     let stride = second.paddedRank
     self.init(
@@ -154,7 +154,7 @@ extension BasisProduct {
   }
 }
 
-/// What one thread needs to make one product of bases after the other.
+/// One thread's scratch for products of bases.
 final class BasisProductMaker {
   private let model: ResidualModel
   private let products: Buffer<Double>
@@ -182,7 +182,7 @@ final class BasisProductMaker {
     for first in Swift.stride(from: 0, to: t.paddedRank, by: width) {
       q.factor.solve(panels.base + first * q.paddedRank)
     }
-    // Products with the rows of L_T^-1, panel by panel of columns, over what has become of C.
+    // Multiplies by the rows of L_T^-1, one panel of columns at a time.
     for column in Swift.stride(from: 0, to: t.paddedRank, by: width) {
       let right = t.inverse.view.row(column)
       for first in Swift.stride(from: 0, to: t.paddedRank, by: width) {
@@ -203,7 +203,7 @@ final class BasisProductMaker {
     }
   }
 
-  /// C, by panels of its columns; zeros beyond the pivots.
+  /// C, by panels of its columns, with zeros after the last pivot.
   private func fillCorrelations(_ q: Basis, _ t: Basis) throws(CoverTreeError) {
     let width = PanelView<Double>.panelRows
     let columns = (t.rank + width - 1) / width * width
@@ -228,7 +228,7 @@ final class BasisProductMaker {
     }
   }
 
-  /// Bounds |rho| of the points of one low-rank block with any point of which the other basis leaves no more than `error`.
+  /// Bounds |rho| of the points of one low-rank block with any point whose residual norm in the other basis is at most `error`.
   func bound(
     _ own: LowRankBlock, by product: BasisProduct, plus error: Float, into bounds: UnsafeMutablePointer<UInt8>
   ) {

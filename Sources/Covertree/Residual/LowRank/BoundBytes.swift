@@ -1,13 +1,13 @@
 import CNumerics
 
-// Bounds of |rho| are kept in bytes, in units of 1/255, rounded up.
+// Bounds of |rho| are stored as bytes in units of 1/255, rounded up.
 
-/// Bounds of the points of a panel with those of a low-rank block: the lengths of their projections onto its basis, and errors.
+/// Bounds of the points of a panel with a low-rank block: the lengths of their projections onto its basis, plus errors.
 ///
 /// - Parameters:
 ///   - panel: `rank` coordinates of 32 points.
 ///   - errors: of the points, whole vectors.
-///   - count: of the points that are there; those of the next panels may be counted.
+///   - count: the number of points up to the end; it may include later panels.
 func boundBytes(
   _ panel: UnsafePointer<Float>, rank: Int, errors: UnsafePointer<Float>, plus error: Float, count: Int,
   into bytes: UnsafeMutablePointer<UInt8>
@@ -24,7 +24,7 @@ func boundBytes(
   store(high.squareRoot() * LowRankComparison.rounding + errors[1] + error, bytes + 16, count - 16)
 }
 
-/// Bounds of points whose projections are no longer than one number.
+/// Bounds of points whose projections have at most a given length.
 func boundBytes(
   _ errors: UnsafePointer<Float>, plus error: Float, count: Int, into bytes: UnsafeMutablePointer<UInt8>
 ) {
@@ -32,7 +32,7 @@ func boundBytes(
   for first in stride(from: 0, to: count, by: 16) { store(errors[first / 16] + error, bytes + first, count - first) }
 }
 
-/// Writes the first 16 of `count` bounds, or as many as there are.
+/// Writes the first 16 of `count` bounds, or fewer if there are fewer.
 @inline(__always)
 private func store(_ bounds: SIMD16<Float>, _ target: UnsafeMutablePointer<UInt8>, _ count: Int) {
   let bytes = cn_f32x16_bytes_above(bounds * 255)
@@ -43,6 +43,6 @@ private func store(_ bounds: SIMD16<Float>, _ target: UnsafeMutablePointer<UInt8
   }
 }
 
-/// Whether a bound reaches a threshold; the margin is more than what rounding does to the product.
+/// Whether a bound reaches a threshold. The margin covers the rounding of the product.
 @inline(__always)
 func canReach(_ bound: UInt8, _ threshold: Float) -> Bool { Float(bound) >= threshold * 255 - 0x1p-10 }

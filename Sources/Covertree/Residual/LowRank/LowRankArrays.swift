@@ -1,17 +1,17 @@
-/// Low-rank blocks in few arrays: as they are kept, exported and saved. Each is of as many points, in the order of positions, but
-/// for the last.
+/// Low-rank blocks in a few arrays, for storage, export and files. All blocks but the last have equally many points, in the order of
+/// positions.
 final class LowRankArrays: @unchecked Sendable {
-  /// Points of each low-rank block.
+  /// The number of points of each low-rank block.
   let pointsEach: Int
   let pointCount: Int
-  /// Those of low-rank block `s` are `pivotOffsets[s]..<pivotOffsets[s + 1]`.
+  /// Low-rank block `s` has the pivots `pivotOffsets[s]..<pivotOffsets[s + 1]`.
   let pivotOffsets: Buffer<Int64>
-  /// Positions.
+  /// The positions of the pivots.
   let pivots: Buffer<Int32>
-  /// Where the coordinates of each low-rank block's points begin, and end: see `Panels`, its columns being padded ranks.
+  /// The start and end of the coordinates of each low-rank block's points; see `Panels`, with padded ranks as columns.
   let coefficientOffsets: Buffer<Int64>
   let coefficients: Buffer<Float>
-  /// What is left of each point beside the pivots, by position; whole vectors.
+  /// The residual norm of each point, by position; whole vectors.
   let remainingNorms: Buffer<Float>
 
   var count: Int { pivotOffsets.count - 1 }
@@ -22,7 +22,7 @@ final class LowRankArrays: @unchecked Sendable {
 
   func rank(of lowRankBlock: Int) -> Int { Int(pivotOffsets[lowRankBlock + 1] - pivotOffsets[lowRankBlock]) }
 
-  /// Takes over what low-rank blocks hold; see `lowRankBlock`.
+  /// Copies the data of low-rank blocks; see `lowRankBlock`.
   init(_ lowRankBlocks: [LowRankBlock], pointsEach: Int, pointCount: Int, context: CallContext) throws(CoverTreeError) {
     (self.pointsEach, self.pointCount) = (pointsEach, pointCount)
     pivotOffsets = try Buffer(count: lowRankBlocks.count + 1)
@@ -46,7 +46,7 @@ final class LowRankArrays: @unchecked Sendable {
     }
   }
 
-  /// Arrays that are known, from a file; they are checked by `isConsistent`.
+  /// Arrays from a file, to be checked by `isConsistent`.
   init(
     pointsEach: Int, pointCount: Int, pivotOffsets: Buffer<Int64>, pivots: Buffer<Int32>, coefficients: Buffer<Float>,
     remainingNorms: Buffer<Float>
@@ -64,7 +64,7 @@ final class LowRankArrays: @unchecked Sendable {
     let width = PanelView<Float>.panelRows
     for s in 0..<offsets.count - 1 {
       let points = min(pointsEach, pointCount - s * pointsEach)
-      // Of a damaged file ranks may be anything.
+      // Ranks in a damaged file may be anything.
       let rank = max(0, min(Int(pivotOffsets[s + 1] &- pivotOffsets[s]), points))
       let columns = (rank + tileRows - 1) / tileRows * tileRows
       offsets[s + 1] = offsets[s] + Int64((points + width - 1) / width * width * columns)
@@ -93,7 +93,7 @@ final class LowRankArrays: @unchecked Sendable {
       positions, basis, Panels(elements, columns: basis.paddedRank), remainingNorms.slice(positions.lowerBound..<end))
   }
 
-  /// Where the factors of the pivots' residual correlations begin and end when they stand one after the other.
+  /// The start and end of each factor of the pivots' residual correlations in an array of all of them.
   private func factorOffsets() throws(CoverTreeError) -> Buffer<Int> {
     let offsets = try Buffer<Int>(count: count + 1)
     offsets[0] = 0
@@ -101,7 +101,7 @@ final class LowRankArrays: @unchecked Sendable {
     return offsets
   }
 
-  /// The factors of low-rank blocks, one after the other.
+  /// The factors of low-rank blocks in one array.
   func factors(of lowRankBlocks: [LowRankBlock]) throws(CoverTreeError) -> Buffer<Double> {
     let offsets = try factorOffsets()
     let factors = try Buffer<Double>(count: offsets[count])
@@ -112,9 +112,9 @@ final class LowRankArrays: @unchecked Sendable {
     return factors
   }
 
-  /// All low-rank blocks, their bases made anew of pivots and factors.
+  /// All low-rank blocks, with bases computed from pivots and factors.
   ///
-  /// - Returns: nil where there are not as many factors.
+  /// - Returns: nil if the number of factors is wrong.
   func lowRankBlocks(
     _ factors: Buffer<Double>, _ model: ResidualModel, context: CallContext
   ) throws(CoverTreeError) -> [LowRankBlock]? {

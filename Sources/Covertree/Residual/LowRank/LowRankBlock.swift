@@ -1,15 +1,15 @@
-/// The few points of a block, or of a region of several blocks, that span the others, nearly, in the residual process.
+/// The few points of a block, or of a region of several blocks, whose span in the residual process nearly contains the others.
 ///
-/// With unit vectors `u_j` in feature space, `u_i . u_j = rho_ij`, a pivoted Cholesky factorisation of residual
-/// correlations picks pivots until every vector is within a tolerance of their span. In an orthonormal basis of that span a
-/// point has the coordinates `f_j` (a row of the factor), and what is left of it has the length `e_j`:
-/// `|f_j|^2 + e_j^2 = |u_j|^2`. So for points of two low-rank blocks, where `B` has the inner products of the two bases,
+/// With unit vectors `u_j` in feature space, `u_i . u_j = rho_ij`, a pivoted Cholesky factorisation of residual correlations picks pivots
+/// until every vector is within a tolerance of their span. In an orthonormal basis of that span a point has the coordinates `f_j` (a row
+/// of the factor), and its residual has the norm `e_j`: `|f_j|^2 + e_j^2 = |u_j|^2`. So for points of two low-rank blocks, if `B` has the
+/// inner products of the two bases,
 ///
 ///     | rho_ij - f_i^T B f_j |  <=  e_i |u_j| + |f_i| e_j  <=  (e_i + e_j) * 1.
 ///
 /// Harbrecht, Peters and Schneider, "On the low-rank approximation by the pivoted Cholesky decomposition" (2012).
 final class LowRankBlock: @unchecked Sendable {
-  /// The points that it speaks of.
+  /// The points of the block.
   let positions: Range<Int>
   let basis: Basis
   /// `f_j` of each point.
@@ -18,16 +18,16 @@ final class LowRankBlock: @unchecked Sendable {
   let residualNorms: Buffer<Float>
   let maxResidualNorm: Float
   let medianResidualNorm: Float
-  /// What sums in float32 may lose of an estimate.
+  /// The rounding of an estimate by sums in float32.
   let rounding: Float
 
   var rank: Int { basis.rank }
-  /// `rank` filled up to whole tiles.
+  /// `rank` rounded up to whole tiles.
   var paddedRank: Int { basis.paddedRank }
 
-  /// Of one block: any of its points may be a pivot, and the factorisation gives the coordinates of all.
+  /// A low-rank block of one block: any of its points may be a pivot, and the factorisation gives the coordinates of all.
   ///
-  /// - Parameter mostPivots: with so many the factorisation ends, whatever is left.
+  /// - Parameter mostPivots: the factorisation ends at this number of pivots.
   convenience init(
     ofBlock positions: Range<Int>, in model: ResidualModel, tolerance: Double, mostPivots: Int,
     factorisation: PivotedCholesky
@@ -41,13 +41,13 @@ final class LowRankBlock: @unchecked Sendable {
       for k in 0..<basis.rank { target[k * PanelView<Float>.panelRows] = Float(factorisation.column(k)[j]) }
     }
     try self.init(positions, basis, coordinates) { j in
-      // The diagonal is a difference of numbers of the size of the variance, divided by p.
+      // The diagonal is a difference of two numbers as large as the variance, divided by p.
       let scale = model.scale[positions.lowerBound + j]
       return factorisation.residualNormsSquared[j] + 0x1p-46 * model.variance * scale * scale
     }
   }
 
-  /// Of the blocks of a region: its pivots are some of theirs, and every point is projected onto their span.
+  /// A low-rank block of a region: its pivots are among those of its blocks, and every point is projected onto their span.
   convenience init(
     ofRegion blocks: ArraySlice<LowRankBlock>, in model: ResidualModel, tolerance: Double,
     factorisation: PivotedCholesky, projector: Projector
@@ -67,13 +67,13 @@ final class LowRankBlock: @unchecked Sendable {
     let largestScale = basis.scales.elements.max() ?? 0
     try self.init(positions, basis, coordinates) { j in
       let position = positions.lowerBound + j
-      // Solving for coordinates makes rounding errors of the correlations with pivots larger.
+      // Solving for coordinates increases the rounding errors of the correlations with pivots.
       let lost = 0x1p-40 * model.variance * model.scale[position] * max(model.scale[position], largestScale)
       return model.squaredLength(ofPosition: position) - lengths[j] + lost
     }
   }
 
-  /// - Parameter residualNormSquared: the squared length of what is left of each point, at least.
+  /// - Parameter residualNormSquared: a lower bound of the squared residual norm of each point.
   private convenience init(
     _ positions: Range<Int>, _ basis: Basis, _ coordinates: Panels<Float>, residualNormSquared: (Int) -> Double
   ) throws(CoverTreeError) {
@@ -85,7 +85,7 @@ final class LowRankBlock: @unchecked Sendable {
     self.init(positions, basis, coordinates, residualNorms)
   }
 
-  /// Of arrays that are known.
+  /// A low-rank block of known arrays.
   init(_ positions: Range<Int>, _ basis: Basis, _ coordinates: Panels<Float>, _ residualNorms: Buffer<Float>) {
     self.positions = positions
     self.basis = basis
@@ -96,7 +96,7 @@ final class LowRankBlock: @unchecked Sendable {
     medianResidualNorm = residualNorms.elements.prefix(positions.count).sorted()[positions.count / 2]
   }
 
-  /// Sums of `rank` products of float32 numbers, twice: vectors of length 1, so this bounds what they lose.
+  /// The rounding of two sums of `rank` products of float32 numbers of vectors of length 1.
   private static func rounding(_ basis: Basis) -> Float { Float(2 * basis.paddedRank + 16) * 0x1p-24 }
 
   var byteCount: Int { coordinates.elements.byteCount + residualNorms.byteCount + basis.byteCount }

@@ -1,39 +1,39 @@
-/// The low-rank blocks of a model, on one level or on two, and what bounds between them tell once they have been asked for.
+/// The low-rank blocks of a model, on one level or on two, and the bounds between them, made on first use.
 ///
-/// Few blocks are compared pair by pair, and the products of their bases are kept. Many are gathered into *regions* of
-/// consecutive blocks, which have low-rank blocks of their own: pairs of regions are bounded, and the blocks of two
-/// regions are looked at by the searches to which they can matter.
+/// Few blocks are compared pair by pair, and the products of their bases are kept. Many blocks are joined in *regions* of consecutive
+/// blocks, which have low-rank blocks of their own. Pairs of regions are bounded, and a search enters only the regions that can matter to
+/// it.
 final class LowRankBlocks: @unchecked Sendable {
-  /// Pivots end at this share of the points: what is left of the others then goes into their errors.
+  /// The largest number of pivots as a share of the points. The rest of the other points is part of their errors.
   private static let largestShare = 0.625
-  /// Blocks that are tried first.
+  /// The number of blocks of the trial.
   private static let sample = 8
-  /// What may be left of a point's unit vector beside the pivots of its block, from fine to coarse. A finer low-rank block
-  /// leaves fewer points to compute exactly, but has more pivots, whose products cost the square of their number.
+  /// Tolerances of residual norms in a block, from fine to coarse. A finer low-rank block leaves fewer points to compute exactly, but has
+  /// more pivots, and products cost the square of their number.
   private static let tolerances = [0.05, 0.1, 0.15]
-  /// Pivots as a share of the points, up to which a tolerance is taken.
+  /// A tolerance is accepted if pivots are at most this share of the points.
   private static let wantedShare = 0.25
-  /// What may be left of a block's pivot beside the pivots of its region.
+  /// The tolerance of residual norms of a block's pivots in its region.
   private static let regionTolerance = 0.2
-  /// Regions all pairs of which are bounded.
+  /// The most regions of which all pairs are bounded.
   private static let mostRegions = 1024
 
   let blocks: [LowRankBlock]
-  /// What they hold.
+  /// The arrays of the low-rank blocks.
   let arrays: LowRankArrays
-  /// How many blocks make a region: one where regions are the blocks themselves.
+  /// The number of blocks in a region: 1 if regions are the blocks themselves.
   let blocksPerRegion: Int
   private let model: ResidualModel
   private let made: Lazy<Regions>
-  /// What making them took, and the bounds between regions once they have been asked for.
+  /// The time to build them, and the bounds between regions once they are made.
   let seconds: Double
   var boundSeconds: Double { made.known?.seconds ?? 0 }
-  /// Where they have been asked for.
+  /// The bounds between regions, if they are made.
   var knownRegions: Regions? { made.known }
 
   var rank: Int { blocks.reduce(0) { $0 + $1.rank } }
 
-  /// LowRankBlocks of regions, and the bounds between all of them.
+  /// The low-rank blocks of regions, and the bounds between all of them.
   final class Regions: Sendable {
     let lowRankBlocks: [LowRankBlock]
     let arrays: LowRankArrays
@@ -47,10 +47,9 @@ final class LowRankBlocks: @unchecked Sendable {
 
   /// - Parameters:
   ///   - mostBlocks: with more blocks there are regions.
-  ///   - worth: what the first search may cost, as a multiple of comparing all blocks by their features; later
-  ///     searches cost less.
-  ///   - tau: the tolerance; nil for the first of those known that does with few pivots.
-  /// - Returns: nil where the residual process has too many degrees of freedom for low-rank blocks to be worth it.
+  ///   - worth: the largest cost of the first search, as a multiple of comparing all blocks by their features; later searches cost less.
+  ///   - tau: the tolerance; nil for the first of `tolerances` that needs few pivots.
+  /// - Returns: nil if the residual process has too many degrees of freedom for low-rank blocks to be worth it.
   init?(
     _ model: ResidualModel, mostBlocks: Int, worth: Double = 1.5, tau: Double? = nil, context: CallContext
   ) throws(CoverTreeError) {
@@ -62,7 +61,7 @@ final class LowRankBlocks: @unchecked Sendable {
     while (count + perRegion - 1) / perRegion > Self.mostRegions { perRegion *= 2 }
     blocksPerRegion = perRegion
     let mostPivots = Int(Double(model.blockSize) * Self.largestShare)
-    // Spread over the data: neighbouring blocks resemble each other.
+    // Spread over the data, because neighbouring blocks are similar.
     let sampled = (0..<min(Self.sample, count)).map { $0 * count / min(Self.sample, count) }
     let points = sampled.reduce(0) { $0 + model.positions(ofBlock: $1).count }
     var tolerance = 0.0
@@ -79,7 +78,7 @@ final class LowRankBlocks: @unchecked Sendable {
     seconds = monotonicSeconds() - start
   }
 
-  /// LowRankBlocks that are known, from a file, and what bounds between them tell where that is.
+  /// Low-rank blocks from a file, with the bounds between them if the file has these.
   init(
     _ model: ResidualModel, _ blocks: [LowRankBlock], _ arrays: LowRankArrays, blocksPerRegion: Int, regions: Regions?
   ) {
@@ -88,7 +87,7 @@ final class LowRankBlocks: @unchecked Sendable {
     seconds = 0
   }
 
-  /// The same low-rank blocks, what they hold in few arrays.
+  /// The same low-rank blocks on shared arrays.
   private static func gathered(
     _ lowRankBlocks: [LowRankBlock], pointsEach: Int, _ model: ResidualModel, _ context: CallContext
   ) throws(CoverTreeError) -> ([LowRankBlock], LowRankArrays) {
@@ -96,11 +95,11 @@ final class LowRankBlocks: @unchecked Sendable {
     return (lowRankBlocks.enumerated().map { arrays.lowRankBlock($0.offset, $0.element.basis) }, arrays)
   }
 
-  /// What the product of two bases and the projections of two blocks' points cost, as a multiple of the products of their
-  /// features: operations, those in float64 twice.
+  /// The cost of the product of two bases and the projections of two blocks' points, as a multiple of the products of their features.
+  /// Operations in float64 count twice.
   private static func cost(ofRank rank: Double, _ model: ResidualModel) -> Double {
     let (size, features) = (Double(model.blockSize), Double(model.rank))
-    // Covariances of pairs are on both sides.
+    // The covariance of a pair is computed either way.
     let covariance = 32.0
     let lowRankBlocks = rank * rank * (2 * (features + covariance) + 6 * rank + 2 * size)
     return lowRankBlocks / (size * size * (features + covariance))
@@ -130,7 +129,7 @@ final class LowRankBlocks: @unchecked Sendable {
     return made.all
   }
 
-  /// The regions and their bounds. The first call makes them.
+  /// The regions and their bounds, made by the first call.
   func regions(_ context: CallContext) throws(CoverTreeError) -> Regions {
     try made.get { () throws(CoverTreeError) in
       let start = monotonicSeconds()

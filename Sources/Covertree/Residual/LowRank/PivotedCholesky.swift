@@ -1,11 +1,10 @@
-/// Pivoted Cholesky factorisation of the residual correlations of some points: what one thread needs to make one after
-/// the other.
+/// Pivoted Cholesky factorisations of residual correlations, one after the other, by one thread.
 ///
-/// Only what was run last is there: columns of the factor, and what is left of the diagonal.
+/// The columns of the factor and the rest of the diagonal are those of the last run.
 final class PivotedCholesky {
   private let model: ResidualModel
   private var scratch: Scratch
-  /// The candidates that became pivots, in the order in which they did.
+  /// The candidates that became pivots, in this order.
   private(set) var slots: [Int] = []
   /// Their positions.
   private(set) var pivots: [Int32] = []
@@ -45,10 +44,10 @@ final class PivotedCholesky {
   /// Coordinate `k` of each candidate.
   func column(_ k: Int) -> UnsafePointer<Double> { UnsafePointer(scratch.columns.base) + k * scratch.capacity }
 
-  /// The squared length of what is left of each candidate beside the span of the pivots.
+  /// The squared norm of each candidate's residual: its distance from the span of the pivots.
   var residualNormsSquared: UnsafePointer<Double> { UnsafePointer(scratch.residualNormsSquared.base) }
 
-  /// Takes pivots until what is left of every candidate is at most `tolerance` long, or there are `mostPivots`.
+  /// Adds pivots until every residual norm is at most `tolerance`, or there are `mostPivots`.
   ///
   /// - Parameter candidates: their positions.
   func run(
@@ -67,7 +66,7 @@ final class PivotedCholesky {
       for j in 1..<max(1, count) where residualNormsSquared[j] > residualNormsSquared[pivot] { pivot = j }
       guard residualNormsSquared[pivot] > tolerance * tolerance else { break }
       let column = scratch.columns.base + slots.count * stride
-      // Only the lower triangle of the correlations is there.
+      // Only the lower triangle of the correlations is stored.
       for j in 0..<count { column[j] = correlations[max(j, pivot) * stride + min(j, pivot)] }
       for k in 0..<slots.count {
         let before = scratch.columns.base + k * stride

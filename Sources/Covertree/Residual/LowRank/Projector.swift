@@ -1,4 +1,4 @@
-/// Projects points onto bases exactly: `E = L^-1 rho(P, q)`. What one thread needs for up to `most` points at a time.
+/// Projects points onto bases exactly: `E = L^-1 rho(P, q)`. One thread uses it, for up to `most` points at a time.
 final class Projector {
   private let model: ResidualModel
   private let features: Panels<Double>
@@ -46,9 +46,8 @@ final class Projector {
       scale: { 1 / new.residualVariance[first + $0].squareRoot() })
   }
 
-  /// What rounding may do to the squared length of a projection: solving for coordinates makes errors of the correlations with
-  /// pivots larger.
-  func lost(_ i: Int, beside largestScale: Double) -> Double {
+  /// A bound of the rounding of a squared projection: solving for coordinates increases the errors of the correlations with pivots.
+  func lost(_ i: Int, largestScale: Double) -> Double {
     0x1p-40 * model.variance * scales[i] * max(scales[i], largestScale)
   }
 
@@ -69,7 +68,7 @@ final class Projector {
 
   /// - Parameters:
   ///   - target: panels of 32 points, `paddedRank` coordinates each.
-  ///   - squaredLengths: of the projections; nil where they are not wanted.
+  ///   - squaredLengths: of the projections; nil if they are not wanted.
   func project(
     onto basis: Basis, into target: UnsafeMutablePointer<Float>, squaredLengths: UnsafeMutablePointer<Double>? = nil
   ) throws(CoverTreeError) {

@@ -1,12 +1,12 @@
-/// Points by position: in the order of `BlockOrder`.
+/// Points by position: in the order of `BlockPartition`.
 struct ArrangedPoints {
   let order: Buffer<Int32>
   let positionOfIndex: Buffer<Int32>
   let coordinates: Buffer<Double>
 
-  /// Whose positions are known, from a file.
+  /// Points in an order from a file.
   ///
-  /// - Returns: nil where the order is none: an index is out of range, or there twice.
+  /// - Returns: nil if an index of the order is out of range, or there twice.
   init?(order: Buffer<Int32>, coordinates: Buffer<Double>) throws(CoverTreeError) {
     (self.order, self.coordinates) = (order, coordinates)
     positionOfIndex = try Buffer(count: order.count, filledWith: -1)
@@ -16,7 +16,7 @@ struct ArrangedPoints {
     }
   }
 
-  /// In the order of their indices.
+  /// Points in the order of their indices.
   init(asTheyAre scaled: Buffer<Double>, count: Int) throws(CoverTreeError) {
     order = try Buffer(count: count)
     for index in 0..<count { order[index] = Int32(index) }
@@ -28,7 +28,7 @@ struct ArrangedPoints {
     _ scaled: Buffer<Double>, count: Int, dim: Int, blockSize: Int, context: CallContext
   ) throws(CoverTreeError) {
     let view = PointsView(base: UnsafePointer(scaled.base), count: count, dim: dim)
-    order = try BlockOrder(view, blockSize: blockSize, context: context).order
+    order = try BlockPartition(view, blockSize: blockSize, context: context).order
     positionOfIndex = try Buffer(count: count)
     coordinates = try Buffer(count: count * dim)
     for position in 0..<count {

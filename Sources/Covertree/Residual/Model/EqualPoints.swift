@@ -1,19 +1,19 @@
-/// Points of a model that no score tells apart: coordinates, features and residual variances are the same bits.
+/// Points of a model with equal scores: coordinates, features and residual variances have the same bits.
 ///
-/// Of equal points those of the lowest indices come first. So among the `k` nearest of any query there are at most the first `k` of
-/// them, or `k + 1` if the query is one of them and does not count. Other copies need not be compared with anything (`FirstCopies`).
-/// Without this, each of many equal points would be compared with all others, only to find the lowest indices.
+/// Of equal points those of the lowest indices come first. So among the `k` nearest of any query there are at most the first `k` of them,
+/// or `k + 1` if the query is one of them and does not count. Other copies are not compared with anything (`FirstCopies`). Without this,
+/// each of many equal points would be compared with all others, only to find the lowest indices.
 final class EqualPoints: @unchecked Sendable {
-  /// So many copies of one point cost little.
+  /// Up to this many copies of a point cost little.
   private static let few = 16
   /// Above this, float32 does not have all integers.
   private static let mostRank = 1 << 24
 
-  /// By position: how many equal points have lower indices. In float32, which is compared in vectors; whole vectors.
+  /// By position: the number of equal points with lower indices. In float32, which vectors compare; whole vectors.
   fileprivate let ranks: Buffer<Float>
   /// By block: the least of its ranks.
   fileprivate let leastRanks: Buffer<Float>
-  /// 0 where no point has more than a few copies; there is nothing else then.
+  /// 0 if no point has more than a few copies; nothing else is set then.
   private let largestRank: Float
 
   init(_ model: ResidualModel, context: CallContext) throws(CoverTreeError) {
@@ -28,7 +28,7 @@ final class EqualPoints: @unchecked Sendable {
     largestRank = ranks.elements.max()!
   }
 
-  /// Points stand by hash and then by index. Where hashes of points that differ are equal, copies may be missed, which changes no answer.
+  /// Sorts points by hash and then by index. If the hashes of different points collide, copies may be missed, which changes no answer.
   ///
   /// - Returns: the largest rank.
   private static func fill(
@@ -52,10 +52,10 @@ final class EqualPoints: @unchecked Sendable {
     return largest
   }
 
-  /// Those that can matter to a search for `k` neighbours.
+  /// The copies that can matter to a search for `k` neighbours.
   ///
   /// - Parameter excludesSelf: whether queries do not count as their own neighbours.
-  /// - Returns: nil where that is all of them.
+  /// - Returns: nil if all can.
   func first(_ k: Int, excludesSelf: Bool) -> FirstCopies? {
     let last = min(excludesSelf ? k : k - 1, Self.mostRank)
     return Float(last) < largestRank ? FirstCopies(points: self, last: Float(last)) : nil
@@ -64,7 +64,7 @@ final class EqualPoints: @unchecked Sendable {
   var byteCount: Int { ranks.byteCount + leastRanks.byteCount }
 }
 
-/// Of equal points so many as can be among the neighbours of a query.
+/// The copies of equal points that can be among the neighbours of a query.
 struct FirstCopies: Sendable {
   fileprivate let points: EqualPoints
   /// The last rank that matters.
@@ -79,7 +79,7 @@ struct FirstCopies: Sendable {
 }
 
 extension ResidualModel {
-  /// Library features follow from coordinates, the caller's need not.
+  /// Coordinates determine the library's features, but not the caller's.
   fileprivate func hash(ofPosition position: Int) -> UInt64 {
     var hash = residualVariance[position].bitPattern
     for column in 0..<dim { hash = splitMix64(hash ^ coordinates[position * dim + column].bitPattern) }

@@ -1,4 +1,4 @@
-/// A point that exact distances are taken from: one of the model, or a new one.
+/// A point from which exact distances are measured: one of the model, or a new one.
 struct ExactQuery {
   let coordinates: UnsafePointer<Double>
   let features: UnsafePointer<Double>
@@ -8,11 +8,11 @@ struct ExactQuery {
 }
 
 extension ResidualModel {
-  /// Squared residual-correlation distances, in float64: the one formula by which neighbours are decided.
+  /// Squared residual-correlation distances in float64: the one formula by which neighbours are decided.
   ///
   /// - Parameters:
   ///   - positions: of up to eight points.
-  ///   - covariances: with them, where the caller's kernel has given them.
+  ///   - covariances: with these points, if the caller's kernel has given them.
   func squaredDistances(
     from query: ExactQuery, to positions: SIMD8<Int32>, count: Int, covariances: SIMD8<Double>
   ) -> SIMD8<Double> {
@@ -51,7 +51,7 @@ extension ResidualModel {
 }
 
 extension ResidualSearch {
-  /// Distances of points of the dataset from `width` others each; -1 stands for none, at infinity.
+  /// Distances of points of the dataset from `width` others each. For the index -1 they are infinite.
   public func distances(
     from rows: StoredIndices, to others: UnsafeBufferPointer<Int64>, width: Int, context: CallContext,
     distances: UnsafeMutablePointer<Double>

@@ -2,19 +2,19 @@
 ///
 /// Coordinates are scaled by the kernel's lengthscale.
 final class InducingFeatures: @unchecked Sendable {
-  /// Where the kernel matrix is not positive definite, ten times the jitter is tried, up to this.
+  /// If the kernel matrix is not positive definite, ten times the jitter is tried, up to this.
   static let maximumJitter = 1e-2
 
   let covariance: Covariance
   let dim: Int
-  /// Inducing points.
+  /// The number of inducing points.
   let count: Int
-  /// What was added to the diagonal, relative to the variance.
+  /// The number added to the diagonal, relative to the variance.
   let jitter: Double
   let inducing: Buffer<Double>
   let factor: CholeskyFactor
 
-  /// Features of a point, filled up with zeros.
+  /// The number of features of a point, zeros included.
   var rank: Int { factor.paddedCount }
 
   /// - Parameter inducing: scaled, `count x dim`.
@@ -57,7 +57,7 @@ final class InducingFeatures: @unchecked Sendable {
     }
   }
 
-  /// One that is known, from a file.
+  /// Features from a file.
   init(inducing: Buffer<Double>, dim: Int, covariance: Covariance, jitter: Double, factor: CholeskyFactor) {
     (self.inducing, self.dim, self.covariance) = (inducing, dim, covariance)
     (self.jitter, self.factor, count) = (jitter, factor, factor.count)

@@ -25,7 +25,7 @@ public struct Kernel: Sendable, Equatable {
     self.lengthscale = lengthscale
   }
 
-  /// Of values that have been checked.
+  /// A kernel of checked values.
   init(known shape: Shape, variance: Double, lengthscale: [Double]) {
     (self.shape, self.variance, self.lengthscale) = (shape, variance, lengthscale)
   }
@@ -41,7 +41,7 @@ public struct Kernel: Sendable, Equatable {
 
   /// Covariances of one point with points in panels, vector by vector: `result[j] = k(point, points[j])`.
   ///
-  /// - Parameter count: it is rounded up to whole vectors; the result has room for them.
+  /// - Parameter count: rounded up to whole vectors; the result has room for them.
   func fill(
     _ point: UnsafePointer<Double>, _ points: PanelView<Double>, count: Int, into result: UnsafeMutablePointer<Double>
   ) {
@@ -119,8 +119,8 @@ private enum Matern52Shape: CorrelationShape {
   }
 }
 
-/// A covariance function that only the caller knows: it fills a block of `rows x columns` covariances between rows of
-/// coordinates (`dim` each, as the caller gave them), and the variances of rows. It may be called in any thread.
+/// A covariance function of the caller: it fills a block of `rows x columns` covariances between rows of coordinates (`dim` each, as the
+/// caller gave them), and the variances of rows. Any thread may call it.
 public struct CallbackKernel: @unchecked Sendable {
   public typealias Fill = (
     _ rows: UnsafePointer<Double>, _ rowCount: Int, _ columns: UnsafePointer<Double>, _ columnCount: Int,
@@ -132,7 +132,7 @@ public struct CallbackKernel: @unchecked Sendable {
   public init(fill: @escaping Fill) { self.fill = fill }
 }
 
-/// What gives covariances between points.
+/// A source of covariances between points.
 public enum Covariance: Sendable {
   case kernel(Kernel)
   case callback(CallbackKernel)
@@ -145,7 +145,7 @@ public enum Covariance: Sendable {
     if case .kernel(let kernel) = self { try kernel.check(dim: dim) }
   }
 
-  /// What coordinates are divided by before distances are taken.
+  /// The divisor of coordinates before distances are computed.
   func lengthscale(ofDimension d: Int) -> Double {
     if case .kernel(let kernel) = self { kernel.lengthscale(ofDimension: d) } else { 1 }
   }
@@ -154,7 +154,7 @@ public enum Covariance: Sendable {
   ///
   /// - Parameters:
   ///   - rows: `rowCount x dim`.
-  ///   - columns: the other points, as rows and in panels; a caller's kernel takes rows.
+  ///   - columns: the other points, as rows and in panels; a caller's kernel gets rows.
   ///   - result: `stride` numbers from row to row, a multiple of 8.
   func fill(
     rows: UnsafePointer<Double>, rowCount: Int, columns: UnsafePointer<Double>, panels: PanelView<Double>,

@@ -1,4 +1,4 @@
-/// What the caller gave, as it gave it: a file of the model is to have it.
+/// The caller's input, unchanged, for files of the model.
 final class ModelInputs: @unchecked Sendable {
   /// `count x dim`, by dataset index.
   let points: Buffer<Double>
@@ -41,7 +41,7 @@ final class ModelInputs: @unchecked Sendable {
     try ModelInputs(copying: points, inducing, context)
   }
 
-  /// Some of the points, by dataset index.
+  /// The input of some points, by dataset index.
   func alone(_ indices: [Int32], dim: Int) throws(CoverTreeError) -> ModelInputs {
     let some = try Buffer<Double>(count: indices.count * dim)
     for (row, index) in indices.enumerated() {
@@ -52,7 +52,7 @@ final class ModelInputs: @unchecked Sendable {
       points: some, inducing: try Buffer(count: 0), pointHash: try view.hash(context: CallContext()))
   }
 
-  /// With more points.
+  /// The input with more points.
   func extended(by points: PointsView<Double>, context: CallContext) throws(CoverTreeError) -> ModelInputs {
     let old = self.points
     let all = try Buffer<Double>(count: old.count + points.count * points.dim)

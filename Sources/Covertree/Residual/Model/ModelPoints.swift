@@ -29,7 +29,7 @@ func kernelDiagonal(
   switch covariance {
   case .kernel(let kernel): return try Buffer(count: count, filledWith: kernel.variance)
   case .callback(let callback):
-    // The caller gives blocks of pairs; of small ones little but the diagonal is computed in vain.
+    // The caller's kernel fills blocks of pairs. In small blocks little more than the diagonal is computed.
     let diagonal = try Buffer<Double>(count: count)
     let side = 32
     let block = try Buffer<Double>(count: side * side)

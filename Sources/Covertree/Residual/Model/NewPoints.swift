@@ -1,4 +1,4 @@
-/// Points that are not of a model: scaled coordinates, features and residual variances, in their own order.
+/// Points outside of a model: scaled coordinates, features and residual variances, in their own order.
 struct NewPoints {
   let count: Int
   /// `count x dim`.
@@ -9,7 +9,7 @@ struct NewPoints {
 }
 
 extension ResidualModel {
-  /// New points, whose features are made from the inducing points.
+  /// New points, with features computed from the inducing points.
   func newPoints(_ points: PointsView<Double>, named name: String, context: CallContext) throws(CoverTreeError)
     -> NewPoints
   {
@@ -24,7 +24,7 @@ extension ResidualModel {
       count: points.count, coordinates: scaled, features: features, residualVariance: residualVariance)
   }
 
-  /// New points whose features and residual variances are known: those of a model of the same process.
+  /// New points with known features and residual variances, from a model of the same process.
   func newPoints(
     _ points: PointsView<Double>, _ features: PointsView<Double>, _ residualVariance: UnsafePointer<Double>,
     context: CallContext

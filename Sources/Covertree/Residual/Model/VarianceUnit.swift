@@ -1,7 +1,7 @@
-/// The unit of features inside of a model; its square is the unit of variances.
+/// The unit of features inside a model; its square is the unit of variances.
 ///
 /// Residual correlations do not depend on it. It is 1 unless the variance of the kernel is so large or so small that the product of two
-/// variances would overflow or underflow. It is a power of two, so changing units rounds nothing.
+/// variances would overflow or underflow. It is a power of two, so a change of unit rounds nothing.
 struct VarianceUnit: Sendable {
   /// Variances between one over this and this have the unit 1.
   private static let usual = 0x1p400
@@ -12,7 +12,7 @@ struct VarianceUnit: Sendable {
 
   var isOne: Bool { root == 1 }
 
-  /// - Parameter variance: the largest of the process.
+  /// - Parameter variance: the largest variance of the process.
   init(forVariance variance: Double) throws(CoverTreeError) {
     guard variance >= Self.least, variance <= Self.most else {
       throw CoverTreeError(
@@ -23,7 +23,7 @@ struct VarianceUnit: Sendable {
     root = isUsual ? 1 : Double(sign: .plus, exponent: Int(variance.exponent) / 2, significand: 1)
   }
 
-  /// A variance as the caller has it, in units; and back.
+  /// A variance of the caller in units, and back.
   func scaled(_ variance: Double) -> Double { variance / root / root }
   func unscaled(_ variance: Double) -> Double { variance * root * root }
 }
@@ -49,7 +49,7 @@ extension Covariance {
     }
   }
 
-  /// The kernel as the caller gave it; nil for a kernel of the caller's own.
+  /// The kernel as the caller gave it; nil for the caller's own kernel.
   func unscaledKernel(_ unit: VarianceUnit) -> Kernel? {
     guard case .kernel(let kernel) = self else { return nil }
     return kernel.withVariance(unit.unscaled(kernel.variance))

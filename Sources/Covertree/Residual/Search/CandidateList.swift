@@ -1,22 +1,22 @@
 import CNumerics
 
-/// What is looked for around each query.
+/// The result that each query asks for.
 enum SearchGoal {
-  /// So many points of the largest residual correlation.
+  /// The given number of points of the largest residual correlation.
   case nearest(Int)
   /// All points within a squared distance, for queries with at most `most` candidates.
   case within(squared: Double, most: Int)
 }
 
-/// Points that may be among the `k` of largest residual correlation of one query, each with bounds on its size.
+/// Points that may be among the `k` of largest residual correlation of one query, each with bounds of |rho|.
 ///
-/// The k-th largest *lower* bound is a threshold: a point whose *upper* bound does not reach it is not among the `k`. A
-/// list only ever leaves out such points.
+/// The k-th largest *lower* bound is a threshold: a point whose *upper* bound does not reach it is not among the `k`. A list leaves out
+/// only such points.
 final class CandidateList {
   private let upper: GrowableBuffer<Float>
   private let lower: GrowableBuffer<Float>
   let positions: GrowableBuffer<Int32>
-  /// Covariances with the query, where the caller's kernel gives them in blocks and they are not computed again.
+  /// Covariances with the query, if the caller's kernel gives them in blocks, so that they are not computed twice.
   let covariances: GrowableBuffer<Double>?
 
   /// Upper bounds below this are of no use.
@@ -24,7 +24,7 @@ final class CandidateList {
   private var k = 0
   private var pruneAt = 0
   private var endsWhenFull = false
-  /// Whether more candidates came than are wanted. The list is empty then, and takes no more.
+  /// Whether there were more candidates than `most`. The list is then empty and accepts no more.
   private(set) var isFull = false
 
   var count: Int { positions.count }
@@ -38,7 +38,7 @@ final class CandidateList {
 
   /// Empties the list for a query.
   ///
-  /// - Parameter limit: a distance beyond which no point counts.
+  /// - Parameter limit: the largest distance of a neighbour.
   func begin(_ goal: SearchGoal, limit: Double) throws(CoverTreeError) {
     isFull = false
     switch goal {
@@ -52,10 +52,10 @@ final class CandidateList {
     try resize(to: 0)
   }
 
-  /// What the upper bound of a point within a squared distance is at least.
+  /// The least upper bound of a point within a squared distance.
   static func least(squared: Double) -> Float { Float(1 - min(squared, 2)) - 0x1p-20 }
 
-  /// Takes the query itself, which is at distance 0 whatever its variances say.
+  /// Adds the query itself, at distance 0 whatever its variances.
   func appendOwn(_ position: Int32) throws(CoverTreeError) {
     try append(position, lower: 1, upper: 1)
     try covariances?.append(0)
@@ -70,7 +70,7 @@ final class CandidateList {
     try positions.append(position)
   }
 
-  /// Raises the threshold and drops what is below it, once enough has come to be worth that.
+  /// Raises the threshold and drops candidates below it, once enough were added.
   @inline(__always)
   func pruneWhereWorthIt() throws(CoverTreeError) {
     if count > pruneAt { try prune() }
@@ -102,7 +102,7 @@ final class CandidateList {
     try covariances?.resize(to: count)
   }
 
-  /// Halves the interval in which the k-th largest lower bound lies until it is narrow; its lower end is a threshold.
+  /// Halves the interval of the k-th largest lower bound until it is narrow; its lower end is a threshold.
   private func raiseThreshold() {
     var (low, high): (Float, Float) = (threshold, 1)
     guard atLeast(low) >= k else { return }
@@ -117,7 +117,7 @@ final class CandidateList {
   @inline(__always)
   func upperBound(_ slot: Int) -> Float { upper[slot] }
 
-  /// How many lower bounds reach a value.
+  /// The number of lower bounds that reach a value.
   private func atLeast(_ value: Float) -> Int {
     let vectors = UnsafeRawPointer(lower.base).assumingMemoryBound(to: SIMD16<Float>.self)
     let least = SIMD16<Float>(repeating: value)

@@ -1,7 +1,7 @@
 import CNumerics
 
-/// Compares a group of queries with a block by the products of their features, in float32 where that is precise enough
-/// and in float64 else: what is asked of low-rank blocks that are too coarse, or that cannot be.
+/// Compares a group of queries with a block by the products of their features, in float32 if that is precise enough and otherwise in
+/// float64. It serves queries without low-rank blocks, or for which these are too coarse.
 final class DirectComparison {
   private let model: ResidualModel
   private let single: FeatureProducts<Float>
@@ -32,27 +32,27 @@ final class DirectComparison {
     _ block: Int, _ active: QueryMask, _ lists: [CandidateList], _ statistics: inout ResidualStatistics
   ) throws(CoverTreeError) {
     let positions = model.positions(ofBlock: block)
-    let labels = UnsafePointer(model.order.base) + positions.lowerBound
+    let indices = UnsafePointer(model.order.base) + positions.lowerBound
     var most = 0
     for i in 0..<group.count {
-      eligible[i] = active.contains(i) ? lowerBound(of: group.before[i], in: labels, positions.count) : 0
+      eligible[i] = active.contains(i) ? lowerBound(of: group.before[i], in: indices, positions.count) : 0
       most = max(most, eligible[i])
     }
     guard most > 0 else { return }
     if case .callback(let callback) = model.covariance { try fillByCallback(callback, positions, most) }
-    // Float32 will do where its error in a correlation is small for most points of the block.
+    // Float32 is used if its error in a correlation is small for most points of the block.
     let limit = 0.01 / (single.error * model.typicalScale[block])
     let precise = limit * limit / (model.variance * model.variance)
     let rows = (0..<group.count).filter { eligible[$0] > 0 }
     try compare(
-      single, rows.filter { 1 < precise * group.residualVariance[$0] }, positions, labels, lists, &statistics)
+      single, rows.filter { 1 < precise * group.residualVariance[$0] }, positions, indices, lists, &statistics)
     try compare(
-      double, rows.filter { 1 >= precise * group.residualVariance[$0] }, positions, labels, lists, &statistics)
+      double, rows.filter { 1 >= precise * group.residualVariance[$0] }, positions, indices, lists, &statistics)
   }
 
   /// Compares some queries, each with the first points of the block that count for it.
   private func compare<S: Scalar>(
-    _ products: FeatureProducts<S>, _ rows: [Int], _ positions: Range<Int>, _ labels: UnsafePointer<Int32>,
+    _ products: FeatureProducts<S>, _ rows: [Int], _ positions: Range<Int>, _ indices: UnsafePointer<Int32>,
     _ lists: [CandidateList], _ statistics: inout ResidualStatistics
   ) throws(CoverTreeError) {
     guard !rows.isEmpty else { return }
@@ -70,7 +70,7 @@ final class DirectComparison {
       statistics.blocksCompared += 1
       statistics.bounded += count
       try lists[i].scan(
-        estimates.base, count: count, labels: labels, firstPosition: positions.lowerBound, own: group.indices[i],
+        estimates.base, count: count, indices: indices, firstPosition: positions.lowerBound, own: group.indices[i],
         excludesOwn: group.excludesSelf, among: group.copies,
         within: EstimateErrors(
           fixed: 0x1p-22,
@@ -81,7 +81,7 @@ final class DirectComparison {
     }
   }
 
-  /// The caller gives a block of covariances at once: those of all queries with the first points of the block.
+  /// The caller's kernel fills one block of covariances: those of all queries with the first points of the block.
   private func fillByCallback(_ callback: CallbackKernel, _ positions: Range<Int>, _ most: Int) throws(CoverTreeError) {
     let dim = model.dim
     let rows = try Buffer<Double>(count: group.count * dim)
@@ -103,13 +103,13 @@ private final class FeatureProducts<S: Scalar> {
   private let right: Panels<S>
   private let products: Buffer<S>
   private var group: QueryGroup!
-  /// The queries on the left side, in their order, and where each of them is there.
+  /// The queries on the left side, in their order, and the position of each there.
   private var packed: [Int] = []
   private let slots: Buffer<Int>
   private var areRowsPacked = false
-  /// What features are divided by: in float32 none may overflow or vanish.
+  /// The divisor of features, so that none overflows or vanishes in float32.
   private let unit: Double
-  /// How far a product of two vectors may be off, relative to their lengths.
+  /// The largest error of a product of two vectors, relative to their lengths.
   let error: Double
 
   init(_ model: ResidualModel, groupSize: Int) throws(CoverTreeError) {
@@ -129,7 +129,7 @@ private final class FeatureProducts<S: Scalar> {
 
   /// - Parameters:
   ///   - rows: the queries.
-  ///   - eligible: how many points of the block each query is compared with.
+  ///   - eligible: the number of points of the block that each query is compared with.
   func multiply(_ rows: [Int], _ positions: Range<Int>, _ eligible: Buffer<Int>) {
     if S.self == Double.self && rows.count <= Self.fewRows {
       // Packing the block would cost more than all their products.
@@ -156,7 +156,7 @@ private final class FeatureProducts<S: Scalar> {
     }
   }
 
-  /// Takes queries to the left side, if they are not there among few others.
+  /// Packs queries into the left side, unless they are there among few others.
   private func pack(_ rows: [Int]) {
     if areRowsPacked && packed.count <= 2 * rows.count && rows.allSatisfy({ slots[$0] >= 0 }) { return }
     forget()
@@ -173,7 +173,7 @@ private final class FeatureProducts<S: Scalar> {
     areRowsPacked = false
   }
 
-  /// Features of a block; those in float32 are kept by the model.
+  /// Features of a block; the model keeps those in float32.
   private func packed(_ positions: Range<Int>) -> PanelView<S> {
     if let single = model.singleFeatures.view.from(row: positions.lowerBound) as? PanelView<S> { return single }
     let (features, rank) = (UnsafePointer(model.features.base) + positions.lowerBound * model.rank, model.rank)

@@ -1,6 +1,6 @@
 import CNumerics
 
-/// How far the estimates of one query may be off: `fixed + share * error_j + factor * scale_j` for point `j` of a block.
+/// The largest error of one query's estimates: `fixed + share * error_j + factor * scale_j` for point `j` of a block.
 struct EstimateErrors {
   var fixed: Float
   var share: Float = 0
@@ -8,17 +8,17 @@ struct EstimateErrors {
 }
 
 extension CandidateList {
-  /// Takes the points of a block whose |rho| can reach the threshold.
+  /// Adds the points of a block whose |rho| can reach the threshold.
   ///
   /// - Parameters:
   ///   - estimates: of rho; whole vectors of 16.
-  ///   - count: of points that count.
-  ///   - labels: their dataset indices.
+  ///   - count: the number of points that count.
+  ///   - indices: their dataset indices.
   ///   - firstPosition: the position of the first.
-  ///   - own: a label that stands for the query itself, which is at distance 0 whatever its variances say.
-  ///   - copies: which of equal points count; nil for all.
+  ///   - own: the query's own index. It is at distance 0 from itself whatever its variances.
+  ///   - copies: the equal points that count; nil for all.
   func scan(
-    _ estimates: UnsafePointer<Float>, count: Int, labels: UnsafePointer<Int32>, firstPosition: Int, own: Int32,
+    _ estimates: UnsafePointer<Float>, count: Int, indices: UnsafePointer<Int32>, firstPosition: Int, own: Int32,
     excludesOwn: Bool, among copies: FirstCopies?, within bounds: EstimateErrors, errors: UnsafePointer<Float>,
     scales: UnsafePointer<Float>, covariances: UnsafePointer<Double>? = nil
   ) throws(CoverTreeError) {
@@ -42,7 +42,7 @@ extension CandidateList {
         let lane = hits.trailingZeroBitCount
         hits &= hits &- 1
         let j = vector &* 16 &+ lane
-        let isOwn = labels[j] == own
+        let isOwn = indices[j] == own
         if isOwn && excludesOwn { continue }
         try append(
           Int32(truncatingIfNeeded: firstPosition &+ j), lower: isOwn ? 1 : upper[lane] - 2 * error[lane],

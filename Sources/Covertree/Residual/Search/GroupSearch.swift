@@ -1,9 +1,9 @@
-/// One thread's search for one group of queries after the other.
+/// One thread's search for groups of queries, one after the other.
 ///
-/// Blocks are compared with the group, those that promise most first; each |rho| is bounded from both sides and
-/// offered to the query's `CandidateList`. What is left there at the end is decided in float64.
+/// A group is compared with blocks, those with the largest bounds first. Each |rho| is bounded from both sides and passed to the query's
+/// `CandidateList`. The candidates left at the end are decided in float64.
 final class GroupSearch {
-  /// A query for which more low-rank blocks than this are too coarse is a fallback query: it is compared directly.
+  /// A query that meets more than this many blocks with too coarse low-rank blocks is a fallback query: it is compared directly.
   private static let mostCoarseBlocks = 8
 
   private let model: ResidualModel
@@ -18,17 +18,17 @@ final class GroupSearch {
   private let collected: TopK.Scratch?
   private let sequence: GrowableBuffer<UInt64>
   private var group: QueryGroup!
-  /// Of the group: queries that are left to be compared directly.
+  /// The queries of the group that are left for a direct comparison.
   private var fallbackQueries = QueryMask()
-  /// How many blocks each has met that its low-rank blocks are too coarse for.
+  /// The number of blocks with too coarse low-rank blocks that each query has met.
   private let coarseBlocks: Buffer<Int>
-  /// Rows of all such queries so far.
+  /// Rows of all fallback queries so far.
   let fallbackRows: GrowableBuffer<Int32>
   private(set) var statistics = ResidualStatistics()
 
   /// - Parameters:
-  ///   - lowRankBlocks: with their regions; nil where there are none.
-  ///   - directly: compares points by their features, in blocks that the low-rank blocks' bounds leave.
+  ///   - lowRankBlocks: with their regions; nil if there are none.
+  ///   - directly: compares points by their features, in the blocks that bounds do not exclude.
   ///   - slot: of the thread that searches.
   init(
     _ model: ResidualModel, _ lowRankBlocks: LowRankBlocks?, directly: Bool, _ task: GroupTask, slot: Int
@@ -58,13 +58,13 @@ final class GroupSearch {
     fallbackQueries = QueryMask()
     for i in 0..<group.count {
       try lists[i].begin(goal, limit: group.limits[i])
-      if let copies = group.copies { try takeOwn(i, unlessAmong: copies) }
+      if let copies = group.copies { try insertOwn(i, unlessAmong: copies) }
     }
     if let byLowRank { try searchBlocks(by: byLowRank) } else { try searchDirectly() }
   }
 
   /// A query counts for itself even if it is not among the first copies.
-  private func takeOwn(_ i: Int, unlessAmong copies: FirstCopies) throws(CoverTreeError) {
+  private func insertOwn(_ i: Int, unlessAmong copies: FirstCopies) throws(CoverTreeError) {
     let position = group.positions[i]
     guard position >= 0, !copies.has(position: Int(position)), !group.excludesSelf, group.indices[i] < group.before[i]
     else {
@@ -73,7 +73,7 @@ final class GroupSearch {
     try lists[i].appendOwn(position)
   }
 
-  /// Regions and blocks of the largest bounds first: they make the thresholds that keep others closed.
+  /// Visits regions and blocks by descending bounds: the first ones raise the thresholds that exclude others.
   private func searchBlocks(by comparison: LowRankComparison) throws(CoverTreeError) {
     try comparison.begin(group)
     direct.begin(group)
@@ -98,7 +98,7 @@ final class GroupSearch {
     try addFallbackQueries(after: block, active, comparison)
   }
 
-  /// Queries whose thresholds stay so low that most points of many blocks would pass for candidates.
+  /// Finds queries with thresholds so low that most points of many blocks would be candidates.
   private func addFallbackQueries(after block: Int, _ active: QueryMask, _ comparison: LowRankComparison)
     throws(CoverTreeError)
   {
@@ -112,7 +112,7 @@ final class GroupSearch {
     }
   }
 
-  /// By features; where bounds of the points are known, only blocks that can matter.
+  /// Compares by features. If bounds of the points are known, only with blocks that can matter.
   private func searchDirectly() throws(CoverTreeError) {
     direct.begin(group)
     guard let lowRankBlocks, let regions, group.positions[0] >= 0 else {
@@ -146,14 +146,14 @@ final class GroupSearch {
     try direct.compare(block, active, lists, &statistics)
   }
 
-  /// The numbers below `count`, those that promise most first.
+  /// The numbers below `count` by descending promise.
   private func order(_ count: Int, by promise: (Int) -> UInt32) throws(CoverTreeError) -> [Int] {
     try sequence.resize(to: count)
     for i in 0..<count { sequence[i] = UInt64(~promise(i)) << 32 | UInt64(i) }
     return sortedSlots(count)
   }
 
-  /// The low halves of the first numbers in the sequence, as all of the numbers sort.
+  /// The low halves of the first numbers of the sequence, sorted by the whole numbers.
   private func sortedSlots(_ count: Int) -> [Int] {
     var numbers = UnsafeMutableBufferPointer(start: sequence.base, count: count)
     numbers.sort()
@@ -168,10 +168,10 @@ final class GroupSearch {
       try lists[i].prune()
       var nearest = TopK(collected!, bound: group.limits[i])
       try decide(i, min(k, model.count), into: &nearest)
-      // The collector was given distances as they are.
+      // The top-k list has distances, not squares.
       let found = nearest.finished()
       let row = Int(group.rows[i]) * k
-      for rank in 0..<found.count { indices[row + rank] = found.labels[rank] }
+      for rank in 0..<found.count { indices[row + rank] = found.indices[rank] }
       for rank in found.count..<k { indices[row + rank] = -1 }
       for distances in request.distances {
         for rank in 0..<found.count { distances[row + rank] = found.squares[rank] }
@@ -180,18 +180,17 @@ final class GroupSearch {
     }
   }
 
-  /// Offers the exact distance of each candidate, those of the largest upper bounds first, until the rest cannot come
-  /// among the `k`. The collector compares distances as they are.
+  /// Inserts the exact distance of each candidate, by descending upper bound, until the rest cannot be among the `k`.
   private func decide(_ i: Int, _ k: Int, into nearest: inout TopK) throws(CoverTreeError) {
     let list = lists[i]
     try sequence.resize(to: list.count)
-    // Bounds are not negative, so they sort as their bits do.
+    // Bounds are not negative, so they sort as their bits.
     for slot in 0..<list.count {
       sequence[slot] = UInt64(~list.upperBound(slot).bitPattern) << 32 | UInt64(slot)
     }
     let slots = sortedSlots(list.count)
     for first in stride(from: 0, to: slots.count, by: 8) {
-      // 1 - d^2 is |rho| of the k-th so far.
+      // 1 - d^2 is |rho| of the k-th neighbour so far.
       if nearest.count == k
         && Double(list.upperBound(slots[first])) < 1 - nearest.worst * nearest.worst - 0x1p-40
       {
@@ -204,27 +203,27 @@ final class GroupSearch {
     }
   }
 
-  /// Takes the candidates of each query that are within the squared distance.
-  func list(into part: NeighborGraph.Part) throws(CoverTreeError) {
+  /// Lists the candidates of each query that are within the squared distance.
+  func list(into results: NeighborGraph.ThreadResults) throws(CoverTreeError) {
     guard case .within(let squared, _) = goal else { return }
     for i in 0..<group.count where !fallbackQueries.contains(i) {
       statistics.queries += 1
       if lists[i].isFull {
-        try part.leaveOut(position: group.positions[i])
+        try results.leaveOut(position: group.positions[i])
         continue
       }
-      try part.begin(position: group.positions[i])
+      try results.begin(position: group.positions[i])
       for first in stride(from: 0, to: lists[i].count, by: 8) {
         let (positions, squares) = decide(i, Array(first..<min(first + 8, lists[i].count))[...])
         for lane in 0..<min(8, lists[i].count - first)
         where squares[lane] <= squared && positions[lane] != group.positions[i] {
-          try part.append(positions[lane], squares[lane])
+          try results.append(positions[lane], squares[lane])
         }
       }
     }
   }
 
-  /// The squared distances of eight candidates, or what is left of them, and their positions.
+  /// The squared distances of up to eight candidates, and their positions.
   private func decide(_ i: Int, _ slots: ArraySlice<Int>) -> (positions: SIMD8<Int32>, squares: SIMD8<Double>) {
     let list = lists[i]
     statistics.exact += slots.count

@@ -2,16 +2,16 @@ import CNumerics
 
 /// Compares a group of queries with a block through low-rank blocks.
 ///
-/// Queries that are points of the model have coordinates in the basis of their own block, and an error `e_i`; projected
-/// onto the basis of another block they are `E_i = B^T f_i`. New points are projected exactly, without an error of their
-/// own. Either way `E_i . f_j` estimates rho, and `|E_i| + e_i + max e_j` bounds |rho| for a whole block.
+/// Queries that are points of the model have coordinates `f_i` in the basis of their own block, and an error `e_i`. Projected onto the
+/// basis of another block they are `E_i = B^T f_i`. New points are projected exactly, without an error of their own. In both cases `E_i .
+/// f_j` estimates rho, and `|E_i| + e_i + max e_j` bounds |rho| for a whole block.
 ///
-/// Regions come first: those that can matter are *entered*, and then the bounds of their blocks are known.
+/// Regions come first: those that can matter are *entered*, which computes the bounds of their blocks.
 final class LowRankComparison {
   private static let width = PanelView<Float>.panelRows
-  /// What a computed length may fall short of the true one.
+  /// The largest ratio of a true length to a computed one.
   static let rounding: Float = 1 + 0x1p-10
-  /// What an element of the product of two bases costs, as a multiple of the product of two points' features.
+  /// The cost of an element of the product of two bases, as a multiple of the product of two points' features.
   private static let costOfProduct = 3
 
   private let model: ResidualModel
@@ -24,12 +24,11 @@ final class LowRankComparison {
   /// Of points of the model: coordinates in the basis of their own block, and errors.
   private let own: Buffer<Float>
   private let errors: Buffer<Float>
-  /// Bounds with blocks of regions that were entered, and with regions where they are not known beforehand: by block or
-  /// region, then by query.
+  /// Bounds with blocks of entered regions, and with regions if these are not known beforehand: by block or region, then by query.
   private let blockBounds: Buffer<UInt8>
   private let regionBounds: Buffer<UInt8>
   private let groupSize: Int
-  /// The group in the bases of blocks: of all, where regions are blocks, and of those of one region else.
+  /// The group in the bases of blocks: of all blocks if these are the regions, otherwise of those of one region.
   private let projections: Buffer<Float>
   private let offsets: [Int]
   private let basisProduct: Buffer<Float>
@@ -88,7 +87,7 @@ final class LowRankComparison {
     }
   }
 
-  /// Coordinates of the group in its block's basis, gathered into panels of its own.
+  /// Copies coordinates of the group in its block's basis to panels of its own.
   private func loadCoordinates(from lowRankBlock: LowRankBlock) {
     let (rank, width) = (lowRankBlock.paddedRank, Self.width)
     for i in 0..<group.count {
@@ -100,7 +99,7 @@ final class LowRankComparison {
     }
   }
 
-  /// Bounds with a low-rank block onto whose basis the group was projected.
+  /// Bounds with a low-rank block onto whose basis the group is projected.
   private func bound(
     _ projected: UnsafePointer<Float>, by lowRankBlock: LowRankBlock, into bounds: UnsafeMutablePointer<UInt8>
   ) {
@@ -119,7 +118,7 @@ final class LowRankComparison {
       ? regionBounds[region &* groupSize &+ i] : regions.products.bounds(with: region)[Int(group.positions[i])]
   }
 
-  /// The bound of a query with a block of a region that was entered.
+  /// The bound of a query with a block of an entered region.
   @inline(__always)
   private func bound(_ i: Int, block: Int) -> UInt8 {
     isFlat ? bound(i, region: block) : blockBounds[block &* groupSize &+ i]
@@ -128,15 +127,15 @@ final class LowRankComparison {
   var regionCount: Int { regions.lowRankBlocks.count }
   func blocks(ofRegion region: Int) -> Range<Int> { lowRankBlocks.blocks(ofRegion: region) }
 
-  /// How much the group may have to do with a region: the sum of its bounds.
+  /// The expected relevance of a region to the group: the sum of its bounds.
   func promise(ofRegion region: Int) -> UInt32 {
     if let own = group.block, own / lowRankBlocks.blocksPerRegion == region { return UInt32.max }
     return sum { bound($0, region: region) }
   }
 
-  /// Makes the bounds of a region's blocks known.
+  /// Computes the bounds of a region's blocks.
   ///
-  /// - Returns: the blocks, those that promise most first.
+  /// - Returns: the blocks by descending promise.
   func enter(_ region: Int) throws(CoverTreeError) -> [Int] {
     if isFlat { return [region] }
     let blocks = lowRankBlocks.blocks(ofRegion: region)
@@ -180,7 +179,7 @@ final class LowRankComparison {
     }
   }
 
-  /// Projects those panels of the group that are asked for.
+  /// Projects the panels of the group with active queries.
   private func project(
     by product: BasisProduct, _ ownRank: Int, into target: UnsafeMutablePointer<Float>, where wanted: (Int) -> Bool
   ) {
@@ -195,8 +194,8 @@ final class LowRankComparison {
     activeQueries(lists, except: done) { bound($0, region: region) }
   }
 
-  /// Whether entering a region pays: the product of two bases serves the whole group, and may cost more than comparing
-  /// a few queries by their features.
+  /// Whether entering a region pays: the product of two bases serves the whole group, and may cost more than comparing a few queries by
+  /// their features.
   func isWorthEntering(_ region: Int, for count: Int) -> Bool {
     guard !isFlat, group.block != nil else { return true }
     let blocks = lowRankBlocks.blocks(ofRegion: region)
@@ -217,7 +216,7 @@ final class LowRankComparison {
     return active
   }
 
-  /// Whether most points of a block would pass for candidates of a query: its threshold lies below the errors.
+  /// Whether most points of a block would be candidates of a query: its threshold is below the errors.
   func isCoarse(_ block: Int, for i: Int, threshold: Float) -> Bool {
     threshold <= errors[i] + lowRankBlocks.blocks[block].medianResidualNorm
   }
@@ -227,9 +226,9 @@ final class LowRankComparison {
   ) throws(CoverTreeError) {
     let lowRankBlock = lowRankBlocks.blocks[block]
     let positions = lowRankBlock.positions
-    let labels = UnsafePointer(model.order.base) + positions.lowerBound
+    let indices = UnsafePointer(model.order.base) + positions.lowerBound
     for i in 0..<group.count {
-      eligible[i] = active.contains(i) ? lowerBound(of: group.before[i], in: labels, positions.count) : 0
+      eligible[i] = active.contains(i) ? lowerBound(of: group.before[i], in: indices, positions.count) : 0
     }
     estimate(projected(onto: block, active), lowRankBlock)
     let isOwn = block == group.block
@@ -238,18 +237,18 @@ final class LowRankComparison {
       statistics.bounded += eligible[i]
       let scale = 1 / group.residualVariance[i].squareRoot()
       try lists[i].scan(
-        estimates.base + i * model.blockSize, count: eligible[i], labels: labels, firstPosition: positions.lowerBound,
+        estimates.base + i * model.blockSize, count: eligible[i], indices: indices, firstPosition: positions.lowerBound,
         own: group.indices[i], excludesOwn: group.excludesSelf, among: group.copies,
         within: EstimateErrors(
           fixed: isOwn ? lowRankBlock.rounding : lowRankBlock.rounding + errors[i] * Self.rounding,
-          // In one basis what is left of the two is multiplied.
+          // In one basis the residuals of the two are multiplied.
           share: isOwn ? errors[i] : Self.rounding,
           factor: Float.roundedUp(0x1p-44 * model.variance.squareRoot() * scale)),
         errors: lowRankBlock.residualNorms.base, scales: model.scaleAbove.base + positions.lowerBound)
     }
   }
 
-  /// Panels of the group in a block's basis; those of queries that are not wanted may be anything.
+  /// Panels of the group in a block's basis; those of inactive queries may be anything.
   private func projected(onto block: Int, _ active: QueryMask) -> UnsafePointer<Float> {
     guard isFlat, let own = group.block else { return UnsafePointer(projections.base) + offsets[block] }
     if block == own { return UnsafePointer(self.own.base) }

@@ -1,9 +1,9 @@
-/// For each point of a model those within a squared residual-correlation distance of it, by positions.
+/// The neighbours of each point of a model within a squared residual-correlation distance, by positions.
 ///
-/// If a point has few neighbours, they are listed. A point with many neighbours is compared with other points when they are asked for,
-/// because lists of points that lie close together, or are equal, would take memory quadratic in their number.
+/// If a point has few neighbours, they are listed. A point with many neighbours is compared with other points on request, because lists
+/// of points that are close together, or equal, would take memory quadratic in their number.
 ///
-/// Memory: up to 12 `mostListed` bytes a point.
+/// Memory: up to 12 `mostListed` bytes per point.
 final class NeighborGraph: @unchecked Sendable {
   /// The largest number of neighbours that are listed: half a block. Comparing a point with a block costs about as much.
   static let mostListed = 128
@@ -12,14 +12,14 @@ final class NeighborGraph: @unchecked Sendable {
   private let squared: Double
   /// The bounds of each point with all regions, if there are low-rank blocks.
   private let regions: LowRankBlocks.Regions?
-  /// Of each position: where its neighbours begin and end; -1 for points that are not listed.
+  /// By position: the start and end of the neighbours; -1 for points that are not listed.
   private let begin: Buffer<Int>
   private let end: Buffer<Int>
   private let positions: Buffer<Int32>
   private let squares: Buffer<Double>
 
-  /// What one thread has found.
-  final class Part {
+  /// The lists of one thread.
+  final class ThreadResults {
     fileprivate let owners: GrowableBuffer<Int32>
     fileprivate let counts: GrowableBuffer<Int32>
     fileprivate let positions: GrowableBuffer<Int32>
@@ -30,13 +30,13 @@ final class NeighborGraph: @unchecked Sendable {
       (positions, squares) = (try GrowableBuffer(), try GrowableBuffer())
     }
 
-    /// The neighbours of a point follow.
+    /// Begins the neighbours of a point.
     func begin(position: Int32) throws(CoverTreeError) {
       try owners.append(position)
       try counts.append(0)
     }
 
-    /// A point is not listed.
+    /// Marks a point as not listed.
     func leaveOut(position: Int32) throws(CoverTreeError) {
       try owners.append(position)
       try counts.append(-1)
@@ -50,37 +50,37 @@ final class NeighborGraph: @unchecked Sendable {
     }
   }
 
-  /// - Parameter parts: every point is in one of them.
-  init(_ parts: [Part], _ search: ResidualSearch, within squared: Double) throws(CoverTreeError) {
+  /// - Parameter all: every point is in one of them.
+  init(_ all: [ThreadResults], _ search: ResidualSearch, within squared: Double) throws(CoverTreeError) {
     (self.search, self.squared) = (search, squared)
     regions = search.lowRankBlocks?.knownRegions
     let count = search.model.count
     begin = try Buffer(count: count)
     end = try Buffer(count: count)
-    let total = parts.reduce(0) { $0 + $1.positions.count }
+    let total = all.reduce(0) { $0 + $1.positions.count }
     positions = try Buffer(count: total)
     squares = try Buffer(count: total)
     var next = 0
-    for part in parts {
-      (positions.base + next).update(from: part.positions.base, count: part.positions.count)
-      (squares.base + next).update(from: part.squares.base, count: part.positions.count)
-      for (slot, owner) in part.owners.elements.enumerated() {
-        guard part.counts[slot] >= 0 else {
+    for results in all {
+      (positions.base + next).update(from: results.positions.base, count: results.positions.count)
+      (squares.base + next).update(from: results.squares.base, count: results.positions.count)
+      for (slot, owner) in results.owners.elements.enumerated() {
+        guard results.counts[slot] >= 0 else {
           (begin[owner], end[owner]) = (-1, -1)
           continue
         }
         begin[owner] = next
-        next += Int(part.counts[slot])
+        next += Int(results.counts[slot])
         end[owner] = next
       }
     }
   }
 
-  /// Some of the points: neighbours are looked for among them.
+  /// Some of the points, among which neighbours are searched.
   struct Choice: @unchecked Sendable {
-    /// By position: a number that the point goes by; -1 for points that are not chosen.
+    /// By position: the number of a chosen point; -1 for others.
     let numbers: Buffer<Int32>
-    /// Positions of the chosen points, block by block, and where each block begins.
+    /// Positions of the chosen points, block by block, and the start of each block.
     fileprivate let positions: Buffer<Int32>
     fileprivate let starts: Buffer<Int32>
 

@@ -1,13 +1,11 @@
-/// Queries that are near each other and are run together: points of the model, or new ones.
-///
-/// Queries of a group that are points of the model are in the order of their positions.
+/// Queries near each other that run together: points of the model in the order of their positions, or new points.
 struct QueryGroup {
   let count: Int
   /// The rows of the result.
   let rows: UnsafePointer<Int32>
-  /// Dataset indices below this count; one each.
+  /// The upper index of each query.
   let before: UnsafePointer<Int32>
-  /// Nothing farther counts; one each.
+  /// The largest distance of a neighbour of each query.
   let limits: UnsafePointer<Double>
   /// Their positions in the model, -1 for new points.
   let positions: UnsafePointer<Int32>
@@ -15,17 +13,17 @@ struct QueryGroup {
   let indices: UnsafePointer<Int32>
   /// Whether a query does not count as its own neighbour.
   let excludesSelf: Bool
-  /// Which of equal points count; nil for all. A query that is none of these does count for itself.
+  /// The equal points that count; nil for all. A query always counts for itself.
   let copies: FirstCopies?
   /// Scaled coordinates of each.
   let coordinates: UnsafePointer<UnsafePointer<Double>>
   /// Features of each, `rank` numbers.
   let features: UnsafePointer<UnsafePointer<Double>>
   let residualVariance: UnsafePointer<Double>
-  /// The block that all of them lie in, where they are points of the model.
+  /// The block of all queries, if they are points of the model.
   let block: Int?
 
-  /// Whether no point of some blocks counts for any query.
+  /// Whether some blocks have no point that counts for any query.
   func leavesOut(_ blocks: Range<Int>) -> Bool {
     guard let copies else { return false }
     return blocks.allSatisfy(copies.hasNone(inBlock:))

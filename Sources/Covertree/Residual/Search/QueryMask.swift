@@ -1,4 +1,4 @@
-/// Which queries of a group a comparison is for: bits, 64 a word.
+/// The queries of a group that a comparison is for: bits, 64 per word.
 struct QueryMask {
   private var words = InlineArray<4, UInt64>(repeating: 0)
   private(set) var isEmpty = true
@@ -20,7 +20,7 @@ struct QueryMask {
 
   var count: Int { (0..<4).reduce(0) { $0 + words[$1].nonzeroBitCount } }
 
-  /// Whether any of `count` queries from one on is wanted; `count` divides 64 and `first`.
+  /// Whether any of `count` queries from `first` on is active; `count` divides 64 and `first`.
   @inline(__always)
   func contains(anyOf first: Int, _ count: Int) -> Bool {
     (words[first >> 6] >> UInt64(first & 63)) & (UInt64.max >> UInt64(64 &- count)) != 0

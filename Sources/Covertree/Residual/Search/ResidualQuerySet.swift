@@ -1,10 +1,10 @@
-/// What a residual search is asked for.
+/// The queries of a residual search.
 public enum ResidualQueries: @unchecked Sendable {
   /// Points of the model, by dataset index.
   case stored(StoredIndices)
   /// All points of the model, in the order of their indices.
   case allStored
-  /// New points, by their raw coordinates; with their features and residual variances where these are known.
+  /// New points, by their raw coordinates; with their features and residual variances if these are known.
   case points(PointsView<Double>, features: PointsView<Double>?, residualVariance: UnsafePointer<Double>?)
 }
 
@@ -27,7 +27,7 @@ extension SearchOptions {
   }
 }
 
-/// Queries in the order in which they are run: in groups of near ones.
+/// Queries in the order in which they run: in groups of near ones.
 final class ResidualQuerySet: @unchecked Sendable {
   private let rows: Buffer<Int32>
   private let before: Buffer<Int32>
@@ -35,13 +35,13 @@ final class ResidualQuerySet: @unchecked Sendable {
   private let positions: Buffer<Int32>
   private let indices: Buffer<Int32>
   let excludesSelf: Bool
-  /// Which of equal points count; nil for all.
+  /// The equal points that count; nil for all.
   var copies: FirstCopies?
   private let coordinates: Buffer<UnsafePointer<Double>>
   private let features: Buffer<UnsafePointer<Double>>
   private let residualVariance: Buffer<Double>
   private var groups: [(range: Range<Int>, block: Int?)] = []
-  /// What the pointers of new points point to.
+  /// Keeps the memory of new points alive.
   private let owned: [Buffer<Double>]
 
   var count: Int { rows.count }
@@ -74,11 +74,11 @@ final class ResidualQuerySet: @unchecked Sendable {
     self.owned = owned
   }
 
-  /// Points of the model: those of one block are a group, or several.
+  /// Points of the model: those of one block make one or more groups.
   ///
   /// - Parameters:
-  ///   - indices: of all queries, one each row; nil for all points.
-  ///   - selected: the rows that are meant.
+  ///   - indices: of all queries, one per row; nil for all points.
+  ///   - selected: the rows to search for.
   convenience init(
     _ indices: UnsafeBufferPointer<Int64>?, rows selected: UnsafeBufferPointer<Int32>, in model: ResidualModel,
     options: SearchOptions, groupSize: Int, context: CallContext
@@ -112,14 +112,14 @@ final class ResidualQuerySet: @unchecked Sendable {
     }
   }
 
-  /// New points: near ones are a group.
+  /// New points: near ones make a group.
   convenience init(
     _ new: NewPoints, in model: ResidualModel, options: SearchOptions, groupSize: Int, context: CallContext
   ) throws(CoverTreeError) {
     let (count, scaled, made) = (new.count, new.coordinates, new.features)
     try self.init(count: count, excludesSelf: false, owned: [scaled, made])
     let view = PointsView(base: UnsafePointer(scaled.base), count: count, dim: model.dim)
-    let sequence = try BlockOrder(view, blockSize: groupSize, context: context).order
+    let sequence = try BlockPartition(view, blockSize: groupSize, context: context).order
     for slot in 0..<count {
       let row = Int(sequence[slot])
       rows[slot] = Int32(row)

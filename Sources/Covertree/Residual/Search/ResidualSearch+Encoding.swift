@@ -1,9 +1,8 @@
-/// Models as files: what was given, `V` and `p`, the factor of the inducing points, low-rank blocks, and bounds between them if they have
-/// been asked for. Sections are those of `docs/file-format.md`. What follows from them by copying alone (features in float32, bases) is
-/// made anew when a file is opened. The kernel's variance is written as the caller gave it, `V` and `p` in the model's unit
-/// (`VarianceUnit`).
+/// Models as files: the caller's input, `V` and `p`, the factor of the inducing points, low-rank blocks, and the bounds between them if
+/// they are made. `docs/file-format.md` lists the sections. Copies in another form (features in float32, bases) are computed when a file
+/// is opened. The kernel's variance is written as the caller gave it, `V` and `p` in the model's unit (`VarianceUnit`).
 extension ResidualSearch {
-  /// The model as it stands; its arrays are not copied but for those of low-rank blocks' factors.
+  /// The model; only the factors of low-rank blocks are copied.
   public func image(context: CallContext) throws(CoverTreeError) -> FileImage {
     var sections = try ModelSettings(model, lowRankBlocks).sections()
     sections += [
@@ -30,9 +29,11 @@ extension ResidualSearch {
     return FileImage(kind: .residual, inputHash: model.inputs.pointHash, sections: sections)
   }
 
-  /// Opens a model that lies in a file; see `CoverTree`.
+  /// Opens a model in a file; see `CoverTree`.
   ///
-  /// - Parameter callback: the kernel, where it is the caller's.
+  /// - Parameter callback: the kernel, if it is the caller's.
+  ///
+  /// - Parameter callback: the kernel, if it is the caller's.
   public convenience init(_ file: StoredFile, callback: CallbackKernel?, context: CallContext) throws(CoverTreeError) {
     let start = monotonicSeconds()
     try file.expect(.residual)
@@ -45,8 +46,8 @@ extension ResidualSearch {
     self.init(model, lowRankBlocks, since: start)
   }
 
-  /// Coordinates of a point in a file, whose settings are checked. Throws where the file can only be opened with the
-  /// caller's kernel and there is none, or the other way round.
+  /// The number of coordinates of a point in a file, whose settings are checked. Throws if the file needs the caller's kernel and there
+  /// is none, or the reverse.
   public static func dimension(in file: StoredFile, hasCallback: Bool) throws(CoverTreeError) -> Int {
     try file.expect(.residual)
     let settings = try ModelSettings(file, hasCallback ? CallbackKernel { _, _, _, _, _ in } : nil)
@@ -57,7 +58,7 @@ extension ResidualSearch {
   }
 }
 
-/// What a model is beside its arrays: the sections "settings", "numbers" and "lengthscale".
+/// The sections "settings", "numbers" and "lengthscale".
 private struct ModelSettings {
   private static let callbackKernel: Int64 = -1
 
@@ -68,7 +69,7 @@ private struct ModelSettings {
   /// In the unit, as the variance.
   let covariance: Covariance
   let hasGivenFeatures: Bool
-  /// 0 where there are no low-rank blocks.
+  /// 0 if there are no low-rank blocks.
   let blocksPerRegion: Int
   let blockSize: Int
   let variance: Double
@@ -122,12 +123,12 @@ private struct ModelSettings {
     let given: Covariance
     if settings[3] == Self.callbackKernel {
       guard let callback else {
-        throw CoverTreeError(.invalidArgument, "kernel_fn: the file was saved with a kernel of the host's; give it")
+        throw CoverTreeError(.invalidArgument, "kernel_fn: the file was saved with the caller's kernel; give it")
       }
       given = .callback(callback)
     } else {
       guard callback == nil else {
-        throw CoverTreeError(.invalidArgument, "kernel_fn: the file has a kernel of the library; it takes no other")
+        throw CoverTreeError(.invalidArgument, "kernel_fn: the file has a kernel of the library; it accepts no other")
       }
       guard let shape = Int32(exactly: settings[3]).flatMap(Kernel.Shape.init(rawValue:)) else {
         throw file.corrupt("section \"settings\" names a kernel that this library does not know")
@@ -156,7 +157,7 @@ extension ResidualModel {
       pointHash: file.inputHash)
     let variances: Buffer<Double> = try file.numbers("residual_variance", rows: count, context: context)
     guard variances.elements.allSatisfy({ $0 > 0 }) else {
-      throw file.corrupt("section \"residual_variance\" has variances that are none")
+      throw file.corrupt("section \"residual_variance\": expected finite variances above 0")
     }
     var inducingFeatures: InducingFeatures?
     // New points get as many features as the others have.

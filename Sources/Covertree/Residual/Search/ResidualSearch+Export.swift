@@ -7,7 +7,7 @@ public final class ResidualArrays: @unchecked Sendable {
   private let shownFeatures: Buffer<Double>
   private let shownVariance: Buffer<Double>
 
-  /// LowRankBlocks and the bounds between regions are made now, if no search has asked for them.
+  /// Makes low-rank blocks and the bounds between regions, if no search has made them.
   fileprivate init(_ search: ResidualSearch, context: CallContext) throws(CoverTreeError) {
     (model, lowRankBlocks, self.search) = (search.model, search.lowRankBlocks, search)
     regions = try lowRankBlocks?.regions(context)
@@ -24,7 +24,7 @@ public final class ResidualArrays: @unchecked Sendable {
     return (features, variances)
   }
 
-  /// Whether there is still a search on this model.
+  /// Whether a search of this model is alive.
   public var isCurrent: Bool { search != nil }
 
   public var count: Int { model.count }
@@ -35,7 +35,7 @@ public final class ResidualArrays: @unchecked Sendable {
   public var lowRankBlockCount: Int { lowRankBlocks?.blocks.count ?? 0 }
   public var blocksPerRegion: Int { lowRankBlocks?.blocksPerRegion ?? 1 }
   public var regionCount: Int { regions?.lowRankBlocks.count ?? 0 }
-  /// nil for one of the caller's.
+  /// nil for the caller's own kernel.
   public var kernel: Kernel? { model.covariance.unscaledKernel(model.unit) }
   public var variance: Double { model.unit.unscaled(model.variance) }
 
@@ -64,7 +64,7 @@ public final class ResidualArrays: @unchecked Sendable {
 }
 
 extension ResidualSearch {
-  /// Shows the model's arrays; nothing is copied.
+  /// The model's arrays, without a copy.
   public func export(context: CallContext) throws(CoverTreeError) -> ResidualArrays {
     try ResidualArrays(self, context: context)
   }

@@ -1,14 +1,14 @@
-/// What tells how large |rho| can be with any of many points, without these: a few *pivots* among them, and the largest length
-/// that a point's unit vector has beside their span. As in `LowRankBlock`, for any query
+/// Bounds |rho| with any of many points without access to these: by a few *pivots* among them, and the largest residual norm of a point's
+/// unit vector outside their span. As in `LowRankBlock`, for any query
 ///
 ///     | rho_qj |  <=  | projection of u_q onto the span of the pivots |  +  e_j.
 ///
-/// So points that lie on another machine are left alone by queries that have nothing to do with them.
+/// So a query skips another machine's points if they are not correlated with it.
 extension ResidualSearch {
-  /// Candidates for the pivots of one partition sketch: their correlations are held at once.
+  /// The most candidates for the pivots of one partition sketch: all their correlations are in memory.
   private static let mostCandidates = 2048
 
-  /// Blocks that are sketched together; none where there are no low-rank blocks.
+  /// Blocks that share a sketch; empty if there are no low-rank blocks.
   private var sketchedBlocks: [Range<Int>] {
     var groups: [Range<Int>] = []
     var (first, candidates) = (0, 0)
@@ -23,10 +23,10 @@ extension ResidualSearch {
     return groups
   }
 
-  /// How many partition sketches make one of all points; 0 where the residual process has too many degrees of freedom for any.
+  /// The number of sketches of all points; 0 if the residual process has too many degrees of freedom for any.
   public var partitionSketchCount: Int { sketchedBlocks.count }
 
-  /// - Parameter tolerance: what the span of the pivots may leave of those of the blocks.
+  /// - Parameter tolerance: of the residual norms of the blocks' pivots.
   /// - Returns: a model of the pivots alone, and the largest error.
   public func partitionSketch(
     _ group: Int, tolerance: Double, context: CallContext
@@ -43,12 +43,12 @@ extension ResidualSearch {
     let factorisation = try PivotedCholesky(model)
     try factorisation.run(candidates, tolerance: tolerance, mostPivots: candidates.count)
     let basis = try Basis(factorisation, model)
-    let errors = try largestErrors(of: blocks, beside: basis, context)
+    let errors = try largestErrors(of: blocks, outside: basis, context)
     return (try ResidualSearch(of: factorisation.pivots, model, context), errors)
   }
 
   private func largestErrors(
-    of blocks: ArraySlice<LowRankBlock>, beside basis: Basis, _ context: CallContext
+    of blocks: ArraySlice<LowRankBlock>, outside basis: Basis, _ context: CallContext
   ) throws(CoverTreeError) -> Double {
     let projectors = PerThread<Projector>(count: context.threads)
     let largest = try Buffer<Double>(count: blocks.count, filledWith: 0)
@@ -68,7 +68,7 @@ extension ResidualSearch {
     return largest.elements.max() ?? 0
   }
 
-  /// Some points of a model, with what is known of them.
+  /// A search of some points of a model, with known features.
   private convenience init(of positions: [Int32], _ model: ResidualModel, _ context: CallContext) throws(CoverTreeError)
   {
     try self.init(model.alone(positions, context: context), since: monotonicSeconds(), context: context)
@@ -82,8 +82,7 @@ extension ResidualSearch {
     return try Basis(factorisation, model)
   }
 
-  /// How much of the unit vectors of new points, which are known by their features, lies in the span of all points of the
-  /// model: lengths, rounded up.
+  /// The norms of the projections of new points, given by features, onto the span of all points of the model, rounded up.
   public func projections(
     of points: PointsView<Double>, features: PointsView<Double>, residualVariance: UnsafePointer<Double>,
     context: CallContext, lengths: UnsafeMutablePointer<Double>
@@ -98,8 +97,8 @@ extension ResidualSearch {
     let size = 256
     try context.forEach((points.count + size - 1) / size, grain: 1) { (range, slot) throws(CoverTreeError) in
       let projector = try projectors.value(slot) { () throws(CoverTreeError) in try Projector(model, most: size) }
-      for part in range {
-        let first = part * size
+      for chunk in range {
+        let first = chunk * size
         projector.load(new, first..<min(points.count, first + size))
         try projector.forEachProjection(onto: basis) { (i, squaredLength, lost) in
           lengths[first + i] = min(1, (squaredLength + lost).squareRoot())
@@ -110,12 +109,12 @@ extension ResidualSearch {
 }
 
 extension ResidualSearch {
-  /// Bounds of |rho| of points of the model with any of the points of a partition sketch, one for each row. Points of a block have
-  /// coordinates in its basis already; projecting that onto the partition sketch's serves all of them.
+  /// Bounds of |rho| of points of the model with any of the points of a partition sketch, one per row. Points of a block have coordinates
+  /// in its basis, so one projection onto the sketch's basis serves all of them.
   ///
   /// - Parameter rows: dataset indices.
   public func bounds(
-    of rows: StoredIndices, beside pivots: ResidualSearch, error: Double, context: CallContext,
+    of rows: StoredIndices, with pivots: ResidualSearch, error: Double, context: CallContext,
     bounds: UnsafeMutablePointer<Double>
   ) throws(CoverTreeError) {
     try rows.check(below: model.count, named: "rows")
@@ -148,7 +147,7 @@ extension ResidualSearch {
 }
 
 extension Projector {
-  /// The squared length of each projection, and what rounding may have taken from it or added to it.
+  /// The squared length of each projection, and a bound of its rounding.
   fileprivate func forEachProjection(
     onto basis: Basis, _ body: (_ point: Int, _ squaredLength: Double, _ lost: Double) -> Void
   ) throws(CoverTreeError) {
@@ -157,6 +156,6 @@ extension Projector {
     let lengths = try Buffer<Double>(count: count)
     try project(onto: basis, into: coordinates.base, squaredLengths: lengths.base)
     let largestScale = basis.scales.elements.max() ?? 0
-    for i in 0..<count { body(i, lengths[i], lost(i, beside: largestScale)) }
+    for i in 0..<count { body(i, lengths[i], lost(i, largestScale: largestScale)) }
   }
 }

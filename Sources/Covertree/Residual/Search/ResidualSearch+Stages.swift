@@ -1,4 +1,4 @@
-/// The stages of a search, each of which serves all queries of a call.
+/// The stages of a search. Each serves all queries of a call.
 extension ResidualSearch {
   /// Finds the neighbours of queries and writes them.
   func answer(_ queries: ResidualQueryRows, _ request: NeighborRequest) throws(CoverTreeError) {
@@ -15,7 +15,7 @@ extension ResidualSearch {
 
   /// All pairs of points within a squared distance.
   ///
-  /// - Parameter mostListed: points that have more candidates are not listed; see `NeighborGraph`.
+  /// - Parameter mostListed: points with more candidates are not listed; see `NeighborGraph`.
   func graph(
     within squared: Double, mostListed: Int = NeighborGraph.mostListed, context: CallContext
   ) throws(CoverTreeError) -> NeighborGraph {
@@ -23,26 +23,26 @@ extension ResidualSearch {
     let set = try ResidualQuerySet(
       nil, rows: rows.elements, in: model, options: SearchOptions(), groupSize: Self.mostGroupSize,
       context: context)
-    var parts: [NeighborGraph.Part] = []
-    for _ in 0..<context.threads { parts.append(try NeighborGraph.Part()) }
-    let found = parts
+    var results: [NeighborGraph.ThreadResults] = []
+    for _ in 0..<context.threads { results.append(try NeighborGraph.ThreadResults()) }
+    let found = results
     let task = GroupTask(
       goal: .within(squared: squared, most: mostListed), groupSize: Self.mostGroupSize, context: context
     ) { (search, slot) throws(CoverTreeError) in try search.list(into: found[slot]) }
     let fallback = try searchBlocks(for: set, task)
     try searchFallback(fallback, of: set, task)
-    return try NeighborGraph(parts, self, within: squared)
+    return try NeighborGraph(results, self, within: squared)
   }
 
-  /// Queries that are searched together, at most.
+  /// The most queries of a group.
   private static var mostGroupSize: Int { 256 }
-  /// The least for queries of the fallback.
+  /// The least size of a group of fallback queries.
   private static var leastGroupSize: Int { 64 }
 
-  /// Queries of a group: their candidate lists stay within some megabytes.
+  /// The size of a group: its candidate lists need only some megabytes.
   private func groupSize(_ k: Int) -> Int { max(tileRows, min(Self.mostGroupSize, (1 << 18) / k)) }
 
-  /// Separates queries for which only early points count: those have few neighbours to choose from, which lie all over the place.
+  /// Separates queries for which only early points count: these are few, and spread over the whole space.
   private func splitEarly(
     _ queries: ResidualQueryRows, _ request: NeighborRequest
   ) throws(CoverTreeError) -> (early: ResidualQueryRows?, late: ResidualQueryRows?) {
@@ -59,7 +59,7 @@ extension ResidualSearch {
     )
   }
 
-  /// Reads the queries, in groups of near ones, and finds which of equal points each of them needs.
+  /// Reads the queries in groups of near ones, and finds the equal points that they need.
   private func prepareQueries(
     _ queries: ResidualQueryRows, _ request: NeighborRequest
   ) throws(CoverTreeError) -> ResidualQuerySet {
@@ -87,7 +87,7 @@ extension ResidualSearch {
     return try searchGroups(of: set, task, directly: lowRankBlocks == nil)
   }
 
-  /// Compares the remaining queries directly with points, in groups of their own.
+  /// Compares the other queries directly with points, in groups of their own.
   private func searchFallback(
     _ rows: GrowableBuffer<Int32>, of set: ResidualQuerySet, _ task: GroupTask
   ) throws(CoverTreeError) {
@@ -98,7 +98,7 @@ extension ResidualSearch {
     _ = try searchGroups(of: set.subset(rows, groupSize: size), task, directly: true)
   }
 
-  /// - Returns: the rows of queries that were left to be compared directly.
+  /// - Returns: the rows of queries that are left for a direct comparison.
   private func searchGroups(
     of set: ResidualQuerySet, _ task: GroupTask, directly: Bool
   ) throws(CoverTreeError) -> GrowableBuffer<Int32> {
@@ -127,20 +127,20 @@ extension ResidualSearch {
   }
 }
 
-/// A call for neighbours, and where its results are written.
+/// A call for neighbours, and the arrays for its results.
 struct NeighborRequest {
   let k: Int
   let options: SearchOptions
   let context: CallContext
   /// `rows x k`.
   let indices: UnsafeMutablePointer<Int64>
-  /// The same of distances, and of scores, which are the same numbers.
+  /// Distances, and the scores, which are the same numbers.
   let distances: [UnsafeMutablePointer<Double>]
 }
 
 /// Queries of a call.
 enum ResidualQueryRows {
-  /// Points of the model by dataset index, one for each row; nil if rows are indices. Only some rows are meant.
+  /// Points of the model by dataset index, one per row; nil if rows are indices. Only `rows` are searched for.
   case stored(UnsafeBufferPointer<Int64>?, rows: Buffer<Int32>)
   case new(NewPoints)
 }
@@ -150,6 +150,6 @@ struct GroupTask {
   let goal: SearchGoal
   let groupSize: Int
   let context: CallContext
-  /// Takes what a thread has found for a group.
+  /// Handles the result of a group.
   let finish: (GroupSearch, _ slot: Int) throws(CoverTreeError) -> Void
 }

@@ -1,20 +1,20 @@
 /// The `k` points of largest residual correlation with each query, exactly.
 ///
-/// **Definition.** `rho_ij = (k(x_i, x_j) - v_i . v_j) / sqrt(p_i p_j)` and the distance is
-/// `d_ij = sqrt(1 - |rho_ij|)`, with |rho| cut at 1: duplicates pass it by rounding. A pair with `sqrt(p_i p_j)` below
-/// `1e-9 variance` is at distance 1, a point at 0 from itself. Neighbours are sorted by (distance, index); without features, and
-/// with a kernel of the library, by (distance in space, index), see `SpatialSearch`.
+/// **Definition.** `rho_ij = (k(x_i, x_j) - v_i . v_j) / sqrt(p_i p_j)` and the distance is `d_ij = sqrt(1 - |rho_ij|)`, with |rho| cut
+/// at 1, because rounding takes duplicates above it. A pair with `sqrt(p_i p_j)` below `1e-9 variance` is at distance 1, a point at 0
+/// from itself. Neighbours are sorted by (distance, index). Without features, and with a kernel of the library, they are sorted by
+/// (distance in space, index); see `SpatialSearch`.
 ///
-/// **Search.** Queries come in groups of near ones, points in blocks. For a group and a block |rho| is bounded from
-/// both sides; `CandidateList` keeps what can still be among the `k`. Those few are decided in float64, by
-/// one formula for all: ties do not depend on which bound let a point through.
+/// **Search.** Queries are in groups of near ones, points in blocks. For a group and a block |rho| is bounded from both sides;
+/// `CandidateList` keeps the points that can still be among the `k`. These few are decided in float64 by one formula, so ties do not
+/// depend on the bound that admitted a point.
 public final class ResidualSearch: @unchecked Sendable {
-  /// What searches take together, and how closely low-rank blocks are to span their blocks. Answers do not depend on it.
+  /// Sizes of a search, and the tolerance of low-rank blocks. Answers do not depend on them.
   public struct Tuning: Sendable {
     /// Points of each block: a multiple of 64, at most 1024.
     public var blockSize = 256
-    /// What may be left of a point's unit vector beside the pivots of its block, above 0 and below 1; nil where that is chosen by
-    /// trying. See `LowRankBlocks`.
+    /// The largest residual norm of a point's unit vector in its block, above 0 and below 1; nil to choose it by trial. See
+    /// `LowRankBlocks`.
     public var tau: Double?
 
     public init() {}
@@ -32,12 +32,12 @@ public final class ResidualSearch: @unchecked Sendable {
     }
   }
 
-  /// At how many points what is done changes.
+  /// Numbers of points at which the method changes.
   struct Sizes {
-    /// Points that come early have few others before them, which lie all over the space: they are searched in a model of
-    /// their own. So many, or an eighth of the points.
+    /// Early points have few points before them, which are spread over the whole space: they are searched in a model of their own. This
+    /// number, or an eighth of the points.
     var early = 8192
-    /// Up to so many early points are compared directly, in the order of their indices.
+    /// Up to this many early points are compared directly, in the order of their indices.
     var direct = 1 << 14
     /// With more blocks there are regions; see `LowRankBlocks`.
     var blocks = 512
@@ -49,16 +49,16 @@ public final class ResidualSearch: @unchecked Sendable {
   private let tau: Double?
   let model: ResidualModel
   let lowRankBlocks: LowRankBlocks?
-  /// Points with an index below this are searched for among themselves, by a search of their own.
+  /// Points with a lower index are searched among themselves, by a search of their own.
   let earlyCount: Int
   private let early = Lazy<ResidualSearch>()
-  /// Made at the first search, if neighbours are ordered by distance in space.
+  /// Made by the first search, if neighbours are sorted by distance in space.
   private let spatial = Lazy<SpatialSearch>()
-  /// Found at the first search for neighbours.
+  /// Made by the first search for neighbours.
   let equalPoints = Lazy<EqualPoints>()
-  /// Of the span of all points, where projections onto it have been asked for.
+  /// The basis of the span of all points, made for the first projection onto it.
   let spanned = Lazy<Basis>()
-  /// What all searches so far have taken. Guarded by `processLock`.
+  /// The work of all searches so far. Guarded by `processLock`.
   private var statistics = ResidualStatistics()
   public let buildSeconds: Double
 
@@ -81,14 +81,14 @@ public final class ResidualSearch: @unchecked Sendable {
     (self.sizes, self.tau) = (sizes, tau)
     context.stage(from: 0.7, to: 1)
     earlyCount = sizes.early(of: model.count)
-    // The bounds need true inner products: those of the library's own features are.
+    // The bounds need true inner products, as the library's own features have.
     let areInnerProducts = !model.covariance.isCallback && !model.hasGivenFeatures
     lowRankBlocks =
       areInnerProducts ? try LowRankBlocks(model, mostBlocks: sizes.blocks, tau: tau, context: context) : nil
     buildSeconds = monotonicSeconds() - start
   }
 
-  /// A model and low-rank blocks that are known, from a file.
+  /// A model and low-rank blocks from a file.
   init(_ model: ResidualModel, _ lowRankBlocks: LowRankBlocks?, since start: Double) {
     (self.model, self.lowRankBlocks) = (model, lowRankBlocks)
     (sizes, tau) = (Sizes(), nil)
@@ -108,23 +108,22 @@ public final class ResidualSearch: @unchecked Sendable {
     buildSeconds = monotonicSeconds() - start
   }
 
-  /// The search of the early points, made when it is first needed.
+  /// The search of the early points, made on first use.
   func earlySearch(_ context: CallContext) throws(CoverTreeError) -> ResidualSearch {
     try early.get { () throws(CoverTreeError) in try ResidualSearch(earlyOf: self, context: context) }
   }
 
-  /// Counts what a thread has done.
+  /// Adds the work of a thread.
   func count(_ done: ResidualStatistics) { processLock.locked { statistics += done } }
 
-  /// The same model with more points; they get the dataset indices that follow. Features of the points that are there
-  /// are kept.
+  /// The same model with more points, which get the next dataset indices. Known features are kept.
   public func extended(by points: PointsView<Double>, context: CallContext) throws(CoverTreeError) -> ResidualSearch {
     let start = monotonicSeconds()
     return try ResidualSearch(
       model.extended(by: points, context: context), since: start, sizes: sizes, tau: tau, context: context)
   }
 
-  /// Other points of the same process: kernel, inducing points and what follows from them stay.
+  /// Other points of the same process: kernel, inducing points and their factor stay.
   public func over(_ points: PointsView<Double>, context: CallContext) throws(CoverTreeError) -> ResidualSearch {
     let start = monotonicSeconds()
     return try ResidualSearch(
@@ -132,8 +131,8 @@ public final class ResidualSearch: @unchecked Sendable {
   }
 
   /// - Parameters:
-  ///   - indices: `queries x k`, dataset indices; -1 where fewer than `k` points count.
-  ///   - distances: `queries x k`; infinity there. nil where they are not wanted.
+  ///   - indices: `queries x k`, dataset indices; -1 if fewer than `k` points count.
+  ///   - distances: `queries x k`; infinity there. nil if they are not wanted.
   public func nearest(
     _ queries: ResidualQueries, k: Int, options: SearchOptions, context: CallContext, rows: Int,
     indices: UnsafeMutablePointer<Int64>, distances: UnsafeMutablePointer<Double>?
@@ -155,7 +154,7 @@ public final class ResidualSearch: @unchecked Sendable {
     }
   }
 
-  /// By distance over the lengthscales.
+  /// The neighbours by distance over the lengthscales.
   private func nearestInSpace(
     _ queries: ResidualQueries, _ k: Int, _ options: SearchOptions, _ context: CallContext, _ rows: Int,
     _ indices: UnsafeMutablePointer<Int64>, _ distances: UnsafeMutablePointer<Double>?
@@ -181,7 +180,7 @@ public final class ResidualSearch: @unchecked Sendable {
     count(done)
   }
 
-  /// Whether results for all points have as many rows.
+  /// Checks that results for all points have one row per point.
   private func check(_ rows: Int) throws(CoverTreeError) {
     guard rows == model.count else {
       throw CoverTreeError(.busy, "n_rows: there are \(model.count) points, results are for \(rows); was one inserted?")
@@ -241,7 +240,7 @@ extension ResidualModel {
   }
 }
 
-/// What a residual search is and has done, in numbers.
+/// Properties and counters of a residual search.
 public struct ResidualInfo: Sendable {
   public let pointCount: Int
   public let dim: Int
@@ -252,8 +251,7 @@ public struct ResidualInfo: Sendable {
   public let pivotCount: Int
   public let memoryBytes: Int
   public let buildSeconds: Double
-  /// Phases, with those of the search of early points: points put in order, features, low-rank blocks, bounds between them
-  /// at the first search.
+  /// Phases, including the search of early points: arranging points, features, low-rank blocks, and bounds between them.
   public let orderSeconds: Double
   public let featureSeconds: Double
   public let lowRankSeconds: Double

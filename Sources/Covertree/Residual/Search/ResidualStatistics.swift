@@ -1,7 +1,7 @@
-/// What searching has taken.
+/// The work of searches.
 public struct ResidualStatistics: Sendable {
   public var queries = 0
-  /// Blocks that were compared with a query through their low-rank blocks, and by features.
+  /// Blocks that were compared with a query through low-rank blocks, and by features.
   public var blocksEstimated = 0
   public var blocksCompared = 0
   /// Points whose |rho| was bounded, and computed in float64.

@@ -1,8 +1,8 @@
-/// The search of a model without features whose kernel is one of the library. Its residual correlation is the kernel's own, which
-/// falls with distance, so neighbours stand in the order of their distances in space, over the lengthscales.
+/// The search of a model without features whose kernel is one of the library. Its residual correlation is the kernel's own, which falls
+/// with distance, so neighbours are sorted by their distances in space, over the lengthscales.
 ///
-/// Far away a correlation is so small that `sqrt(1 - rho)` rounds to 1 for all points, or that it underflows. Distances in space still
-/// differ there. The search walks boxes and compares points by these distances; they are its scores.
+/// Far away a correlation is so small that `sqrt(1 - rho)` rounds to 1 for all points, or that it underflows, but distances in space
+/// still differ. The search walks boxes and compares points by these distances, which are its scores.
 final class SpatialSearch: @unchecked Sendable {
   private let model: ResidualModel
   private let points: SearchPoints<Double>
@@ -12,16 +12,16 @@ final class SpatialSearch: @unchecked Sendable {
     self.model = model
     let view = PointsView(base: UnsafePointer(model.coordinates.base), count: model.count, dim: model.dim)
     let boxes = try KDTree(
-      view, labels: model.order.base, leafSize: KDTree<Double>.defaultLeafSize, context: context)
+      view, indices: model.order.base, leafSize: KDTree<Double>.defaultLeafSize, context: context)
     points = SearchPoints(
-      boxes, labels: boxes.labels, rows: RowsElsewhere(rows: view, positionOfIndex: model.positionOfIndex, owner: model)
+      boxes, indices: boxes.indices,
+      rows: RowsElsewhere(rows: view, positionOfIndex: model.positionOfIndex, owner: model)
     )
   }
 
   var byteCount: Int { points.byteCount }
 
-  /// - Parameters:
-  ///   - indices: dataset indices of the queries, one for each row; nil for all points of the model.
+  /// - Parameter indices: dataset indices of the queries, one per row; nil for all points of the model.
   func nearest(
     toStored indices: UnsafeBufferPointer<Int64>?, k: Int, options: SearchOptions, context: CallContext,
     into rows: CorrelationRows
@@ -49,7 +49,7 @@ final class SpatialSearch: @unchecked Sendable {
   }
 }
 
-/// Where dataset indices are written, residual-correlation distances, and scores, which are squared distances in space.
+/// The output arrays: dataset indices, residual-correlation distances, and scores, which are squared distances in space.
 struct CorrelationRows: NeighborRows {
   typealias S = Double
 
@@ -61,7 +61,7 @@ struct CorrelationRows: NeighborRows {
 
   func write(_ found: SortedNeighbors, _ query: QuerySet<Double>.Query) throws(CoverTreeError) {
     let first = query.row &* k
-    for rank in 0..<found.count { indices[first + rank] = found.labels[rank] }
+    for rank in 0..<found.count { indices[first + rank] = found.indices[rank] }
     for rank in found.count..<k { indices[first + rank] = -1 }
     if let scores {
       for rank in 0..<found.count {
@@ -71,7 +71,7 @@ struct CorrelationRows: NeighborRows {
     }
     guard let distances else { return }
     for rank in stride(from: 0, to: found.count, by: 8) { fill(distances + first, from: rank, found, query) }
-    // The kernel is rounded: a point that is farther away in space must not come out nearer for it.
+    // The kernel is rounded, but a farther point must not get a smaller distance.
     for rank in stride(from: 1, to: found.count, by: 1) {
       distances[first + rank] = max(distances[first + rank], distances[first + rank - 1])
     }
@@ -83,7 +83,7 @@ struct CorrelationRows: NeighborRows {
   ) {
     let count = min(8, found.count - rank)
     var positions = SIMD8<Int32>(repeating: 0)
-    for lane in 0..<count { positions[lane] = model.positionOfIndex[Int(found.labels[rank + lane])] }
+    for lane in 0..<count { positions[lane] = model.positionOfIndex[Int(found.indices[rank + lane])] }
     let squares = model.squaredDistances(
       from: ExactQuery(
         coordinates: query.coordinates, features: UnsafePointer(model.features.base),

@@ -1,13 +1,12 @@
 /// The cover tree of a model's points in the residual-correlation metric itself: a *pure* tree.
 ///
-/// Distances are at most 1, so that the root is the only node above level -1, and on lower levels nothing matters
-/// but pairs within 1/2 of each other: `|rho| >= 3/4`. Those are found first, by the search through low-rank blocks; the insertion
-/// then looks them up (`NeighborGraph`). O(n) memory.
+/// Distances are at most 1, so only the root is above level -1, and lower levels depend only on pairs within 1/2 of each other: `|rho| >=
+/// 3/4`. The search through low-rank blocks finds those first; the insertion then looks them up (`NeighborGraph`). O(n) memory.
 extension ResidualSearch {
-  /// Levels from -1 down ask for pairs within this, squared.
+  /// Levels from -1 down need pairs within this squared distance.
   private static let reach = squaredRadius(ofLevel: -1)
 
-  /// Builds the tree of all points; its coordinates are the scaled ones.
+  /// Builds the tree of all points, with scaled coordinates.
   public func tree(options: TreeOptions, context: CallContext) throws(CoverTreeError) -> CorrelationTree {
     guard !model.covariance.isCallback else {
       throw CoverTreeError(.unsupported, "kernel_fn: trees in the residual metric need a kernel of the library")
@@ -31,7 +30,7 @@ extension ResidualSearch {
     return CorrelationTree(layout: layout, search: self)
   }
 
-  /// Checks every rule of a tree that was built of this model; throws `.corrupt` with the first pair that breaks one.
+  /// Checks every rule of a tree of this model; throws `.corrupt` with the first pair that breaks one.
   public func validate(_ tree: CorrelationTree, context: CallContext) throws(CoverTreeError) {
     let layout = tree.layout
     guard layout.count == model.count else {
@@ -93,7 +92,7 @@ extension ResidualSearch {
   }
 }
 
-/// A cover tree in the residual-correlation metric, at rest.
+/// A finished cover tree in the residual-correlation metric.
 public final class CorrelationTree: Sendable {
   let layout: TreeLayout<Double>
   private let isCurrent: @Sendable () -> Bool
@@ -103,11 +102,11 @@ public final class CorrelationTree: Sendable {
     isCurrent = { [weak search] in search != nil }
   }
 
-  /// Its arrays; radii are residual-correlation distances, points the scaled coordinates.
+  /// The arrays; radii are residual-correlation distances, points the scaled coordinates.
   public func export() -> TreeArrays { TreeArrays(layout, owner: self, removed: nil, isCurrent: isCurrent) }
 }
 
-/// Residual correlation, as building asks for it: near pairs are known, and far ones do not matter.
+/// The residual-correlation metric of a build: near pairs are known, and far ones do not matter.
 private struct ResidualMetric: Metric {
   let model: ResidualModel
   let graph: NeighborGraph

@@ -1,37 +1,36 @@
-/// A batch of queries that are compared with every point by bounds below its distance: what is kept of each, and the decision.
+/// A batch of queries that are compared with every point: the points kept for each query, and the decision between them.
 ///
-/// Points that come below the limit wait until there are some; then their distances are computed in the coordinates' own
-/// type, and the k-th smallest, with what rounding may add, is the new limit. In the end the few points that are left are decided by
-/// the distance that every other search decides by.
+/// Points whose lower bound is below the limit wait until there are `patience` of them. Then their distances are computed in the
+/// coordinates' own type, and the k-th smallest, plus its rounding, is the new limit. At the end the few points that are left are decided
+/// by the score that every search decides by.
 final class BruteForceBatch<Points: BruteForcePoints>: QueryBatch {
   typealias S = Points.S
 
   let points: Points
-  private let labels: Buffer<Int32>
+  private let indices: Buffer<Int32>
   private let k: Int
   private var queries: [BatchQuery<S>] = []
   var rows: [UnsafePointer<S>] { queries.map(\.query.coordinates) }
   private let candidates: [GrowableBuffer<BruteForceCandidate>]
   private let scratches: [TopK.Scratch]
-  /// Of each query: the smallest upper bounds of the distances that were computed, and of how many that was.
+  /// Of each query: the smallest upper bounds of the distances computed so far.
   private let uppers: UnsafeMutablePointer<TopK>
   private let computed: Buffer<Int>
   private let decision: TopK.Scratch
   /// Points that wait before their distances are computed together.
   private let patience: Int
-  /// What rounding may hide of a distance in the coordinates' own type: every difference, square and sum rounds by half an
-  /// ulp at most.
+  /// Bound on the rounding of a distance in the coordinates' own type: each difference, square and sum rounds by at most half an ulp.
   private let slack: Double
   private let underflow: Double
   /// All points with a smaller square are candidates: squares below this have lost digits.
   private let resolution: Double
-  /// Of each query: what a rounding may be a share of beside the score itself, where scores cancel.
+  /// Of each query: the magnitude that rounding is relative to, in addition to the score, if scores cancel.
   private let scales: Buffer<Double>
 
   init(_ points: Points, k: Int) throws(CoverTreeError) {
     self.points = points
     self.k = k
-    labels = points.labels
+    indices = points.indices
     patience = max(32, k)
     let dim = Double(points.dim)
     slack = (dim + 8) * Double(S.ulpOfOne)
@@ -71,8 +70,8 @@ final class BruteForceBatch<Points: BruteForcePoints>: QueryBatch {
 
   @inline(__always)
   func keep(_ i: Int, position: Int, lower: Double, upper: Double) throws(CoverTreeError) {
-    guard position < labels.count else { return }
-    guard queries[i].eligible.admits(labels.base[position]) else { return }
+    guard position < indices.count else { return }
+    guard queries[i].eligible.admits(indices.base[position]) else { return }
     let position = Int32(truncatingIfNeeded: position)
     points.prefetch(position)
     let list = candidates[i]
@@ -80,18 +79,18 @@ final class BruteForceBatch<Points: BruteForcePoints>: QueryBatch {
     if list.count &- computed.base[i] >= patience { try computeDistances(i, list) }
   }
 
-  /// Computes the distances of the points that wait, in the coordinates' own type; those beyond the limit are dropped.
+  /// Computes the distances of the waiting points in the coordinates' own type, and drops those beyond the limit.
   private func computeDistances(_ i: Int, _ list: GrowableBuffer<BruteForceCandidate>) throws(CoverTreeError) {
     let query = queries[i].query.coordinates
     var kept = computed[i]
     for slot in kept..<list.count where list[slot].lower <= limit(i) {
       let position = list[slot].position
       let score = Double(points.quick(query, position))
-      // What overflows is at least as large as the largest number.
+      // An overflowed score is at least the largest number.
       let least = min(score, Double(S.greatestFiniteMagnitude))
       let hidden = (points.products ? scales[i] : least) * slack + underflow
       list[kept] = BruteForceCandidate(lower: least - hidden, position: position)
-      if score.isFinite { uppers[i].insert(score + hidden, labels[position]) }
+      if score.isFinite { uppers[i].insert(score + hidden, indices[position]) }
       kept += 1
     }
     try list.resize(to: kept)
@@ -110,19 +109,19 @@ final class BruteForceBatch<Points: BruteForcePoints>: QueryBatch {
     }
     var nearest = TopK(decision, bound: queries[i].bound)
     let query = queries[i].query.coordinates
-    // Four at a time: each sum is a chain of additions.
+    // Four at a time, because each sum is a chain of additions.
     for first in stride(from: 0, to: left, by: 4) {
       let positions = SIMD4<Int32>(
         list[first].position, list[min(first + 1, left - 1)].position, list[min(first + 2, left - 1)].position,
         list[min(first + 3, left - 1)].position)
       let scores = points.decided(query, positions)
-      for lane in 0..<min(4, left - first) { nearest.insert(scores[lane], labels[positions[lane]]) }
+      for lane in 0..<min(4, left - first) { nearest.insert(scores[lane], indices[positions[lane]]) }
     }
     return nearest.finished()
   }
 }
 
-/// A point that can be among the nearest: a lower bound of its score, and its position.
+/// A point that can be among the nearest.
 struct BruteForceCandidate: BitwiseCopyable {
   var lower: Double
   var position: Int32

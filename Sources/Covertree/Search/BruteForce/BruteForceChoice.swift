@@ -1,14 +1,13 @@
-/// Whether to walk boxes or to compare with all points: the first queries of a call tell how much boxes keep out.
+/// Whether to walk boxes or to compare with all points. The first queries of a call show how many points the boxes exclude.
 enum BruteForceChoice {
-  /// So many queries tell.
+  /// The number of pilot queries.
   static var pilots: Int { 16 }
-  /// Where a query is compared with more than this share of the points, comparing it with all of them by products of
-  /// matrices costs less.
+  /// If a walk compares a query with more than this share of the points, products of matrices with all of them cost less.
   static var share: Double { 0.25 }
-  /// From so many dimensions on.
+  /// The least number of dimensions.
   static var dimensions: Int { 16 }
 
-  /// Whether so many queries are worth pilots.
+  /// Whether a call has enough queries for pilots to pay.
   static func isOpen(dim: Int, queries: Int) -> Bool { dim >= dimensions && queries >= 8 * pilots }
 
   static func favorsComparing(compared: Int, queries: Int, points: Int) -> Bool {
@@ -18,8 +17,8 @@ enum BruteForceChoice {
   /// Walks for each of some queries, or compares them with all points.
   ///
   /// - Parameters:
-  ///   - walk: returns with how many points queries were compared.
-  ///   - compare: returns false where it cannot.
+  ///   - walk: returns the number of points that queries were compared with.
+  ///   - compare: returns false if it cannot.
   static func run(
     queries: Int, dim: Int, points: Int, walk: (Range<Int>) throws(CoverTreeError) -> Int,
     compare: (Range<Int>) throws(CoverTreeError) -> Bool

@@ -1,7 +1,7 @@
 /// Radius search and counting by comparing queries with all points in batches (`BruteForceScan`, `QuantizedScan`).
 ///
-/// The radius is the limit from the start, so nothing has to be estimated: a scan keeps every point whose bound is within it, and
-/// of those the few that rounding leaves open are decided by the distance that every other search decides by.
+/// The radius is the limit from the start. A scan keeps every point whose bound is within it; the few that rounding leaves open are
+/// decided by the score that every search decides by.
 struct BruteForceRadius<Points: BruteForcePoints> {
   typealias S = Points.S
   typealias Query = QuerySet<S>.Query
@@ -10,18 +10,18 @@ struct BruteForceRadius<Points: BruteForcePoints> {
   let set: QuerySet<S>
   let options: SearchOptions
   let reach: QueryReach<S>
-  /// Whether neighbours are wanted, not only how many there are.
+  /// Whether neighbours are listed, or only counted.
   let lists: Bool
   let context: CallContext
   let counters: SearchCounters
 
-  /// Bytes are compared where rounding to them hides no more than this share of the radius.
+  /// Bytes are compared if their rounding is at most this share of the radius.
   private static var hiddenShare: Double { 0.05 }
 
-  /// Hands over what is found for each of some queries; those of one batch one after the other, by one thread.
+  /// Passes on the result of each query. One thread passes on the results of a batch, one after the other.
   func run<B: BatchScan>(
     _ positions: Range<Int>, _ make: (RadiusBatch<Points>) throws(CoverTreeError) -> B,
-    take: (Query, FoundWithin) throws(CoverTreeError) -> Void
+    keep: (Query, FoundWithin) throws(CoverTreeError) -> Void
   ) throws(CoverTreeError) {
     let size = RadiusBatch<Points>.size
     let scanners = PerThread<RadiusScanner<Points, B>>(count: context.threads)
@@ -30,8 +30,8 @@ struct BruteForceRadius<Points: BruteForcePoints> {
         let batch = try RadiusBatch(points, reach: reach, lists: lists)
         return RadiusScanner(batch, try make(batch))
       }
-      for part in range {
-        let first = positions.lowerBound + part * size
+      for chunk in range {
+        let first = positions.lowerBound + chunk * size
         let numbers = first..<min(positions.upperBound, first + size)
         let rows = try set.queries(numbers)
         defer { withExtendedLifetime(rows) {} }
@@ -43,14 +43,14 @@ struct BruteForceRadius<Points: BruteForcePoints> {
         try scanner.scan.run()
         for (i, query) in queries.enumerated() {
           let (neighbors, count) = try scanner.batch.decided(i)
-          try take(query.query, FoundWithin(neighbors: neighbors, count: count, batch: part, slot: slot))
+          try keep(query.query, FoundWithin(neighbors: neighbors, count: count, batch: chunk, slot: slot))
         }
         counters.add(queries: queries.count, points: queries.count * points.count, boxes: 0)
       }
     }
   }
 
-  /// Whether the rounding to bytes is small against the radii of a call's first queries.
+  /// Whether the rounding to bytes is small compared with the radii of a call's first queries.
   func suits(_ bytes: QuantizedPoints<S>) throws(CoverTreeError) -> Bool {
     let sample = min(set.count, BruteForceChoice.pilots)
     let rows = try set.queries(0..<sample)
@@ -63,23 +63,23 @@ struct BruteForceRadius<Points: BruteForcePoints> {
 }
 
 extension BruteForceRadius {
-  /// The same by the product that the processor and the points allow.
+  /// As above, by the product that the processor and the points allow.
   ///
-  /// - Returns: false if no product is possible; nothing was handed over.
+  /// - Returns: false if no product is possible; nothing was passed on.
   func run<T>(
-    _ positions: Range<Int>, take: (Query, FoundWithin) throws(CoverTreeError) -> Void
+    _ positions: Range<Int>, keep: (Query, FoundWithin) throws(CoverTreeError) -> Void
   ) throws(CoverTreeError) -> Bool where Points == FlatPoints<T> {
     if let bytes = try points.quantizedPoints(context), try suits(bytes) {
-      try run(positions, { (batch) throws(CoverTreeError) in try QuantizedScan(bytes, batch) }, take: take)
+      try run(positions, { (batch) throws(CoverTreeError) in try QuantizedScan(bytes, batch) }, keep: keep)
     } else if let norms = try points.bruteForceNorms(context) {
-      try run(positions, { (batch) throws(CoverTreeError) in try BruteForceScan(norms, batch) }, take: take)
+      try run(positions, { (batch) throws(CoverTreeError) in try BruteForceScan(norms, batch) }, keep: keep)
     } else {
       return false
     }
     return true
   }
 
-  /// How many neighbours each of some queries has, by row.
+  /// The number of neighbours of each query, by row.
   ///
   /// - Returns: false if no product is possible; nothing was counted.
   func count<T>(
@@ -89,26 +89,26 @@ extension BruteForceRadius {
   }
 }
 
-/// What was found for a query.
+/// The neighbours of a query.
 struct FoundWithin {
-  /// In no order; there until the next batch. None where only their number is wanted.
+  /// Unordered, and valid until the next batch; empty if neighbours are only counted.
   let neighbors: UnsafeMutableBufferPointer<Candidate>
   let count: Int
-  /// The number of the batch, and the slot of the thread that it ran in.
+  /// The number of the batch, and the slot of its thread.
   let batch: Int
   let slot: Int
 }
 
-/// How far a query looks, and what is a neighbour.
+/// The limit of each query, and the scores that decide.
 struct QueryReach<S: Scalar> {
-  /// The largest score, by the points, that can belong to a neighbour.
+  /// An upper bound of a neighbour's score by the points' own coordinates.
   let bound: (QuerySet<S>.Query) -> Double
-  /// The largest score of a neighbour, and the scores of points at four positions that decide, where these are not the points' own.
+  /// The largest score of a neighbour, and the scores of points at four positions; nil if the points' own scores decide.
   let decision: (limit: (QuerySet<S>.Query) -> Double, scores: (QuerySet<S>.Query, SIMD4<Int32>) -> SIMD4<Double>)?
 }
 
 extension QueryReach {
-  /// That of a radius search in a tree.
+  /// For a radius search in a tree.
   init(_ options: SearchOptions, _ points: SearchPoints<S>, _ rounded: RoundedQueries?) {
     guard S.self == Float.self, let rounded else {
       self.init(bound: { options.farthestScore($0.row, S.self) }, decision: nil)
@@ -139,19 +139,18 @@ private final class RadiusScanner<Points: BruteForcePoints, B: BatchScan> {
   init(_ batch: RadiusBatch<Points>, _ scan: B) { (self.batch, self.scan) = (batch, scan) }
 }
 
-/// A batch of queries whose limits stay as they are: points that come below them wait until there are some, and are decided
-/// about together.
+/// A batch of queries whose limits do not change. Points within them wait until there are `patience` of them, and are decided together.
 final class RadiusBatch<Points: BruteForcePoints>: QueryBatch {
   typealias S = Points.S
 
   let points: Points
-  private let labels: Buffer<Int32>
+  private let indices: Buffer<Int32>
   private let reach: QueryReach<S>
   private let lists: Bool
   private var queries: [BatchQuery<S>] = []
   var rows: [UnsafePointer<S>] { queries.map(\.query.coordinates) }
   private let limits: Buffer<Double>
-  /// Of each query: points whose upper bound is at most this are neighbours that need no decision.
+  /// Of each query: a point whose upper bound is at most this is a neighbour without a decision.
   private let certain: Buffer<Double>
   private let waiting: [GrowableBuffer<Int32>]
   private let neighbors: [GrowableBuffer<Candidate>]
@@ -159,14 +158,14 @@ final class RadiusBatch<Points: BruteForcePoints>: QueryBatch {
   /// All points with a smaller square are candidates: squares below this have lost digits.
   private let resolution: Double
 
-  /// Points that wait before they are decided about.
+  /// Points that wait before they are decided.
   private static var patience: Int { 64 }
-  /// Points whose coordinates are on their way while others are decided about.
+  /// Points whose coordinates are prefetched while others are decided.
   private static var ahead: Int { 8 }
 
   init(_ points: Points, reach: QueryReach<S>, lists: Bool) throws(CoverTreeError) {
     (self.points, self.reach, self.lists) = (points, reach, lists)
-    labels = points.labels
+    indices = points.indices
     resolution = S.self == Double.self && !points.products ? Score.leastSquare : -.infinity
     limits = try Buffer(count: Self.size)
     certain = try Buffer(count: Self.size)
@@ -186,7 +185,7 @@ final class RadiusBatch<Points: BruteForcePoints>: QueryBatch {
       waiting[i].removeAll()
       neighbors[i].removeAll()
       counts[i] = 0
-      // Sums that decide are rounded, too.
+      // The sums that decide are rounded, too.
       let rounding = query.bound < .infinity ? abs(query.bound) * Double(points.dim + 4) * Double.ulpOfOne : 0
       limits[i] = max(query.bound + rounding, resolution)
       certain[i] = lists || reach.decision != nil || query.bound < resolution ? -.infinity : query.bound - rounding
@@ -198,8 +197,8 @@ final class RadiusBatch<Points: BruteForcePoints>: QueryBatch {
 
   @inline(__always)
   func keep(_ i: Int, position: Int, lower: Double, upper: Double) throws(CoverTreeError) {
-    guard position < labels.count else { return }
-    guard queries[i].eligible.admits(labels.base[position]) else { return }
+    guard position < indices.count else { return }
+    guard queries[i].eligible.admits(indices.base[position]) else { return }
     guard upper > certain.base[i] else {
       counts.base[i] &+= 1
       return
@@ -209,13 +208,13 @@ final class RadiusBatch<Points: BruteForcePoints>: QueryBatch {
     if list.count >= Self.patience { try decide(i, list) }
   }
 
-  /// The neighbours of a query, when all points have been inserted. Only their number where no more is wanted.
+  /// The neighbours of a query after all points were inserted, or only their number.
   func decided(_ i: Int) throws(CoverTreeError) -> (neighbors: UnsafeMutableBufferPointer<Candidate>, count: Int) {
     try decide(i, waiting[i])
     return (neighbors[i].all, counts[i])
   }
 
-  /// Decides about the points that wait, four at a time: each sum is a chain of additions.
+  /// Decides the waiting points, four at a time, because each sum is a chain of additions.
   private func decide(_ i: Int, _ list: GrowableBuffer<Int32>) throws(CoverTreeError) {
     let (query, neighbors, last) = (queries[i].query, neighbors[i], list.count - 1)
     let limit = reach.decision?.limit(query) ?? queries[i].bound
@@ -229,7 +228,7 @@ final class RadiusBatch<Points: BruteForcePoints>: QueryBatch {
       let scores = reach.decision?.scores(query, positions) ?? points.decided(query.coordinates, positions)
       for lane in 0...min(3, last - first) where scores[lane] <= limit {
         count += 1
-        if lists { try neighbors.append(Candidate(squared: scores[lane], index: labels[positions[lane]])) }
+        if lists { try neighbors.append(Candidate(squared: scores[lane], index: indices[positions[lane]])) }
       }
     }
     counts[i] += count

@@ -1,29 +1,29 @@
-/// What a dense scan needs of points: their squared lengths, made smaller by the rounding that the scan allows for.
+/// The points' side of a brute-force scan: their squared lengths, reduced by the rounding that the scan allows for.
 ///
-/// `|x - q|^2 = |x|^2 + |q|^2 - 2 x . q` cancels. An inner product may be off by some roundings of `|x| |q|`, which is at most
-/// `(|x|^2 + |q|^2) / 2`: computed from squared lengths that are smaller by that share, the sum is never above the true one. Where
-/// negative inner products are compared, twice that is bounded in the same way, by those shares alone.
+/// `|x - q|^2 = |x|^2 + |q|^2 - 2 x . q` cancels. An inner product may be off by some roundings of `|x| |q|`, which is at most `(|x|^2 +
+/// |q|^2) / 2`. So a sum of squared lengths that are reduced by that share is never above the true one. The same shares bound twice the
+/// negative inner product.
 final class BruteForceNorms<S: Scalar>: @unchecked Sendable {
   /// One vector for each group of positions.
   let reduced: Buffer<S.Lanes>
-  /// The share by which squared lengths are made smaller.
+  /// The share by which squared lengths are reduced.
   let slack: Double
-  /// What underflow may hide.
+  /// A bound on what underflow loses.
   let underflow: Double
-  /// The longest squared length.
+  /// The largest squared length.
   let most: Double
-  /// Squared lengths are below this: sums of products do not overflow.
+  /// Squared lengths are below this, so sums of products do not overflow.
   static var limit: Double { Double(S.greatestFiniteMagnitude) / 16 }
 
-  /// Bounds are at most this share of the squared diagonal of all points apart, or they tell too little.
+  /// Bounds are useful if they are apart by at most this share of the squared diagonal of all points.
   private static var precision: Double { 1e-3 }
 
-  /// Other numbers than reduced squared lengths, beside the same products.
+  /// The same bounds with other numbers in place of the reduced squared lengths.
   init(_ norms: BruteForceNorms, reduced: Buffer<S.Lanes>) {
     (self.reduced, slack, underflow, most) = (reduced, norms.slack, norms.underflow, norms.most)
   }
 
-  /// - Returns: nil where squared lengths overflow the type, or points lie so far from the origin that they cancel.
+  /// - Returns: nil if squared lengths overflow the type, or points are so far from the origin that they cancel.
   init?<Points: ScannedPoints<S>>(_ points: Points, context: CallContext) throws(CoverTreeError) {
     let (dim, count, products) = (points.dim, points.count, points.products)
     slack = Double(2 * (roundings(inProductOf: dim) + 8)) * Double(S.ulpOfOne) / 2
@@ -59,28 +59,28 @@ final class BruteForceNorms<S: Scalar>: @unchecked Sendable {
   }
 }
 
-/// One thread's comparison of batches of queries with every point: what is left where boxes keep little out, as in many
-/// dimensions without structure, on processors that have no products of bytes.
+/// One thread's comparison of batches of queries with every point. It serves data of many dimensions without structure, in which boxes
+/// exclude little, on processors without products of bytes.
 ///
-/// The inner products of a batch with a pair of groups of points are a tile of a matrix product, several times as fast as a
-/// scan a query. They bound each distance from below.
+/// The inner products of a batch with a pair of groups of points are a tile of a matrix product, several times as fast as one scan per
+/// query. They bound each distance from below.
 final class BruteForceScan<Batch: QueryBatch>: BatchScan {
   typealias S = Batch.Points.S
 
   private let points: Batch.Points
   private let norms: BruteForceNorms<S>
   private let batch: Batch
-  /// Coordinates of the batch in strips of 8 queries, coordinate by coordinate in a strip.
+  /// Coordinates of the batch in strips of 8 queries; a strip is ordered by coordinate.
   private let left: Buffer<S>
   private let products: Buffer<S>
-  /// Of each query: its own squared length, made smaller; and what twice an inner product has to reach beside the point's.
+  /// Of each query: its own reduced squared length, and the threshold of twice an inner product less the point's squared length.
   private let lengths: Buffer<Double>
-  /// Of each query: what upper bounds are more than lower ones.
+  /// Of each query: the upper bound less the lower bound.
   private let widths: Buffer<Double>
   private let limits: Buffer<S>
   /// Two groups of points.
   private let lanes: Buffer<S.Lanes>
-  /// How often a score is in what sums are compared as.
+  /// The factor from a score to the scale of the sums.
   private let factor: Double
 
   init(_ norms: BruteForceNorms<S>, _ batch: Batch) throws(CoverTreeError) {
@@ -128,7 +128,7 @@ final class BruteForceScan<Batch: QueryBatch>: BatchScan {
         sum += Double(x) * Double(x)
       }
       guard sum < BruteForceNorms<S>.limit else {
-        // Products with it could overflow: it is compared with every point.
+        // Products with it could overflow, so it is compared with every point.
         for d in 0..<points.dim { strip[d &* tileRows] = 0 }
         (lengths[i], widths[i]) = (-.infinity, .infinity)
         continue
@@ -138,7 +138,7 @@ final class BruteForceScan<Batch: QueryBatch>: BatchScan {
     }
   }
 
-  /// What a point's reduced squared length less twice the inner product may be, for a score of at most `worst`.
+  /// The limit of a point's reduced squared length less twice the inner product, for a score of at most `worst`.
   @inline(__always)
   private func limit(_ i: Int, _ worst: Double) -> S { S.roundedUp(factor * worst - lengths[i] + norms.underflow) }
 

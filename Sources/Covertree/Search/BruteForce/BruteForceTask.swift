@@ -1,10 +1,10 @@
-/// The nearest of all points to each query of a set, by comparing queries with all of them in batches.
+/// The nearest of all points to each query of a set: queries are compared with all points in batches.
 struct BruteForceTask<Points: BruteForcePoints, Rows: NeighborRows> where Rows.S == Points.S {
   typealias S = Points.S
 
   let points: Points
   let set: QuerySet<S>
-  /// At most as many as there are points.
+  /// At most the number of points.
   let k: Int
   let options: SearchOptions
   let context: CallContext
@@ -13,8 +13,8 @@ struct BruteForceTask<Points: BruteForcePoints, Rows: NeighborRows> where Rows.S
 
   /// - Parameters:
   ///   - batchSize: queries that are compared together, at most a batch's.
-  ///   - estimate: how far a query's k-th neighbour may be. Queries that find fewer than `k` points within it are compared
-  ///     again without; where those are many, nothing is estimated any more.
+  ///   - estimate: an estimate of the distance of a query's k-th neighbour. A query that finds fewer than `k` points within it is
+  ///     compared again without. If there are many of these, the rest of the call uses no estimate.
   func run<B: BatchScan>(
     _ positions: Range<Int>, batchSize: Int = BruteForceBatch<Points>.size, estimate: RadiusEstimate<S>?,
     _ make: (BruteForceBatch<Points>) throws(CoverTreeError) -> B
@@ -26,8 +26,8 @@ struct BruteForceTask<Points: BruteForcePoints, Rows: NeighborRows> where Rows.S
         let batch = try BruteForceBatch(points, k: k)
         return BruteForceScanner(batch, try make(batch), estimates: estimate != nil)
       }
-      for part in range {
-        let first = positions.lowerBound + part * batchSize
+      for chunk in range {
+        let first = positions.lowerBound + chunk * batchSize
         let numbers = first..<min(positions.upperBound, first + batchSize)
         let rows = try set.queries(numbers)
         let queries = numbers.map { rows[$0] }
@@ -64,7 +64,7 @@ private final class BruteForceScanner<Points: BruteForcePoints, B: BatchScan> {
 
   /// Searches for the nearest points within a bound of each query.
   ///
-  /// - Returns: queries that found fewer than `enough`; nothing is written for them.
+  /// - Returns: queries that found fewer than `enough`, for which nothing is written.
   func search(
     _ queries: [Query], _ options: SearchOptions, _ enough: Int, within bound: (Query) -> Double,
     write: (SortedNeighbors, Query) throws(CoverTreeError) -> Void

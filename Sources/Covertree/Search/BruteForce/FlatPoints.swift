@@ -1,14 +1,14 @@
 import CNumerics
 
-/// The points of a search when queries are compared with all of them: besides the leaves' vectors, rows in which the coordinates of a
-/// point are side by side, because a few of them are decided about one by one.
+/// The points of a search that compares queries with all of them: the leaves' vectors, and rows with the coordinates of one point side by
+/// side, because a few points are decided one by one.
 final class FlatPoints<S: Scalar>: BruteForcePoints, @unchecked Sendable {
   private let points: SearchPoints<S>
   let count: Int
   let dim: Int
-  /// By position; `noLabel` if there is no point that counts.
-  let labels: Buffer<Int32>
-  /// By position, without gaps; nil if something else has the rows.
+  /// By position; `noIndex` for positions without a point that counts.
+  let indices: Buffer<Int32>
+  /// By position, without gaps; nil if the rows are stored elsewhere.
   private let copies: Buffer<S>?
   private let elsewhere: RowsElsewhere<S>?
   private let norms = Lazy<Box<BruteForceNorms<S>?>>()
@@ -20,11 +20,11 @@ final class FlatPoints<S: Scalar>: BruteForcePoints, @unchecked Sendable {
     (count, dim) = (points.positionCount, points.dim)
     let views = points.views
     if views.count == 1 && views[0].removedCount == 0 {
-      labels = views[0].segment.labels
+      indices = views[0].segment.indices
     } else {
-      labels = try Buffer(count: views[views.count - 1].positions.upperBound)
+      indices = try Buffer(count: views[views.count - 1].positions.upperBound)
       for view in views {
-        for position in 0..<view.segment.labels.count { labels[view.firstPosition + position] = view.label(position) }
+        for position in 0..<view.segment.indices.count { indices[view.firstPosition + position] = view.index(position) }
       }
     }
     guard elsewhere == nil else {
@@ -45,7 +45,7 @@ final class FlatPoints<S: Scalar>: BruteForcePoints, @unchecked Sendable {
   @inline(__always)
   private func row(_ position: Int32) -> UnsafePointer<S> {
     if let copies { return UnsafePointer(copies.base + Int(position) &* dim) }
-    return elsewhere![labels[position]]
+    return elsewhere![indices[position]]
   }
 
   func copy(_ position: Int, into target: UnsafeMutablePointer<S>) { points.copy(position, into: target) }
@@ -87,15 +87,15 @@ final class FlatPoints<S: Scalar>: BruteForcePoints, @unchecked Sendable {
     return sum
   }
 
-  /// What a scan by products needs, made when the first one comes; nil where there can be none.
+  /// The bounds for a scan by products, computed on first use; nil if a scan is impossible.
   func bruteForceNorms(_ context: CallContext) throws(CoverTreeError) -> BruteForceNorms<S>? {
     try norms.get { () throws(CoverTreeError) in Box(try BruteForceNorms(self, context: context)) }.value
   }
 
-  /// The same by products of bytes.
+  /// The same for products of bytes.
   func quantizedPoints(_ context: CallContext) throws(CoverTreeError) -> QuantizedPoints<S>? {
     try bytes.get { () throws(CoverTreeError) in Box(try QuantizedPoints(self, context: context)) }.value
   }
 
-  var byteCount: Int { labels.byteCount + (copies?.byteCount ?? 0) }
+  var byteCount: Int { indices.byteCount + (copies?.byteCount ?? 0) }
 }

@@ -1,8 +1,9 @@
-/// How far the neighbours of queries may be, from those of a few: many dimensions without structure leave little between them.
+/// An estimate of the distances of neighbours from those of a few queries: in many dimensions without structure they differ little.
 struct RadiusEstimate<S: Scalar> {
   let bytes: QuantizedPoints<S>
   let products: Bool
-  /// By how much a squared distance exceeds that from the points' centre; or what a product is beside the query's length.
+  /// The k-th neighbour's squared distance less the query's from the points' centre; for products, the score relative to the query's
+  /// length.
   let excess: Double
 
   func score(_ query: UnsafePointer<S>) -> Double {
@@ -10,14 +11,14 @@ struct RadiusEstimate<S: Scalar> {
   }
 }
 
-/// The first queries of a call, and how far their last neighbours were.
+/// The first queries of a call, and the distances of their last neighbours.
 final class PilotQueries<S: Scalar>: @unchecked Sendable {
   private let dim: Int
   private let queries: Buffer<S>
   private let farthest: Buffer<Double>
-  private let taken = Counter()
+  private let recorded = Counter()
 
-  /// Bytes are compared where rounding to them hides no more than this share of a neighbour's distance.
+  /// Bytes are compared if their rounding is at most this share of a neighbour's distance.
   private static var hiddenShare: Double { 0.05 }
 
   init(_ count: Int, dim: Int) throws(CoverTreeError) {
@@ -26,18 +27,18 @@ final class PilotQueries<S: Scalar>: @unchecked Sendable {
     farthest = try Buffer(count: count)
   }
 
-  /// Takes down what one has found.
+  /// Records the neighbours of one query.
   func record(_ found: SortedNeighbors, _ query: QuerySet<S>.Query) {
     guard found.count > 0 else { return }
-    let position = taken.next()
+    let position = recorded.next()
     (queries.base + position * dim).update(from: query.coordinates, count: dim)
     farthest[position] = found.squares[found.count - 1]
   }
 
-  /// - Returns: nil where bytes hide too much beside what the pilots found.
+  /// - Returns: nil if the rounding to bytes is large compared with what the pilots found.
   func estimate<Points: BruteForcePoints<S>>(_ points: Points, _ bytes: QuantizedPoints<S>) -> RadiusEstimate<S>? {
     var (excess, sizes) = (-Double.infinity, 0.0)
-    for pilot in 0..<taken.value {
+    for pilot in 0..<recorded.value {
       let query = UnsafePointer(queries.base + pilot * dim)
       if points.products {
         let length = lengthOf(query, points.dim)
@@ -48,7 +49,7 @@ final class PilotQueries<S: Scalar>: @unchecked Sendable {
         sizes += farthest[pilot].squareRoot()
       }
     }
-    guard bytes.remainder * Double(taken.value) <= Self.hiddenShare * sizes else { return nil }
+    guard bytes.remainder * Double(recorded.value) <= Self.hiddenShare * sizes else { return nil }
     return RadiusEstimate(bytes: bytes, products: points.products, excess: excess)
   }
 }

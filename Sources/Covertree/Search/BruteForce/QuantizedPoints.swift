@@ -1,12 +1,12 @@
 import CNumerics
 
-/// Points rounded to bytes, with what that may hide of a score.
+/// Points rounded to bytes, with a bound on the effect on a score.
 ///
 /// A point is `x = c + s x' + e` with whole numbers `x'` from -127 to 127; a query likewise. By the triangle inequality
 /// `|x - q|` and `s |x' - q'|` differ by at most the lengths of the two remainders `e`.
 final class QuantizedPoints<S: Scalar>: @unchecked Sendable {
   let dim: Int
-  /// Groups of 16 positions, an even number; four coordinates of 16 points are a vector, plus 128 so that they are not negative.
+  /// Groups of 16 positions, an even number. Four coordinates of 16 points are a vector, plus 128, which makes them non-negative.
   let groups: Int
   let bytes: Buffer<UInt8>
   /// `|x'|^2` by position.
@@ -15,7 +15,7 @@ final class QuantizedPoints<S: Scalar>: @unchecked Sendable {
   let scale: Double
   /// The longest remainder of a point.
   let remainder: Double
-  /// The longest `x'`.
+  /// The length of the longest `x'`.
   let longest: Double
   private let products: Bool
   private let center: [Double]
@@ -26,7 +26,7 @@ final class QuantizedPoints<S: Scalar>: @unchecked Sendable {
   /// Sums of 127 times 255 stay within 31 bits.
   private static var mostDimensions: Int { 30_000 }
 
-  /// - Returns: nil where the processor has no products of bytes, or there are too many dimensions for them.
+  /// - Returns: nil if the processor has no products of bytes, or there are too many dimensions for them.
   init?<Points: ScannedPoints<S>>(_ points: Points, context: CallContext) throws(CoverTreeError) {
     guard cn_has_byte_products() != 0, points.dim <= Self.mostDimensions else { return nil }
     dim = points.dim
@@ -104,7 +104,7 @@ final class QuantizedPoints<S: Scalar>: @unchecked Sendable {
       squared += error * error
       largest = max(largest, abs(offset), abs(middle))
     }
-    // A little longer, for what this computation itself rounds.
+    // A little longer, because this computation rounds, too.
     let remainder = squared.squareRoot() * (1 + 1e-9) + largest * Double(dim).squareRoot() * 1e-14
     return RoundedToBytes(length: Int32(length), sum: Int32(sum), remainder: remainder)
   }

@@ -1,27 +1,27 @@
 import CNumerics
 
-/// A query in bytes, `q'`.
+/// A query rounded to bytes, `q'`.
 struct QueryInBytes: BitwiseCopyable {
   /// `|q'|^2`, and the sum of its coordinates.
   var length = 0
   var sum = 0
-  /// What 1 in a sum of products stands for, or, for distances, in the root of one.
+  /// The unit of a sum of products, or, for distances, of the root of one.
   var unit = 0.0
-  /// What an inner product has beside the sum.
+  /// The constant term of an inner product.
   var base = 0.0
-  /// By how much a distance, or an inner product, may be off.
+  /// A bound on the error of a distance or an inner product.
   var hidden = 0.0
 }
 
-/// A vector `x'` of bytes: `|x'|^2`, the sum of its coordinates, and the length of what was rounded away.
+/// A vector `x'` of bytes: `|x'|^2`, the sum of its coordinates, and the length of the rounding.
 struct RoundedToBytes: BitwiseCopyable {
   var length: Int32 = 0
   var sum: Int32 = 0
   var remainder = 0.0
 }
 
-/// One thread's comparison of batches of queries with every point by their bytes: four times the products an instruction
-/// that float32 has, and exact sums.
+/// One thread's comparison of batches of queries with every point by bytes: four times the products per instruction of float32, and exact
+/// sums.
 final class QuantizedScan<Batch: QueryBatch>: BatchScan {
   typealias S = Batch.Points.S
 
@@ -31,9 +31,9 @@ final class QuantizedScan<Batch: QueryBatch>: BatchScan {
   private let strips: Buffer<Int8>
   private let sums: Buffer<Int32>
   private let queries: Buffer<QueryInBytes>
-  /// Of each query: what twice a sum less the point's `|x'|^2` has to reach.
+  /// Of each query: the threshold of twice a sum less the point's `|x'|^2`.
   private let limits: Buffer<Int32>
-  /// The batch's limit that it was made from.
+  /// The batch's limit from which `limits` was computed.
   private let known: Buffer<Double>
   private let products: Bool
 
@@ -87,11 +87,11 @@ final class QuantizedScan<Batch: QueryBatch>: BatchScan {
       let bounds = bounds(queries[i], Int(sum[lane]), Int(lengths[lane]))
       try batch.keep(i, position: first + lane, lower: bounds.lower, upper: bounds.upper)
     }
-    // It changes when the distances of some points have been computed.
+    // The limit changes when the distances of some points were computed.
     if batch.limit(i) != known[i] { limits[i] = limit(i) }
   }
 
-  /// Bounds of the score of a point. The 128 that was added to the points' bytes is taken off again.
+  /// Bounds of the score of a point. The 128 that was added to the points' bytes is subtracted.
   @inline(__always)
   private func bounds(_ query: QueryInBytes, _ sum: Int, _ length: Int) -> (lower: Double, upper: Double) {
     guard !products else {

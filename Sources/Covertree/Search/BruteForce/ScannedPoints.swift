@@ -5,9 +5,9 @@ func lengthOf<S: Scalar>(_ row: UnsafePointer<S>, _ dim: Int) -> Double {
   return sum.squareRoot()
 }
 
-/// Points that queries are compared with one after the other. They are known by their positions.
+/// Points that queries are compared with one after the other, by position.
 ///
-/// Scores are squared distances or, where `products`, negative inner products.
+/// Scores are squared distances or, if `products`, negative inner products.
 protocol ScannedPoints<S>: AnyObject, Sendable {
   associatedtype S: Scalar
 
@@ -16,19 +16,19 @@ protocol ScannedPoints<S>: AnyObject, Sendable {
   var products: Bool { get }
 
   func copy(_ position: Int, into target: UnsafeMutablePointer<S>)
-  /// One vector a coordinate of as many points as lanes: where they are, or put into the scratch. Lanes behind the last point
-  /// have any numbers.
+  /// One vector per coordinate, each with as many points as lanes: in the points' own memory, or in the scratch. Lanes after the last
+  /// point have any numbers.
   func lanes(ofGroup group: Int, _ scratch: UnsafeMutablePointer<S.Lanes>) -> UnsafePointer<S.Lanes>
 }
 
-/// The same where single points are decided about.
+/// Points that are also decided one by one.
 protocol BruteForcePoints<S>: ScannedPoints {
-  /// By position; `noLabel` for points that do not count.
-  var labels: Buffer<Int32> { get }
-  /// The length of the longest point, where products are compared.
+  /// By position; `noIndex` for points that do not count.
+  var indices: Buffer<Int32> { get }
+  /// The length of the longest point, if products are compared.
   var longest: Double { get }
 
-  /// Begins to fetch the coordinates of a point that will be decided about.
+  /// Prefetches the coordinates of a point that will be decided.
   func prefetch(_ position: Int32)
   /// The score of a point in the coordinates' own type, or better.
   func quick(_ query: UnsafePointer<S>, _ position: Int32) -> S

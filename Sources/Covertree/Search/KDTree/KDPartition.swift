@@ -1,24 +1,23 @@
-/// Where a range of points is cut.
+/// The rule by which a range of points is cut.
 public enum SplitRule: Int32, Sendable {
-  /// At the median of the coordinate of greatest variance, as a sample of the range has it.
+  /// At the median of the coordinate of greatest variance in a sample of the range.
   case medianOfVariance = 0
-  /// In the middle of the widest extent, moved to where whole blocks, or children, begin.
+  /// In the middle of the widest extent, moved to a boundary of blocks or children.
   case slidingMidpoint = 1
   /// At the median of the coordinate of widest extent.
   case medianOfExtent = 2
 }
 
-/// Points in the order of a k-d tree's leaves: cut by a rule until *blocks* of `blockSize` are left. All blocks but the last are
-/// full. Inside a block points come in any order, the same one each time.
+/// Points in the order of a k-d tree's leaves: ranges are cut by a rule until *blocks* of `blockSize` are left. All blocks but the last
+/// are full. The order inside a block is arbitrary but deterministic.
 ///
-/// With a `fanout`, cuts fall on whole subtrees of the tree that has so many consecutive blocks, or nodes, under each node;
-/// without one, ranges of blocks are halved. Equal coordinates are cut by row: which points a block has depends on the points
-/// alone.
+/// With a `fanout`, cuts are at boundaries of whole subtrees of the tree with that many consecutive blocks or nodes under each node.
+/// Without one, ranges of blocks are halved. Equal coordinates are cut by row, so the points of a block depend on the points alone.
 ///
 /// J. L. Bentley, "Multidimensional binary search trees used for associative searching", CACM 18 (1975). O(n log(n /
 /// blockSize)) expected.
 ///
-/// Memory: a record a point (`PointRecords`), 16 bytes for three coordinates of float32.
+/// Memory: a record per point (`PointRecords`), 16 bytes for three coordinates of float32.
 struct KDPartition<S: Scalar> {
   private let points: PointsView<S>
   private let records: Buffer<UInt8>
@@ -34,7 +33,7 @@ struct KDPartition<S: Scalar> {
     carriesCoordinates = room != nil
     recordSize = room.map(CarriedRecords<S, RuntimeDimension>.size) ?? RowRecords<S>.size
     rowOffset = (room ?? 0) * MemoryLayout<S>.stride
-    // Vectors are read from where records are; the last one ends before they do.
+    // Vectors are loaded at records, and the last load ends before the buffer.
     records = try Buffer(count: points.count * recordSize + 64)
     records.preferLargePages()
     let cuts = KDPartitioner<S>(
@@ -49,8 +48,8 @@ struct KDPartition<S: Scalar> {
     }
   }
 
-  /// For how many coordinates a record has room; nil where it is better to leave them where they are: moving them costs more than
-  /// reading one of them where it lies.
+  /// The coordinates that a record has room for; nil if they are not carried, because moving them would cost more than reading one of
+  /// them in the caller's array.
   private static func carriedRoom(_ dim: Int) -> Int? {
     [3, 4, 8, 16].first { $0 >= dim && CarriedRecords<S, RuntimeDimension>.size($0) <= largestRecord }
   }
@@ -77,7 +76,7 @@ struct KDPartition<S: Scalar> {
     return rows
   }
 
-  /// Gives the memory of some positions back to the system: they are not read again.
+  /// Returns the memory of some positions to the system: they are not read again.
   func release(_ positions: Range<Int>) {
     records.release(positions.lowerBound * recordSize..<positions.upperBound * recordSize)
   }

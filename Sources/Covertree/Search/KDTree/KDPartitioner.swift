@@ -1,7 +1,7 @@
-/// Cuts a k-d tree's ranges of points, from all of them down to blocks.
+/// Cuts the ranges of a k-d tree, from all points down to blocks.
 ///
-/// A cut reads its range once for the extents and writes it about one and a half times (`select`). Ranges that are a good part of
-/// all points are cut by all threads together, the others by one thread each.
+/// A cut reads its range once for the extents and writes it about one and a half times (`select`). All threads cut a large share of the
+/// points together; smaller ranges are cut by one thread each.
 struct KDPartitioner<S: Scalar> {
   let dim: Int
   let count: Int
@@ -10,18 +10,18 @@ struct KDPartitioner<S: Scalar> {
   let rule: SplitRule
   let context: CallContext
 
-  /// Points from which on all threads cut a range together, if it is that part of all.
+  /// The least number of points that all threads cut together, if they are also a large share of all points.
   private static var togetherPoints: Int { 1 << 16 }
   private static var togetherShare: Int { 32 }
-  /// Points between two questions to the caller.
+  /// Points between two polls of the caller.
   private static var polledPoints: Int { 1 << 16 }
-  /// Points below which other threads would come too late.
+  /// Fewer points are cut before other threads have started.
   private static var alonePoints: Int { 4096 }
 
   func run<R: PointRecords>(_ records: R) throws(CoverTreeError) where R.S == S {
     try context.forEach(count, grain: 1 << 14) { (positions, _) throws(CoverTreeError) in records.fill(positions) }
     let scratch = PerThread<CutScratch<S>>(count: context.threads)
-    // Which ranges are cut together does not depend on the threads: it makes for another order inside the blocks.
+    // The choice of ranges that are cut together does not depend on the threads, because it changes the order inside blocks.
     var ranges = [0..<(count + blockSize - 1) / blockSize]
     let enough = count < Self.alonePoints ? 1 : 8 * context.threads
     while let longest = ranges.map(\.count).max(), longest > 1, ranges.count < enough || isCutTogether(longest) {
@@ -65,9 +65,9 @@ struct KDPartitioner<S: Scalar> {
     try cutToBlocks(middle..<blocks.upperBound, records, scratch, slot)
   }
 
-  /// Puts the points that come first along a dimension into the first blocks of a range of two or more.
+  /// Moves the points that come first along a dimension to the first blocks of a range of two or more.
   ///
-  /// - Returns: the block that comes first on the far side.
+  /// - Returns: the first block of the far side.
   @inline(__always)
   private func cut<R: PointRecords>(_ blocks: Range<Int>, _ records: R, _ scratch: CutScratch<S>) -> Int
   where R.S == S {
@@ -85,7 +85,7 @@ struct KDPartitioner<S: Scalar> {
     return middle
   }
 
-  /// The same by all threads.
+  /// As `cut`, by all threads.
   private func cutTogether<R: PointRecords>(
     _ blocks: Range<Int>, _ records: R, _ scratch: PerThread<CutScratch<S>>
   ) throws(CoverTreeError) -> Int where R.S == S {
@@ -109,7 +109,7 @@ struct KDPartitioner<S: Scalar> {
     return middle
   }
 
-  /// The block that a cut of these blocks puts first on the far side, so that about a share of them comes before it.
+  /// The first block of the far side of a cut, so that about `share` of the blocks come before it.
   private func middle(_ blocks: Range<Int>, _ share: Double) -> Int {
     var unit = 1
     while let fanout, unit * fanout < blocks.count { unit *= fanout }
@@ -127,7 +127,7 @@ struct KDPartitioner<S: Scalar> {
     return scratch.widest(dim)
   }
 
-  /// How many of some points are in front of the middle of an extent, of 1.
+  /// The share of some points that are before the middle of an extent.
   private func share<R: PointRecords>(_ positions: Range<Int>, before center: S, along d: Int, _ records: R) -> Double
   where R.S == S {
     var before = 0
@@ -135,7 +135,7 @@ struct KDPartitioner<S: Scalar> {
     return Double(before) / Double(positions.count)
   }
 
-  /// Points that tell the variances of a range: of small ones, which are many, fewer.
+  /// The size of a sample for variances: smaller for small ranges, which are many.
   private static func sample(_ count: Int) -> Int { count < 256 ? 32 : 64 }
 
   /// The extent of a sample of some points along the coordinate of greatest variance.
@@ -143,7 +143,7 @@ struct KDPartitioner<S: Scalar> {
     let step = max(1, positions.count / Self.sample(positions.count))
     var most = (variance: -1.0, side: Side<S>(dimension: 0, low: 0, high: 0))
     for d in 0..<dim {
-      // Squares are of what a coordinate is off the first one: far from the origin they would cancel.
+      // Coordinates are relative to the first point, because squares far from the origin would cancel.
       let origin = records.coordinate(positions.lowerBound, d)
       var (sum, squares, count) = (0.0, 0.0, 0.0)
       var (low, high) = (origin, origin)
@@ -163,7 +163,7 @@ struct KDPartitioner<S: Scalar> {
   }
 }
 
-/// How far points extend along a coordinate.
+/// The extent of points along a coordinate.
 struct Side<S: Scalar> {
   var dimension: Int
   var low: S
@@ -172,14 +172,14 @@ struct Side<S: Scalar> {
   var center: S { S(Double(low) + (Double(high) - Double(low)) / 2) }
 }
 
-/// What a thread needs for its cuts.
+/// A thread's scratch for cuts.
 final class CutScratch<S: Scalar> {
   /// For partitions.
   let aside: UnsafeMutableRawPointer
   /// The sides of a box.
   let low: UnsafeMutablePointer<S>
   let high: UnsafeMutablePointer<S>
-  /// Coordinates among which a pivot is looked for.
+  /// Coordinates from which a pivot is chosen.
   let sample: UnsafeMutablePointer<S>
   private let memory: Buffer<UInt8>
   private let sides: Int
@@ -200,7 +200,7 @@ final class CutScratch<S: Scalar> {
     high.update(repeating: -.infinity, count: sides)
   }
 
-  /// Extends the box to hold another one.
+  /// Extends the box to contain another one.
   func extend(_ other: CutScratch) {
     for d in 0..<sides {
       low[d] = min(low[d], other.low[d])

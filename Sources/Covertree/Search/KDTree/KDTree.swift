@@ -1,14 +1,13 @@
 /// Points as Euclidean searches walk them: leaves of near points under wide nodes of boxes.
 ///
-/// Points stand in the order of a k-d tree's leaves (`KDPartition`), whose boxes overlap least; a point's *position* is its
-/// number in that order. A *leaf* is `leafSize` points that follow each other, in groups of one vector width; a group holds
-/// one vector a coordinate. A *node* is `width` children that follow each other, leaves or nodes; the boxes around them
-/// stand lane by lane, so that one sweep compares a query with all of them. Node 0 is the root, children come after their
-/// parent.
+/// Points are in the order of a k-d tree's leaves (`KDPartition`), whose boxes overlap least. A point's *position* is its number in that
+/// order. A *leaf* is `leafSize` consecutive points, in groups of one vector width; a group has one vector per coordinate. A *node* is
+/// `width` consecutive children, leaves or nodes. Their boxes are stored lane by lane, so one sweep compares a query with all of them.
+/// Node 0 is the root, and children come after their parent.
 ///
-/// Inside a leaf points stand by their labels, so equal points, which are cut by row, have ascending labels if rows have.
+/// Inside a leaf points are sorted by index, so equal points, which are cut by row, have ascending indices if rows have.
 ///
-/// Memory: the coordinates once, a label a point, and about `(2 dim + 2) / leafSize` scalars a point.
+/// Memory: the coordinates once, an index per point, and about `(2 dim + 2) / leafSize` scalars per point.
 final class KDTree<S: Scalar>: @unchecked Sendable {
   let count: Int
   let dim: Int
@@ -16,40 +15,40 @@ final class KDTree<S: Scalar>: @unchecked Sendable {
   let leafSize: Int
   /// Coordinates in groups; NaN in lanes beyond the last point.
   let coordinates: Buffer<S.Lanes>
-  /// What searches report for each point, by position; `noLabel` in lanes beyond the last point.
-  let labels: Buffer<Int32>
-  /// `boxes[(node * dim + d) * 2]` has the lower sides in coordinate `d`, `+ 1` the upper ones; in lanes
-  /// without a child they are infinitely far from everything.
+  /// The number that searches report for each point, by position; `noIndex` in lanes beyond the last point.
+  let indices: Buffer<Int32>
+  /// `boxes[(node * dim + d) * 2]` has the lower sides in coordinate `d`, `+ 1` the upper ones. In lanes without a child they are
+  /// infinitely far from everything.
   let boxes: Buffer<S.Lanes>
   /// Of each lane: a node, or a leaf complemented (below 0).
   let children: Buffer<Int32>
-  /// Of each lane: the smallest label below it.
-  let smallestLabel: Buffer<Int32>
+  /// Of each lane: the smallest index below it.
+  let smallestIndex: Buffer<Int32>
   /// Levels of nodes.
   let depth: Int
   private let latest = Lazy<Buffer<Int32>>()
 
   static var width: Int { S.width }
   static var defaultLeafSize: Int { 32 }
-  /// Comes before no bound on labels, so it stands for no point.
-  static var noLabel: Int32 { Int32.max }
+  /// Above every bound on indices, so it marks positions without a point.
+  static var noIndex: Int32 { Int32.max }
 
   /// - Parameters:
-  ///   - labels: by row of `points`; nil for the row itself.
+  ///   - indices: by row of `points`; nil for the row itself.
   ///   - leafSize: rounded up to whole vectors.
   convenience init(
-    _ points: PointsView<S>, labels: UnsafePointer<Int32>? = nil, leafSize: Int, rule: SplitRule = .medianOfExtent,
+    _ points: PointsView<S>, indices: UnsafePointer<Int32>? = nil, leafSize: Int, rule: SplitRule = .medianOfExtent,
     context: CallContext
   ) throws(CoverTreeError) {
-    // A leaf need not be larger than all points together.
+    // A leaf need not be larger than the number of points.
     let blockSize = Self.wholeVectors(min(leafSize, max(1, points.count)))
-    let order = try KDPartition(points, blockSize: blockSize, fanout: S.width, rule: rule, context: context)
+    let partition = try KDPartition(points, blockSize: blockSize, fanout: S.width, rule: rule, context: context)
     try self.init(emptyFor: points.count, dim: points.dim, leafSize: leafSize)
-    try specialized(dim, FilledNodes(tree: self, placed: order, given: labels, context: context))
+    try specialized(dim, FilledNodes(tree: self, partition: partition, given: indices, context: context))
     try fillUpperNodes(context)
   }
 
-  /// Memory for so many points, with nodes that lead to their children.
+  /// Memory for `count` points, with nodes linked to their children.
   private init(emptyFor count: Int, dim: Int, leafSize: Int) throws(CoverTreeError) {
     (self.count, self.dim) = (count, dim)
     self.leafSize = Self.wholeVectors(min(leafSize, max(1, count)))
@@ -57,42 +56,42 @@ final class KDTree<S: Scalar>: @unchecked Sendable {
     depth = levels.count - 1
     let nodes = levels.dropFirst().reduce(0, +)
     coordinates = try Buffer(count: levels[0] * (self.leafSize / S.width) * dim)
-    labels = try Buffer(count: levels[0] * self.leafSize)
+    indices = try Buffer(count: levels[0] * self.leafSize)
     boxes = try Buffer(count: nodes * dim * 2)
     children = try Buffer(count: nodes * S.width)
-    smallestLabel = try Buffer(count: nodes * S.width)
+    smallestIndex = try Buffer(count: nodes * S.width)
     coordinates.preferLargePages()
     linkNodes(levels)
   }
 
-  /// Boxes that are known, from a file. What is in them is not looked at: searches that are led astray find other points.
+  /// A tree from a file. The values of boxes are not checked: wrong ones make searches find other points, and no more.
   ///
-  /// - Parameter leafSize: as it was given when they were made.
-  /// - Returns: nil where the arrays are not as long as those of so many points are, or lead to children that are not there.
+  /// - Parameter leafSize: as given when the tree was made.
+  /// - Returns: nil if the lengths of the arrays do not fit `count` points, or children are out of range.
   init?(
-    count: Int, dim: Int, leafSize: Int, coordinates: Buffer<S.Lanes>, labels: Buffer<Int32>, boxes: Buffer<S.Lanes>,
-    smallestLabel: Buffer<Int32>
+    count: Int, dim: Int, leafSize: Int, coordinates: Buffer<S.Lanes>, indices: Buffer<Int32>, boxes: Buffer<S.Lanes>,
+    smallestIndex: Buffer<Int32>
   ) throws(CoverTreeError) {
     (self.count, self.dim) = (count, dim)
     self.leafSize = Self.wholeVectors(min(leafSize, max(1, count)))
     let levels = Self.levelSizes(leaves: max(1, (count + self.leafSize - 1) / self.leafSize))
     depth = levels.count - 1
     let nodes = levels.dropFirst().reduce(0, +)
-    (self.coordinates, self.labels, self.boxes, self.smallestLabel) = (coordinates, labels, boxes, smallestLabel)
-    guard labels.count == levels[0] * self.leafSize, coordinates.count * S.width == labels.count * dim,
-      boxes.count == nodes * dim * 2, smallestLabel.count == nodes * S.width
+    (self.coordinates, self.indices, self.boxes, self.smallestIndex) = (coordinates, indices, boxes, smallestIndex)
+    guard indices.count == levels[0] * self.leafSize, coordinates.count * S.width == indices.count * dim,
+      boxes.count == nodes * dim * 2, smallestIndex.count == nodes * S.width
     else { return nil }
     children = try Buffer(count: nodes * S.width)
     linkNodes(levels)
     guard leavesNothingBehind(levels) else { return nil }
   }
 
-  /// Whether lanes without a child, which only the last node of a level has, are infinitely far, and have no label.
+  /// Whether lanes without a child, which only the last node of a level has, are infinitely far and have no index.
   private func leavesNothingBehind(_ levels: [Int]) -> Bool {
     (1..<levels.count).allSatisfy { level in
       let node = Self.firstNode(level, levels) + levels[level] - 1
       return (levels[level - 1] - (levels[level] - 1) * S.width..<S.width).allSatisfy { lane in
-        smallestLabel[node * S.width + lane] == Self.noLabel
+        smallestIndex[node * S.width + lane] == Self.noIndex
           && (0..<dim).allSatisfy { d in
             let sides = boxes.base + (node * dim + d) * 2
             return sides[0][lane] == .infinity && sides[1][lane] == -.infinity
@@ -113,23 +112,23 @@ final class KDTree<S: Scalar>: @unchecked Sendable {
   /// The coordinates of the point at a position: every `width`-th scalar from here.
   @inline(__always)
   func coordinates(at position: Int) -> UnsafePointer<S> {
-    // Without a sign: the division is a shift.
+    // Unsigned, so that the division is a shift.
     let (group, lane) = UInt(bitPattern: position).quotientAndRemainder(dividingBy: UInt(S.width))
     return UnsafeRawPointer(coordinates.base + Int(bitPattern: group) &* dim).assumingMemoryBound(to: S.self)
       + Int(bitPattern: lane)
   }
 
-  /// How many leaves, nodes above them, nodes above those, up to the root.
+  /// The number of leaves, of nodes above them, of nodes above those, up to the root.
   private static func levelSizes(leaves: Int) -> [Int] {
     var sizes = [leaves]
     repeat { sizes.append((sizes[sizes.count - 1] + width - 1) / width) } while sizes[sizes.count - 1] > 1
     return sizes
   }
 
-  /// The first node of a level: they are numbered level by level from the root.
+  /// The first node of a level. Nodes are numbered level by level from the root.
   private static func firstNode(_ level: Int, _ levels: [Int]) -> Int { levels[(level + 1)...].reduce(0, +) }
 
-  /// Children follow from the numbers of nodes.
+  /// Links nodes to children, which follow from the sizes of the levels.
   private func linkNodes(_ levels: [Int]) {
     for level in 1..<levels.count {
       let first = Self.firstNode(level, levels)
@@ -142,7 +141,7 @@ final class KDTree<S: Scalar>: @unchecked Sendable {
 
   /// Fills the nodes above those that lead to leaves, up to the root.
   private func fillUpperNodes(_ context: CallContext) throws(CoverTreeError) {
-    let levels = Self.levelSizes(leaves: labels.count / leafSize)
+    let levels = Self.levelSizes(leaves: indices.count / leafSize)
     for level in levels.indices.dropFirst(2) {
       let first = Self.firstNode(level, levels)
       try context.forEach(levels[level], grain: 64) { (range, _) throws(CoverTreeError) in
@@ -159,9 +158,9 @@ final class KDTree<S: Scalar>: @unchecked Sendable {
     let sides = UnsafeMutableRawPointer(boxes.base + node * dim * 2).assumingMemoryBound(to: S.self)
     for lane in 0..<inUse {
       let child = Int(children[node * width + lane])
-      let inner = smallestLabel.base + child * width
+      let inner = smallestIndex.base + child * width
       for index in 0..<width {
-        smallestLabel[node * width + lane] = min(smallestLabel[node * width + lane], inner[index])
+        smallestIndex[node * width + lane] = min(smallestIndex[node * width + lane], inner[index])
       }
       for d in 0..<dim {
         let (low, high) = extent(ofNode: child, d)
@@ -171,13 +170,13 @@ final class KDTree<S: Scalar>: @unchecked Sendable {
     }
   }
 
-  /// No lane of the node has a child.
+  /// Makes a node without children.
   func clearBoxes(ofNode node: Int) {
     for d in 0..<dim {
       boxes[(node * dim + d) * 2] = S.Lanes(repeating: .infinity)
       boxes[(node * dim + d) * 2 + 1] = S.Lanes(repeating: -.infinity)
     }
-    for lane in 0..<S.width { smallestLabel[node * S.width + lane] = Self.noLabel }
+    for lane in 0..<S.width { smallestIndex[node * S.width + lane] = Self.noIndex }
   }
 
   /// The sides of the box around a node, in a coordinate.
@@ -198,14 +197,14 @@ final class KDTree<S: Scalar>: @unchecked Sendable {
     return position..<min(count, position &+ size)
   }
 
-  /// Of each lane: the largest label below it. Made when it is first asked for, as only counts of points before others do.
-  func largestLabel() throws(CoverTreeError) -> Buffer<Int32> {
+  /// Of each lane: the largest index below it. Computed on first use, because only counts with an upper index need it.
+  func largestIndex() throws(CoverTreeError) -> Buffer<Int32> {
     try latest.get { () throws(CoverTreeError) in
       let largest = try Buffer<Int32>(count: children.count, filledWith: -1)
       // Children come after their parent.
-      for lane in stride(from: children.count - 1, through: 0, by: -1) where smallestLabel[lane] != Self.noLabel {
+      for lane in stride(from: children.count - 1, through: 0, by: -1) where smallestIndex[lane] != Self.noIndex {
         let child = Int(children[lane])
-        let inner = child >= 0 ? largest.base + child * S.width : labels.base + ~child * leafSize
+        let inner = child >= 0 ? largest.base + child * S.width : indices.base + ~child * leafSize
         let innerCount = child >= 0 ? S.width : pointCount(ofLeaf: ~child)
         for index in 0..<innerCount { largest[lane] = max(largest[lane], inner[index]) }
       }
@@ -222,6 +221,6 @@ final class KDTree<S: Scalar>: @unchecked Sendable {
   }
 
   var byteCount: Int {
-    coordinates.byteCount + labels.byteCount + boxes.byteCount + children.byteCount + smallestLabel.byteCount
+    coordinates.byteCount + indices.byteCount + boxes.byteCount + children.byteCount + smallestIndex.byteCount
   }
 }

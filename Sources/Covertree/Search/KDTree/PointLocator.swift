@@ -1,10 +1,10 @@
-/// Finds points by their labels, for as long as the points are there.
+/// Finds points by index.
 struct PointLocator<S: Scalar>: @unchecked Sendable {
   private let views: [SegmentView<S>]
-  /// Of each segment: positions by label, less the lowest one.
+  /// Of each segment: positions by index, less the lowest index.
   private let tables: [Buffer<Int32>]
 
-  /// The tables of the segments are made when they are first needed: O(n).
+  /// The tables of the segments are made on first use: O(n).
   init(_ points: SearchPoints<S>) throws(CoverTreeError) {
     views = points.views
     var tables: [Buffer<Int32>] = []
@@ -12,24 +12,24 @@ struct PointLocator<S: Scalar>: @unchecked Sendable {
     self.tables = tables
   }
 
-  /// The segment of a point that searches find, by its number, and the position in it; nil if there is no point of this label.
+  /// The number of the segment of a point that searches find, and the position in it; nil if there is no such point.
   @inline(__always)
-  func locate(_ label: Int) -> (segment: Int, position: Int)? {
+  func locate(_ index: Int) -> (segment: Int, position: Int)? {
     var number = views.count &- 1
-    while number > 0 && views[number].segment.indices.lowerBound > label { number &-= 1 }
-    guard views[number].segment.indices.contains(label) else { return nil }
-    let position = Int(tables[number][label &- views[number].segment.indices.lowerBound])
-    guard position >= 0, views[number].label(position) != KDTree<S>.noLabel else { return nil }
+    while number > 0 && views[number].segment.indexRange.lowerBound > index { number &-= 1 }
+    guard views[number].segment.indexRange.contains(index) else { return nil }
+    let position = Int(tables[number][index &- views[number].segment.indexRange.lowerBound])
+    guard position >= 0, views[number].index(position) != KDTree<S>.noIndex else { return nil }
     return (number, position)
   }
 
   /// The position of a point among those of all segments.
-  func position(_ label: Int) -> Int? { locate(label).map { views[$0.segment].firstPosition + $0.position } }
+  func position(_ index: Int) -> Int? { locate(index).map { views[$0.segment].firstPosition + $0.position } }
 
   /// The coordinates of a point that a search has found: every `width`-th scalar from here.
   @inline(__always)
-  func coordinates(_ label: Int32) -> UnsafePointer<S> {
-    let found = locate(Int(label))!
+  func coordinates(_ index: Int32) -> UnsafePointer<S> {
+    let found = locate(Int(index))!
     return views[found.segment].boxes.coordinates(at: found.position)
   }
 }

@@ -1,7 +1,7 @@
 import CNumerics
 
-/// What a k-d tree's cuts move about: for every point a *record* with its row. Few coordinates are carried along (`CarriedRecords`),
-/// so that no cut reads memory at random; many are left where they are (`RowRecords`).
+/// The records that the cuts of a k-d tree move: one per point, with its row. A record carries few coordinates along (`CarriedRecords`),
+/// so that no cut reads memory at random. Many coordinates stay where they are (`RowRecords`).
 protocol PointRecords<S> {
   associatedtype S: Scalar
 
@@ -9,34 +9,34 @@ protocol PointRecords<S> {
   var size: Int { get }
   var base: UnsafeMutableRawPointer { get }
 
-  /// Writes the records of some positions, whose rows are as the positions are.
+  /// Writes the records of some positions, with the positions as rows.
   func fill(_ positions: Range<Int>)
   func row(_ position: Int) -> Int32
   func coordinate(_ position: Int, _ d: Int) -> S
-  /// Extends the sides of a box, with room for `Extents.room(dim)` coordinates each, to hold some points.
+  /// Extends a box to contain some points; it has room for `Extents.room(dim)` coordinates a side.
   func extend(_ low: UnsafeMutablePointer<S>, _ high: UnsafeMutablePointer<S>, _ positions: Range<Int>)
-  /// Puts the points below a pivot along a coordinate first.
+  /// Moves the points below a pivot along a coordinate to the front.
   ///
   /// - Parameter aside: room for `recordsAside` records.
-  /// - Returns: how many they are.
+  /// - Returns: their number.
   func partition(_ positions: Range<Int>, below pivot: S, along d: Int, _ aside: UnsafeMutableRawPointer) -> Int
   /// The same by row.
   func partition(_ positions: Range<Int>, belowRow pivot: Int32, _ aside: UnsafeMutableRawPointer) -> Int
 }
 
-/// Records that a partition holds aside, from both ends.
+/// Records that a partition copies aside, from both ends.
 let recordsAside = 2 * Int(cn_records_aside)
 /// Bytes of the largest record.
 let largestRecord = Int(cn_largest_record)
 
-/// Coordinates, 0 in those beyond the last, and the row behind them.
+/// The coordinates, 0 after the last one, and then the row.
 struct CarriedRecords<S: Scalar, D: Dimension>: PointRecords {
   let points: PointsView<S>
   let base: UnsafeMutableRawPointer
   /// Coordinates that a record has room for.
   let dimension: D
 
-  /// Bytes of a record with room for so many coordinates.
+  /// Bytes of a record with room for `room` coordinates.
   @inline(__always)
   static func size(_ room: Int) -> Int { (room &+ 1) &* MemoryLayout<S>.stride }
 

@@ -1,14 +1,14 @@
-/// Coordinates of which one of a rank is found by comparing each with all.
+/// The most coordinates among which a rank is found by comparing each with all.
 private let comparedKeys = 48
-/// Coordinates that a pivot is chosen from at most.
+/// The most coordinates from which a pivot is chosen.
 let largestSample = 1024
 
-/// Puts the points that come first along a coordinate, equal ones by row, in front of a given position.
+/// Moves the points that come first along a coordinate, equal ones by row, before a given position.
 ///
-/// R. W. Floyd and R. L. Rivest, "Expected time bounds for selection", CACM 18 (1975): pivots come from a sample and are a little
-/// to that side of the position where more points are, which leaves few. So about half as many more than all are moved in the end.
+/// R. W. Floyd and R. L. Rivest, "Expected time bounds for selection", CACM 18 (1975). The pivot comes from a sample, and is a little to
+/// the side of the position with more points, so few points are left. The moves are about one and a half times the points.
 ///
-/// - Parameter partition: puts those below a pivot first and tells how many they are.
+/// - Parameter partition: moves the points below a pivot to the front and returns their number.
 @inline(__always)
 func select<R: PointRecords, S, Failure: Error>(
   _ target: Int, in positions: Range<Int>, along d: Int, _ records: R, _ scratch: CutScratch<S>,
@@ -21,13 +21,13 @@ func select<R: PointRecords, S, Failure: Error>(
     round &+= 1
     let reached = low + (try partition(low..<high, pivot))
     if reached >= target {
-      // None is left only if another thread writes to the points.
+      // Only if another thread writes to the points is none left.
       if reached == high { return }
       high = reached
     } else if reached > low {
       low = reached
     } else {
-      // The pivot is the least of them: those that are equal are next.
+      // The pivot is the least coordinate: points equal to it are next.
       let next = low + (try partition(low..<high, pivot.nextUp))
       if next == low { return }
       if next >= target { return selectRows(target, in: low..<next, records, scratch) }
@@ -36,7 +36,7 @@ func select<R: PointRecords, S, Failure: Error>(
   }
 }
 
-/// A coordinate that divides some points near a position, or there if they are few.
+/// A pivot that divides some points near a position, or exactly there if they are few.
 @inline(__always)
 private func pivot<R: PointRecords, S>(
   _ target: Int, in positions: Range<Int>, along d: Int, _ records: R, _ scratch: CutScratch<S>, _ round: Int
@@ -55,21 +55,21 @@ private func pivot<R: PointRecords, S>(
   return size <= comparedKeys ? S.ranked(scratch.sample, size, nearest) : ranked(scratch.sample, size, nearest)
 }
 
-/// Reads one number from each of as many parts of some positions, somewhere in it: what comes in a rhythm shall not be all alike.
+/// Reads one number from a random position of each of equal intervals: periodic data must not give a sample of equal numbers.
 @inline(__always)
 private func fillSample<Number>(
   _ sample: UnsafeMutablePointer<Number>, _ size: Int, _ positions: Range<Int>, _ round: Int, _ number: (Int) -> Number
 ) {
-  let part = positions.count / size
+  let interval = positions.count / size
   var noise = UInt32(truncatingIfNeeded: round &* 0x2545_F491 &+ 0x9E37_79B9)
   for position in 0..<size {
     noise = noise &* 1_664_525 &+ 1_013_904_223
-    let within = Int(UInt64(noise) &* UInt64(truncatingIfNeeded: part) &>> 32)
-    sample[position] = number(positions.lowerBound &+ position &* part &+ within)
+    let within = Int(UInt64(noise) &* UInt64(truncatingIfNeeded: interval) &>> 32)
+    sample[position] = number(positions.lowerBound &+ position &* interval &+ within)
   }
 }
 
-/// The number of a rank among some, which are reordered: Hoare's selection.
+/// The number of a rank by Hoare's selection, which reorders the numbers.
 private func ranked<Number: Comparable>(_ numbers: UnsafeMutablePointer<Number>, _ count: Int, _ rank: Int) -> Number {
   var (low, high) = (0, count - 1)
   while low < high {
@@ -94,7 +94,7 @@ private func ranked<Number: Comparable>(_ numbers: UnsafeMutablePointer<Number>,
   return numbers[rank]
 }
 
-/// The same as `select` for points of which none comes before another: by row.
+/// As `select`, by row, for points with equal coordinates.
 func selectRows<R: PointRecords, S>(
   _ target: Int, in positions: Range<Int>, _ records: R, _ scratch: CutScratch<S>
 ) where R.S == S {
@@ -110,7 +110,7 @@ func selectRows<R: PointRecords, S>(
     if reached > target {
       high = reached
     } else {
-      // Where the pivot is the least it comes first, and is done with.
+      // If the pivot is the least row, it comes first and is done.
       low = reached > low ? reached : low + records.partition(low..<high, belowRow: pivot + 1, scratch.aside)
     }
   }

@@ -1,32 +1,31 @@
-/// Points as searches see them: the segments of one snapshot of a tree, or one k-d tree over rows that something else has.
+/// The points of a search: the segments of one snapshot of a tree, or one k-d tree over rows that are stored elsewhere. Immutable.
 ///
-/// A point has a *position*, its number among the positions of all segments, one segment after the other, and a *label*, its dataset index.
-/// Immutable.
+/// A point has a *position*, counted through all segments, and an *index*: its dataset index, or its slot in a vector index.
 final class SearchPoints<S: Scalar>: @unchecked Sendable {
-  /// The oldest first, whose indices are the lowest; it is the largest, too.
+  /// The oldest and largest segment, with the lowest indices, first.
   let views: [SegmentView<S>]
-  /// Where the segments' arrays are.
+  /// The arrays of the segments.
   let arrays: [SegmentArrays<S>]
   let dim: Int
   /// Points that searches find.
   let liveCount: Int
-  /// Where the rows are that something else has; nil for points of a tree.
+  /// The rows that are stored elsewhere; nil for the points of a tree.
   private let rows: RowsElsewhere<S>?
-  /// Of each segment: of each leaf, how many points before it count.
+  /// Of each segment: the number of points that count before each leaf.
   private let liveBefore: [Lazy<Buffer<Int32>>]
   private let flattened = Lazy<FlatPoints<S>>()
 
-  /// Segments of a tree, one or more.
+  /// One or more segments of a tree.
   ///
   /// - Parameters:
-  ///   - removedCounts: how many points of each segment are removed.
+  ///   - removedCounts: the number of removed points of each segment.
   ///   - time: the last change that searches see.
   init(_ segments: [Segment<S>], removedCounts: [Int], time: UInt32) {
     var (views, first): ([SegmentView<S>], Int) = ([], 0)
     views.reserveCapacity(segments.count)
     for (segment, removedCount) in zip(segments, removedCounts) {
       views.append(SegmentView(segment, firstPosition: first, removedCount: removedCount, time: time))
-      first += segment.labels.count
+      first += segment.indices.count
     }
     self.views = views
     arrays = views.map(\.arrays)
@@ -36,11 +35,11 @@ final class SearchPoints<S: Scalar>: @unchecked Sendable {
     rows = nil
   }
 
-  /// A k-d tree over rows that something else has.
+  /// A k-d tree over rows that are stored elsewhere.
   ///
-  /// - Parameter labels: by position in the boxes; `noLabel` for points that do not count.
-  init(_ boxes: KDTree<S>, labels: Buffer<Int32>, rows: RowsElsewhere<S>) {
-    let segment = Segment(boxes, labels: labels, indices: 0..<rows.indexCount)
+  /// - Parameter indices: by position in the boxes; `noIndex` for points that do not count.
+  init(_ boxes: KDTree<S>, indices: Buffer<Int32>, rows: RowsElsewhere<S>) {
+    let segment = Segment(boxes, indices: indices, indexRange: 0..<rows.indexCount)
     views = [SegmentView(segment, firstPosition: 0, removedCount: 0, time: 0)]
     arrays = [views[0].arrays]
     liveBefore = [Lazy()]
@@ -49,10 +48,10 @@ final class SearchPoints<S: Scalar>: @unchecked Sendable {
     self.rows = rows
   }
 
-  /// Positions from the first one to that of the last point.
+  /// The number of positions up to the last point.
   var positionCount: Int { views[views.count - 1].firstPosition + views[views.count - 1].segment.count }
 
-  /// The segment in which a position is.
+  /// The segment of a position.
   @inline(__always)
   func view(at position: Int) -> SegmentView<S> {
     var number = views.count &- 1
@@ -69,12 +68,12 @@ final class SearchPoints<S: Scalar>: @unchecked Sendable {
 
   /// The dataset index of the point at a position, removed or not.
   @inline(__always)
-  func label(at position: Int) -> Int32 {
+  func index(at position: Int) -> Int32 {
     let (segment, inside) = arrays.locate(position)
-    return segment.labels[inside]
+    return segment.indices[inside]
   }
 
-  /// Copies the coordinates of the point at a position; of the segment's first point if there is none.
+  /// Copies the coordinates of the point at a position, or of the segment's first point if there is none.
   @inline(__always)
   func copy(_ position: Int, into target: UnsafeMutablePointer<S>) {
     let (segment, inside) = arrays.locate(position)
@@ -82,13 +81,13 @@ final class SearchPoints<S: Scalar>: @unchecked Sendable {
     for d in 0..<dim { target[d] = point[d &* S.width] }
   }
 
-  /// Positions of points that searches find, in the order of the leaves; nil if they are 0 ..< `liveCount`.
+  /// Positions of points that searches find, in the order of the leaves; nil if these are 0 ..< `liveCount`.
   func livePositions() throws(CoverTreeError) -> Buffer<Int32>? {
     if views.count == 1 && views[0].removedCount == 0 { return nil }
     let positions = try Buffer<Int32>(count: liveCount)
     var next = 0
     for view in views {
-      for position in 0..<view.segment.count where view.label(position) != KDTree<S>.noLabel {
+      for position in 0..<view.segment.count where view.index(position) != KDTree<S>.noIndex {
         positions[next] = Int32(view.firstPosition + position)
         next += 1
       }
@@ -96,45 +95,45 @@ final class SearchPoints<S: Scalar>: @unchecked Sendable {
     return positions
   }
 
-  /// How many points of a segment before each of its leaves, and all of them, count; nil where all points do.
+  /// The number of points that count before each leaf of a segment, and in all of it; nil if all points count.
   func liveBeforeLeaves(_ number: Int) throws(CoverTreeError) -> Buffer<Int32>? {
     let view = views[number]
-    guard view.removedCount > 0 || view.segment.labels !== view.boxes.labels else { return nil }
+    guard view.removedCount > 0 || view.segment.indices !== view.boxes.indices else { return nil }
     return try liveBefore[number].get { () throws(CoverTreeError) in
       let size = view.boxes.leafSize
-      let before = try Buffer<Int32>(count: view.segment.labels.count / size + 1, filledWith: 0)
+      let before = try Buffer<Int32>(count: view.segment.indices.count / size + 1, filledWith: 0)
       for leaf in 0..<before.count - 1 {
-        let live = (leaf * size..<(leaf + 1) * size).count { view.label($0) != KDTree<S>.noLabel }
+        let live = (leaf * size..<(leaf + 1) * size).count { view.index($0) != KDTree<S>.noIndex }
         before[leaf + 1] = before[leaf] + Int32(live)
       }
       return before
     }
   }
 
-  /// The points as a scan of all of them needs them, made when the first one comes.
+  /// The points for brute-force searches, made on first use.
   func flat(_ context: CallContext) throws(CoverTreeError) -> FlatPoints<S> {
     try flattened.get { () throws(CoverTreeError) in try FlatPoints(self, rows, context: context) }
   }
 
-  /// Queries that a thread takes at a time: many neighbours along the curve, but fewer where one may scan for long.
+  /// Queries of a thread's chunk: many neighbours along the curve, but fewer if one query may scan for long.
   var queriesPerChunk: Int { CallContext.grain(operationsPerItem: positionCount * dim / S.width, most: 128) }
 
-  /// Memory for the segments, and what was made of them.
+  /// Memory of the segments and of what was derived from them.
   var byteCount: Int {
     views.reduce(flattened.known?.byteCount ?? 0) { $0 + $1.segment.byteCount }
   }
 }
 
-/// Rows that something else has, by label.
+/// Rows that are stored elsewhere, by index.
 struct RowsElsewhere<S: Scalar>: @unchecked Sendable {
   let rows: PointsView<S>
-  /// Label to row; nil if it is the row.
+  /// Index to row; nil if it is the row.
   let positionOfIndex: Buffer<Int32>?
-  /// Keeps the rows.
+  /// Keeps the rows alive.
   let owner: AnyObject
 
   var indexCount: Int { positionOfIndex?.count ?? rows.count }
 
   @inline(__always)
-  subscript(label: Int32) -> UnsafePointer<S> { rows.row(positionOfIndex.map { Int($0[label]) } ?? Int(label)) }
+  subscript(index: Int32) -> UnsafePointer<S> { rows.row(positionOfIndex.map { Int($0[index]) } ?? Int(index)) }
 }

@@ -1,19 +1,19 @@
-/// A k-d tree of points whose dataset indices lie in a range, and which of them have been removed.
+/// A k-d tree of the points with dataset indices in a range, and marks for those that were removed.
 ///
-/// The points of a tree are in a list of segments, the oldest and largest first. A segment never changes but for the marks of removed
-/// points, which only later snapshots see. So snapshots share segments.
+/// The points of a tree are in a list of segments, the oldest and largest first. Only the marks of a segment change, and earlier
+/// snapshots do not see them. So snapshots share segments.
 final class Segment<S: Scalar>: @unchecked Sendable {
   let boxes: KDTree<S>
-  /// By position: the dataset index, or `noLabel` for positions that hold no point that counts.
-  let labels: Buffer<Int32>
-  /// All labels are in this range.
-  let indices: Range<Int>
+  /// By position: the dataset index, or `noIndex` for positions without a point that counts.
+  let indices: Buffer<Int32>
+  /// The range of all indices.
+  let indexRange: Range<Int>
   private let positionTable = Lazy<Buffer<Int32>>()
   private let graves = Lazy<Tombstones>()
 
-  /// - Parameter labels: in place of the boxes' own.
-  init(_ boxes: KDTree<S>, labels: Buffer<Int32>? = nil, indices: Range<Int>) {
-    (self.boxes, self.labels, self.indices) = (boxes, labels ?? boxes.labels, indices)
+  /// - Parameter indices: in place of the boxes' own.
+  init(_ boxes: KDTree<S>, indices: Buffer<Int32>? = nil, indexRange: Range<Int>) {
+    (self.boxes, self.indices, self.indexRange) = (boxes, indices ?? boxes.indices, indexRange)
   }
 
   var count: Int { boxes.count }
@@ -22,15 +22,15 @@ final class Segment<S: Scalar>: @unchecked Sendable {
   var tombstones: Tombstones? { graves.known }
 
   func makeTombstones() throws(CoverTreeError) -> Tombstones {
-    try graves.get { () throws(CoverTreeError) in try Tombstones(count: labels.count) }
+    try graves.get { () throws(CoverTreeError) in try Tombstones(count: indices.count) }
   }
 
-  /// The position of each dataset index of the range, -1 for those without a point. It is made when it is first asked for: O(n).
+  /// The position of each dataset index of the range, -1 for those without a point. Made on first use: O(n).
   func positions() throws(CoverTreeError) -> Buffer<Int32> {
     try positionTable.get { () throws(CoverTreeError) in
-      let table = try Buffer<Int32>(count: indices.count, filledWith: -1)
-      for position in 0..<count where labels[position] != KDTree<S>.noLabel {
-        table[Int(labels[position]) - indices.lowerBound] = Int32(position)
+      let table = try Buffer<Int32>(count: indexRange.count, filledWith: -1)
+      for position in 0..<count where indices[position] != KDTree<S>.noIndex {
+        table[Int(indices[position]) - indexRange.lowerBound] = Int32(position)
       }
       return table
     }
@@ -41,75 +41,75 @@ final class Segment<S: Scalar>: @unchecked Sendable {
   }
 }
 
-/// Where the arrays of a segment are. Who walks them keeps the segment.
+/// Pointers to the arrays of a segment. The caller keeps the segment alive.
 struct SegmentArrays<S: Scalar> {
   let boxes: UnsafePointer<S.Lanes>
   let children: UnsafePointer<Int32>
-  let smallestLabel: UnsafePointer<Int32>
+  let smallestIndex: UnsafePointer<Int32>
   let coordinates: UnsafePointer<S.Lanes>
-  let labels: UnsafePointer<Int32>
+  let indices: UnsafePointer<Int32>
   let count: Int
   let leafSize: Int
-  /// Its first position, as all segments are numbered in a row.
+  /// Positions are counted through all segments.
   let firstPosition: Int
-  /// The least index that a point of it may have; segments before it have lower ones.
-  let firstLabel: Int
+  /// The least index that a point may have; earlier segments have lower ones.
+  let firstIndex: Int
   private unowned(unsafe) let tombstones: Tombstones?
   private let time: UInt32
 
-  /// A tree that is alone, and from which nothing is removed.
-  init(_ tree: KDTree<S>) { self.init(tree, tree.labels, firstPosition: 0, firstLabel: 0, nil, 0) }
+  /// A tree of one segment without removed points.
+  init(_ tree: KDTree<S>) { self.init(tree, tree.indices, firstPosition: 0, firstIndex: 0, nil, 0) }
 
   /// - Parameter tombstones: nil if no point is removed.
   fileprivate init(_ segment: Segment<S>, firstPosition: Int, _ tombstones: Tombstones?, _ time: UInt32) {
     self.init(
-      segment.boxes, segment.labels, firstPosition: firstPosition, firstLabel: segment.indices.lowerBound, tombstones,
-      time)
+      segment.boxes, segment.indices, firstPosition: firstPosition, firstIndex: segment.indexRange.lowerBound,
+      tombstones, time)
   }
 
   private init(
-    _ tree: KDTree<S>, _ labels: Buffer<Int32>, firstPosition: Int, firstLabel: Int, _ tombstones: Tombstones?,
+    _ tree: KDTree<S>, _ indices: Buffer<Int32>, firstPosition: Int, firstIndex: Int, _ tombstones: Tombstones?,
     _ time: UInt32
   ) {
     boxes = UnsafePointer(tree.boxes.base)
     children = UnsafePointer(tree.children.base)
-    smallestLabel = UnsafePointer(tree.smallestLabel.base)
+    smallestIndex = UnsafePointer(tree.smallestIndex.base)
     coordinates = UnsafePointer(tree.coordinates.base)
-    self.labels = UnsafePointer(labels.base)
+    self.indices = UnsafePointer(indices.base)
     (count, leafSize) = (tree.count, tree.leafSize)
-    (self.firstPosition, self.firstLabel) = (firstPosition, firstLabel)
+    (self.firstPosition, self.firstIndex) = (firstPosition, firstIndex)
     (self.tombstones, self.time) = (tombstones, time)
   }
 
   /// The coordinates of the point at a position of the segment: every `width`-th scalar from here.
   @inline(__always)
   func point(_ position: Int, _ dim: Int) -> UnsafePointer<S> {
-    // Without a sign: the division is a shift.
+    // Unsigned, so that the division is a shift.
     let (group, lane) = UInt(bitPattern: position).quotientAndRemainder(dividingBy: UInt(S.width))
     return UnsafeRawPointer(coordinates + Int(bitPattern: group) &* dim).assumingMemoryBound(to: S.self)
       + Int(bitPattern: lane)
   }
 
-  /// The dataset index of a point, by its position in the segment; `noLabel` if there is none, or it is removed.
+  /// The dataset index of the point at a position of the segment; `noIndex` if there is none, or it is removed.
   @inline(__always)
-  func label(_ position: Int) -> Int32 {
-    if let tombstones, tombstones.isRemoved(position, by: time) { return KDTree<S>.noLabel }
-    return labels[position]
+  func index(_ position: Int) -> Int32 {
+    if let tombstones, tombstones.isRemoved(position, by: time) { return KDTree<S>.noIndex }
+    return indices[position]
   }
 
-  /// Which of the points of a group count for a query.
+  /// The points of a group that count for a query.
   ///
-  /// - Parameter position: of the first.
+  /// - Parameter position: of the first point.
   @inline(__always)
   func admitted(_ position: Int, _ eligible: IndexFilter) -> UInt32 {
-    let lanes = S.maskAdmitted(labels + position, below: eligible.upperIndex, except: eligible.excludedIndex)
+    let lanes = S.maskAdmitted(indices + position, below: eligible.upperIndex, except: eligible.excludedIndex)
     guard let tombstones else { return lanes }
     return tombstones.remaining(lanes, from: position, by: time)
   }
 }
 
 extension Array {
-  /// The segment in which a position is, and the position in it.
+  /// The segment of a position, and the position in it.
   @inline(__always)
   func locate<S>(_ position: Int) -> (SegmentArrays<S>, Int) where Element == SegmentArrays<S> {
     var number = count &- 1
@@ -125,7 +125,7 @@ struct SegmentView<S: Scalar>: @unchecked Sendable {
   let removedCount: Int
 
   /// - Parameters:
-  ///   - firstPosition: its first position, as all segments are numbered in a row.
+  ///   - firstPosition: counted through all segments.
   ///   - time: the last change that the snapshot sees.
   init(_ segment: Segment<S>, firstPosition: Int, removedCount: Int, time: UInt32) {
     (self.segment, self.removedCount) = (segment, removedCount)
@@ -136,9 +136,9 @@ struct SegmentView<S: Scalar>: @unchecked Sendable {
   var boxes: KDTree<S> { segment.boxes }
   var firstPosition: Int { arrays.firstPosition }
   var liveCount: Int { segment.count - removedCount }
-  var positions: Range<Int> { firstPosition..<firstPosition + segment.labels.count }
+  var positions: Range<Int> { firstPosition..<firstPosition + segment.indices.count }
 
-  /// The dataset index of a point, by its position in the segment; `noLabel` if there is none, or it is removed.
+  /// The dataset index of the point at a position of the segment; `noIndex` if there is none, or it is removed.
   @inline(__always)
-  func label(_ position: Int) -> Int32 { arrays.label(position) }
+  func index(_ position: Int) -> Int32 { arrays.index(position) }
 }

@@ -1,11 +1,11 @@
-/// Records that all threads work on together, in chunks. What comes of it does not depend on how many threads there are.
+/// Records that all threads work on together, in chunks. The result does not depend on the number of threads.
 struct SharedRecords<R: PointRecords> {
   let records: R
   let dim: Int
   let scratch: PerThread<CutScratch<R.S>>
   let context: CallContext
 
-  /// Records that a thread takes at a time.
+  /// The number of records in a chunk.
   private static var chunk: Int { 1 << 14 }
 
   private func chunk(_ number: Int, of positions: Range<Int>) -> Range<Int> {
@@ -25,7 +25,7 @@ struct SharedRecords<R: PointRecords> {
 
   /// The widest extent of some points along a coordinate.
   func widest(_ positions: Range<Int>) throws(CoverTreeError) -> Side<R.S> {
-    // All threads' boxes count: those of earlier ranges must be gone.
+    // The boxes of all threads count, so those of earlier ranges are cleared.
     for own in scratch.all { own.clear() }
     try forEachChunk(positions) { (_, chunk, own) in records.extend(own.low, own.high, chunk) }
     let whole = try scratch.value(0) { () throws(CoverTreeError) in try CutScratch(dim: dim) }
@@ -33,7 +33,7 @@ struct SharedRecords<R: PointRecords> {
     return whole.widest(dim)
   }
 
-  /// How many of some points are in front of a center along a coordinate, of 1.
+  /// The share of some points before a center along a coordinate.
   func share(_ positions: Range<Int>, before center: R.S, along d: Int) throws(CoverTreeError) -> Double {
     let before = Counter()
     try forEachChunk(positions) { (_, chunk, _) in
@@ -44,10 +44,10 @@ struct SharedRecords<R: PointRecords> {
     return Double(before.value) / Double(positions.count)
   }
 
-  /// Puts the points below a pivot along a coordinate first: those of each chunk, then parts of chunks that are on the wrong side
-  /// are swapped.
+  /// Moves the points below a pivot along a coordinate to the front: first in each chunk, then by swapping ranges that are on the wrong
+  /// side.
   ///
-  /// - Returns: how many they are.
+  /// - Returns: their number.
   func partition(_ positions: Range<Int>, below pivot: R.S, along d: Int) throws(CoverTreeError) -> Int {
     let below = try Buffer<Int>(count: (positions.count + Self.chunk - 1) / Self.chunk)
     try forEachChunk(positions) { (number, chunk, own) in
@@ -55,8 +55,8 @@ struct SharedRecords<R: PointRecords> {
     }
     let total = below.elements.reduce(0, +)
     let middle = positions.lowerBound + total
-    var early = MisplacedParts()
-    var late = MisplacedParts()
+    var early = MisplacedRanges()
+    var late = MisplacedRanges()
     for number in 0..<below.count {
       let chunk = chunk(number, of: positions)
       let cut = chunk.lowerBound + below[number]
@@ -67,8 +67,8 @@ struct SharedRecords<R: PointRecords> {
     return total
   }
 
-  /// Swaps two lists of as many records.
-  private func exchange(_ early: MisplacedParts, _ late: MisplacedParts) throws(CoverTreeError) {
+  /// Swaps two lists of equally many records.
+  private func exchange(_ early: MisplacedRanges, _ late: MisplacedRanges) throws(CoverTreeError) {
     let size = records.size
     try context.forEach(early.count, grain: Self.chunk) { (range, slot) throws(CoverTreeError) in
       let own = try scratch.value(slot) { () throws(CoverTreeError) in try CutScratch(dim: dim) }
@@ -86,28 +86,28 @@ struct SharedRecords<R: PointRecords> {
   }
 }
 
-/// Ranges of positions one after the other.
-private struct MisplacedParts {
-  private var parts: [Range<Int>] = []
-  /// How many come before each part.
+/// A list of ranges of positions.
+private struct MisplacedRanges {
+  private var ranges: [Range<Int>] = []
+  /// The number of positions before each range.
   private var before: [Int] = []
   private(set) var count = 0
 
-  mutating func append(_ part: Range<Int>) {
-    guard !part.isEmpty else { return }
-    parts.append(part)
+  mutating func append(_ range: Range<Int>) {
+    guard !range.isEmpty else { return }
+    ranges.append(range)
     before.append(count)
-    count += part.count
+    count += range.count
   }
 
-  /// The position of one of them, and how many follow it in its part, itself included.
+  /// One of the positions, and the number that follow in its range, itself included.
   func position(_ number: Int) -> (position: Int, left: Int) {
-    var (low, high) = (0, parts.count)
+    var (low, high) = (0, ranges.count)
     while high - low > 1 {
       let middle = (low + high) / 2
       if before[middle] <= number { low = middle } else { high = middle }
     }
     let within = number - before[low]
-    return (parts[low].lowerBound + within, parts[low].count - within)
+    return (ranges[low].lowerBound + within, ranges[low].count - within)
   }
 }

@@ -1,13 +1,14 @@
 import CNumerics
 
-/// When points of a segment were removed. Changes of a tree are numbered, and a search sees the removals up to the number of its snapshot.
+/// The times at which points of a segment were removed. Changes of a tree are numbered, and a search sees the removals up to the number
+/// of its snapshot.
 ///
-/// A mark that a snapshot sees is never taken back, so searches go on undisturbed, and a removal writes some bytes, whatever the tree
-/// holds. One change at a time writes.
+/// A mark that a snapshot sees is never cleared, so searches continue undisturbed, and a removal writes a few bytes whatever the size of
+/// the tree. One change at a time writes.
 final class Tombstones: @unchecked Sendable {
   /// By position: the number of the change; 0 for points that are there.
   private let times: Buffer<UInt32>
-  /// A bit for each position that is marked, whenever that was: the bits of many positions are in the cache, their numbers are not.
+  /// A bit for each position that was ever marked. The bits fit the cache better than the numbers.
   private let marks: Buffer<UInt32>
 
   init(count: Int) throws(CoverTreeError) {
@@ -26,13 +27,13 @@ final class Tombstones: @unchecked Sendable {
     return true
   }
 
-  /// Takes back a mark that no snapshot sees.
+  /// Clears a mark that no snapshot sees.
   func unmark(_ position: Int) {
     cn_relaxed_store_u32(marks.base + position / 32, marks[position / 32] & ~(1 << UInt32(position % 32)))
     cn_relaxed_store_u32(times.base + position, 0)
   }
 
-  /// Those of some lanes, the first of which is at a position, that are not removed. They are in one word of 32 positions.
+  /// Of some lanes, the first of which is at a position, those that are not removed. They are in one word of 32 positions.
   @inline(__always)
   func remaining(_ lanes: UInt32, from first: Int, by time: UInt32) -> UInt32 {
     let word = cn_relaxed_load_u32(marks.base + first &>> 5)
@@ -40,7 +41,7 @@ final class Tombstones: @unchecked Sendable {
     return marked == 0 ? lanes : lanes & ~removed(marked, from: first, by: time)
   }
 
-  /// Those of some marked lanes that are removed.
+  /// Of some marked lanes, those that are removed.
   @inline(never)
   private func removed(_ marked: UInt32, from first: Int, by time: UInt32) -> UInt32 {
     var (removed, open) = (marked, marked)

@@ -1,6 +1,6 @@
-/// A bucket sort of candidates by score and then by label, for the squared distances that a radius search finds, which are nearly
-/// uniform: after they are distributed to buckets, an insertion sort moves each only a little. O(n) expected; if the distances
-/// cluster, O(n log n) by a comparison sort.
+/// A bucket sort of candidates by score and then by index, for the nearly uniform squared distances of a radius search. After the
+/// distribution to buckets an insertion sort moves each candidate only a little. O(n) expected; if distances cluster, O(n log n) by a
+/// comparison sort.
 final class BucketSort {
   /// Fewer candidates are sorted by insertion alone.
   private static let few = 24
@@ -26,7 +26,7 @@ final class BucketSort {
     insertionSort(candidates)
   }
 
-  /// Distributes the candidates to as many buckets as there are candidates, the nearest first.
+  /// Distributes the candidates to buckets, the nearest first. There are as many buckets as candidates.
   ///
   /// - Returns: false if one of the buckets would be large.
   private func distribute(_ candidates: UnsafeMutableBufferPointer<Candidate>) throws(CoverTreeError) -> Bool {

@@ -9,13 +9,13 @@ struct Candidate: BitwiseCopyable {
   }
 }
 
-/// Neighbours of a query, the nearest first. They stand in somebody's scratch, until its next query.
+/// Neighbours of a query, the nearest first, in scratch memory that the next query overwrites.
 struct SortedNeighbors {
   let count: Int
   let squares: UnsafePointer<Double>
-  let labels: UnsafePointer<Int64>
+  let indices: UnsafePointer<Int64>
 
-  init(count: Int, squares: UnsafePointer<Double>, labels: UnsafePointer<Int64>) {
-    (self.count, self.squares, self.labels) = (count, squares, labels)
+  init(count: Int, squares: UnsafePointer<Double>, indices: UnsafePointer<Int64>) {
+    (self.count, self.squares, self.indices) = (count, squares, indices)
   }
 }

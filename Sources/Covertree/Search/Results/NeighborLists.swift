@@ -4,7 +4,7 @@ public final class NeighborLists<S: Scalar>: @unchecked Sendable {
   public let offsets: Buffer<Int64>
   public let indices: Buffer<Int64>
   public let distances: Buffer<S>
-  /// In float64; nil where they were not asked for.
+  /// In float64; nil if the caller did not ask for them.
   public let scores: Buffer<Double>?
 
   init(offsets: Buffer<Int64>, keepsScores: Bool) throws(CoverTreeError) {

@@ -1,4 +1,4 @@
-/// Where the neighbours of queries are written. To be known by its type where it is used.
+/// Writes the neighbours of queries. Use it through the concrete type.
 protocol NeighborRows<S> {
   associatedtype S: Scalar
   func write(_ found: SortedNeighbors, _ query: QuerySet<S>.Query) throws(CoverTreeError)

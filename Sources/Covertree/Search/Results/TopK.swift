@@ -1,13 +1,13 @@
 /// The `k` nearest of the points that are inserted, by distance and then by index.
 ///
-/// Up to `sortedLimit` they are kept sorted: a point is put in its place by one sweep from the far end, eight positions at a
-/// time, without a branch on where that is. Beyond that they are a binary heap with the farthest on top, sorted at the
-/// end. O(k / 8) or O(log k) a point that is kept, one comparison for one that is not.
+/// Up to `sortedLimit` they are kept sorted: one sweep from the far end, eight positions at a time and without a branch, inserts a point.
+/// Larger ones are a binary heap with the farthest on top, sorted at the end. O(k / 8) or O(log k) per point that is kept, one comparison
+/// per other point.
 struct TopK {
   static let sortedLimit = 128
   private static let width = 8
 
-  /// Scratch for collectors of `k`, one after the other.
+  /// Scratch for top-k lists of `k`, one after the other.
   final class Scratch {
     fileprivate let squared: Buffer<Double>
     fileprivate let indices: Buffer<Int64>
@@ -22,7 +22,7 @@ struct TopK {
     }
   }
 
-  /// Keeps alive what the pointers point to.
+  /// Keeps the memory of the pointers alive.
   private let scratch: Scratch
   private let squared: UnsafeMutablePointer<Double>
   private let indices: UnsafeMutablePointer<Int64>
@@ -31,7 +31,7 @@ struct TopK {
   private(set) var count = 0
   private(set) var worst: Double
 
-  /// - Parameter bound: a squared distance beyond which nothing is wanted.
+  /// - Parameter bound: points with a larger squared distance are not inserted.
   init(_ scratch: Scratch, bound: Double) {
     self.scratch = scratch
     k = scratch.k
@@ -40,7 +40,7 @@ struct TopK {
     vectors = (k + Self.width - 1) / Self.width
     worst = bound
     guard k <= Self.sortedLimit else { return }
-    // Nothing found is nothing but positions that every point comes before.
+    // An empty list has sentinels that every point comes before.
     squared[-1] = -.infinity
     indices[-1] = -1
     for position in 0..<vectors * Self.width {
@@ -49,7 +49,7 @@ struct TopK {
     }
   }
 
-  /// Whether a point of a score and a label comes before one that is kept.
+  /// Whether a point of a score and an index comes before one that is kept.
   @inline(__always)
   func wants(_ squared: Double, _ index: Int32) -> Bool {
     guard squared == worst && count == k else { return squared <= worst }
@@ -69,7 +69,7 @@ struct TopK {
     } else {
       count &+= 1
     }
-    // Every position takes what it has, the new one, or what the position before it has: whichever comes there in order.
+    // Each position gets its own point, the new one, or that of the position before it: the one that belongs there.
     let x = SIMD8<Double>(repeating: distance)
     let xi = SIMD8<Int64>(repeating: index)
     var vector = vectors &- 1
@@ -84,7 +84,7 @@ struct TopK {
       let follows = (before .< x) .| ((before .== x) .& (beforeIndex .< xi))
       store(before.replacing(with: x, where: follows).replacing(with: own, where: keeps), here)
       store(beforeIndex.replacing(with: xi, where: follows).replacing(with: ownIndex, where: keeps), hereIndex)
-      // The new one is in this vector or beyond it once the position before comes before it.
+      // If the position before comes before the new point, the new point is in this vector or after it.
       if (here - 1).pointee < distance { break }
       vector &-= 1
     }
@@ -117,7 +117,7 @@ struct TopK {
     if count == k { worst = min(worst, squared[0]) }
   }
 
-  /// Whether the one at a position comes before another.
+  /// Whether the point at a position comes before another.
   @inline(__always)
   private func precedes(_ position: Int, _ distance: Double, _ index: Int64) -> Bool {
     squared[position] < distance || (squared[position] == distance && indices[position] < index)
@@ -132,7 +132,7 @@ struct TopK {
   @inline(__always)
   private func move(_ position: Int, to target: Int) { set(target, squared[position], indices[position]) }
 
-  /// Puts one in place of the top of the heap.
+  /// Replaces the top of the heap.
   private func siftDown(_ distance: Double, _ index: Int64, size: Int) {
     var position = 0
     while true {
@@ -146,10 +146,10 @@ struct TopK {
     set(position, distance, index)
   }
 
-  /// What was found, in order. Nothing may be inserted afterwards.
+  /// The points, sorted. Nothing may be inserted afterwards.
   mutating func finished() -> SortedNeighbors {
     if k > Self.sortedLimit { sortHeap() }
-    return SortedNeighbors(count: count, squares: squared, labels: indices)
+    return SortedNeighbors(count: count, squares: squared, indices: indices)
   }
 
   private mutating func sortHeap() {

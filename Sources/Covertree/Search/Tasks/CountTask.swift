@@ -1,4 +1,4 @@
-/// How many points lie within a distance of each query.
+/// Counts the points within a distance of each query.
 struct CountTask<S: Scalar>: DimensionTask {
   let set: QuerySet<S>
   let points: SearchPoints<S>
@@ -23,7 +23,7 @@ struct CountTask<S: Scalar>: DimensionTask {
 
   /// Walks the boxes for each query.
   ///
-  /// - Returns: with how many points they were compared.
+  /// - Returns: the number of points that queries were compared with.
   private func walk<D: Dimension>(_ positions: Range<Int>, _ dimension: D) throws(CoverTreeError) -> Int {
     let compared = Counter()
     try context.forEach(positions.count, grain: points.queriesPerChunk) { (range, _) throws(CoverTreeError) in

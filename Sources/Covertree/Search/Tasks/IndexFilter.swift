@@ -1,4 +1,4 @@
-/// Which points count for a query, by their dataset indices.
+/// The points that count for a query, by index.
 struct IndexFilter {
   /// Only indices below this count.
   var upperIndex = Int32.max

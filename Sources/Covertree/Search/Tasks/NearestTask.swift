@@ -1,5 +1,5 @@
-/// The `k` nearest points of each query of a set: by walking the boxes, or, where they keep nothing out, by comparing queries with
-/// all points.
+/// The `k` nearest points of each query of a set: by walking the boxes or, if these exclude few points, by comparing queries with all
+/// points.
 struct NearestTask<Rows: NeighborRows>: DimensionTask {
   typealias S = Rows.S
 
@@ -10,10 +10,10 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
   let context: CallContext
   let counters: SearchCounters
   let rows: Rows
-  /// Takes down what pilots find.
+  /// Records the neighbours of pilots.
   var recorder: PilotQueries<S>?
 
-  /// Queries are compared in batches for up to so many neighbours: candidates of a batch are held at once.
+  /// Queries are compared in batches up to this number of neighbours, because a batch keeps its candidates in memory.
   private static var mostBruteForceNeighbors: Int { 1024 }
 
   func run<D: Dimension>(_ dimension: D) throws(CoverTreeError) {
@@ -50,23 +50,23 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
 
   /// Walks the boxes for each query.
   ///
-  /// - Returns: with how many points they were compared.
+  /// - Returns: the number of points that queries were compared with.
   @discardableResult
   fileprivate func walk<D: Dimension>(_ positions: Range<Int>, _ dimension: D) throws(CoverTreeError) -> Int {
     let wanted = min(k, points.positionCount)
     let compared = Counter()
     try context.forEach(positions.count, grain: points.queriesPerChunk) { (range, _) throws(CoverTreeError) in
-      let part = range.lowerBound + positions.lowerBound..<range.upperBound + positions.lowerBound
-      let queries = try set.queries(part)
+      let chunk = range.lowerBound + positions.lowerBound..<range.upperBound + positions.lowerBound
+      let queries = try set.queries(chunk)
       defer { withExtendedLifetime(queries) {} }
       var search = try KDTreeSearch(points, dimension: dimension)
       var exact = Decisions(points: points, k: wanted, dimension: dimension)
-      if wanted == 1 && part.count > 1 {
-        try walkPackets(part, queries, &search, &exact)
+      if wanted == 1 && chunk.count > 1 {
+        try walkPackets(chunk, queries, &search, &exact)
       } else if wanted <= TopK.sortedLimit {
-        try walkTiles(part, queries, &search, &exact)
+        try walkTiles(chunk, queries, &search, &exact)
       } else {
-        for position in part { try write(try exact.nearest(to: queries[position], options), queries[position]) }
+        for position in chunk { try write(try exact.nearest(to: queries[position], options), queries[position]) }
       }
       if let exact = exact.search { search.count(exact) }
       counters.add(queries: range.count, points: search.pointsCompared, boxes: search.boxesCompared)
@@ -75,7 +75,7 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
     return compared.value
   }
 
-  /// The nearest point of queries that follow each other, `width` of them at a time.
+  /// The nearest point of consecutive queries, `width` of them at a time.
   private func walkPackets<D: Dimension>(
     _ positions: Range<Int>, _ queries: QueryRows<S>, _ search: inout KDTreeSearch<S, D>, _ exact: inout Decisions<S, D>
   ) throws(CoverTreeError) {
@@ -83,7 +83,7 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
     var closest = PacketNearest<S>(lanes.rounding)
     let result = try Arena(Arena.size(1, of: Double.self), Arena.size(1, of: Int64.self))
     defer { withExtendedLifetime(result) {} }
-    let (square, label) = (result.allocate(1, of: Double.self), result.allocate(1, of: Int64.self))
+    let (square, index) = (result.allocate(1, of: Double.self), result.allocate(1, of: Int64.self))
     for first in stride(from: positions.lowerBound, to: positions.upperBound, by: S.width) {
       let together = first..<min(positions.upperBound, first + S.width)
       lanes.removeAll()
@@ -96,14 +96,14 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
         let query = queries[position]
         switch closest.outcome(position - first, of: lanes) {
         case .nothing:
-          try write(SortedNeighbors(count: 0, squares: square, labels: label), query)
+          try write(SortedNeighbors(count: 0, squares: square, indices: index), query)
         case .found(let position, let squared):
           square.pointee = squared
-          label.pointee = Int64(points.label(at: position))
+          index.pointee = Int64(points.index(at: position))
           try write(
             SortedNeighbors(
-              count: squared <= options.farthestScore(query.row, S.self) ? 1 : 0, squares: square, labels: label), query
-          )
+              count: squared <= options.farthestScore(query.row, S.self) ? 1 : 0, squares: square, indices: index),
+            query)
         case .undecided:
           try write(try exact.nearest(to: query, options), query)
         }
@@ -112,8 +112,8 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
     search.count(lanes)
   }
 
-  /// Queries that follow each other lie together: a tile of them begins at one frontier, and each looks no farther than
-  /// to the neighbours of the one before it.
+  /// Consecutive queries are near each other: a tile of them begins at one frontier, and the neighbours of each query bound the search of
+  /// the next.
   private func walkTiles<D: Dimension>(
     _ positions: Range<Int>, _ queries: QueryRows<S>, _ search: inout KDTreeSearch<S, D>, _ exact: inout Decisions<S, D>
   ) throws(CoverTreeError) {
@@ -157,7 +157,7 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
     }
   }
 
-  /// The earliest bound on labels of some queries.
+  /// The smallest upper index of some queries.
   @inline(__always)
   private func earliest(_ positions: Range<Int>, _ queries: QueryRows<S>) -> Int32 {
     guard options.areSomeTooLate else { return Int32.max }
@@ -171,7 +171,7 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
   }
 }
 
-/// One thread's searches for queries that others could not decide about, made when there is one.
+/// One thread's searches for queries that packets left undecided, made on first use.
 private struct Decisions<S: Scalar, D: Dimension> {
   let points: SearchPoints<S>
   let k: Int

@@ -1,4 +1,4 @@
-/// What a search is asked for: new points, or points of the tree.
+/// The queries of a search: new points, or points of the tree.
 public enum Queries<S: Scalar>: Sendable {
   case points(PointsView<S>)
   /// Points of the tree, by dataset index.
@@ -13,7 +13,7 @@ public struct StoredIndices: @unchecked Sendable {
 
   public init(_ elements: UnsafeBufferPointer<Int64>) { self.elements = elements }
 
-  /// Refuses what is no dataset index of so many points.
+  /// Throws unless all are dataset indices below `count`.
   func check(below count: Int, named name: String) throws(CoverTreeError) {
     for (row, index) in elements.enumerated() where index < 0 || index >= count {
       throw CoverTreeError(.notFound, "\(name)[\(row)]: expected a dataset index from 0 to \(count - 1), got \(index)")

@@ -1,38 +1,38 @@
-/// Queries in the order in which they are run: near ones follow each other, so that each starts where the last one ended.
+/// Queries in the order in which they run: near ones follow each other, so each starts where the last one ended.
 struct QuerySet<S: Scalar> {
   struct Query {
     /// The row of the result.
     let row: Int
     let coordinates: UnsafePointer<S>
-    /// Its dataset index, or -1 for a new point.
+    /// The dataset index, or -1 for a new point.
     let index: Int32
   }
 
   /// Where the queries are.
   private enum Source {
-    /// New points, and their rows in the order in which they are run; nil for as they come.
+    /// New points, and their rows in the order in which they run; nil for the caller's order.
     case new(PointsView<S>, sequence: Buffer<Int32>?)
-    /// Points of those that are searched, by position in the order in which they are run; nil for all, as they come.
+    /// Points of the searched tree, by position in the order in which they run; nil for all, in the order of the leaves.
     case stored(SearchPoints<S>, positions: Buffer<Int32>?, rows: StoredRows)
   }
 
-  /// Which row of the result is that of a stored query.
+  /// The row of the result for a stored query.
   enum StoredRows {
-    /// By its number in the order of running.
+    /// By the query's number in the order in which queries run.
     case bySequence(Buffer<Int32>)
-    /// By its dataset index, less the lowest one.
+    /// By the dataset index, less the lowest one.
     case byIndex(Buffer<Int32>, lowest: Int32)
-    /// It is its dataset index.
+    /// The dataset index.
     case index
   }
 
   let count: Int
   private let source: Source
 
-  /// Too few to be worth sorting.
+  /// Fewer queries are not worth sorting.
   static var unsorted: Int { 32 }
 
-  /// New points, along the curve.
+  /// New points, sorted along the curve.
   init(new view: PointsView<S>, for points: SearchPoints<S>, context: CallContext) throws(CoverTreeError) {
     guard view.dim == points.dim else {
       throw CoverTreeError(.shape, "queries: expected \(points.dim) columns, got \(view.dim)")
@@ -42,12 +42,12 @@ struct QuerySet<S: Scalar> {
       new: view, sequence: view.count <= Self.unsorted ? nil : try Self.orderAlongCurve(view, context: context))
   }
 
-  /// New points that have been checked.
+  /// New points that were checked before.
   init(new view: PointsView<S>, sequence: Buffer<Int32>?) {
     (count, source) = (view.count, .new(view, sequence: sequence))
   }
 
-  /// Points of those that are searched, by dataset index.
+  /// Points of the searched tree, by dataset index.
   init(
     stored list: UnsafeBufferPointer<Int64>, in points: SearchPoints<S>, context: CallContext
   ) throws(CoverTreeError) {
@@ -65,18 +65,18 @@ struct QuerySet<S: Scalar> {
     (count, source) = (list.count, .stored(points, positions: positions, rows: .bySequence(rows)))
   }
 
-  /// All points that are searched, in the order of the leaves; rows are in the order of dataset indices.
+  /// All points of the searched tree, in the order of the leaves; rows are in the order of dataset indices.
   init(allOf points: SearchPoints<S>) throws(CoverTreeError) {
     count = points.liveCount
     let positions = try points.livePositions()
-    let lowest = points.views[0].segment.indices.lowerBound
-    let span = points.views[points.views.count - 1].segment.indices.upperBound - lowest
+    let lowest = points.views[0].segment.indexRange.lowerBound
+    let span = points.views[points.views.count - 1].segment.indexRange.upperBound - lowest
     guard lowest > 0 || span > count else {
       source = .stored(points, positions: positions, rows: .index)
       return
     }
     let rows = try Buffer<Int32>(count: span, filledWith: 0)
-    for number in 0..<count { rows[Int(points.label(at: positions.map { Int($0[number]) } ?? number)) - lowest] = 1 }
+    for number in 0..<count { rows[Int(points.index(at: positions.map { Int($0[number]) } ?? number)) - lowest] = 1 }
     var row: Int32 = 0
     for offset in 0..<span {
       let isThere = rows[offset]
@@ -86,7 +86,7 @@ struct QuerySet<S: Scalar> {
     source = .stored(points, positions: positions, rows: .byIndex(rows, lowest: Int32(lowest)))
   }
 
-  /// Keys are as fine as the order of so many queries is worth, in whole passes of the sort.
+  /// Keys are as fine as is useful for the number of queries, in whole passes of the sort.
   private static func orderAlongCurve(
     _ view: PointsView<S>, context: CallContext
   ) throws(CoverTreeError) -> Buffer<Int32> {
@@ -96,7 +96,7 @@ struct QuerySet<S: Scalar> {
     return try sortedOrder(ofKeys: curve.keys(of: view, context: context), context: context)
   }
 
-  /// Some of the queries that follow each other, for one thread.
+  /// Some consecutive queries, for one thread.
   func queries(_ numbers: Range<Int>) throws(CoverTreeError) -> QueryRows<S> {
     switch source {
     case .new(let view, let sequence): QueryRows(view, sequence)
@@ -105,17 +105,18 @@ struct QuerySet<S: Scalar> {
   }
 }
 
-/// Queries that follow each other, with their coordinates side by side: those of stored points are copied out of the leaves.
+/// Consecutive queries, with the coordinates of each side by side: those of stored points are copied out of the leaves.
 struct QueryRows<S: Scalar> {
   private let base: UnsafePointer<S>
   private let stride: Int
   private let first: Int
-  /// Of new points: the row of each; nil if it is its number. A pointer, because threads would count references to one buffer.
+  /// Of new points: the row of each; nil if it is its number. A pointer, because threads would contend for the reference count of a
+  /// buffer.
   private let sequence: UnsafePointer<Int32>?
   /// Of stored points: the row of the result and the dataset index.
   private let rows: UnsafeMutablePointer<Int32>?
   private let indices: UnsafeMutablePointer<Int32>?
-  /// Keeps the arrays.
+  /// Keeps the arrays alive.
   private let owner: AnyObject?
 
   fileprivate init(_ view: PointsView<S>, _ sequence: Buffer<Int32>?) {
@@ -135,7 +136,7 @@ struct QueryRows<S: Scalar> {
     for (offset, number) in numbers.enumerated() {
       let position = positions.map { Int($0[number]) } ?? number
       points.copy(position, into: coordinates + offset * dim)
-      indices[offset] = points.label(at: position)
+      indices[offset] = points.index(at: position)
       switch resultRows {
       case .bySequence(let buffer): rows[offset] = buffer[number]
       case .byIndex(let buffer, let lowest): rows[offset] = buffer[indices[offset] - lowest]

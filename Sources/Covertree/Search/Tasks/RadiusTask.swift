@@ -1,4 +1,4 @@
-/// All points within a distance of each query, nearest first. Distances are reported in a type of their own.
+/// All points within a distance of each query, the nearest first. `Reported` is the type of the distances.
 struct RadiusTask<S: Scalar, Reported: Scalar>: DimensionTask {
   let set: QuerySet<S>
   let points: SearchPoints<S>
@@ -21,7 +21,7 @@ struct RadiusTask<S: Scalar, Reported: Scalar>: DimensionTask {
 
   /// Walks the boxes for each query.
   ///
-  /// - Returns: with how many points they were compared.
+  /// - Returns: the number of points that queries were compared with.
   private func walk<D: Dimension>(
     _ positions: Range<Int>, _ found: FoundLists, _ dimension: D
   ) throws(CoverTreeError) -> Int {
@@ -42,8 +42,8 @@ struct RadiusTask<S: Scalar, Reported: Scalar>: DimensionTask {
         if S.self == Float.self, let rounded {
           try search.findPrecisely(query, locator!, rounded, options, into: list)
         } else {
-          var collector = RadiusCollector<S>(found: list, worst: options.farthestScore(query.row, S.self))
-          try search.run(query.coordinates, options.eligible(query), into: &collector)
+          var handler = RadiusHandler<S>(found: list, worst: options.farthestScore(query.row, S.self))
+          try search.run(query.coordinates, options.eligible(query), into: &handler)
         }
         try sort.sort(UnsafeMutableBufferPointer(rebasing: list.all[first...]))
         found.offsets[query.row + 1] = Int64(list.count - first)
@@ -73,18 +73,18 @@ struct RadiusTask<S: Scalar, Reported: Scalar>: DimensionTask {
     return isDone
   }
 
-  /// One list of all.
+  /// Joins the lists.
   private func joined(_ found: FoundLists) throws(CoverTreeError) -> NeighborLists<Reported> {
     let offsets = found.offsets
     for row in 0..<set.count { offsets[row + 1] += offsets[row] }
     let neighbors = try NeighborLists<Reported>(offsets: offsets, keepsScores: options.listsScores)
-    try context.forEach(found.parts.count, grain: 1) { (range, _) throws(CoverTreeError) in
-      for part in range {
-        let list = found.parts[part].list
-        let queries = try set.queries(found.parts[part].positions)
+    try context.forEach(found.chunks.count, grain: 1) { (range, _) throws(CoverTreeError) in
+      for chunk in range {
+        let list = found.chunks[chunk].list
+        let queries = try set.queries(found.chunks[chunk].positions)
         defer { withExtendedLifetime(queries) {} }
         var next = 0
-        for position in found.parts[part].positions {
+        for position in found.chunks[chunk].positions {
           let query = queries[position]
           for slot in Int(offsets[query.row])..<Int(offsets[query.row + 1]) {
             neighbors.indices[slot] = Int64(list[next].index)
@@ -99,24 +99,24 @@ struct RadiusTask<S: Scalar, Reported: Scalar>: DimensionTask {
   }
 }
 
-/// Neighbours of queries as they are found, in lists of some queries each.
+/// Neighbours of queries in the order in which they are found, one list per chunk of queries.
 private final class FoundLists: @unchecked Sendable {
-  /// Of each row, its number at first: `offsets[row + 1]`.
+  /// Before the lists are joined: `offsets[row + 1]` is the number of neighbours of a row.
   let offsets: Buffer<Int64>
-  private(set) var parts: [(positions: Range<Int>, list: GrowableBuffer<Candidate>)] = []
+  private(set) var chunks: [(positions: Range<Int>, list: GrowableBuffer<Candidate>)] = []
   private var added = 0
 
   init(queries: Int) throws(CoverTreeError) { offsets = try Buffer(count: queries + 1, filledWith: 0) }
 
-  /// Lists for so many queries each.
+  /// Adds lists for `each` queries each.
   func add(_ positions: Range<Int>, each: Int) throws(CoverTreeError) -> [GrowableBuffer<Candidate>] {
-    added = parts.count
+    added = chunks.count
     for first in stride(from: positions.lowerBound, to: positions.upperBound, by: each) {
-      parts.append((first..<min(positions.upperBound, first + each), try GrowableBuffer()))
+      chunks.append((first..<min(positions.upperBound, first + each), try GrowableBuffer()))
     }
-    return parts[added...].map(\.list)
+    return chunks[added...].map(\.list)
   }
 
-  /// Takes back what was added last.
-  func removeLast() { parts.removeLast(parts.count - added) }
+  /// Removes the lists that were added last.
+  func removeLast() { chunks.removeLast(chunks.count - added) }
 }

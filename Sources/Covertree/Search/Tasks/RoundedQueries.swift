@@ -1,7 +1,7 @@
 /// Queries in float64 among points in float32, and the same queries rounded to float32.
 ///
 /// A point's distances from a query and from the rounded query differ by at most the distance between these two. So a search around the
-/// rounded query that looks farther by that much finds all points that can matter, and their scores with the query itself decide.
+/// rounded query with a radius larger by that much finds all points that can matter. Scores with the query itself decide.
 final class RoundedQueries: @unchecked Sendable {
   let queries: PointsView<Double>
   private let rows: Buffer<Float>
@@ -40,7 +40,7 @@ final class RoundedQueries: @unchecked Sendable {
 
   var view: PointsView<Float> { PointsView(base: UnsafePointer(rows.base), count: queries.count, dim: queries.dim) }
 
-  /// The squared distance from a rounded query that no point of at most a score from the query itself exceeds.
+  /// An upper bound of the squared distance from the rounded query of a point whose score with the query itself is at most `score`.
   @inline(__always)
   func reach(_ score: Double, _ row: Int) -> Double {
     let distance = Score.distance(score) + errors[row]
@@ -49,22 +49,22 @@ final class RoundedQueries: @unchecked Sendable {
 }
 
 extension KDTreeSearch {
-  /// All points within the limits of a query that was rounded.
+  /// All points within the limits of a rounded query.
   @inline(never)
   mutating func findPrecisely(
     _ query: QuerySet<S>.Query, _ locator: PointLocator<S>, _ rounded: RoundedQueries, _ options: SearchOptions,
     into found: GrowableBuffer<Candidate>
   ) throws(CoverTreeError) {
-    var collector = PreciseWithin(
+    var handler = PreciseWithin(
       locator: locator, rounded: rounded, query: query, limit: options.farthestScore(query.row, Double.self),
       found: found
     )
-    try run(query.coordinates, options.eligible(query), into: &collector)
+    try run(query.coordinates, options.eligible(query), into: &handler)
   }
 }
 
-/// All points of at most a score from a query that was rounded.
-private struct PreciseWithin<S: Scalar>: DecidingCollector {
+/// All points whose score with the query itself is at most `limit`.
+private struct PreciseWithin<S: Scalar>: ExactHandler {
   private let locator: PointLocator<S>
   private let rounded: RoundedQueries
   private let query: UnsafePointer<Double>
@@ -81,17 +81,16 @@ private struct PreciseWithin<S: Scalar>: DecidingCollector {
     worst = rounded.reach(limit, query.row)
   }
 
-  mutating func insert(_ squared: Double, _ label: Int32) throws(CoverTreeError) {
-    let score = euclideanScore(query, locator.coordinates(label), stride: S.width, dim: rounded.queries.dim)
-    if score <= limit { try found.append(Candidate(squared: score, index: label)) }
+  mutating func insert(_ squared: Double, _ index: Int32) throws(CoverTreeError) {
+    let score = euclideanScore(query, locator.coordinates(index), stride: S.width, dim: rounded.queries.dim)
+    if score <= limit { try found.append(Candidate(squared: score, index: index)) }
   }
 }
 
-/// The `k` nearest points of queries that were rounded.
+/// The `k` nearest points of rounded queries.
 ///
-/// `k + 2` neighbours of the rounded query are sorted by their scores with the query itself. If the last of them is so far away that no
-/// farther point can be among the `k` nearest, the first `k` are the answer. For the few other queries a second search allows for the
-/// rounding.
+/// `k + 2` neighbours of the rounded query are sorted by their scores with the query itself. If the last one shows that no farther point
+/// can be among the `k` nearest, the first `k` are the answer. The few other queries are searched again, with the rounding allowed for.
 struct PreciseNearestTask: DimensionTask {
   let set: QuerySet<Float>
   let points: SearchPoints<Float>
@@ -104,7 +103,7 @@ struct PreciseNearestTask: DimensionTask {
   let indices: UnsafeMutablePointer<Int64>
   let distances: UnsafeMutablePointer<Double>?
 
-  /// Neighbours beyond the k-th that are asked for.
+  /// Neighbours beyond the k-th that a search asks for.
   private static var more: Int { 2 }
 
   func run<D: Dimension>(_ dimension: D) throws(CoverTreeError) {
@@ -134,7 +133,7 @@ struct PreciseNearestTask: DimensionTask {
         let found = try search.nearest(
           to: rounded.queries.row(query.row), options.eligible(query),
           bound: options.farthestScore(query.row, Double.self))
-        write(query.row, found.count) { Candidate(squared: found.squares[$0], index: Int32(found.labels[$0])) }
+        write(query.row, found.count) { Candidate(squared: found.squares[$0], index: Int32(found.indices[$0])) }
       }
       counters.add(queries: 0, points: search.pointsCompared, boxes: search.boxesCompared)
     }
@@ -164,7 +163,7 @@ private struct PreciseRows: NeighborRows {
 
   let task: PreciseNearestTask
   let locator: PointLocator<Float>
-  /// The number of neighbours that were asked for.
+  /// The number of neighbours that the caller asked for.
   let wanted: Int
   /// By row: whether other points may be among the nearest.
   let incomplete: Buffer<Bool>
@@ -172,7 +171,7 @@ private struct PreciseRows: NeighborRows {
   func write(_ found: SortedNeighbors, _ query: QuerySet<Float>.Query) throws(CoverTreeError) {
     if task.rounded.areExact {
       return task.write(query.row, found.count) {
-        Candidate(squared: found.squares[$0], index: Int32(truncatingIfNeeded: found.labels[$0]))
+        Candidate(squared: found.squares[$0], index: Int32(truncatingIfNeeded: found.indices[$0]))
       }
     }
     let limit = task.options.farthestScore(query.row, Double.self)
@@ -181,10 +180,10 @@ private struct PreciseRows: NeighborRows {
     let sorted = arena.allocate(found.count, of: Candidate.self)
     var count = 0
     for rank in 0..<found.count {
-      let label = Int32(truncatingIfNeeded: found.labels[rank])
-      let score = euclideanScore(row, locator.coordinates(label), stride: Float.width, dim: task.points.dim)
+      let index = Int32(truncatingIfNeeded: found.indices[rank])
+      let score = euclideanScore(row, locator.coordinates(index), stride: Float.width, dim: task.points.dim)
       guard score <= limit else { continue }
-      sorted[count] = Candidate(squared: score, index: label)
+      sorted[count] = Candidate(squared: score, index: index)
       count &+= 1
     }
     sort(UnsafeMutableBufferPointer(start: sorted, count: count))
@@ -199,7 +198,7 @@ private struct PreciseRows: NeighborRows {
     withExtendedLifetime(arena) {}
   }
 
-  /// So many are inserted one by one: they are nearly in order.
+  /// The most neighbours that are sorted by insertion: they are nearly in order.
   private static var few: Int { 64 }
 
   private func sort(_ candidates: UnsafeMutableBufferPointer<Candidate>) {

@@ -1,6 +1,6 @@
 import Synchronization
 
-/// How much searching a tree has done.
+/// Counts the work of a tree's searches.
 final class SearchCounters: Sendable {
   let queries = Atomic<Int>(0)
   let points = Atomic<Int>(0)

@@ -1,19 +1,19 @@
 public struct SearchOptions: @unchecked Sendable {
   /// Only points with a dataset index below the query's own. For stored queries.
   public var predecessorsOnly = false
-  /// Not the query itself, told by its dataset index. For stored queries.
+  /// Excludes the query itself, by its dataset index. For stored queries.
   public var excludesSelf = false
-  /// Nothing farther than this.
+  /// The largest distance of a neighbour.
   public var maximumDistance = Double.infinity
   /// For each row: only points with a dataset index below this.
   public var before: UnsafeBufferPointer<Int64>?
-  /// The largest score within that: it depends on the type of distances in the result.
+  /// The largest score within that distance; it depends on the type of the reported distances.
   var farthest = Double.infinity
-  /// For each row: nothing of a larger score.
+  /// For each row: the largest score of a neighbour.
   public var limits: UnsafeBufferPointer<Double>?
-  /// Where the scores of neighbours go, `rows x k`.
+  /// Output for the scores of neighbours, `rows x k`.
   public var scores: UnsafeMutablePointer<Double>?
-  /// Whether lists of neighbours have scores, too.
+  /// Whether lists of neighbours include scores.
   public var listsScores = false
 
   public init() {}
@@ -39,14 +39,14 @@ public struct SearchOptions: @unchecked Sendable {
 }
 
 extension SearchOptions {
-  /// The options of a search whose distances are reported in a type.
+  /// The options of a search that reports distances in the type `S`.
   func reporting<S: Scalar>(in type: S.Type) -> SearchOptions {
     var options = self
     options.farthest = S.largestScore(withinDistance: maximumDistance)
     return options
   }
 
-  /// The largest score, or negative inner product, that is wanted for a row of queries that are compared in a type.
+  /// The largest score, or negative inner product, of a neighbour of a row, if queries are compared in the type `S`.
   @inline(__always)
   func farthestScore<S: Scalar>(_ row: Int, _: S.Type) -> Double {
     guard let limits else { return farthest }
@@ -61,17 +61,17 @@ extension SearchOptions {
       upperIndex: upperIndex(ofRow: query.row, index: query.index), excludedIndex: excludesSelf ? query.index : -1)
   }
 
-  /// Dataset indices below this count for a query.
+  /// The upper index of a query.
   @inline(__always)
   func upperIndex(ofRow row: Int, index: Int32) -> Int32 {
     if let before { return Int32(max(0, min(before[row], Int64(Int32.max)))) }
     return predecessorsOnly ? index : Int32.max
   }
 
-  /// Whether some points do not count for a query because of their indices.
+  /// Whether indices exclude some points.
   var areSomeTooLate: Bool { predecessorsOnly || before != nil }
 
-  /// Whether there is one for each query: for all points of a tree their number may have changed.
+  /// Checks that options have one entry per query: for all points of a tree, their number may have changed.
   func check(rows: Int) throws(CoverTreeError) {
     guard before?.count ?? rows == rows, limits?.count ?? rows == rows else {
       throw CoverTreeError(
@@ -82,7 +82,7 @@ extension SearchOptions {
   func checkBounds() throws(CoverTreeError) {
     if predecessorsOnly && before != nil {
       throw CoverTreeError(
-        .invalidArgument, "before: stands against predecessor_mode, which is an upper index of its own")
+        .invalidArgument, "before: cannot be combined with predecessor_mode, which sets an upper index of its own")
     }
     guard let limits, let row = limits.firstIndex(where: \.isNaN) else { return }
     throw CoverTreeError(.invalidArgument, "limits[\(row)]: expected a number, got \(limits[row])")

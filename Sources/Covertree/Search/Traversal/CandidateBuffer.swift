@@ -1,21 +1,21 @@
 import CNumerics
 
-/// The `k` nearest points of a query, `k` up to `TopK.sortedLimit`.
+/// The `k` nearest points of a query, for `k` up to `TopK.sortedLimit`.
 ///
-/// While a search runs, all that happens to a point is that it becomes a candidate, and that its distance, as the filter has
-/// it, takes its place among the `k` smallest: they stand sorted in vectors, and three instructions a vector move those
-/// behind it up. Candidates that are within the threshold at the end are decided by float64 distances and then by labels.
-struct CandidateBuffer<S: Scalar>: Collector {
-  /// Scratch for filters of `k`, one after the other.
+/// During a search a point becomes a candidate, and its distance in the filter is inserted into the sorted list of the `k` smallest. The
+/// list is in vectors, and three instructions per vector shift the larger distances. At the end the candidates within the threshold are
+/// decided by float64 distances and then by indices.
+struct CandidateBuffer<S: Scalar>: ResultHandler {
+  /// Scratch for candidates of `k`, one query after the other.
   final class Scratch {
-    /// What a whole vector may write behind the last candidate.
+    /// A whole vector may be written behind the last candidate.
     private static var margin: Int { 16 }
 
     let k: Int
     fileprivate let vectors: Int
-    /// Candidates that are waited for before they are looked at together.
+    /// The number of new candidates whose distances are inserted together.
     fileprivate let patience: Int
-    /// The `k` smallest distances in the filter, and infinity behind them.
+    /// The `k` smallest distances in the filter, then infinity.
     fileprivate let smallest: UnsafeMutablePointer<S.Lanes>
     private let capacity: Int
     /// Of each candidate: its distance in the filter, and its position.
@@ -38,16 +38,17 @@ struct CandidateBuffer<S: Scalar>: Collector {
       positions = arena.allocate(all)
     }
 
-    /// How many candidates there may be before they are looked through.
+    /// The number of candidates from which those beyond the threshold are dropped.
     fileprivate private(set) var limit: Int
 
-    /// Whether the next query is likely to be crowded as the last one was, and should notice soon.
+    /// Whether the last query was crowded, so the next one probably is, too, and should notice soon.
     var expectsCrowd = false {
       didSet { limit = expectsCrowd ? min(capacity, k + patience + 3 * S.width) : capacity }
     }
   }
 
-  /// The caller keeps it alive: to count references, a query, would have its thread wait for the last one's row to be written.
+  /// Unowned, because counting references per query would make a thread wait until the last query's row is written. The caller keeps it
+  /// alive.
   private unowned(unsafe) let scratch: Scratch
   private let smallest: UnsafeMutablePointer<S.Lanes>
   private let filtered: UnsafeMutablePointer<S>
@@ -55,14 +56,14 @@ struct CandidateBuffer<S: Scalar>: Collector {
   private let vectors: Int
   private let rounding: RoundingBound<S>
   private var count = 0
-  /// Candidates whose distances have been taken into the smallest, and how many there have to be for the next ones to be.
-  private var taken = 0
+  /// The number of candidates whose distances were inserted, and the number at which the next ones are.
+  private var inserted = 0
   private var due: Int
   private var threshold: S
-  /// Whether so many points show to be no farther than the k-th that the search has ended without an answer.
+  /// Whether the search stopped without an answer because too many points are about as near as the k-th.
   private(set) var isCrowded = false
 
-  /// - Parameter bound: nothing that shows more in the filter is wanted.
+  /// - Parameter bound: the largest distance in the filter that is of use.
   @inline(__always)
   init(_ scratch: Scratch, bound: S, rounding: RoundingBound<S>) {
     self.scratch = scratch
@@ -89,16 +90,16 @@ struct CandidateBuffer<S: Scalar>: Collector {
     if count >= due { tighten() }
   }
 
-  /// Takes the distances of the latest candidates into the smallest: the k-th is the threshold.
+  /// Inserts the distances of the latest candidates. The k-th smallest is the threshold.
   @inline(__always)
   private mutating func tighten() {
     switch vectors {
-    case 1: takeDistances(Vectors<1>())
-    case 2: takeDistances(Vectors<2>())
-    case 4: takeDistances(Vectors<4>())
-    default: for candidate in taken..<count { insert(filtered[candidate]) }
+    case 1: insertDistances(Vectors<1>())
+    case 2: insertDistances(Vectors<2>())
+    case 4: insertDistances(Vectors<4>())
+    default: for candidate in inserted..<count { insert(filtered[candidate]) }
     }
-    taken = count
+    inserted = count
     due = count &+ scratch.patience
     let kth = UnsafeRawPointer(smallest).assumingMemoryBound(to: S.self)[scratch.k &- 1]
     threshold = min(threshold, rounding.upperBound(ofFiltered: kth))
@@ -106,11 +107,11 @@ struct CandidateBuffer<S: Scalar>: Collector {
 
   private struct Vectors<let count: Int> {}
 
-  /// With the smallest in registers meanwhile.
+  /// Keeps the smallest distances in registers.
   @inline(__always)
-  private func takeDistances<let length: Int>(_: Vectors<length>) {
+  private func insertDistances<let length: Int>(_: Vectors<length>) {
     var kept = InlineArray<length, S.Lanes> { smallest[$0] }
-    for candidate in taken..<count {
+    for candidate in inserted..<count {
       let x = S.Lanes(repeating: filtered[candidate])
       var vector = length &- 1
       while vector > 0 {
@@ -122,7 +123,7 @@ struct CandidateBuffer<S: Scalar>: Collector {
     for vector in 0..<length { smallest[vector] = kept[vector] }
   }
 
-  /// Every position takes the larger of the new one and the one before it, unless its own is smaller.
+  /// Each position gets the larger of the new distance and the one before it, unless its own is smaller.
   @inline(__always)
   private func insert(_ distance: S) {
     let x = S.Lanes(repeating: distance)
@@ -135,8 +136,8 @@ struct CandidateBuffer<S: Scalar>: Collector {
     smallest[0] = S.minimum(smallest[0], S.maximum(x, S.up(S.Lanes(repeating: -.infinity), smallest[0])))
   }
 
-  /// Drops candidates that the threshold has left behind. Where nearly all of them stay, as equal ones do, nothing more is
-  /// wanted: to go through all of them would take time quadratic in their number, if each of them is a query.
+  /// Drops candidates beyond the threshold. If nearly all of them stay, as equally distant points do, the search stops: to go through all
+  /// of them for each query would take quadratic time.
   @inline(never)
   private mutating func dropFarCandidates() {
     tighten()
@@ -146,14 +147,14 @@ struct CandidateBuffer<S: Scalar>: Collector {
       positions[kept] = positions[candidate]
       kept &+= 1
     }
-    (count, taken, due) = (kept, kept, kept &+ scratch.patience)
+    (count, inserted, due) = (kept, kept, kept &+ scratch.patience)
     guard kept &+ 2 &* S.width > scratch.limit else { return }
-    (count, taken, due) = (0, 0, Int.max)
+    (count, inserted, due) = (0, 0, Int.max)
     (threshold, isCrowded) = (-.infinity, true)
   }
 
-  /// Sorts the candidates that are within the threshold by float64 distance and then by label, and takes the first `k`
-  /// that are within the bound. The reranker takes down where they are.
+  /// Sorts the candidates within the threshold by float64 distance and then by index. Keeps the first `k` that are within the bound; the
+  /// reranker records them.
   @inline(__always)
   mutating func decided<D: Dimension>(
     _ search: borrowing KDTreeSearch<S, D>, _ row: UnsafePointer<S>, bound: Double, into reranker: ExactReranker<S>
@@ -170,7 +171,7 @@ struct CandidateBuffer<S: Scalar>: Collector {
         let point = search.point(at: Int(positions[first &+ lane]))
         guard
           reranker.append(
-            point.coordinates, stride: S.width, point.label, shown: filtered[first &+ lane], search.dimension)
+            point.coordinates, stride: S.width, point.index, filtered: filtered[first &+ lane], search.dimension)
         else {
           return try reranker.sorted(decidedOneByOne(search, row, bound: bound))
         }
@@ -179,7 +180,7 @@ struct CandidateBuffer<S: Scalar>: Collector {
     return reranker.sorted(from: row, search.dimension, within: bound)
   }
 
-  /// For more candidates than a reranker holds, as many equally distant points are.
+  /// For more candidates than a reranker has room for, for example many equally distant points.
   @inline(never)
   private func decidedOneByOne<D: Dimension>(
     _ search: borrowing KDTreeSearch<S, D>, _ row: UnsafePointer<S>, bound: Double
@@ -188,7 +189,7 @@ struct CandidateBuffer<S: Scalar>: Collector {
     for candidate in 0..<count where filtered[candidate] <= threshold {
       let point = search.point(at: Int(positions[candidate]))
       let squared = euclideanScore(row, point.coordinates, stride: S.width, dim: search.dimension.count)
-      nearest.insert(squared, point.label)
+      nearest.insert(squared, point.index)
     }
     return nearest
   }

@@ -1,15 +1,15 @@
-/// How many points lie within a score of a query, one query at a time.
+/// Counts the points within a score of a query, one query at a time.
 ///
-/// A box that lies wholly within it is counted without a visit if all its labels count: it is a range of positions. So a count
-/// takes time for the points near its limit, not for those inside.
+/// A box that lies inside and whose indices all count is counted without a visit: it is a range of positions. So the time depends on the
+/// number of points near the limit, not of those inside.
 struct CountSearch<S: Scalar, D: Dimension> {
-  /// A segment, and what counts of it as a whole.
+  /// A segment, and the data to count its boxes without a visit.
   private struct Counted {
     let arrays: SegmentArrays<S>
     let boxes: KDTree<S>
-    /// Of each lane of a node the largest label below it; nil where all labels count for all queries.
-    let largestLabel: Buffer<Int32>?
-    /// Points before each leaf that count; nil where all do.
+    /// Of each lane of a node the largest index below it; nil if all indices count for all queries.
+    let largestIndex: Buffer<Int32>?
+    /// The number of points that count before each leaf; nil if all do.
     let liveBefore: Buffer<Int32>?
   }
 
@@ -25,7 +25,7 @@ struct CountSearch<S: Scalar, D: Dimension> {
 
   private var dimension: D { exact.dimension }
 
-  /// - Parameter bounded: whether queries have bounds on labels.
+  /// - Parameter bounded: whether queries have upper indices.
   init(_ points: SearchPoints<S>, bounded: Bool, dimension: D) throws(CoverTreeError) {
     self.points = points
     rounding = RoundingBound(dim: dimension.count)
@@ -34,7 +34,7 @@ struct CountSearch<S: Scalar, D: Dimension> {
       segments.append(
         Counted(
           arrays: view.arrays, boxes: view.boxes,
-          largestLabel: bounded ? try view.boxes.largestLabel() : nil,
+          largestIndex: bounded ? try view.boxes.largestIndex() : nil,
           liveBefore: try points.liveBeforeLeaves(number)))
       depth = max(depth, view.boxes.depth)
     }
@@ -46,22 +46,22 @@ struct CountSearch<S: Scalar, D: Dimension> {
     stack = arena.allocate(entries)
   }
 
-  /// What points and corners of boxes show in the filter: beyond `possible` they are not within the limit, up to `certain` they
-  /// are, and in between scores decide.
+  /// Limits in the filter: points and corners of boxes beyond `possible` are outside, those up to `certain` are inside, and scores decide
+  /// between the two.
   private struct Limits {
     let worst: Double
     let possible: S
     let certain: S
   }
 
-  /// The number of eligible points within a score of a query of the type of the points.
+  /// The number of eligible points within a score of a query in the type of the points.
   mutating func count(_ row: UnsafePointer<S>, _ eligible: IndexFilter, within worst: Double) -> Int64 {
     exact.set(row)
     let limits = Limits(worst: worst, possible: rounding.upperBound(of: worst), certain: rounding.lowerBound(of: worst))
     return count(row, eligible, limits)
   }
 
-  /// The same of a query that was rounded, while scores are those of the query itself.
+  /// The same for a rounded query, with the scores of the query itself.
   ///
   /// - Parameter reach: no point within `worst` of the query has a larger score from the rounded one.
   mutating func count(
@@ -89,13 +89,13 @@ struct CountSearch<S: Scalar, D: Dimension> {
           : scan(segment.arrays, leaf: Int(~child), eligible, limits)
       }
     }
-    // A query that does not count for itself is near to itself, wherever it was counted.
+    // A query is inside its own limit, so it was counted if its index counts.
     let countedItself = eligible.excludedIndex >= 0 && eligible.excludedIndex < eligible.upperIndex
     if countedItself && euclideanScore(row, row, dim: dimension.count) <= limits.worst { count &-= 1 }
     return Int64(count)
   }
 
-  /// Counts what lies wholly within the limit, and pushes what may lie partly so.
+  /// Counts the boxes inside the limit, and pushes those that may be partly inside.
   @inline(__always)
   private mutating func visit(
     _ segment: borrowing Counted, node: Int, _ eligible: IndexFilter, _ limits: Limits, _ top: inout Int
@@ -114,10 +114,10 @@ struct CountSearch<S: Scalar, D: Dimension> {
     boxesCompared &+= 1
     let lane0 = node &* S.width
     var hits = S.maskLessOrEqual(nearest, S.Lanes(repeating: limits.possible))
-    hits &= S.maskAdmitted(tree.smallestLabel + lane0, below: eligible.upperIndex, except: -1)
+    hits &= S.maskAdmitted(tree.smallestIndex + lane0, below: eligible.upperIndex, except: -1)
     var inside = hits & inside(boxes, farthest, limits)
-    if inside != 0, let largestLabel = segment.largestLabel {
-      inside &= S.maskAdmitted(largestLabel.base + lane0, below: eligible.upperIndex, except: -1)
+    if inside != 0, let largestIndex = segment.largestIndex {
+      inside &= S.maskAdmitted(largestIndex.base + lane0, below: eligible.upperIndex, except: -1)
     }
     hits &= ~inside
     while hits != 0 {
@@ -133,7 +133,7 @@ struct CountSearch<S: Scalar, D: Dimension> {
     return count
   }
 
-  /// How many points below a lane count.
+  /// The number of points that count below a lane.
   @inline(__always)
   private func liveCount(_ segment: borrowing Counted, below child: Int32) -> Int {
     let positions = segment.boxes.positions(below: child)

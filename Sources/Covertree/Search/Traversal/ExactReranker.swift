@@ -1,37 +1,37 @@
 import CNumerics
 
-/// Points near a query: they are put in order by their exact distances, and tell the queries that follow how far to look, as
-/// no query has its `k` nearest farther away than the farthest of `k` points.
+/// Sorts points near a query by exact distance. The same points bound the next query's search, because its `k` nearest are not farther
+/// than the farthest of any `k` points.
 final class ExactReranker<S: Scalar> {
   private let k: Int
   private let capacity: Int
-  /// Coordinate by coordinate, `capacity` points each.
+  /// `capacity` points for each coordinate.
   private let coordinates: UnsafeMutablePointer<S>
-  private let labels: UnsafeMutablePointer<Int32>
-  /// Squared distances as the filter had them, and exact ones.
-  private let shown: UnsafeMutablePointer<S>
+  private let indices: UnsafeMutablePointer<Int32>
+  /// Squared distances of the filter, and exact ones.
+  private let filtered: UnsafeMutablePointer<S>
   private let squares: UnsafeMutablePointer<Double>
   private let sortedSquares: UnsafeMutablePointer<Double>
-  private let sortedLabels: UnsafeMutablePointer<Int64>
+  private let sortedIndices: UnsafeMutablePointer<Int64>
   private let arena: Arena
   private(set) var count = 0
-  /// The largest label.
+  /// The largest index.
   private var latest: Int32 = -1
 
   init(dim: Int, k: Int) throws(CoverTreeError) {
     self.k = k
-    // A few more than k show a distance within the rounding of the k-th; one is the query before.
+    // More than `k`: some points are within rounding of the k-th, and one is the last query.
     capacity = (k / S.width + 2) * S.width
     arena = try Arena(
       Arena.size(capacity * dim, of: S.self), Arena.size(capacity, of: Int32.self),
       Arena.size(capacity, of: S.self), Arena.size(capacity, of: Double.self),
       Arena.size(capacity, of: Double.self), Arena.size(capacity, of: Int64.self))
     coordinates = arena.allocate(capacity * dim)
-    labels = arena.allocate(capacity)
-    shown = arena.allocate(capacity)
+    indices = arena.allocate(capacity)
+    filtered = arena.allocate(capacity)
     squares = arena.allocate(capacity)
     sortedSquares = arena.allocate(capacity)
-    sortedLabels = arena.allocate(capacity)
+    sortedIndices = arena.allocate(capacity)
   }
 
   @inline(__always)
@@ -40,26 +40,25 @@ final class ExactReranker<S: Scalar> {
     latest = -1
   }
 
-  /// Adds a point; false where there is no room.
+  /// Adds a point; false if there is no room.
   @inline(__always)
   func append<D: Dimension>(
-    _ point: UnsafePointer<S>, stride: Int, _ label: Int32, shown distance: S, _ dimension: D
+    _ point: UnsafePointer<S>, stride: Int, _ index: Int32, filtered distance: S, _ dimension: D
   ) -> Bool {
     guard count < capacity else { return false }
     for d in 0..<dimension.count { coordinates[d &* capacity &+ count] = point[d &* stride] }
-    labels[count] = label
-    shown[count] = distance
-    latest = max(latest, label)
+    indices[count] = index
+    filtered[count] = distance
+    latest = max(latest, index)
     count &+= 1
     return true
   }
 
-  /// Ends the adding, for the queries that follow. One that does not count for itself may be among the points:
-  /// `spare` takes its place.
+  /// Completes the points for the next queries. A query that does not count for itself may be among them: `spare` replaces it.
   @inline(__always)
-  func close<D: Dimension>(spare: (point: UnsafePointer<S>, label: Int32)?, _ dimension: D) {
-    if let spare, count < k || !append(spare.point, stride: 1, spare.label, shown: 0, dimension) { removeAll() }
-    // Lanes behind the last point repeat it.
+  func close<D: Dimension>(spare: (point: UnsafePointer<S>, index: Int32)?, _ dimension: D) {
+    if let spare, count < k || !append(spare.point, stride: 1, spare.index, filtered: 0, dimension) { removeAll() }
+    // Lanes after the last point repeat it.
     for slot in count..<max(count, (count &+ S.width &- 1) / S.width &* S.width) {
       for d in 0..<dimension.count { coordinates[d &* capacity &+ slot] = coordinates[d &* capacity &+ count &- 1] }
     }
@@ -69,23 +68,23 @@ final class ExactReranker<S: Scalar> {
   @inline(__always)
   var isFull: Bool { count >= k }
 
-  /// Whether there are `k` points, all of labels below `before`.
+  /// Whether there are `k` points, all with indices below `before`.
   @inline(__always)
   func serves(before: Int32) -> Bool { count >= k && latest < before }
 
-  /// The first `k` by distance from a query, of those within a score. Equal ones stand by label.
+  /// The first `k` by distance from a query, of those within a score. Equal ones are sorted by index.
   @inline(__always)
   func sorted<D: Dimension>(from row: UnsafePointer<S>, _ dimension: D, within bound: Double) -> SortedNeighbors {
     fillSquares(from: row, dimension)
     var rankSum = 0
     for first in stride(from: 0, to: count, by: S.width) {
-      // Of each the number of those that showed less.
-      let ranks = S.ranks(UnsafeRawPointer(shown + first).load(as: S.Lanes.self), among: shown, count)
+      // The number of points with a smaller distance in the filter.
+      let ranks = S.ranks(UnsafeRawPointer(filtered + first).load(as: S.Lanes.self), among: filtered, count)
       for lane in 0..<min(S.width, count &- first) {
         let rank = Int(ranks[lane])
         rankSum &+= rank
         sortedSquares[rank] = squares[first &+ lane]
-        sortedLabels[rank] = Int64(labels[first &+ lane])
+        sortedIndices[rank] = Int64(indices[first &+ lane])
       }
     }
     if 2 &* rankSum != count &* (count &- 1) || !ascends() { sortOneByOne() }
@@ -94,18 +93,18 @@ final class ExactReranker<S: Scalar> {
     }
     var found = min(k, count)
     while found > 0 && sortedSquares[found &- 1] > bound { found &-= 1 }
-    return SortedNeighbors(count: found, squares: sortedSquares, labels: sortedLabels)
+    return SortedNeighbors(count: found, squares: sortedSquares, indices: sortedIndices)
   }
 
-  /// What a collector has found.
-  func sorted(_ collector: consuming TopK) -> SortedNeighbors {
-    let found = collector.finished()
+  /// Copies the result of a handler.
+  func sorted(_ handler: consuming TopK) -> SortedNeighbors {
+    let found = handler.finished()
     sortedSquares.update(from: found.squares, count: found.count)
-    sortedLabels.update(from: found.labels, count: found.count)
-    return SortedNeighbors(count: found.count, squares: sortedSquares, labels: sortedLabels)
+    sortedIndices.update(from: found.indices, count: found.count)
+    return SortedNeighbors(count: found.count, squares: sortedSquares, indices: sortedIndices)
   }
 
-  /// Puts scores in place of squares that have lost their digits, and sorts by them.
+  /// Replaces squares that have lost digits by scores, and sorts by these.
   @inline(never)
   private func settleNear<D: Dimension>(from row: UnsafePointer<S>, _ dimension: D) {
     var near = 0
@@ -114,7 +113,7 @@ final class ExactReranker<S: Scalar> {
       sortedSquares[0] = squares[slot]
       near &+= 1
     }
-    // One alone, as a query itself has, is the first in any case.
+    // A single one, such as the query itself, is the first anyway.
     if near > 1 { sortOneByOne() }
   }
 
@@ -133,7 +132,7 @@ final class ExactReranker<S: Scalar> {
     }
   }
 
-  /// Whether the exact squares ascend as what the filter showed does.
+  /// Whether the exact squares ascend in the order of the filter.
   @inline(__always)
   private func ascends() -> Bool {
     var falls = UInt32(0)
@@ -150,22 +149,22 @@ final class ExactReranker<S: Scalar> {
   @inline(never)
   private func sortOneByOne() {
     for slot in 0..<count {
-      let (square, label) = (squares[slot], Int64(labels[slot]))
+      let (square, index) = (squares[slot], Int64(indices[slot]))
       var position = slot
       while position > 0,
         sortedSquares[position - 1] > square
-          || (sortedSquares[position - 1] == square && sortedLabels[position - 1] > label)
+          || (sortedSquares[position - 1] == square && sortedIndices[position - 1] > index)
       {
         sortedSquares[position] = sortedSquares[position - 1]
-        sortedLabels[position] = sortedLabels[position - 1]
+        sortedIndices[position] = sortedIndices[position - 1]
         position -= 1
       }
       sortedSquares[position] = square
-      sortedLabels[position] = label
+      sortedIndices[position] = index
     }
   }
 
-  /// The farthest from any point of a box, as the filter shows it, squared. A query is a box whose sides are the same.
+  /// The squared distance, in the filter, of the farthest point from any point of a box. A query is a box with equal sides.
   @inline(__always)
   func farthest<D: Dimension>(from low: UnsafePointer<S>, _ high: UnsafePointer<S>, _ dimension: D) -> S {
     var farthest = S.Lanes(repeating: 0)

@@ -1,13 +1,13 @@
-/// The `k` nearest points of one query at a time, however many are equally far away.
+/// The `k` nearest points of one query at a time, for any number of equally distant points.
 ///
-/// Best first: of all nodes and leaves that are known, the one whose points can have the least score, and of equal ones the
-/// one with the smallest label. Lazy the next one has nothing that comes before the k-th point that was found, nothing has.
-/// So of points that are all equally far away, no leaf is visited but those of the `k` smallest labels.
+/// The search is best first: it visits the known node or leaf with the least possible score, and of equal ones that with the smallest
+/// index. It ends if the next box cannot contain a point that comes before the k-th found one. So among equally distant points it visits
+/// only the leaves of the `k` smallest indices.
 ///
-/// `KDTreeSearch` is faster where few points are equally far away: it need not decide anything before the end.
+/// `KDTreeSearch` is faster if few points are equally distant, because it decides only at the end.
 struct ExactSearch<S: Scalar, D: Dimension> {
   private let segments: [SegmentArrays<S>]
-  /// Keeps their arrays.
+  /// Keeps the arrays alive.
   private let points: SearchPoints<S>
   private var query: ScoredQuery<S, D>
   private let ahead: BoxHeap
@@ -23,9 +23,9 @@ struct ExactSearch<S: Scalar, D: Dimension> {
     scratch = try TopK.Scratch(k: k)
   }
 
-  /// The `k` nearest eligible points of those within a score. They stand here until the next query.
+  /// The `k` nearest eligible points within a score, valid until the next query.
   ///
-  /// - Parameter row: of the type of the points, or in float64.
+  /// - Parameter row: in the type of the points, or in float64.
   @inline(never)
   mutating func nearest<A: Scalar>(
     to row: UnsafePointer<A>, _ eligible: IndexFilter, bound: Double
@@ -34,7 +34,7 @@ struct ExactSearch<S: Scalar, D: Dimension> {
     query.set(row)
     ahead.removeAll()
     for segment in segments.indices { try visit(segment, node: 0, eligible, nearest) }
-    while let box = ahead.popFirst(), nearest.wants(box.score, box.label) {
+    while let box = ahead.popFirst(), nearest.wants(box.score, box.index) {
       if box.child >= 0 {
         try visit(Int(box.segment), node: Int(box.child), eligible, nearest)
       } else {
@@ -50,8 +50,8 @@ struct ExactSearch<S: Scalar, D: Dimension> {
   ) throws(CoverTreeError) {
     let segment = segments[number]
     let boxes = segment.boxes + node &* query.dimension.count &* 2
-    let smallestLabel = segment.smallestLabel + node &* S.width
-    let admitted = S.maskAdmitted(smallestLabel, below: eligible.upperIndex, except: -1)
+    let smallestIndex = segment.smallestIndex + node &* S.width
+    let admitted = S.maskAdmitted(smallestIndex, below: eligible.upperIndex, except: -1)
     let worst = SIMD8<Double>(repeating: nearest.worst)
     boxesCompared &+= 1
     for part in 0..<ScoredQuery<S, D>.parts {
@@ -61,11 +61,11 @@ struct ExactSearch<S: Scalar, D: Dimension> {
       while lanes != 0 {
         let lane = lanes.trailingZeroBitCount
         lanes &= lanes &- 1
-        let label = smallestLabel[first &+ lane]
-        guard nearest.wants(scores[lane], label) else { continue }
+        let index = smallestIndex[first &+ lane]
+        guard nearest.wants(scores[lane], index) else { continue }
         try ahead.push(
           .init(
-            score: scores[lane], label: label, child: segment.children[node &* S.width &+ first &+ lane],
+            score: scores[lane], index: index, child: segment.children[node &* S.width &+ first &+ lane],
             segment: Int32(truncatingIfNeeded: number)))
       }
     }
@@ -88,7 +88,7 @@ struct ExactSearch<S: Scalar, D: Dimension> {
         while lanes != 0 {
           let lane = lanes.trailingZeroBitCount
           lanes &= lanes &- 1
-          nearest.insert(scores[lane], segment.labels[position &+ firstLane &+ lane])
+          nearest.insert(scores[lane], segment.indices[position &+ firstLane &+ lane])
         }
       }
       group += query.dimension.count
@@ -96,18 +96,18 @@ struct ExactSearch<S: Scalar, D: Dimension> {
   }
 }
 
-/// Boxes that a search knows of, the one to be visited first on top: a binary heap.
+/// The known boxes, with the next one to visit on top: a binary heap.
 private final class BoxHeap {
   struct Box: BitwiseCopyable {
-    /// The least that a point in it can have.
+    /// The least possible score of a point in it.
     var score: Double
-    var label: Int32
+    var index: Int32
     /// A node, or a leaf complemented.
     var child: Int32
     var segment: Int32
 
     @inline(__always)
-    static func < (a: Box, b: Box) -> Bool { a.score < b.score || (a.score == b.score && a.label < b.label) }
+    static func < (a: Box, b: Box) -> Bool { a.score < b.score || (a.score == b.score && a.index < b.index) }
   }
 
   private let boxes: GrowableBuffer<Box>

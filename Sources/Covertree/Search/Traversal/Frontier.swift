@@ -1,11 +1,11 @@
-/// Nodes right above leaves, in groups that are searched as a node's children are.
+/// Nodes right above leaves, in groups that a search handles like the children of a node.
 final class Frontier<S: Scalar> {
-  /// Beyond so many nodes the way from the root is as short.
+  /// With more nodes the way from the root is as short.
   static var capacity: Int { 2 * S.width }
 
   private(set) var boxes: UnsafeMutablePointer<S.Lanes>!
   private(set) var children: UnsafeMutablePointer<Int32>!
-  private(set) var smallestLabel: UnsafeMutablePointer<Int32>!
+  private(set) var smallestIndex: UnsafeMutablePointer<Int32>!
   private var arena: Arena?
   private var count = 0
   private let dim: Int
@@ -14,7 +14,7 @@ final class Frontier<S: Scalar> {
 
   init(dim: Int) { self.dim = dim }
 
-  /// Empties it; the first time it makes the room, which a single query has no use for.
+  /// Empties it. The first call allocates memory, which a single query does not need.
   func removeAll() throws(CoverTreeError) {
     count = 0
     guard arena == nil else { return }
@@ -22,30 +22,30 @@ final class Frontier<S: Scalar> {
     let arena = try Arena(
       Arena.size(vectors, of: S.Lanes.self), Arena.size(Self.capacity, of: Int32.self),
       Arena.size(Self.capacity, of: Int32.self))
-    (boxes, children, smallestLabel) = (
+    (boxes, children, smallestIndex) = (
       arena.allocate(vectors), arena.allocate(Self.capacity), arena.allocate(Self.capacity)
     )
     self.arena = arena
   }
 
-  /// Takes over the child of a node; false where there is no room.
+  /// Appends the child of a node; false if there is no room.
   func append(_ tree: KDTree<S>, node: Int, lane: Int) -> Bool {
     guard count < Self.capacity else { return false }
     let source = UnsafeRawPointer(tree.boxes.base + node &* dim &* 2).assumingMemoryBound(to: S.self) + lane
     for side in 0..<2 &* dim { sides[side &* S.width] = source[side &* S.width] }
     children[count] = tree.children[node &* S.width &+ lane]
-    smallestLabel[count] = tree.smallestLabel[node &* S.width &+ lane]
+    smallestIndex[count] = tree.smallestIndex[node &* S.width &+ lane]
     count &+= 1
     return true
   }
 
-  /// Makes the lanes after the last node boxes that nothing is near to.
+  /// Makes the lanes after the last node empty boxes.
   func close() {
     let end = groupCount &* S.width
     let inUse = count
     while count < end {
       for side in 0..<2 &* dim { sides[side &* S.width] = side % 2 == 0 ? .infinity : -.infinity }
-      smallestLabel[count] = KDTree<S>.noLabel
+      smallestIndex[count] = KDTree<S>.noIndex
       count &+= 1
     }
     count = inUse

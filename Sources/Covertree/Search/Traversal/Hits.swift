@@ -1,17 +1,17 @@
 /// Points of one group that passed the filter.
 struct Hits<S: Scalar, D: Dimension> {
-  /// A bit for each.
+  /// A bit for each point.
   let lanes: UInt32
-  /// Squared distances as the filter has them, of all lanes.
+  /// Squared distances of all lanes in the filter.
   let filtered: S.Lanes
   let group: UnsafePointer<S.Lanes>
   let query: UnsafePointer<S>
   let dimension: D
-  /// Of the first lane, among the positions of all trees.
+  /// The position of the first lane, counted through all trees.
   let position: Int
-  let labels: UnsafePointer<Int32>
+  let indices: UnsafePointer<Int32>
 
-  /// The score that all decisions are made by: `euclideanScore`, bit for bit, unless the lane is one of `near`.
+  /// The score that all searches decide by: `euclideanScore`, bit for bit, unless the lane is one of `near`.
   @inline(__always)
   func squared(_ lane: Int) -> Double {
     if S.self == Double.self { return Double(filtered[lane]) }
@@ -23,19 +23,19 @@ struct Hits<S: Scalar, D: Dimension> {
     UnsafeRawPointer(group).assumingMemoryBound(to: S.self) + lane
   }
 
-  /// Those of the points whose squares have lost digits.
+  /// The points whose squares have lost digits.
   @inline(__always)
   var near: UInt32 {
     guard S.self == Double.self else { return 0 }
     return lanes & S.maskLessOrEqual(filtered, S.Lanes(repeating: S(Score.leastSquare.nextDown)))
   }
 
-  /// The score of one of them.
+  /// The score of one of these.
   @inline(never)
   func scoreOfNear(_ lane: Int) -> Double {
     Covertree.scoreOfNear(query, point(lane), stride: S.width, dim: dimension.count)
   }
 
   @inline(__always)
-  func label(_ lane: Int) -> Int32 { labels[lane] }
+  func index(_ lane: Int) -> Int32 { indices[lane] }
 }

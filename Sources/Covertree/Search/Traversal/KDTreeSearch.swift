@@ -1,20 +1,20 @@
-/// One thread's searches of points in box trees: the core that every Euclidean search goes through.
+/// One thread's searches of points in k-d trees: the core of every Euclidean search.
 ///
-/// The largest tree comes first and leaves little to look for in the others. A tree is walked depth first, the nearest box first. A box is
-/// entered if its distance is not above the collector's threshold. Boxes and points are compared in the coordinates' own type, as a filter
-/// with its rounding error allowed for (`RoundingBound`). Collectors decide by float64 distances. So a float64 brute force finds the same,
-/// whatever the type.
+/// The largest tree comes first and leaves little to find in the others. A tree is walked depth first, the nearest box first. A box is
+/// entered if its distance is not above the handler's threshold. Boxes and points are compared in the coordinates' own type. This is a
+/// filter that allows for its rounding (`RoundingBound`); handlers decide by float64 distances. So the result equals that of a float64
+/// brute force, whatever the type.
 ///
-/// A search begins at the root, or, for queries that lie together, at the *frontier* that they share.
+/// A search begins at the root or, for queries near each other, at the *frontier* that they share.
 struct KDTreeSearch<S: Scalar, D: Dimension> {
   let dimension: D
   let rounding: RoundingBound<S>
-  /// The first tree, and where its arrays are.
+  /// The first tree, and its arrays.
   private let tree: KDTree<S>
   private let first: SegmentArrays<S>
-  /// All trees, of which the first is the first.
+  /// All trees, the first one included.
   private let trees: [SegmentArrays<S>]
-  /// Keeps the arrays.
+  /// Keeps the arrays alive.
   private let owner: AnyObject
   /// The query's coordinates, each in all lanes of a vector.
   private let query: UnsafeMutablePointer<S.Lanes>
@@ -49,7 +49,7 @@ struct KDTreeSearch<S: Scalar, D: Dimension> {
     frontier = Frontier(dim: dimension.count)
   }
 
-  /// Counts another search's comparisons as its own.
+  /// Adds the comparisons of another search.
   mutating func count(_ other: PacketSearch<S, D>) {
     pointsCompared += other.pointsCompared
     boxesCompared += other.boxesCompared
@@ -60,41 +60,41 @@ struct KDTreeSearch<S: Scalar, D: Dimension> {
     boxesCompared += other.boxesCompared
   }
 
-  /// Offers the collector every eligible point that it could want.
+  /// Passes the handler every eligible point that it could want.
   ///
-  /// - Parameter fromFrontier: whether to begin at what the last `gather` found.
+  /// - Parameter fromFrontier: whether to begin at the frontier of the last `gather`.
   @inline(__always)
-  mutating func run<C: Collector>(
+  mutating func run<C: ResultHandler>(
     _ row: UnsafePointer<S>, _ eligible: IndexFilter = IndexFilter(), fromFrontier: Bool = false,
-    into collector: inout C
+    into handler: inout C
   ) throws(CoverTreeError) where C.S == S {
     for d in 0..<dimension.count { query[d] = S.Lanes(repeating: row[d]) }
-    try walk(first, row, eligible, fromFrontier: fromFrontier, into: &collector)
-    if trees.count > 1 { try walkOthers(row, eligible, into: &collector) }
+    try walk(first, row, eligible, fromFrontier: fromFrontier, into: &handler)
+    if trees.count > 1 { try walkOthers(row, eligible, into: &handler) }
   }
 
   /// The trees after the first.
   @inline(never)
-  private mutating func walkOthers<C: Collector>(
-    _ row: UnsafePointer<S>, _ eligible: IndexFilter, into collector: inout C
+  private mutating func walkOthers<C: ResultHandler>(
+    _ row: UnsafePointer<S>, _ eligible: IndexFilter, into handler: inout C
   ) throws(CoverTreeError) where C.S == S {
-    for tree in trees.dropFirst() where tree.firstLabel < Int(eligible.upperIndex) {
-      try walk(tree, row, eligible, fromFrontier: false, into: &collector)
+    for tree in trees.dropFirst() where tree.firstIndex < Int(eligible.upperIndex) {
+      try walk(tree, row, eligible, fromFrontier: false, into: &handler)
     }
   }
 
   @inline(__always)
-  private mutating func walk<C: Collector>(
+  private mutating func walk<C: ResultHandler>(
     _ tree: SegmentArrays<S>, _ row: UnsafePointer<S>, _ eligible: IndexFilter, fromFrontier: Bool,
-    into collector: inout C
+    into handler: inout C
   ) throws(CoverTreeError) where C.S == S {
-    var threshold = collector.threshold(rounding)
+    var threshold = handler.threshold(rounding)
     var top = 0
     if fromFrontier {
       for group in 0..<frontier.groupCount {
         visit(
           frontier.boxes + group &* dimension.count &* 2, frontier.children + group &* S.width,
-          frontier.smallestLabel + group &* S.width, eligible, threshold, &top)
+          frontier.smallestIndex + group &* S.width, eligible, threshold, &top)
       }
     } else {
       visit(tree, node: 0, eligible, threshold, &top)
@@ -106,7 +106,7 @@ struct KDTreeSearch<S: Scalar, D: Dimension> {
       if child >= 0 {
         visit(tree, node: Int(child), eligible, threshold, &top)
       } else {
-        try scan(tree, leaf: Int(~child), row, eligible, &threshold, into: &collector)
+        try scan(tree, leaf: Int(~child), row, eligible, &threshold, into: &handler)
       }
     }
   }
@@ -117,26 +117,26 @@ struct KDTreeSearch<S: Scalar, D: Dimension> {
   ) {
     visit(
       tree.boxes + node &* dimension.count &* 2, tree.children + node &* S.width,
-      tree.smallestLabel + node &* S.width, eligible, threshold, &top)
+      tree.smallestIndex + node &* S.width, eligible, threshold, &top)
   }
 
   /// Pushes those of `width` boxes that can matter, the nearest last.
   @inline(__always)
   private mutating func visit(
-    _ boxes: UnsafePointer<S.Lanes>, _ children: UnsafePointer<Int32>, _ smallestLabel: UnsafePointer<Int32>,
+    _ boxes: UnsafePointer<S.Lanes>, _ children: UnsafePointer<Int32>, _ smallestIndex: UnsafePointer<Int32>,
     _ eligible: IndexFilter, _ threshold: S, _ top: inout Int
   ) {
     let bound = S.squaredDistances(query, query, toBoxes: boxes, dimension)
     boxesCompared &+= 1
     let near = S.maskLessOrEqual(bound, S.Lanes(repeating: threshold))
-    let hits = near & S.maskAdmitted(smallestLabel, below: eligible.upperIndex, except: -1)
+    let hits = near & S.maskAdmitted(smallestIndex, below: eligible.upperIndex, except: -1)
     S.store(bound, hits, packedTo: stackBounds + top)
     S.store(UnsafeRawPointer(children).load(as: S.Positions.self), hits, packedTo: stackChildren + top)
     let count = hits.nonzeroBitCount
     if count > 1 {
       let least = -S.largest(-bound)
       let nearest = S.maskLessOrEqual(bound, S.Lanes(repeating: least)) & hits
-      // None where the nearest has no eligible label below it.
+      // None if the nearest box has no eligible index.
       if nearest != 0 {
         let at = top &+ (hits & (nearest & (0 &- nearest) &- 1)).nonzeroBitCount
         let last = top &+ count &- 1
@@ -151,9 +151,9 @@ struct KDTreeSearch<S: Scalar, D: Dimension> {
   }
 
   @inline(__always)
-  private mutating func scan<C: Collector>(
+  private mutating func scan<C: ResultHandler>(
     _ tree: SegmentArrays<S>, leaf: Int, _ row: UnsafePointer<S>, _ eligible: IndexFilter, _ threshold: inout S,
-    into collector: inout C
+    into handler: inout C
   ) throws(CoverTreeError) where C.S == S {
     let first = leaf &* tree.leafSize
     var group = tree.coordinates + first / S.width &* dimension.count
@@ -163,11 +163,11 @@ struct KDTreeSearch<S: Scalar, D: Dimension> {
       let near = S.maskLessOrEqual(sum, S.Lanes(repeating: threshold))
       if near != 0 {
         let hits = near & tree.admitted(position, eligible)
-        try collector.collect(
+        try handler.collect(
           Hits(
             lanes: hits, filtered: sum, group: group, query: row, dimension: dimension,
-            position: tree.firstPosition &+ position, labels: tree.labels + position))
-        threshold = collector.threshold(rounding)
+            position: tree.firstPosition &+ position, indices: tree.indices + position))
+        threshold = handler.threshold(rounding)
       }
       group += dimension.count
     }
@@ -175,20 +175,20 @@ struct KDTreeSearch<S: Scalar, D: Dimension> {
 }
 
 extension KDTreeSearch {
-  /// The coordinates, every `width`-th scalar from there, and the label of the point at a position.
+  /// The coordinates (every `width`-th scalar) and the index of the point at a position.
   @inline(__always)
-  func point(at position: Int) -> (coordinates: UnsafePointer<S>, label: Int32) {
+  func point(at position: Int) -> (coordinates: UnsafePointer<S>, index: Int32) {
     let (tree, inside) = trees.count > 1 ? trees.locate(position) : (first, position)
-    return (tree.point(inside, dimension.count), tree.labels[inside])
+    return (tree.point(inside, dimension.count), tree.indices[inside])
   }
 
-  /// Where searches for queries in a box may begin in the first tree when none of them wants what is farther than `reach`, squared, in the
-  /// filter's scale.
+  /// Collects the frontier: the nodes of the first tree where queries in a box begin, if each wants points within `reach`, squared, in
+  /// the filter's scale.
   ///
-  /// - Returns: false where the frontier has no room for it, or there is nothing that it could leave out.
+  /// - Returns: false if the frontier has no room, or would leave out nothing.
   mutating func gather(_ low: UnsafePointer<S>, _ high: UnsafePointer<S>, reach: S) throws(CoverTreeError) -> Bool {
     try frontier.removeAll()
-    // Lanes without a child are infinitely far, which is not beyond an infinite reach, as of squares that overflow.
+    // Lanes without a child are infinitely far, which is not beyond an infinite reach. Squares that overflow are infinite.
     guard tree.depth > 1, reach < .infinity else { return false }
     stackChildren[0] = 0
     var top = 1

@@ -1,13 +1,13 @@
 /// A packet: points that are searched for together, one in each lane of a vector, and the boxes still to be visited for them.
 ///
-/// A box is within reach if it is within the *limit* of a lane: how far away, squared, a point may show to be in the filter.
+/// A box is within reach if it is within the *limit* of a lane: the largest squared distance, in the filter, of use to it.
 struct Packet<S: Scalar, D: Dimension> {
   struct Box: BitwiseCopyable {
-    /// From the box around all lanes.
+    /// The distance from the box around all lanes.
     var bound: S
     /// A node, or a leaf complemented.
     var child: Int32
-    /// Where its sides are: the lane `number % width` of the node `number / width`.
+    /// The number of its box: lane `number % width` of node `number / width`.
     var number: Int32
   }
 
@@ -15,7 +15,7 @@ struct Packet<S: Scalar, D: Dimension> {
   private let arena: Arena
   private let stack: UnsafeMutablePointer<Box>
   private var top = 0
-  /// Coordinate by coordinate, a point a lane.
+  /// One vector for each coordinate, a point per lane.
   private let lanes: UnsafeMutablePointer<S.Lanes>
   /// The box around the points, each side in all lanes.
   private let low: UnsafeMutablePointer<S.Lanes>
@@ -44,7 +44,7 @@ struct Packet<S: Scalar, D: Dimension> {
   @inline(__always)
   mutating func removeAll() { count = 0 }
 
-  /// Puts a point into the next lane. There are `width` lanes.
+  /// Adds a point to the next lane, of `width`.
   @inline(__always)
   mutating func add(_ row: UnsafePointer<S>, limit: S) {
     let scalars = UnsafeMutableRawPointer(lanes).assumingMemoryBound(to: S.self)
@@ -65,7 +65,7 @@ struct Packet<S: Scalar, D: Dimension> {
     self.count = count
   }
 
-  /// Ends the adding. Lanes without a point repeat the first one and want nothing.
+  /// Ends the adding. Lanes without a point repeat the first one and have a negative limit.
   @inline(__always)
   func close() {
     let scalars = UnsafeMutableRawPointer(lanes).assumingMemoryBound(to: S.self)
@@ -94,8 +94,8 @@ extension Packet {
   /// Pushes the children of a node that can matter, the nearest last.
   ///
   /// - Parameters:
-  ///   - reach: the farthest that a lane wants.
-  ///   - latest: labels from here on matter to no lane.
+  ///   - reach: the largest limit of a lane.
+  ///   - latest: indices from here on matter to no lane.
   @inline(__always)
   mutating func push(_ tree: SegmentArrays<S>, childrenOf node: Int, _ reach: S, _ latest: Int32) {
     let boxes = tree.boxes + node &* dimension.count &* 2
@@ -107,7 +107,7 @@ extension Packet {
       let lane = hits.trailingZeroBitCount
       hits &= hits &- 1
       let number = node &* S.width &+ lane
-      guard tree.smallestLabel[number] < latest else { continue }
+      guard tree.smallestIndex[number] < latest else { continue }
       let box = Box(bound: bound[lane], child: tree.children[number], number: Int32(truncatingIfNeeded: number))
       var slot = top
       while slot > first && stack[slot &- 1].bound < box.bound {
@@ -129,7 +129,7 @@ extension Packet {
     return nil
   }
 
-  /// From each lane to a box.
+  /// Distances from each lane to a box.
   @inline(__always)
   mutating func squaredDistances(_ tree: SegmentArrays<S>, to box: Box) -> S.Lanes {
     let number = Int(box.number)
@@ -148,7 +148,7 @@ extension Packet {
     return bound
   }
 
-  /// From each lane to a point.
+  /// Distances from each lane to a point.
   ///
   /// - Parameter point: every `width`-th scalar from there.
   @inline(__always)
@@ -161,7 +161,7 @@ extension Packet {
     return sum
   }
 
-  /// From each lane to four points that follow each other in a group: four sums at a time, as each waits for its last addition.
+  /// Distances from each lane to four consecutive points of a group: four sums at a time, because each is a chain of additions.
   @inline(__always)
   func squaredDistances(toFourFrom point: UnsafePointer<S>) -> (S.Lanes, S.Lanes, S.Lanes, S.Lanes) {
     var sums = (S.Lanes(repeating: 0), S.Lanes(repeating: 0), S.Lanes(repeating: 0), S.Lanes(repeating: 0))
@@ -179,7 +179,7 @@ extension Packet {
     return sums
   }
 
-  /// From one lane to the points of a group.
+  /// Distances from one lane to the points of a group.
   @inline(__always)
   func squaredDistances(from lane: Int, to group: UnsafePointer<S.Lanes>) -> S.Lanes {
     let row = rows[lane]
@@ -191,7 +191,7 @@ extension Packet {
     return sum
   }
 
-  /// From one lane to a point: what decisions are made by.
+  /// The score of one lane and a point, which decides.
   @inline(__always)
   func score(from lane: Int, to point: UnsafePointer<S>) -> Double {
     euclideanScore(rows[lane], point, stride: S.width, dim: dimension.count)

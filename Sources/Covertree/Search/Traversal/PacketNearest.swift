@@ -1,11 +1,11 @@
 /// The nearest point of each lane.
 ///
-/// A lane knows the point that shows least and what the next one shows. Where rounding could have put the two in the wrong
-/// order, or they are equally near, the lane is *undecided* and has to be searched for by itself.
-struct PacketNearest<S: Scalar>: PacketCollector {
+/// A lane keeps the point with the least distance in the filter, and the next distance. If rounding could have swapped the two, or they
+/// are equal, the lane is *undecided* and is searched by itself.
+struct PacketNearest<S: Scalar>: PacketHandler {
   enum Outcome {
     case nothing
-    /// A position, and the score that decisions are made by.
+    /// A position, and the score that decides.
     case found(Int, squared: Double)
     case undecided
   }
@@ -15,7 +15,7 @@ struct PacketNearest<S: Scalar>: PacketCollector {
   private var nearest = S.Lanes(repeating: .infinity)
   private var next = S.Lanes(repeating: .infinity)
   private var positions = S.Positions(repeating: -1)
-  /// Lanes that were given up, a bit each.
+  /// A bit for each lane that was given up.
   private var givenUp = UInt32(0)
 
   init(_ rounding: RoundingBound<S>) { self.rounding = rounding }
@@ -23,7 +23,7 @@ struct PacketNearest<S: Scalar>: PacketCollector {
   @inline(__always)
   var threshold: S.Lanes { S.minimum(wanted, rounding.upperBound(ofFiltered: nearest)) }
 
-  /// The points that the last queries found are near to these, and none is wanted that is farther away.
+  /// Starts from the points that the last queries found, which are near to these. They bound the search.
   @inline(__always)
   mutating func begin<D: Dimension>(_ search: borrowing PacketSearch<S, D>) {
     var seen = S.Lanes(repeating: .infinity)
@@ -53,7 +53,7 @@ struct PacketNearest<S: Scalar>: PacketCollector {
     }
   }
 
-  /// What the search found for the query that was added as the `lane`-th.
+  /// The result of the query that was added as the `lane`-th.
   @inline(__always)
   func outcome<D: Dimension>(_ lane: Int, of search: borrowing PacketSearch<S, D>) -> Outcome {
     if givenUp & (1 &<< UInt32(truncatingIfNeeded: lane)) != 0 { return .undecided }

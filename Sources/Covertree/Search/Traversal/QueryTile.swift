@@ -1,11 +1,11 @@
-/// Queries that follow each other and begin their searches together: the box around them, and how many are worth it.
+/// Consecutive queries that begin their searches together, and the box around them.
 final class QueryTile<S: Scalar> {
   private static var largest: Int { 32 }
 
   let low: UnsafeMutablePointer<S>
   let high: UnsafeMutablePointer<S>
   private let arena: Arena
-  /// Halved whenever the frontier of a tile has no room: queries that lie far apart search one by one.
+  /// Halved if the frontier of a tile has no room: queries far apart are searched one by one.
   private var size = QueryTile.largest
 
   init(dim: Int) throws(CoverTreeError) {
@@ -13,30 +13,30 @@ final class QueryTile<S: Scalar> {
     (low, high) = (arena.allocate(dim), arena.allocate(dim))
   }
 
-  /// Takes the next queries of a range.
+  /// The next queries of a range.
   ///
-  /// - Returns: which; empty where each is to search alone.
+  /// - Returns: their range; empty if each is searched alone.
   @inline(__always)
   func next<D: Dimension>(
     from range: Range<Int>, _ dimension: D, row: (Int) -> UnsafePointer<S>
   ) -> Range<Int> {
-    let taken = range.prefix(size)
-    guard taken.count > 1 else { return range.prefix(0) }
+    let tile = range.prefix(size)
+    guard tile.count > 1 else { return range.prefix(0) }
     for d in 0..<dimension.count {
       low[d] = .infinity
       high[d] = -.infinity
     }
-    for query in taken {
+    for query in tile {
       let row = row(query)
       for d in 0..<dimension.count {
         low[d] = low[d] < row[d] ? low[d] : row[d]
         high[d] = high[d] > row[d] ? high[d] : row[d]
       }
     }
-    return taken
+    return tile
   }
 
-  /// Gathers the frontier of the queries that were taken, none of which wants what is farther than `reach`.
+  /// Collects the frontier of the queries of the tile, each of which wants points within `reach`.
   @inline(__always)
   func gather<D: Dimension>(reach: S, _ search: inout KDTreeSearch<S, D>) throws(CoverTreeError) -> Bool {
     if try search.gather(low, high, reach: reach) { return true }

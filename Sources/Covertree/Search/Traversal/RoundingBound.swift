@@ -4,14 +4,13 @@ struct RoundingBound<S: Scalar> {
   private let scalarFactor: S
 
   init(dim: Int) {
-    // `dim + 2` roundings of half an ulp each, and some to spare. With float64 coordinates the filter is the decision
-    // itself; there a box is never farther than a point in it, as rounding is monotone.
+    // `dim + 2` roundings of half an ulp each, and a margin. With float64 coordinates the filter is exact: rounding is monotone, so a box
+    // is never farther than a point in it.
     factor = S.self == Double.self ? 1 : 1 + Double(dim + 4) * Double(S.ulpOfOne)
     scalarFactor = S.self == Double.self ? 1 : 1 + S(2 * dim + 10) * S.ulpOfOne
   }
 
-  /// An upper bound of the filter's distance of any point whose score is at most `score`. The filter lets all points through whose
-  /// squares underflow.
+  /// An upper bound of the filter's distance of any point whose score is at most `score`. Points whose squares underflow pass the filter.
   @inline(__always)
   func upperBound(of score: Double) -> S {
     if S.self == Double.self { return S(max(score, Score.leastSquare)) }

@@ -1,6 +1,6 @@
-/// Squared distances as the filter has them: in the coordinates' own type, `width` at a time.
+/// Squared distances in the filter: in the coordinates' own type, `width` at a time.
 extension Scalar {
-  /// From a query to the points of a group.
+  /// Distances from a query to the points of a group.
   ///
   /// - Parameter query: each coordinate in all lanes.
   @inline(__always)
@@ -15,10 +15,10 @@ extension Scalar {
     return sum
   }
 
-  /// From a box to the boxes of a node, whose sides are in turns.
+  /// Distances from a box to the boxes of a node, whose lower and upper sides alternate.
   ///
   /// - Parameters:
-  ///   - low: the lower sides of the box, each in all lanes. A query is a box whose sides are the same.
+  ///   - low: the lower sides of the box, each in all lanes. A query is a box with equal sides.
   ///   - high: the upper ones.
   @inline(__always)
   static func squaredDistances<D: Dimension>(

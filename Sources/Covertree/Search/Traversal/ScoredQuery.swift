@@ -1,19 +1,18 @@
-/// A query in float64, in which all decisions are made: the scores of points, and for a box the least and the largest score
-/// that its points can have.
+/// A query in float64, the type of all decisions: the scores of points, and the least and the largest score of points in a box.
 ///
-/// All three are the sum of `euclideanScore`, over the differences to a point or to the nearest or farthest corner of a box.
-/// Rounding is monotone, so no point of a box has a score below the one or above the other, to the bit.
+/// All three are the sum of `euclideanScore`, over the differences to a point or to the nearest or farthest corner of a box. Rounding is
+/// monotone, so the scores of a box bound those of its points, to the bit.
 struct ScoredQuery<S: Scalar, D: Dimension> {
-  /// Of a vector of scores.
+  /// The width of a vector of scores.
   static var width: Int { 8 }
-  /// Vectors of scores that a vector of coordinates has.
+  /// The vectors of scores in a vector of coordinates.
   static var parts: Int { S.width / width }
 
   let dimension: D
   /// Each coordinate in all lanes.
   private let query: UnsafeMutablePointer<SIMD8<Double>>
   private let arena: Arena
-  /// Whether squares that have lost digits are replaced; between float32 points they keep theirs.
+  /// Whether squares that have lost digits are replaced. Squares between float32 points keep theirs.
   private var losesDigits = false
 
   init(_ dimension: D) throws(CoverTreeError) {
@@ -22,7 +21,7 @@ struct ScoredQuery<S: Scalar, D: Dimension> {
     query = arena.allocate(dimension.count)
   }
 
-  /// - Parameter row: of the type of the points, or in float64.
+  /// - Parameter row: in the type of the points, or in float64.
   @inline(__always)
   mutating func set<A: Scalar>(_ row: UnsafePointer<A>) {
     for d in 0..<dimension.count { query[d] = SIMD8(repeating: Double(row[d])) }

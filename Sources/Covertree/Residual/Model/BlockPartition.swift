@@ -1,8 +1,8 @@
-/// Points in compact blocks of equal size, those of `KDPartition`. Inside a block they stand by their index, so that those
-/// before an index are a prefix of it.
-struct BlockOrder {
+/// Points in compact blocks of equal size, those of `KDPartition`. Inside a block they are sorted by index, so those before an index are
+/// a prefix of it.
+struct BlockPartition {
   let blockSize: Int
-  /// Place to index.
+  /// Position to index.
   let order: Buffer<Int32>
 
   /// - Parameter points: all blocks but the last have exactly `blockSize` of them.

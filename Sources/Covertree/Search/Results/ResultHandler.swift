@@ -1,21 +1,21 @@
-/// What a search does with the points it finds: one traversal serves nearest neighbours, radius search and counting.
-protocol Collector {
+/// Handles the points that a search finds: one traversal serves nearest neighbours, radius search and counting.
+protocol ResultHandler {
   associatedtype S: Scalar
-  /// Points and boxes that show more than this in the filter are of no use any more.
+  /// Points and boxes with a larger distance in the filter are of no use any more.
   func threshold(_ rounding: RoundingBound<S>) -> S
-  /// Points of a group that showed at most the threshold. Some may turn out to be of no use.
+  /// Points of a group with at most the threshold in the filter. Some may be of no use.
   mutating func collect<D: Dimension>(_ hits: Hits<S, D>) throws(CoverTreeError)
 }
 
-/// A collector that decides about each point as it comes.
-protocol DecidingCollector: Collector {
-  /// Points of a larger score are of no use any more.
+/// A handler that decides each point at once, by its score.
+protocol ExactHandler: ResultHandler {
+  /// Points with a larger score are of no use any more.
   var worst: Double { get }
-  /// A point with a score of at most `worst`, and its label.
-  mutating func insert(_ squared: Double, _ label: Int32) throws(CoverTreeError)
+  /// A point with a score of at most `worst`, and its index.
+  mutating func insert(_ squared: Double, _ index: Int32) throws(CoverTreeError)
 }
 
-extension DecidingCollector {
+extension ExactHandler {
   @inline(__always)
   func threshold(_ rounding: RoundingBound<S>) -> S { rounding.upperBound(of: worst) }
 
@@ -28,7 +28,7 @@ extension DecidingCollector {
       let lane = lanes.trailingZeroBitCount
       lanes &= lanes &- 1
       let squared = hits.squared(lane)
-      if squared <= worst { try insert(squared, hits.label(lane)) }
+      if squared <= worst { try insert(squared, hits.index(lane)) }
     }
   }
 
@@ -40,7 +40,7 @@ extension DecidingCollector {
       let lane = lanes.trailingZeroBitCount
       lanes &= lanes &- 1
       let score = hits.scoreOfNear(lane)
-      if score <= worst { try insert(score, hits.label(lane)) }
+      if score <= worst { try insert(score, hits.index(lane)) }
     }
   }
 }

@@ -1,5 +1,5 @@
 /// All points within a radius.
-struct RadiusCollector<S: Scalar>: DecidingCollector {
+struct RadiusHandler<S: Scalar>: ExactHandler {
   let found: GrowableBuffer<Candidate>
   let worst: Double
   private let reach: Reach<S>
@@ -12,12 +12,12 @@ struct RadiusCollector<S: Scalar>: DecidingCollector {
   func threshold(_ rounding: RoundingBound<S>) -> S { reach.threshold(rounding) }
 
   @inline(__always)
-  mutating func insert(_ squared: Double, _ label: Int32) throws(CoverTreeError) {
-    try found.append(Candidate(squared: squared, index: label))
+  mutating func insert(_ squared: Double, _ index: Int32) throws(CoverTreeError) {
+    try found.append(Candidate(squared: squared, index: index))
   }
 }
 
-/// A limit that stays as it is, as the filter needs it.
+/// A constant limit, in the filter's scale.
 private struct Reach<S: Scalar> {
   private let score: Double
 

@@ -7,14 +7,14 @@ import Testing
   @Test(arguments: [1, 2, 10, 127, 128, 129, 500, 2000])
   func keepsTheNearestAndBreaksTiesByIndex(k: Int) throws {
     var generator = SeededGenerator(seed: UInt64(k))
-    let offered = (0..<1500).shuffled(using: &generator).map {
+    let given = (0..<1500).shuffled(using: &generator).map {
       Candidate(squared: Double(Int.random(in: 0..<200, using: &generator)), index: Int32($0))
     }
     var nearest = TopK(try TopK.Scratch(k: k), bound: 150)
-    for candidate in offered { nearest.insert(candidate.squared, candidate.index) }
+    for candidate in given { nearest.insert(candidate.squared, candidate.index) }
     let found = nearest.finished()
-    let expected = offered.filter { $0.squared <= 150 }.sorted { $0 < $1 }.prefix(k)
-    #expect((0..<found.count).map { Int32(found.labels[$0]) } == expected.map(\.index))
+    let expected = given.filter { $0.squared <= 150 }.sorted { $0 < $1 }.prefix(k)
+    #expect((0..<found.count).map { Int32(found.indices[$0]) } == expected.map(\.index))
   }
 }
 
@@ -29,7 +29,7 @@ import Testing
     let queries = PointSet<S>(count: 20, dim: points.dim, seed: 9)
     try points.withView { view in
       let tree = try KDTree(view, leafSize: leafSize, context: CallContext(threads: 2))
-      let all = SearchPoints([Segment(tree, indices: 0..<view.count)], removedCounts: [0], time: 0)
+      let all = SearchPoints([Segment(tree, indexRange: 0..<view.count)], removedCounts: [0], time: 0)
       var search = try KDTreeSearch(all, dimension: RuntimeDimension(count: view.dim))
       for row in 0..<queries.count {
         let sorted = points.sorted(from: queries, row)
@@ -49,18 +49,18 @@ import Testing
     try search.run(query, into: &candidates)
     let reranker = try ExactReranker<S>(dim: search.dimension.count, k: k)
     let found = try candidates.decided(search, query, bound: .infinity, into: reranker)
-    #expect((0..<found.count).map { Int(found.labels[$0]) } == Array(sorted.prefix(k)))
+    #expect((0..<found.count).map { Int(found.indices[$0]) } == Array(sorted.prefix(k)))
 
     var exact = try ExactSearch(all, k: k, dimension: RuntimeDimension(count: all.dim))
     let decided = try exact.nearest(to: query, .init(), bound: .infinity)
-    #expect((0..<decided.count).map { Int(decided.labels[$0]) } == Array(sorted.prefix(k)))
+    #expect((0..<decided.count).map { Int(decided.indices[$0]) } == Array(sorted.prefix(k)))
 
-    // Labels below a bound, and not one of them.
+    // Indices below a bound, and not one of them.
     let before = sorted.count / 2 + 1
     let excluded = sorted.first { $0 < before } ?? 0
     let some = try exact.nearest(
       to: query, .init(upperIndex: Int32(before), excludedIndex: Int32(excluded)), bound: .infinity)
     let expected = sorted.filter { $0 < before && $0 != excluded }.prefix(k)
-    #expect((0..<some.count).map { Int(some.labels[$0]) } == Array(expected))
+    #expect((0..<some.count).map { Int(some.indices[$0]) } == Array(expected))
   }
 }

@@ -1,0 +1,120 @@
+/// Features and residual variances of a model's points: from inducing points, or given by the caller and checked.
+extension ResidualModel {
+  /// The largest variance that features may explain, relative to that of the kernel. Rounding adds far less, and float32 overflows far above.
+  private static let mostExplained = 0x1p40
+  /// The caller's residual variances are at least this share of the kernel's variance.
+  private static let leastGiven = 0x1p-500
+  /// The largest difference of the caller's residual variances from `k_ii - |v_i|^2`, relative to them.
+  private static let tolerance = 1e-3
+
+  /// Features and residual variances of scaled points, `diagonal` their variances.
+  func features(
+    of scaled: Buffer<Double>, _ diagonal: Buffer<Double>, context: CallContext
+  ) throws(CoverTreeError) -> (features: Buffer<Double>, residualVariance: Buffer<Double>) {
+    try Self.features(inducingFeatures, scaled.base, diagonal, shared, context: context)
+  }
+
+  static func inducingFeatures(
+    _ inducing: PointsView<Double>, _ jitter: Double, _ shared: Shared, _ context: CallContext
+  ) throws(CoverTreeError) -> InducingFeatures? {
+    guard inducing.count > 0 else { return nil }
+    guard inducing.dim == shared.dim else {
+      throw CoverTreeError(.shape, "inducing_points: expected \(shared.dim) columns, got \(inducing.dim)")
+    }
+    try inducing.checkCoordinates(named: "inducing_points", context: context)
+    return try InducingFeatures(
+      scaledCoordinates(inducing, shared.covariance, context), count: inducing.count, dim: shared.dim,
+      covariance: shared.covariance, variance: shared.variance, jitter: jitter, context: context)
+  }
+
+  /// Features and residual variances of points, `diagonal` their variances.
+  static func features(
+    _ inducingFeatures: InducingFeatures?, _ points: UnsafePointer<Double>, _ diagonal: Buffer<Double>,
+    _ shared: Shared, context: CallContext
+  ) throws(CoverTreeError) -> (features: Buffer<Double>, residualVariance: Buffer<Double>) {
+    let count = diagonal.count
+    let features = try Buffer<Double>(count: count * (inducingFeatures?.rank ?? 0))
+    let p = try Buffer<Double>(count: count, filledWith: 0)
+    try inducingFeatures?.fill(points, count: count, features: features.base, squaredNorms: p.base, context: context)
+    for i in 0..<count {
+      // Features explain at most the variance of a point, and rounding.
+      guard p[i] <= mostExplained * shared.variance else {
+        throw CoverTreeError(
+          .invalidArgument,
+          "kernel: is not positive definite, or its covariances overflow: by those with the inducing points the variance of a "
+            + "point would be \(shared.unit.unscaled(p[i])) at least, it is \(shared.unit.unscaled(diagonal[i]))")
+      }
+      p[i] = max(diagonal[i] - p[i], relativeFloor * shared.variance)
+    }
+    return (features, p)
+  }
+
+  /// The caller's features and residual variances, by position.
+  static func given(
+    _ v: AnyPoints, _ p: UnsafePointer<Double>, _ givenDiagonal: UnsafePointer<Double>?, _ diagonal: Buffer<Double>,
+    _ arranged: ArrangedPoints, _ shared: Shared, _ context: CallContext
+  ) throws(CoverTreeError) -> (features: Buffer<Double>, residualVariance: Buffer<Double>) {
+    let count = diagonal.count
+    guard v.count == count else {
+      throw CoverTreeError(.shape, "v_matrix: expected \(count) rows, one for each point, got \(v.count)")
+    }
+    let rank = (v.dim + 7) / 8 * 8
+    let features = try Buffer<Double>(count: count * rank, filledWith: 0)
+    let variances = try Buffer<Double>(count: count)
+    try v.copyRows(arranged.order, into: features.base, stride: rank, named: "v_matrix", context: context)
+    let unit = shared.unit
+    if !unit.isOne {
+      for element in 0..<features.count { features[element] /= unit.root }
+    }
+    for position in 0..<count {
+      if position % pointsPerPoll == 0 { try context.poll() }
+      let (row, index) = (features.base + position * rank, Int(arranged.order[position]))
+      variances[position] = unit.scaled(p[index])
+      try check(
+        variances[position], against: givenDiagonal.map { unit.scaled($0[index]) } ?? diagonal[position],
+        minus: dot(row, row, count: rank), precision: v.ulp, index: index, shared)
+    }
+    return (features, variances)
+  }
+
+  /// Throws unless a residual variance is the kernel's variance less that of its features.
+  func check(_ p: Double, against diagonal: Double, minus norm: Double, index: Int) throws(CoverTreeError) {
+    try Self.check(p, against: diagonal, minus: norm, precision: Double.ulpOfOne, index: index, shared)
+  }
+
+  private static func check(
+    _ p: Double, against diagonal: Double, minus norm: Double, precision: Double, index: Int, _ shared: Shared
+  ) throws(CoverTreeError) {
+    let floor = relativeFloor * shared.variance
+    guard p > 0, p.isFinite else {
+      throw CoverTreeError(.invalidArgument, "p_diag[\(index)]: expected a finite number above 0, got \(p)")
+    }
+    guard diagonal > 0, diagonal.isFinite else {
+      throw CoverTreeError(.invalidArgument, "kernel_diag[\(index)]: expected a finite number above 0, got \(diagonal)")
+    }
+    // Products of two larger or smaller numbers would overflow or vanish.
+    let most = mostExplained * shared.variance
+    for (name, value) in [("kernel_diag", diagonal), ("v_matrix", norm)] where !(value <= most) {
+      throw CoverTreeError(
+        .invalidArgument,
+        "\(name)[\(index)]: \(shared.unit.unscaled(value)) \(name == "v_matrix" ? "as its squared length " : "")is more than "
+          + "2^40 times the kernel's variance \(shared.unit.unscaled(shared.variance))")
+    }
+    guard p >= leastGiven * shared.variance else {
+      throw CoverTreeError(
+        .invalidArgument,
+        "p_diag[\(index)]: \(shared.unit.unscaled(p)) is less than 2^-500 times the kernel's variance "
+          + "\(shared.unit.unscaled(shared.variance))")
+    }
+    let left = max(diagonal - norm, floor)
+    // In addition, the rounding of the features to their type.
+    let allowed = tolerance * p + 8 * precision * diagonal
+    guard p <= floor || (left - p).magnitude <= allowed else {
+      let (given, own, lost) = (shared.unit.unscaled(p), shared.unit.unscaled(diagonal), shared.unit.unscaled(norm))
+      throw CoverTreeError(
+        .invalidArgument,
+        "p_diag[\(index)]: \(given) contradicts v_matrix and the kernel, by which it is k_ii - |v_i|^2 = "
+          + "\(own) - \(lost) = \(own - lost)")
+    }
+  }
+}

@@ -1,0 +1,115 @@
+/// Models of the same process with other points.
+extension ResidualModel {
+  /// The same points and more, which get the next indices. Known features are kept.
+  func extended(by points: PointsView<Double>, context: CallContext) throws(CoverTreeError) -> ResidualModel {
+    guard points.dim == dim else {
+      throw CoverTreeError(.shape, "points: expected \(dim) columns, got \(points.dim)")
+    }
+    guard !hasGivenFeatures else {
+      throw CoverTreeError(.unsupported, "points: the features of new ones are unknown if v_matrix is the caller's")
+    }
+    let total = count + points.count
+    guard total < Int(Int32.max) else {
+      throw CoverTreeError(.invalidArgument, "points: there would be \(total) of them, at most 2^31 - 2 are possible")
+    }
+    let start = monotonicSeconds()
+    let inputs = try inputs.extended(by: points, context: context)
+    let points = inputs.view(from: count, dim: dim)
+    let new = try scaledCoordinates(points, shared.covariance, context)
+    let diagonal = try kernelDiagonal(covariance, new.base, count: points.count, dim: dim, context: context)
+    let (newFeatures, newVariances) = try Self.features(inducingFeatures, new.base, diagonal, shared, context: context)
+    let scaled = try Buffer<Double>(count: total * dim)
+    for position in 0..<count {
+      (scaled.base + Int(order[position]) * dim).update(from: coordinates.base + position * dim, count: dim)
+    }
+    (scaled.base + count * dim).update(from: new.base, count: new.count)
+    let orderStart = monotonicSeconds()
+    let arranged = try ArrangedPoints(scaled, count: total, dim: dim, blockSize: blockSize, context: context)
+    let orderSeconds = monotonicSeconds() - orderStart
+    let allFeatures = try Buffer<Double>(count: total * rank)
+    let allVariances = try Buffer<Double>(count: total)
+    for position in 0..<total {
+      if position % Self.pointsPerPoll == 0 { try context.poll() }
+      let index = Int(arranged.order[position])
+      let known = index < count
+      let row = known ? Int(positionOfIndex[index]) : index - count
+      (allFeatures.base + position * rank).update(
+        from: (known ? features : newFeatures).base + row * rank, count: rank)
+      allVariances[position] = known ? residualVariance[row] : newVariances[row]
+    }
+    return try ResidualModel(
+      shared, inputs, arranged, features: allFeatures,
+      residualVariance: allVariances, featureCount: featureCount,
+      inducingFeatures: inducingFeatures, hasGivenFeatures: false, orderSeconds: orderSeconds, since: start,
+      context: context)
+  }
+
+  /// Other points of the same process.
+  func over(_ points: PointsView<Double>, context: CallContext) throws(CoverTreeError) -> ResidualModel {
+    guard points.dim == dim else {
+      throw CoverTreeError(.shape, "points: expected \(dim) columns, got \(points.dim)")
+    }
+    guard !hasGivenFeatures else {
+      throw CoverTreeError(.unsupported, "points: the features of new ones are unknown if v_matrix is the caller's")
+    }
+    let start = monotonicSeconds()
+    let inputs = try inputs.over(points, context: context)
+    let points = inputs.view(dim: dim)
+    let arranged = try ArrangedPoints(
+      scaledCoordinates(points, covariance, context), count: points.count, dim: dim, blockSize: blockSize,
+      context: context)
+    let orderSeconds = monotonicSeconds() - start
+    let diagonal = try kernelDiagonal(
+      covariance, arranged.coordinates.base, count: points.count, dim: dim, context: context)
+    let (features, p) = try features(of: arranged.coordinates, diagonal, context: context)
+    return try ResidualModel(
+      shared, inputs, arranged, features: features, residualVariance: p,
+      featureCount: featureCount, inducingFeatures: inducingFeatures, hasGivenFeatures: false,
+      orderSeconds: orderSeconds,
+      since: start, context: context)
+  }
+
+  /// Some of the points, with their features.
+  func alone(_ positions: [Int32], context: CallContext) throws(CoverTreeError) -> ResidualModel {
+    let (scaled, features) = (
+      try Buffer<Double>(count: positions.count * dim), try Buffer<Double>(count: positions.count * rank)
+    )
+    let variances = try Buffer<Double>(count: positions.count)
+    for (row, position) in positions.enumerated() {
+      (scaled.base + row * dim).update(from: coordinates.base + Int(position) * dim, count: dim)
+      (features.base + row * rank).update(from: self.features.base + Int(position) * rank, count: rank)
+      variances[row] = residualVariance[Int(position)]
+    }
+    return try ResidualModel(
+      shared, inputs.alone(positions.map { order[Int($0)] }, dim: dim),
+      ArrangedPoints(asTheyAre: scaled, count: positions.count),
+      features: features, residualVariance: variances, featureCount: featureCount, inducingFeatures: nil,
+      hasGivenFeatures: true, orderSeconds: 0, since: monotonicSeconds(), context: context)
+  }
+
+  /// The first points by index, in blocks or in the order of their indices.
+  func first(_ count: Int, inBlocks: Bool, context: CallContext) throws(CoverTreeError) -> ResidualModel {
+    let start = monotonicSeconds()
+    let scaled = try Buffer<Double>(count: count * dim)
+    for index in 0..<count {
+      (scaled.base + index * dim).update(from: coordinates.base + Int(positionOfIndex[index]) * dim, count: dim)
+    }
+    let arranged =
+      inBlocks
+      ? try ArrangedPoints(scaled, count: count, dim: dim, blockSize: blockSize, context: context)
+      : try ArrangedPoints(asTheyAre: scaled, count: count)
+    let orderSeconds = monotonicSeconds() - start
+    let features = try Buffer<Double>(count: count * rank)
+    let residualVariance = try Buffer<Double>(count: count)
+    for position in 0..<count {
+      if position % Self.pointsPerPoll == 0 { try context.poll() }
+      let row = Int(positionOfIndex[Int(arranged.order[position])])
+      (features.base + position * rank).update(from: self.features.base + row * rank, count: rank)
+      residualVariance[position] = self.residualVariance[row]
+    }
+    return try ResidualModel(
+      shared, inputs, arranged, features: features, residualVariance: residualVariance, featureCount: featureCount,
+      inducingFeatures: inducingFeatures, hasGivenFeatures: hasGivenFeatures, orderSeconds: orderSeconds, since: start,
+      context: context)
+  }
+}
