@@ -559,7 +559,7 @@ def jitted():
     trees = {**OBJECT, **NONE, "an index": (brute_force(), TypeError)}
     hybrid = functools.partial(numba.knn, tree())
     return {
-        "numba.walkable(tree)": (trees, numba.walkable),
+        "numba.as_numba(tree)": (trees, numba.as_numba),
         "numba.knn(tree)": (trees, lambda v: numba.knn(v, 3)),
         "numba.knn(k)": ({**COUNT, **NONE, **RESULTS}, hybrid),
         "numba.knn(queries)": (
