@@ -83,8 +83,8 @@ def run(name: str, engine: str, turns: int) -> dict[str, Any]:
             return tree.knn(k, queries=rows, predecessor_mode=predecessors)
 
         if engine == "hybrid":
-            timed("ready", lambda tree=tree: jitted.walkable(tree))
-            timed("transfer", lambda tree=tree: jitted.walkable(tree))
+            timed("ready", lambda tree=tree: jitted.as_numba(tree))
+            timed("transfer", lambda tree=tree: jitted.as_numba(tree))
             found = timed("query", ask)
         else:
             # The first search is what makes later ones ready, and answers too.

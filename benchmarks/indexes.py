@@ -132,7 +132,9 @@ def ours(
     def searches(index: Any) -> dict[str, Search]:
         return {
             ", ".join(f"{name} {value}" for name, value in setting.items()): (
-                lambda queries, setting=setting: index.search(queries, K, **setting)[0]
+                lambda queries, setting=setting: index.knn(
+                    K, queries=queries, **setting
+                )[0]
             )
             for setting in settings
         }

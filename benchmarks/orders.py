@@ -73,7 +73,7 @@ def ours(batch: int) -> Callable[[np.ndarray, np.ndarray], Made]:
         index, start = HNSW(vectors.shape[1], ef_search=EF), time.process_time()
         for first in range(0, len(vectors), batch):
             index.add(None, vectors[first : first + batch])
-        return Made(time.process_time() - start, index.search(queries, K)[0])
+        return Made(time.process_time() - start, index.knn(K, queries=queries)[0])
 
     return make
 

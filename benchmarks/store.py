@@ -241,10 +241,10 @@ index = BruteForce(store)
 index.add()
 made = time.perf_counter() - start
 start = time.perf_counter()
-one, _ = index.search(queries[:1], 10)
+one, _ = index.knn(10, queries=queries[:1])
 single = time.perf_counter() - start
 start = time.perf_counter()
-ids, _ = index.search(queries, 10)
+ids, _ = index.knn(10, queries=queries)
 batch = time.perf_counter() - start
 np.save(sys.argv[3], ids)
 print(made, single, batch, anonymous() - before)

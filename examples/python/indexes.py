@@ -16,7 +16,7 @@ queries = vectors[:100] + 0.1 * rng.standard_normal((100, 48), dtype=np.float32)
 
 exact = BruteForce(48, metric="cosine")
 exact.add(None, vectors)
-expected, _ = exact.search(queries, 10)
+expected, _ = exact.knn(10, queries=queries)
 
 for index in (
     KDTree(48, metric="cosine"),
@@ -24,7 +24,7 @@ for index in (
     HNSW(48, metric="cosine"),
 ):
     index.add(None, vectors)
-    ids, distances = index.search(queries, 10)
+    ids, distances = index.knn(10, queries=queries)
     recall = np.mean([len(np.intersect1d(a, b)) for a, b in zip(ids, expected)]) / 10
     print(
         f"{type(index).__name__:8} recall {recall:.3f}, {index.stats().memory_bytes / 1e6:.1f} MB"
@@ -36,9 +36,9 @@ names = [uuid.uuid4() for _ in range(1000)]
 notes.add(names, vectors[:1000])
 notes.remove(names[:10])
 notes.update(names[10], vectors[2000])
-ids, distances = notes.search_one(vectors[2000], 1)
+ids, distances = notes.knn_one(1, query=vectors[2000])
 print("updated", ids[0] == names[10], "at distance", distances[0])
-ids, _ = notes.search_one(vectors[500], 3, filter=names[600:])
+ids, _ = notes.knn_one(3, query=vectors[500], filter=names[600:])
 print("among the filtered", all(one in names[600:] for one in ids))
 
 with tempfile.TemporaryDirectory() as folder:

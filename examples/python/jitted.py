@@ -5,7 +5,7 @@ Also the neighbours of all points as an (n, m) int32 array, which JAX and PyTorc
 
 import numpy as np
 from covertreex import cover_tree
-from covertreex.numba import EVERYBODY, NOBODY, nearest, walkable
+from covertreex.numba import NO_EXCLUSION, NO_LIMIT, as_numba, nearest
 from numba import njit, prange
 
 
@@ -16,7 +16,7 @@ def smoothed(tree, queries, values, k, bandwidth):
     for row in prange(len(queries)):
         squares, indices = np.empty(k), np.empty(k, np.int64)
         count = nearest(
-            tree, queries[row], k, EVERYBODY, NOBODY, np.inf, squares, indices
+            tree, queries[row], k, NO_LIMIT, NO_EXCLUSION, np.inf, squares, indices
         )
         weights = np.exp(-0.5 * squares[:count] / bandwidth**2)
         means[row] = (weights * values[indices[:count]]).sum() / weights.sum()
@@ -30,7 +30,7 @@ def main() -> None:
     values = truth + rng.normal(scale=0.3, size=len(points))
 
     tree = cover_tree(points)
-    means = smoothed(walkable(tree), points, values, 20, 0.01)
+    means = smoothed(as_numba(tree), points, values, 20, 0.01)
     before, after = np.std(values - truth), np.std(means - truth)
     print(
         f"noise of 100 000 values: {before:.3f}, of their means over 20 neighbours: {after:.3f}"

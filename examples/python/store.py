@@ -56,7 +56,7 @@ with tempfile.TemporaryDirectory() as folder:
         graph = HNSW(store, metric="cosine")
         graph.add(texts)
         text = texts[5]
-        found, distances = graph.search_one(store.get(text), 4)
+        found, distances = graph.knn_one(4, query=store.get(text))
         print(f"near {text!r}:")
         for id, distance in zip(found, distances):
             print(f"  {distance:.3f}  {id}")
@@ -72,7 +72,7 @@ with tempfile.TemporaryDirectory() as folder:
     with VectorStore.open(path / "monday.store", read_only=True) as monday:
         monday.check()
         with HNSW.load(path / "monday.graph", store=monday) as graph:
-            again, _ = graph.search_one(monday.get(text), 4)
+            again, _ = graph.knn_one(4, query=monday.get(text))
         same = again.tolist() == found.tolist()
         print(
             f"on monday: {len(monday)} ids, {monday.n_unique} vectors; the same neighbours: {same}"

@@ -293,10 +293,12 @@ CALLS = {
     "index clear": (index, lambda t: t.clear(), [], None),
     "index rebuild": (index, lambda t, **o: t.rebuild(**o), [], None),
     "index optimize": (lambda: index(HNSW), lambda t: t.optimize(), [], None),
-    "index search": (index, lambda t, q, **o: t.search(q, 3, **o), [rows(np.float32)], [with_nan(np.float32)]),
-    "index radius": (index, lambda t, q, **o: t.radius(q, 0.1, **o), [rows(np.float32)], [with_nan(np.float32)]),
+    "index knn": (index, lambda t, q, **o: t.knn(3, queries=q, **o), [rows(np.float32)], [with_nan(np.float32)]),
+    "index radius": (
+        index, lambda t, q, **o: t.radius(0.1, queries=q, **o), [rows(np.float32)], [with_nan(np.float32)],
+    ),
     "index filter": (
-        index, lambda t, q, f, **o: t.search(q, 3, filter=f, **o), [rows(np.float32), SOME],
+        index, lambda t, q, f, **o: t.knn(3, queries=q, filter=f, **o), [rows(np.float32), SOME],
         [with_nan(np.float32), SOME],
     ),
     "index get": (index, lambda t, i: t.get(i), [SOME], [OUTSIDE]),

@@ -295,7 +295,7 @@ def read_tree(tree):
 
 def read_index(index):
     """What an index answers, and its vectors."""
-    ids, distances = index.search(QUERIES, 3)
+    ids, distances = index.knn(3, queries=QUERIES)
     return ids.tobytes() + distances.tobytes() + index.get(index.ids).tobytes()
 
 

@@ -251,7 +251,7 @@ def test_a_system_that_refuses_threads(tmp_path):
         print(vecchia.neighbors(points, kernel=RBF(), m=5, n_inducing=20).neighbors.sum())
         index = HNSW(3)
         index.add(range(3000), points.astype(np.float32))
-        print(index.search(points[:1500].astype(np.float32), 3)[0].sum())
+        print(index.knn(3, queries=points[:1500].astype(np.float32))[0].sum())
     """
 
     def printed(**preloaded):

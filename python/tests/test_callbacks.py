@@ -419,7 +419,7 @@ COMPLEX = {
     "p_diag": lambda: cover_tree(POINTS[:4], kernel=Matern52(), v_matrix=POINTS[:4], p_diag=np.ones(4) + 1j),
     "inducing_points": lambda: cover_tree(POINTS, kernel=Matern52(), inducing_points=IMAGINARY),
     "vectors": lambda: indexes.BruteForce(2).add(range(4), IMAGINARY),
-    "query": lambda: indexes.BruteForce(2).search(IMAGINARY, 1),
+    "query": lambda: indexes.BruteForce(2).knn(1, queries=IMAGINARY),
     "store": lambda: covertreex.VectorStore(dim=2).add(range(4), IMAGINARY),
     "kernel_provider": lambda: residual.compute_residual_distances(complex_data(kernel_provider=imaginary), ROWS, ROWS),
     "kernel_provider of one row": lambda: residual.compute_residual_distances_with_radius(

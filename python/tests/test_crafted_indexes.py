@@ -133,7 +133,7 @@ def test_a_file_that_contradicts_itself_is_refused(kind, message, change, tmp_pa
     assert any(not np.array_equal(changed[name], array) for name, array in file.sections.items())
     path.write_bytes(file_reader.write(file_reader.File(file.kind, file.input_hash, changed)))
     with pytest.raises(CoverTreeError, match=message):
-        load(path, mmap=False).search(vectors()[:1], 1)
+        load(path, mmap=False).knn(1, queries=vectors()[:1])
 
 
 @pytest.mark.parametrize("change", ["one left out", "another number", "one too many"])
@@ -172,7 +172,7 @@ def test_serials_and_lists_in_another_order_are_right(tmp_path):
         one.add(None, vectors(1))
         one.remove(range(10, 60))
         one.optimize()
-    np.testing.assert_array_equal(again.search(vectors(2), 5)[0], index.search(vectors(2), 5)[0])
+    np.testing.assert_array_equal(again.knn(5, queries=vectors(2))[0], index.knn(5, queries=vectors(2))[0])
     assert again.ids.tolist() == index.ids.tolist()
 
 
@@ -190,8 +190,8 @@ def test_equal_vectors_are_in_order_of_arrival_whatever_their_rows(tmp_path):
     index.rebuild()
     index.save(path)
     for one in (index, load(path)):
-        assert one.search(with_twins()[[5, 10]], 2)[0].tolist() == [[31, 5], [10, 30]]
-        assert one.search(with_twins()[[5]], 1)[0].tolist() == [[31]]
+        assert one.knn(2, queries=with_twins()[[5, 10]])[0].tolist() == [[31, 5], [10, 30]]
+        assert one.knn(1, queries=with_twins()[[5]])[0].tolist() == [[31]]
 
 
 def test_the_next_ids_after_the_largest(tmp_path):
@@ -225,4 +225,4 @@ def test_a_cancelled_addition_leaves_a_graph_that_can_be_saved_and_changed(tmp_p
         one.optimize()
         one.remove(range(40))
         one.add(None, vectors(2))
-    np.testing.assert_array_equal(again.search(vectors(3), 5)[0], index.search(vectors(3), 5)[0])
+    np.testing.assert_array_equal(again.knn(5, queries=vectors(3))[0], index.knn(5, queries=vectors(3))[0])

@@ -216,7 +216,7 @@ def test_indexes_find_the_first_of_equal_vectors(rng, kind, k):
     distances = ((queries[:, None].astype(float) - vectors) ** 2).sum(-1)
 
     def check(counts, **options):
-        found, _ = index.search(queries, k, **options)
+        found, _ = index.knn(k, queries=queries, **options)
         np.testing.assert_array_equal(found, all_by_distance(distances, k, counts))
 
     every = np.arange(2000)
@@ -239,8 +239,8 @@ def test_comparisons_with_equal_vectors_do_not_grow(kind):
     vectors = np.full((5000, 24), 0.5, np.float32)
     index.add(None, vectors)
     before = index.stats().comparisons
-    index.search(vectors, 10)
-    index.search(vectors, 10, filter=np.arange(2500, 5000))
+    index.knn(10, queries=vectors)
+    index.knn(10, queries=vectors, filter=np.arange(2500, 5000))
     assert index.stats().comparisons - before <= 2 * 5000 * 10
 
 
@@ -253,5 +253,5 @@ def test_tables_of_equal_vectors_in_a_file(tmp_path, rng):
     again = indexes.load(tmp_path / "index")
     again.add(None, vectors[:50])
     index.add(None, vectors[:50])
-    for a, b in zip(index.search(vectors[:300], 20), again.search(vectors[:300], 20)):
+    for a, b in zip(index.knn(20, queries=vectors[:300]), again.knn(20, queries=vectors[:300])):
         np.testing.assert_array_equal(a, b)

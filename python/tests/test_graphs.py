@@ -50,9 +50,9 @@ def test_recall_does_not_depend_on_the_order_of_arrival(make, batch):
     for first in range(0, len(vectors), batch):
         index.add(None, vectors[first : first + batch])
     queries = vectors[rng.choice(len(vectors), 300, replace=False)] + np.float32(0.01)
-    assert within_reach(index.search(queries, 10)[0], vectors, queries, 10) >= 0.97
+    assert within_reach(index.knn(10, queries=queries)[0], vectors, queries, 10) >= 0.97
     # A vector finds itself.
-    assert np.mean(index.search(vectors, 1)[0][:, 0] == np.arange(len(vectors))) >= 0.995
+    assert np.mean(index.knn(1, queries=vectors)[0][:, 0] == np.arange(len(vectors))) >= 0.995
 
 
 @pytest.mark.parametrize("batch", [100, 10])
@@ -63,7 +63,7 @@ def test_a_walk_that_comes_in_small_calls_is_found(batch):
     for first in range(0, len(vectors), batch):
         index.add(None, vectors[first : first + batch])
     queries = vectors[::50] + 0.05 * np.random.default_rng(2).normal(size=(400, 8)).astype(np.float32)
-    assert within_reach(index.search(queries, 10)[0], vectors, queries, 10) >= 0.995
+    assert within_reach(index.knn(10, queries=queries)[0], vectors, queries, 10) >= 0.995
 
 
 def test_graphs_of_batches_are_the_same_for_any_number_of_threads():
@@ -73,7 +73,7 @@ def test_graphs_of_batches_are_the_same_for_any_number_of_threads():
         index = HNSW(32, ef_search=10)
         for part in np.array_split(vectors, 11):
             index.add(None, part, n_threads=n_threads)
-        found.append(index.search(vectors[::7], 10, n_threads=n_threads))
+        found.append(index.knn(10, queries=vectors[::7], n_threads=n_threads))
     for ids, distances in found[1:]:
         assert (ids == found[0][0]).all() and (distances == found[0][1]).all()
 
@@ -87,7 +87,7 @@ def test_vectors_that_come_after_many_equal_ones_find_themselves():
         index = HNSW(8)
         for first in range(0, 250, batch):
             index.add(None, vectors[first : first + batch])
-        assert (index.search(vectors[50:], 1)[0][:, 0] == np.arange(50, 250)).all()
+        assert (index.knn(1, queries=vectors[50:])[0][:, 0] == np.arange(50, 250)).all()
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -100,7 +100,7 @@ def test_equal_vectors_are_all_found_in_order_of_arrival(metric, options):
         for part in np.array_split(vectors, 7):
             index.add(None, part)
     for k in (1, 150, 1000):
-        np.testing.assert_array_equal(graph.search(kinds, k)[0], exact.search(kinds, k)[0])
+        np.testing.assert_array_equal(graph.knn(k, queries=kinds)[0], exact.knn(k, queries=kinds)[0])
 
 
 def test_nearly_equal_vectors_do_not_crowd_out_the_others():
@@ -111,7 +111,7 @@ def test_nearly_equal_vectors_do_not_crowd_out_the_others():
     for metric in ("l2", "cosine"):
         index = HNSW(16, metric=metric)
         index.add(None, vectors)
-        others = index.search(vectors[2000:], 1)[0][:, 0]
+        others = index.knn(1, queries=vectors[2000:])[0][:, 0]
         assert np.mean(others == np.arange(2000, 4000)) >= 0.99
 
 
@@ -140,7 +140,7 @@ def test_twins_take_the_place_of_a_node_that_is_removed(tmp_path):
         left = np.concatenate([left, added])
         for filter_ in (None, left[::3]):
             np.testing.assert_array_equal(
-                graph.search(kinds, 12, filter=filter_)[0], exact.search(kinds, 12, filter=filter_)[0]
+                graph.knn(12, queries=kinds, filter=filter_)[0], exact.knn(12, queries=kinds, filter=filter_)[0]
             )
 
 
@@ -164,12 +164,12 @@ def test_few_kinds_of_vectors_are_searched_exactly(seed, n, n_kinds, k, share):
     admitted = rng.random(n) < share
     for turn in range(2):
         for filter_ in (None, admitted):
-            ids, distances = graph.search(kinds, k, filter=filter_)
-            expected, expected_distances = exact.search(kinds, k, filter=filter_)
+            ids, distances = graph.knn(k, queries=kinds, filter=filter_)
+            expected, expected_distances = exact.knn(k, queries=kinds, filter=filter_)
             np.testing.assert_array_equal(distances, expected_distances)
             np.testing.assert_array_equal(ids, expected)
         radius = float(rng.integers(0, 5))
-        found, expected = graph.radius(kinds, radius), exact.radius(kinds, radius)
+        found, expected = graph.radius(radius, queries=kinds), exact.radius(radius, queries=kinds)
         np.testing.assert_array_equal(found.offsets, expected.offsets)
         np.testing.assert_array_equal(found.indices, expected.indices)
         if turn == 0:
@@ -184,7 +184,7 @@ def test_few_kinds_of_vectors_are_searched_exactly(seed, n, n_kinds, k, share):
 
 def assert_full(index, expected, queries, k, floor, **options):
     """Rows are as full as they can be, and hold nearly all of the nearest that may be found."""
-    ids, distances = index.search(queries, k, **options)
+    ids, distances = index.knn(k, queries=queries, **options)
     assert ((ids >= 0).sum(axis=1) == expected.shape[1]).all() and expected.shape[1] <= k
     assert np.isfinite(distances[ids >= 0]).all()
     assert expected.shape[1] == 0 or recall(ids, expected) >= floor
@@ -257,5 +257,5 @@ def test_parts_of_a_graph_that_nothing_leads_to_are_found_when_rows_would_be_sho
     vectors = np.concatenate([sample(300, 4), sample(300, 4, 1) + 1000]).astype(np.float32)
     index = HNSW(4, m=2, ef_construction=2, ef_search=1)
     index.add(None, vectors)
-    ids, _ = index.search(vectors, 250)
+    ids, _ = index.knn(250, queries=vectors)
     assert (ids >= 0).all()

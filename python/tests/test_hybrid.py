@@ -101,7 +101,7 @@ def test_a_jitted_function_of_the_user(rng):
             sums[index] = ((1 - distances[:count] ** 2) * values[indices[:count]]).sum()
 
     sums = np.empty(2000)
-    conditional_sums(kernels.walkable(tree), values, 10, sums)
+    conditional_sums(kernels.as_numba(tree), values, 10, sums)
     indices, distances = tree.knn(10, predecessor_mode=True, return_distances=True)
     weights = np.where(indices < 0, 0, 1 - np.where(indices < 0, 0, distances) ** 2)
     np.testing.assert_allclose(sums, (weights * values[indices]).sum(axis=1), atol=1e-12)
@@ -191,7 +191,7 @@ def test_a_stale_export_says_so_and_stays_as_it_was(rng):
         for array, copy in zip(arrays, before):
             np.testing.assert_array_equal(array, copy)
         with pytest.warns(UserWarning, match="it has changed since"):
-            kernels.walkable(arrays)
+            kernels.as_numba(arrays)
 
 
 @pytest.mark.parametrize("kind", ["hybrid", "pure"])
@@ -207,14 +207,14 @@ def test_a_stale_residual_export_says_so_and_stays_as_it_was(rng, kind):
         arrays = tree.export_arrays()
         values = [value for value in (*arrays, *vars(arrays).values()) if isinstance(value, np.ndarray)]
         before = [value.copy() for value in values]
-        shown = kernels.walkable(arrays)
+        shown = kernels.as_numba(arrays)
         assert not arrays.stale
         change()
         assert arrays.stale
         for value, copy in zip(values, before):
             np.testing.assert_array_equal(value, copy)
         with pytest.warns(UserWarning, match="it has changed since"):
-            assert kernels.walkable(arrays).products.ctypes.data == shown.products.ctypes.data
+            assert kernels.as_numba(arrays).products.ctypes.data == shown.products.ctypes.data
 
 
 def test_arrays_can_be_pickled(rng):
@@ -224,17 +224,17 @@ def test_arrays_can_be_pickled(rng):
         assert type(again) is type(arrays)
         for one, other in zip(again, arrays):
             np.testing.assert_array_equal(one, other)
-    expected = kernels.walkable(tree)
+    expected = kernels.as_numba(tree)
     tree.close()
     assert not again.stale
-    for one, other in zip(kernels.walkable(again), expected):
+    for one, other in zip(kernels.as_numba(again), expected):
         np.testing.assert_array_equal(one, other)
 
 
 def test_a_kernel_runs_on_while_the_tree_is_deleted(rng):
     tree = cover_tree(rng.random((6000, 2)), kernel=RBF(0.3), inducing_count=40)
     expected = tree.knn(8)
-    shown = kernels.walkable(tree)
+    shown = kernels.as_numba(tree)
     kernels.knn(tree, 8, queries=[0])
     indices, distances = np.empty((6000, 8), np.int64), np.empty((6000, 8))
     residual_nearest, workspace = kernels.residual_nearest, kernels.workspace

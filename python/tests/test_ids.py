@@ -89,10 +89,10 @@ def test_ids_of_an_index(given, plain):
     assert same(index.add([given], [[1, 2]]).tolist(), [plain])
     assert given in index
     assert plain in index
-    assert same(index.search([[1, 2]], 1)[0].tolist(), [[plain]])
+    assert same(index.knn(1, queries=[[1, 2]])[0].tolist(), [[plain]])
     assert same(index.ids.tolist(), ["other", plain])
     assert index.get([given]).tolist() == index.get([plain]).tolist() == [[1, 2]]
-    assert same(index.search([[7, 7]], 2, filter=[given])[0].tolist(), [[plain, None]])
+    assert same(index.knn(2, queries=[[7, 7]], filter=[given])[0].tolist(), [[plain, None]])
     index.update([given], [[5, 6]])
     assert index.get([plain]).tolist() == [[5, 6]]
     index.remove([given])
@@ -118,7 +118,7 @@ def test_what_can_be_no_id(store, bad):
         with pytest.raises(TypeError, match="ids"):
             call([bad])
     with pytest.raises(TypeError, match="filter"):
-        index.search([[1, 2]], 1, filter=[bad])
+        index.knn(1, queries=[[1, 2]], filter=[bad])
     assert len(index) == len(store) == 2
 
 
@@ -180,7 +180,7 @@ def test_ids_in_any_collection(store, ids, place):
     assert index.add(given(), x).tolist() == over.add(given()).tolist() == ids
     for one in (index, over):
         assert one.get(given()).tolist() == x.tolist()
-        assert one.search(x, 1, filter=given())[0].ravel().tolist() == ids
+        assert one.knn(1, queries=x, filter=given())[0].ravel().tolist() == ids
     over.update(given())
     index.update(given(), x[::-1])
     assert index.get(given()).tolist() == x[::-1].tolist()
@@ -195,7 +195,7 @@ def test_text_is_one_id():
     index = BruteForce(2)
     index.add(["a", "b", "ab"], [[1, 0], [2, 0], [3, 0]])
     for one in ("ab", np.str_("ab"), np.array("ab")):
-        assert index.search([[1, 0]], 3, filter=one)[0].tolist() == [["ab", None, None]]
+        assert index.knn(3, queries=[[1, 0]], filter=one)[0].tolist() == [["ab", None, None]]
         assert index.get(one).tolist() == [3, 0]
     index.update("ab", [4, 0])
     assert index.get(["ab"]).tolist() == [[4, 0]]
@@ -203,10 +203,10 @@ def test_text_is_one_id():
     assert index.ids.tolist() == ["a", "b"]
     with pytest.raises(KeyError, match="'ab'"):
         index.remove("ab")
-    assert index.search([[1, 0]], 1, filter="ab")[0].tolist() == [[None]]
+    assert index.knn(1, queries=[[1, 0]], filter="ab")[0].tolist() == [[None]]
     numbers = BruteForce(2)
     numbers.add(None, sample(3, 2))
-    assert numbers.search([[1, 0]], 2, filter=2)[0].tolist() == [[2, -1]]
+    assert numbers.knn(2, queries=[[1, 0]], filter=2)[0].tolist() == [[2, -1]]
 
 
 @pytest.mark.parametrize("one", ["ab", np.str_("ab"), 5, np.int64(5), UUID, b"ab", np.array(5), None, 1.5], ids=repr)
@@ -227,7 +227,7 @@ def test_a_set_is_refused_where_order_matters(store):
                  lambda: store.add_batch({"c"}, sample(1, 2)), lambda: store.slots({"c"})):  # fmt: skip
         with pytest.raises(TypeError, match="ids: expected a sequence, got a set"):
             call()
-    assert index.search(sample(1, 2), 2, filter={"a", "b"})[0].tolist() != [[None, None]]
+    assert index.knn(2, queries=sample(1, 2), filter={"a", "b"})[0].tolist() != [[None, None]]
     index.remove({"a", "b"})
     store.add_batch(["a", "b"], sample(2, 2))
     store.remove_batch({"a", "b"})
@@ -253,9 +253,9 @@ def test_a_boolean_filter(as_given):
     index = BruteForce(2)
     index.add(None, sample(4, 2))
     mask = as_given(np.array([False, True, False, True]))
-    assert sorted(index.search(sample(1, 2), 4, filter=mask)[0][0].tolist()) == [-1, -1, 1, 3]
+    assert sorted(index.knn(4, queries=sample(1, 2), filter=mask)[0][0].tolist()) == [-1, -1, 1, 3]
     with pytest.raises(TypeError, match="got True"):
-        index.search(sample(1, 2), 4, filter=[True, False])
+        index.knn(4, queries=sample(1, 2), filter=[True, False])
 
 
 # Several kinds in one index
@@ -269,15 +269,15 @@ def test_integers_first_and_others_later(kind, tmp_path):
     assert index.add(["a", 7, UUID], x[3:6]).tolist() == ["a", 7, UUID]
     ids = [3, 2**62, -5, "a", 7, UUID]
     assert index.ids.tolist() == ids
-    assert index.search(x[:6], 1)[0].ravel().tolist() == ids
+    assert index.knn(1, queries=x[:6])[0].ravel().tolist() == ids
     index.remove([2**62, "a"])
     index.add(["a", 9], x[6:8])
     ids = [3, -5, 7, UUID, "a", 9]
     index.save(tmp_path / "index")
     for one in (index, load(tmp_path / "index")):
         assert one.ids.tolist() == ids
-        assert one.search(x[[0, 2, 4, 5, 6, 7]], 1)[0].ravel().tolist() == ids
-        assert one.search(x[:1], 2, filter=["a", 9, 2**62, "gone"])[0][0].tolist() != [None, None]
+        assert one.knn(1, queries=x[[0, 2, 4, 5, 6, 7]])[0].ravel().tolist() == ids
+        assert one.knn(2, queries=x[:1], filter=["a", 9, 2**62, "gone"])[0][0].tolist() != [None, None]
         with pytest.raises(KeyError, match="4611686018427387904"):
             one.get(2**62)
         with pytest.raises(ValueError, match="already has a vector 3"):
@@ -296,7 +296,7 @@ def test_integers_first_and_text_later_over_a_store(store):
     assert index.add().tolist() == ["a", "b", UUID]
     store.add_batch([20, 21], x[23:25])
     assert index.add([21, 20]).tolist() == [21, 20]
-    assert index.search(x[:25], 1)[0].ravel().tolist() == [*range(20), "a", "b", UUID, 20, 21]
+    assert index.knn(1, queries=x[:25])[0].ravel().tolist() == [*range(20), "a", "b", UUID, 20, 21]
 
 
 def test_the_largest_number_leaves_room_for_text():
@@ -304,7 +304,7 @@ def test_the_largest_number_leaves_room_for_text():
     index.add([2**63 - 1, 0, 2], sample(3, 2))
     index.add(["a", "b"], sample(2, 2, 1))
     assert index.ids.tolist() == [2**63 - 1, 0, 2, "a", "b"]
-    assert index.search(sample(2, 2, 1), 1)[0].ravel().tolist() == ["a", "b"]
+    assert index.knn(1, queries=sample(2, 2, 1))[0].ravel().tolist() == ["a", "b"]
 
 
 def test_an_empty_index_has_no_kind_of_ids():
@@ -461,7 +461,7 @@ def test_an_addition_that_fails_leaves_no_ids(kind, ids, failing, monkeypatch):
         assert index.ids.tolist() == before
         assert index.ids.dtype == np.int64
         assert not any(one in index for one in ids)
-        assert index.search(sample(1, 2), 4)[0].dtype == np.int64
+        assert index.knn(4, queries=sample(1, 2))[0].dtype == np.int64
         assert index.add(None, sample(1, 2)).tolist() == [13 if filled else 0]
         assert index.add(ids, sample(2, 2)).tolist() == ids
 
@@ -472,7 +472,7 @@ def test_an_interrupt_when_all_is_done_leaves_ids_and_vectors_together(monkeypat
     with pytest.raises(Interrupted):
         index.add(["a", "b"], [[1, 0], [2, 0]])
     assert index.ids.tolist() == ["a", "b"]
-    assert index.search([[2, 0]], 1)[0].tolist() == [["b"]]
+    assert index.knn(1, queries=[[2, 0]])[0].tolist() == [["b"]]
     interrupting(monkeypatch, after=True)
     with pytest.raises(Interrupted):
         index.remove("a")

@@ -30,9 +30,9 @@ def test_threads_add_remove_and_search_at_once(kind):
 
     def read():
         while not done.is_set():
-            ids, distances = index.search(vectors[:40], 5)
+            ids, distances = index.knn(5, queries=vectors[:40])
             assert ((ids >= 0) & (ids < 4000)).all() and (np.diff(distances) >= 0).all()
-            index.radius(vectors[:3], 0.5)
+            index.radius(0.5, queries=vectors[:3])
             assert 0 in index
 
     def write(start):
@@ -52,7 +52,7 @@ def test_threads_add_remove_and_search_at_once(kind):
     assert not failures
     assert len(index) == 3900
     left = np.setdiff1d(np.arange(4000), np.r_[500:550, 600:650])
-    found = index.search(vectors[left], 1)[0][:, 0]
+    found = index.knn(1, queries=vectors[left])[0][:, 0]
     assert (found == left).mean() > (0.999 if kind in EXACT else 0.97)
 
 
@@ -67,7 +67,7 @@ def test_a_callback_that_changes_its_own_index_is_told_so():
         except covertreex.CoverTreeError as error:
             errors.append(str(error))
 
-    index.search(sample(30_000, 8, 1), 10, n_threads=1, progress=report)
+    index.knn(10, queries=sample(30_000, 8, 1), n_threads=1, progress=report)
     assert all("callback" in error for error in errors)
 
 
@@ -76,7 +76,7 @@ def test_a_cancelled_addition_leaves_the_index_as_it_was():
     for kind in (HNSW, LSH):
         index = kind(64)
         index.add(None, vectors[:1000])
-        before = index.search(vectors[:50], 10)[0]
+        before = index.knn(10, queries=vectors[:50])[0]
 
         def stop(share):
             raise RuntimeError("enough")
@@ -85,9 +85,9 @@ def test_a_cancelled_addition_leaves_the_index_as_it_was():
             index.add(None, vectors[1000:], progress=stop)
         except RuntimeError:
             assert len(index) == 1000
-            assert recall(index.search(vectors[:50], 10)[0], before) > 0.97
+            assert recall(index.knn(10, queries=vectors[:50])[0], before) > 0.97
             index.add(None, vectors[1000:3000])
-        assert recall(index.search(vectors[:50], 10)[0], truth(vectors[: len(index)], vectors[:50], 10)) > 0.85
+        assert recall(index.knn(10, queries=vectors[:50])[0], truth(vectors[: len(index)], vectors[:50], 10)) > 0.85
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
@@ -95,10 +95,10 @@ def test_after_fork():
     vectors = clustered(3000, 16)
     index = HNSW(16)
     index.add(None, vectors)
-    expected = index.search(vectors[:100], 5)[0]
+    expected = index.knn(5, queries=vectors[:100])[0]
     child = os.fork()
     if child == 0:
-        same = (index.search(vectors[:100], 5)[0] == expected).all()
+        same = (index.knn(5, queries=vectors[:100])[0] == expected).all()
         index.add(None, vectors[:10] + 1)
         os._exit(0 if same and len(index) == 3010 else 1)
     assert os.waitpid(child, 0)[1] == 0
@@ -129,15 +129,15 @@ def test_bad_input_is_named_and_changes_nothing(kind):
         (lambda: index.update([5, 9], sample(2, 4)), KeyError, "9"),
         (lambda: index.update([5], bad[1:2]), ValueError, r"vectors\[0, 2\]"),
         (lambda: index.get(9), KeyError, "9"),
-        (lambda: index.search(bad, 1), ValueError, r"queries\[1, 2\]"),
-        (lambda: index.search(sample(1, 5), 1), ValueError, "queries"),
-        (lambda: index.search(sample(1, 4), 0), ValueError, "k"),
-        (lambda: index.search(sample(1, 4), 2**62), (ValueError, MemoryError), None),
-        (lambda: index.search_one(sample(1, 4), 1), ValueError, "query"),
-        (lambda: index.search(sample(1, 4), 1, filter=[5.0]), TypeError, "filter: .*got 5.0"),
-        (lambda: index.search(sample(1, 4), 1, nonsense=3), TypeError, "nonsense"),
-        (lambda: index.radius(sample(1, 4), -1.0), ValueError, "r: "),
-        (lambda: index.radius(sample(1, 4), float("nan")), ValueError, "r: "),
+        (lambda: index.knn(1, queries=bad), ValueError, r"queries\[1, 2\]"),
+        (lambda: index.knn(1, queries=sample(1, 5)), ValueError, "queries"),
+        (lambda: index.knn(0, queries=sample(1, 4)), ValueError, "k"),
+        (lambda: index.knn(2**62, queries=sample(1, 4)), (ValueError, MemoryError), None),
+        (lambda: index.knn_one(1, query=sample(1, 4)), ValueError, "query"),
+        (lambda: index.knn(1, queries=sample(1, 4), filter=[5.0]), TypeError, "filter: .*got 5.0"),
+        (lambda: index.knn(1, queries=sample(1, 4), nonsense=3), TypeError, "nonsense"),
+        (lambda: index.radius(-1.0, queries=sample(1, 4)), ValueError, "r: "),
+        (lambda: index.radius(float("nan"), queries=sample(1, 4)), ValueError, "r: "),
     ]
     for call, error, message in cases:
         with pytest.raises(error, match=message):
@@ -146,7 +146,7 @@ def test_bad_input_is_named_and_changes_nothing(kind):
     assert index.add(None, sample(2, 4)).tolist() == [7, 8]
     index.close()
     with pytest.raises(ValueError, match="index: is closed"):
-        index.search(sample(1, 4), 1)
+        index.knn(1, queries=sample(1, 4))
 
 
 def test_options_out_of_range_are_named():
@@ -173,7 +173,7 @@ def test_zero_vectors_have_no_cosine(kind):
     assert len(index) == 0
     index.add(None, np.eye(3, dtype=np.float32) * 4)
     with pytest.raises(ValueError, match=r"queries\[0\].*zero"):
-        index.search(np.zeros((1, 3)), 1)
+        index.knn(1, queries=np.zeros((1, 3)))
     assert index.get(1).tolist() == [0, 1, 0]
 
 
@@ -186,15 +186,15 @@ def test_halves_that_are_too_large_are_refused():
 @pytest.mark.parametrize("kind", ALL)
 def test_empty_indexes(kind):
     index = kind(5)
-    ids, distances = index.search(sample(3, 5), 2)
+    ids, distances = index.knn(2, queries=sample(3, 5))
     assert (ids == -1).all() and np.isinf(distances).all()
-    assert index.search_one(sample(1, 5)[0], 2)[0].tolist() == []
-    assert index.radius(sample(2, 5), 3.0).offsets.tolist() == [0, 0, 0]
+    assert index.knn_one(2, query=sample(1, 5)[0])[0].tolist() == []
+    assert index.radius(3.0, queries=sample(2, 5)).offsets.tolist() == [0, 0, 0]
     assert index.ids.tolist() == [] and len(index) == 0 and 3 not in index
     index.remove([])
     index.rebuild()
     index.clear()
-    assert index.search(np.empty((0, 5)), 2)[0].shape == (0, 2)
+    assert index.knn(2, queries=np.empty((0, 5)))[0].shape == (0, 2)
     index.add(None, np.empty((0, 5)))
     assert len(index) == 0
 
@@ -205,9 +205,9 @@ def test_ids_of_all_kinds():
     assert index.add(ids, sample(5, 3)).tolist() == ids
     assert index.add("text", sample(1, 3)[0]).tolist() == ["text"]
     index.add([("a", 1)], sample(1, 3, 4))
-    assert index.search(index.get(ids[3])[None], 1)[0].tolist() == [[ids[3]]]
-    assert index.search(sample(1, 3), 9)[0][0, -1] is None
-    assert index.search(sample(1, 3), 2, filter={ids[0], "unknown"})[0].tolist() == [[ids[0], None]]
+    assert index.knn(1, queries=index.get(ids[3])[None])[0].tolist() == [[ids[3]]]
+    assert index.knn(9, queries=sample(1, 3))[0][0, -1] is None
+    assert index.knn(2, queries=sample(1, 3), filter={ids[0], "unknown"})[0].tolist() == [[ids[0], None]]
     assert ("a", 1) in index and "b" not in index and None not in index
     with pytest.raises(TypeError, match="hashable"):
         index.add([[1, 2]], sample(1, 3))
@@ -229,7 +229,7 @@ def test_ids_of_all_kinds():
 def test_stats_and_repr():
     index = LSH(6, n_bits=100)
     index.add(None, sample(300, 6))
-    index.search(sample(5, 6), 2)
+    index.knn(2, queries=sample(5, 6))
     stats = index.stats()
     assert (stats.kind, stats.n_vectors, stats.dim, stats.metric) == ("LSH", 300, 6, "l2")
     assert stats.options["n_bits"] == 100 and stats.memory_bytes > 300 * 24 and stats.comparisons > 0

@@ -41,7 +41,7 @@ def queries():
 
 
 def same(a, b):
-    for one, other in zip(a.search(queries(), 6), b.search(queries(), 6)):
+    for one, other in zip(a.knn(6, queries=queries()), b.knn(6, queries=queries())):
         np.testing.assert_array_equal(one, other)
     assert a.ids.tolist() == b.ids.tolist()
     np.testing.assert_array_equal(a.get(a.ids), b.get(a.ids))
@@ -79,7 +79,7 @@ def test_empty_ones_and_copies(index, tmp_path):
     again = load(tmp_path / "index")
     assert len(again) == 0
     again.add(None, queries())
-    assert again.search(queries()[:1], 1)[0].tolist() == [[0]]
+    assert again.knn(1, queries=queries()[:1])[0].tolist() == [[0]]
 
 
 def test_python_reads_and_writes_the_file(index, tmp_path):
@@ -99,13 +99,13 @@ def test_ids_of_all_kinds_come_back(tmp_path):
     again = load(tmp_path / "index")
     assert again.ids.tolist() == ids[:-1] and "gone" not in again
     again.add(["new"], queries()[6:7])
-    assert again.search(queries()[6:7], 1)[0].tolist() == [["new"]]
+    assert again.knn(1, queries=queries()[6:7])[0].tolist() == [["new"]]
 
 
 def opened(data, path):
     path.write_bytes(data)
     found = load(path)
-    return found.search(queries(), 6)
+    return found.knn(6, queries=queries())
 
 
 def test_every_flipped_byte_is_an_error(index, tmp_path):
@@ -130,7 +130,7 @@ def test_opening_reads_no_vectors(tmp_path):
     opened_only = load(tmp_path / "index")
     assert (opened_only.dim, opened_only.metric) == (20, "l2")
     with pytest.raises(CoverTreeError, match="checksum"):
-        opened_only.search(queries(), 1)
+        opened_only.knn(1, queries=queries())
     with pytest.raises(CoverTreeError, match="checksum"):
         load(tmp_path / "index", verify=True)
 
@@ -177,12 +177,12 @@ def test_numbers_that_lead_nowhere_are_not_followed(index, tmp_path):
             try:
                 (tmp_path / "crafted").write_bytes(file_reader.write(file))
                 crafted = load(tmp_path / "crafted")
-                crafted.search(queries(), 6)
-                crafted.radius(queries()[:2], 3.0)
+                crafted.knn(6, queries=queries())
+                crafted.radius(3.0, queries=queries()[:2])
                 crafted.add(None, queries()) if crafted._ids.is_integral else None
                 crafted.remove(crafted.ids[:100])
                 crafted.rebuild()
-                crafted.search(queries(), 6)
+                crafted.knn(6, queries=queries())
             except (CoverTreeError, ValueError, KeyError, OverflowError):
                 refused += 1
     assert refused > 20

@@ -57,10 +57,10 @@ def test_answers_are_those_of_an_index_with_copies(kind, metric, storage, dim):
 
     def agree():
         for part in (queries, queries[:1], queries[:20]):
-            for a, b in zip(own.search(part, 7), over.search(part, 7)):
+            for a, b in zip(own.knn(7, queries=part), over.knn(7, queries=part)):
                 np.testing.assert_array_equal(a, b)
-        near = float(own.search(queries[:5], 3)[1].max())
-        for a, b in zip(own.radius(queries[:5], near), over.radius(queries[:5], near)):
+        near = float(own.knn(3, queries=queries[:5])[1].max())
+        for a, b in zip(own.radius(near, queries=queries[:5]), over.radius(near, queries=queries[:5])):
             np.testing.assert_array_equal(a, b)
         np.testing.assert_array_equal(own.get(own.ids), over.get(over.ids))
 
@@ -107,7 +107,7 @@ def test_a_slot_that_an_index_reads_is_not_used_again(store):
     slots = store.add_batch(range(20, 30), x[20:30])
     assert not set(slots) & {3, 4}
     np.testing.assert_array_equal(index.get([3, 4]), x[3:5])
-    ids, distances = index.search(x[3:5], 1)
+    ids, distances = index.knn(1, queries=x[3:5])
     assert ids[:, 0].tolist() == [3, 4] and (distances == 0).all()
     # An equal vector that comes now is a vector of its own.
     assert store.add("again", x[3]) != 3
@@ -168,22 +168,22 @@ def test_saved_without_vectors(store, tmp_path):
         index = kind(store, metric=metric)
         index.add()
         index.remove([f"name {i}" for i in range(0, 2000, 9)])
-        before = index.search(queries, 5)
+        before = index.knn(5, queries=queries)
         path = tmp_path / f"{kind.__name__}.ct"
         index.save(path)
-        np.testing.assert_array_equal(index.search(queries, 5)[1], before[1])
+        np.testing.assert_array_equal(index.knn(5, queries=queries)[1], before[1])
         snapshot = tmp_path / f"{kind.__name__}.store"
         store.snapshot(snapshot)
         with VectorStore.open(snapshot, read_only=True) as copied:
             for other in (store, copied):
                 for load in (indexes.load, kind.load):
                     with load(path, store=other) as loaded:
-                        for a, b in zip(before, loaded.search(queries, 5)):
+                        for a, b in zip(before, loaded.knn(5, queries=queries)):
                             np.testing.assert_array_equal(a, b)
         with kind.load(path, store=store) as loaded:
             store.add_batch([kind.__name__], queries[:1] + 1)
             loaded.add([kind.__name__])
-            assert loaded.search(queries[:1] + 1, 1, **({"n_candidates": 10**4} if kind is LSH else {}))[1].shape
+            assert loaded.knn(1, queries=queries[:1] + 1, **({"n_candidates": 10**4} if kind is LSH else {}))[1].shape
             assert kind.__name__ in loaded
         with pytest.raises(ValueError, match="are in a store"):
             indexes.load(path)
@@ -217,7 +217,7 @@ def test_a_store_that_has_moved_on_is_told(tmp_path):
     store.remove(30)
     assert store.add(7, x[7]) == 7
     with indexes.load(path, store=store) as loaded:
-        assert loaded.search(x[:20], 1)[0][:, 0].tolist() == list(range(20))
+        assert loaded.knn(1, queries=x[:20])[0][:, 0].tolist() == list(range(20))
 
 
 def test_what_is_refused(store):
@@ -259,7 +259,7 @@ def test_what_is_refused(store):
         BruteForce(store)
     with pytest.raises(ValueError, match="store: is closed"):
         index.add([2])
-    assert index.search(x[1:2], 1)[0] == [[1]]
+    assert index.knn(1, queries=x[1:2])[0] == [[1]]
 
 
 def test_ids_of_every_kind_and_slots_under_other_ids(store):
@@ -270,12 +270,12 @@ def test_ids_of_every_kind_and_slots_under_other_ids(store):
     assert index.add().tolist() == []
     store.add_batch(["four", 5], x[3:5])
     assert sorted(map(str, index.add())) == ["5", "four"]
-    found, _ = index.search_one(x[1], 1)
+    found, _ = index.knn_one(1, query=x[1])
     assert found.tolist() == ["two"]
     other = BruteForce(store)
     assert other.add(slots=store.slots([1, "two"])).tolist() == [0, 1]
     assert other.add([10, 11], slots=[0, 0]).tolist() == [10, 11]
-    assert other.search(x[:1], 3)[0].tolist() == [[0, 10, 11]]
+    assert other.knn(3, queries=x[:1])[0].tolist() == [[0, 10, 11]]
 
 
 def test_updates_follow_the_store(store):
@@ -362,7 +362,7 @@ class Model(RuleBasedStateMachine):
             rows = np.array([self.indexed[one] for one in ids])
             np.testing.assert_array_equal(self.index.get(ids), rows)
             query = np.array([[1.25, 2, 0.5]], np.float32)
-            _, distances = self.index.search(query, len(ids))
+            _, distances = self.index.knn(len(ids), queries=query)
             np.testing.assert_allclose(distances[0], np.sort(oracle(rows, query, "l2")[0]), rtol=1e-6)
 
     def teardown(self):
@@ -382,11 +382,11 @@ def test_searches_while_the_store_changes(store):
     store.add_batch(range(500), x[:500])
     index = HNSW(store)
     index.add()
-    expected, wrong, done = index.search(x[:50], 3), [], threading.Event()
+    expected, wrong, done = index.knn(3, queries=x[:50]), [], threading.Event()
 
     def search():
         while not done.is_set():
-            if not all(np.array_equal(a, b) for a, b in zip(index.search(x[:50], 3), expected)):
+            if not all(np.array_equal(a, b) for a, b in zip(index.knn(3, queries=x[:50]), expected)):
                 wrong.append(1)
 
     threads = [threading.Thread(target=search) for _ in range(2)]
@@ -409,7 +409,7 @@ def test_a_store_is_open_for_as_long_as_it_is_read(tmp_path):
         store.add_batch(range(10), x)
         index = BruteForce(store)
         index.add()
-    assert index.search(x[:1], 1)[0] == [[0]]
+    assert index.knn(1, queries=x[:1])[0] == [[0]]
     with pytest.raises(CoverTreeError, match="open for writing"):
         VectorStore.open(tmp_path / "store")
     index.close()
@@ -427,7 +427,7 @@ def test_over_a_store_that_another_process_writes(tmp_path):
             writer.add_batch(range(200, 400), x[200:])
             np.testing.assert_array_equal(index.get(range(200)), x[:200])
             assert sorted(index.add()) == list(range(200, 400))
-            assert index.search(x, 1)[0][:, 0].tolist() == list(range(400))
+            assert index.knn(1, queries=x)[0][:, 0].tolist() == list(range(400))
             index.close()
 
 
@@ -443,7 +443,7 @@ def test_a_forked_child_has_to_open_the_store_again(tmp_path):
             index.add()
             if not os.fork():
                 try:
-                    print(index.search([[0, 0]], 1), flush=True)
+                    print(index.knn(1, queries=[[0, 0]]), flush=True)
                 except CoverTreeError as error:
                     print(error, flush=True)
                 os._exit(0)
@@ -488,7 +488,7 @@ COLD = """
     index.add()
     queries = np.load(sys.argv[2])
     for part in (queries, queries[:1]):
-        ids, distances = index.search(part, 5)
+        ids, distances = index.knn(5, queries=part)
         print(*ids.ravel())
     print(anonymous() - before)
 """

@@ -15,7 +15,7 @@ MINILM = Path(__file__).resolve().parents[3] / "shared" / "data" / "minilm_11k_f
 
 def check_exact(index, vectors, queries, k, metric):
     """Compare a search with the oracle."""
-    ids, distances = index.search(queries, k)
+    ids, distances = index.knn(k, queries=queries)
     expected = oracle(vectors, queries, metric)
     order = np.argsort(expected, axis=1, kind="stable")[:, :k]
     sorted_ = np.take_along_axis(expected, order, axis=1)
@@ -63,7 +63,7 @@ def test_smaller_storage_is_exact_for_what_is_kept(metric, storage):
     kept = index.get(range(600))
     given_ = vectors / np.linalg.norm(vectors, axis=1)[:, None] if metric == "cosine" else vectors
     assert 0 < np.abs(kept - given_).max() < 0.05
-    distances = index.search(queries, 10)[1]
+    distances = index.knn(10, queries=queries)[1]
     expected = np.sort(oracle_of_kept(kept, queries, metric), axis=1)[:, :10]
     np.testing.assert_allclose(distances, expected, rtol=1e-6, atol=1e-6)
     both = BruteForce(20, metric=metric, storage=storage, rerank=True)
@@ -84,7 +84,7 @@ def test_many_neighbours_and_more_than_there_are():
         index = kind(12)
         index.add(None, vectors)
         check_exact(index, vectors, queries, 1500, "l2")
-        ids, distances = index.search(queries, 2600)
+        ids, distances = index.knn(2600, queries=queries)
         assert (ids[:, 2500:] == -1).all() and np.isinf(distances[:, 2500:]).all()
 
 
@@ -94,7 +94,7 @@ def test_far_from_the_origin_and_duplicates():
     for kind in ALL:
         index = kind(6)
         index.add(None, vectors)
-        ids, distances = index.search(vectors[:300], 2)
+        ids, distances = index.knn(2, queries=vectors[:300])
         assert (ids[:, 0] == np.arange(300)).all() and (ids[:, 1] == np.arange(300, 600)).all(), kind
         assert (distances == 0).all()
 
@@ -109,7 +109,7 @@ def test_radius(kind):
         index.add(None, vectors)
         expected = oracle(vectors, queries, metric)
         r = float(np.quantile(expected, 0.01))
-        found = index.radius(queries, r)
+        found = index.radius(r, queries=queries)
         for row in range(len(queries)):
             part = slice(found.offsets[row], found.offsets[row + 1])
             ids, distances = found.indices[part], found.distances[part]
@@ -137,7 +137,7 @@ def test_radius_without_structure(kind, metric):
     expected = oracle(vectors, queries, metric)
     for allowed, options in ((np.arange(900) % 9 != 0, {}), ((np.arange(900) % 9 != 0) & mask, {"filter": mask})):
         r = float(np.quantile(expected, 0.02))
-        found = index.radius(queries, r, **options)
+        found = index.radius(r, queries=queries, **options)
         for row in range(len(queries)):
             part = slice(found.offsets[row], found.offsets[row + 1])
             ids, distances = found.indices[part], found.distances[part]
@@ -173,7 +173,7 @@ def test_recall_floors(make, floor):
     for vectors, queries in sets:
         index = make(vectors.shape[1])
         index.add(None, vectors)
-        assert recall(index.search(queries, 10)[0], truth(vectors, queries, 10)) >= floor
+        assert recall(index.knn(10, queries=queries)[0], truth(vectors, queries, 10)) >= floor
     if not MINILM.exists():
         pytest.skip("synthetic vectors alone: ../shared/data is not here")
 
@@ -190,7 +190,10 @@ def test_recall_after_removals_and_additions_is_that_of_a_fresh_build():
     fresh = HNSW(32, ef_search=32)
     fresh.add(None, vectors)
     expected = truth(vectors, queries, 10)
-    assert recall(index.search(queries, 10)[0], expected) >= recall(fresh.search(queries, 10)[0], expected) - 0.01
+    assert (
+        recall(index.knn(10, queries=queries)[0], expected)
+        >= recall(fresh.knn(10, queries=queries)[0], expected) - 0.01
+    )
 
 
 def test_looking_farther_finds_more():
@@ -207,7 +210,7 @@ def test_looking_farther_finds_more():
         (codes, "n_candidates", (20, 100, 500)),
         (graph, "ef_search", (10, 40, 160)),
     ):
-        found = [recall(index.search(queries, 10, **{name: amount})[0], expected) for amount in amounts]
+        found = [recall(index.knn(10, queries=queries, **{name: amount})[0], expected) for amount in amounts]
         assert found[0] + 0.05 < found[1] < found[2] - 0.02, (name, found)
 
 
@@ -220,7 +223,7 @@ def test_all_metrics_are_searched_for(metric):
         (LSH(24, metric=metric, n_candidates=600), 0.9),
     ):
         index.add(None, vectors)
-        ids, distances = index.search(queries, 10)
+        ids, distances = index.knn(10, queries=queries)
         assert recall(ids, expected) >= floor
         exact = np.take_along_axis(oracle(vectors, queries, metric), ids, axis=1)
         np.testing.assert_allclose(distances, exact, rtol=1e-6, atol=1e-6)
@@ -234,7 +237,7 @@ def test_graphs_and_codes_do_not_depend_on_threads():
             index = make(40)
             index.add(None, vectors[:2000], n_threads=n_threads)
             index.add(None, vectors[2000:], n_threads=n_threads)
-            results.append(index.search(queries, 10, n_threads=n_threads))
+            results.append(index.knn(10, queries=queries, n_threads=n_threads))
         for ids, distances in results[1:]:
             assert (ids == results[0][0]).all() and (distances == results[0][1]).all()
 
@@ -245,7 +248,7 @@ def test_another_seed_is_another_graph_and_the_same_seed_the_same():
     for seed in (0, 0, 1):
         index = HNSW(40, ef_search=10, seed=seed)
         index.add(None, vectors)
-        found.append(index.search(queries, 10)[0])
+        found.append(index.knn(10, queries=queries)[0])
     assert (found[0] == found[1]).all() and (found[0] != found[2]).any()
 
 
@@ -254,16 +257,16 @@ def test_optimize_changes_no_answer():
     vectors[1500:1600] = vectors[:100]  # ties
     index = HNSW(40)
     index.add(None, vectors)
-    before = index.search(queries, 10)
+    before = index.knn(10, queries=queries)
     index.optimize()
-    after = index.search(queries, 10)
+    after = index.knn(10, queries=queries)
     assert (index.ids == np.arange(3000)).all()
     assert (before[0] == after[0]).mean() > 0.99
-    ids, _ = index.search(vectors[:100], 2)
+    ids, _ = index.knn(2, queries=vectors[:100])
     assert (ids == np.stack([np.arange(100), np.arange(1500, 1600)], axis=1)).mean() > 0.98
     index.add(None, sample(10, 40))
     index.remove(range(1000))
-    assert len(index) == 2010 and index.search(queries, 5)[0].min() >= 1000
+    assert len(index) == 2010 and index.knn(5, queries=queries)[0].min() >= 1000
 
 
 def test_bytes_are_not_used_where_they_would_tell_nothing():
@@ -271,7 +274,7 @@ def test_bytes_are_not_used_where_they_would_tell_nothing():
     vectors = np.concatenate([grid, sample(50, 2) * 1000]).astype(np.float32)
     index = HNSW(2)
     index.add(None, vectors)
-    assert recall(index.search(vectors[:400], 4)[0], truth(vectors, vectors[:400], 4)) > 0.95
+    assert recall(index.knn(4, queries=vectors[:400])[0], truth(vectors, vectors[:400], 4)) > 0.95
 
 
 # Filters
@@ -288,18 +291,18 @@ def test_filters(kind, share):
     expected[:, ~mask] = np.inf
     order = np.argsort(expected, axis=1, kind="stable")[:, :10]
     for given_ in (mask, np.flatnonzero(mask), set(np.flatnonzero(mask).tolist())):
-        ids, _ = index.search(queries, 10, filter=given_)
+        ids, _ = index.knn(10, queries=queries, filter=given_)
         assert mask[ids].all()
         assert recall(ids, order) >= (1 if kind in EXACT else 0.85)
-    lists = index.radius(queries, float(np.quantile(expected[np.isfinite(expected)], 0.05)), filter=mask)
+    lists = index.radius(float(np.quantile(expected[np.isfinite(expected)], 0.05)), queries=queries, filter=mask)
     assert mask[lists.indices].all()
     gone = np.flatnonzero(mask)[::2]
     index.remove(gone)
     for given_ in (mask, np.flatnonzero(mask)):
-        assert not np.isin(index.search(queries, 10, filter=given_)[0], gone).any()
-    assert (index.search(queries, 3, filter=[])[0] == -1).all()
-    assert (index.search(queries, 3, filter=[-5, 10**12])[0] == -1).all()
-    assert (index.search(queries, 3, filter=np.zeros(5, bool))[0] == -1).all()
+        assert not np.isin(index.knn(10, queries=queries, filter=given_)[0], gone).any()
+    assert (index.knn(3, queries=queries, filter=[])[0] == -1).all()
+    assert (index.knn(3, queries=queries, filter=[-5, 10**12])[0] == -1).all()
+    assert (index.knn(3, queries=queries, filter=np.zeros(5, bool))[0] == -1).all()
 
 
 # A dictionary model
@@ -364,7 +367,7 @@ def check_model(index, model, dim, *, exact, kept):
         np.testing.assert_allclose(index.get(key), vector, atol=0 if kept else 0.06)
     assert "nothing" not in index and 10**9 not in index
     queries = np.array([[0.5, 0, 0], [1, 1, 1]], np.float32)
-    ids, distances = index.search(queries, 4)
+    ids, distances = index.knn(4, queries=queries)
     assert ids.shape == (2, 4)
     for row in range(2):
         found = [one for one in ids[row].tolist() if one is not None and one != -1]

@@ -141,7 +141,7 @@ def test_engines_of_the_old_package(rng):
         tree = cover_tree(points, engine=engine)
         assert tree.order == order
         assert (tree.knn(6) == expected).all()
-    with pytest.raises(ValueError, match="stands for"):
+    with pytest.raises(ValueError, match="means the order"):
         cover_tree(points, engine="rust-natural", order="hilbert")
 
 

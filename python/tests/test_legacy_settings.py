@@ -290,7 +290,8 @@ def test_more_variables_with_a_meaning(environment):
     assert environment(GLOBAL_SEED="8").seed == 8
     environment(LOG_LEVEL="debug")
     assert logging.getLogger("covertreex").level == logging.DEBUG
-    assert environment(ENGINE="rust-natural").engine == "rust-natural"
+    read = environment(ENGINE="rust-natural")
+    assert (read.engine, read.order) == ("native", "natural")
     with pytest.warns(LegacyWarning, match="COVERTREEX_BATCH_ORDER"):
         environment(BATCH_ORDER="hilbert")  # the engine implies another order
     assert cover_tree(points).order == "natural"
@@ -314,6 +315,12 @@ def test_more_variables_with_a_meaning(environment):
 def test_variables_with_a_wrong_value(environment, name, value, words):
     with pytest.raises(ValueError, match=words):
         environment(**{name: value})
+
+
+def test_the_environment_of_a_new_process():
+    code = "import covertreex; tree = covertreex.cover_tree([[0.0], [1.0]]); print(tree.order, tree._info().seed)"
+    said = {**os.environ, "COVERTREEX_ENGINE": "rust-natural", "COVERTREEX_MIS_SEED": "3"}
+    assert subprocess.check_output([sys.executable, "-c", code], env=said, text=True).strip() == "natural 3"
 
 
 def test_the_first_call_of_a_process_is_recorded():

@@ -418,14 +418,14 @@ TABLE = {
     "VectorIndex.update(progress)": (FUNCTION, lambda v: brute_force().update([1], X[:1], progress=v)),
     "VectorIndex.rebuild(n_threads)": (THREADS, lambda v: brute_force().rebuild(n_threads=v)),
     "VectorIndex.rebuild(progress)": (FUNCTION, lambda v: brute_force().rebuild(progress=v)),
-    "VectorIndex.search(queries)": ({**POINTS, **OTHER_WIDTH, **NONE}, lambda v: brute_force().search(v, 3)),
-    "VectorIndex.search(k)": ({**COUNT, **NONE, **RESULTS}, lambda v: brute_force().search(X, v)),
-    "VectorIndex.search(n_threads)": (THREADS, lambda v: brute_force().search(X, 2, n_threads=v)),
-    "VectorIndex.search(progress)": (FUNCTION, lambda v: brute_force().search(X, 2, progress=v)),
-    "VectorIndex.search(ef_search)": ({**COUNT, **NONE}, lambda v: graph().search(X, 2, ef_search=v)),
-    "VectorIndex.search(n_candidates)": ({**COUNT, **NONE}, lambda v: codes().search(X, 2, n_candidates=v)),
-    "VectorIndex.search(other)": ({"there is none": (1, TypeError)}, lambda v: graph().search(X, 2, other=v)),
-    "VectorIndex.search_one(query)": (
+    "VectorIndex.knn(queries)": ({**POINTS, **OTHER_WIDTH, **NONE}, lambda v: brute_force().knn(3, queries=v)),
+    "VectorIndex.knn(k)": ({**COUNT, **NONE, **RESULTS}, lambda v: brute_force().knn(v, queries=X)),
+    "VectorIndex.knn(n_threads)": (THREADS, lambda v: brute_force().knn(2, queries=X, n_threads=v)),
+    "VectorIndex.knn(progress)": (FUNCTION, lambda v: brute_force().knn(2, queries=X, progress=v)),
+    "VectorIndex.knn(ef_search)": ({**COUNT, **NONE}, lambda v: graph().knn(2, queries=X, ef_search=v)),
+    "VectorIndex.knn(n_candidates)": ({**COUNT, **NONE}, lambda v: codes().knn(2, queries=X, n_candidates=v)),
+    "VectorIndex.knn(other)": ({"there is none": (1, TypeError)}, lambda v: graph().knn(2, queries=X, other=v)),
+    "VectorIndex.knn_one(query)": (
         {
             **without(ROWS, "a number", "complex numbers"),
             **NONE,
@@ -434,14 +434,14 @@ TABLE = {
             "NaN": ([np.nan, 0.0], ValueError),
             "other columns": ([0.0, 1.0, 2.0], ValueError),
         },
-        lambda v: brute_force().search_one(v, 3),
+        lambda v: brute_force().knn_one(3, query=v),
     ),
-    "VectorIndex.search_one(k)": ({**COUNT, **NONE}, lambda v: brute_force().search_one(X[0], v)),
-    "VectorIndex.search_one(n_threads)": (THREADS, lambda v: brute_force().search_one(X[0], 3, n_threads=v)),
-    "VectorIndex.radius(queries)": ({**POINTS, **OTHER_WIDTH, **NONE}, lambda v: brute_force().radius(v, 0.1)),
-    "VectorIndex.radius(r)": ({**NUMBER, **NONE}, lambda v: brute_force().radius(X, v)),
-    "VectorIndex.radius(n_threads)": (THREADS, lambda v: brute_force().radius(X, 0.1, n_threads=v)),
-    "VectorIndex.radius(progress)": (FUNCTION, lambda v: brute_force().radius(X, 0.1, progress=v)),
+    "VectorIndex.knn_one(k)": ({**COUNT, **NONE}, lambda v: brute_force().knn_one(v, query=X[0])),
+    "VectorIndex.knn_one(n_threads)": (THREADS, lambda v: brute_force().knn_one(3, query=X[0], n_threads=v)),
+    "VectorIndex.radius(queries)": ({**POINTS, **OTHER_WIDTH, **NONE}, lambda v: brute_force().radius(0.1, queries=v)),
+    "VectorIndex.radius(r)": ({**NUMBER, **NONE}, lambda v: brute_force().radius(v, queries=X)),
+    "VectorIndex.radius(n_threads)": (THREADS, lambda v: brute_force().radius(0.1, queries=X, n_threads=v)),
+    "VectorIndex.radius(progress)": (FUNCTION, lambda v: brute_force().radius(0.1, queries=X, progress=v)),
     "VectorIndex.save(path)": ({**PATH, **NONE}, lambda v: brute_force().save(v)),
     "VectorIndex.save(progress)": (FUNCTION, lambda v: brute_force().save(new(), progress=v)),
     "VectorIndex.load(path)": ({**PATH, **NONE}, BruteForce.load),
@@ -559,7 +559,7 @@ def jitted():
     trees = {**OBJECT, **NONE, "an index": (brute_force(), TypeError)}
     hybrid = functools.partial(numba.knn, tree())
     return {
-        "numba.walkable(tree)": (trees, numba.walkable),
+        "numba.as_numba(tree)": (trees, numba.as_numba),
         "numba.knn(tree)": (trees, lambda v: numba.knn(v, 3)),
         "numba.knn(k)": ({**COUNT, **NONE, **RESULTS}, hybrid),
         "numba.knn(queries)": (
@@ -626,7 +626,7 @@ def test_calls_that_failed_changed_nothing():
     assert (len(tree()), len(residual()), len(brute_force()), len(store())) == (60, 60, 60, 5)
     assert np.array_equal(tree().knn(1)[:, 0], np.arange(60))
     assert isinstance(residual().kernel, Matern52)
-    assert np.array_equal(brute_force().search(X, 1)[0][:, 0], np.arange(60))
+    assert np.array_equal(brute_force().knn(1, queries=X)[0][:, 0], np.arange(60))
 
 
 # Arguments that are true or false, for which anything goes.
@@ -722,7 +722,7 @@ def test_empty_collections(tmp_path):
     index.add(None, X)
     assert index.remove([]) is None and index.update([], nothing) is None
     assert index.get([]).shape == (0, 2)
-    assert index.search(nothing, 3)[0].shape == (0, 3)
+    assert index.knn(3, queries=nothing)[0].shape == (0, 3)
     assert len(index) == 60
     vectors = VectorStore(2)
     assert vectors.add_batch([], nothing).tolist() == [] and vectors.remove_batch([]) is None

@@ -80,7 +80,7 @@ def test_a_jitted_function_of_the_user(rng):
 
     tree = cover_tree(points)
     queries, found = rng.standard_normal((50, 2)), np.empty(50)
-    means(kernels.walkable(tree), queries, values, 12, found)
+    means(kernels.as_numba(tree), queries, values, 12, found)
     indices, distances = tree.knn(12, queries=queries, return_distances=True)
     weights = np.exp(-(distances**2))
     np.testing.assert_allclose(found, (weights * values[indices]).sum(axis=1) / weights.sum(axis=1))
@@ -89,7 +89,7 @@ def test_a_jitted_function_of_the_user(rng):
 def test_arrays_outlive_the_tree_and_its_changes(rng):
     points = rng.standard_normal((20_000, 3))
     tree = cover_tree(points)
-    shown = kernels.walkable(tree)
+    shown = kernels.as_numba(tree)
     before = tree.knn(8)
     tree.insert(rng.standard_normal((5000, 3)))
     assert (kernels.knn(shown, 8) == before).all()

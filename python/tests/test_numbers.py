@@ -113,11 +113,11 @@ def test_a_distance_is_a_limit_of_vector_indexes(kind, metric, storage):
         options["n_candidates"] = 300
     index = kind(12, metric=metric, **options)
     index.add(np.arange(300), vectors)
-    keys, distances = index.search(queries, 10)
+    keys, distances = index.knn(10, queries=queries)
     lost = 0
     for row in range(9):
         for rank in range(10):
-            lists = index.radius(queries[row : row + 1], float(distances[row, rank]))
+            lists = index.radius(float(distances[row, rank]), queries=queries[row : row + 1])
             lost += keys[row, rank] not in lists.indices
             assert (lists.distances <= distances[row, rank]).all()
     assert lost == 0

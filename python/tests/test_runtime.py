@@ -169,7 +169,7 @@ def test_what_is_refused():
         (dict(threads=5000), "threads: expected 1 to 1024"),
         (dict(dtype="float16"), "dtype: expected one of auto, float32, float64, got 'float16'"),
         (dict(engine="gpu"), "engine: expected one of auto"),
-        (dict(engine="rust-hilbert", order="natural"), "stands for the order 'hilbert'"),
+        (dict(engine="rust-hilbert", order="natural"), "means the order 'hilbert'"),
         (dict(metric="cosine"), "metric: expected one of"),
         (dict(residual=dict(block_size=100)), "block_size: expected a multiple of 64, got 100"),
         (dict(residual=dict(block_size=2048)), "block_size: expected 64 to 1024, got 2048"),
@@ -203,7 +203,7 @@ def test_an_explicit_order_goes_before_an_engine_that_was_set():
         assert cover_tree(points).order == "natural"
         assert cover_tree(points, order="random").order == "random"
         assert cover_tree(points, engine="rust-hilbert").order == "hilbert"
-        with pytest.raises(ValueError, match="stands for the order 'hilbert'"):
+        with pytest.raises(ValueError, match="means the order 'hilbert'"):
             cover_tree(points, engine="rust-hilbert", order="random")
 
 

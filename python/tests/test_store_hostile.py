@@ -461,10 +461,10 @@ def test_an_index_opens_over_a_store_that_was_made_again(tmp_path, make):
     for before, after in [(None, None), (None, "disk"), ("first", "second")]:
         with made(before) as store, make(store) as index:
             index.add()
-            answers = index.search(rows[:5], 3)
+            answers = index.knn(3, queries=rows[:5])
             index.save(tmp_path / "index.ct")
         with made(after) as store, make.load(tmp_path / "index.ct", store=store) as index:
-            assert all((a == b).all() for a, b in zip(answers, index.search(rows[:5], 3)))
+            assert all((a == b).all() for a, b in zip(answers, index.knn(3, queries=rows[:5])))
         if after is not None:
             shutil.rmtree(tmp_path / after)
     with VectorStore(4) as store:

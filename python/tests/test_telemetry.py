@@ -69,7 +69,7 @@ def test_residual_trees_and_indexes():
         tree.conditioning_sets(points[:3] + 0.01, 5, cond="train")
         index = BruteForce(2)
         index.add(None, points)
-        index.search(points[:4], 3)
+        index.knn(3, queries=points[:4])
         index.remove([1])
     seen = [(one.kind, one.operation, one.rows, one.points) for one in log.records]
     assert seen == [
@@ -78,7 +78,7 @@ def test_residual_trees_and_indexes():
         ("ResidualTree", "build", 500, 500),
         ("ResidualTree", "knn", 3, 500),
         ("BruteForce", "insert", 500, 500),
-        ("BruteForce", "search", 4, 500),
+        ("BruteForce", "knn", 4, 500),
         ("BruteForce", "remove", 1, 499),
     ]
     assert {"feature", "order"} <= set(log.records[0].phases)

@@ -340,7 +340,7 @@ def test_trees_and_indexes_stay_what_was_opened(tmp_path, monkeypatch):
         monkeypatch.chdir("/")
         assert len(opened) == 60
         if saved is index:
-            assert (opened.search(POINTS, 2)[0] == index.search(POINTS, 2)[0]).all()
+            assert (opened.knn(2, queries=POINTS)[0] == index.knn(2, queries=POINTS)[0]).all()
         else:
             assert (opened.knn(2) == saved.knn(2)).all()
         monkeypatch.chdir(tmp_path)

@@ -48,7 +48,6 @@ from .core import (
 )
 from .engine import CoverTree as EngineCoverTree
 from .engine import build_tree, get_engine
-from .factory import load
 from .kernels import RBF, Kernel, Matern52
 from .legacy import LegacyWarning
 from .legacy.pcct import PCCT
@@ -64,10 +63,10 @@ from .tree._duplicates import DuplicateGroups
 _OLDER = (algo, api, config, diagnostics, exceptions, logging, plugins, queries)  # modules; see covertreex.legacy
 
 if TYPE_CHECKING:
-    from .factory import cover_tree, residual_tree
+    from .factory import cover_tree, load, residual_tree
     from .tree import CoverTree
 else:  # the same, and what they were in covertreex 0.4.x
-    from .legacy.cover_tree import CoverTree, cover_tree, residual_tree
+    from .legacy.cover_tree import CoverTree, cover_tree, load, residual_tree
 
 __all__ = [
     "PCCT",

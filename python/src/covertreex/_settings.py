@@ -6,7 +6,7 @@ import contextvars
 import dataclasses
 import inspect
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType, TracebackType
 from typing import Any, TypeVar, Union
@@ -82,7 +82,7 @@ class RuntimeConfig:
     threads: int | None = None  #: of calls; None: :func:`covertreex.get_num_threads`
     dtype: str = "auto"  #: in which a Euclidean tree keeps points: "float32", "float64", or "auto": as they come
     engine: str = "auto"  #: as in :func:`covertreex.cover_tree`
-    order: str | None = None  #: "hilbert", "natural", "random"; None: as the engine's name says, or "hilbert"
+    order: str | None = None  #: "hilbert", "natural", "random"; None: "hilbert"
     seed: int | None = None  #: None: 0 for the tree, 42 for inducing points
     leaf_size: int = 32  #: points that are scanned together
     residual: Residual = field(default_factory=Residual)
@@ -101,14 +101,12 @@ class RuntimeConfig:
         engines.resolve(self.engine, self.order)
 
     @classmethod
-    def from_environment(cls) -> RuntimeConfig:
-        """Take the defaults, but for what the environment says."""
-        name = os.environ.get(_PREFIX + "PROFILE")
+    def from_environment(cls, variables: Mapping[str, str] = os.environ) -> RuntimeConfig:
+        """Return the settings of environment variables, and the defaults for the others."""
+        name = variables.get(_PREFIX + "PROFILE")
         config = cls() if not name else _profile(name, _PREFIX + "PROFILE").config
-        for read in environment_readers:
-            config = read(config)
         for variable, path in environment_names().items():
-            text = os.environ.get(variable)
+            text = variables.get(variable)
             if text:
                 config = with_setting(config, path, text, variable)
         return config
@@ -247,10 +245,6 @@ def deactivate() -> None:
     _active.set(None)
 
 
-#: More readers of the environment: each takes settings and returns them with the values of its variables. Variables of
-#: :func:`environment_names` override them.
-environment_readers: list[Callable[[RuntimeConfig], RuntimeConfig]] = []
-
 _of_environment: RuntimeConfig | None = None
 
 
@@ -265,12 +259,18 @@ def forget_environment() -> None:
     _of_environment = None
 
 
+def set_environment(config: RuntimeConfig) -> None:
+    """Make these the settings of the environment, until it is read again."""
+    global _of_environment  # noqa: PLW0603
+    _of_environment = config
+    _notice(config)
+
+
 def read_environment() -> RuntimeConfig:
     """Read the environment again, for calls that follow."""
-    global _of_environment  # noqa: PLW0603
-    _of_environment = RuntimeConfig.from_environment()
-    _notice(_of_environment)
-    return _of_environment
+    config = RuntimeConfig.from_environment()
+    set_environment(config)
+    return config
 
 
 #: Whether settings with diagnostics have ever been active, or the environment, which is read later, may have some.
@@ -278,14 +278,10 @@ is_diagnosed = any(name.startswith((_PREFIX + "DIAGNOSTICS_", _PREFIX + "PROFILE
 
 
 def _notice(config: RuntimeConfig) -> None:
-    if config.diagnostics != Diagnostics():
-        expect_diagnostics()
-
-
-def expect_diagnostics() -> None:
-    """Have calls check whether they are to be recorded, from now on."""
+    """Have calls check from now on whether they are recorded, if these settings have diagnostics."""
     global is_diagnosed  # noqa: PLW0603
-    is_diagnosed = True
+    if config.diagnostics != Diagnostics():
+        is_diagnosed = True
 
 
 def environment_names() -> dict[str, str]:

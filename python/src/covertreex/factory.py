@@ -120,9 +120,8 @@ def cover_tree(
         "auto" (default) is residual correlation where there is a kernel or ``v_matrix``. The others fail where the
         inputs are those of the other metric.
     engine : {"auto", "native", "hybrid"}, optional
-        What searches: the library ("auto", "native"), or kernels for Numba that walk its arrays ("hybrid"; see
-        :mod:`covertreex.numba`). Answers are the same. Names of covertreex 0.4.x, as "rust-hilbert", stand for one of
-        these and an order.
+        The library searches ("auto", "native"), or kernels for Numba that walk its arrays do ("hybrid"; see
+        :mod:`covertreex.numba`). Answers are the same.
     order : {"hilbert", "natural", "random"}, optional
         The sequence in which points are preferred as centres of the tree: along the Hilbert curve (default, fastest),
         as they come, or shuffled by the seed.

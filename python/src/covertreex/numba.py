@@ -1,9 +1,9 @@
 """Kernels for Numba that walk a tree's exported arrays in place, callable from your own jitted code.
 
-:func:`walkable` shows a tree as the kernels take it. :func:`nearest` and :func:`within` search a Euclidean tree for one
-query each, without an allocation, and :func:`residual_nearest` a residual one; :func:`knn` and :func:`radius` run them
-for many, in threads. Answers are the library's: distances are evaluated as it does, in float64 with fused
-multiply-adds, and ties go to the lower dataset index.
+:func:`as_numba` gives a tree in the form that kernels read. :func:`nearest` and :func:`within` search a Euclidean tree
+for one query without an allocation, and :func:`residual_nearest` searches a residual tree. :func:`knn` and
+:func:`radius` run them for many queries, in threads. Answers are the same as the library's: distances are computed in
+float64 with fused multiply-adds, and ties go to the lower dataset index.
 
 Trees that are made with ``engine="hybrid"`` search by these kernels themselves.
 """
@@ -18,51 +18,51 @@ from numpy.typing import ArrayLike
 from . import _arguments, _arrays, _calls
 from ._exports.residual_arrays import ResidualArrays
 from ._exports.tree_arrays import TreeArrays
-from ._jit.common import EVERYBODY, NOBODY, squared_distance
-from ._jit.euclidean import Walkable, euclidean_knn, euclidean_radius, nearest, show_tree, within
-from ._jit.residual import ResidualWalkable, residual_distance, show_model
+from ._jit.common import NO_EXCLUSION, NO_LIMIT, squared_distance
+from ._jit.euclidean import NumbaTree, euclidean_knn, euclidean_radius, nearest, show_tree, within
+from ._jit.residual import NumbaResidualTree, residual_distance, show_model
 from ._jit.residual_queries import residual_knn
 from ._jit.skeletons import Workspace, residual_nearest, workspace
 from .residual import ResidualTree
 from .tree import CoverTree
 
 __all__ = [
-    "EVERYBODY",
-    "NOBODY",
-    "ResidualWalkable",
-    "Walkable",
+    "NO_EXCLUSION",
+    "NO_LIMIT",
+    "NumbaResidualTree",
+    "NumbaTree",
     "Workspace",
+    "as_numba",
     "knn",
     "nearest",
     "radius",
     "residual_distance",
     "residual_nearest",
     "squared_distance",
-    "walkable",
     "within",
     "workspace",
 ]
 
 
 @overload
-def walkable(tree: ResidualTree | ResidualArrays) -> ResidualWalkable: ...  # type: ignore[overload-overlap]
+def as_numba(tree: ResidualTree | ResidualArrays) -> NumbaResidualTree: ...  # type: ignore[overload-overlap]
 
 
 @overload
-def walkable(tree: CoverTree | TreeArrays) -> Walkable: ...
+def as_numba(tree: CoverTree | TreeArrays) -> NumbaTree: ...
 
 
-def walkable(tree: Any) -> Any:
-    """Show a tree, as it stands, to the kernels.
+def as_numba(tree: Any) -> Any:
+    """Return the arrays of a tree in the form that the kernels read.
 
     Parameters
     ----------
     tree : CoverTree, TreeArrays, ResidualTree or ResidualArrays
-        A tree, or what its ``export_arrays()`` gave. Of arrays of a tree that has changed since, a warning says so.
+        A tree, or the result of its ``export_arrays()``. If the tree has changed since then, there is a warning.
 
     Returns
     -------
-    Walkable or ResidualWalkable
+    NumbaTree or NumbaResidualTree
         It keeps the memory alive, whatever becomes of the tree.
     """
     if isinstance(tree, ResidualTree):
@@ -75,7 +75,7 @@ def walkable(tree: Any) -> Any:
 
 
 def knn(
-    tree: CoverTree | Walkable | ResidualTree,
+    tree: CoverTree | NumbaTree | ResidualTree,
     k: int,
     *,
     queries: ArrayLike | None = None,
@@ -109,15 +109,15 @@ def knn(
     return euclidean_knn(_euclidean(tree), k, before=before, max_distance=max_distance, **options)
 
 
-def _euclidean(tree: Any) -> Walkable:
-    """A Euclidean tree as kernels take it."""
-    if isinstance(tree, Walkable):
+def _euclidean(tree: Any) -> NumbaTree:
+    """A Euclidean tree in the form that kernels read."""
+    if isinstance(tree, NumbaTree):
         return tree
-    return walkable(_arguments.instance(tree, "tree", (CoverTree,)))
+    return as_numba(_arguments.instance(tree, "tree", (CoverTree,)))
 
 
 def radius(
-    tree: CoverTree | Walkable,
+    tree: CoverTree | NumbaTree,
     r: float,
     *,
     queries: ArrayLike | None = None,

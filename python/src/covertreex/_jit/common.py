@@ -14,9 +14,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from .. import _arguments, _arrays, _calls, _native, _scores
 
-#: No dataset index is excluded; none is too late.
-NOBODY = -1
-EVERYBODY = 2**31 - 1
+#: An excluded index, and an upper index, with which all points count.
+NO_EXCLUSION = -1
+NO_LIMIT = 2**31 - 1
 
 
 def upper_indices(before: ArrayLike | None, n: int, predecessor_mode: bool) -> NDArray[np.int64] | None:
@@ -24,7 +24,7 @@ def upper_indices(before: ArrayLike | None, n: int, predecessor_mode: bool) -> N
     upper = _arrays.upper_indices(before, n)
     if upper is not None and predecessor_mode:
         raise ValueError("before: stands against predecessor_mode, which is an upper index of its own")
-    return None if upper is None else np.clip(upper, 0, EVERYBODY)
+    return None if upper is None else np.clip(upper, 0, NO_LIMIT)
 
 
 @intrinsic

@@ -17,9 +17,9 @@ from .. import _arguments, _arrays, _calls
 from .._exports.tree_arrays import Neighbors, TreeArrays
 from .._scores import largest_score
 from .common import (
-    EVERYBODY,
     LEAST_SQUARE,
-    NOBODY,
+    NO_EXCLUSION,
+    NO_LIMIT,
     distance_of_score,
     fused_multiply_add,
     magnified_difference,
@@ -38,7 +38,7 @@ from .common import (
 _WINDOW = 2
 
 
-class Walkable(NamedTuple):
+class NumbaTree(NamedTuple):
     """The arrays of a tree of ``n`` nodes that the kernels read: those of :class:`covertreex.TreeArrays`.
 
     They are not copied, but for ``labels`` of a tree from which points were removed.
@@ -51,16 +51,16 @@ class Walkable(NamedTuple):
     subtree_min: NDArray[np.int32]  #: (n,) the smallest dataset index in the subtree
 
 
-def show_tree(arrays: TreeArrays) -> Walkable:
+def show_tree(arrays: TreeArrays) -> NumbaTree:
     """Show exported arrays to the kernels."""
     labels = arrays.order
     if arrays.removed is not None:
-        labels = np.where(arrays.removed == 0, labels, np.int32(EVERYBODY))
-    return Walkable(arrays.points, labels, arrays.radius, arrays.subtree_end, arrays.subtree_min)
+        labels = np.where(arrays.removed == 0, labels, np.int32(NO_LIMIT))
+    return NumbaTree(arrays.points, labels, arrays.radius, arrays.subtree_end, arrays.subtree_min)
 
 
 @njit(cache=True, nogil=True)
-def _square(tree: Walkable, node: int, query: Any) -> float:
+def _square(tree: NumbaTree, node: int, query: Any) -> float:
     """``squared_distance(query, tree.points[node])`` without a slice, which all threads would count in and out."""
     total = 0.0
     for d in range(query.shape[0]):
@@ -70,7 +70,7 @@ def _square(tree: Walkable, node: int, query: Any) -> float:
 
 
 @njit(cache=True, nogil=True)
-def _score(tree: Walkable, node: int, query: Any, square: float) -> float:
+def _score(tree: NumbaTree, node: int, query: Any, square: float) -> float:
     """What decides about a point at a squared distance."""
     if square >= LEAST_SQUARE:
         return square
@@ -82,7 +82,7 @@ def _score(tree: Walkable, node: int, query: Any, square: float) -> float:
 
 
 @njit(cache=True, nogil=True)
-def _out_of_reach(tree: Walkable, node: int, square: float, limit: float) -> bool:
+def _out_of_reach(tree: NumbaTree, node: int, square: float, limit: float) -> bool:
     """Whether no point below a node at a squared distance can be within a score."""
     limit = max(limit, LEAST_SQUARE)
     distance = np.sqrt(square)
@@ -93,7 +93,7 @@ def _out_of_reach(tree: Walkable, node: int, square: float, limit: float) -> boo
 
 
 @njit(cache=True, nogil=True)
-def _near_node(tree: Walkable, query: Any, before: int) -> int:
+def _near_node(tree: NumbaTree, query: Any, before: int) -> int:
     """A node near the query: down to the nearest child, to its nearest child, and so on."""
     node = 0
     while True:
@@ -111,15 +111,15 @@ def _near_node(tree: Walkable, query: Any, before: int) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _near_nodes(tree: Walkable, queries: Any) -> Any:
+def _near_nodes(tree: NumbaTree, queries: Any) -> Any:
     nodes = np.empty(queries.shape[0], np.int64)
     for query in range(queries.shape[0]):
-        nodes[query] = _near_node(tree, queries[query], EVERYBODY)
+        nodes[query] = _near_node(tree, queries[query], NO_LIMIT)
     return nodes
 
 
 @njit(cache=True, nogil=True)
-def _bound(tree: Walkable, query: Any, k: int, before: int, excluded: int, squares: Any, indices: Any) -> float:
+def _bound(tree: NumbaTree, query: Any, k: int, before: int, excluded: int, squares: Any, indices: Any) -> float:
     """A score within which k points lie: nodes that stand near each other are near each other."""
     node = _near_node(tree, query, before)
     count = 0
@@ -133,21 +133,21 @@ def _bound(tree: Walkable, query: Any, k: int, before: int, excluded: int, squar
 
 @njit(cache=True, nogil=True)
 def nearest(
-    tree: Walkable, query: Any, k: int, before: int, excluded: int, limit: float, squares: Any, indices: Any
+    tree: NumbaTree, query: Any, k: int, before: int, excluded: int, limit: float, squares: Any, indices: Any
 ) -> int:
     """Find the ``k`` nearest points of one query. Callable from jitted code.
 
     Parameters
     ----------
-    tree : Walkable
+    tree : NumbaTree
     query : array, shape (dim,)
         Finite, in the tree's dtype or float64.
     k : int
         At least 1.
     before : int
-        Only dataset indices below this count; ``EVERYBODY`` for all.
+        Only dataset indices below this count; ``NO_LIMIT`` for all.
     excluded : int
-        A dataset index that does not count, or ``NOBODY``.
+        A dataset index that does not count, or ``NO_EXCLUSION``.
     limit : float
         A squared distance beyond which nothing is wanted, or infinity.
     squares : array of float64, shape (k,)
@@ -172,7 +172,7 @@ def nearest(
 
 @njit(cache=True, nogil=True)
 def _nearest(
-    tree: Walkable, query: Any, k: int, before: int, excluded: int, limit: float, squares: Any, indices: Any
+    tree: NumbaTree, query: Any, k: int, before: int, excluded: int, limit: float, squares: Any, indices: Any
 ) -> int:
     """The same by scores."""
     worst = min(limit, _bound(tree, query, k, before, excluded, squares, indices))
@@ -197,7 +197,7 @@ def _nearest(
 
 
 @njit(cache=True, nogil=True)
-def within(tree: Walkable, query: Any, limit: float, before: int, excluded: int, squares: Any, indices: Any) -> int:
+def within(tree: NumbaTree, query: Any, limit: float, before: int, excluded: int, squares: Any, indices: Any) -> int:
     """Find all points within a squared distance (inclusive) of one query. Callable from jitted code.
 
     Parameters
@@ -221,7 +221,7 @@ def within(tree: Walkable, query: Any, limit: float, before: int, excluded: int,
 
 
 @njit(cache=True, nogil=True)
-def _within(tree: Walkable, query: Any, limit: float, before: int, excluded: int, squares: Any, indices: Any) -> int:
+def _within(tree: NumbaTree, query: Any, limit: float, before: int, excluded: int, squares: Any, indices: Any) -> int:
     """The same by scores."""
     count = 0
     node = 0
@@ -245,7 +245,7 @@ def _within(tree: Walkable, query: Any, limit: float, before: int, excluded: int
 
 @njit(cache=True, nogil=True)
 def _knn_rows(
-    tree: Walkable,
+    tree: NumbaTree,
     queries: Any,
     rows: Any,
     before: Any,
@@ -261,7 +261,7 @@ def _knn_rows(
         row = rows[query]
         reach = np.inf
         # No query has its k nearest farther away than the farthest of the last one's, if those count for it, too.
-        if count == k and excluded[query] == NOBODY and before[query] >= before[query - 1]:
+        if count == k and excluded[query] == NO_EXCLUSION and before[query] >= before[query - 1]:
             distance = distance_of_score(squares[k - 1]) + np.sqrt(squared_distance(queries[query], queries[query - 1]))
             reach = max(distance * distance * (1 + 1e-12), LEAST_SQUARE)
         count = _nearest(tree, queries[query], k, before[query], excluded[query], min(limit, reach), squares, found)
@@ -273,7 +273,9 @@ def _knn_rows(
 
 
 @njit(cache=True, nogil=True)
-def _count_rows(tree: Walkable, queries: Any, rows: Any, before: Any, excluded: Any, limit: float, counts: Any) -> None:
+def _count_rows(
+    tree: NumbaTree, queries: Any, rows: Any, before: Any, excluded: Any, limit: float, counts: Any
+) -> None:
     nowhere, nothing = np.empty(0), np.empty(0, np.int64)
     for query in range(queries.shape[0]):
         counts[rows[query]] = _within(tree, queries[query], limit, before[query], excluded[query], nowhere, nothing)
@@ -281,7 +283,7 @@ def _count_rows(tree: Walkable, queries: Any, rows: Any, before: Any, excluded: 
 
 @njit(cache=True, nogil=True)
 def _radius_rows(
-    tree: Walkable,
+    tree: NumbaTree,
     queries: Any,
     rows: Any,
     before: Any,
@@ -314,7 +316,7 @@ class _Queries(NamedTuple):
 
 
 def _queries(
-    tree: Walkable,
+    tree: NumbaTree,
     queries: ArrayLike | None,
     predecessor_mode: bool,
     exclude_self: bool,
@@ -325,13 +327,13 @@ def _queries(
     return asked if upper is None else asked._replace(before=upper[asked.rows])
 
 
-def _asked(tree: Walkable, queries: ArrayLike | None, predecessor_mode: bool, exclude_self: bool) -> _Queries:
+def _asked(tree: NumbaTree, queries: ArrayLike | None, predecessor_mode: bool, exclude_self: bool) -> _Queries:
     array = None if queries is None else _arrays.own_queries(queries, lambda: tree.points.shape[1])
     if array is None or _arrays.are_indices(array):
         nodes, rows, own = _nodes(tree, array)
         points = tree.points if len(nodes) == len(tree.points) and array is None else tree.points[nodes]
-        before = own if predecessor_mode else np.full(len(own), EVERYBODY, np.int64)
-        excluded = own if exclude_self else np.full(len(own), NOBODY, np.int64)
+        before = own if predecessor_mode else np.full(len(own), NO_LIMIT, np.int64)
+        excluded = own if exclude_self else np.full(len(own), NO_EXCLUSION, np.int64)
         return _Queries(read_only(points), rows, before, excluded)
     for flag, name in ((predecessor_mode, "predecessor_mode"), (exclude_self, "exclude_self")):
         if flag:
@@ -350,13 +352,13 @@ def _asked(tree: Walkable, queries: ArrayLike | None, predecessor_mode: bool, ex
         points = rounded if (rounded == points).all() else points
     n = len(points)
     rows = np.argsort(_near_nodes(tree, read_only(points)), kind="stable")
-    everybody, nobody = np.full(n, EVERYBODY, np.int64), np.full(n, NOBODY, np.int64)
-    return _Queries(read_only(points[rows]), rows, everybody, nobody)
+    before, excluded = np.full(n, NO_LIMIT, np.int64), np.full(n, NO_EXCLUSION, np.int64)
+    return _Queries(read_only(points[rows]), rows, before, excluded)
 
 
-def _nodes(tree: Walkable, indices: NDArray[Any] | None) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.int64]]:
+def _nodes(tree: NumbaTree, indices: NDArray[Any] | None) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.int64]]:
     """Nodes of stored points in depth-first order, the rows of their results, and their dataset indices."""
-    there = np.flatnonzero(tree.labels != EVERYBODY)
+    there = np.flatnonzero(tree.labels != NO_LIMIT)
     labels = tree.labels[there].astype(np.int64)
     if indices is None:
         rows = np.empty(len(labels), np.int64)
@@ -374,13 +376,13 @@ def _nodes(tree: Walkable, indices: NDArray[Any] | None) -> tuple[NDArray[Any], 
     return nodes[rows], rows, wanted[rows]
 
 
-def _score_of_distance(value: Any, name: str, tree: Walkable) -> float:
+def _score_of_distance(value: Any, name: str, tree: NumbaTree) -> float:
     """The largest score of a point within a distance."""
     return largest_score(_arguments.number(value, name, minimum=0), tree.points.dtype)
 
 
 def euclidean_knn(
-    tree: Walkable,
+    tree: NumbaTree,
     k: int,
     *,
     queries: ArrayLike | None,
@@ -402,7 +404,7 @@ def euclidean_knn(
 
 
 def euclidean_radius(
-    tree: Walkable,
+    tree: NumbaTree,
     r: float,
     *,
     queries: ArrayLike | None,

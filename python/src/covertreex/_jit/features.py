@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from .common import NOBODY, offer, sort_heap
-from .residual import ResidualWalkable, eligible, residual_distance
+from .common import NO_EXCLUSION, offer, sort_heap
+from .residual import NumbaResidualTree, eligible, residual_distance
 
 # Queries that are compared with a block's features while these are in the cache.
 _GROUP = 32
 
 
 @njit(cache=True, nogil=True)
-def _promise(model: ResidualWalkable, places: Any) -> Any:
+def _promise(model: NumbaResidualTree, places: Any) -> Any:
     """Regions in descending order of their bounds with a group, or as they come where there are no bounds."""
     regions = model.bounds.shape[0]
     if regions == 0:
@@ -29,7 +29,7 @@ def _promise(model: ResidualWalkable, places: Any) -> Any:
 
 @njit(cache=True, nogil=True)
 def feature_rows(
-    model: ResidualWalkable,
+    model: NumbaResidualTree,
     rows: Any,
     places: Any,
     before: Any,
@@ -54,7 +54,7 @@ def feature_rows(
                     least = 1 - distances[row, 0] * distances[row, 0]
                     if model.bounds[region, places[query]] < least * 255 - 2**-10:
                         continue
-                index = model.block_order[places[query]] if places[query] >= 0 else NOBODY
+                index = model.block_order[places[query]] if places[query] >= 0 else NO_EXCLUSION
                 for begin in range(region * region_size, min(n, (region + 1) * region_size), model.block_size):
                     for other in range(begin, eligible(model, begin, min(n, begin + model.block_size), before[query])):
                         label = model.block_order[other]

@@ -19,7 +19,7 @@ from .vectors import inner_product
 _FLOOR = 1e-9
 
 
-class ResidualWalkable(NamedTuple):
+class NumbaResidualTree(NamedTuple):
     """The arrays of a residual tree that the kernels read, by place: those of :class:`covertreex.ResidualArrays`."""
 
     block_order: NDArray[np.int32]
@@ -42,14 +42,14 @@ class ResidualWalkable(NamedTuple):
     variance: float
 
 
-def show_model(arrays: Mapping[str, Any]) -> ResidualWalkable:
+def show_model(arrays: Mapping[str, Any]) -> NumbaResidualTree:
     """Show a model's arrays to the kernels.
 
     Where products of two variances would not be numbers, features and variances are copies in other units.
     """
     if arrays["kernel"] < 0:
         raise ValueError("kernel: expected one of covertreex.kernels; kernels for Numba cannot call back into Python")
-    shown = ResidualWalkable(**{name: arrays[name] for name in ResidualWalkable._fields})
+    shown = NumbaResidualTree(**{name: arrays[name] for name in NumbaResidualTree._fields})
     root = variance_root(shown.variance)
     if root == 1:
         return shown
@@ -100,7 +100,7 @@ def _exponential(x: float) -> float:
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _covariance(model: ResidualWalkable, squared: float) -> float:
+def _covariance(model: NumbaResidualTree, squared: float) -> float:
     """The kernel at a squared scaled distance."""
     if model.kernel == 0:
         return model.kernel_variance * _exponential(squared * -0.5)
@@ -116,13 +116,13 @@ def _covariance(model: ResidualWalkable, squared: float) -> float:
 
 @njit(cache=True, nogil=True, inline="always")
 def residual_distance(
-    model: ResidualWalkable, place: int, coordinates: Any, features: Any, row: int, p: float, index: int
+    model: NumbaResidualTree, place: int, coordinates: Any, features: Any, row: int, p: float, index: int
 ) -> float:
     """The distance of a point of the model from another point. Callable from jitted code.
 
     Parameters
     ----------
-    model : ResidualWalkable
+    model : NumbaResidualTree
     place : int
         Of the point of the model.
     coordinates, features : arrays of float64, shapes (q, dim) and (q, m rounded up to a multiple of 8)
@@ -134,7 +134,7 @@ def residual_distance(
     p : float
         Its residual variance.
     index : int
-        Its dataset index, or ``NOBODY``.
+        Its dataset index, or ``NO_EXCLUSION``.
 
     Returns
     -------
@@ -153,7 +153,7 @@ def residual_distance(
 
 
 @njit(cache=True, nogil=True)
-def eligible(model: ResidualWalkable, first: int, end: int, before: int) -> int:
+def eligible(model: NumbaResidualTree, first: int, end: int, before: int) -> int:
     """The end of those of a block that are before a dataset index: they are its first ones."""
     while first < end:
         middle = (first + end) // 2

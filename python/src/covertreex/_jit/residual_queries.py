@@ -11,10 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 from .. import _arrays, _calls
 from .._exports.residual_arrays import ModelView
 from .._exports.tree_arrays import TreeArrays
-from .common import EVERYBODY, NOBODY, read_only, run, upper_indices
+from .common import NO_EXCLUSION, NO_LIMIT, read_only, run, upper_indices
 from .euclidean import euclidean_knn, show_tree
 from .features import feature_rows
-from .residual import ResidualWalkable, residual_distance, show_model, variance_root
+from .residual import NumbaResidualTree, residual_distance, show_model, variance_root
 from .skeletons import skeleton_rows
 
 
@@ -53,7 +53,7 @@ class _Queries(NamedTuple):
 
 
 def _stored(
-    model: ResidualWalkable,
+    model: NumbaResidualTree,
     queries: NDArray[Any] | None,
     before: NDArray[np.int64] | None,
     predecessor_mode: bool,
@@ -67,8 +67,8 @@ def _stored(
     places = model.block_places[wanted].astype(np.int64)
     rows = np.argsort(places, kind="stable")
     own = wanted[rows]
-    upper = own if predecessor_mode else np.full(len(own), EVERYBODY) if before is None else before[rows]
-    return _Queries(rows, places[rows], upper, own if exclude_self else np.full(len(own), NOBODY))
+    upper = own if predecessor_mode else np.full(len(own), NO_LIMIT) if before is None else before[rows]
+    return _Queries(rows, places[rows], upper, own if exclude_self else np.full(len(own), NO_EXCLUSION))
 
 
 def residual_knn(
@@ -111,7 +111,7 @@ def residual_knn(
         points = _arrays.points(array, "queries", dtype=np.dtype(np.float64))
         others = _new_points(tree, model, points)
         asked = _Queries(
-            np.arange(n), np.full(n, -1), np.full(n, EVERYBODY) if upper is None else upper, np.full(n, NOBODY)
+            np.arange(n), np.full(n, -1), np.full(n, NO_LIMIT) if upper is None else upper, np.full(n, NO_EXCLUSION)
         )
         model = model._replace(bounds=model.bounds[:0])
     results = (indices, distances)
@@ -120,7 +120,7 @@ def residual_knn(
 
 
 def _new_points(
-    tree: ResidualTree, model: ResidualWalkable, points: NDArray[np.float64]
+    tree: ResidualTree, model: NumbaResidualTree, points: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Scaled coordinates, features filled up with zeros, and residual variances, as the model has them."""
     v, p = tree._features(points, "queries")
@@ -132,7 +132,7 @@ def _new_points(
 
 def _spatial_knn(
     tree: ResidualTree,
-    model: ResidualWalkable,
+    model: NumbaResidualTree,
     k: int,
     queries: NDArray[Any] | None,
     before: NDArray[np.int64] | None,
@@ -149,7 +149,7 @@ def _spatial_knn(
         own = queries = _arrays.copied_indices(queries, "queries")
     elif queries is not None:
         queries = coordinates = tree._scale(_arrays.points(queries, "queries", dtype=np.dtype(np.float64)))
-        own = np.full(len(coordinates), NOBODY)
+        own = np.full(len(coordinates), NO_EXCLUSION)
     indices = euclidean_knn(
         show_tree(tree.euclidean.export_arrays()), k, queries=queries, before=before, return_distances=False,
         predecessor_mode=predecessor_mode, exclude_self=exclude_self, max_distance=None, n_threads=n_threads,
@@ -165,7 +165,7 @@ def _spatial_knn(
 
 
 @njit(cache=True, nogil=True)
-def _spatial_distances(model: ResidualWalkable, own: Any, coordinates: Any, indices: Any, distances: Any) -> None:
+def _spatial_distances(model: NumbaResidualTree, own: Any, coordinates: Any, indices: Any, distances: Any) -> None:
     """Distances of queries without features from points, which ascend."""
     features = np.empty((own.shape[0], 0))
     for query in range(own.shape[0]):

@@ -15,7 +15,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from .common import offer, sort_heap
-from .residual import ResidualWalkable, eligible, residual_distance
+from .residual import NumbaResidualTree, eligible, residual_distance
 from .vectors import combine_panel
 
 # What float32 may lose of a projection, which is at most 1 long.
@@ -36,7 +36,7 @@ class Workspace(NamedTuple):
 
 
 @njit(cache=True, nogil=True)
-def workspace(model: ResidualWalkable, k: int) -> Workspace:
+def workspace(model: NumbaResidualTree, k: int) -> Workspace:
     """Room for searches by :func:`residual_nearest`. Callable from jitted code."""
     n = model.block_order.shape[0]
     return Workspace(
@@ -50,7 +50,7 @@ def workspace(model: ResidualWalkable, k: int) -> Workspace:
 
 
 @njit(cache=True, nogil=True)
-def _rank(model: ResidualWalkable, block: int) -> int:
+def _rank(model: NumbaResidualTree, block: int) -> int:
     return (model.pivot_offsets[block + 1] - model.pivot_offsets[block] + 7) // 8 * 8
 
 
@@ -70,7 +70,7 @@ def _sort_by_promise(bounds: Any, place: int, sequence: Any) -> None:
 
 # Sums in float32 may be taken in any order: their rounding errors are allowed for.
 @njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
-def _project(model: ResidualWalkable, place: int, own: int, block: int, projection: Any) -> None:
+def _project(model: NumbaResidualTree, place: int, own: int, block: int, projection: Any) -> None:
     """Coordinates of a point in the basis of a block."""
     rank_own, rank = _rank(model, own), _rank(model, block)
     inside = place - own * model.block_size
@@ -101,7 +101,7 @@ def _project(model: ResidualWalkable, place: int, own: int, block: int, projecti
 
 
 @njit(cache=True, nogil=True)
-def _estimate(model: ResidualWalkable, block: int, count: int, projection: Any, estimates: Any) -> None:
+def _estimate(model: NumbaResidualTree, block: int, count: int, projection: Any, estimates: Any) -> None:
     """Estimates of rho of the first points of a block."""
     rank = _rank(model, block)
     begin = model.coefficient_offsets[block]
@@ -140,7 +140,7 @@ def _raise_lower(lower: Any, kept: int, bound: float) -> int:
 
 @njit(cache=True, nogil=True)
 def _collect(
-    model: ResidualWalkable, place: int, block: int, end: int, excluded: int, work: Workspace, kept: int, count: int
+    model: NumbaResidualTree, place: int, block: int, end: int, excluded: int, work: Workspace, kept: int, count: int
 ) -> tuple[int, int]:
     """Take the points of a block up to a place whose |rho| can reach the threshold."""
     k = work.lower.shape[0]
@@ -173,7 +173,7 @@ def _collect(
 
 @njit(cache=True, nogil=True)
 def residual_nearest(
-    model: ResidualWalkable,
+    model: NumbaResidualTree,
     place: int,
     k: int,
     before: int,
@@ -185,20 +185,20 @@ def residual_nearest(
     """Find the ``k`` points of largest residual correlation with a point of the model. Callable from jitted code.
 
     Equal distances are sorted by dataset index. A model without features has many points at distance 1; for their
-    order in space call ``nearest`` with ``walkable(tree.euclidean)``.
+    order in space call ``nearest`` with ``as_numba(tree.euclidean)``.
 
     Parameters
     ----------
-    model : ResidualWalkable
+    model : NumbaResidualTree
         With products of bases: ``model.product_offsets.size > 0``.
     place : int
         Of the point: ``model.block_places[index]``.
     k : int
         At least 1.
     before : int
-        Only dataset indices below this count; ``EVERYBODY`` for all.
+        Only dataset indices below this count; ``NO_LIMIT`` for all.
     excluded : int
-        A dataset index that does not count, or ``NOBODY``.
+        A dataset index that does not count, or ``NO_EXCLUSION``.
     work : Workspace
         Made by ``workspace(model, k)``.
     distances : array of float64, shape (k,)
@@ -233,7 +233,7 @@ def residual_nearest(
 
 @njit(cache=True, nogil=True)
 def _decide(
-    model: ResidualWalkable, place: int, k: int, kept: int, count: int, work: Workspace, distances: Any, indices: Any
+    model: NumbaResidualTree, place: int, k: int, kept: int, count: int, work: Workspace, distances: Any, indices: Any
 ) -> int:
     """Distances of the candidates, those of the largest upper bounds first, until the rest cannot come among the k."""
     threshold = work.lower[0] if kept == k else np.float32(0)
@@ -256,7 +256,7 @@ def _decide(
 
 @njit(cache=True, nogil=True)
 def skeleton_rows(
-    model: ResidualWalkable, rows: Any, places: Any, before: Any, excluded: Any, indices: Any, distances: Any
+    model: NumbaResidualTree, rows: Any, places: Any, before: Any, excluded: Any, indices: Any, distances: Any
 ) -> None:
     k = indices.shape[1]
     work = workspace(model, k)

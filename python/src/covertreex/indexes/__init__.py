@@ -5,7 +5,7 @@
 >>> vectors = np.random.default_rng(0).standard_normal((1000, 32), dtype=np.float32)
 >>> index = HNSW(32, metric="cosine")
 >>> _ = index.add(None, vectors)
->>> ids, distances = index.search(vectors[:3], 5)
+>>> ids, distances = index.knn(5, queries=vectors[:3])
 >>> ids[:, 0]
 array([0, 1, 2])
 """

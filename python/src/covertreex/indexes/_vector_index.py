@@ -318,12 +318,12 @@ class VectorIndex(_calls.Closeable):
 
     # Searches
 
-    @recorded("search")
-    def search(
+    @recorded("knn")
+    def knn(
         self,
-        queries: ArrayLike,
         k: int,
         *,
+        queries: ArrayLike,
         filter: Any = None,
         n_threads: int | None = None,
         progress: ProgressReport | None = None,
@@ -333,10 +333,10 @@ class VectorIndex(_calls.Closeable):
 
         Parameters
         ----------
-        queries : array_like, shape (q, dim)
-            Converted to float32.
         k : int
             At least 1; it may exceed the number of vectors.
+        queries : array_like, shape (q, dim)
+            Converted to float32.
         filter : optional
             Which vectors may be found: an id, or several in any iterable (unknown ids are ignored); or, if ids are
             int64, a boolean array whose element ``id`` says so (ids beyond its end are left out).
@@ -363,8 +363,8 @@ class VectorIndex(_calls.Closeable):
         _calls.call(lib.covertree_index_search, (*arguments, *outputs), options, progress, brief=self._is_brief(rows))
         return self._ids.names(keys), distances
 
-    def search_one(
-        self, query: ArrayLike, k: int, *, filter: Any = None, n_threads: int | None = None, **tuning: Any
+    def knn_one(
+        self, k: int, *, query: ArrayLike, filter: Any = None, n_threads: int | None = None, **tuning: Any
     ) -> tuple[NDArray[Any], NDArray[np.float32]]:
         """Find the nearest vectors of one query, shape (dim,): as many as there are, at most ``k``."""
         row = _arrays.array_of(query, "query")
@@ -372,16 +372,16 @@ class VectorIndex(_calls.Closeable):
         if row.ndim != 1:
             raise ValueError(f"query: expected one dimension ({self.dim},), got shape {row.shape}")
         with _arguments.renamed(queries="query[]"):
-            ids, distances = self.search(row[None], k, filter=filter, n_threads=n_threads, **tuning)
+            ids, distances = self.knn(k, queries=row[None], filter=filter, n_threads=n_threads, **tuning)
         found = int(np.isfinite(distances[0]).sum())
         return ids[0, :found], distances[0, :found]
 
     @recorded("radius")
     def radius(
         self,
-        queries: ArrayLike,
         r: float,
         *,
+        queries: ArrayLike,
         filter: Any = None,
         n_threads: int | None = None,
         progress: ProgressReport | None = None,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from .. import _engines
+from collections.abc import Mapping
+from typing import Any
 
 NAMES: dict[str, tuple[str, str]] = {
     "hilbert": ("native", "hilbert"),
@@ -16,4 +17,13 @@ NAMES: dict[str, tuple[str, str]] = {
     "rust-pcct2": ("native", "hilbert"),
 }
 
-_engines.ENGINES.update(NAMES)
+
+def translated(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the same options, with the engine and the order that an old name of an engine means."""
+    engine, order = options.get("engine"), options.get("order")
+    if not isinstance(engine, str) or engine not in NAMES:
+        return dict(options)
+    searcher, implied = NAMES[engine]
+    if order is not None and order != implied:
+        raise ValueError(f"engine: {engine!r} means the order {implied!r}, but order is {order!r}")
+    return {**options, "engine": searcher, "order": implied}

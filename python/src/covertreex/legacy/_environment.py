@@ -7,8 +7,8 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .. import _engines, _settings
-from . import _notices
+from .. import _settings
+from . import _engine_names, _notices
 
 _PREFIX = "COVERTREEX_"
 _ARTIFACTS = "ARTIFACT_ROOT"  # is read when it is needed
@@ -126,27 +126,55 @@ def _parsed(name: str, text: str, parse: Callable[[str], Any]) -> Any:
         raise ValueError(f"{_PREFIX}{name}={text}: {error}") from None
 
 
-def read(config: _settings.RuntimeConfig) -> _settings.RuntimeConfig:
-    """Apply the old variables to settings; warn of variables without an effect."""
-    known = {*_settings.environment_names(), _PREFIX + "PROFILE"}
-    old = {name[len(_PREFIX) :]: text for name, text in os.environ.items() if name.startswith(_PREFIX)}
-    old = {name: text for name, text in old.items() if text.strip() and _PREFIX + name not in known}
+def read_environment() -> _settings.RuntimeConfig:
+    """Read the environment again, for calls that follow: variables of this package, and those of covertreex 0.4.x."""
+    config = _config(os.environ)
+    _settings.set_environment(config)
+    return config
+
+
+def refresh() -> None:
+    """Read the environment again: now if it has old variables or names, or else when a call needs it."""
+    _settings.forget_environment()
+    if _old(os.environ) or _old_engine(os.environ):
+        read_environment()
+
+
+def _old(environment: Mapping[str, str]) -> dict[str, str]:
+    """Variables that are not of this package, without their prefix."""
+    known = {*_settings.environment_names(), _PREFIX + "PROFILE", _PREFIX + _ARTIFACTS}
+    return {
+        name[len(_PREFIX) :]: text for name, text in environment.items()
+        if name.startswith(_PREFIX) and name not in known and text.strip()
+    }  # fmt: skip
+
+
+def _old_engine(environment: Mapping[str, str]) -> dict[str, str]:
+    """The engine and the order of the environment, if the engine has an old name."""
+    said = {name: environment.get(_PREFIX + name.upper()) or None for name in ("engine", "order")}
+    return _engine_names.translated(said) if said["engine"] in _engine_names.NAMES else {}
+
+
+def _config(environment: Mapping[str, str]) -> _settings.RuntimeConfig:
+    """Settings of an environment. Variables of this package override old ones; one without an effect is warned of."""
+    old, engine = _old(environment), _old_engine(environment)
+    if engine.get("order") == _word(old.get("BATCH_ORDER", "")):
+        del old["BATCH_ORDER"]
+    variables = {**environment, **{_PREFIX + name.upper(): value for name, value in engine.items()}}
+    config = _settings.RuntimeConfig.from_environment(variables)
+    said = {path for variable, path in _settings.environment_names().items() if variables.get(variable)}
     for name, path in _MEANT.items():
-        if name in old and not _is_implied(name, old[name]):
-            config = _settings.with_setting(config, path, old.pop(name).strip().lower(), _PREFIX + name)
+        if name in old and not (name == "BATCH_ORDER" and engine):
+            text = old.pop(name).strip().lower()
+            if path not in said:
+                config = _settings.with_setting(config, path, text, _PREFIX + name)
     if "LOG_LEVEL" in old:
         set_log_level(old.pop("LOG_LEVEL"), _PREFIX + "LOG_LEVEL")
     if "BACKEND" in old:
         _settings.check_choice(_PREFIX + "BACKEND", _word(old["BACKEND"]), BACKENDS)
     in_stages = {_PREFIX + name for name, (path, _) in VARIABLES.items() if path in STAGES}
-    _notices.without_effect((_PREFIX + name for name in old if name != _ARTIFACTS), in_stages)
+    _notices.without_effect((_PREFIX + name for name in old), in_stages)
     return config
-
-
-def _is_implied(name: str, order: str) -> bool:
-    """Whether the engine of the environment has an order of its own, and this is another one."""
-    implied = _engines.ENGINES.get(os.environ.get(_PREFIX + "ENGINE", ""), (None, None))[1]
-    return name == "BATCH_ORDER" and implied not in (None, _word(order))
 
 
 def set_log_level(level: str | int, source: str) -> None:
@@ -157,6 +185,4 @@ def set_log_level(level: str | int, source: str) -> None:
         raise ValueError(f"{source}: expected a level of logging, as INFO or DEBUG, got {level!r}") from None
 
 
-_settings.environment_readers.append(read)
-if os.environ.get(_PREFIX + "ENABLE_DIAGNOSTICS"):
-    _settings.expect_diagnostics()
+refresh()

@@ -9,6 +9,7 @@ from collections.abc import Container, Iterable
 from pathlib import Path
 
 _PACKAGE = str(Path(__file__).parents[1]) + os.sep
+_IMPORTS = "<frozen importlib"
 
 
 class LegacyWarning(UserWarning):
@@ -18,8 +19,9 @@ class LegacyWarning(UserWarning):
 def warn(message: str) -> None:
     """Warn at the line outside of this package from which the call came."""
     level, frame = 2, sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
-        level, frame = level + 1, frame.f_back
+    while frame.f_back is not None and frame.f_code.co_filename.startswith((_PACKAGE, _IMPORTS)):
+        # Frames of an import do not count as levels.
+        level, frame = level + (not frame.f_code.co_filename.startswith(_IMPORTS)), frame.f_back
     warnings.warn(message, LegacyWarning, stacklevel=level)
 
 

@@ -40,7 +40,7 @@ class RuntimeContext:
 
     def __init__(self, config: RuntimeConfig) -> None:
         self.config = config
-        self._settings = _settings.Runtime(**config.settings()).to_config()
+        self._settings = _Runtime(**config.settings()).to_config()
         self._undo: list[tuple[Any, Any]] = []
 
     def activate(self) -> None:
@@ -155,10 +155,10 @@ def set_runtime_context(context: RuntimeContext) -> RuntimeContext:
 
 
 def reset_runtime_context() -> None:
-    """Make nothing active, and read the environment again when it is needed."""
+    """Deactivate all settings, and read the environment again."""
     _current.set(None)
     _settings.deactivate()
-    _settings.forget_environment()
+    _environment.refresh()
 
 
 def reset_runtime_config_cache() -> None:

@@ -11,22 +11,23 @@ from .. import _settings, factory
 from .. import tree as trees
 from ..outofcore import MappedTree
 from ..residual import ResidualTree
+from . import _engine_names
 from ._notices import without_effect
 from .pcct import PCCT
 from .residual_tree import ResidualCoverTree
 
-__all__ = ["BuiltCoverTree", "CoverTree", "cover_tree", "residual_tree"]
+__all__ = ["BuiltCoverTree", "CoverTree", "cover_tree", "load", "residual_tree"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def _with_old_options(build: Function) -> Function:
-    """The same function, which accepts options of covertreex 0.4.x that have no meaning."""
+    """The same function, which accepts engines of covertreex 0.4.x, and options that have no meaning."""
 
     @functools.wraps(build)
     def accepting(*arguments: Any, chunk_size: int | None = None, **options: Any) -> Any:
         without_effect([] if chunk_size is None else ["chunk_size"])
-        return build(*arguments, **options)
+        return build(*arguments, **_engine_names.translated(options))
 
     return cast(Function, accepting)
 
@@ -37,6 +38,11 @@ cover_tree = _with_old_options(factory.cover_tree)
 @functools.wraps(factory.residual_tree)
 def residual_tree(*arguments: Any, **options: Any) -> ResidualTree:  # noqa: D103
     return factory.residual_tree(*arguments, **options)
+
+
+@functools.wraps(factory.load)
+def load(*arguments: Any, engine: str | None = None, **options: Any) -> Any:  # noqa: D103
+    return factory.load(*arguments, engine=_engine_names.NAMES.get(engine or "", (engine,))[0], **options)
 
 
 # In covertreex 0.4.x covertreex.residual_tree was a module. It can still be imported, and its class is here, too.

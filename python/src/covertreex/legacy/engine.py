@@ -12,8 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from .. import factory
 from ..residual import ResidualTree
+from . import _engine_names, host_data, pcct, planning
 from . import context as contexts
-from . import host_data, pcct, planning
 from ._notices import without_effect
 from .backend import TreeBackend
 from .host_data import ResidualCorrHostData
@@ -207,10 +207,10 @@ class _Engine:
         native: Searcher
         if is_residual:
             data = residual_backend or self._data(points, runtime, seed, residual_params)
-            native = data.tree(engine=self.name, seed=seed)
+            native = data.tree(**_engine_names.translated({"engine": self.name, "seed": seed}))
         else:
             settings = {**runtime.settings(), "engine": self.name, "order": None, "metric": "euclidean", "seed": seed}
-            native = factory.cover_tree(np.asarray(points), **settings)
+            native = factory.cover_tree(np.asarray(points), **_engine_names.translated(settings))
         meta = {
             "build_seconds": native.build_time, "dataset_size": len(native), "predecessor_bounds_computed": True,
         }  # fmt: skip

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .. import _engines, _settings
-from . import _environment
+from .. import _settings
+from . import _engine_names, _environment
 
 __all__ = ["DiagnosticsConfig", "ResidualConfig", "RuntimeConfig", "RuntimeModel", "SeedPack"]
 
@@ -270,7 +270,7 @@ class RuntimeConfig(_Flat):  # type: ignore[misc]
         engine stand for "auto" here: answers are the same.
         """
         engine = "auto" if self.engine == DEFAULT_ENGINE else self.engine
-        implied = _engines.ENGINES.get(engine, (None, None))[1]
+        implied = _engine_names.NAMES.get(engine, (None, None))[1]
         return {
             "metric": "residual_correlation" if self.metric == "residual_correlation" else "auto",
             "dtype": self.precision,

@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 from .. import _settings
 from ..residual import ResidualTree
 from ..tree import CoverTree as NativeTree
-from . import changes, host_data, planning, plans
+from . import _engine_names, changes, host_data, planning, plans
 from . import runtime as runtimes
 from ._notices import without_effect
 from .backend import TreeBackend
@@ -265,7 +265,7 @@ class PCCT:
         return self.tree
 
     def _active(self) -> _settings.Activation:
-        return _settings.Activation(_settings.Runtime.to_config(self.runtime, _settings.environment_config()))
+        return _settings.Activation(self.runtime.to_config(_settings.environment_config()))
 
     def _backend(self) -> TreeBackend:
         return TreeBackend.numpy(precision=self.runtime.dtype if self.runtime.dtype in _PRECISIONS else "float64")
@@ -285,7 +285,7 @@ class PCCT:
         options: dict[str, Any],
     ) -> Recipe:
         """How the tree is made, and would be made again."""
-        options.setdefault("metric", config.metric)
+        options = {"metric": config.metric, **_engine_names.translated(options)}
         if residual_params is not None:
             if "kernel" in options:
                 raise ValueError("residual_params: stands against kernel; give one or the other")

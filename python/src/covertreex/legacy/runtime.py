@@ -199,7 +199,9 @@ class Runtime(_settings.Runtime):
         new: dict[str, Any] = {}
         old: dict[str, Any] = {}
         for path, value in _settings.override_pairs(overrides or ()):
-            if path in _BY_PATH:
+            if path == "engine" and value in _engine_names.NAMES:
+                old[path] = value
+            elif path in _BY_PATH:
                 old[_BY_PATH[path]] = value_of(value) if isinstance(value, str) else value
             elif path == "batch_order_strategy":
                 old["batch_order"] = value
@@ -214,6 +216,13 @@ class Runtime(_settings.Runtime):
         if isinstance(config, RuntimeConfig):
             return super().from_config(config)
         return cls(**config.settings())
+
+    def to_config(self, base: RuntimeConfig | None = None) -> Any:
+        """Fill in what was not chosen: from the environment, or from ``base``."""
+        if self.engine not in _engine_names.NAMES:
+            return super().to_config(base)
+        chosen = {one.name: getattr(self, one.name) for one in dataclasses.fields(self)}
+        return _settings.Runtime(**_engine_names.translated(chosen)).to_config(base)
 
     def to_model(self, base: RuntimeModel | None = None) -> RuntimeModel:
         """All settings by the names of covertreex 0.4.x.

@@ -19,8 +19,8 @@ from .._settings import (
     RuntimeConfig,
     active_config,
     environment_names,
-    read_environment,
 )
+from ..legacy._environment import read_environment
 from ..legacy.context import (
     RuntimeContext,
     configure_runtime,

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from .. import _arguments, _arrays, _calls, _engines, _native
+from .. import _arrays, _calls, _engines, _native
 from .._settings import active_config
 
 KEPT_DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
@@ -37,13 +37,9 @@ def tree_options(order: str, seed: int, n_threads: int | None) -> Any:
 def resolve_engine(engine: str | None, order: str | None) -> tuple[str, str]:
     """What searches, and the order: as a call says, or else as the active settings do."""
     settings = active_config()
-    if engine is None:
-        searcher, usual = _engines.resolve(settings.engine, settings.order)
-        _, order = _engines.resolve("auto", usual if order is None else order)
-    else:
-        _arguments.choice(engine, "engine", tuple(_engines.ENGINES))
-        implied = _engines.ENGINES[engine][1]
-        searcher, order = _engines.resolve(engine, (None if implied else settings.order) if order is None else order)
+    searcher, order = _engines.resolve(
+        settings.engine if engine is None else engine, settings.order if order is None else order
+    )
     if searcher == "hybrid":
         kernels_for_numba()  # which says what is to be installed
     return searcher, order

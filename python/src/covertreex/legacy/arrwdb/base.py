@@ -213,7 +213,7 @@ class VectorIndex:
             raise ValueError(f"query_vector: expected shape ({self._dimension},), got {query.shape}")
         if not contents.ids:
             return []
-        keys, distances = contents.index.search_one(query, k)
+        keys, distances = contents.index.knn_one(k, query=query)
         near = distances <= threshold
         # A vector that another thread is adding or removing at the moment has no id.
         ids = [contents.ids.get(key, _NO_ID) for key in keys[near].tolist()]
