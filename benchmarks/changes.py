@@ -5,8 +5,8 @@
     changes.py --n 200000   another number of points; writes nothing
 
 Points, uniform in the unit cube and in float32, come to a tree that was built of the others. Each contender runs in a process of its
-own, in turns. Changes one by one end after some seconds if they are slow; then the rest comes at once. Searches after changes are
-timed in turns with those of a tree that is freshly built of the same points, and recall is against the float64 truth.
+own, in turns. If changes one by one take long, the rest of them is made in one batch. Searches after changes alternate with those of a
+tree that is freshly built of the same points, and recall is against the float64 truth.
 
 SciPy's cKDTree, scikit-learn's trees and pykdtree have no changes: what they cost is another tree. likd-tree takes points in three
 dimensions, gives none back, and finds the nearest one; Rtree (libspatialindex) takes, gives back, and finds for one query at a time.
@@ -14,21 +14,21 @@ dimensions, gives none back, and finds the nearest one; Rtree (libspatialindex) 
 
 from __future__ import annotations
 
-import argparse
 import ctypes
-import subprocess
+import json
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from contenders import recall
-from euclidean import machine
-from turns import Figures, best, cell, in_turns, printed, spaced, table, write
+from contenders import CONTENDERS, compiled
+from covertreex._bench import truth
+from covertreex._bench.clocks import alternate, fastest_of
+from covertreex._bench.processes import Figures, in_turns, once, options
+from covertreex._bench.tables import cell, machine, spaced, table, titled, write
 
-HERE = Path(__file__).parent
-TURNS = 3
 K = 10
 N, SINGLES, BATCH, FEW = 1_000_000, 100_000, 10_000, 1_000
 # Seconds that changes one by one may take.
@@ -77,25 +77,14 @@ def one_by_one(work: Callable[[int], Any], n: int) -> tuple[int, float, float]:
     return made, last - start, longest
 
 
-def loops_in_c() -> Any:
-    """Compile the loops of changes.c, and return them."""
-    library = HERE.parent / "build" / "changes.so"
-    library.parent.mkdir(exist_ok=True)
-    include = HERE.parent / "include"
-    command = ["cc", "-O2", "-shared", "-fPIC", f"-I{include}", "-o", str(library)]
-    subprocess.run([*command, str(HERE / "changes.c")], check=True)
-    loops = ctypes.CDLL(str(library))
-    for loop in (loops.insert_loop, loops.remove_loop):
-        loop.restype = ctypes.c_double
-    return loops
-
-
 class Loops:
     """Changes of one of our trees one by one, from C or from Python."""
 
     def __init__(self, tree: Any, from_c: bool, patience: float = PATIENCE) -> None:
         self.tree, self.patience = tree, patience
-        self.loops = loops_in_c() if from_c else None
+        self.loops = (
+            compiled("changes", "insert_loop", "remove_loop") if from_c else None
+        )
 
     def insert(self, points: np.ndarray) -> tuple[int, float, float]:
         if self.loops is None:
@@ -107,7 +96,7 @@ class Loops:
     def remove(self, indices: np.ndarray) -> tuple[int, float, float]:
         if self.loops is None:
             ids = [int(one) for one in indices]
-            return one_by_one(lambda place: self.tree.remove(ids[place]), len(ids))
+            return one_by_one(lambda row: self.tree.remove(ids[row]), len(ids))
         indices = np.ascontiguousarray(indices, np.int64)
         return self.call("remove", "remove", indices, ctypes.c_int64(len(indices)))
 
@@ -138,7 +127,7 @@ def both(
     return first[0] + then[0], first[1] + then[1], max(first[2], then[2])
 
 
-def told(what: str, made: int, took: float, longest: float) -> Figures:
+def figures_of(what: str, made: int, took: float, longest: float) -> Figures:
     return {
         f"{what}_one_us": took / made * 1e6,
         f"{what}_made": made,
@@ -153,18 +142,17 @@ def compared(
     from covertreex import cover_tree
 
     fresh = cover_tree(rows)
-    changed_s = fresh_s = float("inf")
-    for _ in range(5):
-        changed_s = min(changed_s, best(lambda: tree.knn(K, queries=queries), 1))
-        fresh_s = min(fresh_s, best(lambda: fresh.knn(K, queries=queries), 1))
+    trees = {"changed": tree, "fresh": fresh}
+    searches = {key: partial(one.knn, K, queries=queries) for key, one in trees.items()}
+    changed_s, fresh_s = map(min, alternate(searches, 5).values())
     found = tree.knn(K, queries=queries)
     same = (found == labels[fresh.knn(K, queries=queries)]).all(axis=1).mean()
     one = queries[:1]
     return {
         f"{name}_qps": len(queries) / changed_s,
         f"{name}_times": changed_s / fresh_s,
-        f"{name}_one_times": best(lambda: tree.knn(K, queries=one), 300)
-        / best(lambda: fresh.knn(K, queries=one), 300),
+        f"{name}_one_times": fastest_of(300, lambda: tree.knn(K, queries=one))
+        / fastest_of(300, lambda: fresh.knn(K, queries=one)),
         f"{name}_same": float(same),
     }
 
@@ -182,13 +170,15 @@ def ours(data: Data, from_c: bool) -> Figures:
         "few": data.few,
     }
     tree = cover_tree(data.points)
-    figures["fresh_qps"] = len(queries) / best(lambda: tree.knn(K, queries=queries), 3)
+    figures["fresh_qps"] = len(queries) / fastest_of(
+        3, lambda: tree.knn(K, queries=queries)
+    )
     loops, n, few = Loops(tree, from_c), len(data.points), data.few
     rows = np.concatenate([data.points, data.more])
 
     # The first few alone, as a tree that is asked after them has not yet been merged.
     first = loops.insert(data.more[:few])
-    figures.update(told("few", *first))
+    figures.update(figures_of("few", *first))
     if first[0] < few:
         tree.insert(data.more[first[0] : few])
     figures.update(compared(tree, rows[: n + few], np.arange(n + few), queries, "few"))
@@ -197,20 +187,20 @@ def ours(data: Data, from_c: bool) -> Figures:
         first = both(first, loops.insert(data.more[few:]))
     if len(tree) < len(rows):
         tree.insert(rows[len(tree) :])
-    figures.update(told("insert", *first))
+    figures.update(figures_of("insert", *first))
     figures.update(compared(tree, rows, np.arange(len(rows)), queries, "many"))
 
-    at_once = [best(lambda: tree.insert(batch), 1) for batch in data.batches]  # noqa: B023
+    at_once = [fastest_of(1, lambda: tree.insert(batch)) for batch in data.batches]  # noqa: B023
     figures["insert_batch_ms"] = float(np.median(at_once)) * 1e3
     rows = np.concatenate([rows, *data.batches])
 
     gone = data.gone[: data.batch]
     removed, took, longest = loops.remove(gone)
-    figures.update(told("remove", removed, took, longest))
+    figures.update(figures_of("remove", removed, took, longest))
     turns = []
     for turn in range(3):
         ids = data.gone[(turn + 1) * data.batch : (turn + 2) * data.batch]
-        turns.append(best(lambda: tree.remove(ids), 1))  # noqa: B023
+        turns.append(fastest_of(1, lambda: tree.remove(ids)))  # noqa: B023
     figures["remove_batch_ms"] = float(np.median(turns)) * 1e3
     labels = np.setdiff1d(
         np.arange(len(rows)),
@@ -218,23 +208,28 @@ def ours(data: Data, from_c: bool) -> Figures:
     )
     figures.update(compared(tree, rows[labels], labels, queries, "left"))
     found = np.searchsorted(labels, tree.knn(K, queries=queries))
-    figures["recall"] = recall(rows[labels], queries, found, K)
+    figures["recall"] = truth.euclidean(rows[labels], queries, K).recall(found)
     return figures
 
 
-def rebuilt(
-    data: Data, build: Callable[[np.ndarray], Any], query: Callable[..., Any]
-) -> Figures:
-    """One more, ten thousand more, one less: whatever it is, it costs a tree."""
+def rebuilt(data: Data, peer: str) -> Figures:
+    """A tree that does not change, after points have come or gone: each time it is built again."""
+    build, search = CONTENDERS[peer]()[:2]
+
+    def query(tree: Any, queries: np.ndarray) -> np.ndarray:
+        return search(tree, queries, K)
+
     build(data.points[:1000])
     rows = np.concatenate([data.points, data.more])
     tree = build(data.points)
-    took = best(lambda: query(tree, data.queries), 3)
-    one_more = best(lambda: build(np.concatenate([data.points, data.more[:1]])), 3)
-    more = best(lambda: build(np.concatenate([data.points, data.batches[0]])), 3)
-    one_less = best(lambda: build(np.delete(data.points, 7, axis=0)), 3)
-    less = best(
-        lambda: build(np.delete(data.points, data.gone[: data.batch], axis=0)), 3
+    took = fastest_of(3, lambda: query(tree, data.queries))
+    one_more = fastest_of(
+        3, lambda: build(np.concatenate([data.points, data.more[:1]]))
+    )
+    more = fastest_of(3, lambda: build(np.concatenate([data.points, data.batches[0]])))
+    one_less = fastest_of(3, lambda: build(np.delete(data.points, 7, axis=0)))
+    less = fastest_of(
+        3, lambda: build(np.delete(data.points, data.gone[: data.batch], axis=0))
     )
     tree = build(rows)
     found = query(tree, data.queries)
@@ -244,20 +239,8 @@ def rebuilt(
         "insert_batch_ms": more * 1e3,
         "remove_one_us": one_less * 1e6,
         "remove_batch_ms": less * 1e3,
-        "recall": recall(rows, data.queries, found.astype(np.int64), K),
+        "recall": truth.euclidean(rows, data.queries, K).recall(found),
     }
-
-
-def pykdtree(data: Data) -> Figures:
-    from pykdtree.kdtree import KDTree
-
-    return rebuilt(data, KDTree, lambda tree, q: tree.query(q, K)[1])
-
-
-def scipy(data: Data) -> Figures:
-    from scipy.spatial import cKDTree
-
-    return rebuilt(data, cKDTree, lambda tree, q: tree.query(q, K, workers=2)[1])
 
 
 def likd(data: Data) -> Figures:
@@ -270,27 +253,27 @@ def likd(data: Data) -> Figures:
     def search() -> Any:
         return tree.nearest_neighbors(queries)
 
-    figures: Figures = {"fresh_qps": len(queries) / best(search, 3)}
+    figures: Figures = {"fresh_qps": len(queries) / fastest_of(3, search)}
     rows = [data.more[row : row + 1] for row in range(len(data.more))]
     first = one_by_one(lambda row: tree.add_points(rows[row]), data.few)
-    figures["few_qps"] = len(queries) / best(search, 3)
+    figures["few_qps"] = len(queries) / fastest_of(3, search)
     rest = rows[first[0] :]
     made, took, longest = both(
         first, one_by_one(lambda row: tree.add_points(rest[row]), len(rest))
     )
-    # A thread of its own puts the tree in order; what is not done yet is done here.
+    # A thread of its own puts the tree in order; this waits for the rest.
     start = time.perf_counter()
     tree.wait_for_rebuild()
-    figures.update(told("insert", made, took + time.perf_counter() - start, longest))
-    figures["many_qps"] = len(queries) / best(search, 3)
+    figures.update(
+        figures_of("insert", made, took + time.perf_counter() - start, longest)
+    )
+    figures["many_qps"] = len(queries) / fastest_of(3, search)
     start = time.perf_counter()
     tree.add_points(data.batches[0])
     tree.wait_for_rebuild()
     figures["insert_batch_ms"] = (time.perf_counter() - start) * 1e3
     inside = np.concatenate([data.points, data.more[:made], data.batches[0]])
-    figures["recall"] = recall(
-        inside, queries, search()[1].reshape(-1, 1).astype(np.int64), 1
-    )
+    figures["recall"] = truth.euclidean(inside, queries, 1).recall(search()[1])
     return figures
 
 
@@ -302,10 +285,10 @@ def rtree(data: Data) -> Figures:
         x, y, z = row.tolist()
         return x, y, z, x, y, z
 
-    told_of = index.Property(dimension=3)
+    properties = index.Property(dimension=3)
     tree = index.Index(
         ((row, box(point), None) for row, point in enumerate(data.points)),
-        properties=told_of,
+        properties=properties,
     )
     queries = data.queries[:300]
 
@@ -313,10 +296,10 @@ def rtree(data: Data) -> Figures:
         # All that are as far as the K-th come too.
         return np.array([sorted(tree.nearest(box(one), K))[:K] for one in queries])
 
-    n, figures = len(data.points), {"fresh_qps": len(queries) / best(search, 2)}
+    n, figures = len(data.points), {"fresh_qps": len(queries) / fastest_of(2, search)}
     more = data.more
     first = one_by_one(lambda row: tree.insert(n + row, box(more[row])), data.few)
-    figures["few_qps"] = len(queries) / best(search, 2)
+    figures["few_qps"] = len(queries) / fastest_of(2, search)
     made = first[0]
     first = both(
         first,
@@ -325,24 +308,24 @@ def rtree(data: Data) -> Figures:
             len(more) - made,
         ),
     )
-    figures.update(told("insert", *first))
-    figures["many_qps"] = len(queries) / best(search, 2)
+    figures.update(figures_of("insert", *first))
+    figures["many_qps"] = len(queries) / fastest_of(2, search)
     inside = np.concatenate([data.points, more[: first[0]]])
-    figures["recall"] = recall(inside, queries, search(), K)
+    figures["recall"] = truth.euclidean(inside, queries, K).recall(search())
 
-    def leave(place: int) -> None:
-        row = int(data.gone[place])
+    def leave(number: int) -> None:
+        row = int(data.gone[number])
         tree.delete(row, box(data.points[row]))
 
-    figures.update(told("remove", *one_by_one(leave, data.batch)))
+    figures.update(figures_of("remove", *one_by_one(leave, data.batch)))
     return figures
 
 
 BODIES: dict[str, Callable[[Data], Figures]] = {
     "covertreex": lambda data: ours(data, False),
     "covertreex-c": lambda data: ours(data, True),
-    "pykdtree": pykdtree,
-    "scipy": scipy,
+    "pykdtree": lambda data: rebuilt(data, "pykdtree"),
+    "scipy": lambda data: rebuilt(data, "scipy"),
     "likd-tree": likd,
     "rtree": rtree,
 }
@@ -387,23 +370,14 @@ def after(rows: dict[str, Figures]) -> list[str]:
     }
     lines = []
     for peer, row in rows.items():
-        if "error" in row or "few_times" not in row:
+        if "few_times" not in row:
             continue
-        for place, (name, title) in enumerate(states.items()):
-            lines.append(
-                [
-                    PEERS[peer] if place == 0 else "",
-                    title.format(**row).replace("_", " "),
-                    *(
-                        cell(row, f"{name}_{key}", form)
-                        for key, form in (
-                            ("times", ".2f"),
-                            ("one_times", ".2f"),
-                            ("same", ".4f"),
-                        )
-                    ),
-                ]
-            )
+        for who, name in titled(states, PEERS[peer]):
+            state = states[name].format(**row).replace("_", " ")
+            ratios = [
+                cell(row, f"{name}_{key}", ".2f") for key in ("times", "one_times")
+            ]
+            lines.append([who, state, *ratios, cell(row, f"{name}_same", ".4f")])
     head = [
         "",
         "after",
@@ -416,35 +390,30 @@ def after(rows: dict[str, Figures]) -> list[str]:
 
 def main() -> None:
     """Measure, print, and write."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--quick", action="store_true")
+    parser = options(__doc__)
     parser.add_argument("--n", type=int, default=N)
-    parser.add_argument("--turns", type=int, default=TURNS)
-    parser.add_argument("--case", help=argparse.SUPPRESS)
-    parser.add_argument("--peer", choices=BODIES, help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    n = options.n // 50 if options.quick and not options.case else options.n
-    if options.case:
-        printed(BODIES[options.peer](Data(n)))
+    given = parser.parse_args()
+    if given.case:
+        print(json.dumps(BODIES[given.peer](Data(given.n))))
         return
+    n, turns = (given.n // 50, 1) if given.quick else (given.n, given.turns)
+    arguments = ["--case", "changes", "--n", str(n)]
     rows = in_turns(
-        __file__,
-        "changes",
-        BODIES,
-        1 if options.quick else options.turns,
-        ["--n", str(n)],
+        BODIES, turns, lambda peer: once(__file__, [*arguments, "--peer", peer])
     )
     notes = (
         f"{spaced(n)} points, uniform in the unit cube, float32, {K} neighbours, in batches of queries; Rtree's one by one. SciPy, "
         "scikit-learn and pykdtree have no changes: they cost another tree. likd-tree has insertion alone, and finds the nearest one.\n"
-        f"Medians of {1 if options.quick else options.turns} turn(s) on {machine()}; `benchmarks/changes.py` writes these tables."
+        f"Medians of {turns} turn(s) on {machine()}; `benchmarks/changes.py` writes these tables."
     )
     text = "\n".join([*lines_of(rows), "", *after(rows), "", notes])
     print(text)
-    if not options.quick and n == N:
-        write("changes", text, {"machine": machine(), "n": n, "rows": rows})
+    if not given.quick and n == N:
+        write(
+            Path(__file__).with_name("changes"),
+            text,
+            {"machine": machine(), "n": n, "rows": rows},
+        )
 
 
 if __name__ == "__main__":

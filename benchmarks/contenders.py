@@ -1,31 +1,19 @@
-"""One contender on one workload, measured in this process; prints one line of JSON.
-
-contenders.py PEER WORKLOAD [--quick]
-"""
+"""Points and queries, and the packages that are compared on them, behind one interface."""
 
 from __future__ import annotations
 
 import csv
 import ctypes
-import json
 import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from turns import seconds
+import old_version
+from covertreex._bench import peers
 
-# Rows whose recall is checked: up to so many, as long as that is so many coordinates to compare.
-N_CHECKED = 500
-CHECKED_COORDINATES = 3e8
-N_SINGLE = 300
-OWN_ROWS = 100_000
-
-
-EVERYONE = ("covertreex", "pykdtree", "scipy", "sklearn", "covertreex-0.4.5")
+EVERYONE = ("covertreex", "pykdtree", "scipy", "sklearn", old_version.NAME)
 TREES = EVERYONE[:3]
 DENSE = ("covertreex", "faiss")
 BRUTE = ("covertreex", "sklearn-brute")
@@ -34,7 +22,7 @@ Made = tuple[np.ndarray, np.ndarray]
 
 
 class Workload(NamedTuple):
-    """Points, fresh queries, how many neighbours, the radius of a radius search, and whom to compare."""
+    """Points, fresh queries, how many neighbours, the radius of a radius search, and the peers."""
 
     title: str
     make: Callable[[bool], Made]
@@ -145,8 +133,8 @@ WORKLOADS = {
 class Contender(NamedTuple):
     """A package behind one interface.
 
-    The index; neighbours (q, k) of queries; where there is a way to say so, those of the points themselves, and how
-    many lie within a radius of each query, and which.
+    It builds an index and finds neighbours (q, k) of queries. If the package can, it also finds those of the points
+    themselves, the points within a radius of each query, and their number.
     """
 
     build: Callable[[np.ndarray], Any]
@@ -158,18 +146,18 @@ class Contender(NamedTuple):
     from_c: Callable[[Any, np.ndarray, np.ndarray, int], float] | None = None
 
 
-def loop_in_c() -> Any:
-    """Compile the loops of single.c, and return them."""
+def compiled(name: str, *loops: str) -> Any:
+    """Compile a C file of this folder; its loops return seconds."""
     here = Path(__file__).parent
-    library = here.parent / "build" / "single.so"
+    library = here.parent / "build" / f"{name}.so"
     library.parent.mkdir(exist_ok=True)
     include = here.parent / "include"
     command = ["cc", "-O2", "-shared", "-fPIC", f"-I{include}", "-o", str(library)]
-    subprocess.run([*command, str(here / "single.c")], check=True)
-    loops = ctypes.CDLL(str(library))
-    for loop in (loops.covertree_loop, loops.pykdtree_loop):
-        loop.restype = ctypes.c_double
-    return loops
+    subprocess.run([*command, str(here / f"{name}.c")], check=True)
+    loaded = ctypes.CDLL(str(library))
+    for loop in loops:
+        getattr(loaded, loop).restype = ctypes.c_double
+    return loaded
 
 
 def covertree() -> Contender:
@@ -179,7 +167,7 @@ def covertree() -> Contender:
     def from_c(tree: Any, points: np.ndarray, q: np.ndarray, k: int) -> float:
         knn = ctypes.cast(_native.lib.covertree_tree_knn, ctypes.c_void_p)
         q = np.ascontiguousarray(q)
-        return loop_in_c().covertree_loop(
+        return compiled("single", "covertree_loop").covertree_loop(
             knn,
             tree._open(),
             ctypes.c_void_p(q.ctypes.data),
@@ -200,8 +188,7 @@ def pykdtree() -> Contender:
     """The pykdtree package."""
     from pykdtree import kdtree
 
-    def query(tree: Any, q: np.ndarray, k: int) -> np.ndarray:
-        return tree.query(q, k)[1]
+    peer = peers.pykdtree()
 
     def from_c(tree: Any, points: np.ndarray, q: np.ndarray, k: int) -> float:
         library = ctypes.CDLL(kdtree.__file__)
@@ -214,7 +201,7 @@ def pykdtree() -> Contender:
             data, ctypes.c_int8(dim), ctypes.c_uint32(n), ctypes.c_uint32(16)
         )
         search = ctypes.cast(library.search_tree_float_int32_t, ctypes.c_void_p)
-        return loop_in_c().pykdtree_loop(
+        return compiled("single", "pykdtree_loop").pykdtree_loop(
             search,
             ctypes.c_void_p(native),
             data,
@@ -222,23 +209,17 @@ def pykdtree() -> Contender:
             *map(ctypes.c_int64, (*q.shape, k)),
         )
 
-    return Contender(kdtree.KDTree, query, query, from_c=from_c)
+    return Contender(*peer, peer.query, from_c=from_c)
 
 
 def scipy() -> Contender:
-    """SciPy's cKDTree with two workers."""
-    from scipy.spatial import cKDTree
-
-    def query(tree: Any, q: np.ndarray, k: int) -> np.ndarray:
-        workers = 2 if len(q) > 1 else 1
-        return tree.query(q, k, workers=workers)[1]
-
+    """SciPy's cKDTree."""
+    peer = peers.scipy()
     return Contender(
-        cKDTree,
-        query,
-        query,
-        lambda tree, q, r: tree.query_ball_point(q, r, workers=2),
-        lambda tree, q, r: tree.query_ball_point(q, r, workers=2, return_length=True),
+        *peer,
+        peer.query,
+        lambda tree, q, r: tree.query_ball_point(q, r, workers=-1),
+        lambda tree, q, r: tree.query_ball_point(q, r, workers=-1, return_length=True),
     )
 
 
@@ -255,15 +236,6 @@ def faiss() -> Contender:
         return index.search(q, k)[1]
 
     return Contender(build, query, query)
-
-
-def sklearn() -> Contender:
-    """The KDTree of scikit-learn, which searches in one thread."""
-    from sklearn.neighbors import KDTree
-
-    return Contender(
-        KDTree, lambda tree, q, k: tree.query(q, k, return_distance=True)[1]
-    )
 
 
 def sklearn_brute() -> Contender:
@@ -286,125 +258,20 @@ def sklearn_brute() -> Contender:
     return Contender(build, query, query, within, count)
 
 
-def old() -> Contender:
-    """The package covertreex 0.4.5, its default engine."""
-    from covertreex import CoverTree, Runtime
-
-    def build(points: np.ndarray) -> Any:
-        return CoverTree(Runtime(engine="rust-hilbert", metric="euclidean")).fit(points)
-
-    def query(tree: Any, q: np.ndarray, k: int) -> np.ndarray:
-        return np.atleast_2d(np.asarray(tree.knn(q, k=k)))
-
-    return Contender(build, query)
-
-
 CONTENDERS = {
     "covertreex": covertree,
     "pykdtree": pykdtree,
     "scipy": scipy,
-    "sklearn": sklearn,
+    "sklearn": lambda: Contender(*peers.sklearn()),
     "sklearn-brute": sklearn_brute,
     "faiss": faiss,
-    "covertreex-0.4.5": old,
 }
-
-
-def recall(points: np.ndarray, queries: np.ndarray, found: np.ndarray, k: int) -> float:
-    """Share of the true neighbours that were found; at equal distance either is one."""
-    n_rows = min(
-        N_CHECKED, len(queries), max(50, int(CHECKED_COORDINATES / points.size))
-    )
-    rows = np.random.default_rng(0).choice(len(queries), n_rows, replace=False)
-    exact = points.astype(np.float64)
-    hits = 0
-    for row in rows:
-        squared = ((exact - queries[row].astype(np.float64)) ** 2).sum(axis=1)
-        limit = np.partition(squared, k - 1)[k - 1]
-        mine = found[row][(found[row] >= 0) & (found[row] < len(points))]
-        hits += (squared[np.unique(mine)] <= limit * (1 + 1e-12)).sum()
-    return hits / (len(rows) * k)
-
-
-def resident_bytes() -> int:
-    """Return the memory that this process has now, and take it as its peak from here on."""
-    Path("/proc/self/clear_refs").write_text("5")
-    return peak_bytes()
-
-
-def peak_bytes() -> int:
-    """Return the most memory that this process has had since `resident_bytes` was called."""
-    status = Path("/proc/self/status").read_text()
-    return int(status.split("VmHWM:")[1].split()[0]) * 1024
-
-
-def main() -> None:
-    """Measure, and print the figures."""
-    peer, name = sys.argv[1:3]
-    if name.startswith("grow-"):
-        n = int(name.removeprefix("grow-"))
-        workload = Workload(name, normal(n, 3, min(n, 200_000)), 10)
-    else:
-        workload = WORKLOADS[name]
-    points, queries = workload.make("--quick" in sys.argv)
-    contender = CONTENDERS[peer]()
-    small = contender.build(
-        points[:100]
-    )  # imports and thread pools are not what is measured
-    contender.query(small, queries[:100], 1)
-
-    before = resident_bytes()
-    start = time.perf_counter()
-    tree = contender.build(points)
-    first_build = time.perf_counter() - start
-    peak = peak_bytes() - before
-    build = (
-        first_build
-        if first_build > 1
-        else min(first_build, seconds(lambda: contender.build(points))[0])
-    )
-
-    slow = peer in ("sklearn", "covertreex-0.4.5")
-    batch = queries[: max(1000, len(queries) // 100)] if slow else queries
-    took, found = seconds(lambda: contender.query(tree, batch, workload.k))
-    figures = {
-        "n": len(points),
-        "build_s": build,
-        "batch_qps": len(batch) / took,
-        "single_us": single(contender, tree, queries, workload.k),
-        "recall": recall(points, batch, found, workload.k),
-        "peak_bytes": peak,
-    }
-    if contender.own and name in WORKLOADS:
-        # All points, or, for those that search for any points alike, every so many of them.
-        every = 1 if peer == "covertreex" else -(-len(points) // OWN_ROWS)
-        own, some = contender.own, points[::every]
-        took, _ = seconds(lambda: own(tree, some, workload.k))
-        figures["self_qps"] = len(some) / took
-    if contender.from_c and points.dtype == np.float32:
-        figures["c_us"] = (
-            contender.from_c(tree, points, queries[:2000], workload.k) * 1e6
-        )
-    if workload.radius and contender.within and contender.count:
-        within, count = contender.within, contender.count
-        some, r = queries[:100_000], workload.radius
-        figures["within_qps"] = len(some) / seconds(lambda: within(tree, some, r))[0]
-        took, counts = seconds(lambda: count(tree, some, r))
-        figures["count_qps"] = len(some) / took
-        figures["within_mean"] = float(np.mean(counts))
-    print(json.dumps(figures))
-
-
-def single(contender: Contender, tree: Any, queries: np.ndarray, k: int) -> float:
-    """Time queries one by one: the median, in microseconds."""
-    took = []
-    for row in range(min(N_SINGLE, len(queries))):
-        one = queries[row : row + 1]
-        start = time.perf_counter()
-        contender.query(tree, one, k)
-        took.append(time.perf_counter() - start)
-    return float(np.median(took)) * 1e6
-
-
-if __name__ == "__main__":
-    main()
+TITLES = {
+    "covertreex": "**covertree**",
+    "pykdtree": "pykdtree",
+    "scipy": "scipy cKDTree",
+    "sklearn": "scikit-learn KDTree",
+    "sklearn-brute": "scikit-learn brute force",
+    "faiss": "faiss IndexFlatL2",
+    old_version.NAME: "covertreex 0.4.5",
+}

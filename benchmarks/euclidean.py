@@ -1,192 +1,174 @@
-"""Euclidean neighbours: ours beside the peers, in one run, with recall against the float64 truth.
+"""Euclidean neighbours: ours and the peers in one run, with recall against the float64 truth.
 
     make bench                      everything; writes euclidean.json, euclidean.md and the plot
     euclidean.py --quick            smaller, writes nothing
     euclidean.py --workload NAME    one of them
 
-Each contender runs in a process of its own, in turns, so that peak memory is its own and noise meets all alike. The
-figure is the median of several turns. covertreex 0.4.5 needs Python 3.12: where one is found it gets a virtual
-environment under build/ (or `COVERTREEX_OLD` names a Python that has it).
+Each contender runs in a process of its own, in turns. A figure is the median of the turns.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
-import platform
-import statistics
-import subprocess
-import sys
+import time
 from pathlib import Path
+from typing import Any
 
-from contenders import WORKLOADS
+import numpy as np
+import old_version
+from contenders import CONTENDERS, TITLES, WORKLOADS, Contender, Workload, normal
+from covertreex._bench import truth
+from covertreex._bench.clocks import fastest, peak_bytes, resident_bytes, timed
+from covertreex._bench.processes import Figures, in_turns, once, options
+from covertreex._bench.tables import cell, machine, table, titled, write
 
 HERE = Path(__file__).parent
-TITLES = {
-    "covertreex": "**covertree**",
-    "pykdtree": "pykdtree",
-    "scipy": "scipy cKDTree",
-    "sklearn": "scikit-learn KDTree",
-    "sklearn-brute": "scikit-learn brute force",
-    "faiss": "faiss IndexFlatL2",
-    "covertreex-0.4.5": "covertreex 0.4.5",
-}
-TURNS = 3
+PATIENCE = 400
+N_SINGLE = 300
+OWN_ROWS = 100_000
 
-# Whose growth with n is drawn.
+# Contenders in the plot of growth with n.
 GROWN = ("covertreex", "pykdtree", "scipy")
 # Trees that take a minute to build.
 SLOW_TO_BUILD = ("100k-128d",)
 
 
-def old_python() -> str | None:
-    """Find or make a Python 3.12 with covertreex 0.4.5."""
-    given = os.environ.get("COVERTREEX_OLD")
-    if given:
-        return given
-    found = [
-        Path("/usr/bin/python3.12"),
-        *Path("/root/.pyenv/versions").glob("3.12*/bin/python"),
-    ]
-    base = next((p for p in found if p.exists()), None)
-    if base is None:
-        return None
-    folder = HERE.parent / "build" / "covertreex-0.4.5"
-    python = folder / "bin" / "python"
-    if not python.exists():
-        subprocess.run([str(base), "-m", "venv", str(folder)], check=True)
-        subprocess.run(
-            [
-                str(python),
-                "-m",
-                "pip",
-                "install",
-                "-q",
-                "covertreex==0.4.5",
-                "numba",
-                "scipy",
-            ],
-            check=True,
-        )
-    return str(python)
+def slow_batch(queries: np.ndarray) -> np.ndarray:
+    """Queries for contenders that take long."""
+    return queries[: max(1000, len(queries) // 100)]
 
 
-def of_its_own(peer: str) -> dict[str, str]:
-    """The environment of a contender. The old package has the name of ours, and must not find ours."""
-    hidden = ("PYTHONPATH", "COVERTREE_LIBRARY") if peer == "covertreex-0.4.5" else ()
-    return {name: value for name, value in os.environ.items() if name not in hidden}
+def measured(peer: str, name: str, quick: bool) -> Figures:
+    """One contender on one workload, in this process."""
+    if name.startswith("grow-"):
+        n = int(name.removeprefix("grow-"))
+        workload = Workload(name, normal(n, 3, min(n, 200_000)), 10)
+    else:
+        workload = WORKLOADS[name]
+    points, queries = workload.make(quick)
+    contender, k = CONTENDERS[peer](), workload.k
+    # Imports and thread pools do not count.
+    contender.query(contender.build(points[:100]), queries[:100], 1)
+
+    before = resident_bytes()
+    build, tree = timed(lambda: contender.build(points))
+    peak = peak_bytes() - before
+    if build < 1:
+        build = min(build, fastest(lambda: contender.build(points))[0])
+    batch = slow_batch(queries) if peer == "sklearn" else queries
+    took, found = fastest(lambda: contender.query(tree, batch, k))
+    figures = {
+        "n": len(points),
+        "build_s": build,
+        "batch_qps": len(batch) / took,
+        "single_us": single(contender, tree, queries, k),
+        "recall": truth.euclidean(points, batch, k).recall(found),
+        "peak_bytes": peak,
+    }
+    if contender.own and name in WORKLOADS:
+        # A contender that searches for its own points as for any others does so for some of them.
+        every = 1 if peer == "covertreex" else -(-len(points) // OWN_ROWS)
+        own, some = contender.own, points[::every]
+        figures["self_qps"] = len(some) / fastest(lambda: own(tree, some, k))[0]
+    if contender.from_c and points.dtype == np.float32:
+        figures["c_us"] = contender.from_c(tree, points, queries[:2000], k) * 1e6
+    if workload.radius and contender.within and contender.count:
+        within, count = contender.within, contender.count
+        some, r = queries[:100_000], workload.radius
+        figures["within_qps"] = len(some) / fastest(lambda: within(tree, some, r))[0]
+        took, counts = fastest(lambda: count(tree, some, r))
+        figures["count_qps"] = len(some) / took
+        figures["within_mean"] = float(np.mean(counts))
+    return figures
 
 
-def run(
-    peer: str, workload: str, quick: bool, environment: dict | None = None
-) -> dict | None:
+def single(contender: Contender, tree: Any, queries: np.ndarray, k: int) -> float:
+    """Microseconds of a query alone: the median of many."""
+    took = []
+    for row in range(min(N_SINGLE, len(queries))):
+        one = queries[row : row + 1]
+        start = time.perf_counter()
+        contender.query(tree, one, k)
+        took.append(time.perf_counter() - start)
+    return float(np.median(took)) * 1e6
+
+
+def run(peer: str, workload: str, quick: bool) -> Figures:
     """Run one contender once, in its own process."""
-    python = old_python() if peer == "covertreex-0.4.5" else sys.executable
-    if python is None:
-        return None
-    command = [
-        python,
-        str(HERE / "contenders.py"),
-        peer,
-        workload,
-        *(["--quick"] if quick else []),
-    ]
-    try:
-        done = subprocess.run(
-            command,
-            check=False,
-            capture_output=True,
-            text=True,
-            timeout=400,
-            env={**of_its_own(peer), **(environment or {})},
-        )
-    except subprocess.TimeoutExpired:
-        return {"error": "not done in 400 s"}
-    if done.returncode:
-        return {
-            "error": done.stderr.strip().splitlines()[-1]
-            if done.stderr.strip()
-            else "failed"
-        }
-    return json.loads(done.stdout.splitlines()[-1])
+    arguments = ["--case", workload, "--peer", peer, *(["--quick"] if quick else [])]
+    figures = once(__file__, arguments, patience=PATIENCE)
+    if peer == "faiss" and "error" not in figures:
+        # Its matrix products depend on the processor that OpenBLAS takes this one for: the better of two.
+        environment = {**os.environ, "OPENBLAS_CORETYPE": "SkylakeX"}
+        other = once(__file__, arguments, environment=environment, patience=PATIENCE)
+        if other.get("batch_qps", 0) > figures["batch_qps"]:
+            return other
+    return figures
 
 
-def measure(workload: str, quick: bool, n_turns: int) -> dict[str, dict]:
-    """Run all contenders in turns; medians of what they measured."""
-    turns: dict[str, list[dict]] = {}
-    for turn in range(1 if workload in SLOW_TO_BUILD else n_turns):
-        for peer in WORKLOADS[workload].peers:
-            if peer == "covertreex-0.4.5" and (turn > 0 or quick):  # minutes a turn
-                continue
-            result = run(peer, workload, quick)
-            if peer == "faiss" and result and "error" not in result:
-                # Its matrix products depend on what OpenBLAS takes the processor for: the better of two.
-                other = run(peer, workload, quick, {"OPENBLAS_CORETYPE": "SkylakeX"})
-                if other and other.get("batch_qps", 0) > result["batch_qps"]:
-                    result = other
-            if result is None:
-                continue
-            if "error" in result:
-                print(f"  {peer}: {result['error']}", file=sys.stderr)
-                continue
-            turns.setdefault(peer, []).append(result)
-    rows = {}
-    for peer, results in turns.items():
-        rows[peer] = {
-            key: statistics.median(r[key] for r in results) for key in results[0]
-        }
-        rows[peer]["recall"] = min(r["recall"] for r in results)
-        print(
-            f"  {peer:18}",
-            *(f"{key} {value:,.4g}" for key, value in rows[peer].items() if key != "n"),
-            flush=True,
-        )
-    return rows
+def old(workload: str) -> Figures | None:
+    """covertreex 0.4.5 on a workload, once: it takes minutes. None if it is not here."""
+    points, queries = WORKLOADS[workload].make(False)
+    k, queries = WORKLOADS[workload].k, slow_batch(queries)
+    figures = old_version.measured(points, queries, k)
+    if figures and "error" not in figures:
+        found = figures.pop("found")
+        figures["recall"] = truth.euclidean(points, queries, k).recall(found)
+        figures["n"] = len(points)
+    return figures
 
 
-def table(results: dict[str, dict[str, dict]]) -> str:
-    """Render the searches for k neighbours as Markdown."""
-    lines = [
-        "| workload | | build ms | queries/s | self-queries/s | one query from C µs | from Python µs | recall | peak memory, B a point |",
-        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
-    ]
+def measure(workload: str, quick: bool, n_turns: int) -> dict[str, Figures]:
+    """Run all contenders in turns; medians of the figures."""
+    peers = [peer for peer in WORKLOADS[workload].peers if peer != old_version.NAME]
+    n_turns = 1 if workload in SLOW_TO_BUILD else n_turns
+    rows = in_turns(peers, n_turns, lambda peer: run(peer, workload, quick))
+    if len(peers) < len(WORKLOADS[workload].peers) and not quick:
+        rows[old_version.NAME] = old(workload) or {"error": "needs Python 3.12"}
+    return {peer: row for peer, row in rows.items() if "error" not in row}
+
+
+def search_table(results: dict[str, dict[str, Figures]]) -> list[str]:
+    """Searches for k neighbours as Markdown."""
+    head = "workload |  | build ms | queries/s | self-queries/s | one query from C µs | from Python µs | recall"
+    lines = []
     for workload, rows in results.items():
-        for place, (peer, row) in enumerate(rows.items()):
-            self_qps = f"{row['self_qps']:,.0f}" if "self_qps" in row else ""
-            from_c = f"{row['c_us']:,.1f}" if "c_us" in row else ""
-            lines.append(
-                f"| {WORKLOADS[workload].title if place == 0 else ''} | {TITLES[peer]} | {row['build_s'] * 1e3:,.1f} "
-                f"| {row['batch_qps']:,.0f} | {self_qps} | {from_c} | {row['single_us']:,.1f} "
-                f"| {row['recall']:.4f} | {row['peak_bytes'] / row['n']:,.0f} |"
-            )
-    return "\n".join(lines)
+        for title, peer in titled(rows, WORKLOADS[workload].title):
+            row = rows[peer]
+            cells = [
+                cell(row, "build_s", scale=1e3),
+                *(cell(row, key, ",.0f") for key in ("batch_qps", "self_qps")),
+                *(cell(row, key) for key in ("c_us", "single_us")),
+                cell(row, "recall", ".4f"),
+                f"{row['peak_bytes'] / row['n']:,.0f}",
+            ]
+            lines.append([title, TITLES[peer], *cells])
+    return table([*head.split(" | "), "peak memory, B a point"], lines)
 
 
-def radius_table(results: dict[str, dict[str, dict]]) -> str:
-    """Render the radius searches as Markdown."""
-    lines = [
-        "| radius search | within it, mean | | queries/s | counts/s |",
-        "| --- | ---: | --- | ---: | ---: |",
-    ]
+def radius_table(results: dict[str, dict[str, Figures]]) -> list[str]:
+    """Radius searches as Markdown."""
+    lines = []
     for workload, rows in results.items():
-        found = [(peer, row) for peer, row in rows.items() if "within_qps" in row]
-        for place, (peer, row) in enumerate(found):
-            title = f"{WORKLOADS[workload].title.rsplit(',', 1)[0]}, radius {WORKLOADS[workload].radius}"
-            lines.append(
-                f"| {title if place == 0 else ''} | {row['within_mean']:,.1f} | {TITLES[peer]} "
-                f"| {row['within_qps']:,.0f} | {row['count_qps']:,.0f} |"
-            )
-    return "\n".join(lines)
+        searched = [peer for peer, row in rows.items() if "within_qps" in row]
+        name = WORKLOADS[workload].title.rsplit(",", 1)[0]
+        title = f"{name}, radius {WORKLOADS[workload].radius}"
+        for first, peer in titled(searched, title):
+            row = rows[peer]
+            rates = [cell(row, key, ",.0f") for key in ("within_qps", "count_qps")]
+            lines.append([first, TITLES[peer], cell(row, "within_mean"), *rates])
+    head = ["radius search", "", "within it, mean", "queries/s", "counts/s"]
+    return table(head, lines)
 
 
-def growth(quick: bool) -> list[dict]:
+def growth() -> list[Figures]:
     """Build and search ever larger sets."""
     rows = []
-    for exponent in range(12, 18 if quick else 24):
+    for exponent in range(12, 24):
         for peer in GROWN:
-            result = run(peer, f"grow-{2**exponent}", False)
-            if result is None or "error" in result:
+            result = run(peer, f"grow-{2**exponent}", quick=False)
+            if "error" in result:
                 continue
             rows.append({"peer": peer, "n": 2**exponent, **result})
             print(
@@ -195,7 +177,7 @@ def growth(quick: bool) -> list[dict]:
     return rows
 
 
-def plot(rows: list[dict], path: Path) -> None:
+def plot(rows: list[Figures], path: Path) -> None:
     """Draw build time and queries per second against n."""
     import matplotlib
 
@@ -229,41 +211,27 @@ def plot(rows: list[dict], path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
-def machine() -> str:
-    """Name the processor and how many of it there are."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    model = next(
-        (line.split(":")[1].strip() for line in lines if line.startswith("model name")),
-        "unknown",
-    )
-    return f"{model}, {len(os.sched_getaffinity(0))} cores, Python {platform.python_version()}"
-
-
 def main() -> None:
     """Measure, print, and write."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--quick", action="store_true")
+    parser = options(__doc__)
     parser.add_argument("--workload", choices=WORKLOADS)
-    parser.add_argument("--turns", type=int, default=TURNS)
-    options = parser.parse_args()
-    results = {}
-    for name in [options.workload] if options.workload else WORKLOADS:
+    given = parser.parse_args()
+    if given.case:
+        print(json.dumps(measured(given.peer, given.case, given.quick)))
+        return
+    results, turns = {}, 1 if given.quick else given.turns
+    for name in [given.workload] if given.workload else WORKLOADS:
         print(f"{name}:", flush=True)
-        results[name] = measure(
-            name, options.quick, 1 if options.quick else options.turns
-        )
-    if options.quick or options.workload:
+        results[name] = measure(name, given.quick, turns)
+    note = f"Medians of {turns} turn(s) on {machine()}; `make bench` writes this table."
+    text = "\n".join([*search_table(results), "", *radius_table(results), "", note])
+    print(text)
+    if given.quick or given.workload:
         return
     print("growth:", flush=True)
-    rows = growth(False)
-    text = f"{table(results)}\n\n{radius_table(results)}\n\nMedians of {options.turns} turn(s) on {machine()}; `make bench` writes this table."
-    (HERE / "euclidean.json").write_text(
-        json.dumps(
-            {"machine": machine(), "workloads": results, "growth": rows}, indent=1
-        )
-        + "\n"
-    )
-    (HERE / "euclidean.md").write_text(text + "\n")
+    rows = growth()
+    figures = {"machine": machine(), "workloads": results, "growth": rows}
+    write(HERE / "euclidean", text, figures)
     plot(rows, HERE / "euclidean.png")
 
 

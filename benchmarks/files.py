@@ -1,4 +1,4 @@
-"""Saving and opening trees, beside building them anew and beside pickling SciPy's tree.
+"""Saving and opening trees, compared with building them again and with pickling SciPy's tree.
 
     files.py            10 000 000 x 3 and the gold standard; writes files.md
     files.py --quick    small, writes nothing
@@ -9,28 +9,20 @@ compared with those before saving.
 
 from __future__ import annotations
 
-import argparse
 import pickle
 import statistics
-import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-HERE = Path(__file__).parent
-
-sys.path.insert(0, str(HERE))
+from covertreex._bench.clocks import timed
+from covertreex._bench.processes import options
+from covertreex._bench.tables import spaced, table, write
 from residual import problem
 
-
-def timed(body: Callable[[], Any]) -> tuple[Any, float]:
-    start = time.perf_counter()
-    result = body()
-    return result, time.perf_counter() - start
+HERE = Path(__file__).parent
 
 
 def opened(path: Path, first: Callable[[Any], Any]) -> list[Any]:
@@ -39,14 +31,14 @@ def opened(path: Path, first: Callable[[Any], Any]) -> list[Any]:
 
     turns = []
     for _ in range(5):
-        tree, opening = timed(lambda: load(path))
-        answer, searching = timed(lambda tree=tree: first(tree))
+        opening, tree = timed(lambda: load(path))
+        searching, answer = timed(lambda tree=tree: first(tree))
         tree.close()
         turns.append((opening, searching))
     return [*(statistics.median(times) for times in zip(*turns)), answer]
 
 
-def euclidean(n: int, folder: Path) -> list[str]:
+def euclidean(n: int, folder: Path) -> list[list[str]]:
     from covertreex import cover_tree, load
     from scipy.spatial import cKDTree
 
@@ -57,13 +49,13 @@ def euclidean(n: int, folder: Path) -> list[str]:
     def ask(tree: Any) -> Any:
         return tree.knn(10, queries=queries)
 
-    tree, build = timed(lambda: cover_tree(points))
+    build, tree = timed(lambda: cover_tree(points))
     expected = ask(tree)
-    _, save = timed(lambda: tree.save(path))
+    save, _ = timed(lambda: tree.save(path))
     tree.close()
     opening, first, answer = opened(path, ask)
-    _, verified = timed(lambda: load(path, verify=True))
-    name = f"{n:_} x 3, float32".replace("_", " ")
+    verified, _ = timed(lambda: load(path, verify=True))
+    name = f"{spaced(n)} x 3, float32"
     lines = [
         line(
             name,
@@ -77,14 +69,14 @@ def euclidean(n: int, folder: Path) -> list[str]:
             verified,
         )
     ]
-    peer, build = timed(lambda: cKDTree(points))
+    build, peer = timed(lambda: cKDTree(points))
     expected = peer.query(queries, 10)[1]
     with path.open("wb") as file:
-        _, save = timed(lambda: pickle.dump(peer, file, protocol=5))
+        save, _ = timed(lambda: pickle.dump(peer, file, protocol=5))
     del peer
     with path.open("rb") as file:
-        peer, opening = timed(lambda: pickle.load(file))
-    answer, first = timed(lambda: peer.query(queries, 10)[1])
+        opening, peer = timed(lambda: pickle.load(file))
+    first, answer = timed(lambda: peer.query(queries, 10)[1])
     lines.append(
         line(
             "",
@@ -100,7 +92,7 @@ def euclidean(n: int, folder: Path) -> list[str]:
     return lines
 
 
-def residual(n: int, m: int, folder: Path) -> list[str]:
+def residual(n: int, m: int, folder: Path) -> list[list[str]]:
     from covertreex import cover_tree
 
     x, kernel, inducing, _ = problem({"n": n, "dim": 3, "kernel": "Matern52", "m": m})
@@ -113,8 +105,8 @@ def residual(n: int, m: int, folder: Path) -> list[str]:
         tree = cover_tree(x, kernel=kernel, inducing_points=inducing)
         return tree, ask(tree)
 
-    (tree, expected), build = timed(from_points)
-    _, save = timed(lambda: tree.save(path))
+    build, (tree, expected) = timed(from_points)
+    save, _ = timed(lambda: tree.save(path))
     tree.close()
     opening, first, answer = opened(path, ask)
     name = f"{n} x 3, Matern 5/2, {m} inducing points; all predecessors"
@@ -135,9 +127,9 @@ def residual(n: int, m: int, folder: Path) -> list[str]:
 def line(
     workload: str, who: str, build: float, save: float, path: Path, opening: float, first: float, same: float,
     verified: float | None = None,
-) -> str:  # fmt: skip
+) -> list[str]:  # fmt: skip
     """A row of the table."""
-    cells = [
+    return [
         workload,
         f"**{who}**" if who == "covertree" else who,
         f"{build:.2f}",
@@ -148,30 +140,23 @@ def line(
         "" if verified is None else f"{verified:.3f}",
         f"{same:.4f}",
     ]
-    return f"| {' | '.join(cells)} |"
 
 
 def main() -> None:
-    """Measure, and write what came out."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--quick", action="store_true", help="small; write nothing")
-    quick = parser.parse_args().quick
-    lines = [
-        "| | | from points s | save s | GB | open ms | first search s | with verify s | same answers |",
-        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
-    ]
-    with tempfile.TemporaryDirectory(dir=HERE.parent / "build") as folder:
-        lines += euclidean(100_000 if quick else 10_000_000, Path(folder))
+    """Measure, print, and write."""
+    quick = options(__doc__).parse_args().quick
+    build = HERE.parent / "build"
+    build.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=build) as folder:
+        lines = euclidean(100_000 if quick else 10_000_000, Path(folder))
         lines += residual(*((4096, 64) if quick else (32768, 512)), Path(folder))
         if not quick:
             lines += residual(131_072, 512, Path(folder))
-    text = "\n".join(lines) + "\n"
+    head = "from points s | save s | GB | open ms | first search s | with verify s | same answers"
+    text = "\n".join(table(["", "", *head.split(" | ")], lines))
     print(text)
-    if quick:
-        return
-    (HERE / "files.md").write_text(text)
+    if not quick:
+        write(HERE / "files", text)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ out. The exponent is the slope of a line through the logarithms of seconds and p
 from __future__ import annotations
 
 import argparse
+import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,18 +21,11 @@ from typing import Any
 
 import numpy as np
 from changes import Loops
-from contenders import CONTENDERS, recall
-from euclidean import TITLES, machine
-from turns import (
-    Figures,
-    in_turns,
-    printed,
-    seconds,
-    spaced,
-    table,
-    titled,
-    write,
-)
+from contenders import CONTENDERS, TITLES
+from covertreex._bench import truth
+from covertreex._bench.clocks import fastest
+from covertreex._bench.processes import Figures, in_turns, once, options
+from covertreex._bench.tables import machine, spaced, table, titled, write
 
 HERE = Path(__file__).parent
 SIZES = (10_000, 31_623, 100_000, 316_228, 1_000_000, 3_162_278, 10_000_000)
@@ -39,7 +33,7 @@ QUICK_SIZES = (1_000, 3_000, 10_000)
 MOST = SIZES[-1]
 BATCH = 1_000
 K = 10
-# Work that takes less is done again, up to so many times, and the fastest counts.
+# Shorter work runs up to this many times, and the fastest run counts.
 SHORT, AGAIN = 0.5, 5
 # Seconds after which insertion is given up, and a contender's next size left out.
 PATIENCE = 120.0
@@ -108,17 +102,17 @@ def measured(peer: str, kind: str, n: int, with_insertion: bool) -> Figures:
     points, queries = (KINDS[kind](np.random.default_rng(seed), n) for seed in (3, 4))
     contender = CONTENDERS[peer]()
     contender.query(contender.build(points[:1000]), queries[:1000], 1)
-    build, tree = seconds(lambda: contender.build(points), SHORT, AGAIN)
+    build, tree = fastest(lambda: contender.build(points), SHORT, AGAIN)
     own: Any = contender.own or contender.query
-    self_query, found = seconds(lambda: own(tree, points, K), SHORT, AGAIN)
+    self_query, found = fastest(lambda: own(tree, points, K), SHORT, AGAIN)
     del found
-    fresh, found = seconds(lambda: contender.query(tree, queries, K), SHORT, AGAIN)
+    fresh, found = fastest(lambda: contender.query(tree, queries, K), SHORT, AGAIN)
     figures: Figures = {
         "n": n,
         "build": build,
         "own": self_query,
         "fresh": fresh,
-        "recall": recall(points, queries, found, K),
+        "recall": truth.euclidean(points, queries, K).recall(found),
     }
     tree = found = None  # gives their memory back
     if peer == "covertreex" and with_insertion:
@@ -160,9 +154,11 @@ def grown(kind: str, sizes: list[int], turns: int) -> dict[str, list[Figures]]:
             for peer in rows
             if peer not in failed and (peer == "covertreex" or n <= PEER_MOST)
         ]
-        options = ["--n", str(n), *(["--insert"] if insertion else [])]
+        case = ["--case", kind, "--n", str(n), *(["--insert"] if insertion else [])]
         for peer, row in in_turns(
-            __file__, kind, peers, turns if n <= PEER_MOST else 1, options
+            peers,
+            turns if n <= PEER_MOST else 1,
+            lambda peer, case=case: once(__file__, [*case, "--peer", peer]),
         ).items():
             if "error" in row:
                 failed.add(peer)
@@ -252,27 +248,20 @@ def plot(results: dict[str, dict[str, list[Figures]]], path: Path) -> None:
 
 def main() -> None:
     """Measure, print, and write."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--quick", action="store_true")
+    parser = options(__doc__)
     parser.add_argument("--most", type=int, default=MOST, help="points at most")
     parser.add_argument("--kind", choices=KINDS, help="points of one kind alone")
-    parser.add_argument(
-        "--turns", type=int, default=3, help="of up to a million points"
-    )
     parser.add_argument("--plot", type=Path, help="another place for the plot")
-    parser.add_argument("--case", help=argparse.SUPPRESS)
-    parser.add_argument("--peer", help=argparse.SUPPRESS)
     parser.add_argument("--n", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--insert", action="store_true", help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.case:
-        printed(measured(options.peer, options.case, options.n, options.insert))
+    given = parser.parse_args()
+    if given.case:
+        figures = measured(given.peer, given.case, given.n, given.insert)
+        print(json.dumps(figures))
         return
-    sizes = [n for n in (QUICK_SIZES if options.quick else SIZES) if n <= options.most]
-    turns = 1 if options.quick else options.turns
-    kinds = [options.kind] if options.kind else list(KINDS)
+    sizes = [n for n in (QUICK_SIZES if given.quick else SIZES) if n <= given.most]
+    turns = 1 if given.quick else given.turns
+    kinds = [given.kind] if given.kind else list(KINDS)
     results = {
         kind: grown(
             kind, [n for n in sizes if kind == LARGE_KIND or n <= PEER_MOST], turns
@@ -285,11 +274,11 @@ def main() -> None:
     )
     text = "\n".join([*lines_of(results), "", notes])
     print(text)
-    if options.plot:
-        plot(results, options.plot)
-    if options.quick or options.kind or options.most < MOST:
+    if given.plot:
+        plot(results, given.plot)
+    if given.quick or given.kind or given.most < MOST:
         return
-    write("growth", text, {"machine": machine(), **results})
+    write(HERE / "growth", text, {"machine": machine(), **results})
     plot(results, HERE / "growth.png")
 
 

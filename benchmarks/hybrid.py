@@ -3,30 +3,26 @@
     hybrid.py            writes hybrid.json and hybrid.md
     hybrid.py --quick    once, writes nothing
 
-Every way runs in a process of its own. "ready" is what the first search makes for later ones; "transfer" is what it takes to
-show the arrays to the kernels after that. Compiling the kernels is told apart, on a machine that has none of them yet, and on
-one that has them on its disk. Recall is against the float64 truth.
+Each of them runs in a process of its own. "ready" is the time of what the first search makes for later ones; "transfer" is the time
+to show the arrays to the kernels after that. Compiling the kernels is measured separately, with and without compiled kernels on the
+disk. Recall is against the float64 truth.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import statistics
-import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-HERE = Path(__file__).parent
-
-sys.path.insert(0, str(HERE))
-from residual import WORKLOADS, brute_force, in_process, n_checked, problem, recall
+from covertreex._bench import truth
+from covertreex._bench.clocks import timed
+from covertreex._bench.processes import Figures, once, options
+from covertreex._bench.tables import cell, table, write
+from residual import WORKLOADS, BruteForce, problem
 
 NAMES = [name for name, work in WORKLOADS.items() if work["n"] == 32768]
 EUCLIDEAN = "Euclidean, 32 768 x 3, k 50"
@@ -42,14 +38,11 @@ def compiled() -> float:
         cover_tree(points.astype(np.float32)),
         cover_tree(points, kernel=kernels.RBF(0.5), inducing_count=16),
     ]
-    start = time.perf_counter()
-    for tree in trees:
-        jitted.knn(tree, 3)
-    return time.perf_counter() - start
+    return timed(lambda: [jitted.knn(tree, 3) for tree in trees])[0]
 
 
-def run(name: str, engine: str, turns: int) -> dict[str, Any]:
-    """One way on one workload: seconds, and the neighbours that are checked."""
+def run(name: str, engine: str, turns: int) -> Figures:
+    """One engine on one workload: seconds, and the recall."""
     from covertreex import cover_tree
     from covertreex import numba as jitted
 
@@ -62,10 +55,9 @@ def run(name: str, engine: str, turns: int) -> dict[str, Any]:
         "query": [],
     }
 
-    def timed(what: str, body: Any) -> Any:
-        start = time.perf_counter()
-        result = body()
-        times[what].append(time.perf_counter() - start)
+    def measure(what: str, body: Any) -> Any:
+        took, result = timed(body)
+        times[what].append(took)
         return result
 
     if name == EUCLIDEAN:
@@ -77,169 +69,128 @@ def run(name: str, engine: str, turns: int) -> dict[str, Any]:
         rows = None if work["all"] else rows
     predecessors = name.startswith("all")
     for _ in range(turns):
-        tree = timed("build", lambda: cover_tree(x, engine=engine, **options))
+        tree = measure("build", lambda: cover_tree(x, engine=engine, **options))
 
         def ask(tree: Any = tree) -> Any:
             return tree.knn(k, queries=rows, predecessor_mode=predecessors)
 
         if engine == "hybrid":
-            timed("ready", lambda tree=tree: jitted.as_numba(tree))
-            timed("transfer", lambda tree=tree: jitted.as_numba(tree))
-            found = timed("query", ask)
+            measure("ready", lambda tree=tree: jitted.as_numba(tree))
+            measure("transfer", lambda tree=tree: jitted.as_numba(tree))
+            found = measure("query", ask)
         else:
             # The first search is what makes later ones ready, and answers too.
-            timed("ready", ask)
-            found = timed("query", ask)
+            measure("ready", ask)
+            found = measure("query", ask)
             times["ready"][-1] = max(0.0, times["ready"][-1] - times["query"][-1])
             times["transfer"].append(0.0)
         tree.close()
-    result = {what: statistics.median(values) for what, values in times.items()}
-    checked = np.random.default_rng(1).choice(len(x), 1024, replace=False)[
-        : n_checked(len(x))
-    ]
-    return {
-        **result,
-        "count": len(found),
-        "found": (found[checked] if rows is None else found[: len(checked)]).tolist(),
-    }
+    medians = {what: statistics.median(values) for what, values in times.items()}
+    if name == EUCLIDEAN:
+        recall = truth.euclidean(x, x, k).recall(found)
+    else:
+        rows = np.random.default_rng(1).choice(len(x), 1024, replace=False)
+        true = BruteForce(work).truth()
+        recall = true.recall(found[rows] if predecessors else found)
+    return {**medians, "count": len(found), "recall": recall}
 
 
 def euclidean_points() -> np.ndarray:
     return np.random.default_rng(42).standard_normal((32768, 3)).astype(np.float32)
 
 
-def numpy_euclidean(k: int) -> tuple[float, np.ndarray, np.ndarray]:
-    """Seconds a query, and negative squared distances of the rows that are checked."""
+def numpy_seconds(name: str) -> float:
+    """Seconds a query of NumPy's brute force."""
+    if name != EUCLIDEAN:
+        return BruteForce(WORKLOADS[name]).seconds()
     x = euclidean_points()
     squares = (x**2).sum(axis=1)
-    rows = np.random.default_rng(1).choice(len(x), 1024, replace=False)
-    start = time.perf_counter()
-    for first in range(0, 256, 64):
-        some = rows[first : first + 64]
-        np.argpartition(squares - 2 * x[some] @ x.T, k - 1, axis=1)
-    seconds = (time.perf_counter() - start) / 256
-    wide = x.astype(np.float64)
-    checked = rows[: n_checked(len(x))]
-    return seconds, -((wide[checked, None] - wide[None]) ** 2).sum(axis=2), checked
+    rows = np.random.default_rng(1).choice(len(x), 256, replace=False)
+
+    def search() -> None:
+        for some in np.split(rows, 4):
+            np.argpartition(squares - 2 * x[some] @ x.T, 49, axis=1)
+
+    return timed(search)[0] / len(rows)
 
 
-def share(found: np.ndarray, nearness: np.ndarray) -> float:
-    """Recall where nearness is negative."""
-    least = np.sort(nearness, axis=1)[:, -found.shape[1]]
-    return float(
-        np.mean(
-            np.take_along_axis(nearness, found, axis=1)
-            >= least[:, None] * (1 + 1e-6) - 1e-12
-        )
-    )
+def measured(engine: str, name: str, turns: int) -> Figures:
+    """A case in this process."""
+    if engine == "compile":
+        return {"seconds": compiled()}
+    if engine == "NumPy":
+        return {"seconds": numpy_seconds(name)}
+    return run(name, engine, turns)
 
 
-def measure(name: str, turns: int) -> list[dict[str, Any]]:
-    """All ways on one workload."""
-    if name == EUCLIDEAN:
-        seconds, nearness, _ = numpy_euclidean(50)
-    else:
-        work = WORKLOADS[name]
-        x, kernel, inducing, rows = problem(work)
-        seconds, nearness, _ = brute_force(
-            x, kernel, inducing, rows, work["k"], work["all"]
-        )
+def measure(name: str, turns: int) -> list[Figures]:
+    """Both engines and NumPy on one workload."""
     lines = []
+    case = ["--case", name, "--turns", str(turns), "--peer"]
     for engine in ("native", "hybrid"):
-        code = f"import hybrid, json; print(json.dumps(hybrid.run({name!r}, {engine!r}, {turns})))"
-        one = in_process(code)
-        found = np.array(one.pop("found"))
-        one["recall"] = (
-            share(found, nearness) if name == EUCLIDEAN else recall(found, nearness)
-        )
+        one = once(__file__, [*case, engine])
+        if "error" in one:
+            raise SystemExit(f"{name}, {engine}: {one['error']}")
         lines.append({"workload": name, "engine": engine, **one})
         print("  ", lines[-1], flush=True)
     count = lines[0]["count"]
-    lines.append(
-        {
-            "workload": name,
-            "engine": "NumPy",
-            "query": seconds * count,
-            "count": count,
-            "recall": 1.0,
-        }
-    )
-    return lines
+    seconds = once(__file__, [*case, "NumPy"])["seconds"] * count
+    brute = {"engine": "NumPy", "query": seconds, "count": count, "recall": 1.0}
+    return [*lines, {"workload": name, **brute}]
 
 
-def compile_seconds() -> tuple[float, float]:
-    """Of the kernels, for a machine that has none of them, and for one that has them on its disk."""
-    code = f"import sys; sys.path.insert(0, {str(HERE)!r}); import hybrid; print(hybrid.compiled())"
+def compile_seconds() -> list[float]:
+    """Of the kernels: without compiled ones on the disk, and with them."""
     with tempfile.TemporaryDirectory() as folder:
         environment = {**os.environ, "NUMBA_CACHE_DIR": folder}
-        cold, warm = (
-            float(
-                subprocess.run(
-                    [sys.executable, "-c", code],
-                    env=environment,
-                    capture_output=True,
-                    text=True,
-                    check=True,
-                ).stdout
-            )
-            for _ in range(2)
-        )
-    return cold, warm
+        case = ["--case", "kernels", "--peer", "compile"]
+        runs = [once(__file__, case, environment=environment) for _ in range(2)]
+    return [one["seconds"] for one in runs]
 
 
-def table(lines: list[dict[str, Any]], cold: float, warm: float) -> str:
+def lines_of(results: list[Figures], cold: float, warm: float) -> list[str]:
     """The results as Markdown."""
-    text = [
-        "| workload | | build s | ready s | transfer µs | query s | total s | queries/s | recall |",
-        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
-    ]
-    for line in lines:
-        known = "build" in line
-        total = sum(
-            line.get(what, 0) for what in ("build", "ready", "transfer", "query")
+    lines = []
+    for row in results:
+        engine = row["engine"]
+        steps = [row.get(what) for what in ("build", "ready", "transfer", "query")]
+        total = None if None in steps else sum(steps)
+        lines.append(
+            [
+                row["workload"] if engine == "native" else "",
+                {"hybrid": "**hybrid**", "NumPy": "NumPy, brute force"}.get(
+                    engine, engine
+                ),
+                cell(row, "build", ".2f"),
+                cell(row, "ready", ".2f"),
+                cell(row, "transfer", ".0f", 1e6) if engine == "hybrid" else "",
+                cell(row, "query", ".2f"),
+                cell({"total": total}, "total", ".2f"),
+                f"{row['count'] / row['query']:,.0f}",
+                cell(row, "recall", ".4f"),
+            ]
         )
-        cells = [
-            line["workload"] if line["engine"] == "native" else "",
-            {"native": "native", "hybrid": "**hybrid**"}.get(
-                line["engine"], "NumPy, brute force"
-            ),
-            f"{line['build']:.2f}" if known else "",
-            f"{line['ready']:.2f}" if known else "",
-            f"{line['transfer'] * 1e6:.0f}" if line["engine"] == "hybrid" else "",
-            f"{line['query']:.2f}",
-            f"{total:.2f}" if known else "",
-            f"{line['count'] / line['query']:,.0f}",
-            f"{line['recall']:.4f}",
-        ]
-        text.append(f"| {' | '.join(cells)} |")
-    text.append("")
-    text.append(
-        f"Compiling the kernels takes {cold:.0f} s once on a machine, and {warm:.1f} s in each process after that."
-    )
-    return "\n".join(text) + "\n"
+    head = "workload |  | build s | ready s | transfer µs | query s | total s | queries/s | recall"
+    note = f"Compiling the kernels takes {cold:.0f} s once on a machine, and {warm:.1f} s in each process after that."
+    return [*table(head.split(" | "), lines), "", note]
 
 
 def main() -> None:
-    """Measure, and write what came out."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "--quick", action="store_true", help="the gold standard once; write nothing"
-    )
-    quick = parser.parse_args().quick
-    cold, warm = compile_seconds()
-    lines = []
-    for name in NAMES[:1] if quick else [EUCLIDEAN, *NAMES]:
-        print(name, flush=True)
-        lines += measure(name, 1 if quick else 3)
-    text = table(lines, cold, warm)
-    print(text)
-    if quick:
+    """Measure, print, and write."""
+    given = options(__doc__).parse_args()
+    if given.case:
+        print(json.dumps(measured(given.peer, given.case, given.turns)))
         return
-    results = {"compile_s": cold, "compiled_before_s": warm, "results": lines}
-    (HERE / "hybrid.json").write_text(json.dumps(results, indent=1) + "\n")
-    (HERE / "hybrid.md").write_text(text)
+    cold, warm = compile_seconds()
+    results = []
+    for name in NAMES[:1] if given.quick else [EUCLIDEAN, *NAMES]:
+        print(name, flush=True)
+        results += measure(name, 1 if given.quick else given.turns)
+    text = "\n".join(lines_of(results, cold, warm))
+    print(text)
+    if not given.quick:
+        figures = {"compile_s": cold, "compiled_before_s": warm, "results": results}
+        write(Path(__file__).with_name("hybrid"), text, figures)
 
 
 if __name__ == "__main__":

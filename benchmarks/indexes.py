@@ -1,22 +1,20 @@
-"""Vector indexes: ours beside the peers, in one run, with recall against the float64 truth.
+"""Vector indexes: ours and the peers in one run, with recall against the float64 truth.
 
-    make bench                 everything; writes indexes.json, indexes.md, and the plots
+    make bench                 everything; writes indexes.json, indexes.md, and the plot
     indexes.py --quick         smaller, writes nothing
     indexes.py --data NAME     one of the sets
 
-Contenders are built (those that take long once) and searched in turns, each with all its settings; a figure is the
-median of the turns. All have as many threads as the machine has processors.
+Contenders are built (slow ones only once) and searched in turns, each with all its settings. A figure is the median of
+the turns. All have as many threads as the machine has processors.
 """
 
 from __future__ import annotations
 
 import os
 
-# What the peers' products of matrices are fastest with, here; it has to be said before they are loaded.
+# The peers' matrix products are fastest with this here. OpenBLAS reads it when it is loaded.
 os.environ.setdefault("OPENBLAS_CORETYPE", "SkylakeX")
 
-import argparse
-import json
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -24,14 +22,18 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from euclidean import machine
+from covertreex._bench.clocks import timed
+from covertreex._bench.peers import Peer, pykdtree, scipy
+from covertreex._bench.processes import options
+from covertreex._bench.tables import machine, spaced, table, write
+from covertreex._bench.truth import Truth, euclidean
 
 HERE = Path(__file__).parent
 DOCS = HERE.parent / "docs" / "indexes.md"
 REAL = HERE.parent.parent / "shared" / "data" / "minilm_11k_f16.npy"
 K = 10
 THREADS = len(os.sched_getaffinity(0))
-SLOW = 2.0  # seconds, from which on an index is built once
+SLOW = 2.0  # seconds; an index that takes longer is built once
 PAUSE = 0.05  # seconds, in which threads of the contender before go to sleep
 
 Search = Callable[[np.ndarray], np.ndarray]
@@ -43,7 +45,7 @@ class Data(NamedTuple):
     title: str
     vectors: np.ndarray
     queries: np.ndarray
-    truth: np.ndarray
+    truth: Truth
 
 
 class Contender(NamedTuple):
@@ -54,28 +56,6 @@ class Contender(NamedTuple):
     build: Callable[[np.ndarray], Any]
     searches: Callable[[Any], dict[str, Search]]
 
-    @property
-    def is_ours(self) -> bool:
-        """Whether it is the one that this is about."""
-        return self.title.startswith("covertree")
-
-
-def truth(vectors: np.ndarray, queries: np.ndarray) -> np.ndarray:
-    """The nearest vectors of each query, in float64."""
-    x = vectors.astype(float)
-    squares = (x * x).sum(axis=1)
-    rows = []
-    for part in np.array_split(queries.astype(float), max(1, len(queries) // 100)):
-        distances = squares - 2 * part @ x.T
-        near = np.argpartition(distances, K + 20, axis=1)[:, : K + 20]
-        exact = ((part[:, None] - x[near]) ** 2).sum(axis=2)
-        rows.append(
-            np.take_along_axis(
-                near, np.argsort(exact, axis=1, kind="stable")[:, :K], axis=1
-            )
-        )
-    return np.concatenate(rows)
-
 
 def made(title: str, vectors: np.ndarray, n_queries: int) -> Data:
     """The last vectors are the queries."""
@@ -83,12 +63,7 @@ def made(title: str, vectors: np.ndarray, n_queries: int) -> Data:
         np.ascontiguousarray(part)
         for part in np.split(vectors, [len(vectors) - n_queries])
     )
-    return Data(title, vectors, queries, truth(vectors, queries))
-
-
-def spaced(n: int) -> str:
-    """A number with its thousands apart."""
-    return f"{n:,}".replace(",", " ")
+    return Data(title, vectors, queries, euclidean(vectors, queries, K, most=1000))
 
 
 def real(quick: bool) -> Data | None:
@@ -183,22 +158,20 @@ def hnswlib_graph() -> Contender:
     def searches(index: Any) -> dict[str, Search]:
         def search(queries: np.ndarray, ef: int) -> np.ndarray:
             index.set_ef(ef)
-            return index.knn_query(queries, K)[0].astype(np.int64)
+            return index.knn_query(queries, K)[0]
 
         return {f"ef {ef}": lambda queries, ef=ef: search(queries, ef) for ef in EFS}
 
     return Contender("hnswlib", "HNSW", build, searches)
 
 
-def kd_tree(title: str, make: Callable[[np.ndarray], Any], **search: Any) -> Contender:
+def kd_tree(title: str, peer: Peer) -> Contender:
     """A k-d tree of a peer."""
     return Contender(
         title,
         "KDTree",
-        make,
-        lambda tree: {
-            "": lambda queries: tree.query(queries, K, **search)[1].astype(np.int64)
-        },
+        peer.build,
+        lambda tree: {"": lambda queries: peer.query(tree, queries, K)},
     )
 
 
@@ -246,8 +219,6 @@ def embedding_contenders() -> Iterator[Contender]:
 def coordinate_contenders() -> Iterator[Contender]:
     """Indexes of points in few dimensions."""
     from covertreex.indexes import KDTree
-    from pykdtree.kdtree import KDTree as PyKDTree
-    from scipy.spatial import cKDTree
 
     for split in ("median", "sliding_midpoint", "median_extent"):
         yield ours(
@@ -256,23 +227,8 @@ def coordinate_contenders() -> Iterator[Contender]:
             lambda dim, split=split: KDTree(dim, split=split),
             [{}],
         )
-    yield kd_tree("pykdtree", PyKDTree)
-    yield kd_tree("scipy cKDTree", cKDTree, workers=THREADS)
-
-
-def recall(found: np.ndarray, expected: np.ndarray) -> float:
-    """The share of the nearest that were found."""
-    return float(
-        np.mean([len(np.intersect1d(a, b)) for a, b in zip(found, expected)])
-        / expected.shape[1]
-    )
-
-
-def seconds(work: Callable[[], Any]) -> tuple[float, Any]:
-    """How long it takes, and what it gives."""
-    start = time.perf_counter()
-    result = work()
-    return time.perf_counter() - start, result
+    yield kd_tree("pykdtree", pykdtree())
+    yield kd_tree("scipy cKDTree", scipy())
 
 
 def measure(
@@ -289,7 +245,7 @@ def measure(
                 index = slow[contender.title]
             else:
                 time.sleep(PAUSE)
-                taken, index = seconds(
+                taken, index = timed(
                     lambda contender=contender: contender.build(data.vectors)
                 )
                 builds.setdefault(contender.title, []).append(taken)
@@ -299,9 +255,9 @@ def measure(
                 key = (contender.title, setting)
                 time.sleep(PAUSE)
                 found = search(data.queries)  # warms up
-                recalls[key] = recall(found, data.truth)
+                recalls[key] = data.truth.recall(found)
                 for _ in range(3):
-                    taken = seconds(lambda search=search: search(data.queries))[0]
+                    taken, _ = timed(lambda search=search: search(data.queries))
                     times.setdefault(key, []).append(taken)
     families = {contender.title: contender.family for contender in contenders}
     return [
@@ -317,81 +273,72 @@ def measure(
     ]
 
 
-def best_at(
-    rows: list[dict[str, Any]], least: float, wanted: Callable[[dict[str, Any]], bool]
-) -> float:
+def best_at(rows: list[dict[str, Any]], level: float) -> float:
     """Queries a second at a recall: between settings, along the straight line of their logarithms."""
     best = 0.0
-    for index in {row["index"] for row in rows if wanted(row)}:
+    for index in {row["index"] for row in rows}:
         line = sorted(
-            (r["recall"], np.log(r["qps"])) for r in rows if r["index"] == index
+            (row["recall"], np.log(row["qps"])) for row in rows if row["index"] == index
         )
-        xs, ys = [x for x, _ in line], [y for _, y in line]
-        if least > xs[-1]:
-            continue
-        best = max(best, float(np.exp(np.interp(least, xs, ys))))
+        recalls, rates = zip(*line)
+        if level <= recalls[-1]:
+            best = max(best, float(np.exp(np.interp(level, recalls, rates))))
     return best
 
 
-def table(results: dict[str, list[dict[str, Any]]]) -> str:
-    """Render what was measured as Markdown."""
-    lines = [
-        "| vectors | index | setting | build s | recall | queries/s |",
-        "| --- | --- | --- | ---: | ---: | ---: |",
-    ]
+def lines_of(results: dict[str, list[dict[str, Any]]]) -> list[str]:
+    """All settings as Markdown."""
+    lines = []
     for title, rows in results.items():
-        shown, of = "", title
+        before = ""
         for row in rows:
-            name = (
-                f"**{row['index']}**"
-                if row["index"].startswith("covertree")
-                else row["index"]
-            )
-            again = name == shown
+            index = row["index"]
+            name = f"**{index}**" if index.startswith("covertree") else index
+            first = [name, row["setting"], f"{row['build_s']:.3f}"]
+            again = ["", row["setting"], ""]
             lines.append(
-                f"| {of} | {'' if again else name} | {row['setting']} | {'' if again else format(row['build_s'], '.3f')} "
-                f"| {row['recall']:.4f} | {row['qps']:,.0f} |"
+                [
+                    "" if before else title,
+                    *(again if index == before else first),
+                    f"{row['recall']:.4f}",
+                    f"{row['qps']:,.0f}",
+                ]
             )
-            shown, of = name, ""
-    return "\n".join(lines)
+            before = index
+    head = ["vectors", "index", "setting", "build s", "recall", "queries/s"]
+    return table(head, lines, n_words=3)
 
 
 LEVELS = {"HNSW": (0.929, 0.973, 0.987, 0.9966), "LSH": (0.52, 0.745, 0.813, 0.9)}
 
 
-def comparison(results: dict[str, list[dict[str, Any]]]) -> str:
-    """Render ours against the best peer at equal recall as Markdown."""
-    lines = [
-        "| vectors | kind | recall | covertree, queries/s | best peer, queries/s | times | build, times the peer's |",
-        "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
-    ]
+def comparison(results: dict[str, list[dict[str, Any]]]) -> list[str]:
+    """Ours and the best peer at equal recall as Markdown."""
+    lines = []
     for title, rows in results.items():
-        for family in dict.fromkeys(
-            row["family"] for row in rows if row["family"] != "LSH tables"
-        ):
-            mine = lambda row, family=family: (
-                row["family"] == family and row["index"].startswith("covertree")
+        families = dict.fromkeys(row["family"] for row in rows)
+        for family in [name for name in families if name != "LSH tables"]:
+            own, others = (
+                [
+                    row
+                    for row in rows
+                    if row["family"] == family
+                    and row["index"].startswith("covertree") == ours
+                ]
+                for ours in (True, False)
             )
-            theirs = lambda row, family=family: (
-                row["family"] == family and not row["index"].startswith("covertree")
-            )
-            build = min(r["build_s"] for r in rows if mine(r)) / min(
-                r["build_s"] for r in rows if theirs(r)
-            )
+            build = min(r["build_s"] for r in own) / min(r["build_s"] for r in others)
             for level in LEVELS.get(family, (0.9999,)):
-                own, other = best_at(rows, level, mine), best_at(rows, level, theirs)
-                if not own:
+                mine, peer = best_at(own, level), best_at(others, level)
+                if not mine:
                     continue
-                peer = (
-                    f"{other:,.0f} | {own / other:.1f}"
-                    if other
-                    else "none reaches it | "
-                )
-                lines.append(
-                    f"| {title} | {family} | {level:.4g} | {own:,.0f} | {peer} | {build:.2f} |"
-                )
+                rate = f"{peer:,.0f}" if peer else "none reaches it"
+                times = f"{mine / peer:.1f}" if peer else ""
+                figures = [f"{level:.4g}", f"{mine:,.0f}", rate, times, f"{build:.2f}"]
+                lines.append([title, family, *figures])
                 title = ""
-    return "\n".join(lines)
+    head = "recall | covertree, queries/s | best peer, queries/s | times | build, times the peer's"
+    return table(["vectors", "kind", *head.split(" | ")], lines)
 
 
 def plot(results: dict[str, list[dict[str, Any]]], path: Path) -> None:
@@ -441,13 +388,10 @@ def write_between(path: Path, name: str, text: str) -> None:
 
 def main() -> None:
     """Measure, and write what came out."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--quick", action="store_true", help="small; write nothing")
+    parser = options(__doc__)
     parser.add_argument("--data", choices=["real", "clustered", "coordinates"])
-    parser.add_argument("--turns", type=int, default=3)
-    options = parser.parse_args()
+    given = parser.parse_args()
+    turns = 1 if given.quick else given.turns
     makers = {
         "real": (real, embedding_contenders),
         "clustered": (clustered, embedding_contenders),
@@ -455,20 +399,17 @@ def main() -> None:
     }
     results = {}
     for name, (make, contenders) in makers.items():
-        data = make(options.quick) if options.data in (None, name) else None
+        data = make(given.quick) if given.data in (None, name) else None
         if data is not None:
-            results[data.title] = measure(
-                data, list(contenders()), 1 if options.quick else options.turns
-            )
-    note = f"Medians of {options.turns} turns on {machine()}; `make bench` writes this table."
-    text = f"{comparison(results)}\n\n{note}"
-    print(table(results), text, sep="\n\n")
-    if options.quick or options.data:
+            results[data.title] = measure(data, list(contenders()), turns)
+    note = f"Medians of {turns} turns on {machine()}; `make bench` writes this table."
+    text = "\n".join([*comparison(results), "", note])
+    every = "\n".join(lines_of(results))
+    print(every, text, sep="\n\n")
+    if given.quick or given.data:
         return
-    (HERE / "indexes.json").write_text(
-        json.dumps({"machine": machine(), "results": results}, indent=1) + "\n"
-    )
-    (HERE / "indexes.md").write_text(f"{text}\n\n{table(results)}\n")
+    figures = {"machine": machine(), "results": results}
+    write(HERE / "indexes", f"{text}\n\n{every}", figures)
     plot(results, HERE / "indexes.png")
     write_between(DOCS, "indexes benchmark", text)
 

@@ -10,35 +10,21 @@ less what it had before, with the points. Where a structure is finished by the f
 
 from __future__ import annotations
 
-import argparse
+import json
 import time
+from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
+import euclidean
 import numpy as np
-from contenders import (
-    CONTENDERS,
-    clusters,
-    normal,
-    peak_bytes,
-    recall,
-    resident_bytes,
-    uniform,
-)
-from euclidean import TITLES, machine, old_python
-from euclidean import run as run_contender
-from turns import (
-    Figures,
-    cell,
-    in_turns,
-    printed,
-    seconds,
-    spaced,
-    table,
-    titled,
-    write,
-)
+import old_version
+from contenders import CONTENDERS, TITLES, clusters, normal, uniform
+from covertreex._bench import truth
+from covertreex._bench.clocks import fastest, peak_bytes, resident_bytes, timed
+from covertreex._bench.processes import Figures, in_turns, once, options
+from covertreex._bench.tables import cell, machine, spaced, table, titled, write
 
-TURNS = 3
 PEERS = ("covertreex", "pykdtree", "scipy")
 ALL_PEERS = (*PEERS, "sklearn")
 # scikit-learn's tree is built and searched by one thread.
@@ -128,9 +114,8 @@ def built(peer: str, points: np.ndarray) -> tuple[Any, float, int]:
     contender = CONTENDERS[peer]()
     contender.query(contender.build(points[:1000]), points[:1000], 1)
     before = resident_bytes()
-    start = time.perf_counter()
-    tree = contender.build(points)
-    return tree, time.perf_counter() - start, peak_bytes() - before
+    took, tree = timed(lambda: contender.build(points))
+    return tree, took, peak_bytes() - before
 
 
 def build(peer: str, case: str, quick: bool) -> Figures:
@@ -139,21 +124,19 @@ def build(peer: str, case: str, quick: bool) -> Figures:
     points, queries = one.make(quick)
     contender = CONTENDERS[peer]()
     tree, first, peak = built(peer, points)
-    start = time.perf_counter()
-    contender.query(tree, queries[:1], one.k)
-    search = time.perf_counter() - start
+    search, _ = timed(partial(contender.query, tree, queries[:1], one.k))
     found = contender.query(tree, queries, one.k)
     figures = {
         "n": len(points),
         "first_s": first,
         "search_s": search,
         "bytes_a_point": peak / len(points),
-        "recall": recall(points, queries, found, one.k),
+        "recall": truth.euclidean(points, queries, one.k).recall(found),
     }
     del tree
     again = first
     if first < 2:
-        again = min(first, seconds(lambda: contender.build(points), most=7)[0])
+        again = min(first, fastest(lambda: contender.build(points), most=7)[0])
     return {**figures, "build_s": again}
 
 
@@ -168,17 +151,15 @@ def neighbours(peer: str, case: str, quick: bool) -> Figures:
     def job() -> Any:
         return own(contender.build(points), points, one.k)
 
-    start = time.perf_counter()
-    found = job()
-    first = time.perf_counter() - start
+    first, found = timed(job)
     rows = found[0] if isinstance(found, tuple) else found
     figures = {
         "n": len(points),
         "first_s": first,
-        "recall": recall(points, points, rows, one.k),
+        "recall": truth.euclidean(points, points, one.k).recall(rows),
     }
     del found, rows
-    again = first if first > 2 else min(first, seconds(job, 1, most=20)[0])
+    again = first if first > 2 else min(first, fastest(job, 1, most=20)[0])
     return {**figures, "job_s": again}
 
 
@@ -190,25 +171,21 @@ def crowd(peer: str, case: str, quick: bool) -> Figures:
     tree, took, _ = built(peer, points)
     figures = {"n": len(points), "build_s": took}
     own: Any = contender.own or contender.query
-    figures["knn_s"], found = seconds(lambda: own(tree, points, 10))
+    figures["knn_s"], found = fastest(lambda: own(tree, points, 10))
     rows = found[0] if isinstance(found, tuple) else found
-    figures["recall"] = recall(points, points, rows, 10)
+    figures["recall"] = truth.euclidean(points, points, 10).recall(rows)
     figures["lowest"] = float(lowest(points, rows))
     if contender.count:
         count = contender.count
-        figures["count_s"], counts = seconds(lambda: count(tree, points, 0.25))
+        figures["count_s"], counts = fastest(lambda: count(tree, points, 0.25))
         figures["counted_right"] = float(right_counts(points, counts, 0.25))
     if peer == "covertreex":
-        figures["before_s"], _ = seconds(lambda: tree.knn(10, predecessor_mode=True))
+        figures["before_s"], _ = fastest(lambda: tree.knn(10, predecessor_mode=True))
     return figures
 
 
 def some_rows(n: int) -> np.ndarray:
     return np.random.default_rng(1).choice(n, min(n, 50), replace=False)
-
-
-def squares(points: np.ndarray, row: int) -> np.ndarray:
-    return ((points.astype(np.float64) - points[row].astype(np.float64)) ** 2).sum(1)
 
 
 def lowest(points: np.ndarray, found: np.ndarray) -> np.floating:
@@ -217,7 +194,10 @@ def lowest(points: np.ndarray, found: np.ndarray) -> np.floating:
     return np.mean(
         [
             np.array_equal(
-                found[row], np.argsort(squares(points, row), kind="stable")[:k]
+                found[row],
+                np.argsort(truth.squared_distances(points, points[row]), kind="stable")[
+                    :k
+                ],
             )
             for row in rows
         ]
@@ -227,7 +207,10 @@ def lowest(points: np.ndarray, found: np.ndarray) -> np.floating:
 def right_counts(points: np.ndarray, counts: np.ndarray, r: float) -> np.floating:
     rows = some_rows(len(points))
     return np.mean(
-        [counts[row] == (squares(points, row) <= r * r).sum() for row in rows]
+        [
+            counts[row] == (truth.squared_distances(points, points[row]) <= r * r).sum()
+            for row in rows
+        ]
     )
 
 
@@ -263,7 +246,9 @@ def asked_for(peer: str, case: str, quick: bool) -> Figures:
         "distances_a_point": phases.distance_evaluations / len(points),
         "validate_s": time.perf_counter() - checked,
         "valid": float(valid),
-        "recall": recall(points, queries, tree.knn(one.k, queries=queries), one.k),
+        "recall": truth.euclidean(points, queries, one.k).recall(
+            tree.knn(one.k, queries=queries)
+        ),
     }
 
 
@@ -293,21 +278,22 @@ def turns_of(section: str, case: str, turns: int) -> int:
 def measure(section: str, quick: bool, turns: int) -> dict[str, dict[str, Figures]]:
     """All cases of a section."""
     results = {}
+    arguments = ["--section", section, *(["--quick"] if quick else [])]
     for case in SECTIONS[section][0]:
         print(f"{section}: {case}", flush=True)
         results[case] = in_turns(
-            __file__,
-            case,
             peers_of(section, case),
             turns_of(section, case, turns),
-            ["--section", section, *(["--quick"] if quick else [])],
+            lambda peer, case=case: once(
+                __file__, ["--case", case, "--peer", peer, *arguments]
+            ),
         )
-    if section == "cover-tree" and not quick and old_python():
-        # The only peer that is one; others that PyPI has take minutes for a tenth of these points.
-        old = run_contender("covertreex-0.4.5", "32k-3d", quick)
+    if section == "cover-tree" and not quick:
+        # The only other cover tree; those on PyPI take minutes for a tenth of these points.
+        old = euclidean.old("32k-3d")
         if old and "error" not in old:
             first = next(iter(results))
-            results[first]["covertreex-0.4.5"] = {
+            results[first][old_version.NAME] = {
                 "both_s": old["build_s"],
                 "recall": old["recall"],
             }
@@ -379,22 +365,16 @@ TITLES_OF = {
 
 def main() -> None:
     """Measure, print, and write."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--quick", action="store_true")
+    parser = options(__doc__)
     parser.add_argument("--section", choices=SECTIONS)
-    parser.add_argument("--turns", type=int, default=TURNS)
-    parser.add_argument("--case", help=argparse.SUPPRESS)
-    parser.add_argument("--peer", help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.case:
-        body = SECTIONS[options.section][1]
-        printed(body(options.peer, options.case, options.quick))
+    given = parser.parse_args()
+    if given.case:
+        body = SECTIONS[given.section][1]
+        print(json.dumps(body(given.peer, given.case, given.quick)))
         return
-    turns = 1 if options.quick else options.turns
-    sections = [options.section] if options.section else list(SECTIONS)
-    results = {one: measure(one, options.quick, turns) for one in sections}
+    turns = 1 if given.quick else given.turns
+    sections = [given.section] if given.section else list(SECTIONS)
+    results = {one: measure(one, given.quick, turns) for one in sections}
     blocks = [
         "\n".join([TITLES_OF[one], "", *lines_of(one, results[one])])
         for one in sections
@@ -402,8 +382,8 @@ def main() -> None:
     notes = f"Medians of {turns} turn(s) on {machine()}; `benchmarks/jobs.py` writes these tables."
     text = "\n\n".join([*blocks, notes])
     print(text)
-    if not options.quick and not options.section:
-        write("jobs", text, {"machine": machine(), **results})
+    if not given.quick and not given.section:
+        write(Path(__file__).with_name("jobs"), text, {"machine": machine(), **results})
 
 
 if __name__ == "__main__":

@@ -4,12 +4,11 @@
     orders.py --quick    smaller, writes nothing
 
 Recall counts vectors that are at most as far as the tenth nearest by a float64 brute force, for m = 16, ef_construction = 200 and
-ef_search = 64. Time is that of both processors in the process while the graph is built, the median of the turns.
+ef_search = 64. Time is that of all threads of the process while the graph is built, the median of the turns.
 """
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import time
 from collections.abc import Callable
@@ -18,10 +17,12 @@ from typing import Any, NamedTuple
 
 import hnswlib
 import numpy as np
+from covertreex._bench import truth
+from covertreex._bench.clocks import timed
+from covertreex._bench.processes import options
+from covertreex._bench.tables import machine, table, write
 from covertreex.indexes import HNSW
-from euclidean import machine
 
-HERE = Path(__file__).parent
 K, EF = 10, 64
 
 
@@ -70,10 +71,13 @@ def ours(batch: int) -> Callable[[np.ndarray, np.ndarray], Made]:
     """A graph of the library, of vectors that come in batches."""
 
     def make(vectors: np.ndarray, queries: np.ndarray) -> Made:
-        index, start = HNSW(vectors.shape[1], ef_search=EF), time.process_time()
-        for first in range(0, len(vectors), batch):
-            index.add(None, vectors[first : first + batch])
-        return Made(time.process_time() - start, index.knn(K, queries=queries)[0])
+        index = HNSW(vectors.shape[1], ef_search=EF)
+
+        def add() -> None:
+            for first in range(0, len(vectors), batch):
+                index.add(None, vectors[first : first + batch])
+
+        return Made(timed(add, time.process_time)[0], index.knn(K, queries=queries)[0])
 
     return make
 
@@ -82,29 +86,14 @@ def theirs(vectors: np.ndarray, queries: np.ndarray) -> Made:
     """A graph of hnswlib."""
     index: Any = hnswlib.Index("l2", vectors.shape[1])
     index.init_index(len(vectors), M=16, ef_construction=200)
-    start = time.process_time()
-    index.add_items(vectors)
-    seconds = time.process_time() - start
+    seconds, _ = timed(lambda: index.add_items(vectors), time.process_time)
     index.set_ef(EF)
-    return Made(seconds, index.knn_query(queries, k=K)[0].astype(np.int64))
-
-
-def recall(found: np.ndarray, vectors: np.ndarray, queries: np.ndarray) -> float:
-    """The share of what was found that is at most as far as the K-th nearest vector."""
-    x, good = vectors.astype(float), 0
-    for query, ids in zip(queries.astype(float), found):
-        squares = ((x - query) ** 2).sum(axis=1)
-        good += (squares[ids] <= np.partition(squares, K - 1)[K - 1] * (1 + 1e-6)).sum()
-    return good / found.size
+    return Made(seconds, index.knn_query(queries, k=K)[0])
 
 
 def main() -> None:
     """Measure, print, and write the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--quick", action="store_true")
-    quick = parser.parse_args().quick
+    quick = options(__doc__).parse_args().quick
     n, turns = (4_000, 1) if quick else (20_000, 3)
     contenders = {
         "one call": ours(n * 2),
@@ -112,10 +101,7 @@ def main() -> None:
         "1 a call": ours(1),
         "hnswlib": theirs,
     }
-    lines = [
-        "| vectors | order | contender | recall | build, s | times hnswlib's |",
-        "| --- | --- | --- | ---: | ---: | ---: |",
-    ]
+    lines = []
     for make in (clusters, walk, raster, values, series):
         rng = np.random.default_rng(1)
         given = np.ascontiguousarray(make(n, rng), np.float32)
@@ -127,6 +113,7 @@ def main() -> None:
             queries = chosen + np.float32(0.05) * rng.normal(size=chosen.shape).astype(
                 np.float32
             )
+            true = truth.euclidean(vectors, queries, K, most=1000)
             made: dict[str, list[Made]] = {name: [] for name in contenders}
             for _ in range(turns):
                 for name, contender in contenders.items():
@@ -135,19 +122,19 @@ def main() -> None:
                 name: statistics.median(one.seconds for one in ones)
                 for name, ones in made.items()
             }
+            kind = " ".join((make.__doc__ or "").rstrip(".").lower().split())
+            title = f"{kind}, {len(vectors)} x {vectors.shape[1]}"
             for name, ones in made.items():
-                share = statistics.median(
-                    recall(one.found, vectors, queries) for one in ones
-                )
-                what = " ".join((make.__doc__ or "").rstrip(".").lower().split())
-                lines.append(
-                    f"| {what}, {len(vectors)} x {vectors.shape[1]} | {order} | {name} | {share:.4f} | "
-                    f"{seconds[name]:.2f} | {seconds[name] / seconds['hnswlib']:.2f} |"
-                )
-                print(lines[-1], flush=True)
+                share = statistics.median(true.recall(one.found) for one in ones)
+                took, times = seconds[name], seconds[name] / seconds["hnswlib"]
+                figures = [f"{share:.4f}", f"{took:.2f}", f"{times:.2f}"]
+                lines.append([title, order, name, *figures])
+                print(*lines[-1], flush=True)
+    head = ["vectors", "order", "contender", "recall", "build, s", "times hnswlib's"]
+    note = f"Medians of {turns} turns on {machine()}; `benchmarks/orders.py` writes this table."
     if not quick:
-        notes = f"Medians of {turns} turns on {machine()}; `benchmarks/orders.py` writes this table."
-        (HERE / "orders.md").write_text("\n".join([*lines, "", notes]) + "\n")
+        text = "\n".join([*table(head, lines, n_words=3), "", note])
+        write(Path(__file__).with_name("orders"), text)
 
 
 if __name__ == "__main__":

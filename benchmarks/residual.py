@@ -2,27 +2,28 @@
 
     residual.py                 everything but GPBoost; writes residual.json, residual.md and the plot
     residual.py --gpboost       with GPBoost's likelihood, whose time is nearly all this search: half an hour
-    residual.py --quick         smaller, writes nothing
+    residual.py --quick         the gold standard once, writes nothing
 
-NumPy is measured with and without the machine's OPENBLAS_* variables, and the better figure stands. Peers run in processes
-of their own, one after the other. The first call of ours, which makes the products of bases, is told apart. "refit" is
+NumPy is measured with and without the machine's OPENBLAS_* variables, and the better figure counts. Peers run in processes
+of their own, one after the other. Our first call, which makes the products of bases, has a column of its own. "refit" is
 new hyperparameters and new inducing points on the same coordinates, and all neighbours again.
 """
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import json
 import os
 import statistics
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import old_version
+from covertreex._bench.clocks import timed
+from covertreex._bench.processes import Figures, once, options
+from covertreex._bench.tables import cell, table, write
+from covertreex._bench.truth import Truth
 
 HERE = Path(__file__).parent
 DATA = HERE.parent.parent / "shared" / "data"
@@ -80,161 +81,120 @@ def problem(work: dict[str, Any]) -> tuple[np.ndarray, Any, np.ndarray, np.ndarr
     return x, kernel, inducing, rows
 
 
-def brute_force(
-    x: np.ndarray,
-    kernel: Any,
-    inducing: np.ndarray,
-    rows: np.ndarray,
-    k: int,
-    all_points: bool,
-) -> Any:
-    """Features once, then |rho| of rows in float64: times, and the k-th largest |rho| with the matrix of some rows."""
-    factor = np.linalg.cholesky(kernel(inducing) + 1e-6 * np.eye(len(inducing)))
-    v = np.empty((len(x), len(inducing)))
-    for first in range(0, len(x), 1 << 16):
-        some = slice(first, first + (1 << 16))
-        v[some] = np.linalg.solve(factor, kernel(inducing, x[some])).T
-    p = np.maximum(kernel.variance - (v**2).sum(axis=1), 1e-9)
-    scaled = x / np.asarray(kernel.lengthscale)
-    squares = (scaled**2).sum(axis=1)
+class BruteForce:
+    """NumPy in float64: features once, and then the |rho| of some rows to all points."""
 
-    def correlations(some: np.ndarray, exact: bool) -> np.ndarray:
-        if exact:
-            covariance = kernel(x[some], x)
-        else:  # the fast way that a NumPy user would take
-            squared = np.maximum(
-                squares[some, None] + squares - 2 * scaled[some] @ scaled.T, 0
-            )
-            covariance = kernel.variance * kernel._correlation(squared)
-        rho = np.minimum(
-            np.abs(covariance - v[some] @ v.T) / np.sqrt(p[some, None] * p), 1
+    def __init__(self, work: dict[str, Any]) -> None:
+        self.x, self.kernel, inducing, self.rows = problem(work)
+        self.k, self.all_points = work["k"], work["all"]
+        factor = np.linalg.cholesky(
+            self.kernel(inducing) + 1e-6 * np.eye(len(inducing))
         )
+        self.v = np.empty((len(self.x), len(inducing)))
+        for first in range(0, len(self.x), 1 << 16):
+            some = slice(first, first + (1 << 16))
+            self.v[some] = np.linalg.solve(
+                factor, self.kernel(inducing, self.x[some])
+            ).T
+        self.p = np.maximum(self.kernel.variance - (self.v**2).sum(axis=1), 1e-9)
+        self.scaled = self.x / np.asarray(self.kernel.lengthscale)
+        self.squares = (self.scaled**2).sum(axis=1)
+
+    def fast_kernel(self, some: np.ndarray) -> np.ndarray:
+        """Covariances of rows with all points, in the way of a NumPy user who wants speed."""
+        products = self.scaled[some] @ self.scaled.T
+        squared = np.maximum(self.squares[some, None] + self.squares - 2 * products, 0)
+        return self.kernel.variance * self.kernel._correlation(squared)
+
+    def distances(self, some: np.ndarray, covariances: np.ndarray) -> np.ndarray:
+        """1 - |rho| of rows to all points; infinite for points that do not count."""
+        scale = np.sqrt(self.p[some, None] * self.p)
+        rho = np.minimum(np.abs(covariances - self.v[some] @ self.v.T) / scale, 1)
         rho[np.arange(len(some)), some] = 1
-        return (
-            np.where(np.arange(len(x)) < some[:, None], rho, -1) if all_points else rho
-        )
+        if self.all_points:
+            rho[np.arange(len(self.x)) >= some[:, None]] = -np.inf
+        return 1 - rho
 
-    start = time.perf_counter()
-    count, step = (256, 64) if len(x) < 500_000 else (32, 16)
-    for first in range(0, count, step):
-        np.argpartition(
-            -correlations(rows[first : first + step], exact=False), k - 1, axis=1
-        )
-    seconds = (time.perf_counter() - start) / count
-    checked = [
-        correlations(some, exact=True)
-        for some in np.split(rows[: n_checked(len(x))], 5)
-    ]
-    return seconds, np.concatenate(checked), p
+    def seconds(self) -> float:
+        """Seconds of a query."""
+        count, step = (256, 64) if len(self.x) < 500_000 else (32, 16)
+
+        def search() -> None:
+            for some in np.split(self.rows[:count], count // step):
+                distances = self.distances(some, self.fast_kernel(some))
+                np.argpartition(distances, self.k - 1, axis=1)
+
+        return timed(search)[0] / count
+
+    def truth(self) -> Truth:
+        """The nearest points of the rows that are checked, in their order."""
+        rows = self.rows[: n_checked(len(self.x))]
+
+        def distances(row: int) -> np.ndarray:
+            some = rows[row : row + 1]
+            return self.distances(some, self.kernel(self.x[some], self.x))[0]
+
+        # Our features are computed in another order, which changes the last digits of rho.
+        return Truth(distances, range(len(rows)), self.k, rtol=0, atol=1e-6)
 
 
 def n_checked(n: int) -> int:
-    """Rows whose neighbours are checked: what their correlations take in memory counts."""
+    """Rows whose neighbours are checked."""
     return CHECKED if n < 500_000 else CHECKED // 4
 
 
-def ours(work: dict[str, Any], turns: int) -> dict[str, Any]:
+def ours(work: dict[str, Any], turns: int) -> Figures:
     """Build, first call, later calls, and the answer of the rows that are checked."""
     from covertreex import cover_tree
 
     x, kernel, inducing, rows = problem(work)
-    builds, firsts, laters, refits = [], [], [], []
+    queries = None if work["all"] else rows
+    seconds: dict[str, list[float]] = {"build_s": [], "first_s": [], "later_s": []}
+    refits = []
     for _ in range(turns):
-        start = time.perf_counter()
-        tree = cover_tree(x, kernel=kernel, inducing_points=inducing)
-        builds.append(time.perf_counter() - start)
-        queries = None if work["all"] else rows
-        for times in (firsts, laters):
-            start = time.perf_counter()
-            found = tree.knn(work["k"], queries=queries, predecessor_mode=work["all"])
-            times.append(time.perf_counter() - start)
+        took, tree = timed(
+            lambda: cover_tree(x, kernel=kernel, inducing_points=inducing)
+        )
+        seconds["build_s"].append(took)
+
+        def search(tree: Any = tree) -> np.ndarray:
+            return tree.knn(work["k"], queries=queries, predecessor_mode=work["all"])
+
+        for name in ("first_s", "later_s"):
+            took, found = timed(search)
+            seconds[name].append(took)
         stats = tree.stats()
         if work["all"] and len(x) <= 1 << 15:
-            other = x[
-                np.sort(
-                    np.random.default_rng(7).choice(len(x), work["m"], replace=False)
-                )
-            ]
-            start = time.perf_counter()
-            tree.refit(dataclasses.replace(kernel, variance=1.3), inducing_points=other)
-            tree.knn(work["k"], predecessor_mode=True)
-            refits.append(time.perf_counter() - start)
+            chosen = np.random.default_rng(7).choice(len(x), work["m"], replace=False)
+            other, changed = (
+                x[np.sort(chosen)],
+                dataclasses.replace(kernel, variance=1.3),
+            )
+
+            def refit(tree: Any = tree, search: Any = search) -> None:
+                tree.refit(changed, inducing_points=other)  # noqa: B023
+                search()
+
+            refits.append(timed(refit)[0])
         tree.close()
-    count = len(x) if work["all"] else len(rows)
-    seconds = {"build": builds, "first": firsts, "later": laters}
-    result = {name: statistics.median(values) for name, values in seconds.items()}
-    if refits:
-        result["refit"] = statistics.median(refits)
-    checked = n_checked(len(x))
-    found = found[rows[:checked]] if work["all"] else found[:checked]
-    per_query = {"pivots": stats.n_pivots, "exact": stats.points_exact / stats.queries}
+    checked = rows[: n_checked(len(x))] if work["all"] else np.arange(n_checked(len(x)))
+    medians = {name: statistics.median(values) for name, values in seconds.items()}
     return {
-        **result,
-        "count": count,
-        "found": found.tolist(),
-        "memory": stats.memory_bytes,
-        **per_query,
+        **medians,
+        "queries": len(found),
+        "queries_per_s": len(found) / medians["later_s"],
+        "refit_s": statistics.median(refits) if refits else None,
+        "pivots": stats.n_pivots,
+        "exact_per_query": stats.points_exact / stats.queries,
+        "memory_bytes": stats.memory_bytes,
+        "found": found[checked].tolist(),
     }
 
 
-def recall(found: np.ndarray, rho: np.ndarray) -> float:
-    """Share of the neighbours wanted that are as near as the true ones, within rounding."""
-    good = wanted = 0
-    for row, correlations in zip(found, rho):
-        count = min(len(row), int((correlations >= 0).sum()))
-        if count == 0:
-            continue
-        least = np.sort(correlations)[-count]
-        used = row[row >= 0]
-        good += np.count_nonzero(correlations[used] >= least * (1 - 1e-6) - 1e-9)
-        wanted += count
-    return good / wanted
-
-
-def in_process(
-    code: str, *, blas: bool = True, python: str = sys.executable, limit: float = 1800
-) -> Any:
-    """Run a line of this file in a process of its own; None where it fails or takes too long."""
-    environment = {
-        k: v for k, v in os.environ.items() if blas or not k.startswith("OPENBLAS_")
-    }
-    try:
-        done = subprocess.run(
-            [python, "-c", f"import sys; sys.path.insert(0, {str(HERE)!r}); {code}"],
-            capture_output=True, text=True, check=True, env=environment, timeout=limit,
-        )  # fmt: skip
-    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-        print(
-            f"  failed: {getattr(error, 'stderr', '') or error}"[-300:], file=sys.stderr
-        )
-        return None
-    return json.loads(done.stdout.splitlines()[-1])
-
-
-def old_package(name: str) -> None:
-    """covertreex 0.4.5 on the gold standard, from its own environment: prints build seconds, seconds, and indices."""
-    from covertreex import cover_tree
-    from covertreex.kernels import RBF, Matern52
-
-    work = WORKLOADS[name]
-    x = points("", work["n"], work["dim"])
-    rows = np.random.default_rng(1).choice(len(x), N_QUERIES, replace=False)
-    kernel = {"RBF": RBF, "Matern52": Matern52}[work["kernel"]]()
-    start = time.perf_counter()
-    tree = cover_tree(
-        x, kernel=kernel, inducing_count=work["m"], seed=42, engine="rust-hilbert"
-    )
-    built = time.perf_counter() - start
-    start = time.perf_counter()
-    found = np.asarray(tree.knn(k=work["k"], queries=rows))
-    print(json.dumps([built, time.perf_counter() - start, found[:CHECKED].tolist()]))
-
-
-def gpboost(name: str) -> None:
-    """One likelihood of GPBoost's `full_scale_vecchia_correlation`, nearly all of which is this search."""
+def gpboost(work: dict[str, Any]) -> float:
+    """Seconds of one likelihood of GPBoost's `full_scale_vecchia_correlation`, which are nearly all of this search."""
     import gpboost
 
-    work = WORKLOADS[name]
     x = points(work.get("data", ""), work["n"], work["dim"])
     shape = {
         "RBF": ("gaussian", 0.0),
@@ -245,46 +205,48 @@ def gpboost(name: str) -> None:
         gp_coords=x, cov_function=shape[0], cov_fct_shape=shape[1], gp_approx="full_scale_vecchia_correlation",
         num_neighbors=work["k"], num_ind_points=work["m"], likelihood="gaussian", seed=1,
     )  # fmt: skip
-    response = np.sin(x.sum(axis=1))
-    start = time.perf_counter()
-    model.neg_log_likelihood(cov_pars=np.array([0.1, 1.0, 1.0]), y=response)
-    print(json.dumps(time.perf_counter() - start))
+    parameters, response = np.array([0.1, 1.0, 1.0]), np.sin(x.sum(axis=1))
+    return timed(lambda: model.neg_log_likelihood(cov_pars=parameters, y=response))[0]
 
 
-def measure(
-    name: str, turns: int, old: str | None, with_gpboost: bool
-) -> dict[str, Any]:
+def old(work: dict[str, Any], true: Truth) -> Figures | None:
+    """covertreex 0.4.5 on a workload; None if it is not here, or fails."""
+    x, _, _, rows = problem(work)
+    figures = old_version.measured(x, rows, work["k"], work["kernel"], work["m"])
+    if figures is None or "error" in figures:
+        return None
+    rates = {key: figures[key] for key in ("build_s", "batch_qps")}
+    return {**rates, "recall": true.recall(figures["found"][:CHECKED])}
+
+
+PEERS: dict[str, Any] = {
+    "covertreex": ours,
+    "numpy": lambda work, turns: {"seconds": BruteForce(work).seconds()},
+    "gpboost": lambda work, turns: {"seconds": gpboost(work)},
+}
+
+
+def measure(name: str, turns: int, with_gpboost: bool) -> Figures:
     """All contenders on one workload."""
     work = WORKLOADS[name]
     print(f"{name}: {work}")
-    own = in_process(
-        f"import residual, json; print(json.dumps(residual.ours(residual.WORKLOADS[{name!r}], {turns})))"
-    )
-    x, kernel, inducing, rows = problem(work)
-    _, rho, _ = brute_force(x, kernel, inducing, rows, work["k"], work["all"])
-    code = f"import residual, json; w = residual.WORKLOADS[{name!r}]; "
-    code += "print(json.dumps(residual.brute_force(*residual.problem(w), w['k'], w['all'])[0]))"
-    numpy = [
-        s for s in (in_process(code), in_process(code, blas=False)) if s is not None
-    ]
-    result = {
-        "build_s": own["build"], "first_s": own["first"], "later_s": own["later"], "queries": own["count"],
-        "queries_per_s": own["count"] / own["later"], "recall": recall(np.array(own["found"]), rho),
-        "refit_s": own.get("refit"), "pivots": own["pivots"], "exact_per_query": own["exact"], "memory_bytes": own["memory"],
-        "numpy_queries_per_s": 1 / min(numpy),
-    }  # fmt: skip
-    if old and name.startswith("gold"):
-        answer = in_process(
-            f"import residual; residual.old_package({name!r})", python=old
-        )
-        if answer:
-            result["old"] = {
-                "build_s": answer[0], "queries_per_s": N_QUERIES / answer[1], "recall": recall(np.array(answer[2]), rho),
-            }  # fmt: skip
+
+    def run(peer: str, **keywords: Any) -> Figures:
+        case = ["--case", name, "--peer", peer, "--turns", str(turns)]
+        return once(__file__, case, **keywords)
+
+    result = run("covertreex")
+    if "error" in result:
+        raise SystemExit(f"{name}: {result['error']}")
+    true = BruteForce(work).truth()
+    result["recall"] = true.recall(np.array(result.pop("found")))
+    plain = {k: v for k, v in os.environ.items() if not k.startswith("OPENBLAS_")}
+    numpy = [run("numpy"), run("numpy", environment=plain)]
+    result["numpy_queries_per_s"] = 1 / min(one["seconds"] for one in numpy)
+    if name.startswith("gold"):
+        result["old"] = old(work, true)
     if with_gpboost and work.get("gpboost"):
-        result["gpboost_s"] = in_process(
-            f"import residual; residual.gpboost({name!r})", limit=1200
-        )
+        result["gpboost_s"] = run("gpboost", patience=1200).get("seconds")
     print("  ", result)
     return result
 
@@ -310,7 +272,7 @@ def growth(quick: bool) -> dict[str, list[tuple[int, float]]]:
         for value in values[:2] if quick else values:
             WORKLOADS["growth"] = {**base, name: value}
             run = ours(WORKLOADS["growth"], 1)
-            series[name].append((value, run["build"] + run["first"]))
+            series[name].append((value, run["build_s"] + run["first_s"]))
             print("  ", name, value, round(series[name][-1][1], 3))
     return series
 
@@ -336,67 +298,58 @@ def plot(series: dict[str, list[tuple[int, float]]], path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
-def table(results: dict[str, dict[str, Any]]) -> str:
+def lines_of(results: dict[str, Figures]) -> list[str]:
     """The results as Markdown."""
-    lines = [
-        "| workload | build s | first call s | later calls s | queries/s | refit s | GB | recall | NumPy queries/s | others |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |",
-    ]
-    for name, r in results.items():
+    head = (
+        "workload | build s | first call s | later calls s | queries/s, later | refit s | memory GB | recall "
+        "| NumPy float64 queries/s | others"
+    )
+    lines = []
+    for name, row in results.items():
         others = []
-        if "old" in r:
-            old = r["old"]
+        if row.get("old"):
+            old = row["old"]
             others.append(
-                f"covertreex 0.4.5: {old['queries_per_s']:,.0f} q/s, recall {old['recall']:.2f}"
+                f"covertreex 0.4.5: {old['batch_qps']:,.0f} q/s, recall {old['recall']:.2f}"
             )
-        if r.get("gpboost_s"):
-            times = r["gpboost_s"] / (r["build_s"] + r["first_s"])
+        if row.get("gpboost_s"):
+            times = row["gpboost_s"] / (row["build_s"] + row["first_s"])
             others.append(
-                f"GPBoost, one likelihood: {r['gpboost_s']:,.0f} s, {times:,.0f} times ours in all"
+                f"GPBoost, one likelihood: {row['gpboost_s']:,.0f} s, {times:,.0f} times ours in all"
             )
-        lines.append(
-            f"| {name} | {r['build_s']:.2f} | {r['first_s']:.2f} | {r['later_s']:.2f} | {r['queries_per_s']:,.0f} | "
-            f"{'' if r['refit_s'] is None else format(r['refit_s'], '.2f')} | {r['memory_bytes'] / 1e9:.2f} | "
-            f"{r['recall']:.4f} | {r['numpy_queries_per_s']:,.0f} | {'; '.join(others)} |"
-        )
-    return "\n".join(lines) + "\n"
+        cells = [
+            *(cell(row, key, ".2f") for key in ("build_s", "first_s", "later_s")),
+            cell(row, "queries_per_s", ",.0f"),
+            cell(row, "refit_s", ".2f"),
+            cell(row, "memory_bytes", ".2f", 1e-9),
+            cell(row, "recall", ".4f"),
+            cell(row, "numpy_queries_per_s", ",.0f"),
+        ]
+        lines.append([name, *cells, "; ".join(others)])
+    return table(head.split(" | "), lines, n_words=1)
 
 
 def main() -> None:
-    """Measure, and write what came out."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "--quick", action="store_true", help="the gold standard once; write nothing"
-    )
-    parser.add_argument(
-        "--gpboost", action="store_true", help="with GPBoost: many minutes"
-    )
-    arguments = parser.parse_args()
-    from euclidean import old_python
-
-    names = [n for n in WORKLOADS if not arguments.quick or n.startswith("gold")]
+    """Measure, print, and write."""
+    parser = options(__doc__)
+    parser.add_argument("--gpboost", action="store_true", help="many minutes more")
+    given = parser.parse_args()
+    if given.case:
+        print(json.dumps(PEERS[given.peer](WORKLOADS[given.case], given.turns)))
+        return
+    names = [n for n in WORKLOADS if not given.quick or n.startswith("gold")]
     if not (DATA / "argo2016.npy").exists():
         print("argo: left out, its data is not here")
         names = [n for n in names if not n.startswith("argo")]
-    old = old_python()
-    turns = 1 if arguments.quick else 3
-    results = {
-        name: measure(
-            name, 1 if WORKLOADS[name]["n"] > 50_000 else turns, old, arguments.gpboost
-        )
-        for name in names
-    }
-    series = growth(arguments.quick)
-    text = table(results)
+    few = 1 if given.quick else given.turns
+    turns = {n: 1 if WORKLOADS[n]["n"] > 50_000 else few for n in names}
+    results = {name: measure(name, turns[name], given.gpboost) for name in names}
+    series = growth(given.quick)
+    text = "\n".join(lines_of(results))
     print(text)
-    if arguments.quick:
+    if given.quick:
         return
-    (HERE / "residual.json").write_text(
-        json.dumps({"results": results, "growth": series}, indent=1) + "\n"
-    )
-    (HERE / "residual.md").write_text(text)
+    write(HERE / "residual", text, {"results": results, "growth": series})
     plot(series, HERE / "residual.png")
 
 

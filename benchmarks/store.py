@@ -1,15 +1,14 @@
-"""The vector store beside what one writes in Python: a dictionary of arrays, and one with a dictionary of their bytes.
+"""The vector store compared with plain Python: a dictionary of arrays, and one with a dictionary of their bytes.
 
-make bench        everything; writes store.md
-store.py --quick  smaller, writes nothing
+    store.py            everything; writes store.md
+    store.py --quick    smaller, writes nothing
 
-Figures are medians of turns, in which contenders alternate; differences and ratios are medians of those of each turn. What
-is added is compared with what is found, bit for bit; what searches find is compared with float64 distances.
+Figures are medians of turns, in which contenders alternate; differences and ratios are medians of those of each turn. Vectors that
+are found are compared with those that were added, bit for bit, and the results of searches with float64 distances.
 """
 
 from __future__ import annotations
 
-import argparse
 import mmap
 import os
 import shutil
@@ -17,7 +16,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +23,9 @@ from typing import Any
 
 import numpy as np
 from covertreex import VectorStore
-from euclidean import machine
+from covertreex._bench.clocks import alternate, timed
+from covertreex._bench.processes import options
+from covertreex._bench.tables import machine, table, write
 
 HERE = Path(__file__).parent
 DIM = 384
@@ -58,14 +58,7 @@ class Turns:
     """Seconds of works that alternate."""
 
     def __init__(self, works: dict[str, Work], turns: int) -> None:
-        self._seconds: dict[str, list[float]] = {name: [] for name in works}
-        for _ in range(turns):
-            for name, work in works.items():
-                start = time.perf_counter()
-                kept = work()
-                taken = time.perf_counter() - start
-                self._seconds[name].append(kept if isinstance(kept, float) else taken)
-                del kept
+        self._seconds = alternate(works, turns)
 
     def __getitem__(self, name: str) -> float:
         return statistics.median(self._seconds[name])
@@ -119,14 +112,12 @@ def added_to_new_memory(ids: list[Any], rows: np.ndarray) -> float:
     """Seconds of adding to a store that does not get the memory of one before, as another has that."""
     with VectorStore(DIM):
         store = VectorStore(DIM)
-        start = time.perf_counter()
-        store.add_batch(ids, rows)
-        taken = time.perf_counter() - start
+        taken, _ = timed(lambda: store.add_batch(ids, rows))
     store.close()
     return taken
 
 
-def in_memory(n: int, turns: int) -> list[str]:
+def in_memory(n: int, turns: int) -> list[list[str]]:
     """Rows of the table: what is done in memory."""
     rng = np.random.default_rng(0)
     rows = rng.standard_normal((n, DIM), dtype=np.float32)
@@ -167,28 +158,42 @@ def in_memory(n: int, turns: int) -> list[str]:
     assert dedup.n_unique == n // 2
     assert all(np.array_equal(dedup.get(id), row) for id, row in zip(ids, halves))
     each = 1e6 / n
+
+    def times(name: str, other: str) -> str:
+        return f"{batch[other] * 1e3:.1f} ms ({batch.times(name, other):.1f} times)"
+
+    more = one.over("add", "dict") * each
+    faster = batch.times("python dedup", "dedup")
     return [
-        (
-            f"| add {n:,} x {DIM} in one batch, to memory of a store before | {batch['add'] * 1e3:.1f} ms"
-            f" | copying to memory that is there: {batch['copy'] * 1e3:.1f} ms ({batch.times('add', 'copy'):.1f} times) |"
-        ),
-        (
-            f"| the same, to new memory | {batch['add new'] * 1e3:.1f} ms"
-            f" | copying to new memory: {batch['copy new'] * 1e3:.1f} ms ({batch.times('add new', 'copy new'):.1f} times) |"
-        ),
-        (
-            f"| add one by one | {one['add'] * each:.2f} us each"
-            f" | dict of copies: {one['dict'] * each:.2f} us ({one.over('add', 'dict') * each:.2f} us more) |"
-        ),
-        (
-            f"| add {n:,}, half of them twice | {batch['dedup'] * 1e3:.1f} ms"
-            f" | dict and bytes: {batch['python dedup'] * 1e3:.1f} ms ({batch.times('python dedup', 'dedup'):.1f} times) |"
-        ),
-        f"| get, at random, without a copy | {get['get'] * each:.2f} us | dict: {get['dict'] * each:.2f} us |",
+        [
+            f"add {n:,} x {DIM} in one batch, to memory of a store before",
+            f"{batch['add'] * 1e3:.1f} ms",
+            f"copying to memory that is there: {times('add', 'copy')}",
+        ],
+        [
+            "the same, to new memory",
+            f"{batch['add new'] * 1e3:.1f} ms",
+            f"copying to new memory: {times('add new', 'copy new')}",
+        ],
+        [
+            "add one by one",
+            f"{one['add'] * each:.2f} us each",
+            f"dict of copies: {one['dict'] * each:.2f} us ({more:.2f} us more)",
+        ],
+        [
+            f"add {n:,}, half of them twice",
+            f"{batch['dedup'] * 1e3:.1f} ms",
+            f"dict and bytes: {batch['python dedup'] * 1e3:.1f} ms ({faster:.1f} times)",
+        ],
+        [
+            "get, at random, without a copy",
+            f"{get['get'] * each:.2f} us",
+            f"dict: {get['dict'] * each:.2f} us",
+        ],
     ]
 
 
-def durable(n: int, turns: int, folder: Path) -> list[str]:
+def durable(n: int, turns: int, folder: Path) -> list[list[str]]:
     """Rows of the table: adding to a store on disk."""
     rows = np.random.default_rng(1).standard_normal((n, DIM), dtype=np.float32)
     ids = [uuid.UUID(int=number * 7919) for number in range(n)]
@@ -196,9 +201,7 @@ def durable(n: int, turns: int, folder: Path) -> list[str]:
     def add(sync: str) -> None:
         path = folder / sync
         with VectorStore.open(path, DIM, sync=sync) as store:
-            start = time.perf_counter()
-            store.add_batch(ids, rows)
-            times[sync].append(time.perf_counter() - start)
+            times[sync].append(timed(lambda: store.add_batch(ids, rows))[0])
             assert np.array_equal(store.get(ids[-1]), rows[-1])
         shutil.rmtree(path)
 
@@ -207,26 +210,28 @@ def durable(n: int, turns: int, folder: Path) -> list[str]:
         for sync in times:
             add(sync)
     return [
-        f"| durable batch, sync {sync} | {n / statistics.median(taken):,.0f} vectors/s | |"
+        [
+            f"durable batch, sync {sync}",
+            f"{n / statistics.median(taken):,.0f} vectors/s",
+            "",
+        ]
         for sync, taken in times.items()
     ]
 
 
 REOPEN = """
-import sys, time, numpy as np
+import sys
 from covertreex import VectorStore
-start = time.perf_counter()
-store = VectorStore.open(sys.argv[1], read_only=True)
-opened = time.perf_counter() - start
-start = time.perf_counter()
-store.get(int(sys.argv[2]))
-print(opened, time.perf_counter() - start)
+from covertreex._bench.clocks import timed
+opened, store = timed(lambda: VectorStore.open(sys.argv[1], read_only=True))
+print(opened, timed(lambda: store.get(int(sys.argv[2])))[0])
 """
 
-# Brute force over a store in a process of its own: the seconds of making it, of a batch of queries and of one, and the memory.
+# Brute force over a store in a process of its own: seconds to make it, of one query and of a batch, and the memory in MB.
 SEARCH = """
-import sys, time, numpy as np
+import sys, numpy as np
 from covertreex import VectorStore
+from covertreex._bench.clocks import timed
 from covertreex.indexes import BruteForce
 
 def anonymous():
@@ -236,16 +241,10 @@ def anonymous():
 store = VectorStore.open(sys.argv[1], read_only=True)
 queries = np.load(sys.argv[2])
 before = anonymous()
-start = time.perf_counter()
 index = BruteForce(store)
-index.add()
-made = time.perf_counter() - start
-start = time.perf_counter()
-one, _ = index.knn(10, queries=queries[:1])
-single = time.perf_counter() - start
-start = time.perf_counter()
-ids, _ = index.knn(10, queries=queries)
-batch = time.perf_counter() - start
+made, _ = timed(lambda: index.add())
+single, _ = timed(lambda: index.knn(10, queries=queries[:1]))
+batch, (ids, _) = timed(lambda: index.knn(10, queries=queries))
 np.save(sys.argv[3], ids)
 print(made, single, batch, anonymous() - before)
 """
@@ -265,7 +264,7 @@ def run(source: str, *arguments: object, group: Path | None = None) -> list[floa
     return [float(number) for number in done.stdout.split()]
 
 
-def large(n: int, folder: Path) -> list[str]:
+def large(n: int, folder: Path) -> list[list[str]]:
     """Rows of the table: a store of many vectors, opened again and searched in processes of their own."""
     path, rng = folder / "large", np.random.default_rng(2)
     queries = rng.standard_normal((64, DIM), dtype=np.float32)
@@ -289,10 +288,11 @@ def large(n: int, folder: Path) -> list[str]:
     row_bytes = n * DIM * 4
     truth = np.array([found for _, found in nearest])
     lines = [
-        (
-            f"| open {n:,} x {DIM} again | {opened * 1e3:.0f} ms, first `get` {got * 1e3:.2f} ms"
-            f" | {row_bytes / 1e6:,.0f} MB of rows, mapped |"
-        )
+        [
+            f"open {n:,} x {DIM} again",
+            f"{opened * 1e3:.0f} ms, first `get` {got * 1e3:.2f} ms",
+            f"{row_bytes / 1e6:,.0f} MB of rows, mapped",
+        ]
     ]
     # Python alone takes some tens of megabytes.
     group = memory_group(row_bytes * 6 // 10) if row_bytes > 5e8 else None
@@ -305,8 +305,11 @@ def large(n: int, folder: Path) -> list[str]:
         recall = np.mean([len(np.intersect1d(a, b)) for a, b in zip(ids, truth)]) / 10
         limit = f" in {row_bytes * 0.6 / 1e6:,.0f} MB of memory" if where else ""
         lines.append(
-            f"| brute force over it, cold{limit} | one query {single:.1f} s, {len(queries)} more {batch:.1f} s, recall"
-            f" {recall:.4f} | {grown:,.0f} MB of its own, made in {made:.1f} s |"
+            [
+                f"brute force over it, cold{limit}",
+                f"one query {single:.1f} s, {len(queries)} more {batch:.1f} s, recall {recall:.4f}",
+                f"{grown:,.0f} MB of its own, made in {made:.1f} s",
+            ]
         )
     if group:
         group.rmdir()
@@ -339,27 +342,18 @@ def memory_group(limit: int) -> Path | None:
 
 def main() -> None:
     """Measure, and write what came out."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--quick", action="store_true", help="small; write nothing")
-    quick = parser.parse_args().quick
+    quick = options(__doc__).parse_args().quick
     n, n_large, turns = (10_000, 50_000, 5) if quick else (10_000, 1_000_000, 25)
-    lines = [
-        "| | covertree | beside it |",
-        "| --- | ---: | ---: |",
-        *in_memory(n, turns),
-    ]
+    lines = in_memory(n, turns)
     with tempfile.TemporaryDirectory(dir=HERE) as name:
         lines += durable(n, turns, Path(name))
         lines += large(n_large, Path(name))
-    lines += [
-        "",
-        f"Medians of {turns} turns on {machine()}; `make bench` writes this table.",
-    ]
-    print("\n".join(lines))
+    head = ["", "covertree", "compared with"]
+    note = f"Medians of {turns} turns on {machine()}; `make bench` writes this table."
+    text = "\n".join([*table(head, lines, n_words=1), "", note])
+    print(text)
     if not quick:
-        (HERE / "store.md").write_text("\n".join(lines) + "\n")
+        write(HERE / "store", text)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 /*
- * covertree: exact nearest neighbours among points, in Euclidean space and in
- * the residual-correlation metric of a Gaussian process; vector indexes; and a
+ * covertree: exact nearest neighbours in Euclidean space and in the
+ * residual-correlation metric of Gaussian processes. Also vector indexes, and a
  * durable store of vectors.
  *
  * Most programs need three functions: build, knn and free.

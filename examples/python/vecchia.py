@@ -139,7 +139,7 @@ def main(picture: Path) -> None:
     with phase("max-min order"):
         order = vecchia.ordering(points)
     ordered = points[order]
-    with phase("features, residual variances, skeletons"):
+    with phase("features, residual variances, low-rank blocks"):
         tree = residual_tree(ordered, KERNEL, n_inducing=N_INDUCING)
     with phase("all neighbours, the first time"):
         sets = tree.knn(N_NEIGHBORS, predecessor_mode=True)

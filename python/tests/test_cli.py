@@ -11,8 +11,9 @@ import pytest
 pytest.importorskip("typer")
 from typer.testing import CliRunner
 
-from covertreex import ResidualTree, _workloads, cover_tree, load, vecchia
+from covertreex import ResidualTree, cover_tree, load, vecchia
 from covertreex.__main__ import main
+from covertreex._bench import workloads
 from covertreex.cli import _output, _tables, app
 from covertreex.indexes import BruteForce
 from covertreex.kernels import RBF, Matern52
@@ -244,11 +245,11 @@ def test_bench(folder):
 
 
 def test_a_wrong_answer_is_seen(monkeypatch):
-    right = _workloads.CONTENDERS["covertreex"]
+    right = workloads.CONTENDERS["covertreex"]
     wrong = {"covertreex": lambda *data: lambda: (right(*data)() + 1) % 300}
-    monkeypatch.setattr(_workloads, "CONTENDERS", wrong)
+    monkeypatch.setattr(workloads, "CONTENDERS", wrong)
     for name in ("euclidean-3d", "gold-rbf"):
-        found = _workloads.run(name, scale=0.01, who=["covertreex"], turns=0, report=lambda share: None)
+        found = workloads.run(name, scale=0.01, who=["covertreex"], turns=0, report=lambda share: None)
         assert found[0].recall < 0.5
 
 

@@ -8,7 +8,8 @@ import pytest
 pytest.importorskip("matplotlib")
 from matplotlib.figure import Figure
 
-from covertreex import _workloads, cover_tree, plot, vecchia
+from covertreex import cover_tree, plot, vecchia
+from covertreex._bench import workloads
 from covertreex.kernels import RBF, Matern52
 
 rng = np.random.default_rng(0)
@@ -112,7 +113,7 @@ def test_scaling(tmp_path):
     ]
     path = tmp_path / "results.json"
     path.write_text(json.dumps(rows))
-    for given in (rows, path, [_workloads.Result(**row, first_seconds=1, seconds=1, recall=1) for row in rows]):
+    for given in (rows, path, [workloads.Result(**row, first_seconds=1, seconds=1, recall=1) for row in rows]):
         build, query = plot.scaling(given)
         assert [line.get_label() for line in build.lines] == ["a", "b"]
         assert list(build.lines[1].get_xdata()) == [10, 100, 1000]

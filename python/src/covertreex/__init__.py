@@ -1,4 +1,4 @@
-"""Exact nearest neighbours with a compressed cover tree, built in parallel.
+"""Exact nearest neighbours in Euclidean space and in the residual-correlation metric of Gaussian processes.
 
 >>> import numpy as np
 >>> from covertreex import cover_tree

@@ -11,7 +11,7 @@ from ._output import fail
 
 app = typer.Typer(
     name="covertreex",
-    help="Exact nearest neighbours: build trees of points, search them, find Vecchia's neighbours.",
+    help="Exact nearest neighbours in Euclidean space and in the residual-correlation metric of Gaussian processes.",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
@@ -31,7 +31,7 @@ def _show_version(wanted: bool) -> None:
 def options(
     version: bool = typer.Option(False, "--version", callback=_show_version, is_eager=True, help="Say it and exit."),
 ) -> None:
-    """Exact nearest neighbours: build trees of points, search them, find Vecchia's neighbours."""
+    """Exact nearest neighbours in Euclidean space and in the residual-correlation metric of Gaussian processes."""
 
 
 def run() -> None:

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import importlib
-import time
+import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .factory import cover_tree, residual_tree
-from .kernels import RBF, Kernel, Matern52
+from ..factory import cover_tree, residual_tree
+from ..kernels import RBF, Kernel, Matern52
+from . import truth
+from .clocks import alternate, timed
+from .peers import PEERS
 
-# Rows whose answers are compared with the truth.
-_CHECKED = 200
-
-Found = NDArray[np.int64]
+Found = NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -75,67 +75,33 @@ class Result:
 
 
 def run(name: str, *, scale: float, who: list[str], turns: int, report: Callable[[float], object]) -> list[Result]:
-    """Measure on a workload, one after the other: ``"covertreex"`` and peers."""
+    """Measure on a workload: ``"covertreex"`` and peers, whose later searches alternate."""
     workload = WORKLOADS[name]
     points = workload.points(scale)
     queries = workload.queries(len(points), scale)
     n_queries = len(points) if queries is None else len(queries)
-    truth = _Truth(workload, points, queries)
-    results = []
-    for place, one in enumerate(who):
-        if one in _PACKAGES:
-            importlib.import_module(_PACKAGES[one])  # which takes time that is not theirs
-        start = time.perf_counter()
-        search = CONTENDERS[one](workload, points, queries)
-        built = time.perf_counter() - start
-        times = []
-        for _ in range(1 + turns):
-            start = time.perf_counter()
-            found = search()
-            times.append(time.perf_counter() - start)
-        later = float(np.median(times[1:] or times))
-        results.append(Result(name, one, len(points), built, times[0], later, n_queries / later, truth.recall(found)))
-        report((place + 1) / len(who))
-    return results
+    true = _truth(workload, points, queries)
+    builds, searches, firsts, recalls = {}, {}, {}, {}
+    for done, one in enumerate(who):
+        if one in PEERS:
+            PEERS[one]()  # Importing a package is not a part of its build.
+        builds[one], searches[one] = timed(partial(CONTENDERS[one], workload, points, queries))
+        firsts[one], found = timed(searches[one])
+        recalls[one] = true.recall(found)
+        report((done + 1) / (len(who) + 1))
+    later = {one: statistics.median(times or [firsts[one]]) for one, times in alternate(searches, turns).items()}
+    report(1.0)
+    return [
+        Result(name, one, len(points), builds[one], firsts[one], later[one], n_queries / later[one], recalls[one])
+        for one in who
+    ]
 
 
-class _Truth:
-    """Distances in float64 of some queries to all points."""
-
-    def __init__(self, workload: Workload, points: NDArray[np.float64], queries: NDArray[Any] | None) -> None:
-        n = len(points) if queries is None else len(queries)
-        self._rows = np.unique(np.linspace(0, n - 1, min(n, _CHECKED)).astype(int))
-        self._k = workload.k
-        if workload.kernel is None:
-            assert queries is not None
-            self._distances = _euclidean(queries[self._rows], points)
-            return
-        indices = self._rows if queries is None else queries[self._rows]
-        tree = _residual_tree(workload, points)
-        v, p = tree.v_matrix, tree.residual_variance
-        covariances = workload.kernel(points[indices], points) - v[indices] @ v.T
-        self._distances = 1 - np.abs(covariances / np.sqrt(np.outer(p[indices], p)))
-        if queries is None:
-            self._distances[np.arange(len(points)) >= indices[:, None]] = np.inf
-
-    def recall(self, found: Found) -> float:
-        """The share of the neighbours that are no farther than the true ones."""
-        hits = wanted = 0
-        for row, distances in zip(found[self._rows], self._distances):
-            most = min(self._k, int(np.isfinite(distances).sum()))
-            if most:
-                bound = np.partition(distances, most - 1)[most - 1]
-                there = row[row >= 0][:most]
-                hits += int((distances[there] <= bound * (1 + 1e-9) + 1e-12).sum())
-                wanted += most
-        return hits / wanted if wanted else 1.0
-
-
-def _euclidean(queries: NDArray[np.float64], points: NDArray[np.float64]) -> NDArray[np.float64]:
-    squares = np.zeros((len(queries), len(points)))
-    for column in range(points.shape[1]):
-        squares += (queries[:, column, None] - points[None, :, column]) ** 2
-    return squares
+def _truth(workload: Workload, points: NDArray[np.float64], queries: NDArray[Any] | None) -> truth.Truth:
+    if workload.kernel is not None:
+        return truth.residual(_residual_tree(workload, points), points, queries, workload.k)
+    assert queries is not None
+    return truth.euclidean(points, queries, workload.k, most=200)
 
 
 def _residual_tree(workload: Workload, points: NDArray[np.float64]) -> Any:
@@ -174,34 +140,19 @@ def _brute_force(workload: Workload, points: NDArray[np.float64], queries: NDArr
     return lambda: np.concatenate([block(np.arange(first, min(n, first + 256))) for first in range(0, n, 256)])
 
 
-def _scipy(workload: Workload, points: NDArray[np.float64], queries: NDArray[Any] | None) -> Callable[[], Found]:
-    tree = importlib.import_module("scipy.spatial").cKDTree(_euclidean_only(workload, points))
-    return lambda: np.asarray(tree.query(queries, workload.k, workers=-1)[1])
-
-
-def _sklearn(workload: Workload, points: NDArray[np.float64], queries: NDArray[Any] | None) -> Callable[[], Found]:
-    tree = importlib.import_module("sklearn.neighbors").KDTree(_euclidean_only(workload, points))
-    return lambda: np.asarray(tree.query(queries, workload.k, return_distance=False))
-
-
-def _pykdtree(workload: Workload, points: NDArray[np.float64], queries: NDArray[Any] | None) -> Callable[[], Found]:
-    tree = importlib.import_module("pykdtree.kdtree").KDTree(_euclidean_only(workload, points))
-    return lambda: np.asarray(tree.query(queries, workload.k)[1], np.int64)
-
-
-def _euclidean_only(workload: Workload, points: NDArray[np.float64]) -> NDArray[np.float64]:
-    if workload.kernel is not None:
+def _peer(
+    name: str, workload: Workload, points: NDArray[np.float64], queries: NDArray[Any] | None
+) -> Callable[[], Found]:
+    if workload.kernel is not None or queries is None:
         raise ValueError(f"{workload.name}: only covertreex and numpy know residual correlation")
-    return points
+    peer = PEERS[name]()
+    tree = peer.build(points)
+    return lambda: peer.query(tree, queries, workload.k)
 
-
-_PACKAGES = {"scipy": "scipy.spatial", "scikit-learn": "sklearn.neighbors", "pykdtree": "pykdtree.kdtree"}
 
 #: Who can be measured; each makes a search of a workload and its data.
 CONTENDERS: dict[str, Callable[[Workload, NDArray[np.float64], NDArray[Any] | None], Callable[[], Found]]] = {
     "covertreex": _ours,
     "numpy": _brute_force,
-    "scipy": _scipy,
-    "scikit-learn": _sklearn,
-    "pykdtree": _pykdtree,
+    **{name: partial(_peer, name) for name in PEERS},
 }

@@ -1,0 +1,1 @@
+"""What benchmarks share: clocks, the float64 truth, runs in turns, tables; ``benchmarks/`` uses it, too."""

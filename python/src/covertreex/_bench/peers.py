@@ -1,0 +1,39 @@
+"""The k-d trees of other packages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, NamedTuple
+
+from numpy.typing import NDArray
+
+
+class Peer(NamedTuple):
+    """How a tree is built, and how it finds the indices (q, k) of neighbours."""
+
+    build: Callable[[NDArray[Any]], Any]
+    query: Callable[[Any, NDArray[Any], int], NDArray[Any]]
+
+
+def pykdtree() -> Peer:
+    """The package pykdtree."""
+    module = import_module("pykdtree.kdtree")
+    return Peer(module.KDTree, lambda tree, queries, k: tree.query(queries, k)[1])
+
+
+def scipy() -> Peer:
+    """SciPy's cKDTree, with all processors unless there is only one query."""
+    module = import_module("scipy.spatial")
+    return Peer(
+        module.cKDTree, lambda tree, queries, k: tree.query(queries, k, workers=-1 if len(queries) > 1 else 1)[1]
+    )
+
+
+def sklearn() -> Peer:
+    """The KDTree of scikit-learn, which searches in one thread."""
+    module = import_module("sklearn.neighbors")
+    return Peer(module.KDTree, lambda tree, queries, k: tree.query(queries, k)[1])
+
+
+PEERS: dict[str, Callable[[], Peer]] = {"scipy": scipy, "scikit-learn": sklearn, "pykdtree": pykdtree}
