@@ -109,9 +109,7 @@ struct HilbertCurve<S: Scalar> {
 
   /// The first bits of the transposed index, read across coordinates, of eight of the points.
   @inline(__always)
-  private func interleaved<D: Dimension>(
-    _ x: UnsafeMutablePointer<Lanes>, half: Int, _ dimension: D
-  ) -> SIMD8<UInt64> {
+  private func interleaved<D: Dimension>(_ x: UnsafeMutablePointer<Lanes>, half: Int, _ dimension: D) -> SIMD8<UInt64> {
     var key = SIMD8<UInt64>(repeating: 0)
     let one = SIMD8<UInt64>(repeating: 1)
     var left = keyBits

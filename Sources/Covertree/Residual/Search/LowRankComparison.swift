@@ -71,9 +71,7 @@ final class LowRankComparison {
 
   func begin(_ group: QueryGroup) throws(CoverTreeError) {
     self.group = group
-    if let block = group.block {
-      return loadCoordinates(from: lowRankBlocks.blocks[block])
-    }
+    if let block = group.block { return loadCoordinates(from: lowRankBlocks.blocks[block]) }
     errors.base.update(repeating: 0, count: group.count)
     projector.load(group)
     for (region, lowRankBlock) in regions.lowRankBlocks.enumerated() {

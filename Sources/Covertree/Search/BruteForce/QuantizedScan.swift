@@ -56,8 +56,7 @@ final class QuantizedScan<Batch: QueryBatch>: BatchScan {
     let (count, steps) = (rows.count, points.steps)
     let stripBytes = steps * 4 * Self.stripRows
     for i in 0..<count {
-      queries[i] = points.quantize(
-        rows[i], into: strips.base + i / Self.stripRows * stripBytes, at: i % Self.stripRows)
+      queries[i] = points.quantize(rows[i], into: strips.base + i / Self.stripRows * stripBytes, at: i % Self.stripRows)
       limits[i] = limit(i)
     }
     for group in stride(from: 0, to: points.groups, by: 2) {

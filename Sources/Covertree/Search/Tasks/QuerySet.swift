@@ -38,8 +38,7 @@ struct QuerySet<S: Scalar> {
       throw CoverTreeError(.shape, "queries: expected \(points.dim) columns, got \(view.dim)")
     }
     try view.checkCoordinates(named: "queries", context: context)
-    self.init(
-      new: view, sequence: view.count <= Self.unsorted ? nil : try Self.orderAlongCurve(view, context: context))
+    self.init(new: view, sequence: view.count <= Self.unsorted ? nil : try Self.orderAlongCurve(view, context: context))
   }
 
   /// New points that were checked before.
