@@ -6,7 +6,7 @@
 /// curve is the same, with a lower resolution.
 struct HilbertCurve<S: Scalar> {
   private let dim: Int
-  /// Of a coordinate, and of a key.
+  /// Bits of a coordinate, and of a key.
   private let bits: Int
   private let keyBits: Int
   private let origin: [Double]

@@ -223,7 +223,7 @@ private final class NearerBatch: QueryBatch, @unchecked Sendable {
   }
 
   var rows: [UnsafePointer<Float>] { block.indices.map { UnsafePointer(coordinates.base + $0 * points.dim) } }
-  /// Of each point of the block: nearer points with their distances from it.
+  /// By point of the block: nearer points with their distances from it.
   var lists: ArraySlice<GrowableBuffer<Candidate>> { nearer[..<block.count] }
 
   func begin(_ block: [Int]) {

@@ -94,7 +94,7 @@ extension Segment where S: StorableElement {
 }
 
 extension SearchPoints {
-  /// Of the points that searches find, by dataset index.
+  /// The hash of the points that searches find, by dataset index.
   fileprivate func inputHash(context: CallContext) throws(CoverTreeError) -> UInt64 {
     let grain = 1 << 14
     let sums = try Buffer<UInt64>(count: (positionCount + grain - 1) / grain, filledWith: 0)

@@ -21,7 +21,7 @@ final class LowRankComparison {
   private let projector: Projector
   private var group: QueryGroup!
 
-  /// Of points of the model: coordinates in the basis of their own block, and errors.
+  /// For points of the model: coordinates in the basis of their own block, and errors.
   private let own: Buffer<Float>
   private let errors: Buffer<Float>
   /// Bounds with blocks of entered regions, and with regions if these are not known beforehand: by block or region, then by query.

@@ -31,7 +31,7 @@ final class QuantizedScan<Batch: QueryBatch>: BatchScan {
   private let strips: Buffer<Int8>
   private let sums: Buffer<Int32>
   private let queries: Buffer<QueryInBytes>
-  /// Of each query: the threshold of twice a sum less the point's `|x'|^2`.
+  /// By query: the threshold of twice a sum less the point's `|x'|^2`.
   private let limits: Buffer<Int32>
   /// The batch's limit from which `limits` was computed.
   private let known: Buffer<Double>
