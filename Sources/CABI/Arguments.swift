@@ -15,9 +15,7 @@ enum Arguments {
   }
 
   /// Coordinates of a type that is known only at run time.
-  static func points(
-    _ matrix: covertree_matrix, _ name: String, minimum: Int64
-  ) throws(CoverTreeError) -> AnyPoints {
+  static func points(_ matrix: covertree_matrix, _ name: String, minimum: Int64) throws(CoverTreeError) -> AnyPoints {
     switch covertree_dtype(rawValue: UInt32(bitPattern: matrix.dtype)) {
     case COVERTREE_DTYPE_F32: .float32(try view(matrix, name, minimum: minimum))
     case COVERTREE_DTYPE_F64: .float64(try view(matrix, name, minimum: minimum))
@@ -170,8 +168,7 @@ extension covertree_search_options: CallOptions {}
 extension CallOptions {
   func context() throws(CoverTreeError) -> CallContext {
     guard n_threads >= 0, n_threads <= Int32(CallContext.maximumThreads) else {
-      throw CoverTreeError(
-        .invalidArgument, "n_threads: expected 0 to \(CallContext.maximumThreads), got \(n_threads)")
+      throw CoverTreeError(.invalidArgument, "n_threads: expected 0 to \(CallContext.maximumThreads), got \(n_threads)")
     }
     guard let progress else { return CallContext(threads: Int(n_threads)) }
     let userData = progress_user_data

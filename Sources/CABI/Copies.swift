@@ -10,9 +10,7 @@ final class Copies {
   private var first: AnyObject?
   private var others: [AnyObject] = []
 
-  func elements<T: BitwiseCopyable>(
-    _ given: UnsafeBufferPointer<T>
-  ) throws(CoverTreeError) -> UnsafeBufferPointer<T> {
+  func elements<T: BitwiseCopyable>(_ given: UnsafeBufferPointer<T>) throws(CoverTreeError) -> UnsafeBufferPointer<T> {
     guard let base = given.baseAddress, given.count > 0 else { return given }
     let copy = try Buffer<T>(count: given.count)
     copy.base.update(from: base, count: given.count)
@@ -21,9 +19,7 @@ final class Copies {
   }
 
   /// Numbers that are `stride` bytes apart.
-  func numbers(
-    _ base: UnsafeRawPointer, count: Int, stride: Int
-  ) throws(CoverTreeError) -> UnsafeBufferPointer<Int64> {
+  func numbers(_ base: UnsafeRawPointer, count: Int, stride: Int) throws(CoverTreeError) -> UnsafeBufferPointer<Int64> {
     let given = UnsafeBufferPointer(start: base.assumingMemoryBound(to: Int64.self), count: count)
     guard stride != MemoryLayout<Int64>.stride, count > 0 else { return try elements(given) }
     let copy = try Buffer<Int64>(count: count)

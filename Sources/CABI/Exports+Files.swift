@@ -9,8 +9,7 @@ extension Arguments {
     guard let text else { throw CoverTreeError(.invalidArgument, "\(name): is NULL") }
     let bytes = Array(UnsafeRawBufferPointer(start: text, count: strnlen(text, 4097)))
     guard (1...4096).contains(bytes.count) else {
-      throw CoverTreeError(
-        .invalidArgument, "\(name): expected 1 to 4096 bytes, got \(bytes.isEmpty ? "0" : "more")")
+      throw CoverTreeError(.invalidArgument, "\(name): expected 1 to 4096 bytes, got \(bytes.isEmpty ? "0" : "more")")
     }
     // A path is bytes. Those that are not valid UTF-8 would be changed.
     guard !bytes.contains(0), let path = String(validating: bytes, as: UTF8.self) else {
@@ -35,8 +34,7 @@ extension Arguments {
       }
       let (cells, overflow) = given.rows.multipliedReportingOverflow(by: given.columns)
       guard given.rows >= 0, given.columns >= 0, !overflow, cells < 1 << 56 else {
-        throw CoverTreeError(
-          .shape, "sections[\(index)]: an array of \(given.rows) x \(given.columns) is not possible")
+        throw CoverTreeError(.shape, "sections[\(index)]: an array of \(given.rows) x \(given.columns) is not possible")
       }
       let text = String(cString: name)
       guard let data = given.data ?? (cells == 0 ? UnsafeRawPointer(base) : nil) else {
@@ -45,8 +43,7 @@ extension Arguments {
       func section(_ data: UnsafeRawPointer) -> Section {
         Section(name: text, type: type, rows: Int(given.rows), columns: Int(given.columns), data: data)
       }
-      let bytes = UnsafeBufferPointer(
-        start: data.assumingMemoryBound(to: UInt8.self), count: section(data).byteCount)
+      let bytes = UnsafeBufferPointer(start: data.assumingMemoryBound(to: UInt8.self), count: section(data).byteCount)
       sections.append(section(try copies.elements(bytes).baseAddress!))
     }
     return sections
@@ -132,9 +129,7 @@ private func give(
 ) throws(CoverTreeError) {
   let output = try Arguments.output(file, named: "file")
   let (copy, verify) = (COVERTREE_OPEN_COPY.rawValue, COVERTREE_OPEN_VERIFY.rawValue)
-  guard flags & ~(copy | verify) == 0 else {
-    throw CoverTreeError(.unsupported, "flags: unknown ones in \(flags)")
-  }
+  guard flags & ~(copy | verify) == 0 else { throw CoverTreeError(.unsupported, "flags: unknown ones in \(flags)") }
   let opened = try open(flags & copy == 0)
   if flags & verify != 0 { try opened.verify(context: callContext(options)) }
   output.pointee = HandleTable.shared.add(FileHandle(opened))

@@ -238,8 +238,7 @@ public func covertree_index_get(
   copying { (copies) throws(CoverTreeError) in
     let (index, _) = try opened(index)
     try index.get(
-      copies.elements(Arguments.indices(ids, n_ids, named: "ids")),
-      into: Arguments.output(vectors, named: "vectors"))
+      copies.elements(Arguments.indices(ids, n_ids, named: "ids")), into: Arguments.output(vectors, named: "vectors"))
   }
 }
 

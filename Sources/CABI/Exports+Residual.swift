@@ -32,8 +32,7 @@ extension covertree_residual_options {
     if let lengthscale {
       lengthscales = Array(UnsafeBufferPointer(start: lengthscale, count: Int(n_lengthscales)))
     }
-    return .kernel(
-      try Kernel(shape: shape, variance: variance == 0 ? 1 : variance, lengthscale: lengthscales))
+    return .kernel(try Kernel(shape: shape, variance: variance == 0 ? 1 : variance, lengthscale: lengthscales))
   }
 
   /// The source of V and p of `count` points.

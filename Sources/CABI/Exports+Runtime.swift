@@ -30,8 +30,7 @@ public func covertree_last_errno() -> Int32 { LastError.code }
 public func covertree_set_num_threads(_ n_threads: Int32) -> covertree_status {
   status { () throws(CoverTreeError) in
     guard n_threads >= 0, n_threads <= Int32(CallContext.maximumThreads) else {
-      throw CoverTreeError(
-        .invalidArgument, "n_threads: expected 0 to \(CallContext.maximumThreads), got \(n_threads)")
+      throw CoverTreeError(.invalidArgument, "n_threads: expected 0 to \(CallContext.maximumThreads), got \(n_threads)")
     }
     defaultThreadCount = Int(n_threads)
   }

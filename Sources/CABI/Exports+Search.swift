@@ -64,8 +64,7 @@ public func covertree_tree_radius(
   copying { (copies) throws(CoverTreeError) in
     let search = try Search(tree, queries, options, copies)
     let output = try Arguments.output(neighbors, named: "neighbors")
-    let lists = try search.tree.within(
-      radius, of: search.queries, options: search.options, context: search.context)
+    let lists = try search.tree.within(radius, of: search.queries, options: search.options, context: search.context)
     output.pointee = HandleTable.shared.add(NeighborsHandle(lists))
   }
 }

@@ -24,9 +24,7 @@ extension Arguments {
   }
 
   @inline(__always)
-  fileprivate static func id(
-    _ id: covertree_id, _ name: @autoclosure () -> String
-  ) throws(CoverTreeError) -> StoreID {
+  fileprivate static func id(_ id: covertree_id, _ name: @autoclosure () -> String) throws(CoverTreeError) -> StoreID {
     guard StoreID.Kind(rawValue: id.kind) != nil, id.kind != StoreID.Kind.number.rawValue || id.high == 0 else {
       throw CoverTreeError(.invalidArgument, "\(name()).kind: expected a covertree_id_kind, got \(id.kind)")
     }
@@ -70,9 +68,7 @@ private func sync(_ value: Int32) throws(CoverTreeError) -> VectorStore.Sync {
 }
 
 @_cdecl("covertree_store_create") @implementation
-public func covertree_store_create(
-  _ dim: Int64, _ store: UnsafeMutablePointer<OpaquePointer?>?
-) -> covertree_status {
+public func covertree_store_create(_ dim: Int64, _ store: UnsafeMutablePointer<OpaquePointer?>?) -> covertree_status {
   status { () throws(CoverTreeError) in
     let output = try Arguments.output(store, named: "store")
     output.pointee = HandleTable.shared.add(StoreHandle(try VectorStore(dim: Int(clamping: dim))))
@@ -152,9 +148,7 @@ public func covertree_store_find(
 }
 
 @_cdecl("covertree_store_find_one") @implementation
-public func covertree_store_find_one(
-  _ store: OpaquePointer?, _ id: UnsafePointer<covertree_id>?
-) -> Int64 {
+public func covertree_store_find_one(_ store: OpaquePointer?, _ id: UnsafePointer<covertree_id>?) -> Int64 {
   slot { () throws(CoverTreeError) in try opened(store: store).find(Arguments.id(id)) }
 }
 
@@ -190,9 +184,7 @@ public func covertree_store_list(
     let cursor = try Arguments.output(cursor, named: "cursor")
     let (ids, slots) = (try Arguments.output(ids, named: "ids"), try Arguments.output(slots, named: "slots"))
     let output = try Arguments.output(n_written, named: "n_written")
-    guard capacity >= 0 else {
-      throw CoverTreeError(.invalidArgument, "capacity: expected 0 or more, got \(capacity)")
-    }
+    guard capacity >= 0 else { throw CoverTreeError(.invalidArgument, "capacity: expected 0 or more, got \(capacity)") }
     let (count, next) = try store.list(from: Int(cursor.pointee), room: Int(capacity)) { index, id, slot in
       ids[index] = covertree_id(low: id.low, high: id.high, kind: id.kind, reserved: 0)
       slots[index] = Int64(slot)

@@ -95,8 +95,7 @@ public func covertree_tree_export(
   status { () throws(CoverTreeError) in
     let (tree, context) = try open(tree, options)
     let output = try Arguments.output(arrays, named: "arrays")
-    output.pointee = HandleTable.shared.add(
-      ArraysHandle(try tree.export(context: context), isFloat32: tree.isFloat32))
+    output.pointee = HandleTable.shared.add(ArraysHandle(try tree.export(context: context), isFloat32: tree.isFloat32))
   }
 }
 

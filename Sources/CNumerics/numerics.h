@@ -142,7 +142,7 @@ CN_INLINE cn_i32x8 cn_f64x8_number_where_less(cn_f64x8 a, cn_f64x8 b, int32_t nu
   return __builtin_convertvector(a < b, cn_i32x8) ? (cn_i32x8)number : others;
 }
 
-// Of each lane: the number of smaller numbers.
+// By lane: the number of smaller numbers.
 CN_INLINE cn_i32x16 cn_f32x16_ranks(cn_f32x16 a, const float *numbers, int64_t count) {
   cn_i32x16 ranks = {};
   for (int64_t i = 0; i < count; i++) ranks -= (cn_f32x16)numbers[i] < a;

@@ -18,7 +18,7 @@ final class ConflictGraph {
   private let chunk: Int
   /// Vertices have the numbers of the searches. For each: its position in the list of vertices.
   private let listed: Buffer<Int32>
-  /// Of each vertex: the range of its neighbours of higher priority in the list of its chunk.
+  /// By vertex: the range of its neighbours of higher priority in the list of its chunk.
   private let rivals: Buffer<Rivals>
   private let edges: [GrowableBuffer<Int32>]
   let distanceEvaluations: Int

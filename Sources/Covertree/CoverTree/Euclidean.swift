@@ -98,7 +98,7 @@ private struct ClosestSources<S: Scalar>: SourceHandler {
   /// The limit of a lane that has found a source.
   var half = 0.0
   private let arena: Arena
-  // Of each lane: the score below which it wants sources, the position of the source that it found, or -1, and the score of that.
+  // By lane: the score below which it wants sources, the position of the source that it found, or -1, and the score of that.
   let bars: UnsafeMutablePointer<Double>
   let positions: UnsafeMutablePointer<Int32>
   let scores: UnsafeMutablePointer<Double>

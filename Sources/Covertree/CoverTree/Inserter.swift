@@ -32,7 +32,7 @@ final class Inserter<M: Metric> {
   let metric: M
   let context: CallContext
   private let seed: UInt64
-  /// Of each point: its parent and level once it is in the tree. A pending point's parent is the centre of the level above that it knew.
+  /// By point: its parent and level once it is in the tree. A pending point's parent is the centre of the level above that it knew.
   let nodes: TreeNodes
   private let root: Int32
   /// The nodes that the tree had, level by level.
@@ -41,7 +41,7 @@ final class Inserter<M: Metric> {
   /// The pending points, in the order of preference.
   private var pending: GrowableBuffer<Int32>
   private var pendingCount: Int { pending.count }
-  // Of each pending point: the nearest centre that it knows, the score of its distance, and the highest level that it may enter.
+  // By pending point: the nearest centre that it knows, the score of its distance, and the highest level that it may enter.
   private let nearest: Buffer<Int32>
   private let nearestSquared: Buffer<Double>
   private let maxLevel: Buffer<Int16>

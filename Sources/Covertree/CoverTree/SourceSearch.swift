@@ -107,9 +107,7 @@ struct SourceSearch<S: Scalar, D: Dimension> {
   }
 
   @inline(__always)
-  private func insert<C: SourceHandler>(
-    _ position: Int, to lane: Int, of handler: inout C
-  ) throws(CoverTreeError) {
+  private func insert<C: SourceHandler>(_ position: Int, to lane: Int, of handler: inout C) throws(CoverTreeError) {
     let score = packet.score(from: lane, to: arrays.point(position, packet.dimension.count))
     if let most = try handler.collect(score, lane, position) { packet.setLimit(lane, rounding.upperBound(of: most)) }
   }

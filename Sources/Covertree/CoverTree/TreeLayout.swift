@@ -178,9 +178,7 @@ final class TreeLayout<S: Scalar>: @unchecked Sendable {
 
   /// Compares every point with each of its ancestors once: O(n depth) distances.
   @inline(__always)
-  private func fillRadius(
-    _ context: CallContext, squaredDistance: (Int, Int) -> Double
-  ) throws(CoverTreeError) {
+  private func fillRadius(_ context: CallContext, squaredDistance: (Int, Int) -> Double) throws(CoverTreeError) {
     let (radius, subtreeEnd) = (radius, subtreeEnd)
     try context.forEach(count, grain: 128) { (range, _) throws(CoverTreeError) in
       for t in range {

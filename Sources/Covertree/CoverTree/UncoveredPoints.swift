@@ -8,7 +8,7 @@ final class UncoveredPoints {
   private let context: CallContext
   private var list: GrowableBuffer<Int32>
   private var spare: GrowableBuffer<Int32>
-  /// Of each centre, the number of points of the list that know it; 0 between calls.
+  /// By centre: the number of points of the list that know it; 0 between calls.
   private let tally: Buffer<Int32>
 
   /// Pending points of a thread's chunk. The choice of vertices depends on it.

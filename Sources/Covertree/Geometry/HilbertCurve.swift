@@ -6,7 +6,7 @@
 /// curve is the same, with a lower resolution.
 struct HilbertCurve<S: Scalar> {
   private let dim: Int
-  /// Of a coordinate, and of a key.
+  /// Bits of a coordinate, and of a key.
   private let bits: Int
   private let keyBits: Int
   private let origin: [Double]
@@ -109,9 +109,7 @@ struct HilbertCurve<S: Scalar> {
 
   /// The first bits of the transposed index, read across coordinates, of eight of the points.
   @inline(__always)
-  private func interleaved<D: Dimension>(
-    _ x: UnsafeMutablePointer<Lanes>, half: Int, _ dimension: D
-  ) -> SIMD8<UInt64> {
+  private func interleaved<D: Dimension>(_ x: UnsafeMutablePointer<Lanes>, half: Int, _ dimension: D) -> SIMD8<UInt64> {
     var key = SIMD8<UInt64>(repeating: 0)
     let one = SIMD8<UInt64>(repeating: 1)
     var left = keyBits

@@ -33,9 +33,7 @@ func isUsable<S: Scalar>(_ row: UnsafePointer<S>, _ dim: Int, within limit: S) -
 
 extension PointsView {
   /// Throws if a coordinate is NaN, infinite or too large: beyond a limit, or to square.
-  func checkCoordinates(
-    named name: String, within given: S? = nil, context: CallContext
-  ) throws(CoverTreeError) {
+  func checkCoordinates(named name: String, within given: S? = nil, context: CallContext) throws(CoverTreeError) {
     let limit = given ?? S(S.coordinateLimit)
     try context.forEach(count, grain: 1 << 16) { (range, _) throws(CoverTreeError) in
       for index in range {

@@ -40,8 +40,6 @@ final class BruteForce: IndexStructure, @unchecked Sendable {
 
   init(_ table: VectorTable) { self.table = table }
 
-  // MARK: Searching
-
   func nearest(_ search: IndexSearch, k: Int, into rows: ResultRows) throws(CoverTreeError) {
     compared.add(search.queries.count * table.count)
     let room = min(k, search.admittedCount)
@@ -118,9 +116,7 @@ final class BruteForce: IndexStructure, @unchecked Sendable {
   }
 
   /// Threads share one query: each has some of the rows.
-  private func compareTogether(
-    _ row: Int, _ search: IndexSearch, _ k: Int, _ rows: ResultRows
-  ) throws(CoverTreeError) {
+  private func compareTogether(_ row: Int, _ search: IndexSearch, _ k: Int, _ rows: ResultRows) throws(CoverTreeError) {
     let chunk = max(Self.fewestRows, table.count / (4 * search.context.threads))
     var scans: [RowScan] = []
     for _ in 0..<(table.count + chunk - 1) / chunk { scans.append(try RowScan(table, k: k)) }
@@ -187,8 +183,6 @@ final class BruteForce: IndexStructure, @unchecked Sendable {
     }
     return true
   }
-
-  // MARK: Changes
 
   private func forget() { prepared = Lazy() }
 

@@ -26,8 +26,6 @@ final class KDTreeIndex: IndexStructure, @unchecked Sendable {
     view()
   }
 
-  // MARK: Changes
-
   func insert(from first: Int, context: CallContext) throws(CoverTreeError) {
     let waiting = table.count - covered
     if waiting > max(Self.fewestWaiting, covered / Self.waitingShare) { try build(context) } else { view() }
@@ -100,8 +98,6 @@ final class KDTreeIndex: IndexStructure, @unchecked Sendable {
   func optimize(context: CallContext) throws(CoverTreeError) -> Bool { false }
   func own() throws(CoverTreeError) { findRows() }
   func findRows() { if rows.base != found { view() } }
-
-  // MARK: Searching
 
   func nearest(_ search: IndexSearch, k: Int, into rows: ResultRows) throws(CoverTreeError) {
     let room = min(k, search.admittedCount)

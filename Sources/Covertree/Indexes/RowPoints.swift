@@ -47,9 +47,7 @@ final class RowPoints: BruteForcePoints, @unchecked Sendable {
     }
   }
 
-  func lanes(
-    ofGroup group: Int, _ scratch: UnsafeMutablePointer<SIMD16<Float>>
-  ) -> UnsafePointer<SIMD16<Float>> {
+  func lanes(ofGroup group: Int, _ scratch: UnsafeMutablePointer<SIMD16<Float>>) -> UnsafePointer<SIMD16<Float>> {
     let columns = UnsafeMutableRawPointer(scratch).assumingMemoryBound(to: Float.self)
     cn_transpose_rows(rows, Int64(group * 16), Int64(count), Int64(dim), columns)
     return UnsafePointer(scratch)
@@ -79,7 +77,6 @@ final class PaddedQueries {
     for row in 0..<queries.count {
       (rows.base + row * coordinates).update(from: queries.row(row), count: queries.dim)
     }
-    view = PointsView(
-      base: UnsafePointer(rows.base), count: queries.count, dim: queries.dim, stride: coordinates)
+    view = PointsView(base: UnsafePointer(rows.base), count: queries.count, dim: queries.dim, stride: coordinates)
   }
 }

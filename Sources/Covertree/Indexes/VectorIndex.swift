@@ -43,8 +43,6 @@ public final class VectorIndex: @unchecked Sendable {
   /// The store of its vectors.
   var store: (any RowStore)? { table.exact?.source?.store }
 
-  // MARK: Changes
-
   /// Adds vectors; nil assigns the numbers after the largest id so far. An existing id is an error.
   ///
   /// - Returns: the first of the ids, if they are assigned here.
@@ -168,8 +166,6 @@ public final class VectorIndex: @unchecked Sendable {
     }
   }
 
-  // MARK: Searches
-
   /// The `k` nearest vectors of each query, by distance and then by the order in which they were added.
   ///
   /// - Parameters:
@@ -229,12 +225,8 @@ public final class VectorIndex: @unchecked Sendable {
     }
   }
 
-  // MARK: Contents
-
   /// Writes the stored vectors of some ids, one row after the other.
-  public func get(
-    _ ids: UnsafeBufferPointer<Int64>, into vectors: UnsafeMutablePointer<Float>
-  ) throws(CoverTreeError) {
+  public func get(_ ids: UnsafeBufferPointer<Int64>, into vectors: UnsafeMutablePointer<Float>) throws(CoverTreeError) {
     try readWriteLock.reading(CallContext()) { () throws(CoverTreeError) in
       try store?.checkProcess()
       let slots = try table.slots(of: ids)

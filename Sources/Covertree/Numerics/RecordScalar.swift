@@ -39,8 +39,7 @@ extension Float: RecordScalar {
   }
   public static func extend(
     _ low: UnsafeMutablePointer<Float>, _ high: UnsafeMutablePointer<Float>, _ points: UnsafePointer<Float>,
-    _ stride: Int,
-    dim: Int, _ rows: UnsafePointer<Int32>, _ count: Int
+    _ stride: Int, dim: Int, _ rows: UnsafePointer<Int32>, _ count: Int
   ) {
     cn_extent_of_rows_f32(points, Int64(stride), rows, Int64(count), Int64(dim), low, high)
   }
@@ -69,8 +68,7 @@ extension Double: RecordScalar {
   @inline(__always)
   public static func extend(
     _ low: UnsafeMutablePointer<Double>, _ high: UnsafeMutablePointer<Double>, _ records: UnsafeRawPointer,
-    _ count: Int,
-    _ size: Int, _ dim: Int
+    _ count: Int, _ size: Int, _ dim: Int
   ) {
     if dim <= 4 {
       cn_extent_f64x4(records, Int64(count), Int64(size), low, high)
@@ -80,8 +78,7 @@ extension Double: RecordScalar {
   }
   public static func extend(
     _ low: UnsafeMutablePointer<Double>, _ high: UnsafeMutablePointer<Double>, _ points: UnsafePointer<Double>,
-    _ stride: Int,
-    dim: Int, _ rows: UnsafePointer<Int32>, _ count: Int
+    _ stride: Int, dim: Int, _ rows: UnsafePointer<Int32>, _ count: Int
   ) {
     cn_extent_of_rows_f64(points, Int64(stride), rows, Int64(count), Int64(dim), low, high)
   }
@@ -95,8 +92,7 @@ extension Double: RecordScalar {
   @inline(__always)
   public static func partition(
     _ rows: UnsafeMutablePointer<Int32>, _ count: Int, column: UnsafePointer<Double>, _ stride: Int,
-    below pivot: Double,
-    _ aside: UnsafeMutableRawPointer
+    below pivot: Double, _ aside: UnsafeMutableRawPointer
   ) -> Int {
     Int(cn_partition_rows_f64(rows, Int64(count), 4, column, Int64(stride), pivot, aside))
   }

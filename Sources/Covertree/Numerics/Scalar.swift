@@ -24,7 +24,7 @@ public protocol Scalar: BinaryFloatingPoint, SIMDScalar, RecordScalar, Codable, 
   static func store(_ positions: Positions, _ mask: UInt32, packedTo target: UnsafeMutablePointer<Int32>)
   /// Bit `i` is set if `indices[i]` is below `below` and not `except`; `indices` is aligned for a vector.
   static func maskAdmitted(_ indices: UnsafePointer<Int32>, below: Int32, except: Int32) -> UInt32
-  /// Of each lane: the number of smaller numbers.
+  /// By lane: the number of smaller numbers.
   static func ranks(_ lanes: Lanes, among numbers: UnsafePointer<Self>, _ count: Int) -> Positions
   /// Each lane's distance if an index is below the lane's `below` and not its `except`; otherwise infinity.
   static func admitted(_ distances: Lanes, _ index: Int32, below: Positions, except: Positions) -> Lanes

@@ -28,9 +28,7 @@ final class MaxMinBlocks {
   /// The most points of a block: one batch per thread.
   static func size(_ context: CallContext) -> Int { context.threads * NearerBatch.size }
 
-  init(
-    _ points: PointsView<Double>, _ queue: FarthestQueue, _ context: CallContext
-  ) throws(CoverTreeError) {
+  init(_ points: PointsView<Double>, _ queue: FarthestQueue, _ context: CallContext) throws(CoverTreeError) {
     (self.points, self.queue, self.context) = (points, queue, context)
     panels = try MaxMinPanels(points, queue, context)
     reach = try MaxMinReach(panels, context)
@@ -225,7 +223,7 @@ private final class NearerBatch: QueryBatch, @unchecked Sendable {
   }
 
   var rows: [UnsafePointer<Float>] { block.indices.map { UnsafePointer(coordinates.base + $0 * points.dim) } }
-  /// Of each point of the block: nearer points with their distances from it.
+  /// By point of the block: nearer points with their distances from it.
   var lists: ArraySlice<GrowableBuffer<Candidate>> { nearer[..<block.count] }
 
   func begin(_ block: [Int]) {

@@ -89,11 +89,9 @@ public enum AnyCoverTree: Sendable {
       if case .points(.float64(let view)) = queries {
         return try tree.countWithin(radius, of: view, options: options, context: context, counts: counts)
       }
-      try tree.countWithin(
-        radius, of: typed(queries), options: options, context: context, rows: rows, counts: counts)
+      try tree.countWithin(radius, of: typed(queries), options: options, context: context, rows: rows, counts: counts)
     case .float64(let tree):
-      try tree.countWithin(
-        radius, of: typed(queries), options: options, context: context, rows: rows, counts: counts)
+      try tree.countWithin(radius, of: typed(queries), options: options, context: context, rows: rows, counts: counts)
     }
   }
 

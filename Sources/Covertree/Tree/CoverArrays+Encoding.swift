@@ -28,10 +28,8 @@ extension CoverArrays where S: StorableElement {
     }
     let layout = TreeLayout<S>(
       dim: dim,
-      points: try file.numbers(
-        "points", rows: count, columns: dim, within: S(S.coordinateLimit), context: context),
-      order: order,
-      levels: try file.buffer("levels", rows: count), parents: try file.buffer("parents", rows: count),
+      points: try file.numbers("points", rows: count, columns: dim, within: S(S.coordinateLimit), context: context),
+      order: order, levels: try file.buffer("levels", rows: count), parents: try file.buffer("parents", rows: count),
       childrenOffsets: try file.buffer("children_offsets", rows: count + 1),
       children: try file.buffer("children", rows: count - 1), radius: try file.buffer("radius", rows: count),
       subtreeEnd: try file.buffer("subtree_end", rows: count),

@@ -43,7 +43,9 @@ extension CoverTree where S: StorableElement {
     var removedCount = 0
     if file.section(named: "boxes.removed") != nil {
       let removed: Buffer<UInt8> = try file.buffer("boxes.removed", rows: segment.count)
-      guard removed.elements.allSatisfy({ $0 <= 1 }) else { throw file.corrupt("section \"boxes.removed\": expected 0 or 1") }
+      guard removed.elements.allSatisfy({ $0 <= 1 }) else {
+        throw file.corrupt("section \"boxes.removed\": expected 0 or 1")
+      }
       let tombstones = try segment.makeTombstones()
       for position in 0..<removed.count where removed[position] == 1 {
         removedCount += tombstones.mark(position, at: 1) ? 1 : 0
@@ -51,8 +53,7 @@ extension CoverTree where S: StorableElement {
     }
     let points = SearchPoints([segment], removedCounts: [removedCount], time: 1)
     let cover = try CoverArrays<S>(file, settings, points, context: context)
-    self.init(
-      TreeSnapshot(points, indexCount: settings.indexCount, time: 1, cover: cover), options: settings.options)
+    self.init(TreeSnapshot(points, indexCount: settings.indexCount, time: 1, cover: cover), options: settings.options)
   }
 }
 
@@ -93,7 +94,7 @@ extension Segment where S: StorableElement {
 }
 
 extension SearchPoints {
-  /// Of the points that searches find, by dataset index.
+  /// The hash of the points that searches find, by dataset index.
   fileprivate func inputHash(context: CallContext) throws(CoverTreeError) -> UInt64 {
     let grain = 1 << 14
     let sums = try Buffer<UInt64>(count: (positionCount + grain - 1) / grain, filledWith: 0)

@@ -27,8 +27,7 @@ extension CoverTree {
       dim,
       NearestTask(
         set: set, points: points, k: k, options: options, context: context, counters: searches,
-        rows: TreeRows(
-          k: k, indices: indices, distances: distances, scores: options.scores)))
+        rows: TreeRows(k: k, indices: indices, distances: distances, scores: options.scores)))
   }
 
   /// All points within `radius` (inclusive) of each query, sorted by (distance, index).
@@ -48,9 +47,7 @@ extension CoverTree {
     let (points, set, options) = try radiusSearch(radius, queries, options, context)
     try check(rows, of: set)
     try specialized(
-      dim,
-      CountTask(
-        set: set, points: points, options: options, context: context, counters: searches, counts: counts))
+      dim, CountTask(set: set, points: points, options: options, context: context, counters: searches, counts: counts))
   }
 
   /// Checks that results have a row for each query: for all points of the tree their number may have changed.

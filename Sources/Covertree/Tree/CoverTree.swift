@@ -27,9 +27,7 @@ public final class CoverTree<S: Scalar>: @unchecked Sendable {
   let searches = SearchCounters()
 
   /// Builds a tree of all points. O(n log n).
-  public init(
-    points: PointsView<S>, options: TreeOptions, context: CallContext
-  ) throws(CoverTreeError) {
+  public init(points: PointsView<S>, options: TreeOptions, context: CallContext) throws(CoverTreeError) {
     let start = monotonicSeconds()
     dim = points.dim
     self.options = options
@@ -53,9 +51,7 @@ public final class CoverTree<S: Scalar>: @unchecked Sendable {
 
   /// Adds points, which get consecutive dataset indices. Returns the first. O(log^2 n) per point on average.
   public func insert(_ points: PointsView<S>, context: CallContext) throws(CoverTreeError) -> Int {
-    guard points.dim == dim else {
-      throw CoverTreeError(.shape, "points: expected \(dim) columns, got \(points.dim)")
-    }
+    guard points.dim == dim else { throw CoverTreeError(.shape, "points: expected \(dim) columns, got \(points.dim)") }
     var first = 0
     try change { (snapshot) throws(CoverTreeError) in
       first = snapshot.indexCount
@@ -76,9 +72,7 @@ public final class CoverTree<S: Scalar>: @unchecked Sendable {
     }
   }
 
-  private func change(
-    _ body: (TreeSnapshot<S>) throws(CoverTreeError) -> TreeSnapshot<S>
-  ) throws(CoverTreeError) {
+  private func change(_ body: (TreeSnapshot<S>) throws(CoverTreeError) -> TreeSnapshot<S>) throws(CoverTreeError) {
     let me = getpid()
     let (isFirst, holder) = changing.compareExchange(expected: 0, desired: me, ordering: .acquiring)
     if !isFirst {

@@ -152,13 +152,9 @@ struct Invariants<S: Scalar> {
       try invariants.context.forEach(layout.count, grain: grain) { (range, _) throws(CoverTreeError) in
         var search = try KDTreeSearch(nodes, dimension: dimension)
         for t in range where layout.levels[t] != TreeNodes.duplicate {
-          var crowding = Crowding(
-            levels: layout.levels, node: Int32(t),
-            worst: radiusScore(ofLevel: layout.levels[t]))
+          var crowding = Crowding(levels: layout.levels, node: Int32(t), worst: radiusScore(ofLevel: layout.levels[t]))
           try search.run(layout.points.base + t * layout.dim, into: &crowding)
-          guard crowding.found == Int32.max else {
-            throw invariants.crowded(t, by: Int(crowding.found))
-          }
+          guard crowding.found == Int32.max else { throw invariants.crowded(t, by: Int(crowding.found)) }
         }
       }
     }

@@ -94,8 +94,7 @@ struct SnapshotBuilder<S: Scalar> {
     guard base.points.liveCount > 0, let sparse = views.firstIndex(where: { $0.removedCount * 4 > $0.segment.count })
     else { return base }
     let keep = reduced(sparse, views, below: liveCount(views[sparse...]))
-    return try base.replacing(
-      try merged(views[keep...], adding: nil, from: 0), from: keep, indexCount: base.indexCount)
+    return try base.replacing(try merged(views[keep...], adding: nil, from: 0), from: keep, indexCount: base.indexCount)
   }
 
   /// The same points in one segment.

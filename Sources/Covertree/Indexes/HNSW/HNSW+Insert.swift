@@ -32,8 +32,7 @@ extension HNSW {
     while next < order.count {
       let end = min(order.count, next + max(1, min(inGraph / Self.batchShare, Self.mostInBatch)))
       let scale = (progress.upperBound - progress.lowerBound) / Double(order.count)
-      context.stage(
-        from: progress.lowerBound + scale * Double(next), to: progress.lowerBound + scale * Double(end))
+      context.stage(from: progress.lowerBound + scale * Double(next), to: progress.lowerBound + scale * Double(end))
       try insert(Batch(order, next..<end, levels, lowest: lowest), linkers, context)
       (next, inGraph) = (end, inGraph + end - next)
     }
@@ -42,9 +41,7 @@ extension HNSW {
 
   /// Replaces all links of the higher levels, in a random order. A node that comes early in a random order gets long links, which
   /// lead a search across the graph. Vectors that come in small calls, each near the last, have no such links.
-  private func relinkUpperLevels(
-    progress: ClosedRange<Double>, _ context: CallContext
-  ) throws(CoverTreeError) {
+  private func relinkUpperLevels(progress: ClosedRange<Double>, _ context: CallContext) throws(CoverTreeError) {
     let order = try linkingOrder(from: 0, lowest: 1, context)
     guard order.count > 0 else { return }
     let (oldLinks, oldEntry) = (upperLinks, entry)
@@ -136,9 +133,7 @@ extension HNSW {
     }
   }
 
-  private func insert(
-    _ batch: Batch, _ linkers: PerThread<Linker>, _ context: CallContext
-  ) throws(CoverTreeError) {
+  private func insert(_ batch: Batch, _ linkers: PerThread<Linker>, _ context: CallContext) throws(CoverTreeError) {
     let make = { () throws(CoverTreeError) in try Linker(self) }
     try context.forEach(batch.count, grain: 2) { (range, thread) throws(CoverTreeError) in
       let linker = try linkers.value(thread, make: make)
@@ -151,9 +146,7 @@ extension HNSW {
   }
 
   /// Adds back links to the neighbours of a batch, one list at a time.
-  private func linkBack(
-    _ linkers: PerThread<Linker>, _ batch: Batch, _ context: CallContext
-  ) throws(CoverTreeError) {
+  private func linkBack(_ linkers: PerThread<Linker>, _ batch: Batch, _ context: CallContext) throws(CoverTreeError) {
     let total = linkers.all.reduce(0) { $0 + $1.back.count }
     let edges = try Buffer<UInt64>(count: total)
     var next = 0

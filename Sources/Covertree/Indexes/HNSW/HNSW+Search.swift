@@ -130,8 +130,7 @@ extension HNSW {
 
     private func walk(_ plan: Plan) throws(CoverTreeError) -> Beam? {
       guard let admitted = plan.admitted else { return walker.walk(from: walker.start(), level: 0, limit: plan.limit) }
-      return try walker.walk(
-        from: walker.start(), limit: plan.limit, among: admitted, budget: plan.budget, queue)
+      return try walker.walk(from: walker.start(), limit: plan.limit, among: admitted, budget: plan.budget, queue)
     }
 
     /// Ranks the result of a walk.

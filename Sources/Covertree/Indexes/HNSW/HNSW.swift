@@ -43,8 +43,7 @@ final class HNSW: IndexStructure, @unchecked Sendable {
 
   init(
     _ table: VectorTable, _ twins: Twins, levels: GrowableBuffer<UInt8>, links: GrowableBuffer<Int32>,
-    upperFirst: GrowableBuffer<Int32>,
-    upperLinks: GrowableBuffer<Int32>
+    upperFirst: GrowableBuffer<Int32>, upperLinks: GrowableBuffer<Int32>
   ) {
     (self.table, self.twins, options, m) = (table, twins, table.options, table.options.m)
     (self.levels, self.links, self.upperFirst, self.upperLinks) = (levels, links, upperFirst, upperLinks)
@@ -56,8 +55,6 @@ final class HNSW: IndexStructure, @unchecked Sendable {
   var lists: LinkLists {
     LinkLists(m: m, links: links.base, upperFirst: upperFirst.base, upperLinks: upperLinks.base)
   }
-
-  // MARK: Walking
 
   /// One thread's walks through the graph in its current state.
   final class Walker {

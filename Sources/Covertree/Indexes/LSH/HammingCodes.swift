@@ -103,9 +103,7 @@ private final class CodeSeeker: CandidateSeeker {
     guess = codes.bits / 4
   }
 
-  func find(
-    _ index: Int, of queries: ProjectedQueries, _ list: Shortlist
-  ) throws(CoverTreeError) {
+  func find(_ index: Int, of queries: ProjectedQueries, _ list: Shortlist) throws(CoverTreeError) {
     guard wanted > 0 else { return }
     if index % Self.together == 0 { gather(queries, index..<min(queries.count, index + Self.together)) }
     try searches.base[index % Self.together].pick(list)

@@ -194,9 +194,7 @@ final class HashTables: Hashes, @unchecked Sendable {
       )
     }
 
-    func find(
-      _ index: Int, of queries: ProjectedQueries, _ list: Shortlist
-    ) throws(CoverTreeError) {
+    func find(_ index: Int, of queries: ProjectedQueries, _ list: Shortlist) throws(CoverTreeError) {
       if search == .max { met.base.update(repeating: 0, count: met.count) }
       search = search == .max ? 1 : search + 1
       for table in 0..<hashes.tables {
@@ -241,9 +239,7 @@ final class HashTables: Hashes, @unchecked Sendable {
         guard next < hashes.bits else { continue }
         let (mask, squared) = (crossing.mask | 1 << order[next], crossing.squared + margins[next])
         try push(Crossing(squared: squared, mask: mask, last: Int32(next)))
-        try push(
-          Crossing(
-            squared: squared - margins[next - 1], mask: mask ^ (1 << order[next - 1]), last: Int32(next)))
+        try push(Crossing(squared: squared - margins[next - 1], mask: mask ^ (1 << order[next - 1]), last: Int32(next)))
       }
     }
 

@@ -22,9 +22,7 @@ protocol Hashes: AnyObject, Sendable {
 
 protocol CandidateSeeker: AnyObject {
   /// Adds admitted slots that are probably near a query to the list, each once. The queries of a batch come one after the other.
-  func find(
-    _ index: Int, of queries: ProjectedQueries, _ list: Shortlist
-  ) throws(CoverTreeError)
+  func find(_ index: Int, of queries: ProjectedQueries, _ list: Shortlist) throws(CoverTreeError)
   /// Adds all slots that can matter to the list.
   func findAll(_ list: Shortlist) throws(CoverTreeError)
 }

@@ -15,9 +15,9 @@ final class Hyperplanes: @unchecked Sendable {
   let dim: Int
   private let products: Bool
   private let normals: Panels<Float>
-  /// Of each normal: its coordinate for the added one.
+  /// By normal: its coordinate for the added one.
   private let added: Buffer<Float>
-  /// Of each plane: the position of the middle of the data along its normal.
+  /// By plane: the position of the middle of the data along its normal.
   let middles: Buffer<Float>
   /// The squared length of vectors with the added coordinate.
   let longest: Buffer<Double>

@@ -19,8 +19,6 @@ final class LSH: IndexStructure, @unchecked Sendable {
     }
   }
 
-  // MARK: Changes
-
   func insert(from first: Int, context: CallContext) throws(CoverTreeError) {
     let (rows, batch, dim) = (table.decisive, Hyperplanes.batch, table.dim)
     let scratch = try Buffer<Float>(count: context.threads * (batch * dim + rows.coordinates))
@@ -60,8 +58,6 @@ final class LSH: IndexStructure, @unchecked Sendable {
   func optimize(context: CallContext) throws(CoverTreeError) -> Bool { false }
   func own() throws(CoverTreeError) { try hashes.own() }
   func findRows() {}
-
-  // MARK: Searching
 
   func nearest(_ search: IndexSearch, k: Int, into rows: ResultRows) throws(CoverTreeError) {
     let options = table.options

@@ -61,9 +61,7 @@ final class Twins {
 
     /// Calls `body` with the first vectors of a node, at most `most`.
     @inline(__always)
-    func forEach(
-      of node: Int32, most: Int, _ body: (Int32) throws(CoverTreeError) -> Void
-    ) throws(CoverTreeError) {
+    func forEach(of node: Int32, most: Int, _ body: (Int32) throws(CoverTreeError) -> Void) throws(CoverTreeError) {
       guard hasTwins else {
         if admitted?[node] != 0 { try body(node) }
         return
@@ -102,8 +100,6 @@ final class Twins {
     sorted.sort()
     return (crowd - 1..<max(crowd - 1, count)).contains { sorted[$0] == sorted[$0 - (crowd - 1)] }
   }
-
-  // MARK: Changes
 
   /// Adds the vectors of the table from a slot on. O(dim) for each.
   func extend(from first: Int, context: CallContext) throws(CoverTreeError) {
@@ -256,8 +252,6 @@ final class Twins {
   }
 
   var byteCount: Int { nodes.byteCount + next.byteCount + (lasts?.byteCount ?? 0) }
-
-  // MARK: In files
 
   var sections: [Section] { [Section("graph.nodes", nodes.buffer), Section("graph.next_twin", next.buffer)] }
 

@@ -33,8 +33,6 @@ extension VectorRows {
     try source?.store.retain(count) { storeSlot($0) }
   }
 
-  // MARK: In files
-
   /// The slots of rows, and hashes to recognise them by.
   func pinnedSections() throws(CoverTreeError) -> [Section] {
     guard let source else { return [] }

@@ -119,8 +119,6 @@ final class VectorRows: @unchecked Sendable {
     return PointsView(base: target, count: slots.count, dim: dim)
   }
 
-  // MARK: In files
-
   /// The arrays, with names that begin with a prefix.
   func sections(_ prefix: String) throws(CoverTreeError) -> [Section] {
     if source != nil { return try pinnedSections() }
@@ -185,8 +183,6 @@ final class VectorRows: @unchecked Sendable {
       guard usable else { throw file.corrupt("section \"\(prefix).rows\" has numbers that no vector has") }
     }
   }
-
-  // MARK: Changes
 
   /// Copies arrays of a file, before they are changed.
   func own() throws(CoverTreeError) {

@@ -96,7 +96,6 @@ extension VectorTable {
         for d in 0..<dim { units[index * dim + d] = Float(Double(row[d]) * inverse) }
       }
     }
-    return Prepared(
-      view: PointsView(base: units.base, count: rows.count, dim: dim), owner: units, limit: limit)
+    return Prepared(view: PointsView(base: units.base, count: rows.count, dim: dim), owner: units, limit: limit)
   }
 }

@@ -68,8 +68,6 @@ final class VectorTable: @unchecked Sendable {
     }
   }
 
-  // MARK: Looking up
-
   func slot(of id: Int64) -> Int? { slotOf.slot(of: id, in: ids.base, dead: dead.base) }
 
   func slots(of ids: UnsafeBufferPointer<Int64>) throws(CoverTreeError) -> Buffer<Int32> {
@@ -104,8 +102,6 @@ final class VectorTable: @unchecked Sendable {
     ids.byteCount + serials.byteCount + dead.byteCount + slotOf.byteCount + (exact?.byteCount ?? 0)
       + (small?.byteCount ?? 0)
   }
-
-  // MARK: Changes
 
   /// Copies arrays of a file, before they are changed.
   func own() throws(CoverTreeError) {

@@ -10,7 +10,7 @@ final class Basis: @unchecked Sendable {
   let factor: CholeskyFactor
   /// `L^-1`, its rows in panels.
   let inverse: Panels<Double>
-  /// Of the pivots: features, coordinates as rows and in panels, `1 / sqrt(p)`.
+  /// For the pivots: features, coordinates as rows and in panels, `1 / sqrt(p)`.
   let features: Panels<Double>
   let rows: Buffer<Double>
   let panels: Panels<Double>

@@ -12,9 +12,7 @@ struct BasisProduct {
   ///
   /// - Parameter count: the number of points; results of later lanes may be anything.
   @inline(__always)
-  func project(
-    _ points: UnsafePointer<Float>, count: Int, into result: UnsafeMutablePointer<Float>
-  ) {
+  func project(_ points: UnsafePointer<Float>, count: Int, into result: UnsafeMutablePointer<Float>) {
     let vectors = UnsafeRawPointer(points).assumingMemoryBound(to: SIMD16<Float>.self)
     let width = PanelView<Float>.panelRows
     for row in stride(from: 0, to: rank, by: tileRows) {
@@ -174,9 +172,7 @@ final class BasisProductMaker {
   }
 
   /// Writes `L_Q^-1 C L_T^-T`.
-  func make(
-    _ q: Basis, _ t: Basis, into result: UnsafeMutablePointer<Float>
-  ) throws(CoverTreeError) {
+  func make(_ q: Basis, _ t: Basis, into result: UnsafeMutablePointer<Float>) throws(CoverTreeError) {
     let width = PanelView<Double>.panelRows
     try fillCorrelations(q, t)
     for first in Swift.stride(from: 0, to: t.paddedRank, by: width) {

@@ -61,8 +61,7 @@ final class LowRankBlock: @unchecked Sendable {
     for block in blocks {
       let first = block.positions.lowerBound - positions.lowerBound
       projector.load(block.positions)
-      try projector.project(
-        onto: basis, into: coordinates.view.row(first), squaredLengths: lengths.base + first)
+      try projector.project(onto: basis, into: coordinates.view.row(first), squaredLengths: lengths.base + first)
     }
     let largestScale = basis.scales.elements.max() ?? 0
     try self.init(positions, basis, coordinates) { j in

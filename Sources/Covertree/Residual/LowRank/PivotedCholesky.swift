@@ -50,9 +50,7 @@ final class PivotedCholesky {
   /// Adds pivots until every residual norm is at most `tolerance`, or there are `mostPivots`.
   ///
   /// - Parameter candidates: their positions.
-  func run(
-    _ candidates: [Int32], tolerance: Double, mostPivots: Int
-  ) throws(CoverTreeError) {
+  func run(_ candidates: [Int32], tolerance: Double, mostPivots: Int) throws(CoverTreeError) {
     let count = candidates.count
     if count > scratch.capacity { scratch = try Scratch(model, capacity: count) }
     try fillCorrelations(candidates)

@@ -20,8 +20,7 @@ extension ResidualModel {
     if case .kernel(let kernel) = covariance {
       var squared = SIMD8<Double>(repeating: 0)
       for lane in 0..<count {
-        squared[lane] = squaredEuclidean(
-          coordinates.base + Int(positions[lane]) &* dim, query.coordinates, dim: dim)
+        squared[lane] = squaredEuclidean(coordinates.base + Int(positions[lane]) &* dim, query.coordinates, dim: dim)
       }
       covariances = kernel.value(atSquared: squared)
     }

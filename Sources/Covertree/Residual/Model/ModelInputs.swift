@@ -10,9 +10,7 @@ final class ModelInputs: @unchecked Sendable {
     (self.points, self.inducing, self.pointHash) = (points, inducing, pointHash)
   }
 
-  convenience init(
-    _ points: PointsView<Double>, _ source: FeatureSource, context: CallContext
-  ) throws(CoverTreeError) {
+  convenience init(_ points: PointsView<Double>, _ source: FeatureSource, context: CallContext) throws(CoverTreeError) {
     let inducing: Buffer<Double>
     if case .inducing(let view, _) = source { inducing = try view.copied() } else { inducing = try Buffer(count: 0) }
     try self.init(copying: points, inducing, context)
@@ -48,8 +46,7 @@ final class ModelInputs: @unchecked Sendable {
       (some.base + row * dim).update(from: points.base + Int(index) * dim, count: dim)
     }
     let view = PointsView(base: UnsafePointer(some.base), count: indices.count, dim: dim)
-    return ModelInputs(
-      points: some, inducing: try Buffer(count: 0), pointHash: try view.hash(context: CallContext()))
+    return ModelInputs(points: some, inducing: try Buffer(count: 0), pointHash: try view.hash(context: CallContext()))
   }
 
   /// The input with more points.

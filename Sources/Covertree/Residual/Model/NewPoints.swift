@@ -20,8 +20,7 @@ extension ResidualModel {
     }
     let (scaled, diagonal) = try scaled(points, named: name, context: context)
     let (features, residualVariance) = try features(of: scaled, diagonal, context: context)
-    return NewPoints(
-      count: points.count, coordinates: scaled, features: features, residualVariance: residualVariance)
+    return NewPoints(count: points.count, coordinates: scaled, features: features, residualVariance: residualVariance)
   }
 
   /// New points with known features and residual variances, from a model of the same process.
@@ -54,9 +53,7 @@ extension ResidualModel {
   private func scaled(
     _ points: PointsView<Double>, named name: String, context: CallContext
   ) throws(CoverTreeError) -> (coordinates: Buffer<Double>, diagonal: Buffer<Double>) {
-    guard points.dim == dim else {
-      throw CoverTreeError(.shape, "\(name): expected \(dim) columns, got \(points.dim)")
-    }
+    guard points.dim == dim else { throw CoverTreeError(.shape, "\(name): expected \(dim) columns, got \(points.dim)") }
     try points.checkCoordinates(named: name, context: context)
     let scaled = try scaledCoordinates(points, covariance, context)
     return (scaled, try kernelDiagonal(covariance, scaled.base, count: points.count, dim: dim, context: context))

@@ -2,12 +2,7 @@
 extension ResidualModel {
   /// The same points and more, which get the next indices. Known features are kept.
   func extended(by points: PointsView<Double>, context: CallContext) throws(CoverTreeError) -> ResidualModel {
-    guard points.dim == dim else {
-      throw CoverTreeError(.shape, "points: expected \(dim) columns, got \(points.dim)")
-    }
-    guard !hasGivenFeatures else {
-      throw CoverTreeError(.unsupported, "points: the features of new ones are unknown if v_matrix is the caller's")
-    }
+    try checkNew(points)
     let total = count + points.count
     guard total < Int(Int32.max) else {
       throw CoverTreeError(.invalidArgument, "points: there would be \(total) of them, at most 2^31 - 2 are possible")
@@ -33,25 +28,18 @@ extension ResidualModel {
       let index = Int(arranged.order[position])
       let known = index < count
       let row = known ? Int(positionOfIndex[index]) : index - count
-      (allFeatures.base + position * rank).update(
-        from: (known ? features : newFeatures).base + row * rank, count: rank)
+      (allFeatures.base + position * rank).update(from: (known ? features : newFeatures).base + row * rank, count: rank)
       allVariances[position] = known ? residualVariance[row] : newVariances[row]
     }
     return try ResidualModel(
-      shared, inputs, arranged, features: allFeatures,
-      residualVariance: allVariances, featureCount: featureCount,
+      shared, inputs, arranged, features: allFeatures, residualVariance: allVariances, featureCount: featureCount,
       inducingFeatures: inducingFeatures, hasGivenFeatures: false, orderSeconds: orderSeconds, since: start,
       context: context)
   }
 
   /// Other points of the same process.
   func over(_ points: PointsView<Double>, context: CallContext) throws(CoverTreeError) -> ResidualModel {
-    guard points.dim == dim else {
-      throw CoverTreeError(.shape, "points: expected \(dim) columns, got \(points.dim)")
-    }
-    guard !hasGivenFeatures else {
-      throw CoverTreeError(.unsupported, "points: the features of new ones are unknown if v_matrix is the caller's")
-    }
+    try checkNew(points)
     let start = monotonicSeconds()
     let inputs = try inputs.over(points, context: context)
     let points = inputs.view(dim: dim)
@@ -63,53 +51,58 @@ extension ResidualModel {
       covariance, arranged.coordinates.base, count: points.count, dim: dim, context: context)
     let (features, p) = try features(of: arranged.coordinates, diagonal, context: context)
     return try ResidualModel(
-      shared, inputs, arranged, features: features, residualVariance: p,
-      featureCount: featureCount, inducingFeatures: inducingFeatures, hasGivenFeatures: false,
-      orderSeconds: orderSeconds,
-      since: start, context: context)
+      shared, inputs, arranged, features: features, residualVariance: p, featureCount: featureCount,
+      inducingFeatures: inducingFeatures, hasGivenFeatures: false, orderSeconds: orderSeconds, since: start,
+      context: context)
   }
 
   /// Some of the points, with their features.
   func alone(_ positions: [Int32], context: CallContext) throws(CoverTreeError) -> ResidualModel {
-    let (scaled, features) = (
-      try Buffer<Double>(count: positions.count * dim), try Buffer<Double>(count: positions.count * rank)
-    )
-    let variances = try Buffer<Double>(count: positions.count)
-    for (row, position) in positions.enumerated() {
-      (scaled.base + row * dim).update(from: coordinates.base + Int(position) * dim, count: dim)
-      (features.base + row * rank).update(from: self.features.base + Int(position) * rank, count: rank)
-      variances[row] = residualVariance[Int(position)]
-    }
+    let position = { (row: Int) in Int(positions[row]) }
+    let features = try copies(positions.count, of: features, columns: rank, context, position)
+    let variances = try copies(positions.count, of: residualVariance, columns: 1, context, position)
+    let scaled = try copies(positions.count, of: coordinates, columns: dim, context, position)
     return try ResidualModel(
       shared, inputs.alone(positions.map { order[Int($0)] }, dim: dim),
-      ArrangedPoints(asTheyAre: scaled, count: positions.count),
-      features: features, residualVariance: variances, featureCount: featureCount, inducingFeatures: nil,
-      hasGivenFeatures: true, orderSeconds: 0, since: monotonicSeconds(), context: context)
+      ArrangedPoints(asTheyAre: scaled, count: positions.count), features: features, residualVariance: variances,
+      featureCount: featureCount, inducingFeatures: nil, hasGivenFeatures: true, orderSeconds: 0,
+      since: monotonicSeconds(), context: context)
   }
 
   /// The first points by index, in blocks or in the order of their indices.
   func first(_ count: Int, inBlocks: Bool, context: CallContext) throws(CoverTreeError) -> ResidualModel {
     let start = monotonicSeconds()
-    let scaled = try Buffer<Double>(count: count * dim)
-    for index in 0..<count {
-      (scaled.base + index * dim).update(from: coordinates.base + Int(positionOfIndex[index]) * dim, count: dim)
-    }
+    let scaled = try copies(count, of: coordinates, columns: dim, context) { Int(positionOfIndex[$0]) }
     let arranged =
       inBlocks
       ? try ArrangedPoints(scaled, count: count, dim: dim, blockSize: blockSize, context: context)
       : try ArrangedPoints(asTheyAre: scaled, count: count)
     let orderSeconds = monotonicSeconds() - start
-    let features = try Buffer<Double>(count: count * rank)
-    let residualVariance = try Buffer<Double>(count: count)
-    for position in 0..<count {
-      if position % Self.pointsPerPoll == 0 { try context.poll() }
-      let row = Int(positionOfIndex[Int(arranged.order[position])])
-      (features.base + position * rank).update(from: self.features.base + row * rank, count: rank)
-      residualVariance[position] = self.residualVariance[row]
-    }
+    let position = { (row: Int) in Int(self.positionOfIndex[Int(arranged.order[row])]) }
+    let features = try copies(count, of: features, columns: rank, context, position)
+    let residualVariance = try copies(count, of: residualVariance, columns: 1, context, position)
     return try ResidualModel(
       shared, inputs, arranged, features: features, residualVariance: residualVariance, featureCount: featureCount,
       inducingFeatures: inducingFeatures, hasGivenFeatures: hasGivenFeatures, orderSeconds: orderSeconds, since: start,
       context: context)
+  }
+
+  private func checkNew(_ points: PointsView<Double>) throws(CoverTreeError) {
+    guard points.dim == dim else { throw CoverTreeError(.shape, "points: expected \(dim) columns, got \(points.dim)") }
+    guard !hasGivenFeatures else {
+      throw CoverTreeError(.unsupported, "points: the features of new ones are unknown if v_matrix is the caller's")
+    }
+  }
+
+  /// Copies of the rows at some positions, of `columns` numbers each.
+  private func copies(
+    _ count: Int, of source: Buffer<Double>, columns: Int, _ context: CallContext, _ position: (Int) -> Int
+  ) throws(CoverTreeError) -> Buffer<Double> {
+    let target = try Buffer<Double>(count: count * columns)
+    for row in 0..<count {
+      if row % Self.pointsPerPoll == 0 { try context.poll() }
+      (target.base + row * columns).update(from: source.base + position(row) * columns, count: columns)
+    }
+    return target
   }
 }

@@ -91,8 +91,7 @@ final class ResidualModel: @unchecked Sendable {
       let (features, variances) = try Self.given(v, p, givenDiagonal, diagonal, arranged, shared, context)
       try self.init(
         shared, inputs, arranged, features: features, residualVariance: variances, featureCount: v.dim,
-        inducingFeatures: nil,
-        hasGivenFeatures: true, orderSeconds: orderSeconds, since: start, context: context)
+        inducingFeatures: nil, hasGivenFeatures: true, orderSeconds: orderSeconds, since: start, context: context)
     }
   }
 

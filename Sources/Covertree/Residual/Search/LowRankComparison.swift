@@ -21,7 +21,7 @@ final class LowRankComparison {
   private let projector: Projector
   private var group: QueryGroup!
 
-  /// Of points of the model: coordinates in the basis of their own block, and errors.
+  /// For points of the model: coordinates in the basis of their own block, and errors.
   private let own: Buffer<Float>
   private let errors: Buffer<Float>
   /// Bounds with blocks of entered regions, and with regions if these are not known beforehand: by block or region, then by query.
@@ -71,9 +71,7 @@ final class LowRankComparison {
 
   func begin(_ group: QueryGroup) throws(CoverTreeError) {
     self.group = group
-    if let block = group.block {
-      return loadCoordinates(from: lowRankBlocks.blocks[block])
-    }
+    if let block = group.block { return loadCoordinates(from: lowRankBlocks.blocks[block]) }
     errors.base.update(repeating: 0, count: group.count)
     projector.load(group)
     for (region, lowRankBlock) in regions.lowRankBlocks.enumerated() {

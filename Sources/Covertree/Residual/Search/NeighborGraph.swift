@@ -149,8 +149,7 @@ final class NeighborGraph: @unchecked Sendable {
       let count = min(8, others.endIndex - first)
       var positions = SIMD8<Int32>(repeating: 0)
       for lane in 0..<count { positions[lane] = others[first + lane] }
-      let squares = model.squaredDistances(
-        from: query, to: positions, count: count, covariances: SIMD8(repeating: 0))
+      let squares = model.squaredDistances(from: query, to: positions, count: count, covariances: SIMD8(repeating: 0))
       for lane in 0..<count where squares[lane] <= squared && positions[lane] != position {
         try body(positions[lane], choice.numbers[positions[lane]], squares[lane])
       }

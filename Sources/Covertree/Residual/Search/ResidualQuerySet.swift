@@ -51,11 +51,9 @@ final class ResidualQuerySet: @unchecked Sendable {
     let (range, block) = groups[group]
     return QueryGroup(
       count: range.count, rows: UnsafePointer(rows.base) + range.lowerBound,
-      before: UnsafePointer(before.base) + range.lowerBound,
-      limits: UnsafePointer(limits.base) + range.lowerBound,
+      before: UnsafePointer(before.base) + range.lowerBound, limits: UnsafePointer(limits.base) + range.lowerBound,
       positions: UnsafePointer(positions.base) + range.lowerBound,
-      indices: UnsafePointer(indices.base) + range.lowerBound,
-      excludesSelf: excludesSelf, copies: copies,
+      indices: UnsafePointer(indices.base) + range.lowerBound, excludesSelf: excludesSelf, copies: copies,
       coordinates: UnsafePointer(coordinates.base) + range.lowerBound,
       features: UnsafePointer(features.base) + range.lowerBound,
       residualVariance: UnsafePointer(residualVariance.base) + range.lowerBound, block: block)

@@ -133,8 +133,7 @@ private struct ModelSettings {
       guard let shape = Int32(exactly: settings[3]).flatMap(Kernel.Shape.init(rawValue:)) else {
         throw file.corrupt("section \"settings\" names a kernel that this library does not know")
       }
-      given = .kernel(
-        try Kernel(shape: shape, variance: numbers[1], lengthscale: Array(lengthscale.elements)))
+      given = .kernel(try Kernel(shape: shape, variance: numbers[1], lengthscale: Array(lengthscale.elements)))
     }
     try given.check(dim: dim)
     covariance = given.scaled(unit)
@@ -222,12 +221,10 @@ extension LowRankBlocks {
       let (lowRankBlocks, arrays) =
         perRegion == 1
         ? (blocks, arrays)
-        : try LowRankArrays.read(
-          file, "regions", model, pointsEach: model.blockSize * perRegion, context: context)
+        : try LowRankArrays.read(file, "regions", model, pointsEach: model.blockSize * perRegion, context: context)
       guard
         let products = try BasisProducts(
-          lowRankBlocks, pointCount: model.count,
-          elements: perRegion == 1 ? try file.buffer("products.elements") : nil,
+          lowRankBlocks, pointCount: model.count, elements: perRegion == 1 ? try file.buffer("products.elements") : nil,
           bounds: file.buffer("products.bounds", columns: model.count))
       else { throw file.corrupt("section \"products.elements\" or \"products.bounds\" is not that of its skeletons") }
       regions = Regions(lowRankBlocks, arrays, products, seconds: 0)

@@ -21,8 +21,7 @@ extension ResidualSearch {
   ) throws(CoverTreeError) -> NeighborGraph {
     let rows = try Buffer<Int32>(counting: model.count)
     let set = try ResidualQuerySet(
-      nil, rows: rows.elements, in: model, options: SearchOptions(), groupSize: Self.mostGroupSize,
-      context: context)
+      nil, rows: rows.elements, in: model, options: SearchOptions(), groupSize: Self.mostGroupSize, context: context)
     var results: [NeighborGraph.ThreadResults] = []
     for _ in 0..<context.threads { results.append(try NeighborGraph.ThreadResults()) }
     let found = results

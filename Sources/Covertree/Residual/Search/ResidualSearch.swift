@@ -161,8 +161,7 @@ public final class ResidualSearch: @unchecked Sendable {
   ) throws(CoverTreeError) {
     let search = try spatial.get { () throws(CoverTreeError) in try SpatialSearch(model, context: context) }
     let start = monotonicSeconds()
-    let target = CorrelationRows(
-      model: model, k: k, indices: indices, distances: distances, scores: options.scores)
+    let target = CorrelationRows(model: model, k: k, indices: indices, distances: distances, scores: options.scores)
     switch queries {
     case .stored(let list):
       try list.check(below: model.count, named: "queries")
@@ -207,12 +206,10 @@ public final class ResidualSearch: @unchecked Sendable {
       jitter: model.inducingFeatures?.jitter ?? 0, blockCount: model.blockCount, pivotCount: lowRankBlocks?.rank ?? 0,
       memoryBytes: model.byteCount + (lowRankBlocks?.byteCount ?? 0) + (early?.memoryBytes ?? 0)
         + (spatial.known?.byteCount ?? 0) + (equalPoints.known?.byteCount ?? 0),
-      buildSeconds: buildSeconds,
-      orderSeconds: model.orderSeconds + (early?.orderSeconds ?? 0),
+      buildSeconds: buildSeconds, orderSeconds: model.orderSeconds + (early?.orderSeconds ?? 0),
       featureSeconds: model.featureSeconds + (early?.featureSeconds ?? 0),
       lowRankSeconds: (lowRankBlocks?.seconds ?? 0) + (early?.lowRankSeconds ?? 0),
-      boundSeconds: (lowRankBlocks?.boundSeconds ?? 0) + (early?.boundSeconds ?? 0),
-      statistics: statistics)
+      boundSeconds: (lowRankBlocks?.boundSeconds ?? 0) + (early?.boundSeconds ?? 0), statistics: statistics)
   }
 
   /// Copies features, `count x featureCount`, and residual variances, by dataset index.

@@ -11,8 +11,7 @@ final class SpatialSearch: @unchecked Sendable {
   init(_ model: ResidualModel, context: CallContext) throws(CoverTreeError) {
     self.model = model
     let view = PointsView(base: UnsafePointer(model.coordinates.base), count: model.count, dim: model.dim)
-    let boxes = try KDTree(
-      view, indices: model.order.base, leafSize: KDTree<Double>.defaultLeafSize, context: context)
+    let boxes = try KDTree(view, indices: model.order.base, leafSize: KDTree<Double>.defaultLeafSize, context: context)
     points = SearchPoints(
       boxes, indices: boxes.indices,
       rows: RowsElsewhere(rows: view, positionOfIndex: model.positionOfIndex, owner: model)
@@ -44,8 +43,7 @@ final class SpatialSearch: @unchecked Sendable {
     try options.check(rows: set.count)
     try specialized(
       model.dim,
-      NearestTask(
-        set: set, points: points, k: k, options: options, context: context, counters: counters, rows: rows))
+      NearestTask(set: set, points: points, k: k, options: options, context: context, counters: counters, rows: rows))
   }
 }
 

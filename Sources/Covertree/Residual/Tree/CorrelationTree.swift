@@ -67,9 +67,7 @@ extension ResidualSearch {
   }
 
   /// Positions in the order in which they are preferred as centres.
-  private func preferredOrder(
-    _ options: TreeOptions, _ context: CallContext
-  ) throws(CoverTreeError) -> Buffer<Int32> {
+  private func preferredOrder(_ options: TreeOptions, _ context: CallContext) throws(CoverTreeError) -> Buffer<Int32> {
     switch options.order {
     case .natural: return try copy(model.positionOfIndex)
     case .hilbert:

@@ -13,7 +13,7 @@ final class BruteForceBatch<Points: BruteForcePoints>: QueryBatch {
   var rows: [UnsafePointer<S>] { queries.map(\.query.coordinates) }
   private let candidates: [GrowableBuffer<BruteForceCandidate>]
   private let scratches: [TopK.Scratch]
-  /// Of each query: the smallest upper bounds of the distances computed so far.
+  /// By query: the smallest upper bounds of the distances computed so far.
   private let uppers: UnsafeMutablePointer<TopK>
   private let computed: Buffer<Int>
   private let decision: TopK.Scratch
@@ -24,7 +24,7 @@ final class BruteForceBatch<Points: BruteForcePoints>: QueryBatch {
   private let underflow: Double
   /// All points with a smaller square are candidates: squares below this have lost digits.
   private let resolution: Double
-  /// Of each query: the magnitude that rounding is relative to, in addition to the score, if scores cancel.
+  /// By query: the magnitude that rounding is relative to, in addition to the score, if scores cancel.
   private let scales: Buffer<Double>
 
   init(_ points: Points, k: Int) throws(CoverTreeError) {

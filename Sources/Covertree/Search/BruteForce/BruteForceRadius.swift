@@ -150,7 +150,7 @@ final class RadiusBatch<Points: BruteForcePoints>: QueryBatch {
   private var queries: [BatchQuery<S>] = []
   var rows: [UnsafePointer<S>] { queries.map(\.query.coordinates) }
   private let limits: Buffer<Double>
-  /// Of each query: a point whose upper bound is at most this is a neighbour without a decision.
+  /// By query: a point whose upper bound is at most this is a neighbour without a decision.
   private let certain: Buffer<Double>
   private let waiting: [GrowableBuffer<Int32>]
   private let neighbors: [GrowableBuffer<Candidate>]

@@ -73,9 +73,9 @@ final class BruteForceScan<Batch: QueryBatch>: BatchScan {
   /// Coordinates of the batch in strips of 8 queries; a strip is ordered by coordinate.
   private let left: Buffer<S>
   private let products: Buffer<S>
-  /// Of each query: its own reduced squared length, and the threshold of twice an inner product less the point's squared length.
+  /// By query: its own reduced squared length, and the threshold of twice an inner product less the point's squared length.
   private let lengths: Buffer<Double>
-  /// Of each query: the upper bound less the lower bound.
+  /// By query: the upper bound less the lower bound.
   private let widths: Buffer<Double>
   private let limits: Buffer<S>
   /// Two groups of points.

@@ -31,7 +31,7 @@ final class QuantizedScan<Batch: QueryBatch>: BatchScan {
   private let strips: Buffer<Int8>
   private let sums: Buffer<Int32>
   private let queries: Buffer<QueryInBytes>
-  /// Of each query: the threshold of twice a sum less the point's `|x'|^2`.
+  /// By query: the threshold of twice a sum less the point's `|x'|^2`.
   private let limits: Buffer<Int32>
   /// The batch's limit from which `limits` was computed.
   private let known: Buffer<Double>
@@ -56,8 +56,7 @@ final class QuantizedScan<Batch: QueryBatch>: BatchScan {
     let (count, steps) = (rows.count, points.steps)
     let stripBytes = steps * 4 * Self.stripRows
     for i in 0..<count {
-      queries[i] = points.quantize(
-        rows[i], into: strips.base + i / Self.stripRows * stripBytes, at: i % Self.stripRows)
+      queries[i] = points.quantize(rows[i], into: strips.base + i / Self.stripRows * stripBytes, at: i % Self.stripRows)
       limits[i] = limit(i)
     }
     for group in stride(from: 0, to: points.groups, by: 2) {

@@ -20,9 +20,9 @@ final class KDTree<S: Scalar>: @unchecked Sendable {
   /// `boxes[(node * dim + d) * 2]` has the lower sides in coordinate `d`, `+ 1` the upper ones. In lanes without a child they are
   /// infinitely far from everything.
   let boxes: Buffer<S.Lanes>
-  /// Of each lane: a node, or a leaf complemented (below 0).
+  /// By lane: a node, or a leaf complemented (below 0).
   let children: Buffer<Int32>
-  /// Of each lane: the smallest index below it.
+  /// By lane: the smallest index below it.
   let smallestIndex: Buffer<Int32>
   /// Levels of nodes.
   let depth: Int
@@ -197,7 +197,7 @@ final class KDTree<S: Scalar>: @unchecked Sendable {
     return position..<min(count, position &+ size)
   }
 
-  /// Of each lane: the largest index below it. Computed on first use, because only counts with an upper index need it.
+  /// By lane: the largest index below it. Computed on first use, because only counts with an upper index need it.
   func largestIndex() throws(CoverTreeError) -> Buffer<Int32> {
     try latest.get { () throws(CoverTreeError) in
       let largest = try Buffer<Int32>(count: children.count, filledWith: -1)

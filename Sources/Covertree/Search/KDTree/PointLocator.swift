@@ -1,7 +1,7 @@
 /// Finds points by index.
 struct PointLocator<S: Scalar>: @unchecked Sendable {
   private let views: [SegmentView<S>]
-  /// Of each segment: positions by index, less the lowest index.
+  /// By segment: positions by index, less the lowest index.
   private let tables: [Buffer<Int32>]
 
   /// The tables of the segments are made on first use: O(n).

@@ -11,7 +11,7 @@ final class SearchPoints<S: Scalar>: @unchecked Sendable {
   let liveCount: Int
   /// The rows that are stored elsewhere; nil for the points of a tree.
   private let rows: RowsElsewhere<S>?
-  /// Of each segment: the number of points that count before each leaf.
+  /// By segment: the number of points that count before each leaf.
   private let liveBefore: [Lazy<Buffer<Int32>>]
   private let flattened = Lazy<FlatPoints<S>>()
 

@@ -129,8 +129,7 @@ struct SegmentView<S: Scalar>: @unchecked Sendable {
   ///   - time: the last change that the snapshot sees.
   init(_ segment: Segment<S>, firstPosition: Int, removedCount: Int, time: UInt32) {
     (self.segment, self.removedCount) = (segment, removedCount)
-    arrays = SegmentArrays(
-      segment, firstPosition: firstPosition, removedCount == 0 ? nil : segment.tombstones, time)
+    arrays = SegmentArrays(segment, firstPosition: firstPosition, removedCount == 0 ? nil : segment.tombstones, time)
   }
 
   var boxes: KDTree<S> { segment.boxes }

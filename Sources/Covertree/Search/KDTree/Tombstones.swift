@@ -33,7 +33,7 @@ final class Tombstones: @unchecked Sendable {
     cn_relaxed_store_u32(times.base + position, 0)
   }
 
-  /// Of some lanes, the first of which is at a position, those that are not removed. They are in one word of 32 positions.
+  /// The remaining ones of some lanes, the first of which is at a position. They are in one word of 32 positions.
   @inline(__always)
   func remaining(_ lanes: UInt32, from first: Int, by time: UInt32) -> UInt32 {
     let word = cn_relaxed_load_u32(marks.base + first &>> 5)
@@ -41,7 +41,7 @@ final class Tombstones: @unchecked Sendable {
     return marked == 0 ? lanes : lanes & ~removed(marked, from: first, by: time)
   }
 
-  /// Of some marked lanes, those that are removed.
+  /// The removed ones of some marked lanes.
   @inline(never)
   private func removed(_ marked: UInt32, from first: Int, by time: UInt32) -> UInt32 {
     var (removed, open) = (marked, marked)

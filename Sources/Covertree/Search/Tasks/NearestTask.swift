@@ -35,8 +35,7 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
     }
     let flat = try points.flat(context)
     let scan = BruteForceTask(
-      points: flat, set: set, k: min(k, flat.count), options: options, context: context, counters: counters,
-      rows: rows)
+      points: flat, set: set, k: min(k, flat.count), options: options, context: context, counters: counters, rows: rows)
     if let bytes = try flat.quantizedPoints(context), let estimate = pilots.estimate(flat, bytes) {
       try scan.run(rest, estimate: options.areSomeTooLate ? nil : estimate) { (batch) throws(CoverTreeError) in
         try QuantizedScan(bytes, batch)

@@ -38,8 +38,7 @@ struct QuerySet<S: Scalar> {
       throw CoverTreeError(.shape, "queries: expected \(points.dim) columns, got \(view.dim)")
     }
     try view.checkCoordinates(named: "queries", context: context)
-    self.init(
-      new: view, sequence: view.count <= Self.unsorted ? nil : try Self.orderAlongCurve(view, context: context))
+    self.init(new: view, sequence: view.count <= Self.unsorted ? nil : try Self.orderAlongCurve(view, context: context))
   }
 
   /// New points that were checked before.
@@ -110,10 +109,10 @@ struct QueryRows<S: Scalar> {
   private let base: UnsafePointer<S>
   private let stride: Int
   private let first: Int
-  /// Of new points: the row of each; nil if it is its number. A pointer, because threads would contend for the reference count of a
+  /// For new points: the row of each; nil if it is its number. A pointer, because threads would contend for the reference count of a
   /// buffer.
   private let sequence: UnsafePointer<Int32>?
-  /// Of stored points: the row of the result and the dataset index.
+  /// For stored points: the row of the result and the dataset index.
   private let rows: UnsafeMutablePointer<Int32>?
   private let indices: UnsafeMutablePointer<Int32>?
   /// Keeps the arrays alive.

@@ -58,8 +58,7 @@ struct RadiusTask<S: Scalar, Reported: Scalar>: DimensionTask {
   private func compare(_ positions: Range<Int>, _ found: FoundLists) throws(CoverTreeError) -> Bool {
     let dense = BruteForceRadius(
       points: try points.flat(context), set: set, options: options, reach: QueryReach(options, points, rounded),
-      lists: true,
-      context: context, counters: counters)
+      lists: true, context: context, counters: counters)
     let size = RadiusBatch<FlatPoints<S>>.size
     let lists = try found.add(positions, each: size)
     let sorts = PerThread<BucketSort>(count: context.threads)

@@ -18,7 +18,7 @@ struct CandidateBuffer<S: Scalar>: ResultHandler {
     /// The `k` smallest distances in the filter, then infinity.
     fileprivate let smallest: UnsafeMutablePointer<S.Lanes>
     private let capacity: Int
-    /// Of each candidate: its distance in the filter, and its position.
+    /// By candidate: its distance in the filter, and its position.
     fileprivate let filtered: UnsafeMutablePointer<S>
     fileprivate let positions: UnsafeMutablePointer<Int32>
     private let arena: Arena

@@ -33,8 +33,7 @@ struct CountSearch<S: Scalar, D: Dimension> {
     for (number, view) in points.views.enumerated() {
       segments.append(
         Counted(
-          arrays: view.arrays, boxes: view.boxes,
-          largestIndex: bounded ? try view.boxes.largestIndex() : nil,
+          arrays: view.arrays, boxes: view.boxes, largestIndex: bounded ? try view.boxes.largestIndex() : nil,
           liveBefore: try points.liveBeforeLeaves(number)))
       depth = max(depth, view.boxes.depth)
     }
@@ -162,9 +161,7 @@ struct CountSearch<S: Scalar, D: Dimension> {
   }
 
   @inline(__always)
-  private mutating func scan(
-    _ tree: SegmentArrays<S>, leaf: Int, _ eligible: IndexFilter, _ limits: Limits
-  ) -> Int {
+  private mutating func scan(_ tree: SegmentArrays<S>, leaf: Int, _ eligible: IndexFilter, _ limits: Limits) -> Int {
     let first = leaf &* tree.leafSize
     var group = tree.coordinates + first / S.width &* dimension.count
     var count = 0

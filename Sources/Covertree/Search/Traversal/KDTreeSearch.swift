@@ -65,8 +65,7 @@ struct KDTreeSearch<S: Scalar, D: Dimension> {
   /// - Parameter fromFrontier: whether to begin at the frontier of the last `gather`.
   @inline(__always)
   mutating func run<C: ResultHandler>(
-    _ row: UnsafePointer<S>, _ eligible: IndexFilter = IndexFilter(), fromFrontier: Bool = false,
-    into handler: inout C
+    _ row: UnsafePointer<S>, _ eligible: IndexFilter = IndexFilter(), fromFrontier: Bool = false, into handler: inout C
   ) throws(CoverTreeError) where C.S == S {
     for d in 0..<dimension.count { query[d] = S.Lanes(repeating: row[d]) }
     try walk(first, row, eligible, fromFrontier: fromFrontier, into: &handler)

@@ -18,7 +18,7 @@ struct PacketSearch<S: Scalar, D: Dimension> {
   /// Keeps the arrays alive.
   private let owner: SearchPoints<S>
   private let arena: Arena
-  // Of each lane: its upper index.
+  // By lane: its upper index.
   private let before: UnsafeMutablePointer<Int32>
   private let excluded: UnsafeMutablePointer<Int32>
   private(set) var pointsCompared = 0

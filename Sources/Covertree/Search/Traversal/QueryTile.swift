@@ -17,9 +17,7 @@ final class QueryTile<S: Scalar> {
   ///
   /// - Returns: their range; empty if each is searched alone.
   @inline(__always)
-  func next<D: Dimension>(
-    from range: Range<Int>, _ dimension: D, row: (Int) -> UnsafePointer<S>
-  ) -> Range<Int> {
+  func next<D: Dimension>(from range: Range<Int>, _ dimension: D, row: (Int) -> UnsafePointer<S>) -> Range<Int> {
     let tile = range.prefix(size)
     guard tile.count > 1 else { return range.prefix(0) }
     for d in 0..<dimension.count {
