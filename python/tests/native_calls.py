@@ -242,8 +242,12 @@ CALLS = {
     "features": (residual, lambda t, x: t.features(x), [rows()], [with_nan()]),
     "v_matrix": (residual, lambda t: t.v_matrix, [], None),
     "residual arrays": (residual, lambda t: t.export_arrays().stale, [], None),
-    "residual arrays, pure": (lambda: residual(tree="pure"), lambda t: t.export_arrays(), [], None),
-    "residual validate": (lambda: residual(tree="pure"), lambda t, **o: t.validate(**o), [], None),
+    "residual arrays, own metric": (
+        lambda: residual(cover_tree_metric="residual_correlation"), lambda t: t.export_arrays(), [], None,
+    ),
+    "residual validate": (
+        lambda: residual(cover_tree_metric="residual_correlation"), lambda t, **o: t.validate(**o), [], None,
+    ),
     "residual insert": (residual, lambda t, x, **o: t.insert(x, **o), [rows()], [with_nan()]),
     "residual with_kernel": (
         residual, lambda t, u, **o: t.with_kernel(Matern52(1.0), inducing_points=u, **o), [rows(count=9)],

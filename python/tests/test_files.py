@@ -93,12 +93,19 @@ KERNELS = [RBF(0.4), Matern12(0.3), Matern32([0.2, 0.7], variance=3.0), Matern52
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_a_residual_tree_resumes(rng, tmp_path, kernel, searched):
     points = rng.random((900, 2))
-    tree = cover_tree(points, kernel=kernel, inducing_count=30, tree="pure", order="natural", seed=5)
+    tree = cover_tree(
+        points, kernel=kernel, inducing_count=30, cover_tree_metric="residual_correlation", order="natural", seed=5
+    )
     if searched:
         tree.knn(3)
     tree.save(tmp_path / "tree")
     again = load(tmp_path / "tree", coords=points)
-    assert (again.kernel, again.tree, again.order, again.seed) == (kernel, "pure", "natural", 5)
+    assert (again.kernel, again.cover_tree_metric, again.order, again.seed) == (
+        kernel,
+        "residual_correlation",
+        "natural",
+        5,
+    )
     np.testing.assert_array_equal(again.v_matrix, tree.v_matrix)
     np.testing.assert_array_equal(again.residual_variance, tree.residual_variance)
     np.testing.assert_array_equal(again.inducing_points, tree.inducing_points)

@@ -167,8 +167,8 @@ def test_profiles_and_overrides():
         Runtime.from_profile(
             "residual-fast.yaml", overrides=["residual.scope_member_limit=32768", "residual.stream_tile=32"]
         )
-    mixed = Runtime.from_profile("default", overrides={"residual.inducing_count": 9, "precision": "float32"})
-    assert (mixed.residual.inducing_count, mixed.dtype) == (9, "float32")
+    mixed = Runtime.from_profile("default", overrides={"residual.n_inducing": 9, "precision": "float32"})
+    assert (mixed.residual.n_inducing, mixed.dtype) == (9, "float32")
     for overrides, words in [(["a.b=1"], "no setting 'a.b'"), ("seeds.mis=1", "expected a list of 'name=value'")]:
         with pytest.raises((ValueError, TypeError), match=words):
             Runtime.from_profile("default", overrides=overrides)

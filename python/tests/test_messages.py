@@ -148,7 +148,7 @@ TABLE = {
         lambda v: of_kernel(inducing_count=None, inducing_points=v),
     ),
     "cover_tree(jitter)": ({**NUMBER, "too much": (0.5, ValueError)}, lambda v: of_kernel(jitter=v)),
-    "cover_tree(tree)": (CHOICE, lambda v: of_kernel(tree=v)),
+    "cover_tree(cover_tree_metric)": (CHOICE, lambda v: of_kernel(cover_tree_metric=v)),
     "cover_tree(metric)": (CHOICE, lambda v: cover_tree(X, metric=v)),
     "cover_tree(engine)": (CHOICE, lambda v: cover_tree(X, engine=v)),
     "cover_tree(order)": (CHOICE, lambda v: cover_tree(X, order=v)),
@@ -639,10 +639,11 @@ OF_IDS = {"id", "ids", "filter", "one"}
 SHARED = {
     "CoverTree": {"metric", "engine", "order", "leaf_size", "seed", "dtype", "n_threads", "progress"},
     "ResidualTree": {
-        "n_inducing", "inducing_points", "jitter", "tree", "engine", "order", "seed", "n_threads", "progress",
+        "n_inducing", "inducing_points", "jitter", "cover_tree_metric", "engine", "order", "seed", "n_threads",
+        "progress",
     },
     "ResidualTree.from_features": {"coords", "kernel", "kernel_diag", "n_threads", "progress"},
-    "residual_tree": {"tree", "engine", "seed", "n_threads", "progress"},
+    "residual_tree": {"cover_tree_metric", "engine", "seed", "n_threads", "progress"},
     "ResidualCoverTree": {"engine", "chunk_size"},
     "MappedTree.build": {"coords", "partition_size", "dtype"},
     "ConditioningSets.load": set(),
@@ -689,7 +690,12 @@ def test_no_argument_is_left_out():
 
 
 def test_options_that_need_others():
-    for name, value in [("inducing_count", 10), ("jitter", 1e-6), ("tree", "pure"), ("inducing_points", "random")]:
+    for name, value in [
+        ("inducing_count", 10),
+        ("jitter", 1e-6),
+        ("cover_tree_metric", "euclidean"),
+        ("inducing_points", "random"),
+    ]:
         with pytest.raises(ValueError, match=f"{name}: expected only with a kernel"):
             cover_tree(X, **{name: value})
     with pytest.raises(ValueError, match="n_inducing: stands against inducing_points"):

@@ -63,7 +63,10 @@ def test_trees_of_other_dimensions():
     assert len(axes[0].collections) == 3  # no balls
     assert len(plot.tree(cover_tree(points[:, :1]), n_levels=9)) > 1
     assert len(plot.tree(cover_tree(points[:1]))) == 1
-    assert len(plot.tree(cover_tree(points, kernel=RBF(0.3), inducing_count=9, tree="pure"))) == 4
+    assert (
+        len(plot.tree(cover_tree(points, kernel=RBF(0.3), inducing_count=9, cover_tree_metric="residual_correlation")))
+        == 4
+    )
     with pytest.raises(ValueError, match="n_levels: expected at least 1"):
         plot.tree(cover_tree(points), n_levels=0)
 

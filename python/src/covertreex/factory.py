@@ -63,7 +63,7 @@ def cover_tree(
     inducing_count: int | None = ...,
     inducing_points: ArrayLike | str | None = ...,
     jitter: float | None = ...,
-    tree: str | None = ...,
+    cover_tree_metric: str | None = ...,
     metric: str | None = ...,
     engine: str | None = ...,
     order: str | None = ...,
@@ -85,7 +85,7 @@ def cover_tree(
     inducing_count: int | None = None,
     inducing_points: ArrayLike | str | None = None,
     jitter: float | None = None,
-    tree: str | None = None,
+    cover_tree_metric: str | None = None,
     metric: str | None = None,
     engine: str | None = None,
     order: str | None = None,
@@ -112,7 +112,7 @@ def cover_tree(
         It makes the metric that of residual correlation.
     inducing_count : int, optional
         ``n_inducing`` of :func:`residual_tree`.
-    inducing_points, jitter, tree : optional
+    inducing_points, jitter, cover_tree_metric : optional
         As in :func:`residual_tree`.
     v_matrix, p_diag, kernel_diag : array_like, optional
         As in :meth:`covertreex.ResidualTree.from_features`; without a kernel ``RBF()`` is assumed, with a warning.
@@ -190,7 +190,9 @@ def cover_tree(
         "inducing_count": inducing_count, "inducing_points": inducing_points, "jitter": jitter,
     }  # fmt: skip
     if not residual:
-        _refuse({"kernel_diag": kernel_diag, **inducing, "tree": tree}, "a kernel or v_matrix")
+        _refuse(
+            {"kernel_diag": kernel_diag, **inducing, "cover_tree_metric": cover_tree_metric}, "a kernel or v_matrix"
+        )
         return CoverTree(coords, leaf_size=leaf_size, dtype=dtype, **common)
     # Both are of Euclidean trees, and without effect on others: but a wrong one is an error all the same.
     if dtype is not None:
@@ -202,7 +204,7 @@ def cover_tree(
         with _arguments.renamed(n_inducing="inducing_count"):
             return ResidualTree(
                 coords, kernel=cast(KernelLike, kernel), n_inducing=inducing_count, inducing_points=inducing_points,
-                jitter=jitter, tree=tree, **common,
+                jitter=jitter, cover_tree_metric=cover_tree_metric, **common,
             )  # fmt: skip
     if v_matrix is None or p_diag is None:
         raise ValueError("v_matrix, p_diag: expected both or none")
@@ -212,7 +214,7 @@ def cover_tree(
         warnings.warn("kernel: none was given with v_matrix; RBF(lengthscale=1, variance=1) is assumed", stacklevel=2)
         kernel = RBF()
     return ResidualTree.from_features(
-        coords, v_matrix, p_diag, kernel=kernel, kernel_diag=kernel_diag, tree=tree, **common
+        coords, v_matrix, p_diag, kernel=kernel, kernel_diag=kernel_diag, cover_tree_metric=cover_tree_metric, **common
     )
 
 
@@ -230,7 +232,7 @@ def residual_tree(
     n_inducing: int | None = None,
     inducing_points: ArrayLike | str | None = None,
     jitter: float | None = None,
-    tree: str | None = None,
+    cover_tree_metric: str | None = None,
     engine: str | None = None,
     seed: int | None = None,
     n_threads: int | None = None,
@@ -256,10 +258,9 @@ def residual_tree(
     jitter : float, optional
         Added to the diagonal of k(U, U), relative to the variance, at most 0.01; by default 1e-6. If the matrix is
         not positive definite with it, ten times as much is tried, up to 0.01.
-    tree : {"hybrid", "pure"}, optional
-        The cover tree that ``export_arrays`` shows and ``validate`` checks: that of the scaled coordinates
-        ("hybrid"), or one in the residual-correlation metric itself ("pure"). It is built when first asked for;
-        neighbours are the same.
+    cover_tree_metric : {"euclidean", "residual_correlation"}, optional
+        The metric of the cover tree that ``export_arrays`` returns and ``validate`` checks. With "euclidean" (default)
+        it is the cover tree of the scaled coordinates. It is built when a call needs it. Neighbours are the same.
     engine, n_threads, progress
         As in :func:`cover_tree`.
     seed : int, optional
@@ -290,7 +291,7 @@ def residual_tree(
         n_inducing=n_inducing,
         inducing_points=inducing_points,
         jitter=jitter,
-        tree=tree,
+        cover_tree_metric=cover_tree_metric,
         engine=engine,
         seed=seed,
         n_threads=n_threads,

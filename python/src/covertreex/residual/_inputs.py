@@ -58,7 +58,7 @@ class Inputs:
                 raise ValueError(f"inducing_points: expected {dim} columns, got {given.shape[1]}")
             return given
         if count is None:
-            count = min(DEFAULT_INDUCING if settings.inducing_count is None else settings.inducing_count, n)
+            count = min(DEFAULT_INDUCING if settings.n_inducing is None else settings.n_inducing, n)
         count = _arrays.integer(count, "n_inducing", minimum=0, maximum=n)
         if count == 0:
             return np.empty((0, dim))
