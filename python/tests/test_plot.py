@@ -79,7 +79,7 @@ def test_a_conditioning_set():
         np.testing.assert_allclose(offsets(ax, which), expected)
     assert "its 7 neighbours" in [text.get_text() for text in ax.get_legend().get_texts()]
     assert len(offsets(plot.conditioning_set(points, sets, 3), 2)) == 3
-    with pytest.raises(ValueError, match="coords: expected 300 points"):
+    with pytest.raises(ValueError, match="points: expected 300 points"):
         plot.conditioning_set(points[:9], sets, 3)
     with pytest.raises(ValueError, match="rank: expected 0 to 299, got 300"):
         plot.conditioning_set(points, sets, 300)

@@ -70,7 +70,7 @@ class ResidualTree(_calls.Closeable):
     @recorded("build")
     def __init__(
         self,
-        coords: ArrayLike,
+        points: ArrayLike,
         *,
         kernel: KernelLike,
         n_inducing: int | None = None,
@@ -85,7 +85,7 @@ class ResidualTree(_calls.Closeable):
     ) -> None:
         super().__init__()
         inputs = self._inputs(
-            coords, kernel, cover_tree_metric=cover_tree_metric, engine=engine, order=order, seed=seed
+            points, kernel, cover_tree_metric=cover_tree_metric, engine=engine, order=order, seed=seed
         )
         self._inducing: NDArray[np.float64] | None = inputs.choose_inducing(
             n_inducing, inducing_points, self.seed, n_threads, _calls.part(progress, 0, 0.2)
@@ -96,7 +96,7 @@ class ResidualTree(_calls.Closeable):
     @classmethod
     def from_features(
         cls,
-        coords: ArrayLike,
+        points: ArrayLike,
         v_matrix: ArrayLike,
         p_diag: ArrayLike,
         *,
@@ -110,7 +110,7 @@ class ResidualTree(_calls.Closeable):
 
         Parameters
         ----------
-        coords : array_like, shape (n, dim)
+        points : array_like, shape (n, dim)
             Finite coordinates.
         v_matrix : array_like, shape (n, m)
             Whitened inducing features, float32 or float64.
@@ -133,14 +133,14 @@ class ResidualTree(_calls.Closeable):
         _calls.Closeable.__init__(made)
         made._inducing = None
         made._build_of_features(
-            coords, v_matrix, p_diag, kernel, kernel_diag, n_threads=n_threads, progress=progress, **options
+            points, v_matrix, p_diag, kernel, kernel_diag, n_threads=n_threads, progress=progress, **options
         )
         return made
 
     @recorded("build")
     def _build_of_features(
         self,
-        coords: ArrayLike,
+        points: ArrayLike,
         v_matrix: ArrayLike,
         p_diag: ArrayLike,
         kernel: KernelLike,
@@ -150,12 +150,12 @@ class ResidualTree(_calls.Closeable):
         progress: ProgressReport | None,
         **options: Any,
     ) -> None:
-        inputs = self._inputs(coords, kernel, **options)
+        inputs = self._inputs(points, kernel, **options)
         self._take(inputs.build_given(v_matrix, p_diag, kernel_diag, n_threads, progress))
 
     def _inputs(
         self,
-        coords: ArrayLike,
+        points: ArrayLike,
         kernel: KernelLike,
         *,
         cover_tree_metric: str | None = None,
@@ -164,7 +164,7 @@ class ResidualTree(_calls.Closeable):
         seed: int | None = None,
     ) -> Inputs:
         """Check what both ways of building take, and set it."""
-        self._coords = _arrays.points(coords, "coords", dtype=FLOAT64)
+        self._coords = _arrays.points(points, "points", dtype=FLOAT64)
         usual = active_config().residual.cover_tree_metric
         self.cover_tree_metric = _arguments.choice(
             usual if cover_tree_metric is None else cover_tree_metric, "cover_tree_metric", COVER_TREE_METRICS
@@ -615,7 +615,7 @@ class ResidualTree(_calls.Closeable):
         return self._of_same_process(self._extend(new, n_threads, None), np.concatenate([self._coords, new]))
 
     def over(
-        self, coords: ArrayLike, *, n_threads: int | None = None, progress: ProgressReport | None = None
+        self, points: ArrayLike, *, n_threads: int | None = None, progress: ProgressReport | None = None
     ) -> ResidualTree:
         """Build a tree of other points in the same process: kernel, inducing points and their factor stay.
 
@@ -623,7 +623,7 @@ class ResidualTree(_calls.Closeable):
 
         Parameters
         ----------
-        coords : array_like, shape (n, dim)
+        points : array_like, shape (n, dim)
             Their coordinates.
         n_threads, progress
             As in :func:`covertreex.cover_tree`.
@@ -637,19 +637,19 @@ class ResidualTree(_calls.Closeable):
         CoverTreeError
             Where ``v_matrix`` was given: the features of other points are unknown.
         """
-        others = _arrays.points(coords, "coords", dtype=FLOAT64)
+        others = _arrays.points(points, "points", dtype=FLOAT64)
         options = _calls.call_options(n_threads)
         owner = Owner(lib.covertree_residual_free)
         arguments = (self._open(), _calls.matrix(others), ctypes.byref(options), ctypes.byref(owner.handle))
-        self._run(lib.covertree_residual_with_points, *arguments, options=options, report=progress, points="coords")
+        self._run(lib.covertree_residual_with_points, *arguments, options=options, report=progress)
         return self._of_same_process(owner, others)
 
-    def _of_same_process(self, owner: Owner, coords: NDArray[np.float64]) -> ResidualTree:
+    def _of_same_process(self, owner: Owner, points: NDArray[np.float64]) -> ResidualTree:
         other = self._holding(owner)
         other.kernel, other._host, other._inducing, other.seed = self.kernel, self._host, self._inducing, self.seed
         other.cover_tree_metric, other.engine, other.order = self.cover_tree_metric, self.engine, self.order
         other._forget_trees()
-        other._coords = coords
+        other._coords = points
         return other
 
     # Files
@@ -740,7 +740,7 @@ class ResidualTree(_calls.Closeable):
         return self._scale(self._coords)
 
     def _scale(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        return kernels.scaled(points, self.kernel, "coords")
+        return kernels.scaled(points, self.kernel, "points")
 
 
 def _restored(
