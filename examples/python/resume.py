@@ -29,7 +29,7 @@ def main() -> None:
         tree.close()
 
         start = time.perf_counter()
-        again = load(path, coords=coords)  # an error if it was saved from other points
+        again = load(path, points=coords)  # an error if it was saved from other points
         opened = time.perf_counter() - start
         start = time.perf_counter()
         assert (again.knn(20, predecessor_mode=True) == neighbors).all()

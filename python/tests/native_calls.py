@@ -215,9 +215,9 @@ CALLS = {
     "save": (tree, lambda t, **o: t.save(new(), **o), [], None),
     "save to nowhere": (tree, lambda t: t.save(nowhere()), [], []),
     "pickle": (tree, lambda t: pickle.loads(pickle.dumps(t)), [], None),
-    "load": (None, lambda _, x, **o: covertreex.load(saved(tree), coords=x, **o), [rows()], [with_nan()]),
+    "load": (None, lambda _, x, **o: covertreex.load(saved(tree), points=x, **o), [rows()], [with_nan()]),
     "load, float32": (
-        None, lambda _, x, **o: covertreex.load(saved(single), coords=x, **o), [rows(np.float32)],
+        None, lambda _, x, **o: covertreex.load(saved(single), points=x, **o), [rows(np.float32)],
         [with_nan(np.float32)],
     ),
     "residual tree": (
@@ -242,8 +242,12 @@ CALLS = {
     "features": (residual, lambda t, x: t.features(x), [rows()], [with_nan()]),
     "v_matrix": (residual, lambda t: t.v_matrix, [], None),
     "residual arrays": (residual, lambda t: t.export_arrays().stale, [], None),
-    "residual arrays, pure": (lambda: residual(tree="pure"), lambda t: t.export_arrays(), [], None),
-    "residual validate": (lambda: residual(tree="pure"), lambda t, **o: t.validate(**o), [], None),
+    "residual arrays, own metric": (
+        lambda: residual(cover_tree_metric="residual_correlation"), lambda t: t.export_arrays(), [], None,
+    ),
+    "residual validate": (
+        lambda: residual(cover_tree_metric="residual_correlation"), lambda t, **o: t.validate(**o), [], None,
+    ),
     "residual insert": (residual, lambda t, x, **o: t.insert(x, **o), [rows()], [with_nan()]),
     "residual with_kernel": (
         residual, lambda t, u, **o: t.with_kernel(Matern52(1.0), inducing_points=u, **o), [rows(count=9)],
@@ -265,7 +269,7 @@ CALLS = {
     "over": (residual, lambda t, x, **o: t.over(x, **o), [rows()], [with_nan()]),
     "residual save": (residual, lambda t, **o: t.save(new(), **o), [], None),
     "residual pickle": (residual, lambda t: pickle.loads(pickle.dumps(t)), [], None),
-    "residual load": (None, lambda _, x, **o: covertreex.load(saved(residual), coords=x, **o), [rows()], [with_nan()]),
+    "residual load": (None, lambda _, x, **o: covertreex.load(saved(residual), points=x, **o), [rows()], [with_nan()]),
     "find_duplicates": (residual, lambda t: t.find_duplicates(0.1), [], None),
     "ordering": (None, lambda _, x, **o: vecchia.ordering(x, **o), [rows()], [lambda: ROWS * 1e200]),
     "neighbors": (

@@ -88,7 +88,7 @@ def test_residual_trees(folder):
     assert tree.kernel == Matern52([0.3, 0.2, 0.4], 2.0)
     ask("query", "built.ct", "-o", "found.npz", "-k", 3, "--predecessors")
     assert np.array_equal(np.load("found.npz")["indices"], tree.knn(3, predecessor_mode=True))
-    profiled = ("--profile", "residual-audit", "--set", "residual.inducing_count=20")
+    profiled = ("--profile", "residual-audit", "--set", "residual.n_inducing=20")
     ask("build", "points.npy", "audit.ct", "--kernel", "rbf", *profiled)
     assert len(load("audit.ct").inducing_points) == 20
 

@@ -59,7 +59,7 @@ def test_a_tree_comes_back_as_it_was(tmp_path_factory, points, order):
     tree = cover_tree(points, order=order, seed=3, leaf_size=8)
     tree.save(path)
     for mmap in (True, False):
-        again = load(path, mmap=mmap, verify=True, coords=points)
+        again = load(path, mmap=mmap, verify=True, points=points)
         same_arrays(again, tree)
         same_answers(again, tree, None)
         assert again.validate()
@@ -93,12 +93,19 @@ KERNELS = [RBF(0.4), Matern12(0.3), Matern32([0.2, 0.7], variance=3.0), Matern52
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_a_residual_tree_resumes(rng, tmp_path, kernel, searched):
     points = rng.random((900, 2))
-    tree = cover_tree(points, kernel=kernel, inducing_count=30, tree="pure", order="natural", seed=5)
+    tree = cover_tree(
+        points, kernel=kernel, inducing_count=30, cover_tree_metric="residual_correlation", order="natural", seed=5
+    )
     if searched:
         tree.knn(3)
     tree.save(tmp_path / "tree")
-    again = load(tmp_path / "tree", coords=points)
-    assert (again.kernel, again.tree, again.order, again.seed) == (kernel, "pure", "natural", 5)
+    again = load(tmp_path / "tree", points=points)
+    assert (again.kernel, again.cover_tree_metric, again.order, again.seed) == (
+        kernel,
+        "residual_correlation",
+        "natural",
+        5,
+    )
     np.testing.assert_array_equal(again.v_matrix, tree.v_matrix)
     np.testing.assert_array_equal(again.residual_variance, tree.residual_variance)
     np.testing.assert_array_equal(again.inducing_points, tree.inducing_points)
@@ -156,11 +163,11 @@ def host_kernel(a, b):
 def test_other_points_are_told(rng, tmp_path):
     points = rng.random((50, 2))
     cover_tree(points).save(tmp_path / "tree")
-    load(tmp_path / "tree", coords=points)
-    load(tmp_path / "tree", coords=np.asfortranarray(points))
+    load(tmp_path / "tree", points=points)
+    load(tmp_path / "tree", points=np.asfortranarray(points))
     for other in (points[::-1], points[:-1], points + 1e-9):
-        with pytest.raises(CoverTreeError, match=r"^coords: the file was saved from other points"):
-            load(tmp_path / "tree", coords=other)
+        with pytest.raises(CoverTreeError, match=r"^points: the file was saved from other points"):
+            load(tmp_path / "tree", points=other)
 
 
 @pytest.mark.parametrize("kept", ["float32", "float64"])
@@ -168,17 +175,17 @@ def test_other_points_are_told(rng, tmp_path):
 def test_points_are_the_same_in_the_type_in_which_a_tree_keeps_them(rng, tmp_path, kept, options):
     points = rng.random((50, 2))
     cover_tree(points, dtype=kept, **options).save(tmp_path / "tree")
-    load(tmp_path / "tree", coords=points)
-    load(tmp_path / "tree", coords=points.tolist())
+    load(tmp_path / "tree", points=points)
+    load(tmp_path / "tree", points=points.tolist())
     same = kept == "float32" and not options
     for other in [points[::-1]] + ([] if same else [points.astype(np.float32)]):
-        with pytest.raises(CoverTreeError, match=r"^coords: the file was saved from other points"):
-            load(tmp_path / "tree", coords=other)
+        with pytest.raises(CoverTreeError, match=r"^points: the file was saved from other points"):
+            load(tmp_path / "tree", points=other)
     if same:
-        load(tmp_path / "tree", coords=points.astype(np.float32))
+        load(tmp_path / "tree", points=points.astype(np.float32))
     for shape in ((0, 2), (50, 0)):
-        with pytest.raises(ValueError, match=r"^coords: expected"):
-            load(tmp_path / "tree", coords=np.empty(shape))
+        with pytest.raises(ValueError, match=r"^points: expected"):
+            load(tmp_path / "tree", points=np.empty(shape))
 
 
 # The format

@@ -194,9 +194,9 @@ def test_a_stale_export_says_so_and_stays_as_it_was(rng):
             kernels.as_numba(arrays)
 
 
-@pytest.mark.parametrize("kind", ["hybrid", "pure"])
-def test_a_stale_residual_export_says_so_and_stays_as_it_was(rng, kind):
-    tree = cover_tree(rng.random((600, 2)), kernel=RBF(0.4), inducing_count=20, tree=kind)
+@pytest.mark.parametrize("metric", ["euclidean", "residual_correlation"])
+def test_a_stale_residual_export_says_so_and_stays_as_it_was(rng, metric):
+    tree = cover_tree(rng.random((600, 2)), kernel=RBF(0.4), inducing_count=20, cover_tree_metric=metric)
     changes = [
         lambda: tree.insert(rng.random((5, 2))),
         lambda: tree.refit(RBF(0.4, variance=2.0)),  # the cover tree of the coordinates stays the same

@@ -20,7 +20,7 @@ def test_coordinates_that_are_no_numbers(rng, bad, dtype, place):
     good = cover_tree(points)
     points[place] = bad
     where = rf"\[{place[0]}, {place[1]}\]"
-    with pytest.raises(ValueError, match="coords" + where):
+    with pytest.raises(ValueError, match="points" + where):
         cover_tree(points)
     with pytest.raises(ValueError, match="points" + where):
         good.insert(points)
@@ -33,7 +33,7 @@ def test_coordinates_that_are_no_numbers(rng, bad, dtype, place):
 @pytest.mark.parametrize("shape", [(0, 3), (3, 0), (0, 0), (4,), (2, 2, 2), ()])
 def test_shapes(tree, shape):
     values = np.zeros(shape)
-    with pytest.raises(ValueError, match="coords"):
+    with pytest.raises(ValueError, match="points"):
         cover_tree(values)
     if shape != (0, 3):
         with pytest.raises(ValueError, match="queries"):
@@ -50,7 +50,7 @@ def test_no_queries(tree):
     "values", [[["a", "b"]], [[1j, 2]], np.array([[1, None]], object), np.zeros((2, 2), "datetime64[s]")]
 )
 def test_types_that_are_no_numbers(tree, values):
-    with pytest.raises(TypeError, match="coords"):
+    with pytest.raises(TypeError, match="points"):
         cover_tree(values)
     with pytest.raises(TypeError, match="queries"):
         tree.knn(1, queries=values)
@@ -206,7 +206,7 @@ def test_points_all_equal():
 
 
 def test_coordinates_too_large_to_square():
-    with pytest.raises(ValueError, match=r"coords\[1, 0\].*rescale"):
+    with pytest.raises(ValueError, match=r"points\[1, 0\].*rescale"):
         cover_tree([[0.0], [1e200]])
 
 

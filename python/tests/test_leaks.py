@@ -253,7 +253,7 @@ def refused_ids():
 
 
 REFUSED = {
-    "a file of other points": lambda: (covertreex.load, saved(tree), {"coords": ROWS + 1}),
+    "a file of other points": lambda: (covertreex.load, saved(tree), {"points": ROWS + 1}),
     "a file that is cut off": lambda: (covertreex.load, cut_off(saved(tree)), {}),
     "a damaged file": lambda: (covertreex.load, damaged(saved(tree)), {"verify": True}),
     "a damaged table": lambda: (covertreex.load, damaged(saved(residual), 80), {}),

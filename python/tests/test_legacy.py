@@ -49,7 +49,7 @@ def assert_residual(kernel, inducing, rows, found, k, predecessors=False):  # no
 def test_one_name_for_trees_of_points_and_for_settings():
     tree = CoverTree(points)
     assert type(tree) is core_tree.CoverTree
-    assert type(CoverTree(coords=points, order="natural")) is core_tree.CoverTree
+    assert type(CoverTree(points=points, order="natural")) is core_tree.CoverTree
     fitted = CoverTree(Runtime(metric="euclidean")).fit(points)
     assert type(fitted) is PCCT
     for one in (tree, cover_tree(points), fitted, CoverTree()):
@@ -103,6 +103,9 @@ def test_engines_stand_for_an_order():
         assert CoverTree(Runtime(engine=engine)).fit(points).tree.native.order == order
     # A setting by its old name was one thing, the engine another one.
     assert CoverTree(Runtime(engine="rust-hilbert", batch_order="natural")).fit(points).tree.native.order == "natural"
+    assert len(cover_tree(coords=points)) == 300
+    with pytest.raises(ValueError, match=r"coords\[1, 0\]: expected finite"):
+        cover_tree(coords=[[1.0], [np.nan]])
     with pytest.raises(ValueError, match="engine: expected one of auto, native, hybrid"):
         Runtime(engine="rust-slow")
 
@@ -167,8 +170,8 @@ def test_profiles_and_overrides():
         Runtime.from_profile(
             "residual-fast.yaml", overrides=["residual.scope_member_limit=32768", "residual.stream_tile=32"]
         )
-    mixed = Runtime.from_profile("default", overrides={"residual.inducing_count": 9, "precision": "float32"})
-    assert (mixed.residual.inducing_count, mixed.dtype) == (9, "float32")
+    mixed = Runtime.from_profile("default", overrides={"residual.n_inducing": 9, "precision": "float32"})
+    assert (mixed.residual.n_inducing, mixed.dtype) == (9, "float32")
     for overrides, words in [(["a.b=1"], "no setting 'a.b'"), ("seeds.mis=1", "expected a list of 'name=value'")]:
         with pytest.raises((ValueError, TypeError), match=words):
             Runtime.from_profile("default", overrides=overrides)

@@ -137,7 +137,7 @@ QUERIES = {**POINTS, **OTHER_WIDTH, **OUTSIDE, "a string": ("abc", TypeError)}
 
 # By function and argument: the wrong values, and the call.
 TABLE = {
-    "cover_tree(coords)": ({**POINTS, **NONE, **NO_ROWS}, cover_tree),
+    "cover_tree(points)": ({**POINTS, **NONE, **NO_ROWS}, cover_tree),
     "cover_tree(kernel)": (KERNEL, lambda v: cover_tree(X, kernel=v)),
     "cover_tree(v_matrix)": ({**ROWS, **ONE_ROW, **OTHER_WIDTH}, lambda v: given(v_matrix=v)),
     "cover_tree(p_diag)": ({**ROWS, **ONE_ROW}, lambda v: given(p_diag=v)),
@@ -148,7 +148,7 @@ TABLE = {
         lambda v: of_kernel(inducing_count=None, inducing_points=v),
     ),
     "cover_tree(jitter)": ({**NUMBER, "too much": (0.5, ValueError)}, lambda v: of_kernel(jitter=v)),
-    "cover_tree(tree)": (CHOICE, lambda v: of_kernel(tree=v)),
+    "cover_tree(cover_tree_metric)": (CHOICE, lambda v: of_kernel(cover_tree_metric=v)),
     "cover_tree(metric)": (CHOICE, lambda v: cover_tree(X, metric=v)),
     "cover_tree(engine)": (CHOICE, lambda v: cover_tree(X, engine=v)),
     "cover_tree(order)": (CHOICE, lambda v: cover_tree(X, order=v)),
@@ -160,9 +160,9 @@ TABLE = {
     "cover_tree(folder)": (PATH, lambda v: cover_tree(X, folder=v)),
     "cover_tree(partition_size)": (COUNT, lambda v: cover_tree(X, folder=new(), partition_size=v)),
     "load(path)": ({**PATH, **NONE}, covertreex.load),
-    "load(coords)": (
+    "load(points)": (
         {**ROWS, **ONE_ROW},
-        lambda v: covertreex.load(saved("tree"), coords=v),
+        lambda v: covertreex.load(saved("tree"), points=v),
     ),
     "load(kernel)": (KERNEL, lambda v: covertreex.load(saved("residual"), kernel=v)),
     "load(engine)": (CHOICE, lambda v: covertreex.load(saved("tree"), engine=v)),
@@ -171,7 +171,7 @@ TABLE = {
         {**without(THREADS, "0"), **NONE},
         covertreex.set_num_threads,
     ),
-    "CoverTree(coords)": ({**POINTS, **NONE, **NO_ROWS}, CoreTree),
+    "CoverTree(points)": ({**POINTS, **NONE, **NO_ROWS}, CoreTree),
     "CoverTree.export_arrays(n_threads)": (THREADS, lambda v: tree().export_arrays(n_threads=v)),
     "CoverTree.export_arrays(progress)": (FUNCTION, lambda v: tree().export_arrays(progress=v)),
     "CoverTree.validate(n_threads)": (THREADS, lambda v: tree().validate(n_threads=v)),
@@ -196,9 +196,9 @@ TABLE = {
     "CoverTree.radius(progress)": (FUNCTION, lambda v: tree().radius(0.1, progress=v)),
     "CoverTree.save(path)": ({**PATH, **NONE}, lambda v: tree().save(v)),
     "CoverTree.save(progress)": (FUNCTION, lambda v: tree().save(new(), progress=v)),
-    "ResidualTree(coords)": ({**POINTS, **NONE, **NO_ROWS}, lambda v: ResidualTree(v, kernel=RBF())),
+    "ResidualTree(points)": ({**POINTS, **NONE, **NO_ROWS}, lambda v: ResidualTree(v, kernel=RBF())),
     "ResidualTree(kernel)": ({**KERNEL, **NONE}, lambda v: ResidualTree(X, kernel=v)),
-    "residual_tree(coords)": ({**POINTS, **NONE, **NO_ROWS}, lambda v: residual_tree(v, RBF())),
+    "residual_tree(points)": ({**POINTS, **NONE, **NO_ROWS}, lambda v: residual_tree(v, RBF())),
     "residual_tree(kernel)": ({**KERNEL, **NONE}, lambda v: residual_tree(X, v)),
     "residual_tree(n_inducing)": (
         {**INTEGER, "above n": (61, ValueError)},
@@ -274,7 +274,7 @@ TABLE = {
         FUNCTION,
         lambda v: residual().conditioning_sets(X, 3, progress=v),
     ),
-    "ResidualTree.over(coords)": ({**RESIDUAL_POINTS, **NONE, **NO_ROWS}, lambda v: residual().over(v)),
+    "ResidualTree.over(points)": ({**RESIDUAL_POINTS, **NONE, **NO_ROWS}, lambda v: residual().over(v)),
     "ResidualTree.over(n_threads)": (THREADS, lambda v: residual().over(X, n_threads=v)),
     "ResidualTree.over(progress)": (FUNCTION, lambda v: residual().over(X, progress=v)),
     "ResidualTree.save(path)": ({**PATH, **NONE}, lambda v: residual().save(v)),
@@ -327,12 +327,12 @@ TABLE = {
     "RBF(variance)": ({**NUMBER, **NONE, "0": (0, ValueError)}, lambda v: RBF(variance=v)),
     "RBF.__call__(X1)": ({**ROWS, **ONE_ROW, **NONE}, RBF()),
     "RBF.__call__(X2)": ({**ROWS, **ONE_ROW, **OTHER_WIDTH}, lambda v: RBF()(X, v)),
-    "vecchia.ordering(coords)": ({**POINTS, **NONE}, vecchia.ordering),
-    "vecchia.ordering(coords), random": (
+    "vecchia.ordering(points)": ({**POINTS, **NONE}, vecchia.ordering),
+    "vecchia.ordering(points), random": (
         {**without(POINTS, "beyond what can be squared"), **NONE},
         lambda v: vecchia.ordering(v, "random"),
     ),
-    "vecchia.ordering(coords), natural": (
+    "vecchia.ordering(points), natural": (
         {**without(POINTS, "beyond what can be squared"), **NONE},
         lambda v: vecchia.ordering(v, "natural"),
     ),
@@ -340,7 +340,7 @@ TABLE = {
     "vecchia.ordering(seed)": ({**SEED, **NONE}, lambda v: vecchia.ordering(X, "random", seed=v)),
     "vecchia.ordering(n_threads)": (THREADS, lambda v: vecchia.ordering(X, n_threads=v)),
     "vecchia.ordering(progress)": (FUNCTION, lambda v: vecchia.ordering(X, progress=v)),
-    "vecchia.neighbors(coords)": (
+    "vecchia.neighbors(points)": (
         {**POINTS, **NONE, **NO_ROWS},
         lambda v: vecchia.neighbors(v, kernel=RBF(), m=3),
     ),
@@ -514,7 +514,7 @@ def plots():
         "plot.tree(tree)": (trees, plot.tree),
         "plot.tree(n_levels)": ({**COUNT, **NONE}, lambda v: plot.tree(tree(), n_levels=v)),
         "plot.tree(axes)": ({**axes, "none": ([], ValueError)}, lambda v: plot.tree(tree(), axes=v)),
-        "plot.conditioning_set(coords)": (
+        "plot.conditioning_set(points)": (
             {**ROWS, **ONE_ROW, **NONE, "too few": (X[:3], ValueError)},
             lambda v: plot.conditioning_set(v, sets(), 3),
         ),
@@ -639,12 +639,13 @@ OF_IDS = {"id", "ids", "filter", "one"}
 SHARED = {
     "CoverTree": {"metric", "engine", "order", "leaf_size", "seed", "dtype", "n_threads", "progress"},
     "ResidualTree": {
-        "n_inducing", "inducing_points", "jitter", "tree", "engine", "order", "seed", "n_threads", "progress",
+        "n_inducing", "inducing_points", "jitter", "cover_tree_metric", "engine", "order", "seed", "n_threads",
+        "progress",
     },
-    "ResidualTree.from_features": {"coords", "kernel", "kernel_diag", "n_threads", "progress"},
-    "residual_tree": {"tree", "engine", "seed", "n_threads", "progress"},
+    "ResidualTree.from_features": {"points", "kernel", "kernel_diag", "n_threads", "progress"},
+    "residual_tree": {"cover_tree_metric", "engine", "seed", "n_threads", "progress"},
     "ResidualCoverTree": {"engine", "chunk_size"},
-    "MappedTree.build": {"coords", "partition_size", "dtype"},
+    "MappedTree.build": {"points", "partition_size", "dtype"},
     "ConditioningSets.load": set(),
     "VectorIndex.update": {"slots"},
     "VectorIndex.load": {"progress"},
@@ -689,7 +690,12 @@ def test_no_argument_is_left_out():
 
 
 def test_options_that_need_others():
-    for name, value in [("inducing_count", 10), ("jitter", 1e-6), ("tree", "pure"), ("inducing_points", "random")]:
+    for name, value in [
+        ("inducing_count", 10),
+        ("jitter", 1e-6),
+        ("cover_tree_metric", "euclidean"),
+        ("inducing_points", "random"),
+    ]:
         with pytest.raises(ValueError, match=f"{name}: expected only with a kernel"):
             cover_tree(X, **{name: value})
     with pytest.raises(ValueError, match="n_inducing: stands against inducing_points"):

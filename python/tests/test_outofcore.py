@@ -78,11 +78,11 @@ def test_bad_input_is_refused(mapped, tmp_path, rng):
         cover_tree(mapped, partition_size=10)
     with pytest.raises(ValueError, match="partition_size"):
         cover_tree(mapped, folder=tmp_path / "a", partition_size=0)
-    with pytest.raises(ValueError, match="coords"):
+    with pytest.raises(ValueError, match="points"):
         cover_tree(np.empty((0, 3)), folder=tmp_path / "a")
     bad = np.array(mapped)
     bad[1234, 1] = np.nan
-    with pytest.raises(ValueError, match=r"coords\[1234, 1\]"):
+    with pytest.raises(ValueError, match=r"points\[1234, 1\]"):
         cover_tree(bad, folder=tmp_path / "b")
     cover_tree(mapped, folder=tmp_path / "c")
     with pytest.raises(FileExistsError):

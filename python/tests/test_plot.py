@@ -64,7 +64,10 @@ def test_trees_of_other_dimensions():
     assert len(axes[0].collections) == 3  # no balls
     assert len(plot.tree(cover_tree(points[:, :1]), n_levels=9)) > 1
     assert len(plot.tree(cover_tree(points[:1]))) == 1
-    assert len(plot.tree(cover_tree(points, kernel=RBF(0.3), inducing_count=9, tree="pure"))) == 4
+    assert (
+        len(plot.tree(cover_tree(points, kernel=RBF(0.3), inducing_count=9, cover_tree_metric="residual_correlation")))
+        == 4
+    )
     with pytest.raises(ValueError, match="n_levels: expected at least 1"):
         plot.tree(cover_tree(points), n_levels=0)
 
@@ -77,7 +80,7 @@ def test_a_conditioning_set():
         np.testing.assert_allclose(offsets(ax, which), expected)
     assert "its 7 neighbours" in [text.get_text() for text in ax.get_legend().get_texts()]
     assert len(offsets(plot.conditioning_set(points, sets, 3), 2)) == 3
-    with pytest.raises(ValueError, match="coords: expected 300 points"):
+    with pytest.raises(ValueError, match="points: expected 300 points"):
         plot.conditioning_set(points[:9], sets, 3)
     with pytest.raises(ValueError, match="rank: expected 0 to 299, got 300"):
         plot.conditioning_set(points, sets, 300)

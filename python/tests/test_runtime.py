@@ -41,17 +41,19 @@ def test_a_runtime_says_what_calls_do_not():
 
 
 def test_residual_settings():
-    settings = runtime.Residual(inducing_count=20, inducing_points="kmeans++", jitter=1e-4, tree="pure")
+    settings = runtime.Residual(
+        n_inducing=20, inducing_points="kmeans++", jitter=1e-4, cover_tree_metric="residual_correlation"
+    )
     with Runtime(residual=settings, dtype="float32").activate():
         tree = cover_tree(points, kernel=RBF(0.3))
         assert tree.inducing_points.shape == (20, 3)
-        assert tree.tree == "pure"
+        assert tree.cover_tree_metric == "residual_correlation"
         assert tree.stats().jitter == 1e-4
         assert tree.euclidean.dtype == np.float64
     same = cover_tree(points, kernel=RBF(0.3), inducing_count=20, inducing_points="kmeans++", jitter=1e-4)
     assert np.array_equal(tree.inducing_points, same.inducing_points)
     assert np.array_equal(tree.knn(7), same.knn(7))
-    with Runtime(residual=runtime.Residual(inducing_count=10**6)).activate():
+    with Runtime(residual=runtime.Residual(n_inducing=10**6)).activate():
         assert len(cover_tree(points, kernel=RBF(0.3)).inducing_points) == len(points)
 
 
@@ -60,7 +62,7 @@ def test_residual_settings():
 def test_how_searches_go_about_it_changes_no_answer(block_size, tau, tmp_path):
     many = np.random.default_rng(3).random((3000, 2))
     usual = cover_tree(many, kernel=Matern32(0.4), inducing_count=40)
-    with Runtime(residual=runtime.Residual(inducing_count=40, block_size=block_size, tau=tau)).activate():
+    with Runtime(residual=runtime.Residual(n_inducing=40, block_size=block_size, tau=tau)).activate():
         tree = cover_tree(many, kernel=Matern32(0.4))
     assert tree.export_arrays().block_size == block_size
     queries = np.random.default_rng(4).random((100, 2))
@@ -105,8 +107,8 @@ def test_activation_is_of_its_context():
 
 
 def test_the_environment(environment):
-    config = environment(COVERTREEX_LEAF_SIZE="64", COVERTREEX_RESIDUAL_INDUCING_COUNT="9", COVERTREEX_SEED="none")
-    assert (config.leaf_size, config.residual.inducing_count, config.seed) == (64, 9, None)
+    config = environment(COVERTREEX_LEAF_SIZE="64", COVERTREEX_RESIDUAL_N_INDUCING="9", COVERTREEX_SEED="none")
+    assert (config.leaf_size, config.residual.n_inducing, config.seed) == (64, 9, None)
     assert cover_tree(points)._info().leaf_size == 64
     assert Runtime(threads=2).to_config().leaf_size == 64
     assert environment(COVERTREEX_PROFILE="cpu-debug", COVERTREEX_LEAF_SIZE="").order == "natural"
@@ -145,8 +147,8 @@ def test_profiles(name):
 
 
 def test_overrides():
-    chosen = Runtime.from_profile("residual-gold", ["residual.inducing_count=256", "diagnostics.enabled=true"])
-    assert chosen.residual.inducing_count == 256
+    chosen = Runtime.from_profile("residual-gold", ["residual.n_inducing=256", "diagnostics.enabled=true"])
+    assert chosen.residual.n_inducing == 256
     assert chosen.residual.jitter == 1e-6
     assert chosen.diagnostics.enabled
     for override, words in [

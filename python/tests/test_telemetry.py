@@ -100,7 +100,7 @@ def test_calls_that_fail():
     with telemetry.record() as log:
         with pytest.raises(ValueError, match="k: expected at least 1"):
             tree.knn(0)
-        with pytest.raises(ValueError, match="coords"):
+        with pytest.raises(ValueError, match="points"):
             cover_tree([[np.nan]])
     assert [one.error.split(":")[0] for one in log.records] == ["ValueError", "ValueError"]
     assert [one.rows for one in log.records] == [0, 0]

@@ -201,7 +201,7 @@ def test_refusals(rng):
         vecchia.neighbors(coords, kernel=Matern52(), m=3, ordering=np.zeros(50, int))
     with pytest.raises(TypeError, match=r"^dtype"):
         vecchia.neighbors(coords, kernel=Matern52(), m=3, dtype=np.int16)
-    with pytest.raises(ValueError, match=r"^coords"):
+    with pytest.raises(ValueError, match=r"^points"):
         vecchia.ordering([[np.nan, 0.0]])
 
 

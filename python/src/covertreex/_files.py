@@ -155,10 +155,10 @@ def check_points(file: File, points: ArrayLike | None) -> None:
         return
     is_float64 = file.kind == RESIDUAL
     dtype = np.dtype(np.float64) if is_float64 else DTYPES[int(file.sections("settings")["settings"][5])]
-    array = _arrays.points(points, "coords", dtype=dtype)
+    array = _arrays.points(points, "points", dtype=dtype)
     options = _calls.call_options(None)
     found = ctypes.c_uint64()
     arguments = (_calls.matrix(array), ctypes.byref(options), ctypes.byref(found))
-    _native.run(lib.covertree_hash_points, *arguments, options=options, points="coords")
+    _native.run(lib.covertree_hash_points, *arguments, options=options)
     if found.value != file.input_hash:
-        raise CoverTreeError("coords: the file was saved from other points")
+        raise CoverTreeError("points: the file was saved from other points")

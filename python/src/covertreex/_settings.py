@@ -26,28 +26,29 @@ Chosen = TypeVar("Chosen", bound="Runtime")
 _PREFIX = "COVERTREEX_"
 METRICS = ("auto", "euclidean", "residual_correlation")
 _DTYPES = ("auto", "float32", "float64")
-_TREES = ("hybrid", "pure")
+COVER_TREE_METRICS = ("euclidean", "residual_correlation")
 
 
 @dataclass(frozen=True)
 class Residual:
     """Settings of trees in the residual-correlation metric; see :func:`covertreex.cover_tree`."""
 
-    inducing_count: int | None = None  #: inducing points; None: 512, or all points where there are fewer
+    n_inducing: int | None = None  #: inducing points; None: 512, or all points where there are fewer
     inducing_points: str = "random"  #: how they are chosen: "random", "kmeans++" or "cover-tree"
     jitter: float = 1e-6  #: relative to the variance
-    tree: str = "hybrid"  #: which cover tree is shown and validated: "hybrid" or "pure"
+    #: Metric of the cover tree that is exported and validated: "euclidean" or "residual_correlation".
+    cover_tree_metric: str = "euclidean"
     #: Points that are bounded together, a multiple of 64 up to 1024; None: 256. Time and memory depend on it, and on
     #: the next; answers do not.
     block_size: int | None = None
     tau: float | None = None  #: how much of a point its block's pivots may leave, 0 to 1; None: chosen by trying
 
     def __post_init__(self) -> None:
-        _check_integer("residual.inducing_count", self.inducing_count, 0)
+        _check_integer("residual.n_inducing", self.n_inducing, 0)
         check_choice("residual.inducing_points", self.inducing_points, ("random", "kmeans++", "cover-tree"))
         if not 0 < self.jitter <= 0.01:
             raise ValueError(f"residual.jitter: expected above 0, at most 0.01, got {self.jitter}")
-        check_choice("residual.tree", self.tree, _TREES)
+        check_choice("residual.cover_tree_metric", self.cover_tree_metric, COVER_TREE_METRICS)
         _check_integer("residual.block_size", self.block_size, 64, 1024)
         if self.block_size is not None and self.block_size % 64:
             raise ValueError(f"residual.block_size: expected a multiple of 64, got {self.block_size}")
@@ -117,7 +118,7 @@ class RuntimeConfig:
         Parameters
         ----------
         overrides : iterable of str, or mapping
-            ``"residual.inducing_count=256"``, or ``{"residual.inducing_count": 256}``.
+            ``"residual.n_inducing=256"``, or ``{"residual.n_inducing": 256}``.
         """
         config = self
         for path, value in override_pairs(overrides):
@@ -368,7 +369,7 @@ def _check_integer(name: str, value: Any, minimum: int, maximum: int = 2**31) ->
         raise ValueError(f"{name}: expected {minimum} to {maximum}, got {value}")
 
 
-_GOLD = RuntimeConfig(metric="residual_correlation", dtype="float64", residual=Residual(inducing_count=512))
+_GOLD = RuntimeConfig(metric="residual_correlation", dtype="float64", residual=Residual(n_inducing=512))
 
 #: Settings that go together, by name.
 PROFILES: Mapping[str, Profile] = MappingProxyType(
@@ -380,14 +381,14 @@ PROFILES: Mapping[str, Profile] = MappingProxyType(
             Profile(
                 "residual-fast",
                 "the same with 128 inducing points, so that features take a quarter of the time and memory",
-                replace(_GOLD, residual=Residual(inducing_count=128)),
+                replace(_GOLD, residual=Residual(n_inducing=128)),
             ),
             Profile(
                 "residual-audit",
                 "the gold standard with the cover tree in its own metric, every rule checked and every call recorded",
                 replace(
                     _GOLD,
-                    residual=Residual(inducing_count=512, tree="pure"),
+                    residual=Residual(n_inducing=512, cover_tree_metric="residual_correlation"),
                     diagnostics=Diagnostics(enabled=True, validate=True),
                 ),
             ),

@@ -23,7 +23,7 @@ from .vecchia import ConditioningSets
 
 @overload
 def cover_tree(
-    coords: ArrayLike,
+    points: ArrayLike,
     *,
     metric: str | None = ...,
     engine: str | None = ...,
@@ -38,7 +38,7 @@ def cover_tree(
 
 @overload
 def cover_tree(
-    coords: ArrayLike,
+    points: ArrayLike,
     *,
     folder: _files.PathLike,
     partition_size: int | None = ...,
@@ -54,7 +54,7 @@ def cover_tree(
 
 @overload
 def cover_tree(
-    coords: ArrayLike,
+    points: ArrayLike,
     *,
     kernel: KernelLike | None = ...,
     v_matrix: ArrayLike | None = ...,
@@ -63,7 +63,7 @@ def cover_tree(
     inducing_count: int | None = ...,
     inducing_points: ArrayLike | str | None = ...,
     jitter: float | None = ...,
-    tree: str | None = ...,
+    cover_tree_metric: str | None = ...,
     metric: str | None = ...,
     engine: str | None = ...,
     order: str | None = ...,
@@ -76,7 +76,7 @@ def cover_tree(
 
 
 def cover_tree(
-    coords: ArrayLike,
+    points: ArrayLike,
     *,
     kernel: KernelLike | None = None,
     v_matrix: ArrayLike | None = None,
@@ -85,7 +85,7 @@ def cover_tree(
     inducing_count: int | None = None,
     inducing_points: ArrayLike | str | None = None,
     jitter: float | None = None,
-    tree: str | None = None,
+    cover_tree_metric: str | None = None,
     metric: str | None = None,
     engine: str | None = None,
     order: str | None = None,
@@ -105,14 +105,14 @@ def cover_tree(
 
     Parameters
     ----------
-    coords : array_like, shape (n, dim)
+    points : array_like, shape (n, dim)
         Finite coordinates. float32 and float64 rows without gaps are read in place; other types and layouts are
         converted once.
     kernel : Kernel or callable, optional
         It makes the metric that of residual correlation.
     inducing_count : int, optional
         ``n_inducing`` of :func:`residual_tree`.
-    inducing_points, jitter, tree : optional
+    inducing_points, jitter, cover_tree_metric : optional
         As in :func:`residual_tree`.
     v_matrix, p_diag, kernel_diag : array_like, optional
         As in :meth:`covertreex.ResidualTree.from_features`; without a kernel ``RBF()`` is assumed, with a warning.
@@ -138,7 +138,7 @@ def cover_tree(
         call.
     folder : path, optional
         Out of core, in the Euclidean metric: an empty folder, or one to be made, for partitions that are built, saved
-        and mapped one after another. ``coords`` may then be a memory-mapped array larger than memory.
+        and mapped one after another. ``points`` may then be a memory-mapped array larger than memory.
     partition_size : int, optional
         Points of a partition, with ``folder``; by default 4 000 000. Some 100 bytes each are held while it is built.
 
@@ -170,15 +170,15 @@ def cover_tree(
            [0.        , 1.        ]]))
     """
     residual = kernel is not None or v_matrix is not None or p_diag is not None
-    if coords is None:
-        raise TypeError("coords: expected rows of coordinates, got None")
+    if points is None:
+        raise TypeError("points: expected rows of coordinates, got None")
     _check_metric(metric, residual)
     if folder is not None:
         if residual:
             raise ValueError("folder: partitions on disk are for the Euclidean metric only")
         size = DEFAULT_PARTITION if partition_size is None else partition_size
         return MappedTree.build(
-            _arrays.rows(coords, "coords"), folder, _arrays.integer(size, "partition_size", minimum=1), dtype=dtype,
+            _arrays.rows(points, "points"), folder, _arrays.integer(size, "partition_size", minimum=1), dtype=dtype,
             progress=progress, order=order, leaf_size=leaf_size, seed=seed, n_threads=n_threads,
         )  # fmt: skip
     if partition_size is not None:
@@ -190,8 +190,10 @@ def cover_tree(
         "inducing_count": inducing_count, "inducing_points": inducing_points, "jitter": jitter,
     }  # fmt: skip
     if not residual:
-        _refuse({"kernel_diag": kernel_diag, **inducing, "tree": tree}, "a kernel or v_matrix")
-        return CoverTree(coords, leaf_size=leaf_size, dtype=dtype, **common)
+        _refuse(
+            {"kernel_diag": kernel_diag, **inducing, "cover_tree_metric": cover_tree_metric}, "a kernel or v_matrix"
+        )
+        return CoverTree(points, leaf_size=leaf_size, dtype=dtype, **common)
     # Both are of Euclidean trees, and without effect on others: but a wrong one is an error all the same.
     if dtype is not None:
         kept_dtype(dtype)
@@ -201,8 +203,8 @@ def cover_tree(
         _refuse({"kernel_diag": kernel_diag}, "v_matrix and p_diag")
         with _arguments.renamed(n_inducing="inducing_count"):
             return ResidualTree(
-                coords, kernel=cast(KernelLike, kernel), n_inducing=inducing_count, inducing_points=inducing_points,
-                jitter=jitter, tree=tree, **common,
+                points, kernel=cast(KernelLike, kernel), n_inducing=inducing_count, inducing_points=inducing_points,
+                jitter=jitter, cover_tree_metric=cover_tree_metric, **common,
             )  # fmt: skip
     if v_matrix is None or p_diag is None:
         raise ValueError("v_matrix, p_diag: expected both or none")
@@ -212,7 +214,7 @@ def cover_tree(
         warnings.warn("kernel: none was given with v_matrix; RBF(lengthscale=1, variance=1) is assumed", stacklevel=2)
         kernel = RBF()
     return ResidualTree.from_features(
-        coords, v_matrix, p_diag, kernel=kernel, kernel_diag=kernel_diag, tree=tree, **common
+        points, v_matrix, p_diag, kernel=kernel, kernel_diag=kernel_diag, cover_tree_metric=cover_tree_metric, **common
     )
 
 
@@ -224,13 +226,13 @@ def _refuse(options: dict[str, Any], needed: str) -> None:
 
 
 def residual_tree(
-    coords: ArrayLike,
+    points: ArrayLike,
     kernel: KernelLike,
     *,
     n_inducing: int | None = None,
     inducing_points: ArrayLike | str | None = None,
     jitter: float | None = None,
-    tree: str | None = None,
+    cover_tree_metric: str | None = None,
     engine: str | None = None,
     seed: int | None = None,
     n_threads: int | None = None,
@@ -242,7 +244,7 @@ def residual_tree(
 
     Parameters
     ----------
-    coords : array_like, shape (n, dim)
+    points : array_like, shape (n, dim)
         Finite coordinates.
     kernel : Kernel or callable
         A covariance function of :mod:`covertreex.kernels`, or any ``kernel(X1, X2) -> K``, which is called for
@@ -256,10 +258,9 @@ def residual_tree(
     jitter : float, optional
         Added to the diagonal of k(U, U), relative to the variance, at most 0.01; by default 1e-6. If the matrix is
         not positive definite with it, ten times as much is tried, up to 0.01.
-    tree : {"hybrid", "pure"}, optional
-        The cover tree that ``export_arrays`` shows and ``validate`` checks: that of the scaled coordinates
-        ("hybrid"), or one in the residual-correlation metric itself ("pure"). It is built when first asked for;
-        neighbours are the same.
+    cover_tree_metric : {"euclidean", "residual_correlation"}, optional
+        The metric of the cover tree that ``export_arrays`` returns and ``validate`` checks. With "euclidean" (default)
+        it is the cover tree of the scaled coordinates. It is built when a call needs it. Neighbours are the same.
     engine, n_threads, progress
         As in :func:`cover_tree`.
     seed : int, optional
@@ -285,12 +286,12 @@ def residual_tree(
     """
     _check_metric(None, True)
     return ResidualTree(
-        coords,
+        points,
         kernel=kernel,
         n_inducing=n_inducing,
         inducing_points=inducing_points,
         jitter=jitter,
-        tree=tree,
+        cover_tree_metric=cover_tree_metric,
         engine=engine,
         seed=seed,
         n_threads=n_threads,
@@ -314,7 +315,7 @@ def load(
     *,
     mmap: bool = True,
     verify: bool = False,
-    coords: ArrayLike | None = None,
+    points: ArrayLike | None = None,
     kernel: KernelLike | None = None,
     engine: str | None = None,
     progress: ProgressReport | None = None,
@@ -334,7 +335,7 @@ def load(
         always mapped.
     verify : bool
         Whether to compare everything with its checksum now, and not in the first search.
-    coords : array_like, shape (n, dim), optional
+    points : array_like, shape (n, dim), optional
         The points that the tree must have been saved from.
     kernel : callable, optional
         The kernel of a residual tree that was saved with one that is not of :mod:`covertreex.kernels`.
@@ -364,7 +365,7 @@ def load(
         return ConditioningSets._of_file(file, path)
     if file.kind == _files.INDEX:
         return VectorIndex._of_file(file)
-    _files.check_points(file, coords)
+    _files.check_points(file, points)
     if file.kind == _files.RESIDUAL:
         return ResidualTree._of_file(file, kernel, engine)
     return CoverTree._of_file(file, engine)

@@ -84,7 +84,7 @@ class MappedTree:
     @classmethod
     def build(
         cls,
-        coords: NDArray[Any],
+        points: NDArray[Any],
         folder: _files.PathLike,
         partition_size: int = DEFAULT_PARTITION,
         *,
@@ -96,18 +96,18 @@ class MappedTree:
         if progress is not None:
             _arguments.function(progress, "progress")
         _arguments.path(folder, "folder")
-        n, dim = coords.shape
+        n, dim = points.shape
         partition_size = _arrays.integer(partition_size, "partition_size", minimum=1)
         wanted = kept_dtype(active_config().dtype if dtype is None else dtype)
-        kept = wanted or _arrays.float_dtype(coords.dtype)
+        kept = wanted or _arrays.float_dtype(points.dtype)
         # Wrong options are refused before the points are read, which may take hours.
         CoverTree(np.zeros((1, dim), kept), dtype=kept, **options).close()
         report = progress or (lambda share: None)
         n_parts = -(-n // partition_size)
         with filling(folder) as (target, tag):
             paths = [part_path(target, tag, number) for number in range(n_parts)]
-            curve = _cut(coords, n_parts, kept, lambda share: report(0.2 * share))
-            _split(coords, curve, paths, kept, lambda share: report(0.2 + 0.2 * share))
+            curve = _cut(points, n_parts, kept, lambda share: report(0.2 * share))
+            _split(points, curve, paths, kept, lambda share: report(0.2 + 0.2 * share))
             extents, seals = [], []
             for number, path in enumerate(paths):
                 extent, seal = _build(path, dim, kept, options)
@@ -319,31 +319,31 @@ def _nothing(kind: np.dtype[Any]) -> float:
     return -1 if kind.kind == "i" else np.inf
 
 
-def _chunks(coords: NDArray[Any], dtype: np.dtype[Any], report: ProgressReport) -> Iterator[tuple[int, NDArray[Any]]]:
+def _chunks(points: NDArray[Any], dtype: np.dtype[Any], report: ProgressReport) -> Iterator[tuple[int, NDArray[Any]]]:
     """Rows of an array, some at a time, each with the index of the first."""
-    for first in range(0, len(coords), _CHUNK):
-        chunk = np.ascontiguousarray(coords[first : first + _CHUNK], dtype)
-        _arrays.check_finite(chunk, "coords", first)
+    for first in range(0, len(points), _CHUNK):
+        chunk = np.ascontiguousarray(points[first : first + _CHUNK], dtype)
+        _arrays.check_finite(chunk, "points", first)
         yield first, chunk
-        report((first + len(chunk)) / len(coords))
+        report((first + len(chunk)) / len(points))
 
 
-def _cut(coords: NDArray[Any], n_parts: int, dtype: np.dtype[Any], report: ProgressReport) -> Curve:
+def _cut(points: NDArray[Any], n_parts: int, dtype: np.dtype[Any], report: ProgressReport) -> Curve:
     """Cut the curve through the points into parts of one size, by a sample."""
-    low, high = np.full(coords.shape[1], np.inf), np.full(coords.shape[1], -np.inf)
-    rng, share = np.random.default_rng(0), sample_share(len(coords), n_parts)
-    points, indices = [], []
-    for first, chunk in _chunks(coords, dtype, report):
+    low, high = np.full(points.shape[1], np.inf), np.full(points.shape[1], -np.inf)
+    rng, share = np.random.default_rng(0), sample_share(len(points), n_parts)
+    sample, indices = [], []
+    for first, chunk in _chunks(points, dtype, report):
         low, high = np.minimum(low, chunk.min(axis=0)), np.maximum(high, chunk.max(axis=0))
         rows = sampled(rng, len(chunk), share)
-        points.append(chunk[rows])
+        sample.append(chunk[rows])
         indices.append(first + rows)
-    return Curve.cut(low, high, positions(np.concatenate(points), low, high), np.concatenate(indices), n_parts)
+    return Curve.cut(low, high, positions(np.concatenate(sample), low, high), np.concatenate(indices), n_parts)
 
 
-def _split(coords: NDArray[Any], curve: Curve, paths: list[Path], dtype: np.dtype[Any], report: ProgressReport) -> None:
+def _split(points: NDArray[Any], curve: Curve, paths: list[Path], dtype: np.dtype[Any], report: ProgressReport) -> None:
     """Write the points of each part, with their indices, to files next to the file of the part."""
-    for first, chunk in _chunks(coords, dtype, report):
+    for first, chunk in _chunks(points, dtype, report):
         indices = np.arange(first, first + len(chunk))
         for path, rows in zip(paths, curve.rows_of_parts(chunk, indices)):
             for ending, array in ((".indices", indices), (".points", chunk)):

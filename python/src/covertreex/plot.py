@@ -109,12 +109,12 @@ def tree(tree: CoverTree | ResidualTree, *, n_levels: int = 4, axes: Sequence[Ax
     return list(axes)
 
 
-def conditioning_set(coords: ArrayLike, sets: ConditioningSets, rank: int, *, ax: Axes | None = None) -> Axes:
+def conditioning_set(points: ArrayLike, sets: ConditioningSets, rank: int, *, ax: Axes | None = None) -> Axes:
     """Draw a point, those before it, and those of them that it is conditioned on, on their map.
 
     Parameters
     ----------
-    coords : array_like, shape (n, dim)
+    points : array_like, shape (n, dim)
         The points that the sets were found for. Of more than two dimensions, the two in which they vary most are drawn.
     sets : covertreex.vecchia.ConditioningSets
         What :func:`covertreex.vecchia.neighbors` gave.
@@ -123,10 +123,10 @@ def conditioning_set(coords: ArrayLike, sets: ConditioningSets, rank: int, *, ax
     """
     _arguments.instance(sets, "sets", (ConditioningSets,))
     ax = _axes(ax)
-    places = _in_the_plane(_arrays.points(coords, "coords", dtype=np.dtype(np.float64)))
+    places = _in_the_plane(_arrays.points(points, "points", dtype=np.dtype(np.float64)))
     n = len(sets.order)
     if len(places) != n:
-        raise ValueError(f"coords: expected {n} points, as the sets have, got {len(places)}")
+        raise ValueError(f"points: expected {n} points, as the sets have, got {len(places)}")
     rank = _arrays.integer(rank, "rank", minimum=0, maximum=n - 1)
     neighbors = sets.neighbors[rank]
     neighbors = neighbors[neighbors >= 0]

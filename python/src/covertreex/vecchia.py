@@ -3,8 +3,8 @@
 >>> import numpy as np
 >>> from covertreex import vecchia
 >>> from covertreex.kernels import Matern52
->>> coords = np.random.default_rng(0).random((500, 2))
->>> sets = vecchia.neighbors(coords, kernel=Matern52(lengthscale=0.2), m=10, n_inducing=50)
+>>> points = np.random.default_rng(0).random((500, 2))
+>>> sets = vecchia.neighbors(points, kernel=Matern52(lengthscale=0.2), m=10, n_inducing=50)
 >>> sets.neighbors.shape
 (500, 10)
 """
@@ -36,7 +36,7 @@ _HASH = "vecchia.input_hash"
 
 
 def ordering(
-    coords: ArrayLike,
+    points: ArrayLike,
     method: str = "maxmin",
     *,
     seed: int = 0,
@@ -47,7 +47,7 @@ def ordering(
 
     Parameters
     ----------
-    coords : array_like, shape (n, dim)
+    points : array_like, shape (n, dim)
         Coordinates; distances are Euclidean.
     method : {"maxmin", "random", "natural"}
         Max-min distance: the point nearest to the centroid, then always the one farthest from all before it
@@ -60,15 +60,15 @@ def ordering(
     Returns
     -------
     numpy.ndarray of int64, shape (n,)
-        ``order[rank]`` is a row of ``coords``. Max-min takes O(n log n) where the points have few intrinsic dimensions;
+        ``order[rank]`` is a row of ``points``. Max-min takes O(n log n) where the points have few intrinsic dimensions;
         without structure in many dimensions (uniform in 20 or more) it is quadratic in n.
     """
-    points = _arrays.points(coords, "coords", dtype=np.dtype(np.float64))
+    points = _arrays.points(points, "points", dtype=np.dtype(np.float64))
     seed = _arrays.integer(seed, "seed", minimum=0, maximum=2**64 - 1)
     _arguments.choice(method, "method", ORDERINGS)
     if not points.shape[1]:
-        raise ValueError("coords: expected at least 1 column, got 0")
-    _arrays.check_finite(points, "coords")
+        raise ValueError("points: expected at least 1 column, got 0")
+    _arrays.check_finite(points, "points")
     if method == "natural" or not len(points):
         return np.arange(len(points))
     if method == "random":
@@ -76,7 +76,7 @@ def ordering(
     order = np.empty(len(points), np.int64)
     options = _calls.call_options(n_threads)
     arguments = (_calls.matrix(points), ctypes.byref(options), order.ctypes.data)
-    _native.run(lib.covertree_maxmin_order, *arguments, options=options, report=progress, points="coords")
+    _native.run(lib.covertree_maxmin_order, *arguments, options=options, report=progress)
     return order
 
 
@@ -167,7 +167,7 @@ class ConditioningSets:
 
 
 def neighbors(
-    coords: ArrayLike,
+    points: ArrayLike,
     *,
     kernel: KernelLike,
     m: int,
@@ -185,7 +185,7 @@ def neighbors(
 
     Parameters
     ----------
-    coords : array_like, shape (n, dim)
+    points : array_like, shape (n, dim)
         Coordinates.
     kernel : Kernel or callable
         The covariance function.
@@ -213,7 +213,7 @@ def neighbors(
     -------
     ConditioningSets
     """
-    points = _arrays.points(coords, "coords", dtype=np.dtype(np.float64))
+    points = _arrays.points(points, "points", dtype=np.dtype(np.float64))
     kernel = checked(kernel)
     m = _arrays.integer(m, "m", minimum=1)
     integers = _arrays.element_type(dtype, "dtype", (np.dtype(np.int32), np.dtype(np.int64)))
@@ -280,7 +280,7 @@ def _order(  # noqa: PLR0917 - what `neighbors` was given
     progress: ProgressReport | None,
 ) -> NDArray[np.int64]:
     if isinstance(order, str):
-        return ordering(scaled(points, kernel, "coords"), order, seed=seed, n_threads=n_threads, progress=progress)
+        return ordering(scaled(points, kernel, "points"), order, seed=seed, n_threads=n_threads, progress=progress)
     given = _arrays.copied_indices(order, "ordering")
     if len(given) != len(points):
         raise ValueError(f"ordering: expected {len(points)} numbers, one for each point, got {len(given)}")

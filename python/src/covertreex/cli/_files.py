@@ -56,7 +56,7 @@ def build(
 ) -> None:
     """Build a tree of points, and save it."""
     _writing.destination(out)
-    with named(coords=points), runtime_of(profile, overrides, threads):
+    with named(points=points), runtime_of(profile, overrides, threads):
         read = read_points(points, array=array, columns=columns, header=header)
         tell(f"{points}: {read}", as_json=as_json)
         if kernel is None and inducing is not None:
@@ -147,7 +147,7 @@ def neighbors(
 ) -> None:
     """Find Vecchia's conditioning sets: the m nearest predecessors of each point by residual correlation."""
     check_output(out)
-    with named(coords=points), runtime_of(profile, overrides, threads):
+    with named(points=points), runtime_of(profile, overrides, threads):
         read = read_points(points, array=array, columns=columns, header=header)
         tell(f"{points}: {read}", as_json=as_json)
         chosen = kernel_of(kernel, lengthscale, variance)

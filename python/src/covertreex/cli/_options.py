@@ -11,7 +11,7 @@ from .. import _arguments
 from .._settings import Activation, Runtime
 
 PROFILE = typer.Option(None, "--profile", help="Settings to begin with; see covertreex profile.")
-SET = typer.Option(None, "--set", help="A setting, as in residual.tree=pure.")
+SET = typer.Option(None, "--set", help="A setting, as in residual.n_inducing=256.")
 THREADS = typer.Option(None, "--threads", min=1, max=1024, help="By default all.")
 JSON = typer.Option(False, "--json", help="Print JSON.")
 

@@ -142,5 +142,6 @@ def _residual_of(native: ResidualTree, kept: Indices) -> ResidualTree:
         raise TypeError("delete: points cannot be taken out of a residual tree whose v_matrix was given")
     return ResidualTree(
         native._coords[kept], kernel=native.kernel, inducing_points=native.inducing_points,
-        jitter=native.stats().jitter, tree=native.tree, engine=native.engine, order=native.order, seed=native.seed,
+        jitter=native.stats().jitter, cover_tree_metric=native.cover_tree_metric, engine=native.engine,
+        order=native.order, seed=native.seed,
     )  # fmt: skip

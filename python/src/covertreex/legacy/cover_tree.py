@@ -7,7 +7,7 @@ import functools
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
-from .. import _settings, factory
+from .. import _arguments, _settings, factory
 from .. import tree as trees
 from ..outofcore import MappedTree
 from ..residual import ResidualTree
@@ -22,12 +22,16 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def _with_old_options(build: Function) -> Function:
-    """The same function, which accepts engines of covertreex 0.4.x, and options that have no meaning."""
+    """The same function, which accepts names of covertreex 0.4.x, and options that have no meaning."""
 
     @functools.wraps(build)
     def accepting(*arguments: Any, chunk_size: int | None = None, **options: Any) -> Any:
         without_effect([] if chunk_size is None else ["chunk_size"])
-        return build(*arguments, **_engine_names.translated(options))
+        options = _engine_names.translated(options)
+        if "coords" not in options:
+            return build(*arguments, **options)
+        with _arguments.renamed(points="coords"):
+            return build(*arguments, points=options.pop("coords"), **options)
 
     return cast(Function, accepting)
 
@@ -56,7 +60,7 @@ class _Either(type):
         """Make a tree of points; or, of settings or without arguments, a :class:`PCCT` to be fitted."""
         if cls is not CoverTree:
             return super().__call__(first, *arguments, **options)
-        if first is None and "coords" not in options:
+        if first is None and "points" not in options:
             return PCCT(*arguments, **options)
         if isinstance(first, _settings.Runtime):
             return PCCT(first, *arguments, **options)

@@ -140,7 +140,8 @@ class ResidualCorrHostData:
         Parameters
         ----------
         **options
-            ``engine``, ``order``, ``n_threads``, ``progress``, ``tree``, ``seed`` of :func:`covertreex.cover_tree`.
+            ``engine``, ``order``, ``n_threads``, ``progress``, ``cover_tree_metric``, ``seed`` of
+            :func:`covertreex.cover_tree`.
         """
         origin = self.origin
         if origin is not None and origin.inducing_points is not None:

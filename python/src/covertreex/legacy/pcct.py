@@ -300,7 +300,7 @@ class PCCT:
             data = self._data(config)
             if data is not None:
                 _check_data(data, points)
-                allowed = {"engine", "order", "seed", "n_threads", "progress", "tree"}
+                allowed = {"engine", "order", "seed", "n_threads", "progress", "cover_tree_metric"}
                 for name in options.keys() - allowed - {"metric"}:
                     raise TypeError(f"{name}: is for a kernel, but the residual data that is configured is used")
                 chosen = {name: value for name, value in options.items() if name in allowed}

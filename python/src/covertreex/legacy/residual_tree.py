@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .. import _arrays
+from .. import _arguments, _arrays
 from ..residual import ResidualTree
 from ..residual._inputs import DEFAULT_INDUCING
 from . import _engine_names, host_data
@@ -57,7 +57,8 @@ class ResidualCoverTree(ResidualTree):
         count = min(_arrays.integer(inducing_count, "inducing_count", minimum=1), len(points))
         # The order in an engine's name has no meaning for residual correlation.
         known = _engine_names.NAMES.get(engine, (engine, ""))[0]
-        super().__init__(points, kernel=kernel, n_inducing=count, engine=known, seed=seed)
+        with _arguments.renamed(points="coords"):
+            super().__init__(points, kernel=kernel, n_inducing=count, engine=known, seed=seed)
 
     @property
     def coords(self) -> NDArray[np.float64]:

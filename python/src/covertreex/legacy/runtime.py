@@ -54,7 +54,7 @@ class Residual(_settings.Residual):
 
     Parameters
     ----------
-    inducing_count, inducing_points, jitter, tree, block_size, tau
+    n_inducing, inducing_points, jitter, cover_tree_metric, block_size, tau
         As in :class:`covertreex.runtime.Residual`.
     v_matrix : array_like, shape (n, m), optional
         Whitened inducing features, for :meth:`covertreex.PCCT.fit`.
@@ -193,7 +193,7 @@ class Runtime(_settings.Runtime):
         name : str
             One of :data:`covertreex.runtime.PROFILES`.
         overrides : iterable of str, or mapping, optional
-            Changes by path, as ``"residual.inducing_count=256"`` or ``"seeds.global_seed=42"``: new paths, or paths of
+            Changes by path, as ``"residual.n_inducing=256"`` or ``"seeds.global_seed=42"``: new paths, or paths of
             covertreex 0.4.x.
         """
         new: dict[str, Any] = {}

@@ -58,11 +58,11 @@ class Inputs:
                 raise ValueError(f"inducing_points: expected {dim} columns, got {given.shape[1]}")
             return given
         if count is None:
-            count = min(DEFAULT_INDUCING if settings.inducing_count is None else settings.inducing_count, n)
+            count = min(DEFAULT_INDUCING if settings.n_inducing is None else settings.n_inducing, n)
         count = _arrays.integer(count, "n_inducing", minimum=0, maximum=n)
         if count == 0:
             return np.empty((0, dim))
-        over = scaled(self.coords, self.kernel, "coords")
+        over = scaled(self.coords, self.kernel, "points")
         chosen = _inducing.choose(over, count, method=points, seed=seed, n_threads=n_threads, progress=progress)
         return np.ascontiguousarray(self.coords[chosen])
 
@@ -120,6 +120,6 @@ class Inputs:
         owner = Owner(lib.covertree_residual_free)
         _host_kernel.run(
             self.host, lib.covertree_residual_build, _calls.matrix(self.coords), ctypes.byref(options),
-            ctypes.byref(owner.handle), options=options, report=progress, points="coords",
+            ctypes.byref(owner.handle), options=options, report=progress,
         )  # fmt: skip
         return owner

@@ -15,7 +15,7 @@ from .. import _arguments, _arrays, _calls, _files, _native, kernels
 from .._calls import Owner, ProgressReport
 from .._exports.residual_arrays import ModelView, ResidualArrays
 from .._native import lib
-from .._settings import active_config
+from .._settings import COVER_TREE_METRICS, active_config
 from .._telemetry import recorded
 from ..kernels import Stationary
 from ..tree import CoverTree, _duplicates
@@ -70,13 +70,13 @@ class ResidualTree(_calls.Closeable):
     @recorded("build")
     def __init__(
         self,
-        coords: ArrayLike,
+        points: ArrayLike,
         *,
         kernel: KernelLike,
         n_inducing: int | None = None,
         inducing_points: ArrayLike | str | None = None,
         jitter: float | None = None,
-        tree: str | None = None,
+        cover_tree_metric: str | None = None,
         engine: str | None = None,
         order: str | None = None,
         seed: int | None = None,
@@ -84,7 +84,9 @@ class ResidualTree(_calls.Closeable):
         progress: ProgressReport | None = None,
     ) -> None:
         super().__init__()
-        inputs = self._inputs(coords, kernel, tree=tree, engine=engine, order=order, seed=seed)
+        inputs = self._inputs(
+            points, kernel, cover_tree_metric=cover_tree_metric, engine=engine, order=order, seed=seed
+        )
         self._inducing: NDArray[np.float64] | None = inputs.choose_inducing(
             n_inducing, inducing_points, self.seed, n_threads, _calls.part(progress, 0, 0.2)
         )
@@ -94,7 +96,7 @@ class ResidualTree(_calls.Closeable):
     @classmethod
     def from_features(
         cls,
-        coords: ArrayLike,
+        points: ArrayLike,
         v_matrix: ArrayLike,
         p_diag: ArrayLike,
         *,
@@ -108,7 +110,7 @@ class ResidualTree(_calls.Closeable):
 
         Parameters
         ----------
-        coords : array_like, shape (n, dim)
+        points : array_like, shape (n, dim)
             Finite coordinates.
         v_matrix : array_like, shape (n, m)
             Whitened inducing features, float32 or float64.
@@ -121,7 +123,7 @@ class ResidualTree(_calls.Closeable):
         n_threads, progress
             As in :func:`covertreex.cover_tree`.
         **options
-            ``tree``, ``engine``, ``order`` and ``seed`` of :func:`covertreex.cover_tree`.
+            ``cover_tree_metric``, ``engine``, ``order`` and ``seed`` of :func:`covertreex.cover_tree`.
 
         Returns
         -------
@@ -131,14 +133,14 @@ class ResidualTree(_calls.Closeable):
         _calls.Closeable.__init__(made)
         made._inducing = None
         made._build_of_features(
-            coords, v_matrix, p_diag, kernel, kernel_diag, n_threads=n_threads, progress=progress, **options
+            points, v_matrix, p_diag, kernel, kernel_diag, n_threads=n_threads, progress=progress, **options
         )
         return made
 
     @recorded("build")
     def _build_of_features(
         self,
-        coords: ArrayLike,
+        points: ArrayLike,
         v_matrix: ArrayLike,
         p_diag: ArrayLike,
         kernel: KernelLike,
@@ -148,23 +150,25 @@ class ResidualTree(_calls.Closeable):
         progress: ProgressReport | None,
         **options: Any,
     ) -> None:
-        inputs = self._inputs(coords, kernel, **options)
+        inputs = self._inputs(points, kernel, **options)
         self._take(inputs.build_given(v_matrix, p_diag, kernel_diag, n_threads, progress))
 
     def _inputs(
         self,
-        coords: ArrayLike,
+        points: ArrayLike,
         kernel: KernelLike,
         *,
-        tree: str | None = None,
+        cover_tree_metric: str | None = None,
         engine: str | None = None,
         order: str | None = None,
         seed: int | None = None,
     ) -> Inputs:
         """Check what both ways of building take, and set it."""
-        self._coords = _arrays.points(coords, "coords", dtype=FLOAT64)
-        usual = active_config().residual.tree
-        self.tree = _arguments.choice(usual if tree is None else tree, "tree", ("hybrid", "pure"))
+        self._coords = _arrays.points(points, "points", dtype=FLOAT64)
+        usual = active_config().residual.cover_tree_metric
+        self.cover_tree_metric = _arguments.choice(
+            usual if cover_tree_metric is None else cover_tree_metric, "cover_tree_metric", COVER_TREE_METRICS
+        )
         self.engine, self.order = resolve_engine(engine, order)
         self.seed = _arrays.integer(chosen_seed(seed), "seed", minimum=0, maximum=2**64 - 1)
         self._forget_trees()
@@ -252,7 +256,10 @@ class ResidualTree(_calls.Closeable):
             )
         return self._euclidean
 
-    def _pure(self) -> CorrelationTree:
+    def _has_correlation_tree(self) -> bool:
+        return self.cover_tree_metric == "residual_correlation"
+
+    def _correlation_tree(self) -> CorrelationTree:
         handle = self._open()
         if self._correlation is None:
             self._correlation = CorrelationTree(handle, self.order, self.seed)
@@ -273,10 +280,11 @@ class ResidualTree(_calls.Closeable):
         Returns
         -------
         ResidualArrays
-            With ``tree="hybrid"`` the cover tree is that of the scaled coordinates; with ``tree="pure"`` its levels,
-            parents and radii are in the residual-correlation metric. ``points`` are the scaled coordinates in both.
+            With ``cover_tree_metric="euclidean"`` the cover tree is that of the scaled coordinates. With
+            ``"residual_correlation"`` its levels, parents and radii are in that metric. ``points`` are the scaled
+            coordinates in both.
         """
-        tree = self._pure().arrays if self.tree == "pure" else self.euclidean.export_arrays()
+        tree = self._correlation_tree().arrays if self._has_correlation_tree() else self.euclidean.export_arrays()
         return self._model().beside(tree)
 
     def features(self, points: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -312,8 +320,8 @@ class ResidualTree(_calls.Closeable):
 
     def validate(self, *, n_threads: int | None = None, progress: ProgressReport | None = None) -> bool:
         """Check every rule of the cover tree in its metric, as :meth:`CoverTree.validate`."""
-        if self.tree == "pure":
-            return self._pure().validate(self._open(), n_threads, progress)
+        if self._has_correlation_tree():
+            return self._correlation_tree().validate(self._open(), n_threads, progress)
         return self.euclidean.validate(n_threads=n_threads, progress=progress)
 
     def find_duplicates(self, tol: float = 0.0) -> DuplicateGroups:
@@ -412,7 +420,7 @@ class ResidualTree(_calls.Closeable):
             n_inducing=n_inducing,
             inducing_points=inducing_points,
             jitter=jitter,
-            tree=self.tree,
+            cover_tree_metric=self.cover_tree_metric,
             engine=self.engine,
             order=self.order,
             seed=self.seed,
@@ -607,7 +615,7 @@ class ResidualTree(_calls.Closeable):
         return self._of_same_process(self._extend(new, n_threads, None), np.concatenate([self._coords, new]))
 
     def over(
-        self, coords: ArrayLike, *, n_threads: int | None = None, progress: ProgressReport | None = None
+        self, points: ArrayLike, *, n_threads: int | None = None, progress: ProgressReport | None = None
     ) -> ResidualTree:
         """Build a tree of other points in the same process: kernel, inducing points and their factor stay.
 
@@ -615,7 +623,7 @@ class ResidualTree(_calls.Closeable):
 
         Parameters
         ----------
-        coords : array_like, shape (n, dim)
+        points : array_like, shape (n, dim)
             Their coordinates.
         n_threads, progress
             As in :func:`covertreex.cover_tree`.
@@ -629,19 +637,19 @@ class ResidualTree(_calls.Closeable):
         CoverTreeError
             Where ``v_matrix`` was given: the features of other points are unknown.
         """
-        others = _arrays.points(coords, "coords", dtype=FLOAT64)
+        others = _arrays.points(points, "points", dtype=FLOAT64)
         options = _calls.call_options(n_threads)
         owner = Owner(lib.covertree_residual_free)
         arguments = (self._open(), _calls.matrix(others), ctypes.byref(options), ctypes.byref(owner.handle))
-        self._run(lib.covertree_residual_with_points, *arguments, options=options, report=progress, points="coords")
+        self._run(lib.covertree_residual_with_points, *arguments, options=options, report=progress)
         return self._of_same_process(owner, others)
 
-    def _of_same_process(self, owner: Owner, coords: NDArray[np.float64]) -> ResidualTree:
+    def _of_same_process(self, owner: Owner, points: NDArray[np.float64]) -> ResidualTree:
         other = self._holding(owner)
         other.kernel, other._host, other._inducing, other.seed = self.kernel, self._host, self._inducing, self.seed
-        other.tree, other.engine, other.order = self.tree, self.engine, self.order
+        other.cover_tree_metric, other.engine, other.order = self.cover_tree_metric, self.engine, self.order
         other._forget_trees()
-        other._coords = coords
+        other._coords = points
         return other
 
     # Files
@@ -673,7 +681,7 @@ class ResidualTree(_calls.Closeable):
 
     def _settings(self) -> dict[str, NDArray[Any]]:
         """What the library does not know, as a section of a file."""
-        settings = json.dumps({"tree": self.tree, "order": self.order, "seed": self.seed})
+        settings = json.dumps({"cover_tree_metric": self.cover_tree_metric, "order": self.order, "seed": self.seed})
         return {_SETTINGS: np.frombuffer(settings.encode(), np.uint8)}
 
     @classmethod
@@ -698,7 +706,7 @@ class ResidualTree(_calls.Closeable):
         tree.engine, _ = resolve_engine(engine, None)
         try:
             settings = json.loads(found[_SETTINGS].tobytes()) if _SETTINGS in found else {}
-            tree.tree = settings.get("tree", "hybrid")
+            tree.cover_tree_metric = settings.get("cover_tree_metric", "euclidean")
             _, tree.order = resolve_engine("auto", settings.get("order"))
             tree.seed = int(settings.get("seed", 42))
         except (ValueError, TypeError, AttributeError) as error:
@@ -732,7 +740,7 @@ class ResidualTree(_calls.Closeable):
         return self._scale(self._coords)
 
     def _scale(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        return kernels.scaled(points, self.kernel, "coords")
+        return kernels.scaled(points, self.kernel, "points")
 
 
 def _restored(

@@ -1,8 +1,8 @@
 """Settings in one place: what calls use that do not say otherwise.
 
 A setting comes from the first of these that has it: an argument of the call, the active :class:`Runtime`, the
-environment (``COVERTREEX_LEAF_SIZE`` for ``leaf_size``, ``COVERTREEX_RESIDUAL_INDUCING_COUNT`` for
-``residual.inducing_count``, and so on; ``COVERTREEX_PROFILE`` names a profile to begin with), the defaults of
+environment (``COVERTREEX_LEAF_SIZE`` for ``leaf_size``, ``COVERTREEX_RESIDUAL_N_INDUCING`` for
+``residual.n_inducing``, and so on; ``COVERTREEX_PROFILE`` names a profile to begin with), the defaults of
 :class:`RuntimeConfig`. The environment is read when the first call asks for it, and again by :func:`read_environment`.
 
 >>> from covertreex import Runtime, cover_tree

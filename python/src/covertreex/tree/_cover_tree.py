@@ -25,7 +25,7 @@ class CoverTree(_calls.Closeable):
     For the parameters see :func:`covertreex.cover_tree`. Searches walk k-d trees. The cover tree is built when
     something asks for it: :meth:`export_arrays`, :meth:`validate`, ``stats().levels``, plots and the Numba kernels.
 
-    Points are known by their *dataset index*: their row in ``coords``, and onwards for batches inserted later. Every
+    Points are known by their *dataset index*: their row in ``points``, and onwards for batches inserted later. Every
     answer is that of a brute force in float64, ties going to the lower index, for any number of threads.
 
     Searches may run in several threads at once, and beside a change, which they do not see. The GIL is free
@@ -36,7 +36,7 @@ class CoverTree(_calls.Closeable):
     @recorded("build")
     def __init__(
         self,
-        coords: ArrayLike,
+        points: ArrayLike,
         *,
         metric: str = "euclidean",
         engine: str | None = None,
@@ -52,7 +52,7 @@ class CoverTree(_calls.Closeable):
         self.engine, self.order = resolve_engine(engine, order)
         self.metric = metric
         settings = active_config()
-        points = _arrays.points(coords, "coords", dtype=kept_dtype(settings.dtype if dtype is None else dtype))
+        points = _arrays.points(points, "points", dtype=kept_dtype(settings.dtype if dtype is None else dtype))
         options = tree_options(self.order, (settings.seed or 0) if seed is None else seed, n_threads)
         size = settings.leaf_size if leaf_size is None else leaf_size
         options.leaf_size = checked_leaf_size(size)
@@ -60,7 +60,7 @@ class CoverTree(_calls.Closeable):
         owner = _calls.Owner(lib.covertree_tree_free)
         arguments = (_calls.matrix(points), ctypes.byref(options), ctypes.byref(owner.handle))
         brief = points.size < _calls.COORDINATES_WORTH_A_BUILD
-        _calls.call(lib.covertree_tree_build, arguments, options, progress, brief=brief, points="coords")
+        _calls.call(lib.covertree_tree_build, arguments, options, progress, brief=brief)
         self._take(owner)
 
     # What it is
