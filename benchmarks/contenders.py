@@ -174,10 +174,11 @@ def loop_in_c() -> Any:
 
 def covertree() -> Contender:
     """Ours."""
-    from covertreex import _native, cover_tree
+    from covertreex import cover_tree
+    from covertreex._capi.library import lib
 
     def from_c(tree: Any, points: np.ndarray, q: np.ndarray, k: int) -> float:
-        knn = ctypes.cast(_native.lib.covertree_tree_knn, ctypes.c_void_p)
+        knn = ctypes.cast(lib.covertree_tree_knn, ctypes.c_void_p)
         q = np.ascontiguousarray(q)
         return loop_in_c().covertree_loop(
             knn,
