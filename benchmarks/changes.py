@@ -103,13 +103,11 @@ class Loops:
     def call(
         self, loop: str, name: str, array: np.ndarray, *sizes: Any
     ) -> tuple[int, float, float]:
-        from covertreex import _native
+        from covertreex._capi.library import lib
 
         done, longest = ctypes.c_int64(), ctypes.c_double()
         took = getattr(self.loops, f"{loop}_loop")(
-            ctypes.cast(
-                getattr(_native.lib, f"covertree_tree_{name}"), ctypes.c_void_p
-            ),
+            ctypes.cast(getattr(lib, f"covertree_tree_{name}"), ctypes.c_void_p),
             self.tree._open(),
             ctypes.c_void_p(array.ctypes.data),
             *sizes,

@@ -162,10 +162,11 @@ def compiled(name: str, *loops: str) -> Any:
 
 def covertree() -> Contender:
     """Ours."""
-    from covertreex import _native, cover_tree
+    from covertreex import cover_tree
+    from covertreex._capi.library import lib
 
     def from_c(tree: Any, points: np.ndarray, q: np.ndarray, k: int) -> float:
-        knn = ctypes.cast(_native.lib.covertree_tree_knn, ctypes.c_void_p)
+        knn = ctypes.cast(lib.covertree_tree_knn, ctypes.c_void_p)
         q = np.ascontiguousarray(q)
         return compiled("single", "covertree_loop").covertree_loop(
             knn,

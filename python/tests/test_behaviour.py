@@ -18,7 +18,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from covertreex import CoverTreeError, _native, build_info, cover_tree
+from covertreex import CoverTreeError, build_info, cover_tree
+from covertreex._capi import library, signatures, structs
 
 INCLUDE = Path(__file__).parents[2] / "include"
 HEADER, PARTITIONS = INCLUDE / "covertree.h", INCLUDE / "covertree_partitions.h"
@@ -221,7 +222,7 @@ def test_without_threads_a_signal_ends_a_call(rng, monkeypatch):
         with pytest.raises(TimeoutError, match="of a handler"):
             while True:
                 tree.knn(100)
-        monkeypatch.setattr(_native.lib, "covertree_tree_build", lambda *_: signal.raise_signal(2) or 0)
+        monkeypatch.setattr(library.lib, "covertree_tree_build", lambda *_: signal.raise_signal(2) or 0)
         with pytest.raises(KeyboardInterrupt):
             cover_tree(np.zeros((2000, 3)))
         assert signal.getsignal(signal.SIGALRM) is handler
@@ -342,16 +343,16 @@ def test_exported_arrays(rng):
 
 
 def test_freed_handles_are_errors():
-    lib = _native.lib
+    lib = library.lib
     for handle in (None, 1, 0xDEADBEEF, 2**63):
         with pytest.raises(ValueError, match="tree"):
-            _native.check(lib.covertree_tree_validate(handle, None))
+            library.check(lib.covertree_tree_validate(handle, None))
         lib.covertree_tree_free(handle)
     tree = cover_tree(np.zeros((2, 2)))
     stale = tree._handle.value
     tree.close()
     with pytest.raises(ValueError, match="freed"):
-        _native.check(lib.covertree_tree_validate(stale, None))
+        library.check(lib.covertree_tree_validate(stale, None))
 
 
 def test_memory_is_given_back(rng):
@@ -377,7 +378,7 @@ def test_header_and_signatures_agree():
         name: [p.strip() for p in parameters.split(",")] if parameters.strip() != "void" else []
         for name, parameters in re.findall(r"\b(covertree_\w+)\s*\(([^()]*)\)\s*;", text)
     }
-    declared = {name: arguments for name, (_, arguments) in _native.SIGNATURES.items()}
+    declared = {name: arguments for name, (_, arguments) in signatures.SIGNATURES.items()}
     assert set(header) == set(declared)
     scalars = {
         "int32_t": "c_int",
@@ -400,23 +401,23 @@ def test_header_and_signatures_agree():
 @pytest.mark.skipif(not HEADER.exists(), reason="no header here")
 def test_structs_have_the_size_of_the_header(tmp_path):
     names = {
-        "covertree_matrix": _native.Matrix,
-        "covertree_features": _native.Features,
-        "covertree_tree_options": _native.TreeOptions,
-        "covertree_call_options": _native.CallOptions,
-        "covertree_search_options": _native.SearchOptions,
-        "covertree_tree_info": _native.TreeInfo,
-        "covertree_neighbors_view": _native.NeighborsView,
-        "covertree_arrays_view": _native.ArraysView,
-        "covertree_residual_options": _native.ResidualOptions,
-        "covertree_residual_info": _native.ResidualInfo,
-        "covertree_residual_view": _native.ResidualView,
-        "covertree_section": _native.Section,
-        "covertree_file_info": _native.FileInfo,
-        "covertree_index_options": _native.IndexOptions,
-        "covertree_index_search_options": _native.IndexSearchOptions,
-        "covertree_index_info": _native.IndexInfo,
-        "covertree_store_info": _native.StoreInfo,
+        "covertree_matrix": structs.Matrix,
+        "covertree_features": structs.Features,
+        "covertree_tree_options": structs.TreeOptions,
+        "covertree_call_options": structs.CallOptions,
+        "covertree_search_options": structs.SearchOptions,
+        "covertree_tree_info": structs.TreeInfo,
+        "covertree_neighbors_view": structs.NeighborsView,
+        "covertree_arrays_view": structs.ArraysView,
+        "covertree_residual_options": structs.ResidualOptions,
+        "covertree_residual_info": structs.ResidualInfo,
+        "covertree_residual_view": structs.ResidualView,
+        "covertree_section": structs.Section,
+        "covertree_file_info": structs.FileInfo,
+        "covertree_index_options": structs.IndexOptions,
+        "covertree_index_search_options": structs.IndexSearchOptions,
+        "covertree_index_info": structs.IndexInfo,
+        "covertree_store_info": structs.StoreInfo,
     }
     lines = []
     for name, struct in names.items():

@@ -15,11 +15,12 @@ import numpy as np
 import pytest
 
 import covertreex
-from covertreex import _calls, baseline, cover_tree, indexes, load, metrics
+from covertreex import baseline, cover_tree, indexes, load, metrics
+from covertreex._capi.callbacks import CallbackKernel
+from covertreex._capi.calls import call_options
 from covertreex.core import TreeBackend, get_metric
 from covertreex.kernels import Matern52
 from covertreex.metrics import residual
-from covertreex.residual._host_kernel import HostKernel
 
 POINTS = np.random.default_rng(1).standard_normal((600, 2))
 
@@ -258,7 +259,7 @@ def test_under_a_debug_allocator():
 
 def temporaries(source):
     """Lines that take the address of an array that nothing else holds."""
-    takers = {"address", "start", "matrix", "known_rows"}
+    takers = {"address", "features_of", "matrix", "optional", "start"}
     for node in ast.walk(ast.parse(source)):
         taken = []
         if isinstance(node, ast.Attribute) and node.attr == "ctypes":
@@ -270,7 +271,7 @@ def temporaries(source):
 
 
 def test_the_search_for_temporaries_finds_them():
-    assert list(temporaries("f(np.ascontiguousarray(a).ctypes.data)\ng(a.ctypes.data)\nh(*known_rows(b.T + 1))")) == [
+    assert list(temporaries("f(np.ascontiguousarray(a).ctypes.data)\ng(a.ctypes.data)\nh(*features_of(b.T + 1))")) == [
         1,
         3,
     ]
@@ -355,11 +356,11 @@ def test_one_calls_exception_is_not_anothers():
         thread.join(120)
     assert isinstance(outcome["bad"], Mine)
     np.testing.assert_array_equal(outcome["good"], expected)
-    assert not tree._host.errors
+    assert not tree._callback.errors
 
 
 def test_errors_of_other_threads_of_a_call_are_forgotten():
-    host = HostKernel(Hosted())
+    host = CallbackKernel(Hosted())
 
     def failing(*_):
         host.errors += [KeyError("one"), KeyError("other")]
@@ -369,9 +370,9 @@ def test_errors_of_other_threads_of_a_call_are_forgotten():
         raise covertreex.CoverTreeError("ended")
 
     with pytest.raises(KeyError, match="one"):
-        host.run(failing, options=_calls.call_options(None))
+        host.run(failing, options=call_options(0))
     with pytest.raises(covertreex.CoverTreeError, match="ended"):
-        host.run(ended, options=_calls.call_options(None))
+        host.run(ended, options=call_options(0))
 
 
 def test_an_interrupt_ends_a_short_search():

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from index_oracle import ALL, sample
 
-from covertreex import VectorStore, _native
+from covertreex import VectorStore
+from covertreex._capi import running
 from covertreex.indexes import HNSW, BruteForce, load
 
 try:
@@ -413,15 +414,15 @@ class Interrupted(Exception):
 
 def interrupting(monkeypatch, after):
     """Have the next call of the library that may take long end as by Ctrl-C: before its work, or when all is done."""
-    plain = _native.run
+    plain = running.run
 
     def run(function, *arguments, **named):
-        monkeypatch.setattr(_native, "run", plain)
+        monkeypatch.setattr(running, "run", plain)
         if after:
             plain(function, *arguments, **named)
         raise Interrupted
 
-    monkeypatch.setattr(_native, "run", run)
+    monkeypatch.setattr(running, "run", run)
 
 
 NAN = [[1.0, np.nan]]

@@ -17,14 +17,15 @@ import pytest
 from native_calls import CALLS, ROWS, folder, index, new, nowhere, residual, rows, saved, stored, tree
 
 import covertreex
-from covertreex import MappedTree, VectorStore, _files, _native, cover_tree, vecchia
+from covertreex import MappedTree, VectorStore, cover_tree, vecchia
+from covertreex._capi import indexes, library, running, signatures
 from covertreex.indexes import HNSW
 from covertreex.kernels import Matern52
 
 
 def functions():
     """Functions of the library that can fail, with the types of their arguments."""
-    for name, (result, types) in _native.SIGNATURES.items():
+    for name, (result, types) in signatures.SIGNATURES.items():
         if (result is ctypes.c_int32 and types) or name.endswith("_free"):
             yield name, types
 
@@ -36,9 +37,9 @@ class Ledger:
         self.called, self.handles = [], set()
         self.before = self.after = self._nothing
         for name, types in functions():
-            function = getattr(_native.lib, name)
+            function = getattr(library.lib, name)
             call = self._free if name.endswith("_free") else self._call
-            monkeypatch.setattr(_native.lib, name, functools.partial(call, name, function, types))
+            monkeypatch.setattr(library.lib, name, functools.partial(call, name, function, types))
 
     @staticmethod
     def _nothing(name, arguments):
@@ -59,7 +60,7 @@ class Ledger:
         self.called.append(name)
         self.before(name, arguments)
         status = function(*arguments)
-        given = [given for given, kind in zip(arguments, types) if kind is _native._handle_out][:1]
+        given = [given for given, kind in zip(arguments, types) if kind is signatures.HANDLE_OUT][:1]
         if status == 0 and given != [None]:
             self.handles |= {getattr(one, "_obj", one).value for one in given}
         self.after(name, arguments)
@@ -95,12 +96,12 @@ def check_nothing_is_left(ledger, name, expected, makers, **makers_of_options):
     with ledger.unhooked():
         subject, call = subject_of(name), CALLS[name][1]
     # An exception that a test before this one has kept refers to calls of that test.
-    handles, callees = set(ledger.handles), set(_native._callees)
+    handles, callees = set(ledger.handles), set(running._callees)
 
     watched = references(call, subject, expected, makers, makers_of_options)
     assert [one() for one in watched if one() is not None] == []
-    made = [one for number, one in _native._callees.items() if number not in callees]
-    assert not [one for one in made if isinstance(one, _native._Watch)]
+    made = [one for number, one in running._callees.items() if number not in callees]
+    assert not [one for one in made if isinstance(one, running._Watch)]
     # What the object has made meanwhile, such as a tree that is built when first asked for, goes with it.
     del subject
     assert ledger.handles <= handles
@@ -145,7 +146,7 @@ class Interrupt:
     """Sends SIGINT in the first call of a function of the library, and waits until it has arrived."""
 
     def __init__(self, name):
-        self.name, self.sent, self.before = name, False, set(_native._callees)
+        self.name, self.sent, self.before = name, False, set(running._callees)
 
     def __call__(self, name, _):
         if name != self.name or self.sent:
@@ -153,8 +154,8 @@ class Interrupt:
         self.sent = True
         signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)  # which raises here in the main thread
         deadline = time.monotonic() + 60
-        made = [one for number, one in _native._callees.items() if number not in self.before]
-        while not all(one.cancelled for one in made if isinstance(one, _native._Watch)):
+        made = [one for number, one in running._callees.items() if number not in self.before]
+        while not all(one.cancelled for one in made if isinstance(one, running._Watch)):
             assert time.monotonic() < deadline
             time.sleep(0.0001)
 
@@ -216,10 +217,10 @@ def test_kernels_that_raise(ledger, name):
     tree.kernel.fails = True
     (points,) = references(HOSTED[name], tree, Mine, [rows(count=30)], {})
     assert points() is None
-    assert tree._host.errors == []
+    assert tree._callback.errors == []
     tree.kernel.fails = False
     assert tree.knn(2, queries=ROWS[:2]).shape == (2, 2)
-    kernel, host = weakref.ref(tree.kernel), weakref.ref(tree._host)
+    kernel, host = weakref.ref(tree.kernel), weakref.ref(tree._callback)
     del tree
     assert (kernel(), host()) == (None, None)
     assert not ledger.handles
@@ -248,7 +249,7 @@ def refused_ids():
     made = index()
     path = new()
     sections = {"covertreex.ids": np.zeros(3, np.uint8), "covertreex.keys": np.zeros(1, np.int64)}
-    _files.save(_native.lib.covertree_index_save, (made._open(),), path, sections, None)
+    indexes.save(made._open(), str(path), sections, n_threads=0)
     return path
 
 

@@ -85,10 +85,9 @@ def test_how_searches_go_about_it_changes_no_answer(block_size, tau, tmp_path):
 
 def test_threads_are_the_library_s(monkeypatch):
     with Runtime(threads=3).activate():
-        assert _calls.call_options(None).n_threads == 3
-        assert _calls.search_options(None, False, False, None).n_threads == 3
-        assert _calls.call_options(2).n_threads == 2
-    assert _calls.call_options(None).n_threads == 0
+        assert _calls.threads(None) == 3
+        assert _calls.threads(2) == 2
+    assert _calls.threads(None) == 0
 
 
 def test_activation_is_of_its_context():

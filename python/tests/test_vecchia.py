@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import residual_oracle as oracle
 
-from covertreex import CoverTreeError, _native, vecchia
+from covertreex import CoverTreeError, vecchia
+from covertreex._capi import running
 from covertreex.kernels import RBF, Matern12, Matern52
 
 
@@ -208,7 +209,7 @@ def test_refusals(rng):
 @pytest.mark.parametrize("inducing_points", ["random", "kmeans++", "cover-tree"])
 def test_every_part_of_finding_neighbours_reports_its_share(monkeypatch, inducing_points):
     """Each call of the library that may take long has a report, whose shares follow those of the calls before."""
-    shares, called, run = [], [], _native.run
+    shares, called, run = [], [], running.run
 
     def reporting(function, *arguments, report=None, **options):
         called.append(function.__name__)
@@ -216,7 +217,7 @@ def test_every_part_of_finding_neighbours_reports_its_share(monkeypatch, inducin
             report(share)
         return run(function, *arguments, **options)
 
-    monkeypatch.setattr(_native, "run", reporting)
+    monkeypatch.setattr(running, "run", reporting)
     points = np.random.default_rng(0).random((2000, 2))
     vecchia.neighbors(points, kernel=RBF(), m=3, n_inducing=20, inducing_points=inducing_points, progress=shares.append)
     assert len(called) == 3 + {"random": 0, "kmeans++": 1, "cover-tree": 2}[inducing_points]

@@ -25,8 +25,8 @@ from . import (
     telemetry,
     vecchia,
 )
+from ._capi import CoverTreeError, build_info, get_num_threads, set_num_threads
 from ._exports.residual_arrays import ResidualArrays
-from ._native import CoverTreeError, build_info, get_num_threads, set_num_threads
 from .baseline import (
     BaselineCoverTree,
     BaselineNode,

@@ -1,8 +1,7 @@
-"""The one place that checks arrays: what comes in is made ready for the library, what it shows is wrapped."""
+"""The one place that checks arrays, and makes what comes in ready for the library."""
 
 from __future__ import annotations
 
-import ctypes
 import operator
 from collections.abc import Callable
 from typing import Any
@@ -111,28 +110,6 @@ def check_finite(points: NDArray[Any], name: str, first: int = 0) -> None:
     if not good.all():
         row, column = np.argwhere(~good)[0]
         raise ValueError(f"{name}[{first + row}, {column}]: expected a finite number, got {points[row, column]}")
-
-
-_Start = ctypes.c_char * 0
-
-
-def start(array: NDArray[Any]) -> int:
-    """The address of an array's data as a number, which does not keep the array."""
-    memory: Any = array
-    try:
-        return ctypes.addressof(_Start.from_buffer(memory))
-    except (TypeError, ValueError, BufferError):  # read-only, or with gaps between rows
-        return array.ctypes.data
-
-
-def address(array: NDArray[Any]) -> Any:
-    """Where an array's data begins, as an argument of a call; the array has to outlive it."""
-    memory: Any = array
-    try:
-        # A quarter of the time that `array.ctypes` takes; a call for a single query makes three of these.
-        return _Start.from_buffer(memory)
-    except (TypeError, ValueError, BufferError):  # read-only, or with gaps between rows
-        return array.ctypes.data
 
 
 def indices(values: ArrayLike, name: str, *, one: bool = False) -> NDArray[np.int64]:
@@ -269,36 +246,3 @@ def results(n_rows: int, k: int, dtype: Any) -> NDArray[Any]:
         return np.empty((n_rows, k), dtype)
     except (MemoryError, ValueError):  # NumPy raises ValueError where the size does not fit its numbers
         raise MemoryError(f"k: expected results that fit in memory, got {n_rows} rows of {k}") from None
-
-
-class _Memory:
-    """Memory of the library as NumPy sees it; the array that is made from this keeps it, and so the owner."""
-
-    def __init__(
-        self,
-        owner: object,
-        address: int,
-        shape: tuple[int, ...],
-        dtype: np.dtype[Any],
-        strides: tuple[int, ...] | None,
-    ) -> None:
-        self._owner = owner
-        self.__array_interface__ = {
-            "version": 3, "data": (address, True), "shape": shape, "typestr": dtype.str, "strides": strides
-        }  # fmt: skip
-
-
-def view(
-    owner: object, address: int | None, shape: tuple[int, ...], dtype: Any, *, row_bytes: int | None = None
-) -> NDArray[Any]:
-    """A read-only array over memory of the library, which lives as long as the array does.
-
-    `row_bytes` are those from row to row, where there are gaps between.
-    """
-    dtype = np.dtype(dtype)
-    if address is None or 0 in shape:
-        empty = np.empty(shape, dtype)
-        empty.flags.writeable = False
-        return empty
-    strides = None if row_bytes is None else (row_bytes, dtype.itemsize)
-    return np.asarray(_Memory(owner, address, shape, dtype, strides))

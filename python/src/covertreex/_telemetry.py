@@ -23,7 +23,7 @@ import numpy as np
 
 from . import _arguments, _arrays, _writing
 from . import _settings as runtime
-from ._native import CoverTreeError, get_num_threads
+from ._capi import CoverTreeError, get_num_threads
 
 __all__ = ["Log", "Record", "Summary", "last_records", "read", "record", "summarise"]
 

@@ -13,8 +13,8 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from . import _arguments, _arrays, _files, _writing
 from ._calls import ProgressReport
+from ._capi import CoverTreeError
 from ._exports.tree_arrays import Neighbors
-from ._native import CoverTreeError
 from ._partitions.curve import Curve, positions, sample_share, sampled
 from ._partitions.files import part_path, save_part
 from ._partitions.filling import filling

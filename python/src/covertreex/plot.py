@@ -22,8 +22,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _arguments, _arrays
+from ._capi import callbacks
 from .kernels import scaled
-from .residual import ResidualTree, _host_kernel
+from .residual import ResidualTree
 from .tree import CoverTree
 from .vecchia import ConditioningSets
 
@@ -167,7 +168,7 @@ def correlation_decay(
     given = tree.inducing_points is None
     v, p = (tree.v_matrix[rows], tree.residual_variance[rows]) if given else tree.features(points)
     kernel: Any = tree.kernel
-    covariances = _host_kernel.covariances(kernel, points, points)
+    covariances = callbacks.covariances(kernel, points, points)
     one, other = np.triu_indices(len(rows), 1)
     distances = np.linalg.norm(scaled(points, kernel, "points")[one] - scaled(points, kernel, "points")[other], axis=1)
     deviations = np.sqrt(np.diag(covariances))

@@ -11,7 +11,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
 import os
 from dataclasses import dataclass
@@ -20,10 +19,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from . import _arguments, _arrays, _calls, _files, _native
+from . import _arguments, _arrays, _calls, _files
 from ._calls import ProgressReport
+from ._capi import CoverTreeError
+from ._capi.points import maxmin_order
 from ._files import File, PathLike
-from ._native import CoverTreeError, lib
 from ._settings import active_config
 from .kernels import Stationary, checked, scaled
 from .residual import ResidualTree
@@ -73,11 +73,7 @@ def ordering(
         return np.arange(len(points))
     if method == "random":
         return np.random.default_rng(seed).permutation(len(points))
-    order = np.empty(len(points), np.int64)
-    options = _calls.call_options(n_threads)
-    arguments = (_calls.matrix(points), ctypes.byref(options), order.ctypes.data)
-    _native.run(lib.covertree_maxmin_order, *arguments, options=options, report=progress)
-    return order
+    return maxmin_order(points, n_threads=_calls.threads(n_threads), progress=progress)
 
 
 @dataclass(frozen=True)
@@ -119,9 +115,8 @@ class ConditioningSets:
         }
         if self.distances is not None:
             sections["distances"] = self.distances
-        path = _arguments.path(path)
         number = int.from_bytes(hashlib.sha256(self.input_hash.encode()).digest()[:8], "little")
-        _files.save(lib.covertree_sections_save, (), path, sections, progress, input_hash=number)
+        _files.save(path, sections, progress, input_hash=number)
 
     @classmethod
     def load(cls, path: PathLike, *, input_hash: str | None = None, mmap: bool = True) -> ConditioningSets:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import ctypes
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import _arrays, _calls, _native
-from .._native import lib
+from .. import _calls
+from .._capi import Handle, residuals
 from .tree_arrays import TreeArrays
 
 
@@ -54,24 +51,22 @@ class ResidualArrays(TreeArrays):
         return super().stale or not (self._model is None or self._model.is_current)
 
 
+# Of arrays that would be mistaken for the cover tree's.
+_NAMES = {"order": "block_order", "positions": "block_places"}
+
+
 class ModelView:
     """The arrays of a model, those of :class:`ResidualArrays` that are not the cover tree's, as long as this lives."""
 
-    def __init__(self, residual: ctypes.c_void_p) -> None:
-        options = _calls.call_options(None)
-        self._owner = _calls.Owner(lib.covertree_residual_arrays_free)
-        handle = self._owner.handle
-        _native.run(
-            lib.covertree_residual_export, residual, ctypes.byref(options), ctypes.byref(handle), options=options
-        )
-        shown = _native.ResidualView()
-        _native.check(lib.covertree_residual_arrays_get(handle, ctypes.byref(shown)))
-        self.arrays = self._show(shown)
+    def __init__(self, residual: Handle) -> None:
+        self._owner = residuals.export(residual, n_threads=_calls.threads(None))
+        shown = residuals.arrays_get(self._owner)
+        self.arrays = {_NAMES.get(name, name): value for name, value in shown.items()}
 
     @property
     def is_current(self) -> bool:
         """Whether the model is still there."""
-        return self._owner.is_current(lib.covertree_residual_arrays_get, _native.ResidualView())
+        return residuals.arrays_are_current(self._owner)
 
     def beside(self, tree: TreeArrays) -> ResidualArrays:
         """Show them with those of a cover tree."""
@@ -79,33 +74,3 @@ class ModelView:
         arrays._owner, arrays._model = tree._owner, self
         arrays.__dict__.update(self.arrays)
         return arrays
-
-    def _show(self, shown: Any) -> dict[str, Any]:
-        def view(name: str, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
-            return _arrays.view(self._owner, getattr(shown, name), shape, dtype)
-
-        n, blocks = shown.n_points, shown.n_blocks
-        skeleton_points = n if blocks else 0
-        pairs = blocks if shown.product_offsets is not None else 0
-        pivot_offsets = view("pivot_offsets", (blocks + 1 if blocks else 0,), np.int64)
-        coefficient_offsets = view("coefficient_offsets", pivot_offsets.shape, np.int64)
-        ranks = (np.diff(pivot_offsets) + 7) // 8 * 8
-        products = (ranks.sum() ** 2 - (ranks**2).sum()) // 2 if pairs else 0
-        return {
-            "block_order": view("order", (n,), np.int32),
-            "block_places": view("positions", (n,), np.int32),
-            "coordinates": view("coordinates", (n, shown.dim), np.float64),
-            "v_matrix": view("v_matrix", (n, shown.feature_stride), np.float64),
-            "residual_variance": view("residual_variance", (n,), np.float64),
-            "scales": view("scales", (n,), np.float32),
-            "pivot_offsets": pivot_offsets,
-            "pivots": view("pivots", (int(pivot_offsets[-1]) if blocks else 0,), np.int32),
-            "coefficient_offsets": coefficient_offsets,
-            "coefficients": view("coefficients", (int(coefficient_offsets[-1]) if blocks else 0,), np.float32),
-            "remaining_norms": view("remaining_norms", (skeleton_points,), np.float32),
-            "bounds": view("bounds", (shown.n_regions, skeleton_points), np.uint8),
-            "product_offsets": view("product_offsets", (pairs, pairs), np.int64),
-            "products": view("products", (int(products),), np.float32),
-            **{name: getattr(shown, name) for name in ("block_size", "blocks_per_region", "kernel")},
-            **{name: getattr(shown, name) for name in ("kernel_variance", "variance")},
-        }

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import ctypes
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import _arrays, _calls, _files, _native
-from .._native import lib
+from .._capi import Owner, trees
 
 
 class Neighbors(NamedTuple):
@@ -43,36 +41,20 @@ class TreeArrays(_TreeArrays):
     Node ``t`` is the ``t``-th in depth-first order; node 0 is the root. Attributes are the arrays, as a named tuple.
     """
 
-    _owner: _calls.Owner | None = None
+    _owner: Owner | None = None
 
     @property
     def stale(self) -> bool:
         """Whether the tree has been changed, or closed, since: then these are its arrays as they were."""
-        return self._owner is not None and not self._owner.is_current(lib.covertree_arrays_get, _native.ArraysView())
+        return self._owner is not None and not trees.arrays_are_current(self._owner)
 
     def __getstate__(self) -> dict[str, Any]:
         # A pickle has arrays of its own: no tree can make them stale.
         return {name: value for name, value in vars(self).items() if not name.startswith("_")}
 
 
-def show_arrays(owner: _calls.Owner) -> TreeArrays:
+def show_arrays(owner: Owner) -> TreeArrays:
     """Show arrays that the library exported."""
-    shown = _native.ArraysView()
-    _native.check(lib.covertree_arrays_get(owner.handle, ctypes.byref(shown)))
-    n, dtype = shown.n_nodes, _files.DTYPES[shown.dtype]
-    shapes: dict[str, tuple[tuple[int, ...], Any]] = {
-        "points": ((n, shown.dim), dtype),
-        "children_offsets": ((n + 1,), np.int32),
-        "children": ((n - 1,), np.int32),
-        "radius": ((n,), dtype),
-        "removed": ((n,), np.uint8),
-    }
-    arrays = {
-        name: _arrays.view(owner, getattr(shown, name), *shapes.get(name, ((n,), np.int32)))
-        for name in TreeArrays._fields
-    }
-    if shown.removed is None:
-        arrays["removed"] = None  # type: ignore[assignment]
-    exported = TreeArrays(**arrays)
+    exported = TreeArrays(**trees.arrays_get(owner))
     exported._owner = owner
     return exported

@@ -12,7 +12,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numpy.typing import ArrayLike, NDArray
 
-from .. import _arguments, _arrays, _calls, _native, _scores
+from .. import _arguments, _arrays, _calls, _capi, _scores
 
 #: An excluded index, and an upper index, with which all points count.
 NO_EXCLUSION = -1
@@ -174,7 +174,7 @@ def run(
     def work(chunk: slice) -> None:
         kernel(tree, *(array[chunk] for array in queries), *rest)
 
-    pool = ThreadPoolExecutor(_calls.threads(n_threads) or _native.get_num_threads())
+    pool = ThreadPoolExecutor(_calls.threads(n_threads) or _capi.get_num_threads())
     try:
         for done, _ in enumerate(pool.map(work, chunks)):
             if progress is not None:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import ctypes
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import _calls, _native
-from .._native import lib
+from .. import _calls
+from .._capi import partitions
 
 # Sampled points for each part: its size is then off by a thirtieth, and the largest of 64 by less than a tenth.
 SAMPLES_PER_PART = 1000
@@ -85,8 +84,4 @@ def sampled(rng: np.random.Generator, n_rows: int, share: float) -> NDArray[np.i
 def positions(points: NDArray[Any], low: NDArray[np.float64], high: NDArray[np.float64]) -> NDArray[np.uint64]:
     """Where points lie along the Hilbert curve through a box."""
     rows = np.ascontiguousarray(points, np.float64)
-    keys = np.empty(len(rows), np.uint64)
-    options = _calls.call_options(None)
-    arguments = (_calls.matrix(rows), low.ctypes.data, high.ctypes.data, ctypes.byref(options))
-    _native.run(lib.covertree_hilbert_keys, *arguments, keys.ctypes.data, options=options)
-    return keys
+    return partitions.hilbert_keys(rows, low, high, n_threads=_calls.threads(None))

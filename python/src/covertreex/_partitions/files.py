@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _files
-from .._native import CoverTreeError
+from .._capi import CoverTreeError
 from ..residual import ResidualTree
 from ..tree import CoverTree
 from .part import Part

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from .. import _files, _writing
-from .._native import CoverTreeError
+from .._capi import CoverTreeError
 from .manifest import MANIFEST, Manifest
 
 # In the folder while it is filled, and locked by the process that fills it.

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _files
-from .._native import CoverTreeError, lib
+from .._capi import DTYPE_NUMBERS, DTYPES, CoverTreeError
 from .curve import Curve
 from .files import SEAL_BYTES, PartFile, part_path, process_path
 from .layout import Layout
@@ -72,7 +72,7 @@ class Manifest:
     def save(self, folder: Path) -> None:
         """Write it in one step, which makes its files the tree of the folder."""
         layout, curve = self.layout, self.layout.curve
-        settings = [VERSION, int(self.tag, 16), self.kind, _files.DTYPE_NUMBERS[self.dtype]]
+        settings = [VERSION, int(self.tag, 16), self.kind, DTYPE_NUMBERS[self.dtype]]
         sections = {
             _SETTINGS: np.array(settings, np.int64), "curve_low": curve.low, "curve_high": curve.high,
             "keys": curve.keys.view(np.int64), "indices": curve.indices, "low": layout.low, "high": layout.high,
@@ -81,7 +81,7 @@ class Manifest:
         }  # fmt: skip
         if self.process is not None:
             sections["process"] = np.frombuffer(self.process, np.uint8)
-        _files.save(lib.covertree_sections_save, (), folder / MANIFEST, sections, None, input_hash=0)
+        _files.save(folder / MANIFEST, sections, None, input_hash=0)
 
     @classmethod
     def open(cls, folder: Path) -> Manifest:
@@ -120,7 +120,7 @@ class Manifest:
         )  # fmt: skip
         seals = [seal.tobytes() for seal in arrays["seals"]]
         process = arrays["process"].tobytes() if kind == _files.RESIDUAL else None
-        return cls(f"{tag:08x}", kind, _files.DTYPES[dtype], layout, seals, process)
+        return cls(f"{tag:08x}", kind, DTYPES[dtype], layout, seals, process)
 
 
 def _shaped(found: Arrays, is_residual: bool) -> Arrays:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import operator
 from typing import Any
 
@@ -10,13 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _calls
-from .._native import lib
+from .._capi import Rows, partitions, residuals, trees
+from .._capi.calls import Nearest as Found
+from .._capi.calls import search_options
+from .._capi.structs import SearchOptions
 from .._scores import largest_reported
 from ..kernels import Stationary
 from ..residual import ResidualTree
 from ..tree import CoverTree
 from .layout import Extent, Layout
-from .outline import Outline, known_rows
+from .outline import Outline
 from .queries import Answer, Nearest, Queries, Within
 
 
@@ -98,17 +100,22 @@ class Part:
 
     def nearest(self, queries: Queries, k: int, *, exclude_self: bool = False, n_threads: int | None = None) -> Nearest:
         """The ``k`` nearest of the part's points to each query, within its limit."""
-        rows, n_rows, keep = self._rows(queries)
-        dtype = self._compared(queries)
-        found = Nearest(np.empty((n_rows, k), np.int64), np.empty((n_rows, k), dtype), np.empty((n_rows, k)))
-        options, keep_options = self._options(queries, exclude_self, n_threads)
-        options.scores = found.scores.ctypes.data
-        arguments = (self.tree._open(), *rows, k, ctypes.byref(options), *(a.ctypes.data for a in found[:2]))
-        search = self._nearest(queries)
-        _calls.call(search, arguments, options, None, brief=n_rows < _calls.ROWS_WORTH_A_THREAD)
-        del keep, keep_options
-        found.indices[:] = np.where(found.indices < 0, -1, self.indices[found.indices])
-        return found._replace(distances=found.distances.astype(self._reported, copy=False))
+        options = self._options(queries, exclude_self, n_threads)
+        indices, distances, scores = self._nearest(queries, k, options, self._compared(queries))
+        assert distances is not None and scores is not None
+        indices[:] = np.where(indices < 0, -1, self.indices[indices])
+        return Nearest(indices, distances.astype(self._reported, copy=False), scores)
+
+    def _nearest(self, queries: Queries, k: int, options: SearchOptions, dtype: np.dtype[Any]) -> Found:
+        """Search in the part's tree, by the indices in it."""
+        way: dict[str, Any] = {"dtype": dtype, "scores": True, "brief": len(queries) < _calls.ROWS_WORTH_A_THREAD}
+        if isinstance(self.tree, CoverTree):
+            return trees.knn(self.tree._open(), self._rows(queries), k, options, **way)
+        if queries.own is not None:
+            return residuals.knn(self.tree._open(), self._rows(queries), k, options, **way)
+        assert queries.features is not None
+        points, given = np.ascontiguousarray(queries.points, np.float64), residuals.GivenFeatures(*queries.features)
+        return partitions.residual_knn_given(self.tree._open(), points, given, k, options, **way)
 
     def answer(self, queries: Queries, k: int, *, exclude_self: bool = False, n_threads: int | None = None) -> Answer:
         """The same, of those queries alone for which the part has something."""
@@ -120,19 +127,15 @@ class Part:
         self, queries: Queries, radius: float, *, exclude_self: bool = False, n_threads: int | None = None
     ) -> Within:
         """All of the part's points within a radius of each query."""
-        rows, n_rows, keep = self._rows(queries)
-        dtype = self._compared(queries)
-        if dtype != self._reported:
+        if self._compared(queries) != self._reported:
             radius = largest_reported(radius, self._reported)
-        options, keep_options = self._options(queries, exclude_self, n_threads)
-        options.flags |= _calls.SCORES
-        owner = _calls.lists_owner()
-        arguments = (self.tree._open(), *rows, radius, ctypes.byref(options), ctypes.byref(owner.handle))
-        brief = n_rows < _calls.ROWS_WORTH_A_THREAD
-        _calls.call(lib.covertree_tree_radius, arguments, options, None, brief=brief, radius="r")
-        del keep, keep_options
-        offsets, indices, distances, scores = _calls.neighbor_lists(owner)
-        return Within(np.array(offsets), self.indices[indices], distances.astype(self._reported), np.array(scores))
+        options = self._options(queries, exclude_self, n_threads, list_scores=True)
+        brief = len(queries) < _calls.ROWS_WORTH_A_THREAD
+        found = trees.radius(self.tree._open(), self._rows(queries), radius, options, brief=brief)
+        return Within(
+            np.array(found.offsets), self.indices[found.indices], found.distances.astype(self._reported),
+            np.array(found.scores),
+        )  # fmt: skip
 
     @property
     def _reported(self) -> np.dtype[Any]:
@@ -143,26 +146,17 @@ class Part:
         """The type in which queries are compared with the points."""
         return self._reported if queries.own is not None else np.promote_types(self._reported, queries.points.dtype)
 
-    def _rows(self, queries: Queries) -> tuple[tuple[Any, ...], int, Any]:
-        """Queries as arguments of the library's search, how many they are, and what is to be kept alive meanwhile."""
-        if queries.own is not None or isinstance(self.tree, CoverTree):
-            given = queries.points if queries.own is None else np.searchsorted(self.indices, queries.own)
-            matrix, n_rows, keep = _calls.query_matrix(given, self.tree, self._reported)
-            return (matrix,), n_rows, keep
-        assert queries.features is not None
-        points = np.ascontiguousarray(queries.points, np.float64)
-        return known_rows(points, queries.features), len(points), points
+    def _rows(self, queries: Queries) -> Rows:
+        """Queries as the library's search takes them."""
+        given = queries.points if queries.own is None else np.searchsorted(self.indices, queries.own)
+        return _calls.query_rows(given, self.tree, self._reported)
 
-    def _nearest(self, queries: Queries) -> Any:
-        """The library's search for the nearest points."""
-        if isinstance(self.tree, CoverTree):
-            return lib.covertree_tree_knn
-        return lib.covertree_residual_knn_given if queries.own is None else lib.covertree_residual_knn
-
-    def _options(self, queries: Queries, exclude_self: bool, n_threads: int | None) -> tuple[Any, Any]:
-        options = _calls.search_options(n_threads, False, exclude_self and queries.own is not None, None)
+    def _options(
+        self, queries: Queries, exclude_self: bool, n_threads: int | None, *, list_scores: bool = False
+    ) -> SearchOptions:
         before = None if queries.before is None else np.searchsorted(self.indices, queries.before).astype(np.int64)
         limits = None if queries.limits is None else np.ascontiguousarray(queries.limits)
-        options.before = None if before is None else before.ctypes.data
-        options.limits = None if limits is None else limits.ctypes.data
-        return options, (before, limits)
+        return search_options(
+            _calls.threads(n_threads), exclude_self=exclude_self and queries.own is not None, before=before,
+            limits=limits, list_scores=list_scores,
+        )  # fmt: skip

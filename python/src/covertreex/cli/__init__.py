@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from .. import __version__
-from .._native import build_info
+from .._capi import build_info
 from . import _bench, _files, _settings
 from ._output import fail
 

@@ -14,7 +14,7 @@ from typing import Any, Optional
 import numpy as np
 import typer
 
-from .. import __version__, _native, _telemetry
+from .. import __version__, _capi, _telemetry
 from .._settings import PROFILES, Runtime, environment_names
 from ..factory import cover_tree
 from ..kernels import Matern52
@@ -105,11 +105,11 @@ def doctor(as_json: bool = JSON) -> None:
     flags = _of_processor("flags").split()
     facts: dict[str, Any] = {
         "covertreex": __version__,
-        "library": _native.build_info(),
-        "library_path": _native.lib._name,
+        "library": _capi.build_info(),
+        "library_path": _capi.library_path(),
         "processor": _of_processor("model name") or platform.processor(),
         "processors": os.cpu_count(),
-        "threads": _native.get_num_threads(),
+        "threads": _capi.get_num_threads(),
         "avx2": "avx2" in flags,
         "avx512": "avx512f" in flags,
         "python": platform.python_version(),

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import ctypes
-
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import _calls, _files
 from .._calls import ProgressReport
-from .._native import lib
+from .._capi import indexes
 from ..store import VectorStore
 from ._options import choice
 from ._vector_index import IndexStats, VectorIndex
@@ -170,8 +168,7 @@ class HNSW(VectorIndex):
 
     def optimize(self) -> None:
         """Put vectors that are near in the graph near in memory; answers stay the same."""
-        options = _calls.call_options(None)
-        self._run(lib.covertree_index_optimize, ctypes.byref(options), options=options)
+        indexes.optimize(self._open(), n_threads=_calls.threads(None))
 
 
 def load(

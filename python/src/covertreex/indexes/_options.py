@@ -5,17 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from .. import _arguments, _arrays, _calls, _native
+from .. import _arguments, _arrays, _calls
+from .._capi import indexes
+from .._capi.structs import IndexOptions, IndexSearchOptions
 from ..store import _ids
 
 METRICS = ("l2", "sqeuclidean", "ip", "cosine")
 STORAGES = ("float32", "float16", "int8")
-_FILTER_IDS, _FILTER_BITMAP = 1, 2
-_RERANK = 1
-
-_SEARCH_DEFAULTS = _native.IndexSearchOptions()
 
 
 def choice(value: str, choices: tuple[str, ...], name: str) -> int:
@@ -23,40 +20,30 @@ def choice(value: str, choices: tuple[str, ...], name: str) -> int:
     return choices.index(_arguments.choice(value, name, choices))
 
 
-def index_options(kind: int, metric: str, *, storage: str, rerank: bool, seed: int, own: dict[str, int]) -> Any:
+def index_options(
+    kind: int, metric: str, *, storage: str, rerank: bool, seed: int, own: dict[str, int]
+) -> IndexOptions:
     """What an index is made with; `own` are options of its kind."""
-    options = _native.IndexOptions()
-    options.kind = kind
-    options.metric = choice(metric, METRICS, "metric")
-    options.storage = choice(storage, STORAGES, "storage")
-    options.flags = _RERANK if rerank else 0
-    options.seed = _arrays.integer(seed, "seed", minimum=0, maximum=2**64 - 1)
+    numbers = {"metric": choice(metric, METRICS, "metric"), "storage": choice(storage, STORAGES, "storage")}
+    options = {"seed": _arrays.integer(seed, "seed", minimum=0, maximum=2**64 - 1)}
     for name, value in own.items():
         minimum = 0 if name in ("split", "lsh_mode") else 1
-        setattr(options, name, _arrays.integer(value, name, minimum=minimum, maximum=2**31 - 1))
-    return options
+        options[name] = _arrays.integer(value, name, minimum=minimum, maximum=2**31 - 1)
+    return indexes.options_of(kind=kind, rerank=rerank, own=options, **numbers)
 
 
-def search_options(
-    filter: Any, n_threads: int | None, tuning: dict[str, int], ids: _ids.Ids
-) -> tuple[Any, NDArray[Any] | None]:
-    """What a search is asked for, and what is to be kept alive meanwhile."""
-    options = _native.IndexSearchOptions.from_buffer_copy(_SEARCH_DEFAULTS)
-    options.n_threads = _calls.threads(n_threads)
-    for name, value in tuning.items():
-        setattr(options, name, _arrays.integer(value, name, minimum=1, maximum=2**24))
+def search_options(filter: Any, n_threads: int | None, tuning: dict[str, int], ids: _ids.Ids) -> IndexSearchOptions:
+    """What a search is asked for."""
+    threads = _calls.threads(n_threads)
+    chosen = {name: _arrays.integer(value, name, minimum=1, maximum=2**24) for name, value in tuning.items()}
     if filter is None:
-        return options, None
+        return indexes.search_options(threads, chosen, None)
     mask = np.asarray(filter) if hasattr(filter, "__array__") else None
-    if mask is not None and mask.dtype == bool:
-        if not ids.is_integral:
-            raise TypeError("filter: a boolean array says which integers may be found; give a list of ids")
-        if mask.ndim != 1:
-            raise ValueError(f"filter: expected one dimension, got shape {mask.shape}")
-        keep: NDArray[Any] = np.packbits(mask, bitorder="little")
-        options.filter_kind = _FILTER_BITMAP
-    else:
-        keep = ids.found(_ids.gathered(filter, name="filter", in_order=False))
-        options.filter_kind = _FILTER_IDS
-    options.filter, options.n_filter = keep.ctypes.data, len(keep)
-    return options, keep
+    if mask is None or mask.dtype != bool:
+        given = ids.found(_ids.gathered(filter, name="filter", in_order=False))
+        return indexes.search_options(threads, chosen, given)
+    if not ids.is_integral:
+        raise TypeError("filter: a boolean array says which integers may be found; give a list of ids")
+    if mask.ndim != 1:
+        raise ValueError(f"filter: expected one dimension, got shape {mask.shape}")
+    return indexes.search_options(threads, chosen, np.packbits(mask, bitorder="little"))

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import ctypes
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .. import _arguments, _arrays, _calls, _files, _native
+from .. import _arguments, _arrays, _calls, _files
 from .._calls import ProgressReport
+from .._capi import indexes
+from .._capi.structs import IndexSearchOptions
 from .._exports.tree_arrays import Neighbors
-from .._native import lib
 from .._telemetry import recorded
 from ..store import VectorStore, _ids
 from ..store._ids import Ids
@@ -75,12 +74,10 @@ class VectorIndex(_calls.Closeable):
     ) -> None:
         super().__init__()
         options = index_options(self._kind, metric, storage=storage, rerank=rerank, seed=seed, own=own)
-        owner = _calls.Owner(lib.covertree_index_free)
         store = dim if isinstance(dim, VectorStore) else None
         size = _arrays.integer(dim, "dim", minimum=1) if store is None else store.dim
         handle = None if store is None else store._open()
-        _native.check(lib.covertree_index_create(size, handle, ctypes.byref(options), owner.handle))
-        self._take(owner)
+        self._take(indexes.create(size, handle, options))
         self._begin(_ids.Integers(), size, metric, store)
 
     def _begin(self, ids: Ids, dim: int, metric: str, store: VectorStore | None) -> None:
@@ -136,8 +133,8 @@ class VectorIndex(_calls.Closeable):
         """
         is_one = _ids.is_one(ids)
         keys = self._ids.known(_ids.gathered(ids))
-        vectors = np.empty((len(keys), self.dim), np.float32)
-        self._check(lib.covertree_index_get(self._open(), keys.ctypes.data, len(keys), vectors.ctypes.data))
+        with _ids.missing():
+            vectors = indexes.get(self._open(), keys, self.dim)
         return vectors[0] if is_one else vectors
 
     def stats(self) -> IndexStats:
@@ -203,27 +200,22 @@ class VectorIndex(_calls.Closeable):
         KeyError, IndexError
             Over a store: for an id that it does not have; for a slot that is free, or has never been.
         """
-        options = _calls.call_options(n_threads)
-        first = ctypes.c_int64()
+        threads = _calls.threads(n_threads)
         with self._changing:
-            given, matrix, _keep = self._arriving(ids, vectors, slots)
-            count = matrix.rows
-            before = self._ids
+            given, arriving = self._arriving(ids, vectors, slots)
+            count, before = len(arriving), self._ids
             after, keys = self._naming(given, count)
             # Searches that see the new vectors find their ids.
             self._ids = after
             try:
-                _native.run(
-                    lib.covertree_index_add, self._open(), None if keys is None else keys.ctypes.data, matrix,
-                    ctypes.byref(options), ctypes.byref(first), options=options, report=progress,
-                )  # fmt: skip
+                first = indexes.add(self._open(), keys, arriving, n_threads=threads, progress=progress)
             except BaseException:
                 # An interrupt may come when all is done.
                 if keys is not None and not self._has(keys[:1]):
                     after.remove(keys)
                     self._ids = before
                 raise
-        return np.arange(first.value, first.value + count) if keys is None else after.names(keys)
+        return np.arange(first, first + count) if keys is None else after.names(keys)
 
     def _naming(self, given: _ids.Given | None, count: int) -> tuple[Ids, NDArray[np.int64] | None]:
         """The ids that the index has with new ones, and the numbers of these; None where the library gives them."""
@@ -250,25 +242,24 @@ class VectorIndex(_calls.Closeable):
         Parameters and errors are those of :meth:`add`; an id that is not there raises KeyError. Over a store, and
         without `slots`, vectors become those that the ids have in the store by now.
         """
-        options = _calls.call_options(n_threads)
+        threads = _calls.threads(n_threads)
         with self._changing:
             given = _ids.gathered(ids)
             keys = self._ids.known(given, distinct=True)
-            _, matrix, _keep = self._arriving(given, vectors, slots)
-            _same_length(keys, matrix.rows)
-            arguments = (keys.ctypes.data, matrix, ctypes.byref(options))
-            self._run(lib.covertree_index_update, *arguments, options=options, report=progress)
+            _, arriving = self._arriving(given, vectors, slots)
+            _same_length(keys, len(arriving))
+            with _ids.missing():
+                indexes.update(self._open(), keys, arriving, n_threads=threads, progress=progress)
 
     def _arriving(
         self, ids: Any, vectors: ArrayLike | None, slots: ArrayLike | None
-    ) -> tuple[_ids.Given | None, _native.Matrix, Any]:
-        """Vectors of a change: their ids, and as a matrix, or their slots; and what is to be kept meanwhile."""
+    ) -> tuple[_ids.Given | None, NDArray[Any]]:
+        """Vectors of a change: their ids, and their coordinates or their slots."""
         given = None if ids is None else _ids.gathered(ids)
         if self._store is None:
             if vectors is None or slots is not None:
                 raise TypeError("vectors: expected them, and no slots: this index is not over a store")
-            rows = self._rows(vectors, "vectors")
-            return given, _calls.matrix(rows), rows
+            return given, self._rows(vectors, "vectors")
         if vectors is not None:
             raise TypeError("vectors: this index is over a store; add them there, then their ids or slots here")
         if slots is None:
@@ -276,8 +267,7 @@ class VectorIndex(_calls.Closeable):
                 known = set(self.ids.tolist())
                 given = _ids.gathered([one for one in self._store if one not in known])
             slots = self._store._known_slots(given)
-        places = self._store._in_use(np.atleast_1d(np.asarray(slots)))
-        return given, _calls.matrix(places), places
+        return given, self._store._in_use(np.atleast_1d(np.asarray(slots)))
 
     @recorded("remove")
     def remove(self, ids: Any) -> None:
@@ -292,12 +282,12 @@ class VectorIndex(_calls.Closeable):
         TypeError
             For what cannot be an id.
         """
-        options = _calls.call_options(None)
+        threads = _calls.threads(None)
         with self._changing:
             keys = self._ids.known(_ids.gathered(ids, in_order=False), distinct=True)
-            arguments = (keys.ctypes.data, len(keys), ctypes.byref(options))
             try:
-                self._run(lib.covertree_index_remove, *arguments, options=options)
+                with _ids.missing():
+                    indexes.remove(self._open(), keys, n_threads=threads)
             except BaseException:
                 # An interrupt may come when all is done.
                 if len(keys) and not self._has(keys[:1]):
@@ -308,13 +298,12 @@ class VectorIndex(_calls.Closeable):
     def clear(self) -> None:
         """Take out everything."""
         with self._changing:
-            _native.check(lib.covertree_index_clear(self._open()))
+            indexes.clear(self._open())
             self._ids = _ids.Integers()
 
     def rebuild(self, *, n_threads: int | None = None, progress: ProgressReport | None = None) -> None:
         """Make the structure anew from the vectors that there are."""
-        options = _calls.call_options(n_threads)
-        self._run(lib.covertree_index_rebuild, ctypes.byref(options), options=options, report=progress)
+        indexes.rebuild(self._open(), n_threads=_calls.threads(n_threads), progress=progress)
 
     # Searches
 
@@ -355,12 +344,8 @@ class VectorIndex(_calls.Closeable):
         """
         rows = self._rows(queries, "queries", one=False)
         k = _arrays.integer(k, "k", minimum=1)
-        options, _keep = self._asked(filter, n_threads, tuning)
-        keys = _arrays.results(len(rows), k, np.int64)
-        distances = _arrays.results(len(rows), k, np.float32)
-        arguments = (self._open(), _calls.matrix(rows), k, ctypes.byref(options))
-        outputs = (_arrays.address(keys), _arrays.address(distances))
-        _calls.call(lib.covertree_index_search, (*arguments, *outputs), options, progress, brief=self._is_brief(rows))
+        options, brief = self._asked(filter, n_threads, tuning), self._is_brief(rows)
+        keys, distances = indexes.search(self._open(), rows, k, options, progress=progress, brief=brief)
         return self._ids.names(keys), distances
 
     def knn_one(
@@ -398,12 +383,9 @@ class VectorIndex(_calls.Closeable):
         """
         rows = self._rows(queries, "queries", one=False)
         r = _arguments.number(r, "r")
-        options, _keep = self._asked(filter, n_threads, tuning)
-        owner = _calls.lists_owner()
-        arguments = (self._open(), _calls.matrix(rows), r, ctypes.byref(options), ctypes.byref(owner.handle))
-        _calls.call(lib.covertree_index_radius, arguments, options, progress, brief=self._is_brief(rows), radius="r")
-        offsets, keys, distances, _ = _calls.neighbor_lists(owner)
-        return Neighbors(offsets, self._ids.names(keys), distances)
+        options, brief = self._asked(filter, n_threads, tuning), self._is_brief(rows)
+        found = indexes.radius(self._open(), rows, r, options, progress=progress, brief=brief)
+        return Neighbors(found.offsets, self._ids.names(found.indices), found.distances)
 
     # Files
 
@@ -414,7 +396,8 @@ class VectorIndex(_calls.Closeable):
         a store; of these the file has slots, and hashes by which it is known that the store has the same vectors still.
         """
         with self._changing:
-            _files.save(lib.covertree_index_save, (self._open(),), path, self._ids.encoded(), progress)
+            handle, sections, threads = self._open(), self._ids.encoded(), _calls.threads(None)
+            indexes.save(handle, _arguments.path(path), sections, n_threads=threads, progress=progress)
 
     @classmethod
     def load(
@@ -435,18 +418,15 @@ class VectorIndex(_calls.Closeable):
 
     @staticmethod
     def _of_file(file: _files.File, store: VectorStore | None = None) -> VectorIndex:
-        owner = _calls.Owner(lib.covertree_index_free)
         if store is not None:
             _arguments.instance(store, "store", (VectorStore,))
-        if store is None:
-            _native.check(lib.covertree_index_load(file.handle, None, None, owner.handle))
-        else:
-            options = _calls.call_options(None)
-            arguments = (file.handle, store._open(), ctypes.byref(options), owner.handle)
-            try:
-                _native.run(lib.covertree_index_load, *arguments, options=options)
-            except IndexError as error:
-                raise ValueError(f"store: {error}") from None
+        handle = None if store is None else store._open()
+        try:
+            owner = indexes.load(file.handle, handle, n_threads=_calls.threads(None))
+        except IndexError as error:
+            if store is None:
+                raise
+            raise ValueError(f"store: {error}") from None
         sections = file.sections("settings", *_ids.SECTIONS)
         kind = VectorIndex._kinds[int(sections["settings"][3])]
         index = kind._holding(owner)
@@ -461,44 +441,27 @@ class VectorIndex(_calls.Closeable):
         if self._store is not None:
             raise TypeError("index: is over a store, and cannot be pickled or copied; save it")
         with self._changing:
-            file = _files.File.encode(lib.covertree_index_encode, self._open(), {})
-            return _restored, (file.bytes, self._ids)
+            return _restored, (self._file().bytes, self._ids)
+
+    def _file(self) -> _files.File:
+        """The file in memory, without ids."""
+        return _files.File(indexes.encode(self._open(), {}, n_threads=_calls.threads(None)))
 
     # Between the two languages
 
     def _info(self) -> Any:
-        info = _native.IndexInfo()
-        _native.check(lib.covertree_index_get_info(self._open(), ctypes.byref(info)))
-        return info
+        return indexes.get_info(self._open())
 
     def _keys(self) -> NDArray[np.int64]:
         """Numbers of all ids, in the order in which their vectors were added."""
-        keys = np.empty(len(self), np.int64)
-        _native.check(lib.covertree_index_ids(self._open(), keys.ctypes.data, len(keys)))
-        return keys
+        return indexes.ids(self._open(), len(self))
 
     def _has(self, keys: NDArray[np.int64]) -> bool:
         """Whether there are numbers, and the library has the first."""
-        found = np.zeros(1, np.uint8)
-        if len(keys):
-            _native.check(lib.covertree_index_contains(self._open(), keys.ctypes.data, 1, found.ctypes.data))
-        return bool(found[0])
+        return bool(len(keys) and indexes.contains(self._open(), keys[:1])[0])
 
-    @staticmethod
-    def _check(status: int) -> None:
-        try:
-            _native.check(status)
-        except IndexError as error:
-            raise KeyError(str(error)) from None
-
-    def _run(self, function: Callable[..., int], *arguments: Any, **named: Any) -> None:
-        try:
-            _native.run(function, self._open(), *arguments, **named)
-        except IndexError as error:
-            raise KeyError(str(error)) from None
-
-    def _asked(self, filter: Any, n_threads: int | None, tuning: dict[str, Any]) -> tuple[Any, NDArray[Any] | None]:
-        """Options of a search, and what is to be kept meanwhile."""
+    def _asked(self, filter: Any, n_threads: int | None, tuning: dict[str, Any]) -> IndexSearchOptions:
+        """Options of a search."""
         for name in tuning:
             if name not in self._tuning:
                 raise TypeError(

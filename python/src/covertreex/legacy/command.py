@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from .. import _telemetry
-from .._native import build_info
+from .._capi import build_info
 from .._settings import PROFILES, Diagnostics
 from . import artifacts, baseline, host_data, plugins
 from ._notices import LegacyWarning, without_effect

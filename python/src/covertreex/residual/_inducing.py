@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import ctypes
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import _calls, _native
+from .. import _calls
 from .._calls import ProgressReport
-from .._native import lib
+from .._capi.points import spread_sample
 from ..tree import CoverTree
 
 METHODS = ("random", "kmeans++", "cover-tree")
@@ -55,11 +54,7 @@ def choose(
     if method == "random":
         return sample(n, count, seed)
     if method == "kmeans++":
-        rows = np.empty(count, np.int64)
-        options = _calls.call_options(n_threads)
-        arguments = (_calls.matrix(points), count, seed, ctypes.byref(options), rows.ctypes.data)
-        _native.run(lib.covertree_spread_sample, *arguments, options=options, report=progress)
-        return np.sort(rows)
+        return np.sort(spread_sample(points, count, seed, n_threads=_calls.threads(n_threads), progress=progress))
     if method == "cover-tree":
         build, export = _calls.part(progress, 0, 0.1), _calls.part(progress, 0.1, 1)
         with CoverTree(points, seed=seed, n_threads=n_threads, progress=build) as tree:

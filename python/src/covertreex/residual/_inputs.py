@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import ctypes
 from dataclasses import dataclass
 from typing import Any, Union
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .. import _arguments, _arrays, _calls, _native
-from .._calls import Owner, ProgressReport
-from .._native import lib
+from .. import _arguments, _arrays, _calls
+from .._calls import ProgressReport
+from .._capi import Owner, residuals
+from .._capi.callbacks import CallbackKernel, PythonKernel
 from .._settings import active_config
 from ..kernels import Kernel, Stationary, scaled
-from . import _host_kernel, _inducing
-from ._host_kernel import HostKernel, PythonKernel
+from . import _inducing
 
 DEFAULT_INDUCING = 512
 FLOAT64 = np.dtype(np.float64)
@@ -31,11 +30,11 @@ def chosen_seed(seed: int | None) -> int:
 
 @dataclass(frozen=True)
 class Inputs:
-    """Points and their kernel; ``host`` calls it where it is not one of this package."""
+    """Points and their kernel; ``callback`` calls it where it is not one of this package."""
 
     coords: NDArray[np.float64]
     kernel: KernelLike
-    host: HostKernel | None
+    callback: CallbackKernel | None
 
     def choose_inducing(
         self,
@@ -70,13 +69,11 @@ class Inputs:
         self, inducing: NDArray[np.float64], jitter: float, n_threads: int | None, progress: ProgressReport | None
     ) -> Owner:
         """Build V and p of inducing points."""
-        options, keep = self._options(n_threads)
-        options.jitter = _arguments.number(jitter, "jitter")
-        if len(inducing):
-            options.inducing_points, options.n_inducing = inducing.ctypes.data, len(inducing)
-        owner = self._make(options, progress)
-        del keep
-        return owner
+        jitter = _arguments.number(jitter, "jitter")
+        return residuals.build(
+            self.coords, self._known_kernel(), inducing=inducing, jitter=jitter, progress=progress,
+            **self._options(n_threads),
+        )  # fmt: skip
 
     def build_given(
         self,
@@ -87,39 +84,29 @@ class Inputs:
         progress: ProgressReport | None,
     ) -> Owner:
         """Take the caller's own V and p."""
-        options, keep = self._options(n_threads)
+        options = self._options(n_threads)
         v = _arrays.points(v_matrix, "v_matrix")
         n = len(self.coords)
         if len(v) != n:
             raise ValueError(f"v_matrix: expected {n} rows, one for each point, got {len(v)}")
         p = _arrays.numbers(p_diag, "p_diag", n)
         diagonal = None if kernel_diag is None else _arrays.numbers(kernel_diag, "kernel_diag", n)
-        features = _native.Features(_calls.matrix(v), p.ctypes.data, None if diagonal is None else diagonal.ctypes.data)
-        options.features = ctypes.pointer(features)
-        owner = self._make(options, progress)
-        del keep
-        return owner
+        given = residuals.GivenFeatures(v, p, diagonal)
+        return residuals.build(self.coords, self._known_kernel(), features=given, progress=progress, **options)
 
-    def _options(self, n_threads: int | None) -> tuple[Any, Any]:
-        """Options of a build, and what they point to."""
-        options = _native.ResidualOptions()
-        options.n_threads = _calls.threads(n_threads)
-        settings = active_config().residual
-        options.block_size, options.tau = settings.block_size or 0, settings.tau or 0.0
-        if self.host is not None:
-            self.host.give(options)
-            return options, None
+    def _known_kernel(self) -> residuals.AnyKernel:
+        """The kernel as the library knows it."""
+        if self.callback is not None:
+            return self.callback
         assert isinstance(self.kernel, Stationary)
         lengthscale = np.atleast_1d(np.asarray(self.kernel.lengthscale, np.float64))
-        options.kernel = self.kernel.shape
-        options.variance = self.kernel.variance
-        options.lengthscale, options.n_lengthscales = lengthscale.ctypes.data, len(lengthscale)
-        return options, lengthscale
+        return residuals.LibraryKernel(self.kernel.shape, self.kernel.variance, lengthscale)
 
-    def _make(self, options: Any, progress: ProgressReport | None) -> Owner:
-        owner = Owner(lib.covertree_residual_free)
-        _host_kernel.run(
-            self.host, lib.covertree_residual_build, _calls.matrix(self.coords), ctypes.byref(options),
-            ctypes.byref(owner.handle), options=options, report=progress,
-        )  # fmt: skip
-        return owner
+    def _options(self, n_threads: int | None) -> dict[str, Any]:
+        """Options of a build, as the call and the settings say."""
+        settings = active_config().residual
+        return {
+            "n_threads": _calls.threads(n_threads),
+            "block_size": settings.block_size or 0,
+            "tau": settings.tau or 0.0,
+        }

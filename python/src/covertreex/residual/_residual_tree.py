@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .. import _arguments, _arrays, _calls, _files, _native, kernels
-from .._calls import Owner, ProgressReport
+from .. import _arguments, _arrays, _calls, _files, kernels
+from .._calls import ProgressReport
+from .._capi import CoverTreeError, Owner, count, partitions, residuals
+from .._capi.callbacks import CallbackKernel
 from .._exports.residual_arrays import ModelView, ResidualArrays
-from .._native import lib
 from .._settings import COVER_TREE_METRICS, active_config
 from .._telemetry import recorded
+from .._tree_base import Tree
 from ..kernels import Stationary
 from ..tree import CoverTree, _duplicates
 from ..tree._duplicates import DuplicateGroups
 from ..tree._options import resolve_engine
-from . import _host_kernel
 from ._correlation_tree import CorrelationTree
-from ._host_kernel import HostKernel
 from ._inputs import FLOAT64, Inputs, KernelLike, chosen_seed
 
 # The section of a file in which this package keeps what the library does not know.
@@ -55,7 +53,7 @@ class ResidualStats:
     search_seconds: float  #: of all searches, without these
 
 
-class ResidualTree(_calls.Closeable):
+class ResidualTree(Tree):
     """Points in the residual-correlation metric, and exact searches on them.
 
     With inducing points ``U``, whitened features ``v_i = L^-1 k(U, x_i)`` and residual variances
@@ -66,6 +64,8 @@ class ResidualTree(_calls.Closeable):
     Made by :func:`covertreex.residual_tree`, whose parameters these are, or of features of one's own by
     :meth:`from_features`.
     """
+
+    _functions: ClassVar = residuals
 
     @recorded("build")
     def __init__(
@@ -173,15 +173,12 @@ class ResidualTree(_calls.Closeable):
         self.seed = _arrays.integer(chosen_seed(seed), "seed", minimum=0, maximum=2**64 - 1)
         self._forget_trees()
         self.kernel = kernels.checked(kernel)
-        self._host = None if isinstance(self.kernel, Stationary) else HostKernel(self.kernel)
+        self._callback = None if isinstance(self.kernel, Stationary) else CallbackKernel(self.kernel)
         self._check_engine()
-        return Inputs(self._coords, self.kernel, self._host)
-
-    def _run(self, function: Callable[..., int], *arguments: Any, **options: Any) -> None:
-        _host_kernel.run(self._host, function, *arguments, **options)
+        return Inputs(self._coords, self.kernel, self._callback)
 
     def _check_engine(self) -> None:
-        if self.engine == "hybrid" and self._host is not None:
+        if self.engine == "hybrid" and self._callback is not None:
             raise ValueError("kernel: engine='hybrid' needs one of covertreex.kernels, as Numba cannot call back")
 
     # What it is
@@ -205,14 +202,14 @@ class ResidualTree(_calls.Closeable):
     def v_matrix(self) -> NDArray[np.float64]:
         """Whitened features V, shape (n, m): a copy, by dataset index."""
         v = np.empty((self.n_points, self._info().n_features))
-        _native.check(lib.covertree_residual_features(self._open(), None, None, v.ctypes.data, None))
+        residuals.own_features(self._open(), v=v)
         return v
 
     @property
     def residual_variance(self) -> NDArray[np.float64]:
         """Residual variances p, shape (n,): a copy, by dataset index."""
         p = np.empty(self.n_points)
-        _native.check(lib.covertree_residual_features(self._open(), None, None, None, p.ctypes.data))
+        residuals.own_features(self._open(), p=p)
         return p
 
     @property
@@ -225,14 +222,8 @@ class ResidualTree(_calls.Closeable):
         """Seconds that building, or the last change, took in the library."""
         return float(self._info().build_seconds)
 
-    def __len__(self) -> int:
-        return self.n_points
-
-    def __repr__(self) -> str:
-        if self._handle is None:
-            return f"{type(self).__name__}(closed)"
-        m = self._info().n_features
-        return f"{type(self).__name__}(n_points={self.n_points}, dim={self.dim}, n_features={m}, kernel={self.kernel})"
+    def _described(self) -> str:
+        return f"n_features={self._info().n_features}, kernel={self.kernel}"
 
     def stats(self) -> ResidualStats:
         """Sizes, and what building and searching took."""
@@ -310,13 +301,10 @@ class ResidualTree(_calls.Closeable):
         return self._features(_arrays.points(points, "points", dtype=FLOAT64), "points")
 
     def _features(self, new: NDArray[np.float64], name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        v, p = np.empty((len(new), self._info().n_features)), np.empty(len(new))
-        options = _calls.call_options(None)
-        self._run(
-            lib.covertree_residual_features, self._open(), _calls.matrix(new), ctypes.byref(options),
-            v.ctypes.data, p.ctypes.data, options=options, points=name,
+        n_features, threads = self._info().n_features, _calls.threads(None)
+        return residuals.features(
+            self._open(), new, n_features, n_threads=threads, kernel=self._callback, name=name
         )  # fmt: skip
-        return v, p
 
     def validate(self, *, n_threads: int | None = None, progress: ProgressReport | None = None) -> bool:
         """Check every rule of the cover tree in its metric, as :meth:`CoverTree.validate`."""
@@ -376,11 +364,8 @@ class ResidualTree(_calls.Closeable):
         return np.arange(first, self.n_points)
 
     def _extend(self, new: NDArray[np.float64], n_threads: int | None, progress: ProgressReport | None) -> Owner:
-        options = _calls.call_options(n_threads)
-        owner = Owner(lib.covertree_residual_free)
-        arguments = (self._open(), _calls.matrix(new), ctypes.byref(options), ctypes.byref(owner.handle))
-        self._run(lib.covertree_residual_extend, *arguments, options=options, report=progress)
-        return owner
+        threads = _calls.threads(n_threads)
+        return residuals.extend(self._open(), new, n_threads=threads, progress=progress, kernel=self._callback)
 
     def with_kernel(
         self,
@@ -442,7 +427,7 @@ class ResidualTree(_calls.Closeable):
         new = self.with_kernel(kernel, **options)
         assert new._owner is not None
         self._take(new._owner)
-        self.kernel, self._host, self._inducing = new.kernel, new._host, new._inducing
+        self.kernel, self._callback, self._inducing = new.kernel, new._callback, new._inducing
         self._forget_trees()
         self._euclidean = new._euclidean
         return self
@@ -516,20 +501,18 @@ class ResidualTree(_calls.Closeable):
                 self, k, queries=queries, return_distances=return_distances, predecessor_mode=predecessor_mode,
                 before=before, exclude_self=exclude_self, n_threads=n_threads, progress=progress,
             )  # fmt: skip
-        matrix, n_rows, _array = _calls.query_matrix(queries, self, FLOAT64)
-        upper = _arrays.upper_indices(before, n_rows)
-        indices = _arrays.results(n_rows, k, np.int64)
-        distances = _arrays.results(n_rows, k, FLOAT64) if return_distances else None
-        options = _calls.search_options(n_threads, predecessor_mode, exclude_self, None)
-        options.before = None if upper is None else upper.ctypes.data
-        results = (indices.ctypes.data, None if distances is None else distances.ctypes.data)
-        arguments = (self._open(), matrix, k, ctypes.byref(options), *results)
-        search = lib.covertree_residual_knn
-        if self._host is None:
-            _calls.call(search, arguments, options, progress, brief=n_rows < _calls.ROWS_WORTH_A_THREAD)
-        else:
-            self._run(search, *arguments, options=options, report=progress)
+        rows, dtype, options = self._asked(
+            queries, n_threads, predecessor_mode=predecessor_mode, exclude_self=exclude_self, before=before
+        )  # fmt: skip
+        indices, distances, _ = residuals.knn(
+            self._open(), rows, k, options, dtype=dtype if return_distances else None, progress=progress,
+            brief=count(rows) < _calls.ROWS_WORTH_A_THREAD, kernel=self._callback,
+        )  # fmt: skip
         return indices if distances is None else (indices, distances)
+
+    @property
+    def _dtype(self) -> np.dtype[Any]:
+        return FLOAT64
 
     def _knn_of_candidates(
         self,
@@ -563,13 +546,8 @@ class ResidualTree(_calls.Closeable):
         self, rows: NDArray[np.int64], others: NDArray[np.int64], n_threads: int | None
     ) -> NDArray[np.float64]:
         """Distances of points from others, (q, c); infinity where an index is -1."""
-        distances = np.empty(others.shape)
-        options = _calls.call_options(n_threads)
-        arguments = (self._open(), rows.ctypes.data, len(rows), others.ctypes.data, others.shape[1])
-        self._run(
-            lib.covertree_residual_distances, *arguments, ctypes.byref(options), distances.ctypes.data, options=options
-        )
-        return distances
+        threads = _calls.threads(n_threads)
+        return residuals.distances(self._open(), rows, others, n_threads=threads, kernel=self._callback)
 
     def conditioning_sets(
         self,
@@ -638,15 +616,19 @@ class ResidualTree(_calls.Closeable):
             Where ``v_matrix`` was given: the features of other points are unknown.
         """
         others = _arrays.points(points, "points", dtype=FLOAT64)
-        options = _calls.call_options(n_threads)
-        owner = Owner(lib.covertree_residual_free)
-        arguments = (self._open(), _calls.matrix(others), ctypes.byref(options), ctypes.byref(owner.handle))
-        self._run(lib.covertree_residual_with_points, *arguments, options=options, report=progress)
+        owner = partitions.residual_with_points(
+            self._open(), others, n_threads=_calls.threads(n_threads), progress=progress, kernel=self._callback
+        )
         return self._of_same_process(owner, others)
 
     def _of_same_process(self, owner: Owner, points: NDArray[np.float64]) -> ResidualTree:
         other = self._holding(owner)
-        other.kernel, other._host, other._inducing, other.seed = self.kernel, self._host, self._inducing, self.seed
+        other.kernel, other._callback, other._inducing, other.seed = (
+            self.kernel,
+            self._callback,
+            self._inducing,
+            self.seed,
+        )
         other.cover_tree_metric, other.engine, other.order = self.cover_tree_metric, self.engine, self.order
         other._forget_trees()
         other._coords = points
@@ -675,26 +657,15 @@ class ResidualTree(_calls.Closeable):
         """
         self._save(path, {}, progress)
 
-    def _save(self, path: _files.PathLike, sections: _files.Arrays, progress: ProgressReport | None = None) -> None:
-        kept = {**self._settings(), **sections}
-        _files.save(lib.covertree_residual_save, (self._open(),), path, kept, progress)
-
     def _settings(self) -> dict[str, NDArray[Any]]:
-        """What the library does not know, as a section of a file."""
         settings = json.dumps({"cover_tree_metric": self.cover_tree_metric, "order": self.order, "seed": self.seed})
         return {_SETTINGS: np.frombuffer(settings.encode(), np.uint8)}
 
     @classmethod
     def _of_file(cls, file: _files.File, kernel: KernelLike | None = None, engine: str | None = None) -> ResidualTree:
-        host = None if kernel is None else HostKernel(kernels.checked(kernel))
-        options = _native.ResidualOptions()
-        if host is not None:
-            host.give(options)
-        owner = Owner(lib.covertree_residual_free)
-        arguments = (file.handle, ctypes.byref(options), ctypes.byref(owner.handle))
-        _native.check(lib.covertree_residual_load(*arguments), kernel_fn="kernel")
-        tree = cls._holding(owner)
-        tree._host = host
+        callback = None if kernel is None else CallbackKernel(kernels.checked(kernel))
+        tree = cls._holding(residuals.load(file.handle, callback))
+        tree._callback = callback
         # What the library has checked, and what it does not know.
         found = file.sections("settings", "numbers", "lengthscale", "points", "inducing_points", _SETTINGS)
         n, dim, _, shape, given = found["settings"].tolist()[:5]
@@ -710,14 +681,13 @@ class ResidualTree(_calls.Closeable):
             _, tree.order = resolve_engine("auto", settings.get("order"))
             tree.seed = int(settings.get("seed", 42))
         except (ValueError, TypeError, AttributeError) as error:
-            raise _native.CoverTreeError(f"path: section {_SETTINGS!r} is damaged: {error}") from error
+            raise CoverTreeError(f"path: section {_SETTINGS!r} is damaged: {error}") from error
         tree._forget_trees()
         tree._check_engine()
         return tree
 
-    def __reduce_ex__(self, protocol: Any) -> Any:
-        file = _files.File.encode(lib.covertree_residual_encode, self._open(), self._settings())
-        return _restored, (type(self), file.bytes, None if self._host is None else self.kernel, self.engine)
+    def _opening(self) -> tuple[Any, ...]:
+        return (None if self._callback is None else self.kernel, self.engine)
 
     def close(self) -> None:
         """Free the memory of the tree."""
@@ -725,11 +695,6 @@ class ResidualTree(_calls.Closeable):
         self._forget_trees()
 
     # Between the two languages
-
-    def _info(self) -> Any:
-        info = _native.ResidualInfo()
-        _native.check(lib.covertree_residual_get_info(self._open(), ctypes.byref(info)))
-        return info
 
     @property
     def _is_spatial(self) -> bool:
@@ -741,9 +706,3 @@ class ResidualTree(_calls.Closeable):
 
     def _scale(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         return kernels.scaled(points, self.kernel, "points")
-
-
-def _restored(
-    kind: type[ResidualTree], data: NDArray[np.uint8], kernel: KernelLike | None, engine: str
-) -> ResidualTree:
-    return kind._of_file(_files.File.copy(data), kernel, engine)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import numbers
 import operator
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Union
 
 import numpy as np
@@ -26,6 +27,15 @@ NUMBERS = ("ids", "dead")
 
 # Ids as calls get them: an array where all are int64, a list otherwise.
 Given = Union[NDArray[np.int64], "list[Any]"]
+
+
+@contextlib.contextmanager
+def missing() -> Iterator[None]:
+    """Raise KeyError for ids that are not there. The library's functions do not know them from other numbers."""
+    try:
+        yield
+    except IndexError as error:
+        raise KeyError(str(error)) from None
 
 
 def is_one(ids: Any) -> bool:

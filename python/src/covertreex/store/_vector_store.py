@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-import ctypes
-import hashlib
-import operator
 import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Union
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .. import _arguments, _arrays, _calls, _files, _native
+from .. import _arguments, _arrays, _calls, _files
 from .._calls import ProgressReport
-from .._native import lib
+from .._capi import Owner, check, stores
+from .._capi.stores import add_one, find_one
 from . import _ids
+from ._keys import LOW, NUMBERS, UUIDS, Id, decoded, keys_of, listed, names_of, packed
 
-__all__ = ["StoreStats", "VectorStore"]
-
-Id = Union[int, str, uuid.UUID]
+__all__ = ["Id", "StoreStats", "VectorStore"]
 
 _SYNCS = ("full", "normal", "off")
-_READ_ONLY = 1
-_NUMBER, _UUID, _NAME = 1, 2, 3
-_ID = np.dtype([("low", np.uint64), ("high", np.uint64), ("kind", np.uint32), ("reserved", np.uint32)])
-_LOW = 2**64 - 1
 _LISTED = 4096
 
 
@@ -72,9 +65,7 @@ class VectorStore(_calls.Closeable):
 
     def __init__(self, dim: int) -> None:
         super().__init__()
-        owner = _calls.Owner(lib.covertree_store_free)
-        _native.check(lib.covertree_store_create(_arrays.integer(dim, "dim", minimum=1), owner.handle))
-        self._begin(owner)
+        self._begin(stores.create(_arrays.integer(dim, "dim", minimum=1)))
 
     @classmethod
     def open(
@@ -116,12 +107,9 @@ class VectorStore(_calls.Closeable):
         _arguments.choice(sync, "sync", _SYNCS)
         store = cls.__new__(cls)
         _calls.Closeable.__init__(store)
-        owner = _calls.Owner(lib.covertree_store_free)
-        flags = _READ_ONLY if read_only else 0
-        options = _calls.call_options(None)
-        _native.run(
-            lib.covertree_store_open, _files.encoded_path(path), size, _SYNCS.index(sync), flags, ctypes.byref(options),
-            owner.handle, options=options, report=progress,
+        path, threads = _arguments.path(path), _calls.threads(None)
+        owner = stores.open(
+            path, size, _SYNCS.index(sync), read_only=read_only, n_threads=threads, progress=progress
         )  # fmt: skip
         store._begin(owner)
         return store
@@ -137,28 +125,17 @@ class VectorStore(_calls.Closeable):
     ) -> VectorStore:
         """Make a store of a snapshot, at a path where none is, and open it."""
         _arguments.choice(sync, "sync", _SYNCS)
-        options = _calls.call_options(None)
-        _native.run(
-            lib.covertree_store_restore, _files.encoded_path(snapshot, "snapshot"), _files.encoded_path(path),
-            ctypes.byref(options), options=options, report=progress,
-        )  # fmt: skip
+        from_path, to_path = _arguments.path(snapshot, "snapshot"), _arguments.path(path)
+        stores.restore(from_path, to_path, n_threads=_calls.threads(None), progress=progress)
         return cls.open(path, sync=sync)
 
-    def _begin(self, owner: _calls.Owner) -> None:
+    def _begin(self, owner: Owner) -> None:
         self._take(owner)
-        handle = owner.handle
-        #: The handle as an argument that needs no conversion. It is a number: nothing is at that address.
-        self._argument = ctypes.byref(ctypes.c_char.from_address(handle.value or 0))
-        info = self._info()
-        self._shape = (int(info.dim),)
-        self._row_bytes = 4 * int(info.dim)
-        rows = _calls.Owner(lib.covertree_store_rows_free)
-        base, row_bytes = ctypes.c_void_p(), ctypes.c_int64()
-        _native.check(lib.covertree_store_rows_get(handle, rows.handle, ctypes.byref(base), ctypes.byref(row_bytes)))
+        self._plain = stores.plain_handle(owner)
         #: All rows that there are addresses for; those of slots that there are can be read.
-        self._rows = _arrays.view(
-            rows, base.value, (int(info.n_reserved), int(info.dim)), np.float32, row_bytes=row_bytes.value,
-        )  # fmt: skip
+        self._rows = stores.rows(owner)
+        self._shape: tuple[int, ...] = self._rows.shape[1:]
+        self._row_bytes = 4 * self.dim
 
     # Changes
 
@@ -179,9 +156,9 @@ class VectorStore(_calls.Closeable):
         """
         # As they nearly always are: what follows takes a microsecond, and calls would take another.
         if type(id) is _Uuid:
-            key = (id.int | _UUIDS).to_bytes(24, "little")
+            key = (id.int | UUIDS).to_bytes(24, "little")
         elif type(id) is int and -(2**63) <= id < 2**63:
-            key = (id & _LOW | _NUMBERS).to_bytes(24, "little")
+            key = (id & LOW | NUMBERS).to_bytes(24, "little")
         else:
             with _arguments.renamed(vectors="vector[]"):
                 return int(self.add_batch([id], self._one(vector)[None])[0])
@@ -189,7 +166,7 @@ class VectorStore(_calls.Closeable):
         row = vector.tobytes() if type(vector) is _ARRAY and vector.dtype is _FLOAT and vector.ndim == 1 else b""
         if len(row) != self._row_bytes:
             row = self._one(vector).tobytes()
-        slot: int = _add_one(self._argument, key, row)
+        slot = add_one(self._plain, key, row)
         if slot < 0:
             self._open()
             self._check(-slot, vectors="vector[]")
@@ -221,20 +198,17 @@ class VectorStore(_calls.Closeable):
         numpy.ndarray of int64, shape (m,)
             The slots.
         """
-        listed = _listed(ids)
+        given = listed(ids)
         rows = _arrays.points(vectors, "vectors", dtype=_FLOAT)
-        if len(listed) != len(rows):
-            raise ValueError(f"ids: expected one for each of {len(rows)} vectors, got {len(listed)}")
-        keys = _keys(listed)
-        names, ends = _names(listed, keys)
-        slots = np.empty(len(rows), np.int64)
-        options = _calls.call_options(None)
-        arguments = (
-            self._open(), keys.ctypes.data, names, None if ends is None else ends.ctypes.data, _calls.matrix(rows),
-            ctypes.byref(options), slots.ctypes.data,
-        )  # fmt: skip
-        self._run(lib.covertree_store_add, arguments, len(rows) * max(self.dim, _LOOKED_UP), options, progress)
-        return slots
+        if len(given) != len(rows):
+            raise ValueError(f"ids: expected one for each of {len(rows)} vectors, got {len(given)}")
+        keys = keys_of(given)
+        names, ends = names_of(given, keys)
+        threads, brief = _calls.threads(None), len(rows) * max(self.dim, _LOOKED_UP) < _QUICK
+        with _ids.missing():
+            return stores.add(
+                self._open(), keys, names, ends, rows, n_threads=threads, progress=progress, brief=brief
+            )  # fmt: skip
 
     def remove(self, id: Id) -> None:
         """Take out an id; the vector goes with its last one. KeyError where it is not there."""
@@ -242,13 +216,10 @@ class VectorStore(_calls.Closeable):
 
     def remove_batch(self, ids: Iterable[Id]) -> None:
         """Take out ids, all or none. KeyError for one that is not there, or is there twice."""
-        keys = _keys(_listed(ids, in_order=False))
-        options = _calls.call_options(None)
-        arguments = self._open(), keys.ctypes.data, len(keys), ctypes.byref(options)
-        try:
-            self._run(lib.covertree_store_remove, arguments, len(keys) * _LOOKED_UP, options, None)
-        except IndexError as error:
-            raise KeyError(str(error)) from None
+        keys = keys_of(listed(ids, in_order=False))
+        threads, brief = _calls.threads(None), len(keys) * _LOOKED_UP < _QUICK
+        with _ids.missing():
+            stores.remove(self._open(), keys, n_threads=threads, brief=brief)
 
     # What is in it
 
@@ -260,7 +231,7 @@ class VectorStore(_calls.Closeable):
         return slot
 
     def _find(self, id: Id) -> int:
-        slot: int = _find_one(self._argument, _packed(id))
+        slot = find_one(self._plain, packed(id))
         if slot < -1:
             self._open()
             self._check(-slot)
@@ -268,18 +239,15 @@ class VectorStore(_calls.Closeable):
 
     def slots(self, ids: Iterable[Id]) -> NDArray[np.int64]:
         """The slot of each id; -1 for those that are not there."""
-        keys = _keys(_listed(ids))
-        slots = np.empty(len(keys), np.int64)
-        _native.check(lib.covertree_store_find(self._open(), keys.ctypes.data, len(keys), slots.ctypes.data))
-        return slots
+        return stores.find(self._open(), keys_of(listed(ids)))
 
     def _known_slots(self, ids: Iterable[Id]) -> NDArray[np.int64]:
         """The slot of each id; KeyError for one that is not there."""
-        listed = _listed(ids)
-        slots = self.slots(listed)
+        given = listed(ids)
+        slots = self.slots(given)
         if slots.size and slots.min() < 0:
             place = int(slots.argmin())
-            raise KeyError(f"ids: the store has no vector {_ids.builtin(listed[place])!r}")
+            raise KeyError(f"ids: the store has no vector {_ids.builtin(given[place])!r}")
         return slots
 
     def contains(self, id: Any) -> bool:
@@ -311,9 +279,7 @@ class VectorStore(_calls.Closeable):
 
     def n_owners(self, slot: int) -> int:
         """How many ids have a slot; 0 for a free one. IndexError for one that has never been."""
-        count = ctypes.c_int64()
-        _native.check(lib.covertree_store_slot_count(self._open(), _slot(slot), ctypes.byref(count)))
-        return count.value
+        return stores.slot_count(self._open(), _slot(slot))
 
     def get_batch(self, slots: ArrayLike) -> NDArray[np.float32]:
         """The vectors in some slots, shape (m, dim): a view where they follow each other, or else a copy.
@@ -332,7 +298,7 @@ class VectorStore(_calls.Closeable):
         if array.dtype.kind == "u" and array.size and array.max() >= 2**63:
             raise IndexError(f"slots: expected those of the store, got {array.max()}")
         wanted = _arrays.copied_indices(array if array.size else _NONE, "slots")
-        _native.check(lib.covertree_store_check_slots(self._open(), wanted.ctypes.data, len(wanted)))
+        stores.check_slots(self._open(), wanted)
         return wanted
 
     def __len__(self) -> int:
@@ -345,31 +311,15 @@ class VectorStore(_calls.Closeable):
 
     def items(self) -> Iterator[tuple[Id, int]]:
         """All ids with their slots. What is added or removed meanwhile may or may not be among them."""
-        place, written = ctypes.c_int64(), ctypes.c_int64()
-        ids, slots = np.empty(_LISTED, _ID), np.empty(_LISTED, np.int64)
+        cursor = 0
         while True:
-            arguments = ctypes.byref(place), _LISTED, ids.ctypes.data, slots.ctypes.data, ctypes.byref(written)
-            _native.check(lib.covertree_store_list(self._open(), *arguments))
-            if not written.value:
+            cursor, found, slots = stores.list_ids(self._open(), cursor, _LISTED)
+            if not len(found):
                 return
-            found = ids[: written.value]
             columns = (found[name].tolist() for name in ("low", "high", "kind"))
-            for row, (low, high, kind) in enumerate(zip(*columns)):
-                if kind == _NUMBER:
-                    one: Id = low - 2**64 if low >= 2**63 else low
-                elif kind == _UUID:
-                    one = uuid.UUID(int=high << 64 | low)
-                else:
-                    one = self._name(found[row : row + 1])
-                yield one, int(slots[row])
-
-    def _name(self, key: NDArray[Any]) -> str:
-        """The name that an id is a digest of."""
-        length = ctypes.c_int64()
-        _native.check(lib.covertree_store_name(self._open(), key.ctypes.data, None, 0, ctypes.byref(length)))
-        text = ctypes.create_string_buffer(max(1, length.value))
-        _native.check(lib.covertree_store_name(self._open(), key.ctypes.data, text, length.value, ctypes.byref(length)))
-        return text.raw[: length.value].decode()
+            for row, numbers in enumerate(zip(*columns)):
+                one = decoded(*numbers)
+                yield stores.name(self._open(), found[row : row + 1]).decode() if one is None else one, int(slots[row])
 
     @property
     def dim(self) -> int:
@@ -388,7 +338,7 @@ class VectorStore(_calls.Closeable):
         return StoreStats(
             **{name: int(getattr(info, name)) for name in numbers},
             sync=_SYNCS[info.sync],
-            read_only=bool(info.flags & _READ_ONLY),
+            read_only=bool(info.flags & stores.READ_ONLY),
         )
 
     def __repr__(self) -> str:
@@ -403,63 +353,35 @@ class VectorStore(_calls.Closeable):
 
         Readers and the writer go on during the copy. The copy is as private as the store.
         """
-        self._maintain(lib.covertree_store_snapshot, progress, _files.encoded_path(path))
+        self._maintain(stores.snapshot, progress, _arguments.path(path))
 
     def check(self, *, progress: ProgressReport | None = None) -> None:
         """Compare rows with their hashes and the catalogue with its checksums; CoverTreeError says what is wrong."""
-        self._maintain(lib.covertree_store_check, progress)
+        self._maintain(stores.verify, progress)
 
     def compact(self, *, progress: ProgressReport | None = None) -> None:
         """Give memory, or disk, of free rows back to the system. Slots stay where they are.
 
         On disk, all changes withstand a power failure afterwards, whatever ``sync`` is.
         """
-        self._maintain(lib.covertree_store_compact, progress)
+        self._maintain(stores.compact, progress)
 
     def _maintain(self, function: Any, progress: ProgressReport | None, *arguments: Any) -> None:
-        options = _calls.call_options(None)
-        _native.run(function, self._open(), *arguments, ctypes.byref(options), options=options, report=progress)
+        function(self._open(), *arguments, n_threads=_calls.threads(None), progress=progress)
 
     def _info(self) -> Any:
-        info = _native.StoreInfo()
-        _native.check(lib.covertree_store_get_info(self._open(), ctypes.byref(info)))
-        return info
-
-    def _run(
-        self, function: Any, arguments: tuple[Any, ...], work: int, options: Any, progress: ProgressReport | None
-    ) -> None:
-        # What ends within milliseconds needs no thread that waits for interrupts.
-        if progress is None and work < _QUICK:
-            self._check(function(*arguments))
-            return
-        _native.run(function, *arguments, options=options, report=progress)
+        return stores.get_info(self._open())
 
     @staticmethod
     def _check(status: int, **names: str) -> None:
-        try:
-            _native.check(status, **names)
-        except IndexError as error:
-            raise KeyError(str(error)) from None
+        with _ids.missing():
+            check(status, **names)
 
 
 _ARRAY, _FLOAT, _Uuid = np.ndarray, np.dtype(np.float32), uuid.UUID
 _QUICK = 1 << 23  # coordinates
 _LOOKED_UP = 1 << 12  # coordinates in the time of a look-up, where hashes of a hostile file are all the same
 _NONE = np.empty(0, np.int64)
-_int_of = operator.attrgetter("int")  # of a UUID: half the time of its `bytes`
-# Calls of a microsecond notice how their arguments are converted: these take what needs no conversion.
-_add_one, _find_one = lib["covertree_store_add_one"], lib["covertree_store_find_one"]
-_add_one.restype = _find_one.restype = ctypes.c_int64
-_NUMBERS, _UUIDS = _NUMBER << 128, _UUID << 128
-
-
-def _packed(id: Id) -> bytes:
-    """An id as the library has it: a covertree_id, as a number of 24 bytes."""
-    if type(id) is int and -(2**63) <= id < 2**63:
-        return (id & _LOW | _NUMBERS).to_bytes(24, "little")
-    if type(id) is uuid.UUID:
-        return (id.int | _UUIDS).to_bytes(24, "little")
-    return _keys(_ids.gathered([id], _plain)).tobytes()
 
 
 def _slot(slot: Any) -> int:
@@ -467,67 +389,3 @@ def _slot(slot: Any) -> int:
         return _arrays.integer(slot, "slot", minimum=0)
     except ValueError as error:
         raise IndexError(str(error)) from None
-
-
-def _listed(ids: Any, *, in_order: bool = True) -> _ids.Given:
-    if _ids.is_one(ids):
-        raise TypeError(f"ids: expected a sequence of them, got {ids!r}")
-    return _ids.gathered(ids, _plain, in_order=in_order)
-
-
-def _plain(one: Any, name: str) -> Id:
-    """An id of a store as a plain int, str or UUID."""
-    found = _ids.builtin(one)
-    if type(found) in (int, str) or isinstance(found, uuid.UUID):
-        return found  # type: ignore[no-any-return]
-    raise TypeError(f"{name}: expected int, str or uuid.UUID, got {one!r}")
-
-
-def _keys(ids: _ids.Given) -> NDArray[Any]:
-    """Ids as the library has them."""
-    keys = np.zeros(len(ids), _ID)
-    if isinstance(ids, np.ndarray):
-        keys["low"], keys["kind"] = ids.view(np.uint64), _NUMBER
-        return keys
-    kind = type(ids[0])
-    if operator.countOf(map(type, ids), kind) != len(ids):
-        kind = object  # of several kinds
-    if kind is uuid.UUID:
-        return _of_bytes(keys, _UUID, b"".join([number.to_bytes(16, "big") for number in map(_int_of, ids)]))
-    if kind is str:
-        return _of_bytes(keys, _NAME, b"".join([_digest(one) for one in ids]))
-    for place, one in enumerate(ids):
-        keys[place] = _key(one)
-    return keys
-
-
-def _of_bytes(keys: NDArray[Any], kind: int, joined: bytes) -> NDArray[Any]:
-    halves = np.frombuffer(joined, ">u8").reshape(-1, 2)
-    keys["high"], keys["low"], keys["kind"] = halves[:, 0], halves[:, 1], kind
-    return keys
-
-
-def _digest(name: str) -> bytes:
-    try:
-        return hashlib.blake2b(name.encode(), digest_size=16).digest()
-    except UnicodeEncodeError:
-        raise ValueError(f"ids: expected text that UTF-8 can hold, got {name!r}") from None
-
-
-def _key(one: Id) -> tuple[int, int, int, int]:
-    if isinstance(one, int):
-        if not -(2**63) <= one < 2**63:
-            raise ValueError(f"ids: {one} does not fit an int64")
-        return one & _LOW, 0, _NUMBER, 0
-    if isinstance(one, uuid.UUID):
-        return one.int & _LOW, one.int >> 64, _UUID, 0
-    digest = int.from_bytes(_digest(one), "big")
-    return digest & _LOW, digest >> 64, _NAME, 0
-
-
-def _names(ids: _ids.Given, keys: NDArray[Any]) -> tuple[bytes | None, NDArray[np.int64] | None]:
-    """Names of the ids that have one, one after the other, and where each ends."""
-    if not (keys["kind"] == _NAME).any():
-        return None, None
-    encoded = [one.encode() if isinstance(one, str) else b"" for one in ids]
-    return b"".join(encoded), np.cumsum([len(one) for one in encoded], dtype=np.int64)

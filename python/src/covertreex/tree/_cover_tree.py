@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import ctypes
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from .. import _arguments, _arrays, _calls, _engines, _files, _native
+from .. import _arguments, _arrays, _calls, _engines, _files
 from .._calls import ProgressReport
+from .._capi import DTYPES, Rows, count, trees
 from .._exports.tree_arrays import Neighbors, TreeArrays, show_arrays
-from .._native import lib
 from .._scores import largest_reported
 from .._settings import active_config
 from .._telemetry import recorded
+from .._tree_base import Tree
 from ._options import checked_leaf_size, kept_dtype, kernels_for_numba, resolve_engine, tree_options
 from ._stats import CoverStats, TreeStats
 
 
-class CoverTree(_calls.Closeable):
+class CoverTree(Tree):
     """Points, exact searches among them, and their compressed cover tree.
 
     For the parameters see :func:`covertreex.cover_tree`. Searches walk k-d trees. The cover tree is built when
@@ -32,6 +32,8 @@ class CoverTree(_calls.Closeable):
     meanwhile, and Ctrl-C stops a long call. A tree is a context manager: leaving it, like :meth:`close`, frees the
     memory at once.
     """
+
+    _functions: ClassVar = trees
 
     @recorded("build")
     def __init__(
@@ -53,15 +55,13 @@ class CoverTree(_calls.Closeable):
         self.metric = metric
         settings = active_config()
         points = _arrays.points(points, "points", dtype=kept_dtype(settings.dtype if dtype is None else dtype))
-        options = tree_options(self.order, (settings.seed or 0) if seed is None else seed, n_threads)
         size = settings.leaf_size if leaf_size is None else leaf_size
-        options.leaf_size = checked_leaf_size(size)
+        options = tree_options(
+            self.order, (settings.seed or 0) if seed is None else seed, n_threads, leaf_size=checked_leaf_size(size)
+        )
         self.dtype = points.dtype
-        owner = _calls.Owner(lib.covertree_tree_free)
-        arguments = (_calls.matrix(points), ctypes.byref(options), ctypes.byref(owner.handle))
         brief = points.size < _calls.COORDINATES_WORTH_A_BUILD
-        _calls.call(lib.covertree_tree_build, arguments, options, progress, brief=brief)
-        self._take(owner)
+        self._take(trees.build(points, options, progress=progress, brief=brief))
 
     # What it is
 
@@ -85,17 +85,8 @@ class CoverTree(_calls.Closeable):
         """Dataset indices of the points, ascending; they are the rows of a search with ``queries=None``."""
         return self._indices()
 
-    def __len__(self) -> int:
-        return self.n_points
-
-    def __repr__(self) -> str:
-        if self._handle is None:
-            return "CoverTree(closed)"
-        info = self._info()
-        return (
-            f"CoverTree(n_points={info.n_points}, dim={info.dim}, dtype={self.dtype}, metric={self.metric!r}, "
-            f"order={self.order!r})"
-        )
+    def _described(self) -> str:
+        return f"dtype={self.dtype}, metric={self.metric!r}, order={self.order!r}"
 
     def stats(self) -> TreeStats:
         """Memory, what searching took, and the levels of the cover tree."""
@@ -119,11 +110,8 @@ class CoverTree(_calls.Closeable):
         n_threads, progress
             As in :func:`cover_tree`.
         """
-        owner = _calls.Owner(lib.covertree_arrays_free)
-        options = _calls.call_options(n_threads)
-        arguments = (self._open(), ctypes.byref(options), ctypes.byref(owner.handle))
-        _native.run(lib.covertree_tree_export, *arguments, options=options, report=progress)
-        return show_arrays(owner)
+        handle, threads = self._open(), _calls.threads(n_threads)
+        return show_arrays(trees.export(handle, n_threads=threads, progress=progress))
 
     def validate(self, *, n_threads: int | None = None, progress: ProgressReport | None = None) -> bool:
         """Check every rule of the search structure and of the cover tree, which is built if there is none yet.
@@ -140,8 +128,7 @@ class CoverTree(_calls.Closeable):
         CoverTreeError
             Where a rule is broken; the message names the first pair of points that breaks it.
         """
-        options = _calls.call_options(n_threads)
-        _native.run(lib.covertree_tree_validate, self._open(), ctypes.byref(options), options=options, report=progress)
+        trees.validate(self._open(), n_threads=_calls.threads(n_threads), progress=progress)
         return True
 
     # Changes
@@ -165,12 +152,9 @@ class CoverTree(_calls.Closeable):
             Their dataset indices, which follow all that were given before.
         """
         array = _arrays.points(points, "points", dtype=self.dtype)
-        options = _calls.call_options(n_threads)
-        first = ctypes.c_int64()
-        arguments = (self._open(), _calls.matrix(array), ctypes.byref(options), ctypes.byref(first))
-        brief = self._is_changed_briefly(len(array))
-        _calls.call(lib.covertree_tree_insert, arguments, options, progress, brief=brief)
-        return np.arange(first.value, first.value + len(array))
+        threads, brief = _calls.threads(n_threads), self._is_changed_briefly(len(array))
+        first = trees.insert(self._open(), array, n_threads=threads, progress=progress, brief=brief)
+        return np.arange(first, first + len(array))
 
     @recorded("remove")
     def remove(self, ids: ArrayLike, *, n_threads: int | None = None, progress: ProgressReport | None = None) -> None:
@@ -189,10 +173,8 @@ class CoverTree(_calls.Closeable):
             For an index that the tree does not have; nothing is removed then.
         """
         gone = _arrays.indices(ids, "ids", one=True)
-        options = _calls.call_options(n_threads)
-        arguments = (self._open(), gone.ctypes.data, len(gone), ctypes.byref(options))
-        brief = self._is_changed_briefly(len(gone))
-        _calls.call(lib.covertree_tree_remove, arguments, options, progress, brief=brief, indices="ids")
+        threads, brief = _calls.threads(n_threads), self._is_changed_briefly(len(gone))
+        trees.remove(self._open(), gone, n_threads=threads, progress=progress, brief=brief)
 
     # Searches
 
@@ -250,19 +232,14 @@ class CoverTree(_calls.Closeable):
                 predecessor_mode=predecessor_mode, before=before, exclude_self=exclude_self,
                 max_distance=max_distance, n_threads=n_threads, progress=progress,
             )  # fmt: skip
-        matrix, n_rows, array = _calls.query_matrix(queries, self, self.dtype)
-        compared = self._compared(array)
-        if max_distance is not None and compared is not self.dtype:
-            max_distance = largest_reported(_arguments.number(max_distance, "max_distance"), self.dtype)
-        indices = _arrays.results(n_rows, k, np.int64)
-        distances = _arrays.results(n_rows, k, compared) if return_distances else None
-        results = (_arrays.address(indices), None if distances is None else _arrays.address(distances))
-        options = _calls.search_options(n_threads, predecessor_mode, exclude_self, max_distance)
-        upper = _arrays.upper_indices(before, n_rows)
-        if upper is not None:
-            options.before = upper.ctypes.data
-        arguments = (self._open(), matrix, k, ctypes.byref(options), *results)
-        _calls.call(lib.covertree_tree_knn, arguments, options, progress, brief=self._is_searched_briefly(n_rows))
+        rows, dtype, options = self._asked(
+            queries, n_threads, predecessor_mode=predecessor_mode, exclude_self=exclude_self, before=before,
+            max_distance=max_distance,
+        )  # fmt: skip
+        indices, distances, _ = trees.knn(
+            self._open(), rows, k, options, dtype=dtype if return_distances else None, progress=progress,
+            brief=self._is_searched_briefly(rows),
+        )  # fmt: skip
         return indices if distances is None else (indices, distances.astype(self.dtype, copy=False))
 
     @recorded("radius")
@@ -302,22 +279,17 @@ class CoverTree(_calls.Closeable):
                 n_threads=n_threads, progress=progress,
             )  # fmt: skip
         r = _arguments.number(r, "r")
-        matrix, n_rows, array = _calls.query_matrix(queries, self, self.dtype)
-        if self._compared(array) is not self.dtype:
+        rows, dtype, options = self._asked(
+            queries, n_threads, predecessor_mode=predecessor_mode, exclude_self=exclude_self
+        )  # fmt: skip
+        if dtype is not self.dtype:
             r = largest_reported(r, self.dtype)
-        options = _calls.search_options(n_threads, predecessor_mode, exclude_self, None)
-        given = (self._open(), matrix, r, ctypes.byref(options))
-        brief = self._is_searched_briefly(n_rows)
+        handle, brief = self._open(), self._is_searched_briefly(rows)
         if count_only:
-            counts = np.empty(n_rows, np.int64)
-            arguments = (*given, _arrays.address(counts))
-            _calls.call(lib.covertree_tree_radius_count, arguments, options, progress, brief=brief, radius="r")
-            return counts
-        owner = _calls.lists_owner()
-        arguments = (*given, ctypes.byref(owner.handle))
-        _calls.call(lib.covertree_tree_radius, arguments, options, progress, brief=brief, radius="r")
-        offsets, indices, distances, _ = _calls.neighbor_lists(owner)
-        return Neighbors(offsets, indices, distances.astype(self.dtype, copy=False) if return_distances else None)
+            return trees.radius_count(handle, rows, r, options, progress=progress, brief=brief)
+        found = trees.radius(handle, rows, r, options, progress=progress, brief=brief)
+        distances = found.distances.astype(self.dtype, copy=False) if return_distances else None
+        return Neighbors(found.offsets, found.indices, distances)
 
     # Files
 
@@ -342,52 +314,36 @@ class CoverTree(_calls.Closeable):
         """
         self._save(path, {}, progress)
 
-    def _save(self, path: _files.PathLike, sections: _files.Arrays, progress: ProgressReport | None = None) -> None:
-        _files.save(lib.covertree_tree_save, (self._open(),), path, sections, progress)
-
     @classmethod
     def _of_file(cls, file: _files.File, engine: str | None = None) -> CoverTree:
         searcher, _ = resolve_engine(engine, None)
-        owner = _calls.Owner(lib.covertree_tree_free)
-        _native.check(lib.covertree_tree_load(file.handle, ctypes.byref(owner.handle)))
-        tree = cls._holding(owner)
+        tree = cls._holding(trees.load(file.handle))
         tree.engine = searcher
         settings = file.sections("settings")["settings"]  # which the library has checked
         tree.order, tree.metric = _engines.ORDERS[settings[2]], "euclidean"
-        tree.dtype = _files.DTYPES[int(settings[5])]
+        tree.dtype = DTYPES[int(settings[5])]
         return tree
 
-    def __reduce_ex__(self, protocol: Any) -> Any:
-        file = _files.File.encode(lib.covertree_tree_encode, self._open(), {})
-        return _restored, (type(self), file.bytes, self.engine)
+    def _opening(self) -> tuple[Any, ...]:
+        return (self.engine,)
 
     # Between the two languages
 
     def _indices(self, *, in_leaf_order: bool = False) -> NDArray[np.int64]:
         """Dataset indices of the points: ascending, or so that points that follow each other are near each other."""
-        indices = np.empty(len(self), np.int64)
-        _native.check(lib.covertree_tree_indices(self._open(), in_leaf_order, len(indices), indices.ctypes.data))
-        return indices
+        return trees.indices(self._open(), len(self), in_leaf_order=in_leaf_order)
 
     def _points(self, indices: NDArray[np.int64]) -> NDArray[Any]:
         """Coordinates of points by their dataset indices."""
         rows = np.ascontiguousarray(indices, np.int64)
-        points = np.empty((len(rows), self.dim), self.dtype)
-        options = _calls.call_options(None)
-        _native.check(
-            lib.covertree_tree_points(
-                self._open(), rows.ctypes.data, len(rows), ctypes.byref(options), points.ctypes.data
-            )
-        )
-        return points
+        return trees.points(self._open(), rows, self.dim, self.dtype, n_threads=_calls.threads(None))
 
-    def _compared(self, queries: NDArray[Any] | None) -> np.dtype[Any]:
-        """The type in which queries are compared with the points, which is that of the library's distances."""
-        if queries is None or _arrays.are_indices(queries) or queries.dtype == self.dtype:
-            return self.dtype
-        return queries.dtype
+    @property
+    def _dtype(self) -> np.dtype[Any]:
+        return self.dtype
 
-    def _is_searched_briefly(self, n_rows: int) -> bool:
+    def _is_searched_briefly(self, rows: Rows) -> bool:
+        n_rows = count(rows)
         if n_rows < _calls.ROWS_WORTH_A_THREAD:
             return True
         info = self._info()
@@ -400,17 +356,7 @@ class CoverTree(_calls.Closeable):
         info = self._info()
         return bool(info.n_points * info.dim < _calls.COORDINATES_WORTH_A_THREAD)
 
-    def _info(self) -> Any:
-        info = _native.TreeInfo()
-        _native.check(lib.covertree_tree_get_info(self._open(), ctypes.byref(info)))
-        return info
-
 
 def _known(numbers: Any, info: Any) -> dict[str, Any]:
     """The fields of a record of numbers that the library knows."""
-    known = {name for name, *_ in _native.TreeInfo._fields_} & set(numbers.__dataclass_fields__)
-    return {name: getattr(info, name) for name in known}
-
-
-def _restored(kind: type[CoverTree], data: NDArray[np.uint8], engine: str) -> CoverTree:
-    return kind._of_file(_files.File.copy(data), engine)
+    return {name: getattr(info, name) for name in numbers.__dataclass_fields__ if hasattr(info, name)}

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from .. import _arrays, _calls, _engines, _native
+from .. import _arrays, _calls, _engines
+from .._capi.structs import TreeOptions
+from .._capi.trees import options_of
 from .._settings import active_config
 
 KEPT_DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
@@ -25,13 +27,10 @@ def checked_leaf_size(size: int) -> int:
     return _arrays.integer(size, "leaf_size", minimum=1, maximum=65536)
 
 
-def tree_options(order: str, seed: int, n_threads: int | None) -> Any:
-    """Options of a build, but for the size of leaves."""
-    options = _native.TreeOptions()
-    options.n_threads = _calls.threads(n_threads)
-    options.order = _engines.ORDERS.index(order)
-    options.seed = _arrays.integer(seed, "seed", minimum=0, maximum=2**64 - 1)
-    return options
+def tree_options(order: str, seed: int, n_threads: int | None, *, leaf_size: int = 0) -> TreeOptions:
+    """Options of a build; 0 stands for the usual size of leaves."""
+    threads, seed = _calls.threads(n_threads), _arrays.integer(seed, "seed", minimum=0, maximum=2**64 - 1)
+    return options_of(order=_engines.ORDERS.index(order), seed=seed, n_threads=threads, leaf_size=leaf_size)
 
 
 def resolve_engine(engine: str | None, order: str | None) -> tuple[str, str]:

@@ -8,16 +8,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ... import _files
-from ..._native import lib
 from ...indexes._kinds import VectorIndex
 
 _LANES = 16  # children of a node of boxes, and the unit in which leaves are filled up
 
 
 def _sections(index: VectorIndex, *names: str) -> dict[str, NDArray[np.int64]]:
-    file = _files.File.encode(lib.covertree_index_encode, index._open(), {})
-    return file.sections(*names)
+    return index._file().sections(*names)
 
 
 def tree_depth(index: VectorIndex) -> int:

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import _arrays, _native
-from .._native import CoverTreeError
+from .. import _arrays
+from . import running
+from .library import CoverTreeError
+from .memory import view
 
 PythonKernel = Callable[[NDArray[np.float64], NDArray[np.float64]], Any]
 
@@ -21,7 +23,7 @@ def covariances(kernel: PythonKernel, a: NDArray[np.float64], b: NDArray[np.floa
     return _arrays.returned(kernel(a, b), "kernel", (len(a), len(b)))
 
 
-class HostKernel(_native.Callee):
+class CallbackKernel(running.Callee):
     """A Python kernel, as the library calls it; several threads call it at once.
 
     It has to live as long as a call of the library that uses it: :func:`run` holds it.
@@ -34,27 +36,31 @@ class HostKernel(_native.Callee):
         self._running = 0
 
     def __call__(self, *block: Any) -> int:
-        return _native.answer(self.errors, self._fill, *block)
+        return running.answer(self.errors, self._fill, *block)
 
     def give(self, options: Any) -> None:
         """Make it the kernel of a build, or of a file that is opened."""
-        options.kernel_fn, options.kernel_user_data = _native.CALL_KERNEL, self.number
+        options.kernel_fn, options.kernel_user_data = running.CALL_KERNEL, self.number
 
     def _fill(  # noqa: PLR0917 - the library's signature
         self, rows: int, n_rows: int, columns: int, n_columns: int, dim: int, result: int
     ) -> None:
         # Copies, because the kernel may keep or change its arguments.
-        a = np.array(_arrays.view(self, rows, (n_rows, dim), np.float64))
-        b = np.array(_arrays.view(self, columns, (n_columns, dim), np.float64))
+        a = np.array(view(self, rows, (n_rows, dim), np.float64))
+        b = np.array(view(self, columns, (n_columns, dim), np.float64))
         values = covariances(self._kernel, a, b)  # the name holds the array while its memory is read
         ctypes.memmove(result, values.ctypes.data, values.nbytes)
 
     def run(self, function: Callable[..., int], *arguments: Any, **options: Any) -> None:
-        """Call a function of the library, and raise the kernel's exception if the call fails because of it."""
+        """Call a function of the library, and raise the kernel's exception if the call fails because of it.
+
+        Every such call goes through :func:`running.run`, however short: in the main thread Ctrl-C could interrupt the
+        callback before it begins, where ctypes would lose the exception.
+        """
         with self._lock:
             self._running += 1
         try:
-            _native.run(function, *arguments, **options)
+            running.run(function, *arguments, **options)
         except CoverTreeError:
             with self._lock:
                 first = self.errors[:1]
@@ -67,12 +73,3 @@ class HostKernel(_native.Callee):
                 self._running -= 1
                 if self._running == 0:  # other threads of a call may have failed too
                     self.errors.clear()
-
-
-def run(host: HostKernel | None, function: Callable[..., int], *arguments: Any, **options: Any) -> None:
-    """Call a function of the library that may take long, and raise what the kernel raised meanwhile.
-
-    With a Python kernel every call goes through :func:`_native.run`, however short: in the main thread Ctrl-C could
-    interrupt the callback before it begins, where ctypes would lose the exception.
-    """
-    (_native.run if host is None else host.run)(function, *arguments, **options)

@@ -1,0 +1,116 @@
+"""Memory that Python and the library share: addresses of arrays, arrays over memory of the library, and handles."""
+
+from __future__ import annotations
+
+import ctypes
+import weakref
+from collections.abc import Callable
+from typing import Any, Union
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .structs import Matrix
+
+#: What a call is given of an object of the library.
+Handle = ctypes.c_void_p
+
+#: Rows of coordinates, or one index each; or a number: so many, all points of a tree.
+Rows = Union[NDArray[Any], int]
+
+#: Types of elements by their numbers in the library, each a covertree_dtype.
+DTYPES: dict[int, np.dtype[Any]] = {
+    1: np.dtype(np.float32),
+    2: np.dtype(np.float64),
+    3: np.dtype(np.int32),
+    4: np.dtype(np.int64),
+    5: np.dtype(np.uint8),
+}
+DTYPE_NUMBERS = {dtype: number for number, dtype in DTYPES.items()}
+_INT64 = 4
+
+
+class Owner:
+    """Room for a handle of the library, which is freed when nothing refers to its owner any more.
+
+    The owner is there before the call that makes the handle. An interrupt may come when that call has ended well, and
+    then the handle is freed too.
+    """
+
+    def __init__(self, free: Callable[[Handle], object]) -> None:
+        self.handle = Handle()
+        self.free = weakref.finalize(self, free, self.handle)
+
+
+_Start = ctypes.c_char * 0
+
+
+def start(array: NDArray[Any]) -> int:
+    """The address of an array's data as a number, which does not keep the array."""
+    memory: Any = array
+    try:
+        return ctypes.addressof(_Start.from_buffer(memory))
+    except (TypeError, ValueError, BufferError):  # read-only, or with gaps between rows
+        return array.ctypes.data
+
+
+def address(array: NDArray[Any]) -> Any:
+    """Where an array's data begins, as an argument of a call; the array has to outlive it."""
+    memory: Any = array
+    try:
+        # A quarter of the time that `array.ctypes` takes; a call for a single query makes three of these.
+        return _Start.from_buffer(memory)
+    except (TypeError, ValueError, BufferError):  # read-only, or with gaps between rows
+        return array.ctypes.data
+
+
+def optional(array: NDArray[Any] | None) -> Any:
+    """The same, or NULL."""
+    return None if array is None else address(array)
+
+
+def count(rows: Rows) -> int:
+    """How many rows there are."""
+    return rows if isinstance(rows, int) else len(rows)
+
+
+def matrix(rows: Rows) -> Matrix:
+    """Rows of coordinates, or one number a row, as the library reads them; an array has to outlive the matrix."""
+    if isinstance(rows, int):
+        return Matrix(None, _INT64, 0, rows, 1, 0)
+    count, columns = rows.shape if rows.ndim == 2 else (len(rows), 1)
+    stride = rows.strides[0] if count > 1 else 0
+    return Matrix(start(rows), DTYPE_NUMBERS[rows.dtype], 0, count, columns, stride)
+
+
+class _Memory:
+    """Memory of the library as NumPy sees it; the array that is made from this keeps it, and so the owner."""
+
+    def __init__(
+        self,
+        owner: object,
+        address: int,
+        shape: tuple[int, ...],
+        dtype: np.dtype[Any],
+        strides: tuple[int, ...] | None,
+    ) -> None:
+        self._owner = owner
+        self.__array_interface__ = {
+            "version": 3, "data": (address, True), "shape": shape, "typestr": dtype.str, "strides": strides
+        }  # fmt: skip
+
+
+def view(
+    owner: object, address: int | None, shape: tuple[int, ...], dtype: Any, *, row_bytes: int | None = None
+) -> NDArray[Any]:
+    """A read-only array over memory of the library, which lives as long as the array does.
+
+    `row_bytes` are those from row to row, where there are gaps between.
+    """
+    dtype = np.dtype(dtype)
+    if address is None or 0 in shape:
+        empty = np.empty(shape, dtype)
+        empty.flags.writeable = False
+        return empty
+    strides = None if row_bytes is None else (row_bytes, dtype.itemsize)
+    return np.asarray(_Memory(owner, address, shape, dtype, strides))

@@ -1,0 +1,174 @@
+"""Stores of vectors: ``covertree_store_*``."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Callable
+from ctypes import byref, c_int64, c_void_p
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .calls import call, call_options
+from .library import check, lib
+from .memory import Handle, Owner, address, matrix, optional, view
+from .running import ProgressReport
+from .structs import StoreInfo
+
+#: An id, as a covertree_id, and the kinds of ids.
+ID = np.dtype([("low", np.uint64), ("high", np.uint64), ("kind", np.uint32), ("reserved", np.uint32)])
+NUMBER, UUID, NAME = 1, 2, 3
+
+READ_ONLY = 1
+
+
+def create(dim: int) -> Owner:
+    """Create a store in memory."""
+    owner = Owner(lib.covertree_store_free)
+    check(lib.covertree_store_create(dim, byref(owner.handle)))
+    return owner
+
+
+def open(path: str, dim: int, sync: int, *, read_only: bool, n_threads: int, progress: ProgressReport | None) -> Owner:
+    """Open a store in a folder."""
+    options, owner = call_options(n_threads), Owner(lib.covertree_store_free)
+    flags = READ_ONLY if read_only else 0
+    arguments = (os.fsencode(path), dim, sync, flags, byref(options), byref(owner.handle))
+    call(lib.covertree_store_open, arguments, options, progress)
+    return owner
+
+
+def restore(snapshot: str, path: str, *, n_threads: int, progress: ProgressReport | None) -> None:
+    """Make a store of a snapshot."""
+    options = call_options(n_threads)
+    arguments = (os.fsencode(snapshot), os.fsencode(path), byref(options))
+    call(lib.covertree_store_restore, arguments, options, progress)
+
+
+# Changes
+
+
+def add(
+    store: Handle,
+    ids: NDArray[Any],
+    names: bytes | None,
+    name_ends: NDArray[np.int64] | None,
+    vectors: NDArray[np.float32],
+    *,
+    n_threads: int,
+    progress: ProgressReport | None = None,
+    brief: bool = False,
+) -> NDArray[np.int64]:
+    """Add vectors under new ids, and return their slots."""
+    slots, options = np.empty(len(vectors), np.int64), call_options(n_threads)
+    arguments = (
+        store, address(ids), names, optional(name_ends), matrix(vectors), byref(options), address(slots)
+    )  # fmt: skip
+    call(lib.covertree_store_add, arguments, options, progress, brief=brief)
+    return slots
+
+
+def remove(store: Handle, ids: NDArray[Any], *, n_threads: int, brief: bool = False) -> None:
+    """Remove ids."""
+    options = call_options(n_threads)
+    call(lib.covertree_store_remove, (store, address(ids), len(ids), byref(options)), options, None, brief=brief)
+
+
+# Calls of a microsecond notice how their arguments are converted: these functions take what needs no conversion, a
+# handle out of `plain_handle`, and an id, or the coordinates of a vector, as bytes.
+
+
+def plain_handle(store: Owner) -> Any:
+    """The handle as an argument that needs no conversion. It is a number: nothing is at that address."""
+    return byref(ctypes.c_char.from_address(store.handle.value or 0))
+
+
+def _unconverted(name: str) -> Any:
+    function = lib[name]  # another object than the attribute of this name, with no types of arguments
+    function.restype = c_int64
+    return function
+
+
+#: Add one vector under an id without a name: its slot, or a negated status.
+add_one: Callable[[Any, bytes, bytes], int] = _unconverted("covertree_store_add_one")
+#: The slot of an id; -1 if the store does not have it; or a negated status, below that.
+find_one: Callable[[Any, bytes], int] = _unconverted("covertree_store_find_one")
+
+
+# What is in it
+
+
+def find(store: Handle, ids: NDArray[Any]) -> NDArray[np.int64]:
+    """The slot of each id; -1 for those that are not there."""
+    slots = np.empty(len(ids), np.int64)
+    check(lib.covertree_store_find(store, address(ids), len(ids), address(slots)))
+    return slots
+
+
+def slot_count(store: Handle, slot: int) -> int:
+    """How many ids have a slot."""
+    count = c_int64()
+    check(lib.covertree_store_slot_count(store, slot, byref(count)))
+    return count.value
+
+
+def check_slots(store: Handle, slots: NDArray[np.int64]) -> None:
+    """Raise where a slot is free, or has never been."""
+    check(lib.covertree_store_check_slots(store, address(slots), len(slots)))
+
+
+def list_ids(store: Handle, cursor: int, capacity: int) -> tuple[int, NDArray[Any], NDArray[np.int64]]:
+    """Some ids and their slots, none at the end, and the cursor of the next call; that of the first is 0."""
+    next_cursor, written = c_int64(cursor), c_int64()
+    ids, slots = np.empty(capacity, ID), np.empty(capacity, np.int64)
+    arguments = (byref(next_cursor), capacity, address(ids), address(slots), byref(written))
+    check(lib.covertree_store_list(store, *arguments))
+    return next_cursor.value, ids[: written.value], slots[: written.value]
+
+
+def name(store: Handle, id: NDArray[Any]) -> bytes:
+    """The name of an id, which is an array of one."""
+    length = c_int64()
+    check(lib.covertree_store_name(store, address(id), None, 0, byref(length)))
+    text = ctypes.create_string_buffer(max(1, length.value))
+    check(lib.covertree_store_name(store, address(id), text, length.value, byref(length)))
+    return text.raw[: length.value]
+
+
+def rows(store: Owner) -> NDArray[np.float32]:
+    """All rows that there are addresses for; those of slots that there are can be read."""
+    owner, info = Owner(lib.covertree_store_rows_free), get_info(store.handle)
+    base, row_bytes = c_void_p(), c_int64()
+    check(lib.covertree_store_rows_get(store.handle, byref(owner.handle), byref(base), byref(row_bytes)))
+    shape = (int(info.n_reserved), int(info.dim))
+    return view(owner, base.value, shape, np.float32, row_bytes=row_bytes.value)
+
+
+def get_info(store: Handle) -> StoreInfo:
+    """A store in numbers."""
+    info = StoreInfo()
+    check(lib.covertree_store_get_info(store, byref(info)))
+    return info
+
+
+# Maintenance
+
+
+def snapshot(store: Handle, path: str, *, n_threads: int, progress: ProgressReport | None) -> None:
+    """Copy a store to a folder that is not there."""
+    options = call_options(n_threads)
+    call(lib.covertree_store_snapshot, (store, os.fsencode(path), byref(options)), options, progress)
+
+
+def verify(store: Handle, *, n_threads: int, progress: ProgressReport | None) -> None:
+    """Compare rows with their hashes, and the catalogue with its checksums."""
+    options = call_options(n_threads)
+    call(lib.covertree_store_check, (store, byref(options)), options, progress)
+
+
+def compact(store: Handle, *, n_threads: int, progress: ProgressReport | None) -> None:
+    """Give the memory or the disk space of free rows back."""
+    options = call_options(n_threads)
+    call(lib.covertree_store_compact, (store, byref(options)), options, progress)

@@ -1,0 +1,112 @@
+"""What trees in all metrics have in common."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from types import ModuleType
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from . import _arguments, _arrays, _calls, _files
+from ._calls import ProgressReport
+from ._capi import Rows, count
+from ._capi.calls import search_options
+from ._capi.structs import SearchOptions
+from ._scores import largest_reported
+
+
+class Tree(_calls.Closeable):
+    """Points that searches find: how many there are, the nearest of them, files of them, and copies."""
+
+    #: The functions of the binding for such trees.
+    _functions: ClassVar[ModuleType]
+
+    # What it is
+
+    @property
+    @abstractmethod
+    def n_points(self) -> int:
+        """Points of the dataset."""
+
+    @property
+    @abstractmethod
+    def dim(self) -> int:
+        """Coordinates of a point."""
+
+    def __len__(self) -> int:
+        return self.n_points
+
+    def __repr__(self) -> str:
+        name = type(self).__name__
+        if self._handle is None:
+            return f"{name}(closed)"
+        return f"{name}(n_points={self.n_points}, dim={self.dim}, {self._described()})"
+
+    @abstractmethod
+    def _described(self) -> str:
+        """What is shown of it besides its size."""
+
+    def _info(self) -> Any:
+        return self._functions.get_info(self._open())
+
+    # Searches
+
+    @property
+    @abstractmethod
+    def _dtype(self) -> np.dtype[Any]:
+        """The type in which it keeps points, and reports distances."""
+
+    def _asked(
+        self,
+        queries: ArrayLike | None,
+        n_threads: int | None,
+        *,
+        predecessor_mode: bool,
+        exclude_self: bool,
+        before: ArrayLike | None = None,
+        max_distance: float | None = None,
+    ) -> tuple[Rows, np.dtype[Any], SearchOptions]:
+        """What a search in the library is given: queries, the type in which it compares them, and options."""
+        dtype = self._dtype
+        rows = _calls.query_rows(queries, self, dtype)
+        compared = dtype
+        if not isinstance(rows, int) and rows.dtype != dtype and not _arrays.are_indices(rows):
+            compared = rows.dtype
+        if max_distance is not None:
+            max_distance = _arguments.number(max_distance, "max_distance")
+            if compared is not dtype:
+                max_distance = largest_reported(max_distance, dtype)
+        upper = None if before is None else _arrays.upper_indices(before, count(rows))
+        options = search_options(_calls.threads(n_threads), predecessor_mode, exclude_self, max_distance, upper)
+        return rows, compared, options
+
+    # Files and copies
+
+    def _settings(self) -> dict[str, NDArray[Any]]:
+        """What the library does not know, as sections of a file."""
+        return {}
+
+    def _save(self, path: _files.PathLike, sections: _files.Arrays, progress: ProgressReport | None = None) -> None:
+        """Write a file with sections of the caller."""
+        handle, sections = self._open(), {**self._settings(), **sections}
+        threads = _calls.threads(None)
+        self._functions.save(handle, _arguments.path(path), sections, n_threads=threads, progress=progress)
+
+    def _file(self) -> _files.File:
+        """The file in memory."""
+        return _files.File(
+            self._functions.encode(self._open(), self._settings(), n_threads=_calls.threads(None))
+        )  # fmt: skip
+
+    @abstractmethod
+    def _opening(self) -> tuple[Any, ...]:
+        """Options with which ``_of_file`` of the class opens a copy."""
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return _restored, (type(self), self._file().bytes, *self._opening())
+
+
+def _restored(kind: Any, data: NDArray[np.uint8], *options: Any) -> Any:
+    return kind._of_file(_files.File.copy(data), *options)
