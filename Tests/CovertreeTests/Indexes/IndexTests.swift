@@ -6,7 +6,7 @@ import Testing
 
 @Suite struct IdTableTests {
   /// Ids that are the numbers of their slots at first, and then any.
-  @Test(arguments: [0, 100]) func aTableIsTheDictionaryThatItStandsFor(numbered: Int) throws {
+  @Test(arguments: [0, 100]) func aTableBehavesLikeADictionary(numbered: Int) throws {
     var generator = SeededGenerator(seed: 1)
     let (ids, dead) = (try GrowableBuffer<Int64>(), try GrowableBuffer<UInt8>())
     let table = try IdTable()

@@ -23,7 +23,7 @@ import Testing
     return failure { try search.validate(tree, context: CallContext(threads: 2)) }?.message ?? ""
   }
 
-  /// Whether near points are listed, compared when they are asked for, or both.
+  /// Whether near points are listed, compared on request, or both.
   @Test(arguments: [0, 12, NeighborGraph.mostListed])
   func graphHasEveryNearPair(mostListed: Int) throws {
     let search = try search(count: 700)

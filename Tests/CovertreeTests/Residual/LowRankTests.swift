@@ -3,7 +3,7 @@ import Testing
 
 @testable import Covertree
 
-/// The bounds by which points and blocks are skipped, against every pair they speak of.
+/// The bounds by which points and blocks are skipped, compared with every pair.
 @Suite struct LowRankTests {
   private func model(_ shape: Kernel.Shape, count: Int, inducing: Int) throws -> ResidualModel {
     var generator = SeededGenerator(seed: 5)

@@ -6,7 +6,7 @@ import Testing
 
 @Suite struct HashIndexTests {
   /// Few different hashes: most positions are asked for by several, and most searches go by things that do not match.
-  @Test(arguments: [UInt64(3), .max]) func anIndexIsTheDictionaryThatItStandsFor(mask: UInt64) throws {
+  @Test(arguments: [UInt64(3), .max]) func anIndexBehavesLikeADictionary(mask: UInt64) throws {
     var generator = SeededGenerator(seed: 2)
     let index = try HashIndex()
     var model: [Int: UInt64] = [:]
@@ -58,8 +58,8 @@ import Testing
     }
   }
 
-  /// Hashes stand in files.
-  @Test func hashesStayWhatTheyAre() {
+  /// Files contain hashes.
+  @Test func hashesDoNotChange() {
     #expect(hash([0, 0, 0]) == hash([-0.0, 0, -0.0]))
     #expect(hash([]) == 0)
     #expect(hash((0..<40).map { Float($0) }) == 0x0625_7CCD_F4F2_AC10)
@@ -69,7 +69,7 @@ import Testing
 
 @Suite struct IDHashTests {
   /// By a hash without a seed, `splitMix64(high ^ splitMix64(low ^ splitMix64(kind)))`, all of them would be one.
-  @Test func idsOfAnAttackerAreToldApart() {
+  @Test func idsOfAnAttackerHaveDifferentHashes() {
     var seen: Set<UInt64> = []
     for low in 0..<UInt64(1000) {
       let id = StoreID(high: 5 ^ splitMix64(low ^ splitMix64(2)), low: low, kind: 2)
@@ -119,7 +119,7 @@ extension [Float] {
     return slots.elements.map { Int($0) }
   }
 
-  @Test func vectorsOfOneHashAreToldApart() throws {
+  @Test func vectorsOfOneHashAreSeparated() throws {
     let (one, other) = (try Self.row(1, 2), try Self.row(2, 1))
     let (hash, elsewhere) = (
       try VectorHash(dim: Self.dim, seed: Self.seed), try VectorHash(dim: Self.dim, seed: (5, 6))
@@ -149,26 +149,26 @@ extension [Float] {
     try apart.check(context: CallContext(threads: 1))
   }
 
-  /// Freed slots that are held wait; they are given back once, and in any order of what happens.
-  @Test func slotsThatAreHeldWait() throws {
+  /// Freed slots that are pinned wait. They are returned once, in any order of events.
+  @Test func slotsThatArePinnedWait() throws {
     var generator = SeededGenerator(seed: 5)
     let pins = try SlotPins()
     let (listed, count) = (try GrowableBuffer<Int32>(), 20)
-    var (held, waiting, free) = ([Int](repeating: 0, count: count), Set<Int>(), Set<Int>())
+    var (pinned, waiting, free) = ([Int](repeating: 0, count: count), Set<Int>(), Set<Int>())
     for _ in 0..<3000 {
       let slot = Int(generator.next() % UInt64(count))
       switch generator.next() % 4 {
       case 0 where !free.contains(slot) && !waiting.contains(slot):
         try pins.pin(2) { _ in slot }
-        held[slot] += 2
-      case 1 where held[slot] > 0:
+        pinned[slot] += 2
+      case 1 where pinned[slot] > 0:
         pins.unpin(1) { _ in slot }
-        held[slot] -= 1
+        pinned[slot] -= 1
       case 2 where !free.contains(slot) && !waiting.contains(slot):
         if pins.makesWait(slot) { waiting.insert(slot) } else { free.insert(slot) }
       case 3:
         try pins.takeReleased(into: listed)
-        let done = waiting.filter { held[$0] == 0 }
+        let done = waiting.filter { pinned[$0] == 0 }
         #expect(Set(listed.elements.map { Int($0) }) == done && listed.count == done.count)
         listed.removeAll()
         waiting.subtract(done)
@@ -176,7 +176,7 @@ extension [Float] {
         free.removeAll()
       default: break
       }
-      #expect(pins.keeps(slot) == (held[slot] > 0 || waiting.contains(slot)))
+      #expect(pins.keeps(slot) == (pinned[slot] > 0 || waiting.contains(slot)))
     }
   }
 }
@@ -198,7 +198,7 @@ extension [Float] {
     withExtendedLifetime(values) {}
   }
 
-  /// Parts of a batch are taken by threads, in turns where it matters.
+  /// Threads have chunks of a batch, and assign slots in turns.
   @Test func aBatchIsAddedByThreads() throws {
     let (store, count) = (try VectorStore(dim: 16), 3000)
     let values = try Buffer<Float>(count: count * 16)

@@ -45,7 +45,7 @@ struct PointSet<S: Scalar> {
     return (0..<count).sorted { (distances[$0], $0) < (distances[$1], $1) }
   }
 
-  /// A tree by the module's own door, behind which everything is specialised.
+  /// A tree behind the interface of the core.
   func tree(_ options: TreeOptions = TreeOptions(), threads: Int = 2) throws -> AnyCoverTree {
     try withView { try AnyCoverTree.build($0.erased, options: options, context: CallContext(threads: threads)) }
   }

@@ -7,21 +7,21 @@ import Testing
   private static let points = PointSet<Float>(count: 600, dim: 3, seed: 6, duplicated: true)
 
   /// The arrays that a test may break.
-  struct Parts {
+  struct Arrays {
     let layout: TreeLayout<Float>
     let boxes: KDTree<Float>
     let tombstones: Tombstones
   }
 
   private func message(
-    in points: PointSet<Float> = points, breaking damage: (Parts) -> Void
+    in points: PointSet<Float> = points, breaking damage: (Arrays) -> Void
   ) throws -> String {
     let tree = try points.tree()
     try tree.validate(context: CallContext())
     let snapshot = try #require(tree.float32).snapshot
     let segment = snapshot.points.views[0].segment
     damage(
-      Parts(
+      Arrays(
         layout: try #require(snapshot.knownCover).layout, boxes: segment.boxes,
         tombstones: try segment.makeTombstones()))
     return failure { try tree.validate(context: CallContext(threads: 2)) }?.message ?? ""
