@@ -1,4 +1,4 @@
-"""Points that come and go: ours beside what PyPI has for trees that change, and beside building anew.
+"""Points that come and go: ours, trees of PyPI that can change, and trees that are built again.
 
     changes.py              1 000 000 x 3; writes changes.json and changes.md
     changes.py --quick      a fiftieth of the points and changes, one turn; writes nothing
@@ -38,8 +38,8 @@ N_QUERIES = 20_000
 PEERS = {
     "covertreex": "**covertree**, from Python",
     "covertreex-c": "**covertree**, from C",
-    "pykdtree": "pykdtree, built anew",
-    "scipy": "scipy cKDTree, built anew",
+    "pykdtree": "pykdtree, built again",
+    "scipy": "scipy cKDTree, built again",
     "likd-tree": "likd-tree, the nearest one",
     "rtree": "Rtree",
 }
@@ -360,7 +360,7 @@ def lines_of(rows: dict[str, Figures]) -> list[str]:
 
 
 def after(rows: dict[str, Figures]) -> list[str]:
-    """Searches after changes beside those of a fresh tree, as Markdown."""
+    """Searches after changes, compared with a fresh tree, as Markdown."""
     states = {
         "few": "{few:_} single insertions",
         "many": "{singles:_} insertions",
@@ -388,7 +388,7 @@ def after(rows: dict[str, Figures]) -> list[str]:
 
 def main() -> None:
     """Measure, print, and write."""
-    parser = options(__doc__)
+    parser = options(__doc__, turns=3)
     parser.add_argument("--n", type=int, default=N)
     given = parser.parse_args()
     if given.case:
@@ -400,8 +400,8 @@ def main() -> None:
         BODIES, turns, lambda peer: once(__file__, [*arguments, "--peer", peer])
     )
     notes = (
-        f"{spaced(n)} points, uniform in the unit cube, float32, {K} neighbours, in batches of queries; Rtree's one by one. SciPy, "
-        "scikit-learn and pykdtree have no changes: they cost another tree. likd-tree has insertion alone, and finds the nearest one.\n"
+        f"{spaced(n)} points, uniform in the unit cube, float32, {K} neighbours, in batches of queries; Rtree's one by one. Trees of "
+        "SciPy, scikit-learn and pykdtree cannot change: a change costs another tree. likd-tree can only insert, and finds one neighbour.\n"
         f"Medians of {turns} turn(s) on {machine()}; `benchmarks/changes.py` writes these tables."
     )
     text = "\n".join([*lines_of(rows), "", *after(rows), "", notes])

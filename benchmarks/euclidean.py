@@ -213,7 +213,7 @@ def plot(rows: list[Figures], path: Path) -> None:
 
 def main() -> None:
     """Measure, print, and write."""
-    parser = options(__doc__)
+    parser = options(__doc__, turns=3)
     parser.add_argument("--workload", choices=WORKLOADS)
     given = parser.parse_args()
     if given.case:

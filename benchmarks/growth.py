@@ -248,7 +248,7 @@ def plot(results: dict[str, dict[str, list[Figures]]], path: Path) -> None:
 
 def main() -> None:
     """Measure, print, and write."""
-    parser = options(__doc__)
+    parser = options(__doc__, turns=3)
     parser.add_argument("--most", type=int, default=MOST, help="points at most")
     parser.add_argument("--kind", choices=KINDS, help="points of one kind alone")
     parser.add_argument("--plot", type=Path, help="another place for the plot")

@@ -1,4 +1,4 @@
-"""Built in Swift, searched in Numba, beside the library's own search and NumPy's brute force: build, transfer, query, total.
+"""Built in Swift, searched in Numba, compared with the library's own search and NumPy's brute force: build, transfer, query.
 
     hybrid.py            writes hybrid.json and hybrid.md
     hybrid.py --quick    once, writes nothing
@@ -177,7 +177,7 @@ def lines_of(results: list[Figures], cold: float, warm: float) -> list[str]:
 
 def main() -> None:
     """Measure, print, and write."""
-    given = options(__doc__).parse_args()
+    given = options(__doc__, turns=3).parse_args()
     if given.case:
         print(json.dumps(measured(given.peer, given.case, given.turns)))
         return

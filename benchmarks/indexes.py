@@ -388,7 +388,7 @@ def write_between(path: Path, name: str, text: str) -> None:
 
 def main() -> None:
     """Measure, and write what came out."""
-    parser = options(__doc__)
+    parser = options(__doc__, turns=3)
     parser.add_argument("--data", choices=["real", "clustered", "coordinates"])
     given = parser.parse_args()
     turns = 1 if given.quick else given.turns

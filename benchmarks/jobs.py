@@ -1,11 +1,11 @@
-"""What one job costs: building, building and searching, data with crowds, and the cover tree when it is asked for.
+"""The cost of one job: building, building and searching, data with crowds, and the cover tree when it is asked for.
 
     jobs.py                     everything; writes jobs.json and jobs.md
     jobs.py --quick             a hundredth of the points, one turn; writes nothing
     jobs.py --section NAME      one of: build, neighbours, crowds, cover-tree; writes nothing
 
 Each case runs in a process of its own, in turns with its peers. Memory is the most that the process has had while it built,
-less what it had before, with the points. Where a structure is finished by the first search, that shows beside the time to build.
+less what it had before, with the points. If the first search finishes a structure, the table shows its time, too.
 """
 
 from __future__ import annotations
@@ -365,7 +365,7 @@ TITLES_OF = {
 
 def main() -> None:
     """Measure, print, and write."""
-    parser = options(__doc__)
+    parser = options(__doc__, turns=3)
     parser.add_argument("--section", choices=SECTIONS)
     given = parser.parse_args()
     if given.case:

@@ -1,4 +1,4 @@
-"""Trees in partitions, on a Dask cluster and out of core, beside the tree in one piece.
+"""Trees in partitions, on a Dask cluster and out of core, compared with the tree in one piece.
 
     machines.py             everything; writes machines.md
     machines.py --quick     smaller, writes nothing

@@ -1,4 +1,4 @@
-"""Graphs of vectors that come in some order: ours beside hnswlib with the same parameters, in one run, with recall.
+"""Graphs of vectors that come in some order: ours and hnswlib with the same parameters, in one run, with recall.
 
     orders.py            writes orders.md
     orders.py --quick    smaller, writes nothing
@@ -93,8 +93,8 @@ def theirs(vectors: np.ndarray, queries: np.ndarray) -> Made:
 
 def main() -> None:
     """Measure, print, and write the table."""
-    quick = options(__doc__).parse_args().quick
-    n, turns = (4_000, 1) if quick else (20_000, 3)
+    given = options(__doc__, turns=3).parse_args()
+    n, turns = (4_000, 1) if given.quick else (20_000, given.turns)
     contenders = {
         "one call": ours(n * 2),
         "100 a call": ours(100),
@@ -132,7 +132,7 @@ def main() -> None:
                 print(*lines[-1], flush=True)
     head = ["vectors", "order", "contender", "recall", "build, s", "times hnswlib's"]
     note = f"Medians of {turns} turns on {machine()}; `benchmarks/orders.py` writes this table."
-    if not quick:
+    if not given.quick:
         text = "\n".join([*table(head, lines, n_words=3), "", note])
         write(Path(__file__).with_name("orders"), text)
 

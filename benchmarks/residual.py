@@ -1,4 +1,4 @@
-"""Residual-correlation neighbours: ours beside NumPy, covertreex 0.4.5 and GPBoost, with recall against float64.
+"""Residual-correlation neighbours: ours, NumPy, covertreex 0.4.5 and GPBoost, with recall against float64.
 
     residual.py                 everything but GPBoost; writes residual.json, residual.md and the plot
     residual.py --gpboost       with GPBoost's likelihood, whose time is nearly all this search: half an hour
@@ -331,7 +331,7 @@ def lines_of(results: dict[str, Figures]) -> list[str]:
 
 def main() -> None:
     """Measure, print, and write."""
-    parser = options(__doc__)
+    parser = options(__doc__, turns=3)
     parser.add_argument("--gpboost", action="store_true", help="many minutes more")
     given = parser.parse_args()
     if given.case:

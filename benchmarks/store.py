@@ -342,8 +342,9 @@ def memory_group(limit: int) -> Path | None:
 
 def main() -> None:
     """Measure, and write what came out."""
-    quick = options(__doc__).parse_args().quick
-    n, n_large, turns = (10_000, 50_000, 5) if quick else (10_000, 1_000_000, 25)
+    given = options(__doc__, turns=25).parse_args()
+    n = 10_000
+    n_large, turns = (50_000, 5) if given.quick else (1_000_000, given.turns)
     lines = in_memory(n, turns)
     with tempfile.TemporaryDirectory(dir=HERE) as name:
         lines += durable(n, turns, Path(name))
@@ -352,7 +353,7 @@ def main() -> None:
     note = f"Medians of {turns} turns on {machine()}; `make bench` writes this table."
     text = "\n".join([*table(head, lines, n_words=1), "", note])
     print(text)
-    if not quick:
+    if not given.quick:
         write(HERE / "store", text)
 
 

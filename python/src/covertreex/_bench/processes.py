@@ -14,11 +14,12 @@ from typing import Any
 Figures = dict[str, Any]
 
 
-def options(doc: str | None, turns: int = 3) -> argparse.ArgumentParser:
-    """The options of every benchmark; a process for one case has ``--case`` and ``--peer``."""
+def options(doc: str | None, turns: int = 0) -> argparse.ArgumentParser:
+    """The options of a benchmark, with its number of turns; a process for one case has ``--case`` and ``--peer``."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="less of everything; write nothing")
-    parser.add_argument("--turns", type=int, default=turns)
+    if turns:
+        parser.add_argument("--turns", type=int, default=turns)
     parser.add_argument("--case", help=argparse.SUPPRESS)
     parser.add_argument("--peer", help=argparse.SUPPRESS)
     return parser
