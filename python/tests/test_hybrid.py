@@ -286,7 +286,8 @@ def test_the_engine_changes_no_answer(rng, engine, tmp_path):
         assert tree.stats().queries == 0, "the library was not asked"
         for cond in ("train", "all"):
             np.testing.assert_array_equal(
-                tree.conditioning_sets(queries, 5, cond=cond), native.conditioning_sets(queries, 5, cond=cond)
+                tree.conditioning_sets(5, queries=queries, cond=cond),
+                native.conditioning_sets(5, queries=queries, cond=cond),
             )
         tree.insert(queries)
         assert tree.with_kernel(RBF(0.3)).engine == tree.refit(RBF(0.3)).engine == "hybrid"

@@ -201,7 +201,7 @@ HOSTED = {
     "insert": lambda tree, x: tree.insert(x),
     "knn": lambda tree, x: tree.knn(3, queries=x),
     "knn of all": lambda tree, x: tree.knn(3),
-    "conditioning sets": lambda tree, x: tree.conditioning_sets(x, 3, cond="all"),
+    "conditioning sets": lambda tree, x: tree.conditioning_sets(3, queries=x, cond="all"),
     "over": lambda tree, x: tree.over(x),
     "with_kernel": lambda tree, x: tree.with_kernel(tree.kernel, inducing_points=x),
     "refit": lambda tree, x: tree.refit(tree.kernel, inducing_points=x),

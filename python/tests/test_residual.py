@@ -265,10 +265,10 @@ def test_conditioning_sets(rng):
     points, new = rng.standard_normal((800, 2)), rng.standard_normal((50, 2))
     kernel = Matern32(0.7)
     tree = cover_tree(points, kernel=kernel, inducing_count=30)
-    np.testing.assert_array_equal(tree.conditioning_sets(new, 8), tree.knn(8, queries=new))
+    np.testing.assert_array_equal(tree.conditioning_sets(8, queries=new), tree.knn(8, queries=new))
     both = np.concatenate([points, new])
     v, p = oracle.features(kernel, both, tree.inducing_points)
-    found, distances = tree.conditioning_sets(new, 8, cond="all", return_distances=True)
+    found, distances = tree.conditioning_sets(8, queries=new, cond="all", return_distances=True)
     rho, norms = oracle.correlations(kernel, new, v[800:], p[800:], both, v, p)
     oracle.assert_nearest(rho, norms, 8, found, distances, oracle.predecessors(np.arange(800, 850), 850))
     assert len(tree) == 800
@@ -464,7 +464,7 @@ def test_other_refusals(rng):
     points = rng.standard_normal((50, 3))
     tree = cover_tree(points, kernel=RBF(), inducing_count=10)
     with pytest.raises(ValueError, match=r"^cond: expected"):
-        tree.conditioning_sets(points, 3, cond="test")
+        tree.conditioning_sets(3, queries=points, cond="test")
     with pytest.raises(ValueError, match=r"^points: expected 3 columns"):
         tree.insert(np.zeros((2, 2)))
     assert len(tree) == 50

@@ -573,22 +573,22 @@ class ResidualTree(_calls.Closeable):
 
     def conditioning_sets(
         self,
-        new: ArrayLike,
         k: int,
         *,
+        queries: ArrayLike,
         cond: str = "train",
         return_distances: bool = False,
         n_threads: int | None = None,
         progress: ProgressReport | None = None,
     ) -> Any:
-        """Find what predictions at new points are conditioned on.
+        """Find the points that predictions at new points are conditioned on.
 
         Parameters
         ----------
-        new : array_like, shape (q, dim)
-            The new points, in the order in which they are predicted.
         k : int
-            Neighbours of each.
+            Neighbours of each new point.
+        queries : array_like, shape (q, dim)
+            The new points, in the order in which they are predicted.
         cond : {"train", "all"}
             Among the points of the dataset; or among these and the new points that come before, which have the
             indices from ``n_points`` on.
@@ -600,10 +600,10 @@ class ResidualTree(_calls.Closeable):
         indices, distances
             As of :meth:`knn`.
         """
-        points = _arrays.points(new, "new", dtype=FLOAT64)
+        points = _arrays.points(queries, "queries", dtype=FLOAT64)
         k = _arrays.integer(k, "k", minimum=1)
         options: dict[str, Any] = {"return_distances": return_distances, "n_threads": n_threads, "progress": progress}
-        with _arguments.renamed(queries="new", points="new"):
+        with _arguments.renamed(points="queries"):
             if _arguments.choice(cond, "cond", ("train", "all")) == "train":
                 return self.knn(k, queries=points, **options)
             with self._extended(points, n_threads) as both:

@@ -173,13 +173,15 @@ class CoverTree(_calls.Closeable):
         return np.arange(first.value, first.value + len(array))
 
     @recorded("remove")
-    def remove(self, ids: ArrayLike, *, n_threads: int | None = None, progress: ProgressReport | None = None) -> None:
-        """Take points out. The others keep their dataset indices.
+    def remove(
+        self, indices: ArrayLike, *, n_threads: int | None = None, progress: ProgressReport | None = None
+    ) -> None:
+        """Remove points. The others keep their dataset indices.
 
         Parameters
         ----------
-        ids : int or array_like of int, shape (m,)
-            Dataset indices, no two the same. Of none nothing is removed.
+        indices : int or array_like of int, shape (m,)
+            Dataset indices, no two the same. An empty array removes nothing.
         n_threads, progress
             As in :func:`cover_tree`.
 
@@ -188,11 +190,11 @@ class CoverTree(_calls.Closeable):
         IndexError
             For an index that the tree does not have; nothing is removed then.
         """
-        gone = _arrays.indices(ids, "ids", one=True)
+        gone = _arrays.indices(indices, "indices", one=True)
         options = _calls.call_options(n_threads)
         arguments = (self._open(), gone.ctypes.data, len(gone), ctypes.byref(options))
         brief = self._is_changed_briefly(len(gone))
-        _calls.call(lib.covertree_tree_remove, arguments, options, progress, brief=brief, indices="ids")
+        _calls.call(lib.covertree_tree_remove, arguments, options, progress, brief=brief)
 
     # Searches
 
