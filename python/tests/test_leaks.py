@@ -202,7 +202,7 @@ HOSTED = {
     "knn": lambda tree, x: tree.knn(3, queries=x),
     "knn of all": lambda tree, x: tree.knn(3),
     "conditioning sets": lambda tree, x: tree.conditioning_sets(3, queries=x, cond="all"),
-    "over": lambda tree, x: tree.over(x),
+    "with_points": lambda tree, x: tree.with_points(x),
     "with_kernel": lambda tree, x: tree.with_kernel(tree.kernel, inducing_points=x),
     "refit": lambda tree, x: tree.refit(tree.kernel, inducing_points=x),
     "candidates": lambda tree, x: tree.knn(3, candidates=5),

@@ -274,9 +274,9 @@ TABLE = {
         FUNCTION,
         lambda v: residual().conditioning_sets(3, queries=X, progress=v),
     ),
-    "ResidualTree.over(points)": ({**RESIDUAL_POINTS, **NONE, **NO_ROWS}, lambda v: residual().over(v)),
-    "ResidualTree.over(n_threads)": (THREADS, lambda v: residual().over(X, n_threads=v)),
-    "ResidualTree.over(progress)": (FUNCTION, lambda v: residual().over(X, progress=v)),
+    "ResidualTree.with_points(points)": ({**RESIDUAL_POINTS, **NONE, **NO_ROWS}, lambda v: residual().with_points(v)),
+    "ResidualTree.with_points(n_threads)": (THREADS, lambda v: residual().with_points(X, n_threads=v)),
+    "ResidualTree.with_points(progress)": (FUNCTION, lambda v: residual().with_points(X, progress=v)),
     "ResidualTree.save(path)": ({**PATH, **NONE}, lambda v: residual().save(v)),
     "ResidualTree.save(progress)": (FUNCTION, lambda v: residual().save(new(), progress=v)),
     "ResidualCoverTree(coords)": ({**POINTS, **NONE, **NO_ROWS}, covertreex.ResidualCoverTree),
@@ -698,7 +698,7 @@ def test_options_that_need_others():
     ]:
         with pytest.raises(ValueError, match=f"{name}: expected only with a kernel"):
             cover_tree(X, **{name: value})
-    with pytest.raises(ValueError, match="n_inducing: stands against inducing_points"):
+    with pytest.raises(ValueError, match="n_inducing: cannot be combined"):
         chosen(n_inducing=3, inducing_points=X[:3])
     # Without effect on a residual tree, but not without a check.
     with pytest.raises(TypeError, match="dtype: expected"):

@@ -499,7 +499,7 @@ class ResidualTree(_calls.Closeable):
         k = _arrays.integer(k, "k", minimum=1)
         if candidates is not None:
             if before is not None:
-                raise ValueError("candidates: stands against before")
+                raise ValueError("candidates: cannot be combined with before")
             return self._knn_of_candidates(
                 k,
                 queries,
@@ -614,7 +614,7 @@ class ResidualTree(_calls.Closeable):
         """Another tree, with more points."""
         return self._of_same_process(self._extend(new, n_threads, None), np.concatenate([self._coords, new]))
 
-    def over(
+    def with_points(
         self, points: ArrayLike, *, n_threads: int | None = None, progress: ProgressReport | None = None
     ) -> ResidualTree:
         """Build a tree of other points in the same process: kernel, inducing points and their factor stay.

@@ -330,7 +330,7 @@ class VectorStore(_calls.Closeable):
         """Slots as an array; IndexError where an id has no vector in one."""
         array = np.asarray(slots)
         if array.dtype.kind == "u" and array.size and array.max() >= 2**63:
-            raise IndexError(f"slots: expected those of the store, got {array.max()}")
+            raise IndexError(f"slots: expected slots of the store, got {array.max()}")
         wanted = _arrays.copied_indices(array if array.size else _NONE, "slots")
         _native.check(lib.covertree_store_check_slots(self._open(), wanted.ctypes.data, len(wanted)))
         return wanted
@@ -471,7 +471,7 @@ def _slot(slot: Any) -> int:
 
 def _listed(ids: Any, *, in_order: bool = True) -> _ids.Given:
     if _ids.is_one(ids):
-        raise TypeError(f"ids: expected a sequence of them, got {ids!r}")
+        raise TypeError(f"ids: expected a sequence of ids, got {ids!r}")
     return _ids.gathered(ids, _plain, in_order=in_order)
 
 
