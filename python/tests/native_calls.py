@@ -264,9 +264,9 @@ CALLS = {
     ),
     "residual candidates": (residual, lambda t, i: t.knn(3, queries=i, candidates=5), [SOME], [OUTSIDE]),
     "conditioning sets": (
-        residual, lambda t, x, **o: t.conditioning_sets(x, 3, cond="all", **o), [rows()], [with_nan()],
+        residual, lambda t, x, **o: t.conditioning_sets(3, queries=x, cond="all", **o), [rows()], [with_nan()],
     ),
-    "over": (residual, lambda t, x, **o: t.over(x, **o), [rows()], [with_nan()]),
+    "with_points": (residual, lambda t, x, **o: t.with_points(x, **o), [rows()], [with_nan()]),
     "residual save": (residual, lambda t, **o: t.save(new(), **o), [], None),
     "residual pickle": (residual, lambda t: pickle.loads(pickle.dumps(t)), [], None),
     "residual load": (None, lambda _, x, **o: covertreex.load(saved(residual), points=x, **o), [rows()], [with_nan()]),

@@ -107,7 +107,7 @@ def test_a_failed_removal_changes_nothing(rng):
     with pytest.raises(ValueError, match="twice"):
         tree.remove([1, 1])
     tree.remove([1])
-    with pytest.raises(IndexError, match="ids"):
+    with pytest.raises(IndexError, match="indices"):
         tree.remove([1])
     with pytest.raises(IndexError):
         tree.knn(1, queries=[1])

@@ -171,7 +171,7 @@ def test_errors_take_one_line(folder, capsys):
         (("build", "tree.ct", "x.ct"), "expected a file that ends in .npy"),
         (("build", "points.npy", "no/such/folder.ct"), "no/such/folder.ct"),
         (("build", "points.npy", "x.ct", "--kernel", "cubic"), "--kernel: expected one of rbf"),
-        (("build", "points.npy", "x.ct", "--inducing", 3), "--inducing: stands for --kernel"),
+        (("build", "points.npy", "x.ct", "--inducing", 3), "--inducing: expected only with --kernel"),
         (("build", "points.npy", "x.ct", "--kernel", "rbf", "--lengthscale", "a"), "--lengthscale: expected numbers"),
         (("build", "points.npy", "x.ct", "--set", "leaves=3"), "no setting 'leaves'"),
         (("build", "points.npy", "x.ct", "--profile", "gold"), "expected one of default"),

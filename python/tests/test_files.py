@@ -435,7 +435,7 @@ def survives(path):
 
 def test_a_file_of_another_kind(rng, tmp_path):
     saved_files(rng, tmp_path)
-    with pytest.raises(CoverTreeError, match="holds no conditioning sets"):
+    with pytest.raises(CoverTreeError, match="has no conditioning sets"):
         vecchia.ConditioningSets.load(tmp_path / "tree")
 
 

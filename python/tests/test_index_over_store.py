@@ -234,7 +234,7 @@ def test_what_is_refused(store):
         (lambda: index.add(["x"]), KeyError, "no vector 'x'"),
         (lambda: index.add([1]), ValueError, "already has a vector 1"),
         (lambda: index.add([2, 2]), ValueError, "already has a vector 2"),
-        (lambda: index.add([2, 3], slots=[2]), ValueError, "expected 1, one a vector, got 2"),
+        (lambda: index.add([2, 3], slots=[2]), ValueError, "expected 1, one for each vector, got 2"),
         (lambda: index.add([2], slots=[99]), IndexError, "expected 0 to 11, got 99"),
         (lambda: index.add([2], slots=[-1]), IndexError, "got -1"),
         (lambda: index.add([2], slots=[2.5]), TypeError, "integers"),

@@ -380,7 +380,7 @@ def test_predecessors_of_new_points():
         assert_nearest(tree.knn(6, queries=queries, before=before), 6, allowed=allowed)
         found = tree.knn(6, queries=np.arange(100, 120), before=before)
         assert_nearest(found, 6, points[100:120], allowed=allowed)
-        with pytest.raises(ValueError, match="before: expected 20 of them"):
+        with pytest.raises(ValueError, match="before: expected 20 numbers"):
             tree.knn(6, queries=queries, before=before[:3])
         with pytest.raises(ValueError, match=r"before|predecessor"):
             tree.knn(6, before=np.arange(300), predecessor_mode=True)

@@ -55,7 +55,7 @@ def test_the_metric_of_the_settings_holds_for_cover_tree(environment):
             assert len(cover_tree(points, metric="auto")) == 120
     with Runtime(metric="euclidean").activate():
         assert len(cover_tree(points)) == 120
-        with pytest.raises(ValueError, match="active settings: 'euclidean' takes no kernel"):
+        with pytest.raises(ValueError, match="active settings: 'euclidean' cannot be combined"):
             cover_tree(points, kernel=RBF(0.3))
         assert len(cover_tree(points, metric="residual_correlation", kernel=RBF(0.3))) == 120
     environment(METRIC="residual_correlation")
@@ -89,7 +89,7 @@ def test_updates_by_either_name():
     assert old.with_updates(mis_seed=None, global_seed=None).seed is None
     assert new.with_updates(seed=None).seed is None
     assert new.with_updates(metric="residual").metric == "residual_correlation"
-    with pytest.raises(TypeError, match="mis_seed: stands for seed; give one or the other"):
+    with pytest.raises(TypeError, match="mis_seed: means seed; give only one"):
         new.with_updates(seed=1, mis_seed=2)
     with pytest.raises(TypeError, match="mis_seeds: no such setting"):
         new.with_updates(mis_seeds=2)

@@ -179,7 +179,7 @@ TABLE = {
     "CoverTree.insert(points)": ({**POINTS, **NONE, **OTHER_WIDTH}, lambda v: tree().insert(v)),
     "CoverTree.insert(n_threads)": (THREADS, lambda v: tree().insert(X, n_threads=v)),
     "CoverTree.insert(progress)": (FUNCTION, lambda v: tree().insert(X, progress=v)),
-    "CoverTree.remove(ids)": (
+    "CoverTree.remove(indices)": (
         {**INDICES, **NONE, **OUTSIDE, "the same twice": ([0, 0], ValueError), "a float": (1.5, TypeError)},
         lambda v: tree().remove(v),
     ),
@@ -250,33 +250,33 @@ TABLE = {
     "ResidualTree.knn(candidates)": (COUNT, lambda v: residual().knn(2, candidates=v)),
     "ResidualTree.knn(n_threads)": (THREADS, lambda v: residual().knn(2, n_threads=v)),
     "ResidualTree.knn(progress)": (FUNCTION, lambda v: residual().knn(2, progress=v)),
-    "ResidualTree.conditioning_sets(new)": (
+    "ResidualTree.conditioning_sets(queries)": (
         {**RESIDUAL_POINTS, **NONE},
-        lambda v: residual().conditioning_sets(v, 3),
+        lambda v: residual().conditioning_sets(3, queries=v),
     ),
-    "ResidualTree.conditioning_sets(new), among all": (
+    "ResidualTree.conditioning_sets(queries), among all": (
         {**RESIDUAL_POINTS, **NONE},
-        lambda v: residual().conditioning_sets(v, 3, cond="all"),
+        lambda v: residual().conditioning_sets(3, queries=v, cond="all"),
     ),
     "ResidualTree.conditioning_sets(k)": (
         {**COUNT, **NONE, **RESULTS},
-        lambda v: residual().conditioning_sets(X, v),
+        lambda v: residual().conditioning_sets(v, queries=X),
     ),
     "ResidualTree.conditioning_sets(cond)": (
         {**CHOICE, **NONE},
-        lambda v: residual().conditioning_sets(X, 3, cond=v),
+        lambda v: residual().conditioning_sets(3, queries=X, cond=v),
     ),
     "ResidualTree.conditioning_sets(n_threads)": (
         THREADS,
-        lambda v: residual().conditioning_sets(X, 3, n_threads=v),
+        lambda v: residual().conditioning_sets(3, queries=X, n_threads=v),
     ),
     "ResidualTree.conditioning_sets(progress)": (
         FUNCTION,
-        lambda v: residual().conditioning_sets(X, 3, progress=v),
+        lambda v: residual().conditioning_sets(3, queries=X, progress=v),
     ),
-    "ResidualTree.over(points)": ({**RESIDUAL_POINTS, **NONE, **NO_ROWS}, lambda v: residual().over(v)),
-    "ResidualTree.over(n_threads)": (THREADS, lambda v: residual().over(X, n_threads=v)),
-    "ResidualTree.over(progress)": (FUNCTION, lambda v: residual().over(X, progress=v)),
+    "ResidualTree.with_points(points)": ({**RESIDUAL_POINTS, **NONE, **NO_ROWS}, lambda v: residual().with_points(v)),
+    "ResidualTree.with_points(n_threads)": (THREADS, lambda v: residual().with_points(X, n_threads=v)),
+    "ResidualTree.with_points(progress)": (FUNCTION, lambda v: residual().with_points(X, progress=v)),
     "ResidualTree.save(path)": ({**PATH, **NONE}, lambda v: residual().save(v)),
     "ResidualTree.save(progress)": (FUNCTION, lambda v: residual().save(new(), progress=v)),
     "ResidualCoverTree(coords)": ({**POINTS, **NONE, **NO_ROWS}, covertreex.ResidualCoverTree),
@@ -698,7 +698,7 @@ def test_options_that_need_others():
     ]:
         with pytest.raises(ValueError, match=f"{name}: expected only with a kernel"):
             cover_tree(X, **{name: value})
-    with pytest.raises(ValueError, match="n_inducing: stands against inducing_points"):
+    with pytest.raises(ValueError, match="n_inducing: cannot be combined"):
         chosen(n_inducing=3, inducing_points=X[:3])
     # Without effect on a residual tree, but not without a check.
     with pytest.raises(TypeError, match="dtype: expected"):
@@ -722,7 +722,7 @@ def test_empty_collections(tmp_path):
     assert other.knn(3, queries=[], before=[]).shape == (0, 3)
     assert other.knn(3, queries=[], candidates=5).shape == (0, 3)
     for cond in ("train", "all"):
-        assert other.conditioning_sets(nothing, 3, cond=cond).shape == (0, 3)
+        assert other.conditioning_sets(3, queries=nothing, cond=cond).shape == (0, 3)
     index = BruteForce(2)
     assert index.add([], nothing).tolist() == index.add(None, nothing).tolist() == []
     index.add(None, X)

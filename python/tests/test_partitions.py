@@ -157,14 +157,14 @@ def test_other_points_of_the_same_process_have_the_same_features(rng):
     points = rng.standard_normal((700, 3))
     tree = cover_tree(points, kernel=Matern52(), inducing_count=60)
     rows = rng.choice(700, 333, replace=False)
-    other = tree.over(points[rows])
+    other = tree.with_points(points[rows])
     assert (other.v_matrix == tree.v_matrix[rows]).all()
     assert (other.residual_variance == tree.residual_variance[rows]).all()
     with pytest.raises(ValueError, match="columns"):
-        tree.over(points[:, :2])
+        tree.with_points(points[:, :2])
     given = cover_tree(points, kernel=Matern52(), v_matrix=tree.v_matrix, p_diag=tree.residual_variance)
     with pytest.raises(Exception, match="v_matrix"):
-        given.over(points)
+        given.with_points(points)
 
 
 @pytest.mark.parametrize("tau", [0.1, 0.3, 0.6])
@@ -181,7 +181,7 @@ def test_nothing_exceeds_what_an_outline_says(rng, n, tau):
     bound = np.max([outline.largest(new, tree.features(new)) for outline in outlines], axis=0)
     assert (bound >= rho.max(axis=1) - 1e-9).all()
     assert bound.min() < 0.9  # it says something
-    other = tree.over(new)
+    other = tree.with_points(new)
     faster = np.max([outline.largest_of(other, np.arange(150)) for outline in outlines], axis=0)
     assert (faster >= rho.max(axis=1) - 1e-9).all()
     restored = pickle.loads(pickle.dumps(outlines))
@@ -244,7 +244,7 @@ def test_more_neighbours_than_points(rng):
 def test_parts_find_what_the_whole_finds_in_the_residual_metric(rng, kernel, option):
     points = np.concatenate([rng.standard_normal((1400, 3)), np.repeat(rng.standard_normal((20, 3)), 5, axis=0)])
     tree = cover_tree(points, kernel=kernel, inducing_count=60)
-    parts, layout = in_parts(points, 5, tree.over)
+    parts, layout = in_parts(points, 5, tree.with_points)
     options = {"exclude_self": option == "exclude_self"}
     whole = tree.knn(8, return_distances=True, predecessor_mode=option == "predecessors", **options)
     indices, distances, _ = own_nearest(parts, layout, 8, np.float64, predecessors=option == "predecessors", **options)
@@ -264,7 +264,7 @@ def test_far_parts_are_left_alone(rng):
     points = np.concatenate([center + rng.standard_normal((1500, 3)) for center in centers])
     for make, dtype in (
         (cover_tree, np.float64),
-        (cover_tree(points, kernel=RBF(), inducing_count=30).over, np.float64),
+        (cover_tree(points, kernel=RBF(), inducing_count=30).with_points, np.float64),
     ):
         parts, layout = in_parts(points, 4, make)
         _, _, traffic = own_nearest(parts, layout, 5, dtype)

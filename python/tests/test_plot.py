@@ -126,7 +126,7 @@ def test_scaling(tmp_path):
         with pytest.raises(ValueError, match=words):
             plot.scaling(given)
     path.write_text("{}")
-    with pytest.raises(ValueError, match="is not what covertreex bench"):
+    with pytest.raises(ValueError, match="is not the output of covertreex bench"):
         plot.scaling(path)
 
 

@@ -192,7 +192,7 @@ def test_old_names_of_settings():
     with pytest.warns(UserWarning, match="conflict_graph, enable_numba: .*without effect"):
         old = Runtime(precision="float32", batch_order="natural", mis_seed=3, conflict_graph="grid", enable_numba=True)
     assert (old.dtype, old.order, old.seed) == ("float32", "natural", 3)
-    with pytest.raises(TypeError, match="precision: stands for dtype"):
+    with pytest.raises(TypeError, match="precision: means dtype"):
         Runtime(precision="float32", dtype="float64")
     assert old.with_updates(seed=4) == Runtime(dtype="float32", order="natural", seed=4)
     with old.activate():

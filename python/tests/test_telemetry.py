@@ -66,7 +66,7 @@ def test_residual_trees_and_indexes():
         tree = cover_tree(points, kernel=Matern52(0.2), inducing_count=20)
         tree.knn(5, predecessor_mode=True)
         tree.refit(Matern52(0.3))
-        tree.conditioning_sets(points[:3] + 0.01, 5, cond="train")
+        tree.conditioning_sets(5, queries=points[:3] + 0.01, cond="train")
         index = BruteForce(2)
         index.add(None, points)
         index.knn(3, queries=points[:4])

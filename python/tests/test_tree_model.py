@@ -132,7 +132,7 @@ class Model(RuleBasedStateMachine):
             "gone": lambda: self.rng.choice(gone),
             "twice": lambda: labels[0],
         }[wrong]()
-        with pytest.raises((IndexError, ValueError), match="ids"):
+        with pytest.raises((IndexError, ValueError), match="indices"):
             self.tree.remove(self.rng.permutation(np.r_[labels, extra]))
         if wrong in ("later", "gone"):
             with pytest.raises(IndexError):

@@ -100,7 +100,7 @@ def rows(values: ArrayLike, name: str) -> NDArray[Any]:
     array = array_of(values, name, subclasses=True)
     check_real(array, values, name)
     if array.ndim != 2 or 0 in array.shape:
-        raise ValueError(f"{name}: expected two dimensions (n, dim), none of them 0, got shape {array.shape}")
+        raise ValueError(f"{name}: expected two dimensions (n, dim) above 0, got shape {array.shape}")
     return array
 
 
@@ -164,7 +164,7 @@ def upper_indices(before: ArrayLike | None, n_rows: int) -> NDArray[np.int64] | 
         return None
     upper = indices(before, "before")
     if len(upper) != n_rows:
-        raise ValueError(f"before: expected {n_rows} of them, one for each query, got {len(upper)}")
+        raise ValueError(f"before: expected {n_rows} numbers, one for each query, got {len(upper)}")
     return upper
 
 

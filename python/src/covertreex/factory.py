@@ -207,9 +207,9 @@ def cover_tree(
                 jitter=jitter, cover_tree_metric=cover_tree_metric, **common,
             )  # fmt: skip
     if v_matrix is None or p_diag is None:
-        raise ValueError("v_matrix, p_diag: expected both or none")
+        raise ValueError("v_matrix, p_diag: expected both, or neither")
     if inducing_count is not None or inducing_points is not None:
-        raise ValueError("v_matrix: stands against inducing_count and inducing_points; give one or the other")
+        raise ValueError("v_matrix: cannot be combined with inducing_count and inducing_points")
     if kernel is None:
         warnings.warn("kernel: none was given with v_matrix; RBF(lengthscale=1, variance=1) is assumed", stacklevel=2)
         kernel = RBF()
@@ -305,9 +305,9 @@ def _check_metric(metric: str | None, residual: bool) -> None:
     metric = active_config().metric if metric is None else metric
     _arguments.choice(metric, "metric", METRICS)
     if metric == "residual_correlation" and not residual:
-        raise ValueError(f"{source}: 'residual_correlation' needs a kernel, or v_matrix and p_diag; none was given")
+        raise ValueError(f"{source}: 'residual_correlation' needs a kernel, or v_matrix and p_diag")
     if metric == "euclidean" and residual:
-        raise ValueError(f"{source}: 'euclidean' takes no kernel, v_matrix or p_diag, but there is one")
+        raise ValueError(f"{source}: 'euclidean' cannot be combined with a kernel, v_matrix or p_diag")
 
 
 def load(

@@ -228,7 +228,7 @@ def _results(given: Any) -> Iterable[Any]:
     with open(_arguments.path(given, "results"), encoding="utf-8") as file:
         rows = json.load(file)
     if not isinstance(rows, list):
-        raise ValueError(f"results: {os.fspath(given)} is not what covertreex bench --json prints")
+        raise ValueError(f"results: {os.fspath(given)} is not the output of covertreex bench --json")
     return rows
 
 
@@ -257,7 +257,7 @@ def _several_axes(axes: Any, count: int) -> list[Axes]:
     for one in listed:
         _arguments.instance(one, "axes", (Axes,))
     if len(listed) < count:
-        raise ValueError(f"axes: expected {count} of them, got {len(listed)}")
+        raise ValueError(f"axes: expected {count} axes, got {len(listed)}")
     return listed
 
 

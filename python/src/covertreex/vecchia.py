@@ -145,11 +145,11 @@ class ConditioningSets:
     def _of_file(cls, file: File, path: PathLike, input_hash: str | None = None) -> ConditioningSets:
         found = file.sections(_HASH, "order", "neighbors", "distances")
         if file.kind != _files.ARRAYS or not found.keys() >= {_HASH, "order", "neighbors"}:
-            raise CoverTreeError(f"path: {os.fspath(path)!r} holds no conditioning sets")
+            raise CoverTreeError(f"path: {os.fspath(path)!r} has no conditioning sets")
         order, n = found["order"], len(found["order"])
         neighbors = found["neighbors"].reshape(n, -1)
         if not np.array_equal(np.sort(order), np.arange(n)):
-            raise CoverTreeError(f"path: the order in {os.fspath(path)!r} is none")
+            raise CoverTreeError(f"path: the order in {os.fspath(path)!r} is not a permutation")
         if (neighbors >= np.arange(n)[:, None]).any() or (neighbors < -1).any():
             raise CoverTreeError(f"path: a neighbour in {os.fspath(path)!r} does not come before its point")
         distances = found.get("distances")

@@ -82,7 +82,7 @@ extension SearchOptions {
   func checkBounds() throws(CoverTreeError) {
     if predecessorsOnly && before != nil {
       throw CoverTreeError(
-        .invalidArgument, "before: cannot be combined with predecessor_mode, which sets an upper index of its own")
+        .invalidArgument, "before: cannot be combined with predecessor_mode, which sets upper indices itself")
     }
     guard let limits, let row = limits.firstIndex(where: \.isNaN) else { return }
     throw CoverTreeError(.invalidArgument, "limits[\(row)]: expected a number, got \(limits[row])")

@@ -23,7 +23,7 @@ def upper_indices(before: ArrayLike | None, n: int, predecessor_mode: bool) -> N
     """For each query the dataset index below which points count; None for all points."""
     upper = _arrays.upper_indices(before, n)
     if upper is not None and predecessor_mode:
-        raise ValueError("before: stands against predecessor_mode, which is an upper index of its own")
+        raise ValueError("before: cannot be combined with predecessor_mode, which sets upper indices itself")
     return None if upper is None else np.clip(upper, 0, NO_LIMIT)
 
 

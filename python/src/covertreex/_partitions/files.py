@@ -73,7 +73,7 @@ class PartFile:
         """Open the file; points are not read. CoverTreeError if it is another file, or of another size."""
         file = open_sealed(self.path, self.seal)
         if file.kind != self.kind or file.shape(_INDICES) != (self.size, 1):
-            raise CoverTreeError(f"path: {self.path} is not a part of {self.size} points")
+            raise CoverTreeError(f"path: {self.path} is not a partition of {self.size} points")
         return file
 
     def open(self) -> Part:
@@ -81,7 +81,7 @@ class PartFile:
         file = self.check()
         indices = file.sections(_INDICES)[_INDICES]
         if not self._fits(indices):
-            raise CoverTreeError(f"path: {self.path} has dataset indices that do not fit the other parts")
+            raise CoverTreeError(f"path: {self.path} has dataset indices that do not fit the other partitions")
         tree = (ResidualTree if self.kind == _files.RESIDUAL else CoverTree)._of_file(file)
         dtype = np.dtype(np.float64) if isinstance(tree, ResidualTree) else tree.dtype
         if len(tree) != self.size or tree.dim != self.dim or dtype != self.dtype:

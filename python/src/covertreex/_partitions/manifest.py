@@ -98,7 +98,9 @@ class Manifest:
         try:
             return cls._of(file)
         except (KeyError, ValueError) as error:
-            raise CoverTreeError(f"path: {path} is no manifest of a tree in partitions, or damaged: {error}") from error
+            raise CoverTreeError(
+                f"path: {path} is not a manifest of a tree in partitions, or is damaged: {error}"
+            ) from error
 
     @classmethod
     def _of(cls, file: _files.File) -> Manifest:

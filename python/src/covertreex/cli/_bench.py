@@ -59,4 +59,4 @@ def _read(path: Path) -> dict[tuple[Any, Any, Any], float]:
         rows = json.loads(path.read_text(encoding="utf-8"))
         return {(row["workload"], row["who"], row["n_points"]): row["queries_per_second"] for row in rows}
     except (ValueError, TypeError, KeyError) as error:
-        raise ValueError(f"{path}: expected what bench --json printed: {type(error).__name__}: {error}") from None
+        raise ValueError(f"{path}: expected the output of bench --json: {type(error).__name__}: {error}") from None

@@ -60,7 +60,7 @@ def build(
         read = read_points(points, array=array, columns=columns, header=header)
         tell(f"{points}: {read}", as_json=as_json)
         if kernel is None and inducing is not None:
-            raise ValueError("--inducing: stands for --kernel")
+            raise ValueError("--inducing: expected only with --kernel")
         chosen = None if kernel is None else kernel_of(kernel, lengthscale, variance)
         with waiting("building") as progress:
             tree: Any
@@ -108,7 +108,7 @@ def query(
         with waiting("searching") as progress:
             if radius is not None:
                 if isinstance(opened, ResidualTree):
-                    raise ValueError("--radius: a residual tree is searched by k")
+                    raise ValueError("--radius: is not supported by residual trees; use -k")
                 offsets, indices, distances = opened.radius(
                     radius, exclude_self=exclude_self, progress=progress, **choice
                 )
@@ -116,7 +116,7 @@ def query(
                 if not isinstance(opened, ResidualTree):
                     choice["exclude_self"] = exclude_self
                 elif exclude_self:
-                    raise ValueError("--exclude-self: a residual tree has it not; use --predecessors")
+                    raise ValueError("--exclude-self: is not supported by residual trees; use --predecessors")
                 indices, distances = opened.knn(k, progress=progress, **choice)
         seconds = time.perf_counter() - start
         write_arrays(out, offsets=offsets, indices=indices, distances=distances)
@@ -200,7 +200,7 @@ def _say(facts: dict[str, Any], path: Optional[Path], read: Optional[Table], *, 
 
 
 def kernel_of(name: str, lengthscale: str, variance: float) -> Stationary:
-    """The kernel that options stand for."""
+    """Return the kernel that the options name."""
     if name not in BY_NAME:
         raise ValueError(f"--kernel: expected one of {', '.join(BY_NAME)}, got {name!r}")
     try:

@@ -150,7 +150,9 @@ class _Chunks:
         elif isinstance(inducing, str):
             raise ValueError(f"inducing_points: expected an array, or None for a random sample, got {inducing!r}")
         elif count is not None:
-            raise ValueError("n_inducing: stands against inducing_points, which has a length of its own")
+            raise ValueError(
+                "n_inducing: cannot be combined with an array of inducing_points, which has its own length"
+            )
         else:
             chosen = np.ascontiguousarray(_arrays.points(inducing, "inducing_points", dtype=np.dtype(np.float64)))
         options = {"jitter": jitter, "seed": seed}

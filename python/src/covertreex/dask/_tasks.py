@@ -91,9 +91,9 @@ def build(
 
 def _part(indices: NDArray[Any], points: NDArray[Any], common: ResidualTree | None, options: dict[str, Any]) -> Part:
     if not len(points):
-        raise ValueError("n_partitions: there are more than points can be cut into")
+        raise ValueError("n_partitions: expected at most one for each distinct point")
     if common is not None:
-        return Part(indices, common.over(points, n_threads=threads()))
+        return Part(indices, common.with_points(points, n_threads=threads()))
     tree: CoverTree = factory.cover_tree(points, metric="euclidean", dtype=points.dtype, n_threads=threads(), **options)
     return Part(indices, tree)
 

@@ -392,10 +392,10 @@ def _upper(before: ArrayLike | None, n_rows: int, predecessors: bool) -> NDArray
     if before is None:
         return None
     if predecessors:
-        raise ValueError("before: stands against predecessor_mode, which is an upper index of its own")
+        raise ValueError("before: cannot be combined with predecessor_mode, which sets upper indices itself")
     upper = _arrays.indices(before, "before")
     if len(upper) != n_rows:
-        raise ValueError(f"before: expected {n_rows} of them, one for each query, got {len(upper)}")
+        raise ValueError(f"before: expected {n_rows} numbers, one for each query, got {len(upper)}")
     return upper
 
 

@@ -222,7 +222,7 @@ class VectorIndex(_calls.Closeable):
         known = self._ids if len(self) else _ids.Integers()  # an empty index has no kind of ids
         if given is None:
             if not known.is_integral:
-                raise ValueError(f"ids: this index has ids that are no numbers; give {count} new ones")
+                raise ValueError(f"ids: expected {count} new ids, as this index has ids that are not numbers, got None")
             return known, None
         _same_length(given, count)
         after = known.accepting(given, self._keys)
@@ -258,7 +258,7 @@ class VectorIndex(_calls.Closeable):
         given = None if ids is None else _ids.gathered(ids)
         if self._store is None:
             if vectors is None or slots is not None:
-                raise TypeError("vectors: expected them, and no slots: this index is not over a store")
+                raise TypeError("vectors: expected vectors and no slots, as this index is not over a store")
             return given, self._rows(vectors, "vectors")
         if vectors is not None:
             raise TypeError("vectors: this index is over a store; add them there, then their ids or slots here")
@@ -465,7 +465,7 @@ class VectorIndex(_calls.Closeable):
         for name in tuning:
             if name not in self._tuning:
                 raise TypeError(
-                    f"{name}: {type(self).__name__} takes {', '.join(self._tuning) or 'nothing of this kind'}"
+                    f"{name}: {type(self).__name__} has no such parameter; expected {', '.join(self._tuning) or 'none'}"
                 )
         return search_options(filter, n_threads, tuning, self._ids)
 
@@ -494,4 +494,4 @@ def _restored(data: NDArray[np.uint8], ids: Ids) -> VectorIndex:
 
 def _same_length(ids: _ids.Given, count: int) -> None:
     if len(ids) != count:
-        raise ValueError(f"ids: expected {count}, one a vector, got {len(ids)}")
+        raise ValueError(f"ids: expected {count}, one for each vector, got {len(ids)}")

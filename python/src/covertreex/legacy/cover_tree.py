@@ -46,7 +46,7 @@ def residual_tree(*arguments: Any, **options: Any) -> ResidualTree:  # noqa: D10
 
 @functools.wraps(factory.load)
 def load(*arguments: Any, engine: str | None = None, **options: Any) -> Any:  # noqa: D103
-    return factory.load(*arguments, engine=_engine_names.NAMES.get(engine or "", (engine,))[0], **options)
+    return factory.load(*arguments, engine=_engine_names.translated({"engine": engine})["engine"], **options)
 
 
 # In covertreex 0.4.x covertreex.residual_tree was a module. It can still be imported, and its class is here, too.

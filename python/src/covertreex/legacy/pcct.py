@@ -288,7 +288,7 @@ class PCCT:
         options = {"metric": config.metric, **_engine_names.translated(options)}
         if residual_params is not None:
             if "kernel" in options:
-                raise ValueError("residual_params: stands against kernel; give one or the other")
+                raise ValueError("residual_params: cannot be combined with kernel")
             options.update(options_of(residual_params))
             if isinstance(self.runtime, runtimes.Runtime) and self.runtime.residual_grid_seed is not None:
                 options.setdefault("seed", self.runtime.residual_grid_seed)

@@ -128,14 +128,14 @@ class Residual(_settings.Residual):
 
 
 class Runtime(_settings.Runtime):
-    """Settings that somebody has chosen; None leaves one to the environment.
+    """Chosen settings. A setting that is None comes from the environment.
 
     Parameters
     ----------
     metric, threads, dtype, engine, order, seed, leaf_size, residual, diagnostics
         As in :class:`covertreex.runtime.RuntimeConfig`. ``diagnostics`` may be True or False, for its ``enabled``.
     **legacy
-        Settings by the names of covertreex 0.4.x: ``precision`` stands for ``dtype``, ``batch_order`` for ``order``,
+        Settings by the names of covertreex 0.4.x: ``precision`` means ``dtype``, ``batch_order`` means ``order``,
         ``mis_seed``, or ``global_seed`` where that is not given, for ``seed``; ``residual_grid_seed`` is for inducing
         points of :class:`covertreex.PCCT` and of engines, and ``log_level`` that of this package's logger. The others
         chose between ways to the same answer: they have no effect, and a :class:`covertreex.legacy.LegacyWarning` says
@@ -212,7 +212,7 @@ class Runtime(_settings.Runtime):
 
     @classmethod
     def from_config(cls: type[Self], config: Any) -> Self:
-        """Choose everything as it stands in a configuration: a new one, or one of covertreex 0.4.x."""
+        """Return a runtime with all settings of a configuration: a new one, or one of covertreex 0.4.x."""
         if isinstance(config, RuntimeConfig):
             return super().from_config(config)
         return cls(**config.settings())
@@ -296,7 +296,7 @@ def _resolve(chosen: dict[str, Any], old: dict[str, Any]) -> None:
     """Give old settings their new names, and warn of those without a meaning."""
     for name in old:
         if name in RENAMED and chosen.get(RENAMED[name]) is not None:
-            raise TypeError(f"{name}: stands for {RENAMED[name]}; give one or the other")
+            raise TypeError(f"{name}: means {RENAMED[name]}; give only one of them")
     chosen.update(_renamed(old))
     implied = _engine_names.NAMES.get(chosen.get("engine") or "")
     if implied is not None and "batch_order" in old and implied[1] != chosen["order"]:
@@ -331,7 +331,7 @@ def profile_name(name: str) -> str:
 
 
 def value_of(text: str) -> Any:
-    """What a text stands for: a number, true or false, nothing, or itself."""
+    """Return the value of a text: a number, true or false, None, or the text itself."""
     plain = text.strip()
     words = {"true": True, "false": False, "null": None, "none": None, "": None}
     if plain.lower() in words:

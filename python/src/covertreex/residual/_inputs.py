@@ -51,7 +51,9 @@ class Inputs:
             points = settings.inducing_points
         if not isinstance(points, str):
             if count is not None:
-                raise ValueError("n_inducing: stands against inducing_points, which has a length of its own")
+                raise ValueError(
+                    "n_inducing: cannot be combined with an array of inducing_points, which has its own length"
+                )
             given = np.ascontiguousarray(_arrays.points(points, "inducing_points", dtype=FLOAT64))
             if len(given) and given.shape[1] != dim:
                 raise ValueError(f"inducing_points: expected {dim} columns, got {given.shape[1]}")

@@ -484,7 +484,7 @@ class ResidualTree(Tree):
         k = _arrays.integer(k, "k", minimum=1)
         if candidates is not None:
             if before is not None:
-                raise ValueError("candidates: stands against before")
+                raise ValueError("candidates: cannot be combined with before")
             return self._knn_of_candidates(
                 k,
                 queries,
@@ -551,22 +551,22 @@ class ResidualTree(Tree):
 
     def conditioning_sets(
         self,
-        new: ArrayLike,
         k: int,
         *,
+        queries: ArrayLike,
         cond: str = "train",
         return_distances: bool = False,
         n_threads: int | None = None,
         progress: ProgressReport | None = None,
     ) -> Any:
-        """Find what predictions at new points are conditioned on.
+        """Find the points that predictions at new points are conditioned on.
 
         Parameters
         ----------
-        new : array_like, shape (q, dim)
-            The new points, in the order in which they are predicted.
         k : int
-            Neighbours of each.
+            Neighbours of each new point.
+        queries : array_like, shape (q, dim)
+            The new points, in the order in which they are predicted.
         cond : {"train", "all"}
             Among the points of the dataset; or among these and the new points that come before, which have the
             indices from ``n_points`` on.
@@ -578,10 +578,10 @@ class ResidualTree(Tree):
         indices, distances
             As of :meth:`knn`.
         """
-        points = _arrays.points(new, "new", dtype=FLOAT64)
+        points = _arrays.points(queries, "queries", dtype=FLOAT64)
         k = _arrays.integer(k, "k", minimum=1)
         options: dict[str, Any] = {"return_distances": return_distances, "n_threads": n_threads, "progress": progress}
-        with _arguments.renamed(queries="new", points="new"):
+        with _arguments.renamed(points="queries"):
             if _arguments.choice(cond, "cond", ("train", "all")) == "train":
                 return self.knn(k, queries=points, **options)
             with self._extended(points, n_threads) as both:
@@ -592,7 +592,7 @@ class ResidualTree(Tree):
         """Another tree, with more points."""
         return self._of_same_process(self._extend(new, n_threads, None), np.concatenate([self._coords, new]))
 
-    def over(
+    def with_points(
         self, points: ArrayLike, *, n_threads: int | None = None, progress: ProgressReport | None = None
     ) -> ResidualTree:
         """Build a tree of other points in the same process: kernel, inducing points and their factor stay.

@@ -126,7 +126,7 @@ def hashable(one: Any, name: str) -> Any:
     except (TypeError, ValueError):
         is_id = False
     if not is_id:
-        raise TypeError(f"{name}: expected integers, text, or others that are hashable and no numbers, got {one!r}")
+        raise TypeError(f"{name}: expected integers, text, or other hashable objects that are not numbers, got {one!r}")
     return one
 
 
@@ -135,7 +135,7 @@ def _distinct(keys: NDArray[np.int64], ids: Given) -> NDArray[np.int64]:
     order = np.argsort(keys, kind="stable")
     again = np.flatnonzero(np.diff(keys[order]) == 0)
     if len(again):
-        raise ValueError(f"ids: {ids[order[again[0] + 1]]!r} is there twice")
+        raise ValueError(f"ids: expected distinct ids, got {ids[order[again[0] + 1]]!r} twice")
     return keys
 
 
@@ -219,7 +219,7 @@ class Names:
             if one in self._keys:
                 raise ValueError(f"ids: the index already has a vector {one!r}")
             if one in seen:
-                raise ValueError(f"ids: {one!r} is there twice")
+                raise ValueError(f"ids: expected distinct ids, got {one!r} twice")
             seen.add(one)
         free = (key for key in itertools.count(self._next) if key not in self._names)
         keys = list(itertools.islice(free, len(listed)))

@@ -32,7 +32,7 @@ def packed(id: Id) -> bytes:
 
 def listed(ids: Any, *, in_order: bool = True) -> _ids.Given:
     if _ids.is_one(ids):
-        raise TypeError(f"ids: expected a sequence of them, got {ids!r}")
+        raise TypeError(f"ids: expected a sequence of ids, got {ids!r}")
     return _ids.gathered(ids, _plain, in_order=in_order)
 
 

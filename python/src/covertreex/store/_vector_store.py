@@ -296,7 +296,7 @@ class VectorStore(_calls.Closeable):
         """Slots as an array; IndexError where an id has no vector in one."""
         array = np.asarray(slots)
         if array.dtype.kind == "u" and array.size and array.max() >= 2**63:
-            raise IndexError(f"slots: expected those of the store, got {array.max()}")
+            raise IndexError(f"slots: expected slots of the store, got {array.max()}")
         wanted = _arrays.copied_indices(array if array.size else _NONE, "slots")
         stores.check_slots(self._open(), wanted)
         return wanted

@@ -157,13 +157,15 @@ class CoverTree(Tree):
         return np.arange(first, first + len(array))
 
     @recorded("remove")
-    def remove(self, ids: ArrayLike, *, n_threads: int | None = None, progress: ProgressReport | None = None) -> None:
-        """Take points out. The others keep their dataset indices.
+    def remove(
+        self, indices: ArrayLike, *, n_threads: int | None = None, progress: ProgressReport | None = None
+    ) -> None:
+        """Remove points. The others keep their dataset indices.
 
         Parameters
         ----------
-        ids : int or array_like of int, shape (m,)
-            Dataset indices, no two the same. Of none nothing is removed.
+        indices : int or array_like of int, shape (m,)
+            Dataset indices, no two the same. An empty array removes nothing.
         n_threads, progress
             As in :func:`cover_tree`.
 
@@ -172,7 +174,7 @@ class CoverTree(Tree):
         IndexError
             For an index that the tree does not have; nothing is removed then.
         """
-        gone = _arrays.indices(ids, "ids", one=True)
+        gone = _arrays.indices(indices, "indices", one=True)
         threads, brief = _calls.threads(n_threads), self._is_changed_briefly(len(gone))
         trees.remove(self._open(), gone, n_threads=threads, progress=progress, brief=brief)
 
