@@ -36,13 +36,18 @@ let package = Package(
       name: "CSQLite", path: "Sources/CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
     .target(
       name: "Covertree",
-      dependencies: ["CNumerics", "CSQLite"],
+      dependencies: ["CNumerics"],
+      swiftSettings: [.unsafeFlags(codeGeneration), unchecked]
+    ),
+    .target(
+      name: "CovertreeStore",
+      dependencies: ["CNumerics", "CSQLite", "Covertree"],
       swiftSettings: [.unsafeFlags(codeGeneration), unchecked]
     ),
     .target(name: "CReserve"),
     .target(
       name: "CABI",
-      dependencies: ["CCovertree", "CNumerics", "CReserve", "Covertree"],
+      dependencies: ["CCovertree", "CNumerics", "CReserve", "Covertree", "CovertreeStore"],
       exclude: ["exports.map"],
       swiftSettings: [
         .unsafeFlags(codeGeneration), unchecked,
@@ -61,7 +66,7 @@ let package = Package(
       ]
     ),
     .testTarget(
-      name: "CovertreeTests", dependencies: ["Covertree"],
+      name: "CovertreeTests", dependencies: ["Covertree", "CovertreeStore"],
       swiftSettings: [.unsafeFlags(codeGeneration)]
     ),
   ]

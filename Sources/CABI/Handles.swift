@@ -1,4 +1,5 @@
 import Covertree
+import CovertreeStore
 import Glibc
 
 /// What the handles that a caller holds stand for.

@@ -3,11 +3,11 @@ import CNumerics
 /// CRC-32C of long sections: of the sums of their pieces, so that threads can share the work.
 ///
 /// A section of at most one piece is no exception: its sum is that of the four bytes of its piece's sum.
-enum Checksum {
+package enum Checksum {
   static let pieceBytes = 1 << 20
 
   /// CRC-32C (Castagnoli), as iSCSI and ext4 use it.
-  static func crc(_ bytes: UnsafeRawBufferPointer, after sum: UInt32 = 0) -> UInt32 {
+  package static func crc(_ bytes: UnsafeRawBufferPointer, after sum: UInt32 = 0) -> UInt32 {
     cn_crc32c(sum, bytes.baseAddress, bytes.count)
   }
 

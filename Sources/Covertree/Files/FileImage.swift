@@ -131,7 +131,7 @@ private func headChecksum(_ head: [UInt8]) -> UInt32 { head.withUnsafeBytes { he
 
 extension CoverTreeError {
   /// What the system said about the last call that failed.
-  static func io(_ what: String) -> CoverTreeError {
+  package static func io(_ what: String) -> CoverTreeError {
     let code = errno
     // The C library asks for memory of its own, as `realpath` does.
     return CoverTreeError(

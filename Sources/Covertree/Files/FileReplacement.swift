@@ -112,7 +112,7 @@ struct FileReplacement {
 }
 
 /// The path at which a new file is created: the path itself, or the target of dangling symbolic links.
-func followed(_ given: String) throws(CoverTreeError) -> String {
+package func followed(_ given: String) throws(CoverTreeError) -> String {
   var path = given
   for _ in 0..<40 {  // as many as Linux follows
     let room = 4096
@@ -135,7 +135,7 @@ func folder(of path: String) -> String {
 }
 
 /// Makes a rename last: it is part of the folder's contents. Some file systems have nothing to do for it and say so.
-func syncFolder(of path: String) throws(CoverTreeError) {
+package func syncFolder(of path: String) throws(CoverTreeError) {
   let folder = folder(of: path)
   let file = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
   guard file >= 0 else { return }  // A folder may be written to and not read.

@@ -12,8 +12,8 @@ public struct PointsView<S: Scalar>: @unchecked Sendable {
     self.stride = stride ?? dim
   }
 
-  @inline(__always)
-  func row(_ index: Int) -> UnsafePointer<S> { base + index &* stride }
+  @inlinable @inline(__always)
+  package func row(_ index: Int) -> UnsafePointer<S> { base + index &* stride }
 
   /// Some of the points.
   @inline(__always)

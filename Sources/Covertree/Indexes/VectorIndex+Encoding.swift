@@ -27,8 +27,8 @@ extension VectorIndex {
   /// looked at: O(n), at the speed of reading.
   ///
   /// - Parameter store: in which its vectors stand, the same ones in the same slots; nil for an index that has its own.
-  public convenience init(
-    _ file: StoredFile, over store: VectorStore? = nil, context: CallContext
+  package convenience init(
+    _ file: StoredFile, over store: (any RowStore)? = nil, context: CallContext
   ) throws(CoverTreeError) {
     let settings = try IndexSettings(file)
     try settings.expect(over: store, file)
@@ -114,7 +114,7 @@ struct IndexSettings {
   }
 
   /// Throws where vectors stand in a store and none is given, or the other way round, or it is not such a store.
-  func expect(over store: VectorStore?, _ file: StoredFile) throws(CoverTreeError) {
+  func expect(over store: (any RowStore)?, _ file: StoredFile) throws(CoverTreeError) {
     guard isPinned == (store != nil) else {
       throw CoverTreeError(
         .invalidArgument,
@@ -139,7 +139,7 @@ extension VectorTable {
   }
 
   fileprivate convenience init(
-    _ file: StoredFile, _ settings: IndexSettings, over store: VectorStore?, context: CallContext
+    _ file: StoredFile, _ settings: IndexSettings, over store: (any RowStore)?, context: CallContext
   ) throws(CoverTreeError) {
     let (options, count) = (settings.options, settings.count)
     let products = options.metric.comparesProducts

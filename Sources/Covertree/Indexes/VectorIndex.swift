@@ -13,7 +13,7 @@ public final class VectorIndex: @unchecked Sendable {
   }
 
   /// An index that reads its vectors in place: it holds their slots. Where something smaller is stored beside them, they rank.
-  public convenience init(over store: VectorStore, options: IndexOptions) throws(CoverTreeError) {
+  package convenience init(over store: any RowStore, options: IndexOptions) throws(CoverTreeError) {
     var options = options
     options.reranks = options.storage != .float32
     try self.init(store.dim, options, RowSource(store, scales: options.metric.normalizes))
@@ -41,7 +41,7 @@ public final class VectorIndex: @unchecked Sendable {
   }
 
   /// The store that its vectors stand in.
-  public var store: VectorStore? { table.exact?.source?.store }
+  var store: (any RowStore)? { table.exact?.source?.store }
 
   // MARK: Changes
 

@@ -8,8 +8,10 @@ public final class Buffer<Element: BitwiseCopyable> {
   public let base: UnsafeMutablePointer<Element>
   public let count: Int
   /// Whose the memory is; nil for our own.
-  private let owner: AnyObject?
+  @usableFromInline
+  let owner: AnyObject?
 
+  @inlinable
   public init(count: Int) throws(CoverTreeError) {
     self.base = try allocateAligned(count)
     self.count = count
@@ -17,22 +19,26 @@ public final class Buffer<Element: BitwiseCopyable> {
   }
 
   /// Part of memory that something else has and keeps, only to be read where that was not meant to be written to.
-  init(viewing base: UnsafeMutablePointer<Element>, count: Int, owner: AnyObject) {
+  @inlinable
+  package init(viewing base: UnsafeMutablePointer<Element>, count: Int, owner: AnyObject) {
     (self.base, self.count, self.owner) = (base, count, owner)
   }
 
   /// Some of the elements, in the same memory.
-  func slice(_ range: Range<Int>) -> Buffer {
+  @inlinable
+  package func slice(_ range: Range<Int>) -> Buffer {
     Buffer(viewing: base + range.lowerBound, count: range.count, owner: self)
   }
 
   /// The same memory as elements of another type.
-  func reinterpreted<Other: BitwiseCopyable>(as: Other.Type = Other.self) -> Buffer<Other> {
+  @inlinable
+  package func reinterpreted<Other: BitwiseCopyable>(as: Other.Type = Other.self) -> Buffer<Other> {
     Buffer<Other>(
       viewing: UnsafeMutableRawPointer(base).assumingMemoryBound(to: Other.self),
       count: byteCount / MemoryLayout<Other>.stride, owner: self)
   }
 
+  @inlinable
   public convenience init(count: Int, filledWith value: Element) throws(CoverTreeError) {
     try self.init(count: count)
     base.update(repeating: value, count: count)
@@ -63,19 +69,21 @@ public final class Buffer<Element: BitwiseCopyable> {
     if first < end { madvise(UnsafeMutableRawPointer(base) + first, end - first, MADV_DONTNEED) }
   }
 
-  @inline(__always)
+  @inlinable @inline(__always)
   public subscript(index: Int) -> Element {
     get { base[index] }
     set { base[index] = newValue }
   }
 
-  @inline(__always)
-  subscript(index: Int32) -> Element {
+  @inlinable @inline(__always)
+  package subscript(index: Int32) -> Element {
     get { base[Int(index)] }
     set { base[Int(index)] = newValue }
   }
 
+  @inlinable
   public var elements: UnsafeBufferPointer<Element> { UnsafeBufferPointer(start: base, count: count) }
+  @inlinable
   public var byteCount: Int { count * MemoryLayout<Element>.stride }
 }
 
@@ -92,6 +100,7 @@ extension Buffer where Element == Int32 {
 private let mappedBytes = 1 << 20
 
 /// Memory for `count` elements, or an error that names the size.
+@usableFromInline
 func allocateAligned<Element>(_ count: Int) throws(CoverTreeError) -> UnsafeMutablePointer<Element> {
   let (bytes, overflow) = count.multipliedReportingOverflow(by: MemoryLayout<Element>.stride)
   var memory: UnsafeMutableRawPointer?
@@ -112,6 +121,7 @@ func allocateAligned<Element>(_ count: Int) throws(CoverTreeError) -> UnsafeMuta
 }
 
 /// Gives back what `allocateAligned` gave for `count` elements.
+@usableFromInline
 func freeAligned<Element>(_ memory: UnsafeMutablePointer<Element>, _ count: Int) {
   let bytes = count * MemoryLayout<Element>.stride
   if bytes >= mappedBytes { munmap(memory, bytes) } else { free(memory) }
@@ -119,6 +129,7 @@ func freeAligned<Element>(_ memory: UnsafeMutablePointer<Element>, _ count: Int)
 
 /// Memory that `allocateAligned` gave for `count` elements, for more of them: its pages, elsewhere, where it was mapped. nil
 /// where that is not possible, and nothing has changed.
+@usableFromInline
 func remapped<Element>(
   _ memory: UnsafeMutablePointer<Element>, _ count: Int, to newCount: Int
 ) -> UnsafeMutablePointer<Element>? {

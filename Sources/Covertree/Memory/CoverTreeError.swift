@@ -25,7 +25,7 @@ public struct CoverTreeError: Error {
 
 extension CoverTreeError {
   /// Of an array that was in order when it was checked, while its copy is not.
-  static func changing(_ name: String) -> CoverTreeError {
+  package static func changing(_ name: String) -> CoverTreeError {
     CoverTreeError(.invalidArgument, "\(name): are written to by another thread")
   }
 }

@@ -1,73 +1,88 @@
 /// A growing sequence of trivial elements in aligned memory; scratch that keeps its capacity when emptied.
-final class GrowableBuffer<Element: BitwiseCopyable> {
-  private(set) var base: UnsafeMutablePointer<Element>
-  private(set) var capacity: Int
-  private(set) var count = 0
+@usableFromInline
+package final class GrowableBuffer<Element: BitwiseCopyable> {
+  @usableFromInline
+  package internal(set) var base: UnsafeMutablePointer<Element>
+  @usableFromInline
+  package internal(set) var capacity: Int
+  @usableFromInline
+  package internal(set) var count = 0
   /// Whose the memory is, only to be read; nil for our own.
-  private var owner: Buffer<Element>?
+  @usableFromInline
+  var owner: Buffer<Element>?
 
-  init() throws(CoverTreeError) {
+  @inlinable
+  package init() throws(CoverTreeError) {
     capacity = 64
     base = try allocateAligned(capacity)
   }
 
   /// What a buffer holds, where it is: until `own`, only to be read.
-  init(viewing elements: Buffer<Element>) {
+  @inlinable
+  package init(viewing elements: Buffer<Element>) {
     (base, capacity, count, owner) = (elements.base, elements.count, elements.count, elements)
   }
 
   deinit { if owner == nil { freeAligned(base, capacity) } }
 
   /// Makes the memory its own, to be written to.
-  func own() throws(CoverTreeError) { if owner != nil { try grow(to: max(64, count)) } }
+  @inlinable
+  package func own() throws(CoverTreeError) { if owner != nil { try grow(to: max(64, count)) } }
 
-  @inline(__always)
-  subscript(index: Int) -> Element {
+  @inlinable @inline(__always)
+  package subscript(index: Int) -> Element {
     get { base[index] }
     set { base[index] = newValue }
   }
 
-  @inline(__always)
-  subscript(index: Int32) -> Element { base[Int(index)] }
+  @inlinable @inline(__always)
+  package subscript(index: Int32) -> Element { base[Int(index)] }
 
-  var elements: UnsafeBufferPointer<Element> { UnsafeBufferPointer(start: base, count: count) }
+  @inlinable
+  package var elements: UnsafeBufferPointer<Element> { UnsafeBufferPointer(start: base, count: count) }
   /// The memory as it stands, until the next change.
-  var buffer: Buffer<Element> { Buffer(viewing: base, count: count, owner: self) }
+  @inlinable
+  package var buffer: Buffer<Element> { Buffer(viewing: base, count: count, owner: self) }
   /// The elements, to be changed.
-  var all: UnsafeMutableBufferPointer<Element> { UnsafeMutableBufferPointer(start: base, count: count) }
-  var byteCount: Int { capacity * MemoryLayout<Element>.stride }
+  @inlinable
+  package var all: UnsafeMutableBufferPointer<Element> { UnsafeMutableBufferPointer(start: base, count: count) }
+  @inlinable
+  package var byteCount: Int { capacity * MemoryLayout<Element>.stride }
 
-  @inline(__always)
-  func append(_ element: Element) throws(CoverTreeError) {
+  @inlinable @inline(__always)
+  package func append(_ element: Element) throws(CoverTreeError) {
     if count == capacity { try grow(to: count + 1) }
     base[count] = element
     count += 1
   }
 
-  func append(_ other: UnsafeBufferPointer<Element>) throws(CoverTreeError) {
+  @inlinable
+  package func append(_ other: UnsafeBufferPointer<Element>) throws(CoverTreeError) {
     guard let source = other.baseAddress, other.count > 0 else { return }
     if count + other.count > capacity { try grow(to: count + other.count) }
     (base + count).update(from: source, count: other.count)
     count += other.count
   }
 
-  @inline(__always)
-  func removeAll() { count = 0 }
+  @inlinable @inline(__always)
+  package func removeAll() { count = 0 }
 
-  @inline(__always)
-  func removeLast() { count &-= 1 }
+  @inlinable @inline(__always)
+  package func removeLast() { count &-= 1 }
 
   /// Sets the count, keeping what is there; elements beyond the old count are uninitialised.
-  @inline(__always)
-  func resize(to newCount: Int) throws(CoverTreeError) {
+  @inlinable @inline(__always)
+  package func resize(to newCount: Int) throws(CoverTreeError) {
     if newCount > capacity { try grow(to: newCount) }
     count = newCount
   }
 
   /// Makes room for so many more.
-  func reserve(_ more: Int) throws(CoverTreeError) { if count + more > capacity { try grow(to: count + more) } }
+  @inlinable
+  package func reserve(_ more: Int) throws(CoverTreeError) { if count + more > capacity { try grow(to: count + more) } }
 
-  private func grow(to needed: Int) throws(CoverTreeError) {
+  @inlinable
+  func grow(to needed: Int) throws(CoverTreeError) {
     let larger = owner == nil ? max(needed, capacity * 2) : needed
     if owner == nil, let moved = remapped(base, capacity, to: larger) {
       (base, capacity) = (moved, larger)

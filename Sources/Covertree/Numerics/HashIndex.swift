@@ -2,14 +2,18 @@ import CNumerics
 
 /// An open-addressing hash table with linear probing, at most half full: from 64-bit hashes to numbers below 2^31. The objects that are
 /// numbered are stored elsewhere; the caller compares them.
-final class HashIndex {
-  private static var empty: UInt64 { 0 }
+@usableFromInline
+package final class HashIndex {
+  @inlinable
+  static var empty: UInt64 { 0 }
 
   /// The upper half of the hash, and one more than the number.
-  private var entries: Buffer<UInt64>
-  private var count = 0
+  @usableFromInline
+  var entries: Buffer<UInt64>
+  @usableFromInline
+  var count = 0
 
-  init() throws(CoverTreeError) { entries = try Self.table(of: 64) }
+  package init() throws(CoverTreeError) { entries = try Self.table(of: 64) }
 
   private static func table(of count: Int) throws(CoverTreeError) -> Buffer<UInt64> {
     let entries = try Buffer<UInt64>(count: count)
@@ -18,17 +22,18 @@ final class HashIndex {
     return entries
   }
 
-  private var mask: Int { entries.count - 1 }
+  @inlinable
+  var mask: Int { entries.count - 1 }
 
   @inline(__always)
   private func home(_ entry: UInt64) -> Int { Int(entry >> 32) & mask }
 
-  @inline(__always)
-  private func entry(_ hash: UInt64, _ number: Int) -> UInt64 { hash & 0xFFFF_FFFF_0000_0000 | UInt64(number + 1) }
+  @inlinable @inline(__always)
+  func entry(_ hash: UInt64, _ number: Int) -> UInt64 { hash & 0xFFFF_FFFF_0000_0000 | UInt64(number + 1) }
 
   /// The number that was put in for a hash, where `matches` says that it is the one.
-  @inline(__always)
-  func number(of hash: UInt64, matches: (Int) -> Bool) -> Int? {
+  @inlinable @inline(__always)
+  package func number(of hash: UInt64, matches: (Int) -> Bool) -> Int? {
     let (base, mask) = (entries.base, mask)
     var bucket = Int(hash >> 32) & mask
     while base[bucket] != Self.empty {
@@ -42,11 +47,11 @@ final class HashIndex {
   }
 
   /// Fetches where the search for a hash begins.
-  @inline(__always)
-  func prefetch(_ hash: UInt64) { cn_prefetch(entries.base + (Int(hash >> 32) & mask), 1) }
+  @inlinable @inline(__always)
+  package func prefetch(_ hash: UInt64) { cn_prefetch(entries.base + (Int(hash >> 32) & mask), 1) }
 
   /// Makes room for so many more, so that putting them in cannot fail.
-  func reserve(_ more: Int) throws(CoverTreeError) {
+  package func reserve(_ more: Int) throws(CoverTreeError) {
     let wanted = 2 * (count + more)
     guard wanted > entries.count else { return }
     let before = entries
@@ -54,19 +59,21 @@ final class HashIndex {
     for entry in before.elements where entry != Self.empty { put(entry) }
   }
 
-  func insert(_ hash: UInt64, _ number: Int) {
+  @inlinable
+  package func insert(_ hash: UInt64, _ number: Int) {
     put(entry(hash, number))
     count += 1
   }
 
-  private func put(_ entry: UInt64) {
+  @usableFromInline
+  func put(_ entry: UInt64) {
     var bucket = home(entry)
     while entries.base[bucket] != Self.empty { bucket = (bucket + 1) & mask }
     entries.base[bucket] = entry
   }
 
   /// Takes out what is there; those after it move up, so that no search ends too early.
-  func remove(_ hash: UInt64, _ number: Int) {
+  package func remove(_ hash: UInt64, _ number: Int) {
     let gone = entry(hash, number)
     var gap = home(gone)
     while entries[gap] != gone { gap = (gap + 1) & mask }
@@ -89,7 +96,7 @@ final class HashIndex {
   }
 
   /// Makes room for so many in all.
-  func reserve(all wanted: Int) throws(CoverTreeError) { try reserve(max(0, wanted - count)) }
+  package func reserve(all wanted: Int) throws(CoverTreeError) { try reserve(max(0, wanted - count)) }
 
-  var byteCount: Int { entries.byteCount }
+  package var byteCount: Int { entries.byteCount }
 }

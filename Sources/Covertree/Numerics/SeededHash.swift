@@ -4,46 +4,53 @@ import CNumerics
 ///
 /// It depends on a secret seed. An attacker who knew it could choose many vectors with one hash, and every look-up would search through
 /// all of them.
-struct VectorHash {
-  let seed: (UInt64, UInt64)
-  private let dim: Int
+@usableFromInline
+package struct VectorHash {
+  package let seed: (UInt64, UInt64)
+  @usableFromInline
+  let dim: Int
   /// Eight keys for each 16 coordinates. Each is drawn by itself: with keys that follow from one another, differences of vectors
   /// could cancel out for any seed.
-  let keys: Buffer<UInt64>
+  @usableFromInline
+  package let keys: Buffer<UInt64>
 
-  init(dim: Int, seed: (UInt64, UInt64)) throws(CoverTreeError) {
+  package init(dim: Int, seed: (UInt64, UInt64)) throws(CoverTreeError) {
     (self.dim, self.seed) = (dim, seed)
     keys = try Buffer(count: (dim + 15) / 16 * 8)
     for position in 0..<keys.count { keys[position] = splitMix64(seed.0 ^ splitMix64(seed.1 &+ UInt64(position))) }
   }
 
   /// - Returns: false for a vector with a number that is not finite.
-  @inline(__always)
-  func callAsFunction(_ vector: UnsafePointer<Float>, _ hash: UnsafeMutablePointer<UInt64>) -> Bool {
+  @inlinable @inline(__always)
+  package func callAsFunction(_ vector: UnsafePointer<Float>, _ hash: UnsafeMutablePointer<UInt64>) -> Bool {
     cn_hash_floats(vector, Int64(dim), keys.base, hash) != 0
   }
 }
 
 /// Random numbers of this process. Its tables in memory are seeded with them.
+@usableFromInline
 enum ProcessSeed {
   static let vectors = randomNumber()
-  fileprivate static let low = randomNumber()
-  fileprivate static let high = randomNumber()
-  fileprivate static let offset = randomNumber()
+  @usableFromInline
+  static let low = randomNumber()
+  @usableFromInline
+  static let high = randomNumber()
+  @usableFromInline
+  static let offset = randomNumber()
 }
 
 /// A hash of an id, seeded for this process: two words, and a small number beside them.
-@inline(__always)
-func seededHash(_ low: UInt64, _ high: UInt64 = 0, kind: UInt32 = 0) -> UInt64 {
+@inlinable @inline(__always)
+package func seededHash(_ low: UInt64, _ high: UInt64 = 0, kind: UInt32 = 0) -> UInt64 {
   // Products with random numbers of twice the length, of which the upper half is kept (Dietzfelbinger, 1996).
   let products = product(low, ProcessSeed.low) &+ product(high, ProcessSeed.high)
   return splitMix64(products &+ ProcessSeed.offset.0 &+ UInt64(kind) &* ProcessSeed.offset.1)
 }
 
-@inline(__always)
-private func product(_ word: UInt64, _ key: (UInt64, UInt64)) -> UInt64 {
+@inlinable @inline(__always)
+func product(_ word: UInt64, _ key: (UInt64, UInt64)) -> UInt64 {
   key.0 &* word &+ key.1.multipliedFullWidth(by: word).high
 }
 
 /// A random number of 128 bits.
-func randomNumber() -> (UInt64, UInt64) { (.random(in: .min ... .max), .random(in: .min ... .max)) }
+package func randomNumber() -> (UInt64, UInt64) { (.random(in: .min ... .max), .random(in: .min ... .max)) }

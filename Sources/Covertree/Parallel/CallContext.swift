@@ -49,7 +49,7 @@ public final class CallContext: @unchecked Sendable {
   }
 
   /// Of calls that end soon, in one thread: nobody is told of them.
-  static let brief = CallContext(threads: 1)
+  package static let brief = CallContext(threads: 1)
 
   /// The loops that follow are this part of the call's progress.
   func stage(from: Double, to: Double) { progress = part(from, to) }
@@ -71,7 +71,7 @@ public final class CallContext: @unchecked Sendable {
   }
 
   /// Tells the caller how far the call is and asks whether to go on. For the calling thread.
-  func poll(share: Double = 0) throws(CoverTreeError) {
+  package func poll(share: Double = 0) throws(CoverTreeError) {
     askHost(share: share)
     if stopped.load(ordering: .relaxed) { throw CallContext.cancelled }
   }
@@ -80,7 +80,7 @@ public final class CallContext: @unchecked Sendable {
   ///
   /// - Parameter slot: of the thread that runs the body. Only the calling thread, whose slot is 0, asks the caller.
   @inline(__always)
-  func poll(inSlot slot: Int, share: Double = 0) throws(CoverTreeError) {
+  package func poll(inSlot slot: Int, share: Double = 0) throws(CoverTreeError) {
     if slot == 0 { askHost(share: share) }
     if stopped.load(ordering: .relaxed) { throw CallContext.cancelled }
   }
@@ -110,7 +110,7 @@ public final class CallContext: @unchecked Sendable {
   /// Ranges of `grain` are handed out as threads become free. `slot` is below `threads`, and no two running calls
   /// share one: it picks a thread's scratch. Where calls fail, the error of the first range that failed is thrown,
   /// and no new range is begun.
-  func forEach(
+  package func forEach(
     _ count: Int, grain: Int, _ body: (Range<Int>, Int) throws(CoverTreeError) -> Void
   ) throws(CoverTreeError) {
     guard count > 0 else { return }

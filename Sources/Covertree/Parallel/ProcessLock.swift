@@ -12,7 +12,7 @@ public final class ProcessLock: @unchecked Sendable {
 
   /// How often this process and those before it have forked: another number says that this one is a child. Without a call of
   /// the system, as `getpid` is.
-  var forks: Int { forkCount.load(ordering: .relaxed) }
+  package var forks: Int { forkCount.load(ordering: .relaxed) }
 
   fileprivate init() {
     pthread_mutex_init(mutex, nil)

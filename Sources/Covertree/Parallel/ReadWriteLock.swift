@@ -4,7 +4,8 @@ import Glibc
 ///
 /// Who waits looks again every few milliseconds, so that the caller can end the call. In a forked child those who were inside stay
 /// behind with the parent: readers are forgotten; what a writer was about is half done, and nobody is let in any more.
-final class ReadWriteLock: @unchecked Sendable {
+@usableFromInline
+package final class ReadWriteLock: @unchecked Sendable {
   private let lock = processLock
   // All that follows is guarded by it.
   private var forks = processLock.forks
@@ -19,21 +20,23 @@ final class ReadWriteLock: @unchecked Sendable {
 
   private static var pause: UInt32 { 200 }
 
-  init(of noun: String) { self.noun = noun }
+  package init(of noun: String) { self.noun = noun }
 
-  func reading<Result>(
+  @inlinable
+  package func reading<Result>(
     _ context: CallContext, _ body: () throws(CoverTreeError) -> Result
   ) throws(CoverTreeError) -> Result {
     try enter(context, forWriting: false)
-    defer { leave { readers.remove(at: readers.lastIndex(of: pthread_self())!) } }
+    defer { leaveReading() }
     return try body()
   }
 
-  func writing<Result>(
+  @inlinable
+  package func writing<Result>(
     _ context: CallContext, _ body: () throws(CoverTreeError) -> Result
   ) throws(CoverTreeError) -> Result {
     try enter(context, forWriting: true)
-    defer { leave { writer = nil } }
+    defer { leaveWriting() }
     return try body()
   }
 
@@ -52,7 +55,8 @@ final class ReadWriteLock: @unchecked Sendable {
     return true
   }
 
-  private func enter(_ context: CallContext, forWriting: Bool) throws(CoverTreeError) {
+  @usableFromInline
+  func enter(_ context: CallContext, forWriting: Bool) throws(CoverTreeError) {
     if lock.locked({ tryEnter(forWriting: forWriting) }) { return }
     try wait(context, forWriting: forWriting)
   }
@@ -84,6 +88,12 @@ final class ReadWriteLock: @unchecked Sendable {
       usleep(Self.pause)
     }
   }
+
+  @usableFromInline
+  func leaveReading() { leave { readers.remove(at: readers.lastIndex(of: pthread_self())!) } }
+
+  @usableFromInline
+  func leaveWriting() { leave { writer = nil } }
 
   private func leave(_ change: () -> Void) { lock.locked { if forks == lock.forks { change() } } }
 

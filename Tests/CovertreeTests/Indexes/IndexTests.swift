@@ -2,6 +2,7 @@ import CNumerics
 import Testing
 
 @testable import Covertree
+@testable import CovertreeStore
 
 @Suite struct IdTableTests {
   /// Ids that are the numbers of their slots at first, and then any.

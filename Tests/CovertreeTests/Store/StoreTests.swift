@@ -2,6 +2,7 @@ import CNumerics
 import Testing
 
 @testable import Covertree
+@testable import CovertreeStore
 
 @Suite struct HashIndexTests {
   /// Few different hashes: most positions are asked for by several, and most searches go by things that do not match.

@@ -1,18 +1,17 @@
 import CNumerics
 
 /// A store whose rows a table reads in place. Rows are pinned until the table unpins them, so they do not change.
-final class RowSource: Sendable {
-  let store: VectorStore
+final class RowSource: @unchecked Sendable {
+  let store: any RowStore
   /// Whether rows count as scaled to length 1.
   let scales: Bool
-  private let space: StoreRowSpace
+  let dim: Int
+  let base: UnsafeRawPointer
+  let rowBytes: Int
 
-  var dim: Int { store.dim }
-  var base: UnsafeRawPointer { UnsafeRawPointer(space.base) }
-  var rowBytes: Int { space.rowBytes }
-
-  init(_ store: VectorStore, scales: Bool) {
-    (self.store, self.scales, space) = (store, scales, store.rowSpace)
+  init(_ store: any RowStore, scales: Bool) {
+    (self.store, self.scales) = (store, scales)
+    (dim, base, rowBytes) = (store.dim, store.base, store.rowBytes)
   }
 
   func row(_ slot: Int64) -> UnsafePointer<Float> {

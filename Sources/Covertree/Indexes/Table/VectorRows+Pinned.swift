@@ -41,7 +41,7 @@ extension VectorRows {
     let hashes = try source.store.hashes(count) { storeSlot($0) }
     let slots = try storeSlots(count)
     let seed = try Buffer<UInt64>(count: 2)
-    (seed[0], seed[1]) = source.store.vectorHash.seed
+    (seed[0], seed[1]) = source.store.hashSeed
     let sections = [
       Section("store.slots", slots), Section("store.hashes", hashes.reinterpreted(as: Int64.self)),
       Section("store.seed", seed.reinterpreted(as: Int64.self)),

@@ -1,3 +1,5 @@
+import Covertree
+
 /// What a catalogue's database is made of.
 enum CatalogueSchema {
   static var applicationID: Int64 { 0x4354_5653 }

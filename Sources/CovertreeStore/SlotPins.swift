@@ -1,3 +1,4 @@
+import Covertree
 import Synchronization
 
 /// Slots whose rows are read in place by others than the store's own ids: by indexes over it.
@@ -73,49 +74,4 @@ final class SlotPins: @unchecked Sendable {
   }
 
   var byteCount: Int { processLock.locked { pins.byteCount + released.byteCount } }
-}
-
-/// Hashes of vectors in a file, and the seeded hash function that made them.
-struct KnownHashes {
-  let hashes: UnsafePointer<UInt64>
-  let hash: VectorHash
-}
-
-extension VectorStore {
-  /// Pins slots in use: their rows do not change until they are unpinned as often as they were pinned.
-  ///
-  /// - Parameter known: hashes of the vectors that have to be in them; nil for any.
-  func pin(_ slots: UnsafeBufferPointer<Int64>, known: KnownHashes? = nil) throws(CoverTreeError) {
-    try reading { () throws(CoverTreeError) in
-      try checkInUse(slots)
-      for (position, slot) in slots.enumerated() {
-        guard known.map({ $0.hashes[position] == hash(ofSlot: Int(slot), by: $0.hash) }) ?? true else {
-          throw CoverTreeError(.notFound, "slots[\(position)]: slot \(slot) has another vector now")
-        }
-      }
-      try catalogue.pins.pin(slots.count) { Int(slots[$0]) }
-    }
-  }
-
-  /// The hash of the vector in a slot. A file may come from another store with the same vectors and another seed.
-  private func hash(ofSlot slot: Int, by other: VectorHash) -> UInt64 {
-    guard other.seed != vectorHash.seed else { return catalogue.slots[slot].hash }
-    var found: UInt64 = 0
-    _ = other(rows.row(slot), &found)
-    return found
-  }
-
-  /// Pins slots once more that are pinned.
-  func retain(_ count: Int, _ slot: (Int) -> Int) throws(CoverTreeError) { try catalogue.pins.pin(count, slot) }
-
-  func unpin(_ count: Int, _ slot: (Int) -> Int) { catalogue.pins.unpin(count, slot) }
-
-  /// The hashes of the vectors in pinned slots.
-  func hashes(_ count: Int, _ slot: (Int) -> Int) throws(CoverTreeError) -> Buffer<UInt64> {
-    let hashes = try Buffer<UInt64>(count: count)
-    try reading { () throws(CoverTreeError) in
-      for position in 0..<count { hashes[position] = catalogue.slots[slot(position)].hash }
-    }
-    return hashes
-  }
 }

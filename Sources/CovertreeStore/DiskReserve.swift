@@ -1,3 +1,4 @@
+import Covertree
 import Glibc
 
 /// Space on the disk that a store keeps for itself. A removal needs some, too: when the disk is full, it takes this.

@@ -1,3 +1,5 @@
+import Covertree
+
 /// Which ids there are, which slot each has, and what the slots hold: the hash of a vector, and how many ids have it.
 ///
 /// A change is a row of steps, each of which can be taken back, until it is committed. Slots that it frees are used again only

@@ -1,4 +1,5 @@
 import CNumerics
+import Covertree
 import Glibc
 
 /// The file of a durable store's rows: a header of one page, then row after row.

@@ -1,3 +1,4 @@
+import Covertree
 import Glibc
 
 /// Who else has a store open: locks of bytes of its row file, which end with the process, however it ends.

@@ -1,4 +1,5 @@
 import CNumerics
+import Covertree
 
 /// Vectors on their way into a store: which of them it has, which are new, and where each goes. Scratch that is kept from one
 /// change to the next.

@@ -1,4 +1,5 @@
 import CSQLite
+import Covertree
 import Glibc
 
 /// A connection to an SQLite database: what the catalogue's file needs of it.

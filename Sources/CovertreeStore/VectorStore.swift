@@ -1,4 +1,5 @@
 import CNumerics
+import Covertree
 import Glibc
 
 /// The place where vectors live once, however many ids have them.
@@ -172,7 +173,7 @@ public final class VectorStore: @unchecked Sendable {
     return catalogue.freeCount > 0
   }
 
-  func checkProcess() throws(CoverTreeError) {
+  package func checkProcess() throws(CoverTreeError) {
     guard path == nil || forks == processLock.forks else {
       throw CoverTreeError(.busy, "store: was opened by the process that this one was forked from; open it again")
     }

@@ -1,3 +1,4 @@
+import Covertree
 import Glibc
 
 /// The catalogue of a store on disk: an SQLite database of pages of records, each with a checksum, written in transactions.

@@ -1,4 +1,5 @@
 import CNumerics
+import Covertree
 import Glibc
 
 /// The rows of a store: float32, each at a multiple of 64 bytes. Rows never move, so an index and a view can read them in place.

@@ -1,4 +1,5 @@
 import CNumerics
+import Covertree
 import Glibc
 
 /// Where the files of a durable store are.

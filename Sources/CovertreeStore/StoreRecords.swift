@@ -1,3 +1,5 @@
+import Covertree
+
 /// What a vector is known by: a number, 16 bytes, or the 16-byte digest of a name.
 public struct StoreID: BitwiseCopyable, Equatable, Sendable {
   /// As they stand in files.

@@ -1,3 +1,5 @@
+import Covertree
+
 /// Names of ids that come, in UTF-8, one for each.
 public struct StoreNames: @unchecked Sendable {
   private let bytes: UnsafeBufferPointer<CChar>
