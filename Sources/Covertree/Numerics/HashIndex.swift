@@ -10,7 +10,8 @@ package final class HashIndex {
   /// The upper half of the hash, and one more than the number.
   @usableFromInline
   var entries: Buffer<UInt64>
-  private var count = 0
+  @usableFromInline
+  var count = 0
 
   package init() throws(CoverTreeError) { entries = try Self.table(of: 64) }
 
@@ -27,8 +28,8 @@ package final class HashIndex {
   @inline(__always)
   private func home(_ entry: UInt64) -> Int { Int(entry >> 32) & mask }
 
-  @inline(__always)
-  private func entry(_ hash: UInt64, _ number: Int) -> UInt64 { hash & 0xFFFF_FFFF_0000_0000 | UInt64(number + 1) }
+  @inlinable @inline(__always)
+  func entry(_ hash: UInt64, _ number: Int) -> UInt64 { hash & 0xFFFF_FFFF_0000_0000 | UInt64(number + 1) }
 
   /// The number that was inserted for a hash and that `matches` accepts.
   @inlinable @inline(__always)
@@ -58,12 +59,14 @@ package final class HashIndex {
     for entry in before.elements where entry != Self.empty { put(entry) }
   }
 
+  @inlinable
   package func insert(_ hash: UInt64, _ number: Int) {
     put(entry(hash, number))
     count += 1
   }
 
-  private func put(_ entry: UInt64) {
+  @usableFromInline
+  func put(_ entry: UInt64) {
     var bucket = home(entry)
     while entries.base[bucket] != Self.empty { bucket = (bucket + 1) & mask }
     entries.base[bucket] = entry
