@@ -8,8 +8,8 @@ Points, uniform in the unit cube and in float32, come to a tree that was built o
 own, in turns. If changes one by one take long, the rest of them is made in one batch. Searches after changes alternate with those of a
 tree that is freshly built of the same points, and recall is against the float64 truth.
 
-SciPy's cKDTree, scikit-learn's trees and pykdtree have no changes: what they cost is another tree. likd-tree takes points in three
-dimensions, gives none back, and finds the nearest one; Rtree (libspatialindex) takes, gives back, and finds for one query at a time.
+SciPy's cKDTree, scikit-learn's trees and pykdtree cannot change: a change costs another tree. likd-tree can insert points of three
+dimensions, and finds the nearest one. Rtree (libspatialindex) can insert and remove, and searches for one query at a time.
 """
 
 from __future__ import annotations

@@ -1,19 +1,36 @@
-"""Hooks for MkDocs: formulas become MathML, which browsers draw without scripts, and docstrings become Markdown."""
+"""Hooks for MkDocs: pictures of benchmarks, formulas as MathML, which needs no scripts, and docstrings as Markdown."""
 
 from __future__ import annotations
 
 import html
 import re
+from pathlib import Path
 from typing import Any
 
 import griffe
 from latex2mathml.converter import convert
+from mkdocs.structure.files import File
 
 _FORMULA = re.compile(
     r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1>', re.DOTALL
 )
 _ROLE = re.compile(r":\w+:`~?([^`]+)`")
 _DOCTEST = re.compile(r"(?:^ *>>>.*\n?)(?:^ *\S.*\n?)*", re.MULTILINE)
+
+
+def on_files(files: Any, config: Any) -> Any:
+    """Add the pictures of the benchmarks, which are outside of the folder of the pages."""
+    for path in (Path(config.config_file_path).parent / "benchmarks").glob("*.png"):
+        picture = File.generated(
+            config, f"pictures/{path.name}", abs_src_path=str(path)
+        )
+        files.append(picture)
+    return files
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Let pages show these pictures."""
+    return markdown.replace("](../benchmarks/", "](pictures/")
 
 
 def on_page_content(content: str, **_: Any) -> str:

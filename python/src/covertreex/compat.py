@@ -4,9 +4,10 @@
 >>> from uuid import UUID
 >>> from covertreex.compat import RustHNSWIndexWrapper, RustVectorStoreWrapper
 >>> store = RustVectorStoreWrapper(dimension=2)
->>> index = RustHNSWIndexWrapper(vector_store=store, M=16, ef_construction=200, ef_search=50)
+>>> index = RustHNSWIndexWrapper(vector_store=store, M=16, ef_search=50)
 >>> for number, vector in enumerate([[1, 0], [0, 1]]):
-...     index.add_vector(UUID(int=number), store.add_vector(UUID(int=number), vector))
+...     id = UUID(int=number)
+...     index.add_vector(id, store.add_vector(id, vector))
 >>> index.search(np.array([0, 2]), k=1)
 [(UUID('00000000-0000-0000-0000-000000000001'), 0.0)]
 >>> index

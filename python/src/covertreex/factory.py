@@ -1,4 +1,4 @@
-"""The ways in: a cover tree for whichever metric, out of points or out of a file."""
+"""Functions that make trees: from points, in either metric, or from a file."""
 
 from __future__ import annotations
 

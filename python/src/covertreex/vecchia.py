@@ -4,7 +4,8 @@
 >>> from covertreex import vecchia
 >>> from covertreex.kernels import Matern52
 >>> points = np.random.default_rng(0).random((500, 2))
->>> sets = vecchia.neighbors(points, kernel=Matern52(lengthscale=0.2), m=10, n_inducing=50)
+>>> kernel = Matern52(lengthscale=0.2)
+>>> sets = vecchia.neighbors(points, kernel=kernel, m=10, n_inducing=50)
 >>> sets.neighbors.shape
 (500, 10)
 """

@@ -1,14 +1,15 @@
 """Exact neighbours on many machines, by Dask.
 
-Points are cut into partitions along the Hilbert curve, each of which lives on a worker as a tree of this library. A
-query sees the partition that owns its place, and then, with the bound from there, those that can still matter.
-Answers are those of one machine, bit for bit in the indices.
+Points are divided along the Hilbert curve. Each partition is a tree of this library on a worker. A query first visits
+the partition that contains its point, and then only the partitions that can have nearer neighbours. The indices are
+those of one machine, bit for bit.
 
 >>> from dask.distributed import Client
 >>> import covertreex.dask
 >>> client = Client()
->>> tree = covertreex.dask.cover_tree("points/", client=client)  # doctest: +SKIP
->>> indices, distances = tree.knn(10, return_distances=True)  # doctest: +SKIP
+>>> build = covertreex.dask.cover_tree
+>>> tree = build("points/", client=client)  # doctest: +SKIP
+>>> indices = tree.knn(10)  # doctest: +SKIP
 
 The extra ``dask`` installs what this needs: ``pip install covertreex[dask]``.
 """

@@ -2,7 +2,8 @@
 
 >>> import numpy as np
 >>> from covertreex.indexes import HNSW
->>> vectors = np.random.default_rng(0).standard_normal((1000, 32), dtype=np.float32)
+>>> rng = np.random.default_rng(0)
+>>> vectors = rng.standard_normal((1000, 32), dtype=np.float32)
 >>> index = HNSW(32, metric="cosine")
 >>> _ = index.add(None, vectors)
 >>> ids, distances = index.knn(5, queries=vectors[:3])

@@ -1,12 +1,13 @@
-"""What calls did and how long it took: a record for each build, change and search.
+"""A record of the work and the time of each build, change and search.
 
-Nothing is recorded unless somebody asks: for a block of code, or by the settings ``diagnostics.enabled`` and
-``diagnostics.log_file`` of a :class:`covertreex.Runtime`.
+Nothing is recorded by default. `record` records the calls of a block of code, and the settings
+``diagnostics.enabled`` and ``diagnostics.log_file`` of a :class:`covertreex.Runtime` record all calls.
 
 >>> import numpy as np
 >>> from covertreex import cover_tree, telemetry
+>>> points = np.random.default_rng(0).random((1000, 2))
 >>> with telemetry.record() as log:
-...     neighbors = cover_tree(np.random.default_rng(0).random((1000, 2))).knn(5)
+...     neighbors = cover_tree(points).knn(5)
 >>> [(one.operation, one.rows) for one in log.records]
 [('build', 1000), ('knn', 1000)]
 >>> log.records[1].counts["exact"] + log.records[1].counts["pruned"]
