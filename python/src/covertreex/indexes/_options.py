@@ -1,4 +1,4 @@
-"""Options of vector indexes and of their searches, as the library takes them."""
+"""Options of vector indexes and of their searches, in the form that the library reads."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _SEARCH_DEFAULTS = _native.IndexSearchOptions()
 
 
 def choice(value: str, choices: tuple[str, ...], name: str) -> int:
-    """Place of a value among those that may be chosen."""
+    """Return the position of a value among the choices."""
     return choices.index(_arguments.choice(value, name, choices))
 
 
 def index_options(kind: int, metric: str, *, storage: str, rerank: bool, seed: int, own: dict[str, int]) -> Any:
-    """What an index is made with; `own` are options of its kind."""
+    """Return the options of an index; `own` are options of its kind."""
     options = _native.IndexOptions()
     options.kind = kind
     options.metric = choice(metric, METRICS, "metric")
@@ -40,7 +40,7 @@ def index_options(kind: int, metric: str, *, storage: str, rerank: bool, seed: i
 def search_options(
     filter: Any, n_threads: int | None, tuning: dict[str, int], ids: _ids.Ids
 ) -> tuple[Any, NDArray[Any] | None]:
-    """What a search is asked for, and what is to be kept alive meanwhile."""
+    """Return the options of a search, and an array that must live until it ends."""
     options = _native.IndexSearchOptions.from_buffer_copy(_SEARCH_DEFAULTS)
     options.n_threads = _calls.threads(n_threads)
     for name, value in tuning.items():

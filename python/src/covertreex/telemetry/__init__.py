@@ -1,6 +1,6 @@
 """What calls did and how long it took: a record for each build, change and search.
 
-Nothing is recorded unless somebody asks: for a block of code, or by the settings ``diagnostics.enabled`` and
+Calls are recorded only in a block of :func:`record`, or by the settings ``diagnostics.enabled`` and
 ``diagnostics.log_file`` of a :class:`covertreex.Runtime`.
 
 >>> import numpy as np
