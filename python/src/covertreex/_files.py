@@ -1,4 +1,4 @@
-"""Files of the library: what is in them, and what is put beside it."""
+"""Files of the library: their sections, and the sections that this package adds."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def save(
 
 
 def _section_array(sections: Arrays) -> tuple[Any, list[NDArray[Any]]]:
-    """Arrays as the library takes them, and what they point to."""
+    """Return arrays in the form that the library reads, and the objects that they point to."""
     keep = [np.ascontiguousarray(values) for values in sections.values()]
     array = (_native.Section * max(1, len(keep)))()
     for entry, name, values in zip(array, sections, keep):
@@ -145,7 +145,7 @@ def _section_array(sections: Arrays) -> tuple[Any, list[NDArray[Any]]]:
 
 
 def encoded_path(path: PathLike, name: str = "path") -> bytes:
-    """A path as the library takes it."""
+    """Return a path in the form that the library reads."""
     return os.fsencode(_arguments.path(path, name))
 
 

@@ -482,7 +482,7 @@ class ResidualTree(_calls.Closeable):
         exclude_self : bool
             Leave out the query itself, by its dataset index. Not for new points.
         candidates : int, optional
-            **Approximate.** Only the so many nearest points in scaled coordinates are looked at, each exactly. For
+            **Approximate.** Only this number of nearest points in scaled coordinates is compared, each exactly. For
             kernels of this package and points of the dataset.
         n_threads, progress
             As in :func:`covertreex.cover_tree`.

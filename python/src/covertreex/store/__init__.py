@@ -1,4 +1,4 @@
-"""The place where vectors live once, however many ids have them.
+"""A store keeps each vector once, for any number of ids.
 
 >>> import numpy as np
 >>> from covertreex import VectorStore
