@@ -241,7 +241,7 @@ def test_bench(folder):
         for row in ask("bench", name, "--scale", 0.01, "--turns", 0, "--peers", "numpy"):
             assert row["recall"] == 1, row
     (folder / "before.json").write_text("{}")
-    assert "expected what bench --json printed" in run("bench", "gold-rbf", "--compare", "tree.ct", code=1)
+    assert "expected the output of bench --json" in run("bench", "gold-rbf", "--compare", "tree.ct", code=1)
 
 
 def test_a_wrong_answer_is_seen(monkeypatch):

@@ -72,7 +72,7 @@ def queries(values: ArrayLike, name: str, dtype: np.dtype[Any]) -> NDArray[Any]:
 
 
 def float_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """The type in which coordinates of a type are kept where nobody says."""
+    """Return the default type of stored coordinates for coordinates of a type."""
     return np.dtype(np.float32 if dtype in (np.float16, np.float32) else np.float64)
 
 
@@ -105,7 +105,7 @@ def rows(values: ArrayLike, name: str) -> NDArray[Any]:
 
 
 def check_finite(points: NDArray[Any], name: str, first: int = 0) -> None:
-    """Raise for a coordinate that is none; ``first`` is the index of the first row."""
+    """Raise for a coordinate that is not finite; ``first`` is the index of the first row."""
     good = np.isfinite(points)
     if not good.all():
         row, column = np.argwhere(~good)[0]
@@ -138,7 +138,7 @@ def copied_indices(values: ArrayLike, name: str) -> NDArray[np.int64]:
 def own_queries(queries: ArrayLike, dim: Callable[[], int]) -> NDArray[Any]:
     """Queries as dataset indices, int64 of shape (q,), or as real coordinates, shape (q, dim).
 
-    Indices may also be a column, integers of shape (q, 1). If ``dim()`` is 1, such a column holds coordinates. Other
+    Indices may also be a column, integers of shape (q, 1). If ``dim()`` is 1, such a column has coordinates. Other
     queries do not need it: a tree asks the library for its dimension, which takes microseconds.
     """
     array = queries if type(queries) is np.ndarray else array_of(queries, "queries")
@@ -187,7 +187,7 @@ def real(values: Any, name: str) -> NDArray[np.float64]:
 def returned(values: Any, name: str, shape: tuple[int, ...], *, finite: bool = True) -> NDArray[np.float64]:
     """Convert what a caller's function returned to float64 rows without gaps.
 
-    The result may be a new array. Whoever passes its address on has to hold it for as long as the address is read.
+    The result may be a new array. If a caller passes its address on, it must keep it alive until the address is read.
 
     Parameters
     ----------
@@ -224,7 +224,7 @@ def returned(values: Any, name: str, shape: tuple[int, ...], *, finite: bool = T
 
 
 def integer(value: Any, name: str, *, minimum: int, maximum: int = 2**63 - 1) -> int:
-    """An integer within bounds; booleans and floats are none."""
+    """Return an integer within bounds; raise for booleans and floats."""
     if type(value) is int:
         number = value
     elif isinstance(value, (bool, np.bool_, type)) or not hasattr(value, "__index__"):

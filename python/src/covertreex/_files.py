@@ -1,4 +1,4 @@
-"""Files of the library: what is in them, and what is put beside it."""
+"""Files of the library: their sections, and the sections that this package adds."""
 
 from __future__ import annotations
 

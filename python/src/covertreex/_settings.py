@@ -41,7 +41,9 @@ class Residual:
     #: Points that are bounded together, a multiple of 64 up to 1024; None: 256. Time and memory depend on it, and on
     #: the next; answers do not.
     block_size: int | None = None
-    tau: float | None = None  #: how much of a point its block's pivots may leave, 0 to 1; None: chosen by trying
+    tau: float | None = (
+        None  #: largest residual norm of a point beyond its block's pivots, 0 to 1; None: chosen by trial
+    )
 
     def __post_init__(self) -> None:
         _check_integer("residual.n_inducing", self.n_inducing, 0)
@@ -58,7 +60,7 @@ class Residual:
 
 @dataclass(frozen=True)
 class Diagnostics:
-    """What is looked at beside the work; see :mod:`covertreex.telemetry`."""
+    """Records and checks of calls; see :mod:`covertreex.telemetry`."""
 
     enabled: bool = False  #: whether calls are recorded
     log_file: str | None = None  #: to which records are appended, as lines of JSON
@@ -77,11 +79,11 @@ class Diagnostics:
 
 @dataclass(frozen=True)
 class RuntimeConfig:
-    """All settings, each with a value. Answers depend on the metric alone, and what ``residual`` says of it."""
+    """All settings, each with a value. Answers depend only on the metric and its inducing points."""
 
     metric: str = "auto"  #: "euclidean", "residual_correlation", or "auto": by whether there is a kernel
     threads: int | None = None  #: of calls; None: :func:`covertreex.get_num_threads`
-    dtype: str = "auto"  #: in which a Euclidean tree keeps points: "float32", "float64", or "auto": as they come
+    dtype: str = "auto"  #: type of the points of a Euclidean tree: "float32", "float64", or "auto": their own
     engine: str = "auto"  #: as in :func:`covertreex.cover_tree`
     order: str | None = None  #: "hilbert", "natural", "random"; None: "hilbert"
     seed: int | None = None  #: None: 0 for the tree, 42 for inducing points
@@ -146,7 +148,7 @@ _Choices: Any = dataclasses.make_dataclass(
 
 
 class Runtime(_Choices):  # type: ignore[misc]
-    """Settings that somebody has chosen, of those in :class:`RuntimeConfig`; None leaves one to the environment.
+    """Chosen settings of :class:`RuntimeConfig`. A setting that is None comes from the environment.
 
     Parameters
     ----------
@@ -165,11 +167,11 @@ class Runtime(_Choices):  # type: ignore[misc]
         if isinstance(settings.get("diagnostics"), bool):
             settings["diagnostics"] = Diagnostics(settings["diagnostics"])
         super().__init__(**settings)
-        self.to_config(RuntimeConfig())  # which says what is wrong with them
+        self.to_config(RuntimeConfig())  # raises if a setting is wrong
 
     @classmethod
     def from_profile(cls: type[Chosen], name: str, overrides: Overrides | None = None) -> Chosen:
-        """Take the settings of a profile.
+        """Return the settings of a profile.
 
         Parameters
         ----------
@@ -182,12 +184,12 @@ class Runtime(_Choices):  # type: ignore[misc]
 
     @classmethod
     def from_config(cls: type[Chosen], config: RuntimeConfig) -> Chosen:
-        """Choose everything as it stands in a configuration."""
+        """Return a runtime with all settings of a configuration."""
         return cls(**_fields(config))
 
     @classmethod
     def from_active(cls: type[Chosen]) -> Chosen:
-        """Choose everything as it is now."""
+        """Return a runtime with all active settings."""
         return cls.from_config(active_config())
 
     def to_config(self, base: RuntimeConfig | None = None) -> RuntimeConfig:
@@ -196,17 +198,17 @@ class Runtime(_Choices):  # type: ignore[misc]
         return replace(environment_config() if base is None else base, **chosen)
 
     def with_updates(self: Chosen, **settings: Any) -> Chosen:
-        """Choose some settings otherwise."""
+        """Return a copy with other values of some settings."""
         return type(self)(**{**_fields(self), **settings})
 
     def describe(self) -> dict[str, Any]:
-        """Say what all settings are, as nested dictionaries."""
+        """Return all settings as nested dictionaries."""
         return self.to_config().as_dict()
 
     def activate(self) -> Activation:
-        """Make these the settings of calls in this thread, or asynchronous task, that do not say otherwise.
+        """Make these the default settings of calls in this thread or asynchronous task.
 
-        Until another one is activated, or, as a context manager, until it is left.
+        They stay active until others are activated, or, as a context manager, until it is left.
         """
         return Activation(self.to_config())
 
@@ -232,7 +234,7 @@ class Activation:
 
 
 def active_config() -> RuntimeConfig:
-    """Settings of calls that do not say otherwise: those of the active runtime, or of the environment."""
+    """Return the default settings of calls: the active runtime's, or the environment's."""
     return _active.get() or environment_config()
 
 
@@ -376,7 +378,7 @@ PROFILES: Mapping[str, Profile] = MappingProxyType(
     {
         one.name: one
         for one in (
-            Profile("default", "what calls use that say nothing", RuntimeConfig()),
+            Profile("default", "the defaults of all calls", RuntimeConfig()),
             Profile("residual-gold", "residual correlation with 512 inducing points, the gold standard", _GOLD),
             Profile(
                 "residual-fast",

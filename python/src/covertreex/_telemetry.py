@@ -42,13 +42,13 @@ class Record:
 
     operation: str  #: "build", "insert", "remove", or a search by the name of its method
     kind: str  #: of the object, by the name of its class
-    points: int  #: that the object holds afterwards
+    points: int  #: of the object afterwards
     rows: int  #: that were built, inserted or removed, or queries
     k: int | None  #: neighbours that were asked for
     threads: int
     started: float  #: seconds since 1970
     seconds: float
-    phases: dict[str, float]  #: seconds of the parts that the library tells apart
+    phases: dict[str, float]  #: seconds of each phase that the library measures
     #: Of searches: ``pairs`` of a query and a point it might have, ``bounds`` computed, pairs compared exactly
     #: (``exact``), and not (``pruned``). Kernels for Numba count none; what searches of one object at the same time do
     #: counts for each of them.
@@ -147,7 +147,7 @@ def read(path: str | os.PathLike[str]) -> list[Record]:
     Raises
     ------
     ValueError
-        For a line that is no record; the message has its number.
+        For a line that is not a record; the message has its number.
     """
     path = _arguments.path(path)
     records = []
@@ -200,7 +200,7 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 def recorded(operation: str) -> Callable[[Method], Method]:
-    """Make a method one whose calls are recorded, and its object validated, if somebody asks for that."""
+    """Have the calls of a method recorded, and its object validated, if the settings say so."""
 
     def decorate(method: Method) -> Method:
         return cast(Method, _Recorded(operation, method))
@@ -211,7 +211,7 @@ def recorded(operation: str) -> Callable[[Method], Method]:
 class _Recorded:
     """A method, and a wrapper that records its calls.
 
-    Looking it up gives one of the two, so a call of microseconds passes through no wrapper while nobody records.
+    Looking it up gives one of the two, so a call of microseconds passes through no wrapper unless it is recorded.
     """
 
     def __init__(self, operation: str, method: Callable[..., Any]) -> None:

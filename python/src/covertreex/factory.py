@@ -1,4 +1,4 @@
-"""Functions that make trees: from points, in either metric, or from a file."""
+"""The functions that make trees: of points, in either metric, or from a file."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def cover_tree(
 
     With a kernel it builds a residual tree, as covertreex 0.4.x did; :func:`residual_tree` is the newer way.
 
-    Defaults below are those of a :class:`covertreex.Runtime` that says nothing; the active one's come before them.
+    The active :class:`covertreex.Runtime` overrides the defaults below.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ def cover_tree(
         Finite coordinates. float32 and float64 rows without gaps are read in place; other types and layouts are
         converted once.
     kernel : Kernel or callable, optional
-        It makes the metric that of residual correlation.
+        With a kernel the metric is residual correlation.
     inducing_count : int, optional
         ``n_inducing`` of :func:`residual_tree`.
     inducing_points, jitter, cover_tree_metric : optional
@@ -117,8 +117,8 @@ def cover_tree(
     v_matrix, p_diag, kernel_diag : array_like, optional
         As in :meth:`covertreex.ResidualTree.from_features`; without a kernel ``RBF()`` is assumed, with a warning.
     metric : {"auto", "euclidean", "residual_correlation"}, optional
-        "auto" (default) is residual correlation where there is a kernel or ``v_matrix``. The others fail where the
-        inputs are those of the other metric.
+        "auto" (default) is residual correlation where there is a kernel or ``v_matrix``. The others
+        raise an error if the inputs are for the other metric.
     engine : {"auto", "native", "hybrid"}, optional
         The library searches ("auto", "native"), or kernels for Numba that walk its arrays do ("hybrid"; see
         :mod:`covertreex.numba`). Answers are the same.
@@ -128,9 +128,9 @@ def cover_tree(
     leaf_size : int, optional
         Euclidean: points that are scanned together, 1 to 65536; by default 32.
     seed : int, optional
-        For what is random: priorities in the Euclidean tree (default 0), the sample of inducing points (default 42).
+        Seed of priorities in the Euclidean tree (default 0), and of the sample of inducing points (default 42).
     dtype : {"auto", "float32", "float64"}, optional
-        Euclidean: the type in which points are kept; by default their own, or float64 where that is neither.
+        Euclidean: the type of the stored points; by default their own if it is one of these, or float64.
     n_threads : int, optional
         Threads; by default :func:`get_num_threads`. The tree is the same for any number.
     progress : callable, optional
@@ -140,7 +140,7 @@ def cover_tree(
         Out of core, in the Euclidean metric: an empty folder, or one to be made, for partitions that are built, saved
         and mapped one after another. ``points`` may then be a memory-mapped array larger than memory.
     partition_size : int, optional
-        Points of a partition, with ``folder``; by default 4 000 000. Some 100 bytes each are held while it is built.
+        Points of a partition, with ``folder``; by default 4 000 000. Building needs about 100 bytes for each.
 
     Returns
     -------
@@ -155,8 +155,8 @@ def cover_tree(
     TypeError
         For coordinates that are not real numbers.
     MemoryError
-        Where there is not enough. A Euclidean tree takes about two copies of the points and 50 bytes a point, a
-        residual one 12 bytes for each point and inducing point.
+        If there is not enough memory. A Euclidean tree needs about two copies of the points and 50 bytes for each
+        point, a residual tree 12 bytes for each point and inducing point.
 
     Examples
     --------
@@ -219,7 +219,7 @@ def cover_tree(
 
 
 def _refuse(options: dict[str, Any], needed: str) -> None:
-    """Raise if there is one of some options, which have a meaning with others alone."""
+    """Raise if one of some options is given, which have a meaning only with others."""
     for name, value in options.items():
         if value is not None:
             raise ValueError(f"{name}: expected only with {needed}, got {_arguments.described(value)}")
@@ -273,7 +273,7 @@ def residual_tree(
     Raises
     ------
     ValueError, TypeError, MemoryError
-        As :func:`cover_tree`. A tree takes about 12 bytes for each point and inducing point.
+        As :func:`cover_tree`. A tree needs about 12 bytes for each point and inducing point.
 
     Examples
     --------
@@ -300,7 +300,7 @@ def residual_tree(
 
 
 def _check_metric(metric: str | None, residual: bool) -> None:
-    """Raise where a metric, the call's or that of the active settings, is not that of the inputs."""
+    """Raise if the metric, of the call or of the active settings, does not fit the inputs."""
     source = "metric" if metric is not None else "metric of the active settings"
     metric = active_config().metric if metric is None else metric
     _arguments.choice(metric, "metric", METRICS)
@@ -320,10 +320,10 @@ def load(
     engine: str | None = None,
     progress: ProgressReport | None = None,
 ) -> Any:
-    """Open what ``save`` wrote: a tree, conditioning sets, or a vector index.
+    """Open a file that ``save`` wrote: a tree, conditioning sets, or a vector index.
 
-    A tree opens in no time, however large: its file is mapped, and read as searches need it. Reading is safe whatever
-    the file holds. Sections are compared with their checksums before they are used.
+    A tree of any size opens at once: its file is mapped, and read as searches need it. Reading is safe for any content
+    of the file. Sections are compared with their checksums before they are used.
 
     Parameters
     ----------
@@ -351,9 +351,9 @@ def load(
     Raises
     ------
     OSError
-        Where the file cannot be read.
+        If the file cannot be read.
     CoverTreeError
-        For a file that is none of these, is cut off, damaged or of a later version, or was saved from other points.
+        For a file of another kind, that is truncated, damaged or of a later version, or was saved from other points.
     """
     if os.path.isdir(_arguments.path(path)):
         tree = MappedTree(path)

@@ -43,7 +43,7 @@ class Kernel(ABC):
         X1 : array_like, shape (n1, dim)
             Points.
         X2 : array_like, shape (n2, dim), optional
-            Points; by default those of ``X1``.
+            Points; by default ``X1``.
 
         Returns
         -------
@@ -180,7 +180,7 @@ def of_shape(shape: int, lengthscale: NDArray[np.float64], variance: float) -> S
 
 
 def checked(kernel: Any) -> Any:
-    """Raise for what is not a kernel: neither one of this module nor another function.
+    """Raise for an object that is not a kernel: neither one of this module nor another function.
 
     Parameters
     ----------
@@ -195,7 +195,7 @@ def checked(kernel: Any) -> Any:
     Raises
     ------
     TypeError
-        For a class in place of an object of it, and for an object that cannot be called.
+        For a class instead of an object of it, and for an object that cannot be called.
     """
     wanted = "kernel: expected a kernel of covertreex.kernels or a function of two arrays"
     if isinstance(kernel, type):
@@ -206,7 +206,7 @@ def checked(kernel: Any) -> Any:
 
 
 def scaled(points: NDArray[np.float64], kernel: object, name: str) -> NDArray[np.float64]:
-    """Coordinates over the lengthscale of a kernel, or as they are where it has none.
+    """Return coordinates over the lengthscale of a kernel, or unchanged if it has none.
 
     Parameters
     ----------
@@ -220,7 +220,7 @@ def scaled(points: NDArray[np.float64], kernel: object, name: str) -> NDArray[np
     Raises
     ------
     ValueError
-        For a coordinate that is larger than the library takes, as its square would overflow.
+        For a coordinate whose square would overflow.
     """
     lengthscale = np.asarray(kernel.lengthscale if isinstance(kernel, Stationary) else 1.0)
     if lengthscale.ndim and len(lengthscale) != points.shape[1]:

@@ -1,4 +1,4 @@
-"""Trees of more points than memory holds: partitions on disk that are built, saved and mapped one after another."""
+"""Trees of more points than fit in memory: partitions on disk that are built, saved and mapped one after another."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ __all__ = ["MappedTree"]
 # Points that are read at a time, and queries that are searched together.
 _CHUNK = 1 << 20
 _BLOCK = 1 << 16
-# Points of a partition: some 100 bytes each are held while its tree is built.
+# Points of a partition: building its tree needs about 100 bytes for each.
 DEFAULT_PARTITION = 4_000_000
 # Partitions that are mapped at the same time.
 _OPEN = 8
@@ -41,9 +41,9 @@ _OPEN = 8
 class MappedTree:
     """A cover tree in partitions on disk, in the Euclidean metric.
 
-    Made by :func:`covertreex.cover_tree` with a ``folder``, opened by :func:`covertreex.load` of that. Answers are
-    those of a tree in memory. Partitions are along the Hilbert curve; a query sees the one that owns its place, and
-    those that can still have something for it. A few of them are mapped at a time.
+    Made by :func:`covertreex.cover_tree` with a ``folder``, opened by :func:`covertreex.load` of that folder. Answers
+    are the same as for a tree in memory. Partitions follow the Hilbert curve; a query is searched in the partition that
+    it lies in, and in those whose bounds do not exclude them. A few of them are mapped at a time.
     """
 
     def __init__(self, folder: _files.PathLike) -> None:
@@ -143,7 +143,7 @@ class MappedTree:
         return_distances, predecessor_mode, exclude_self, n_threads, progress
             As in :meth:`CoverTree.knn`.
         out : path, optional
-            A folder for ``indices.npy`` and ``distances.npy``; results are then mapped from there, not held in memory.
+            A folder for ``indices.npy`` and ``distances.npy``; results are then mapped from there.
 
         Returns
         -------
@@ -234,7 +234,7 @@ class MappedTree:
                 progress((number + 1) / self.n_partitions)
 
     def _part(self, number: int) -> Part:
-        """A partition, mapped; the one that was used longest ago makes way."""
+        """Return a mapped partition; the least recently used one is closed for it."""
         part = self._mapped.pop(number, None)
         if part is None:
             if len(self._mapped) >= _OPEN:
@@ -315,7 +315,7 @@ class _Results:
 
 
 def _nothing(kind: np.dtype[Any]) -> float:
-    """What stands where no neighbour is."""
+    """Return the value for a missing neighbour."""
     return -1 if kind.kind == "i" else np.inf
 
 
@@ -351,13 +351,13 @@ def _split(points: NDArray[Any], curve: Curve, paths: list[Path], dtype: np.dtyp
 
 
 def _append(path: Path, array: NDArray[Any]) -> None:
-    """Write to the end of a file, which is made where it is not there."""
+    """Append to a file, or make it."""
     with path.open("ab") as file:
         array.tofile(file)
 
 
 def _build(path: Path, dim: int, dtype: np.dtype[Any], options: dict[str, Any]) -> tuple[Extent, bytes]:
-    """Build a part's tree of what was split off, and save it in its place. Returns its extent and its seal."""
+    """Build a partition's tree from its points on disk, and save it. Returns its extent and its seal."""
     raw = [path.with_suffix(ending) for ending in (".points", ".indices")]
     points, indices = np.fromfile(raw[0], dtype).reshape(-1, dim), np.fromfile(raw[1], np.int64)
     with CoverTree(points, dtype=dtype, **options) as tree:

@@ -118,9 +118,9 @@ def conditioning_set(points: ArrayLike, sets: ConditioningSets, rank: int, *, ax
     points : array_like, shape (n, dim)
         The points that the sets were found for. Of more than two dimensions, the two in which they vary most are drawn.
     sets : covertreex.vecchia.ConditioningSets
-        What :func:`covertreex.vecchia.neighbors` gave.
+        The result of :func:`covertreex.vecchia.neighbors`.
     rank : int
-        Which point, by its place in the order.
+        The point, by its position in the order.
     """
     _arguments.instance(sets, "sets", (ConditioningSets,))
     ax = _axes(ax)
@@ -144,7 +144,7 @@ def conditioning_set(points: ArrayLike, sets: ConditioningSets, rank: int, *, ax
 def correlation_decay(
     tree: ResidualTree, *, n_points: int = 400, n_bins: int = 30, seed: int = 0, ax: Axes | None = None
 ) -> Axes:
-    """Draw how residual correlation falls with distance, beside the correlation of the kernel itself.
+    """Draw how residual correlation falls with distance, and the correlation of the kernel itself.
 
     Parameters
     ----------
@@ -252,7 +252,7 @@ def _axes(ax: Axes | None) -> Any:
 
 
 def _several_axes(axes: Any, count: int) -> list[Axes]:
-    """Axes that somebody gave, at least so many."""
+    """Return the given axes, after a check of their number."""
     listed = list(axes) if isinstance(axes, Iterable) and not isinstance(axes, str) else [axes]
     for one in listed:
         _arguments.instance(one, "axes", (Axes,))

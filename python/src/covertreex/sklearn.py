@@ -122,7 +122,7 @@ class _Neighbors(BaseEstimator):
         X : array_like, shape (n_queries, n_features), optional
             By default the samples, each of which is not its own neighbour.
         n_neighbors : int, optional
-            By default that of the estimator.
+            By default the estimator's.
         return_distance : bool
             Whether to return distances, too.
 
@@ -157,7 +157,7 @@ class _Neighbors(BaseEstimator):
         X : array_like, shape (n_queries, n_features), optional
             By default the samples, each of which is not its own neighbour.
         radius : float, optional
-            By default that of the estimator.
+            By default the estimator's.
         return_distance : bool
             Whether to return distances, too.
         sort_results : bool
@@ -301,7 +301,7 @@ class CoverTreeTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Co
 
 
 class _Supervised(_Neighbors):
-    """What is learned from neighbours."""
+    """The base of estimators that learn from neighbours."""
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **_Neighbors._parameter_constraints,

@@ -32,7 +32,7 @@ from .residual._inputs import KernelLike, chosen_seed
 
 ORDERINGS = ("maxmin", "random", "natural")
 
-# The section of a file that tells conditioning sets from other arrays.
+# The section of a file that identifies conditioning sets.
 _HASH = "vecchia.input_hash"
 
 
@@ -61,7 +61,7 @@ def ordering(
     Returns
     -------
     numpy.ndarray of int64, shape (n,)
-        ``order[rank]`` is a row of ``points``. Max-min takes O(n log n) where the points have few intrinsic dimensions;
+        ``order[rank]`` is a row of ``points``. Max-min takes O(n log n) if the points have few intrinsic dimensions;
         without structure in many dimensions (uniform in 20 or more) it is quadratic in n.
     """
     points = _arrays.points(points, "points", dtype=np.dtype(np.float64))
@@ -87,7 +87,7 @@ class ConditioningSets:
 
     order: NDArray[np.int64]  #: (n,) row of each rank
     inverse: NDArray[np.int64]  #: (n,) rank of each row
-    neighbors: NDArray[Any]  #: (n, m) ranks below the row's own, the nearest first; -1 where there are fewer
+    neighbors: NDArray[Any]  #: (n, m) ranks below the row's own, the nearest first; -1 for missing ones
     distances: NDArray[np.float64] | None  #: (n, m) residual-correlation distances; infinity there
     #: Of coordinates, order, kernel, inducing points and options: whether a file is still current. A kernel that is not
     #: of :mod:`covertreex.kernels` is known by what it gives: of two callables with the same values the hash is the
@@ -95,7 +95,7 @@ class ConditioningSets:
     input_hash: str
 
     def to_csr(self) -> tuple[NDArray[np.int64], NDArray[Any]]:
-        """Offsets, shape (n + 1,), and ranks one after the other, without the places that are not in use."""
+        """Offsets, shape (n + 1,), and ranks one after the other, without unused positions."""
         used = self.neighbors >= 0
         return np.concatenate([[0], np.cumsum(used.sum(axis=1))]).astype(np.int64), self.neighbors[used]
 
@@ -135,7 +135,7 @@ class ConditioningSets:
         Raises
         ------
         CoverTreeError
-            For a file that is none of these, is damaged, or was computed from something else.
+            For a file of another kind, that is damaged, or was computed from other inputs.
         """
         path = _arguments.path(path)
         if input_hash is not None:
@@ -188,7 +188,7 @@ def neighbors(
     m : int
         Neighbours of each point.
     n_inducing : int, optional
-        Inducing points; by default 512, or n where there are fewer points. 0 for the correlation of the kernel
+        Inducing points; by default 512, or n if there are fewer points. 0 for the correlation of the kernel
         itself.
     inducing_points : {"random", "kmeans++", "cover-tree"} or array_like, shape (n_inducing, dim), optional
         How they are chosen, by default at random, or which they are.
@@ -237,7 +237,7 @@ def neighbors(
                 progress=_calls.part(progress, 0.4, 1),
             )
             inducing = tree.inducing_points
-    # int32 holds every rank: there are fewer than 2**31 points.
+    # int32 can represent every rank: there are fewer than 2**31 points.
     return ConditioningSets(
         order,
         _inverse(order),

@@ -62,7 +62,7 @@ WORKLOADS = {
 
 @dataclass(frozen=True)
 class Result:
-    """How somebody did on a workload."""
+    """The result of one contender on a workload."""
 
     workload: str
     who: str

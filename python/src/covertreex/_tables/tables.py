@@ -31,7 +31,7 @@ class Table:
 
     points: NDArray[Any]  #: (n, dim)
     columns: Sequence[str]  #: names of the columns that were taken, or their numbers if they have none
-    header: str | None = None  #: where the names stand; "none", or None if files of this kind have no such line
+    header: str | None = None  #: where the names are; "none", or None if files of this kind have no such line
     left_out: Sequence[str] = ()  #: columns of an index, which are not coordinates
     array: str | None = None  #: the array of an archive
 
@@ -70,7 +70,7 @@ def shown(name: str) -> str:
 
 
 def split_names(text: str) -> list[str]:
-    """Names with commas between them; a name that has a comma stands in double quotes."""
+    """Names with commas between them; a name that has a comma is in double quotes."""
     return [one.strip() for one in next(csv.reader([text], skipinitialspace=True), [])]
 
 
@@ -162,7 +162,7 @@ class ParquetFile:
         return self._schema.field(name).type
 
     def _check_clear(self, advice: str) -> None:
-        """Raise if the columns that nobody chose are not coordinates beyond doubt."""
+        """Raise if columns were not chosen and may not be coordinates."""
         types = {name: self._type(name) for name in self.columns if self._schema.names.count(name) == 1}
         lists = [name for name, kind in types.items() if _is_list(kind)]
         others = [name for name, kind in types.items() if not _is_numeric(_element(kind))]

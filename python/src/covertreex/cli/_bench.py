@@ -30,7 +30,7 @@ def bench(
     threads: Optional[int] = THREADS,
     as_json: bool = JSON,
 ) -> None:
-    """Measure a named workload, beside others, with the recall against the float64 truth."""
+    """Measure covertreex and others on a named workload, with the recall against the float64 truth."""
     if workload is None:
         say_rows([{"name": one.name, "workload": one.title} for one in workloads.WORKLOADS.values()], as_json=as_json)
         return

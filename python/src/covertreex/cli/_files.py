@@ -164,7 +164,7 @@ def neighbors(
 
 
 def validate(tree: Path = _TREE, threads: Optional[int] = THREADS, as_json: bool = JSON) -> None:
-    """Check every rule of a tree, and every checksum of its file. Exit code 1 where one is broken."""
+    """Check every rule of a tree, and every checksum of its file. The exit code is 1 if one is broken."""
     with runtime_of(None, None, threads):
         opened = _tree(tree, verify=True)
         with waiting("checking") as progress:
@@ -173,7 +173,7 @@ def validate(tree: Path = _TREE, threads: Optional[int] = THREADS, as_json: bool
 
 
 def info(file: Path = _TREE, as_json: bool = JSON) -> None:
-    """Say what is in a file: a tree, a residual tree, conditioning sets, a vector index."""
+    """Describe the contents of a file: a tree, a residual tree, conditioning sets, a vector index."""
     opened = factory.load(file)
     facts: dict[str, Any] = {"file": str(file), "kind": type(opened).__name__, "file_bytes": file.stat().st_size}
     if isinstance(opened, ConditioningSets):

@@ -101,7 +101,7 @@ def _markdown(rows: list[dict[str, Any]]) -> list[str]:
 
 
 def doctor(as_json: bool = JSON) -> None:
-    """Say what this installation is, and whether it computes what it should. Exit code 1 where it does not."""
+    """Describe this installation, and check its results. The exit code is 1 if a check fails."""
     flags = _of_processor("flags").split()
     facts: dict[str, Any] = {
         "covertreex": __version__,

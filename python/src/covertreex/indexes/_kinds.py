@@ -24,13 +24,13 @@ class BruteForce(VectorIndex):
     Parameters
     ----------
     dim : int or VectorStore
-        Coordinates of a vector; or the store in which the vectors stand, to be read in place.
+        Number of coordinates of a vector; or a store, whose vectors the index reads in place.
     metric : {"l2", "sqeuclidean", "ip", "cosine"}
         How distances are measured.
     storage : {"float32", "float16", "int8"}
-        What is kept of a coordinate; int8 has a scale for each vector. Answers are exact for what is kept.
+        The stored type of a coordinate; int8 has a scale for each vector. Answers are exact for the stored values.
     rerank : bool
-        Whether float32 is kept beside a smaller storage, and decides; so it always is over a store.
+        Whether float32 is stored in addition to a smaller type, and ranks the results. Over a store it always is.
     """
 
     _kind = 0
@@ -52,7 +52,7 @@ class KDTree(VectorIndex):
     Parameters
     ----------
     dim : int or VectorStore
-        Coordinates of a vector; or the store in which the vectors stand, to be read in place.
+        Number of coordinates of a vector; or a store, whose vectors the index reads in place.
     metric : {"l2", "sqeuclidean", "cosine"}
         How distances are measured; over a store not ``"cosine"``.
     leaf_size : int
@@ -77,11 +77,11 @@ class LSH(VectorIndex):
     Parameters
     ----------
     dim : int or VectorStore
-        Coordinates of a vector; or the store in which the vectors stand, to be read in place.
+        Number of coordinates of a vector; or a store, whose vectors the index reads in place.
     metric : {"l2", "sqeuclidean", "ip", "cosine"}
         How distances are measured.
     mode : {"codes", "tables"}
-        Codes of many bits, which are compared with all others; or tables of buckets, of which some are looked into.
+        Codes of many bits, which are compared with all others; or tables of buckets, of which some are searched.
     n_bits : int
         Bits of a code (by default 256), or of the number of a bucket (12).
     n_candidates : int
@@ -89,7 +89,7 @@ class LSH(VectorIndex):
     n_tables : int
         Tables.
     n_probes : int
-        Buckets that are looked into in each table.
+        Buckets that a search reads in each table.
     storage, rerank
         As in :class:`BruteForce`.
     seed : int
@@ -130,7 +130,7 @@ class HNSW(VectorIndex):
     Parameters
     ----------
     dim : int or VectorStore
-        Coordinates of a vector; or the store in which the vectors stand, to be read in place.
+        Number of coordinates of a vector; or a store, whose vectors the index reads in place.
     metric : {"l2", "sqeuclidean", "ip", "cosine"}
         How distances are measured.
     m : int
@@ -140,8 +140,8 @@ class HNSW(VectorIndex):
     ef_search : int
         Vectors that a search keeps, at least ``k``; the larger, the more of the neighbours it finds.
     storage, rerank
-        As in :class:`BruteForce`. Where float32 is stored, bytes are put beside it for candidates to be found by,
-        unless rounding would hide too much.
+        As in :class:`BruteForce`. If float32 is stored, so are bytes, by which candidates are found, unless rounding
+        would hide too much.
     seed : int
         Of the levels.
     """
@@ -167,7 +167,7 @@ class HNSW(VectorIndex):
         )  # fmt: skip
 
     def optimize(self) -> None:
-        """Put vectors that are near in the graph near in memory; answers stay the same."""
+        """Store vectors that are near in the graph near in memory. Answers stay the same."""
         indexes.optimize(self._open(), n_threads=_calls.threads(None))
 
 
@@ -184,10 +184,10 @@ def load(
     Parameters
     ----------
     path : path-like
-        What ``save`` wrote.
+        A file that ``save`` wrote.
     store : VectorStore, optional
-        For an index over a store: one with the same vectors in the same slots, so that one or a snapshot of it.
-        ValueError where a slot is free, or has another vector by now.
+        For an index over a store: that store or a snapshot of it, with the same vectors in the same slots. ValueError
+        if a slot is free, or has another vector now.
     mmap, verify, progress
         As for :func:`covertreex.load`.
     """

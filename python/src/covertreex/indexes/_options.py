@@ -1,4 +1,4 @@
-"""Options of vector indexes and of their searches, as the library takes them."""
+"""Options of vector indexes and of their searches, in the form that the library reads."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ STORAGES = ("float32", "float16", "int8")
 
 
 def choice(value: str, choices: tuple[str, ...], name: str) -> int:
-    """Place of a value among those that may be chosen."""
+    """Return the position of a value among the choices."""
     return choices.index(_arguments.choice(value, name, choices))
 
 
 def index_options(
     kind: int, metric: str, *, storage: str, rerank: bool, seed: int, own: dict[str, int]
 ) -> IndexOptions:
-    """What an index is made with; `own` are options of its kind."""
+    """Return the options of an index; `own` are options of its kind."""
     numbers = {"metric": choice(metric, METRICS, "metric"), "storage": choice(storage, STORAGES, "storage")}
     options = {"seed": _arrays.integer(seed, "seed", minimum=0, maximum=2**64 - 1)}
     for name, value in own.items():
@@ -33,7 +33,7 @@ def index_options(
 
 
 def search_options(filter: Any, n_threads: int | None, tuning: dict[str, int], ids: _ids.Ids) -> IndexSearchOptions:
-    """What a search is asked for."""
+    """Return the options of a search, and an array that must live until it ends."""
     threads = _calls.threads(n_threads)
     chosen = {name: _arrays.integer(value, name, minimum=1, maximum=2**24) for name, value in tuning.items()}
     if filter is None:

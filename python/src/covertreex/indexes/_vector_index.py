@@ -1,4 +1,4 @@
-"""What all vector indexes have in common."""
+"""The base class of all vector indexes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class IndexStats:
 
     kind: str  #: name of the class
     n_vectors: int
-    n_removed: int  #: vectors that were removed and still take place
+    n_removed: int  #: removed vectors whose memory is not free yet
     dim: int
     metric: str
     storage: str
@@ -38,7 +38,7 @@ class IndexStats:
 
 
 class VectorIndex(_calls.Closeable):
-    """What all indexes have in common.
+    """The base class of all indexes.
 
     Vectors are float32 of one dimension and have an *id* each: an integer, text, or anything else that is hashable and
     no number (``uuid.UUID``, ``bytes``, a tuple in a list). NumPy's integers and strings become Python's. Booleans,
@@ -84,7 +84,7 @@ class VectorIndex(_calls.Closeable):
         self._ids, self._dim, self._metric, self._store = ids, dim, metric, store
         self._changing = threading.RLock()
 
-    # What is in it
+    # Contents
 
     @property
     def dim(self) -> int:
@@ -98,7 +98,7 @@ class VectorIndex(_calls.Closeable):
 
     @property
     def store(self) -> VectorStore | None:
-        """Where the vectors stand; None for an index that has its own."""
+        """The store that has the vectors; None for an index that has its own."""
         return self._store
 
     @property
@@ -122,7 +122,7 @@ class VectorIndex(_calls.Closeable):
         return self._has(self._ids.found(given))
 
     def get(self, ids: Any) -> NDArray[np.float32]:
-        """The vector of an id, shape (dim,), or those of several, shape (m, dim): as they are kept.
+        """Return the stored vector of an id, shape (dim,), or the vectors of several ids, shape (m, dim).
 
         Raises
         ------
@@ -138,7 +138,7 @@ class VectorIndex(_calls.Closeable):
         return vectors[0] if is_one else vectors
 
     def stats(self) -> IndexStats:
-        """What it is, how much memory it takes, and what searches have cost."""
+        """Return its kind and options, its memory, and the number of comparisons so far."""
         info = self._info()
         return IndexStats(
             kind=type(self).__name__,
@@ -180,7 +180,7 @@ class VectorIndex(_calls.Closeable):
         vectors : array_like, shape (dim,) or (m, dim)
             Converted to float32. Not over a store.
         slots : array_like of int, shape (m,), optional
-            Of the store that the index is over, where the vectors stand, under ids of the index's own.
+            Slots of the index's store that have the vectors; the ids are the index's own.
         n_threads : int, optional
             By default those of :func:`covertreex.set_num_threads`. The result does not depend on it.
         progress : callable, optional
@@ -237,10 +237,10 @@ class VectorIndex(_calls.Closeable):
         n_threads: int | None = None,
         progress: ProgressReport | None = None,
     ) -> None:
-        """Give vectors that are there other coordinates; they count as added last.
+        """Replace vectors; they count as added last.
 
-        Parameters and errors are those of :meth:`add`; an id that is not there raises KeyError. Over a store, and
-        without `slots`, vectors become those that the ids have in the store by now.
+        Parameters and errors are the same as for :meth:`add`; an unknown id raises KeyError. Over a store, and without
+        `slots`, the new vectors are the current vectors of the ids in the store.
         """
         threads = _calls.threads(n_threads)
         with self._changing:
@@ -254,7 +254,7 @@ class VectorIndex(_calls.Closeable):
     def _arriving(
         self, ids: Any, vectors: ArrayLike | None, slots: ArrayLike | None
     ) -> tuple[_ids.Given | None, NDArray[Any]]:
-        """Vectors of a change: their ids, and their coordinates or their slots."""
+        """Return ids and a matrix of the vectors or slots of a change, and an array that must live until it ends."""
         given = None if ids is None else _ids.gathered(ids)
         if self._store is None:
             if vectors is None or slots is not None:
@@ -271,14 +271,14 @@ class VectorIndex(_calls.Closeable):
 
     @recorded("remove")
     def remove(self, ids: Any) -> None:
-        """Take out the vector of an id, or those of several.
+        """Remove the vector of an id, or the vectors of several ids.
 
         Raises
         ------
         KeyError
-            For an id that is not there; nothing is taken out then.
+            For an unknown id; nothing is removed then.
         ValueError
-            For an id that is there twice.
+            For an id that is given twice.
         TypeError
             For what cannot be an id.
         """
@@ -296,13 +296,13 @@ class VectorIndex(_calls.Closeable):
             self._ids.remove(keys)
 
     def clear(self) -> None:
-        """Take out everything."""
+        """Remove everything."""
         with self._changing:
             indexes.clear(self._open())
             self._ids = _ids.Integers()
 
     def rebuild(self, *, n_threads: int | None = None, progress: ProgressReport | None = None) -> None:
-        """Make the structure anew from the vectors that there are."""
+        """Build the structure again from the current vectors."""
         indexes.rebuild(self._open(), n_threads=_calls.threads(n_threads), progress=progress)
 
     # Searches
@@ -337,10 +337,10 @@ class VectorIndex(_calls.Closeable):
         Returns
         -------
         ids : numpy.ndarray, shape (q, k)
-            By distance; of equally distant vectors the one that was added first comes first. -1 where there are not
-            ``k``, or None where ids are not all int64.
+            By distance; of equally distant vectors the one that was added first comes first. If there are fewer than
+            ``k``, the rest is -1, or None if not all ids are int64.
         distances : numpy.ndarray of float32, shape (q, k)
-            Infinity there, which tells it from a vector whose id is -1.
+            Infinity for missing vectors, so a vector whose id is -1 can be distinguished.
         """
         rows = self._rows(queries, "queries", one=False)
         k = _arrays.integer(k, "k", minimum=1)
@@ -374,7 +374,7 @@ class VectorIndex(_calls.Closeable):
     ) -> Neighbors:
         """Find vectors within a distance (inclusive) of each query.
 
-        All of them for :class:`BruteForce` and :class:`KDTree`; those that a search meets for the others.
+        All of them for :class:`BruteForce` and :class:`KDTree`; for the others, the vectors that a search reaches.
 
         Returns
         -------
@@ -409,7 +409,7 @@ class VectorIndex(_calls.Closeable):
         verify: bool = False,
         progress: ProgressReport | None = None,
     ) -> Self:
-        """Open what :meth:`save` wrote; parameters are those of :func:`covertreex.indexes.load`."""
+        """Open a file that :meth:`save` wrote; parameters are the same as for :func:`covertreex.indexes.load`."""
         path = _arguments.path(path)
         index = VectorIndex._of_file(_files.File.open(path, mmap=mmap, verify=verify, progress=progress), store)
         if not isinstance(index, cls):
@@ -447,7 +447,7 @@ class VectorIndex(_calls.Closeable):
         """The file in memory, without ids."""
         return _files.File(indexes.encode(self._open(), {}, n_threads=_calls.threads(None)))
 
-    # Between the two languages
+    # Calls of the library
 
     def _info(self) -> Any:
         return indexes.get_info(self._open())
@@ -461,7 +461,7 @@ class VectorIndex(_calls.Closeable):
         return bool(len(keys) and indexes.contains(self._open(), keys[:1])[0])
 
     def _asked(self, filter: Any, n_threads: int | None, tuning: dict[str, Any]) -> IndexSearchOptions:
-        """Options of a search."""
+        """Return the options of a search, and an array that must live until it ends."""
         for name in tuning:
             if name not in self._tuning:
                 raise TypeError(

@@ -29,7 +29,7 @@ def choose(
     n_threads: int | None,
     progress: ProgressReport | None = None,
 ) -> NDArray[Any]:
-    """Rows of points that stand for all of them.
+    """Return rows of points that represent all of them.
 
     Parameters
     ----------

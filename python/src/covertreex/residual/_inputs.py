@@ -23,14 +23,14 @@ KernelLike = Union[Kernel, PythonKernel]
 
 
 def chosen_seed(seed: int | None) -> int:
-    """The seed of a sample of inducing points: as a call says, or the settings, or that of covertreex 0.4.x."""
+    """Return the seed of a sample of inducing points: the call's, or the settings', or 42."""
     wanted = active_config().seed if seed is None else seed
     return 42 if wanted is None else wanted
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """Points and their kernel; ``callback`` calls it where it is not one of this package."""
+    """Points and their kernel; ``host`` calls it if it is not one of this package."""
 
     coords: NDArray[np.float64]
     kernel: KernelLike

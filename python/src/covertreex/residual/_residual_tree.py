@@ -35,7 +35,7 @@ class ResidualStats:
     n_points: int
     dim: int
     n_features: int  #: columns of V
-    n_blocks: int  #: of points that are looked at together
+    n_blocks: int  #: of points that are compared together
     n_pivots: int  #: of all skeletons; 0 where blocks are compared by their features alone
     memory_bytes: int
     variance: float  #: the largest k(x, x)
@@ -106,7 +106,7 @@ class ResidualTree(Tree):
         progress: ProgressReport | None = None,
         **options: Any,
     ) -> ResidualTree:
-        """Build a tree of your own features, in place of inducing points.
+        """Build a tree of your own features, instead of inducing points.
 
         Parameters
         ----------
@@ -163,7 +163,7 @@ class ResidualTree(Tree):
         order: str | None = None,
         seed: int | None = None,
     ) -> Inputs:
-        """Check what both ways of building take, and set it."""
+        """Check and set the inputs that both ways of building have."""
         self._coords = _arrays.points(points, "points", dtype=FLOAT64)
         usual = active_config().residual.cover_tree_metric
         self.cover_tree_metric = _arguments.choice(
@@ -181,7 +181,7 @@ class ResidualTree(Tree):
         if self.engine == "hybrid" and self._callback is not None:
             raise ValueError("kernel: engine='hybrid' needs one of covertreex.kernels, as Numba cannot call back")
 
-    # What it is
+    # Description
 
     @property
     def n_points(self) -> int:
@@ -219,14 +219,14 @@ class ResidualTree(Tree):
 
     @property
     def build_time(self) -> float:
-        """Seconds that building, or the last change, took in the library."""
+        """Seconds of building, or of the last change, in the library."""
         return float(self._info().build_seconds)
 
     def _described(self) -> str:
         return f"n_features={self._info().n_features}, kernel={self.kernel}"
 
     def stats(self) -> ResidualStats:
-        """Sizes, and what building and searching took."""
+        """Return sizes, and times and counts of building and searching."""
         info = self._info()
         return ResidualStats(**{name: getattr(info, name) for name in ResidualStats.__dataclass_fields__})
 
@@ -387,7 +387,7 @@ class ResidualTree(Tree):
         kernel : Kernel or callable
             The new kernel.
         n_inducing, inducing_points : optional
-            New inducing points; by default those of this tree stay.
+            New inducing points; by default this tree's stay.
         jitter, n_threads, progress
             As in :func:`covertreex.cover_tree`.
 
@@ -465,9 +465,9 @@ class ResidualTree(Tree):
             For each query: only points with a dataset index below this. ``predecessor_mode`` is the case
             ``before = queries``.
         exclude_self : bool
-            Not the query itself, told by its dataset index. Not for new points.
+            Leave out the query itself, by its dataset index. Not for new points.
         candidates : int, optional
-            **Approximate.** Only the so many nearest points in scaled coordinates are looked at, each exactly. For
+            **Approximate.** Only this number of nearest points in scaled coordinates is compared, each exactly. For
             kernels of this package and points of the dataset.
         n_threads, progress
             As in :func:`covertreex.cover_tree`.
@@ -640,20 +640,20 @@ class ResidualTree(Tree):
         """Write the tree to a file, in one step, so that work resumes where it was.
 
         It has points, kernel, inducing points, V, residual variances and what the first search made for later ones.
-        :func:`covertreex.load` opens it; a kernel that is not of this package is to be given again there. Trees can
+        :func:`covertreex.load` opens it; a kernel that is not of this package must be given again there. Trees can
         also be pickled, with such a kernel, and copied.
 
         Parameters
         ----------
         path : path
-            The file; what is there is replaced as :meth:`covertreex.CoverTree.save` does it.
+            The file; an existing one is replaced, as by :meth:`covertreex.CoverTree.save`.
         progress : callable, optional
             As in :func:`covertreex.cover_tree`.
 
         Raises
         ------
         OSError
-            Where it cannot be written; what was there before is there still.
+            If it cannot be written; an existing file stays as it was.
         """
         self._save(path, {}, progress)
 

@@ -1,4 +1,4 @@
-"""Settings in one place: what calls use that do not say otherwise.
+"""Settings: the defaults of all calls.
 
 A setting comes from the first of these that has it: an argument of the call, the active :class:`Runtime`, the
 environment (``COVERTREEX_LEAF_SIZE`` for ``leaf_size``, ``COVERTREEX_RESIDUAL_N_INDUCING`` for

@@ -1,4 +1,4 @@
-"""A store that keeps equal vectors once, under any number of ids.
+"""A store keeps each vector once, for any number of ids.
 
 >>> import numpy as np
 >>> from covertreex import VectorStore

@@ -111,7 +111,7 @@ def builtin(one: Any) -> Any:
 
 
 def hashable(one: Any, name: str) -> Any:
-    """An id of an index: an integer, text, or anything hashable that is no number.
+    """An id of an index: an integer, text, or anything hashable that is not a number.
 
     Equal ids are the same id. So ``True`` and ``1.0`` are refused, which equal 1, and what does not equal itself.
     """

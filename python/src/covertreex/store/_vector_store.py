@@ -43,13 +43,13 @@ class VectorStore(_calls.Closeable):
     """Vectors of float32, each kept once, by ids of int, ``str`` or ``uuid.UUID``.
 
     An int fits 64 bits; a ``str`` is any text that UTF-8 can hold. NumPy's integers and strings become Python's.
-    Booleans, floats, bytes, tuples and None are no ids: TypeError. Where a method takes several ids, they may come in
-    any iterable: an array, a pandas Series or Index, a view of a dictionary, a generator; a set is refused where order
-    matters. An id that is not there is a KeyError, a slot that is free or has never been an IndexError.
+    Booleans, floats, bytes, tuples and None are not ids: TypeError. Several ids may be in any iterable: an array, a
+    pandas Series or Index, a view of a dictionary, a generator; a set is an error if order matters. An unknown id is a
+    KeyError, a slot that is free or does not exist an IndexError.
 
-    Equal vectors (bit for bit, but for the sign of zeros) share a *slot*, a row that stays where it is while an id has
-    it; it is used again once none has. Reads run in several threads at once, a change waits for them, and they for it.
-    A change is made wholly or not at all.
+    Equal vectors (bit for bit, but for the sign of zeros) share a *slot*, a row that does not move while an id has it;
+    it is used again when no id has it. Reads run in several threads at once, a change waits for them, and they for it.
+    A change that fails has no effect.
 
     Parameters
     ----------
@@ -77,31 +77,31 @@ class VectorStore(_calls.Closeable):
         read_only: bool = False,
         progress: ProgressReport | None = None,
     ) -> VectorStore:
-        """Open a store in a folder; one that is not there is made.
+        """Open a store in a folder, or make a new one.
 
         Parameters
         ----------
         path : path-like
-            A folder, that belongs to the store alone.
+            A folder with no other files.
         dim : int, optional
-            Coordinates of a vector: for a new store, or to make sure.
+            Coordinates of a vector: required for a new store, checked for an existing one.
         sync : {"full", "normal", "off"}
-            What a change that has returned withstands. ``"full"``: a power failure. ``"normal"``: the end of the
-            process; after a power failure the last changes may be missing, and the store is whole. ``"off"``: the end
-            of the process; changes do not wait for the disk. With the others, all files are synced first.
+            The failure that a change survives after it has returned. ``"full"``: a power failure. ``"normal"``: the end
+            of the process; after a power failure the last changes may be missing, and the store is whole. ``"off"``:
+            the end of the process; changes do not wait for the disk. With the others, all files are synced first.
         read_only : bool
-            Whether another process may write meanwhile. What it commits is seen by the next call. Slots that it frees
-            are not used again while there are readers.
+            Whether to read only, so that another process may write. The next call sees its commits. Slots that it
+            frees are not used again while there are readers.
         progress : callable, optional
             Called with the share done; an exception that it raises ends the call.
 
         Raises
         ------
         OSError
-            Where files cannot be read or written.
+            If files cannot be read or written.
         CoverTreeError
-            Where somebody else has the store open for writing; where files are damaged, of another version or of
-            something else.
+            If another process has the store open for writing; if files are damaged, of another version or of another
+            kind.
         """
         size = 0 if dim is None else _arrays.integer(dim, "dim", minimum=1)
         _arguments.choice(sync, "sync", _SYNCS)
@@ -145,14 +145,14 @@ class VectorStore(_calls.Closeable):
         Parameters
         ----------
         id : int, str or uuid.UUID
-            Which the store does not have.
+            A new id.
         vector : array_like, shape (dim,)
             Finite; converted to float32.
 
         Returns
         -------
         int
-            The slot in which the vector stands.
+            The slot of the vector.
         """
         # As they nearly always are: what follows takes a microsecond, and calls would take another.
         if type(id) is _Uuid:
@@ -211,20 +211,20 @@ class VectorStore(_calls.Closeable):
             )  # fmt: skip
 
     def remove(self, id: Id) -> None:
-        """Take out an id; the vector goes with its last one. KeyError where it is not there."""
+        """Remove an id; the vector is removed with its last id. KeyError for an unknown id."""
         self.remove_batch([id])
 
     def remove_batch(self, ids: Iterable[Id]) -> None:
-        """Take out ids, all or none. KeyError for one that is not there, or is there twice."""
+        """Remove ids, all or none. KeyError for an id that is unknown, or is given twice."""
         keys = keys_of(listed(ids, in_order=False))
         threads, brief = _calls.threads(None), len(keys) * _LOOKED_UP < _QUICK
         with _ids.missing():
             stores.remove(self._open(), keys, n_threads=threads, brief=brief)
 
-    # What is in it
+    # Contents
 
     def slot(self, id: Id) -> int:
-        """The slot of an id; KeyError where it is not there."""
+        """Return the slot of an id; KeyError for an unknown id."""
         slot = self._find(id)
         if slot < 0:
             raise KeyError(f"the store has no vector {id!r}")
@@ -238,7 +238,7 @@ class VectorStore(_calls.Closeable):
         return slot
 
     def slots(self, ids: Iterable[Id]) -> NDArray[np.int64]:
-        """The slot of each id; -1 for those that are not there."""
+        """Return the slot of each id; -1 for unknown ids."""
         return stores.find(self._open(), keys_of(listed(ids)))
 
     def _known_slots(self, ids: Iterable[Id]) -> NDArray[np.int64]:
@@ -261,16 +261,16 @@ class VectorStore(_calls.Closeable):
         return self.contains(id)
 
     def get(self, id: Id) -> NDArray[np.float32]:
-        """The vector of an id, shape (dim,): a read-only view of its slot. KeyError where it is not there.
+        """Return the vector of an id, shape (dim,): a read-only view of its slot. KeyError for an unknown id.
 
-        The view stays valid when the store is closed. What it shows changes once no id has the vector any more and
-        the slot is used again; copy what is to be kept longer.
+        The view stays valid when the store is closed. Its values change when no id has the vector any more and the slot
+        is used again; make a copy if you need them longer.
         """
         row: NDArray[np.float32] = self._rows[self.slot(id)]
         return row
 
     def get_slot(self, slot: int) -> NDArray[np.float32]:
-        """The vector in a slot, shape (dim,): a read-only view. IndexError for a slot that is free."""
+        """Return the vector in a slot, shape (dim,): a read-only view. IndexError for a free slot."""
         number = _slot(slot)
         if self.n_owners(number) == 0:
             raise IndexError(f"slot: {number} is free")
@@ -278,13 +278,13 @@ class VectorStore(_calls.Closeable):
         return row
 
     def n_owners(self, slot: int) -> int:
-        """How many ids have a slot; 0 for a free one. IndexError for one that has never been."""
+        """Return the number of ids of a slot; 0 for a free slot. IndexError for one that does not exist."""
         return stores.slot_count(self._open(), _slot(slot))
 
     def get_batch(self, slots: ArrayLike) -> NDArray[np.float32]:
-        """The vectors in some slots, shape (m, dim): a view where they follow each other, or else a copy.
+        """Return the vectors in some slots, shape (m, dim): a view if the slots are consecutive, or else a copy.
 
-        IndexError for a slot that is free, or has never been.
+        IndexError for a slot that is free, or does not exist.
         """
         wanted = self._in_use(slots)
         if wanted.size and (np.diff(wanted) == 1).all():
@@ -310,7 +310,7 @@ class VectorStore(_calls.Closeable):
             yield id
 
     def items(self) -> Iterator[tuple[Id, int]]:
-        """All ids with their slots. What is added or removed meanwhile may or may not be among them."""
+        """Iterate over ids and their slots. Ids that are added or removed during the iteration may be among them."""
         cursor = 0
         while True:
             cursor, found, slots = stores.list_ids(self._open(), cursor, _LISTED)
@@ -332,7 +332,7 @@ class VectorStore(_calls.Closeable):
         return int(self._info().n_unique)
 
     def stats(self) -> StoreStats:
-        """What is in it, and what it takes."""
+        """Return counts, memory and the size of files."""
         info = self._info()
         numbers = ("n_ids", "n_unique", "n_slots", "n_free", "dim", "memory_bytes", "file_bytes", "generation")
         return StoreStats(
@@ -346,23 +346,23 @@ class VectorStore(_calls.Closeable):
             return "VectorStore(closed)"
         return f"VectorStore(n_ids={len(self)}, n_unique={self.n_unique}, dim={self.dim})"
 
-    # Looking after it
+    # Maintenance
 
     def snapshot(self, path: _files.PathLike, *, progress: ProgressReport | None = None) -> None:
-        """Write a copy of the store as it stands to a folder that is not there: wholly, or not at all.
+        """Write a copy of the current store to a new folder. If it fails, there is no folder.
 
-        Readers and the writer go on during the copy. The copy is as private as the store.
+        Readers and the writer continue during the copy. The copy has the permissions of the store.
         """
         self._maintain(stores.snapshot, progress, _arguments.path(path))
 
     def check(self, *, progress: ProgressReport | None = None) -> None:
-        """Compare rows with their hashes and the catalogue with its checksums; CoverTreeError says what is wrong."""
+        """Compare rows with their hashes and the catalogue with its checksums; CoverTreeError names a difference."""
         self._maintain(stores.verify, progress)
 
     def compact(self, *, progress: ProgressReport | None = None) -> None:
-        """Give memory, or disk, of free rows back to the system. Slots stay where they are.
+        """Return the memory, or the disk space, of free rows to the system. Slots do not change.
 
-        On disk, all changes withstand a power failure afterwards, whatever ``sync`` is.
+        On disk, all changes survive a power failure afterwards, whatever ``sync`` is.
         """
         self._maintain(stores.compact, progress)
 

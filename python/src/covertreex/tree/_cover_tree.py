@@ -28,7 +28,7 @@ class CoverTree(Tree):
     Points are known by their *dataset index*: their row in ``points``, and onwards for batches inserted later. Every
     answer is that of a brute force in float64, ties going to the lower index, for any number of threads.
 
-    Searches may run in several threads at once, and beside a change, which they do not see. The GIL is free
+    Searches may run in several threads at once, and during a change, which they do not see. The GIL is free
     meanwhile, and Ctrl-C stops a long call. A tree is a context manager: leaving it, like :meth:`close`, frees the
     memory at once.
     """
@@ -63,7 +63,7 @@ class CoverTree(Tree):
         brief = points.size < _calls.COORDINATES_WORTH_A_BUILD
         self._take(trees.build(points, options, progress=progress, brief=brief))
 
-    # What it is
+    # Description
 
     @property
     def n_points(self) -> int:
@@ -77,7 +77,7 @@ class CoverTree(Tree):
 
     @property
     def build_time(self) -> float:
-        """Seconds that the last build, insertion or removal took."""
+        """Seconds of the last build, insertion or removal."""
         return float(self._info().total_seconds)
 
     @property
@@ -89,7 +89,7 @@ class CoverTree(Tree):
         return f"dtype={self.dtype}, metric={self.metric!r}, order={self.order!r}"
 
     def stats(self) -> TreeStats:
-        """Memory, what searching took, and the levels of the cover tree."""
+        """Return memory, counts of searches, and the levels of the cover tree."""
         return TreeStats(**_known(TreeStats, self._info()), _cover=self._cover_stats)
 
     def _cover_stats(self) -> CoverStats:
@@ -212,7 +212,7 @@ class CoverTree(Tree):
             For each query: only points with a dataset index below this. ``predecessor_mode`` is the case
             ``before = queries``.
         exclude_self : bool
-            Not the query itself, told by its dataset index; a duplicate of it stays. Not for new points.
+            Leave out the query itself, by its dataset index; its duplicates stay. Not for new points.
         max_distance : float, optional
             Nothing farther than this (inclusive): a neighbour counts if its distance is at most this, before or after
             it is rounded to the tree's dtype.
@@ -224,7 +224,7 @@ class CoverTree(Tree):
         indices : numpy.ndarray of int64, shape (q, k)
             Sorted by (distance, index); -1 where there are fewer than ``k``.
         distances : numpy.ndarray, shape (q, k)
-            In the tree's dtype; infinity where there are fewer than ``k``. Only with ``return_distances``.
+            In the tree's dtype; infinity for missing neighbours. Only with ``return_distances``.
         """
         k = _arrays.integer(k, "k", minimum=1)
         if self.engine == "hybrid":
@@ -296,7 +296,7 @@ class CoverTree(Tree):
     # Files
 
     def save(self, path: _files.PathLike, *, progress: ProgressReport | None = None) -> None:
-        """Write the tree to a file, in one step: what is there is replaced when all is on the disk.
+        """Write the tree to a file in one step: an existing file is replaced when all is on the disk.
 
         :func:`covertreex.load` opens it. Trees can also be pickled and copied.
 
@@ -312,7 +312,7 @@ class CoverTree(Tree):
         Raises
         ------
         OSError
-            Where it cannot be written; what was there before is there still.
+            If it cannot be written; an existing file stays as it was.
         """
         self._save(path, {}, progress)
 

@@ -1,4 +1,4 @@
-"""Options of trees: types, sizes, orders, and what searches."""
+"""Options of trees: types, sizes, orders and engines."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def kept_dtype(wanted: DTypeLike) -> np.dtype[Any] | None:
 
 
 def checked_leaf_size(size: int) -> int:
-    """Points of a leaf, where they are within bounds."""
+    """Check the number of points of a leaf."""
     return _arrays.integer(size, "leaf_size", minimum=1, maximum=65536)
 
 
@@ -34,18 +34,18 @@ def tree_options(order: str, seed: int, n_threads: int | None, *, leaf_size: int
 
 
 def resolve_engine(engine: str | None, order: str | None) -> tuple[str, str]:
-    """What searches, and the order: as a call says, or else as the active settings do."""
+    """Return the engine and the order of a call; defaults come from the active settings."""
     settings = active_config()
     searcher, order = _engines.resolve(
         settings.engine if engine is None else engine, settings.order if order is None else order
     )
     if searcher == "hybrid":
-        kernels_for_numba()  # which says what is to be installed
+        kernels_for_numba()  # raises if Numba is missing, and names the package to install
     return searcher, order
 
 
 def kernels_for_numba() -> Any:
-    """The kernels for Numba, which takes a second to import."""
+    """Return the kernels for Numba. Importing it takes a second."""
     from .._jit import euclidean  # noqa: PLC0415
 
     return euclidean

@@ -35,8 +35,8 @@ class TreeStats:
 
     n_points: int  #: that searches find
     n_segments: int  #: k-d trees that searches walk
-    memory_bytes: int  #: that the tree holds
-    total_seconds: float  #: that the last build, insertion or removal took
+    memory_bytes: int  #: of the tree
+    total_seconds: float  #: of the last build, insertion or removal
     queries: int  #: since the tree was built, as the next two
     points_compared: int
     boxes_compared: int
@@ -71,7 +71,7 @@ class TreeStats:
 
     @property
     def distance_evaluations(self) -> int:
-        """Distances that the last building of the cover tree, or insertion into it, took."""
+        """Distances computed by the last build of the cover tree, or insertion into it."""
         return self.cover.distance_evaluations
 
     @property
@@ -81,7 +81,7 @@ class TreeStats:
 
     @property
     def conflict_rounds(self) -> int:
-        """Independent sets that were taken for the cover tree."""
+        """Independent sets that were computed for the cover tree."""
         return self.cover.conflict_rounds
 
     @property
@@ -91,17 +91,17 @@ class TreeStats:
 
     @property
     def order_seconds(self) -> float:
-        """Seconds that sorting along the curve took for the cover tree."""
+        """Seconds of sorting along the curve for the cover tree."""
         return self.cover.order_seconds
 
     @property
     def insert_seconds(self) -> float:
-        """Seconds that coming down the levels took for the cover tree."""
+        """Seconds of building the levels of the cover tree."""
         return self.cover.insert_seconds
 
     @property
     def layout_seconds(self) -> float:
-        """Seconds that arrays and radii of the cover tree took."""
+        """Seconds of computing arrays and radii of the cover tree."""
         return self.cover.layout_seconds
 
     def __getstate__(self) -> dict[str, Any]:
