@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -219,7 +220,10 @@ def test_an_interrupt_ends_it(folder):
     process = subprocess.Popen(
         [sys.executable, "-m", "covertreex", "validate", "large.ct"], stderr=subprocess.PIPE, text=True
     )
-    time.sleep(3)  # it builds the cover tree
+    while "large.ct" not in Path(f"/proc/{process.pid}/maps").read_text():
+        assert process.poll() is None
+        time.sleep(0.01)
+    time.sleep(0.5)  # it builds the cover tree
     process.send_signal(signal.SIGINT)
     start = time.monotonic()
     _, error = process.communicate(timeout=30)

@@ -72,7 +72,7 @@ def get_section(file: Owner, index: int) -> NDArray[Any]:
 def hash_points(points: NDArray[Any], *, n_threads: int) -> int:
     """A number by which points are recognised."""
     options, found = call_options(n_threads), c_uint64()
-    call(lib.covertree_hash_points, (matrix(points), byref(options), byref(found)), options, None, points="coords")
+    call(lib.covertree_hash_points, (matrix(points), byref(options), byref(found)), options, None)
     return found.value
 
 

@@ -38,7 +38,7 @@ def residual_with_points(
     """A model of other points in the same process."""
     options, owner = call_options(n_threads), Owner(lib.covertree_residual_free)
     arguments = (model, matrix(points), byref(options), byref(owner.handle))
-    call(lib.covertree_residual_with_points, arguments, options, progress, kernel=kernel, points="coords")
+    call(lib.covertree_residual_with_points, arguments, options, progress, kernel=kernel)
     return owner
 
 

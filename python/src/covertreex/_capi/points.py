@@ -19,7 +19,7 @@ def maxmin_order(
     """The row of each rank in the max-min order."""
     order, options = np.empty(len(points), np.int64), call_options(n_threads)
     arguments = (matrix(points), byref(options), address(order))
-    call(lib.covertree_maxmin_order, arguments, options, progress, points="coords")
+    call(lib.covertree_maxmin_order, arguments, options, progress)
     return order
 
 

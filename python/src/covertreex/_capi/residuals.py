@@ -75,7 +75,7 @@ def build(
         options.features = ctypes.pointer(features_of(features))
     owner = Owner(lib.covertree_residual_free)
     arguments = (matrix(points), byref(options), byref(owner.handle))
-    call(lib.covertree_residual_build, arguments, options, progress, kernel=callback, points="coords")
+    call(lib.covertree_residual_build, arguments, options, progress, kernel=callback)
     return owner
 
 

@@ -31,7 +31,7 @@ def build(
     """Build a tree."""
     owner = Owner(lib.covertree_tree_free)
     arguments = (matrix(points), byref(options), byref(owner.handle))
-    call(lib.covertree_tree_build, arguments, options, progress, brief=brief, points="coords")
+    call(lib.covertree_tree_build, arguments, options, progress, brief=brief)
     return owner
 
 
