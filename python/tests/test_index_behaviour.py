@@ -211,7 +211,7 @@ def test_ids_of_all_kinds():
     assert ("a", 1) in index and "b" not in index and None not in index
     with pytest.raises(TypeError, match="hashable"):
         index.add([[1, 2]], sample(1, 3))
-    with pytest.raises(ValueError, match="no numbers"):
+    with pytest.raises(ValueError, match="ids that are not numbers"):
         index.add(None, sample(1, 3))
     with pytest.raises(TypeError, match="written to a file"):
         index.save("/dev/null")

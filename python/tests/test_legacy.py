@@ -93,7 +93,7 @@ def test_residual_correlation_by_any_engine(kernel, engine):
     assert np.array_equal(tree.knn(k=4, queries=column), tree.knn(k=4, queries=column[:, 0]))
 
 
-def test_engines_stand_for_an_order():
+def test_old_engines_mean_an_order():
     orders = {
         "rust-fast": "natural", "rust-hybrid": "natural", "natural": "natural", "rust-natural": "natural",
         "hilbert": "hilbert", "rust-hilbert": "hilbert", "rust-pcct": "hilbert", "rust-pcct2": "hilbert",
@@ -104,7 +104,7 @@ def test_engines_stand_for_an_order():
     # A setting by its old name was one thing, the engine another one.
     assert CoverTree(Runtime(engine="rust-hilbert", batch_order="natural")).fit(points).tree.native.order == "natural"
     assert len(cover_tree(coords=points)) == 300
-    with pytest.raises(ValueError, match=r"coords\[1, 0\]: expected finite"):
+    with pytest.raises(ValueError, match=r"^coords\[1, 0\]"):
         cover_tree(coords=[[1.0], [np.nan]])
     with pytest.raises(ValueError, match="engine: expected one of auto, native, hybrid"):
         Runtime(engine="rust-slow")
