@@ -1,5 +1,6 @@
 import CCovertree
 import Covertree
+import CovertreeBase
 
 // Everything that comes from the caller is checked here, before anything is computed from it.
 

@@ -1,5 +1,6 @@
 import CCovertree
 import Covertree
+import CovertreeBase
 
 /// What a call has copied of its caller's memory, for as long as the call takes.
 ///

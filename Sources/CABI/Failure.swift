@@ -1,6 +1,7 @@
 import CCovertree
 import CReserve
 import Covertree
+import CovertreeBase
 import Glibc
 
 /// Runs the body of an export: a failure becomes a status and the thread's last error.

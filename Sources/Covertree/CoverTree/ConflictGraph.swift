@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// Points that may not enter the same level together, and the choice among them.
 ///
 /// Vertices have random priorities: a seeded hash of their numbers. Only the edges to vertices of higher priority are

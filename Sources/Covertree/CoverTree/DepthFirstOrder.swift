@@ -1,3 +1,4 @@
+import CovertreeBase
 import Synchronization
 
 /// Where each node of a finished insertion comes in depth-first order, siblings in the builder's order.

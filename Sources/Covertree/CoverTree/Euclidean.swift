@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// Euclidean distance between the rows of a dense array, evaluated in float64 whatever the rows are stored in.
 ///
 /// Differences are taken directly (the form `|x|^2 + |y|^2 - 2xy` cancels) and summed over coordinates in order with

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// What the building of a tree asks of a metric over a fixed set of points, known by their numbers.
 ///
 /// Distances come squared and in float64, or as scores where squares underflow (`Score`); that is how levels and ties are decided.

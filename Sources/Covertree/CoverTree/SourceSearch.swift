@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// One thread's searches among the sources of a level, for as many points together as a vector has lanes: what building a tree
 /// spends its time on.
 ///

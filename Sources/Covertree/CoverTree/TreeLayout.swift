@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// A compressed cover tree at rest: flat arrays in *tree order*, immutable once made.
 ///
 /// Tree order is depth-first, siblings along the Hilbert curve: node 0 is the root, the subtree of node `t` is

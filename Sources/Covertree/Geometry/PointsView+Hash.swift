@@ -1,3 +1,5 @@
+import CovertreeBase
+
 extension PointsView {
   /// A number by which a set of points is known again: the sum over points of a hash of index and coordinates, taken as
   /// float64. So a batch adds its own part, and the order in which points are looked at does not matter.

@@ -1,4 +1,6 @@
 import CNumerics
+import CovertreeBase
+import CovertreeFiles
 
 /// Every query is compared with every vector: exact, and what the other kinds are measured by.
 ///

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// What an index is made of.
 public enum IndexKind: Int32, Sendable {
   case bruteForce = 0

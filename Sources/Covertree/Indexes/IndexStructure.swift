@@ -1,3 +1,6 @@
+import CovertreeBase
+import CovertreeFiles
+
 /// What an index keeps beside its table of vectors, so that they are found: the one protocol of the four, which know nothing of
 /// each other.
 ///

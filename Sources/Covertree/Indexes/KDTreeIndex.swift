@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// A k-d tree: exact, for few dimensions.
 ///
 /// It is the library's `KDTree`, cut by a rule of the index's own; vectors that came since it was built are compared one by one,

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// Candidates of a query put in order by the scores that decide, ties to the vector that was added first.
 final class Ranking {
   private let found: GrowableBuffer<Candidate>

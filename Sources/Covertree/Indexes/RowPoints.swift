@@ -1,4 +1,5 @@
 import CNumerics
+import CovertreeBase
 
 /// The rows of a table, whatever they are stored in, for comparison in batches. Positions and labels are slots.
 final class RowPoints: BruteForcePoints, @unchecked Sendable {

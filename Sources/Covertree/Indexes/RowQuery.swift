@@ -1,4 +1,5 @@
 import CNumerics
+import CovertreeBase
 
 /// A query as the rows of a table are compared with it; a thread's scratch for one after the other.
 ///

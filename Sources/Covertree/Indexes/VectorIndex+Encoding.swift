@@ -1,3 +1,6 @@
+import CovertreeBase
+import CovertreeFiles
+
 /// Indexes as files: the sections of `docs/file-format.md`, arrays as they stand in memory.
 extension VectorIndex {
   /// Shows the index as a file would have it; searches go on meanwhile, changes wait.

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// The Cholesky factor of a positive definite matrix, `A = L L^T`, kept as the triangular solve reads it: strips of 8
 /// rows, column by column inside a strip.
 ///

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// Rows of a matrix as the multiplication tile reads them: in *panels* of two vectors' worth of rows, column by column
 /// inside a panel, so that one load gives one column of a vector of rows.
 ///

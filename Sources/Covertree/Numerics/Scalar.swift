@@ -1,4 +1,5 @@
 import CNumerics
+import CovertreeBase
 
 /// A coordinate type, with the 512-bit vector of it that the kernels work on.
 ///

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// A sample of points that are spread like the data: each next one is drawn with a probability in proportion to its
 /// squared distance from those before it (k-means++; Arthur and Vassilvitskii, SODA 2007). Points at distance 0 from one
 /// that is taken are not drawn while there are others. O(n m) distances for `m` of `n` points.

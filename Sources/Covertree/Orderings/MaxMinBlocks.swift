@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// The next points of a max-min order, many at a time: the farthest ones are compared with all others as a product of matrices
 /// that bounds each distance from below (`BruteForceScan`), and only pairs that may be nearer than anything before are decided about.
 ///

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// A cover tree of either coordinate type: the door of the module.
 ///
 /// Everything behind it is generic and specialised in this module; everything before it need not know the type. Results

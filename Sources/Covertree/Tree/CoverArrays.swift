@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// The compressed cover tree of one state of a tree, at rest.
 final class CoverArrays<S: Scalar>: @unchecked Sendable {
   let layout: TreeLayout<S>

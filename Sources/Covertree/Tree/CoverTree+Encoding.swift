@@ -1,3 +1,6 @@
+import CovertreeBase
+import CovertreeFiles
+
 /// Trees as files. The sections are those of `docs/file-format.md`: the arrays of `KDTree`, and of `TreeLayout` if the cover tree has been
 /// made, as they are in memory, so that a file that was opened is searched and exported where it is.
 extension CoverTree where S: StorableElement {

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// What a tree is and has done, in numbers.
 public struct TreeInfo: Sendable {
   public let pointCount: Int

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 extension CoverTree {
   /// How many rows a search for `queries` has.
   public func rowCount(_ queries: Queries<S>) -> Int {

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// Checks the segments of a snapshot: every point that searches find is in the leaves once, with the coordinates that the cover tree has,
 /// boxes hold the points below them, and dataset indices are in the segments' ranges.
 struct SegmentRules<S: Scalar> {

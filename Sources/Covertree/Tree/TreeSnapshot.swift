@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// One state of a tree: immutable, shared by the searches that run on it and the views that were exported from it.
 ///
 /// Insertion and removal make a new snapshot, which shares most of its segments with the old one. A search that began on the old one ends

@@ -1,6 +1,7 @@
 import Testing
 
 @testable import Covertree
+@testable import CovertreeBase
 
 /// What insertion asks of its parts, and layouts that several threads make together.
 @Suite struct InsertionTests {

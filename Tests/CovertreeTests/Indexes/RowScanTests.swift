@@ -1,6 +1,7 @@
 import Testing
 
 @testable import Covertree
+@testable import CovertreeBase
 
 /// Both comparisons of a batch with all rows, each on its own: which one is taken depends on the processor.
 @Suite struct RowScanTests {

@@ -1,6 +1,7 @@
 import Testing
 
 @testable import Covertree
+@testable import CovertreeBase
 
 /// Trees in the residual-correlation metric, and that `validate` finds what is wrong with one.
 @Suite struct CorrelationTreeTests {

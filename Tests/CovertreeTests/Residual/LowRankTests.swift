@@ -2,6 +2,7 @@ import Glibc
 import Testing
 
 @testable import Covertree
+@testable import CovertreeBase
 
 /// The bounds by which points and blocks are skipped, against every pair they speak of.
 @Suite struct LowRankTests {

@@ -1,6 +1,7 @@
 import Testing
 
 @testable import Covertree
+@testable import CovertreeBase
 
 /// Both scans of all points, each on its own: which one a search takes depends on the processor and the data.
 @Suite struct BruteForceTests {

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 extension HNSW {
   /// A walk gives up after comparing this share of the number of admitted vectors. Then all admitted vectors are compared.
   /// A walk jumps through memory, so one of its comparisons takes about eight times as long.

@@ -1,4 +1,5 @@
 import CNumerics
+import CovertreeBase
 
 /// A hierarchical navigable small world graph (Malkov and Yashunin, 2018): every vector has links to near ones in different
 /// directions, few vectors have links on higher levels too, and a search goes from near to nearer.

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// One thread's linking of vectors.
 final class Linker {
   private let graph: HNSW

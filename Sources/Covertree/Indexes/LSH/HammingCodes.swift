@@ -1,4 +1,5 @@
 import CNumerics
+import CovertreeBase
 
 /// One long code a vector, a bit a plane; candidates are those whose codes differ least from the query's.
 ///

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// Tables of buckets: in each, a vector is in the bucket whose number has a bit for each of the table's planes.
 ///
 /// A query looks into its own bucket of each table and into those across the planes that it is nearest to, in the order

@@ -1,3 +1,6 @@
+import CovertreeBase
+import CovertreeFiles
+
 /// What vectors are hashed to, by slot.
 protocol Hashes: AnyObject, Sendable {
   func extend(to count: Int, context: CallContext) throws(CoverTreeError)

@@ -1,3 +1,4 @@
+import CovertreeBase
 import Glibc
 
 /// Random hyperplanes through the middle of the data, and on which side of each a vector lies, and how far from it.

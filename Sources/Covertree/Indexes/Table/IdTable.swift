@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// Where the vector of an id stands.
 ///
 /// Slots from 0 on whose ids are their own numbers, as those are that the index gives, need no table; the others are in

@@ -1,4 +1,6 @@
 import CNumerics
+import CovertreeBase
+import CovertreeFiles
 
 /// Vectors that are equal, number for number. The first of them is a *node*: it is what a graph links and buckets hold. The others are
 /// its *twins*: they hang on the node in the order in which they came. Links between equal vectors would fill their lists and lead

@@ -1,4 +1,6 @@
 import CNumerics
+import CovertreeBase
+import CovertreeFiles
 
 /// Vectors in rows of one kind of storage: a row for each slot of a table.
 ///

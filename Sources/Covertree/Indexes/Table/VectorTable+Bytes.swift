@@ -1,3 +1,5 @@
+import CovertreeBase
+
 extension VectorTable {
   /// So many vectors tell whether bytes resolve neighbours, by the distances of some of them from the nearest others.
   private static var fewestToJudge: Int { 64 }

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// The vectors of an index, their ids, and where each stands: a *slot*, in the order in which vectors came.
 ///
 /// Slots of vectors that were removed are dead until the table is compacted; then those that follow move up. Vectors stand

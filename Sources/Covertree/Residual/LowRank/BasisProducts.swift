@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// How the bases of two low-rank blocks lie to each other: `B = L_Q^-1 C L_T^-T`, with `C` the residual correlations between
 /// their pivots. Row-major, padded ranks; seen from either side.
 struct BasisProduct {

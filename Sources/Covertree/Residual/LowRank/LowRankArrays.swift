@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// Low-rank blocks in few arrays: as they are kept, exported and saved. Each is of as many points, in the order of positions, but
 /// for the last.
 final class LowRankArrays: @unchecked Sendable {

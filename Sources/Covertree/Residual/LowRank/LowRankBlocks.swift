@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// The low-rank blocks of a model, on one level or on two, and what bounds between them tell once they have been asked for.
 ///
 /// Few blocks are compared pair by pair, and the products of their bases are kept. Many are gathered into *regions* of

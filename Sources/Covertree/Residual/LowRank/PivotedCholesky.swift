@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// Pivoted Cholesky factorisation of the residual correlations of some points: what one thread needs to make one after
 /// the other.
 ///

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// Projects points onto bases exactly: `E = L^-1 rho(P, q)`. What one thread needs for up to `most` points at a time.
 final class Projector {
   private let model: ResidualModel

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// Points by position: in the order of `BlockOrder`.
 struct ArrangedPoints {
   let order: Buffer<Int32>

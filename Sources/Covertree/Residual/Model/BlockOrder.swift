@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// Points in compact blocks of equal size, those of `KDPartition`. Inside a block they stand by their index, so that those
 /// before an index are a prefix of it.
 struct BlockOrder {

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// Points of a model that no score tells apart: coordinates, features and residual variances are the same bits.
 ///
 /// Of equal points those of the lowest indices come first. So among the `k` nearest of any query there are at most the first `k` of

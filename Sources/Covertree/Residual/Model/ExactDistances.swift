@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// A point that exact distances are taken from: one of the model, or a new one.
 struct ExactQuery {
   let coordinates: UnsafePointer<Double>

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// What the caller gave, as it gave it: a file of the model is to have it.
 final class ModelInputs: @unchecked Sendable {
   /// `count x dim`, by dataset index.

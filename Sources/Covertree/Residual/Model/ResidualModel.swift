@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// Points as the residual search sees them: coordinates, whitened features `V` and residual variances `p`.
 ///
 /// Everything stands in the order of `BlockOrder`, by *position*. The residual covariance of two points is

@@ -1,4 +1,5 @@
 import CNumerics
+import CovertreeBase
 
 /// What is looked for around each query.
 enum SearchGoal {

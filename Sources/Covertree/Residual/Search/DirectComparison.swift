@@ -1,4 +1,5 @@
 import CNumerics
+import CovertreeBase
 
 /// Compares a group of queries with a block by the products of their features, in float32 where that is precise enough
 /// and in float64 else: what is asked of low-rank blocks that are too coarse, or that cannot be.

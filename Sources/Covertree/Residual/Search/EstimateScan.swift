@@ -1,4 +1,5 @@
 import CNumerics
+import CovertreeBase
 
 /// How far the estimates of one query may be off: `fixed + share * error_j + factor * scale_j` for point `j` of a block.
 struct EstimateErrors {

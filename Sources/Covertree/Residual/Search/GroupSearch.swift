@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// One thread's search for one group of queries after the other.
 ///
 /// Blocks are compared with the group, those that promise most first; each |rho| is bounded from both sides and

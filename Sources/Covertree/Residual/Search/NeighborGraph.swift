@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// For each point of a model those within a squared residual-correlation distance of it, by positions.
 ///
 /// If a point has few neighbours, they are listed. A point with many neighbours is compared with other points when they are asked for,

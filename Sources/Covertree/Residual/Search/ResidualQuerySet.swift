@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// What a residual search is asked for.
 public enum ResidualQueries: @unchecked Sendable {
   /// Points of the model, by dataset index.

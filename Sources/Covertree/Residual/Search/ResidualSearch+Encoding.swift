@@ -1,3 +1,6 @@
+import CovertreeBase
+import CovertreeFiles
+
 /// Models as files: what was given, `V` and `p`, the factor of the inducing points, low-rank blocks, and bounds between them if they have
 /// been asked for. Sections are those of `docs/file-format.md`. What follows from them by copying alone (features in float32, bases) is
 /// made anew when a file is opened. The kernel's variance is written as the caller gave it, `V` and `p` in the model's unit

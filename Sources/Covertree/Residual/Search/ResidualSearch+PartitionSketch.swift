@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// What tells how large |rho| can be with any of many points, without these: a few *pivots* among them, and the largest length
 /// that a point's unit vector has beside their span. As in `LowRankBlock`, for any query
 ///

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// The stages of a search, each of which serves all queries of a call.
 extension ResidualSearch {
   /// Finds the neighbours of queries and writes them.

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// The cover tree of a model's points in the residual-correlation metric itself: a *pure* tree.
 ///
 /// Distances are at most 1, so that the root is the only node above level -1, and on lower levels nothing matters

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// A batch of queries that are compared with every point by bounds below its distance: what is kept of each, and the decision.
 ///
 /// Points that come below the limit wait until there are some; then their distances are computed in the coordinates' own

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// Whether to walk boxes or to compare with all points: the first queries of a call tell how much boxes keep out.
 enum BruteForceChoice {
   /// So many queries tell.

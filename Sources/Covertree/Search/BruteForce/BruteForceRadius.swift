@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// Radius search and counting by comparing queries with all points in batches (`BruteForceScan`, `QuantizedScan`).
 ///
 /// The radius is the limit from the start, so nothing has to be estimated: a scan keeps every point whose bound is within it, and

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// The nearest of all points to each query of a set, by comparing queries with all of them in batches.
 struct BruteForceTask<Points: BruteForcePoints, Rows: NeighborRows> where Rows.S == Points.S {
   typealias S = Points.S

@@ -1,4 +1,5 @@
 import CNumerics
+import CovertreeBase
 
 /// The points of a search when queries are compared with all of them: besides the leaves' vectors, rows in which the coordinates of a
 /// point are side by side, because a few of them are decided about one by one.

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// How far the neighbours of queries may be, from those of a few: many dimensions without structure leave little between them.
 struct RadiusEstimate<S: Scalar> {
   let bytes: QuantizedPoints<S>

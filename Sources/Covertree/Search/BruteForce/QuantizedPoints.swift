@@ -1,4 +1,5 @@
 import CNumerics
+import CovertreeBase
 
 /// Points rounded to bytes, with what that may hide of a score.
 ///

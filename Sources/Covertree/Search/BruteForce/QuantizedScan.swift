@@ -1,4 +1,5 @@
 import CNumerics
+import CovertreeBase
 
 /// A query in bytes, `q'`.
 struct QueryInBytes: BitwiseCopyable {

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// Queries that a scan compares with every point, and what is wanted of them.
 protocol QueryBatch: AnyObject {
   associatedtype Points: ScannedPoints

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// Where a range of points is cut.
 public enum SplitRule: Int32, Sendable {
   /// At the median of the coordinate of greatest variance, as a sample of the range has it.

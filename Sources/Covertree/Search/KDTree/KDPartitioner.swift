@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// Cuts a k-d tree's ranges of points, from all of them down to blocks.
 ///
 /// A cut reads its range once for the extents and writes it about one and a half times (`select`). Ranges that are a good part of

@@ -1,4 +1,5 @@
 import CNumerics
+import CovertreeBase
 
 /// The leaves of a tree, and the nodes that lead to them, filled one after the other.
 struct FilledNodes<S: Scalar>: DimensionTask {

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// Finds points by their labels, for as long as the points are there.
 struct PointLocator<S: Scalar>: @unchecked Sendable {
   private let views: [SegmentView<S>]

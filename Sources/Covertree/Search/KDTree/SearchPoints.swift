@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// Points as searches see them: the segments of one snapshot of a tree, or one k-d tree over rows that something else has.
 ///
 /// A point has a *position*, its number among the positions of all segments, one segment after the other, and a *label*, its dataset index.

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// A k-d tree of points whose dataset indices lie in a range, and which of them have been removed.
 ///
 /// The points of a tree are in a list of segments, the oldest and largest first. A segment never changes but for the marks of removed

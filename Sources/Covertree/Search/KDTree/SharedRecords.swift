@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// Records that all threads work on together, in chunks. What comes of it does not depend on how many threads there are.
 struct SharedRecords<R: PointRecords> {
   let records: R

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// A bucket sort of candidates by score and then by label, for the squared distances that a radius search finds, which are nearly
 /// uniform: after they are distributed to buckets, an insertion sort moves each only a little. O(n) expected; if the distances
 /// cluster, O(n log n) by a comparison sort.

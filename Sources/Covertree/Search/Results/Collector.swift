@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// What a search does with the points it finds: one traversal serves nearest neighbours, radius search and counting.
 protocol Collector {
   associatedtype S: Scalar

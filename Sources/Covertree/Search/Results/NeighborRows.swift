@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// Where the neighbours of queries are written. To be known by its type where it is used.
 protocol NeighborRows<S> {
   associatedtype S: Scalar

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// All points within a radius.
 struct RadiusCollector<S: Scalar>: DecidingCollector {
   let found: GrowableBuffer<Candidate>

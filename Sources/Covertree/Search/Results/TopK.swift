@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// The `k` nearest of the points that are inserted, by distance and then by index.
 ///
 /// Up to `sortedLimit` they are kept sorted: a point is put in its place by one sweep from the far end, eight positions at a

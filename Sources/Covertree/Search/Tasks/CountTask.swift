@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// How many points lie within a distance of each query.
 struct CountTask<S: Scalar>: DimensionTask {
   let set: QuerySet<S>

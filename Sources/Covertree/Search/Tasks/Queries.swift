@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// What a search is asked for: new points, or points of the tree.
 public enum Queries<S: Scalar>: Sendable {
   case points(PointsView<S>)

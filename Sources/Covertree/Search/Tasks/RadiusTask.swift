@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// All points within a distance of each query, nearest first. Distances are reported in a type of their own.
 struct RadiusTask<S: Scalar, Reported: Scalar>: DimensionTask {
   let set: QuerySet<S>

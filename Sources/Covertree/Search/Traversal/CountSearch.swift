@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// How many points lie within a score of a query, one query at a time.
 ///
 /// A box that lies wholly within it is counted without a visit if all its labels count: it is a range of positions. So a count

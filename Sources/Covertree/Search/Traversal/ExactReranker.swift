@@ -1,4 +1,5 @@
 import CNumerics
+import CovertreeBase
 
 /// Points near a query: they are put in order by their exact distances, and tell the queries that follow how far to look, as
 /// no query has its `k` nearest farther away than the farthest of `k` points.

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// The `k` nearest points of one query at a time, however many are equally far away.
 ///
 /// Best first: of all nodes and leaves that are known, the one whose points can have the least score, and of equal ones the

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// Nodes right above leaves, in groups that are searched as a node's children are.
 final class Frontier<S: Scalar> {
   /// Beyond so many nodes the way from the root is as short.

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// One thread's searches of points in box trees: the core that every Euclidean search goes through.
 ///
 /// The largest tree comes first and leaves little to look for in the others. A tree is walked depth first, the nearest box first. A box is

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// One thread's searches for packets of queries, as in ray tracing: queries that lie together, one in each lane of a vector.
 /// It serves many queries that want little each, as the nearest point or all within a small radius.
 ///

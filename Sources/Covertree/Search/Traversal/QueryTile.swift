@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// Queries that follow each other and begin their searches together: the box around them, and how many are worth it.
 final class QueryTile<S: Scalar> {
   private static var largest: Int { 32 }

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// A query in float64, in which all decisions are made: the scores of points, and for a box the least and the largest score
 /// that its points can have.
 ///
