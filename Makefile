@@ -41,7 +41,8 @@ build/sqlite:
 
 # SwiftPM does not notice changes of headers that Swift imports.
 build/headers: $(HEADERS) $(wildcard Sources/CNumerics/*.h)
-	touch Sources/Covertree/Numerics/Scalar.swift Sources/CovertreeStore/StoreRows.swift Sources/CABI/Arguments.swift
+	touch Sources/CovertreeBase/Memory/Buffer.swift Sources/CovertreeFiles/Checksum.swift Sources/Covertree/Numerics/Scalar.swift \
+	  Sources/CovertreeStore/StoreRows.swift Sources/CABI/Arguments.swift
 	@mkdir -p build && touch $@
 
 # The library for one level. Each level has its own folder, so that switching levels does not rebuild.

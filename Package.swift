@@ -35,19 +35,31 @@ let package = Package(
     .systemLibrary(
       name: "CSQLite", path: "Sources/CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
     .target(
-      name: "Covertree",
+      name: "CovertreeBase",
       dependencies: ["CNumerics"],
       swiftSettings: [.unsafeFlags(codeGeneration), unchecked]
     ),
     .target(
+      name: "CovertreeFiles",
+      dependencies: ["CNumerics", "CovertreeBase"],
+      swiftSettings: [.unsafeFlags(codeGeneration), unchecked]
+    ),
+    .target(
+      name: "Covertree",
+      dependencies: ["CNumerics", "CovertreeBase", "CovertreeFiles"],
+      swiftSettings: [.unsafeFlags(codeGeneration), unchecked]
+    ),
+    .target(
       name: "CovertreeStore",
-      dependencies: ["CNumerics", "CSQLite", "Covertree"],
+      dependencies: ["CNumerics", "CSQLite", "Covertree", "CovertreeBase", "CovertreeFiles"],
       swiftSettings: [.unsafeFlags(codeGeneration), unchecked]
     ),
     .target(name: "CReserve"),
     .target(
       name: "CABI",
-      dependencies: ["CCovertree", "CNumerics", "CReserve", "Covertree", "CovertreeStore"],
+      dependencies: [
+        "CCovertree", "CNumerics", "CReserve", "Covertree", "CovertreeBase", "CovertreeFiles", "CovertreeStore",
+      ],
       exclude: ["exports.map"],
       swiftSettings: [
         .unsafeFlags(codeGeneration), unchecked,
@@ -66,7 +78,7 @@ let package = Package(
       ]
     ),
     .testTarget(
-      name: "CovertreeTests", dependencies: ["Covertree", "CovertreeStore"],
+      name: "CovertreeTests", dependencies: ["Covertree", "CovertreeBase", "CovertreeFiles", "CovertreeStore"],
       swiftSettings: [.unsafeFlags(codeGeneration)]
     ),
   ]

@@ -1,5 +1,6 @@
 import CCovertree
 import Covertree
+import CovertreeBase
 
 // All input of the caller is checked here, before it is used.
 

@@ -1,5 +1,6 @@
 import CCovertree
 import Covertree
+import CovertreeBase
 
 /// The copies of the caller's memory that a call makes. They live as long as the call.
 ///

@@ -1,5 +1,7 @@
 import CCovertree
 import Covertree
+import CovertreeBase
+import CovertreeFiles
 import Glibc
 
 // Files: saving, opening and inspecting them.

@@ -1,5 +1,6 @@
 import CCovertree
 import Covertree
+import CovertreeBase
 
 // Orders and samples of points.
 

@@ -1,5 +1,6 @@
 import CCovertree
 import Covertree
+import CovertreeBase
 
 // Searches of points in partitions (covertree_partitions.h).
 

@@ -1,5 +1,6 @@
 import CCovertree
 import Covertree
+import CovertreeBase
 
 // The features and the arrays of a model.
 

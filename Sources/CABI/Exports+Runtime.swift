@@ -1,6 +1,7 @@
 import CCovertree
 import CNumerics
 import Covertree
+import CovertreeBase
 import Glibc
 
 // Version, errors and threads.

@@ -1,5 +1,6 @@
 import CCovertree
 import Covertree
+import CovertreeBase
 
 // Searches: nearest neighbours, and all within a radius.
 

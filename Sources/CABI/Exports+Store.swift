@@ -1,5 +1,6 @@
 import CCovertree
 import Covertree
+import CovertreeBase
 import CovertreeStore
 
 // The vector store.

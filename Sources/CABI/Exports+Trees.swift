@@ -1,5 +1,6 @@
 import CCovertree
 import Covertree
+import CovertreeBase
 
 // Building, changing and inspecting trees.
 

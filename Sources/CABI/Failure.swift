@@ -1,6 +1,7 @@
 import CCovertree
 import CReserve
 import Covertree
+import CovertreeBase
 import Glibc
 
 /// Runs the body of an export, and turns an error into a status and the thread's last error.

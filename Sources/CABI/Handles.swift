@@ -1,4 +1,6 @@
 import Covertree
+import CovertreeBase
+import CovertreeFiles
 import CovertreeStore
 import Glibc
 

@@ -1,5 +1,6 @@
 import CNumerics
 import Covertree
+import CovertreeBase
 
 /// Vectors on their way into a store: which of them it has, which are new, and where each goes. Scratch that is kept from one
 /// change to the next.

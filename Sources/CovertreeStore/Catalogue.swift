@@ -1,4 +1,5 @@
 import Covertree
+import CovertreeBase
 
 /// Which ids there are, which slot each has, and what the slots hold: the hash of a vector, and how many ids have it.
 ///

@@ -1,4 +1,6 @@
 import Covertree
+import CovertreeBase
+import CovertreeFiles
 import Glibc
 
 /// The catalogue of a store on disk: an SQLite database of pages of records, each with a checksum, written in transactions.

@@ -1,4 +1,5 @@
 import Covertree
+import CovertreeBase
 
 /// What a catalogue's database is made of.
 enum CatalogueSchema {

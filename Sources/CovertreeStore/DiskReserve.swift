@@ -1,4 +1,5 @@
 import Covertree
+import CovertreeBase
 import Glibc
 
 /// Space on the disk that a store keeps for itself. A removal needs some, too: when the disk is full, it takes this.

@@ -1,5 +1,7 @@
 import CNumerics
 import Covertree
+import CovertreeBase
+import CovertreeFiles
 import Glibc
 
 /// The file of a durable store's rows: a header of one page, then row after row.

@@ -1,5 +1,7 @@
 import CSQLite
 import Covertree
+import CovertreeBase
+import CovertreeFiles
 import Glibc
 
 /// A connection to an SQLite database: what the catalogue's file needs of it.

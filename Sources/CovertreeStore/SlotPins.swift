@@ -1,4 +1,5 @@
 import Covertree
+import CovertreeBase
 import Synchronization
 
 /// Slots whose rows are read in place by others than the store's own ids: by indexes over it.

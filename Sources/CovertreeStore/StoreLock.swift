@@ -1,4 +1,6 @@
 import Covertree
+import CovertreeBase
+import CovertreeFiles
 import Glibc
 
 /// Who else has a store open: locks of bytes of its row file, which end with the process, however it ends.

@@ -1,4 +1,5 @@
 import Covertree
+import CovertreeBase
 
 /// What a vector is known by: a number, 16 bytes, or the 16-byte digest of a name.
 public struct StoreID: BitwiseCopyable, Equatable, Sendable {

@@ -1,5 +1,6 @@
 import CNumerics
 import Covertree
+import CovertreeBase
 import Glibc
 
 /// The rows of a store: float32, each at a multiple of 64 bytes. Rows never move, so an index and a view can read them in place.

@@ -1,5 +1,7 @@
 import CNumerics
 import Covertree
+import CovertreeBase
+import CovertreeFiles
 import Glibc
 
 /// Where the files of a durable store are.

@@ -1,4 +1,5 @@
 import Covertree
+import CovertreeBase
 
 /// Rows that indexes read in place.
 extension VectorStore: RowStore {

@@ -1,5 +1,6 @@
 import CNumerics
 import Covertree
+import CovertreeBase
 import Glibc
 
 /// The place where vectors live once, however many ids have them.

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// Points that must not enter the same level together, and the choice among them.
 ///
 /// Vertices have random priorities: a seeded hash of their numbers. Only edges to vertices of higher priority are stored, because they

@@ -1,3 +1,4 @@
+import CovertreeBase
 import Synchronization
 
 /// The position of each node of a finished insertion in depth-first order, with siblings in the builder's order.

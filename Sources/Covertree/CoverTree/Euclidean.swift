@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// Euclidean distance between the rows of a dense array, evaluated in float64 whatever their type.
 ///
 /// Differences are squared directly (the form `|x|^2 + |y|^2 - 2xy` cancels) and summed over coordinates in order with one rounding each,

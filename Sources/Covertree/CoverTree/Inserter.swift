@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// Insertion of a batch of points into a compressed cover tree, empty or not: every point enters this way.
 ///
 /// The batch descends the levels together. On level `i` the *centres* `C_i` are the nodes of level `i` and above, more than `2^i` apart.

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// A metric over a fixed set of points, known by their numbers, as a build of the cover tree uses it.
 ///
 /// Distances are squared and in float64, or scores if squares underflow (`Score`); these decide levels and ties.

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// One thread's searches among the sources of a level, for as many points together as a vector has lanes. A build spends most of its time
 /// here.
 ///

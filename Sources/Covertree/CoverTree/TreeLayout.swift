@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// A finished compressed cover tree: flat, immutable arrays in *tree order*.
 ///
 /// Tree order is depth-first, with siblings along the Hilbert curve. Node 0 is the root, the subtree of node `t` is `t..<subtreeEnd[t]`,

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// Parent and level of every point while a tree is being made, by the builder's numbers.
 struct TreeNodes {
   /// The level of a point that is not in the tree yet.

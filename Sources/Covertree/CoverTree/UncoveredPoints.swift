@@ -1,3 +1,4 @@
+import CovertreeBase
 import Synchronization
 
 /// The pending points that no centre of a level covers, and the choice of vertices among them.

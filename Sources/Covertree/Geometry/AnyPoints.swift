@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// Points whose coordinate type is known only at run time.
 public enum AnyPoints: Sendable {
   case float32(PointsView<Float>)

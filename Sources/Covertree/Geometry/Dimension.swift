@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// The number of coordinates of a point: known to the compiler for the most common dimensions, so that loops over coordinates unroll, or
 /// known at run time.
 protocol Dimension: Sendable {

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// Positions of points along the Hilbert curve through their bounding box, in any number of dimensions.
 ///
 /// J. Skilling, "Programming the Hilbert curve", AIP Conf. Proc. 707 (2004): coordinates are cut to `bits` bits each and turned in place

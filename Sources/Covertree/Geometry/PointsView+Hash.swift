@@ -1,3 +1,5 @@
+import CovertreeBase
+
 extension PointsView {
   /// A fingerprint of a set of points: the sum over points of a hash of index and coordinates, as float64. So a batch adds its own sum,
   /// and the order of points does not matter.

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// Points in the caller's memory: `count` rows of `dim` coordinates, `stride` scalars from row to row.
 public struct PointsView<S: Scalar>: @unchecked Sendable {
   public let base: UnsafePointer<S>

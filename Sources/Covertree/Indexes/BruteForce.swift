@@ -1,4 +1,6 @@
 import CNumerics
+import CovertreeBase
+import CovertreeFiles
 
 /// Compares every query with every vector: exact, and the reference for the recall of the other kinds.
 ///

@@ -1,3 +1,6 @@
+import CovertreeBase
+import CovertreeFiles
+
 /// A structure over a table of vectors: the one protocol of the four kinds, which know nothing of each other.
 ///
 /// A change excludes everything else; it changes the table first and then the structure. Searches run in parallel.

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// A k-d tree: exact, for few dimensions.
 ///
 /// It is the library's `KDTree`, cut by the index's rule. Vectors added after the build are compared one by one, until there are so many

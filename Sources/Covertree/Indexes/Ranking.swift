@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// Candidates of a query, sorted by the exact scores; ties go to the vector that was added first.
 final class Ranking {
   private let found: GrowableBuffer<Candidate>

@@ -1,4 +1,5 @@
 import CNumerics
+import CovertreeBase
 
 /// The rows of a table, in any storage, for comparison in batches. Positions and indices are slots.
 final class RowPoints: BruteForcePoints, @unchecked Sendable {

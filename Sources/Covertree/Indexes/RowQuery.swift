@@ -1,4 +1,5 @@
 import CNumerics
+import CovertreeBase
 
 /// A query prepared for comparison with the rows of a table; a thread's scratch for one query after the other.
 ///

@@ -1,3 +1,6 @@
+import CovertreeBase
+import CovertreeFiles
+
 /// Indexes as files: the sections of `docs/file-format.md`, with arrays as they are in memory.
 extension VectorIndex {
   /// The image of the index as a file. Searches continue, changes wait.

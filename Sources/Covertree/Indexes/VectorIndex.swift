@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// Vectors with ids, and a structure that finds the nearest of them: the interface of the four kinds of index.
 ///
 /// Searches run in parallel with each other; changes exclude everything else. A change that fails leaves the index unchanged.

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// The Cholesky factor of a positive definite matrix, `A = L L^T`, in the layout of the triangular solve: strips of 8 rows, column by
 /// column inside a strip.
 ///

@@ -1,4 +1,5 @@
 import CNumerics
+import CovertreeBase
 
 /// An open-addressing hash table with linear probing, at most half full: from 64-bit hashes to numbers below 2^31. The numbered objects
 /// are stored elsewhere; the caller compares them.

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// Rows of a matrix in the layout of the product's tiles: *panels* of two vectors' worth of rows, column by column inside a panel, so one
 /// load gives one column of a vector of rows.
 ///

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// Bits of a key that one pass of `sortedOrder` sorts by.
 let bitsPerSortingPass = 11
 

@@ -1,4 +1,5 @@
 import CNumerics
+import CovertreeBase
 
 /// A coordinate type, with the kernels' 512-bit vector of it.
 ///

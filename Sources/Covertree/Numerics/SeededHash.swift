@@ -1,4 +1,5 @@
 import CNumerics
+import CovertreeBase
 
 /// A 64-bit hash of vectors of one dimension, by their bits, with both zeros as one.
 ///

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// A sample that is spread like the points: each next point is drawn with a probability in proportion to its squared distance from those
 /// before it (k-means++; Arthur and Vassilvitskii, SODA 2007). Points at distance 0 from a chosen one are drawn last. O(n m) distances
 /// for `m` of `n` points.

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// Chooses the next points of a max-min order, many at a time. A product of matrices compares the farthest points with all others and
 /// bounds each distance from below (`BruteForceScan`). Only pairs that may be nearer than any pair before are decided.
 ///

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// Max-min distance ordering: the point nearest to the centroid, then always the point farthest from all before it.
 ///
 /// F. Schaefer, M. Katzfuss and H. Owhadi, "Sparse Cholesky factorization by Kullback-Leibler minimization", SIAM J. Sci. Comput. 43

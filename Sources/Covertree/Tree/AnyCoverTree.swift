@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// A cover tree of either coordinate type: the interface of the core.
 ///
 /// Code behind it is generic and specialised in this module; its callers need not know the type. Results are written through raw pointers

@@ -1,3 +1,6 @@
+import CovertreeBase
+import CovertreeFiles
+
 /// Cover trees in files: the arrays of `TreeLayout` as they are in memory.
 extension CoverArrays where S: StorableElement {
   var sections: [Section] {

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// The finished compressed cover tree of one state of a tree.
 final class CoverArrays<S: Scalar>: @unchecked Sendable {
   let layout: TreeLayout<S>

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// Builds the cover tree of a state of a tree: from all its points, or by insertion of a batch into the cover tree of an earlier state.
 struct CoverBuild<S: Scalar> {
   let options: TreeOptions

@@ -1,3 +1,6 @@
+import CovertreeBase
+import CovertreeFiles
+
 /// Trees as files. `docs/file-format.md` lists the sections. They are the arrays of `KDTree`, and of `TreeLayout` if the cover tree is
 /// made, as they are in memory. So an open file is searched and exported without a copy.
 extension CoverTree where S: StorableElement {

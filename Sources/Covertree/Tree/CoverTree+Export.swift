@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// Properties and counters of a tree.
 public struct TreeInfo: Sendable {
   public let pointCount: Int

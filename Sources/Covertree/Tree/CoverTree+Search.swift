@@ -1,3 +1,5 @@
+import CovertreeBase
+
 extension CoverTree {
   /// The number of rows of a search for `queries`.
   public func rowCount(_ queries: Queries<S>) -> Int {

@@ -1,3 +1,4 @@
+import CovertreeBase
 import Glibc
 import Synchronization
 

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 extension CoverTree {
   /// Checks every rule of the segments and the cover tree; throws `.corrupt` with the first pair of points that breaks one. The cover
   /// tree is made if there is none yet.

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// Checks the segments of a snapshot. Every point that searches find is in the leaves once, with the coordinates of the cover tree. Boxes
 /// contain the points below them. Dataset indices are in the segments' ranges.
 struct SegmentRules<S: Scalar> {

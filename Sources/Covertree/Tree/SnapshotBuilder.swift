@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// Builds the next snapshot of a tree: from points, by insertion, or by removal.
 ///
 /// The points are in segments whose sizes fall by a factor. New points go to the last, small one, the *buffer*, which is rebuilt with

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// One state of a tree: immutable, and shared by its searches and exported arrays.
 ///
 /// Insertion and removal make a new snapshot, which shares most segments with the old one. A search ends on the snapshot on which it

@@ -1,6 +1,7 @@
 import Testing
 
 @testable import Covertree
+@testable import CovertreeBase
 
 @Suite struct ConflictGraphTests {
   @Test(arguments: [1, 2, 4], [0.1, 0.5, 3.0])

@@ -1,6 +1,7 @@
 import Testing
 
 @testable import Covertree
+@testable import CovertreeBase
 
 /// Queries of the insertion, and layouts that several threads make together.
 @Suite struct InsertionTests {

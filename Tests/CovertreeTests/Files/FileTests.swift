@@ -2,6 +2,8 @@ import Glibc
 import Testing
 
 @testable import Covertree
+@testable import CovertreeBase
+@testable import CovertreeFiles
 
 @Suite struct FileTests {
   private func crc(_ bytes: [UInt8]) -> UInt32 { bytes.withUnsafeBytes { Checksum.crc($0) } }

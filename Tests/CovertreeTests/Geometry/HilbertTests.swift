@@ -1,6 +1,7 @@
 import Testing
 
 @testable import Covertree
+@testable import CovertreeBase
 
 @Suite struct HilbertTests {
   /// Along a Hilbert curve every step goes to a neighbouring cell, by definition.

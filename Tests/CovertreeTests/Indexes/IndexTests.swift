@@ -2,6 +2,7 @@ import CNumerics
 import Testing
 
 @testable import Covertree
+@testable import CovertreeBase
 @testable import CovertreeStore
 
 @Suite struct IdTableTests {

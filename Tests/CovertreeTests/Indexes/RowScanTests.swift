@@ -1,6 +1,7 @@
 import Testing
 
 @testable import Covertree
+@testable import CovertreeBase
 
 /// Both comparisons of a batch with all rows, each on its own: the processor decides which one a search uses.
 @Suite struct RowScanTests {

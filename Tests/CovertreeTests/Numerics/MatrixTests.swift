@@ -2,6 +2,7 @@ import Glibc
 import Testing
 
 @testable import Covertree
+@testable import CovertreeBase
 
 @Suite struct MatrixTests {
   private func random(_ count: Int, seed: UInt64) -> [Double] {

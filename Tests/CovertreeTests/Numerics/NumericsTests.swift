@@ -1,6 +1,7 @@
 import Testing
 
 @testable import Covertree
+@testable import CovertreeBase
 
 @Suite struct LevelTests {
   @Test(arguments: [-1000, -960, -480, -31, -2, -1, 0, 1, 2, 7, 500, 1000])

@@ -3,6 +3,7 @@ import Synchronization
 import Testing
 
 @testable import Covertree
+@testable import CovertreeBase
 
 @Suite struct CallContextTests {
   @Test(arguments: [1, 2, 3, 8], [0, 1, 7, 1000, 100_000])

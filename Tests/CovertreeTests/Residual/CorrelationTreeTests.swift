@@ -1,6 +1,7 @@
 import Testing
 
 @testable import Covertree
+@testable import CovertreeBase
 
 /// Trees in the residual-correlation metric, and the errors that `validate` finds in one.
 @Suite struct CorrelationTreeTests {

@@ -1,6 +1,7 @@
 import Testing
 
 @testable import Covertree
+@testable import CovertreeBase
 
 /// Copies that searches leave out.
 @Suite struct EqualPointsTests {

@@ -2,6 +2,7 @@ import Glibc
 import Testing
 
 @testable import Covertree
+@testable import CovertreeBase
 
 /// The bounds by which points and blocks are skipped, compared with every pair.
 @Suite struct LowRankTests {

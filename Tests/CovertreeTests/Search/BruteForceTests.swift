@@ -1,6 +1,7 @@
 import Testing
 
 @testable import Covertree
+@testable import CovertreeBase
 
 /// Both scans of all points, each on its own: the processor and the data decide which one a search uses.
 @Suite struct BruteForceTests {

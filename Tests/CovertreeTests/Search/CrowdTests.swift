@@ -1,6 +1,7 @@
 import Testing
 
 @testable import Covertree
+@testable import CovertreeBase
 
 /// Searches among many equal points, or points equally far away, against a brute force.
 @Suite struct CrowdTests {

@@ -1,6 +1,7 @@
 import Testing
 
 @testable import Covertree
+@testable import CovertreeBase
 
 /// A k-d tree's blocks by sorting, written apart from the library.
 private struct SortedCuts<S: Scalar> {

@@ -1,6 +1,7 @@
 import Testing
 
 @testable import Covertree
+@testable import CovertreeBase
 
 @Suite struct TopKTests {
   /// Sorted insertion and the heap meet at 128.

@@ -1,6 +1,7 @@
 import Testing
 
 @testable import Covertree
+@testable import CovertreeBase
 
 /// Seeded points and a brute force, written apart from the library.
 struct PointSet<S: Scalar> {

@@ -1,6 +1,7 @@
 import Testing
 
 @testable import Covertree
+@testable import CovertreeBase
 
 @Suite struct CoverTreeTests {
   @Test(arguments: [1, 2, 3, 40, 3000], [1, 2, 3, 4, 7, 8, 20])

@@ -1,6 +1,7 @@
 import Testing
 
 @testable import Covertree
+@testable import CovertreeBase
 
 /// Trees that are changed by batches of all sizes, compared with a brute force over the points that they should have.
 @Suite struct GrowthTests {

@@ -1,6 +1,7 @@
 import Testing
 
 @testable import Covertree
+@testable import CovertreeBase
 
 /// `validate` finds errors: each test breaks one rule of a good tree.
 @Suite struct InvariantsTests {

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// The nearest vectors that a walk through a graph has met, sorted, and which of them it has expanded.
 ///
 /// A vector is one number: its score, as an integer of the same order, its slot, and, as the last bit, whether the walk has expanded it.

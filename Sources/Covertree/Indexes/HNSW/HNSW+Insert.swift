@@ -1,3 +1,4 @@
+import CovertreeBase
 import Glibc
 
 extension HNSW {

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 extension HNSW {
   /// The most rounds. A new link may replace the only link to another node, which then needs one in the next round.
   private static var mostRounds: Int { 4 }

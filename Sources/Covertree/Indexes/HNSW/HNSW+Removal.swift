@@ -1,3 +1,5 @@
+import CovertreeBase
+
 extension HNSW {
   /// Vectors that were removed stay as positions to walk through until they are this share of all.
   private static var deadShare: Double { 0.125 }

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 extension HNSW {
   /// A walk stops after comparisons with this share of the admitted vectors. Then all admitted vectors are compared. A walk reads memory
   /// at random, so one of its comparisons is about eight times as slow.

@@ -1,4 +1,5 @@
 import CNumerics
+import CovertreeBase
 
 /// A hierarchical navigable small world graph (Malkov and Yashunin, 2018). Every vector has links to near ones in different directions,
 /// and few vectors have links on higher levels, too. A search goes from near vectors to nearer ones.

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// Links vectors, by one thread.
 final class Linker {
   private let graph: HNSW

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// Vectors that a walk has met and not expanded, the nearest on top: a binary heap of a beam's keys. O(log count) for each.
 final class WalkQueue {
   private let keys: GrowableBuffer<UInt64>

@@ -1,4 +1,5 @@
 import CNumerics
+import CovertreeBase
 
 /// One long code per vector, with a bit for each plane. The candidates are the vectors whose codes differ least from the query's.
 ///

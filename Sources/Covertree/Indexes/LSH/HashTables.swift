@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// Tables of buckets. In each table a vector is in the bucket whose number has a bit for each of the table's planes.
 ///
 /// A query searches its own bucket of each table and those across the nearest planes, in the order of the squared distances crossed (Lv

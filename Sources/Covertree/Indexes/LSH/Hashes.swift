@@ -1,3 +1,6 @@
+import CovertreeBase
+import CovertreeFiles
+
 /// The hashes of vectors, by slot.
 protocol Hashes: AnyObject, Sendable {
   func extend(to count: Int, context: CallContext) throws(CoverTreeError)

@@ -1,3 +1,4 @@
+import CovertreeBase
 import Glibc
 
 /// Random hyperplanes through the middle of the data, and the signed distances of vectors from them.

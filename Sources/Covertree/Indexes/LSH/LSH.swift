@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// Locality-sensitive hashing by random hyperplanes: vectors on the same side of most planes are likely to be near each other.
 ///
 /// Candidates come from codes or from tables (`HammingCodes`, `HashTables`), and are ranked exactly.

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// One query's candidates, and the best of them.
 final class Shortlist {
   let ranking: Ranking

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// The slots of ids.
 ///
 /// Slots from 0 on whose ids are their own numbers, which the index assigns, need no table. The others are in a `HashIndex`, and their

@@ -1,4 +1,5 @@
 import CNumerics
+import CovertreeBase
 
 /// A store whose rows a table reads in place. Rows are pinned until the table unpins them, so they do not change.
 final class RowSource: @unchecked Sendable {

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// A store of vectors, as the indexes over it use it.
 ///
 /// Vectors are in rows that never move. The row in a *pinned* slot does not change until it is unpinned as often as it was pinned.

@@ -1,4 +1,6 @@
 import CNumerics
+import CovertreeBase
+import CovertreeFiles
 
 /// Groups of equal vectors. The first of a group is a *node*, which graphs link and buckets contain. The others are its *twins*, in a
 /// list in the order in which they were added. Links between equal vectors would fill their lists and lead nowhere else; and of equal

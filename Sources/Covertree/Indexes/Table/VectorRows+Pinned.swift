@@ -1,4 +1,6 @@
 import CNumerics
+import CovertreeBase
+import CovertreeFiles
 
 extension VectorRows {
   @inline(__always)

@@ -1,4 +1,6 @@
 import CNumerics
+import CovertreeBase
+import CovertreeFiles
 
 /// Vectors in rows of one storage type: a row for each slot of a table.
 ///

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 extension VectorTable {
   /// The fewest vectors to judge whether bytes resolve neighbours, by the distances of some of them from their nearest neighbours.
   private static var fewestToJudge: Int { 64 }

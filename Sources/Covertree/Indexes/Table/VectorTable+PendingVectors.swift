@@ -1,4 +1,5 @@
 import CNumerics
+import CovertreeBase
 
 /// Vectors that are added to an index.
 public enum NewVectors: @unchecked Sendable {

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// The vectors of an index, their ids, and their *slots*, in the order in which vectors were added.
 ///
 /// Slots of removed vectors are dead until a compaction of the table moves later ones up. Vectors are stored in float32, in a smaller

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// An orthonormal basis of the span of some points' unit vectors in feature space: the pivots.
 final class Basis: @unchecked Sendable {
   /// The number of pivots.

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// The product of the bases of two low-rank blocks: `B = L_Q^-1 C L_T^-T`, with `C` the residual correlations between their pivots.
 /// Row-major, with padded ranks; it can be used from either side.
 struct BasisProduct {

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// Low-rank blocks in a few arrays, for storage, export and files. All blocks but the last have equally many points, in the order of
 /// positions.
 final class LowRankArrays: @unchecked Sendable {

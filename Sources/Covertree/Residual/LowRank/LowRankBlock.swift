@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// The few points of a block, or of a region of several blocks, whose span in the residual process nearly contains the others.
 ///
 /// With unit vectors `u_j` in feature space, `u_i . u_j = rho_ij`, a pivoted Cholesky factorisation of residual correlations picks pivots

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// The low-rank blocks of a model, on one level or on two, and the bounds between them, made on first use.
 ///
 /// Few blocks are compared pair by pair, and the products of their bases are kept. Many blocks are joined in *regions* of consecutive

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// Pivoted Cholesky factorisations of residual correlations, one after the other, by one thread.
 ///
 /// The columns of the factor and the rest of the diagonal are those of the last run.

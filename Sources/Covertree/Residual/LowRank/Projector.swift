@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// Projects points onto bases exactly: `E = L^-1 rho(P, q)`. One thread uses it, for up to `most` points at a time.
 final class Projector {
   private let model: ResidualModel

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// Points by position: in the order of `BlockPartition`.
 struct ArrangedPoints {
   let order: Buffer<Int32>

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// Points of a model with equal scores: coordinates, features and residual variances have the same bits.
 ///
 /// Of equal points those of the lowest indices come first. So among the `k` nearest of any query there are at most the first `k` of them,

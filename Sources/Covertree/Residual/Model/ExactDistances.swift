@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// A point from which exact distances are measured: one of the model, or a new one.
 struct ExactQuery {
   let coordinates: UnsafePointer<Double>

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// Inducing features, as in the Nyström method: `v(x) = L^-1 k(U, x)`, where `L L^T = k(U, U) + jitter variance I`.
 ///
 /// Coordinates are scaled by the kernel's lengthscale.

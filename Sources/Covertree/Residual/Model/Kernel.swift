@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// A stationary covariance function: `variance * shape(|x - y| / lengthscale)`.
 public struct Kernel: Sendable, Equatable {
   public enum Shape: Int32, Sendable {

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// The caller's input, unchanged, for files of the model.
 final class ModelInputs: @unchecked Sendable {
   /// `count x dim`, by dataset index.

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// Coordinates divided by the kernel's lengthscale.
 func scaledCoordinates(
   _ points: PointsView<Double>, _ covariance: Covariance, _ context: CallContext

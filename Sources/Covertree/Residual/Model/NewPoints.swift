@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// Points outside of a model: scaled coordinates, features and residual variances, in their own order.
 struct NewPoints {
   let count: Int

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// Features and residual variances of a model's points: from inducing points, or given by the caller and checked.
 extension ResidualModel {
   /// The largest variance that features may explain, relative to that of the kernel. Rounding adds far less, and float32 overflows far above.

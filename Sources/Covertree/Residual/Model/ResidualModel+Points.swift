@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// Models of the same process with other points.
 extension ResidualModel {
   /// The same points and more, which get the next indices. Known features are kept.

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// Points as the residual search sees them: coordinates, whitened features `V` and residual variances `p`.
 ///
 /// Points are in the order of `BlockPartition`, by *position*. The residual covariance of two points is `k(x_i, x_j) - v_i . v_j`. Their

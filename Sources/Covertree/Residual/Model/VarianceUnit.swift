@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// The unit of features inside a model; its square is the unit of variances.
 ///
 /// Residual correlations do not depend on it. It is 1 unless the variance of the kernel is so large or so small that the product of two

@@ -1,4 +1,5 @@
 import CNumerics
+import CovertreeBase
 
 /// The result that each query asks for.
 enum SearchGoal {

@@ -1,4 +1,5 @@
 import CNumerics
+import CovertreeBase
 
 /// Compares a group of queries with a block by the products of their features, in float32 if that is precise enough and otherwise in
 /// float64. It serves queries without low-rank blocks, or for which these are too coarse.

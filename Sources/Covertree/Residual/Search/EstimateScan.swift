@@ -1,4 +1,5 @@
 import CNumerics
+import CovertreeBase
 
 /// The largest error of one query's estimates: `fixed + share * error_j + factor * scale_j` for point `j` of a block.
 struct EstimateErrors {

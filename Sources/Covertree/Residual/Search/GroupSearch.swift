@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// One thread's search for groups of queries, one after the other.
 ///
 /// A group is compared with blocks, those with the largest bounds first. Each |rho| is bounded from both sides and passed to the query's

@@ -1,4 +1,5 @@
 import CNumerics
+import CovertreeBase
 
 /// Compares a group of queries with a block through low-rank blocks.
 ///

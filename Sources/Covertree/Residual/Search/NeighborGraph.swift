@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// The neighbours of each point of a model within a squared residual-correlation distance, by positions.
 ///
 /// If a point has few neighbours, they are listed. A point with many neighbours is compared with other points on request, because lists

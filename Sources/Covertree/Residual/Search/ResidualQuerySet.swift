@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// The queries of a residual search.
 public enum ResidualQueries: @unchecked Sendable {
   /// Points of the model, by dataset index.

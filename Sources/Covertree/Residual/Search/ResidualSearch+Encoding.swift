@@ -1,3 +1,6 @@
+import CovertreeBase
+import CovertreeFiles
+
 /// Models as files: the caller's input, `V` and `p`, the factor of the inducing points, low-rank blocks, and the bounds between them if
 /// they are made. `docs/file-format.md` lists the sections. Copies in another form (features in float32, bases) are computed when a file
 /// is opened. The kernel's variance is written as the caller gave it, `V` and `p` in the model's unit (`VarianceUnit`).

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// A model's arrays, by position, as `covertree.h` describes them; they live as long as this does.
 public final class ResidualArrays: @unchecked Sendable {
   let model: ResidualModel

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// Bounds |rho| with any of many points without access to these: by a few *pivots* among them, and the largest residual norm of a point's
 /// unit vector outside their span. As in `LowRankBlock`, for any query
 ///

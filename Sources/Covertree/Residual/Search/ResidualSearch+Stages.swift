@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// The stages of a search. Each serves all queries of a call.
 extension ResidualSearch {
   /// Finds the neighbours of queries and writes them.

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// The `k` points of largest residual correlation with each query, exactly.
 ///
 /// **Definition.** `rho_ij = (k(x_i, x_j) - v_i . v_j) / sqrt(p_i p_j)` and the distance is `d_ij = sqrt(1 - |rho_ij|)`, with |rho| cut

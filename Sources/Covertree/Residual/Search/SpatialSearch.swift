@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// The search of a model without features whose kernel is one of the library. Its residual correlation is the kernel's own, which falls
 /// with distance, so neighbours are sorted by their distances in space, over the lengthscales.
 ///

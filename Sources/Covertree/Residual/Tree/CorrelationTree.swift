@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// The cover tree of a model's points in the residual-correlation metric itself: a *pure* tree.
 ///
 /// Distances are at most 1, so only the root is above level -1, and lower levels depend only on pairs within 1/2 of each other: `|rho| >=

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// A batch of queries that are compared with every point: the points kept for each query, and the decision between them.
 ///
 /// Points whose lower bound is below the limit wait until there are `patience` of them. Then their distances are computed in the

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// Whether to walk boxes or to compare with all points. The first queries of a call show how many points the boxes exclude.
 enum BruteForceChoice {
   /// The number of pilot queries.

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// Radius search and counting by comparing queries with all points in batches (`BruteForceScan`, `QuantizedScan`).
 ///
 /// The radius is the limit from the start. A scan keeps every point whose bound is within it; the few that rounding leaves open are

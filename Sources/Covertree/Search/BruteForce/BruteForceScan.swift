@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// The points' side of a brute-force scan: their squared lengths, reduced by the rounding that the scan allows for.
 ///
 /// `|x - q|^2 = |x|^2 + |q|^2 - 2 x . q` cancels. An inner product may be off by some roundings of `|x| |q|`, which is at most `(|x|^2 +

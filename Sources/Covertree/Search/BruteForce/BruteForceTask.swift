@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// The nearest of all points to each query of a set: queries are compared with all points in batches.
 struct BruteForceTask<Points: BruteForcePoints, Rows: NeighborRows> where Rows.S == Points.S {
   typealias S = Points.S

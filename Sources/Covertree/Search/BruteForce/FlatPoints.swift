@@ -1,4 +1,5 @@
 import CNumerics
+import CovertreeBase
 
 /// The points of a search that compares queries with all of them: the leaves' vectors, and rows with the coordinates of one point side by
 /// side, because a few points are decided one by one.

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// An estimate of the distances of neighbours from those of a few queries: in many dimensions without structure they differ little.
 struct RadiusEstimate<S: Scalar> {
   let bytes: QuantizedPoints<S>

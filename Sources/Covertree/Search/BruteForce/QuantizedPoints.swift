@@ -1,4 +1,5 @@
 import CNumerics
+import CovertreeBase
 
 /// Points rounded to bytes, with a bound on the effect on a score.
 ///

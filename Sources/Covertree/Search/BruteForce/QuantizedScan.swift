@@ -1,4 +1,5 @@
 import CNumerics
+import CovertreeBase
 
 /// A query rounded to bytes, `q'`.
 struct QueryInBytes: BitwiseCopyable {

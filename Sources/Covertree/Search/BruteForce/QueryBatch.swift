@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// Queries that a scan compares with every point, and their limits.
 protocol QueryBatch: AnyObject {
   associatedtype Points: ScannedPoints

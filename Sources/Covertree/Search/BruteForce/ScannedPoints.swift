@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// The length of a vector.
 func lengthOf<S: Scalar>(_ row: UnsafePointer<S>, _ dim: Int) -> Double {
   var sum = 0.0

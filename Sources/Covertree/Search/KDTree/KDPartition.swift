@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// The rule by which a range of points is cut.
 public enum SplitRule: Int32, Sendable {
   /// At the median of the coordinate of greatest variance in a sample of the range.

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// Cuts the ranges of a k-d tree, from all points down to blocks.
 ///
 /// A cut reads its range once for the extents and writes it about one and a half times (`select`). All threads cut a large share of the

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// Points as Euclidean searches walk them: leaves of near points under wide nodes of boxes.
 ///
 /// Points are in the order of a k-d tree's leaves (`KDPartition`), whose boxes overlap least. A point's *position* is its number in that

@@ -1,4 +1,5 @@
 import CNumerics
+import CovertreeBase
 
 /// Fills the leaves of a tree, and the nodes right above them, one after the other.
 struct FilledNodes<S: Scalar>: DimensionTask {

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// Finds points by index.
 struct PointLocator<S: Scalar>: @unchecked Sendable {
   private let views: [SegmentView<S>]

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// The points of a search: the segments of one snapshot of a tree, or one k-d tree over rows that are stored elsewhere. Immutable.
 ///
 /// A point has a *position*, counted through all segments, and an *index*: its dataset index, or its slot in a vector index.

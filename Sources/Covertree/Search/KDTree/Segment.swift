@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// A k-d tree of the points with dataset indices in a range, and marks for those that were removed.
 ///
 /// The points of a tree are in a list of segments, the oldest and largest first. Only the marks of a segment change, and earlier

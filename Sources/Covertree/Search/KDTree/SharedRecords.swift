@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// Records that all threads work on together, in chunks. The result does not depend on the number of threads.
 struct SharedRecords<R: PointRecords> {
   let records: R

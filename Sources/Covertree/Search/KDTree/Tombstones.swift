@@ -1,4 +1,5 @@
 import CNumerics
+import CovertreeBase
 
 /// The times at which points of a segment were removed. Changes of a tree are numbered, and a search sees the removals up to the number
 /// of its snapshot.

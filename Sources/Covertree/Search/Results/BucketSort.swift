@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// A bucket sort of candidates by score and then by index, for the nearly uniform squared distances of a radius search. After the
 /// distribution to buckets an insertion sort moves each candidate only a little. O(n) expected; if distances cluster, O(n log n) by a
 /// comparison sort.

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// Neighbours of each query: those of query `i` are at `offsets[i]..<offsets[i + 1]`, nearest first.
 public final class NeighborLists<S: Scalar>: @unchecked Sendable {
   /// `queries + 1` of them.

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// Writes the neighbours of queries. Use it through the concrete type.
 protocol NeighborRows<S> {
   associatedtype S: Scalar

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// All points within a radius.
 struct RadiusHandler<S: Scalar>: ExactHandler {
   let found: GrowableBuffer<Candidate>

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// Handles the points that a search finds: one traversal serves nearest neighbours, radius search and counting.
 protocol ResultHandler {
   associatedtype S: Scalar

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// The `k` nearest of the points that are inserted, by distance and then by index.
 ///
 /// Up to `sortedLimit` they are kept sorted: one sweep from the far end, eight positions at a time and without a branch, inserts a point.

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// Counts the points within a distance of each query.
 struct CountTask<S: Scalar>: DimensionTask {
   let set: QuerySet<S>

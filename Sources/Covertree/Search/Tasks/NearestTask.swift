@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// The `k` nearest points of each query of a set: by walking the boxes or, if these exclude few points, by comparing queries with all
 /// points.
 struct NearestTask<Rows: NeighborRows>: DimensionTask {

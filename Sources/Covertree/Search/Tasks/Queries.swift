@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// The queries of a search: new points, or points of the tree.
 public enum Queries<S: Scalar>: Sendable {
   case points(PointsView<S>)

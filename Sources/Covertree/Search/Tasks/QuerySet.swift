@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// Queries in the order in which they run: near ones follow each other, so each starts where the last one ended.
 struct QuerySet<S: Scalar> {
   struct Query {

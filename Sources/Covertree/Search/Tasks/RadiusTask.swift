@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// All points within a distance of each query, the nearest first. `Reported` is the type of the distances.
 struct RadiusTask<S: Scalar, Reported: Scalar>: DimensionTask {
   let set: QuerySet<S>

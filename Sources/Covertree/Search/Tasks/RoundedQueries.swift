@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// Queries in float64 among points in float32, and the same queries rounded to float32.
 ///
 /// A point's distances from a query and from the rounded query differ by at most the distance between these two. So a search around the

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 public struct SearchOptions: @unchecked Sendable {
   /// Only points with a dataset index below the query's own. For stored queries.
   public var predecessorsOnly = false

@@ -1,4 +1,5 @@
 import CNumerics
+import CovertreeBase
 
 /// The `k` nearest points of a query, for `k` up to `TopK.sortedLimit`.
 ///

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// Counts the points within a score of a query, one query at a time.
 ///
 /// A box that lies inside and whose indices all count is counted without a visit: it is a range of positions. So the time depends on the

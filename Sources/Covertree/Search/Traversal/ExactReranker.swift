@@ -1,4 +1,5 @@
 import CNumerics
+import CovertreeBase
 
 /// Sorts points near a query by exact distance. The same points bound the next query's search, because its `k` nearest are not farther
 /// than the farthest of any `k` points.

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// The `k` nearest points of one query at a time, for any number of equally distant points.
 ///
 /// The search is best first: it visits the known node or leaf with the least possible score, and of equal ones that with the smallest

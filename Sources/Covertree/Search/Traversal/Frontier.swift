@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// Nodes right above leaves, in groups that a search handles like the children of a node.
 final class Frontier<S: Scalar> {
   /// With more nodes the way from the root is as short.

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// One thread's searches of points in k-d trees: the core of every Euclidean search.
 ///
 /// The largest tree comes first and leaves little to find in the others. A tree is walked depth first, the nearest box first. A box is

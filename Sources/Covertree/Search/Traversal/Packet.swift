@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// A packet: points that are searched for together, one in each lane of a vector, and the boxes still to be visited for them.
 ///
 /// A box is within reach if it is within the *limit* of a lane: the largest squared distance, in the filter, of use to it.

@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// One thread's searches for packets of queries, as in ray tracing: near queries, one in each lane of a vector. It serves many queries
 /// with small results, such as the nearest point or all within a small radius.
 ///

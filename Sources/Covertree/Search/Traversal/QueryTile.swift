@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// Consecutive queries that begin their searches together, and the box around them.
 final class QueryTile<S: Scalar> {
   private static var largest: Int { 32 }

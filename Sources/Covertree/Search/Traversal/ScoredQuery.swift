@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// A query in float64, the type of all decisions: the scores of points, and the least and the largest score of points in a box.
 ///
 /// All three are the sum of `euclideanScore`, over the differences to a point or to the nearest or farthest corner of a box. Rounding is

@@ -1,3 +1,4 @@
+import CovertreeBase
 import Glibc
 
 /// Writes a file in one step: to a draft in the same folder (`FileDraft`), which is renamed when all of it is on the disk.

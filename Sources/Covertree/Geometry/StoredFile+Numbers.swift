@@ -1,3 +1,6 @@
+import CovertreeBase
+import CovertreeFiles
+
 extension StoredFile {
   /// A section of coordinates or the like. What is no number, which no points have, would never come to lie anywhere: searches end
   /// all the same, but not what is built of them.

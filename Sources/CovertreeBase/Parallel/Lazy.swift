@@ -4,13 +4,17 @@
 /// never finds one taken.
 public final class Lazy<Value: AnyObject>: @unchecked Sendable {
   /// Guarded by `processLock`.
-  private var value: Value?
+  @usableFromInline
+  var value: Value?
 
+  @inlinable
   public init(_ value: Value? = nil) { self.value = value }
 
   /// What there is so far.
+  @inlinable
   public var known: Value? { processLock.locked { value } }
 
+  @inlinable
   public func get(_ make: () throws(CoverTreeError) -> Value) throws(CoverTreeError) -> Value {
     if let known { return known }
     let new = try make()

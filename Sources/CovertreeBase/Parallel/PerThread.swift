@@ -1,21 +1,27 @@
 /// Objects made by the threads of a loop, each in a slot of its own.
-final class PerThread<Value: AnyObject>: @unchecked Sendable {
-  private let values: UnsafeMutablePointer<Value?>
-  private let count: Int
+@usableFromInline
+package final class PerThread<Value: AnyObject>: @unchecked Sendable {
+  @usableFromInline
+  let values: UnsafeMutablePointer<Value?>
+  @usableFromInline
+  let count: Int
 
-  init(count: Int) {
+  @inlinable
+  package init(count: Int) {
     self.count = count
     values = .allocate(capacity: count)
     values.initialize(repeating: nil, count: count)
   }
 
+  @inlinable
   deinit {
     values.deinitialize(count: count)
     values.deallocate()
   }
 
   /// The value of a slot, made where it has none. No two threads may ask for one slot at once.
-  func value(_ slot: Int, make: () throws(CoverTreeError) -> Value) throws(CoverTreeError) -> Value {
+  @inlinable
+  package func value(_ slot: Int, make: () throws(CoverTreeError) -> Value) throws(CoverTreeError) -> Value {
     if let known = values[slot] { return known }
     let new = try make()
     values[slot] = new
@@ -23,5 +29,6 @@ final class PerThread<Value: AnyObject>: @unchecked Sendable {
   }
 
   /// What there is, by slots.
-  var all: [Value] { (0..<count).compactMap { values[$0] } }
+  @inlinable
+  package var all: [Value] { (0..<count).compactMap { values[$0] } }
 }

@@ -1,3 +1,4 @@
+import CovertreeBase
 import Glibc
 
 /// A file that is being written, in the folder of the file that it will replace.

@@ -33,7 +33,8 @@ public final class CallContext: @unchecked Sendable {
 
   public let threads: Int
   private let report: ((Double) -> Bool)?
-  private let stopped = Atomic<Bool>(false)
+  @usableFromInline
+  let stopped = Atomic<Bool>(false)
   private var nextReport: Double
   /// The stretch of the whole call that stages are parts of, and that of the loop now running.
   private var stretch = (from: 0.0, to: 1.0)
@@ -52,10 +53,10 @@ public final class CallContext: @unchecked Sendable {
   package static let brief = CallContext(threads: 1)
 
   /// The loops that follow are this part of the call's progress.
-  func stage(from: Double, to: Double) { progress = part(from, to) }
+  package func stage(from: Double, to: Double) { progress = part(from, to) }
 
   /// Stages of the body are parts of this part of the call's progress.
-  func within<Result>(
+  package func within<Result>(
     from: Double, to: Double, _ body: () throws(CoverTreeError) -> Result
   ) throws(CoverTreeError) -> Result {
     let whole = stretch
@@ -79,15 +80,17 @@ public final class CallContext: @unchecked Sendable {
   /// The same within the body of a loop, for a body that takes long.
   ///
   /// - Parameter slot: of the thread that runs the body. Only the calling thread, whose slot is 0, asks the caller.
-  @inline(__always)
+  @inlinable @inline(__always)
   package func poll(inSlot slot: Int, share: Double = 0) throws(CoverTreeError) {
     if slot == 0 { askHost(share: share) }
     if stopped.load(ordering: .relaxed) { throw CallContext.cancelled }
   }
 
-  private static let cancelled = CoverTreeError(.cancelled, "cancelled by the progress callback")
+  @usableFromInline
+  static let cancelled = CoverTreeError(.cancelled, "cancelled by the progress callback")
 
-  private func askHost(share: Double) {
+  @usableFromInline
+  func askHost(share: Double) {
     guard let report, nextReport.isFinite else { return }
     let now = monotonicSeconds()
     guard now >= nextReport else { return }
@@ -101,7 +104,7 @@ public final class CallContext: @unchecked Sendable {
 
   /// A grain for `forEach`: as many items as are done within some milliseconds where each may take that many vector
   /// operations, so that the caller is asked often enough; at most `most`.
-  static func grain(operationsPerItem: Int, most: Int) -> Int {
+  package static func grain(operationsPerItem: Int, most: Int) -> Int {
     max(1, min(most, 20_000_000 / max(1, operationsPerItem)))
   }
 
@@ -110,6 +113,7 @@ public final class CallContext: @unchecked Sendable {
   /// Ranges of `grain` are handed out as threads become free. `slot` is below `threads`, and no two running calls
   /// share one: it picks a thread's scratch. Where calls fail, the error of the first range that failed is thrown,
   /// and no new range is begun.
+  @usableFromInline
   package func forEach(
     _ count: Int, grain: Int, _ body: (Range<Int>, Int) throws(CoverTreeError) -> Void
   ) throws(CoverTreeError) {
@@ -160,7 +164,8 @@ private final class SharedLoop: @unchecked Sendable {
 
 extension CallContext {
   /// The values that `body` gives for `0..<count`, in that order, without those that are nil. Calls run in parallel.
-  func collect(
+  @inlinable
+  package func collect(
     _ count: Int, _ body: (Int) throws(CoverTreeError) -> Int32?
   ) throws(CoverTreeError) -> GrowableBuffer<Int32> {
     let found = try GrowableBuffer<Int32>()
@@ -169,7 +174,8 @@ extension CallContext {
   }
 
   /// The same, in place of what is in a stack.
-  func collect(
+  @inlinable
+  package func collect(
     _ count: Int, into found: GrowableBuffer<Int32>, _ body: (Int) throws(CoverTreeError) -> Int32?
   ) throws(CoverTreeError) {
     try collect(count, grain: 1 << 14, into: found) { (range, target) throws(CoverTreeError) in
@@ -184,7 +190,8 @@ extension CallContext {
   }
 
   /// The same, where `body` writes the values that it has for a range, at most one each, and tells how many they are.
-  func collect(
+  @usableFromInline
+  package func collect(
     _ count: Int, grain: Int, into found: GrowableBuffer<Int32>,
     _ body: (Range<Int>, UnsafeMutablePointer<Int32>) throws(CoverTreeError) -> Int
   ) throws(CoverTreeError) {
@@ -202,7 +209,8 @@ extension CallContext {
   }
 
   /// The greatest of the values that `body` gives for `0..<count`; nil if `count` is 0. Calls run in parallel.
-  func greatest<Value: Comparable & BitwiseCopyable>(
+  @inlinable
+  package func greatest<Value: Comparable & BitwiseCopyable>(
     of count: Int, grain: Int, _ body: (Int) throws(CoverTreeError) -> Value
   ) throws(CoverTreeError) -> Value? {
     let greatest = try Buffer<Value>(count: (count + grain - 1) / grain)

@@ -23,6 +23,7 @@ package final class GrowableBuffer<Element: BitwiseCopyable> {
     (base, capacity, count, owner) = (elements.base, elements.count, elements.count, elements)
   }
 
+  @inlinable
   deinit { if owner == nil { freeAligned(base, capacity) } }
 
   /// Makes the memory its own, to be written to.

@@ -1,4 +1,5 @@
 import CNumerics
+import CovertreeBase
 
 /// CRC-32C of long sections: of the sums of their pieces, so that threads can share the work.
 ///

@@ -1,39 +1,48 @@
 import Glibc
 
 /// Several arrays in one allocation, for scratch that is made for a single query.
-final class Arena {
-  private let memory: UnsafeMutableRawPointer
-  private let byteCount: Int
-  private var used = 0
+@usableFromInline
+package final class Arena {
+  @usableFromInline
+  let memory: UnsafeMutableRawPointer
+  @usableFromInline
+  let byteCount: Int
+  @usableFromInline
+  var used = 0
 
   /// - Parameter sizes: of the arrays that will be taken, in bytes.
-  init(_ sizes: Int...) throws(CoverTreeError) {
+  @inlinable
+  package init(_ sizes: Int...) throws(CoverTreeError) {
     byteCount = sizes.reduce(0) { $0 + Self.wholeLines($1) }
     memory = try SpareBlocks.allocate(byteCount)
   }
 
+  @inlinable
   deinit { SpareBlocks.giveBack(memory, byteCount) }
 
   /// The bytes of an array.
-  @inline(__always)
-  static func size<Element>(_ count: Int, of type: Element.Type) -> Int { count * MemoryLayout<Element>.stride }
+  @inlinable @inline(__always)
+  package static func size<Element>(_ count: Int, of type: Element.Type) -> Int { count * MemoryLayout<Element>.stride }
 
   /// The next array, uninitialised and 64-byte aligned. It lives as long as the arena.
-  func allocate<Element: BitwiseCopyable>(_ count: Int, of type: Element.Type = Element.self) -> UnsafeMutablePointer<
-    Element
-  > {
+  @inlinable
+  package func allocate<Element: BitwiseCopyable>(
+    _ count: Int, of type: Element.Type = Element.self
+  ) -> UnsafeMutablePointer<Element> {
     let array = memory + used
     used += Self.wholeLines(Self.size(count, of: type))
     precondition(used <= byteCount, "an arena is asked for more than it was made for")
     return array.bindMemory(to: type, capacity: count)
   }
 
-  private static func wholeLines(_ bytes: Int) -> Int { (bytes + 63) / 64 * 64 }
+  @inlinable
+  static func wholeLines(_ bytes: Int) -> Int { (bytes + 63) / 64 * 64 }
 }
 
 /// Aligned blocks that a thread has freed and is about to ask for again: single queries would spend more time in the
 /// allocator than in their search. A thread keeps up to `most` of each size, a power of two up to 64 KiB, until it ends.
-private enum SpareBlocks {
+@usableFromInline
+enum SpareBlocks {
   private struct List {
     var count = 0
     /// The first block; each begins with the address of the next.
@@ -75,6 +84,7 @@ private enum SpareBlocks {
   /// The power of two that holds so many bytes.
   private static func size(_ bytes: Int) -> Int { max(smallest, Int.bitWidth - max(0, bytes - 1).leadingZeroBitCount) }
 
+  @usableFromInline
   static func allocate(_ bytes: Int) throws(CoverTreeError) -> UnsafeMutableRawPointer {
     let size = size(bytes)
     guard size <= largest else {
@@ -85,6 +95,7 @@ private enum SpareBlocks {
   }
 
   /// Takes back what `take` gave for as many bytes, on whichever thread.
+  @usableFromInline
   static func giveBack(_ block: UnsafeMutableRawPointer, _ bytes: Int) {
     let size = size(bytes)
     guard size <= largest else { return freeAligned(block.assumingMemoryBound(to: UInt8.self), bytes) }

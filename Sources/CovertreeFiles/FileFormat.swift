@@ -1,3 +1,5 @@
+import CovertreeBase
+
 /// What a file of this library looks like: `docs/file-format.md` byte by byte.
 ///
 /// A header of 64 bytes, a table with an entry of 64 bytes for each section, and the sections, each an array that begins at
@@ -82,15 +84,15 @@ public enum ElementType: UInt32, Sendable {
 }
 
 /// A type of which a section can be made.
-protocol StorableElement: BitwiseCopyable {
+package protocol StorableElement: BitwiseCopyable {
   static var elementType: ElementType { get }
 }
 
-extension Float: StorableElement { static var elementType: ElementType { .float32 } }
-extension Double: StorableElement { static var elementType: ElementType { .float64 } }
-extension Int32: StorableElement { static var elementType: ElementType { .int32 } }
-extension Int64: StorableElement { static var elementType: ElementType { .int64 } }
-extension UInt8: StorableElement { static var elementType: ElementType { .uint8 } }
+extension Float: StorableElement { package static var elementType: ElementType { .float32 } }
+extension Double: StorableElement { package static var elementType: ElementType { .float64 } }
+extension Int32: StorableElement { package static var elementType: ElementType { .int32 } }
+extension Int64: StorableElement { package static var elementType: ElementType { .int64 } }
+extension UInt8: StorableElement { package static var elementType: ElementType { .uint8 } }
 
 /// A named array in a file, or on its way into one: `rows x columns` elements without gaps.
 public struct Section: @unchecked Sendable {
@@ -103,19 +105,19 @@ public struct Section: @unchecked Sendable {
   let owner: AnyObject?
 
   public var byteCount: Int { rows * columns * type.byteCount }
-  var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: data, count: byteCount) }
+  package var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: data, count: byteCount) }
 
   /// - Parameter data: borrowed until the image that the section is part of has been written.
   public init(name: String, type: ElementType, rows: Int, columns: Int, data: UnsafeRawPointer) {
     self.init(name: name, type: type, rows: rows, columns: columns, data: data, owner: nil)
   }
 
-  init(name: String, type: ElementType, rows: Int, columns: Int, data: UnsafeRawPointer, owner: AnyObject?) {
+  package init(name: String, type: ElementType, rows: Int, columns: Int, data: UnsafeRawPointer, owner: AnyObject?) {
     (self.name, self.type, self.rows, self.columns) = (name, type, rows, columns)
     (self.data, self.owner) = (data, owner)
   }
 
-  init<E: StorableElement>(_ name: String, _ buffer: Buffer<E>, columns: Int = 1) {
+  package init<E: StorableElement>(_ name: String, _ buffer: Buffer<E>, columns: Int = 1) {
     self.init(
       name: name, type: E.elementType, rows: columns == 0 ? 0 : buffer.count / columns, columns: columns,
       data: UnsafeRawPointer(buffer.base), owner: buffer)

@@ -1,4 +1,5 @@
 import CNumerics
+import CovertreeBase
 import Glibc
 
 /// A file that was opened: its header and table are checked, its sections lie in memory, mapped or read.
@@ -62,7 +63,7 @@ public final class StoredFile: @unchecked Sendable {
   }
 
   /// The same for a section of a name, if there is one.
-  func verify(_ name: String) throws(CoverTreeError) {
+  package func verify(_ name: String) throws(CoverTreeError) {
     guard let index = sections.firstIndex(where: { $0.name == name }) else { return }
     try verify(index, context: CallContext())
   }
@@ -96,7 +97,7 @@ public final class StoredFile: @unchecked Sendable {
   ///
   /// - Parameters:
   ///   - rows: that it must have; nil for any number.
-  func buffer<E: StorableElement>(
+  package func buffer<E: StorableElement>(
     _ name: String, of: E.Type = E.self, rows: Int? = nil, columns: Int = 1
   ) throws(CoverTreeError) -> Buffer<E> {
     guard let section = section(named: name) else { throw corrupt("section \"\(name)\" is missing") }

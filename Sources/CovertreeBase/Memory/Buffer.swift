@@ -45,23 +45,24 @@ public final class Buffer<Element: BitwiseCopyable> {
   }
 
   /// Elements all of whose bits are 0. Memory that is mapped comes so from the system, page by page as it is used.
-  convenience init(zeros count: Int) throws(CoverTreeError) {
+  package convenience init(zeros count: Int) throws(CoverTreeError) {
     try self.init(count: count)
     if byteCount < mappedBytes { memset(base, 0, byteCount) }
   }
 
+  @inlinable
   deinit {
     if owner == nil { freeAligned(base, count) }
   }
 
   /// Has memory that nothing was written to yet come by large pages, where the system has them: what is read at random is found
   /// faster then.
-  func preferLargePages() {
+  package func preferLargePages() {
     if owner == nil, byteCount >= 4 << 20 { madvise(base, byteCount, 14) }  // MADV_HUGEPAGE
   }
 
   /// Gives the whole pages of some elements back to the system: they are not read again.
-  func release(_ elements: Range<Int>) {
+  package func release(_ elements: Range<Int>) {
     guard owner == nil, byteCount >= mappedBytes else { return }
     let page = 4096
     let first = (elements.lowerBound * MemoryLayout<Element>.stride + page - 1) / page * page
@@ -89,7 +90,7 @@ public final class Buffer<Element: BitwiseCopyable> {
 
 extension Buffer where Element == Int32 {
   /// The numbers `0..<count`.
-  convenience init(counting count: Int) throws(CoverTreeError) {
+  package convenience init(counting count: Int) throws(CoverTreeError) {
     try self.init(count: count)
     for number in 0..<count { base[number] = Int32(number) }
   }

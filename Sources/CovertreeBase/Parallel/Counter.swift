@@ -8,6 +8,6 @@ package final class Counter: Sendable {
 
   package func add(_ amount: Int) { sum.wrappingAdd(amount, ordering: .relaxed) }
   /// The value, which grows by one.
-  func next() -> Int { sum.wrappingAdd(1, ordering: .relaxed).oldValue }
+  package func next() -> Int { sum.wrappingAdd(1, ordering: .relaxed).oldValue }
   package var value: Int { sum.load(ordering: .relaxed) }
 }

@@ -1,3 +1,4 @@
+import CovertreeBase
 import Glibc
 
 /// A file as it will be: sections in memory, written in one step or copied into one piece of memory.
