@@ -1,9 +1,9 @@
 import CNumerics
 import CovertreeBase
 
-/// CRC-32C of long sections: of the sums of their pieces, so that threads can share the work.
+/// CRC-32C of long sections: of the checksums of their pieces, so that threads can share the work.
 ///
-/// A section of at most one piece is no exception: its sum is that of the four bytes of its piece's sum.
+/// A section of at most one piece has the checksum of the four bytes of its piece's checksum.
 package enum Checksum {
   static let pieceBytes = 1 << 20
 

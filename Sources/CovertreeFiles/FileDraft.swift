@@ -3,9 +3,9 @@ import Glibc
 
 /// A file that is being written, in the folder of the file that it will replace.
 ///
-/// A draft has no name until all of it is written, so a process that is killed leaves nothing behind. Its name is random, and it has
-/// one from the beginning where the system cannot give one later. The process holds a lock (`flock`) on its draft: a draft
-/// with a name and without a lock is left from a process that was killed.
+/// A draft has no name until all of it is written, so a killed process leaves nothing behind. If the system cannot name a file later, the
+/// draft has a random name from the beginning. The process holds a lock (`flock`) on its draft: a draft with a name and without a lock is
+/// left from a killed process.
 struct FileDraft {
   /// For writing.
   let file: Int32
@@ -26,7 +26,7 @@ struct FileDraft {
   }
 
   private static func openNameless(_ folder: String, _ mode: mode_t) -> Int32? {
-    let isNameless: Int32 = 0o20000000 | O_DIRECTORY  // O_TMPFILE, which Swift does not know
+    let isNameless: Int32 = 0o20000000 | O_DIRECTORY  // O_TMPFILE, which Swift lacks
     let file = open(folder, O_WRONLY | isNameless | O_CLOEXEC, mode)
     guard file >= 0 else { return nil }
     // The name is given through /proc, which not every machine has.
@@ -60,7 +60,7 @@ struct FileDraft {
 
   private static func handle(of file: Int32) -> String { "/proc/self/fd/\(file)" }
 
-  /// Gives the draft another path. A file that is there is replaced.
+  /// Moves the draft to another path, and replaces an existing file.
   ///
   /// - Returns: false, with `errno`, if that fails.
   mutating func move(to target: String) -> Bool {
@@ -79,7 +79,7 @@ struct FileDraft {
     }
   }
 
-  /// Takes the draft away: it is of no use.
+  /// Removes the draft.
   func remove() {
     if let path { unlink(path) }
   }
@@ -100,7 +100,7 @@ struct FileDraft {
     return (1...16).contains(middle.count) && middle.allSatisfy { digits.contains($0) || letters.contains($0) }
   }
 
-  /// Removes drafts that are left in a folder from processes that were killed. Where that cannot be done, they stay.
+  /// Removes drafts that killed processes left in a folder, as far as possible.
   static func removeAbandoned(in folder: String) {
     guard let list = opendir(folder) else { return }
     defer { closedir(list) }

@@ -1,11 +1,11 @@
 import CovertreeBase
 
-/// What a file of this library looks like: `docs/file-format.md` byte by byte.
+/// The format of the library's files: `docs/file-format.md` byte by byte.
 ///
-/// A header of 64 bytes, a table with an entry of 64 bytes for each section, and the sections, each an array that begins at
-/// a multiple of 64, so that a mapped file is used where it lies. All numbers are little-endian.
+/// A header of 64 bytes, a table with an entry of 64 bytes for each section, and the sections, each an array that begins at a multiple of
+/// 64, so that a mapped file is used in place. All numbers are little-endian.
 enum FileFormat {
-  /// No text: the line ends in it are those that a transfer as text would change.
+  /// A transfer as text would change the line ends in it.
   static let magic: [UInt8] = [0x89, 0x43, 0x56, 0x54, 0x0D, 0x0A, 0x1A, 0x0A]
   static let byteOrder: UInt32 = 0x0A0B_0C0D
   static let version: UInt32 = 1
@@ -16,7 +16,7 @@ enum FileFormat {
 
   static func aligned(_ offset: Int) -> Int { (offset + alignment - 1) / alignment * alignment }
 
-  /// Where the fields of the header are.
+  /// The offsets of the header's fields.
   enum Header {
     static let byteOrder = 8
     static let version = 12
@@ -24,11 +24,11 @@ enum FileFormat {
     static let sectionCount = 20
     static let byteCount = 24
     static let inputHash = 32
-    /// Of the header before it, and the table. Between the two are zeros.
+    /// Of the header before it, and of the table. Zeros are between the two.
     static let checksum = 60
   }
 
-  /// Where the fields of a table's entry are, after the name; behind them are zeros.
+  /// The offsets of the fields of a table's entry, after the name; zeros follow.
   enum Entry {
     static let type = 24
     static let checksum = 28
@@ -38,16 +38,16 @@ enum FileFormat {
   }
 }
 
-/// What a file holds.
+/// The kinds of files.
 public enum FileKind: UInt32, Sendable {
   case tree = 1
   case residual = 2
-  /// Sections of the caller's alone.
+  /// Only the caller's sections.
   case arrays = 3
   case index = 4
 
-  /// Whether the library may have a section of this name in files of the kind. Not every file has all of them, and a caller's section must
-  /// not be taken for one of them.
+  /// Whether the library may have a section of this name in files of the kind. Not every file has all of them. A caller's section must
+  /// have another name.
   func owns(_ name: String) -> Bool {
     ownNames.contains { $0 == name || $0.hasSuffix(".") && name.hasPrefix($0) }
   }
@@ -83,7 +83,7 @@ public enum ElementType: UInt32, Sendable {
   }
 }
 
-/// A type of which a section can be made.
+/// An element type of sections.
 package protocol StorableElement: BitwiseCopyable {
   static var elementType: ElementType { get }
 }
@@ -101,13 +101,13 @@ public struct Section: @unchecked Sendable {
   public let rows: Int
   public let columns: Int
   public let data: UnsafeRawPointer
-  /// What keeps the data alive.
+  /// Keeps the data alive.
   let owner: AnyObject?
 
   public var byteCount: Int { rows * columns * type.byteCount }
   package var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: data, count: byteCount) }
 
-  /// - Parameter data: borrowed until the image that the section is part of has been written.
+  /// - Parameter data: borrowed until the section's image has been written.
   public init(name: String, type: ElementType, rows: Int, columns: Int, data: UnsafeRawPointer) {
     self.init(name: name, type: type, rows: rows, columns: columns, data: data, owner: nil)
   }

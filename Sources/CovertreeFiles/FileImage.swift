@@ -1,7 +1,7 @@
 import CovertreeBase
 import Glibc
 
-/// A file as it will be: sections in memory, written in one step or copied into one piece of memory.
+/// The image of a file: sections in memory, to be written in one step or copied to one buffer.
 public struct FileImage {
   let kind: FileKind
   let inputHash: UInt64
@@ -11,7 +11,7 @@ public struct FileImage {
     (self.kind, self.inputHash, self.sections) = (kind, inputHash, sections)
   }
 
-  /// Adds sections of the caller's, after those that are there.
+  /// Adds the caller's sections after the library's.
   public mutating func append(_ more: [Section]) throws(CoverTreeError) {
     for section in more {
       let bytes = Array(section.name.utf8)
@@ -27,7 +27,7 @@ public struct FileImage {
     }
   }
 
-  /// Where each section begins, and where the file ends.
+  /// The start of each section, and the end of the file.
   private var layout: (offsets: [Int], byteCount: Int) {
     var next = FileFormat.headerBytes + sections.count * FileFormat.entryBytes
     let offsets = sections.map { section in
@@ -66,7 +66,7 @@ public struct FileImage {
     return head
   }
 
-  /// Gives the file's bytes from the first to the last, piece by piece.
+  /// Passes on the bytes of the file from the first to the last, piece by piece.
   private func forEachPiece(
     context: CallContext, _ body: (UnsafeRawBufferPointer) throws(CoverTreeError) -> Void
   ) throws(CoverTreeError) {
@@ -131,10 +131,10 @@ func headChecksum(_ head: UnsafeRawBufferPointer) -> UInt32 {
 private func headChecksum(_ head: [UInt8]) -> UInt32 { head.withUnsafeBytes { headChecksum($0) } }
 
 extension CoverTreeError {
-  /// What the system said about the last call that failed.
+  /// The system's error of the last call that failed.
   package static func io(_ what: String) -> CoverTreeError {
     let code = errno
-    // The C library asks for memory of its own, as `realpath` does.
+    // The C library allocates memory of its own, for example in `realpath`.
     return CoverTreeError(
       code == ENOMEM ? .outOfMemory : .io, "\(what): \(String(cString: strerror(code)))", code: code)
   }

@@ -16,7 +16,7 @@ struct FileReplacement {
 
   init(_ given: String) throws(CoverTreeError) {
     name = "path: \(given)"
-    let isPath: Int32 = 0o10000000  // O_PATH, which Swift does not know
+    let isPath: Int32 = 0o10000000  // O_PATH, which Swift lacks
     while true {
       let file = open(given, isPath | O_CLOEXEC)
       guard file >= 0 else {
@@ -30,13 +30,13 @@ struct FileReplacement {
         (self.path, replaced) = (path, status)
         break
       }
-      // Another thread or process may have replaced the file meanwhile. While it is open, no other file gets its number.
+      // Another thread or process may have replaced the file by now. While it is open, no other file gets its number.
       var now = stat()
       if stat(given, &now) == 0, Self.areSame(now, status) {
         throw CoverTreeError(.io, "\(name): leads to a file without a name, which cannot be replaced", code: EINVAL)
       }
     }
-    // If another process has removed the file meanwhile, nothing needs to be replaced.
+    // If another process has removed the file by now, nothing needs to be replaced.
     guard faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) == 0 || errno == ENOENT else { throw .io(name) }
   }
 
@@ -52,8 +52,8 @@ struct FileReplacement {
     return status
   }
 
-  /// The path of an existing file after all links; nil if another file is there, or none. A path below /proc can lead to an open file whose
-  /// name was deleted.
+  /// The path of an existing file after all links; nil if there is another file, or none. A path below /proc can lead to an open file
+  /// whose name was deleted.
   private static func resolved(_ given: String, _ status: stat) throws(CoverTreeError) -> String? {
     guard let found = realpath(given, nil) else {
       guard errno == ENOENT else { throw .io("path: \(given)") }
@@ -85,7 +85,7 @@ struct FileReplacement {
     FileDraft.removeAbandoned(in: folder)
     // A draft that replaces a file is private until it has the mode of that file.
     guard var draft = FileDraft(in: folder, mode: replaced == nil ? 0o666 : 0o600) else { throw .io(name) }
-    // With the draft its lock is closed: the draft has to have its place before.
+    // Closing the draft releases its lock, so it must have its name before.
     defer { close(draft.file) }
     do throws(CoverTreeError) {
       try takeOver(draft.file)
@@ -135,7 +135,7 @@ func folder(of path: String) -> String {
   return end == path.startIndex ? "/" : String(path[..<end])
 }
 
-/// Makes a rename last: it is part of the folder's contents. Some file systems have nothing to do for it and say so.
+/// Makes a rename permanent: it is part of the folder's contents. Some file systems do not support this, and need not.
 package func syncFolder(of path: String) throws(CoverTreeError) {
   let folder = folder(of: path)
   let file = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)

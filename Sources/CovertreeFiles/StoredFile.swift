@@ -2,9 +2,9 @@ import CNumerics
 import CovertreeBase
 import Glibc
 
-/// A file that was opened: its header and table are checked, its sections lie in memory, mapped or read.
+/// An open file: its header and table are checked, its sections are in memory, mapped or read.
 ///
-/// What sections say is believed only once `verify` has compared them with their checksums.
+/// Sections are trusted only after `verify` has compared them with their checksums.
 public final class StoredFile: @unchecked Sendable {
   /// Files of other versions are not opened.
   public static let formatVersion = FileFormat.version
@@ -12,7 +12,7 @@ public final class StoredFile: @unchecked Sendable {
   public let kind: FileKind
   public let inputHash: UInt64
   public let sections: [Section]
-  /// What messages call it.
+  /// The name in messages.
   private let name: String
   private let memory: FileMemory
   private let sums: [UInt32]
@@ -23,8 +23,8 @@ public final class StoredFile: @unchecked Sendable {
 
   public var bytes: UnsafeRawBufferPointer { memory.bytes }
 
-  /// - Parameter maps: whether the file's pages are shared with other processes, or read into memory of our own. A
-  ///   mapped file must not be made shorter while it is in use; one that is replaced stays as it was.
+  /// - Parameter maps: whether to share the file's pages with other processes, or to read them into own memory. A mapped file must not be
+  ///   made shorter while it is in use; a replaced one stays as it was.
   public convenience init(path: String, maps: Bool) throws(CoverTreeError) {
     try self.init(FileMemory(path: path, maps: maps), name: "path: \(path)")
   }
@@ -57,12 +57,12 @@ public final class StoredFile: @unchecked Sendable {
     verified = head.entries.map { _ in Lazy() }
   }
 
-  /// Compares every section with its checksum, the first time.
+  /// Compares every section with its checksum, once.
   public func verify(context: CallContext) throws(CoverTreeError) {
     for index in sections.indices { try verify(index, context: context) }
   }
 
-  /// The same for a section of a name, if there is one.
+  /// The same for the section of a name, if there is one.
   package func verify(_ name: String) throws(CoverTreeError) {
     guard let index = sections.firstIndex(where: { $0.name == name }) else { return }
     try verify(index, context: CallContext())
@@ -84,7 +84,7 @@ public final class StoredFile: @unchecked Sendable {
 
   public func corrupt(_ what: String) -> CoverTreeError { CoverTreeError(.corrupt, "\(name): \(what)") }
 
-  /// Throws where the file holds something else.
+  /// Throws if the file is of another kind.
   public func expect(_ expected: FileKind) throws(CoverTreeError) {
     guard kind == expected else {
       throw CoverTreeError(.invalidArgument, "\(name): expected a file of kind \(expected), got one of kind \(kind)")
@@ -96,7 +96,7 @@ public final class StoredFile: @unchecked Sendable {
   /// A section as a buffer over the file's memory.
   ///
   /// - Parameters:
-  ///   - rows: that it must have; nil for any number.
+  ///   - rows: the required number; nil for any.
   package func buffer<E: StorableElement>(
     _ name: String, of: E.Type = E.self, rows: Int? = nil, columns: Int = 1
   ) throws(CoverTreeError) -> Buffer<E> {
@@ -111,7 +111,7 @@ public final class StoredFile: @unchecked Sendable {
   }
 }
 
-/// Memory that holds a file: a mapping of it, or a buffer.
+/// The memory of a file: a mapping of it, or a buffer.
 private final class FileMemory: @unchecked Sendable {
   let bytes: UnsafeRawBufferPointer
   private let owned: Buffer<UInt8>?
@@ -122,7 +122,7 @@ private final class FileMemory: @unchecked Sendable {
   }
 
   init(path: String, maps: Bool) throws(CoverTreeError) {
-    // A pipe would be waited for.
+    // Without it, opening a pipe would wait for a writer.
     let file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard file >= 0 else { throw .io("path: \(path)") }
     defer { close(file) }
@@ -133,7 +133,7 @@ private final class FileMemory: @unchecked Sendable {
         .io, "path: \(path): is not a file", code: status.st_mode & S_IFMT == S_IFDIR ? EISDIR : EINVAL)
     }
     let count = Int(status.st_size)
-    // In a file system in memory, reading a mapped hole takes memory, and ends the process if there is no memory left.
+    // In a file system in memory, reading a mapped hole allocates memory, and ends the process if there is no memory left.
     let hasHoles = cn_is_in_memory(file) != 0 && lseek(file, 0, 4) < off_t(count)  // SEEK_HOLE
     lseek(file, 0, Int32(SEEK_SET))
     guard maps, count > 0, !hasHoles else {
@@ -166,7 +166,7 @@ private func readAll(_ file: Int32, into buffer: Buffer<UInt8>, _ path: String) 
   }
 }
 
-/// A header and its table, read and checked before anything is made of them.
+/// A header and its table, read and checked before they are used.
 private struct FileHead {
   let kind: FileKind
   let inputHash: UInt64
@@ -245,7 +245,7 @@ private struct FileHead {
     self.entries = entries
   }
 
-  /// nil where it is more than any file has.
+  /// nil if it is more than any file has.
   private static func byteCount(_ rows: UInt64, _ columns: UInt64, _ type: ElementType) -> Int? {
     let (cells, overflow) = rows.multipliedReportingOverflow(by: columns)
     guard !overflow, rows < 1 << 56, columns < 1 << 56, cells < 1 << 56 else { return nil }

@@ -2,38 +2,35 @@ import CNumerics
 import Covertree
 import CovertreeBase
 
-/// Vectors on their way into a store: which of them it has, which are new, and where each goes. Scratch that is kept from one
-/// change to the next.
+/// A batch of vectors for a store: known ones, new ones, and their slots. Its scratch is kept between changes.
 ///
-/// Threads take parts of them. What they do side by side: hashing vectors, and, while these are at hand, copying those that are new and
-/// comparing the others. What they do in turns, in the order of the parts: giving out ids and slots. There a vector is
-/// taken for one that has the same hash. Where the comparison finds another one, which nobody will see who does not provoke it,
-/// all is done again with comparisons in turns.
+/// Threads have chunks of the batch. In parallel they hash vectors, and, while these are in the cache, copy new vectors and compare the
+/// others. In turns, in the order of the chunks, they assign ids and slots. There two vectors with one hash count as equal. If the
+/// comparison shows that they differ, which only an attacker can provoke, all is repeated with comparisons in turns.
 final class BatchInsert {
   private let catalogue: Catalogue
   private let rows: StoreRows
   private let vectorHash: VectorHash
   private let pendingVectors: GrowableBuffer<PendingVector>
-  /// By slot: the position of the new vector that it is for; -1 for others.
+  /// By slot: the position of its new vector; -1 for others.
   private let sourceOfSlot: GrowableBuffer<Int32>
-  /// Positions of new vectors.
+  /// The positions of new vectors.
   private let created: GrowableBuffer<Int32>
   private let entered: GrowableBuffer<Int32>
-  /// As many records, and vectors of one change, as there is room for.
+  /// The number of records, and of vectors of one change, for which there is memory.
   private var room = (slots: 0, entries: 0, batch: 0)
 
   private struct PendingVector: BitwiseCopyable {
     var hash: UInt64 = 0
     var idHash: UInt64 = 0
     var slot: Int32 = -1
-    /// The position of the vector that the slot was made for: its own, that of an earlier one which it was taken for, or -1 for a
-    /// slot that was there before.
+    /// The position of the vector that the slot was made for: its own, that of an earlier equal one, or -1 for an existing slot.
     var source: Int32 = -1
   }
 
-  /// Vectors of a part: they stay in the second cache.
+  /// Vectors of a chunk: they fit the second-level cache.
   private static var grain: Int { 64 }
-  /// Rows of so many bytes would not stay in a cache.
+  /// More bytes of rows would not fit a cache.
   private static var manyBytes: Int { 4 << 20 }
 
   init(_ catalogue: Catalogue, _ rows: StoreRows, _ hash: VectorHash) throws(CoverTreeError) {
@@ -43,25 +40,25 @@ final class BatchInsert {
     )
   }
 
-  /// Entries that the ids were given, in order.
+  /// The entries of the ids, in order.
   var entries: UnsafeBufferPointer<Int32> { entered.elements }
-  /// How many vectors are new.
+  /// The number of new vectors.
   var newCount: Int { created.count }
 
   func slot(_ position: Int) -> Int { Int(pendingVectors[position].slot) }
 
   var byteCount: Int { pendingVectors.byteCount + sourceOfSlot.byteCount + created.byteCount + entered.byteCount }
 
-  /// What is added, and how.
+  /// The batch and its options.
   private struct Job {
     let ids: UnsafeBufferPointer<StoreID>
     let vectors: PointsView<Float>
     let recycling: Bool
-    /// Whether vectors are compared before they are taken for each other.
+    /// Whether vectors are compared before they count as equal.
     var comparing = false
   }
 
-  /// Enters ids and vectors into the catalogue, and writes the rows of those that are new.
+  /// Adds ids and vectors to the catalogue, and writes the rows of new vectors.
   ///
   /// - Parameter recycling: whether free slots may be used again.
   func run(
@@ -83,7 +80,7 @@ final class BatchInsert {
     try entered.resize(to: count)
     let (slots, entries) = (catalogue.slots.count, catalogue.entries.count)
     guard slots + count > room.slots || entries + count > room.entries || count > room.batch else { return }
-    // For those that come one by one it is made once for many.
+    // For single vectors memory is reserved for many at once.
     let more = max(count, min(Self.grain, rows.reserved - 1 - max(slots, entries)))
     try created.reserve(max(0, more - created.count))
     try catalogue.reserve(more)
@@ -93,7 +90,7 @@ final class BatchInsert {
     room = (slots + more, entries + more, more)
   }
 
-  /// - Returns: whether all vectors are the same as those that they were taken for.
+  /// - Returns: whether all vectors equal those that they were matched with.
   private func run(_ job: Job, _ context: CallContext) throws(CoverTreeError) -> Bool {
     created.removeAll()
     defer { for position in created.elements { sourceOfSlot[slot(Int(position))] = -1 } }
@@ -121,7 +118,7 @@ final class BatchInsert {
     return differing.value == 0
   }
 
-  /// NaN and infinity are errors.
+  /// Throws for NaN and infinity.
   @inline(__always)
   private func hash(_ range: Range<Int>, _ job: Job) throws(CoverTreeError) {
     for position in range {
@@ -138,7 +135,7 @@ final class BatchInsert {
     }
   }
 
-  /// Gives out entries and slots.
+  /// Assigns entries and slots.
   @inline(__always)
   private func enter(_ range: Range<Int>, _ job: Job) throws(CoverTreeError) {
     for position in range {
@@ -163,9 +160,9 @@ final class BatchInsert {
     }
   }
 
-  /// Writes the rows of new vectors in memory, and compares the others with those that they were taken for.
+  /// Writes the rows of new vectors in memory, and compares the others with those that they were matched with.
   ///
-  /// - Returns: whether all vectors still have the hashes that they were entered by.
+  /// - Returns: whether all vectors still have the hashes by which they were added.
   @inline(__always)
   private func writeOrCompare(_ range: Range<Int>, _ job: Job) throws(CoverTreeError) -> Bool {
     let areMany = job.ids.count * rows.rowBytes > Self.manyBytes
@@ -188,21 +185,21 @@ final class BatchInsert {
     return areSame
   }
 
-  /// Whether a vector is the one from which a slot was made, or, where that is -1, the one in the slot.
+  /// Whether a vector equals the one from which a slot was made, or, if that is -1, the one in the slot.
   @inline(__always)
   private func isSame(_ position: Int, _ slot: Int, _ source: Int, _ vectors: PointsView<Float>) -> Bool {
     let other = source < 0 ? UnsafePointer(rows.row(slot)) : vectors.row(source)
     return cn_equal_floats(vectors.row(position), other, Int64(vectors.dim)) != 0
   }
 
-  /// Whether a row that was written has the hash of its vector. The caller's array may have changed in between.
+  /// Whether a row has the hash of its vector. The caller's array may have changed before it was written.
   @inline(__always)
   private func hasHash(_ row: UnsafePointer<Float>, of position: Int) -> Bool {
     var hash: UInt64 = 0
     return vectorHash(row, &hash) && hash == pendingVectors[position].hash
   }
 
-  /// By runs of slots that follow each other.
+  /// Writes runs of consecutive slots.
   private func write(_ vectors: PointsView<Float>, to file: RowFile) throws(CoverTreeError) {
     var (first, areSame) = (0, true)
     while first < created.count {

@@ -1,20 +1,20 @@
 import Covertree
 import CovertreeBase
 
-/// Which ids there are, which slot each has, and what the slots hold: the hash of a vector, and how many ids have it.
+/// The ids of a store with their slots, and for each slot the hash of its vector and the number of its ids.
 ///
-/// A change is a row of steps, each of which can be taken back, until it is committed. Slots that it frees are used again only
-/// after that.
+/// A change is a sequence of steps, each of which can be rolled back until the change is committed. Slots that it frees are used again
+/// only after that.
 final class Catalogue {
   let slots: RecordPages<SlotRecord>
   let entries: RecordPages<EntryRecord>
   private let byID: HashIndex
   private let byHash: HashIndex
-  /// Slots that a change may take.
+  /// Slots that a change may use.
   private let freeSlots: GrowableBuffer<Int32>
-  /// Slots that were freed by changes which may not be on the disk yet.
+  /// Slots that were freed by changes that may not be on the disk yet.
   private let freedSlots: GrowableBuffer<Int32>
-  /// New slots of changes whose commit failed. The disk may have such a change all the same, until another one is committed.
+  /// New slots of changes whose commit failed. The disk may have such a change nevertheless, until another one is committed.
   private let doubtfulSlots: GrowableBuffer<Int32>
   private var isCommitting = false
   private var lastCommitFailed = false
@@ -22,18 +22,18 @@ final class Catalogue {
   private var committedSlots = 0
   let pins: SlotPins
   private let freeEntries: GrowableBuffer<Int32>
-  /// Steps of the change that is going on, and the records that it has taken out.
+  /// The steps of the current change, and the records that it has removed.
   private let steps: GrowableBuffer<Step>
   private let left: GrowableBuffer<EntryRecord>
-  /// Records that were taken over from a file and are not in the tables yet.
+  /// Records that were loaded from a file and are not in the tables yet.
   private let takenSlots: GrowableBuffer<Int32>
   private let takenEntries: GrowableBuffer<Int32>
   private(set) var count = 0
   private(set) var uniqueCount = 0
 
-  /// So many records ahead of the one that is taken over, its bucket in a table is fetched.
+  /// The distance at which the bucket of a loaded record is prefetched.
   private static var ahead: Int { 16 }
-  /// The caller is asked once for this number of records.
+  /// The number of records between two polls of the caller.
   static var pollInterval: Int { 64 }
 
   private struct Step: BitwiseCopyable {
@@ -66,13 +66,13 @@ final class Catalogue {
   @inline(__always)
   func slot(of id: StoreID) -> Int? { entry(of: id).map { Int(entries[$0].slot) } }
 
-  /// A slot in use whose vector has a hash, where `holds` says that it is the one.
+  /// A slot in use whose vector has a hash, and that `holds` accepts.
   @inline(__always)
   func slot(hash: UInt64, holds: (Int) -> Bool) -> Int? {
     byHash.number(of: hash) { slots.records.base[$0].hash == hash && holds($0) }
   }
 
-  /// Fetches where searches for a vector and an id begin.
+  /// Prefetches the buckets of a vector and an id.
   @inline(__always)
   func prefetch(hash: UInt64, idHash: UInt64) {
     byHash.prefetch(hash)
@@ -85,7 +85,7 @@ final class Catalogue {
 
   // MARK: Steps of a change
 
-  /// Begins a change. Takes in the slots that others have unpinned, and the slots of failed changes that a commit has replaced.
+  /// Begins a change. Collects slots that others have unpinned, and the slots of failed changes that a commit has replaced.
   func beginTransaction() throws(CoverTreeError) {
     try pins.takeReleased(into: freedSlots)
     guard !lastCommitFailed, doubtfulSlots.count > 0 else { return }
@@ -93,7 +93,7 @@ final class Catalogue {
     doubtfulSlots.removeAll()
   }
 
-  /// Makes freed slots free: the changes that freed them are on the disk.
+  /// Makes freed slots available: the changes that freed them are on the disk.
   func recycle() throws(CoverTreeError) {
     try freeSlots.append(freedSlots.elements)
     freedSlots.removeAll()
@@ -105,7 +105,7 @@ final class Catalogue {
     isCommitting = true
   }
 
-  /// Makes room for so many new ids more than there have been, so that the steps that follow cannot fail.
+  /// Reserves memory for `more` new ids, so that the next steps cannot fail.
   func reserve(_ more: Int) throws(CoverTreeError) {
     guard slots.count + more < Int(Int32.max), entries.count + more < Int(Int32.max) else {
       throw CoverTreeError(.invalidArgument, "vectors: a store holds at most 2^31 - 2 of them")
@@ -118,7 +118,7 @@ final class Catalogue {
     try steps.reserve(2 * more)
   }
 
-  /// A slot for a new vector, that one id has: a free one where these may be used again, or one more.
+  /// A slot for a new vector of one id: a free one, if these may be used again, or the next one.
   func create(hash: UInt64, recycling: Bool) throws(CoverTreeError) -> Int {
     let slot: Int
     let record = SlotRecord(hash: hash, count: 1)
@@ -137,14 +137,14 @@ final class Catalogue {
     return slot
   }
 
-  /// One more id has a slot.
+  /// Adds an id to a slot.
   func retain(_ slot: Int) throws(CoverTreeError) {
     guard slots[slot].count < .max else { throw CoverTreeError(.internal, "slot \(slot): has 2^32 ids") }
     slots[slot].count += 1
     try steps.append(Step(kind: .retained, number: Int32(slot)))
   }
 
-  /// Gives a slot an id.
+  /// Adds an id with its slot.
   func enter(_ id: StoreID, hash: UInt64, slot: Int) throws(CoverTreeError) -> Int {
     var entry = entries.count
     let record = EntryRecord(id, slot: slot)
@@ -162,7 +162,7 @@ final class Catalogue {
     return entry
   }
 
-  /// Takes out an id, and its slot's last one frees that.
+  /// Removes an id. If it is the last one of its slot, frees the slot.
   func remove(entry: Int) throws(CoverTreeError) {
     let record = entries[entry]
     guard slots[Int(record.slot)].count > 0 else {
@@ -193,11 +193,11 @@ final class Catalogue {
     uniqueCount -= 1
   }
 
-  /// The change is done. Its freed slots may be used again after `recycle`.
+  /// Commits the change. Its freed slots may be used again after `recycle`.
   func commit() {
     for step in steps.elements {
       switch step.kind {
-      // There is room: `remove` has made it.
+      // The memory is reserved by `remove`.
       case .left: try? freeEntries.append(step.number)
       case .freed: if !pins.makesWait(Int(step.number)) { try? freedSlots.append(step.number) }
       default: break
@@ -208,7 +208,7 @@ final class Catalogue {
     forgetSteps()
   }
 
-  /// Entries that the change has taken out.
+  /// The entries that the change has removed.
   func forEachLeft(_ body: (Int, StoreID) throws(CoverTreeError) -> Void) throws(CoverTreeError) {
     guard left.count > 0 else { return }
     var next = 0
@@ -218,8 +218,8 @@ final class Catalogue {
     }
   }
 
-  /// Takes back all steps since the last commit. If they may be on the disk, their new slots stay unused until
-  /// another change is committed.
+  /// Rolls back all steps since the last commit. If they may be on the disk, their new slots stay unused until another change is
+  /// committed.
   func rollback() throws(CoverTreeError) {
     if isCommitting { lastCommitFailed = true }
     for step in steps.elements.reversed() {
@@ -241,7 +241,7 @@ final class Catalogue {
         slots[position].count = 1
         byHash.insert(slots[position].hash, position)
         uniqueCount += 1
-      // There are as many records again as the file has: that does not change without its pages.
+      // The number of records equals the file's again, and changes only together with its pages.
       case .entered:
         leave(position, entries[position])
         try entries.resize(to: position, blank: EntryRecord())
@@ -271,7 +271,7 @@ final class Catalogue {
 
   // MARK: From and to files
 
-  /// Takes records over as they stand in a file; they are found after `rebuildIndex`.
+  /// Loads records from a file; they are found after `rebuildIndex`.
   func load(slots newSlots: UnsafeBufferPointer<SlotRecord>, from firstSlot: Int) throws(CoverTreeError) {
     try takenSlots.reserve(newSlots.count)
     for (index, record) in newSlots.enumerated() {
@@ -306,8 +306,8 @@ final class Catalogue {
     }
   }
 
-  /// Enters what was taken over into the two tables, by a thread each: they take longer than all else of opening a store.
-  /// `resize` has made room. A catalogue is useless after this was cancelled.
+  /// Adds loaded records to the two tables, with one thread each: this is the slowest step of opening a store. `resize` has reserved the
+  /// memory. A catalogue is useless after a cancelled rebuild.
   func rebuildIndex(_ context: CallContext) throws(CoverTreeError) {
     defer { for taken in [takenSlots, takenEntries] { taken.removeAll() } }
     let (slots, entries) = (slots.records.base, entries.records.base)
@@ -338,7 +338,7 @@ final class Catalogue {
     }
   }
 
-  /// Sets how many records there are, before those that are new are taken over.
+  /// Sets the number of records, before new ones are loaded.
   func resize(slots slotCount: Int, entries entryCount: Int) throws(CoverTreeError) {
     for slot in min(slotCount, slots.count)..<slots.count where slots[slot].count > 0 { forget(slot) }
     for entry in min(entryCount, entries.count)..<entries.count where !entries[entry].isEmpty {
@@ -351,7 +351,7 @@ final class Catalogue {
     try byID.reserve(all: entryCount)
   }
 
-  /// Lists free slots and entries, after all records have been taken over or committed.
+  /// Lists free slots and entries, after all records were loaded or committed.
   ///
   /// - Parameter failed: whether the commit has failed.
   func listFree(failed: Bool = false) throws(CoverTreeError) {
@@ -367,7 +367,7 @@ final class Catalogue {
     forgetSteps()
   }
 
-  /// What is wrong with the records; nil where nothing is.
+  /// The first inconsistency of the records; nil if there is none.
   func fault(_ context: CallContext) throws(CoverTreeError) -> String? {
     let counted = try Buffer<UInt32>(count: slots.count, filledWith: 0)
     for entry in 0..<entries.count where !entries[entry].isEmpty {
@@ -386,10 +386,10 @@ final class Catalogue {
     return nil
   }
 
-  /// Whether nobody has a slot, or reads it.
+  /// Whether no id has a slot, and no index reads it.
   func isUnused(_ slot: Int) -> Bool { slots[slot].count == 0 && !pins.keeps(slot) }
 
-  /// Drops free slots and entries at the end, and makes room for `listFree` and `recycle`, so that they cannot fail.
+  /// Drops free slots and entries at the end, and reserves memory for `listFree` and `recycle`, so that they cannot fail.
   func trim() throws(CoverTreeError) {
     for list in [freeSlots, freedSlots, doubtfulSlots] { try list.reserve(slots.count - uniqueCount - list.count) }
     try freeEntries.reserve(entries.count - count - freeEntries.count)

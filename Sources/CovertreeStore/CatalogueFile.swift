@@ -5,23 +5,23 @@ import Glibc
 
 /// The catalogue of a store on disk: an SQLite database of pages of records, each with a checksum, written in transactions.
 ///
-/// Records are written as they stand in memory, so that millions of them are read at once; SQLite sees to it that a transaction is
-/// there wholly or not at all, and that readers see the last one that is. Names of ids stand beside them. A store in memory alone
-/// has its names, once it has some, in a database in memory.
+/// Records are written as they are in memory, so millions of them are read at once. SQLite ensures that a transaction is complete or
+/// absent, and that readers see the last complete one. Names of ids are in the same database. A store in memory has its first names in a
+/// database in memory.
 final class CatalogueFile: @unchecked Sendable {
   let path: String
   let isInMemory: Bool
   private(set) var state: State
-  /// nil in memory until the first name comes.
+  /// nil in memory until the first name is added.
   private var opened: Connection?
   private var seenVersion: Int64 = -1
 
-  /// What the whole store has in common.
+  /// The state of the whole store.
   struct State {
     var dim: Int
-    /// A number that its row file has, too; hashes of vectors are seeded with it.
+    /// A number that its row file has, too; it seeds the hashes of vectors.
     var store: (UInt64, UInt64)
-    /// Transactions so far.
+    /// The number of transactions.
     var generation: Int64 = 0
     var slots = 0
     var entries = 0
@@ -41,7 +41,7 @@ final class CatalogueFile: @unchecked Sendable {
     func key(_ page: Int) -> Int64 { rawValue << 40 | Int64(page) }
   }
 
-  /// A database, and the statements that are run often.
+  /// A database with its prepared statements.
   private struct Connection {
     let database: SQLite
     let writePage: SQLite.Statement
@@ -102,7 +102,7 @@ final class CatalogueFile: @unchecked Sendable {
     return database
   }
 
-  /// - Parameter immutable: whether nobody can change it, and nothing may be written beside it.
+  /// - Parameter immutable: whether the database cannot change, and no file may be created next to it.
   static func open(
     _ path: String, writable: Bool, immutable: Bool, _ sync: VectorStore.Sync, _ context: CallContext
   ) throws(CoverTreeError) -> CatalogueFile {
@@ -124,13 +124,13 @@ final class CatalogueFile: @unchecked Sendable {
       generation: row.number(3), slots: Int(row.number(4)), entries: Int(row.number(5)))
     let limit = Int(Int32.max)
     guard (1...VectorStore.mostDimensions).contains(state.dim), (0..<limit).contains(state.slots),
-      (0..<limit).contains(state.entries), (0..<1 << 62).contains(state.generation),  // it is counted on
+      (0..<limit).contains(state.entries), (0..<1 << 62).contains(state.generation),  // it is incremented
       row.number(6) == state.checksum
     else { throw CoverTreeError(.corrupt, "path: \(path): its state is damaged") }
     return state
   }
 
-  /// Takes over what others have committed since it was last read.
+  /// Reads the changes that others have committed since the last read.
   ///
   /// - Parameters:
   ///   - context: can end the call only if the catalogue is new.
@@ -152,7 +152,7 @@ final class CatalogueFile: @unchecked Sendable {
     defer { try? database.execute("COMMIT") }
     let fresh = try Self.readState(database, path)
     try keep(fresh)
-    // What is said to be there is there, before room is made for it.
+    // The claimed records are checked to exist before memory is allocated for them.
     for (kind, count) in [(PageKind.slots, fresh.slots), (.entries, fresh.entries)] {
       let expected = (count + RecordPages<SlotRecord>.pageRecords - 1) / RecordPages<SlotRecord>.pageRecords
       // A damaged tree of pages may have no end.
@@ -169,7 +169,7 @@ final class CatalogueFile: @unchecked Sendable {
     do throws(CoverTreeError) {
       try readPages(into: catalogue, since: seenVersion < 0 ? .min : state.generation, context)
     } catch {
-      // The tables get all records that have been read. A new catalogue is thrown away instead.
+      // The tables get all records that were read. A new catalogue is discarded instead.
       if seenVersion >= 0 { try? catalogue.rebuildIndex(CallContext()) }
       throw error
     }
@@ -221,7 +221,7 @@ final class CatalogueFile: @unchecked Sendable {
     }
   }
 
-  /// A row of a key, a checksum and bytes, where these are what was written.
+  /// A row of a key, a checksum and bytes, if the checksum is right.
   private func verified(
     _ row: SQLite.Statement, _ noun: String
   ) throws(CoverTreeError) -> (key: Int64, bytes: UnsafeRawBufferPointer) {
@@ -240,14 +240,14 @@ final class CatalogueFile: @unchecked Sendable {
     }
   }
 
-  /// Whether others have committed something since it was last read.
+  /// Whether others have committed changes since the last read.
   func isBehind() throws(CoverTreeError) -> Bool {
     // A progress callback sees the same state as its call.
     guard try !database.isAsking else { return false }
     return try version() != seenVersion
   }
 
-  /// In UTF-8; any of its bytes may be zero.
+  /// In UTF-8; it may contain zero bytes.
   func name(ofEntry entry: Int) throws(CoverTreeError) -> [UInt8]? {
     guard let opened else { return nil }
     let readName = opened.readName
@@ -266,7 +266,7 @@ final class CatalogueFile: @unchecked Sendable {
     return Int64(Checksum.crc(bytes, after: start))
   }
 
-  /// Writes the pages that have changed, and names that have come and gone.
+  /// Writes changed pages, and added and removed names.
   ///
   /// Throws if another connection has changed the catalogue since it was read.
   func commit(_ catalogue: Catalogue, names: StoreNames?, entries: UnsafeBufferPointer<Int32>) throws(CoverTreeError) {
@@ -343,7 +343,7 @@ final class CatalogueFile: @unchecked Sendable {
 
   // MARK: Looking after it
 
-  /// What SQLite finds wrong; nil where nothing is.
+  /// The first error that SQLite finds; nil if there is none.
   func fault(_ context: CallContext) throws(CoverTreeError) -> String? {
     guard let opened else { return nil }
     return try opened.database.watched(by: context) { () throws(CoverTreeError) in
@@ -363,7 +363,7 @@ final class CatalogueFile: @unchecked Sendable {
     }
   }
 
-  /// All that was committed is on the disk when this returns.
+  /// Waits until all commits are on the disk.
   func sync() throws(CoverTreeError) { if !isInMemory { try opened?.database.sync() } }
 
   /// Writes the contents of the write-ahead log to the database, so that the space of the log can be used again.
@@ -394,7 +394,7 @@ final class CatalogueFile: @unchecked Sendable {
     }
   }
 
-  /// Puts all of a catalogue into a copy of a file that has its names alone.
+  /// Fills a copy of a file that has only its names.
   static func fill(
     _ path: String, with catalogue: Catalogue, _ context: CallContext
   ) throws(CoverTreeError) {
@@ -405,7 +405,7 @@ final class CatalogueFile: @unchecked Sendable {
     try file.commit(catalogue, names: nil, entries: UnsafeBufferPointer(start: nil, count: 0))
   }
 
-  /// Copies the names, or with a file all there is, to another catalogue, as they stand for this connection.
+  /// Copies the names, or the whole database of a file, to another catalogue, in the state of this connection.
   func backUp(to path: String, _ context: CallContext) throws(CoverTreeError) {
     try database.backUp(to: SQLite(path, .create), context)
   }

@@ -1,12 +1,12 @@
 import Covertree
 import CovertreeBase
 
-/// What a catalogue's database is made of.
+/// The schema of a catalogue's database.
 enum CatalogueSchema {
   static var applicationID: Int64 { 0x4354_5653 }
   static var version: Int64 { 2 }
 
-  /// The tables of a catalogue, in SQLite's own text. It has nothing else.
+  /// The tables of a catalogue, in SQLite's own text. There are no others.
   static var tables: [String: String] {
     [
       "state": """
@@ -19,7 +19,7 @@ enum CatalogueSchema {
     ]
   }
 
-  /// Questions to the caller while the schema is read. It has three rows, so one question is rare.
+  /// Polls of the caller while the schema is read. It has three rows, so one poll is rare.
   private static var mostOfSchema: Int { 100 }
 
   /// Compares the kind, the version and the schema of a database, before its tables are used.

@@ -2,14 +2,14 @@ import Covertree
 import CovertreeBase
 import Glibc
 
-/// Space on the disk that a store keeps for itself. A removal needs some, too: when the disk is full, it takes this.
+/// Disk space that a store reserves. A removal needs some, too, and uses it if the disk is full.
 ///
-/// It is a file beside the others, and is never mapped. Some file systems cannot reserve space.
+/// It is a file in the store's folder that is never mapped. Some file systems cannot reserve space.
 struct DiskReserve {
   private let path: String
   private let mode: mode_t
 
-  /// Some dozens of the catalogue's pages: what a removal of a few ids writes, several times over.
+  /// Some dozens of the catalogue's pages: several times the writes of a removal of a few ids.
   private static var most: off_t { 512 << 10 }
   private static var least: off_t { 64 << 10 }
 
@@ -37,7 +37,7 @@ struct DiskReserve {
     while bytes >= Self.least, posix_fallocate(file, 0, bytes) == ENOSPC { bytes /= 2 }
   }
 
-  /// Gives it back to the disk.
+  /// Returns the space to the disk.
   ///
   /// - Returns: whether any space was reserved.
   private func release() -> Bool {
@@ -50,7 +50,7 @@ struct DiskReserve {
 
   /// Runs code that writes to the disk. If the disk is full, the code runs a second time with the reserved space.
   ///
-  /// - Parameter makeRoom: makes more room after the reserve is released, and returns whether it did.
+  /// - Parameter makeRoom: frees more space after the reserve is released, and returns whether it did.
   func lending<Result>(
     makeRoom: () -> Bool = { false }, _ body: () throws(CoverTreeError) -> Result
   ) throws(CoverTreeError) -> Result {

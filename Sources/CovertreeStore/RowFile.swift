@@ -6,12 +6,12 @@ import Glibc
 
 /// The file of a durable store's rows: a header of one page, then row after row.
 ///
-/// It never becomes shorter. A mapping of it, in this process or in another one, can be read for as long as the mapping lives, and the
-/// writer does not know how long that is.
+/// It never becomes shorter. A mapping of it, in this process or another one, can be read as long as the mapping exists, and the writer
+/// does not know how long that is.
 final class RowFile: @unchecked Sendable {
   static var headerBytes: Int { 4096 }
   private static var magic: UInt64 { 0x3130_5357_4F52_5443 }  // "CTROWS01"
-  /// What is put together before it is written.
+  /// Bytes that are collected before they are written.
   private static var stagedBytes: Int { 1 << 20 }
   private static var seekData: Int32 { 3 }  // SEEK_DATA
   private static var seekHole: Int32 { 4 }  // SEEK_HOLE
@@ -19,12 +19,12 @@ final class RowFile: @unchecked Sendable {
   let descriptor: Int32
   let path: String
 
-  /// What a file says about itself.
+  /// The header of the file.
   struct Header: BitwiseCopyable {
     var magic: UInt64
     var version: UInt32
     var dim: UInt32
-    /// The store that it belongs to.
+    /// The number of its store.
     var store: (UInt64, UInt64)
     var checksum: UInt32
 
@@ -54,7 +54,7 @@ final class RowFile: @unchecked Sendable {
     return file
   }
 
-  /// - Parameter rows: that there have to be.
+  /// - Parameter rows: the required number.
   static func open(
     _ path: String, _ expected: Header, rows: Int, writable: Bool
   ) throws(CoverTreeError) -> RowFile {
@@ -86,7 +86,7 @@ final class RowFile: @unchecked Sendable {
     }
   }
 
-  /// How many rows the file has room for. A last row that is cut off counts.
+  /// The number of rows in the file, including an incomplete last row.
   func rowCount(rowBytes: Int) throws(CoverTreeError) -> Int {
     // A hostile file may claim any size.
     max(0, min(try size(), 1 << 60) - Self.headerBytes + rowBytes - 1) / rowBytes
@@ -94,7 +94,7 @@ final class RowFile: @unchecked Sendable {
 
   func size() throws(CoverTreeError) -> Int { Int(try status().st_size) }
 
-  /// The space that the file takes on the disk. Holes take none.
+  /// The disk space of the file, without holes.
   func takenBytes() throws(CoverTreeError) -> Int { Int(try status().st_blocks) * 512 }
 
   private func status() throws(CoverTreeError) -> stat {
@@ -103,7 +103,7 @@ final class RowFile: @unchecked Sendable {
     return status
   }
 
-  /// Writes rows that follow each other; `fill` puts one together.
+  /// Writes consecutive rows; `fill` writes one to memory.
   func write(
     _ slots: Range<Int>, rowBytes: Int, fill: (UnsafeMutablePointer<Float>, Int) -> Void
   ) throws(CoverTreeError) {
@@ -164,15 +164,15 @@ final class RowFile: @unchecked Sendable {
     try target.extend(to: rows, rowBytes: rowBytes)
   }
 
-  /// Makes the file long enough for a number of rows. The new part is a hole.
+  /// Makes the file long enough for a number of rows. The new end is a hole.
   func extend(to rows: Int, rowBytes: Int) throws(CoverTreeError) {
     let end = Self.headerBytes + rows * rowBytes
     guard try size() < end else { return }
     guard ftruncate(descriptor, off_t(end)) == 0 else { throw .io("path: \(path)") }
   }
 
-  /// Throws if a row in use lies in a hole, and the file system is memory (tmpfs). Reading a mapped hole there takes memory, and ends the
-  /// process if there is no memory left. Stores and their copies have no such holes. Other programs make them.
+  /// Throws if a row in use is in a hole, and the file system is memory (tmpfs). Reading a mapped hole there allocates memory, and ends
+  /// the process if there is no memory left. Stores and their copies have no such holes, but other programs can make them.
   func checkHoles(_ rows: Int, rowBytes: Int, isUsed: (Int) -> Bool) throws(CoverTreeError) {
     guard cn_is_in_memory(descriptor) != 0 else { return }
     var next = 0
@@ -187,23 +187,23 @@ final class RowFile: @unchecked Sendable {
     }
   }
 
-  /// What was written is on the disk when this returns.
+  /// Waits until all writes are on the disk.
   func sync() throws(CoverTreeError) { guard fdatasync(descriptor) == 0 else { throw .io("path: \(path)") } }
 
-  /// Makes holes of whole pages of rows.
+  /// Turns whole pages of rows into holes.
   func discard(_ slots: Range<Int>, rowBytes: Int) throws(CoverTreeError) {
     let page = Self.headerBytes
     let first = (page + slots.lowerBound * rowBytes + page - 1) / page * page
     let end = page + slots.upperBound * rowBytes
     // The last page of the file has no other rows.
     let count = (end >= (try size()) ? end + page - 1 : end) / page * page - first
-    // In a file system in memory, reading a mapped hole takes memory, and ends the process if there is no memory left.
+    // In a file system in memory, reading a mapped hole allocates memory, and ends the process if there is no memory left.
     guard count > 0, cn_is_in_memory(descriptor) == 0 else { return }
     guard let mapped = mmap(nil, count, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, off_t(first)),
       mapped != MAP_FAILED
     else { throw .io("path: \(path)") }
     defer { munmap(mapped, count) }
-    // Some file systems have no holes: then the disk stays taken, and the rows are used again.
+    // Some file systems have no holes. Then the disk space stays in use, and the rows are used again.
     guard madvise(mapped, count, MADV_REMOVE) == 0 || errno == EOPNOTSUPP || errno == ENOSYS || errno == EINVAL else {
       throw .io("path: \(path)")
     }

@@ -4,34 +4,34 @@ import CovertreeBase
 import CovertreeFiles
 import Glibc
 
-/// A connection to an SQLite database: what the catalogue's file needs of it.
+/// A connection to an SQLite database, with the operations that catalogues need.
 final class SQLite: @unchecked Sendable {
   private let database: OpaquePointer
-  /// What messages call it.
+  /// The name in messages.
   private let name: String
-  /// Prepared when the database is opened, because preparing takes memory.
+  /// Prepared when the database is opened, because preparing allocates memory.
   private var rollback: OpaquePointer?
   /// Guarded by the connection's mutex.
   private var watch: Watch?
 
-  /// Steps of SQLite's machine after which the caller is asked: a fraction of a millisecond.
+  /// Steps of SQLite's machine between two polls of the caller: a fraction of a millisecond.
   private static var stepsTogether: Int32 { 10_000 }
-  /// Bytes of a row, until more are asked for.
+  /// The largest row, unless more is allowed.
   private static var rowBytes: Int32 { 1 << 20 }
-  /// Pages that are copied before the caller is asked.
+  /// Pages that are copied between two polls of the caller.
   private static var pagesTogether: Int32 { 1024 }
 
-  /// The caller's answer decides whether a long statement goes on.
+  /// The state of a statement that the caller can cancel.
   private struct Watch {
     let context: CallContext
-    /// After so many questions the database counts as damaged.
+    /// After this many polls the database counts as damaged.
     let most: Int
     var asked = 0
     var isAsking = false
     var error: CoverTreeError?
   }
 
-  /// A database may come from an attacker, so everything is off that a catalogue does not need (https://www.sqlite.org/security.html).
+  /// A database may come from an attacker, so all features that a catalogue does not need are off (https://www.sqlite.org/security.html).
   private static var settings: [(Int32, Int32)] {
     [
       (SQLITE_DBCONFIG_DEFENSIVE, 1), (SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0), (SQLITE_DBCONFIG_ENABLE_TRIGGER, 0),
@@ -52,7 +52,7 @@ final class SQLite: @unchecked Sendable {
   }
 
   enum Mode {
-    /// `immutable`: what is read is changed by nobody, and nothing may be written beside it. The path is a URI then.
+    /// `immutable`: the file does not change, and no file may be created next to it. The path is a URI then.
     case create, write, read, immutable
   }
 
@@ -77,8 +77,8 @@ final class SQLite: @unchecked Sendable {
     sqlite3_busy_timeout(database, 5000)
     for (option, value) in Self.settings { try check(csqlite_configure(database, option, value)) }
     for (limit, value) in Self.limits { sqlite3_limit(database, limit, value) }
-    // Pages are checked before they are believed, and read by calls that can fail. Deleted rows are overwritten, so that names of removed
-    // ids stay neither in the file nor in copies of it.
+    // Pages are checked before they are used, and read by calls that can fail. Deleted rows are overwritten, so that names of removed ids
+    // stay neither in the file nor in copies of it.
     try execute("PRAGMA cell_size_check = ON; PRAGMA mmap_size = 0; PRAGMA secure_delete = ON")
     try check(sqlite3_prepare_v2(database, "ROLLBACK", -1, &rollback, nil))
   }
@@ -113,21 +113,21 @@ final class SQLite: @unchecked Sendable {
 
   func execute(_ sql: String) throws(CoverTreeError) { try check(sqlite3_exec(database, sql, nil, nil, nil)) }
 
-  /// The first number that a query gives.
+  /// The first number of a query.
   func number(_ sql: String) throws(CoverTreeError) -> Int64 {
     let statement = try Statement(self, sql)
     guard try statement.step() else { throw CoverTreeError(.corrupt, "path: \(name): \(sql) gives nothing") }
     return statement.number(0)
   }
 
-  /// The first text that a query gives.
+  /// The first text of a query.
   func text(_ sql: String) throws(CoverTreeError) -> String {
     let statement = try Statement(self, sql)
     guard try statement.step() else { return "" }
     return statement.text(0)
   }
 
-  /// Runs calls of which others must not come in between: those of a statement that threads share.
+  /// Runs calls without others in between: those of a statement that threads share.
   func exclusively<Result>(_ body: () throws(CoverTreeError) -> Result) throws(CoverTreeError) -> Result {
     let mutex = sqlite3_db_mutex(database)
     sqlite3_mutex_enter(mutex)
@@ -138,9 +138,9 @@ final class SQLite: @unchecked Sendable {
     return try body()
   }
 
-  /// Runs statements that the caller may end. Other threads wait with theirs.
+  /// Runs statements that the caller can cancel. Other threads wait with theirs.
   ///
-  /// - Parameter most: after so many questions to the caller the database counts as damaged.
+  /// - Parameter most: after this many polls of the caller the database counts as damaged.
   func watched<Result>(
     by context: CallContext, most: Int = .max, _ body: () throws(CoverTreeError) -> Result
   ) throws(CoverTreeError) -> Result {
@@ -178,7 +178,7 @@ final class SQLite: @unchecked Sendable {
     return current.error == nil
   }
 
-  /// Whether this thread is inside a question to the caller. SQLite allows no other statement then.
+  /// Whether this thread is inside a poll of the caller. SQLite allows no other statement then.
   var isAsking: Bool {
     let mutex = sqlite3_db_mutex(database)
     sqlite3_mutex_enter(mutex)
@@ -192,7 +192,7 @@ final class SQLite: @unchecked Sendable {
     if limit > sqlite3_limit(database, SQLITE_LIMIT_LENGTH, -1) { sqlite3_limit(database, SQLITE_LIMIT_LENGTH, limit) }
   }
 
-  /// Runs a change, or nothing of it.
+  /// Runs a change completely, or rolls it back.
   func transaction(_ body: () throws(CoverTreeError) -> Void) throws(CoverTreeError) {
     try rollBack()  // if an earlier transaction could not
     try execute("BEGIN IMMEDIATE")
@@ -205,15 +205,15 @@ final class SQLite: @unchecked Sendable {
     }
   }
 
-  /// Takes back the transaction that is going on, if there is one. The statement was prepared earlier, because preparing takes memory,
-  /// and a transaction may fail for lack of memory.
+  /// Rolls back the current transaction, if there is one. The statement was prepared earlier, because preparing allocates memory, and a
+  /// transaction may fail for lack of memory.
   private func rollBack() throws(CoverTreeError) {
     guard sqlite3_get_autocommit(database) == 0 else { return }
     sqlite3_step(rollback)
     try check(sqlite3_reset(rollback))
   }
 
-  /// Copies the whole database, as it stands for this connection.
+  /// Copies the whole database, in the state of this connection.
   func backUp(to other: SQLite, _ context: CallContext) throws(CoverTreeError) {
     // One transaction, so that the copy has no later changes of other connections.
     try execute("BEGIN")
@@ -237,7 +237,7 @@ final class SQLite: @unchecked Sendable {
     try other.check(code == SQLITE_DONE ? end : code)
   }
 
-  /// The database and its write-ahead log are on the disk when this returns.
+  /// Waits until the database and its write-ahead log are on the disk.
   ///
   /// It uses SQLite's own descriptors: if another descriptor of the same file is closed, the process loses its locks.
   func sync() throws(CoverTreeError) {
@@ -271,7 +271,7 @@ final class SQLite: @unchecked Sendable {
       try connection.check(sqlite3_bind_int64(statement, parameter, value))
     }
 
-    /// The bytes have to stay as they are until the statement is reset.
+    /// The bytes must not change until the statement is reset.
     func bind(_ parameter: Int32, _ bytes: UnsafeRawBufferPointer) throws(CoverTreeError) {
       try connection.check(sqlite3_bind_blob64(statement, parameter, bytes.baseAddress, UInt64(bytes.count), nil))
     }
@@ -287,7 +287,7 @@ final class SQLite: @unchecked Sendable {
       return code == SQLITE_ROW
     }
 
-    /// Runs it to its end, to be run again.
+    /// Runs it to its end, and resets it.
     func run() throws(CoverTreeError) {
       defer { sqlite3_reset(statement) }
       while try step() {}
@@ -299,7 +299,7 @@ final class SQLite: @unchecked Sendable {
 
     func text(_ column: Int32) -> String { sqlite3_column_text(statement, column).map { String(cString: $0) } ?? "" }
 
-    /// Until the next step.
+    /// Valid until the next step.
     func bytes(_ column: Int32) -> UnsafeRawBufferPointer {
       let base = sqlite3_column_blob(statement, column)
       return UnsafeRawBufferPointer(start: base, count: Int(sqlite3_column_bytes(statement, column)))

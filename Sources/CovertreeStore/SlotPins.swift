@@ -2,21 +2,21 @@ import Covertree
 import CovertreeBase
 import Synchronization
 
-/// Slots whose rows are read in place by others than the store's own ids: by indexes over it.
+/// Slots whose rows are read in place by indexes over the store.
 ///
-/// The row in a pinned slot does not change, whether an id still has it or not. A slot that is freed while it is pinned *waits*: it is
-/// used again once it is unpinned. Pins are those of this process; they are not on disk.
+/// The row in a pinned slot does not change, even if no id has it any more. A slot that is freed while it is pinned *waits*: it is used
+/// again once it is unpinned. Pins belong to this process; they are not on disk.
 final class SlotPins: @unchecked Sendable {
   // All guarded by `processLock`.
   /// By slot: its pins, and whether it waits.
   private let pins: GrowableBuffer<UInt32>
-  /// Slots that wait for nobody any more; they count as waiting until they are taken out.
+  /// Slots that need not wait any more; they count as waiting until they are removed.
   private let released: GrowableBuffer<Int32>
-  /// Whether there are any: without the lock.
+  /// Whether there are any, readable without the lock.
   private let haveBeenReleased = Atomic<Bool>(false)
 
   private static var waiting: UInt32 { 1 << 31 }
-  /// So many are counted before others have the lock.
+  /// Slots that are counted before the lock is released for others.
   private static var together: Int { 4096 }
 
   init() throws(CoverTreeError) { (pins, released) = (try GrowableBuffer(), try GrowableBuffer()) }
@@ -51,10 +51,10 @@ final class SlotPins: @unchecked Sendable {
     }
   }
 
-  /// Whether a slot is not to be used again, or given back.
+  /// Whether a slot must not be used again or discarded.
   func keeps(_ slot: Int) -> Bool { processLock.locked { slot < pins.count && pins[slot] != 0 } }
 
-  /// Whether a slot that has been freed has to wait; `takeReleased` gives it later then.
+  /// Whether a freed slot has to wait; then `takeReleased` returns it later.
   func makesWait(_ slot: Int) -> Bool {
     processLock.locked {
       guard slot < pins.count, pins[slot] != 0 else { return false }
@@ -63,7 +63,7 @@ final class SlotPins: @unchecked Sendable {
     }
   }
 
-  /// Puts slots that have waited long enough behind others.
+  /// Moves slots that have waited long enough to another list.
   func takeReleased(into freeSlots: GrowableBuffer<Int32>) throws(CoverTreeError) {
     guard haveBeenReleased.load(ordering: .relaxed) else { return }
     try processLock.locked { () throws(CoverTreeError) in

@@ -3,11 +3,11 @@ import CovertreeBase
 import CovertreeFiles
 import Glibc
 
-/// Who else has a store open: locks of bytes of its row file, which end with the process, however it ends.
+/// Locks between processes that have a store open: locks of bytes of its row file, which end with the process in any case.
 ///
-/// A writer has the first byte alone. Readers share the second: while there are any, slots that were freed are not used again.
-/// Locks belong to the opened file, not to the process, so that two stores in one process see each other. The locked file is the file
-/// that is written. So two writers never write to the same rows, even if the file was deleted or replaced.
+/// A writer locks the first byte alone. Readers share the second: while there are any, freed slots are not used again. Locks belong to
+/// the open file, not to the process, so two stores in one process exclude each other. The locked file is the file that is written. So
+/// two writers never write to the same rows, even if the file was deleted or replaced.
 final class StoreLock: @unchecked Sendable {
   private let folder: Int32
   private let descriptor: Int32
@@ -22,7 +22,7 @@ final class StoreLock: @unchecked Sendable {
     case readers = 1
   }
 
-  /// Says whether two names mean one file.
+  /// Identifies a file independently of its name.
   private struct FileIdentity: Equatable {
     let device: dev_t
     let number: ino_t
@@ -30,7 +30,7 @@ final class StoreLock: @unchecked Sendable {
     init(_ status: stat) { (device, number) = (status.st_dev, status.st_ino) }
   }
 
-  /// - Parameter writable: whether for a writer, or for a reader.
+  /// - Parameter writable: true for a writer, false for a reader.
   init(_ store: StoreFolder, writable: Bool) throws(CoverTreeError) {
     folder = open(store.path, Self.asPath | O_DIRECTORY | O_CLOEXEC)
     guard folder >= 0 else { throw .io("path: \(store.path)") }
@@ -83,7 +83,7 @@ final class StoreLock: @unchecked Sendable {
     return FileIdentity(status)
   }
 
-  /// Throws if a file was deleted or replaced: changes would be lost. The folder may have another name by now.
+  /// Throws if a file was deleted or replaced, because changes would be lost. The folder may have another name by now.
   func confirm() throws(CoverTreeError) {
     for (name, file) in files {
       guard let found = try? Self.named(name, in: folder), found == file else {

@@ -1,9 +1,9 @@
 import Covertree
 
-/// Names of ids that come, in UTF-8, one for each.
+/// Names of new ids, in UTF-8, one for each.
 public struct StoreNames: @unchecked Sendable {
   private let bytes: UnsafeBufferPointer<CChar>
-  /// Where each ends; the first begins at 0.
+  /// The end of each; the first begins at 0.
   private let ends: UnsafeBufferPointer<Int64>
 
   public init(bytes: UnsafeBufferPointer<CChar>, ends: UnsafeBufferPointer<Int64>) {

@@ -1,9 +1,9 @@
 import Covertree
 import CovertreeBase
 
-/// What a vector is known by: a number, 16 bytes, or the 16-byte digest of a name.
+/// The id of a vector: a number, 16 bytes, or the 16-byte digest of a name.
 public struct StoreID: BitwiseCopyable, Equatable, Sendable {
-  /// As they stand in files.
+  /// The kinds as files have them.
   public enum Kind: UInt32, Sendable {
     case number = 1
     case uuid = 2
@@ -30,7 +30,7 @@ extension StoreID: CustomStringConvertible {
   }
 }
 
-/// A slot: the hash of its vector, and how many ids have it; 0 for free ones.
+/// A slot: the hash of its vector, and the number of its ids; 0 for free ones.
 struct SlotRecord: BitwiseCopyable, Equatable {
   var hash: UInt64 = 0
   var count: UInt32 = 0
@@ -52,7 +52,7 @@ struct EntryRecord: BitwiseCopyable, Equatable {
   var isEmpty: Bool { kind == 0 }
 }
 
-/// Records of one kind in pages, of which it is known which have changed.
+/// Records of one kind in pages, with marks for changed pages.
 final class RecordPages<Record: BitwiseCopyable> {
   /// Records of a page: few, so that one change writes little.
   static var pageRecords: Int { 256 }
@@ -82,11 +82,11 @@ final class RecordPages<Record: BitwiseCopyable> {
   private func mark(_ page: Int) {
     guard flags.base[page] == 0 else { return }
     flags.base[page] = 1
-    // There is room: `resize` has made it.
+    // The memory is reserved by `resize`.
     try? changed.append(Int32(page))
   }
 
-  /// Makes room for so many more records, so that adding them cannot fail.
+  /// Reserves memory for `more` records, so that adding them cannot fail.
   func reserve(_ more: Int) throws(CoverTreeError) {
     try records.reserve(more)
     let pages = (count + more + Self.pageRecords - 1) / Self.pageRecords
@@ -94,7 +94,7 @@ final class RecordPages<Record: BitwiseCopyable> {
     try changed.reserve(max(0, pages - changed.count))
   }
 
-  /// Adds a record, for which there is room.
+  /// Adds a record; there is room for it.
   @inline(__always)
   func append(_ record: Record) {
     if count % Self.pageRecords == 0 { try? flags.append(0) }
@@ -102,7 +102,7 @@ final class RecordPages<Record: BitwiseCopyable> {
     mark((count - 1) / Self.pageRecords)
   }
 
-  /// Sets the count; records that come are `blank`.
+  /// Sets the count; new records are `blank`.
   func resize(to newCount: Int, blank: Record) throws(CoverTreeError) {
     let before = count
     if newCount > before { try reserve(newCount - before) }
@@ -129,16 +129,16 @@ final class RecordPages<Record: BitwiseCopyable> {
     try changed.resize(to: kept)
   }
 
-  /// The pages are written.
+  /// Called after the pages were written.
   func markWritten() {
     for page in changed.elements { flags[Int(page)] = 0 }
     changed.removeAll()
   }
 
-  /// All pages count as changed.
+  /// Marks all pages as changed.
   func markAll() { mark(from: 0) }
 
-  /// The pages of the records from one on count as changed.
+  /// Marks the pages of the records from `first` on as changed.
   func mark(from first: Int) {
     guard first < count else { return }
     for page in first / Self.pageRecords..<pageCount { mark(page) }

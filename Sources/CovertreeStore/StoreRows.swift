@@ -5,7 +5,7 @@ import Glibc
 
 /// The rows of a store: float32, each at a multiple of 64 bytes. Rows never move, so an index and a view can read them in place.
 ///
-/// A range of addresses is reserved at once; memory, or pages of a file, come behind it as rows are written. A file is written by
+/// A range of addresses is reserved at once; memory, or pages of a file, are mapped to it as rows are written. A file is written by
 /// `pwrite`, which can fail, and read through a mapping, which cannot.
 final class StoreRows: @unchecked Sendable {
   let dim: Int
@@ -17,13 +17,13 @@ final class StoreRows: @unchecked Sendable {
   /// nil for rows in memory alone.
   let file: RowFile?
   private var space: Space
-  /// Bytes of rows that a batch may come to.
+  /// Bytes of rows that a batch may reach.
   private var wanted = 0
 
-  /// As far as addresses are reserved, where the system gives as many.
+  /// The reserved addresses, if the system gives this many.
   private static var mostBytes: Int { 1 << 40 }
   private static var leastBytes: Int { 1 << 24 }
-  /// Of a large page, of which memory for rows is made where there are such.
+  /// The size of a large page. Memory for rows is made of these if there are any.
   static var pageBytes: Int { 2 << 20 }
   private static var pagesAhead: Int { 3 }
   /// Memory that is made usable at a time.
@@ -31,7 +31,7 @@ final class StoreRows: @unchecked Sendable {
 
   static func rowBytes(dim: Int) -> Int { (dim * MemoryLayout<Float>.stride + 63) / 64 * 64 }
 
-  /// - Parameter needed: rows that there are already.
+  /// - Parameter needed: the number of existing rows.
   init(dim: Int, file: RowFile?, needed: Int) throws(CoverTreeError) {
     (self.dim, self.file) = (dim, file)
     rowBytes = Self.rowBytes(dim: dim)
@@ -50,13 +50,13 @@ final class StoreRows: @unchecked Sendable {
   private struct Space: @unchecked Sendable {
     let base: UnsafeMutableRawPointer
     let byteCount: Int
-    /// Bytes that may be written to, and that memory has been put behind.
+    /// Bytes that may be written to, and have memory.
     var usable = 0
     var populated = 0
 
     /// - Parameters:
-    ///   - file: that is mapped; nil for memory.
-    ///   - least: what will do where the system does not give as many.
+    ///   - file: to be mapped; nil for memory.
+    ///   - least: the required number, if the system does not give as many.
     init(_ file: RowFile?, _ wanted: Int, _ least: Int) throws(CoverTreeError) {
       let (protection, flags) =
         file == nil
@@ -75,8 +75,8 @@ final class StoreRows: @unchecked Sendable {
     }
   }
 
-  /// The memory of a store that is gone, for the next one: to have other memory cleared by the system takes longer than to fill
-  /// it. `malloc` keeps as much.
+  /// The memory of a freed store, for the next one: the system needs longer to clear other memory than filling it takes. `malloc` keeps
+  /// as much.
   private enum Spare {
     private static var mostBytes: Int { 32 << 20 }
     /// Guarded by `processLock`.
@@ -90,7 +90,7 @@ final class StoreRows: @unchecked Sendable {
       }
     }
 
-    /// - Returns: false where it is not kept.
+    /// - Returns: false if it is not kept.
     static func leave(_ left: Space) -> Bool {
       processLock.locked {
         guard space == nil, left.usable <= mostBytes else { return false }
@@ -139,7 +139,7 @@ final class StoreRows: @unchecked Sendable {
     }
   }
 
-  /// Bytes of rows that the caller has to put memory behind, when there are so many rows.
+  /// The bytes of rows for which the caller has to map memory, for `count` rows.
   func claim(_ count: Int) -> Range<Int>? {
     let ahead = min(wanted, count * rowBytes + Self.pagesAhead * Self.pageBytes)
     let end = min(space.usable, (ahead + Self.pageBytes - 1) / Self.pageBytes * Self.pageBytes)
@@ -149,21 +149,21 @@ final class StoreRows: @unchecked Sendable {
   }
 
   func populate(_ bytes: Range<Int>) {
-    // Where the system does not know this, pages come when they are written to.
+    // If the system does not support this, pages are mapped when they are written to.
     madvise(base + bytes.lowerBound, bytes.count, 23)  // MADV_POPULATE_WRITE
   }
 
-  /// Writes a row as it is kept: one zero, and zeros behind the last coordinate.
+  /// Writes a row in its stored form: with one zero, and zeros after the last coordinate.
   @inline(__always)
   func fill(_ target: UnsafeMutablePointer<Float>, _ source: UnsafePointer<Float>, pastCaches: Bool = false) {
     cn_copy_floats(target, source, Int64(dim), pastCaches ? 1 : 0)
   }
 
-  /// Fetches a row that is about to be written.
+  /// Prefetches a row that is about to be written.
   @inline(__always)
   func prefetch(_ slot: Int) { cn_prefetch(row(slot), Int64(rowBytes)) }
 
-  /// Whether a vector is that of a slot, bit for bit but for the sign of zeros.
+  /// Whether a vector equals that of a slot, bit for bit except the sign of zeros.
   @inline(__always)
   func holds(_ slot: Int, _ vector: UnsafePointer<Float>) -> Bool {
     cn_equal_floats(row(slot), vector, Int64(dim)) != 0
@@ -176,7 +176,7 @@ final class StoreRows: @unchecked Sendable {
     return UnsafePointer(scratch)
   }
 
-  /// Gives the memory, or the disk, of rows that nobody has back to the system.
+  /// Returns the memory, or the disk space, of unused rows to the system.
   func discard(_ slots: Range<Int>) throws(CoverTreeError) {
     if let file { return try file.discard(slots, rowBytes: rowBytes) }
     let page = Int(sysconf(Int32(_SC_PAGESIZE)))

@@ -4,7 +4,7 @@ import CovertreeBase
 import CovertreeFiles
 import Glibc
 
-/// Where the files of a durable store are.
+/// The paths of a durable store.
 struct StoreFolder {
   let path: String
 
@@ -36,8 +36,8 @@ struct StoreFolder {
     return StoreFolder(path: resolved)
   }
 
-  /// Throws if a file of the store leads to another place. A rollback journal can name any file of the system, and SQLite deletes that
-  /// file after the rollback. A catalogue has a write-ahead log and no rollback journal.
+  /// Throws if a file of the store is a link. A rollback journal can name any file of the system, and SQLite deletes that file after the
+  /// rollback. A catalogue has a write-ahead log and no rollback journal.
   func checkFiles() throws(CoverTreeError) {
     for path in [catalogue, rows, log, logIndex, journal] {
       var status = stat()
@@ -74,7 +74,7 @@ struct StoreFolder {
       // SQLite opens no path with a link in it.
       try fill(draft.resolved())
       try syncFolder(of: draft.rows)
-      // A folder that is there is an error, unless it is empty.
+      // An existing folder is an error, unless it is empty.
       guard rename(draft.path, path) == 0 else { throw CoverTreeError.io("path: \(path)") }
     } catch {
       draft.remove()
@@ -117,9 +117,9 @@ struct StoreFolder {
 }
 
 extension VectorStore {
-  /// Opens a durable store; one that is not there is made.
+  /// Opens a durable store, or creates it.
   ///
-  /// - Parameter dim: 0 for that of a store that is there.
+  /// - Parameter dim: 0 for that of an existing store.
   public static func open(
     _ path: String, dim: Int, sync: Sync, readOnly: Bool, context: CallContext
   ) throws(CoverTreeError) -> VectorStore {
@@ -160,7 +160,7 @@ extension VectorStore {
     _ folder: StoreFolder, _ sync: Sync, readOnly: Bool, _ context: CallContext
   ) throws(CoverTreeError) -> VectorStore {
     try folder.checkFiles()
-    // Where nothing can be written beside the catalogue, nobody writes to it.
+    // If no file can be created next to the catalogue, no process writes to it.
     let immutable = readOnly && access(folder.path, W_OK) != 0
     let lock = try StoreLock(folder, writable: !readOnly)
     let reserve = readOnly ? nil : DiskReserve(folder)
@@ -202,7 +202,7 @@ extension VectorStore {
 
   // MARK: Copies
 
-  /// Writes a copy of the store, as it stands, to a folder that is not there; readers and a writer go on meanwhile.
+  /// Writes a copy of the store in its current state to a new folder, while readers and a writer continue.
   public func snapshot(_ path: String, context: CallContext) throws(CoverTreeError) {
     guard let own = self.path else { return try snapshotOfMemory(StoreFolder(path: path), context) }
     try checkProcess()
@@ -215,7 +215,7 @@ extension VectorStore {
     try reader.copy(to: StoreFolder(path: path), context)
   }
 
-  /// Makes a store of a snapshot, in a folder where none is.
+  /// Makes a store from a snapshot, in a new folder.
   public static func restore(_ snapshot: String, to path: String, context: CallContext) throws(CoverTreeError) {
     try open(snapshot, dim: 0, sync: .off, readOnly: true, context: context).copy(to: StoreFolder(path: path), context)
   }
@@ -223,7 +223,7 @@ extension VectorStore {
   private func copy(to folder: StoreFolder, _ context: CallContext) throws(CoverTreeError) {
     guard !folder.exists else { throw Self.occupied(folder.path) }
     try folder.make(like: path.map(StoreFolder.init)) { (folder) throws(CoverTreeError) in
-      // What the catalogue says while it is copied is what the rows are copied for.
+      // The rows are copied for the state of the catalogue's copy.
       try file.backUp(to: folder.catalogue, context)
       let copied = try CatalogueFile.open(folder.catalogue, writable: true, immutable: false, .full, context)
       let target = try RowFile.create(folder.rows, RowFile.Header(dim: dim, store: copied.state.store))
@@ -240,7 +240,7 @@ extension VectorStore {
     guard !folder.exists else { throw Self.occupied(folder.path) }
     try folder.make(like: nil) { (folder) throws(CoverTreeError) in
       let copy = try Catalogue()
-      // What is there is written down quickly; its rows stay as they are while they are copied.
+      // The catalogue is copied quickly; its rows do not change while they are copied.
       try readWriteLock.writing(context) { () throws(CoverTreeError) in
         try copy.resize(slots: catalogue.slots.count, entries: catalogue.entries.count)
         try copy.load(slots: catalogue.slots.records.elements, from: 0)
@@ -274,7 +274,7 @@ extension VectorStore {
 
   // MARK: Looking after it
 
-  /// Compares all there is with its checksums, and the catalogue with itself and with the rows; throws what is wrong.
+  /// Compares all data with its checksums, and the catalogue with itself and with the rows; throws the first error.
   public func check(context: CallContext) throws(CoverTreeError) {
     try reading { () throws(CoverTreeError) in
       try checkProcess()
@@ -299,9 +299,9 @@ extension VectorStore {
     }
   }
 
-  /// Gives the memory or the disk of free rows back to the system. Slots stay where they are.
+  /// Returns the memory or the disk space of free rows to the system. Slots keep their numbers.
   ///
-  /// Not while others read the store: they may look at what was in the free rows.
+  /// Not while others read the store, because they may read free rows.
   public func compact(context: CallContext) throws(CoverTreeError) {
     try maintain(context) { () throws(CoverTreeError) in
       let (slotCount, entryCount) = (catalogue.slots.count, catalogue.entries.count)

@@ -3,24 +3,24 @@ import Covertree
 import CovertreeBase
 import Glibc
 
-/// The place where vectors live once, however many ids have them.
+/// A store of vectors, each once for any number of ids.
 ///
-/// Equal vectors share a *slot*: a row that never moves while an id has it. A hash finds it, and a full comparison decides. A
-/// slot that no id has any more is used again, after the change that freed it is committed.
+/// Equal vectors share a *slot*: a row that never moves while an id has it. A hash finds it, and a full comparison decides. A slot
+/// without ids is used again after the change that freed it is committed.
 ///
 /// In memory, or durable in a folder of three files: `catalogue.sqlite` (`CatalogueFile`), `rows.bin` (`RowFile`, `StoreLock`) and
-/// `reserve` (`DiskReserve`). Rows are on disk before the transaction that names them. Readers run in parallel with each other,
-/// changes exclude everything else; other processes read while one writes.
+/// `reserve` (`DiskReserve`). Rows are on disk before the transaction that names them. Readers run in parallel with each other, changes
+/// exclude everything else; other processes read while one writes.
 public final class VectorStore: @unchecked Sendable {
   public enum Sync: Int32, Sendable {
-    /// What has returned withstands a power failure.
+    /// A completed change survives a power failure.
     case full = 0
-    /// After a power failure the last changes may be missing; the store is whole.
+    /// After a power failure the last changes may be missing; the store is consistent.
     case normal = 1
-    /// Rows never wait for the disk: a change that has returned withstands the end of the process.
+    /// Rows never wait for the disk: a completed change survives the end of the process.
     case off = 2
 
-    /// What SQLite calls it. Even without syncs of rows the catalogue stays whole, so that `check` finds the rows that are missing.
+    /// SQLite's setting. Even without syncs of rows the catalogue stays consistent, so that `check` finds missing rows.
     var asOfSQLite: Int { self == .full ? 2 : 1 }
   }
 
@@ -33,16 +33,16 @@ public final class VectorStore: @unchecked Sendable {
   public let sync: Sync
   let readWriteLock = ReadWriteLock(of: "store")
   let lock: StoreLock?
-  /// Of a writer on disk.
+  /// Only for a writer on disk.
   private let reserve: DiskReserve?
   let vectorHash: VectorHash
-  /// What SQLite has open must not be used by a forked child.
+  /// A forked child must not use the open files of SQLite.
   private let forks = processLock.forks
   private let batchInsert: BatchInsert
-  /// Copies that are being made of a store in memory: freed slots are not used again meanwhile.
+  /// Running copies of a store in memory: freed slots are not used again while there are any.
   var copies = 0
 
-  /// So many freed slots are worth a wait for the disk. With fewer, the file grows.
+  /// The least number of freed slots that is worth a wait for the disk. With fewer, the file grows.
   private static var worthSync: Int { 64 }
   static var mostDimensions: Int { 65536 }
 
@@ -78,8 +78,8 @@ public final class VectorStore: @unchecked Sendable {
   /// Adds vectors under new ids, all or none.
   ///
   /// - Parameters:
-  ///   - names: of ids that are digests of names; nil where there are none.
-  ///   - slots: one for each, where its vector stands.
+  ///   - names: of ids that are digests of names; nil if there are none.
+  ///   - slots: one for each: the slot of its vector.
   public func add(
     _ ids: UnsafeBufferPointer<StoreID>, _ vectors: PointsView<Float>, names: StoreNames?, context: CallContext,
     slots: UnsafeMutablePointer<Int64>
@@ -107,7 +107,7 @@ public final class VectorStore: @unchecked Sendable {
     return Int(slot)
   }
 
-  /// Takes ids out, all or none. One that is not there, or named twice, is an error.
+  /// Removes ids, all or none. An unknown or repeated id is an error.
   public func remove(_ ids: UnsafeBufferPointer<StoreID>, context: CallContext) throws(CoverTreeError) {
     try change(context) { () throws(CoverTreeError) in
       for (position, id) in ids.enumerated() {
@@ -129,7 +129,7 @@ public final class VectorStore: @unchecked Sendable {
     try reserve.lending(makeRoom: { (try? file.checkpoint()) ?? false }, commit)
   }
 
-  /// Runs a change of the catalogue, and takes it back where it fails.
+  /// Runs a change of the catalogue, and rolls it back if it fails.
   private func change(
     _ context: CallContext, _ body: () throws(CoverTreeError) -> Void
   ) throws(CoverTreeError) {
@@ -150,7 +150,7 @@ public final class VectorStore: @unchecked Sendable {
     }
   }
 
-  /// Looks after the store, while nobody else reads it.
+  /// Maintains the store, while nothing else reads it.
   func maintain(_ context: CallContext, _ body: () throws(CoverTreeError) -> Void) throws(CoverTreeError) {
     try change(context) { () throws(CoverTreeError) in
       guard copies == 0, !(lock?.hasReaders ?? false) else {
@@ -186,7 +186,7 @@ public final class VectorStore: @unchecked Sendable {
     CoverTreeError(.notFound, "ids[\(position)]: the store has no vector \(id)")
   }
 
-  /// Reads what is committed; of a store that another process writes, the last that was committed.
+  /// Reads the committed state; if another process writes the store, the last commit.
   func reading<Result>(_ body: () throws(CoverTreeError) -> Result) throws(CoverTreeError) -> Result {
     if isReadOnly { try refresh() }
     return try readWriteLock.reading(.brief, body)
@@ -208,7 +208,7 @@ public final class VectorStore: @unchecked Sendable {
     }
   }
 
-  /// The slot of each id; -1 for those that are not there.
+  /// The slot of each id; -1 for unknown ones.
   public func find(
     _ ids: UnsafeBufferPointer<StoreID>, slots: UnsafeMutablePointer<Int64>
   ) throws(CoverTreeError) {
@@ -221,7 +221,7 @@ public final class VectorStore: @unchecked Sendable {
     try reading { () throws(CoverTreeError) in catalogue.slot(of: id) ?? -1 }
   }
 
-  /// How many ids have a slot; 0 for a free one.
+  /// The number of ids of a slot; 0 for a free one.
   public func count(ofSlot slot: Int) throws(CoverTreeError) -> Int {
     try reading { () throws(CoverTreeError) in
       guard slot >= 0, slot < catalogue.slots.count else {
@@ -248,9 +248,9 @@ public final class VectorStore: @unchecked Sendable {
     }
   }
 
-  /// Hands over ids and their slots, `room` of them at most, from a position on: 0, or where the call before ended.
+  /// Passes on ids and their slots, at most `room`, from a position on: 0, or the end of the last call.
   ///
-  /// - Returns: how many there were, and the position to go on from.
+  /// - Returns: their number, and the position to continue from.
   public func list(
     from position: Int, room: Int, _ body: (Int, StoreID, Int) -> Void
   ) throws(CoverTreeError) -> (count: Int, next: Int) {
@@ -303,11 +303,11 @@ public final class VectorStore: @unchecked Sendable {
     }
   }
 
-  /// What keeps the rows where they are, for as long as somebody looks at them.
+  /// Keeps the rows in place while it exists.
   public var rowSpace: StoreRowSpace { StoreRowSpace(rows) }
 }
 
-/// The rows of a store, that stay where they are when the store is gone.
+/// The rows of a store, which stay in place after the store is freed.
 public final class StoreRowSpace: Sendable {
   private let rows: StoreRows
 

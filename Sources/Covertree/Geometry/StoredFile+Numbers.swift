@@ -2,8 +2,7 @@ import CovertreeBase
 import CovertreeFiles
 
 extension StoredFile {
-  /// A section of coordinates or the like. What is no number, which no points have, would never come to lie anywhere: searches end
-  /// all the same, but not what is built of them.
+  /// A section of coordinates or similar numbers. NaN is rejected: searches would end, but structures built from it would be wrong.
   func numbers<S: Scalar & StorableElement>(
     _ name: String, rows: Int? = nil, columns: Int = 1, within limit: S = .greatestFiniteMagnitude, context: CallContext
   ) throws(CoverTreeError) -> Buffer<S> {

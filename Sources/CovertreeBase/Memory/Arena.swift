@@ -10,7 +10,7 @@ package final class Arena {
   @usableFromInline
   var used = 0
 
-  /// - Parameter sizes: of the arrays that will be taken, in bytes.
+  /// - Parameter sizes: of the arrays that will be allocated, in bytes.
   @inlinable
   package init(_ sizes: Int...) throws(CoverTreeError) {
     byteCount = sizes.reduce(0) { $0 + Self.wholeLines($1) }
@@ -39,8 +39,8 @@ package final class Arena {
   static func wholeLines(_ bytes: Int) -> Int { (bytes + 63) / 64 * 64 }
 }
 
-/// Aligned blocks that a thread has freed and is about to ask for again: single queries would spend more time in the
-/// allocator than in their search. A thread keeps up to `most` of each size, a power of two up to 64 KiB, until it ends.
+/// Aligned blocks that a thread has freed and will soon need again: single queries would spend more time in the allocator than in their
+/// search. A thread keeps up to `most` blocks of each size, a power of two up to 64 KiB, until it ends.
 @usableFromInline
 enum SpareBlocks {
   private struct List {
@@ -81,7 +81,7 @@ enum SpareBlocks {
     return block
   }
 
-  /// The power of two that holds so many bytes.
+  /// The power of two for a number of bytes.
   private static func size(_ bytes: Int) -> Int { max(smallest, Int.bitWidth - max(0, bytes - 1).leadingZeroBitCount) }
 
   @usableFromInline
@@ -94,7 +94,7 @@ enum SpareBlocks {
     return UnsafeMutableRawPointer(try allocateAligned(1 << size) as UnsafeMutablePointer<UInt8>)
   }
 
-  /// Takes back what `take` gave for as many bytes, on whichever thread.
+  /// Returns a block of as many bytes, on any thread.
   @usableFromInline
   static func giveBack(_ block: UnsafeMutableRawPointer, _ bytes: Int) {
     let size = size(bytes)

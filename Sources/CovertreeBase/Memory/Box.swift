@@ -1,4 +1,4 @@
-/// A value as an object, for where only objects can be kept.
+/// A value as an object, where only objects can be stored.
 public final class Box<Value> {
   public let value: Value
   @inlinable

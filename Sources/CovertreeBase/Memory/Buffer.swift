@@ -7,7 +7,7 @@ import Glibc
 public final class Buffer<Element: BitwiseCopyable> {
   public let base: UnsafeMutablePointer<Element>
   public let count: Int
-  /// Whose the memory is; nil for our own.
+  /// The owner of the memory; nil for own memory.
   @usableFromInline
   let owner: AnyObject?
 
@@ -18,7 +18,7 @@ public final class Buffer<Element: BitwiseCopyable> {
     owner = nil
   }
 
-  /// Part of memory that something else has and keeps, only to be read where that was not meant to be written to.
+  /// A view of memory with another owner. It is read only, unless the owner allows writing.
   @inlinable
   package init(viewing base: UnsafeMutablePointer<Element>, count: Int, owner: AnyObject) {
     (self.base, self.count, self.owner) = (base, count, owner)
@@ -44,7 +44,7 @@ public final class Buffer<Element: BitwiseCopyable> {
     base.update(repeating: value, count: count)
   }
 
-  /// Elements all of whose bits are 0. Memory that is mapped comes so from the system, page by page as it is used.
+  /// Elements whose bits are all 0. The system clears mapped memory, page by page on first use.
   package convenience init(zeros count: Int) throws(CoverTreeError) {
     try self.init(count: count)
     if byteCount < mappedBytes { memset(base, 0, byteCount) }
@@ -55,13 +55,12 @@ public final class Buffer<Element: BitwiseCopyable> {
     if owner == nil { freeAligned(base, count) }
   }
 
-  /// Has memory that nothing was written to yet come by large pages, where the system has them: what is read at random is found
-  /// faster then.
+  /// Requests large pages for memory that nothing was written to yet: random reads are faster then.
   package func preferLargePages() {
     if owner == nil, byteCount >= 4 << 20 { madvise(base, byteCount, 14) }  // MADV_HUGEPAGE
   }
 
-  /// Gives the whole pages of some elements back to the system: they are not read again.
+  /// Returns the whole pages of some elements to the system: they are not read again.
   package func release(_ elements: Range<Int>) {
     guard owner == nil, byteCount >= mappedBytes else { return }
     let page = 4096
@@ -96,8 +95,8 @@ extension Buffer where Element == Int32 {
   }
 }
 
-/// From this size on memory is mapped, so that it goes back to the system when it is freed: what building takes for a
-/// while must not add up to what the tree keeps.
+/// From this size on memory is mapped, so that it returns to the system when it is freed. Otherwise the temporary memory of a build would
+/// add to that of the tree.
 private let mappedBytes = 1 << 20
 
 /// Memory for `count` elements, or an error that names the size.
@@ -121,15 +120,15 @@ func allocateAligned<Element>(_ count: Int) throws(CoverTreeError) -> UnsafeMuta
   return memory.bindMemory(to: Element.self, capacity: max(count, 1))
 }
 
-/// Gives back what `allocateAligned` gave for `count` elements.
+/// Frees the memory of `allocateAligned` for `count` elements.
 @usableFromInline
 func freeAligned<Element>(_ memory: UnsafeMutablePointer<Element>, _ count: Int) {
   let bytes = count * MemoryLayout<Element>.stride
   if bytes >= mappedBytes { munmap(memory, bytes) } else { free(memory) }
 }
 
-/// Memory that `allocateAligned` gave for `count` elements, for more of them: its pages, elsewhere, where it was mapped. nil
-/// where that is not possible, and nothing has changed.
+/// Grows mapped memory of `allocateAligned` for `count` elements, by moving its pages. nil if that is not possible; then nothing has
+/// changed.
 @usableFromInline
 func remapped<Element>(
   _ memory: UnsafeMutablePointer<Element>, _ count: Int, to newCount: Int

@@ -1,6 +1,6 @@
-/// Why a call failed: a kind that a program can act on, and a message that a person can.
+/// The failure of a call: a kind for programs, and a message for people.
 ///
-/// Messages name the argument, what was got and what was wanted: "points: expected (n, 3), got (100, 2)".
+/// Messages name the argument, the expected value and the actual one: "points: expected (n, 3), got (100, 2)".
 public struct CoverTreeError: Error {
   public enum Kind: Sendable {
     case invalidArgument, shape, unsupported
@@ -13,7 +13,7 @@ public struct CoverTreeError: Error {
 
   public let kind: Kind
   public let message: String
-  /// The system's `errno` behind an `io` error; 0 elsewhere.
+  /// The system's `errno` of an `io` error; otherwise 0.
   public let code: Int32
 
   public init(_ kind: Kind, _ message: String, code: Int32 = 0) {
@@ -24,7 +24,7 @@ public struct CoverTreeError: Error {
 }
 
 extension CoverTreeError {
-  /// Of an array that was in order when it was checked, while its copy is not.
+  /// An array passed its check, but its copy does not.
   package static func changing(_ name: String) -> CoverTreeError {
     CoverTreeError(.invalidArgument, "\(name): are written to by another thread")
   }

@@ -7,7 +7,7 @@ package final class GrowableBuffer<Element: BitwiseCopyable> {
   package internal(set) var capacity: Int
   @usableFromInline
   package internal(set) var count = 0
-  /// Whose the memory is, only to be read; nil for our own.
+  /// The owner of memory that is only read; nil for own memory.
   @usableFromInline
   var owner: Buffer<Element>?
 
@@ -17,7 +17,7 @@ package final class GrowableBuffer<Element: BitwiseCopyable> {
     base = try allocateAligned(capacity)
   }
 
-  /// What a buffer holds, where it is: until `own`, only to be read.
+  /// The elements of a buffer, in place; read only until `own`.
   @inlinable
   package init(viewing elements: Buffer<Element>) {
     (base, capacity, count, owner) = (elements.base, elements.count, elements.count, elements)
@@ -26,7 +26,7 @@ package final class GrowableBuffer<Element: BitwiseCopyable> {
   @inlinable
   deinit { if owner == nil { freeAligned(base, capacity) } }
 
-  /// Makes the memory its own, to be written to.
+  /// Copies the elements to own memory, to be written to.
   @inlinable
   package func own() throws(CoverTreeError) { if owner != nil { try grow(to: max(64, count)) } }
 
@@ -41,7 +41,7 @@ package final class GrowableBuffer<Element: BitwiseCopyable> {
 
   @inlinable
   package var elements: UnsafeBufferPointer<Element> { UnsafeBufferPointer(start: base, count: count) }
-  /// The memory as it stands, until the next change.
+  /// The memory, until the next change.
   @inlinable
   package var buffer: Buffer<Element> { Buffer(viewing: base, count: count, owner: self) }
   /// The elements, to be changed.
@@ -71,14 +71,14 @@ package final class GrowableBuffer<Element: BitwiseCopyable> {
   @inlinable @inline(__always)
   package func removeLast() { count &-= 1 }
 
-  /// Sets the count, keeping what is there; elements beyond the old count are uninitialised.
+  /// Sets the count; elements beyond the old count are uninitialised.
   @inlinable @inline(__always)
   package func resize(to newCount: Int) throws(CoverTreeError) {
     if newCount > capacity { try grow(to: newCount) }
     count = newCount
   }
 
-  /// Makes room for so many more.
+  /// Reserves memory for `more` elements.
   @inlinable
   package func reserve(_ more: Int) throws(CoverTreeError) { if count + more > capacity { try grow(to: count + more) } }
 

@@ -1,7 +1,7 @@
 import Glibc
 import Synchronization
 
-/// Seconds on a clock that only goes forward.
+/// Seconds on a monotonic clock.
 public func monotonicSeconds() -> Double {
   var time = timespec()
   clock_gettime(CLOCK_MONOTONIC, &time)
@@ -10,8 +10,7 @@ public func monotonicSeconds() -> Double {
 
 private let defaultThreads = Atomic<Int>(0)
 
-/// Threads of a call that does not say: the number set by the caller, or every processor of this process. Set 0 to count
-/// the processors anew.
+/// The default number of threads: the caller's setting, or the processors of this process. Set 0 to count the processors again.
 public var defaultThreadCount: Int {
   get {
     let known = defaultThreads.load(ordering: .relaxed)
@@ -23,10 +22,10 @@ public var defaultThreadCount: Int {
   set { defaultThreads.store(newValue, ordering: .relaxed) }
 }
 
-/// What one call of the library carries down into its loops: how many threads, whom to tell, whether to stop.
+/// The state of one call of the library, down to its loops: number of threads, progress, cancellation.
 ///
-/// `report` is called in the calling thread only, at least every 0.1 s while there is work, with the share that is
-/// done; when it returns false the call ends with `.cancelled`.
+/// `report` is called in the calling thread only, at least every 0.1 s while there is work, with the share of the work done. If it
+/// returns false, the call ends with `.cancelled`.
 public final class CallContext: @unchecked Sendable {
   public static let maximumThreads = 1024
   private static let reportInterval = 0.1
@@ -36,10 +35,10 @@ public final class CallContext: @unchecked Sendable {
   @usableFromInline
   let stopped = Atomic<Bool>(false)
   private var nextReport: Double
-  /// The stretch of the whole call that stages are parts of, and that of the loop now running.
+  /// The stretch of the whole call in which stages are, and that of the running loop.
   private var stretch = (from: 0.0, to: 1.0)
   private var progress = (from: 0.0, to: 1.0)
-  /// The share that the caller was told last. Stages have loops in loops, each of which begins at 0; a bar is not to go back.
+  /// The last reported share. Stages have nested loops, each of which begins at 0, but progress must not go back.
   private var told = 0.0
 
   /// - Parameter threads: 0 for the default.
@@ -49,13 +48,13 @@ public final class CallContext: @unchecked Sendable {
     self.nextReport = report == nil ? .infinity : monotonicSeconds() + CallContext.reportInterval
   }
 
-  /// Of calls that end soon, in one thread: nobody is told of them.
+  /// For short calls in one thread, without progress.
   package static let brief = CallContext(threads: 1)
 
-  /// The loops that follow are this part of the call's progress.
+  /// The share of the call's progress for the next loops.
   package func stage(from: Double, to: Double) { progress = part(from, to) }
 
-  /// Stages of the body are parts of this part of the call's progress.
+  /// Runs a body whose stages are inside this share of the call's progress.
   package func within<Result>(
     from: Double, to: Double, _ body: () throws(CoverTreeError) -> Result
   ) throws(CoverTreeError) -> Result {
@@ -71,15 +70,15 @@ public final class CallContext: @unchecked Sendable {
     return (stretch.from + length * from, stretch.from + length * to)
   }
 
-  /// Tells the caller how far the call is and asks whether to go on. For the calling thread.
+  /// Reports the progress to the caller, and checks whether to continue. For the calling thread.
   package func poll(share: Double = 0) throws(CoverTreeError) {
     askHost(share: share)
     if stopped.load(ordering: .relaxed) { throw CallContext.cancelled }
   }
 
-  /// The same within the body of a loop, for a body that takes long.
+  /// The same inside the body of a loop, for slow bodies.
   ///
-  /// - Parameter slot: of the thread that runs the body. Only the calling thread, whose slot is 0, asks the caller.
+  /// - Parameter slot: of the thread that runs the body. Only the calling thread, whose slot is 0, reports.
   @inlinable @inline(__always)
   package func poll(inSlot slot: Int, share: Double = 0) throws(CoverTreeError) {
     if slot == 0 { askHost(share: share) }
@@ -102,17 +101,16 @@ public final class CallContext: @unchecked Sendable {
     }
   }
 
-  /// A grain for `forEach`: as many items as are done within some milliseconds where each may take that many vector
-  /// operations, so that the caller is asked often enough; at most `most`.
+  /// A grain for `forEach`: the number of items that need some milliseconds, by the vector operations of one, so that the caller is asked
+  /// often enough; at most `most`.
   package static func grain(operationsPerItem: Int, most: Int) -> Int {
     max(1, min(most, 20_000_000 / max(1, operationsPerItem)))
   }
 
   /// Calls `body(range, slot)` for ranges that together make `0..<count`, from several threads, each range once.
   ///
-  /// Ranges of `grain` are handed out as threads become free. `slot` is below `threads`, and no two running calls
-  /// share one: it picks a thread's scratch. Where calls fail, the error of the first range that failed is thrown,
-  /// and no new range is begun.
+  /// Threads get ranges of `grain` as they become free. `slot` is below `threads`, and no two running calls share one: it selects a
+  /// thread's scratch. If calls fail, the error of the first range that failed is thrown, and no new range begins.
   @usableFromInline
   package func forEach(
     _ count: Int, grain: Int, _ body: (Range<Int>, Int) throws(CoverTreeError) -> Void
@@ -148,7 +146,7 @@ public final class CallContext: @unchecked Sendable {
   }
 }
 
-/// What the threads of one loop share.
+/// The state that the threads of one loop share.
 private final class SharedLoop: @unchecked Sendable {
   let next = Atomic<Int>(0)
   let failed = Atomic<Bool>(false)
@@ -173,7 +171,7 @@ extension CallContext {
     return found
   }
 
-  /// The same, in place of what is in a stack.
+  /// The same, but replaces the contents of a buffer.
   @inlinable
   package func collect(
     _ count: Int, into found: GrowableBuffer<Int32>, _ body: (Int) throws(CoverTreeError) -> Int32?
@@ -189,7 +187,7 @@ extension CallContext {
     }
   }
 
-  /// The same, where `body` writes the values that it has for a range, at most one each, and tells how many they are.
+  /// The same for a `body` that writes the values of a range, at most one each, and returns their number.
   @usableFromInline
   package func collect(
     _ count: Int, grain: Int, into found: GrowableBuffer<Int32>,

@@ -7,7 +7,7 @@ package final class Counter: Sendable {
   package init() {}
 
   package func add(_ amount: Int) { sum.wrappingAdd(amount, ordering: .relaxed) }
-  /// The value, which grows by one.
+  /// Increments the value, and returns the old one.
   package func next() -> Int { sum.wrappingAdd(1, ordering: .relaxed).oldValue }
   package var value: Int { sum.load(ordering: .relaxed) }
 }

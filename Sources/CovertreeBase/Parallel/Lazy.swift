@@ -1,7 +1,7 @@
-/// A value that is made when it is first asked for, and kept.
+/// A value that is made on first use, and kept.
 ///
-/// Threads that ask at once may each make one; the first to end is kept. No lock is held meanwhile, so a forked child
-/// never finds one taken.
+/// Threads that ask at once may each make one; the first to finish is kept. No lock is held while it is made, so a forked child never
+/// finds one locked.
 public final class Lazy<Value: AnyObject>: @unchecked Sendable {
   /// Guarded by `processLock`.
   @usableFromInline
@@ -10,7 +10,7 @@ public final class Lazy<Value: AnyObject>: @unchecked Sendable {
   @inlinable
   public init(_ value: Value? = nil) { self.value = value }
 
-  /// What there is so far.
+  /// The value, if it is made.
   @inlinable
   public var known: Value? { processLock.locked { value } }
 

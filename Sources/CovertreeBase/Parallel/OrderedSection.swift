@@ -1,18 +1,18 @@
 import Glibc
 import Synchronization
 
-/// Lets the parts of a loop through one after the other, in their order, while all else of them runs side by side.
+/// A section of a loop's body that chunks pass in their order, while the rest of the body runs in parallel.
 ///
-/// For `CallContext.forEach` with a grain of one part: it begins parts in order, so that those that one waits for are under way.
+/// For `CallContext.forEach` with a grain of one chunk: it begins chunks in order, so those that one waits for are running.
 package final class OrderedSection: Sendable {
   private let next = Atomic<Int>(0)
 
-  /// So often it is looked whether it is the part's turn, before another thread is let run.
+  /// Checks before a waiting thread yields.
   private static var patience: Int { 200 }
 
   package init() {}
 
-  /// Every part that is begun has to come through.
+  /// Every chunk that begins must pass.
   package func pass(_ part: Int, _ body: () throws(CoverTreeError) -> Void) throws(CoverTreeError) {
     var looks = 0
     while next.load(ordering: .acquiring) != part {

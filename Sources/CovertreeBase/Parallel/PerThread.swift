@@ -19,7 +19,7 @@ package final class PerThread<Value: AnyObject>: @unchecked Sendable {
     values.deallocate()
   }
 
-  /// The value of a slot, made where it has none. No two threads may ask for one slot at once.
+  /// The value of a slot, made on first use. No two threads may ask for one slot at once.
   @inlinable
   package func value(_ slot: Int, make: () throws(CoverTreeError) -> Value) throws(CoverTreeError) -> Value {
     if let known = values[slot] { return known }
@@ -28,7 +28,7 @@ package final class PerThread<Value: AnyObject>: @unchecked Sendable {
     return new
   }
 
-  /// What there is, by slots.
+  /// The existing values, by slots.
   @inlinable
   package var all: [Value] { (0..<count).compactMap { values[$0] } }
 }

@@ -1,17 +1,17 @@
 import Glibc
 import Synchronization
 
-/// One lock for the process, held for moments only: while a pointer is looked up or swapped.
+/// One lock for the process, held only for moments: while a pointer is read or swapped.
 ///
-/// `fork` copies the lock in whatever state it is in, and the thread that holds it is gone in the child. So the lock is
-/// taken before every fork and released on both sides after it, and the child never finds it taken.
+/// `fork` copies the lock in its current state, and the thread that holds it does not exist in the child. So the lock is acquired before
+/// every fork and released on both sides after it, and the child never finds it locked.
 public final class ProcessLock: @unchecked Sendable {
   private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
 
   private let forkCount = Atomic<Int>(0)
 
-  /// How often this process and those before it have forked: another number says that this one is a child. Without a call of
-  /// the system, as `getpid` is.
+  /// The number of forks of this process and those before it: another number shows that this one is a child. Unlike `getpid`, it needs no
+  /// system call.
   package var forks: Int { forkCount.load(ordering: .relaxed) }
 
   fileprivate init() {

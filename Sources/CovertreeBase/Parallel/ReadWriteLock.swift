@@ -1,21 +1,21 @@
 import Glibc
 
-/// Lets many readers through at once, or one writer. Writers that wait go before readers that come.
+/// Admits many readers at once, or one writer. Waiting writers come before new readers.
 ///
-/// Who waits looks again every few milliseconds, so that the caller can end the call. In a forked child those who were inside stay
-/// behind with the parent: readers are forgotten; what a writer was about is half done, and nobody is let in any more.
+/// A waiting thread checks again every few milliseconds, so that the caller can end the call. In a forked child the threads inside stay
+/// with the parent: readers are forgotten. A writer's change is incomplete, so nothing is admitted any more.
 @usableFromInline
 package final class ReadWriteLock: @unchecked Sendable {
   private let lock = processLock
-  // All that follows is guarded by it.
+  // The lock guards all fields below.
   private var forks = processLock.forks
-  /// Threads that are inside: a call of theirs from a progress callback cannot wait for them.
+  /// Threads that are inside. A call of theirs from a progress callback cannot wait for them.
   private var readers: [pthread_t] = []
   private var writer: pthread_t?
   private var waitingWriters = 0
   private var isBroken = false
 
-  /// What messages call what is behind it.
+  /// The name of the locked object in messages.
   private let noun: String
 
   private static var pause: UInt32 { 200 }
@@ -40,7 +40,7 @@ package final class ReadWriteLock: @unchecked Sendable {
     return try body()
   }
 
-  /// Goes in, where that is possible at once, as it nearly always is.
+  /// Enters if that is possible at once, as it nearly always is.
   private func tryEnter(forWriting: Bool) -> Bool {
     adopt()
     let me = pthread_self()
@@ -64,7 +64,7 @@ package final class ReadWriteLock: @unchecked Sendable {
   private enum Outcome { case entered, wait, inside, broken }
 
   private func wait(_ context: CallContext, forWriting: Bool) throws(CoverTreeError) {
-    // A writer that has to wait says so once.
+    // A writer that must wait registers once.
     var waits = false
     func attempt() -> Outcome {
       if tryEnter(forWriting: forWriting) { return .entered }

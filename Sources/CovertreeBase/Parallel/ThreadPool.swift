@@ -2,10 +2,9 @@ import Glibc
 
 /// Our own threads. Dispatch goes serial after `fork` and Swift's tasks hang, so neither is used.
 ///
-/// A job is a closure that several threads run at once, each with a slot number of its own; the calling thread is
-/// slot 0. Workers start when first needed and sleep on a condition variable. Several threads of the caller may run jobs at
-/// the same time: workers join whichever job still has a free slot. In a forked child there are no workers: the pool
-/// begins anew.
+/// A job is a closure that several threads run at once, each with its own slot number; the calling thread has slot 0. Workers start on
+/// first use and sleep on a condition variable. Several threads of the caller may run jobs at the same time: workers join any job that
+/// has a free slot. A forked child has no workers, and gets a new pool.
 final class ThreadPool: @unchecked Sendable {
   private final class Job {
     let body: (Int) -> Void
@@ -34,13 +33,13 @@ final class ThreadPool: @unchecked Sendable {
     pthread_cond_init(workDone, &monotonic)
   }
 
-  /// The pool of this process. A pool belongs to the process that made it; a forked child leaves its parent's behind.
+  /// The pool of this process. A forked child does not use its parent's pool.
   static var shared: ThreadPool {
     processLock.locked {
       let process = getpid()
       if let pool = sharedPool, sharedPoolProcess == process { return pool }
-      // A child's copy of its parent's pool may be locked by a thread that does not exist here: it is never touched
-      // again, not even to free it.
+      // A thread that does not exist in the child may have locked the parent's pool. So the child never touches it again, not even to
+      // free it.
       if let inherited = sharedPool { _ = Unmanaged.passRetained(inherited) }
       let pool = ThreadPool()
       sharedPool = pool
@@ -49,10 +48,10 @@ final class ThreadPool: @unchecked Sendable {
     }
   }
 
-  /// Runs `body` in up to `slots` threads at once and returns when all have come back. `whileWaiting` is called in the
-  /// calling thread every 50 ms while it has nothing else to do.
+  /// Runs `body` in up to `slots` threads at once and returns when all have returned. `whileWaiting` is called in the calling thread
+  /// every 50 ms while it waits.
   func run(slots: Int, body: (Int) -> Void, whileWaiting: () -> Void) {
-    // What checks that it did not escape is given the length of this file's path, wherever that is: it shall be the same.
+    // The check of non-escaping closures contains the length of this file's path, which must be the same for all checkouts.
     #sourceLocation(file:"ThreadPool",line:57)
     withoutActuallyEscaping(body) { escapable in
       let job = Job(slots: slots, body: escapable)
@@ -80,13 +79,13 @@ final class ThreadPool: @unchecked Sendable {
     #sourceLocation()
   }
 
-  /// Called with the mutex held. A thread that cannot be had is done without: the callers' own threads do all the work.
+  /// Called with the mutex locked. If a thread cannot be started, the callers' own threads do the work.
   private func startWorkers(upTo wanted: Int) {
     while workers < wanted {
       var attributes = pthread_attr_t()
       pthread_attr_init(&attributes)
       pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
-      // Signals belong to the caller's own threads.
+      // Signals are for the caller's threads.
       var all = sigset_t()
       var before = sigset_t()
       sigfillset(&all)
