@@ -21,7 +21,7 @@ public struct FileImage {
           "sections: a name has 1 to \(FileFormat.nameBytes) visible ASCII characters, got \"\(section.name)\"")
       }
       guard !kind.owns(section.name), !sections.contains(where: { $0.name == section.name }) else {
-        throw CoverTreeError(.invalidArgument, "sections: the name \"\(section.name)\" is taken")
+        throw CoverTreeError(.invalidArgument, "sections: expected distinct names, got \"\(section.name)\" twice")
       }
       sections.append(section)
     }

@@ -88,7 +88,7 @@ struct FileReplacement {
     // Closing the draft releases its lock, so it must have its name before.
     defer { close(draft.file) }
     do throws(CoverTreeError) {
-      try takeOver(draft.file)
+      try keepOwnership(draft.file)
       try fill(draft.file)
       guard fsync(draft.file) == 0, draft.move(to: path) else { throw .io(name) }
     } catch {
@@ -99,7 +99,7 @@ struct FileReplacement {
   }
 
   /// Gives a draft the owner, group and mode of the file that it replaces.
-  private func takeOver(_ file: Int32) throws(CoverTreeError) {
+  private func keepOwnership(_ file: Int32) throws(CoverTreeError) {
     guard let replaced else { return }
     var own = stat()
     guard fstat(file, &own) == 0 else { throw .io(name) }

@@ -189,7 +189,7 @@ private struct FileHead {
     typealias Header = FileFormat.Header
     guard bytes.count >= FileFormat.headerBytes, bytes.prefix(FileFormat.magic.count).elementsEqual(FileFormat.magic)
     else {
-      throw corrupt("is no file of covertree")
+      throw corrupt("is not a file of covertree")
     }
     let order = number(Header.byteOrder, as: UInt32.self)
     guard order == FileFormat.byteOrder else {
@@ -216,7 +216,7 @@ private struct FileHead {
       throw corrupt("has a damaged header or table of sections")
     }
     guard let kind = FileKind(rawValue: number(Header.kind, as: UInt32.self)) else {
-      throw corrupt("holds something that this library does not know")
+      throw corrupt("has contents that this library does not know")
     }
     self.kind = kind
     inputHash = number(Header.inputHash, as: UInt64.self)
@@ -225,7 +225,7 @@ private struct FileHead {
     for index in 0..<count {
       let at = FileFormat.headerBytes + index * FileFormat.entryBytes
       typealias Field = FileFormat.Entry
-      let label = String(decoding: bytes[at..<at + FileFormat.nameBytes].prefix { $0 != 0 }, as: UTF8.self)
+      let sectionName = String(decoding: bytes[at..<at + FileFormat.nameBytes].prefix { $0 != 0 }, as: UTF8.self)
       let (rows, columns) = (
         number(at + Field.rows, as: UInt64.self), number(at + Field.columns, as: UInt64.self)
       )
@@ -233,11 +233,11 @@ private struct FileHead {
         let size = Self.byteCount(rows, columns, type), size <= bytes.count - next,
         number(at + Field.offset, as: UInt64.self) == UInt64(next), FileFormat.aligned(size) <= bytes.count - next
       else {
-        throw corrupt("section \"\(label)\" does not fit the file")
+        throw corrupt("section \"\(sectionName)\" does not fit the file")
       }
       entries.append(
         Entry(
-          name: label, type: type, checksum: number(at + Field.checksum, as: UInt32.self), offset: next,
+          name: sectionName, type: type, checksum: number(at + Field.checksum, as: UInt32.self), offset: next,
           rows: Int(rows), columns: Int(columns)))
       next += FileFormat.aligned(size)
     }

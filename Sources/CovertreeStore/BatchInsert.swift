@@ -102,12 +102,12 @@ final class BatchInsert {
       return try writeOrCompare(0..<count, job)
     }
     let (section, differing) = (OrderedSection(), Counter())
-    try context.forEach((count + Self.grain - 1) / Self.grain, grain: 1) { (parts, _) throws(CoverTreeError) in
-      let part = parts.lowerBound
-      let range = part * Self.grain..<min(count, (part + 1) * Self.grain)
+    try context.forEach((count + Self.grain - 1) / Self.grain, grain: 1) { (chunks, _) throws(CoverTreeError) in
+      let chunk = chunks.lowerBound
+      let range = chunk * Self.grain..<min(count, (chunk + 1) * Self.grain)
       let hashed = Result { () throws(CoverTreeError) in try hash(range, job) }
       var memory: Range<Int>?
-      try section.pass(part) { () throws(CoverTreeError) in
+      try section.pass(chunk) { () throws(CoverTreeError) in
         try hashed.get()
         try enter(range, job)
         memory = rows.claim(catalogue.slots.count)

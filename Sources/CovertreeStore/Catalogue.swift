@@ -26,8 +26,8 @@ final class Catalogue {
   private let steps: GrowableBuffer<Step>
   private let left: GrowableBuffer<EntryRecord>
   /// Records that were loaded from a file and are not in the tables yet.
-  private let takenSlots: GrowableBuffer<Int32>
-  private let takenEntries: GrowableBuffer<Int32>
+  private let usedSlots: GrowableBuffer<Int32>
+  private let usedEntries: GrowableBuffer<Int32>
   private(set) var count = 0
   private(set) var uniqueCount = 0
 
@@ -48,7 +48,7 @@ final class Catalogue {
     (freeSlots, freeEntries, steps, left) = (
       try GrowableBuffer(), try GrowableBuffer(), try GrowableBuffer(), try GrowableBuffer()
     )
-    (takenSlots, takenEntries) = (try GrowableBuffer(), try GrowableBuffer())
+    (usedSlots, usedEntries) = (try GrowableBuffer(), try GrowableBuffer())
     (freedSlots, doubtfulSlots) = (try GrowableBuffer(), try GrowableBuffer())
     pins = try SlotPins()
   }
@@ -87,7 +87,7 @@ final class Catalogue {
 
   /// Begins a change. Collects slots that others have unpinned, and the slots of failed changes that a commit has replaced.
   func beginTransaction() throws(CoverTreeError) {
-    try pins.takeReleased(into: freedSlots)
+    try pins.moveReleased(into: freedSlots)
     guard !lastCommitFailed, doubtfulSlots.count > 0 else { return }
     try freedSlots.append(doubtfulSlots.elements)
     doubtfulSlots.removeAll()
@@ -273,19 +273,19 @@ final class Catalogue {
 
   /// Loads records from a file; they are found after `rebuildIndex`.
   func load(slots newSlots: UnsafeBufferPointer<SlotRecord>, from firstSlot: Int) throws(CoverTreeError) {
-    try takenSlots.reserve(newSlots.count)
+    try usedSlots.reserve(newSlots.count)
     for (index, record) in newSlots.enumerated() {
       let slot = firstSlot + index
       let before = slots[slot]
       guard before != record else { continue }
       if before.count > 0 { forget(slot) }
       slots.records.base[slot] = record
-      if record.count > 0 { try takenSlots.append(Int32(slot)) }
+      if record.count > 0 { try usedSlots.append(Int32(slot)) }
     }
   }
 
   func load(entries newEntries: UnsafeBufferPointer<EntryRecord>, from first: Int) throws(CoverTreeError) {
-    try takenEntries.reserve(newEntries.count)
+    try usedEntries.reserve(newEntries.count)
     for (index, record) in newEntries.enumerated() {
       let entry = first + index
       let before = entries[entry]
@@ -302,23 +302,23 @@ final class Catalogue {
         count -= 1
       }
       entries.records.base[entry] = record
-      if !record.isEmpty { try takenEntries.append(Int32(entry)) }
+      if !record.isEmpty { try usedEntries.append(Int32(entry)) }
     }
   }
 
   /// Adds loaded records to the two tables, with one thread each: this is the slowest step of opening a store. `resize` has reserved the
   /// memory. A catalogue is useless after a cancelled rebuild.
   func rebuildIndex(_ context: CallContext) throws(CoverTreeError) {
-    defer { for taken in [takenSlots, takenEntries] { taken.removeAll() } }
+    defer { for used in [usedSlots, usedEntries] { used.removeAll() } }
     let (slots, entries) = (slots.records.base, entries.records.base)
-    uniqueCount += takenSlots.count
-    count += takenEntries.count
+    uniqueCount += usedSlots.count
+    count += usedEntries.count
     try context.forEach(2, grain: 1) { (table, thread) throws(CoverTreeError) in
       let (isEntries, polls) = (table.lowerBound == 0, (context, thread))
       if isEntries {
-        try Self.enter(takenEntries, into: byID, polls) { entries[$0].id.hash }
+        try Self.enter(usedEntries, into: byID, polls) { entries[$0].id.hash }
       } else {
-        try Self.enter(takenSlots, into: byHash, polls) { slots[$0].hash }
+        try Self.enter(usedSlots, into: byHash, polls) { slots[$0].hash }
       }
     }
   }

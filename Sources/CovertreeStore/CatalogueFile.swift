@@ -307,7 +307,7 @@ final class CatalogueFile: @unchecked Sendable {
     defer { connection.readGeneration.reset() }
     guard try connection.readGeneration.step(), connection.readGeneration.number(0) == state.generation else {
       throw CoverTreeError(
-        .busy, "path: \(path): somebody else has changed the store since it was opened; open it again")
+        .busy, "path: \(path): the store has changed since it was opened; open it again")
     }
   }
 

@@ -51,7 +51,7 @@ struct DiskReserve {
   /// Runs code that writes to the disk. If the disk is full, the code runs a second time with the reserved space.
   ///
   /// - Parameter makeRoom: frees more space after the reserve is released, and returns whether it did.
-  func lending<Result>(
+  func retryingWithReserve<Result>(
     makeRoom: () -> Bool = { false }, _ body: () throws(CoverTreeError) -> Result
   ) throws(CoverTreeError) -> Result {
     do throws(CoverTreeError) {

@@ -95,7 +95,7 @@ final class RowFile: @unchecked Sendable {
   func size() throws(CoverTreeError) -> Int { Int(try status().st_size) }
 
   /// The disk space of the file, without holes.
-  func takenBytes() throws(CoverTreeError) -> Int { Int(try status().st_blocks) * 512 }
+  func allocatedBytes() throws(CoverTreeError) -> Int { Int(try status().st_blocks) * 512 }
 
   private func status() throws(CoverTreeError) -> stat {
     var status = stat()

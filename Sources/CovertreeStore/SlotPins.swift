@@ -54,7 +54,7 @@ final class SlotPins: @unchecked Sendable {
   /// Whether a slot must not be used again or discarded.
   func keeps(_ slot: Int) -> Bool { processLock.locked { slot < pins.count && pins[slot] != 0 } }
 
-  /// Whether a freed slot has to wait; then `takeReleased` returns it later.
+  /// Whether a freed slot has to wait; then `moveReleased` returns it later.
   func makesWait(_ slot: Int) -> Bool {
     processLock.locked {
       guard slot < pins.count, pins[slot] != 0 else { return false }
@@ -64,7 +64,7 @@ final class SlotPins: @unchecked Sendable {
   }
 
   /// Moves slots that have waited long enough to another list.
-  func takeReleased(into freeSlots: GrowableBuffer<Int32>) throws(CoverTreeError) {
+  func moveReleased(into freeSlots: GrowableBuffer<Int32>) throws(CoverTreeError) {
     guard haveBeenReleased.load(ordering: .relaxed) else { return }
     try processLock.locked { () throws(CoverTreeError) in
       try freeSlots.append(released.elements)

@@ -42,7 +42,7 @@ final class StoreLock: @unchecked Sendable {
       var lock = Self.lock(writable ? F_WRLCK : F_RDLCK, writable ? .writer : .readers)
       guard fcntl(opened, Self.set, &lock) == 0 else {
         guard errno == EAGAIN || errno == EACCES else { throw .io("path: \(store.rows)") }
-        throw CoverTreeError(.busy, "path: \(store.path): somebody else has the store open for writing")
+        throw CoverTreeError(.busy, "path: \(store.path): the store is already open for writing")
       }
       var status = stat()
       guard fstat(opened, &status) == 0 else { throw .io("path: \(store.rows)") }
@@ -88,7 +88,7 @@ final class StoreLock: @unchecked Sendable {
     for (name, file) in files {
       guard let found = try? Self.named(name, in: folder), found == file else {
         throw CoverTreeError(
-          .io, "store: \(name) was deleted or replaced after the store was opened; it takes no changes any more",
+          .io, "store: \(name) was deleted or replaced after the store was opened; it cannot be changed any more",
           code: ESTALE)
       }
     }

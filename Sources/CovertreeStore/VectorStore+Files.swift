@@ -167,7 +167,7 @@ extension VectorStore {
     func openCatalogue() throws(CoverTreeError) -> CatalogueFile {
       try CatalogueFile.open(folder.catalogue, writable: !readOnly, immutable: immutable, sync, context)
     }
-    let file = if let reserve { try reserve.lending(openCatalogue) } else { try openCatalogue() }
+    let file = if let reserve { try reserve.retryingWithReserve(openCatalogue) } else { try openCatalogue() }
     let catalogue = try Catalogue()
     var opened: RowFile?
     try file.read(into: catalogue, context) { (state) throws(CoverTreeError) in

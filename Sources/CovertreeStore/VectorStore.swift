@@ -126,7 +126,7 @@ public final class VectorStore: @unchecked Sendable {
     }
     guard let reserve else { return try commit() }
     // After a checkpoint the log starts again at its beginning, and needs no more space.
-    try reserve.lending(makeRoom: { (try? file.checkpoint()) ?? false }, commit)
+    try reserve.retryingWithReserve(makeRoom: { (try? file.checkpoint()) ?? false }, commit)
   }
 
   /// Runs a change of the catalogue, and rolls it back if it fails.
@@ -299,7 +299,7 @@ public final class VectorStore: @unchecked Sendable {
         count: catalogue.count, uniqueCount: catalogue.uniqueCount, slotCount: slotCount,
         freeCount: slotCount - catalogue.uniqueCount, rowBytes: rows.rowBytes, reservedCount: rows.reserved,
         memoryBytes: catalogue.byteCount + batchInsert.byteCount + (rows.file == nil ? slotCount * rows.rowBytes : 0),
-        fileBytes: try rows.file?.takenBytes() ?? 0, generation: Int(file.state.generation))
+        fileBytes: try rows.file?.allocatedBytes() ?? 0, generation: Int(file.state.generation))
     }
   }
 

@@ -66,7 +66,7 @@ static void test_tree(const double *points) {
   EXPECT_ERROR(covertree_file_copy(bytes + 1, info.n_bytes, COVERTREE_OPEN_VERIFY, NULL, &copied), COVERTREE_CORRUPT,
                "checksum");
   EXPECT_ERROR(covertree_file_copy(bytes + 1, info.n_bytes - 1, 0, NULL, &copied), COVERTREE_CORRUPT, "cut off");
-  EXPECT_ERROR(covertree_file_copy(bytes, info.n_bytes, 0, NULL, &copied), COVERTREE_CORRUPT, "no file of covertree");
+  EXPECT_ERROR(covertree_file_copy(bytes, info.n_bytes, 0, NULL, &copied), COVERTREE_CORRUPT, "not a file of covertree");
   free(bytes);
   EXPECT(covertree_tree_load(copied, &loaded) == COVERTREE_OK);
   expect_same_answers(tree, loaded);

@@ -317,9 +317,9 @@ def test_foreign_newer_and_big_endian_files(rng, tmp_path):
     path = tmp_path / saved_files(rng, tmp_path)[0]
     file = file_reader.read(path.read_bytes())
     for data, message in [
-        (b"", "no file of covertree"),
-        (b"PK\x03\x04" + bytes(200), "no file of covertree"),
-        (path.read_bytes().replace(b"\r\n", b"\n", 1), "no file of covertree"),
+        (b"", "not a file of covertree"),
+        (b"PK\x03\x04" + bytes(200), "not a file of covertree"),
+        (path.read_bytes().replace(b"\r\n", b"\n", 1), "not a file of covertree"),
         (file_reader.write(file, version=2), "format version 2; this library reads version 1"),
         (file_reader.write(file, order=0x0D0C0B0A), "big-endian"),
         (file_reader.write(file_reader.File(9, 0, file.sections)), "does not know"),

@@ -141,7 +141,7 @@ def test_truncated_and_foreign_files(index, tmp_path):
     for length in (0, 10, 64, 200, len(data) - 64, len(data) - 1):
         with pytest.raises(CoverTreeError, match="path"):
             opened(data[:length], tmp_path / "damaged")
-    with pytest.raises(CoverTreeError, match="is no file of covertree"):
+    with pytest.raises(CoverTreeError, match="is not a file of covertree"):
         opened(b"faiss" * 100, tmp_path / "damaged")
     with pytest.raises(CoverTreeError, match="version 2"):
         opened(file_reader.write(file_reader.read(data), version=2), tmp_path / "damaged")

@@ -102,7 +102,7 @@ def test_folders_without_a_tree_are_told(mapped, tmp_path):
         load(tmp_path)
     cover_tree(mapped, folder=tmp_path / "tree", partition_size=2000)
     (tmp_path / "tree" / "partitions.covertree").write_text("{}")
-    with pytest.raises(CoverTreeError, match="no file of covertree"):
+    with pytest.raises(CoverTreeError, match="not a file of covertree"):
         load(tmp_path / "tree")
 
 

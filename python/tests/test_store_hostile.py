@@ -291,7 +291,7 @@ def test_a_folder_that_is_reached_by_links(tmp_path):
 def test_a_deleted_file_lets_no_second_writer_in(folder, name):
     first = VectorStore.open(folder)
     (folder / name).unlink()
-    with pytest.raises((CoverTreeError, OSError), match=r"somebody else has the store open|rows.bin|no catalogue"):
+    with pytest.raises((CoverTreeError, OSError), match=r"the store is already open|rows.bin|no catalogue"):
         VectorStore.open(folder)
     if name in ("rows.bin", "catalogue.sqlite"):
         for change in (lambda: first.add(4, np.ones(4)), lambda: first.remove(1), first.compact):
@@ -319,7 +319,7 @@ def test_a_catalogue_that_somebody_else_has_changed(folder):
     with VectorStore.open(folder) as first:
         with catalogue(folder) as database:
             database.execute("UPDATE state SET generation = generation + 1")
-        with pytest.raises(CoverTreeError, match="somebody else has changed the store"):
+        with pytest.raises(CoverTreeError, match="the store has changed"):
             first.add(4, [4, 4, 4, 4])
         assert 4 not in first
 
@@ -328,7 +328,7 @@ def test_a_folder_may_be_renamed(folder, tmp_path):
     with VectorStore.open(folder) as store:
         folder.rename(tmp_path / "renamed")
         store.add(4, [4, 4, 4, 4])
-        with pytest.raises(CoverTreeError, match="somebody else has the store open"):
+        with pytest.raises(CoverTreeError, match="the store is already open"):
             VectorStore.open(tmp_path / "renamed")
     with VectorStore.open(tmp_path / "renamed", read_only=True) as store:
         store.check()

@@ -39,7 +39,7 @@ public final class CallContext: @unchecked Sendable {
   private var stretch = (from: 0.0, to: 1.0)
   private var progress = (from: 0.0, to: 1.0)
   /// The last reported share. Stages have nested loops, each of which begins at 0, but progress must not go back.
-  private var told = 0.0
+  private var reported = 0.0
 
   /// - Parameter threads: 0 for the default.
   public init(threads: Int = 0, report: ((Double) -> Bool)? = nil) {
@@ -52,7 +52,7 @@ public final class CallContext: @unchecked Sendable {
   package static let brief = CallContext(threads: 1)
 
   /// The share of the call's progress for the next loops.
-  package func stage(from: Double, to: Double) { progress = part(from, to) }
+  package func stage(from: Double, to: Double) { progress = subrange(from, to) }
 
   /// Runs a body whose stages are inside this share of the call's progress.
   package func within<Result>(
@@ -60,19 +60,19 @@ public final class CallContext: @unchecked Sendable {
   ) throws(CoverTreeError) -> Result {
     let whole = stretch
     defer { stretch = whole }
-    stretch = part(from, to)
+    stretch = subrange(from, to)
     progress = stretch
     return try body()
   }
 
-  private func part(_ from: Double, _ to: Double) -> (from: Double, to: Double) {
+  private func subrange(_ from: Double, _ to: Double) -> (from: Double, to: Double) {
     let length = stretch.to - stretch.from
     return (stretch.from + length * from, stretch.from + length * to)
   }
 
   /// Reports the progress to the caller, and checks whether to continue. For the calling thread.
   package func poll(share: Double = 0) throws(CoverTreeError) {
-    askHost(share: share)
+    reportProgress(share: share)
     if stopped.load(ordering: .relaxed) { throw CallContext.cancelled }
   }
 
@@ -81,7 +81,7 @@ public final class CallContext: @unchecked Sendable {
   /// - Parameter slot: of the thread that runs the body. Only the calling thread, whose slot is 0, reports.
   @inlinable @inline(__always)
   package func poll(inSlot slot: Int, share: Double = 0) throws(CoverTreeError) {
-    if slot == 0 { askHost(share: share) }
+    if slot == 0 { reportProgress(share: share) }
     if stopped.load(ordering: .relaxed) { throw CallContext.cancelled }
   }
 
@@ -89,13 +89,13 @@ public final class CallContext: @unchecked Sendable {
   static let cancelled = CoverTreeError(.cancelled, "cancelled by the progress callback")
 
   @usableFromInline
-  func askHost(share: Double) {
+  func reportProgress(share: Double) {
     guard let report, nextReport.isFinite else { return }
     let now = monotonicSeconds()
     guard now >= nextReport else { return }
     nextReport = now + CallContext.reportInterval
-    told = max(told, progress.from + (progress.to - progress.from) * share)
-    if !report(told) {
+    reported = max(reported, progress.from + (progress.to - progress.from) * share)
+    if !report(reported) {
       stopped.store(true, ordering: .relaxed)
       nextReport = .infinity
     }
@@ -132,7 +132,7 @@ public final class CallContext: @unchecked Sendable {
         while !loop.failed.load(ordering: .relaxed) && !self.stopped.load(ordering: .relaxed) {
           let chunk = loop.next.wrappingAdd(1, ordering: .relaxed).oldValue
           guard chunk < chunks else { return }
-          if slot == 0 { self.askHost(share: Double(chunk) / Double(chunks)) }
+          if slot == 0 { self.reportProgress(share: Double(chunk) / Double(chunks)) }
           do throws(CoverTreeError) {
             try body(chunk * grain..<min(count, (chunk + 1) * grain), slot)
           } catch {
@@ -140,7 +140,7 @@ public final class CallContext: @unchecked Sendable {
           }
         }
       },
-      whileWaiting: { self.askHost(share: 1) })
+      whileWaiting: { self.reportProgress(share: 1) })
     if let error = loop.error { throw error }
     if stopped.load(ordering: .relaxed) { throw CallContext.cancelled }
   }

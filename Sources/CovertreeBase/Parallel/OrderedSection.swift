@@ -13,13 +13,13 @@ package final class OrderedSection: Sendable {
   package init() {}
 
   /// Every chunk that begins must pass.
-  package func pass(_ part: Int, _ body: () throws(CoverTreeError) -> Void) throws(CoverTreeError) {
+  package func pass(_ chunk: Int, _ body: () throws(CoverTreeError) -> Void) throws(CoverTreeError) {
     var looks = 0
-    while next.load(ordering: .acquiring) != part {
+    while next.load(ordering: .acquiring) != chunk {
       looks += 1
       if looks > Self.patience { sched_yield() }
     }
-    defer { next.store(part + 1, ordering: .releasing) }
+    defer { next.store(chunk + 1, ordering: .releasing) }
     try body()
   }
 }

@@ -168,7 +168,7 @@ extension [Float] {
       case 2 where !free.contains(slot) && !waiting.contains(slot):
         if pins.makesWait(slot) { waiting.insert(slot) } else { free.insert(slot) }
       case 3:
-        try pins.takeReleased(into: listed)
+        try pins.moveReleased(into: listed)
         let done = waiting.filter { pinned[$0] == 0 }
         #expect(Set(listed.elements.map { Int($0) }) == done && listed.count == done.count)
         listed.removeAll()
