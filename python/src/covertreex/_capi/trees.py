@@ -56,7 +56,7 @@ def remove(
     """Remove points."""
     options = call_options(n_threads)
     arguments = (tree, address(indices), len(indices), byref(options))
-    call(lib.covertree_tree_remove, arguments, options, progress, brief=brief, indices="ids")
+    call(lib.covertree_tree_remove, arguments, options, progress, brief=brief)
 
 
 def validate(tree: Handle, *, n_threads: int, progress: ProgressReport | None = None) -> None:
