@@ -25,8 +25,7 @@ class File:
     """A file that is open, or one in memory; arrays out of it keep it so."""
 
     def __init__(self, owner: Owner) -> None:
-        self._owner = owner
-        self.handle = owner.handle
+        self.owner = owner
         self.kind, self.input_hash, self._n_sections, self.bytes = files.get_info(owner)
 
     @classmethod
@@ -43,9 +42,7 @@ class File:
 
     def sections(self, *names: str) -> dict[str, NDArray[Any]]:
         """Arrays by name, those there are of the names; each is compared with its checksum first."""
-        return {
-            name: files.get_section(self._owner, index) for index, name in enumerate(self._names()) if name in names
-        }
+        return {name: files.get_section(self.owner, index) for index, name in enumerate(self._names()) if name in names}
 
     def shape(self, name: str) -> tuple[int, int] | None:
         """Rows and columns of a section, if there is one of the name; the section is not read."""

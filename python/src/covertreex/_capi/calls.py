@@ -124,14 +124,14 @@ def nearest(
     kernel: CallbackKernel | None = None,
 ) -> Nearest:
     """Search for the nearest points; ``asked`` is the handle and the queries, ``dtype`` that of distances."""
-    indices, distances, found = results(n_rows, k, _INT64), None, None
-    arguments = (*asked, k, byref(options), address(indices), None)
+    indices, distances, found, to = results(n_rows, k, _INT64), None, None, None
     if dtype is not None:
         distances = results(n_rows, k, dtype)
-        arguments = (*arguments[:-1], address(distances))
+        to = address(distances)
     if scores:
         found = results(n_rows, k, np.float64)
         options.scores = start(found)
+    arguments = (*asked, k, byref(options), address(indices), to)
     call(function, arguments, options, progress, brief=brief, kernel=kernel)
     return indices, distances, found
 

@@ -185,12 +185,12 @@ def encode(index: Handle, sections: Arrays, *, n_threads: int) -> Owner:
     return files.encode(lib.covertree_index_encode, index, sections, n_threads)
 
 
-def load(file: Handle, store: Handle | None, *, n_threads: int) -> Owner:
+def load(file: Owner, store: Handle | None, *, n_threads: int) -> Owner:
     """The index in a file; ``store`` is for one over a store."""
     owner = Owner(lib.covertree_index_free)
     if store is None:
-        check(lib.covertree_index_load(file, None, None, byref(owner.handle)))
+        check(lib.covertree_index_load(file.handle, None, None, byref(owner.handle)))
     else:
         options = call_options(n_threads)
-        call(lib.covertree_index_load, (file, store, byref(options), byref(owner.handle)), options, None)
+        call(lib.covertree_index_load, (file.handle, store, byref(options), byref(owner.handle)), options, None)
     return owner

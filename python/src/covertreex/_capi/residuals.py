@@ -249,10 +249,10 @@ def encode(model: Handle, sections: Arrays, *, n_threads: int) -> Owner:
     return files.encode(lib.covertree_residual_encode, model, sections, n_threads)
 
 
-def load(file: Handle, kernel: CallbackKernel | None = None) -> Owner:
+def load(file: Owner, kernel: CallbackKernel | None = None) -> Owner:
     """The model in a file; ``kernel`` is for one that was built with a kernel of the caller."""
     options, owner = ResidualOptions(), Owner(lib.covertree_residual_free)
     if kernel is not None:
         kernel.give(options)
-    check(lib.covertree_residual_load(file, byref(options), byref(owner.handle)), kernel_fn="kernel")
+    check(lib.covertree_residual_load(file.handle, byref(options), byref(owner.handle)), kernel_fn="kernel")
     return owner

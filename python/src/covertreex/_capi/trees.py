@@ -196,8 +196,8 @@ def encode(tree: Handle, sections: Arrays, *, n_threads: int) -> Owner:
     return files.encode(lib.covertree_tree_encode, tree, sections, n_threads)
 
 
-def load(file: Handle) -> Owner:
+def load(file: Owner) -> Owner:
     """The tree in a file."""
     owner = Owner(lib.covertree_tree_free)
-    check(lib.covertree_tree_load(file, byref(owner.handle)))
+    check(lib.covertree_tree_load(file.handle, byref(owner.handle)))
     return owner

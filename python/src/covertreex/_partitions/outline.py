@@ -53,4 +53,4 @@ class Outline(_calls.Closeable):
 
 
 def _outline(data: NDArray[np.uint8], error: float) -> Outline:
-    return Outline(residuals.load(_files.File.copy(data).handle), error)
+    return Outline(residuals.load(_files.File.copy(data).owner), error)

@@ -422,7 +422,7 @@ class VectorIndex(_calls.Closeable):
             _arguments.instance(store, "store", (VectorStore,))
         handle = None if store is None else store._open()
         try:
-            owner = indexes.load(file.handle, handle, n_threads=_calls.threads(None))
+            owner = indexes.load(file.owner, handle, n_threads=_calls.threads(None))
         except IndexError as error:
             if store is None:
                 raise

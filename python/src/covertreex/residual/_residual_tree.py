@@ -664,7 +664,7 @@ class ResidualTree(Tree):
     @classmethod
     def _of_file(cls, file: _files.File, kernel: KernelLike | None = None, engine: str | None = None) -> ResidualTree:
         callback = None if kernel is None else CallbackKernel(kernels.checked(kernel))
-        tree = cls._holding(residuals.load(file.handle, callback))
+        tree = cls._holding(residuals.load(file.owner, callback))
         tree._callback = callback
         # What the library has checked, and what it does not know.
         found = file.sections("settings", "numbers", "lengthscale", "points", "inducing_points", _SETTINGS)

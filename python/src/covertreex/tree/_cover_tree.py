@@ -319,7 +319,7 @@ class CoverTree(Tree):
     @classmethod
     def _of_file(cls, file: _files.File, engine: str | None = None) -> CoverTree:
         searcher, _ = resolve_engine(engine, None)
-        tree = cls._holding(trees.load(file.handle))
+        tree = cls._holding(trees.load(file.owner))
         tree.engine = searcher
         settings = file.sections("settings")["settings"]  # which the library has checked
         tree.order, tree.metric = _engines.ORDERS[settings[2]], "euclidean"
