@@ -103,13 +103,13 @@ static int32_t product(void *calls, const double *rows, int64_t n_rows, const do
 
 static void test_residual(const double *points) {
   int calls = 0;
-  for (int is_host = 0; is_host < 2; is_host++) {
+  for (int is_callback = 0; is_callback < 2; is_callback++) {
     covertree_residual_options options;
     covertree_residual_options_init(&options);
     options.kernel = COVERTREE_KERNEL_MATERN52;
     options.inducing_points = points;
     options.n_inducing = 40;
-    if (is_host) options.kernel_fn = product, options.kernel_user_data = &calls;
+    if (is_callback) options.kernel_fn = product, options.kernel_user_data = &calls;
     covertree_residual *model = NULL, *loaded = NULL;
     EXPECT(covertree_residual_build(F64(points, N / 4, DIM, 0), &options, &model) == COVERTREE_OK);
     int64_t *a = malloc(sizeof(int64_t[N][K])), *b = malloc(sizeof(int64_t[N][K]));
@@ -120,9 +120,9 @@ static void test_residual(const double *points) {
     covertree_tree *tree = NULL;
     EXPECT(covertree_file_open(PATH, 0, NULL, &file) == COVERTREE_OK);
     EXPECT_ERROR(covertree_tree_load(file, &tree), COVERTREE_INVALID_ARGUMENT, "kind");
-    EXPECT_ERROR(covertree_residual_load(file, is_host ? NULL : (options.kernel_fn = product, &options), &loaded),
+    EXPECT_ERROR(covertree_residual_load(file, is_callback ? NULL : (options.kernel_fn = product, &options), &loaded),
                  COVERTREE_INVALID_ARGUMENT, "kernel_fn");
-    EXPECT(covertree_residual_load(file, is_host ? &options : NULL, &loaded) == COVERTREE_OK);
+    EXPECT(covertree_residual_load(file, is_callback ? &options : NULL, &loaded) == COVERTREE_OK);
     covertree_file_free(file);
     EXPECT(covertree_residual_knn(loaded, I64(NULL, N / 4), K, NULL, b, NULL) == COVERTREE_OK);
     EXPECT(memcmp(a, b, sizeof(int64_t[N / 4][K])) == 0);

@@ -52,14 +52,14 @@ class Foreign:
         return self.rows[index].copy()
 
 
-class ByPlace:
-    """A store that knows nothing but the vector at a place."""
+class BySlot:
+    """A store that knows nothing but the vector at a slot."""
 
     def __init__(self, rows):
         self.rows = rows
 
-    def get_vector(self, place):
-        return self.rows[place] if place < len(self.rows) else None
+    def get_vector(self, slot):
+        return self.rows[slot] if slot < len(self.rows) else None
 
 
 def filled(store, rows):
@@ -79,7 +79,7 @@ STORES = {
     "rust": lambda rows: filled(RustVectorStoreWrapper(dimension=rows.shape[1]), rows),
     "core": core,
     "foreign": Foreign,
-    "places": ByPlace,
+    "slots": BySlot,
     "array": lambda rows: rows,
 }
 
@@ -88,6 +88,6 @@ def index_of(kind, rows, store="arena", **options):
     """An index of all rows, and their ids."""
     made = kind(STORES[store](rows), **{**THOROUGH.get(kind, {}), **options})
     ids = [uuid4() for _ in rows]
-    for place, one in enumerate(ids):
-        made.add_vector(one, place)
+    for slot, one in enumerate(ids):
+        made.add_vector(one, slot)
     return made, ids

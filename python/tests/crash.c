@@ -1,5 +1,5 @@
 /* Loaded before the C library: ends the process, as kill -9 would, right before the n-th call that changes a file. It can also
-   refuse files without a name, and say that the next names are taken.
+   refuse files without a name, and say that the next names are in use.
    cc -shared -fPIC crash.c -o crash.so -ldl */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -13,7 +13,7 @@
 #include <sys/types.h>
 #include <unistd.h>
 
-static long left = -1, taken;
+static long left = -1, in_use;
 static int nameless = 1;
 static const char *last = "";
 
@@ -24,10 +24,10 @@ long crash_left(void) { return left; }
 
 /* Whether files without a name can be had from now on. */
 void crash_nameless(int whether) { nameless = whether; }
-/* How many of the next names for new files are taken. */
-void crash_taken(long names) { taken = names; }
+/* How many of the next names for new files are in use. */
+void crash_names_in_use(long names) { in_use = names; }
 /* How many of them are left. */
-long crash_taken_left(void) { return taken; }
+long crash_names_in_use_left(void) { return in_use; }
 
 static void count(const char *what) {
   if (left < 0) return;
@@ -56,7 +56,7 @@ WRAP(int, mkdir, (const char *p, mode_t m), (p, m))
 static int refused(int flags) {
   if ((flags & O_TMPFILE) == O_TMPFILE) return nameless ? 0 : EOPNOTSUPP;
   if ((flags & (O_CREAT | O_EXCL)) != (O_CREAT | O_EXCL)) return 0;
-  return taken > 0 && taken-- > 0 ? EEXIST : 0;
+  return in_use > 0 && in_use-- > 0 ? EEXIST : 0;
 }
 
 #define WRAP_OPEN(name)                                      \
@@ -74,7 +74,7 @@ WRAP_OPEN(open64)
 
 int linkat(int a, const char *from, int b, const char *to, int flags) {
   count("linkat");
-  if (taken > 0 && taken-- > 0) return errno = EEXIST, -1;
+  if (in_use > 0 && in_use-- > 0) return errno = EEXIST, -1;
   return NEXT(linkat)(a, from, b, to, flags);
 }
 

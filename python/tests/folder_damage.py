@@ -1,4 +1,4 @@
-"""Damage to a folder of parts that everything that opens one has to refuse."""
+"""Damage to a folder of partitions that everything that opens one has to refuse."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MANIFEST = "partitions.covertree"
 
 
 def names(folder):
-    """The names of a folder's files: the manifest, parts in order, the residual process if there is one."""
+    """The names of a folder's files: the manifest, partitions in order, the residual process if there is one."""
     return sorted(path.name for path in folder.iterdir())
 
 
@@ -34,21 +34,21 @@ def damages(folder, other, flips):
             yield f"{name} of {length} bytes", writing(lambda data, length=length: data[:length])
         yield f"{name} too long", writing(lambda data: data + bytes(64))
         yield f"{name} of zeros", writing(lambda data: bytes(len(data)))
-        for place in np.linspace(0, len(data) - 1, flips).astype(int):
-            yield f"bit in {name} at {place}", writing(lambda data, place=place: flipped(data, place))
+        for position in np.linspace(0, len(data) - 1, flips).astype(int):
+            yield f"bit in {name} at {position}", writing(lambda data, position=position: flipped(data, position))
         yield f"{name} missing", lambda copy, name=name: (copy / name).unlink()
         for theirs in names(folder):
             if theirs != name:
-                yield f"{theirs} in place of {name}", lambda copy, a=name, b=theirs: shutil.copy(folder / b, copy / a)
+                yield f"{theirs} instead of {name}", lambda copy, a=name, b=theirs: shutil.copy(folder / b, copy / a)
     pairs = [(name, theirs) for name, theirs in zip(names(folder), names(other))]
     for name, theirs in pairs:
         yield f"another tree's {theirs}", lambda copy, a=name, b=theirs: shutil.copy(other / b, copy / a)
-    parts = [name for name, _ in pairs if name.startswith("part-")]
-    yield "two parts swapped", lambda copy: swap(copy / parts[0], copy / parts[1])
+    partitions = [name for name, _ in pairs if name.startswith("part-")]
+    yield "two partitions swapped", lambda copy: swap(copy / partitions[0], copy / partitions[1])
 
 
-def flipped(data, place):
-    return data[:place] + bytes([data[place] ^ 1 << int(place) % 8]) + data[place + 1 :]
+def flipped(data, position):
+    return data[:position] + bytes([data[position] ^ 1 << int(position) % 8]) + data[position + 1 :]
 
 
 def swap(one, other):
@@ -67,8 +67,8 @@ def rewrite(path, change):
     return data
 
 
-def rewrite_part(folder, number, change):
-    """The same for a part, and mend its seal in the manifest."""
+def rewrite_partition(folder, number, change):
+    """The same for a partition, and mend its seal in the manifest."""
     (path,) = folder.glob(f"part-{number:05d}-*")
     data = rewrite(path, change)
 

@@ -101,10 +101,10 @@ WAYS = {way.__name__: way for way in (at_once, one_by_one, in_batches, shrunk, s
 class Ranks:
     """Dataset indices of a tree as ranks among those of its points, and back."""
 
-    def __init__(self, labels):
-        self.labels = np.asarray(labels)
-        self.rank = np.full(int(self.labels.max(initial=-1)) + 2, -2)  # of a removed point: no rank
-        self.rank[self.labels] = np.arange(len(self.labels))
+    def __init__(self, indices):
+        self.indices = np.asarray(indices)
+        self.rank = np.full(int(self.indices.max(initial=-1)) + 2, -2)  # of a removed point: no rank
+        self.rank[self.indices] = np.arange(len(self.indices))
 
     def of(self, found):
         inside = np.where(found < len(self.rank), found, len(self.rank) - 1)
@@ -112,34 +112,34 @@ class Ranks:
 
     def upper(self, ranks):
         """Limits `before`, for all points of a lower rank."""
-        return np.r_[self.labels, self.labels.max(initial=-1) + 1][ranks]
+        return np.r_[self.indices, self.indices.max(initial=-1) + 1][ranks]
 
 
-def answers(tree, labels, queries, *, ks=SOME_K, radius=None, seed=0):
-    """Every kind of search, by name: arrays in which points are told by their rank."""
+def answers(tree, indices, queries, *, ks=SOME_K, radius=None, seed=0):
+    """Every kind of search, by name: arrays in which points are given by their rank."""
     rng = np.random.default_rng(seed)
-    n, ranks = len(labels), Ranks(labels)
+    n, ranks = len(indices), Ranks(indices)
     some = rng.permutation(n)[: n // 3 + 1]
     upper = rng.integers(0, n + 1, len(queries))
-    told = {}
+    by_name = {}
 
     def nearest(name, k, **how):
         found, distances = tree.knn(k, return_distances=True, **how)
-        told[f"{name}, {k} nearest"] = ranks.of(found)
-        told[f"{name}, {k} nearest, how far"] = distances
+        by_name[f"{name}, {k} nearest"] = ranks.of(found)
+        by_name[f"{name}, {k} nearest, how far"] = distances
 
     def within(name, **how):
         lists = tree.radius(radius, return_distances=True, **how)
-        told[f"{name}, within {radius}"] = ranks.of(lists.indices)
-        told[f"{name}, within {radius}, how far"] = lists.distances
-        told[f"{name}, within {radius}, where"] = lists.offsets
-        told[f"{name}, count within {radius}"] = tree.radius(radius, count_only=True, **how)
+        by_name[f"{name}, within {radius}"] = ranks.of(lists.indices)
+        by_name[f"{name}, within {radius}, how far"] = lists.distances
+        by_name[f"{name}, within {radius}, where"] = lists.offsets
+        by_name[f"{name}, count within {radius}"] = tree.radius(radius, count_only=True, **how)
 
     for k in ks:
         nearest("new", k, queries=queries)
         nearest("all", k)
-        nearest("some", k, queries=labels[some])
-        nearest("before", k, queries=labels[some], predecessor_mode=True)
+        nearest("some", k, queries=indices[some])
+        nearest("before", k, queries=indices[some], predecessor_mode=True)
         nearest("others", k, exclude_self=True)
     nearest("all before", ks[0], predecessor_mode=True)
     nearest("below", ks[-1], queries=queries, before=ranks.upper(upper))
@@ -147,9 +147,9 @@ def answers(tree, labels, queries, *, ks=SOME_K, radius=None, seed=0):
         nearest("near", ks[-1], queries=queries, max_distance=radius)
         within("new", queries=queries)
         within("all")
-        within("some before", queries=labels[some], predecessor_mode=True)
+        within("some before", queries=indices[some], predecessor_mode=True)
         within("others", exclude_self=True)
-    return told
+    return by_name
 
 
 def assert_same(mine, theirs):
@@ -167,20 +167,20 @@ def by_definition(rows, queries, k):
     """
     rows, queries = np.asarray(rows, np.float64), np.asarray(queries, np.float64)
     found = np.full((len(queries), k), -1)
-    for place, query in enumerate(queries):
+    for row, query in enumerate(queries):
         squares = ((rows - query) ** 2).sum(axis=1)
         nearest = np.lexsort((np.arange(len(rows)), squares))[:k]
-        found[place, : len(nearest)] = nearest
+        found[row, : len(nearest)] = nearest
     return found
 
 
-def shown(tree):
+def export_with_copies(tree):
     """The arrays of a tree, and copies of them."""
     arrays = tree.export_arrays()
     return arrays, [None if a is None else a.copy() for a in arrays]
 
 
-def is_as_shown(arrays, copies):
+def is_as_exported(arrays, copies):
     for mine, then in zip(arrays, copies):
         assert (mine is None) == (then is None)
         if mine is not None:

@@ -291,7 +291,7 @@ INTERNAL = {
     "covertreex.queries.utils": "ChildChainCache to_numpy_array",
 }
 
-#: Modules beside its package, and where their names are here.
+#: Modules outside its package, and where their names are here.
 MOVED = {
     "profiles": ("covertreex.legacy.profiles", """
         OverrideError ProfileDefinition ProfileError ProfileFormatError ProfileMetadata ProfileNotFoundError

@@ -44,7 +44,7 @@ NEW_FEW, TAKEN_FEW = numbers(*range(1000, 1010)), numbers(*range(1000, 1009), 3)
 SINGLE, SINGLE_NAN = rows(np.float32), with_nan(np.float32)
 
 
-# What they are tried on. A call of the interrupted kind may have done its work, so what it changes is made anew.
+# What they are tried on. A call of the interrupted kind may have done its work, so what it changes is made again.
 
 
 def tree(dtype=np.float64):
@@ -128,15 +128,15 @@ def opened(path, sync="off"):
         return made.stats()
 
 
-def in_parts(coords, **options):
+def in_partitions(coords, **options):
     return cover_tree(coords, folder=new(), partition_size=150, **options)
 
 
 def mapped(**options):
-    return in_parts(ROWS, **options)
+    return in_partitions(ROWS, **options)
 
 
-def part():
+def partition():
     """One whose residual process has few degrees of freedom, so that outlines tell of it."""
     points = np.random.default_rng(4).standard_normal((2000, 2))
     return Part(np.arange(2000), cover_tree(points, kernel=RBF(0.8), inducing_count=20))
@@ -181,7 +181,7 @@ def spoiled(make):
 CALLS = {
     "cover_tree": (None, lambda _, x, **o: cover_tree(x, **o), [rows()], [with_nan()]),
     "cover_tree, float32": (None, lambda _, x, **o: cover_tree(x, **o), [rows(np.float32)], [with_nan(np.float32)]),
-    "cover_tree in parts": (None, lambda _, x, **o: in_parts(x, **o), [rows()], [with_nan()]),
+    "cover_tree in partitions": (None, lambda _, x, **o: in_partitions(x, **o), [rows()], [with_nan()]),
     "insert": (tree, lambda t, x, **o: t.insert(x, **o), [rows()], [with_nan()]),
     "insert, float32": (
         lambda: tree(np.float32), lambda t, x, **o: t.insert(x, **o), [rows(np.float32)], [with_nan(np.float32)],
@@ -275,11 +275,11 @@ CALLS = {
     "neighbors": (
         None, lambda _, x, **o: vecchia.neighbors(x, kernel=Matern52(0.4), m=3, **o), [rows()], [lambda: ROWS * 1e200],
     ),
-    "parts knn": (mapped, lambda t, q, **o: t.knn(3, queries=q, **o), [rows()], [with_nan()]),
-    "parts radius": (mapped, lambda t, q: t.radius(0.1, queries=q), [rows()], [with_nan()]),
-    "part of a residual tree": (part, lambda t, q: t.nearest(known(t, q), 3), [rows()], None),
-    "part of a residual tree, bounds": (part, bounds, [], None),
-    "opened parts": (None, lambda _: MappedTree(nowhere()), [], []),
+    "partitions knn": (mapped, lambda t, q, **o: t.knn(3, queries=q, **o), [rows()], [with_nan()]),
+    "partitions radius": (mapped, lambda t, q: t.radius(0.1, queries=q), [rows()], [with_nan()]),
+    "partition of a residual tree": (partition, lambda t, q: t.nearest(known(t, q), 3), [rows()], None),
+    "partition of a residual tree, bounds": (partition, bounds, [], None),
+    "opened partitions": (None, lambda _: MappedTree(nowhere()), [], []),
     "index": (None, lambda _: HNSW(2), [], None),
     "index over a store": (vectors, BruteForce, [], None),
     "index add": (index, lambda t, i, x, **o: t.add(i, x, **o), [NEW, SINGLE], [NEW, SINGLE_NAN]),

@@ -23,16 +23,25 @@ def within(true, limit, dtype):
 
 
 def assert_nearest(
-    points, queries, k, indices, found=None, *, allowed=None, max_distance=np.inf, dtype=np.float64, labels=None
+    points,
+    queries,
+    k,
+    indices,
+    found=None,
+    *,
+    allowed=None,
+    max_distance=np.inf,
+    dtype=np.float64,
+    dataset_indices=None,
 ):
     """`indices` are the k nearest among the `allowed` (q, n) points: by distance first, as ties differ by rounding."""
     points, queries = np.atleast_2d(points), np.atleast_2d(queries)
-    labels = np.arange(len(points)) if labels is None else np.asarray(labels)
+    dataset_indices = np.arange(len(points)) if dataset_indices is None else np.asarray(dataset_indices)
     truth = distances(queries, points) if len(queries) else np.empty((0, len(points)))
     allowed = np.ones(truth.shape, bool) if allowed is None else allowed
     assert indices.shape == (len(queries), k)
     assert indices.dtype == np.int64
-    column = {int(label): place for place, label in enumerate(labels)}
+    column = {int(index): position for position, index in enumerate(dataset_indices)}
     for row in range(len(queries)):
         usable = np.flatnonzero(allowed[row] & within(truth[row], max_distance, dtype))
         wanted = np.sort(truth[row, usable])[:k]

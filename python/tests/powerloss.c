@@ -156,7 +156,7 @@ static size_t total(const struct iovec *parts, int count) {
   return bytes;
 }
 
-/* Records written bytes. `at` is their place in the file, or -1 if they end at the file's position. */
+/* Records written bytes. `at` is their position in the file, or -1 if they end at the file's position. */
 static void wrote(int file, const struct iovec *parts, int count, ssize_t written, off_t at) {
   uint64_t inode = written > 0 ? tracked(file) : 0;
   if (!inode) return;

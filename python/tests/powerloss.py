@@ -131,11 +131,11 @@ class File:
 
 @dataclass
 class Folder:
-    """The names in a folder, with the places of their files: now, on the disk for sure, and the changes since."""
+    """The names in a folder, with the numbers of their files: now, on the disk for sure, and the changes since."""
 
     now: dict[str, int] = field(default_factory=dict)
     sure: dict[str, int] = field(default_factory=dict)
-    #: Names with their new places, 0 for a name that goes. Changes in one dictionary happen together.
+    #: Names with their new numbers, 0 for a name that goes. Changes in one dictionary happen together.
     pending: list[dict[str, int]] = field(default_factory=list)
 
     def change(self, names: dict[str, int]) -> None:
@@ -156,9 +156,9 @@ class Folder:
 
     @staticmethod
     def _apply(names: dict[str, int], change: dict[str, int]) -> None:
-        for name, place in change.items():
-            if place:
-                names[name] = place
+        for name, number in change.items():
+            if number:
+                names[name] = number
             else:
                 names.pop(name, None)
 
@@ -175,24 +175,24 @@ class Disk:
     def __init__(self, forgets: bool = True) -> None:
         self.files: list[File | Folder] = []
         self.forgets = forgets
-        #: By inode, the place of the file that has it now: a file system gives it to another one after a removal.
-        self._places: dict[int, int] = {}
+        #: By inode, the number of the file that has it now: a file system gives it to another one after a removal.
+        self._numbers: dict[int, int] = {}
 
     def call(self, one: Call) -> None:
         """Follow a call."""
         kind = one.kind
         if kind == CREATE or (kind == MKDIR and (one.path or not self.files)):
-            self._places[one.inode] = len(self.files)
+            self._numbers[one.inode] = len(self.files)
             self.files.append(Folder() if kind == MKDIR else File())
-        place = self._places.get(one.inode, 0)
-        file = self.files[place]
+        number = self._numbers.get(one.inode, 0)
+        file = self.files[number]
         if kind in (CREATE, MKDIR, LINK) and one.path:
             folder, name = self._named(one.path)
-            folder.change({name: place})
+            folder.change({name: number})
         elif kind == RENAME:
             (folder, old), (other, new) = self._named(one.path), self._named(one.other)
             assert folder is other, "a file that goes to another folder"
-            folder.change({old: 0, new: place})
+            folder.change({old: 0, new: number})
         elif kind in (UNLINK, RMDIR):
             folder, name = self._named(one.path)
             folder.change({name: 0})
@@ -215,14 +215,14 @@ class Disk:
 
     def unsure(self) -> list[int]:
         """Places of files and folders with changes that may be lost."""
-        return [place for place, file in enumerate(self.files) if file.pending]
+        return [number for number, file in enumerate(self.files) if file.pending]
 
     def contents(self, picks: dict[int, Pick]) -> Contents:
         """What the disk may have, if of each file or folder what is picked is there; nothing where there is no pick."""
         found: Contents = {}
 
-        def walk(place: int, path: str) -> None:
-            file, pick = self.files[place], picks.get(place, _nothing)
+        def walk(number: int, path: str) -> None:
+            file, pick = self.files[number], picks.get(number, _nothing)
             if isinstance(file, File):
                 found[path] = file.content(pick)
                 return
@@ -274,7 +274,7 @@ def failure(disk: Disk, rng: random.Random) -> Contents:
     if style < 0.5:  # all but one
         return disk.contents({other: everything for other in unsure if other != one})
     picks = [lambda rng: _nothing, lambda rng: everything, _begun, _some, _torn]
-    return disk.contents({place: rng.choice(picks)(rng) for place in unsure})
+    return disk.contents({number: rng.choice(picks)(rng) for number in unsure})
 
 
 def failures(

@@ -39,21 +39,21 @@ class Teller:
         self.part = (kind, name)
         self._recorder = ctypes.CDLL(None)
 
-    def _say(self, what, *more):
-        data = pickle.dumps((what, self.part, *more))
+    def _say(self, action, *more):
+        data = pickle.dumps((action, self.part, *more))
         self._recorder.record_mark(data, len(data))
 
-    def change(self, state, change, lasting=True, meanwhile=()):
+    def change(self, state, change, lasting=True, between=()):
         """Make a change, after which the part's reader finds a state.
 
         Parameters
         ----------
         lasting : bool
             Whether it withstands a power failure when it has returned.
-        meanwhile : sequence
+        between : sequence
             What the reader may find as long as it has not.
         """
-        self._say("begins", state, *meanwhile)
+        self._say("begins", state, *between)
         try:
             result = change()
         except OSError as error:
@@ -139,21 +139,21 @@ class Sessions:
         return state, store
 
     def _turn(self, teller, store, state, mode):
-        ids, what, lasting = list(state), self.rng.random(), mode == "full"
-        if what < 0.08:
+        ids, chance, lasting = list(state), self.rng.random(), mode == "full"
+        if chance < 0.08:
             teller.change(state, store.compact)
             if mode == "off":
                 teller.may_be_refused()
-        elif what < 0.12 and self.copies < 3:
+        elif chance < 0.12 and self.copies < 3:
             self._copy(store, state)
-        elif what < 0.18:
+        elif chance < 0.18:
             self._checkpoint(mode)
-        elif what < 0.4:
+        elif chance < 0.4:
             # At least 64 free slots, which "normal" uses again.
             if len(ids) > 100:
                 return self._remove(teller, store, state, self.rng.sample(ids, 100), lasting)
             return self._add(teller, store, state, 120, lasting)
-        elif what < 0.6 and ids:
+        elif chance < 0.6 and ids:
             count = min(len(ids), self.rng.randint(1, 4))
             return self._remove(teller, store, state, self.rng.sample(ids, count), lasting)
         else:
@@ -220,13 +220,13 @@ def replace(path, data):
         file.write(data)
 
 
-def parts(folder, seed):
-    """A tree in parts, in a folder: until it has returned, what is there may be refused."""
+def partitions(folder, seed):
+    """A tree in partitions, in a folder: until it has returned, what is there may be refused."""
     points = np.random.default_rng(seed).standard_normal((300, 3))
-    Teller("tree", "parts").change(
+    Teller("tree", "partitions").change(
         read_tree(covertreex.cover_tree(points)),
-        lambda: covertreex.cover_tree(points, folder=folder / "parts", partition_size=80),
-        meanwhile=[REFUSED],
+        lambda: covertreex.cover_tree(points, folder=folder / "partitions", partition_size=80),
+        between=[REFUSED],
     )
 
 
@@ -260,7 +260,7 @@ SCENARIOS = {
     "full, failing": stores("full", "full killed", "full", failing=True),
     "normal, failing": stores("normal", "normal killed", "normal", failing=True),
     "files": files,
-    "parts": parts,
+    "partitions": partitions,
     "without a sync": careless(sync=False),
     "without a sync of the folder": careless(sync=True),
 }
@@ -315,17 +315,17 @@ class Expected:
         #: Of a store: the vectors that each id has had.
         self.had = {}
 
-    def hear(self, what, state=None, *meanwhile):
-        if what == "begins":
-            self.next = [state, *meanwhile]
+    def hear(self, action, state=None, *between):
+        if action == "begins":
+            self.next = [state, *between]
             for one, row in state.items() if isinstance(state, dict) else ():
                 self.had.setdefault(one, set()).add(row)
-        elif what == "returned":
+        elif action == "returned":
             self.states, self.next = [*self.states, state], []
-        elif what == "failed":
+        elif action == "failed":
             # It may be there all the same, until another change is.
             self.states, self.next = [*self.states, self.next[0]], []
-        elif what == "lasts":
+        elif action == "lasts":
             self.states, self.next, self.is_damaged = [state], [], False
         else:
             self.is_damaged = True
@@ -356,7 +356,7 @@ def record(folder, to, scenario, seed):
     for call in powerloss.calls(to):
         if call.kind != powerloss.MARK:
             disk.call(call)
-    whole = disk.contents({place: powerloss.everything for place in range(len(disk.files))})
+    whole = disk.contents({number: powerloss.everything for number in range(len(disk.files))})
     there = powerloss.present(folder)
     assert whole == there, [name for name in whole.keys() | there.keys() if whole.get(name) != there.get(name)]
 
@@ -380,8 +380,8 @@ def replay(made, folder, n_states_wanted, seed, forgets):
     n_states, n_refused, n_faults, examples = 0, 0, 0, {}
     for contents, mark in powerloss.failures(Path(made), int(n_states_wanted), int(seed), forgets == "1"):
         if mark:
-            what, part, *more = mark
-            expected.setdefault(part, Expected()).hear(what, *more)
+            action, part, *more = mark
+            expected.setdefault(part, Expected()).hear(action, *more)
             continue
         n_states += 1
         for part, one in expected.items():

@@ -13,7 +13,7 @@ DIM = 24
 
 
 def vector(number):
-    """The vector that stands for a number; every fourth is one of a few."""
+    """The vector of a number; every fourth is one of a few."""
     return np.random.default_rng(number % 5 if number % 4 == 0 else number).standard_normal(DIM).astype(np.float32)
 
 

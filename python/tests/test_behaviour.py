@@ -67,7 +67,7 @@ def test_many_threads_search_one_tree(rng):
             assert (got == expected).all()
 
 
-def test_searches_beside_changes(rng):
+def test_searches_during_changes(rng):
     """A search sees the tree before a change or after it, never a mixture."""
     points = rng.standard_normal((4000, 2))
     tree = cover_tree(points[:2000])
@@ -174,7 +174,7 @@ def test_ctrl_c_stops_a_long_call(call, tmp_path):
     assert float(seconds) < 5
 
 
-def test_what_a_signal_raises_while_the_thread_starts_ends_the_call(rng, monkeypatch):
+def test_an_exception_of_a_signal_while_the_thread_starts_ends_the_call(rng, monkeypatch):
     start = threading.Thread.start
 
     def interrupted(thread):

@@ -26,7 +26,7 @@ POINTS = np.random.default_rng(1).standard_normal((600, 2))
 
 
 def wide(values):
-    """The same values in every other place of a larger array."""
+    """The same values in every other position of a larger array."""
     large = np.full((2 * len(values), 3 * values.shape[1]), np.nan)
     large[::2, ::3] = values
     return large[::2, ::3]
@@ -138,7 +138,7 @@ def test_covariances_of_whole_numbers(dtype):
     ],
 )
 @pytest.mark.filterwarnings("ignore:divide by zero")
-def test_what_is_no_covariance_is_refused(change, error, words):
+def test_rejects_invalid_covariances(change, error, words):
     with pytest.raises(error, match=words):
         cover_tree(POINTS, kernel=Hosted(change), inducing_count=20)
 
@@ -164,7 +164,7 @@ def test_a_kernel_that_is_given_to_load(tmp_path, wanted):
     np.testing.assert_array_equal(tree.knn(4, predecessor_mode=True), wanted[2])
 
 
-def test_what_a_kernel_is_given_is_its_own():
+def test_arguments_of_a_kernel_are_its_own():
     kept = []
 
     def kernel(a, b):
@@ -180,7 +180,7 @@ def test_what_a_kernel_is_given_is_its_own():
     assert all(np.isnan(a).all() and np.isnan(b).all() for a, b in kept)
 
 
-def test_plots_read_what_a_kernel_returns():
+def test_plots_read_values_of_a_kernel():
     matplotlib = pytest.importorskip("matplotlib")
     matplotlib.use("agg")
     plot = importlib.import_module("covertreex.plot")
@@ -217,7 +217,7 @@ def test_weights_of_estimators_are_read_as_kernels_are(layout):
         (lambda values: np.ma.masked_greater(values, 0), ValueError, "weights: expected an array without masked"),
     ],
 )
-def test_what_is_no_weight_is_refused(change, error, words):
+def test_rejects_invalid_weights(change, error, words):
     estimators = pytest.importorskip("covertreex.sklearn")
     for kind in (estimators.CoverTreeRegressor, estimators.CoverTreeClassifier):
         model = kind(4, weights=change).fit(POINTS, POINTS[:, 0] > 0)
@@ -259,15 +259,15 @@ def test_under_a_debug_allocator():
 
 def temporaries(source):
     """Lines that take the address of an array that nothing else holds."""
-    takers = {"address", "features_of", "matrix", "optional", "start"}
+    pointer_functions = {"address", "features_of", "matrix", "optional", "start"}
     for node in ast.walk(ast.parse(source)):
-        taken = []
+        passed = []
         if isinstance(node, ast.Attribute) and node.attr == "ctypes":
-            taken = [node.value]
+            passed = [node.value]
         elif isinstance(node, ast.Call):
             name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", None)
-            taken = node.args if name in takers else []
-        yield from (one.lineno for one in taken if not isinstance(one, (ast.Name, ast.Attribute)))
+            passed = node.args if name in pointer_functions else []
+        yield from (one.lineno for one in passed if not isinstance(one, (ast.Name, ast.Attribute)))
 
 
 def test_the_search_for_temporaries_finds_them():
@@ -278,7 +278,7 @@ def test_the_search_for_temporaries_finds_them():
 
 
 @pytest.mark.parametrize("path", sorted(Path(covertreex.__file__).parent.rglob("*.py")), ids=lambda path: path.name)
-def test_no_address_of_a_temporary_array_is_taken(path):
+def test_no_address_of_a_temporary_array_is_passed(path):
     assert list(temporaries(path.read_text(encoding="utf-8"))) == []
 
 
@@ -299,7 +299,7 @@ def slow(a, b):
 
 
 @pytest.mark.parametrize("error", [KeyError("mine"), Falsy("mine"), SystemExit("mine"), KeyboardInterrupt("mine")])
-def test_what_a_callback_raises_ends_the_call(error):
+def test_an_exception_of_a_callback_ends_the_call(error):
     def fail(*_):
         raise error
 
@@ -312,7 +312,7 @@ def test_what_a_callback_raises_ends_the_call(error):
 
 
 @pytest.mark.parametrize("returned", [np.asfortranarray(np.ones((3, 4))), np.nan, "no", False, 2**80, None])
-def test_what_a_report_of_progress_returns_means_nothing(returned):
+def test_results_of_reports_of_progress_are_ignored(returned):
     shares = []
     tree = cover_tree(POINTS, kernel=slow, inducing_count=20)
     found = tree.knn(3, progress=lambda share: [shares.append(share), returned][1], n_threads=1)
@@ -360,23 +360,23 @@ def test_one_calls_exception_is_not_anothers():
 
 
 def test_errors_of_other_threads_of_a_call_are_forgotten():
-    host = CallbackKernel(Hosted())
+    callback = CallbackKernel(Hosted())
 
     def failing(*_):
-        host.errors += [KeyError("one"), KeyError("other")]
+        callback.errors += [KeyError("one"), KeyError("other")]
         raise covertreex.CoverTreeError("ended")
 
     def ended(*_):
         raise covertreex.CoverTreeError("ended")
 
     with pytest.raises(KeyError, match="one"):
-        host.run(failing, options=call_options(0))
+        callback.run(failing, options=call_options(0))
     with pytest.raises(covertreex.CoverTreeError, match="ended"):
-        host.run(ended, options=call_options(0))
+        callback.run(ended, options=call_options(0))
 
 
 def test_an_interrupt_ends_a_short_search():
-    """The kernel runs beside the main thread, where a signal cannot take its place between two of its instructions."""
+    """The kernel runs outside the main thread, where a signal cannot come between two of its instructions."""
     inside = []
 
     def kernel(a, b):

@@ -60,10 +60,10 @@ def test_removed_points_are_gone_and_others_keep_their_indices(points, data):
     assert len(tree) == len(left)
     assert (tree.indices == left).all()
     indices, found = tree.knn(9, return_distances=True)
-    assert_nearest(points[left], points[left], 9, indices, found, dtype=points.dtype, labels=left)
+    assert_nearest(points[left], points[left], 9, indices, found, dtype=points.dtype, dataset_indices=left)
     allowed = left[None, :] < left[:, None]
     before = tree.knn(9, predecessor_mode=True)
-    assert_nearest(points[left], points[left], 9, before, allowed=allowed, labels=left)
+    assert_nearest(points[left], points[left], 9, before, allowed=allowed, dataset_indices=left)
 
 
 def test_insertion_after_removal_gives_new_indices(rng):
@@ -75,7 +75,7 @@ def test_insertion_after_removal_gives_new_indices(rng):
     tree.validate()
     left = np.r_[40:200, 230:300]
     assert (tree.indices == left).all()
-    assert_nearest(points[left], points[left], 12, tree.knn(12), labels=left)
+    assert_nearest(points[left], points[left], 12, tree.knn(12), dataset_indices=left)
 
 
 def test_a_rebuild_happens_when_a_quarter_is_gone(rng):

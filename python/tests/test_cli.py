@@ -190,7 +190,7 @@ def test_errors_take_one_line(folder, capsys):
     assert run("build", "nan.npy", "x.ct", code=1).count("\n") == 1
 
 
-def test_errors_name_what_was_typed(folder, capsys):
+def test_errors_name_arguments_as_typed(folder, capsys):
     np.save(folder / "bad.npy", np.array([[0.0, np.nan]]))
     np.save(folder / "none.npy", np.empty((0, 2)))
     build, residual = ("build", "points.npy", "x.ct"), ("--kernel", "rbf", "--inducing", "5")
@@ -294,7 +294,7 @@ def test_version_and_completion(folder):
     assert "complete" in run("--show-completion", "bash") or os.environ.get("CI")
 
 
-def test_what_people_read():
+def test_output_for_people():
     for value, text in [
         (None, ""), (True, "yes"), (1234567, "1,234,567"), (0.123456, "0.1235"), (12345.6, "12,346"),
         ({"a": 1, "b": 2.5}, "a 1, b 2.5"), ([1, "x"], "1, x"), ("text", "text"),

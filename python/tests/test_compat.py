@@ -38,7 +38,7 @@ def test_example_of_an_hnsw_over_a_store():
     assert [type(value) for value in results[0]] == [UUID, float]
     expected = cosine_distances(vectors, query_vector)
     nearest = np.argsort(expected)[:10]
-    assert [one for one, _ in results] == [ids[place] for place in nearest]
+    assert [one for one, _ in results] == [ids[slot] for slot in nearest]
     np.testing.assert_allclose([distance for _, distance in results], expected[nearest], atol=1e-6)
 
 
@@ -76,7 +76,7 @@ def test_answers_are_those_of_numpy(kind, store):
     expected = cosine_distances(rows, query)
     order = np.argsort(expected)
     found = index.search(query, 7)
-    assert [one for one, _ in found] == [ids[place] for place in order[:7]]
+    assert [one for one, _ in found] == [ids[slot] for slot in order[:7]]
     np.testing.assert_allclose([distance for _, distance in found], expected[order[:7]], atol=1e-6)
     assert len(index.search(query, 100)) == index.size == index.size() == len(index) == 60
     assert {type(value) for pair in found for value in pair} == {UUID, float}
@@ -88,7 +88,7 @@ def test_another_metric_and_options_of_the_index(kind):
     index, ids = index_of(kind, rows, metric="l2")
     expected = np.linalg.norm(rows - rows[7], axis=1)
     found = index.search(rows[7], 4)
-    assert [one for one, _ in found] == [ids[place] for place in np.argsort(expected)[:4]]
+    assert [one for one, _ in found] == [ids[slot] for slot in np.argsort(expected)[:4]]
     np.testing.assert_allclose([distance for _, distance in found], np.sort(expected)[:4], rtol=1e-6)
 
 
@@ -165,12 +165,12 @@ def test_a_vector_that_is_missing_is_an_error(kind, store):
     rows = sample(20)
     index, _ = index_of(kind, rows, store)
     before = index.search(rows[3], 20)
-    for place in (20, 999_999, -1, 2**70):
+    for slot in (20, 999_999, -1, 2**70):
         with pytest.raises(ValueError, match="vector_index"):
-            index.add_vector(uuid4(), place)
-    for place in (1.0, "1", None):
+            index.add_vector(uuid4(), slot)
+    for slot in (1.0, "1", None):
         with pytest.raises(TypeError, match="vector_index"):
-            index.add_vector(uuid4(), place)
+            index.add_vector(uuid4(), slot)
     assert index.search(rows[3], 20) == before and index.size == 20
 
 
@@ -189,7 +189,7 @@ def test_a_free_slot_is_missing(kind, name):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("bad", [None, [1.0, None, 3.0], [1.0, np.nan, 3.0], [1.0, 2.0], [[1.0, 2.0, 3.0]], 1.0, "abc"])
 @pytest.mark.parametrize("known", [True, False])
-def test_what_a_store_gives_never_becomes_nan(kind, bad, known):
+def test_vectors_of_a_store_never_become_nan(kind, bad, known):
     class Store:
         def get_vector_by_index(self, index):
             return bad if index else [1.0, 2.0, 3.0]
@@ -208,9 +208,9 @@ def test_what_a_store_gives_never_becomes_nan(kind, bad, known):
 def test_a_failed_first_add_leaves_the_dimension_open(kind):
     rows = [None, [1.0, np.inf], [1.0, 2.0, 3.0]]
     index = kind(rows)
-    for place in (0, 1):
+    for slot in (0, 1):
         with pytest.raises(ValueError):
-            index.add_vector("a", place)
+            index.add_vector("a", slot)
     assert index.search([1, 2], 1) == [] and len(index) == 0
     index.add_vector("a", 2)
     assert [one for one, _ in index.search([1, 2, 3], 1)] == ["a"]
@@ -226,7 +226,7 @@ def test_rebuilding_keeps_ids_and_answers(kind, store):
     expected = cosine_distances(rows[10:], rows[3])
     index.rebuild()
     found = index.search(rows[3], 5)
-    assert [one for one, _ in found] == [ids[10 + place] for place in np.argsort(expected)[:5]]
+    assert [one for one, _ in found] == [ids[10 + slot] for slot in np.argsort(expected)[:5]]
     assert index.size == 50 and not index.remove_vector(ids[3]) and index.remove_vector(ids[30])
     empty = kind(STORES[store](rows))
     empty.rebuild()
@@ -238,8 +238,8 @@ def test_rebuilding_reads_a_foreign_store_again_or_changes_nothing(kind):
     rows = sample(30)
     store = Foreign(rows)
     index = kind(store, **THOROUGH.get(kind, {}))
-    for place in range(30):
-        index.add_vector(f"v{place}", place)
+    for slot in range(30):
+        index.add_vector(f"v{slot}", slot)
     old, rows[3] = rows[3].copy(), [9, 9, 9, 9, 9, 9]
     index.rebuild()
     assert index.search(rows[3], 1) == [("v3", pytest.approx(0, abs=1e-6))]
@@ -257,15 +257,15 @@ def test_an_index_keeps_vectors_that_the_store_forgets(kind, name):
     rows = sample(20)
     store = STORES[name](rows)
     index = kind(store, **THOROUGH.get(kind, {}))
-    for place in range(20):
-        index.add_vector(f"v{place}", place)
-    for place in range(5):
-        (store.remove if name == "core" else store.remove_vector)(place if name == "core" else UUID(int=place))
+    for slot in range(20):
+        index.add_vector(f"v{slot}", slot)
+    for slot in range(5):
+        (store.remove if name == "core" else store.remove_vector)(slot if name == "core" else UUID(int=slot))
     for number, row in enumerate(sample(10, seed=5)):
         (store.add if name == "core" else store.add_vector)(1000 + number, row)
     index.rebuild()
-    for place in range(20):
-        assert index.search(rows[place], 1) == [(f"v{place}", pytest.approx(0, abs=1e-6))]
+    for slot in range(20):
+        assert index.search(rows[slot], 1) == [(f"v{slot}", pytest.approx(0, abs=1e-6))]
 
 
 # Options are checked when an index is made
@@ -342,8 +342,8 @@ def test_ids_come_back_as_they_were_given(kind):
     rows = sample(6)
     index = kind(rows, **THOROUGH.get(kind, {}))
     ids = [uuid4(), str(uuid4()), "name", 7, (1, 2), None]
-    for place, one in enumerate(ids):
-        index.add_vector(one, place)
+    for slot, one in enumerate(ids):
+        index.add_vector(one, slot)
     assert [index.search(row, 1)[0][0] for row in rows] == ids
     with pytest.raises(TypeError):
         index.add_vector([1], 0)
@@ -355,8 +355,8 @@ def test_the_rust_wrappers_give_uuids(kind):
     rows = sample(4)
     index = kind(rows, **THOROUGH.get(kind, {}))
     one, other = uuid4(), uuid4()
-    for place, given in enumerate([one, str(other), "name", 7]):
-        index.add_vector(given, place)
+    for slot, given in enumerate([one, str(other), "name", 7]):
+        index.add_vector(given, slot)
     assert [index.search(row, 1)[0][0] for row in rows] == [one, other, "name", 7]
     with pytest.raises(ValueError, match="already exists"):
         index.add_vector(str(one), 0)
@@ -387,9 +387,9 @@ def test_searches_while_others_change(kind):
 
     def change():
         try:
-            for place in range(150):
-                index.remove_vector(ids[place])
-                index.add_vector(place, place)
+            for slot in range(150):
+                index.remove_vector(ids[slot])
+                index.add_vector(slot, slot)
             index.rebuild()
         except Exception as error:
             errors.append(error)

@@ -93,12 +93,12 @@ def test_statistics_leave_out_removed_vectors(store):
     rows = np.repeat(sample(1), 110, axis=0)
     rows[100:] *= -1  # opposite vectors share no bucket
     made = LSHIndex(rows if store == "foreign" else VectorArena(dimension=DIM), num_tables=3)
-    for place, row in enumerate(rows):
-        made.add_vector(place, place if store == "foreign" else made._vector_store.add_vector(place, row))
+    for slot, row in enumerate(rows):
+        made.add_vector(slot, slot if store == "foreign" else made._vector_store.add_vector(slot, row))
     statistics = made.get_statistics()
     assert statistics["total_buckets"] == 6 and statistics["avg_bucket_size"] == 55.0
-    for place in range(100, 110):
-        made.remove_vector(place)
+    for slot in range(100, 110):
+        made.remove_vector(slot)
     statistics = made.get_statistics()
     assert statistics["total_buckets"] == 3 and statistics["avg_bucket_size"] == 100.0
 
@@ -124,8 +124,8 @@ def test_statistics_of_a_graph(store):
 
 def test_repr():
     rows = sample(3, dim=2)
-    shown = [repr(index_of(kind, rows)[0]) for kind in KINDS]
-    assert shown == [
+    texts = [repr(index_of(kind, rows)[0]) for kind in KINDS]
+    assert texts == [
         "BruteForceIndex(size=3, dimension=2)",
         "KDTreeIndex(size=3, dimension=2, depth=0)",
         "LSHIndex(size=3, dimension=2, tables=10, hash_size=10)",

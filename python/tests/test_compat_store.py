@@ -51,14 +51,14 @@ def test_vectors_are_copies(kind):
     store, rows = kind(DIM), sample(3)
     for number, row in enumerate(rows):
         store.add_vector(UUID(int=number), row)
-    for taken in (
+    for copied in (
         store.get_vector(UUID(int=1)),
         store.get_vector_by_index(1),
         store.get_vectors_by_indices([1]),
         store.get_all_vectors(),
     ):
-        assert taken.dtype == np.float32
-        taken[...] = 7
+        assert copied.dtype == np.float32
+        copied[...] = 7
     np.testing.assert_array_equal(store.get_all_vectors(), rows)
 
 
@@ -84,7 +84,7 @@ def test_vectors_that_cannot_be(kind, bad):
     assert store.count == store.total_references == 0
 
 
-def test_what_is_not_there(kind):
+def test_missing_vectors(kind):
     store, rows = kind(DIM), sample(4)
     assert store.get_vector(uuid4()) is None and store.remove_vector(uuid4()) is False
     assert store.get_all_vectors().shape == store.get_vectors_by_indices([]).shape == (0, DIM)

@@ -51,7 +51,7 @@ def lists_of_the_lowest_level(s):
     s["graph.upper_first"][np.flatnonzero(s["graph.levels"] == 0)] = 0
 
 
-def lists_of_nobody(s):
+def lists_without_a_vector(s):
     s["graph.upper_links"] = np.r_[s["graph.upper_links"], np.full((3, 1), -1, np.int32)]
 
 
@@ -67,7 +67,7 @@ def links_of_a_twin(s):
 
 def a_twin_on_a_higher_level(s):
     s["graph.levels"][30], s["graph.upper_first"][30] = 1, len(s["graph.upper_links"])
-    lists_of_nobody(s)
+    lists_without_a_vector(s)
 
 
 def two_before_one_twin(s):
@@ -91,7 +91,7 @@ def serials_in_another_order(s):
     s["serials"][5] = s["serials"][4]
 
 
-def a_next_id_that_is_taken(s):
+def a_next_id_in_use(s):
     s["settings"][2] = N - 1
 
 
@@ -99,28 +99,28 @@ def a_next_id_below_zero(s):
     s["settings"][2] = -3
 
 
-def a_label_twice(s):
+def an_index_twice(s):
     s["boxes.labels"][1] = s["boxes.labels"][0]
 
 
-def a_middle_that_is_no_number(s):
+def a_middle_that_is_nan(s):
     s["planes.middles"][0] = np.nan
 
 
-def a_length_that_is_no_number(s):
+def a_length_that_is_infinite(s):
     s["planes.longest"][0] = np.inf
 
 
 CRAFTED = [
     *((HNSW, "upper_first", change) for change in (
-        shared_lists, overlapping_lists, lists_of_the_lowest_level, lists_of_nobody)),
+        shared_lists, overlapping_lists, lists_of_the_lowest_level, lists_without_a_vector)),
     *((HNSW, "graph.links", change) for change in (links_behind_the_end, links_of_a_twin, a_twin_on_a_higher_level)),
     *((HNSW, "next_twin", change) for change in (two_before_one_twin, a_twin_left_out, twins_without_a_beginning)),
     *((BruteForce, message, change) for message, change in (
         ("serials", a_serial_twice), ("serials", serials_in_another_order),
-        ("next id", a_next_id_that_is_taken), ("next id", a_next_id_below_zero))),
-    (KDTree, "boxes.labels", a_label_twice),
-    *((LSH, "planes", change) for change in (a_middle_that_is_no_number, a_length_that_is_no_number)),
+        ("next id", a_next_id_in_use), ("next id", a_next_id_below_zero))),
+    (KDTree, "boxes.labels", an_index_twice),
+    *((LSH, "planes", change) for change in (a_middle_that_is_nan, a_length_that_is_infinite)),
 ]  # fmt: skip
 
 

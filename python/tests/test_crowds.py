@@ -1,4 +1,4 @@
-"""Crowds: many points in one place, or equally far away.
+"""Crowds: many points at one location, or equally far away.
 
 Answers are exact, ties go to the lower index, and searches stay cheap.
 
@@ -13,17 +13,17 @@ from covertreex import cover_tree
 N = 1500
 
 
-def one_place(rng):
+def one_location(rng):
     return np.full((N, 3), 0.5)
 
 
-def half_in_one_place(rng):
+def half_at_one_location(rng):
     points = rng.integers(-64, 64, (N, 3)) / 8
     points[rng.permutation(N)[: N // 2]] = 1.25
     return points
 
 
-def many_places(rng):
+def many_locations(rng):
     return (rng.integers(-64, 64, (12, 3)) / 8)[rng.integers(0, 12, N)]
 
 
@@ -38,7 +38,7 @@ def shell(rng):
     return points
 
 
-CROWDS = [one_place, half_in_one_place, many_places, grid, shell]
+CROWDS = [one_location, half_at_one_location, many_locations, grid, shell]
 # By a power of two: squares of float64 distances lose digits below 2^-480, those of float32 differences below 2^-63.
 SCALES = [(np.float32, 1.0), (np.float32, 2.0**-80), (np.float64, 1.0), (np.float64, 2.0**-600)]
 
@@ -87,7 +87,7 @@ def test_neighbours_among_crowds(crowd, dtype, scale, k):
 def test_float64_queries_among_crowds_of_float32(k):
     rng = np.random.default_rng(k)
     points = rng.integers(0, 2, (N, 3)).astype(float)
-    # Half a step of float32 beside a point: rounded there, and then another point may be as near.
+    # Half a step of float32 next to a point: rounded there, and then another point may be as near.
     queries = rng.integers(0, 2, (200, 3)) + 2.0**-24 * rng.integers(-1, 2, (200, 3))
     tree = cover_tree(points.astype(np.float32))
     expected, squares = nearest(points, queries, k)
@@ -121,7 +121,7 @@ def test_counts_among_crowds(crowd, dtype, scale):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("work", ["one", "ten", "many", "others", "predecessors", "beside", "count", "count before"])
+@pytest.mark.parametrize("work", ["one", "ten", "many", "others", "predecessors", "next to", "count", "count before"])
 def test_searches_of_equal_points_take_linear_time(work, dtype):
     """A query among equal points is compared with as many of them, whether there are 4 000 or 16 000."""
 
@@ -138,7 +138,7 @@ def test_searches_of_equal_points_take_linear_time(work, dtype):
             tree.knn(10, exclude_self=True)
         elif work == "predecessors":
             tree.knn(10, predecessor_mode=True)
-        elif work == "beside":
+        elif work == "next to":
             tree.knn(10, queries=np.random.default_rng(0).standard_normal((n, 3)).astype(dtype))
         elif work == "count":
             tree.radius(1, count_only=True)
@@ -146,5 +146,5 @@ def test_searches_of_equal_points_take_linear_time(work, dtype):
             tree.radius(1, count_only=True, predecessor_mode=True)
         return (tree.stats().points_compared - before) / n
 
-    # Equal points need not stand by index, so that ten neighbours may be in ten leaves of 32, and 150 in as many.
+    # Equal points need not be sorted by index, so that ten neighbours may be in ten leaves of 32, and 150 in as many.
     assert compared(16_000) < 1.3 * compared(4_000) + 32

@@ -27,7 +27,7 @@ SHAPES = {
     "normal": lambda rng, n: rng.standard_normal((n, 3)),
     "grid": lambda rng, n: rng.integers(0, 9, (n, 3)) * 0.1,
     "nine tenths duplicates": lambda rng, n: rng.standard_normal((n // 10, 3))[rng.integers(0, n // 10, n)],
-    "one place": lambda rng, n: np.full((n, 3), 0.5),
+    "one location": lambda rng, n: np.full((n, 3), 0.5),
 }
 
 

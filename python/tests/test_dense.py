@@ -149,9 +149,9 @@ def assert_within(points, queries, radius, lists, counts, *, allowed=None, dtype
 def between(true, quantile):
     """A radius between two distances that occur, so that rounding of sums decides nothing."""
     values = np.unique(true)
-    place = min(int(quantile * len(values)), len(values) - 2)
-    gaps = np.diff(values[place : place + 50])
-    widest = place + int(gaps.argmax())
+    position = min(int(quantile * len(values)), len(values) - 2)
+    gaps = np.diff(values[position : position + 50])
+    widest = position + int(gaps.argmax())
     return float((values[widest] + values[widest + 1]) / 2)
 
 
@@ -245,7 +245,7 @@ def test_radius_with_cancellation_and_extreme_sizes(rng, offset, scale):
 
 
 def test_queries_whose_products_overflow(rng):
-    """Far away, on both sides of zero: sums of products with them would be no number."""
+    """Far away, on both sides of zero: sums of products with them would be NaN."""
     points = (rng.standard_normal((400, 32)) * 3e17).astype(np.float32)
     queries = (rng.standard_normal((140, 32)) * np.repeat([3e17, 1e25], 70)[:, None]).astype(np.float32)
     tree = cover_tree(points)

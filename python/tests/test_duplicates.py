@@ -64,8 +64,8 @@ def test_groups_are_connected_components(seed, tol, dim):
     check(tree_of(points, kernel=RBF(lengthscale), inducing_count=1).find_duplicates(tol), groups_of(near))
 
 
-def test_many_equal_points_take_memory_for_themselves_only():
-    """Their pairs would take 100 GB."""
+def test_many_equal_points_use_memory_for_themselves_only():
+    """Their pairs would need 100 GB."""
     n = 100_000
     points = np.repeat([[0.25, 1.0], [2.0, 3.0]], n // 2, axis=0)[np.arange(n) % 2 * (n // 2)]
     tree = tree_of(points, inducing_count=2)
@@ -75,8 +75,8 @@ def test_many_equal_points_take_memory_for_themselves_only():
         np.testing.assert_array_equal(found[1], np.arange(1, n, 2))
 
 
-def test_pairs_are_listed_part_by_part(rng, monkeypatch):
-    """Chains of near points that reach over many parts."""
+def test_pairs_are_listed_in_batches(rng, monkeypatch):
+    """Chains of near points that reach over many batches."""
     monkeypatch.setattr("covertreex.tree._duplicates._PAIRS_AT_ONCE", 1)
     line = np.arange(500.0)
     line[250:] += 100
@@ -91,7 +91,7 @@ def test_pairs_are_listed_part_by_part(rng, monkeypatch):
 
 
 def crowds(rng, n, dim=2):
-    """Half of the points in one place, a quarter in a few, the rest anywhere; in a random order."""
+    """Half of the points at one location, a quarter in a few, the rest anywhere; in a random order."""
     points = rng.standard_normal((n, dim))
     points[: n // 2] = 0.5
     points[n // 2 : n * 3 // 4] = points[n - 1 - rng.integers(0, 5, n // 4)]
@@ -113,7 +113,7 @@ def decided(tree: ResidualTree, rows):
 
 
 def rational(a, b):
-    """A kernel of the host's that gives equal points equal numbers, wherever they stand in a block."""
+    """A callback kernel that gives equal points equal numbers, wherever they are in a block."""
     return 1 / (1 + (a[:, None, 0] - b[None, :, 0]) ** 2 + (a[:, None, 1] - b[None, :, 1]) ** 2)
 
 
@@ -127,7 +127,7 @@ MODELS = {
     "features": lambda x: tree_of(x, kernel=Matern12(0.7), inducing_count=40),
     "inducing points in a crowd": lambda x: cover_tree(x, kernel=Matern52(0.5), inducing_points=x[:60]),
     "given": lambda x: given_features(x, RBF(0.7)),
-    "host": lambda x: cover_tree(x, kernel=rational, inducing_points=x[:3]),
+    "callback": lambda x: cover_tree(x, kernel=rational, inducing_points=x[:3]),
 }
 
 
@@ -228,7 +228,7 @@ def test_indexes_find_the_first_of_equal_vectors(rng, kind, k):
     left = ~np.isin(every, crowd[:100])
     check(left)
     check(left & np.isin(every, admitted), filter=admitted[left[admitted]])
-    index.remove(crowd[100:700])  # now enough are gone for their places to be given up
+    index.remove(crowd[100:700])  # now enough are gone for their slots to be given up
     left = ~np.isin(every, crowd[:700])
     check(left)
 

@@ -59,9 +59,11 @@ def test_maximum_distance_and_radius(points, quantile):
     true = distances(points, points)
     # Between two distances that occur, so that rounding of sums decides nothing.
     values = np.unique(true)
-    place = min(int(quantile * len(values)), len(values) - 1)
-    limit = values[place] * (1 + 1e-9) if place + 1 == len(values) else (values[place] + values[place + 1]) / 2
-    if place + 1 < len(values) and not values[place] * (1 + 1e-9) < limit:
+    position = min(int(quantile * len(values)), len(values) - 1)
+    limit = (
+        values[position] * (1 + 1e-9) if position + 1 == len(values) else (values[position] + values[position + 1]) / 2
+    )
+    if position + 1 < len(values) and not values[position] * (1 + 1e-9) < limit:
         return
     inside = within(true, limit, points.dtype)
     indices, found = tree.knn(5, max_distance=limit, return_distances=True)

@@ -122,7 +122,7 @@ def test_a_residual_tree_resumes(rng, tmp_path, kernel, searched):
     same_answers(again, tree, None)
 
 
-def test_what_the_first_search_made_is_saved_too(rng, tmp_path):
+def test_structures_of_the_first_search_are_saved_too(rng, tmp_path):
     tree = smooth_model(rng)
     tree.knn(3)
     tree.save(tmp_path / "tree")
@@ -135,7 +135,7 @@ def test_what_the_first_search_made_is_saved_too(rng, tmp_path):
     assert stats.skeleton_seconds == stats.bound_seconds == 0
 
 
-def test_given_features_and_a_kernel_of_the_hosts(rng, tmp_path):
+def test_given_features_and_a_callback_kernel(rng, tmp_path):
     points = rng.random((300, 2))
     model = cover_tree(points, kernel=RBF(0.3), inducing_count=10)
     given_features = cover_tree(points, kernel=RBF(0.3), v_matrix=model.v_matrix, p_diag=model.p_diag)
@@ -146,21 +146,21 @@ def test_given_features_and_a_kernel_of_the_hosts(rng, tmp_path):
     with pytest.raises(CoverTreeError, match="v_matrix is the caller's"):
         again.insert(points[:2])
 
-    hosts = cover_tree(points, kernel=host_kernel, inducing_count=10)
-    hosts.save(tmp_path / "host")
+    custom = cover_tree(points, kernel=callback_kernel, inducing_count=10)
+    custom.save(tmp_path / "callback")
     with pytest.raises(ValueError, match=r"^kernel: the file was saved with the caller's kernel; give it"):
-        load(tmp_path / "host")
+        load(tmp_path / "callback")
     with pytest.raises(ValueError, match=r"^kernel: the file has a kernel of the library"):
-        load(tmp_path / "given", kernel=host_kernel)
-    same_answers(load(tmp_path / "host", kernel=host_kernel), hosts, points[:20] + 0.01)
-    same_answers(pickle.loads(pickle.dumps(hosts)), hosts, None)
+        load(tmp_path / "given", kernel=callback_kernel)
+    same_answers(load(tmp_path / "callback", kernel=callback_kernel), custom, points[:20] + 0.01)
+    same_answers(pickle.loads(pickle.dumps(custom)), custom, None)
 
 
-def host_kernel(a, b):
+def callback_kernel(a, b):
     return np.exp(-2 * ((a[:, None] - b[None]) ** 2).sum(axis=2))
 
 
-def test_other_points_are_told(rng, tmp_path):
+def test_other_points_are_reported(rng, tmp_path):
     points = rng.random((50, 2))
     cover_tree(points).save(tmp_path / "tree")
     load(tmp_path / "tree", points=points)
@@ -229,8 +229,8 @@ def test_python_reads_and_writes_every_kind(rng, tmp_path):
         assert file_reader.write(file) == data
     assert file.kind == 2
     assert file.input_hash == file_reader.points_hash(file.sections["points"])
-    places = np.argsort(file.sections["order"][:, 0])
-    np.testing.assert_array_equal(file.sections["v_matrix"][places, :40], model.v_matrix)
+    positions = np.argsort(file.sections["order"][:, 0])
+    np.testing.assert_array_equal(file.sections["v_matrix"][positions, :40], model.v_matrix)
 
 
 def test_a_section_of_several_pieces(rng, tmp_path):
@@ -343,9 +343,9 @@ def test_numbers_that_lead_nowhere_are_not_followed(rng, tmp_path, searched):
             changes = [array[:-1], np.concatenate([array, array])]
             if array.dtype.kind == "i":
                 for value in (-1, -(2**31), 2**31 - 1, 10**6):
-                    for place in (0, array.size // 2, array.size - 1):
+                    for position in (0, array.size // 2, array.size - 1):
                         changed = array.copy()
-                        changed.flat[place] = value
+                        changed.flat[position] = value
                         changes.append(changed)
                 changes.append(np.full_like(array, array.flat[0]))
             for changed in changes:
@@ -359,10 +359,10 @@ def test_numbers_that_lead_nowhere_are_not_followed(rng, tmp_path, searched):
 
 
 def contradictions(file):
-    """Trees that are no trees: each number is in range, and they do not go together."""
+    """Invalid trees: each number is in range, and they do not go together."""
     sections = file.sections
     inner = int(np.argmax(sections["subtree_end"][1:] > np.arange(2, len(sections["levels"]) + 1)[:, None])) + 1
-    places = sections["boxes.labels"].size
+    positions = sections["boxes.labels"].size
     for name, changes in {
         "levels": [(inner, sections["levels"].flat[0]), (0, -(2**31))],
         "subtree_end": [(inner, inner + 1), (0, inner + 1)],
@@ -370,14 +370,14 @@ def contradictions(file):
         "children": [(0, sections["children"].flat[1])],
         "children_offsets": [(1, 0)],
         "order": [(0, sections["order"].flat[1])],
-        "boxes.labels": [(0, sections["boxes.labels"].flat[1]), (places - 1, 0)],
+        "boxes.labels": [(0, sections["boxes.labels"].flat[1]), (positions - 1, 0)],
         "boxes.sides": [(sections["boxes.sides"].shape[1] - 1, 0.0)],  # of a child that is not there
     }.items():
-        for place, value in changes:
+        for position, value in changes:
             changed = sections[name].copy()
-            if changed.flat[place] != value:
-                changed.flat[place] = value
-                yield f"{name}[{place}] = {value}", name, changed
+            if changed.flat[position] != value:
+                changed.flat[position] = value
+                yield f"{name}[{position}] = {value}", name, changed
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -399,8 +399,8 @@ def test_a_tree_that_contradicts_itself_is_refused(rng, tmp_path, dtype):
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_coordinates_that_are_no_numbers_in_a_file(rng, tmp_path, value):
-    """Found by fuzzing: they had no place on the Hilbert curve."""
+def test_rejects_nan_and_infinity_in_a_file(rng, tmp_path, value):
+    """Found by fuzzing: they had no position on the Hilbert curve."""
     path = tmp_path / "file"
     for thing in (cover_tree(rng.random((70, 2))), cover_tree(rng.random((70, 2)), kernel=RBF(0.5), inducing_count=3)):
         thing.save(path)
@@ -429,7 +429,7 @@ def test_a_factor_that_gives_no_features_to_new_points(rng, tmp_path):
 
 
 def survives(path):
-    with contextlib.suppress(CoverTreeError, ValueError):  # the latter where -1 stands for a kernel of the host's
+    with contextlib.suppress(CoverTreeError, ValueError):  # the latter where -1 means a callback kernel
         use(path)
 
 
@@ -485,7 +485,7 @@ def test_a_folder_that_is_read_only(rng):
         same_answers(load(path), tree, None)
 
 
-def test_a_full_disk_leaves_what_was_there(rng, tmp_path):
+def test_a_full_disk_leaves_the_old_file(rng, tmp_path):
     path = tmp_path / "tree"
     cover_tree(rng.random((100, 2))).save(path)
     before = path.read_bytes()
@@ -511,7 +511,7 @@ def test_a_full_disk_leaves_what_was_there(rng, tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_save_that_is_ended_leaves_what_was_there(rng, tmp_path):
+def test_a_save_that_is_ended_leaves_the_old_file(rng, tmp_path):
     path = tmp_path / "tree"
     cover_tree(rng.random((100, 2))).save(path)
     before = path.read_bytes()
@@ -537,7 +537,7 @@ def test_a_file_in_use_can_be_replaced(rng, tmp_path):
     same_answers(load(path), second, None)
 
 
-def test_many_save_to_one_place_at_once(rng, tmp_path):
+def test_many_save_to_one_path_at_once(rng, tmp_path):
     trees = [cover_tree(rng.random((2000, 2))) for _ in range(4)]
     with multiprocessing.pool.ThreadPool(4) as pool:
         pool.map(lambda tree: [tree.save(tmp_path / "tree") for _ in range(10)], trees)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import covertreex
 from covertreex import CoverTree, CoverTreeError, ResidualTree, VectorStore, indexes, kernels, vecchia
 
-# What a caller may be told by. Anything else is a mistake of ours: an assertion, an attribute that is not there.
+# Exceptions that a caller may get. Anything else is a mistake of ours: an assertion, an attribute that is not there.
 TOLD = (
     ValueError,
     TypeError,
@@ -42,7 +42,7 @@ dtypes = st.sampled_from(["f4", "f8", "f2", "i4", "i8", "u1", "?", "c16", "O", "
 
 @st.composite
 def arrays(draw):
-    """Arrays of all shapes, dtypes and layouts, and what is no array."""
+    """Arrays of all shapes, dtypes and layouts, and other objects."""
     kind = draw(st.integers(0, 9))
     if kind == 0:
         return draw(
@@ -102,7 +102,7 @@ SUBJECTS = {
     },
     "VectorStore": a_store,
 }
-# They write where they are told to.
+# They write where the caller says.
 LEFT_OUT = {"save", "snapshot", "restore", "open", "close"}
 
 

@@ -115,7 +115,7 @@ def test_nearly_equal_vectors_do_not_crowd_out_the_others():
         assert np.mean(others == np.arange(2000, 4000)) >= 0.99
 
 
-def test_twins_take_the_place_of_a_node_that_is_removed(tmp_path):
+def test_twins_replace_a_node_that_is_removed(tmp_path):
     kinds = sample(40, 6)
     vectors = np.tile(kinds, (10, 1))
     graph, exact = HNSW(6), BruteForce(6)

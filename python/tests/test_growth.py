@@ -15,15 +15,15 @@ EDGES = [size + step for size in (64, 128, 256, 512) for step in (-1, 0, 1)]
 
 
 def lattice(n, dim, rng, *, side=4, dtype=np.float64):
-    """Few places: nearly everything is a tie, and exactly so."""
+    """Few locations: nearly everything is a tie, and exactly so."""
     return rng.integers(0, side, (n, dim)).astype(dtype)
 
 
-def check(tree, labels, points, queries, *, radius, ks=(1, 7, 40)):
+def check(tree, indices, points, queries, *, radius, ks=(1, 7, 40)):
     """The tree answers as one of the same points that was built at once does, and as the definition says."""
-    assert len(tree) == len(labels)
+    assert len(tree) == len(indices)
     whole = cover_tree(points)
-    mine = answers(tree, labels, queries, radius=radius, ks=ks)
+    mine = answers(tree, indices, queries, radius=radius, ks=ks)
     assert_same(mine, answers(whole, np.arange(len(points)), queries, radius=radius, ks=ks))
     for k in ks:
         assert (mine[f"new, {k} nearest"] == by_definition(points, queries, k)).all()
@@ -33,7 +33,7 @@ def check(tree, labels, points, queries, *, radius, ks=(1, 7, 40)):
 @given(points=point_sets(), way=st.sampled_from(sorted(WAYS)), seed=st.integers(0, 2**32 - 1))
 def test_every_way_leads_to_the_same_answers(points, way, seed):
     rng = np.random.default_rng(seed)
-    tree, labels = WAYS[way](points, rng)
+    tree, indices = WAYS[way](points, rng)
     assert len(tree) == len(points)
     # Far from all, on points, and half-way between two of them.
     pairs = points[rng.integers(0, len(points), (2, 10))]
@@ -42,7 +42,7 @@ def test_every_way_leads_to_the_same_answers(points, way, seed):
     whole = cover_tree(points)
     far = np.sort(whole.knn(4, return_distances=True)[1].ravel())
     radius = float(far[np.isfinite(far)][len(points) // 2])
-    mine = answers(tree, labels, queries, radius=radius)
+    mine = answers(tree, indices, queries, radius=radius)
     assert_same(mine, answers(whole, np.arange(len(points)), queries, radius=radius))
     n = len(points)
     for name, those, allowed in [
@@ -59,18 +59,18 @@ def test_every_way_leads_to_the_same_answers(points, way, seed):
 @pytest.mark.parametrize("way", [way for way in WAYS if way != "at_once"])
 @pytest.mark.parametrize(("n", "dim", "side", "dtype"), [(1300, 2, 30, np.float32), (700, 5, 3, np.float64)])
 def test_ties_go_to_the_lower_index(rng, way, *, n, dim, side, dtype):
-    """A few points in each place, some of them in each part that a tree may consist of."""
+    """A few points at each location, some of them in each partition that a tree may consist of."""
     points = lattice(n, dim, rng, side=side, dtype=dtype)
-    tree, labels = WAYS[way](points, rng)
+    tree, indices = WAYS[way](points, rng)
     queries = rng.integers(0, 2 * side, (150, dim)).astype(dtype) / 2
-    check(tree, labels, points, queries, radius=1.0, ks=(1, 7, 40, 130))
+    check(tree, indices, points, queries, radius=1.0, ks=(1, 7, 40, 130))
     assert tree.validate()
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("dim", [1, 3, 20])
 def test_growth_over_thousands(rng, dim, dtype):
-    """Batches from one to a thousand points; half of them stand where earlier ones do."""
+    """Batches from one to a thousand points; half of them equal earlier ones."""
     points = lattice(6000 if dim < 20 else 3000, dim, rng, side=40 if dim > 1 else 900, dtype=dtype)
     again = rng.random(len(points)) < 0.5
     again[0] = False
@@ -97,14 +97,14 @@ def test_growth_one_by_one_and_back(rng):
         if n % 97 == 0:
             assert_nearest(points[: n + 1], queries, 9, tree.knn(9, queries=queries))
     alive = np.ones(2400, bool)
-    # The newest, the oldest, and any: each part loses some, and one after the other loses all.
+    # The newest, the oldest, and any: each partition loses some, and one after the other loses all.
     order = np.r_[np.arange(2399, 2100, -1), np.arange(500), 500 + rng.permutation(1601)][:-20]
     for step, gone in enumerate(order):
         tree.remove(gone)
         alive[gone] = False
         if step % 97 == 0 or len(order) - step < 4:
             left = np.flatnonzero(alive)
-            assert_nearest(points[left], queries, 30, tree.knn(30, queries=queries), labels=left)
+            assert_nearest(points[left], queries, 30, tree.knn(30, queries=queries), dataset_indices=left)
     left = np.flatnonzero(alive)
     radius = 0.8
     mine = answers(tree, left, queries, radius=radius)
@@ -131,13 +131,13 @@ def test_at_the_edges_of_a_buffer(rng, edge):
 @pytest.mark.parametrize("n", [1, 40, 700])
 @pytest.mark.parametrize("m", [3, 130, 600])
 @pytest.mark.parametrize("dim", [1, 3])
-def test_points_in_one_place_are_found_by_index(n, m, dim):
-    """`n` equal points at once and `m` that come later: the lowest indices that are there, whatever part has them."""
-    place = np.full((1, dim), 0.25, np.float32)
-    tree = cover_tree(np.repeat(place, n, axis=0))
-    tree.insert(np.repeat(place, m // 2, axis=0))
+def test_points_at_one_location_are_found_by_index(n, m, dim):
+    """`n` equal points at once and `m` that come later: the lowest indices that are there, in any partition."""
+    location = np.full((1, dim), 0.25, np.float32)
+    tree = cover_tree(np.repeat(location, n, axis=0))
+    tree.insert(np.repeat(location, m // 2, axis=0))
     for _ in range(min(m - m // 2, 60)):
-        tree.insert(place)
+        tree.insert(location)
     alive = np.arange(len(tree))
     for gone in ([], alive[: n // 2], alive[-m // 3 :], alive[::3]):
         there = np.isin(alive, gone)
@@ -146,7 +146,7 @@ def test_points_in_one_place_are_found_by_index(n, m, dim):
         for k in (1, 10, 200):
             wanted = np.full(k, -1)
             wanted[: len(alive)] = alive[:k]
-            assert (tree.knn(k, queries=place)[0] == wanted).all()
+            assert (tree.knn(k, queries=location)[0] == wanted).all()
             assert (tree.knn(k) == wanted).all()
         before = tree.knn(5, predecessor_mode=True)
         others = tree.knn(5, exclude_self=True)
@@ -156,11 +156,11 @@ def test_points_in_one_place_are_found_by_index(n, m, dim):
             rest = np.delete(alive, rank)[:5]
             assert others[rank].tolist() == rest.tolist() + [-1] * (5 - len(rest))
         assert (tree.radius(0.0, count_only=True) == len(alive)).all()
-        assert (tree.radius(0.5, queries=place).indices == alive).all()
+        assert (tree.radius(0.5, queries=location).indices == alive).all()
 
 
 def test_crowds_that_come_and_go(rng):
-    """Half of all points in one place, the others around it; they come mixed, and lower indices leave first."""
+    """Half of all points at one location, the others around it; they come mixed, and lower indices leave first."""
     points = rng.integers(-8, 9, (2000, 2)) / 8
     points[rng.random(2000) < 0.5] = 0
     tree = cover_tree(points[:500])
@@ -185,38 +185,38 @@ def test_the_cover_tree_keeps_every_rule(rng, way, order):
     """It may be asked for before the changes, between them, or after them."""
     points = rng.standard_normal((160, 3))
     points[::9] = points[1::9][: len(points[::9])]
-    tree, labels = WAYS[way](points, rng, order=order, seed=5)
+    tree, indices = WAYS[way](points, rng, order=order, seed=5)
     for _ in range(3):
         arrays = tree.export_arrays()
         assert_cover_tree(arrays, len(arrays.order))
         live = np.ones(len(arrays.order), bool) if arrays.removed is None else arrays.removed == 0
-        assert (np.sort(arrays.order[live]) == labels).all()
-        assert (arrays.points[live] == points[np.searchsorted(labels, arrays.order[live])]).all()
+        assert (np.sort(arrays.order[live]) == indices).all()
+        assert (arrays.points[live] == points[np.searchsorted(indices, arrays.order[live])]).all()
         levels = tree.stats().levels
         assert sum(levels.values()) + tree.stats().n_duplicates == len(arrays.order)
         assert tree.validate()
         more = rng.standard_normal((30, 3))
-        labels = np.r_[labels, tree.insert(more[:29]), tree.insert(more[29:])]
+        indices = np.r_[indices, tree.insert(more[:29]), tree.insert(more[29:])]
         points = np.concatenate([points, more])
-        tree.remove(labels[::11])
-        keep = np.arange(len(labels)) % 11 != 0
-        labels, points = labels[keep], points[keep]
+        tree.remove(indices[::11])
+        keep = np.arange(len(indices)) % 11 != 0
+        indices, points = indices[keep], points[keep]
 
 
 @settings(max_examples=settings.default.max_examples // 3 + 1)
 @given(points=point_sets(max_points=60), way=st.sampled_from(sorted(WAYS)), when=st.booleans(), data=st.data())
 def test_asking_for_the_cover_tree_changes_no_answer(points, way, when, data):
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
-    tree, labels = WAYS[way](points, rng)
+    tree, indices = WAYS[way](points, rng)
     if when:
         tree.export_arrays()
     more = points[rng.integers(0, len(points), 20)]
-    labels = np.r_[labels, tree.insert(more)]
+    indices = np.r_[indices, tree.insert(more)]
     rows = np.concatenate([points, more])
-    first = answers(tree, labels, more, radius=0.0)
+    first = answers(tree, indices, more, radius=0.0)
     tree.validate()
     arrays = tree.export_arrays()
     assert_cover_tree(arrays, len(arrays.order))
-    second = answers(tree, labels, more, radius=0.0)
+    second = answers(tree, indices, more, radius=0.0)
     assert_same(first, second)
     assert_same(first, answers(at_once(rows, rng)[0], np.arange(len(rows)), more, radius=0.0))

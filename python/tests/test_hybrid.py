@@ -53,7 +53,7 @@ def test_answers_are_those_of_the_library(rng, kernel, inducing_count):
             same_answers(tree, k, **options)
 
 
-def test_both_ways_are_taken(rng):
+def test_both_ways_are_used(rng):
     """By skeletons where there are any, and by features."""
     smooth = cover_tree(rng.random((1300, 2)), kernel=RBF(0.6), inducing_count=13)
     rough = cover_tree(rng.random((1300, 5)), kernel=Matern12(0.4), inducing_count=13)
@@ -95,9 +95,9 @@ def test_a_jitted_function_of_the_user(rng):
     @numba.njit(nogil=True)
     def conditional_sums(model, values, k, sums):
         work, distances, indices = workspace(model, k), np.empty(k), np.empty(k, np.int64)
-        for place in range(len(sums)):
-            index = model.block_order[place]
-            count = residual_nearest(model, place, k, index, -1, work, distances, indices)
+        for position in range(len(sums)):
+            index = model.block_order[position]
+            count = residual_nearest(model, position, k, index, -1, work, distances, indices)
             sums[index] = ((1 - distances[:count] ** 2) * values[indices[:count]]).sum()
 
     sums = np.empty(2000)
@@ -160,9 +160,9 @@ def test_the_arrays_mean_what_they_say(rng):
 def test_arrays_are_read_only_aligned_and_without_gaps(rng):
     tree = cover_tree(rng.random((900, 2)), kernel=RBF(0.4), inducing_count=21)
     arrays = tree.export_arrays()
-    shown = [value for value in (*arrays, *vars(arrays).values()) if isinstance(value, np.ndarray)]
-    assert len(shown) == 10 + 14
-    for array in shown:
+    exported = [value for value in (*arrays, *vars(arrays).values()) if isinstance(value, np.ndarray)]
+    assert len(exported) == 10 + 14
+    for array in exported:
         assert array.size > 0
         assert array.flags.c_contiguous
         assert not array.flags.writeable
@@ -170,7 +170,7 @@ def test_arrays_are_read_only_aligned_and_without_gaps(rng):
         with pytest.raises(ValueError):
             array.flat[0] = 0
     again = tree.export_arrays()
-    for one, other in zip(shown, [v for v in (*again, *vars(again).values()) if isinstance(v, np.ndarray)]):
+    for one, other in zip(exported, [v for v in (*again, *vars(again).values()) if isinstance(v, np.ndarray)]):
         assert one.ctypes.data == other.ctypes.data, "nothing is copied"
 
 
@@ -207,14 +207,14 @@ def test_a_stale_residual_export_says_so_and_stays_as_it_was(rng, metric):
         arrays = tree.export_arrays()
         values = [value for value in (*arrays, *vars(arrays).values()) if isinstance(value, np.ndarray)]
         before = [value.copy() for value in values]
-        shown = kernels.as_numba(arrays)
+        exported = kernels.as_numba(arrays)
         assert not arrays.stale
         change()
         assert arrays.stale
         for value, copy in zip(values, before):
             np.testing.assert_array_equal(value, copy)
         with pytest.warns(UserWarning, match="it has changed since"):
-            assert kernels.as_numba(arrays).products.ctypes.data == shown.products.ctypes.data
+            assert kernels.as_numba(arrays).products.ctypes.data == exported.products.ctypes.data
 
 
 def test_arrays_can_be_pickled(rng):
@@ -234,7 +234,7 @@ def test_arrays_can_be_pickled(rng):
 def test_a_kernel_runs_on_while_the_tree_is_deleted(rng):
     tree = cover_tree(rng.random((6000, 2)), kernel=RBF(0.3), inducing_count=40)
     expected = tree.knn(8)
-    shown = kernels.as_numba(tree)
+    exported = kernels.as_numba(tree)
     kernels.knn(tree, 8, queries=[0])
     indices, distances = np.empty((6000, 8), np.int64), np.empty((6000, 8))
     residual_nearest, workspace = kernels.residual_nearest, kernels.workspace
@@ -242,14 +242,14 @@ def test_a_kernel_runs_on_while_the_tree_is_deleted(rng):
     @numba.njit(nogil=True)
     def all_of_them(model, indices, distances):
         work = workspace(model, indices.shape[1])
-        for place in range(len(indices)):
-            row = model.block_order[place]
-            residual_nearest(model, place, indices.shape[1], 2**31 - 1, -1, work, distances[row], indices[row])
+        for position in range(len(indices)):
+            row = model.block_order[position]
+            residual_nearest(model, position, indices.shape[1], 2**31 - 1, -1, work, distances[row], indices[row])
 
-    all_of_them(shown, indices[:0], distances[:0])
-    thread = threading.Thread(target=all_of_them, args=(shown, indices, distances))
+    all_of_them(exported, indices[:0], distances[:0])
+    thread = threading.Thread(target=all_of_them, args=(exported, indices, distances))
     thread.start()
-    del shown
+    del exported
     tree.refit(RBF(0.2))
     tree.close()
     del tree
@@ -312,11 +312,11 @@ def test_bad_input_names_the_argument(rng, tmp_path):
             tree.knn(k, **options)
     with pytest.raises(ValueError, match="kernel: engine='hybrid' needs one of covertreex"):
         cover_tree(points, kernel=lambda a, b: a @ b.T, engine="hybrid")
-    cover_tree(points, kernel=lambda a, b: a @ b.T + 1, inducing_count=3).save(tmp_path / "host")
+    cover_tree(points, kernel=lambda a, b: a @ b.T + 1, inducing_count=3).save(tmp_path / "callback")
     with pytest.raises(ValueError, match="kernel: engine='hybrid' needs one of covertreex"):
-        load(tmp_path / "host", kernel=lambda a, b: a @ b.T + 1, engine="hybrid")
+        load(tmp_path / "callback", kernel=lambda a, b: a @ b.T + 1, engine="hybrid")
     with pytest.raises(ValueError, match="engine: expected one of"):
-        load(tmp_path / "host", kernel=lambda a, b: a @ b.T + 1, engine="best")
+        load(tmp_path / "callback", kernel=lambda a, b: a @ b.T + 1, engine="best")
     with pytest.raises(ValueError, match="max_distance: is not supported"):
         kernels.knn(tree, 1, max_distance=1.0)
     with pytest.raises(ValueError, match="before: expected 50 numbers"):

@@ -1,4 +1,4 @@
-"""Ids: what can be one, in which collections they come, and what is left of them."""
+"""Ids: valid ones, the collections that they come in, and what remains of them."""
 
 import datetime
 import decimal
@@ -43,7 +43,7 @@ OF_INDEXES = [
     (b"a\0", b"a\0"), (np.bytes_(b"a"), b"a"), (2**70, 2**70), (np.uint64(2**63), 2**63), (DATE, DATE),
     (datetime.date(2020, 1, 2), datetime.date(2020, 1, 2)), (("a", 1), ("a", 1)), (frozenset([1]), frozenset([1])),
 ]  # fmt: skip
-NO_IDS = [
+INVALID_IDS = [
     True, np.True_, 1.0, 2.5, float("nan"), np.float32(1), 1j, decimal.Decimal(1), None, np.datetime64("NaT"), [1],
     {1: 2}, ("a", [1]), bytearray(b"a"), *([pd.NA, pd.NaT] if pd else []),
 ]  # fmt: skip
@@ -101,8 +101,8 @@ def test_ids_of_an_index(given, plain):
     assert given not in index
 
 
-@pytest.mark.parametrize("bad", NO_IDS, ids=repr)
-def test_what_can_be_no_id(store, bad):
+@pytest.mark.parametrize("bad", INVALID_IDS, ids=repr)
+def test_rejects_invalid_ids(store, bad):
     index = BruteForce(2)
     for of, name in ((store, "add_batch"), (index, "add")):
         of_ints = getattr(of, name)
@@ -124,7 +124,7 @@ def test_what_can_be_no_id(store, bad):
 
 
 @pytest.mark.parametrize("bad", [b"a", 2**63, -(2**63) - 1, "\ud800", ("a", 1), frozenset([1])], ids=repr)
-def test_what_a_store_does_not_take(store, bad):
+def test_a_store_rejects_invalid_ids(store, bad):
     with pytest.raises((TypeError, ValueError), match=r"^ids: .*(expected|fit)"):
         store.add(bad, [1, 2])
     assert bad not in store
@@ -160,18 +160,18 @@ def collections(ids):
 
 
 CASES = [
-    pytest.param(ids, place, id=f"{name} of {type(ids[0]).__name__}")
+    pytest.param(ids, position, id=f"{name} of {type(ids[0]).__name__}")
     for ids in ([4, 5, 6], ["ab", "b", "c"], [UUID, uuid.UUID(int=8), uuid.UUID(int=9)])
-    for place, (name, _) in enumerate(collections(ids))
+    for position, (name, _) in enumerate(collections(ids))
 ]
 
 
-@pytest.mark.parametrize(("ids", "place"), CASES)
-def test_ids_in_any_collection(store, ids, place):
+@pytest.mark.parametrize(("ids", "position"), CASES)
+def test_ids_in_any_collection(store, ids, position):
     x = sample(3, 2)
 
     def given():
-        return list(collections(ids))[place][1]
+        return list(collections(ids))[position][1]
 
     slots = store.add_batch(given(), x)
     assert list(store) == ids
@@ -211,7 +211,7 @@ def test_text_is_one_id():
 
 
 @pytest.mark.parametrize("one", ["ab", np.str_("ab"), 5, np.int64(5), UUID, b"ab", np.array(5), None, 1.5], ids=repr)
-def test_methods_of_a_store_for_several_ids_take_no_single_one(store, one):
+def test_methods_of_a_store_for_several_ids_reject_a_single_one(store, one):
     store.add_batch(["a", "b"], [[1, 2], [3, 4]])
     for call in (lambda: store.add_batch(one, [[5, 6], [7, 8]]), lambda: store.remove_batch(one),
                  lambda: store.slots(one)):  # fmt: skip
@@ -371,12 +371,12 @@ def test_a_bad_slot_is_an_index_error(store):
 # Removed ids
 
 
-def test_names_that_are_gone_take_no_room(tmp_path):
+def test_removed_names_use_no_space(tmp_path):
     index = BruteForce(2)
     index.add(["stays"], [[1, 2]])
     sizes = []
     for turn in range(30):
-        names = [f"secret {turn} {place}" for place in range(20)]
+        names = [f"secret {turn} {position}" for position in range(20)]
         index.add(names, sample(20, 2, turn))
         index.update(names, sample(20, 2, turn + 100))
         index.remove(names)
@@ -393,7 +393,7 @@ def test_names_that_are_gone_take_no_room(tmp_path):
 
 
 def test_names_that_are_gone_are_not_in_the_files_of_a_store(store, tmp_path):
-    names = [f"secret {place}" for place in range(300)]
+    names = [f"secret {position}" for position in range(300)]
     store.add_batch([*names, "stays"], sample(301, 2))
     store.remove_batch(names[:299])
     store.remove(names[299])
@@ -413,7 +413,7 @@ class Interrupted(Exception):
 
 
 def interrupting(monkeypatch, after):
-    """Have the next call of the library that may take long end as by Ctrl-C: before its work, or when all is done."""
+    """Have the next call of the library that may last long end as by Ctrl-C: before its work, or when all is done."""
     plain = running.run
 
     def run(function, *arguments, **named):

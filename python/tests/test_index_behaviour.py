@@ -56,7 +56,7 @@ def test_threads_add_remove_and_search_at_once(kind):
     assert (found == left).mean() > (0.999 if kind in EXACT else 0.97)
 
 
-def test_a_callback_that_changes_its_own_index_is_told_so():
+def test_a_callback_that_changes_its_own_index_gets_an_error():
     index = BruteForce(8)
     index.add(None, sample(20_000, 8))
     errors = []

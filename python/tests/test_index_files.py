@@ -112,9 +112,9 @@ def test_every_flipped_byte_is_an_error(index, tmp_path):
     index.save(tmp_path / "index")
     data = bytearray((tmp_path / "index").read_bytes())
     rng = np.random.default_rng(3)
-    places = np.unique(np.r_[np.arange(0, min(len(data), 2000), 3), rng.integers(0, len(data), 150)])
-    for place in places:
-        data[place] ^= 1 << rng.integers(8)
+    positions = np.unique(np.r_[np.arange(0, min(len(data), 2000), 3), rng.integers(0, len(data), 150)])
+    for position in positions:
+        data[position] ^= 1 << rng.integers(8)
         with pytest.raises((CoverTreeError, ValueError), match=r"^(path|ids|index)"):
             opened(bytes(data), tmp_path / "damaged")
         data[:] = (tmp_path / "index").read_bytes()

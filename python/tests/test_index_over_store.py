@@ -130,13 +130,13 @@ def test_a_slot_is_held_as_often_as_it_is_read(store):
     assert store.add(3, x[3]) == 0
 
 
-def test_what_an_index_forgets_is_let_go(store):
+def test_rows_that_an_index_forgets_are_unpinned(store):
     x = sample(300, DIM)
     store.add_batch(range(100), x[:100])
     index = HNSW(store)
     index.add()
     store.remove_batch(range(100))
-    index.remove(range(60))  # so many that they are forgotten
+    index.remove(range(60))  # enough that they are forgotten
     assert store.add_batch(range(100, 150), x[100:150]).max() < 60
     index.optimize()
     np.testing.assert_array_equal(index.get(range(60, 100)), x[60:100])
@@ -146,7 +146,7 @@ def test_what_an_index_forgets_is_let_go(store):
     store.check()
 
 
-def test_compacting_leaves_what_is_read(tmp_path):
+def test_compacting_leaves_rows_that_are_read(tmp_path):
     with VectorStore.open(tmp_path / "store", 1024, sync="off") as store:
         x = sample(500, 1024)
         store.add_batch(range(500), x)
@@ -198,7 +198,7 @@ def test_saved_without_vectors(store, tmp_path):
         indexes.load(own, store=store)
 
 
-def test_a_store_that_has_moved_on_is_told(tmp_path):
+def test_a_store_that_has_changed_is_reported(tmp_path):
     x, path = sample(50, DIM), tmp_path / "index.ct"
     store = VectorStore.open(tmp_path / "store", DIM)
     store.add_batch(range(20), x[:20])
@@ -220,7 +220,7 @@ def test_a_store_that_has_moved_on_is_told(tmp_path):
         assert loaded.knn(1, queries=x[:20])[0][:, 0].tolist() == list(range(20))
 
 
-def test_what_is_refused(store):
+def test_rejects_invalid_arguments(store):
     x = sample(20, DIM)
     store.add_batch(range(10), x[:10])
     store.add("zero", np.zeros(DIM))
@@ -293,7 +293,7 @@ def test_updates_follow_the_store(store):
 
 
 class Model(RuleBasedStateMachine):
-    """Indexes over a store, beside a dictionary of what they have; slots come and go meanwhile."""
+    """Indexes over a store, against a dictionary of their vectors, while slots come and go."""
 
     @initialize(kind=st.sampled_from([BruteForce, KDTree, HNSW]), durable=st.booleans())
     def begin(self, kind, durable):
@@ -465,8 +465,8 @@ def test_by_the_names_of_older_systems(store):
     store.add_batch(range(40), x)
     for kind in (BruteForceIndex, HNSWIndex):
         index = kind(store)
-        for place in range(30):
-            index.add_vector(f"v{place}", place)
+        for slot in range(30):
+            index.add_vector(f"v{slot}", slot)
         assert [one for one, _ in index.search(x[7], 1)] == ["v7"]
         assert index.remove_vector("v7") and index.size == 29
         index.rebuild()
@@ -494,7 +494,7 @@ COLD = """
 """
 
 
-def test_a_search_in_less_memory_than_the_vectors_take(tmp_path):
+def test_a_search_in_less_memory_than_the_vectors_need(tmp_path):
     """In a group of processes that may have less, where such a group can be made."""
     n, dim = 120_000, 384
     row_bytes = n * dim * 4
@@ -523,7 +523,7 @@ def test_a_search_in_less_memory_than_the_vectors_take(tmp_path):
 
 
 def memory_group(limit):
-    """A control group of so many bytes; None where none can be made."""
+    """A control group of this many bytes; None if it cannot be made."""
     own = next(
         (line.split(":")[2] for line in Path("/proc/self/cgroup").read_text().splitlines() if ":memory:" in line), ""
     )

@@ -22,7 +22,7 @@ def check_exact(index, vectors, queries, k, metric):
     found = np.isfinite(sorted_)
     scale = np.abs(sorted_[found]).max(initial=1.0)
     np.testing.assert_allclose(distances[:, : order.shape[1]][found], sorted_[found], rtol=3e-7, atol=3e-7 * scale)
-    # In float64 ranks are told apart; where they are closer than its rounding, either may come first.
+    # In float64 ranks are distinguished; where they are closer than its rounding, either may come first.
     gaps = np.abs(np.take_along_axis(expected, np.maximum(ids[:, : order.shape[1]], 0), axis=1) - sorted_)
     assert (gaps[found] <= 1e-12 * scale).all()
     assert (ids[:, : order.shape[1]][~found] == -1).all()
@@ -56,7 +56,7 @@ def test_kd_trees_of_all_shapes_are_exact(split, leaf_size):
 
 @pytest.mark.parametrize("metric", ["l2", "ip", "cosine"])
 @pytest.mark.parametrize("storage", ["float16", "int8"])
-def test_smaller_storage_is_exact_for_what_is_kept(metric, storage):
+def test_smaller_storage_is_exact_for_stored_values(metric, storage):
     vectors, queries = sample(600, 20), sample(80, 20, 1)
     index = BruteForce(20, metric=metric, storage=storage)
     index.add(None, vectors)

@@ -14,12 +14,12 @@ def tree(rng):
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("place", [(0, 0), (1, 2), (999, 1)])
-def test_coordinates_that_are_no_numbers(rng, bad, dtype, place):
+@pytest.mark.parametrize("position", [(0, 0), (1, 2), (999, 1)])
+def test_rejects_nan_and_infinity(rng, bad, dtype, position):
     points = rng.standard_normal((1000, 3)).astype(dtype)
     good = cover_tree(points)
-    points[place] = bad
-    where = rf"\[{place[0]}, {place[1]}\]"
+    points[position] = bad
+    where = rf"\[{position[0]}, {position[1]}\]"
     with pytest.raises(ValueError, match="points" + where):
         cover_tree(points)
     with pytest.raises(ValueError, match="points" + where):
@@ -49,7 +49,7 @@ def test_no_queries(tree):
 @pytest.mark.parametrize(
     "values", [[["a", "b"]], [[1j, 2]], np.array([[1, None]], object), np.zeros((2, 2), "datetime64[s]")]
 )
-def test_types_that_are_no_numbers(tree, values):
+def test_rejects_types_other_than_numbers(tree, values):
     with pytest.raises(TypeError, match="points"):
         cover_tree(values)
     with pytest.raises(TypeError, match="queries"):
@@ -220,7 +220,7 @@ def test_a_closed_tree(tree):
     tree.close()
 
 
-def test_what_a_tree_says_of_itself(tree):
+def test_properties_of_a_tree(tree):
     assert repr(tree) == "CoverTree(n_points=50, dim=3, dtype=float64, metric='euclidean', order='hilbert')"
     assert (len(tree), tree.n_points, tree.dim) == (50, 50, 3)
     assert tree.build_time > 0

@@ -102,7 +102,7 @@ def check_nothing_is_left(ledger, name, expected, makers, **makers_of_options):
     assert [one() for one in watched if one() is not None] == []
     made = [one for number, one in running._callees.items() if number not in callees]
     assert not [one for one in made if isinstance(one, running._Watch)]
-    # What the object has made meanwhile, such as a tree that is built when first asked for, goes with it.
+    # What the object has made since, such as a tree that is built when first asked for, goes with it.
     del subject
     assert ledger.handles <= handles
 
@@ -113,7 +113,7 @@ def test_errors(ledger, name):
     check_nothing_is_left(ledger, name, errors, CALLS[name][3])
 
 
-def takes_progress(name):
+def has_progress(name):
     return any(
         one.kind is inspect.Parameter.VAR_KEYWORD for one in inspect.signature(CALLS[name][1]).parameters.values()
     )
@@ -130,7 +130,7 @@ def failing_report():
     return report
 
 
-@pytest.mark.parametrize("name", list(filter(takes_progress, CALLS)))
+@pytest.mark.parametrize("name", list(filter(has_progress, CALLS)))
 def test_reports_that_raise(ledger, name):
     def report(_, arguments):  # as the library does in calls that take longer
         for one in arguments:
@@ -185,7 +185,7 @@ def test_all_functions_are_tried(ledger):
 
 
 class Hosted:
-    """A kernel that only Python knows, and that raises when it is told to."""
+    """A kernel that only Python knows, and that raises on demand."""
 
     def __init__(self):
         self.fails = False
@@ -220,9 +220,9 @@ def test_kernels_that_raise(ledger, name):
     assert tree._callback.errors == []
     tree.kernel.fails = False
     assert tree.knn(2, queries=ROWS[:2]).shape == (2, 2)
-    kernel, host = weakref.ref(tree.kernel), weakref.ref(tree._callback)
+    kernel, callback = weakref.ref(tree.kernel), weakref.ref(tree._callback)
     del tree
-    assert (kernel(), host()) == (None, None)
+    assert (kernel(), callback()) == (None, None)
     assert not ledger.handles
 
 
@@ -264,7 +264,7 @@ REFUSED = {
     "a missing store": lambda: (VectorStore.open, nowhere(), {"dim": 2}),
     "a store of another dimension": lambda: (VectorStore.open, stored(), {"dim": 3}),
     "a damaged store": lambda: (VectorStore.open, folder_with("catalogue.sqlite", b"nothing" * 1000), {"dim": 2}),
-    "parts of nothing": lambda: (MappedTree, folder_with("partitions.json", b"{}"), {}),
+    "partitions of nothing": lambda: (MappedTree, folder_with("partitions.json", b"{}"), {}),
 }
 
 

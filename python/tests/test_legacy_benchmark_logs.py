@@ -1,4 +1,4 @@
-"""Logs of benchmarks, their formats and places, by the names of covertreex 0.4.5."""
+"""Logs of benchmarks, their formats and paths, by the names of covertreex 0.4.5."""
 
 import json
 import os
@@ -25,15 +25,15 @@ def lines_of(path):
 # Places
 
 
-def test_places(tmp_path, monkeypatch):
+def test_paths(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("COVERTREEX_ARTIFACT_ROOT", raising=False)
     assert str(telemetry.artifact_root(create=False)) == "artifacts" and not os.listdir(tmp_path)
     root = tmp_path / "runs"
     monkeypatch.setenv("COVERTREEX_ARTIFACT_ROOT", str(root))
     assert telemetry.artifact_root(create=False) == root and not root.exists()
-    place = telemetry.resolve_artifact_path("some/log.jsonl", category="benchmarks")
-    assert place == root / "benchmarks" / "some" / "log.jsonl" and place.parent.is_dir() and not place.exists()
+    resolved = telemetry.resolve_artifact_path("some/log.jsonl", category="benchmarks")
+    assert resolved == root / "benchmarks" / "some" / "log.jsonl" and resolved.parent.is_dir() and not resolved.exists()
     assert telemetry.resolve_artifact_path(tmp_path / "log") == tmp_path / "log"
     named = telemetry.timestamped_artifact(category=None, prefix="run", suffix=".csv", create_parents=False)
     assert named.parent == root and re.fullmatch(r"run_\d{8}-\d{6}\.csv", named.name)
@@ -42,7 +42,7 @@ def test_places(tmp_path, monkeypatch):
     assert telemetry.generate_run_id().startswith("pcct-")
 
 
-def test_places_that_are_wrong():
+def test_rejects_wrong_paths():
     for call in (
         telemetry.BenchmarkLogWriter,
         telemetry.resolve_artifact_path,
@@ -102,17 +102,17 @@ def test_a_line_for_each_batch(tmp_path):
 
 
 def test_trees_of_engines_give_a_line(tmp_path):
-    path, told = tmp_path / "log.jsonl", []
+    path, reported = tmp_path / "log.jsonl", []
 
     def callback(plan, index, size):
-        told.append((index, size))
+        reported.append((index, size))
         return {"size_of_plan": len(plan.traversal.parents)}
 
     for engine in ("python-numba", "rust-hilbert"):
         with telemetry.BenchmarkLogWriter(path) as log:
             build_tree(points, engine=engine, log_writer=log, plan_callback=callback)
     build_tree(points, residual_params={"inducing_count": 9}, plan_callback=callback)
-    assert told == [(0, 60)] * 3
+    assert reported == [(0, 60)] * 3
     assert [(one["batch_size"], one["selected"], one["size_of_plan"]) for one in lines_of(path)] == [(60, 60, 60)] * 2
     assert all(one["traversal_ms"] > 0 for one in lines_of(path))
 

@@ -78,18 +78,18 @@ def test_plans_of_removals():
         order = new_order(arrays, plan)
         assert np.array_equal(smaller.points, doubled[order])
         assert [one.level for one in plan.level_summaries] == sorted({int(arrays.top_levels[node]) for node in below})
-        place = {int(old): new for new, old in enumerate(order)}
+        position = {int(old): new for new, old in enumerate(order)}
         for one, said in zip(plan.level_summaries, only_said.level_summaries):
             group = {node for node in below if arrays.top_levels[node] == one.level}
             assert set(one.uncovered.tolist()) == group
             among = {
                 node
                 for node in group
-                if order[smaller.parents[place[node]]] in group and smaller.parents[place[node]] >= 0
+                if order[smaller.parents[position[node]]] in group and smaller.parents[position[node]] >= 0
             }
             assert (set(one.reattached.tolist()), set(one.promoted.tolist())) == (among, group - among)
-            assert one.promoted_levels.tolist() == [smaller.top_levels[place[node]] for node in one.promoted]
-            assert one.reattached_levels.tolist() == [smaller.top_levels[place[node]] for node in one.reattached]
+            assert one.promoted_levels.tolist() == [smaller.top_levels[position[node]] for node in one.promoted]
+            assert one.reattached_levels.tolist() == [smaller.top_levels[position[node]] for node in one.reattached]
             assert np.array_equal(said.promoted, one.promoted) and one.mis_iterations >= 1
 
 
@@ -101,8 +101,8 @@ def test_removal_from_a_residual_tree():
     order = new_order(tree.tree, plan)
     same = cover_tree(points[order], kernel=RBF(lengthscale=0.8), inducing_points=tree.tree.native.inducing_points)
     assert np.array_equal(smaller.knn(k=6, predecessor_mode=True), same.knn(6, predecessor_mode=True))
-    place = int(np.flatnonzero(order == 5)[0])
-    assert np.array_equal(smaller.knn(points[[5]], k=3), same.knn(3, queries=[place])[0])
+    position = int(np.flatnonzero(order == 5)[0])
+    assert np.array_equal(smaller.knn(points[[5]], k=3), same.knn(3, queries=[position])[0])
     assert sum(len(one.uncovered) for one in plan.level_summaries) == len(plan.reattach_indices)
 
 
@@ -130,9 +130,9 @@ def test_arrays_of_a_tree():
     doubled = np.concatenate([points, points[:20]])
     tree = PCCT(Runtime()).fit(doubled).tree
     assert np.array_equal(tree.points, doubled)
-    shown = tree.native.export_arrays()
+    exported = tree.native.export_arrays()
     roots = np.flatnonzero(tree.parents < 0)
-    assert len(roots) == 1 and roots[0] == shown.order[0]
+    assert len(roots) == 1 and roots[0] == exported.order[0]
     children = {node: [] for node in range(320)}
     for node in range(320):
         child = tree.children[node]

@@ -72,7 +72,7 @@ def test_other_commands(pcct):
     assert "traversal  euclidean_dense" in listed and "conflict   segmented" in listed
 
 
-def test_what_fails(pcct):
+def test_failures(pcct):
     assert "--set: overrides require --profile" in pcct("query", "--set", "diagnostics.enabled=true", code=1).err
     assert "got 'nope'" in pcct("query", "--tree-points", "64", "--baseline", "nope", code=1).err
     assert "got 'gold'" in pcct("profile", "describe", "gold", code=1).err

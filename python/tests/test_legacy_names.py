@@ -35,7 +35,7 @@ def test_every_public_name_is_there(module):
         assert set(found.__all__) <= set(names.MODULES[module].split()) | {"nearest_neighbor"}
 
 
-def test_what_is_not_there_is_internal():
+def test_missing_names_are_internal():
     exported = {name for package in names.PACKAGES.split() for name in names.MODULES[package].split()}
     for module, listed in names.INTERNAL.items():
         for name in listed.split():
@@ -61,7 +61,7 @@ for module in {list(names.MODULES)}:
         thing = getattr(thing, name)
 """
     subprocess.run([sys.executable, "-c", code], check=True)
-    # A module that is imported takes no function's place.
+    # A module that is imported replaces no function.
     for module, name in [("algo", "batch_delete"), ("algo", "batch_insert"), ("queries", "knn")]:
         importlib.import_module(f"covertreex.{module}.{name}")
         assert callable(getattr(getattr(covertreex, module), name))

@@ -114,9 +114,9 @@ def test_journals_keep_children_and_parents_together(seed):
     larger = apply_persistence_journal(base, journal)
     # Node by node: each becomes the first child.
     truth = [list(chain) for chain in children_of(base)] + [[] for _ in range(m)]
-    for place, parent in enumerate(parents):
+    for position, parent in enumerate(parents):
         if parent >= 0:
-            truth[parent].insert(0, n + place)
+            truth[parent].insert(0, n + position)
     assert children_of(larger) == truth
     assert larger.parents.tolist() == [*base.parents.tolist(), *parents.tolist()]
     assert np.array_equal(larger.points, [*base.points, *added]) and np.array_equal(

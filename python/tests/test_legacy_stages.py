@@ -1,4 +1,4 @@
-"""The stages of an insertion by the names of covertreex 0.4.5, beside loops that say what they are."""
+"""The stages of an insertion by the names of covertreex 0.4.5, against loops that define them."""
 
 import copy
 import pickle
@@ -93,9 +93,9 @@ def test_traversal_in_blocks(monkeypatch):
     tree, batch = old_tree(1), batch_of(1)
     whole = algo.traverse_collect_scopes(tree, batch, context=context())
     monkeypatch.setattr("covertreex.legacy.traversal._PAIRS", 3 * 50)
-    in_parts = algo.traverse_collect_scopes(tree, batch, context=context())
-    assert in_parts.conflict_scopes == whole.conflict_scopes
-    assert np.array_equal(in_parts.parents, whole.parents)
+    in_partitions = algo.traverse_collect_scopes(tree, batch, context=context())
+    assert in_partitions.conflict_scopes == whole.conflict_scopes
+    assert np.array_equal(in_partitions.parents, whole.parents)
 
 
 def test_traversal_of_an_empty_tree():
@@ -315,7 +315,7 @@ def test_a_plan_is_the_stages_one_after_another():
         assert plan_of_it.conflict_graph.num_edges == graph.num_edges
 
 
-def test_plans_of_residual_trees_are_for_the_cover_tree_that_is_shown():
+def test_plans_of_residual_trees_are_for_the_exported_cover_tree():
     points = np.random.default_rng(8).random((80, 2))
     tree = PCCT(Runtime(metric="residual")).fit(points[:60], kernel=RBF(lengthscale=0.5))
     _, plan = tree.insert(points[60:], return_plan=True, apply_batch_order=False)

@@ -112,7 +112,7 @@ def saved(name):
 
 @functools.cache
 def mapped():
-    return cover_tree(X, folder=folder() / "parts", partition_size=20)
+    return cover_tree(X, folder=folder() / "partitions", partition_size=20)
 
 
 def new():
@@ -424,7 +424,7 @@ TABLE = {
     "VectorIndex.knn(progress)": (FUNCTION, lambda v: brute_force().knn(2, queries=X, progress=v)),
     "VectorIndex.knn(ef_search)": ({**COUNT, **NONE}, lambda v: graph().knn(2, queries=X, ef_search=v)),
     "VectorIndex.knn(n_candidates)": ({**COUNT, **NONE}, lambda v: codes().knn(2, queries=X, n_candidates=v)),
-    "VectorIndex.knn(other)": ({"there is none": (1, TypeError)}, lambda v: graph().knn(2, queries=X, other=v)),
+    "VectorIndex.knn(other)": ({"no vector": (1, TypeError)}, lambda v: graph().knn(2, queries=X, other=v)),
     "VectorIndex.knn_one(query)": (
         {
             **without(ROWS, "a number", "complex numbers"),
@@ -604,17 +604,17 @@ def assert_each_is_named(where, kind, call):
             elif not re.match(rf"{name}(\[[^\]]*\])?: ", said):
                 wrong.append(f"{label}: names something else: {said}")
         else:
-            wrong.append(f"{label}: was taken")
+            wrong.append(f"{label}: was accepted")
     assert not wrong, "\n".join([where, *wrong])
 
 
 @pytest.mark.parametrize("where", TABLE)
-def test_what_is_wrong_is_named(where):
+def test_errors_name_the_argument(where):
     assert_each_is_named(where, *TABLE[where])
 
 
 @pytest.mark.parametrize("rows", [plots, jitted])
-def test_what_is_wrong_is_named_where_more_is_installed(rows):
+def test_errors_name_the_argument_if_more_is_installed(rows):
     for where, row in rows().items():
         assert_each_is_named(where, *row)
 
@@ -622,7 +622,7 @@ def test_what_is_wrong_is_named_where_more_is_installed(rows):
 def test_calls_that_failed_changed_nothing():
     for where in TABLE:
         if re.match(r"(CoverTree|ResidualTree|VectorIndex|VectorStore)\.", where):
-            test_what_is_wrong_is_named(where)
+            test_errors_name_the_argument(where)
     assert (len(tree()), len(residual()), len(brute_force()), len(store())) == (60, 60, 60, 5)
     assert np.array_equal(tree().knn(1)[:, 0], np.arange(60))
     assert isinstance(residual().kernel, Matern52)
@@ -736,7 +736,7 @@ def test_empty_collections(tmp_path):
     for method in vecchia.ORDERINGS:
         assert vecchia.ordering(nothing, method).tolist() == []
     assert RBF()(nothing, X).shape == (0, 60)
-    on_disk = cover_tree(X, folder=tmp_path / "parts", partition_size=20)
+    on_disk = cover_tree(X, folder=tmp_path / "partitions", partition_size=20)
     assert on_disk.knn(3, queries=nothing).shape == (0, 3)
     assert telemetry.summarise([]) == []
 
@@ -749,7 +749,7 @@ def test_a_number_is_not_the_descriptor_of_a_file(tmp_path):
         file.write("still open")
 
 
-def test_what_is_wrong_is_named_by_dask():
+def test_errors_of_dask_name_the_argument():
     dask = pytest.importorskip("covertreex.dask")
     rows = without(POINTS, "rows of different lengths", "masked", "one dimension")
     table = {

@@ -89,12 +89,12 @@ def test_a_jitted_function_of_the_user(rng):
 def test_arrays_outlive_the_tree_and_its_changes(rng):
     points = rng.standard_normal((20_000, 3))
     tree = cover_tree(points)
-    shown = kernels.as_numba(tree)
+    exported = kernels.as_numba(tree)
     before = tree.knn(8)
     tree.insert(rng.standard_normal((5000, 3)))
-    assert (kernels.knn(shown, 8) == before).all()
+    assert (kernels.knn(exported, 8) == before).all()
     found = {}
-    thread = threading.Thread(target=lambda: found.update(indices=kernels.knn(shown, 8, n_threads=1)))
+    thread = threading.Thread(target=lambda: found.update(indices=kernels.knn(exported, 8, n_threads=1)))
     thread.start()
     tree.close()
     del tree
@@ -104,7 +104,7 @@ def test_arrays_outlive_the_tree_and_its_changes(rng):
     assert len(churn) == 20
     assert (found["indices"] == before).all()
     with pytest.raises(ValueError, match="read-only"):
-        shown.points[0, 0] = 1
+        exported.points[0, 0] = 1
 
 
 def test_bad_input_names_the_argument(rng):

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from index_oracle import METRICS, oracle, sample
 from oracle import assert_cover_tree
-from test_partitions import drive, in_parts
+from test_partitions import drive, in_partitions
 
 from covertreex import _scores, cover_tree, load, vecchia
 from covertreex._partitions.queries import Queries
@@ -123,7 +123,7 @@ def test_a_distance_is_a_limit_of_vector_indexes(kind, metric, storage):
     assert lost == 0
 
 
-def test_a_limit_beside_a_distance_in_float32_is_not_rounded(rng):
+def test_a_limit_next_to_a_distance_in_float32_is_not_rounded(rng):
     # float32 does not have 0.1. A point counts if its distance is within the limit, before or after it is rounded.
     points = np.linspace(0, 0.2, 20001, dtype=np.float32)[:, None]
     tree = cover_tree(points)
@@ -147,7 +147,7 @@ def test_the_largest_score_within_a_distance(rng):
 
 
 @pytest.mark.parametrize(("dtype", "query_dtype"), TYPES)
-def test_a_distance_is_a_limit_in_parts(rng, tmp_path, dtype, query_dtype):
+def test_a_distance_is_a_limit_in_partitions(rng, tmp_path, dtype, query_dtype):
     points = rng.standard_normal((1500, 3)).astype(dtype)
     queries = rng.standard_normal((8, 3)).astype(query_dtype)
     tree = cover_tree(points, folder=tmp_path / "tree", partition_size=300)
@@ -195,7 +195,7 @@ FAR = {
     "a lattice far away": lambda rng, n, dim: rng.integers(0, 9, (n, dim)) * 0.5 + 4e6,
     "near": lambda rng, n, dim: rng.standard_normal((n, dim)),
     "duplicates": lambda rng, n, dim: np.repeat(rng.standard_normal((n // 10, dim)) + 1e4, 10, axis=0),
-    "one place": lambda rng, n, dim: np.full((n, dim), 1e5),
+    "one location": lambda rng, n, dim: np.full((n, dim), 1e5),
     "scales": lambda rng, n, dim: rng.standard_normal((n, dim)) * 10.0 ** rng.integers(-30, 30, (n, 1)),
 }
 
@@ -237,10 +237,10 @@ def test_float64_queries_of_float32_points(rng, shape, dim, engine):
 
 @given(
     seed=st.integers(0, 2**32 - 1), dim=st.integers(1, 5), n=st.integers(1, 90), k=st.integers(1, 12),
-    place=st.tuples(st.sampled_from([0.0, 1.0, 1e3, 3e7, 1e12, 1e30]), st.sampled_from([1e-9, 1e-3, 1.0])),
+    location=st.tuples(st.sampled_from([0.0, 1.0, 1e3, 3e7, 1e12, 1e30]), st.sampled_from([1e-9, 1e-3, 1.0])),
 )  # fmt: skip
-def test_any_float64_queries_of_any_float32_points(seed, dim, n, k, place):
-    rng, (offset, step) = np.random.default_rng(seed), place
+def test_any_float64_queries_of_any_float32_points(seed, dim, n, k, location):
+    rng, (offset, step) = np.random.default_rng(seed), location
     points = (offset + step * rng.integers(-4, 5, (n, dim)) * rng.choice([1, 1e3, 1e7])).astype(np.float32)
     queries = points[rng.integers(0, n, 20)].astype(np.float64) * (1 + 1e-8 * rng.standard_normal((20, dim)))
     indices = cover_tree(points).knn(k, queries=queries)
@@ -259,7 +259,7 @@ def test_queries_beyond_float32(rng):
         tree.knn(1, queries=[[1e200, 0.0]])
 
 
-def test_float64_queries_in_parts(rng, tmp_path):
+def test_float64_queries_in_partitions(rng, tmp_path):
     points = (rng.random((3000, 2)) * 40 + [4e6, 5e5]).astype(np.float32)
     queries = points[rng.integers(0, 3000, 500)] + rng.standard_normal((500, 2)) * 0.2
     tree = cover_tree(points, folder=tmp_path / "tree", partition_size=500)
@@ -272,13 +272,13 @@ def test_float64_queries_in_parts(rng, tmp_path):
     assert (lists.indices == whole.indices).all()
 
 
-def test_parts_answer_some_queries_that_float32_holds_and_some_that_it_does_not(rng):
+def test_partitions_answer_queries_in_mixed_precision(rng):
     points = np.repeat(rng.standard_normal((60, 2)), 12, axis=0).astype(np.float32)
     queries = points[:50].astype(np.float64)
     queries[1::2] += 1e-9
-    parts, layout = in_parts(points, 5, cover_tree)
+    partitions, layout = in_partitions(points, 5, cover_tree)
     block = NearestBlock(Queries(np.arange(50), queries), layout, 20, np.dtype(np.float32))
-    found = drive(block, parts, lambda part, some: part.answer(some, 20))
+    found = drive(block, partitions, lambda partition, some: partition.answer(some, 20))
     assert (found.indices == cover_tree(points).knn(20, queries=queries)).all()
 
 
@@ -307,7 +307,7 @@ TINY = {
         * 1e-170
         * np.eye(2)[rng.integers(0, 2, n)]
     ),
-    "beside large ones": lambda rng, n: rng.choice([0.0, 1e-300, 3e-300, 1e-160, 1.0, 1e100], (n, 3)),
+    "among large ones": lambda rng, n: rng.choice([0.0, 1e-300, 3e-300, 1e-160, 1.0, 1e100], (n, 3)),
     "about the limit": lambda rng, n: rng.standard_normal((n, 2)) * 2.0**-480 * 10.0 ** rng.integers(-2, 3, (n, 1)),
 }
 
@@ -374,20 +374,20 @@ def test_many_dimensions_of_tiny_distances(rng):
         assert_in_order(squares(points, points), indices)
 
 
-def test_tiny_distances_in_parts(rng):
+def test_tiny_distances_in_partitions(rng):
     for shape, make in TINY.items():
         points = make(rng, 240)
-        parts, layout = in_parts(points, 4, cover_tree)
+        partitions, layout = in_partitions(points, 4, cover_tree)
         whole = cover_tree(points)
         block = NearestBlock(Queries(np.arange(240), points), layout, 7, np.dtype(np.float64))
-        found = drive(block, parts, lambda part, some: part.answer(some, 7))
+        found = drive(block, partitions, lambda partition, some: partition.answer(some, 7))
         indices, distances = whole.knn(7, queries=points, return_distances=True)
         assert (found.indices == indices).all(), shape
         assert (found.distances == distances).all()
         assert (found.scores >= 0).all()
         r = float(distances[5, 3])
         block = WithinBlock(Queries(np.arange(240), points), layout, r, np.dtype(np.float64))
-        lists = drive(block, parts, lambda part, some, r=r: part.within(some, r))
+        lists = drive(block, partitions, lambda partition, some, r=r: partition.within(some, r))
         wanted = whole.radius(r, queries=points)
         assert (lists.offsets == wanted.offsets).all()
         assert (lists.indices == wanted.indices).all()
@@ -486,7 +486,7 @@ def test_features_that_are_given_with_any_variance(rng, variance, tmp_path):
 
 @pytest.mark.parametrize("variance", [1e-160, 1e155])
 @pytest.mark.parametrize("inducing_count", [0, 15])
-def test_what_is_made_of_a_tree_of_any_variance(rng, variance, inducing_count, tmp_path):
+def test_results_of_a_tree_of_any_variance(rng, variance, inducing_count, tmp_path):
     points, more = rng.random((500, 2)), rng.random((90, 2))
     kernel = Matern52(0.2, variance=variance)
     tree = cover_tree(points, kernel=kernel, inducing_count=inducing_count)
@@ -565,7 +565,7 @@ def test_without_inducing_points_the_order_is_that_in_space(rng, kernel, engine)
     assert earlier.sum() == 500 * 499 / 2
 
 
-def test_far_points_are_told_apart():
+def test_far_points_are_distinguished():
     points = np.array([[0.0], [300.0], [200.0], [100.0], [60.0]])
     tree = cover_tree(points, kernel=RBF(1.0), inducing_count=0)
     indices, distances = tree.knn(4, queries=[0], exclude_self=True, return_distances=True)
@@ -576,15 +576,19 @@ def test_far_points_are_told_apart():
     assert tree.knn(2, queries=[0], exclude_self=True, candidates=4).tolist() == [[4, 3]]
 
 
-def test_the_order_in_space_in_parts(rng):
+def test_the_order_in_space_in_partitions(rng):
     points = rng.random((900, 2)) * 10.0 ** rng.integers(-1, 4, (900, 1))
     for kernel in KERNELS:
-        parts, layout = in_parts(points, 5, lambda some, k=kernel: cover_tree(some, kernel=k, inducing_count=0))
+        partitions, layout = in_partitions(
+            points, 5, lambda some, k=kernel: cover_tree(some, kernel=k, inducing_count=0)
+        )
         whole = cover_tree(points, kernel=kernel, inducing_count=0)
         new = rng.random((80, 2)) * 100
         asked = Queries(np.arange(80), new, features=whole.features(new))
         found = drive(
-            NearestBlock(asked, layout, 6, np.dtype(np.float64)), parts, lambda part, some: part.answer(some, 6)
+            NearestBlock(asked, layout, 6, np.dtype(np.float64)),
+            partitions,
+            lambda partition, some: partition.answer(some, 6),
         )
         indices, distances = whole.knn(6, queries=new, return_distances=True)
         assert (found.indices == indices).all()

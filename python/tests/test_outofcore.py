@@ -97,7 +97,7 @@ def test_bad_input_is_refused(mapped, tmp_path, rng):
         tree.radius(-1, queries=rng.random((3, 3)))
 
 
-def test_folders_without_a_tree_are_told(mapped, tmp_path):
+def test_folders_without_a_tree_are_reported(mapped, tmp_path):
     with pytest.raises(OSError, match="partitions"):
         load(tmp_path)
     cover_tree(mapped, folder=tmp_path / "tree", partition_size=2000)
@@ -123,7 +123,7 @@ def test_a_build_that_is_ended_leaves_nothing(mapped, tmp_path, count, there):
 
 
 class Unread(np.ndarray):
-    """Points that are not to be looked at."""
+    """Points that are not to be checked."""
 
     def __getitem__(self, _):
         raise AssertionError("the points were read")
@@ -159,7 +159,7 @@ KILLED = """
 
 
 @pytest.mark.parametrize("count", [2, 3, 6])
-def test_what_a_killed_process_left_is_removed_by_the_next(mapped, tmp_path, count):
+def test_files_of_a_killed_process_are_removed_by_the_next(mapped, tmp_path, count):
     arguments = [sys.executable, "-c", textwrap.dedent(KILLED), "tree", str(count)]
     assert subprocess.run(arguments, check=False, cwd=tmp_path, timeout=120).returncode == 9
     assert os.listdir(tmp_path / "tree") != []
@@ -170,9 +170,9 @@ def test_what_a_killed_process_left_is_removed_by_the_next(mapped, tmp_path, cou
     assert len(os.listdir(tmp_path / "tree")) == 4
 
 
-@pytest.mark.parametrize("marked", [False, True], ids=["", "beside what a killed process left"])
+@pytest.mark.parametrize("marked", [False, True], ids=["", "next to files of a killed process"])
 @pytest.mark.parametrize("name", ["notes.txt", "partitions.covertree", "part-1.npy"])
-def test_what_is_not_ours_stays(mapped, tmp_path, name, marked):
+def test_files_of_others_stay(mapped, tmp_path, name, marked):
     folder = tmp_path / "tree"
     folder.mkdir()
     names = [name, *(["unfinished.lock", "part-00000-0123abcd.points"] if marked else [])]

@@ -1,4 +1,4 @@
-"""Folders of parts: written wholly or not at all, and refused if anything in them is not as it was written."""
+"""Folders of partitions: written completely or not at all, and refused if anything in them is not as it was written."""
 
 import errno
 import fcntl
@@ -12,8 +12,8 @@ import file_reader
 import folder_damage
 import numpy as np
 import pytest
-from folder_damage import MANIFEST, names, rewrite, rewrite_part
-from test_partitions import in_parts
+from folder_damage import MANIFEST, names, rewrite, rewrite_partition
+from test_partitions import in_partitions
 
 from covertreex import CoverTreeError, cover_tree, load
 from covertreex._partitions.files import part_path, save_part
@@ -23,11 +23,11 @@ from covertreex._partitions.manifest import Manifest
 TREE = 1
 
 
-def save(points, path, n_parts, then=lambda: None):
-    """Write a tree in parts over one that is there, as a cluster does."""
-    parts, layout = in_parts(points, n_parts, cover_tree)
+def save(points, path, partition_count, then=lambda: None):
+    """Write a tree in partitions over one that is there, as a cluster does."""
+    partitions, layout = in_partitions(points, partition_count, cover_tree)
     with filling(path, replace=True) as (folder, tag):
-        seals = [save_part(part, part_path(folder, tag, number)) for number, part in enumerate(parts)]
+        seals = [save_part(partition, part_path(folder, tag, number)) for number, partition in enumerate(partitions)]
         Manifest(tag, TREE, points.dtype, layout, seals).save(folder)
         then()
 
@@ -82,7 +82,7 @@ def test_damage_after_opening_is_an_error(points, wanted, saved):
     assert (tree.knn(4) == wanted).all()
 
 
-def test_verify_reads_all_parts(points, saved):
+def test_verify_reads_all_partitions(points, saved):
     path = saved / names(saved)[2]
     path.write_bytes(folder_damage.flipped(path.read_bytes(), path.stat().st_size // 2))
     load(saved)  # nothing has been read yet
@@ -187,29 +187,29 @@ def test_dataset_indices_that_do_not_fit(saved, change):
         if change is not None:
             sections[INDICES] = change(indices)
 
-    rewrite_part(saved, 1, spoil)
+    rewrite_partition(saved, 1, spoil)
     with pytest.raises(CoverTreeError, match="part-00001"):
         load(saved).knn(4)
 
 
-def test_a_part_of_another_kind_or_type(points, saved, tmp_path):
+def test_a_partition_of_another_kind_or_type(points, saved, tmp_path):
     (path,) = saved.glob("part-00001-*")
     data = path.read_bytes()
     for other in (points[:100].astype(np.float64), points[:100, :2], points[:99]):
         cover_tree(other).save(path)
         indices = file_reader.read(data).sections[INDICES][: len(other)]
-        rewrite_part(saved, 1, lambda sections, indices=indices: sections.update({INDICES: indices}))
+        rewrite_partition(saved, 1, lambda sections, indices=indices: sections.update({INDICES: indices}))
         with pytest.raises(CoverTreeError, match="part-00001"):
             load(saved).knn(4)
 
 
-def test_indices_that_two_parts_have(saved):
+def test_indices_that_two_partitions_have(saved):
     """Only reading everything shows them; until then neighbours are wrong, and nothing worse."""
 
     def spoil(sections):
         sections[INDICES][1:] = np.arange(201, 300)[:, None]
 
-    rewrite_part(saved, 1, spoil)
+    rewrite_partition(saved, 1, spoil)
     assert load(saved).knn(4).max() < 300
     with pytest.raises(CoverTreeError, match="twice"):
         load(saved, verify=True)
@@ -260,7 +260,7 @@ def test_a_block_that_raises_leaves_one_tree(points, wanted, tmp_path):
     save(points, tmp_path / "tree", 3)
     before = names(tmp_path / "tree")
     with pytest.raises(Ended), filling(tmp_path / "tree", replace=True) as (folder, tag):
-        save_part(in_parts(points[:99], 1, cover_tree)[0][0], part_path(folder, tag, 0))
+        save_part(in_partitions(points[:99], 1, cover_tree)[0][0], part_path(folder, tag, 0))
         end()
     assert names(tmp_path / "tree") == before
     assert (load(tmp_path / "tree", verify=True).knn(4) == wanted).all()

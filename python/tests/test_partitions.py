@@ -1,4 +1,4 @@
-"""Searches in parts: limits, scores and upper indices of the library, cuts along the curve, outlines, rounds."""
+"""Searches in partitions: limits, scores and upper indices of the library, cuts along the curve, outlines, rounds."""
 
 import copy
 import pickle
@@ -20,7 +20,7 @@ SHAPES = {
     "normal": lambda rng, n, dim: rng.standard_normal((n, dim)),
     "grid": lambda rng, n, dim: rng.integers(0, 7, (n, dim)) * 0.1,  # many ties, some of them only nearly so
     "duplicates": lambda rng, n, dim: np.repeat(rng.standard_normal((n // 10, dim)), 10, axis=0)[rng.permutation(n)],
-    "one place": lambda rng, n, dim: np.full((n, dim), 0.25),
+    "one location": lambda rng, n, dim: np.full((n, dim), 0.25),
 }
 
 
@@ -30,43 +30,45 @@ def squares(queries, points):
     return ((x[:, None] - y[None]) ** 2).sum(axis=2)
 
 
-def cut(points, n_parts):
-    """The curve through points and the part of each."""
+def cut(points, partition_count):
+    """The curve through points and the partition of each."""
     low, high = points.min(axis=0).astype(np.float64), points.max(axis=0).astype(np.float64)
     indices = np.arange(len(points))
-    curve = Curve.cut(low, high, positions(points, low, high), indices, n_parts)
+    curve = Curve.cut(low, high, positions(points, low, high), indices, partition_count)
     return curve, curve.parts(points, indices)
 
 
-def in_parts(points, n_parts, make):
+def in_partitions(points, partition_count, make):
     """Parts of points, and their layout."""
-    curve, of = cut(points, n_parts)
-    parts = [Part(np.flatnonzero(of == part), make(points[of == part])) for part in range(n_parts)]
-    return parts, Layout.of(curve, [part.extent() for part in parts])
+    curve, of = cut(points, partition_count)
+    partitions = [
+        Part(np.flatnonzero(of == partition), make(points[of == partition])) for partition in range(partition_count)
+    ]
+    return partitions, Layout.of(curve, [partition.extent() for partition in partitions])
 
 
-def drive(block, parts, ask):
+def drive(block, partitions, ask):
     """All rounds of a block."""
     while plan := block.plan():
-        block.take({number: ask(parts[number], some) for number, some in plan.items()})
+        block.take({number: ask(partitions[number], some) for number, some in plan.items()})
     return block.found
 
 
-def own_nearest(parts, layout, k, dtype, *, exclude_self=False, predecessors=False):
-    """The neighbours of all points, and the traffic of all parts."""
-    n = sum(map(len, parts))
+def own_nearest(partitions, layout, k, dtype, *, exclude_self=False, predecessors=False):
+    """The neighbours of all points, and the traffic of all partitions."""
+    n = sum(map(len, partitions))
     indices, distances, traffic = np.empty((n, k), np.int64), np.empty((n, k), dtype), []
-    for home, part in enumerate(parts):
-        own = part.own()
+    for home, partition in enumerate(partitions):
+        own = partition.own()
         asked = Queries(own.rows, own.points, own.own if predecessors else None, own.own, own.features)
-        block = NearestBlock(asked, layout, k, dtype, (home, part))
-        found = drive(block, parts, lambda part, some: part.answer(some, k, exclude_self=exclude_self))
+        block = NearestBlock(asked, layout, k, dtype, (home, partition))
+        found = drive(block, partitions, lambda partition, some: partition.answer(some, k, exclude_self=exclude_self))
         indices[own.own], distances[own.own] = found.indices, found.distances
         traffic.append(block.traffic)
     return indices, distances, sum(traffic[1:], traffic[0])
 
 
-# What the library has for parts
+# What the library has for partitions
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -74,14 +76,14 @@ def own_nearest(parts, layout, k, dtype, *, exclude_self=False, predecessors=Fal
 @pytest.mark.parametrize("dim", [2, 3, 24])
 def test_limits_upper_indices_and_scores(rng, dim, k, dtype):
     points = rng.standard_normal((900, dim)).astype(dtype)
-    part = Part(np.arange(900), cover_tree(points))
+    partition = Part(np.arange(900), cover_tree(points))
     queries = rng.standard_normal((300, dim)).astype(dtype)
     true = squares(queries, points)
     before = rng.integers(0, 1000, 300)
     limits = np.quantile(true, 0.3, axis=1) * rng.random(300)
     limits[::7], limits[1::7] = np.inf, 0.0
     asked = Queries(np.arange(300), queries, before=before, limits=limits)
-    found = part.nearest(asked, k)
+    found = partition.nearest(asked, k)
     counts = (np.arange(900)[None] < before[:, None]) & (true <= limits[:, None])
     for row in range(300):
         wanted = np.flatnonzero(counts[row])
@@ -96,25 +98,25 @@ def test_limits_upper_indices_and_scores(rng, dim, k, dtype):
 
 def test_a_limit_is_inclusive_and_a_score_is_it(rng):
     points = (rng.integers(0, 5, (400, 3)) * 0.1).astype(np.float32)
-    part = Part(np.arange(400), cover_tree(points))
+    partition = Part(np.arange(400), cover_tree(points))
     asked = Queries(np.arange(400), points)
-    whole = part.nearest(asked, 20)
-    again = part.nearest(Queries(np.arange(400), points, limits=whole.scores[:, -1].copy()), 20)
+    whole = partition.nearest(asked, 20)
+    again = partition.nearest(Queries(np.arange(400), points, limits=whole.scores[:, -1].copy()), 20)
     assert all((a == b).all() for a, b in zip(whole, again))
-    below = part.nearest(Queries(np.arange(400), points, limits=np.nextafter(whole.scores[:, -1], -1)), 20)
+    below = partition.nearest(Queries(np.arange(400), points, limits=np.nextafter(whole.scores[:, -1], -1)), 20)
     assert (below.indices[:, -1] == -1).all()
 
 
-def test_limits_that_are_no_numbers_are_refused(rng):
-    part = Part(np.arange(5), cover_tree(rng.random((5, 2))))
+def test_rejects_nan_in_limits(rng):
+    partition = Part(np.arange(5), cover_tree(rng.random((5, 2))))
     with pytest.raises(ValueError, match=r"limits\[1\]"):
-        part.nearest(Queries(np.arange(2), rng.random((2, 2)), limits=np.array([1.0, np.nan])), 2)
+        partition.nearest(Queries(np.arange(2), rng.random((2, 2)), limits=np.array([1.0, np.nan])), 2)
 
 
 def test_lists_within_a_radius_have_scores(rng):
     points = rng.random((500, 3))
-    part = Part(np.arange(500), cover_tree(points))
-    found = part.within(Queries(np.arange(500), points, before=np.arange(500)), 0.3)
+    partition = Part(np.arange(500), cover_tree(points))
+    found = partition.within(Queries(np.arange(500), points, before=np.arange(500)), 0.3)
     true = squares(points, points)
     for row in range(500):
         some = slice(found.offsets[row], found.offsets[row + 1])
@@ -127,19 +129,19 @@ def test_lists_within_a_radius_have_scores(rng):
 def test_limits_and_known_features_in_the_residual_metric(rng, kernel):
     points = rng.standard_normal((1200, 3))
     tree = cover_tree(points, kernel=kernel, inducing_count=40)
-    part, new = Part(np.arange(1200), tree), rng.standard_normal((200, 3))
+    partition, new = Part(np.arange(1200), tree), rng.standard_normal((200, 3))
     made = tree.features(new)
     indices, distances = tree.knn(9, queries=new, return_distances=True)
-    found = part.nearest(Queries(np.arange(200), new, features=made), 9)
+    found = partition.nearest(Queries(np.arange(200), new, features=made), 9)
     assert (found.indices == indices).all()
     assert (found.distances == distances).all()
     assert (found.scores == distances).all()
     limits = distances[:, 4].copy()
-    limited = part.nearest(Queries(np.arange(200), new, features=made, limits=limits), 9)
+    limited = partition.nearest(Queries(np.arange(200), new, features=made, limits=limits), 9)
     within = distances <= limits[:, None]
     assert (limited.indices == np.where(within, indices, -1)).all()
     before = rng.integers(0, 1300, 200)
-    early = part.nearest(Queries(np.arange(200), new, before=before, features=made), 9)
+    early = partition.nearest(Queries(np.arange(200), new, before=before, features=made), 9)
     assert (early.indices == tree.knn(9, queries=new, before=before)).all()
 
 
@@ -169,7 +171,7 @@ def test_other_points_of_the_same_process_have_the_same_features(rng):
 
 @pytest.mark.parametrize("tau", [0.1, 0.3, 0.6])
 @pytest.mark.parametrize("n", [2000, 6000])
-def test_nothing_exceeds_what_an_outline_says(rng, n, tau):
+def test_nothing_exceeds_the_bounds_of_an_outline(rng, n, tau):
     kernel = RBF(lengthscale=0.8)
     points, new = rng.standard_normal((n, 3)) + 1, rng.standard_normal((150, 3)) - 1.5
     tree = cover_tree(points, kernel=kernel, inducing_count=100)
@@ -193,12 +195,12 @@ def test_nothing_exceeds_what_an_outline_says(rng, n, tau):
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("n_parts", [2, 7, 64])
-def test_parts_are_equally_large(rng, shape, n_parts):
-    _, of = cut(SHAPES[shape](rng, 6400, 3), n_parts)
-    sizes = np.bincount(of, minlength=n_parts)
-    assert sizes.max() <= 1.01 * 6400 / n_parts + 1
-    assert sizes.min() >= 0.99 * 6400 / n_parts - 1
+@pytest.mark.parametrize("partition_count", [2, 7, 64])
+def test_partitions_are_equally_large(rng, shape, partition_count):
+    _, of = cut(SHAPES[shape](rng, 6400, 3), partition_count)
+    sizes = np.bincount(of, minlength=partition_count)
+    assert sizes.max() <= 1.01 * 6400 / partition_count + 1
+    assert sizes.min() >= 0.99 * 6400 / partition_count - 1
 
 
 def test_positions_are_those_of_the_box(rng):
@@ -221,12 +223,14 @@ def test_positions_are_those_of_the_box(rng):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("option", [None, "exclude_self", "predecessors"])
-def test_parts_find_what_the_whole_finds(rng, shape, dtype, option):
+def test_partitions_find_the_neighbours_of_the_whole(rng, shape, dtype, option):
     points = SHAPES[shape](rng, 1000, 3).astype(dtype)
     options = {"exclude_self": option == "exclude_self"}
     whole = cover_tree(points).knn(7, return_distances=True, predecessor_mode=option == "predecessors", **options)
-    parts, layout = in_parts(points, 6, cover_tree)
-    indices, distances, traffic = own_nearest(parts, layout, 7, dtype, predecessors=option == "predecessors", **options)
+    partitions, layout = in_partitions(points, 6, cover_tree)
+    indices, distances, traffic = own_nearest(
+        partitions, layout, 7, dtype, predecessors=option == "predecessors", **options
+    )
     assert (indices == whole[0]).all()
     assert (distances == whole[1]).all()
     assert 1 <= traffic.rounds <= 5
@@ -234,20 +238,22 @@ def test_parts_find_what_the_whole_finds(rng, shape, dtype, option):
 
 def test_more_neighbours_than_points(rng):
     points = rng.random((40, 2))
-    parts, layout = in_parts(points, 4, cover_tree)
-    indices, _, _ = own_nearest(parts, layout, 50, np.float64)
+    partitions, layout = in_partitions(points, 4, cover_tree)
+    indices, _, _ = own_nearest(partitions, layout, 50, np.float64)
     assert (indices == cover_tree(points).knn(50)).all()
 
 
 @pytest.mark.parametrize("kernel", [RBF(), Matern52(lengthscale=[0.5, 1.0, 2.0]), Matern12()], ids=str)
 @pytest.mark.parametrize("option", [None, "exclude_self", "predecessors"])
-def test_parts_find_what_the_whole_finds_in_the_residual_metric(rng, kernel, option):
+def test_partitions_find_the_neighbours_of_the_whole_in_the_residual_metric(rng, kernel, option):
     points = np.concatenate([rng.standard_normal((1400, 3)), np.repeat(rng.standard_normal((20, 3)), 5, axis=0)])
     tree = cover_tree(points, kernel=kernel, inducing_count=60)
-    parts, layout = in_parts(points, 5, tree.with_points)
+    partitions, layout = in_partitions(points, 5, tree.with_points)
     options = {"exclude_self": option == "exclude_self"}
     whole = tree.knn(8, return_distances=True, predecessor_mode=option == "predecessors", **options)
-    indices, distances, _ = own_nearest(parts, layout, 8, np.float64, predecessors=option == "predecessors", **options)
+    indices, distances, _ = own_nearest(
+        partitions, layout, 8, np.float64, predecessors=option == "predecessors", **options
+    )
     assert (indices == whole[0]).all()
     assert (distances == whole[1]).all()
     v, p = residual_oracle.features(kernel, points, tree.inducing_points)
@@ -259,45 +265,45 @@ def test_parts_find_what_the_whole_finds_in_the_residual_metric(rng, kernel, opt
     )
 
 
-def test_far_parts_are_left_alone(rng):
+def test_far_partitions_are_left_alone(rng):
     centers = np.array([[0, 0, 0], [50, 0, 0], [0, 50, 0], [0, 0, 50]], np.float64)
     points = np.concatenate([center + rng.standard_normal((1500, 3)) for center in centers])
     for make, dtype in (
         (cover_tree, np.float64),
         (cover_tree(points, kernel=RBF(), inducing_count=30).with_points, np.float64),
     ):
-        parts, layout = in_parts(points, 4, make)
-        _, _, traffic = own_nearest(parts, layout, 5, dtype)
+        partitions, layout = in_partitions(points, 4, make)
+        _, _, traffic = own_nearest(partitions, layout, 5, dtype)
         assert traffic.visits < 1.1 * len(points)
 
 
 def test_equal_points_are_looked_for_where_their_indices_are_lowest():
     points = np.full((1600, 3), 0.5)
-    parts, layout = in_parts(points, 16, cover_tree)
-    indices, _, traffic = own_nearest(parts, layout, 5, np.float64)
+    partitions, layout = in_partitions(points, 16, cover_tree)
+    indices, _, traffic = own_nearest(partitions, layout, 5, np.float64)
     assert (indices == np.arange(5)).all()
     assert traffic.visits <= 3 * 1600
 
 
 def test_a_block_that_was_copied_goes_on_by_itself(rng):
     points = rng.random((500, 2))
-    parts, layout = in_parts(points, 5, cover_tree)
+    partitions, layout = in_partitions(points, 5, cover_tree)
     block = NearestBlock(Queries(np.arange(500), points), layout, 4, np.float64)
     other = block.copy()
-    found = drive(block, parts, lambda part, some: part.answer(some, 4))
+    found = drive(block, partitions, lambda partition, some: partition.answer(some, 4))
     assert (other.found.indices == -1).all()
-    assert (drive(other, parts, lambda part, some: part.answer(some, 4)).indices == found.indices).all()
+    assert (drive(other, partitions, lambda partition, some: partition.answer(some, 4)).indices == found.indices).all()
     within = WithinBlock(Queries(np.arange(500), points), layout, 0.1, np.float64)
     twin = within.copy()
-    lists = drive(within, parts, lambda part, some: part.within(some, 0.1))
-    assert (drive(twin, parts, lambda part, some: part.within(some, 0.1)).indices == lists.indices).all()
+    lists = drive(within, partitions, lambda partition, some: partition.within(some, 0.1))
+    assert (drive(twin, partitions, lambda partition, some: partition.within(some, 0.1)).indices == lists.indices).all()
     assert (lists.indices == cover_tree(points).radius(0.1, queries=points).indices).all()
 
 
-def test_parts_can_be_sent(rng):
+def test_partitions_can_be_sent(rng):
     points = rng.random((200, 3)).astype(np.float32)
-    part = Part(np.arange(0, 400, 2), cover_tree(points))
-    other = pickle.loads(pickle.dumps(part))
-    assert (other.indices == part.indices).all()
+    partition = Part(np.arange(0, 400, 2), cover_tree(points))
+    other = pickle.loads(pickle.dumps(partition))
+    assert (other.indices == partition.indices).all()
     assert (other.points() == points).all()
-    assert (copy.copy(part).nearest(part.own(), 3).indices == other.nearest(other.own(), 3).indices).all()
+    assert (copy.copy(partition).nearest(partition.own(), 3).indices == other.nearest(other.own(), 3).indices).all()

@@ -1,6 +1,6 @@
 """Power failures, simulated: what was written is recorded, and what a disk may have of it is opened (``powerloss.py``).
 
-``COVERTREE_POWER_STATES``: how many disks are looked at for stores; ``make soak`` takes 100,000.
+``COVERTREE_POWER_STATES``: how many disks are checked for stores; ``make soak`` checks 100,000.
 """
 
 import itertools
@@ -91,9 +91,9 @@ def test_stores(failures, scenario):
     assert states > 0.7 * wanted
 
 
-@pytest.mark.parametrize(("scenario", "fewest"), [("files", 200), ("parts", 200)])
+@pytest.mark.parametrize(("scenario", "fewest"), [("files", 200), ("partitions", 200)])
 def test_saved(failures, scenario, fewest):
-    """What is saved is there wholly, or what was there before."""
+    """What is saved is there completely, or what was there before."""
     states, faults, examples = failures(scenario, range(max(5, STATES // 1000)), FAILURES)
     assert faults == 0, examples
     assert states > fewest
@@ -216,7 +216,7 @@ def all_failures(disk):
 NAMED = (call(CREATE, path="a"), call(SYNC, ROOT))
 
 
-def test_what_was_synced_is_there():
+def test_synced_data_is_there():
     disk = after(*NAMED, call(WRITE, data=b"one"), call(SYNC), call(WRITE, offset=2, data=b"two"))
     assert {contents["a"] for contents in all_failures(disk)} == {b"one", b"ontwo"}
     assert disk.contents({FILE: powerloss.everything}) == {"a": b"ontwo"}
@@ -251,7 +251,7 @@ def test_names_are_there_after_a_sync_of_the_folder():
 
 
 @pytest.mark.parametrize("forgets", [True, False])
-def test_what_a_failed_sync_was_to_write(forgets):
+def test_data_of_a_failed_sync(forgets):
     failed = (*NAMED, call(WRITE, data=b"x"), call(WRITE, offset=4096, data=b"y"), call(FAILED_SYNC), call(SYNC))
     kept, lost = b"x" + bytes(4095) + b"y", bytes(4097)
     found = {contents["a"] for contents in all_failures(after(*failed, forgets=forgets))}

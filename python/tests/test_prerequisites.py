@@ -14,7 +14,7 @@ if not (PROJECT / "Makefile").exists():
     pytest.skip("the scripts are not here: these are tests of a checkout", allow_module_level=True)
 
 WANTED = re.search(r"swift-tools-version: *([\d.]+)", (PROJECT / "Package.swift").read_text())[1]
-# What scripts take for granted on any Linux.
+# What scripts need on any Linux.
 COMMANDS = [
     "bash", "cat", "cp", "cut", "dirname", "env", "find", "grep", "head", "id", "ln", "make", "mkdir", "mv", "readlink",
     "rm", "sed", "sh", "sort", "touch", "tr", "true", "uname",

@@ -42,9 +42,9 @@ def writes(array):
     """Addresses in an array, with wrong and right bytes to write there, for some numbers here and there."""
     right = array.copy().reshape(-1)
     some = min(8, array.size)
-    for place, number in zip(range(0, array.size - some + 1, 37), itertools.cycle(WRONG[array.dtype.kind])):
+    for position, number in zip(range(0, array.size - some + 1, 37), itertools.cycle(WRONG[array.dtype.kind])):
         wrong = np.full(some, number, array.dtype)
-        yield array.ctypes.data + place * array.itemsize, bytes(wrong), bytes(right[place : place + some])
+        yield array.ctypes.data + position * array.itemsize, bytes(wrong), bytes(right[position : position + some])
 
 
 @contextlib.contextmanager

@@ -307,7 +307,7 @@ def test_refit_keeps_the_euclidean_tree_while_the_lengthscale_stays(rng):
     assert tree.validate()
 
 
-def test_time_is_told_by_phase(rng):
+def test_time_is_reported_by_phase(rng):
     tree = cover_tree(rng.standard_normal((9000, 2)), kernel=RBF(0.7), inducing_count=40)
     built = tree.stats()
     assert built.search_seconds == 0

@@ -84,9 +84,9 @@ def test_duplicates_and_one_point():
     assert one.export_arrays().levels.tolist() == [0]
 
 
-@pytest.mark.parametrize(("n_places", "n_inducing"), [(1, 0), (8, 0), (8, 4)])
-def test_a_correlation_tree_of_equal_points_takes_little_memory(n_places, n_inducing):
-    """Lists of all pairs within 1/2 of each other would take 5 GB, or 600 MB."""
+@pytest.mark.parametrize(("location_count", "n_inducing"), [(1, 0), (8, 0), (8, 4)])
+def test_a_correlation_tree_of_equal_points_uses_little_memory(location_count, n_inducing):
+    """Lists of all pairs within 1/2 of each other would need 5 GB, or 600 MB."""
     program = f"""
         import re, resource
         from pathlib import Path
@@ -95,7 +95,7 @@ def test_a_correlation_tree_of_equal_points_takes_little_memory(n_places, n_indu
         from covertreex.kernels import RBF
 
         resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
-        points = np.random.default_rng(0).random(({n_places}, 2)).repeat(20_000 // {n_places}, axis=0)
+        points = np.random.default_rng(0).random(({location_count}, 2)).repeat(20_000 // {location_count}, axis=0)
         tree = cover_tree(
             points, kernel=RBF(lengthscale=0.02), cover_tree_metric="residual_correlation", n_threads=2,
             inducing_points=np.random.default_rng(1).random(({n_inducing}, 2)) + 5,
@@ -111,11 +111,11 @@ def test_a_correlation_tree_of_equal_points_takes_little_memory(n_places, n_indu
     )
     kilobytes, n_nodes = map(int, done.stdout.split())
     assert kilobytes < 100_000
-    assert n_nodes == n_places  # the others are their duplicates
+    assert n_nodes == location_count  # the others are their duplicates
 
 
 def test_a_correlation_tree_of_near_points_keeps_every_rule():
-    """So many are near each other that they are not listed."""
+    """Too many are near each other, so that they are not listed."""
     points = np.random.default_rng(3).random((700, 2)) * 0.05
     points[::7] += 3
     for threads in (1, 2):

@@ -29,7 +29,7 @@ def environment(monkeypatch):
     runtime.read_environment()
 
 
-def test_a_runtime_says_what_calls_do_not():
+def test_a_runtime_gives_options_that_calls_omit():
     with Runtime(order="natural", dtype="float32", leaf_size=7, seed=5).activate() as config:
         assert runtime.active_config() is config
         tree = cover_tree(points)
@@ -164,7 +164,7 @@ def test_overrides():
         Runtime.from_profile("gold")
 
 
-def test_what_is_refused():
+def test_rejects_invalid_arguments():
     for settings, words in [
         (dict(leaf_size=0), "leaf_size: expected 1 to 65536, got 0"),
         (dict(threads=5000), "threads: expected 1 to 1024"),

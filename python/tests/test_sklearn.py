@@ -29,7 +29,7 @@ ours, theirs = CoverTreeNeighbors(radius=0.2).fit(points), NearestNeighbors(radi
 @parametrize_with_checks(
     [CoverTreeNeighbors(), CoverTreeTransformer(n_neighbors=2), CoverTreeClassifier(), CoverTreeRegressor()]
 )
-def test_what_scikit_learn_checks(estimator, check):
+def test_checks_of_scikit_learn(estimator, check):
     check(estimator)
 
 
@@ -93,7 +93,7 @@ def test_pipelines():
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
-def test_umap_takes_the_neighbours():
+def test_umap_accepts_the_neighbours():
     umap = pytest.importorskip("umap")
     X, y = make_blobs(300, centers=3, n_features=5, cluster_std=0.5, random_state=0)
     distances, indices = CoverTreeNeighbors(15).fit(X).kneighbors(X)
@@ -139,7 +139,7 @@ def test_types_and_threads():
         assert np.array_equal(clone(ours).set_params(n_jobs=n_jobs).fit(points).kneighbors()[1], ours.kneighbors()[1])
 
 
-def test_what_is_refused():
+def test_rejects_invalid_arguments():
     for model, call, error, words in [
         (ours, lambda m: m.kneighbors(queries, 0), ValueError, "n_neighbors: expected at least 1, got 0"),
         (ours, lambda m: m.kneighbors(queries, 2.0), TypeError, "n_neighbors: expected an integer"),
@@ -216,11 +216,11 @@ def test_weights():
     ]:
         with pytest.raises(error, match=words):
             fitted_classifier(weights=weights).predict(queries)
-    # At the place of a sample, and so near that the inverse of the distance overflows.
-    for place in (0.0, 1e-310):
+    # At the location of a sample, and so near that the inverse of the distance overflows.
+    for location in (0.0, 1e-310):
         X = np.array([[0.0], [1.0], [2.0]])
         ours = CoverTreeClassifier(2, weights="distance").fit(X, [0, 1, 1])
-        assert ours.predict_proba([[place]]).tolist() == [[1.0, 0.0]]
+        assert ours.predict_proba([[location]]).tolist() == [[1.0, 0.0]]
         with np.errstate(divide="ignore", over="ignore"):
             mine = CoverTreeRegressor(2, weights=lambda d: 1 / d).fit(X, [5.0, 1.0, 1.0])
-            assert mine.predict([[place]]).tolist() == [5.0]
+            assert mine.predict([[location]]).tolist() == [5.0]

@@ -1,4 +1,4 @@
-"""The vector store beside a dictionary, in memory and on disk; what it is told, and what it refuses."""
+"""The vector store against a dictionary, in memory and on disk; its arguments and its errors."""
 
 import shutil
 import tempfile
@@ -195,7 +195,7 @@ def test_a_batch_fails_as_a_whole(store):
 
 
 def test_a_batch_that_fails_leaves_the_file_as_it_was(tmp_path):
-    """An id that took the place of a removed one is taken back, and the place stays: the file has it."""
+    """An id that replaced a removed one is rolled back, and its slot stays: the file has it."""
     path = tmp_path / "store"
     vector = np.ones((1, 4), np.float32)
     with VectorStore.open(path, 4) as store:
@@ -246,7 +246,7 @@ def test_views_outlive_the_store(tmp_path):
         assert not view.flags.writeable
 
 
-def test_what_is_refused(store):
+def test_rejects_invalid_arguments(store):
     row = np.ones(DIM, np.float32)
     store.add(1, row)
     cases = [
@@ -291,7 +291,7 @@ def test_vectors_of_any_type_and_layout(store):
     assert store.slots([3, "ints", "nobody", np.int64(4)]).tolist()[2] == -1
 
 
-def test_readers_beside_a_writer(store):
+def test_readers_during_writes(store):
     rows = vectors(4000)
     store.add_batch(range(1000), rows[:1000])
     failures, done = [], threading.Event()
@@ -319,7 +319,7 @@ def test_readers_beside_a_writer(store):
     store.check()
 
 
-def test_a_second_writer_is_told(tmp_path):
+def test_a_second_writer_is_refused(tmp_path):
     with VectorStore.open(tmp_path / "store", 3), pytest.raises(CoverTreeError, match="open for writing"):
         VectorStore.open(tmp_path / "store")
     with pytest.raises(ValueError, match="not of 4"):
@@ -358,9 +358,9 @@ def test_compacting_gives_the_disk_back(tmp_path):
         store.add_batch(range(20_000), rows)
         store.remove_batch(range(1000, 19_000))
         store.remove(19_999)
-        taken = (tmp_path / "store" / "rows.bin").stat().st_blocks
+        used = (tmp_path / "store" / "rows.bin").stat().st_blocks
         store.compact()
-        assert (tmp_path / "store" / "rows.bin").stat().st_blocks * 5 < taken
+        assert (tmp_path / "store" / "rows.bin").stat().st_blocks * 5 < used
         assert store.stats().n_slots == 19_999
         assert store.get(19_998).tolist() == rows[19_998].tolist()
         store.check()

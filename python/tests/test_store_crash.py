@@ -72,7 +72,7 @@ BODY = """
         else:
             assert found == before, n
             copy = folder / "copy"
-            if copy.exists():  # it is there wholly, or not at all
+            if copy.exists():  # it is there completely, or not at all
                 assert state(copy) == before, n
             seen.add(copy.exists())
         # Who comes next goes on from there.

@@ -27,7 +27,7 @@ def expect(store, present, doubtful):
     """Every id that was added and not removed is there, bit for bit; of doubtful ones it may be either."""
     found = set(store)
     assert present - doubtful <= found
-    # What was being added when the process ended is there wholly, or not at all.
+    # What was being added when the process ended is there completely, or not at all.
     assert all(one in present or one in doubtful or one > max(present, default=-1) for one in found)
     for one in found:
         assert store.get(one).tolist() == store_writer.vector(one).tolist()
@@ -63,7 +63,7 @@ def test_a_writer_killed_at_any_moment(tmp_path, sync):
             assert set(store) == found
         present = found
         for copy in tmp_path.glob("store-*"):
-            # A snapshot is there wholly, or it is a draft that nobody opens.
+            # A snapshot is there completely, or it is a draft that is never opened.
             if copy.suffix != ".part":
                 with VectorStore.open(copy, read_only=True) as snapshot:
                     snapshot.check()
@@ -147,9 +147,9 @@ def opened(path):
         return dict(store.items())
 
 
-def flip(path, place):
+def flip(path, position):
     data = bytearray(path.read_bytes())
-    data[place] ^= 0x20
+    data[position] ^= 0x20
     path.write_bytes(data)
 
 
@@ -165,15 +165,15 @@ def test_flipped_bytes_in_the_catalogue(folder):
     path = folder / "catalogue.sqlite"
     data = path.read_bytes()
     noticed = 0
-    for place in range(0, len(data), 101):
+    for position in range(0, len(data), 101):
         path.write_bytes(data)
-        flip(path, place)
+        flip(path, position)
         for name in ("catalogue.sqlite-wal", "catalogue.sqlite-shm"):
             (folder / name).unlink(missing_ok=True)
         try:
-            assert opened(folder) == before, place
+            assert opened(folder) == before, position
         except (CoverTreeError, OSError) as error:
-            assert "catalogue" in str(error), place
+            assert "catalogue" in str(error), position
             noticed += 1
     assert noticed > len(data) // 101 // 4
 
@@ -339,7 +339,7 @@ def _read(path, counted):
     counted.put(last)
 
 
-def test_reader_processes_beside_a_writer(tmp_path):
+def test_reader_processes_during_writes(tmp_path):
     context = multiprocessing.get_context("spawn")
     counted = context.Queue()
     with VectorStore.open(tmp_path / "store", store_writer.DIM, sync="off") as store:

@@ -105,11 +105,11 @@ SCHEMAS = {
 }
 
 
-@pytest.mark.parametrize("what", SCHEMAS)
-def test_a_catalogue_with_another_schema(folder, what):
+@pytest.mark.parametrize("schema", SCHEMAS)
+def test_a_catalogue_with_another_schema(folder, schema):
     with catalogue(folder) as database:
         try:
-            database.executescript(SCHEMAS[what])
+            database.executescript(SCHEMAS[schema])
         except sqlite3.OperationalError as error:
             if "no such module" not in str(error):
                 raise
@@ -129,9 +129,9 @@ def endless(data, root, leaf):
         cells = [struct.pack(">IB", child, 1) for _ in range(fan)]
         start = PAGE - 5 * fan
         page[offset : offset + 12] = struct.pack(">BHHHBI", 5, 0, fan, start, 0, child)
-        for place, cell in enumerate(cells):
-            page[offset + 12 + 2 * place : offset + 14 + 2 * place] = struct.pack(">H", start + 5 * place)
-            page[start + 5 * place : start + 5 * place + 5] = cell
+        for position, cell in enumerate(cells):
+            page[offset + 12 + 2 * position : offset + 14 + 2 * position] = struct.pack(">H", start + 5 * position)
+            page[start + 5 * position : start + 5 * position + 5] = cell
         return page
 
     child = leaf
@@ -186,12 +186,12 @@ def test_a_tree_of_pages_without_an_end(folder):
 
 
 def varint(number, size):
-    groups = [number >> 7 * place & 127 for place in reversed(range(size))]
+    groups = [number >> 7 * position & 127 for position in reversed(range(size))]
     return bytes([*(group | 128 for group in groups[:-1]), groups[-1]])
 
 
 def test_a_row_that_is_longer_than_the_file(folder):
-    """A name of 100 MB in a file of 2: the chain of pages that it stands in bites its tail."""
+    """A name of 100 MB in a file of 2: the chain of pages that it is in bites its tail."""
     path, length, claimed = folder / "catalogue.sqlite", 2_200_000, 100_000_000
     with VectorStore.open(folder) as store:
         store.add("n" * length, [5, 6, 7, 8])
@@ -200,7 +200,7 @@ def test_a_row_that_is_longer_than_the_file(folder):
     at = data.index(text, data.index(b"three") - PAGE)
     data[at : at + 4] = varint(2 * claimed + 13, 4)
     lengths = [varint(length + more, 4) for more in range(5, 20)]  # a record has a few bytes before its text
-    cell = next(place for place in range(at, at - 40, -1) if data[place : place + 4] in lengths)
+    cell = next(position for position in range(at, at - 40, -1) if data[position : position + 4] in lengths)
     data[cell : cell + 4] = varint(claimed + 5 + lengths.index(data[cell : cell + 4]), 4)
     chain = [page for page in range(len(data) // PAGE) if data[page * PAGE + 4 : page * PAGE + 8] == b"nnnn"]
     last = next(page for page in chain if data[page * PAGE : page * PAGE + 4] == bytes(4))
@@ -358,12 +358,12 @@ def mixed(value):
 def colliding(n, path):
     """Vectors of one hash for those who know a store's seed, as those do who can read it.
 
-    The words whose lower halves are the keys of their places count for nothing but their upper halves. Those are
+    The words whose lower halves are the keys of their positions count for nothing but their upper halves. Those are
     added up.
     """
     with contextlib.closing(sqlite3.connect(path / "catalogue.sqlite")) as database:
         ((high, low),) = database.execute("SELECT high, low FROM state")
-    keys = [mixed(high & M ^ mixed((low & M) + place & M)) & 0xFFFFFFFF for place in (0, 8)]
+    keys = [mixed(high & M ^ mixed((low & M) + position & M)) & 0xFFFFFFFF for position in (0, 8)]
     words = np.zeros((n, 32), np.uint32)
     words[:, 0], words[:, 16] = keys
     words[:, 1] = np.arange(n, dtype=np.uint32) + 0x3F800000

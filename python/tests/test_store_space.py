@@ -1,4 +1,4 @@
-"""Rows that are given back while somebody looks at them, holes, full disks, and who may read what is written."""
+"""Rows that are given back while they are read, holes, full disks, and who may read what is written."""
 
 import errno
 import os
@@ -27,7 +27,7 @@ def memory(tmp_path):
 
 
 def fill(folder, free=0):
-    """Write until the disk has so many bytes left."""
+    """Write until the disk has this many bytes left."""
     ballast = folder / "ballast"
     with ballast.open("ab", buffering=0) as file:
         for size in (1 << 16, 1 << 12):
@@ -50,7 +50,7 @@ def rows(n, first=1):
     return np.ones((n, DIM), np.float32) * np.arange(first, first + n)[:, None]
 
 
-def taken(path):
+def disk_size(path):
     return (path / "rows.bin").stat().st_blocks * 512
 
 
@@ -102,7 +102,7 @@ def test_rows_that_were_given_back_can_still_be_read(tmp_path, how):
     # The space is given back, and the length stays.
     assert (path / "rows.bin").stat().st_size == length
     if has_holes(tmp_path):
-        assert taken(path) < 64 << 10
+        assert disk_size(path) < 64 << 10
     with VectorStore.open(path) as store:
         assert len(store) == store.stats().n_slots == 0
         store.add_batch(range(50), rows(50, first=9))
@@ -111,7 +111,7 @@ def test_rows_that_were_given_back_can_still_be_read(tmp_path, how):
 
 
 def test_rows_that_were_given_back_can_still_be_read_where_the_disk_is_memory(memory):
-    """There a hole takes memory when it is read, and none is left."""
+    """There a hole needs memory when it is read, and none is left."""
     path = memory / "store"
     with VectorStore.open(path, DIM) as store:
         store.add_batch(range(200), rows(200))
@@ -152,7 +152,7 @@ def test_holes_of_other_programs_where_the_disk_is_memory(memory, tmp_path):
     with VectorStore.open(memory / "free") as store:
         store.check()
         assert len(store) == 8
-    # All points in one place, so that whole pages are zeros.
+    # All points at one location, so that whole pages are zeros.
     cover_tree(np.zeros((4096, 3))).save(tmp_path / "tree")
     subprocess.run(["cp", "--sparse=always", str(tmp_path / "tree"), str(memory / "tree")], check=True)
     assert (memory / "tree").stat().st_blocks * 512 < (memory / "tree").stat().st_size
@@ -177,12 +177,12 @@ def test_copies_leave_holes_where_the_store_has_some(tmp_path):
     with VectorStore.open(tmp_path / "store", DIM, sync="off") as store:
         store.add_batch(range(2000), rows(2000))
         store.remove_batch(range(500, 1999))
-        before = taken(tmp_path / "store")
+        before = disk_size(tmp_path / "store")
         store.compact()
         store.snapshot(tmp_path / "copy")
         VectorStore.restore(tmp_path / "copy", tmp_path / "again").close()
         for path in (tmp_path / "store", tmp_path / "copy", tmp_path / "again"):
-            assert taken(path) < before // 3, path
+            assert disk_size(path) < before // 3, path
             with VectorStore.open(path, read_only=True) if path != tmp_path / "store" else store as one:
                 one.check()
                 assert one.get(1999).tolist() == [2000.0] * DIM and one.stats().n_slots == 2000
@@ -197,7 +197,7 @@ def test_a_copy_of_a_store_in_memory_has_no_rows_that_are_free(tmp_path):
         copy.check()
         assert copy.get(999).tolist() == [1000.0] * DIM and copy.stats().n_slots == 1000
         assert dict(copy.items()) == dict(store.items())
-    assert taken(tmp_path / "copy") < 2 * 101 * 4 * DIM
+    assert disk_size(tmp_path / "copy") < 2 * 101 * 4 * DIM
 
 
 def test_ids_can_be_removed_on_a_full_disk(memory):
@@ -212,7 +212,7 @@ def test_ids_can_be_removed_on_a_full_disk(memory):
             store.remove(one)
         store.remove_batch([f"name {i}" for i in range(20)])
         store.check()
-    # Neither closing it nor opening it again takes space.
+    # Neither closing it nor opening it again needs space.
     with VectorStore.open(path) as store:
         store.check()
         assert len(store) == 270

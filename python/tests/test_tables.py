@@ -45,8 +45,8 @@ def table(tmp_path):
     return written
 
 
-def taken(path, **options):
-    """The points, and what was taken for what."""
+def read_with_report(path, **options):
+    """The points, and the report of how they were read."""
     read = read_points(path, **options)
     return read.points.tolist(), str(read)
 
@@ -67,10 +67,13 @@ def test_commas_inside_of_quotes():
 
 def test_quoted_fields(write):
     path = write('name,lon,note,lat\r\n"Berlin, Tegel",13.29,"a ""b""\nc",52.56\r\n"x",-1,",,",2\r\n')
-    assert taken(path, columns="lon,lat")[0] == [[13.29, 52.56], [-1, 2]]
+    assert read_with_report(path, columns="lon,lat")[0] == [[13.29, 52.56], [-1, 2]]
     path = write('"x, km",y,z\n1,2,3\n4,5,6\n')
-    assert taken(path, columns="y") == ([[2], [5]], "header in line 1; columns y; 2 rows")
-    assert taken(path, columns='z,"x, km"') == ([[3, 1], [6, 4]], "header in line 1; columns z, 'x, km'; 2 rows")
+    assert read_with_report(path, columns="y") == ([[2], [5]], "header in line 1; columns y; 2 rows")
+    assert read_with_report(path, columns='z,"x, km"') == (
+        [[3, 1], [6, 4]],
+        "header in line 1; columns z, 'x, km'; 2 rows",
+    )
     with pytest.raises(ValueError, match="has no column 'x'; there are 'x, km', y, z"):
         read_points(path, columns="x, km")
 
@@ -101,7 +104,7 @@ def test_quoted_fields(write):
         ("+1,-.5\n1E3,2.\n", "none", ["0", "1"], [[1, -0.5], [1000, 2]]),
     ],
 )
-def test_what_the_first_line_is(write, text, header, columns, points):
+def test_meaning_of_the_first_line(write, text, header, columns, points):
     read = read_points(write(text))
     assert (read.header, list(read.columns), read.points.tolist()) == (header, columns, points)
 
@@ -121,10 +124,10 @@ def test_a_first_line_that_may_be_either_is_refused(write, text):
         assert len(read_points(path, header=True, columns=columns).points) == rows - 1
 
 
-def test_a_header_that_is_told(write):
+def test_a_header_that_is_given(write):
     path = write("1,2\n3,4\n")
-    assert taken(path, header=True) == ([[3, 4]], "header in line 1; columns 1, 2; 1 row")
-    assert taken(path, header=True, columns="2")[0] == [[4]]
+    assert read_with_report(path, header=True) == ([[3, 4]], "header in line 1; columns 1, 2; 1 row")
+    assert read_with_report(path, header=True, columns="2")[0] == [[4]]
     with pytest.raises(ValueError, match="line 1, column 0: expected a finite number, got 'x'"):
         read_points(write("x,y\n1,2\n"), header=False)
     with pytest.raises(ValueError, match="--header and --no-header are for text"):
@@ -133,14 +136,17 @@ def test_a_header_that_is_told(write):
 
 def test_the_index_of_a_frame_is_left_out(write):
     path = write(",0,1\n3,0.5,2.0\n4,3.5,4.0\n")
-    assert taken(path) == ([[0.5, 2], [3.5, 4]], "header in line 1; columns 0, 1; left out 0 (index); 2 rows")
-    assert taken(path, columns="0")[0] == [[0.5], [3.5]]
-    assert taken(write(",x\n3,0.5\n"), columns="0,x")[0] == [[3, 0.5]]
+    assert read_with_report(path) == (
+        [[0.5, 2], [3.5, 4]],
+        "header in line 1; columns 0, 1; left out 0 (index); 2 rows",
+    )
+    assert read_with_report(path, columns="0")[0] == [[0.5], [3.5]]
+    assert read_with_report(write(",x\n3,0.5\n"), columns="0,x")[0] == [[3, 0.5]]
 
 
 @pytest.mark.parametrize("index", [True, False])
 @pytest.mark.parametrize("names", [None, ["x, km", "y"]])
-def test_what_pandas_writes_is_read(tmp_path, index, names):
+def test_reads_tables_written_by_pandas(tmp_path, index, names):
     pandas = pytest.importorskip("pandas")
     values = np.random.default_rng(0).standard_normal((50, 2))
     values[7] = 1, 1e-7
@@ -153,7 +159,7 @@ def test_what_pandas_writes_is_read(tmp_path, index, names):
     assert list(read.columns) == (names or ["0", "1"])
 
 
-def test_what_numpy_writes_is_read(tmp_path):
+def test_reads_text_written_by_numpy(tmp_path):
     values = np.random.default_rng(0).standard_normal((50, 2))
     np.savetxt(tmp_path / "points.csv", values, delimiter=",", header="lon,lat")
     read = read_points(tmp_path / "points.csv")
@@ -183,7 +189,7 @@ def test_what_numpy_writes_is_read(tmp_path):
         ("x,y\n1,2\n".encode("utf-16"), "line 1: expected text in UTF-8"),
     ],
 )
-def test_faults_in_text_have_a_place(write, text, words):
+def test_errors_locate_faults_in_text(write, text, words):
     path = write(text)
     columns = "x,y" if b"note" in path.read_bytes() else None
     with pytest.raises(ValueError) as refused:
@@ -191,7 +197,7 @@ def test_faults_in_text_have_a_place(write, text, words):
     assert str(refused.value).startswith(f"{path}: {words}")
 
 
-def test_faults_far_down_have_a_place_too(write):
+def test_errors_locate_faults_far_down_too(write):
     rows = [f"{row},0.5" for row in range(200_000)]
     rows[150_000] = "1,"
     path = write("x,y\n" + "\n".join(rows))
@@ -207,8 +213,8 @@ def test_columns_by_name_and_number(write):
     path = write("x,x,1\n3,4,5\n")
     with pytest.raises(ValueError, match="has 2 columns 'x'; choose by number, 0 to 2"):
         read_points(path, columns="x")
-    assert taken(path, columns="0,1")[0] == [[3, 5]]  # a name goes before a number
-    assert taken(path, columns="2,2")[0] == [[5, 5]]
+    assert read_with_report(path, columns="0,1")[0] == [[3, 5]]  # a name goes before a number
+    assert read_with_report(path, columns="2,2")[0] == [[5, 5]]
     for columns in ("3", "y", "-1"):
         with pytest.raises(ValueError, match=f"points.csv: has no column '{columns}'; there are x, x, 1"):
             read_points(path, columns=columns)
@@ -224,7 +230,7 @@ def test_records_longer_than_a_megabyte(write):
 
 
 def test_names_that_are_not_utf8(write):
-    assert taken(write("größe,y\n1,2\n".encode("latin-1")), columns="y")[0] == [[2]]
+    assert read_with_report(write("größe,y\n1,2\n".encode("latin-1")), columns="y")[0] == [[2]]
 
 
 @pytest.mark.parametrize(
@@ -288,18 +294,18 @@ def test_the_index_of_a_filtered_frame(tmp_path):
     path = tmp_path / "points.parquet"
     frame[frame.x != 2].to_parquet(path)
     wanted = [[1, 5], [3, 7], [4, 8]]
-    assert taken(path) == (wanted, "columns x, y; left out __index_level_0__ (index); 3 rows")
-    assert taken(path, columns="__index_level_0__")[0] == [[0], [2], [3]]
+    assert read_with_report(path) == (wanted, "columns x, y; left out __index_level_0__ (index); 3 rows")
+    assert read_with_report(path, columns="__index_level_0__")[0] == [[0], [2], [3]]
     frame.set_index(pandas.Index([4, 1, 8, 2], name="place")).to_parquet(path)
-    assert taken(path) == (frame.to_numpy().tolist(), "columns x, y; left out place (index); 4 rows")
+    assert read_with_report(path) == (frame.to_numpy().tolist(), "columns x, y; left out place (index); 4 rows")
     frame.to_parquet(path)
-    assert taken(path) == (frame.to_numpy().tolist(), "columns x, y; 4 rows")
+    assert read_with_report(path) == (frame.to_numpy().tolist(), "columns x, y; 4 rows")
 
 
 def test_an_index_whose_metadata_is_lost(table):
-    assert taken(table({"x": [1.0], "__index_level_0__": [7]}))[0] == [[1]]
+    assert read_with_report(table({"x": [1.0], "__index_level_0__": [7]}))[0] == [[1]]
     schema = pyarrow.schema([("x", pyarrow.float64())], metadata={"pandas": "no JSON"})
-    assert taken(table(pyarrow.table({"x": [1.0]}, schema=schema)))[0] == [[1]]
+    assert read_with_report(table(pyarrow.table({"x": [1.0]}, schema=schema)))[0] == [[1]]
 
 
 LISTS = {
@@ -318,8 +324,8 @@ def test_columns_of_lists(table, kind):
     path = table({"id": range(5), "text": list("abcde"), "embedding": pyarrow.array(rows, LISTS[kind])})
     with pytest.raises(ValueError, match=r"cannot tell which columns .* id \(int64\), text \(string\), embedding \("):
         read_points(path)
-    assert taken(path, columns="embedding")[0] == rows
-    assert taken(path, columns="id,embedding")[0] == [[i, *row] for i, row in enumerate(rows)]
+    assert read_with_report(path, columns="embedding")[0] == rows
+    assert read_with_report(path, columns="id,embedding")[0] == [[i, *row] for i, row in enumerate(rows)]
     if kind != "lists of one size":
         with pytest.raises(ValueError, match="row 3, column 'e': expected a list of 2 numbers, as above, got 1"):
             read_points(table({"e": pyarrow.array([*rows[:3], [7]], LISTS[kind])}))
@@ -341,7 +347,7 @@ def test_columns_of_lists(table, kind):
         (pyarrow.table([[1.0], [2.0]], names=["x", "x"]), "has 2 columns 'x', expected names that differ"),
     ],
 )
-def test_faults_in_parquet_have_a_place(table, columns, words):
+def test_errors_locate_faults_in_parquet(table, columns, words):
     path = table(columns)
     with pytest.raises(ValueError) as refused:
         read_points(path)
@@ -350,7 +356,7 @@ def test_faults_in_parquet_have_a_place(table, columns, words):
 
 def test_columns_of_words_cannot_be_chosen(table):
     path = table({"x": [1, 2], "y": ["a", "b"]})
-    assert taken(path, columns="x")[0] == [[1], [2]]
+    assert read_with_report(path, columns="x")[0] == [[1], [2]]
     with pytest.raises(ValueError, match="column 'y': expected numbers, got string"):
         read_points(path, columns="y")
 
@@ -368,7 +374,7 @@ def test_types_of_numbers(table):
 # What the command says
 
 
-def test_the_command_says_what_it_took(write):
+def test_the_command_reports_columns_and_rows(write):
     path = write('"x, km",y,z\n1,2,3\n4,5,6\n')
     tree = path.with_name("tree.ct")
     done = CliRunner().invoke(app, ["build", str(path), str(tree), "--columns", "y,z"], catch_exceptions=False)

@@ -34,7 +34,7 @@ def test_a_record_of_each_call():
     assert len(log) == 5
 
 
-def test_nothing_is_around_methods_while_nobody_records():
+def test_methods_are_unwrapped_if_nothing_records():
     code = (
         "from covertreex import CoverTree, Runtime, telemetry\n"
         "plain = CoverTree.knn\n"
@@ -208,7 +208,7 @@ def test_a_log_stays_where_it_was_named(tmp_path, monkeypatch):
     assert [len(telemetry.read(tmp_path / name)) for name in ("log", "of the environment")] == [1, 1]
 
 
-def test_a_pipe_that_nobody_reads_is_not_waited_for(tmp_path):
+def test_a_pipe_without_a_reader_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     with Runtime(diagnostics=runtime.Diagnostics(log_file=str(tmp_path / "pipe"))).activate():
         with pytest.warns(UserWarning, match="a record was lost"):

@@ -88,7 +88,7 @@ def test_any_number_of_threads(rng, threads):
 
 
 @pytest.mark.parametrize("k", [1, 12])
-def test_far_queries_beside_near_ones(rng, k):
+def test_far_queries_among_near_ones(rng, k):
     points = rng.integers(0, 100, (3000, 3))
     fresh = np.concatenate([rng.integers(0, 100, (100, 3)), rng.integers(-5000, 5000, (100, 3))])
     fresh = rng.permutation(fresh)

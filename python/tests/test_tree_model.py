@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from histories import by_definition, is_as_shown, shown
+from histories import by_definition, export_with_copies, is_as_exported
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -17,7 +17,7 @@ from oracle import assert_cover_tree
 import covertreex
 from covertreex import cover_tree
 
-# Batches: singles, some for a buffer, one that fills it, and those that make parts merge.
+# Batches: singles, some for a buffer, one that fills it, and those that make partitions merge.
 SIZES = st.sampled_from([1, 2, 9, 60, 64, 200, 513, 1500, 4000])
 MOST = 12_000  # points of a tree
 SLOW = 200  # nodes up to which every pair of them is looked at
@@ -41,7 +41,7 @@ class Model(RuleBasedStateMachine):
     def draw(self, size):
         return (self.rng.integers(-self.side, self.side + 1, (size, self.dim)) / 64).astype(self.dtype)
 
-    def labels(self):
+    def indices(self):
         return np.flatnonzero(self.alive)
 
     def changed(self):
@@ -52,8 +52,8 @@ class Model(RuleBasedStateMachine):
     # Changes
 
     def add(self, points):
-        labels = self.tree.insert(points)
-        assert labels.tolist() == list(range(len(self.rows), len(self.rows) + len(points)))
+        indices = self.tree.insert(points)
+        assert indices.tolist() == list(range(len(self.rows), len(self.rows) + len(points)))
         self.rows = np.concatenate([self.rows, points])
         self.alive = np.r_[self.alive, np.ones(len(points), bool)]
         self.changed()
@@ -71,38 +71,38 @@ class Model(RuleBasedStateMachine):
 
     @precondition(lambda self: self.alive.sum() < MOST)
     @rule(size=st.integers(1, 300), at_one=st.booleans())
-    def insert_what_is_there(self, size, at_one):
-        """Points at places that points have, or had: or all at one of them."""
+    def insert_existing_points(self, size, at_one):
+        """Points at locations that points have, or had: or all at one of them."""
         self.add(
             self.rows[self.rng.integers(0, len(self.rows), 1 if at_one else size)].repeat(size if at_one else 1, 0)
         )
 
-    def take(self, labels):
-        self.tree.remove(labels)
-        self.alive[labels] = False
-        if len(labels):
+    def remove(self, indices):
+        self.tree.remove(indices)
+        self.alive[indices] = False
+        if len(indices):
             self.changed()
 
     @rule(share=st.sampled_from([0.001, 0.02, 0.2, 0.26, 0.6, 1.0]))
     def remove_any(self, share):
-        labels = self.rng.permutation(self.labels())
-        self.take(labels[: int(np.ceil(share * len(labels)))])
+        indices = self.rng.permutation(self.indices())
+        self.remove(indices[: int(np.ceil(share * len(indices)))])
 
     @rule(share=st.sampled_from([0.02, 0.2, 0.5]), newest=st.booleans())
     def remove_from_an_end(self, share, newest):
-        """The newest points are those of a buffer, and of the last parts; the oldest those of the first."""
-        labels = self.labels()[:: -1 if newest else 1]
-        self.take(labels[: int(np.ceil(share * len(labels)))])
+        """The newest points are those of a buffer, and of the last partitions; the oldest those of the first."""
+        indices = self.indices()[:: -1 if newest else 1]
+        self.remove(indices[: int(np.ceil(share * len(indices)))])
 
     @rule(times=st.integers(1, 40))
     def remove_singly(self, times):
-        for label in self.rng.permutation(self.labels())[:times]:
-            self.take(np.array([label]))
+        for index in self.rng.permutation(self.indices())[:times]:
+            self.remove(np.array([index]))
 
     @rule()
     def remove_a_region(self):
-        labels = self.labels()
-        self.take(labels[self.rows[labels, 0] > self.side / 128])
+        indices = self.indices()
+        self.remove(indices[self.rows[indices, 0] > self.side / 128])
 
     @rule()
     def change_nothing(self):
@@ -121,19 +121,19 @@ class Model(RuleBasedStateMachine):
             self.tree.insert(np.zeros((2, self.dim + 1)))
 
     @rule(size=st.integers(0, 50), wrong=st.sampled_from(["later", "negative", "gone", "twice"]))
-    def refuse_labels(self, size, wrong):
-        labels = self.rng.permutation(self.labels())[:size]
+    def refuse_indices(self, size, wrong):
+        indices = self.rng.permutation(self.indices())[:size]
         gone = np.flatnonzero(~self.alive)
-        if (wrong == "gone" and not len(gone)) or (wrong == "twice" and not len(labels)):
+        if (wrong == "gone" and not len(gone)) or (wrong == "twice" and not len(indices)):
             return
         extra = {
             "later": lambda: len(self.rows) + self.rng.integers(5),
             "negative": lambda: -1,
             "gone": lambda: self.rng.choice(gone),
-            "twice": lambda: labels[0],
+            "twice": lambda: indices[0],
         }[wrong]()
         with pytest.raises((IndexError, ValueError), match="indices"):
-            self.tree.remove(self.rng.permutation(np.r_[labels, extra]))
+            self.tree.remove(self.rng.permutation(np.r_[indices, extra]))
         if wrong in ("later", "gone"):
             with pytest.raises(IndexError):
                 self.tree.knn(1, queries=np.array([extra]))
@@ -142,22 +142,22 @@ class Model(RuleBasedStateMachine):
 
     @rule(k=st.sampled_from([1, 2, 10, 33, 129]), mode=st.sampled_from(["new", "before", "others", "below"]))
     def search(self, k, mode):
-        labels = self.labels()
-        queries, told, allowed = self.draw(12), {}, np.ones((12, len(labels)), bool)
+        indices = self.indices()
+        queries, options, allowed = self.draw(12), {}, np.ones((12, len(indices)), bool)
         asked = queries
         if mode == "below":
             limits = self.rng.integers(0, len(self.rows) + 1, 12)
-            told, allowed = {"before": limits}, labels < limits[:, None]
+            options, allowed = {"before": limits}, indices < limits[:, None]
         elif mode != "new":
-            asked = self.rng.permutation(labels)[:12]
+            asked = self.rng.permutation(indices)[:12]
             queries = self.rows[asked]
-            told = {"predecessor_mode": mode == "before", "exclude_self": mode == "others"}
-            allowed = labels < asked[:, None] if mode == "before" else labels != asked[:, None]
+            options = {"predecessor_mode": mode == "before", "exclude_self": mode == "others"}
+            allowed = indices < asked[:, None] if mode == "before" else indices != asked[:, None]
         found, far = self.tree.knn(
-            k, queries=asked if "exclude_self" in told else queries, return_distances=True, **told
+            k, queries=asked if "exclude_self" in options else queries, return_distances=True, **options
         )
         for row, query in enumerate(queries):
-            usable = labels[allowed[row]]
+            usable = indices[allowed[row]]
             nearest = by_definition(self.rows[usable], query[None], k)[0]
             expected = np.where(nearest < 0, -1, usable[nearest]) if len(usable) else nearest
             assert found[row].tolist() == expected.tolist()
@@ -166,33 +166,33 @@ class Model(RuleBasedStateMachine):
 
     @rule(k=st.integers(1, 20))
     def search_all(self, k):
-        labels = self.labels()
+        indices = self.indices()
         found = self.tree.knn(k)
-        assert found.shape == (len(labels), k)
-        if len(labels):
-            whole = cover_tree(self.rows[labels]).knn(k)
-            assert (found == np.where(whole < 0, -1, labels[whole])).all()
+        assert found.shape == (len(indices), k)
+        if len(indices):
+            whole = cover_tree(self.rows[indices]).knn(k)
+            assert (found == np.where(whole < 0, -1, indices[whole])).all()
 
     @rule(steps=st.integers(0, 40))
     def look_around(self, steps):
-        radius, labels, queries = steps / 64, self.labels(), self.draw(8)
+        radius, indices, queries = steps / 64, self.indices(), self.draw(8)
         lists = self.tree.radius(radius, queries=queries)
         counts = self.tree.radius(radius, queries=queries, count_only=True)
-        squares = ((self.rows[labels].astype(float) - queries[:, None]) ** 2).sum(axis=2)
+        squares = ((self.rows[indices].astype(float) - queries[:, None]) ** 2).sum(axis=2)
         assert (counts == (squares <= radius**2).sum(axis=1)).all()
         for row in range(8):
-            order = np.lexsort((labels, squares[row]))
-            inside = labels[order][squares[row, order] <= radius**2]
+            order = np.lexsort((indices, squares[row]))
+            inside = indices[order][squares[row, order] <= radius**2]
             assert lists.indices[lists.offsets[row] : lists.offsets[row + 1]].tolist() == inside.tolist()
 
     # The cover tree, files, copies
 
     @rule()
     def export(self):
-        arrays, copies = shown(self.tree)
+        arrays, copies = export_with_copies(self.tree)
         assert not arrays.stale
         live = np.ones(len(arrays.order), bool) if arrays.removed is None else arrays.removed == 0
-        assert (np.sort(arrays.order[live]) == self.labels()).all()
+        assert (np.sort(arrays.order[live]) == self.indices()).all()
         assert (arrays.points == self.rows[arrays.order]).all()
         if 0 < len(arrays.order) <= SLOW:
             assert_cover_tree(arrays, len(arrays.order))
@@ -230,9 +230,9 @@ class Model(RuleBasedStateMachine):
         if not hasattr(self, "tree"):
             return
         for arrays, copies in self.snapshots:
-            is_as_shown(arrays, copies)
+            is_as_exported(arrays, copies)
         assert self.tree.validate()
-        assert (self.tree.indices == self.labels()).all()
+        assert (self.tree.indices == self.indices()).all()
         shutil.rmtree(self.folder)
 
 

@@ -4,7 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
-from histories import by_definition, is_as_shown, shown
+from histories import by_definition, export_with_copies, is_as_exported
 
 import covertreex
 from covertreex import cover_tree
@@ -22,7 +22,7 @@ def refuse(share):
 
 
 FAILURES = {
-    "a coordinate that is no number": lambda tree: tree.insert([[0.0, 0.0, 0.0], [0.0, np.nan, 0.0]]),
+    "a coordinate that is nan": lambda tree: tree.insert([[0.0, 0.0, 0.0], [0.0, np.nan, 0.0]]),
     "a coordinate that is too large": lambda tree: tree.insert([[0.0, 1e200, 0.0]]),
     "points of another dimension": lambda tree: tree.insert([[0.0, 0.0]]),
     "an index that is not there": lambda tree: tree.remove([0, 10**6]),
@@ -43,7 +43,7 @@ def test_a_call_that_fails_changes_nothing(rng, failure, exported):
     tree.insert(points[1600:])
     arrays = copies = None
     if exported:
-        arrays, copies = shown(tree)
+        arrays, copies = export_with_copies(tree)
     found = tree.knn(9, return_distances=True)
     with pytest.raises((ValueError, IndexError)):
         FAILURES[failure](tree)
@@ -52,15 +52,15 @@ def test_a_call_that_fails_changes_nothing(rng, failure, exported):
         assert (mine == then).all()
     if exported:
         assert not arrays.stale
-        is_as_shown(arrays, copies)
-        is_as_shown(tree.export_arrays(), copies)
+        is_as_exported(arrays, copies)
+        is_as_exported(tree.export_arrays(), copies)
     assert tree.insert(points[:1]).tolist() == [2000]
     assert tree.validate()
 
 
 @pytest.mark.parametrize("change", ["insert", "remove"])
 @pytest.mark.parametrize("exported", [False, True], ids=["no cover tree", "with a cover tree"])
-def test_a_change_that_is_cancelled_is_none(rng, change, exported):
+def test_a_cancelled_change_changes_nothing(rng, change, exported):
     """A short one may be done before anybody is asked; then it is done."""
     n, m = 40_000, 200_000
     points = rng.standard_normal((n + m, 3)).astype(np.float32)
@@ -107,33 +107,33 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_what_was_exported_stays_as_it_was(rng, change):
+def test_exported_arrays_stay_as_they_were(rng, change):
     tree = cover_tree(rng.standard_normal((1500, 3)))
-    seen = [shown(tree)]
+    seen = [export_with_copies(tree)]
     tree.insert(rng.standard_normal((400, 3)))
-    seen.append(shown(tree))
+    seen.append(export_with_copies(tree))
     tree.remove([3, 1600])
-    seen.append(shown(tree))
+    seen.append(export_with_copies(tree))
     assert [arrays.stale for arrays, _ in seen] == [True, True, False]
     CHANGES[change](tree, rng)
     for arrays, copies in seen:
         assert arrays.stale
-        is_as_shown(arrays, copies)
+        is_as_exported(arrays, copies)
 
 
 def test_searches_make_nothing_stale(rng):
     points = rng.standard_normal((3000, 3))
     tree = cover_tree(points[:2900])
     tree.insert(points[2900:])
-    arrays, copies = shown(tree)
+    arrays, copies = export_with_copies(tree)
     tree.knn(5)
     tree.radius(0.2, queries=points[:10])
     tree.validate()
     tree.stats()
     pickle.dumps(tree)
     assert not arrays.stale
-    is_as_shown(arrays, copies)
-    is_as_shown(tree.export_arrays(), copies)
+    is_as_exported(arrays, copies)
+    is_as_exported(tree.export_arrays(), copies)
 
 
 # Files
@@ -142,7 +142,7 @@ def test_searches_make_nothing_stale(rng):
 @pytest.mark.parametrize("exported", [False, True], ids=["no cover tree", "with a cover tree"])
 @pytest.mark.parametrize("how", ["file", "pickle"])
 def test_a_file_of_a_tree_that_has_grown(rng, exported, how, tmp_path):
-    """Whatever it consists of when it is written: recent points, several parts, removed ones."""
+    """Whatever it consists of when it is written: recent points, several partitions, removed ones."""
     points = rng.integers(0, 30, (7000, 3)).astype(np.float32)
     queries = rng.integers(0, 30, (50, 3)).astype(np.float32)
     tree = cover_tree(points[:4000])

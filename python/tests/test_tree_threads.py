@@ -1,4 +1,4 @@
-"""Searches beside changes, thread counts, and forks, over trees that grow and shrink."""
+"""Searches during changes, thread counts, and forks, over trees that grow and shrink."""
 
 import multiprocessing
 import os
@@ -12,7 +12,7 @@ from histories import assert_same, batches
 from covertreex import CoverTreeError, cover_tree
 
 SEARCHERS = 8
-ASKED = 64  # labels that stay, and are asked for by number
+ASKED = 64  # indices that stay, and are asked for by number
 
 
 class Script:
@@ -33,24 +33,24 @@ class Script:
                 alive[gone] = False
                 self.add("remove", gone, alive)
 
-    def add(self, change, labels, alive):
-        self.steps.append((change, labels))
+    def add(self, change, indices, alive):
+        self.steps.append((change, indices))
         self.states.append(self.answers(np.flatnonzero(alive)))
 
-    def answers(self, labels):
+    def answers(self, indices):
         """What each search finds among these points."""
-        whole = cover_tree(self.points[labels])
+        whole = cover_tree(self.points[indices])
         found, far = whole.knn(9, queries=self.queries, return_distances=True)
         lists = whole.radius(self.radius, queries=self.queries)
         counts = whole.radius(self.radius, queries=self.queries, count_only=True)
         before = whole.knn(5, queries=np.arange(ASKED), predecessor_mode=True)
         return {
-            "nearest": (np.where(found < 0, -1, labels[found]), far),
-            "within": (lists.offsets, labels[lists.indices]),
+            "nearest": (np.where(found < 0, -1, indices[found]), far),
+            "within": (lists.offsets, indices[lists.indices]),
             "count": (counts,),
-            "before": (np.where(before < 0, -1, labels[before]),),
-            "all": (labels[whole.knn(1)],),
-            "arrays": (labels,),
+            "before": (np.where(before < 0, -1, indices[before]),),
+            "all": (indices[whole.knn(1)],),
+            "arrays": (indices,),
         }
 
     def searches(self, tree):
@@ -61,15 +61,15 @@ class Script:
             return lists.offsets, lists.indices
 
         def arrays():
-            shown = tree.export_arrays()
-            live = np.ones(len(shown.order), bool) if shown.removed is None else shown.removed == 0
-            assert (shown.points == self.points[shown.order]).all()
-            return (np.sort(shown.order[live]),)
+            arrays = tree.export_arrays()
+            live = np.ones(len(arrays.order), bool) if arrays.removed is None else arrays.removed == 0
+            assert (arrays.points == self.points[arrays.order]).all()
+            return (np.sort(arrays.order[live]),)
 
         def everything():
             try:
                 return (tree.knn(1),)
-            except CoverTreeError as error:  # room for the results was made for another number of points
+            except CoverTreeError as error:  # memory for the results was made for another number of points
                 assert "was it changed?" in str(error)
                 return None
 
@@ -84,7 +84,7 @@ class Script:
 
 
 def wait_for(finds, more, failed):
-    """A change takes less than a thread's turn: until so many more searches have ended, or one has failed."""
+    """A change needs less than a thread's turn: until this many more searches have ended, or one has failed."""
     wanted = len(finds) + more
     while len(finds) < wanted and not failed:
         time.sleep(1e-4)
@@ -96,7 +96,7 @@ def same(mine, theirs):
 
 @pytest.mark.parametrize("exported", [False, True], ids=["no cover tree", "with a cover tree"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_searches_beside_one_who_changes(rng, dtype, exported):
+def test_searches_during_changes(rng, dtype, exported):
     """Each answer is that of one state between the beginning of the call and its end."""
     script = Script(rng, dtype)
     tree = cover_tree(script.points[:1500])
@@ -130,13 +130,13 @@ def test_searches_beside_one_who_changes(rng, dtype, exported):
     for thread in threads:
         thread.start()
     try:
-        for step, (change, labels) in enumerate(script.steps, 1):
+        for step, (change, indices) in enumerate(script.steps, 1):
             wait_for(finds, int(rng.integers(0, 4)), failed)
             begun[0] = step
             if change == "insert":
-                assert (tree.insert(script.points[labels]) == labels).all()
+                assert (tree.insert(script.points[indices]) == indices).all()
             else:
-                tree.remove(labels)
+                tree.remove(indices)
             done[0] = step
     finally:
         finished.set()
@@ -170,11 +170,11 @@ def test_two_who_change_never_lose_a_change(rng):
             for _ in range(60):
                 rows = own.standard_normal((int(own.integers(1, 30)), 3))
                 try:
-                    labels = tree.insert(rows)
+                    indices = tree.insert(rows)
                 except CoverTreeError as error:
                     assert "another thread" in str(error)
                     continue
-                mine[turn].append((labels, rows))
+                mine[turn].append((indices, rows))
         except BaseException as error:
             failed.append(error)
 
@@ -184,12 +184,12 @@ def test_two_who_change_never_lose_a_change(rng):
     for thread in threads:
         thread.join()
     assert not failed
-    labels = np.concatenate([labels for made in mine for labels, _ in made])
+    indices = np.concatenate([indices for made in mine for indices, _ in made])
     rows = np.concatenate([rows for made in mine for _, rows in made])
-    assert (np.sort(labels) == np.arange(1000, 1000 + len(labels))).all()
-    assert len(tree) == 1000 + len(labels)
+    assert (np.sort(indices) == np.arange(1000, 1000 + len(indices))).all()
+    assert len(tree) == 1000 + len(indices)
     found, far = tree.knn(1, queries=rows, return_distances=True)
-    assert (found[:, 0] == labels).all()
+    assert (found[:, 0] == indices).all()
     assert (far == 0).all()
     assert tree.validate()
 
@@ -203,7 +203,7 @@ def test_the_same_bits_for_any_number_of_threads(rng, dtype):
     results = []
     for threads in (1, 2, 4):
         tree = cover_tree(points[:9_000], n_threads=threads)
-        told, own, alive = {}, np.random.default_rng(3), np.arange(9_000)
+        by_name, own, alive = {}, np.random.default_rng(3), np.arange(9_000)
         for turn, (begin, end) in enumerate([(9_000, 9_300), (9_300, 10_000), (10_000, 23_000), (23_000, 24_000)]):
             tree.insert(points[begin : (begin + end) // 2], n_threads=threads)
             for row in range((begin + end) // 2, min(end, (begin + end) // 2 + 20)):
@@ -214,19 +214,19 @@ def test_the_same_bits_for_any_number_of_threads(rng, dtype):
             gone = len(alive) // 20 if turn % 2 else len(alive) // 3
             tree.remove(alive[:gone], n_threads=threads)
             alive = alive[gone:]
-            told[f"{turn} nearest"], told[f"{turn} how far"] = tree.knn(
+            by_name[f"{turn} nearest"], by_name[f"{turn} how far"] = tree.knn(
                 12, queries=queries, return_distances=True, n_threads=threads
             )
             lists = tree.radius(0.1, return_distances=True, n_threads=threads)
-            told[f"{turn} where"], told[f"{turn} within"], told[f"{turn} far within"] = lists
+            by_name[f"{turn} where"], by_name[f"{turn} within"], by_name[f"{turn} far within"] = lists
             if turn == 1:
-                told.update({f"{name} in the middle": a for name, a in exported(tree)})
-        told["before"] = tree.knn(3, predecessor_mode=True, n_threads=threads)
-        told.update(exported(tree))
+                by_name.update({f"{name} in the middle": a for name, a in exported(tree)})
+        by_name["before"] = tree.knn(3, predecessor_mode=True, n_threads=threads)
+        by_name.update(exported(tree))
         tree.validate(n_threads=threads)
-        results.append(told)
-    for told in results[1:]:
-        assert_same(told, results[0])
+        results.append(by_name)
+    for by_name in results[1:]:
+        assert_same(by_name, results[0])
 
 
 def exported(tree):
@@ -236,16 +236,16 @@ def exported(tree):
 def _child(tree, queries, pipe):
     """Search, change and show the tree of the parent, here."""
     found = tree.knn(5, queries=queries)
-    labels = tree.insert(queries)
+    indices = tree.insert(queries)
     tree.insert(queries[:1])
     tree.remove(np.arange(100))
-    pipe.send((found, labels, len(tree), tree.knn(5, queries=queries), tree.validate()))
+    pipe.send((found, indices, len(tree), tree.knn(5, queries=queries), tree.validate()))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_fork_after_changes(rng):
-    """A child goes on with a tree of several parts, and the parent with its own."""
+    """A child goes on with a tree of several partitions, and the parent with its own."""
     points = rng.standard_normal((12_000, 3))
     queries = rng.standard_normal((2000, 3))
     tree = cover_tree(points[:6000], n_threads=4)
@@ -265,9 +265,9 @@ def test_fork_after_changes(rng):
         child.start()
         assert (tree.knn(5, queries=queries) == expected).all()
         assert ours.poll(60), "the child hangs"
-        found, labels, count, then, valid = ours.recv()
+        found, indices, count, then, valid = ours.recv()
         assert (found == expected).all()
-        assert labels.tolist() == list(range(12_000, 14_000))
+        assert indices.tolist() == list(range(12_000, 14_000))
         assert count == len(after)
         assert (then == changed).all()
         assert valid

@@ -61,11 +61,11 @@ def assert_maxmin(points, order):
     center = np.sqrt(((points - points.mean(axis=0)).astype(np.longdouble) ** 2).sum(axis=1))
     assert center[order[0]] <= center.min() * (1 + 1e-10)
     nearest = np.full(len(points), np.inf)
-    taken = np.zeros(len(points), bool)
+    ordered = np.zeros(len(points), bool)
     for rank, index in enumerate(order):
         if rank:
-            assert nearest[index] >= nearest[~taken].max() * (1 - 1e-12)
-        taken[index] = True
+            assert nearest[index] >= nearest[~ordered].max() * (1 - 1e-12)
+        ordered[index] = True
         difference = points.astype(np.longdouble) - points[index]
         np.minimum(nearest, np.sqrt((difference**2).sum(axis=1)), out=nearest)
     _, first = np.unique(points[order], axis=0, return_index=True)
@@ -186,10 +186,10 @@ def test_input_hash_tells_inputs_apart():
 
 def test_input_hash_is_the_same_for_the_same_inputs():
     coords = np.random.default_rng(5).random((120, 2))
-    told = subprocess.run([sys.executable, "-c", HASH], check=True, capture_output=True, text=True).stdout.split()
+    printed = subprocess.run([sys.executable, "-c", HASH], check=True, capture_output=True, text=True).stdout.split()
     kernels = (Exponential(0.2), Exponential(0.2).__call__, Matern52(0.2))
     own = [vecchia.neighbors(coords, kernel=one, m=6, n_inducing=10).input_hash for one in kernels]
-    assert own == told
+    assert own == printed
     with_int32 = vecchia.neighbors(coords, kernel=Matern52(0.2), m=6, n_inducing=10, dtype=np.int32)
     assert with_int32.input_hash == own[2]
 

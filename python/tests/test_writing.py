@@ -152,10 +152,10 @@ OTHERS = {"a pipe": os.mkfifo, "a device": a_device, "a socket": a_socket, "a di
 @pytest.mark.parametrize("noun", OTHERS)
 def test_nothing_but_a_file_is_replaced(writer, noun, linked):
     path, write = writer
-    place = path.parent / "place" if linked else path
-    OTHERS[noun](place)
+    target = path.parent / "target" if linked else path
+    OTHERS[noun](target)
     if linked:
-        path.symlink_to("place")
+        path.symlink_to("target")
     before = described(path.parent)
     with pytest.raises(OSError, match=f"expected a regular file or nothing there, got {noun}") as error:
         write(path)
@@ -172,7 +172,7 @@ def test_a_file_that_has_lost_its_name_is_refused(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
-def test_another_hard_link_keeps_what_was_there(writer):
+def test_another_hard_link_keeps_the_old_file(writer):
     path, write = writer
     path.write_bytes(b"old")
     other = path.parent / "other"
@@ -222,7 +222,7 @@ def test_the_file_of_somebody_else_stays_theirs(rights, message, tmp_path):
     assert os.listdir(folder) == ["file"]
 
 
-def test_a_log_that_cannot_be_written_leaves_what_was_there(tmp_path, monkeypatch):
+def test_a_log_that_cannot_be_written_leaves_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "log"
     a_log(path)
     before = path.read_bytes()
@@ -258,7 +258,7 @@ def test_a_new_store_has_the_modes_that_the_umask_leaves(tmp_path):
     assert modes(tmp_path / "copy") == modes(tmp_path / "of memory") == {0o775, 0o664}
 
 
-def test_nobody_may_read_a_copy_who_may_not_read_the_store(tmp_path):
+def test_a_copy_is_readable_only_by_readers_of_its_store(tmp_path):
     path = tmp_path / "store"
     with VectorStore.open(path, 2) as store:
         store.add("secret", [1, 2])
@@ -320,7 +320,7 @@ def test_a_store_stays_where_it_was_opened(tmp_path, monkeypatch):
             assert list(copy) == [1]
 
 
-def test_a_store_that_another_took_the_place_of_is_not_copied(tmp_path):
+def test_a_replaced_store_is_not_copied(tmp_path):
     with VectorStore.open(tmp_path / "store", 2) as store:
         store.add(1, [1, 2])
         os.rename(tmp_path / "store", tmp_path / "moved")
@@ -330,7 +330,7 @@ def test_a_store_that_another_took_the_place_of_is_not_copied(tmp_path):
     assert not (tmp_path / "copy").exists()
 
 
-def test_trees_and_indexes_stay_what_was_opened(tmp_path, monkeypatch):
+def test_trees_and_indexes_keep_the_opened_file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     index = BruteForce(2)
     index.add(None, POINTS)

@@ -87,11 +87,11 @@ def test_killed_before_each_call_that_writes(shim, tmp_path, kind, nameless):
 
 @NAMELESS
 @pytest.mark.parametrize("kind", KINDS)
-def test_names_that_are_taken_are_not_used(shim, tmp_path, kind, nameless):
+def test_names_in_use_are_skipped(shim, tmp_path, kind, nameless):
     body = """
-        crash.crash_taken(5)
+        crash.crash_names_in_use(5)
         saved[0].save(path)
-        print(crash.crash_taken_left(), *os.listdir(folder))
+        print(crash.crash_names_in_use_left(), *os.listdir(folder))
     """
     assert run(shim, body, tmp_path, kind, int(nameless)) == ["0", "file"]
 

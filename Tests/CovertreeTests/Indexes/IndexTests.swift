@@ -53,7 +53,7 @@ import Testing
 
   /// Scores in every kind of storage, with instructions for bytes and without, compared with those of decoded rows.
   @Test(arguments: [VectorStorage.float32, .float16, .int8], [false, true])
-  func scoresAreThoseOfWhatIsKept(storage: VectorStorage, products: Bool) throws {
+  func scoresAreThoseOfStoredValues(storage: VectorStorage, products: Bool) throws {
     for dim in [1, 15, 64, 100] {
       let points = PointSet<Float>(count: 37, dim: dim, seed: 3)
       let query = PointSet<Float>(count: 1, dim: dim, seed: 4)

@@ -8,7 +8,7 @@ import Testing
   private static let k = 7
 
   @Test(arguments: [IndexMetric.squaredEuclidean, .innerProduct], [VectorStorage.float32, .float16, .int8])
-  func scansFindWhatABruteForceFinds(metric: IndexMetric, storage: VectorStorage) throws {
+  func scansAgreeWithABruteForce(metric: IndexMetric, storage: VectorStorage) throws {
     try check(metric, storage, count: 20, dim: 16)
     try check(metric, storage, count: 700, dim: 33)
     try check(metric, storage, count: 400, dim: 100)

@@ -13,7 +13,7 @@ import Testing
     #expect(levelCovering(squared: squared) == below + 1)
   }
 
-  @Test func levelsOfWhatLiesBetween() {
+  @Test func levelsOfDistancesBetweenPowers() {
     var generator = SeededGenerator(seed: 1)
     for _ in 0..<10_000 {
       let squared = Double(
@@ -75,7 +75,7 @@ import Testing
     #expect(Score.largest(withinDistance: .infinity) == .infinity)
   }
 
-  @Test func whatIsReportedInFloat32CountsAsItIsReported() {
+  @Test func distancesInFloat32CountAsReported() {
     for limit in numbers(4000, exponents: -160...130) + [0, 1, Double(Float.greatestFiniteMagnitude)] {
       for sign in [1.0, -1.0] {
         let largest = Float.largestReported(within: sign * limit)
@@ -107,11 +107,11 @@ import Testing
   }
 
   @Test(arguments: [Int.max, Int.max / 8 + 1, 1 << 60, -1])
-  func whatCannotBeHadIsAnError(count: Int) {
+  func buffersTooLargeAreAnError(count: Int) {
     #expect(failure { _ = try Buffer<Double>(count: count) }?.kind == .outOfMemory)
   }
 
-  @Test func aStackKeepsWhatItIsGiven() throws {
+  @Test func aBufferKeepsAppendedElements() throws {
     let stack = try GrowableBuffer<Int32>()
     for value in 0..<1000 { try stack.append(Int32(value)) }
     try stack.append(UnsafeBufferPointer(rebasing: stack.elements[10..<20]))

@@ -8,7 +8,7 @@ import Testing
   private static let k = 9
 
   @Test(arguments: [(40, 16), (700, 17), (333, 130), (1000, 5)], [false, true])
-  func scansFindWhatABruteForceFinds(size: (count: Int, dim: Int), far: Bool) throws {
+  func scansAgreeWithABruteForce(size: (count: Int, dim: Int), far: Bool) throws {
     try check(PointSet<Float>(count: size.count, dim: size.dim, seed: 1, duplicated: true), far)
     try check(PointSet<Double>(count: size.count, dim: size.dim, seed: 2, duplicated: true), far)
   }

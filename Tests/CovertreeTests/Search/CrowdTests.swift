@@ -32,7 +32,7 @@ import Testing
   private static let count = 900
 
   @Test(arguments: Crowd.allCases, [1, 10, 150])
-  func searchesFindWhatABruteForceFinds(crowd: Crowd, k: Int) throws {
+  func searchesAgreeWithABruteForce(crowd: Crowd, k: Int) throws {
     try check(crowd.points(Self.count, scale: 1) as PointSet<Float>, k, scale: 1)
     try check(crowd.points(Self.count, scale: 0x1p-80) as PointSet<Float>, k, scale: 0x1p-80)
     try check(crowd.points(Self.count, scale: 1) as PointSet<Double>, k, scale: 1)

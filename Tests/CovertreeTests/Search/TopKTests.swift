@@ -21,7 +21,7 @@ import Testing
 
 @Suite struct KDTreeSearchTests {
   @Test(arguments: [(1, 1), (5, 2), (300, 3), (2000, 4), (500, 8), (100, 33)], [1, 16, 20, 100])
-  func findsWhatABruteForceFinds(size: (count: Int, dim: Int), leafSize: Int) throws {
+  func agreesWithABruteForce(size: (count: Int, dim: Int), leafSize: Int) throws {
     try check(PointSet<Float>(count: size.count, dim: size.dim, seed: 3, duplicated: true), leafSize)
     try check(PointSet<Double>(count: size.count, dim: size.dim, seed: 4, duplicated: true), leafSize)
   }

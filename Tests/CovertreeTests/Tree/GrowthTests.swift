@@ -67,7 +67,7 @@ import Testing
   }
 
   @Test(arguments: [(1, 2), (3, 17)])
-  func treesThatGrowAndShrinkFindWhatABruteForceFinds(seed: UInt64, dim: Int) throws {
+  func treesThatGrowAndShrinkAgreeWithABruteForce(seed: UInt64, dim: Int) throws {
     try grow(PointSet<Float>(count: 2200, dim: dim, seed: seed, duplicated: true))
     try grow(PointSet<Double>(count: 2200, dim: dim, seed: seed, duplicated: true))
   }
