@@ -59,7 +59,7 @@ def test_every_way_leads_to_the_same_answers(points, way, seed):
 @pytest.mark.parametrize("way", [way for way in WAYS if way != "at_once"])
 @pytest.mark.parametrize(("n", "dim", "side", "dtype"), [(1300, 2, 30, np.float32), (700, 5, 3, np.float64)])
 def test_ties_go_to_the_lower_index(rng, way, *, n, dim, side, dtype):
-    """A few points at each location, some of them in each partition that a tree may consist of."""
+    """A few points at each location, some of them in each segment that a tree may consist of."""
     points = lattice(n, dim, rng, side=side, dtype=dtype)
     tree, indices = WAYS[way](points, rng)
     queries = rng.integers(0, 2 * side, (150, dim)).astype(dtype) / 2
@@ -97,7 +97,7 @@ def test_growth_one_by_one_and_back(rng):
         if n % 97 == 0:
             assert_nearest(points[: n + 1], queries, 9, tree.knn(9, queries=queries))
     alive = np.ones(2400, bool)
-    # The newest, the oldest, and any: each partition loses some, and one after the other loses all.
+    # The newest, the oldest, and any: each segment loses some, and one after the other loses all.
     order = np.r_[np.arange(2399, 2100, -1), np.arange(500), 500 + rng.permutation(1601)][:-20]
     for step, gone in enumerate(order):
         tree.remove(gone)
@@ -132,7 +132,7 @@ def test_at_the_edges_of_a_buffer(rng, edge):
 @pytest.mark.parametrize("m", [3, 130, 600])
 @pytest.mark.parametrize("dim", [1, 3])
 def test_points_at_one_location_are_found_by_index(n, m, dim):
-    """`n` equal points at once and `m` that come later: the lowest indices that are there, in any partition."""
+    """`n` equal points at once and `m` that come later: the lowest indices that are there, in any segment."""
     location = np.full((1, dim), 0.25, np.float32)
     tree = cover_tree(np.repeat(location, n, axis=0))
     tree.insert(np.repeat(location, m // 2, axis=0))

@@ -17,7 +17,7 @@ from oracle import assert_cover_tree
 import covertreex
 from covertreex import cover_tree
 
-# Batches: singles, some for a buffer, one that fills it, and those that make partitions merge.
+# Batches: singles, some for a buffer, one that fills it, and those that make segments merge.
 SIZES = st.sampled_from([1, 2, 9, 60, 64, 200, 513, 1500, 4000])
 MOST = 12_000  # points of a tree
 SLOW = 200  # nodes up to which every pair of them is looked at
@@ -90,7 +90,7 @@ class Model(RuleBasedStateMachine):
 
     @rule(share=st.sampled_from([0.02, 0.2, 0.5]), newest=st.booleans())
     def remove_from_an_end(self, share, newest):
-        """The newest points are those of a buffer, and of the last partitions; the oldest those of the first."""
+        """The newest points are those of a buffer, and of the last segments; the oldest those of the first."""
         indices = self.indices()[:: -1 if newest else 1]
         self.remove(indices[: int(np.ceil(share * len(indices)))])
 

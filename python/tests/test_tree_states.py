@@ -142,7 +142,7 @@ def test_searches_make_nothing_stale(rng):
 @pytest.mark.parametrize("exported", [False, True], ids=["no cover tree", "with a cover tree"])
 @pytest.mark.parametrize("how", ["file", "pickle"])
 def test_a_file_of_a_tree_that_has_grown(rng, exported, how, tmp_path):
-    """Whatever it consists of when it is written: recent points, several partitions, removed ones."""
+    """Whatever it consists of when it is written: recent points, several segments, removed ones."""
     points = rng.integers(0, 30, (7000, 3)).astype(np.float32)
     queries = rng.integers(0, 30, (50, 3)).astype(np.float32)
     tree = cover_tree(points[:4000])

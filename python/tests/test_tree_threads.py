@@ -245,7 +245,7 @@ def _child(tree, queries, pipe):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_fork_after_changes(rng):
-    """A child goes on with a tree of several partitions, and the parent with its own."""
+    """A child goes on with a tree of several segments, and the parent with its own."""
     points = rng.standard_normal((12_000, 3))
     queries = rng.standard_normal((2000, 3))
     tree = cover_tree(points[:6000], n_threads=4)
