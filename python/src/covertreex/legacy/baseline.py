@@ -108,7 +108,7 @@ class BaselineNode:
 
 @dataclass
 class BaselineCoverTree(_Baseline):
-    """Neighbours by brute force in NumPy; beside them the nodes of the library's cover tree.
+    """Neighbours by brute force in NumPy, and the nodes of the library's cover tree.
 
     Node ``i`` is point ``i``.
     """
@@ -205,7 +205,7 @@ class MlpackCoverTreeBaseline(_Adapter):
         model = mlpack.knn(reference=own, k=1, leaf_size=int(leaf_size), **how)["output_model"]
 
         def search(queries: NDArray[np.float64], k: int) -> Found:
-            # It takes a single row for a column.
+            # mlpack reads a single row as a column.
             asked = np.vstack([queries, queries]) if len(queries) == 1 else queries
             found = mlpack.knn(input_model=model, query=np.ascontiguousarray(asked), k=int(k), **how)
             indices, distances = _arrays(found["neighbors"], found["distances"], k)
@@ -257,7 +257,7 @@ class ScipyBaseline(_Adapter):
 
 
 class GPBoostCoverTreeBaseline(_Adapter):
-    """A brute force, in the place of covertreex 0.4.x's rewriting of GPBoost's cover tree; a warning says so."""
+    """A brute force instead of covertreex 0.4.x's rewriting of GPBoost's cover tree; a warning says so."""
 
     @classmethod
     def from_points(cls, points: ArrayLike) -> GPBoostCoverTreeBaseline:

@@ -1,7 +1,7 @@
 """Strategies and metrics of other packages, by the names of ``covertreex.plugins`` of covertreex 0.4.x.
 
-A package offers them by entry points of the groups "covertreex.traversal", "covertreex.conflict" and
-"covertreex.metrics". They take part in the stages of :mod:`covertreex.algo`, and in :func:`covertreex.get_metric`;
+A package registers them by entry points of the groups "covertreex.traversal", "covertreex.conflict" and
+"covertreex.metrics". They are for the stages of :mod:`covertreex.algo`, and in :func:`covertreex.get_metric`;
 trees are built and searched by the library, in its own metrics.
 """
 
@@ -45,7 +45,7 @@ def register_traversal_strategy(
     factory: Callable[[], TraversalStrategy],
     origin: str | None = None,
 ) -> None:
-    """Add a way to find parents and scopes, in place of one of the same name.
+    """Add a way to find parents and scopes, instead of one of the same name.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def register_traversal_strategy(
 
 
 def deregister_traversal_strategy(name: str) -> None:
-    """Take a strategy out, if there is one of this name."""
+    """Remove the strategy of this name, if there is one."""
     traversal_strategies.deregister(name)
 
 
@@ -98,7 +98,7 @@ def register_conflict_strategy(
     factory: Callable[[], ConflictGraphStrategy],
     origin: str | None = None,
 ) -> None:
-    """Add a way to find the edges of a conflict graph, in place of one of the same name.
+    """Add a way to find the edges of a conflict graph, instead of one of the same name.
 
     Parameters
     ----------
@@ -107,8 +107,8 @@ def register_conflict_strategy(
     predicate : callable
         ``predicate(config, is_residual, has_distances)``: whether it is for these settings.
     factory : callable
-        Makes an object with a method ``build(context)`` that takes a ``ConflictGraphContext`` and returns an
-        ``AdjacencyBuild``.
+        Makes an object with a method ``build(context)`` that returns an ``AdjacencyBuild`` for a
+        ``ConflictGraphContext``.
     origin : str, optional
         The module that it is from; by default the factory's.
     """
@@ -116,7 +116,7 @@ def register_conflict_strategy(
 
 
 def deregister_conflict_strategy(name: str) -> None:
-    """Take a strategy out, if there is one of this name."""
+    """Remove the strategy of this name, if there is one."""
     conflict_strategies.deregister(name)
 
 
