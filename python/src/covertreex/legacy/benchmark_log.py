@@ -25,6 +25,7 @@ from .benchmark_schemas import (
     RESIDUAL_SCOPE_CAP_SCHEMA_ID,
     RESIDUAL_SCOPE_CAP_SCHEMA_VERSION,
 )
+from .conflicts import GRID_COUNTS
 from .plans import BatchInsertPlan
 from .traversal import ResidualTraversalCache
 
@@ -73,7 +74,6 @@ _STAGES = {
     "mis_ms": "mis_seconds",
 }
 _WHOLE = ("conflict_adj_pairs", "conflict_adj_candidates")
-_GRID = ("grid_cells", "grid_leaders_raw", "grid_leaders_after", "grid_local_edges")
 _PERCENTILES = (50, 90, 95, 99)
 _SLACK = 1e-12
 
@@ -213,7 +213,7 @@ def _facts(plan: BatchInsertPlan) -> dict[str, Any]:
         for name, source in names.items():
             value = getattr(timings, source)
             facts[name] = 1e3 * value if name.endswith("_ms") else int(value) if name in _WHOLE else value
-    facts |= {f"conflict_{name}": int(getattr(graph, name)) for name in _GRID}
+    facts |= {f"conflict_{name}": int(getattr(graph, name)) for name in GRID_COUNTS}
     if plan.batch_permutation is not None:
         facts["batch_order_permutation_size"] = len(plan.batch_permutation)
     facts |= {f"batch_order_{name}": float(value) for name, value in plan.batch_order_metrics.items()}

@@ -200,7 +200,7 @@ class ConflictGraphStrategy(Protocol):
 conflict_strategies = Strategies("conflict", "covertreex.conflict")
 
 # Counts of a strategy that a graph repeats.
-_GRID = ("grid_cells", "grid_leaders_raw", "grid_leaders_after", "grid_local_edges")
+GRID_COUNTS = ("grid_cells", "grid_leaders_raw", "grid_leaders_after", "grid_local_edges")
 _FORCED = ("forced_selected", "forced_dominated")
 
 
@@ -273,7 +273,7 @@ def build_conflict_graph(
         annulus_bounds=backend.asarray(np.column_stack([np.zeros(len(radii)), radii]), dtype=to_float),
         annulus_bins=backend.asarray(bins, dtype=to_int), annulus_bin_indptr=groups.indptr,
         annulus_bin_indices=backend.asarray(groups.values, dtype=to_int), annulus_bin_ids=groups.keys,
-        timings=_timings(seconds, built, pairs), **{name: getattr(built, name) for name in (*_GRID, *_FORCED)},
+        timings=_timings(seconds, built, pairs), **{name: getattr(built, name) for name in (*GRID_COUNTS, *_FORCED)},
     )  # fmt: skip
 
 

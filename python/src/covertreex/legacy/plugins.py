@@ -62,30 +62,16 @@ def register_traversal_strategy(
     traversal_strategies.register(name, predicate=predicate, factory=factory, origin=origin)
 
 
-def deregister_traversal_strategy(name: str) -> None:
-    """Remove the strategy of this name, if there is one."""
-    traversal_strategies.deregister(name)
-
-
-def registered_traversal_strategies() -> tuple[str, ...]:
-    """The names of all strategies, in the order in which they are asked."""
-    return traversal_strategies.names()
-
-
-def describe_traversal_strategies() -> list[dict[str, str]]:
-    """Name, module, predicate and factory of all strategies."""
-    return traversal_strategies.describe()
+deregister_traversal_strategy = traversal_strategies.deregister
+registered_traversal_strategies = traversal_strategies.names
+describe_traversal_strategies = traversal_strategies.describe
+load_traversal_entrypoints = traversal_strategies.load_entry_points
 
 
 def select_traversal_strategy(runtime: RuntimeConfig, backend: TreeBackend) -> TraversalStrategy:
     """Make the strategy for some settings."""
     chosen: TraversalStrategy = traversal_strategies.select(runtime, backend)
     return chosen
-
-
-def load_traversal_entrypoints() -> list[str]:
-    """Load the strategies of installed packages again, and return the names of their entry points."""
-    return traversal_strategies.load_entry_points()
 
 
 # Conflict graphs
@@ -115,19 +101,10 @@ def register_conflict_strategy(
     conflict_strategies.register(name, predicate=predicate, factory=factory, origin=origin)
 
 
-def deregister_conflict_strategy(name: str) -> None:
-    """Remove the strategy of this name, if there is one."""
-    conflict_strategies.deregister(name)
-
-
-def registered_conflict_strategies() -> tuple[str, ...]:
-    """The names of all strategies, in the order in which they are asked."""
-    return conflict_strategies.names()
-
-
-def describe_conflict_strategies() -> list[dict[str, str]]:
-    """Name, module, predicate and factory of all strategies."""
-    return conflict_strategies.describe()
+deregister_conflict_strategy = conflict_strategies.deregister
+registered_conflict_strategies = conflict_strategies.names
+describe_conflict_strategies = conflict_strategies.describe
+load_conflict_entrypoints = conflict_strategies.load_entry_points
 
 
 def select_conflict_strategy(
@@ -136,11 +113,6 @@ def select_conflict_strategy(
     """Make the strategy for some settings."""
     chosen: ConflictGraphStrategy = conflict_strategies.select(runtime, residual_mode, has_residual_distances)
     return chosen
-
-
-def load_conflict_entrypoints() -> list[str]:
-    """Load the strategies of installed packages again, and return the names of their entry points."""
-    return conflict_strategies.load_entry_points()
 
 
 def load_conflict_plugins() -> None:
