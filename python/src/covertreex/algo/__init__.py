@@ -3,7 +3,7 @@
 The stages of its insertion are here as functions. Trees are built by the library, which has stages of its own.
 """
 
-# By their modules: a module that is imported later would take the place of a function of its name.
+# By their modules: a module that is imported later would replace a function of its name.
 from . import batch, batch_order, order
 from .batch_delete import BatchDeletePlan, batch_delete, plan_batch_delete
 from .batch_insert import (

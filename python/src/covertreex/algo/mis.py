@@ -1,5 +1,4 @@
 """Older names: see :mod:`covertreex.legacy`."""
 
-from ..legacy.independent_sets import MISResult, batch_mis_seeds, run_mis
-
-__all__ = ["MISResult", "batch_mis_seeds", "run_mis"]
+from ..legacy.independent_sets import *  # noqa: F403
+from ..legacy.independent_sets import __all__  # noqa: F401

@@ -1,5 +1,4 @@
 """Older names: see :mod:`covertreex.legacy`."""
 
-from ..legacy.grouping import GroupByResult, group_by_int, select_topk_by_level
-
-__all__ = ["GroupByResult", "group_by_int", "select_topk_by_level"]
+from ..legacy.grouping import *  # noqa: F403
+from ..legacy.grouping import __all__  # noqa: F401

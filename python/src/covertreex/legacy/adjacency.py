@@ -62,7 +62,7 @@ class GridConflicts:
     """No edges, but a choice of points: the first one in each cell of some shifted grids, as far as they are apart.
 
     A cell is as wide as the cover radius of the level below. The order of the points in a cell, and later of the
-    leaders, is a hash of place and level: the finalizer of SplitMix64 (G. Steele, D. Lea and C. Flood, "Fast splittable
+    leaders, is a hash of index and level: the finalizer of SplitMix64 (G. Steele, D. Lea and C. Flood, "Fast splittable
     pseudorandom number generators", OOPSLA 2014).
     """
 
@@ -93,13 +93,13 @@ def _leaders(
     """The first point in each cell of some grids, the least rank of each point, and the number of cells."""
     extent = float(np.ptp(points, axis=0).max(initial=0.0))
     widths = np.maximum(np.exp2(levels.astype(np.float64)), max(_FINEST * extent, np.finfo(float).tiny))
-    places = np.arange(len(points), dtype=np.uint64) ^ (levels.astype(np.uint64) << np.uint64(33))
+    hashed = np.arange(len(points), dtype=np.uint64) ^ (levels.astype(np.uint64) << np.uint64(33))
     ranks = np.full(len(points), np.iinfo(np.uint64).max)
     is_leader, cells = np.zeros(len(points), bool), 0
     for shift in range(seed, seed + _SHIFTS):
         offset = np.random.default_rng(shift).random(points.shape[1]) - 0.5
         cell = np.unique(np.floor(points / widths[:, None] + offset), axis=0, return_inverse=True)[1].reshape(-1)
-        rank = _mixed(places ^ np.uint64(shift + 1))
+        rank = _mixed(hashed ^ np.uint64(shift + 1))
         order = np.lexsort((rank, cell))
         first = order[np.flatnonzero(np.diff(cell[order], prepend=-1))]
         cells += len(first)

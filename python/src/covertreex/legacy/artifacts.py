@@ -1,4 +1,4 @@
-"""Places for the files of benchmark runs, and names of runs."""
+"""Folders for the files of benchmark runs, and names of runs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def artifact_root(create: bool = True) -> Path:
 
 
 def resolve_artifact_path(path: PathLike, *, category: str | None = None, create_parents: bool = True) -> Path:
-    """Find the place of a file: a relative path is below the folder for files of runs.
+    """Return the absolute path of a file: a relative path is below the folder for files of runs.
 
     Parameters
     ----------
@@ -43,16 +43,16 @@ def resolve_artifact_path(path: PathLike, *, category: str | None = None, create
     create_parents : bool
         Whether to make the folder of the file.
     """
-    place = Path(_arguments.path(path)).expanduser()
-    if not place.is_absolute():
-        place = artifact_root(create_parents) / (category or "") / place
+    found = Path(_arguments.path(path)).expanduser()
+    if not found.is_absolute():
+        found = artifact_root(create_parents) / (category or "") / found
     if create_parents:
-        place.parent.mkdir(parents=True, exist_ok=True)
-    return place
+        found.parent.mkdir(parents=True, exist_ok=True)
+    return found
 
 
 def timestamped_artifact(*, category: str | None, prefix: str, suffix: str, create_parents: bool = True) -> Path:
-    """The place of a file named ``prefix``, the time (UTC) to the second, and ``suffix``.
+    """Return the path of a file named ``prefix``, the time (UTC) to the second, and ``suffix``.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def timestamped_artifact(*, category: str | None, prefix: str, suffix: str, crea
 
 
 def generate_run_id(*, prefix: str = "pcct") -> str:
-    """A name for a run: ``prefix``, the time (UTC) to the second, and some digits by chance."""
+    """A name for a run: ``prefix``, the time (UTC) to the second, and some random digits."""
     return f"{prefix}-{_now()}-{secrets.token_hex(3)}"
 
 

@@ -43,7 +43,7 @@ class TreeBackend:
     @classmethod
     def gpu(cls, *, precision: str = "float32") -> TreeBackend:
         """Raise NotImplementedError, as it did."""
-        raise NotImplementedError("backend: there is none for GPUs; give 'numpy'")
+        raise NotImplementedError("backend: expected 'numpy', got 'gpu'")
 
     @classmethod
     def named(cls, name: str, precision: str) -> TreeBackend:

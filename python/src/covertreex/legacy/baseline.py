@@ -108,7 +108,7 @@ class BaselineNode:
 
 @dataclass
 class BaselineCoverTree(_Baseline):
-    """Neighbours by brute force in NumPy; beside them the nodes of the library's cover tree.
+    """Neighbours by brute force in NumPy, and the nodes of the library's cover tree.
 
     Node ``i`` is point ``i``.
     """
@@ -174,6 +174,16 @@ def _arrays(indices: Any, distances: Any, k: int) -> Found:
     return np.asarray(indices, np.int64).reshape(-1, k), np.asarray(distances, np.float64).reshape(-1, k)
 
 
+def _search_of(tree: Any) -> Callable[[NDArray[np.float64], int], Found]:
+    """The search of a tree by its method ``query``, which returns distances first."""
+
+    def search(queries: NDArray[np.float64], k: int) -> Found:
+        distances, indices = tree.query(queries, k=k)
+        return _arrays(indices, distances, k)
+
+    return search
+
+
 class ExternalCoverTreeBaseline(_Adapter):
     """The cover tree of the package covertree on PyPI."""
 
@@ -184,12 +194,7 @@ class ExternalCoverTreeBaseline(_Adapter):
         """Build its tree of points."""
         kind, own = cls._import().CoverTree, _points(points)
         tree = kind(own, distance=lambda a, b: float(np.linalg.norm(a - b)), leafsize=leafsize, base=base)
-
-        def search(queries: NDArray[np.float64], k: int) -> Found:
-            distances, indices = tree.query(queries, k=k)
-            return _arrays(indices, distances, k)
-
-        return cls(own, search)
+        return cls(own, _search_of(tree))
 
 
 class MlpackCoverTreeBaseline(_Adapter):
@@ -205,7 +210,7 @@ class MlpackCoverTreeBaseline(_Adapter):
         model = mlpack.knn(reference=own, k=1, leaf_size=int(leaf_size), **how)["output_model"]
 
         def search(queries: NDArray[np.float64], k: int) -> Found:
-            # It takes a single row for a column.
+            # mlpack reads a single row as a column.
             asked = np.vstack([queries, queries]) if len(queries) == 1 else queries
             found = mlpack.knn(input_model=model, query=np.ascontiguousarray(asked), k=int(k), **how)
             indices, distances = _arrays(found["neighbors"], found["distances"], k)
@@ -226,12 +231,7 @@ class ScikitLearnBaseline(_Adapter):
         """Build its tree of points; ``algorithm`` is "ball_tree" or "kd_tree"."""
         module, own = cls._import(), _points(points)
         tree = (module.KDTree if algorithm == "kd_tree" else module.BallTree)(own, leaf_size=leaf_size)
-
-        def search(queries: NDArray[np.float64], k: int) -> Found:
-            distances, indices = tree.query(queries, k=k)
-            return _arrays(indices, distances, k)
-
-        made = cls(own, search)
+        made = cls(own, _search_of(tree))
         made.algorithm = algorithm
         return made
 
@@ -248,16 +248,11 @@ class ScipyBaseline(_Adapter):
         """Build its tree of points."""
         module, own = cls._import(), _points(points)
         tree = module.cKDTree(own, leafsize=leafsize)
-
-        def search(queries: NDArray[np.float64], k: int) -> Found:
-            distances, indices = tree.query(queries, k=k)
-            return _arrays(indices, distances, k)
-
-        return cls(own, search)
+        return cls(own, _search_of(tree))
 
 
 class GPBoostCoverTreeBaseline(_Adapter):
-    """A brute force, in the place of covertreex 0.4.x's rewriting of GPBoost's cover tree; a warning says so."""
+    """A brute force instead of covertreex 0.4.x's rewriting of GPBoost's cover tree; a warning says so."""
 
     @classmethod
     def from_points(cls, points: ArrayLike) -> GPBoostCoverTreeBaseline:

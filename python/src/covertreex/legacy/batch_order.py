@@ -35,7 +35,7 @@ def compute_batch_order(points: ArrayLike, *, strategy: str, seed: int | None = 
     points : array_like, shape (n, dim)
         The points.
     strategy : {"hilbert", "natural", "random"}
-        Along the Hilbert curve through the box of the points; as they are; by chance.
+        Along the Hilbert curve through the box of the points; as they are; random.
     seed : int, optional
         For "random".
 

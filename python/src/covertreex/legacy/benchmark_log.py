@@ -25,6 +25,7 @@ from .benchmark_schemas import (
     RESIDUAL_SCOPE_CAP_SCHEMA_ID,
     RESIDUAL_SCOPE_CAP_SCHEMA_VERSION,
 )
+from .conflicts import GRID_COUNTS
 from .plans import BatchInsertPlan
 from .traversal import ResidualTraversalCache
 
@@ -73,7 +74,6 @@ _STAGES = {
     "mis_ms": "mis_seconds",
 }
 _WHOLE = ("conflict_adj_pairs", "conflict_adj_candidates")
-_GRID = ("grid_cells", "grid_leaders_raw", "grid_leaders_after", "grid_local_edges")
 _PERCENTILES = (50, 90, 95, 99)
 _SLACK = 1e-12
 
@@ -156,7 +156,7 @@ class BenchmarkLogWriter:
             Facts about it.
         """
         extra = {name: value for name, value in (extra or {}).items() if value is not None}
-        # Readers of these logs take a batch without this for one whose distances were computed twice.
+        # Readers of these logs assume without this that the distances of a batch were computed twice.
         usual = {"conflict_pairwise_reused": 1}
         self._write({"event": str(event), **usual, **self._flat, **self._metadata, **extra})
 
@@ -201,7 +201,7 @@ def _memory() -> int:
 
 
 def _facts(plan: BatchInsertPlan) -> dict[str, Any]:
-    """What a line says about an insertion."""
+    """The fields of a line about an insertion."""
     traversal, graph = plan.traversal, plan.conflict_graph
     facts: dict[str, Any] = {
         "candidates": len(traversal.parents), "selected": len(plan.selected_indices),
@@ -213,7 +213,7 @@ def _facts(plan: BatchInsertPlan) -> dict[str, Any]:
         for name, source in names.items():
             value = getattr(timings, source)
             facts[name] = 1e3 * value if name.endswith("_ms") else int(value) if name in _WHOLE else value
-    facts |= {f"conflict_{name}": int(getattr(graph, name)) for name in _GRID}
+    facts |= {f"conflict_{name}": int(getattr(graph, name)) for name in GRID_COUNTS}
     if plan.batch_permutation is not None:
         facts["batch_order_permutation_size"] = len(plan.batch_permutation)
     facts |= {f"batch_order_{name}": float(value) for name, value in plan.batch_order_metrics.items()}
@@ -240,7 +240,7 @@ def _radius_facts(cache: ResidualTraversalCache) -> dict[str, Any]:
 
 
 def _summary(values: ArrayLike) -> dict[str, Any]:
-    """Number, extent, mean and percentiles of the finite values; nothing where there are none."""
+    """Number, extent, mean and percentiles of the finite values; empty without such values."""
     array = np.asarray(values, np.float64)
     finite = array[np.isfinite(array)]
     if not len(finite):
@@ -282,7 +282,7 @@ class ResidualScopeCapRecorder:
         self._metadata |= {name: value for name, value in metadata.items() if value is not None}
 
     def capture(self, plan: BatchInsertPlan) -> None:
-        """Add the radii of an insertion; of plans without residual correlation there are none."""
+        """Add the radii of an insertion; plans without residual correlation have no radii."""
         cache = plan.traversal.residual_cache
         if cache is None or cache.scope_radii is None:
             return
@@ -299,10 +299,10 @@ class ResidualScopeCapRecorder:
             return
         levels = {}
         for level, seen in sorted(self._seen.items()):
-            shown = {name: _summary(np.concatenate(parts)) for name, parts in seen.items() if parts}
-            if shown.get("obs"):
-                levels[str(level)] = {"cap": self._cap(seen["obs"]), **shown}
-        everywhere = [part for seen in self._seen.values() for part in seen["obs"]]
+            summaries = {name: _summary(np.concatenate(some)) for name, some in seen.items() if some}
+            if summaries.get("obs"):
+                levels[str(level)] = {"cap": self._cap(seen["obs"]), **summaries}
+        everywhere = [radii for seen in self._seen.values() for radii in seen["obs"]]
         payload = {
             "schema": RESIDUAL_SCOPE_CAP_SCHEMA_VERSION, "schema_id": RESIDUAL_SCOPE_CAP_SCHEMA_ID,
             "generated_at": time.time(), "percentile": self._percentile, "margin": self._margin,

@@ -70,17 +70,17 @@ class BenchmarkBatchRecord:
     run_hash: str  #: of settings and seeds: runs with the same ones have the same
     runtime_digest: str | None  #: a hash of the settings
     timestamp: float  #: seconds since 1970
-    batch_event_index: int  #: the line's place among those of its writer
+    batch_event_index: int  #: the line's number among those of its writer
     batch_index: int
     batch_size: int
     runtime: Mapping[str, Any]  #: settings
     metadata: Mapping[str, Any]
     seed_pack: Mapping[str, Any]
-    measurements: Mapping[str, Any]  #: what else the line has
+    measurements: Mapping[str, Any]  #: the other fields of the line
 
     @classmethod
     def from_payload(cls, payload: Mapping[str, Any]) -> BenchmarkBatchRecord:
-        """Take what was read of a line.
+        """Make a record of a line.
 
         Parameters
         ----------
@@ -133,7 +133,7 @@ RESIDUAL_GATE_PROFILE_SCHEMA: dict[str, object] = {
     ),
 }  # fmt: skip
 
-# A table (CSV) of what building and searching took, for the first call and for later ones.
+# A table (CSV) of the time and memory of building and searching, for the first call and for later ones.
 
 _PHASES = (
     "build_warmup_seconds", "build_steady_seconds", "build_total_seconds", "query_warmup_seconds",

@@ -39,7 +39,7 @@ def batch_rows(batch_points: Any, backend: TreeBackend) -> NDArray[Any]:
 
 
 def built(tree: PCCTree, points: NDArray[Any]) -> PCCTree:
-    """A tree of points in the place of an empty one, made by its recipe."""
+    """A tree of points instead of an empty one, made by its recipe."""
     native = _native(points, tree.recipe)
     return PCCTree.of(native, tree.stats.after(inserted=len(native)), tree.backend, tree.recipe)
 
@@ -76,7 +76,7 @@ def extended(tree: PCCTree, points: NDArray[Any]) -> PCCTree:
 
 
 def indices_in(tree: PCCTree, given: ArrayLike) -> Indices:
-    """Dataset indices to take out, ascending: each one there, and no two the same."""
+    """Dataset indices to remove, ascending: all exist, and no two are the same."""
     array = np.atleast_1d(np.asarray(given))
     if array.size and array.dtype.kind not in "iu":
         raise TypeError(f"indices: expected integers, got dtype {array.dtype}")
@@ -94,7 +94,7 @@ def descendants(tree: PCCTree, removed: Indices) -> Indices:
     n = tree.num_points
     below, above = np.zeros(n + 1, bool), np.append(np.asarray(tree.parents, np.int64), -1)
     below[removed] = True
-    # Each round looks twice as far up. The last place, which is -1, is above all roots.
+    # Each round looks twice as far up. The last entry, with index -1, is above all roots.
     for _ in range(n.bit_length()):
         below |= below[above]
         above = np.where(above >= 0, above[above], -1)
@@ -139,7 +139,7 @@ def reduced(tree: PCCTree, removed: Indices) -> PCCTree:
 def _residual_of(native: ResidualTree, kept: Indices) -> ResidualTree:
     """Some points of a residual tree, with the inducing points that it has."""
     if native.inducing_points is None:
-        raise TypeError("delete: points cannot be taken out of a residual tree whose v_matrix was given")
+        raise TypeError("delete: points cannot be removed from a residual tree whose v_matrix was given")
     return ResidualTree(
         native._coords[kept], kernel=native.kernel, inducing_points=native.inducing_points,
         jitter=native.stats().jitter, cover_tree_metric=native.cover_tree_metric, engine=native.engine,

@@ -194,7 +194,7 @@ def _runtime(options: argparse.Namespace) -> Runtime:
 
 @dataclass(frozen=True)
 class _Run:
-    """A tree, its queries, and how long they took."""
+    """A tree, its queries, and the seconds of both."""
 
     points: Any
     queries: Any

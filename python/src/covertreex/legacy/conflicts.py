@@ -44,7 +44,7 @@ class ResidualPairwiseCacheError(RuntimeError):
 
 @dataclass(frozen=True)
 class ConflictGraphTimings:
-    """Seconds of the parts of the stage, and what it counted. Parts that are not told apart are 0."""
+    """Seconds of the steps of the stage, and its counts. Steps without a clock of their own are 0."""
 
     pairwise_seconds: float
     scope_group_seconds: float
@@ -86,7 +86,7 @@ class ConflictGraphTimings:
 
 @dataclass(frozen=True)
 class ConflictGraph(Deferred):
-    """A graph of points by their places in the batch: neighbours of ``i`` are ``indices[indptr[i]:indptr[i + 1]]``."""
+    """A graph of points by their indices in the batch: neighbours of ``i`` are ``indices[indptr[i]:indptr[i + 1]]``."""
 
     indptr: NDArray[Any]  #: (m + 1,)
     indices: NDArray[Any]  #: each edge from both of its points, ascending for each point
@@ -125,7 +125,7 @@ class ConflictGraph(Deferred):
 
 @dataclass(frozen=True)
 class ConflictGraphContext(Deferred):
-    """What a strategy is given."""
+    """The input of a strategy."""
 
     backend: TreeBackend
     runtime: RuntimeConfig
@@ -147,7 +147,7 @@ class ConflictGraphContext(Deferred):
 
 @dataclass(frozen=True)
 class AdjacencyBuild:
-    """What a strategy finds: edges, in either form, and what it counted.
+    """The result of a strategy: edges, in either form, and counts.
 
     Edges by ``sources`` and ``targets`` are compared with the radii afterwards, unless ``radius_pruned``; those by
     ``csr_indptr`` and ``csr_indices`` are the graph.
@@ -200,7 +200,7 @@ class ConflictGraphStrategy(Protocol):
 conflict_strategies = Strategies("conflict", "covertreex.conflict")
 
 # Counts of a strategy that a graph repeats.
-_GRID = ("grid_cells", "grid_leaders_raw", "grid_leaders_after", "grid_local_edges")
+GRID_COUNTS = ("grid_cells", "grid_leaders_raw", "grid_leaders_after", "grid_local_edges")
 _FORCED = ("forced_selected", "forced_dominated")
 
 
@@ -273,7 +273,7 @@ def build_conflict_graph(
         annulus_bounds=backend.asarray(np.column_stack([np.zeros(len(radii)), radii]), dtype=to_float),
         annulus_bins=backend.asarray(bins, dtype=to_int), annulus_bin_indptr=groups.indptr,
         annulus_bin_indices=backend.asarray(groups.values, dtype=to_int), annulus_bin_ids=groups.keys,
-        timings=_timings(seconds, built, pairs), **{name: getattr(built, name) for name in (*_GRID, *_FORCED)},
+        timings=_timings(seconds, built, pairs), **{name: getattr(built, name) for name in (*GRID_COUNTS, *_FORCED)},
     )  # fmt: skip
 
 

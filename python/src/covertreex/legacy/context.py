@@ -48,7 +48,7 @@ class RuntimeContext:
         _environment.set_log_level(self.config.log_level, "log_level")
 
     def get_backend(self) -> TreeBackend:
-        """What makes arrays: NumPy, in the precision of the configuration."""
+        """The maker of arrays: NumPy, in the precision of the configuration."""
         return TreeBackend.named(self.config.backend, self.config.precision)
 
     def install(self) -> RuntimeContext:
@@ -134,7 +134,7 @@ def current_runtime_context() -> RuntimeContext | None:
 
 
 def runtime_context() -> RuntimeContext:
-    """The active context; one of the environment is made active where there is none."""
+    """The active context; without one, that of the environment becomes active."""
     context = current_runtime_context()
     return RuntimeContext(RuntimeConfig.from_env()).install() if context is None else context
 

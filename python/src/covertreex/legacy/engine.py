@@ -119,7 +119,7 @@ class CoverTree:
 
     @property
     def build_seconds(self) -> float | None:
-        """Seconds that building took."""
+        """Seconds of building."""
         return self.meta.get("build_seconds")
 
 
@@ -147,7 +147,7 @@ class _Engine:
     """An engine by its old name."""
 
     name = ""
-    _takes_seed = False  #: whether inducing points are drawn by the argument, and not by the settings
+    _draws_by_argument = False  #: whether the seed of inducing points is the argument, and not that of the settings
 
     def build(
         self,
@@ -229,7 +229,7 @@ class _Engine:
         params: dict[str, Any] = {"variance": 1.0, "lengthscale": 1.0, "inducing_count": 512, "kernel_type": 0}
         params.update(residual_params or {})
         seeds = runtime.seeds
-        drawn = seed if self._takes_seed else seeds.resolved("residual_grid", fallback=seeds.resolved("mis"))
+        drawn = seed if self._draws_by_argument else seeds.resolved("residual_grid", fallback=seeds.resolved("mis"))
         return host_data.build_residual_backend(points, seed=drawn, **params)
 
     def _handle(self, native: Searcher, backend: TreeBackend) -> Any:
@@ -290,7 +290,7 @@ class RustNaturalEngine(_Engine):
     """The engine "rust-natural", or "rust-fast": points as they come."""
 
     name = "rust-natural"
-    _takes_seed = True
+    _draws_by_argument = True
 
 
 class RustHybridResidualEngine(_Engine):
@@ -339,7 +339,7 @@ def build_tree(
     runtime, context : optional
         Settings; by default those of the environment.
     engine : str, optional
-        Its name; by default that of the settings, or "rust-hilbert" where they say none.
+        Its name; by default that of the settings, or "rust-hilbert" if they name no other.
     **options
         As of :meth:`RustHilbertEngine.build`.
 

@@ -18,7 +18,7 @@ __all__ = ["ResidualCorrHostData", "build_residual_backend", "get_residual_backe
 _FLOAT64 = np.dtype(np.float64)
 _LEAST_VARIANCE = 1e-9  # of a residual, in covertreex 0.4.x
 _JITTER = 1e-6
-_FEW = 32  # inducing points where none, or fewer, were asked for
+_FEW = 32  # inducing points if their number is not positive
 
 IndexKernel = Callable[[NDArray[np.int64], NDArray[np.int64]], Any]
 Decoder = Callable[[Any], NDArray[np.int64]]
@@ -152,7 +152,7 @@ class ResidualCorrHostData:
         given: dict[str, Any] = {**self._given}
         if origin is not None:
             return ResidualTree.from_features(origin.coords, kernel=origin.kernel, **given, **options)
-        # Coordinates are unknown: dataset indices take their place.
+        # Coordinates are unknown: dataset indices replace them.
         coords = np.arange(self.num_points, dtype=np.float64)[:, None]
         options["engine"] = "native"  # Numba cannot call the provider back
         return ResidualTree.from_features(coords, kernel=_OfIndices(self.kernel_provider), **given, **options)
@@ -191,7 +191,7 @@ class PointDecoder:
 
     def __init__(self, coords: NDArray[np.float64]) -> None:
         self._coords = coords
-        self._places: dict[bytes, int] | None = None
+        self._indices: dict[bytes, int] | None = None
 
     def __call__(self, values: Any) -> NDArray[np.int64]:
         array = np.atleast_1d(np.asarray(values))
@@ -204,11 +204,11 @@ class PointDecoder:
                 return self._within(whole.astype(np.int64))
         if rows.shape[1] != self._coords.shape[1]:
             raise ValueError(f"points: expected {self._coords.shape[1]} columns, got {rows.shape[1]}")
-        if self._places is None:
-            self._places = {}
-            for place, key in enumerate(map(bytes, self._coords + 0.0)):  # +0.0: -0 is 0
-                self._places.setdefault(key, place)
-        found = [self._places.get(bytes(row), -1) for row in rows + 0.0]
+        if self._indices is None:
+            self._indices = {}
+            for index, key in enumerate(map(bytes, self._coords + 0.0)):  # +0.0: -0 is 0
+                self._indices.setdefault(key, index)
+        found = [self._indices.get(bytes(row), -1) for row in rows + 0.0]
         if -1 in found:
             raise KeyError(f"points[{found.index(-1)}]: is not in the dataset")
         return np.array(found, np.int64)
@@ -274,7 +274,7 @@ def build_residual_backend(
     chunk_size : int
         As of :class:`ResidualCorrHostData`.
     rng : numpy.random.Generator, optional
-        In place of the seed.
+        Instead of the seed.
 
     Returns
     -------
@@ -302,15 +302,15 @@ _active: ResidualCorrHostData | None = None
 
 
 def set_residual_backend(backend: ResidualCorrHostData | None) -> None:
-    """Set the data that trees in the residual-correlation metric use when they are given none."""
+    """Set the data that trees in the residual-correlation metric use by default."""
     global _active  # noqa: PLW0603
     _active = backend
 
 
 def get_residual_backend() -> ResidualCorrHostData:
-    """The data that was set last; RuntimeError where there is none."""
+    """The data that was set last; RuntimeError if it is missing."""
     if _active is None:
-        raise RuntimeError("residual backend: none is set; call configure_residual_correlation() first")
+        raise RuntimeError("residual backend: expected one of configure_residual_correlation(), got None")
     return _active
 
 

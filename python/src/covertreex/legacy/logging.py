@@ -27,7 +27,7 @@ def get_logger(
     Parameters
     ----------
     name : str, optional
-        The part after "covertreex.".
+        The name after "covertreex.".
     runtime, context : optional
         Whose level; by default that of the active context. Without one the level stays.
     """
@@ -47,7 +47,7 @@ def _config(runtime: RuntimeConfig | None, context: contexts.RuntimeContext | No
 
 @dataclass
 class OperationMetrics:
-    """A context manager that logs what an operation took: a line ``op=... status=... wall_ms=...``."""
+    """A context manager that logs the time of an operation: a line ``op=... status=... wall_ms=...``."""
 
     label: str
     logger: logging.Logger
@@ -95,7 +95,7 @@ def _shown(value: object) -> str:
 
 @contextlib.contextmanager
 def log_operation(logger: logging.Logger, label: str, **options: Any) -> Iterator[OperationMetrics]:
-    """Log what a block took.
+    """Log the time of a block.
 
     Parameters
     ----------

@@ -31,7 +31,7 @@ __all__ = [
 
 Kernel = Callable[[Any, Any, Any], Any]
 _ENTRY_POINTS = "covertreex.metrics"
-_LEAST = 1e-12  # squared length of a row that is taken for none
+_LEAST = 1e-12  # squared length below which a row counts as zero
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class MetricRegistry:
         return tuple(sorted(self._metrics))
 
     def unregister(self, name: str) -> None:
-        """Take a metric out, where there is one of this name."""
+        """Remove the metric of this name, if there is one."""
         self._metrics.pop(name.lower(), None)
 
     def describe(self) -> tuple[tuple[str, str], ...]:
@@ -171,16 +171,16 @@ def get_metric(name: str | None = None) -> Metric:
 
 
 def load_entrypoints() -> list[str]:
-    """Add the metrics that installed packages offer, and return the names of their entry points.
+    """Add the metrics of installed packages, and return the names of their entry points.
 
     An entry point of the group "covertreex.metrics" is a :class:`Metric`, several, or a function that gives them.
     """
 
-    def take(payload: Any) -> None:
+    def register(payload: Any) -> None:
         for metric in _metrics_of(payload):
             registry.register(metric, overwrite=True)
 
-    return load_entry_points(_ENTRY_POINTS, take)
+    return load_entry_points(_ENTRY_POINTS, register)
 
 
 def _metrics_of(payload: Any) -> Iterator[Metric]:
@@ -217,7 +217,7 @@ def configure_residual_correlation(
     runtime: RuntimeConfig | None = None,
     context: contexts.RuntimeContext | None = None,
 ) -> None:
-    """Set the data that trees in the residual-correlation metric use when they are given none, and its metric.
+    """Set the data that trees in the residual-correlation metric use by default, and its metric.
 
     Parameters
     ----------

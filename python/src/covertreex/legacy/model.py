@@ -83,7 +83,7 @@ class SeedPack(_Section):
 
 @dataclass(frozen=True)
 class DiagnosticsConfig(_Section):
-    """What is looked at beside the work."""
+    """Settings of records and logs."""
 
     enabled: bool = True
     log_level: str = "INFO"
@@ -199,7 +199,7 @@ class RuntimeModel(_Main, _Section):
         return cls(**{name: flat[name] for name in own}, **sections)
 
     def to_runtime_config(self) -> RuntimeConfig:
-        """The same settings one beside the other."""
+        """The same settings without sections."""
         names = [one.name for one in dataclasses.fields(RuntimeConfig)]
         return RuntimeConfig(**{name: getattr(self, name) for name in names})
 
@@ -234,7 +234,7 @@ _Flat: Any = dataclasses.make_dataclass("_Flat", _flat_fields(), frozen=True)
 
 
 class RuntimeConfig(_Flat):  # type: ignore[misc]
-    """All settings of covertreex 0.4.x, one beside the other."""
+    """All settings of covertreex 0.4.x, without sections."""
 
     seeds: SeedPack  # for type checkers, as the base class is made at run time
 
@@ -264,10 +264,10 @@ class RuntimeConfig(_Flat):  # type: ignore[misc]
         return RuntimeModel.from_env().to_runtime_config()
 
     def settings(self) -> dict[str, Any]:
-        """What it says in terms of this package: arguments of :class:`covertreex.runtime.RuntimeConfig`.
+        """The same settings in terms of this package: arguments of :class:`covertreex.runtime.RuntimeConfig`.
 
         A configuration has a value for everything and cannot tell a choice from a default. So the default metric and
-        engine stand for "auto" here: answers are the same.
+        engine mean "auto" here: answers are the same.
         """
         engine = "auto" if self.engine == DEFAULT_ENGINE else self.engine
         implied = _engine_names.NAMES.get(engine, (None, None))[1]

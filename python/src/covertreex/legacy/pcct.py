@@ -89,7 +89,7 @@ class PCCT:
             A single point may be of shape (dim,). They are kept in float64 unless the precision is another one. If the
             kernel comes from residual data, all points of it, in its order: coordinates, or dataset indices.
         apply_batch_order : bool
-            False takes the points as they come, in whichever order the settings say.
+            False keeps the order of the points, whichever order the settings say.
         mis_seed : int, optional
             Another name of ``seed``.
         return_plan : bool
@@ -253,7 +253,7 @@ class PCCT:
 
     @property
     def build_seconds(self) -> float | None:
-        """Seconds that building took; None before."""
+        """Seconds of building; None before."""
         return None if self.tree is None or self.tree.is_empty() else self.tree.native.build_time
 
     def __len__(self) -> int:
@@ -261,7 +261,7 @@ class PCCT:
 
     def _fitted(self) -> PCCTree:
         if self.tree is None:
-            raise ValueError("tree: there is none yet; call fit() first")
+            raise ValueError("tree: expected one of fit(), got None")
         return self.tree
 
     def _active(self) -> _settings.Activation:

@@ -33,19 +33,19 @@ Ints = NDArray[np.int32]
 
 @dataclass(frozen=True)
 class SliceUpdate:
-    """New values at some places of an array."""
+    """New values at some indices of an array."""
 
     index: Any  #: an index, a slice, or a tuple of these
     values: Any
 
     @property
-    def places(self) -> tuple[Any, ...]:
+    def key(self) -> tuple[Any, ...]:
         """The index as a tuple."""
         return self.index if isinstance(self.index, tuple) else (self.index,)
 
     def length(self) -> int:
         """How many rows an array must have to be changed; 0 where the index does not say."""
-        first = self.places[0] if self.places else None
+        first = self.key[0] if self.key else None
         end = first.stop if isinstance(first, slice) else first + 1 if isinstance(first, (int, np.integer)) else None
         return 0 if end is None else int(end)
 
@@ -62,7 +62,7 @@ def clone_array_segment(
     source : array_like
         It stays as it is.
     updates : iterable of SliceUpdate
-        The changes, one after another. For places beyond the end the copy is made longer; between there are zeros.
+        The changes, one after another. For indices beyond the end the copy is made longer, with zeros between.
     dtype : dtype
         The type of the copy.
 
@@ -79,7 +79,7 @@ def clone_array_segment(
     copy = np.zeros((length, *array.shape[1:]), array.dtype) if array.ndim else array.copy()
     copy[: len(array)] = array
     for change in changes:
-        copy[change.places] = backend.asarray(change.values, dtype=array.dtype)
+        copy[change.key] = backend.asarray(change.values, dtype=array.dtype)
     return copy
 
 
@@ -165,7 +165,7 @@ DEFAULT_JOURNAL_POOL = JournalScratchPool()
 
 @dataclass(frozen=True)
 class PersistenceJournal:
-    """What an insertion adds to the arrays of a tree."""
+    """The entries that an insertion adds to the arrays of a tree."""
 
     base_length: int  #: nodes before
     inserted_points: NDArray[Any]  #: (m, dim)
@@ -199,7 +199,7 @@ def build_persistence_journal(
     inserted_si: ArrayLike,
     pool: JournalScratchPool | None = None,
 ) -> PersistenceJournal:
-    """Say what new nodes add to the arrays of a tree.
+    """List the entries that new nodes add to the arrays of a tree.
 
     Parameters
     ----------

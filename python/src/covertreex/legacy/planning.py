@@ -106,7 +106,7 @@ def of_insertion(
 ) -> BatchInsertPlan:
     """Make the plan that comes with an insertion; its fields are computed on first access.
 
-    The stages work on the cover tree that is shown, in its coordinates; with residual correlation these are the scaled
+    The stages work on the cover tree of ``before``, in its coordinates; with residual correlation these are the scaled
     ones.
 
     Parameters

@@ -51,10 +51,10 @@ class LevelSummary:
 
 @dataclass(frozen=True)
 class BatchInsertPlan(Deferred):
-    """What the stages of an insertion say about a batch, for the tree before it.
+    """The results of the stages of an insertion for a batch, in the tree before it.
 
-    Numbers are places in the batch in the order of the plan: place ``i`` is the row ``batch_permutation[i]``, or ``i``
-    where that is None. ``selected_indices`` are an independent set of the conflict graph, ``dominated_indices`` the
+    Numbers are positions in the batch in the order of the plan: position ``i`` is the row ``batch_permutation[i]``, or
+    ``i`` if that is None. ``selected_indices`` are an independent set of the conflict graph, ``dominated_indices`` the
     others. The library's insertion keeps stricter rules, so a node's parent in the tree may be another one. The fields
     of a plan that comes with an insertion are computed on first access.
     """
@@ -73,9 +73,9 @@ class BatchInsertPlan(Deferred):
 
 @dataclass(frozen=True)
 class PrefixBatchGroup:
-    """A part of a batch that entered together."""
+    """Points of a batch that entered together."""
 
-    permutation_indices: Indices  #: places in the batch
+    permutation_indices: Indices  #: positions in the batch
     plan: BatchInsertPlan
     prefix_factor: float | None = None
     domination_ratio: float | None = None
@@ -93,7 +93,7 @@ class PrefixBatchResult:
 
 @dataclass(frozen=True)
 class DeleteLevelSummary:
-    """Points of one level that lost an ancestor, by their old numbers, and their place in the new tree."""
+    """Points of one level that lost an ancestor, by their old numbers, and their levels in the new tree."""
 
     level: int  #: in the old tree
     uncovered: Indices  #: all of them
@@ -121,7 +121,7 @@ class BatchDeletePlan(Deferred):
 
 
 def of_removal(tree: PCCTree, removed: Indices, made: Callable[[], PCCTree]) -> BatchDeletePlan:
-    """Make the plan of taking points out of a tree.
+    """Make the plan of removing points from a tree.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """Strategies and metrics of other packages, by the names of ``covertreex.plugins`` of covertreex 0.4.x.
 
-A package offers them by entry points of the groups "covertreex.traversal", "covertreex.conflict" and
-"covertreex.metrics". They take part in the stages of :mod:`covertreex.algo`, and in :func:`covertreex.get_metric`;
+A package registers them by entry points of the groups "covertreex.traversal", "covertreex.conflict" and
+"covertreex.metrics". They are for the stages of :mod:`covertreex.algo`, and in :func:`covertreex.get_metric`;
 trees are built and searched by the library, in its own metrics.
 """
 
@@ -45,7 +45,7 @@ def register_traversal_strategy(
     factory: Callable[[], TraversalStrategy],
     origin: str | None = None,
 ) -> None:
-    """Add a way to find parents and scopes, in place of one of the same name.
+    """Add a way to find parents and scopes, instead of one of the same name.
 
     Parameters
     ----------
@@ -62,30 +62,16 @@ def register_traversal_strategy(
     traversal_strategies.register(name, predicate=predicate, factory=factory, origin=origin)
 
 
-def deregister_traversal_strategy(name: str) -> None:
-    """Take a strategy out, if there is one of this name."""
-    traversal_strategies.deregister(name)
-
-
-def registered_traversal_strategies() -> tuple[str, ...]:
-    """The names of all strategies, in the order in which they are asked."""
-    return traversal_strategies.names()
-
-
-def describe_traversal_strategies() -> list[dict[str, str]]:
-    """Name, module, predicate and factory of all strategies."""
-    return traversal_strategies.describe()
+deregister_traversal_strategy = traversal_strategies.deregister
+registered_traversal_strategies = traversal_strategies.names
+describe_traversal_strategies = traversal_strategies.describe
+load_traversal_entrypoints = traversal_strategies.load_entry_points
 
 
 def select_traversal_strategy(runtime: RuntimeConfig, backend: TreeBackend) -> TraversalStrategy:
     """Make the strategy for some settings."""
     chosen: TraversalStrategy = traversal_strategies.select(runtime, backend)
     return chosen
-
-
-def load_traversal_entrypoints() -> list[str]:
-    """Load the strategies of installed packages again, and return the names of their entry points."""
-    return traversal_strategies.load_entry_points()
 
 
 # Conflict graphs
@@ -98,7 +84,7 @@ def register_conflict_strategy(
     factory: Callable[[], ConflictGraphStrategy],
     origin: str | None = None,
 ) -> None:
-    """Add a way to find the edges of a conflict graph, in place of one of the same name.
+    """Add a way to find the edges of a conflict graph, instead of one of the same name.
 
     Parameters
     ----------
@@ -107,27 +93,18 @@ def register_conflict_strategy(
     predicate : callable
         ``predicate(config, is_residual, has_distances)``: whether it is for these settings.
     factory : callable
-        Makes an object with a method ``build(context)`` that takes a ``ConflictGraphContext`` and returns an
-        ``AdjacencyBuild``.
+        Makes an object with a method ``build(context)`` that returns an ``AdjacencyBuild`` for a
+        ``ConflictGraphContext``.
     origin : str, optional
         The module that it is from; by default the factory's.
     """
     conflict_strategies.register(name, predicate=predicate, factory=factory, origin=origin)
 
 
-def deregister_conflict_strategy(name: str) -> None:
-    """Take a strategy out, if there is one of this name."""
-    conflict_strategies.deregister(name)
-
-
-def registered_conflict_strategies() -> tuple[str, ...]:
-    """The names of all strategies, in the order in which they are asked."""
-    return conflict_strategies.names()
-
-
-def describe_conflict_strategies() -> list[dict[str, str]]:
-    """Name, module, predicate and factory of all strategies."""
-    return conflict_strategies.describe()
+deregister_conflict_strategy = conflict_strategies.deregister
+registered_conflict_strategies = conflict_strategies.names
+describe_conflict_strategies = conflict_strategies.describe
+load_conflict_entrypoints = conflict_strategies.load_entry_points
 
 
 def select_conflict_strategy(
@@ -136,11 +113,6 @@ def select_conflict_strategy(
     """Make the strategy for some settings."""
     chosen: ConflictGraphStrategy = conflict_strategies.select(runtime, residual_mode, has_residual_distances)
     return chosen
-
-
-def load_conflict_entrypoints() -> list[str]:
-    """Load the strategies of installed packages again, and return the names of their entry points."""
-    return conflict_strategies.load_entry_points()
 
 
 def load_conflict_plugins() -> None:

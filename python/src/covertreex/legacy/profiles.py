@@ -50,7 +50,7 @@ class OverrideError(ValueError):
 
 @dataclass(frozen=True)
 class ProfileMetadata:
-    """What a profile is for."""
+    """The purpose of a profile."""
 
     name: str
     description: str

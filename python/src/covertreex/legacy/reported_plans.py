@@ -10,14 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .benchmark_log import BenchmarkLogWriter
-from .conflicts import ConflictGraph, ConflictGraphTimings
+from .conflicts import GRID_COUNTS, ConflictGraph, ConflictGraphTimings
 from .independent_sets import MISResult
 from .plans import BatchInsertPlan, BatchInsertTimings
 from .traversal import TraversalResult, TraversalTimings
 
 __all__ = ["build_rust_plan", "record_rust_batch"]
 
-_GRID = ("grid_cells", "grid_leaders_raw", "grid_leaders_after", "grid_local_edges")
 _ENGINE = "rust-pcct2"
 
 
@@ -42,7 +41,7 @@ def build_rust_plan(payload: Mapping[str, Any]) -> BatchInsertPlan:
     row_starts = np.zeros(size + 1, np.int64)
     scopes = _integers(payload, "scope_indptr", row_starts), _integers(payload, "scope_indices")
     edges = _integers(payload, "conflict_indices")
-    grid: dict[str, Any] = {name: int(payload.get(f"conflict_{name}", 0)) for name in _GRID}
+    grid: dict[str, Any] = {name: int(payload.get(f"conflict_{name}", 0)) for name in GRID_COUNTS}
     selected = _integers(payload, "selected")
     no_ints, no_floats = np.empty(0, np.int64), np.empty(0, np.float32)
     in_traversal = {

@@ -71,23 +71,23 @@ class ResidualWorkspace:
             self._make(max(rows, self.max_queries), max(cols, self.max_chunk))
 
     def gram_view(self, rows: int, cols: int) -> NDArray[np.float32]:
-        """A part of the first array."""
+        """The first rows and columns of the first array."""
         self.ensure_capacity(rows, cols)
         return self.gram[:rows, :cols]
 
     def dist2_view(self, rows: int, cols: int) -> NDArray[np.float32]:
-        """A part of the second one."""
+        """The first rows and columns of the second array."""
         self.ensure_capacity(rows, cols)
         return self.dist2[:rows, :cols]
 
     def mask_view(self, rows: int, cols: int) -> NDArray[np.uint8]:
-        """A part of the third one."""
+        """The first rows and columns of the third array."""
         self.ensure_capacity(rows, cols)
         return self.mask[:rows, :cols]
 
 
 def decode_indices(host_backend: ResidualCorrHostData, payload: Any) -> Indices:
-    """Dataset indices of what stands for points; ValueError for a point that is not in the dataset."""
+    """Dataset indices of points in any form; ValueError for a point that is not in the dataset."""
     try:
         found = host_backend.point_decoder(payload)
     except KeyError as error:
@@ -213,8 +213,8 @@ def compute_residual_distances_block_no_gate(
 
 def _checked(backend: ResidualCorrHostData, indices: ArrayLike) -> Indices:
     array = np.asarray(indices).reshape(-1).astype(np.int64)
-    for place in np.flatnonzero((array < 0) | (array >= backend.num_points))[:1]:
-        raise IndexError(f"indices[{place}]: expected 0 to {backend.num_points - 1}, got {array[place]}")
+    for at in np.flatnonzero((array < 0) | (array >= backend.num_points))[:1]:
+        raise IndexError(f"indices[{at}]: expected 0 to {backend.num_points - 1}, got {array[at]}")
     return array
 
 

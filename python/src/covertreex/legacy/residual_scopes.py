@@ -112,7 +112,7 @@ def _scope_limit(runtime: RuntimeConfig) -> int:
 
 
 def _caps(levels: NDArray[Any], runtime: RuntimeConfig) -> Floats:
-    """The largest radius of each level; infinity where there is none."""
+    """The largest radius of each level; infinity for a level without one."""
     table = get_scope_cap_table(runtime.residual_scope_cap_path)
     caps = np.full(len(levels), np.inf) if table is None else table.lookup(levels)
     if runtime.residual_scope_cap_default > 0:

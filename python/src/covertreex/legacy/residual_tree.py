@@ -34,7 +34,7 @@ class ResidualCoverTree(ResidualTree):
     engine : str
         As in :func:`covertreex.cover_tree`; answers are the same.
     kernel_type : {"rbf", "matern12", "matern32", "matern52"}
-        The kernel. The numbers 0 and 1 of covertreex 0.4.x stand for RBF and Matern 5/2.
+        The kernel. The numbers 0 and 1 of covertreex 0.4.x mean RBF and Matern 5/2.
     chunk_size : int, optional
         Without effect.
     """

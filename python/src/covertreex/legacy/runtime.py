@@ -1,4 +1,4 @@
-"""``Runtime`` and ``Residual`` that take old names beside the new ones."""
+"""``Runtime`` and ``Residual`` that accept old names in addition to the new ones."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ METRICS = {
 }
 LITE = "residual_correlation_lite"
 
-# Beside a path of its own, each setting of a group was an argument: residual_radius_floor, residual_scope_cap_path, ...
+# Each setting of a group was an argument, in addition to its path: residual_radius_floor, residual_scope_cap_path, ...
 _ARGUMENTS: dict[str, str] = {
     **PATHS,
     "scope_chunk_pair_merge": "scope_chunk_pair_merge",
@@ -112,7 +112,7 @@ class Residual(_settings.Residual):
 
     @classmethod
     def from_config(cls, config: OldConfig) -> Residual:
-        """Take the limits of a configuration of covertreex 0.4.x."""
+        """Copy the limits of a configuration of covertreex 0.4.x."""
         return cls(
             radius_floor=config.residual_radius_floor, scope_cap_path=config.residual_scope_cap_path,
             scope_cap_default=config.residual_scope_cap_default,
@@ -186,7 +186,7 @@ class Runtime(_settings.Runtime):
 
     @classmethod
     def from_profile(cls: type[Self], name: str, overrides: Overrides | None = None) -> Self:
-        """Take the settings of a profile.
+        """Return the settings of a profile.
 
         Parameters
         ----------
@@ -272,7 +272,7 @@ def _sorted(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
             chosen[name] = value
         elif name == "extra":
             for path, one in (value or {}).items():
-                _take(str(path), one, chosen, old)
+                _sort_extra(str(path), one, chosen, old)
         elif value is not None:
             old[name] = value
     for name in sorted(old.keys() - _ARGUMENTS.keys() - _GONE):
@@ -280,8 +280,8 @@ def _sorted(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     return chosen, old
 
 
-def _take(path: str, value: Any, chosen: dict[str, Any], old: dict[str, Any]) -> None:
-    """Take a setting of ``extra``: by its path, or by its flat name."""
+def _sort_extra(path: str, value: Any, chosen: dict[str, Any], old: dict[str, Any]) -> None:
+    """Sort a setting of ``extra``: by its path, or by its flat name."""
     if path in ("enable_diagnostics", "diagnostics.enabled"):
         chosen["diagnostics"] = bool(value)
     elif path in ("metric", "engine"):
@@ -300,7 +300,7 @@ def _resolve(chosen: dict[str, Any], old: dict[str, Any]) -> None:
     chosen.update(_renamed(old))
     implied = _engine_names.NAMES.get(chosen.get("engine") or "")
     if implied is not None and "batch_order" in old and implied[1] != chosen["order"]:
-        chosen["engine"] = implied[0]  # what searches; the order is the one that was asked for
+        chosen["engine"] = implied[0]  # of the search; the order is the one that was asked for
     metric = chosen.get("metric")
     if metric is not None:
         metric = METRICS.get(metric, metric)
@@ -318,12 +318,12 @@ def _resolve(chosen: dict[str, Any], old: dict[str, Any]) -> None:
 
 
 def _renamed(old: Mapping[str, Any]) -> dict[str, Any]:
-    """What old settings say by new names. The seed of the tree goes before the global one."""
+    """Old settings by their new names. The seed of the tree goes before the global one."""
     return {new: old[name] for name, new in RENAMED.items() if name in old}
 
 
 def profile_name(name: str) -> str:
-    """A profile's name as covertreex 0.4.x took it: in any case, and with the ending of its file."""
+    """A profile's name as covertreex 0.4.x read it: in any case, and with the ending of its file."""
     plain = name.strip().lower().replace(" ", "_") if isinstance(name, str) else name
     for ending in (".yaml", ".yml"):
         plain = plain[: -len(ending)] if isinstance(plain, str) and plain.endswith(ending) else plain

@@ -51,7 +51,7 @@ class ResidualScopeCaps:
         return self.level_caps.get(level, self.default_cap)
 
     def lookup(self, levels: NDArray[Any]) -> NDArray[np.float64]:
-        """The radius of each level; infinity where there is none."""
+        """The radius of each level; infinity for a level without one."""
         caps = [self.get_cap(int(level)) for level in np.ravel(levels)]
         return np.array([np.inf if cap is None else cap for cap in caps]).reshape(np.shape(levels))
 
@@ -88,7 +88,7 @@ def reset_scope_cap_cache() -> None:
 
 @dataclass
 class ResidualScopeCapRecorder:
-    """Collects radii by level, and takes a quantile of each as its limit."""
+    """Collects radii by level, and limits each level to a quantile of its radii."""
 
     percentile: float = 0.5
     margin: float = 0.05

@@ -1,7 +1,7 @@
 """Lists of strategies for the stages of an insertion, which other packages can add to.
 
 A strategy has a name, a predicate that says whether it is for some settings, and a factory. Strategies of others are
-asked first, in the order in which they came; one that takes the name of another strategy replaces it.
+asked first, in the order in which they came; one with the name of another strategy replaces it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Strategy:
             "name": self.name,
             "module": self.origin,
             "predicate": getattr(self.predicate, "__qualname__", repr(self.predicate)),
-            "factory": ".".join(getattr(self.factory, part, "?") for part in ("__module__", "__qualname__")),
+            "factory": ".".join(getattr(self.factory, name, "?") for name in ("__module__", "__qualname__")),
         }
 
 
@@ -46,8 +46,8 @@ class Strategies:
     stage : str
         The stage, for messages.
     group : str
-        The group of entry points by which other packages offer strategies. They are loaded before a strategy is first
-        chosen or listed.
+        The group of entry points by which other packages register strategies. They are loaded before a strategy is
+        first chosen or listed.
     """
 
     def __init__(self, stage: str, group: str) -> None:
@@ -64,7 +64,7 @@ class Strategies:
         origin: str | None = None,
         is_own: bool = False,
     ) -> None:
-        """Add a strategy, in place of one of the same name."""
+        """Add a strategy, instead of one of the same name."""
         if not callable(predicate) or not callable(factory):
             raise TypeError(f"predicate, factory: expected functions, got {predicate!r} and {factory!r}")
         self._known.pop(name, None)
@@ -72,7 +72,7 @@ class Strategies:
         self._known[name] = Strategy(name, predicate, factory, module, is_own)
 
     def deregister(self, name: str) -> None:
-        """Take a strategy out, if there is one of this name."""
+        """Remove the strategy of this name, if there is one."""
         self._known.pop(name, None)
 
     def names(self) -> tuple[str, ...]:
@@ -94,14 +94,14 @@ class Strategies:
         raise RuntimeError(f"{self.stage}: none of the strategies {', '.join(self._known)} is for these settings")
 
     def load_entry_points(self) -> list[str]:
-        """Add the strategies that installed packages offer, and return the names of their entry points."""
+        """Add the strategies of installed packages, and return the names of their entry points."""
         self._is_loaded = True
 
-        def take(payload: Any) -> None:
+        def register(payload: Any) -> None:
             for name, predicate, factory, origin in _described(payload):
                 self.register(name, predicate=predicate, factory=factory, origin=origin)
 
-        return load_entry_points(self.group, take)
+        return load_entry_points(self.group, register)
 
     def _in_order(self) -> list[Strategy]:
         if not self._is_loaded:
@@ -110,7 +110,7 @@ class Strategies:
 
 
 def _described(payload: Any) -> Iterator[tuple[str, Any, Any, str | None]]:
-    """What an entry point offers: a mapping, an object with its attributes, several, or a function that gives them."""
+    """The strategies of an entry point: a mapping, an object, several of these, or a function that returns them."""
     if payload is None:
         return
     if isinstance(payload, Mapping):
@@ -127,7 +127,7 @@ def _described(payload: Any) -> Iterator[tuple[str, Any, Any, str | None]]:
 
 
 def _entry_points(group: str) -> Iterable[Any]:
-    metadata = importlib.import_module("importlib.metadata")  # when it is needed, as it takes long
+    metadata = importlib.import_module("importlib.metadata")  # when it is needed, as it is slow
     found: Iterable[Any]
     if sys.version_info >= (3, 10):
         found = metadata.entry_points(group=group)
@@ -136,14 +136,14 @@ def _entry_points(group: str) -> Iterable[Any]:
     return found
 
 
-def load_entry_points(group: str, take: Callable[[Any], None]) -> list[str]:
+def load_entry_points(group: str, register: Callable[[Any], None]) -> list[str]:
     """Load the entry points of a group. One that fails is logged.
 
     Parameters
     ----------
     group : str
         The group.
-    take : callable
+    register : callable
         Called with the object of each entry point.
 
     Returns
@@ -154,7 +154,7 @@ def load_entry_points(group: str, take: Callable[[Any], None]) -> list[str]:
     loaded = []
     for entry in _entry_points(group):
         try:
-            take(entry.load())
+            register(entry.load())
         except Exception:  # another package's fault
             _LOGGER.exception("entry point %r of %s could not be loaded", entry.name, group)
         else:

@@ -41,7 +41,7 @@ _PAIRS = 1 << 22  # distances in a block
 
 @dataclass(frozen=True)
 class TraversalTimings:
-    """Seconds of the parts of the stage, and what it counted. Parts that are not told apart are 0."""
+    """Seconds of the steps of the stage, and its counts. Steps without a clock of their own are 0."""
 
     pairwise_seconds: float
     mask_seconds: float
@@ -75,7 +75,7 @@ class TraversalTimings:
 
 @dataclass(frozen=True)
 class ResidualTraversalCache(Deferred):
-    """What the stage has computed of residual correlations, for the next stage."""
+    """Residual correlations that the stage has computed, for the next stage."""
 
     batch_indices: NDArray[np.int64]  #: (m,) dataset indices
     pairwise: NDArray[np.float32]  #: (m, m) distances among the new points

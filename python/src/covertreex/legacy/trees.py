@@ -91,7 +91,7 @@ class Recipe:
 class PCCTree:
     """A tree that does not change, by the names of covertreex 0.4.x.
 
-    Node ``i`` is the point with dataset index ``i``. Arrays are made when they are first looked at; for residual
+    Node ``i`` is the point with dataset index ``i``. Arrays are made on first access; for residual
     correlation they are those of the cover tree of the scaled coordinates.
 
     Parameters
@@ -109,7 +109,7 @@ class PCCTree:
     si_cache : array_like, shape (n,)
         Radii of the subtrees.
     stats : TreeLogStats
-        How it came about.
+        The changes that made it.
     backend : TreeBackend, optional
         Types of arrays; by default from the active settings.
     """
@@ -206,10 +206,10 @@ class PCCTree:
         return self.num_points
 
     def materialise(self) -> dict[str, Any]:
-        """All arrays, and what else there is."""
-        shown = {name: np.asarray(getattr(self, name)) for name in _ARRAYS}
+        """All arrays, scales, statistics, and the backend."""
+        arrays = {name: np.asarray(getattr(self, name)) for name in _ARRAYS}
         more = {"min_scale": self.min_scale, "max_scale": self.max_scale}
-        return {**shown, **more, "stats": self.stats.as_dict(), "backend": self.backend.name}
+        return {**arrays, **more, "stats": self.stats.as_dict(), "backend": self.backend.name}
 
     def replace(self, **changes: Any) -> PCCTree:
         """The same but for some arrays, or for ``stats`` and ``backend``."""
@@ -250,21 +250,21 @@ def by_dataset_index(native: Searcher) -> dict[str, NDArray[Any]]:
     tree: Any = native.export_arrays()
     order, n = np.asarray(tree.order, np.int64), len(tree.order)
     if getattr(tree, "removed", None) is not None:
-        raise ValueError("tree: points were removed from it in place; their indices are not numbered anew")
-    place = np.empty(n, np.int64)
-    place[np.argsort(order, kind="stable")] = np.arange(n)
+        raise ValueError("tree: points were removed from it in place; their indices are not renumbered")
+    index_of = np.empty(n, np.int64)
+    index_of[np.argsort(order, kind="stable")] = np.arange(n)
     parents = np.full(n, -1, np.int32)
     nodes = np.arange(1, n)
-    parents[place[nodes]] = place[tree.parents[nodes]]
+    parents[index_of[nodes]] = index_of[tree.parents[nodes]]
     first, sibling = np.full(n, -1, np.int32), np.full(n, -1, np.int32)
-    offsets, children = tree.children_offsets, place[tree.children]
+    offsets, children = tree.children_offsets, index_of[tree.children]
     inner = np.flatnonzero(np.diff(offsets))
-    first[place[inner]] = children[offsets[inner]]
+    first[index_of[inner]] = children[offsets[inner]]
     is_last = np.zeros(len(children), bool)
     is_last[offsets[inner + 1] - 1] = True
     sibling[children[:-1][~is_last[:-1]]] = children[1:][~is_last[:-1]]
     by_index = np.empty(n, np.int64)
-    by_index[place] = np.arange(n)
+    by_index[index_of] = np.arange(n)
     levels = np.asarray(tree.levels)[by_index]
     return {
         "points": np.asarray(tree.points)[by_index],

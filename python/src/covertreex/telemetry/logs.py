@@ -1,5 +1,4 @@
 """Older names: see :mod:`covertreex.legacy`."""
 
-from ..legacy.benchmark_log import BenchmarkLogWriter, ResidualScopeCapRecorder
-
-__all__ = ["BenchmarkLogWriter", "ResidualScopeCapRecorder"]
+from ..legacy.benchmark_log import *  # noqa: F403
+from ..legacy.benchmark_log import __all__  # noqa: F401

@@ -1,5 +1,4 @@
 """Older names: see :mod:`covertreex.legacy`."""
 
-from ..legacy.reported_plans import build_rust_plan, record_rust_batch
-
-__all__ = ["build_rust_plan", "record_rust_batch"]
+from ..legacy.reported_plans import *  # noqa: F403
+from ..legacy.reported_plans import __all__  # noqa: F401

@@ -1,6 +1,6 @@
 """The methods that arrwDB's vector indexes have in common, over :mod:`covertreex.indexes`.
 
-An index takes ids and the indices of vectors in a store, and returns lists of pairs.
+Indexes accept ids and the indices of vectors in a store, and return lists of pairs.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class _Size(int):
 
 
 class _Contents:
-    """An index with integers as ids, and the ids that stand for them outside."""
+    """An index with integers as ids, and the callers' ids for them."""
 
     def __init__(self, index: indexes.VectorIndex) -> None:
         self.index = index
@@ -35,7 +35,7 @@ class _Contents:
         self.ids: dict[int, Hashable] = {}  # by integer
 
     def add(self, some: list[tuple[Hashable, int]], vectors: NDArray[Any] | None) -> None:
-        """Add vectors by ids and indices in the store; without `vectors` the store lends them."""
+        """Add vectors by ids and indices in the store; without `vectors` the index reads those of the store."""
         slots = [slot for _, slot in some] if vectors is None else None
         keys = self.index.add(None, vectors, slots=slots).tolist()
         for key, (one, slot) in zip(keys, some):
@@ -55,7 +55,7 @@ class VectorIndex:
     ----------
     vector_store : object
         The store of the vectors. A :class:`VectorArena`, a :class:`RustVectorStoreWrapper` or a
-        :class:`covertreex.VectorStore` lends its vectors, except to a k-d tree with the cosine metric. From any other
+        :class:`covertreex.VectorStore` shares its vectors, except with a k-d tree in the cosine metric. From any other
         store they are copied when they are added: by ``get_vector_by_index(index)``, ``get_slot(index)``,
         ``get_vector(index)`` or ``store[index]``, the first of these that it has.
     **options
@@ -77,14 +77,14 @@ class VectorIndex:
         self._options = {"metric": "cosine", **options}
         self._own_store = underlying(vector_store)
         copies = self._kind is indexes.KDTree and self._options["metric"] == "cosine"
-        self._lender = None if copies else self._own_store
+        self._shared_store = None if copies else self._own_store
         self._dimension = _dimension_of(vector_store)
         self._changing = threading.RLock()
         self._contents = self._made(self._dimension)
 
     def _made(self, dimension: int | None) -> _Contents:
         """Make an empty index. While the dimension is unknown, it only serves to check the options."""
-        source = (dimension or 1) if self._lender is None else self._lender
+        source = (dimension or 1) if self._shared_store is None else self._shared_store
         return _Contents(self._kind(source, **self._options))
 
     def _key(self, vector_id: Hashable) -> Hashable:
@@ -92,7 +92,7 @@ class VectorIndex:
         return vector_id
 
     def _vector(self, vector_index: int) -> NDArray[Any]:
-        """Read a vector from the store; ValueError if there is none."""
+        """Read a vector from the store; ValueError if it is missing."""
         number = _arrays.integer(vector_index, "vector_index", minimum=0)
         try:
             vector = _read(self._vector_store, number)
@@ -125,7 +125,7 @@ class VectorIndex:
             vector = self._vector(vector_index)
             contents = self._contents if self._dimension is not None else self._made(vector.size)
             try:
-                contents.add([(one, vector_index)], vector[None] if self._lender is None else None)
+                contents.add([(one, vector_index)], vector[None] if self._shared_store is None else None)
             except LookupError as error:  # the slot was freed in the meantime
                 raise ValueError(f"vector_index: {error.args[0]}") from error
             self._contents, self._dimension = contents, vector.size
@@ -262,12 +262,12 @@ class VectorIndex:
         return {}
 
     def _shown(self) -> dict[str, Any]:
-        """Return what `repr` shows of the kind of index."""
+        """Return the fields of `repr` that the kind of index has."""
         return {}
 
     def __repr__(self) -> str:
-        shown = {"size": len(self), "dimension": self._dimension, **self._shown()}
-        return f"{self._name}({', '.join(f'{name}={value}' for name, value in shown.items())})"
+        fields = {"size": len(self), "dimension": self._dimension, **self._shown()}
+        return f"{self._name}({', '.join(f'{name}={value}' for name, value in fields.items())})"
 
 
 def _threshold(value: float | None) -> np.float32:

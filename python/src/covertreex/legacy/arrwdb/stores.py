@@ -219,7 +219,7 @@ class RustVectorStoreWrapper(VectorArena):
             return chunk_id
         text = str(chunk_id)
         found = as_uuid(text)
-        # The store keeps a UUID in 16 bytes; only the usual form of its text stands for the same chunk.
+        # The store keeps a UUID in 16 bytes; only the usual form of its text means the same chunk.
         return found if found is not None and str(found) == text else text
 
     def get_statistics(self) -> dict[str, Any]:
@@ -228,7 +228,7 @@ class RustVectorStoreWrapper(VectorArena):
 
 
 def as_uuid(text: str) -> uuid.UUID | None:
-    """Return the UUID that a text stands for, or None if it is not a UUID."""
+    """Return the UUID of a text, or None if it is not a UUID."""
     try:
         return uuid.UUID(text)
     except ValueError:

@@ -19,11 +19,11 @@ def _sections(index: VectorIndex, *names: str) -> dict[str, NDArray[np.int64]]:
 
 def tree_depth(index: VectorIndex) -> int:
     """Return the number of levels of a k-d tree, leaves included; 0 while no tree is built."""
-    labels = _sections(index, "boxes.labels").get("boxes.labels")
-    if labels is None:
+    slots = _sections(index, "boxes.labels").get("boxes.labels")
+    if slots is None:
         return 0
     leaf_size = -(-index.stats().options["leaf_size"] // _LANES) * _LANES
-    nodes, levels = max(1, -(-labels.size // leaf_size)), 1
+    nodes, levels = max(1, -(-slots.size // leaf_size)), 1
     while nodes > 1 or levels == 1:
         nodes, levels = -(-nodes // _LANES), levels + 1
     return levels
