@@ -16,7 +16,7 @@ from folder_damage import MANIFEST, names, rewrite, rewrite_part
 from test_partitions import in_parts
 
 from covertreex import CoverTreeError, cover_tree, load
-from covertreex._partitions.files import part_path, save_part
+from covertreex._partitions.files import partition_path, save_partition
 from covertreex._partitions.filling import filling
 from covertreex._partitions.manifest import Manifest
 
@@ -27,7 +27,7 @@ def save(points, path, n_parts, then=lambda: None):
     """Write a tree in parts over one that is there, as a cluster does."""
     parts, layout = in_parts(points, n_parts, cover_tree)
     with filling(path, replace=True) as (folder, tag):
-        seals = [save_part(part, part_path(folder, tag, number)) for number, part in enumerate(parts)]
+        seals = [save_partition(part, partition_path(folder, tag, number)) for number, part in enumerate(parts)]
         Manifest(tag, TREE, points.dtype, layout, seals).save(folder)
         then()
 
@@ -260,7 +260,7 @@ def test_a_block_that_raises_leaves_one_tree(points, wanted, tmp_path):
     save(points, tmp_path / "tree", 3)
     before = names(tmp_path / "tree")
     with pytest.raises(Ended), filling(tmp_path / "tree", replace=True) as (folder, tag):
-        save_part(in_parts(points[:99], 1, cover_tree)[0][0], part_path(folder, tag, 0))
+        save_partition(in_parts(points[:99], 1, cover_tree)[0][0], partition_path(folder, tag, 0))
         end()
     assert names(tmp_path / "tree") == before
     assert (load(tmp_path / "tree", verify=True).knn(4) == wanted).all()

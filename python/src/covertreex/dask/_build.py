@@ -95,8 +95,8 @@ def cover_tree(
         raise ValueError("n_inducing, inducing_points, jitter: expected only with a kernel")
     curve = chunks.cut(n_partitions)
     options = {"order": order, "leaf_size": leaf_size, "seed": seed}
-    parts = chunks.shuffle(curve, n_partitions, common, options, workers)
-    return PartitionedTree(client, parts, curve, common, n_points=n, dim=int(array.shape[1]), dtype=array.dtype)
+    partitions = chunks.shuffle(curve, n_partitions, common, options, workers)
+    return PartitionedTree(client, partitions, curve, common, n_points=n, dim=int(array.shape[1]), dtype=array.dtype)
 
 
 def _check_options(order: str | None, leaf_size: int | None, seed: int | None, jitter: float | None) -> None:
@@ -176,10 +176,10 @@ class _Chunks:
         return [
             submit(
                 _tasks.build,
-                [submit(_tasks.pick, pieces, part, **_cluster.anywhere()) for pieces in split],
+                [submit(_tasks.pick, pieces, partition, **_cluster.anywhere()) for pieces in split],
                 common,
                 options,
-                **_cluster.at(workers[part % len(workers)]),
+                **_cluster.at(workers[partition % len(workers)]),
             )
-            for part in range(n_partitions)
+            for partition in range(n_partitions)
         ]

@@ -1,4 +1,4 @@
-"""Points that lie in parts: a Dask array, or a folder of files."""
+"""Points in chunks: a Dask array, or a folder of files."""
 
 from __future__ import annotations
 
