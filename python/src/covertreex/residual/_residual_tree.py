@@ -276,7 +276,7 @@ class ResidualTree(Tree):
             coordinates in both.
         """
         tree = self._correlation_tree().arrays if self._has_correlation_tree() else self.euclidean.export_arrays()
-        return self._model().beside(tree)
+        return self._model().with_tree(tree)
 
     def features(self, points: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Whitened features and residual variances of new points.
