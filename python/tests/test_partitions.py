@@ -48,7 +48,7 @@ def in_parts(points, n_parts, make):
 def drive(block, parts, ask):
     """All rounds of a block."""
     while plan := block.plan():
-        block.take({number: ask(parts[number], some) for number, some in plan.items()})
+        block.receive({number: ask(parts[number], some) for number, some in plan.items()})
     return block.found
 
 

@@ -1,4 +1,4 @@
-"""The one place that checks arrays, and makes what comes in ready for the library."""
+"""Checks and conversions of all arrays for the library."""
 
 from __future__ import annotations
 

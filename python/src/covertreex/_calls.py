@@ -36,11 +36,11 @@ class Closeable:
         """One around a handle that is there; the rest of it is the caller's to set."""
         made = object.__new__(cls)
         Closeable.__init__(made)
-        made._take(owner)
+        made._adopt(owner)
         return made
 
-    def _take(self, owner: _capi.Owner) -> None:
-        """Hold a handle, in the place of the one there is; calls that run on that one end on it."""
+    def _adopt(self, owner: _capi.Owner) -> None:
+        """Replace the handle. Calls that run on the old one end on it."""
         before = self._owner
         self._handle, self._owner = owner.handle, owner
         if before is not None:

@@ -218,7 +218,7 @@ class _Recorded:
         self.operation = operation
         self.__func__ = method
         names = list(inspect.signature(method).parameters)
-        self._place_of_k = names.index("k") - 1 if "k" in names else None
+        self._position_of_k = names.index("k") - 1 if "k" in names else None
 
         @functools.wraps(method)
         def watched(its: Any, *arguments: Any, **named: Any) -> Any:
@@ -234,8 +234,8 @@ class _Recorded:
         diagnostics = runtime.active_config().diagnostics
         if not _logs and diagnostics == runtime.Diagnostics():
             return self.__func__(its, *arguments, **named)
-        place = self._place_of_k
-        k = named.get("k", None if place is None or place >= len(arguments) else arguments[place])
+        position = self._position_of_k
+        k = named.get("k", None if position is None or position >= len(arguments) else arguments[position])
         result, made = _observed(its, self.operation, k, lambda: self.__func__(its, *arguments, **named), named)
         _keep(made, diagnostics)
         if made.error is not None:
@@ -318,9 +318,9 @@ def _phases(operation: str, before: dict[str, float], after: dict[str, float]) -
     for name, value in after.items():
         phase, _, unit = name.rpartition("_")
         if unit == "seconds" and phase not in ("", "total", "build"):
-            taken = value - before.get(name, 0.0)
-            if taken > 0:
-                phases[phase] = taken
+            elapsed = value - before.get(name, 0.0)
+            if elapsed > 0:
+                phases[phase] = elapsed
     return phases
 
 

@@ -46,7 +46,7 @@ class Tree(_calls.Closeable):
 
     @abstractmethod
     def _described(self) -> str:
-        """What is shown of it besides its size."""
+        """Values of its repr after its size."""
 
     def _info(self) -> Any:
         return self._functions.get_info(self._open())

@@ -220,7 +220,7 @@ class MappedTree:
 
     def _run(self, block: Any, ask: Callable[[Partition, Queries], Any]) -> None:
         while plan := block.plan():
-            block.take({number: ask(self._partition(number), some) for number, some in plan.items()})
+            block.receive({number: ask(self._partition(number), some) for number, some in plan.items()})
 
     def _verify(self, progress: ProgressReport | None) -> None:
         """Compare everything with its checksums. CoverTreeError also if a dataset index is in two partitions."""
@@ -274,7 +274,7 @@ class _Results:
             self._drafts.cleanup()
 
     def write(self, rows: NDArray[np.int64], found: Nearest) -> None:
-        """Take the neighbours of some rows."""
+        """Write the neighbours of some rows."""
         if self._folder is None:
             for name, target in self._held.items():
                 target[rows] = getattr(found, name)

@@ -253,7 +253,7 @@ class CoverTreeNeighbors(_Neighbors):
 class CoverTreeTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CoverTreeNeighbors):
     """Points to the sparse graph of their neighbours.
 
-    It is :class:`sklearn.neighbors.KNeighborsTransformer` over a cover tree, for what takes a graph of them: Isomap,
+    It is :class:`sklearn.neighbors.KNeighborsTransformer` over a cover tree, for estimators of a graph: Isomap,
     TSNE, DBSCAN, SpectralClustering, neighbours classifiers, UMAP.
 
     Parameters
@@ -333,7 +333,7 @@ class _Supervised(_Neighbors):
         else:
             with np.errstate(divide="ignore", over="ignore"):
                 weights = 1 / distances.astype(float)
-        # If neighbours of a point have infinite weights, as those at its place have, they alone count.
+        # If neighbours of a point have infinite weights, as those at its location have, they alone count.
         infinite = np.isinf(weights)
         weights = np.where(infinite.any(axis=1, keepdims=True), infinite, weights)
         for row in np.flatnonzero((weights == 0).all(axis=1))[:1]:
@@ -379,8 +379,7 @@ class CoverTreeClassifier(ClassifierMixin, _Supervised):
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Find the class of each point, shape (n_queries,); ties go to the first of the classes."""
-        places = self.predict_proba(X).argmax(axis=1)
-        return self.classes_[places]
+        return self.classes_[self.predict_proba(X).argmax(axis=1)]
 
 
 class CoverTreeRegressor(RegressorMixin, _Supervised):

@@ -81,7 +81,7 @@ def ordering(
 class ConditioningSets:
     """The neighbours that each point of a Vecchia approximation is conditioned on.
 
-    Everything but ``order`` and ``inverse`` speaks of ranks: ``rank`` stands for row ``order[rank]`` of the
+    Everything but ``order`` and ``inverse`` speaks of ranks: ``rank`` means row ``order[rank]`` of the
     coordinates.
     """
 

@@ -47,7 +47,7 @@ lib = _load()
 
 
 def check(status: int, **names: str) -> None:
-    """Raise what a status other than 0 stands for, with the library's message.
+    """Raise the error of a status other than 0, with the library's message.
 
     `names` says what the library's parameters are called in Python, where that differs.
     """

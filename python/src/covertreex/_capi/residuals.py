@@ -59,7 +59,7 @@ def build(
     n_threads: int,
     progress: ProgressReport | None = None,
 ) -> Owner:
-    """Build a model of inducing points, or of features. 0 stands for a default."""
+    """Build a model of inducing points, or of features. 0 means a default."""
     options = ResidualOptions()
     options.n_threads, options.jitter, options.block_size, options.tau = n_threads, jitter, block_size, tau
     callback = kernel if isinstance(kernel, CallbackKernel) else None

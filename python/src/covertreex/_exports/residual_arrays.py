@@ -14,7 +14,7 @@ class ResidualArrays(TreeArrays):
     """The arrays of a residual tree of ``n`` points: read-only, 64-byte aligned, not copied, alive as long as any is.
 
     As a tuple it has those of the cover tree, in its depth-first order, see :class:`covertreex.TreeArrays`. The other
-    attributes are by *position* in blocks of near points. A block is in the order of dataset indices, so the points before
+    attributes are by *position* in blocks of near points. A block has the order of dataset indices: the points before
     an index are its first ones. Node ``t`` of the tree is at position ``block_places[order[t]]``.
 
     The pivots of a block span its points, nearly, in the residual process. In an orthonormal basis of that span point

@@ -151,9 +151,9 @@ def nearest(
     limit : float
         A squared distance beyond which nothing is wanted, or infinity.
     squares : array of float64, shape (k,)
-        Takes the squared distances, ascending.
+        Receives the squared distances, ascending.
     indices : array of int64, shape (k,)
-        Takes the dataset indices; of equal distances the lower one comes first.
+        Receives the dataset indices; of equal distances the lower one comes first.
 
     Returns
     -------

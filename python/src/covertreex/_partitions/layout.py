@@ -1,4 +1,4 @@
-"""What is known of all partitions wherever queries are: boxes, balls, outlines and first indices."""
+"""Bounds of all partitions, known wherever queries are: boxes, balls, outlines and first indices."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from .curve import Curve
 from .outline import Outline
 from .queries import Features
 
-# What rounding may add to a bound, in units of it; coordinates of float64, some dozens of operations.
+# The largest error of a bound by rounding, in units of it; coordinates of float64, some dozens of operations.
 _SLACK = 1e-12
-# What underflow may take from a distance.
+# The largest error of a distance by underflow.
 _LEAST_DISTANCE = float(np.sqrt(LEAST_SQUARE))
 
 

@@ -1,4 +1,4 @@
-"""What tells of points in the residual-correlation metric, without them."""
+"""Bounds of distances from many points in the residual-correlation metric."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OUTLINE_TAU = 0.2
 
 
 class Outline(_calls.Closeable):
-    """What tells how near queries can be to any of many points in the residual-correlation metric.
+    """Bounds how near queries can be to any of many points in the residual-correlation metric.
 
     A few of the points, and how much of the others these leave.
     """
@@ -27,7 +27,7 @@ class Outline(_calls.Closeable):
 
     def __init__(self, owner: Owner, error: float) -> None:
         super().__init__()
-        self._take(owner)
+        self._adopt(owner)
         self.error = error
 
     @classmethod

@@ -36,7 +36,7 @@ class Partition:
         return self.indices.nbytes + int(self.tree._info().memory_bytes)
 
     def points(self, local: NDArray[Any] | slice = slice(None)) -> NDArray[Any]:
-        """Coordinates by ascending dataset index: of all points, or of some by their place in that order."""
+        """Coordinates by ascending dataset index: of all points, or of some by their position in it."""
         if isinstance(self.tree, ResidualTree):
             return self.tree._coords[local]
         return self.tree._points(np.arange(len(self))[local])
@@ -72,11 +72,11 @@ class Partition:
         features = None
         if isinstance(self.tree, ResidualTree):
             shown = self.tree._model().arrays
-            places = shown["block_places"][local]
+            positions = shown["block_places"][local]
             columns = self.tree.stats().n_features
             features = (
-                np.ascontiguousarray(shown["v_matrix"][places, :columns]),
-                np.ascontiguousarray(shown["residual_variance"][places]),
+                np.ascontiguousarray(shown["v_matrix"][positions, :columns]),
+                np.ascontiguousarray(shown["residual_variance"][positions]),
             )
         own = self.indices[local]
         return Queries(rows=own, points=self.points(local), own=own, features=features)
@@ -147,7 +147,7 @@ class Partition:
         return self._reported if queries.own is not None else np.promote_types(self._reported, queries.points.dtype)
 
     def _rows(self, queries: Queries) -> Rows:
-        """Queries as the library's search takes them."""
+        """Queries as arguments of the library's search."""
         given = queries.points if queries.own is None else np.searchsorted(self.indices, queries.own)
         return _calls.query_rows(given, self.tree, self._reported)
 

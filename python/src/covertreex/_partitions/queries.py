@@ -1,4 +1,4 @@
-"""Queries on their way to a partition, and what it answers."""
+"""Queries on their way to a partition, and its answers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Features = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 @dataclass(frozen=True)
 class Queries:
-    """Some queries, what they want, and where they come from."""
+    """Some queries, their limits, and their rows."""
 
     rows: NDArray[np.int64]  #: (q,) in the block of queries they come from
     points: NDArray[Any]  #: (q, dim)

@@ -22,7 +22,7 @@ Home = tuple[int, Partition]
 
 @dataclass
 class Traffic:
-    """What a search has sent."""
+    """Traffic of a search."""
 
     rounds: int = 0
     visits: int = 0  #: of queries to partitions
@@ -57,7 +57,7 @@ class _Block:
         self.traffic = Traffic()
 
     def _questions(self, wanted: NDArray[np.bool_], limits: NDArray[np.float64] | None = None) -> dict[int, Queries]:
-        """What to ask partitions, where (queries, partitions) says which."""
+        """Queries by partition, for the pairs of ``wanted``, (queries, partitions)."""
         plan = {}
         self._sent = {}
         for partition in map(int, np.flatnonzero(wanted.any(axis=0))):
@@ -69,7 +69,7 @@ class _Block:
         return plan
 
     def _received(self, answers: dict[int, Any]) -> Iterator[tuple[NDArray[np.intp], Any]]:
-        """What partitions have answered, each with the rows that went there."""
+        """Answers of partitions, each with the rows that went there."""
         self.traffic.rounds += 1
         for partition, answer in answers.items():
             rows, nbytes = self._sent[partition]
@@ -122,8 +122,8 @@ class NearestBlock(_Block):
             return self.plan()
         return plan
 
-    def take(self, answers: dict[int, Answer]) -> None:
-        """Take what partitions have answered."""
+    def receive(self, answers: dict[int, Answer]) -> None:
+        """Add the answers of partitions."""
         for rows, answer in self._received(answers):
             self._improve(rows[answer.asked], answer.found)
 
@@ -170,8 +170,8 @@ class WithinBlock(_Block):
         self._wanted[:] = False
         return plan
 
-    def take(self, answers: dict[int, Within]) -> None:
-        """Take what partitions have answered."""
+    def receive(self, answers: dict[int, Within]) -> None:
+        """Add the answers of partitions."""
         self._answers.extend(self._received(answers))
 
     @property

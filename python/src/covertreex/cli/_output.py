@@ -31,7 +31,7 @@ def fail(error: BaseException) -> NoReturn:
 
 @contextlib.contextmanager
 def waiting(what: str) -> Iterator[ProgressReport]:
-    """Show a bar on the terminal, to be told the share that is done."""
+    """Show a bar on the terminal, which is updated by the share that is done."""
     percent = TextColumn("{task.percentage:3.0f} %")
     columns = (TextColumn("{task.description}"), BarColumn(), percent, TimeElapsedColumn())
     with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as progress:

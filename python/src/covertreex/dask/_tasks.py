@@ -142,7 +142,7 @@ def read_process(path: Path, expected: bytes) -> ResidualTree:
 
 
 def read(file: PartitionFile) -> Partition:
-    """Open a partition that was written. It is mapped, and stays as it is when another one takes its place."""
+    """Open a partition that was written. It is mapped, and stays as it is when its file is replaced."""
     return file.open()
 
 
@@ -191,12 +191,12 @@ def begin_own(
 
 
 def step(before: Step, answers: dict[int, Any]) -> Step:
-    """Take what partitions have answered, and say what to ask next.
+    """Add the answers of partitions, and say what to ask next.
 
     What is given is not changed: it may be needed again.
     """
     block = before[0].copy()
-    block.take(answers)
+    block.receive(answers)
     return block, block.plan()
 
 

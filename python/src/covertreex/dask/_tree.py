@@ -31,7 +31,7 @@ class PartitionedTree:
     """Points in partitions on the workers of a Dask cluster, and exact searches of them.
 
     Made by :func:`covertreex.dask.cover_tree`. The client keeps boxes, balls and index ranges of the partitions. A
-    worker that is lost takes its partitions with it: Dask builds them again, from where the points came from.
+    lost worker loses its partitions, too: Dask builds them again, from where the points came from.
     """
 
     def __init__(
@@ -49,9 +49,9 @@ class PartitionedTree:
         self.n_points, self.dim, self.dtype = n_points, dim, dtype
         #: What the last search took: rounds, visits of queries to partitions, bytes between partitions.
         self.last_search: SearchReport | None = None
-        self._take(partitions, common)
+        self._use(partitions, common)
 
-    def _take(self, partitions: list[Future], common: Future | None) -> None:
+    def _use(self, partitions: list[Future], common: Future | None) -> None:
         """Have these partitions, and know where they are."""
         self._partitions, self._common = partitions, common
         extents = [self._submit(_tasks.extent, partition) for partition in partitions]
@@ -114,7 +114,7 @@ class PartitionedTree:
         before : array_like of int, shape (q,), optional
             For each query: only points with a dataset index below this.
         exclude_self : bool
-            Not the query itself, told by its dataset index. Not for new points.
+            Not the query itself, known by its dataset index. Not for new points.
 
         Returns
         -------
@@ -213,14 +213,14 @@ class PartitionedTree:
         if len(wanted) and not (wanted.min() >= 0 and wanted.max() < self.n_points):
             row = int(np.argmax((wanted < 0) | (wanted >= self.n_points)))
             raise IndexError(f"queries[{row}]: expected 0 to {self.n_points - 1}, got {wanted[row]}")
-        once, places = np.unique(wanted, return_inverse=True)
+        once, positions = np.unique(wanted, return_inverse=True)
         if before is not None and len(once) < len(wanted):
             raise ValueError("queries: expected each dataset index once, where before is given")
         upper = None if before is None else before[np.argsort(wanted)]
         shared, late = self._submit(_tasks.same, once), self._submit(_tasks.same, upper)
         blocks = [self._own_block(number, what, shared, predecessors, late) for number in range(self.n_partitions)]
         results = self._client.gather(self._run(blocks, what, exclude_self))
-        return _results.rows_of(_results.in_order_of(results, once, what), places)
+        return _results.rows_of(_results.in_order_of(results, once, what), positions)
 
     def _own_block(
         self, number: int, what: dict[str, Any], some: slice | Future, predecessors: bool, before: Future
@@ -355,7 +355,7 @@ class PartitionedTree:
             self._submit(_tasks.refit, partition, common, worker=home)
             for partition, home in zip(self._partitions, homes)
         ]
-        self._take(partitions, common)
+        self._use(partitions, common)
         return self
 
     # Files

@@ -43,7 +43,7 @@ class VectorIndex(_calls.Closeable):
     Vectors are float32 of one dimension and have an *id* each: an integer, text, or anything else that is hashable and
     no number (``uuid.UUID``, ``bytes``, a tuple in a list). NumPy's integers and strings become Python's. Booleans,
     floats and None are no ids. While all ids are int64, results are arrays of int64; otherwise they are arrays of
-    objects. Where a call takes several ids, they may come in any iterable: an array, a pandas Series or Index, a view
+    objects. If a call accepts several ids, they may come in any iterable: an array, a pandas Series or Index, a view
     of a dictionary, a generator. Text is always one id. A set is refused where order matters.
 
     Searches run in several threads at once, and with the GIL free; a change waits for them to end, and they for it. A
@@ -77,7 +77,7 @@ class VectorIndex(_calls.Closeable):
         store = dim if isinstance(dim, VectorStore) else None
         size = _arrays.integer(dim, "dim", minimum=1) if store is None else store.dim
         handle = None if store is None else store._open()
-        self._take(indexes.create(size, handle, options))
+        self._adopt(indexes.create(size, handle, options))
         self._begin(_ids.Integers(), size, metric, store)
 
     def _begin(self, ids: Ids, dim: int, metric: str, store: VectorStore | None) -> None:
@@ -174,7 +174,7 @@ class VectorIndex(_calls.Closeable):
         Parameters
         ----------
         ids : None, an id, or m ids in order
-            None of which the index has. None stands for the numbers that follow the largest id so far, where all are
+            None of which the index has. None means the numbers that follow the largest id so far, where all are
             int64. Over a store, and without `slots`, they are ids that the store has, whose vectors are added; None for
             all that it has and the index has not.
         vectors : array_like, shape (dim,) or (m, dim)

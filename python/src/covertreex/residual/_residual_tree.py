@@ -91,7 +91,7 @@ class ResidualTree(Tree):
             n_inducing, inducing_points, self.seed, n_threads, _calls.part(progress, 0, 0.2)
         )
         jitter = active_config().residual.jitter if jitter is None else jitter
-        self._take(inputs.build(self._inducing, jitter, n_threads, _calls.part(progress, 0.2, 1)))
+        self._adopt(inputs.build(self._inducing, jitter, n_threads, _calls.part(progress, 0.2, 1)))
 
     @classmethod
     def from_features(
@@ -151,7 +151,7 @@ class ResidualTree(Tree):
         **options: Any,
     ) -> None:
         inputs = self._inputs(points, kernel, **options)
-        self._take(inputs.build_given(v_matrix, p_diag, kernel_diag, n_threads, progress))
+        self._adopt(inputs.build_given(v_matrix, p_diag, kernel_diag, n_threads, progress))
 
     def _inputs(
         self,
@@ -321,7 +321,7 @@ class ResidualTree(Tree):
         ----------
         tol : float
             The largest distance of scaled coordinates, that is in units of the lengthscale. Above 0, points of a group
-            are within it directly or through others; this looks at all pairs of different places within it.
+            are within it directly or through others; this checks all pairs of unequal points within it.
 
         Returns
         -------
@@ -357,7 +357,7 @@ class ResidualTree(Tree):
             Where ``v_matrix`` was given: the features of new points are unknown.
         """
         new = _arrays.points(points, "points", dtype=FLOAT64)
-        self._take(self._extend(new, n_threads, progress))
+        self._adopt(self._extend(new, n_threads, progress))
         first = self.n_points
         self._coords = np.concatenate([self._coords, new])
         self._forget_trees()
@@ -426,7 +426,7 @@ class ResidualTree(Tree):
         """
         new = self.with_kernel(kernel, **options)
         assert new._owner is not None
-        self._take(new._owner)
+        self._adopt(new._owner)
         self.kernel, self._callback, self._inducing = new.kernel, new._callback, new._inducing
         self._forget_trees()
         self._euclidean = new._euclidean

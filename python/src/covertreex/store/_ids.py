@@ -1,4 +1,4 @@
-"""Ids of vectors: int64 as the library has them, or anything hashable by a number that stands for it."""
+"""Ids of vectors: int64 as the library has them, or anything hashable by a number in its stead."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _WRITTEN: dict[str, tuple[type, Any, Any]] = {
     "int": (int, str, int),
     "bytes": (bytes, bytes.hex, bytes.fromhex),
 }
-# Sections of a file: ids as JSON, and the numbers that stand for them; and the library's, of all vectors.
+# Sections of a file: ids as JSON, and their numbers; and the library's, of all vectors.
 SECTIONS = ("covertreex.ids", "covertreex.keys")
 NUMBERS = ("ids", "dead")
 
@@ -158,11 +158,11 @@ class Integers:
     def names(self, keys: NDArray[np.int64]) -> NDArray[Any]:
         return keys
 
-    def accepting(self, ids: Given, taken: Callable[[], NDArray[np.int64]]) -> Integers | Names:
-        """These, or others that can take new ids, too; `taken` gives the ids that there are."""
+    def accepting(self, ids: Given, present: Callable[[], NDArray[np.int64]]) -> Integers | Names:
+        """These, or others that accept new ids, too; `present` gives the ids that there are."""
         if isinstance(ids, np.ndarray):
             return self
-        keys = taken().tolist()
+        keys = present().tolist()
         return Names(keys, keys)
 
     def add(self, ids: Given) -> NDArray[np.int64]:
@@ -203,12 +203,12 @@ class Names:
         return _distinct(keys, listed) if distinct else keys
 
     def names(self, keys: NDArray[np.int64]) -> NDArray[Any]:
-        """Ids that numbers stand for; None for others, as -1 is."""
+        """Ids of numbers; None for others, as -1 is."""
         found = np.empty(keys.size, object)
         found[:] = list(map(self._names.get, keys.ravel().tolist()))
         return found.reshape(keys.shape)
 
-    def accepting(self, ids: Given, taken: Callable[[], NDArray[np.int64]]) -> Names:
+    def accepting(self, ids: Given, present: Callable[[], NDArray[np.int64]]) -> Names:
         return self
 
     def add(self, ids: Given) -> NDArray[np.int64]:

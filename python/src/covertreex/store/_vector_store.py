@@ -123,14 +123,14 @@ class VectorStore(_calls.Closeable):
         sync: str = "full",
         progress: ProgressReport | None = None,
     ) -> VectorStore:
-        """Make a store of a snapshot, at a path where none is, and open it."""
+        """Make a store of a snapshot, at a free path, and open it."""
         _arguments.choice(sync, "sync", _SYNCS)
         from_path, to_path = _arguments.path(snapshot, "snapshot"), _arguments.path(path)
         stores.restore(from_path, to_path, n_threads=_calls.threads(None), progress=progress)
         return cls.open(path, sync=sync)
 
     def _begin(self, owner: Owner) -> None:
-        self._take(owner)
+        self._adopt(owner)
         self._plain = stores.plain_handle(owner)
         #: All rows that there are addresses for; those of slots that there are can be read.
         self._rows = stores.rows(owner)
@@ -246,8 +246,8 @@ class VectorStore(_calls.Closeable):
         given = listed(ids)
         slots = self.slots(given)
         if slots.size and slots.min() < 0:
-            place = int(slots.argmin())
-            raise KeyError(f"ids: the store has no vector {_ids.builtin(given[place])!r}")
+            unknown = int(slots.argmin())
+            raise KeyError(f"ids: the store has no vector {_ids.builtin(given[unknown])!r}")
         return slots
 
     def contains(self, id: Any) -> bool:
