@@ -247,7 +247,7 @@ class MappedTree:
 class _Results:
     """Neighbours of all queries, in memory or in files.
 
-    Queries come along the curve, and rows of files in any order would be written page by page. So what is found goes to
+    Queries come along the curve, and rows of files in any order would be written page by page. So results go to
     the ends of files for ranges of rows first, and each of these is put in order once.
     """
 
@@ -291,7 +291,7 @@ class _Results:
         return Path(self._drafts.name) / f"{name}-{number:05d}.part"
 
     def arrays(self) -> Any:
-        """What a search returns."""
+        """The result of a search."""
         if self._folder is not None:
             for name, kind in self._dtypes.items():
                 self._gather(name, kind)

@@ -49,9 +49,9 @@ _MOST_JOBS = 1024
 
 
 class _Neighbors(BaseEstimator):
-    """What all estimators here have in common."""
+    """Common code of all estimators here."""
 
-    #: What parameters may be: `fit` checks them, as scikit-learn's own estimators do.
+    #: Valid parameters: `fit` checks them, as scikit-learn's own estimators do.
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "n_neighbors": [Interval(Integral, 1, None, closed="left")],
         "order": [StrOptions(set(_engines.ORDERS)), None],
@@ -349,7 +349,7 @@ class CoverTreeClassifier(ClassifierMixin, _Supervised):
     n_neighbors : int
         How many.
     weights : {"uniform", "distance"}, callable or None
-        All alike (also None), by the inverse of the distance, or what the callable makes of distances, of the same
+        All alike (also None), by the inverse of the distance, or the callable's values for distances, of the same
         shape: (n_queries, n_neighbors). Where all weights of a point are 0, predictions raise ValueError.
     order, leaf_size, n_jobs
         As in :class:`CoverTreeNeighbors`.

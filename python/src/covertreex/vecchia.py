@@ -90,7 +90,7 @@ class ConditioningSets:
     neighbors: NDArray[Any]  #: (n, m) ranks below the row's own, the nearest first; -1 for missing ones
     distances: NDArray[np.float64] | None  #: (n, m) residual-correlation distances; infinity there
     #: Of coordinates, order, kernel, inducing points and options: whether a file is still current. A kernel that is not
-    #: of :mod:`covertreex.kernels` is known by what it gives: of two callables with the same values the hash is the
+    #: of :mod:`covertreex.kernels` is known by its values: of two callables with the same values the hash is the
     #: same, in other processes too, on processors of one kind; with other values it differs, whatever their ``repr``.
     input_hash: str
 

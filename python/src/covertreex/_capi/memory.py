@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from .structs import Matrix
 
-#: What a call is given of an object of the library.
+#: An object of the library, as calls get it.
 Handle = ctypes.c_void_p
 
 #: Rows of coordinates, or one index each; or the number of all points of a tree.

@@ -143,7 +143,7 @@ def features(
     kernel: CallbackKernel | None = None,
     name: str = "points",
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """V and p of new points; ``name`` is what messages call these."""
+    """V and p of new points; ``name`` is that of the points in messages."""
     v, p, options = np.empty((len(points), n_features)), np.empty(len(points)), call_options(n_threads)
     arguments = (model, matrix(points), byref(options), address(v), address(p))
     call(lib.covertree_residual_features, arguments, options, None, kernel=kernel, points=name)

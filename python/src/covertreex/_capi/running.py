@@ -133,7 +133,7 @@ def _run_in_thread(work: Callable[[], None], watch: _Watch) -> None:
         else:
             _run_here(work, watch)
         return
-    except BaseException as error:  # what a signal's handler raises
+    except BaseException as error:  # of a signal's handler
         watch.cancel(error)
     while True:
         try:

@@ -1,4 +1,4 @@
-"""What kernels have in common: heaps of neighbours, distances, and running in threads."""
+"""Common code of kernels: heaps of neighbours, distances, and running in threads."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def distance_of_score(score: float) -> float:
 
 @njit(cache=True, nogil=True)
 def magnified_difference(x: float, y: float) -> float:
-    """The difference of two coordinates, times what small ones are magnified by."""
+    """The difference of two coordinates, magnified as small ones are."""
     return (x - y) * _MAGNIFICATION
 
 

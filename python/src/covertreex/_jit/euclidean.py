@@ -2,7 +2,7 @@
 
 The walk needs neither a stack nor lists of children. Nodes are in depth-first order, so the next one is the first
 child or, where a ball is too far away, the one behind the subtree. A descent to the nearest child, to its nearest
-child, and so on, comes first: the nodes around its end bound what the walk has to look at.
+child, and so on, comes first: the nodes around its end bound the walk.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def _square(tree: NumbaTree, node: int, query: Any) -> float:
 
 @njit(cache=True, nogil=True)
 def _score(tree: NumbaTree, node: int, query: Any, square: float) -> float:
-    """What decides about a point at a squared distance."""
+    """The score of a point at a squared distance."""
     if square >= LEAST_SQUARE:
         return square
     total = 0.0
@@ -87,7 +87,7 @@ def _out_of_reach(tree: NumbaTree, node: int, square: float, limit: float) -> bo
     limit = max(limit, LEAST_SQUARE)
     distance = np.sqrt(square)
     radius = np.float64(tree.radius[node])
-    # Less what rounding may have added.
+    # Less the largest rounding error.
     gap = distance - radius - 1e-15 * (distance + radius)
     return gap > 0 and gap * gap > limit
 

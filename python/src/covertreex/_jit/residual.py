@@ -62,7 +62,7 @@ def show_model(arrays: Mapping[str, Any]) -> NumbaResidualTree:
 
 
 def variance_root(variance: float) -> float:
-    """What features are divided by, a power of two, and variances twice: 1 for kernels of a usual variance."""
+    """The divisor of features, a power of two, and twice of variances: 1 for kernels of a usual variance."""
     if 2.0**-400 <= variance <= 2.0**400:
         return 1.0
     return 2.0 ** int((math.frexp(variance)[1] - 1) / 2)

@@ -1,6 +1,6 @@
 """Search in the residual process by the skeletons of blocks.
 
-Blocks come in descending order of what their bounds promise. A query's coordinates in the basis of its own block, times
+Blocks come in descending order of their bounds. A query's coordinates in the basis of its own block, times
 the product of two bases, times the coordinates of another block's points, estimate rho; an estimate and its error bound
 |rho| from both sides. The k-th largest lower bound is a threshold that upper bounds have to reach, and the few points
 that do are decided at the end, by the library's formula: bit for bit, with its order of summation.
@@ -18,14 +18,14 @@ from .common import insert, sort_heap
 from .residual import NumbaResidualTree, eligible, residual_distance
 from .vectors import combine_panel
 
-# What float32 may lose of a projection, which is at most 1 long.
+# An upper bound of the length of a projection in float32: 1, and rounding.
 _ROUNDING = np.float32(1 + 2**-10)
 # Points in a panel of coefficients.
 _PANEL = 32
 
 
 class Workspace(NamedTuple):
-    """What one search at a time needs; :func:`workspace` makes it."""
+    """Memory of one search at a time; :func:`workspace` makes it."""
 
     lower: NDArray[np.float32]
     upper: NDArray[np.float32]
@@ -150,7 +150,7 @@ def _collect(
     _estimate(model, block, end - first, work.projection, work.estimates)
     rounding = np.float32(2 * _rank(model, block) + 16) * np.float32(2**-24)
     norm = model.remaining_norms[position]
-    # In one basis what is left of the two is multiplied.
+    # In one basis the remaining norms of the two are multiplied.
     fixed = rounding if own == block else rounding + norm * _ROUNDING
     share = norm if own == block else _ROUNDING
     factor = np.float32(2**-43 * model.scales[position])
@@ -219,7 +219,7 @@ def residual_nearest(
         # Its own block comes first: it makes the threshold.
         block = own if step < 0 else work.sequence[step]
         if step >= 0:
-            # The margin is more than what rounding does to the product.
+            # The margin is more than the rounding error of the product.
             if kept == k and model.bounds[block, place] < work.lower[0] * 255 - 2**-10:
                 break
             if block == own:

@@ -58,7 +58,7 @@ def open_sealed(path: Path, expected: bytes) -> _files.File:
 
 @dataclass(frozen=True)
 class PartitionFile:
-    """The file of a partition, and what it must contain."""
+    """The file of a partition, and its expected contents."""
 
     path: Path
     seal: bytes

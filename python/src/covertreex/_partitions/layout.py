@@ -72,7 +72,7 @@ class Layout:
         return self.least_distances(len(rows), lambda outline: outline.largest(rows, features))
 
     def least_distances(self, n_rows: int, largest: Callable[[Outline], NDArray[np.float64]]) -> NDArray[np.float64]:
-        """The same from what outlines say of queries."""
+        """The same from outlines."""
         least = np.zeros((n_rows, len(self)))
         for partition, outlines in enumerate(self.outlines):
             if outlines:
@@ -96,7 +96,7 @@ class Layout:
             if self.lengthscale is not None:
                 least[:, partition] = box * (1 - _SLACK)
                 continue
-            # The difference of two lengths loses what either is rounded by.
+            # The difference of two lengths loses the rounding errors of both.
             gap = np.maximum(np.sqrt(ball) * (1 - _SLACK) - self.radii[partition] * (1 + _SLACK) - _LEAST_DISTANCE, 0)
             least[:, partition] = np.maximum(box, gap * gap) * (1 - _SLACK)
         # Squares that underflow have lost their digits.

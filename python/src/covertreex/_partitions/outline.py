@@ -12,7 +12,7 @@ from .._capi import Owner, partitions, residuals
 from ..residual import ResidualTree
 from .queries import Features
 
-# What the span of an outline's pivots may leave of those of blocks. Finer ones keep more queries away, and cost each
+# The largest share of blocks' pivots outside the span of an outline's. Finer ones exclude more queries, and cost each
 # more.
 OUTLINE_TAU = 0.2
 

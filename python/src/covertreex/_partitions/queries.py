@@ -52,7 +52,7 @@ class Nearest(NamedTuple):
 
     indices: NDArray[np.int64]  #: (q, k); -1 where there are fewer
     distances: NDArray[Any]  #: (q, k); infinity there
-    scores: NDArray[np.float64]  #: (q, k) what they are ordered by first; infinity there
+    scores: NDArray[np.float64]  #: (q, k) the first key of their order; infinity there
 
     @property
     def nbytes(self) -> int:

@@ -28,7 +28,7 @@ class Traffic:
     visits: int = 0  #: of queries to partitions
     messages: int = 0  #: batches of queries, each with an answer
     bytes_sent: int = 0  #: queries that went to another partition than their own
-    bytes_received: int = 0  #: and what it answered
+    bytes_received: int = 0  #: and its answers
 
     def __add__(self, other: Traffic) -> Traffic:
         """The traffic of two blocks that were searched side by side."""
@@ -42,7 +42,7 @@ class Traffic:
 
 
 class _Block:
-    """A block of queries: what partitions can have for them, and what has been sent."""
+    """A block of queries: lower bounds in each partition, and the queries that were sent."""
 
     def __init__(self, queries: Queries, layout: Layout, home: Home | None) -> None:
         self.queries, self.home = queries, None if home is None else home[0]

@@ -20,7 +20,7 @@ from ..tree._options import checked_leaf_size
 from . import _cluster, _source, _tasks
 from ._tree import PartitionedTree
 
-# A partition of more would outgrow what one worker builds at a time.
+# One worker cannot build a larger partition at a time.
 _MOST_POINTS = 50_000_000
 
 

@@ -112,7 +112,7 @@ def _by_number(path: Path) -> tuple[list[Any], str]:
 
 
 def _shape(path: Path) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """What is in an .npy file, without reading it."""
+    """Shape and dtype of an .npy file, without its data."""
     with tables.naming(path):
         array = np.load(path, mmap_mode="r")
     if array.ndim != 2:

@@ -1,4 +1,4 @@
-"""What runs on workers. Names of functions are what the dashboard shows."""
+"""Tasks of workers. The dashboard shows the names of functions."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def split(chunk: NDArray[Any], first: int, curve: Curve) -> dict[int, tuple[NDAr
 
 
 def same(thing: Any) -> Any:
-    """What many tasks are to be given: it is sent to each worker once, and made again where it is lost."""
+    """An argument of many tasks: it is sent to each worker once, and made again where it is lost."""
     return thing
 
 
@@ -76,7 +76,7 @@ def pick(pieces: Any, key: Any) -> Any:
 def process(
     kernel: Any, inducing: NDArray[np.float64], one: NDArray[np.float64], options: dict[str, Any]
 ) -> ResidualTree:
-    """What all partitions have in common: kernel, inducing points and their factor."""
+    """The residual process of all partitions: kernel, inducing points and their factor."""
     return factory.cover_tree(one, metric="auto", kernel=kernel, inducing_points=inducing, **options)
 
 
@@ -121,7 +121,7 @@ def layout(curve: Curve, extents: list[Extent]) -> Layout:
 
 
 def summary(known: Layout) -> Layout:
-    """What the client keeps: everything but the outlines."""
+    """The layout for the client, without outlines."""
     return replace(known, outlines=[None] * len(known))
 
 
@@ -161,7 +161,7 @@ def queries(points: NDArray[Any], before: NDArray[np.int64] | None, made: Featur
 
 
 def begin(asked: Queries, known: Layout, what: dict[str, Any], home: Home | None = None) -> Step:
-    """A block of queries, and what to ask first."""
+    """A block of queries, and its first questions."""
     block: Block
     if "k" in what:
         block = NearestBlock(asked, known, what["k"], what["dtype"], home)
@@ -191,9 +191,9 @@ def begin_own(
 
 
 def step(before: Step, answers: dict[int, Any]) -> Step:
-    """Add the answers of partitions, and say what to ask next.
+    """Add the answers of partitions, and return the next questions.
 
-    What is given is not changed: it may be needed again.
+    The argument is not changed: it may be needed again.
     """
     block = before[0].copy()
     block.receive(answers)
@@ -206,7 +206,7 @@ def targets(stepped: Step) -> list[int]:
 
 
 def question(stepped: Step, partition: int) -> Queries:
-    """What one of them is to be asked."""
+    """The queries for one of them."""
     return stepped[1][partition]
 
 
@@ -218,7 +218,7 @@ def search(partition: Partition, asked: Queries, what: dict[str, Any], exclude_s
 
 
 def found(stepped: Step) -> tuple[NDArray[np.int64], Nearest | Within, Traffic]:
-    """What a block has found at its end: the rows that it is for, the neighbours, what it took."""
+    """The result of a block: its rows, the neighbours, and the traffic."""
     block = stepped[0]
     return block.queries.rows, block.found, block.traffic
 
@@ -227,7 +227,7 @@ def found(stepped: Step) -> tuple[NDArray[np.int64], Nearest | Within, Traffic]:
 
 
 def spread(results: list[tuple[NDArray[np.int64], Nearest, Traffic]], bounds: NDArray[np.int64]) -> dict[int, Any]:
-    """What one partition's points have found, by the range of dataset indices that they belong to."""
+    """Results of one partition's points, by the range of dataset indices that they belong to."""
     rows = np.concatenate([own for own, _, _ in results])
     order = np.argsort(rows)
     nearest = Nearest(*(np.concatenate(arrays)[order] for arrays in zip(*(found for _, found, _ in results))))

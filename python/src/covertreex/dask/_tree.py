@@ -23,7 +23,7 @@ from . import _cluster, _results, _source, _tasks
 
 SearchReport = Traffic
 
-# Queries that are searched together: what is known of them and all partitions is held at once.
+# Queries that are searched together: their bounds in all partitions are in memory at once.
 _BLOCK = 1 << 16
 
 
@@ -47,7 +47,7 @@ class PartitionedTree:
     ) -> None:
         self._client, self._curve = client, curve
         self.n_points, self.dim, self.dtype = n_points, dim, dtype
-        #: What the last search took: rounds, visits of queries to partitions, bytes between partitions.
+        #: Costs of the last search: rounds, visits of queries to partitions, bytes between partitions.
         self.last_search: SearchReport | None = None
         self._use(partitions, common)
 
@@ -173,7 +173,7 @@ class PartitionedTree:
     def _for_rows(
         self, what: dict[str, Any], given: ArrayLike, predecessors: bool, before: ArrayLike | None, exclude_self: bool
     ) -> Any:
-        """Search for queries that the client has, and bring it what they find."""
+        """Search for queries that the client has, and bring it the results."""
         rows = _arrays.own_queries(given, lambda: self.dim)
         upper = _upper(before, len(rows), predecessors)
         if _arrays.are_indices(rows):

@@ -34,7 +34,7 @@ class IndexStats:
     storage: str
     memory_bytes: int
     comparisons: int  #: of vectors, since the index was made or loaded
-    options: dict[str, Any]  #: what the kind of index was made with
+    options: dict[str, Any]  #: of its kind
 
 
 class VectorIndex(_calls.Closeable):
@@ -114,7 +114,7 @@ class VectorIndex(_calls.Closeable):
         return self.contains(one)
 
     def contains(self, one: Any) -> bool:
-        """Whether there is a vector with an id; false for what cannot be one."""
+        """Whether there is a vector with an id; false for a value that cannot be one."""
         try:
             given = _ids.gathered([one])
         except TypeError:
@@ -129,7 +129,7 @@ class VectorIndex(_calls.Closeable):
         KeyError
             For an id that is not there.
         TypeError
-            For what cannot be an id.
+            For a value that cannot be an id.
         """
         is_one = _ids.is_one(ids)
         keys = self._ids.known(_ids.gathered(ids))
@@ -196,7 +196,7 @@ class VectorIndex(_calls.Closeable):
         ValueError
             For an id that the index has, or that is there twice; for another number of vectors; for NaN or infinity.
         TypeError
-            For what cannot be an id.
+            For a value that cannot be an id.
         KeyError, IndexError
             Over a store: for an id that it does not have; for a slot that is free, or has never been.
         """
@@ -280,7 +280,7 @@ class VectorIndex(_calls.Closeable):
         ValueError
             For an id that is given twice.
         TypeError
-            For what cannot be an id.
+            For a value that cannot be an id.
         """
         threads = _calls.threads(None)
         with self._changing:

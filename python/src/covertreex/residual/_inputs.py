@@ -1,4 +1,4 @@
-"""What a residual tree is built of: checked, chosen, and handed to the library."""
+"""Arguments of residual trees: checked, chosen, and passed to the library."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ from ..tree._options import resolve_engine
 from ._correlation_tree import CorrelationTree
 from ._inputs import FLOAT64, Inputs, KernelLike, chosen_seed
 
-# The section of a file in which this package keeps what the library does not know.
+# The section of a file in which this package keeps its own settings.
 _SETTINGS = "covertreex.settings"
 
 
@@ -266,7 +266,7 @@ class ResidualTree(Tree):
         """Show the arrays of the cover tree and of the residual process, without a copy.
 
         They are read-only, later changes of the tree do not touch them, and they stay valid when it is closed. The
-        first call makes what is not there yet: the cover tree, and what the first search makes for later ones.
+        first call makes missing structures: the cover tree, and those that the first search makes for later ones.
 
         Returns
         -------
@@ -639,7 +639,7 @@ class ResidualTree(Tree):
     def save(self, path: _files.PathLike, *, progress: ProgressReport | None = None) -> None:
         """Write the tree to a file, in one step, so that work resumes where it was.
 
-        It has points, kernel, inducing points, V, residual variances and what the first search made for later ones.
+        It has points, kernel, inducing points, V, residual variances and the structures that the first search made.
         :func:`covertreex.load` opens it; a kernel that is not of this package must be given again there. Trees can
         also be pickled, with such a kernel, and copied.
 
@@ -666,7 +666,7 @@ class ResidualTree(Tree):
         callback = None if kernel is None else CallbackKernel(kernels.checked(kernel))
         tree = cls._holding(residuals.load(file.owner, callback))
         tree._callback = callback
-        # What the library has checked, and what it does not know.
+        # The library has checked all but `_SETTINGS`.
         found = file.sections("settings", "numbers", "lengthscale", "points", "inducing_points", _SETTINGS)
         n, dim, _, shape, given = found["settings"].tolist()[:5]
         tree.kernel = (

@@ -14,7 +14,7 @@ from typing import Any, Union
 import numpy as np
 from numpy.typing import NDArray
 
-# What ids are written to files as: a type's name, to text and from it.
+# Ids in files: a type's name, to text and from it.
 _WRITTEN: dict[str, tuple[type, Any, Any]] = {
     "str": (str, str, str),
     "uuid": (uuid.UUID, str, uuid.UUID),
@@ -39,7 +39,7 @@ def missing() -> Iterator[None]:
 
 
 def is_one(ids: Any) -> bool:
-    """Whether this is one id, not several: text, bytes, and what cannot be iterated over."""
+    """Whether this is one id, not several: text, bytes, and anything without iteration."""
     if isinstance(ids, (str, bytes, bytearray, np.generic)):
         return True
     if hasattr(ids, "__array__"):
@@ -66,7 +66,7 @@ def gathered(
     Raises
     ------
     TypeError
-        For what cannot be an id.
+        For a value that cannot be an id.
     ValueError
         For an array of more than one dimension.
     """
@@ -113,7 +113,7 @@ def builtin(one: Any) -> Any:
 def hashable(one: Any, name: str) -> Any:
     """An id of an index: an integer, text, or anything hashable that is not a number.
 
-    Equal ids are the same id. So ``True`` and ``1.0`` are refused, which equal 1, and what does not equal itself.
+    Equal ids are the same id. So ``True`` and ``1.0``, which equal 1, are refused, as are values unequal to themselves.
     """
     one = builtin(one)
     if type(one) is int:
@@ -121,7 +121,7 @@ def hashable(one: Any, name: str) -> Any:
     try:
         hash(one)
         is_number = isinstance(one, (bool, np.bool_, numbers.Number))
-        # What does not equal itself, as NaT, would never be found.
+        # A value that does not equal itself, as NaT, would never be found.
         is_id = one is not None and not is_number and bool(operator.eq(one, one))
     except (TypeError, ValueError):
         is_id = False

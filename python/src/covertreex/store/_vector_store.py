@@ -154,7 +154,7 @@ class VectorStore(_calls.Closeable):
         int
             The slot of the vector.
         """
-        # As they nearly always are: what follows takes a microsecond, and calls would take another.
+        # As they nearly always are: these lines take a microsecond, and calls would take another.
         if type(id) is _Uuid:
             key = (id.int | UUIDS).to_bytes(24, "little")
         elif type(id) is int and -(2**63) <= id < 2**63:
@@ -177,7 +177,7 @@ class VectorStore(_calls.Closeable):
         _arrays.check_real(given, vector, "vector")
         if given.shape != self._shape:
             raise ValueError(f"vector: expected shape {self._shape}, got {given.shape}")
-        with np.errstate(over="ignore"):  # what overflows becomes infinite, and is refused as such
+        with np.errstate(over="ignore"):  # overflow becomes infinite, and is refused as such
             return np.ascontiguousarray(given, np.float32)
 
     def add_batch(
@@ -254,7 +254,7 @@ class VectorStore(_calls.Closeable):
         """Whether there is a vector with an id."""
         try:
             return self._find(id) >= 0
-        except (TypeError, ValueError):  # what cannot be an id is not there
+        except (TypeError, ValueError):  # no such id is there
             return False
 
     def __contains__(self, id: Any) -> bool:
