@@ -1,4 +1,4 @@
-"""Points out of delimited text: which line has the names of the columns, and where a field is no number.
+"""Points out of delimited text: which line has the names of the columns, and where a field is not a number.
 
 pyarrow reads the numbers. This module decides from the first thousand records whether there is a header, and finds the
 line of a fault for the message.

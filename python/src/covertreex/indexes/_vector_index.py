@@ -42,7 +42,7 @@ class VectorIndex(_calls.Closeable):
 
     Vectors are float32 of one dimension and have an *id* each: an integer, text, or anything else that is hashable and
     no number (``uuid.UUID``, ``bytes``, a tuple in a list). NumPy's integers and strings become Python's. Booleans,
-    floats and None are no ids. While all ids are int64, results are arrays of int64; otherwise they are arrays of
+    floats and None are not ids. While all ids are int64, results are arrays of int64; otherwise they are arrays of
     objects. If a call accepts several ids, they may come in any iterable: an array, a pandas Series or Index, a view
     of a dictionary, a generator. Text is always one id. A set is refused where order matters.
 
