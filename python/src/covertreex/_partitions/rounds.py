@@ -62,9 +62,8 @@ class _Block:
         self._sent = {}
         for partition in map(int, np.flatnonzero(wanted.any(axis=0))):
             rows = np.flatnonzero(wanted[:, partition])
-            plan[partition] = self.queries.some(
-                rows, own=partition == self.home, limits=None if limits is None else limits[rows]
-            )
+            own, upper = partition == self.home, None if limits is None else limits[rows]
+            plan[partition] = self.queries.some(rows, own=own, limits=upper)
             self._sent[partition] = rows, plan[partition].nbytes
         return plan
 

@@ -350,12 +350,8 @@ class PartitionedTree:
         if jitter is not None:
             _arguments.number(jitter, "jitter")
         common = self._submit(_tasks.with_kernel, self._common, kernel, inducing_points, jitter)
-        homes = self._homes()
-        partitions = [
-            self._submit(_tasks.refit, partition, common, worker=home)
-            for partition, home in zip(self._partitions, homes)
-        ]
-        self._use(partitions, common)
+        homes = zip(self._partitions, self._homes())
+        self._use([self._submit(_tasks.refit, partition, common, worker=home) for partition, home in homes], common)
         return self
 
     # Files
