@@ -136,7 +136,7 @@ def figures_of(what: str, made: int, took: float, longest: float) -> Figures:
 def compared(
     tree: Any, rows: np.ndarray, labels: np.ndarray, queries: np.ndarray, name: str
 ) -> Figures:
-    """Searches of a tree that was changed, and of one that is freshly built of what it has, by turns."""
+    """Searches of a tree that was changed, and of one that is freshly built of its points, by turns."""
     from covertreex import cover_tree
 
     fresh = cover_tree(rows)
@@ -330,7 +330,7 @@ BODIES: dict[str, Callable[[Data], Figures]] = {
 
 
 def lines_of(rows: dict[str, Figures]) -> list[str]:
-    """What changes cost, and what searches cost after them, as Markdown."""
+    """The costs of changes, and of searches after them, as Markdown."""
     head = (
         "| insert 1, µs | calls | slowest, ms | insert {0}, ms | remove 1, µs | slowest, ms | remove {0}, ms "
         "| queries/s as built | after {1} single insertions | after all | recall"

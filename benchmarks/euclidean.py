@@ -99,7 +99,7 @@ def run(peer: str, workload: str, quick: bool) -> Figures:
     arguments = ["--case", workload, "--peer", peer, *(["--quick"] if quick else [])]
     figures = once(__file__, arguments, patience=PATIENCE)
     if peer == "faiss" and "error" not in figures:
-        # Its matrix products depend on the processor that OpenBLAS takes this one for: the better of two.
+        # Its matrix products depend on the processor that OpenBLAS detects: the better of two.
         environment = {**os.environ, "OPENBLAS_CORETYPE": "SkylakeX"}
         other = once(__file__, arguments, environment=environment, patience=PATIENCE)
         if other.get("batch_qps", 0) > figures["batch_qps"]:

@@ -251,7 +251,7 @@ def main() -> None:
     parser = options(__doc__, turns=3)
     parser.add_argument("--most", type=int, default=MOST, help="points at most")
     parser.add_argument("--kind", choices=KINDS, help="points of one kind alone")
-    parser.add_argument("--plot", type=Path, help="another place for the plot")
+    parser.add_argument("--plot", type=Path, help="another path for the plot")
     parser.add_argument("--n", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--insert", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()

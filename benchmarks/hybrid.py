@@ -79,7 +79,7 @@ def run(name: str, engine: str, turns: int) -> Figures:
             measure("transfer", lambda tree=tree: jitted.as_numba(tree))
             found = measure("query", ask)
         else:
-            # The first search is what makes later ones ready, and answers too.
+            # The first search makes structures for later ones, and answers too.
             measure("ready", ask)
             found = measure("query", ask)
             times["ready"][-1] = max(0.0, times["ready"][-1] - times["query"][-1])

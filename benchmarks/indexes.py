@@ -60,8 +60,8 @@ class Contender(NamedTuple):
 def made(title: str, vectors: np.ndarray, n_queries: int) -> Data:
     """The last vectors are the queries."""
     vectors, queries = (
-        np.ascontiguousarray(part)
-        for part in np.split(vectors, [len(vectors) - n_queries])
+        np.ascontiguousarray(rows)
+        for rows in np.split(vectors, [len(vectors) - n_queries])
     )
     return Data(title, vectors, queries, euclidean(vectors, queries, K, most=1000))
 
@@ -387,7 +387,7 @@ def write_between(path: Path, name: str, text: str) -> None:
 
 
 def main() -> None:
-    """Measure, and write what came out."""
+    """Measure, and write the results."""
     parser = options(__doc__, turns=3)
     parser.add_argument("--data", choices=["real", "clustered", "coordinates"])
     given = parser.parse_args()

@@ -29,7 +29,7 @@ PEERS = ("covertreex", "pykdtree", "scipy")
 ALL_PEERS = (*PEERS, "sklearn")
 # scikit-learn's tree is built and searched by one thread.
 SKLEARN_MOST = 100_000
-# Coordinates that pykdtree takes. In more, scikit-learn's tree is searched for minutes.
+# Coordinates that pykdtree accepts. In more, scikit-learn's tree is searched for minutes.
 PYKDTREE_MOST = 127
 # Points from which on one turn has to do.
 LARGE = 5_000_000
@@ -215,7 +215,7 @@ def right_counts(points: np.ndarray, counts: np.ndarray, r: float) -> np.floatin
 
 
 def asked_for(peer: str, case: str, quick: bool) -> Figures:
-    """The cover tree, when arrays are first exported, and what it is checked by."""
+    """The cover tree, when arrays are first exported, and its checks."""
     del peer
     from covertreex import cover_tree
 
@@ -338,8 +338,8 @@ def lines_of(section: str, results: dict[str, dict[str, Figures]]) -> list[str]:
 def figure_of(row: Figures) -> Any:
     """How a figure of a row is written."""
 
-    def written(told: str) -> str:
-        key, _, scale = told.partition(":")
+    def written(asked: str) -> str:
+        key, _, scale = asked.partition(":")
         form = {
             "recall": ".4f",
             "lowest": ".2f",

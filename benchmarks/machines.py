@@ -122,7 +122,7 @@ def mapped(name: str) -> None:
 
 
 def main() -> None:
-    """Measure, and write what came out."""
+    """Measure, and write the results."""
     given = options(__doc__).parse_args()
     if given.case:
         mapped(given.case)

@@ -18,7 +18,7 @@ static double now(void) {
   return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
 }
 
-/* Runs `SEARCH` for each query `i` of `n`, some turns, and returns from the function; room for `k` results is there. */
+/* Allocates `k` results, runs `SEARCH` for each query `i` of `n`, some turns, and returns from the function. */
 #define BEST_OF_TURNS(index_type, SEARCH)                      \
   index_type *indices = malloc((size_t)k * sizeof *indices);   \
   float *distances = malloc((size_t)k * sizeof *distances);    \

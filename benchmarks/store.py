@@ -118,7 +118,7 @@ def added_to_new_memory(ids: list[Any], rows: np.ndarray) -> float:
 
 
 def in_memory(n: int, turns: int) -> list[list[str]]:
-    """Rows of the table: what is done in memory."""
+    """Rows of the table: work in memory."""
     rng = np.random.default_rng(0)
     rows = rng.standard_normal((n, DIM), dtype=np.float32)
     halves = np.concatenate([rows[: n // 2], rows[: n // 2]])
@@ -318,14 +318,14 @@ def large(n: int, folder: Path) -> list[list[str]]:
 
 
 def evict(path: Path) -> None:
-    """Have the system forget what it has of a file in memory."""
+    """Have the system drop the pages of a file from memory."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def memory_group(limit: int) -> Path | None:
-    """A control group of so many bytes; None where none can be made."""
+    """A control group with a limit in bytes; None if the system refuses it."""
     own = [
         line.split(":")[2]
         for line in Path("/proc/self/cgroup").read_text().splitlines()
@@ -341,7 +341,7 @@ def memory_group(limit: int) -> Path | None:
 
 
 def main() -> None:
-    """Measure, and write what came out."""
+    """Measure, and write the results."""
     given = options(__doc__, turns=25).parse_args()
     n = 10_000
     n_large, turns = (50_000, 5) if given.quick else (1_000_000, given.turns)

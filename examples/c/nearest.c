@@ -4,10 +4,10 @@
 #include <stdio.h>
 
 int main(void) {
-  const double places[][2] = {{0, 0}, {3, 4}, {1, 1}, {6, 8}, {-1, 0}};
+  const double coordinates[][2] = {{0, 0}, {3, 4}, {1, 1}, {6, 8}, {-1, 0}};
   const double query[2] = {0.5, 0.25};
-  const int64_t n = sizeof places / sizeof *places;
-  covertree_matrix points = covertree_matrix_f64(&places[0][0], n, 2);
+  const int64_t n = sizeof coordinates / sizeof *coordinates;
+  covertree_matrix points = covertree_matrix_f64(&coordinates[0][0], n, 2);
   covertree_matrix queries = covertree_matrix_f64(query, 1, 2);
 
   covertree_tree *tree = NULL;
@@ -20,8 +20,8 @@ int main(void) {
   }
   printf("%s\n", covertree_build_info());
   for (int rank = 0; rank < 3; rank++) {
-    const double *place = places[indices[rank]];
-    printf("(%g, %g) at distance %.4f\n", place[0], place[1], distances[rank]);
+    const double *nearest = coordinates[indices[rank]];
+    printf("(%g, %g) at distance %.4f\n", nearest[0], nearest[1], distances[rank]);
   }
   covertree_tree_free(tree);
   return 0;

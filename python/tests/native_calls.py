@@ -9,7 +9,7 @@ import numpy as np
 
 import covertreex
 from covertreex import MappedTree, VectorStore, cover_tree, vecchia
-from covertreex._partitions.part import Part
+from covertreex._partitions.partition import Partition
 from covertreex._partitions.queries import Queries
 from covertreex.indexes import HNSW, BruteForce
 from covertreex.kernels import RBF, Matern52
@@ -139,7 +139,7 @@ def mapped(**options):
 def partition():
     """One whose residual process has few degrees of freedom, so that outlines tell of it."""
     points = np.random.default_rng(4).standard_normal((2000, 2))
-    return Part(np.arange(2000), cover_tree(points, kernel=RBF(0.8), inducing_count=20))
+    return Partition(np.arange(2000), cover_tree(points, kernel=RBF(0.8), inducing_count=20))
 
 
 def known(of, points):

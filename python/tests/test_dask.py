@@ -18,7 +18,7 @@ from distributed import Client, LocalCluster, WorkerPlugin
 
 import covertreex.dask
 from covertreex import CoverTreeError, cover_tree, residual_tree
-from covertreex._partitions.files import part_path
+from covertreex._partitions.files import partition_path
 from covertreex._partitions.filling import filling
 from covertreex.dask import _source
 from covertreex.kernels import RBF, Matern52
@@ -473,10 +473,10 @@ def test_a_save_that_fails_leaves_the_old_tree(client, rng, tmp_path, monkeypatc
     before = sorted(os.listdir(folder))
 
     def astray(folder, tag, number):
-        return part_path(folder if number < 3 else folder / "no such folder", tag, number)
+        return partition_path(folder if number < 3 else folder / "no such folder", tag, number)
 
     with monkeypatch.context() as patched:
-        patched.setattr(covertreex.dask._tree, "part_path", astray)
+        patched.setattr(covertreex.dask._tree, "partition_path", astray)
         with pytest.raises(FileNotFoundError):
             new.save(folder)
     with filling(folder, replace=True), pytest.raises(FileExistsError, match="another process"):

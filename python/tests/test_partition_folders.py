@@ -16,7 +16,7 @@ from folder_damage import MANIFEST, names, rewrite, rewrite_partition
 from test_partitions import in_partitions
 
 from covertreex import CoverTreeError, cover_tree, load
-from covertreex._partitions.files import part_path, save_part
+from covertreex._partitions.files import partition_path, save_partition
 from covertreex._partitions.filling import filling
 from covertreex._partitions.manifest import Manifest
 
@@ -27,7 +27,10 @@ def save(points, path, partition_count, then=lambda: None):
     """Write a tree in partitions over one that is there, as a cluster does."""
     partitions, layout = in_partitions(points, partition_count, cover_tree)
     with filling(path, replace=True) as (folder, tag):
-        seals = [save_part(partition, part_path(folder, tag, number)) for number, partition in enumerate(partitions)]
+        seals = [
+            save_partition(partition, partition_path(folder, tag, number))
+            for number, partition in enumerate(partitions)
+        ]
         Manifest(tag, TREE, points.dtype, layout, seals).save(folder)
         then()
 
@@ -260,7 +263,7 @@ def test_a_block_that_raises_leaves_one_tree(points, wanted, tmp_path):
     save(points, tmp_path / "tree", 3)
     before = names(tmp_path / "tree")
     with pytest.raises(Ended), filling(tmp_path / "tree", replace=True) as (folder, tag):
-        save_part(in_partitions(points[:99], 1, cover_tree)[0][0], part_path(folder, tag, 0))
+        save_partition(in_partitions(points[:99], 1, cover_tree)[0][0], partition_path(folder, tag, 0))
         end()
     assert names(tmp_path / "tree") == before
     assert (load(tmp_path / "tree", verify=True).knn(4) == wanted).all()

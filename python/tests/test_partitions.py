@@ -11,7 +11,7 @@ from covertreex import cover_tree
 from covertreex._partitions.curve import Curve, positions
 from covertreex._partitions.layout import Layout
 from covertreex._partitions.outline import Outline
-from covertreex._partitions.part import Part
+from covertreex._partitions.partition import Partition
 from covertreex._partitions.queries import Queries
 from covertreex._partitions.rounds import NearestBlock, WithinBlock
 from covertreex.kernels import RBF, Matern12, Matern52
@@ -35,14 +35,15 @@ def cut(points, partition_count):
     low, high = points.min(axis=0).astype(np.float64), points.max(axis=0).astype(np.float64)
     indices = np.arange(len(points))
     curve = Curve.cut(low, high, positions(points, low, high), indices, partition_count)
-    return curve, curve.parts(points, indices)
+    return curve, curve.partitions(points, indices)
 
 
 def in_partitions(points, partition_count, make):
     """Parts of points, and their layout."""
     curve, of = cut(points, partition_count)
     partitions = [
-        Part(np.flatnonzero(of == partition), make(points[of == partition])) for partition in range(partition_count)
+        Partition(np.flatnonzero(of == partition), make(points[of == partition]))
+        for partition in range(partition_count)
     ]
     return partitions, Layout.of(curve, [partition.extent() for partition in partitions])
 
@@ -50,7 +51,7 @@ def in_partitions(points, partition_count, make):
 def drive(block, partitions, ask):
     """All rounds of a block."""
     while plan := block.plan():
-        block.take({number: ask(partitions[number], some) for number, some in plan.items()})
+        block.receive({number: ask(partitions[number], some) for number, some in plan.items()})
     return block.found
 
 
@@ -76,7 +77,7 @@ def own_nearest(partitions, layout, k, dtype, *, exclude_self=False, predecessor
 @pytest.mark.parametrize("dim", [2, 3, 24])
 def test_limits_upper_indices_and_scores(rng, dim, k, dtype):
     points = rng.standard_normal((900, dim)).astype(dtype)
-    partition = Part(np.arange(900), cover_tree(points))
+    partition = Partition(np.arange(900), cover_tree(points))
     queries = rng.standard_normal((300, dim)).astype(dtype)
     true = squares(queries, points)
     before = rng.integers(0, 1000, 300)
@@ -98,7 +99,7 @@ def test_limits_upper_indices_and_scores(rng, dim, k, dtype):
 
 def test_a_limit_is_inclusive_and_a_score_is_it(rng):
     points = (rng.integers(0, 5, (400, 3)) * 0.1).astype(np.float32)
-    partition = Part(np.arange(400), cover_tree(points))
+    partition = Partition(np.arange(400), cover_tree(points))
     asked = Queries(np.arange(400), points)
     whole = partition.nearest(asked, 20)
     again = partition.nearest(Queries(np.arange(400), points, limits=whole.scores[:, -1].copy()), 20)
@@ -108,14 +109,14 @@ def test_a_limit_is_inclusive_and_a_score_is_it(rng):
 
 
 def test_rejects_nan_in_limits(rng):
-    partition = Part(np.arange(5), cover_tree(rng.random((5, 2))))
+    partition = Partition(np.arange(5), cover_tree(rng.random((5, 2))))
     with pytest.raises(ValueError, match=r"limits\[1\]"):
         partition.nearest(Queries(np.arange(2), rng.random((2, 2)), limits=np.array([1.0, np.nan])), 2)
 
 
 def test_lists_within_a_radius_have_scores(rng):
     points = rng.random((500, 3))
-    partition = Part(np.arange(500), cover_tree(points))
+    partition = Partition(np.arange(500), cover_tree(points))
     found = partition.within(Queries(np.arange(500), points, before=np.arange(500)), 0.3)
     true = squares(points, points)
     for row in range(500):
@@ -129,7 +130,7 @@ def test_lists_within_a_radius_have_scores(rng):
 def test_limits_and_known_features_in_the_residual_metric(rng, kernel):
     points = rng.standard_normal((1200, 3))
     tree = cover_tree(points, kernel=kernel, inducing_count=40)
-    partition, new = Part(np.arange(1200), tree), rng.standard_normal((200, 3))
+    partition, new = Partition(np.arange(1200), tree), rng.standard_normal((200, 3))
     made = tree.features(new)
     indices, distances = tree.knn(9, queries=new, return_distances=True)
     found = partition.nearest(Queries(np.arange(200), new, features=made), 9)
@@ -150,9 +151,9 @@ def test_features_that_contradict_the_kernel_are_refused(rng):
     new = rng.random((3, 2))
     v, p = tree.features(new)
     with pytest.raises(ValueError, match=r"p_diag\[1\]"):
-        Part(np.arange(50), tree).nearest(Queries(np.arange(3), new, features=(v, p * [1, 3, 1])), 2)
+        Partition(np.arange(50), tree).nearest(Queries(np.arange(3), new, features=(v, p * [1, 3, 1])), 2)
     with pytest.raises(ValueError, match="v_matrix"):
-        Part(np.arange(50), tree).nearest(Queries(np.arange(3), new, features=(v[:, :4].copy(), p)), 2)
+        Partition(np.arange(50), tree).nearest(Queries(np.arange(3), new, features=(v[:, :4].copy(), p)), 2)
 
 
 def test_other_points_of_the_same_process_have_the_same_features(rng):
@@ -302,7 +303,7 @@ def test_a_block_that_was_copied_goes_on_by_itself(rng):
 
 def test_partitions_can_be_sent(rng):
     points = rng.random((200, 3)).astype(np.float32)
-    partition = Part(np.arange(0, 400, 2), cover_tree(points))
+    partition = Partition(np.arange(0, 400, 2), cover_tree(points))
     other = pickle.loads(pickle.dumps(partition))
     assert (other.indices == partition.indices).all()
     assert (other.points() == points).all()

@@ -6,7 +6,7 @@ import sys
 
 
 def main() -> None:
-    """Run the command line, where what it needs is installed."""
+    """Run the command line, if its packages are installed."""
     try:
         from .cli import run
     except ImportError as error:

@@ -14,7 +14,7 @@ _LONGEST = 60
 
 
 def described(value: Any) -> str:
-    """What a message says of a value that is wrong."""
+    """Describe a wrong value for a message."""
     if isinstance(value, type):
         return f"the class {value.__name__}"
     if isinstance(value, np.ndarray):
@@ -100,7 +100,7 @@ def renamed(**names: str) -> Iterator[None]:
 
 
 def rename(message: str, names: dict[str, str]) -> str:
-    """A message that begins with an argument's name, with another name in its place."""
+    """Replace the name of an argument at the start of a message."""
     found = re.match(r"[A-Za-z_]+(?=[\[:])", message)
     if not found or found[0] not in names:
         return message

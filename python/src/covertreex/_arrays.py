@@ -1,4 +1,4 @@
-"""The one place that checks arrays, and makes what comes in ready for the library."""
+"""Checks and conversions of all arrays for the library."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def points(values: ArrayLike, name: str, *, dtype: np.dtype[Any] | None = None) 
     wanted = dtype or float_dtype(array.dtype)
     if array.dtype == wanted and array.dtype.isnative and array.flags.aligned and _rows_without_gaps(array):
         return array
-    with np.errstate(over="ignore"):  # what overflows becomes infinite, and is refused as such
+    with np.errstate(over="ignore"):  # overflow becomes infinite, and is refused as such
         return np.ascontiguousarray(array, dtype=wanted.newbyteorder("="))
 
 
@@ -185,7 +185,7 @@ def real(values: Any, name: str) -> NDArray[np.float64]:
 
 
 def returned(values: Any, name: str, shape: tuple[int, ...], *, finite: bool = True) -> NDArray[np.float64]:
-    """Convert what a caller's function returned to float64 rows without gaps.
+    """Convert the result of a caller's function to float64 rows without gaps.
 
     The result may be a new array. If a caller passes its address on, it must keep it alive until the address is read.
 
@@ -194,7 +194,7 @@ def returned(values: Any, name: str, shape: tuple[int, ...], *, finite: bool = T
     values : array_like
         Anything numeric and real, in any layout.
     name : str
-        What the function is, for messages.
+        The name of the function, for messages.
     shape : tuple of int
         The shape that the values must have.
     finite : bool
@@ -215,7 +215,7 @@ def returned(values: Any, name: str, shape: tuple[int, ...], *, finite: bool = T
     check_real(array, values, name)
     if array.shape != shape:
         raise ValueError(f"{name}: expected shape {shape}, got {array.shape}")
-    with np.errstate(over="ignore"):  # what overflows becomes infinite, and is refused as such
+    with np.errstate(over="ignore"):  # overflow becomes infinite, and is refused as such
         converted = np.ascontiguousarray(array, np.float64)
     good = np.isfinite(converted) if finite else ~np.isnan(converted)
     if not good.all():

@@ -1,4 +1,4 @@
-"""What the calls of objects have in common: their handles, rows of queries, threads, and progress."""
+"""Common code of the calls of objects: handles, rows of queries, threads, and progress."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Self = TypeVar("Self", bound="Closeable")
 class Closeable:
     """Something that holds a handle of the library: a context manager that frees it when it is left."""
 
-    _noun = "tree"  # what messages call it
+    _noun = "tree"  # in messages
 
     def __init__(self) -> None:
         self._handle: _capi.Handle | None = None
@@ -36,11 +36,11 @@ class Closeable:
         """One around a handle that is there; the rest of it is the caller's to set."""
         made = object.__new__(cls)
         Closeable.__init__(made)
-        made._take(owner)
+        made._adopt(owner)
         return made
 
-    def _take(self, owner: _capi.Owner) -> None:
-        """Hold a handle, in the place of the one there is; calls that run on that one end on it."""
+    def _adopt(self, owner: _capi.Owner) -> None:
+        """Replace the handle. Calls that run on the old one end on it."""
         before = self._owner
         self._handle, self._owner = owner.handle, owner
         if before is not None:
@@ -67,7 +67,7 @@ class Closeable:
 
 
 def query_rows(queries: ArrayLike | None, tree: Any, dtype: np.dtype[Any]) -> _capi.Rows:
-    """Queries by what they are: all points of a tree, dataset indices, or coordinates."""
+    """Queries by their type: all points of a tree, dataset indices, or coordinates."""
     if queries is None:
         return len(tree)
     if type(queries) is np.ndarray and queries.ndim == 2 and queries.dtype is dtype and queries.flags.carray:

@@ -15,7 +15,7 @@ import numpy as np
 
 #: Squared distances below this have lost digits.
 LEAST_SQUARE = 2.0**-960
-#: What small distances are multiplied by before they are squared.
+#: The factor of small distances before they are squared.
 MAGNIFICATION = 2.0**600
 #: The score of a distance of zero, the least of all.
 OF_ZERO = -(2.0**300)

@@ -1,4 +1,4 @@
-"""Settings in one place; :mod:`covertreex.runtime` documents and exports them."""
+"""All settings; :mod:`covertreex.runtime` documents and exports them."""
 
 from __future__ import annotations
 
@@ -193,7 +193,7 @@ class Runtime(_Choices):  # type: ignore[misc]
         return cls.from_config(active_config())
 
     def to_config(self, base: RuntimeConfig | None = None) -> RuntimeConfig:
-        """Fill in what was not chosen: from the environment, or from ``base``."""
+        """Fill in settings without a value: from the environment, or from ``base``."""
         chosen = {name: value for name, value in _fields(self).items() if value is not None}
         return replace(environment_config() if base is None else base, **chosen)
 

@@ -1,4 +1,4 @@
-"""What :mod:`covertreex.telemetry` shows."""
+"""The code of :mod:`covertreex.telemetry`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _SCHEMA = "covertreex.telemetry/1"
 _KEPT = 10_000
 _CHANGES = ("build", "insert", "remove")
 
-# What the library counts since an object was made: of trees, of residual trees, of indexes.
+# Counts of the library since an object was made: of trees, of residual trees, of indexes.
 _BOUNDS = ("boxes_compared", "blocks_estimated", "blocks_compared", "points_bounded")
 _EXACT = ("points_compared", "points_exact", "comparisons")
 
@@ -50,8 +50,8 @@ class Record:
     seconds: float
     phases: dict[str, float]  #: seconds of each phase that the library measures
     #: Of searches: ``pairs`` of a query and a point it might have, ``bounds`` computed, pairs compared exactly
-    #: (``exact``), and not (``pruned``). Kernels for Numba count none; what searches of one object at the same time do
-    #: counts for each of them.
+    #: (``exact``), and not (``pruned``). Kernels for Numba count none; searches of one object at the same time
+    #: count for each of them.
     counts: dict[str, int]
     error: str | None = None  #: how it failed
 
@@ -102,7 +102,7 @@ class Log:
 
     @property
     def records(self) -> list[Record]:
-        """What there is."""
+        """All records so far."""
         return list(self._records)
 
     def summary(self) -> list[Summary]:
@@ -218,7 +218,7 @@ class _Recorded:
         self.operation = operation
         self.__func__ = method
         names = list(inspect.signature(method).parameters)
-        self._place_of_k = names.index("k") - 1 if "k" in names else None
+        self._position_of_k = names.index("k") - 1 if "k" in names else None
 
         @functools.wraps(method)
         def watched(its: Any, *arguments: Any, **named: Any) -> Any:
@@ -234,8 +234,8 @@ class _Recorded:
         diagnostics = runtime.active_config().diagnostics
         if not _logs and diagnostics == runtime.Diagnostics():
             return self.__func__(its, *arguments, **named)
-        place = self._place_of_k
-        k = named.get("k", None if place is None or place >= len(arguments) else arguments[place])
+        position = self._position_of_k
+        k = named.get("k", None if position is None or position >= len(arguments) else arguments[position])
         result, made = _observed(its, self.operation, k, lambda: self.__func__(its, *arguments, **named), named)
         _keep(made, diagnostics)
         if made.error is not None:
@@ -246,7 +246,7 @@ class _Recorded:
 
 
 def _observed(self: Any, operation: str, k: Any, call: Callable[[], Any], named: dict[str, Any]) -> tuple[Any, Record]:
-    """What a call gives, or raises, and the record of it."""
+    """The result of a call, or its error, and the record of it."""
     before, started, start = _numbers(self), time.time(), time.perf_counter()
     result, error = None, None
     try:
@@ -293,7 +293,7 @@ def _without_waiting(path: str, flags: int) -> int:
 
 
 def _numbers(self: Any) -> dict[str, float]:
-    """What the library says of an object; nothing where it is not there yet, or closed."""
+    """The library's numbers of an object; empty if it is not made yet, or closed."""
     try:
         info = self._info()
     except (AttributeError, ValueError, CoverTreeError):
@@ -318,9 +318,9 @@ def _phases(operation: str, before: dict[str, float], after: dict[str, float]) -
     for name, value in after.items():
         phase, _, unit = name.rpartition("_")
         if unit == "seconds" and phase not in ("", "total", "build"):
-            taken = value - before.get(name, 0.0)
-            if taken > 0:
-                phases[phase] = taken
+            elapsed = value - before.get(name, 0.0)
+            if elapsed > 0:
+                phases[phase] = elapsed
     return phases
 
 

@@ -1,4 +1,4 @@
-"""What trees in all metrics have in common."""
+"""Common code of trees in all metrics."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Tree(_calls.Closeable):
     #: The functions of the binding for such trees.
     _functions: ClassVar[ModuleType]
 
-    # What it is
+    # Properties
 
     @property
     @abstractmethod
@@ -46,7 +46,7 @@ class Tree(_calls.Closeable):
 
     @abstractmethod
     def _described(self) -> str:
-        """What is shown of it besides its size."""
+        """Values of its repr after its size."""
 
     def _info(self) -> Any:
         return self._functions.get_info(self._open())
@@ -68,7 +68,7 @@ class Tree(_calls.Closeable):
         before: ArrayLike | None = None,
         max_distance: float | None = None,
     ) -> tuple[Rows, np.dtype[Any], SearchOptions]:
-        """What a search in the library is given: queries, the type in which it compares them, and options."""
+        """Arguments of a search in the library: queries, the type in which it compares them, and options."""
         dtype = self._dtype
         rows = _calls.query_rows(queries, self, dtype)
         compared = dtype
@@ -85,7 +85,7 @@ class Tree(_calls.Closeable):
     # Files and copies
 
     def _settings(self) -> dict[str, NDArray[Any]]:
-        """What the library does not know, as sections of a file."""
+        """Settings of this package, as sections of a file."""
         return {}
 
     def _save(self, path: _files.PathLike, sections: _files.Arrays, progress: ProgressReport | None = None) -> None:

@@ -22,22 +22,22 @@ def replacing(path: PathLike) -> Iterator[BinaryIO]:
 
     The yielded file is renamed when the block ends. If the block raises, the old file is unchanged.
     """
-    place, replaced = destination(path)
-    folder = os.path.dirname(place)
+    target, replaced = destination(path)
+    folder = os.path.dirname(target)
     _remove_abandoned(folder)
     # A draft that replaces a file is private until it has the mode of that file.
     descriptor, draft = _open_draft(folder, 0o666 if replaced is None else 0o600)
     try:
         with open(descriptor, "w+b") as file:
             if replaced is not None:
-                _take_over(descriptor, replaced, path)
+                _copy_attributes(descriptor, replaced, path)
             yield file
             file.flush()
             os.fsync(descriptor)
-            # With the draft its lock is closed: the draft has to have its place before.
+            # With the draft its lock is closed: the draft has to be renamed before.
             if draft is None:
                 draft = _give_name(descriptor, folder)
-            os.replace(draft, place)
+            os.replace(draft, target)
             draft = None
     except BaseException:
         if draft is not None:
@@ -83,15 +83,15 @@ def _holds(descriptor: int, links: int) -> bool:
 
 def _give_name(descriptor: int, folder: str) -> str:
     # Links are followed where a folder is given as a descriptor.
-    place = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    opened = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         while True:
             draft = _random_path(folder)
             with contextlib.suppress(FileExistsError):
-                os.link(f"/proc/self/fd/{descriptor}", os.path.basename(draft), dst_dir_fd=place)
+                os.link(f"/proc/self/fd/{descriptor}", os.path.basename(draft), dst_dir_fd=opened)
                 return draft
     finally:
-        os.close(place)
+        os.close(opened)
 
 
 def _random_path(folder: str) -> str:
@@ -118,19 +118,19 @@ def _remove_if_abandoned(draft: str) -> None:
 
 def destination(path: PathLike) -> tuple[str, os.stat_result | None]:
     """Where a path leads, and the regular file that is there, or None. OSError where nothing can be written."""
-    place = os.path.realpath(os.fspath(path))
+    target = os.path.realpath(os.fspath(path))
     try:
         found = os.stat(path)
     except FileNotFoundError:
-        return place, None
+        return target, None
     if not stat.S_ISREG(found.st_mode):
         number = errno.EISDIR if stat.S_ISDIR(found.st_mode) else errno.EINVAL
         raise OSError(number, f"path: expected a regular file or nothing there, got {_noun(found.st_mode)}", str(path))
-    if not os.path.exists(place) or not os.path.samestat(os.lstat(place), found):
+    if not os.path.exists(target) or not os.path.samestat(os.lstat(target), found):
         raise OSError(errno.EINVAL, "path: leads to a file without a name, which cannot be replaced", str(path))
-    if not os.access(place, os.W_OK, effective_ids=True):
+    if not os.access(target, os.W_OK, effective_ids=True):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
-    return place, found
+    return target, found
 
 
 def _noun(mode: int) -> str:
@@ -138,7 +138,7 @@ def _noun(mode: int) -> str:
     return kinds.get(stat.S_IFMT(mode), "a device")
 
 
-def _take_over(descriptor: int, replaced: os.stat_result, path: PathLike) -> None:
+def _copy_attributes(descriptor: int, replaced: os.stat_result, path: PathLike) -> None:
     own = os.fstat(descriptor)
     if (own.st_uid, own.st_gid) != (replaced.st_uid, replaced.st_gid):
         try:

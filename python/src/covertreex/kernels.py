@@ -227,9 +227,9 @@ def scaled(points: NDArray[np.float64], kernel: object, name: str) -> NDArray[np
         raise ValueError(
             f"lengthscale: expected one number or {points.shape[1]}, one for each dimension, got {len(lengthscale)}"
         )
-    with np.errstate(over="ignore"):  # what overflows is infinite, and refused as such
+    with np.errstate(over="ignore"):  # overflow is infinite, and refused as such
         over: NDArray[np.float64] = points / lengthscale
-    # Squares of larger ones overflow, and infinity less infinity is no distance.
+    # Squares of larger ones overflow, and infinity less infinity is not a distance.
     for row, column in np.argwhere((np.abs(over) > _LARGEST) & np.isfinite(points))[:1]:
         raise ValueError(
             f"{name}[{row}, {column}]: {points[row, column]} over the lengthscale is beyond 2^500, "

@@ -16,11 +16,11 @@ from ._calls import ProgressReport
 from ._capi import CoverTreeError
 from ._exports.tree_arrays import Neighbors
 from ._partitions.curve import Curve, positions, sample_share, sampled
-from ._partitions.files import part_path, save_part
+from ._partitions.files import partition_path, save_partition
 from ._partitions.filling import filling
 from ._partitions.layout import Extent, Layout
 from ._partitions.manifest import Manifest
-from ._partitions.part import Part
+from ._partitions.partition import Partition
 from ._partitions.queries import Nearest, Queries, gathered
 from ._partitions.rounds import Home, NearestBlock, WithinBlock
 from ._settings import active_config
@@ -57,8 +57,8 @@ class MappedTree:
         self.n_points, self.dim, self.dtype = self._manifest.n_points, self._manifest.dim, self._manifest.dtype
         self._layout = self._manifest.layout
         for number in range(self.n_partitions):
-            self._manifest.part(self.folder, number).check()
-        self._mapped: dict[int, Part] = {}
+            self._manifest.partition(self.folder, number).check()
+        self._mapped: dict[int, Partition] = {}
 
     @property
     def n_partitions(self) -> int:
@@ -103,17 +103,17 @@ class MappedTree:
         # Wrong options are refused before the points are read, which may take hours.
         CoverTree(np.zeros((1, dim), kept), dtype=kept, **options).close()
         report = progress or (lambda share: None)
-        n_parts = -(-n // partition_size)
+        n_partitions = -(-n // partition_size)
         with filling(folder) as (target, tag):
-            paths = [part_path(target, tag, number) for number in range(n_parts)]
-            curve = _cut(points, n_parts, kept, lambda share: report(0.2 * share))
+            paths = [partition_path(target, tag, number) for number in range(n_partitions)]
+            curve = _cut(points, n_partitions, kept, lambda share: report(0.2 * share))
             _split(points, curve, paths, kept, lambda share: report(0.2 + 0.2 * share))
             extents, seals = [], []
             for number, path in enumerate(paths):
                 extent, seal = _build(path, dim, kept, options)
                 extents.append(extent)
                 seals.append(seal)
-                report(0.4 + 0.6 * (number + 1) / n_parts)
+                report(0.4 + 0.6 * (number + 1) / n_partitions)
             # The manifest makes it a tree, so it is written last.
             Manifest(tag, _files.TREE, kept, Layout.of(curve, extents), seals).save(target)
         return cls(target)
@@ -163,7 +163,7 @@ class MappedTree:
                 with _arguments.renamed(points="queries"):
                     block = NearestBlock(asked, self._layout, k, self.dtype, home)
                     self._run(
-                        block, lambda part, some: part.answer(some, k, exclude_self=exclude_self, n_threads=n_threads)
+                        block, lambda one, some: one.answer(some, k, exclude_self=exclude_self, n_threads=n_threads)
                     )
                 results.write(asked.rows, block.found)
                 done += len(asked)
@@ -185,7 +185,7 @@ class MappedTree:
         for asked, home in blocks:
             with _arguments.renamed(points="queries"):
                 block = WithinBlock(asked, self._layout, r, self.dtype, home)
-                self._run(block, lambda part, some: part.within(some, r, n_threads=n_threads))
+                self._run(block, lambda one, some: one.within(some, r, n_threads=n_threads))
             lists.append((asked.rows, block.found))
         found = gathered(lists, n_rows)
         return Neighbors(found.offsets, found.indices, found.distances if return_distances else None)
@@ -214,40 +214,40 @@ class MappedTree:
     def _own_blocks(self, predecessors: bool) -> Iterator[tuple[Queries, Home | None]]:
         for number, size in enumerate(self.partition_sizes):
             for start in range(0, int(size), _BLOCK):
-                part = self._part(number)
-                asked = part.own(slice(start, start + _BLOCK))
-                yield replace(asked, before=asked.own if predecessors else None), (number, part)
+                partition = self._partition(number)
+                asked = partition.own(slice(start, start + _BLOCK))
+                yield replace(asked, before=asked.own if predecessors else None), (number, partition)
 
-    def _run(self, block: Any, ask: Callable[[Part, Queries], Any]) -> None:
+    def _run(self, block: Any, ask: Callable[[Partition, Queries], Any]) -> None:
         while plan := block.plan():
-            block.take({number: ask(self._part(number), some) for number, some in plan.items()})
+            block.receive({number: ask(self._partition(number), some) for number, some in plan.items()})
 
     def _verify(self, progress: ProgressReport | None) -> None:
         """Compare everything with its checksums. CoverTreeError also if a dataset index is in two partitions."""
         seen = np.zeros(self.n_points, bool)
         for number in range(self.n_partitions):
-            indices = self._part(number).indices
+            indices = self._partition(number).indices
             if seen[indices].any():
                 raise CoverTreeError(f"path: partitions in {self.folder} have a dataset index twice")
             seen[indices] = True
             if progress is not None:
                 progress((number + 1) / self.n_partitions)
 
-    def _part(self, number: int) -> Part:
+    def _partition(self, number: int) -> Partition:
         """Return a mapped partition; the least recently used one is closed for it."""
-        part = self._mapped.pop(number, None)
-        if part is None:
+        partition = self._mapped.pop(number, None)
+        if partition is None:
             if len(self._mapped) >= _OPEN:
                 self._mapped.pop(next(iter(self._mapped))).tree.close()
-            part = self._manifest.part(self.folder, number).open()
-        self._mapped[number] = part
-        return part
+            partition = self._manifest.partition(self.folder, number).open()
+        self._mapped[number] = partition
+        return partition
 
 
 class _Results:
     """Neighbours of all queries, in memory or in files.
 
-    Queries come along the curve, and rows of files in any order would be written page by page. So what is found goes to
+    Queries come along the curve, and rows of files in any order would be written page by page. So results go to
     the ends of files for ranges of rows first, and each of these is put in order once.
     """
 
@@ -274,7 +274,7 @@ class _Results:
             self._drafts.cleanup()
 
     def write(self, rows: NDArray[np.int64], found: Nearest) -> None:
-        """Take the neighbours of some rows."""
+        """Write the neighbours of some rows."""
         if self._folder is None:
             for name, target in self._held.items():
                 target[rows] = getattr(found, name)
@@ -284,14 +284,14 @@ class _Results:
         for number, (start, end) in enumerate(zip(ends[:-1], ends[1:])):
             some = order[start:end]
             for name, array in (("rows", rows), *((name, getattr(found, name)) for name in self._dtypes)):
-                _append(self._part(name, number), array[some])
+                _append(self._piece(name, number), array[some])
 
-    def _part(self, name: str, number: int) -> Path:
+    def _piece(self, name: str, number: int) -> Path:
         assert self._drafts is not None
         return Path(self._drafts.name) / f"{name}-{number:05d}.part"
 
     def arrays(self) -> Any:
-        """What a search returns."""
+        """The result of a search."""
         if self._folder is not None:
             for name, kind in self._dtypes.items():
                 self._gather(name, kind)
@@ -300,18 +300,18 @@ class _Results:
         return found if len(found) > 1 else found[0]
 
     def _gather(self, name: str, kind: np.dtype[Any]) -> None:
-        """Make one file of the parts."""
+        """Make one file of the pieces."""
         assert self._folder is not None
         header = {"descr": kind.str, "fortran_order": False, "shape": self._shape}
         with _writing.replacing(self._folder / f"{name}.npy") as file:
             np.lib.format.write_array_header_2_0(file, header)
             for number in range(-(-self._shape[0] // _CHUNK)):
-                rows = np.fromfile(self._part("rows", number), np.int64) - number * _CHUNK
+                rows = np.fromfile(self._piece("rows", number), np.int64) - number * _CHUNK
                 count = min(_CHUNK, self._shape[0] - number * _CHUNK)
                 found = np.full((count, self._shape[1]), _nothing(kind), kind)
-                found[rows] = np.fromfile(self._part(name, number), kind).reshape(len(rows), -1)
+                found[rows] = np.fromfile(self._piece(name, number), kind).reshape(len(rows), -1)
                 file.write(found.data)
-                self._part(name, number).unlink()
+                self._piece(name, number).unlink()
 
 
 def _nothing(kind: np.dtype[Any]) -> float:
@@ -328,24 +328,24 @@ def _chunks(points: NDArray[Any], dtype: np.dtype[Any], report: ProgressReport) 
         report((first + len(chunk)) / len(points))
 
 
-def _cut(points: NDArray[Any], n_parts: int, dtype: np.dtype[Any], report: ProgressReport) -> Curve:
-    """Cut the curve through the points into parts of one size, by a sample."""
+def _cut(points: NDArray[Any], n_partitions: int, dtype: np.dtype[Any], report: ProgressReport) -> Curve:
+    """Cut the curve through the points into partitions of one size, by a sample."""
     low, high = np.full(points.shape[1], np.inf), np.full(points.shape[1], -np.inf)
-    rng, share = np.random.default_rng(0), sample_share(len(points), n_parts)
+    rng, share = np.random.default_rng(0), sample_share(len(points), n_partitions)
     sample, indices = [], []
     for first, chunk in _chunks(points, dtype, report):
         low, high = np.minimum(low, chunk.min(axis=0)), np.maximum(high, chunk.max(axis=0))
         rows = sampled(rng, len(chunk), share)
         sample.append(chunk[rows])
         indices.append(first + rows)
-    return Curve.cut(low, high, positions(np.concatenate(sample), low, high), np.concatenate(indices), n_parts)
+    return Curve.cut(low, high, positions(np.concatenate(sample), low, high), np.concatenate(indices), n_partitions)
 
 
 def _split(points: NDArray[Any], curve: Curve, paths: list[Path], dtype: np.dtype[Any], report: ProgressReport) -> None:
-    """Write the points of each part, with their indices, to files next to the file of the part."""
+    """Write the points of each partition, with their indices, to files next to the file of the partition."""
     for first, chunk in _chunks(points, dtype, report):
         indices = np.arange(first, first + len(chunk))
-        for path, rows in zip(paths, curve.rows_of_parts(chunk, indices)):
+        for path, rows in zip(paths, curve.rows_of_partitions(chunk, indices)):
             for ending, array in ((".indices", indices), (".points", chunk)):
                 _append(path.with_suffix(ending), array[rows])
 
@@ -361,8 +361,8 @@ def _build(path: Path, dim: int, dtype: np.dtype[Any], options: dict[str, Any]) 
     raw = [path.with_suffix(ending) for ending in (".points", ".indices")]
     points, indices = np.fromfile(raw[0], dtype).reshape(-1, dim), np.fromfile(raw[1], np.int64)
     with CoverTree(points, dtype=dtype, **options) as tree:
-        part = Part(indices, tree)
-        seal = save_part(part, path)
+        partition = Partition(indices, tree)
+        seal = save_partition(partition, path)
         for one in raw:
             one.unlink()
-        return part.extent(), seal
+        return partition.extent(), seal

@@ -83,7 +83,7 @@ def tree(tree: CoverTree | ResidualTree, *, n_levels: int = 4, axes: Sequence[Ax
     """
     n_levels = _arrays.integer(n_levels, "n_levels", minimum=1)
     arrays = _arguments.instance(tree, "tree", (CoverTree, ResidualTree)).export_arrays()
-    places = _in_the_plane(np.asarray(arrays.points, float))
+    locations = _in_the_plane(np.asarray(arrays.points, float))
     of_nodes = arrays.levels
     there = np.unique(of_nodes[of_nodes != _DUPLICATE])[::-1]
     shown = there[1 : 1 + n_levels] if len(there) > 1 else there
@@ -95,14 +95,14 @@ def tree(tree: CoverTree | ResidualTree, *, n_levels: int = 4, axes: Sequence[Ax
     for ax, level in zip(axes, shown):
         nodes = np.flatnonzero(of_nodes >= level)
         new = nodes[of_nodes[nodes] == level]
-        ax.scatter(*places.T, s=4, color=_QUIET, linewidths=0)
+        ax.scatter(*locations.T, s=4, color=_QUIET, linewidths=0)
         if has_balls:
-            balls = [Circle(place, 2.0**level) for place in places[nodes]]
+            balls = [Circle(center, 2.0**level) for center in locations[nodes]]
             ax.add_collection(PatchCollection(balls, facecolor=_NEAR, alpha=0.08, edgecolor=_NEAR, linewidth=0.5))
         parents = arrays.parents[new]
-        edges = np.stack([places[new[parents >= 0]], places[parents[parents >= 0]]], axis=1)
+        edges = np.stack([locations[new[parents >= 0]], locations[parents[parents >= 0]]], axis=1)
         ax.add_collection(LineCollection(list(edges), colors=_SELF, linewidths=0.6))
-        ax.scatter(*places[nodes].T, s=12, color=_NEAR, linewidths=0)
+        ax.scatter(*locations[nodes].T, s=12, color=_NEAR, linewidths=0)
         ax.set_aspect("equal", adjustable="datalim")
         ax.set_xticks([])
         ax.set_yticks([])
@@ -124,14 +124,14 @@ def conditioning_set(points: ArrayLike, sets: ConditioningSets, rank: int, *, ax
     """
     _arguments.instance(sets, "sets", (ConditioningSets,))
     ax = _axes(ax)
-    places = _in_the_plane(_arrays.points(points, "points", dtype=np.dtype(np.float64)))
+    locations = _in_the_plane(_arrays.points(points, "points", dtype=np.dtype(np.float64)))
     n = len(sets.order)
-    if len(places) != n:
-        raise ValueError(f"points: expected {n} points, as the sets have, got {len(places)}")
+    if len(locations) != n:
+        raise ValueError(f"points: expected {n} points, as the sets have, got {len(locations)}")
     rank = _arrays.integer(rank, "rank", minimum=0, maximum=n - 1)
     neighbors = sets.neighbors[rank]
     neighbors = neighbors[neighbors >= 0]
-    ordered = places[sets.order]
+    ordered = locations[sets.order]
     ax.scatter(*ordered[rank + 1 :].T, s=3, color=_QUIET, alpha=0.5, linewidths=0, label="after it")
     ax.scatter(*ordered[:rank].T, s=6, color="#7b8794", linewidths=0, label="before it")
     ax.scatter(*ordered[neighbors].T, s=26, color=_NEAR, linewidths=0, label=f"its {len(neighbors)} neighbours")

@@ -49,9 +49,9 @@ _MOST_JOBS = 1024
 
 
 class _Neighbors(BaseEstimator):
-    """What all estimators here have in common."""
+    """Common code of all estimators here."""
 
-    #: What parameters may be: `fit` checks them, as scikit-learn's own estimators do.
+    #: Valid parameters: `fit` checks them, as scikit-learn's own estimators do.
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "n_neighbors": [Interval(Integral, 1, None, closed="left")],
         "order": [StrOptions(set(_engines.ORDERS)), None],
@@ -253,7 +253,7 @@ class CoverTreeNeighbors(_Neighbors):
 class CoverTreeTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CoverTreeNeighbors):
     """Points to the sparse graph of their neighbours.
 
-    It is :class:`sklearn.neighbors.KNeighborsTransformer` over a cover tree, for what takes a graph of them: Isomap,
+    It is :class:`sklearn.neighbors.KNeighborsTransformer` over a cover tree, for estimators of a graph: Isomap,
     TSNE, DBSCAN, SpectralClustering, neighbours classifiers, UMAP.
 
     Parameters
@@ -333,7 +333,7 @@ class _Supervised(_Neighbors):
         else:
             with np.errstate(divide="ignore", over="ignore"):
                 weights = 1 / distances.astype(float)
-        # If neighbours of a point have infinite weights, as those at its place have, they alone count.
+        # If neighbours of a point have infinite weights, as those at its location have, they alone count.
         infinite = np.isinf(weights)
         weights = np.where(infinite.any(axis=1, keepdims=True), infinite, weights)
         for row in np.flatnonzero((weights == 0).all(axis=1))[:1]:
@@ -349,7 +349,7 @@ class CoverTreeClassifier(ClassifierMixin, _Supervised):
     n_neighbors : int
         How many.
     weights : {"uniform", "distance"}, callable or None
-        All alike (also None), by the inverse of the distance, or what the callable makes of distances, of the same
+        All alike (also None), by the inverse of the distance, or the callable's values for distances, of the same
         shape: (n_queries, n_neighbors). Where all weights of a point are 0, predictions raise ValueError.
     order, leaf_size, n_jobs
         As in :class:`CoverTreeNeighbors`.
@@ -379,8 +379,7 @@ class CoverTreeClassifier(ClassifierMixin, _Supervised):
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Find the class of each point, shape (n_queries,); ties go to the first of the classes."""
-        places = self.predict_proba(X).argmax(axis=1)
-        return self.classes_[places]
+        return self.classes_[self.predict_proba(X).argmax(axis=1)]
 
 
 class CoverTreeRegressor(RegressorMixin, _Supervised):

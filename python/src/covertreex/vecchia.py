@@ -81,7 +81,7 @@ def ordering(
 class ConditioningSets:
     """The neighbours that each point of a Vecchia approximation is conditioned on.
 
-    Everything but ``order`` and ``inverse`` speaks of ranks: ``rank`` stands for row ``order[rank]`` of the
+    Everything but ``order`` and ``inverse`` speaks of ranks: ``rank`` means row ``order[rank]`` of the
     coordinates.
     """
 
@@ -90,7 +90,7 @@ class ConditioningSets:
     neighbors: NDArray[Any]  #: (n, m) ranks below the row's own, the nearest first; -1 for missing ones
     distances: NDArray[np.float64] | None  #: (n, m) residual-correlation distances; infinity there
     #: Of coordinates, order, kernel, inducing points and options: whether a file is still current. A kernel that is not
-    #: of :mod:`covertreex.kernels` is known by what it gives: of two callables with the same values the hash is the
+    #: of :mod:`covertreex.kernels` is known by its values: of two callables with the same values the hash is the
     #: same, in other processes too, on processors of one kind; with other values it differs, whatever their ``repr``.
     input_hash: str
 

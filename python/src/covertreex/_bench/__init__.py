@@ -1,1 +1,1 @@
-"""What benchmarks share: clocks, the float64 truth, runs in turns, tables; ``benchmarks/`` uses it, too."""
+"""Common code of benchmarks: clocks, the float64 truth, runs in turns, tables; ``benchmarks/`` uses it, too."""

@@ -68,7 +68,7 @@ class Result:
     who: str
     n_points: int
     build_seconds: float
-    first_seconds: float  #: of the first search, which prepares what later ones share
+    first_seconds: float  #: of the first search, which makes structures for later ones
     seconds: float  #: of a later search
     queries_per_second: float
     recall: float

@@ -38,7 +38,7 @@ class Lists(NamedTuple):
 
 
 def call_options(n_threads: int) -> CallOptions:
-    """Options of most calls; 0 threads stand for the library's own default."""
+    """Options of most calls; 0 threads mean the library's own default."""
     options = CallOptions.from_buffer_copy(_CALL_DEFAULTS)
     options.n_threads = n_threads
     return options
@@ -59,7 +59,7 @@ def search_options(  # noqa: PLR0917 - keywords take longer
     Parameters
     ----------
     n_threads : int
-        0 stands for the library's own default.
+        0 means the library's own default.
     before : numpy.ndarray of int64, shape (q,), optional
         For each query the index below which points count.
     limits : numpy.ndarray of float64, shape (q,), optional
@@ -96,7 +96,7 @@ def call(
     kernel: CallbackKernel | None = None,
     **names: str,
 ) -> None:
-    """Call the library; in a thread of its own unless the call is ``brief`` and nobody follows its progress.
+    """Call the library; in a thread of its own unless the call is ``brief`` and has no report.
 
     A thread takes a tenth of a millisecond. ``kernel`` is the one that the call may call back; ``names`` are those of
     :func:`check`.

@@ -103,7 +103,7 @@ def encode(function: Callable[..., int], source: Handle, sections: Arrays, n_thr
 
 
 def _section_array(sections: Arrays) -> tuple[Any, list[NDArray[Any]]]:
-    """Arrays as the library takes them, and what they point to."""
+    """Arrays as the library reads them, and their memory."""
     keep = [np.ascontiguousarray(values) for values in sections.values()]
     array = (Section * max(1, len(keep)))()
     for entry, name, values in zip(array, sections, keep):

@@ -24,7 +24,7 @@ _SEARCH_DEFAULTS = IndexSearchOptions()
 
 
 def options_of(*, kind: int, metric: int, storage: int, rerank: bool, own: Mapping[str, int]) -> IndexOptions:
-    """What an index is made with; ``own`` are the seed, and options of its kind by their names."""
+    """Options of an index; ``own`` are the seed, and options of its kind by their names."""
     options = IndexOptions()
     options.kind, options.metric, options.storage, options.flags = kind, metric, storage, _RERANK if rerank else 0
     for name, value in own.items():

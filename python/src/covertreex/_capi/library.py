@@ -47,9 +47,9 @@ lib = _load()
 
 
 def check(status: int, **names: str) -> None:
-    """Raise what a status other than 0 stands for, with the library's message.
+    """Raise the error of a status other than 0, with the library's message.
 
-    `names` says what the library's parameters are called in Python, where that differs.
+    `names` are the Python names of the library's parameters that differ.
     """
     if status:
         message = _arguments.rename(lib.covertree_last_error().decode(), names)

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from .structs import Matrix
 
-#: What a call is given of an object of the library.
+#: An object of the library, as calls get it.
 Handle = ctypes.c_void_p
 
-#: Rows of coordinates, or one index each; or a number: so many, all points of a tree.
+#: Rows of coordinates, or one index each; or the number of all points of a tree.
 Rows = Union[NDArray[Any], int]
 
 #: Types of elements by their numbers in the library, each a covertree_dtype.

@@ -59,7 +59,7 @@ def build(
     n_threads: int,
     progress: ProgressReport | None = None,
 ) -> Owner:
-    """Build a model of inducing points, or of features. 0 stands for a default."""
+    """Build a model of inducing points, or of features. 0 means a default."""
     options = ResidualOptions()
     options.n_threads, options.jitter, options.block_size, options.tau = n_threads, jitter, block_size, tau
     callback = kernel if isinstance(kernel, CallbackKernel) else None
@@ -143,7 +143,7 @@ def features(
     kernel: CallbackKernel | None = None,
     name: str = "points",
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """V and p of new points; ``name`` is what messages call these."""
+    """V and p of new points; ``name`` is that of the points in messages."""
     v, p, options = np.empty((len(points), n_features)), np.empty(len(points)), call_options(n_threads)
     arguments = (model, matrix(points), byref(options), address(v), address(p))
     call(lib.covertree_residual_features, arguments, options, None, kernel=kernel, points=name)

@@ -1,4 +1,4 @@
-"""Calls that may take long, and what the library calls back meanwhile."""
+"""Long calls, and their callbacks."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def run(
     report: ProgressReport | None = None,
     **names: str,
 ) -> None:
-    """Call a function that may take long, so that Ctrl-C ends it, and raise what its status stands for.
+    """Call a function that may take long, so that Ctrl-C ends it, and raise the error of its status.
 
     Signals reach Python in the main thread only, between two of its instructions. So the main thread waits while
     another one calls the library, and tells it to end when an interrupt comes.
@@ -104,7 +104,7 @@ def run(
 
     try:
         if threading.current_thread() is threading.main_thread():
-            _run_beside(work, watch)
+            _run_in_thread(work, watch)
         else:
             work()
         if watch.errors:
@@ -113,27 +113,27 @@ def run(
         watch.errors.clear()  # the exception refers to this frame, and must not be referred to from here
 
 
-def _run_beside(work: Callable[[], None], watch: _Watch) -> None:
-    """Do work in a thread of its own, and come back when it has ended, however often this one is interrupted.
+def _run_in_thread(work: Callable[[], None], watch: _Watch) -> None:
+    """Do work in a thread of its own, and return when it has ended, however often this one is interrupted.
 
-    Events tell, not the thread: ``Thread.join`` takes a thread whose wait was interrupted for one that has ended
-    (bpo-45274, up to Python 3.12), and arrays would be freed that the library works with.
+    This waits for events: ``Thread.join`` returns early after an interrupted wait (bpo-45274, up to Python 3.12), and
+    arrays would be freed that the library works with.
     """
     begun, ended = threading.Event(), threading.Event()
     pending = [work]
 
-    def beside() -> None:
+    def run_work() -> None:
         begun.set()
         pending.pop()()  # once it has ended, this thread refers to nothing of the call
         ended.set()
 
     try:
-        if _start(beside):
+        if _start(run_work):
             ended.wait()
         else:
             _run_here(work, watch)
         return
-    except BaseException as error:  # what a signal's handler raises
+    except BaseException as error:  # of a signal's handler
         watch.cancel(error)
     while True:
         try:
@@ -160,10 +160,10 @@ _SIGNALS = sorted(signal.valid_signals())
 
 
 def _run_here(work: Callable[[], None], watch: _Watch) -> None:
-    """Do work in the main thread. What the handler of a signal raises meanwhile ends it.
+    """Do work in the main thread. An exception of a signal's handler ends it.
 
-    Python runs handlers inside callbacks, and ctypes would lose what they raise there. So they are called by others
-    that keep it.
+    Python runs handlers inside callbacks, and ctypes would lose their exceptions there. So they are called by others
+    that keep these.
     """
 
     def kept(handler: Callable[..., object]) -> Callable[..., None]:

@@ -29,7 +29,7 @@ HANDLE_OUT = POINTER(c_void_p)
 _matrix = POINTER(Matrix)
 _sections = [POINTER(Section), c_int64]  # sections, n
 
-# Every function of the headers: what it gives, what it takes.
+# Every function of the headers: its result and its arguments.
 SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "covertree_version_number": (c_uint32, []),
     "covertree_abi_version": (c_uint32, []),

@@ -76,7 +76,7 @@ def remove(store: Handle, ids: NDArray[Any], *, n_threads: int, brief: bool = Fa
     call(lib.covertree_store_remove, (store, address(ids), len(ids), byref(options)), options, None, brief=brief)
 
 
-# Calls of a microsecond notice how their arguments are converted: these functions take what needs no conversion, a
+# Calls of a microsecond notice how their arguments are converted. So these functions accept bare values: a
 # handle out of `plain_handle`, and an id, or the coordinates of a vector, as bytes.
 
 
@@ -97,7 +97,7 @@ add_one: Callable[[Any, bytes, bytes], int] = _unconverted("covertree_store_add_
 find_one: Callable[[Any, bytes], int] = _unconverted("covertree_store_find_one")
 
 
-# What is in it
+# Contents
 
 
 def find(store: Handle, ids: NDArray[Any]) -> NDArray[np.int64]:

@@ -150,7 +150,7 @@ def export(tree: Handle, *, n_threads: int, progress: ProgressReport | None = No
 
 
 def arrays_get(owner: Owner) -> dict[str, Any]:
-    """Show the arrays of a cover tree by the names of covertree_arrays_view; ``removed`` is None if none are."""
+    """Show the arrays of a cover tree by the names of covertree_arrays_view; ``removed`` is None if no point is."""
     shown = _shown(owner)
     n, dtype = shown.n_nodes, DTYPES[shown.dtype]
     shapes: dict[str, tuple[tuple[int, ...], Any]] = {

@@ -14,27 +14,27 @@ class ResidualArrays(TreeArrays):
     """The arrays of a residual tree of ``n`` points: read-only, 64-byte aligned, not copied, alive as long as any is.
 
     As a tuple it has those of the cover tree, in its depth-first order, see :class:`covertreex.TreeArrays`. The other
-    attributes stand by *place*: in blocks of near points, inside a block by dataset index, so that the points before an
-    index are the first ones of each block. Node ``t`` of the tree is at place ``block_places[order[t]]``.
+    attributes are by *position* in blocks of near points. A block has the order of dataset indices: the points before
+    an index are its first ones. Node ``t`` of the tree is at position ``block_places[order[t]]``.
 
     The pivots of a block span its points, nearly, in the residual process. In an orthonormal basis of that span point
-    ``i`` has coefficients ``f_i``, and what is left of it has the norm ``e_i``: within a block
+    ``i`` has coefficients ``f_i``, and its rest has the norm ``e_i``: within a block
     ``|rho_ij - f_i . f_j| <= e_i e_j``, and with the product ``B`` of the bases of two blocks
     ``|rho_ij - f_i^T B f_j| <= e_i + e_j``. Where there are no such skeletons, their arrays are empty.
     """
 
-    block_order: NDArray[np.int32]  #: (n,) dataset index of each place
-    block_places: NDArray[np.int32]  #: (n,) place of each dataset index
+    block_order: NDArray[np.int32]  #: (n,) dataset index of each position
+    block_places: NDArray[np.int32]  #: (n,) position of each dataset index
     coordinates: NDArray[np.float64]  #: (n, dim) over the lengthscale
     v_matrix: NDArray[np.float64]  #: (n, m rounded up to a multiple of 8), V filled up with columns of zeros
     residual_variance: NDArray[np.float64]  #: (n,) p
     scales: NDArray[np.float32]  #: (n,) sqrt(variance / p), rounded up; infinity where a pair may count as 0
     pivot_offsets: NDArray[np.int64]  #: (blocks + 1,) into `pivots`
-    pivots: NDArray[np.int32]  #: places of the few points of each block that span the others, nearly
+    pivots: NDArray[np.int32]  #: positions of the few points of each block that nearly span the others
     coefficient_offsets: NDArray[np.int64]  #: (blocks + 1,) into `coefficients`
     coefficients: NDArray[np.float32]  #: of each block (panels of 32 points, rank, 32), rank a multiple of 8
-    remaining_norms: NDArray[np.float32]  #: (n,) what is left of each point's unit vector, rounded up
-    bounds: NDArray[np.uint8]  #: (regions, n) the largest |rho| of a place with any of a region, in units of 1/255
+    remaining_norms: NDArray[np.float32]  #: (n,) norm of the rest of each point's unit vector, rounded up
+    bounds: NDArray[np.uint8]  #: (regions, n) the largest |rho| of a point with any of a region, in units of 1/255
     product_offsets: NDArray[np.int64]  #: (blocks, blocks) into `products`, for q < t; (0, 0) if there are regions
     products: NDArray[np.float32]  #: of each pair the product of the bases of the two, (rank, rank)
     block_size: int  #: points of a block; the last one may have fewer
@@ -68,7 +68,7 @@ class ModelView:
         """Whether the model is still there."""
         return residuals.arrays_are_current(self._owner)
 
-    def beside(self, tree: TreeArrays) -> ResidualArrays:
+    def with_tree(self, tree: TreeArrays) -> ResidualArrays:
         """Show them with those of a cover tree."""
         arrays = ResidualArrays(*tree)
         arrays._owner, arrays._model = tree._owner, self

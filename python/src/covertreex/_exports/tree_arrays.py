@@ -32,7 +32,7 @@ class _TreeArrays(NamedTuple):
     subtree_end: NDArray[np.int32]  #: (n,) the subtree of t is t:subtree_end[t]
     subtree_min: NDArray[np.int32]  #: (n,) the smallest dataset index in the subtree
     subtree_max: NDArray[np.int32]  #: (n,) the largest
-    removed: NDArray[np.uint8] | None  #: (n,) 1 for removed points; None where there are none
+    removed: NDArray[np.uint8] | None  #: (n,) 1 for removed points; None if there are no such points
 
 
 class TreeArrays(_TreeArrays):

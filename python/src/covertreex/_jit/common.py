@@ -1,4 +1,4 @@
-"""What kernels have in common: heaps of neighbours, distances, and running in threads."""
+"""Common code of kernels: heaps of neighbours, distances, and running in threads."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def distance_of_score(score: float) -> float:
 
 @njit(cache=True, nogil=True)
 def magnified_difference(x: float, y: float) -> float:
-    """The difference of two coordinates, times what small ones are magnified by."""
+    """The difference of two coordinates, magnified as small ones are."""
     return (x - y) * _MAGNIFICATION
 
 
@@ -108,33 +108,33 @@ def comes_before(square: float, index: int, other_square: float, other_index: in
 
 @njit(cache=True, nogil=True)
 def sift_down(squares: Any, indices: Any, size: int, square: float, index: int) -> None:
-    """Put a neighbour in place of the top of a heap, whose top is the farthest."""
-    place = 0
+    """Replace the top of a heap, which is its farthest neighbour."""
+    slot = 0
     while True:
-        child = 2 * place + 1
+        child = 2 * slot + 1
         if child >= size:
             break
         if child + 1 < size and comes_before(squares[child], indices[child], squares[child + 1], indices[child + 1]):
             child += 1
         if not comes_before(square, index, squares[child], indices[child]):
             break
-        squares[place], indices[place] = squares[child], indices[child]
-        place = child
-    squares[place], indices[place] = square, index
+        squares[slot], indices[slot] = squares[child], indices[child]
+        slot = child
+    squares[slot], indices[slot] = square, index
 
 
 @njit(cache=True, nogil=True)
-def offer(squares: Any, indices: Any, count: int, k: int, square: float, index: int) -> int:
+def insert(squares: Any, indices: Any, count: int, k: int, square: float, index: int) -> int:
     """Add a neighbour to a heap of up to k; returns how many there are then."""
     if count == k:
         if comes_before(square, index, squares[0], indices[0]):
             sift_down(squares, indices, k, square, index)
         return count
-    place = count
-    while place > 0 and comes_before(squares[(place - 1) // 2], indices[(place - 1) // 2], square, index):
-        squares[place], indices[place] = squares[(place - 1) // 2], indices[(place - 1) // 2]
-        place = (place - 1) // 2
-    squares[place], indices[place] = square, index
+    slot = count
+    while slot > 0 and comes_before(squares[(slot - 1) // 2], indices[(slot - 1) // 2], square, index):
+        squares[slot], indices[slot] = squares[(slot - 1) // 2], indices[(slot - 1) // 2]
+        slot = (slot - 1) // 2
+    squares[slot], indices[slot] = square, index
     return count + 1
 
 
@@ -153,7 +153,7 @@ def read_only(points: NDArray[Any]) -> NDArray[Any]:
     return rows
 
 
-# Queries that a thread takes at a time.
+# Queries that a thread runs at a time.
 _CHUNK = 512
 
 

@@ -1,8 +1,8 @@
 """Kernels that walk a Euclidean tree.
 
-The walk needs neither a stack nor lists of children. Nodes stand in depth-first order, so the next one is the first
+The walk needs neither a stack nor lists of children. Nodes are in depth-first order, so the next one is the first
 child or, where a ball is too far away, the one behind the subtree. A descent to the nearest child, to its nearest
-child, and so on, comes first: the nodes around its end bound what the walk has to look at.
+child, and so on, comes first: the nodes around its end bound the walk.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from .common import (
     NO_LIMIT,
     distance_of_score,
     fused_multiply_add,
+    insert,
     magnified_difference,
-    offer,
     read_only,
     run,
     score_of_near,
@@ -34,7 +34,7 @@ from .common import (
     upper_indices,
 )
 
-# Before and behind a node near the query, so many times k nodes bound the distance of its k-th neighbour.
+# Before and behind a node near the query, this many times k nodes bound the distance of its k-th neighbour.
 _WINDOW = 2
 
 
@@ -53,10 +53,10 @@ class NumbaTree(NamedTuple):
 
 def show_tree(arrays: TreeArrays) -> NumbaTree:
     """Show exported arrays to the kernels."""
-    labels = arrays.order
+    indices = arrays.order
     if arrays.removed is not None:
-        labels = np.where(arrays.removed == 0, labels, np.int32(NO_LIMIT))
-    return NumbaTree(arrays.points, labels, arrays.radius, arrays.subtree_end, arrays.subtree_min)
+        indices = np.where(arrays.removed == 0, indices, np.int32(NO_LIMIT))
+    return NumbaTree(arrays.points, indices, arrays.radius, arrays.subtree_end, arrays.subtree_min)
 
 
 @njit(cache=True, nogil=True)
@@ -71,7 +71,7 @@ def _square(tree: NumbaTree, node: int, query: Any) -> float:
 
 @njit(cache=True, nogil=True)
 def _score(tree: NumbaTree, node: int, query: Any, square: float) -> float:
-    """What decides about a point at a squared distance."""
+    """The score of a point at a squared distance."""
     if square >= LEAST_SQUARE:
         return square
     total = 0.0
@@ -87,7 +87,7 @@ def _out_of_reach(tree: NumbaTree, node: int, square: float, limit: float) -> bo
     limit = max(limit, LEAST_SQUARE)
     distance = np.sqrt(square)
     radius = np.float64(tree.radius[node])
-    # Less what rounding may have added.
+    # Less the largest rounding error.
     gap = distance - radius - 1e-15 * (distance + radius)
     return gap > 0 and gap * gap > limit
 
@@ -120,14 +120,14 @@ def _near_nodes(tree: NumbaTree, queries: Any) -> Any:
 
 @njit(cache=True, nogil=True)
 def _bound(tree: NumbaTree, query: Any, k: int, before: int, excluded: int, squares: Any, indices: Any) -> float:
-    """A score within which k points lie: nodes that stand near each other are near each other."""
+    """A score within which k points lie: neighbours in depth-first order are near each other."""
     node = _near_node(tree, query, before)
     count = 0
     for other in range(max(0, node - _WINDOW * k), min(tree.labels.shape[0], node + _WINDOW * k)):
-        label = tree.labels[other]
-        if label < before and label != excluded:
+        index = tree.labels[other]
+        if index < before and index != excluded:
             score = _score(tree, other, query, _square(tree, other, query))
-            count = offer(squares, indices, count, k, score, label)
+            count = insert(squares, indices, count, k, score, index)
     return squares[0] if count == k else np.inf
 
 
@@ -151,9 +151,9 @@ def nearest(
     limit : float
         A squared distance beyond which nothing is wanted, or infinity.
     squares : array of float64, shape (k,)
-        Takes the squared distances, ascending.
+        Receives the squared distances, ascending.
     indices : array of int64, shape (k,)
-        Takes the dataset indices; of equal distances the lower one comes first.
+        Receives the dataset indices; of equal distances the lower one comes first.
 
     Returns
     -------
@@ -184,11 +184,11 @@ def _nearest(
             node = tree.subtree_end[node]
             continue
         square = _square(tree, node, query)
-        label = tree.labels[node]
-        if square <= max(worst, LEAST_SQUARE) and label < before and label != excluded:
+        index = tree.labels[node]
+        if square <= max(worst, LEAST_SQUARE) and index < before and index != excluded:
             score = _score(tree, node, query, square)
             if score <= worst:
-                count = offer(squares, indices, count, k, score, label)
+                count = insert(squares, indices, count, k, score, index)
                 if count == k:
                     worst = min(worst, squares[0])
         node = tree.subtree_end[node] if _out_of_reach(tree, node, square, worst) else node + 1
@@ -206,17 +206,17 @@ def within(tree: NumbaTree, query: Any, limit: float, before: int, excluded: int
         As in :func:`nearest`.
     limit : float
         The squared radius.
-    squares, indices : arrays of float64 and int64, shape (room,)
-        Take what is found, unsorted, as far as there is room; it may be none.
+    squares, indices : arrays of float64 and int64, shape (capacity,)
+        Receive the first results, unsorted; the capacity may be 0.
 
     Returns
     -------
     int
-        How many there are, whatever the room.
+        How many there are, whatever the capacity.
     """
     count = _within(tree, query, score_of_square(limit), before, excluded, squares, indices)
-    for place in range(min(count, squares.shape[0])):
-        squares[place] = square_of_score(squares[place])
+    for slot in range(min(count, squares.shape[0])):
+        squares[slot] = square_of_score(squares[slot])
     return count
 
 
@@ -226,18 +226,18 @@ def _within(tree: NumbaTree, query: Any, limit: float, before: int, excluded: in
     count = 0
     node = 0
     n = tree.labels.shape[0]
-    room = squares.shape[0]
+    capacity = squares.shape[0]
     while node < n:
         if tree.subtree_min[node] >= before:
             node = tree.subtree_end[node]
             continue
         square = _square(tree, node, query)
-        label = tree.labels[node]
-        if square <= max(limit, LEAST_SQUARE) and label < before and label != excluded:
+        index = tree.labels[node]
+        if square <= max(limit, LEAST_SQUARE) and index < before and index != excluded:
             score = _score(tree, node, query, square)
             if score <= limit:
-                if count < room:
-                    squares[count], indices[count] = score, label
+                if count < capacity:
+                    squares[count], indices[count] = score, index
                 count += 1
         node = tree.subtree_end[node] if _out_of_reach(tree, node, square, limit) else node + 1
     return count
@@ -297,10 +297,10 @@ def _radius_rows(
         begin, end = offsets[rows[query]], offsets[rows[query] + 1]
         squares, found = np.empty(end - begin), indices[begin:end]
         _within(tree, queries[query], limit, before[query], excluded[query], squares, found)
-        # Offered one after the other, they are a heap of all of them.
+        # Inserted one after the other, they are a heap of all of them.
         count = 0
         for _ in range(end - begin):
-            count = offer(squares, found, count, end - begin, squares[count], found[count])
+            count = insert(squares, found, count, end - begin, squares[count], found[count])
         sort_heap(squares, found, count)
         for rank in range(count):
             distances[begin + rank] = distance_of_score(squares[rank])
@@ -359,14 +359,14 @@ def _asked(tree: NumbaTree, queries: ArrayLike | None, predecessor_mode: bool, e
 def _nodes(tree: NumbaTree, indices: NDArray[Any] | None) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.int64]]:
     """Nodes of stored points in depth-first order, the rows of their results, and their dataset indices."""
     there = np.flatnonzero(tree.labels != NO_LIMIT)
-    labels = tree.labels[there].astype(np.int64)
+    stored = tree.labels[there].astype(np.int64)
     if indices is None:
-        rows = np.empty(len(labels), np.int64)
-        rows[np.argsort(labels, kind="stable")] = np.arange(len(labels))
-        return there, rows, labels
+        rows = np.empty(len(stored), np.int64)
+        rows[np.argsort(stored, kind="stable")] = np.arange(len(stored))
+        return there, rows, stored
     wanted = _arrays.copied_indices(indices, "queries")
-    node_of = np.full(int(labels.max(initial=-1)) + 1, -1, np.int64)
-    node_of[labels] = there
+    node_of = np.full(int(stored.max(initial=-1)) + 1, -1, np.int64)
+    node_of[stored] = there
     for row in np.flatnonzero((wanted < 0) | (wanted >= len(node_of)))[:1]:
         raise IndexError(f"queries[{row}]: the tree has no point {wanted[row]}")
     nodes = node_of[wanted]

@@ -20,7 +20,7 @@ _FLOOR = 1e-9
 
 
 class NumbaResidualTree(NamedTuple):
-    """The arrays of a residual tree that the kernels read, by place: those of :class:`covertreex.ResidualArrays`."""
+    """The arrays of a residual tree that the kernels read, by position: those of :class:`covertreex.ResidualArrays`."""
 
     block_order: NDArray[np.int32]
     block_places: NDArray[np.int32]
@@ -62,7 +62,7 @@ def show_model(arrays: Mapping[str, Any]) -> NumbaResidualTree:
 
 
 def variance_root(variance: float) -> float:
-    """What features are divided by, a power of two, and variances twice: 1 for kernels of a usual variance."""
+    """The divisor of features, a power of two, and twice of variances: 1 for kernels of a usual variance."""
     if 2.0**-400 <= variance <= 2.0**400:
         return 1.0
     return 2.0 ** int((math.frexp(variance)[1] - 1) / 2)
@@ -124,7 +124,7 @@ def residual_distance(
     ----------
     model : NumbaResidualTree
     place : int
-        Of the point of the model.
+        Position of the model's point in blocks.
     coordinates, features : arrays of float64, shapes (q, dim) and (q, m rounded up to a multiple of 8)
         Of other points: over the lengthscale, and filled up with zeros, as ``model.coordinates`` and
         ``model.v_matrix`` are. With kernels whose variance is not between 2**-400 and 2**400 these, and ``p``, are in
@@ -141,7 +141,7 @@ def residual_distance(
     float
         ``sqrt(1 - |rho|)``.
     """
-    # No slices: each would be counted in and out, by all threads in one place.
+    # No slices: each would change one reference count in all threads.
     squared = 0.0
     for d in range(coordinates.shape[1]):
         difference = model.coordinates[place, d] - coordinates[row, d]

@@ -1,4 +1,4 @@
-"""Many queries in the residual process: what a call asks for, as kernels take it."""
+"""Many queries in the residual process: the arguments of kernels."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class _Queries(NamedTuple):
     """Queries in the order in which they are run: near ones follow each other."""
 
     rows: NDArray[np.int64]  #: of the results
-    places: NDArray[np.int64]  #: -1 for new points
+    positions: NDArray[np.int64]  #: -1 for new points
     before: NDArray[np.int64]
     excluded: NDArray[np.int64]
 
@@ -59,16 +59,16 @@ def _stored(
     predecessor_mode: bool,
     exclude_self: bool,
 ) -> _Queries:
-    """Points of the model as queries, by place."""
+    """Points of the model as queries, by position."""
     n = len(model.block_order)
     wanted = np.arange(n) if queries is None else _arrays.copied_indices(queries, "queries")
     for row in np.flatnonzero((wanted < 0) | (wanted >= n))[:1]:
         raise IndexError(f"queries[{row}]: expected a dataset index from 0 to {n - 1}, got {wanted[row]}")
-    places = model.block_places[wanted].astype(np.int64)
-    rows = np.argsort(places, kind="stable")
+    positions = model.block_places[wanted].astype(np.int64)
+    rows = np.argsort(positions, kind="stable")
     own = wanted[rows]
     upper = own if predecessor_mode else np.full(len(own), NO_LIMIT) if before is None else before[rows]
-    return _Queries(rows, places[rows], upper, own if exclude_self else np.full(len(own), NO_EXCLUSION))
+    return _Queries(rows, positions[rows], upper, own if exclude_self else np.full(len(own), NO_EXCLUSION))
 
 
 def residual_knn(
@@ -94,7 +94,7 @@ def residual_knn(
             exclude_self=exclude_self, n_threads=n_threads, progress=progress,
         )  # fmt: skip
     indices, distances = _arrays.results(n, k, np.int64), _arrays.results(n, k, np.float64)
-    # What is compared by features takes the queries' own along.
+    # Comparisons by features need those of the queries.
     others: tuple[NDArray[Any], ...] = ()
     kernel = feature_rows
     if array is None or _arrays.are_indices(array):
@@ -103,7 +103,7 @@ def residual_knn(
             kernel = skeleton_rows
         else:
             own = (model.coordinates, model.v_matrix, model.residual_variance)
-            others = tuple(values[asked.places] for values in own)
+            others = tuple(values[asked.positions] for values in own)
     else:
         for flag, name in ((predecessor_mode, "predecessor_mode"), (exclude_self, "exclude_self")):
             if flag:
@@ -174,7 +174,7 @@ def _spatial_distances(model: NumbaResidualTree, own: Any, coordinates: Any, ind
             if indices[query, rank] < 0:
                 distances[query, rank] = np.inf
                 continue
-            place = model.block_places[indices[query, rank]]
-            distance = residual_distance(model, place, coordinates, features, query, model.variance, own[query])
+            position = model.block_places[indices[query, rank]]
+            distance = residual_distance(model, position, coordinates, features, query, model.variance, own[query])
             least = max(least, distance)
             distances[query, rank] = least

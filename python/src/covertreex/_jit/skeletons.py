@@ -1,6 +1,6 @@
 """Search in the residual process by the skeletons of blocks.
 
-Blocks come in descending order of what their bounds promise. A query's coordinates in the basis of its own block, times
+Blocks come in descending order of their bounds. A query's coordinates in the basis of its own block, times
 the product of two bases, times the coordinates of another block's points, estimate rho; an estimate and its error bound
 |rho| from both sides. The k-th largest lower bound is a threshold that upper bounds have to reach, and the few points
 that do are decided at the end, by the library's formula: bit for bit, with its order of summation.
@@ -14,18 +14,18 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from .common import offer, sort_heap
+from .common import insert, sort_heap
 from .residual import NumbaResidualTree, eligible, residual_distance
 from .vectors import combine_panel
 
-# What float32 may lose of a projection, which is at most 1 long.
+# An upper bound of the length of a projection in float32: 1, and rounding.
 _ROUNDING = np.float32(1 + 2**-10)
 # Points in a panel of coefficients.
 _PANEL = 32
 
 
 class Workspace(NamedTuple):
-    """What one search at a time needs; :func:`workspace` makes it."""
+    """Memory of one search at a time; :func:`workspace` makes it."""
 
     lower: NDArray[np.float32]
     upper: NDArray[np.float32]
@@ -55,25 +55,25 @@ def _rank(model: NumbaResidualTree, block: int) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _sort_by_promise(bounds: Any, place: int, sequence: Any) -> None:
-    """Blocks in descending order of their bounds with a place."""
+def _sort_by_promise(bounds: Any, position: int, sequence: Any) -> None:
+    """Blocks in descending order of their bounds with a point."""
     starts = np.zeros(257, np.int32)
     for block in range(bounds.shape[0]):
-        starts[256 - bounds[block, place]] += 1
+        starts[256 - bounds[block, position]] += 1
     for bucket in range(256):
         starts[bucket + 1] += starts[bucket]
     for block in range(bounds.shape[0]):
-        bucket = 255 - bounds[block, place]
+        bucket = 255 - bounds[block, position]
         sequence[starts[bucket]] = block
         starts[bucket] += 1
 
 
-# Sums in float32 may be taken in any order: their rounding errors are allowed for.
+# Sums in float32 may be added in any order: their rounding errors are allowed for.
 @njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
-def _project(model: NumbaResidualTree, place: int, own: int, block: int, projection: Any) -> None:
+def _project(model: NumbaResidualTree, position: int, own: int, block: int, projection: Any) -> None:
     """Coordinates of a point in the basis of a block."""
     rank_own, rank = _rank(model, own), _rank(model, block)
-    inside = place - own * model.block_size
+    inside = position - own * model.block_size
     first = model.coefficient_offsets[own] + inside // _PANEL * rank_own * _PANEL + inside % _PANEL
     if own == block:
         for s in range(rank_own):
@@ -140,28 +140,28 @@ def _raise_lower(lower: Any, kept: int, bound: float) -> int:
 
 @njit(cache=True, nogil=True)
 def _collect(
-    model: NumbaResidualTree, place: int, block: int, end: int, excluded: int, work: Workspace, kept: int, count: int
+    model: NumbaResidualTree, position: int, block: int, end: int, excluded: int, work: Workspace, kept: int, count: int
 ) -> tuple[int, int]:
-    """Take the points of a block up to a place whose |rho| can reach the threshold."""
+    """Collect the points of a block before ``end`` whose |rho| can reach the threshold."""
     k = work.lower.shape[0]
-    own, first = place // model.block_size, block * model.block_size
-    index = model.block_order[place]
-    _project(model, place, own, block, work.projection)
+    own, first = position // model.block_size, block * model.block_size
+    index = model.block_order[position]
+    _project(model, position, own, block, work.projection)
     _estimate(model, block, end - first, work.projection, work.estimates)
     rounding = np.float32(2 * _rank(model, block) + 16) * np.float32(2**-24)
-    norm = model.remaining_norms[place]
-    # In one basis what is left of the two is multiplied.
+    norm = model.remaining_norms[position]
+    # In one basis the remaining norms of the two are multiplied.
     fixed = rounding if own == block else rounding + norm * _ROUNDING
     share = norm if own == block else _ROUNDING
-    factor = np.float32(2**-43 * model.scales[place])
+    factor = np.float32(2**-43 * model.scales[position])
     for other in range(first, end):
-        label = model.block_order[other]
-        if label == excluded:
+        other_index = model.block_order[other]
+        if other_index == excluded:
             continue
         error = fixed + share * model.remaining_norms[other] + factor * model.scales[other]
         estimate = abs(work.estimates[other - first])
         upper, lower = estimate + error, estimate - error
-        if label == index:
+        if other_index == index:
             upper, lower = np.float32(1), np.float32(1)
         if kept == k and upper < work.lower[0]:
             continue
@@ -192,7 +192,7 @@ def residual_nearest(
     model : NumbaResidualTree
         With products of bases: ``model.product_offsets.size > 0``.
     place : int
-        Of the point: ``model.block_places[index]``.
+        Position of the point in blocks: ``model.block_places[index]``.
     k : int
         At least 1.
     before : int
@@ -202,9 +202,9 @@ def residual_nearest(
     work : Workspace
         Made by ``workspace(model, k)``.
     distances : array of float64, shape (k,)
-        Takes the distances, ascending.
+        Receives the distances, ascending.
     indices : array of int64, shape (k,)
-        Takes the dataset indices; of equal distances the lower one comes first.
+        Receives the dataset indices; of equal distances the lower one comes first.
 
     Returns
     -------
@@ -219,7 +219,7 @@ def residual_nearest(
         # Its own block comes first: it makes the threshold.
         block = own if step < 0 else work.sequence[step]
         if step >= 0:
-            # The margin is more than what rounding does to the product.
+            # The margin is more than the rounding error of the product.
             if kept == k and model.bounds[block, place] < work.lower[0] * 255 - 2**-10:
                 break
             if block == own:
@@ -233,8 +233,9 @@ def residual_nearest(
 
 @njit(cache=True, nogil=True)
 def _decide(
-    model: NumbaResidualTree, place: int, k: int, kept: int, count: int, work: Workspace, distances: Any, indices: Any
-) -> int:
+    model: NumbaResidualTree, position: int, k: int, kept: int, count: int, work: Workspace, distances: Any,
+    indices: Any,
+) -> int:  # fmt: skip
     """Distances of the candidates, those of the largest upper bounds first, until the rest cannot come among the k."""
     threshold = work.lower[0] if kept == k else np.float32(0)
     left = 0
@@ -242,28 +243,28 @@ def _decide(
         if not work.upper[slot] < threshold:
             work.upper[left], work.candidates[left] = work.upper[slot], work.candidates[slot]
             left += 1
-    index, p = model.block_order[place], model.residual_variance[place]
+    index, p = model.block_order[position], model.residual_variance[position]
     found = 0
     for slot in np.argsort(-work.upper[:left]):
         if found == k and work.upper[slot] < 1 - distances[0] * distances[0] - 2**-40:
             break
         other = work.candidates[slot]
-        distance = residual_distance(model, other, model.coordinates, model.v_matrix, place, p, index)
-        found = offer(distances, indices, found, k, distance, model.block_order[other])
+        distance = residual_distance(model, other, model.coordinates, model.v_matrix, position, p, index)
+        found = insert(distances, indices, found, k, distance, model.block_order[other])
     sort_heap(distances, indices, found)
     return found
 
 
 @njit(cache=True, nogil=True)
 def skeleton_rows(
-    model: NumbaResidualTree, rows: Any, places: Any, before: Any, excluded: Any, indices: Any, distances: Any
+    model: NumbaResidualTree, rows: Any, positions: Any, before: Any, excluded: Any, indices: Any, distances: Any
 ) -> None:
     k = indices.shape[1]
     work = workspace(model, k)
     for query in range(rows.shape[0]):
         row = rows[query]
         found = residual_nearest(
-            model, places[query], k, before[query], excluded[query], work, distances[row], indices[row]
+            model, positions[query], k, before[query], excluded[query], work, distances[row], indices[row]
         )
         indices[row, found:] = -1
         distances[row, found:] = np.inf

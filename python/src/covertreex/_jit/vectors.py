@@ -96,7 +96,7 @@ def inner_product(_typing: Any, x: Any, i: Any, y: Any, j: Any) -> Any:
 def combine_panel(_typing: Any, panel: Any, begin: Any, rank: Any, factors: Any, result: Any, at: Any) -> Any:
     """``result[at + lane] = sum over t of factors[t] * panel[begin + 32 t + lane]`` for 32 lanes, all float32.
 
-    ``rank`` is even. Sums are taken in no order that anything may depend on.
+    ``rank`` is even. Nothing may depend on the order of sums.
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:

@@ -11,22 +11,22 @@ from numpy.typing import NDArray
 from .. import _calls
 from .._capi import partitions
 
-# Sampled points for each part: its size is then off by a thirtieth, and the largest of 64 by less than a tenth.
-SAMPLES_PER_PART = 1000
+# Sampled points for each partition: its size is then off by a thirtieth, and the largest of 64 by less than a tenth.
+SAMPLES_PER_PARTITION = 1000
 
 
 @dataclass(frozen=True)
 class Curve:
-    """The Hilbert curve through a box, cut into parts.
+    """The Hilbert curve through a box, cut into partitions.
 
-    A part begins at a pair of a key and a dataset index, so points of one key, duplicates above all, are cut like
+    A partition begins at a pair of a key and a dataset index, so points of one key, duplicates above all, are cut like
     others.
     """
 
     low: NDArray[np.float64]  #: (dim,) sides of the box
     high: NDArray[np.float64]
-    keys: NDArray[np.uint64]  #: (parts - 1,) where parts but the first begin
-    indices: NDArray[np.int64]  #: (parts - 1,)
+    keys: NDArray[np.uint64]  #: (partitions - 1,) where partitions but the first begin
+    indices: NDArray[np.int64]  #: (partitions - 1,)
 
     @classmethod
     def cut(
@@ -35,45 +35,45 @@ class Curve:
         high: NDArray[np.float64],
         keys: NDArray[np.uint64],
         indices: NDArray[np.int64],
-        n_parts: int,
+        n_partitions: int,
     ) -> Curve:
-        """Cut where a sample says that parts are equally large."""
+        """Cut where a sample says that partitions are equally large."""
         order = np.lexsort((indices, keys))
-        starts = order[np.arange(1, n_parts) * len(order) // n_parts]
+        starts = order[np.arange(1, n_partitions) * len(order) // n_partitions]
         return cls(low, high, keys[starts], indices[starts])
 
     @property
-    def n_parts(self) -> int:
-        """How many parts there are."""
+    def n_partitions(self) -> int:
+        """How many partitions there are."""
         return len(self.keys) + 1
 
     def positions(self, points: NDArray[Any]) -> NDArray[np.uint64]:
         """Keys of points, shape (n,)."""
         return positions(points, self.low, self.high)
 
-    def parts(self, points: NDArray[Any], indices: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
-        """The part of each point; of new points, which have no index, the first that has their key."""
+    def partitions(self, points: NDArray[Any], indices: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
+        """The partition of each point; of new points, which have no index, the first that has their key."""
         keys = self.positions(points)
         if indices is None:
             return np.searchsorted(self.keys, keys, side="left").astype(np.int64)
-        parts = np.searchsorted(self.keys, keys, side="right").astype(np.int64)
+        partitions = np.searchsorted(self.keys, keys, side="right").astype(np.int64)
         # Points whose key is that of a cut, or of several, go by their indices.
         cuts, below, counts = np.unique(self.keys, return_index=True, return_counts=True)
         for key, first, count in zip(cuts, below, counts):
             rows = np.flatnonzero(keys == key)
-            parts[rows] = first + np.searchsorted(self.indices[first : first + count], indices[rows], side="right")
-        return parts
+            partitions[rows] = first + np.searchsorted(self.indices[first : first + count], indices[rows], side="right")
+        return partitions
 
-    def rows_of_parts(self, points: NDArray[Any], indices: NDArray[np.int64]) -> list[NDArray[np.intp]]:
-        """The rows of the points that each part has."""
-        parts = self.parts(points, indices)
-        order = np.argsort(parts, kind="stable")
-        return np.split(order, np.searchsorted(parts[order], np.arange(1, self.n_parts)))
+    def rows_of_partitions(self, points: NDArray[Any], indices: NDArray[np.int64]) -> list[NDArray[np.intp]]:
+        """The rows of the points that each partition has."""
+        partitions = self.partitions(points, indices)
+        order = np.argsort(partitions, kind="stable")
+        return np.split(order, np.searchsorted(partitions[order], np.arange(1, self.n_partitions)))
 
 
-def sample_share(n_points: int, n_parts: int) -> float:
-    """The share of all points that a cut into parts looks at."""
-    return min(1.0, SAMPLES_PER_PART * n_parts / n_points)
+def sample_share(n_points: int, n_partitions: int) -> float:
+    """The share of all points that a cut into partitions looks at."""
+    return min(1.0, SAMPLES_PER_PARTITION * n_partitions / n_points)
 
 
 def sampled(rng: np.random.Generator, n_rows: int, share: float) -> NDArray[np.int64]:

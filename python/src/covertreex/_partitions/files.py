@@ -1,4 +1,4 @@
-"""The files of parts: each has the tree of its points, with their dataset indices."""
+"""The files of partitions: each has the tree of its points, with their dataset indices."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from .. import _files
 from .._capi import CoverTreeError
 from ..residual import ResidualTree
 from ..tree import CoverTree
-from .part import Part
+from .partition import Partition
 
 SEAL_BYTES = 16
 _INDICES = "covertreex.indices"
 
 
-def part_path(folder: Path, tag: str, number: int) -> Path:
-    """The path of a part's file. The tag is that of the tree: two trees have no file in common."""
+def partition_path(folder: Path, tag: str, number: int) -> Path:
+    """The path of a partition's file. The tag is that of the tree: two trees have no file in common."""
     return folder / f"part-{number:05d}-{tag}.covertree"
 
 
 def process_path(folder: Path, tag: str) -> Path:
-    """The path of the residual process that all parts have in common."""
+    """The path of the residual process that all partitions have in common."""
     return folder / f"process-{tag}.covertree"
 
 
-def save_part(part: Part, path: Path) -> bytes:
-    """Write a part, and return the seal of its file."""
-    part.tree._save(path, {_INDICES: part.indices})
+def save_partition(partition: Partition, path: Path) -> bytes:
+    """Write a partition, and return the seal of its file."""
+    partition.tree._save(path, {_INDICES: partition.indices})
     return seal(path)
 
 
@@ -57,17 +57,17 @@ def open_sealed(path: Path, expected: bytes) -> _files.File:
 
 
 @dataclass(frozen=True)
-class PartFile:
-    """The file of a part, and what it must contain."""
+class PartitionFile:
+    """The file of a partition, and its expected contents."""
 
     path: Path
     seal: bytes
     kind: int  #: of the file
     dim: int
     dtype: np.dtype[Any]
-    size: int  #: points of the part
+    size: int  #: points of the partition
     first: int  #: the smallest dataset index
-    n_points: int  #: points of all parts
+    n_points: int  #: points of all partitions
 
     def check(self) -> _files.File:
         """Open the file; points are not read. CoverTreeError if it is another file, or of another size."""
@@ -76,8 +76,8 @@ class PartFile:
             raise CoverTreeError(f"path: {self.path} is not a partition of {self.size} points")
         return file
 
-    def open(self) -> Part:
-        """Open the part. It is mapped, and compared with its checksums."""
+    def open(self) -> Partition:
+        """Open the partition. It is mapped, and compared with its checksums."""
         file = self.check()
         indices = file.sections(_INDICES)[_INDICES]
         if not self._fits(indices):
@@ -89,7 +89,7 @@ class PartFile:
                 f"path: {self.path} has a tree of {len(tree)} x {tree.dim} {dtype}, "
                 f"expected {self.size} x {self.dim} {self.dtype}"
             )
-        return Part(indices, tree)
+        return Partition(indices, tree)
 
     def _fits(self, indices: NDArray[Any]) -> bool:
         """Whether these are ascending dataset indices from `first` on."""

@@ -1,4 +1,4 @@
-"""Writing a tree in parts to a folder: all of it, or nothing.
+"""Writing a tree in partitions to a folder: all of it, or nothing.
 
 The files of a tree have a tag in their names, and the manifest has the tag. So a new tree is written next to the old
 one, and replaces it when the manifest is replaced, which is one step. Each file is on the disk before the manifest is
@@ -22,7 +22,7 @@ from .manifest import MANIFEST, Manifest
 
 # In the folder while it is filled, and locked by the process that fills it.
 _MARKER = "unfinished.lock"
-# Files of parts, with the tag of their tree.
+# Files of partitions, with the tag of their tree.
 _OF_A_TREE = re.compile(r"(?:part-\d+|process)-([0-9a-f]{8})\.(?:covertree|points|indices)")
 # Files of a build that has not ended.
 _UNFINISHED = re.compile(rf"{_OF_A_TREE.pattern}|\.covertree-\w+\.partial|{_MARKER}")
@@ -32,7 +32,7 @@ _UNFINISHED = re.compile(rf"{_OF_A_TREE.pattern}|\.covertree-\w+\.partial|{_MARK
 def filling(folder: _files.PathLike, *, replace: bool = False) -> Iterator[tuple[Path, str]]:
     """Have a tree written to a folder, which is made if it does not exist.
 
-    The block writes the files of the parts, and the manifest last. If it raises before that, its files are removed. If
+    The block writes the partitions' files, and the manifest last. If it raises before that, its files are removed. If
     the process is killed, the next call for the folder removes them.
 
     Parameters
@@ -65,7 +65,7 @@ def filling(folder: _files.PathLike, *, replace: bool = False) -> Iterator[tuple
             except BaseException:
                 if not replace:
                     (target / MANIFEST).unlink(missing_ok=True)
-                    _writing._sync_folder(str(target))  # a manifest never lasts longer than its parts
+                    _writing._sync_folder(str(target))  # a manifest never lasts longer than its partitions
                 raise
             finally:
                 _remove_others(target)

@@ -1,4 +1,4 @@
-"""What is known of all parts wherever queries are: boxes, balls, outlines and first indices."""
+"""Bounds of all partitions, known wherever queries are: boxes, balls, outlines and first indices."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from .curve import Curve
 from .outline import Outline
 from .queries import Features
 
-# What rounding may add to a bound, in units of it; coordinates of float64, some dozens of operations.
+# The largest error of a bound by rounding, in units of it; coordinates of float64, some dozens of operations.
 _SLACK = 1e-12
-# What underflow may take from a distance.
+# The largest error of a distance by underflow.
 _LEAST_DISTANCE = float(np.sqrt(LEAST_SQUARE))
 
 
 @dataclass(frozen=True)
 class Extent:
-    """Where the points of a part are: all that is known of it elsewhere."""
+    """Where the points of a partition are: all that is known of it elsewhere."""
 
     low: NDArray[np.float64]  #: (dim,)
     high: NDArray[np.float64]
@@ -36,21 +36,21 @@ class Extent:
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the parts of a dataset are."""
+    """Where the partitions of a dataset are."""
 
     curve: Curve
-    low: NDArray[np.float64]  #: (parts, dim) sides of the boxes around them
+    low: NDArray[np.float64]  #: (partitions, dim) sides of the boxes around them
     high: NDArray[np.float64]
-    centers: NDArray[np.float64]  #: (parts, dim) of balls around them
+    centers: NDArray[np.float64]  #: (partitions, dim) of balls around them
     radii: NDArray[np.float64]
-    n_points: NDArray[np.int64]  #: (parts,)
-    first: NDArray[np.int64]  #: (parts,) the smallest dataset index of each
+    n_points: NDArray[np.int64]  #: (partitions,)
+    first: NDArray[np.int64]  #: (partitions,) the smallest dataset index of each
     outlines: list[list[Outline] | None]
     lengthscale: NDArray[np.float64] | None = None  #: (dim,) where residual correlations are ordered as distances
 
     @classmethod
     def of(cls, curve: Curve, extents: list[Extent]) -> Layout:
-        """That of parts in the order of the curve."""
+        """That of partitions in the order of the curve."""
 
         def each(name: str) -> NDArray[Any]:
             return np.array([getattr(extent, name) for extent in extents])
@@ -65,40 +65,40 @@ class Layout:
         return len(self.radii)
 
     def least_scores(self, points: NDArray[Any], features: Features | None) -> NDArray[np.float64]:
-        """For each query and part a score that none of the part's points is below, shape (q, parts)."""
+        """A lower bound for each query and partition: scores, shape (q, partitions)."""
         if features is None or self.lengthscale is not None:
             return self.least_squares(points)
         rows = np.ascontiguousarray(points, np.float64)
         return self.least_distances(len(rows), lambda outline: outline.largest(rows, features))
 
     def least_distances(self, n_rows: int, largest: Callable[[Outline], NDArray[np.float64]]) -> NDArray[np.float64]:
-        """The same from what outlines say of queries."""
+        """The same from outlines."""
         least = np.zeros((n_rows, len(self)))
-        for part, outlines in enumerate(self.outlines):
+        for partition, outlines in enumerate(self.outlines):
             if outlines:
                 rho = np.max([largest(outline) for outline in outlines], axis=0)
                 # d = sqrt(1 - |rho|)
-                least[:, part] = np.sqrt(np.maximum(1 - rho - _SLACK, 0)) * (1 - _SLACK)
+                least[:, partition] = np.sqrt(np.maximum(1 - rho - _SLACK, 0)) * (1 - _SLACK)
         return least
 
     def least_squares(self, points: NDArray[Any]) -> NDArray[np.float64]:
-        """The same in the Euclidean metric, or over the lengthscale, in which parts are boxes alone."""
+        """The same in the Euclidean metric, or over the lengthscale, in which partitions are boxes alone."""
         least = np.empty((len(points), len(self)))
         scale = np.ones(points.shape[1]) if self.lengthscale is None else self.lengthscale
-        for part in range(len(self)):
+        for partition in range(len(self)):
             box, ball = np.zeros(len(points)), np.zeros(len(points))
             for d in range(points.shape[1]):
                 x = points[:, d].astype(np.float64)
-                low, high = self.low[part, d] / scale[d], self.high[part, d] / scale[d]
+                low, high = self.low[partition, d] / scale[d], self.high[partition, d] / scale[d]
                 outside = np.maximum(np.maximum(low - x / scale[d], x / scale[d] - high), 0)
                 box += outside * outside
-                ball += (x - self.centers[part, d]) ** 2
+                ball += (x - self.centers[partition, d]) ** 2
             if self.lengthscale is not None:
-                least[:, part] = box * (1 - _SLACK)
+                least[:, partition] = box * (1 - _SLACK)
                 continue
-            # The difference of two lengths loses what either is rounded by.
-            gap = np.maximum(np.sqrt(ball) * (1 - _SLACK) - self.radii[part] * (1 + _SLACK) - _LEAST_DISTANCE, 0)
-            least[:, part] = np.maximum(box, gap * gap) * (1 - _SLACK)
+            # The difference of two lengths loses the rounding errors of both.
+            gap = np.maximum(np.sqrt(ball) * (1 - _SLACK) - self.radii[partition] * (1 + _SLACK) - _LEAST_DISTANCE, 0)
+            least[:, partition] = np.maximum(box, gap * gap) * (1 - _SLACK)
         # Squares that underflow have lost their digits.
         least[least < LEAST_SQUARE] = 0
         return least

@@ -1,4 +1,4 @@
-"""The manifest of a folder of parts: which files are its tree, and where the points of each lie."""
+"""The manifest of a folder of partitions: which files are its tree, and where the points of each lie."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from numpy.typing import NDArray
 from .. import _files
 from .._capi import DTYPE_NUMBERS, DTYPES, CoverTreeError
 from .curve import Curve
-from .files import SEAL_BYTES, PartFile, part_path, process_path
+from .files import SEAL_BYTES, PartitionFile, partition_path, process_path
 from .layout import Layout
 
 MANIFEST = "partitions.covertree"
 #: Of folders. Files have a version of their own.
 VERSION = 1
 
-# The version, the tag, the kind of the parts' files, and the type of coordinates.
+# The version, the tag, the kind of the partitions' files, and the type of coordinates.
 _SETTINGS = "settings"
-# Each section's type and axes: d of coordinates, p of parts, c of cuts between them, s of bytes of a seal.
+# Each section's type and axes: d of coordinates, p of partitions, c of cuts between them, s of bytes of a seal.
 _SECTIONS = {
     "curve_low": (np.float64, "d"), "curve_high": (np.float64, "d"), "keys": (np.int64, "c"),
     "indices": (np.int64, "c"), "low": (np.float64, "pd"), "high": (np.float64, "pd"), "centers": (np.float64, "pd"),
@@ -35,21 +35,21 @@ Arrays = dict[str, NDArray[Any]]
 
 @dataclass(frozen=True)
 class Manifest:
-    """Everything that a folder has of its tree except the parts themselves.
+    """Everything that a folder has of its tree except the partitions themselves.
 
     It has the seals of its files. So files of another tree, or of another time, are refused.
     """
 
     tag: str  #: eight hexadecimal digits, in the names of all files
-    kind: int  #: of the parts' files
+    kind: int  #: of the partitions' files
     dtype: np.dtype[Any]
     layout: Layout  #: without outlines
-    seals: list[bytes]  #: of the parts' files
+    seals: list[bytes]  #: of the partitions' files
     process: bytes | None = None  #: the seal of the residual process
 
     @property
     def n_points(self) -> int:
-        """Points of all parts."""
+        """Points of all partitions."""
         return int(self.layout.n_points.sum())
 
     @property
@@ -57,11 +57,11 @@ class Manifest:
         """Coordinates of a point."""
         return len(self.layout.curve.low)
 
-    def part(self, folder: Path, number: int) -> PartFile:
-        """The file of a part."""
+    def partition(self, folder: Path, number: int) -> PartitionFile:
+        """The file of a partition."""
         size, first = int(self.layout.n_points[number]), int(self.layout.first[number])
-        return PartFile(
-            part_path(folder, self.tag, number), self.seals[number], self.kind, self.dim, self.dtype, size, first,
+        return PartitionFile(
+            partition_path(folder, self.tag, number), self.seals[number], self.kind, self.dim, self.dtype, size, first,
             self.n_points,
         )  # fmt: skip
 
@@ -85,7 +85,7 @@ class Manifest:
 
     @classmethod
     def open(cls, folder: Path) -> Manifest:
-        """Read it. CoverTreeError if it is damaged or its numbers do not fit each other. Parts are not opened."""
+        """Read it. CoverTreeError if it is damaged or its numbers do not fit each other. Partitions are not opened."""
         path = folder / MANIFEST
         try:
             file = _files.File.open(path, mmap=False, verify=True, progress=None)
@@ -127,10 +127,10 @@ class Manifest:
 
 def _shaped(found: Arrays, is_residual: bool) -> Arrays:
     """All sections in their shapes. ValueError if these do not fit each other."""
-    dim, parts = found["curve_low"].size, found["sizes"].size
-    if not dim or not parts:
-        raise ValueError(f"expected coordinates and parts, got {dim} and {parts} of them")
-    lengths = {"d": dim, "p": parts, "c": parts - 1, "s": SEAL_BYTES}
+    dim, partitions = found["curve_low"].size, found["sizes"].size
+    if not dim or not partitions:
+        raise ValueError(f"expected coordinates and partitions, got {dim} and {partitions} of them")
+    lengths = {"d": dim, "p": partitions, "c": partitions - 1, "s": SEAL_BYTES}
     arrays = {}
     for name, (dtype, axes) in _SECTIONS.items():
         if name == "process" and not is_residual:
@@ -147,7 +147,7 @@ def _check_numbers(arrays: Arrays) -> None:
     """Raise ValueError for numbers that no tree has."""
     sizes, first = arrays["sizes"], arrays["first"]
     if sizes.min() < 1 or sizes.max() >= 1 << 31:
-        raise ValueError("sizes: expected 1 to 2^31 - 1 points of each part")
+        raise ValueError("sizes: expected 1 to 2^31 - 1 points of each partition")
     n_points = int(sizes.sum())
     for name in ("first", "indices"):
         if (arrays[name] < 0).any() or (arrays[name] >= n_points).any():

@@ -1,4 +1,4 @@
-"""What tells of points in the residual-correlation metric, without them."""
+"""Bounds of distances from many points in the residual-correlation metric."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from .._capi import Owner, partitions, residuals
 from ..residual import ResidualTree
 from .queries import Features
 
-# What the span of an outline's pivots may leave of those of blocks. Finer ones keep more queries away, and cost each
+# The largest share of blocks' pivots outside the span of an outline's. Finer ones exclude more queries, and cost each
 # more.
 OUTLINE_TAU = 0.2
 
 
 class Outline(_calls.Closeable):
-    """What tells how near queries can be to any of many points in the residual-correlation metric.
+    """Bounds how near queries can be to any of many points in the residual-correlation metric.
 
     A few of the points, and how much of the others these leave.
     """
@@ -27,7 +27,7 @@ class Outline(_calls.Closeable):
 
     def __init__(self, owner: Owner, error: float) -> None:
         super().__init__()
-        self._take(owner)
+        self._adopt(owner)
         self.error = error
 
     @classmethod

@@ -1,4 +1,4 @@
-"""Queries on their way to a part, and what it answers."""
+"""Queries on their way to a partition, and its answers."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ Features = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 @dataclass(frozen=True)
 class Queries:
-    """Some queries, what they want, and where they come from."""
+    """Some queries, their limits, and their rows."""
 
     rows: NDArray[np.int64]  #: (q,) in the block of queries they come from
     points: NDArray[Any]  #: (q, dim)
     before: NDArray[np.int64] | None = None  #: (q,) only points of lower dataset indices count
-    own: NDArray[np.int64] | None = None  #: (q,) dataset indices, of points of the part that is asked
+    own: NDArray[np.int64] | None = None  #: (q,) dataset indices, of points of the partition that is asked
     features: Features | None = None  #: V and p, where the metric is residual correlation
     limits: NDArray[np.float64] | None = None  #: (q,) nothing with a larger score
 
@@ -29,7 +29,7 @@ class Queries:
         return len(self.rows)
 
     def some(self, rows: NDArray[np.intp], *, own: bool, limits: NDArray[np.float64] | None = None) -> Queries:
-        """Some of them, by position; ``own`` where they are points of the part that they go to."""
+        """Some of them, by position; ``own`` where they are points of the partition that they go to."""
         return replace(
             self,
             rows=self.rows[rows],
@@ -52,7 +52,7 @@ class Nearest(NamedTuple):
 
     indices: NDArray[np.int64]  #: (q, k); -1 where there are fewer
     distances: NDArray[Any]  #: (q, k); infinity there
-    scores: NDArray[np.float64]  #: (q, k) what they are ordered by first; infinity there
+    scores: NDArray[np.float64]  #: (q, k) the first key of their order; infinity there
 
     @property
     def nbytes(self) -> int:
@@ -65,7 +65,7 @@ class Nearest(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What a part has for some of the queries that it was asked: within their limits, most find nothing any more."""
+    """Neighbours in a partition, for those queries that have any there within their limits."""
 
     asked: NDArray[np.intp]  #: which of the queries
     found: Nearest
@@ -96,13 +96,13 @@ class Within(NamedTuple):
 
 
 def merged(one: Nearest, other: Nearest) -> Nearest:
-    """The nearest of two parts' nearest."""
+    """The nearest of two partitions' nearest."""
     k = one.indices.shape[1]
     both = Nearest(*(np.concatenate(pair, axis=1) for pair in zip(one, other)))
     # Places without a neighbour come last: their scores are infinite, and a distance is not.
     order = np.lexsort((both.indices, _left_out(both), both.scores), axis=1)[:, :k]
     found = both.each(lambda array: np.take_along_axis(array, order, axis=1))
-    # A kernel is rounded, so a part raises distances that would descend; the whole does the same.
+    # A kernel is rounded, so a partition raises distances that would descend; the whole does the same.
     return found._replace(distances=np.maximum.accumulate(found.distances, axis=1))
 
 
@@ -112,7 +112,7 @@ def _left_out(found: Nearest | Within) -> NDArray[Any]:
 
 
 def gathered(lists: list[tuple[NDArray[np.int64], Within]], n_rows: int) -> Within:
-    """The lists of several parts, each with the rows that it is for, as one."""
+    """The lists of several partitions, each with the rows that it is for, as one."""
     rows = np.concatenate([np.repeat(rows, np.diff(found.offsets)) for rows, found in lists])
     joined = Within(*(np.concatenate(arrays) for arrays in zip(*(found for _, found in lists))))
     order = np.lexsort((joined.indices, _left_out(joined), joined.scores, rows))

@@ -1,4 +1,4 @@
-"""Which parts a query sees, round by round: first its own, then those that can still matter, the nearest first."""
+"""Which partitions a query sees, round by round: first its own, then those that can still matter, the nearest first."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from numpy.typing import NDArray
 
 from .._scores import LEAST_SQUARE, largest_score
 from .layout import Layout
-from .part import Part
+from .partition import Partition
 from .queries import Answer, Nearest, Queries, Within, gathered, merged, none_nearest
 
-# The part that queries are points of: its number, and itself.
-Home = tuple[int, Part]
+# The partition that queries are points of: its number, and itself.
+Home = tuple[int, Partition]
 
 
 @dataclass
 class Traffic:
-    """What a search has sent."""
+    """Traffic of a search."""
 
     rounds: int = 0
-    visits: int = 0  #: of queries to parts
+    visits: int = 0  #: of queries to partitions
     messages: int = 0  #: batches of queries, each with an answer
-    bytes_sent: int = 0  #: queries that went to another part than their own
-    bytes_received: int = 0  #: and what it answered
+    bytes_sent: int = 0  #: queries that went to another partition than their own
+    bytes_received: int = 0  #: and its answers
 
     def __add__(self, other: Traffic) -> Traffic:
         """The traffic of two blocks that were searched side by side."""
@@ -42,7 +42,7 @@ class Traffic:
 
 
 class _Block:
-    """A block of queries: what parts can have for them, and what has been sent."""
+    """A block of queries: lower bounds in each partition, and the queries that were sent."""
 
     def __init__(self, queries: Queries, layout: Layout, home: Home | None) -> None:
         self.queries, self.home = queries, None if home is None else home[0]
@@ -52,27 +52,28 @@ class _Block:
             self._least = home[1].least_scores(queries, layout)
         if queries.before is not None:
             self._least[layout.first[None, :] >= queries.before[:, None]] = np.nan  # nothing there counts
-        # Of the last round, by part: rows that went there, and how many bytes that were.
+        # Of the last round, by partition: rows that went there, and how many bytes that were.
         self._sent: dict[int, tuple[NDArray[np.intp], int]] = {}
         self.traffic = Traffic()
 
     def _questions(self, wanted: NDArray[np.bool_], limits: NDArray[np.float64] | None = None) -> dict[int, Queries]:
-        """What to ask parts, where (queries, parts) says which."""
+        """Queries by partition, for the pairs of ``wanted``, (queries, partitions)."""
         plan = {}
         self._sent = {}
-        for part in map(int, np.flatnonzero(wanted.any(axis=0))):
-            rows = np.flatnonzero(wanted[:, part])
-            plan[part] = self.queries.some(rows, own=part == self.home, limits=None if limits is None else limits[rows])
-            self._sent[part] = rows, plan[part].nbytes
+        for partition in map(int, np.flatnonzero(wanted.any(axis=0))):
+            rows = np.flatnonzero(wanted[:, partition])
+            own, upper = partition == self.home, None if limits is None else limits[rows]
+            plan[partition] = self.queries.some(rows, own=own, limits=upper)
+            self._sent[partition] = rows, plan[partition].nbytes
         return plan
 
     def _received(self, answers: dict[int, Any]) -> Iterator[tuple[NDArray[np.intp], Any]]:
-        """What parts have answered, each with the rows that went there."""
+        """Answers of partitions, each with the rows that went there."""
         self.traffic.rounds += 1
-        for part, answer in answers.items():
-            rows, nbytes = self._sent[part]
+        for partition, answer in answers.items():
+            rows, nbytes = self._sent[partition]
             self.traffic.visits += len(rows)
-            if part != self.home:
+            if partition != self.home:
                 self.traffic.messages += 1
                 self.traffic.bytes_sent += nbytes
                 self.traffic.bytes_received += answer.nbytes
@@ -82,9 +83,9 @@ class _Block:
 class NearestBlock(_Block):
     """A block of queries on its search for the ``k`` nearest of all points.
 
-    In the first round each query sees the part that owns its place, in the next one the two nearest of the others that
-    may have something for it, then eight, and so on: every part is seen, or known to have nothing, after
-    ``log4(parts) + 2`` rounds. More parts at a time would be seen in vain; fewer would make more rounds.
+    In the first round each query sees the partition that owns its location, in the next one the two nearest of the
+    others that may have something for it, then eight, and so on: each is seen, or known to have nothing, after
+    ``log4(partitions) + 2`` rounds. More partitions at a time would be seen in vain; fewer would make more rounds.
     """
 
     def __init__(self, queries: Queries, layout: Layout, k: int, dtype: Any, home: Home | None = None) -> None:
@@ -93,7 +94,7 @@ class NearestBlock(_Block):
         self.found = none_nearest(n, k, dtype)
         self._left = np.ones((n, len(layout)), bool)
         self._first = layout.first
-        self._owner = layout.curve.parts(queries.points) if home is None else np.full(n, home[0])
+        self._owner = layout.curve.partitions(queries.points) if home is None else np.full(n, home[0])
 
     def copy(self) -> NearestBlock:
         """One that may go on by itself."""
@@ -103,7 +104,7 @@ class NearestBlock(_Block):
         return other
 
     def plan(self) -> dict[int, Queries]:
-        """Queries of the next round, by the part that they go to; none when all is done."""
+        """Queries of the next round, by the partition that they go to; none when all is done."""
         worst, last = self.found.scores[:, -1], self.found.indices[:, -1]
         # Of a point that is as far as the last neighbour the index has to be lower.
         nearer = self._least < worst[:, None]
@@ -120,8 +121,8 @@ class NearestBlock(_Block):
             return self.plan()
         return plan
 
-    def take(self, answers: dict[int, Answer]) -> None:
-        """Take what parts have answered."""
+    def receive(self, answers: dict[int, Answer]) -> None:
+        """Add the answers of partitions."""
         for rows, answer in self._received(answers):
             self._improve(rows[answer.asked], answer.found)
 
@@ -133,7 +134,7 @@ class NearestBlock(_Block):
 
 
 def _keep_least(wanted: NDArray[np.bool_], least: NDArray[np.float64], first: NDArray[np.int64], count: int) -> None:
-    """Leave only the ``count`` parts of each row that have the least scores, among equals the least first indices."""
+    """Leave only the ``count`` partitions of each row with the least scores, among equals the least first indices."""
     rows = np.flatnonzero(wanted.sum(axis=1) > count)
     by_first = np.argsort(first)
     scores = np.where(wanted[rows], least[rows], np.inf)[:, by_first]
@@ -146,7 +147,7 @@ def _keep_least(wanted: NDArray[np.bool_], least: NDArray[np.float64], first: ND
 class WithinBlock(_Block):
     """A block of queries on its search for all points within a radius.
 
-    Each part that may have one is seen, in one round.
+    Each partition that may have one is seen, in one round.
     """
 
     def __init__(self, queries: Queries, layout: Layout, radius: float, dtype: Any, home: Home | None = None) -> None:
@@ -163,18 +164,18 @@ class WithinBlock(_Block):
         return other
 
     def plan(self) -> dict[int, Queries]:
-        """Queries of the next round, by the part that they go to; none when all is done."""
+        """Queries of the next round, by the partition that they go to; none when all is done."""
         plan = self._questions(self._wanted)
         self._wanted[:] = False
         return plan
 
-    def take(self, answers: dict[int, Within]) -> None:
-        """Take what parts have answered."""
+    def receive(self, answers: dict[int, Within]) -> None:
+        """Add the answers of partitions."""
         self._answers.extend(self._received(answers))
 
     @property
     def found(self) -> Within:
-        """All points that parts have answered with."""
+        """All points that partitions have answered with."""
         if not self._answers:
             none = np.empty(0, np.int64)
             offsets = np.zeros(len(self.queries) + 1, np.int64)

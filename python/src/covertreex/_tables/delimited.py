@@ -1,4 +1,4 @@
-"""Points out of delimited text: which line has the names of the columns, and where a field is no number.
+"""Points out of delimited text: which line has the names of the columns, and where a field is not a number.
 
 pyarrow reads the numbers. This module decides from the first thousand records whether there is a header, and finds the
 line of a fault for the message.
@@ -53,23 +53,23 @@ class Text:
         chosen = list(range(layout.width))
         left_out = []
         if wanted is not None:
-            chosen = tables.places(self.path, wanted, names, layout.width)
+            chosen = tables.column_numbers(self.path, wanted, names, layout.width)
         elif names[:1] == [""] and layout.width > 1:
             left_out = [chosen.pop(0)]
         points = self._numbers(layout, chosen)
         where = "none" if layout.header is None else f"line {layout.header}"
-        return Table(points, [layout.name(place) for place in chosen], where, [layout.name(one) for one in left_out])
+        return Table(points, [layout.name(number) for number in chosen], where, [layout.name(one) for one in left_out])
 
     def _numbers(self, layout: Layout, chosen: Sequence[int]) -> Any:
         """The fields of some columns, shape (n, len(chosen)): finite numbers."""
         reader, float64 = tables.arrow("csv"), tables.arrow("").float64()
-        keys = [str(place) for place in range(layout.width)]
-        taken = [keys[place] for place in sorted(set(chosen))]
+        keys = [str(number) for number in range(layout.width)]
+        included = [keys[number] for number in sorted(set(chosen))]
         options = {
             "read_options": reader.ReadOptions(column_names=keys, skip_rows=layout.first - 1, block_size=_BLOCK),
             "parse_options": reader.ParseOptions(delimiter=self.delimiter, newlines_in_values=True),
             "convert_options": reader.ConvertOptions(
-                include_columns=taken, column_types=dict.fromkeys(taken, float64), null_values=[""]
+                include_columns=included, column_types=dict.fromkeys(included, float64), null_values=[""]
             ),
         }
         try:
@@ -79,8 +79,8 @@ class Text:
             self._refuse(layout, chosen)
             raise
         points = np.empty((table.num_rows, len(chosen)))
-        for column, place in enumerate(chosen):
-            points[:, column] = table.column(keys[place]).to_numpy()
+        for column, number in enumerate(chosen):
+            points[:, column] = table.column(keys[number]).to_numpy()
         if not np.isfinite(points).all():
             self._refuse(layout, chosen)
         return points
@@ -124,10 +124,10 @@ class Text:
                 continue
             if len(fields) != layout.width:
                 raise ValueError(f"{self.path}: line {line}: expected {layout.width} fields, got {len(fields)}")
-            for place in chosen:
-                if not (_is_number(fields[place]) and math.isfinite(float(fields[place]))):
-                    got = repr(fields[place]) if fields[place].strip() else "an empty field"
-                    name = tables.shown(layout.name(place))
+            for number in chosen:
+                if not (_is_number(fields[number]) and math.isfinite(float(fields[number]))):
+                    got = repr(fields[number]) if fields[number].strip() else "an empty field"
+                    name = tables.shown(layout.name(number))
                     raise ValueError(f"{self.path}: line {line}, column {name}: expected a finite number, got {got}")
 
     def _records(self) -> Generator[Record, None, None]:
@@ -161,9 +161,9 @@ class Layout:
     names: list[str] | None
     header: int | None  #: the line of the names
 
-    def name(self, place: int) -> str:
-        """What a column is called: its name, or its number if it has none."""
-        return (self.names[place] if self.names else "") or str(place)
+    def name(self, number: int) -> str:
+        """The name of a column, or its number if it has no name."""
+        return (self.names[number] if self.names else "") or str(number)
 
 
 def has_names(first: Sequence[str], rest: Sequence[Sequence[str]]) -> bool | None:
@@ -174,11 +174,11 @@ def has_names(first: Sequence[str], rest: Sequence[Sequence[str]]) -> bool | Non
     all. A record of numbers, some of which may be missing, is a point.
     """
     numbers = [field for field in first if _is_number(field)]
-    words = [place for place, field in enumerate(first) if not _is_number(field) and field.strip() not in _MISSING]
+    words = [number for number, field in enumerate(first) if not _is_number(field) and field.strip() not in _MISSING]
     if words:
         if not numbers:
             return True
-        above = any(_is_number(fields[place]) for place in words for fields in rest if place < len(fields))
+        above = any(_is_number(fields[number]) for number in words for fields in rest if number < len(fields))
         return True if above and all(map(_is_whole, numbers)) else None
     without_index = first[1:] if first[0] == "" else first
     if not without_index or list(without_index) != [str(number) for number in range(len(without_index))]:

@@ -1,6 +1,6 @@
 """Points out of tables: which columns are coordinates, and the columns of Parquet files.
 
-Nothing is guessed in silence: a :class:`Table` says which header and columns were taken, and a file that can be read in
+Nothing is guessed in silence: a :class:`Table` says which header and columns were read, and a file that can be read in
 two ways is refused.
 """
 
@@ -27,10 +27,10 @@ _CHUNK = 1 << 20
 
 @dataclass(frozen=True)
 class Table:
-    """Points of a file, with the header and the columns that were taken."""
+    """Points of a file, with the header and the columns that were read."""
 
     points: NDArray[Any]  #: (n, dim)
-    columns: Sequence[str]  #: names of the columns that were taken, or their numbers if they have none
+    columns: Sequence[str]  #: names of the columns that were read, or their numbers if they have no names
     header: str | None = None  #: where the names are; "none", or None if files of this kind have no such line
     left_out: Sequence[str] = ()  #: columns of an index, which are not coordinates
     array: str | None = None  #: the array of an archive
@@ -74,7 +74,7 @@ def split_names(text: str) -> list[str]:
     return [one.strip() for one in next(csv.reader([text], skipinitialspace=True), [])]
 
 
-def places(path: Path, wanted: Sequence[str], names: Sequence[str], width: int) -> list[int]:
+def column_numbers(path: Path, wanted: Sequence[str], names: Sequence[str], width: int) -> list[int]:
     """Numbers of columns, by their names or by their numbers from 0."""
     found = []
     for one in wanted:
@@ -116,9 +116,9 @@ def check_finite(path: Path, points: NDArray[Any], columns: Sequence[int] | None
     """Raise for NaN and infinity; ``columns`` are numbers of the columns in the file."""
     for first in range(0, len(points), _CHUNK):
         chunk = points[first : first + _CHUNK]
-        for row, place in np.argwhere(~np.isfinite(chunk))[:1]:
-            where = f"{path}: row {first + row}, column {place if columns is None else columns[place]}"
-            raise ValueError(f"{where}: expected a finite number, got {chunk[row, place]}")
+        for row, column in np.argwhere(~np.isfinite(chunk))[:1]:
+            where = f"{path}: row {first + row}, column {column if columns is None else columns[column]}"
+            raise ValueError(f"{where}: expected a finite number, got {chunk[row, column]}")
 
 
 class ParquetFile:
@@ -134,7 +134,7 @@ class ParquetFile:
         Names or numbers of columns; by default all except those of an index. Then all must be numbers, or there
         must be one column of lists and nothing else.
     advice : str
-        Advice in the error if the columns to take are not clear.
+        Advice in the error if the columns to read are not clear.
     """
 
     def __init__(self, path: Path, wanted: Sequence[str] | None, advice: str) -> None:
@@ -147,7 +147,7 @@ class ParquetFile:
         index = _index_columns(self._schema)
         self.left_out: list[str] = []
         if wanted is not None:
-            self.columns = [names[place] for place in places(path, wanted, names, len(names))]
+            self.columns = [names[number] for number in column_numbers(path, wanted, names, len(names))]
         else:
             self.columns = [name for name in names if name not in index]
             self.left_out = [name for name in names if name in index]
@@ -233,8 +233,8 @@ def _coordinates(path: Path, name: str, column: Any) -> NDArray[Any]:
     parts, first, width = [], 0, None if _is_list(column.type) else 1
 
     def check(good: NDArray[np.bool_], length: int, expected: str, got: Any) -> None:
-        for place in np.flatnonzero(~good)[:1]:
-            row, value = first + place // length, got if isinstance(got, str) else got[place]
+        for at in np.flatnonzero(~good)[:1]:
+            row, value = first + at // length, got if isinstance(got, str) else got[at]
             raise ValueError(f"{path}: row {row}, column {name!r}: expected {expected}, got {value}")
 
     for chunk in column.chunks:

@@ -35,7 +35,7 @@ def options(
 
 
 def run() -> None:
-    """Run what the arguments say. Exit codes: 0, 1 for what failed, 2 for wrong usage, 130 for an interrupt."""
+    """Run a command. Exit codes: 0, 1 for a failure, 2 for wrong usage, 130 for an interrupt."""
     try:
         app()
     except (ValueError, TypeError, LookupError, OSError, MemoryError, ImportError, RuntimeError) as error:

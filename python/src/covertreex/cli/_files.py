@@ -193,7 +193,7 @@ def info(file: Path = _TREE, as_json: bool = JSON) -> None:
 
 
 def _say(facts: dict[str, Any], path: Optional[Path], read: Optional[Table], *, as_json: bool) -> None:
-    """Print what was done. People have seen how the points were read; programs find it here."""
+    """Print a report. People have seen how the points were read; programs find it here."""
     if as_json and read is not None:
         facts["read"] = {"file": str(path), **read.facts()}
     say(facts, as_json=as_json)

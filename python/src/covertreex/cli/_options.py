@@ -17,7 +17,7 @@ JSON = typer.Option(False, "--json", help="Print JSON.")
 
 
 def runtime_of(profile: str | None, overrides: list[str] | None, threads: int | None) -> Activation:
-    """Make active what options say, as a context manager."""
+    """Activate settings from options, as a context manager."""
     with _arguments.renamed(name="--profile", overrides="--set"):
         if profile is not None:
             runtime = Runtime.from_profile(profile, overrides or ())

@@ -1,4 +1,4 @@
-"""What commands print: tables for people, JSON for programs, a bar while they wait."""
+"""Output of commands: tables for people, JSON for programs, a bar while they wait."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def fail(error: BaseException) -> NoReturn:
 
 @contextlib.contextmanager
 def waiting(what: str) -> Iterator[ProgressReport]:
-    """Show a bar on the terminal, to be told the share that is done."""
+    """Show a bar on the terminal, which is updated by the share that is done."""
     percent = TextColumn("{task.percentage:3.0f} %")
     columns = (TextColumn("{task.description}"), BarColumn(), percent, TimeElapsedColumn())
     with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as progress:
@@ -51,7 +51,7 @@ def say(facts: Mapping[str, Any], *, as_json: bool, title: str | None = None) ->
 
 
 def tell(line: str, *, as_json: bool) -> None:
-    """Print a line at once, before what takes long; programs that read JSON find the same there."""
+    """Print a line at once, before long work; programs that read JSON find the same there."""
     if not as_json:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
@@ -86,7 +86,7 @@ def shown(value: Any) -> str:
 
 
 def plain(value: Any) -> Any:
-    """Make what JSON knows of a value."""
+    """Convert a value for JSON."""
     if isinstance(value, Mapping):
         return {str(name): plain(one) for name, one in value.items()}
     if isinstance(value, (list, tuple)):

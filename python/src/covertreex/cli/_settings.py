@@ -170,7 +170,7 @@ _CHECKS: dict[str, Callable[[], bool]] = {
 
 
 def _of_processor(name: str) -> str:
-    """What Linux says of the first processor."""
+    """A field of the first processor in Linux."""
     try:
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.partition(":")[0].strip() == name:

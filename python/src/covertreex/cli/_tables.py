@@ -27,7 +27,7 @@ def read_points(
     Parameters
     ----------
     path : Path
-        ``.npy`` is mapped; of ``.npz`` the only array is taken, or the one named; text and ``.parquet`` need pyarrow.
+        ``.npy`` is mapped; of ``.npz`` the only array is read, or the one named; text and ``.parquet`` need pyarrow.
     array : str, optional
         Which of the arrays of an ``.npz``.
     columns : str, optional
@@ -75,10 +75,10 @@ def _of_array(path: Path, points: NDArray[Any], name: str | None, wanted: list[s
         raise ValueError(f"{path}: expected points of shape (n, dim), got {points.shape}")
     chosen = list(range(points.shape[1]))
     if wanted is not None:
-        chosen = tables.places(path, wanted, [], points.shape[1])
+        chosen = tables.column_numbers(path, wanted, [], points.shape[1])
         points = np.ascontiguousarray(points[:, chosen])
     tables.check_finite(path, points, chosen)
-    return Table(points, [str(place) for place in chosen], array=name)
+    return Table(points, [str(number) for number in chosen], array=name)
 
 
 def check_output(path: Path) -> None:

@@ -20,7 +20,7 @@ from ..tree._options import checked_leaf_size
 from . import _cluster, _source, _tasks
 from ._tree import PartitionedTree
 
-# A partition of more would outgrow what one worker builds at a time.
+# One worker cannot build a larger partition at a time.
 _MOST_POINTS = 50_000_000
 
 
@@ -47,8 +47,8 @@ def cover_tree(
     points : dask.array.Array, array_like or path, shape (n, dim)
         Or a folder of ``.npy`` or Parquet files, which workers read. Rows follow each other in the order of the files:
         that of the folder's ``_metadata``, or else by names, in which numbers count as numbers (part 2, part 10). All
-        columns of Parquet are coordinates except those of a pandas index; one column of lists of one length may stand
-        alone instead. What was taken is logged at level INFO. float32 points stay so, others become float64.
+        columns of Parquet are coordinates except those of a pandas index; one column of lists of one length may be
+        alone instead. The columns are logged at level INFO. float32 points stay so, others become float64.
     client : distributed.Client, optional
         By default the current one.
     kernel : covertreex.kernels.Kernel, optional
@@ -95,8 +95,8 @@ def cover_tree(
         raise ValueError("n_inducing, inducing_points, jitter: expected only with a kernel")
     curve = chunks.cut(n_partitions)
     options = {"order": order, "leaf_size": leaf_size, "seed": seed}
-    parts = chunks.shuffle(curve, n_partitions, common, options, workers)
-    return PartitionedTree(client, parts, curve, common, n_points=n, dim=int(array.shape[1]), dtype=array.dtype)
+    partitions = chunks.shuffle(curve, n_partitions, common, options, workers)
+    return PartitionedTree(client, partitions, curve, common, n_points=n, dim=int(array.shape[1]), dtype=array.dtype)
 
 
 def _check_options(order: str | None, leaf_size: int | None, seed: int | None, jitter: float | None) -> None:
@@ -176,10 +176,10 @@ class _Chunks:
         return [
             submit(
                 _tasks.build,
-                [submit(_tasks.pick, pieces, part, **_cluster.anywhere()) for pieces in split],
+                [submit(_tasks.pick, pieces, partition, **_cluster.anywhere()) for pieces in split],
                 common,
                 options,
-                **_cluster.at(workers[part % len(workers)]),
+                **_cluster.at(workers[partition % len(workers)]),
             )
-            for part in range(n_partitions)
+            for partition in range(n_partitions)
         ]

@@ -17,22 +17,21 @@ def joined(found: list[Any], what: dict[str, Any]) -> Any:
         if not found:
             return none_nearest(0, what["k"], what["dtype"])
         return Nearest(*(np.concatenate(arrays) for arrays in zip(*found)))
-    sizes = [len(part.offsets) - 1 for part in found]
+    sizes = [len(lists.offsets) - 1 for lists in found]
     starts = np.cumsum([0, *sizes])
-    return gathered(
-        [(np.arange(start, start + size), part) for start, size, part in zip(starts, sizes, found)], int(starts[-1])
-    )
+    rows = [np.arange(start, start + size) for start, size in zip(starts, sizes)]
+    return gathered(list(zip(rows, found)), int(starts[-1]))
 
 
 def in_order_of(results: list[Any], rows: NDArray[np.int64], what: dict[str, Any]) -> Any:
     """The results of blocks, each for rows of its own, in the order of all rows, which ascend."""
-    places = [np.searchsorted(rows, own) for own, _, _ in results]
+    positions = [np.searchsorted(rows, own) for own, _, _ in results]
     if "radius" in what:
-        return gathered([(place, found) for place, (_, found, _) in zip(places, results)], len(rows))
+        return gathered([(at, found) for at, (_, found, _) in zip(positions, results)], len(rows))
     whole = none_nearest(len(rows), what["k"], what["dtype"])
-    for place, (_, found, _) in zip(places, results):
+    for at, (_, found, _) in zip(positions, results):
         for target, array in zip(whole, found):
-            target[place] = array
+            target[at] = array
     return whole
 
 

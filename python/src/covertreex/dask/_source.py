@@ -1,4 +1,4 @@
-"""Points that lie in parts: a Dask array, or a folder of files."""
+"""Points in chunks: a Dask array, or a folder of files."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def _of_folder(folder: Path) -> da.Array:
     _log.info(
         "points: %d files of %s, in this order: %s; columns %s; left out %s; %d rows",
         len(files), folder, tables.listed([path.name for path in files]),
-        tables.listed(columns or [str(place) for place in range(points.shape[1])]),
+        tables.listed(columns or [str(number) for number in range(points.shape[1])]),
         tables.listed(left_out) or "none", len(points),
     )  # fmt: skip
     return points
@@ -108,11 +108,11 @@ def _in_metadata(folder: Path) -> list[Path]:
 def _by_number(path: Path) -> tuple[list[Any], str]:
     """A key by which part 2 comes before part 10: numbers in names count as numbers."""
     pieces = re.split(r"([0-9]+)", path.name)
-    return [int(piece) if place % 2 else piece for place, piece in enumerate(pieces)], path.name
+    return [int(piece) if number % 2 else piece for number, piece in enumerate(pieces)], path.name
 
 
 def _shape(path: Path) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """What is in an .npy file, without reading it."""
+    """Shape and dtype of an .npy file, without its data."""
     with tables.naming(path):
         array = np.load(path, mmap_mode="r")
     if array.ndim != 2:

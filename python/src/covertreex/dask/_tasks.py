@@ -1,4 +1,4 @@
-"""What runs on workers. Names of functions are what the dashboard shows."""
+"""Tasks of workers. The dashboard shows the names of functions."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from .. import _arrays, factory
 from .._partitions.curve import Curve, positions, sampled
-from .._partitions.files import PartFile, open_sealed, save_part, seal
+from .._partitions.files import PartitionFile, open_sealed, save_partition, seal
 from .._partitions.layout import Extent, Layout
-from .._partitions.part import Part
+from .._partitions.partition import Partition
 from .._partitions.queries import Answer, Features, Nearest, Queries, Within, none_nearest
 from .._partitions.rounds import Home, NearestBlock, Traffic, WithinBlock
 from ..residual import ResidualTree
@@ -48,20 +48,20 @@ def sample(chunk: NDArray[Any], first: int, around: Box, share: float) -> tuple[
     return positions(chunk[rows], *around), first + rows
 
 
-def cut(around: Box, samples: list[tuple[NDArray[Any], NDArray[Any]]], n_parts: int) -> Curve:
+def cut(around: Box, samples: list[tuple[NDArray[Any], NDArray[Any]]], n_partitions: int) -> Curve:
     """Cut the curve where the samples say."""
     keys, indices = (np.concatenate(arrays) for arrays in zip(*samples))
-    return Curve.cut(*around, keys, indices, n_parts)
+    return Curve.cut(*around, keys, indices, n_partitions)
 
 
 def split(chunk: NDArray[Any], first: int, curve: Curve) -> dict[int, tuple[NDArray[Any], NDArray[Any]]]:
-    """The points of a chunk by the part that they belong to, with their dataset indices."""
+    """The points of a chunk by the partition that they belong to, with their dataset indices."""
     indices = np.arange(first, first + len(chunk))
-    return {part: (indices[rows], chunk[rows]) for part, rows in enumerate(curve.rows_of_parts(chunk, indices))}
+    return {n: (indices[rows], chunk[rows]) for n, rows in enumerate(curve.rows_of_partitions(chunk, indices))}
 
 
 def same(thing: Any) -> Any:
-    """What many tasks are to be given: it is sent to each worker once, and made again where it is lost."""
+    """An argument of many tasks: it is sent to each worker once, and made again where it is lost."""
     return thing
 
 
@@ -76,26 +76,28 @@ def pick(pieces: Any, key: Any) -> Any:
 def process(
     kernel: Any, inducing: NDArray[np.float64], one: NDArray[np.float64], options: dict[str, Any]
 ) -> ResidualTree:
-    """What all partitions have in common: kernel, inducing points and their factor."""
+    """The residual process of all partitions: kernel, inducing points and their factor."""
     return factory.cover_tree(one, metric="auto", kernel=kernel, inducing_points=inducing, **options)
 
 
 def build(
     pieces: list[tuple[NDArray[Any], NDArray[Any]]], common: ResidualTree | None, options: dict[str, Any]
-) -> Part:
+) -> Partition:
     """The tree of one partition."""
     indices, points = (np.concatenate(arrays) for arrays in zip(*pieces))
     order = np.argsort(indices)
-    return _part(indices[order], points[order], common, options)
+    return _partition(indices[order], points[order], common, options)
 
 
-def _part(indices: NDArray[Any], points: NDArray[Any], common: ResidualTree | None, options: dict[str, Any]) -> Part:
+def _partition(
+    indices: NDArray[Any], points: NDArray[Any], common: ResidualTree | None, options: dict[str, Any]
+) -> Partition:
     if not len(points):
         raise ValueError("n_partitions: expected at most one for each distinct point")
     if common is not None:
-        return Part(indices, common.with_points(points, n_threads=threads()))
+        return Partition(indices, common.with_points(points, n_threads=threads()))
     tree: CoverTree = factory.cover_tree(points, metric="euclidean", dtype=points.dtype, n_threads=threads(), **options)
-    return Part(indices, tree)
+    return Partition(indices, tree)
 
 
 def with_kernel(common: ResidualTree, kernel: Any, inducing: Any, jitter: float | None) -> ResidualTree:
@@ -103,14 +105,14 @@ def with_kernel(common: ResidualTree, kernel: Any, inducing: Any, jitter: float 
     return common.with_kernel(kernel, inducing_points=inducing, jitter=jitter)
 
 
-def refit(part: Part, common: ResidualTree) -> Part:
+def refit(partition: Partition, common: ResidualTree) -> Partition:
     """The same points in another process."""
-    return _part(part.indices, part.points(), common, {})
+    return _partition(partition.indices, partition.points(), common, {})
 
 
-def extent(part: Part) -> Extent:
+def extent(partition: Partition) -> Extent:
     """Where the points of a partition are."""
-    return part.extent()
+    return partition.extent()
 
 
 def layout(curve: Curve, extents: list[Extent]) -> Layout:
@@ -119,13 +121,13 @@ def layout(curve: Curve, extents: list[Extent]) -> Layout:
 
 
 def summary(known: Layout) -> Layout:
-    """What the client keeps: everything but the outlines."""
+    """The layout for the client, without outlines."""
     return replace(known, outlines=[None] * len(known))
 
 
-def save(part: Part, path: Path) -> bytes:
+def save(partition: Partition, path: Path) -> bytes:
     """Write a partition, and return the seal of its file."""
-    return save_part(part, path)
+    return save_partition(partition, path)
 
 
 def save_process(common: ResidualTree, path: Path) -> bytes:
@@ -139,8 +141,8 @@ def read_process(path: Path, expected: bytes) -> ResidualTree:
     return ResidualTree._of_file(open_sealed(path, expected))
 
 
-def read(file: PartFile) -> Part:
-    """Open a partition that was written. It is mapped, and stays as it is when another one takes its place."""
+def read(file: PartitionFile) -> Partition:
+    """Open a partition that was written. It is mapped, and stays as it is when its file is replaced."""
     return file.open()
 
 
@@ -159,7 +161,7 @@ def queries(points: NDArray[Any], before: NDArray[np.int64] | None, made: Featur
 
 
 def begin(asked: Queries, known: Layout, what: dict[str, Any], home: Home | None = None) -> Step:
-    """A block of queries, and what to ask first."""
+    """A block of queries, and its first questions."""
     block: Block
     if "k" in what:
         block = NearestBlock(asked, known, what["k"], what["dtype"], home)
@@ -189,12 +191,12 @@ def begin_own(
 
 
 def step(before: Step, answers: dict[int, Any]) -> Step:
-    """Take what partitions have answered, and say what to ask next.
+    """Add the answers of partitions, and return the next questions.
 
-    What is given is not changed: it may be needed again.
+    The argument is not changed: it may be needed again.
     """
     block = before[0].copy()
-    block.take(answers)
+    block.receive(answers)
     return block, block.plan()
 
 
@@ -203,20 +205,20 @@ def targets(stepped: Step) -> list[int]:
     return list(stepped[1])
 
 
-def question(stepped: Step, part: int) -> Queries:
-    """What one of them is to be asked."""
-    return stepped[1][part]
+def question(stepped: Step, partition: int) -> Queries:
+    """The queries for one of them."""
+    return stepped[1][partition]
 
 
-def search(part: Part, asked: Queries, what: dict[str, Any], exclude_self: bool) -> Answer | Within:
+def search(partition: Partition, asked: Queries, what: dict[str, Any], exclude_self: bool) -> Answer | Within:
     """Ask a partition."""
     if "k" in what:
-        return part.answer(asked, what["k"], exclude_self=exclude_self, n_threads=threads())
-    return part.within(asked, what["radius"], exclude_self=exclude_self, n_threads=threads())
+        return partition.answer(asked, what["k"], exclude_self=exclude_self, n_threads=threads())
+    return partition.within(asked, what["radius"], exclude_self=exclude_self, n_threads=threads())
 
 
 def found(stepped: Step) -> tuple[NDArray[np.int64], Nearest | Within, Traffic]:
-    """What a block has found at its end: the rows that it is for, the neighbours, what it took."""
+    """The result of a block: its rows, the neighbours, and the traffic."""
     block = stepped[0]
     return block.queries.rows, block.found, block.traffic
 
@@ -225,7 +227,7 @@ def found(stepped: Step) -> tuple[NDArray[np.int64], Nearest | Within, Traffic]:
 
 
 def spread(results: list[tuple[NDArray[np.int64], Nearest, Traffic]], bounds: NDArray[np.int64]) -> dict[int, Any]:
-    """What one partition's points have found, by the range of dataset indices that they belong to."""
+    """Results of one partition's points, by the range of dataset indices that they belong to."""
     rows = np.concatenate([own for own, _, _ in results])
     order = np.argsort(rows)
     nearest = Nearest(*(np.concatenate(arrays)[order] for arrays in zip(*(found for _, found, _ in results))))

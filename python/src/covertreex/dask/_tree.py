@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .. import _arguments, _arrays, _files, _writing
 from .._exports.tree_arrays import Neighbors
-from .._partitions.files import part_path, process_path
+from .._partitions.files import partition_path, process_path
 from .._partitions.filling import filling
 from .._partitions.manifest import Manifest
 from .._partitions.rounds import Traffic
@@ -23,7 +23,7 @@ from . import _cluster, _results, _source, _tasks
 
 SearchReport = Traffic
 
-# Queries that are searched together: what is known of them and all partitions is held at once.
+# Queries that are searched together: their bounds in all partitions are in memory at once.
 _BLOCK = 1 << 16
 
 
@@ -31,13 +31,13 @@ class PartitionedTree:
     """Points in partitions on the workers of a Dask cluster, and exact searches of them.
 
     Made by :func:`covertreex.dask.cover_tree`. The client keeps boxes, balls and index ranges of the partitions. A
-    worker that is lost takes its partitions with it: Dask builds them again, from where the points came from.
+    lost worker loses its partitions, too: Dask builds them again, from where the points came from.
     """
 
     def __init__(
         self,
         client: Client,
-        parts: list[Future],
+        partitions: list[Future],
         curve: Future,
         common: Future | None,
         *,
@@ -47,14 +47,14 @@ class PartitionedTree:
     ) -> None:
         self._client, self._curve = client, curve
         self.n_points, self.dim, self.dtype = n_points, dim, dtype
-        #: What the last search took: rounds, visits of queries to partitions, bytes between partitions.
+        #: Costs of the last search: rounds, visits of queries to partitions, bytes between partitions.
         self.last_search: SearchReport | None = None
-        self._take(parts, common)
+        self._use(partitions, common)
 
-    def _take(self, parts: list[Future], common: Future | None) -> None:
+    def _use(self, partitions: list[Future], common: Future | None) -> None:
         """Have these partitions, and know where they are."""
-        self._parts, self._common = parts, common
-        extents = [self._submit(_tasks.extent, part) for part in parts]
+        self._partitions, self._common = partitions, common
+        extents = [self._submit(_tasks.extent, partition) for partition in partitions]
         self._layout = self._submit(_tasks.layout, self._curve, extents)
         self._known = known = self._submit(_tasks.summary, self._layout).result()
         #: Sides of the boxes around the partitions, shape (partitions, dim).
@@ -70,7 +70,7 @@ class PartitionedTree:
     @property
     def n_partitions(self) -> int:
         """How many partitions there are."""
-        return len(self._parts)
+        return len(self._partitions)
 
     @property
     def metric(self) -> str:
@@ -114,7 +114,7 @@ class PartitionedTree:
         before : array_like of int, shape (q,), optional
             For each query: only points with a dataset index below this.
         exclude_self : bool
-            Not the query itself, told by its dataset index. Not for new points.
+            Not the query itself, known by its dataset index. Not for new points.
 
         Returns
         -------
@@ -173,7 +173,7 @@ class PartitionedTree:
     def _for_rows(
         self, what: dict[str, Any], given: ArrayLike, predecessors: bool, before: ArrayLike | None, exclude_self: bool
     ) -> Any:
-        """Search for queries that the client has, and bring it what they find."""
+        """Search for queries that the client has, and bring it the results."""
         rows = _arrays.own_queries(given, lambda: self.dim)
         upper = _upper(before, len(rows), predecessors)
         if _arrays.are_indices(rows):
@@ -213,19 +213,19 @@ class PartitionedTree:
         if len(wanted) and not (wanted.min() >= 0 and wanted.max() < self.n_points):
             row = int(np.argmax((wanted < 0) | (wanted >= self.n_points)))
             raise IndexError(f"queries[{row}]: expected 0 to {self.n_points - 1}, got {wanted[row]}")
-        once, places = np.unique(wanted, return_inverse=True)
+        once, positions = np.unique(wanted, return_inverse=True)
         if before is not None and len(once) < len(wanted):
             raise ValueError("queries: expected each dataset index once, where before is given")
         upper = None if before is None else before[np.argsort(wanted)]
         shared, late = self._submit(_tasks.same, once), self._submit(_tasks.same, upper)
         blocks = [self._own_block(number, what, shared, predecessors, late) for number in range(self.n_partitions)]
         results = self._client.gather(self._run(blocks, what, exclude_self))
-        return _results.rows_of(_results.in_order_of(results, once, what), places)
+        return _results.rows_of(_results.in_order_of(results, once, what), positions)
 
     def _own_block(
         self, number: int, what: dict[str, Any], some: slice | Future, predecessors: bool, before: Future
     ) -> Future:
-        home, upper = (number, self._parts[number]), (predecessors, before)
+        home, upper = (number, self._partitions[number]), (predecessors, before)
         return self._submit(_tasks.begin_own, home, some, upper, self._layout, what)
 
     def _own_results(
@@ -240,11 +240,11 @@ class PartitionedTree:
         ]
         blocks = [self._own_block(number, what, some, predecessors, late) for number, some in slices]
         results = self._run(blocks, what, exclude_self)
-        of_part: list[list[Future]] = [[] for _ in self._parts]
+        of_partition: list[list[Future]] = [[] for _ in self._partitions]
         for (number, _), result in zip(slices, results):
-            of_part[number].append(result)
+            of_partition[number].append(result)
         bounds = np.linspace(0, self.n_points, self.n_partitions + 1).astype(np.int64)
-        pieces = [self._submit(_tasks.spread, of_one, bounds) for of_one in of_part]
+        pieces = [self._submit(_tasks.spread, of_one, bounds) for of_one in of_partition]
         collected = []
         for chunk, count in enumerate(np.diff(bounds)):
             picked = [self._submit(_tasks.pick, piece, chunk) for piece in pieces]
@@ -301,15 +301,15 @@ class PartitionedTree:
             if not any(wanted):
                 break
             homes = self._homes()
-            for number, parts in enumerate(wanted):
-                if not parts:
+            for number, partitions in enumerate(wanted):
+                if not partitions:
                     continue
                 answers = {
-                    part: self._submit(
-                        _tasks.search, self._parts[part], self._submit(_tasks.question, steps[number], part),
-                        what, exclude_self, worker=homes[part],
+                    seen: self._submit(
+                        _tasks.search, self._partitions[seen], self._submit(_tasks.question, steps[number], seen),
+                        what, exclude_self, worker=homes[seen],
                     )
-                    for part in parts
+                    for seen in partitions
                 }  # fmt: skip
                 steps[number] = self._submit(_tasks.step, steps[number], answers)
         results = [self._submit(_tasks.found, step) for step in steps]
@@ -319,8 +319,8 @@ class PartitionedTree:
 
     def _homes(self) -> list[str | None]:
         """The worker of each partition; None for one that is on its way."""
-        known = self._client.who_has(self._parts)
-        return [next(iter(known.get(part.key, ())), None) for part in self._parts]
+        known = self._client.who_has(self._partitions)
+        return [next(iter(known.get(partition.key, ())), None) for partition in self._partitions]
 
     # Other hyperparameters
 
@@ -350,9 +350,8 @@ class PartitionedTree:
         if jitter is not None:
             _arguments.number(jitter, "jitter")
         common = self._submit(_tasks.with_kernel, self._common, kernel, inducing_points, jitter)
-        homes = self._homes()
-        parts = [self._submit(_tasks.refit, part, common, worker=home) for part, home in zip(self._parts, homes)]
-        self._take(parts, common)
+        homes = zip(self._partitions, self._homes())
+        self._use([self._submit(_tasks.refit, partition, common, worker=home) for partition, home in homes], common)
         return self
 
     # Files
@@ -376,8 +375,8 @@ class PartitionedTree:
         """
         with filling(_arguments.path(path), replace=True) as (folder, tag):
             written = [
-                self._submit(_tasks.save, part, part_path(folder, tag, number), worker=home)
-                for number, (part, home) in enumerate(zip(self._parts, self._homes()))
+                self._submit(_tasks.save, partition, partition_path(folder, tag, number), worker=home)
+                for number, (partition, home) in enumerate(zip(self._partitions, self._homes()))
             ]
             if self._common is not None:
                 written.append(self._submit(_tasks.save_process, self._common, process_path(folder, tag)))
@@ -424,8 +423,8 @@ def load(path: str | os.PathLike[str], *, client: Client | None = None) -> Parti
     client = get_client() if client is None else client
     known = Manifest.open(folder)
     workers = _cluster.workers(client)
-    parts = [
-        client.submit(_tasks.read, known.part(folder, number), **_cluster.at(workers[number % len(workers)]))
+    partitions = [
+        client.submit(_tasks.read, known.partition(folder, number), **_cluster.at(workers[number % len(workers)]))
         for number in range(len(known.seals))
     ]
     curve = client.submit(_tasks.same, known.layout.curve, **_cluster.anywhere())
@@ -433,4 +432,4 @@ def load(path: str | os.PathLike[str], *, client: Client | None = None) -> Parti
     if known.process is not None:
         path = known.process_path(folder)
         common = client.submit(_tasks.read_process, path, known.process, **_cluster.anywhere())
-    return PartitionedTree(client, parts, curve, common, n_points=known.n_points, dim=known.dim, dtype=known.dtype)
+    return PartitionedTree(client, partitions, curve, common, n_points=known.n_points, dim=known.dim, dtype=known.dtype)

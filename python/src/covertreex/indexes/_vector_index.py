@@ -34,7 +34,7 @@ class IndexStats:
     storage: str
     memory_bytes: int
     comparisons: int  #: of vectors, since the index was made or loaded
-    options: dict[str, Any]  #: what the kind of index was made with
+    options: dict[str, Any]  #: of its kind
 
 
 class VectorIndex(_calls.Closeable):
@@ -42,8 +42,8 @@ class VectorIndex(_calls.Closeable):
 
     Vectors are float32 of one dimension and have an *id* each: an integer, text, or anything else that is hashable and
     no number (``uuid.UUID``, ``bytes``, a tuple in a list). NumPy's integers and strings become Python's. Booleans,
-    floats and None are no ids. While all ids are int64, results are arrays of int64; otherwise they are arrays of
-    objects. Where a call takes several ids, they may come in any iterable: an array, a pandas Series or Index, a view
+    floats and None are not ids. While all ids are int64, results are arrays of int64; otherwise they are arrays of
+    objects. If a call accepts several ids, they may come in any iterable: an array, a pandas Series or Index, a view
     of a dictionary, a generator. Text is always one id. A set is refused where order matters.
 
     Searches run in several threads at once, and with the GIL free; a change waits for them to end, and they for it. A
@@ -77,7 +77,7 @@ class VectorIndex(_calls.Closeable):
         store = dim if isinstance(dim, VectorStore) else None
         size = _arrays.integer(dim, "dim", minimum=1) if store is None else store.dim
         handle = None if store is None else store._open()
-        self._take(indexes.create(size, handle, options))
+        self._adopt(indexes.create(size, handle, options))
         self._begin(_ids.Integers(), size, metric, store)
 
     def _begin(self, ids: Ids, dim: int, metric: str, store: VectorStore | None) -> None:
@@ -114,7 +114,7 @@ class VectorIndex(_calls.Closeable):
         return self.contains(one)
 
     def contains(self, one: Any) -> bool:
-        """Whether there is a vector with an id; false for what cannot be one."""
+        """Whether there is a vector with an id; false for a value that cannot be one."""
         try:
             given = _ids.gathered([one])
         except TypeError:
@@ -129,7 +129,7 @@ class VectorIndex(_calls.Closeable):
         KeyError
             For an id that is not there.
         TypeError
-            For what cannot be an id.
+            For a value that cannot be an id.
         """
         is_one = _ids.is_one(ids)
         keys = self._ids.known(_ids.gathered(ids))
@@ -174,7 +174,7 @@ class VectorIndex(_calls.Closeable):
         Parameters
         ----------
         ids : None, an id, or m ids in order
-            None of which the index has. None stands for the numbers that follow the largest id so far, where all are
+            None of which the index has. None means the numbers that follow the largest id so far, where all are
             int64. Over a store, and without `slots`, they are ids that the store has, whose vectors are added; None for
             all that it has and the index has not.
         vectors : array_like, shape (dim,) or (m, dim)
@@ -196,7 +196,7 @@ class VectorIndex(_calls.Closeable):
         ValueError
             For an id that the index has, or that is there twice; for another number of vectors; for NaN or infinity.
         TypeError
-            For what cannot be an id.
+            For a value that cannot be an id.
         KeyError, IndexError
             Over a store: for an id that it does not have; for a slot that is free, or has never been.
         """
@@ -280,7 +280,7 @@ class VectorIndex(_calls.Closeable):
         ValueError
             For an id that is given twice.
         TypeError
-            For what cannot be an id.
+            For a value that cannot be an id.
         """
         threads = _calls.threads(None)
         with self._changing:

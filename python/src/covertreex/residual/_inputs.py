@@ -1,4 +1,4 @@
-"""What a residual tree is built of: checked, chosen, and handed to the library."""
+"""Arguments of residual trees: checked, chosen, and passed to the library."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def chosen_seed(seed: int | None) -> int:
 
 @dataclass(frozen=True)
 class Inputs:
-    """Points and their kernel; ``host`` calls it if it is not one of this package."""
+    """Points and their kernel; ``callback`` calls it if it is not one of this package."""
 
     coords: NDArray[np.float64]
     kernel: KernelLike
@@ -85,7 +85,7 @@ class Inputs:
         n_threads: int | None,
         progress: ProgressReport | None,
     ) -> Owner:
-        """Take the caller's own V and p."""
+        """Load the caller's own V and p."""
         options = self._options(n_threads)
         v = _arrays.points(v_matrix, "v_matrix")
         n = len(self.coords)

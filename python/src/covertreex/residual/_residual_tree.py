@@ -24,7 +24,7 @@ from ..tree._options import resolve_engine
 from ._correlation_tree import CorrelationTree
 from ._inputs import FLOAT64, Inputs, KernelLike, chosen_seed
 
-# The section of a file in which this package keeps what the library does not know.
+# The section of a file in which this package keeps its own settings.
 _SETTINGS = "covertreex.settings"
 
 
@@ -91,7 +91,7 @@ class ResidualTree(Tree):
             n_inducing, inducing_points, self.seed, n_threads, _calls.part(progress, 0, 0.2)
         )
         jitter = active_config().residual.jitter if jitter is None else jitter
-        self._take(inputs.build(self._inducing, jitter, n_threads, _calls.part(progress, 0.2, 1)))
+        self._adopt(inputs.build(self._inducing, jitter, n_threads, _calls.part(progress, 0.2, 1)))
 
     @classmethod
     def from_features(
@@ -151,7 +151,7 @@ class ResidualTree(Tree):
         **options: Any,
     ) -> None:
         inputs = self._inputs(points, kernel, **options)
-        self._take(inputs.build_given(v_matrix, p_diag, kernel_diag, n_threads, progress))
+        self._adopt(inputs.build_given(v_matrix, p_diag, kernel_diag, n_threads, progress))
 
     def _inputs(
         self,
@@ -266,7 +266,7 @@ class ResidualTree(Tree):
         """Show the arrays of the cover tree and of the residual process, without a copy.
 
         They are read-only, later changes of the tree do not touch them, and they stay valid when it is closed. The
-        first call makes what is not there yet: the cover tree, and what the first search makes for later ones.
+        first call makes missing structures: the cover tree, and those that the first search makes for later ones.
 
         Returns
         -------
@@ -276,7 +276,7 @@ class ResidualTree(Tree):
             coordinates in both.
         """
         tree = self._correlation_tree().arrays if self._has_correlation_tree() else self.euclidean.export_arrays()
-        return self._model().beside(tree)
+        return self._model().with_tree(tree)
 
     def features(self, points: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Whitened features and residual variances of new points.
@@ -321,7 +321,7 @@ class ResidualTree(Tree):
         ----------
         tol : float
             The largest distance of scaled coordinates, that is in units of the lengthscale. Above 0, points of a group
-            are within it directly or through others; this looks at all pairs of different places within it.
+            are within it directly or through others; this checks all pairs of unequal points within it.
 
         Returns
         -------
@@ -357,7 +357,7 @@ class ResidualTree(Tree):
             Where ``v_matrix`` was given: the features of new points are unknown.
         """
         new = _arrays.points(points, "points", dtype=FLOAT64)
-        self._take(self._extend(new, n_threads, progress))
+        self._adopt(self._extend(new, n_threads, progress))
         first = self.n_points
         self._coords = np.concatenate([self._coords, new])
         self._forget_trees()
@@ -426,7 +426,7 @@ class ResidualTree(Tree):
         """
         new = self.with_kernel(kernel, **options)
         assert new._owner is not None
-        self._take(new._owner)
+        self._adopt(new._owner)
         self.kernel, self._callback, self._inducing = new.kernel, new._callback, new._inducing
         self._forget_trees()
         self._euclidean = new._euclidean
@@ -639,7 +639,7 @@ class ResidualTree(Tree):
     def save(self, path: _files.PathLike, *, progress: ProgressReport | None = None) -> None:
         """Write the tree to a file, in one step, so that work resumes where it was.
 
-        It has points, kernel, inducing points, V, residual variances and what the first search made for later ones.
+        It has points, kernel, inducing points, V, residual variances and the structures that the first search made.
         :func:`covertreex.load` opens it; a kernel that is not of this package must be given again there. Trees can
         also be pickled, with such a kernel, and copied.
 
@@ -666,7 +666,7 @@ class ResidualTree(Tree):
         callback = None if kernel is None else CallbackKernel(kernels.checked(kernel))
         tree = cls._holding(residuals.load(file.owner, callback))
         tree._callback = callback
-        # What the library has checked, and what it does not know.
+        # The library has checked all but `_SETTINGS`.
         found = file.sections("settings", "numbers", "lengthscale", "points", "inducing_points", _SETTINGS)
         n, dim, _, shape, given = found["settings"].tolist()[:5]
         tree.kernel = (

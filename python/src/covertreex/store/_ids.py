@@ -1,4 +1,4 @@
-"""Ids of vectors: int64 as the library has them, or anything hashable by a number that stands for it."""
+"""Ids of vectors: int64 as the library has them, or anything hashable by a number in its stead."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from typing import Any, Union
 import numpy as np
 from numpy.typing import NDArray
 
-# What ids are written to files as: a type's name, to text and from it.
+# Ids in files: a type's name, to text and from it.
 _WRITTEN: dict[str, tuple[type, Any, Any]] = {
     "str": (str, str, str),
     "uuid": (uuid.UUID, str, uuid.UUID),
     "int": (int, str, int),
     "bytes": (bytes, bytes.hex, bytes.fromhex),
 }
-# Sections of a file: ids as JSON, and the numbers that stand for them; and the library's, of all vectors.
+# Sections of a file: ids as JSON, and their numbers; and the library's, of all vectors.
 SECTIONS = ("covertreex.ids", "covertreex.keys")
 NUMBERS = ("ids", "dead")
 
@@ -39,7 +39,7 @@ def missing() -> Iterator[None]:
 
 
 def is_one(ids: Any) -> bool:
-    """Whether this is one id, not several: text, bytes, and what cannot be iterated over."""
+    """Whether this is one id, not several: text, bytes, and anything without iteration."""
     if isinstance(ids, (str, bytes, bytearray, np.generic)):
         return True
     if hasattr(ids, "__array__"):
@@ -66,7 +66,7 @@ def gathered(
     Raises
     ------
     TypeError
-        For what cannot be an id.
+        For a value that cannot be an id.
     ValueError
         For an array of more than one dimension.
     """
@@ -113,7 +113,7 @@ def builtin(one: Any) -> Any:
 def hashable(one: Any, name: str) -> Any:
     """An id of an index: an integer, text, or anything hashable that is not a number.
 
-    Equal ids are the same id. So ``True`` and ``1.0`` are refused, which equal 1, and what does not equal itself.
+    Equal ids are the same id. So ``True`` and ``1.0``, which equal 1, are refused, as are values unequal to themselves.
     """
     one = builtin(one)
     if type(one) is int:
@@ -121,7 +121,7 @@ def hashable(one: Any, name: str) -> Any:
     try:
         hash(one)
         is_number = isinstance(one, (bool, np.bool_, numbers.Number))
-        # What does not equal itself, as NaT, would never be found.
+        # A value that does not equal itself, as NaT, would never be found.
         is_id = one is not None and not is_number and bool(operator.eq(one, one))
     except (TypeError, ValueError):
         is_id = False
@@ -158,11 +158,11 @@ class Integers:
     def names(self, keys: NDArray[np.int64]) -> NDArray[Any]:
         return keys
 
-    def accepting(self, ids: Given, taken: Callable[[], NDArray[np.int64]]) -> Integers | Names:
-        """These, or others that can take new ids, too; `taken` gives the ids that there are."""
+    def accepting(self, ids: Given, present: Callable[[], NDArray[np.int64]]) -> Integers | Names:
+        """These, or others that accept new ids, too; `present` gives the ids that there are."""
         if isinstance(ids, np.ndarray):
             return self
-        keys = taken().tolist()
+        keys = present().tolist()
         return Names(keys, keys)
 
     def add(self, ids: Given) -> NDArray[np.int64]:
@@ -203,12 +203,12 @@ class Names:
         return _distinct(keys, listed) if distinct else keys
 
     def names(self, keys: NDArray[np.int64]) -> NDArray[Any]:
-        """Ids that numbers stand for; None for others, as -1 is."""
+        """Ids of numbers; None for others, as -1 is."""
         found = np.empty(keys.size, object)
         found[:] = list(map(self._names.get, keys.ravel().tolist()))
         return found.reshape(keys.shape)
 
-    def accepting(self, ids: Given, taken: Callable[[], NDArray[np.int64]]) -> Names:
+    def accepting(self, ids: Given, present: Callable[[], NDArray[np.int64]]) -> Names:
         return self
 
     def add(self, ids: Given) -> NDArray[np.int64]:

@@ -57,8 +57,8 @@ def keys_of(ids: _ids.Given) -> NDArray[Any]:
         return _of_bytes(keys, UUID, b"".join([number.to_bytes(16, "big") for number in map(_int_of, ids)]))
     if kind is str:
         return _of_bytes(keys, NAME, b"".join([_digest(one) for one in ids]))
-    for place, one in enumerate(ids):
-        keys[place] = _key(one)
+    for row, one in enumerate(ids):
+        keys[row] = _key(one)
     return keys
 
 

@@ -123,14 +123,14 @@ class VectorStore(_calls.Closeable):
         sync: str = "full",
         progress: ProgressReport | None = None,
     ) -> VectorStore:
-        """Make a store of a snapshot, at a path where none is, and open it."""
+        """Make a store of a snapshot, at a free path, and open it."""
         _arguments.choice(sync, "sync", _SYNCS)
         from_path, to_path = _arguments.path(snapshot, "snapshot"), _arguments.path(path)
         stores.restore(from_path, to_path, n_threads=_calls.threads(None), progress=progress)
         return cls.open(path, sync=sync)
 
     def _begin(self, owner: Owner) -> None:
-        self._take(owner)
+        self._adopt(owner)
         self._plain = stores.plain_handle(owner)
         #: All rows that there are addresses for; those of slots that there are can be read.
         self._rows = stores.rows(owner)
@@ -154,7 +154,7 @@ class VectorStore(_calls.Closeable):
         int
             The slot of the vector.
         """
-        # As they nearly always are: what follows takes a microsecond, and calls would take another.
+        # As they nearly always are: these lines take a microsecond, and calls would take another.
         if type(id) is _Uuid:
             key = (id.int | UUIDS).to_bytes(24, "little")
         elif type(id) is int and -(2**63) <= id < 2**63:
@@ -177,7 +177,7 @@ class VectorStore(_calls.Closeable):
         _arrays.check_real(given, vector, "vector")
         if given.shape != self._shape:
             raise ValueError(f"vector: expected shape {self._shape}, got {given.shape}")
-        with np.errstate(over="ignore"):  # what overflows becomes infinite, and is refused as such
+        with np.errstate(over="ignore"):  # overflow becomes infinite, and is refused as such
             return np.ascontiguousarray(given, np.float32)
 
     def add_batch(
@@ -246,15 +246,15 @@ class VectorStore(_calls.Closeable):
         given = listed(ids)
         slots = self.slots(given)
         if slots.size and slots.min() < 0:
-            place = int(slots.argmin())
-            raise KeyError(f"ids: the store has no vector {_ids.builtin(given[place])!r}")
+            unknown = int(slots.argmin())
+            raise KeyError(f"ids: the store has no vector {_ids.builtin(given[unknown])!r}")
         return slots
 
     def contains(self, id: Any) -> bool:
         """Whether there is a vector with an id."""
         try:
             return self._find(id) >= 0
-        except (TypeError, ValueError):  # what cannot be an id is not there
+        except (TypeError, ValueError):  # no such id is there
             return False
 
     def __contains__(self, id: Any) -> bool:

@@ -28,8 +28,8 @@ class CoverTree(Tree):
     Points are known by their *dataset index*: their row in ``points``, and onwards for batches inserted later. Every
     answer is that of a brute force in float64, ties going to the lower index, for any number of threads.
 
-    Searches may run in several threads at once, and during a change, which they do not see. The GIL is free
-    meanwhile, and Ctrl-C stops a long call. A tree is a context manager: leaving it, like :meth:`close`, frees the
+    Searches may run in several threads at once, and during a change, which they do not see. Calls
+    free the GIL, and Ctrl-C stops a long one. A tree is a context manager: leaving it, like :meth:`close`, frees the
     memory at once.
     """
 
@@ -61,7 +61,7 @@ class CoverTree(Tree):
         )
         self.dtype = points.dtype
         brief = points.size < _calls.COORDINATES_WORTH_A_BUILD
-        self._take(trees.build(points, options, progress=progress, brief=brief))
+        self._adopt(trees.build(points, options, progress=progress, brief=brief))
 
     # Description
 

@@ -20,13 +20,13 @@ _PAIRS_AT_ONCE = 1 << 20
 
 @dataclass(frozen=True, eq=False)
 class DuplicateGroups:
-    """Groups of points that are near each other, as dataset indices. Points that are near no other are in none.
+    """Groups of points that are near each other, as dataset indices. Points that are near no other are in no group.
 
     A sequence of arrays: ``len(groups)``, ``groups[i]`` and iteration give the members of each group, in ascending
     order. Groups come in the order of their first members.
     """
 
-    labels: Indices  #: (n,) the first member of each point's group; a point that is in none has its own index
+    labels: Indices  #: (n,) the first member of each point's group; a point in no group has its own index
     offsets: Indices  #: (g + 1,) members of group ``i`` are at ``offsets[i]:offsets[i + 1]``
     members: Indices  #: of all groups
 
@@ -71,31 +71,30 @@ class DuplicateGroups:
 
 def find(points: NDArray[np.float64], tol: float) -> DuplicateGroups:
     """Group points that lie within ``tol`` of each other, directly or through others."""
-    labels = _equal(points)
+    firsts = _equal(points)
     if tol != 0:
-        places = np.flatnonzero(labels == np.arange(len(labels)))
-        near = _connected(points[places], tol)
-        of_place = np.zeros(len(labels), np.int64)
-        of_place[places] = places[near]
-        labels = of_place[labels]
-    return DuplicateGroups.of_labels(labels)
+        distinct = np.flatnonzero(firsts == np.arange(len(firsts)))
+        first_of = np.zeros(len(firsts), np.int64)
+        first_of[distinct] = distinct[_connected(points[distinct], tol)]
+        firsts = first_of[firsts]
+    return DuplicateGroups.of_labels(firsts)
 
 
 def _equal(points: NDArray[np.float64]) -> Indices:
     """Find, for each point, the first that is equal to it."""
-    order = np.lexsort(points.T)  # stable: equal points stand in the order of their indices
+    order = np.lexsort(points.T)  # stable: equal points are in the order of their indices
     in_order = points[order]
     is_first = np.ones(len(points), bool)
     is_first[1:] = (in_order[1:] != in_order[:-1]).any(axis=1)
-    labels = np.empty(len(points), np.int64)
-    labels[order] = order[np.flatnonzero(is_first)][np.cumsum(is_first) - 1]
-    return labels
+    firsts = np.empty(len(points), np.int64)
+    firsts[order] = order[np.flatnonzero(is_first)][np.cumsum(is_first) - 1]
+    return firsts
 
 
 def _connected(points: NDArray[np.float64], tol: float) -> Indices:
     """Find, for each of points no two of which are equal, the first that chains of near ones lead to."""
     tree = CoverTree(points, engine="native", dtype=np.float64)
-    labels = np.arange(len(points))
+    firsts = np.arange(len(points))
     with _arguments.renamed(r="tol"):
         ends = np.cumsum(tree.radius(tol, predecessor_mode=True, count_only=True))
     at_once = max(_PAIRS_AT_ONCE, len(points))
@@ -106,27 +105,27 @@ def _connected(points: NDArray[np.float64], tol: float) -> Indices:
         if ends[end - 1] > done:
             rows = np.arange(first, end)
             near = tree.radius(tol, queries=rows, predecessor_mode=True)
-            _join(labels, np.repeat(rows, np.diff(near.offsets)), near.indices)
+            _join(firsts, np.repeat(rows, np.diff(near.offsets)), near.indices)
         first = end
-    return _roots(labels, labels)
+    return _roots(firsts, firsts)
 
 
-def _join(labels: Indices, some: Indices, others: Indices) -> None:
-    """Lead groups that have a pair to the same first point. Labels never ascend, so no chain of them is a ring."""
+def _join(firsts: Indices, some: Indices, others: Indices) -> None:
+    """Lead groups that have a pair to the same first point. Those never ascend, so no chain of them is a ring."""
     while True:
-        a, b = _roots(labels, some), _roots(labels, others)
+        a, b = _roots(firsts, some), _roots(firsts, others)
         apart = a != b
         if not apart.any():
             return
         some, others = a[apart], b[apart]
-        labels[np.maximum(some, others)] = np.minimum(some, others)
+        firsts[np.maximum(some, others)] = np.minimum(some, others)
 
 
-def _roots(labels: Indices, points: Indices) -> Indices:
+def _roots(firsts: Indices, points: Indices) -> Indices:
     """Find the point that leads no farther, from each of some points on."""
-    found = labels[points]
+    found = firsts[points]
     while True:
-        farther = labels[found]
+        farther = firsts[found]
         if (farther == found).all():
             return found
         found = farther

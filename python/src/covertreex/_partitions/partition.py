@@ -1,4 +1,4 @@
-"""One part of the points, and its searches."""
+"""One partition of the points, and its searches."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .outline import Outline
 from .queries import Answer, Nearest, Queries, Within
 
 
-class Part:
+class Partition:
     """Points of a dataset, which know their indices in it, and the tree of them."""
 
     def __init__(self, indices: NDArray[np.int64], tree: CoverTree | ResidualTree) -> None:
@@ -36,13 +36,13 @@ class Part:
         return self.indices.nbytes + int(self.tree._info().memory_bytes)
 
     def points(self, local: NDArray[Any] | slice = slice(None)) -> NDArray[Any]:
-        """Coordinates by ascending dataset index: of all points, or of some by their place in that order."""
+        """Coordinates by ascending dataset index: of all points, or of some by their position in it."""
         if isinstance(self.tree, ResidualTree):
             return self.tree._coords[local]
         return self.tree._points(np.arange(len(self))[local])
 
     def __reduce__(self) -> Any:
-        return Part, (np.array(self.indices), self.tree)
+        return Partition, (np.array(self.indices), self.tree)
 
     def extent(self) -> Extent:
         """Where the points are."""
@@ -63,7 +63,7 @@ class Part:
         return Extent(low, high, center, radius, len(self), int(self.indices[0]), outlines, lengthscale)
 
     def own(self, some: NDArray[np.int64] | slice = slice(None)) -> Queries:
-        """The part's own points as queries, by ascending index: of some dataset indices, or a slice of near ones."""
+        """Points of the partition as queries, by ascending index: of some dataset indices, or a slice of near ones."""
         if isinstance(some, slice):
             local = np.sort(self._order()[some])
         else:
@@ -72,11 +72,11 @@ class Part:
         features = None
         if isinstance(self.tree, ResidualTree):
             shown = self.tree._model().arrays
-            places = shown["block_places"][local]
+            positions = shown["block_places"][local]
             columns = self.tree.stats().n_features
             features = (
-                np.ascontiguousarray(shown["v_matrix"][places, :columns]),
-                np.ascontiguousarray(shown["residual_variance"][places]),
+                np.ascontiguousarray(shown["v_matrix"][positions, :columns]),
+                np.ascontiguousarray(shown["residual_variance"][positions]),
             )
         own = self.indices[local]
         return Queries(rows=own, points=self.points(local), own=own, features=features)
@@ -89,7 +89,7 @@ class Part:
         return self.tree._indices(in_leaf_order=True)
 
     def least_scores(self, queries: Queries, layout: Layout) -> NDArray[np.float64]:
-        """For each of the part's own points and each part a score that none of that part's is below, (q, parts)."""
+        """A lower bound for each point of this partition and each partition: scores, (q, partitions)."""
         if isinstance(self.tree, ResidualTree) and layout.lengthscale is None:
             assert queries.own is not None
             tree, local = self.tree, np.searchsorted(self.indices, queries.own)
@@ -99,7 +99,7 @@ class Part:
     # Searches
 
     def nearest(self, queries: Queries, k: int, *, exclude_self: bool = False, n_threads: int | None = None) -> Nearest:
-        """The ``k`` nearest of the part's points to each query, within its limit."""
+        """The ``k`` nearest of the partition's points to each query, within its limit."""
         options = self._options(queries, exclude_self, n_threads)
         indices, distances, scores = self._nearest(queries, k, options, self._compared(queries))
         assert distances is not None and scores is not None
@@ -107,7 +107,7 @@ class Part:
         return Nearest(indices, distances.astype(self._reported, copy=False), scores)
 
     def _nearest(self, queries: Queries, k: int, options: SearchOptions, dtype: np.dtype[Any]) -> Found:
-        """Search in the part's tree, by the indices in it."""
+        """Search in the partition's tree, by the indices in it."""
         way: dict[str, Any] = {"dtype": dtype, "scores": True, "brief": len(queries) < _calls.ROWS_WORTH_A_THREAD}
         if isinstance(self.tree, CoverTree):
             return trees.knn(self.tree._open(), self._rows(queries), k, options, **way)
@@ -118,7 +118,7 @@ class Part:
         return partitions.residual_knn_given(self.tree._open(), points, given, k, options, **way)
 
     def answer(self, queries: Queries, k: int, *, exclude_self: bool = False, n_threads: int | None = None) -> Answer:
-        """The same, of those queries alone for which the part has something."""
+        """The same, of those queries alone for which the partition has something."""
         found = self.nearest(queries, k, exclude_self=exclude_self, n_threads=n_threads)
         asked = np.flatnonzero(found.indices[:, 0] >= 0)
         return Answer(asked, found if len(asked) == len(queries) else found.each(operator.itemgetter(asked)))
@@ -126,7 +126,7 @@ class Part:
     def within(
         self, queries: Queries, radius: float, *, exclude_self: bool = False, n_threads: int | None = None
     ) -> Within:
-        """All of the part's points within a radius of each query."""
+        """All of the partition's points within a radius of each query."""
         if self._compared(queries) != self._reported:
             radius = largest_reported(radius, self._reported)
         options = self._options(queries, exclude_self, n_threads, list_scores=True)
@@ -147,7 +147,7 @@ class Part:
         return self._reported if queries.own is not None else np.promote_types(self._reported, queries.points.dtype)
 
     def _rows(self, queries: Queries) -> Rows:
-        """Queries as the library's search takes them."""
+        """Queries as arguments of the library's search."""
         given = queries.points if queries.own is None else np.searchsorted(self.indices, queries.own)
         return _calls.query_rows(given, self.tree, self._reported)
 
