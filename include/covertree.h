@@ -25,19 +25,20 @@
  * OWNERSHIP. The library reads input arrays during the call only; a tree keeps
  * a copy of its points. If another thread writes to an input array during the
  * call, the call may fail or give wrong answers, but it does no other harm.
- * Results go into arrays of the caller, or into a handle. A function whose last
- * parameter is a handle gives it to the caller, who frees it with the `_free`
+ * Results go into arrays of the caller, or into a handle. A handle that a
+ * function returns belongs to the caller, who frees it with the `_free`
  * function of its type, which accepts NULL. Handles keep alive what they
  * depend on, so they may be freed in any order. A freed handle, or a handle of
  * another type, is an error, not a crash.
  *
  * THREADS. Every function may be called from any thread. Searches of one handle
  * run in parallel with each other. A search of a tree uses the state in which
- * the tree was when the search began. If two threads change one tree at the same time, the
- * second call fails with COVERTREE_BUSY; searches and changes of one index, or
- * of one store, wait for each other. Do not call the library from a signal
- * handler. After fork, both processes may go on calling it. The library stays
- * loaded until the process ends, even after dlclose, because its threads go on.
+ * the tree was when the search began. If two threads change one tree at the
+ * same time, the second call fails with COVERTREE_BUSY; searches and changes of
+ * one index, or of one store, wait for each other. Do not call the library from
+ * a signal handler. After fork, both processes may go on calling it. The
+ * library stays loaded until the process ends, even after dlclose, because its
+ * threads go on.
  *
  * ERRORS. A function that can fail returns a covertree_status. Unless that is
  * COVERTREE_OK, the function leaves its outputs alone, except that result
@@ -53,9 +54,9 @@
  * first. Results do not depend on the number of threads.
  *
  * OPTIONS. A struct of options begins with its size. Fill it with its
- * `_options_init` function, then set fields. A field that is 0 or NULL means its
- * default, and NULL instead of the struct means all defaults. Later versions
- * add fields at the end.
+ * `_options_init` function, then set fields. A field that is 0 or NULL means
+ * its default, and NULL instead of the struct means all defaults. Later
+ * versions add fields at the end.
  */
 #ifndef COVERTREE_H
 #define COVERTREE_H
@@ -111,10 +112,10 @@ typedef enum covertree_dtype {
  *   F32, F64  coordinates, finite, one point or vector a row
  *   I64       one column of numbers of points: indices of a tree's points in a
  *             search, slots of a store's vectors in an index
- * Each function says which it accepts. If the data of stored points is NULL, they
- * are all points of the tree, in ascending order of their indices; `rows` must
- * then be their number, which is the size of the results. The call fails with
- * COVERTREE_BUSY if the tree has another number of points.
+ * Each function says which it accepts. If the data of stored points is NULL,
+ * they are all points of the tree, in ascending order of their indices; `rows`
+ * must then be their number, which is the size of the results. The call fails
+ * with COVERTREE_BUSY if the tree has another number of points.
  *
  * The struct has 40 bytes where pointers have 8, and no padding. */
 typedef struct covertree_matrix {
@@ -354,7 +355,7 @@ void covertree_neighbors_free(covertree_neighbors *neighbors);
  *   options     [in]  may be NULL
  *   first_index [out] may be NULL
  * INVALID_ARGUMENT, SHAPE, OUT_OF_MEMORY, BUSY, CANCELLED. O(log^2 n) a point
- * on average over many calls. A single call is slower if it merges k-d trees. */
+ * on average over many calls; a call is slower if it merges k-d trees. */
 covertree_status covertree_tree_insert(covertree_tree *tree,
                                        const covertree_matrix *points,
                                        const covertree_call_options *options,

@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import pickle
 import subprocess
 import sys
 
@@ -116,3 +117,9 @@ def test_core_knows_nothing_of_older_names():
     ):
         assert not any("legacy" in str(getattr(thing, "__module__", "")) for thing in vars(module).values())
     assert "__new__" not in vars(core_tree.CoverTree)
+
+
+@pytest.mark.parametrize("name", ["cover_tree", "load", "residual_tree"])
+def test_functions_can_be_pickled(name):
+    function = getattr(covertreex, name)
+    assert pickle.loads(pickle.dumps(function)) is function

@@ -327,3 +327,9 @@ def test_the_first_call_of_a_process_is_recorded():
     code = "import covertreex; covertreex.cover_tree([[0.0], [1.0]]); print(len(covertreex.telemetry.last_records()))"
     said = {**os.environ, "COVERTREEX_ENABLE_DIAGNOSTICS": "1"}
     assert subprocess.check_output([sys.executable, "-c", code], env=said, text=True).strip() == "1"
+
+
+@pytest.mark.parametrize("engine", ["rust-natural", "rust-hilbert"])
+def test_active_settings_keep_the_old_name_of_an_engine(engine):
+    with Runtime(engine=engine).activate():
+        assert config.runtime_config().engine == engine

@@ -136,7 +136,7 @@ func multiplyNarrowTile<S: Scalar>(
 }
 
 /// The sums of a part of a tile, 4 rows by one vector. If a vector is two registers, they fit 8 of the 16 registers. The sums of a whole
-/// tile would be written to memory and read again with each column, at a third of the speed.
+/// tile would be written to memory and read again with each column, at a quarter of the speed.
 @inline(__always)
 private func zerosOfPart<S: Scalar>(_: S.Type) -> InlineArray<4, S.Lanes> {
   InlineArray(repeating: S.Lanes(repeating: 0))

@@ -31,7 +31,7 @@ COVER_TREE_METRICS = ("euclidean", "residual_correlation")
 
 @dataclass(frozen=True)
 class Residual:
-    """Settings of trees in the residual-correlation metric; see :func:`covertreex.cover_tree`."""
+    """Settings of trees in the residual-correlation metric; see :func:`covertreex.residual_tree`."""
 
     n_inducing: int | None = None  #: inducing points; None: 512, or all points where there are fewer
     inducing_points: str = "random"  #: how they are chosen: "random", "kmeans++" or "cover-tree"

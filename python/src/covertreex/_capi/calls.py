@@ -60,6 +60,10 @@ def search_options(  # noqa: PLR0917 - keywords take longer
     ----------
     n_threads : int
         0 means the library's own default.
+    predecessor_mode, exclude_self : bool
+        For queries that are points: only lower indices count; the query itself does not.
+    max_distance : float, optional
+        The largest distance of a neighbour.
     before : numpy.ndarray of int64, shape (q,), optional
         For each query the index below which points count.
     limits : numpy.ndarray of float64, shape (q,), optional

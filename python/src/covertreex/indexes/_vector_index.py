@@ -254,7 +254,7 @@ class VectorIndex(_calls.Closeable):
     def _arriving(
         self, ids: Any, vectors: ArrayLike | None, slots: ArrayLike | None
     ) -> tuple[_ids.Given | None, NDArray[Any]]:
-        """Return ids and a matrix of the vectors or slots of a change, and an array that must live until it ends."""
+        """Return ids, and the vectors or slots of a change."""
         given = None if ids is None else _ids.gathered(ids)
         if self._store is None:
             if vectors is None or slots is not None:
@@ -461,7 +461,7 @@ class VectorIndex(_calls.Closeable):
         return bool(len(keys) and indexes.contains(self._open(), keys[:1])[0])
 
     def _asked(self, filter: Any, n_threads: int | None, tuning: dict[str, Any]) -> IndexSearchOptions:
-        """Return the options of a search, and an array that must live until it ends."""
+        """Return the options of a search."""
         for name in tuning:
             if name not in self._tuning:
                 raise TypeError(

@@ -18,6 +18,18 @@ NAMES: dict[str, tuple[str, str]] = {
 }
 
 
+_OLD = {
+    ("native", "hilbert"): "rust-hilbert",
+    ("native", "natural"): "rust-natural",
+    ("hybrid", "hilbert"): "python-numba",
+}
+
+
+def old_name(engine: str | None, order: str | None) -> str | None:
+    """Return the name that an engine and an order of this package had; None if they had none."""
+    return _OLD.get((engine or "auto", order or "hilbert"))
+
+
 def translated(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the same options, with the engine and the order that an old name of an engine means."""
     engine, order = options.get("engine"), options.get("order")

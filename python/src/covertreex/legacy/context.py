@@ -8,6 +8,7 @@ from typing import Any
 
 from .. import _settings
 from . import _environment
+from ._engine_names import old_name
 from .backend import TreeBackend
 from .model import RuntimeConfig
 from .runtime import Runtime as _Runtime
@@ -81,7 +82,9 @@ class RuntimeContext:
     @classmethod
     def of_active(cls) -> RuntimeContext:
         """The context of the active settings."""
-        made = cls(_Runtime.from_active().to_model().to_runtime_config())
+        active = _Runtime.from_active()
+        name = old_name(active.engine, active.order)
+        made = cls((active if name is None else active.with_updates(engine=name)).to_model().to_runtime_config())
         made._settings = _settings.active_config()
         return made
 

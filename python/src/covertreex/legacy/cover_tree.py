@@ -33,6 +33,7 @@ def _with_old_options(build: Function) -> Function:
         with _arguments.renamed(points="coords"):
             return build(*arguments, points=options.pop("coords"), **options)
 
+    accepting.__module__ = __name__  # pickles find it there
     return cast(Function, accepting)
 
 
@@ -48,6 +49,8 @@ def residual_tree(*arguments: Any, **options: Any) -> ResidualTree:  # noqa: D10
 def load(*arguments: Any, engine: str | None = None, **options: Any) -> Any:  # noqa: D103
     return factory.load(*arguments, engine=_engine_names.translated({"engine": engine})["engine"], **options)
 
+
+residual_tree.__module__ = load.__module__ = __name__
 
 # In covertreex 0.4.x covertreex.residual_tree was a module. It can still be imported, and its class is here, too.
 vars(residual_tree)["ResidualCoverTree"] = ResidualCoverTree

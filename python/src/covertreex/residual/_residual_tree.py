@@ -61,8 +61,8 @@ class ResidualTree(Tree):
     ``rho_ij = (k(x_i, x_j) - v_i . v_j) / sqrt(p_i p_j)`` and their distance ``sqrt(1 - |rho_ij|)``. Neighbours are
     those of a brute force in float64, ties going to the lower dataset index, for any number of threads.
 
-    Made by :func:`covertreex.residual_tree`, whose parameters these are, or of features of one's own by
-    :meth:`from_features`.
+    Made by :func:`covertreex.residual_tree`, or from your own features by :meth:`from_features`.
+    The parameters are those of :func:`covertreex.residual_tree`, and ``order``, the order of the cover tree's batches.
     """
 
     _functions: ClassVar = residuals

@@ -3,7 +3,8 @@
 A setting comes from the first of these that has it: an argument of the call, the active :class:`Runtime`, the
 environment (``COVERTREEX_LEAF_SIZE`` for ``leaf_size``, ``COVERTREEX_RESIDUAL_N_INDUCING`` for
 ``residual.n_inducing``, and so on; ``COVERTREEX_PROFILE`` names a profile to begin with), the defaults of
-:class:`RuntimeConfig`. The environment is read when the first call asks for it, and again by :func:`read_environment`.
+:class:`RuntimeConfig`. The environment is read when the first call asks for it, and again by :func:`read_environment`;
+it is read by ``import covertreex`` if it has variables of covertreex 0.4.x.
 
 >>> from covertreex import Runtime, cover_tree
 >>> with Runtime(threads=1, order="natural").activate():

@@ -205,10 +205,7 @@ class VectorStore(_calls.Closeable):
         keys = keys_of(given)
         names, ends = names_of(given, keys)
         threads, brief = _calls.threads(None), len(rows) * max(self.dim, _LOOKED_UP) < _QUICK
-        with _ids.missing():
-            return stores.add(
-                self._open(), keys, names, ends, rows, n_threads=threads, progress=progress, brief=brief
-            )  # fmt: skip
+        return stores.add(self._open(), keys, names, ends, rows, n_threads=threads, progress=progress, brief=brief)
 
     def remove(self, id: Id) -> None:
         """Remove an id; the vector is removed with its last id. KeyError for an unknown id."""
