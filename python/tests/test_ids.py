@@ -284,7 +284,7 @@ def test_integers_first_and_others_later(kind, tmp_path):
         with pytest.raises(ValueError, match="already has a vector 3"):
             one.add(["new", 3], x[:2])
         assert one.ids.tolist() == ids
-        with pytest.raises(ValueError, match="give 1 new"):
+        with pytest.raises(ValueError, match="expected 1 new ids"):
             one.add(None, x[:1])
 
 
