@@ -379,7 +379,8 @@ class CoverTreeClassifier(ClassifierMixin, _Supervised):
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Find the class of each point, shape (n_queries,); ties go to the first of the classes."""
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+        columns = self.predict_proba(X).argmax(axis=1)  # first of all: it checks that the estimator is fitted
+        return self.classes_[columns]
 
 
 class CoverTreeRegressor(RegressorMixin, _Supervised):

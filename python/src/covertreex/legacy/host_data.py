@@ -310,7 +310,7 @@ def set_residual_backend(backend: ResidualCorrHostData | None) -> None:
 def get_residual_backend() -> ResidualCorrHostData:
     """The data that was set last; RuntimeError if it is missing."""
     if _active is None:
-        raise RuntimeError("residual backend: expected one of configure_residual_correlation(), got None")
+        raise RuntimeError("residual backend: call configure_residual_correlation() first")
     return _active
 
 

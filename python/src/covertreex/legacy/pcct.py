@@ -261,7 +261,7 @@ class PCCT:
 
     def _fitted(self) -> PCCTree:
         if self.tree is None:
-            raise ValueError("tree: expected one of fit(), got None")
+            raise ValueError("tree: call fit() first")
         return self.tree
 
     def _active(self) -> _settings.Activation:
