@@ -35,8 +35,6 @@ extension ResidualSearch {
   /// Opens a model in a file; see `CoverTree`.
   ///
   /// - Parameter callback: the kernel, if it is the caller's.
-  ///
-  /// - Parameter callback: the kernel, if it is the caller's.
   public convenience init(_ file: StoredFile, callback: CallbackKernel?, context: CallContext) throws(CoverTreeError) {
     let start = monotonicSeconds()
     try file.expect(.residual)

@@ -1,7 +1,7 @@
 import CovertreeBase
 
 /// One thread's searches for packets of queries, as in ray tracing: near queries, one in each lane of a vector. It serves many queries
-/// with small results, such as the nearest point or all within a small radius.
+/// for the nearest point.
 ///
 /// One walk serves the `width` queries of a packet. A node or a leaf is entered if its box is within the limit of any lane. The points of
 /// a leaf are compared one by one with all lanes or, if few lanes want the leaf, `width` at a time with each of these. As in
