@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from .._arrays import results
 from . import running
 from .callbacks import CallbackKernel
-from .library import check, lib
-from .memory import DTYPES, Owner, address, start, view
+from .library import check, lib, read
+from .memory import DTYPES, Handle, Owner, address, start, view
 from .running import ProgressReport
 from .structs import CallOptions, NeighborsView, SearchOptions
 
@@ -114,6 +114,20 @@ def call(
         running.run(function, *arguments, options=options, report=progress, **names)
 
 
+def made(
+    function: Callable[..., int],
+    free: Callable[[Handle], object],
+    given: tuple[Any, ...],
+    options: Any,
+    progress: ProgressReport | None,
+    **how: Any,
+) -> Owner:
+    """Call a function that ends with its options and a new handle; ``how`` are keywords of :func:`call`."""
+    owner = Owner(free)
+    call(function, (*given, byref(options), byref(owner.handle)), options, progress, **how)
+    return owner
+
+
 def nearest(
     function: Callable[..., int],
     asked: tuple[Any, ...],
@@ -149,16 +163,13 @@ def lists(
     brief: bool,
 ) -> Lists:
     """Search for all points within a radius."""
-    owner = Owner(lib.covertree_neighbors_free)
-    arguments = (*arguments, byref(options), byref(owner.handle))
-    call(function, arguments, options, progress, brief=brief, radius="r")
-    return neighbors_get(owner)
+    free = lib.covertree_neighbors_free
+    return neighbors_get(made(function, free, arguments, options, progress, brief=brief, radius="r"))
 
 
 def neighbors_get(owner: Owner) -> Lists:
     """Show lists that the library made."""
-    found = NeighborsView()
-    check(lib.covertree_neighbors_get(owner.handle, byref(found)))
+    found = read(lib.covertree_neighbors_get, owner.handle, NeighborsView)
     total = (found.n_neighbors,)
     return Lists(
         view(owner, found.offsets, (found.n_queries + 1,), np.int64),

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .calls import call, call_options
-from .library import check, lib
+from .calls import call, call_options, made
+from .library import check, lib, read
 from .memory import DTYPE_NUMBERS, DTYPES, Handle, Owner, matrix, start, view
 from .running import ProgressReport
 from .structs import FileInfo, Section
@@ -48,15 +48,12 @@ def copy(data: NDArray[np.uint8], *, n_threads: int) -> Owner:
 def _opened(
     function: Callable[..., int], arguments: tuple[Any, ...], n_threads: int, progress: ProgressReport | None
 ) -> Owner:
-    options, owner = call_options(n_threads), Owner(lib.covertree_file_free)
-    call(function, (*arguments, byref(options), byref(owner.handle)), options, progress)
-    return owner
+    return made(function, lib.covertree_file_free, arguments, call_options(n_threads), progress)
 
 
 def get_info(file: Owner) -> Contents:
     """What a file is."""
-    info = FileInfo()
-    check(lib.covertree_file_get_info(file.handle, byref(info)))
+    info = read(lib.covertree_file_get_info, file.handle, FileInfo)
     data = view(file, info.bytes, (info.n_bytes,), np.uint8)
     return Contents(int(info.kind), int(info.input_hash), int(info.n_sections), data)
 

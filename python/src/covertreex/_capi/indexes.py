@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from .._arrays import results
 from . import files
-from .calls import Lists, call, call_options, lists
+from .calls import Lists, call, call_options, lists, made
 from .files import Arrays
-from .library import check, lib
+from .library import check, lib, read
 from .memory import Handle, Owner, address, matrix, optional, start
 from .running import ProgressReport
 from .structs import IndexInfo, IndexOptions, IndexSearchOptions
@@ -167,9 +167,7 @@ def ids(index: Handle, count: int) -> NDArray[np.int64]:
 
 def get_info(index: Handle) -> IndexInfo:
     """An index in numbers."""
-    info = IndexInfo()
-    check(lib.covertree_index_get_info(index, byref(info)))
-    return info
+    return read(lib.covertree_index_get_info, index, IndexInfo)
 
 
 # Files
@@ -187,10 +185,9 @@ def encode(index: Handle, sections: Arrays, *, n_threads: int) -> Owner:
 
 def load(file: Owner, store: Handle | None, *, n_threads: int) -> Owner:
     """The index in a file; ``store`` is for one over a store."""
-    owner = Owner(lib.covertree_index_free)
-    if store is None:
-        check(lib.covertree_index_load(file.handle, None, None, byref(owner.handle)))
-    else:
-        options = call_options(n_threads)
-        call(lib.covertree_index_load, (file.handle, store, byref(options), byref(owner.handle)), options, None)
+    function, free = lib.covertree_index_load, lib.covertree_index_free
+    if store is not None:
+        return made(function, free, (file.handle, store), call_options(n_threads), None)
+    owner = Owner(free)
+    check(function(file.handle, None, None, byref(owner.handle)))
     return owner

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import ctypes
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 from .. import _arguments, _arrays
 from .signatures import SIGNATURES
 
 ABI_VERSION = 1
+Struct = TypeVar("Struct", bound=ctypes.Structure)
 LIBRARY = "lib/libcovertree-load.so"  # needs the one for this machine (scripts/stage)
 
 
@@ -56,6 +59,13 @@ def check(status: int, **names: str) -> None:
         if status == _IO:
             raise OSError(lib.covertree_last_errno(), message)  # FileNotFoundError and the like, by its number
         raise _EXCEPTIONS.get(status, CoverTreeError)(message)
+
+
+def read(function: Callable[..., int], handle: Any, kind: type[Struct]) -> Struct:
+    """Return the struct that a function fills in for a handle."""
+    found = kind()
+    check(function(handle, ctypes.byref(found)))
+    return found
 
 
 def build_info() -> str:

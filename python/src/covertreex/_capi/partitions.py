@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .callbacks import CallbackKernel
-from .calls import Nearest, call, call_options, nearest
+from .calls import Nearest, call, call_options, made, nearest
 from .library import check, lib
 from .memory import Handle, Owner, address, matrix
 from .residuals import GivenFeatures, features_of
@@ -36,10 +36,8 @@ def residual_with_points(
     kernel: CallbackKernel | None = None,
 ) -> Owner:
     """A model of other points in the same process."""
-    options, owner = call_options(n_threads), Owner(lib.covertree_residual_free)
-    arguments = (model, matrix(points), byref(options), byref(owner.handle))
-    call(lib.covertree_residual_with_points, arguments, options, progress, kernel=kernel)
-    return owner
+    function, free, given = lib.covertree_residual_with_points, lib.covertree_residual_free, (model, matrix(points))
+    return made(function, free, given, call_options(n_threads), progress, kernel=kernel)
 
 
 def residual_outlines(model: Handle, tau: float, *, n_threads: int) -> list[tuple[Owner, float]]:

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from . import files
 from .callbacks import CallbackKernel
-from .calls import Nearest, call, call_options, nearest
+from .calls import Nearest, call, call_options, made, nearest
 from .files import Arrays
-from .library import check, lib
+from .library import check, lib, read
 from .memory import Handle, Owner, Rows, address, count, matrix, optional, start, view
 from .running import ProgressReport
 from .structs import Features, ResidualInfo, ResidualOptions, ResidualView, SearchOptions, TreeOptions
@@ -73,10 +73,8 @@ def build(
         options.inducing_points, options.n_inducing = start(inducing), len(inducing)
     if features is not None:
         options.features = ctypes.pointer(features_of(features))
-    owner = Owner(lib.covertree_residual_free)
-    arguments = (matrix(points), byref(options), byref(owner.handle))
-    call(lib.covertree_residual_build, arguments, options, progress, kernel=callback)
-    return owner
+    function, free = lib.covertree_residual_build, lib.covertree_residual_free
+    return made(function, free, (matrix(points),), options, progress, kernel=callback)
 
 
 def extend(
@@ -88,10 +86,8 @@ def extend(
     kernel: CallbackKernel | None = None,
 ) -> Owner:
     """A model with more points."""
-    options, owner = call_options(n_threads), Owner(lib.covertree_residual_free)
-    arguments = (model, matrix(points), byref(options), byref(owner.handle))
-    call(lib.covertree_residual_extend, arguments, options, progress, kernel=kernel)
-    return owner
+    function, free, given = lib.covertree_residual_extend, lib.covertree_residual_free, (model, matrix(points))
+    return made(function, free, given, call_options(n_threads), progress, kernel=kernel)
 
 
 # Searches
@@ -160,9 +156,7 @@ def own_features(model: Handle, *, v: NDArray[np.float64] | None = None, p: NDAr
 
 def get_info(model: Handle) -> ResidualInfo:
     """A model in numbers."""
-    info = ResidualInfo()
-    check(lib.covertree_residual_get_info(model, byref(info)))
-    return info
+    return read(lib.covertree_residual_get_info, model, ResidualInfo)
 
 
 # Cover trees
@@ -170,9 +164,7 @@ def get_info(model: Handle) -> ResidualInfo:
 
 def build_tree(model: Handle, options: TreeOptions) -> Owner:
     """Build the cover tree of the points in this metric; :func:`trees.arrays_get` shows it."""
-    owner = Owner(lib.covertree_arrays_free)
-    call(lib.covertree_residual_build_tree, (model, byref(options), byref(owner.handle)), options, None)
-    return owner
+    return made(lib.covertree_residual_build_tree, lib.covertree_arrays_free, (model,), options, None)
 
 
 def validate_tree(model: Handle, arrays: Handle, *, n_threads: int, progress: ProgressReport | None = None) -> None:
@@ -186,9 +178,8 @@ def validate_tree(model: Handle, arrays: Handle, *, n_threads: int, progress: Pr
 
 def export(model: Handle, *, n_threads: int) -> Owner:
     """Export the arrays of a model."""
-    options, owner = call_options(n_threads), Owner(lib.covertree_residual_arrays_free)
-    call(lib.covertree_residual_export, (model, byref(options), byref(owner.handle)), options, None)
-    return owner
+    function, free = lib.covertree_residual_export, lib.covertree_residual_arrays_free
+    return made(function, free, (model,), call_options(n_threads), None)
 
 
 def arrays_get(owner: Owner) -> dict[str, Any]:
@@ -231,9 +222,7 @@ def arrays_are_current(owner: Owner) -> bool:
 
 
 def _shown(owner: Owner) -> ResidualView:
-    shown = ResidualView()
-    check(lib.covertree_residual_arrays_get(owner.handle, byref(shown)))
-    return shown
+    return read(lib.covertree_residual_arrays_get, owner.handle, ResidualView)
 
 
 # Files

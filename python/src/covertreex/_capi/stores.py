@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .calls import call, call_options
-from .library import check, lib
+from .calls import call, call_options, made
+from .library import check, lib, read
 from .memory import Handle, Owner, address, matrix, optional, view
 from .running import ProgressReport
 from .structs import StoreInfo
@@ -33,11 +33,8 @@ def create(dim: int) -> Owner:
 
 def open(path: str, dim: int, sync: int, *, read_only: bool, n_threads: int, progress: ProgressReport | None) -> Owner:
     """Open a store in a folder."""
-    options, owner = call_options(n_threads), Owner(lib.covertree_store_free)
-    flags = READ_ONLY if read_only else 0
-    arguments = (os.fsencode(path), dim, sync, flags, byref(options), byref(owner.handle))
-    call(lib.covertree_store_open, arguments, options, progress)
-    return owner
+    given = (os.fsencode(path), dim, sync, READ_ONLY if read_only else 0)
+    return made(lib.covertree_store_open, lib.covertree_store_free, given, call_options(n_threads), progress)
 
 
 def restore(snapshot: str, path: str, *, n_threads: int, progress: ProgressReport | None) -> None:
@@ -148,9 +145,7 @@ def rows(store: Owner) -> NDArray[np.float32]:
 
 def get_info(store: Handle) -> StoreInfo:
     """A store in numbers."""
-    info = StoreInfo()
-    check(lib.covertree_store_get_info(store, byref(info)))
-    return info
+    return read(lib.covertree_store_get_info, store, StoreInfo)
 
 
 # Maintenance

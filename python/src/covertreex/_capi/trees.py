@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import files
-from .calls import Lists, Nearest, call, call_options, lists, nearest
+from .calls import Lists, Nearest, call, call_options, lists, made, nearest
 from .files import Arrays
-from .library import check, lib
+from .library import check, lib, read
 from .memory import DTYPES, Handle, Owner, Rows, address, count, matrix, view
 from .running import ProgressReport
 from .structs import ArraysView, SearchOptions, TreeInfo, TreeOptions
@@ -29,10 +29,7 @@ def build(
     points: NDArray[Any], options: TreeOptions, *, progress: ProgressReport | None = None, brief: bool = False
 ) -> Owner:
     """Build a tree."""
-    owner = Owner(lib.covertree_tree_free)
-    arguments = (matrix(points), byref(options), byref(owner.handle))
-    call(lib.covertree_tree_build, arguments, options, progress, brief=brief)
-    return owner
+    return made(lib.covertree_tree_build, lib.covertree_tree_free, (matrix(points),), options, progress, brief=brief)
 
 
 def insert(
@@ -120,9 +117,7 @@ def radius_count(
 
 def get_info(tree: Handle) -> TreeInfo:
     """A tree in numbers."""
-    info = TreeInfo()
-    check(lib.covertree_tree_get_info(tree, byref(info)))
-    return info
+    return read(lib.covertree_tree_get_info, tree, TreeInfo)
 
 
 def indices(tree: Handle, n_points: int, *, in_leaf_order: bool = False) -> NDArray[np.int64]:
@@ -144,9 +139,7 @@ def points(tree: Handle, rows: NDArray[np.int64], dim: int, dtype: np.dtype[Any]
 
 def export(tree: Handle, *, n_threads: int, progress: ProgressReport | None = None) -> Owner:
     """Export the cover tree."""
-    options, owner = call_options(n_threads), Owner(lib.covertree_arrays_free)
-    call(lib.covertree_tree_export, (tree, byref(options), byref(owner.handle)), options, progress)
-    return owner
+    return made(lib.covertree_tree_export, lib.covertree_arrays_free, (tree,), call_options(n_threads), progress)
 
 
 def arrays_get(owner: Owner) -> dict[str, Any]:
@@ -178,9 +171,7 @@ def arrays_are_current(owner: Owner) -> bool:
 
 
 def _shown(owner: Owner) -> ArraysView:
-    shown = ArraysView()
-    check(lib.covertree_arrays_get(owner.handle, byref(shown)))
-    return shown
+    return read(lib.covertree_arrays_get, owner.handle, ArraysView)
 
 
 # Files
