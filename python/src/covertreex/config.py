@@ -1,27 +1,4 @@
 """Older names: ``covertreex.config`` of covertreex 0.4.x; see :mod:`covertreex.legacy`."""
 
-from .legacy.context import (
-    RuntimeConfig,
-    RuntimeContext,
-    configure_runtime,
-    current_runtime_context,
-    describe_runtime,
-    reset_runtime_config_cache,
-    reset_runtime_context,
-    runtime_config,
-    runtime_context,
-    set_runtime_context,
-)
-
-__all__ = [
-    "RuntimeConfig",
-    "RuntimeContext",
-    "configure_runtime",
-    "current_runtime_context",
-    "describe_runtime",
-    "reset_runtime_config_cache",
-    "reset_runtime_context",
-    "runtime_config",
-    "runtime_context",
-    "set_runtime_context",
-]
+from .legacy.context import *
+from .legacy.context import __all__

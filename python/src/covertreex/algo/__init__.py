@@ -44,4 +44,3 @@ __all__ = [
     "select_topk_by_level",
     "traverse_collect_scopes",
 ]
-_MODULES = (batch, batch_order, order)  # attributes of the package, as in 0.4.x

@@ -1,4 +1,5 @@
 """Older names: see :mod:`covertreex.legacy`."""
 
-from .batch import *  # noqa: F403
-from .batch import __all__  # noqa: F401
+from .batch import __all__
+from .batch.insert import *
+from .batch.types import *

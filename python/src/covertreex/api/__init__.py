@@ -7,4 +7,3 @@ from ..legacy.runtime import Residual
 from . import factory, pcct, runtime
 
 __all__ = ["PCCT", "CoverTree", "Residual", "Runtime"]
-_MODULES = (factory, pcct, runtime)  # attributes of the package, as in 0.4.x

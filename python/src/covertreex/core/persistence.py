@@ -1,4 +1,4 @@
 """Older names: see :mod:`covertreex.legacy`."""
 
-from ..legacy.persistence import *  # noqa: F403
-from ..legacy.persistence import __all__  # noqa: F401
+from ..legacy.persistence import *
+from ..legacy.persistence import __all__

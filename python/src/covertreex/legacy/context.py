@@ -14,7 +14,6 @@ from .model import RuntimeConfig
 from .runtime import Runtime as _Runtime
 
 __all__ = [
-    "Runtime",
     "RuntimeConfig",
     "RuntimeContext",
     "configure_runtime",

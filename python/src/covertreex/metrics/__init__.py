@@ -1,17 +1,8 @@
 """Older names: ``covertreex.metrics`` of covertreex 0.4.x; see :mod:`covertreex.legacy`."""
 
-from ..legacy.host_data import ResidualCorrHostData, build_residual_backend, get_residual_backend, set_residual_backend
-from ..legacy.metrics import configure_residual_correlation
-from ..legacy.residual_distances import (
-    compute_residual_distance_single,
-    compute_residual_distances,
-    compute_residual_distances_from_kernel,
-    compute_residual_distances_with_kernel,
-    compute_residual_distances_with_radius,
-    compute_residual_lower_bounds_from_kernel,
-    decode_indices,
-)
 from . import residual
+from .residual.core import *
+from .residual.host_backend import *
 
 __all__ = [
     "ResidualCorrHostData",
@@ -27,4 +18,3 @@ __all__ = [
     "get_residual_backend",
     "set_residual_backend",
 ]
-_MODULES = (residual,)  # attributes of the package, as in 0.4.x

@@ -50,9 +50,3 @@ __all__ = [
     "environment_names",
     "read_environment",
 ]
-_OLDER = (
-    DiagnosticsConfig, OperationMetrics, ResidualConfig, RuntimeContext, RuntimeModel, SeedPack, configure_runtime,
-    current_runtime_context, describe_runtime, get_logger, reset_runtime_config_cache, reset_runtime_context,
-    runtime_config, runtime_context, set_runtime_context,
-)  # fmt: skip
-_MODULES = (config, diagnostics, logging, model)  # attributes of the package, as in 0.4.x

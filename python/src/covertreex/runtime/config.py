@@ -1,4 +1,4 @@
 """Older names: those of ``covertreex.config``; see :mod:`covertreex.legacy`."""
 
-from ..config import *  # noqa: F403
-from ..config import __all__  # noqa: F401
+from ..legacy.context import *
+from ..legacy.context import __all__

@@ -15,33 +15,11 @@ Nothing is recorded by default. `record` records the calls of a block of code, a
 """
 
 from .._telemetry import Log, Record, Summary, last_records, read, record, summarise
-from .artifacts import artifact_root, generate_run_id, resolve_artifact_path, timestamped_artifact
-from .logs import BenchmarkLogWriter, ResidualScopeCapRecorder
-from .rust_bridge import build_rust_plan, record_rust_batch
-from .schemas import (
-    BATCH_OPS_RESULT_SCHEMA,
-    BATCH_OPS_RESULT_SCHEMA_ID,
-    BENCHMARK_BATCH_JSON_SCHEMA,
-    BENCHMARK_BATCH_SCHEMA_ID,
-    BENCHMARK_BATCH_SCHEMA_VERSION,
-    RESIDUAL_SCOPE_CAP_SCHEMA,
-    RESIDUAL_SCOPE_CAP_SCHEMA_ID,
-    RESIDUAL_SCOPE_CAP_SCHEMA_VERSION,
-    RUNTIME_BREAKDOWN_CHUNK_FIELDS,
-    RUNTIME_BREAKDOWN_FIELDNAMES,
-    RUNTIME_BREAKDOWN_SCHEMA,
-    RUNTIME_BREAKDOWN_SCHEMA_ID,
-    BenchmarkBatchRecord,
-    runtime_breakdown_fieldnames,
-)
+from ..legacy.benchmark_log import *
+from ..legacy.benchmark_schemas import *
+from ..legacy.reported_plans import *
+from . import artifacts, logs, rust_bridge, schemas
+from .artifacts import *
 
 # Older names are not among these; see covertreex.legacy.
 __all__ = ["Log", "Record", "Summary", "last_records", "read", "record", "summarise"]
-_OLDER = (
-    BATCH_OPS_RESULT_SCHEMA, BATCH_OPS_RESULT_SCHEMA_ID, BENCHMARK_BATCH_JSON_SCHEMA, BENCHMARK_BATCH_SCHEMA_ID,
-    BENCHMARK_BATCH_SCHEMA_VERSION, RESIDUAL_SCOPE_CAP_SCHEMA, RESIDUAL_SCOPE_CAP_SCHEMA_ID,
-    RESIDUAL_SCOPE_CAP_SCHEMA_VERSION, RUNTIME_BREAKDOWN_CHUNK_FIELDS, RUNTIME_BREAKDOWN_FIELDNAMES,
-    RUNTIME_BREAKDOWN_SCHEMA, RUNTIME_BREAKDOWN_SCHEMA_ID, BenchmarkBatchRecord, BenchmarkLogWriter,
-    ResidualScopeCapRecorder, artifact_root, build_rust_plan, generate_run_id, record_rust_batch,
-    resolve_artifact_path, runtime_breakdown_fieldnames, timestamped_artifact,
-)  # fmt: skip

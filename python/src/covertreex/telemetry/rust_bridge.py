@@ -1,4 +1,4 @@
 """Older names: see :mod:`covertreex.legacy`."""
 
-from ..legacy.reported_plans import *  # noqa: F403
-from ..legacy.reported_plans import __all__  # noqa: F401
+from ..legacy.reported_plans import *
+from ..legacy.reported_plans import __all__

@@ -1,18 +1,7 @@
 """Older names: see :mod:`covertreex.legacy`."""
 
-from ...legacy.batches import batch_insert, batch_insert_prefix_doubling
-from ...legacy.planning import plan_batch_insert
-from ...legacy.plans import BatchInsertPlan, BatchInsertTimings, LevelSummary, PrefixBatchGroup, PrefixBatchResult
 from . import insert, types
+from .insert import *
+from .types import *
 
-__all__ = [
-    "BatchInsertPlan",
-    "BatchInsertTimings",
-    "LevelSummary",
-    "PrefixBatchGroup",
-    "PrefixBatchResult",
-    "batch_insert",
-    "batch_insert_prefix_doubling",
-    "plan_batch_insert",
-]
-_MODULES = (insert, types)  # attributes of the package, as in 0.4.x
+__all__ = insert.__all__ + types.__all__

@@ -5,4 +5,3 @@ from ...legacy.plugins import load_conflict_plugins
 from . import base, builders, runner, strategies
 
 __all__ = ["ConflictGraph", "ConflictGraphTimings", "build_conflict_graph", "load_conflict_plugins"]
-_MODULES = (base, builders, runner, strategies)  # attributes of the package, as in 0.4.x

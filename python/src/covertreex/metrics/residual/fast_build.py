@@ -2,6 +2,4 @@
 
 from ...legacy.engine import build_fast_residual_tree
 
-__all__ = [
-    "build_fast_residual_tree",
-]
+__all__ = ["build_fast_residual_tree"]

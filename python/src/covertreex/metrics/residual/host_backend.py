@@ -2,6 +2,4 @@
 
 from ...legacy.host_data import build_residual_backend
 
-__all__ = [
-    "build_residual_backend",
-]
+__all__ = ["build_residual_backend"]

@@ -1,4 +1,5 @@
 """Older names: see :mod:`covertreex.legacy`."""
 
-from ...legacy.scope_caps import *  # noqa: F403
-from ...legacy.scope_caps import __all__  # noqa: F401
+from ...legacy.scope_caps import ResidualScopeCapRecorder, ResidualScopeCaps, get_scope_cap_table, reset_scope_cap_cache
+
+__all__ = ["ResidualScopeCapRecorder", "ResidualScopeCaps", "get_scope_cap_table", "reset_scope_cap_cache"]
