@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from .. import _settings
-from . import _environment, _notices
+from . import _notices
+from .model import BACKENDS
 
 
 def _same(value: Any) -> Any:
@@ -48,7 +49,7 @@ class TreeBackend:
     @classmethod
     def named(cls, name: str, precision: str) -> TreeBackend:
         """The backend of a name."""
-        _settings.check_choice("backend", name, _environment.BACKENDS)
+        _settings.check_choice("backend", name, BACKENDS)
         made: TreeBackend = getattr(cls, name)(precision=precision)
         return made
 

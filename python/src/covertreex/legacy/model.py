@@ -5,52 +5,23 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from .. import _settings
-from . import _engine_names, _environment
+from . import _engine_names
 
 __all__ = ["DiagnosticsConfig", "ResidualConfig", "RuntimeConfig", "RuntimeModel", "SeedPack"]
 
 ENGINES = ("python-numba", "rust-natural", "rust-fast", "rust-hybrid", "rust-hilbert", "rust-pcct", "rust-pcct2")
 DEFAULT_ENGINE = "python-numba"
 
-#: Arguments of ``Runtime``, and the path of each in :class:`RuntimeModel`.
-PATHS: Mapping[str, str] = {
-    "backend": "backend",
-    "precision": "precision",
-    "devices": "devices",
-    "enable_numba": "enable_numba",
-    "enable_rust": "enable_rust",
-    "enable_sparse_traversal": "enable_sparse_traversal",
-    "log_level": "diagnostics.log_level",
-    "global_seed": "seeds.global_seed",
-    "mis_seed": "seeds.mis",
-    "batch_order_seed": "seeds.batch_order",
-    "residual_grid_seed": "seeds.residual_grid",
-    "conflict_graph": "conflict_graph_impl",
-    "scope_segment_dedupe": "scope_segment_dedupe",
-    "scope_chunk_target": "scope_chunk_target",
-    "scope_chunk_max_segments": "scope_chunk_max_segments",
-    "degree_cap": "conflict_degree_cap",
-    "batch_order": "batch_order_strategy",
-    "prefix_schedule": "prefix_schedule",
-    "prefix_density_low": "prefix_density_low",
-    "prefix_density_high": "prefix_density_high",
-    "prefix_growth_small": "prefix_growth_small",
-    "prefix_growth_mid": "prefix_growth_mid",
-    "prefix_growth_large": "prefix_growth_large",
-    "residual_scope_member_limit": "residual.scope_member_limit",
-    "residual_stream_tile": "residual.stream_tile",
-    "residual_scope_bitset": "residual.scope_bitset",
-    "residual_masked_scope_append": "residual.masked_scope_append",
-    "residual_dynamic_query_block": "residual.dynamic_query_block",
-    "residual_dense_scope_streamer": "residual.dense_scope_streamer",
-    "residual_level_cache_batching": "residual.level_cache_batching",
-    "residual_use_static_euclidean_tree": "residual.use_static_euclidean_tree",
-}
+BACKENDS = ("numpy", "jax", "gpu")
+PREFIX = "COVERTREEX_"
+
+#: Old names of settings that there are here, too. The seed of the tree comes last, so that it wins.
+RENAMED = {"precision": "dtype", "batch_order": "order", "global_seed": "seed", "mis_seed": "seed"}
 
 
 class _Section:
@@ -164,7 +135,7 @@ class RuntimeModel(_Main, _Section):
                 object.__setattr__(self, name, kind(**given))
         for name in ("devices", "scope_budget_schedule"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
-        _settings.check_choice("backend", self.backend, _environment.BACKENDS)
+        _settings.check_choice("backend", self.backend, BACKENDS)
         _settings.check_choice("precision", self.precision, ("float32", "float64"))
 
     def __getattr__(self, name: str) -> Any:
@@ -177,7 +148,7 @@ class RuntimeModel(_Main, _Section):
     @classmethod
     def from_env(cls, env: Mapping[str, str] | None = None) -> RuntimeModel:
         """The defaults, but for what environment variables by their old names say."""
-        values = _environment.values(os.environ if env is None else env)
+        values = _values(os.environ if env is None else env)
         if values.get("metric") == "residual_correlation":
             usual = {
                 "scope_budget_schedule": (32, 64, 96), "prefix_schedule": "doubling", "residual.scope_bitset": True,
@@ -290,3 +261,78 @@ def with_paths(model: RuntimeModel, values: Mapping[str, Any]) -> RuntimeModel:
             raise ValueError(f"overrides: no setting {path!r} in covertreex 0.4.x")
         inside[name] = value
     return RuntimeModel(**dump)
+
+
+def _kinds() -> dict[str, str]:
+    """The paths of all settings, and the type of each as in an annotation."""
+    groups = {"": _Main, **{f"{name}.": kind for name, kind in _SECTIONS.items()}}
+    return {before + one.name: str(one.type) for before, kind in groups.items() for one in dataclasses.fields(kind)}
+
+
+# Arguments of ``Runtime`` that are not named as their path, and variables that are not named as the argument.
+_ARGUMENTS = {
+    "conflict_graph_impl": "conflict_graph",
+    "conflict_degree_cap": "degree_cap",
+    "batch_order_strategy": "batch_order",
+    "diagnostics.enabled": "enable_diagnostics",
+    "diagnostics.log_level": "log_level",
+    "seeds.global_seed": "global_seed",
+    "seeds.mis": "mis_seed",
+    "seeds.batch_order": "batch_order_seed",
+    "seeds.residual_grid": "residual_grid_seed",
+}
+_VARIABLES = {
+    "devices": "DEVICE",
+    "conflict_graph": "CONFLICT_GRAPH_IMPL",
+    "scope_segment_dedupe": "SCOPE_SEGMENT_DEDUP",
+    "residual_scope_cap_path": "RESIDUAL_SCOPE_CAPS_PATH",
+    "residual_prefilter_enabled": "RESIDUAL_PREFILTER",
+}
+_KINDS = _kinds()
+
+#: Settings as arguments and as environment variables without their prefix, and the path of each.
+ARGUMENTS: Mapping[str, str] = {_ARGUMENTS.get(path, path.replace(".", "_")): path for path in _KINDS}
+VARIABLES: Mapping[str, str] = {_VARIABLES.get(name, name.upper()): path for name, path in ARGUMENTS.items()}
+
+_TRUTHS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+
+
+def _truth(text: str) -> bool:
+    if word(text) not in _TRUTHS:
+        raise ValueError(f"expected true or false, got {text!r}")
+    return _TRUTHS[word(text)]
+
+
+def word(text: str) -> str:
+    """A text in lower case, without spaces around it."""
+    return text.strip().lower()
+
+
+def _list(text: str) -> tuple[str, ...]:
+    return tuple(word(one) for one in text.split(",") if one.strip())
+
+
+def _schedule(text: str) -> tuple[int, ...]:
+    numbers = tuple(int(one) for one in text.split(",") if one.strip())
+    if any(later <= earlier for earlier, later in zip((0, *numbers), numbers)):
+        raise ValueError(f"expected ascending numbers above 0, got {text!r}")
+    return numbers
+
+
+_PARSERS: Mapping[str, Callable[[str], Any]] = {
+    "bool": _truth, "int": int, "int | None": int, "float": float, "str": word, "str | None": str,
+    "tuple[str, ...]": _list, "tuple[int, ...]": _schedule,
+}  # fmt: skip
+
+
+def _values(environment: Mapping[str, str]) -> dict[str, Any]:
+    """Values of an environment, by the paths of the settings."""
+    said = {}
+    for name, path in VARIABLES.items():
+        text = environment.get(PREFIX + name, "")
+        if text.strip():
+            try:
+                said[path] = _PARSERS[_KINDS[path]](text)
+            except ValueError as error:
+                raise ValueError(f"{PREFIX}{name}={text}: {error}") from None
+    return said

@@ -13,15 +13,12 @@ from .._settings import Diagnostics, Overrides, RuntimeConfig
 from . import _engine_names, _environment
 from ._notices import without_effect
 from .host_data import ResidualCorrHostData, host_data_of
-from .model import PATHS, ResidualConfig, RuntimeModel, with_paths
+from .model import ARGUMENTS, BACKENDS, RENAMED, RuntimeModel, with_paths
 from .model import RuntimeConfig as OldConfig
 
 __all__ = ["Residual", "Runtime"]
 
 Self = TypeVar("Self", bound="Runtime")
-
-#: Old names of settings that there are here, too.
-RENAMED = {"precision": "dtype", "batch_order": "order", "global_seed": "seed", "mis_seed": "seed"}
 
 #: Old names of metrics.
 METRICS = {
@@ -31,21 +28,13 @@ METRICS = {
 }
 LITE = "residual_correlation_lite"
 
-# Each setting of a group was an argument, in addition to its path: residual_radius_floor, residual_scope_cap_path, ...
-_ARGUMENTS: dict[str, str] = {
-    **PATHS,
-    "scope_chunk_pair_merge": "scope_chunk_pair_merge",
-    "scope_conflict_buffer_reuse": "scope_conflict_buffer_reuse",
-    "scope_budget_schedule": "scope_budget_schedule",
-    "scope_budget_up_thresh": "scope_budget_up_thresh",
-    "scope_budget_down_thresh": "scope_budget_down_thresh",
-    **{f"residual_{one.name}": f"residual.{one.name}" for one in dataclasses.fields(ResidualConfig)},
-}
+# Those that are no settings of this package by the same name.
+_ARGUMENTS = {name: path for name, path in ARGUMENTS.items() if name not in ("engine", "metric", "enable_diagnostics")}
 # Of versions before 0.4.5, which the pages of that one still name.
 _GONE = frozenset({"residual_force_whitened"})
 
 # Paths of overrides, and the argument that each is.
-_BY_PATH: dict[str, str] = {path: name for name, path in _ARGUMENTS.items()}
+_BY_PATH = {path: name for name, path in _ARGUMENTS.items()}
 _BY_PATH |= {"seeds.global": "global_seed", "conflict_graph": "conflict_graph", "batch_order": "batch_order"}
 
 
@@ -203,8 +192,6 @@ class Runtime(_settings.Runtime):
                 old[path] = value
             elif path in _BY_PATH:
                 old[_BY_PATH[path]] = value_of(value) if isinstance(value, str) else value
-            elif path == "batch_order_strategy":
-                old["batch_order"] = value
             else:
                 new[path] = METRICS.get(value, value) if path == "metric" else value
         made = super().from_profile(profile_name(name), new)
@@ -286,8 +273,6 @@ def _sort_extra(path: str, value: Any, chosen: dict[str, Any], old: dict[str, An
         chosen["diagnostics"] = bool(value)
     elif path in ("metric", "engine"):
         chosen[path] = value
-    elif path == "batch_order_strategy":
-        old["batch_order"] = value
     else:
         old[_BY_PATH.get(path, path)] = value
 
@@ -310,7 +295,7 @@ def _resolve(chosen: dict[str, Any], old: dict[str, Any]) -> None:
     if isinstance(chosen.get("diagnostics"), bool):
         chosen["diagnostics"] = Diagnostics(chosen["diagnostics"])
     if "backend" in old:
-        _settings.check_choice("backend", old["backend"], _environment.BACKENDS)
+        _settings.check_choice("backend", old["backend"], BACKENDS)
     meant = {*RENAMED, "log_level", "metric", "residual_grid_seed"}
     if old.get("backend") == "numpy":
         meant.add("backend")  # as it is
