@@ -53,12 +53,8 @@ class RuntimeContext:
 
     def install(self) -> RuntimeContext:
         """Make the settings active until others are."""
-        self.activate()
-        before = _current.get()
-        active = _settings.Activation(self._settings)
-        _current.set(self)
-        self._undo = [(active, before)]
-        return self
+        self._undo.clear()
+        return self.__enter__()
 
     def __enter__(self) -> RuntimeContext:
         if _current.get() is not self or not self._undo:
@@ -110,10 +106,7 @@ class Runtime(_Runtime):
     def describe(self) -> dict[str, Any]:
         """The main settings, by their old names."""
         config = self.to_config()
-        names = {
-            "conflict_graph": "conflict_graph_impl", "conflict_degree_cap": "conflict_degree_cap",
-            "batch_order": "batch_order_strategy",
-        }  # fmt: skip
+        names = {"conflict_graph": "conflict_graph_impl", "batch_order": "batch_order_strategy"}
         return {name: getattr(config, names.get(name, name)) for name in _DESCRIBED}
 
 
@@ -163,9 +156,8 @@ def reset_runtime_context() -> None:
     _environment.refresh()
 
 
-def reset_runtime_config_cache() -> None:
-    """Another name of :func:`reset_runtime_context`."""
-    reset_runtime_context()
+#: Another name.
+reset_runtime_config_cache = reset_runtime_context
 
 
 def describe_runtime() -> dict[str, Any]:

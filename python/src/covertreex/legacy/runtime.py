@@ -16,8 +16,6 @@ from .host_data import ResidualCorrHostData, host_data_of
 from .model import ARGUMENTS, BACKENDS, RENAMED, RuntimeModel, with_paths
 from .model import RuntimeConfig as OldConfig
 
-__all__ = ["Residual", "Runtime"]
-
 Self = TypeVar("Self", bound="Runtime")
 
 #: Old names of metrics.
@@ -36,6 +34,8 @@ _GONE = frozenset({"residual_force_whitened"})
 # Paths of overrides, and the argument that each is.
 _BY_PATH = {path: name for name, path in _ARGUMENTS.items()}
 _BY_PATH |= {"seeds.global": "global_seed", "conflict_graph": "conflict_graph", "batch_order": "batch_order"}
+
+_LIMITS = ("radius_floor", "scope_cap_path", "scope_cap_default")
 
 
 class Residual(_settings.Residual):
@@ -84,12 +84,9 @@ class Residual(_settings.Residual):
         **settings: Any,
     ) -> None:
         super().__init__(**settings)
-        limits = {
-            "radius_floor": radius_floor, "scope_cap_path": scope_cap_path, "scope_cap_default": scope_cap_default
-        }  # fmt: skip
-        for name, value in limits.items():
+        for name, value in zip(_LIMITS, (radius_floor, scope_cap_path, scope_cap_default)):
             object.__setattr__(self, name, value)
-        without_effect((name for name, value in limits.items() if value is not None), in_stages=limits)
+        without_effect((name for name in _LIMITS if getattr(self, name) is not None), in_stages=_LIMITS)
         arrays = {"v_matrix": v_matrix, "p_diag": p_diag, "coords": coords}
         missing = [name for name, value in arrays.items() if value is None]
         data = None
@@ -102,18 +99,11 @@ class Residual(_settings.Residual):
     @classmethod
     def from_config(cls, config: OldConfig) -> Residual:
         """Copy the limits of a configuration of covertreex 0.4.x."""
-        return cls(
-            radius_floor=config.residual_radius_floor, scope_cap_path=config.residual_scope_cap_path,
-            scope_cap_default=config.residual_scope_cap_default,
-        )  # fmt: skip
+        return cls(**{name: getattr(config, f"residual_{name}") for name in _LIMITS})
 
     def as_overrides(self) -> dict[str, Any]:
         """The limits of covertreex 0.4.x, by the names of its configuration."""
-        return {
-            "residual_radius_floor": self.radius_floor,
-            "residual_scope_cap_path": self.scope_cap_path,
-            "residual_scope_cap_default": self.scope_cap_default,
-        }
+        return {f"residual_{name}": getattr(self, name) for name in _LIMITS}
 
 
 class Runtime(_settings.Runtime):
@@ -134,8 +124,7 @@ class Runtime(_settings.Runtime):
     _old: dict[str, Any]
 
     def __init__(self, **settings: Any) -> None:
-        chosen, old = _sorted(settings)
-        _resolve(chosen, old)
+        chosen, old = _resolved(settings)
         object.__setattr__(self, "_old", old)
         super().__init__(**chosen)
 
@@ -155,8 +144,7 @@ class Runtime(_settings.Runtime):
 
     def with_updates(self: Self, **settings: Any) -> Self:
         """Choose some settings otherwise, by their new or old names; None leaves one to the environment."""
-        chosen, old = _sorted(settings)
-        _resolve(chosen, old)
+        chosen, old = _resolved(settings)
         # An old name replaces the value of the new name, and a new name replaces the value of the old one.
         cleared = {name for name, value in settings.items() if value is None}
         kept_old = {
@@ -220,14 +208,11 @@ class Runtime(_settings.Runtime):
             Values of settings that were not chosen; by default from the environment.
         """
         values: dict[str, Any] = {_ARGUMENTS[name]: value for name, value in self._old.items() if name in _ARGUMENTS}
-        if self.dtype not in (None, "auto"):
-            values["precision"] = self.dtype
-        if self.order is not None:
-            values["batch_order_strategy"] = self.order
-        if self.metric not in (None, "auto"):
-            values["metric"] = self.metric
-        if self.engine not in (None, "auto", "native", "hybrid"):
-            values["engine"] = self.engine
+        chosen = {
+            "precision": self.dtype, "batch_order_strategy": self.order, "metric": self.metric, "engine": self.engine
+        }  # fmt: skip
+        unknown = (None, "auto", "native", "hybrid")  # to covertreex 0.4.x
+        values |= {path: value for path, value in chosen.items() if value not in unknown}
         if self.seed is not None and "seeds.global_seed" not in values:
             values["seeds.mis"] = self.seed
         if self.is_lite:
@@ -235,8 +220,8 @@ class Runtime(_settings.Runtime):
         if self.diagnostics is not None:
             values["diagnostics.enabled"] = self.diagnostics.records
         if isinstance(self.residual, Residual):
-            limits = {name[len("residual_") :]: value for name, value in self.residual.as_overrides().items()}
-            values |= {f"residual.{name}": value for name, value in limits.items() if value is not None}
+            limits = {f"residual.{name}": getattr(self.residual, name) for name in _LIMITS}
+            values |= {path: value for path, value in limits.items() if value is not None}
         return with_paths(RuntimeModel.from_env() if base is None else base, values)
 
     def activate(self) -> _settings.Activation:
@@ -249,8 +234,8 @@ class Runtime(_settings.Runtime):
         return super().activate()
 
 
-def _sorted(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Arguments by their new names, and those by old ones that were given."""
+def _resolved(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Arguments by their new names, and those by old ones that were given. It warns of those without a meaning."""
     new_names = {one.name for one in dataclasses.fields(_settings.Runtime)}
     chosen: dict[str, Any] = {}
     old: dict[str, Any] = {}
@@ -264,6 +249,7 @@ def _sorted(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
             old[name] = value
     for name in sorted(old.keys() - _ARGUMENTS.keys() - _GONE):
         raise TypeError(f"{name}: no such setting; there are {', '.join(sorted(new_names))}")
+    _resolve(chosen, old)
     return chosen, old
 
 
@@ -309,10 +295,9 @@ def _renamed(old: Mapping[str, Any]) -> dict[str, Any]:
 
 def profile_name(name: str) -> str:
     """A profile's name as covertreex 0.4.x read it: in any case, and with the ending of its file."""
-    plain = name.strip().lower().replace(" ", "_") if isinstance(name, str) else name
-    for ending in (".yaml", ".yml"):
-        plain = plain[: -len(ending)] if isinstance(plain, str) and plain.endswith(ending) else plain
-    return plain
+    if not isinstance(name, str):
+        return name
+    return name.strip().lower().replace(" ", "_").removesuffix(".yaml").removesuffix(".yml")
 
 
 def value_of(text: str) -> Any:
