@@ -94,12 +94,13 @@ class VectorIndex:
     def _vector(self, vector_index: int) -> NDArray[Any]:
         """Read a vector from the store; ValueError if it is missing."""
         number = _arrays.integer(vector_index, "vector_index", minimum=0)
+        fault = f"vector_index: expected one with a vector in the store, got {number}"
         try:
             vector = _read(self._vector_store, number)
         except LookupError as error:
-            raise ValueError(f"vector_index: expected one with a vector in the store, got {number}: {error}") from error
+            raise ValueError(f"{fault}: {error}") from error
         if vector is None:
-            raise ValueError(f"vector_index: expected one with a vector in the store, got {number}")
+            raise ValueError(fault)
         row = np.asarray(vector)
         if row.ndim != 1 or self._dimension not in (None, row.size):
             raise ValueError(

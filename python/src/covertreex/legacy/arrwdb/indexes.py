@@ -102,7 +102,12 @@ class LSHIndex(VectorIndex):
                 f"num_tables, hash_size: expected at most 2^28 buckets, got {num_tables} tables of 2^{hash_size}"
             )
         super().__init__(
-            vector_store, mode="tables", n_tables=num_tables, n_bits=hash_size, seed=_seed(seed), **options
+            vector_store,
+            mode="tables",
+            n_tables=num_tables,
+            n_bits=hash_size,
+            seed=0 if seed is None else seed,
+            **options,
         )
 
     def _details(self) -> dict[str, Any]:
@@ -154,7 +159,12 @@ class HNSWIndex(VectorIndex):
         if _arrays.integer(max_level, "max_level", minimum=0) != _MAX_LEVEL:
             warnings.warn("max_level: it has no effect on this graph", stacklevel=2)
         super().__init__(
-            vector_store, m=M, ef_construction=ef_construction, ef_search=ef_search, seed=_seed(seed), **options
+            vector_store,
+            m=M,
+            ef_construction=ef_construction,
+            ef_search=ef_search,
+            seed=0 if seed is None else seed,
+            **options,
         )
 
     def _parameters(self) -> dict[str, Any]:
@@ -172,7 +182,7 @@ class HNSWIndex(VectorIndex):
 
 
 class _RustWrapper(VectorIndex):
-    """The features of arrwDB's Rust wrappers: UUIDs as ids, and statistics with the dimension."""
+    """The features of arrwDB's Rust wrappers: UUIDs as ids, statistics with the dimension, and a short ``repr``."""
 
     def _key(self, vector_id: Hashable) -> Hashable:
         found = as_uuid(vector_id) if isinstance(vector_id, str) else None
@@ -186,35 +196,33 @@ class _RustWrapper(VectorIndex):
     def _common(self) -> dict[str, Any]:
         return {**super()._common(), "type": self._type, "dimension": self._dimension}
 
+    def _shown(self) -> dict[str, Any]:
+        return {}
+
 
 class RustBruteForceIndexWrapper(_RustWrapper, BruteForceIndex):
-    """:class:`BruteForceIndex` by the name of arrwDB's Rust wrapper; an id that is the text of a UUID becomes one."""
+    """:class:`BruteForceIndex` as arrwDB's Rust wrapper: an id that is the text of a UUID becomes one."""
 
     _name = "RustBruteForceIndex"
 
 
 class RustKDTreeIndexWrapper(_RustWrapper, KDTreeIndex):
-    """:class:`KDTreeIndex` by the name of arrwDB's Rust wrapper; an id that is the text of a UUID becomes one."""
+    """:class:`KDTreeIndex` as arrwDB's Rust wrapper: an id that is the text of a UUID becomes one."""
 
     _name = "RustKDTreeIndex"
 
-    def _shown(self) -> dict[str, Any]:
-        return {}
-
 
 class RustLSHIndexWrapper(_RustWrapper, LSHIndex):
-    """:class:`LSHIndex` by the name of arrwDB's Rust wrapper; an id that is the text of a UUID becomes one."""
+    """:class:`LSHIndex` as arrwDB's Rust wrapper: an id that is the text of a UUID becomes one."""
 
     _name = "RustLSHIndex"
 
-    def _shown(self) -> dict[str, Any]:
-        return {}
-
 
 class RustHNSWIndexWrapper(_RustWrapper, HNSWIndex):
-    """:class:`HNSWIndex` by the name of arrwDB's Rust wrapper; an id that is the text of a UUID becomes one."""
+    """:class:`HNSWIndex` as arrwDB's Rust wrapper: an id that is the text of a UUID becomes one."""
 
     _name = "RustHNSWIndex"
+    _shown = HNSWIndex._shown
 
     def _common(self) -> dict[str, Any]:
         return {**super()._common(), "type": self.index_type}
@@ -226,7 +234,3 @@ class RustHNSWIndexWrapper(_RustWrapper, HNSWIndex):
         levels = super()._levels()
         del levels["level_counts"]
         return levels
-
-
-def _seed(seed: int | None) -> int:
-    return 0 if seed is None else seed
