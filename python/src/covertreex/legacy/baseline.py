@@ -40,13 +40,6 @@ def _points(values: ArrayLike) -> NDArray[np.float64]:
     return array[:, None] if array.ndim == 1 else array
 
 
-def _is_there(module: str) -> bool:
-    try:
-        return importlib.util.find_spec(module) is not None
-    except (ImportError, ValueError):
-        return False
-
-
 class _Baseline:
     """Points, and a search among them."""
 
@@ -163,6 +156,14 @@ class _Adapter(_Baseline):
         return self._search(queries, k)
 
     @classmethod
+    def _is_there(cls) -> bool:
+        """Whether the other package is there."""
+        try:
+            return importlib.util.find_spec(cls._module) is not None
+        except (ImportError, ValueError):
+            return False
+
+    @classmethod
     def _import(cls) -> Any:
         try:
             return importlib.import_module(cls._module)
@@ -262,26 +263,12 @@ class GPBoostCoverTreeBaseline(_Adapter):
         return cls(own, lambda queries, k: _brute_force(own, queries, k))
 
 
-def has_external_cover_tree() -> bool:
-    """Whether the package covertree is there."""
-    return _is_there("covertree.covertree")
+has_external_cover_tree = ExternalCoverTreeBaseline._is_there
+has_mlpack_cover_tree = MlpackCoverTreeBaseline._is_there
+has_sklearn_baseline = ScikitLearnBaseline._is_there
+has_scipy_baseline = ScipyBaseline._is_there
 
 
 def has_gpboost_cover_tree() -> bool:
     """Whether :class:`GPBoostCoverTreeBaseline` can be used: always."""
     return True
-
-
-def has_mlpack_cover_tree() -> bool:
-    """Whether mlpack is there."""
-    return _is_there("mlpack")
-
-
-def has_sklearn_baseline() -> bool:
-    """Whether scikit-learn is there."""
-    return _is_there("sklearn.neighbors")
-
-
-def has_scipy_baseline() -> bool:
-    """Whether SciPy is there."""
-    return _is_there("scipy.spatial")

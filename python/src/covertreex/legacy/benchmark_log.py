@@ -31,42 +31,30 @@ from .traversal import ResidualTraversalCache
 
 __all__ = ["BenchmarkLogWriter", "ResidualScopeCapRecorder"]
 
-# Fields of a line, and the fields of the stages' timings that they are. Seconds become milliseconds.
-_TRAVERSAL = {
-    "traversal_pairwise_ms": "pairwise_seconds",
-    "traversal_mask_ms": "mask_seconds",
-    "traversal_semisort_ms": "semisort_seconds",
-    "traversal_tile_ms": "tile_seconds",
-    "traversal_build_wall_ms": "build_wall_seconds",
-    "traversal_whitened_block_ms": "whitened_block_seconds",
-    "traversal_kernel_provider_ms": "kernel_provider_seconds",
-    **{
-        f"traversal_{name}": name
-        for name in (
-            "scope_chunk_segments", "scope_chunk_emitted", "scope_chunk_max_members", "scope_chunk_scans",
-            "scope_chunk_points", "scope_chunk_dedupe", "scope_chunk_saturated", "scope_budget_start",
-            "scope_budget_final", "scope_budget_escalations", "scope_budget_early_terminate",
-            "whitened_block_pairs", "whitened_block_calls", "kernel_provider_pairs", "kernel_provider_calls",
-        )
-    },
-}  # fmt: skip
+
+def _named(stage: str, *fields: str) -> dict[str, str]:
+    """The names in a line of some fields of a stage's timings. Seconds become milliseconds."""
+    return {f"{stage}_{field.replace('_seconds', '_ms')}": field for field in fields}
+
+
+_TRAVERSAL = _named(
+    "traversal", "pairwise_seconds", "mask_seconds", "semisort_seconds", "tile_seconds", "build_wall_seconds",
+    "scope_chunk_segments", "scope_chunk_emitted", "scope_chunk_max_members", "scope_chunk_scans",
+    "scope_chunk_points", "scope_chunk_dedupe", "scope_chunk_saturated", "scope_budget_start", "scope_budget_final",
+    "scope_budget_escalations", "scope_budget_early_terminate", "whitened_block_pairs", "whitened_block_seconds",
+    "whitened_block_calls", "kernel_provider_pairs", "kernel_provider_seconds", "kernel_provider_calls",
+)  # fmt: skip
 _CONFLICTS = {
-    "conflict_pairwise_ms": "pairwise_seconds",
-    "conflict_scope_group_ms": "scope_group_seconds",
-    "conflict_adjacency_ms": "adjacency_seconds",
-    "conflict_annulus_ms": "annulus_seconds",
+    **_named(
+        "conflict", "pairwise_seconds", "scope_group_seconds", "adjacency_seconds", "annulus_seconds",
+        "scope_chunk_segments", "scope_chunk_emitted", "scope_chunk_max_members", "scope_chunk_pair_cap",
+        "scope_chunk_pairs_before", "scope_chunk_pairs_after", "scope_chunk_pair_merges", "scope_domination_ratio",
+        "pairwise_reused", "arena_bytes", "degree_cap", "degree_pruned_pairs",
+    ),
     "conflict_adj_scatter_ms": "adjacency_scatter_seconds",
     "conflict_adj_filter_ms": "adjacency_filter_seconds",
     "conflict_adj_pairs": "adjacency_total_pairs",
     "conflict_adj_candidates": "adjacency_candidate_pairs",
-    **{
-        f"conflict_{name}": name
-        for name in (
-            "scope_chunk_segments", "scope_chunk_emitted", "scope_chunk_max_members", "scope_chunk_pair_cap",
-            "scope_chunk_pairs_before", "scope_chunk_pairs_after", "scope_chunk_pair_merges",
-            "scope_domination_ratio", "pairwise_reused", "arena_bytes", "degree_cap", "degree_pruned_pairs",
-        )
-    },
 }  # fmt: skip
 _STAGES = {
     "traversal_ms": "traversal_seconds",
@@ -138,12 +126,9 @@ class BenchmarkLogWriter:
         """
         memory, before = _memory(), self._memory
         self._memory = memory
-        extra = {name: value for name, value in (extra or {}).items() if value is not None}
-        sizes = {"batch_index": int(batch_index), "batch_size": int(batch_size)}
+        sizes = {"batch_index": int(batch_index), "batch_size": int(batch_size), "metadata": self._metadata}
         used = {"rss_bytes": memory, "rss_delta_bytes": memory - before}
-        self._write(
-            {**sizes, "metadata": self._metadata, **_facts(plan), **extra, **used, **self._flat, **self._metadata}
-        )
+        self._write({**sizes, **_facts(plan), **_said(extra or {}), **used, **self._flat, **self._metadata})
 
     def record_event(self, *, event: str, extra: Mapping[str, Any] | None = None) -> None:
         """Append the line of something else.
@@ -155,10 +140,9 @@ class BenchmarkLogWriter:
         extra : mapping, optional
             Facts about it.
         """
-        extra = {name: value for name, value in (extra or {}).items() if value is not None}
         # Readers of these logs assume without this that the distances of a batch were computed twice.
         usual = {"conflict_pairwise_reused": 1}
-        self._write({"event": str(event), **usual, **self._flat, **self._metadata, **extra})
+        self._write({"event": str(event), **usual, **self._flat, **self._metadata, **_said(extra or {})})
 
     def _write(self, facts: Mapping[str, Any]) -> None:
         line = {**self._head, "batch_event_index": self._written, "timestamp": time.time(), **facts}
@@ -179,6 +163,11 @@ class BenchmarkLogWriter:
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
         self.close()
+
+
+def _said(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Facts without those that are None."""
+    return {name: value for name, value in facts.items() if value is not None}
 
 
 def _hash(facts: Mapping[str, Any]) -> str:
@@ -279,7 +268,7 @@ class ResidualScopeCapRecorder:
 
     def annotate(self, **metadata: Any) -> None:
         """Add facts to the file; None is no fact."""
-        self._metadata |= {name: value for name, value in metadata.items() if value is not None}
+        self._metadata |= _said(metadata)
 
     def capture(self, plan: BatchInsertPlan) -> None:
         """Add the radii of an insertion; plans without residual correlation have no radii."""

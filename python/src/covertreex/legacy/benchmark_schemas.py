@@ -48,6 +48,7 @@ _BATCH_PROPERTIES: dict[str, Any] = {
     "seed_pack": _OBJECT,
 }
 _OPTIONAL = ("runtime_digest", "seed_pack")
+_KINDS: dict[str, Any] = {"string": str, "integer": int, "number": float, "object": dict}
 
 BENCHMARK_BATCH_JSON_SCHEMA: dict[str, Any] = {
     "id": BENCHMARK_BATCH_SCHEMA_ID,
@@ -92,19 +93,16 @@ class BenchmarkBatchRecord:
         ValueError
             For a missing field, and for another schema.
         """
-        objects = ("runtime", "metadata", "seed_pack")
-        missing = [name for name in _BATCH_PROPERTIES if name not in (*payload, *objects, "runtime_digest")]
+        kinds = {name: _KINDS[one.get("type", "string")] for name, one in _BATCH_PROPERTIES.items()}
+        required = [name for name, kind in kinds.items() if kind is not dict and name != "runtime_digest"]
+        missing = [name for name in required if name not in payload]
         if missing:
             raise ValueError(f"payload: expected a line of {BENCHMARK_BATCH_SCHEMA_ID}, {', '.join(missing)} missing")
         if payload["schema_id"] != BENCHMARK_BATCH_SCHEMA_ID:
             raise ValueError(f"schema_id: expected {BENCHMARK_BATCH_SCHEMA_ID}, got {payload['schema_id']!r}")
-        kinds: dict[str, Any] = {
-            "schema_id": str, "schema_version": int, "run_id": str, "run_hash": str, "timestamp": float,
-            "batch_event_index": int, "batch_index": int, "batch_size": int,
-        }  # fmt: skip
         digest = payload.get("runtime_digest")
-        known: dict[str, Any] = {name: kind(payload[name]) for name, kind in kinds.items()}
-        known |= {name: dict(payload.get(name) or {}) for name in objects}
+        known = {name: kinds[name](payload[name]) for name in required}
+        known |= {name: dict(payload.get(name) or {}) for name, kind in kinds.items() if kind is dict}
         known["runtime_digest"] = None if digest is None else str(digest)
         return cls(**known, measurements={name: value for name, value in payload.items() if name not in known})
 

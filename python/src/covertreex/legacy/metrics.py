@@ -18,17 +18,6 @@ from .residual_distances import compute_residual_distances, decode_indices
 from .scope_caps import ResidualScopeCaps
 from .strategies import load_entry_points
 
-__all__ = [
-    "Metric",
-    "MetricRegistry",
-    "available_metrics",
-    "configure_residual_correlation",
-    "configure_residual_metric",
-    "get_metric",
-    "load_entrypoints",
-    "reset_residual_metric",
-]
-
 Kernel = Callable[[Any, Any, Any], Any]
 _ENTRY_POINTS = "covertreex.metrics"
 _LEAST = 1e-12  # squared length below which a row counts as zero
@@ -82,6 +71,10 @@ class MetricRegistry:
         return tuple((name, self._metrics[name].pairwise_kernel.__module__) for name in self.names())
 
 
+def _made(backend: Any, values: Any) -> Any:
+    return backend.asarray(values, dtype=backend.default_float)
+
+
 def _rows(values: Any) -> NDArray[np.float64]:
     array = _arrays.real(values, "points")
     return array[None] if array.ndim == 1 else array
@@ -106,12 +99,12 @@ def _euclidean(backend: Any, lhs: Any, rhs: Any) -> Any:
     squares = np.zeros((len(left), len(right)))
     for column in range(left.shape[1] if squares.size else 0):
         squares += (left[:, column, None] - right[None, :, column]) ** 2
-    return backend.asarray(np.sqrt(squares), dtype=backend.default_float)
+    return _made(backend, np.sqrt(squares))
 
 
 def _euclidean_pointwise(backend: Any, lhs: Any, rhs: Any) -> Any:
     left, right = _paired(lhs, rhs)
-    return backend.asarray(np.sqrt(((left - right) ** 2).sum(axis=-1)), dtype=backend.default_float)
+    return _made(backend, np.sqrt(((left - right) ** 2).sum(axis=-1)))
 
 
 def unit_rows(values: Any) -> NDArray[np.float64]:
@@ -126,13 +119,13 @@ def unit_rows(values: Any) -> NDArray[np.float64]:
 def _lite(backend: Any, lhs: Any, rhs: Any) -> Any:
     left, right = _both(lhs, rhs)
     correlations = np.clip(unit_rows(left) @ unit_rows(right).T, -1, 1)
-    return backend.asarray(1 - correlations, dtype=backend.default_float)
+    return _made(backend, 1 - correlations)
 
 
 def _lite_pointwise(backend: Any, lhs: Any, rhs: Any) -> Any:
     left, right = _paired(lhs, rhs)
     correlations = np.clip((unit_rows(left) * unit_rows(right)).sum(axis=1), -1, 1)
-    return backend.asarray(1 - correlations, dtype=backend.default_float)
+    return _made(backend, 1 - correlations)
 
 
 _handlers: list[tuple[Kernel, Kernel | None]] = []
@@ -153,7 +146,7 @@ def _residual_pointwise(backend: Any, lhs: Any, rhs: Any) -> Any:
     if pointwise is not None:
         return pointwise(backend, lhs, rhs)
     values = np.asarray(pairwise(backend, _rows(lhs), _rows(rhs)))
-    return backend.asarray(np.diagonal(values) if values.ndim == 2 else values, dtype=backend.default_float)
+    return _made(backend, np.diagonal(values) if values.ndim == 2 else values)
 
 
 registry = MetricRegistry()
@@ -235,12 +228,12 @@ def configure_residual_correlation(
     def pairwise(tree_backend: Any, lhs: Any, rhs: Any) -> Any:
         data = host_data.get_residual_backend()
         found = compute_residual_distances(data, decode_indices(data, lhs), decode_indices(data, rhs))
-        return tree_backend.asarray(found, dtype=tree_backend.default_float)
+        return _made(tree_backend, found)
 
     def pointwise(tree_backend: Any, lhs: Any, rhs: Any) -> Any:
         found = np.asarray(pairwise(tree_backend, lhs, rhs))
         if found.shape != (1, 1):
             raise ValueError(f"lhs, rhs: expected one point each, got {found.shape[0]} and {found.shape[1]}")
-        return tree_backend.asarray(found[0, 0], dtype=tree_backend.default_float)
+        return _made(tree_backend, found[0, 0])
 
     configure_residual_metric(pairwise=pairwise, pointwise=pointwise)

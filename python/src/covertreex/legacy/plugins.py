@@ -16,23 +16,6 @@ from .conflicts import ConflictGraphStrategy, conflict_strategies
 from .model import RuntimeConfig
 from .traversal import TraversalStrategy, traversal_strategies
 
-__all__ = [
-    "deregister_conflict_strategy",
-    "deregister_traversal_strategy",
-    "describe_conflict_strategies",
-    "describe_traversal_strategies",
-    "list_metrics",
-    "load_conflict_entrypoints",
-    "load_conflict_plugins",
-    "load_traversal_entrypoints",
-    "register_conflict_strategy",
-    "register_traversal_strategy",
-    "registered_conflict_strategies",
-    "registered_traversal_strategies",
-    "select_conflict_strategy",
-    "select_traversal_strategy",
-]
-
 _STRATEGIES = (adjacency, residual_scopes)  # these modules register the strategies of this package
 
 # Traversal
@@ -88,15 +71,13 @@ def register_conflict_strategy(
 
     Parameters
     ----------
-    name : str
-        Its name.
+    name, origin
+        As of :func:`register_traversal_strategy`.
     predicate : callable
         ``predicate(config, is_residual, has_distances)``: whether it is for these settings.
     factory : callable
         Makes an object with a method ``build(context)`` that returns an ``AdjacencyBuild`` for a
         ``ConflictGraphContext``.
-    origin : str, optional
-        The module that it is from; by default the factory's.
     """
     conflict_strategies.register(name, predicate=predicate, factory=factory, origin=origin)
 

@@ -18,13 +18,10 @@ from .model import RuntimeConfig as OldConfig
 
 Self = TypeVar("Self", bound="Runtime")
 
-#: Old names of metrics.
-METRICS = {
-    "residual": "residual_correlation",
-    "residual-lite": "residual_correlation_lite",
-    "residual_lite": "residual_correlation_lite",
-}
 LITE = "residual_correlation_lite"
+
+#: Old names of metrics.
+METRICS = {"residual": "residual_correlation", "residual-lite": LITE, "residual_lite": LITE}
 
 # Those that are no settings of this package by the same name.
 _ARGUMENTS = {name: path for name, path in ARGUMENTS.items() if name not in ("engine", "metric", "enable_diagnostics")}
