@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import hashlib
 import os
@@ -11,8 +12,6 @@ from typing import Any
 
 from .. import _settings
 from . import _engine_names
-
-__all__ = ["DiagnosticsConfig", "ResidualConfig", "RuntimeConfig", "RuntimeModel", "SeedPack"]
 
 ENGINES = ("python-numba", "rust-natural", "rust-fast", "rust-hybrid", "rust-hilbert", "rust-pcct", "rust-pcct2")
 DEFAULT_ENGINE = "python-numba"
@@ -140,10 +139,10 @@ class RuntimeModel(_Main, _Section):
 
     def __getattr__(self, name: str) -> Any:
         # Flat names: residual_stream_tile, log_level, mis_seed, ...
-        for section, flat in _FLAT.items():
-            if name in flat:
-                return getattr(getattr(self, section), flat[name])
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        if name not in _FLAT:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        section, own = _FLAT[name].split(".")
+        return getattr(getattr(self, section), own)
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] | None = None) -> RuntimeModel:
@@ -161,13 +160,7 @@ class RuntimeModel(_Main, _Section):
     @classmethod
     def from_legacy_config(cls, legacy: RuntimeConfig) -> RuntimeModel:
         """The same settings in groups."""
-        flat = vars(legacy)
-        sections: dict[str, Any] = {
-            section: {name: flat[old] for old, name in _FLAT[section].items() if old in flat} for section in _SECTIONS
-        }
-        sections["seeds"] = legacy.seeds
-        own = {one.name for one in dataclasses.fields(cls)} - sections.keys()
-        return cls(**{name: flat[name] for name in own}, **sections)
+        return with_paths(cls(), {_FLAT.get(name, name): value for name, value in vars(legacy).items()})
 
     def to_runtime_config(self) -> RuntimeConfig:
         """The same settings without sections."""
@@ -177,28 +170,52 @@ class RuntimeModel(_Main, _Section):
 
 _SECTIONS: Mapping[str, Any] = {"residual": ResidualConfig, "diagnostics": DiagnosticsConfig, "seeds": SeedPack}
 
-# The flat name of each setting in a group, and its name inside the group.
-_FLAT: Mapping[str, Mapping[str, str]] = {
-    "residual": {f"residual_{one.name}": one.name for one in dataclasses.fields(ResidualConfig)},
-    "diagnostics": {"enable_diagnostics": "enabled", "log_level": "log_level"},
-    "seeds": {"mis_seed": "mis", "batch_order_seed": "batch_order"},
+# All settings by their paths.
+_FIELDS: Mapping[str, dataclasses.Field[Any]] = {
+    before + one.name: one
+    for before, kind in (("", _Main), *((f"{name}.", kind) for name, kind in _SECTIONS.items()))
+    for one in dataclasses.fields(kind)
+}
+
+# Arguments of ``Runtime`` that are not named as their path, and variables that are not named as the argument.
+_ARGUMENTS = {
+    "conflict_graph_impl": "conflict_graph",
+    "conflict_degree_cap": "degree_cap",
+    "batch_order_strategy": "batch_order",
+    "diagnostics.enabled": "enable_diagnostics",
+    "diagnostics.log_level": "log_level",
+    "seeds.global_seed": "global_seed",
+    "seeds.mis": "mis_seed",
+    "seeds.batch_order": "batch_order_seed",
+    "seeds.residual_grid": "residual_grid_seed",
+}
+_VARIABLES = {
+    "devices": "DEVICE",
+    "conflict_graph": "CONFLICT_GRAPH_IMPL",
+    "scope_segment_dedupe": "SCOPE_SEGMENT_DEDUP",
+    "residual_scope_cap_path": "RESIDUAL_SCOPE_CAPS_PATH",
+    "residual_prefilter_enabled": "RESIDUAL_PREFILTER",
+}
+
+#: Settings as arguments and as environment variables without their prefix, and the path of each.
+ARGUMENTS: Mapping[str, str] = {_ARGUMENTS.get(path, path.replace(".", "_")): path for path in _FIELDS}
+VARIABLES: Mapping[str, str] = {_VARIABLES.get(name, name.upper()): path for name, path in ARGUMENTS.items()}
+
+# Attributes for settings in groups, and the path of each.
+_FLAT = {
+    name: path for name, path in ARGUMENTS.items() if "." in path and name not in ("global_seed", "residual_grid_seed")
 }
 
 
 def _flat_fields() -> list[tuple[str, Any, Any]]:
     """The fields of :class:`RuntimeConfig`, in the order that they had: settings of groups are among the others."""
-
-    def like(one: dataclasses.Field[Any], name: str) -> tuple[str, Any, Any]:
-        return name, one.type, field(default=one.default)
-
-    def of(section: str) -> list[tuple[str, Any, Any]]:
-        inside = {one.name: one for one in dataclasses.fields(_SECTIONS[section])}
-        return [like(inside[name], flat) for flat, name in _FLAT[section].items()]
-
-    main = [like(one, one.name) for one in dataclasses.fields(_Main)]
-    after = [name for name, *_ in main].index("enable_sparse_traversal") + 1
-    seeds = ("seeds", "SeedPack", field(default_factory=SeedPack))
-    return [*main[:after], *of("diagnostics"), seeds, *main[after:], *of("residual")]
+    names = [one.name for one in dataclasses.fields(_Main)]
+    after = names.index("enable_sparse_traversal") + 1
+    names[after:after] = ["enable_diagnostics", "log_level", "seeds"]
+    names += [f"residual_{one.name}" for one in dataclasses.fields(ResidualConfig)]
+    fields = {one.name: one for one in dataclasses.fields(RuntimeModel)}
+    fields |= {name: _FIELDS[path] for name, path in _FLAT.items()}
+    return [(name, fields[name].type, copy.copy(fields[name])) for name in names]
 
 
 _Flat: Any = dataclasses.make_dataclass("_Flat", _flat_fields(), frozen=True)
@@ -263,37 +280,6 @@ def with_paths(model: RuntimeModel, values: Mapping[str, Any]) -> RuntimeModel:
     return RuntimeModel(**dump)
 
 
-def _kinds() -> dict[str, str]:
-    """The paths of all settings, and the type of each as in an annotation."""
-    groups = {"": _Main, **{f"{name}.": kind for name, kind in _SECTIONS.items()}}
-    return {before + one.name: str(one.type) for before, kind in groups.items() for one in dataclasses.fields(kind)}
-
-
-# Arguments of ``Runtime`` that are not named as their path, and variables that are not named as the argument.
-_ARGUMENTS = {
-    "conflict_graph_impl": "conflict_graph",
-    "conflict_degree_cap": "degree_cap",
-    "batch_order_strategy": "batch_order",
-    "diagnostics.enabled": "enable_diagnostics",
-    "diagnostics.log_level": "log_level",
-    "seeds.global_seed": "global_seed",
-    "seeds.mis": "mis_seed",
-    "seeds.batch_order": "batch_order_seed",
-    "seeds.residual_grid": "residual_grid_seed",
-}
-_VARIABLES = {
-    "devices": "DEVICE",
-    "conflict_graph": "CONFLICT_GRAPH_IMPL",
-    "scope_segment_dedupe": "SCOPE_SEGMENT_DEDUP",
-    "residual_scope_cap_path": "RESIDUAL_SCOPE_CAPS_PATH",
-    "residual_prefilter_enabled": "RESIDUAL_PREFILTER",
-}
-_KINDS = _kinds()
-
-#: Settings as arguments and as environment variables without their prefix, and the path of each.
-ARGUMENTS: Mapping[str, str] = {_ARGUMENTS.get(path, path.replace(".", "_")): path for path in _KINDS}
-VARIABLES: Mapping[str, str] = {_VARIABLES.get(name, name.upper()): path for name, path in ARGUMENTS.items()}
-
 _TRUTHS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 
 
@@ -332,7 +318,7 @@ def _values(environment: Mapping[str, str]) -> dict[str, Any]:
         text = environment.get(PREFIX + name, "")
         if text.strip():
             try:
-                said[path] = _PARSERS[_KINDS[path]](text)
+                said[path] = _PARSERS[str(_FIELDS[path].type)](text)
             except ValueError as error:
                 raise ValueError(f"{PREFIX}{name}={text}: {error}") from None
     return said
