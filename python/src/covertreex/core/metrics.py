@@ -1,19 +1,4 @@
 """Older names: see :mod:`covertreex.legacy`."""
 
-from ..legacy.metrics import (
-    Metric,
-    MetricRegistry,
-    available_metrics,
-    configure_residual_metric,
-    get_metric,
-    reset_residual_metric,
-)
-
-__all__ = [
-    "Metric",
-    "MetricRegistry",
-    "available_metrics",
-    "configure_residual_metric",
-    "get_metric",
-    "reset_residual_metric",
-]
+from ..legacy.metrics import *
+from ..legacy.metrics import __all__

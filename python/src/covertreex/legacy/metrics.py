@@ -18,6 +18,15 @@ from .residual_distances import compute_residual_distances, decode_indices
 from .scope_caps import ResidualScopeCaps
 from .strategies import load_entry_points
 
+__all__ = [
+    "Metric",
+    "MetricRegistry",
+    "available_metrics",
+    "configure_residual_metric",
+    "get_metric",
+    "reset_residual_metric",
+]
+
 Kernel = Callable[[Any, Any, Any], Any]
 _ENTRY_POINTS = "covertreex.metrics"
 _LEAST = 1e-12  # squared length below which a row counts as zero
@@ -212,12 +221,7 @@ def configure_residual_correlation(
 ) -> None:
     """Set the data that trees in the residual-correlation metric use by default, and its metric.
 
-    Parameters
-    ----------
-    backend : ResidualCorrHostData
-        Of :func:`build_residual_backend`, or a caller's own.
-    runtime, context : optional
-        Settings; a table of limits that they name is read and kept with the data.
+    A table of limits that ``runtime`` or ``context`` names is read and kept with the data.
     """
     config = runtime if context is None else context.config
     if config is not None and config.residual_scope_cap_path:

@@ -13,14 +13,7 @@ it is read by ``import covertreex`` if it has variables of covertreex 0.4.x.
 'natural'
 """
 
-from .._settings import (
-    PROFILES,
-    Diagnostics,
-    Profile,
-    RuntimeConfig,
-    active_config,
-    environment_names,
-)
+from .._settings import PROFILES, Diagnostics, Profile, RuntimeConfig, active_config, environment_names
 from ..legacy._environment import read_environment
 from ..legacy.context import (
     RuntimeContext,
