@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -64,11 +63,10 @@ class _Baseline:
         Parameters
         ----------
         queries : array_like, shape (q, dim) or (dim,)
-            New points.
         k : int
             1 to the number of points.
         return_distances : bool
-            Whether to return the distances too.
+            Whether to return the distances, too.
 
         Returns
         -------
@@ -148,12 +146,13 @@ class _Adapter(_Baseline):
     _module = ""
     _package = ""
 
-    def __init__(self, points: NDArray[np.float64], search: Callable[[NDArray[np.float64], int], Found]) -> None:
+    def __init__(self, points: NDArray[np.float64], tree: Any = None) -> None:
         self.points = points
-        self._search = search
+        self._tree = tree
 
     def _find(self, queries: NDArray[np.float64], k: int) -> Found:
-        return self._search(queries, k)
+        distances, indices = self._tree.query(queries, k=k)
+        return _arrays(indices, distances, k)
 
     @classmethod
     def _is_there(cls) -> bool:
@@ -175,16 +174,6 @@ def _arrays(indices: Any, distances: Any, k: int) -> Found:
     return np.asarray(indices, np.int64).reshape(-1, k), np.asarray(distances, np.float64).reshape(-1, k)
 
 
-def _search_of(tree: Any) -> Callable[[NDArray[np.float64], int], Found]:
-    """The search of a tree by its method ``query``, which returns distances first."""
-
-    def search(queries: NDArray[np.float64], k: int) -> Found:
-        distances, indices = tree.query(queries, k=k)
-        return _arrays(indices, distances, k)
-
-    return search
-
-
 class ExternalCoverTreeBaseline(_Adapter):
     """The cover tree of the package covertree on PyPI."""
 
@@ -195,29 +184,27 @@ class ExternalCoverTreeBaseline(_Adapter):
         """Build its tree of points."""
         kind, own = cls._import().CoverTree, _points(points)
         tree = kind(own, distance=lambda a, b: float(np.linalg.norm(a - b)), leafsize=leafsize, base=base)
-        return cls(own, _search_of(tree))
+        return cls(own, tree)
 
 
 class MlpackCoverTreeBaseline(_Adapter):
     """The cover tree of mlpack."""
 
     _module, _package = "mlpack", "mlpack"
+    _options: ClassVar[dict[str, Any]] = {"tree_type": "cover", "copy_all_inputs": True}
 
     @classmethod
     def from_points(cls, points: ArrayLike, *, leaf_size: int = 20) -> MlpackCoverTreeBaseline:
         """Build its tree of points."""
         mlpack, own = cls._import(), np.ascontiguousarray(_points(points))
-        how = {"tree_type": "cover", "copy_all_inputs": True}
-        model = mlpack.knn(reference=own, k=1, leaf_size=int(leaf_size), **how)["output_model"]
+        return cls(own, mlpack.knn(reference=own, k=1, leaf_size=int(leaf_size), **cls._options)["output_model"])
 
-        def search(queries: NDArray[np.float64], k: int) -> Found:
-            # mlpack reads a single row as a column.
-            asked = np.vstack([queries, queries]) if len(queries) == 1 else queries
-            found = mlpack.knn(input_model=model, query=np.ascontiguousarray(asked), k=int(k), **how)
-            indices, distances = _arrays(found["neighbors"], found["distances"], k)
-            return indices[: len(queries)], distances[: len(queries)]
-
-        return cls(own, search)
+    def _find(self, queries: NDArray[np.float64], k: int) -> Found:
+        # mlpack reads a single row as a column.
+        asked = np.ascontiguousarray(np.vstack([queries, queries]) if len(queries) == 1 else queries)
+        found = self._import().knn(input_model=self._tree, query=asked, k=int(k), **self._options)
+        indices, distances = _arrays(found["neighbors"], found["distances"], k)
+        return indices[: len(queries)], distances[: len(queries)]
 
 
 class ScikitLearnBaseline(_Adapter):
@@ -232,7 +219,7 @@ class ScikitLearnBaseline(_Adapter):
         """Build its tree of points; ``algorithm`` is "ball_tree" or "kd_tree"."""
         module, own = cls._import(), _points(points)
         tree = (module.KDTree if algorithm == "kd_tree" else module.BallTree)(own, leaf_size=leaf_size)
-        made = cls(own, _search_of(tree))
+        made = cls(own, tree)
         made.algorithm = algorithm
         return made
 
@@ -248,8 +235,7 @@ class ScipyBaseline(_Adapter):
     def from_points(cls, points: ArrayLike, *, leafsize: int = 16) -> ScipyBaseline:
         """Build its tree of points."""
         module, own = cls._import(), _points(points)
-        tree = module.cKDTree(own, leafsize=leafsize)
-        return cls(own, _search_of(tree))
+        return cls(own, module.cKDTree(own, leafsize=leafsize))
 
 
 class GPBoostCoverTreeBaseline(_Adapter):
@@ -259,8 +245,10 @@ class GPBoostCoverTreeBaseline(_Adapter):
     def from_points(cls, points: ArrayLike) -> GPBoostCoverTreeBaseline:
         """Keep points."""
         warn("GPBoostCoverTreeBaseline: of covertreex 0.4.x; it is a brute force here")
-        own = _points(points)
-        return cls(own, lambda queries, k: _brute_force(own, queries, k))
+        return cls(_points(points))
+
+    def _find(self, queries: NDArray[np.float64], k: int) -> Found:
+        return _brute_force(self.points, queries, k)
 
 
 has_external_cover_tree = ExternalCoverTreeBaseline._is_there
