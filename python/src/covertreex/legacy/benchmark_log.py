@@ -11,7 +11,7 @@ import json
 import os
 import resource
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _arguments, _writing
-from .benchmark_schemas import (
-    BENCHMARK_BATCH_SCHEMA_ID,
-    BENCHMARK_BATCH_SCHEMA_VERSION,
-    RESIDUAL_SCOPE_CAP_SCHEMA_ID,
-    RESIDUAL_SCOPE_CAP_SCHEMA_VERSION,
-)
+from . import benchmark_schemas as schemas
 from .conflicts import GRID_COUNTS
 from .plans import BatchInsertPlan
 from .traversal import ResidualTraversalCache
@@ -56,11 +51,7 @@ _CONFLICTS = {
     "conflict_adj_pairs": "adjacency_total_pairs",
     "conflict_adj_candidates": "adjacency_candidate_pairs",
 }  # fmt: skip
-_STAGES = {
-    "traversal_ms": "traversal_seconds",
-    "conflict_graph_ms": "conflict_graph_seconds",
-    "mis_ms": "mis_seconds",
-}
+_STAGES = {f"{stage}_ms": f"{stage}_seconds" for stage in ("traversal", "conflict_graph", "mis")}
 _WHOLE = ("conflict_adj_pairs", "conflict_adj_candidates")
 _PERCENTILES = (50, 90, 95, 99)
 _SLACK = 1e-12
@@ -95,8 +86,8 @@ class BenchmarkLogWriter:
         settings, self._metadata = dict(runtime or {}), dict(metadata or {})
         seeds, digest = dict(settings.get("seeds") or {}), _hash({"runtime": settings})
         self._head = {
-            "schema_id": BENCHMARK_BATCH_SCHEMA_ID,
-            "schema_version": BENCHMARK_BATCH_SCHEMA_VERSION,
+            "schema_id": schemas.BENCHMARK_BATCH_SCHEMA_ID,
+            "schema_version": schemas.BENCHMARK_BATCH_SCHEMA_VERSION,
             "run_id": run_id or "run-0",
             "run_hash": run_hash or _hash({"runtime_digest": digest, "seeds": seeds}),
             "runtime_digest": digest,
@@ -113,17 +104,7 @@ class BenchmarkLogWriter:
     def record_batch(
         self, *, batch_index: int, batch_size: int, plan: BatchInsertPlan, extra: Mapping[str, Any] | None = None
     ) -> None:
-        """Append the line of a batch.
-
-        Parameters
-        ----------
-        batch_index, batch_size : int
-            Its number, and its points.
-        plan : BatchInsertPlan
-            How it was inserted.
-        extra : mapping, optional
-            Other facts.
-        """
+        """Append the line of a batch: its number, how many points it had and how they were inserted, and more facts."""
         memory, before = _memory(), self._memory
         self._memory = memory
         sizes = {"batch_index": int(batch_index), "batch_size": int(batch_size), "metadata": self._metadata}
@@ -131,15 +112,7 @@ class BenchmarkLogWriter:
         self._write({**sizes, **_facts(plan), **_said(extra or {}), **used, **self._flat, **self._metadata})
 
     def record_event(self, *, event: str, extra: Mapping[str, Any] | None = None) -> None:
-        """Append the line of something else.
-
-        Parameters
-        ----------
-        event : str
-            What happened.
-        extra : mapping, optional
-            Facts about it.
-        """
+        """Append the line of something else that happened, with facts about it."""
         # Readers of these logs assume without this that the distances of a batch were computed twice.
         usual = {"conflict_pairwise_reused": 1}
         self._write({"event": str(event), **usual, **self._flat, **self._metadata, **_said(extra or {})})
@@ -251,10 +224,7 @@ class ResidualScopeCapRecorder:
         The file.
     percentile : float
         From 0 to 1.
-    margin : float
-        Is added to the percentile.
-    radius_floor : float
-        The least limit.
+    margin, radius_floor : float
     """
 
     def __init__(
@@ -293,7 +263,7 @@ class ResidualScopeCapRecorder:
                 levels[str(level)] = {"cap": self._cap(seen["obs"]), **summaries}
         everywhere = [radii for seen in self._seen.values() for radii in seen["obs"]]
         payload = {
-            "schema": RESIDUAL_SCOPE_CAP_SCHEMA_VERSION, "schema_id": RESIDUAL_SCOPE_CAP_SCHEMA_ID,
+            "schema": schemas.RESIDUAL_SCOPE_CAP_SCHEMA_VERSION, "schema_id": schemas.RESIDUAL_SCOPE_CAP_SCHEMA_ID,
             "generated_at": time.time(), "percentile": self._percentile, "margin": self._margin,
             "radius_floor": self._floor, "metadata": self._metadata, "levels": levels,
             "overview": _summary(np.concatenate(everywhere)), "default": self._cap(everywhere) if levels else None,
@@ -302,6 +272,6 @@ class ResidualScopeCapRecorder:
         with _writing.replacing(str(self._path)) as file:
             file.write(json.dumps(payload, indent=2, sort_keys=True, default=_plain).encode())
 
-    def _cap(self, radii: Iterable[NDArray[np.float64]]) -> float:
-        percentile = float(np.percentile(np.concatenate(list(radii)), 100 * self._percentile))
+    def _cap(self, radii: list[NDArray[np.float64]]) -> float:
+        percentile = float(np.percentile(np.concatenate(radii), 100 * self._percentile))
         return max(percentile + self._margin, self._floor)

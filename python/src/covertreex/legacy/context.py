@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextvars
-from types import TracebackType
 from typing import Any
 
 from .. import _settings
@@ -30,13 +29,7 @@ _current: contextvars.ContextVar[RuntimeContext | None] = contextvars.ContextVar
 
 
 class RuntimeContext:
-    """Settings that are, or can be, active; a context manager.
-
-    Parameters
-    ----------
-    config : RuntimeConfig
-        Settings of covertreex 0.4.x.
-    """
+    """Settings of covertreex 0.4.x that are, or can be, active; a context manager."""
 
     def __init__(self, config: RuntimeConfig) -> None:
         self.config = config
@@ -63,11 +56,9 @@ class RuntimeContext:
             _current.set(self)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *raised: Any) -> None:
         active, before = self._undo.pop()
-        active.__exit__(kind, error, trace)
+        active.__exit__(*raised)
         _current.set(before)
 
     def is_active(self) -> bool:

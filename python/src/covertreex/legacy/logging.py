@@ -13,8 +13,6 @@ from typing import Any
 from . import context as contexts
 from .model import RuntimeConfig
 
-__all__ = ["OperationMetrics", "get_logger", "log_operation"]
-
 
 def get_logger(
     name: str | None = None,
@@ -22,14 +20,9 @@ def get_logger(
     runtime: RuntimeConfig | None = None,
     context: contexts.RuntimeContext | None = None,
 ) -> logging.Logger:
-    """The logger "covertreex", or one below it, at the level of a configuration.
+    """The logger "covertreex", or the one of a name below it, at the level of ``runtime`` or ``context``.
 
-    Parameters
-    ----------
-    name : str, optional
-        The name after "covertreex.".
-    runtime, context : optional
-        Whose level; by default that of the active context. Without one the level stays.
+    By default it is that of the active context. Without one the level stays.
     """
     logger = logging.getLogger("covertreex" if name is None else f"covertreex.{name}")
     config = _config(runtime, context)
@@ -74,13 +67,11 @@ class OperationMetrics:
         if self._start is None:
             return
         wall, user, system, rss = (end - start for end, start in zip(self._now(), self._start))
-        facts: dict[str, object] = {
-            "op": self.label, "status": "ok" if error is None else "error", "wall_ms": 1e3 * wall,
-            "cpu_user_ms": 1e3 * user, "cpu_system_ms": 1e3 * system, "rss_delta": rss,
-        }  # fmt: skip
+        used: dict[str, object] = {"cpu_user_ms": 1e3 * user, "cpu_system_ms": 1e3 * system, "rss_delta": rss}
         if not self.collect_resources:
-            facts.update(dict.fromkeys(("cpu_user_ms", "cpu_system_ms", "rss_delta"), "NA"))
-        facts.update(self.metadata)
+            used = dict.fromkeys(used)
+        status = "ok" if error is None else "error"
+        facts = {"op": self.label, "status": status, "wall_ms": 1e3 * wall, **used, **self.metadata}
         self.logger.log(self.level, " ".join(f"{name}={_shown(value)}" for name, value in facts.items()))
 
     @staticmethod
@@ -95,16 +86,6 @@ def _shown(value: object) -> str:
 
 @contextlib.contextmanager
 def log_operation(logger: logging.Logger, label: str, **options: Any) -> Iterator[OperationMetrics]:
-    """Log the time of a block.
-
-    Parameters
-    ----------
-    logger : logging.Logger
-        Where to.
-    label : str
-        The operation.
-    **options
-        ``level``, ``runtime``, ``context``.
-    """
+    """Log the time of a block; options are ``level``, ``runtime`` and ``context``."""
     with OperationMetrics(label, logger, **options) as metrics:
         yield metrics

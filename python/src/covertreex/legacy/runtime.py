@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from numpy.typing import ArrayLike
 
 from .. import _settings
-from .._settings import Diagnostics, Overrides, RuntimeConfig
+from .._settings import Overrides, RuntimeConfig
 from . import _engine_names, _environment
 from ._notices import without_effect
 from .host_data import ResidualCorrHostData, host_data_of
@@ -162,13 +162,8 @@ class Runtime(_settings.Runtime):
     def from_profile(cls: type[Self], name: str, overrides: Overrides | None = None) -> Self:
         """Return the settings of a profile.
 
-        Parameters
-        ----------
-        name : str
-            One of :data:`covertreex.runtime.PROFILES`.
-        overrides : iterable of str, or mapping, optional
-            Changes by path, as ``"residual.n_inducing=256"`` or ``"seeds.global_seed=42"``: new paths, or paths of
-            covertreex 0.4.x.
+        Overrides may have paths of covertreex 0.4.x, too, as ``"seeds.global_seed=42"``; see
+        :meth:`covertreex.runtime.RuntimeConfig.with_overrides`.
         """
         new: dict[str, Any] = {}
         old: dict[str, Any] = {}
@@ -197,13 +192,7 @@ class Runtime(_settings.Runtime):
         return _settings.Runtime(**_engine_names.translated(chosen)).to_config(base)
 
     def to_model(self, base: RuntimeModel | None = None) -> RuntimeModel:
-        """All settings by the names of covertreex 0.4.x.
-
-        Parameters
-        ----------
-        base : RuntimeModel, optional
-            Values of settings that were not chosen; by default from the environment.
-        """
+        """All settings by the names of covertreex 0.4.x; those that were not chosen, of ``base`` or the environment."""
         values: dict[str, Any] = {_ARGUMENTS[name]: value for name, value in self._old.items() if name in _ARGUMENTS}
         chosen = {
             "precision": self.dtype, "batch_order_strategy": self.order, "metric": self.metric, "engine": self.engine
@@ -275,8 +264,6 @@ def _resolve(chosen: dict[str, Any], old: dict[str, Any]) -> None:
         if metric == LITE:
             old["metric"], metric = LITE, "euclidean"
         chosen["metric"] = metric
-    if isinstance(chosen.get("diagnostics"), bool):
-        chosen["diagnostics"] = Diagnostics(chosen["diagnostics"])
     if "backend" in old:
         _settings.check_choice("backend", old["backend"], BACKENDS)
     meant = {*RENAMED, "log_level", "metric", "residual_grid_seed"}
