@@ -81,12 +81,7 @@ class BenchmarkBatchRecord:
 
     @classmethod
     def from_payload(cls, payload: Mapping[str, Any]) -> BenchmarkBatchRecord:
-        """Make a record of a line.
-
-        Parameters
-        ----------
-        payload : mapping
-            The line as a dictionary.
+        """Make a record of a line as a dictionary.
 
         Raises
         ------

@@ -33,7 +33,6 @@ def register_traversal_strategy(
     Parameters
     ----------
     name : str
-        Its name.
     predicate : callable
         ``predicate(config, backend)``: whether it is for these settings.
     factory : callable

@@ -73,12 +73,7 @@ def available_profiles() -> tuple[str, ...]:
 
 
 def load_profile_definition(name: str) -> ProfileDefinition:
-    """A profile, with what it is for.
-
-    Parameters
-    ----------
-    name : str
-        One of :func:`available_profiles`, in any case; the ending ".yaml" does no harm.
+    """A profile, with what it is for. The case of its name, and an ending ".yaml", do not matter.
 
     Raises
     ------
@@ -102,18 +97,7 @@ def load_profile(name: str) -> RuntimeModel:
 
 
 def parse_override_expression(expression: str) -> tuple[str, Any]:
-    """Split ``path=value``, and read the value: a number, true, false, null, a list or mapping as JSON, or a text.
-
-    Parameters
-    ----------
-    expression : str
-        As ``"residual.radius_floor=2.5"``.
-
-    Returns
-    -------
-    path : str
-    value : object
-    """
+    """Split ``path=value``, and read the value: a number, true, false, null, a list or mapping as JSON, or a text."""
     path, sign, text = expression.partition("=")
     if not sign or not path.strip():
         raise OverrideError(f"override: expected path=value, got {expression!r}")
@@ -131,14 +115,7 @@ def parse_override_expressions(expressions: Iterable[str] | None) -> dict[str, A
 
 
 def apply_overrides_to_model(model: RuntimeModel, overrides: Mapping[str, Any] | None) -> RuntimeModel:
-    """A copy of settings with some of them changed.
-
-    Parameters
-    ----------
-    model : RuntimeModel
-        It stays as it is.
-    overrides : mapping, optional
-        Values by path, as ``{"diagnostics.enabled": True}``.
+    """A copy of settings with some of them changed, by their paths: ``{"diagnostics.enabled": True}``.
 
     Raises
     ------

@@ -133,13 +133,7 @@ class VectorIndex:
             self._changed()
 
     def remove_vector(self, vector_id: Hashable) -> bool:
-        """Remove the vector of an id.
-
-        Returns
-        -------
-        bool
-            False if the index has no such id.
-        """
+        """Remove the vector of an id; return False if the index has no such id."""
         one = self._key(vector_id)
         with self._changing:
             if one not in self._contents.entries:
@@ -241,13 +235,9 @@ class VectorIndex:
         return self._incremental
 
     def get_statistics(self) -> dict[str, Any]:
-        """Return the numbers of the index.
+        """Return ``type``, ``size``, ``vector_store_dim``, ``supports_incremental``, and the numbers of its kind.
 
-        Returns
-        -------
-        dict
-            ``type``, ``size``, ``vector_store_dim``, ``supports_incremental``, and the numbers of its kind. Those that
-            describe the structure are counted, which takes time proportional to its size.
+        Those that describe the structure are counted, which takes time proportional to its size.
         """
         return {**self._common(), **self._details()}
 

@@ -1,7 +1,7 @@
 """The kinds of vector index that arrwDB has.
 
 Each kind exists twice, under the names of arrwDB's Python class and of its Rust wrapper. The two differ in
-`index_type`, statistics, ``repr`` and the type of ids.
+`index_type`, statistics, ``repr`` and the type of ids: in a Rust wrapper, an id that is the text of a UUID becomes one.
 """
 
 from __future__ import annotations
@@ -101,14 +101,8 @@ class LSHIndex(VectorIndex):
             raise ValueError(
                 f"num_tables, hash_size: expected at most 2^28 buckets, got {num_tables} tables of 2^{hash_size}"
             )
-        super().__init__(
-            vector_store,
-            mode="tables",
-            n_tables=num_tables,
-            n_bits=hash_size,
-            seed=0 if seed is None else seed,
-            **options,
-        )
+        seed = 0 if seed is None else seed
+        super().__init__(vector_store, mode="tables", n_tables=num_tables, n_bits=hash_size, seed=seed, **options)
 
     def _details(self) -> dict[str, Any]:
         total = structure.bucket_count(self._contents.index) if len(self) else 0
@@ -158,14 +152,8 @@ class HNSWIndex(VectorIndex):
         self._ef_construction, self._ef_search = ef_construction, ef_search
         if _arrays.integer(max_level, "max_level", minimum=0) != _MAX_LEVEL:
             warnings.warn("max_level: it has no effect on this graph", stacklevel=2)
-        super().__init__(
-            vector_store,
-            m=M,
-            ef_construction=ef_construction,
-            ef_search=ef_search,
-            seed=0 if seed is None else seed,
-            **options,
-        )
+        seed = 0 if seed is None else seed
+        super().__init__(vector_store, m=M, ef_construction=ef_construction, ef_search=ef_search, seed=seed, **options)
 
     def _parameters(self) -> dict[str, Any]:
         return {"M": self._m, "ef_construction": self._ef_construction, "ef_search": self._ef_search}
@@ -201,25 +189,25 @@ class _RustWrapper(VectorIndex):
 
 
 class RustBruteForceIndexWrapper(_RustWrapper, BruteForceIndex):
-    """:class:`BruteForceIndex` as arrwDB's Rust wrapper: an id that is the text of a UUID becomes one."""
+    """:class:`BruteForceIndex` as arrwDB's Rust wrapper."""
 
     _name = "RustBruteForceIndex"
 
 
 class RustKDTreeIndexWrapper(_RustWrapper, KDTreeIndex):
-    """:class:`KDTreeIndex` as arrwDB's Rust wrapper: an id that is the text of a UUID becomes one."""
+    """:class:`KDTreeIndex` as arrwDB's Rust wrapper."""
 
     _name = "RustKDTreeIndex"
 
 
 class RustLSHIndexWrapper(_RustWrapper, LSHIndex):
-    """:class:`LSHIndex` as arrwDB's Rust wrapper: an id that is the text of a UUID becomes one."""
+    """:class:`LSHIndex` as arrwDB's Rust wrapper."""
 
     _name = "RustLSHIndex"
 
 
 class RustHNSWIndexWrapper(_RustWrapper, HNSWIndex):
-    """:class:`HNSWIndex` as arrwDB's Rust wrapper: an id that is the text of a UUID becomes one."""
+    """:class:`HNSWIndex` as arrwDB's Rust wrapper."""
 
     _name = "RustHNSWIndex"
     _shown = HNSWIndex._shown

@@ -91,13 +91,7 @@ class VectorArena:
         return self._store.add(key, vector)
 
     def remove_vector(self, chunk_id: Id) -> bool:
-        """Remove a chunk, and its vector if no other chunk has it.
-
-        Returns
-        -------
-        bool
-            False if the store has no such chunk.
-        """
+        """Remove a chunk, and its vector if no other chunk has it; return False if the store has no such chunk."""
         try:
             self._store.remove(self._key(chunk_id))
         except KeyError:
@@ -134,13 +128,7 @@ class VectorArena:
         return vector
 
     def get_vectors_by_indices(self, indices: Iterable[int]) -> NDArray[np.float32]:
-        """Return copies of the vectors with some indices, shape (m, dimension).
-
-        Raises
-        ------
-        IndexError
-            If an index was never used, or is free.
-        """
+        """Return copies of the vectors with some indices, shape (m, dimension); see :meth:`get_vector_by_index`."""
         vectors = [self.get_vector_by_index(index) for index in indices]
         return np.stack(vectors) if vectors else np.empty((0, self.dimension), np.float32)
 
@@ -173,11 +161,8 @@ class VectorArena:
     def get_statistics(self) -> dict[str, Any]:
         """Return the numbers of the store.
 
-        Returns
-        -------
-        dict
-            ``unique_vectors``, ``total_references``, ``capacity``, ``utilization`` (unique vectors as a percentage of
-            the capacity), ``free_indices``, ``dimension`` and ``storage_type``.
+        They are ``unique_vectors``, ``total_references``, ``capacity``, ``utilization`` (unique vectors as a percentage
+        of the capacity), ``free_indices``, ``dimension`` and ``storage_type``.
         """
         stats = self._store.stats()
         capacity = max(self._initial_capacity, stats.n_slots)

@@ -6,20 +6,15 @@ The sections are described in ``docs/file-format.md``.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...indexes._kinds import VectorIndex
 
 _LANES = 16  # children of a node of boxes, and the unit in which leaves are filled up
 
 
-def _sections(index: VectorIndex, *names: str) -> dict[str, NDArray[np.int64]]:
-    return index._file().sections(*names)
-
-
 def tree_depth(index: VectorIndex) -> int:
     """Return the number of levels of a k-d tree, leaves included; 0 while no tree is built."""
-    slots = _sections(index, "boxes.labels").get("boxes.labels")
+    slots = index._file().sections("boxes.labels").get("boxes.labels")
     if slots is None:
         return 0
     leaf_size = -(-index.stats().options["leaf_size"] // _LANES) * _LANES
@@ -31,7 +26,7 @@ def tree_depth(index: VectorIndex) -> int:
 
 def bucket_count(index: VectorIndex) -> int:
     """Return the number of buckets with vectors, over all hash tables of an LSH."""
-    found = _sections(index, "buckets", "dead")
+    found = index._file().sections("buckets", "dead")
     alive = found["dead"] == 0
     buckets = found["buckets"].reshape(alive.size, -1)[alive]
     return sum(np.unique(table).size for table in buckets.T)
@@ -39,7 +34,7 @@ def bucket_count(index: VectorIndex) -> int:
 
 def graph_levels(index: VectorIndex) -> tuple[dict[int, int], float]:
     """Return the number of vectors on each level of an HNSW, and the mean number of links of a vector."""
-    found = _sections(index, "graph.levels", "graph.links", "graph.upper_first", "graph.upper_links", "dead")
+    found = index._file().sections("graph.levels", "graph.links", "graph.upper_first", "graph.upper_links", "dead")
     alive = found["dead"] == 0
     levels = found["graph.levels"][alive].astype(np.int64)
     counts = {level: int((levels >= level).sum()) for level in range(int(levels.max(initial=-1)) + 1)}
