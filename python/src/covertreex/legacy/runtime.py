@@ -235,7 +235,7 @@ def _resolved(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]
             old[name] = value
     for name in sorted(old.keys() - _ARGUMENTS.keys() - _GONE):
         raise TypeError(f"{name}: no such setting; there are {', '.join(sorted(new_names))}")
-    _resolve(chosen, old)
+    _translate(chosen, old)
     return chosen, old
 
 
@@ -249,7 +249,7 @@ def _sort_extra(path: str, value: Any, chosen: dict[str, Any], old: dict[str, An
         old[_BY_PATH.get(path, path)] = value
 
 
-def _resolve(chosen: dict[str, Any], old: dict[str, Any]) -> None:
+def _translate(chosen: dict[str, Any], old: dict[str, Any]) -> None:
     """Give old settings their new names, and warn of those without a meaning."""
     for name in old:
         if name in RENAMED and chosen.get(RENAMED[name]) is not None:

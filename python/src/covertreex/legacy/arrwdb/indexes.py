@@ -155,15 +155,12 @@ class HNSWIndex(VectorIndex):
         seed = 0 if seed is None else seed
         super().__init__(vector_store, m=M, ef_construction=ef_construction, ef_search=ef_search, seed=seed, **options)
 
-    def _parameters(self) -> dict[str, Any]:
-        return {"M": self._m, "ef_construction": self._ef_construction, "ef_search": self._ef_search}
-
-    def _levels(self) -> dict[str, Any]:
-        counts, links = structure.graph_levels(self._contents.index)
-        return {"num_levels": len(counts), "level_counts": counts, "avg_connections": round(links, 2)}
-
     def _details(self) -> dict[str, Any]:
-        return {**self._parameters(), **(self._levels() if len(self) else {})}
+        details = {"M": self._m, "ef_construction": self._ef_construction, "ef_search": self._ef_search}
+        if not len(self):
+            return details
+        counts, links = structure.graph_levels(self._contents.index)
+        return {**details, "num_levels": len(counts), "level_counts": counts, "avg_connections": round(links, 2)}
 
     def _shown(self) -> dict[str, Any]:
         return {"M": self._m, "ef_search": self._ef_search}
@@ -215,10 +212,7 @@ class RustHNSWIndexWrapper(_RustWrapper, HNSWIndex):
     def _common(self) -> dict[str, Any]:
         return {**super()._common(), "type": self.index_type}
 
-    def _parameters(self) -> dict[str, Any]:
-        return {"m": self._m, **super()._parameters()}
-
-    def _levels(self) -> dict[str, Any]:
-        levels = super()._levels()
-        del levels["level_counts"]
-        return levels
+    def _details(self) -> dict[str, Any]:
+        details = super()._details()
+        details.pop("level_counts", None)
+        return {"m": self._m, **details}
