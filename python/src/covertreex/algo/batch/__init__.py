@@ -1,8 +1,14 @@
 """Older names: see :mod:`covertreex.legacy`."""
 
 from ...legacy.batches import batch_insert, batch_insert_prefix_doubling
-from ...legacy.planning import plan_batch_insert
-from ...legacy.plans import BatchInsertPlan, BatchInsertTimings, LevelSummary, PrefixBatchGroup, PrefixBatchResult
+from ...legacy.plans import (
+    BatchInsertPlan,
+    BatchInsertTimings,
+    LevelSummary,
+    PrefixBatchGroup,
+    PrefixBatchResult,
+    plan_batch_insert,
+)
 from . import insert, types
 
 __all__ = [
