@@ -1,7 +1,6 @@
 """Older names: ``covertreex.engine`` of covertreex 0.4.x; see :mod:`covertreex.legacy`."""
 
 from .legacy.engine import (
-    DEFAULT_ENGINE,
     SUPPORTED_ENGINES,
     CoverTree,
     PythonNumbaEngine,
@@ -12,6 +11,7 @@ from .legacy.engine import (
     build_tree,
     get_engine,
 )
+from .legacy.model import DEFAULT_ENGINE
 
 __all__ = [
     "DEFAULT_ENGINE",

@@ -16,13 +16,7 @@ NAMES: dict[str, tuple[str, str]] = {
     "rust-pcct": ("native", "hilbert"),
     "rust-pcct2": ("native", "hilbert"),
 }
-
-
-_OLD = {
-    ("native", "hilbert"): "rust-hilbert",
-    ("native", "natural"): "rust-natural",
-    ("hybrid", "hilbert"): "python-numba",
-}
+_OLD = {NAMES[name]: name for name in ("rust-hilbert", "rust-natural", "python-numba")}
 
 
 def old_name(engine: str | None, order: str | None) -> str | None:

@@ -28,12 +28,7 @@ def warn(message: str) -> None:
 def without_effect(names: Iterable[str], in_stages: Container[str] = ()) -> None:
     """Warn of settings that have no meaning here, if there are any.
 
-    Parameters
-    ----------
-    names : iterable of str
-        The settings.
-    in_stages : container of str
-        Settings that the stages of an insertion, in :mod:`covertreex.algo`, read.
+    Those in ``in_stages`` are read by the stages of an insertion, in :mod:`covertreex.algo`.
     """
     listed = sorted(names)
     if not listed:

@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .conflicts import AdjacencyBuild, ConflictGraphContext, conflict_strategies
-
-__all__ = ["GridConflicts", "ScopeConflicts"]
+from .host_data import Floats, Indices
 
 _SHIFTS = 3
 _FINEST = 1e-6  # the least width of a cell, relative to the extent of the points
@@ -49,7 +48,7 @@ class ScopeConflicts:
         )  # fmt: skip
 
 
-def _groups(nodes: NDArray[np.int64], points: NDArray[np.int64]) -> tuple[list[NDArray[np.int64]], int]:
+def _groups(nodes: Indices, points: Indices) -> tuple[list[Indices], int]:
     """The different sets of points that have a node in their scopes, and the number of nodes."""
     order = np.lexsort((points, nodes))
     nodes, points = nodes[order], points[order]
@@ -87,9 +86,7 @@ class GridConflicts:
         )  # fmt: skip
 
 
-def _leaders(
-    points: NDArray[np.float64], levels: NDArray[np.int64], seed: int
-) -> tuple[NDArray[np.int64], NDArray[np.uint64], int]:
+def _leaders(points: Floats, levels: Indices, seed: int) -> tuple[Indices, NDArray[np.uint64], int]:
     """The first point in each cell of some grids, the least rank of each point, and the number of cells."""
     extent = float(np.ptp(points, axis=0).max(initial=0.0))
     widths = np.maximum(np.exp2(levels.astype(np.float64)), max(_FINEST * extent, np.finfo(float).tiny))
@@ -108,9 +105,7 @@ def _leaders(
     return np.flatnonzero(is_leader), ranks, cells
 
 
-def _apart(
-    points: NDArray[np.float64], radii: NDArray[np.float64], leaders: NDArray[np.int64]
-) -> tuple[list[int], int]:
+def _apart(points: Floats, radii: Floats, leaders: Indices) -> tuple[list[int], int]:
     """The leaders, one after another, that are farther from those before than the smaller radius; and comparisons."""
     chosen: list[int] = []
     compared = 0

@@ -10,8 +10,6 @@ from typing import Union
 
 from .. import _arguments
 
-__all__ = ["ROOT_VARIABLE", "artifact_root", "generate_run_id", "resolve_artifact_path", "timestamped_artifact"]
-
 ROOT_VARIABLE = "COVERTREEX_ARTIFACT_ROOT"
 
 PathLike = Union[str, "os.PathLike[str]"]
@@ -20,10 +18,7 @@ PathLike = Union[str, "os.PathLike[str]"]
 def artifact_root(create: bool = True) -> Path:
     """The folder for files of runs: that of ``COVERTREEX_ARTIFACT_ROOT``, or "artifacts" in the working directory.
 
-    Parameters
-    ----------
-    create : bool
-        Whether to make it.
+    It is made if ``create`` says so.
     """
     root = Path(os.environ.get(ROOT_VARIABLE) or "artifacts").expanduser()
     if create:
@@ -34,14 +29,7 @@ def artifact_root(create: bool = True) -> Path:
 def resolve_artifact_path(path: PathLike, *, category: str | None = None, create_parents: bool = True) -> Path:
     """Return the absolute path of a file: a relative path is below the folder for files of runs.
 
-    Parameters
-    ----------
-    path : path_like
-        The file.
-    category : str, optional
-        A folder between, for relative paths.
-    create_parents : bool
-        Whether to make the folder of the file.
+    ``category`` is a folder between, for relative paths. The folder of the file is made if ``create_parents`` says so.
     """
     found = Path(_arguments.path(path)).expanduser()
     if not found.is_absolute():
@@ -54,14 +42,7 @@ def resolve_artifact_path(path: PathLike, *, category: str | None = None, create
 def timestamped_artifact(*, category: str | None, prefix: str, suffix: str, create_parents: bool = True) -> Path:
     """Return the path of a file named ``prefix``, the time (UTC) to the second, and ``suffix``.
 
-    Parameters
-    ----------
-    category : str or None
-        As of :func:`resolve_artifact_path`.
-    prefix, suffix : str
-        Of the name.
-    create_parents : bool
-        Whether to make the folder of the file.
+    The others are as of :func:`resolve_artifact_path`.
     """
     return resolve_artifact_path(f"{prefix}_{_now()}{suffix}", category=category, create_parents=create_parents)
 

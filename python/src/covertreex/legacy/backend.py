@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial, partialmethod
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,6 @@ import numpy as np
 from .. import _settings
 from . import _notices
 from .model import BACKENDS
-
-
-def _same(value: Any) -> Any:
-    return value
 
 
 @dataclass(frozen=True)
@@ -25,7 +22,7 @@ class TreeBackend:
     xp: Any = np
     asarray: Callable[..., Any] = np.asarray
     stack: Callable[..., Any] = np.stack
-    device_put: Callable[[Any], Any] = _same
+    device_put: Callable[[Any], Any] = lambda value: value
     default_float: Any = np.float64
     default_int: Any = np.int32
 
@@ -54,7 +51,7 @@ class TreeBackend:
         return made
 
     def __reduce__(self) -> Any:
-        return _of_precision, (np.dtype(self.default_float).name,)
+        return partial(TreeBackend.numpy, precision=np.dtype(self.default_float).name), ()
 
     def array(self, value: Any, *, dtype: Any = None) -> Any:
         """An array of numbers."""
@@ -64,22 +61,13 @@ class TreeBackend:
             raise TypeError(f"value: expected real numbers, got dtype {array.dtype}")
         return np.asarray(value, wanted)
 
-    def zeros(self, shape: Iterable[int], *, dtype: Any = None) -> Any:
-        """An array of zeros."""
-        return np.zeros(tuple(shape), dtype or self.default_float)
+    def _of_shape(self, make: Callable[..., Any], shape: Iterable[int], *, dtype: Any = None) -> Any:
+        return make(tuple(shape), dtype or self.default_float)
 
-    def ones(self, shape: Iterable[int], *, dtype: Any = None) -> Any:
-        """An array of ones."""
-        return np.ones(tuple(shape), dtype or self.default_float)
-
-    def empty(self, shape: Iterable[int], *, dtype: Any = None) -> Any:
-        """An array of any numbers."""
-        return np.empty(tuple(shape), dtype or self.default_float)
+    zeros = partialmethod(_of_shape, np.zeros)
+    ones = partialmethod(_of_shape, np.ones)
+    empty = partialmethod(_of_shape, np.empty)
 
     def to_numpy(self, value: Any) -> Any:
         """The same as a NumPy array."""
         return np.asarray(value)
-
-
-def _of_precision(precision: str) -> TreeBackend:
-    return TreeBackend.numpy(precision=precision)

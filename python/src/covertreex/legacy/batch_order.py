@@ -1,4 +1,4 @@
-"""Orders of the points of a batch, and groups of growing size, by the names of covertreex 0.4.x."""
+"""Orders of the points of a batch, and groups of growing size."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ from . import changes
 from .backend import TreeBackend
 from .model import RuntimeConfig
 
-__all__ = ["BatchOrderResult", "choose_prefix_factor", "compute_batch_order", "prefix_slices", "prepare_batch_points"]
-
 _KEY_BITS, _MOST_BITS = 64, 32  # of a position on the curve, and of a coordinate
 
 
@@ -28,22 +26,11 @@ class BatchOrderResult:
 
 
 def compute_batch_order(points: ArrayLike, *, strategy: str, seed: int | None = None) -> BatchOrderResult:
-    """Find an order of points.
+    """Find an order of points, of shape (n, dim).
 
-    Parameters
-    ----------
-    points : array_like, shape (n, dim)
-        The points.
-    strategy : {"hilbert", "natural", "random"}
-        Along the Hilbert curve through the box of the points; as they are; random.
-    seed : int, optional
-        For "random".
-
-    Returns
-    -------
-    BatchOrderResult
-        ``metrics`` has the seed of "random"; of "hilbert" the bits of a coordinate (``hilbert_bits_per_dim``), and the
-        standard deviation of the distances along the curve (``hilbert_code_spread``).
+    "hilbert": along the Hilbert curve through the box of the points. ``metrics`` of the result has the bits of a
+    coordinate (``hilbert_bits_per_dim``), and the standard deviation of the distances along the curve
+    (``hilbert_code_spread``). "natural": as they are. "random": by the seed, which is in ``metrics``.
     """
     rows = np.ascontiguousarray(points, np.float64)
     if rows.ndim != 2:
@@ -63,18 +50,7 @@ def compute_batch_order(points: ArrayLike, *, strategy: str, seed: int | None = 
 def prepare_batch_points(
     *, backend: TreeBackend, batch_points: ArrayLike, runtime: RuntimeConfig, apply_batch_order: bool
 ) -> tuple[NDArray[Any], NDArray[np.int64] | None, dict[str, float]]:
-    """Convert points to the type of a backend, in the order of the settings.
-
-    Parameters
-    ----------
-    backend : TreeBackend
-        The type.
-    batch_points : array_like, shape (m, dim)
-        The points.
-    runtime : RuntimeConfig
-        The order and its seed.
-    apply_batch_order : bool
-        False keeps the order as it is.
+    """Convert points, of shape (m, dim), to the type of a backend, and put them into the order of the settings.
 
     Returns
     -------
@@ -105,9 +81,5 @@ def choose_prefix_factor(runtime: RuntimeConfig, domination_ratio: float) -> flo
 
 def prefix_slices(length: int) -> list[tuple[int, int]]:
     """Cut ``length`` rows into groups of 1, 2, 4, ... rows: the first row of each, and the first one after it."""
-    slices = []
-    start, size = 0, 1
-    while start < length:
-        slices.append((start, min(start + size, length)))
-        start, size = start + size, 2 * size
-    return slices
+    sizes = [2**i for i in range(max(0, int(length)).bit_length())]
+    return [(size - 1, min(2 * size - 1, length)) for size in sizes]

@@ -1,4 +1,4 @@
-"""Changes and searches of :class:`PCCTree`, as functions by the names of covertreex 0.4.x."""
+"""Changes and searches of :class:`PCCTree`, as functions."""
 
 from __future__ import annotations
 
@@ -7,26 +7,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from . import changes, engine, planning, plans
-from . import context as contexts
+from . import changes, engine, plans
 from ._notices import without_effect
 from .backend import TreeBackend
+from .context import RuntimeContext, runtime_context
 from .pcct import PCCT
 from .plans import BatchDeletePlan, BatchInsertPlan, PrefixBatchGroup, PrefixBatchResult
 from .runtime import Runtime
 from .trees import PCCTree
 
-__all__ = [
-    "batch_delete",
-    "batch_insert",
-    "batch_insert_prefix_doubling",
-    "knn",
-    "nearest_neighbor",
-    "plan_batch_delete",
-]
 
-
-def _runtime(context: contexts.RuntimeContext | None) -> Any:
+def _runtime(context: RuntimeContext | None) -> Any:
     return Runtime() if context is None else Runtime.from_config(context.config)
 
 
@@ -37,37 +28,21 @@ def batch_insert(
     backend: TreeBackend | None = None,
     mis_seed: int | None = None,
     apply_batch_order: bool | None = None,
-    context: contexts.RuntimeContext | None = None,
+    context: RuntimeContext | None = None,
 ) -> tuple[PCCTree, BatchInsertPlan]:
-    """Make a tree with more points, and a plan.
+    """Make a tree with more points, of shape (m, dim), and a plan. ``backend`` has no effect.
 
-    Parameters
-    ----------
-    tree : PCCTree
-        It stays as it is. An empty one is built by the settings of ``context``.
-    batch_points : array_like, shape (m, dim)
-        The points.
-    backend : optional
-        Without effect.
-    mis_seed, apply_batch_order : optional
-        For the plan, and as of :meth:`covertreex.PCCT.fit` for an empty tree.
-    context : RuntimeContext, optional
-        Settings; by default the active ones.
-
-    Returns
-    -------
-    tree : PCCTree
-    plan : BatchInsertPlan
+    The settings of ``context``, by default the active ones, are for the plan, and for an empty tree. So are
+    ``mis_seed`` and ``apply_batch_order``, as of :meth:`covertreex.PCCT.fit`.
     """
-    del backend
-    context = contexts.runtime_context() if context is None else context
+    context = runtime_context() if context is None else context
     facade = PCCT(_runtime(context), tree)
     in_order = True if apply_batch_order is None else apply_batch_order
     if tree.is_empty():
         made = facade.fit(batch_points, mis_seed=mis_seed, apply_batch_order=in_order)
     else:
         made = facade.insert(batch_points)
-    return made.tree, planning.of_insertion(tree, made.tree, context.config, mis_seed, in_order)
+    return made.tree, plans.of_insertion(tree, made.tree, context.config, mis_seed, in_order)
 
 
 def batch_insert_prefix_doubling(
@@ -77,22 +52,11 @@ def batch_insert_prefix_doubling(
     backend: TreeBackend | None = None,
     mis_seed: int | None = None,
     shuffle_seed: int | None = None,
-    context: contexts.RuntimeContext | None = None,
+    context: RuntimeContext | None = None,
 ) -> tuple[PCCTree, PrefixBatchResult]:
     """Make a tree with some points more: :func:`batch_insert`, in one group, as the library needs no prefixes.
 
-    Parameters
-    ----------
-    tree, batch_points, backend, mis_seed, context
-        As of :func:`batch_insert`.
-    shuffle_seed : int, optional
-        Without effect.
-
-    Returns
-    -------
-    tree : PCCTree
-    result : PrefixBatchResult
-        With one group.
+    ``shuffle_seed`` has no effect.
     """
     without_effect([] if shuffle_seed is None else ["shuffle_seed"])
     made, plan = batch_insert(tree, batch_points, backend=backend, mis_seed=mis_seed, context=context)
@@ -106,10 +70,9 @@ def batch_delete(
     remove_indices: ArrayLike,
     *,
     backend: TreeBackend | None = None,
-    context: contexts.RuntimeContext | None = None,
+    context: RuntimeContext | None = None,
 ) -> tuple[PCCTree, BatchDeletePlan]:
-    """Make a tree without some points, and a plan: :meth:`covertreex.PCCT.delete`."""
-    del backend
+    """Make a tree without some points, and a plan: :meth:`covertreex.PCCT.delete`. ``backend`` has no effect."""
     made, plan = PCCT(_runtime(context), tree).delete(remove_indices, return_plan=True)
     return made.tree, plan
 
@@ -129,25 +92,21 @@ def knn(
     return_distances: bool = False,
     predecessor_mode: bool = False,
     backend: TreeBackend | None = None,
-    context: contexts.RuntimeContext | None = None,
+    context: RuntimeContext | None = None,
 ) -> Any:
-    """Find the ``k`` nearest points of each query: :meth:`covertreex.PCCT.knn`.
+    """Find the ``k`` nearest points of each query: :meth:`covertreex.PCCT.knn`. ``backend`` has no effect.
 
     Raises
     ------
     ValueError
         For a tree without points, and for a ``k`` below 1 or above the number of points.
     """
-    del backend
+    options: dict[str, Any] = {"k": k, "return_distances": return_distances, "predecessor_mode": predecessor_mode}
     if isinstance(tree, engine.CoverTree):
-        return tree.knn(
-            query_points, k=k, return_distances=return_distances, predecessor_mode=predecessor_mode, context=context
-        )
+        return tree.knn(query_points, **options)
     if not 1 <= k <= tree.num_points:
         raise ValueError(f"k: expected 1 to {tree.num_points}, the number of points, got {k}")
-    return PCCT(_runtime(context), tree).knn(
-        np.asarray(query_points), k=k, return_distances=return_distances, predecessor_mode=predecessor_mode
-    )
+    return PCCT(_runtime(context), tree).knn(np.asarray(query_points), **options)
 
 
 def nearest_neighbor(tree: PCCTree | engine.CoverTree, query_points: ArrayLike, **options: Any) -> Any:

@@ -13,9 +13,8 @@ from ..residual import ResidualTree
 from ..tree import CoverTree
 from . import metrics
 from .backend import TreeBackend
+from .host_data import Indices
 from .trees import PCCTree, Recipe, Searcher
-
-Indices = NDArray[np.int64]
 
 
 def rows(points: Any) -> NDArray[Any]:
@@ -105,14 +104,7 @@ def descendants(tree: PCCTree, removed: Indices) -> Indices:
 def remaining(tree: PCCTree, removed: Indices) -> tuple[Indices, Indices]:
     """Old numbers of the nodes that remain, in the order of the new ones.
 
-    As in covertreex 0.4.x, descendants of removed nodes come last, the lowest level first.
-
-    Returns
-    -------
-    stayed : numpy.ndarray of int64
-        Nodes without a removed ancestor, ascending.
-    reattached : numpy.ndarray of int64
-        The others, by level and number.
+    As in covertreex 0.4.x: first nodes without a removed ancestor, ascending, then the others, by level and number.
     """
     below = descendants(tree, removed)
     levels = np.asarray(tree.top_levels, np.int64)[below]

@@ -14,7 +14,6 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,8 +26,8 @@ from . import artifacts, baseline, host_data, plugins
 from ._notices import LegacyWarning, without_effect
 from .context import Runtime
 from .pcct import PCCT
+from .runtime import profile_name
 
-_METRICS = ("auto", "euclidean", "residual", "residual-lite")
 _BASELINES: dict[str, Any] = {
     "sequential": baseline.BaselineCoverTree,
     "gpboost": baseline.GPBoostCoverTreeBaseline,
@@ -84,27 +83,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     with warnings.catch_warnings():
         warnings.simplefilter("always", LegacyWarning)
-        warnings.showwarning = _show
+        warnings.showwarning = lambda message, *_, **__: print(f"pcct: {message}", file=sys.stderr)
         try:
-            code = options.run(options)
+            _warn_of_ignored(options)
+            code = options.run(options) or 0
         except (ValueError, TypeError, LookupError, OSError, MemoryError, ImportError, RuntimeError) as error:
             print("pcct: " + " ".join(str(error).split()), file=sys.stderr)
             code = 1
     sys.exit(code)
 
 
-def _show(
-    message: Warning | str, category: type[Warning], filename: str, lineno: int, file: Any = None, line: Any = None
-) -> None:
-    del category, filename, lineno, file, line
-    print(f"pcct: {message}", file=sys.stderr)
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="pcct", description=__doc__, allow_abbrev=False)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def command(name: str, run: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
+    def command(name: str, run: Callable[[argparse.Namespace], int | None], text: str) -> argparse.ArgumentParser:
         made = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
         made.set_defaults(run=run)
         return made
@@ -147,7 +140,8 @@ def _parser() -> argparse.ArgumentParser:
 def _add_run_options(parser: argparse.ArgumentParser, *, with_search: bool) -> None:
     for name, kind, default, text in _SHAPE + (_SEARCH if with_search else ()):
         parser.add_argument(f"--{name}", type=kind, default=default, help=f"{text}  [{default}]")
-    parser.add_argument("--metric", choices=_METRICS, default="auto", help="auto: that of the profile, or Euclidean")
+    metrics = ("auto", "euclidean", "residual", "residual-lite")
+    parser.add_argument("--metric", choices=metrics, default="auto", help="auto: that of the profile, or Euclidean")
     parser.add_argument("--set", action="append", metavar="PATH=VALUE", default=[], help="with --profile: a setting")
     parser.add_argument("--no-log-file", action="store_true", help="as it is without --log-file")
     if with_search:
@@ -171,18 +165,14 @@ def _add_switch(parser: Any, on: str, off: str, text: str | None = None) -> None
 
 def _warn_of_ignored(options: argparse.Namespace) -> None:
     names = (*_IGNORED, *_IGNORED_SWITCHES, "device", "enable-numba", "enable-sparse-traversal")
-    without_effect(f"--{name}" for name in names if getattr(options, name.replace("-", "_")) is not None)
+    without_effect(f"--{name}" for name in names if getattr(options, name.replace("-", "_"), None) is not None)
 
 
 def _runtime(options: argparse.Namespace) -> Runtime:
     if options.set and options.profile is None:
         raise ValueError("--set: overrides require --profile")
-    seeds = {"global_seed": options.global_seed, "residual_grid_seed": options.residual_grid_seed}
-    chosen: dict[str, Any] = {
-        "engine": options.engine, "precision": options.precision, "log_level": options.log_level,
-        "mis_seed": options.mis_seed, "batch_order": options.batch_order, **seeds,
-    }  # fmt: skip
-    chosen = {name: value for name, value in chosen.items() if value is not None}
+    names = ("engine", "precision", "log_level", "mis_seed", "batch_order", "global_seed", "residual_grid_seed")
+    chosen: dict[str, Any] = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     if options.metric != "auto":
         chosen["metric"] = options.metric
     if options.enable_diagnostics is not None or options.log_file is not None:
@@ -201,12 +191,11 @@ class _Run:
     tree: PCCT
     build_seconds: float
     seconds: float
-    n_queries: int
 
     @property
     def latency(self) -> float:
         """Milliseconds a query."""
-        return 1e3 * self.seconds / max(1, self.n_queries)
+        return 1e3 * self.seconds / max(1, len(self.queries))
 
 
 def _data(options: argparse.Namespace, runtime: Runtime, points: Any) -> host_data.ResidualCorrHostData | None:
@@ -224,43 +213,31 @@ def _run(options: argparse.Namespace, runtime: Runtime, seed: int) -> _Run:
     points = np.random.default_rng(seed).standard_normal((options.tree_points, options.dimension))
     n_queries = getattr(options, "queries", 0)
     draw = np.random.default_rng(seed + 1)
+    known = host_data.known_backend()
     start = time.perf_counter()
     data = _data(options, runtime, points)
-    with _configured(data):
+    host_data.set_residual_backend(known if data is None else data)
+    try:
         tree = PCCT(runtime).fit(points)
+    finally:
+        host_data.set_residual_backend(known)
     built = time.perf_counter() - start
-    queries: Any
-    if data is not None:
-        queries = draw.integers(0, len(points), size=n_queries)
-    else:
-        queries = draw.standard_normal((n_queries, options.dimension))
+    shape = (n_queries, options.dimension)
+    queries = draw.standard_normal(shape) if data is None else draw.integers(0, len(points), size=n_queries)
     start = time.perf_counter()
     if n_queries:
         tree.knn(queries, k=options.k, predecessor_mode=bool(options.predecessor_mode))
-    return _Run(points, queries, tree, built, time.perf_counter() - start, n_queries)
+    return _Run(points, queries, tree, built, time.perf_counter() - start)
 
 
-@contextmanager
-def _configured(data: host_data.ResidualCorrHostData | None) -> Iterator[None]:
-    before = host_data.known_backend()
-    if data is not None:
-        host_data.set_residual_backend(data)
-    try:
-        yield
-    finally:
-        host_data.set_residual_backend(before)
-
-
-def _query(options: argparse.Namespace) -> int:
-    _warn_of_ignored(options)
+def _query(options: argparse.Namespace) -> None:
     run = _run(options, _runtime(options), options.seed)
     print(
-        f"pcct | build={run.build_seconds:.4f}s queries={run.n_queries} k={options.k} time={run.seconds:.4f}s "
-        f"latency={run.latency:.4f}ms throughput={run.n_queries / max(run.seconds, 1e-9):,.1f} q/s"
+        f"pcct | build={run.build_seconds:.4f}s queries={len(run.queries)} k={options.k} time={run.seconds:.4f}s "
+        f"latency={run.latency:.4f}ms throughput={len(run.queries) / max(run.seconds, 1e-9):,.1f} q/s"
     )
     for name in [one.strip() for one in options.baseline.split(",") if one.strip() not in ("", "none")]:
         _print_baseline(name, options, run)
-    return 0
 
 
 def _print_baseline(name: str, options: argparse.Namespace, run: _Run) -> None:
@@ -272,15 +249,14 @@ def _print_baseline(name: str, options: argparse.Namespace, run: _Run) -> None:
     built, start = time.perf_counter() - start, time.perf_counter()
     made.knn(queries, k=options.k)
     seconds = time.perf_counter() - start
-    latency = 1e3 * seconds / max(1, run.n_queries)
+    latency = 1e3 * seconds / max(1, len(queries))
     print(
         f"baseline[{name}] | build={built:.4f}s time={seconds:.4f}s latency={latency:.4f}ms "
         f"slowdown={latency / max(run.latency, 1e-9):.3f}x"
     )
 
 
-def _build(options: argparse.Namespace) -> int:
-    _warn_of_ignored(options)
+def _build(options: argparse.Namespace) -> None:
     run = _run(options, _runtime(options), options.seed)
     print(f"pcct build | points={len(run.tree)} dimension={options.dimension} build={run.build_seconds:.4f}s")
     if options.export_tree:
@@ -289,11 +265,9 @@ def _build(options: argparse.Namespace) -> int:
         exported: dict[str, Any] = {name: one for name, one in arrays.items() if isinstance(one, np.ndarray)}
         np.savez(options.export_tree, **exported)
         print(f"tree exported to {options.export_tree}")
-    return 0
 
 
-def _benchmark(options: argparse.Namespace) -> int:
-    _warn_of_ignored(options)
+def _benchmark(options: argparse.Namespace) -> None:
     if options.repeat < 1 or options.seed_step < 1:
         raise ValueError("--repeat, --seed-step: expected 1 or more")
     runtime = _runtime(options)
@@ -304,37 +278,28 @@ def _benchmark(options: argparse.Namespace) -> int:
         f"median={statistics.median(latencies):.4f}ms best={min(latencies):.4f}ms "
         f"mean_build={statistics.mean(run.build_seconds for run in runs):.4f}s"
     )
-    return 0
 
 
-def _breakdown(options: argparse.Namespace) -> int:
-    _warn_of_ignored(options)
+def _breakdown(options: argparse.Namespace) -> None:
     with _telemetry.record() as log:
         _run(options, _runtime(options), options.seed)
     for one in log.records:
         phases = " ".join(f"{name}={seconds:.4f}s" for name, seconds in one.phases.items())
         call = f"{one.kind}.{one.operation}"
         print(f"pcct breakdown | {call} rows={one.rows} seconds={one.seconds:.4f}s {phases}".rstrip())
-    return 0
 
 
-def _list_profiles(options: argparse.Namespace) -> int:
-    del options
+def _list_profiles(options: argparse.Namespace) -> None:
     width = max(map(len, PROFILES))
     for one in PROFILES.values():
         print(f"{one.name:{width}}  {one.purpose}")
-    return 0
 
 
-def _describe_profile(options: argparse.Namespace) -> int:
+def _describe_profile(options: argparse.Namespace) -> None:
     runtime = Runtime.from_profile(options.name)
-    known = PROFILES[next(name for name in PROFILES if name == options.name.lower().removesuffix(".yaml"))]
-    described = {
-        "metadata": {"name": known.name, "description": known.purpose},
-        "runtime": runtime.describe(),
-    }
+    known = PROFILES[profile_name(options.name)]
+    described = {"metadata": {"name": known.name, "description": known.purpose}, "runtime": runtime.describe()}
     print(json.dumps(described, indent=2) if options.format == "json" else "\n".join(_as_yaml(described)))
-    return 0
 
 
 def _as_yaml(value: dict[str, Any], indent: str = "") -> Iterator[str]:
@@ -361,8 +326,7 @@ def _doctor(options: argparse.Namespace) -> int:
     return 0 if all(checks.values()) else 1
 
 
-def _plugins(options: argparse.Namespace) -> int:
-    del options
+def _plugins(options: argparse.Namespace) -> None:
     kinds = {
         "traversal": plugins.describe_traversal_strategies(),
         "conflict": plugins.describe_conflict_strategies(),
@@ -371,22 +335,20 @@ def _plugins(options: argparse.Namespace) -> int:
     for kind, listed in kinds.items():
         for one in listed:
             print(f"{kind:10} {one['name']:28} {one['module']}")
-    return 0
 
 
-def _render(options: argparse.Namespace) -> int:
+def _render(options: argparse.Namespace) -> None:
     if options.show:
         without_effect(["--show"])
     sums = [vars(one) for one in _telemetry.summarise(_telemetry.read(options.log))]
     if options.format == "json":
         print(json.dumps(sums, indent=2, default=str))
-        return 0
+        return
     separator = "," if options.format == "csv" else " | "
     names = ("kind", "operation", "calls", "rows", "seconds")
     print(separator.join(names))
     for one in sums:
         print(separator.join(str(one[name]) for name in names))
-    return 0
 
 
 if __name__ == "__main__":

@@ -7,33 +7,26 @@ applications", SPAA 2022.)
 
 from __future__ import annotations
 
+import functools
 import time
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import changes, host_data, metrics
-from . import context as contexts
 from .backend import TreeBackend
-from .deferred import Deferred, Later
+from .context import RuntimeContext, runtime_context
+from .deferred import Deferred, later
 from .grouping import group_by_int
+from .host_data import Floats, Indices
 from .model import RuntimeConfig
 from .residual_distances import compute_residual_pairwise_matrix, decode_indices
 from .strategies import Strategies
 from .traversal import TraversalResult
 from .trees import PCCTree
-
-__all__ = [
-    "AdjacencyBuild",
-    "ConflictGraph",
-    "ConflictGraphContext",
-    "ConflictGraphStrategy",
-    "ConflictGraphTimings",
-    "ResidualPairwiseCacheError",
-    "build_conflict_graph",
-]
 
 _RESIDUAL = "residual_correlation"
 
@@ -134,7 +127,7 @@ class ConflictGraphContext(Deferred):
     scope_indptr: Any
     scope_indices: Any
     radii: Any  #: (m,)
-    radii_np: NDArray[np.float64]
+    radii_np: Floats
     pairwise: Any  #: (m, m) distances
     pairwise_np: NDArray[Any]
     residual_pairwise_np: NDArray[Any] | None  #: the same with residual correlation, else None
@@ -142,7 +135,7 @@ class ConflictGraphContext(Deferred):
     levels: Any  #: (m,) the parents' levels; 0 for points without a parent
     grid_points: Any | None = None
     chunk_target_override: int | None = None
-    batch_dataset_indices: NDArray[np.int64] | None = None
+    batch_dataset_indices: Indices | None = None
 
 
 @dataclass(frozen=True)
@@ -193,7 +186,6 @@ class ConflictGraphStrategy(Protocol):
 
     def build(self, ctx: ConflictGraphContext) -> AdjacencyBuild:
         """Find the edges."""
-        ...
 
 
 #: Predicates get the settings, whether the metric is residual correlation, and whether its distances are known.
@@ -204,12 +196,11 @@ GRID_COUNTS = ("grid_cells", "grid_leaders_raw", "grid_leaders_after", "grid_loc
 _FORCED = ("forced_selected", "forced_dominated")
 
 
-@dataclass(frozen=True)
-class _Pairs(Deferred):
+class _Pairs(NamedTuple):
     """Distances among the points of a batch."""
 
-    distances: Any
-    indices: Any = field(default_factory=lambda: None)  #: dataset indices, with residual correlation
+    distances: Callable[[], Any]  #: computes them once
+    indices: Any = None  #: dataset indices, with residual correlation
     reused: bool = False
 
 
@@ -219,26 +210,18 @@ def build_conflict_graph(
     batch_points: ArrayLike,
     *,
     backend: TreeBackend | None = None,
-    context: contexts.RuntimeContext | None = None,
+    context: RuntimeContext | None = None,
 ) -> ConflictGraph:
     """Find which points of a batch are in each other's way.
 
     Parameters
     ----------
-    tree : PCCTree
-        The tree.
+    tree, batch_points, backend
+        As of :func:`covertreex.algo.traverse_collect_scopes`.
     traversal : TraversalResult
-        Parents and scopes of the points, of :func:`covertreex.algo.traverse_collect_scopes`.
-    batch_points : array_like, shape (m, dim)
-        The points.
-    backend : TreeBackend, optional
-        Types of the result; by default the tree's.
+        Parents and scopes of the points, of that function.
     context : RuntimeContext, optional
         Settings (metric, ``conflict_graph_impl``, ...); by default the active ones.
-
-    Returns
-    -------
-    ConflictGraph
 
     Raises
     ------
@@ -246,13 +229,13 @@ def build_conflict_graph(
         With residual correlation, if ``traversal`` has lost its ``residual_cache``.
     """
     backend = tree.backend if backend is None else backend
-    runtime = (contexts.runtime_context() if context is None else context).config
+    runtime = (runtime_context() if context is None else context).config
     batch = changes.batch_rows(batch_points, backend)
     if len(batch) != len(traversal.parents):
         raise ValueError(f"batch_points: expected {len(traversal.parents)}, as in traversal, got {len(batch)}")
     is_residual = runtime.metric == _RESIDUAL
     start = time.perf_counter()
-    pairs = _residual_pairs(traversal, batch) if is_residual else _coordinate_pairs(backend, runtime, batch)
+    pairs = _pairs(backend, runtime, traversal, batch)
     paired = time.perf_counter()
     radii = _radii(tree, traversal, runtime)
     given = _context(backend, runtime, batch, traversal, radii, pairs)
@@ -267,7 +250,7 @@ def build_conflict_graph(
     to_int, to_float = backend.default_int, backend.default_float
     return ConflictGraph(
         indptr=backend.asarray(indptr, dtype=to_int), indices=backend.asarray(indices, dtype=to_int),
-        pairwise_distances=Later(lambda: pairs.distances),  # type: ignore[arg-type]
+        pairwise_distances=later(pairs.distances),
         scope_indptr=traversal.scope_indptr, scope_indices=traversal.scope_indices,
         radii=backend.asarray(radii, dtype=to_float),
         annulus_bounds=backend.asarray(np.column_stack([np.zeros(len(radii)), radii]), dtype=to_float),
@@ -277,22 +260,20 @@ def build_conflict_graph(
     )  # fmt: skip
 
 
-def _coordinate_pairs(backend: TreeBackend, runtime: RuntimeConfig, batch: Any) -> _Pairs:
-    return _Pairs(Later(lambda: metrics.get_metric(runtime.metric).pairwise(backend, batch, batch)))
-
-
-def _residual_pairs(traversal: TraversalResult, batch: Any) -> _Pairs:
+def _pairs(backend: TreeBackend, runtime: RuntimeConfig, traversal: TraversalResult, batch: Any) -> _Pairs:
+    if runtime.metric != _RESIDUAL:
+        return _Pairs(functools.cache(lambda: metrics.get_metric(runtime.metric).pairwise(backend, batch, batch)))
     cache = traversal.residual_cache
     if cache is not None:
-        return _Pairs(Later(lambda: cache.pairwise), cache.batch_indices, True)
+        return _Pairs(lambda: cache.pairwise, cache.batch_indices, True)
     if traversal.engine.startswith("residual") and (np.asarray(traversal.parents) >= 0).any():
         raise ResidualPairwiseCacheError("traversal: expected one with its residual_cache, got None")
     data = host_data.get_residual_backend()
     indices = decode_indices(data, batch)
-    return _Pairs(Later(lambda: compute_residual_pairwise_matrix(data, indices)), indices)
+    return _Pairs(functools.cache(lambda: compute_residual_pairwise_matrix(data, indices)), indices)
 
 
-def _radii(tree: PCCTree, traversal: TraversalResult, runtime: RuntimeConfig) -> NDArray[np.float64]:
+def _radii(tree: PCCTree, traversal: TraversalResult, runtime: RuntimeConfig) -> Floats:
     parents = np.asarray(traversal.parents, np.int64)
     radii = np.exp2(np.asarray(traversal.levels, np.float64) + 1)
     has_parent = np.flatnonzero(parents >= 0)
@@ -311,19 +292,19 @@ def _context(
     runtime: RuntimeConfig,
     batch: Any,
     traversal: TraversalResult,
-    radii: NDArray[np.float64],
+    radii: Floats,
     pairs: _Pairs,
 ) -> ConflictGraphContext:
     starts = np.asarray(traversal.scope_indptr, np.int64)
-    counts = starts[1:] - starts[:-1]
     levels = np.where(np.asarray(traversal.parents) >= 0, np.asarray(traversal.levels), 0)
-    later: Any = Later(lambda: pairs.distances)
+    distances = later(pairs.distances)
     return ConflictGraphContext(
         backend=backend, runtime=runtime, batch=batch, batch_size=len(batch), scope_indptr=traversal.scope_indptr,
         scope_indices=traversal.scope_indices, radii=backend.asarray(radii, dtype=backend.default_float),
-        radii_np=radii, pairwise=later, pairwise_np=later,
-        residual_pairwise_np=later if runtime.metric == _RESIDUAL else None,
-        point_ids=np.repeat(np.arange(len(batch)), counts), levels=levels, batch_dataset_indices=pairs.indices,
+        radii_np=radii, pairwise=distances, pairwise_np=distances,
+        residual_pairwise_np=distances if runtime.metric == _RESIDUAL else None,
+        point_ids=np.repeat(np.arange(len(batch)), starts[1:] - starts[:-1]), levels=levels,
+        batch_dataset_indices=pairs.indices,
     )  # fmt: skip
 
 
@@ -341,21 +322,15 @@ def _rows_of_edges(built: AdjacencyBuild, given: ConflictGraphContext) -> tuple[
     return np.concatenate([[0], np.cumsum(counts)]), targets[order]
 
 
-def _bins(radii: NDArray[np.float64]) -> NDArray[np.int64]:
+def _bins(radii: Floats) -> Indices:
     finite = np.isfinite(radii)
     exponents = np.floor(np.log2(np.maximum(np.where(finite, radii, 1.0), 1.0)))
     return np.where(finite, exponents, -1).astype(np.int64)
 
 
-def _timings(seconds: tuple[float, ...], built: AdjacencyBuild, pairs: _Pairs) -> ConflictGraphTimings:
-    pairwise, group, adjacency, annulus = seconds
-    counts = {name: value for name, value in vars(built).items() if name in ConflictGraphTimings.__dataclass_fields__}
-    renamed = {
-        f"adjacency_{name}": float(getattr(built, name))
-        for name in (
-            "membership_seconds", "targets_seconds", "scatter_seconds", "dedup_seconds", "total_pairs",
-            "candidate_pairs", "max_group_size",
-        )
-    } | {f"scope_{name}": getattr(built, name) for name in ("bytes_h2d", "bytes_d2h")}  # fmt: skip
-    more: dict[str, Any] = {**counts, **renamed, "pairwise_reused": int(pairs.reused)}
-    return ConflictGraphTimings(pairwise, group, adjacency, annulus, **more)
+def _timings(seconds: tuple[float, float, float, float], built: AdjacencyBuild, pairs: _Pairs) -> ConflictGraphTimings:
+    names, known = ConflictGraphTimings.__dataclass_fields__, vars(built)
+    counts: dict[str, Any] = {name: value for name, value in known.items() if name in names}
+    counts |= {f"adjacency_{name}": float(known[name]) for name in known if f"adjacency_{name}" in names}
+    counts |= {f"scope_{name}": known[name] for name in known if f"scope_{name}" in names}
+    return ConflictGraphTimings(*seconds, **counts, pairwise_reused=int(pairs.reused))

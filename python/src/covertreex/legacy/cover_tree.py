@@ -16,8 +16,6 @@ from ._notices import without_effect
 from .pcct import PCCT
 from .residual_tree import ResidualCoverTree
 
-__all__ = ["BuiltCoverTree", "CoverTree", "cover_tree", "load", "residual_tree"]
-
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 

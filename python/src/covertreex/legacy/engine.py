@@ -12,29 +12,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from .. import factory
 from ..residual import ResidualTree
-from . import _engine_names, host_data, pcct, planning
-from . import context as contexts
+from . import _engine_names, host_data, pcct, plans
 from ._notices import without_effect
 from .backend import TreeBackend
+from .context import RuntimeContext
 from .host_data import ResidualCorrHostData
 from .model import DEFAULT_ENGINE, RuntimeConfig
 from .trees import PCCTree, Searcher
-
-__all__ = [
-    "DEFAULT_ENGINE",
-    "SUPPORTED_ENGINES",
-    "CoverTree",
-    "PythonNumbaEngine",
-    "RustHilbertEngine",
-    "RustHybridResidualEngine",
-    "RustNaturalEngine",
-    "TreeEngine",
-    "build_fast_residual_tree",
-    "build_tree",
-    "get_engine",
-]
-
-SUPPORTED_ENGINES = ("python-numba", "rust-natural", "rust-hybrid", "rust-hilbert")
 
 
 @dataclass(frozen=True)
@@ -93,25 +77,11 @@ class CoverTree:
         k: int,
         return_distances: bool = False,
         predecessor_mode: bool = False,
-        context: contexts.RuntimeContext | None = None,
+        context: RuntimeContext | None = None,
     ) -> Any:
-        """Find the ``k`` nearest points of each query.
+        """Find the ``k`` nearest points of each query: :meth:`covertreex.PCCT.knn`.
 
-        Parameters
-        ----------
-        query_points : array_like
-            As of :meth:`covertreex.PCCT.knn`.
-        k : int
-            Neighbours.
-        return_distances, predecessor_mode : bool
-            As of :meth:`covertreex.PCCT.knn`.
-        context : RuntimeContext, optional
-            Without effect: a tree knows its settings.
-
-        Returns
-        -------
-        indices, and distances
-            As of :meth:`covertreex.PCCT.knn`. Distances of the engines "rust-..." are float32, as they were.
+        Distances of the engines "rust-..." are float32, as they were. ``context`` has no effect.
         """
         return self.engine.knn(
             self, query_points, k=k, return_distances=return_distances, predecessor_mode=predecessor_mode
@@ -147,14 +117,13 @@ class _Engine:
     """An engine by its old name."""
 
     name = ""
-    _draws_by_argument = False  #: whether the seed of inducing points is the argument, and not that of the settings
 
     def build(
         self,
         points: ArrayLike,
         *,
         runtime: RuntimeConfig,
-        context: contexts.RuntimeContext | None = None,
+        context: RuntimeContext | None = None,
         batch_size: int = 512,
         seed: int = 0,
         build_mode: str = "batch",
@@ -165,45 +134,31 @@ class _Engine:
         residual_params: Mapping[str, Any] | None = None,
         compute_predecessor_bounds: bool = True,
     ) -> CoverTree:
-        """Build a tree.
+        """Build a tree of points, shape (n, dim), by settings; the metric above all.
 
         Parameters
         ----------
-        points : array_like, shape (n, dim)
-            Coordinates.
-        runtime : RuntimeConfig
-            Settings; the metric above all.
-        context : RuntimeContext, optional
-            The same settings; ``runtime`` is what counts.
         seed : int
             For the tree. Inducing points are sampled as in covertreex 0.4.x: with this seed for "rust-natural", and
             with the seeds of ``runtime`` for other engines.
         residual_backend : ResidualCorrHostData, optional
             V and p of the points; the metric is residual correlation.
         residual_params : mapping, optional
-            ``variance``, ``lengthscale``, ``inducing_count`` and ``kernel_type`` of a kernel, from which they are
-            computed where there is no backend.
+            Instead of these: ``variance``, ``lengthscale``, ``inducing_count`` and ``kernel_type`` of a kernel.
         log_writer : BenchmarkLogWriter, optional
             Gets one line: all points are one batch.
         plan_callback : callable, optional
-            ``plan_callback(plan, batch_index, batch_size)``: called for that batch. It may return more facts
-            for the line.
-        batch_size, build_mode, scope_cap_recorder, compute_predecessor_bounds
+            ``plan_callback(plan, batch_index, batch_size)`` for that batch. It may return more facts for the line.
+        context, batch_size, build_mode, scope_cap_recorder, compute_predecessor_bounds
             Without effect.
-
-        Returns
-        -------
-        CoverTree
         """
         unused = {
             "batch_size": batch_size != 512, "build_mode": build_mode != "batch",
             "scope_cap_recorder": scope_cap_recorder is not None,
         }  # fmt: skip
-        without_effect(name for name, is_given in unused.items() if is_given)
-        del context, compute_predecessor_bounds
-        is_residual = runtime.metric == "residual_correlation" or not (
-            residual_backend is None and residual_params is None
-        )
+        without_effect(name for name, is_used in unused.items() if is_used)
+        is_given = residual_backend is not None or residual_params is not None
+        is_residual = is_given or runtime.metric == "residual_correlation"
         native: Searcher
         if is_residual:
             data = residual_backend or self._data(points, runtime, seed, residual_params)
@@ -211,14 +166,13 @@ class _Engine:
         else:
             settings = {**runtime.settings(), "engine": self.name, "order": None, "metric": "euclidean", "seed": seed}
             native = factory.cover_tree(np.asarray(points), **_engine_names.translated(settings))
-        meta = {
-            "build_seconds": native.build_time, "dataset_size": len(native), "predecessor_bounds_computed": True,
-        }  # fmt: skip
+        meta = {"build_seconds": native.build_time, "dataset_size": len(native), "predecessor_bounds_computed": True}
         backend = TreeBackend.numpy(precision=runtime.precision)
         if log_writer is not None or plan_callback is not None:
             _report(PCCTree.of(native, backend=backend), native.order, runtime, log_writer, plan_callback)
         metric = "residual_correlation" if is_residual else "euclidean"
-        return CoverTree(self, self._handle(native, backend), metric, backend, meta)
+        handle = PCCTree.of(native, backend=backend) if self.name == "python-numba" else Handle(native)
+        return CoverTree(self, handle, metric, backend, meta)
 
     def _data(
         self, points: ArrayLike, runtime: RuntimeConfig, seed: int, residual_params: Mapping[str, Any] | None
@@ -226,19 +180,10 @@ class _Engine:
         known = host_data.known_backend()
         if residual_params is None and known is not None:
             return known
-        params: dict[str, Any] = {"variance": 1.0, "lengthscale": 1.0, "inducing_count": 512, "kernel_type": 0}
-        params.update(residual_params or {})
+        params = {"variance": 1.0, "lengthscale": 1.0, "inducing_count": 512, **(residual_params or {})}
         seeds = runtime.seeds
-        drawn = seed if self._draws_by_argument else seeds.resolved("residual_grid", fallback=seeds.resolved("mis"))
+        drawn = seed if self.name == "rust-natural" else seeds.resolved("residual_grid", fallback=seeds.resolved("mis"))
         return host_data.build_residual_backend(points, seed=drawn, **params)
-
-    def _handle(self, native: Searcher, backend: TreeBackend) -> Any:
-        del backend
-        return Handle(native)
-
-    def _native(self, tree: CoverTree) -> Searcher:
-        found: Searcher = tree.handle.tree
-        return found
 
     def knn(
         self,
@@ -248,12 +193,12 @@ class _Engine:
         k: int,
         return_distances: bool,
         predecessor_mode: bool = False,
-        context: contexts.RuntimeContext | None = None,
+        context: RuntimeContext | None = None,
         runtime: RuntimeConfig | None = None,
     ) -> Any:
-        """Find the ``k`` nearest points of each query: :meth:`CoverTree.knn`."""
-        del context, runtime
-        found = pcct.PCCT(tree=self._native(tree)).knn(  # type: ignore[arg-type]
+        """Find the ``k`` nearest points of each query: :meth:`CoverTree.knn`. Settings have no effect."""
+        searched = tree.handle if self.name == "python-numba" else tree.handle.tree
+        found = pcct.PCCT(tree=searched).knn(
             query_points, k=k, return_distances=return_distances, predecessor_mode=predecessor_mode
         )
         if not return_distances or not self.name.startswith("rust"):
@@ -267,7 +212,7 @@ def _report(
     """Report the one batch by which a tree was built."""
     empty = PCCTree.empty(dimension=built.dimension, backend=built.backend)
     settings: dict[str, Any] = {"batch_order_strategy": order}
-    plan = planning.of_insertion(empty, built, dataclasses.replace(runtime, **settings), None, True)
+    plan = plans.of_insertion(empty, built, dataclasses.replace(runtime, **settings), None, True)
     extra = None if plan_callback is None else plan_callback(plan, 0, built.num_points)
     if log_writer is not None:
         log_writer.record_batch(batch_index=0, batch_size=built.num_points, plan=plan, extra=extra)
@@ -278,19 +223,11 @@ class PythonNumbaEngine(_Engine):
 
     name = "python-numba"
 
-    def _handle(self, native: Searcher, backend: TreeBackend) -> Any:
-        return PCCTree.of(native, backend=backend)
-
-    def _native(self, tree: CoverTree) -> Searcher:
-        found: Searcher = tree.handle.native
-        return found
-
 
 class RustNaturalEngine(_Engine):
     """The engine "rust-natural", or "rust-fast": points as they come."""
 
     name = "rust-natural"
-    _draws_by_argument = True
 
 
 class RustHybridResidualEngine(_Engine):
@@ -308,18 +245,15 @@ class RustHilbertEngine(_Engine):
 _ENGINES = {
     one.name: one for one in (PythonNumbaEngine(), RustNaturalEngine(), RustHybridResidualEngine(), RustHilbertEngine())
 }
-_ALIASES = {
-    "rust-fast": "rust-natural", "natural": "rust-natural", "hilbert": "rust-hilbert", "rust-pcct": "rust-hilbert",
-    "rust-pcct2": "rust-hilbert",
-}  # fmt: skip
+SUPPORTED_ENGINES = tuple(_ENGINES)
 
 
-def get_engine(name: str) -> Any:
+def get_engine(name: str) -> _Engine:
     """The engine of a name."""
-    engine = _ENGINES.get(_ALIASES.get(name, name))
-    if engine is None:
+    known = name if name in _ENGINES else _engine_names.old_name(*_engine_names.NAMES.get(name, (None, None)))
+    if known is None:
         raise ValueError(f"engine: expected one of {', '.join(SUPPORTED_ENGINES)}, got {name!r}")
-    return engine
+    return _ENGINES[known]
 
 
 def build_tree(
@@ -327,31 +261,24 @@ def build_tree(
     *,
     runtime: RuntimeConfig | None = None,
     engine: str | None = None,
-    context: contexts.RuntimeContext | None = None,
+    context: RuntimeContext | None = None,
     **options: Any,
 ) -> CoverTree:
-    """Build a tree by an engine.
+    """Build a tree of points, shape (n, dim), by an engine.
 
     Parameters
     ----------
-    points : array_like, shape (n, dim)
-        Coordinates.
     runtime, context : optional
         Settings; by default those of the environment.
     engine : str, optional
         Its name; by default that of the settings, or "rust-hilbert" if they name no other.
     **options
         As of :meth:`RustHilbertEngine.build`.
-
-    Returns
-    -------
-    CoverTree
     """
     if runtime is None:
         runtime = RuntimeConfig.from_env() if context is None else context.config
     name = engine or ("rust-hilbert" if runtime.engine == DEFAULT_ENGINE else runtime.engine)
-    built: CoverTree = get_engine(name).build(points, runtime=runtime, context=context, **options)
-    return built
+    return get_engine(name).build(points, runtime=runtime, context=context, **options)
 
 
 def build_fast_residual_tree(
@@ -364,25 +291,9 @@ def build_fast_residual_tree(
     chunk_size: int = 512,
     use_hilbert_order: bool = True,
 ) -> tuple[ResidualTree, list[int], ResidualCorrHostData]:
-    """Build a residual tree with an RBF kernel.
+    """Build a residual tree with an RBF kernel; return it, the numbers 0 to n - 1, and the data.
 
-    Parameters
-    ----------
-    points : array_like, shape (n, dim)
-        Coordinates.
-    seed, variance, lengthscale, inducing_count
-        As of :func:`covertreex.metrics.build_residual_backend`.
-    chunk_size : int
-        As of :func:`covertreex.metrics.build_residual_backend`.
-    use_hilbert_order : bool
-        Without effect.
-
-    Returns
-    -------
-    tree : ResidualTree
-    node_to_dataset : list of int
-        0 to n - 1.
-    data : ResidualCorrHostData
+    The arguments are as of :func:`covertreex.metrics.build_residual_backend`. ``use_hilbert_order`` has no effect.
     """
     without_effect([] if use_hilbert_order else ["use_hilbert_order"])
     data = host_data.build_residual_backend(

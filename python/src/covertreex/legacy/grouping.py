@@ -23,22 +23,7 @@ class GroupByResult:
 
 
 def group_by_int(keys: ArrayLike, values: ArrayLike, *, backend: TreeBackend, stable: bool = True) -> GroupByResult:
-    """Group values by integer keys.
-
-    Parameters
-    ----------
-    keys : array_like of int, shape (n,)
-        The key of each value.
-    values : array_like, shape (n, ...)
-        The values.
-    backend : TreeBackend
-        Types of the result.
-    stable : bool
-        Whether values of one key must keep their order. They do in any case.
-
-    Returns
-    -------
-    GroupByResult
+    """Group values, of shape (n, ...), by integer keys, of shape (n,). Values of a key keep their order in any case.
 
     Raises
     ------
@@ -47,7 +32,6 @@ def group_by_int(keys: ArrayLike, values: ArrayLike, *, backend: TreeBackend, st
     ValueError
         For keys that are not in one dimension, and for values of another number.
     """
-    del stable
     whole = np.asarray(keys)
     if whole.ndim != 1:
         raise ValueError(f"keys: expected one dimension, got shape {whole.shape}")
@@ -66,18 +50,7 @@ def group_by_int(keys: ArrayLike, values: ArrayLike, *, backend: TreeBackend, st
 def select_topk_by_level(indices: ArrayLike, levels: ArrayLike, limit: int) -> NDArray[np.int64]:
     """Sort nodes by level, the highest first; of equal levels the lower index first.
 
-    Parameters
-    ----------
-    indices : array_like of int, shape (n,)
-        Nodes.
-    levels : array_like of int, shape (n,)
-        Their levels.
-    limit : int
-        How many of the first ones to keep; all if it is 0 or less.
-
-    Returns
-    -------
-    numpy.ndarray of int64, shape (min(n, limit),)
+    The first ``limit`` of them are kept, or all if it is 0 or less.
     """
     nodes, heights = np.asarray(indices, np.int64), np.asarray(levels, np.int64)
     if nodes.shape != heights.shape:

@@ -1,9 +1,10 @@
-"""Residual-correlation data by the names of covertreex 0.4.x: V, p and a kernel of pairs, once for all trees."""
+"""Residual-correlation data: V, p and a kernel of pairs, once for all trees."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial, partialmethod
 from typing import Any
 
 import numpy as np
@@ -13,18 +14,18 @@ from .. import _arguments, _arrays
 from ..kernels import BY_NAME, Stationary
 from ..residual import ResidualTree, _inducing
 
-__all__ = ["ResidualCorrHostData", "build_residual_backend", "get_residual_backend", "set_residual_backend"]
-
 _FLOAT64 = np.dtype(np.float64)
 _LEAST_VARIANCE = 1e-9  # of a residual, in covertreex 0.4.x
 _JITTER = 1e-6
 _FEW = 32  # inducing points if their number is not positive
 
-IndexKernel = Callable[[NDArray[np.int64], NDArray[np.int64]], Any]
-Decoder = Callable[[Any], NDArray[np.int64]]
+Indices = NDArray[np.int64]
+Floats = NDArray[np.float64]
+IndexKernel = Callable[[Indices, Indices], Any]
+Decoder = Callable[[Any], Indices]
 
 
-def decode_integers(values: Any) -> NDArray[np.int64]:
+def decode_integers(values: Any) -> Indices:
     """Dataset indices of one dimension, or in a column."""
     array = np.asarray(values)
     if array.ndim == 2 and array.shape[1] == 1:
@@ -38,9 +39,9 @@ def decode_integers(values: Any) -> NDArray[np.int64]:
 class _Origin:
     """The source of the data."""
 
-    coords: NDArray[np.float64]
+    coords: Floats
     kernel: Stationary
-    inducing_points: NDArray[np.float64] | None  #: None where V was given
+    inducing_points: Floats | None  #: None where V was given
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,8 @@ class ResidualCorrHostData:
     chunk_size : int
         Columns for which the provider is asked at once by :func:`compute_residual_distances` and the like.
     v_matrix_f64, p_diag_f64, kernel_diag_f64 : optional
-        The same arrays in float64.
+        The same arrays in float64. ``v_matrix_view(dtype)``, ``p_diag_view(dtype)`` and ``kernel_diag_view(dtype)``
+        give them in float32 or float64.
     """
 
     v_matrix: NDArray[Any]
@@ -110,18 +112,6 @@ class ResidualCorrHostData:
         """Columns of V."""
         return int(self.v_matrix.shape[1])
 
-    def v_matrix_view(self, dtype: Any) -> NDArray[Any]:
-        """V in float32 or float64."""
-        return self._view("v_matrix", dtype)
-
-    def p_diag_view(self, dtype: Any) -> NDArray[Any]:
-        """Residual variances in float32 or float64."""
-        return self._view("p_diag", dtype)
-
-    def kernel_diag_view(self, dtype: Any) -> NDArray[Any]:
-        """``k(x_i, x_i)`` in float32 or float64."""
-        return self._view("kernel_diag", dtype)
-
     def _view(self, name: str, dtype: Any) -> NDArray[Any]:
         if np.dtype(dtype) == _FLOAT64:
             exact = getattr(self, f"{name}_f64")
@@ -134,14 +124,15 @@ class ResidualCorrHostData:
         found: NDArray[np.float32] = getattr(self, name)
         return found
 
+    v_matrix_view = partialmethod(_view, "v_matrix")
+    p_diag_view = partialmethod(_view, "p_diag")
+    kernel_diag_view = partialmethod(_view, "kernel_diag")
+
     def tree(self, **options: Any) -> ResidualTree:
         """The tree of the points: exact, in float64.
 
-        Parameters
-        ----------
-        **options
-            ``engine``, ``order``, ``n_threads``, ``progress``, ``cover_tree_metric``, ``seed`` of
-            :func:`covertreex.cover_tree`.
+        Options are ``engine``, ``order``, ``n_threads``, ``progress``, ``cover_tree_metric`` and ``seed`` of
+        :func:`covertreex.cover_tree`.
         """
         origin = self.origin
         if origin is not None and origin.inducing_points is not None:
@@ -155,45 +146,31 @@ class ResidualCorrHostData:
         # Coordinates are unknown: dataset indices replace them.
         coords = np.arange(self.num_points, dtype=np.float64)[:, None]
         options["engine"] = "native"  # Numba cannot call the provider back
-        return ResidualTree.from_features(coords, kernel=_OfIndices(self.kernel_provider), **given, **options)
+        return ResidualTree.from_features(coords, kernel=partial(_of_indices, self.kernel_provider), **given, **options)
 
 
-@dataclass(frozen=True)
-class _OfIndices:
-    """A kernel of dataset indices as a kernel of coordinates, which are these indices."""
-
-    provider: IndexKernel
-
-    def __call__(self, a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-        block: NDArray[np.float64] = self.provider(a[:, 0].astype(np.int64), b[:, 0].astype(np.int64))
-        return block
+def _of_indices(provider: IndexKernel, a: Floats, b: Floats) -> Any:
+    """A kernel of dataset indices for coordinates, which are these indices."""
+    return provider(a[:, 0].astype(np.int64), b[:, 0].astype(np.int64))
 
 
-@dataclass(frozen=True)
-class _OfPoints:
-    """A kernel of coordinates as a kernel of dataset indices."""
-
-    coords: NDArray[np.float64]
-    kernel: Stationary
-
-    def __call__(self, rows: ArrayLike, columns: ArrayLike) -> NDArray[np.float64]:
-        return self.kernel(self.coords[np.asarray(rows)], self.coords[np.asarray(columns)])
+def _of_points(coords: Floats, kernel: Stationary, rows: ArrayLike, columns: ArrayLike) -> Floats:
+    """A kernel of coordinates for dataset indices."""
+    return kernel(coords[np.asarray(rows)], coords[np.asarray(columns)])
 
 
 class PointDecoder:
     """Dataset indices of points: of integers, of whole numbers in a column, or of coordinates that are in the dataset.
 
-    Parameters
-    ----------
-    coords : numpy.ndarray of float64, shape (n, dim)
-        The dataset. Of equal points the first one counts.
+    Of equal points in the dataset, of shape (n, dim), the first one counts.
     """
 
-    def __init__(self, coords: NDArray[np.float64]) -> None:
+    def __init__(self, coords: Floats) -> None:
         self._coords = coords
         self._indices: dict[bytes, int] | None = None
 
-    def __call__(self, values: Any) -> NDArray[np.int64]:
+    def __call__(self, values: Any) -> Indices:
+        """Find the indices; KeyError for a point that is not in the dataset."""
         array = np.atleast_1d(np.asarray(values))
         if array.dtype.kind in "iu":
             return self._within(array.reshape(-1).astype(np.int64))
@@ -213,7 +190,7 @@ class PointDecoder:
             raise KeyError(f"points[{found.index(-1)}]: is not in the dataset")
         return np.array(found, np.int64)
 
-    def _within(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
+    def _within(self, indices: Indices) -> Indices:
         for row in np.flatnonzero((indices < 0) | (indices >= len(self._coords)))[:1]:
             raise ValueError(f"points[{row}]: expected 0 to {len(self._coords) - 1}, got {indices[row]}")
         return indices
@@ -242,9 +219,9 @@ def host_data_of(
     v = _arrays.points(v_matrix, "v_matrix")
     diagonal = np.full(len(points), kernel.variance) if kernel_diag is None else np.asarray(kernel_diag)
     return ResidualCorrHostData(
-        v_matrix=v, p_diag=np.asarray(p_diag), kernel_diag=diagonal, kernel_provider=_OfPoints(points, kernel),
-        point_decoder=PointDecoder(points), kernel_points_f32=points.astype(np.float32),
-        origin=_Origin(points, kernel, None),
+        v_matrix=v, p_diag=np.asarray(p_diag), kernel_diag=diagonal,
+        kernel_provider=partial(_of_points, points, kernel), point_decoder=PointDecoder(points),
+        kernel_points_f32=points.astype(np.float32), origin=_Origin(points, kernel, None),
     )  # fmt: skip
 
 
@@ -259,26 +236,18 @@ def build_residual_backend(
     rng: np.random.Generator | None = None,
     kernel_type: int | str = 0,
 ) -> ResidualCorrHostData:
-    """Compute V and p of points.
+    """Compute V and p of points, shape (n, dim).
 
     Parameters
     ----------
-    points : array_like, shape (n, dim)
-        Coordinates.
-    seed : int
-        For the sample of inducing points: the same as in covertreex 0.4.x.
+    seed, rng : int, numpy.random.Generator
+        For the sample of inducing points: the same as in covertreex 0.4.x. The generator goes before the seed.
     inducing_count : int
         Inducing points; all points where there are fewer, and at most 32 where it is 0.
     variance, lengthscale, kernel_type
         The kernel: 0 for RBF, 1 for Matern 5/2, or a name.
     chunk_size : int
         As of :class:`ResidualCorrHostData`.
-    rng : numpy.random.Generator, optional
-        Instead of the seed.
-
-    Returns
-    -------
-    ResidualCorrHostData
     """
     coords = np.ascontiguousarray(_arrays.points(points, "points", dtype=_FLOAT64))
     if not len(coords):
@@ -292,7 +261,7 @@ def build_residual_backend(
     diagonal = np.full(len(coords), kernel.variance)
     single = coords.astype(np.float32)
     return ResidualCorrHostData(
-        v_matrix=v, p_diag=p, kernel_diag=diagonal, kernel_provider=_OfPoints(coords, kernel),
+        v_matrix=v, p_diag=p, kernel_diag=diagonal, kernel_provider=partial(_of_points, coords, kernel),
         point_decoder=PointDecoder(coords), chunk_size=chunk_size, kernel_points_f32=single,
         kernel_row_norms_f32=(single**2).sum(axis=1), origin=_Origin(coords, kernel, chosen),
     )  # fmt: skip

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import context as contexts
 from .backend import TreeBackend
 from .conflicts import ConflictGraph
+from .context import current_runtime_context
 from .model import RuntimeConfig
 
 __all__ = ["MISResult", "batch_mis_seeds", "run_mis"]
@@ -36,26 +36,14 @@ class MISResult:
 def _config(runtime: RuntimeConfig | None) -> RuntimeConfig:
     if runtime is not None:
         return runtime
-    active = contexts.current_runtime_context()
+    active = current_runtime_context()
     return RuntimeConfig.from_env() if active is None else active.config
 
 
 def batch_mis_seeds(count: int, *, seed: int | None = None, runtime: RuntimeConfig | None = None) -> tuple[int, ...]:
-    """Derive seeds from one seed, one for each batch.
+    """Derive ``count`` seeds from one seed, one for each batch: numbers from 0 to 2**32 - 1.
 
-    Parameters
-    ----------
-    count : int
-        How many.
-    seed : int, optional
-        By default the seed of the settings.
-    runtime : RuntimeConfig, optional
-        Settings; by default the active ones.
-
-    Returns
-    -------
-    tuple of int
-        Each from 0 to 2**32 - 1.
+    Without a seed it is the one of ``runtime``, or of the active settings.
     """
     if count < 0:
         raise ValueError(f"count: expected 0 or more, got {count}")
@@ -76,14 +64,8 @@ def run_mis(
         The type of the result.
     graph : ConflictGraph
         Its ``indptr`` and ``indices`` are read; each edge is in them from both of its nodes.
-    seed : int, optional
-        For the priorities of graphs with a degree above 8; by default the seed of the settings.
-    runtime : RuntimeConfig, optional
-        Settings; by default the active ones.
-
-    Returns
-    -------
-    MISResult
+    seed, runtime : optional
+        For the priorities of graphs with a degree above 8; as of :func:`batch_mis_seeds`.
     """
     indptr, indices = np.asarray(graph.indptr, np.int64), np.asarray(graph.indices, np.int64)
     n = len(indptr) - 1

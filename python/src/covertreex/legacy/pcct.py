@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 from .. import _settings
 from ..residual import ResidualTree
 from ..tree import CoverTree as NativeTree
-from . import _engine_names, changes, host_data, planning, plans
+from . import _engine_names, changes, host_data, plans
 from . import runtime as runtimes
 from ._notices import without_effect
 from .backend import TreeBackend
@@ -30,24 +30,16 @@ from .logging import log_operation
 from .model import RuntimeConfig
 from .trees import PCCTree, Recipe
 
-__all__ = ["PCCT"]
-
 _INSERTS = logging.getLogger("covertreex.algo.batch_insert")
 _DELETES = logging.getLogger("covertreex.algo.batch_delete")
 _QUERIES = logging.getLogger("covertreex.queries.knn")
-_PRECISIONS = ("float32", "float64")
 
 
 @dataclass(frozen=True)
 class PCCT:
     """A parallel compressed cover tree, or the settings of one to be.
 
-    Parameters
-    ----------
-    runtime : Runtime
-        Settings.
-    tree : PCCTree, PCCT, CoverTree or ResidualTree, optional
-        The result of :meth:`fit`, or another tree.
+    ``tree`` is the result of :meth:`fit`, or another tree: a PCCTree, PCCT, CoverTree or ResidualTree.
     """
 
     runtime: _settings.Runtime = field(default_factory=runtimes.Runtime)
@@ -77,7 +69,7 @@ class PCCT:
         residual_params: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> Any:
-        """Build a tree.
+        """Build a tree; return it as a :class:`PCCT`, and with ``return_plan`` a :class:`BatchInsertPlan`, too.
 
         With ``metric="residual_correlation"`` the kernel comes from the first of these that is given: ``kernel``,
         ``residual_params``, the runtime's :class:`covertreex.Residual` with a ``v_matrix``, and the data
@@ -92,19 +84,10 @@ class PCCT:
             False keeps the order of the points, whichever order the settings say.
         mis_seed : int, optional
             Another name of ``seed``.
-        return_plan : bool
-            Whether to return the plan, too.
         residual_params : dict, optional
             ``variance``, ``lengthscale``, ``inducing_count`` and ``kernel_type`` of a kernel.
         **options
             As in :func:`covertreex.cover_tree`, ``kernel`` among them.
-
-        Returns
-        -------
-        PCCT
-            One with the tree.
-        BatchInsertPlan
-            Only with ``return_plan``.
         """
         if mis_seed is not None:
             options.setdefault("seed", mis_seed)
@@ -119,7 +102,7 @@ class PCCT:
         fitted = replace(self, tree=made)
         if not return_plan:
             return fitted
-        return fitted, planning.of_insertion(tree, made, self._old_config(), mis_seed, apply_batch_order)
+        return fitted, plans.of_insertion(tree, made, self._old_config(), mis_seed, apply_batch_order)
 
     def insert(
         self,
@@ -137,16 +120,8 @@ class PCCT:
         ----------
         batch_points : array_like, shape (m, dim)
             A single point may be of shape (dim,).
-        mis_seed, apply_batch_order : optional
-            For the plan; seed and order of a tree stay.
-        return_plan : bool
-            Whether to return the plan, too.
-
-        Returns
-        -------
-        PCCT
-        BatchInsertPlan
-            Only with ``return_plan``.
+        mis_seed, apply_batch_order, return_plan
+            For the plan, as in :meth:`fit`; seed and order of a tree stay.
         """
         for_plan = {"mis_seed": mis_seed, "apply_batch_order": apply_batch_order}
         without_effect(name for name, value in for_plan.items() if value is not None and not return_plan)
@@ -157,26 +132,13 @@ class PCCT:
         if not return_plan:
             return larger
         in_order = True if apply_batch_order is None else apply_batch_order
-        return larger, planning.of_insertion(tree, made, self._old_config(), mis_seed, in_order)
+        return larger, plans.of_insertion(tree, made, self._old_config(), mis_seed, in_order)
 
     def delete(self, indices: ArrayLike, *, return_plan: bool = False) -> Any:
         """Make a tree without some points. The other points are renumbered from 0; this tree does not change.
 
-        Descendants of removed points come last, as the plan says. :meth:`covertreex.tree.CoverTree.remove` changes a
-        tree in place, and keeps the indices.
-
-        Parameters
-        ----------
-        indices : array_like of int
-            Dataset indices, no two the same.
-        return_plan : bool
-            Whether to return the plan, too.
-
-        Returns
-        -------
-        PCCT
-        BatchDeletePlan
-            Only with ``return_plan``.
+        Descendants of removed points come last, as the plan says, a :class:`BatchDeletePlan` that is returned with
+        ``return_plan``. :meth:`covertreex.tree.CoverTree.remove` changes a tree in place, and keeps the indices.
 
         Raises
         ------
@@ -201,17 +163,13 @@ class PCCT:
         return_distances: bool = False,
         predecessor_mode: bool = False,
     ) -> Any:
-        """Find the ``k`` nearest points of each query.
+        """Find the ``k`` nearest points of each query, and the distances with ``return_distances``.
 
         Parameters
         ----------
         query_points : array_like, optional
             New points, shape (q, dim) or (dim,). With residual correlation, points of the tree: their indices, integers
             of shape (q,) or (q, 1), or their coordinates. None for all points of the tree.
-        k : int
-            Neighbours.
-        return_distances : bool
-            Whether to return the distances too.
         predecessor_mode : bool
             Only points with a lower dataset index than the query's own. The index of a new point is its row.
 
@@ -268,7 +226,7 @@ class PCCT:
         return _settings.Activation(self.runtime.to_config(_settings.environment_config()))
 
     def _backend(self) -> TreeBackend:
-        return TreeBackend.numpy(precision=self.runtime.dtype if self.runtime.dtype in _PRECISIONS else "float64")
+        return TreeBackend.numpy(precision="float32" if self.runtime.dtype == "float32" else "float64")
 
     def _old_config(self) -> RuntimeConfig:
         """All settings by their old names."""
@@ -290,29 +248,25 @@ class PCCT:
             if "kernel" in options:
                 raise ValueError("residual_params: cannot be combined with kernel")
             options.update(options_of(residual_params))
-            if isinstance(self.runtime, runtimes.Runtime) and self.runtime.residual_grid_seed is not None:
-                options.setdefault("seed", self.runtime.residual_grid_seed)
-        if isinstance(self.runtime, runtimes.Runtime) and self.runtime.is_lite:
+            seed = getattr(self.runtime, "residual_grid_seed", None)
+            if seed is not None:
+                options.setdefault("seed", seed)
+        if getattr(self.runtime, "is_lite", False):
             return Recipe({"dtype": np.float64, **options}, is_lite=True)
         if "kernel" in options or "v_matrix" in options:
             return Recipe(options)
         if options["metric"] == "residual_correlation":
-            data = self._data(config)
+            data = getattr(config.residual, "data", None) or host_data.known_backend()
             if data is not None:
                 _check_data(data, points)
+                del options["metric"]
                 allowed = {"engine", "order", "seed", "n_threads", "progress", "cover_tree_metric"}
-                for name in options.keys() - allowed - {"metric"}:
+                for name in options.keys() - allowed:
                     raise TypeError(f"{name}: is for a kernel, but the residual data that is configured is used")
-                chosen = {name: value for name, value in options.items() if name in allowed}
-                return Recipe({"data": data, **chosen}, decoder=data.point_decoder)
+                return Recipe({"data": data, **options}, decoder=data.point_decoder)
         if options.get("dtype") is None and options["metric"] != "residual_correlation" and config.dtype == "auto":
             options["dtype"] = np.float64
         return Recipe(options)
-
-    def _data(self, config: _settings.RuntimeConfig) -> host_data.ResidualCorrHostData | None:
-        residual = config.residual
-        own = residual.data if isinstance(residual, runtimes.Residual) else None
-        return host_data.known_backend() if own is None else own
 
 
 def options_of(residual_params: Mapping[str, Any]) -> dict[str, Any]:
@@ -320,14 +274,11 @@ def options_of(residual_params: Mapping[str, Any]) -> dict[str, Any]:
     given = dict(residual_params)
     kernel_type = given.pop("kernel_type", 0)
     kernel = host_data.kernel_of(kernel_type, given.pop("variance", 1.0), given.pop("lengthscale", 1.0))
-    options: dict[str, Any] = {"kernel": kernel}
-    if given.get("inducing_count") is not None:
-        options["inducing_count"] = given["inducing_count"]
-    given.pop("inducing_count", None)
+    count = given.pop("inducing_count", None)
     without_effect(["chunk_size"] if given.pop("chunk_size", 512) != 512 else [])
     if given:
         raise ValueError(f"residual_params: unknown {', '.join(sorted(given))}")
-    return options
+    return {"kernel": kernel} if count is None else {"kernel": kernel, "inducing_count": count}
 
 
 def _check_data(data: host_data.ResidualCorrHostData, points: NDArray[Any]) -> None:

@@ -1,4 +1,4 @@
-"""Copies of arrays and of :class:`PCCTree` with changes, by the names of covertreex 0.4.x.
+"""Copies of arrays and of :class:`PCCTree` with changes.
 
 A tree does not change. A journal says what an insertion adds to its arrays, and gives a new tree when it is applied.
 Each new node becomes the first child of its parent; the former first child becomes its next sibling.
@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import partialmethod
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import context as contexts
 from .backend import TreeBackend
-from .trees import PCCTree, compute_level_offsets
+from .context import RuntimeContext
+from .trees import ARRAYS, PCCTree, array_dtype, level_offsets
 
 __all__ = [
     "DEFAULT_JOURNAL_POOL",
@@ -53,30 +54,17 @@ class SliceUpdate:
 def clone_array_segment(
     backend: TreeBackend, source: ArrayLike, updates: Iterable[SliceUpdate], *, dtype: Any
 ) -> NDArray[Any]:
-    """Copy an array with changes.
+    """Copy an array, as one of a backend and of some type, with changes, one after another.
 
-    Parameters
-    ----------
-    backend : TreeBackend
-        Makes the array.
-    source : array_like
-        It stays as it is.
-    updates : iterable of SliceUpdate
-        The changes, one after another. For indices beyond the end the copy is made longer, with zeros between.
-    dtype : dtype
-        The type of the copy.
-
-    Returns
-    -------
-    numpy.ndarray
-        Without changes, an array of this type is returned as it is.
+    For indices beyond the end the copy is made longer, with zeros between. Without changes, an array of this type is
+    returned as it is.
     """
     array: NDArray[Any] = backend.asarray(source, dtype=dtype)
     changes = list(updates)
     if not changes:
         return array
-    length = max([len(array), *(change.length() for change in changes)]) if array.ndim else 0
-    copy = np.zeros((length, *array.shape[1:]), array.dtype) if array.ndim else array.copy()
+    length = max([len(array), *(change.length() for change in changes)])
+    copy = np.zeros((length, *array.shape[1:]), array.dtype)
     copy[: len(array)] = array
     for change in changes:
         copy[change.key] = backend.asarray(change.values, dtype=array.dtype)
@@ -94,33 +82,14 @@ def clone_tree_with_updates(
     si_cache_updates: Iterable[SliceUpdate] = (),
     next_cache_updates: Iterable[SliceUpdate] = (),
 ) -> PCCTree:
-    """Make a tree with other values in its arrays; arrays without changes are shared.
-
-    Parameters
-    ----------
-    tree : PCCTree
-        It stays as it is.
-    points_updates, top_level_updates, parent_updates, child_updates : iterable of SliceUpdate
-        Changes of ``points``, ``top_levels``, ``parents`` and ``children``.
-    level_offset_updates, si_cache_updates, next_cache_updates : iterable of SliceUpdate
-        Changes of ``level_offsets``, ``si_cache`` and ``next_cache``.
-
-    Returns
-    -------
-    PCCTree
-    """
-    backend = tree.backend
-    updates = {
-        "points": points_updates, "top_levels": top_level_updates, "parents": parent_updates,
-        "children": child_updates, "level_offsets": level_offset_updates, "si_cache": si_cache_updates,
-        "next_cache": next_cache_updates,
-    }  # fmt: skip
-    floats = ("points", "si_cache")
+    """Make a tree with other values in its arrays; arrays without changes are shared."""
+    updates = (
+        points_updates, top_level_updates, parent_updates, child_updates, level_offset_updates, si_cache_updates,
+        next_cache_updates,
+    )  # fmt: skip
     arrays = {
-        name: clone_array_segment(
-            backend, getattr(tree, name), some, dtype=backend.default_float if name in floats else backend.default_int
-        )
-        for name, some in updates.items()
+        name: clone_array_segment(tree.backend, getattr(tree, name), some, dtype=array_dtype(name, tree.backend))
+        for name, some in zip(ARRAYS, updates)
     }
     return tree.replace(**arrays)
 
@@ -139,25 +108,11 @@ class JournalScratchPool:
             self._arrays[name] = array
         return array[: max(0, required)]
 
-    def head_parents(self, required: int) -> Ints:
-        """An array for parents whose first child changes."""
-        return self._request("head_parents", required)
-
-    def head_values(self, required: int) -> Ints:
-        """An array for their first children."""
-        return self._request("head_values", required)
-
-    def next_nodes(self, required: int) -> Ints:
-        """An array for nodes whose next sibling changes."""
-        return self._request("next_nodes", required)
-
-    def next_values(self, required: int) -> Ints:
-        """An array for their next siblings."""
-        return self._request("next_values", required)
-
-    def children(self, required: int) -> Ints:
-        """An array for the first child of each node."""
-        return self._request("children", required)
+    head_parents = partialmethod(_request, "head_parents")  #: for parents whose first child changes
+    head_values = partialmethod(_request, "head_values")  #: for their first children
+    next_nodes = partialmethod(_request, "next_nodes")  #: for nodes whose next sibling changes
+    next_values = partialmethod(_request, "next_values")  #: for their next siblings
+    children = partialmethod(_request, "children")  #: for the first child of each node
 
 
 DEFAULT_JOURNAL_POOL = JournalScratchPool()
@@ -199,26 +154,17 @@ def build_persistence_journal(
     inserted_si: ArrayLike,
     pool: JournalScratchPool | None = None,
 ) -> PersistenceJournal:
-    """List the entries that new nodes add to the arrays of a tree.
+    """List the entries that new nodes add to the arrays of a tree. ``backend`` has no effect.
 
     Parameters
     ----------
-    tree : PCCTree
-        It stays as it is.
-    backend : TreeBackend, optional
-        By default the tree's.
     inserted_points : array_like, shape (m, dim)
         Coordinates of the new nodes.
     inserted_levels, inserted_parents, inserted_si : array_like, shape (m,)
         Their levels, parents (the first new node has the number ``len(tree)``) and subtrees' radii.
     pool : JournalScratchPool, optional
         Arrays for the work; by default :data:`DEFAULT_JOURNAL_POOL`, which is not for several threads at once.
-
-    Returns
-    -------
-    PersistenceJournal
     """
-    backend = tree.backend if backend is None else backend
     pool = DEFAULT_JOURNAL_POOL if pool is None else pool
     levels, parents = np.array(inserted_levels, np.int32), np.array(inserted_parents, np.int32)
     points, si = np.array(inserted_points, np.float64), np.array(inserted_si, np.float64)
@@ -233,7 +179,7 @@ def build_persistence_journal(
     return PersistenceJournal(
         base_length=base, inserted_points=points, inserted_levels=levels, inserted_parents=parents, inserted_si=si,
         head_parents=parents[has_parent], head_values=nodes[has_parent], next_nodes=nodes, next_values=siblings,
-        level_offsets=np.asarray(compute_level_offsets(backend, every_level), np.int64),
+        level_offsets=level_offsets(every_level),
     )  # fmt: skip
 
 
@@ -255,46 +201,28 @@ def apply_persistence_journal(
     journal: PersistenceJournal,
     *,
     backend: TreeBackend | None = None,
-    context: contexts.RuntimeContext | None = None,
+    context: RuntimeContext | None = None,
 ) -> PCCTree:
-    """Make the tree that a journal describes.
+    """Make the tree that a journal, of :func:`build_persistence_journal` for this tree, describes.
 
-    Parameters
-    ----------
-    tree : PCCTree
-        The one for which the journal was built. It stays as it is.
-    journal : PersistenceJournal
-        Of :func:`build_persistence_journal`.
-    backend : TreeBackend, optional
-        Types of the arrays; by default the tree's.
-    context : RuntimeContext, optional
-        Without effect: there is one way to do it.
-
-    Returns
-    -------
-    PCCTree
-        It has the arrays of the journal. Its searches use the points alone.
+    Its arrays have the types of ``backend``, by default the tree's. Its searches use the points alone. ``context`` has
+    no effect.
     """
-    del context
     if journal.base_length != tree.num_points:
         raise ValueError(f"journal: expected one for {tree.num_points} nodes, got one for {journal.base_length}")
     backend = tree.backend if backend is None else backend
-    children = np.concatenate([tree.children, np.full(journal.inserted_count, -1)])
-    siblings = np.concatenate([tree.next_cache, np.full(journal.inserted_count, -1)])
-    for parent, child in zip(journal.head_parents, journal.head_values):
-        children[parent] = child
+    new = np.full(journal.inserted_count, -1)
+    children, siblings = np.concatenate([tree.children, new]), np.concatenate([tree.next_cache, new])
+    children[journal.head_parents] = journal.head_values  # of equal parents the last one counts
     siblings[journal.next_nodes] = journal.next_values
     points = np.asarray(tree.points).reshape(tree.num_points, -1) if tree.num_points else journal.inserted_points[:0]
-    floats = {
+    arrays = {
         "points": np.concatenate([points, journal.inserted_points]),
         "si_cache": np.concatenate([tree.si_cache, journal.inserted_si]),
-    }
-    ints = {
         "top_levels": np.concatenate([tree.top_levels, journal.inserted_levels]),
         "parents": np.concatenate([tree.parents, journal.inserted_parents]),
         "children": children, "next_cache": siblings, "level_offsets": journal.level_offsets,
     }  # fmt: skip
     return tree.replace(
-        **{name: backend.asarray(one, dtype=backend.default_float) for name, one in floats.items()},
-        **{name: backend.asarray(one, dtype=backend.default_int) for name, one in ints.items()},
+        **{name: backend.asarray(one, dtype=array_dtype(name, backend)) for name, one in arrays.items()}
     )

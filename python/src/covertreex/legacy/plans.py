@@ -1,33 +1,31 @@
-"""Plans: reports of insertions and deletions, by the names of covertreex 0.4.x."""
+"""Plans: reports of insertions and deletions. That of an insertion is made by the stages of covertreex 0.4.x."""
 
 from __future__ import annotations
 
+import dataclasses
+import functools
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ..residual import ResidualTree
 from . import changes
-from .conflicts import ConflictGraph
-from .deferred import Deferred, Later
-from .independent_sets import MISResult
-from .traversal import TraversalResult
+from .backend import TreeBackend
+from .batch_order import prepare_batch_points
+from .conflicts import ConflictGraph, build_conflict_graph
+from .context import RuntimeContext, runtime_context
+from .deferred import Deferred, later
+from .host_data import Indices
+from .independent_sets import MISResult, run_mis
+from .model import RuntimeConfig
+from .traversal import TraversalResult, traverse_collect_scopes
 from .trees import PCCTree
 
-__all__ = [
-    "BatchDeletePlan",
-    "BatchInsertPlan",
-    "BatchInsertTimings",
-    "DeleteLevelSummary",
-    "LevelSummary",
-    "PrefixBatchGroup",
-    "PrefixBatchResult",
-]
-
-Indices = NDArray[np.int64]
+_OF_COORDINATES: dict[str, Any] = {"metric": "euclidean"}
 
 
 @dataclass(frozen=True)
@@ -121,20 +119,10 @@ class BatchDeletePlan(Deferred):
 
 
 def of_removal(tree: PCCTree, removed: Indices, made: Callable[[], PCCTree]) -> BatchDeletePlan:
-    """Make the plan of removing points from a tree.
-
-    Parameters
-    ----------
-    tree : PCCTree
-        The tree before.
-    removed : numpy.ndarray of int64
-        The points, ascending.
-    made : callable
-        ``made() -> tree``: the tree afterwards.
-    """
+    """Make the plan of removing points, ascending, from a tree; ``made()`` gives the tree afterwards."""
     stayed, reattached = changes.remaining(tree, removed)
     lost_root = bool((tree.parents[removed] < 0).any())
-    summaries: Any = Later(lambda: _deleted_levels(tree, stayed, reattached, made()))
+    summaries = later(lambda: _deleted_levels(tree, stayed, reattached, made()))
     return BatchDeletePlan(removed, len(stayed), np.sort(reattached), summaries, reattached, lost_root)
 
 
@@ -147,7 +135,7 @@ def _deleted_levels(
     rounds = (native.euclidean if isinstance(native, ResidualTree) else native).stats().conflict_rounds
     old_levels = np.asarray(before.top_levels, np.int64)[reattached]
     numbers = np.arange(len(stayed), after.num_points)  # new ones
-    new_levels, parents = np.asarray(after.top_levels, np.int64)[numbers], np.asarray(after.parents)[numbers]
+    new_levels, parents = np.asarray(after.top_levels, np.int64)[numbers], after.parents[numbers]
     summaries = []
     for level in np.unique(old_levels):
         group = np.flatnonzero(old_levels == level)
@@ -157,3 +145,93 @@ def _deleted_levels(
         nodes = (reattached[group], reattached[promoted], reattached[below])
         summaries.append(DeleteLevelSummary(int(level), *nodes, *levels, int(rounds)))
     return tuple(summaries)
+
+
+def plan_batch_insert(
+    tree: PCCTree,
+    batch_points: ArrayLike,
+    *,
+    backend: TreeBackend | None = None,
+    mis_seed: int | None = None,
+    apply_batch_order: bool = True,
+    context: RuntimeContext | None = None,
+) -> BatchInsertPlan:
+    """Say what an insertion would do, by the stages of covertreex 0.4.x: traversal, conflict graph, independent set.
+
+    It compares all new points with all nodes, and with each other: O(m n + m**2).
+
+    Parameters
+    ----------
+    tree, batch_points, backend, context
+        As of :func:`covertreex.algo.traverse_collect_scopes`.
+    mis_seed : int, optional
+        For the independent set; by default the seed of the settings.
+    apply_batch_order : bool
+        Whether the points are put into the order of the settings first.
+    """
+    backend = tree.backend if backend is None else backend
+    context = runtime_context() if context is None else context
+    runtime = context.config
+    points, permutation, facts = prepare_batch_points(
+        backend=backend, batch_points=batch_points, runtime=runtime, apply_batch_order=apply_batch_order
+    )
+    start = time.perf_counter()
+    traversal = traverse_collect_scopes(tree, points, backend=backend, context=context)
+    traversed = time.perf_counter()
+    graph = build_conflict_graph(tree, traversal, points, backend=backend, context=context)
+    joined = time.perf_counter()
+    independent = run_mis(backend, graph, seed=mis_seed, runtime=runtime)
+    seconds = (traversed - start, joined - traversed, time.perf_counter() - joined)
+    is_selected = _selected(independent, graph)
+    return BatchInsertPlan(
+        traversal=traversal, conflict_graph=graph, mis_result=independent,
+        selected_indices=np.flatnonzero(is_selected), dominated_indices=np.flatnonzero(~is_selected),
+        level_summaries=_summaries(traversal, is_selected), timings=BatchInsertTimings(*seconds),
+        batch_permutation=permutation,
+        batch_order_strategy=runtime.batch_order_strategy if apply_batch_order else "natural",
+        batch_order_metrics=facts,
+    )  # fmt: skip
+
+
+def _selected(independent: MISResult, graph: ConflictGraph) -> NDArray[np.bool_]:
+    is_selected = np.asarray(independent.independent_set).astype(bool)
+    if graph.forced_selected is not None:
+        is_selected |= np.asarray(graph.forced_selected).astype(bool)
+    if graph.forced_dominated is not None:
+        is_selected &= ~np.asarray(graph.forced_dominated).astype(bool)
+    return is_selected
+
+
+def _summaries(traversal: TraversalResult, is_selected: NDArray[np.bool_]) -> tuple[LevelSummary, ...]:
+    levels = np.where(np.asarray(traversal.parents) >= 0, np.asarray(traversal.levels), 0)
+    return tuple(
+        LevelSummary(int(level), on, on[is_selected[on]], on[~is_selected[on]])
+        for level in np.unique(levels)
+        for on in [np.flatnonzero(levels == level)]
+    )
+
+
+def of_insertion(
+    before: PCCTree, after: PCCTree, config: RuntimeConfig, mis_seed: int | None, in_order: bool
+) -> BatchInsertPlan:
+    """Make the plan that comes with an insertion; its fields are computed on first access.
+
+    The stages work on the cover tree of ``before``, in its coordinates; with residual correlation these are the scaled
+    ones. ``in_order`` says whether the batch has the order of the settings.
+    """
+
+    @functools.cache
+    def plan() -> BatchInsertPlan:
+        context = RuntimeContext(dataclasses.replace(config, **_OF_COORDINATES))
+        batch = after.points[before.num_points :]
+        return plan_batch_insert(before, batch, mis_seed=mis_seed, apply_batch_order=in_order, context=context)
+
+    def of_plan(name: str) -> Any:
+        return later(lambda: getattr(plan(), name))
+
+    names = {one.name for one in dataclasses.fields(BatchInsertPlan)} - {"timings", "batch_order_strategy"}
+    return BatchInsertPlan(
+        timings=BatchInsertTimings(0.0 if after.is_empty() else after.native.build_time),
+        batch_order_strategy=config.batch_order_strategy if in_order else "natural",
+        **{name: of_plan(name) for name in names},
+    )

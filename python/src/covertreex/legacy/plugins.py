@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from . import adjacency, metrics, residual_scopes
+from . import adjacency, metrics
 from .backend import TreeBackend
 from .conflicts import ConflictGraphStrategy, conflict_strategies
 from .model import RuntimeConfig
 from .traversal import TraversalStrategy, traversal_strategies
 
-_STRATEGIES = (adjacency, residual_scopes)  # these modules register the strategies of this package
+_STRATEGIES = adjacency  # this module registers those of conflict graphs
 
 # Traversal
 

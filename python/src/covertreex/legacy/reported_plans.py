@@ -30,10 +30,6 @@ def build_rust_plan(payload: Mapping[str, Any]) -> BatchInsertPlan:
         ``selected`` and ``dominated`` as lists or arrays of integers, ``batch_size``, ``engine``, ``gate_active``,
         ``batch_order_strategy``, ``batch_order_metrics``, ``conflict_grid_...``, and ``timings``: a mapping with the
         fields of the stages' timings. All of it is optional.
-
-    Returns
-    -------
-    BatchInsertPlan
     """
     timings = payload.get("timings") or {}
     parents = _integers(payload, "parents")
@@ -73,14 +69,9 @@ def build_rust_plan(payload: Mapping[str, Any]) -> BatchInsertPlan:
 
 
 def record_rust_batch(log_writer: BenchmarkLogWriter, payload: Mapping[str, Any]) -> None:
-    """Append the line of an insertion that another engine reports.
+    """Append the line of an insertion that another engine reports to a log.
 
-    Parameters
-    ----------
-    log_writer : BenchmarkLogWriter
-        The log.
-    payload : mapping
-        As of :func:`build_rust_plan`, with ``batch_index`` and, for other facts, ``extra``.
+    ``payload`` is as of :func:`build_rust_plan`, with ``batch_index`` and, for other facts, ``extra``.
     """
     log_writer.record_batch(
         batch_index=int(payload.get("batch_index", 0)), batch_size=int(payload.get("batch_size", 0)),

@@ -4,32 +4,16 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from functools import partialmethod
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _arrays
-from .host_data import ResidualCorrHostData
-
-__all__ = [
-    "ResidualDistanceTelemetry",
-    "ResidualWorkspace",
-    "compute_residual_distance_single",
-    "compute_residual_distances",
-    "compute_residual_distances_block_no_gate",
-    "compute_residual_distances_from_kernel",
-    "compute_residual_distances_with_kernel",
-    "compute_residual_distances_with_radius",
-    "compute_residual_lower_bounds_from_kernel",
-    "compute_residual_pairwise_matrix",
-    "decode_indices",
-]
+from .host_data import Floats, Indices, ResidualCorrHostData
 
 _LEAST = 1e-9
-
-Indices = NDArray[np.int64]
-Floats = NDArray[np.float64]
 
 
 @dataclass
@@ -62,7 +46,7 @@ class ResidualWorkspace:
 
     def _make(self, rows: int, columns: int) -> None:
         self.max_queries, self.max_chunk = rows, columns
-        self.gram, self.dist2 = np.empty((rows, columns), np.float32), np.empty((rows, columns), np.float32)
+        self.gram, self.dist2 = np.empty((2, rows, columns), np.float32)
         self.mask = np.empty((rows, columns), np.uint8)
 
     def ensure_capacity(self, rows: int, cols: int) -> None:
@@ -70,20 +54,15 @@ class ResidualWorkspace:
         if rows > self.max_queries or cols > self.max_chunk:
             self._make(max(rows, self.max_queries), max(cols, self.max_chunk))
 
-    def gram_view(self, rows: int, cols: int) -> NDArray[np.float32]:
-        """The first rows and columns of the first array."""
+    def _view(self, name: str, rows: int, cols: int) -> NDArray[Any]:
         self.ensure_capacity(rows, cols)
-        return self.gram[:rows, :cols]
+        array: NDArray[Any] = getattr(self, name)
+        return array[:rows, :cols]
 
-    def dist2_view(self, rows: int, cols: int) -> NDArray[np.float32]:
-        """The first rows and columns of the second array."""
-        self.ensure_capacity(rows, cols)
-        return self.dist2[:rows, :cols]
-
-    def mask_view(self, rows: int, cols: int) -> NDArray[np.uint8]:
-        """The first rows and columns of the third array."""
-        self.ensure_capacity(rows, cols)
-        return self.mask[:rows, :cols]
+    # The first rows and columns of each array.
+    gram_view = partialmethod(_view, "gram")
+    dist2_view = partialmethod(_view, "dist2")
+    mask_view = partialmethod(_view, "mask")
 
 
 def decode_indices(host_backend: ResidualCorrHostData, payload: Any) -> Indices:
@@ -139,20 +118,15 @@ def compute_residual_lower_bounds_from_kernel(
 
 
 def compute_residual_pairwise_matrix(
-    host_backend: ResidualCorrHostData,
-    batch_indices: ArrayLike,
-    *,
-    telemetry: ResidualDistanceTelemetry | None = None,
+    host_backend: ResidualCorrHostData, batch_indices: ArrayLike, *, telemetry: ResidualDistanceTelemetry | None = None
 ) -> NDArray[np.float32]:
     """Distances between all points of a list, in float32."""
     indices = _checked(host_backend, batch_indices)
     found = np.empty((len(indices), len(indices)), np.float32)
     width = max(1, int(host_backend.chunk_size))
     for first in range(0, len(indices), width):
-        rows, start = indices[first : first + width], time.perf_counter()
-        kernel = _kernel(host_backend, rows, indices)
-        if telemetry is not None:
-            telemetry.record_kernel(len(rows), len(indices), time.perf_counter() - start)
+        rows = indices[first : first + width]
+        kernel = _kernel(host_backend, rows, indices, telemetry)
         found[first : first + width] = _distances(host_backend, rows, indices, kernel)
     return found
 
@@ -167,31 +141,14 @@ def compute_residual_distances_with_radius(
     workspace: ResidualWorkspace | None = None,
     telemetry: ResidualDistanceTelemetry | None = None,
 ) -> tuple[Floats, NDArray[np.uint8]]:
-    """Distances of one point from others, and 1 for those within a radius.
+    """Distances of one point from others, and 1 for those within a radius, both of shape (c,).
 
-    Parameters
-    ----------
-    backend : ResidualCorrHostData
-        The data.
-    query_index : int
-        The point.
-    chunk_indices : array_like of int, shape (c,)
-        The others.
-    kernel_row : array_like, shape (c,), optional
-        The kernel's values; by default they are asked for.
-    radius : float
-        The radius.
-    workspace : optional
-        Without effect.
-    telemetry : optional
-        Counts kernel evaluations.
+    The kernel's values are asked for where ``kernel_row`` is None, and counted by ``telemetry``. ``workspace`` has no
+    effect.
     """
     left, right = _checked(backend, [query_index]), _checked(backend, chunk_indices)
     if kernel_row is None:
-        start = time.perf_counter()
-        kernel_row = _kernel(backend, left, right)[0]
-        if telemetry is not None:
-            telemetry.record_kernel(1, len(right), time.perf_counter() - start)
+        kernel_row = _kernel(backend, left, right, telemetry)[0]
     distances = _distances(backend, left, right, _arrays.real(kernel_row, "kernel_row")[None])[0]
     return distances, (distances <= radius + _LEAST).astype(np.uint8)
 
@@ -218,8 +175,14 @@ def _checked(backend: ResidualCorrHostData, indices: ArrayLike) -> Indices:
     return array
 
 
-def _kernel(backend: ResidualCorrHostData, left: Indices, right: Indices) -> Floats:
-    return _arrays.returned(backend.kernel_provider(left, right), "kernel_provider", (len(left), len(right)))
+def _kernel(
+    backend: ResidualCorrHostData, left: Indices, right: Indices, counts: ResidualDistanceTelemetry | None = None
+) -> Floats:
+    start = time.perf_counter()
+    block = _arrays.returned(backend.kernel_provider(left, right), "kernel_provider", (len(left), len(right)))
+    if counts is not None:
+        counts.record_kernel(len(left), len(right), time.perf_counter() - start)
+    return block
 
 
 def _block(kernel_block: ArrayLike, left: Indices, right: Indices) -> Floats:

@@ -23,14 +23,10 @@ class ResidualCoverTree(ResidualTree):
     ----------
     coords : array_like, shape (n, dim)
         Coordinates.
-    variance : float
-        Of the kernel.
-    lengthscale : float or sequence of float
-        Of the kernel: one, or one for each dimension.
+    variance, lengthscale : float
+        Of the kernel; a lengthscale, or one for each dimension.
     inducing_count : int
-        Inducing points; all points where there are fewer.
-    seed : int
-        For the sample of inducing points.
+        Inducing points, which are sampled by the seed; all points where there are fewer.
     engine : str
         As in :func:`covertreex.cover_tree`; answers are the same.
     kernel_type : {"rbf", "matern12", "matern32", "matern52"}

@@ -13,8 +13,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Strategies", "Strategy", "load_entry_points"]
-
 _LOGGER = logging.getLogger("covertreex.plugins")
 
 
@@ -28,26 +26,12 @@ class Strategy:
     origin: str  #: the module that it is from
     is_own: bool = False  #: whether it is of this package
 
-    def describe(self) -> dict[str, str]:
-        """Say what it is in words."""
-        return {
-            "name": self.name,
-            "module": self.origin,
-            "predicate": getattr(self.predicate, "__qualname__", repr(self.predicate)),
-            "factory": ".".join(getattr(self.factory, name, "?") for name in ("__module__", "__qualname__")),
-        }
-
 
 class Strategies:
-    """The strategies of one stage.
+    """The strategies of one stage, which messages name.
 
-    Parameters
-    ----------
-    stage : str
-        The stage, for messages.
-    group : str
-        The group of entry points by which other packages register strategies. They are loaded before a strategy is
-        first chosen or listed.
+    Other packages register strategies by entry points of a group. These are loaded before a strategy is first chosen or
+    listed.
     """
 
     def __init__(self, stage: str, group: str) -> None:
@@ -81,7 +65,14 @@ class Strategies:
 
     def describe(self) -> list[dict[str, str]]:
         """Name, module, predicate and factory of all strategies."""
-        return [one.describe() for one in self._in_order()]
+        return [
+            {
+                "name": one.name, "module": one.origin,
+                "predicate": getattr(one.predicate, "__qualname__", repr(one.predicate)),
+                "factory": ".".join(getattr(one.factory, name, "?") for name in ("__module__", "__qualname__")),
+            }
+            for one in self._in_order()
+        ]  # fmt: skip
 
     def select(self, *facts: Any) -> Any:
         """Make the first strategy whose predicate holds. A predicate that raises is logged, and does not hold."""
@@ -137,19 +128,9 @@ def _entry_points(group: str) -> Iterable[Any]:
 
 
 def load_entry_points(group: str, register: Callable[[Any], None]) -> list[str]:
-    """Load the entry points of a group. One that fails is logged.
+    """Call ``register`` with the object of each entry point of a group, and return the names of those that were loaded.
 
-    Parameters
-    ----------
-    group : str
-        The group.
-    register : callable
-        Called with the object of each entry point.
-
-    Returns
-    -------
-    list of str
-        The names of the entry points that were loaded.
+    One that fails is logged.
     """
     loaded = []
     for entry in _entry_points(group):

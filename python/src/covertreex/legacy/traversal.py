@@ -6,37 +6,43 @@ siblings. (Y. Gu, Z. Napier, Y. Sun and L. Wang, "Parallel cover trees and their
 
 Distances are computed in blocks of rows, all pairs of them: O(m n) for m new points. Building of trees does not use
 this; the library has its own insertion.
+
+By residual correlation, points must be in the data that is configured. The limits of covertreex 0.4.x hold: a least
+radius, a largest radius for each level, a largest number of nodes. A scope has all nodes within its radius up to that
+number; there is no budget that stops the scan earlier.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import changes, metrics
-from . import context as contexts
+from . import changes, host_data, metrics
 from .backend import TreeBackend
-from .deferred import Deferred
+from .context import RuntimeContext, runtime_context
+from .deferred import Deferred, later
 from .grouping import select_topk_by_level
+from .host_data import Floats, Indices
 from .model import RuntimeConfig
+from .residual_distances import (
+    ResidualDistanceTelemetry,
+    compute_residual_distances_from_kernel,
+    compute_residual_pairwise_matrix,
+    decode_indices,
+)
 from .runtime import LITE
+from .scope_caps import get_scope_cap_table
 from .strategies import Strategies
 from .trees import PCCTree
 
-__all__ = [
-    "ResidualTraversalCache",
-    "TraversalResult",
-    "TraversalStrategy",
-    "TraversalTimings",
-    "traverse_collect_scopes",
-]
-
 _PAIRS = 1 << 22  # distances in a block
+_MOST_NODES, _USUAL_NODES = 16_384, 64  # of a scope by residual correlation: by any setting, and without one
+_SLACK = 1e-9
 
 
 @dataclass(frozen=True)
@@ -77,16 +83,16 @@ class TraversalTimings:
 class ResidualTraversalCache(Deferred):
     """Residual correlations that the stage has computed, for the next stage."""
 
-    batch_indices: NDArray[np.int64]  #: (m,) dataset indices
+    batch_indices: Indices  #: (m,) dataset indices
     pairwise: NDArray[np.float32]  #: (m, m) distances among the new points
-    scope_radii: NDArray[np.float64] | None = None  #: (m,) the largest distance in each scope
+    scope_radii: Floats | None = None  #: (m,) the largest distance in each scope
     scope_saturated: NDArray[np.uint8] | None = None  #: (m,) 1 for scopes that were cut to the limit
-    scope_chunk_iterations: NDArray[np.int64] | None = None
-    scope_chunk_points: NDArray[np.int64] | None = None
-    scope_dedupe_hits: NDArray[np.int64] | None = None
-    scope_radius_initial: NDArray[np.float64] | None = None  #: (m,) radii before limits
-    scope_radius_limits: NDArray[np.float64] | None = None  #: (m,) radii of the scopes
-    scope_radius_caps: NDArray[np.float64] | None = None  #: (m,) limits by level, where there are any
+    scope_chunk_iterations: Indices | None = None
+    scope_chunk_points: Indices | None = None
+    scope_dedupe_hits: Indices | None = None
+    scope_radius_initial: Floats | None = None  #: (m,) radii before limits
+    scope_radius_limits: Floats | None = None  #: (m,) radii of the scopes
+    scope_radius_caps: Floats | None = None  #: (m,) limits by level, where there are any
 
 
 @dataclass(frozen=True)
@@ -109,18 +115,13 @@ class TraversalStrategy(Protocol):
 
     def collect(self, tree: PCCTree, batch: Any, *, backend: TreeBackend, runtime: RuntimeConfig) -> TraversalResult:
         """Find those of a batch of points."""
-        ...
 
 
 traversal_strategies = Strategies("traversal", "covertreex.traversal")
 
 
 def traverse_collect_scopes(
-    tree: PCCTree,
-    batch_points: ArrayLike,
-    *,
-    backend: TreeBackend | None = None,
-    context: contexts.RuntimeContext | None = None,
+    tree: PCCTree, batch_points: ArrayLike, *, backend: TreeBackend | None = None, context: RuntimeContext | None = None
 ) -> TraversalResult:
     """Find a parent and a scope for each point of a batch. The tree does not change.
 
@@ -134,30 +135,16 @@ def traverse_collect_scopes(
         Types of the result; by default the tree's.
     context : RuntimeContext, optional
         Settings (metric, ``scope_chunk_target``, ...); by default the active ones.
-
-    Returns
-    -------
-    TraversalResult
     """
     backend = tree.backend if backend is None else backend
     batch = changes.batch_rows(batch_points, backend)
     if not len(batch):
-        return without_scopes(backend, 0)
-    runtime = (contexts.runtime_context() if context is None else context).config
+        return _without_scopes(backend, 0)
+    runtime = (runtime_context() if context is None else context).config
     if tree.is_empty() and runtime.metric != "residual_correlation":
-        return without_scopes(backend, len(batch))
+        return _without_scopes(backend, len(batch))
     strategy: TraversalStrategy = traversal_strategies.select(runtime, backend)
     return strategy.collect(tree, batch, backend=backend, runtime=runtime)
-
-
-def without_scopes(backend: TreeBackend, count: int) -> TraversalResult:
-    """The result for an empty tree."""
-    nowhere = backend.asarray(np.full(count, -1), dtype=backend.default_int)
-    return TraversalResult(
-        parents=nowhere, levels=nowhere.copy(), conflict_scopes=((),) * count,
-        scope_indptr=backend.asarray(np.zeros(count + 1), dtype=backend.default_int),
-        scope_indices=backend.asarray([], dtype=backend.default_int), timings=TraversalTimings(0.0, 0.0, 0.0),
-    )  # fmt: skip
 
 
 class EuclideanTraversal:
@@ -170,53 +157,94 @@ class EuclideanTraversal:
         metric = metrics.get_metric(runtime.metric)
         parents, scopes = np.empty(len(batch), np.int64), []
         nearest_seconds, scope_seconds = 0.0, 0.0
-        for rows in blocks(len(batch), tree.num_points):
+        for rows in _blocks(len(batch), tree.num_points):
             start = time.perf_counter()
             distances = np.asarray(metric.pairwise(backend, batch[rows], tree.points))
             parents[rows] = distances.argmin(axis=1)
             middle = time.perf_counter()
-            radii = cover_radii(tree, parents[rows])
-            scopes += scopes_of(tree, parents[rows], distances <= radii[:, None], int(runtime.scope_chunk_target))
+            radii = _cover_radii(tree, parents[rows])
+            scopes += _scopes_of(tree, parents[rows], distances <= radii[:, None], int(runtime.scope_chunk_target))
             nearest_seconds += middle - start
             scope_seconds += time.perf_counter() - middle
         timings = TraversalTimings(nearest_seconds, 0.0, scope_seconds)
-        return result_of(tree, parents, scopes, backend, timings=timings, engine="euclidean_dense")
+        levels = tree.top_levels[parents]
+        return _result_of(backend, parents, levels, scopes, timings=timings, engine="euclidean_dense")
+
+
+class ResidualTraversal:
+    """Parents and scopes by residual correlation."""
+
+    def collect(self, tree: PCCTree, batch: Any, *, backend: TreeBackend, runtime: RuntimeConfig) -> TraversalResult:
+        """Find those of a batch of points of the dataset."""
+        start = time.perf_counter()
+        data, counts = host_data.get_residual_backend(), ResidualDistanceTelemetry()
+        asked = decode_indices(data, batch)
+        nodes = decode_indices(data, tree.points) if not tree.is_empty() else np.empty(0, np.int64)
+        pairwise = later(lambda: compute_residual_pairwise_matrix(data, asked))
+        if not len(nodes):
+            return _without_nodes(backend, asked, pairwise, runtime)
+        parents, scopes = np.empty(len(asked), np.int64), []
+        initial, limits, caps, observed = np.empty((4, len(asked)))
+        limit = _scope_limit(runtime)
+        for rows in _blocks(len(asked), len(nodes)):
+            began = time.perf_counter()
+            kernel = data.kernel_provider(asked[rows], nodes)
+            counts.record_kernel(len(asked[rows]), len(nodes), time.perf_counter() - began)
+            distances = compute_residual_distances_from_kernel(data, asked[rows], nodes, kernel)
+            parents[rows] = distances.argmin(axis=1)
+            initial[rows] = np.maximum(_cover_radii(tree, parents[rows]), runtime.residual_radius_floor)
+            caps[rows] = _caps(tree.top_levels[parents[rows]], runtime)
+            limits[rows] = np.minimum(initial[rows], caps[rows])
+            within = distances <= limits[rows][:, None] + _SLACK
+            scopes += _scopes_of(tree, parents[rows], within.copy(), limit)
+            observed[rows] = np.where(within, distances, 0.0).max(axis=1)
+        sizes = np.array(list(map(len, scopes)))
+        is_cut = (sizes >= limit).astype(np.uint8)
+        cache = ResidualTraversalCache(
+            batch_indices=asked, pairwise=pairwise, scope_radii=observed,
+            scope_saturated=is_cut, scope_radius_initial=initial, scope_radius_limits=limits,
+            scope_radius_caps=caps if np.isfinite(caps).any() else None,
+        )  # fmt: skip
+        wall = time.perf_counter() - start
+        timings = TraversalTimings(
+            counts.kernel_seconds, 0.0, wall - counts.kernel_seconds, build_wall_seconds=wall,
+            scope_chunk_segments=len(asked), scope_chunk_emitted=int(is_cut.sum()),
+            scope_chunk_max_members=int(sizes.max()), scope_chunk_points=counts.kernel_pairs,
+            scope_chunk_saturated=int(is_cut.sum()), kernel_provider_pairs=counts.kernel_pairs,
+            kernel_provider_seconds=counts.kernel_seconds, kernel_provider_calls=counts.kernel_calls,
+        )  # fmt: skip
+        levels, engine = tree.top_levels[parents], "residual_parallel"
+        return _result_of(backend, parents, levels, scopes, timings=timings, residual_cache=cache, engine=engine)
 
 
 traversal_strategies.register(
     "euclidean_dense", predicate=lambda runtime, backend: runtime.metric in ("euclidean", LITE),
     factory=EuclideanTraversal, is_own=True,
 )  # fmt: skip
+traversal_strategies.register(
+    "residual_sparse", predicate=lambda runtime, backend: runtime.metric == "residual_correlation",
+    factory=ResidualTraversal, is_own=True,
+)  # fmt: skip
 
 
-def blocks(rows: int, columns: int) -> Iterator[slice]:
+def _blocks(rows: int, columns: int) -> Iterator[slice]:
     """Cut rows so that a block of distances has some million of them."""
     step = max(1, _PAIRS // max(1, columns))
-    return (slice(first, min(first + step, rows)) for first in range(0, rows, step))
+    return (slice(first, first + step) for first in range(0, rows, step))
 
 
-def cover_radii(tree: PCCTree, parents: NDArray[np.int64]) -> NDArray[np.float64]:
+def _cover_radii(tree: PCCTree, parents: Indices) -> Floats:
     """The radius of each parent: of its cover, or of its subtree if that is larger."""
-    levels = np.asarray(tree.top_levels)[parents].astype(np.float64)
-    radii: NDArray[np.float64] = np.maximum(np.exp2(levels + 1), np.asarray(tree.si_cache, np.float64)[parents])
+    levels = tree.top_levels[parents].astype(np.float64)
+    radii: Floats = np.maximum(np.exp2(levels + 1), np.asarray(tree.si_cache, np.float64)[parents])
     return radii
 
 
-def scopes_of(
-    tree: PCCTree, parents: NDArray[np.int64], within: NDArray[np.bool_], limit: int
-) -> list[NDArray[np.int64]]:
+def _scopes_of(tree: PCCTree, parents: Indices, within: NDArray[np.bool_], limit: int) -> list[Indices]:
     """The scope of each point of a block, with the parent in it.
 
-    Parameters
-    ----------
-    tree : PCCTree
-        The tree.
-    parents : numpy.ndarray of int64, shape (b,)
-        The points' parents.
-    within : numpy.ndarray of bool, shape (b, n)
-        The nodes within each point's radius. It is changed.
-    limit : int
-        Nodes of a scope; 0 for any number. The highest ones stay, and the parent.
+    ``within``, of shape (b, n), says which nodes are within each point's radius; it is changed. A scope has at most
+    ``limit`` nodes, or any number if that is 0: the highest ones, and the parent.
     """
     levels, siblings = np.asarray(tree.top_levels, np.int64), np.asarray(tree.next_cache, np.int64)
     chains = {int(parent): _chain(siblings, int(parent)) for parent in np.unique(parents)}
@@ -231,7 +259,7 @@ def scopes_of(
     return found
 
 
-def _chain(siblings: NDArray[np.int64], node: int) -> list[int]:
+def _chain(siblings: Indices, node: int) -> list[int]:
     """A node and its next siblings; up to one that comes again, as arrays of a caller may lead in a circle."""
     chain: dict[int, None] = {}
     while 0 <= node < len(siblings) and node not in chain:
@@ -240,18 +268,44 @@ def _chain(siblings: NDArray[np.int64], node: int) -> list[int]:
     return list(chain)
 
 
-def result_of(
-    tree: PCCTree,
-    parents: NDArray[np.int64],
-    scopes: list[NDArray[np.int64]],
-    backend: TreeBackend,
-    **more: Any,
+def _without_nodes(
+    backend: TreeBackend, asked: Indices, pairwise: NDArray[np.float32], runtime: RuntimeConfig
+) -> TraversalResult:
+    floor = np.full(len(asked), runtime.residual_radius_floor)
+    cache = ResidualTraversalCache(
+        batch_indices=asked, pairwise=pairwise, scope_radii=np.zeros(len(asked)),
+        scope_saturated=np.zeros(len(asked), np.uint8), scope_radius_initial=floor, scope_radius_limits=floor.copy(),
+    )  # fmt: skip
+    return _without_scopes(backend, len(asked), residual_cache=cache, engine="residual_parallel")
+
+
+def _scope_limit(runtime: RuntimeConfig) -> int:
+    limit = int(runtime.scope_chunk_target) if runtime.scope_chunk_target > 0 else _MOST_NODES
+    most = _USUAL_NODES if runtime.residual_scope_member_limit is None else runtime.residual_scope_member_limit
+    return min(limit, most) if most > 0 else limit
+
+
+def _caps(levels: NDArray[Any], runtime: RuntimeConfig) -> Floats:
+    """The largest radius of each level; infinity for a level without one."""
+    table = get_scope_cap_table(runtime.residual_scope_cap_path)
+    caps = np.full(len(levels), np.inf) if table is None else table.lookup(levels)
+    if runtime.residual_scope_cap_default > 0:
+        caps = np.where(np.isfinite(caps), caps, runtime.residual_scope_cap_default)
+    return np.maximum(caps, runtime.residual_radius_floor)
+
+
+def _without_scopes(backend: TreeBackend, count: int, **more: Any) -> TraversalResult:
+    """The result for an empty tree."""
+    nowhere, scopes = np.full(count, -1), [np.empty(0, np.int64)] * count
+    return _result_of(backend, nowhere, nowhere.copy(), scopes, timings=TraversalTimings(0.0, 0.0, 0.0), **more)
+
+
+def _result_of(
+    backend: TreeBackend, parents: NDArray[Any], levels: NDArray[Any], scopes: list[Indices], **more: Any
 ) -> TraversalResult:
     """Put parents and scopes into arrays of a backend's types."""
-    to_int: Callable[[Any], Any] = lambda values: backend.asarray(values, dtype=backend.default_int)  # noqa: E731
-    return TraversalResult(
-        parents=to_int(parents), levels=to_int(np.asarray(tree.top_levels)[parents]),
-        conflict_scopes=tuple(tuple(scope.tolist()) for scope in scopes),
-        scope_indptr=to_int(np.cumsum([0, *map(len, scopes)])),
-        scope_indices=to_int(np.concatenate(scopes)), **more,
-    )  # fmt: skip
+    indptr, indices = np.cumsum([0, *map(len, scopes)]), np.concatenate([np.empty(0, np.int64), *scopes])
+    parents, levels, indptr, indices = (
+        backend.asarray(one, dtype=backend.default_int) for one in (parents, levels, indptr, indices)
+    )
+    return TraversalResult(parents, levels, tuple(tuple(one.tolist()) for one in scopes), indptr, indices, **more)

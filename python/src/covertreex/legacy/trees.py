@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Union
 
@@ -13,44 +12,39 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..residual import ResidualTree
 from ..tree import CoverTree
-from . import context as contexts
 from .backend import TreeBackend
-from .host_data import PointDecoder
-
-__all__ = ["PCCTree", "TreeLogStats", "compute_level_offsets", "get_runtime_backend"]
+from .context import runtime_context
+from .host_data import Decoder, Indices, PointDecoder
 
 Searcher = Union[CoverTree, ResidualTree]
 
-_ARRAYS = ("points", "top_levels", "parents", "children", "level_offsets", "si_cache", "next_cache")
+ARRAYS = ("points", "top_levels", "parents", "children", "level_offsets", "si_cache", "next_cache")
 _DUPLICATE = np.iinfo(np.int32).min
+
+
+def array_dtype(name: str, backend: TreeBackend) -> Any:
+    """The type of an array of trees, by its name."""
+    return backend.default_float if name in ("points", "si_cache") else backend.default_int
 
 
 def get_runtime_backend() -> TreeBackend:
     """The backend of the active settings."""
-    return contexts.runtime_context().get_backend()
+    return runtime_context().get_backend()
 
 
 def compute_level_offsets(backend: TreeBackend, top_levels: ArrayLike) -> NDArray[Any]:
-    """Count the nodes of the highest levels.
+    """Count the nodes of the highest levels, out of the level of each node.
 
-    Parameters
-    ----------
-    backend : TreeBackend
-        The type of the result.
-    top_levels : array_like of int, shape (n,)
-        The level of each node. Duplicates, which have the lowest level of int32, are not counted.
-
-    Returns
-    -------
-    numpy.ndarray, shape (levels + 1,)
-        Item ``i`` is the number of nodes on the ``i`` highest levels. Levels go from the highest one that a node has
-        down to 0, or to the lowest one that a node has if that is below 0.
+    Item ``i`` of the result, of shape (levels + 1,), is the number of nodes on the ``i`` highest levels. Levels go from
+    the highest one that a node has down to 0, or to the lowest one that a node has if that is below 0. Duplicates, with
+    the lowest level of int32, are not counted.
     """
-    offsets = _level_offsets(np.asarray(top_levels, np.int64))
+    offsets = level_offsets(np.asarray(top_levels, np.int64))
     return np.asarray(backend.asarray(offsets, dtype=backend.default_int))
 
 
-def _level_offsets(levels: NDArray[Any]) -> NDArray[np.int64]:
+def level_offsets(levels: NDArray[Any]) -> Indices:
+    """The same in int64."""
     counted = levels[levels != _DUPLICATE]
     if not len(counted):
         return np.zeros(1, np.int64)
@@ -73,10 +67,8 @@ class TreeLogStats:
 
     def after(self, *, inserted: int = 0, deleted: int = 0) -> TreeLogStats:
         """The same after one more batch."""
-        return TreeLogStats(
-            self.num_batches + 1, self.num_insertions + inserted, self.num_deletions + deleted,
-            self.num_conflicts_resolved,
-        )  # fmt: skip
+        insertions, deletions = self.num_insertions + inserted, self.num_deletions + deleted
+        return TreeLogStats(self.num_batches + 1, insertions, deletions, self.num_conflicts_resolved)
 
 
 @dataclass(frozen=True)
@@ -85,14 +77,14 @@ class Recipe:
 
     options: dict[str, Any] = field(default_factory=dict)
     is_lite: bool = False  #: points are rows of correlation: centred, and of length 1
-    decoder: Any = None  #: a decoder of points, if the residual data has one
+    decoder: Decoder | None = None  #: of points, if the residual data has one
 
 
 class PCCTree:
     """A tree that does not change, by the names of covertreex 0.4.x.
 
-    Node ``i`` is the point with dataset index ``i``. Arrays are made on first access; for residual
-    correlation they are those of the cover tree of the scaled coordinates.
+    Node ``i`` is the point with dataset index ``i``. Arrays are made on first access; for residual correlation they are
+    those of the cover tree of the scaled coordinates.
 
     Parameters
     ----------
@@ -129,20 +121,16 @@ class PCCTree:
         backend: TreeBackend | None = None,
     ) -> None:
         given = (points, top_levels, parents, children, level_offsets, si_cache, next_cache)
-        arrays = {name: np.asarray(array) for name, array in zip(_ARRAYS, given)}
+        arrays = {name: np.asarray(array) for name, array in zip(ARRAYS, given)}
         n = len(arrays["points"])
-        for name in _ARRAYS:
+        for name in ARRAYS:
             if name != "level_offsets" and len(arrays[name]) != n:
                 raise ValueError(f"{name}: expected {n} of them, one for each node, got {len(arrays[name])}")
         self._arrays: dict[str, NDArray[Any]] | None = arrays
         self._native: Searcher | None = None
-        self.min_scale, self.max_scale = min_scale, max_scale
-        self._set(TreeLogStats() if stats is None else stats, backend, Recipe())
-
-    def _set(self, stats: TreeLogStats, backend: TreeBackend | None, recipe: Recipe) -> None:
-        self.stats = stats
+        self.min_scale, self.max_scale, self.recipe = min_scale, max_scale, Recipe()
+        self.stats = TreeLogStats() if stats is None else stats
         self.backend = get_runtime_backend() if backend is None else backend
-        self.recipe = recipe
 
     @classmethod
     def of(
@@ -154,10 +142,10 @@ class PCCTree:
     ) -> PCCTree:
         """One that shows a tree of this package."""
         made = cls.__new__(cls)
-        made._arrays, made._native = None, native
-        made.min_scale = made.max_scale = None
-        stats = TreeLogStats().after(inserted=len(native)) if stats is None else stats
-        made._set(stats, backend, Recipe() if recipe is None else recipe)
+        made._arrays, made._native, made.min_scale, made.max_scale = None, native, None, None
+        made.recipe = Recipe() if recipe is None else recipe
+        made.stats = TreeLogStats().after(inserted=len(native)) if stats is None else stats
+        made.backend = get_runtime_backend() if backend is None else backend
         return made
 
     @classmethod
@@ -177,7 +165,7 @@ class PCCTree:
         return self._native
 
     def __getattr__(self, name: str) -> Any:
-        if name not in _ARRAYS or "_arrays" not in vars(self):
+        if name not in ARRAYS or "_arrays" not in vars(self):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         if self._arrays is None:
             self._arrays = by_dataset_index(self.native)
@@ -207,24 +195,20 @@ class PCCTree:
 
     def materialise(self) -> dict[str, Any]:
         """All arrays, scales, statistics, and the backend."""
-        arrays = {name: np.asarray(getattr(self, name)) for name in _ARRAYS}
-        more = {"min_scale": self.min_scale, "max_scale": self.max_scale}
-        return {**arrays, **more, "stats": self.stats.as_dict(), "backend": self.backend.name}
+        arrays_and_scales = {name: getattr(self, name) for name in (*ARRAYS, "min_scale", "max_scale")}
+        return {**arrays_and_scales, "stats": self.stats.as_dict(), "backend": self.backend.name}
 
     def replace(self, **changes: Any) -> PCCTree:
         """The same but for some arrays, or for ``stats`` and ``backend``."""
         if self._native is not None and changes.keys() <= {"stats", "backend"}:
             new = {"stats": self.stats, "backend": self.backend, **changes}
             return PCCTree.of(self._native, recipe=self.recipe, **new)
-        names = (*_ARRAYS, "min_scale", "max_scale", "stats", "backend")
+        names = (*ARRAYS, "min_scale", "max_scale", "stats", "backend")
         return PCCTree(**{**{name: getattr(self, name) for name in names}, **changes})
 
     def to_backend(self, backend: TreeBackend) -> PCCTree:
         """The same with arrays of a backend's types."""
-        kinds = {"points": backend.default_float, "si_cache": backend.default_float}
-        arrays = {
-            name: backend.asarray(getattr(self, name), dtype=kinds.get(name, backend.default_int)) for name in _ARRAYS
-        }
+        arrays = {name: backend.asarray(getattr(self, name), dtype=array_dtype(name, backend)) for name in ARRAYS}
         return self.replace(**arrays, backend=backend)
 
     def validate(self) -> None:
@@ -233,11 +217,10 @@ class PCCTree:
             self.native.validate()
 
     @functools.cached_property
-    def decoder(self) -> Callable[[Any], NDArray[np.int64]]:
+    def decoder(self) -> Decoder:
         """Find the dataset indices of points of a residual tree; KeyError for an unknown point."""
         if self.recipe.decoder is not None:
-            decoder: Callable[[Any], NDArray[np.int64]] = self.recipe.decoder
-            return decoder
+            return self.recipe.decoder
         native = self.native
         return PointDecoder(native._coords if isinstance(native, ResidualTree) else self.points)
 
@@ -248,30 +231,23 @@ class PCCTree:
 def by_dataset_index(native: Searcher) -> dict[str, NDArray[Any]]:
     """Arrays of a tree, node by node in the order of the points that searches find."""
     tree: Any = native.export_arrays()
-    order, n = np.asarray(tree.order, np.int64), len(tree.order)
     if getattr(tree, "removed", None) is not None:
         raise ValueError("tree: points were removed from it in place; their indices are not renumbered")
+    n = len(tree.order)
+    nodes_by_index = np.argsort(tree.order, kind="stable")
     index_of = np.empty(n, np.int64)
-    index_of[np.argsort(order, kind="stable")] = np.arange(n)
+    index_of[nodes_by_index] = np.arange(n)
     parents = np.full(n, -1, np.int32)
-    nodes = np.arange(1, n)
-    parents[index_of[nodes]] = index_of[tree.parents[nodes]]
+    parents[index_of[1:]] = index_of[tree.parents[1:]]
     first, sibling = np.full(n, -1, np.int32), np.full(n, -1, np.int32)
-    offsets, children = tree.children_offsets, index_of[tree.children]
-    inner = np.flatnonzero(np.diff(offsets))
-    first[index_of[inner]] = children[offsets[inner]]
-    is_last = np.zeros(len(children), bool)
-    is_last[offsets[inner + 1] - 1] = True
-    sibling[children[:-1][~is_last[:-1]]] = children[1:][~is_last[:-1]]
-    by_index = np.empty(n, np.int64)
-    by_index[index_of] = np.arange(n)
-    levels = np.asarray(tree.levels)[by_index]
+    children = index_of[tree.children]  # those of a node are together
+    is_first = np.diff(parents[children], prepend=np.int32(-1)) != 0
+    first[parents[children[is_first]]] = children[is_first]
+    later = np.flatnonzero(~is_first)
+    sibling[children[later - 1]] = children[later]
+    levels = np.asarray(tree.levels)[nodes_by_index]
     return {
-        "points": np.asarray(tree.points)[by_index],
-        "top_levels": levels,
-        "parents": parents,
-        "children": first,
-        "level_offsets": _level_offsets(levels),
-        "si_cache": np.asarray(tree.radius)[by_index],
-        "next_cache": sibling,
-    }
+        "points": np.asarray(tree.points)[nodes_by_index], "top_levels": levels, "parents": parents,
+        "children": first, "level_offsets": level_offsets(levels),
+        "si_cache": np.asarray(tree.radius)[nodes_by_index], "next_cache": sibling,
+    }  # fmt: skip
