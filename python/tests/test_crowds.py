@@ -5,6 +5,8 @@ Answers are exact, ties go to the lower index, and searches stay cheap.
 Coordinates are so round that squares and their sums are exact in float64. So the oracle knows each tie.
 """
 
+import functools
+
 import numpy as np
 import pytest
 
@@ -43,44 +45,57 @@ CROWDS = [one_location, half_at_one_location, many_locations, grid, shell]
 SCALES = [(np.float32, 1.0), (np.float32, 2.0**-80), (np.float64, 1.0), (np.float64, 2.0**-600)]
 
 
-def nearest(points, queries, k, allowed=None, most=np.inf):
-    """The brute force: indices of the k nearest by (distance, index), of those that are allowed."""
-    squares = ((queries[:, None, :] - points[None, :, :]) ** 2).sum(axis=2)
-    squares[squares > most**2] = np.inf
-    if allowed is not None:
-        squares[~allowed] = np.inf
+def squares_between(queries, points):
+    return ((queries[:, None, :] - points[None, :, :]) ** 2).sum(axis=2)
+
+
+def nearest(squares, k):
+    """The brute force: indices of the k nearest by (distance, index); those at infinity do not count."""
     order = np.argsort(squares, axis=1, kind="stable")[:, :k]
     order[np.isinf(np.take_along_axis(squares, order, axis=1))] = -1
-    return np.pad(order, ((0, 0), (0, k - order.shape[1])), constant_values=-1), squares
+    return np.pad(order, ((0, 0), (0, k - order.shape[1])), constant_values=-1)
+
+
+@functools.cache
+def crowd_and_queries(crowd):
+    rng = np.random.default_rng(0)
+    points = crowd(rng)
+    queries = np.concatenate([points[rng.integers(0, N, 100)], rng.integers(-8, 8, (100, points.shape[1])) / 4])
+    return points, queries[rng.permutation(200)]
+
+
+@functools.cache
+def neighbours(crowd):
+    """The 200 nearest of each point by the options of a search; "queries" are those of the other queries."""
+    points, queries = crowd_and_queries(crowd)
+    squares = squares_between(points, points)
+    itself, earlier = np.eye(N, dtype=bool), np.tri(N, k=-1, dtype=bool)
+    return {
+        "all": nearest(squares, 200),
+        "exclude_self": nearest(np.where(itself, np.inf, squares), 200),
+        "predecessor_mode": nearest(np.where(earlier, squares, np.inf), 200),
+        "max_distance": nearest(np.where(squares > 1.5**2, np.inf, squares), 200),
+        "queries": nearest(squares_between(queries, points), 200),
+    }
 
 
 @pytest.mark.parametrize("dtype, scale", SCALES)
 @pytest.mark.parametrize("crowd", CROWDS)
 @pytest.mark.parametrize("k", [1, 2, 10, 100, 200])
 def test_neighbours_among_crowds(crowd, dtype, scale, k):
-    rng = np.random.default_rng(k)
-    points = crowd(rng)
-    tree = cover_tree((points * scale).astype(dtype))
+    points, queries = ((array * scale).astype(dtype) for array in crowd_and_queries(crowd))
+    expected = {name: found[:, :k] for name, found in neighbours(crowd).items()}
+    tree = cover_tree(points)
 
-    expected, _ = nearest(points, points, k)
-    assert (tree.knn(k) == expected).all()
+    assert (tree.knn(k) == expected["all"]).all()
     for threads in (1, 2):
-        assert (tree.knn(k, n_threads=threads) == expected).all()
-
-    others = ~np.eye(N, dtype=bool)
-    assert (tree.knn(k, exclude_self=True) == nearest(points, points, k, others)[0]).all()
-
-    earlier = np.tri(N, k=-1, dtype=bool)
-    assert (tree.knn(k, predecessor_mode=True) == nearest(points, points, k, earlier)[0]).all()
-
-    assert (tree.knn(k, max_distance=1.5 * scale) == nearest(points, points, k, most=1.5)[0]).all()
-
-    queries = np.concatenate([points[rng.integers(0, N, 100)], rng.integers(-8, 8, (100, points.shape[1])) / 4])
-    queries = queries[rng.permutation(200)]
-    expected, _ = nearest(points, queries, k)
-    assert (tree.knn(k, queries=(queries * scale).astype(dtype)) == expected).all()
+        assert (tree.knn(k, n_threads=threads) == expected["all"]).all()
+    assert (tree.knn(k, exclude_self=True) == expected["exclude_self"]).all()
+    assert (tree.knn(k, predecessor_mode=True) == expected["predecessor_mode"]).all()
+    assert (tree.knn(k, max_distance=1.5 * scale) == expected["max_distance"]).all()
+    assert (tree.knn(k, queries=queries) == expected["queries"]).all()
     for row in range(5):
-        assert (tree.knn(k, queries=(queries[row : row + 1] * scale).astype(dtype)) == expected[row]).all()
+        assert (tree.knn(k, queries=queries[row : row + 1]) == expected["queries"][row]).all()
 
 
 @pytest.mark.parametrize("k", [1, 10, 150])
@@ -90,8 +105,8 @@ def test_float64_queries_among_crowds_of_float32(k):
     # Half a step of float32 next to a point: rounded there, and then another point may be as near.
     queries = rng.integers(0, 2, (200, 3)) + 2.0**-24 * rng.integers(-1, 2, (200, 3))
     tree = cover_tree(points.astype(np.float32))
-    expected, squares = nearest(points, queries, k)
-    assert (tree.knn(k, queries=queries) == expected).all()
+    squares = squares_between(queries, points)
+    assert (tree.knn(k, queries=queries) == nearest(squares, k)).all()
     for limit in (0, 1, 1.5, 2):
         counts = tree.radius(limit, queries=queries, count_only=True)
         # A distance counts if it is within the limit before or after it is rounded to float32.
@@ -102,10 +117,9 @@ def test_float64_queries_among_crowds_of_float32(k):
 @pytest.mark.parametrize("dtype, scale", SCALES)
 @pytest.mark.parametrize("crowd", CROWDS)
 def test_counts_among_crowds(crowd, dtype, scale):
-    rng = np.random.default_rng(0)
-    points = crowd(rng)
+    points, _ = crowd_and_queries(crowd)
     tree = cover_tree((points * scale).astype(dtype))
-    _, squares = nearest(points, points, 1)
+    squares = squares_between(points, points)
     for limit in (0, 1, 2.5, 100):
         within = squares <= limit**2
         assert (tree.radius(limit * scale, count_only=True) == within.sum(axis=1)).all()

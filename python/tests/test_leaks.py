@@ -67,8 +67,17 @@ class Ledger:
         return status
 
 
+@pytest.fixture(scope="module")
+def frozen():
+    """What lives before these tests is no garbage: collecting it again each time would take most of their time."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
 @pytest.fixture
-def ledger(monkeypatch):
+def ledger(monkeypatch, frozen):
     """Without the garbage collector: references alone are to do it."""
     gc.collect()
     gc.disable()
