@@ -5,18 +5,21 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from ctypes import byref, c_int64
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .._arrays import results
 from . import files
-from .calls import Lists, call, call_options, lists, made
+from .calls import BRIEF, How, Lists, Way, call, lists, made
 from .files import Arrays
 from .library import check, lib, read
-from .memory import Handle, Owner, address, matrix, optional, start
-from .running import ProgressReport
+from .memory import Handle, Owner, address, matrix
 from .structs import IndexInfo, IndexOptions, IndexSearchOptions
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 _FILTER_IDS, _FILTER_BITMAP = 1, 2
 _RERANK = 1
@@ -25,18 +28,12 @@ _SEARCH_DEFAULTS = IndexSearchOptions()
 
 def options_of(*, kind: int, metric: int, storage: int, rerank: bool, own: Mapping[str, int]) -> IndexOptions:
     """Options of an index; ``own`` are the seed, and options of its kind by their names."""
-    options = IndexOptions()
-    options.kind, options.metric, options.storage, options.flags = kind, metric, storage, _RERANK if rerank else 0
-    for name, value in own.items():
-        setattr(options, name, value)
-    return options
+    return IndexOptions(kind=kind, metric=metric, storage=storage, flags=_RERANK if rerank else 0, **own)
 
 
 def create(dim: int, store: Handle | None, options: IndexOptions) -> Owner:
     """Create an index."""
-    owner = Owner(lib.covertree_index_free)
-    check(lib.covertree_index_create(dim, store, byref(options), byref(owner.handle)))
-    return owner
+    return made(lib.covertree_index_create, lib.covertree_index_free, BRIEF, dim, store, options=options)
 
 
 def search_options(
@@ -49,7 +46,7 @@ def search_options(
         setattr(options, name, value)
     if filter is not None:
         options.filter_kind = _FILTER_BITMAP if filter.dtype == np.uint8 else _FILTER_IDS
-        options.filter, options.n_filter = start(filter), len(filter)
+        options.filter, options.n_filter = address(filter), len(filter)
         options.kept = filter  # the array lives as long as the options
     return options
 
@@ -61,34 +58,24 @@ def add(
     index: Handle,
     ids: NDArray[np.int64] | None,
     vectors: NDArray[np.float32] | NDArray[np.int64],
-    *,
-    n_threads: int,
-    progress: ProgressReport | None = None,
+    **how: Unpack[How],
 ) -> int:
     """Add vectors, or slots of a store. Returns the first id where ``ids`` is None."""
-    options, first = call_options(n_threads), c_int64()
-    arguments = (index, optional(ids), matrix(vectors), byref(options), byref(first))
-    call(lib.covertree_index_add, arguments, options, progress)
+    first = c_int64()
+    call(lib.covertree_index_add, how, (index, address(ids), matrix(vectors)), byref(first))
     return first.value
 
 
 def update(
-    index: Handle,
-    ids: NDArray[np.int64],
-    vectors: NDArray[np.float32] | NDArray[np.int64],
-    *,
-    n_threads: int,
-    progress: ProgressReport | None = None,
+    index: Handle, ids: NDArray[np.int64], vectors: NDArray[np.float32] | NDArray[np.int64], **how: Unpack[How]
 ) -> None:
     """Replace vectors."""
-    options = call_options(n_threads)
-    call(lib.covertree_index_update, (index, address(ids), matrix(vectors), byref(options)), options, progress)
+    call(lib.covertree_index_update, how, (index, address(ids), matrix(vectors)))
 
 
-def remove(index: Handle, ids: NDArray[np.int64], *, n_threads: int) -> None:
+def remove(index: Handle, ids: NDArray[np.int64], **how: Unpack[How]) -> None:
     """Remove vectors."""
-    options = call_options(n_threads)
-    call(lib.covertree_index_remove, (index, address(ids), len(ids), byref(options)), options, None)
+    call(lib.covertree_index_remove, how, (index, address(ids), len(ids)))
 
 
 def clear(index: Handle) -> None:
@@ -96,49 +83,34 @@ def clear(index: Handle) -> None:
     check(lib.covertree_index_clear(index))
 
 
-def rebuild(index: Handle, *, n_threads: int, progress: ProgressReport | None = None) -> None:
+def rebuild(index: Handle, **how: Unpack[How]) -> None:
     """Rebuild the structure from the vectors."""
-    options = call_options(n_threads)
-    call(lib.covertree_index_rebuild, (index, byref(options)), options, progress)
+    call(lib.covertree_index_rebuild, how, (index,))
 
 
-def optimize(index: Handle, *, n_threads: int) -> None:
+def optimize(index: Handle, **how: Unpack[How]) -> None:
     """Put vectors that are near in a graph near in memory."""
-    options = call_options(n_threads)
-    call(lib.covertree_index_optimize, (index, byref(options)), options, None)
+    call(lib.covertree_index_optimize, how, (index,))
 
 
 # Searches
 
 
 def search(
-    index: Handle,
-    queries: NDArray[np.float32],
-    k: int,
-    options: IndexSearchOptions,
-    *,
-    progress: ProgressReport | None = None,
-    brief: bool = False,
+    index: Handle, queries: NDArray[np.float32], k: int, options: IndexSearchOptions, **way: Unpack[Way]
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Find the ``k`` nearest vectors of each query: their ids and distances."""
-    ids = results(len(queries), k, np.int64)
-    distances = results(len(queries), k, np.float32)
-    arguments = (index, matrix(queries), k, byref(options), address(ids), address(distances))
-    call(lib.covertree_index_search, arguments, options, progress, brief=brief)
+    ids, distances = results(len(queries), k, np.int64), results(len(queries), k, np.float32)
+    asked = index, matrix(queries), k
+    call(lib.covertree_index_search, way, asked, address(ids), address(distances), options=options)
     return ids, distances
 
 
 def radius(
-    index: Handle,
-    queries: NDArray[np.float32],
-    r: float,
-    options: IndexSearchOptions,
-    *,
-    progress: ProgressReport | None = None,
-    brief: bool = False,
+    index: Handle, queries: NDArray[np.float32], r: float, options: IndexSearchOptions, **way: Unpack[Way]
 ) -> Lists:
     """Find the vectors within a distance of each query; indices are ids."""
-    return lists(lib.covertree_index_radius, (index, matrix(queries), r), options, progress, brief=brief)
+    return lists(lib.covertree_index_radius, way, index, matrix(queries), r, options=options)
 
 
 # Properties
@@ -173,21 +145,17 @@ def get_info(index: Handle) -> IndexInfo:
 # Files
 
 
-def save(index: Handle, path: str, sections: Arrays, *, n_threads: int, progress: ProgressReport | None = None) -> None:
+def save(index: Handle, path: str, sections: Arrays, **how: Unpack[How]) -> None:
     """Write an index to a file, in one step, with sections of the caller."""
-    files.save(lib.covertree_index_save, (index, os.fsencode(path)), sections, n_threads, progress)
+    files.save(lib.covertree_index_save, how, index, os.fsencode(path), sections)
 
 
-def encode(index: Handle, sections: Arrays, *, n_threads: int) -> Owner:
+def encode(index: Handle, sections: Arrays, **how: Unpack[How]) -> Owner:
     """The file in memory."""
-    return files.encode(lib.covertree_index_encode, index, sections, n_threads)
+    return files.encode(lib.covertree_index_encode, how, index, sections)
 
 
 def load(file: Owner, store: Handle | None, *, n_threads: int) -> Owner:
     """The index in a file; ``store`` is for one over a store."""
-    function, free = lib.covertree_index_load, lib.covertree_index_free
-    if store is not None:
-        return made(function, free, (file.handle, store), call_options(n_threads), None)
-    owner = Owner(free)
-    check(function(file.handle, None, None, byref(owner.handle)))
-    return owner
+    how: How = {"n_threads": n_threads, "brief": store is None}
+    return made(lib.covertree_index_load, lib.covertree_index_free, how, file.handle, store)

@@ -6,16 +6,18 @@ import ctypes
 import os
 from collections.abc import Callable
 from ctypes import byref, c_int64, c_void_p
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .calls import call, call_options, made
+from .calls import How, call, made
 from .library import check, lib, read
-from .memory import Handle, Owner, address, matrix, optional, view
-from .running import ProgressReport
+from .memory import Handle, Owner, address, matrix, view
 from .structs import StoreInfo
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 #: An id, as a covertree_id, and the kinds of ids.
 ID = np.dtype([("low", np.uint64), ("high", np.uint64), ("kind", np.uint32), ("reserved", np.uint32)])
@@ -31,17 +33,15 @@ def create(dim: int) -> Owner:
     return owner
 
 
-def open(path: str, dim: int, sync: int, *, read_only: bool, n_threads: int, progress: ProgressReport | None) -> Owner:
+def open(path: str, dim: int, sync: int, *, read_only: bool, **how: Unpack[How]) -> Owner:
     """Open a store in a folder."""
-    given = (os.fsencode(path), dim, sync, READ_ONLY if read_only else 0)
-    return made(lib.covertree_store_open, lib.covertree_store_free, given, call_options(n_threads), progress)
+    flags = READ_ONLY if read_only else 0
+    return made(lib.covertree_store_open, lib.covertree_store_free, how, os.fsencode(path), dim, sync, flags)
 
 
-def restore(snapshot: str, path: str, *, n_threads: int, progress: ProgressReport | None) -> None:
+def restore(snapshot: str, path: str, **how: Unpack[How]) -> None:
     """Make a store of a snapshot."""
-    options = call_options(n_threads)
-    arguments = (os.fsencode(snapshot), os.fsencode(path), byref(options))
-    call(lib.covertree_store_restore, arguments, options, progress)
+    call(lib.covertree_store_restore, how, (os.fsencode(snapshot), os.fsencode(path)))
 
 
 # Changes
@@ -53,24 +53,18 @@ def add(
     names: bytes | None,
     name_ends: NDArray[np.int64] | None,
     vectors: NDArray[np.float32],
-    *,
-    n_threads: int,
-    progress: ProgressReport | None = None,
-    brief: bool = False,
+    **how: Unpack[How],
 ) -> NDArray[np.int64]:
     """Add vectors under new ids, and return their slots."""
-    slots, options = np.empty(len(vectors), np.int64), call_options(n_threads)
-    arguments = (
-        store, address(ids), names, optional(name_ends), matrix(vectors), byref(options), address(slots)
-    )  # fmt: skip
-    call(lib.covertree_store_add, arguments, options, progress, brief=brief)
+    slots = np.empty(len(vectors), np.int64)
+    given = store, address(ids), names, address(name_ends), matrix(vectors)
+    call(lib.covertree_store_add, how, given, address(slots))
     return slots
 
 
-def remove(store: Handle, ids: NDArray[Any], *, n_threads: int, brief: bool = False) -> None:
+def remove(store: Handle, ids: NDArray[Any], **how: Unpack[How]) -> None:
     """Remove ids."""
-    options = call_options(n_threads)
-    call(lib.covertree_store_remove, (store, address(ids), len(ids), byref(options)), options, None, brief=brief)
+    call(lib.covertree_store_remove, how, (store, address(ids), len(ids)))
 
 
 # Calls of a microsecond notice how their arguments are converted. So these functions accept bare values: a
@@ -151,19 +145,16 @@ def get_info(store: Handle) -> StoreInfo:
 # Maintenance
 
 
-def snapshot(store: Handle, path: str, *, n_threads: int, progress: ProgressReport | None) -> None:
+def snapshot(store: Handle, path: str, **how: Unpack[How]) -> None:
     """Copy a store to a folder that is not there."""
-    options = call_options(n_threads)
-    call(lib.covertree_store_snapshot, (store, os.fsencode(path), byref(options)), options, progress)
+    call(lib.covertree_store_snapshot, how, (store, os.fsencode(path)))
 
 
-def verify(store: Handle, *, n_threads: int, progress: ProgressReport | None) -> None:
+def verify(store: Handle, **how: Unpack[How]) -> None:
     """Compare rows with their hashes, and the catalogue with its checksums."""
-    options = call_options(n_threads)
-    call(lib.covertree_store_check, (store, byref(options)), options, progress)
+    call(lib.covertree_store_check, how, (store,))
 
 
-def compact(store: Handle, *, n_threads: int, progress: ProgressReport | None) -> None:
+def compact(store: Handle, **how: Unpack[How]) -> None:
     """Give the memory or the disk space of free rows back."""
-    options = call_options(n_threads)
-    call(lib.covertree_store_compact, (store, byref(options)), options, progress)
+    call(lib.covertree_store_compact, how, (store,))
