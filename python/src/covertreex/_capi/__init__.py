@@ -10,17 +10,6 @@ from .memory import DTYPE_NUMBERS, DTYPES, Handle, Owner, Rows, count
 from .running import ProgressReport
 
 __all__ = [
-    "DTYPES",
-    "DTYPE_NUMBERS",
-    "CoverTreeError",
-    "Handle",
-    "Owner",
-    "ProgressReport",
-    "Rows",
-    "build_info",
-    "check",
-    "count",
-    "get_num_threads",
-    "library_path",
-    "set_num_threads",
-]
+    "DTYPES", "DTYPE_NUMBERS", "CoverTreeError", "Handle", "Owner", "ProgressReport", "Rows", "build_info", "check",
+    "count", "get_num_threads", "library_path", "set_num_threads",
+]  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from ctypes import byref
 from typing import Any, NamedTuple, TypedDict
 
@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from .._arrays import results
 from . import running
 from .callbacks import CallbackKernel
-from .library import check, lib, read
-from .memory import DTYPES, Handle, Owner, address, view
+from .library import Function, check, lib, read
+from .memory import DTYPES, Owner, address, view
 from .running import ProgressReport
 from .structs import CallOptions, NeighborsView, SearchOptions
 
@@ -23,6 +23,9 @@ _PREDECESSORS, _EXCLUDE_SELF, _MAX_DISTANCE, _SCORES = 1, 2, 4, 8
 # Copying these takes half the time of making new ones.
 _call_options, _CALL_DEFAULTS = CallOptions.from_buffer_copy, CallOptions()
 _search_options, _SEARCH_DEFAULTS = SearchOptions.from_buffer_copy, SearchOptions()
+
+
+Keywords = Mapping[str, Any]
 
 
 class Way(TypedDict, total=False):
@@ -69,32 +72,16 @@ def call_options(n_threads: int) -> CallOptions:
 
 
 def search_options(  # noqa: PLR0917 - keywords take longer
-    n_threads: int,
-    predecessor_mode: bool = False,
-    exclude_self: bool = False,
+    n_threads: int,  # 0 means the library's own default
+    predecessor_mode: bool = False,  # for queries that are points: only lower indices count,
+    exclude_self: bool = False,  # and the query itself does not
     max_distance: float | None = None,
-    before: NDArray[np.int64] | None = None,
-    limits: NDArray[np.float64] | None = None,
+    before: NDArray[np.int64] | None = None,  # (q,) the index below which points count
+    limits: NDArray[np.float64] | None = None,  # (q,) the largest score of a neighbour
     *,
-    list_scores: bool = False,
+    list_scores: bool = False,  # lists of neighbours have scores
 ) -> SearchOptions:
-    """Options of a search in a tree or a model.
-
-    Parameters
-    ----------
-    n_threads : int
-        0 means the library's own default.
-    predecessor_mode, exclude_self : bool
-        For queries that are points: only lower indices count; the query itself does not.
-    max_distance : float, optional
-        The largest distance of a neighbour.
-    before : numpy.ndarray of int64, shape (q,), optional
-        For each query the index below which points count.
-    limits : numpy.ndarray of float64, shape (q,), optional
-        For each query the largest score of a neighbour.
-    list_scores : bool
-        Whether lists of neighbours have scores.
-    """
+    """Options of a search in a tree or a model."""
     options = _search_options(_SEARCH_DEFAULTS)
     if n_threads:
         options.n_threads = n_threads
@@ -114,17 +101,12 @@ def search_options(  # noqa: PLR0917 - keywords take longer
 
 
 def call(
-    function: Callable[..., int],
-    how: Mapping[str, Any],
-    given: tuple[Any, ...],
-    *results: Any,
-    options: Any = None,
-    **names: str,
+    function: Function, how: Keywords, given: tuple[Any, ...], *results: Any, options: Any = None, **names: str
 ) -> None:
     """Call a function that gets its options, those of most calls if none are given, before places for results.
 
     ``how`` is a :class:`How`. A thread takes a tenth of a millisecond. ``names`` are those of :func:`check`.
-    """  # fmt: skip
+    """
     if options is None:
         options = call_options(how.get("n_threads", 0))
     arguments, progress, kernel = (*given, byref(options), *results), how.get("progress"), how.get("kernel")
@@ -137,23 +119,14 @@ def call(
         running.run(function, *arguments, options=options, report=progress, **names)
 
 
-def made(
-    function: Callable[..., int],
-    free: Callable[[Handle], object],
-    how: Mapping[str, Any],
-    *given: Any,
-    options: Any = None,
-    **names: str,
-) -> Owner:
+def made(function: Function, free: Function, how: Keywords, *given: Any, options: Any = None, **names: str) -> Owner:
     """Call a function that ends with its options and a new handle."""
     owner = Owner(free)
     call(function, how, given, byref(owner.handle), options=options, **names)
     return owner
 
 
-def nearest(
-    function: Callable[..., int], wanted: Wanted, asked: tuple[Any, ...], k: int, options: SearchOptions
-) -> Nearest:
+def nearest(function: Function, wanted: Wanted, asked: tuple[Any, ...], k: int, options: SearchOptions) -> Nearest:
     """Search for the nearest points; ``asked`` begins with a handle and the matrix of queries."""
     n_rows, dtype, distances, scores = asked[1].rows, wanted.get("dtype"), None, None
     indices = results(n_rows, k, _INT64)
@@ -166,7 +139,7 @@ def nearest(
     return indices, distances, scores
 
 
-def lists(function: Callable[..., int], way: Way, *asked: Any, options: Any) -> Lists:
+def lists(function: Function, way: Way, *asked: Any, options: Any) -> Lists:
     """Search for all points within a radius."""
     return neighbors_get(made(function, lib.covertree_neighbors_free, way, *asked, options=options, radius="r"))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from ctypes import byref, c_uint64
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .calls import How, call, made
-from .library import check, lib, read
+from .library import Function, check, lib, read
 from .memory import DTYPE_NUMBERS, DTYPES, Handle, Owner, address, matrix, view
 from .structs import FileInfo, Section
 
@@ -65,13 +65,13 @@ def sections_save(path: str, input_hash: int, sections: Arrays, **how: Unpack[Ho
     save(lib.covertree_sections_save, how, os.fsencode(path), input_hash, sections)
 
 
-def save(function: Callable[..., int], how: How, first: Any, second: Any, sections: Arrays) -> None:
+def save(function: Function, how: How, first: Any, second: Any, sections: Arrays) -> None:
     """Write a file by one of the functions that do, with sections of the caller."""
     array, _keep = _section_array(sections)
     call(function, how, (first, second, array, len(sections)))
 
 
-def encode(function: Callable[..., int], how: How, source: Handle, sections: Arrays) -> Owner:
+def encode(function: Function, how: How, source: Handle, sections: Arrays) -> Owner:
     """The same in memory: the file, as if it had been opened."""
     array, _keep = _section_array(sections)
     return made(function, lib.covertree_file_free, how, source, array, len(sections))

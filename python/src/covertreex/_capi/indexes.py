@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from ctypes import byref, c_int64
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Union
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,9 @@ from .structs import IndexInfo, IndexOptions, IndexSearchOptions
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
+
+#: Vectors, or slots of a store.
+Vectors = Union[NDArray[np.float32], NDArray[np.int64]]
 
 _FILTER_IDS, _FILTER_BITMAP = 1, 2
 _RERANK = 1
@@ -51,24 +54,14 @@ def search_options(
     return options
 
 
-# Changes
-
-
-def add(
-    index: Handle,
-    ids: NDArray[np.int64] | None,
-    vectors: NDArray[np.float32] | NDArray[np.int64],
-    **how: Unpack[How],
-) -> int:
-    """Add vectors, or slots of a store. Returns the first id where ``ids`` is None."""
+def add(index: Handle, ids: NDArray[np.int64] | None, vectors: Vectors, **how: Unpack[How]) -> int:
+    """Add vectors. Returns the first id where ``ids`` is None."""
     first = c_int64()
     call(lib.covertree_index_add, how, (index, address(ids), matrix(vectors)), byref(first))
     return first.value
 
 
-def update(
-    index: Handle, ids: NDArray[np.int64], vectors: NDArray[np.float32] | NDArray[np.int64], **how: Unpack[How]
-) -> None:
+def update(index: Handle, ids: NDArray[np.int64], vectors: Vectors, **how: Unpack[How]) -> None:
     """Replace vectors."""
     call(lib.covertree_index_update, how, (index, address(ids), matrix(vectors)))
 
@@ -93,9 +86,6 @@ def optimize(index: Handle, **how: Unpack[How]) -> None:
     call(lib.covertree_index_optimize, how, (index,))
 
 
-# Searches
-
-
 def search(
     index: Handle, queries: NDArray[np.float32], k: int, options: IndexSearchOptions, **way: Unpack[Way]
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
@@ -111,9 +101,6 @@ def radius(
 ) -> Lists:
     """Find the vectors within a distance of each query; indices are ids."""
     return lists(lib.covertree_index_radius, way, index, matrix(queries), r, options=options)
-
-
-# Properties
 
 
 def get(index: Handle, ids: NDArray[np.int64], dim: int) -> NDArray[np.float32]:
@@ -140,9 +127,6 @@ def ids(index: Handle, count: int) -> NDArray[np.int64]:
 def get_info(index: Handle) -> IndexInfo:
     """An index in numbers."""
     return read(lib.covertree_index_get_info, index, IndexInfo)
-
-
-# Files
 
 
 def save(index: Handle, path: str, sections: Arrays, **how: Unpack[How]) -> None:

@@ -80,18 +80,8 @@ def matrix(rows: Rows) -> Matrix:
 class _Memory:
     """Memory of the library as NumPy sees it; the array that is made from this keeps it, and so the owner."""
 
-    def __init__(
-        self,
-        owner: object,
-        address: int,
-        shape: tuple[int, ...],
-        dtype: np.dtype[Any],
-        strides: tuple[int, ...] | None,
-    ) -> None:
-        self._owner = owner
-        self.__array_interface__ = {
-            "version": 3, "data": (address, True), "shape": shape, "typestr": dtype.str, "strides": strides
-        }  # fmt: skip
+    def __init__(self, owner: object, interface: dict[str, Any]) -> None:
+        self._owner, self.__array_interface__ = owner, interface
 
 
 def view(
@@ -107,4 +97,5 @@ def view(
         empty.flags.writeable = False
         return empty
     strides = None if row_bytes is None else (row_bytes, dtype.itemsize)
-    return np.asarray(_Memory(owner, address, shape, dtype, strides))
+    interface = {"version": 3, "data": (address, True), "shape": shape, "typestr": dtype.str, "strides": strides}
+    return np.asarray(_Memory(owner, interface))

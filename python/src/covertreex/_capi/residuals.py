@@ -79,9 +79,6 @@ def extend(model: Handle, points: NDArray[np.float64], **how: Unpack[How]) -> Ow
     return made(lib.covertree_residual_extend, lib.covertree_residual_free, how, model, matrix(points))
 
 
-# Searches
-
-
 def knn(model: Handle, queries: Rows, k: int, options: SearchOptions, **wanted: Unpack[Wanted]) -> Nearest:
     """Find the ``k`` nearest points of each query; distances are of float64."""
     return nearest(lib.covertree_residual_knn, wanted, (model, matrix(queries)), k, options)
@@ -95,9 +92,6 @@ def distances(
     given = model, address(rows), len(rows), address(others), others.shape[1]
     call(lib.covertree_residual_distances, how, given, address(found))
     return found
-
-
-# Features
 
 
 def features(
@@ -114,15 +108,9 @@ def own_features(model: Handle, *, v: NDArray[np.float64] | None = None, p: NDAr
     check(lib.covertree_residual_features(model, None, None, address(v), address(p)))
 
 
-# Properties
-
-
 def get_info(model: Handle) -> ResidualInfo:
     """A model in numbers."""
     return read(lib.covertree_residual_get_info, model, ResidualInfo)
-
-
-# Cover trees
 
 
 def build_tree(model: Handle, options: TreeOptions) -> Owner:
@@ -133,9 +121,6 @@ def build_tree(model: Handle, options: TreeOptions) -> Owner:
 def validate_tree(model: Handle, arrays: Handle, **how: Unpack[How]) -> None:
     """Check every rule of such a tree."""
     call(lib.covertree_residual_validate_tree, how, (model, arrays))
-
-
-# Arrays
 
 
 def export(model: Handle, **how: Unpack[How]) -> Owner:
@@ -176,9 +161,6 @@ def arrays_get(owner: Owner) -> dict[str, Any]:
 def arrays_are_current(owner: Owner) -> bool:
     """Whether the model of exported arrays is still there."""
     return bool(read(lib.covertree_residual_arrays_get, owner.handle, ResidualView).is_current)
-
-
-# Files
 
 
 def save(model: Handle, path: str, sections: Arrays, **how: Unpack[How]) -> None:

@@ -44,9 +44,6 @@ def restore(snapshot: str, path: str, **how: Unpack[How]) -> None:
     call(lib.covertree_store_restore, how, (os.fsencode(snapshot), os.fsencode(path)))
 
 
-# Changes
-
-
 def add(
     store: Handle,
     ids: NDArray[Any],
@@ -86,9 +83,6 @@ def _unconverted(name: str) -> Any:
 add_one: Callable[[Any, bytes, bytes], int] = _unconverted("covertree_store_add_one")
 #: The slot of an id; -1 if the store does not have it; or a negated status, below that.
 find_one: Callable[[Any, bytes], int] = _unconverted("covertree_store_find_one")
-
-
-# Contents
 
 
 def find(store: Handle, ids: NDArray[Any]) -> NDArray[np.int64]:
@@ -140,9 +134,6 @@ def rows(store: Owner) -> NDArray[np.float32]:
 def get_info(store: Handle) -> StoreInfo:
     """A store in numbers."""
     return read(lib.covertree_store_get_info, store, StoreInfo)
-
-
-# Maintenance
 
 
 def snapshot(store: Handle, path: str, **how: Unpack[How]) -> None:

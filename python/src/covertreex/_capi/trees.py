@@ -47,9 +47,6 @@ def validate(tree: Handle, **how: Unpack[How]) -> None:
     call(lib.covertree_tree_validate, how, (tree,))
 
 
-# Searches
-
-
 def knn(tree: Handle, queries: Rows, k: int, options: SearchOptions, **wanted: Unpack[Wanted]) -> Nearest:
     """Find the ``k`` nearest points of each query."""
     return nearest(lib.covertree_tree_knn, wanted, (tree, matrix(queries)), k, options)
@@ -70,9 +67,6 @@ def radius_count(
     return counts
 
 
-# Properties
-
-
 def get_info(tree: Handle) -> TreeInfo:
     """A tree in numbers."""
     return read(lib.covertree_tree_get_info, tree, TreeInfo)
@@ -90,9 +84,6 @@ def points(tree: Handle, rows: NDArray[np.int64], dim: int, dtype: np.dtype[Any]
     found, options = np.empty((len(rows), dim), dtype), call_options(n_threads)
     check(lib.covertree_tree_points(tree, address(rows), len(rows), options, address(found)))
     return found
-
-
-# Arrays
 
 
 def export(tree: Handle, **how: Unpack[How]) -> Owner:
@@ -118,9 +109,6 @@ def arrays_get(owner: Owner) -> dict[str, Any]:
 def arrays_are_current(owner: Owner) -> bool:
     """Whether exported arrays are still those of their tree."""
     return bool(read(lib.covertree_arrays_get, owner.handle, ArraysView).is_current)
-
-
-# Files
 
 
 def save(tree: Handle, path: str, sections: Arrays, **how: Unpack[How]) -> None:
