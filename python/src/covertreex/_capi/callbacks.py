@@ -8,17 +8,16 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .. import _arrays
 from . import running
 from .library import CoverTreeError
-from .memory import view
+from .memory import Float64s, view
 
-PythonKernel = Callable[[NDArray[np.float64], NDArray[np.float64]], Any]
+PythonKernel = Callable[[Float64s, Float64s], Any]
 
 
-def covariances(kernel: PythonKernel, a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+def covariances(kernel: PythonKernel, a: Float64s, b: Float64s) -> Float64s:
     """Call a kernel and check what it returns: float64 in C order, shape (len(a), len(b))."""
     return _arrays.returned(kernel(a, b), "kernel", (len(a), len(b)))
 

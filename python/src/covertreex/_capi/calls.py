@@ -13,7 +13,7 @@ from .._arrays import results
 from . import running
 from .callbacks import CallbackKernel
 from .library import Function, check, lib, read
-from .memory import DTYPES, Owner, address, view
+from .memory import DTYPES, Float64s, Int64s, Owner, address, view
 from .running import ProgressReport
 from .structs import CallOptions, NeighborsView, SearchOptions
 
@@ -52,16 +52,16 @@ class Wanted(Way, total=False):
 BRIEF: How = {"brief": True}
 
 #: Indices of shape (q, k), and their distances and scores where these were asked for.
-Nearest = tuple[NDArray[np.int64], "NDArray[Any] | None", "NDArray[np.float64] | None"]
+Nearest = tuple[Int64s, "NDArray[Any] | None", "Float64s | None"]
 
 
 class Lists(NamedTuple):
     """Neighbours of queries, as lists of their own lengths; scores are empty where they were not asked for."""
 
-    offsets: NDArray[np.int64]
-    indices: NDArray[np.int64]
+    offsets: Int64s
+    indices: Int64s
     distances: NDArray[Any]
-    scores: NDArray[np.float64]
+    scores: Float64s
 
 
 def call_options(n_threads: int) -> CallOptions:
@@ -76,8 +76,8 @@ def search_options(  # noqa: PLR0917 - keywords take longer
     predecessor_mode: bool = False,  # for queries that are points: only lower indices count,
     exclude_self: bool = False,  # and the query itself does not
     max_distance: float | None = None,
-    before: NDArray[np.int64] | None = None,  # (q,) the index below which points count
-    limits: NDArray[np.float64] | None = None,  # (q,) the largest score of a neighbour
+    before: Int64s | None = None,  # (q,) the index below which points count
+    limits: Float64s | None = None,  # (q,) the largest score of a neighbour
     *,
     list_scores: bool = False,  # lists of neighbours have scores
 ) -> SearchOptions:

@@ -15,14 +15,14 @@ from . import files
 from .calls import BRIEF, How, Lists, Way, call, lists, made
 from .files import Arrays
 from .library import check, lib, read
-from .memory import Handle, Owner, address, matrix
+from .memory import Handle, Int64s, Owner, address, matrix
 from .structs import IndexInfo, IndexOptions, IndexSearchOptions
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 #: Vectors, or slots of a store.
-Vectors = Union[NDArray[np.float32], NDArray[np.int64]]
+Vectors = Union[NDArray[np.float32], Int64s]
 
 _FILTER_IDS, _FILTER_BITMAP = 1, 2
 _RERANK = 1
@@ -40,7 +40,7 @@ def create(dim: int, store: Handle | None, options: IndexOptions) -> Owner:
 
 
 def search_options(
-    n_threads: int, tuning: Mapping[str, int], filter: NDArray[np.int64] | NDArray[np.uint8] | None
+    n_threads: int, tuning: Mapping[str, int], filter: Int64s | NDArray[np.uint8] | None
 ) -> IndexSearchOptions:
     """Options of a search; ``filter`` is the ids that may be found, or a bit for each id."""
     options = IndexSearchOptions.from_buffer_copy(_SEARCH_DEFAULTS)
@@ -54,19 +54,19 @@ def search_options(
     return options
 
 
-def add(index: Handle, ids: NDArray[np.int64] | None, vectors: Vectors, **how: Unpack[How]) -> int:
+def add(index: Handle, ids: Int64s | None, vectors: Vectors, **how: Unpack[How]) -> int:
     """Add vectors. Returns the first id where ``ids`` is None."""
     first = c_int64()
     call(lib.covertree_index_add, how, (index, address(ids), matrix(vectors)), byref(first))
     return first.value
 
 
-def update(index: Handle, ids: NDArray[np.int64], vectors: Vectors, **how: Unpack[How]) -> None:
+def update(index: Handle, ids: Int64s, vectors: Vectors, **how: Unpack[How]) -> None:
     """Replace vectors."""
     call(lib.covertree_index_update, how, (index, address(ids), matrix(vectors)))
 
 
-def remove(index: Handle, ids: NDArray[np.int64], **how: Unpack[How]) -> None:
+def remove(index: Handle, ids: Int64s, **how: Unpack[How]) -> None:
     """Remove vectors."""
     call(lib.covertree_index_remove, how, (index, address(ids), len(ids)))
 
@@ -88,7 +88,7 @@ def optimize(index: Handle, **how: Unpack[How]) -> None:
 
 def search(
     index: Handle, queries: NDArray[np.float32], k: int, options: IndexSearchOptions, **way: Unpack[Way]
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+) -> tuple[Int64s, NDArray[np.float32]]:
     """Find the ``k`` nearest vectors of each query: their ids and distances."""
     ids, distances = results(len(queries), k, np.int64), results(len(queries), k, np.float32)
     asked = index, matrix(queries), k
@@ -103,21 +103,21 @@ def radius(
     return lists(lib.covertree_index_radius, way, index, matrix(queries), r, options=options)
 
 
-def get(index: Handle, ids: NDArray[np.int64], dim: int) -> NDArray[np.float32]:
+def get(index: Handle, ids: Int64s, dim: int) -> NDArray[np.float32]:
     """The vectors of some ids, as the index keeps them."""
     vectors = np.empty((len(ids), dim), np.float32)
     check(lib.covertree_index_get(index, address(ids), len(ids), address(vectors)))
     return vectors
 
 
-def contains(index: Handle, ids: NDArray[np.int64]) -> NDArray[np.uint8]:
+def contains(index: Handle, ids: Int64s) -> NDArray[np.uint8]:
     """Which ids the index has: 1 or 0 for each."""
     found = np.zeros(len(ids), np.uint8)
     check(lib.covertree_index_contains(index, address(ids), len(ids), address(found)))
     return found
 
 
-def ids(index: Handle, count: int) -> NDArray[np.int64]:
+def ids(index: Handle, count: int) -> Int64s:
     """All ids, in the order in which their vectors were added."""
     found = np.empty(count, np.int64)
     check(lib.covertree_index_ids(index, address(found), count))

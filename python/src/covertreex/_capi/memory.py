@@ -17,17 +17,16 @@ from .structs import Matrix
 #: An object of the library, as calls get it.
 Handle = ctypes.c_void_p
 
+#: Arrays of one type of elements.
+Float64s = NDArray[np.float64]
+Int64s = NDArray[np.int64]
+
 #: Rows of coordinates, or one index each; or the number of all points of a tree.
 Rows = Union[NDArray[Any], int]
 
+_ELEMENTS: list[Any] = [np.float32, np.float64, np.int32, np.int64, np.uint8]
 #: Types of elements by their numbers in the library, each a covertree_dtype.
-DTYPES: dict[int, np.dtype[Any]] = {
-    1: np.dtype(np.float32),
-    2: np.dtype(np.float64),
-    3: np.dtype(np.int32),
-    4: np.dtype(np.int64),
-    5: np.dtype(np.uint8),
-}
+DTYPES: dict[int, np.dtype[Any]] = {number: np.dtype(element) for number, element in enumerate(_ELEMENTS, 1)}
 DTYPE_NUMBERS = {dtype: number for number, dtype in DTYPES.items()}
 _INT64 = 4
 

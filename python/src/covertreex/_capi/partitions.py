@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from .calls import How, Nearest, Wanted, call, made, nearest
 from .library import lib
-from .memory import Handle, Owner, address, matrix
+from .memory import Float64s, Handle, Int64s, Owner, address, matrix
 from .residuals import GivenFeatures, features_of
 from .structs import SearchOptions
 
@@ -18,16 +18,14 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 
-def hilbert_keys(
-    points: NDArray[np.float64], low: NDArray[np.float64], high: NDArray[np.float64], **how: Unpack[How]
-) -> NDArray[np.uint64]:
+def hilbert_keys(points: Float64s, low: Float64s, high: Float64s, **how: Unpack[How]) -> NDArray[np.uint64]:
     """Where points lie along the Hilbert curve through a box."""
     keys = np.empty(len(points), np.uint64)
     call(lib.covertree_hilbert_keys, how, (matrix(points), address(low), address(high)), address(keys))
     return keys
 
 
-def residual_with_points(model: Handle, points: NDArray[np.float64], **how: Unpack[How]) -> Owner:
+def residual_with_points(model: Handle, points: Float64s, **how: Unpack[How]) -> Owner:
     """A model of other points in the same process."""
     return made(lib.covertree_residual_with_points, lib.covertree_residual_free, how, model, matrix(points))
 
@@ -46,18 +44,14 @@ def residual_outlines(model: Handle, tau: float, *, n_threads: int) -> list[tupl
     return found
 
 
-def residual_projections(
-    pivots: Handle, points: NDArray[np.float64], features: GivenFeatures, **how: Unpack[How]
-) -> NDArray[np.float64]:
+def residual_projections(pivots: Handle, points: Float64s, features: GivenFeatures, **how: Unpack[How]) -> Float64s:
     """Lengths of the projections of queries onto the span of a model's points."""
     lengths, given = np.empty(len(points)), features_of(features)
     call(lib.covertree_residual_projections, how, (pivots, matrix(points), given), address(lengths))
     return lengths
 
 
-def residual_bounds(
-    model: Handle, rows: NDArray[np.int64], pivots: Handle, error: float, **how: Unpack[How]
-) -> NDArray[np.float64]:
+def residual_bounds(model: Handle, rows: Int64s, pivots: Handle, error: float, **how: Unpack[How]) -> Float64s:
     """Bounds on |rho| of points of a model with any of those that were outlined."""
     bounds = np.empty(len(rows))
     call(lib.covertree_residual_bounds, how, (model, address(rows), len(rows), pivots, error), address(bounds))
@@ -65,12 +59,7 @@ def residual_bounds(
 
 
 def residual_knn_given(
-    model: Handle,
-    points: NDArray[np.float64],
-    features: GivenFeatures,
-    k: int,
-    options: SearchOptions,
-    **wanted: Unpack[Wanted],
+    model: Handle, points: Float64s, features: GivenFeatures, k: int, options: SearchOptions, **wanted: Unpack[Wanted]
 ) -> Nearest:
     """Find the ``k`` nearest points of new ones whose features are known."""
     asked = model, matrix(points), features_of(features)

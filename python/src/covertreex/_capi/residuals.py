@@ -14,7 +14,7 @@ from .callbacks import CallbackKernel
 from .calls import BRIEF, How, Nearest, Wanted, Way, call, made, nearest
 from .files import Arrays
 from .library import check, lib, read
-from .memory import Handle, Owner, Rows, address, matrix, view
+from .memory import Float64s, Handle, Int64s, Owner, Rows, address, matrix, view
 from .running import ProgressReport
 from .structs import Features, ResidualInfo, ResidualOptions, ResidualView, SearchOptions, TreeOptions
 
@@ -27,7 +27,7 @@ class LibraryKernel(NamedTuple):
 
     shape: int  #: a covertree_kernel_shape
     variance: float
-    lengthscale: NDArray[np.float64]  #: (1,) or (dim,)
+    lengthscale: Float64s  #: (1,) or (dim,)
 
 
 AnyKernel = Union[LibraryKernel, CallbackKernel]
@@ -37,8 +37,8 @@ class GivenFeatures(NamedTuple):
     """V and p of the caller."""
 
     v_matrix: NDArray[Any]
-    residual_variance: NDArray[np.float64]
-    kernel_diagonal: NDArray[np.float64] | None = None
+    residual_variance: Float64s
+    kernel_diagonal: Float64s | None = None
 
 
 def features_of(given: GivenFeatures) -> Features:
@@ -47,10 +47,10 @@ def features_of(given: GivenFeatures) -> Features:
 
 
 def build(
-    points: NDArray[np.float64],
+    points: Float64s,
     kernel: AnyKernel,
     *,
-    inducing: NDArray[np.float64] | None = None,
+    inducing: Float64s | None = None,
     jitter: float = 0.0,
     features: GivenFeatures | None = None,
     block_size: int = 0,
@@ -74,7 +74,7 @@ def build(
     return made(lib.covertree_residual_build, lib.covertree_residual_free, way, matrix(points), options=options)
 
 
-def extend(model: Handle, points: NDArray[np.float64], **how: Unpack[How]) -> Owner:
+def extend(model: Handle, points: Float64s, **how: Unpack[How]) -> Owner:
     """A model with more points."""
     return made(lib.covertree_residual_extend, lib.covertree_residual_free, how, model, matrix(points))
 
@@ -84,9 +84,7 @@ def knn(model: Handle, queries: Rows, k: int, options: SearchOptions, **wanted: 
     return nearest(lib.covertree_residual_knn, wanted, (model, matrix(queries)), k, options)
 
 
-def distances(
-    model: Handle, rows: NDArray[np.int64], others: NDArray[np.int64], **how: Unpack[How]
-) -> NDArray[np.float64]:
+def distances(model: Handle, rows: Int64s, others: Int64s, **how: Unpack[How]) -> Float64s:
     """Distances of points from others, (q, c); infinity where an index is -1."""
     found = np.empty(others.shape)
     given = model, address(rows), len(rows), address(others), others.shape[1]
@@ -95,15 +93,15 @@ def distances(
 
 
 def features(
-    model: Handle, points: NDArray[np.float64], n_features: int, *, name: str = "points", **how: Unpack[How]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    model: Handle, points: Float64s, n_features: int, *, name: str = "points", **how: Unpack[How]
+) -> tuple[Float64s, Float64s]:
     """V and p of new points; ``name`` is that of the points in messages."""
     v, p = np.empty((len(points), n_features)), np.empty(len(points))
     call(lib.covertree_residual_features, how, (model, matrix(points)), address(v), address(p), points=name)
     return v, p
 
 
-def own_features(model: Handle, *, v: NDArray[np.float64] | None = None, p: NDArray[np.float64] | None = None) -> None:
+def own_features(model: Handle, *, v: Float64s | None = None, p: Float64s | None = None) -> None:
     """Fill in V, p, or both, of the model's points."""
     check(lib.covertree_residual_features(model, None, None, address(v), address(p)))
 

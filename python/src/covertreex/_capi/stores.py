@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from .calls import How, call, made
 from .library import check, lib, read
-from .memory import Handle, Owner, address, matrix, view
+from .memory import Handle, Int64s, Owner, address, matrix, view
 from .structs import StoreInfo
 
 if TYPE_CHECKING:
@@ -48,10 +48,10 @@ def add(
     store: Handle,
     ids: NDArray[Any],
     names: bytes | None,
-    name_ends: NDArray[np.int64] | None,
+    name_ends: Int64s | None,
     vectors: NDArray[np.float32],
     **how: Unpack[How],
-) -> NDArray[np.int64]:
+) -> Int64s:
     """Add vectors under new ids, and return their slots."""
     slots = np.empty(len(vectors), np.int64)
     given = store, address(ids), names, address(name_ends), matrix(vectors)
@@ -85,7 +85,7 @@ add_one: Callable[[Any, bytes, bytes], int] = _unconverted("covertree_store_add_
 find_one: Callable[[Any, bytes], int] = _unconverted("covertree_store_find_one")
 
 
-def find(store: Handle, ids: NDArray[Any]) -> NDArray[np.int64]:
+def find(store: Handle, ids: NDArray[Any]) -> Int64s:
     """The slot of each id; -1 for those that are not there."""
     slots = np.empty(len(ids), np.int64)
     check(lib.covertree_store_find(store, address(ids), len(ids), address(slots)))
@@ -99,12 +99,12 @@ def slot_count(store: Handle, slot: int) -> int:
     return count.value
 
 
-def check_slots(store: Handle, slots: NDArray[np.int64]) -> None:
+def check_slots(store: Handle, slots: Int64s) -> None:
     """Raise where a slot is free, or has never been."""
     check(lib.covertree_store_check_slots(store, address(slots), len(slots)))
 
 
-def list_ids(store: Handle, cursor: int, capacity: int) -> tuple[int, NDArray[Any], NDArray[np.int64]]:
+def list_ids(store: Handle, cursor: int, capacity: int) -> tuple[int, NDArray[Any], Int64s]:
     """Some ids and their slots, none at the end, and the cursor of the next call; that of the first is 0."""
     next_cursor, written = c_int64(cursor), c_int64()
     ids, slots = np.empty(capacity, ID), np.empty(capacity, np.int64)

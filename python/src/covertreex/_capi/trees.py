@@ -13,7 +13,7 @@ from . import files
 from .calls import How, Lists, Nearest, Wanted, Way, call, call_options, lists, made, nearest
 from .files import Arrays
 from .library import check, lib, read
-from .memory import DTYPES, Handle, Owner, Rows, address, count, matrix, view
+from .memory import DTYPES, Handle, Int64s, Owner, Rows, address, count, matrix, view
 from .structs import ArraysView, SearchOptions, TreeInfo, TreeOptions
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def insert(tree: Handle, points: NDArray[Any], **how: Unpack[How]) -> int:
     return first.value
 
 
-def remove(tree: Handle, indices: NDArray[np.int64], **how: Unpack[How]) -> None:
+def remove(tree: Handle, indices: Int64s, **how: Unpack[How]) -> None:
     """Remove points."""
     call(lib.covertree_tree_remove, how, (tree, address(indices), len(indices)))
 
@@ -57,9 +57,7 @@ def radius(tree: Handle, queries: Rows, r: float, options: SearchOptions, **way:
     return lists(lib.covertree_tree_radius, way, tree, matrix(queries), r, options=options)
 
 
-def radius_count(
-    tree: Handle, queries: Rows, r: float, options: SearchOptions, **way: Unpack[Way]
-) -> NDArray[np.int64]:
+def radius_count(tree: Handle, queries: Rows, r: float, options: SearchOptions, **way: Unpack[Way]) -> Int64s:
     """Count them."""
     counts = np.empty(count(queries), np.int64)
     given = tree, matrix(queries), r
@@ -72,14 +70,14 @@ def get_info(tree: Handle) -> TreeInfo:
     return read(lib.covertree_tree_get_info, tree, TreeInfo)
 
 
-def indices(tree: Handle, n_points: int, *, in_leaf_order: bool = False) -> NDArray[np.int64]:
+def indices(tree: Handle, n_points: int, *, in_leaf_order: bool = False) -> Int64s:
     """Indices of the points: ascending, or so that points that follow each other are near each other."""
     found = np.empty(n_points, np.int64)
     check(lib.covertree_tree_indices(tree, in_leaf_order, n_points, address(found)))
     return found
 
 
-def points(tree: Handle, rows: NDArray[np.int64], dim: int, dtype: np.dtype[Any], *, n_threads: int) -> NDArray[Any]:
+def points(tree: Handle, rows: Int64s, dim: int, dtype: np.dtype[Any], *, n_threads: int) -> NDArray[Any]:
     """Coordinates of points by their indices."""
     found, options = np.empty((len(rows), dim), dtype), call_options(n_threads)
     check(lib.covertree_tree_points(tree, address(rows), len(rows), options, address(found)))
