@@ -42,11 +42,6 @@ class Curve:
         starts = order[np.arange(1, n_partitions) * len(order) // n_partitions]
         return cls(low, high, keys[starts], indices[starts])
 
-    @property
-    def n_partitions(self) -> int:
-        """How many partitions there are."""
-        return len(self.keys) + 1
-
     def positions(self, points: NDArray[Any]) -> NDArray[np.uint64]:
         """Keys of points, shape (n,)."""
         return positions(points, self.low, self.high)
@@ -68,7 +63,7 @@ class Curve:
         """The rows of the points that each partition has."""
         partitions = self.partitions(points, indices)
         order = np.argsort(partitions, kind="stable")
-        return np.split(order, np.searchsorted(partitions[order], np.arange(1, self.n_partitions)))
+        return np.split(order, np.searchsorted(partitions[order], np.arange(1, len(self.keys) + 1)))
 
 
 def sample_share(n_points: int, n_partitions: int) -> float:

@@ -30,27 +30,14 @@ _UNFINISHED = re.compile(rf"{_OF_A_TREE.pattern}|\.covertree-\w+\.partial|{_MARK
 
 @contextlib.contextmanager
 def filling(folder: _files.PathLike, *, replace: bool = False) -> Iterator[tuple[Path, str]]:
-    """Have a tree written to a folder, which is made if it does not exist.
+    """Have a tree written to a folder, which is made if it does not exist. Yields its full path, and the tree's tag.
 
     The block writes the partitions' files, and the manifest last. If it raises before that, its files are removed. If
     the process is killed, the next call for the folder removes them.
 
-    Parameters
-    ----------
-    folder : path
-    replace : bool
-        Whether the folder may have a tree, which is replaced, and other files, which stay. Otherwise the folder must be
-        empty, and if the block raises, it is empty again, or removed again.
-
-    Yields
-    ------
-    tuple of Path and str
-        The folder, without links and from the root on, and the tag of the new tree.
-
-    Raises
-    ------
-    FileExistsError
-        If another process writes a tree there, or if something is in the folder that is not to be replaced.
+    With ``replace`` the folder may have a tree, which is replaced, and other files, which stay. Otherwise it must be
+    empty, and if the block raises, it is empty again, or removed again. FileExistsError if another process writes a
+    tree there, or if something is in the folder that is not to be replaced.
     """
     target = _writing.absolute(folder)
     made = _made(target)

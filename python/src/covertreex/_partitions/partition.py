@@ -64,29 +64,23 @@ class Partition:
 
     def own(self, some: NDArray[np.int64] | slice = slice(None)) -> Queries:
         """Points of the partition as queries, by ascending index: of some dataset indices, or a slice of near ones."""
+        tree, features = self.tree, None
         if isinstance(some, slice):
-            local = np.sort(self._order()[some])
+            if isinstance(tree, ResidualTree):
+                near = tree._model().arrays["block_order"]
+            else:
+                near = tree._indices(in_leaf_order=True)
+            local = np.sort(near[some])
         else:
             local = np.minimum(np.searchsorted(self.indices, some), len(self) - 1)
             local = local[self.indices[local] == some]
-        features = None
-        if isinstance(self.tree, ResidualTree):
-            shown = self.tree._model().arrays
-            positions = shown["block_places"][local]
-            columns = self.tree.stats().n_features
-            features = (
-                np.ascontiguousarray(shown["v_matrix"][positions, :columns]),
-                np.ascontiguousarray(shown["residual_variance"][positions]),
-            )
+        if isinstance(tree, ResidualTree):
+            shown = tree._model().arrays
+            positions, columns = shown["block_places"][local], tree.stats().n_features
+            v = np.ascontiguousarray(shown["v_matrix"][positions, :columns])
+            features = (v, np.ascontiguousarray(shown["residual_variance"][positions]))
         own = self.indices[local]
         return Queries(rows=own, points=self.points(local), own=own, features=features)
-
-    def _order(self) -> NDArray[Any]:
-        """Points so that those that follow each other are near each other."""
-        if isinstance(self.tree, ResidualTree):
-            order: NDArray[np.int32] = self.tree._model().arrays["block_order"]
-            return order
-        return self.tree._indices(in_leaf_order=True)
 
     def least_scores(self, queries: Queries, layout: Layout) -> NDArray[np.float64]:
         """A lower bound for each point of this partition and each partition: scores, (q, partitions)."""

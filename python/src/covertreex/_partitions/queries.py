@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,21 +30,10 @@ class Queries:
 
     def some(self, rows: NDArray[np.intp], *, own: bool, limits: NDArray[np.float64] | None = None) -> Queries:
         """Some of them, by position; ``own`` where they are points of the partition that they go to."""
-        return replace(
-            self,
-            rows=self.rows[rows],
-            points=self.points[rows],
-            before=None if self.before is None else self.before[rows],
-            own=self.own[rows] if own and self.own is not None else None,
-            features=None if self.features is None else (self.features[0][rows], self.features[1][rows]),
-            limits=limits,
-        )
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes that they are on their way."""
-        arrays = (self.rows, self.points, self.before, self.own, self.limits, *(self.features or ()))
-        return sum(array.nbytes for array in arrays if array is not None)
+        before = None if self.before is None else self.before[rows]
+        here = self.own[rows] if own and self.own is not None else None
+        features = None if self.features is None else (self.features[0][rows], self.features[1][rows])
+        return Queries(self.rows[rows], self.points[rows], before, here, features, limits)
 
 
 class Nearest(NamedTuple):
@@ -53,11 +42,6 @@ class Nearest(NamedTuple):
     indices: NDArray[np.int64]  #: (q, k); -1 where there are fewer
     distances: NDArray[Any]  #: (q, k); infinity there
     scores: NDArray[np.float64]  #: (q, k) the first key of their order; infinity there
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes that they are on their way."""
-        return sum(array.nbytes for array in self)
 
     def each(self, change: Callable[[NDArray[Any]], NDArray[Any]]) -> Nearest:
         """The same with each array changed."""
@@ -69,11 +53,6 @@ class Answer(NamedTuple):
 
     asked: NDArray[np.intp]  #: which of the queries
     found: Nearest
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes that they are on their way."""
-        return self.asked.nbytes + self.found.nbytes
 
 
 def none_nearest(n_rows: int, k: int, dtype: Any) -> Nearest:
@@ -89,10 +68,14 @@ class Within(NamedTuple):
     distances: NDArray[Any]
     scores: NDArray[np.float64]
 
-    @property
-    def nbytes(self) -> int:
-        """Bytes that they are on their way."""
-        return sum(array.nbytes for array in self)
+
+def nbytes(sent: Any) -> int:
+    """Bytes of queries, or of an answer, on their way."""
+    if isinstance(sent, Queries):
+        sent = tuple(vars(sent).values())
+    if isinstance(sent, tuple):
+        return sum(map(nbytes, sent))
+    return 0 if sent is None else int(sent.nbytes)
 
 
 def merged(one: Nearest, other: Nearest) -> Nearest:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import operator
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from .._scores import LEAST_SQUARE, largest_score
 from .layout import Layout
 from .partition import Partition
-from .queries import Answer, Nearest, Queries, Within, gathered, merged, none_nearest
+from .queries import Answer, Queries, Within, gathered, merged, nbytes, none_nearest
 
 # The partition that queries are points of: its number, and itself.
 Home = tuple[int, Partition]
@@ -32,13 +32,8 @@ class Traffic:
 
     def __add__(self, other: Traffic) -> Traffic:
         """The traffic of two blocks that were searched side by side."""
-        return Traffic(
-            max(self.rounds, other.rounds),
-            *(
-                getattr(self, name) + getattr(other, name)
-                for name in ("visits", "messages", "bytes_sent", "bytes_received")
-            ),
-        )
+        pairs = zip(astuple(self)[1:], astuple(other)[1:])
+        return Traffic(max(self.rounds, other.rounds), *(one + another for one, another in pairs))
 
 
 class _Block:
@@ -64,19 +59,19 @@ class _Block:
             rows = np.flatnonzero(wanted[:, partition])
             own, upper = partition == self.home, None if limits is None else limits[rows]
             plan[partition] = self.queries.some(rows, own=own, limits=upper)
-            self._sent[partition] = rows, plan[partition].nbytes
+            self._sent[partition] = rows, nbytes(plan[partition])
         return plan
 
     def _received(self, answers: dict[int, Any]) -> Iterator[tuple[NDArray[np.intp], Any]]:
         """Answers of partitions, each with the rows that went there."""
         self.traffic.rounds += 1
         for partition, answer in answers.items():
-            rows, nbytes = self._sent[partition]
+            rows, n_bytes = self._sent[partition]
             self.traffic.visits += len(rows)
             if partition != self.home:
                 self.traffic.messages += 1
-                self.traffic.bytes_sent += nbytes
-                self.traffic.bytes_received += answer.nbytes
+                self.traffic.bytes_sent += n_bytes
+                self.traffic.bytes_received += nbytes(answer)
             yield rows, answer
 
 
@@ -124,13 +119,11 @@ class NearestBlock(_Block):
     def receive(self, answers: dict[int, Answer]) -> None:
         """Add the answers of partitions."""
         for rows, answer in self._received(answers):
-            self._improve(rows[answer.asked], answer.found)
-
-    def _improve(self, rows: NDArray[np.intp], found: Nearest) -> None:
-        if self.traffic.rounds > 1:
-            found = merged(self.found.each(operator.itemgetter(rows)), found)
-        for array, new in zip(self.found, found):
-            array[rows] = new
+            better, improved = answer.found, rows[answer.asked]
+            if self.traffic.rounds > 1:
+                better = merged(self.found.each(operator.itemgetter(improved)), better)
+            for array, new in zip(self.found, better):
+                array[improved] = new
 
 
 def _keep_least(wanted: NDArray[np.bool_], least: NDArray[np.float64], first: NDArray[np.int64], count: int) -> None:
