@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from ctypes import byref
-from typing import Any, NamedTuple, TypedDict
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,11 @@ from .library import Function, check, lib, read
 from .memory import DTYPES, Float64s, Int64s, Owner, address, view
 from .running import ProgressReport
 from .structs import CallOptions, NeighborsView, SearchOptions
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack as Unpack  # noqa: PLC0414 - for other modules
+else:
+    Unpack = Any  # nothing reads annotations
 
 _INT64 = np.dtype(np.int64)
 _PREDECESSORS, _EXCLUDE_SELF, _MAX_DISTANCE, _SCORES = 1, 2, 4, 8

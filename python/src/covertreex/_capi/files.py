@@ -5,18 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from ctypes import byref, c_uint64
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .calls import How, call, made
-from .library import Function, check, lib, read
+from .calls import How, Unpack, call, made
+from .library import check, lib, read
 from .memory import DTYPE_NUMBERS, DTYPES, Handle, Owner, address, matrix, view
 from .structs import FileInfo, Section
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
 
 #: Kinds of files, each a covertree_file_kind.
 TREE, RESIDUAL, ARRAYS, INDEX = 1, 2, 3, 4
@@ -62,19 +59,26 @@ def hash_points(points: NDArray[Any], **how: Unpack[How]) -> int:
 
 def sections_save(path: str, input_hash: int, sections: Arrays, **how: Unpack[How]) -> None:
     """Write a file of arrays, in one step."""
-    save(lib.covertree_sections_save, how, os.fsencode(path), input_hash, sections)
-
-
-def save(function: Function, how: How, first: Any, second: Any, sections: Arrays) -> None:
-    """Write a file by one of the functions that do, with sections of the caller."""
     array, _keep = _section_array(sections)
-    call(function, how, (first, second, array, len(sections)))
+    call(lib.covertree_sections_save, how, (os.fsencode(path), input_hash, array, len(sections)))
 
 
-def encode(function: Function, how: How, source: Handle, sections: Arrays) -> Owner:
-    """The same in memory: the file, as if it had been opened."""
-    array, _keep = _section_array(sections)
-    return made(function, lib.covertree_file_free, how, source, array, len(sections))
+class Writer:
+    """Writes things of a kind, with sections of the caller."""
+
+    def __init__(self, kind: str) -> None:
+        self._prefix = f"covertree_{kind}_"
+
+    def save(self, source: Handle, path: str, sections: Arrays, **how: Unpack[How]) -> None:
+        """Write one to a file, in one step."""
+        array, _keep = _section_array(sections)
+        call(getattr(lib, self._prefix + "save"), how, (source, os.fsencode(path), array, len(sections)))
+
+    def encode(self, source: Handle, sections: Arrays, **how: Unpack[How]) -> Owner:
+        """The same in memory: the file, as if it had been opened."""
+        array, _keep = _section_array(sections)
+        function, free = getattr(lib, self._prefix + "encode"), lib.covertree_file_free
+        return made(function, free, how, source, array, len(sections))
 
 
 def _section_array(sections: Arrays) -> tuple[Any, list[NDArray[Any]]]:

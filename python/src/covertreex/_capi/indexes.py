@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from ctypes import byref, c_int64
-from typing import TYPE_CHECKING, Union
+from typing import Union
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .._arrays import results
 from . import files
-from .calls import BRIEF, How, Lists, Way, call, lists, made
-from .files import Arrays
+from .calls import BRIEF, How, Lists, Unpack, Way, call, lists, made
 from .library import check, lib, read
 from .memory import Handle, Int64s, Owner, address, matrix
 from .structs import IndexInfo, IndexOptions, IndexSearchOptions
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
 
 #: Vectors, or slots of a store.
 Vectors = Union[NDArray[np.float32], Int64s]
@@ -129,14 +124,9 @@ def get_info(index: Handle) -> IndexInfo:
     return read(lib.covertree_index_get_info, index, IndexInfo)
 
 
-def save(index: Handle, path: str, sections: Arrays, **how: Unpack[How]) -> None:
-    """Write an index to a file, in one step, with sections of the caller."""
-    files.save(lib.covertree_index_save, how, index, os.fsencode(path), sections)
-
-
-def encode(index: Handle, sections: Arrays, **how: Unpack[How]) -> Owner:
-    """The file in memory."""
-    return files.encode(lib.covertree_index_encode, how, index, sections)
+#: Write an index to a file, in one step, with sections of the caller; and the file in memory.
+_writer = files.Writer("index")
+save, encode = _writer.save, _writer.encode
 
 
 def load(file: Owner, store: Handle | None, *, n_threads: int) -> Owner:

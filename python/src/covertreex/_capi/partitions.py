@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from ctypes import byref, c_double, c_int64
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .calls import How, Nearest, Wanted, call, made, nearest
+from .calls import How, Nearest, Unpack, Wanted, call, made, nearest
 from .library import lib
 from .memory import Float64s, Handle, Int64s, Owner, address, matrix
 from .residuals import GivenFeatures, features_of
 from .structs import SearchOptions
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
 
 
 def hilbert_keys(points: Float64s, low: Float64s, high: Float64s, **how: Unpack[How]) -> NDArray[np.uint64]:

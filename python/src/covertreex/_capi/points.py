@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-from .calls import How, call
+from .calls import How, Unpack, call
 from .library import lib
 from .memory import Float64s, Int64s, address, matrix
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
 
 
 def maxmin_order(points: Float64s, **how: Unpack[How]) -> Int64s:

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import ctypes
-import os
-from typing import TYPE_CHECKING, Any, NamedTuple, Union
+from typing import Any, NamedTuple, Union
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import files
 from .callbacks import CallbackKernel
-from .calls import BRIEF, How, Nearest, Wanted, Way, call, made, nearest
-from .files import Arrays
+from .calls import BRIEF, How, Nearest, Unpack, Wanted, Way, call, made, nearest
 from .library import check, lib, read
 from .memory import Float64s, Handle, Int64s, Owner, Rows, address, matrix, view
 from .running import ProgressReport
 from .structs import Features, ResidualInfo, ResidualOptions, ResidualView, SearchOptions, TreeOptions
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
 
 
 class LibraryKernel(NamedTuple):
@@ -161,14 +156,9 @@ def arrays_are_current(owner: Owner) -> bool:
     return bool(read(lib.covertree_residual_arrays_get, owner.handle, ResidualView).is_current)
 
 
-def save(model: Handle, path: str, sections: Arrays, **how: Unpack[How]) -> None:
-    """Write a model to a file, in one step, with sections of the caller."""
-    files.save(lib.covertree_residual_save, how, model, os.fsencode(path), sections)
-
-
-def encode(model: Handle, sections: Arrays, **how: Unpack[How]) -> Owner:
-    """The file in memory."""
-    return files.encode(lib.covertree_residual_encode, how, model, sections)
+#: Write a model to a file, in one step, with sections of the caller; and the file in memory.
+_writer = files.Writer("residual")
+save, encode = _writer.save, _writer.encode
 
 
 def load(file: Owner, kernel: CallbackKernel | None = None) -> Owner:

@@ -6,18 +6,15 @@ import ctypes
 import os
 from collections.abc import Callable
 from ctypes import byref, c_int64, c_void_p
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .calls import How, call, made
+from .calls import How, Unpack, call, made
 from .library import check, lib, read
 from .memory import Handle, Int64s, Owner, address, matrix, view
 from .structs import StoreInfo
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
 
 #: An id, as a covertree_id, and the kinds of ids.
 ID = np.dtype([("low", np.uint64), ("high", np.uint64), ("kind", np.uint32), ("reserved", np.uint32)])

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from ctypes import byref, c_int64
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import files
-from .calls import How, Lists, Nearest, Wanted, Way, call, call_options, lists, made, nearest
-from .files import Arrays
+from .calls import How, Lists, Nearest, Unpack, Wanted, Way, call, call_options, lists, made, nearest
 from .library import check, lib, read
 from .memory import DTYPES, Handle, Int64s, Owner, Rows, address, count, matrix, view
 from .structs import ArraysView, SearchOptions, TreeInfo, TreeOptions
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
 
 
 def options_of(*, order: int, seed: int, n_threads: int, leaf_size: int = 0) -> TreeOptions:
@@ -109,14 +104,9 @@ def arrays_are_current(owner: Owner) -> bool:
     return bool(read(lib.covertree_arrays_get, owner.handle, ArraysView).is_current)
 
 
-def save(tree: Handle, path: str, sections: Arrays, **how: Unpack[How]) -> None:
-    """Write a tree to a file, in one step, with sections of the caller."""
-    files.save(lib.covertree_tree_save, how, tree, os.fsencode(path), sections)
-
-
-def encode(tree: Handle, sections: Arrays, **how: Unpack[How]) -> Owner:
-    """The file in memory."""
-    return files.encode(lib.covertree_tree_encode, how, tree, sections)
+#: Write a tree to a file, in one step, with sections of the caller; and the file in memory.
+_writer = files.Writer("tree")
+save, encode = _writer.save, _writer.encode
 
 
 def load(file: Owner) -> Owner:
