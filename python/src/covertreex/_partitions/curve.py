@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _calls
-from .._capi import partitions
+from .._capi import Float64s, Int64s, partitions
 
 # Sampled points for each partition: its size is then off by a thirtieth, and the largest of 64 by less than a tenth.
 SAMPLES_PER_PARTITION = 1000
@@ -23,20 +23,13 @@ class Curve:
     others.
     """
 
-    low: NDArray[np.float64]  #: (dim,) sides of the box
-    high: NDArray[np.float64]
+    low: Float64s  #: (dim,) sides of the box
+    high: Float64s
     keys: NDArray[np.uint64]  #: (partitions - 1,) where partitions but the first begin
-    indices: NDArray[np.int64]  #: (partitions - 1,)
+    indices: Int64s  #: (partitions - 1,)
 
     @classmethod
-    def cut(
-        cls,
-        low: NDArray[np.float64],
-        high: NDArray[np.float64],
-        keys: NDArray[np.uint64],
-        indices: NDArray[np.int64],
-        n_partitions: int,
-    ) -> Curve:
+    def cut(cls, low: Float64s, high: Float64s, keys: NDArray[np.uint64], indices: Int64s, n_partitions: int) -> Curve:
         """Cut where a sample says that partitions are equally large."""
         order = np.lexsort((indices, keys))
         starts = order[np.arange(1, n_partitions) * len(order) // n_partitions]
@@ -46,7 +39,7 @@ class Curve:
         """Keys of points, shape (n,)."""
         return positions(points, self.low, self.high)
 
-    def partitions(self, points: NDArray[Any], indices: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
+    def partitions(self, points: NDArray[Any], indices: Int64s | None = None) -> Int64s:
         """The partition of each point; of new points, which have no index, the first that has their key."""
         keys = self.positions(points)
         if indices is None:
@@ -59,7 +52,7 @@ class Curve:
             partitions[rows] = first + np.searchsorted(self.indices[first : first + count], indices[rows], side="right")
         return partitions
 
-    def rows_of_partitions(self, points: NDArray[Any], indices: NDArray[np.int64]) -> list[NDArray[np.intp]]:
+    def rows_of_partitions(self, points: NDArray[Any], indices: Int64s) -> list[NDArray[np.intp]]:
         """The rows of the points that each partition has."""
         partitions = self.partitions(points, indices)
         order = np.argsort(partitions, kind="stable")
@@ -71,12 +64,12 @@ def sample_share(n_points: int, n_partitions: int) -> float:
     return min(1.0, SAMPLES_PER_PARTITION * n_partitions / n_points)
 
 
-def sampled(rng: np.random.Generator, n_rows: int, share: float) -> NDArray[np.int64]:
+def sampled(rng: np.random.Generator, n_rows: int, share: float) -> Int64s:
     """A share of some rows, ascending."""
     return np.sort(rng.choice(n_rows, int(np.ceil(share * n_rows)), replace=False))
 
 
-def positions(points: NDArray[Any], low: NDArray[np.float64], high: NDArray[np.float64]) -> NDArray[np.uint64]:
+def positions(points: NDArray[Any], low: Float64s, high: Float64s) -> NDArray[np.uint64]:
     """Where points lie along the Hilbert curve through a box."""
     rows = np.ascontiguousarray(points, np.float64)
     return partitions.hilbert_keys(rows, low, high, n_threads=_calls.threads(None))

@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _calls
-from .._capi import Rows, partitions, residuals, trees
-from .._capi.calls import Nearest as Found
-from .._capi.calls import search_options
+from .._capi import Float64s, Int64s, Rows, partitions, residuals, trees
+from .._capi.calls import Wanted, search_options
 from .._capi.structs import SearchOptions
 from .._scores import largest_reported
 from ..kernels import Stationary
@@ -25,7 +24,7 @@ from .queries import Answer, Nearest, Queries, Within
 class Partition:
     """Points of a dataset, which know their indices in it, and the tree of them."""
 
-    def __init__(self, indices: NDArray[np.int64], tree: CoverTree | ResidualTree) -> None:
+    def __init__(self, indices: Int64s, tree: CoverTree | ResidualTree) -> None:
         self.indices = indices  # ascending: so ties go to the lower one inside of the tree, too
         self.tree = tree
 
@@ -62,7 +61,7 @@ class Partition:
         radius = float(np.sqrt(square.max()))
         return Extent(low, high, center, radius, len(self), int(self.indices[0]), outlines, lengthscale)
 
-    def own(self, some: NDArray[np.int64] | slice = slice(None)) -> Queries:
+    def own(self, some: Int64s | slice = slice(None)) -> Queries:
         """Points of the partition as queries, by ascending index: of some dataset indices, or a slice of near ones."""
         tree, features = self.tree, None
         if isinstance(some, slice):
@@ -82,7 +81,7 @@ class Partition:
         own = self.indices[local]
         return Queries(rows=own, points=self.points(local), own=own, features=features)
 
-    def least_scores(self, queries: Queries, layout: Layout) -> NDArray[np.float64]:
+    def least_scores(self, queries: Queries, layout: Layout) -> Float64s:
         """A lower bound for each point of this partition and each partition: scores, (q, partitions)."""
         if isinstance(self.tree, ResidualTree) and layout.lengthscale is None:
             assert queries.own is not None
@@ -94,22 +93,21 @@ class Partition:
 
     def nearest(self, queries: Queries, k: int, *, exclude_self: bool = False, n_threads: int | None = None) -> Nearest:
         """The ``k`` nearest of the partition's points to each query, within its limit."""
-        options = self._options(queries, exclude_self, n_threads)
-        indices, distances, scores = self._nearest(queries, k, options, self._compared(queries))
+        handle, options = self.tree._open(), self._options(queries, exclude_self, n_threads)
+        brief = len(queries) < _calls.ROWS_WORTH_A_THREAD
+        wanted: Wanted = {"dtype": self._compared(queries), "scores": True, "brief": brief}
+        if isinstance(self.tree, CoverTree):
+            found = trees.knn(handle, self._rows(queries), k, options, **wanted)
+        elif queries.own is not None:
+            found = residuals.knn(handle, self._rows(queries), k, options, **wanted)
+        else:
+            assert queries.features is not None
+            points, given = np.ascontiguousarray(queries.points, np.float64), residuals.GivenFeatures(*queries.features)
+            found = partitions.residual_knn_given(handle, points, given, k, options, **wanted)
+        indices, distances, scores = found
         assert distances is not None and scores is not None
         indices[:] = np.where(indices < 0, -1, self.indices[indices])
         return Nearest(indices, distances.astype(self._reported, copy=False), scores)
-
-    def _nearest(self, queries: Queries, k: int, options: SearchOptions, dtype: np.dtype[Any]) -> Found:
-        """Search in the partition's tree, by the indices in it."""
-        way: dict[str, Any] = {"dtype": dtype, "scores": True, "brief": len(queries) < _calls.ROWS_WORTH_A_THREAD}
-        if isinstance(self.tree, CoverTree):
-            return trees.knn(self.tree._open(), self._rows(queries), k, options, **way)
-        if queries.own is not None:
-            return residuals.knn(self.tree._open(), self._rows(queries), k, options, **way)
-        assert queries.features is not None
-        points, given = np.ascontiguousarray(queries.points, np.float64), residuals.GivenFeatures(*queries.features)
-        return partitions.residual_knn_given(self.tree._open(), points, given, k, options, **way)
 
     def answer(self, queries: Queries, k: int, *, exclude_self: bool = False, n_threads: int | None = None) -> Answer:
         """The same, of those queries alone for which the partition has something."""

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._capi import Float64s, Int64s
 from .._scores import LEAST_SQUARE, largest_score
 from .layout import Layout
 from .partition import Partition
@@ -51,7 +52,7 @@ class _Block:
         self._sent: dict[int, tuple[NDArray[np.intp], int]] = {}
         self.traffic = Traffic()
 
-    def _questions(self, wanted: NDArray[np.bool_], limits: NDArray[np.float64] | None = None) -> dict[int, Queries]:
+    def _questions(self, wanted: NDArray[np.bool_], limits: Float64s | None = None) -> dict[int, Queries]:
         """Queries by partition, for the pairs of ``wanted``, (queries, partitions)."""
         plan = {}
         self._sent = {}
@@ -126,7 +127,7 @@ class NearestBlock(_Block):
                 array[improved] = new
 
 
-def _keep_least(wanted: NDArray[np.bool_], least: NDArray[np.float64], first: NDArray[np.int64], count: int) -> None:
+def _keep_least(wanted: NDArray[np.bool_], least: Float64s, first: Int64s, count: int) -> None:
     """Leave only the ``count`` partitions of each row with the least scores, among equals the least first indices."""
     rows = np.flatnonzero(wanted.sum(axis=1) > count)
     by_first = np.argsort(first)
