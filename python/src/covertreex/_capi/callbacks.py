@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import _arrays
 from . import running
-from .library import CoverTreeError
+from .library import CoverTreeError, Function
 from .memory import Float64s, view
 
 PythonKernel = Callable[[Float64s, Float64s], Any]
@@ -50,7 +50,7 @@ class CallbackKernel(running.Callee):
         values = covariances(self._kernel, a, b)  # the name holds the array while its memory is read
         ctypes.memmove(result, values.ctypes.data, values.nbytes)
 
-    def run(self, function: Callable[..., int], *arguments: Any, **options: Any) -> None:
+    def run(self, function: Function, *arguments: Any, **options: Any) -> None:
         """Call a function of the library, and raise the kernel's exception if the call fails because of it.
 
         Every such call goes through :func:`running.run`, however short: in the main thread Ctrl-C could interrupt the

@@ -134,17 +134,13 @@ def arrays_get(owner: Owner) -> dict[str, Any]:
 
     offsets = (blocks + 1 if blocks else 0,)
     show(np.int64, pivot_offsets=offsets, coefficient_offsets=offsets, product_offsets=(pairs, pairs))
-    ranks = (np.diff(arrays["pivot_offsets"]) + 7) // 8 * 8
-    n_pivots, n_coefficients = (
-        int(arrays[name][-1]) if blocks else 0 for name in ("pivot_offsets", "coefficient_offsets")
-    )
-    n_products = int((ranks.sum() ** 2 - (ranks**2).sum()) // 2) if pairs else 0
-    show(np.int32, order=(n,), positions=(n,), pivots=(n_pivots,))
+    pivot_ends, coefficient_ends = arrays["pivot_offsets"], arrays["coefficient_offsets"]
+    ranks = (np.diff(pivot_ends) + 7) // 8 * 8
+    products = (ranks.sum() ** 2 - (ranks**2).sum()) // 2 if pairs else 0
+    show(np.int32, order=(n,), positions=(n,), pivots=(int(pivot_ends[-1:].sum()),))
     show(np.float64, coordinates=(n, shown.dim), v_matrix=(n, shown.feature_stride), residual_variance=(n,))
-    show(
-        np.float32, scales=(n,), coefficients=(n_coefficients,), remaining_norms=(skeleton_points,),
-        products=(n_products,),
-    )  # fmt: skip
+    show(np.float32, scales=(n,), remaining_norms=(skeleton_points,), products=(int(products),))
+    show(np.float32, coefficients=(int(coefficient_ends[-1:].sum()),))  # up to the last end, if there is one
     show(np.uint8, bounds=(shown.n_regions, skeleton_points))
     for name in ("block_size", "blocks_per_region", "kernel", "kernel_variance", "variance"):
         arrays[name] = getattr(shown, name)

@@ -105,8 +105,7 @@ def list_ids(store: Handle, cursor: int, capacity: int) -> tuple[int, NDArray[An
     """Some ids and their slots, none at the end, and the cursor of the next call; that of the first is 0."""
     next_cursor, written = c_int64(cursor), c_int64()
     ids, slots = np.empty(capacity, ID), np.empty(capacity, np.int64)
-    arguments = (byref(next_cursor), capacity, address(ids), address(slots), byref(written))
-    check(lib.covertree_store_list(store, *arguments))
+    check(lib.covertree_store_list(store, byref(next_cursor), capacity, address(ids), address(slots), byref(written)))
     return next_cursor.value, ids[: written.value], slots[: written.value]
 
 

@@ -93,18 +93,15 @@ def _claim(folder: Path, replace: bool) -> int:
         raise FileExistsError(errno.EEXIST, "folder: expected an empty one, or none", str(folder))
     descriptor = os.open(marker, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
     try:
-        _lock(descriptor)
-        # Another build may have ended, and removed this file, before the lock.
-        is_ours = marker.exists() and os.path.samestat(os.stat(marker), os.fstat(descriptor))
-    except BlockingIOError:
-        is_ours = False
+        with contextlib.suppress(BlockingIOError):
+            _lock(descriptor)
+            # Another build may have ended, and removed this file, before the lock.
+            if marker.exists() and os.path.samestat(os.stat(marker), os.fstat(descriptor)):
+                return descriptor
+        raise FileExistsError(errno.EEXIST, "folder: another process puts a tree there", str(folder))
     except BaseException:
         os.close(descriptor)
         raise
-    if not is_ours:
-        os.close(descriptor)
-        raise FileExistsError(errno.EEXIST, "folder: another process puts a tree there", str(folder))
-    return descriptor
 
 
 def _lock(descriptor: int) -> None:
