@@ -107,7 +107,7 @@ class Partition:
         indices, distances, scores = found
         assert distances is not None and scores is not None
         indices[:] = np.where(indices < 0, -1, self.indices[indices])
-        return Nearest(indices, distances.astype(self._reported, copy=False), scores)
+        return Nearest(indices, distances.astype(self.tree._dtype, copy=False), scores)
 
     def answer(self, queries: Queries, k: int, *, exclude_self: bool = False, n_threads: int | None = None) -> Answer:
         """The same, of those queries alone for which the partition has something."""
@@ -119,29 +119,23 @@ class Partition:
         self, queries: Queries, radius: float, *, exclude_self: bool = False, n_threads: int | None = None
     ) -> Within:
         """All of the partition's points within a radius of each query."""
-        if self._compared(queries) != self._reported:
-            radius = largest_reported(radius, self._reported)
-        options = self._options(queries, exclude_self, n_threads, list_scores=True)
+        dtype, options = self.tree._dtype, self._options(queries, exclude_self, n_threads, list_scores=True)
+        if self._compared(queries) != dtype:
+            radius = largest_reported(radius, dtype)
         brief = len(queries) < _calls.ROWS_WORTH_A_THREAD
         found = trees.radius(self.tree._open(), self._rows(queries), radius, options, brief=brief)
-        return Within(
-            np.array(found.offsets), self.indices[found.indices], found.distances.astype(self._reported),
-            np.array(found.scores),
-        )  # fmt: skip
-
-    @property
-    def _reported(self) -> np.dtype[Any]:
-        """The type of distances."""
-        return np.dtype(np.float64) if isinstance(self.tree, ResidualTree) else self.tree.dtype
+        distances = found.distances.astype(dtype)
+        return Within(np.array(found.offsets), self.indices[found.indices], distances, np.array(found.scores))
 
     def _compared(self, queries: Queries) -> np.dtype[Any]:
         """The type in which queries are compared with the points."""
-        return self._reported if queries.own is not None else np.promote_types(self._reported, queries.points.dtype)
+        dtype = self.tree._dtype
+        return dtype if queries.own is not None else np.promote_types(dtype, queries.points.dtype)
 
     def _rows(self, queries: Queries) -> Rows:
         """Queries as arguments of the library's search."""
         given = queries.points if queries.own is None else np.searchsorted(self.indices, queries.own)
-        return _calls.query_rows(given, self.tree, self._reported)
+        return _calls.query_rows(given, self.tree, self.tree._dtype)
 
     def _options(
         self, queries: Queries, exclude_self: bool, n_threads: int | None, *, list_scores: bool = False
