@@ -146,7 +146,9 @@ def nearest(function: Function, wanted: Wanted, asked: tuple[Any, ...], k: int, 
 
 def lists(function: Function, way: Way, *asked: Any, options: Any) -> Lists:
     """Search for all points within a radius."""
-    return neighbors_get(made(function, lib.covertree_neighbors_free, way, *asked, options=options, radius="r"))
+    owner = Owner(lib.covertree_neighbors_free)
+    call(function, way, asked, byref(owner.handle), options=options, radius="r")
+    return neighbors_get(owner)
 
 
 def neighbors_get(owner: Owner) -> Lists:

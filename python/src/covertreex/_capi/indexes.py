@@ -21,7 +21,7 @@ Vectors = Union[NDArray[np.float32], Int64s]
 
 _FILTER_IDS, _FILTER_BITMAP = 1, 2
 _RERANK = 1
-_SEARCH_DEFAULTS = IndexSearchOptions()
+_search_options, _SEARCH_DEFAULTS = IndexSearchOptions.from_buffer_copy, IndexSearchOptions()
 
 
 def options_of(*, kind: int, metric: int, storage: int, rerank: bool, own: Mapping[str, int]) -> IndexOptions:
@@ -38,7 +38,7 @@ def search_options(
     n_threads: int, tuning: Mapping[str, int], filter: Int64s | NDArray[np.uint8] | None
 ) -> IndexSearchOptions:
     """Options of a search; ``filter`` is the ids that may be found, or a bit for each id."""
-    options = IndexSearchOptions.from_buffer_copy(_SEARCH_DEFAULTS)
+    options = _search_options(_SEARCH_DEFAULTS)
     options.n_threads = n_threads
     for name, value in tuning.items():
         setattr(options, name, value)
