@@ -124,7 +124,7 @@ def get_info(index: Handle) -> IndexInfo:
     return read(lib.covertree_index_get_info, index, IndexInfo)
 
 
-#: Write an index to a file, in one step, with sections of the caller; and the file in memory.
+#: Write an index to a file, and the same in memory.
 _writer = files.Writer("index")
 save, encode = _writer.save, _writer.encode
 

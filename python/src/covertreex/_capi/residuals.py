@@ -152,7 +152,7 @@ def arrays_are_current(owner: Owner) -> bool:
     return bool(read(lib.covertree_residual_arrays_get, owner.handle, ResidualView).is_current)
 
 
-#: Write a model to a file, in one step, with sections of the caller; and the file in memory.
+#: Write a model to a file, and the same in memory.
 _writer = files.Writer("residual")
 save, encode = _writer.save, _writer.encode
 

@@ -1,4 +1,4 @@
-"""The structs of the headers, field by field."""
+"""The structs of the headers, field by field: ``TreeInfo`` is ``covertree_tree_info``."""
 
 from __future__ import annotations
 
@@ -29,14 +29,10 @@ def _fields(declarations: str) -> list[tuple[str, Any]]:
 
 
 class Matrix(Structure):
-    """covertree_matrix."""
-
     _fields_ = _fields("pointer data; int32 dtype reserved; int64 rows columns row_stride")
 
 
 class Features(Structure):
-    """covertree_features."""
-
     _fields_ = _fields("Matrix v_matrix; array residual_variance kernel_diagonal")
 
 
@@ -48,22 +44,16 @@ class _Options(Structure):
 
 
 class TreeOptions(_Options):
-    """covertree_tree_options."""
-
     _fields_ = _fields("""
         uint32 struct_size; int32 n_threads order leaf_size; uint64 seed; progress progress; pointer progress_user_data
     """)
 
 
 class CallOptions(_Options):
-    """covertree_call_options."""
-
     _fields_ = _fields("uint32 struct_size; int32 n_threads; progress progress; pointer progress_user_data")
 
 
 class SearchOptions(_Options):
-    """covertree_search_options."""
-
     _fields_ = _fields("""
         uint32 struct_size; int32 n_threads; uint32 flags reserved; double max_distance;
         progress progress; pointer progress_user_data; array before limits scores
@@ -71,8 +61,6 @@ class SearchOptions(_Options):
 
 
 class TreeInfo(Structure):
-    """covertree_tree_info."""
-
     _fields_ = _fields("""
         int64 n_points n_nodes n_segments next_index dim; int32 dtype order leaf_size root_level; uint64 seed;
         int64 memory_bytes; double total_seconds;
@@ -82,8 +70,6 @@ class TreeInfo(Structure):
 
 
 class ResidualOptions(_Options):
-    """covertree_residual_options."""
-
     _fields_ = _fields("""
         uint32 struct_size; int32 n_threads kernel reserved; double variance; array lengthscale; int64 n_lengthscales;
         array inducing_points; int64 n_inducing; double jitter; kernel kernel_fn; pointer kernel_user_data;
@@ -92,8 +78,6 @@ class ResidualOptions(_Options):
 
 
 class ResidualInfo(Structure):
-    """covertree_residual_info."""
-
     _fields_ = _fields("""
         int64 n_points dim n_features n_blocks n_pivots memory_bytes; double variance jitter build_seconds;
         int64 queries blocks_estimated blocks_compared points_bounded points_exact;
@@ -102,14 +86,10 @@ class ResidualInfo(Structure):
 
 
 class NeighborsView(Structure):
-    """covertree_neighbors_view."""
-
     _fields_ = _fields("int64 n_queries n_neighbors; int32 dtype reserved; array offsets indices distances scores")
 
 
 class ArraysView(Structure):
-    """covertree_arrays_view."""
-
     _fields_ = _fields("""
         int64 n_nodes dim; int32 dtype is_current; array points order levels parents children_offsets children
         radius subtree_end subtree_min subtree_max removed
@@ -117,8 +97,6 @@ class ArraysView(Structure):
 
 
 class ResidualView(Structure):
-    """covertree_residual_view."""
-
     _fields_ = _fields("""
         int64 n_points dim n_features feature_stride block_size n_blocks blocks_per_region n_regions;
         int32 kernel is_current; double kernel_variance variance; array order positions coordinates v_matrix
@@ -128,20 +106,14 @@ class ResidualView(Structure):
 
 
 class Section(Structure):
-    """covertree_section."""
-
     _fields_ = _fields("text name; int32 dtype reserved; int64 rows columns; array data")
 
 
 class FileInfo(Structure):
-    """covertree_file_info."""
-
     _fields_ = _fields("int64 n_bytes; array bytes; uint64 input_hash; int32 kind format_version; int64 n_sections")
 
 
 class IndexOptions(_Options):
-    """covertree_index_options."""
-
     _fields_ = _fields("""
         uint32 struct_size; int32 kind metric storage; uint32 flags; int32 leaf_size split lsh_mode n_bits n_tables
         n_probes n_candidates m ef_construction ef_search reserved; uint64 seed
@@ -149,8 +121,6 @@ class IndexOptions(_Options):
 
 
 class IndexSearchOptions(_Options):
-    """covertree_index_search_options."""
-
     _fields_ = _fields("""
         uint32 struct_size; int32 n_threads filter_kind ef_search; array filter; int64 n_filter;
         int32 n_probes n_candidates; progress progress; pointer progress_user_data
@@ -158,8 +128,6 @@ class IndexSearchOptions(_Options):
 
 
 class StoreInfo(Structure):
-    """covertree_store_info."""
-
     _fields_ = _fields("""
         int64 dim n_ids n_unique n_slots n_free row_bytes n_reserved memory_bytes file_bytes generation;
         int32 sync; uint32 flags
@@ -167,6 +135,4 @@ class StoreInfo(Structure):
 
 
 class IndexInfo(Structure):
-    """covertree_index_info."""
-
     _fields_ = _fields("int64 n_vectors n_removed dim next_id memory_bytes comparisons; IndexOptions options")

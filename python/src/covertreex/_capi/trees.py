@@ -104,7 +104,7 @@ def arrays_are_current(owner: Owner) -> bool:
     return bool(read(lib.covertree_arrays_get, owner.handle, ArraysView).is_current)
 
 
-#: Write a tree to a file, in one step, with sections of the caller; and the file in memory.
+#: Write a tree to a file, and the same in memory.
 _writer = files.Writer("tree")
 save, encode = _writer.save, _writer.encode
 

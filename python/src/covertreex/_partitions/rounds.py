@@ -38,7 +38,11 @@ class Traffic:
 
 
 class _Block:
-    """A block of queries: lower bounds in each partition, and the queries that were sent."""
+    """A block of queries: lower bounds in each partition, and the queries that were sent.
+
+    ``plan`` makes the queries of the next round, by the partition that they go to; none when all is done. ``receive``
+    adds the answers of partitions. ``copy`` makes one that may go on by itself.
+    """
 
     def __init__(self, queries: Queries, layout: Layout, home: Home | None) -> None:
         self.queries, self.home = queries, None if home is None else home[0]
@@ -93,14 +97,12 @@ class NearestBlock(_Block):
         self._owner = layout.curve.partitions(queries.points) if home is None else np.full(n, home[0])
 
     def copy(self) -> NearestBlock:
-        """One that may go on by itself."""
         other = copy.copy(self)
         other.found = self.found.each(np.copy)
         other._left, other.traffic = self._left.copy(), replace(self.traffic)
         return other
 
     def plan(self) -> dict[int, Queries]:
-        """Queries of the next round, by the partition that they go to; none when all is done."""
         worst, last = self.found.scores[:, -1], self.found.indices[:, -1]
         # Of a point that is as far as the last neighbour the index has to be lower.
         nearer = self._least < worst[:, None]
@@ -118,7 +120,6 @@ class NearestBlock(_Block):
         return plan
 
     def receive(self, answers: dict[int, Answer]) -> None:
-        """Add the answers of partitions."""
         for rows, answer in self._received(answers):
             better, improved = answer.found, rows[answer.asked]
             if self.traffic.rounds > 1:
@@ -151,20 +152,17 @@ class WithinBlock(_Block):
         self._answers: list[tuple[NDArray[np.intp], Within]] = []
 
     def copy(self) -> WithinBlock:
-        """One that may go on by itself."""
         other = copy.copy(self)
         other._wanted, other._answers = self._wanted.copy(), list(self._answers)
         other.traffic = replace(self.traffic)
         return other
 
     def plan(self) -> dict[int, Queries]:
-        """Queries of the next round, by the partition that they go to; none when all is done."""
         plan = self._questions(self._wanted)
         self._wanted[:] = False
         return plan
 
     def receive(self, answers: dict[int, Within]) -> None:
-        """Add the answers of partitions."""
         self._answers.extend(self._received(answers))
 
     @property
