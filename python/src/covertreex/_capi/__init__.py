@@ -6,21 +6,10 @@ the library's output, and raises the error of a status.
 """
 
 from .library import CoverTreeError, build_info, check, get_num_threads, library_path, set_num_threads
-from .memory import DTYPE_NUMBERS, DTYPES, Handle, Owner, Rows, count
+from .memory import DTYPE_NUMBERS, DTYPES, Float64s, Handle, Int64s, Owner, Rows, count
 from .running import ProgressReport
 
 __all__ = [
-    "DTYPES",
-    "DTYPE_NUMBERS",
-    "CoverTreeError",
-    "Handle",
-    "Owner",
-    "ProgressReport",
-    "Rows",
-    "build_info",
-    "check",
-    "count",
-    "get_num_threads",
-    "library_path",
-    "set_num_threads",
-]
+    "DTYPES", "DTYPE_NUMBERS", "CoverTreeError", "Float64s", "Handle", "Int64s", "Owner", "ProgressReport", "Rows",
+    "build_info", "check", "count", "get_num_threads", "library_path", "set_num_threads",
+]  # fmt: skip

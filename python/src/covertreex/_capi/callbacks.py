@@ -8,17 +8,16 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .. import _arrays
 from . import running
-from .library import CoverTreeError
-from .memory import view
+from .library import CoverTreeError, Function
+from .memory import Float64s, view
 
-PythonKernel = Callable[[NDArray[np.float64], NDArray[np.float64]], Any]
+PythonKernel = Callable[[Float64s, Float64s], Any]
 
 
-def covariances(kernel: PythonKernel, a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+def covariances(kernel: PythonKernel, a: Float64s, b: Float64s) -> Float64s:
     """Call a kernel and check what it returns: float64 in C order, shape (len(a), len(b))."""
     return _arrays.returned(kernel(a, b), "kernel", (len(a), len(b)))
 
@@ -51,7 +50,7 @@ class CallbackKernel(running.Callee):
         values = covariances(self._kernel, a, b)  # the name holds the array while its memory is read
         ctypes.memmove(result, values.ctypes.data, values.nbytes)
 
-    def run(self, function: Callable[..., int], *arguments: Any, **options: Any) -> None:
+    def run(self, function: Function, *arguments: Any, **options: Any) -> None:
         """Call a function of the library, and raise the kernel's exception if the call fails because of it.
 
         Every such call goes through :func:`running.run`, however short: in the main thread Ctrl-C could interrupt the

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from ctypes import byref
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,66 +12,82 @@ from numpy.typing import NDArray
 from .._arrays import results
 from . import running
 from .callbacks import CallbackKernel
-from .library import check, lib, read
-from .memory import DTYPES, Handle, Owner, address, start, view
+from .library import Function, check, lib, read
+from .memory import DTYPES, Float64s, Int64s, Owner, address, view
 from .running import ProgressReport
 from .structs import CallOptions, NeighborsView, SearchOptions
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack as Unpack  # noqa: PLC0414 - for other modules
+else:
+    Unpack = Any  # nothing reads annotations
 
 _INT64 = np.dtype(np.int64)
 _PREDECESSORS, _EXCLUDE_SELF, _MAX_DISTANCE, _SCORES = 1, 2, 4, 8
 
 # Copying these takes half the time of making new ones.
-_CALL_DEFAULTS = CallOptions()
-_SEARCH_DEFAULTS = SearchOptions()
+_call_options, _CALL_DEFAULTS = CallOptions.from_buffer_copy, CallOptions()
+_search_options, _SEARCH_DEFAULTS = SearchOptions.from_buffer_copy, SearchOptions()
+
+
+Keywords = Mapping[str, Any]
+
+
+class Way(TypedDict, total=False):
+    """Keywords of functions that may take long."""
+
+    progress: ProgressReport | None
+    brief: bool  #: it will not take long, and needs no thread of its own
+    kernel: CallbackKernel | None  #: the one that the call may call back
+
+
+class How(Way, total=False):
+    """Keywords of functions that may take long, and make their options."""
+
+    n_threads: int  #: 0 means the library's own default
+
+
+class Wanted(Way, total=False):
+    """Keywords of searches for the nearest points."""
+
+    dtype: np.dtype[Any] | None  #: of distances; None for no distances
+    scores: bool
+
+
+BRIEF: How = {"brief": True}
 
 #: Indices of shape (q, k), and their distances and scores where these were asked for.
-Nearest = tuple[NDArray[np.int64], "NDArray[Any] | None", "NDArray[np.float64] | None"]
+Nearest = tuple[Int64s, "NDArray[Any] | None", "Float64s | None"]
 
 
 class Lists(NamedTuple):
     """Neighbours of queries, as lists of their own lengths; scores are empty where they were not asked for."""
 
-    offsets: NDArray[np.int64]
-    indices: NDArray[np.int64]
+    offsets: Int64s
+    indices: Int64s
     distances: NDArray[Any]
-    scores: NDArray[np.float64]
+    scores: Float64s
 
 
 def call_options(n_threads: int) -> CallOptions:
     """Options of most calls; 0 threads mean the library's own default."""
-    options = CallOptions.from_buffer_copy(_CALL_DEFAULTS)
+    options = _call_options(_CALL_DEFAULTS)
     options.n_threads = n_threads
     return options
 
 
 def search_options(  # noqa: PLR0917 - keywords take longer
-    n_threads: int,
-    predecessor_mode: bool = False,
-    exclude_self: bool = False,
+    n_threads: int,  # 0 means the library's own default
+    predecessor_mode: bool = False,  # for queries that are points: only lower indices count,
+    exclude_self: bool = False,  # and the query itself does not
     max_distance: float | None = None,
-    before: NDArray[np.int64] | None = None,
-    limits: NDArray[np.float64] | None = None,
+    before: Int64s | None = None,  # (q,) the index below which points count
+    limits: Float64s | None = None,  # (q,) the largest score of a neighbour
     *,
-    list_scores: bool = False,
+    list_scores: bool = False,  # lists of neighbours have scores
 ) -> SearchOptions:
-    """Options of a search in a tree or a model.
-
-    Parameters
-    ----------
-    n_threads : int
-        0 means the library's own default.
-    predecessor_mode, exclude_self : bool
-        For queries that are points: only lower indices count; the query itself does not.
-    max_distance : float, optional
-        The largest distance of a neighbour.
-    before : numpy.ndarray of int64, shape (q,), optional
-        For each query the index below which points count.
-    limits : numpy.ndarray of float64, shape (q,), optional
-        For each query the largest score of a neighbour.
-    list_scores : bool
-        Whether lists of neighbours have scores.
-    """
-    options = SearchOptions.from_buffer_copy(_SEARCH_DEFAULTS)
+    """Options of a search in a tree or a model."""
+    options = _search_options(_SEARCH_DEFAULTS)
     if n_threads:
         options.n_threads = n_threads
     if predecessor_mode:
@@ -84,87 +100,55 @@ def search_options(  # noqa: PLR0917 - keywords take longer
         options.flags |= _MAX_DISTANCE
         options.max_distance = max_distance
     if before is not None or limits is not None:
-        options.before = None if before is None else start(before)
-        options.limits = None if limits is None else start(limits)
+        options.before, options.limits = address(before), address(limits)
         options.kept = before, limits  # the arrays live as long as the options
     return options
 
 
 def call(
-    function: Callable[..., int],
-    arguments: tuple[Any, ...],
-    options: Any,
-    progress: ProgressReport | None,
-    *,
-    brief: bool = False,
-    kernel: CallbackKernel | None = None,
-    **names: str,
+    function: Function, how: Keywords, given: tuple[Any, ...], *results: Any, options: Any = None, **names: str
 ) -> None:
-    """Call the library; in a thread of its own unless the call is ``brief`` and has no report.
+    """Call a function that gets its options, those of most calls if none are given, before places for results.
 
-    A thread takes a tenth of a millisecond. ``kernel`` is the one that the call may call back; ``names`` are those of
-    :func:`check`.
+    ``how`` is a :class:`How`. A thread takes a tenth of a millisecond. ``names`` are those of :func:`check`.
     """
+    if options is None:
+        options = call_options(how.get("n_threads", 0))
+    arguments, progress, kernel = (*given, byref(options), *results), how.get("progress"), how.get("kernel")
     if kernel is not None:
         kernel.run(function, *arguments, options=options, report=progress, **names)
-    elif brief and progress is None:
+    elif progress is None and how.get("brief"):
         if status := function(*arguments):
             check(status, **names)
     else:
         running.run(function, *arguments, options=options, report=progress, **names)
 
 
-def made(
-    function: Callable[..., int],
-    free: Callable[[Handle], object],
-    given: tuple[Any, ...],
-    options: Any,
-    progress: ProgressReport | None,
-    **how: Any,
-) -> Owner:
-    """Call a function that ends with its options and a new handle; ``how`` are keywords of :func:`call`."""
+def made(function: Function, free: Function, how: Keywords, *given: Any, options: Any = None, **names: str) -> Owner:
+    """Call a function that ends with its options and a new handle."""
     owner = Owner(free)
-    call(function, (*given, byref(options), byref(owner.handle)), options, progress, **how)
+    call(function, how, given, byref(owner.handle), options=options, **names)
     return owner
 
 
-def nearest(
-    function: Callable[..., int],
-    asked: tuple[Any, ...],
-    n_rows: int,
-    k: int,
-    options: SearchOptions,
-    *,
-    dtype: np.dtype[Any] | None,
-    scores: bool,
-    progress: ProgressReport | None,
-    brief: bool,
-    kernel: CallbackKernel | None = None,
-) -> Nearest:
-    """Search for the nearest points; ``asked`` is the handle and the queries, ``dtype`` that of distances."""
-    indices, distances, found, to = results(n_rows, k, _INT64), None, None, None
+def nearest(function: Function, wanted: Wanted, asked: tuple[Any, ...], k: int, options: SearchOptions) -> Nearest:
+    """Search for the nearest points; ``asked`` begins with a handle and the matrix of queries."""
+    n_rows, dtype, distances, scores = asked[1].rows, wanted.get("dtype"), None, None
+    indices = results(n_rows, k, _INT64)
     if dtype is not None:
         distances = results(n_rows, k, dtype)
-        to = address(distances)
-    if scores:
-        found = results(n_rows, k, np.float64)
-        options.scores = start(found)
-    arguments = (*asked, k, byref(options), address(indices), to)
-    call(function, arguments, options, progress, brief=brief, kernel=kernel)
-    return indices, distances, found
+    if wanted.get("scores"):
+        scores = results(n_rows, k, np.float64)
+        options.scores = address(scores)
+    call(function, wanted, asked + (k,), address(indices), address(distances), options=options)
+    return indices, distances, scores
 
 
-def lists(
-    function: Callable[..., int],
-    arguments: tuple[Any, ...],
-    options: Any,
-    progress: ProgressReport | None,
-    *,
-    brief: bool,
-) -> Lists:
+def lists(function: Function, way: Way, *asked: Any, options: Any) -> Lists:
     """Search for all points within a radius."""
-    free = lib.covertree_neighbors_free
-    return neighbors_get(made(function, free, arguments, options, progress, brief=brief, radius="r"))
+    owner = Owner(lib.covertree_neighbors_free)
+    call(function, way, asked, byref(owner.handle), options=options, radius="r")
+    return neighbors_get(owner)
 
 
 def neighbors_get(owner: Owner) -> Lists:
@@ -172,8 +156,8 @@ def neighbors_get(owner: Owner) -> Lists:
     found = read(lib.covertree_neighbors_get, owner.handle, NeighborsView)
     total = (found.n_neighbors,)
     return Lists(
-        view(owner, found.offsets, (found.n_queries + 1,), np.int64),
-        view(owner, found.indices, total, np.int64),
+        view(owner, found.offsets, (found.n_queries + 1,), _INT64),
+        view(owner, found.indices, total, _INT64),
         view(owner, found.distances, total, DTYPES[found.dtype]),
         view(owner, found.scores, total if found.scores else (0,), np.float64),
     )

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from ctypes import byref, c_uint64
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .calls import call, call_options, made
+from .calls import How, Unpack, call, made
 from .library import check, lib, read
-from .memory import DTYPE_NUMBERS, DTYPES, Handle, Owner, matrix, start, view
-from .running import ProgressReport
+from .memory import DTYPE_NUMBERS, DTYPES, Handle, Owner, address, matrix, view
 from .structs import FileInfo, Section
 
 #: Kinds of files, each a covertree_file_kind.
@@ -25,37 +24,22 @@ _COPY, _VERIFY = 1, 2
 Arrays = Mapping[str, NDArray[Any]]
 
 
-class Contents(NamedTuple):
-    """A file."""
-
-    kind: int
-    input_hash: int
-    n_sections: int
-    bytes: NDArray[np.uint8]  #: all of it
-
-
-def open(path: str, *, copy: bool, verify: bool, n_threads: int, progress: ProgressReport | None) -> Owner:
+def open(path: str, *, copy: bool, verify: bool, **how: Unpack[How]) -> Owner:
     """Open a file; it is mapped, or read where a ``copy`` is asked for."""
     flags = (_COPY if copy else 0) | (_VERIFY if verify else 0)
-    return _opened(lib.covertree_file_open, (os.fsencode(path), flags), n_threads, progress)
+    return made(lib.covertree_file_open, lib.covertree_file_free, how, os.fsencode(path), flags)
 
 
-def copy(data: NDArray[np.uint8], *, n_threads: int) -> Owner:
+def copy(data: NDArray[np.uint8], **how: Unpack[How]) -> Owner:
     """Open a copy of a file that is in memory."""
-    return _opened(lib.covertree_file_copy, (start(data), data.nbytes, 0), n_threads, None)
+    return made(lib.covertree_file_copy, lib.covertree_file_free, how, address(data), data.nbytes, 0)
 
 
-def _opened(
-    function: Callable[..., int], arguments: tuple[Any, ...], n_threads: int, progress: ProgressReport | None
-) -> Owner:
-    return made(function, lib.covertree_file_free, arguments, call_options(n_threads), progress)
-
-
-def get_info(file: Owner) -> Contents:
-    """What a file is."""
+def get_info(file: Owner) -> tuple[int, int, int, NDArray[np.uint8]]:
+    """Kind, hash of the points, number of sections, and all bytes of a file."""
     info = read(lib.covertree_file_get_info, file.handle, FileInfo)
     data = view(file, info.bytes, (info.n_bytes,), np.uint8)
-    return Contents(int(info.kind), int(info.input_hash), int(info.n_sections), data)
+    return int(info.kind), int(info.input_hash), int(info.n_sections), data
 
 
 def get_section(file: Owner, index: int) -> NDArray[Any]:
@@ -66,37 +50,35 @@ def get_section(file: Owner, index: int) -> NDArray[Any]:
     return view(file, section.data, shape, DTYPES[section.dtype])
 
 
-def hash_points(points: NDArray[Any], *, n_threads: int) -> int:
+def hash_points(points: NDArray[Any], **how: Unpack[How]) -> int:
     """A number by which points are recognised."""
-    options, found = call_options(n_threads), c_uint64()
-    call(lib.covertree_hash_points, (matrix(points), byref(options), byref(found)), options, None)
+    found = c_uint64()
+    call(lib.covertree_hash_points, how, (matrix(points),), byref(found))
     return found.value
 
 
-def sections_save(
-    path: str, input_hash: int, sections: Arrays, *, n_threads: int, progress: ProgressReport | None
-) -> None:
+def sections_save(path: str, input_hash: int, sections: Arrays, **how: Unpack[How]) -> None:
     """Write a file of arrays, in one step."""
-    save(lib.covertree_sections_save, (os.fsencode(path), input_hash), sections, n_threads, progress)
-
-
-def save(
-    function: Callable[..., int],
-    arguments: tuple[Any, ...],
-    sections: Arrays,
-    n_threads: int,
-    progress: ProgressReport | None,
-) -> None:
-    """Write a file by one of the functions that do, with sections of the caller."""
     array, _keep = _section_array(sections)
-    options = call_options(n_threads)
-    call(function, (*arguments, array, len(sections), byref(options)), options, progress)
+    call(lib.covertree_sections_save, how, (os.fsencode(path), input_hash, array, len(sections)))
 
 
-def encode(function: Callable[..., int], source: Handle, sections: Arrays, n_threads: int) -> Owner:
-    """The same in memory: the file, as if it had been opened."""
-    array, _keep = _section_array(sections)
-    return _opened(function, (source, array, len(sections)), n_threads, None)
+class Writer:
+    """Writes things of a kind, with sections of the caller."""
+
+    def __init__(self, kind: str) -> None:
+        self._prefix = f"covertree_{kind}_"
+
+    def save(self, source: Handle, path: str, sections: Arrays, **how: Unpack[How]) -> None:
+        """Write one to a file, in one step."""
+        array, _keep = _section_array(sections)
+        call(getattr(lib, self._prefix + "save"), how, (source, os.fsencode(path), array, len(sections)))
+
+    def encode(self, source: Handle, sections: Arrays, **how: Unpack[How]) -> Owner:
+        """The same in memory: the file, as if it had been opened."""
+        array, _keep = _section_array(sections)
+        function, free = getattr(lib, self._prefix + "encode"), lib.covertree_file_free
+        return made(function, free, how, source, array, len(sections))
 
 
 def _section_array(sections: Arrays) -> tuple[Any, list[NDArray[Any]]]:
@@ -106,5 +88,5 @@ def _section_array(sections: Arrays) -> tuple[Any, list[NDArray[Any]]]:
     for entry, name, values in zip(array, sections, keep):
         entry.name, entry.dtype = name.encode("ascii"), DTYPE_NUMBERS[values.dtype]
         entry.rows, entry.columns = len(values), values.size // max(1, len(values))
-        entry.data = start(values)
+        entry.data = address(values)
     return array, keep

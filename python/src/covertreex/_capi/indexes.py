@@ -2,93 +2,68 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from ctypes import byref, c_int64
+from typing import Union
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .._arrays import results
 from . import files
-from .calls import Lists, call, call_options, lists, made
-from .files import Arrays
+from .calls import BRIEF, How, Lists, Unpack, Way, call, lists, made
 from .library import check, lib, read
-from .memory import Handle, Owner, address, matrix, optional, start
-from .running import ProgressReport
+from .memory import Handle, Int64s, Owner, address, matrix
 from .structs import IndexInfo, IndexOptions, IndexSearchOptions
+
+#: Vectors, or slots of a store.
+Vectors = Union[NDArray[np.float32], Int64s]
 
 _FILTER_IDS, _FILTER_BITMAP = 1, 2
 _RERANK = 1
-_SEARCH_DEFAULTS = IndexSearchOptions()
+_search_options, _SEARCH_DEFAULTS = IndexSearchOptions.from_buffer_copy, IndexSearchOptions()
 
 
 def options_of(*, kind: int, metric: int, storage: int, rerank: bool, own: Mapping[str, int]) -> IndexOptions:
     """Options of an index; ``own`` are the seed, and options of its kind by their names."""
-    options = IndexOptions()
-    options.kind, options.metric, options.storage, options.flags = kind, metric, storage, _RERANK if rerank else 0
-    for name, value in own.items():
-        setattr(options, name, value)
-    return options
+    return IndexOptions(kind=kind, metric=metric, storage=storage, flags=_RERANK if rerank else 0, **own)
 
 
 def create(dim: int, store: Handle | None, options: IndexOptions) -> Owner:
     """Create an index."""
-    owner = Owner(lib.covertree_index_free)
-    check(lib.covertree_index_create(dim, store, byref(options), byref(owner.handle)))
-    return owner
+    return made(lib.covertree_index_create, lib.covertree_index_free, BRIEF, dim, store, options=options)
 
 
 def search_options(
-    n_threads: int, tuning: Mapping[str, int], filter: NDArray[np.int64] | NDArray[np.uint8] | None
+    n_threads: int, tuning: Mapping[str, int], filter: Int64s | NDArray[np.uint8] | None
 ) -> IndexSearchOptions:
     """Options of a search; ``filter`` is the ids that may be found, or a bit for each id."""
-    options = IndexSearchOptions.from_buffer_copy(_SEARCH_DEFAULTS)
+    options = _search_options(_SEARCH_DEFAULTS)
     options.n_threads = n_threads
     for name, value in tuning.items():
         setattr(options, name, value)
     if filter is not None:
         options.filter_kind = _FILTER_BITMAP if filter.dtype == np.uint8 else _FILTER_IDS
-        options.filter, options.n_filter = start(filter), len(filter)
+        options.filter, options.n_filter = address(filter), len(filter)
         options.kept = filter  # the array lives as long as the options
     return options
 
 
-# Changes
-
-
-def add(
-    index: Handle,
-    ids: NDArray[np.int64] | None,
-    vectors: NDArray[np.float32] | NDArray[np.int64],
-    *,
-    n_threads: int,
-    progress: ProgressReport | None = None,
-) -> int:
-    """Add vectors, or slots of a store. Returns the first id where ``ids`` is None."""
-    options, first = call_options(n_threads), c_int64()
-    arguments = (index, optional(ids), matrix(vectors), byref(options), byref(first))
-    call(lib.covertree_index_add, arguments, options, progress)
+def add(index: Handle, ids: Int64s | None, vectors: Vectors, **how: Unpack[How]) -> int:
+    """Add vectors. Returns the first id where ``ids`` is None."""
+    first = c_int64()
+    call(lib.covertree_index_add, how, (index, address(ids), matrix(vectors)), byref(first))
     return first.value
 
 
-def update(
-    index: Handle,
-    ids: NDArray[np.int64],
-    vectors: NDArray[np.float32] | NDArray[np.int64],
-    *,
-    n_threads: int,
-    progress: ProgressReport | None = None,
-) -> None:
+def update(index: Handle, ids: Int64s, vectors: Vectors, **how: Unpack[How]) -> None:
     """Replace vectors."""
-    options = call_options(n_threads)
-    call(lib.covertree_index_update, (index, address(ids), matrix(vectors), byref(options)), options, progress)
+    call(lib.covertree_index_update, how, (index, address(ids), matrix(vectors)))
 
 
-def remove(index: Handle, ids: NDArray[np.int64], *, n_threads: int) -> None:
+def remove(index: Handle, ids: Int64s, **how: Unpack[How]) -> None:
     """Remove vectors."""
-    options = call_options(n_threads)
-    call(lib.covertree_index_remove, (index, address(ids), len(ids), byref(options)), options, None)
+    call(lib.covertree_index_remove, how, (index, address(ids), len(ids)))
 
 
 def clear(index: Handle) -> None:
@@ -96,69 +71,48 @@ def clear(index: Handle) -> None:
     check(lib.covertree_index_clear(index))
 
 
-def rebuild(index: Handle, *, n_threads: int, progress: ProgressReport | None = None) -> None:
+def rebuild(index: Handle, **how: Unpack[How]) -> None:
     """Rebuild the structure from the vectors."""
-    options = call_options(n_threads)
-    call(lib.covertree_index_rebuild, (index, byref(options)), options, progress)
+    call(lib.covertree_index_rebuild, how, (index,))
 
 
-def optimize(index: Handle, *, n_threads: int) -> None:
+def optimize(index: Handle, **how: Unpack[How]) -> None:
     """Put vectors that are near in a graph near in memory."""
-    options = call_options(n_threads)
-    call(lib.covertree_index_optimize, (index, byref(options)), options, None)
-
-
-# Searches
+    call(lib.covertree_index_optimize, how, (index,))
 
 
 def search(
-    index: Handle,
-    queries: NDArray[np.float32],
-    k: int,
-    options: IndexSearchOptions,
-    *,
-    progress: ProgressReport | None = None,
-    brief: bool = False,
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    index: Handle, queries: NDArray[np.float32], k: int, options: IndexSearchOptions, **way: Unpack[Way]
+) -> tuple[Int64s, NDArray[np.float32]]:
     """Find the ``k`` nearest vectors of each query: their ids and distances."""
-    ids = results(len(queries), k, np.int64)
-    distances = results(len(queries), k, np.float32)
-    arguments = (index, matrix(queries), k, byref(options), address(ids), address(distances))
-    call(lib.covertree_index_search, arguments, options, progress, brief=brief)
+    ids, distances = results(len(queries), k, np.int64), results(len(queries), k, np.float32)
+    asked = index, matrix(queries), k
+    call(lib.covertree_index_search, way, asked, address(ids), address(distances), options=options)
     return ids, distances
 
 
 def radius(
-    index: Handle,
-    queries: NDArray[np.float32],
-    r: float,
-    options: IndexSearchOptions,
-    *,
-    progress: ProgressReport | None = None,
-    brief: bool = False,
+    index: Handle, queries: NDArray[np.float32], r: float, options: IndexSearchOptions, **way: Unpack[Way]
 ) -> Lists:
     """Find the vectors within a distance of each query; indices are ids."""
-    return lists(lib.covertree_index_radius, (index, matrix(queries), r), options, progress, brief=brief)
+    return lists(lib.covertree_index_radius, way, index, matrix(queries), r, options=options)
 
 
-# Properties
-
-
-def get(index: Handle, ids: NDArray[np.int64], dim: int) -> NDArray[np.float32]:
+def get(index: Handle, ids: Int64s, dim: int) -> NDArray[np.float32]:
     """The vectors of some ids, as the index keeps them."""
     vectors = np.empty((len(ids), dim), np.float32)
     check(lib.covertree_index_get(index, address(ids), len(ids), address(vectors)))
     return vectors
 
 
-def contains(index: Handle, ids: NDArray[np.int64]) -> NDArray[np.uint8]:
+def contains(index: Handle, ids: Int64s) -> NDArray[np.uint8]:
     """Which ids the index has: 1 or 0 for each."""
     found = np.zeros(len(ids), np.uint8)
     check(lib.covertree_index_contains(index, address(ids), len(ids), address(found)))
     return found
 
 
-def ids(index: Handle, count: int) -> NDArray[np.int64]:
+def ids(index: Handle, count: int) -> Int64s:
     """All ids, in the order in which their vectors were added."""
     found = np.empty(count, np.int64)
     check(lib.covertree_index_ids(index, address(found), count))
@@ -170,24 +124,12 @@ def get_info(index: Handle) -> IndexInfo:
     return read(lib.covertree_index_get_info, index, IndexInfo)
 
 
-# Files
-
-
-def save(index: Handle, path: str, sections: Arrays, *, n_threads: int, progress: ProgressReport | None = None) -> None:
-    """Write an index to a file, in one step, with sections of the caller."""
-    files.save(lib.covertree_index_save, (index, os.fsencode(path)), sections, n_threads, progress)
-
-
-def encode(index: Handle, sections: Arrays, *, n_threads: int) -> Owner:
-    """The file in memory."""
-    return files.encode(lib.covertree_index_encode, index, sections, n_threads)
+#: Write an index to a file, and the same in memory.
+_writer = files.Writer("index")
+save, encode = _writer.save, _writer.encode
 
 
 def load(file: Owner, store: Handle | None, *, n_threads: int) -> Owner:
     """The index in a file; ``store`` is for one over a store."""
-    function, free = lib.covertree_index_load, lib.covertree_index_free
-    if store is not None:
-        return made(function, free, (file.handle, store), call_options(n_threads), None)
-    owner = Owner(free)
-    check(function(file.handle, None, None, byref(owner.handle)))
-    return owner
+    how: How = {"n_threads": n_threads, "brief": store is None}
+    return made(lib.covertree_index_load, lib.covertree_index_free, how, file.handle, store)

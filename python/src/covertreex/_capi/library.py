@@ -12,6 +12,7 @@ from .. import _arguments, _arrays
 from .signatures import SIGNATURES
 
 ABI_VERSION = 1
+Function = Callable[..., Any]  #: of the library
 Struct = TypeVar("Struct", bound=ctypes.Structure)
 LIBRARY = "lib/libcovertree-load.so"  # needs the one for this machine (scripts/stage)
 
@@ -21,13 +22,7 @@ class CoverTreeError(RuntimeError):
 
 
 # Statuses that have an exception of Python's own; the others are CoverTreeError.
-_EXCEPTIONS: dict[int, type[Exception]] = {
-    10: ValueError,
-    11: ValueError,
-    20: IndexError,
-    21: ValueError,
-    30: MemoryError,
-}
+_EXCEPTIONS: dict[int, type[Exception]] = {**dict.fromkeys((10, 11, 21), ValueError), 20: IndexError, 30: MemoryError}
 _IO = 40
 
 
@@ -61,7 +56,7 @@ def check(status: int, **names: str) -> None:
         raise _EXCEPTIONS.get(status, CoverTreeError)(message)
 
 
-def read(function: Callable[..., int], handle: Any, kind: type[Struct]) -> Struct:
+def read(function: Function, handle: Any, kind: type[Struct]) -> Struct:
     """Return the struct that a function fills in for a handle."""
     found = kind()
     check(function(handle, ctypes.byref(found)))

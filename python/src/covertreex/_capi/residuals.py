@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import os
-from ctypes import byref
 from typing import Any, NamedTuple, Union
 
 import numpy as np
@@ -12,14 +10,11 @@ from numpy.typing import NDArray
 
 from . import files
 from .callbacks import CallbackKernel
-from .calls import Nearest, call, call_options, made, nearest
-from .files import Arrays
+from .calls import BRIEF, How, Nearest, Unpack, Wanted, Way, call, made, nearest
 from .library import check, lib, read
-from .memory import Handle, Owner, Rows, address, count, matrix, optional, start, view
+from .memory import Float64s, Handle, Int64s, Owner, Rows, address, matrix, view
 from .running import ProgressReport
 from .structs import Features, ResidualInfo, ResidualOptions, ResidualView, SearchOptions, TreeOptions
-
-FLOAT64 = np.dtype(np.float64)
 
 
 class LibraryKernel(NamedTuple):
@@ -27,7 +22,7 @@ class LibraryKernel(NamedTuple):
 
     shape: int  #: a covertree_kernel_shape
     variance: float
-    lengthscale: NDArray[np.float64]  #: (1,) or (dim,)
+    lengthscale: Float64s  #: (1,) or (dim,)
 
 
 AnyKernel = Union[LibraryKernel, CallbackKernel]
@@ -37,21 +32,20 @@ class GivenFeatures(NamedTuple):
     """V and p of the caller."""
 
     v_matrix: NDArray[Any]
-    residual_variance: NDArray[np.float64]
-    kernel_diagonal: NDArray[np.float64] | None = None
+    residual_variance: Float64s
+    kernel_diagonal: Float64s | None = None
 
 
 def features_of(given: GivenFeatures) -> Features:
     """V and p as the library reads them; the arrays have to outlive this."""
-    v, p, diagonal = given
-    return Features(matrix(v), start(p), None if diagonal is None else start(diagonal))
+    return Features(matrix(given.v_matrix), address(given.residual_variance), address(given.kernel_diagonal))
 
 
 def build(
-    points: NDArray[np.float64],
+    points: Float64s,
     kernel: AnyKernel,
     *,
-    inducing: NDArray[np.float64] | None = None,
+    inducing: Float64s | None = None,
     jitter: float = 0.0,
     features: GivenFeatures | None = None,
     block_size: int = 0,
@@ -60,98 +54,51 @@ def build(
     progress: ProgressReport | None = None,
 ) -> Owner:
     """Build a model of inducing points, or of features. 0 means a default."""
-    options = ResidualOptions()
-    options.n_threads, options.jitter, options.block_size, options.tau = n_threads, jitter, block_size, tau
-    callback = kernel if isinstance(kernel, CallbackKernel) else None
+    options = ResidualOptions(n_threads=n_threads, jitter=jitter, block_size=block_size, tau=tau)
+    way: Way = {"progress": progress}
     if isinstance(kernel, CallbackKernel):
+        way["kernel"] = kernel
         kernel.give(options)
     else:
-        lengthscale = kernel.lengthscale
         options.kernel, options.variance = kernel.shape, kernel.variance
-        options.lengthscale, options.n_lengthscales = start(lengthscale), len(lengthscale)
+        options.lengthscale, options.n_lengthscales = address(kernel.lengthscale), len(kernel.lengthscale)
     if inducing is not None and len(inducing):
-        options.inducing_points, options.n_inducing = start(inducing), len(inducing)
+        options.inducing_points, options.n_inducing = address(inducing), len(inducing)
     if features is not None:
         options.features = ctypes.pointer(features_of(features))
-    function, free = lib.covertree_residual_build, lib.covertree_residual_free
-    return made(function, free, (matrix(points),), options, progress, kernel=callback)
+    return made(lib.covertree_residual_build, lib.covertree_residual_free, way, matrix(points), options=options)
 
 
-def extend(
-    model: Handle,
-    points: NDArray[np.float64],
-    *,
-    n_threads: int,
-    progress: ProgressReport | None = None,
-    kernel: CallbackKernel | None = None,
-) -> Owner:
+def extend(model: Handle, points: Float64s, **how: Unpack[How]) -> Owner:
     """A model with more points."""
-    function, free, given = lib.covertree_residual_extend, lib.covertree_residual_free, (model, matrix(points))
-    return made(function, free, given, call_options(n_threads), progress, kernel=kernel)
+    return made(lib.covertree_residual_extend, lib.covertree_residual_free, how, model, matrix(points))
 
 
-# Searches
+def knn(model: Handle, queries: Rows, k: int, options: SearchOptions, **wanted: Unpack[Wanted]) -> Nearest:
+    """Find the ``k`` nearest points of each query; distances are of float64."""
+    return nearest(lib.covertree_residual_knn, wanted, (model, matrix(queries)), k, options)
 
 
-def knn(
-    model: Handle,
-    queries: Rows,
-    k: int,
-    options: SearchOptions,
-    *,
-    dtype: np.dtype[Any] | None,
-    scores: bool = False,
-    progress: ProgressReport | None = None,
-    brief: bool = False,
-    kernel: CallbackKernel | None = None,
-) -> Nearest:
-    """Find the ``k`` nearest points of each query; ``dtype`` is float64, or None for no distances."""
-    return nearest(
-        lib.covertree_residual_knn, (model, matrix(queries)), count(queries), k, options, dtype=dtype, scores=scores,
-        progress=progress, brief=brief, kernel=kernel,
-    )  # fmt: skip
-
-
-def distances(
-    model: Handle,
-    rows: NDArray[np.int64],
-    others: NDArray[np.int64],
-    *,
-    n_threads: int,
-    kernel: CallbackKernel | None = None,
-) -> NDArray[np.float64]:
+def distances(model: Handle, rows: Int64s, others: Int64s, **how: Unpack[How]) -> Float64s:
     """Distances of points from others, (q, c); infinity where an index is -1."""
-    found, options = np.empty(others.shape), call_options(n_threads)
-    arguments = (model, address(rows), len(rows), address(others), others.shape[1], byref(options), address(found))
-    call(lib.covertree_residual_distances, arguments, options, None, kernel=kernel)
+    found = np.empty(others.shape)
+    given = model, address(rows), len(rows), address(others), others.shape[1]
+    call(lib.covertree_residual_distances, how, given, address(found))
     return found
 
 
-# Features
-
-
 def features(
-    model: Handle,
-    points: NDArray[np.float64],
-    n_features: int,
-    *,
-    n_threads: int,
-    kernel: CallbackKernel | None = None,
-    name: str = "points",
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    model: Handle, points: Float64s, n_features: int, *, name: str = "points", **how: Unpack[How]
+) -> tuple[Float64s, Float64s]:
     """V and p of new points; ``name`` is that of the points in messages."""
-    v, p, options = np.empty((len(points), n_features)), np.empty(len(points)), call_options(n_threads)
-    arguments = (model, matrix(points), byref(options), address(v), address(p))
-    call(lib.covertree_residual_features, arguments, options, None, kernel=kernel, points=name)
+    v, p = np.empty((len(points), n_features)), np.empty(len(points))
+    call(lib.covertree_residual_features, how, (model, matrix(points)), address(v), address(p), points=name)
     return v, p
 
 
-def own_features(model: Handle, *, v: NDArray[np.float64] | None = None, p: NDArray[np.float64] | None = None) -> None:
+def own_features(model: Handle, *, v: Float64s | None = None, p: Float64s | None = None) -> None:
     """Fill in V, p, or both, of the model's points."""
-    check(lib.covertree_residual_features(model, None, None, optional(v), optional(p)))
-
-
-# Properties
+    check(lib.covertree_residual_features(model, None, None, address(v), address(p)))
 
 
 def get_info(model: Handle) -> ResidualInfo:
@@ -159,89 +106,60 @@ def get_info(model: Handle) -> ResidualInfo:
     return read(lib.covertree_residual_get_info, model, ResidualInfo)
 
 
-# Cover trees
-
-
 def build_tree(model: Handle, options: TreeOptions) -> Owner:
     """Build the cover tree of the points in this metric; :func:`trees.arrays_get` shows it."""
-    return made(lib.covertree_residual_build_tree, lib.covertree_arrays_free, (model,), options, None)
+    return made(lib.covertree_residual_build_tree, lib.covertree_arrays_free, {}, model, options=options)
 
 
-def validate_tree(model: Handle, arrays: Handle, *, n_threads: int, progress: ProgressReport | None = None) -> None:
+def validate_tree(model: Handle, arrays: Handle, **how: Unpack[How]) -> None:
     """Check every rule of such a tree."""
-    options = call_options(n_threads)
-    call(lib.covertree_residual_validate_tree, (model, arrays, byref(options)), options, progress)
+    call(lib.covertree_residual_validate_tree, how, (model, arrays))
 
 
-# Arrays
-
-
-def export(model: Handle, *, n_threads: int) -> Owner:
+def export(model: Handle, **how: Unpack[How]) -> Owner:
     """Export the arrays of a model."""
-    function, free = lib.covertree_residual_export, lib.covertree_residual_arrays_free
-    return made(function, free, (model,), call_options(n_threads), None)
+    return made(lib.covertree_residual_export, lib.covertree_residual_arrays_free, how, model)
 
 
 def arrays_get(owner: Owner) -> dict[str, Any]:
     """Show the arrays of a model, and numbers that tell of them, by the names of covertree_residual_view."""
-    shown = _shown(owner)
+    shown = read(lib.covertree_residual_arrays_get, owner.handle, ResidualView)
     n, blocks = shown.n_points, shown.n_blocks
     skeleton_points = n if blocks else 0
     pairs = blocks if shown.product_offsets is not None else 0
+    arrays: dict[str, Any] = {}
 
-    def array(name: str, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
-        return view(owner, getattr(shown, name), shape, dtype)
+    def show(dtype: type, **shapes: tuple[int, ...]) -> None:
+        arrays.update({name: view(owner, getattr(shown, name), shape, dtype) for name, shape in shapes.items()})
 
-    pivot_offsets = array("pivot_offsets", (blocks + 1 if blocks else 0,), np.int64)
-    coefficient_offsets = array("coefficient_offsets", pivot_offsets.shape, np.int64)
-    ranks = (np.diff(pivot_offsets) + 7) // 8 * 8
+    offsets = (blocks + 1 if blocks else 0,)
+    show(np.int64, pivot_offsets=offsets, coefficient_offsets=offsets, product_offsets=(pairs, pairs))
+    pivot_ends, coefficient_ends = arrays["pivot_offsets"], arrays["coefficient_offsets"]
+    ranks = (np.diff(pivot_ends) + 7) // 8 * 8
     products = (ranks.sum() ** 2 - (ranks**2).sum()) // 2 if pairs else 0
-    numbers = ("block_size", "blocks_per_region", "kernel", "kernel_variance", "variance")
-    return {
-        "order": array("order", (n,), np.int32),
-        "positions": array("positions", (n,), np.int32),
-        "coordinates": array("coordinates", (n, shown.dim), np.float64),
-        "v_matrix": array("v_matrix", (n, shown.feature_stride), np.float64),
-        "residual_variance": array("residual_variance", (n,), np.float64),
-        "scales": array("scales", (n,), np.float32),
-        "pivot_offsets": pivot_offsets,
-        "pivots": array("pivots", (int(pivot_offsets[-1]) if blocks else 0,), np.int32),
-        "coefficient_offsets": coefficient_offsets,
-        "coefficients": array("coefficients", (int(coefficient_offsets[-1]) if blocks else 0,), np.float32),
-        "remaining_norms": array("remaining_norms", (skeleton_points,), np.float32),
-        "bounds": array("bounds", (shown.n_regions, skeleton_points), np.uint8),
-        "product_offsets": array("product_offsets", (pairs, pairs), np.int64),
-        "products": array("products", (int(products),), np.float32),
-        **{name: getattr(shown, name) for name in numbers},
-    }
+    show(np.int32, order=(n,), positions=(n,), pivots=(int(pivot_ends[-1:].sum()),))
+    show(np.float64, coordinates=(n, shown.dim), v_matrix=(n, shown.feature_stride), residual_variance=(n,))
+    show(np.float32, scales=(n,), remaining_norms=(skeleton_points,), products=(int(products),))
+    show(np.float32, coefficients=(int(coefficient_ends[-1:].sum()),))  # up to the last end, if there is one
+    show(np.uint8, bounds=(shown.n_regions, skeleton_points))
+    for name in ("block_size", "blocks_per_region", "kernel", "kernel_variance", "variance"):
+        arrays[name] = getattr(shown, name)
+    return arrays
 
 
 def arrays_are_current(owner: Owner) -> bool:
     """Whether the model of exported arrays is still there."""
-    return bool(_shown(owner).is_current)
+    return bool(read(lib.covertree_residual_arrays_get, owner.handle, ResidualView).is_current)
 
 
-def _shown(owner: Owner) -> ResidualView:
-    return read(lib.covertree_residual_arrays_get, owner.handle, ResidualView)
-
-
-# Files
-
-
-def save(model: Handle, path: str, sections: Arrays, *, n_threads: int, progress: ProgressReport | None = None) -> None:
-    """Write a model to a file, in one step, with sections of the caller."""
-    files.save(lib.covertree_residual_save, (model, os.fsencode(path)), sections, n_threads, progress)
-
-
-def encode(model: Handle, sections: Arrays, *, n_threads: int) -> Owner:
-    """The file in memory."""
-    return files.encode(lib.covertree_residual_encode, model, sections, n_threads)
+#: Write a model to a file, and the same in memory.
+_writer = files.Writer("residual")
+save, encode = _writer.save, _writer.encode
 
 
 def load(file: Owner, kernel: CallbackKernel | None = None) -> Owner:
     """The model in a file; ``kernel`` is for one that was built with a kernel of the caller."""
-    options, owner = ResidualOptions(), Owner(lib.covertree_residual_free)
+    options, function, free = ResidualOptions(), lib.covertree_residual_load, lib.covertree_residual_free
     if kernel is not None:
         kernel.give(options)
-    check(lib.covertree_residual_load(file.handle, byref(options), byref(owner.handle)), kernel_fn="kernel")
-    return owner
+    return made(function, free, BRIEF, file.handle, options=options, kernel_fn="kernel")

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import _arguments
-from .library import check
+from .library import Function, check
 from .structs import KERNEL, PROGRESS
 
 #: Called with the share of a call that is done, 0 to 1.
@@ -81,13 +81,7 @@ class _Watch(Callee):
         self.errors.insert(0, error)
 
 
-def run(
-    function: Callable[..., int],
-    *arguments: Any,
-    options: Any,
-    report: ProgressReport | None = None,
-    **names: str,
-) -> None:
+def run(function: Function, *arguments: Any, options: Any, report: ProgressReport | None = None, **names: str) -> None:
     """Call a function that may take long, so that Ctrl-C ends it, and raise the error of its status.
 
     Signals reach Python in the main thread only, between two of its instructions. So the main thread waits while

@@ -2,146 +2,99 @@
 
 from __future__ import annotations
 
-from ctypes import POINTER, c_char_p, c_double, c_int32, c_int64, c_uint32, c_uint64, c_void_p
+from ctypes import POINTER, c_void_p
 from typing import Any
 
-from .structs import (
-    ArraysView,
-    CallOptions,
-    Features,
-    FileInfo,
-    IndexInfo,
-    IndexOptions,
-    IndexSearchOptions,
-    Matrix,
-    NeighborsView,
-    ResidualInfo,
-    ResidualOptions,
-    ResidualView,
-    SearchOptions,
-    Section,
-    StoreInfo,
-    TreeInfo,
-    TreeOptions,
-)
+from .structs import type_of
 
 HANDLE_OUT = POINTER(c_void_p)
-_matrix = POINTER(Matrix)
-_sections = [POINTER(Section), c_int64]  # sections, n
 
-# Every function of the headers: its result and its arguments.
-SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
-    "covertree_version_number": (c_uint32, []),
-    "covertree_abi_version": (c_uint32, []),
-    "covertree_build_info": (c_char_p, []),
-    "covertree_last_error": (c_char_p, []),
-    "covertree_last_errno": (c_int32, []),
-    "covertree_set_num_threads": (c_int32, [c_int32]),
-    "covertree_get_num_threads": (c_int32, []),
-    "covertree_tree_build": (c_int32, [_matrix, POINTER(TreeOptions), HANDLE_OUT]),
-    "covertree_tree_free": (None, [c_void_p]),
-    "covertree_tree_insert": (c_int32, [c_void_p, _matrix, POINTER(CallOptions), POINTER(c_int64)]),
-    "covertree_tree_remove": (c_int32, [c_void_p, c_void_p, c_int64, POINTER(CallOptions)]),
-    "covertree_tree_validate": (c_int32, [c_void_p, POINTER(CallOptions)]),
-    "covertree_tree_knn": (c_int32, [c_void_p, _matrix, c_int64, POINTER(SearchOptions), c_void_p, c_void_p]),
-    "covertree_tree_radius": (c_int32, [c_void_p, _matrix, c_double, POINTER(SearchOptions), HANDLE_OUT]),
-    "covertree_tree_radius_count": (c_int32, [c_void_p, _matrix, c_double, POINTER(SearchOptions), c_void_p]),
-    "covertree_neighbors_get": (c_int32, [c_void_p, POINTER(NeighborsView)]),
-    "covertree_neighbors_free": (None, [c_void_p]),
-    "covertree_tree_get_info": (c_int32, [c_void_p, POINTER(TreeInfo)]),
-    "covertree_tree_indices": (c_int32, [c_void_p, c_int32, c_int64, c_void_p]),
-    "covertree_tree_points": (c_int32, [c_void_p, c_void_p, c_int64, POINTER(CallOptions), c_void_p]),
-    "covertree_tree_export": (c_int32, [c_void_p, POINTER(CallOptions), HANDLE_OUT]),
-    "covertree_arrays_get": (c_int32, [c_void_p, POINTER(ArraysView)]),
-    "covertree_arrays_free": (None, [c_void_p]),
-    "covertree_tree_save": (c_int32, [c_void_p, c_char_p, *_sections, POINTER(CallOptions)]),
-    "covertree_tree_encode": (c_int32, [c_void_p, *_sections, POINTER(CallOptions), HANDLE_OUT]),
-    "covertree_tree_load": (c_int32, [c_void_p, HANDLE_OUT]),
-    "covertree_residual_save": (c_int32, [c_void_p, c_char_p, *_sections, POINTER(CallOptions)]),
-    "covertree_residual_encode": (c_int32, [c_void_p, *_sections, POINTER(CallOptions), HANDLE_OUT]),
-    "covertree_residual_load": (c_int32, [c_void_p, POINTER(ResidualOptions), HANDLE_OUT]),
-    "covertree_sections_save": (c_int32, [c_char_p, c_uint64, *_sections, POINTER(CallOptions)]),
-    "covertree_file_open": (c_int32, [c_char_p, c_uint32, POINTER(CallOptions), HANDLE_OUT]),
-    "covertree_file_copy": (c_int32, [c_void_p, c_int64, c_uint32, POINTER(CallOptions), HANDLE_OUT]),
-    "covertree_file_get_info": (c_int32, [c_void_p, POINTER(FileInfo)]),
-    "covertree_file_get_section": (c_int32, [c_void_p, c_int64, POINTER(Section)]),
-    "covertree_file_free": (None, [c_void_p]),
-    "covertree_hash_points": (c_int32, [_matrix, POINTER(CallOptions), POINTER(c_uint64)]),
-    "covertree_residual_build": (c_int32, [_matrix, POINTER(ResidualOptions), HANDLE_OUT]),
-    "covertree_residual_free": (None, [c_void_p]),
-    "covertree_residual_knn": (c_int32, [c_void_p, _matrix, c_int64, POINTER(SearchOptions), c_void_p, c_void_p]),
-    "covertree_residual_distances": (
-        c_int32,
-        [c_void_p, c_void_p, c_int64, c_void_p, c_int64, POINTER(CallOptions), c_void_p],
-    ),
-    "covertree_residual_extend": (c_int32, [c_void_p, _matrix, POINTER(CallOptions), HANDLE_OUT]),
-    "covertree_residual_features": (c_int32, [c_void_p, _matrix, POINTER(CallOptions), c_void_p, c_void_p]),
-    "covertree_residual_build_tree": (c_int32, [c_void_p, POINTER(TreeOptions), HANDLE_OUT]),
-    "covertree_residual_validate_tree": (c_int32, [c_void_p, c_void_p, POINTER(CallOptions)]),
-    "covertree_residual_get_info": (c_int32, [c_void_p, POINTER(ResidualInfo)]),
-    "covertree_residual_export": (c_int32, [c_void_p, POINTER(CallOptions), HANDLE_OUT]),
-    "covertree_residual_arrays_get": (c_int32, [c_void_p, POINTER(ResidualView)]),
-    "covertree_residual_arrays_free": (None, [c_void_p]),
-    "covertree_maxmin_order": (c_int32, [_matrix, POINTER(CallOptions), c_void_p]),
-    "covertree_spread_sample": (c_int32, [_matrix, c_int64, c_uint64, POINTER(CallOptions), c_void_p]),
-    "covertree_hilbert_keys": (c_int32, [_matrix, c_void_p, c_void_p, POINTER(CallOptions), c_void_p]),
-    "covertree_residual_with_points": (c_int32, [c_void_p, _matrix, POINTER(CallOptions), HANDLE_OUT]),
-    "covertree_residual_outline": (
-        c_int32,
-        [c_void_p, c_int64, c_double, POINTER(CallOptions), POINTER(c_int64), HANDLE_OUT, POINTER(c_double)],
-    ),
-    "covertree_residual_projections": (
-        c_int32,
-        [c_void_p, _matrix, POINTER(Features), POINTER(CallOptions), c_void_p],
-    ),
-    "covertree_residual_bounds": (
-        c_int32,
-        [c_void_p, c_void_p, c_int64, c_void_p, c_double, POINTER(CallOptions), c_void_p],
-    ),
-    "covertree_residual_knn_given": (
-        c_int32,
-        [c_void_p, _matrix, POINTER(Features), c_int64, POINTER(SearchOptions), c_void_p, c_void_p],
-    ),
-    "covertree_index_create": (c_int32, [c_int64, c_void_p, POINTER(IndexOptions), HANDLE_OUT]),
-    "covertree_index_free": (None, [c_void_p]),
-    "covertree_index_add": (c_int32, [c_void_p, c_void_p, _matrix, POINTER(CallOptions), POINTER(c_int64)]),
-    "covertree_index_update": (c_int32, [c_void_p, c_void_p, _matrix, POINTER(CallOptions)]),
-    "covertree_index_remove": (c_int32, [c_void_p, c_void_p, c_int64, POINTER(CallOptions)]),
-    "covertree_index_clear": (c_int32, [c_void_p]),
-    "covertree_index_rebuild": (c_int32, [c_void_p, POINTER(CallOptions)]),
-    "covertree_index_optimize": (c_int32, [c_void_p, POINTER(CallOptions)]),
-    "covertree_index_search": (
-        c_int32,
-        [c_void_p, _matrix, c_int64, POINTER(IndexSearchOptions), c_void_p, c_void_p],
-    ),
-    "covertree_index_radius": (c_int32, [c_void_p, _matrix, c_double, POINTER(IndexSearchOptions), HANDLE_OUT]),
-    "covertree_index_get": (c_int32, [c_void_p, c_void_p, c_int64, c_void_p]),
-    "covertree_index_contains": (c_int32, [c_void_p, c_void_p, c_int64, c_void_p]),
-    "covertree_index_ids": (c_int32, [c_void_p, c_void_p, c_int64]),
-    "covertree_index_get_info": (c_int32, [c_void_p, POINTER(IndexInfo)]),
-    "covertree_index_save": (c_int32, [c_void_p, c_char_p, *_sections, POINTER(CallOptions)]),
-    "covertree_index_encode": (c_int32, [c_void_p, *_sections, POINTER(CallOptions), HANDLE_OUT]),
-    "covertree_index_load": (c_int32, [c_void_p, c_void_p, POINTER(CallOptions), HANDLE_OUT]),
-    "covertree_store_create": (c_int32, [c_int64, HANDLE_OUT]),
-    "covertree_store_open": (c_int32, [c_char_p, c_int64, c_int32, c_uint32, POINTER(CallOptions), HANDLE_OUT]),
-    "covertree_store_free": (None, [c_void_p]),
-    "covertree_store_add": (
-        c_int32,
-        [c_void_p, c_void_p, c_char_p, c_void_p, _matrix, POINTER(CallOptions), c_void_p],
-    ),
-    "covertree_store_add_one": (c_int64, [c_void_p, c_void_p, c_void_p]),
-    "covertree_store_remove": (c_int32, [c_void_p, c_void_p, c_int64, POINTER(CallOptions)]),
-    "covertree_store_find": (c_int32, [c_void_p, c_void_p, c_int64, c_void_p]),
-    "covertree_store_find_one": (c_int64, [c_void_p, c_void_p]),
-    "covertree_store_slot_count": (c_int32, [c_void_p, c_int64, POINTER(c_int64)]),
-    "covertree_store_check_slots": (c_int32, [c_void_p, c_void_p, c_int64]),
-    "covertree_store_list": (c_int32, [c_void_p, POINTER(c_int64), c_int64, c_void_p, c_void_p, POINTER(c_int64)]),
-    "covertree_store_name": (c_int32, [c_void_p, c_void_p, c_void_p, c_int64, POINTER(c_int64)]),
-    "covertree_store_rows_get": (c_int32, [c_void_p, HANDLE_OUT, POINTER(c_void_p), POINTER(c_int64)]),
-    "covertree_store_rows_free": (None, [c_void_p]),
-    "covertree_store_get_info": (c_int32, [c_void_p, POINTER(StoreInfo)]),
-    "covertree_store_snapshot": (c_int32, [c_void_p, c_char_p, POINTER(CallOptions)]),
-    "covertree_store_restore": (c_int32, [c_char_p, c_char_p, POINTER(CallOptions)]),
-    "covertree_store_check": (c_int32, [c_void_p, POINTER(CallOptions)]),
-    "covertree_store_compact": (c_int32, [c_void_p, POINTER(CallOptions)]),
-}
+# Functions without ``covertree_``, those of the same types in a line, and their parameters. They return an int32, most
+# often a status, unless the line says another type.
+_DECLARATIONS = """
+version_number abi_version -> uint32
+build_info last_error -> text
+last_errno get_num_threads
+set_num_threads: int32
+tree_free neighbors_free arrays_free file_free residual_free residual_arrays_free -> void: handle
+index_free store_free store_rows_free -> void: handle
+
+tree_build: Matrix* TreeOptions* handle*
+tree_insert: handle Matrix* CallOptions* int64*
+tree_validate index_rebuild index_optimize store_check store_compact: handle CallOptions*
+tree_remove index_remove store_remove: handle array int64 CallOptions*
+tree_knn residual_knn: handle Matrix* int64 SearchOptions* array array
+tree_radius: handle Matrix* double SearchOptions* handle*
+tree_radius_count: handle Matrix* double SearchOptions* array
+neighbors_get: handle NeighborsView*
+tree_get_info: handle TreeInfo*
+tree_indices: handle int32 int64 array
+tree_points: handle array int64 CallOptions* array
+tree_export residual_export: handle CallOptions* handle*
+arrays_get: handle ArraysView*
+
+tree_save residual_save index_save: handle text Section* int64 CallOptions*
+tree_encode residual_encode index_encode: handle Section* int64 CallOptions* handle*
+tree_load: handle handle*
+residual_load: handle ResidualOptions* handle*
+index_load: handle handle CallOptions* handle*
+sections_save: text uint64 Section* int64 CallOptions*
+file_open: text uint32 CallOptions* handle*
+file_copy: array int64 uint32 CallOptions* handle*
+file_get_info: handle FileInfo*
+file_get_section: handle int64 Section*
+hash_points: Matrix* CallOptions* uint64*
+
+residual_build: Matrix* ResidualOptions* handle*
+residual_extend residual_with_points: handle Matrix* CallOptions* handle*
+residual_distances: handle array int64 array int64 CallOptions* array
+residual_features: handle Matrix* CallOptions* array array
+residual_build_tree: handle TreeOptions* handle*
+residual_validate_tree: handle handle CallOptions*
+residual_get_info: handle ResidualInfo*
+residual_arrays_get: handle ResidualView*
+residual_outline: handle int64 double CallOptions* int64* handle* double*
+residual_projections: handle Matrix* Features* CallOptions* array
+residual_bounds: handle array int64 handle double CallOptions* array
+residual_knn_given: handle Matrix* Features* int64 SearchOptions* array array
+maxmin_order: Matrix* CallOptions* array
+spread_sample: Matrix* int64 uint64 CallOptions* array
+hilbert_keys: Matrix* array array CallOptions* array
+
+index_create: int64 handle IndexOptions* handle*
+index_add: handle array Matrix* CallOptions* int64*
+index_update: handle array Matrix* CallOptions*
+index_clear: handle
+index_search: handle Matrix* int64 IndexSearchOptions* array array
+index_radius: handle Matrix* double IndexSearchOptions* handle*
+index_get index_contains store_find: handle array int64 array
+index_ids store_check_slots: handle array int64
+index_get_info: handle IndexInfo*
+
+store_create: int64 handle*
+store_open: text int64 int32 uint32 CallOptions* handle*
+store_add: handle array text array Matrix* CallOptions* array
+store_add_one -> int64: handle array array
+store_find_one -> int64: handle array
+store_slot_count: handle int64 int64*
+store_list: handle int64* int64 array array int64*
+store_name: handle array array int64 int64*
+store_rows_get: handle handle* pointer* int64*
+store_get_info: handle StoreInfo*
+store_snapshot: handle text CallOptions*
+store_restore: text text CallOptions*
+"""
+
+
+def _signatures() -> dict[str, tuple[Any, list[Any]]]:
+    found = {}
+    for line in filter(None, _DECLARATIONS.splitlines()):
+        functions, _, parameters = line.partition(":")
+        names, _, result = functions.partition(" -> ")
+        for name in names.split():
+            found[f"covertree_{name}"] = type_of(result or "int32"), [type_of(kind) for kind in parameters.split()]
+    return found
+
+
+#: Every function of the headers: its result and its arguments.
+SIGNATURES = _signatures()

@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .calls import call, call_options, made
+from .calls import How, Unpack, call, made
 from .library import check, lib, read
-from .memory import Handle, Owner, address, matrix, optional, view
-from .running import ProgressReport
+from .memory import Handle, Int64s, Owner, address, matrix, view
 from .structs import StoreInfo
 
 #: An id, as a covertree_id, and the kinds of ids.
@@ -31,46 +30,35 @@ def create(dim: int) -> Owner:
     return owner
 
 
-def open(path: str, dim: int, sync: int, *, read_only: bool, n_threads: int, progress: ProgressReport | None) -> Owner:
+def open(path: str, dim: int, sync: int, *, read_only: bool, **how: Unpack[How]) -> Owner:
     """Open a store in a folder."""
-    given = (os.fsencode(path), dim, sync, READ_ONLY if read_only else 0)
-    return made(lib.covertree_store_open, lib.covertree_store_free, given, call_options(n_threads), progress)
+    flags = READ_ONLY if read_only else 0
+    return made(lib.covertree_store_open, lib.covertree_store_free, how, os.fsencode(path), dim, sync, flags)
 
 
-def restore(snapshot: str, path: str, *, n_threads: int, progress: ProgressReport | None) -> None:
+def restore(snapshot: str, path: str, **how: Unpack[How]) -> None:
     """Make a store of a snapshot."""
-    options = call_options(n_threads)
-    arguments = (os.fsencode(snapshot), os.fsencode(path), byref(options))
-    call(lib.covertree_store_restore, arguments, options, progress)
-
-
-# Changes
+    call(lib.covertree_store_restore, how, (os.fsencode(snapshot), os.fsencode(path)))
 
 
 def add(
     store: Handle,
     ids: NDArray[Any],
     names: bytes | None,
-    name_ends: NDArray[np.int64] | None,
+    name_ends: Int64s | None,
     vectors: NDArray[np.float32],
-    *,
-    n_threads: int,
-    progress: ProgressReport | None = None,
-    brief: bool = False,
-) -> NDArray[np.int64]:
+    **how: Unpack[How],
+) -> Int64s:
     """Add vectors under new ids, and return their slots."""
-    slots, options = np.empty(len(vectors), np.int64), call_options(n_threads)
-    arguments = (
-        store, address(ids), names, optional(name_ends), matrix(vectors), byref(options), address(slots)
-    )  # fmt: skip
-    call(lib.covertree_store_add, arguments, options, progress, brief=brief)
+    slots = np.empty(len(vectors), np.int64)
+    given = store, address(ids), names, address(name_ends), matrix(vectors)
+    call(lib.covertree_store_add, how, given, address(slots))
     return slots
 
 
-def remove(store: Handle, ids: NDArray[Any], *, n_threads: int, brief: bool = False) -> None:
+def remove(store: Handle, ids: NDArray[Any], **how: Unpack[How]) -> None:
     """Remove ids."""
-    options = call_options(n_threads)
-    call(lib.covertree_store_remove, (store, address(ids), len(ids), byref(options)), options, None, brief=brief)
+    call(lib.covertree_store_remove, how, (store, address(ids), len(ids)))
 
 
 # Calls of a microsecond notice how their arguments are converted. So these functions accept bare values: a
@@ -94,10 +82,7 @@ add_one: Callable[[Any, bytes, bytes], int] = _unconverted("covertree_store_add_
 find_one: Callable[[Any, bytes], int] = _unconverted("covertree_store_find_one")
 
 
-# Contents
-
-
-def find(store: Handle, ids: NDArray[Any]) -> NDArray[np.int64]:
+def find(store: Handle, ids: NDArray[Any]) -> Int64s:
     """The slot of each id; -1 for those that are not there."""
     slots = np.empty(len(ids), np.int64)
     check(lib.covertree_store_find(store, address(ids), len(ids), address(slots)))
@@ -111,17 +96,16 @@ def slot_count(store: Handle, slot: int) -> int:
     return count.value
 
 
-def check_slots(store: Handle, slots: NDArray[np.int64]) -> None:
+def check_slots(store: Handle, slots: Int64s) -> None:
     """Raise where a slot is free, or has never been."""
     check(lib.covertree_store_check_slots(store, address(slots), len(slots)))
 
 
-def list_ids(store: Handle, cursor: int, capacity: int) -> tuple[int, NDArray[Any], NDArray[np.int64]]:
+def list_ids(store: Handle, cursor: int, capacity: int) -> tuple[int, NDArray[Any], Int64s]:
     """Some ids and their slots, none at the end, and the cursor of the next call; that of the first is 0."""
     next_cursor, written = c_int64(cursor), c_int64()
     ids, slots = np.empty(capacity, ID), np.empty(capacity, np.int64)
-    arguments = (byref(next_cursor), capacity, address(ids), address(slots), byref(written))
-    check(lib.covertree_store_list(store, *arguments))
+    check(lib.covertree_store_list(store, byref(next_cursor), capacity, address(ids), address(slots), byref(written)))
     return next_cursor.value, ids[: written.value], slots[: written.value]
 
 
@@ -148,22 +132,16 @@ def get_info(store: Handle) -> StoreInfo:
     return read(lib.covertree_store_get_info, store, StoreInfo)
 
 
-# Maintenance
-
-
-def snapshot(store: Handle, path: str, *, n_threads: int, progress: ProgressReport | None) -> None:
+def snapshot(store: Handle, path: str, **how: Unpack[How]) -> None:
     """Copy a store to a folder that is not there."""
-    options = call_options(n_threads)
-    call(lib.covertree_store_snapshot, (store, os.fsencode(path), byref(options)), options, progress)
+    call(lib.covertree_store_snapshot, how, (store, os.fsencode(path)))
 
 
-def verify(store: Handle, *, n_threads: int, progress: ProgressReport | None) -> None:
+def verify(store: Handle, **how: Unpack[How]) -> None:
     """Compare rows with their hashes, and the catalogue with its checksums."""
-    options = call_options(n_threads)
-    call(lib.covertree_store_check, (store, byref(options)), options, progress)
+    call(lib.covertree_store_check, how, (store,))
 
 
-def compact(store: Handle, *, n_threads: int, progress: ProgressReport | None) -> None:
+def compact(store: Handle, **how: Unpack[How]) -> None:
     """Give the memory or the disk space of free rows back."""
-    options = call_options(n_threads)
-    call(lib.covertree_store_compact, (store, byref(options)), options, progress)
+    call(lib.covertree_store_compact, how, (store,))

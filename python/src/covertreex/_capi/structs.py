@@ -1,246 +1,138 @@
-"""The structs of the headers, field by field."""
+"""The structs of the headers, field by field: ``TreeInfo`` is ``covertree_tree_info``."""
 
 from __future__ import annotations
 
 import ctypes
 from ctypes import POINTER, Structure, c_char_p, c_double, c_int32, c_int64, c_uint32, c_uint64, c_void_p
+from typing import Any
 
 PROGRESS = ctypes.CFUNCTYPE(c_int32, c_void_p, c_double)
 KERNEL = ctypes.CFUNCTYPE(c_int32, c_void_p, c_void_p, c_int64, c_void_p, c_int64, c_int64, c_void_p)
 
+_TYPES: dict[str, Any] = {
+    "int32": c_int32, "uint32": c_uint32, "int64": c_int64, "uint64": c_uint64, "double": c_double, "text": c_char_p,
+    "array": c_void_p, "handle": c_void_p, "pointer": c_void_p, "progress": PROGRESS, "kernel": KERNEL, "void": None,
+}  # fmt: skip
+
+
+def type_of(name: str) -> Any:
+    """A type by its name in declarations, which may be that of a struct, with a star for its address."""
+    if name.endswith("*"):
+        return POINTER(type_of(name[:-1]))
+    return _TYPES[name] if name in _TYPES else globals()[name]
+
+
+def _fields(declarations: str) -> list[tuple[str, Any]]:
+    """Fields of a struct, declared as in C: a type and names, then a semicolon."""
+    words = map(str.split, declarations.split(";"))
+    return [(name, type_of(kind)) for kind, *names in words for name in names]
+
 
 class Matrix(Structure):
-    """covertree_matrix."""
-
-    _fields_ = [
-        ("data", c_void_p),
-        ("dtype", c_int32),
-        ("reserved", c_int32),
-        ("rows", c_int64),
-        ("columns", c_int64),
-        ("row_stride", c_int64),
-    ]
+    _fields_ = _fields("pointer data; int32 dtype reserved; int64 rows columns row_stride")
 
 
 class Features(Structure):
-    """covertree_features."""
-
-    _fields_ = [("v_matrix", Matrix), ("residual_variance", c_void_p), ("kernel_diagonal", c_void_p)]
+    _fields_ = _fields("Matrix v_matrix; array residual_variance kernel_diagonal")
 
 
 class _Options(Structure):
     """Options with their defaults: zeros, behind their size."""
 
-    def __init__(self) -> None:
-        super().__init__(ctypes.sizeof(self))
+    def __init__(self, **values: Any) -> None:
+        super().__init__(ctypes.sizeof(self), **values)
 
 
 class TreeOptions(_Options):
-    """covertree_tree_options."""
-
-    _fields_ = [
-        ("struct_size", c_uint32),
-        ("n_threads", c_int32),
-        ("order", c_int32),
-        ("leaf_size", c_int32),
-        ("seed", c_uint64),
-        ("progress", PROGRESS),
-        ("progress_user_data", c_void_p),
-    ]
+    _fields_ = _fields("""
+        uint32 struct_size; int32 n_threads order leaf_size; uint64 seed; progress progress; pointer progress_user_data
+    """)
 
 
 class CallOptions(_Options):
-    """covertree_call_options."""
-
-    _fields_ = [
-        ("struct_size", c_uint32),
-        ("n_threads", c_int32),
-        ("progress", PROGRESS),
-        ("progress_user_data", c_void_p),
-    ]
+    _fields_ = _fields("uint32 struct_size; int32 n_threads; progress progress; pointer progress_user_data")
 
 
 class SearchOptions(_Options):
-    """covertree_search_options."""
-
-    _fields_ = [
-        ("struct_size", c_uint32),
-        ("n_threads", c_int32),
-        ("flags", c_uint32),
-        ("reserved", c_uint32),
-        ("max_distance", c_double),
-        ("progress", PROGRESS),
-        ("progress_user_data", c_void_p),
-        ("before", c_void_p),
-        ("limits", c_void_p),
-        ("scores", c_void_p),
-    ]
+    _fields_ = _fields("""
+        uint32 struct_size; int32 n_threads; uint32 flags reserved; double max_distance;
+        progress progress; pointer progress_user_data; array before limits scores
+    """)
 
 
 class TreeInfo(Structure):
-    """covertree_tree_info."""
-
-    _fields_ = [
-        *((name, c_int64) for name in ("n_points", "n_nodes", "n_segments", "next_index", "dim")),
-        *((name, c_int32) for name in ("dtype", "order", "leaf_size", "root_level")),
-        ("seed", c_uint64),
-        ("memory_bytes", c_int64),
-        ("total_seconds", c_double),
-        *((name, c_int64) for name in ("distance_evaluations", "conflict_edges", "conflict_rounds", "levels_entered")),
-        *((name, c_double) for name in ("order_seconds", "insert_seconds", "layout_seconds")),
-        *((name, c_int64) for name in ("queries", "points_compared", "boxes_compared")),
-    ]
+    _fields_ = _fields("""
+        int64 n_points n_nodes n_segments next_index dim; int32 dtype order leaf_size root_level; uint64 seed;
+        int64 memory_bytes; double total_seconds;
+        int64 distance_evaluations conflict_edges conflict_rounds levels_entered;
+        double order_seconds insert_seconds layout_seconds; int64 queries points_compared boxes_compared
+    """)
 
 
 class ResidualOptions(_Options):
-    """covertree_residual_options."""
-
-    _fields_ = [
-        ("struct_size", c_uint32),
-        *((name, c_int32) for name in ("n_threads", "kernel", "reserved")),
-        ("variance", c_double),
-        ("lengthscale", c_void_p),
-        ("n_lengthscales", c_int64),
-        ("inducing_points", c_void_p),
-        ("n_inducing", c_int64),
-        ("jitter", c_double),
-        ("kernel_fn", KERNEL),
-        ("kernel_user_data", c_void_p),
-        ("progress", PROGRESS),
-        ("progress_user_data", c_void_p),
-        ("features", POINTER(Features)),
-        ("block_size", c_int64),
-        ("tau", c_double),
-    ]
+    _fields_ = _fields("""
+        uint32 struct_size; int32 n_threads kernel reserved; double variance; array lengthscale; int64 n_lengthscales;
+        array inducing_points; int64 n_inducing; double jitter; kernel kernel_fn; pointer kernel_user_data;
+        progress progress; pointer progress_user_data; Features* features; int64 block_size; double tau
+    """)
 
 
 class ResidualInfo(Structure):
-    """covertree_residual_info."""
-
-    _fields_ = [
-        *((name, c_int64) for name in ("n_points", "dim", "n_features", "n_blocks", "n_pivots", "memory_bytes")),
-        *((name, c_double) for name in ("variance", "jitter", "build_seconds")),
-        *((name, c_int64) for name in ("queries", "blocks_estimated", "blocks_compared")),
-        *((name, c_int64) for name in ("points_bounded", "points_exact")),
-        *((f"{phase}_seconds", c_double) for phase in ("order", "feature", "skeleton", "bound", "search")),
-    ]
+    _fields_ = _fields("""
+        int64 n_points dim n_features n_blocks n_pivots memory_bytes; double variance jitter build_seconds;
+        int64 queries blocks_estimated blocks_compared points_bounded points_exact;
+        double order_seconds feature_seconds skeleton_seconds bound_seconds search_seconds
+    """)
 
 
 class NeighborsView(Structure):
-    """covertree_neighbors_view."""
-
-    _fields_ = [
-        ("n_queries", c_int64),
-        ("n_neighbors", c_int64),
-        ("dtype", c_int32),
-        ("reserved", c_int32),
-        *((name, c_void_p) for name in ("offsets", "indices", "distances", "scores")),
-    ]
+    _fields_ = _fields("int64 n_queries n_neighbors; int32 dtype reserved; array offsets indices distances scores")
 
 
 class ArraysView(Structure):
-    """covertree_arrays_view."""
-
-    _fields_ = [
-        ("n_nodes", c_int64),
-        ("dim", c_int64),
-        ("dtype", c_int32),
-        ("is_current", c_int32),
-        *((name, c_void_p) for name in ("points", "order", "levels", "parents", "children_offsets", "children")),
-        *((name, c_void_p) for name in ("radius", "subtree_end", "subtree_min", "subtree_max", "removed")),
-    ]
+    _fields_ = _fields("""
+        int64 n_nodes dim; int32 dtype is_current; array points order levels parents children_offsets children
+        radius subtree_end subtree_min subtree_max removed
+    """)
 
 
 class ResidualView(Structure):
-    """covertree_residual_view."""
-
-    _fields_ = [
-        *((name, c_int64) for name in ("n_points", "dim", "n_features", "feature_stride", "block_size", "n_blocks")),
-        *((name, c_int64) for name in ("blocks_per_region", "n_regions")),
-        *((name, c_int32) for name in ("kernel", "is_current")),
-        *((name, c_double) for name in ("kernel_variance", "variance")),
-        *((name, c_void_p) for name in ("order", "positions", "coordinates", "v_matrix", "residual_variance")),
-        *((name, c_void_p) for name in ("scales", "pivot_offsets", "pivots", "coefficient_offsets", "coefficients")),
-        *((name, c_void_p) for name in ("remaining_norms", "bounds", "product_offsets", "products")),
-    ]
+    _fields_ = _fields("""
+        int64 n_points dim n_features feature_stride block_size n_blocks blocks_per_region n_regions;
+        int32 kernel is_current; double kernel_variance variance; array order positions coordinates v_matrix
+        residual_variance scales pivot_offsets pivots coefficient_offsets coefficients remaining_norms bounds
+        product_offsets products
+    """)
 
 
 class Section(Structure):
-    """covertree_section."""
-
-    _fields_ = [
-        ("name", c_char_p),
-        ("dtype", c_int32),
-        ("reserved", c_int32),
-        ("rows", c_int64),
-        ("columns", c_int64),
-        ("data", c_void_p),
-    ]
+    _fields_ = _fields("text name; int32 dtype reserved; int64 rows columns; array data")
 
 
 class FileInfo(Structure):
-    """covertree_file_info."""
-
-    _fields_ = [
-        ("n_bytes", c_int64),
-        ("bytes", c_void_p),
-        ("input_hash", c_uint64),
-        ("kind", c_int32),
-        ("format_version", c_int32),
-        ("n_sections", c_int64),
-    ]
+    _fields_ = _fields("int64 n_bytes; array bytes; uint64 input_hash; int32 kind format_version; int64 n_sections")
 
 
 class IndexOptions(_Options):
-    """covertree_index_options."""
-
-    _fields_ = [
-        ("struct_size", c_uint32),
-        *((name, c_int32) for name in ("kind", "metric", "storage")),
-        ("flags", c_uint32),
-        *((name, c_int32) for name in ("leaf_size", "split", "lsh_mode", "n_bits", "n_tables", "n_probes")),
-        *((name, c_int32) for name in ("n_candidates", "m", "ef_construction", "ef_search", "reserved")),
-        ("seed", c_uint64),
-    ]
+    _fields_ = _fields("""
+        uint32 struct_size; int32 kind metric storage; uint32 flags; int32 leaf_size split lsh_mode n_bits n_tables
+        n_probes n_candidates m ef_construction ef_search reserved; uint64 seed
+    """)
 
 
 class IndexSearchOptions(_Options):
-    """covertree_index_search_options."""
-
-    _fields_ = [
-        ("struct_size", c_uint32),
-        *((name, c_int32) for name in ("n_threads", "filter_kind", "ef_search")),
-        ("filter", c_void_p),
-        ("n_filter", c_int64),
-        *((name, c_int32) for name in ("n_probes", "n_candidates")),
-        ("progress", PROGRESS),
-        ("progress_user_data", c_void_p),
-    ]
+    _fields_ = _fields("""
+        uint32 struct_size; int32 n_threads filter_kind ef_search; array filter; int64 n_filter;
+        int32 n_probes n_candidates; progress progress; pointer progress_user_data
+    """)
 
 
 class StoreInfo(Structure):
-    """covertree_store_info."""
-
-    _fields_ = [
-        ("dim", c_int64),
-        ("n_ids", c_int64),
-        ("n_unique", c_int64),
-        ("n_slots", c_int64),
-        ("n_free", c_int64),
-        ("row_bytes", c_int64),
-        ("n_reserved", c_int64),
-        ("memory_bytes", c_int64),
-        ("file_bytes", c_int64),
-        ("generation", c_int64),
-        ("sync", c_int32),
-        ("flags", c_uint32),
-    ]
+    _fields_ = _fields("""
+        int64 dim n_ids n_unique n_slots n_free row_bytes n_reserved memory_bytes file_bytes generation;
+        int32 sync; uint32 flags
+    """)
 
 
 class IndexInfo(Structure):
-    """covertree_index_info."""
-
-    _fields_ = [
-        *((name, c_int64) for name in ("n_vectors", "n_removed", "dim", "next_id", "memory_bytes", "comparisons")),
-        ("options", IndexOptions),
-    ]
+    _fields_ = _fields("int64 n_vectors n_removed dim next_id memory_bytes comparisons; IndexOptions options")

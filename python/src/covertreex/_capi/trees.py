@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from ctypes import byref, c_int64
 from typing import Any
 
@@ -10,109 +9,55 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import files
-from .calls import Lists, Nearest, call, call_options, lists, made, nearest
-from .files import Arrays
+from .calls import How, Lists, Nearest, Unpack, Wanted, Way, call, call_options, lists, made, nearest
 from .library import check, lib, read
-from .memory import DTYPES, Handle, Owner, Rows, address, count, matrix, view
-from .running import ProgressReport
+from .memory import DTYPES, Handle, Int64s, Owner, Rows, address, count, matrix, view
 from .structs import ArraysView, SearchOptions, TreeInfo, TreeOptions
 
 
 def options_of(*, order: int, seed: int, n_threads: int, leaf_size: int = 0) -> TreeOptions:
     """Options of a build."""
-    options = TreeOptions()
-    options.n_threads, options.order, options.leaf_size, options.seed = n_threads, order, leaf_size, seed
-    return options
+    return TreeOptions(order=order, seed=seed, n_threads=n_threads, leaf_size=leaf_size)
 
 
-def build(
-    points: NDArray[Any], options: TreeOptions, *, progress: ProgressReport | None = None, brief: bool = False
-) -> Owner:
+def build(points: NDArray[Any], options: TreeOptions, **way: Unpack[Way]) -> Owner:
     """Build a tree."""
-    return made(lib.covertree_tree_build, lib.covertree_tree_free, (matrix(points),), options, progress, brief=brief)
+    return made(lib.covertree_tree_build, lib.covertree_tree_free, way, matrix(points), options=options)
 
 
-def insert(
-    tree: Handle, points: NDArray[Any], *, n_threads: int, progress: ProgressReport | None = None, brief: bool = False
-) -> int:
+def insert(tree: Handle, points: NDArray[Any], **how: Unpack[How]) -> int:
     """Add points, and return the index of the first one."""
-    options, first = call_options(n_threads), c_int64()
-    arguments = (tree, matrix(points), byref(options), byref(first))
-    call(lib.covertree_tree_insert, arguments, options, progress, brief=brief)
+    first = c_int64()
+    call(lib.covertree_tree_insert, how, (tree, matrix(points)), byref(first))
     return first.value
 
 
-def remove(
-    tree: Handle,
-    indices: NDArray[np.int64],
-    *,
-    n_threads: int,
-    progress: ProgressReport | None = None,
-    brief: bool = False,
-) -> None:
+def remove(tree: Handle, indices: Int64s, **how: Unpack[How]) -> None:
     """Remove points."""
-    options = call_options(n_threads)
-    arguments = (tree, address(indices), len(indices), byref(options))
-    call(lib.covertree_tree_remove, arguments, options, progress, brief=brief)
+    call(lib.covertree_tree_remove, how, (tree, address(indices), len(indices)))
 
 
-def validate(tree: Handle, *, n_threads: int, progress: ProgressReport | None = None) -> None:
+def validate(tree: Handle, **how: Unpack[How]) -> None:
     """Check every rule."""
-    options = call_options(n_threads)
-    call(lib.covertree_tree_validate, (tree, byref(options)), options, progress)
+    call(lib.covertree_tree_validate, how, (tree,))
 
 
-# Searches
+def knn(tree: Handle, queries: Rows, k: int, options: SearchOptions, **wanted: Unpack[Wanted]) -> Nearest:
+    """Find the ``k`` nearest points of each query."""
+    return nearest(lib.covertree_tree_knn, wanted, (tree, matrix(queries)), k, options)
 
 
-def knn(
-    tree: Handle,
-    queries: Rows,
-    k: int,
-    options: SearchOptions,
-    *,
-    dtype: np.dtype[Any] | None,
-    scores: bool = False,
-    progress: ProgressReport | None = None,
-    brief: bool = False,
-) -> Nearest:
-    """Find the ``k`` nearest points of each query; ``dtype`` is that of distances, None for no distances."""
-    return nearest(
-        lib.covertree_tree_knn, (tree, matrix(queries)), count(queries), k, options, dtype=dtype, scores=scores,
-        progress=progress, brief=brief,
-    )  # fmt: skip
-
-
-def radius(
-    tree: Handle,
-    queries: Rows,
-    r: float,
-    options: SearchOptions,
-    *,
-    progress: ProgressReport | None = None,
-    brief: bool = False,
-) -> Lists:
+def radius(tree: Handle, queries: Rows, r: float, options: SearchOptions, **way: Unpack[Way]) -> Lists:
     """Find all points within a radius of each query."""
-    return lists(lib.covertree_tree_radius, (tree, matrix(queries), r), options, progress, brief=brief)
+    return lists(lib.covertree_tree_radius, way, tree, matrix(queries), r, options=options)
 
 
-def radius_count(
-    tree: Handle,
-    queries: Rows,
-    r: float,
-    options: SearchOptions,
-    *,
-    progress: ProgressReport | None = None,
-    brief: bool = False,
-) -> NDArray[np.int64]:
+def radius_count(tree: Handle, queries: Rows, r: float, options: SearchOptions, **way: Unpack[Way]) -> Int64s:
     """Count them."""
     counts = np.empty(count(queries), np.int64)
-    arguments = (tree, matrix(queries), r, byref(options), address(counts))
-    call(lib.covertree_tree_radius_count, arguments, options, progress, brief=brief, radius="r")
+    given = tree, matrix(queries), r
+    call(lib.covertree_tree_radius_count, way, given, address(counts), options=options, radius="r")
     return counts
-
-
-# Properties
 
 
 def get_info(tree: Handle) -> TreeInfo:
@@ -120,45 +65,34 @@ def get_info(tree: Handle) -> TreeInfo:
     return read(lib.covertree_tree_get_info, tree, TreeInfo)
 
 
-def indices(tree: Handle, n_points: int, *, in_leaf_order: bool = False) -> NDArray[np.int64]:
+def indices(tree: Handle, n_points: int, *, in_leaf_order: bool = False) -> Int64s:
     """Indices of the points: ascending, or so that points that follow each other are near each other."""
     found = np.empty(n_points, np.int64)
     check(lib.covertree_tree_indices(tree, in_leaf_order, n_points, address(found)))
     return found
 
 
-def points(tree: Handle, rows: NDArray[np.int64], dim: int, dtype: np.dtype[Any], *, n_threads: int) -> NDArray[Any]:
+def points(tree: Handle, rows: Int64s, dim: int, dtype: np.dtype[Any], *, n_threads: int) -> NDArray[Any]:
     """Coordinates of points by their indices."""
     found, options = np.empty((len(rows), dim), dtype), call_options(n_threads)
-    check(lib.covertree_tree_points(tree, address(rows), len(rows), byref(options), address(found)))
+    check(lib.covertree_tree_points(tree, address(rows), len(rows), options, address(found)))
     return found
 
 
-# Arrays
-
-
-def export(tree: Handle, *, n_threads: int, progress: ProgressReport | None = None) -> Owner:
+def export(tree: Handle, **how: Unpack[How]) -> Owner:
     """Export the cover tree."""
-    return made(lib.covertree_tree_export, lib.covertree_arrays_free, (tree,), call_options(n_threads), progress)
+    return made(lib.covertree_tree_export, lib.covertree_arrays_free, how, tree)
 
 
 def arrays_get(owner: Owner) -> dict[str, Any]:
     """Show the arrays of a cover tree by the names of covertree_arrays_view; ``removed`` is None if no point is."""
-    shown = _shown(owner)
+    shown = read(lib.covertree_arrays_get, owner.handle, ArraysView)
     n, dtype = shown.n_nodes, DTYPES[shown.dtype]
     shapes: dict[str, tuple[tuple[int, ...], Any]] = {
-        "points": ((n, shown.dim), dtype),
-        "order": ((n,), np.int32),
-        "levels": ((n,), np.int32),
-        "parents": ((n,), np.int32),
-        "children_offsets": ((n + 1,), np.int32),
-        "children": ((n - 1,), np.int32),
-        "radius": ((n,), dtype),
-        "subtree_end": ((n,), np.int32),
-        "subtree_min": ((n,), np.int32),
-        "subtree_max": ((n,), np.int32),
-        "removed": ((n,), np.uint8),
-    }
+        **dict.fromkeys(("order", "levels", "parents", "subtree_end", "subtree_min", "subtree_max"), ((n,), np.int32)),
+        "points": ((n, shown.dim), dtype), "radius": ((n,), dtype), "removed": ((n,), np.uint8),
+        "children_offsets": ((n + 1,), np.int32), "children": ((n - 1,), np.int32),
+    }  # fmt: skip
     arrays: dict[str, Any] = {name: view(owner, getattr(shown, name), *shape) for name, shape in shapes.items()}
     if shown.removed is None:
         arrays["removed"] = None
@@ -167,24 +101,12 @@ def arrays_get(owner: Owner) -> dict[str, Any]:
 
 def arrays_are_current(owner: Owner) -> bool:
     """Whether exported arrays are still those of their tree."""
-    return bool(_shown(owner).is_current)
+    return bool(read(lib.covertree_arrays_get, owner.handle, ArraysView).is_current)
 
 
-def _shown(owner: Owner) -> ArraysView:
-    return read(lib.covertree_arrays_get, owner.handle, ArraysView)
-
-
-# Files
-
-
-def save(tree: Handle, path: str, sections: Arrays, *, n_threads: int, progress: ProgressReport | None = None) -> None:
-    """Write a tree to a file, in one step, with sections of the caller."""
-    files.save(lib.covertree_tree_save, (tree, os.fsencode(path)), sections, n_threads, progress)
-
-
-def encode(tree: Handle, sections: Arrays, *, n_threads: int) -> Owner:
-    """The file in memory."""
-    return files.encode(lib.covertree_tree_encode, tree, sections, n_threads)
+#: Write a tree to a file, and the same in memory.
+_writer = files.Writer("tree")
+save, encode = _writer.save, _writer.encode
 
 
 def load(file: Owner) -> Owner:

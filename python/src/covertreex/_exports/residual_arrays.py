@@ -48,7 +48,7 @@ class ResidualArrays(TreeArrays):
     @property
     def stale(self) -> bool:
         """Whether the tree has been changed, or closed, since: then these are its arrays as they were."""
-        return super().stale or not (self._model is None or self._model.is_current)
+        return super().stale or (self._model is not None and not residuals.arrays_are_current(self._model.owner))
 
 
 # Of arrays that would be mistaken for the cover tree's.
@@ -59,14 +59,9 @@ class ModelView:
     """The arrays of a model, those of :class:`ResidualArrays` that are not the cover tree's, as long as this lives."""
 
     def __init__(self, residual: Handle) -> None:
-        self._owner = residuals.export(residual, n_threads=_calls.threads(None))
-        shown = residuals.arrays_get(self._owner)
+        self.owner = residuals.export(residual, n_threads=_calls.threads(None))
+        shown = residuals.arrays_get(self.owner)
         self.arrays = {_NAMES.get(name, name): value for name, value in shown.items()}
-
-    @property
-    def is_current(self) -> bool:
-        """Whether the model is still there."""
-        return residuals.arrays_are_current(self._owner)
 
     def with_tree(self, tree: TreeArrays) -> ResidualArrays:
         """Show them with those of a cover tree."""

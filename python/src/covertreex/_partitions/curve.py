@@ -9,10 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _calls
-from .._capi import partitions
-
-# Sampled points for each partition: its size is then off by a thirtieth, and the largest of 64 by less than a tenth.
-SAMPLES_PER_PARTITION = 1000
+from .._capi import Float64s, Int64s, partitions
 
 
 @dataclass(frozen=True)
@@ -23,35 +20,23 @@ class Curve:
     others.
     """
 
-    low: NDArray[np.float64]  #: (dim,) sides of the box
-    high: NDArray[np.float64]
+    low: Float64s  #: (dim,) sides of the box
+    high: Float64s
     keys: NDArray[np.uint64]  #: (partitions - 1,) where partitions but the first begin
-    indices: NDArray[np.int64]  #: (partitions - 1,)
+    indices: Int64s  #: (partitions - 1,)
 
     @classmethod
-    def cut(
-        cls,
-        low: NDArray[np.float64],
-        high: NDArray[np.float64],
-        keys: NDArray[np.uint64],
-        indices: NDArray[np.int64],
-        n_partitions: int,
-    ) -> Curve:
+    def cut(cls, low: Float64s, high: Float64s, keys: NDArray[np.uint64], indices: Int64s, n_partitions: int) -> Curve:
         """Cut where a sample says that partitions are equally large."""
         order = np.lexsort((indices, keys))
         starts = order[np.arange(1, n_partitions) * len(order) // n_partitions]
         return cls(low, high, keys[starts], indices[starts])
 
-    @property
-    def n_partitions(self) -> int:
-        """How many partitions there are."""
-        return len(self.keys) + 1
-
     def positions(self, points: NDArray[Any]) -> NDArray[np.uint64]:
         """Keys of points, shape (n,)."""
         return positions(points, self.low, self.high)
 
-    def partitions(self, points: NDArray[Any], indices: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
+    def partitions(self, points: NDArray[Any], indices: Int64s | None = None) -> Int64s:
         """The partition of each point; of new points, which have no index, the first that has their key."""
         keys = self.positions(points)
         if indices is None:
@@ -64,24 +49,25 @@ class Curve:
             partitions[rows] = first + np.searchsorted(self.indices[first : first + count], indices[rows], side="right")
         return partitions
 
-    def rows_of_partitions(self, points: NDArray[Any], indices: NDArray[np.int64]) -> list[NDArray[np.intp]]:
+    def rows_of_partitions(self, points: NDArray[Any], indices: Int64s) -> list[NDArray[np.intp]]:
         """The rows of the points that each partition has."""
         partitions = self.partitions(points, indices)
         order = np.argsort(partitions, kind="stable")
-        return np.split(order, np.searchsorted(partitions[order], np.arange(1, self.n_partitions)))
+        return np.split(order, np.searchsorted(partitions[order], np.arange(1, len(self.keys) + 1)))
 
 
 def sample_share(n_points: int, n_partitions: int) -> float:
     """The share of all points that a cut into partitions looks at."""
-    return min(1.0, SAMPLES_PER_PARTITION * n_partitions / n_points)
+    # Of so many points a partition its size is off by a thirtieth, and the largest of 64 by less than a tenth.
+    return min(1.0, 1000 * n_partitions / n_points)
 
 
-def sampled(rng: np.random.Generator, n_rows: int, share: float) -> NDArray[np.int64]:
+def sampled(rng: np.random.Generator, n_rows: int, share: float) -> Int64s:
     """A share of some rows, ascending."""
     return np.sort(rng.choice(n_rows, int(np.ceil(share * n_rows)), replace=False))
 
 
-def positions(points: NDArray[Any], low: NDArray[np.float64], high: NDArray[np.float64]) -> NDArray[np.uint64]:
+def positions(points: NDArray[Any], low: Float64s, high: Float64s) -> NDArray[np.uint64]:
     """Where points lie along the Hilbert curve through a box."""
     rows = np.ascontiguousarray(points, np.float64)
     return partitions.hilbert_keys(rows, low, high, n_threads=_calls.threads(None))

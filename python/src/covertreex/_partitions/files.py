@@ -83,10 +83,9 @@ class PartitionFile:
         if not self._fits(indices):
             raise CoverTreeError(f"path: {self.path} has dataset indices that do not fit the other partitions")
         tree = (ResidualTree if self.kind == _files.RESIDUAL else CoverTree)._of_file(file)
-        dtype = np.dtype(np.float64) if isinstance(tree, ResidualTree) else tree.dtype
-        if len(tree) != self.size or tree.dim != self.dim or dtype != self.dtype:
+        if len(tree) != self.size or tree.dim != self.dim or tree._dtype != self.dtype:
             raise CoverTreeError(
-                f"path: {self.path} has a tree of {len(tree)} x {tree.dim} {dtype}, "
+                f"path: {self.path} has a tree of {len(tree)} x {tree.dim} {tree._dtype}, "
                 f"expected {self.size} x {self.dim} {self.dtype}"
             )
         return Partition(indices, tree)

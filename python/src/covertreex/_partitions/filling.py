@@ -30,27 +30,14 @@ _UNFINISHED = re.compile(rf"{_OF_A_TREE.pattern}|\.covertree-\w+\.partial|{_MARK
 
 @contextlib.contextmanager
 def filling(folder: _files.PathLike, *, replace: bool = False) -> Iterator[tuple[Path, str]]:
-    """Have a tree written to a folder, which is made if it does not exist.
+    """Have a tree written to a folder, which is made if it does not exist. Yields its full path, and the tree's tag.
 
     The block writes the partitions' files, and the manifest last. If it raises before that, its files are removed. If
     the process is killed, the next call for the folder removes them.
 
-    Parameters
-    ----------
-    folder : path
-    replace : bool
-        Whether the folder may have a tree, which is replaced, and other files, which stay. Otherwise the folder must be
-        empty, and if the block raises, it is empty again, or removed again.
-
-    Yields
-    ------
-    tuple of Path and str
-        The folder, without links and from the root on, and the tag of the new tree.
-
-    Raises
-    ------
-    FileExistsError
-        If another process writes a tree there, or if something is in the folder that is not to be replaced.
+    With ``replace`` the folder may have a tree, which is replaced, and other files, which stay. Otherwise it must be
+    empty, and if the block raises, it is empty again, or removed again. FileExistsError if another process writes a
+    tree there, or if something is in the folder that is not to be replaced.
     """
     target = _writing.absolute(folder)
     made = _made(target)
@@ -106,18 +93,15 @@ def _claim(folder: Path, replace: bool) -> int:
         raise FileExistsError(errno.EEXIST, "folder: expected an empty one, or none", str(folder))
     descriptor = os.open(marker, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
     try:
-        _lock(descriptor)
-        # Another build may have ended, and removed this file, before the lock.
-        is_ours = marker.exists() and os.path.samestat(os.stat(marker), os.fstat(descriptor))
-    except BlockingIOError:
-        is_ours = False
+        with contextlib.suppress(BlockingIOError):
+            _lock(descriptor)
+            # Another build may have ended, and removed this file, before the lock.
+            if marker.exists() and os.path.samestat(os.stat(marker), os.fstat(descriptor)):
+                return descriptor
+        raise FileExistsError(errno.EEXIST, "folder: another process puts a tree there", str(folder))
     except BaseException:
         os.close(descriptor)
         raise
-    if not is_ours:
-        os.close(descriptor)
-        raise FileExistsError(errno.EEXIST, "folder: another process puts a tree there", str(folder))
-    return descriptor
 
 
 def _lock(descriptor: int) -> None:

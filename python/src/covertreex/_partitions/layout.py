@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._capi import Float64s, Int64s
 from .._scores import LEAST_SQUARE
 from .curve import Curve
 from .outline import Outline
@@ -24,29 +25,29 @@ _LEAST_DISTANCE = float(np.sqrt(LEAST_SQUARE))
 class Extent:
     """Where the points of a partition are: all that is known of it elsewhere."""
 
-    low: NDArray[np.float64]  #: (dim,)
-    high: NDArray[np.float64]
-    center: NDArray[np.float64]  #: (dim,) of a ball around them
+    low: Float64s  #: (dim,) sides of a box around them
+    high: Float64s
+    center: Float64s  #: (dim,) of a ball around them
     radius: float
     n_points: int
     first: int  #: the smallest dataset index
     outlines: list[Outline] | None  #: None in the Euclidean metric
-    lengthscale: NDArray[np.float64] | None = None  #: (dim,) where residual correlations are ordered as distances
+    lengthscale: Float64s | None = None  #: (dim,) where residual correlations are ordered as distances
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the partitions of a dataset are."""
+    """Where the partitions of a dataset are: arrays of what an extent has, by partition."""
 
     curve: Curve
-    low: NDArray[np.float64]  #: (partitions, dim) sides of the boxes around them
-    high: NDArray[np.float64]
-    centers: NDArray[np.float64]  #: (partitions, dim) of balls around them
-    radii: NDArray[np.float64]
-    n_points: NDArray[np.int64]  #: (partitions,)
-    first: NDArray[np.int64]  #: (partitions,) the smallest dataset index of each
+    low: Float64s  #: (partitions, dim)
+    high: Float64s
+    centers: Float64s  #: (partitions, dim)
+    radii: Float64s
+    n_points: Int64s
+    first: Int64s
     outlines: list[list[Outline] | None]
-    lengthscale: NDArray[np.float64] | None = None  #: (dim,) where residual correlations are ordered as distances
+    lengthscale: Float64s | None = None  #: (dim,) the same for all
 
     @classmethod
     def of(cls, curve: Curve, extents: list[Extent]) -> Layout:
@@ -64,14 +65,14 @@ class Layout:
     def __len__(self) -> int:
         return len(self.radii)
 
-    def least_scores(self, points: NDArray[Any], features: Features | None) -> NDArray[np.float64]:
+    def least_scores(self, points: NDArray[Any], features: Features | None) -> Float64s:
         """A lower bound for each query and partition: scores, shape (q, partitions)."""
         if features is None or self.lengthscale is not None:
             return self.least_squares(points)
         rows = np.ascontiguousarray(points, np.float64)
         return self.least_distances(len(rows), lambda outline: outline.largest(rows, features))
 
-    def least_distances(self, n_rows: int, largest: Callable[[Outline], NDArray[np.float64]]) -> NDArray[np.float64]:
+    def least_distances(self, n_rows: int, largest: Callable[[Outline], Float64s]) -> Float64s:
         """The same from outlines."""
         least = np.zeros((n_rows, len(self)))
         for partition, outlines in enumerate(self.outlines):
@@ -81,7 +82,7 @@ class Layout:
                 least[:, partition] = np.sqrt(np.maximum(1 - rho - _SLACK, 0)) * (1 - _SLACK)
         return least
 
-    def least_squares(self, points: NDArray[Any]) -> NDArray[np.float64]:
+    def least_squares(self, points: NDArray[Any]) -> Float64s:
         """The same in the Euclidean metric, or over the lengthscale, in which partitions are boxes alone."""
         least = np.empty((len(points), len(self)))
         scale = np.ones(points.shape[1]) if self.lengthscale is None else self.lengthscale

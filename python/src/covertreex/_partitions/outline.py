@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _calls, _files
-from .._capi import Owner, partitions, residuals
+from .._capi import Float64s, Int64s, Owner, partitions, residuals
 from ..residual import ResidualTree
 from .queries import Features
 
@@ -36,13 +36,13 @@ class Outline(_calls.Closeable):
         found = partitions.residual_outlines(tree._open(), tau, n_threads=_calls.threads(None))
         return [cls(*one) for one in found]
 
-    def largest(self, points: NDArray[np.float64], features: Features) -> NDArray[np.float64]:
+    def largest(self, points: Float64s, features: Features) -> Float64s:
         """For each query a number that no |rho| with any of the points exceeds, shape (q,)."""
         given, threads = residuals.GivenFeatures(*features), _calls.threads(None)
         lengths = partitions.residual_projections(self._open(), points, given, n_threads=threads)
         return np.minimum(lengths + self.error, 1.0)
 
-    def largest_of(self, tree: ResidualTree, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    def largest_of(self, tree: ResidualTree, rows: Int64s) -> Float64s:
         """The same for points of a tree, by their indices in it: less tight, and faster."""
         threads = _calls.threads(None)
         return partitions.residual_bounds(tree._open(), rows, self._open(), self.error, n_threads=threads)

@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _calls
-from .._capi import Rows, partitions, residuals, trees
-from .._capi.calls import Nearest as Found
-from .._capi.calls import search_options
+from .._capi import Float64s, Int64s, Rows, partitions, residuals, trees
+from .._capi.calls import Wanted, search_options
 from .._capi.structs import SearchOptions
 from .._scores import largest_reported
 from ..kernels import Stationary
@@ -25,7 +24,7 @@ from .queries import Answer, Nearest, Queries, Within
 class Partition:
     """Points of a dataset, which know their indices in it, and the tree of them."""
 
-    def __init__(self, indices: NDArray[np.int64], tree: CoverTree | ResidualTree) -> None:
+    def __init__(self, indices: Int64s, tree: CoverTree | ResidualTree) -> None:
         self.indices = indices  # ascending: so ties go to the lower one inside of the tree, too
         self.tree = tree
 
@@ -62,33 +61,27 @@ class Partition:
         radius = float(np.sqrt(square.max()))
         return Extent(low, high, center, radius, len(self), int(self.indices[0]), outlines, lengthscale)
 
-    def own(self, some: NDArray[np.int64] | slice = slice(None)) -> Queries:
+    def own(self, some: Int64s | slice = slice(None)) -> Queries:
         """Points of the partition as queries, by ascending index: of some dataset indices, or a slice of near ones."""
+        tree, features = self.tree, None
         if isinstance(some, slice):
-            local = np.sort(self._order()[some])
+            if isinstance(tree, ResidualTree):
+                near = tree._model().arrays["block_order"]
+            else:
+                near = tree._indices(in_leaf_order=True)
+            local = np.sort(near[some])
         else:
             local = np.minimum(np.searchsorted(self.indices, some), len(self) - 1)
             local = local[self.indices[local] == some]
-        features = None
-        if isinstance(self.tree, ResidualTree):
-            shown = self.tree._model().arrays
-            positions = shown["block_places"][local]
-            columns = self.tree.stats().n_features
-            features = (
-                np.ascontiguousarray(shown["v_matrix"][positions, :columns]),
-                np.ascontiguousarray(shown["residual_variance"][positions]),
-            )
+        if isinstance(tree, ResidualTree):
+            shown = tree._model().arrays
+            positions, columns = shown["block_places"][local], tree.stats().n_features
+            v = np.ascontiguousarray(shown["v_matrix"][positions, :columns])
+            features = (v, np.ascontiguousarray(shown["residual_variance"][positions]))
         own = self.indices[local]
         return Queries(rows=own, points=self.points(local), own=own, features=features)
 
-    def _order(self) -> NDArray[Any]:
-        """Points so that those that follow each other are near each other."""
-        if isinstance(self.tree, ResidualTree):
-            order: NDArray[np.int32] = self.tree._model().arrays["block_order"]
-            return order
-        return self.tree._indices(in_leaf_order=True)
-
-    def least_scores(self, queries: Queries, layout: Layout) -> NDArray[np.float64]:
+    def least_scores(self, queries: Queries, layout: Layout) -> Float64s:
         """A lower bound for each point of this partition and each partition: scores, (q, partitions)."""
         if isinstance(self.tree, ResidualTree) and layout.lengthscale is None:
             assert queries.own is not None
@@ -100,22 +93,21 @@ class Partition:
 
     def nearest(self, queries: Queries, k: int, *, exclude_self: bool = False, n_threads: int | None = None) -> Nearest:
         """The ``k`` nearest of the partition's points to each query, within its limit."""
-        options = self._options(queries, exclude_self, n_threads)
-        indices, distances, scores = self._nearest(queries, k, options, self._compared(queries))
+        handle, options = self.tree._open(), self._options(queries, exclude_self, n_threads)
+        brief = len(queries) < _calls.ROWS_WORTH_A_THREAD
+        wanted: Wanted = {"dtype": self._compared(queries), "scores": True, "brief": brief}
+        if isinstance(self.tree, CoverTree):
+            found = trees.knn(handle, self._rows(queries), k, options, **wanted)
+        elif queries.own is not None:
+            found = residuals.knn(handle, self._rows(queries), k, options, **wanted)
+        else:
+            assert queries.features is not None
+            points, given = np.ascontiguousarray(queries.points, np.float64), residuals.GivenFeatures(*queries.features)
+            found = partitions.residual_knn_given(handle, points, given, k, options, **wanted)
+        indices, distances, scores = found
         assert distances is not None and scores is not None
         indices[:] = np.where(indices < 0, -1, self.indices[indices])
-        return Nearest(indices, distances.astype(self._reported, copy=False), scores)
-
-    def _nearest(self, queries: Queries, k: int, options: SearchOptions, dtype: np.dtype[Any]) -> Found:
-        """Search in the partition's tree, by the indices in it."""
-        way: dict[str, Any] = {"dtype": dtype, "scores": True, "brief": len(queries) < _calls.ROWS_WORTH_A_THREAD}
-        if isinstance(self.tree, CoverTree):
-            return trees.knn(self.tree._open(), self._rows(queries), k, options, **way)
-        if queries.own is not None:
-            return residuals.knn(self.tree._open(), self._rows(queries), k, options, **way)
-        assert queries.features is not None
-        points, given = np.ascontiguousarray(queries.points, np.float64), residuals.GivenFeatures(*queries.features)
-        return partitions.residual_knn_given(self.tree._open(), points, given, k, options, **way)
+        return Nearest(indices, distances.astype(self.tree._dtype, copy=False), scores)
 
     def answer(self, queries: Queries, k: int, *, exclude_self: bool = False, n_threads: int | None = None) -> Answer:
         """The same, of those queries alone for which the partition has something."""
@@ -127,29 +119,23 @@ class Partition:
         self, queries: Queries, radius: float, *, exclude_self: bool = False, n_threads: int | None = None
     ) -> Within:
         """All of the partition's points within a radius of each query."""
-        if self._compared(queries) != self._reported:
-            radius = largest_reported(radius, self._reported)
-        options = self._options(queries, exclude_self, n_threads, list_scores=True)
+        dtype, options = self.tree._dtype, self._options(queries, exclude_self, n_threads, list_scores=True)
+        if self._compared(queries) != dtype:
+            radius = largest_reported(radius, dtype)
         brief = len(queries) < _calls.ROWS_WORTH_A_THREAD
         found = trees.radius(self.tree._open(), self._rows(queries), radius, options, brief=brief)
-        return Within(
-            np.array(found.offsets), self.indices[found.indices], found.distances.astype(self._reported),
-            np.array(found.scores),
-        )  # fmt: skip
-
-    @property
-    def _reported(self) -> np.dtype[Any]:
-        """The type of distances."""
-        return np.dtype(np.float64) if isinstance(self.tree, ResidualTree) else self.tree.dtype
+        distances = found.distances.astype(dtype)
+        return Within(np.array(found.offsets), self.indices[found.indices], distances, np.array(found.scores))
 
     def _compared(self, queries: Queries) -> np.dtype[Any]:
         """The type in which queries are compared with the points."""
-        return self._reported if queries.own is not None else np.promote_types(self._reported, queries.points.dtype)
+        dtype = self.tree._dtype
+        return dtype if queries.own is not None else np.promote_types(dtype, queries.points.dtype)
 
     def _rows(self, queries: Queries) -> Rows:
         """Queries as arguments of the library's search."""
         given = queries.points if queries.own is None else np.searchsorted(self.indices, queries.own)
-        return _calls.query_rows(given, self.tree, self._reported)
+        return _calls.query_rows(given, self.tree, self.tree._dtype)
 
     def _options(
         self, queries: Queries, exclude_self: bool, n_threads: int | None, *, list_scores: bool = False

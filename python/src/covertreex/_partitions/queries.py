@@ -3,61 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .._capi import Float64s, Int64s
+from .._capi.calls import Lists
 from .._scores import LEAST_SQUARE
 
-Features = tuple[NDArray[np.float64], NDArray[np.float64]]
+Features = tuple[Float64s, Float64s]
+
+#: All of some points within a radius of each query, sorted by (score, distance, index).
+Within = Lists
 
 
 @dataclass(frozen=True)
 class Queries:
     """Some queries, their limits, and their rows."""
 
-    rows: NDArray[np.int64]  #: (q,) in the block of queries they come from
+    rows: Int64s  #: (q,) in the block of queries they come from
     points: NDArray[Any]  #: (q, dim)
-    before: NDArray[np.int64] | None = None  #: (q,) only points of lower dataset indices count
-    own: NDArray[np.int64] | None = None  #: (q,) dataset indices, of points of the partition that is asked
+    before: Int64s | None = None  #: (q,) only points of lower dataset indices count
+    own: Int64s | None = None  #: (q,) dataset indices, of points of the partition that is asked
     features: Features | None = None  #: V and p, where the metric is residual correlation
-    limits: NDArray[np.float64] | None = None  #: (q,) nothing with a larger score
+    limits: Float64s | None = None  #: (q,) nothing with a larger score
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    def some(self, rows: NDArray[np.intp], *, own: bool, limits: NDArray[np.float64] | None = None) -> Queries:
+    def some(self, rows: NDArray[np.intp], *, own: bool, limits: Float64s | None = None) -> Queries:
         """Some of them, by position; ``own`` where they are points of the partition that they go to."""
-        return replace(
-            self,
-            rows=self.rows[rows],
-            points=self.points[rows],
-            before=None if self.before is None else self.before[rows],
-            own=self.own[rows] if own and self.own is not None else None,
-            features=None if self.features is None else (self.features[0][rows], self.features[1][rows]),
-            limits=limits,
-        )
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes that they are on their way."""
-        arrays = (self.rows, self.points, self.before, self.own, self.limits, *(self.features or ()))
-        return sum(array.nbytes for array in arrays if array is not None)
+        before = None if self.before is None else self.before[rows]
+        here = self.own[rows] if own and self.own is not None else None
+        features = None if self.features is None else (self.features[0][rows], self.features[1][rows])
+        return Queries(self.rows[rows], self.points[rows], before, here, features, limits)
 
 
 class Nearest(NamedTuple):
     """The nearest of some points to each query, sorted by (score, distance, index)."""
 
-    indices: NDArray[np.int64]  #: (q, k); -1 where there are fewer
+    indices: Int64s  #: (q, k); -1 where there are fewer
     distances: NDArray[Any]  #: (q, k); infinity there
-    scores: NDArray[np.float64]  #: (q, k) the first key of their order; infinity there
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes that they are on their way."""
-        return sum(array.nbytes for array in self)
+    scores: Float64s  #: (q, k) the first key of their order; infinity there
 
     def each(self, change: Callable[[NDArray[Any]], NDArray[Any]]) -> Nearest:
         """The same with each array changed."""
@@ -70,29 +59,19 @@ class Answer(NamedTuple):
     asked: NDArray[np.intp]  #: which of the queries
     found: Nearest
 
-    @property
-    def nbytes(self) -> int:
-        """Bytes that they are on their way."""
-        return self.asked.nbytes + self.found.nbytes
-
 
 def none_nearest(n_rows: int, k: int, dtype: Any) -> Nearest:
     """No neighbours yet."""
     return Nearest(np.full((n_rows, k), -1), np.full((n_rows, k), np.inf, dtype), np.full((n_rows, k), np.inf))
 
 
-class Within(NamedTuple):
-    """All of some points within a radius of each query, sorted by (score, distance, index)."""
-
-    offsets: NDArray[np.int64]  #: (q + 1,)
-    indices: NDArray[np.int64]
-    distances: NDArray[Any]
-    scores: NDArray[np.float64]
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes that they are on their way."""
-        return sum(array.nbytes for array in self)
+def nbytes(sent: Any) -> int:
+    """Bytes of queries, or of an answer, on their way."""
+    if isinstance(sent, Queries):
+        sent = tuple(vars(sent).values())
+    if isinstance(sent, tuple):
+        return sum(map(nbytes, sent))
+    return 0 if sent is None else int(sent.nbytes)
 
 
 def merged(one: Nearest, other: Nearest) -> Nearest:
@@ -111,7 +90,7 @@ def _left_out(found: Nearest | Within) -> NDArray[Any]:
     return np.where(found.scores < LEAST_SQUARE, found.distances, 0)
 
 
-def gathered(lists: list[tuple[NDArray[np.int64], Within]], n_rows: int) -> Within:
+def gathered(lists: list[tuple[Int64s, Within]], n_rows: int) -> Within:
     """The lists of several partitions, each with the rows that it is for, as one."""
     rows = np.concatenate([np.repeat(rows, np.diff(found.offsets)) for rows, found in lists])
     joined = Within(*(np.concatenate(arrays) for arrays in zip(*(found for _, found in lists))))

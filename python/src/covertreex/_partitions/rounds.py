@@ -5,16 +5,17 @@ from __future__ import annotations
 import copy
 import operator
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .._capi import Float64s, Int64s
 from .._scores import LEAST_SQUARE, largest_score
 from .layout import Layout
 from .partition import Partition
-from .queries import Answer, Nearest, Queries, Within, gathered, merged, none_nearest
+from .queries import Answer, Queries, Within, gathered, merged, nbytes, none_nearest
 
 # The partition that queries are points of: its number, and itself.
 Home = tuple[int, Partition]
@@ -32,17 +33,16 @@ class Traffic:
 
     def __add__(self, other: Traffic) -> Traffic:
         """The traffic of two blocks that were searched side by side."""
-        return Traffic(
-            max(self.rounds, other.rounds),
-            *(
-                getattr(self, name) + getattr(other, name)
-                for name in ("visits", "messages", "bytes_sent", "bytes_received")
-            ),
-        )
+        pairs = zip(astuple(self)[1:], astuple(other)[1:])
+        return Traffic(max(self.rounds, other.rounds), *(one + another for one, another in pairs))
 
 
 class _Block:
-    """A block of queries: lower bounds in each partition, and the queries that were sent."""
+    """A block of queries: lower bounds in each partition, and the queries that were sent.
+
+    ``plan`` makes the queries of the next round, by the partition that they go to; none when all is done. ``receive``
+    adds the answers of partitions. ``copy`` makes one that may go on by itself.
+    """
 
     def __init__(self, queries: Queries, layout: Layout, home: Home | None) -> None:
         self.queries, self.home = queries, None if home is None else home[0]
@@ -56,7 +56,7 @@ class _Block:
         self._sent: dict[int, tuple[NDArray[np.intp], int]] = {}
         self.traffic = Traffic()
 
-    def _questions(self, wanted: NDArray[np.bool_], limits: NDArray[np.float64] | None = None) -> dict[int, Queries]:
+    def _questions(self, wanted: NDArray[np.bool_], limits: Float64s | None = None) -> dict[int, Queries]:
         """Queries by partition, for the pairs of ``wanted``, (queries, partitions)."""
         plan = {}
         self._sent = {}
@@ -64,19 +64,19 @@ class _Block:
             rows = np.flatnonzero(wanted[:, partition])
             own, upper = partition == self.home, None if limits is None else limits[rows]
             plan[partition] = self.queries.some(rows, own=own, limits=upper)
-            self._sent[partition] = rows, plan[partition].nbytes
+            self._sent[partition] = rows, nbytes(plan[partition])
         return plan
 
     def _received(self, answers: dict[int, Any]) -> Iterator[tuple[NDArray[np.intp], Any]]:
         """Answers of partitions, each with the rows that went there."""
         self.traffic.rounds += 1
         for partition, answer in answers.items():
-            rows, nbytes = self._sent[partition]
+            rows, n_bytes = self._sent[partition]
             self.traffic.visits += len(rows)
             if partition != self.home:
                 self.traffic.messages += 1
-                self.traffic.bytes_sent += nbytes
-                self.traffic.bytes_received += answer.nbytes
+                self.traffic.bytes_sent += n_bytes
+                self.traffic.bytes_received += nbytes(answer)
             yield rows, answer
 
 
@@ -97,14 +97,12 @@ class NearestBlock(_Block):
         self._owner = layout.curve.partitions(queries.points) if home is None else np.full(n, home[0])
 
     def copy(self) -> NearestBlock:
-        """One that may go on by itself."""
         other = copy.copy(self)
         other.found = self.found.each(np.copy)
         other._left, other.traffic = self._left.copy(), replace(self.traffic)
         return other
 
     def plan(self) -> dict[int, Queries]:
-        """Queries of the next round, by the partition that they go to; none when all is done."""
         worst, last = self.found.scores[:, -1], self.found.indices[:, -1]
         # Of a point that is as far as the last neighbour the index has to be lower.
         nearer = self._least < worst[:, None]
@@ -122,18 +120,15 @@ class NearestBlock(_Block):
         return plan
 
     def receive(self, answers: dict[int, Answer]) -> None:
-        """Add the answers of partitions."""
         for rows, answer in self._received(answers):
-            self._improve(rows[answer.asked], answer.found)
-
-    def _improve(self, rows: NDArray[np.intp], found: Nearest) -> None:
-        if self.traffic.rounds > 1:
-            found = merged(self.found.each(operator.itemgetter(rows)), found)
-        for array, new in zip(self.found, found):
-            array[rows] = new
+            better, improved = answer.found, rows[answer.asked]
+            if self.traffic.rounds > 1:
+                better = merged(self.found.each(operator.itemgetter(improved)), better)
+            for array, new in zip(self.found, better):
+                array[improved] = new
 
 
-def _keep_least(wanted: NDArray[np.bool_], least: NDArray[np.float64], first: NDArray[np.int64], count: int) -> None:
+def _keep_least(wanted: NDArray[np.bool_], least: Float64s, first: Int64s, count: int) -> None:
     """Leave only the ``count`` partitions of each row with the least scores, among equals the least first indices."""
     rows = np.flatnonzero(wanted.sum(axis=1) > count)
     by_first = np.argsort(first)
@@ -157,20 +152,17 @@ class WithinBlock(_Block):
         self._answers: list[tuple[NDArray[np.intp], Within]] = []
 
     def copy(self) -> WithinBlock:
-        """One that may go on by itself."""
         other = copy.copy(self)
         other._wanted, other._answers = self._wanted.copy(), list(self._answers)
         other.traffic = replace(self.traffic)
         return other
 
     def plan(self) -> dict[int, Queries]:
-        """Queries of the next round, by the partition that they go to; none when all is done."""
         plan = self._questions(self._wanted)
         self._wanted[:] = False
         return plan
 
     def receive(self, answers: dict[int, Within]) -> None:
-        """Add the answers of partitions."""
         self._answers.extend(self._received(answers))
 
     @property
