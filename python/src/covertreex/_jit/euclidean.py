@@ -10,20 +10,20 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _arguments, _arrays, _calls
 from .._exports.tree_arrays import Neighbors, TreeArrays
-from .._scores import largest_score
+from .._scores import LEAST_SQUARE, MAGNIFICATION, largest_score
 from .common import (
-    LEAST_SQUARE,
     NO_EXCLUSION,
     NO_LIMIT,
     distance_of_score,
     fused_multiply_add,
     insert,
-    magnified_difference,
+    jitted,
+    limits,
+    not_for_new_points,
     read_only,
     run,
     score_of_near,
@@ -59,7 +59,7 @@ def show_tree(arrays: TreeArrays) -> NumbaTree:
     return NumbaTree(arrays.points, indices, arrays.radius, arrays.subtree_end, arrays.subtree_min)
 
 
-@njit(cache=True, nogil=True)
+@jitted
 def _square(tree: NumbaTree, node: int, query: Any) -> float:
     """``squared_distance(query, tree.points[node])`` without a slice, which all threads would count in and out."""
     total = 0.0
@@ -69,19 +69,19 @@ def _square(tree: NumbaTree, node: int, query: Any) -> float:
     return total
 
 
-@njit(cache=True, nogil=True)
+@jitted
 def _score(tree: NumbaTree, node: int, query: Any, square: float) -> float:
     """The score of a point at a squared distance."""
     if square >= LEAST_SQUARE:
         return square
     total = 0.0
     for d in range(query.shape[0]):
-        difference = magnified_difference(np.float64(query[d]), np.float64(tree.points[node, d]))
+        difference = (np.float64(query[d]) - np.float64(tree.points[node, d])) * MAGNIFICATION
         total = fused_multiply_add(difference, difference, total)
     return score_of_near(total)
 
 
-@njit(cache=True, nogil=True)
+@jitted
 def _out_of_reach(tree: NumbaTree, node: int, square: float, limit: float) -> bool:
     """Whether no point below a node at a squared distance can be within a score."""
     limit = max(limit, LEAST_SQUARE)
@@ -92,7 +92,7 @@ def _out_of_reach(tree: NumbaTree, node: int, square: float, limit: float) -> bo
     return gap > 0 and gap * gap > limit
 
 
-@njit(cache=True, nogil=True)
+@jitted
 def _near_node(tree: NumbaTree, query: Any, before: int) -> int:
     """A node near the query: down to the nearest child, to its nearest child, and so on."""
     node = 0
@@ -110,7 +110,7 @@ def _near_node(tree: NumbaTree, query: Any, before: int) -> int:
         node = closest
 
 
-@njit(cache=True, nogil=True)
+@jitted
 def _near_nodes(tree: NumbaTree, queries: Any) -> Any:
     nodes = np.empty(queries.shape[0], np.int64)
     for query in range(queries.shape[0]):
@@ -118,7 +118,7 @@ def _near_nodes(tree: NumbaTree, queries: Any) -> Any:
     return nodes
 
 
-@njit(cache=True, nogil=True)
+@jitted
 def _bound(tree: NumbaTree, query: Any, k: int, before: int, excluded: int, squares: Any, indices: Any) -> float:
     """A score within which k points lie: neighbours in depth-first order are near each other."""
     node = _near_node(tree, query, before)
@@ -131,7 +131,7 @@ def _bound(tree: NumbaTree, query: Any, k: int, before: int, excluded: int, squa
     return squares[0] if count == k else np.inf
 
 
-@njit(cache=True, nogil=True)
+@jitted
 def nearest(
     tree: NumbaTree, query: Any, k: int, before: int, excluded: int, limit: float, squares: Any, indices: Any
 ) -> int:
@@ -170,33 +170,18 @@ def nearest(
     return count
 
 
-@njit(cache=True, nogil=True)
+@jitted
 def _nearest(
     tree: NumbaTree, query: Any, k: int, before: int, excluded: int, limit: float, squares: Any, indices: Any
 ) -> int:
     """The same by scores."""
-    worst = min(limit, _bound(tree, query, k, before, excluded, squares, indices))
-    count = 0
-    node = 0
-    n = tree.labels.shape[0]
-    while node < n:
-        if tree.subtree_min[node] >= before:
-            node = tree.subtree_end[node]
-            continue
-        square = _square(tree, node, query)
-        index = tree.labels[node]
-        if square <= max(worst, LEAST_SQUARE) and index < before and index != excluded:
-            score = _score(tree, node, query, square)
-            if score <= worst:
-                count = insert(squares, indices, count, k, score, index)
-                if count == k:
-                    worst = min(worst, squares[0])
-        node = tree.subtree_end[node] if _out_of_reach(tree, node, square, worst) else node + 1
+    limit = min(limit, _bound(tree, query, k, before, excluded, squares, indices))
+    count = _walk(tree, query, limit, before, excluded, squares, indices, k)
     sort_heap(squares, indices, count)
     return count
 
 
-@njit(cache=True, nogil=True)
+@jitted
 def within(tree: NumbaTree, query: Any, limit: float, before: int, excluded: int, squares: Any, indices: Any) -> int:
     """Find all points within a squared distance (inclusive) of one query. Callable from jitted code.
 
@@ -214,20 +199,19 @@ def within(tree: NumbaTree, query: Any, limit: float, before: int, excluded: int
     int
         How many there are, whatever the capacity.
     """
-    count = _within(tree, query, score_of_square(limit), before, excluded, squares, indices)
+    count = _walk(tree, query, score_of_square(limit), before, excluded, squares, indices, 0)
     for slot in range(min(count, squares.shape[0])):
         squares[slot] = square_of_score(squares[slot])
     return count
 
 
-@njit(cache=True, nogil=True)
-def _within(tree: NumbaTree, query: Any, limit: float, before: int, excluded: int, squares: Any, indices: Any) -> int:
-    """The same by scores."""
-    count = 0
-    node = 0
-    n = tree.labels.shape[0]
-    capacity = squares.shape[0]
-    while node < n:
+@jitted
+def _walk(
+    tree: NumbaTree, query: Any, limit: float, before: int, excluded: int, squares: Any, indices: Any, k: int
+) -> int:
+    """Collect points within a score: the nearest ``k`` as a heap, or where ``k`` is 0, all that there is room for."""
+    count, node = 0, 0
+    while node < tree.labels.shape[0]:
         if tree.subtree_min[node] >= before:
             node = tree.subtree_end[node]
             continue
@@ -235,15 +219,19 @@ def _within(tree: NumbaTree, query: Any, limit: float, before: int, excluded: in
         index = tree.labels[node]
         if square <= max(limit, LEAST_SQUARE) and index < before and index != excluded:
             score = _score(tree, node, query, square)
-            if score <= limit:
-                if count < capacity:
+            if score <= limit and k > 0:
+                count = insert(squares, indices, count, k, score, index)
+                if count == k:
+                    limit = min(limit, squares[0])
+            elif score <= limit:
+                if count < squares.shape[0]:
                     squares[count], indices[count] = score, index
                 count += 1
         node = tree.subtree_end[node] if _out_of_reach(tree, node, square, limit) else node + 1
     return count
 
 
-@njit(cache=True, nogil=True)
+@jitted
 def _knn_rows(
     tree: NumbaTree,
     queries: Any,
@@ -272,16 +260,16 @@ def _knn_rows(
         distances[row, count:] = np.inf
 
 
-@njit(cache=True, nogil=True)
+@jitted
 def _count_rows(
     tree: NumbaTree, queries: Any, rows: Any, before: Any, excluded: Any, limit: float, counts: Any
 ) -> None:
     nowhere, nothing = np.empty(0), np.empty(0, np.int64)
     for query in range(queries.shape[0]):
-        counts[rows[query]] = _within(tree, queries[query], limit, before[query], excluded[query], nowhere, nothing)
+        counts[rows[query]] = _walk(tree, queries[query], limit, before[query], excluded[query], nowhere, nothing, 0)
 
 
-@njit(cache=True, nogil=True)
+@jitted
 def _radius_rows(
     tree: NumbaTree,
     queries: Any,
@@ -296,11 +284,7 @@ def _radius_rows(
     for query in range(queries.shape[0]):
         begin, end = offsets[rows[query]], offsets[rows[query] + 1]
         squares, found = np.empty(end - begin), indices[begin:end]
-        _within(tree, queries[query], limit, before[query], excluded[query], squares, found)
-        # Inserted one after the other, they are a heap of all of them.
-        count = 0
-        for _ in range(end - begin):
-            count = insert(squares, found, count, end - begin, squares[count], found[count])
+        count = _walk(tree, queries[query], limit, before[query], excluded[query], squares, found, end - begin)
         sort_heap(squares, found, count)
         for rank in range(count):
             distances[begin + rank] = distance_of_score(squares[rank])
@@ -322,38 +306,34 @@ def _queries(
     exclude_self: bool,
     before: ArrayLike | None = None,
 ) -> _Queries:
-    asked = _asked(tree, queries, predecessor_mode, exclude_self)
-    upper = upper_indices(before, len(asked.rows), predecessor_mode)
-    return asked if upper is None else asked._replace(before=upper[asked.rows])
-
-
-def _asked(tree: NumbaTree, queries: ArrayLike | None, predecessor_mode: bool, exclude_self: bool) -> _Queries:
     array = None if queries is None else _arrays.own_queries(queries, lambda: tree.points.shape[1])
+    own = None
     if array is None or _arrays.are_indices(array):
         nodes, rows, own = _nodes(tree, array)
         points = tree.points if len(nodes) == len(tree.points) and array is None else tree.points[nodes]
-        before = own if predecessor_mode else np.full(len(own), NO_LIMIT, np.int64)
-        excluded = own if exclude_self else np.full(len(own), NO_EXCLUSION, np.int64)
-        return _Queries(read_only(points), rows, before, excluded)
-    for flag, name in ((predecessor_mode, "predecessor_mode"), (exclude_self, "exclude_self")):
-        if flag:
-            raise ValueError(f"{name}: only points of the tree have a dataset index; give dataset indices as queries")
-    points = _arrays.queries(array, "queries", tree.points.dtype)
+    else:
+        not_for_new_points(predecessor_mode, exclude_self, "only points of the tree have a dataset index")
+        points = _new_points(tree, array)
+        rows = np.argsort(_near_nodes(tree, read_only(points)), kind="stable")
+        points = points[rows]
+    upper = upper_indices(before, len(rows), predecessor_mode)
+    return _Queries(read_only(points), rows, *limits(rows, upper, own, predecessor_mode, exclude_self))
+
+
+def _new_points(tree: NumbaTree, given: NDArray[Any]) -> NDArray[Any]:
+    points = _arrays.queries(given, "queries", tree.points.dtype)
     if points.shape[1] != tree.points.shape[1]:
         raise ValueError(f"queries: expected {tree.points.shape[1]} columns, got {points.shape[1]}")
     unusable = ~np.isfinite(points)
     if unusable.any():
         row, column = np.argwhere(unusable)[0]
         raise ValueError(f"queries[{row}, {column}]: expected finite coordinates, got {points[row, column]}")
-    if points.dtype != tree.points.dtype:
-        # One compilation serves all queries that the tree's type can hold.
-        with np.errstate(over="ignore"):
-            rounded = points.astype(tree.points.dtype)
-        points = rounded if (rounded == points).all() else points
-    n = len(points)
-    rows = np.argsort(_near_nodes(tree, read_only(points)), kind="stable")
-    before, excluded = np.full(n, NO_LIMIT, np.int64), np.full(n, NO_EXCLUSION, np.int64)
-    return _Queries(read_only(points[rows]), rows, before, excluded)
+    if points.dtype == tree.points.dtype:
+        return points
+    # One compilation serves all queries that the tree's type can hold.
+    with np.errstate(over="ignore"):
+        rounded = points.astype(tree.points.dtype)
+    return rounded if (rounded == points).all() else points
 
 
 def _nodes(tree: NumbaTree, indices: NDArray[Any] | None) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.int64]]:
@@ -365,11 +345,10 @@ def _nodes(tree: NumbaTree, indices: NDArray[Any] | None) -> tuple[NDArray[Any],
         rows[np.argsort(stored, kind="stable")] = np.arange(len(stored))
         return there, rows, stored
     wanted = _arrays.copied_indices(indices, "queries")
-    node_of = np.full(int(stored.max(initial=-1)) + 1, -1, np.int64)
+    # The last one is for indices out of range.
+    node_of = np.full(int(stored.max(initial=-1)) + 2, -1, np.int64)
     node_of[stored] = there
-    for row in np.flatnonzero((wanted < 0) | (wanted >= len(node_of)))[:1]:
-        raise IndexError(f"queries[{row}]: the tree has no point {wanted[row]}")
-    nodes = node_of[wanted]
+    nodes = node_of[np.clip(wanted, -1, len(node_of) - 1)]
     for row in np.flatnonzero(nodes < 0)[:1]:
         raise IndexError(f"queries[{row}]: the tree has no point {wanted[row]}")
     rows = np.argsort(nodes, kind="stable")
