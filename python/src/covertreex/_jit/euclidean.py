@@ -39,7 +39,7 @@ _WINDOW = 2
 
 
 class NumbaTree(NamedTuple):
-    """The arrays of a tree of ``n`` nodes that the kernels read: those of :class:`covertreex.TreeArrays`.
+    """The arrays of :class:`covertreex.TreeArrays` that the kernels read, of ``n`` nodes.
 
     They are not copied, but for ``labels`` of a tree from which points were removed.
     """
@@ -233,14 +233,7 @@ def _walk(
 
 @jitted
 def _knn_rows(
-    tree: NumbaTree,
-    queries: Any,
-    rows: Any,
-    before: Any,
-    excluded: Any,
-    limit: float,
-    indices: Any,
-    distances: Any,
+    tree: NumbaTree, queries: Any, rows: Any, before: Any, excluded: Any, limit: float, indices: Any, distances: Any
 ) -> None:
     k = indices.shape[1]
     squares, found = np.empty(k), np.empty(k, np.int64)
@@ -271,16 +264,9 @@ def _count_rows(
 
 @jitted
 def _radius_rows(
-    tree: NumbaTree,
-    queries: Any,
-    rows: Any,
-    before: Any,
-    excluded: Any,
-    limit: float,
-    offsets: Any,
-    indices: Any,
+    tree: NumbaTree, queries: Any, rows: Any, before: Any, excluded: Any, limit: float, offsets: Any, indices: Any,
     distances: Any,
-) -> None:
+) -> None:  # fmt: skip
     for query in range(queries.shape[0]):
         begin, end = offsets[rows[query]], offsets[rows[query] + 1]
         squares, found = np.empty(end - begin), indices[begin:end]

@@ -28,17 +28,9 @@ def _promise(model: NumbaResidualTree, positions: Any) -> Any:
 
 @jitted
 def feature_rows(
-    model: NumbaResidualTree,
-    rows: Any,
-    positions: Any,
-    before: Any,
-    excluded: Any,
-    coordinates: Any,
-    features: Any,
-    variances: Any,
-    indices: Any,
-    distances: Any,
-) -> None:
+    model: NumbaResidualTree, rows: Any, positions: Any, before: Any, excluded: Any, coordinates: Any, features: Any,
+    variances: Any, indices: Any, distances: Any,
+) -> None:  # fmt: skip
     """New points have position -1 and no bounds."""
     n, k = model.block_order.shape[0], indices.shape[1]
     bounded = model.bounds.shape[0] > 0

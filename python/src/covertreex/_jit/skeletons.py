@@ -173,18 +173,12 @@ def _collect(
 
 @jitted
 def residual_nearest(
-    model: NumbaResidualTree,
-    place: int,
-    k: int,
-    before: int,
-    excluded: int,
-    work: Workspace,
-    distances: Any,
+    model: NumbaResidualTree, place: int, k: int, before: int, excluded: int, work: Workspace, distances: Any,
     indices: Any,
-) -> int:
+) -> int:  # fmt: skip
     """Find the ``k`` points of largest residual correlation with a point of the model. Callable from jitted code.
 
-    Equal distances are sorted by dataset index. A model without features has many points at distance 1; for their
+    A model without features has many points at distance 1; for their
     order in space call ``nearest`` with ``as_numba(tree.euclidean)``.
 
     Parameters
@@ -193,18 +187,12 @@ def residual_nearest(
         With products of bases: ``model.product_offsets.size > 0``.
     place : int
         Position of the point in blocks: ``model.block_places[index]``.
-    k : int
-        At least 1.
-    before : int
-        Only dataset indices below this count; ``NO_LIMIT`` for all.
-    excluded : int
-        A dataset index that does not count, or ``NO_EXCLUSION``.
+    k, before, excluded
+        As in :func:`nearest`.
     work : Workspace
         Made by ``workspace(model, k)``.
-    distances : array of float64, shape (k,)
-        Receives the distances, ascending.
-    indices : array of int64, shape (k,)
-        Receives the dataset indices; of equal distances the lower one comes first.
+    distances, indices : arrays of float64 and int64, shape (k,)
+        Receive the distances, ascending, and the dataset indices, of equal distances the lower one first.
 
     Returns
     -------

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import operator
 import os
 import platform
 import sys
@@ -52,16 +54,11 @@ def show_profile(
     if as_json:
         say(config, as_json=True)
         return
-    rows = [{"setting": path, "value": _at(config, path), "variable": variable}
-            for variable, path in environment_names().items()]  # fmt: skip
-    say_rows([{**row, "value": str(row["value"])} for row in rows], as_json=False, title=PROFILES[name].purpose)
-
-
-def _at(config: dict[str, Any], path: str) -> Any:
-    value: Any = config
-    for name in path.split("."):
-        value = value[name]
-    return value
+    rows = []
+    for variable, path in environment_names().items():
+        value = functools.reduce(operator.getitem, path.split("."), config)
+        rows.append({"setting": path, "value": str(value), "variable": variable})
+    say_rows(rows, as_json=False, title=PROFILES[name].purpose)
 
 
 @records.command("render")

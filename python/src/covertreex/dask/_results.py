@@ -12,7 +12,7 @@ from .._partitions.queries import Nearest, Within, gathered, none_nearest
 from ._tasks import Search
 
 
-def collected(pieces: list[tuple[NDArray[np.int64], Any]], n_rows: int, what: Search) -> Any:
+def collect(pieces: list[tuple[NDArray[np.int64], Any]], n_rows: int, what: Search) -> Any:
     """The results of all rows, from pieces that have some rows each."""
     if what.k is None:
         return gathered(pieces, n_rows)

@@ -184,7 +184,7 @@ class PartitionedTree:
         blocks = [self._block(what, points[start : start + _BLOCK], upper, start) for start in starts]
         results = self._client.gather(self._run(blocks, what))
         pieces = [(start + own, found) for start, (own, found, _) in zip(starts, results)]
-        return _results.collected(pieces, len(points), what)
+        return _results.collect(pieces, len(points), what)
 
     def _check_new(self, dim: int, what: _tasks.Search) -> None:
         if dim != self.dim:
@@ -214,7 +214,7 @@ class PartitionedTree:
         blocks = [self._own_block(number, what, shared, late) for number in range(self.n_partitions)]
         results = self._client.gather(self._run(blocks, what))
         pieces = [(np.searchsorted(once, own), found) for own, found, _ in results]
-        return _results.rows_of(_results.collected(pieces, len(once), what), positions)
+        return _results.rows_of(_results.collect(pieces, len(once), what), positions)
 
     def _own_block(self, number: int, what: _tasks.Search, some: slice | Future, before: Future) -> Future:
         home = number, self._partitions[number]
@@ -237,7 +237,7 @@ class PartitionedTree:
         collected = []
         for chunk, count in enumerate(np.diff(bounds)):
             picked = [self._submit(_tasks.pick, piece, chunk) for piece in pieces]
-            collected.append(self._submit(_results.collected, picked, int(count), what))
+            collected.append(self._submit(_results.collect, picked, int(count), what))
         return self._as_arrays(collected, np.diff(bounds), what)
 
     def _results_for_array(
