@@ -198,7 +198,11 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 
 def recorded(operation: str) -> Callable[[Method], Method]:
     """Have the calls of a method recorded, and its object validated, if the settings say so."""
-    return lambda method: cast(Method, _Recorded(operation, method))
+
+    def decorate(method: Method) -> Method:
+        return cast(Method, _Recorded(operation, method))
+
+    return decorate
 
 
 class _Recorded:

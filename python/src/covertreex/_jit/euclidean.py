@@ -209,7 +209,7 @@ def within(tree: NumbaTree, query: Any, limit: float, before: int, excluded: int
 def _walk(
     tree: NumbaTree, query: Any, limit: float, before: int, excluded: int, squares: Any, indices: Any, k: int
 ) -> int:
-    """Collect points within a score: the nearest ``k`` as a heap, or where ``k`` is 0, all that there is room for."""
+    """Collect points within a score: the nearest ``k`` as a heap; where ``k`` is 0, as many as fit, and count all."""
     count, node = 0, 0
     while node < tree.labels.shape[0]:
         if tree.subtree_min[node] >= before:
