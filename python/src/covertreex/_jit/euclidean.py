@@ -175,8 +175,23 @@ def _nearest(
     tree: NumbaTree, query: Any, k: int, before: int, excluded: int, limit: float, squares: Any, indices: Any
 ) -> int:
     """The same by scores."""
-    limit = min(limit, _bound(tree, query, k, before, excluded, squares, indices))
-    count = _walk(tree, query, limit, before, excluded, squares, indices, k)
+    worst = min(limit, _bound(tree, query, k, before, excluded, squares, indices))
+    count = 0
+    node = 0
+    n = tree.labels.shape[0]
+    while node < n:
+        if tree.subtree_min[node] >= before:
+            node = tree.subtree_end[node]
+            continue
+        square = _square(tree, node, query)
+        index = tree.labels[node]
+        if square <= max(worst, LEAST_SQUARE) and index < before and index != excluded:
+            score = _score(tree, node, query, square)
+            if score <= worst:
+                count = insert(squares, indices, count, k, score, index)
+                if count == k:
+                    worst = min(worst, squares[0])
+        node = tree.subtree_end[node] if _out_of_reach(tree, node, square, worst) else node + 1
     sort_heap(squares, indices, count)
     return count
 
@@ -199,19 +214,20 @@ def within(tree: NumbaTree, query: Any, limit: float, before: int, excluded: int
     int
         How many there are, whatever the capacity.
     """
-    count = _walk(tree, query, score_of_square(limit), before, excluded, squares, indices, 0)
+    count = _within(tree, query, score_of_square(limit), before, excluded, squares, indices)
     for slot in range(min(count, squares.shape[0])):
         squares[slot] = square_of_score(squares[slot])
     return count
 
 
 @jitted
-def _walk(
-    tree: NumbaTree, query: Any, limit: float, before: int, excluded: int, squares: Any, indices: Any, k: int
-) -> int:
-    """Collect points within a score: the nearest ``k`` as a heap; where ``k`` is 0, as many as fit, and count all."""
-    count, node = 0, 0
-    while node < tree.labels.shape[0]:
+def _within(tree: NumbaTree, query: Any, limit: float, before: int, excluded: int, squares: Any, indices: Any) -> int:
+    """The same by scores."""
+    count = 0
+    node = 0
+    n = tree.labels.shape[0]
+    capacity = squares.shape[0]
+    while node < n:
         if tree.subtree_min[node] >= before:
             node = tree.subtree_end[node]
             continue
@@ -219,12 +235,8 @@ def _walk(
         index = tree.labels[node]
         if square <= max(limit, LEAST_SQUARE) and index < before and index != excluded:
             score = _score(tree, node, query, square)
-            if score <= limit and k > 0:
-                count = insert(squares, indices, count, k, score, index)
-                if count == k:
-                    limit = min(limit, squares[0])
-            elif score <= limit:
-                if count < squares.shape[0]:
+            if score <= limit:
+                if count < capacity:
                     squares[count], indices[count] = score, index
                 count += 1
         node = tree.subtree_end[node] if _out_of_reach(tree, node, square, limit) else node + 1
@@ -259,7 +271,7 @@ def _count_rows(
 ) -> None:
     nowhere, nothing = np.empty(0), np.empty(0, np.int64)
     for query in range(queries.shape[0]):
-        counts[rows[query]] = _walk(tree, queries[query], limit, before[query], excluded[query], nowhere, nothing, 0)
+        counts[rows[query]] = _within(tree, queries[query], limit, before[query], excluded[query], nowhere, nothing)
 
 
 @jitted
@@ -270,7 +282,11 @@ def _radius_rows(
     for query in range(queries.shape[0]):
         begin, end = offsets[rows[query]], offsets[rows[query] + 1]
         squares, found = np.empty(end - begin), indices[begin:end]
-        count = _walk(tree, queries[query], limit, before[query], excluded[query], squares, found, end - begin)
+        _within(tree, queries[query], limit, before[query], excluded[query], squares, found)
+        # Inserted one after the other, they are a heap of all of them.
+        count = 0
+        for _ in range(end - begin):
+            count = insert(squares, found, count, end - begin, squares[count], found[count])
         sort_heap(squares, found, count)
         for rank in range(count):
             distances[begin + rank] = distance_of_score(squares[rank])
