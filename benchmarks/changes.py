@@ -25,9 +25,10 @@ from typing import Any
 import numpy as np
 from contenders import CONTENDERS, compiled
 from covertreex._bench import truth
-from covertreex._bench.clocks import alternate, fastest_of
-from covertreex._bench.processes import Figures, in_turns, once, options
-from covertreex._bench.tables import cell, machine, spaced, table, titled, write
+from covertreex._bench.clocks import alternate
+from measuring import fastest_of
+from processes import Figures, in_turns, once, options
+from tables import cell, machine, spaced, table, titled, write
 
 K = 10
 N, SINGLES, BATCH, FEW = 1_000_000, 100_000, 10_000, 1_000

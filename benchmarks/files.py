@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 from covertreex._bench.clocks import timed
-from covertreex._bench.processes import options
-from covertreex._bench.tables import spaced, table, write
+from processes import options
 from residual import problem
+from tables import spaced, table, write
 
 HERE = Path(__file__).parent
 

@@ -23,9 +23,9 @@ import numpy as np
 from changes import Loops
 from contenders import CONTENDERS, TITLES
 from covertreex._bench import truth
-from covertreex._bench.clocks import fastest
-from covertreex._bench.processes import Figures, in_turns, once, options
-from covertreex._bench.tables import machine, spaced, table, titled, write
+from measuring import fastest
+from processes import Figures, in_turns, once, options
+from tables import machine, spaced, table, titled, write
 
 HERE = Path(__file__).parent
 SIZES = (10_000, 31_623, 100_000, 316_228, 1_000_000, 3_162_278, 10_000_000)

@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 from covertreex._bench import truth
 from covertreex._bench.clocks import timed
-from covertreex._bench.processes import Figures, once, options
-from covertreex._bench.tables import cell, table, write
+from processes import Figures, once, options
 from residual import WORKLOADS, BruteForce, problem
+from tables import cell, table, write
 
 NAMES = [name for name, work in WORKLOADS.items() if work["n"] == 32768]
 EUCLIDEAN = "Euclidean, 32 768 x 3, k 50"

@@ -24,9 +24,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from covertreex._bench.clocks import timed
 from covertreex._bench.peers import Peer, pykdtree, scipy
-from covertreex._bench.processes import options
-from covertreex._bench.tables import machine, spaced, table, write
 from covertreex._bench.truth import Truth, euclidean
+from processes import options
+from tables import machine, spaced, table, write
 
 HERE = Path(__file__).parent
 DOCS = HERE.parent / "docs" / "indexes.md"

@@ -21,9 +21,10 @@ import numpy as np
 import old_version
 from contenders import CONTENDERS, TITLES, clusters, normal, uniform
 from covertreex._bench import truth
-from covertreex._bench.clocks import fastest, peak_bytes, resident_bytes, timed
-from covertreex._bench.processes import Figures, in_turns, once, options
-from covertreex._bench.tables import cell, machine, spaced, table, titled, write
+from covertreex._bench.clocks import timed
+from measuring import fastest, peak_bytes, resident_bytes
+from processes import Figures, in_turns, once, options
+from tables import cell, machine, spaced, table, titled, write
 
 PEERS = ("covertreex", "pykdtree", "scipy")
 ALL_PEERS = (*PEERS, "sklearn")

@@ -22,10 +22,10 @@ import numpy as np
 from covertreex import cover_tree, residual_tree
 from covertreex._bench import truth
 from covertreex._bench.clocks import timed
-from covertreex._bench.processes import once, options
-from covertreex._bench.tables import machine, table, write
 from covertreex.kernels import RBF, Matern52
 from dask.distributed import Client, LocalCluster
+from processes import once, options
+from tables import machine, table, write
 
 HERE = Path(__file__).parent
 K = 10

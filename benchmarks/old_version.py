@@ -51,7 +51,7 @@ def measured(
     n_inducing: int = 0,
 ) -> dict[str, Any] | None:
     """Build once, search once: figures, and the indices as `found`; or an `error`; None without that Python."""
-    from covertreex._bench.processes import once
+    from processes import once
 
     python = old_python()
     if python is None:

@@ -19,9 +19,9 @@ import hnswlib
 import numpy as np
 from covertreex._bench import truth
 from covertreex._bench.clocks import timed
-from covertreex._bench.processes import options
-from covertreex._bench.tables import machine, table, write
 from covertreex.indexes import HNSW
+from processes import options
+from tables import machine, table, write
 
 K, EF = 10, 64
 

@@ -21,9 +21,9 @@ from typing import Any
 import numpy as np
 import old_version
 from covertreex._bench.clocks import timed
-from covertreex._bench.processes import Figures, once, options
-from covertreex._bench.tables import cell, table, write
 from covertreex._bench.truth import Truth
+from processes import Figures, once, options
+from tables import cell, table, write
 
 HERE = Path(__file__).parent
 DATA = HERE.parent.parent / "shared" / "data"

@@ -24,8 +24,8 @@ from typing import Any
 import numpy as np
 from covertreex import VectorStore
 from covertreex._bench.clocks import alternate, timed
-from covertreex._bench.processes import options
-from covertreex._bench.tables import machine, table, write
+from processes import options
+from tables import machine, table, write
 
 HERE = Path(__file__).parent
 DIM = 384

@@ -8,15 +8,10 @@ import inspect
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType, TracebackType
+from types import MappingProxyType
 from typing import Any, TypeVar, Union
 
 from . import _engines as engines
-
-__all__ = [
-    "PROFILES", "Diagnostics", "Profile", "Residual", "Runtime", "RuntimeConfig", "active_config", "environment_names",
-    "read_environment",
-]  # fmt: skip
 
 #: Changes of settings by their paths: ``"leaf_size=64"`` and the like, or a mapping of paths to values.
 Overrides = Union[Iterable[str], Mapping[str, Any]]
@@ -24,9 +19,8 @@ Overrides = Union[Iterable[str], Mapping[str, Any]]
 Chosen = TypeVar("Chosen", bound="Runtime")
 
 _PREFIX = "COVERTREEX_"
-METRICS = ("auto", "euclidean", "residual_correlation")
-_DTYPES = ("auto", "float32", "float64")
 COVER_TREE_METRICS = ("euclidean", "residual_correlation")
+METRICS = ("auto", *COVER_TREE_METRICS)
 
 
 @dataclass(frozen=True)
@@ -41,9 +35,8 @@ class Residual:
     #: Points that are bounded together, a multiple of 64 up to 1024; None: 256. Time and memory depend on it, and on
     #: the next; answers do not.
     block_size: int | None = None
-    tau: float | None = (
-        None  #: largest residual norm of a point beyond its block's pivots, 0 to 1; None: chosen by trial
-    )
+    #: Largest residual norm of a point beyond its block's pivots, 0 to 1; None: chosen by trial.
+    tau: float | None = None
 
     def __post_init__(self) -> None:
         _check_integer("residual.n_inducing", self.n_inducing, 0)
@@ -93,7 +86,7 @@ class RuntimeConfig:
 
     def __post_init__(self) -> None:
         check_choice("metric", self.metric, METRICS)
-        check_choice("dtype", self.dtype, _DTYPES)
+        check_choice("dtype", self.dtype, ("auto", "float32", "float64"))
         _check_integer("threads", self.threads, 1, 1024)
         _check_integer("seed", self.seed, 0, 2**64 - 1)
         _check_integer("leaf_size", self.leaf_size, 1, 65536)
@@ -227,9 +220,7 @@ class Activation:
     def __enter__(self) -> RuntimeConfig:
         return self.config
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         _active.reset(self._token)
 
 
@@ -294,11 +285,10 @@ def environment_names() -> dict[str, str]:
 
 def _paths(kind: type[Any], before: str = "") -> Iterable[str]:
     for one in dataclasses.fields(kind):
-        group = _GROUPS.get(one.name) if not before else None
-        if group is None:
-            yield before + one.name
+        if one.name in _GROUPS:
+            yield from _paths(_GROUPS[one.name], one.name + ".")
         else:
-            yield from _paths(group, one.name + ".")
+            yield before + one.name
 
 
 _GROUPS: Mapping[str, type[Any]] = MappingProxyType({"residual": Residual, "diagnostics": Diagnostics})
@@ -371,36 +361,28 @@ def _check_integer(name: str, value: Any, minimum: int, maximum: int = 2**31) ->
         raise ValueError(f"{name}: expected {minimum} to {maximum}, got {value}")
 
 
+_CHECKED = Diagnostics(enabled=True, validate=True)
 _GOLD = RuntimeConfig(metric="residual_correlation", dtype="float64", residual=Residual(n_inducing=512))
+_OWN_METRIC = Residual(n_inducing=512, cover_tree_metric="residual_correlation")
+_PROFILES = (
+    Profile("default", "the defaults of all calls", RuntimeConfig()),
+    Profile("residual-gold", "residual correlation with 512 inducing points, the gold standard", _GOLD),
+    Profile(
+        "residual-fast",
+        "the same with 128 inducing points, so that features take a quarter of the time and memory",
+        replace(_GOLD, residual=Residual(n_inducing=128)),
+    ),
+    Profile(
+        "residual-audit",
+        "the gold standard with the cover tree in its own metric, every rule checked and every call recorded",
+        replace(_GOLD, residual=_OWN_METRIC, diagnostics=_CHECKED),
+    ),
+    Profile(
+        "cpu-debug",
+        "one thread, points in their own order, every rule checked and every call recorded",
+        RuntimeConfig(threads=1, engine="native", order="natural", diagnostics=_CHECKED),
+    ),
+)
 
 #: Settings that go together, by name.
-PROFILES: Mapping[str, Profile] = MappingProxyType(
-    {
-        one.name: one
-        for one in (
-            Profile("default", "the defaults of all calls", RuntimeConfig()),
-            Profile("residual-gold", "residual correlation with 512 inducing points, the gold standard", _GOLD),
-            Profile(
-                "residual-fast",
-                "the same with 128 inducing points, so that features take a quarter of the time and memory",
-                replace(_GOLD, residual=Residual(n_inducing=128)),
-            ),
-            Profile(
-                "residual-audit",
-                "the gold standard with the cover tree in its own metric, every rule checked and every call recorded",
-                replace(
-                    _GOLD,
-                    residual=Residual(n_inducing=512, cover_tree_metric="residual_correlation"),
-                    diagnostics=Diagnostics(enabled=True, validate=True),
-                ),
-            ),
-            Profile(
-                "cpu-debug",
-                "one thread, points in their own order, every rule checked and every call recorded",
-                RuntimeConfig(
-                    threads=1, engine="native", order="natural", diagnostics=Diagnostics(enabled=True, validate=True)
-                ),
-            ),
-        )
-    }
-)
+PROFILES: Mapping[str, Profile] = MappingProxyType({one.name: one for one in _PROFILES})

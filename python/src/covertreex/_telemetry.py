@@ -13,7 +13,7 @@ import statistics
 import threading
 import time
 import warnings
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from types import MethodType
@@ -24,8 +24,6 @@ import numpy as np
 from . import _arguments, _arrays, _writing
 from . import _settings as runtime
 from ._capi import CoverTreeError, get_num_threads
-
-__all__ = ["Log", "Record", "Summary", "last_records", "read", "record", "summarise"]
 
 _SCHEMA = "covertreex.telemetry/1"
 _KEPT = 10_000
@@ -189,11 +187,10 @@ def _summary(kind: str, operation: str, group: list[Record]) -> Summary:
 
 
 def _sums(parts: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    sums: dict[str, Any] = {}
+    sums: Counter[str] = Counter()
     for part in parts:
-        for name, value in part.items():
-            sums[name] = sums.get(name, 0) + value
-    return sums
+        sums.update(part)
+    return dict(sums)
 
 
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -265,7 +262,7 @@ def _observed(self: Any, operation: str, k: Any, call: Callable[[], Any], named:
         threads=int(named.get("n_threads") or runtime.active_config().threads or get_num_threads()),
         started=started,
         seconds=seconds,
-        phases=_phases(operation, before, after),
+        phases=_phases(before, after),
         counts={} if is_change or error else _counts(before, after, _rows(result), named),
         error=None if error is None else f"{type(error).__name__}: {error}",
     )
@@ -313,15 +310,10 @@ def _rows(result: Any) -> int:
     return len(first) - 1 if hasattr(result, "offsets") else len(first)
 
 
-def _phases(operation: str, before: dict[str, float], after: dict[str, float]) -> dict[str, float]:
-    phases = {}
-    for name, value in after.items():
-        phase, _, unit = name.rpartition("_")
-        if unit == "seconds" and phase not in ("", "total", "build"):
-            elapsed = value - before.get(name, 0.0)
-            if elapsed > 0:
-                phases[phase] = elapsed
-    return phases
+def _phases(before: dict[str, float], after: dict[str, float]) -> dict[str, float]:
+    grown = {name: value - before.get(name, 0.0) for name, value in after.items() if name.endswith("_seconds")}
+    phases = {name[: -len("_seconds")]: seconds for name, seconds in grown.items() if seconds > 0}
+    return {name: seconds for name, seconds in phases.items() if name not in ("total", "build")}
 
 
 def _counts(before: dict[str, float], after: dict[str, float], queries: int, named: dict[str, Any]) -> dict[str, int]:

@@ -12,9 +12,8 @@ array([[1.]])
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Union
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,8 +23,6 @@ from . import _arguments, _arrays
 __all__ = ["RBF", "Kernel", "Matern12", "Matern32", "Matern52"]
 
 _LARGEST = 2.0**500
-
-Lengthscale = Union[float, Sequence[float], NDArray[np.float64]]
 
 
 class Kernel(ABC):
@@ -65,7 +62,6 @@ class Stationary(Kernel):
 
     lengthscale: Any = 1.0
     variance: float = 1.0
-
     shape: ClassVar[int]  #: the library's number of the kernel, a covertree_kernel_shape
 
     def __post_init__(self) -> None:
@@ -154,49 +150,18 @@ class Matern52(Stationary):
 
 
 #: Kernels as they are named in options.
-BY_NAME: dict[str, type[Stationary]] = {
-    "rbf": RBF,
-    "matern12": Matern12,
-    "matern32": Matern32,
-    "matern52": Matern52,
-}
+BY_NAME: dict[str, type[Stationary]] = {kind.__name__.lower(): kind for kind in (RBF, Matern12, Matern32, Matern52)}
 
 
 def of_shape(shape: int, lengthscale: NDArray[np.float64], variance: float) -> Stationary:
-    """The kernel that the library knows by a number.
-
-    Parameters
-    ----------
-    shape : int
-        A covertree_kernel_shape.
-    lengthscale : numpy.ndarray, shape (1,) or (dim,)
-        One for all dimensions, or one for each.
-    variance : float
-        The variance.
-    """
+    """The kernel of a covertree_kernel_shape, with a lengthscale of shape (1,) or (dim,)."""
     kinds = {kind.shape: kind for kind in BY_NAME.values()}
     scale = lengthscale[0] if len(lengthscale) == 1 else lengthscale
     return kinds[shape](lengthscale=scale, variance=variance)
 
 
 def checked(kernel: Any) -> Any:
-    """Raise for an object that is not a kernel: neither one of this module nor another function.
-
-    Parameters
-    ----------
-    kernel : object
-        What a caller gave as a kernel.
-
-    Returns
-    -------
-    Kernel or callable
-        The kernel.
-
-    Raises
-    ------
-    TypeError
-        For a class instead of an object of it, and for an object that cannot be called.
-    """
+    """Return a kernel; raise a TypeError for a class instead of an object of it, and for what cannot be called."""
     wanted = "kernel: expected a kernel of covertreex.kernels or a function of two arrays"
     if isinstance(kernel, type):
         raise TypeError(f"{wanted}, got the class {kernel.__name__}; give an object of it: {kernel.__name__}(...)")
@@ -206,21 +171,9 @@ def checked(kernel: Any) -> Any:
 
 
 def scaled(points: NDArray[np.float64], kernel: object, name: str) -> NDArray[np.float64]:
-    """Return coordinates over the lengthscale of a kernel, or unchanged if it has none.
+    """Coordinates, shape (n, dim), over the lengthscale of a kernel, or unchanged if it has none.
 
-    Parameters
-    ----------
-    points : numpy.ndarray, shape (n, dim)
-        Coordinates.
-    kernel : Kernel or callable
-        The kernel.
-    name : str
-        What messages call the coordinates.
-
-    Raises
-    ------
-    ValueError
-        For a coordinate whose square would overflow.
+    Raises a ValueError for a coordinate whose square would overflow, by the name of the coordinates.
     """
     lengthscale = np.asarray(kernel.lengthscale if isinstance(kernel, Stationary) else 1.0)
     if lengthscale.ndim and len(lengthscale) != points.shape[1]:

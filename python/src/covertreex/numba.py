@@ -27,21 +27,9 @@ from .residual import ResidualTree
 from .tree import CoverTree
 
 __all__ = [
-    "NO_EXCLUSION",
-    "NO_LIMIT",
-    "NumbaResidualTree",
-    "NumbaTree",
-    "Workspace",
-    "as_numba",
-    "knn",
-    "nearest",
-    "radius",
-    "residual_distance",
-    "residual_nearest",
-    "squared_distance",
-    "within",
-    "workspace",
-]
+    "NO_EXCLUSION", "NO_LIMIT", "NumbaResidualTree", "NumbaTree", "Workspace", "as_numba", "knn", "nearest", "radius",
+    "residual_distance", "residual_nearest", "squared_distance", "within", "workspace",
+]  # fmt: skip
 
 
 @overload
@@ -87,26 +75,21 @@ def knn(
     n_threads: int | None = None,
     progress: _calls.ProgressReport | None = None,
 ) -> Any:
-    """Find the ``k`` nearest points of each query, as ``knn`` of the tree does, by kernels.
+    """Find the ``k`` nearest points of each query: :meth:`covertreex.CoverTree.knn` or ``ResidualTree.knn`` by kernels.
 
-    Parameters and results are those of :meth:`covertreex.CoverTree.knn` and :meth:`covertreex.ResidualTree.knn`.
     Kernels are compiled at the first call and kept on disk. Residual trees of more than 131 072 points, those without
     skeletons, and new points are compared by their features, without skeletons: exact, and slow.
     """
     k = _arrays.integer(k, "k", minimum=1)
     options: dict[str, Any] = {
-        "queries": queries,
-        "return_distances": return_distances,
-        "predecessor_mode": predecessor_mode,
-        "exclude_self": exclude_self,
-        "n_threads": n_threads,
-        "progress": progress,
-    }
-    if isinstance(tree, ResidualTree):
-        if max_distance is not None:
-            raise ValueError("max_distance: is not supported in the residual-correlation metric")
-        return residual_knn(tree, k, before=before, **options)
-    return euclidean_knn(_euclidean(tree), k, before=before, max_distance=max_distance, **options)
+        "queries": queries, "return_distances": return_distances, "predecessor_mode": predecessor_mode,
+        "before": before, "exclude_self": exclude_self, "n_threads": n_threads, "progress": progress,
+    }  # fmt: skip
+    if not isinstance(tree, ResidualTree):
+        return euclidean_knn(_euclidean(tree), k, max_distance=max_distance, **options)
+    if max_distance is not None:
+        raise ValueError("max_distance: is not supported in the residual-correlation metric")
+    return residual_knn(tree, k, **options)
 
 
 def _euclidean(tree: Any) -> NumbaTree:
@@ -129,15 +112,7 @@ def radius(
     progress: _calls.ProgressReport | None = None,
 ) -> Any:
     """Find all points within a radius of each query: :meth:`covertreex.CoverTree.radius` by :func:`within`."""
-    shown = _euclidean(tree)
     return euclidean_radius(
-        shown,
-        r,
-        queries=queries,
-        return_distances=return_distances,
-        predecessor_mode=predecessor_mode,
-        exclude_self=exclude_self,
-        count_only=count_only,
-        n_threads=n_threads,
-        progress=progress,
-    )
+        _euclidean(tree), r, queries=queries, return_distances=return_distances, predecessor_mode=predecessor_mode,
+        exclude_self=exclude_self, count_only=count_only, n_threads=n_threads, progress=progress,
+    )  # fmt: skip

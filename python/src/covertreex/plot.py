@@ -57,13 +57,11 @@ def levels(tree: CoverTree | ResidualTree, *, ax: Axes | None = None) -> Axes:
     of_nodes = tree.export_arrays().levels
     found, counts = np.unique(of_nodes[of_nodes != _DUPLICATE], return_counts=True)
     ax.bar(found, counts, color=_NEAR)
-    ax.set_yscale("log")
-    ax.set_ylim(0.8, None)
     ax.invert_xaxis()  # the root first
-    ax.set_xlabel("level: nodes cover what is within 2**level")
-    ax.set_ylabel("nodes")
-    duplicates = int((of_nodes == _DUPLICATE).sum())
-    ax.set_title(f"{len(of_nodes):,} nodes" + (f", {duplicates:,} of them duplicates" if duplicates else ""))
+    duplicates = len(of_nodes) - int(counts.sum())
+    title = f"{len(of_nodes):,} nodes" + (f", {duplicates:,} of them duplicates" if duplicates else "")
+    ax.set(yscale="log", xlabel="level: nodes cover what is within 2**level", ylabel="nodes", title=title)
+    ax.set_ylim(0.8, None)
     return ax
 
 
@@ -83,14 +81,10 @@ def tree(tree: CoverTree | ResidualTree, *, n_levels: int = 4, axes: Sequence[Ax
     """
     n_levels = _arrays.integer(n_levels, "n_levels", minimum=1)
     arrays = _arguments.instance(tree, "tree", (CoverTree, ResidualTree)).export_arrays()
-    locations = _in_the_plane(np.asarray(arrays.points, float))
-    of_nodes = arrays.levels
+    locations, of_nodes = _in_the_plane(np.asarray(arrays.points, float)), arrays.levels
     there = np.unique(of_nodes[of_nodes != _DUPLICATE])[::-1]
     shown = there[1 : 1 + n_levels] if len(there) > 1 else there
-    if axes is None:
-        made = Figure(figsize=(3.4 * len(shown), 3.6), layout="constrained")
-        axes = list(np.atleast_1d(made.subplots(1, len(shown))))
-    axes = _several_axes(axes, len(shown))
+    axes = _several_axes(axes, len(shown), (3.4 * len(shown), 3.6))
     has_balls = arrays.points.shape[1] <= 2 and not isinstance(tree, ResidualTree)
     for ax, level in zip(axes, shown):
         nodes = np.flatnonzero(of_nodes >= level)
@@ -104,10 +98,9 @@ def tree(tree: CoverTree | ResidualTree, *, n_levels: int = 4, axes: Sequence[Ax
         ax.add_collection(LineCollection(list(edges), colors=_SELF, linewidths=0.6))
         ax.scatter(*locations[nodes].T, s=12, color=_NEAR, linewidths=0)
         ax.set_aspect("equal", adjustable="datalim")
-        ax.set_xticks([])
-        ax.set_yticks([])
+        ax.set(xticks=[], yticks=[])
         ax.set_title(f"level {level}: {len(new):,} of {len(nodes):,} nodes", fontsize=9)
-    return list(axes)
+    return axes
 
 
 def conditioning_set(points: ArrayLike, sets: ConditioningSets, rank: int, *, ax: Axes | None = None) -> Axes:
@@ -170,7 +163,8 @@ def correlation_decay(
     kernel: Any = tree.kernel
     covariances = callbacks.covariances(kernel, points, points)
     one, other = np.triu_indices(len(rows), 1)
-    distances = np.linalg.norm(scaled(points, kernel, "points")[one] - scaled(points, kernel, "points")[other], axis=1)
+    over = scaled(points, kernel, "points")
+    distances = np.linalg.norm(over[one] - over[other], axis=1)
     deviations = np.sqrt(np.diag(covariances))
     prior = np.abs(covariances[one, other]) / (deviations[one] * deviations[other])
     residual = np.abs((covariances - v @ v.T)[one, other]) / np.sqrt(p[one] * p[other])
@@ -180,10 +174,7 @@ def correlation_decay(
     for values, color, label in [(prior, _SELF, "of the kernel, median"), (residual, _NEAR, "residual, median")]:
         inside = [values[(distances >= low) & (distances < high)] for low, high in zip(edges[:-1], edges[1:])]
         ax.plot(middles, [np.median(one) if len(one) else np.nan for one in inside], color=color, label=label)
-    ax.set_xlim(0, edges[-1])
-    ax.set_ylim(0, 1.02)
-    ax.set_xlabel("distance, in lengthscales")
-    ax.set_ylabel("correlation, absolute")
+    ax.set(xlim=(0, edges[-1]), ylim=(0, 1.02), xlabel="distance, in lengthscales", ylabel="correlation, absolute")
     ax.legend(fontsize=8)
     return ax
 
@@ -201,9 +192,7 @@ def scaling(results: str | os.PathLike[str] | Iterable[Any], *, axes: Sequence[A
     rows = [_plain(one) for one in _results(results)]
     if not rows:
         raise ValueError("results: expected at least one, got none")
-    if axes is None:
-        axes = list(Figure(figsize=(8, 3.4), layout="constrained").subplots(1, 2))
-    axes = _several_axes(axes, 2)
+    axes = _several_axes(axes, 2, (8, 3.4))
     lines = sorted({(row["workload"], row["who"]) for row in rows})
     single = len({workload for workload, _ in lines}) == 1
     for ax, name, label in zip(axes, ("build_seconds", "queries_per_second"), ("build, s", "queries a second")):
@@ -212,12 +201,9 @@ def scaling(results: str | os.PathLike[str] | Iterable[Any], *, axes: Sequence[A
             own.sort(key=lambda row: row["n_points"])
             xs, ys = ([row[of] for row in own] for of in ("n_points", name))
             ax.plot(xs, ys, marker="o", markersize=3, label=who if single else f"{who}: {workload}")
-        ax.set_xscale("log")
-        ax.set_yscale("log")
-        ax.set_xlabel("points")
-        ax.set_ylabel(label)
+        ax.set(xscale="log", yscale="log", xlabel="points", ylabel=label)
     axes[0].legend(fontsize=8)
-    return list(axes)
+    return axes
 
 
 def _results(given: Any) -> Iterable[Any]:
@@ -238,9 +224,9 @@ def _plain(row: Any) -> Mapping[str, Any]:
     if not isinstance(row, Mapping):
         raise TypeError(f"results: expected rows of bench --json, got {_arguments.described(row)}")
     wanted = ("workload", "who", "n_points", "build_seconds", "queries_per_second")
-    missing = [name for name in wanted if name not in row]
-    if missing:
-        raise ValueError(f"results: expected rows with {', '.join(wanted)}, got one without {missing[0]}")
+    for name in wanted:
+        if name not in row:
+            raise ValueError(f"results: expected rows with {', '.join(wanted)}, got one without {name}")
     return row
 
 
@@ -251,8 +237,10 @@ def _axes(ax: Axes | None) -> Any:
     return _arguments.instance(ax, "ax", (Axes,))
 
 
-def _several_axes(axes: Any, count: int) -> list[Axes]:
-    """Return the given axes, after a check of their number."""
+def _several_axes(axes: Any, count: int, size: tuple[float, float]) -> list[Axes]:
+    """The given axes, after a check of their number, or those of a figure of a size in inches."""
+    if axes is None:
+        return list(np.atleast_1d(Figure(figsize=size, layout="constrained").subplots(1, count)))
     listed = list(axes) if isinstance(axes, Iterable) and not isinstance(axes, str) else [axes]
     for one in listed:
         _arguments.instance(one, "axes", (Axes,))

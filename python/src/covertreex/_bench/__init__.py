@@ -1,1 +1,1 @@
-"""Common code of benchmarks: clocks, the float64 truth, runs in turns, tables; ``benchmarks/`` uses it, too."""
+"""Common code of benchmarks: clocks, the float64 truth, named workloads; ``benchmarks/`` uses it, too."""

@@ -16,24 +16,24 @@ class Peer(NamedTuple):
     query: Callable[[Any, NDArray[Any], int], NDArray[Any]]
 
 
+def _kd_tree(module: str) -> Peer:
+    return Peer(import_module(module).KDTree, lambda tree, queries, k: tree.query(queries, k)[1])
+
+
 def pykdtree() -> Peer:
     """The package pykdtree."""
-    module = import_module("pykdtree.kdtree")
-    return Peer(module.KDTree, lambda tree, queries, k: tree.query(queries, k)[1])
+    return _kd_tree("pykdtree.kdtree")
 
 
 def scipy() -> Peer:
     """SciPy's cKDTree, with all processors unless there is only one query."""
-    module = import_module("scipy.spatial")
-    return Peer(
-        module.cKDTree, lambda tree, queries, k: tree.query(queries, k, workers=-1 if len(queries) > 1 else 1)[1]
-    )
+    build = import_module("scipy.spatial").cKDTree
+    return Peer(build, lambda tree, queries, k: tree.query(queries, k, workers=-1 if len(queries) > 1 else 1)[1])
 
 
 def sklearn() -> Peer:
     """The KDTree of scikit-learn, which searches in one thread."""
-    module = import_module("sklearn.neighbors")
-    return Peer(module.KDTree, lambda tree, queries, k: tree.query(queries, k)[1])
+    return _kd_tree("sklearn.neighbors")
 
 
 PEERS: dict[str, Callable[[], Peer]] = {"scipy": scipy, "scikit-learn": sklearn, "pykdtree": pykdtree}

@@ -12,11 +12,15 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numpy.typing import ArrayLike, NDArray
 
-from .. import _arguments, _arrays, _calls, _capi, _scores
+from .. import _arguments, _arrays, _calls, _capi
+from .._scores import LEAST_SQUARE, MAGNIFICATION, OF_ZERO
 
 #: An excluded index, and an upper index, with which all points count.
 NO_EXCLUSION = -1
 NO_LIMIT = 2**31 - 1
+
+#: Have Numba compile a function.
+jitted = njit(cache=True, nogil=True)
 
 
 def upper_indices(before: ArrayLike | None, n: int, predecessor_mode: bool) -> NDArray[np.int64] | None:
@@ -25,6 +29,21 @@ def upper_indices(before: ArrayLike | None, n: int, predecessor_mode: bool) -> N
     if upper is not None and predecessor_mode:
         raise ValueError("before: cannot be combined with predecessor_mode, which sets upper indices itself")
     return None if upper is None else np.clip(upper, 0, NO_LIMIT)
+
+
+def not_for_new_points(predecessor_mode: bool, exclude_self: bool, reason: str) -> None:
+    """Raise for options that need the dataset index of a query."""
+    for flag, name in ((predecessor_mode, "predecessor_mode"), (exclude_self, "exclude_self")):
+        if flag:
+            raise ValueError(f"{name}: {reason}; give dataset indices as queries")
+
+
+def limits(
+    rows: NDArray[np.int64], upper: NDArray[np.int64] | None, own: Any, predecessor_mode: bool, exclude_self: bool
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Upper and excluded indices of queries in the order of ``rows``; ``own`` are those that stored points have."""
+    before = np.full(len(rows), NO_LIMIT) if upper is None else upper[rows]
+    return own if predecessor_mode else before, own if exclude_self else np.full(len(rows), NO_EXCLUSION)
 
 
 @intrinsic
@@ -39,7 +58,7 @@ def fused_multiply_add(_typing: Any, a: Any, b: Any, c: Any) -> Any:
     return types.float64(types.float64, types.float64, types.float64), generate
 
 
-@njit(cache=True, nogil=True)
+@jitted
 def squared_distance(x: Any, y: Any) -> float:
     """Squared Euclidean distance of two rows in float64, bit for bit that of the library."""
     total = 0.0
@@ -49,64 +68,49 @@ def squared_distance(x: Any, y: Any) -> float:
     return total
 
 
-# Scores: squared distances, or, below `LEAST_SQUARE`, the numbers that `_scores.py` describes.
+# Scores, which `_scores.py` describes.
 
-LEAST_SQUARE, OF_ZERO = _scores.LEAST_SQUARE, _scores.OF_ZERO
-_MAGNIFICATION = _scores.MAGNIFICATION
-_MOST_MAGNIFIED = float(np.nextafter(LEAST_SQUARE * _MAGNIFICATION * _MAGNIFICATION, 0))
+_MOST_MAGNIFIED = float(np.nextafter(LEAST_SQUARE * MAGNIFICATION * MAGNIFICATION, 0))
 
 
-@intrinsic
-def _reversed(_typing: Any, number: Any) -> Any:
+@jitted
+def _reversed(number: float) -> float:
     """The number whose bits are those of ``-OF_ZERO`` less those of a number."""
-
-    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        integer, double = ir.IntType(64), ir.DoubleType()
-        bits = builder.bitcast(arguments[0], integer)
-        top = builder.bitcast(ir.Constant(double, -OF_ZERO), integer)
-        return builder.bitcast(builder.sub(top, bits), double)
-
-    return types.float64(types.float64), generate
+    return np.int64(np.float64(-OF_ZERO).view(np.int64) - np.float64(number).view(np.int64)).view(np.float64)
 
 
-@njit(cache=True, nogil=True)
+@jitted
 def score_of_square(square: float) -> float:
     """The score of a squared distance that has not lost digits, or of a limit."""
     if square >= LEAST_SQUARE or square < 0:
         return square
-    return -_reversed(square * _MAGNIFICATION * _MAGNIFICATION)
+    return -_reversed(square * MAGNIFICATION * MAGNIFICATION)
 
 
-@njit(cache=True, nogil=True)
+@jitted
 def score_of_near(magnified: float) -> float:
     """The score of the square of a small distance that was magnified first."""
     return -_reversed(min(magnified, _MOST_MAGNIFIED))
 
 
-@njit(cache=True, nogil=True)
+@jitted
 def square_of_score(score: float) -> float:
     """The squared distance, which may underflow."""
-    return score if score >= 0 else _reversed(-score) / _MAGNIFICATION / _MAGNIFICATION
+    return score if score >= 0 else _reversed(-score) / MAGNIFICATION / MAGNIFICATION
 
 
-@njit(cache=True, nogil=True)
+@jitted
 def distance_of_score(score: float) -> float:
     """The distance."""
-    return np.sqrt(score) if score >= 0 else np.sqrt(_reversed(-score)) / _MAGNIFICATION
+    return np.sqrt(score) if score >= 0 else np.sqrt(_reversed(-score)) / MAGNIFICATION
 
 
-@njit(cache=True, nogil=True)
-def magnified_difference(x: float, y: float) -> float:
-    """The difference of two coordinates, magnified as small ones are."""
-    return (x - y) * _MAGNIFICATION
-
-
-@njit(cache=True, nogil=True)
+@jitted
 def comes_before(square: float, index: int, other_square: float, other_index: int) -> bool:
     return square < other_square or (square == other_square and index < other_index)
 
 
-@njit(cache=True, nogil=True)
+@jitted
 def sift_down(squares: Any, indices: Any, size: int, square: float, index: int) -> None:
     """Replace the top of a heap, which is its farthest neighbour."""
     slot = 0
@@ -123,7 +127,7 @@ def sift_down(squares: Any, indices: Any, size: int, square: float, index: int) 
     squares[slot], indices[slot] = square, index
 
 
-@njit(cache=True, nogil=True)
+@jitted
 def insert(squares: Any, indices: Any, count: int, k: int, square: float, index: int) -> int:
     """Add a neighbour to a heap of up to k; returns how many there are then."""
     if count == k:
@@ -138,7 +142,7 @@ def insert(squares: Any, indices: Any, count: int, k: int, square: float, index:
     return count + 1
 
 
-@njit(cache=True, nogil=True)
+@jitted
 def sort_heap(squares: Any, indices: Any, count: int) -> None:
     for size in range(count - 1, 0, -1):
         square, index = squares[0], indices[0]

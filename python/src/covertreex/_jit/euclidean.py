@@ -10,20 +10,20 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _arguments, _arrays, _calls
 from .._exports.tree_arrays import Neighbors, TreeArrays
-from .._scores import largest_score
+from .._scores import LEAST_SQUARE, MAGNIFICATION, largest_score
 from .common import (
-    LEAST_SQUARE,
     NO_EXCLUSION,
     NO_LIMIT,
     distance_of_score,
     fused_multiply_add,
     insert,
-    magnified_difference,
+    jitted,
+    limits,
+    not_for_new_points,
     read_only,
     run,
     score_of_near,
@@ -39,7 +39,7 @@ _WINDOW = 2
 
 
 class NumbaTree(NamedTuple):
-    """The arrays of a tree of ``n`` nodes that the kernels read: those of :class:`covertreex.TreeArrays`.
+    """The arrays of :class:`covertreex.TreeArrays` that the kernels read, of ``n`` nodes.
 
     They are not copied, but for ``labels`` of a tree from which points were removed.
     """
@@ -59,7 +59,7 @@ def show_tree(arrays: TreeArrays) -> NumbaTree:
     return NumbaTree(arrays.points, indices, arrays.radius, arrays.subtree_end, arrays.subtree_min)
 
 
-@njit(cache=True, nogil=True)
+@jitted
 def _square(tree: NumbaTree, node: int, query: Any) -> float:
     """``squared_distance(query, tree.points[node])`` without a slice, which all threads would count in and out."""
     total = 0.0
@@ -69,19 +69,19 @@ def _square(tree: NumbaTree, node: int, query: Any) -> float:
     return total
 
 
-@njit(cache=True, nogil=True)
+@jitted
 def _score(tree: NumbaTree, node: int, query: Any, square: float) -> float:
     """The score of a point at a squared distance."""
     if square >= LEAST_SQUARE:
         return square
     total = 0.0
     for d in range(query.shape[0]):
-        difference = magnified_difference(np.float64(query[d]), np.float64(tree.points[node, d]))
+        difference = (np.float64(query[d]) - np.float64(tree.points[node, d])) * MAGNIFICATION
         total = fused_multiply_add(difference, difference, total)
     return score_of_near(total)
 
 
-@njit(cache=True, nogil=True)
+@jitted
 def _out_of_reach(tree: NumbaTree, node: int, square: float, limit: float) -> bool:
     """Whether no point below a node at a squared distance can be within a score."""
     limit = max(limit, LEAST_SQUARE)
@@ -92,7 +92,7 @@ def _out_of_reach(tree: NumbaTree, node: int, square: float, limit: float) -> bo
     return gap > 0 and gap * gap > limit
 
 
-@njit(cache=True, nogil=True)
+@jitted
 def _near_node(tree: NumbaTree, query: Any, before: int) -> int:
     """A node near the query: down to the nearest child, to its nearest child, and so on."""
     node = 0
@@ -110,7 +110,7 @@ def _near_node(tree: NumbaTree, query: Any, before: int) -> int:
         node = closest
 
 
-@njit(cache=True, nogil=True)
+@jitted
 def _near_nodes(tree: NumbaTree, queries: Any) -> Any:
     nodes = np.empty(queries.shape[0], np.int64)
     for query in range(queries.shape[0]):
@@ -118,7 +118,7 @@ def _near_nodes(tree: NumbaTree, queries: Any) -> Any:
     return nodes
 
 
-@njit(cache=True, nogil=True)
+@jitted
 def _bound(tree: NumbaTree, query: Any, k: int, before: int, excluded: int, squares: Any, indices: Any) -> float:
     """A score within which k points lie: neighbours in depth-first order are near each other."""
     node = _near_node(tree, query, before)
@@ -131,7 +131,7 @@ def _bound(tree: NumbaTree, query: Any, k: int, before: int, excluded: int, squa
     return squares[0] if count == k else np.inf
 
 
-@njit(cache=True, nogil=True)
+@jitted
 def nearest(
     tree: NumbaTree, query: Any, k: int, before: int, excluded: int, limit: float, squares: Any, indices: Any
 ) -> int:
@@ -170,7 +170,7 @@ def nearest(
     return count
 
 
-@njit(cache=True, nogil=True)
+@jitted
 def _nearest(
     tree: NumbaTree, query: Any, k: int, before: int, excluded: int, limit: float, squares: Any, indices: Any
 ) -> int:
@@ -196,7 +196,7 @@ def _nearest(
     return count
 
 
-@njit(cache=True, nogil=True)
+@jitted
 def within(tree: NumbaTree, query: Any, limit: float, before: int, excluded: int, squares: Any, indices: Any) -> int:
     """Find all points within a squared distance (inclusive) of one query. Callable from jitted code.
 
@@ -220,7 +220,7 @@ def within(tree: NumbaTree, query: Any, limit: float, before: int, excluded: int
     return count
 
 
-@njit(cache=True, nogil=True)
+@jitted
 def _within(tree: NumbaTree, query: Any, limit: float, before: int, excluded: int, squares: Any, indices: Any) -> int:
     """The same by scores."""
     count = 0
@@ -243,16 +243,9 @@ def _within(tree: NumbaTree, query: Any, limit: float, before: int, excluded: in
     return count
 
 
-@njit(cache=True, nogil=True)
+@jitted
 def _knn_rows(
-    tree: NumbaTree,
-    queries: Any,
-    rows: Any,
-    before: Any,
-    excluded: Any,
-    limit: float,
-    indices: Any,
-    distances: Any,
+    tree: NumbaTree, queries: Any, rows: Any, before: Any, excluded: Any, limit: float, indices: Any, distances: Any
 ) -> None:
     k = indices.shape[1]
     squares, found = np.empty(k), np.empty(k, np.int64)
@@ -272,7 +265,7 @@ def _knn_rows(
         distances[row, count:] = np.inf
 
 
-@njit(cache=True, nogil=True)
+@jitted
 def _count_rows(
     tree: NumbaTree, queries: Any, rows: Any, before: Any, excluded: Any, limit: float, counts: Any
 ) -> None:
@@ -281,18 +274,11 @@ def _count_rows(
         counts[rows[query]] = _within(tree, queries[query], limit, before[query], excluded[query], nowhere, nothing)
 
 
-@njit(cache=True, nogil=True)
+@jitted
 def _radius_rows(
-    tree: NumbaTree,
-    queries: Any,
-    rows: Any,
-    before: Any,
-    excluded: Any,
-    limit: float,
-    offsets: Any,
-    indices: Any,
+    tree: NumbaTree, queries: Any, rows: Any, before: Any, excluded: Any, limit: float, offsets: Any, indices: Any,
     distances: Any,
-) -> None:
+) -> None:  # fmt: skip
     for query in range(queries.shape[0]):
         begin, end = offsets[rows[query]], offsets[rows[query] + 1]
         squares, found = np.empty(end - begin), indices[begin:end]
@@ -322,38 +308,34 @@ def _queries(
     exclude_self: bool,
     before: ArrayLike | None = None,
 ) -> _Queries:
-    asked = _asked(tree, queries, predecessor_mode, exclude_self)
-    upper = upper_indices(before, len(asked.rows), predecessor_mode)
-    return asked if upper is None else asked._replace(before=upper[asked.rows])
-
-
-def _asked(tree: NumbaTree, queries: ArrayLike | None, predecessor_mode: bool, exclude_self: bool) -> _Queries:
     array = None if queries is None else _arrays.own_queries(queries, lambda: tree.points.shape[1])
+    own = None
     if array is None or _arrays.are_indices(array):
         nodes, rows, own = _nodes(tree, array)
         points = tree.points if len(nodes) == len(tree.points) and array is None else tree.points[nodes]
-        before = own if predecessor_mode else np.full(len(own), NO_LIMIT, np.int64)
-        excluded = own if exclude_self else np.full(len(own), NO_EXCLUSION, np.int64)
-        return _Queries(read_only(points), rows, before, excluded)
-    for flag, name in ((predecessor_mode, "predecessor_mode"), (exclude_self, "exclude_self")):
-        if flag:
-            raise ValueError(f"{name}: only points of the tree have a dataset index; give dataset indices as queries")
-    points = _arrays.queries(array, "queries", tree.points.dtype)
+    else:
+        not_for_new_points(predecessor_mode, exclude_self, "only points of the tree have a dataset index")
+        points = _new_points(tree, array)
+        rows = np.argsort(_near_nodes(tree, read_only(points)), kind="stable")
+        points = points[rows]
+    upper = upper_indices(before, len(rows), predecessor_mode)
+    return _Queries(read_only(points), rows, *limits(rows, upper, own, predecessor_mode, exclude_self))
+
+
+def _new_points(tree: NumbaTree, given: NDArray[Any]) -> NDArray[Any]:
+    points = _arrays.queries(given, "queries", tree.points.dtype)
     if points.shape[1] != tree.points.shape[1]:
         raise ValueError(f"queries: expected {tree.points.shape[1]} columns, got {points.shape[1]}")
     unusable = ~np.isfinite(points)
     if unusable.any():
         row, column = np.argwhere(unusable)[0]
         raise ValueError(f"queries[{row}, {column}]: expected finite coordinates, got {points[row, column]}")
-    if points.dtype != tree.points.dtype:
-        # One compilation serves all queries that the tree's type can hold.
-        with np.errstate(over="ignore"):
-            rounded = points.astype(tree.points.dtype)
-        points = rounded if (rounded == points).all() else points
-    n = len(points)
-    rows = np.argsort(_near_nodes(tree, read_only(points)), kind="stable")
-    before, excluded = np.full(n, NO_LIMIT, np.int64), np.full(n, NO_EXCLUSION, np.int64)
-    return _Queries(read_only(points[rows]), rows, before, excluded)
+    if points.dtype == tree.points.dtype:
+        return points
+    # One compilation serves all queries that the tree's type can hold.
+    with np.errstate(over="ignore"):
+        rounded = points.astype(tree.points.dtype)
+    return rounded if (rounded == points).all() else points
 
 
 def _nodes(tree: NumbaTree, indices: NDArray[Any] | None) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.int64]]:
@@ -365,11 +347,10 @@ def _nodes(tree: NumbaTree, indices: NDArray[Any] | None) -> tuple[NDArray[Any],
         rows[np.argsort(stored, kind="stable")] = np.arange(len(stored))
         return there, rows, stored
     wanted = _arrays.copied_indices(indices, "queries")
-    node_of = np.full(int(stored.max(initial=-1)) + 1, -1, np.int64)
+    # The last one is for indices out of range.
+    node_of = np.full(int(stored.max(initial=-1)) + 2, -1, np.int64)
     node_of[stored] = there
-    for row in np.flatnonzero((wanted < 0) | (wanted >= len(node_of)))[:1]:
-        raise IndexError(f"queries[{row}]: the tree has no point {wanted[row]}")
-    nodes = node_of[wanted]
+    nodes = node_of[np.clip(wanted, -1, len(node_of) - 1)]
     for row in np.flatnonzero(nodes < 0)[:1]:
         raise IndexError(f"queries[{row}]: the tree has no point {wanted[row]}")
     rows = np.argsort(nodes, kind="stable")

@@ -5,16 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
-from .common import NO_EXCLUSION, insert, sort_heap
+from .common import NO_EXCLUSION, insert, jitted, sort_heap
 from .residual import NumbaResidualTree, eligible, residual_distance
 
 # Queries that are compared with a block's features while these are in the cache.
 _GROUP = 32
 
 
-@njit(cache=True, nogil=True)
+@jitted
 def _promise(model: NumbaResidualTree, positions: Any) -> Any:
     """Regions in descending order of their bounds with a group, or as they come where there are no bounds."""
     regions = model.bounds.shape[0]
@@ -27,19 +26,11 @@ def _promise(model: NumbaResidualTree, positions: Any) -> Any:
     return np.argsort(sums)
 
 
-@njit(cache=True, nogil=True)
+@jitted
 def feature_rows(
-    model: NumbaResidualTree,
-    rows: Any,
-    positions: Any,
-    before: Any,
-    excluded: Any,
-    coordinates: Any,
-    features: Any,
-    variances: Any,
-    indices: Any,
-    distances: Any,
-) -> None:
+    model: NumbaResidualTree, rows: Any, positions: Any, before: Any, excluded: Any, coordinates: Any, features: Any,
+    variances: Any, indices: Any, distances: Any,
+) -> None:  # fmt: skip
     """New points have position -1 and no bounds."""
     n, k = model.block_order.shape[0], indices.shape[1]
     bounded = model.bounds.shape[0] > 0

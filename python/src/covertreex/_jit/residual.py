@@ -7,12 +7,10 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-from llvmlite import ir
-from numba import njit, types
-from numba.extending import intrinsic
+from numba import njit
 from numpy.typing import NDArray
 
-from .common import fused_multiply_add, read_only
+from .common import fused_multiply_add, jitted, read_only
 from .vectors import inner_product
 
 # Residual variances below this much of the variance make a pair count as 0, as in the library.
@@ -68,23 +66,7 @@ def variance_root(variance: float) -> float:
     return 2.0 ** int((math.frexp(variance)[1] - 1) / 2)
 
 
-# The distance
-
-
-@intrinsic
-def _times_power_of_two(_typing: Any, number: Any, shifted: Any) -> Any:
-    """``number * 2**n``, where ``shifted`` is n + 1.5 * 2**52."""
-
-    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        integer = ir.IntType(64)
-        bits, power = (builder.bitcast(argument, integer) for argument in arguments)
-        sum_ = builder.add(bits, builder.shl(power, integer(52)))
-        return builder.bitcast(sum_, ir.DoubleType())
-
-    return types.float64(types.float64, types.float64), generate
-
-
-@njit(cache=True, nogil=True)
+@jitted
 def _exponential(x: float) -> float:
     """The exponential of a number up to 0, step by step that of the library."""
     if not x > -708.0:
@@ -96,7 +78,8 @@ def _exponential(x: float) -> float:
     total = fused_multiply_add(1 / 6227020800, r, 1 / 479001600)
     for factorial in (39916800, 3628800, 362880, 40320, 5040, 720, 120, 24, 6, 2, 1, 1):
         total = fused_multiply_add(total, r, 1 / factorial)
-    return _times_power_of_two(total, shifted)
+    # Times 2**n: the last bits of `shifted` are those of n.
+    return np.int64(np.float64(total).view(np.int64) + (np.float64(shifted).view(np.int64) << 52)).view(np.float64)
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -152,7 +135,7 @@ def residual_distance(
     return 0.0 if model.block_order[place] == index else np.sqrt(1 - rho)
 
 
-@njit(cache=True, nogil=True)
+@jitted
 def eligible(model: NumbaResidualTree, first: int, end: int, before: int) -> int:
     """The end of those of a block that are before a dataset index: they are its first ones."""
     while first < end:

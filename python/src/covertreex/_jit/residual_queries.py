@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _arrays, _calls
 from .._exports.residual_arrays import ModelView
 from .._exports.tree_arrays import TreeArrays
-from .common import NO_EXCLUSION, NO_LIMIT, read_only, run, upper_indices
+from .common import NO_EXCLUSION, jitted, limits, not_for_new_points, read_only, run, upper_indices
 from .euclidean import euclidean_knn, show_tree
 from .features import feature_rows
 from .residual import NumbaResidualTree, residual_distance, show_model, variance_root
@@ -43,32 +42,17 @@ class ResidualTree(Protocol):
     def _scale(self, points: NDArray[np.float64]) -> NDArray[np.float64]: ...
 
 
-class _Queries(NamedTuple):
-    """Queries in the order in which they are run: near ones follow each other."""
-
-    rows: NDArray[np.int64]  #: of the results
-    positions: NDArray[np.int64]  #: -1 for new points
-    before: NDArray[np.int64]
-    excluded: NDArray[np.int64]
-
-
 def _stored(
-    model: NumbaResidualTree,
-    queries: NDArray[Any] | None,
-    before: NDArray[np.int64] | None,
-    predecessor_mode: bool,
-    exclude_self: bool,
-) -> _Queries:
-    """Points of the model as queries, by position."""
+    model: NumbaResidualTree, queries: NDArray[Any] | None
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Rows, positions and dataset indices of queries, near ones after each other."""
     n = len(model.block_order)
     wanted = np.arange(n) if queries is None else _arrays.copied_indices(queries, "queries")
     for row in np.flatnonzero((wanted < 0) | (wanted >= n))[:1]:
         raise IndexError(f"queries[{row}]: expected a dataset index from 0 to {n - 1}, got {wanted[row]}")
     positions = model.block_places[wanted].astype(np.int64)
     rows = np.argsort(positions, kind="stable")
-    own = wanted[rows]
-    upper = own if predecessor_mode else np.full(len(own), NO_LIMIT) if before is None else before[rows]
-    return _Queries(rows, positions[rows], upper, own if exclude_self else np.full(len(own), NO_EXCLUSION))
+    return rows, positions[rows], wanted[rows]
 
 
 def residual_knn(
@@ -89,34 +73,31 @@ def residual_knn(
     n = len(model.block_order) if array is None else len(array)
     upper = upper_indices(before, n, predecessor_mode)
     if tree._is_spatial:
-        return _spatial_knn(
-            tree, model, k, array, upper, return_distances=return_distances, predecessor_mode=predecessor_mode,
-            exclude_self=exclude_self, n_threads=n_threads, progress=progress,
+        near = None if array is None else _in_space(tree, array)
+        indices = euclidean_knn(
+            show_tree(tree.euclidean.export_arrays()), k, queries=near, before=upper, return_distances=False,
+            predecessor_mode=predecessor_mode, exclude_self=exclude_self, max_distance=None, n_threads=n_threads,
+            progress=progress,
         )  # fmt: skip
-    indices, distances = _arrays.results(n, k, np.int64), _arrays.results(n, k, np.float64)
+        return (indices, _distances_in_space(model, near, indices, n_threads)) if return_distances else indices
+    results = _arrays.results(n, k, np.int64), _arrays.results(n, k, np.float64)
     # Comparisons by features need those of the queries.
     others: tuple[NDArray[Any], ...] = ()
-    kernel = feature_rows
+    kernel, own = feature_rows, None
     if array is None or _arrays.are_indices(array):
-        asked = _stored(model, array, upper, predecessor_mode, exclude_self)
+        rows, positions, own = _stored(model, array)
         if model.product_offsets.size:
             kernel = skeleton_rows
         else:
-            own = (model.coordinates, model.v_matrix, model.residual_variance)
-            others = tuple(values[asked.positions] for values in own)
+            others = model.coordinates[positions], model.v_matrix[positions], model.residual_variance[positions]
     else:
-        for flag, name in ((predecessor_mode, "predecessor_mode"), (exclude_self, "exclude_self")):
-            if flag:
-                raise ValueError(f"{name}: new points have no dataset index; give dataset indices as queries")
-        points = _arrays.points(array, "queries", dtype=np.dtype(np.float64))
-        others = _new_points(tree, model, points)
-        asked = _Queries(
-            np.arange(n), np.full(n, -1), np.full(n, NO_LIMIT) if upper is None else upper, np.full(n, NO_EXCLUSION)
-        )
+        not_for_new_points(predecessor_mode, exclude_self, "new points have no dataset index")
+        others = _new_points(tree, model, _arrays.points(array, "queries", dtype=np.dtype(np.float64)))
+        rows, positions = np.arange(n), np.full(n, -1)
         model = model._replace(bounds=model.bounds[:0])
-    results = (indices, distances)
-    run(kernel, model, (*asked, *map(read_only, others)), results, n_threads, progress)
-    return results if return_distances else indices
+    queried = (rows, positions, *limits(rows, upper, own, predecessor_mode, exclude_self), *map(read_only, others))
+    run(kernel, model, queried, results, n_threads, progress)
+    return results if return_distances else results[0]
 
 
 def _new_points(
@@ -130,41 +111,28 @@ def _new_points(
     return tree._scale(points), features, p / root / root
 
 
-def _spatial_knn(
-    tree: ResidualTree,
-    model: NumbaResidualTree,
-    k: int,
-    queries: NDArray[Any] | None,
-    before: NDArray[np.int64] | None,
-    *,
-    return_distances: bool,
-    predecessor_mode: bool,
-    exclude_self: bool,
-    n_threads: int | None,
-    progress: _calls.ProgressReport | None,
-) -> Any:
-    """The nearest in space, over the lengthscales."""
-    own, coordinates = np.arange(len(model.block_order)), None
-    if queries is not None and _arrays.are_indices(queries):
-        own = queries = _arrays.copied_indices(queries, "queries")
-    elif queries is not None:
-        queries = coordinates = tree._scale(_arrays.points(queries, "queries", dtype=np.dtype(np.float64)))
-        own = np.full(len(coordinates), NO_EXCLUSION)
-    indices = euclidean_knn(
-        show_tree(tree.euclidean.export_arrays()), k, queries=queries, before=before, return_distances=False,
-        predecessor_mode=predecessor_mode, exclude_self=exclude_self, max_distance=None, n_threads=n_threads,
-        progress=progress,
-    )  # fmt: skip
-    if not return_distances:
-        return indices
-    if coordinates is None:
+def _in_space(tree: ResidualTree, queries: NDArray[Any]) -> NDArray[Any]:
+    """Queries of the tree of points over the lengthscales."""
+    if _arrays.are_indices(queries):
+        return _arrays.copied_indices(queries, "queries")
+    return tree._scale(_arrays.points(queries, "queries", dtype=np.dtype(np.float64)))
+
+
+def _distances_in_space(
+    model: NumbaResidualTree, queries: NDArray[Any] | None, indices: NDArray[np.int64], n_threads: int | None
+) -> NDArray[np.float64]:
+    """Distances of the nearest in space."""
+    if queries is None or _arrays.are_indices(queries):
+        own = np.arange(len(model.block_order)) if queries is None else queries
         coordinates = model.coordinates[model.block_places[own]]
+    else:
+        own, coordinates = np.full(len(queries), NO_EXCLUSION), queries
     distances = np.empty(indices.shape)
     run(_spatial_distances, model, (own, read_only(coordinates), indices, distances), (), n_threads, None)
-    return indices, distances
+    return distances
 
 
-@njit(cache=True, nogil=True)
+@jitted
 def _spatial_distances(model: NumbaResidualTree, own: Any, coordinates: Any, indices: Any, distances: Any) -> None:
     """Distances of queries without features from points, which ascend."""
     features = np.empty((own.shape[0], 0))

@@ -14,7 +14,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from .common import insert, sort_heap
+from .common import insert, jitted, sort_heap
 from .residual import NumbaResidualTree, eligible, residual_distance
 from .vectors import combine_panel
 
@@ -35,7 +35,7 @@ class Workspace(NamedTuple):
     sequence: NDArray[np.int32]
 
 
-@njit(cache=True, nogil=True)
+@jitted
 def workspace(model: NumbaResidualTree, k: int) -> Workspace:
     """Room for searches by :func:`residual_nearest`. Callable from jitted code."""
     n = model.block_order.shape[0]
@@ -49,12 +49,12 @@ def workspace(model: NumbaResidualTree, k: int) -> Workspace:
     )
 
 
-@njit(cache=True, nogil=True)
+@jitted
 def _rank(model: NumbaResidualTree, block: int) -> int:
     return (model.pivot_offsets[block + 1] - model.pivot_offsets[block] + 7) // 8 * 8
 
 
-@njit(cache=True, nogil=True)
+@jitted
 def _sort_by_promise(bounds: Any, position: int, sequence: Any) -> None:
     """Blocks in descending order of their bounds with a point."""
     starts = np.zeros(257, np.int32)
@@ -100,7 +100,7 @@ def _project(model: NumbaResidualTree, position: int, own: int, block: int, proj
         projection[t] = total
 
 
-@njit(cache=True, nogil=True)
+@jitted
 def _estimate(model: NumbaResidualTree, block: int, count: int, projection: Any, estimates: Any) -> None:
     """Estimates of rho of the first points of a block."""
     rank = _rank(model, block)
@@ -110,7 +110,7 @@ def _estimate(model: NumbaResidualTree, block: int, count: int, projection: Any,
         combine_panel(model.coefficients, begin + at * rank, rank, projection, estimates, at)
 
 
-@njit(cache=True, nogil=True)
+@jitted
 def _raise_lower(lower: Any, kept: int, bound: float) -> int:
     """Add a lower bound to the k largest, a heap whose top is the least; returns how many there are then."""
     k = lower.shape[0]
@@ -138,7 +138,7 @@ def _raise_lower(lower: Any, kept: int, bound: float) -> int:
     return k
 
 
-@njit(cache=True, nogil=True)
+@jitted
 def _collect(
     model: NumbaResidualTree, position: int, block: int, end: int, excluded: int, work: Workspace, kept: int, count: int
 ) -> tuple[int, int]:
@@ -171,20 +171,14 @@ def _collect(
     return kept, count
 
 
-@njit(cache=True, nogil=True)
+@jitted
 def residual_nearest(
-    model: NumbaResidualTree,
-    place: int,
-    k: int,
-    before: int,
-    excluded: int,
-    work: Workspace,
-    distances: Any,
+    model: NumbaResidualTree, place: int, k: int, before: int, excluded: int, work: Workspace, distances: Any,
     indices: Any,
-) -> int:
+) -> int:  # fmt: skip
     """Find the ``k`` points of largest residual correlation with a point of the model. Callable from jitted code.
 
-    Equal distances are sorted by dataset index. A model without features has many points at distance 1; for their
+    A model without features has many points at distance 1; for their
     order in space call ``nearest`` with ``as_numba(tree.euclidean)``.
 
     Parameters
@@ -193,18 +187,12 @@ def residual_nearest(
         With products of bases: ``model.product_offsets.size > 0``.
     place : int
         Position of the point in blocks: ``model.block_places[index]``.
-    k : int
-        At least 1.
-    before : int
-        Only dataset indices below this count; ``NO_LIMIT`` for all.
-    excluded : int
-        A dataset index that does not count, or ``NO_EXCLUSION``.
+    k, before, excluded
+        As in :func:`nearest`.
     work : Workspace
         Made by ``workspace(model, k)``.
-    distances : array of float64, shape (k,)
-        Receives the distances, ascending.
-    indices : array of int64, shape (k,)
-        Receives the dataset indices; of equal distances the lower one comes first.
+    distances, indices : arrays of float64 and int64, shape (k,)
+        Receive the distances, ascending, and the dataset indices, of equal distances the lower one first.
 
     Returns
     -------
@@ -231,7 +219,7 @@ def residual_nearest(
     return _decide(model, place, k, kept, count, work, distances, indices)
 
 
-@njit(cache=True, nogil=True)
+@jitted
 def _decide(
     model: NumbaResidualTree, position: int, k: int, kept: int, count: int, work: Workspace, distances: Any,
     indices: Any,
@@ -255,7 +243,7 @@ def _decide(
     return found
 
 
-@njit(cache=True, nogil=True)
+@jitted
 def skeleton_rows(
     model: NumbaResidualTree, rows: Any, positions: Any, before: Any, excluded: Any, indices: Any, distances: Any
 ) -> None:

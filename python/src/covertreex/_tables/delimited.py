@@ -38,15 +38,10 @@ class Text:
     compression: str | None = None
 
     def read(self, wanted: Sequence[str] | None, header: bool | None) -> Table:
-        """Read points.
+        """Read points from columns, which names or numbers choose; ``header`` is whether the first record has names.
 
-        Parameters
-        ----------
-        wanted : sequence of str, optional
-            Names or numbers of columns. By default all, except a first one without a name in a header of names: the
-            index that pandas writes.
-        header : bool, optional
-            Whether the first record has names; by default :func:`has_names` decides.
+        By default these are all columns, except a first one without a name in a header of names: the index that pandas
+        writes. By default :func:`has_names` decides whether there is a header.
         """
         layout = self._layout(header)
         names = layout.names or []

@@ -177,7 +177,8 @@ class ParquetFile:
         width = 0
         for name in self.columns:
             kind = self._type(name)
-            width += 1 if not _is_list(kind) else kind.list_size if _is_fixed(kind) else self._length_of_first(name)
+            is_fixed = arrow("types").is_fixed_size_list(kind)
+            width += kind.list_size if is_fixed else self._length_of_first(name) if _is_list(kind) else 1
         return (self.n_rows, width), np.result_type(*(_dtype(_element(self._type(name))) for name in self.columns))
 
     def _length_of_first(self, name: str) -> int:
@@ -207,10 +208,6 @@ def _index_columns(schema: Any) -> Collection[str]:
 def _is_list(kind: Any) -> bool:
     types = arrow("types")
     return bool(types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind))
-
-
-def _is_fixed(kind: Any) -> bool:
-    return bool(arrow("types").is_fixed_size_list(kind))
 
 
 def _element(kind: Any) -> Any:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import operator
 import os
 import platform
 import sys
@@ -15,6 +17,7 @@ import numpy as np
 import typer
 
 from .. import __version__, _capi, _telemetry
+from .._bench import truth
 from .._settings import PROFILES, Runtime, environment_names
 from ..factory import cover_tree
 from ..kernels import Matern52
@@ -52,16 +55,11 @@ def show_profile(
     if as_json:
         say(config, as_json=True)
         return
-    rows = [{"setting": path, "value": _at(config, path), "variable": variable}
-            for variable, path in environment_names().items()]  # fmt: skip
-    say_rows([{**row, "value": str(row["value"])} for row in rows], as_json=False, title=PROFILES[name].purpose)
-
-
-def _at(config: dict[str, Any], path: str) -> Any:
-    value: Any = config
-    for name in path.split("."):
-        value = value[name]
-    return value
+    rows = []
+    for variable, path in environment_names().items():
+        value = functools.reduce(operator.getitem, path.split("."), config)
+        rows.append({"setting": path, "value": str(value), "variable": variable})
+    say_rows(rows, as_json=False, title=PROFILES[name].purpose)
 
 
 @records.command("render")
@@ -136,19 +134,13 @@ def _outcome(check: Callable[[], bool]) -> str:
 def _neighbors_are_exact() -> bool:
     points = np.random.default_rng(0).random((2000, 3))
     tree = cover_tree(points, metric="euclidean", engine="native")
-    squares = ((points[:, None, :] - points[None, :100, :]) ** 2).sum(axis=2)
-    return bool(np.array_equal(tree.knn(5, queries=np.arange(100)), np.argsort(squares, axis=0, kind="stable")[:5].T))
+    return truth.euclidean(points, points[:100], 5).recall(tree.knn(5, queries=np.arange(100))) == 1
 
 
 def _residuals_are_exact() -> bool:
     points = np.random.default_rng(1).random((600, 2))
-    kernel = Matern52(lengthscale=0.3)
-    tree = ResidualTree(points, kernel=kernel, n_inducing=50, engine="native")
-    v, p = tree.v_matrix, tree.residual_variance
-    correlations = (kernel(points) - v @ v.T) / np.sqrt(np.outer(p, p))
-    found = tree.knn(1, queries=np.arange(300, 600), predecessor_mode=True)[:, 0]
-    best = [np.abs(correlations[i, :i]).max() for i in range(300, 600)]
-    return bool(np.allclose(np.abs(correlations[np.arange(300, 600), found]), best, rtol=0, atol=1e-9))
+    tree = ResidualTree(points, kernel=Matern52(lengthscale=0.3), n_inducing=50, engine="native")
+    return truth.residual(tree, points, None, 1, most=600).recall(tree.knn(1, predecessor_mode=True)) == 1
 
 
 def _rules_hold() -> bool:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import dask.array as da
@@ -115,24 +116,22 @@ class _Chunks:
     """The points as they come, on the workers."""
 
     def __init__(self, client: Client, array: da.Array) -> None:
-        self._client = client
-        self._sizes = array.chunks[0]
-        self._firsts = np.concatenate([[0], np.cumsum(self._sizes)])
+        self._client, self._submit = client, partial(_cluster.submit, client)
+        self._firsts = np.concatenate([[0], np.cumsum(array.chunks[0])])
         self.n = int(self._firsts[-1])
-        self._chunks: list[Future] = client.compute(list(array.to_delayed().ravel()), retries=_cluster.RETRIES)
-        boxes = client.gather(
-            [client.submit(_tasks.box, chunk, int(first), **_cluster.anywhere()) for chunk, first in self._each()]
-        )
+        self._chunks = _cluster.chunks(client, array)
+        boxes = client.gather([self._submit(_tasks.box, chunk, first) for chunk, first in self._each()])
         self._box = np.min([low for low, _ in boxes], axis=0), np.max([high for _, high in boxes], axis=0)
 
-    def _each(self) -> Any:
-        return zip(self._chunks, self._firsts)
+    def _each(self) -> Iterator[tuple[Future, int]]:
+        """Chunks, and the dataset indices of their first points."""
+        return zip(self._chunks, self._firsts.tolist())
 
     def _rows(self, indices: NDArray[np.int64]) -> NDArray[Any]:
         """Some of the points, by ascending dataset index."""
         ends = np.searchsorted(indices, self._firsts)
         wanted = [
-            self._client.submit(_tasks.pick, chunk, indices[start:end] - first, **_cluster.anywhere())
+            self._submit(_tasks.pick, chunk, indices[start:end] - first)
             for (chunk, first), start, end in zip(self._each(), ends[:-1], ends[1:])
             if end > start
         ]
@@ -156,30 +155,22 @@ class _Chunks:
         else:
             chosen = np.ascontiguousarray(_arrays.points(inducing, "inducing_points", dtype=np.dtype(np.float64)))
         options = {"jitter": jitter, "seed": seed}
-        return self._client.submit(_tasks.process, kernel, chosen, self._box[0][None], options, **_cluster.anywhere())
+        return self._submit(_tasks.process, kernel, chosen, self._box[0][None], options)
 
     def cut(self, n_partitions: int) -> Future:
         """The curve through all points, cut into partitions."""
         share = sample_share(self.n, n_partitions)
-        samples = [
-            self._client.submit(_tasks.sample, chunk, int(first), self._box, share, **_cluster.anywhere())
-            for chunk, first in self._each()
-        ]
-        return self._client.submit(_tasks.cut, self._box, samples, n_partitions, **_cluster.anywhere())
+        samples = [self._submit(_tasks.sample, chunk, first, self._box, share) for chunk, first in self._each()]
+        return self._submit(_tasks.cut, self._box, samples, n_partitions)
 
     def shuffle(
         self, curve: Future, n_partitions: int, common: Future | None, options: dict[str, Any], workers: Sequence[str]
     ) -> list[Future]:
         """Bring the points of each partition to a worker, and build its tree there."""
-        submit = self._client.submit
-        split = [submit(_tasks.split, chunk, int(first), curve, **_cluster.anywhere()) for chunk, first in self._each()]
-        return [
-            submit(
-                _tasks.build,
-                [submit(_tasks.pick, pieces, partition, **_cluster.anywhere()) for pieces in split],
-                common,
-                options,
-                **_cluster.at(workers[partition % len(workers)]),
-            )
-            for partition in range(n_partitions)
-        ]
+        split = [self._submit(_tasks.split, chunk, first, curve) for chunk, first in self._each()]
+        partitions = []
+        for partition in range(n_partitions):
+            pieces = [self._submit(_tasks.pick, of_chunk, partition) for of_chunk in split]
+            worker = workers[partition % len(workers)]
+            partitions.append(self._submit(_tasks.build, pieces, common, options, worker=worker))
+        return partitions

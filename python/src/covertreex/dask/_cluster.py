@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from distributed import Client
+import dask.array as da
+from distributed import Client, Future
 
 # A task that fails because its worker is lost is tried so often again.
-RETRIES = 3
+_RETRIES = 3
 
 
 def workers(client: Client) -> list[str]:
@@ -18,13 +20,13 @@ def workers(client: Client) -> list[str]:
     return found
 
 
-def anywhere() -> dict[str, Any]:
-    """Options of a task that may run wherever its inputs are."""
-    return {"pure": False, "retries": RETRIES}
+def submit(client: Client, function: Callable[..., Any], *arguments: Any, worker: str | None = None) -> Future:
+    """Start a task on a worker, as long as that is there, or wherever its inputs are."""
+    where: dict[str, Any] = {} if worker is None else {"workers": [worker], "allow_other_workers": True}
+    return client.submit(function, *arguments, pure=False, retries=_RETRIES, **where)
 
 
-def at(worker: str | None) -> dict[str, Any]:
-    """Options of a task for one worker, as long as that is there."""
-    if worker is None:
-        return anywhere()
-    return {"pure": False, "retries": RETRIES, "workers": [worker], "allow_other_workers": True}
+def chunks(client: Client, array: da.Array) -> list[Future]:
+    """Compute the chunks of an array of whole rows."""
+    computed: list[Future] = client.compute(list(array.to_delayed().ravel()), retries=_RETRIES)
+    return computed

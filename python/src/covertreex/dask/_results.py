@@ -9,29 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._partitions.queries import Nearest, Within, gathered, none_nearest
+from ._tasks import Search
 
 
-def joined(found: list[Any], what: dict[str, Any]) -> Any:
-    """The results of blocks that follow each other."""
-    if "k" in what:
-        if not found:
-            return none_nearest(0, what["k"], what["dtype"])
-        return Nearest(*(np.concatenate(arrays) for arrays in zip(*found)))
-    sizes = [len(lists.offsets) - 1 for lists in found]
-    starts = np.cumsum([0, *sizes])
-    rows = [np.arange(start, start + size) for start, size in zip(starts, sizes)]
-    return gathered(list(zip(rows, found)), int(starts[-1]))
-
-
-def in_order_of(results: list[Any], rows: NDArray[np.int64], what: dict[str, Any]) -> Any:
-    """The results of blocks, each for rows of its own, in the order of all rows, which ascend."""
-    positions = [np.searchsorted(rows, own) for own, _, _ in results]
-    if "radius" in what:
-        return gathered([(at, found) for at, (_, found, _) in zip(positions, results)], len(rows))
-    whole = none_nearest(len(rows), what["k"], what["dtype"])
-    for at, (_, found, _) in zip(positions, results):
+def collect(pieces: list[tuple[NDArray[np.int64], Any]], n_rows: int, what: Search) -> Any:
+    """The results of all rows, from pieces that have some rows each."""
+    if what.k is None:
+        return gathered(pieces, n_rows)
+    whole = none_nearest(n_rows, what.k, what.dtype)
+    for rows, found in pieces:
         for target, array in zip(whole, found):
-            target[at] = array
+            target[rows] = array
     return whole
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Union
 
@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from .. import _arrays, factory
 from .._partitions.curve import Curve, positions, sampled
-from .._partitions.files import PartitionFile, open_sealed, save_partition, seal
+from .._partitions.files import open_sealed, seal
 from .._partitions.layout import Extent, Layout
 from .._partitions.partition import Partition
-from .._partitions.queries import Answer, Features, Nearest, Queries, Within, none_nearest
+from .._partitions.queries import Answer, Features, Nearest, Queries, Within
 from .._partitions.rounds import Home, NearestBlock, Traffic, WithinBlock
 from ..residual import ResidualTree
 from ..tree import CoverTree
@@ -24,6 +24,17 @@ from ..tree import CoverTree
 Block = Union[NearestBlock, WithinBlock]
 Step = tuple[Block, dict[int, Queries]]
 Box = tuple[NDArray[np.float64], NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class Search:
+    """What is searched for: the nearest ``k``, or all within a radius."""
+
+    dtype: np.dtype[Any]  #: of the distances
+    predecessors: bool
+    exclude_self: bool
+    k: int | None = None
+    radius: float = 0.0
 
 
 def threads() -> int:
@@ -110,11 +121,6 @@ def refit(partition: Partition, common: ResidualTree) -> Partition:
     return _partition(partition.indices, partition.points(), common, {})
 
 
-def extent(partition: Partition) -> Extent:
-    """Where the points of a partition are."""
-    return partition.extent()
-
-
 def layout(curve: Curve, extents: list[Extent]) -> Layout:
     """Where all partitions are."""
     return Layout.of(curve, extents)
@@ -123,11 +129,6 @@ def layout(curve: Curve, extents: list[Extent]) -> Layout:
 def summary(known: Layout) -> Layout:
     """The layout for the client, without outlines."""
     return replace(known, outlines=[None] * len(known))
-
-
-def save(partition: Partition, path: Path) -> bytes:
-    """Write a partition, and return the seal of its file."""
-    return save_partition(partition, path)
 
 
 def save_process(common: ResidualTree, path: Path) -> bytes:
@@ -141,17 +142,7 @@ def read_process(path: Path, expected: bytes) -> ResidualTree:
     return ResidualTree._of_file(open_sealed(path, expected))
 
 
-def read(file: PartitionFile) -> Partition:
-    """Open a partition that was written. It is mapped, and stays as it is when its file is replaced."""
-    return file.open()
-
-
 # Searching
-
-
-def features(points: NDArray[Any], common: ResidualTree) -> Features:
-    """V and residual variances of new points."""
-    return common.features(points)
 
 
 def queries(points: NDArray[Any], before: NDArray[np.int64] | None, made: Features | None, dtype: Any) -> Queries:
@@ -160,30 +151,25 @@ def queries(points: NDArray[Any], before: NDArray[np.int64] | None, made: Featur
     return Queries(np.arange(len(points)), rows, before, features=made)
 
 
-def begin(asked: Queries, known: Layout, what: dict[str, Any], home: Home | None = None) -> Step:
+def begin(asked: Queries, known: Layout, what: Search, home: Home | None = None) -> Step:
     """A block of queries, and its first questions."""
     block: Block
-    if "k" in what:
-        block = NearestBlock(asked, known, what["k"], what["dtype"], home)
+    if what.k is None:
+        block = WithinBlock(asked, known, what.radius, what.dtype, home)
     else:
-        block = WithinBlock(asked, known, what["radius"], what["dtype"], home)
+        block = NearestBlock(asked, known, what.k, what.dtype, home)
     return block, block.plan()
 
 
 def begin_own(
-    home: Home,
-    some: NDArray[np.int64] | slice,
-    upper: tuple[bool, NDArray[np.int64] | None],
-    known: Layout,
-    what: dict[str, Any],
+    home: Home, some: NDArray[np.int64] | slice, before: NDArray[np.int64] | None, known: Layout, what: Search
 ) -> Step:
     """A block of a partition's own points: a slice of them, or those there are of some dataset indices, which ascend.
 
-    `upper` says whether they have predecessors only, or before which index: of all points, or of these.
+    `before` has the upper indices of all points, or of these.
     """
     asked = home[1].own(some)
-    predecessors, before = upper
-    if predecessors:
+    if what.predecessors:
         before = asked.own
     elif before is not None:
         before = before[asked.rows if isinstance(some, slice) else np.searchsorted(some, asked.rows)]
@@ -210,11 +196,11 @@ def question(stepped: Step, partition: int) -> Queries:
     return stepped[1][partition]
 
 
-def search(partition: Partition, asked: Queries, what: dict[str, Any], exclude_self: bool) -> Answer | Within:
+def search(partition: Partition, asked: Queries, what: Search) -> Answer | Within:
     """Ask a partition."""
-    if "k" in what:
-        return partition.answer(asked, what["k"], exclude_self=exclude_self, n_threads=threads())
-    return partition.within(asked, what["radius"], exclude_self=exclude_self, n_threads=threads())
+    if what.k is None:
+        return partition.within(asked, what.radius, exclude_self=what.exclude_self, n_threads=threads())
+    return partition.answer(asked, what.k, exclude_self=what.exclude_self, n_threads=threads())
 
 
 def found(stepped: Step) -> tuple[NDArray[np.int64], Nearest | Within, Traffic]:
@@ -237,13 +223,3 @@ def spread(results: list[tuple[NDArray[np.int64], Nearest, Traffic]], bounds: ND
         some = slice(start, end)
         pieces[chunk] = rows[order[some]] - bounds[chunk], nearest.each(operator.itemgetter(some))
     return pieces
-
-
-def collect(pieces: list[tuple[NDArray[np.int64], Nearest]], count: int) -> Nearest:
-    """The results of one range."""
-    first = pieces[0][1]
-    whole = none_nearest(count, first.indices.shape[1], first.distances.dtype)
-    for rows, nearest in pieces:
-        for target, array in zip(whole, nearest):
-            target[rows] = array
-    return whole

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import dask
@@ -14,11 +15,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from .. import _arguments, _arrays, _files, _writing
 from .._exports.tree_arrays import Neighbors
-from .._partitions.files import partition_path, process_path
+from .._partitions.files import PartitionFile, partition_path, process_path, save_partition
 from .._partitions.filling import filling
 from .._partitions.manifest import Manifest
+from .._partitions.partition import Partition
 from .._partitions.rounds import Traffic
 from ..kernels import Stationary
+from ..residual import ResidualTree
 from . import _cluster, _results, _source, _tasks
 
 SearchReport = Traffic
@@ -45,7 +48,7 @@ class PartitionedTree:
         dim: int,
         dtype: np.dtype[Any],
     ) -> None:
-        self._client, self._curve = client, curve
+        self._client, self._curve, self._submit = client, curve, partial(_cluster.submit, client)
         self.n_points, self.dim, self.dtype = n_points, dim, dtype
         #: Costs of the last search: rounds, visits of queries to partitions, bytes between partitions.
         self.last_search: SearchReport | None = None
@@ -54,7 +57,7 @@ class PartitionedTree:
     def _use(self, partitions: list[Future], common: Future | None) -> None:
         """Have these partitions, and know where they are."""
         self._partitions, self._common = partitions, common
-        extents = [self._submit(_tasks.extent, partition) for partition in partitions]
+        extents = [self._submit(Partition.extent, partition) for partition in partitions]
         self._layout = self._submit(_tasks.layout, self._curve, extents)
         self._known = known = self._submit(_tasks.summary, self._layout).result()
         #: Sides of the boxes around the partitions, shape (partitions, dim).
@@ -63,9 +66,6 @@ class PartitionedTree:
         self.centers, self.radii = known.centers, known.radii
         #: Points of each partition, and the smallest dataset index of each.
         self.partition_sizes, self.first_indices = known.n_points, known.first
-
-    def _submit(self, function: Callable[..., Any], *arguments: Any, worker: str | None = None) -> Future:
-        return self._client.submit(function, *arguments, **_cluster.at(worker))
 
     @property
     def n_partitions(self) -> int:
@@ -124,13 +124,14 @@ class PartitionedTree:
         distances : the same, shape (q, k)
             Infinity where there are fewer than ``k``. Only with ``return_distances``.
         """
-        what: dict[str, Any] = {"k": _arrays.integer(k, "k", minimum=1), "dtype": self.dtype}
+        k = _arrays.integer(k, "k", minimum=1)
+        what = _tasks.Search(self.dtype, predecessor_mode, exclude_self, k=k)
         if queries is None:
-            found = self._own_results(what, predecessor_mode, before, exclude_self)
+            found = self._own_results(what, before)
         elif isinstance(queries, da.Array):
-            found = self._results_for_array(what, queries, predecessor_mode, before, exclude_self)
+            found = self._results_for_array(what, queries, before)
         else:
-            found = self._for_rows(what, queries, predecessor_mode, before, exclude_self)
+            found = self._for_rows(what, queries, before)
         return tuple(found[:2]) if return_distances else found[0]
 
     def radius(
@@ -164,51 +165,43 @@ class PartitionedTree:
         """
         if self._common is not None:
             raise ValueError("r: a radius is searched in the Euclidean metric only")
-        what: dict[str, Any] = {"radius": _arguments.number(r, "r", minimum=0), "dtype": self.dtype}
-        found = self._for_rows(what, queries, predecessor_mode, before, exclude_self)
+        r = _arguments.number(r, "r", minimum=0)
+        found = self._for_rows(_tasks.Search(self.dtype, predecessor_mode, exclude_self, radius=r), queries, before)
         if count_only:
             return np.diff(found.offsets)
         return Neighbors(found.offsets, found.indices, found.distances if return_distances else None)
 
-    def _for_rows(
-        self, what: dict[str, Any], given: ArrayLike, predecessors: bool, before: ArrayLike | None, exclude_self: bool
-    ) -> Any:
+    def _for_rows(self, what: _tasks.Search, given: ArrayLike, before: ArrayLike | None) -> Any:
         """Search for queries that the client has, and bring it the results."""
         rows = _arrays.own_queries(given, lambda: self.dim)
-        upper = _upper(before, len(rows), predecessors)
+        upper = _upper(before, len(rows), what)
         if _arrays.are_indices(rows):
-            return self._for_indices(what, rows, predecessors, upper, exclude_self)
+            return self._for_indices(what, rows, upper)
         points = _arrays.queries(rows, "queries", self.dtype)
-        self._check_new(points.shape[1], predecessors, exclude_self)
+        self._check_new(points.shape[1], what)
         _arrays.check_finite(points, "queries")
-        blocks = []
-        for start in range(0, len(points), _BLOCK):
-            some = slice(start, start + _BLOCK)
-            blocks.append(self._block(what, points[some], None if upper is None else upper[some]))
-        results = self._client.gather(self._run(blocks, what, exclude_self))
-        return _results.joined([found for _, found, _ in results], what)
+        starts = range(0, len(points), _BLOCK)
+        blocks = [self._block(what, points[start : start + _BLOCK], upper, start) for start in starts]
+        results = self._client.gather(self._run(blocks, what))
+        pieces = [(start + own, found) for start, (own, found, _) in zip(starts, results)]
+        return _results.collect(pieces, len(points), what)
 
-    def _check_new(self, dim: int, predecessors: bool, exclude_self: bool) -> None:
+    def _check_new(self, dim: int, what: _tasks.Search) -> None:
         if dim != self.dim:
             raise ValueError(f"queries: expected {self.dim} columns, got {dim}")
-        if predecessors:
+        if what.predecessors:
             raise ValueError("predecessor_mode: only points of the dataset have predecessors; give before")
-        if exclude_self:
+        if what.exclude_self:
             raise ValueError("exclude_self: new points are not in the dataset; give dataset indices as queries")
 
-    def _block(self, what: dict[str, Any], points: Any, before: Any) -> Future:
-        features = None if self._common is None else self._submit(_tasks.features, points, self._common)
+    def _block(self, what: _tasks.Search, points: Any, upper: NDArray[np.int64] | None, start: int) -> Future:
+        """A block of new points, of at most `_BLOCK` rows, of which the first is that at ``start``."""
+        features = None if self._common is None else self._submit(ResidualTree.features, self._common, points)
+        before = None if upper is None else upper[start : start + _BLOCK]
         asked = self._submit(_tasks.queries, points, before, features, self.dtype)
         return self._submit(_tasks.begin, asked, self._layout, what)
 
-    def _for_indices(
-        self,
-        what: dict[str, Any],
-        wanted: NDArray[np.int64],
-        predecessors: bool,
-        before: NDArray[np.int64] | None,
-        exclude_self: bool,
-    ) -> Any:
+    def _for_indices(self, what: _tasks.Search, wanted: NDArray[np.int64], before: NDArray[np.int64] | None) -> Any:
         """Search for points of the dataset: each is asked for by the partition that has it."""
         if len(wanted) and not (wanted.min() >= 0 and wanted.max() < self.n_points):
             row = int(np.argmax((wanted < 0) | (wanted >= self.n_points)))
@@ -218,28 +211,24 @@ class PartitionedTree:
             raise ValueError("queries: expected each dataset index once, where before is given")
         upper = None if before is None else before[np.argsort(wanted)]
         shared, late = self._submit(_tasks.same, once), self._submit(_tasks.same, upper)
-        blocks = [self._own_block(number, what, shared, predecessors, late) for number in range(self.n_partitions)]
-        results = self._client.gather(self._run(blocks, what, exclude_self))
-        return _results.rows_of(_results.in_order_of(results, once, what), positions)
+        blocks = [self._own_block(number, what, shared, late) for number in range(self.n_partitions)]
+        results = self._client.gather(self._run(blocks, what))
+        pieces = [(np.searchsorted(once, own), found) for own, found, _ in results]
+        return _results.rows_of(_results.collect(pieces, len(once), what), positions)
 
-    def _own_block(
-        self, number: int, what: dict[str, Any], some: slice | Future, predecessors: bool, before: Future
-    ) -> Future:
-        home, upper = (number, self._partitions[number]), (predecessors, before)
-        return self._submit(_tasks.begin_own, home, some, upper, self._layout, what)
+    def _own_block(self, number: int, what: _tasks.Search, some: slice | Future, before: Future) -> Future:
+        home = number, self._partitions[number]
+        return self._submit(_tasks.begin_own, home, some, before, self._layout, what)
 
-    def _own_results(
-        self, what: dict[str, Any], predecessors: bool, before: ArrayLike | None, exclude_self: bool
-    ) -> Sequence[da.Array]:
+    def _own_results(self, what: _tasks.Search, before: ArrayLike | None) -> Sequence[da.Array]:
         """Search for all points of the dataset; results stay on the workers, in the order of the dataset."""
-        late = self._submit(_tasks.same, _upper(before, self.n_points, predecessors))
+        late = self._submit(_tasks.same, _upper(before, self.n_points, what))
         slices = [
             (number, slice(start, start + _BLOCK))
             for number, size in enumerate(self.partition_sizes)
             for start in range(0, int(size), _BLOCK)
         ]
-        blocks = [self._own_block(number, what, some, predecessors, late) for number, some in slices]
-        results = self._run(blocks, what, exclude_self)
+        results = self._run([self._own_block(number, what, some, late) for number, some in slices], what)
         of_partition: list[list[Future]] = [[] for _ in self._partitions]
         for (number, _), result in zip(slices, results):
             of_partition[number].append(result)
@@ -248,53 +237,36 @@ class PartitionedTree:
         collected = []
         for chunk, count in enumerate(np.diff(bounds)):
             picked = [self._submit(_tasks.pick, piece, chunk) for piece in pieces]
-            collected.append(self._submit(_tasks.collect, picked, int(count)))
+            collected.append(self._submit(_results.collect, picked, int(count), what))
         return self._as_arrays(collected, np.diff(bounds), what)
 
     def _results_for_array(
-        self,
-        what: dict[str, Any],
-        queries: da.Array,
-        predecessors: bool,
-        before: ArrayLike | None,
-        exclude_self: bool,
+        self, what: _tasks.Search, queries: da.Array, before: ArrayLike | None
     ) -> Sequence[da.Array]:
         """Search for new points that are on the workers, where results stay."""
         array = _source.opened(queries)
-        self._check_new(int(array.shape[1]), predecessors, exclude_self)
+        self._check_new(int(array.shape[1]), what)
         array = array.rechunk({0: _BLOCK, 1: -1})
-        upper = _upper(before, int(array.shape[0]), predecessors)
-        chunks = self._client.compute(list(array.to_delayed().ravel()), retries=_cluster.RETRIES)
-        ends = np.cumsum(array.chunks[0])
-        blocks = []
-        for chunk, start, end in zip(chunks, ends - array.chunks[0], ends):
-            blocks.append(self._block(what, chunk, None if upper is None else upper[start:end]))
-        results = self._run(blocks, what, exclude_self)
+        upper = _upper(before, int(array.shape[0]), what)
+        chunks = enumerate(_cluster.chunks(self._client, array))
+        results = self._run([self._block(what, chunk, upper, number * _BLOCK) for number, chunk in chunks], what)
         return self._as_arrays([self._submit(_tasks.pick, result, 1) for result in results], array.chunks[0], what)
 
-    def _as_arrays(self, results: list[Future], counts: Any, what: dict[str, Any]) -> Sequence[da.Array]:
+    def _as_arrays(self, results: list[Future], counts: Any, what: _tasks.Search) -> Sequence[da.Array]:
         """Futures of the neighbours of some rows each, as Dask arrays."""
         dtypes = (np.dtype(np.int64), self.dtype)
         return [
             da.concatenate(
                 [
-                    da.from_delayed(
-                        dask.delayed(self._submit(_tasks.pick, result, field)), (int(count), what["k"]), dtype
-                    )
+                    da.from_delayed(dask.delayed(self._submit(_tasks.pick, result, field)), (int(count), what.k), dtype)
                     for result, count in zip(results, counts)
                 ]
             )
             for field, dtype in enumerate(dtypes)
         ]
 
-    def _run(self, blocks: list[Future], what: dict[str, Any], exclude_self: bool) -> list[Future]:
-        """Round after round, until no block has anything to ask any more.
-
-        Returns
-        -------
-        list of futures
-            What each block has found.
-        """
+    def _run(self, blocks: list[Future], what: _tasks.Search) -> list[Future]:
+        """Find the results of blocks: round after round, until none has anything to ask any more."""
         steps = list(blocks)
         while True:
             wanted = self._client.gather([self._submit(_tasks.targets, step) for step in steps])
@@ -307,7 +279,7 @@ class PartitionedTree:
                 answers = {
                     seen: self._submit(
                         _tasks.search, self._partitions[seen], self._submit(_tasks.question, steps[number], seen),
-                        what, exclude_self, worker=homes[seen],
+                        what, worker=homes[seen],
                     )
                     for seen in partitions
                 }  # fmt: skip
@@ -375,7 +347,7 @@ class PartitionedTree:
         """
         with filling(_arguments.path(path), replace=True) as (folder, tag):
             written = [
-                self._submit(_tasks.save, partition, partition_path(folder, tag, number), worker=home)
+                self._submit(save_partition, partition, partition_path(folder, tag, number), worker=home)
                 for number, (partition, home) in enumerate(zip(self._partitions, self._homes()))
             ]
             if self._common is not None:
@@ -386,16 +358,10 @@ class PartitionedTree:
             Manifest(tag, kind, self.dtype, self._known, seals, process).save(folder)
 
 
-def _upper(before: ArrayLike | None, n_rows: int, predecessors: bool) -> NDArray[np.int64] | None:
-    """Indices before which points count, one for each query."""
-    if before is None:
-        return None
-    if predecessors:
+def _upper(before: ArrayLike | None, n_rows: int, what: _tasks.Search) -> NDArray[np.int64] | None:
+    if before is not None and what.predecessors:
         raise ValueError("before: cannot be combined with predecessor_mode, which sets upper indices itself")
-    upper = _arrays.indices(before, "before")
-    if len(upper) != n_rows:
-        raise ValueError(f"before: expected {n_rows} numbers, one for each query, got {len(upper)}")
-    return upper
+    return _arrays.upper_indices(before, n_rows)
 
 
 def load(path: str | os.PathLike[str], *, client: Client | None = None) -> PartitionedTree:
@@ -422,14 +388,12 @@ def load(path: str | os.PathLike[str], *, client: Client | None = None) -> Parti
     folder = _writing.absolute(_arguments.path(path))  # workers have working directories of their own
     client = get_client() if client is None else client
     known = Manifest.open(folder)
-    workers = _cluster.workers(client)
+    workers, submit = _cluster.workers(client), partial(_cluster.submit, client)
     partitions = [
-        client.submit(_tasks.read, known.partition(folder, number), **_cluster.at(workers[number % len(workers)]))
+        submit(PartitionFile.open, known.partition(folder, number), worker=workers[number % len(workers)])
         for number in range(len(known.seals))
     ]
-    curve = client.submit(_tasks.same, known.layout.curve, **_cluster.anywhere())
-    common = None
+    curve, common = submit(_tasks.same, known.layout.curve), None
     if known.process is not None:
-        path = known.process_path(folder)
-        common = client.submit(_tasks.read_process, path, known.process, **_cluster.anywhere())
+        common = submit(_tasks.read_process, known.process_path(folder), known.process)
     return PartitionedTree(client, partitions, curve, common, n_points=known.n_points, dim=known.dim, dtype=known.dtype)

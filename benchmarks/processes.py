@@ -16,8 +16,12 @@ Figures = dict[str, Any]
 
 def options(doc: str | None, turns: int = 0) -> argparse.ArgumentParser:
     """The options of a benchmark, with its number of turns; a process for one case has ``--case`` and ``--peer``."""
-    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="less of everything; write nothing")
+    parser = argparse.ArgumentParser(
+        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="less of everything; write nothing"
+    )
     if turns:
         parser.add_argument("--turns", type=int, default=turns)
     parser.add_argument("--case", help=argparse.SUPPRESS)
@@ -52,7 +56,9 @@ def once(
     return figures
 
 
-def in_turns(peers: Iterable[str], n_turns: int, run: Callable[[str], Figures]) -> dict[str, Figures]:
+def in_turns(
+    peers: Iterable[str], n_turns: int, run: Callable[[str], Figures]
+) -> dict[str, Figures]:
     """Run all peers, turn by turn; one row each, with the median of each figure. A peer that fails has an `error`."""
     turns: dict[str, list[Figures]] = {peer: [] for peer in peers}
     rows: dict[str, Figures] = {}
@@ -64,7 +70,11 @@ def in_turns(peers: Iterable[str], n_turns: int, run: Callable[[str], Figures]) 
                     rows[peer] = done[-1]
     for peer, done in turns.items():
         row = rows.setdefault(peer, _median_of(done))
-        print(f"  {peer:18}", *(f"{key} {_shown(value)}" for key, value in row.items()), flush=True)
+        print(
+            f"  {peer:18}",
+            *(f"{key} {_shown(value)}" for key, value in row.items()),
+            flush=True,
+        )
     return {peer: rows[peer] for peer in turns}
 
 

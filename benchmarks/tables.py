@@ -21,7 +21,9 @@ def cell(row: Mapping[str, Any], key: str, form: str = ",.1f", scale: float = 1)
     return "" if value is None else f"{value * scale:{form}}"
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]], n_words: int = 2) -> list[str]:
+def table(
+    head: Sequence[str], rows: Iterable[Sequence[str]], n_words: int = 2
+) -> list[str]:
     """Lines of a table, of which the first columns have words and the others figures."""
     rule = ["---"] * n_words + ["---:"] * (len(head) - n_words)
     return [f"| {' | '.join(line)} |" for line in (head, rule, *rows)]
@@ -36,7 +38,9 @@ def titled(names: Iterable[str], title: str) -> Iterable[tuple[str, str]]:
 def machine() -> str:
     """The processor, and how many of it there are."""
     lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    models = (line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+    models = (
+        line.split(":")[1].strip() for line in lines if line.startswith("model name")
+    )
     return f"{next(models, 'unknown')}, {len(os.sched_getaffinity(0))} cores, Python {platform.python_version()}"
 
 
@@ -44,4 +48,6 @@ def write(path: Path, text: str, results: Any = None) -> None:
     """Write the text to ``path.md``, and the figures, if there are any, to ``path.json``."""
     path.with_suffix(".md").write_text(text + "\n", encoding="utf-8")
     if results is not None:
-        path.with_suffix(".json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+        path.with_suffix(".json").write_text(
+            json.dumps(results, indent=1) + "\n", encoding="utf-8"
+        )
