@@ -76,19 +76,12 @@ struct SourceSearch<S: Scalar, D: Dimension> {
     let first = leaf &* arrays.leafSize
     let groups = arrays.coordinates + first / S.width &* packet.dimension.count
     pointsCompared &+= wanting.nonzeroBitCount &* arrays.leafSize
-    var wanting = wanting
-    while wanting != 0 {
-      let lane = wanting.trailingZeroBitCount
-      wanting &= wanting &- 1
+    for lane in SetBits(wanting) {
       var group = groups
       for position in stride(from: first, to: first &+ arrays.leafSize, by: S.width) {
         let squares = packet.squaredDistances(from: lane, to: group)
-        var hits = S.maskLessOrEqual(squares, S.Lanes(repeating: packet.limit(lane)))
-        while hits != 0 {
-          let hit = hits.trailingZeroBitCount
-          hits &= hits &- 1
-          try insert(position &+ hit, to: lane, of: &handler)
-        }
+        let hits = S.maskLessOrEqual(squares, S.Lanes(repeating: packet.limit(lane)))
+        for hit in SetBits(hits) { try insert(position &+ hit, to: lane, of: &handler) }
         group += packet.dimension.count
       }
     }
@@ -100,12 +93,8 @@ struct SourceSearch<S: Scalar, D: Dimension> {
     throws(CoverTreeError)
   {
     let squares = packet.squaredDistances(to: arrays.point(position, packet.dimension.count))
-    var hits = S.maskLessOrEqual(squares, packet.limits)
-    while hits != 0 {
-      let lane = hits.trailingZeroBitCount
-      hits &= hits &- 1
-      try insert(position, to: lane, of: &handler)
-    }
+    let hits = S.maskLessOrEqual(squares, packet.limits)
+    for lane in SetBits(hits) { try insert(position, to: lane, of: &handler) }
   }
 
   @inline(__always)

@@ -39,9 +39,7 @@ extension CandidateList {
       let inUse = UInt32(0xFFFF) >> UInt32(truncatingIfNeeded: 16 &- min(16, count &- vector &* 16))
       var hits = Float.maskLessOrEqual(least, upper) & inUse
       if hits != 0, let ranks { hits &= Float.maskLessOrEqual(ranks[vector], last) }
-      while hits != 0 {
-        let lane = hits.trailingZeroBitCount
-        hits &= hits &- 1
+      for lane in SetBits(hits) {
         let j = vector &* 16 &+ lane
         let isOwn = indices[j] == own
         if isOwn && excludesOwn { continue }

@@ -161,10 +161,7 @@ final class BruteForceScan<Batch: QueryBatch>: BatchScan {
 
   /// Keeps the lanes of a group that passed, with bounds of their scores.
   private func keep(_ hits: UInt32, _ sums: S.Lanes, _ group: Int, _ i: Int) throws(CoverTreeError) {
-    var hits = hits
-    while hits != 0 {
-      let lane = hits.trailingZeroBitCount
-      hits &= hits &- 1
+    for lane in SetBits(hits) {
       let lower = (Double(sums[lane]) + lengths[i] - norms.underflow) / factor
       let upper = widths[i] == .infinity ? .infinity : lower + widths[i]
       try batch.keep(i, position: group &* S.width &+ lane, lower: lower, upper: upper)

@@ -166,9 +166,7 @@ struct CandidateBuffer<S: Scalar>: ResultHandler {
       let lanes = UnsafeRawPointer(filtered + first).load(as: S.Lanes.self)
       var near = S.maskLessOrEqual(lanes, S.Lanes(repeating: threshold))
       if count &- first < S.width { near &= (1 &<< UInt32(truncatingIfNeeded: count &- first)) &- 1 }
-      while near != 0 {
-        let lane = near.trailingZeroBitCount
-        near &= near &- 1
+      for lane in SetBits(near) {
         let point = search.point(at: Int(positions[first &+ lane]))
         guard
           reranker.append(

@@ -120,17 +120,12 @@ struct CountSearch<S: Scalar, D: Dimension> {
     if inside != 0, let largestIndex = segment.largestIndex {
       inside &= S.maskAdmitted(largestIndex.base + lane0, below: eligible.upperIndex, except: -1)
     }
-    hits &= ~inside
-    while hits != 0 {
-      stack[top] = tree.children[lane0 &+ hits.trailingZeroBitCount]
-      hits &= hits &- 1
+    for lane in SetBits(hits & ~inside) {
+      stack[top] = tree.children[lane0 &+ lane]
       top &+= 1
     }
     var count = 0
-    while inside != 0 {
-      count &+= liveCount(segment, below: tree.children[lane0 &+ inside.trailingZeroBitCount])
-      inside &= inside &- 1
-    }
+    for lane in SetBits(inside) { count &+= liveCount(segment, below: tree.children[lane0 &+ lane]) }
     return count
   }
 

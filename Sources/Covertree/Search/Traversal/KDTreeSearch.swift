@@ -206,10 +206,7 @@ extension KDTreeSearch {
         bound = S.multiplyAdd(outside, outside, bound)
       }
       boxesCompared &+= 1
-      var hits = S.maskLessOrEqual(bound, S.Lanes(repeating: reach))
-      while hits != 0 {
-        let lane = hits.trailingZeroBitCount
-        hits &= hits &- 1
+      for lane in SetBits(S.maskLessOrEqual(bound, S.Lanes(repeating: reach))) {
         let child = Int(children[lane])
         if tree.children[child &* S.width] >= 0 {
           stackChildren[top] = Int32(child)

@@ -103,11 +103,8 @@ extension Packet {
     let boxes = tree.boxes + node &* dimension.count &* 2
     let bound = S.squaredDistances(low, high, toBoxes: boxes, dimension)
     boxesCompared &+= 1
-    var hits = S.maskLessOrEqual(bound, S.Lanes(repeating: reach))
     let first = top
-    while hits != 0 {
-      let lane = hits.trailingZeroBitCount
-      hits &= hits &- 1
+    for lane in SetBits(S.maskLessOrEqual(bound, S.Lanes(repeating: reach))) {
       let number = node &* S.width &+ lane
       guard tree.smallestIndex[number] < latest else { continue }
       let box = Box(bound: bound[lane], child: tree.children[number], number: Int32(truncatingIfNeeded: number))
