@@ -37,8 +37,7 @@ final class CholeskyFactor: @unchecked Sendable {
       solve(x, rows: first)
       for half in 0..<width / tileRows {
         multiplyTile(
-          UnsafePointer(x) + half * tileRows, columnStride: width,
-          UnsafeRawPointer(x).assumingMemoryBound(to: SIMD8<Double>.self), depth: first,
+          UnsafePointer(x) + half * tileRows, columnStride: width, x.vectors, depth: first,
           into: square.base + half * tileRows * width, stride: width)
       }
       for row in 0..<inUse {
@@ -96,9 +95,9 @@ final class CholeskyFactor: @unchecked Sendable {
 
   private func solve(_ x: UnsafeMutablePointer<Double>, rows: Int) {
     let width = Self.panel
-    let vectors = UnsafeMutableRawPointer(x).assumingMemoryBound(to: SIMD8<Double>.self)
+    let vectors = x.vectors
     withUnsafeTemporaryAllocation(of: SIMD8<Double>.self, capacity: 2 * tileRows) { sums in
-      let product = UnsafeMutableRawPointer(sums.baseAddress!).assumingMemoryBound(to: Double.self)
+      let product = sums.baseAddress!.scalars
       for strip in 0..<rows / tileRows {
         let first = strip &* tileRows
         let factor = strips.base + Self.offset(ofStrip: strip)

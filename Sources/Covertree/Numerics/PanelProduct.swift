@@ -33,8 +33,7 @@ func multiply<S: Scalar>(
     let length = min(depthOfTile, depth &- from)
     for panel in 0..<(wanted &+ width &- 1) / width {
       let column = panel &* width
-      let here: UnsafeMutablePointer<S> = right.row(column) + from &* width
-      let vectors = UnsafeRawPointer(here).assumingMemoryBound(to: S.Lanes.self)
+      let vectors = (right.row(column) + from &* width).vectors
       var row = first
       while row < rows.upperBound {
         if column < columns(row) {
@@ -109,7 +108,7 @@ func multiplyTile<S: Scalar>(
     nextHigh += vectorStride
   }
   for r in 0..<tileRows {
-    let row = UnsafeMutableRawPointer(result + r &* stride).assumingMemoryBound(to: S.Lanes.self)
+    let row = (result + r &* stride).vectors
     row[0] = adding ? row[0] + sums[2 &* r] : sums[2 &* r]
     row[1] = adding ? row[1] + sums[2 &* r &+ 1] : sums[2 &* r &+ 1]
   }
@@ -162,7 +161,7 @@ private func multiplyPart<S: Scalar, let rows: Int>(
     right += vectorStride
   }
   for r in 0..<rows {
-    let row = UnsafeMutableRawPointer(result + r &* stride).assumingMemoryBound(to: S.Lanes.self)
+    let row = (result + r &* stride).vectors
     row[0] = adding ? row[0] + sums[r] : sums[r]
   }
 }

@@ -164,6 +164,32 @@ extension Double: Scalar {
   public static func roundedUp(_ value: Double) -> Double { value }
 }
 
+extension UnsafePointer where Pointee: Scalar {
+  /// The same memory, by vectors.
+  @inline(__always)
+  var vectors: UnsafePointer<Pointee.Lanes> { UnsafeRawPointer(self).assumingMemoryBound(to: Pointee.Lanes.self) }
+}
+
+extension UnsafeMutablePointer where Pointee: Scalar {
+  @inline(__always)
+  var vectors: UnsafeMutablePointer<Pointee.Lanes> {
+    UnsafeMutableRawPointer(self).assumingMemoryBound(to: Pointee.Lanes.self)
+  }
+}
+
+extension UnsafePointer where Pointee: SIMD {
+  /// The same memory, by scalars.
+  @inline(__always)
+  var scalars: UnsafePointer<Pointee.Scalar> { UnsafeRawPointer(self).assumingMemoryBound(to: Pointee.Scalar.self) }
+}
+
+extension UnsafeMutablePointer where Pointee: SIMD {
+  @inline(__always)
+  var scalars: UnsafeMutablePointer<Pointee.Scalar> {
+    UnsafeMutableRawPointer(self).assumingMemoryBound(to: Pointee.Scalar.self)
+  }
+}
+
 extension Buffer where Element: SIMD, Element.Scalar: BitwiseCopyable {
   /// The same memory, by scalars.
   func scalars<S: Scalar>(_: S.Type) -> Buffer<S> { reinterpreted() }

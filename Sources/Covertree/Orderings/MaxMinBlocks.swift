@@ -148,9 +148,8 @@ private final class MaxMinPanels: ScannedPoints, @unchecked Sendable {
   }
 
   func copy(_ position: Int, into target: UnsafeMutablePointer<Float>) {
-    let scalars = UnsafeRawPointer(lanes.base).assumingMemoryBound(to: Float.self)
-    let first = position / Float.width * dim * Float.width + position % Float.width
-    for d in 0..<dim { target[d] = scalars[first + d * Float.width] }
+    let point = UnsafePointer(lanes.base).point(position, dim)
+    for d in 0..<dim { target[d] = point[d * Float.width] }
   }
 
   func lanes(ofGroup group: Int, _: UnsafeMutablePointer<Float.Lanes>) -> UnsafePointer<Float.Lanes> {

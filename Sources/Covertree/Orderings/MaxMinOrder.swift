@@ -12,7 +12,7 @@ public func maxMinOrder(
   _ points: PointsView<Double>, context: CallContext, order: UnsafeMutablePointer<Int64>
 ) throws(CoverTreeError) {
   let rows = try points.copied()
-  let view = PointsView(base: UnsafePointer(rows.base), count: points.count, dim: points.dim)
+  let view = PointsView(rows, count: points.count, dim: points.dim)
   try view.checkCoordinates(named: "points", context: context)
   try specialized(points.dim, MaxMinTask(points: view, context: context, order: order))
   withExtendedLifetime(rows) {}

@@ -27,7 +27,7 @@ struct ArrangedPoints {
 
   /// - Parameter scaled: `count x dim`, by index.
   init(_ scaled: Buffer<Double>, count: Int, dim: Int, blockSize: Int, context: CallContext) throws(CoverTreeError) {
-    let view = PointsView(base: UnsafePointer(scaled.base), count: count, dim: dim)
+    let view = PointsView(scaled, count: count, dim: dim)
     order = try BlockPartition(view, blockSize: blockSize, context: context).order
     positionOfIndex = try Buffer(count: count)
     coordinates = try Buffer(count: count * dim)

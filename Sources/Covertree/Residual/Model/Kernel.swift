@@ -62,9 +62,9 @@ public struct Kernel: Sendable, Equatable {
   ) {
     let dim = points.columns
     let scale = SIMD8(repeating: variance)
-    let target = UnsafeMutableRawPointer(result).assumingMemoryBound(to: SIMD8<Double>.self)
+    let target = result.vectors
     for vector in 0..<(count &+ 7) / 8 {
-      let lanes = UnsafeRawPointer(points.row(vector &* 8)).assumingMemoryBound(to: SIMD8<Double>.self)
+      let lanes = points.row(vector &* 8).vectors
       var squared = SIMD8<Double>(repeating: 0)
       for d in 0..<dim {
         let difference = lanes[2 &* d] - SIMD8(repeating: point[d])

@@ -120,7 +120,7 @@ final class CandidateList {
 
   /// The number of lower bounds that reach a value.
   private func atLeast(_ value: Float) -> Int {
-    let vectors = UnsafeRawPointer(lower.base).assumingMemoryBound(to: SIMD16<Float>.self)
+    let vectors = lower.base.vectors
     let least = SIMD16<Float>(repeating: value)
     var found = 0
     for vector in 0..<count / 16 { found &+= cn_f32x16_mask_le(least, vectors[vector]).nonzeroBitCount }

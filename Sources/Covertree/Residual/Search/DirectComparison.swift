@@ -187,9 +187,9 @@ private final class FeatureProducts<S: Scalar> {
     _ i: Int, _ covariances: UnsafePointer<Double>, _ positions: Range<Int>, count: Int, scale: Double,
     into estimates: UnsafeMutablePointer<Float>
   ) {
-    let row = UnsafeRawPointer(products.base + slots[i] &* model.blockSize).assumingMemoryBound(to: S.Lanes.self)
-    let covariances = UnsafeRawPointer(covariances).assumingMemoryBound(to: SIMD8<Double>.self)
-    let scales = UnsafeRawPointer(model.scale.base + positions.lowerBound).assumingMemoryBound(to: SIMD8<Double>.self)
+    let row = (products.base + slots[i] &* model.blockSize).vectors
+    let covariances = covariances.vectors
+    let scales = (model.scale.base + positions.lowerBound).vectors
     let target = UnsafeMutableRawPointer(estimates).assumingMemoryBound(to: SIMD8<Float>.self)
     let parts = S.width / 8
     let square = unit * unit

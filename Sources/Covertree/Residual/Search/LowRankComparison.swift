@@ -264,8 +264,7 @@ final class LowRankComparison {
       for i in row..<min(row &+ tileRows, group.count) { most = max(most, eligible[i]) }
       let left = projected + (row / width &* rank &* width &+ row % width)
       for column in stride(from: 0, to: most, by: width) {
-        let right = UnsafeRawPointer(lowRankBlock.coordinates.view.row(column)).assumingMemoryBound(
-          to: SIMD16<Float>.self)
+        let right = lowRankBlock.coordinates.view.row(column).vectors
         let position = row &* model.blockSize &+ column
         multiplyTile(
           left, columnStride: width, right, depth: rank, into: estimates.base + position, stride: model.blockSize)

@@ -118,7 +118,7 @@ final class ResidualQuerySet: @unchecked Sendable {
   ) throws(CoverTreeError) {
     let (count, scaled, made) = (new.count, new.coordinates, new.features)
     try self.init(count: count, excludesSelf: false, owned: [scaled, made])
-    let view = PointsView(base: UnsafePointer(scaled.base), count: count, dim: model.dim)
+    let view = PointsView(scaled, count: count, dim: model.dim)
     let sequence = try BlockPartition(view, blockSize: groupSize, context: context).order
     for slot in 0..<count {
       let row = Int(sequence[slot])

@@ -168,7 +168,7 @@ extension ResidualModel {
       let strips: Buffer<Double> = try file.numbers("whitening.factor", context: context)
       guard strips.count == CholeskyFactor.stripElements(settings.featureCount)
       else { throw file.corrupt("section \"whitening.factor\" is not that of the inducing points") }
-      let view = PointsView(base: UnsafePointer(inducing.base), count: settings.featureCount, dim: dim)
+      let view = PointsView(inducing, count: settings.featureCount, dim: dim)
       inducingFeatures = InducingFeatures(
         inducing: try scaledCoordinates(view, settings.covariance, context), dim: dim,
         covariance: settings.covariance, jitter: settings.jitter,

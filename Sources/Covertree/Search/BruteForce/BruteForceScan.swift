@@ -108,7 +108,7 @@ final class BruteForceScan<Batch: QueryBatch>: BatchScan {
     for group in stride(from: 0, to: groups, by: 2) {
       multiply(group, min(group + 1, groups - 1), rows: count)
       for i in 0..<count {
-        let row = UnsafeRawPointer(products.base + i &* 2 &* S.width).assumingMemoryBound(to: S.Lanes.self)
+        let row = (products.base + i &* 2 &* S.width).vectors
         for half in 0..<min(2, groups &- group) {
           let sums = S.multiplyAdd(row[half], S.Lanes(repeating: -2), norms.reduced[group &+ half])
           let hits = S.maskLessOrEqual(sums, S.Lanes(repeating: limits[i]))

@@ -85,12 +85,7 @@ struct SegmentArrays<S: Scalar> {
 
   /// The coordinates of the point at a position of the segment: every `width`-th scalar from here.
   @inline(__always)
-  func point(_ position: Int, _ dim: Int) -> UnsafePointer<S> {
-    // Unsigned, so that the division is a shift.
-    let (group, lane) = UInt(bitPattern: position).quotientAndRemainder(dividingBy: UInt(S.width))
-    return UnsafeRawPointer(coordinates + Int(bitPattern: group) &* dim).assumingMemoryBound(to: S.self)
-      + Int(bitPattern: lane)
-  }
+  func point(_ position: Int, _ dim: Int) -> UnsafePointer<S> { coordinates.point(position, dim) }
 
   /// The dataset index of the point at a position of the segment; `noIndex` if there is none, or it is removed.
   @inline(__always)
@@ -107,6 +102,16 @@ struct SegmentArrays<S: Scalar> {
     let lanes = S.maskAdmitted(indices + position, below: eligible.upperIndex, except: eligible.excludedIndex)
     guard let tombstones else { return lanes }
     return tombstones.remaining(lanes, from: position, by: time)
+  }
+}
+
+extension UnsafePointer where Pointee: SIMD {
+  /// The coordinates of the point at a position of groups: every `width`-th scalar from here.
+  @inline(__always)
+  func point(_ position: Int, _ dim: Int) -> UnsafePointer<Pointee.Scalar> {
+    // Unsigned, so that the division is a shift.
+    let (group, lane) = UInt(bitPattern: position).quotientAndRemainder(dividingBy: UInt(Pointee.scalarCount))
+    return (self + Int(bitPattern: group) &* dim).scalars + Int(bitPattern: lane)
   }
 }
 

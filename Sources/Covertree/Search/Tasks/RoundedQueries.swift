@@ -40,7 +40,7 @@ final class RoundedQueries: @unchecked Sendable {
     areExact = errors.elements.allSatisfy { $0 == 0 }
   }
 
-  var view: PointsView<Float> { PointsView(base: UnsafePointer(rows.base), count: queries.count, dim: queries.dim) }
+  var view: PointsView<Float> { PointsView(rows, count: queries.count, dim: queries.dim) }
 
   /// An upper bound of the squared distance from the rounded query of a point whose score with the query itself is at most `score`.
   @inline(__always)
