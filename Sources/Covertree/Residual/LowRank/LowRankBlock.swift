@@ -65,7 +65,7 @@ final class LowRankBlock: @unchecked Sendable {
       projector.load(block.positions)
       try projector.project(onto: basis, into: coordinates.view.row(first), squaredLengths: lengths.base + first)
     }
-    let largestScale = basis.scales.elements.max() ?? 0
+    let largestScale = basis.points.scales.elements.max() ?? 0
     try self.init(positions, basis, coordinates) { j in
       let position = positions.lowerBound + j
       // Solving for coordinates increases the rounding errors of the correlations with pivots.

@@ -8,6 +8,12 @@ struct NewPoints {
   /// `count x rank`.
   let features: Buffer<Double>
   let residualVariance: Buffer<Double>
+
+  func point(_ row: Int, in model: ResidualModel) -> ExactQuery {
+    ExactQuery(
+      coordinates: UnsafePointer(coordinates.base) + row * model.dim,
+      features: UnsafePointer(features.base) + row * model.rank, residualVariance: residualVariance[row], index: -1)
+  }
 }
 
 extension ResidualModel {

@@ -101,7 +101,7 @@ extension ResidualSearch {
       let projector = try projectors.value(slot) { () throws(CoverTreeError) in try Projector(model, most: size) }
       for chunk in range {
         let first = chunk * size
-        projector.load(new, first..<min(points.count, first + size))
+        projector.load(min(size, points.count - first)) { new.point(first + $0, in: model) }
         try projector.forEachProjection(onto: basis) { (i, squaredLength, lost) in
           lengths[first + i] = min(1, (squaredLength + lost).squareRoot())
         }
@@ -157,7 +157,7 @@ extension Projector {
     let coordinates = try Buffer<Float>(count: panels * PanelView<Float>.panelRows * basis.paddedRank)
     let lengths = try Buffer<Double>(count: count)
     try project(onto: basis, into: coordinates.base, squaredLengths: lengths.base)
-    let largestScale = basis.scales.elements.max() ?? 0
+    let largestScale = basis.points.scales.elements.max() ?? 0
     for i in 0..<count { body(i, lengths[i], lost(i, largestScale: largestScale)) }
   }
 }

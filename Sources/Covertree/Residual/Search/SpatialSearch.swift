@@ -88,7 +88,7 @@ struct CorrelationRows: NeighborRows {
       from: ExactQuery(
         coordinates: query.coordinates, features: UnsafePointer(model.features.base),
         residualVariance: model.variance, index: query.index),
-      to: positions, count: count, covariances: SIMD8(repeating: 0))
+      to: positions, count: count)
     for lane in 0..<count { distances[rank + lane] = squares[lane].squareRoot() }
   }
 }
