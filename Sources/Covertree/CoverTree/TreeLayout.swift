@@ -121,9 +121,7 @@ final class TreeLayout<S: Scalar>: @unchecked Sendable {
     let chunks = (count + Self.grain - 1) / Self.grain
     let childCounts = try Buffer<Int32>(count: chunks, filledWith: 0)
     // Nodes with a parent in an earlier chunk are added to it when all chunks are done.
-    var crossing: [GrowableBuffer<Int32>] = []
-    for _ in 0..<chunks { crossing.append(try GrowableBuffer()) }
-    let lists = crossing
+    let crossing = try (0..<chunks).map { (_) throws(CoverTreeError) in try GrowableBuffer<Int32>() }
     try context.forEach(count, grain: Self.grain) { (range, _) throws(CoverTreeError) in
       let chunk = range.lowerBound / Self.grain
       for t in range { (smallest[t], largest[t]) = (order[t], order[t]) }
@@ -131,7 +129,7 @@ final class TreeLayout<S: Scalar>: @unchecked Sendable {
       for t in range.reversed() where t > 0 {
         let parent = parents[t]
         guard parent >= range.lowerBound else {
-          try lists[chunk].append(Int32(t))
+          try crossing[chunk].append(Int32(t))
           continue
         }
         inside += 1

@@ -8,7 +8,7 @@ import CovertreeBase
 final class CholeskyFactor: @unchecked Sendable {
   let count: Int
   /// `count` rounded up to whole strips.
-  let paddedCount: Int
+  var paddedCount: Int { (count + tileRows - 1) / tileRows * tileRows }
   let strips: Buffer<Double>
 
   private static let panel = PanelView<Double>.panelRows
@@ -21,8 +21,7 @@ final class CholeskyFactor: @unchecked Sendable {
     _ matrix: UnsafePointer<Double>, count: Int, stride: Int, added: Double, context: CallContext
   ) throws(CoverTreeError) {
     self.count = count
-    paddedCount = (count + tileRows - 1) / tileRows * tileRows
-    strips = try Buffer(count: Self.offset(ofStrip: paddedCount / tileRows), filledWith: 0)
+    strips = try Buffer(count: Self.stripElements(count), filledWith: 0)
     let width = Self.panel
     let columns = try Panels<Double>(rows: width, columns: paddedCount + width)
     let square = try Buffer<Double>(count: width * width)
@@ -61,8 +60,7 @@ final class CholeskyFactor: @unchecked Sendable {
   /// A known factor: `lower[row, column]` for `column <= row < count`.
   init(count: Int, lower: (_ row: Int, _ column: Int) -> Double) throws(CoverTreeError) {
     self.count = count
-    paddedCount = (count + tileRows - 1) / tileRows * tileRows
-    strips = try Buffer(count: Self.offset(ofStrip: paddedCount / tileRows), filledWith: 0)
+    strips = try Buffer(count: Self.stripElements(count), filledWith: 0)
     for row in 0..<count {
       for column in 0...row { self[row, column] = lower(row, column) }
     }
@@ -72,7 +70,6 @@ final class CholeskyFactor: @unchecked Sendable {
   /// A factor in known strips.
   init(count: Int, strips: Buffer<Double>) {
     self.count = count
-    paddedCount = (count + tileRows - 1) / tileRows * tileRows
     self.strips = strips
   }
 

@@ -4,7 +4,6 @@
 /// negative number instead, whose bits encode the square of `2^600` times the distance, so that a smaller distance has a smaller score.
 /// Two different distances never have the same score, and a search compares nothing else. Only float64 coordinates can be so near to each
 /// other: between float32 points the score is always the square.
-/// be so near to each other: between float32 points the score is always the square.
 enum Score {
   /// Squared distances below this have lost digits to underflow.
   static let leastSquare = 0x1p-960

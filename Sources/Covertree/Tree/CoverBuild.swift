@@ -194,11 +194,7 @@ struct CoverBuild<S: Scalar> {
     for position in 0..<rows.count where Int(rows[position]) >= old {
       batch[Int(rows[position]) - old] = Int32(position)
     }
-    if options.order == .random {
-      var generator = SeededGenerator(seed: options.seed)
-      var positions = UnsafeMutableBufferPointer(start: batch.base, count: batch.count)
-      positions.shuffle(using: &generator)
-    }
+    if options.order == .random { batch.shuffle(seed: options.seed) }
     return batch
   }
 }

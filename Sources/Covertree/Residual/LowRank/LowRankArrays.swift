@@ -122,16 +122,10 @@ final class LowRankArrays: @unchecked Sendable {
   ) throws(CoverTreeError) -> [LowRankBlock]? {
     let offsets = try factorOffsets()
     guard offsets[count] == factors.count else { return nil }
-    let made = PerThread<LowRankBlock>(count: count)
-    try context.forEach(count, grain: 1) { (range, _) throws(CoverTreeError) in
-      for s in range {
-        _ = try made.value(s) { () throws(CoverTreeError) in
-          let own = pivots.elements[Int(pivotOffsets[s])..<Int(pivotOffsets[s + 1])]
-          let factor = CholeskyFactor(count: own.count, strips: factors.slice(offsets[s]..<offsets[s + 1]))
-          return lowRankBlock(s, try Basis(Array(own), factor, model))
-        }
-      }
+    return try context.makeAll(count) { (s, _) throws(CoverTreeError) in
+      let own = pivots.elements[Int(pivotOffsets[s])..<Int(pivotOffsets[s + 1])]
+      let factor = CholeskyFactor(count: own.count, strips: factors.slice(offsets[s]..<offsets[s + 1]))
+      return lowRankBlock(s, try Basis(Array(own), factor, model))
     }
-    return made.all
   }
 }

@@ -27,7 +27,8 @@ extension ResidualModel {
         "\(name): new coordinates need inducing points, and this model has the caller's v_matrix; give dataset indices")
     }
     let (scaled, diagonal) = try scaled(points, named: name, context: context)
-    let (features, residualVariance) = try features(of: scaled, diagonal, context: context)
+    let (features, residualVariance) = try Self.features(
+      inducingFeatures, scaled.base, diagonal, shared, context: context)
     return NewPoints(count: points.count, coordinates: scaled, features: features, residualVariance: residualVariance)
   }
 
@@ -53,7 +54,9 @@ extension ResidualModel {
     for row in 0..<points.count {
       let v = rows.base + row * rank
       variances[row] = unit.scaled(residualVariance[row])
-      try check(variances[row], against: diagonal[row], minus: dot(v, v, count: rank), index: row)
+      try Self.check(
+        variances[row], against: diagonal[row], minus: dot(v, v, count: rank), precision: Double.ulpOfOne, index: row,
+        shared)
     }
     return NewPoints(count: points.count, coordinates: scaled, features: rows, residualVariance: variances)
   }

@@ -9,13 +9,6 @@ extension ResidualModel {
   /// The largest difference of the caller's residual variances from `k_ii - |v_i|^2`, relative to them.
   private static let tolerance = 1e-3
 
-  /// Features and residual variances of scaled points, `diagonal` their variances.
-  func features(
-    of scaled: Buffer<Double>, _ diagonal: Buffer<Double>, context: CallContext
-  ) throws(CoverTreeError) -> (features: Buffer<Double>, residualVariance: Buffer<Double>) {
-    try Self.features(inducingFeatures, scaled.base, diagonal, shared, context: context)
-  }
-
   static func inducingFeatures(
     _ inducing: PointsView<Double>, _ jitter: Double, _ shared: Shared, _ context: CallContext
   ) throws(CoverTreeError) -> InducingFeatures? {
@@ -29,7 +22,7 @@ extension ResidualModel {
       covariance: shared.covariance, variance: shared.variance, jitter: jitter, context: context)
   }
 
-  /// Features and residual variances of points, `diagonal` their variances.
+  /// Features and residual variances of scaled points, `diagonal` their variances.
   static func features(
     _ inducingFeatures: InducingFeatures?, _ points: UnsafePointer<Double>, _ diagonal: Buffer<Double>,
     _ shared: Shared, context: CallContext
@@ -80,11 +73,9 @@ extension ResidualModel {
   }
 
   /// Throws unless a residual variance is the kernel's variance less that of its features.
-  func check(_ p: Double, against diagonal: Double, minus norm: Double, index: Int) throws(CoverTreeError) {
-    try Self.check(p, against: diagonal, minus: norm, precision: Double.ulpOfOne, index: index, shared)
-  }
-
-  private static func check(
+  ///
+  /// - Parameter precision: of the features' type.
+  static func check(
     _ p: Double, against diagonal: Double, minus norm: Double, precision: Double, index: Int, _ shared: Shared
   ) throws(CoverTreeError) {
     let floor = relativeFloor * shared.variance

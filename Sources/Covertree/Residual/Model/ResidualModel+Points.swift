@@ -51,7 +51,8 @@ extension ResidualModel {
     let orderSeconds = monotonicSeconds() - start
     let diagonal = try kernelDiagonal(
       covariance, arranged.coordinates.base, count: points.count, dim: dim, context: context)
-    let (features, p) = try features(of: arranged.coordinates, diagonal, context: context)
+    let (features, p) = try Self.features(
+      inducingFeatures, arranged.coordinates.base, diagonal, shared, context: context)
     return try ResidualModel(
       shared, inputs, arranged, features: features, residualVariance: p, featureCount: featureCount,
       inducingFeatures: inducingFeatures, hasGivenFeatures: false, orderSeconds: orderSeconds, since: start,

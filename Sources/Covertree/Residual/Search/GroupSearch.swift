@@ -41,9 +41,9 @@ final class GroupSearch {
     self.lowRankBlocks = lowRankBlocks
     let regions = try lowRankBlocks?.regions(context)
     self.regions = regions
-    var lists: [CandidateList] = []
-    for _ in 0..<groupSize { lists.append(try CandidateList(keepsCovariances: model.covariance.isCallback)) }
-    self.lists = lists
+    lists = try (0..<groupSize).map { (_) throws(CoverTreeError) in
+      try CandidateList(keepsCovariances: model.covariance.isCallback)
+    }
     if case .nearest(let k) = goal { collected = try TopK.Scratch(k: k) } else { collected = nil }
     sequence = try GrowableBuffer()
     fallbackRows = try GrowableBuffer()

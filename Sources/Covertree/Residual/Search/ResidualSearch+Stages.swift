@@ -24,12 +24,10 @@ extension ResidualSearch {
     let rows = try Buffer<Int32>(counting: model.count)
     let set = try ResidualQuerySet(
       nil, rows: rows.elements, in: model, options: SearchOptions(), groupSize: Self.mostGroupSize, context: context)
-    var results: [NeighborGraph.ThreadResults] = []
-    for _ in 0..<context.threads { results.append(try NeighborGraph.ThreadResults()) }
-    let found = results
+    let results = try (0..<context.threads).map { (_) throws(CoverTreeError) in try NeighborGraph.ThreadResults() }
     let task = GroupTask(
       goal: .within(squared: squared, most: mostListed), groupSize: Self.mostGroupSize, context: context
-    ) { (search, slot) throws(CoverTreeError) in try search.list(into: found[slot]) }
+    ) { (search, slot) throws(CoverTreeError) in try search.list(into: results[slot]) }
     let fallback = try searchBlocks(for: set, task)
     try searchFallback(fallback, of: set, task)
     return try NeighborGraph(results, self, within: squared)

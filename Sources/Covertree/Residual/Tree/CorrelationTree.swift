@@ -78,9 +78,7 @@ extension ResidualSearch {
         ofKeys: HilbertCurve(through: view, context: context).keys(of: view, context: context), context: context)
     case .random:
       let shuffled = try copy(model.positionOfIndex)
-      var generator = SeededGenerator(seed: options.seed)
-      var positions = UnsafeMutableBufferPointer(start: shuffled.base, count: shuffled.count)
-      positions.shuffle(using: &generator)
+      shuffled.shuffle(seed: options.seed)
       return shuffled
     }
   }

@@ -71,7 +71,7 @@ final class BruteForceScan<Batch: QueryBatch>: BatchScan {
 
   private let points: Batch.Points
   private let norms: BruteForceNorms<S>
-  private let batch: Batch
+  let batch: Batch
   /// Coordinates of the batch in strips of 8 queries; a strip is ordered by coordinate.
   private let left: Buffer<S>
   private let products: Buffer<S>

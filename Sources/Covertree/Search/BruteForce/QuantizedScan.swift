@@ -27,7 +27,7 @@ final class QuantizedScan<Batch: QueryBatch>: BatchScan {
   typealias S = Batch.Points.S
 
   private let points: QuantizedPoints<S>
-  private let batch: Batch
+  let batch: Batch
   /// The batch in strips of 8 queries.
   private let strips: Buffer<Int8>
   private let sums: Buffer<Int32>

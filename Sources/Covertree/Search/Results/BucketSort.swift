@@ -59,17 +59,18 @@ final class BucketSort {
     }
     return true
   }
+}
 
-  private func insertionSort(_ candidates: UnsafeMutableBufferPointer<Candidate>) {
-    guard let base = candidates.baseAddress else { return }
-    for next in 0..<candidates.count {
-      let candidate = base[next]
-      var position = next
-      while position > 0 && candidate < base[position &- 1] {
-        base[position] = base[position &- 1]
-        position &-= 1
-      }
-      base[position] = candidate
+/// Sorts a few candidates, or nearly sorted ones.
+func insertionSort(_ candidates: UnsafeMutableBufferPointer<Candidate>) {
+  guard let base = candidates.baseAddress else { return }
+  for next in 0..<candidates.count {
+    let candidate = base[next]
+    var position = next
+    while position > 0 && candidate < base[position &- 1] {
+      base[position] = base[position &- 1]
+      position &-= 1
     }
+    base[position] = candidate
   }
 }

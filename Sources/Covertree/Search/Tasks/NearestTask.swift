@@ -69,7 +69,7 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
       } else {
         for position in chunk { try write(try exact.nearest(to: queries[position], options), queries[position]) }
       }
-      if let exact = exact.search { search.count(exact) }
+      if let exact = exact.search { search.count(points: exact.pointsCompared, boxes: exact.boxesCompared) }
       counters.add(queries: range.count, points: search.pointsCompared, boxes: search.boxesCompared)
       compared.add(search.pointsCompared)
     }
@@ -110,7 +110,7 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
         }
       }
     }
-    search.count(lanes)
+    search.count(points: lanes.pointsCompared, boxes: lanes.boxesCompared)
   }
 
   /// Consecutive queries are near each other: a tile of them begins at one frontier, and the neighbours of each query bound the search of

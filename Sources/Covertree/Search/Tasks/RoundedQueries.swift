@@ -208,14 +208,6 @@ private struct PreciseRows: NeighborRows {
       var unsorted = candidates
       return unsorted.sort { $0 < $1 }
     }
-    for next in 1..<max(1, candidates.count) {
-      let candidate = candidates[next]
-      var position = next
-      while position > 0 && candidate < candidates[position &- 1] {
-        candidates[position] = candidates[position &- 1]
-        position &-= 1
-      }
-      candidates[position] = candidate
-    }
+    insertionSort(candidates)
   }
 }

@@ -52,14 +52,9 @@ struct KDTreeSearch<S: Scalar, D: Dimension> {
   }
 
   /// Adds the comparisons of another search.
-  mutating func count(_ other: PacketSearch<S, D>) {
-    pointsCompared += other.pointsCompared
-    boxesCompared += other.boxesCompared
-  }
-
-  mutating func count(_ other: ExactSearch<S, D>) {
-    pointsCompared += other.pointsCompared
-    boxesCompared += other.boxesCompared
+  mutating func count(points: Int, boxes: Int) {
+    pointsCompared += points
+    boxesCompared += boxes
   }
 
   /// Passes the handler every eligible point that it could want.
