@@ -116,12 +116,13 @@ CN_EXTENT(cn_extent_f64x8, double, 8)
 CN_EXTENT_OF_ROWS(cn_extent_of_rows_f32, float)
 CN_EXTENT_OF_ROWS(cn_extent_of_rows_f64, double)
 
-// The key of a rank, 0 for the least. The keys are padded with infinity to a multiple of `lanes`. Each is compared with all: for few keys
-// that is less work than sorting.
+// The key of a rank, 0 for the least. There is room for a vector after the keys. Each is compared with all: for few keys that is less work
+// than sorting.
 #define CN_RANKED(name, scalar, integer, lanes)                                                                                \
-  static inline scalar name(const scalar *keys, int64_t count, int64_t rank) {                                                 \
+  static inline scalar name(scalar *keys, int64_t count, int64_t rank) {                                                       \
     typedef scalar vector __attribute__((ext_vector_type(lanes), aligned(sizeof(scalar))));                                    \
     typedef integer numbers __attribute__((ext_vector_type(lanes)));                                                           \
+    for (int64_t position = count; position % lanes; position++) keys[position] = __builtin_inff();                            \
     vector ranked = (vector)-__builtin_inff();                                                                                 \
     for (int64_t first = 0; first < count; first += lanes) {                                                                   \
       vector some = *(const vector *)(keys + first);                                                                           \
@@ -149,6 +150,48 @@ static inline _Bool cn_rank_i32(int32_t *indices, int64_t count, int32_t *ranks)
   }
   for (int64_t position = 0; position < count; position++) sum += ranks[position];
   return sum == count * (count - 1) / 2;
+}
+
+// The same for numbers of either type: float64 if `wide`, a constant for the compiler, and otherwise float32.
+
+// - dim: of the 3, 4, 8 or 16 numbers that a record begins with. Up to 4 or a power of two of them are read.
+CN_INLINE void cn_extent(_Bool wide, const void *records, int64_t count, int64_t size, int64_t dim, void *low, void *high) {
+  if (wide && dim <= 4) {
+    cn_extent_f64x4(records, count, size, (double *)low, (double *)high);
+  } else if (wide) {
+    cn_extent_f64x8(records, count, size, (double *)low, (double *)high);
+  } else if (dim <= 4) {
+    cn_extent_f32x4(records, count, size, (float *)low, (float *)high);
+  } else if (dim <= 8) {
+    cn_extent_f32x8(records, count, size, (float *)low, (float *)high);
+  } else {
+    cn_extent_f32x16(records, count, size, (float *)low, (float *)high);
+  }
+}
+
+CN_INLINE void cn_extent_of_rows(_Bool wide, const void *points, int64_t stride, const int32_t *rows, int64_t count,
+                                 int64_t dim, void *low, void *high) {
+  if (wide) {
+    cn_extent_of_rows_f64((const double *)points, stride, rows, count, dim, (double *)low, (double *)high);
+  } else {
+    cn_extent_of_rows_f32((const float *)points, stride, rows, count, dim, (float *)low, (float *)high);
+  }
+}
+
+CN_INLINE int64_t cn_partition(_Bool wide, void *records, int64_t count, int64_t size, int64_t offset, double pivot,
+                               void *aside) {
+  return wide ? cn_partition_f64(records, count, size, offset, pivot, aside)
+              : cn_partition_f32(records, count, size, offset, (float)pivot, aside);
+}
+
+CN_INLINE int64_t cn_partition_rows(_Bool wide, int32_t *rows, int64_t count, const void *column, int64_t stride, double pivot,
+                                    void *aside) {
+  return wide ? cn_partition_rows_f64(rows, count, 4, (const double *)column, stride, pivot, aside)
+              : cn_partition_rows_f32(rows, count, 4, (const float *)column, stride, (float)pivot, aside);
+}
+
+CN_INLINE double cn_ranked(_Bool wide, void *keys, int64_t count, int64_t rank) {
+  return wide ? cn_ranked_f64((double *)keys, count, rank) : cn_ranked_f32((float *)keys, count, rank);
 }
 
 #endif

@@ -32,9 +32,8 @@ struct SourceSearch<S: Scalar, D: Dimension> {
     packet.add(row, limit: rounding.upperBound(of: most))
   }
 
-  /// Loads the sources of a group of the tree as points, with rows from `row`. Each wants sources within `most`.
-  ///
-  /// - Parameter positions: the positions of the sources, from the first of the group on.
+  /// Loads the sources of a group of the tree, from the first position of the group on, as points with rows from `row`. Each wants sources
+  /// within `most`.
   @inline(__always)
   mutating func load(group positions: Range<Int>, within most: Double, row: (Int) -> UnsafePointer<S>) {
     packet.load(
@@ -43,9 +42,7 @@ struct SourceSearch<S: Scalar, D: Dimension> {
     ) { row(positions.lowerBound &+ $0) }
   }
 
-  /// Gives the handler every source that a lane could want.
-  ///
-  /// - Parameter guesses: positions of sources that may be near; they come first.
+  /// Gives the handler every source that a lane could want: first those at the positions `guesses`, which may be near.
   @inline(__always)
   mutating func run<C: SourceHandler>(
     guesses: UnsafeBufferPointer<Int32>, into handler: inout C
@@ -106,8 +103,7 @@ struct SourceSearch<S: Scalar, D: Dimension> {
 
 /// Handles the sources that a search finds.
 protocol SourceHandler {
-  /// A source within the limit of a lane, in the filter, and its score. Some may be of no use, or come twice.
-  ///
-  /// - Returns: the new largest score of use to the lane; nil if it has not changed.
+  /// A source within the limit of a lane, in the filter, and its score. Some may be of no use, or come twice. Returns the new largest score
+  /// of use to the lane; nil if it has not changed.
   mutating func collect(_ score: Double, _ lane: Int, _ position: Int) throws(CoverTreeError) -> Double?
 }

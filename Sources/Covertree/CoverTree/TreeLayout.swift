@@ -113,9 +113,7 @@ final class TreeLayout<S: Scalar>: @unchecked Sendable {
   /// Nodes of a thread's chunk, in tree order.
   private static var grain: Int { 1 << 14 }
 
-  /// Fills the index ranges of subtrees.
-  ///
-  /// - Returns: the number of children of each chunk of nodes.
+  /// Fills the index ranges of subtrees. Returns the number of children of each chunk of nodes.
   private func fillIndexRanges(_ context: CallContext) throws(CoverTreeError) -> Buffer<Int32> {
     let (parents, order, smallest, largest) = (parents, order, subtreeMin, subtreeMax)
     let chunks = (count + Self.grain - 1) / Self.grain

@@ -13,9 +13,7 @@ extension PointsView {
   }
 }
 
-/// The sum of the hashes of points.
-///
-/// - Parameter hash: gets the number of a point, and the slot of its thread.
+/// The sum of the hashes of points; `hash` gets the number of a point, and the slot of its thread.
 @inline(__always)
 func sumOfHashes(
   _ count: Int, _ context: CallContext, _ hash: (_ point: Int, _ slot: Int) -> UInt64

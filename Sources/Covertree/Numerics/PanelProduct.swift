@@ -71,9 +71,7 @@ func multiplyTile<S: Scalar>(
     into: result, stride: stride, adding: adding)
 }
 
-/// As above, if the two vectors of a column are not side by side.
-///
-/// - Parameter vectorStride: from one column of the right side to the next.
+/// As above, if the two vectors of a column are not side by side; `vectorStride` is from one column of the right side to the next.
 @inline(__always)
 func multiplyTile<S: Scalar>(
   _ left: UnsafePointer<S>, rowStride: Int = 1, columnStride: Int, _ low: UnsafePointer<S.Lanes>,
@@ -141,9 +139,7 @@ private func zerosOfPart<S: Scalar>(_: S.Type) -> InlineArray<4, S.Lanes> {
   InlineArray(repeating: S.Lanes(repeating: 0))
 }
 
-/// A part of a tile: some rows by one vector.
-///
-/// - Parameter zeros: one for each row.
+/// A part of a tile: some rows by one vector. `zeros` has one vector for each row.
 @inline(__always)
 private func multiplyPart<S: Scalar, let rows: Int>(
   _ zeros: InlineArray<rows, S.Lanes>, _ left: UnsafePointer<S>, rowStride: Int, columnStride: Int,

@@ -4,7 +4,7 @@ import CovertreeBase
 /// A coordinate type, with the kernels' 512-bit vector of it.
 ///
 /// On narrower machines the compiler divides such a vector into halves or quarters; the source is the same.
-public protocol Scalar: BinaryFloatingPoint, SIMDScalar, RecordScalar, Codable, Sendable, BitwiseCopyable {
+public protocol Scalar: BinaryFloatingPoint, SIMDScalar, Codable, Sendable, BitwiseCopyable {
   associatedtype Lanes: SIMD, BitwiseCopyable where Lanes.Scalar == Self
   /// A number of a point for each lane.
   associatedtype Positions: SIMD, BitwiseCopyable where Positions.Scalar == Int32

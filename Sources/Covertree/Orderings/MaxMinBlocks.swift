@@ -36,9 +36,7 @@ final class MaxMinBlocks {
     reach = try MaxMinReach(panels, context)
   }
 
-  /// Chooses some of the next points.
-  ///
-  /// - Parameter order: has room for all remaining points.
+  /// Chooses some of the next points; `order` has room for all that remain.
   func choose(_ size: Int, into order: UnsafeMutablePointer<Int64>) throws(CoverTreeError) -> Outcome {
     var block: [Int] = []
     while block.count < size, let next = queue.removeFarthest() { block.append(next) }

@@ -140,8 +140,7 @@ final class FarthestQueue: @unchecked Sendable {
     (self.count, left) = (count, count)
     distance = try Buffer(count: count, filledWith: .infinity)
     key = try Buffer(count: count, filledWith: .infinity)
-    heap = try Buffer(count: count)
-    for index in 0..<count { heap[index] = Int32(index) }
+    heap = try Buffer(counting: count)
   }
 
   /// Whether all remaining points are set aside.

@@ -122,11 +122,6 @@ struct TreeSettings {
   let firstIndex: Int
   let options: TreeOptions
 
-  init(type: ElementType, dim: Int, indexCount: Int, firstIndex: Int, options: TreeOptions) {
-    (self.type, self.dim, self.indexCount, self.firstIndex) = (type, dim, indexCount, firstIndex)
-    self.options = options
-  }
-
   func write(to settings: Buffer<Int64>) {
     settings[0] = Int64(dim)
     settings[1] = Int64(indexCount)
@@ -136,7 +131,9 @@ struct TreeSettings {
     settings[5] = Int64(type.rawValue)
     settings[6] = Int64(firstIndex)
   }
+}
 
+extension TreeSettings {
   init(_ file: StoredFile) throws(CoverTreeError) {
     try file.verify("settings")
     let settings: Buffer<Int64> = try file.buffer("settings", rows: Self.count)

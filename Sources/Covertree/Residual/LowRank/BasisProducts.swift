@@ -10,9 +10,8 @@ struct BasisProduct {
   fileprivate let depth: Int
   let rank: Int
 
-  /// Projects a panel of points from one basis to the other: `result[t, :] = sum over s of B[s, t] points[s, :]`.
-  ///
-  /// - Parameter count: the number of points; results of later lanes may be anything.
+  /// Projects a panel of `count` points from one basis to the other: `result[t, :] = sum over s of B[s, t] points[s, :]`. Results of later
+  /// lanes may be anything.
   @inline(__always)
   func project(_ points: UnsafePointer<Float>, count: Int, into result: UnsafeMutablePointer<Float>) {
     let vectors = points.vectors
@@ -77,9 +76,7 @@ final class BasisProducts: @unchecked Sendable {
     }
   }
 
-  /// Products and bounds from a file.
-  ///
-  /// - Returns: nil if their number is wrong.
+  /// Products and bounds from a file. Returns nil if their number is wrong.
   init?(
     _ lowRankBlocks: [LowRankBlock], pointCount: Int, elements: Buffer<Float>?, bounds: Buffer<UInt8>
   ) throws(CoverTreeError) {

@@ -114,9 +114,7 @@ final class LowRankArrays: @unchecked Sendable {
     return factors
   }
 
-  /// All low-rank blocks, with bases computed from pivots and factors.
-  ///
-  /// - Returns: nil if the number of factors is wrong.
+  /// All low-rank blocks, with bases computed from pivots and factors. Returns nil if the number of factors is wrong.
   func lowRankBlocks(
     _ factors: Buffer<Double>, _ model: ResidualModel, context: CallContext
   ) throws(CoverTreeError) -> [LowRankBlock]? {

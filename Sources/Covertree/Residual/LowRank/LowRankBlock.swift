@@ -27,9 +27,8 @@ final class LowRankBlock: @unchecked Sendable {
   /// `rank` rounded up to whole tiles.
   var paddedRank: Int { basis.paddedRank }
 
-  /// A low-rank block of one block: any of its points may be a pivot, and the factorisation gives the coordinates of all.
-  ///
-  /// - Parameter mostPivots: the factorisation ends at this number of pivots.
+  /// A low-rank block of one block: any of its points may be a pivot, up to `mostPivots`, and the factorisation gives the coordinates of
+  /// all.
   convenience init(
     ofBlock positions: Range<Int>, in model: ResidualModel, tolerance: Double, mostPivots: Int,
     factorisation: PivotedCholesky

@@ -43,9 +43,7 @@ final class PivotedCholesky {
   /// The squared norm of each candidate's residual: its distance from the span of the pivots.
   var residualNormsSquared: UnsafePointer<Double> { UnsafePointer(scratch.residualNormsSquared.base) }
 
-  /// Adds pivots until every residual norm is at most `tolerance`, or there are `mostPivots`.
-  ///
-  /// - Parameter candidates: their positions.
+  /// Adds pivots from the positions `candidates` until every residual norm is at most `tolerance`, or there are `mostPivots`.
   func run(_ candidates: [Int32], tolerance: Double, mostPivots: Int) throws(CoverTreeError) {
     let count = candidates.count
     if count > scratch.capacity { scratch = try Scratch(model, capacity: count) }

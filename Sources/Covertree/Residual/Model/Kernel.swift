@@ -41,9 +41,8 @@ public struct Kernel: Sendable, Equatable {
 
   func lengthscale(ofDimension d: Int) -> Double { lengthscale.count == 1 ? lengthscale[0] : lengthscale[d] }
 
-  /// Covariances of one point with points in panels, vector by vector: `result[j] = k(point, points[j])`.
-  ///
-  /// - Parameter count: rounded up to whole vectors; the result has room for them.
+  /// Covariances of one point with points in panels, vector by vector: `result[j] = k(point, points[j])`. `count` is rounded up to whole
+  /// vectors, for which the result has room.
   func fill(
     _ point: UnsafePointer<Double>, _ points: PanelView<Double>, count: Int, into result: UnsafeMutablePointer<Double>
   ) {

@@ -72,9 +72,7 @@ extension ResidualModel {
     return (features, variances)
   }
 
-  /// Throws unless a residual variance is the kernel's variance less that of its features.
-  ///
-  /// - Parameter precision: of the features' type.
+  /// Throws unless a residual variance is the kernel's variance less that of its features, whose type has the given precision.
   static func check(
     _ p: Double, against diagonal: Double, minus norm: Double, precision: Double, index: Int, _ shared: Shared
   ) throws(CoverTreeError) {

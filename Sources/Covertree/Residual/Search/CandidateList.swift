@@ -37,9 +37,7 @@ final class CandidateList {
     covariances = keepsCovariances ? try GrowableBuffer() : nil
   }
 
-  /// Empties the list for a query.
-  ///
-  /// - Parameter limit: the largest distance of a neighbour.
+  /// Empties the list for a query whose neighbours are within a distance, `limit`.
   func begin(_ goal: SearchGoal, limit: Double) throws(CoverTreeError) {
     isFull = false
     switch goal {

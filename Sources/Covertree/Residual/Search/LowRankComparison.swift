@@ -132,9 +132,7 @@ final class LowRankComparison {
     return sum { bound($0, region: region) }
   }
 
-  /// Computes the bounds of a region's blocks.
-  ///
-  /// - Returns: the blocks by descending promise.
+  /// Computes the bounds of a region's blocks. Returns the blocks by descending promise.
   func enter(_ region: Int) throws(CoverTreeError) -> [Int] {
     if isFlat { return [region] }
     let blocks = lowRankBlocks.blocks(ofRegion: region)

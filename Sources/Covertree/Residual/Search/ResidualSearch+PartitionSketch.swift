@@ -46,7 +46,8 @@ extension ResidualSearch {
     try factorisation.run(candidates, tolerance: tolerance, mostPivots: candidates.count)
     let basis = try Basis(factorisation, model)
     let errors = try largestErrors(of: blocks, outside: basis, context)
-    return (try ResidualSearch(of: factorisation.pivots, model, context), errors)
+    let pivots = try model.alone(factorisation.pivots, context: context)
+    return (try ResidualSearch(pivots, since: monotonicSeconds(), context: context), errors)
   }
 
   private func largestErrors(
@@ -68,12 +69,6 @@ extension ResidualSearch {
       }
     }
     return largest.elements.max() ?? 0
-  }
-
-  /// A search of some points of a model, with known features.
-  private convenience init(of positions: [Int32], _ model: ResidualModel, _ context: CallContext) throws(CoverTreeError)
-  {
-    try self.init(model.alone(positions, context: context), since: monotonicSeconds(), context: context)
   }
 
   /// A basis of the span of all points, as far as rounding allows.

@@ -15,9 +15,7 @@ extension ResidualSearch {
     try searchFallback(fallback, of: set, task)
   }
 
-  /// All pairs of points within a squared distance.
-  ///
-  /// - Parameter mostListed: points with more candidates are not listed; see `NeighborGraph`.
+  /// All pairs of points within a squared distance. Points with more candidates than `mostListed` are not listed; see `NeighborGraph`.
   func graph(
     within squared: Double, mostListed: Int = NeighborGraph.mostListed, context: CallContext
   ) throws(CoverTreeError) -> NeighborGraph {
@@ -76,9 +74,8 @@ extension ResidualSearch {
     return set
   }
 
-  /// Compares queries with blocks of points, through low-rank blocks if there are any.
-  ///
-  /// - Returns: the rows of queries that the low-rank blocks are too coarse for.
+  /// Compares queries with blocks of points, through low-rank blocks if there are any. Returns the rows of queries that the low-rank blocks
+  /// are too coarse for.
   private func searchBlocks(
     for set: ResidualQuerySet, _ task: GroupTask
   ) throws(CoverTreeError) -> GrowableBuffer<Int32> {

@@ -64,9 +64,7 @@ struct BruteForceRadius<Points: BruteForcePoints> {
 }
 
 extension BruteForceRadius {
-  /// As above, by the product that the processor and the points allow.
-  ///
-  /// - Returns: false if no product is possible; nothing was passed on.
+  /// As above, by the product that the processor and the points allow. Returns false if no product is possible; nothing was passed on.
   func run<T>(
     _ positions: Range<Int>, keep: (Query, FoundWithin) throws(CoverTreeError) -> Void
   ) throws(CoverTreeError) -> Bool where Points == FlatPoints<T> {
@@ -80,9 +78,7 @@ extension BruteForceRadius {
     return true
   }
 
-  /// The number of neighbours of each query, by row.
-  ///
-  /// - Returns: false if no product is possible; nothing was counted.
+  /// The number of neighbours of each query, by row. Returns false if no product is possible; nothing was counted.
   func count<T>(
     _ positions: Range<Int>, into counts: UnsafeMutablePointer<Int64>
   ) throws(CoverTreeError) -> Bool where Points == FlatPoints<T> {

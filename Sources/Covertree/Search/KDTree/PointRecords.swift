@@ -62,13 +62,17 @@ struct CarriedRecords<S: Scalar, D: Dimension>: PointRecords {
 
   @inline(never)
   func extend(_ low: UnsafeMutablePointer<S>, _ high: UnsafeMutablePointer<S>, _ positions: Range<Int>) {
-    S.extend(low, high, UnsafeRawPointer(base + positions.lowerBound &* size), positions.count, size, dimension.count)
+    cn_extent(
+      S.self == Double.self, base + positions.lowerBound &* size, Int64(positions.count), Int64(size),
+      Int64(dimension.count), low, high)
   }
 
   @inline(never)
   func partition(_ positions: Range<Int>, below pivot: S, along d: Int, _ aside: UnsafeMutableRawPointer) -> Int {
-    S.partition(
-      base + positions.lowerBound &* size, positions.count, size, at: d &* MemoryLayout<S>.stride, below: pivot, aside)
+    Int(
+      cn_partition(
+        S.self == Double.self, base + positions.lowerBound &* size, Int64(positions.count), Int64(size),
+        Int64(d &* MemoryLayout<S>.stride), Double(pivot), aside))
   }
 
   @inline(never)
@@ -99,12 +103,16 @@ struct RowRecords<S: Scalar>: PointRecords {
   func coordinate(_ position: Int, _ d: Int) -> S { points.row(Int(rows[position]))[d] }
 
   func extend(_ low: UnsafeMutablePointer<S>, _ high: UnsafeMutablePointer<S>, _ positions: Range<Int>) {
-    S.extend(low, high, points.base, points.stride, dim: points.dim, rows + positions.lowerBound, positions.count)
+    cn_extent_of_rows(
+      S.self == Double.self, points.base, Int64(points.stride), rows + positions.lowerBound, Int64(positions.count),
+      Int64(points.dim), low, high)
   }
 
   func partition(_ positions: Range<Int>, below pivot: S, along d: Int, _ aside: UnsafeMutableRawPointer) -> Int {
-    S.partition(
-      rows + positions.lowerBound, positions.count, column: points.base + d, points.stride, below: pivot, aside)
+    Int(
+      cn_partition_rows(
+        S.self == Double.self, rows + positions.lowerBound, Int64(positions.count), points.base + d,
+        Int64(points.stride), Double(pivot), aside))
   }
 
   func partition(_ positions: Range<Int>, belowRow pivot: Int32, _ aside: UnsafeMutableRawPointer) -> Int {

@@ -63,13 +63,7 @@ struct SegmentArrays<S: Scalar> {
   init(_ tree: KDTree<S>) { self.init(tree, tree.indices, firstPosition: 0, firstIndex: 0, nil, 0) }
 
   /// - Parameter tombstones: nil if no point is removed.
-  fileprivate init(_ segment: Segment<S>, firstPosition: Int, _ tombstones: Tombstones?, _ time: UInt32) {
-    self.init(
-      segment.boxes, segment.indices, firstPosition: firstPosition, firstIndex: segment.indexRange.lowerBound,
-      tombstones, time)
-  }
-
-  private init(
+  fileprivate init(
     _ tree: KDTree<S>, _ indices: Buffer<Int32>, firstPosition: Int, firstIndex: Int, _ tombstones: Tombstones?,
     _ time: UInt32
   ) {
@@ -94,9 +88,7 @@ struct SegmentArrays<S: Scalar> {
     return indices[position]
   }
 
-  /// The points of a group that count for a query.
-  ///
-  /// - Parameter position: of the first point.
+  /// The points of a group, from the first position on, that count for a query.
   @inline(__always)
   func admitted(_ position: Int, _ eligible: IndexFilter) -> UInt32 {
     let lanes = S.maskAdmitted(indices + position, below: eligible.upperIndex, except: eligible.excludedIndex)
@@ -136,7 +128,9 @@ struct SegmentView<S: Scalar>: @unchecked Sendable {
   ///   - time: the last change that the snapshot sees.
   init(_ segment: Segment<S>, firstPosition: Int, removedCount: Int, time: UInt32) {
     (self.segment, self.removedCount) = (segment, removedCount)
-    arrays = SegmentArrays(segment, firstPosition: firstPosition, removedCount == 0 ? nil : segment.tombstones, time)
+    arrays = SegmentArrays(
+      segment.boxes, segment.indices, firstPosition: firstPosition, firstIndex: segment.indexRange.lowerBound,
+      removedCount == 0 ? nil : segment.tombstones, time)
   }
 
   var boxes: KDTree<S> { segment.boxes }

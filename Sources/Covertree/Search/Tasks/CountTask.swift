@@ -23,9 +23,7 @@ struct CountTask<S: Scalar>: DimensionTask {
     }
   }
 
-  /// Walks the boxes for each query.
-  ///
-  /// - Returns: the number of points that queries were compared with.
+  /// Walks the boxes for each query. Returns the number of points that queries were compared with.
   private func walk<D: Dimension>(_ positions: Range<Int>, _ dimension: D) throws(CoverTreeError) -> Int {
     let compared = Counter()
     try context.forEach(positions.count, grain: points.queriesPerChunk) { (range, _) throws(CoverTreeError) in

@@ -49,9 +49,7 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
     }
   }
 
-  /// Walks the boxes for each query.
-  ///
-  /// - Returns: the number of points that queries were compared with.
+  /// Walks the boxes for each query. Returns the number of points that queries were compared with.
   @discardableResult
   fileprivate func walk<D: Dimension>(_ positions: Range<Int>, _ dimension: D) throws(CoverTreeError) -> Int {
     let wanted = min(k, points.positionCount)
@@ -178,8 +176,6 @@ private struct Decisions<S: Scalar, D: Dimension> {
   let k: Int
   let dimension: D
   private(set) var search: ExactSearch<S, D>?
-
-  init(points: SearchPoints<S>, k: Int, dimension: D) { (self.points, self.k, self.dimension) = (points, k, dimension) }
 
   @inline(never)
   mutating func nearest(

@@ -21,9 +21,7 @@ struct RadiusTask<S: Scalar, Reported: Scalar>: DimensionTask {
     return try joined(found)
   }
 
-  /// Walks the boxes for each query.
-  ///
-  /// - Returns: the number of points that queries were compared with.
+  /// Walks the boxes for each query. Returns the number of points that queries were compared with.
   private func walk<D: Dimension>(
     _ positions: Range<Int>, _ found: FoundLists, _ dimension: D
   ) throws(CoverTreeError) -> Int {

@@ -62,9 +62,8 @@ struct CountSearch<S: Scalar, D: Dimension> {
     return count(row, eligible, limits)
   }
 
-  /// The same for a rounded query, with the scores of the query itself.
-  ///
-  /// - Parameter reach: no point within `worst` of the query has a larger score from the rounded one.
+  /// The same for a rounded query, with the scores of the query itself: no point within `worst` of it has a score above `reach` from the
+  /// rounded one.
   mutating func count(
     _ row: UnsafePointer<Double>, rounded: UnsafePointer<S>, _ eligible: IndexFilter, within worst: Double,
     reach: Double

@@ -25,9 +25,7 @@ struct ExactSearch<S: Scalar, D: Dimension> {
     scratch = try TopK.Scratch(k: k)
   }
 
-  /// The `k` nearest eligible points within a score, valid until the next query.
-  ///
-  /// - Parameter row: in the type of the points, or in float64.
+  /// The `k` nearest eligible points within a score, valid until the next query. `row` is in the type of the points, or in float64.
   @inline(never)
   mutating func nearest<A: Scalar>(
     to row: UnsafePointer<A>, _ eligible: IndexFilter, bound: Double

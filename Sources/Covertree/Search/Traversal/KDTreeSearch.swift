@@ -57,9 +57,7 @@ struct KDTreeSearch<S: Scalar, D: Dimension> {
     boxesCompared += boxes
   }
 
-  /// Passes the handler every eligible point that it could want.
-  ///
-  /// - Parameter fromFrontier: whether to begin at the frontier of the last `gather`.
+  /// Passes the handler every eligible point that it could want, from the root on, or from the frontier of the last `gather`.
   @inline(__always)
   mutating func run<C: ResultHandler>(
     _ row: UnsafePointer<S>, _ eligible: IndexFilter = IndexFilter(), fromFrontier: Bool = false, into handler: inout C
@@ -178,10 +176,8 @@ extension KDTreeSearch {
     return (tree.point(inside, dimension.count), tree.indices[inside])
   }
 
-  /// Collects the frontier: the nodes of the first tree where queries in a box begin, if each wants points within `reach`, squared, in
-  /// the filter's scale.
-  ///
-  /// - Returns: false if the frontier has no room, or would leave out nothing.
+  /// Collects the frontier: the nodes of the first tree where queries in a box begin, if each wants points within `reach`, squared, in the
+  /// filter's scale. Returns false if the frontier has no room, or would leave out nothing.
   mutating func gather(_ low: UnsafePointer<S>, _ high: UnsafePointer<S>, reach: S) throws(CoverTreeError) -> Bool {
     try frontier.removeAll()
     // Lanes without a child are infinitely far, which is not beyond an infinite reach. Squares that overflow are infinite.

@@ -145,9 +145,7 @@ extension Packet {
     return bound
   }
 
-  /// Distances from each lane to a point.
-  ///
-  /// - Parameter point: every `width`-th scalar from there.
+  /// Distances from each lane to a point: every `width`-th scalar from `point`.
   @inline(__always)
   func squaredDistances(to point: UnsafePointer<S>) -> S.Lanes {
     var sum = S.Lanes(repeating: 0)
