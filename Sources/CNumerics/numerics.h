@@ -128,14 +128,14 @@ CN_INLINE cn_i32x8 cn_f64x8_number_where_less(cn_f64x8 a, cn_f64x8 b, int32_t nu
 }
 
 // By lane: the number of smaller numbers.
-CN_INLINE cn_i32x16 cn_f32x16_ranks(cn_f32x16 a, const float *numbers, int64_t count) {
+CN_INLINE cn_i32x16 cn_f32x16_ranks(cn_f32x16 a, const float *numbers, ptrdiff_t count) {
   cn_i32x16 ranks = {};
-  for (int64_t i = 0; i < count; i++) ranks -= (cn_f32x16)numbers[i] < a;
+  for (ptrdiff_t i = 0; i < count; i++) ranks -= (cn_f32x16)numbers[i] < a;
   return ranks;
 }
-CN_INLINE cn_i32x8 cn_f64x8_ranks(cn_f64x8 a, const double *numbers, int64_t count) {
+CN_INLINE cn_i32x8 cn_f64x8_ranks(cn_f64x8 a, const double *numbers, ptrdiff_t count) {
   cn_i64x8 ranks = {};
-  for (int64_t i = 0; i < count; i++) ranks -= (cn_f64x8)numbers[i] < a;
+  for (ptrdiff_t i = 0; i < count; i++) ranks -= (cn_f64x8)numbers[i] < a;
   return __builtin_convertvector(ranks, cn_i32x8);
 }
 

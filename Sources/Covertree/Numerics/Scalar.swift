@@ -79,7 +79,7 @@ extension Float: Scalar {
   }
   @inline(__always)
   public static func ranks(_ lanes: Lanes, among numbers: UnsafePointer<Self>, _ count: Int) -> Positions {
-    cn_f32x16_ranks(lanes, numbers, Int64(count))
+    cn_f32x16_ranks(lanes, numbers, count)
   }
   @inline(__always)
   public static func admitted(_ distances: Lanes, _ index: Int32, below: Positions, except: Positions) -> Lanes {
@@ -140,7 +140,7 @@ extension Double: Scalar {
   }
   @inline(__always)
   public static func ranks(_ lanes: Lanes, among numbers: UnsafePointer<Self>, _ count: Int) -> Positions {
-    cn_f64x8_ranks(lanes, numbers, Int64(count))
+    cn_f64x8_ranks(lanes, numbers, count)
   }
   @inline(__always)
   public static func admitted(_ distances: Lanes, _ index: Int32, below: Positions, except: Positions) -> Lanes {

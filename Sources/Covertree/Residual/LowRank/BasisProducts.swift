@@ -202,20 +202,20 @@ final class BasisProductMaker {
   private func fillCorrelations(_ q: Basis, _ t: Basis) throws(CoverTreeError) {
     let width = PanelView<Double>.panelRows
     let columns = (t.rank + width - 1) / width * width
-    multiply(q.points.features.view, rows: 0..<q.rank, t.points.features.view, into: products.base, stride: stride) {
-      _ in
+    let (left, right) = (q.points, t.points)
+    multiply(left.features.view, rows: 0..<q.rank, right.features.view, into: products.base, stride: stride) { _ in
       columns
     }
-    let scales = t.points.scales.base.vectors
+    let scales = right.scales.base.vectors
     for i in 0..<q.paddedRank {
       if i < q.rank {
         try model.covariance.fill(
-          rows: q.points.rows.base + i * model.dim, rowCount: 1, columns: t.points.rows.base,
-          panels: t.points.panels.view, columnCount: columns, into: covariances.base, stride: stride)
+          rows: left.rows.base + i * model.dim, rowCount: 1, columns: right.rows.base, panels: right.panels.view,
+          columnCount: columns, into: covariances.base, stride: stride)
       }
       let covariance = covariances.base.vectors
       let product = (products.base + i * stride).vectors
-      let scale = i < q.rank ? q.points.scales[i] : 0
+      let scale = i < q.rank ? left.scales[i] : 0
       for half in 0..<columns / 8 {
         let panel = half / 2 * q.paddedRank * width
         let correlation = i < q.rank ? (covariance[half] - product[half]) * (scales[half] * scale) : .zero

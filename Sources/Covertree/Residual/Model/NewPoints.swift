@@ -27,9 +27,9 @@ extension ResidualModel {
         "\(name): new coordinates need inducing points, and this model has the caller's v_matrix; give dataset indices")
     }
     let (scaled, diagonal) = try scaled(points, named: name, context: context)
-    let (features, residualVariance) = try Self.features(
-      inducingFeatures, scaled.base, diagonal, shared, context: context)
-    return NewPoints(count: points.count, coordinates: scaled, features: features, residualVariance: residualVariance)
+    let made = try Self.features(inducingFeatures, scaled.base, diagonal, shared, context: context)
+    return NewPoints(
+      count: points.count, coordinates: scaled, features: made.rows, residualVariance: made.residualVariance)
   }
 
   /// New points with known features and residual variances, from a model of the same process.

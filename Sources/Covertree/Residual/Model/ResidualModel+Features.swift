@@ -1,5 +1,17 @@
 import CovertreeBase
 
+/// The features and residual variances of points, by position.
+struct PointFeatures {
+  /// `V`, its columns padded with zeros to a multiple of 8.
+  let rows: Buffer<Double>
+  let residualVariance: Buffer<Double>
+  /// The number of columns of `V`.
+  let count: Int
+  let inducing: InducingFeatures?
+  /// Whether `V` and `p` are the caller's.
+  let areGiven: Bool
+}
+
 /// Features and residual variances of a model's points: from inducing points, or given by the caller and checked.
 extension ResidualModel {
   /// The largest variance that features may explain, relative to that of the kernel. Rounding adds far less, and float32 overflows far above.
@@ -26,7 +38,7 @@ extension ResidualModel {
   static func features(
     _ inducingFeatures: InducingFeatures?, _ points: UnsafePointer<Double>, _ diagonal: Buffer<Double>,
     _ shared: Shared, context: CallContext
-  ) throws(CoverTreeError) -> (features: Buffer<Double>, residualVariance: Buffer<Double>) {
+  ) throws(CoverTreeError) -> PointFeatures {
     let count = diagonal.count
     let features = try Buffer<Double>(count: count * (inducingFeatures?.rank ?? 0))
     let p = try Buffer<Double>(count: count, filledWith: 0)
@@ -41,14 +53,16 @@ extension ResidualModel {
       }
       p[i] = max(diagonal[i] - p[i], relativeFloor * shared.variance)
     }
-    return (features, p)
+    return PointFeatures(
+      rows: features, residualVariance: p, count: inducingFeatures?.count ?? 0, inducing: inducingFeatures,
+      areGiven: false)
   }
 
   /// The caller's features and residual variances, by position.
   static func given(
     _ v: AnyPoints, _ p: UnsafePointer<Double>, _ givenDiagonal: UnsafePointer<Double>?, _ diagonal: Buffer<Double>,
     _ arranged: ArrangedPoints, _ shared: Shared, _ context: CallContext
-  ) throws(CoverTreeError) -> (features: Buffer<Double>, residualVariance: Buffer<Double>) {
+  ) throws(CoverTreeError) -> PointFeatures {
     let count = diagonal.count
     guard v.count == count else {
       throw CoverTreeError(.shape, "v_matrix: expected \(count) rows, one for each point, got \(v.count)")
@@ -69,7 +83,7 @@ extension ResidualModel {
         variances[position], against: givenDiagonal.map { unit.scaled($0[index]) } ?? diagonal[position],
         minus: dot(row, row, count: rank), precision: v.ulp, index: index, shared)
     }
-    return (features, variances)
+    return PointFeatures(rows: features, residualVariance: variances, count: v.dim, inducing: nil, areGiven: true)
   }
 
   /// Throws unless a residual variance is the kernel's variance less that of its features, whose type has the given precision.

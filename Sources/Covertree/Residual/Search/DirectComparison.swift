@@ -62,24 +62,23 @@ final class DirectComparison {
     products.multiply(rows, positions, eligible)
     let panels = model.coordinatePanels.view.from(row: positions.lowerBound)
     for i in rows {
-      let count = eligible[i]
+      let (count, point) = (eligible[i], group.queries[i].point)
       var row = covariances.base
       switch model.covariance {
-      case .kernel(let kernel): kernel.fill(group.queries[i].point.coordinates, panels, count: count, into: row)
+      case .kernel(let kernel): kernel.fill(point.coordinates, panels, count: count, into: row)
       case .callback: row += i * model.blockSize
       }
-      let scale = 1 / group.queries[i].point.residualVariance.squareRoot()
+      let scale = 1 / point.residualVariance.squareRoot()
       products.estimate(i, row, positions, count: count, scale: scale, into: estimates.base)
       statistics.blocksCompared += 1
       statistics.bounded += count
       try lists[i].scan(
-        estimates.base, count: count, indices: indices, firstPosition: positions.lowerBound,
-        own: group.queries[i].point.index,
+        estimates.base, count: count, indices: indices, firstPosition: positions.lowerBound, own: point.index,
         excludesOwn: group.excludesSelf, among: group.copies,
         within: EstimateErrors(
           fixed: 0x1p-22,
           factor: Float.roundedUp(
-            products.error * ResidualModel.errorScale(group.queries[i].point.residualVariance / model.variance))),
+            products.error * ResidualModel.errorScale(point.residualVariance / model.variance))),
         errors: noErrors.base, scales: model.scaleAbove.base + positions.lowerBound,
         covariances: model.covariance.isCallback ? UnsafePointer(row) : nil)
     }

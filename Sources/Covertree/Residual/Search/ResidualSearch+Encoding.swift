@@ -179,11 +179,11 @@ extension ResidualModel {
         unit: settings.unit, covariance: settings.covariance, dim: dim, variance: settings.variance,
         blockSize: settings.blockSize),
       inputs, arranged,
-      features: file.numbers(
-        "v_matrix", rows: settings.rank == 0 ? 0 : count, columns: settings.rank, context: context),
-      residualVariance: variances, featureCount: settings.featureCount,
-      inducingFeatures: inducingFeatures, hasGivenFeatures: settings.hasGivenFeatures, orderSeconds: 0, since: start,
-      context: context)
+      PointFeatures(
+        rows: file.numbers("v_matrix", rows: settings.rank == 0 ? 0 : count, columns: settings.rank, context: context),
+        residualVariance: variances, count: settings.featureCount, inducing: inducingFeatures,
+        areGiven: settings.hasGivenFeatures),
+      orderSeconds: 0, since: start, context: context)
   }
 }
 

@@ -115,7 +115,7 @@ private struct LeafSlots {
   /// Ranks the first indices; equal ones by slot.
   @inline(__always)
   func rank(_ count: Int) {
-    if count > Self.compared || !cn_rank_i32(indices, Int64(count), ranks) { sort(count) }
+    if count > Self.compared || !cn_rank_i32(indices, count, ranks) { sort(count) }
   }
 
   @inline(never)

@@ -62,25 +62,23 @@ struct CarriedRecords<S: Scalar, D: Dimension>: PointRecords {
 
   @inline(never)
   func extend(_ low: UnsafeMutablePointer<S>, _ high: UnsafeMutablePointer<S>, _ positions: Range<Int>) {
-    cn_extent(
-      S.self == Double.self, base + positions.lowerBound &* size, Int64(positions.count), Int64(size),
-      Int64(dimension.count), low, high)
+    cn_extent(S.self == Double.self, start(positions), positions.count, size, dimension.count, low, high)
   }
 
   @inline(never)
   func partition(_ positions: Range<Int>, below pivot: S, along d: Int, _ aside: UnsafeMutableRawPointer) -> Int {
-    Int(
-      cn_partition(
-        S.self == Double.self, base + positions.lowerBound &* size, Int64(positions.count), Int64(size),
-        Int64(d &* MemoryLayout<S>.stride), Double(pivot), aside))
+    let offset = d &* MemoryLayout<S>.stride
+    return cn_partition(
+      S.self == Double.self, start(positions), positions.count, size, offset, Double(pivot), aside)
   }
 
   @inline(never)
   func partition(_ positions: Range<Int>, belowRow pivot: Int32, _ aside: UnsafeMutableRawPointer) -> Int {
-    Int(
-      cn_partition_i32(
-        base + positions.lowerBound &* size, Int64(positions.count), Int64(size), Int64(rowOffset), pivot, aside))
+    cn_partition_i32(start(positions), positions.count, size, rowOffset, pivot, aside)
   }
+
+  @inline(__always)
+  private func start(_ positions: Range<Int>) -> UnsafeMutableRawPointer { base + positions.lowerBound &* size }
 }
 
 /// Rows alone.
@@ -104,18 +102,17 @@ struct RowRecords<S: Scalar>: PointRecords {
 
   func extend(_ low: UnsafeMutablePointer<S>, _ high: UnsafeMutablePointer<S>, _ positions: Range<Int>) {
     cn_extent_of_rows(
-      S.self == Double.self, points.base, Int64(points.stride), rows + positions.lowerBound, Int64(positions.count),
-      Int64(points.dim), low, high)
+      S.self == Double.self, points.base, points.stride, rows + positions.lowerBound, positions.count, points.dim, low,
+      high)
   }
 
   func partition(_ positions: Range<Int>, below pivot: S, along d: Int, _ aside: UnsafeMutableRawPointer) -> Int {
-    Int(
-      cn_partition_rows(
-        S.self == Double.self, rows + positions.lowerBound, Int64(positions.count), points.base + d,
-        Int64(points.stride), Double(pivot), aside))
+    cn_partition_rows(
+      S.self == Double.self, rows + positions.lowerBound, positions.count, points.base + d, points.stride,
+      Double(pivot), aside)
   }
 
   func partition(_ positions: Range<Int>, belowRow pivot: Int32, _ aside: UnsafeMutableRawPointer) -> Int {
-    Int(cn_partition_i32(base + positions.lowerBound &* size, Int64(positions.count), Int64(size), 0, pivot, aside))
+    cn_partition_i32(rows + positions.lowerBound, positions.count, size, 0, pivot, aside)
   }
 }

@@ -74,7 +74,7 @@ private func fillSample<Number>(
 /// The number of a rank among at most `comparedKeys`.
 @inline(__always)
 private func fewRanked<S: Scalar>(_ keys: UnsafeMutablePointer<S>, _ count: Int, _ rank: Int) -> S {
-  S(cn_ranked(S.self == Double.self, keys, Int64(count), Int64(rank)))
+  S(cn_ranked(S.self == Double.self, keys, count, rank))
 }
 
 /// The number of a rank by Hoare's selection, which reorders the numbers.
