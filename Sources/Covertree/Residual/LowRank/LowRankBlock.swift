@@ -27,8 +27,7 @@ final class LowRankBlock: @unchecked Sendable {
   /// `rank` rounded up to whole tiles.
   var paddedRank: Int { basis.paddedRank }
 
-  /// A low-rank block of one block: any of its points may be a pivot, up to `mostPivots`, and the factorisation gives the coordinates of
-  /// all.
+  /// A low-rank block of one block: any of its points may be a pivot, up to `mostPivots`. The factorisation gives all coordinates.
   convenience init(
     ofBlock positions: Range<Int>, in model: ResidualModel, tolerance: Double, mostPivots: Int,
     factorisation: PivotedCholesky

@@ -61,8 +61,7 @@ where B.Batch == BruteForceBatch<Points> {
 
   init(_ scan: B, estimates: Bool) { (self.scan, self.estimates) = (scan, estimates) }
 
-  /// Searches for the nearest points within a bound of each query. Returns queries that found fewer than `enough`, for which nothing is
-  /// written.
+  /// Searches for the nearest points within a bound of each query. Returns queries that found fewer than `enough`: nothing is written.
   func search(
     _ queries: [Query], _ options: SearchOptions, _ enough: Int, within bound: (Query) -> Double,
     write: (SortedNeighbors, Query) throws(CoverTreeError) -> Void

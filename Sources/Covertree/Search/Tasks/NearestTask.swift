@@ -53,11 +53,8 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
   @discardableResult
   fileprivate func walk<D: Dimension>(_ positions: Range<Int>, _ dimension: D) throws(CoverTreeError) -> Int {
     let wanted = min(k, points.positionCount)
-    let compared = Counter()
-    try context.forEach(positions.count, grain: points.queriesPerChunk) { (range, _) throws(CoverTreeError) in
-      let chunk = range.lowerBound + positions.lowerBound..<range.upperBound + positions.lowerBound
-      let queries = try set.queries(chunk)
-      defer { withExtendedLifetime(queries) {} }
+    return try set.walk(positions, grain: points.queriesPerChunk, context, counters) {
+      (chunk, queries) throws(CoverTreeError) in
       var search = try KDTreeSearch(points, dimension: dimension)
       var exact = Decisions(points: points, k: wanted, dimension: dimension)
       if wanted == 1 && chunk.count > 1 {
@@ -68,10 +65,8 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
         for position in chunk { try write(try exact.nearest(to: queries[position], options), queries[position]) }
       }
       if let exact = exact.search { search.count(points: exact.pointsCompared, boxes: exact.boxesCompared) }
-      counters.add(queries: range.count, points: search.pointsCompared, boxes: search.boxesCompared)
-      compared.add(search.pointsCompared)
+      return (search.pointsCompared, search.boxesCompared)
     }
-    return compared.value
   }
 
   /// The nearest point of consecutive queries, `width` of them at a time.
