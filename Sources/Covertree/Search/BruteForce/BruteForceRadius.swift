@@ -17,9 +17,6 @@ struct BruteForceRadius<Points: BruteForcePoints> {
   let context: CallContext
   let counters: SearchCounters
 
-  /// Bytes are compared if their rounding is at most this share of the radius.
-  private static var hiddenShare: Double { 0.05 }
-
   /// Passes on the result of each query. One thread passes on the results of a batch, one after the other.
   func run<B: BatchScan>(
     _ positions: Range<Int>, _ make: (RadiusBatch<Points>) throws(CoverTreeError) -> B,
@@ -59,7 +56,7 @@ struct BruteForceRadius<Points: BruteForcePoints> {
     let sizes = (0..<sample).reduce(0.0) {
       $0 + (points.products ? points.longest : Score.distance(reach.bound(rows[$1])))
     }
-    return bytes.remainder * Double(sample) <= Self.hiddenShare * sizes
+    return bytes.suit(sample, distances: sizes)
   }
 }
 

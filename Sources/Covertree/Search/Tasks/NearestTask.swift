@@ -24,29 +24,32 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
       return
     }
     let pilots = try PilotQueries<S>(BruteForceChoice.pilots, dim: points.dim)
-    var piloting = self
-    piloting.recorder = pilots
-    let compared = try piloting.walk(0..<BruteForceChoice.pilots, dimension)
-    let rest = BruteForceChoice.pilots..<set.count
-    guard
-      BruteForceChoice.favorsComparing(
-        compared: compared, queries: BruteForceChoice.pilots, points: points.positionCount)
-    else {
-      try walk(rest, dimension)
-      return
+    var task = self
+    task.recorder = pilots
+    let piloting = task
+    try BruteForceChoice.run(queries: set.count, dim: points.dim, points: points.positionCount) {
+      (positions) throws(CoverTreeError) in
+      try (positions.lowerBound == 0 ? piloting : self).walk(positions, dimension)
+    } compare: { (positions) throws(CoverTreeError) in
+      try compare(positions, pilots)
     }
+  }
+
+  /// Compares queries with all points. Returns false if no product is possible; nothing was written.
+  private func compare(_ positions: Range<Int>, _ pilots: PilotQueries<S>) throws(CoverTreeError) -> Bool {
     let flat = try points.flat(context)
     let scan = BruteForceTask(
       points: flat, set: set, k: min(k, flat.count), options: options, context: context, counters: counters, rows: rows)
     if let bytes = try flat.quantizedPoints(context), let estimate = pilots.estimate(flat, bytes) {
-      try scan.run(rest, estimate: options.areSomeTooLate ? nil : estimate) { (batch) throws(CoverTreeError) in
+      try scan.run(positions, estimate: options.areSomeTooLate ? nil : estimate) { (batch) throws(CoverTreeError) in
         try QuantizedScan(bytes, batch)
       }
     } else if let norms = try flat.bruteForceNorms(context) {
-      try scan.run(rest, estimate: nil) { (batch) throws(CoverTreeError) in try BruteForceScan(norms, batch) }
+      try scan.run(positions, estimate: nil) { (batch) throws(CoverTreeError) in try BruteForceScan(norms, batch) }
     } else {
-      try walk(rest, dimension)
+      return false
     }
+    return true
   }
 
   /// Walks the boxes for each query. Returns the number of points that queries were compared with.
