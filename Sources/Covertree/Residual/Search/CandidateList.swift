@@ -37,9 +37,7 @@ final class CandidateList {
     covariances = keepsCovariances ? try GrowableBuffer() : nil
   }
 
-  /// Empties the list for a query.
-  ///
-  /// - Parameter limit: the largest distance of a neighbour.
+  /// Empties the list for a query whose neighbours are within a distance, `limit`.
   func begin(_ goal: SearchGoal, limit: Double) throws(CoverTreeError) {
     isFull = false
     switch goal {
@@ -120,7 +118,7 @@ final class CandidateList {
 
   /// The number of lower bounds that reach a value.
   private func atLeast(_ value: Float) -> Int {
-    let vectors = UnsafeRawPointer(lower.base).assumingMemoryBound(to: SIMD16<Float>.self)
+    let vectors = lower.base.vectors
     let least = SIMD16<Float>(repeating: value)
     var found = 0
     for vector in 0..<count / 16 { found &+= cn_f32x16_mask_le(least, vectors[vector]).nonzeroBitCount }

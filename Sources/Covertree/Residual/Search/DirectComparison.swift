@@ -36,7 +36,7 @@ final class DirectComparison {
     let indices = UnsafePointer(model.order.base) + positions.lowerBound
     var most = 0
     for i in 0..<group.count {
-      eligible[i] = active.contains(i) ? lowerBound(of: group.before[i], in: indices, positions.count) : 0
+      eligible[i] = active.contains(i) ? lowerBound(of: group.queries[i].before, in: indices, positions.count) : 0
       most = max(most, eligible[i])
     }
     guard most > 0 else { return }
@@ -46,9 +46,11 @@ final class DirectComparison {
     let precise = limit * limit / (model.variance * model.variance)
     let rows = (0..<group.count).filter { eligible[$0] > 0 }
     try compare(
-      single, rows.filter { 1 < precise * group.residualVariance[$0] }, positions, indices, lists, &statistics)
+      single, rows.filter { 1 < precise * group.queries[$0].point.residualVariance }, positions, indices, lists,
+      &statistics)
     try compare(
-      double, rows.filter { 1 >= precise * group.residualVariance[$0] }, positions, indices, lists, &statistics)
+      double, rows.filter { 1 >= precise * group.queries[$0].point.residualVariance }, positions, indices, lists,
+      &statistics)
   }
 
   /// Compares some queries, each with the first points of the block that count for it.
@@ -60,23 +62,23 @@ final class DirectComparison {
     products.multiply(rows, positions, eligible)
     let panels = model.coordinatePanels.view.from(row: positions.lowerBound)
     for i in rows {
-      let count = eligible[i]
+      let (count, point) = (eligible[i], group.queries[i].point)
       var row = covariances.base
       switch model.covariance {
-      case .kernel(let kernel): kernel.fill(group.coordinates[i], panels, count: count, into: row)
+      case .kernel(let kernel): kernel.fill(point.coordinates, panels, count: count, into: row)
       case .callback: row += i * model.blockSize
       }
-      let scale = 1 / group.residualVariance[i].squareRoot()
+      let scale = 1 / point.residualVariance.squareRoot()
       products.estimate(i, row, positions, count: count, scale: scale, into: estimates.base)
       statistics.blocksCompared += 1
       statistics.bounded += count
       try lists[i].scan(
-        estimates.base, count: count, indices: indices, firstPosition: positions.lowerBound, own: group.indices[i],
+        estimates.base, count: count, indices: indices, firstPosition: positions.lowerBound, own: point.index,
         excludesOwn: group.excludesSelf, among: group.copies,
         within: EstimateErrors(
           fixed: 0x1p-22,
           factor: Float.roundedUp(
-            products.error * ResidualModel.errorScale(group.residualVariance[i] / model.variance))),
+            products.error * ResidualModel.errorScale(point.residualVariance / model.variance))),
         errors: noErrors.base, scales: model.scaleAbove.base + positions.lowerBound,
         covariances: model.covariance.isCallback ? UnsafePointer(row) : nil)
     }
@@ -86,7 +88,7 @@ final class DirectComparison {
   private func fillByCallback(_ callback: CallbackKernel, _ positions: Range<Int>, _ most: Int) throws(CoverTreeError) {
     let dim = model.dim
     let rows = try Buffer<Double>(count: group.count * dim)
-    for i in 0..<group.count { (rows.base + i * dim).update(from: group.coordinates[i], count: dim) }
+    for i in 0..<group.count { (rows.base + i * dim).update(from: group.queries[i].point.coordinates, count: dim) }
     let block = try Buffer<Double>(count: group.count * most)
     try callback.fill(rows.base, group.count, model.coordinates.base + positions.lowerBound * dim, most, block.base)
     for i in 0..<group.count {
@@ -140,7 +142,7 @@ private final class FeatureProducts<S: Scalar> {
         let row = products.base + slot * model.blockSize
         for j in 0..<eligible[i] {
           let other = model.features.base + (positions.lowerBound + j) * model.rank
-          row[j] = S(dot(group.features[i], other, count: model.rank))
+          row[j] = S(dot(group.queries[i].point.features, other, count: model.rank))
         }
       }
       packed = rows
@@ -165,7 +167,7 @@ private final class FeatureProducts<S: Scalar> {
     areRowsPacked = true
     for (slot, i) in rows.enumerated() { slots[i] = slot }
     let group = group!
-    left.view.pack(rows.count, times: 1 / unit) { group.features[rows[$0]] }
+    left.view.pack(rows.count, times: 1 / unit) { group.queries[rows[$0]].point.features }
   }
 
   private func forget() {
@@ -187,9 +189,9 @@ private final class FeatureProducts<S: Scalar> {
     _ i: Int, _ covariances: UnsafePointer<Double>, _ positions: Range<Int>, count: Int, scale: Double,
     into estimates: UnsafeMutablePointer<Float>
   ) {
-    let row = UnsafeRawPointer(products.base + slots[i] &* model.blockSize).assumingMemoryBound(to: S.Lanes.self)
-    let covariances = UnsafeRawPointer(covariances).assumingMemoryBound(to: SIMD8<Double>.self)
-    let scales = UnsafeRawPointer(model.scale.base + positions.lowerBound).assumingMemoryBound(to: SIMD8<Double>.self)
+    let row = (products.base + slots[i] &* model.blockSize).vectors
+    let covariances = covariances.vectors
+    let scales = (model.scale.base + positions.lowerBound).vectors
     let target = UnsafeMutableRawPointer(estimates).assumingMemoryBound(to: SIMD8<Float>.self)
     let parts = S.width / 8
     let square = unit * unit

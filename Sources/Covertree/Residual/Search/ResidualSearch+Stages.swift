@@ -15,21 +15,17 @@ extension ResidualSearch {
     try searchFallback(fallback, of: set, task)
   }
 
-  /// All pairs of points within a squared distance.
-  ///
-  /// - Parameter mostListed: points with more candidates are not listed; see `NeighborGraph`.
+  /// All pairs of points within a squared distance. Points with more candidates than `mostListed` are not listed; see `NeighborGraph`.
   func graph(
     within squared: Double, mostListed: Int = NeighborGraph.mostListed, context: CallContext
   ) throws(CoverTreeError) -> NeighborGraph {
     let rows = try Buffer<Int32>(counting: model.count)
     let set = try ResidualQuerySet(
       nil, rows: rows.elements, in: model, options: SearchOptions(), groupSize: Self.mostGroupSize, context: context)
-    var results: [NeighborGraph.ThreadResults] = []
-    for _ in 0..<context.threads { results.append(try NeighborGraph.ThreadResults()) }
-    let found = results
+    let results = try (0..<context.threads).map { (_) throws(CoverTreeError) in try NeighborGraph.ThreadResults() }
     let task = GroupTask(
       goal: .within(squared: squared, most: mostListed), groupSize: Self.mostGroupSize, context: context
-    ) { (search, slot) throws(CoverTreeError) in try search.list(into: found[slot]) }
+    ) { (search, slot) throws(CoverTreeError) in try search.list(into: results[slot]) }
     let fallback = try searchBlocks(for: set, task)
     try searchFallback(fallback, of: set, task)
     return try NeighborGraph(results, self, within: squared)
@@ -78,9 +74,8 @@ extension ResidualSearch {
     return set
   }
 
-  /// Compares queries with blocks of points, through low-rank blocks if there are any.
-  ///
-  /// - Returns: the rows of queries that the low-rank blocks are too coarse for.
+  /// Compares queries with blocks of points, through low-rank blocks if there are any. Returns the rows of queries that the low-rank blocks
+  /// are too coarse for.
   private func searchBlocks(
     for set: ResidualQuerySet, _ task: GroupTask
   ) throws(CoverTreeError) -> GrowableBuffer<Int32> {

@@ -140,62 +140,52 @@ public final class ResidualSearch: @unchecked Sendable {
     indices: UnsafeMutablePointer<Int64>, distances: UnsafeMutablePointer<Double>?
   ) throws(CoverTreeError) {
     try options.check(queries)
+    let queries = try checked(queries, rows, context)
     if model.isSpatial { return try nearestInSpace(queries, k, options, context, rows, indices, distances) }
     let request = NeighborRequest(
       k: k, options: options, context: context, indices: indices,
       distances: [distances, options.scores].compactMap(\.self))
+    try answer(queries, request)
+  }
+
+  /// The queries of a call whose results have `rows` rows.
+  private func checked(
+    _ queries: ResidualQueries, _ rows: Int, _ context: CallContext
+  ) throws(CoverTreeError) -> ResidualQueryRows {
     switch queries {
     case .stored(let list):
       try list.check(below: model.count, named: "queries")
-      try answer(.stored(list.elements, rows: Buffer(counting: list.elements.count)), request)
+      return .stored(list.elements, rows: try Buffer(counting: list.elements.count))
     case .allStored:
-      try check(rows)
-      try answer(.stored(nil, rows: Buffer(counting: rows)), request)
-    case .points(let view, let features, let residualVariance):
-      try answer(.new(newPoints(view, features, residualVariance, context)), request)
+      guard rows == model.count else {
+        throw CoverTreeError(
+          .busy, "n_rows: there are \(model.count) points, results are for \(rows); was one inserted?")
+      }
+      return .stored(nil, rows: try Buffer(counting: rows))
+    case .points(let view, let features?, let residualVariance?):
+      return .new(try model.newPoints(view, features, residualVariance, context: context))
+    case .points(let view, _, _):
+      return .new(try model.newPoints(view, named: "queries", context: context))
     }
   }
 
   /// The neighbours by distance over the lengthscales.
   private func nearestInSpace(
-    _ queries: ResidualQueries, _ k: Int, _ options: SearchOptions, _ context: CallContext, _ rows: Int,
+    _ queries: ResidualQueryRows, _ k: Int, _ options: SearchOptions, _ context: CallContext, _ rows: Int,
     _ indices: UnsafeMutablePointer<Int64>, _ distances: UnsafeMutablePointer<Double>?
   ) throws(CoverTreeError) {
     let search = try spatial.get { () throws(CoverTreeError) in try SpatialSearch(model, context: context) }
     let start = monotonicSeconds()
     let target = CorrelationRows(model: model, k: k, indices: indices, distances: distances, scores: options.scores)
     switch queries {
-    case .stored(let list):
-      try list.check(below: model.count, named: "queries")
-      try search.nearest(toStored: list.elements, k: k, options: options, context: context, into: target)
-    case .allStored:
-      try check(rows)
-      try search.nearest(toStored: nil, k: k, options: options, context: context, into: target)
-    case .points(let view, let features, let residualVariance):
-      try search.nearest(
-        to: newPoints(view, features, residualVariance, context), k: k, options: options, context: context,
-        into: target)
+    case .stored(let indices, _):
+      try search.nearest(toStored: indices, k: k, options: options, context: context, into: target)
+    case .new(let points):
+      try search.nearest(to: points, k: k, options: options, context: context, into: target)
     }
     var done = ResidualStatistics()
     (done.queries, done.searchSeconds) = (rows, monotonicSeconds() - start)
     count(done)
-  }
-
-  /// Checks that results for all points have one row per point.
-  private func check(_ rows: Int) throws(CoverTreeError) {
-    guard rows == model.count else {
-      throw CoverTreeError(.busy, "n_rows: there are \(model.count) points, results are for \(rows); was one inserted?")
-    }
-  }
-
-  private func newPoints(
-    _ view: PointsView<Double>, _ features: PointsView<Double>?, _ residualVariance: UnsafePointer<Double>?,
-    _ context: CallContext
-  ) throws(CoverTreeError) -> NewPoints {
-    guard let features, let residualVariance else {
-      return try model.newPoints(view, named: "queries", context: context)
-    }
-    return try model.newPoints(view, features, residualVariance, context: context)
   }
 
   public var info: ResidualInfo {
@@ -222,9 +212,8 @@ public final class ResidualSearch: @unchecked Sendable {
 }
 
 extension ResidualModel {
-  /// Copies features without their padding, and residual variances of points, in the caller's unit.
-  ///
-  /// - Parameter row: the row of the result for each position.
+  /// Copies features without their padding, and residual variances of points, in the caller's unit, to the row of the result for each
+  /// position.
   func copy(
     _ features: Buffer<Double>, _ residualVariance: Buffer<Double>, to target: UnsafeMutablePointer<Double>?,
     _ variances: UnsafeMutablePointer<Double>?, row: (Int) -> Int
