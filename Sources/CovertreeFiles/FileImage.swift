@@ -11,8 +11,9 @@ public struct FileImage {
     (self.kind, self.inputHash, self.sections) = (kind, inputHash, sections)
   }
 
-  /// Adds the caller's sections after the library's.
-  public mutating func append(_ more: [Section]) throws(CoverTreeError) {
+  /// The image with the caller's sections after the library's.
+  public func adding(_ more: [Section]) throws(CoverTreeError) -> FileImage {
+    var image = self
     for section in more {
       let bytes = Array(section.name.utf8)
       guard !bytes.isEmpty, bytes.count <= FileFormat.nameBytes, bytes.allSatisfy({ (0x21...0x7E).contains($0) }) else {
@@ -20,11 +21,12 @@ public struct FileImage {
           .invalidArgument,
           "sections: a name has 1 to \(FileFormat.nameBytes) visible ASCII characters, got \"\(section.name)\"")
       }
-      guard !kind.owns(section.name), !sections.contains(where: { $0.name == section.name }) else {
+      guard !kind.owns(section.name), !image.sections.contains(where: { $0.name == section.name }) else {
         throw CoverTreeError(.invalidArgument, "sections: expected distinct names, got \"\(section.name)\" twice")
       }
-      sections.append(section)
+      image.sections.append(section)
     }
+    return image
   }
 
   /// The start of each section, and the end of the file.

@@ -210,8 +210,7 @@ private struct FileHead {
     let end = FileFormat.headerBytes + count * FileFormat.entryBytes
     guard end <= bytes.count,
       headChecksum(UnsafeRawBufferPointer(rebasing: bytes[..<end]))
-        == number(
-          Header.checksum, as: UInt32.self)
+        == number(Header.checksum, as: UInt32.self)
     else {
       throw corrupt("has a damaged header or table of sections")
     }
@@ -226,9 +225,7 @@ private struct FileHead {
       let at = FileFormat.headerBytes + index * FileFormat.entryBytes
       typealias Field = FileFormat.Entry
       let sectionName = String(decoding: bytes[at..<at + FileFormat.nameBytes].prefix { $0 != 0 }, as: UTF8.self)
-      let (rows, columns) = (
-        number(at + Field.rows, as: UInt64.self), number(at + Field.columns, as: UInt64.self)
-      )
+      let (rows, columns) = (number(at + Field.rows, as: UInt64.self), number(at + Field.columns, as: UInt64.self))
       guard let type = ElementType(rawValue: number(at + Field.type, as: UInt32.self)),
         let size = Self.byteCount(rows, columns, type), size <= bytes.count - next,
         number(at + Field.offset, as: UInt64.self) == UInt64(next), FileFormat.aligned(size) <= bytes.count - next

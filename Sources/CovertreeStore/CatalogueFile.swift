@@ -306,8 +306,7 @@ final class CatalogueFile: @unchecked Sendable {
   private func checkGeneration(_ connection: Connection) throws(CoverTreeError) {
     defer { connection.readGeneration.reset() }
     guard try connection.readGeneration.step(), connection.readGeneration.number(0) == state.generation else {
-      throw CoverTreeError(
-        .busy, "path: \(path): the store has changed since it was opened; open it again")
+      throw CoverTreeError(.busy, "path: \(path): the store has changed since it was opened; open it again")
     }
   }
 
@@ -395,9 +394,7 @@ final class CatalogueFile: @unchecked Sendable {
   }
 
   /// Fills a copy of a file that has only its names.
-  static func fill(
-    _ path: String, with catalogue: Catalogue, _ context: CallContext
-  ) throws(CoverTreeError) {
+  static func fill(_ path: String, with catalogue: Catalogue, _ context: CallContext) throws(CoverTreeError) {
     let file = try open(path, writable: true, immutable: false, .full, context)
     try file.database.execute("PRAGMA journal_mode = WAL")
     catalogue.slots.markAll()

@@ -55,9 +55,7 @@ final class RowFile: @unchecked Sendable {
   }
 
   /// - Parameter rows: the required number.
-  static func open(
-    _ path: String, _ expected: Header, rows: Int, writable: Bool
-  ) throws(CoverTreeError) -> RowFile {
+  static func open(_ path: String, _ expected: Header, rows: Int, writable: Bool) throws(CoverTreeError) -> RowFile {
     let descriptor = Glibc.open(path, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW)
     guard descriptor >= 0 else { throw .io("path: \(path)") }
     let file = RowFile(descriptor: descriptor, path: path)

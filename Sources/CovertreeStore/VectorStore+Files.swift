@@ -58,9 +58,7 @@ struct StoreFolder {
   /// Creates the folder under another name, and renames it when it is complete. Dangling symbolic links are followed.
   ///
   /// - Parameter original: the store to be copied. The copy gets its modes, so that it is as private.
-  func make(
-    like original: StoreFolder?, _ fill: (StoreFolder) throws(CoverTreeError) -> Void
-  ) throws(CoverTreeError) {
+  func make(like original: StoreFolder?, _ fill: (StoreFolder) throws(CoverTreeError) -> Void) throws(CoverTreeError) {
     let path = try followed(path)
     let number = randomNumber().0
     let draft = StoreFolder(path: "\(path).\(String(number, radix: 36)).part")
@@ -191,9 +189,7 @@ extension VectorStore {
       reserve: reserve)
   }
 
-  private static func syncAll(
-    _ folder: StoreFolder, _ file: CatalogueFile, _ rows: RowFile?
-  ) throws(CoverTreeError) {
+  private static func syncAll(_ folder: StoreFolder, _ file: CatalogueFile, _ rows: RowFile?) throws(CoverTreeError) {
     try rows?.sync()
     try file.sync()
     try syncFolder(of: folder.catalogue)

@@ -130,9 +130,7 @@ public final class VectorStore: @unchecked Sendable {
   }
 
   /// Runs a change of the catalogue, and rolls it back if it fails.
-  private func change(
-    _ context: CallContext, _ body: () throws(CoverTreeError) -> Void
-  ) throws(CoverTreeError) {
+  private func change(_ context: CallContext, _ body: () throws(CoverTreeError) -> Void) throws(CoverTreeError) {
     guard !isReadOnly else {
       throw CoverTreeError(.unsupported, "store: \(path ?? "") was opened to be read only")
     }
@@ -209,9 +207,7 @@ public final class VectorStore: @unchecked Sendable {
   }
 
   /// The slot of each id; -1 for unknown ones.
-  public func find(
-    _ ids: UnsafeBufferPointer<StoreID>, slots: UnsafeMutablePointer<Int64>
-  ) throws(CoverTreeError) {
+  public func find(_ ids: UnsafeBufferPointer<StoreID>, slots: UnsafeMutablePointer<Int64>) throws(CoverTreeError) {
     try reading { () throws(CoverTreeError) in
       for (position, id) in ids.enumerated() { slots[position] = Int64(catalogue.slot(of: id) ?? -1) }
     }
