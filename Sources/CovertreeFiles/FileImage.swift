@@ -109,18 +109,10 @@ public struct FileImage {
   /// Writes the file in one step (`FileReplacement`). If that fails, an old file is unchanged.
   public func write(to path: String, context: CallContext) throws(CoverTreeError) {
     try FileReplacement(path).write { (file) throws(CoverTreeError) in
-      try forEachPiece(context: context) { (piece) throws(CoverTreeError) in try writeAll(piece, to: file, path) }
+      try forEachPiece(context: context) { (piece) throws(CoverTreeError) in
+        try writeAll(piece.count, path: path) { Glibc.write(file, piece.baseAddress! + $0, piece.count - $0) }
+      }
     }
-  }
-}
-
-private func writeAll(_ bytes: UnsafeRawBufferPointer, to file: Int32, _ path: String) throws(CoverTreeError) {
-  var done = 0
-  while done < bytes.count {
-    let written = write(file, bytes.baseAddress! + done, bytes.count - done)
-    if written < 0 && errno == EINTR { continue }
-    guard written > 0 else { throw .io("path: \(path)") }
-    done += written
   }
 }
 
@@ -131,13 +123,3 @@ func headChecksum(_ head: UnsafeRawBufferPointer) -> UInt32 {
 }
 
 private func headChecksum(_ head: [UInt8]) -> UInt32 { head.withUnsafeBytes { headChecksum($0) } }
-
-extension CoverTreeError {
-  /// The system's error of the last call that failed.
-  package static func io(_ what: String) -> CoverTreeError {
-    let code = errno
-    // The C library allocates memory of its own, for example in `realpath`.
-    return CoverTreeError(
-      code == ENOMEM ? .outOfMemory : .io, "\(what): \(String(cString: strerror(code)))", code: code)
-  }
-}

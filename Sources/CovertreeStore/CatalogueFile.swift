@@ -118,7 +118,7 @@ final class CatalogueFile: @unchecked Sendable {
   private static func readState(_ database: SQLite, _ path: String) throws(CoverTreeError) -> State {
     let row = try SQLite.Statement(
       database, "SELECT dim, high, low, generation, slots, entries, checksum FROM state WHERE one = 1")
-    guard try row.step() else { throw CoverTreeError(.corrupt, "path: \(path): has no state") }
+    guard try row.step() else { throw .corrupt(path: path, "has no state") }
     let state = State(
       dim: Int(row.number(0)), store: (UInt64(bitPattern: row.number(1)), UInt64(bitPattern: row.number(2))),
       generation: row.number(3), slots: Int(row.number(4)), entries: Int(row.number(5)))
@@ -126,7 +126,7 @@ final class CatalogueFile: @unchecked Sendable {
     guard (1...VectorStore.mostDimensions).contains(state.dim), (0..<limit).contains(state.slots),
       (0..<limit).contains(state.entries), (0..<1 << 62).contains(state.generation),  // it is incremented
       row.number(6) == state.checksum
-    else { throw CoverTreeError(.corrupt, "path: \(path): its state is damaged") }
+    else { throw .corrupt(path: path, "its state is damaged") }
     return state
   }
 
@@ -162,7 +162,7 @@ final class CatalogueFile: @unchecked Sendable {
           LIMIT \(expected + 1))
         """)
       guard Int(pages) == expected else {
-        throw CoverTreeError(.corrupt, "path: \(path): pages of the catalogue are missing, or too many")
+        throw .corrupt(path: path, "pages of the catalogue are missing, or too many")
       }
     }
     try catalogue.resize(slots: fresh.slots, entries: fresh.entries)
@@ -194,23 +194,18 @@ final class CatalogueFile: @unchecked Sendable {
     var last = Int64.min
     while try page.step() {
       let (key, bytes) = try verified(page, "page")
-      guard key > last else {
-        throw CoverTreeError(.corrupt, "path: \(path): page \(key) of the catalogue is there twice")
-      }
+      guard key > last else { throw .corrupt(path: path, "page \(key) of the catalogue is there twice") }
       last = key
       let number = Int(key & 0xFF_FFFF_FFFF)
       guard let kind = PageKind(rawValue: key >> 40) else {
-        throw CoverTreeError(.corrupt, "path: \(path): page \(key) of the catalogue is of no kind")
+        throw .corrupt(path: path, "page \(key) of the catalogue is of no kind")
       }
       let pages = kind == .slots ? catalogue.slots.pageCount : catalogue.entries.pageCount
-      guard number < pages else {
-        throw CoverTreeError(.corrupt, "path: \(path): page \(key) of the catalogue is not one of \(pages)")
-      }
+      guard number < pages else { throw .corrupt(path: path, "page \(key) of the catalogue is not one of \(pages)") }
       let expected =
         kind == .slots ? catalogue.slots.bytes(ofPage: number).count : catalogue.entries.bytes(ofPage: number).count
       guard bytes.count == expected else {
-        throw CoverTreeError(
-          .corrupt, "path: \(path): page \(key) of the catalogue has \(bytes.count) bytes, not \(expected)")
+        throw .corrupt(path: path, "page \(key) of the catalogue has \(bytes.count) bytes, not \(expected)")
       }
       UnsafeMutableRawPointer(copy.base).copyMemory(from: bytes.baseAddress!, byteCount: bytes.count)
       let first = number * RecordPages<SlotRecord>.pageRecords
@@ -227,7 +222,7 @@ final class CatalogueFile: @unchecked Sendable {
   ) throws(CoverTreeError) -> (key: Int64, bytes: UnsafeRawBufferPointer) {
     let (key, bytes) = (row.number(0), row.bytes(2))
     guard row.number(1) == Self.checksum(key, bytes) else {
-      throw CoverTreeError(.corrupt, "path: \(path): \(noun) \(key) of the catalogue is damaged")
+      throw .corrupt(path: path, "\(noun) \(key) of the catalogue is damaged")
     }
     return (key, bytes)
   }
@@ -373,7 +368,7 @@ final class CatalogueFile: @unchecked Sendable {
     let bytes = try database.number("PRAGMA page_count") * database.number("PRAGMA page_size")
     let more = Int(bytes) - Self.byteCount(path)
     var disk = statvfs()
-    guard statvfs(path, &disk) == 0 else { throw .io("path: \(path)") }
+    guard statvfs(path, &disk) == 0 else { throw .io(path: path) }
     // The next change needs some space, too.
     let (free, overflows) = UInt(disk.f_bavail).multipliedReportingOverflow(by: UInt(disk.f_frsize))
     guard overflows || more <= Int(clamping: free / 2) else { return false }
@@ -385,7 +380,7 @@ final class CatalogueFile: @unchecked Sendable {
   func vacuum(_ context: CallContext) throws(CoverTreeError) {
     guard let database = opened?.database else { return }
     // A damaged tree of pages may have no end, and a copy of it would fill the disk.
-    if let fault = try fault(context) { throw CoverTreeError(.corrupt, "path: \(path): \(fault)") }
+    if let fault = try fault(context) { throw .corrupt(path: path, fault) }
     do throws(CoverTreeError) {
       try database.watched(by: context) { () throws(CoverTreeError) in try database.execute("VACUUM") }
     } catch {

@@ -106,9 +106,7 @@ final class SQLite: @unchecked Sendable {
 
   func check(_ code: Int32) throws(CoverTreeError) {
     if code & 0xFF == SQLITE_INTERRUPT, let error = watch?.error { throw error }
-    guard code == SQLITE_OK || code == SQLITE_ROW || code == SQLITE_DONE else {
-      throw Self.error(code, database, name)
-    }
+    guard code == SQLITE_OK || code == SQLITE_ROW || code == SQLITE_DONE else { throw Self.error(code, database, name) }
   }
 
   func execute(_ sql: String) throws(CoverTreeError) { try check(sqlite3_exec(database, sql, nil, nil, nil)) }
@@ -116,7 +114,7 @@ final class SQLite: @unchecked Sendable {
   /// The first number of a query.
   func number(_ sql: String) throws(CoverTreeError) -> Int64 {
     let statement = try Statement(self, sql)
-    guard try statement.step() else { throw CoverTreeError(.corrupt, "path: \(name): \(sql) gives nothing") }
+    guard try statement.step() else { throw .corrupt(path: name, "\(sql) gives nothing") }
     return statement.number(0)
   }
 
@@ -166,9 +164,7 @@ final class SQLite: @unchecked Sendable {
     current.isAsking = true
     watch = current
     do throws(CoverTreeError) {
-      guard current.asked <= current.most else {
-        throw CoverTreeError(.corrupt, "path: \(name): is damaged: reading it does not end")
-      }
+      guard current.asked <= current.most else { throw .corrupt(path: name, "is damaged: reading it does not end") }
       try current.context.poll()
     } catch {
       current.error = error

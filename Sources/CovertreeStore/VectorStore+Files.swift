@@ -28,11 +28,7 @@ struct StoreFolder {
 
   /// The absolute path after all symbolic links, which does not depend on the working directory.
   func resolved() throws(CoverTreeError) -> StoreFolder {
-    guard let found = realpath(path, nil) else { throw .io("path: \(path)") }
-    defer { free(found) }
-    guard let resolved = String(validatingCString: found) else {
-      throw CoverTreeError(.invalidArgument, "path: \(path): expected folders with names in UTF-8")
-    }
+    guard let resolved = try resolvedPath(path, "folders with names") else { throw .io(path: path) }
     return StoreFolder(path: resolved)
   }
 
@@ -44,14 +40,12 @@ struct StoreFolder {
       guard lstat(path, &status) == 0 else {
         // Opening a missing file fails, if it is needed.
         if errno == ENOENT { continue }
-        throw .io("path: \(path)")
+        throw .io(path: path)
       }
       guard path != journal else {
-        throw CoverTreeError(.corrupt, "path: \(path): a store has no rollback journal, and one can delete files")
+        throw .corrupt(path: path, "a store has no rollback journal, and one can delete files")
       }
-      guard status.st_mode & S_IFMT == S_IFREG else {
-        throw CoverTreeError(.corrupt, "path: \(path): expected a regular file, not a link or a device")
-      }
+      guard status.isRegularFile else { throw .corrupt(path: path, "expected a regular file, not a link or a device") }
     }
   }
 
@@ -63,7 +57,7 @@ struct StoreFolder {
     let number = randomNumber().0
     let draft = StoreFolder(path: "\(path).\(String(number, radix: 36)).part")
     let mode = Self.mode(of: original?.path) ?? 0o777
-    guard mkdir(draft.path, mode | 0o700) == 0 else { throw .io("path: \(path)") }
+    guard mkdir(draft.path, mode | 0o700) == 0 else { throw .io(path: path) }
     do throws(CoverTreeError) {
       try Self.keepGroup(draft.path, of: original?.path)
       // SQLite creates files with 0644, however permissive the umask is.
@@ -73,7 +67,7 @@ struct StoreFolder {
       try fill(draft.resolved())
       try syncFolder(of: draft.rows)
       // An existing folder is an error, unless it is empty.
-      guard rename(draft.path, path) == 0 else { throw CoverTreeError.io("path: \(path)") }
+      guard rename(draft.path, path) == 0 else { throw .io(path: path) }
     } catch {
       draft.remove()
       throw error
@@ -92,7 +86,7 @@ struct StoreFolder {
   private static func touch(_ path: String, like original: String?) throws(CoverTreeError) {
     let mode = (Self.mode(of: original) ?? 0o666) | 0o600
     let file = Glibc.open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode)
-    guard file >= 0 else { throw .io("path: \(path)") }
+    guard file >= 0 else { throw .io(path: path) }
     close(file)
     try keepGroup(path, of: original)
   }
@@ -101,11 +95,9 @@ struct StoreFolder {
   private static func keepGroup(_ path: String, of original: String?) throws(CoverTreeError) {
     var (own, other) = (stat(), stat())
     guard let original, stat(original, &other) == 0 else { return }
-    guard stat(path, &own) == 0 else { throw .io("path: \(path)") }
+    guard stat(path, &own) == 0 else { throw .io(path: path) }
     guard own.st_gid != other.st_gid, own.st_mode & 0o070 != 0 else { return }
-    guard chown(path, .max, other.st_gid) == 0 || chmod(path, own.st_mode & 0o707) == 0 else {
-      throw .io("path: \(path)")
-    }
+    guard chown(path, .max, other.st_gid) == 0 || chmod(path, own.st_mode & 0o707) == 0 else { throw .io(path: path) }
   }
 
   private func remove() {
@@ -130,8 +122,8 @@ extension VectorStore {
     }
     guard access(folder.catalogue, F_OK) == 0 else {
       let code = errno
-      if code == ENOENT { throw CoverTreeError(.corrupt, "path: \(path): is not a store: it has no catalogue") }
-      throw CoverTreeError.io("path: \(folder.catalogue)")
+      if code == ENOENT { throw .corrupt(path: path, "is not a store: it has no catalogue") }
+      throw .io(path: folder.catalogue)
     }
     let store = try existing(folder.resolved(), sync, readOnly: readOnly, context)
     guard dim == 0 || dim == store.dim else {
@@ -205,9 +197,7 @@ extension VectorStore {
     try lock?.confirm()
     // A reader of its own sees one transaction, and keeps its rows from being used again.
     let reader = try Self.open(own, dim: 0, sync: .off, readOnly: true, context: context)
-    guard reader.file.state.store == file.state.store else {
-      throw CoverTreeError(.corrupt, "path: \(own): another store is there now")
-    }
+    guard reader.file.state.store == file.state.store else { throw .corrupt(path: own, "another store is there now") }
     try reader.copy(to: StoreFolder(path: path), context)
   }
 
