@@ -154,7 +154,7 @@ final class CatalogueFile: @unchecked Sendable {
     try keep(fresh)
     // The claimed records are checked to exist before memory is allocated for them.
     for (kind, count) in [(PageKind.slots, fresh.slots), (.entries, fresh.entries)] {
-      let expected = (count + RecordPages<SlotRecord>.pageRecords - 1) / RecordPages<SlotRecord>.pageRecords
+      let expected = RecordPages<SlotRecord>.pageCount(count)
       // A damaged tree of pages may have no end.
       let pages = try database.number(
         """
@@ -200,10 +200,10 @@ final class CatalogueFile: @unchecked Sendable {
       guard let kind = PageKind(rawValue: key >> 40) else {
         throw .corrupt(path: path, "page \(key) of the catalogue is of no kind")
       }
-      let pages = kind == .slots ? catalogue.slots.pageCount : catalogue.entries.pageCount
+      let (slots, entries) = (catalogue.slots, catalogue.entries)
+      let pages = kind == .slots ? slots.pageCount : entries.pageCount
       guard number < pages else { throw .corrupt(path: path, "page \(key) of the catalogue is not one of \(pages)") }
-      let expected =
-        kind == .slots ? catalogue.slots.bytes(ofPage: number).count : catalogue.entries.bytes(ofPage: number).count
+      let expected = kind == .slots ? slots.bytes(ofPage: number).count : entries.bytes(ofPage: number).count
       guard bytes.count == expected else {
         throw .corrupt(path: path, "page \(key) of the catalogue has \(bytes.count) bytes, not \(expected)")
       }
@@ -228,10 +228,9 @@ final class CatalogueFile: @unchecked Sendable {
   }
 
   private func version() throws(CoverTreeError) -> Int64 {
-    let (database, dataVersion) = (try database, try connection.dataVersion)
-    return try database.exclusively { () throws(CoverTreeError) in
-      defer { dataVersion.reset() }
-      return try dataVersion.step() ? dataVersion.number(0) : 0
+    let connection = try connection
+    return try connection.database.exclusively { () throws(CoverTreeError) in
+      try connection.dataVersion.first { $0.number(0) } ?? 0
     }
   }
 
@@ -245,12 +244,9 @@ final class CatalogueFile: @unchecked Sendable {
   /// In UTF-8; it may contain zero bytes.
   func name(ofEntry entry: Int) throws(CoverTreeError) -> [UInt8]? {
     guard let opened else { return nil }
-    let readName = opened.readName
     return try opened.database.exclusively { () throws(CoverTreeError) in
-      defer { readName.reset() }
-      try readName.bind(1, Int64(entry))
-      guard try readName.step() else { return nil }
-      return try Array(verified(readName, "name").bytes)
+      try opened.readName.bind(1, Int64(entry))
+      return try opened.readName.first { (row) throws(CoverTreeError) in try Array(verified(row, "name").bytes) }
     }
   }
 
@@ -299,8 +295,7 @@ final class CatalogueFile: @unchecked Sendable {
   }
 
   private func checkGeneration(_ connection: Connection) throws(CoverTreeError) {
-    defer { connection.readGeneration.reset() }
-    guard try connection.readGeneration.step(), connection.readGeneration.number(0) == state.generation else {
+    guard try connection.readGeneration.first({ $0.number(0) }) == state.generation else {
       throw CoverTreeError(.busy, "path: \(path): the store has changed since it was opened; open it again")
     }
   }
@@ -318,9 +313,8 @@ final class CatalogueFile: @unchecked Sendable {
       try writePage.bind(4, bytes)
       try writePage.run()
     }
-    let before = kind == .slots ? state.slots : state.entries
     // One by one: a range of a damaged tree of pages may have no end.
-    let pagesBefore = (before + RecordPages<Record>.pageRecords - 1) / RecordPages<Record>.pageRecords
+    let pagesBefore = RecordPages<Record>.pageCount(kind == .slots ? state.slots : state.entries)
     for page in min(pages.pageCount, pagesBefore)..<pagesBefore {
       try connection.removePage.bind(1, kind.key(page))
       try connection.removePage.run()

@@ -113,16 +113,14 @@ final class SQLite: @unchecked Sendable {
 
   /// The first number of a query.
   func number(_ sql: String) throws(CoverTreeError) -> Int64 {
-    let statement = try Statement(self, sql)
-    guard try statement.step() else { throw .corrupt(path: name, "\(sql) gives nothing") }
-    return statement.number(0)
+    let found = try Statement(self, sql).first { $0.number(0) }
+    guard let found else { throw .corrupt(path: name, "\(sql) gives nothing") }
+    return found
   }
 
   /// The first text of a query.
   func text(_ sql: String) throws(CoverTreeError) -> String {
-    let statement = try Statement(self, sql)
-    guard try statement.step() else { return "" }
-    return statement.text(0)
+    try Statement(self, sql).first { $0.text(0) } ?? ""
   }
 
   /// Runs calls without others in between: those of a statement that threads share.
@@ -289,7 +287,11 @@ final class SQLite: @unchecked Sendable {
       while try step() {}
     }
 
-    func reset() { sqlite3_reset(statement) }
+    /// The values that `read` gets from the first row, if there is one; resets the statement.
+    func first<Values>(_ read: (Statement) throws(CoverTreeError) -> Values) throws(CoverTreeError) -> Values? {
+      defer { sqlite3_reset(statement) }
+      return try step() ? read(self) : nil
+    }
 
     func number(_ column: Int32) -> Int64 { sqlite3_column_int64(statement, column) }
 

@@ -67,7 +67,8 @@ final class RecordPages<Record: BitwiseCopyable> {
   }
 
   var count: Int { records.count }
-  var pageCount: Int { (count + Self.pageRecords - 1) / Self.pageRecords }
+  var pageCount: Int { Self.pageCount(count) }
+  static func pageCount(_ records: Int) -> Int { (records + pageRecords - 1) / pageRecords }
 
   @inline(__always)
   subscript(index: Int) -> Record {
@@ -89,7 +90,7 @@ final class RecordPages<Record: BitwiseCopyable> {
   /// Reserves memory for `more` records, so that adding them cannot fail.
   func reserve(_ more: Int) throws(CoverTreeError) {
     try records.reserve(more)
-    let pages = (count + more + Self.pageRecords - 1) / Self.pageRecords
+    let pages = Self.pageCount(count + more)
     try flags.reserve(max(0, pages - flags.count))
     try changed.reserve(max(0, pages - changed.count))
   }
@@ -106,7 +107,7 @@ final class RecordPages<Record: BitwiseCopyable> {
   func resize(to newCount: Int, blank: Record) throws(CoverTreeError) {
     let before = count
     if newCount > before { try reserve(newCount - before) }
-    let pages = (newCount + Self.pageRecords - 1) / Self.pageRecords
+    let pages = Self.pageCount(newCount)
     let pagesBefore = flags.count
     try records.resize(to: newCount)
     try flags.resize(to: pages)
