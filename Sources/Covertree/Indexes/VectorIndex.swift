@@ -152,7 +152,7 @@ public final class VectorIndex: @unchecked Sendable {
   public func optimize(context: CallContext) throws(CoverTreeError) {
     try change(context) { () throws(CoverTreeError) in
       try compact(context)
-      _ = try structure.optimize(context: context)
+      try structure.optimize(context: context)
     }
   }
 
@@ -223,7 +223,8 @@ public final class VectorIndex: @unchecked Sendable {
       let count = admitted.map { $0.elements.reduce(0) { $0 + Int($1) } } ?? table.count
       return try body(
         IndexSearch(
-          queries: prepared.view, admitted: admitted, admittedCount: count, options: options, context: context))
+          queries: prepared.view, admitted: admitted, admittedCount: count,
+          options: options.completed(by: self.options), context: context))
     }
   }
 

@@ -8,47 +8,19 @@ extension HNSW {
 
   /// Removes the dead from the graph. A copy of the graph is made first, and restored if a later step fails.
   func compaction(_ map: Buffer<Int32>, context: CallContext) throws(CoverTreeError) -> () -> Void {
-    let before = try Copy(self)
+    let before = (levels: try levels.copied(), links: try links.copied(), twins: try twins.copied(), entry: entry)
+    let upper = (first: try upperFirst.copied(), links: try upperLinks.copied())
     do throws(CoverTreeError) {
       try forgetDead(context: context)
-      let upper = try GrowableBuffer<Int32>()
-      try upper.reserve(upperLinks.count)
+      let renumbered = try GrowableBuffer<Int32>()
+      try renumbered.reserve(upperLinks.count)
       let lists = try twins.renumbered(map, count: table.liveCount)
-      return { self.renumber(map, upper, lists) }
+      return { self.renumber(map, renumbered, lists) }
     } catch {
-      before.restore(self)
+      (levels, links, upperFirst, upperLinks) = (before.levels, before.links, upper.first, upper.links)
+      twins.adopt(before.twins)
+      entry = before.entry
       throw error
-    }
-  }
-
-  /// A copy of the graph's links.
-  private struct Copy {
-    private let levels: Buffer<UInt8>
-    private let links: Buffer<Int32>
-    private let upperFirst: Buffer<Int32>
-    private let upperLinks: Buffer<Int32>
-    private let twins: Twins.Lists
-    private let entry: Int32
-
-    init(_ graph: HNSW) throws(CoverTreeError) {
-      (levels, links) = (try Self.copy(graph.levels), try Self.copy(graph.links))
-      (upperFirst, upperLinks) = (try Self.copy(graph.upperFirst), try Self.copy(graph.upperLinks))
-      (twins, entry) = (try graph.twins.copy(), graph.entry)
-    }
-
-    private static func copy<Element>(_ stack: GrowableBuffer<Element>) throws(CoverTreeError) -> Buffer<Element> {
-      let copy = try Buffer<Element>(count: stack.count)
-      copy.base.update(from: stack.base, count: stack.count)
-      return copy
-    }
-
-    func restore(_ graph: HNSW) {
-      graph.levels.base.update(from: levels.base, count: levels.count)
-      graph.links.base.update(from: links.base, count: links.count)
-      graph.upperFirst.base.update(from: upperFirst.base, count: upperFirst.count)
-      graph.upperLinks.base.update(from: upperLinks.base, count: upperLinks.count)
-      graph.twins.adopt(twins)
-      graph.entry = entry
     }
   }
 
@@ -188,7 +160,7 @@ extension HNSW {
     try links.resize(to: 0)
     try upperFirst.resize(to: 0)
     try upperLinks.resize(to: 0)
-    try twins.removeAll()
+    twins.truncate(to: 0)
     entry = -1
   }
 
@@ -200,11 +172,9 @@ extension HNSW {
     try twins.own()
   }
 
-  func findRows() {}
-
   /// Sorts vectors in the order in which a walk over all links from the entry meets them, so that its first vectors are together.
-  func optimize(context: CallContext) throws(CoverTreeError) -> Bool {
-    guard table.count > 1, table.deadCount == 0 else { return false }
+  func optimize(context: CallContext) throws(CoverTreeError) {
+    guard table.count > 1, table.deadCount == 0 else { return }
     let order = try Buffer<Int32>(count: table.count)
     let rank = try Buffer<Int32>(count: table.count, filledWith: -1)
     var (met, next) = (0, 0)
@@ -224,12 +194,7 @@ extension HNSW {
       meet(start)
     }
     let (oldLevels, oldLinks, oldFirst) = (levels, links, upperFirst)
-    let (newLevels, newLinks, newFirst) = (
-      try GrowableBuffer<UInt8>(), try GrowableBuffer<Int32>(), try GrowableBuffer<Int32>()
-    )
-    try newLevels.resize(to: table.count)
-    try newLinks.resize(to: table.count * degree)
-    try newFirst.resize(to: table.count)
+    let (newLevels, newLinks, newFirst) = (try levels.copied(), try links.copied(), try upperFirst.copied())
     let lists = try twins.renumbered(rank, count: table.count)
     try table.permute(order)  // the last step that can fail; on failure nothing has moved
     for (to, from) in order.elements.enumerated() {
@@ -246,6 +211,5 @@ extension HNSW {
     }
     entry = rank[entry]
     twins.adopt(lists)
-    return true
   }
 }

@@ -30,7 +30,6 @@ final class HNSW: IndexStructure, @unchecked Sendable {
   static var mostLevels: Int { 24 }
   /// The beam of a descent. With a beam of 1 a descent can end at a local minimum, which is more frequent if near vectors were added
   /// together.
-  /// frequent if near vectors came together.
   static var upperLimit: Int { 4 }
 
   var degree: Int { 2 * m }
@@ -123,10 +122,12 @@ final class HNSW: IndexStructure, @unchecked Sendable {
 
     /// The nearest admitted vectors on the lowest level. The walk expands every vector; only admitted ones fill the beam.
     ///
-    /// - Parameter budget: the most comparisons of the walk.
+    /// - Parameters:
+    ///   - budget: the most comparisons of the walk.
+    ///   - queue: scratch: the keys of vectors that were met and not expanded.
     /// - Returns: nil if the budget was too small.
     func walk(
-      from start: Int32, limit: Int, among admitted: Buffer<UInt8>, budget: Int, _ queue: WalkQueue
+      from start: Int32, limit: Int, among admitted: Buffer<UInt8>, budget: Int, _ queue: MinHeap<UInt64>
     ) throws(CoverTreeError) -> Beam? {
       let end = compared + budget
       var beam = begin(at: start, limit: limit)
@@ -142,7 +143,7 @@ final class HNSW: IndexStructure, @unchecked Sendable {
 
     @inline(__always)
     private func collect(
-      _ count: Int, into beam: inout Beam, among admitted: Buffer<UInt8>, _ queue: WalkQueue
+      _ count: Int, into beam: inout Beam, among admitted: Buffer<UInt8>, _ queue: MinHeap<UInt64>
     ) throws(CoverTreeError) {
       for position in 0..<count {
         let slot = scratch.fresh.base[position]

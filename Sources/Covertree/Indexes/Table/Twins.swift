@@ -199,20 +199,18 @@ final class Twins {
     let nodes: GrowableBuffer<Int32>
     fileprivate let next: GrowableBuffer<Int32>
 
+    fileprivate init(nodes: GrowableBuffer<Int32>, next: GrowableBuffer<Int32>) {
+      (self.nodes, self.next) = (nodes, next)
+    }
+
     fileprivate init(count: Int) throws(CoverTreeError) {
-      (nodes, next) = (try GrowableBuffer(), try GrowableBuffer())
+      self.init(nodes: try GrowableBuffer(), next: try GrowableBuffer())
       try nodes.resize(to: count)
       try next.resize(to: count)
     }
   }
 
-  /// A copy of the lists.
-  func copy() throws(CoverTreeError) -> Lists {
-    let copy = try Lists(count: nodes.count)
-    copy.nodes.base.update(from: nodes.base, count: nodes.count)
-    copy.next.base.update(from: next.base, count: next.count)
-    return copy
-  }
+  func copied() throws(CoverTreeError) -> Lists { Lists(nodes: try nodes.copied(), next: try next.copied()) }
 
   /// The lists at other slots: `map[slot]` is the new one, -1 for the dead, which are in no list.
   func renumbered(_ map: Buffer<Int32>, count newCount: Int) throws(CoverTreeError) -> Lists {
@@ -245,8 +243,6 @@ final class Twins {
     (nodes, next, lasts) = (lists.nodes, lists.next, nil)
     recount()
   }
-
-  func removeAll() throws(CoverTreeError) { truncate(to: 0) }
 
   func own() throws(CoverTreeError) {
     try nodes.own()

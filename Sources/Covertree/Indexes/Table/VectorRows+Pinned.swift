@@ -79,7 +79,6 @@ extension VectorRows {
 
 /// One over the length of a vector; nil for a zero vector.
 func inverseLength(_ row: UnsafePointer<Float>, _ dim: Int) -> Double? {
-  var sum = 0.0
-  for d in 0..<dim { sum += Double(row[d]) * Double(row[d]) }
-  return sum > 0 ? 1 / sum.squareRoot() : nil
+  let length = lengthOf(row, dim)
+  return length > 0 ? 1 / length : nil
 }

@@ -209,12 +209,16 @@ final class VectorTable: @unchecked Sendable {
     self.nextID = nextID
     slotOf.truncate(to: slot, in: ids.base, dead: dead.base, count: count)
     for gone in slot..<count { deadCount -= Int(dead[gone]) }
-    try? ids.resize(to: slot)
-    try? serials.resize(to: slot)
-    try? dead.resize(to: slot)
+    shorten(to: slot)
     exact?.truncate(to: slot)
     small?.truncate(to: slot)
     if slot == 0 { judgeAgain() }
+  }
+
+  private func shorten(to count: Int) {
+    try? ids.resize(to: count)
+    try? serials.resize(to: count)
+    try? dead.resize(to: count)
   }
 
   /// The state that `judgeAgain` resets.
@@ -280,9 +284,7 @@ final class VectorTable: @unchecked Sendable {
       serials[to] = serials[Int(from)]
     }
     dead.base.update(repeating: 0, count: count)
-    try? ids.resize(to: count)
-    try? serials.resize(to: count)
-    try? dead.resize(to: count)
+    shorten(to: count)
     exact?.keep(kept.elements)
     small?.keep(kept.elements)
     deadCount = 0
@@ -303,9 +305,7 @@ final class VectorTable: @unchecked Sendable {
 
   func removeAll() throws(CoverTreeError) {
     try slotOf.removeAll()
-    try ids.resize(to: 0)
-    try serials.resize(to: 0)
-    try dead.resize(to: 0)
+    shorten(to: 0)
     exact?.removeAll()
     small?.removeAll()
     (deadCount, nextID) = (0, 0)
