@@ -35,9 +35,8 @@ final class BatchInsert {
 
   init(_ catalogue: Catalogue, _ rows: StoreRows, _ hash: VectorHash) throws(CoverTreeError) {
     (self.catalogue, self.rows, vectorHash) = (catalogue, rows, hash)
-    (pendingVectors, sourceOfSlot, created, entered) = (
-      try GrowableBuffer(), try GrowableBuffer(), try GrowableBuffer(), try GrowableBuffer()
-    )
+    (pendingVectors, sourceOfSlot) = (try GrowableBuffer(), try GrowableBuffer())
+    (created, entered) = (try GrowableBuffer(), try GrowableBuffer())
   }
 
   /// The entries of the ids, in order.

@@ -272,17 +272,15 @@ final class CatalogueFile: @unchecked Sendable {
       try checkGeneration(connection)
       try catalogue.forEachLeft { (entry, id) throws(CoverTreeError) in
         guard id.kind == StoreID.Kind.name.rawValue else { return }
-        try connection.removeName.bind(1, Int64(entry))
-        try connection.removeName.run()
+        try connection.removeName.run(Int64(entry))
       }
       if let names {
         let kind = StoreID.Kind.name.rawValue
         for (position, entry) in entries.enumerated() where catalogue.entries[Int(entry)].kind == kind {
-          connection.database.allowRows(of: names[position].count)
-          try connection.writeName.bind(1, Int64(entry))
-          try connection.writeName.bind(2, Self.checksum(Int64(entry), UnsafeRawBufferPointer(names[position])))
-          try connection.writeName.bind(text: 3, names[position])
-          try connection.writeName.run()
+          let name = names[position]
+          connection.database.allowRows(of: name.count)
+          try connection.writeName.bind(text: 3, name)
+          try connection.writeName.run(Int64(entry), Self.checksum(Int64(entry), UnsafeRawBufferPointer(name)))
         }
       }
       if !isInMemory {
@@ -303,22 +301,15 @@ final class CatalogueFile: @unchecked Sendable {
   private func write<Record>(
     _ pages: RecordPages<Record>, _ kind: PageKind, _ next: State, _ connection: Connection
   ) throws(CoverTreeError) {
-    let writePage = connection.writePage
     for page in pages.changed.elements {
       let key = kind.key(Int(page))
       let bytes = UnsafeRawBufferPointer(pages.bytes(ofPage: Int(page)))
-      try writePage.bind(1, key)
-      try writePage.bind(2, next.generation)
-      try writePage.bind(3, Self.checksum(key, bytes))
-      try writePage.bind(4, bytes)
-      try writePage.run()
+      try connection.writePage.bind(4, bytes)
+      try connection.writePage.run(key, next.generation, Self.checksum(key, bytes))
     }
     // One by one: a range of a damaged tree of pages may have no end.
     let pagesBefore = RecordPages<Record>.pageCount(kind == .slots ? state.slots : state.entries)
-    for page in min(pages.pageCount, pagesBefore)..<pagesBefore {
-      try connection.removePage.bind(1, kind.key(page))
-      try connection.removePage.run()
-    }
+    for page in min(pages.pageCount, pagesBefore)..<pagesBefore { try connection.removePage.run(kind.key(page)) }
   }
 
   private static func write(_ state: State, _ database: SQLite) throws(CoverTreeError) {

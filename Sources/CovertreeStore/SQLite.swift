@@ -281,9 +281,10 @@ final class SQLite: @unchecked Sendable {
       return code == SQLITE_ROW
     }
 
-    /// Runs it to its end, and resets it.
-    func run() throws(CoverTreeError) {
+    /// Runs it to its end, with these numbers as its first parameters, and resets it.
+    func run(_ numbers: Int64...) throws(CoverTreeError) {
       defer { sqlite3_reset(statement) }
+      for (position, number) in numbers.enumerated() { try bind(Int32(position + 1), number) }
       while try step() {}
     }
 

@@ -230,7 +230,7 @@ public final class VectorIndex: @unchecked Sendable {
 
   /// Writes the stored vectors of some ids, one row after the other.
   public func get(_ ids: UnsafeBufferPointer<Int64>, into vectors: UnsafeMutablePointer<Float>) throws(CoverTreeError) {
-    try readWriteLock.reading(CallContext()) { () throws(CoverTreeError) in
+    try readWriteLock.reading(.brief) { () throws(CoverTreeError) in
       try store?.checkProcess()
       let slots = try table.slots(of: ids)
       let rows = table.decisive
@@ -245,14 +245,14 @@ public final class VectorIndex: @unchecked Sendable {
   public func contains(
     _ ids: UnsafeBufferPointer<Int64>, into flags: UnsafeMutablePointer<UInt8>
   ) throws(CoverTreeError) {
-    try readWriteLock.reading(CallContext()) { () throws(CoverTreeError) in
+    try readWriteLock.reading(.brief) { () throws(CoverTreeError) in
       for (position, id) in ids.enumerated() { flags[position] = table.slot(of: id) == nil ? 0 : 1 }
     }
   }
 
   /// All ids, in the order in which their vectors were added. `.busy` if there are not `count` of them.
   public func ids(count: Int, into ids: UnsafeMutablePointer<Int64>) throws(CoverTreeError) {
-    try readWriteLock.reading(CallContext()) { () throws(CoverTreeError) in
+    try readWriteLock.reading(.brief) { () throws(CoverTreeError) in
       guard count == table.liveCount else {
         throw CoverTreeError(.busy, "n_ids: the index has \(table.liveCount) vectors, there is room for \(count)")
       }
@@ -271,7 +271,7 @@ public final class VectorIndex: @unchecked Sendable {
   }
 
   public func info() throws(CoverTreeError) -> Info {
-    try readWriteLock.reading(CallContext()) { () throws(CoverTreeError) in
+    try readWriteLock.reading(.brief) { () throws(CoverTreeError) in
       Info(
         count: table.liveCount, removed: table.deadCount, nextID: table.nextID,
         memoryBytes: table.byteCount + structure.byteCount, comparisons: structure.comparisons,
