@@ -29,7 +29,6 @@ enum Arguments {
     }
   }
 
-  /// Coordinates of one type.
   static func view<S: Scalar & MatrixElement>(
     _ matrix: covertree_matrix, _ name: String, minimum: Int64
   ) throws(CoverTreeError) -> PointsView<S> {
@@ -133,7 +132,6 @@ enum Arguments {
   }
 }
 
-/// An element type of matrices.
 protocol MatrixElement {
   static var dtype: Int32 { get }
   static var dtypeName: String { get }
@@ -154,7 +152,6 @@ extension Int64: MatrixElement {
   static var dtypeName: String { "COVERTREE_DTYPE_I64" }
 }
 
-/// The context for a call's options.
 func callContext(_ options: In<covertree_call_options>) throws(CoverTreeError) -> CallContext {
   try covertree_call_options.read(options).context()
 }
@@ -165,7 +162,6 @@ protocol Options {
   var struct_size: UInt32 { get set }
 }
 
-/// The options of a call.
 protocol CallOptions: Options {
   var n_threads: Int32 { get }
   var progress: covertree_progress_fn! { get }

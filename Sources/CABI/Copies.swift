@@ -19,7 +19,6 @@ final class Copies {
     return copy.elements
   }
 
-  /// Numbers of points, or ids.
   func indices(_ base: In<Int64>, _ count: Int64, _ name: String) throws(CoverTreeError) -> UnsafeBufferPointer<Int64> {
     guard count >= 0, count < Int64(Int32.max) else {
       throw CoverTreeError(.shape, "\(name): expected 0 to 2^31 - 2 of them, got \(count)")

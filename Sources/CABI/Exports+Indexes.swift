@@ -169,7 +169,6 @@ public func covertree_index_optimize(_ index: Handle, _ options: In<covertree_ca
   }
 }
 
-/// The index, queries, options and context of a search.
 private func openedForSearch(
   _ index: Handle, _ options: In<covertree_index_search_options>
 ) throws(CoverTreeError) -> (VectorIndex, IndexSearchOptions, CallContext) {

@@ -21,7 +21,6 @@ extension Arguments {
   }
 }
 
-/// The arguments of one search.
 private struct Search {
   let tree: AnyCoverTree
   let queries: AnyCoverTree.Queries

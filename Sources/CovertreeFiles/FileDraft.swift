@@ -79,7 +79,6 @@ struct FileDraft {
     }
   }
 
-  /// Removes the draft.
   func remove() {
     if let path { unlink(path) }
   }

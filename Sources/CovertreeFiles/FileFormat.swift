@@ -38,7 +38,6 @@ enum FileFormat {
   }
 }
 
-/// The kinds of files.
 public enum FileKind: UInt32, Sendable {
   case tree = 1
   case residual = 2
@@ -83,7 +82,6 @@ public enum ElementType: UInt32, Sendable {
   }
 }
 
-/// An element type of sections.
 package protocol StorableElement: BitwiseCopyable {
   static var elementType: ElementType { get }
 }

@@ -121,7 +121,6 @@ package func followed(_ given: String) throws(CoverTreeError) -> String {
   throw CoverTreeError(.io, "path: \(given): \(String(cString: strerror(ELOOP)))", code: ELOOP)
 }
 
-/// The folder of a path.
 func folder(of path: String) -> String {
   guard let end = path.utf8.lastIndex(of: UInt8(ascii: "/")) else { return "." }
   return end == path.startIndex ? "/" : String(path[..<end])

@@ -41,14 +41,12 @@ final class BatchInsert {
 
   /// The entries of the ids, in order.
   var entries: UnsafeBufferPointer<Int32> { entered.elements }
-  /// The number of new vectors.
   var newCount: Int { created.count }
 
   func slot(_ position: Int) -> Int { Int(pendingVectors[position].slot) }
 
   var byteCount: Int { pendingVectors.byteCount + sourceOfSlot.byteCount + created.byteCount + entered.byteCount }
 
-  /// The batch and its options.
   private struct Job {
     let ids: UnsafeBufferPointer<StoreID>
     let vectors: PointsView<Float>

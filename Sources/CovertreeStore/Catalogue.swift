@@ -70,7 +70,6 @@ final class Catalogue {
     byHash.number(of: hash) { slots.records.base[$0].hash == hash && holds($0) }
   }
 
-  /// Prefetches the buckets of a vector and an id.
   @inline(__always)
   func prefetch(hash: UInt64, idHash: UInt64) {
     byHash.prefetch(hash)
@@ -135,7 +134,6 @@ final class Catalogue {
     try note(.retained, slot)
   }
 
-  /// Adds an id with its slot.
   func enter(_ id: StoreID, hash: UInt64, slot: Int) throws(CoverTreeError) -> Int {
     let record = EntryRecord(id, slot: slot)
     let free = freeEntries.popLast()

@@ -83,7 +83,6 @@ final class CatalogueFile: @unchecked Sendable {
 
   private var database: SQLite { get throws(CoverTreeError) { try connection.database } }
 
-  /// A new catalogue in a file.
   static func create(_ path: String, _ state: State) throws(CoverTreeError) { _ = try create(in: path, state, .full) }
 
   private static func create(
@@ -342,7 +341,6 @@ final class CatalogueFile: @unchecked Sendable {
     }
   }
 
-  /// Waits until all commits are on the disk.
   func sync() throws(CoverTreeError) { if !isInMemory { try opened?.database.sync() } }
 
   /// Writes the contents of the write-ahead log to the database, so that the space of the log can be used again.

@@ -19,7 +19,6 @@ final class RowFile: @unchecked Sendable {
   let descriptor: Int32
   let path: String
 
-  /// The header of the file.
   struct Header: BitwiseCopyable {
     var magic: UInt64
     var version: UInt32
@@ -165,7 +164,6 @@ final class RowFile: @unchecked Sendable {
     }
   }
 
-  /// Waits until all writes are on the disk.
   func sync() throws(CoverTreeError) { guard fdatasync(descriptor) == 0 else { throw .io(path: path) } }
 
   /// Turns whole pages of rows into holes.

@@ -111,14 +111,12 @@ final class SQLite: @unchecked Sendable {
 
   func execute(_ sql: String) throws(CoverTreeError) { try check(sqlite3_exec(database, sql, nil, nil, nil)) }
 
-  /// The first number of a query.
   func number(_ sql: String) throws(CoverTreeError) -> Int64 {
     let found = try Statement(self, sql).first { $0.number(0) }
     guard let found else { throw .corrupt(path: name, "\(sql) gives nothing") }
     return found
   }
 
-  /// The first text of a query.
   func text(_ sql: String) throws(CoverTreeError) -> String {
     try Statement(self, sql).first { $0.text(0) } ?? ""
   }

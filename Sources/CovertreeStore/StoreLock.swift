@@ -69,7 +69,6 @@ final class StoreLock: @unchecked Sendable {
     return lock
   }
 
-  /// Whether readers have the store open.
   var hasReaders: Bool {
     var lock = Self.lock(F_WRLCK, .readers)
     return fcntl(descriptor, Self.get, &lock) != 0 || lock.l_type != Int16(F_UNLCK)

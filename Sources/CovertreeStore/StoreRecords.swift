@@ -3,7 +3,6 @@ import CovertreeBase
 
 /// The id of a vector: a number, 16 bytes, or the 16-byte digest of a name.
 public struct StoreID: BitwiseCopyable, Equatable, Sendable {
-  /// The kinds as files have them.
   public enum Kind: UInt32, Sendable {
     case number = 1
     case uuid = 2
@@ -130,13 +129,11 @@ final class RecordPages<Record: BitwiseCopyable> {
     try changed.resize(to: kept)
   }
 
-  /// Called after the pages were written.
   func markWritten() {
     for page in changed.elements { flags[Int(page)] = 0 }
     changed.removeAll()
   }
 
-  /// Marks all pages as changed.
   func markAll() { mark(from: 0) }
 
   /// Marks the pages of the records from `first` on as changed.
@@ -145,7 +142,6 @@ final class RecordPages<Record: BitwiseCopyable> {
     for page in first / Self.pageRecords..<pageCount { mark(page) }
   }
 
-  /// The bytes of a page.
   func bytes(ofPage page: Int) -> UnsafeMutableRawBufferPointer {
     let first = page * Self.pageRecords
     return UnsafeMutableRawBufferPointer(

@@ -1,6 +1,5 @@
 import CovertreeBase
 
-/// The kinds of index.
 public enum IndexKind: Int32, Sendable {
   case bruteForce = 0
   case kdTree = 1

@@ -53,7 +53,6 @@ extension VectorIndex {
   }
 }
 
-/// The section "settings".
 struct IndexSettings {
   static let count = 21
 

@@ -93,7 +93,6 @@ package final class GrowableBuffer<Element: BitwiseCopyable> {
     count = newCount
   }
 
-  /// Reserves memory for `more` elements.
   @inlinable
   package func reserve(_ more: Int) throws(CoverTreeError) { if count + more > capacity { try grow(to: count + more) } }
 

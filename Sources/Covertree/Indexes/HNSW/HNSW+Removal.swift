@@ -123,7 +123,6 @@ extension HNSW {
     for position in kept..<capacity { list[position] = Self.noLink }
   }
 
-  /// The links of a vector on a level.
   func linked(_ slot: Int32, _ level: Int) -> UnsafeBufferPointer<Int32>.SubSequence {
     let all = UnsafeBufferPointer(start: lists.list(slot, level), count: lists.capacity(level))
     return all.prefix { $0 >= 0 }

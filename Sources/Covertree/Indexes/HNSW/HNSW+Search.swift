@@ -132,7 +132,6 @@ extension HNSW {
       return try walker.walk(from: walker.start(), limit: plan.limit, among: admitted, budget: plan.budget, queue)
     }
 
-    /// Ranks the result of a walk.
     private func rank(_ beam: Beam, _ plan: Plan, _ k: Int) throws(CoverTreeError) {
       ranking.removeAll()
       try ranking.add(beam.count, walker.query.scores, k, { (beam.slot($0), beam.score($0)) }) {
@@ -141,7 +140,6 @@ extension HNSW {
       }
     }
 
-    /// Ranks the first `k` of all admitted vectors.
     private func rankAll(_ plan: Plan, _ k: Int) throws(CoverTreeError) {
       ranking.removeAll()
       for position in 0..<(plan.nodes?.count ?? graph.table.count) {

@@ -49,7 +49,6 @@ final class HNSW: IndexStructure, @unchecked Sendable {
     (self.levels, self.links, self.upperFirst, self.upperLinks) = (levels, links, upperFirst, upperLinks)
   }
 
-  /// The number of nodes of the graph.
   var nodeCount: Int { levels.count - twins.count }
 
   var lists: LinkLists {
@@ -154,7 +153,6 @@ final class HNSW: IndexStructure, @unchecked Sendable {
       }
     }
 
-    /// An empty beam.
     func nothing(limit: Int) -> Beam { Beam(scratch, limit: limit) }
 
     /// Inserts vectors into a beam, except `own` and those that it has met.
@@ -189,7 +187,6 @@ final class HNSW: IndexStructure, @unchecked Sendable {
   }
 }
 
-/// The ranges of the links of each vector.
 struct LinkLists {
   fileprivate let m: Int
   fileprivate let links: UnsafeMutablePointer<Int32>

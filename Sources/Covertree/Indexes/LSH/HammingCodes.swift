@@ -42,7 +42,6 @@ final class HammingCodes: Hashes, @unchecked Sendable {
 
   func link(from first: Int) throws(CoverTreeError) {}
 
-  /// Codes from a file.
   func set(_ codes: Buffer<UInt32>, count: Int) { (self.codes, self.count) = (GrowableBuffer(viewing: codes), count) }
 
   func truncate(to count: Int) {
@@ -244,7 +243,6 @@ private struct CodeSearch: BitwiseCopyable {
     (count, near) = (kept, kept)
   }
 
-  /// Puts the slots on a list.
   mutating func pick(_ list: Shortlist) throws(CoverTreeError) {
     keepWanted()
     for position in 0..<count { try list.add(found[position].slot) }

@@ -84,7 +84,6 @@ final class HashTables: Hashes, @unchecked Sendable {
     return (starts, members)
   }
 
-  /// Adds later slots to the lists.
   private func list(from slot: Int) {
     for slot in max(slot, covered)..<max(slot, covered, buckets.count / tables) where twins.isNode(slot) {
       for table in 0..<tables {
@@ -95,7 +94,6 @@ final class HashTables: Hashes, @unchecked Sendable {
     }
   }
 
-  /// Calls `body` with every slot of a bucket.
   @inline(__always)
   fileprivate func forEachMember(
     of bucket: Int, in table: Int, _ body: (Int32) throws(CoverTreeError) -> Void
@@ -111,7 +109,6 @@ final class HashTables: Hashes, @unchecked Sendable {
     }
   }
 
-  /// Buckets from a file.
   func set(_ buckets: Buffer<Int32>, count: Int, context: CallContext) throws(CoverTreeError) {
     self.buckets = GrowableBuffer(viewing: buckets)
     try extend(to: count, context: context)

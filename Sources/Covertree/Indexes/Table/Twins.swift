@@ -11,7 +11,6 @@ final class Twins {
   private(set) var nodes: GrowableBuffer<Int32>
   /// By slot: the next of the equal vectors, in order of arrival; -1 at the end.
   private(set) var next: GrowableBuffer<Int32>
-  /// The number of twins.
   private(set) var count = 0
   /// The last of the equal vectors, by hash; nil until the next vector is added.
   private var lasts: HashIndex?

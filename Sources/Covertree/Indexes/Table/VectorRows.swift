@@ -13,7 +13,6 @@ final class VectorRows: @unchecked Sendable {
   private let products: Bool
   /// The coordinates of a row, padding included.
   let coordinates: Int
-  /// The offset between rows.
   private let rowBytes: Int
   let bytes: GrowableBuffer<UInt8>
   private let scales: GrowableBuffer<Float>
@@ -135,7 +134,6 @@ final class VectorRows: @unchecked Sendable {
     ]
   }
 
-  /// Rows of a file.
   init(
     _ file: StoredFile, _ prefix: String, _ storage: VectorStorage, dim: Int, products: Bool, padded: Bool, count: Int,
     context: CallContext

@@ -50,7 +50,6 @@ final class VectorTable: @unchecked Sendable {
     }
   }
 
-  /// A table from a file.
   init(
     dim: Int, options: IndexOptions, exact: VectorRows?, small: VectorRows?, ids: Buffer<Int64>,
     serials: Buffer<Int32>, dead: Buffer<UInt8>, nextID: Int64
@@ -246,7 +245,6 @@ final class VectorTable: @unchecked Sendable {
     deadCount += slots.count
   }
 
-  /// Undoes the last `kill`.
   func revive(_ slots: Buffer<Int32>) {
     for slot in slots.elements {
       dead[Int(slot)] = 0
