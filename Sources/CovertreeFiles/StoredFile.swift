@@ -168,52 +168,52 @@ private struct FileHead {
   }
 
   init(_ bytes: UnsafeRawBufferPointer, _ name: String) throws(CoverTreeError) {
-    func number<N: FixedWidthInteger>(_ offset: Int, as: N.Type) -> N {
+    func number<N: FixedWidthInteger>(_ offset: Int) -> N {
       N(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: N.self))
     }
     func corrupt(_ what: String) -> CoverTreeError { CoverTreeError(.corrupt, "\(name): \(what)") }
     typealias Header = FileFormat.Header
     guard bytes.count >= FileFormat.headerBytes, bytes.prefix(FileFormat.magic.count).elementsEqual(FileFormat.magic)
     else { throw corrupt("is not a file of covertree") }
-    let order = number(Header.byteOrder, as: UInt32.self)
+    let order: UInt32 = number(Header.byteOrder)
     guard order == FileFormat.byteOrder else {
       throw corrupt(
         order == FileFormat.byteOrder.byteSwapped
           ? "has big-endian numbers; files of covertree are little-endian" : "has a damaged header")
     }
-    let version = number(Header.version, as: UInt32.self)
+    let version: UInt32 = number(Header.version)
     guard version == FileFormat.version else {
       throw CoverTreeError(
         .formatVersion, "\(name): has format version \(version); this library reads version \(FileFormat.version)")
     }
-    let size = number(Header.byteCount, as: UInt64.self)
+    let size: UInt64 = number(Header.byteCount)
     guard size == UInt64(bytes.count) else {
       throw corrupt("should have \(size) bytes by its header and has \(bytes.count); was it cut off?")
     }
-    let count = Int(number(Header.sectionCount, as: UInt32.self))
+    let count = Int(number(Header.sectionCount) as UInt32)
     let end = FileFormat.headerBytes + count * FileFormat.entryBytes
     guard end <= bytes.count,
-      headChecksum(UnsafeRawBufferPointer(rebasing: bytes[..<end])) == number(Header.checksum, as: UInt32.self)
+      headChecksum(UnsafeRawBufferPointer(rebasing: bytes[..<end])) == number(Header.checksum)
     else { throw corrupt("has a damaged header or table of sections") }
-    guard let kind = FileKind(rawValue: number(Header.kind, as: UInt32.self)) else {
+    guard let kind = FileKind(rawValue: number(Header.kind)) else {
       throw corrupt("has contents that this library does not know")
     }
     self.kind = kind
-    inputHash = number(Header.inputHash, as: UInt64.self)
+    inputHash = number(Header.inputHash)
     var next = end
     var entries: [Entry] = []
     for index in 0..<count {
       let at = FileFormat.headerBytes + index * FileFormat.entryBytes
       typealias Field = FileFormat.Entry
       let sectionName = String(decoding: bytes[at..<at + FileFormat.nameBytes].prefix { $0 != 0 }, as: UTF8.self)
-      let (rows, columns) = (number(at + Field.rows, as: UInt64.self), number(at + Field.columns, as: UInt64.self))
-      guard let type = ElementType(rawValue: number(at + Field.type, as: UInt32.self)),
+      let (rows, columns): (UInt64, UInt64) = (number(at + Field.rows), number(at + Field.columns))
+      guard let type = ElementType(rawValue: number(at + Field.type)),
         let size = Self.byteCount(rows, columns, type), size <= bytes.count - next,
-        number(at + Field.offset, as: UInt64.self) == UInt64(next), FileFormat.aligned(size) <= bytes.count - next
+        number(at + Field.offset) == UInt64(next), FileFormat.aligned(size) <= bytes.count - next
       else { throw corrupt("section \"\(sectionName)\" does not fit the file") }
       entries.append(
         Entry(
-          name: sectionName, type: type, checksum: number(at + Field.checksum, as: UInt32.self), offset: next,
+          name: sectionName, type: type, checksum: number(at + Field.checksum), offset: next,
           rows: Int(rows), columns: Int(columns)))
       next += FileFormat.aligned(size)
     }

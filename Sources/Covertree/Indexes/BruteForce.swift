@@ -193,7 +193,6 @@ final class BruteForce: IndexStructure, @unchecked Sendable {
   func compaction(_ map: Buffer<Int32>, context: CallContext) throws(CoverTreeError) -> () -> Void {
     { self.forget() }
   }
-  func removeAll() throws(CoverTreeError) { forget() }
   var sections: [Section] { [] }
   var byteCount: Int { 0 }
   var comparisons: Int { compared.value }

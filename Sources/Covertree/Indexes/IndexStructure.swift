@@ -9,7 +9,7 @@ protocol IndexStructure: AnyObject, Sendable {
 
   /// Inserts the vectors of the table from a slot on.
   func insert(from first: Int, context: CallContext) throws(CoverTreeError)
-  /// Undoes an `insert` of the vectors from a slot on that failed.
+  /// Removes the vectors from a slot on: all, or those of an `insert` that failed.
   func truncate(to first: Int)
   /// Whether there are enough dead vectors in the table for a compaction.
   var wantsCompaction: Bool { get }
@@ -18,8 +18,6 @@ protocol IndexStructure: AnyObject, Sendable {
   /// - Parameter map: the new slot of each vector, -1 for the dead.
   /// - Returns: a function to call right after the compaction of the table. It cannot fail.
   func compaction(_ map: Buffer<Int32>, context: CallContext) throws(CoverTreeError) -> () -> Void
-  /// Removes everything, as for an empty table.
-  func removeAll() throws(CoverTreeError)
   /// Moves near vectors together in memory.
   func optimize(context: CallContext) throws(CoverTreeError)
 

@@ -69,7 +69,7 @@ final class KDTreeIndex: IndexStructure, @unchecked Sendable {
   }
 
   func truncate(to first: Int) {
-    if first < covered { (boxes, covered) = (nil, 0) }
+    if first < covered { forget() }
     view()
   }
 
@@ -93,7 +93,6 @@ final class KDTreeIndex: IndexStructure, @unchecked Sendable {
     }
   }
 
-  func removeAll() throws(CoverTreeError) { forget() }
   private func forget() { (boxes, points, storeSlots, covered) = (nil, nil, nil, 0) }
   func own() throws(CoverTreeError) { findRows() }
   func findRows() { if rows.base != found { view() } }

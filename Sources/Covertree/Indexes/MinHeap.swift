@@ -19,10 +19,10 @@ final class MinHeap<Element: BitwiseCopyable & Comparable> {
   }
 
   func pop() -> Element? {
-    guard elements.count > 0 else { return nil }
-    let (first, moved, count) = (elements[0], elements[elements.count &- 1], elements.count &- 1)
-    elements.removeLast()
-    guard count > 0 else { return first }
+    guard let moved = elements.popLast() else { return nil }
+    let count = elements.count
+    guard count > 0 else { return moved }
+    let first = elements[0]
     var position = 0
     while true {
       var child = 2 &* position &+ 1

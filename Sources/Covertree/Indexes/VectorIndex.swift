@@ -123,7 +123,7 @@ public final class VectorIndex: @unchecked Sendable {
   public func clear(context: CallContext) throws(CoverTreeError) {
     try change(context) { () throws(CoverTreeError) in
       try table.removeAll()
-      try structure.removeAll()
+      structure.truncate(to: 0)
     }
   }
 

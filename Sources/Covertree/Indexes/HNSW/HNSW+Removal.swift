@@ -154,15 +154,6 @@ extension HNSW {
     entry = entry < 0 ? -1 : map[entry]
   }
 
-  func removeAll() throws(CoverTreeError) {
-    try levels.resize(to: 0)
-    try links.resize(to: 0)
-    try upperFirst.resize(to: 0)
-    try upperLinks.resize(to: 0)
-    twins.truncate(to: 0)
-    entry = -1
-  }
-
   func own() throws(CoverTreeError) {
     try levels.own()
     try links.own()

@@ -51,10 +51,14 @@ final class HashTables: Hashes, @unchecked Sendable {
   func link(from slot: Int) throws(CoverTreeError) {
     let count = buckets.count / tables
     guard count - covered > max(Self.fewestWaiting, covered / Self.waitingShare) else { return list(from: slot) }
-    let gathered = try gather(buckets, twins.nodes)
+    cover(count, try gather(buckets, twins.nodes))
+  }
+
+  /// Adopts the members of buckets. There are no later slots.
+  private func cover(_ count: Int, _ gathered: (starts: Buffer<Int32>, members: Buffer<Int32>)) {
     (starts, members, covered, coveredNodes) = (gathered.starts, gathered.members, count, count - twins.count)
     first.base.update(repeating: -1, count: first.count)
-    try next.resize(to: 0)
+    next.removeAll()
   }
 
   /// Stores the members of each bucket side by side.
@@ -139,10 +143,8 @@ final class HashTables: Hashes, @unchecked Sendable {
     let gathered = try gather(moved, lists.nodes)
     return {
       self.twins.adopt(lists)
-      (self.buckets, self.starts, self.members) = (moved, gathered.starts, gathered.members)
-      (self.covered, self.coveredNodes) = (kept, kept - self.twins.count)
-      self.first.base.update(repeating: -1, count: self.first.count)
-      self.next.removeAll()
+      self.buckets = moved
+      self.cover(kept, gathered)
     }
   }
 

@@ -53,8 +53,6 @@ final class LSH: IndexStructure, @unchecked Sendable {
     try hashes.compaction(map)
   }
 
-  func removeAll() throws(CoverTreeError) { truncate(to: 0) }
-
   func own() throws(CoverTreeError) { try hashes.own() }
 
   func nearest(_ search: IndexSearch, k: Int, into rows: ResultRows) throws(CoverTreeError) {

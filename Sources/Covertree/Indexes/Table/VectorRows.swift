@@ -278,8 +278,6 @@ final class VectorRows: @unchecked Sendable {
     try? lengths.resize(to: count)
   }
 
-  func removeAll() { truncate(to: 0) }
-
   private func copy(from other: VectorRows, _ from: Int, to: Int) {
     (bytes.base + to * rowBytes).update(from: other.bytes.base + from * rowBytes, count: rowBytes)
     guard storage == .int8 else { return }

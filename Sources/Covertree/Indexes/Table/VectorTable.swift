@@ -304,8 +304,8 @@ final class VectorTable: @unchecked Sendable {
   func removeAll() throws(CoverTreeError) {
     try slotOf.removeAll()
     shorten(to: 0)
-    exact?.removeAll()
-    small?.removeAll()
+    exact?.truncate(to: 0)
+    small?.truncate(to: 0)
     (deadCount, nextID) = (0, 0)
     judgeAgain()
   }
