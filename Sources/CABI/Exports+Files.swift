@@ -103,37 +103,37 @@ private func encode(
 public func covertree_tree_save(
   _ tree: Handle, _ path: In<CChar>, _ sections: In<covertree_section>, _ n_sections: Int64,
   _ options: In<covertree_call_options>
-) -> covertree_status { save(try opened(tree: tree, options), to: path, with: sections, n_sections) }
+) -> covertree_status { save(try trees.opened(tree, options), to: path, with: sections, n_sections) }
 
 @_cdecl("covertree_tree_encode") @implementation
 public func covertree_tree_encode(
   _ tree: Handle, _ sections: In<covertree_section>, _ n_sections: Int64, _ options: In<covertree_call_options>,
   _ file: Out<Handle>
-) -> covertree_status { encode(try opened(tree: tree, options), into: file, with: sections, n_sections) }
+) -> covertree_status { encode(try trees.opened(tree, options), into: file, with: sections, n_sections) }
 
 @_cdecl("covertree_residual_save") @implementation
 public func covertree_residual_save(
   _ residual: Handle, _ path: In<CChar>, _ sections: In<covertree_section>, _ n_sections: Int64,
   _ options: In<covertree_call_options>
-) -> covertree_status { save(try opened(residual: residual, options), to: path, with: sections, n_sections) }
+) -> covertree_status { save(try models.opened(residual, options), to: path, with: sections, n_sections) }
 
 @_cdecl("covertree_residual_encode") @implementation
 public func covertree_residual_encode(
   _ residual: Handle, _ sections: In<covertree_section>, _ n_sections: Int64, _ options: In<covertree_call_options>,
   _ file: Out<Handle>
-) -> covertree_status { encode(try opened(residual: residual, options), into: file, with: sections, n_sections) }
+) -> covertree_status { encode(try models.opened(residual, options), into: file, with: sections, n_sections) }
 
 @_cdecl("covertree_index_save") @implementation
 public func covertree_index_save(
   _ index: Handle, _ path: In<CChar>, _ sections: In<covertree_section>, _ n_sections: Int64,
   _ options: In<covertree_call_options>
-) -> covertree_status { save(try opened(index: index, options), to: path, with: sections, n_sections) }
+) -> covertree_status { save(try indexes.opened(index, options), to: path, with: sections, n_sections) }
 
 @_cdecl("covertree_index_encode") @implementation
 public func covertree_index_encode(
   _ index: Handle, _ sections: In<covertree_section>, _ n_sections: Int64, _ options: In<covertree_call_options>,
   _ file: Out<Handle>
-) -> covertree_status { encode(try opened(index: index, options), into: file, with: sections, n_sections) }
+) -> covertree_status { encode(try indexes.opened(index, options), into: file, with: sections, n_sections) }
 
 @_cdecl("covertree_sections_save") @implementation
 public func covertree_sections_save(
@@ -194,8 +194,7 @@ public func covertree_tree_load(_ file: Handle, _ tree: Out<Handle>) -> covertre
     let stored = try opened(file: file).file
     let output = try required(tree, "tree")
     try AnyCoverTree.check(stored)
-    let tree = TreeHandle { (context) throws(CoverTreeError) in try AnyCoverTree(stored, context: context) }
-    output.pointee = handles.add(tree)
+    output.pointee = trees.add { (context) throws(CoverTreeError) in try AnyCoverTree(stored, context: context) }
   }
 }
 
@@ -209,10 +208,9 @@ public func covertree_residual_load(
     let options = try covertree_residual_options.read(options)
     let callback = options.callbackKernel(
       dim: try ResidualSearch.dimension(in: stored, hasCallback: options.kernel_fn != nil))
-    let model = ResidualHandle { (context) throws(CoverTreeError) in
+    output.pointee = models.add { (context) throws(CoverTreeError) in
       try ResidualSearch(stored, callback: callback, context: context)
     }
-    output.pointee = handles.add(model)
   }
 }
 
@@ -223,19 +221,14 @@ public func covertree_index_load(
   status { () throws(CoverTreeError) in
     let stored = try opened(file: file).file
     let output = try required(index, "index")
-    output.pointee = handles.add(try loaded(stored, store, options))
+    guard store == nil else {
+      let index = try VectorIndex(stored, over: opened(store: store), context: callContext(options))
+      output.pointee = indexes.add(index)
+      return
+    }
+    try VectorIndex.check(stored)
+    output.pointee = indexes.add { (context) throws(CoverTreeError) in try VectorIndex(stored, context: context) }
   }
-}
-
-/// The index in a file: opened on first use, or, over a store, now.
-private func loaded(
-  _ file: StoredFile, _ store: Handle, _ options: In<covertree_call_options>
-) throws(CoverTreeError) -> IndexHandle {
-  guard store != nil else {
-    try VectorIndex.check(file)
-    return IndexHandle { (context) throws(CoverTreeError) in try VectorIndex(file, context: context) }
-  }
-  return IndexHandle(try VectorIndex(file, over: opened(store: store), context: callContext(options)))
 }
 
 @_cdecl("covertree_file_get_info") @implementation

@@ -84,13 +84,6 @@ extension Arguments {
   }
 }
 
-func opened(
-  index: Handle, _ options: In<covertree_call_options> = nil
-) throws(CoverTreeError) -> (VectorIndex, CallContext) {
-  let context = try callContext(options)
-  return (try handles.value(index, named: "index", context), context)
-}
-
 @_cdecl("covertree_index_create") @implementation
 public func covertree_index_create(
   _ dim: Int64, _ store: Handle, _ options: In<covertree_index_options>, _ index: Out<Handle>
@@ -102,20 +95,19 @@ public func covertree_index_create(
       store == nil
       ? try VectorIndex(dim: Arguments.dimension(dim), options: options)
       : try VectorIndex(over: opened(store: store), options: options)
-    output.pointee = handles.add(IndexHandle(made))
+    output.pointee = indexes.add(made)
   }
 }
 
 @_cdecl("covertree_index_free") @implementation
-public func covertree_index_free(_ index: Handle) { handles.remove(index, IndexHandle.self) }
+public func covertree_index_free(_ index: Handle) { indexes.remove(index) }
 
 @_cdecl("covertree_index_add") @implementation
 public func covertree_index_add(
   _ index: Handle, _ ids: In<Int64>, _ vectors: In<covertree_matrix>, _ options: In<covertree_call_options>,
   _ first_id: Out<Int64>
 ) -> covertree_status {
-  copying { (copies) throws(CoverTreeError) in
-    let (index, context) = try opened(index: index, options)
+  indexes.run(index, options) { (index, context, copies) throws(CoverTreeError) in
     let (new, count) = try Arguments.newVectors(vectors, copies)
     let given = try ids == nil ? nil : copies.indices(ids, count, "ids")
     let first = try index.add(new, ids: given, context: context)
@@ -127,8 +119,7 @@ public func covertree_index_add(
 public func covertree_index_update(
   _ index: Handle, _ ids: In<Int64>, _ vectors: In<covertree_matrix>, _ options: In<covertree_call_options>
 ) -> covertree_status {
-  copying { (copies) throws(CoverTreeError) in
-    let (index, context) = try opened(index: index, options)
+  indexes.run(index, options) { (index, context, copies) throws(CoverTreeError) in
     let (new, count) = try Arguments.newVectors(vectors, copies)
     let given = try copies.indices(ids, count, "ids")
     try index.update(new, ids: given, context: context)
@@ -139,34 +130,24 @@ public func covertree_index_update(
 public func covertree_index_remove(
   _ index: Handle, _ ids: In<Int64>, _ n_ids: Int64, _ options: In<covertree_call_options>
 ) -> covertree_status {
-  copying { (copies) throws(CoverTreeError) in
-    let (index, context) = try opened(index: index, options)
+  indexes.run(index, options) { (index, context, copies) throws(CoverTreeError) in
     try index.remove(copies.indices(ids, n_ids, "ids"), context: context)
   }
 }
 
 @_cdecl("covertree_index_clear") @implementation
 public func covertree_index_clear(_ index: Handle) -> covertree_status {
-  status { () throws(CoverTreeError) in
-    let (index, context) = try opened(index: index)
-    try index.clear(context: context)
-  }
+  indexes.run(index) { (index, context, _) throws(CoverTreeError) in try index.clear(context: context) }
 }
 
 @_cdecl("covertree_index_rebuild") @implementation
 public func covertree_index_rebuild(_ index: Handle, _ options: In<covertree_call_options>) -> covertree_status {
-  status { () throws(CoverTreeError) in
-    let (index, context) = try opened(index: index, options)
-    try index.rebuild(context: context)
-  }
+  indexes.run(index, options) { (index, context, _) throws(CoverTreeError) in try index.rebuild(context: context) }
 }
 
 @_cdecl("covertree_index_optimize") @implementation
 public func covertree_index_optimize(_ index: Handle, _ options: In<covertree_call_options>) -> covertree_status {
-  status { () throws(CoverTreeError) in
-    let (index, context) = try opened(index: index, options)
-    try index.optimize(context: context)
-  }
+  indexes.run(index, options) { (index, context, _) throws(CoverTreeError) in try index.optimize(context: context) }
 }
 
 private func openedForSearch(
@@ -174,7 +155,7 @@ private func openedForSearch(
 ) throws(CoverTreeError) -> (VectorIndex, IndexSearchOptions, CallContext) {
   let options = try covertree_index_search_options.read(options)
   let context = try options.context()
-  return (try handles.value(index, named: "index", context), try options.checked(), context)
+  return (try indexes.value(index, context), try options.checked(), context)
 }
 
 @_cdecl("covertree_index_search") @implementation
@@ -209,8 +190,7 @@ public func covertree_index_radius(
 public func covertree_index_get(
   _ index: Handle, _ ids: In<Int64>, _ n_ids: Int64, _ vectors: Out<Float>
 ) -> covertree_status {
-  copying { (copies) throws(CoverTreeError) in
-    let (index, _) = try opened(index: index)
+  indexes.run(index) { (index, _, copies) throws(CoverTreeError) in
     try index.get(copies.indices(ids, n_ids, "ids"), into: required(vectors, "vectors"))
   }
 }
@@ -219,24 +199,21 @@ public func covertree_index_get(
 public func covertree_index_contains(
   _ index: Handle, _ ids: In<Int64>, _ n_ids: Int64, _ found: Out<UInt8>
 ) -> covertree_status {
-  copying { (copies) throws(CoverTreeError) in
-    let (index, _) = try opened(index: index)
+  indexes.run(index) { (index, _, copies) throws(CoverTreeError) in
     try index.contains(copies.indices(ids, n_ids, "ids"), into: required(found, "found"))
   }
 }
 
 @_cdecl("covertree_index_ids") @implementation
 public func covertree_index_ids(_ index: Handle, _ ids: Out<Int64>, _ n_ids: Int64) -> covertree_status {
-  status { () throws(CoverTreeError) in
-    let (index, _) = try opened(index: index)
+  indexes.run(index) { (index, _, _) throws(CoverTreeError) in
     try index.ids(count: Int(n_ids), into: required(ids, "ids"))
   }
 }
 
 @_cdecl("covertree_index_get_info") @implementation
 public func covertree_index_get_info(_ index: Handle, _ info: Out<covertree_index_info>) -> covertree_status {
-  status { () throws(CoverTreeError) in
-    let (index, _) = try opened(index: index)
+  indexes.run(index) { (index, _, _) throws(CoverTreeError) in
     let output = try required(info, "info")
     let info = try index.info()
     output.pointee = covertree_index_info(

@@ -23,12 +23,10 @@ public func covertree_hilbert_keys(
 public func covertree_residual_with_points(
   _ residual: Handle, _ points: In<covertree_matrix>, _ options: In<covertree_call_options>, _ other: Out<Handle>
 ) -> covertree_status {
-  status { () throws(CoverTreeError) in
+  models.run(residual, options) { (search, context, _) throws(CoverTreeError) in
     let output = try required(other, "other")
-    let view: PointsView<Double> = try Arguments.view(points, "points", minimum: 1)
-    let (search, context) = try opened(residual: residual, options)
-    let new = try search.over(view, context: context)
-    output.pointee = handles.add(ResidualHandle(new))
+    let new = try search.over(Arguments.view(points, "points", minimum: 1), context: context)
+    output.pointee = models.add(new)
   }
 }
 
@@ -37,13 +35,12 @@ public func covertree_residual_outline(
   _ residual: Handle, _ group: Int64, _ tau: Double, _ options: In<covertree_call_options>, _ n_groups: Out<Int64>,
   _ pivots: Out<Handle>, _ error: Out<Double>
 ) -> covertree_status {
-  status { () throws(CoverTreeError) in
-    let (search, context) = try opened(residual: residual, options)
+  models.run(residual, options) { (search, context, _) throws(CoverTreeError) in
     n_groups?.pointee = Int64(search.partitionSketchCount)
     guard let pivots else { return }
     let output = try required(error, "error")
     let sketch = try search.partitionSketch(Int(clamping: group), tolerance: tau, context: context)
-    pivots.pointee = handles.add(ResidualHandle(sketch.pivots))
+    pivots.pointee = models.add(sketch.pivots)
     output.pointee = sketch.error
   }
 }
@@ -72,9 +69,8 @@ public func covertree_residual_projections(
   _ pivots: Handle, _ queries: In<covertree_matrix>, _ features: In<covertree_features>,
   _ options: In<covertree_call_options>, _ lengths: Out<Double>
 ) -> covertree_status {
-  status { () throws(CoverTreeError) in
+  models.run(pivots, options) { (search, context, _) throws(CoverTreeError) in
     let known = try KnownQueries(queries, features)
-    let (search, context) = try opened(residual: pivots, options)
     try search.projections(
       of: known.points, features: known.features, residualVariance: known.residualVariance, context: context,
       lengths: required(lengths, "lengths"))
@@ -86,14 +82,13 @@ public func covertree_residual_bounds(
   _ residual: Handle, _ rows: In<Int64>, _ n_rows: Int64, _ pivots: Handle, _ error: Double,
   _ options: In<covertree_call_options>, _ bounds: Out<Double>
 ) -> covertree_status {
-  copying { (copies) throws(CoverTreeError) in
+  models.run(residual, options) { (search, context, copies) throws(CoverTreeError) in
     guard error >= 0, error.isFinite else {
       throw CoverTreeError(.invalidArgument, "error: expected a finite number from 0 up, got \(error)")
     }
-    let (search, context) = try opened(residual: residual, options)
     try search.bounds(
       of: StoredIndices(copies.indices(rows, n_rows, "rows")),
-      with: handles.value(pivots, named: "residual", context), error: error, context: context,
+      with: models.value(pivots, context), error: error, context: context,
       bounds: required(bounds, "bounds"))
   }
 }

@@ -79,19 +79,12 @@ public func covertree_residual_build(
     let search = try ResidualSearch(
       points: view, covariance: options.covariance(dim: view.dim),
       source: options.source(count: view.count, dim: view.dim), tuning: options.tuning(), context: options.context())
-    output.pointee = handles.add(ResidualHandle(search))
+    output.pointee = models.add(search)
   }
 }
 
-func opened(
-  residual: Handle, _ options: In<covertree_call_options> = nil
-) throws(CoverTreeError) -> (ResidualSearch, CallContext) {
-  let context = try callContext(options)
-  return (try handles.value(residual, named: "residual", context), context)
-}
-
 @_cdecl("covertree_residual_free") @implementation
-public func covertree_residual_free(_ residual: Handle) { handles.remove(residual, ResidualHandle.self) }
+public func covertree_residual_free(_ residual: Handle) { models.remove(residual) }
 
 /// A search of any kind of queries.
 func nearest(
@@ -100,7 +93,7 @@ func nearest(
 ) throws(CoverTreeError) {
   let options = try covertree_search_options.read(options)
   let context = try options.context()
-  let search: ResidualSearch = try handles.value(residual, named: "residual", context)
+  let search = try models.value(residual, context)
   try search.nearest(
     queries, k: Arguments.neighborCount(k, queries: count), options: options.checked(queries: count, copies),
     context: context, rows: Int(count), indices: required(results.indices, "indices"), distances: results.distances)
@@ -130,8 +123,7 @@ public func covertree_residual_distances(
   _ residual: Handle, _ rows: In<Int64>, _ n_rows: Int64, _ others: In<Int64>, _ n_others: Int64,
   _ options: In<covertree_call_options>, _ distances: Out<Double>
 ) -> covertree_status {
-  copying { (copies) throws(CoverTreeError) in
-    let (search, context) = try opened(residual: residual, options)
+  models.run(residual, options) { (search, context, copies) throws(CoverTreeError) in
     let rows = try copies.indices(rows, n_rows, "rows")
     let width = try Arguments.neighborCount(n_others, queries: n_rows)
     let others = UnsafeBufferPointer(start: try required(others, "others"), count: rows.count * width)
@@ -145,11 +137,10 @@ public func covertree_residual_distances(
 public func covertree_residual_extend(
   _ residual: Handle, _ points: In<covertree_matrix>, _ options: In<covertree_call_options>, _ extended: Out<Handle>
 ) -> covertree_status {
-  status { () throws(CoverTreeError) in
-    let (search, context) = try opened(residual: residual, options)
+  models.run(residual, options) { (search, context, _) throws(CoverTreeError) in
     let output = try required(extended, "extended")
     let new = try search.extended(by: Arguments.view(points, "points", minimum: 0), context: context)
-    output.pointee = handles.add(ResidualHandle(new))
+    output.pointee = models.add(new)
   }
 }
 
@@ -161,7 +152,7 @@ public func covertree_residual_build_tree(
     let output = try required(arrays, "arrays")
     let options = try covertree_tree_options.read(options)
     let context = try options.context()
-    let search: ResidualSearch = try handles.value(residual, named: "residual", context)
+    let search = try models.value(residual, context)
     let tree = try search.tree(options: options.checked(), context: context)
     output.pointee = handles.add(ArraysHandle((tree.export(), false)))
   }
@@ -171,8 +162,7 @@ public func covertree_residual_build_tree(
 public func covertree_residual_validate_tree(
   _ residual: Handle, _ arrays: Handle, _ options: In<covertree_call_options>
 ) -> covertree_status {
-  status { () throws(CoverTreeError) in
-    let (search, context) = try opened(residual: residual, options)
+  models.run(residual, options) { (search, context, _) throws(CoverTreeError) in
     let handle: ArraysHandle = try handles.object(arrays, named: "arrays")
     guard let tree = handle.value.arrays.owner as? CorrelationTree else {
       throw CoverTreeError(.invalidArgument, "arrays: are those of a Euclidean tree")
@@ -183,8 +173,8 @@ public func covertree_residual_validate_tree(
 
 @_cdecl("covertree_residual_get_info") @implementation
 public func covertree_residual_get_info(_ residual: Handle, _ info: Out<covertree_residual_info>) -> covertree_status {
-  status { () throws(CoverTreeError) in
-    let known = try opened(residual: residual).0.info
+  models.run(residual) { (search, _, _) throws(CoverTreeError) in
+    let known = search.info
     try required(info, "info").pointee = covertree_residual_info(
       n_points: Int64(known.pointCount), dim: Int64(known.dim), n_features: Int64(known.featureCount),
       n_blocks: Int64(known.blockCount), n_pivots: Int64(known.pivotCount), memory_bytes: Int64(known.memoryBytes),

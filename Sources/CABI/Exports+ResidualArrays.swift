@@ -9,8 +9,7 @@ public func covertree_residual_features(
   _ residual: Handle, _ points: In<covertree_matrix>, _ options: In<covertree_call_options>, _ v_matrix: Out<Double>,
   _ residual_variance: Out<Double>
 ) -> covertree_status {
-  status { () throws(CoverTreeError) in
-    let (search, context) = try opened(residual: residual, options)
+  models.run(residual, options) { (search, context, _) throws(CoverTreeError) in
     guard let points else { return search.copyFeatures(v_matrix, residual_variance) }
     try search.fillFeatures(
       of: Arguments.view(points, "points", minimum: 0), v_matrix, residual_variance, context: context)
@@ -21,8 +20,7 @@ public func covertree_residual_features(
 public func covertree_residual_export(
   _ residual: Handle, _ options: In<covertree_call_options>, _ arrays: Out<Handle>
 ) -> covertree_status {
-  status { () throws(CoverTreeError) in
-    let (search, context) = try opened(residual: residual, options)
+  models.run(residual, options) { (search, context, _) throws(CoverTreeError) in
     let output = try required(arrays, "arrays")
     output.pointee = handles.add(try search.export(context: context))
   }

@@ -29,9 +29,7 @@ public func covertree_last_errno() -> Int32 { LastError.code }
 
 @_cdecl("covertree_set_num_threads") @implementation
 public func covertree_set_num_threads(_ n_threads: Int32) -> covertree_status {
-  status { () throws(CoverTreeError) in
-    defaultThreadCount = try Arguments.threadCount(n_threads)
-  }
+  status { () throws(CoverTreeError) in defaultThreadCount = try Arguments.threadCount(n_threads) }
 }
 
 @_cdecl("covertree_get_num_threads") @implementation

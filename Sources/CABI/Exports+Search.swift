@@ -35,7 +35,7 @@ private struct Search {
     let options = try covertree_search_options.read(options)
     self.options = try options.checked(queries: count, copies)
     context = try options.context()
-    self.tree = try handles.value(tree, named: "tree", context)
+    self.tree = try trees.value(tree, context)
   }
 }
 

@@ -13,26 +13,18 @@ public func covertree_tree_build(
     let output = try required(tree, "tree")
     let options = try covertree_tree_options.read(options)
     let built = try AnyCoverTree.build(points, options: options.checked(), context: options.context())
-    output.pointee = handles.add(TreeHandle(built))
+    output.pointee = trees.add(built)
   }
 }
 
 @_cdecl("covertree_tree_free") @implementation
-public func covertree_tree_free(_ tree: Handle) { handles.remove(tree, TreeHandle.self) }
-
-func opened(
-  tree: Handle, _ options: In<covertree_call_options> = nil
-) throws(CoverTreeError) -> (AnyCoverTree, CallContext) {
-  let context = try callContext(options)
-  return (try handles.value(tree, named: "tree", context), context)
-}
+public func covertree_tree_free(_ tree: Handle) { trees.remove(tree) }
 
 @_cdecl("covertree_tree_insert") @implementation
 public func covertree_tree_insert(
   _ tree: Handle, _ points: In<covertree_matrix>, _ options: In<covertree_call_options>, _ first_index: Out<Int64>
 ) -> covertree_status {
-  status { () throws(CoverTreeError) in
-    let (tree, context) = try opened(tree: tree, options)
+  trees.run(tree, options) { (tree, context, _) throws(CoverTreeError) in
     let points = try Arguments.points(points, "points", minimum: 0)
     let first = try tree.insert(points, context: context)
     first_index?.pointee = Int64(first)
@@ -43,24 +35,19 @@ public func covertree_tree_insert(
 public func covertree_tree_remove(
   _ tree: Handle, _ indices: In<Int64>, _ n_indices: Int64, _ options: In<covertree_call_options>
 ) -> covertree_status {
-  copying { (copies) throws(CoverTreeError) in
-    let (tree, context) = try opened(tree: tree, options)
+  trees.run(tree, options) { (tree, context, copies) throws(CoverTreeError) in
     try tree.remove(copies.indices(indices, n_indices, "indices"), context: context)
   }
 }
 
 @_cdecl("covertree_tree_validate") @implementation
 public func covertree_tree_validate(_ tree: Handle, _ options: In<covertree_call_options>) -> covertree_status {
-  status { () throws(CoverTreeError) in
-    let (tree, context) = try opened(tree: tree, options)
-    try tree.validate(context: context)
-  }
+  trees.run(tree, options) { (tree, context, _) throws(CoverTreeError) in try tree.validate(context: context) }
 }
 
 @_cdecl("covertree_tree_get_info") @implementation
 public func covertree_tree_get_info(_ tree: Handle, _ info: Out<covertree_tree_info>) -> covertree_status {
-  status { () throws(CoverTreeError) in
-    let (tree, _) = try opened(tree: tree)
+  trees.run(tree) { (tree, _, _) throws(CoverTreeError) in
     let output = try required(info, "info")
     let info = tree.info
     let cover = info.cover
@@ -83,8 +70,7 @@ func dtype(isFloat32: Bool) -> Int32 { isFloat32 ? Float.dtype : Double.dtype }
 public func covertree_tree_export(
   _ tree: Handle, _ options: In<covertree_call_options>, _ arrays: Out<Handle>
 ) -> covertree_status {
-  status { () throws(CoverTreeError) in
-    let (tree, context) = try opened(tree: tree, options)
+  trees.run(tree, options) { (tree, context, _) throws(CoverTreeError) in
     let output = try required(arrays, "arrays")
     output.pointee = handles.add(ArraysHandle((try tree.export(context: context), tree.isFloat32)))
   }
@@ -94,8 +80,7 @@ public func covertree_tree_export(
 public func covertree_tree_indices(
   _ tree: Handle, _ in_leaf_order: Int32, _ n_rows: Int64, _ indices: Out<Int64>
 ) -> covertree_status {
-  status { () throws(CoverTreeError) in
-    let (tree, _) = try opened(tree: tree)
+  trees.run(tree) { (tree, _, _) throws(CoverTreeError) in
     guard n_rows >= 0 else { throw CoverTreeError(.shape, "n_rows: expected the number of points, got \(n_rows)") }
     try tree.copyIndices(inLeafOrder: in_leaf_order != 0, count: Int(n_rows), into: required(indices, "indices"))
   }
@@ -106,8 +91,7 @@ public func covertree_tree_points(
   _ tree: Handle, _ rows: In<Int64>, _ n_rows: Int64, _ options: In<covertree_call_options>,
   _ points: UnsafeMutableRawPointer?
 ) -> covertree_status {
-  copying { (copies) throws(CoverTreeError) in
-    let (tree, context) = try opened(tree: tree, options)
+  trees.run(tree, options) { (tree, context, copies) throws(CoverTreeError) in
     let indices = try copies.indices(rows, n_rows, "rows")
     try tree.copyPoints(indices, into: required(points, "points"), context: context)
   }

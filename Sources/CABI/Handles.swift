@@ -1,3 +1,4 @@
+import CCovertree
 import Covertree
 import CovertreeBase
 import CovertreeFiles
@@ -48,14 +49,6 @@ final class HandleTable: @unchecked Sendable {
     return typed
   }
 
-  /// The value of a lazy handle. The first call that needs the value of a file loads it, in its own context.
-  func value<Value: Sendable>(
-    _ handle: Handle, named name: String, _ context: CallContext
-  ) throws(CoverTreeError) -> Value {
-    let object: LazyHandle<Value> = try object(handle, named: name)
-    return try object.value(context)
-  }
-
   /// Forgets a handle; does nothing if it is NULL, stale or of another type.
   func remove<T: AnyObject>(_ handle: Handle, _ type: T.Type) {
     guard let handle else { return }
@@ -79,8 +72,47 @@ final class HandleTable: @unchecked Sendable {
   }
 }
 
-/// An object, or a file from which it is loaded on first use: so a large file opens as fast as a small one.
-final class LazyHandle<Value: Sendable>: @unchecked Sendable {
+let trees = LazyHandles<AnyCoverTree>(name: "tree")
+let indexes = LazyHandles<VectorIndex>(name: "index")
+let models = LazyHandles<ResidualSearch>(name: "residual")
+
+/// Handles of values that may come from a file.
+struct LazyHandles<Value: Sendable>: Sendable {
+  /// In messages.
+  let name: String
+
+  func add(_ value: Value) -> Handle { handles.add(LazyHandle(value)) }
+  func add(loading load: @escaping (CallContext) throws(CoverTreeError) -> Value) -> Handle {
+    handles.add(LazyHandle<Value>(loading: load))
+  }
+  func remove(_ handle: Handle) { handles.remove(handle, LazyHandle<Value>.self) }
+
+  /// The value of a handle. The first call that needs the value of a file loads it, in its own context.
+  func value(_ handle: Handle, _ context: CallContext) throws(CoverTreeError) -> Value {
+    let object: LazyHandle<Value> = try handles.object(handle, named: name)
+    return try object.value(context)
+  }
+
+  /// The value, and the context for the options.
+  func opened(_ handle: Handle, _ options: In<covertree_call_options>) throws(CoverTreeError) -> (Value, CallContext) {
+    let context = try callContext(options)
+    return (try value(handle, context), context)
+  }
+
+  /// Runs the body of an export with these, and with copies of the caller's arrays.
+  func run(
+    _ handle: Handle, _ options: In<covertree_call_options> = nil,
+    _ body: (Value, CallContext, Copies) throws(CoverTreeError) -> Void
+  ) -> covertree_status {
+    copying { (copies) throws(CoverTreeError) in
+      let (value, context) = try opened(handle, options)
+      try body(value, context, copies)
+    }
+  }
+}
+
+/// A value, or a file from which it is loaded on first use: so a large file opens as fast as a small one.
+private final class LazyHandle<Value: Sendable>: @unchecked Sendable {
   private let known: Value?
   private let loaded = Lazy<Box<Value>>()
   private let load: (CallContext) throws(CoverTreeError) -> Value
@@ -90,7 +122,7 @@ final class LazyHandle<Value: Sendable>: @unchecked Sendable {
     load = { _ in value }
   }
 
-  init(_ load: @escaping (CallContext) throws(CoverTreeError) -> Value) {
+  init(loading load: @escaping (CallContext) throws(CoverTreeError) -> Value) {
     known = nil
     self.load = load
   }
@@ -101,9 +133,6 @@ final class LazyHandle<Value: Sendable>: @unchecked Sendable {
   }
 }
 
-typealias TreeHandle = LazyHandle<AnyCoverTree>
-typealias ResidualHandle = LazyHandle<ResidualSearch>
-typealias IndexHandle = LazyHandle<VectorIndex>
 typealias NeighborsHandle = Box<AnyNeighborLists>
 typealias ArraysHandle = Box<(arrays: TreeArrays, isFloat32: Bool)>
 
