@@ -33,7 +33,7 @@ extension HNSW {
     try context.forEach(table.count, grain: 64) { (range, thread) throws(CoverTreeError) in
       let linker = try linkers.value(thread) { () throws(CoverTreeError) in try Linker(self) }
       for slot in range where dead[slot] == 0 {
-        for level in 0...Int(levels[slot]) { try replaceDead(Int32(slot), level, linker) }
+        for level in 0...Int(levels[slot]) { try replaceLinks(of: Int32(slot), level, linker) { dead[$0] != 0 } }
       }
     }
     for linker in linkers.all { compared.add(linker.walker.compared) }
@@ -51,11 +51,7 @@ extension HNSW {
       (links.base + node * degree).update(repeating: Self.noLink, count: degree)
     }
     try context.forEach(table.count, grain: 1 << 10) { (range, _) throws(CoverTreeError) in
-      for slot in range {
-        for level in 0...Int(levels[slot]) {
-          pack(lists.list(Int32(slot), level), lists.capacity(level)) { heirs[$0] < 0 ? $0 : heirs[$0] }
-        }
-      }
+      for slot in range { renumberLinks(of: slot) { heirs[$0] < 0 ? $0 : heirs[$0] } }
     }
   }
 
@@ -65,11 +61,6 @@ extension HNSW {
     for slot in 0..<levels.count where twins.isNode(slot) && isLeft(slot) {
       if entry < 0 || levels[slot] > levels[entry] { entry = Int32(slot) }
     }
-  }
-
-  private func replaceDead(_ slot: Int32, _ level: Int, _ linker: Linker) throws(CoverTreeError) {
-    let dead = table.dead
-    try replaceLinks(of: slot, level, linker) { dead[$0] != 0 }
   }
 
   /// If a vector has links to be removed, chooses its links again among the others and the links of the removed ones.
@@ -94,10 +85,10 @@ extension HNSW {
     // If there is no memory to choose again, the links are only dropped.
     let linker = try? Linker(self)
     for slot in 0..<min(first, levels.count) {
-      for level in 0...Int(levels[slot]) {
-        if let linker { try? replaceLinks(of: Int32(slot), level, linker) { $0 >= first } }
-        pack(lists.list(Int32(slot), level), lists.capacity(level)) { $0 < first ? $0 : Self.noLink }
+      if let linker {
+        for level in 0...Int(levels[slot]) { try? replaceLinks(of: Int32(slot), level, linker) { $0 >= first } }
       }
+      renumberLinks(of: slot) { $0 < first ? $0 : Self.noLink }
     }
     try? levels.resize(to: min(first, levels.count))
     try? links.resize(to: min(first * degree, links.count))
@@ -111,16 +102,19 @@ extension HNSW {
     findEntry()
   }
 
-  /// Renumbers links; links to removed vectors are dropped.
-  private func pack(_ list: UnsafeMutablePointer<Int32>, _ capacity: Int, _ number: (Int32) -> Int32) {
-    var kept = 0
-    for position in 0..<capacity where list[position] >= 0 {
-      let link = number(list[position])
-      guard link >= 0 else { continue }
-      list[kept] = link
-      kept += 1
+  /// Renumbers the links of a vector; links to removed vectors are dropped.
+  private func renumberLinks(of slot: Int, _ number: (Int32) -> Int32) {
+    for level in 0...Int(levels[slot]) {
+      let (list, capacity) = (lists.list(Int32(slot), level), lists.capacity(level))
+      var kept = 0
+      for position in 0..<capacity where list[position] >= 0 {
+        let link = number(list[position])
+        guard link >= 0 else { continue }
+        list[kept] = link
+        kept += 1
+      }
+      for position in kept..<capacity { list[position] = Self.noLink }
     }
-    for position in kept..<capacity { list[position] = Self.noLink }
   }
 
   func linked(_ slot: Int32, _ level: Int) -> UnsafeBufferPointer<Int32>.SubSequence {
@@ -135,9 +129,7 @@ extension HNSW {
     var next = 0
     // Slots only move to lower numbers, so nothing is overwritten before it is read.
     for slot in 0..<map.count where map[slot] >= 0 {
-      for level in 0...Int(levels[slot]) {
-        pack(self.lists.list(Int32(slot), level), self.lists.capacity(level)) { map[$0] }
-      }
+      renumberLinks(of: slot) { map[$0] }
       let own = UnsafeBufferPointer(
         start: upperLinks.base + max(0, Int(upperFirst[slot])), count: Int(levels[slot]) * m)
       upperFirst[next] = own.isEmpty ? -1 : Int32(upper.count)
