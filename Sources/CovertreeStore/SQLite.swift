@@ -112,13 +112,16 @@ final class SQLite: @unchecked Sendable {
   func execute(_ sql: String) throws(CoverTreeError) { try check(sqlite3_exec(database, sql, nil, nil, nil)) }
 
   func number(_ sql: String) throws(CoverTreeError) -> Int64 {
-    let found = try Statement(self, sql).first { $0.number(0) }
-    guard let found else { throw .corrupt(path: name, "\(sql) gives nothing") }
+    let statement = try Statement(self, sql)
+    guard let found = try statement.first({ $0.number(0) }) else {
+      throw .corrupt(path: name, "\(sql) gives nothing")
+    }
     return found
   }
 
   func text(_ sql: String) throws(CoverTreeError) -> String {
-    try Statement(self, sql).first { $0.text(0) } ?? ""
+    let statement = try Statement(self, sql)
+    return try statement.first { $0.text(0) } ?? ""
   }
 
   /// Runs calls without others in between: those of a statement that threads share.

@@ -53,6 +53,7 @@ struct StoreFolder {
   ///
   /// - Parameter original: the store to be copied. The copy gets its modes, so that it is as private.
   func make(like original: StoreFolder?, _ fill: (StoreFolder) throws(CoverTreeError) -> Void) throws(CoverTreeError) {
+    guard !exists else { throw CoverTreeError(.exists, "path: \(path): is there already") }
     let path = try followed(path)
     let number = randomNumber().0
     let draft = StoreFolder(path: "\(path).\(String(number, radix: 36)).part")
@@ -207,7 +208,6 @@ extension VectorStore {
   }
 
   private func copy(to folder: StoreFolder, _ context: CallContext) throws(CoverTreeError) {
-    guard !folder.exists else { throw Self.occupied(folder.path) }
     try folder.make(like: path.map(StoreFolder.init)) { (folder) throws(CoverTreeError) in
       // The rows are copied for the state of the catalogue's copy.
       try file.backUp(to: folder.catalogue, context)
@@ -218,12 +218,7 @@ extension VectorStore {
     }
   }
 
-  private static func occupied(_ path: String) -> CoverTreeError {
-    CoverTreeError(.exists, "path: \(path): is there already")
-  }
-
   private func snapshotOfMemory(_ folder: StoreFolder, _ context: CallContext) throws(CoverTreeError) {
-    guard !folder.exists else { throw Self.occupied(folder.path) }
     try folder.make(like: nil) { (folder) throws(CoverTreeError) in
       let copy = try Catalogue()
       // The catalogue is copied quickly; its rows do not change while they are copied.
