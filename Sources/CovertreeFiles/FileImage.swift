@@ -42,13 +42,14 @@ public struct FileImage {
   private var byteCount: Int { layout.byteCount }
 
   /// The header and the table.
-  private func head(context: CallContext) throws(CoverTreeError) -> [UInt8] {
+  private func head(context: CallContext) throws(CoverTreeError) -> Buffer<UInt8> {
     let (offsets, byteCount) = layout
-    var head = [UInt8](repeating: 0, count: FileFormat.headerBytes + sections.count * FileFormat.entryBytes)
-    head.replaceSubrange(0..<FileFormat.magic.count, with: FileFormat.magic)
-    func put<N: FixedWidthInteger>(_ number: N, at offset: Int) {
-      withUnsafeBytes(of: number.littleEndian) { head.replaceSubrange(offset..<offset + $0.count, with: $0) }
+    let head = try Buffer<UInt8>(
+      count: FileFormat.headerBytes + sections.count * FileFormat.entryBytes, filledWith: 0)
+    func put<N: FixedWidthInteger & BitwiseCopyable>(_ number: N, at offset: Int) {
+      UnsafeMutableRawPointer(head.base + offset).storeBytes(of: number.littleEndian, as: N.self)
     }
+    for (index, byte) in FileFormat.magic.enumerated() { head[index] = byte }
     put(FileFormat.byteOrder, at: FileFormat.Header.byteOrder)
     put(FileFormat.version, at: FileFormat.Header.version)
     put(kind.rawValue, at: FileFormat.Header.kind)
@@ -57,14 +58,14 @@ public struct FileImage {
     put(inputHash, at: FileFormat.Header.inputHash)
     for (index, section) in sections.enumerated() {
       let entry = FileFormat.headerBytes + index * FileFormat.entryBytes
-      head.replaceSubrange(entry..<entry + section.name.utf8.count, with: section.name.utf8)
+      for (index, byte) in section.name.utf8.enumerated() { head[entry + index] = byte }
       put(section.type.rawValue, at: entry + FileFormat.Entry.type)
       put(try Checksum.ofSection(section.bytes, context: context), at: entry + FileFormat.Entry.checksum)
       put(UInt64(offsets[index]), at: entry + FileFormat.Entry.offset)
       put(UInt64(section.rows), at: entry + FileFormat.Entry.rows)
       put(UInt64(section.columns), at: entry + FileFormat.Entry.columns)
     }
-    put(headChecksum(head), at: FileFormat.Header.checksum)
+    put(headChecksum(UnsafeRawBufferPointer(head.elements)), at: FileFormat.Header.checksum)
     return head
   }
 
@@ -75,9 +76,7 @@ public struct FileImage {
     context.stage(from: 0, to: 0.3)
     let head = try head(context: context)
     context.stage(from: 0.3, to: 1)
-    let copy = try Buffer<UInt8>(count: head.count)
-    for (index, byte) in head.enumerated() { copy[index] = byte }
-    try body(UnsafeRawBufferPointer(copy.elements))
+    try body(UnsafeRawBufferPointer(head.elements))
     let zeros = try Buffer<UInt8>(count: FileFormat.alignment, filledWith: 0)
     var done = head.count
     let total = Double(byteCount)
@@ -121,5 +120,3 @@ func headChecksum(_ head: UnsafeRawBufferPointer) -> UInt32 {
   let before = Checksum.crc(UnsafeRawBufferPointer(rebasing: head[..<FileFormat.Header.checksum]))
   return Checksum.crc(UnsafeRawBufferPointer(rebasing: head[FileFormat.headerBytes...]), after: before)
 }
-
-private func headChecksum(_ head: [UInt8]) -> UInt32 { head.withUnsafeBytes { headChecksum($0) } }
