@@ -5,6 +5,13 @@ import CovertreeBase
 // Vector indexes.
 
 extension covertree_index_options: Options {
+  private static var amounts: [(WritableKeyPath<Self, Int32>, WritableKeyPath<IndexOptions, Int>)] {
+    [
+      (\.leaf_size, \.leafSize), (\.n_bits, \.bitCount), (\.n_tables, \.tableCount), (\.n_probes, \.probeCount),
+      (\.n_candidates, \.candidateCount), (\.m, \.m), (\.ef_construction, \.efConstruction), (\.ef_search, \.efSearch),
+    ]
+  }
+
   fileprivate func checked() throws(CoverTreeError) -> IndexOptions {
     guard flags & ~COVERTREE_INDEX_RERANK.rawValue == 0, reserved == 0 else {
       throw CoverTreeError(.unsupported, "options: unknown index flags in \(flags)")
@@ -17,18 +24,10 @@ extension covertree_index_options: Options {
     options.lshMode = try Arguments.known(lsh_mode, "lsh_mode", "covertree_lsh_mode")
     options.reranks = flags & COVERTREE_INDEX_RERANK.rawValue != 0
     options.seed = seed
-    func set(_ field: WritableKeyPath<IndexOptions, Int>, _ value: Int32) {
-      if value != 0 { options[keyPath: field] = Int(value) }
-    }
     if options.lshMode == .tables { options.bitCount = 12 }
-    set(\.leafSize, leaf_size)
-    set(\.bitCount, n_bits)
-    set(\.tableCount, n_tables)
-    set(\.probeCount, n_probes)
-    set(\.candidateCount, n_candidates)
-    set(\.m, m)
-    set(\.efConstruction, ef_construction)
-    set(\.efSearch, ef_search)
+    for (field, option) in Self.amounts where self[keyPath: field] != 0 {
+      options[keyPath: option] = Int(self[keyPath: field])
+    }
     return options
   }
 
@@ -37,9 +36,7 @@ extension covertree_index_options: Options {
     (kind, metric, storage) = (options.kind.rawValue, options.metric.rawValue, options.storage.rawValue)
     (split, lsh_mode, seed) = (options.split.rawValue, options.lshMode.rawValue, options.seed)
     flags = options.reranks ? COVERTREE_INDEX_RERANK.rawValue : 0
-    (leaf_size, n_bits, n_tables) = (Int32(options.leafSize), Int32(options.bitCount), Int32(options.tableCount))
-    (n_probes, n_candidates) = (Int32(options.probeCount), Int32(options.candidateCount))
-    (m, ef_construction, ef_search) = (Int32(options.m), Int32(options.efConstruction), Int32(options.efSearch))
+    for (field, option) in Self.amounts { self[keyPath: field] = Int32(options[keyPath: option]) }
   }
 }
 
