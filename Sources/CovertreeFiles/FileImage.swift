@@ -44,8 +44,7 @@ public struct FileImage {
   /// The header and the table.
   private func head(context: CallContext) throws(CoverTreeError) -> Buffer<UInt8> {
     let (offsets, byteCount) = layout
-    let head = try Buffer<UInt8>(
-      count: FileFormat.headerBytes + sections.count * FileFormat.entryBytes, filledWith: 0)
+    let head = try Buffer<UInt8>(count: FileFormat.headerBytes + sections.count * FileFormat.entryBytes, filledWith: 0)
     func put<N: FixedWidthInteger & BitwiseCopyable>(_ number: N, at offset: Int) {
       UnsafeMutableRawPointer(head.base + offset).storeBytes(of: number.littleEndian, as: N.self)
     }

@@ -113,9 +113,7 @@ final class SQLite: @unchecked Sendable {
 
   func number(_ sql: String) throws(CoverTreeError) -> Int64 {
     let statement = try Statement(self, sql)
-    guard let found = try statement.first({ $0.number(0) }) else {
-      throw .corrupt(path: name, "\(sql) gives nothing")
-    }
+    guard let found = try statement.first({ $0.number(0) }) else { throw .corrupt(path: name, "\(sql) gives nothing") }
     return found
   }
 
