@@ -66,7 +66,9 @@ def build(
         options.inducing_points, options.n_inducing = address(inducing), len(inducing)
     if features is not None:
         options.features = ctypes.pointer(features_of(features))
-    return made(lib.covertree_residual_build, lib.covertree_residual_free, way, matrix(points), options=options)
+    names = {"residual_variance": "p_diag", "kernel_diagonal": "kernel_diag"}
+    function, free = lib.covertree_residual_build, lib.covertree_residual_free
+    return made(function, free, way, matrix(points), options=options, **names)
 
 
 def extend(model: Handle, points: Float64s, **how: Unpack[How]) -> Owner:
