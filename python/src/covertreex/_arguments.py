@@ -84,12 +84,9 @@ def function(value: Any, name: str) -> Any:
 
 @contextlib.contextmanager
 def renamed(**names: str) -> Iterator[None]:
-    """Have errors of a block name arguments as the caller wrote them.
+    """Have errors of a block name arguments as the caller wrote them: outer names by inner ones.
 
-    Parameters
-    ----------
-    **names
-        Outer names by inner ones. ``queries="query[]"`` is for a single row: ``queries[0, 4]`` becomes ``query[4]``.
+    ``queries="query[]"`` is for a single row: ``queries[0, 4]`` becomes ``query[4]``.
     """
     try:
         yield

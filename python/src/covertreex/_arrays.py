@@ -33,21 +33,10 @@ def check_real(array: NDArray[Any], values: Any, name: str, kinds: str = "biuf",
 
 
 def points(values: ArrayLike, name: str, *, dtype: np.dtype[Any] | None = None) -> NDArray[Any]:
-    """Rows of float32 or float64 coordinates that the library can read in place.
+    """Rows of float32 or float64 coordinates that the library can read in place, shape (n, dim).
 
-    Parameters
-    ----------
-    values : array_like, shape (n, dim)
-        Anything numeric and real. Arrays of float32 or float64 whose rows are without gaps go through without a copy,
-        others are converted once: float16 to float32, the rest to float64.
-    name : str
-        The argument's name, for messages.
-    dtype : numpy.dtype, optional
-        The type that is needed; by default the array's own.
-
-    Returns
-    -------
-    numpy.ndarray, shape (n, dim)
+    Arrays of the needed type whose rows are without gaps go through without a copy, others are converted once. Without
+    a ``dtype``, float16 becomes float32, and all other types but float32 become float64.
     """
     if type(values) is np.ndarray and values.ndim == 2 and values.dtype is dtype and values.flags.carray:
         return values  # as it nearly always is
@@ -168,13 +157,13 @@ def upper_indices(before: ArrayLike | None, n_rows: int) -> NDArray[np.int64] | 
     return upper
 
 
-def numbers(values: ArrayLike | None, name: str, count: int) -> NDArray[np.float64]:
-    """A one-dimensional float64 array of `count` numbers."""
+def of_shape(values: Any, name: str, shape: tuple[int, ...]) -> NDArray[Any]:
+    """Real numbers of a shape, in any type and layout."""
     array = array_of(values, name)
     check_real(array, values, name)
-    if array.shape != (count,):
-        raise ValueError(f"{name}: expected shape ({count},), got {array.shape}")
-    return np.ascontiguousarray(array, dtype=np.float64)
+    if array.shape != shape:
+        raise ValueError(f"{name}: expected shape {shape}, got {array.shape}")
+    return array
 
 
 def real(values: Any, name: str) -> NDArray[np.float64]:
@@ -185,36 +174,11 @@ def real(values: Any, name: str) -> NDArray[np.float64]:
 
 
 def returned(values: Any, name: str, shape: tuple[int, ...], *, finite: bool = True) -> NDArray[np.float64]:
-    """Convert the result of a caller's function to float64 rows without gaps.
+    """The result of a caller's function as float64 in C order; ``finite`` refuses infinity, too, and not only NaN.
 
-    The result may be a new array. If a caller passes its address on, it must keep it alive until the address is read.
-
-    Parameters
-    ----------
-    values : array_like
-        Anything numeric and real, in any layout.
-    name : str
-        The name of the function, for messages.
-    shape : tuple of int
-        The shape that the values must have.
-    finite : bool
-        Whether to refuse infinity. NaN is always refused.
-
-    Returns
-    -------
-    numpy.ndarray of float64, in C order
-
-    Raises
-    ------
-    TypeError
-        For values that are not real numbers.
-    ValueError
-        For another shape, for masked elements, for NaN, and for infinity unless it is allowed.
+    It may be a new array. If a caller passes its address on, it must keep it alive until the address is read.
     """
-    array = array_of(values, name)
-    check_real(array, values, name)
-    if array.shape != shape:
-        raise ValueError(f"{name}: expected shape {shape}, got {array.shape}")
+    array = of_shape(values, name, shape)
     with np.errstate(over="ignore"):  # overflow becomes infinite, and is refused as such
         converted = np.ascontiguousarray(array, np.float64)
     good = np.isfinite(converted) if finite else ~np.isnan(converted)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -64,6 +65,11 @@ class Closeable:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def numbers_of(kind: Any, info: Any) -> dict[str, Any]:
+    """The fields of a record of numbers that the library has in a struct."""
+    return {one.name: getattr(info, one.name) for one in fields(kind) if hasattr(info, one.name)}
 
 
 def query_rows(queries: ArrayLike | None, tree: Any, dtype: np.dtype[Any]) -> _capi.Rows:

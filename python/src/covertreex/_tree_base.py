@@ -84,6 +84,29 @@ class Tree(_calls.Closeable):
 
     # Files and copies
 
+    def save(self, path: _files.PathLike, *, progress: ProgressReport | None = None) -> None:
+        """Write the tree to a file in one step: an existing file is replaced when all is on the disk.
+
+        Work resumes where it was: the file of a residual tree has points, kernel, inducing points, V, residual
+        variances and the structures that the first search made. :func:`covertreex.load` opens it; a kernel that is not
+        of this package must be given again there. Trees can also be pickled, with such a kernel, and copied.
+
+        Parameters
+        ----------
+        path : path
+            The file. Symbolic links are followed. A file that is there has to be a regular one that this process may
+            write to; the new one has its mode, owner and group. Other hard links to it keep the old contents. Where
+            nothing is, the umask decides on the mode.
+        progress : callable, optional
+            As in :func:`covertreex.cover_tree`.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written; an existing file stays as it was.
+        """
+        self._save(path, {}, progress)
+
     def _settings(self) -> dict[str, NDArray[Any]]:
         """Settings of this package, as sections of a file."""
         return {}
@@ -96,9 +119,8 @@ class Tree(_calls.Closeable):
 
     def _file(self) -> _files.File:
         """The file in memory."""
-        return _files.File(
-            self._functions.encode(self._open(), self._settings(), n_threads=_calls.threads(None))
-        )  # fmt: skip
+        data = self._functions.encode(self._open(), self._settings(), n_threads=_calls.threads(None))
+        return _files.File(data)
 
     @abstractmethod
     def _opening(self) -> tuple[Any, ...]:

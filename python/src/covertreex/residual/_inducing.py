@@ -29,26 +29,10 @@ def choose(
     n_threads: int | None,
     progress: ProgressReport | None = None,
 ) -> NDArray[Any]:
-    """Return rows of points that represent all of them.
+    """Return rows of ``count`` points, 1 to n, that represent all of them, in ascending order.
 
-    Parameters
-    ----------
-    points : numpy.ndarray of float64, shape (n, dim)
-        Scaled coordinates.
-    count : int
-        How many, 1 to n.
-    method : {"random", "kmeans++", "cover-tree"}
-        A sample of equal chances, in ascending order, the same as in covertreex 0.4.x; one that is spread like the
-        data (k-means++); or the nodes of the highest levels of a cover tree, which are far apart.
-    seed : int
-        For the sample.
-    n_threads, progress
-        As in :func:`covertreex.cover_tree`.
-
-    Returns
-    -------
-    numpy.ndarray of int64, shape (count,)
-        Ascending.
+    ``points`` are scaled coordinates. The methods are a sample of equal chances; one that is spread like the data
+    (k-means++); and the nodes of the highest levels of a cover tree, which are far apart.
     """
     n = len(points)
     if method == "random":

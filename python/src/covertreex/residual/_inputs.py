@@ -91,8 +91,10 @@ class Inputs:
         n = len(self.coords)
         if len(v) != n:
             raise ValueError(f"v_matrix: expected {n} rows, one for each point, got {len(v)}")
-        p = _arrays.numbers(p_diag, "p_diag", n)
-        diagonal = None if kernel_diag is None else _arrays.numbers(kernel_diag, "kernel_diag", n)
+        p = np.ascontiguousarray(_arrays.of_shape(p_diag, "p_diag", (n,)), FLOAT64)
+        diagonal = None
+        if kernel_diag is not None:
+            diagonal = np.ascontiguousarray(_arrays.of_shape(kernel_diag, "kernel_diag", (n,)), FLOAT64)
         given = residuals.GivenFeatures(v, p, diagonal)
         return residuals.build(self.coords, self._known_kernel(), features=given, progress=progress, **options)
 

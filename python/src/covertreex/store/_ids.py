@@ -56,25 +56,10 @@ def is_one(ids: Any) -> bool:
 def gathered(
     ids: Any, plain: Callable[[Any, str], Any] | None = None, *, name: str = "ids", in_order: bool = True
 ) -> Given:
-    """One id or several, as an array of int64 where all are such integers, or else as a list of plain objects.
+    """One id or several in any iterable, as an array of int64 where all are such integers, or else as plain objects.
 
-    Parameters
-    ----------
-    ids : an id, or an iterable of ids
-        An array, a pandas Series or Index, a list, tuple, range, dictionary or view of one, a generator ...
-    plain : callable, optional
-        Makes a plain object of an id, or raises; by default :func:`hashable`.
-    name : str
-        The argument's name, for messages.
-    in_order : bool
-        Whether ids go with vectors in the same order. A set has no order, and is refused then.
-
-    Raises
-    ------
-    TypeError
-        For a value that cannot be an id.
-    ValueError
-        For an array of more than one dimension.
+    ``plain`` makes a plain object of an id, or raises; by default it is :func:`hashable`. With ``in_order`` a set is
+    refused, which has no order.
     """
     listed = _listed(ids, name, in_order)
     if isinstance(listed, np.ndarray):

@@ -173,10 +173,7 @@ class VectorStore(_calls.Closeable):
         return slot
 
     def _one(self, vector: ArrayLike) -> NDArray[np.float32]:
-        given = _arrays.array_of(vector, "vector")
-        _arrays.check_real(given, vector, "vector")
-        if given.shape != self._shape:
-            raise ValueError(f"vector: expected shape {self._shape}, got {given.shape}")
+        given = _arrays.of_shape(vector, "vector", self._shape)
         with np.errstate(over="ignore"):  # overflow becomes infinite, and is refused as such
             return np.ascontiguousarray(given, np.float32)
 

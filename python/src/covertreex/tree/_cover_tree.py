@@ -28,9 +28,9 @@ class CoverTree(Tree):
     Points are known by their *dataset index*: their row in ``points``, and onwards for batches inserted later. Every
     answer is that of a brute force in float64, ties going to the lower index, for any number of threads.
 
-    Searches may run in several threads at once, and during a change, which they do not see. Calls
-    free the GIL, and Ctrl-C stops a long one. A tree is a context manager: leaving it, like :meth:`close`, frees the
-    memory at once.
+    Searches may run in several threads at once, and during a change, which they do not see. Calls free the GIL, and
+    Ctrl-C stops a long one. ``n_threads`` and ``progress`` of all calls are those of :func:`covertreex.cover_tree`. A
+    tree is a context manager: leaving it, like :meth:`close`, frees the memory at once.
     """
 
     _functions: ClassVar = trees
@@ -90,13 +90,14 @@ class CoverTree(Tree):
 
     def stats(self) -> TreeStats:
         """Return memory, counts of searches, and the levels of the cover tree."""
-        return TreeStats(**_known(TreeStats, self._info()), _cover=self._cover_stats)
+        return TreeStats(**_calls.numbers_of(TreeStats, self._info()), _cover=self._cover_stats)
 
     def _cover_stats(self) -> CoverStats:
         levels, counts = np.unique(self.export_arrays().levels, return_counts=True)
         histogram = {int(level): int(count) for level, count in zip(levels[::-1], counts[::-1])}
         duplicates = histogram.pop(int(np.iinfo(np.int32).min), 0)
-        return CoverStats(n_duplicates=duplicates, levels=histogram, **_known(CoverStats, self._info()))
+        numbers = _calls.numbers_of(CoverStats, self._info())
+        return CoverStats(n_duplicates=duplicates, levels=histogram, **numbers)
 
     def export_arrays(self, *, n_threads: int | None = None, progress: ProgressReport | None = None) -> TreeArrays:
         """Show the arrays of the compressed cover tree, without a copy.
@@ -104,11 +105,6 @@ class CoverTree(Tree):
         The cover tree is built if there is none yet. Points that were inserted since it was built are inserted into
         it, as one batch. The arrays are read-only, later changes of the tree do not touch them, and they stay valid
         when it is closed.
-
-        Parameters
-        ----------
-        n_threads, progress
-            As in :func:`cover_tree`.
         """
         handle, threads = self._open(), _calls.threads(n_threads)
         return show_arrays(trees.export(handle, n_threads=threads, progress=progress))
@@ -143,8 +139,6 @@ class CoverTree(Tree):
         ----------
         points : array_like, shape (m, dim)
             Converted to the tree's dtype.
-        n_threads, progress
-            As in :func:`cover_tree`.
 
         Returns
         -------
@@ -166,8 +160,6 @@ class CoverTree(Tree):
         ----------
         indices : int or array_like of int, shape (m,)
             Dataset indices, no two the same. An empty array removes nothing.
-        n_threads, progress
-            As in :func:`cover_tree`.
 
         Raises
         ------
@@ -216,8 +208,6 @@ class CoverTree(Tree):
         max_distance : float, optional
             Nothing farther than this (inclusive): a neighbour counts if its distance is at most this, before or after
             it is rounded to the tree's dtype.
-        n_threads, progress
-            As in :func:`cover_tree`.
 
         Returns
         -------
@@ -227,17 +217,15 @@ class CoverTree(Tree):
             In the tree's dtype; infinity for missing neighbours. Only with ``return_distances``.
         """
         k = _arrays.integer(k, "k", minimum=1)
+        asked: dict[str, Any] = {
+            "queries": queries, "n_threads": n_threads, "predecessor_mode": predecessor_mode, "before": before,
+            "exclude_self": exclude_self, "max_distance": max_distance,
+        }  # fmt: skip
         if self.engine == "hybrid":
             kernels = kernels_for_numba()
-            return kernels.euclidean_knn(
-                kernels.show_tree(self.export_arrays()), k, queries=queries, return_distances=return_distances,
-                predecessor_mode=predecessor_mode, before=before, exclude_self=exclude_self,
-                max_distance=max_distance, n_threads=n_threads, progress=progress,
-            )  # fmt: skip
-        rows, dtype, options = self._asked(
-            queries, n_threads, predecessor_mode=predecessor_mode, exclude_self=exclude_self, before=before,
-            max_distance=max_distance,
-        )  # fmt: skip
+            shown = kernels.show_tree(self.export_arrays())
+            return kernels.euclidean_knn(shown, k, return_distances=return_distances, progress=progress, **asked)
+        rows, dtype, options = self._asked(**asked)
         indices, distances, _ = trees.knn(
             self._open(), rows, k, options, dtype=dtype if return_distances else None, progress=progress,
             brief=self._is_searched_briefly(rows),
@@ -263,7 +251,7 @@ class CoverTree(Tree):
         ----------
         r : float
             The radius, at least 0; inclusive, as ``max_distance`` of :meth:`knn` is.
-        queries, return_distances, predecessor_mode, exclude_self, n_threads, progress
+        queries, return_distances, predecessor_mode, exclude_self
             As in :meth:`knn`.
         count_only : bool
             Only count them.
@@ -273,17 +261,16 @@ class CoverTree(Tree):
         Neighbors or numpy.ndarray of int64, shape (q,)
             The counts with ``count_only``.
         """
+        asked: dict[str, Any] = {
+            "queries": queries, "n_threads": n_threads, "predecessor_mode": predecessor_mode,
+            "exclude_self": exclude_self,
+        }  # fmt: skip
         if self.engine == "hybrid":
             kernels = kernels_for_numba()
-            return kernels.euclidean_radius(
-                kernels.show_tree(self.export_arrays()), r, queries=queries, return_distances=return_distances,
-                predecessor_mode=predecessor_mode, exclude_self=exclude_self, count_only=count_only,
-                n_threads=n_threads, progress=progress,
-            )  # fmt: skip
+            shown, wanted = kernels.show_tree(self.export_arrays()), {"count_only": count_only, "progress": progress}
+            return kernels.euclidean_radius(shown, r, return_distances=return_distances, **wanted, **asked)
         r = _arguments.number(r, "r")
-        rows, dtype, options = self._asked(
-            queries, n_threads, predecessor_mode=predecessor_mode, exclude_self=exclude_self
-        )  # fmt: skip
+        rows, dtype, options = self._asked(**asked)
         if dtype is not self.dtype:
             r = largest_reported(r, self.dtype)
         handle, brief = self._open(), self._is_searched_briefly(rows)
@@ -294,27 +281,6 @@ class CoverTree(Tree):
         return Neighbors(found.offsets, found.indices, distances)
 
     # Files
-
-    def save(self, path: _files.PathLike, *, progress: ProgressReport | None = None) -> None:
-        """Write the tree to a file in one step: an existing file is replaced when all is on the disk.
-
-        :func:`covertreex.load` opens it. Trees can also be pickled and copied.
-
-        Parameters
-        ----------
-        path : path
-            The file. Symbolic links are followed. A file that is there has to be a regular one that this process may
-            write to; the new one has its mode, owner and group. Other hard links to it keep the old contents. Where
-            nothing is, the umask decides on the mode.
-        progress : callable, optional
-            As in :func:`cover_tree`.
-
-        Raises
-        ------
-        OSError
-            If it cannot be written; an existing file stays as it was.
-        """
-        self._save(path, {}, progress)
 
     @classmethod
     def _of_file(cls, file: _files.File, engine: str | None = None) -> CoverTree:
@@ -357,8 +323,3 @@ class CoverTree(Tree):
             return False
         info = self._info()
         return bool(info.n_points * info.dim < _calls.COORDINATES_WORTH_A_THREAD)
-
-
-def _known(numbers: Any, info: Any) -> dict[str, Any]:
-    """The fields of a record of numbers that the library knows."""
-    return {name: getattr(info, name) for name in numbers.__dataclass_fields__ if hasattr(info, name)}
