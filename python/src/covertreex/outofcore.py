@@ -32,8 +32,7 @@ __all__ = ["MappedTree"]
 # Points that are read at a time, and queries that are searched together.
 _CHUNK = 1 << 20
 _BLOCK = 1 << 16
-# Points of a partition: building its tree needs about 100 bytes for each.
-DEFAULT_PARTITION = 4_000_000
+_PARTITION = 4_000_000
 # Partitions that are mapped at the same time.
 _OPEN = 8
 
@@ -86,7 +85,7 @@ class MappedTree:
         cls,
         points: NDArray[Any],
         folder: _files.PathLike,
-        partition_size: int = DEFAULT_PARTITION,
+        partition_size: int | None = None,
         *,
         dtype: DTypeLike | None = None,
         progress: ProgressReport | None = None,
@@ -97,13 +96,13 @@ class MappedTree:
             _arguments.function(progress, "progress")
         _arguments.path(folder, "folder")
         n, dim = points.shape
-        partition_size = _arrays.integer(partition_size, "partition_size", minimum=1)
+        size = _PARTITION if partition_size is None else _arrays.integer(partition_size, "partition_size", minimum=1)
         wanted = kept_dtype(active_config().dtype if dtype is None else dtype)
         kept = wanted or _arrays.float_dtype(points.dtype)
         # Wrong options are refused before the points are read, which may take hours.
         CoverTree(np.zeros((1, dim), kept), dtype=kept, **options).close()
         report = progress or (lambda share: None)
-        n_partitions = -(-n // partition_size)
+        n_partitions = -(-n // size)
         with filling(folder) as (target, tag):
             paths = [partition_path(target, tag, number) for number in range(n_partitions)]
             curve = _cut(points, n_partitions, kept, lambda share: report(0.2 * share))
@@ -136,19 +135,10 @@ class MappedTree:
 
         Parameters
         ----------
-        k : int
-            At least 1.
         queries : array_like, shape (q, dim), optional
             New points; by default all points, in the order of their indices.
-        return_distances, predecessor_mode, exclude_self, n_threads, progress
-            As in :meth:`CoverTree.knn`.
         out : path, optional
             A folder for ``indices.npy`` and ``distances.npy``; results are then mapped from there.
-
-        Returns
-        -------
-        indices, distances
-            As of :meth:`CoverTree.knn`; mapped files with ``out``.
         """
         k = _arrays.integer(k, "k", minimum=1)
         if progress is not None:
