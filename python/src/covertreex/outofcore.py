@@ -32,6 +32,7 @@ __all__ = ["MappedTree"]
 # Points that are read at a time, and queries that are searched together.
 _CHUNK = 1 << 20
 _BLOCK = 1 << 16
+# Points of a partition: building its tree needs about 100 bytes for each.
 _PARTITION = 4_000_000
 # Partitions that are mapped at the same time.
 _OPEN = 8
@@ -249,8 +250,8 @@ class _Results:
         self._held: dict[str, NDArray[Any]] = {}
         self._drafts: tempfile.TemporaryDirectory[str] | None = None
         if self._folder is None:
-            self._held = {name: _arrays.results(*self._shape, kind) for name, kind in self._dtypes.items()}
             for name, kind in self._dtypes.items():
+                self._held[name] = _arrays.results(*self._shape, kind)
                 self._held[name].fill(_nothing(kind))
         else:
             self._folder.mkdir(parents=True, exist_ok=True)

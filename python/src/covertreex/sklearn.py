@@ -46,6 +46,7 @@ Weights = Union[str, Callable[[NDArray[Any]], NDArray[Any]], None]
 
 _MODES = ("connectivity", "distance")
 _MOST_JOBS = 1024
+_TYPES = [np.float64, np.float32]
 
 
 class _Neighbors(BaseEstimator):
@@ -96,7 +97,7 @@ class _Neighbors(BaseEstimator):
         check_is_fitted(self)
         if X is None:
             return None
-        return validate_data(self, X, reset=False, dtype=[np.float64, np.float32], order="C")
+        return validate_data(self, X, reset=False, dtype=_TYPES, order="C")
 
     def _nearest(self, X: ArrayLike | None, n_neighbors: int | None) -> tuple[NDArray[Any], NDArray[np.int64]]:
         queries = self._queries(X)
@@ -154,12 +155,10 @@ class _Neighbors(BaseEstimator):
 
         Parameters
         ----------
-        X : array_like, shape (n_queries, n_features), optional
-            By default the samples, each of which is not its own neighbour.
+        X, return_distance
+            As in :meth:`kneighbors`.
         radius : float, optional
             By default the estimator's.
-        return_distance : bool
-            Whether to return distances, too.
         sort_results : bool
             They are always sorted, the nearest first.
 
@@ -176,14 +175,9 @@ class _Neighbors(BaseEstimator):
     def kneighbors_graph(
         self, X: ArrayLike | None = None, n_neighbors: int | None = None, mode: str = "connectivity"
     ) -> csr_matrix:
-        """Find the nearest samples of each point, as a sparse matrix of shape (n_queries, n_samples_fit).
+        """Find what :meth:`kneighbors` finds, as a sparse matrix of shape (n_queries, n_samples_fit).
 
-        Parameters
-        ----------
-        X, n_neighbors
-            As in :meth:`kneighbors`.
-        mode : {"connectivity", "distance"}
-            Whether its elements are 1, or the distances.
+        With the mode "connectivity" its elements are 1, with "distance" they are the distances.
         """
         _arguments.choice(mode, "mode", _MODES)
         distances, indices = self._nearest(X, n_neighbors)
@@ -198,15 +192,7 @@ class _Neighbors(BaseEstimator):
         mode: str = "connectivity",
         sort_results: bool = False,
     ) -> csr_matrix:
-        """Find all samples within a radius of each point, as a sparse matrix of shape (n_queries, n_samples_fit).
-
-        Parameters
-        ----------
-        X, radius, sort_results
-            As in :meth:`radius_neighbors`.
-        mode : {"connectivity", "distance"}
-            Whether its elements are 1, or the distances.
-        """
+        """Find what :meth:`radius_neighbors` finds, as a matrix like the one of :meth:`kneighbors_graph`."""
         _arguments.choice(mode, "mode", _MODES)
         del sort_results
         offsets, indices, distances = self._within(X, radius)
@@ -223,9 +209,7 @@ class CoverTreeNeighbors(_Neighbors):
         Neighbours that are found where a call does not say.
     radius : float
         Likewise.
-    order : {"hilbert", "natural", "random"}, optional
-        As in :func:`covertreex.cover_tree`.
-    leaf_size : int, optional
+    order, leaf_size
         As in :func:`covertreex.cover_tree`.
     n_jobs : int, optional
         Threads; by default :func:`covertreex.get_num_threads`; all for -1, all but one for -2, and so on. Results do
@@ -246,7 +230,7 @@ class CoverTreeNeighbors(_Neighbors):
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: ArrayLike, y: Any = None) -> CoverTreeNeighbors:
         """Build the tree of some points, shape (n_samples, n_features). ``y`` is ignored."""
-        self._grow(validate_data(self, X, dtype=[np.float64, np.float32], order="C"))
+        self._grow(validate_data(self, X, dtype=_TYPES, order="C"))
         return self
 
 
@@ -363,7 +347,7 @@ class CoverTreeClassifier(ClassifierMixin, _Supervised):
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: ArrayLike, y: ArrayLike) -> CoverTreeClassifier:
         """Learn from points of shape (n_samples, n_features) and their classes, shape (n_samples,)."""
-        points, classes = validate_data(self, X, y, dtype=[np.float64, np.float32], order="C")
+        points, classes = validate_data(self, X, y, dtype=_TYPES, order="C")
         check_classification_targets(classes)
         self.classes_, self._classes = np.unique(classes, return_inverse=True)
         self._grow(points)
@@ -394,12 +378,8 @@ class CoverTreeRegressor(RegressorMixin, _Supervised):
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: ArrayLike, y: ArrayLike) -> CoverTreeRegressor:
-        """Learn from points, shape (n_samples, n_features), and their targets.
-
-        These are of shape (n_samples,) or (n_samples, n_outputs).
-        """
-        types = [np.float64, np.float32]
-        points, targets = validate_data(self, X, y, dtype=types, order="C", multi_output=True, y_numeric=True)
+        """Learn from points, shape (n_samples, n_features), and targets, (n_samples,) or (n_samples, n_outputs)."""
+        points, targets = validate_data(self, X, y, dtype=_TYPES, order="C", multi_output=True, y_numeric=True)
         self._targets = np.asarray(targets, float)
         self._grow(points)
         return self

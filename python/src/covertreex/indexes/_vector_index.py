@@ -140,17 +140,10 @@ class VectorIndex(_calls.Closeable):
     def stats(self) -> IndexStats:
         """Return its kind and options, its memory, and the number of comparisons so far."""
         info = self._info()
-        return IndexStats(
-            kind=type(self).__name__,
-            n_vectors=int(info.n_vectors),
-            n_removed=int(info.n_removed),
-            dim=self.dim,
-            metric=self.metric,
-            storage=STORAGES[info.options.storage],
-            memory_bytes=int(info.memory_bytes),
-            comparisons=int(info.comparisons),
-            options={name: getattr(info.options, name) for name in (*self._own, "seed")},
-        )
+        numbers = _calls.numbers_of(IndexStats, info)
+        numbers["options"] = {name: getattr(info.options, name) for name in (*self._own, "seed")}
+        storage = STORAGES[info.options.storage]
+        return IndexStats(kind=type(self).__name__, metric=self.metric, storage=storage, **numbers)
 
     def __repr__(self) -> str:
         if self._handle is None:

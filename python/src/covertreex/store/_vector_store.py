@@ -17,8 +17,6 @@ from .._capi.stores import add_one, find_one
 from . import _ids
 from ._keys import LOW, NUMBERS, UUIDS, Id, decoded, keys_of, listed, names_of, packed
 
-__all__ = ["Id", "StoreStats", "VectorStore"]
-
 _SYNCS = ("full", "normal", "off")
 _LISTED = 4096
 
@@ -328,12 +326,9 @@ class VectorStore(_calls.Closeable):
     def stats(self) -> StoreStats:
         """Return counts, memory and the size of files."""
         info = self._info()
-        numbers = ("n_ids", "n_unique", "n_slots", "n_free", "dim", "memory_bytes", "file_bytes", "generation")
-        return StoreStats(
-            **{name: int(getattr(info, name)) for name in numbers},
-            sync=_SYNCS[info.sync],
-            read_only=bool(info.flags & stores.READ_ONLY),
-        )
+        numbers = _calls.numbers_of(StoreStats, info)
+        numbers["sync"], numbers["read_only"] = _SYNCS[info.sync], bool(info.flags & stores.READ_ONLY)
+        return StoreStats(**numbers)
 
     def __repr__(self) -> str:
         if self._handle is None:
