@@ -100,15 +100,7 @@ class ConditioningSets:
         return np.concatenate([[0], np.cumsum(used.sum(axis=1))]).astype(np.int64), self.neighbors[used]
 
     def save(self, path: PathLike, *, progress: ProgressReport | None = None) -> None:
-        """Write everything to a file, in one step, as :meth:`covertreex.CoverTree.save` does.
-
-        Parameters
-        ----------
-        path : path
-            The file.
-        progress : callable, optional
-            As in :func:`covertreex.cover_tree`.
-        """
+        """Write everything to a file, in one step, as :meth:`covertreex.CoverTree.save` does."""
         sections: dict[str, NDArray[Any]] = {
             _HASH: np.frombuffer(self.input_hash.encode(), np.uint8),
             "order": self.order,
@@ -126,7 +118,6 @@ class ConditioningSets:
         Parameters
         ----------
         path : path
-            The file.
         input_hash : str, optional
             What the file must have been computed from.
         mmap : bool
@@ -153,13 +144,11 @@ class ConditioningSets:
             raise CoverTreeError(f"path: the order in {os.fspath(path)!r} is not a permutation")
         if (neighbors >= np.arange(n)[:, None]).any() or (neighbors < -1).any():
             raise CoverTreeError(f"path: a neighbour in {os.fspath(path)!r} does not come before its point")
-        distances = found.get("distances")
         known = found[_HASH].tobytes().decode()
         if input_hash is not None and input_hash != known:
             raise CoverTreeError(f"input_hash: {os.fspath(path)!r} was computed from other inputs")
-        return cls(
-            order, _inverse(order), neighbors, None if distances is None else distances.reshape(neighbors.shape), known
-        )
+        distances = found["distances"].reshape(neighbors.shape) if "distances" in found else None
+        return cls(order, _inverse(order), neighbors, distances, known)
 
 
 def neighbors(
@@ -183,21 +172,14 @@ def neighbors(
     ----------
     points : array_like, shape (n, dim)
         Coordinates.
-    kernel : Kernel or callable
-        The covariance function.
+    kernel, n_inducing, inducing_points, jitter
+        As in :func:`covertreex.residual_tree`.
     m : int
         Neighbours of each point.
-    n_inducing : int, optional
-        Inducing points; by default 512, or n if there are fewer points. 0 for the correlation of the kernel
-        itself.
-    inducing_points : {"random", "kmeans++", "cover-tree"} or array_like, shape (n_inducing, dim), optional
-        How they are chosen, by default at random, or which they are.
     ordering : {"maxmin", "random", "natural"} or array_like of int, shape (n,)
         The order of the points, in coordinates over the lengthscale; or the order itself.
     seed : int, optional
         For the random ordering and the sample of inducing points; by default 42.
-    jitter : float, optional
-        Added to k(U, U), relative to the variance; by default 1e-6.
     dtype : {int64, int32}
         Of the neighbours.
     return_distances : bool
@@ -219,32 +201,19 @@ def neighbors(
         if n_inducing is not None:
             _arrays.integer(n_inducing, "n_inducing", minimum=0, maximum=len(points))
         order = _order(points, kernel, ordering, seed, n_threads, _calls.part(progress, 0, 0.1))
+        build, search = _calls.part(progress, 0.1, 0.4), _calls.part(progress, 0.4, 1)
         with ResidualTree(
-            points[order],
-            kernel=kernel,
-            n_inducing=n_inducing,
-            inducing_points=inducing_points,
-            jitter=jitter,
-            seed=seed,
-            n_threads=n_threads,
-            progress=_calls.part(progress, 0.1, 0.4),
-        ) as tree:
+            points[order], kernel=kernel, n_inducing=n_inducing, inducing_points=inducing_points, jitter=jitter,
+            seed=seed, n_threads=n_threads, progress=build,
+        ) as tree:  # fmt: skip
             found, distances = tree.knn(
-                m,
-                predecessor_mode=True,
-                return_distances=True,
-                n_threads=n_threads,
-                progress=_calls.part(progress, 0.4, 1),
+                m, predecessor_mode=True, return_distances=True, n_threads=n_threads, progress=search
             )
             inducing = tree.inducing_points
     # int32 can represent every rank: there are fewer than 2**31 points.
-    return ConditioningSets(
-        order,
-        _inverse(order),
-        found.astype(integers, copy=False),
-        distances if return_distances else None,
-        _input_hash(kernel, (np.array([m, jitter]), points, order, inducing), (found, distances)),
-    )
+    digest = _input_hash(kernel, (np.array([m, jitter]), points, order, inducing), (found, distances))
+    kept = distances if return_distances else None
+    return ConditioningSets(order, _inverse(order), found.astype(integers, copy=False), kept, digest)
 
 
 def _input_hash(kernel: KernelLike, inputs: tuple[NDArray[Any] | None, ...], results: tuple[NDArray[Any], ...]) -> str:

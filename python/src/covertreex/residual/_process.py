@@ -13,12 +13,12 @@ from .._calls import ProgressReport
 from .._capi import CoverTreeError, Owner, residuals
 from .._capi.callbacks import CallbackKernel
 from .._exports.residual_arrays import ModelView
+from .._exports.tree_arrays import TreeArrays, show_arrays
 from .._settings import COVER_TREE_METRICS, active_config
 from .._tree_base import Tree
 from ..kernels import Stationary
 from ..tree import CoverTree
-from ..tree._options import resolve_engine
-from ._correlation_tree import CorrelationTree
+from ..tree._options import resolve_engine, tree_options
 from ._inputs import FLOAT64, Inputs, KernelLike, chosen_seed
 
 # The section of a file in which this package keeps its own settings.
@@ -91,7 +91,7 @@ class ResidualProcess(Tree):
 
     def _forget_trees(self) -> None:
         self._euclidean: CoverTree | None = None
-        self._correlation: CorrelationTree | None = None
+        self._correlation: TreeArrays | None = None
         self._shown: ModelView | None = None
 
     def _euclidean_tree(self) -> CoverTree:
@@ -104,10 +104,11 @@ class ResidualProcess(Tree):
     def _has_correlation_tree(self) -> bool:
         return self.cover_tree_metric == "residual_correlation"
 
-    def _correlation_tree(self) -> CorrelationTree:
+    def _correlation_tree(self) -> TreeArrays:
+        """The cover tree in the residual-correlation metric itself."""
         handle = self._open()
         if self._correlation is None:
-            self._correlation = CorrelationTree(handle, self.order, self.seed)
+            self._correlation = show_arrays(residuals.build_tree(handle, tree_options(self.order, self.seed, None)))
         return self._correlation
 
     def _model(self) -> ModelView:

@@ -172,7 +172,7 @@ class ResidualTree(ResidualProcess):
             ``"residual_correlation"`` its levels, parents and radii are in that metric. ``points`` are the scaled
             coordinates in both.
         """
-        tree = self._correlation_tree().arrays if self._has_correlation_tree() else self.euclidean.export_arrays()
+        tree = self._correlation_tree() if self._has_correlation_tree() else self.euclidean.export_arrays()
         return self._model().with_tree(tree)
 
     def features(self, points: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -198,9 +198,12 @@ class ResidualTree(ResidualProcess):
 
     def validate(self, *, n_threads: int | None = None, progress: ProgressReport | None = None) -> bool:
         """Check every rule of the cover tree in its metric, as :meth:`CoverTree.validate`."""
-        if self._has_correlation_tree():
-            return self._correlation_tree().validate(self._open(), n_threads, progress)
-        return self._euclidean_tree().validate(n_threads=n_threads, progress=progress)
+        if not self._has_correlation_tree():
+            return self._euclidean_tree().validate(n_threads=n_threads, progress=progress)
+        owner = self._correlation_tree()._owner
+        assert owner is not None
+        residuals.validate_tree(self._open(), owner.handle, n_threads=_calls.threads(n_threads), progress=progress)
+        return True
 
     def find_duplicates(self, tol: float = 0.0) -> DuplicateGroups:
         """Find groups of points that lie within ``tol`` of each other.
