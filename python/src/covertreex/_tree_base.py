@@ -22,6 +22,8 @@ class Tree(_calls.Closeable):
 
     #: The functions of the binding for such trees.
     _functions: ClassVar[ModuleType]
+    #: The type in which it keeps points, and reports distances.
+    _dtype: np.dtype[Any]
 
     # Properties
 
@@ -53,11 +55,6 @@ class Tree(_calls.Closeable):
 
     # Searches
 
-    @property
-    @abstractmethod
-    def _dtype(self) -> np.dtype[Any]:
-        """The type in which it keeps points, and reports distances."""
-
     def _asked(
         self,
         queries: ArrayLike | None,
@@ -78,7 +75,7 @@ class Tree(_calls.Closeable):
             max_distance = _arguments.number(max_distance, "max_distance")
             if compared is not dtype:
                 max_distance = largest_reported(max_distance, dtype)
-        upper = None if before is None else _arrays.upper_indices(before, count(rows))
+        upper = _arrays.upper_indices(before, count(rows))
         options = search_options(_calls.threads(n_threads), predecessor_mode, exclude_self, max_distance, upper)
         return rows, compared, options
 

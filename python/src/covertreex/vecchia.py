@@ -171,7 +171,6 @@ def neighbors(
     Parameters
     ----------
     points : array_like, shape (n, dim)
-        Coordinates.
     kernel, n_inducing, inducing_points, jitter
         As in :func:`covertreex.residual_tree`.
     m : int
@@ -186,10 +185,6 @@ def neighbors(
         Whether to keep the distances.
     n_threads, progress
         As in :func:`covertreex.cover_tree`.
-
-    Returns
-    -------
-    ConditioningSets
     """
     points = _arrays.points(points, "points", dtype=np.dtype(np.float64))
     kernel = checked(kernel)

@@ -124,12 +124,7 @@ class VectorIndex(_calls.Closeable):
     def get(self, ids: Any) -> NDArray[np.float32]:
         """Return the stored vector of an id, shape (dim,), or the vectors of several ids, shape (m, dim).
 
-        Raises
-        ------
-        KeyError
-            For an id that is not there.
-        TypeError
-            For a value that cannot be an id.
+        KeyError for an id that is not there, TypeError for a value that cannot be one.
         """
         is_one = _ids.is_one(ids)
         keys = self._ids.known(_ids.gathered(ids))
@@ -174,10 +169,8 @@ class VectorIndex(_calls.Closeable):
             Converted to float32. Not over a store.
         slots : array_like of int, shape (m,), optional
             Slots of the index's store that have the vectors; the ids are the index's own.
-        n_threads : int, optional
-            By default those of :func:`covertreex.set_num_threads`. The result does not depend on it.
-        progress : callable, optional
-            Called with the share done, 0 to 1, during long calls; an exception that it raises ends the call.
+        n_threads, progress
+            As in :func:`covertreex.cover_tree`.
 
         Returns
         -------
@@ -264,16 +257,9 @@ class VectorIndex(_calls.Closeable):
 
     @recorded("remove")
     def remove(self, ids: Any) -> None:
-        """Remove the vector of an id, or the vectors of several ids.
+        """Remove the vector of an id, or the vectors of several ids, or nothing if an error is raised.
 
-        Raises
-        ------
-        KeyError
-            For an unknown id; nothing is removed then.
-        ValueError
-            For an id that is given twice.
-        TypeError
-            For a value that cannot be an id.
+        KeyError for an unknown id, ValueError for one that is given twice, TypeError for a value that cannot be one.
         """
         threads = _calls.threads(None)
         with self._changing:
@@ -322,8 +308,6 @@ class VectorIndex(_calls.Closeable):
         filter : optional
             Which vectors may be found: an id, or several in any iterable (unknown ids are ignored); or, if ids are
             int64, a boolean array whose element ``id`` says so (ids beyond its end are left out).
-        n_threads, progress
-            As in :meth:`add`.
         **tuning : int
             ``ef_search`` of an HNSW, ``n_probes`` or ``n_candidates`` of an LSH, for this search.
 
@@ -365,14 +349,9 @@ class VectorIndex(_calls.Closeable):
         progress: ProgressReport | None = None,
         **tuning: int,
     ) -> Neighbors:
-        """Find vectors within a distance (inclusive) of each query.
+        """Find vectors within a distance (inclusive) of each query; ``indices`` of the results are ids.
 
         All of them for :class:`BruteForce` and :class:`KDTree`; for the others, the vectors that a search reaches.
-
-        Returns
-        -------
-        Neighbors
-            Lists of their own lengths; ``indices`` are ids.
         """
         rows = self._rows(queries, "queries", one=False)
         r = _arguments.number(r, "r")
@@ -454,7 +433,6 @@ class VectorIndex(_calls.Closeable):
         return bool(len(keys) and indexes.contains(self._open(), keys[:1])[0])
 
     def _asked(self, filter: Any, n_threads: int | None, tuning: dict[str, Any]) -> IndexSearchOptions:
-        """Return the options of a search."""
         for name in tuning:
             if name not in self._tuning:
                 raise TypeError(

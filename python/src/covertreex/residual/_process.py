@@ -33,6 +33,7 @@ class ResidualProcess(Tree):
     """A residual tree without its public methods."""
 
     _functions: ClassVar = residuals
+    _dtype = FLOAT64
     _inducing: NDArray[np.float64] | None
 
     # Building
@@ -74,10 +75,6 @@ class ResidualProcess(Tree):
 
     def _described(self) -> str:
         return f"n_features={self._info().n_features}, kernel={self.kernel}"
-
-    @property
-    def _dtype(self) -> np.dtype[Any]:
-        return FLOAT64
 
     @property
     def _is_spatial(self) -> bool:

@@ -176,11 +176,7 @@ class ResidualTree(ResidualProcess):
         return self._model().with_tree(tree)
 
     def features(self, points: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Whitened features and residual variances of new points.
-
-        Parameters
-        ----------
-        points : array_like, shape (q, dim)
+        """Whitened features and residual variances of new points, shape (q, dim).
 
         Returns
         -------
@@ -206,7 +202,7 @@ class ResidualTree(ResidualProcess):
         return True
 
     def find_duplicates(self, tol: float = 0.0) -> DuplicateGroups:
-        """Find groups of points that lie within ``tol`` of each other.
+        """Find groups of points that lie within ``tol`` of each other, in memory linear in the number of points.
 
         Duplicates are legal: they are at distance 0. They make a kernel matrix singular elsewhere.
 
@@ -215,11 +211,6 @@ class ResidualTree(ResidualProcess):
         tol : float
             The largest distance of scaled coordinates, that is in units of the lengthscale. Above 0, points of a group
             are within it directly or through others; this checks all pairs of unequal points within it.
-
-        Returns
-        -------
-        DuplicateGroups
-            As large as the points are many, however many pairs there are.
         """
         self._open()
         return _duplicates.find(self._scale(self._coords), _arguments.number(tol, "tol"))
@@ -230,22 +221,7 @@ class ResidualTree(ResidualProcess):
     def insert(
         self, points: ArrayLike, *, n_threads: int | None = None, progress: ProgressReport | None = None
     ) -> NDArray[np.int64]:
-        """Add points. Inducing points and kernel stay.
-
-        Parameters
-        ----------
-        points : array_like, shape (b, dim)
-
-        Returns
-        -------
-        numpy.ndarray of int64, shape (b,)
-            Their dataset indices, which follow those there are.
-
-        Raises
-        ------
-        CoverTreeError
-            Where ``v_matrix`` was given: the features of new points are unknown.
-        """
+        """Add points, as :meth:`CoverTree.insert`. Inducing points and kernel stay. Errors are as of :meth:`features`."""
         new = _arrays.points(points, "points", dtype=FLOAT64)
         self._adopt(self._extend(new, n_threads, progress))
         first = self.n_points
@@ -397,18 +373,9 @@ class ResidualTree(ResidualProcess):
     def with_points(
         self, points: ArrayLike, *, n_threads: int | None = None, progress: ProgressReport | None = None
     ) -> ResidualTree:
-        """Build a tree of other points in the same process: kernel, inducing points and their factor stay.
+        """Build a tree of other points, shape (n, dim), in the same process: kernel, inducing points and factor stay.
 
-        So features are the same to the bit wherever they are made.
-
-        Parameters
-        ----------
-        points : array_like, shape (n, dim)
-
-        Raises
-        ------
-        CoverTreeError
-            Where ``v_matrix`` was given: the features of other points are unknown.
+        So features are the same to the bit wherever they are made. Errors are as of :meth:`features`.
         """
         others = _arrays.points(points, "points", dtype=FLOAT64)
         owner = partitions.residual_with_points(

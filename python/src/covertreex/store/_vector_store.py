@@ -47,7 +47,7 @@ class VectorStore(_calls.Closeable):
 
     Equal vectors (bit for bit, but for the sign of zeros) share a *slot*, a row that does not move while an id has it;
     it is used again when no id has it. Reads run in several threads at once, a change waits for them, and they for it.
-    A change that fails has no effect.
+    A change that fails has no effect. ``progress`` of all calls is as in :func:`covertreex.cover_tree`.
 
     Parameters
     ----------
@@ -90,8 +90,6 @@ class VectorStore(_calls.Closeable):
         read_only : bool
             Whether to read only, so that another process may write. The next call sees its commits. Slots that it
             frees are not used again while there are readers.
-        progress : callable, optional
-            Called with the share done; an exception that it raises ends the call.
 
         Raises
         ------
@@ -102,14 +100,11 @@ class VectorStore(_calls.Closeable):
             kind.
         """
         size = 0 if dim is None else _arrays.integer(dim, "dim", minimum=1)
-        _arguments.choice(sync, "sync", _SYNCS)
+        number = _SYNCS.index(_arguments.choice(sync, "sync", _SYNCS))
         store = cls.__new__(cls)
         _calls.Closeable.__init__(store)
         path, threads = _arguments.path(path), _calls.threads(None)
-        owner = stores.open(
-            path, size, _SYNCS.index(sync), read_only=read_only, n_threads=threads, progress=progress
-        )  # fmt: skip
-        store._begin(owner)
+        store._begin(stores.open(path, size, number, read_only=read_only, n_threads=threads, progress=progress))
         return store
 
     @classmethod
@@ -138,20 +133,7 @@ class VectorStore(_calls.Closeable):
     # Changes
 
     def add(self, id: Id, vector: ArrayLike) -> int:
-        """Add a vector under a new id.
-
-        Parameters
-        ----------
-        id : int, str or uuid.UUID
-            A new id.
-        vector : array_like, shape (dim,)
-            Finite; converted to float32.
-
-        Returns
-        -------
-        int
-            The slot of the vector.
-        """
+        """Add a vector of shape (dim,), finite and converted to float32, under a new id, and return its slot."""
         # As they nearly always are: these lines take a microsecond, and calls would take another.
         if type(id) is _Uuid:
             key = (id.int | UUIDS).to_bytes(24, "little")
@@ -178,15 +160,7 @@ class VectorStore(_calls.Closeable):
     def add_batch(
         self, ids: Iterable[Id], vectors: ArrayLike, *, progress: ProgressReport | None = None
     ) -> NDArray[np.int64]:
-        """Add vectors under new ids, all or none.
-
-        Parameters
-        ----------
-        ids : m ids in order
-            None of which the store has, and none twice.
-        vectors : array_like, shape (m, dim)
-        progress : callable, optional
-            Called with the share done; an exception that it raises ends the call.
+        """Add vectors, shape (m, dim), under new ids, none of which is given twice, all or none.
 
         Returns
         -------

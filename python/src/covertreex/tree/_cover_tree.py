@@ -59,7 +59,7 @@ class CoverTree(Tree):
         options = tree_options(
             self.order, (settings.seed or 0) if seed is None else seed, n_threads, leaf_size=checked_leaf_size(size)
         )
-        self.dtype = points.dtype
+        self.dtype = self._dtype = points.dtype
         brief = points.size < _calls.COORDINATES_WORTH_A_BUILD
         self._adopt(trees.build(points, options, progress=progress, brief=brief))
 
@@ -112,12 +112,7 @@ class CoverTree(Tree):
     def validate(self, *, n_threads: int | None = None, progress: ProgressReport | None = None) -> bool:
         """Check every rule of the search structure and of the cover tree, which is built if there is none yet.
 
-        Of the cover tree: one root, covering, separation over the whole tree, duplicates, radii, order.
-
-        Returns
-        -------
-        bool
-            True.
+        Of the cover tree: one root, covering, separation over the whole tree, duplicates, radii, order. Returns True.
 
         Raises
         ------
@@ -133,12 +128,7 @@ class CoverTree(Tree):
     def insert(
         self, points: ArrayLike, *, n_threads: int | None = None, progress: ProgressReport | None = None
     ) -> NDArray[np.int64]:
-        """Add a batch of points.
-
-        Parameters
-        ----------
-        points : array_like, shape (m, dim)
-            Converted to the tree's dtype.
+        """Add a batch of points, shape (m, dim), which are converted to the tree's dtype.
 
         Returns
         -------
@@ -245,14 +235,12 @@ class CoverTree(Tree):
         n_threads: int | None = None,
         progress: ProgressReport | None = None,
     ) -> Any:
-        """Find all points within a radius of each query.
+        """Find all points within a radius of each query; options are as in :meth:`knn`.
 
         Parameters
         ----------
         r : float
             The radius, at least 0; inclusive, as ``max_distance`` of :meth:`knn` is.
-        queries, return_distances, predecessor_mode, exclude_self
-            As in :meth:`knn`.
         count_only : bool
             Only count them.
 
@@ -289,7 +277,7 @@ class CoverTree(Tree):
         tree.engine = searcher
         settings = file.sections("settings")["settings"]  # which the library has checked
         tree.order, tree.metric = _engines.ORDERS[settings[2]], "euclidean"
-        tree.dtype = DTYPES[int(settings[5])]
+        tree.dtype = tree._dtype = DTYPES[int(settings[5])]
         return tree
 
     def _opening(self) -> tuple[Any, ...]:
@@ -305,10 +293,6 @@ class CoverTree(Tree):
         """Coordinates of points by their dataset indices."""
         rows = np.ascontiguousarray(indices, np.int64)
         return trees.points(self._open(), rows, self.dim, self.dtype, n_threads=_calls.threads(None))
-
-    @property
-    def _dtype(self) -> np.dtype[Any]:
-        return self.dtype
 
     def _is_searched_briefly(self, rows: Rows) -> bool:
         n_rows = count(rows)
